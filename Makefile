@@ -1,0 +1,269 @@
+# Heraclius: the one Makefile. `make help` is the map of the targets.
+#
+# Non-recursive. Sources are found by their place, nothing is listed by hand:
+#   <folder>/*.c                one static archive per folder, build/<flavour>/<folder>.a
+#   <folder>/<name>_main.c      a program, build/<flavour>/<name> (admin_main.c becomes heraclius-admin)
+#   tests/<folder>/test_*.c     a cmocka program each, build/<flavour>/tests/<folder>/test_*
+#   tests/<folder>/*_main.c     a program each, beside them
+#   tests/fuzz/fuzz_*.c         a libFuzzer target each, flavour fuzz only
+#   tests/<folder>/*.c          (the rest) helpers, linked to every program of that folder, and to those of
+#                               other folders that include "tests/<folder>/..."
+# Every file under build/ is written beside its place and then moved, so two makes at once do no harm.
+# A program is linked with the archives of the folders that it (or a helper) includes and with what lies
+# below them by the include arrows, so a broken file in one folder stops only those who use it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+
+FOLDERS := client appliance protocol ring store bft merkle
+FLAVOURS := gcc clang asan tsan fuzz cov pic
+FLAVOUR ?= gcc
+DIR ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+VERSION := 0.1.0
+SONAME := libheraclius.so.0
+
+# What lies below each folder: the include arrows. tests/tidy/ enforces the same table.
+BELOW_merkle := merkle
+BELOW_bft := bft merkle
+BELOW_store := store merkle
+BELOW_ring := ring
+BELOW_protocol := protocol bft merkle
+BELOW_appliance := appliance protocol ring store bft merkle
+BELOW_client := client protocol ring bft merkle
+
+MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
+BORINGSSL_DIR ?= /usr/lib/$(MULTIARCH)/android
+LIBS := -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -Wl,--as-needed -lcrypto -lsodium -luring -llmdb \
+        -ljansson -lmicrohttpd -lck -lpopt -lpthread -lm
+CLIENT_LIBS := -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -Wl,--as-needed -lcrypto -lsodium -luring \
+        -ljansson -lpthread -lm
+
+WARN := -Wall -Wextra -Werror -Wconversion -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes
+BASE := -std=c17 -D_GNU_SOURCE $(WARN) -I. -isystem /usr/include/android -fno-omit-frame-pointer \
+        -DHERACLIUS_VERSION='"$(VERSION)"'
+HARD := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+LINK_HARD := -pie -Wl,-z,relro,-z,now
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
+
+CC_gcc := gcc
+CFLAGS_gcc := $(BASE) $(HARD) -O2 -g
+LDFLAGS_gcc := $(LINK_HARD)
+CC_clang := clang
+CFLAGS_clang := $(BASE) $(HARD) -O3 -g
+LDFLAGS_clang := $(LINK_HARD)
+CC_asan := clang
+CFLAGS_asan := $(BASE) -O1 -g $(SAN)
+LDFLAGS_asan := $(SAN)
+CC_tsan := clang
+CFLAGS_tsan := $(BASE) -fPIE -O1 -g -fsanitize=thread
+LDFLAGS_tsan := -pie -fsanitize=thread
+CC_fuzz := clang
+CFLAGS_fuzz := $(BASE) -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
+CC_cov := clang
+CFLAGS_cov := $(BASE) -O1 -g -fprofile-instr-generate -fcoverage-mapping
+LDFLAGS_cov := -fprofile-instr-generate -fcoverage-mapping
+CC_pic := gcc
+CFLAGS_pic := $(BASE) -fPIC -fstack-protector-strong -D_FORTIFY_SOURCE=2 -O2 -g
+LDFLAGS_pic := -Wl,-z,relro,-z,now
+
+EXTRA_CFLAGS ?=
+EXTRA_LDFLAGS ?=
+
+# ---------------------------------------------------------------- what is there
+
+$(foreach d,$(FOLDERS),$(eval MAINS_$d := $(wildcard $d/*_main.c)))
+$(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(wildcard $d/*.c))))
+
+TESTDIRS := $(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/*.c))))
+$(foreach d,$(TESTDIRS),$(eval TMAINS_$d := $(wildcard tests/$d/test_*.c tests/$d/*_main.c)))
+$(foreach d,$(TESTDIRS),$(eval TFUZZ_$d := $(wildcard tests/$d/fuzz_*.c)))
+$(foreach d,$(TESTDIRS),$(eval THELP_$d := $(filter-out $(TMAINS_$d) $(TFUZZ_$d),$(wildcard tests/$d/*.c))))
+
+# Words "file:folder" and "file:tests/folder", one per include line of a test's source.
+INCLUDED := $(shell grep -Hos '^\#include "\(tests/\)\?[a-z_0-9]*/' tests/*/*.c tests/*/*.h 2>/dev/null \
+              | sed 's/:\#include "/:/; s,/$$,,' | sort -u)
+included_by = $(foreach f,$1,$(patsubst $f:%,%,$(filter $f:%,$(INCLUDED))))
+# Helper folders and product folders of test folder $1 (and one program $2 of it).
+common_of = $(THELP_$1) $(wildcard tests/$1/*.h)
+helpers1 = $(sort $1 $(filter $(TESTDIRS),$(patsubst tests/%,%,$(filter tests/%,$(call included_by,$2 $(call common_of,$1))))))
+helpers_of = $(sort $(foreach d,$(call helpers1,$1,$2),$(call helpers1,$d,)))
+direct_of = $(sort $(filter $(FOLDERS),$1 $(call included_by,$2 $(foreach d,$(call helpers_of,$1,$2),$(call common_of,$d)))))
+folders_of = $(foreach f,$(FOLDERS),$(if $(filter $f,$(foreach x,$(call direct_of,$1,$2),$(BELOW_$x))),$f))
+
+program_name = $(patsubst admin,heraclius-admin,$(patsubst %_main,%,$(basename $(notdir $1))))
+
+# ---------------------------------------------------------------- rules of one flavour
+
+# $1 flavour, $2 folder
+define FOLDER_RULES
+OBJ_$1_$2 := $$(SRC_$2:%.c=build/$1/obj/%.o)
+build/$1/$2.list: FORCE
+	@mkdir -p $$(@D); echo '$$(OBJ_$1_$2)' | cmp -s - $$@ || echo '$$(OBJ_$1_$2)' > $$@
+build/$1/$2.a: $$(OBJ_$1_$2) build/$1/$2.list
+	@$$(AR) rcs $$@.$$$$$$$$ $$(OBJ_$1_$2) && mv $$@.$$$$$$$$ $$@
+$$(foreach m,$$(MAINS_$2),$$(eval $$(call PROGRAM_RULES,$1,$2,$$m,build/$1/$$(call program_name,$$m))))
+endef
+
+# $1 flavour, $2 folder, $3 source, $4 program
+define PROGRAM_RULES
+PROGRAMS_$1 += $4
+$4: $(3:%.c=build/$1/obj/%.o) $(foreach f,$(BELOW_$2),build/$1/$f.a)
+	@echo "  LINK  $$@"
+	@$$(CC_$1) $$(LDFLAGS_$1) $$(EXTRA_LDFLAGS) -o $$@.$$$$$$$$ $$(filter %.o %.a,$$^) $$(LIBS) && mv $$@.$$$$$$$$ $$@
+endef
+
+# $1 flavour, $2 tests folder
+define TESTDIR_RULES
+build/$1/tests/$2.list: FORCE
+	@mkdir -p $$(@D); echo '$$(THELP_$2)' | cmp -s - $$@ || echo '$$(THELP_$2)' > $$@
+build/$1/tests/$2.a: $$(THELP_$2:%.c=build/$1/obj/%.o) build/$1/tests/$2.list
+	@$$(AR) rcs $$@.$$$$$$$$ $$(THELP_$2:%.c=build/$1/obj/%.o) && mv $$@.$$$$$$$$ $$@
+$$(foreach m,$$(if $$(filter fuzz,$1),$$(TFUZZ_$2),$$(TMAINS_$2)),$$(eval $$(call TEST_RULES,$1,$2,$$m)))
+endef
+
+# $1 flavour, $2 tests folder, $3 source
+define TEST_RULES
+TESTS_$1_$2 += build/$1/$(patsubst %_main,%,$(basename $3))
+TESTS_$1 += build/$1/$(patsubst %_main,%,$(basename $3))
+build/$1/$(patsubst %_main,%,$(basename $3)): $(3:%.c=build/$1/obj/%.o) \
+    $(foreach h,$(call helpers_of,$2,$3),build/$1/tests/$h.a) $(foreach f,$(call folders_of,$2,$3),build/$1/$f.a)
+	@echo "  LINK  $$@"; mkdir -p $$(@D)
+	@$$(CC_$1) $$(LDFLAGS_$1) $$(EXTRA_LDFLAGS) -o $$@.$$$$$$$$ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
+	  -lcmocka $$(LIBS) && mv $$@.$$$$$$$$ $$@
+endef
+
+define FLAVOUR_RULES
+build/$1/flags: FORCE
+	@mkdir -p $$(@D); echo '$$(CC_$1) $$(subst ','"'"',$$(CFLAGS_$1)) $$(EXTRA_CFLAGS)' | cmp -s - $$@ \
+	  || echo '$$(CC_$1) $$(subst ','"'"',$$(CFLAGS_$1)) $$(EXTRA_CFLAGS)' > $$@
+build/$1/obj/%.o: %.c build/$1/flags
+	@mkdir -p $$(@D); echo "  CC    $1 $$<"
+	@$$(CC_$1) $$(CFLAGS_$1) $$(EXTRA_CFLAGS) -MMD -MP -MF $$(@:.o=.d) -MT $$@ -c -o $$@.$$$$$$$$ $$< && mv $$@.$$$$$$$$ $$@
+$$(foreach d,$$(FOLDERS),$$(eval $$(call FOLDER_RULES,$1,$$d)))
+$$(foreach d,$$(TESTDIRS),$$(eval $$(call TESTDIR_RULES,$1,$$d)))
+-include $$(wildcard build/$1/obj/*/*.d build/$1/obj/*/*/*.d)
+.PHONY: build-$1 tests-$1 product-$1
+product-$1: $$(PROGRAMS_$1)
+tests-$1: $$(if $$(DIR),$$(TESTS_$1_$$(DIR)),$$(TESTS_$1))
+build-$1: product-$1 tests-$1
+endef
+
+.PHONY: FORCE all
+FORCE:
+$(foreach f,$(FLAVOURS),$(eval $(call FLAVOUR_RULES,$f)))
+
+# ---------------------------------------------------------------- product
+
+all: product-$(FLAVOUR) $(if $(filter build/gcc/heraclius,$(PROGRAMS_gcc)),heraclius) lib ## the programs and the library, gcc -O2 -g
+
+heraclius: build/gcc/heraclius
+	@ln -sfn build/gcc/heraclius $@
+
+# The shared library: everything a client needs, only the public names exported.
+LIB_SRC := $(filter-out $(wildcard client/cmd_*.c),$(SRC_client))
+LIB_OBJ := $(LIB_SRC:%.c=build/pic/obj/%.o)
+.PHONY: lib install uninstall
+lib: $(if $(wildcard client/libheraclius.map),build/libheraclius.so build/heraclius.pc) ## libheraclius.so and its pkg-config file
+
+build/$(SONAME): $(LIB_OBJ) $(foreach f,$(filter-out client,$(BELOW_client)),build/pic/$f.a) client/libheraclius.map
+	@echo "  LINK  $@"
+	@$(CC_pic) -shared $(LDFLAGS_pic) -Wl,-soname,$(SONAME) -Wl,--version-script,client/libheraclius.map -Wl,--no-undefined \
+	  -o $@ $(LIB_OBJ) $(filter %.a,$^) $(CLIENT_LIBS)
+build/libheraclius.so: build/$(SONAME)
+	@ln -sfn $(SONAME) $@
+build/heraclius.pc: client/heraclius.pc.in Makefile
+	@sed 's,@PREFIX@,$(PREFIX),; s,@VERSION@,$(VERSION),' $< > $@
+
+install: all ## programs, library, header, pkg-config file and man pages into $(DESTDIR)$(PREFIX)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include share/man/man1 share/man/man5 share/man/man8)
+	install -m 755 build/gcc/heraclius build/gcc/heracliusd build/gcc/heraclius-admin $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 build/$(SONAME) $(DESTDIR)$(PREFIX)/lib/
+	ln -sfn $(SONAME) $(DESTDIR)$(PREFIX)/lib/libheraclius.so
+	install -m 644 client/heraclius.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 build/heraclius.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
+	for m in $(wildcard docs/man/*.[158]); do install -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/; done
+
+uninstall: ## removes what install put there
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/heraclius bin/heracliusd bin/heraclius-admin lib/$(SONAME) lib/libheraclius.so \
+	  include/heraclius.h lib/pkgconfig/heraclius.pc) $(foreach m,$(wildcard docs/man/*.[158]),$(DESTDIR)$(PREFIX)/share/man/man*/$(notdir $m))
+
+# ---------------------------------------------------------------- tests
+
+.PHONY: setup test test-long test-unit test-fuzz test-tidy test-system unit vectors vectors-check bench broken coverage format clean help
+setup: ## installs missing Debian packages (without root: prints the one line to run)
+	@tests/setup
+
+test: ## everything in its short form, under 15 minutes on two cores; ends with "N passed, N failed"
+	@tests/run all
+
+test-long: ## the long forms
+	@tests/run long
+
+test-unit: ## unit tests, gcc and asan; DIR=merkle for one folder, FLAVOURS_RUN=tsan for other flavours
+	@tests/run unit $(if $(DIR),--dir $(DIR)) $(if $(FLAVOURS_RUN),--flavours $(FLAVOURS_RUN))
+
+unit: tests-$(FLAVOUR) ## builds and runs DIR's unit tests in FLAVOUR, plainly
+	@for t in $(filter-out %_main,$(if $(DIR),$(TESTS_$(FLAVOUR)_$(DIR)),$(TESTS_$(FLAVOUR)))); do \
+	  case $$t in */test_*) echo "== $$t"; timeout 300 $$t || exit 1;; esac; done
+
+test-fuzz: ## fuzz targets, briefly over their kept corpora
+	@tests/run fuzz
+
+test-tidy: ## house style, as far as a machine can check it
+	@tests/run tidy
+
+test-system: ## system tests against real processes
+	@tests/run system
+
+broken: ## removes each rule of the "broken on purpose" list; each must be caught
+	@tests/run broken
+
+vectors: build/gcc/tests/vectors_gen/vectors_gen ## writes spec/vectors/*.json anew from the fixed seed
+	@build/gcc/tests/vectors_gen/vectors_gen spec/vectors
+
+vectors-check: build/gcc/tests/vectors_gen/vectors_gen ## the committed vectors are what the generator gives
+	@tests/run vectors
+
+bench: ## GET and PUT figures for a few user counts, beside redis in the same run
+	@tests/bench/run
+
+coverage: ## line coverage of the unit tests, build/coverage/
+	@tests/run coverage
+
+format: ## clang-format over our sources
+	clang-format -i $(wildcard $(addsuffix /*.[ch],$(FOLDERS)) tests/*/*.[ch])
+
+clean: ## removes build/ (never local/)
+	rm -rf build heraclius
+
+# ---------------------------------------------------------------- a system on this machine
+
+COORDINATORS ?=
+SHARDS ?=
+NODES ?=
+export YES
+SIZES = $(if $(COORDINATORS),--coordinators $(COORDINATORS)) $(if $(SHARDS),--shards $(SHARDS)) $(if $(NODES),--nodes $(NODES))
+LOCAL_NEEDS = product-gcc heraclius
+
+.PHONY: run start stop status reset
+run: setup ## a whole Heraclius here: builds, starts, live status until ctrl-C, which stops it and keeps the data
+	@$(MAKE) --no-print-directory $(LOCAL_NEEDS)
+	@appliance/local run $(SIZES)
+start: setup ## the same in the background; COORDINATORS=2 SHARDS=2 NODES=7 for other sizes
+	@$(MAKE) --no-print-directory $(LOCAL_NEEDS)
+	@appliance/local start $(SIZES)
+stop: ## stops it, keeps the data
+	@appliance/local stop
+status: ## which processes are up, and what the clusters say
+	@appliance/local status
+reset: ## stops it and deletes the data; asks first (YES=1 does not)
+	@appliance/local reset
+
+help: ## this map
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | sort | expand -t 16
