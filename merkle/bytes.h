@@ -3,9 +3,9 @@
  *
  * Contract
  *   Both are plain values on the caller's stack, own nothing and allocate nothing; the bytes that they walk must outlive them.
- *   Failure is sticky: after a read beyond the end (or a write beyond the room) every later call is harmless, reads give 0 (or NULL), and the one test at
- *   the end tells. A decoder reads all its fields into locals, asks bytes_finished() (the whole item read, nothing left over), and only then believes them.
- *   bytes_get_raw() returns a pointer into the source, not a copy.
+ *   Failure is sticky: after a read beyond the end (or a write beyond the room) every later call is harmless, reads give 0 (or NULL), and the one
+ *   test at the end tells. A decoder reads all its fields into locals, asks bytes_finished() (the whole item read, nothing left over), and only
+ *   then believes them. bytes_get_raw() returns a pointer into the source, not a copy.
  *
  *       struct bytes_cursor cursor = bytes_cursor_of(frame, frame_bytes);
  *       uint64_t height = bytes_get_u64(&cursor);
@@ -64,8 +64,8 @@ static inline struct bytes_cursor bytes_cursor_of(const void *bytes, size_t coun
     return cursor;
 }
 
-/* A pointer to the next `count` bytes, which are then behind the cursor; NULL if there are fewer (count 0 never fails by itself, but may give NULL when
- * the source is NULL). */
+/* A pointer to the next `count` bytes, which are then behind the cursor; NULL if there are fewer (count 0 never fails by itself, but may give NULL
+ * when the source is NULL). */
 static inline const uint8_t *bytes_get_raw(struct bytes_cursor *cursor, size_t count) {
     if (cursor->failed || count > cursor->left) {
         cursor->failed = true;

@@ -1,8 +1,9 @@
 /*
  * CHECK: what only we can do wrong.
  *
- * CHECK(condition) stays on in release builds. When the condition is false it prints the expression with file and line on stderr and aborts: a crash is a
- * fault that the cluster tolerates, a wrong vote is not. It is never used on what a peer, a client, a disk or an operator can cause; that is an enum error.
+ * CHECK(condition) stays on in release builds. When the condition is false it prints the expression with file and line on stderr and aborts: a
+ * crash is a fault that the cluster tolerates, a wrong vote is not. It is never used on what a peer, a client, a disk or an operator can cause;
+ * that is an enum error.
  */
 #ifndef MERKLE_CHECK_H
 #define MERKLE_CHECK_H
