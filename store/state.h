@@ -1,0 +1,129 @@
+/*
+ * Checkpoints: the final state at a height divisible by K and the bytes behind its hashes (spec/durability.md P-30 ff.), in one LMDB environment with a
+ * thread of its own.
+ *
+ * Contract
+ *   ONE thread submits batches. Each holds the writes of one or more final blocks, in order; they go into one open transaction as they come, so that no
+ *   burst waits for the checkpoint's height. The batch with a `checkpoint` also replaces all blobs and the description, and commits: data and description
+ *   appear together or not at all. A crash before that leaves the checkpoint before, and the blocks after it are replayed.
+ *   Completion as in wal.h: a batch without a checkpoint is completed when its memory may be used again, one with a checkpoint when that is durable.
+ *   Errors are sticky as in wal.h.
+ *
+ *   Entries are kept in the order of their trie path (T-rules), so that a piece of state transfer (P-40 ff.), which is a prefix of the trie, is one range.
+ *
+ *   Which cuts there are: the newest is on disk. A reader is a copy-on-write cut of the checkpoint that was newest when it was opened, and keeps it readable
+ *   whatever is committed later, at the cost of the pages that have changed since. A node that serves the last two (P-34) opens a reader after each
+ *   checkpoint and closes the last but one: the older of the two costs no copy, and is gone after a restart, when only the newest is served.
+ *
+ *   Loading: every entry has a checksum (STORE_DAMAGED names the path); the caller fills table and trie and compares the root with the certified one.
+ *   LMDB holds the pages that a transaction changed in memory until commit: at most 512 MiB, then it spills.
+ */
+#ifndef STORE_STATE_H
+#define STORE_STATE_H
+
+#include "store/store.h"
+#include "store/table.h"
+
+enum {
+    STATE_PATH_BYTES = 32,
+    STATE_BLOBS_MAX = 64,             /* per checkpoint */
+    STATE_BLOB_NAME_BYTES = 32,       /* ASCII, filled up with zeros */
+    STATE_BLOB_BYTES_MAX = 1 << 30,
+    STATE_WRITES_MAX = 1 << 22,       /* per batch */
+    STATE_QUEUE_SLOTS_MAX = 4096,
+};
+
+/* Describes a checkpoint. What `state_root` certifies is P-31's matter. */
+struct state_checkpoint {
+    uint64_t epoch;
+    uint64_t height;
+    uint64_t entries;                 /* filled in by the store */
+    uint8_t block_id[32];
+    uint8_t state_root[32];           /* after this block */
+};
+
+struct state_blob {
+    char name[STATE_BLOB_NAME_BYTES];
+    const uint8_t *bytes;
+    size_t byte_count;
+};
+
+/* One write as it is handed over. */
+struct state_write {
+    const uint8_t *key;
+    const uint8_t *value;
+    struct table_version version;
+    uint32_t value_bytes;
+    uint16_t key_bytes;
+    uint8_t space;
+    bool deleted;
+};
+
+struct state_batch {
+    const struct state_write *writes;
+    uint32_t write_count;
+    bool clear_first;                 /* drop every entry before the writes: a checkpoint that came whole from peers, or a first one */
+    const struct state_checkpoint *checkpoint; /* NULL: more batches follow before the commit */
+    const struct state_blob *blobs;   /* with a checkpoint: all that it has */
+    uint32_t blob_count;
+};
+
+/* Collects writes in memory of the caller's: the array grows from the front of `memory`, the bytes from its end. */
+struct state_buffer {
+    uint8_t *memory;
+    size_t front;
+    size_t back;
+    uint32_t count;
+};
+/* memory: aligned as by malloc, lives as long as the buffer and until the batch made of it is completed. */
+void state_buffer_init(struct state_buffer *buffer, void *memory, size_t memory_bytes);
+/* Copies key and value; false if there is no room (submit this buffer, take another). */
+bool state_buffer_add(struct state_buffer *buffer, const struct table_write *write) __attribute__((warn_unused_result));
+const struct state_write *state_buffer_writes(const struct state_buffer *buffer);
+
+struct state_config {
+    const struct store_directory *directory;
+    struct store_identity identity;
+    uint64_t map_bytes;
+    uint32_t queue_slots;             /* power of two, 2 to STATE_QUEUE_SLOTS_MAX */
+    int cpu;
+    void (*wake)(void *context);
+    void *wake_context;
+};
+
+struct state; /* opaque */
+
+/* As wal_open(). */
+enum store_status state_open(const struct state_config *config, struct state **state, struct store_error *error) __attribute__((warn_unused_result));
+/* Applies what is queued; writes after the last checkpoint are dropped (they are replayed). Ends the thread. */
+enum store_status state_close(struct state *state);
+/* Producer thread only; as wal_submit(). Everything that the batch points to stays the submitter's until completion. */
+enum store_status state_submit(struct state *state, const struct state_batch *batch, uint64_t *sequence) __attribute__((warn_unused_result));
+uint64_t state_completed(const struct state *state);
+enum store_status state_error(const struct state *state, struct store_error *error);
+enum store_status state_wait(struct state *state, uint64_t sequence) __attribute__((warn_unused_result));
+
+/* Reading a checkpoint: any thread, a reader each (one thread at a time may use it). */
+struct state_reader; /* opaque */
+/* STORE_ABSENT: there is no checkpoint yet (genesis). */
+enum store_status state_reader_open(struct state *state, struct state_reader **reader) __attribute__((warn_unused_result));
+void state_reader_close(struct state_reader *reader);
+const struct state_checkpoint *state_reader_checkpoint(const struct state_reader *reader);
+/* The next entry in order of path; STORE_ABSENT at the end; STORE_DAMAGED. Pointers hold until the reader is closed. `path` (may be NULL) gets the path. */
+enum store_status state_read_entry(struct state_reader *reader, struct table_entry *entry, uint8_t path[STATE_PATH_BYTES]) __attribute__((warn_unused_result));
+/* Goes to the first entry whose path is >= `path`. */
+void state_read_seek(struct state_reader *reader, const uint8_t path[STATE_PATH_BYTES]);
+/* As wal_read(). */
+enum store_status state_read_blob(struct state_reader *reader, const char *name, void *bytes, size_t room, size_t *byte_count)
+    __attribute__((warn_unused_result));
+
+struct state_figures {
+    uint64_t checkpoints;   /* committed since the start */
+    uint64_t height;        /* of the newest, 0 if none */
+    uint64_t file_bytes;
+    uint64_t map_bytes;
+    int cpu;
+};
+void state_figures(const struct state *state, struct state_figures *figures);
+
+#endif

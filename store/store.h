@@ -1,0 +1,96 @@
+/*
+ * The store: everything of a node that outlives a power cut, and the live table beside it (spec/durability.md, rules P-n).
+ *
+ *   store.h      errors, identity, the data directory and its lock
+ *   table.h      the live table in memory, with undo of blocks that are not final
+ *   wal.h        write-ahead store: votes, certificates, blocks, inputs, the CONFIG chain (LMDB environment `wal`, thread of its own)
+ *   state.h      checkpoints: final state at one height (LMDB environment `state`, thread of its own)
+ *   record.h     private: the record form of both environments
+ *   writer.h     private: the storage thread and its queue
+ *   env.h        private: opening an LMDB environment
+ *
+ * The folder includes merkle/ and nothing else of ours; only it includes lmdb.h. It reads no clock and no entropy.
+ *
+ * A data directory is made once, by store_directory_create() (`heraclius system init`), and is only ever opened afterwards: a node whose directory or
+ * voting memory is missing does not get a fresh one by starting (P-3). Its content:
+ *
+ *   lock        flock()ed by the process that uses the directory
+ *   wal/        data.mdb, lock.mdb
+ *   state/      data.mdb, lock.mdb
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    STORE_FORMAT_VERSION = 1,    /* of both environments; a newer one is refused, an older one would be migrated here */
+    STORE_SYSTEM_ID_BYTES = 16,
+    STORE_NODE_ID_BYTES = 32,
+    STORE_PATH_BYTES_MAX = 3800, /* of a data directory, without the final zero */
+    STORE_TEXT_BYTES = 512,
+};
+
+/* Every error of the store. Those marked (stop) are sticky: the environment takes nothing more and the node must stop (P-2). */
+enum store_status {
+    STORE_OK = 0,
+    STORE_ABSENT,        /* no such record; the end of an iteration */
+    STORE_BUSY,          /* the queue to the storage thread is full: try again after the next completion */
+    STORE_TOO_LONG,      /* the value does not fit into the caller's room; its length is told */
+    STORE_IN_USE,        /* another process holds the directory's lock */
+    STORE_MISSING,       /* no data directory, or an environment or its identity record is not there */
+    STORE_EXISTS,        /* create: the directory holds a node's data already */
+    STORE_FOREIGN,       /* the directory or the file holds something that is not ours */
+    STORE_OTHER_SYSTEM,  /* data of another system */
+    STORE_OTHER_NODE,    /* data of another cluster or of another node key */
+    STORE_NEWER_FORMAT,  /* written by a newer release */
+    STORE_DAMAGED,       /* (stop) a record, page or file that cannot be as written */
+    STORE_DISK_FULL,     /* (stop) no space on the device, or the configured map size is reached */
+    STORE_IO,            /* (stop) a read, write or sync failed */
+    STORE_NO_ACCESS,     /* permission */
+    STORE_NO_MEMORY,     /* (stop) */
+    STORE_STOPPED,       /* submitted after a sticky error or after close began */
+    STORE_STATUS_COUNT
+};
+
+/* A stable name such as "disk_full", for logs and metrics. */
+const char *store_status_name(enum store_status status);
+
+/* What went wrong, as one line without a newline that names the file and what to do. */
+struct store_error {
+    enum store_status status;
+    int os_error;                /* errno or LMDB's code, 0 if none */
+    char text[STORE_TEXT_BYTES];
+};
+
+/* Whose data it is. `member` is the index at creation and only informs: CONFIG may move it. */
+struct store_identity {
+    uint8_t system_id[STORE_SYSTEM_ID_BYTES];
+    uint8_t node_id[STORE_NODE_ID_BYTES]; /* hash of the node's card */
+    uint32_t cluster;
+    uint32_t member;
+};
+
+/* An open, locked data directory. Opaque; one per process and path. */
+struct store_directory;
+
+/*
+ * Makes the data directory `path` (its parent must exist; an existing empty directory will do), with both environments empty and `identity` in each,
+ * everything synced, also the directory entries. map_bytes as in store_directory_open. STORE_EXISTS, STORE_FOREIGN, STORE_NO_ACCESS, STORE_DISK_FULL,
+ * STORE_IO; on failure `error` (never NULL) has the line.
+ */
+enum store_status store_directory_create(const char *path, const struct store_identity *identity, struct store_error *error)
+    __attribute__((warn_unused_result));
+
+/*
+ * Locks the existing data directory `path` and checks that it is ours. Never creates or mends anything. On success *directory is to be closed with
+ * store_directory_close(), after wal and state. Errors: STORE_MISSING, STORE_IN_USE, STORE_FOREIGN, STORE_NO_ACCESS, STORE_IO.
+ */
+enum store_status store_directory_open(const char *path, struct store_directory **directory, struct store_error *error)
+    __attribute__((warn_unused_result));
+void store_directory_close(struct store_directory *directory);
+const char *store_directory_path(const struct store_directory *directory);
+
+#endif
