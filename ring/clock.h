@@ -1,0 +1,14 @@
+/* The only place of the node's network side that reads a clock: CLOCK_MONOTONIC, in milliseconds and microseconds.
+ * Nobody's calendar matters to a link. Never fails. */
+#ifndef RING_CLOCK_H
+#define RING_CLOCK_H
+
+#include <stdint.h>
+
+/* Milliseconds of CLOCK_MONOTONIC since an arbitrary start; never 0, never decreases. */
+uint64_t ring_clock_ms(void);
+
+/* The same in microseconds, for measuring. */
+uint64_t ring_clock_us(void);
+
+#endif
