@@ -47,7 +47,8 @@ struct system_right {
 /* A client as enrolled; `rights` ascend by prefix bytes (the shorter first), none twice. */
 struct system_client {
     struct card card; /* card.id is the client_id */
-    uint32_t quota_ops; /* operations a second, 1 to 2^32-1; asked of each coordinator node */
+    uint32_t quota_per_second; /* operations a second, at each coordinator cluster; 0: no quota */
+    uint32_t quota_burst;      /* operations saved up at most; 1 to 2^32-1, 0 iff quota_per_second is 0 */
     uint32_t rights_count; /* 0 to SYSTEM_RIGHTS_MAX */
     const struct system_right *rights;
 };

@@ -21,25 +21,25 @@
     X(uint32_t, key_bytes_max, 256, 32, 256) \
     X(uint32_t, value_bytes_max, 65536, 32, 65536) \
     X(uint64_t, table_keys_max, 16777216, 1024, 4294967296)           /* per shard */ \
-    X(uint64_t, table_bytes_max, 8589934592, 1048576, 1099511627776)  /* declared: per key, key + value + entry_overhead_bytes */ \
-    X(uint32_t, entry_overhead_bytes, 128, 0, 4096) \
+    X(uint64_t, table_bytes_max, 8589934592, 1048576, 1099511627776)  /* declared: per key, key + value + 64 */ \
     X(uint32_t, batch_bytes_max, 1048576, 131072, 8388608)            /* a client batch, signature included */ \
     X(uint32_t, batch_ops_max, 16384, 1, 262144) \
-    X(uint32_t, parts_per_batch_max, 256, 1, 4096)                    /* shard parts of one batch */ \
+    X(uint32_t, batch_parts_max, 256, 1, 4096)                    /* shard parts of one batch */ \
     X(uint32_t, slice_bytes_max, 4194304, 1048576, 16777216) \
     X(uint32_t, slice_ops_max, 65536, 16, 1048576) \
     X(uint32_t, block_refs_max, 1024, 16, 16384)                      /* references in a body */ \
     X(uint64_t, block_input_bytes_max, 16777216, 2097152, 268435456)  /* bytes behind the references of one body */ \
     X(uint32_t, number_window, 1024, 16, 65536)                       /* w: numbers beyond the floor, per client and shard */ \
-    X(uint32_t, records_bytes_max, 1048576, 65536, 67108864)          /* recorded outcomes, per client and shard */ \
-    X(uint32_t, credits_ops, 262144, 1024, 16777216)                  /* C: unanswered operations, per coordinator and shard */ \
-    X(uint64_t, credits_answer_bytes, 268435456, 1048576, 17179869184)/* answer bytes reserved, per coordinator and shard */ \
+    X(uint32_t, record_bytes_max, 1048576, 65536, 67108864)          /* recorded outcomes, per client and shard */ \
+    X(uint32_t, credit_ops, 262144, 1024, 16777216)                  /* C: unanswered operations, per coordinator and shard */ \
+    X(uint64_t, credit_bytes, 268435456, 1048576, 17179869184)/* answer bytes reserved, per coordinator and shard */ \
     X(uint32_t, read_bytes_default, 1024, 0, 65536)                   /* accepted by a read that states nothing */ \
     X(uint32_t, due_blocks, 2, 1, 64)                                 /* D: an item waits at most so many blocks for its slice */ \
     X(uint32_t, enough_ops, 8192, 1, 1048576)                         /* a slice is sent at once with so many operations */ \
     X(uint32_t, enough_bytes, 1048576, 1024, 16777216) \
     X(uint64_t, unacked_bytes_max, 67108864, 1048576, 17179869184)    /* half of it: an acknowledgement goes alone; whole: the pair waits */ \
-    X(uint64_t, relay_input_bytes, 33554432, 8388608, 4294967296)     /* B: inputs kept per relay that no final block consumed */ \
+    X(uint64_t, relay_bytes_max, 33554432, 8388608, 4294967296)     /* B: inputs kept per relay that no final block consumed */ \
+    X(uint32_t, answer_blocks_kept, 4096, 16, 1048576)                /* blocks whose answers a coordinator node keeps for re-sending */ \
     X(uint32_t, clients_max, 65536, 16, 1048576)                      /* enrolled at a time */ \
     X(uint32_t, throughput_percent, 35, 1, 90)                        /* of the decaying best: below it the leader is slow */ \
     X(uint32_t, queue_policy, 0, 0, 1)                                /* 0: as DESIGN has it; 1: every pair in every block, as in the paper */ \
@@ -54,7 +54,7 @@
     X(uint32_t, throughput_window_ms, 1000, 100, 60000)               /* over which throughput is measured */ \
     X(uint32_t, throughput_half_life_ms, 60000, 1000, 3600000)        /* of the decaying best */ \
     X(uint32_t, due_ms, 10, 1, 10000)                                 /* an item waits at most so long for its slice, header time */ \
-    X(uint32_t, idle_query_ms, 1000, 50, 3600000)                     /* T_idle: a receiver asks for the newest dseq */ \
+    X(uint32_t, t_idle_ms, 1000, 50, 3600000)                     /* T_idle: a receiver asks for the newest dseq */ \
     X(uint32_t, time_ahead_ms, 1000, 1000, 1000)                      /* a header's time beyond a voter's estimate; fixed in edition 1 */ \
     X(uint32_t, handshake_ms, 5000, 100, 60000)                       /* a half-open link */ \
     X(uint32_t, link_ping_ms, 2000, 100, 60000) \
@@ -96,8 +96,8 @@ void system_limits_default(struct system_limits *limits);
 void system_timeouts_default(struct system_timeouts *timeouts);
 
 /* Each range, and what must hold between them (S-42): key + value + 1024 <= batch_bytes_max <= slice_bytes_max - 65536; slice_bytes_max <=
- * block_input_bytes_max; batch_bytes_max <= relay_input_bytes / 4; enough_ops <= slice_ops_max; batch_ops_max <= slice_ops_max; enough_bytes <=
- * slice_bytes_max; slice_bytes_max <= unacked_bytes_max; number_window * 16 <= records_bytes_max; link_version_min <= link_version_max;
+ * block_input_bytes_max; batch_bytes_max <= relay_bytes_max / 4; enough_ops <= slice_ops_max; batch_ops_max <= slice_ops_max; enough_bytes <=
+ * slice_bytes_max; slice_bytes_max <= unacked_bytes_max; number_window * 16 <= record_bytes_max; link_version_min <= link_version_max;
  * aead_allowed has
  * bit 0; view_base_ms <= view_max_ms; link_ping_ms * 2 <= link_idle_ms; reconnect_min_ms <= reconnect_max_ms. */
 enum system_error system_limits_check(const struct system_limits *limits, struct system_fault *fault) __attribute__((warn_unused_result));
