@@ -1,0 +1,228 @@
+#include "protocol/slice.h"
+
+#include <string.h>
+
+#include "merkle/sha256.h"
+#include "protocol/batch.h"
+#include "protocol/operation.h"
+
+bool slice_decode(const uint8_t *bytes, size_t bytes_count, struct slice *slice) {
+    if (bytes_count < SLICE_HEAD_BYTES || bytes[0] != 1 || bytes[1] || bytes[2] || bytes[3]) return false;
+    slice->item_count = bytes_get_le32(bytes + 4);
+    slice->ack = bytes_get_le64(bytes + 8);
+    slice->items = bytes + SLICE_HEAD_BYTES;
+    slice->items_bytes = bytes_count - SLICE_HEAD_BYTES;
+    return true;
+}
+
+void slice_head_encode(uint8_t out[SLICE_HEAD_BYTES], uint32_t item_count, uint64_t ack) {
+    bytes_put_le32(out, 1);
+    bytes_put_le32(out + 4, item_count);
+    bytes_put_le64(out + 8, ack);
+}
+
+void slice_item_head_encode(uint8_t out[SLICE_ITEM_HEAD_BYTES], uint32_t body_bytes, uint8_t kind) {
+    bytes_put_le32(out, body_bytes);
+    bytes_put_le32(out + 4, kind);
+}
+
+bool slice_item_next(const struct slice *slice, size_t *at, uint32_t *index, struct slice_item *item) {
+    if (*index >= slice->item_count || slice->items_bytes - *at < SLICE_ITEM_HEAD_BYTES) return false;
+    const uint8_t *head = slice->items + *at;
+    uint32_t body_bytes = bytes_get_le32(head);
+    if (body_bytes > slice->items_bytes - *at - SLICE_ITEM_HEAD_BYTES) return false;
+    item->kind = head[5] || head[6] || head[7] ? 0 : head[4];
+    item->body_bytes = body_bytes;
+    item->body = head + SLICE_ITEM_HEAD_BYTES;
+    item->whole = head;
+    *at += (size_t)SLICE_ITEM_HEAD_BYTES + body_bytes;
+    *index += 1;
+    return true;
+}
+
+void slice_hash(const uint8_t *bytes, size_t bytes_count, uint8_t out[32]) {
+    SHA256_PREFIXED(out, HASH_SLICE, {bytes, bytes_count});
+}
+
+static bool request_operations_valid(const struct slice_request *request) {
+    struct bytes_cursor cursor = bytes_cursor_of(request->ops, request->ops_bytes);
+    bool writes = false;
+    for (uint32_t i = 0; i < request->op_count; i++) {
+        struct operation operation;
+        if (!operation_decode(&cursor, &operation)) return false;
+        writes = writes || operation_is_write(operation.opcode);
+        if (operation.opcode == OPERATION_CANCEL && request->op_count != 1) return false;
+    }
+    return bytes_finished(&cursor) && request->op_count > 0 && writes == request->write;
+}
+
+bool slice_request_decode(const struct slice_item *item, struct slice_request *request) {
+    struct bytes_cursor cursor = bytes_cursor_of(item->body, item->body_bytes);
+    struct slice_request out = {.write = item->kind == SLICE_WRITE};
+    if (out.write) {
+        out.client_id = bytes_get_raw(&cursor, 32);
+        out.number = bytes_get_u64(&cursor);
+        out.floor = bytes_get_u64(&cursor);
+        out.part_digest = bytes_get_raw(&cursor, 32);
+        uint32_t flags = bytes_get_u32(&cursor);
+        out.flags = (uint8_t)flags;
+        out.op_count = bytes_get_u32(&cursor);
+        bytes_require(&cursor, (flags & ~(uint32_t)(PART_FLAG_ATOMIC | PART_FLAG_RECEIPT)) == 0);
+        bytes_require(&cursor, out.floor >= 1 && out.floor <= out.number);
+    } else {
+        out.op_count = bytes_get_u32(&cursor);
+        bytes_require(&cursor, bytes_get_u32(&cursor) == 0);
+    }
+    if (cursor.failed) return false;
+    out.ops = cursor.at;
+    out.ops_bytes = cursor.left;
+    if (!request_operations_valid(&out)) return false;
+    *request = out;
+    return true;
+}
+
+void slice_read_head_encode(uint8_t out[SLICE_READ_HEAD_BYTES], uint32_t op_count) {
+    bytes_put_le32(out, op_count);
+    bytes_put_le32(out + 4, 0);
+}
+
+void slice_write_head_encode(uint8_t out[SLICE_WRITE_HEAD_BYTES], const uint8_t client_id[32], uint64_t number, uint64_t floor,
+                             const uint8_t part_digest[32], uint8_t flags, uint32_t op_count) {
+    memcpy(out, client_id, 32);
+    bytes_put_le64(out + 32, number);
+    bytes_put_le64(out + 40, floor);
+    memcpy(out + 48, part_digest, 32);
+    bytes_put_le32(out + 80, flags);
+    bytes_put_le32(out + 84, op_count);
+}
+
+bool slice_answer_decode(const struct slice_item *item, struct slice_answer *answer) {
+    if (item->body_bytes < SLICE_ANSWER_HEAD_BYTES || bytes_get_le32(item->body + 12) != 0) return false;
+    struct slice_answer out = {.request_dseq = bytes_get_le64(item->body),
+                               .part_count = bytes_get_le32(item->body + 8),
+                               .parts = item->body + SLICE_ANSWER_HEAD_BYTES,
+                               .parts_bytes = item->body_bytes - SLICE_ANSWER_HEAD_BYTES};
+    struct bytes_cursor cursor = bytes_cursor_of(out.parts, out.parts_bytes);
+    for (uint32_t i = 0; i < out.part_count; i++) {
+        const uint8_t *head = bytes_get_raw(&cursor, SLICE_PART_HEAD_BYTES);
+        if (!head || head[1] || head[2] || head[3]) return false;
+        if (!bytes_get_raw(&cursor, bytes_get_le32(head + 20))) return false;
+    }
+    if (!bytes_finished(&cursor)) return false;
+    *answer = out;
+    return true;
+}
+
+bool slice_part_next(const struct slice_answer *answer, size_t *at, struct slice_part *part) {
+    if (*at >= answer->parts_bytes) return false;
+    const uint8_t *head = answer->parts + *at;
+    part->code = head[0];
+    part->op_count = bytes_get_le32(head + 4);
+    part->height = bytes_get_le64(head + 8);
+    part->index = bytes_get_le32(head + 16);
+    part->results_bytes = bytes_get_le32(head + 20);
+    part->results = head + SLICE_PART_HEAD_BYTES;
+    *at += (size_t)SLICE_PART_HEAD_BYTES + part->results_bytes;
+    return true;
+}
+
+void slice_answer_head_encode(uint8_t out[SLICE_ANSWER_HEAD_BYTES], uint64_t request_dseq, uint32_t part_count) {
+    bytes_put_le64(out, request_dseq);
+    bytes_put_le32(out + 8, part_count);
+    bytes_put_le32(out + 12, 0);
+}
+
+void slice_part_head_encode(uint8_t out[SLICE_PART_HEAD_BYTES], const struct slice_part *part) {
+    bytes_put_le32(out, part->code);
+    bytes_put_le32(out + 4, part->op_count);
+    bytes_put_le64(out + 8, part->height);
+    bytes_put_le32(out + 16, part->index);
+    bytes_put_le32(out + 20, part->results_bytes);
+}
+
+void routing_encode(const struct routing *routing, uint8_t out[ROUTING_BYTES]) {
+    memcpy(out, routing->client_id, 32);
+    memcpy(out + 32, routing->part_digest, 32);
+    out[64] = routing->relay;
+    out[65] = routing->flags;
+    bytes_put_le16(out + 66, 0);
+    bytes_put_le32(out + 68, routing->op_count);
+    bytes_put_le32(out + 72, routing->reserved_bytes);
+}
+
+void routing_decode(const uint8_t bytes[ROUTING_BYTES], struct routing *routing) {
+    memcpy(routing->client_id, bytes, 32);
+    memcpy(routing->part_digest, bytes + 32, 32);
+    routing->relay = bytes[64];
+    routing->flags = bytes[65];
+    routing->op_count = bytes_get_le32(bytes + 68);
+    routing->reserved_bytes = bytes_get_le32(bytes + 72);
+}
+
+void routing_hash(const uint8_t *list, size_t list_bytes, uint8_t out[32]) {
+    SHA256_PREFIXED(out, HASH_ROUTING, {list, list_bytes});
+}
+
+bool client_item_decode(const uint8_t *bytes, size_t bytes_count, struct client_item *item) {
+    if (bytes_count < CLIENT_ITEM_HEAD_BYTES || bytes_count > UINT32_MAX) return false;
+    struct client_item out = {.kind = bytes[0],
+                              .code = bytes[1],
+                              .shard = bytes_get_le32(bytes + 4),
+                              .part_digest = bytes + 8,
+                              .height = bytes_get_le64(bytes + 40),
+                              .index = bytes_get_le32(bytes + 48),
+                              .first_op = bytes_get_le32(bytes + 52),
+                              .op_count = bytes_get_le32(bytes + 56),
+                              .results = bytes + CLIENT_ITEM_HEAD_BYTES,
+                              .results_bytes = bytes_get_le32(bytes + 60),
+                              .whole = bytes,
+                              .whole_bytes = (uint32_t)bytes_count};
+    if (bytes_get_le16(bytes + 2) != 0 || out.results_bytes != bytes_count - CLIENT_ITEM_HEAD_BYTES) return false;
+    if (operation_code_class(out.code) == CLASS_UNKNOWN) return false;
+    if (out.kind == CLIENT_ITEM_PART && out.first_op != 0) return false;
+    if (out.kind == CLIENT_ITEM_OPERATION && out.op_count != 1) return false;
+    if (out.kind != CLIENT_ITEM_PART && out.kind != CLIENT_ITEM_OPERATION) return false;
+    *item = out;
+    return true;
+}
+
+void client_item_head_encode(uint8_t out[CLIENT_ITEM_HEAD_BYTES], const struct client_item *item) {
+    out[0] = item->kind;
+    out[1] = item->code;
+    bytes_put_le16(out + 2, 0);
+    bytes_put_le32(out + 4, item->shard);
+    memcpy(out + 8, item->part_digest, 32);
+    bytes_put_le64(out + 40, item->height);
+    bytes_put_le32(out + 48, item->index);
+    bytes_put_le32(out + 52, item->first_op);
+    bytes_put_le32(out + 56, item->op_count);
+    bytes_put_le32(out + 60, item->results_bytes);
+}
+
+bool client_slice_next(const uint8_t *bytes, size_t bytes_count, size_t *at, const uint8_t **item, size_t *item_bytes) {
+    if (*at == 0) *at = 4;
+    if (bytes_count < 4 || bytes_count - *at < 4) return false;
+    uint32_t length = bytes_get_le32(bytes + *at);
+    if (length > bytes_count - *at - 4) return false;
+    *item = bytes + *at + 4;
+    *item_bytes = length;
+    *at += 4 + (size_t)length;
+    return true;
+}
+
+bool client_slice_root(const uint8_t *bytes, size_t bytes_count, uint32_t item_count, tree_hash out) {
+    if (bytes_count < 4 || bytes_get_le32(bytes) != item_count) return false;
+    struct tree_builder builder;
+    tree_builder_init(&builder);
+    size_t at = 0;
+    const uint8_t *item;
+    size_t item_bytes;
+    while (client_slice_next(bytes, bytes_count, &at, &item, &item_bytes)) {
+        tree_hash hash;
+        tree_leaf_hash(item, item_bytes, hash);
+        tree_builder_add(&builder, hash);
+    }
+    if (at != bytes_count || builder.size != item_count) return false;
+    tree_builder_root(&builder, out);
+    return true;
+}

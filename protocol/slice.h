@@ -1,0 +1,138 @@
+/*
+ * Slices: what one cluster sends another, and a coordinator cluster a client (spec/decisions.md D-8, D-13 to D-16; spec/operations.md O-22 to O-25).
+ *
+ * Contract
+ *   Readers point into the source, which must outlive the structs. Nothing here judges more than the encoding; what execution makes of a malformed
+ *   item is D-15's.
+ */
+#ifndef PROTOCOL_SLICE_H
+#define PROTOCOL_SLICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "merkle/bytes.h"
+#include "merkle/tree.h"
+
+enum {
+    SLICE_HEAD_BYTES = 16,
+    SLICE_ITEM_HEAD_BYTES = 8,
+    SLICE_READ = 1,
+    SLICE_WRITE = 2,
+    SLICE_ANSWER = 3,
+    SLICE_CONFIG = 4,
+    SLICE_REVOKE = 5,
+    SLICE_READ_HEAD_BYTES = 8,
+    SLICE_WRITE_HEAD_BYTES = 88,
+    SLICE_ANSWER_HEAD_BYTES = 16,
+    SLICE_PART_HEAD_BYTES = 24,
+    ROUTING_BYTES = 76,
+    CLIENT_ITEM_HEAD_BYTES = 64,
+    CLIENT_ITEM_PART = 1,
+    CLIENT_ITEM_OPERATION = 2,
+};
+
+/* D-13. */
+struct slice {
+    uint32_t item_count;
+    uint64_t ack;
+    const uint8_t *items;
+    size_t items_bytes;
+};
+
+struct slice_item {
+    uint8_t kind; /* SLICE_..., or any other byte: unknown; 0 if the three zero bytes are not zero */
+    uint32_t body_bytes;
+    const uint8_t *body;
+    const uint8_t *whole; /* head and body, as they enter a pending hash */
+};
+
+/* False: the envelope does not parse; D-15 takes it as no items, ack 0. */
+bool slice_decode(const uint8_t *bytes, size_t bytes_count, struct slice *slice) __attribute__((warn_unused_result));
+void slice_head_encode(uint8_t out[SLICE_HEAD_BYTES], uint32_t item_count, uint64_t ack);
+void slice_item_head_encode(uint8_t out[SLICE_ITEM_HEAD_BYTES], uint32_t body_bytes, uint8_t kind);
+/* size_t at = 0; uint32_t index = 0; while (slice_item_next(&slice, &at, &index, &item)) ...   Stops at a head that runs past the end. */
+bool slice_item_next(const struct slice *slice, size_t *at, uint32_t *index, struct slice_item *item);
+/* SHA-256(0x0A, slice). */
+void slice_hash(const uint8_t *bytes, size_t bytes_count, uint8_t out[32]);
+
+/* O-22. */
+struct slice_request {
+    bool write;
+    const uint8_t *client_id;   /* write */
+    uint64_t number;            /* write */
+    uint64_t floor;             /* write */
+    const uint8_t *part_digest; /* write */
+    uint8_t flags;              /* write */
+    uint32_t op_count;
+    const uint8_t *ops;
+    size_t ops_bytes;
+};
+/* Decodes the body of a READ or WRITE item, every operation included (count, kinds and lengths fit, 1 <= op_count, floor and number as in O-20). */
+bool slice_request_decode(const struct slice_item *item, struct slice_request *request) __attribute__((warn_unused_result));
+void slice_read_head_encode(uint8_t out[SLICE_READ_HEAD_BYTES], uint32_t op_count);
+void slice_write_head_encode(uint8_t out[SLICE_WRITE_HEAD_BYTES], const uint8_t client_id[32], uint64_t number, uint64_t floor,
+                             const uint8_t part_digest[32], uint8_t flags, uint32_t op_count);
+
+/* O-24. */
+struct slice_answer {
+    uint64_t request_dseq;
+    uint32_t part_count;
+    const uint8_t *parts;
+    size_t parts_bytes;
+};
+struct slice_part {
+    uint8_t code;
+    uint32_t op_count;
+    uint64_t height;
+    uint32_t index;
+    const uint8_t *results;
+    uint32_t results_bytes;
+};
+/* Decodes an ANSWER body and checks that its parts fill it exactly; results are not looked at. */
+bool slice_answer_decode(const struct slice_item *item, struct slice_answer *answer) __attribute__((warn_unused_result));
+/* size_t at = 0; while (slice_part_next(&answer, &at, &part)) ... */
+bool slice_part_next(const struct slice_answer *answer, size_t *at, struct slice_part *part);
+void slice_answer_head_encode(uint8_t out[SLICE_ANSWER_HEAD_BYTES], uint64_t request_dseq, uint32_t part_count);
+void slice_part_head_encode(uint8_t out[SLICE_PART_HEAD_BYTES], const struct slice_part *part);
+
+/* D-8. */
+struct routing {
+    uint8_t client_id[32];
+    uint8_t part_digest[32];
+    uint8_t relay;
+    uint8_t flags;
+    uint32_t op_count;
+    uint32_t reserved_bytes;
+};
+void routing_encode(const struct routing *routing, uint8_t out[ROUTING_BYTES]);
+void routing_decode(const uint8_t bytes[ROUTING_BYTES], struct routing *routing);
+/* SHA-256(0x10, list). */
+void routing_hash(const uint8_t *list, size_t list_bytes, uint8_t out[32]);
+
+/* O-25. */
+struct client_item {
+    uint8_t kind;
+    uint8_t code;
+    uint32_t shard;
+    const uint8_t *part_digest;
+    uint64_t height;
+    uint32_t index;
+    uint32_t first_op;
+    uint32_t op_count;
+    const uint8_t *results;
+    uint32_t results_bytes;
+    const uint8_t *whole;
+    uint32_t whole_bytes;
+};
+bool client_item_decode(const uint8_t *bytes, size_t bytes_count, struct client_item *item) __attribute__((warn_unused_result));
+/* The 64 bytes before the results. */
+void client_item_head_encode(uint8_t out[CLIENT_ITEM_HEAD_BYTES], const struct client_item *item);
+
+/* D-16: checks counts and lengths, gives the root of the items. False: does not parse. */
+bool client_slice_root(const uint8_t *bytes, size_t bytes_count, uint32_t item_count, tree_hash out) __attribute__((warn_unused_result));
+/* size_t at = 0; while (client_slice_next(bytes, bytes_count, &at, &item_bytes, &item_bytes_count)) ... of a slice that client_slice_root accepted. */
+bool client_slice_next(const uint8_t *bytes, size_t bytes_count, size_t *at, const uint8_t **item, size_t *item_bytes);
+
+#endif
