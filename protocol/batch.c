@@ -71,7 +71,8 @@ enum batch_error batch_decode(const uint8_t *bytes, size_t bytes_count, const st
     struct batch out = {.kind = head[1], .part_count = bytes_get_le16(head + 2), .bytes_count = bytes_get_le32(head + 4), .bytes = bytes};
     out.client_id = head + 8;
     out.nonce = head + 40;
-    if (head[0] != 1 || (out.kind != BATCH_READ && out.kind != BATCH_WRITE) || out.part_count == 0) return BATCH_BAD_HEAD;
+    out.attempt = bytes_get_le32(head + 56);
+    if (head[0] != 1 || bytes_get_le32(head + 60) != 0 || (out.kind != BATCH_READ && out.kind != BATCH_WRITE) || out.part_count == 0) return BATCH_BAD_HEAD;
     if (out.bytes_count != bytes_count) return BATCH_TRUNCATED;
     if (bytes_count > limits->batch_bytes_max || out.part_count > limits->batch_parts_max) return BATCH_TOO_LARGE;
     uint32_t previous_shard = 0;
@@ -152,7 +153,7 @@ void batch_part_digest(const uint8_t client_id[32], const uint8_t nonce[BATCH_NO
 }
 
 void batch_build_begin(struct batch_builder *builder, struct bytes_writer *writer, uint8_t kind, const uint8_t client_id[32],
-                       const uint8_t nonce[BATCH_NONCE_BYTES]) {
+                       const uint8_t nonce[BATCH_NONCE_BYTES], uint32_t attempt) {
     *builder = (struct batch_builder){.writer = writer, .start = writer->used};
     bytes_put_u8(writer, 1);
     bytes_put_u8(writer, kind);
@@ -160,6 +161,8 @@ void batch_build_begin(struct batch_builder *builder, struct bytes_writer *write
     bytes_put_u32(writer, 0);
     bytes_put_raw(writer, client_id, 32);
     bytes_put_raw(writer, nonce, BATCH_NONCE_BYTES);
+    bytes_put_u32(writer, attempt);
+    bytes_put_u32(writer, 0);
 }
 
 void batch_build_part_begin(struct batch_builder *builder, uint32_t shard, uint8_t flags, uint64_t number, uint64_t floor) {

@@ -17,7 +17,7 @@
 #include "protocol/operation.h"
 
 enum {
-    BATCH_HEAD_BYTES = 56,
+    BATCH_HEAD_BYTES = 64,
     BATCH_PART_HEAD_BYTES = 32,
     BATCH_NONCE_BYTES = 16,
     BATCH_READ = 1,
@@ -67,6 +67,7 @@ struct batch {
     const uint8_t *client_id;
     const uint8_t *nonce;
     const uint8_t *signature; /* NULL for BATCH_READ */
+    uint32_t attempt;
     uint32_t op_count;        /* of all parts */
 };
 
@@ -97,7 +98,7 @@ struct batch_builder {
     uint16_t part_count;
 };
 void batch_build_begin(struct batch_builder *builder, struct bytes_writer *writer, uint8_t kind, const uint8_t client_id[32],
-                       const uint8_t nonce[BATCH_NONCE_BYTES]);
+                       const uint8_t nonce[BATCH_NONCE_BYTES], uint32_t attempt);
 void batch_build_part_begin(struct batch_builder *builder, uint32_t shard, uint8_t flags, uint64_t number, uint64_t floor);
 void batch_build_part_end(struct batch_builder *builder, uint32_t op_count);
 /* Ends the batch and, for a write batch, signs it. False if the writer overflowed. */
