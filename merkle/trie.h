@@ -24,7 +24,7 @@
  *
  * Limits
  *   leaves_max <= 2^31 - 1; journal_max entries over all open marks; TRIE_MARKS_MAX open marks. Memory is trie_memory_bytes(limits): 112 bytes per
- *   leaf and 80 per journal entry, plus a few KiB.
+ *   leaf and 72 per journal entry, plus a few KiB.
  */
 #ifndef MERKLE_TRIE_H
 #define MERKLE_TRIE_H
@@ -221,7 +221,8 @@ void trie_stream_root(struct trie_stream *stream, uint8_t out[SHA256_BYTES]);
 void trie_prefix_hash(struct trie *trie, const uint8_t prefix[SHA256_BYTES], unsigned prefix_bits, uint8_t out[SHA256_BYTES]);
 
 /* As trie_proof_find: TRIE_PROOF_PRESENT when leaves with the prefix are there. */
-enum trie_proof_kind trie_prefix_proof_find(const struct trie *trie, const uint8_t prefix[SHA256_BYTES], unsigned prefix_bits, struct trie_proof_leaf *other);
+enum trie_proof_kind trie_prefix_proof_find(const struct trie *trie, const uint8_t prefix[SHA256_BYTES], unsigned prefix_bits,
+                                            struct trie_proof_leaf *other);
 void trie_prefix_proof_write(struct trie *trie, const uint8_t prefix[SHA256_BYTES], unsigned prefix_bits, const struct trie_proof_other *other,
                              struct bytes_writer *writer);
 

@@ -1,0 +1,85 @@
+/*
+ * SHA-256 around BoringSSL's compression function. The state and the padding are ours: a trie inner node then costs one call with two blocks.
+ */
+#include "merkle/sha256.h"
+
+#include <openssl/sha.h>
+#include <string.h>
+
+static const uint32_t initial_chain[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
+static void chain_write(const uint32_t chain[8], uint8_t out[SHA256_BYTES]) {
+    for (size_t i = 0; i < 8; i++) {
+        uint32_t word = __builtin_bswap32(chain[i]);
+        if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) word = chain[i];
+        memcpy(out + 4 * i, &word, 4);
+    }
+}
+
+/* Message length in bits, big-endian, as the padding ends. */
+static void length_write(uint64_t bytes_total, uint8_t at[8]) {
+    uint64_t bits = bytes_total << 3;
+    for (size_t i = 0; i < 8; i++) at[i] = (uint8_t)(bits >> (56 - 8 * i));
+}
+
+void sha256_init(struct sha256_state *state) {
+    memcpy(state->chain, initial_chain, sizeof initial_chain);
+    state->bytes_total = 0;
+}
+
+void sha256_init_prefixed(struct sha256_state *state, enum hash_prefix prefix) {
+    sha256_init(state);
+    state->pending[0] = (uint8_t)prefix;
+    state->bytes_total = 1;
+}
+
+void sha256_update(struct sha256_state *state, const void *bytes, size_t count) {
+    if (count == 0) return;
+    const uint8_t *at = bytes;
+    size_t pending = (size_t)(state->bytes_total % SHA256_BLOCK_BYTES);
+    state->bytes_total += count;
+    if (pending > 0) {
+        size_t room = SHA256_BLOCK_BYTES - pending;
+        size_t taken = count < room ? count : room;
+        memcpy(state->pending + pending, at, taken);
+        if (taken < room) return;
+        SHA256_TransformBlocks(state->chain, state->pending, 1);
+        at += taken;
+        count -= taken;
+    }
+    size_t blocks = count / SHA256_BLOCK_BYTES;
+    if (blocks > 0) SHA256_TransformBlocks(state->chain, at, blocks);
+    memcpy(state->pending, at + blocks * SHA256_BLOCK_BYTES, count % SHA256_BLOCK_BYTES);
+}
+
+void sha256_final(struct sha256_state *state, uint8_t out[SHA256_BYTES]) {
+    uint8_t tail[2 * SHA256_BLOCK_BYTES] = {0};
+    size_t pending = (size_t)(state->bytes_total % SHA256_BLOCK_BYTES);
+    memcpy(tail, state->pending, pending);
+    tail[pending] = 0x80;
+    size_t blocks = pending < SHA256_BLOCK_BYTES - 8 ? 1 : 2;
+    length_write(state->bytes_total, tail + blocks * SHA256_BLOCK_BYTES - 8);
+    SHA256_TransformBlocks(state->chain, tail, blocks);
+    chain_write(state->chain, out);
+}
+
+void sha256_hash(const void *bytes, size_t count, uint8_t out[SHA256_BYTES]) {
+    struct sha256_state state;
+    sha256_init(&state);
+    sha256_update(&state, bytes, count);
+    sha256_final(&state, out);
+}
+
+void sha256_prefixed(enum hash_prefix prefix, const struct sha256_part *parts, size_t parts_count, uint8_t out[SHA256_BYTES]) {
+    struct sha256_state state;
+    sha256_init_prefixed(&state, prefix);
+    for (size_t i = 0; i < parts_count; i++) sha256_update(&state, parts[i].bytes, parts[i].count);
+    sha256_final(&state, out);
+}
+
+void sha256_padded_blocks(const uint8_t *blocks_bytes, size_t blocks, uint8_t out[SHA256_BYTES]) {
+    uint32_t chain[8];
+    memcpy(chain, initial_chain, sizeof chain);
+    SHA256_TransformBlocks(chain, blocks_bytes, blocks);
+    chain_write(chain, out);
+}
