@@ -1,0 +1,176 @@
+/* The documents of the control socket. */
+#include <stdio.h>
+#include <string.h>
+
+#include "appliance/control.h"
+
+static json_t *hex(const uint8_t *bytes, size_t count) {
+    char text[2 * 32 + 1];
+    for (size_t i = 0; i < count && i < 32; i++) snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    return json_string(text);
+}
+
+static json_t *number(uint64_t value) { return json_integer((json_int_t)(value & INT64_MAX)); }
+
+static json_t *cluster_text(uint32_t cluster) {
+    char text[16];
+    snprintf(text, sizeof text, "%c%u", cluster >> 16 == 1 ? 'c' : 's', cluster & 0xFFFFu);
+    return json_string(text);
+}
+
+static void put_threads(json_t *out, const struct status_node *status) {
+    json_t *threads = json_array(), *budget = json_object();
+    for (uint32_t i = 0; i < status->thread_count; i++) {
+        const struct status_thread *thread = &status->threads[i];
+        json_array_append_new(threads, json_pack("{s:s,s:i,s:i}", "name", thread->name, "pinned_cpu", thread->pinned, "running_cpu", thread->running));
+    }
+    for (uint32_t i = 0; i < status->budget_count; i++) json_object_set_new(budget, status->budget[i].name, number(status->budget[i].value));
+    json_object_set_new(out, "thread_map", json_string(status->threads_map));
+    json_object_set_new(out, "threads", threads);
+    json_object_set_new(out, "memory_budget_bytes", budget);
+    json_object_set_new(out, "resident_bytes", number(status->resident_bytes));
+}
+
+static void put_seen(json_t *out, const struct status_replica *replica) {
+    json_t *drops = json_object(), *attacks = json_object(), *attackers = json_array();
+    for (int i = 0; i < STATUS_DROP_COUNT; i++) {
+        if (replica->drops[i] > 0) json_object_set_new(drops, status_drop_name((enum status_drop)i), number(replica->drops[i]));
+    }
+    for (int i = 0; i < STATUS_ATTACK_COUNT; i++) {
+        if (replica->attacks[i] > 0) json_object_set_new(attacks, status_attack_name((enum status_attack)i), number(replica->attacks[i]));
+    }
+    for (uint32_t i = 0; i < replica->attacker_count; i++) {
+        const struct status_attacker *attacker = &replica->attackers[i];
+        json_array_append_new(attackers, json_pack("{s:s,s:s,s:o}", "attack", status_attack_name(attacker->attack), "peer", attacker->peer, "count", number(attacker->count)));
+    }
+    json_object_set_new(out, "dropped", drops);
+    json_object_set_new(out, "attacks", attacks);
+    json_object_set_new(out, "attackers", attackers);
+}
+
+static void put_peers(json_t *out, const struct status_node *status) {
+    const struct status_replica *replica = &status->replica;
+    json_t *members = json_array(), *pairs = json_array();
+    for (uint32_t i = 0; i < replica->members && i < STATUS_MEMBERS_MAX; i++) {
+        const struct status_member *member = &replica->peers[i];
+        json_array_append_new(members, json_pack("{s:i,s:b,s:o,s:o}", "member", (int)i, "up", member->up || i == replica->member, "height", number(member->final_height),
+                                                 "view", number(member->view)));
+    }
+    for (uint32_t i = 0; i < replica->pair_count; i++) {
+        const struct status_pair *pair = &replica->pairs[i];
+        json_array_append_new(pairs, json_pack("{s:o,s:o,s:o,s:o,s:o,s:i,s:i}", "cluster", cluster_text(pair->cluster), "consumed", number(pair->consumed_dseq), "sent",
+                                               number(pair->sent_dseq), "acknowledged", number(pair->acked_dseq), "hint", number(pair->hint_dseq), "held",
+                                               (int)pair->held_slices, "source_member", (int)pair->source_member));
+    }
+    json_object_set_new(out, "members_seen", members);
+    json_object_set_new(out, "pairs", pairs);
+    json_object_set_new(out, "links_up", json_integer(status->links_up));
+    json_object_set_new(out, "links_known", json_integer(status->links_known));
+}
+
+json_t *control_status_json(const struct status_node *status) {
+    const struct status_replica *replica = &status->replica;
+    const struct histogram *commit = &replica->commit_us;
+    json_t *out = json_object();
+    json_object_set_new(out, "node", json_string(status->name));
+    json_object_set_new(out, "system", json_string(status->system_name));
+    json_object_set_new(out, "system_id", hex(status->system_id, 16));
+    json_object_set_new(out, "cluster", cluster_text(replica->cluster));
+    json_object_set_new(out, "member", json_integer(replica->member));
+    json_object_set_new(out, "members", json_integer(replica->members));
+    json_object_set_new(out, "faults", json_integer(replica->faults));
+    json_object_set_new(out, "ready", json_boolean(status->ready));
+    json_object_set_new(out, "phase", json_string(status_phase_name(replica->phase)));
+    json_object_set_new(out, "epoch", number(replica->epoch));
+    json_object_set_new(out, "view", number(replica->view));
+    json_object_set_new(out, "leader", json_integer(replica->leader));
+    json_object_set_new(out, "height", number(replica->final_height));
+    json_object_set_new(out, "prepared_height", number(replica->prepared_height));
+    json_object_set_new(out, "executed_height", number(replica->executed_height));
+    json_object_set_new(out, "checkpoint_height", number(replica->checkpoint_height));
+    json_object_set_new(out, "state_root_height", number(replica->state_root_height));
+    json_object_set_new(out, "state_root", hex(replica->state_root, 32));
+    json_object_set_new(out, "time_ms", number(replica->time_ms));
+    json_object_set_new(out, "uptime_ms", number(status->now_ms - status->started_ms));
+    json_object_set_new(out, "queues", json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "inputs_waiting", number(replica->inputs_waiting), "inputs_held",
+                                                 number(replica->inputs_held), "input_bytes", number(replica->input_bytes), "blocks_open",
+                                                 number(replica->blocks_open), "sends_held", number(replica->sends_held), "answers_kept",
+                                                 number(replica->answers_kept)));
+    json_object_set_new(out, "clients_connected", number(replica->clients_connected));
+    json_object_set_new(out, "decisions", number(replica->decisions));
+    json_object_set_new(out, "view_changes", number(replica->view_changes));
+    json_object_set_new(out, "commit_us", json_pack("{s:o,s:o,s:o,s:o,s:o}", "count", number(commit->count), "p50", number(histogram_quantile(commit, 500)), "p90",
+                                                    number(histogram_quantile(commit, 900)), "p99", number(histogram_quantile(commit, 990)), "max",
+                                                    number(commit->max)));
+    put_seen(out, replica);
+    put_peers(out, status);
+    put_threads(out, status);
+    return out;
+}
+
+/* One metric; `labels` is taken over, may be NULL. */
+static void metric(json_t *list, const char *name, const char *type, const char *help, json_t *labels, uint64_t value) {
+    json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:o,s:o}", "name", name, "type", type, "help", help, "labels", labels != NULL ? labels : json_object(),
+                                          "value", number(value)));
+}
+
+static void put_gauges(json_t *list, const struct status_node *status) {
+    const struct status_replica *replica = &status->replica;
+    metric(list, "heraclius_ready", "gauge", "1 if the node votes and is not behind", NULL, status->ready);
+    metric(list, "heraclius_epoch", "gauge", "epoch", NULL, replica->epoch);
+    metric(list, "heraclius_view", "gauge", "view", NULL, replica->view);
+    metric(list, "heraclius_leader", "gauge", "index of the leader", NULL, replica->leader);
+    metric(list, "heraclius_height", "gauge", "height of the newest final block", NULL, replica->final_height);
+    metric(list, "heraclius_checkpoint_height", "gauge", "height of the newest checkpoint", NULL, replica->checkpoint_height);
+    metric(list, "heraclius_queue_depth", "gauge", "depth of a queue", json_pack("{s:s}", "queue", "inputs_waiting"), replica->inputs_waiting);
+    metric(list, "heraclius_queue_depth", "gauge", "", json_pack("{s:s}", "queue", "inputs_held"), replica->inputs_held);
+    metric(list, "heraclius_queue_depth", "gauge", "", json_pack("{s:s}", "queue", "blocks_open"), replica->blocks_open);
+    metric(list, "heraclius_queue_depth", "gauge", "", json_pack("{s:s}", "queue", "sends_held"), replica->sends_held);
+    metric(list, "heraclius_input_bytes", "gauge", "bytes of inputs held", NULL, replica->input_bytes);
+    metric(list, "heraclius_links_up", "gauge", "links that are up", NULL, status->links_up);
+    metric(list, "heraclius_clients_connected", "gauge", "clients with a link to this node", NULL, replica->clients_connected);
+    metric(list, "heraclius_resident_bytes", "gauge", "resident memory", NULL, status->resident_bytes);
+    metric(list, "heraclius_decisions_total", "counter", "blocks that became final", NULL, replica->decisions);
+    metric(list, "heraclius_inputs_decided_total", "counter", "inputs in final blocks", NULL, replica->inputs_decided);
+    metric(list, "heraclius_view_changes_total", "counter", "views left by time-out", NULL, replica->view_changes);
+    metric(list, "heraclius_proposals_total", "counter", "proposals made", NULL, replica->proposals);
+    metric(list, "heraclius_fetches_total", "counter", "blocks and inputs asked for", NULL, replica->fetches);
+}
+
+static void put_commit(json_t *list, const struct histogram *commit) {
+    static const uint64_t limits[] = {1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000, 256000, 512000, 1024000, 4096000};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "%.3f", (double)limits[i] / 1e6);
+        metric(list, "heraclius_commit_seconds_bucket", "histogram", "from proposal to final", json_pack("{s:s}", "le", text), histogram_below(commit, limits[i]));
+    }
+    metric(list, "heraclius_commit_seconds_bucket", "histogram", "", json_pack("{s:s}", "le", "+Inf"), commit->count);
+    json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:{},s:f}", "name", "heraclius_commit_seconds_sum", "type", "histogram", "help", "", "labels", "value",
+                                          (double)commit->sum / 1e6));
+    metric(list, "heraclius_commit_seconds_count", "histogram", "", NULL, commit->count);
+}
+
+json_t *control_metrics_json(const struct status_node *status) {
+    const struct status_replica *replica = &status->replica;
+    json_t *list = json_array();
+    put_gauges(list, status);
+    for (int i = 0; i < STATUS_DROP_COUNT; i++) {
+        metric(list, "heraclius_dropped_total", "counter", i == 0 ? "input dropped, by cause" : "", json_pack("{s:s}", "cause", status_drop_name((enum status_drop)i)),
+               replica->drops[i]);
+    }
+    for (int i = 0; i < STATUS_ATTACK_COUNT; i++) {
+        metric(list, "heraclius_attacks_total", "counter", i == 0 ? "attacks seen, by kind" : "", json_pack("{s:s}", "kind", status_attack_name((enum status_attack)i)),
+               replica->attacks[i]);
+    }
+    put_commit(list, &replica->commit_us);
+    for (uint32_t i = 0; i < status->counter_count; i++) {
+        metric(list, "heraclius_counter", "untyped", i == 0 ? "counters of links and store" : "", json_pack("{s:s}", "counter", status->counters[i].name),
+               status->counters[i].value);
+    }
+    for (uint32_t i = 0; i < status->thread_count; i++) {
+        if (status->threads[i].running < 0) continue;
+        metric(list, "heraclius_thread_cpu", "gauge", i == 0 ? "CPU on which a thread last ran" : "", json_pack("{s:s}", "thread", status->threads[i].name),
+               (uint64_t)status->threads[i].running);
+    }
+    return json_pack("{s:o}", "metrics", list);
+}
