@@ -195,7 +195,8 @@ install: all ## programs, library, header, pkg-config file and man pages into $(
 
 uninstall: ## removes what install put there
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/heraclius bin/heracliusd bin/heraclius-admin lib/$(SONAME) lib/libheraclius.so \
-	  include/heraclius.h lib/pkgconfig/heraclius.pc) $(foreach m,$(wildcard docs/man/*.[158]),$(DESTDIR)$(PREFIX)/share/man/man*/$(notdir $m))
+	  include/heraclius.h lib/pkgconfig/heraclius.pc) \
+	  $(foreach m,$(wildcard docs/man/*.[158]),$(DESTDIR)$(PREFIX)/share/man/man*/$(notdir $m))
 
 # ---------------------------------------------------------------- tests
 
