@@ -43,7 +43,7 @@ enum table_status {
     TABLE_OK = 0,
     TABLE_ABSENT,       /* get, remove: no such key */
     TABLE_KEYS_FULL,    /* put of a new key: keys_max of its space is reached. Deterministic; nothing was changed */
-    TABLE_BYTES_FULL,   /* put: bytes_max of its space would be passed. Deterministic; nothing was changed */
+    TABLE_BYTES_FULL,   /* put that enlarges: bytes_max of its space would be passed. Deterministic; nothing was changed */
     TABLE_BLOCK_FULL,   /* put, remove: block_writes_max or block_bytes_max would be passed. Deterministic; nothing was changed */
     TABLE_CORRUPT,      /* get: the entry's checksum does not match: bad memory. The node must not answer or vote from this table */
     TABLE_NO_MEMORY,    /* create: the address space was refused */
@@ -95,6 +95,9 @@ uint64_t table_reserved_bytes(const struct table *table);
 uint64_t table_keys(const struct table *table, uint8_t space);
 uint64_t table_declared_bytes(const struct table *table, uint8_t space);
 
+/* Lower or raise a space's limits to at most those of the configuration (CONFIG, at the start of an epoch; O-17). What is there stays, even if it is more. */
+void table_limits_set(struct table *table, uint8_t space, uint64_t keys_max, uint64_t bytes_max);
+
 /* Declared bytes of one entry (P-20). */
 static inline uint64_t table_entry_declared(size_t key_bytes, size_t value_bytes) {
     return (uint64_t)key_bytes + value_bytes + TABLE_ENTRY_BYTES;
@@ -144,6 +147,15 @@ static inline uint32_t table_writes_count(const struct table_writes *writes) {
     return writes->end - writes->at;
 }
 bool table_writes_next(struct table_writes *writes, struct table_write *write);
+
+/*
+ * A number that names a key, or few keys, and stays the same whatever happens to the entry: the low half of its hash. The trie keeps it as its `ref`; an
+ * absence proof leads from the other leaf's path back to its key by trying the entries of its ref: start with *cursor 0, until false; compare paths.
+ */
+static inline uint32_t table_ref(uint64_t hash) {
+    return (uint32_t)hash;
+}
+bool table_ref_next(const struct table *table, uint32_t ref, uint64_t *cursor, struct table_entry *entry);
 
 /* Walks the entries of the newest state in an order that means nothing: start with *cursor 0, until false. For scrubs, dumps and tests. *intact is whether
  * the entry's checksum matches. A change of the table between two calls may show an entry twice or not at all. */

@@ -1,0 +1,33 @@
+/*
+ * Private: the short checksum of table entries and stored records. It finds bit flips and misplaced bytes of failing hardware (a change of one 8-byte word
+ * always changes the 64-bit state; 32 bits of it are kept); it resists nobody who chooses the bytes. Little-endian, so that files move between machines.
+ */
+#ifndef STORE_CHECKSUM_H
+#define STORE_CHECKSUM_H
+
+#include "merkle/bytes.h"
+
+static inline uint64_t checksum_mix(uint64_t state, uint64_t word) {
+    state = (state ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    return state ^ (state >> 32);
+}
+
+static inline uint64_t checksum_add(uint64_t state, const uint8_t *bytes, size_t count) {
+    state = checksum_mix(state, count);
+    while (count >= 8) {
+        state = checksum_mix(state, bytes_get_le64(bytes));
+        bytes += 8;
+        count -= 8;
+    }
+    if (count == 0) return state;
+    uint8_t last[8] = {0};
+    memcpy(last, bytes, count);
+    return checksum_mix(state, bytes_get_le64(last));
+}
+
+static inline uint32_t checksum_end(uint64_t state) {
+    state = checksum_mix(state, UINT64_C(0x243F6A8885A308D3));
+    return (uint32_t)(state >> 16);
+}
+
+#endif

@@ -1,0 +1,478 @@
+/* The live table: against a plain model under random blocks, rollbacks and savepoints, at its limits and one past them, and in its memory. */
+#include "store/table.h"
+#include "merkle/check.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { MODEL_KEYS = 300, MODEL_LEVELS = 12, MODEL_VALUE_MAX = 3000 };
+
+static uint64_t seed_state;
+
+static uint64_t draw(void) {
+    seed_state += UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t z = seed_state;
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return z ^ (z >> 31);
+}
+
+static uint64_t below(uint64_t end) {
+    return draw() % end;
+}
+
+/* The model: for each level (0 is final state, 1.. open blocks, the last possibly a savepoint) the whole state by value seed. */
+struct cell {
+    bool present;
+    uint32_t value_bytes;
+    uint64_t height;
+    uint32_t index;
+    uint32_t fill;
+};
+
+struct level {
+    uint64_t height;
+    struct cell cells[MODEL_KEYS];
+    bool written[MODEL_KEYS];
+};
+
+static struct level model[MODEL_LEVELS + 2];
+
+static size_t key_make(unsigned number, uint8_t key[TABLE_KEY_BYTES_MAX]) {
+    size_t bytes = 1 + (number * 37) % TABLE_KEY_BYTES_MAX;
+    if (bytes < 4) bytes = 4;
+    for (size_t i = 0; i < bytes; i++) key[i] = (uint8_t)(number >> (i % 2 * 8));
+    return bytes;
+}
+
+static uint8_t space_of(unsigned number) {
+    return (uint8_t)(number % 5 == 0);
+}
+
+static void value_make(uint32_t fill, uint32_t bytes, uint8_t *value) {
+    for (uint32_t i = 0; i < bytes; i++) value[i] = (uint8_t)(fill * 31 + i * 7 + (i >> 8));
+}
+
+static uint32_t value_length(void) {
+    switch (below(5)) {
+    case 0: return 0;
+    case 1: return (uint32_t)below(MODEL_VALUE_MAX);
+    default: return (uint32_t)below(64);
+    }
+}
+
+static struct table_config config_small(void) {
+    struct table_config config = {.keys_max = {1000, 1000}, .bytes_max = {1 << 22, 1 << 22}, .block_bytes_max = 1 << 22, .block_writes_max = 400,
+                                  .open_max = MODEL_LEVELS, .hash_key = "0123456789abcde"};
+    return config;
+}
+
+static struct table *table_of(const struct table_config *config) {
+    struct table *table = NULL;
+    assert_int_equal(table_create(config, &table), TABLE_OK);
+    return table;
+}
+
+static void assert_entry(const struct table_entry *entry, unsigned number, const struct cell *cell) {
+    uint8_t key[TABLE_KEY_BYTES_MAX];
+    uint8_t value[MODEL_VALUE_MAX];
+    size_t key_bytes = key_make(number, key);
+    assert_int_equal(entry->key_bytes, key_bytes);
+    assert_memory_equal(entry->key, key, key_bytes);
+    assert_int_equal(entry->space, space_of(number));
+    assert_int_equal(entry->value_bytes, cell->value_bytes);
+    value_make(cell->fill, cell->value_bytes, value);
+    assert_memory_equal(entry->value, value, cell->value_bytes);
+    assert_true(entry->version.height == cell->height && entry->version.index == cell->index);
+}
+
+static unsigned number_of(const struct table_entry *entry) {
+    return entry->key[0] | (unsigned)entry->key[1] << 8;
+}
+
+static void assert_state(const struct table *table, const struct level *level) {
+    uint64_t keys[2] = {0, 0};
+    uint64_t bytes[2] = {0, 0};
+    for (unsigned number = 0; number < MODEL_KEYS; number++) {
+        const struct cell *cell = &level->cells[number];
+        uint8_t key[TABLE_KEY_BYTES_MAX];
+        size_t key_bytes = key_make(number, key);
+        uint64_t hash = table_hash(table, space_of(number), key, key_bytes);
+        struct table_entry entry;
+        table_prefetch(table, hash);
+        table_prefetch_entry(table, hash);
+        assert_int_equal(table_get(table, hash, space_of(number), key, key_bytes, &entry), cell->present ? TABLE_OK : TABLE_ABSENT);
+        if (!cell->present) continue;
+        assert_entry(&entry, number, cell);
+        keys[space_of(number)]++;
+        bytes[space_of(number)] += table_entry_declared(key_bytes, cell->value_bytes);
+        uint64_t cursor = 0;
+        bool found = false;
+        while (!found && table_ref_next(table, table_ref(hash), &cursor, &entry)) found = number_of(&entry) == number;
+        assert_true(found);
+    }
+    uint64_t walked = 0;
+    uint64_t cursor = 0;
+    struct table_entry entry;
+    bool intact;
+    while (table_next(table, &cursor, &entry, &intact)) {
+        assert_true(intact);
+        assert_entry(&entry, number_of(&entry), &level->cells[number_of(&entry)]);
+        walked++;
+    }
+    assert_int_equal(walked, keys[0] + keys[1]);
+    for (uint8_t space = 0; space < 2; space++) {
+        assert_int_equal(table_keys(table, space), keys[space]);
+        assert_int_equal(table_declared_bytes(table, space), bytes[space]);
+    }
+}
+
+static void assert_writes(struct table_writes writes, const struct level *level, const struct level *before) {
+    struct table_write write;
+    bool seen[MODEL_KEYS] = {false};
+    while (table_writes_next(&writes, &write)) {
+        unsigned number = number_of(&write.entry);
+        assert_true(number < MODEL_KEYS && !seen[number] && level->written[number]);
+        seen[number] = true;
+        assert_int_equal(write.deleted, !level->cells[number].present);
+        assert_int_equal(write.existed, before->cells[number].present);
+        if (!write.deleted) assert_entry(&write.entry, number, &level->cells[number]);
+    }
+    assert_memory_equal(seen, level->written, sizeof seen);
+}
+
+static void random_write(struct table *table, struct level *level, uint32_t index) {
+    unsigned number = (unsigned)below(MODEL_KEYS);
+    struct cell *cell = &level->cells[number];
+    uint8_t key[TABLE_KEY_BYTES_MAX];
+    size_t key_bytes = key_make(number, key);
+    uint64_t hash = table_hash(table, space_of(number), key, key_bytes);
+    if (below(3) == 0) {
+        assert_int_equal(table_remove(table, hash, space_of(number), key, key_bytes, index), cell->present ? TABLE_OK : TABLE_ABSENT);
+        if (cell->present) level->written[number] = true;
+        memset(cell, 0, sizeof *cell);
+        return;
+    }
+    uint8_t value[MODEL_VALUE_MAX];
+    struct cell fresh = {.present = true, .value_bytes = value_length(), .height = level->height, .index = index, .fill = (uint32_t)draw()};
+    value_make(fresh.fill, fresh.value_bytes, value);
+    assert_int_equal(table_put(table, hash, space_of(number), key, key_bytes, index, value, fresh.value_bytes), TABLE_OK);
+    *cell = fresh;
+    level->written[number] = true;
+}
+
+static void level_copy(unsigned from, uint64_t height) {
+    model[from + 1] = model[from];
+    memset(model[from + 1].written, 0, sizeof model[from + 1].written);
+    model[from + 1].height = height;
+}
+
+static void random_savepoint(struct table *table, unsigned top, uint32_t *index) {
+    level_copy(top, model[top].height);
+    table_savepoint_begin(table);
+    uint64_t writes = below(20);
+    for (uint64_t i = 0; i < writes; i++) random_write(table, &model[top + 1], (*index)++);
+    if (below(2)) {
+        table_savepoint_rollback(table);
+        return;
+    }
+    table_savepoint_keep(table);
+    for (unsigned i = 0; i < MODEL_KEYS; i++) model[top + 1].written[i] = model[top + 1].written[i] || model[top].written[i];
+    model[top] = model[top + 1];
+}
+
+static void finalize_oldest(struct table *table, unsigned *top) {
+    assert_writes(table_writes_of_oldest(table), &model[1], &model[0]);
+    assert_int_equal(table_height_of_oldest(table), model[1].height);
+    table_finalize_oldest(table);
+    memmove(&model[0], &model[1], *top * sizeof model[0]);
+    --*top;
+}
+
+static void behaves_like_a_model_under_random_blocks(void **state) {
+    (void)state;
+    seed_state = (uint64_t)time(NULL) * 1000003;
+    print_message("seed %llu\n", (unsigned long long)seed_state);
+    struct table_config config = config_small();
+    struct table *table = table_of(&config);
+    memset(model, 0, sizeof model);
+    unsigned top = 0; /* open blocks */
+    uint64_t height = 1;
+    uint32_t index = 0;
+    for (unsigned step = 0; step < 6000; step++) {
+        uint64_t choice = below(10);
+        if (choice < 2 && top < MODEL_LEVELS) {
+            level_copy(top++, ++height);
+            table_block_begin(table, height);
+            index = 0;
+        } else if (choice == 2 && top > 0) {
+            assert_writes(table_writes_of_newest(table), &model[top], &model[top - 1]);
+            table_rollback_newest(table);
+            top--;
+        } else if (choice == 3 && top > 0) {
+            finalize_oldest(table, &top);
+        } else if (choice < 6 && top > 0) {
+            random_savepoint(table, top, &index);
+        } else if (top > 0) {
+            uint64_t writes = below(40);
+            for (uint64_t i = 0; i < writes; i++) random_write(table, &model[top], index++);
+        }
+        assert_int_equal(table_blocks_open(table), top);
+        if (step % 20 == 0) assert_state(table, &model[top]);
+    }
+    while (top > 0) finalize_oldest(table, &top);
+    assert_state(table, &model[0]);
+    table_clear(table);
+    memset(model, 0, sizeof model);
+    assert_state(table, &model[0]);
+    table_destroy(table);
+}
+
+/* Limits. */
+
+static enum table_status put_number(struct table *table, uint64_t number, uint32_t value_bytes) {
+    static uint8_t value[TABLE_VALUE_BYTES_MAX];
+    uint8_t key[8];
+    memcpy(key, &number, sizeof key);
+    return table_put(table, table_hash(table, 0, key, sizeof key), 0, key, sizeof key, 0, value, value_bytes);
+}
+
+static enum table_status remove_number(struct table *table, uint64_t number) {
+    uint8_t key[8];
+    memcpy(key, &number, sizeof key);
+    return table_remove(table, table_hash(table, 0, key, sizeof key), 0, key, sizeof key, 0);
+}
+
+static void keys_are_full_at_keys_max_and_not_before(void **state) {
+    (void)state;
+    struct table_config config = config_small();
+    config.keys_max[0] = 100;
+    struct table *table = table_of(&config);
+    table_block_begin(table, 1);
+    for (uint64_t i = 0; i < 100; i++) assert_int_equal(put_number(table, i, 8), TABLE_OK);
+    assert_int_equal(put_number(table, 100, 0), TABLE_KEYS_FULL);
+    assert_int_equal(put_number(table, 99, 9), TABLE_OK);
+    assert_int_equal(remove_number(table, 5), TABLE_OK);
+    assert_int_equal(put_number(table, 100, 0), TABLE_OK);
+    assert_int_equal(put_number(table, 101, 0), TABLE_KEYS_FULL);
+    table_rollback_newest(table);
+    assert_int_equal(table_keys(table, 0), 0);
+    table_destroy(table);
+}
+
+static void bytes_are_full_at_bytes_max_and_a_write_that_does_not_enlarge_never_is(void **state) {
+    (void)state;
+    struct table_config config = config_small();
+    config.bytes_max[0] = 3 * (8 + 64) + 10;
+    struct table *table = table_of(&config);
+    table_block_begin(table, 1);
+    assert_int_equal(put_number(table, 1, 5), TABLE_OK);
+    assert_int_equal(put_number(table, 2, 5), TABLE_OK);
+    assert_int_equal(put_number(table, 3, 1), TABLE_BYTES_FULL);
+    assert_int_equal(put_number(table, 3, 0), TABLE_OK); /* exactly full */
+    assert_int_equal(put_number(table, 3, 1), TABLE_BYTES_FULL);
+    assert_int_equal(put_number(table, 2, 4), TABLE_OK);
+    assert_int_equal(put_number(table, 3, 1), TABLE_OK);
+    table_limits_set(table, 0, 2, 100); /* lowered below present use (O-17) */
+    assert_int_equal(put_number(table, 1, 5), TABLE_OK);
+    assert_int_equal(put_number(table, 1, 4), TABLE_OK);
+    assert_int_equal(put_number(table, 1, 5), TABLE_BYTES_FULL);
+    assert_int_equal(put_number(table, 4, 0), TABLE_KEYS_FULL);
+    table_destroy(table);
+}
+
+static void a_full_user_space_does_not_block_the_systems_own_records(void **state) {
+    (void)state;
+    struct table_config config = config_small();
+    config.keys_max[0] = 1;
+    struct table *table = table_of(&config);
+    table_block_begin(table, 1);
+    assert_int_equal(put_number(table, 1, 5), TABLE_OK);
+    assert_int_equal(put_number(table, 2, 5), TABLE_KEYS_FULL);
+    const uint8_t key[] = "q";
+    assert_int_equal(table_put(table, table_hash(table, 1, key, 1), 1, key, 1, 0, key, 1), TABLE_OK);
+    table_destroy(table);
+}
+
+static void a_block_is_full_by_writes_and_by_bytes(void **state) {
+    (void)state;
+    struct table_config config = config_small();
+    config.block_writes_max = 3;
+    config.block_bytes_max = 3 * (8 + 64) + 100;
+    struct table *table = table_of(&config);
+    table_block_begin(table, 1);
+    assert_int_equal(put_number(table, 1, 50), TABLE_OK);
+    assert_int_equal(put_number(table, 2, 50), TABLE_OK);
+    assert_int_equal(put_number(table, 3, 1), TABLE_BLOCK_FULL);
+    assert_int_equal(put_number(table, 3, 0), TABLE_OK);
+    assert_int_equal(put_number(table, 4, 0), TABLE_BLOCK_FULL);
+    assert_int_equal(put_number(table, 2, 50), TABLE_OK); /* again the same key is no further write */
+    table_block_begin(table, 2);
+    assert_int_equal(put_number(table, 4, 0), TABLE_OK);
+    table_savepoint_begin(table);
+    assert_int_equal(put_number(table, 5, 0), TABLE_OK);
+    assert_int_equal(put_number(table, 6, 0), TABLE_OK);
+    assert_int_equal(put_number(table, 7, 0), TABLE_BLOCK_FULL);
+    table_savepoint_rollback(table);
+    assert_int_equal(put_number(table, 7, 0), TABLE_OK);
+    table_destroy(table);
+}
+
+static void limits_out_of_range_are_refused(void **state) {
+    (void)state;
+    struct table *table = NULL;
+    struct table_config config = config_small();
+    config.open_max = TABLE_OPEN_MAX;
+    assert_int_equal(table_create(&config, &table), TABLE_OK);
+    table_destroy(table);
+    config.open_max = TABLE_OPEN_MAX + 1;
+    assert_int_equal(table_create(&config, &table), TABLE_BAD_LIMITS);
+    config = config_small();
+    config.keys_max[0] = 0;
+    assert_int_equal(table_create(&config, &table), TABLE_BAD_LIMITS);
+    config.keys_max[0] = UINT32_C(1) << 30;
+    assert_int_equal(table_create(&config, &table), TABLE_BAD_LIMITS);
+    config = config_small();
+    config.bytes_max[1] = UINT64_C(64) << 30;
+    assert_int_equal(table_create(&config, &table), TABLE_BAD_LIMITS);
+    config = config_small();
+    config.block_writes_max = (1 << 20) + 1;
+    assert_int_equal(table_create(&config, &table), TABLE_BAD_LIMITS);
+}
+
+/* The arena's bound: fill to the limit with one size, change every entry to another size within the limit, with all blocks open; the worst sizes are those just
+ * above a class border. A CHECK in the arena would end the program. */
+static void what_the_declared_limit_admits_always_fits(void **state) {
+    (void)state;
+    static const uint32_t sizes[] = {1, 185, 217, 473, 985, 2009, 8153, 32729, 65496, 65536, 16345, 33000, 50000, 200, 0};
+    struct table_config config = {.keys_max = {1 << 16, 10}, .bytes_max = {8 << 20, 1 << 20}, .block_bytes_max = 8 << 20, .block_writes_max = 1 << 16,
+                                  .open_max = 4, .hash_key = "fit"};
+    struct table *table = table_of(&config);
+    uint64_t height = 0;
+    uint64_t count = 0;
+    for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        /* All but one of each 100 keys go, the holes lie everywhere; then as many of the new size as are admitted. */
+        table_block_begin(table, ++height);
+        for (uint64_t number = 0; number < count; number++) {
+            if (number % 100) (void)!remove_number(table, number + (uint64_t)(i - 1) * 1000000);
+        }
+        table_block_begin(table, ++height);
+        enum table_status status;
+        for (count = 0; (status = put_number(table, count + (uint64_t)i * 1000000, sizes[i])) == TABLE_OK; count++) {}
+        assert_true(status == TABLE_BYTES_FULL || status == TABLE_KEYS_FULL || status == TABLE_BLOCK_FULL);
+        assert_true(count > 10);
+        while (table_blocks_open(table) > 2) table_finalize_oldest(table);
+    }
+    while (table_blocks_open(table) > 0) table_rollback_newest(table);
+    table_destroy(table);
+}
+
+static uint64_t resident_bytes(void) {
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long size = 0;
+    unsigned long resident = 0;
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu %lu", &size, &resident), 2);
+    (void)fclose(file);
+    return (uint64_t)resident * 4096;
+}
+
+static bool sanitized(void) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    return true;
+#endif
+#endif
+    return false;
+}
+
+static void a_million_small_keys_take_at_most_150_mb_and_an_empty_table_next_to_nothing(void **state) {
+    (void)state;
+    if (sanitized()) skip();
+    struct table_config config = {.keys_max = {1000000, 1000}, .bytes_max = {UINT64_C(128) << 20, 1 << 20}, .block_bytes_max = 16 << 20,
+                                  .block_writes_max = 32768, .open_max = 16, .hash_key = "size"};
+    uint64_t before = resident_bytes();
+    struct table *table = table_of(&config);
+    assert_true(resident_bytes() - before < 256 * 1024);
+    uint8_t key[32] = {0};
+    uint8_t value[32] = {1};
+    for (uint64_t number = 0; number < 1000000;) {
+        table_block_begin(table, number + 1);
+        for (unsigned i = 0; i < 20000; i++, number++) {
+            memcpy(key, &number, sizeof number);
+            assert_int_equal(table_put(table, table_hash(table, 0, key, 32), 0, key, 32, i, value, 32), TABLE_OK);
+        }
+        if (table_blocks_open(table) > 8) table_finalize_oldest(table);
+    }
+    while (table_blocks_open(table) > 0) table_finalize_oldest(table);
+    uint64_t used = resident_bytes() - before;
+    print_message("1,000,000 keys of 32 + 32 bytes: %llu MB resident\n", (unsigned long long)(used / 1000000));
+    assert_true(used <= 150000000);
+    table_destroy(table);
+}
+
+static void a_flipped_bit_is_corrupt_and_not_an_answer(void **state) {
+    (void)state;
+    struct table_config config = config_small();
+    struct table *table = table_of(&config);
+    const uint8_t key[] = "account";
+    const uint8_t value[] = "12345678";
+    struct table_version version = {.height = 7, .index = 3};
+    assert_int_equal(table_load(table, 0, key, 7, version, value, 8), TABLE_OK);
+    assert_int_equal(table_load(table, 0, key, 7, version, value, 8), TABLE_CORRUPT); /* twice the same key */
+    uint64_t hash = table_hash(table, 0, key, 7);
+    struct table_entry entry;
+    for (unsigned bit = 0; bit < 64; bit++) {
+        assert_int_equal(table_get(table, hash, 0, key, 7, &entry), TABLE_OK);
+        uint8_t *byte = (uint8_t *)(uintptr_t)entry.value + bit / 8;
+        *byte ^= (uint8_t)(1 << bit % 8);
+        assert_int_equal(table_get(table, hash, 0, key, 7, &entry), TABLE_CORRUPT);
+        uint64_t cursor = 0;
+        bool intact = true;
+        assert_true(table_next(table, &cursor, &entry, &intact));
+        assert_false(intact);
+        *byte ^= (uint8_t)(1 << bit % 8);
+    }
+    table_destroy(table);
+}
+
+static void a_value_may_be_put_from_the_table_itself(void **state) {
+    (void)state;
+    struct table_config config = config_small();
+    struct table *table = table_of(&config);
+    const uint8_t key[] = "k";
+    uint8_t value[100];
+    memset(value, 'v', sizeof value);
+    uint64_t hash = table_hash(table, 0, key, 1);
+    table_block_begin(table, 1);
+    assert_int_equal(table_put(table, hash, 0, key, 1, 0, value, 100), TABLE_OK);
+    struct table_entry entry;
+    assert_int_equal(table_get(table, hash, 0, key, 1, &entry), TABLE_OK);
+    assert_int_equal(table_put(table, hash, 0, key, 1, 1, entry.value + 1, 99), TABLE_OK);
+    assert_int_equal(table_get(table, hash, 0, key, 1, &entry), TABLE_OK);
+    assert_int_equal(entry.value_bytes, 99);
+    assert_memory_equal(entry.value, value, 99);
+    table_destroy(table);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(behaves_like_a_model_under_random_blocks),
+        cmocka_unit_test(keys_are_full_at_keys_max_and_not_before),
+        cmocka_unit_test(bytes_are_full_at_bytes_max_and_a_write_that_does_not_enlarge_never_is),
+        cmocka_unit_test(a_full_user_space_does_not_block_the_systems_own_records),
+        cmocka_unit_test(a_block_is_full_by_writes_and_by_bytes),
+        cmocka_unit_test(limits_out_of_range_are_refused),
+        cmocka_unit_test(what_the_declared_limit_admits_always_fits),
+        cmocka_unit_test(a_million_small_keys_take_at_most_150_mb_and_an_empty_table_next_to_nothing),
+        cmocka_unit_test(a_flipped_bit_is_corrupt_and_not_an_answer),
+        cmocka_unit_test(a_value_may_be_put_from_the_table_itself),
+    };
+    return cmocka_run_group_tests_name("table", tests, NULL, NULL);
+}
