@@ -18,8 +18,8 @@
  * directly. Sending encrypts from the caller's pieces straight into the send buffer.
  *
  * Memory: sizeof(struct link), some 20 KiB, of which 16 KiB are touched only when a record is cut by the end of a receive buffer; and at most
- * one block of the frame's length + LINK_BLOCK_SLACK_BYTES at a time (plus those that were detached). A sender can make us reserve a block by
- * announcing a length, but pages are touched only as its bytes really come. */
+ * two blocks of a frame's length + LINK_BLOCK_SLACK_BYTES for a moment, else one (plus those that were detached). A sender can make us reserve
+ * a block by announcing a length, but pages are touched only as its bytes really come. */
 #ifndef RING_LINK_H
 #define RING_LINK_H
 
@@ -141,7 +141,7 @@ struct link {
     uint32_t goodbye_code_received;
     uint32_t goodbye_code_to_send;
     bool initiator;
-    bool up_reported, hello_to_send, first_flight_to_send, reply_to_send, ping_to_send, pong_to_send, goodbye_to_send, goodbye_sent, sending_frame;
+    bool hello_to_send, ping_to_send, pong_to_send, goodbye_to_send, sending_frame;
     uint16_t version;
     enum ring_suite suite;
     uint32_t peer_frame_bytes_max; /* what the peer's HELLO accepts */
@@ -161,8 +161,11 @@ struct link {
     size_t block_bytes, block_filled, frame_bytes;
     uint16_t frame_type;
     bool block_handed_out; /* the frame in the block was returned; give the block back when its bytes are used up */
+    bool collecting;       /* block is being filled */
     size_t staging_bytes;
-    uint8_t first_flight[LINK_FIRST_FLIGHT_BYTES];
+    uint8_t ephemeral_private[RING_KEY_BYTES]; /* the responder's, until the first flight is here */
+    uint8_t flight[LINK_FIRST_FLIGHT_BYTES];   /* my handshake message, until it is written out */
+    size_t flight_bytes;
     uint8_t staging[LINK_RECORD_WIRE_MAX]; /* a record of which only a part is here */
 };
 
@@ -225,8 +228,8 @@ uint64_t link_send_wire_bytes_max(size_t payload_bytes, size_t piece_count);
 enum link_send_result link_send_begin(struct link *link, struct link_send *send, uint16_t type, const struct iovec *pieces, size_t piece_count)
     __attribute__((warn_unused_result));
 
-/* Seals records into out while whole ones fit; room >= LINK_SEND_ROOM_MIN. Returns the bytes written. *done: the frame is complete; until then
- * nothing else may be sent on this link. */
+/* Seals records into out while whole ones fit. Returns the bytes written: maybe 0 if room < LINK_SEND_ROOM_MIN. *done: the frame is complete;
+ * until then nothing else may be sent on this link. */
 size_t link_send_some(struct link *link, struct link_send *send, uint8_t *out, size_t room, bool *done) __attribute__((warn_unused_result));
 
 /* Time-outs and keep-alive. May close the link (then link_closed_cause() != NONE) or make output wanted. */

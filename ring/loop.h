@@ -81,7 +81,8 @@ enum loop_status loop_create(struct loop **loop, const struct loop_config *confi
 void loop_destroy(struct loop *loop);
 
 /* Listens and accepts from now on. *port gets the port bound. LOOP_OK, _ERR_SOCKET. */
-enum loop_status loop_listen(struct loop *loop, const struct sockaddr_storage *address, uint32_t listener, uint16_t *port, char error[LOOP_ERROR_BYTES])
+enum loop_status loop_listen(struct loop *loop, const struct sockaddr_storage *address, uint32_t listener, uint16_t *port,
+                                    char error[LOOP_ERROR_BYTES])
     __attribute__((warn_unused_result));
 
 /* Stops accepting on all listeners. */

@@ -151,7 +151,8 @@ void net_frame_release(struct net *net, const uint8_t *payload);
 
 /* Encrypts one frame to the peer, payload = the pieces one after another; they are free again on return. Goes out at the next net_poll.
  * NET_OK, _FULL, _NOT_UP, _TOO_LONG; nothing is sent in part. */
-enum net_status net_send(struct net *net, uint32_t peer, uint16_t type, const struct iovec *pieces, size_t piece_count) __attribute__((warn_unused_result));
+enum net_status net_send(struct net *net, uint32_t peer, uint16_t type, const struct iovec *pieces, size_t piece_count)
+    __attribute__((warn_unused_result));
 
 /* Bytes of ciphertext that wait for the peer's socket. 0 if it is not up. */
 uint64_t net_queue_bytes(const struct net *net, uint32_t peer);

@@ -93,23 +93,28 @@ enum noise_result noise_handshake_write(struct noise_handshake *handshake, const
 
 /* Reads the other's next message, the whole of `bytes`. check may be NULL. The payload goes to payload (room for payload_room), its length to
  * *payload_bytes. Every error is possible. On an error nothing from the message may be used. */
-enum noise_result noise_handshake_read(struct noise_handshake *handshake, const uint8_t *message, size_t message_bytes, noise_static_check *check,
-                                       void *context, uint8_t *payload, size_t payload_room, size_t *payload_bytes) __attribute__((warn_unused_result));
+enum noise_result noise_handshake_read(struct noise_handshake *handshake, const uint8_t *message, size_t message_bytes,
+                                       noise_static_check *check, void *context, uint8_t *payload, size_t payload_room, size_t *payload_bytes)
+    __attribute__((warn_unused_result));
 
 /* True when all messages are written and read. */
 bool noise_handshake_done(const struct noise_handshake *handshake);
 
-/* After the last message: keys both directions and wipes the handshake. hash32 may be NULL; else gets the handshake hash. */
+/* After the last message: keys both directions (each all-zero or used before) and wipes the handshake. hash32 may be NULL; else gets the
+ * handshake hash. */
 void noise_handshake_split(struct noise_handshake *handshake, struct noise_cipher *sending, struct noise_cipher *receiving, uint8_t *hash32);
 
 void noise_handshake_wipe(struct noise_handshake *handshake);
 
 /* Seals one transport message: out gets plain_bytes + RING_TAG_BYTES; out == plain, or no overlap. Rekeys by L-16. NOISE_OK, _ERR_STATE. */
-enum noise_result noise_cipher_seal(struct noise_cipher *cipher, const uint8_t *plain, size_t plain_bytes, uint8_t *out) __attribute__((warn_unused_result));
+enum noise_result noise_cipher_seal(struct noise_cipher *cipher, const uint8_t *plain, size_t plain_bytes, uint8_t *out)
+    __attribute__((warn_unused_result));
 
-/* Opens one: sealed_bytes >= RING_TAG_BYTES, else NOISE_ERR_LENGTH; out == sealed, or no overlap. NOISE_ERR_AUTH does not advance the counter,
- * but a link is closed by it (L-15). */
-enum noise_result noise_cipher_open(struct noise_cipher *cipher, const uint8_t *sealed, size_t sealed_bytes, uint8_t *out) __attribute__((warn_unused_result));
+/* Opens one: sealed_bytes >= RING_TAG_BYTES, else NOISE_ERR_LENGTH; out == sealed, or no overlap.
+ * After NOISE_ERR_AUTH the cipher is wiped
+ * and every further call gives NOISE_ERR_STATE (L-15). */
+enum noise_result noise_cipher_open(struct noise_cipher *cipher, const uint8_t *sealed, size_t sealed_bytes, uint8_t *out)
+    __attribute__((warn_unused_result));
 
 /* Noise REKEY at once; the counter goes on. Called by seal and open themselves; public for tests. */
 void noise_cipher_rekey(struct noise_cipher *cipher);
