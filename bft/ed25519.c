@@ -1,0 +1,203 @@
+/*
+ * The strict rule of spec/trees.md (E-2, E-3), whichever library does the arithmetic.
+ */
+#include "bft/ed25519.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "bft/ed25519_point.h"
+#include "merkle/check.h"
+
+/* L, little-endian. */
+static const uint8_t group_order[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+                                        0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0x10};
+
+/* p = 2^255 - 19, little-endian. */
+static const uint8_t field_order[32] = {0xed, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f};
+
+/* E-1: the eight canonical encodings of the points whose order divides 8. */
+static const uint8_t small_order[8][32] = {
+    {0x01},
+    {0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+    {0x00},
+    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80},
+    {0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+     0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
+    {0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+     0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x85},
+    {0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+     0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a},
+    {0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+     0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0xfa},
+};
+
+static const struct ed25519_backend *selected;
+
+const char *ed25519_error_name(enum ed25519_error error) {
+    switch (error) {
+    case ED25519_OK:
+        return "ok";
+    case ED25519_BAD_S:
+        return "bad_s";
+    case ED25519_SMALL_ORDER_R:
+        return "small_order_r";
+    case ED25519_KEY_NOT_CANONICAL:
+        return "key_not_canonical";
+    case ED25519_KEY_SMALL_ORDER:
+        return "key_small_order";
+    case ED25519_KEY_NOT_A_POINT:
+        return "key_not_a_point";
+    case ED25519_KEY_NOT_PRIME_ORDER:
+        return "key_not_prime_order";
+    case ED25519_MISMATCH:
+        return "mismatch";
+    }
+    return "unknown";
+}
+
+bool ed25519_start(const struct ed25519_backend *backend) {
+    if (sodium_init() < 0) return false;
+    if (!backend) backend = &ed25519_backend_sodium;
+    if (!ed25519_self_test(backend, NULL)) return false;
+    selected = backend;
+    return true;
+}
+
+const char *ed25519_backend_name(void) {
+    CHECK(selected);
+    return selected->name;
+}
+
+/* a < b, both 256-bit little-endian. */
+static bool less(const uint8_t a[32], const uint8_t b[32]) {
+    for (unsigned i = 32; i-- > 0;) {
+        if (a[i] != b[i]) return a[i] < b[i];
+    }
+    return false;
+}
+
+static bool is_small_order(const uint8_t encoding[32]) {
+    for (unsigned i = 0; i < 8; i++) {
+        if (memcmp(encoding, small_order[i], 32) == 0) return true;
+    }
+    return false;
+}
+
+/* E-2a: y < p, and not x = 0 (y = 1 or y = -1) with the sign bit set. */
+static bool is_canonical(const uint8_t encoding[32]) {
+    uint8_t y[32];
+    memcpy(y, encoding, 32);
+    y[31] &= 0x7f;
+    if (!less(y, field_order)) return false;
+    bool x_is_zero = memcmp(y, small_order[0], 32) == 0 || memcmp(y, small_order[1], 32) == 0;
+    return !(x_is_zero && encoding[31] >> 7);
+}
+
+enum ed25519_error ed25519_key_check(const uint8_t public_key[ED25519_PUBLIC_KEY_BYTES]) {
+    if (!is_canonical(public_key)) return ED25519_KEY_NOT_CANONICAL;
+    if (is_small_order(public_key)) return ED25519_KEY_SMALL_ORDER;
+    switch (ed25519_point_classify(public_key)) {
+    case ED25519_POINT_NONE:
+        return ED25519_KEY_NOT_A_POINT;
+    case ED25519_POINT_OTHER:
+        return ED25519_KEY_NOT_PRIME_ORDER;
+    case ED25519_POINT_PRIME_ORDER:
+        break;
+    }
+    return ED25519_OK;
+}
+
+static enum ed25519_error verify_with(const struct ed25519_backend *backend, const uint8_t public_key[ED25519_PUBLIC_KEY_BYTES],
+                                      const uint8_t *message, size_t message_bytes, const uint8_t signature[ED25519_SIGNATURE_BYTES]) {
+    if (!less(signature + 32, group_order)) return ED25519_BAD_S;
+    if (is_small_order(signature)) return ED25519_SMALL_ORDER_R;
+    if (!is_canonical(public_key)) return ED25519_KEY_NOT_CANONICAL;
+    if (is_small_order(public_key)) return ED25519_KEY_SMALL_ORDER;
+    return backend->verify(public_key, message, message_bytes, signature) ? ED25519_OK : ED25519_MISMATCH;
+}
+
+enum ed25519_error ed25519_verify(const uint8_t public_key[ED25519_PUBLIC_KEY_BYTES], const uint8_t *message, size_t message_bytes,
+                                  const uint8_t signature[ED25519_SIGNATURE_BYTES]) {
+    CHECK(selected);
+    return verify_with(selected, public_key, message, message_bytes, signature);
+}
+
+bool ed25519_secret_init(struct ed25519_secret *secret, const uint8_t seed[ED25519_SEED_BYTES]) {
+    CHECK(selected);
+    bool locked = sodium_mlock(secret, sizeof *secret) == 0;
+    selected->expand(seed, secret);
+    return locked;
+}
+
+void ed25519_secret_wipe(struct ed25519_secret *secret) {
+    (void)sodium_munlock(secret, sizeof *secret); /* also wipes; unlocking what was not locked is no error */
+    sodium_memzero(secret, sizeof *secret);
+}
+
+void ed25519_public_key(const struct ed25519_secret *secret, uint8_t out[ED25519_PUBLIC_KEY_BYTES]) {
+    memcpy(out, secret->expanded + 32, ED25519_PUBLIC_KEY_BYTES);
+}
+
+void ed25519_sign(const struct ed25519_secret *secret, const uint8_t *message, size_t message_bytes, uint8_t signature[ED25519_SIGNATURE_BYTES]) {
+    CHECK(selected);
+    selected->sign(secret, message, message_bytes, signature);
+}
+
+void ed25519_wipe(void *secret, size_t bytes) {
+    sodium_memzero(secret, bytes);
+}
+
+/* The start-up self-test: tables in ed25519_self_test.h. */
+
+#include "bft/ed25519_self_test.h"
+
+static const char *self_test_signatures(const struct ed25519_backend *backend) {
+    for (size_t i = 0; i < sizeof signature_cases / sizeof *signature_cases; i++) {
+        const struct signature_case *c = &signature_cases[i];
+        enum ed25519_error error = verify_with(backend, c->public_key, c->message, c->message_bytes, c->signature);
+        if (error != c->expected) return c->name;
+    }
+    return NULL;
+}
+
+static const char *self_test_keys(void) {
+    for (size_t i = 0; i < sizeof key_cases / sizeof *key_cases; i++) {
+        if (ed25519_key_check(key_cases[i].public_key) != key_cases[i].expected) return key_cases[i].name;
+    }
+    for (size_t i = 0; i < 8; i++) {
+        if (ed25519_key_check(small_order[i]) != ED25519_KEY_SMALL_ORDER) return "small order point as a key";
+    }
+    return NULL;
+}
+
+static const char *self_test_signing(const struct ed25519_backend *backend) {
+    for (size_t i = 0; i < sizeof signing_cases / sizeof *signing_cases; i++) {
+        const struct signing_case *c = &signing_cases[i];
+        struct ed25519_secret secret;
+        uint8_t signature[ED25519_SIGNATURE_BYTES];
+        backend->expand(c->seed, &secret);
+        backend->sign(&secret, c->message, c->message_bytes, signature);
+        bool right = memcmp(secret.expanded + 32, c->public_key, 32) == 0 && memcmp(signature, c->signature, sizeof signature) == 0;
+        sodium_memzero(&secret, sizeof secret);
+        if (!right) return c->name;
+        if (verify_with(backend, c->public_key, c->message, c->message_bytes, signature) != ED25519_OK) return c->name;
+        for (size_t byte = 0; byte < sizeof signature; byte++) {
+            signature[byte] ^= 1;
+            if (verify_with(backend, c->public_key, c->message, c->message_bytes, signature) == ED25519_OK) return "one bit of a signature changed";
+            signature[byte] ^= 1;
+        }
+    }
+    return NULL;
+}
+
+bool ed25519_self_test(const struct ed25519_backend *backend, const char **failed_case) {
+    const char *failed = sodium_init() < 0 ? "libsodium does not start" : NULL;
+    if (!failed) failed = self_test_signatures(backend);
+    if (!failed) failed = self_test_keys();
+    if (!failed) failed = self_test_signing(backend);
+    if (failed_case) *failed_case = failed;
+    return failed == NULL;
+}
