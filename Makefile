@@ -24,8 +24,8 @@ FLAVOUR ?= gcc
 DIR ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
-VERSION := 0.1.0
-SONAME := libheraclius.so.0
+VERSION := $(shell sed -n 's/^.define HERACLIUS_VERSION "\(.*\)"/\1/p' client/heraclius.h 2>/dev/null)
+SONAME := libheraclius.so.$(firstword $(subst ., ,$(VERSION)))
 
 # What lies below each folder: the include arrows. tests/tidy/ enforces the same table.
 BELOW_merkle := merkle
@@ -44,8 +44,7 @@ CLIENT_LIBS := -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -Wl,--as-needed -l
         -ljansson -lpthread -lm
 
 WARN := -Wall -Wextra -Werror -Wconversion -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes
-BASE := -std=c17 -D_GNU_SOURCE $(WARN) -I. -isystem /usr/include/android -fno-omit-frame-pointer \
-        -DHERACLIUS_VERSION='"$(VERSION)"'
+BASE := -std=c17 -D_GNU_SOURCE $(WARN) -I. -isystem /usr/include/android -fno-omit-frame-pointer
 HARD := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 LINK_HARD := -pie -Wl,-z,relro,-z,now
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -69,7 +68,7 @@ CC_cov := clang
 CFLAGS_cov := $(BASE) -O1 -g -fprofile-instr-generate -fcoverage-mapping
 LDFLAGS_cov := -fprofile-instr-generate -fcoverage-mapping
 CC_pic := gcc
-CFLAGS_pic := $(BASE) -fPIC -fstack-protector-strong -D_FORTIFY_SOURCE=2 -O2 -g
+CFLAGS_pic := $(BASE) -fPIC -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2 -O2 -g
 LDFLAGS_pic := -Wl,-z,relro,-z,now
 
 EXTRA_CFLAGS ?=
@@ -169,20 +168,22 @@ all: product-$(FLAVOUR) $(if $(filter build/gcc/heraclius,$(PROGRAMS_gcc)),herac
 heraclius: build/gcc/heraclius
 	@ln -sfn build/gcc/heraclius $@
 
-# The shared library: everything a client needs, only the public names exported.
-LIB_SRC := $(filter-out $(wildcard client/cmd_*.c),$(SRC_client))
-LIB_OBJ := $(LIB_SRC:%.c=build/pic/obj/%.o)
+# The shared library: what the public header declares, and what that needs; nothing else is visible.
+API = $(shell sed -n 's/^HERACLIUS_API [^(]*[ *]\(heraclius_[a-z_0-9]*\)(.*/\1/p' client/heraclius.h)
+LIB_ARCHIVES := $(foreach f,$(BELOW_client),build/pic/$f.a)
 .PHONY: lib install uninstall
-lib: $(if $(wildcard client/libheraclius.map),build/libheraclius.so build/heraclius.pc) ## libheraclius.so and its pkg-config file
+lib: $(if $(SRC_client),build/libheraclius.so build/heraclius.pc) ## libheraclius.so and its pkg-config file
 
-build/$(SONAME): $(LIB_OBJ) $(foreach f,$(filter-out client,$(BELOW_client)),build/pic/$f.a) client/libheraclius.map
+build/$(SONAME): $(LIB_ARCHIVES) client/heraclius.h
 	@echo "  LINK  $@"
-	@$(CC_pic) -shared $(LDFLAGS_pic) -Wl,-soname,$(SONAME) -Wl,--version-script,client/libheraclius.map -Wl,--no-undefined \
-	  -o $@ $(LIB_OBJ) $(filter %.a,$^) $(CLIENT_LIBS)
+	@$(CC_pic) -shared $(LDFLAGS_pic) -Wl,-soname,$(SONAME) -Wl,--no-undefined $(API:%=-Wl,-u,%) -o $@ $(LIB_ARCHIVES) $(CLIENT_LIBS)
 build/libheraclius.so: build/$(SONAME)
 	@ln -sfn $(SONAME) $@
-build/heraclius.pc: client/heraclius.pc.in Makefile
-	@sed 's,@PREFIX@,$(PREFIX),; s,@VERSION@,$(VERSION),' $< > $@
+build/heraclius.pc: client/heraclius.h Makefile
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: heraclius' \
+	  'Description: verified reads and writes of a Heraclius system' 'Version: $(VERSION)' \
+	  'Libs: -L$${libdir} -lheraclius' 'Cflags: -I$${includedir}' > $@
 
 install: all ## programs, library, header, pkg-config file and man pages into $(DESTDIR)$(PREFIX)
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include share/man/man1 share/man/man5 share/man/man8)
