@@ -1,0 +1,163 @@
+/*
+ * The replica: everything that a node decides, as one pure state machine. No I/O, no clock, no entropy, no threads: bytes, time, random words and
+ * completions are handed in, what is to be done is pulled out. The node's shell (node.c, node_fused.c, node_split.c) and the simulator run the same object
+ * files.
+ *
+ *   replica_create, then replica_restore_* (what the store holds), then replica_start
+ *   loop:
+ *     world -> replica:  replica_link_up, replica_link_down, replica_frame, replica_job_done, replica_read_done, replica_durable, replica_checkpointed
+ *     then               replica_tick (also: builds proposals, gathers what is to be persisted)
+ *     replica -> world:  while (replica_next(replica, &output)) do it
+ *
+ * Contract
+ *   One thread. Outputs are to be carried out in the order in which they come; the replica itself holds back whatever must wait for the disk
+ *   (persist -> send -> apply, DESIGN section 7), so a SEND that comes out may be sent at once. A SEND that cannot be sent (link down, queue full) is
+ *   dropped: the peer fetches (replica_send_dropped counts it).
+ *   Bytes from peers and clients are hostile: each message is decoded whole, validated, then committed; what is bad is counted by cause and has no
+ *   effect. Signatures and hashes of an input are checked once, by digest, whichever way it came.
+ *   Frames come as pieces of blobs, which the replica may hold on to without a copy. Pieces of a SEND are held by the replica until the next call of
+ *   replica_next(); a shell that sends later holds them itself.
+ *
+ * Limits: the system file's, and the constants of replica_private.h. Tables are taken at create; payloads are blobs.
+ */
+#ifndef APPLIANCE_REPLICA_H
+#define APPLIANCE_REPLICA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "appliance/blob.h"
+#include "appliance/execution.h"
+#include "appliance/status.h"
+#include "bft/signer.h"
+#include "protocol/system.h"
+#include "store/wal.h"
+
+enum replica_peer_kind { REPLICA_MEMBER = 1, REPLICA_OBSERVER, REPLICA_FOREIGN, REPLICA_CLIENT };
+
+/* Who is at the other end of a link. Packs into the tag that the network layer carries. */
+struct replica_peer {
+    uint8_t kind;   /* enum replica_peer_kind */
+    uint8_t member; /* MEMBER, FOREIGN: index in its cluster */
+    uint32_t index; /* FOREIGN: cluster; CLIENT: index in the system file's clients; OBSERVER: number of the caller's */
+};
+static inline uint64_t replica_peer_pack(struct replica_peer peer) {
+    return (uint64_t)peer.kind << 56 | (uint64_t)peer.member << 48 | peer.index;
+}
+static inline struct replica_peer replica_peer_unpack(uint64_t tag) {
+    return (struct replica_peer){.kind = (uint8_t)(tag >> 56), .member = (uint8_t)(tag >> 48), .index = (uint32_t)tag};
+}
+
+enum { REPLICA_PIECES_MAX = 4, REPLICA_NOTE_BYTES = 320 };
+
+/* Seams at which a test build puts liars (tests/liar/); NULL in the product. They see what leaves or comes in and may change it. */
+struct replica_hooks {
+    void *context;
+    /* A frame about to leave. False: withhold it. May replace the pieces by blobs of its own, which it drops at its next call. */
+    bool (*send)(void *context, struct replica_peer to, uint16_t type, struct blob_piece *pieces, unsigned *piece_count);
+    /* A result that came from execution, before it is voted for. */
+    void (*result)(void *context, struct execution_job *job);
+    /* A frame that came, before anything looked at it. False: ignore it. */
+    bool (*frame)(void *context, struct replica_peer from, uint16_t type, struct blob_piece payload);
+};
+
+struct replica_config {
+    const struct system *system;  /* outlives the replica */
+    uint32_t cluster;
+    uint32_t member;
+    struct signer signer;
+    uint64_t nonce;               /* random, of this start: for LAST-SIGNED and queries */
+    uint64_t now_ms;              /* monotonic */
+    uint64_t wall_ms;             /* the calendar at now_ms: only a first estimate of cluster time */
+    uint8_t genesis_root[32];     /* state root of genesis, from executor_genesis() */
+    const struct replica_hooks *hooks;
+};
+
+struct replica; /* opaque */
+
+/* NULL only without memory. */
+struct replica *replica_create(const struct replica_config *config) __attribute__((warn_unused_result));
+void replica_destroy(struct replica *replica);
+
+/* ---- restoring: after create, before start; in this order ---- */
+
+/* The checkpoint from which the executor was loaded, and its blobs as replica_frame's jobs once made them ("tip": header and certificate; "queues":
+ * unacknowledged compact decisions). False: they do not fit each other or this cluster; `text` says which. */
+bool replica_restore_checkpoint(struct replica *replica, const struct state_checkpoint *checkpoint, const uint8_t *tip, size_t tip_bytes,
+                                const uint8_t *queues, size_t queues_bytes, const char **text) __attribute__((warn_unused_result));
+/* An input that blocks in the store refer to, as it was persisted. */
+bool replica_restore_input(struct replica *replica, const uint8_t hash[32], const uint8_t *bytes, size_t count) __attribute__((warn_unused_result));
+/* A block of the store above the checkpoint, in order of height, inputs first. certificate: NULL unless it was stored. */
+bool replica_restore_block(struct replica *replica, const uint8_t *header, size_t header_bytes, const uint8_t *body, size_t body_bytes,
+                           const uint8_t *certificate, size_t certificate_bytes) __attribute__((warn_unused_result));
+/* The hashes of the inputs that this body refers to: `out` has room for `room`; returns how many, or -1: no body. */
+long replica_body_inputs(const struct replica *replica, const uint8_t *body, size_t body_bytes, uint8_t (*out)[32], size_t room);
+/* The newest items of a member for LAST-SIGNED, and the own voting memory (NULL: a fresh store). False: not ours, sign nothing. */
+bool replica_restore_peer_item(struct replica *replica, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count) __attribute__((warn_unused_result));
+bool replica_restore_memory(struct replica *replica, const uint8_t *memory, size_t memory_bytes, bool retired) __attribute__((warn_unused_result));
+/* Begins. Blocks with certificates are replayed by jobs; voting begins when LAST-SIGNED is answered. */
+void replica_start(struct replica *replica);
+
+/* ---- world -> replica ---- */
+
+void replica_link_up(struct replica *replica, struct replica_peer peer);
+void replica_link_down(struct replica *replica, struct replica_peer peer);
+/* One frame of an authenticated link. The caller holds the blob during the call; the replica holds what it keeps. */
+void replica_frame(struct replica *replica, struct replica_peer from, uint16_t type, struct blob_piece payload);
+/* A REPLICA_JOB is done. */
+void replica_job_done(struct replica *replica, struct execution_job *job);
+/* A REPLICA_READ is done; blob NULL: not there. The replica takes over the reference. */
+void replica_read_done(struct replica *replica, uint64_t cookie, struct blob *blob);
+/* Every REPLICA_PERSIST up to this sequence is on disk. */
+void replica_durable(struct replica *replica, uint64_t sequence);
+/* The checkpoint at this height is on disk. */
+void replica_checkpointed(struct replica *replica, uint64_t height);
+/* A SEND was dropped; full: its queue was full (else the link was down). */
+void replica_send_dropped(struct replica *replica, bool full);
+/* Time only grows. To be called after every bunch of the above, and at replica_deadline_ms() at the latest. now_us: for measuring only. */
+void replica_tick(struct replica *replica, uint64_t now_ms, uint64_t now_us);
+uint64_t replica_deadline_ms(const struct replica *replica);
+
+/* ---- replica -> world ---- */
+
+enum replica_output_kind {
+    REPLICA_SEND = 1,
+    REPLICA_PERSIST, /* sequences ascend by one; batch and bytes hold until replica_durable(sequence) */
+    REPLICA_JOB,     /* to be given back by replica_job_done() */
+    REPLICA_READ,    /* read a record of the write-ahead store, answer with replica_read_done() */
+    REPLICA_NOTE,    /* a line for the log */
+    REPLICA_STOP     /* the node must stop now and say why: `text` */
+};
+
+struct replica_output {
+    enum replica_output_kind kind;
+    struct replica_peer peer;     /* SEND */
+    uint16_t type;
+    unsigned piece_count;
+    struct blob_piece pieces[REPLICA_PIECES_MAX];
+    uint64_t sequence;            /* PERSIST */
+    struct wal_batch batch;
+    struct execution_job *job;    /* JOB */
+    uint64_t cookie;              /* READ */
+    enum wal_db db;
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    uint8_t level;                /* NOTE: enum log_level */
+    const char *event;
+    char text[REPLICA_NOTE_BYTES]; /* NOTE, STOP */
+};
+
+/* The next thing to do; false: nothing more. */
+bool replica_next(struct replica *replica, struct replica_output *output) __attribute__((warn_unused_result));
+
+/* ---- questions ---- */
+
+/* Takes no new client batches from now on (REFUSED BUSY). */
+void replica_drain(struct replica *replica);
+/* True: nothing of clients linked to this node waits for a decision any more. */
+bool replica_is_drained(const struct replica *replica);
+void replica_status(const struct replica *replica, struct status_replica *status);
+/* Votes, and is not known to be behind. */
+bool replica_is_ready(const struct replica *replica);
+
+#endif
