@@ -15,6 +15,7 @@
 #define PROTOCOL_CARD_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,7 +68,7 @@ void card_identify(struct card *card);
 /* Name, keys, proofs (S-12 to S-16). */
 enum system_error card_verify(const struct card *card, struct system_fault *fault) __attribute__((warn_unused_result));
 /* 1 to 32 characters of [a-z0-9.-] that begin with a letter or digit. */
-_Bool card_name_valid(const char *name);
+bool card_name_valid(const char *name);
 
 /* The JSON object (a new reference that the caller owns; NULL without memory), and back: strict, each field named in the fault after `path`. Keys and
  * proofs are verified. */

@@ -7,9 +7,10 @@
  * bit is
  * refused with a text that names the field, or line and column.
  *
- * Memory: a `struct system` and what it points at is one heap block, made by system_load() or system_parse() and released by system_free(); it is
- * never
- * written after that, so threads may share it. About 500 bytes per node, 400 per client.
+ * Memory: system_load() and system_parse() make a `struct system` that owns all it points at, until system_free(); it is never written after that, so
+ * threads may share it. About 500 bytes per node, 400 per client, 260 per right. A struct that a tool assembles itself points at the tool's own
+ * arrays
+ * and is not for system_free().
  *
  * Addresses are not part of it: see protocol/addresses.h.
  */
@@ -86,9 +87,7 @@ enum system_error system_parse(struct system **out, const char *text, size_t tex
     __attribute__((warn_unused_result));
 void system_free(struct system *system); /* NULL is fine */
 
-/* Canonical JSON text with its id; malloc'd, the caller frees; NULL only without memory. The arrays may be the caller's own (assemble): they are
- * sorted as
- * S-26 wants before this is called, see system_assemble(). */
+/* Canonical JSON text with its id; malloc'd, the caller frees; NULL only without memory. */
 char *system_encode_json(const struct system *system, size_t *text_bytes);
 /* The binary form that the id hashes; malloc'd. */
 uint8_t *system_encode_binary(const struct system *system, size_t *bytes);

@@ -8,6 +8,7 @@
 #ifndef PROTOCOL_SYSTEM_LIMITS_H
 #define PROTOCOL_SYSTEM_LIMITS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -95,11 +96,7 @@ void system_limit_set(void *base, const struct system_limit_row *row, uint64_t v
 void system_limits_default(struct system_limits *limits);
 void system_timeouts_default(struct system_timeouts *timeouts);
 
-/* Each range, and what must hold between them (S-42): key + value + 1024 <= batch_bytes_max <= slice_bytes_max - 65536; slice_bytes_max <=
- * block_input_bytes_max; batch_bytes_max <= relay_bytes_max / 4; enough_ops <= slice_ops_max; batch_ops_max <= slice_ops_max; enough_bytes <=
- * slice_bytes_max; slice_bytes_max <= unacked_bytes_max; number_window * 16 <= record_bytes_max; link_version_min <= link_version_max;
- * aead_allowed has
- * bit 0; view_base_ms <= view_max_ms; link_ping_ms * 2 <= link_idle_ms; reconnect_min_ms <= reconnect_max_ms. */
+/* Each range (S-40), and the relations of S-42 between the values, which system_limits.c lists. */
 enum system_error system_limits_check(const struct system_limits *limits, struct system_fault *fault) __attribute__((warn_unused_result));
 enum system_error system_timeouts_check(const struct system_timeouts *timeouts, struct system_fault *fault) __attribute__((warn_unused_result));
 
