@@ -33,7 +33,7 @@ CLOCK_FILE = "ring/clock.c"
 ENTROPY_FILE = "ring/entropy.c"
 CLOCK = r"clock_gettime|gettimeofday|timespec_get|ftime|clock|time|getrusage_time|__rdtsc|_rdtsc"
 ENTROPY = (r"getrandom|getentropy|randombytes_buf|randombytes_random|randombytes_uniform|randombytes|RAND_bytes|arc4random(?:_buf|_uniform)?"
-           r"|crypto_\w*_keypair|crypto_\w*_keygen|ED25519_keypair|X25519_keypair")
+           r"|crypto_(?!\w*_seed_)\w*_keypair|crypto_\w*_keygen|ED25519_keypair|X25519_keypair")
 
 BANNED = {
     "strcpy": "has no length: snprintf, or memcpy with a checked length",
