@@ -35,8 +35,8 @@ const char *bft_verify_error_name(enum bft_verify_error error);
 enum bft_verify_error bft_vote_verify(const struct bft_members *members, const struct signer *signer, const struct bft_vote *vote)
     __attribute__((warn_unused_result));
 /* B-6. `kind`: the one that is needed. Heights: above the start; no upper bound here (a suffix block's QC is above height_last). */
-enum bft_verify_error bft_qc_verify(const struct bft_members *members, const struct signer *signer, const struct bft_qc *qc, enum bft_vote_kind kind)
-    __attribute__((warn_unused_result));
+enum bft_verify_error bft_qc_verify(const struct bft_members *members, const struct signer *signer, const struct bft_qc *qc,
+                                    enum bft_vote_kind kind) __attribute__((warn_unused_result));
 enum bft_verify_error bft_timeout_verify(const struct bft_members *members, const struct signer *signer, const struct bft_timeout *timeout)
     __attribute__((warn_unused_result));
 enum bft_verify_error bft_tc_verify(const struct bft_members *members, const struct signer *signer, const struct bft_tc *tc)
@@ -44,8 +44,9 @@ enum bft_verify_error bft_tc_verify(const struct bft_members *members, const str
 
 /* B-11: does it prove this block? On success *ballot (if not NULL) is what it proves: height, id and outbox_root of the block. `id` may be NULL
  * when the caller wants to know which block is proved rather than whether a given one is. */
-enum bft_verify_error bft_certificate_verify(const struct bft_members *members, const struct signer *signer, const struct bft_certificate *certificate,
-                                             const struct bft_hash *id, struct bft_ballot *ballot) __attribute__((warn_unused_result));
+enum bft_verify_error bft_certificate_verify(const struct bft_members *members, const struct signer *signer,
+                                             const struct bft_certificate *certificate, const struct bft_hash *id, struct bft_ballot *ballot)
+    __attribute__((warn_unused_result));
 
 /* All signatures of one message, and that its parts belong together (B-16). FETCH has none. A BLOCK without certificate has none either: its id is
  * the proof, the core takes it only when it asked for that id. `known` (may be NULL, 0) are QCs that were verified before: an equal one inside the

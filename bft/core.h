@@ -10,6 +10,7 @@
  * HOW THE SHELL DRIVES IT
  *
  *   1. Start: bft_init() for a new store, bft_restore() for one that holds something. Then BFT_EVENT_TICK once, and carry out the update.
+ *      BFT_EVENT_VOTING when LAST-SIGNED is answered; before it the core follows, but signs nothing.
  *   2. A frame arrives: bft_wire_decode(); then bft_core_wants() (cheap: would the core ignore it?); then bft_core_verify() (signatures; on any
  *      thread with a copy of the members, see bft_message_verify()); then BFT_EVENT_MESSAGE with `from` = the link's member index (members) or
  *      anything in [BFT_MEMBERS_MAX, 254] for other links (observers). FETCH goes to the core neither: the shell answers it from its store
@@ -22,33 +23,39 @@
  *           shell holds. **A vote, PROPOSE or TIMEOUT of our own with `sign` is also given back to the core** as BFT_EVENT_MESSAGE with
  *           `from` = our own index, after it is durable (no verification needed). A vote counts only then.
  *        c. APPLY, at once or later but in the order given, over all updates: `actions` below.
- *      Votes may be kept back as long as (a) takes; actions need not wait for it: executing is speculative until BFT_DO_FINAL. What BFT_DO_FINAL
- *      releases to the outside (answers, compact decisions) must wait until the body and its inputs are durable.
- *   4. Read `update->offer`: may we propose now? It says for which parent, view, height and time. The role logic may answer with BFT_EVENT_PROPOSAL at any later
+ *      Votes may be kept back as long as (a) takes; actions need not wait for it: executing is speculative until BFT_DO_FINAL. What
+ *      BFT_DO_FINAL releases to the outside (answers, compact decisions) must wait until the body and its inputs are durable.
+ *   4. Read `update->offer`: may we propose now? It says for which parent, view, height and time. The role logic may answer with
+ *   BFT_EVENT_PROPOSAL at any later
  *      time as long as the offer stands (a stale proposal is refused with BFT_NOTE_PROPOSAL_STALE and has no effect: roll its execution back).
  *   5. Call again with BFT_EVENT_TICK at `update->deadline_ms` at the latest.
  *
  * BLOCKS, INPUTS, EXECUTION (actions; a block is named by id and header)
  *
- *   BFT_DO_HOLD     The core took this block in. Keep its body (the one of the message that was just given, or the one in the store), gather every input
+ *   BFT_DO_HOLD     The core took this block in. Keep its body (the one of the message that was just given, or the one in the store), gather
+ *                   every input
  *                   that it refers to, then give BFT_EVENT_INPUTS_HELD. For an empty body, and for a body that does not even decode, at once.
  *                   The shell gives INPUTS_HELD exactly once per HOLD and none after a DROP.
- *   BFT_DO_EXECUTE  Execute it on top of its parent's state and answer with BFT_EVENT_EXECUTED. At most one is outstanding. The parent is always the last final
+ *   BFT_DO_EXECUTE  Execute it on top of its parent's state and answer with BFT_EVENT_EXECUTED. At most one is outstanding. The parent is always
+ *                   the last final
  *                   block or a block executed since; when it is not the newest executed one, first undo everything after it. Execution of a
  *                   block that is invalid (bad body, cursors, time, ...) must leave the parent's state and be answered with valid = false.
  *                   The role's own proposal counts as executed when it gave BFT_EVENT_PROPOSAL: the same undo rule holds for it.
- *   BFT_DO_FINAL    Blocks in order, without gaps, each executed before: it is final. bft_core_certificate() gives its certificate now, and until
- *                   BFT_BLOCKS_MAX / 2 more blocks are final; store it with the block (WAL), lazily if you like.
+ *   BFT_DO_FINAL    Blocks in order, without gaps, each executed before: it is final. bft_core_certificate() gives its certificate: take it now,
+ *                   before
+ *                   the next step, and store it with the block (lazily if you like).
  *   BFT_DO_DROP     The core forgot this block (it lost, or it is final and done with): release what HOLD kept in memory. What was made
  *                   durable stays there until pruned (a peer may still FETCH it by id).
  *   BFT_DO_FETCH    Send FETCH: one block by id, or final heights, to member `peer` (or, if that link is down, to any other). The core asks
  *                   again, another member, when no answer comes.
  *   BFT_DO_SERVE_EPOCH  Member `peer` is still in epoch `epoch`: send it BLOCK, with certificate, of the CONFIG block that ended that epoch.
- *   BFT_DO_EPOCH    The epoch changed (a CONFIG became final): core->members are the new ones. `epoch`. Ask LAST-SIGNED for it (unless we are no member), then
+ *   BFT_DO_EPOCH    The epoch changed (a CONFIG became final): core->members are the new ones. `epoch`. Ask LAST-SIGNED for it (unless we are no
+ *                   member), then
  *                   give BFT_EVENT_VOTING. The core signs nothing before. Blocks executed after the CONFIG block: none.
  *
  * CONFIG. Execution of a block that holds a valid CONFIG of its own epoch says so in BFT_EVENT_EXECUTED / PROPOSAL (`config`), with the next
- * members (kind BFT_CONFIG_NEXT) or without (BFT_CONFIG_SEAL). The core then makes the suffix blocks itself (empty, never executed) until it is final.
+ * members (kind BFT_CONFIG_NEXT) or without (BFT_CONFIG_SEAL). The core then makes the suffix blocks itself (empty, never executed) until it is
+ * final.
  *
  * WAITING INPUTS (B-50). The role keeps the inputs that were relayed, whole, to the leader of the current view and that no final block consumed,
  * and tells after each change: BFT_EVENT_WAITING with how many and when the oldest was relayed (same clock as now_ms), and `view`. Inputs must be
@@ -66,15 +73,16 @@
 #include "bft/wire.h"
 
 enum {
-    BFT_BLOCKS_MAX = 192,    /* headers known above, and a few below, the last final block */
+    BFT_BLOCKS_MAX = 256,    /* headers known above, and a few below, the last final block (B-27) */
     BFT_SLOTS = 32,          /* heights whose votes are kept; twice the widest window */
     BFT_WANTS_MAX = 8,       /* blocks being fetched by id */
     BFT_SENDS_MAX = 96,      /* messages of one update */
-    BFT_ACTIONS_MAX = 448,   /* actions of one update */
+    BFT_ACTIONS_MAX = 576,   /* actions of one update */
     BFT_STORES_MAX = 64,     /* blocks to make durable, of one update */
     BFT_NOTES_MAX = 64,
     BFT_TO_ALL = 0xFF,       /* all other members and all observers */
     BFT_TIMER_DOUBLINGS_MAX = 20,
+    BFT_FETCH_AHEAD = 48,    /* final blocks taken in beyond the applied one */
 };
 _Static_assert(BFT_SLOTS >= 2 * BFT_WINDOW_MAX, "a window and its successor fit");
 
@@ -283,6 +291,7 @@ struct bft_vote_slot {
 
 struct bft_want {
     bool used;
+    bool asked;
     uint8_t peer;                 /* asked last */
     uint64_t asked_ms;
     uint64_t height;
@@ -306,7 +315,7 @@ struct bft_core {
     uint64_t final_view;          /* view of the QC that made it so; meaningful if final_epoch_qc */
     bool final_by_qc;             /* it was a QC of this epoch (not the epoch's start) */
     struct bft_point applied;     /* newest block given out with BFT_DO_FINAL */
-    struct bft_qc pending_qc;     /* highest commit QC whose block is not linked yet */
+    struct bft_qc pending_qc;     /* highest commit QC whose block is not linked yet; count 0: none */
     struct bft_hash executed_tip; /* newest executed block of the one executed branch */
     struct bft_hash executing;    /* iff is_executing */
     bool is_executing;
@@ -317,11 +326,14 @@ struct bft_core {
     struct bft_point base;        /* Q*'s block of the current view (or the epoch's start in view 0) */
 
     uint64_t view_entered_ms;
-    uint64_t progress_ms;         /* of the last commit in this view, or of entering it */
+    uint64_t progress_ms;         /* of the last commit, of entering the view, or of work beginning after idleness */
+    bool pending;                 /* something is to be decided in this view */
+    bool restored;                /* bft_restore() was called: HOLD what is stored, once */
+    bool resend;                  /* send again what the memory holds, at BFT_EVENT_VOTING */
     uint32_t doublings;
     struct bft_waiting waiting;
-    uint64_t noop_nonce[BFT_MEMBERS_MAX]; /* highest seen, per member */
-    uint64_t noop_own_nonce;
+    uint64_t noop_nonce[BFT_MEMBERS_MAX]; /* highest seen, per member, */
+    uint64_t noop_ms[BFT_MEMBERS_MAX];    /* and when; 0: never */
     bool noop_wanted;
     uint64_t noop_since_ms;
 
@@ -339,8 +351,9 @@ struct bft_core {
 
     uint64_t status_ms;           /* last STATUS of mine */
     uint64_t repaired_ms[BFT_MEMBERS_MAX]; /* last repair given, per member */
-    uint64_t fetch_ms;            /* last FETCH of heights */
-    uint8_t fetch_peer;
+    uint64_t fetch_ms;            /* last FETCH of heights, */
+    uint64_t fetch_last;          /* up to this one, */
+    uint8_t fetch_peer;           /* from this member */
     struct bft_point peer_final[BFT_MEMBERS_MAX]; /* newest STATUS of each member */
     uint64_t peer_epoch[BFT_MEMBERS_MAX];
 
@@ -348,6 +361,7 @@ struct bft_core {
     struct bft_timeout timeouts[BFT_MEMBERS_MAX]; /* newest of each member; qc included; has_timeout says whether there is one */
     bool has_timeout[BFT_MEMBERS_MAX];
     struct bft_vote_slot votes[2][BFT_SLOTS][BFT_MEMBERS_MAX]; /* by kind, height mod BFT_SLOTS, signer: newest by (view, height) */
+    uint64_t block_keys[BFT_BLOCKS_MAX]; /* first 8 bytes of the id of blocks[i], 0 if unused: where a search looks first */
     struct bft_block blocks[BFT_BLOCKS_MAX];
 };
 _Static_assert(sizeof(struct bft_core) < 2u << 20, "the core stays below 2 MiB");
@@ -369,9 +383,11 @@ struct bft_start {
 /* A member (or observer) whose store is new: nothing was ever signed with its key in this system. */
 void bft_init(struct bft_core *core, const struct bft_start *start);
 
-/* A member that was here before. `memory`: what was durable. If it is of an older epoch than start->members (a crash between CONFIG and the first vote
+/* A member that was here before. `memory`: what was durable. If it is of an older epoch than start->members (a crash between CONFIG and the first
+ * vote
  * after it), the new epoch begins fresh; `headers` are those of all stored blocks above the tip, in any order (others are ignored): the core asks
- * HOLD for them at the first step. False if memory and start contradict each other (newer epoch, other cluster): the disk is not ours, sign nothing. */
+ * HOLD for them at the first step. False if memory and start contradict each other (newer epoch, other cluster): the disk is not ours, sign
+ * nothing. */
 bool bft_restore(struct bft_core *core, const struct bft_start *start, const struct bft_memory *memory, const struct bft_header *headers,
                  size_t headers_count) __attribute__((warn_unused_result));
 

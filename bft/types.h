@@ -25,7 +25,7 @@ enum {
     BFT_QUORUM_MAX = BFT_MEMBERS_MAX - BFT_FAULTS_MAX,
     BFT_WINDOW_MAX = 16,               /* W at most */
     BFT_BODY_BYTES_MAX = 1 << 20,      /* of one body, as it stands in PROPOSE and BLOCK */
-    BFT_CERTIFICATE_HEADERS_MAX = 192, /* headers between a block and the QC that proves it, both ends counted */
+    BFT_CERTIFICATE_HEADERS_MAX = 256, /* headers between a block and the QC that proves it, both ends counted */
     BFT_SYSTEM_BYTES = 16,
     BFT_HEADER_BYTES = 244,            /* B-3 */
     BFT_VOTE_PREIMAGE_BYTES = 156,     /* B-5, the tag included */
