@@ -38,22 +38,14 @@ static const struct ed25519_backend *selected;
 
 const char *ed25519_error_name(enum ed25519_error error) {
     switch (error) {
-    case ED25519_OK:
-        return "ok";
-    case ED25519_BAD_S:
-        return "bad_s";
-    case ED25519_SMALL_ORDER_R:
-        return "small_order_r";
-    case ED25519_KEY_NOT_CANONICAL:
-        return "key_not_canonical";
-    case ED25519_KEY_SMALL_ORDER:
-        return "key_small_order";
-    case ED25519_KEY_NOT_A_POINT:
-        return "key_not_a_point";
-    case ED25519_KEY_NOT_PRIME_ORDER:
-        return "key_not_prime_order";
-    case ED25519_MISMATCH:
-        return "mismatch";
+    case ED25519_OK: return "ok";
+    case ED25519_BAD_S: return "bad_s";
+    case ED25519_SMALL_ORDER_R: return "small_order_r";
+    case ED25519_KEY_NOT_CANONICAL: return "key_not_canonical";
+    case ED25519_KEY_SMALL_ORDER: return "key_small_order";
+    case ED25519_KEY_NOT_A_POINT: return "key_not_a_point";
+    case ED25519_KEY_NOT_PRIME_ORDER: return "key_not_prime_order";
+    case ED25519_MISMATCH: return "mismatch";
     }
     return "unknown";
 }
@@ -100,12 +92,9 @@ enum ed25519_error ed25519_key_check(const uint8_t public_key[ED25519_PUBLIC_KEY
     if (!is_canonical(public_key)) return ED25519_KEY_NOT_CANONICAL;
     if (is_small_order(public_key)) return ED25519_KEY_SMALL_ORDER;
     switch (ed25519_point_classify(public_key)) {
-    case ED25519_POINT_NONE:
-        return ED25519_KEY_NOT_A_POINT;
-    case ED25519_POINT_OTHER:
-        return ED25519_KEY_NOT_PRIME_ORDER;
-    case ED25519_POINT_PRIME_ORDER:
-        break;
+    case ED25519_POINT_NONE: return ED25519_KEY_NOT_A_POINT;
+    case ED25519_POINT_OTHER: return ED25519_KEY_NOT_PRIME_ORDER;
+    case ED25519_POINT_PRIME_ORDER: break;
     }
     return ED25519_OK;
 }

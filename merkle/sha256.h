@@ -71,8 +71,8 @@ void sha256_final(struct sha256_state *state, uint8_t out[SHA256_BYTES]);
 void sha256_prefixed(enum hash_prefix prefix, const struct sha256_part *parts, size_t parts_count, uint8_t out[SHA256_BYTES]);
 
 /* The same with the parts listed in place, each as {bytes, count}. */
-#define SHA256_PREFIXED(out, prefix, ...)                                              \
-    sha256_prefixed((prefix), (const struct sha256_part[]){__VA_ARGS__},                \
+#define SHA256_PREFIXED(out, prefix, ...)                                                                                                            \
+    sha256_prefixed((prefix), (const struct sha256_part[]){__VA_ARGS__},                                                                             \
                     sizeof((const struct sha256_part[]){__VA_ARGS__}) / sizeof(struct sha256_part), (out))
 
 /*

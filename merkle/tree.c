@@ -9,16 +9,11 @@
 
 const char *tree_error_name(enum tree_error error) {
     switch (error) {
-    case TREE_OK:
-        return "ok";
-    case TREE_BAD_INDEX:
-        return "bad_index";
-    case TREE_BAD_LENGTH:
-        return "bad_length";
-    case TREE_BAD_ROOT:
-        return "bad_root";
-    case TREE_BAD_BYTES:
-        return "bad_bytes";
+    case TREE_OK: return "ok";
+    case TREE_BAD_INDEX: return "bad_index";
+    case TREE_BAD_LENGTH: return "bad_length";
+    case TREE_BAD_ROOT: return "bad_root";
+    case TREE_BAD_BYTES: return "bad_bytes";
     }
     return "unknown";
 }

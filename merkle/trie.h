@@ -60,12 +60,12 @@ enum trie_status {
 /* Why a proof is refused, in the order of checking (T-13). */
 enum trie_proof_error {
     TRIE_PROOF_OK = 0,
-    TRIE_PROOF_BAD_KEY,    /* the key or space asked for is outside T-1 */
-    TRIE_PROOF_BAD_BYTES,  /* truncated, or bytes left over */
-    TRIE_PROOF_BAD_FIELD,  /* unknown kind, `zero` not zero, count > 256, bits not ascending, the other leaf's space or key outside T-1 */
-    TRIE_PROOF_BAD_KIND,   /* a valid proof of the other thing: presence where absence was asked, or the reverse */
-    TRIE_PROOF_BAD_LEAF,   /* absence: the other leaf is the key itself, or does not lie on the key's way */
-    TRIE_PROOF_BAD_ROOT,   /* another root comes out */
+    TRIE_PROOF_BAD_KEY,   /* the key or space asked for is outside T-1 */
+    TRIE_PROOF_BAD_BYTES, /* truncated, or bytes left over */
+    TRIE_PROOF_BAD_FIELD, /* unknown kind, `zero` not zero, count > 256, bits not ascending, the other leaf's space or key outside T-1 */
+    TRIE_PROOF_BAD_KIND,  /* a valid proof of the other thing: presence where absence was asked, or the reverse */
+    TRIE_PROOF_BAD_LEAF,  /* absence: the other leaf is the key itself, or does not lie on the key's way */
+    TRIE_PROOF_BAD_ROOT,  /* another root comes out */
 };
 
 const char *trie_status_name(enum trie_status status);
@@ -191,7 +191,7 @@ void trie_proof_write(struct trie *trie, const uint8_t path[SHA256_BYTES], const
 /* T-13: the proof shows that (space, key) is present with exactly this value under `root`. Any bytes may be passed. */
 enum trie_proof_error trie_proof_verify_present(const uint8_t root[SHA256_BYTES], unsigned space, const void *key, size_t key_bytes,
                                                 const struct trie_value *value, const void *proof, size_t proof_bytes)
-                                                __attribute__((warn_unused_result));
+    __attribute__((warn_unused_result));
 
 /* T-13: the proof shows that (space, key) is absent under `root`. Any bytes may be passed. */
 enum trie_proof_error trie_proof_verify_absent(const uint8_t root[SHA256_BYTES], unsigned space, const void *key, size_t key_bytes, const void *proof,
@@ -230,7 +230,7 @@ void trie_prefix_proof_write(struct trie *trie, const uint8_t prefix[SHA256_BYTE
  * piece. TRIE_PROOF_OK iff exactly these are the leaves with that prefix under `root`. prefix_bits > 256 is TRIE_PROOF_BAD_KEY. */
 enum trie_proof_error trie_prefix_proof_verify(const uint8_t root[SHA256_BYTES], const uint8_t prefix[SHA256_BYTES], unsigned prefix_bits,
                                                const uint8_t subroot[SHA256_BYTES], const void *proof, size_t proof_bytes)
-                                               __attribute__((warn_unused_result));
+    __attribute__((warn_unused_result));
 
 /* True iff a and b agree in their first `bits` bits (0 to 256). */
 bool trie_prefix_equal(const uint8_t a[SHA256_BYTES], const uint8_t b[SHA256_BYTES], unsigned bits);

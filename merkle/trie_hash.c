@@ -7,38 +7,25 @@ const uint8_t trie_empty_root[SHA256_BYTES] = {0};
 
 const char *trie_status_name(enum trie_status status) {
     switch (status) {
-    case TRIE_OK:
-        return "ok";
-    case TRIE_ABSENT:
-        return "absent";
-    case TRIE_FULL:
-        return "full";
-    case TRIE_JOURNAL_FULL:
-        return "journal_full";
-    case TRIE_MARKS_FULL:
-        return "marks_full";
-    case TRIE_NO_MARK:
-        return "no_mark";
+    case TRIE_OK: return "ok";
+    case TRIE_ABSENT: return "absent";
+    case TRIE_FULL: return "full";
+    case TRIE_JOURNAL_FULL: return "journal_full";
+    case TRIE_MARKS_FULL: return "marks_full";
+    case TRIE_NO_MARK: return "no_mark";
     }
     return "unknown";
 }
 
 const char *trie_proof_error_name(enum trie_proof_error error) {
     switch (error) {
-    case TRIE_PROOF_OK:
-        return "ok";
-    case TRIE_PROOF_BAD_KEY:
-        return "bad_key";
-    case TRIE_PROOF_BAD_BYTES:
-        return "bad_bytes";
-    case TRIE_PROOF_BAD_FIELD:
-        return "bad_field";
-    case TRIE_PROOF_BAD_KIND:
-        return "bad_kind";
-    case TRIE_PROOF_BAD_LEAF:
-        return "bad_leaf";
-    case TRIE_PROOF_BAD_ROOT:
-        return "bad_root";
+    case TRIE_PROOF_OK: return "ok";
+    case TRIE_PROOF_BAD_KEY: return "bad_key";
+    case TRIE_PROOF_BAD_BYTES: return "bad_bytes";
+    case TRIE_PROOF_BAD_FIELD: return "bad_field";
+    case TRIE_PROOF_BAD_KIND: return "bad_kind";
+    case TRIE_PROOF_BAD_LEAF: return "bad_leaf";
+    case TRIE_PROOF_BAD_ROOT: return "bad_root";
     }
     return "unknown";
 }

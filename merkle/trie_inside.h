@@ -49,7 +49,7 @@ struct trie {
     struct trie_hash_pair *pairs;
     uint8_t (*paths)[SHA256_BYTES];
     struct trie_link *links;
-    uint32_t *refs; /* free leaves: the next free one, as index + 1 */
+    uint32_t *refs;                     /* free leaves: the next free one, as index + 1 */
     struct trie_journal_entry *journal; /* ring: entry number n lies at n % journal_max */
 
     uint32_t leaves;       /* present leaves; inner nodes in use are leaves - 1 (or 0) */

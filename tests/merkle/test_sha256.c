@@ -1,0 +1,100 @@
+/* SHA-256 against NIST's byte-oriented vectors and libsodium's, whole and in pieces. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "merkle/sha256.h"
+#include "tests/merkle/vectors.h"
+
+enum { MESSAGE_MAX = 8192 };
+
+static unsigned rsp_check(const char *path) {
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    static char line[2 * MESSAGE_MAX + 64];
+    static uint8_t message[MESSAGE_MAX];
+    uint8_t expected[32], out[32];
+    size_t bits = 0, count = 0;
+    unsigned cases = 0;
+    while (fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\r\n")] = 0;
+        if (strncmp(line, "Len = ", 6) == 0) bits = strtoul(line + 6, NULL, 10);
+        if (strncmp(line, "Msg = ", 6) == 0) count = vectors_hex(line + 6, message, sizeof message);
+        if (strncmp(line, "MD = ", 5) != 0) continue;
+        if (bits == 0) count = 0; /* NIST writes one byte 00 for the empty message */
+        assert_int_equal(count * 8, bits);
+        assert_int_equal(vectors_hex(line + 5, expected, sizeof expected), 32);
+        sha256_hash(message, count, out);
+        assert_memory_equal(out, expected, 32);
+        cases++;
+    }
+    fclose(file);
+    return cases;
+}
+
+static void nist_vectors_pass(void **state) {
+    (void)state;
+    assert_int_equal(rsp_check("tests/vectors/sha2/SHA256ShortMsg.rsp"), 65);
+    assert_int_equal(rsp_check("tests/vectors/sha2/SHA256LongMsg.rsp"), 64);
+}
+
+static void any_cut_of_a_message_gives_the_same_hash(void **state) {
+    (void)state;
+    uint64_t random = vectors_seed(1);
+    uint8_t message[300], expected[32], out[32];
+    for (size_t i = 0; i < sizeof message; i++) message[i] = (uint8_t)vectors_random(&random);
+    for (size_t count = 0; count <= sizeof message; count++) {
+        crypto_hash_sha256(expected, message, count);
+        struct sha256_state sha;
+        sha256_init(&sha);
+        for (size_t at = 0; at < count;) {
+            size_t piece = vectors_random(&random) % 100;
+            if (piece > count - at) piece = count - at;
+            sha256_update(&sha, message + at, piece);
+            at += piece;
+        }
+        sha256_final(&sha, out);
+        assert_memory_equal(out, expected, 32);
+    }
+}
+
+static void prefix_and_parts_are_joined_without_separators(void **state) {
+    (void)state;
+    uint8_t whole[10] = {0x0C, 1, 2, 3, 4, 5, 6, 7, 8, 9}, expected[32], out[32];
+    crypto_hash_sha256(expected, whole, sizeof whole);
+    SHA256_PREFIXED(out, HASH_BATCH, {whole + 1, 4}, {NULL, 0}, {whole + 5, 5});
+    assert_memory_equal(out, expected, 32);
+    crypto_hash_sha256(expected, whole, 1);
+    sha256_prefixed(HASH_BATCH, NULL, 0, out);
+    assert_memory_equal(out, expected, 32);
+}
+
+static void a_copied_state_forks_the_hash(void **state) {
+    (void)state;
+    struct sha256_state a, b;
+    uint8_t out_a[32], out_b[32], expected[32];
+    sha256_init(&a);
+    sha256_update(&a, "abc", 3);
+    b = a;
+    sha256_update(&b, "def", 3);
+    sha256_final(&a, out_a);
+    sha256_final(&b, out_b);
+    crypto_hash_sha256(expected, (const uint8_t *)"abc", 3);
+    assert_memory_equal(out_a, expected, 32);
+    crypto_hash_sha256(expected, (const uint8_t *)"abcdef", 6);
+    assert_memory_equal(out_b, expected, 32);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nist_vectors_pass),
+        cmocka_unit_test(any_cut_of_a_message_gives_the_same_hash),
+        cmocka_unit_test(prefix_and_parts_are_joined_without_separators),
+        cmocka_unit_test(a_copied_state_forks_the_hash),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
