@@ -85,7 +85,7 @@ struct state_config {
     const struct store_directory *directory;
     struct store_identity identity;
     uint64_t map_bytes;
-    uint32_t queue_slots;             /* power of two, 2 to STATE_QUEUE_SLOTS_MAX */
+    uint32_t queue_slots;             /* power of two, 2 to STATE_QUEUE_SLOTS_MAX; one batch fewer fits */
     int cpu;
     void (*wake)(void *context);
     void *wake_context;

@@ -97,7 +97,7 @@ struct wal_config {
     const struct store_directory *directory;
     struct store_identity identity;   /* must match what the directory holds */
     uint64_t map_bytes;               /* most that the file may grow to; a multiple of 1 MiB; only address space until used */
-    uint32_t queue_slots;             /* power of two, 2 to WAL_QUEUE_SLOTS_MAX */
+    uint32_t queue_slots;             /* power of two, 2 to WAL_QUEUE_SLOTS_MAX; one batch fewer fits */
     int cpu;                          /* pin the storage thread, -1: no */
     void (*wake)(void *context);      /* on the storage thread after each commit and after an error; must not block; NULL: none */
     void *wake_context;

@@ -1,0 +1,177 @@
+#include "store/store.h"
+#include "merkle/check.h"
+#include "store/env.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct store_directory {
+    int lock;
+    char path[STORE_PATH_BYTES_MAX + 1];
+};
+
+const char *store_status_name(enum store_status status) {
+    switch (status) {
+    case STORE_OK: return "ok";
+    case STORE_ABSENT: return "absent";
+    case STORE_BUSY: return "busy";
+    case STORE_TOO_LONG: return "too_long";
+    case STORE_IN_USE: return "in_use";
+    case STORE_MISSING: return "missing";
+    case STORE_EXISTS: return "exists";
+    case STORE_FOREIGN: return "foreign";
+    case STORE_OTHER_SYSTEM: return "other_system";
+    case STORE_OTHER_NODE: return "other_node";
+    case STORE_NEWER_FORMAT: return "newer_format";
+    case STORE_DAMAGED: return "damaged";
+    case STORE_DISK_FULL: return "disk_full";
+    case STORE_IO: return "io";
+    case STORE_NO_ACCESS: return "no_access";
+    case STORE_NO_MEMORY: return "no_memory";
+    case STORE_STOPPED: return "stopped";
+    case STORE_STATUS_COUNT: break;
+    }
+    return "unknown";
+}
+
+static enum store_status fail_errno(struct store_error *error, const char *path, const char *what) {
+    int code = errno;
+    return env_fail(error, env_status_of(code), code, path, what);
+}
+
+/* What is at `path`: STORE_MISSING nothing, STORE_OK an empty directory, STORE_EXISTS a node's data, STORE_FOREIGN anything else. */
+static enum store_status look(const char *path) {
+    DIR *directory = opendir(path);
+    if (!directory) return errno == ENOENT ? STORE_MISSING : errno == EACCES ? STORE_NO_ACCESS : STORE_FOREIGN;
+    enum store_status status = STORE_OK;
+    const struct dirent *entry;
+    while ((entry = readdir(directory))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        bool ours = strcmp(entry->d_name, "wal") == 0 || strcmp(entry->d_name, "state") == 0 || strcmp(entry->d_name, "lock") == 0;
+        if (ours && status != STORE_FOREIGN) status = STORE_EXISTS;
+        if (!ours) status = STORE_FOREIGN;
+    }
+    (void)closedir(directory);
+    return status;
+}
+
+static enum store_status sync_directory(const char *path, struct store_error *error) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return fail_errno(error, path, "open");
+    int failed = fsync(fd);
+    int code = errno;
+    (void)close(fd);
+    if (failed) return env_fail(error, env_status_of(code), code, path, "sync");
+    return STORE_OK;
+}
+
+/* Removes what a creation that was cut off has left; only names that it makes. */
+static void remove_unfinished(const char *making) {
+    static const char *const files[] = {"wal/data.mdb", "wal/lock.mdb", "wal", "state/data.mdb", "state/lock.mdb", "state", "lock", ""};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char path[STORE_PATH_BYTES_MAX + 64];
+        (void)snprintf(path, sizeof path, "%s/%s", making, files[i]);
+        if (unlink(path) != 0) (void)rmdir(path); /* what cannot be removed makes mkdir fail, which is reported */
+    }
+}
+
+static enum store_status make_inside(const char *making, const struct store_identity *identity, struct store_error *error) {
+    char path[STORE_PATH_BYTES_MAX + 64];
+    if (mkdir(making, 0700) != 0) return fail_errno(error, making, "mkdir");
+    (void)snprintf(path, sizeof path, "%s/lock", making);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) return fail_errno(error, path, "create");
+    (void)close(fd);
+    const struct env_layout *layouts[] = {&env_layout_wal, &env_layout_state};
+    for (unsigned i = 0; i < 2; i++) {
+        enum store_status status = env_create(making, layouts[i], identity, error);
+        if (status != STORE_OK) return status;
+        (void)snprintf(path, sizeof path, "%s/%s", making, layouts[i]->name);
+        status = sync_directory(path, error);
+        if (status != STORE_OK) return status;
+    }
+    return sync_directory(making, error);
+}
+
+/* The directory that holds `path`. */
+static void parent_of(const char *path, char out[STORE_PATH_BYTES_MAX + 1]) {
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    while (length > 0 && path[length - 1] != '/') length--;
+    while (length > 1 && path[length - 1] == '/') length--;
+    if (length == 0) {
+        memcpy(out, ".", 2);
+        return;
+    }
+    memcpy(out, path, length);
+    out[length] = 0;
+}
+
+enum store_status store_directory_create(const char *path, const struct store_identity *identity, struct store_error *error) {
+    size_t length = strlen(path);
+    if (length == 0 || length > STORE_PATH_BYTES_MAX) return env_fail(error, STORE_TOO_LONG, 0, path, "path");
+    while (length > 1 && path[length - 1] == '/') length--;
+    enum store_status found = look(path);
+    if (found != STORE_OK && found != STORE_MISSING) return env_fail(error, found, 0, path, "create");
+    /* Made beside and moved into place, so that it is there whole or not at all. */
+    char making[STORE_PATH_BYTES_MAX + 16];
+    (void)snprintf(making, sizeof making, "%.*s.making", (int)length, path);
+    remove_unfinished(making);
+    enum store_status status = make_inside(making, identity, error);
+    if (status == STORE_OK && rename(making, path) != 0) status = fail_errno(error, path, "rename into place");
+    if (status != STORE_OK) {
+        remove_unfinished(making);
+        return status;
+    }
+    char parent[STORE_PATH_BYTES_MAX + 1];
+    parent_of(path, parent);
+    return sync_directory(parent, error);
+}
+
+static enum store_status check_content(const char *path, struct store_error *error) {
+    enum store_status found = look(path);
+    if (found == STORE_OK) found = STORE_MISSING; /* an empty directory */
+    if (found != STORE_EXISTS) return env_fail(error, found, 0, path, "data directory");
+    return STORE_OK;
+}
+
+enum store_status store_directory_open(const char *path, struct store_directory **out, struct store_error *error) {
+    if (strlen(path) == 0 || strlen(path) > STORE_PATH_BYTES_MAX) return env_fail(error, STORE_TOO_LONG, 0, path, "path");
+    enum store_status status = check_content(path, error);
+    if (status != STORE_OK) return status;
+    struct store_directory *directory = calloc(1, sizeof *directory);
+    if (!directory) return env_fail(error, STORE_NO_MEMORY, ENOMEM, path, "open");
+    (void)snprintf(directory->path, sizeof directory->path, "%s", path);
+    char lock[STORE_PATH_BYTES_MAX + 8];
+    (void)snprintf(lock, sizeof lock, "%s/lock", path);
+    directory->lock = open(lock, O_RDWR | O_CLOEXEC);
+    if (directory->lock < 0) {
+        status = fail_errno(error, lock, "open");
+    } else if (flock(directory->lock, LOCK_EX | LOCK_NB) != 0) {
+        int code = errno;
+        bool taken = code == EWOULDBLOCK;
+        status = env_fail(error, taken ? STORE_IN_USE : STORE_IO, taken ? 0 : code, lock, taken ? "another process uses this directory" : "lock");
+    }
+    if (status != STORE_OK) {
+        if (directory->lock >= 0) (void)close(directory->lock);
+        free(directory);
+        return status;
+    }
+    *out = directory;
+    return STORE_OK;
+}
+
+void store_directory_close(struct store_directory *directory) {
+    if (!directory) return;
+    (void)close(directory->lock); /* which unlocks */
+    free(directory);
+}
+
+const char *store_directory_path(const struct store_directory *directory) {
+    return directory->path;
+}

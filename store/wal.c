@@ -1,0 +1,230 @@
+#include "store/wal.h"
+#include "merkle/bytes.h"
+#include "merkle/check.h"
+#include "store/env.h"
+#include "store/writer.h"
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert((int)WAL_CHUNK_BYTES == (int)RECORD_CHUNK_BYTES, "the manual states the record's chunk");
+_Static_assert((int)WAL_VALUE_BYTES_MAX <= (int)RECORD_VALUE_BYTES_MAX, "values fit into records");
+_Static_assert((int)WAL_QUEUE_SLOTS_MAX <= (int)WRITER_SLOTS_MAX, "the queue fits");
+
+struct wal {
+    struct env env;
+    struct writer writer;
+    uint64_t map_bytes;
+    _Atomic uint64_t commits;
+    _Atomic uint64_t batches;
+    _Atomic uint64_t bytes;
+    _Atomic uint64_t file_bytes;
+};
+
+struct wal_reader {
+    struct wal *wal;
+    MDB_txn *txn;
+};
+
+/* Keys. */
+
+static void put_be64(uint8_t *at, uint64_t value) {
+    for (unsigned i = 0; i < 8; i++) at[i] = (uint8_t)(value >> (56 - 8 * i));
+}
+
+static uint64_t get_be64(const uint8_t *at) {
+    uint64_t value = 0;
+    for (unsigned i = 0; i < 8; i++) value = value << 8 | at[i];
+    return value;
+}
+
+size_t wal_key_vote(uint8_t key[WAL_KEY_BYTES_MAX], uint8_t kind, uint8_t member, uint32_t slot, uint64_t height) {
+    key[0] = kind;
+    key[1] = member;
+    key[2] = 0;
+    key[3] = 0;
+    for (unsigned i = 0; i < 4; i++) key[4 + i] = (uint8_t)(slot >> (24 - 8 * i));
+    put_be64(key + 8, height);
+    return 16;
+}
+
+size_t wal_key_block(uint8_t key[WAL_KEY_BYTES_MAX], uint64_t epoch, uint64_t height, const uint8_t block_id[32], uint8_t part) {
+    put_be64(key, epoch);
+    put_be64(key + 8, height);
+    memcpy(key + 16, block_id, 32);
+    key[48] = part;
+    return 49;
+}
+
+void wal_key_block_read(const uint8_t *key, uint64_t *epoch, uint64_t *height, const uint8_t **block_id, uint8_t *part) {
+    *epoch = get_be64(key);
+    *height = get_be64(key + 8);
+    *block_id = key + 16;
+    *part = key[48];
+}
+
+size_t wal_key_chain(uint8_t key[WAL_KEY_BYTES_MAX], uint64_t epoch) {
+    put_be64(key, epoch);
+    return 8;
+}
+
+size_t wal_key_misc(uint8_t key[WAL_KEY_BYTES_MAX], const char *name) {
+    size_t bytes = strlen(name);
+    CHECK(bytes >= 1 && bytes <= 32);
+    memset(key, 0, 32);
+    memcpy(key, name, bytes);
+    return 32;
+}
+
+size_t wal_key_bytes(enum wal_db db) {
+    CHECK(db < WAL_DB_COUNT);
+    return env_layout_wal.dbs[db].key_bytes;
+}
+
+/* Writing: on the storage thread. */
+
+static int apply_record(struct wal *wal, MDB_txn *txn, const struct wal_record *record, uint64_t *bytes) {
+    const struct record_db *db = &wal->env.dbs[record->db];
+    switch (record->operation) {
+    case WAL_PUT:
+        for (uint32_t i = 0; i < record->part_count; i++) *bytes += record->parts[i].iov_len;
+        return record_put(txn, db, record->key, record->parts, record->part_count);
+    case WAL_DELETE: return record_delete(txn, db, record->key);
+    case WAL_DELETE_RANGE: return record_delete_range(txn, db, record->key, record->key_end);
+    }
+    return MDB_CORRUPTED; /* no such operation: check_record() has seen to it */
+}
+
+static enum store_status wal_apply(void *context, void *const *items, uint32_t count, struct store_error *error) {
+    struct wal *wal = context;
+    MDB_txn *txn = NULL;
+    uint64_t bytes = 0;
+    int code = mdb_txn_begin(wal->env.mdb, NULL, 0, &txn);
+    for (uint32_t i = 0; code == 0 && i < count; i++) {
+        const struct wal_batch *batch = items[i];
+        for (uint32_t r = 0; code == 0 && r < batch->record_count; r++) code = apply_record(wal, txn, &batch->records[r], &bytes);
+    }
+    if (code == 0) {
+        code = mdb_txn_commit(txn); /* which frees txn also when it fails */
+    } else if (txn) {
+        mdb_txn_abort(txn);
+    }
+    if (code) return env_fail(error, env_write_status(&wal->env, code), code, wal->env.file, "write");
+    atomic_fetch_add_explicit(&wal->commits, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&wal->batches, count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&wal->bytes, bytes, memory_order_relaxed);
+    atomic_store_explicit(&wal->file_bytes, env_file_bytes(&wal->env), memory_order_relaxed);
+    return STORE_OK;
+}
+
+enum store_status wal_open(const struct wal_config *config, struct wal **out, struct store_error *error) {
+    CHECK(config->map_bytes > 0 && config->map_bytes % (1 << 20) == 0);
+    struct wal *wal = calloc(1, sizeof *wal);
+    const char *path = store_directory_path(config->directory);
+    if (!wal) return env_fail(error, STORE_NO_MEMORY, 0, path, "open");
+    enum store_status status = env_open(&wal->env, path, &env_layout_wal, &config->identity, config->map_bytes, error);
+    if (status == STORE_OK) {
+        wal->map_bytes = config->map_bytes;
+        atomic_store(&wal->file_bytes, env_file_bytes(&wal->env));
+        struct writer_config writer = {.name = "wal", .slots = config->queue_slots, .items_max = WAL_COMMIT_BATCHES_MAX, .cpu = config->cpu,
+                                       .wake = config->wake, .wake_context = config->wake_context, .apply = wal_apply, .apply_context = wal};
+        status = writer_start(&wal->writer, &writer, error);
+        if (status != STORE_OK) env_close(&wal->env);
+    }
+    if (status != STORE_OK) {
+        free(wal);
+        return status;
+    }
+    *out = wal;
+    return STORE_OK;
+}
+
+enum store_status wal_close(struct wal *wal) {
+    if (!wal) return STORE_OK;
+    enum store_status status = writer_stop(&wal->writer);
+    env_close(&wal->env);
+    free(wal);
+    return status;
+}
+
+static void check_record(const struct wal_record *record) {
+    CHECK(record->db < WAL_DB_COUNT && record->operation <= WAL_DELETE_RANGE);
+    if (record->operation != WAL_PUT) return;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < record->part_count; i++) {
+        CHECK(record->parts[i].iov_len <= WAL_VALUE_BYTES_MAX);
+        bytes += record->parts[i].iov_len;
+        CHECK(bytes <= WAL_VALUE_BYTES_MAX);
+    }
+}
+
+enum store_status wal_submit(struct wal *wal, const struct wal_batch *batch, uint64_t *sequence) {
+    CHECK(batch->record_count >= 1 && batch->record_count <= WAL_RECORDS_MAX);
+    for (uint32_t i = 0; i < batch->record_count; i++) check_record(&batch->records[i]);
+    return writer_submit(&wal->writer, batch, sequence);
+}
+
+uint64_t wal_completed(const struct wal *wal) {
+    return writer_completed(&wal->writer);
+}
+
+enum store_status wal_error(const struct wal *wal, struct store_error *error) {
+    return writer_error(&wal->writer, error);
+}
+
+enum store_status wal_wait(struct wal *wal, uint64_t sequence) {
+    return writer_wait(&wal->writer, sequence);
+}
+
+/* Reading. */
+
+enum store_status wal_reader_open(struct wal *wal, struct wal_reader **out) {
+    struct wal_reader *reader = calloc(1, sizeof *reader);
+    if (!reader) return STORE_NO_MEMORY;
+    reader->wal = wal;
+    int code = mdb_txn_begin(wal->env.mdb, NULL, MDB_RDONLY, &reader->txn);
+    if (code) {
+        free(reader);
+        return env_status_of(code);
+    }
+    *out = reader;
+    return STORE_OK;
+}
+
+void wal_reader_close(struct wal_reader *reader) {
+    if (!reader) return;
+    mdb_txn_abort(reader->txn);
+    free(reader);
+}
+
+enum store_status wal_read(struct wal_reader *reader, enum wal_db db, const uint8_t *key, void *value, size_t room, size_t *bytes) {
+    CHECK(db < WAL_DB_COUNT);
+    return env_status_of(record_get(reader->txn, &reader->wal->env.dbs[db], key, value, room, bytes));
+}
+
+enum store_status wal_read_next(struct wal_reader *reader, enum wal_db db, uint8_t key[WAL_KEY_BYTES_MAX], bool after) {
+    CHECK(db < WAL_DB_COUNT);
+    return env_status_of(record_next(reader->txn, &reader->wal->env.dbs[db], key, after));
+}
+
+enum store_status wal_read_last(struct wal_reader *reader, enum wal_db db, uint8_t key[WAL_KEY_BYTES_MAX]) {
+    CHECK(db < WAL_DB_COUNT);
+    return env_status_of(record_last(reader->txn, &reader->wal->env.dbs[db], key));
+}
+
+enum store_status wal_get(struct wal *wal, enum wal_db db, const uint8_t *key, void *value, size_t room, size_t *bytes) {
+    struct wal_reader *reader = NULL;
+    enum store_status status = wal_reader_open(wal, &reader);
+    if (status != STORE_OK) return status;
+    status = wal_read(reader, db, key, value, room, bytes);
+    wal_reader_close(reader);
+    return status;
+}
+
+void wal_figures(const struct wal *wal, struct wal_figures *figures) {
+    figures->commits = atomic_load_explicit(&wal->commits, memory_order_relaxed);
+    figures->batches = atomic_load_explicit(&wal->batches, memory_order_relaxed);
+    figures->bytes = atomic_load_explicit(&wal->bytes, memory_order_relaxed);
+    figures->file_bytes = atomic_load_explicit(&wal->file_bytes, memory_order_relaxed);
+    figures->map_bytes = wal->map_bytes;
+    figures->cpu = writer_cpu(&wal->writer);
+}

@@ -1,0 +1,134 @@
+#include "store/writer.h"
+#include "merkle/check.h"
+#include "store/env.h"
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+
+enum { ITEMS_MAX = 256 };
+
+static void publish(struct writer *writer) {
+    CHECK(pthread_mutex_lock(&writer->done_lock) == 0);
+    CHECK(pthread_cond_broadcast(&writer->done) == 0);
+    CHECK(pthread_mutex_unlock(&writer->done_lock) == 0);
+    if (writer->config.wake) writer->config.wake(writer->config.wake_context);
+}
+
+/* Waits until something is queued; false when closing and nothing is left. `asleep` is set before the last look at `submitted`, and the producer looks at it
+ * after it has raised that: one of the two sees the other. */
+static bool await_work(struct writer *writer, uint64_t taken) {
+    for (;;) {
+        if (atomic_load(&writer->submitted) > taken) return true;
+        if (atomic_load(&writer->closing)) return atomic_load(&writer->submitted) > taken;
+        atomic_store(&writer->asleep, true);
+        if (atomic_load(&writer->submitted) > taken || atomic_load(&writer->closing)) {
+            atomic_store(&writer->asleep, false);
+            continue;
+        }
+        while (sem_wait(&writer->work) != 0) CHECK(errno == EINTR);
+    }
+}
+
+static void *writer_run(void *context) {
+    struct writer *writer = context;
+    void *items[ITEMS_MAX];
+    uint64_t taken = 0;
+    while (await_work(writer, taken)) {
+        uint64_t queued = atomic_load_explicit(&writer->submitted, memory_order_acquire) - taken;
+        uint32_t count = 0;
+        while (count < queued && count < writer->config.items_max) {
+            CHECK(ck_ring_dequeue_spsc(&writer->ring, writer->slots, &items[count]));
+            count++;
+        }
+        taken += count;
+        atomic_store_explicit(&writer->cpu, sched_getcpu(), memory_order_relaxed);
+        enum store_status status = writer->config.apply(writer->config.apply_context, items, count, &writer->error);
+        if (status != STORE_OK) {
+            atomic_store_explicit(&writer->status, (int)status, memory_order_release);
+            publish(writer);
+            break;
+        }
+        atomic_store_explicit(&writer->completed, taken, memory_order_release);
+        publish(writer);
+    }
+    if (writer->config.finish) writer->config.finish(writer->config.apply_context);
+    return NULL;
+}
+
+static enum store_status thread_start(struct writer *writer, struct store_error *error) {
+    sigset_t all;
+    sigset_t before;
+    CHECK(sigfillset(&all) == 0);
+    CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0); /* signals are for the threads that wait for them */
+    int code = pthread_create(&writer->thread, NULL, writer_run, writer);
+    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    if (code) return env_fail(error, code == EAGAIN ? STORE_NO_MEMORY : STORE_IO, code, writer->config.name, "storage thread");
+    CHECK(pthread_setname_np(writer->thread, writer->config.name) == 0);
+    if (writer->config.cpu < 0) return STORE_OK;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (writer->config.cpu < CPU_SETSIZE) CPU_SET((unsigned)writer->config.cpu, &set);
+    code = pthread_setaffinity_np(writer->thread, sizeof set, &set);
+    if (code == 0) return STORE_OK;
+    (void)writer_stop(writer);
+    return env_fail(error, STORE_IO, code, writer->config.name, "this machine has no such CPU for the storage thread");
+}
+
+enum store_status writer_start(struct writer *writer, const struct writer_config *config, struct store_error *error) {
+    CHECK(config->slots >= 2 && config->slots <= WRITER_SLOTS_MAX && (config->slots & (config->slots - 1)) == 0);
+    CHECK(config->items_max >= 1 && config->items_max <= ITEMS_MAX && config->apply);
+    writer->config = *config;
+    ck_ring_init(&writer->ring, config->slots);
+    atomic_store(&writer->cpu, -1);
+    CHECK(sem_init(&writer->work, 0, 0) == 0);
+    CHECK(pthread_mutex_init(&writer->done_lock, NULL) == 0);
+    CHECK(pthread_cond_init(&writer->done, NULL) == 0);
+    return thread_start(writer, error);
+}
+
+enum store_status writer_stop(struct writer *writer) {
+    atomic_store(&writer->closing, true);
+    CHECK(sem_post(&writer->work) == 0);
+    CHECK(pthread_join(writer->thread, NULL) == 0);
+    (void)sem_destroy(&writer->work);
+    (void)pthread_mutex_destroy(&writer->done_lock);
+    (void)pthread_cond_destroy(&writer->done);
+    return (enum store_status)atomic_load(&writer->status);
+}
+
+enum store_status writer_submit(struct writer *writer, const void *item, uint64_t *sequence) {
+    if (atomic_load(&writer->status) != STORE_OK || atomic_load(&writer->closing)) return STORE_STOPPED;
+    uint64_t submitted = atomic_load_explicit(&writer->submitted, memory_order_relaxed);
+    /* Acquire: the slot that is used again now was read before its item was completed. */
+    uint64_t in_flight = submitted - atomic_load_explicit(&writer->completed, memory_order_acquire);
+    if (in_flight >= writer->config.slots - 1) return STORE_BUSY;
+    CHECK(ck_ring_enqueue_spsc(&writer->ring, writer->slots, item));
+    *sequence = submitted + 1;
+    atomic_store(&writer->submitted, submitted + 1);
+    if (atomic_exchange(&writer->asleep, false)) CHECK(sem_post(&writer->work) == 0);
+    return STORE_OK;
+}
+
+uint64_t writer_completed(const struct writer *writer) {
+    return atomic_load_explicit(&writer->completed, memory_order_acquire);
+}
+
+enum store_status writer_error(const struct writer *writer, struct store_error *error) {
+    enum store_status status = (enum store_status)atomic_load_explicit(&writer->status, memory_order_acquire);
+    if (status != STORE_OK && error) *error = writer->error;
+    return status;
+}
+
+enum store_status writer_wait(struct writer *writer, uint64_t sequence) {
+    enum store_status status = STORE_OK;
+    CHECK(pthread_mutex_lock(&writer->done_lock) == 0);
+    while (writer_completed(writer) < sequence && (status = writer_error(writer, NULL)) == STORE_OK) {
+        CHECK(pthread_cond_wait(&writer->done, &writer->done_lock) == 0);
+    }
+    CHECK(pthread_mutex_unlock(&writer->done_lock) == 0);
+    return status;
+}
+
+int writer_cpu(const struct writer *writer) {
+    return atomic_load_explicit(&writer->cpu, memory_order_relaxed);
+}

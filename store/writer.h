@@ -1,0 +1,59 @@
+/*
+ * Private: a storage thread and the bounded single-producer queue to it. Items are pointers, applied in order, several at a time; their numbers 1, 2, 3 … are
+ * published when they are done; an error is sticky and ends the thread.
+ *
+ * Who writes what: `submitted` the producer; `completed`, `status` and `error` the storage thread, `error` before `status` and never again; `asleep` both;
+ * `closing` the one who closes.
+ */
+#ifndef STORE_WRITER_H
+#define STORE_WRITER_H
+
+#include "store/store.h"
+#include <ck_ring.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+enum { WRITER_SLOTS_MAX = 4096 };
+
+struct writer_config {
+    const char *name;                 /* of the thread, at most 15 bytes */
+    uint32_t slots;                   /* power of two; one fewer items fit */
+    uint32_t items_max;               /* applied at a time */
+    int cpu;                          /* -1: any */
+    void (*wake)(void *context);
+    void *wake_context;
+    /* On the storage thread: does all of it, or fills `error` and returns its status. */
+    enum store_status (*apply)(void *context, void *const *items, uint32_t count, struct store_error *error);
+    /* On the storage thread, last of all; NULL: nothing to do. */
+    void (*finish)(void *context);
+    void *apply_context;
+};
+
+struct writer {
+    struct writer_config config;
+    struct ck_ring ring;
+    struct ck_ring_buffer slots[WRITER_SLOTS_MAX];
+    _Atomic uint64_t submitted;
+    _Atomic uint64_t completed;
+    _Atomic int status;
+    _Atomic bool asleep;
+    _Atomic bool closing;
+    _Atomic int cpu;
+    struct store_error error;
+    sem_t work;
+    pthread_mutex_t done_lock;        /* for writer_wait() only */
+    pthread_cond_t done;
+    pthread_t thread;
+};
+
+enum store_status writer_start(struct writer *writer, const struct writer_config *config, struct store_error *error) __attribute__((warn_unused_result));
+/* Does what is queued, ends the thread; the sticky status. */
+enum store_status writer_stop(struct writer *writer);
+enum store_status writer_submit(struct writer *writer, const void *item, uint64_t *sequence) __attribute__((warn_unused_result));
+uint64_t writer_completed(const struct writer *writer);
+enum store_status writer_error(const struct writer *writer, struct store_error *error);
+enum store_status writer_wait(struct writer *writer, uint64_t sequence) __attribute__((warn_unused_result));
+int writer_cpu(const struct writer *writer);
+
+#endif
