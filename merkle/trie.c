@@ -257,10 +257,21 @@ static void changes_warm(const struct trie *trie, const struct trie_change *chan
     }
 }
 
+/* How many of the puts go to a path that has no leaf before the first change. */
+static uint64_t changes_new(const struct trie *trie, const struct trie_change *changes, size_t count) {
+    uint64_t new_leaves = 0;
+    struct trie_way way;
+    for (size_t i = 0; i < count; i++) {
+        if (!changes[i].leaf_hash) continue;
+        trie_way_walk(trie, changes[i].path, TRIE_BITS, &way);
+        new_leaves += !way_found(trie, &way, changes[i].path);
+    }
+    return new_leaves;
+}
+
 enum trie_status trie_apply(struct trie *trie, const struct trie_change *changes, size_t changes_count) {
-    uint64_t puts = 0;
-    for (size_t i = 0; i < changes_count; i++) puts += changes[i].leaf_hash != NULL;
-    if (puts > trie->limits.leaves_max - trie->leaves) return TRIE_FULL;
+    uint32_t room = trie->limits.leaves_max - trie->leaves;
+    if (changes_count > room && changes_new(trie, changes, changes_count) > room) return TRIE_FULL;
     if (!journal_has_room(trie, changes_count)) return TRIE_JOURNAL_FULL;
     for (size_t first = 0; first < changes_count; first += 16) {
         size_t count = changes_count - first < 16 ? changes_count - first : 16;

@@ -120,9 +120,9 @@ struct trie_change {
 };
 
 /* Many puts and removes at once, faster than one by one for large blocks since their cache misses overlap; the order does not matter when the
- * paths differ, and is kept when they do not. Removing an absent leaf is no error here. All or nothing: TRIE_OK, or TRIE_FULL / TRIE_JOURNAL_FULL
- * when the count of changes might not fit (judged by the count alone, so deterministic: leaves + puts > leaves_max, journal entries + changes >
- * journal_max). */
+ * paths differ, and is kept when they do not. Removing an absent leaf is no error here. All or nothing: TRIE_OK, or TRIE_FULL when the leaves
+ * before the call and the puts to paths that were absent then come to more than leaves_max (removes in the same call make no room), or
+ * TRIE_JOURNAL_FULL when there is not one journal entry per change. */
 enum trie_status trie_apply(struct trie *trie, const struct trie_change *changes, size_t changes_count) __attribute__((warn_unused_result));
 
 /* Leaf hash and ref at `path` (either out pointer may be NULL). TRIE_OK or TRIE_ABSENT. */

@@ -339,6 +339,12 @@ static void limits_hold_exactly_and_a_refused_call_changes_nothing(void **state)
     assert_same(trie, &model);
     assert_int_equal(trie_put(trie, model.leaves[3].path, hash, 77), TRIE_OK); /* overwriting needs no room */
     model.leaves[3].ref = 77;
+    memcpy(change.path, model.leaves[4].path, 32);
+    change.ref = 78;
+    assert_int_equal(trie_apply(trie, &change, 1), TRIE_OK);
+    model.leaves[4].ref = 78;
+    memcpy(change.path, path, 32);
+    assert_same(trie, &model);
 
     assert_int_equal(trie_mark_begin(trie, 5), TRIE_OK);
     struct model before = model;
