@@ -1,0 +1,248 @@
+/*
+ * What a node says, verified and matched to parts (spec/operations.md O-60, O-51).
+ *
+ * The order is: decode all, look whether any item is for a part that still waits (else the bytes are not worth three signatures), verify the
+ * certificate, the proof and the slice, and only then touch a part. A node whose answer does not verify is left: it lies or is broken.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "merkle/check.h"
+#include "protocol/operation.h"
+#include "protocol/receipt.h"
+
+enum { MESSAGE_ANSWER = 0x0302, MESSAGE_REFUSED = 0x0303, MESSAGE_STATUS_ANSWER = 0x0305, REFUSED_BYTES = 40, RETRY_AFTER_MAX_MS = 5000 };
+
+static void distrust(struct node *node, const char *what, uint64_t now_ms) {
+    node->db->counters.verification_failures++;
+    char why[CLIENT_NODE_WHY_BYTES];
+    snprintf(why, sizeof why, "sent an answer that does not verify: %s", what);
+    client_node_close(node, why, now_ms);
+    node->retry_at_ms = now_ms + CLIENT_RECONNECT_MAX_MS;
+}
+
+static uint8_t *keep(struct heraclius_request *request, const uint8_t *bytes, size_t count) {
+    struct buffer *values = realloc(request->values, (request->values_count + 1) * sizeof *values);
+    if (!values) return NULL;
+    request->values = values;
+    struct buffer *value = &values[request->values_count];
+    *value = (struct buffer){0};
+    uint8_t *at = client_buffer_space(value, count ? count : 1);
+    if (!at) return NULL;
+    request->values_count++;
+    memcpy(at, bytes, count);
+    return at;
+}
+
+static void result_set(struct heraclius_request *request, uint32_t op, const struct client_item *item, const struct result *result) {
+    bool kept = !(result->flags & RESULT_FLAG_VALUE_LEFT_OUT);
+    request->results[op] = (struct heraclius_result){
+        .code = (enum heraclius_code)result->code,
+        .has_value = kept && (result->value_bytes > 0 || result->code == CODE_OK),
+        .has_version = (result->flags & RESULT_FLAG_VERSION) != 0,
+        .recorded = item->code == CODE_RECORDED,
+        .value = result->value,
+        .value_bytes = result->value_bytes,
+        .version = {.height = result->version.height, .index = result->version.index},
+        .height = item->height,
+        .shard = item->shard - SHARD_CLUSTER_BASE,
+    };
+    request->has_result[op] = true;
+}
+
+/* The results of one item into the part's operations. False: they do not decode, or there is no memory. */
+static bool results_take(struct part *part, const struct client_item *item) {
+    struct heraclius_request *request = part->sending->request;
+    const uint8_t *bytes = keep(request, item->results, item->results_bytes);
+    if (!bytes) return false;
+    struct bytes_cursor cursor = bytes_cursor_of(bytes, item->results_bytes);
+    for (uint32_t i = 0; i < item->op_count; i++) {
+        struct result result;
+        if (!result_decode(&cursor, &result)) return false;
+        uint32_t op = request->order[part->first + item->first_op + i];
+        if (!request->has_result[op]) part->answered++;
+        result_set(request, op, item, &result);
+    }
+    return bytes_finished(&cursor);
+}
+
+/* One code for the whole part: CANCELLED, or what CANCEL found recorded. */
+static void code_take(struct part *part, const struct client_item *item) {
+    struct heraclius_request *request = part->sending->request;
+    for (uint32_t i = 0; i < part->op_count; i++) {
+        uint32_t op = request->order[part->first + i];
+        request->results[op] = (struct heraclius_result){
+            .code = (enum heraclius_code)item->code, .height = item->height, .shard = item->shard - SHARD_CLUSTER_BASE};
+        request->has_result[op] = true;
+    }
+}
+
+static void receipt_make(struct part *part, const struct decision *decision, uint32_t item_index, const struct client_item *item) {
+    struct heraclius_request *request = part->sending->request;
+    struct receipt_bytes *out = &request->receipts[request->order[part->first + item->first_op]];
+    if (out->bytes || item->kind != CLIENT_ITEM_OPERATION) return;
+    struct buffer ops = {0};
+    for (uint32_t i = 0; i < part->op_count; i++) {
+        const struct request_op *op = &request->op[request->order[part->first + i]];
+        uint8_t *at = client_buffer_space(&ops, op->bytes);
+        if (at) memcpy(at, request->ops.bytes + op->at, op->bytes);
+    }
+    struct batch_part encoded = {.shard = SHARD_CLUSTER_BASE + part->shard,
+                                 .flags = part->flags,
+                                 .number = part->number,
+                                 .op_count = part->op_count,
+                                 .ops = ops.bytes,
+                                 .ops_bytes = (uint32_t)ops.used};
+    size_t room = 8192 + decision->head_bytes + item->whole_bytes + ops.used;
+    uint8_t *bytes = ops.failed ? NULL : malloc(room);
+    if (bytes) {
+        struct bytes_writer writer = bytes_writer_of(bytes, room);
+        receipt_encode(&writer, NULL, 0, decision, item_index, part->sending->nonce, &encoded, item->first_op);
+        CHECK(!writer.failed);
+        *out = (struct receipt_bytes){.bytes = bytes, .count = writer.used};
+    }
+    client_buffer_free(&ops);
+}
+
+static void part_settle(struct part *part, uint8_t code) {
+    struct heraclius *db = part->sending->request->db;
+    part->code = code;
+    part->state = PART_SETTLED;
+    if (part->sending->kind == BATCH_WRITE) (void)client_journal_settled(db, part->shard, part->number);
+    client_engine_part_done(part);
+}
+
+/* A verified item for a part that waits. False: its results do not fit the part. */
+static bool item_take(struct part *part, const struct decision *decision, uint32_t item_index, const struct client_item *item, uint64_t now_ms) {
+    enum code_class class = operation_code_class(item->code);
+    if (item->shard != SHARD_CLUSTER_BASE + part->shard) return false;
+    bool cancel = part->sending->request->cancel_number != 0;
+    if (class == CLASS_RETRY) {
+        client_engine_part_retry(part, item->code, 0, now_ms);
+    } else if (class == CLASS_REFUSED) {
+        code_take(part, item);
+        client_engine_part_refused(part, item->code, now_ms);
+    } else if (item->code == CODE_CANCELLED || (cancel && item->code == CODE_RECORDED)) {
+        code_take(part, item);
+        part_settle(part, item->code);
+    } else if (item->code == CODE_OK || item->code == CODE_RECORDED) {
+        bool whole = item->kind == CLIENT_ITEM_PART && item->op_count == part->op_count;
+        bool one = item->kind == CLIENT_ITEM_OPERATION && item->first_op < part->op_count;
+        if ((!whole && !one) || one != ((part->flags & PART_FLAG_RECEIPT) != 0) || !results_take(part, item)) return false;
+        if (one) receipt_make(part, decision, item_index, item);
+        if (part->answered == part->op_count) part_settle(part, item->code);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static struct part *waiting_part(struct heraclius *db, const struct client_item *item) {
+    struct part *part = client_digest_find(db, item->part_digest);
+    return part && (part->state == PART_WAITING || part->state == PART_RETRY) ? part : NULL;
+}
+
+/* Does the slice hold anything that somebody waits for? Unverified: only to save the work. */
+static bool slice_wanted(struct heraclius *db, const struct decision *decision) {
+    size_t at = 0;
+    const uint8_t *bytes;
+    size_t count;
+    bool wanted = false;
+    while (client_slice_next(decision->slice, decision->leaf.slice_bytes, &at, &bytes, &count)) {
+        struct client_item item;
+        if (!client_item_decode(bytes, count, &item)) return true; /* let it be found out */
+        if (waiting_part(db, &item)) wanted = true;
+        else db->counters.unasked++;
+    }
+    return wanted;
+}
+
+static const struct bft_members *members_of(const struct heraclius *db, uint32_t cluster) {
+    uint32_t index = cluster - COORDINATOR_CLUSTER_BASE;
+    return index < db->system->coordinators_count ? &db->members[index] : NULL;
+}
+
+static void answer(struct node *node, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms) {
+    struct heraclius *db = node->db;
+    struct decision decision;
+    enum decision_error error = decision_decode(payload, payload_bytes, &decision);
+    if (error != DECISION_OK) {
+        distrust(node, decision_error_name(error), now_ms);
+        return;
+    }
+    const struct bft_members *members = members_of(db, decision.leaf.source);
+    bool mine = decision.leaf.kind == LEAF_KIND_CLIENT && memcmp(decision.leaf.client_id, db->key.card_id, 32) == 0;
+    if (!members || !mine) {
+        distrust(node, "it is for somebody else, or from no coordinator cluster", now_ms);
+        return;
+    }
+    if (!slice_wanted(db, &decision)) return;
+    error = decision_verify(&decision, members, &db->signer, NULL);
+    if (error != DECISION_OK) {
+        distrust(node, decision_error_name(error), now_ms);
+        return;
+    }
+    db->counters.answers++;
+    db->preferred = node->index;
+    size_t at = 0;
+    const uint8_t *bytes;
+    size_t count;
+    bool fits = true;
+    for (uint32_t i = 0; client_slice_next(decision.slice, decision.leaf.slice_bytes, &at, &bytes, &count); i++) {
+        struct client_item item;
+        struct part *part = client_item_decode(bytes, count, &item) ? waiting_part(db, &item) : NULL;
+        if (part && !item_take(part, &decision, i, &item, now_ms)) fits = false;
+    }
+    if (!fits) distrust(node, "its results do not fit the request", now_ms);
+}
+
+/* Uncertified (O-51): one node's word. BUSY is tried again; a refusal counts when f+1 nodes of one cluster say the same, since one of them is honest. */
+static void refused(struct node *node, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms) {
+    struct heraclius *db = node->db;
+    if (payload_bytes != REFUSED_BYTES) {
+        distrust(node, "malformed refusal", now_ms);
+        return;
+    }
+    struct sending *sending = db->sendings;
+    while (sending && memcmp(sending->id, payload, 32) != 0) sending = sending->next;
+    if (!sending || sending->parts_open == 0) return;
+    uint8_t code = payload[32];
+    uint32_t wait_ms = bytes_get_le32(payload + 36);
+    snprintf(node->why, sizeof node->why, "refused: %s", operation_code_name(code));
+    if (operation_code_class(code) == CLASS_RETRY) {
+        for (uint32_t i = 0; i < sending->part_count; i++) {
+            if (sending->parts[i].state == PART_WAITING)
+                client_engine_part_retry(&sending->parts[i], code, wait_ms < RETRY_AFTER_MAX_MS ? wait_ms : RETRY_AFTER_MAX_MS, now_ms);
+        }
+        return;
+    }
+    if (operation_code_class(code) != CLASS_REFUSED) return;
+    if (sending->refusal_code != code) sending->refusals = 0;
+    sending->refusal_code = code;
+    sending->refusals |= 1u << node->member;
+    sending->resend_at_ms = 0; /* ask the next node at once */
+    uint32_t said = (uint32_t)__builtin_popcount(sending->refusals);
+    if (said <= db->members[node->cluster - COORDINATOR_CLUSTER_BASE].f) return;
+    struct heraclius_request *request = sending->request;
+    uint32_t left = sending->parts_open;
+    for (uint32_t i = 0; i < sending->part_count && left > 0 && request->state == REQUEST_PENDING; i++) {
+        struct part *part = &sending->parts[i];
+        if (part->state != PART_WAITING && part->state != PART_RETRY) continue;
+        left--;
+        struct client_item item = {.code = code, .shard = SHARD_CLUSTER_BASE + part->shard};
+        code_take(part, &item);
+        client_engine_part_refused(part, code, now_ms);
+        if (left == 0) return; /* the request may be gone */
+    }
+}
+
+void client_answer_frame(struct node *node, uint16_t type, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms) {
+    switch (type) {
+    case MESSAGE_ANSWER: answer(node, payload, payload_bytes, now_ms); break;
+    case MESSAGE_REFUSED: refused(node, payload, payload_bytes, now_ms); break;
+    case MESSAGE_STATUS_ANSWER: client_nodes_answer(node, payload, payload_bytes); break;
+    default: distrust(node, "a message that no node sends to a client", now_ms); break;
+    }
+}

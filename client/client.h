@@ -1,0 +1,266 @@
+/*
+ * The inside of libheraclius. Nothing here is public; client/heraclius.h is.
+ *
+ *   open.c        files in, files out: system, addresses, key, members of the coordinator clusters
+ *   request.c     operations into parts, parts into signed batches
+ *   numbers.c     which number a write gets, and the floor (O-41); asks the shards when the journal is new
+ *   journal.c     next numbers and unsettled signed writes, durable before anything leaves
+ *   connection.c  one link to one node, over epoll
+ *   engine.c      heraclius_poll: what to send where, when to ask another node, when to give up
+ *   answer.c      what a node says, verified and matched to parts (O-60)
+ *   settle.c      unsettled writes: retry and CANCEL
+ *   nodes.c       what nodes state about themselves
+ *   proof.c       receipts offline
+ *
+ * One request: submit -> held (until its numbers are known) -> built -> journaled -> sent -> answered or given up -> ended, callback.
+ * A request has at most two sendings: its read-only parts, and its parts with a write. A sending is one batch; its bytes change only when a part is to
+ * be decided anew (attempt). Parts are found by digest when an answer comes.
+ */
+#ifndef CLIENT_CLIENT_H
+#define CLIENT_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bft/certificate.h"
+#include "bft/signer.h"
+#include "client/heraclius.h"
+#include "protocol/addresses.h"
+#include "protocol/batch.h"
+#include "protocol/decision.h"
+#include "protocol/keyfile.h"
+#include "protocol/slice.h"
+#include "protocol/system.h"
+#include "ring/link.h"
+
+enum {
+    CLIENT_RESEND_MS = 1000,
+    CLIENT_RETRY_MIN_MS = 20,    /* before a BUSY part is decided anew */
+    CLIENT_RETRY_MAX_MS = 1000,
+    CLIENT_RECONNECT_MIN_MS = 100,
+    CLIENT_RECONNECT_MAX_MS = 5000,
+    CLIENT_CONNECT_MS = 3000,
+    CLIENT_RECEIVE_BYTES = 256 * 1024,
+    CLIENT_NODE_WHY_BYTES = 128,
+    CLIENT_CHAINS = 4096, /* of the digest table */
+};
+
+/* Grows by doubling; `failed` is sticky (no memory). */
+struct buffer {
+    uint8_t *bytes;
+    size_t used, room;
+    bool failed;
+};
+/* Room for `count` more bytes, already counted as used; NULL without memory. */
+uint8_t *client_buffer_space(struct buffer *buffer, size_t count);
+void client_buffer_free(struct buffer *buffer);
+
+enum part_state { PART_WAITING = 0, PART_RETRY, PART_SETTLED, PART_REFUSED, PART_CANCELLING };
+
+struct part {
+    struct sending *sending;
+    struct part *chain;     /* in the digest table */
+    uint8_t digest[32];
+    uint32_t shard;         /* number from 0 */
+    uint8_t flags;
+    uint64_t number;
+    uint32_t first;         /* its operations are request->order[first] ... */
+    uint32_t op_count;
+    uint32_t answered;      /* operations that have a result */
+    enum part_state state;
+    uint8_t code;           /* of the answer, or why it is to be retried or refused */
+};
+
+struct sending {
+    struct sending *next, *previous; /* among the handle's sendings */
+    struct heraclius_request *request;
+    uint8_t kind; /* BATCH_READ, BATCH_WRITE */
+    uint8_t nonce[BATCH_NONCE_BYTES];
+    uint32_t attempt;
+    struct buffer batch;
+    uint8_t id[32];
+    struct part *parts;
+    uint32_t part_count;
+    uint32_t parts_open;
+    bool durable;           /* may leave: a read, or journaled and synced */
+    bool sent;              /* to `node`, this attempt */
+    uint32_t node;          /* index of the node that has it or is to get it */
+    uint64_t resend_at_ms;
+    uint64_t retry_at_ms;   /* 0: no part is to be decided anew */
+    uint32_t retry_wait_ms;
+    uint32_t refusals;      /* nodes of one cluster that refused this batch_id with refusal_code, as bits */
+    uint8_t refusal_code;
+};
+
+enum request_state { REQUEST_NEW = 0, REQUEST_HELD, REQUEST_PENDING, REQUEST_ENDED };
+
+struct request_op {
+    size_t at;         /* in request->ops */
+    uint32_t bytes;
+    uint32_t shard;
+    bool write;
+};
+
+struct heraclius_request {
+    struct heraclius *db;
+    struct heraclius_request *next; /* among the held */
+    unsigned flags;
+    enum request_state state;
+    enum heraclius_status status;
+    struct buffer ops;
+    struct request_op *op;
+    size_t op_count, op_room;
+    uint32_t *order;                 /* operations sorted by sending and shard */
+    struct heraclius_result *results;
+    bool *has_result;
+    struct buffer *values;           /* result bytes, one buffer per answered item; a list */
+    size_t values_count;
+    struct receipt_bytes *receipts;  /* one per operation, or NULL */
+    struct sending *sendings[2];     /* reads, writes */
+    uint64_t deadline_ms;
+    uint64_t cancel_number;          /* not 0: this is a CANCEL of that number at cancel_shard */
+    uint32_t cancel_shard;
+    uint64_t again_number;           /* not 0: one part, sent again under this number and nonce (settle.c) */
+    uint8_t again_nonce[BATCH_NONCE_BYTES];
+    struct part *cancel_of;          /* whose part waits for it; NULL: nobody's */
+    bool internal;                   /* the library's own: freed at its end */
+    heraclius_callback *callback;
+    void *argument;
+    char why[HERACLIUS_TEXT_BYTES];
+};
+
+struct receipt_bytes {
+    uint8_t *bytes;
+    size_t count;
+};
+
+/* numbers.c: one shard's numbering of this client. */
+struct numbering {
+    bool known;
+    bool asking;
+    uint64_t next;
+};
+
+/* journal.c: one signed write batch of which some part is unsettled. */
+struct journal_write {
+    uint8_t *bytes;
+    size_t bytes_count;
+    uint16_t part_count;
+    uint16_t open;  /* unsettled parts */
+    bool *settled;  /* by part */
+    bool earlier;   /* of an earlier run: no request waits for it */
+};
+
+struct journal {
+    int fd;
+    char *path;
+    struct buffer pending; /* records not yet written */
+    uint64_t file_bytes;
+    bool sync_wanted;      /* a record that must be durable is pending */
+    struct journal_write *writes;
+    size_t writes_count, writes_room;
+};
+
+enum node_state { NODE_IDLE = 0, NODE_CONNECTING, NODE_HANDSHAKE, NODE_UP };
+
+struct node {
+    struct heraclius *db;
+    const struct card *card;
+    uint32_t index;   /* in db->nodes */
+    uint32_t cluster; /* C-6 */
+    uint32_t member;
+    struct address_endpoint endpoint;
+    enum node_state state;
+    int fd;
+    bool wanted;            /* connect, and keep connected */
+    struct link *link;      /* while connected */
+    uint8_t *receive;       /* CLIENT_RECEIVE_BYTES, while connected */
+    struct buffer out;
+    size_t out_sent;
+    uint64_t retry_at_ms;
+    uint32_t backoff_ms;
+    uint64_t connecting_until_ms;
+    char why[CLIENT_NODE_WHY_BYTES]; /* the last thing that went wrong; "" */
+    uint64_t status_nonce;           /* nodes.c */
+    bool status_asked, status_came;
+};
+
+struct heraclius {
+    struct system *system;
+    struct addresses *addresses;
+    struct keyfile key;
+    struct signer signer;
+    struct link_identity identity;
+    struct link_config link_config;
+    struct bft_members *members; /* by coordinator index, then shards */
+    struct node *nodes;          /* coordinators' first, then shards' */
+    uint32_t node_count;
+    uint32_t coordinator_nodes;
+    uint32_t preferred;          /* node index that answered last */
+    uint32_t resend_ms;
+    struct numbering *numbers;   /* by shard */
+    struct journal journal;
+    struct sending *sendings;
+    struct heraclius_request *held;
+    struct part *chains[CLIENT_CHAINS];
+    int epoll;
+    int ended;                   /* requests that ended in this poll */
+    struct heraclius_counters counters;
+    struct heraclius_node_status *statuses;
+    char summary[HERACLIUS_TEXT_BYTES];
+};
+
+/* request.c */
+bool client_request_prepare(struct heraclius_request *request);           /* order, results; false: request->why */
+bool client_request_build(struct heraclius_request *request);             /* parts and batches; numbers must be known; false: no memory */
+bool client_sending_rebuild(struct sending *sending);                     /* the open parts anew: next attempt, present floor */
+void client_request_release(struct heraclius_request *request);           /* sendings and results go */
+struct heraclius_request *client_request_internal(struct heraclius *db);  /* empty, internal */
+void client_request_client_state(struct heraclius_request *request, uint32_t shard);
+void client_request_why(struct heraclius_request *request, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The number that a CANCEL or a repeated write must carry, journaled by an earlier sending; 0: it gets a new one. */
+static inline uint64_t client_request_number(const struct heraclius_request *request) {
+    return request->cancel_number ? request->cancel_number : request->again_number;
+}
+
+/* numbers.c */
+bool client_numbers_ready(struct heraclius *db, struct heraclius_request *request); /* asks if need be */
+uint64_t client_numbers_take(struct heraclius *db, uint32_t shard);
+uint64_t client_numbers_floor(const struct heraclius *db, uint32_t shard);
+
+/* journal.c */
+enum heraclius_status client_journal_open(struct heraclius *db, const char *key_path, char *why);
+void client_journal_close(struct heraclius *db);
+bool client_journal_sent(struct heraclius *db, const struct sending *sending);  /* queues a record; false: no memory */
+bool client_journal_next(struct heraclius *db, uint32_t shard, uint64_t next);
+bool client_journal_settled(struct heraclius *db, uint32_t shard, uint64_t number);
+bool client_journal_sync(struct heraclius *db); /* false: the disk said no; errno */
+
+/* connection.c */
+void client_node_want(struct node *node, uint64_t now_ms);
+void client_node_event(struct node *node, uint32_t events, uint64_t now_ms);
+void client_node_tick(struct node *node, uint64_t now_ms);
+void client_node_close(struct node *node, const char *why, uint64_t now_ms);
+bool client_node_send(struct node *node, uint16_t type, const void *payload, size_t payload_bytes, uint64_t now_ms); /* node is up */
+
+/* engine.c */
+void client_engine_up(struct node *node, uint64_t now_ms);
+void client_engine_down(struct node *node, uint64_t now_ms);
+void client_engine_start(struct heraclius_request *request, uint64_t now_ms); /* built: into the lists, numbers taken */
+void client_engine_part_done(struct part *part);                               /* state changed to settled or refused */
+void client_engine_part_retry(struct part *part, uint8_t code, uint32_t wait_ms, uint64_t now_ms);
+void client_engine_part_refused(struct part *part, uint8_t code, uint64_t now_ms);
+void client_engine_end(struct heraclius_request *request, enum heraclius_status status);
+void client_digest_insert(struct heraclius *db, struct part *part);
+void client_digest_remove(struct heraclius *db, struct part *part);
+struct part *client_digest_find(struct heraclius *db, const uint8_t digest[32]);
+
+/* answer.c */
+void client_answer_frame(struct node *node, uint16_t type, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms);
+
+/* nodes.c */
+void client_nodes_answer(struct node *node, const uint8_t *payload, size_t payload_bytes);
+
+#endif

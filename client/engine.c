@@ -1,0 +1,357 @@
+/*
+ * heraclius_poll(): what to send where, when to ask another node, when to give up.
+ *
+ * A sending goes to the node that answered last. Without an answer within resend_ms it also goes to the next one, and so on round all coordinator
+ * nodes, cluster after cluster; whichever answers first with proof wins, and the others' answers match nothing any more. A lost link moves its sendings
+ * at once. Nothing here decides what is true: answer.c does.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "client/client.h"
+#include "merkle/check.h"
+#include "protocol/operation.h"
+#include "ring/clock.h"
+#include "ring/entropy.h"
+
+enum { EVENTS = 32, TICK_MS = 20, CANCEL_MS = 10000, MESSAGE_BATCH = 0x0301 };
+
+static uint32_t chain_of(const uint8_t digest[32]) {
+    return bytes_get_le32(digest) % CLIENT_CHAINS;
+}
+
+void client_digest_insert(struct heraclius *db, struct part *part) {
+    struct part **head = &db->chains[chain_of(part->digest)];
+    part->chain = *head;
+    *head = part;
+}
+
+void client_digest_remove(struct heraclius *db, struct part *part) {
+    struct part **at = &db->chains[chain_of(part->digest)];
+    while (*at && *at != part) at = &(*at)->chain;
+    if (*at) *at = part->chain;
+}
+
+struct part *client_digest_find(struct heraclius *db, const uint8_t digest[32]) {
+    for (struct part *part = db->chains[chain_of(digest)]; part; part = part->chain) {
+        if (memcmp(part->digest, digest, 32) == 0) return part;
+    }
+    return NULL;
+}
+
+/* The next node in turn that may be tried now; if all are in back-off, simply the next. */
+static uint32_t node_after(const struct heraclius *db, uint32_t node, uint64_t now_ms) {
+    for (uint32_t step = 1; step <= db->coordinator_nodes; step++) {
+        uint32_t candidate = (node + step) % db->coordinator_nodes;
+        if (db->nodes[candidate].state != NODE_IDLE || now_ms >= db->nodes[candidate].retry_at_ms) return candidate;
+    }
+    return (node + 1) % db->coordinator_nodes;
+}
+
+static void sending_to(struct sending *sending, uint32_t node, uint64_t now_ms) {
+    struct heraclius *db = sending->request->db;
+    sending->node = node;
+    sending->sent = false;
+    sending->resend_at_ms = now_ms + db->resend_ms;
+}
+
+static void sending_go(struct sending *sending, uint64_t now_ms) {
+    struct heraclius *db = sending->request->db;
+    if (sending->sent || !sending->durable || sending->retry_at_ms || sending->parts_open == 0) return;
+    struct node *node = &db->nodes[sending->node];
+    client_node_want(node, now_ms);
+    if (node->state != NODE_UP) return;
+    sending->sent = client_node_send(node, MESSAGE_BATCH, sending->batch.bytes, sending->batch.used, now_ms);
+}
+
+void client_engine_up(struct node *node, uint64_t now_ms) {
+    struct heraclius *db = node->db;
+    for (struct sending *sending = db->sendings; sending && node->state == NODE_UP; sending = sending->next) {
+        if (sending->node == node->index) sending_go(sending, now_ms);
+    }
+}
+
+void client_engine_down(struct node *node, uint64_t now_ms) {
+    struct heraclius *db = node->db;
+    for (struct sending *sending = db->sendings; sending; sending = sending->next) {
+        if (sending->node == node->index) sending_to(sending, node_after(db, node->index, now_ms), now_ms);
+    }
+}
+
+void client_engine_start(struct heraclius_request *request, uint64_t now_ms) {
+    struct heraclius *db = request->db;
+    request->state = REQUEST_PENDING;
+    for (int kind = 0; kind < 2; kind++) {
+        struct sending *sending = request->sendings[kind];
+        if (!sending) continue;
+        sending->next = db->sendings;
+        if (db->sendings) db->sendings->previous = sending;
+        db->sendings = sending;
+        sending_to(sending, db->preferred, now_ms);
+        sending->durable = sending->kind == BATCH_READ || client_request_number(request) != 0;
+        sending->retry_wait_ms = CLIENT_RETRY_MIN_MS;
+    }
+}
+
+void client_engine_end(struct heraclius_request *request, enum heraclius_status status) {
+    struct heraclius *db = request->db;
+    request->state = REQUEST_ENDED;
+    request->status = status;
+    for (int kind = 0; kind < 2; kind++) {
+        struct sending *sending = request->sendings[kind];
+        if (!sending) continue;
+        for (uint32_t i = 0; i < sending->part_count; i++) client_digest_remove(db, &sending->parts[i]);
+        if (sending->previous) sending->previous->next = sending->next;
+        if (sending->next) sending->next->previous = sending->previous;
+        if (db->sendings == sending) db->sendings = sending->next;
+        sending->next = sending->previous = NULL;
+    }
+    if (!request->internal) db->ended++;
+    bool internal = request->internal;
+    if (request->callback) request->callback(request, status, request->argument);
+    if (internal) heraclius_request_free(request);
+}
+
+/* All parts have an end: which one does the request have? */
+static void request_finish(struct heraclius_request *request) {
+    enum heraclius_status status = HERACLIUS_DONE;
+    for (int kind = 0; kind < 2; kind++) {
+        const struct sending *sending = request->sendings[kind];
+        for (uint32_t i = 0; sending && i < sending->part_count; i++) {
+            if (sending->parts[i].state != PART_REFUSED) continue;
+            status = HERACLIUS_REFUSED;
+            client_request_why(request, "shard %u: %s", sending->parts[i].shard, operation_code_name(sending->parts[i].code));
+        }
+    }
+    client_engine_end(request, status);
+}
+
+void client_engine_part_done(struct part *part) {
+    struct sending *sending = part->sending;
+    struct heraclius_request *request = sending->request;
+    CHECK(sending->parts_open > 0);
+    sending->parts_open--;
+    for (int kind = 0; kind < 2; kind++) {
+        if (request->sendings[kind] && request->sendings[kind]->parts_open > 0) return;
+    }
+    request_finish(request);
+}
+
+void client_engine_part_retry(struct part *part, uint8_t code, uint32_t wait_ms, uint64_t now_ms) {
+    struct sending *sending = part->sending;
+    sending->request->db->counters.busy++;
+    part->state = PART_RETRY;
+    part->code = code;
+    client_request_why(sending->request, "shard %u: %s", part->shard, operation_code_name(code));
+    if (sending->retry_at_ms) return;
+    uint32_t wait = wait_ms > sending->retry_wait_ms ? wait_ms : sending->retry_wait_ms;
+    sending->retry_at_ms = now_ms + wait + ring_entropy_u64() % (wait / 2 + 1);
+    sending->retry_wait_ms = sending->retry_wait_ms * 2 > CLIENT_RETRY_MAX_MS ? CLIENT_RETRY_MAX_MS : sending->retry_wait_ms * 2;
+}
+
+static void cancel_came(struct heraclius_request *cancel, enum heraclius_status status, void *argument);
+
+/* A refusal does not settle a write's number (O-43): a CANCEL does, and only after it the write is reported as refused. */
+void client_engine_part_refused(struct part *part, uint8_t code, uint64_t now_ms) {
+    struct sending *sending = part->sending;
+    struct heraclius *db = sending->request->db;
+    part->code = code;
+    bool open = sending->kind == BATCH_WRITE && !sending->request->cancel_number && code != CODE_TOO_OLD && code != CODE_REUSED && code != CODE_REVOKED;
+    struct heraclius_request *cancel = open ? client_request_internal(db) : NULL;
+    if (!cancel) {
+        part->state = PART_REFUSED;
+        if (sending->kind == BATCH_WRITE) (void)client_journal_settled(db, part->shard, part->number);
+        client_engine_part_done(part);
+        return;
+    }
+    part->state = PART_CANCELLING;
+    cancel->cancel_number = part->number;
+    cancel->cancel_shard = part->shard;
+    cancel->cancel_of = part;
+    uint64_t left = sending->request->deadline_ms > now_ms ? sending->request->deadline_ms - now_ms : 1;
+    if (heraclius_submit(cancel, (uint32_t)(left < CANCEL_MS ? left : CANCEL_MS), cancel_came, part) == HERACLIUS_OK) return;
+    heraclius_request_free(cancel); /* no memory: the write's own time-out reports it as unsettled */
+}
+
+static void cancel_came(struct heraclius_request *cancel, enum heraclius_status status, void *argument) {
+    struct part *part = argument;
+    if (!cancel->cancel_of || status != HERACLIUS_DONE) return; /* the write's own time-out reports it as unsettled */
+    if (cancel->sendings[1]->parts[0].code != CODE_CANCELLED) {
+        part->state = PART_WAITING; /* it took effect after all: ask for the recorded outcome */
+        part->sending->resend_at_ms = 0;
+        return;
+    }
+    part->state = PART_REFUSED;
+    client_engine_part_done(part);
+}
+
+/* The requests that still have an internal CANCEL under way must not be called back by it. */
+static void cancels_forget(struct heraclius *db, const struct sending *sending) {
+    for (struct sending *other = db->sendings; other; other = other->next) {
+        struct part *of = other->request->cancel_of;
+        if (of && of->sending == sending) other->request->cancel_of = NULL;
+    }
+}
+
+static void why_add(struct heraclius_request *request, size_t *used, const char *name, const char *text) {
+    int written = snprintf(request->why + *used, sizeof request->why - *used, "%s%s: %s", *used ? "; " : "", name, text);
+    if (written > 0) *used += (size_t)written < sizeof request->why - *used ? (size_t)written : sizeof request->why - *used - 1;
+}
+
+/* The deadline has passed: say what was tried. */
+static void request_give_up(struct heraclius_request *request) {
+    struct heraclius *db = request->db;
+    size_t used = strlen(request->why);
+    for (uint32_t i = 0; i < db->coordinator_nodes; i++) {
+        const struct node *node = &db->nodes[i];
+        if (!node->wanted) continue;
+        const char *text = node->state == NODE_UP ? (node->why[0] ? node->why : "connected, no verified answer") : node->why[0] ? node->why : "connecting";
+        why_add(request, &used, node->card->name, text);
+    }
+    bool unsettled = false;
+    for (int kind = 0; kind < 2; kind++) {
+        struct sending *sending = request->sendings[kind];
+        if (!sending) continue;
+        cancels_forget(db, sending);
+        unsettled = unsettled || (sending->kind == BATCH_WRITE && sending->parts_open > 0);
+    }
+    client_engine_end(request, unsettled ? HERACLIUS_UNSETTLED : HERACLIUS_UNAVAILABLE);
+}
+
+static void held_go(struct heraclius *db, uint64_t now_ms) {
+    struct heraclius_request **at = &db->held;
+    while (*at) {
+        struct heraclius_request *request = *at;
+        bool late = now_ms >= request->deadline_ms;
+        if (!late && !client_numbers_ready(db, request)) {
+            at = &request->next;
+            continue;
+        }
+        *at = request->next;
+        if (late) {
+            client_request_why(request, "the shards did not say in time where this client's numbers stand, or too many writes are unsettled; nothing was sent");
+            client_engine_end(request, HERACLIUS_UNAVAILABLE);
+            at = &db->held; /* the callback may have changed the list */
+        } else if (!client_request_build(request)) {
+            client_request_why(request, "no memory");
+            client_engine_end(request, HERACLIUS_NO_RESOURCES);
+            at = &db->held;
+        } else {
+            client_engine_start(request, now_ms);
+        }
+    }
+}
+
+/* Writes that are not journaled yet are, all with one sync; then they may leave. */
+static void journal_go(struct heraclius *db) {
+    bool any = false;
+    for (struct sending *sending = db->sendings; sending; sending = sending->next) {
+        if (sending->durable) continue;
+        any = true;
+        if (!client_journal_sent(db, sending)) db->journal.pending.failed = true;
+    }
+    if (!any) return;
+    bool synced = client_journal_sync(db);
+    int error = errno;
+    struct sending *next;
+    for (struct sending *sending = db->sendings; sending; sending = next) {
+        next = sending->next;
+        if (sending->durable) continue;
+        if (synced) {
+            sending->durable = true;
+            continue;
+        }
+        struct heraclius_request *request = sending->request;
+        client_request_why(request, "%s: cannot be made durable, nothing was sent: %s", db->journal.path, strerror(error));
+        client_engine_end(request, HERACLIUS_NO_RESOURCES);
+        next = db->sendings;
+    }
+}
+
+static void sendings_go(struct heraclius *db, uint64_t now_ms) {
+    struct sending *next;
+    for (struct sending *sending = db->sendings; sending; sending = next) {
+        next = sending->next;
+        struct heraclius_request *request = sending->request;
+        if (now_ms >= request->deadline_ms) {
+            request_give_up(request);
+            next = db->sendings;
+            continue;
+        }
+        if (sending->parts_open == 0) continue;
+        if (sending->retry_at_ms && now_ms >= sending->retry_at_ms) {
+            sending->retry_at_ms = 0;
+            sending->refusals = 0;
+            for (uint32_t i = 0; i < sending->part_count; i++) {
+                if (sending->parts[i].state == PART_RETRY) sending->parts[i].state = PART_WAITING;
+            }
+            if (client_sending_rebuild(sending)) sending_to(sending, sending->node, now_ms);
+        } else if (!sending->retry_at_ms && now_ms >= sending->resend_at_ms) {
+            db->counters.resends++;
+            sending_to(sending, node_after(db, sending->node, now_ms), now_ms);
+        }
+        sending_go(sending, now_ms);
+    }
+}
+
+enum heraclius_status heraclius_submit(struct heraclius_request *request, uint32_t timeout_ms, heraclius_callback *callback, void *argument) {
+    struct heraclius *db = request->db;
+    CHECK(request->state == REQUEST_NEW);
+    if (request->cancel_number) {
+        uint8_t *op = client_buffer_space(&request->ops, OPERATION_HEAD_BYTES);
+        request->op = calloc(1, sizeof *request->op);
+        if (!op || !request->op) return HERACLIUS_NO_RESOURCES;
+        struct bytes_writer writer = bytes_writer_of(op, OPERATION_HEAD_BYTES);
+        operation_encode(&writer, &(struct operation){.opcode = OPERATION_CANCEL});
+        request->op[0] = (struct request_op){.bytes = OPERATION_HEAD_BYTES, .shard = request->cancel_shard, .write = true};
+        request->op_count = request->op_room = 1;
+    }
+    if (!client_request_prepare(request)) {
+        client_request_release(request);
+        return HERACLIUS_BAD_ARGUMENT;
+    }
+    request->callback = callback;
+    request->argument = argument;
+    request->deadline_ms = ring_clock_ms() + timeout_ms;
+    request->state = REQUEST_HELD;
+    struct heraclius_request **at = &db->held;
+    while (*at) at = &(*at)->next;
+    request->next = NULL;
+    *at = request;
+    return HERACLIUS_OK;
+}
+
+/* How long may epoll wait? */
+static int wait_ms(const struct heraclius *db, int64_t left_ms) {
+    int64_t wait = db->sendings || db->held ? TICK_MS : 1000;
+    if (left_ms >= 0 && left_ms < wait) wait = left_ms;
+    return (int)wait;
+}
+
+int heraclius_poll(struct heraclius *db, int timeout_ms) {
+    uint64_t now_ms = ring_clock_ms();
+    uint64_t until_ms = timeout_ms < 0 ? UINT64_MAX : now_ms + (uint64_t)timeout_ms;
+    db->ended = 0;
+    for (;;) {
+        held_go(db, now_ms);
+        journal_go(db);
+        sendings_go(db, now_ms);
+        int64_t left_ms = until_ms == UINT64_MAX ? -1 : until_ms > now_ms ? (int64_t)(until_ms - now_ms) : 0;
+        struct epoll_event events[EVENTS];
+        int count = epoll_wait(db->epoll, events, EVENTS, db->ended ? 0 : wait_ms(db, left_ms));
+        now_ms = ring_clock_ms();
+        for (int i = 0; i < count; i++) client_node_event(events[i].data.ptr, events[i].events, now_ms);
+        for (uint32_t i = 0; i < db->node_count; i++) client_node_tick(&db->nodes[i], now_ms);
+        if (db->ended > 0 || now_ms >= until_ms) return db->ended;
+    }
+}
+
+enum heraclius_status heraclius_call(struct heraclius_request *request, uint32_t timeout_ms) {
+    enum heraclius_status status = heraclius_submit(request, timeout_ms, NULL, NULL);
+    if (status != HERACLIUS_OK) return status;
+    while (request->state != REQUEST_ENDED) (void)heraclius_poll(request->db, TICK_MS);
+    return request->status;
+}

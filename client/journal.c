@@ -1,0 +1,317 @@
+/*
+ * The journal beside a client's key: next numbers, and signed writes that are not settled. Private to this library.
+ *
+ *   offset 0   8 bytes `HRCJRNL1`, system_id (16), client_id (32)
+ *   then records: u32 bytes of the payload, u8 type, payload, 8 bytes: the first of SHA-256(type, payload)
+ *     1 NEXT     shard u32, next u64: numbers below it are taken
+ *     2 SENT     a signed write batch; durable before it leaves
+ *     3 SETTLED  shard u32, number u64
+ *
+ * A record that the end of the file cuts short was never acted upon, since nothing leaves before its record is synced; it is dropped. A bad record with
+ * more behind it is damage: the file is refused, and removing it is safe (numbers.c asks the shards). Rewritten whole when it is opened.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/client.h"
+#include "merkle/sha256.h"
+
+enum { HEAD_BYTES = 56, RECORD_NEXT = 1, RECORD_SENT = 2, RECORD_SETTLED = 3, RECORD_EXTRA_BYTES = 13, JOURNAL_BYTES_MAX = 1 << 30,
+       REWRITE_BYTES = 16 << 20 };
+
+static const char magic[8] = {'H', 'R', 'C', 'J', 'R', 'N', 'L', '1'};
+
+static void checksum(uint8_t type, const uint8_t *payload, size_t count, uint8_t out[8]) {
+    uint8_t hash[SHA256_BYTES];
+    struct sha256_state state;
+    sha256_init(&state);
+    sha256_update(&state, &type, 1);
+    sha256_update(&state, payload, count);
+    sha256_final(&state, hash);
+    memcpy(out, hash, 8);
+}
+
+static bool record_add(struct journal *journal, uint8_t type, const uint8_t *payload, size_t count) {
+    uint8_t *at = client_buffer_space(&journal->pending, count + RECORD_EXTRA_BYTES);
+    if (!at) return false;
+    bytes_put_le32(at, (uint32_t)count);
+    at[4] = type;
+    memcpy(at + 5, payload, count);
+    checksum(type, payload, count, at + 5 + count);
+    return true;
+}
+
+static bool write_add(struct journal *journal, const uint8_t *bytes, size_t count, bool earlier) {
+    if (journal->writes_count == journal->writes_room) {
+        size_t room = journal->writes_room ? 2 * journal->writes_room : 16;
+        struct journal_write *writes = realloc(journal->writes, room * sizeof *writes);
+        if (!writes) return false;
+        journal->writes = writes;
+        journal->writes_room = room;
+    }
+    uint16_t parts = bytes_get_le16(bytes + 2);
+    struct journal_write write = {.bytes = malloc(count), .bytes_count = count, .part_count = parts, .open = parts, .earlier = earlier};
+    write.settled = calloc(parts, sizeof *write.settled);
+    if (!write.bytes || !write.settled) {
+        free(write.bytes);
+        free(write.settled);
+        return false;
+    }
+    memcpy(write.bytes, bytes, count);
+    journal->writes[journal->writes_count++] = write;
+    return true;
+}
+
+static void write_drop(struct journal *journal, size_t index) {
+    free(journal->writes[index].bytes);
+    free(journal->writes[index].settled);
+    journal->writes[index] = journal->writes[--journal->writes_count];
+}
+
+/* Marks (shard, number) settled in memory; true if it was known and open. */
+static bool settle_in_memory(struct journal *journal, uint32_t shard, uint64_t number) {
+    for (size_t i = 0; i < journal->writes_count; i++) {
+        struct journal_write *write = &journal->writes[i];
+        struct batch batch = {.kind = BATCH_WRITE, .bytes = write->bytes, .bytes_count = (uint32_t)write->bytes_count};
+        struct batch_part part;
+        size_t at = 0;
+        for (uint16_t k = 0; batch_part_next(&batch, &at, &part); k++) {
+            if (part.shard - SHARD_CLUSTER_BASE != shard || part.number != number || write->settled[k]) continue;
+            write->settled[k] = true;
+            if (--write->open == 0) write_drop(journal, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void next_raise(struct heraclius *db, uint32_t shard, uint64_t next) {
+    struct numbering *numbering = &db->numbers[shard];
+    if (!numbering->known || next > numbering->next) numbering->next = next;
+    numbering->known = true;
+}
+
+/* One intact record of an earlier run; false: it says what cannot be. */
+static bool record_replay(struct heraclius *db, uint8_t type, const uint8_t *payload, size_t count) {
+    uint32_t shards = db->system->shards_count;
+    const struct system_limits *limits = &db->system->limits;
+    if (type == RECORD_SENT) {
+        struct batch_limits batch_limits = {shards, limits->batch_bytes_max, limits->batch_parts_max, limits->batch_ops_max};
+        struct batch batch;
+        if (batch_decode(payload, count, &batch_limits, &batch) != BATCH_OK || batch.kind != BATCH_WRITE) return false;
+        struct batch_part part;
+        size_t at = 0;
+        while (batch_part_next(&batch, &at, &part)) next_raise(db, part.shard - SHARD_CLUSTER_BASE, part.number + 1);
+        return write_add(&db->journal, payload, count, true);
+    }
+    if ((type != RECORD_NEXT && type != RECORD_SETTLED) || count != 12 || bytes_get_le32(payload) >= shards) return false;
+    if (type == RECORD_NEXT) {
+        next_raise(db, bytes_get_le32(payload), bytes_get_le64(payload + 4));
+    } else {
+        (void)settle_in_memory(&db->journal, bytes_get_le32(payload), bytes_get_le64(payload + 4));
+    }
+    return true;
+}
+
+/* Replays a whole file; false: damaged before its end. */
+static bool replay(struct heraclius *db, const uint8_t *bytes, size_t count) {
+    struct bytes_cursor cursor = bytes_cursor_of(bytes + HEAD_BYTES, count - HEAD_BYTES);
+    while (cursor.left > 0) {
+        uint32_t payload_bytes = bytes_get_u32(&cursor);
+        uint8_t type = bytes_get_u8(&cursor);
+        const uint8_t *payload = bytes_get_raw(&cursor, payload_bytes);
+        const uint8_t *sum = bytes_get_raw(&cursor, 8);
+        if (cursor.failed) return true; /* cut short by a crash: never acted upon */
+        uint8_t expected[8];
+        checksum(type, payload, payload_bytes, expected);
+        bool good = memcmp(sum, expected, sizeof expected) == 0 && record_replay(db, type, payload, payload_bytes);
+        if (!good) return cursor.left == 0;
+    }
+    return true;
+}
+
+static void head_put(const struct heraclius *db, uint8_t out[HEAD_BYTES]) {
+    memcpy(out, magic, sizeof magic);
+    memcpy(out + 8, db->system->system_id, 16);
+    memcpy(out + 24, db->key.card_id, 32);
+}
+
+static bool write_all(int fd, const uint8_t *bytes, size_t count) {
+    while (count > 0) {
+        ssize_t written = write(fd, bytes, count);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return false;
+        bytes += written;
+        count -= (size_t)written;
+    }
+    return true;
+}
+
+/* Everything known, as fresh records. */
+static bool snapshot(struct heraclius *db) {
+    struct journal *journal = &db->journal;
+    uint8_t *head = client_buffer_space(&journal->pending, HEAD_BYTES);
+    if (!head) return false;
+    head_put(db, head);
+    for (uint32_t shard = 0; shard < db->system->shards_count; shard++) {
+        if (db->numbers[shard].known && !client_journal_next(db, shard, db->numbers[shard].next)) return false;
+    }
+    for (size_t i = 0; i < journal->writes_count; i++) {
+        const struct journal_write *write = &journal->writes[i];
+        if (!record_add(journal, RECORD_SENT, write->bytes, write->bytes_count)) return false;
+        struct batch batch = {.kind = BATCH_WRITE, .bytes = write->bytes, .bytes_count = (uint32_t)write->bytes_count};
+        struct batch_part part;
+        size_t at = 0;
+        for (uint16_t k = 0; batch_part_next(&batch, &at, &part); k++) {
+            if (write->settled[k] && !client_journal_settled(db, part.shard - SHARD_CLUSTER_BASE, part.number)) return false;
+        }
+    }
+    return true;
+}
+
+static bool folder_sync(const char *path) {
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+    int fd = open(folder[0] ? folder : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool good = fsync(fd) == 0;
+    close(fd);
+    return good;
+}
+
+/* Writes a new file with all that is known and puts it in the old one's place. */
+static bool rewrite(struct heraclius *db) {
+    struct journal *journal = &db->journal;
+    char temporary[4096];
+    if ((size_t)snprintf(temporary, sizeof temporary, "%s.new", journal->path) >= sizeof temporary) return false;
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_APPEND, 0600);
+    if (fd < 0) return false;
+    journal->pending.used = 0;
+    bool good = snapshot(db) && write_all(fd, journal->pending.bytes, journal->pending.used) && fdatasync(fd) == 0 &&
+                rename(temporary, journal->path) == 0 && folder_sync(journal->path);
+    if (!good) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return false;
+    }
+    if (journal->fd >= 0) close(journal->fd);
+    journal->fd = fd;
+    journal->file_bytes = journal->pending.used;
+    journal->pending.used = 0;
+    journal->sync_wanted = false;
+    return true;
+}
+
+/* The old file's bytes; malloc'd. *count 0 and NULL: there is none. */
+static bool read_old(const char *path, uint8_t **bytes, size_t *count) {
+    *bytes = NULL;
+    *count = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT;
+    struct stat stat;
+    bool good = fstat(fd, &stat) == 0 && stat.st_size <= JOURNAL_BYTES_MAX;
+    if (good && stat.st_size > 0) {
+        *bytes = malloc((size_t)stat.st_size);
+        good = *bytes != NULL;
+        while (good && *count < (size_t)stat.st_size) {
+            ssize_t got = read(fd, *bytes + *count, (size_t)stat.st_size - *count);
+            good = got > 0;
+            if (good) *count += (size_t)got;
+        }
+    }
+    close(fd);
+    return good;
+}
+
+enum heraclius_status client_journal_open(struct heraclius *db, const char *key_path, char *why) {
+    struct journal *journal = &db->journal;
+    size_t path_bytes = strlen(key_path) + sizeof ".journal";
+    journal->path = malloc(path_bytes);
+    if (!journal->path) return HERACLIUS_NO_RESOURCES;
+    snprintf(journal->path, path_bytes, "%s.journal", key_path);
+    uint8_t *bytes;
+    size_t count;
+    uint8_t head[HEAD_BYTES];
+    head_put(db, head);
+    enum heraclius_status status = HERACLIUS_OK;
+    if (!read_old(journal->path, &bytes, &count)) {
+        snprintf(why, HERACLIUS_TEXT_BYTES, "%s: cannot be read: %s", journal->path, strerror(errno));
+        status = HERACLIUS_BAD_FILE;
+    } else if (count > 0 && (count < HEAD_BYTES || memcmp(bytes, head, HEAD_BYTES) != 0)) {
+        snprintf(why, HERACLIUS_TEXT_BYTES, "%s: this journal is of another system or key; move it away if the key was changed on purpose", journal->path);
+        status = HERACLIUS_BAD_FILE;
+    } else if (count > 0 && !replay(db, bytes, count)) {
+        snprintf(why, HERACLIUS_TEXT_BYTES,
+                 "%s: damaged in the middle; move it away: the next write asks the shards where this client stands, and unsettled writes of earlier "
+                 "runs are given up as too old",
+                 journal->path);
+        status = HERACLIUS_BAD_FILE;
+    } else if (!rewrite(db)) {
+        snprintf(why, HERACLIUS_TEXT_BYTES, "%s: cannot be written: %s", journal->path, strerror(errno));
+        status = HERACLIUS_NO_RESOURCES;
+    }
+    free(bytes);
+    return status;
+}
+
+void client_journal_close(struct heraclius *db) {
+    struct journal *journal = &db->journal;
+    if (journal->fd >= 0) {
+        (void)client_journal_sync(db); /* SETTLED records only save work later: a failure here loses nothing */
+        close(journal->fd);
+    }
+    while (journal->writes_count > 0) write_drop(journal, 0);
+    free(journal->writes);
+    free(journal->path);
+    client_buffer_free(&journal->pending);
+    journal->fd = -1;
+}
+
+bool client_journal_sent(struct heraclius *db, const struct sending *sending) {
+    struct journal *journal = &db->journal;
+    journal->sync_wanted = true;
+    return record_add(journal, RECORD_SENT, sending->batch.bytes, sending->batch.used) &&
+           write_add(journal, sending->batch.bytes, sending->batch.used, false);
+}
+
+static bool pair_add(struct heraclius *db, uint8_t type, uint32_t shard, uint64_t value) {
+    uint8_t payload[12];
+    bytes_put_le32(payload, shard);
+    bytes_put_le64(payload + 4, value);
+    return record_add(&db->journal, type, payload, sizeof payload);
+}
+
+bool client_journal_next(struct heraclius *db, uint32_t shard, uint64_t next) {
+    return pair_add(db, RECORD_NEXT, shard, next);
+}
+
+bool client_journal_settled(struct heraclius *db, uint32_t shard, uint64_t number) {
+    (void)settle_in_memory(&db->journal, shard, number);
+    return pair_add(db, RECORD_SETTLED, shard, number);
+}
+
+bool client_journal_sync(struct heraclius *db) {
+    struct journal *journal = &db->journal;
+    if (journal->pending.used == 0) return true;
+    if (journal->pending.failed) return errno = ENOMEM, false;
+    if (journal->file_bytes > REWRITE_BYTES && journal->sync_wanted) return rewrite(db);
+    bool written = write_all(journal->fd, journal->pending.bytes, journal->pending.used);
+    if (!written || (journal->sync_wanted && fdatasync(journal->fd) != 0)) {
+        int error = errno;
+        (void)!ftruncate(journal->fd, (off_t)journal->file_bytes); /* a torn record must not end up in the middle */
+        journal->pending.used = 0;
+        errno = error;
+        return false;
+    }
+    journal->file_bytes += journal->pending.used;
+    journal->pending.used = 0;
+    journal->sync_wanted = false;
+    return true;
+}

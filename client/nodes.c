@@ -1,0 +1,98 @@
+/* heraclius_nodes(): what every node states about itself and its peers. Signed by those who state it, proved by nobody (spec/operations.md O-52). */
+#include <string.h>
+
+#include "bft/wire.h"
+#include "client/client.h"
+#include "ring/clock.h"
+#include "ring/entropy.h"
+
+enum { MESSAGE_STATUS = 0x0109, MESSAGE_STATUS_QUERY = 0x0304, STATUS_MAX = BFT_MEMBERS_MAX };
+
+static struct heraclius_node_status *slot(struct heraclius *db, uint32_t cluster, uint32_t member) {
+    for (uint32_t i = 0; i < db->node_count; i++) {
+        if (db->nodes[i].cluster == cluster && db->nodes[i].member == member) return &db->statuses[i];
+    }
+    return NULL;
+}
+
+static const struct bft_members *cluster_members(const struct heraclius *db, uint32_t cluster) {
+    uint32_t clusters = db->system->coordinators_count + db->system->shards_count;
+    for (uint32_t i = 0; i < clusters; i++) {
+        if (db->system->clusters[i].cluster == cluster) return &db->members[i];
+    }
+    return NULL;
+}
+
+/* A newer statement takes the place of an older one; each node that shows the newest height counts as a witness of it. */
+static void status_take(struct heraclius *db, const struct bft_status *status) {
+    struct heraclius_node_status *out = slot(db, status->place.cluster, status->signer);
+    if (!out) return;
+    if (out->heard && status->final.height < out->height) return;
+    bool same = out->heard && status->final.height == out->height && status->view == out->view;
+    out->witnesses = same ? out->witnesses + 1 : 1;
+    out->heard = true;
+    out->epoch = status->place.epoch;
+    out->view = status->view;
+    out->height = status->final.height;
+    out->time_ms = status->time;
+    memcpy(out->block_id, status->final.id.bytes, 32);
+    out->voting = (status->flags & BFT_STATUS_VOTING) != 0;
+    out->timed_out = (status->flags & BFT_STATUS_TIMED_OUT) != 0;
+}
+
+void client_nodes_answer(struct node *node, const uint8_t *payload, size_t payload_bytes) {
+    struct heraclius *db = node->db;
+    struct bytes_cursor cursor = bytes_cursor_of(payload, payload_bytes);
+    uint64_t nonce = bytes_get_u64(&cursor);
+    uint32_t count = bytes_get_u32(&cursor);
+    if (cursor.failed || !node->status_asked || nonce != node->status_nonce || count > STATUS_MAX) return;
+    const struct bft_members *members = cluster_members(db, node->cluster);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t bytes = bytes_get_u32(&cursor);
+        const uint8_t *at = bytes_get_raw(&cursor, bytes);
+        struct bft_message message;
+        if (!at || bft_wire_decode(MESSAGE_STATUS, at, bytes, &message) != BFT_WIRE_OK) break;
+        if (bft_message_verify(members, &db->signer, &message, NULL, 0) != BFT_VERIFY_OK) {
+            db->counters.verification_failures++;
+            continue;
+        }
+        status_take(db, &message.status);
+        if (message.status.signer == node->member) node->status_came = true;
+    }
+    db->statuses[node->index].reached = true;
+}
+
+static void ask(struct node *node, uint64_t now_ms) {
+    client_node_want(node, now_ms);
+    if (node->state != NODE_UP || node->status_asked) return;
+    node->status_nonce = ring_entropy_u64();
+    uint8_t query[8];
+    bytes_put_le64(query, node->status_nonce);
+    node->status_asked = client_node_send(node, MESSAGE_STATUS_QUERY, query, sizeof query, now_ms);
+}
+
+enum heraclius_status heraclius_nodes(struct heraclius *db, uint32_t timeout_ms, const struct heraclius_node_status **nodes, size_t *count) {
+    for (uint32_t i = 0; i < db->node_count; i++) {
+        struct node *node = &db->nodes[i];
+        node->status_asked = node->status_came = false;
+        db->statuses[i] = (struct heraclius_node_status){.name = node->card->name, .cluster = node->cluster, .member = node->member};
+    }
+    uint64_t until_ms = ring_clock_ms() + timeout_ms;
+    uint32_t came = 0;
+    for (uint64_t now_ms = ring_clock_ms(); came < db->node_count && now_ms < until_ms; now_ms = ring_clock_ms()) {
+        came = 0;
+        for (uint32_t i = 0; i < db->node_count; i++) {
+            if (!db->statuses[i].reached) ask(&db->nodes[i], now_ms);
+            came += db->statuses[i].reached;
+        }
+        if (came < db->node_count) (void)heraclius_poll(db, 20);
+    }
+    for (uint32_t i = 0; i < db->node_count; i++) {
+        struct node *node = &db->nodes[i];
+        db->statuses[i].why = db->statuses[i].reached ? "" : node->why[0] ? node->why : "no answer in time";
+        if (i >= db->coordinator_nodes) node->wanted = false;
+    }
+    *nodes = db->statuses;
+    *count = db->node_count;
+    return HERACLIUS_OK;
+}

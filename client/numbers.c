@@ -1,0 +1,81 @@
+/*
+ * Numbers of writes (spec/operations.md 5.3, 5.6). Per shard they ascend; the floor sent with each is the lowest that is unsettled.
+ *
+ * A journal that knows nothing of a shard is either that of a first use or one that was lost. Both ask the shard where this client stands
+ * (CLIENT-STATE), and go on beyond everything that an earlier, forgotten run can have signed: its numbers were below its floor + window, and its floor
+ * was at most the highest recorded number + 1. The first write's floor then settles all of them as TOO-OLD, so that a signed write which some node
+ * kept back can no longer take effect.
+ */
+#include <stdlib.h>
+
+#include "client/client.h"
+#include "protocol/operation.h"
+#include "ring/clock.h"
+
+enum { STATE_TIMEOUT_MS = 30000 };
+
+uint64_t client_numbers_floor(const struct heraclius *db, uint32_t shard) {
+    uint64_t floor = db->numbers[shard].next;
+    for (size_t i = 0; i < db->journal.writes_count; i++) {
+        const struct journal_write *write = &db->journal.writes[i];
+        struct batch batch = {.kind = BATCH_WRITE, .bytes = write->bytes, .bytes_count = (uint32_t)write->bytes_count};
+        struct batch_part part;
+        size_t at = 0;
+        for (uint16_t k = 0; batch_part_next(&batch, &at, &part); k++) {
+            if (part.shard - SHARD_CLUSTER_BASE == shard && !write->settled[k] && part.number < floor) floor = part.number;
+        }
+    }
+    return floor;
+}
+
+uint64_t client_numbers_take(struct heraclius *db, uint32_t shard) {
+    return db->numbers[shard].next++;
+}
+
+static void state_came(struct heraclius_request *request, enum heraclius_status status, void *argument) {
+    struct numbering *numbering = argument;
+    struct heraclius *db = request->db;
+    numbering->asking = false;
+    const struct heraclius_result *result = heraclius_result_at(request, 0);
+    if (status != HERACLIUS_DONE || !result || result->code != HERACLIUS_CODE_OK || !result->has_value || result->value_bytes < 16) return;
+    uint64_t highest = bytes_get_le64(result->value);
+    uint32_t count = bytes_get_le32(result->value + 8);
+    bool first_use = highest <= 1 && count == 0;
+    for (uint32_t i = 0; i < count && result->value_bytes - 16 >= 8 * (i + 1); i++) {
+        uint64_t number = bytes_get_le64(result->value + 16 + (size_t)8 * i);
+        if (number > highest) highest = number;
+    }
+    /* Even what looks like a first use may be a lost journal whose writes nobody decided yet. */
+    numbering->next = highest + db->system->limits.number_window + (first_use ? 0 : 1);
+    numbering->known = client_journal_next(db, (uint32_t)(numbering - db->numbers), numbering->next);
+}
+
+static void ask(struct heraclius *db, uint32_t shard) {
+    struct heraclius_request *request = client_request_internal(db);
+    if (!request) return;
+    client_request_client_state(request, shard);
+    db->numbers[shard].asking = true;
+    if (heraclius_submit(request, STATE_TIMEOUT_MS, state_came, &db->numbers[shard]) == HERACLIUS_OK) return;
+    db->numbers[shard].asking = false;
+    heraclius_request_free(request);
+}
+
+bool client_numbers_ready(struct heraclius *db, struct heraclius_request *request) {
+    bool ready = true;
+    for (size_t i = 0; i < request->op_count; i++) {
+        uint32_t shard = request->op[i].shard;
+        struct numbering *numbering = &db->numbers[shard];
+        if (!request->op[i].write || client_request_number(request)) continue;
+        if (!numbering->known) {
+            if (!numbering->asking) ask(db, shard);
+            ready = false;
+        }
+    }
+    if (!ready) return false;
+    for (size_t i = 0; i < request->op_count; i++) {
+        uint32_t shard = request->op[i].shard;
+        if (!request->op[i].write || client_request_number(request) || (i > 0 && shard == request->op[i - 1].shard)) continue;
+        if (db->numbers[shard].next - client_numbers_floor(db, shard) >= db->system->limits.number_window) return false;
+    }
+    return true;
+}

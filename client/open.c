@@ -1,0 +1,253 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bft/ed25519.h"
+#include "client/client.h"
+#include "protocol/operation.h"
+#include "protocol/partition.h"
+#include "ring/clock.h"
+
+uint8_t *client_buffer_space(struct buffer *buffer, size_t count) {
+    if (buffer->failed) return NULL;
+    if (count > buffer->room - buffer->used) {
+        size_t room = buffer->room ? buffer->room : 256;
+        while (room - buffer->used < count) room *= 2;
+        uint8_t *bytes = realloc(buffer->bytes, room);
+        if (!bytes) {
+            buffer->failed = true;
+            return NULL;
+        }
+        buffer->bytes = bytes;
+        buffer->room = room;
+    }
+    uint8_t *at = buffer->bytes + buffer->used;
+    buffer->used += count;
+    return at;
+}
+
+void client_buffer_free(struct buffer *buffer) {
+    free(buffer->bytes);
+    *buffer = (struct buffer){0};
+}
+
+/* `name` in the folder of `path`; malloc'd. */
+static char *beside(const char *path, const char *name) {
+    const char *slash = strrchr(path, '/');
+    size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
+    char *out = malloc(folder + strlen(name) + 1);
+    if (!out) return NULL;
+    memcpy(out, path, folder);
+    memcpy(out + folder, name, strlen(name) + 1);
+    return out;
+}
+
+static enum heraclius_status fail(char *why, enum heraclius_status status, const char *text) {
+    snprintf(why, HERACLIUS_TEXT_BYTES, "%s", text);
+    return status;
+}
+
+/* Epoch 0 of each cluster, from the system file. */
+static bool members_make(struct heraclius *db) {
+    const struct system *system = db->system;
+    uint32_t clusters = system->coordinators_count + system->shards_count;
+    db->members = calloc(clusters, sizeof *db->members);
+    if (!db->members) return false;
+    for (uint32_t i = 0; i < clusters; i++) {
+        const struct system_cluster *cluster = &system->clusters[i];
+        struct bft_place place = {.cluster = cluster->cluster, .epoch = 0};
+        memcpy(place.system_id, system->system_id, sizeof place.system_id);
+        if (!system_config_hash(system, cluster->cluster, place.config_hash.bytes)) return false;
+        struct bft_point start = {.height = system_genesis_height(system)};
+        uint8_t keys[BFT_MEMBERS_MAX][SIGNER_PUBLIC_KEY_BYTES];
+        for (uint32_t node = 0; node < cluster->nodes_count; node++) memcpy(keys[node], cluster->nodes[node].signing_key, sizeof keys[node]);
+        if (!bft_members_init(&db->members[i], &place, &start, cluster->nodes_count, keys)) return false;
+    }
+    return true;
+}
+
+static bool nodes_make(struct heraclius *db) {
+    const struct system *system = db->system;
+    uint32_t clusters = system->coordinators_count + system->shards_count;
+    for (uint32_t i = 0; i < clusters; i++) db->node_count += system->clusters[i].nodes_count;
+    db->nodes = calloc(db->node_count, sizeof *db->nodes);
+    db->statuses = calloc(db->node_count, sizeof *db->statuses);
+    if (!db->nodes || !db->statuses) return false;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < clusters; i++) {
+        const struct system_cluster *cluster = &system->clusters[i];
+        for (uint32_t member = 0; member < cluster->nodes_count; member++, at++) {
+            struct node *node = &db->nodes[at];
+            *node = (struct node){.db = db, .card = &cluster->nodes[member], .index = at, .cluster = cluster->cluster, .member = member, .fd = -1};
+            const struct address *address = addresses_find(db->addresses, node->card->name);
+            if (address) node->endpoint = address->link;
+            if (i < system->coordinators_count) db->coordinator_nodes = at + 1;
+        }
+    }
+    return true;
+}
+
+static void *memory_take(void *context, size_t bytes) {
+    (void)context;
+    return malloc(bytes);
+}
+
+static void memory_give(void *context, void *block, size_t bytes) {
+    (void)context;
+    (void)bytes;
+    free(block);
+}
+
+static void link_config_make(struct heraclius *db) {
+    memcpy(db->identity.private_key, db->key.noise_secret, sizeof db->identity.private_key);
+    memcpy(db->identity.public_key, db->key.noise_key, sizeof db->identity.public_key);
+    db->link_config = (struct link_config){
+        .primitives = ring_primitives_default(),
+        .identity = &db->identity,
+        .version_min = LINK_VERSION_CURRENT,
+        .version_max = LINK_VERSION_CURRENT,
+        .suites_allowed = 1 << RING_SUITE_CHACHAPOLY,
+        .memory = {.take = memory_take, .give = memory_give},
+    };
+    memcpy(db->link_config.system_id, db->system->system_id, sizeof db->link_config.system_id);
+}
+
+/* Another process may hold the key for the length of one command: wait for it. */
+static enum heraclius_status key_open(struct heraclius *db, const char *path, uint32_t wait_ms, char *why) {
+    struct system_fault fault = {0};
+    uint64_t until = ring_clock_ms() + wait_ms;
+    for (;;) {
+        enum system_error error = keyfile_open(&db->key, KEYFILE_CLIENT, path, true, &fault);
+        if (error == SYSTEM_OK) break;
+        if (error != SYSTEM_FILE_IN_USE) return fail(why, HERACLIUS_BAD_FILE, fault.text);
+        if (ring_clock_ms() >= until) return fail(why, HERACLIUS_KEY_IN_USE, fault.text);
+        struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+        nanosleep(&pause, NULL);
+    }
+    db->signer = signer_ed25519(&db->key.signing);
+    return HERACLIUS_OK;
+}
+
+/* The first node to try: the one named, or one that the key chooses, so that many clients spread over the cluster. */
+static enum heraclius_status choose_preferred(struct heraclius *db, const char *via, char *why) {
+    if (!via) {
+        db->preferred = bytes_get_le32(db->key.card_id) % db->coordinator_nodes;
+        return HERACLIUS_OK;
+    }
+    for (uint32_t i = 0; i < db->coordinator_nodes; i++) {
+        if (strcmp(db->nodes[i].card->name, via) == 0) {
+            db->preferred = i;
+            return HERACLIUS_OK;
+        }
+    }
+    snprintf(why, HERACLIUS_TEXT_BYTES, "no coordinator node is named '%s'; the system file has %s to %s", via, db->nodes[0].card->name,
+             db->nodes[db->coordinator_nodes - 1].card->name);
+    return HERACLIUS_BAD_ARGUMENT;
+}
+
+static enum heraclius_status files_open(struct heraclius *db, const struct heraclius_options *options, const char *addresses_path,
+                                        const char *key_path, char *why) {
+    struct system_fault fault = {0};
+    if (system_load(&db->system, options->system_path, &fault) != SYSTEM_OK) return fail(why, HERACLIUS_BAD_FILE, fault.text);
+    if (addresses_load(&db->addresses, addresses_path, db->system, &fault) != SYSTEM_OK) return fail(why, HERACLIUS_BAD_FILE, fault.text);
+    enum heraclius_status status = key_open(db, key_path, options->lock_wait_ms, why);
+    if (status != HERACLIUS_OK) return status;
+    db->numbers = calloc(db->system->shards_count, sizeof *db->numbers);
+    db->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (!db->numbers || db->epoll < 0 || !members_make(db) || !nodes_make(db))
+        return fail(why, HERACLIUS_NO_RESOURCES, "no memory or descriptors for a client");
+    link_config_make(db);
+    status = choose_preferred(db, options->via, why);
+    if (status != HERACLIUS_OK) return status;
+    return client_journal_open(db, key_path, why);
+}
+
+enum heraclius_status heraclius_open(struct heraclius **out, const struct heraclius_options *options, char *why) {
+    *out = NULL;
+    why[0] = 0;
+    if (!ed25519_start(NULL)) return fail(why, HERACLIUS_NO_RESOURCES, "the signature library failed its self-test on this machine");
+    struct heraclius *db = calloc(1, sizeof *db);
+    if (!db) return fail(why, HERACLIUS_NO_RESOURCES, "no memory");
+    db->epoll = -1;
+    db->key.lock = -1;
+    db->journal.fd = -1;
+    db->resend_ms = options->resend_ms ? options->resend_ms : CLIENT_RESEND_MS;
+    char *addresses_path = options->addresses_path ? strdup(options->addresses_path) : beside(options->system_path, "addresses.json");
+    char *key_path = options->key_path ? strdup(options->key_path) : beside(options->system_path, "client.key");
+    enum heraclius_status status = HERACLIUS_NO_RESOURCES;
+    if (addresses_path && key_path) status = files_open(db, options, addresses_path, key_path, why);
+    free(addresses_path);
+    free(key_path);
+    if (status != HERACLIUS_OK) {
+        heraclius_close(db);
+        return status;
+    }
+    *out = db;
+    return HERACLIUS_OK;
+}
+
+void heraclius_close(struct heraclius *db) {
+    if (!db) return;
+    uint64_t now_ms = ring_clock_ms();
+    for (uint32_t i = 0; db->nodes && i < db->node_count; i++) {
+        client_node_close(&db->nodes[i], "closed", now_ms);
+        client_buffer_free(&db->nodes[i].out);
+    }
+    client_journal_close(db);
+    keyfile_close(&db->key);
+    ed25519_wipe(&db->identity, sizeof db->identity);
+    if (db->epoll >= 0) close(db->epoll);
+    addresses_free(db->addresses);
+    system_free(db->system);
+    free(db->members);
+    free(db->nodes);
+    free(db->statuses);
+    free(db->numbers);
+    free(db);
+}
+
+int heraclius_descriptor(const struct heraclius *db) {
+    return db->epoll;
+}
+
+void heraclius_counters_get(const struct heraclius *db, struct heraclius_counters *out) {
+    *out = db->counters;
+}
+
+void heraclius_limits_get(const struct heraclius *db, struct heraclius_limits *out) {
+    const struct system_limits *limits = &db->system->limits;
+    *out = (struct heraclius_limits){.shards = db->system->shards_count,
+                                     .coordinators = db->system->coordinators_count,
+                                     .key_bytes_max = limits->key_bytes_max,
+                                     .value_bytes_max = limits->value_bytes_max,
+                                     .request_ops_max = limits->batch_ops_max,
+                                     .request_bytes_max = limits->batch_bytes_max,
+                                     .read_bytes_default = limits->read_bytes_default};
+}
+
+uint32_t heraclius_shard_of(const struct heraclius *db, const void *key, size_t key_bytes) {
+    return partition_shard(db->system->partition_key, db->system->shards_count, key, key_bytes);
+}
+
+const char *heraclius_code_name(enum heraclius_code code) {
+    return operation_code_name((uint8_t)code);
+}
+
+const char *heraclius_status_name(enum heraclius_status status) {
+    switch (status) {
+    case HERACLIUS_OK: return "done";
+    case HERACLIUS_PENDING: return "pending";
+    case HERACLIUS_UNSETTLED: return "unsettled";
+    case HERACLIUS_REFUSED: return "refused";
+    case HERACLIUS_UNAVAILABLE: return "unavailable";
+    case HERACLIUS_BAD_ARGUMENT: return "bad argument";
+    case HERACLIUS_BAD_FILE: return "bad file";
+    case HERACLIUS_KEY_IN_USE: return "key in use";
+    case HERACLIUS_NO_RESOURCES: return "no resources";
+    }
+    return "unknown";
+}

@@ -1,0 +1,96 @@
+/* heraclius_receipt_verify(): a receipt against the system file alone (spec/operations.md 5.9). */
+#include <stdio.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "protocol/operation.h"
+#include "protocol/receipt.h"
+
+static bool members_of_cluster(const struct system *system, uint32_t cluster_id, struct bft_members *out) {
+    const struct system_cluster *cluster = system_cluster_by_id(system, cluster_id);
+    if (!cluster || cluster_id - COORDINATOR_CLUSTER_BASE >= system->coordinators_count) return false;
+    struct bft_place place = {.cluster = cluster_id};
+    memcpy(place.system_id, system->system_id, sizeof place.system_id);
+    if (!system_config_hash(system, cluster_id, place.config_hash.bytes)) return false;
+    struct bft_point start = {.height = system_genesis_height(system)};
+    uint8_t keys[BFT_MEMBERS_MAX][SIGNER_PUBLIC_KEY_BYTES];
+    for (uint32_t i = 0; i < cluster->nodes_count; i++) memcpy(keys[i], cluster->nodes[i].signing_key, sizeof keys[i]);
+    return bft_members_init(out, &place, &start, cluster->nodes_count, keys);
+}
+
+static void fill(const struct receipt *receipt, const struct bft_members *members, struct heraclius_receipt *out) {
+    const struct leaf *leaf = &receipt->decision.leaf;
+    const struct operation *operation = &receipt->operation;
+    const struct result *result = &receipt->result;
+    *out = (struct heraclius_receipt){
+        .cluster = leaf->source - COORDINATOR_CLUSTER_BASE,
+        .height = leaf->height,
+        .epoch = members->place.epoch,
+        .time_ms = leaf->time,
+        .signers = members->q,
+        .members = members->n,
+        .operation = operation_opcode_name(operation->opcode),
+        .key = operation->key,
+        .key_bytes = operation->key_bytes,
+        .argument = operation->argument_a,
+        .argument_bytes = operation->argument_a ? operation->a : 0,
+        .shard_index = receipt->item.index,
+        .result = {.code = (enum heraclius_code)result->code,
+                   .has_value = !(result->flags & RESULT_FLAG_VALUE_LEFT_OUT) && (result->value_bytes > 0 || result->code == CODE_OK),
+                   .has_version = (result->flags & RESULT_FLAG_VERSION) != 0,
+                   .recorded = receipt->item.code == CODE_RECORDED,
+                   .value = result->value,
+                   .value_bytes = result->value_bytes,
+                   .version = {.height = result->version.height, .index = result->version.index},
+                   .height = receipt->item.height,
+                   .shard = receipt->item.shard - SHARD_CLUSTER_BASE},
+    };
+    memcpy(out->client_id, leaf->client_id, 32);
+    memcpy(out->part_digest, receipt->item.part_digest, 32);
+}
+
+static enum heraclius_status judge(const struct system *system, const uint8_t *bytes, size_t bytes_count, struct heraclius_receipt *out, char *why) {
+    struct receipt receipt;
+    enum decision_error cause;
+    enum receipt_error error = receipt_decode(bytes, bytes_count, &receipt, &cause);
+    struct bft_members members;
+    if (error == RECEIPT_OK && memcmp(receipt.decision.leaf.system_id, system->system_id, 16) != 0) {
+        snprintf(why, HERACLIUS_TEXT_BYTES, "it is a receipt of another system than this system file's");
+        return HERACLIUS_REFUSED;
+    }
+    if (error == RECEIPT_OK && receipt.chain_bytes > 0) {
+        snprintf(why, HERACLIUS_TEXT_BYTES, "it carries a CONFIG chain, which this release cannot follow: epoch 0 only");
+        return HERACLIUS_REFUSED;
+    }
+    if (error == RECEIPT_OK && !members_of_cluster(system, receipt.decision.leaf.source, &members)) {
+        snprintf(why, HERACLIUS_TEXT_BYTES, "it names no coordinator cluster of this system");
+        return HERACLIUS_REFUSED;
+    }
+    struct signer signer = signer_ed25519(NULL);
+    if (error == RECEIPT_OK) error = receipt_verify(&receipt, &members, &signer, &cause);
+    if (error != RECEIPT_OK) {
+        bool detail = error == RECEIPT_BAD_DECISION;
+        snprintf(why, HERACLIUS_TEXT_BYTES, "%s%s%s", receipt_error_name(error), detail ? ": " : "", detail ? decision_error_name(cause) : "");
+        return HERACLIUS_REFUSED;
+    }
+    fill(&receipt, &members, out);
+    return HERACLIUS_OK;
+}
+
+enum heraclius_status heraclius_receipt_verify(const char *system_path, const uint8_t *bytes, size_t bytes_count, struct heraclius_receipt *out,
+                                               char *why) {
+    struct system_fault fault = {0};
+    struct system *system;
+    why[0] = 0;
+    if (!ed25519_start(NULL)) {
+        snprintf(why, HERACLIUS_TEXT_BYTES, "the signature library failed its self-test on this machine");
+        return HERACLIUS_NO_RESOURCES;
+    }
+    if (system_load(&system, system_path, &fault) != SYSTEM_OK) {
+        snprintf(why, HERACLIUS_TEXT_BYTES, "%s", fault.text);
+        return HERACLIUS_BAD_FILE;
+    }
+    enum heraclius_status status = judge(system, bytes, bytes_count, out, why);
+    system_free(system);
+    return status;
+}
