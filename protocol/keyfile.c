@@ -92,7 +92,7 @@ enum system_error keyfile_make_card(struct keyfile *key, const struct keyfile *o
     memcpy(card->signing_key, key->signing_key, 32);
     struct ed25519_secret noise = {{0}};
     if (has_noise(key->kind)) {
-        (void)ed25519_secret_init(&noise, key->noise_seed); /* short-lived; lives on the stack */
+        if (!ed25519_secret_init(&noise, key->noise_seed)) key->locked_in_memory = false; /* short-lived, on the stack */
         memcpy(card->noise_key, key->noise_key, 32);
         ed25519_public_key(&noise, card->noise_proof_key);
     }
@@ -225,7 +225,7 @@ static enum system_error file_open(int *file, const char *path, bool lock, struc
 }
 
 enum system_error keyfile_open(struct keyfile *key, int kind, const char *path, bool lock, struct system_fault *fault) {
-    char text[KEYFILE_BYTES_MAX];
+    char text[KEYFILE_BYTES_MAX] = {0};
     int file = -1;
     memset(key, 0, sizeof *key);
     key->lock = -1;

@@ -1,0 +1,58 @@
+/* A node's data directory, made once from its configuration. */
+#include "appliance/node_init.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/node_config.h"
+#include "protocol/keyfile.h"
+#include "protocol/system.h"
+#include "store/store.h"
+
+static int refuse(const char *text) {
+    (void)fprintf(stderr, "heracliusd: %s\n", text);
+    return 2;
+}
+
+/* Whose data it will be; false with the text set. */
+static bool identity_find(const struct node_config *config, struct store_identity *identity, struct system_fault *fault) {
+    struct system *system = NULL;
+    struct keyfile key;
+    uint32_t cluster = 0, member = 0;
+    if (system_load(&system, config->system, fault)) return false;
+    if (keyfile_open(&key, KEYFILE_NODE, config->key, false, fault)) {
+        system_free(system);
+        return false;
+    }
+    const struct card *node = system_node_by_signing_key(system, key.signing_key, &cluster, &member);
+    bool good = node && memcmp(node->noise_key, key.noise_key, 32) == 0;
+    keyfile_close(&key);
+    if (good) {
+        memset(identity, 0, sizeof *identity);
+        memcpy(identity->system_id, system->system_id, sizeof identity->system_id);
+        memcpy(identity->node_id, node->id, sizeof identity->node_id);
+        identity->cluster = cluster;
+        identity->member = member;
+    } else {
+        (void)system_fault_set(fault, SYSTEM_FOREIGN, "%.150s: no node of %.150s has this key", config->key, config->system);
+    }
+    system_free(system);
+    return good;
+}
+
+int node_init_run(const char *config_path) {
+    struct node_config *config = calloc(1, sizeof *config); /* its paths are too large for a small stack */
+    char text[NODE_CONFIG_TEXT_BYTES];
+    struct store_identity identity;
+    struct store_error error;
+    struct system_fault fault;
+    int code = 0;
+    if (!config) return refuse("no memory");
+    if (!ed25519_start(NULL)) code = refuse("the Ed25519 library fails its self-test: another release than this program was made for?");
+    else if (!node_config_load(config_path, config, text)) code = refuse(text);
+    else if (!identity_find(config, &identity, &fault)) code = refuse(fault.text);
+    else if (store_directory_create(config->data, &identity, &error) != STORE_OK) code = refuse(error.text);
+    free(config);
+    return code;
+}

@@ -1,0 +1,278 @@
+/* heraclius system init and system show. */
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/cmd_system.h"
+#include "client/cmd_system_inside.h"
+#include "protocol/canonical.h"
+
+/* ---- the node program, which alone may touch a store ---- */
+
+/* heracliusd beside this program, or just its name: then the PATH is searched. */
+static void node_program(char out[CMD_PATH_BYTES]) {
+    char self[CMD_PATH_BYTES - 16];
+    ssize_t count = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (count > 0) {
+        self[count] = 0;
+        char *slash = strrchr(self, '/');
+        if (slash) {
+            *slash = 0;
+            (void)snprintf(out, CMD_PATH_BYTES, "%s/heracliusd", self);
+            if (access(out, X_OK) == 0) return;
+        }
+    }
+    (void)snprintf(out, CMD_PATH_BYTES, "heracliusd");
+}
+
+bool cmd_node_data_init(const char *config_path) {
+    extern char **environ;
+    char program[CMD_PATH_BYTES], config[CMD_PATH_BYTES], init_word[] = "--init", config_word[] = "--config";
+    pid_t child;
+    int status = 0;
+    node_program(program);
+    (void)snprintf(config, sizeof config, "%s", config_path);
+    char *arguments[] = {program, init_word, config_word, config, NULL};
+    (void)fflush(stdout);
+    int failure = posix_spawnp(&child, program, NULL, NULL, arguments, environ);
+    if (failure != 0) {
+        (void)cmd_fail("cannot run %s, which makes the data directory: %s (it belongs beside this program or in the PATH)", program,
+                       strerror(failure));
+        return false;
+    }
+    while (waitpid(child, &status, 0) < 0) {
+        if (errno == EINTR) continue;
+        (void)cmd_fail("%s: %s", program, strerror(errno));
+        return false;
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
+    (void)cmd_fail("%s --init --config %s failed: see above", program, config_path);
+    return false;
+}
+
+/* ---- init ---- */
+
+/* Absolute form of a path whose folder must exist. */
+static bool path_absolute(char out[CMD_PATH_BYTES], const char *path) {
+    char folder_copy[CMD_PATH_BYTES], name_copy[CMD_PATH_BYTES], folder[PATH_MAX];
+    if (strlen(path) >= sizeof folder_copy) {
+        (void)cmd_fail("%s: the path is too long", path);
+        return false;
+    }
+    (void)snprintf(folder_copy, sizeof folder_copy, "%s", path);
+    (void)snprintf(name_copy, sizeof name_copy, "%s", path);
+    if (!realpath(dirname(folder_copy), folder)) {
+        (void)cmd_fail("%s: %s", path, strerror(errno));
+        return false;
+    }
+    return cmd_path(out, strcmp(folder, "/") == 0 ? "" : folder, basename(name_copy));
+}
+
+/* Which node of the system this key is. */
+static bool key_belongs(const char *system_path, const char *key_path, const struct card **node, struct system **system, uint32_t *cluster) {
+    struct system_fault fault;
+    struct keyfile key;
+    if (system_load(system, system_path, &fault)) {
+        (void)cmd_fail("%s", fault.text);
+        return false;
+    }
+    if (keyfile_open(&key, KEYFILE_NODE, key_path, false, &fault)) {
+        (void)cmd_fail("%s", fault.text);
+        return false;
+    }
+    *node = system_node_by_signing_key(*system, key.signing_key, cluster, NULL);
+    bool good = *node && memcmp((*node)->noise_key, key.noise_key, 32) == 0;
+    keyfile_close(&key);
+    if (!good) (void)cmd_fail("%s: no node of %s has this key: was another card handed over?", key_path, system_path);
+    return good;
+}
+
+static bool conf_write(const char *path, const char *system, const char *addresses, const char *key, const char *threads) {
+    struct system_fault fault;
+    size_t text_bytes = 0;
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "system", system, "addresses", addresses, "key", key, "data", "data", "threads", threads);
+    char *text = object ? canonical_print(object, &text_bytes) : NULL;
+    json_decref(object);
+    if (!text) {
+        (void)cmd_fail("%s: a path in it is no UTF-8, or no memory", path);
+        return false;
+    }
+    bool good = !canonical_write_new(path, text, text_bytes, 0644, &fault);
+    if (!good) (void)cmd_fail("%s", fault.text);
+    free(text);
+    return good;
+}
+
+struct init_wishes {
+    char *system, *addresses, *key, *data, *threads;
+};
+
+static int init(const struct init_wishes *wishes) {
+    char system_path[CMD_PATH_BYTES], addresses_path[CMD_PATH_BYTES], key_path[CMD_PATH_BYTES], conf[CMD_PATH_BYTES], folder[CMD_PATH_BYTES];
+    struct system *system = NULL;
+    const struct card *node = NULL;
+    uint32_t cluster = 0;
+    int code = CMD_EXIT_USAGE;
+    if (!path_absolute(system_path, wishes->system) || !path_absolute(key_path, wishes->key)) return code;
+    if (wishes->addresses) {
+        if (!path_absolute(addresses_path, wishes->addresses)) return code;
+    } else {
+        (void)snprintf(folder, sizeof folder, "%s", system_path);
+        if (!cmd_path(addresses_path, dirname(folder), "addresses.json")) return code;
+    }
+    if (!key_belongs(system_path, key_path, &node, &system, &cluster)) goto out;
+    if (!cmd_folder(wishes->data, 0700) || !cmd_path(conf, wishes->data, "node.conf")) goto out;
+    if (!conf_write(conf, system_path, addresses_path, key_path, wishes->threads ? wishes->threads : "fused")) goto out;
+    if (!cmd_node_data_init(conf)) {
+        (void)unlink(conf);
+        goto out;
+    }
+    printf("node %s of cluster %c%u is ready: heracliusd --config %s\n", node->name, config_cluster_is_shard(cluster) ? 's' : 'c',
+           config_cluster_index(cluster), conf);
+    code = CMD_EXIT_DONE;
+out:
+    system_free(system);
+    return code;
+}
+
+int cmd_system_init(int argc, char **argv) {
+    struct init_wishes wishes = {0};
+    int code = CMD_EXIT_USAGE;
+    const struct poptOption options[] = {
+        {"system", 's', POPT_ARG_STRING, &wishes.system, 0, "the system file", "FILE"},
+        {"addresses", 'a', POPT_ARG_STRING, &wishes.addresses, 0, "where the nodes are (addresses.json beside the system file)", "FILE"},
+        {"node-key", 'k', POPT_ARG_STRING, &wishes.key, 0, "the node's secret key", "FILE"},
+        {"data", 'd', POPT_ARG_STRING, &wishes.data, 0, "folder for node.conf and the data; made if missing", "DIR"},
+        {"threads", 0, POPT_ARG_STRING, &wishes.threads, 0, "fused (few CPUs, the default) or split", "fused|split"},
+        POPT_AUTOHELP POPT_TABLEEND};
+    poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
+    if (!cmd_options(context)) goto out;
+    const char *from_environment = getenv("HERACLIUS_SYSTEM");
+    if (!wishes.system && from_environment) wishes.system = strdup(from_environment);
+    bool threads_good = !wishes.threads || strcmp(wishes.threads, "fused") == 0 || strcmp(wishes.threads, "split") == 0;
+    if (!wishes.system || !wishes.key || !wishes.data || !threads_good || poptPeekArg(context)) {
+        (void)cmd_fail("%s needs --system FILE, --node-key FILE and --data DIR; --threads is fused or split (--help tells more)", argv[0]);
+        goto out;
+    }
+    if (cmd_signatures_start()) code = init(&wishes);
+out:
+    free(wishes.system);
+    free(wishes.addresses);
+    free(wishes.key);
+    free(wishes.data);
+    free(wishes.threads);
+    poptFreeContext(context);
+    return code;
+}
+
+/* ---- show ---- */
+
+static void right_print(const struct system_right *right) {
+    bool plain = true;
+    for (uint32_t i = 0; i < right->prefix_bytes && plain; i++) plain = right->prefix[i] > 0x20 && right->prefix[i] < 0x7F;
+    printf(" %s%s", right->flags & SYSTEM_RIGHT_READ ? "r" : "", right->flags & SYSTEM_RIGHT_WRITE ? "w" : "");
+    if (plain) {
+        printf(":%.*s", (int)right->prefix_bytes, (const char *)right->prefix);
+        return;
+    }
+    char hex[2 * SYSTEM_RIGHT_PREFIX_MAX + 1];
+    canonical_hex_print(right->prefix, right->prefix_bytes, hex);
+    printf("#%s", hex);
+}
+
+static void rows_print(const char *title, const void *base, const struct system_limit_row *rows, size_t count) {
+    printf("%s\n", title);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t value = system_limit_get(base, &rows[i]);
+        printf("  %-26s %14llu%s\n", rows[i].name, (unsigned long long)value, value == rows[i].standard ? "" : "  (not the default)");
+    }
+}
+
+static void clusters_print(const struct system *system) {
+    char hex[65];
+    for (uint32_t i = 0; i < system->coordinators_count + system->shards_count; i++) {
+        const struct system_cluster *cluster = &system->clusters[i];
+        bool shard = config_cluster_is_shard(cluster->cluster);
+        printf("%s cluster %c%u: %u nodes, goes on with %u of them down or lying\n", shard ? "shard" : "coordinator", shard ? 's' : 'c',
+               config_cluster_index(cluster->cluster), cluster->nodes_count, config_faults(cluster->nodes_count));
+        if (cluster->origin_height) {
+            canonical_hex_print(cluster->origin_root, 32, hex);
+            printf("  starts from height %llu, root %s\n", (unsigned long long)cluster->origin_height, hex);
+        }
+        for (uint32_t j = 0; j < cluster->nodes_count; j++) {
+            canonical_hex_print(cluster->nodes[j].id, 32, hex);
+            printf("  %2u %-32s %s\n", j, cluster->nodes[j].name, hex);
+        }
+    }
+}
+
+static void system_print(const struct system *system) {
+    char hex[65];
+    canonical_hex_print(system->system_id, 16, hex);
+    printf("system %s, id %s, protocol version %u, succession %u\n", system->name, hex, system->protocol_version, system->succession);
+    if (system->succession) {
+        canonical_hex_print(system->predecessor_id, 16, hex);
+        printf("successor of %s\n", hex);
+    }
+    clusters_print(system);
+    printf("administrators: %u of %u must sign\n", system->admins_needed, system->admins_count);
+    for (uint32_t i = 0; i < system->admins_count; i++) {
+        canonical_hex_print(system->admins[i].id, 32, hex);
+        printf("     %-32s %s\n", system->admins[i].name, hex);
+    }
+    printf("clients: %u\n", system->clients_count);
+    for (uint32_t i = 0; i < system->clients_count; i++) {
+        const struct system_client *client = &system->clients[i];
+        canonical_hex_print(client->card.id, 32, hex);
+        printf("     %-32s %s", client->card.name, hex);
+        for (uint32_t j = 0; j < client->rights_count; j++) right_print(&client->rights[j]);
+        if (client->quota_per_second) printf(" quota:%u:%u", client->quota_per_second, client->quota_burst);
+        printf("\n");
+    }
+    rows_print("limits", &system->limits, system_limit_rows, SYSTEM_LIMITS_COUNT);
+    rows_print("time-outs", &system->timeouts, system_timeout_rows, SYSTEM_TIMEOUTS_COUNT);
+}
+
+int cmd_system_show(int argc, char **argv) {
+    char *path = NULL;
+    int as_json = 0, code = CMD_EXIT_USAGE;
+    struct system *system = NULL;
+    struct system_fault fault;
+    const struct poptOption options[] = {{"system", 's', POPT_ARG_STRING, &path, 0, "the system file", "FILE"},
+                                         {"json", 0, POPT_ARG_NONE, &as_json, 0, "the file itself, once it is checked", NULL},
+                                         POPT_AUTOHELP POPT_TABLEEND};
+    poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
+    poptSetOtherOptionHelp(context, "[OPTION...] [FILE]");
+    if (!cmd_options(context)) goto out;
+    const char *word = poptGetArg(context), *from_environment = getenv("HERACLIUS_SYSTEM");
+    if (!path && (word || from_environment)) path = strdup(word ? word : from_environment);
+    if (!path || poptPeekArg(context)) {
+        (void)cmd_fail("%s needs one system file (--help tells more)", argv[0]);
+        goto out;
+    }
+    if (!cmd_signatures_start()) goto out;
+    if (system_load(&system, path, &fault)) {
+        (void)cmd_fail("%s", fault.text);
+        goto out;
+    }
+    if (as_json) {
+        size_t text_bytes = 0;
+        char *text = system_encode_json(system, &text_bytes);
+        if (text) (void)fwrite(text, 1, text_bytes, stdout);
+        free(text);
+    } else {
+        system_print(system);
+    }
+    code = CMD_EXIT_DONE;
+out:
+    system_free(system);
+    free(path);
+    poptFreeContext(context);
+    return code;
+}

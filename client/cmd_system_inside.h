@@ -1,0 +1,45 @@
+/* What the cmd_*.c files of the system commands share. */
+#ifndef CLIENT_CMD_SYSTEM_INSIDE_H
+#define CLIENT_CMD_SYSTEM_INSIDE_H
+
+#include <popt.h>
+#include <stdbool.h>
+
+#include "protocol/keyfile.h"
+#include "protocol/system.h"
+
+enum { CMD_EXIT_DONE = 0, CMD_EXIT_USAGE = 2, CMD_PATH_BYTES = 4096 };
+
+/* "heraclius: text" on stderr; gives back CMD_EXIT_USAGE. */
+int cmd_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Parses all options; false after a message. Words that are no option stay with poptGetArg(). */
+bool cmd_options(poptContext context);
+
+/* Starts Ed25519 (self-test included); false after a message. */
+bool cmd_signatures_start(void);
+
+/* "folder/name"; false after a message when too long. */
+bool cmd_path(char out[CMD_PATH_BYTES], const char *folder, const char *name);
+/* Makes a folder unless it is there; false after a message. */
+bool cmd_folder(const char *path, unsigned mode);
+
+/* Makes a key, its card and both files; for a node the owner's key too, at owner_path: read if it exists, else made when `owner_make`. False after a
+ * message; then nothing that it made is left. */
+struct cmd_enrolment {
+    enum keyfile_kind kind;
+    const char *name;
+    const char *key_path;
+    const char *card_path;
+    const char *owner_path; /* nodes */
+    bool owner_make;
+};
+bool cmd_enroll_files(const struct cmd_enrolment *enrolment, struct card *card);
+
+/* Has `heracliusd --init --config FILE` make the data directory; false after a message. */
+bool cmd_node_data_init(const char *config_path);
+
+/* 16 random bytes and the like, from ring/entropy.h. */
+bool cmd_entropy(void *context, uint8_t *out, size_t count);
+
+#endif
