@@ -387,18 +387,23 @@ def external_functions(tree):
 
 
 def rule_names(tree):
-    """noun_verb: a function that leaves its file is declared in a header of its folder, and its noun belongs to that folder alone."""
-    owner = {}
+    """noun_verb: a function that leaves its file is declared in a header of its folder, and never wears the noun of another folder's header."""
+    nouns = {folder: set() for folder in FOLDERS}
+    declared = {folder: "" for folder in FOLDERS}
+    for p in tree.c_files(product_only=True):
+        if p.endswith(".h"):
+            nouns[folder_of(p)].add(os.path.basename(p)[:-2])
+            declared[folder_of(p)] += "\n".join(tree.code(p))
     for p, first, name in external_functions(tree):
         folder = folder_of(p)
-        headers = [h for h in tree.c_files(product_only=True) if h.endswith(".h") and folder_of(h) == folder]
-        if not any(re.search(r"\b" + re.escape(name) + r"\s*\(", "\n".join(tree.code(h))) for h in headers):
+        if not re.search(r"\b" + re.escape(name) + r"\s*\(", declared[folder]):
             yield p, first, f"{name}() leaves its file and no header of {folder}/ declares it"
         if "_" not in name:
             yield p, first, f"{name}() leaves its file and is no noun_verb"
         noun = name.split("_")[0]
-        if owner.setdefault(noun, folder) != folder:
-            yield p, first, f"{name}(): {noun}_ belongs to {owner[noun]}/"
+        for other in FOLDERS:
+            if noun in nouns[other] and noun not in nouns[folder] and not any(h.startswith(noun + "_") for h in nouns[folder]):
+                yield p, first, f"{name}(): {noun}_ belongs to {other}/{noun}.h"
 
 
 def rule_citations(tree):
