@@ -49,6 +49,11 @@ static uint32_t entry_checksum(const uint8_t path[RECORD_PATH_BYTES], const uint
     return checksum_end(checksum_add(state, stored + 4, stored_bytes - 4));
 }
 
+void record_entry_seal(const uint8_t path[RECORD_PATH_BYTES], uint8_t *stored, size_t stored_bytes) {
+    CHECK(stored_bytes >= 4);
+    bytes_put_le32(stored, entry_checksum(path, stored, stored_bytes));
+}
+
 bool record_entry_decode(const void *stored_key, size_t stored_key_bytes, const void *stored, size_t stored_bytes, struct table_entry *entry) {
     if (stored_key_bytes != RECORD_PATH_BYTES) return false;
     struct bytes_cursor cursor = bytes_cursor_of(stored, stored_bytes);
@@ -82,7 +87,7 @@ void record_entry_encode(const uint8_t path[RECORD_PATH_BYTES], const struct tab
     bytes_put_raw(&writer, entry->key, entry->key_bytes);
     bytes_put_raw(&writer, entry->value, entry->value_bytes);
     CHECK(!writer.failed && writer.used == bytes);
-    bytes_put_le32(stored, entry_checksum(path, stored, bytes));
+    record_entry_seal(path, stored, bytes);
 }
 
 /* In transactions. */

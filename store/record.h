@@ -64,6 +64,8 @@ void record_chunk_seal(uint8_t tag, const uint8_t *stored_key, size_t stored_key
 static inline size_t record_entry_bytes(const struct table_entry *entry) {
     return RECORD_ENTRY_HEAD_BYTES + (size_t)entry->key_bytes + entry->value_bytes;
 }
+/* Puts the checksum over what follows it; stored_bytes >= 4. */
+void record_entry_seal(const uint8_t path[RECORD_PATH_BYTES], uint8_t *stored, size_t stored_bytes);
 void record_entry_encode(const uint8_t path[RECORD_PATH_BYTES], const struct table_entry *entry, uint8_t *stored);
 
 /* Whole values in a transaction. The results are LMDB's codes; MDB_CORRUPTED also for what does not decode, MDB_BAD_VALSIZE when `room` is too small. */
