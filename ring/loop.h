@@ -47,7 +47,7 @@ struct loop_buffer {
     uint32_t sent;         /* the holder's */
     uint32_t pins;         /* sends whose bytes the kernel may still read; the loop's */
     uint32_t index;        /* in the table of buffers; the loop's */
-    bool registered, taken, touched;
+    bool registered, taken;
 };
 
 enum loop_event_kind {
@@ -99,7 +99,7 @@ void loop_receive(struct loop *loop, uint32_t connection);
 void loop_send(struct loop *loop, uint32_t connection, struct loop_buffer *buffer, uint32_t offset, uint32_t count);
 bool loop_is_sending(const struct loop *loop, uint32_t connection);
 
-/* Closes: no further event of this connection. With linger_ms the kernel still delivers what it took. The slot is used again only when all its
+/* Closes: no further event of this connection. The kernel still delivers what it took by plain sends. The slot is used again only when all its
  * operations have completed. */
 void loop_close(struct loop *loop, uint32_t connection);
 
@@ -115,7 +115,9 @@ bool loop_next(struct loop *loop, struct loop_event *event) __attribute__((warn_
 void loop_wake(struct loop *loop);
 
 const struct loop_counters *loop_counters_of(const struct loop *loop);
-const char *loop_note(const struct loop *loop);
+const char *loop_note(const struct loop *loop); /* what was made smaller at start, or "" */
+/* What is left of config.connections_max under the open files limit. Slots are 0 to this - 1. */
+uint32_t loop_connections_max(const struct loop *loop);
 /* Bytes: receive buffers, registered send buffers, most of the further ones, tables. */
 void loop_budget(const struct loop *loop, uint64_t *receive, uint64_t *registered, uint64_t *extra, uint64_t *tables);
 

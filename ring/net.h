@@ -120,7 +120,7 @@ enum net_status net_create(struct net **net, const struct net_config *config, ch
 /* Makes the ring, listens, begins to dial. Called once, by the thread that will poll. NET_OK, _ERR_IO_URING, _ERR_LISTEN, _ERR_MEMORY. */
 enum net_status net_start(struct net *net, char error[NET_ERROR_BYTES]) __attribute__((warn_unused_result));
 
-/* Closes all sockets at once, wipes keys, frees everything. NULL is allowed. */
+/* Closes all sockets at once, wipes keys, frees everything but frames that are still kept (release them before). NULL is allowed. */
 void net_destroy(struct net *net);
 
 /* Before or after net_start. *peer gets the handle. NET_OK, _ERR_CONFIG, _ERR_PEER_EXISTS, _ERR_PEERS_FULL. */
@@ -136,7 +136,8 @@ void net_peer_remove(struct net *net, uint32_t peer);
 uint32_t net_peer_find(const struct net *net, const uint8_t static_key[RING_KEY_BYTES]);
 
 /* Flushes what was sent, then waits until there is something to do, at most timeout_ms (0: does not wait, UINT32_MAX: no limit of its own), and
- * does time-outs, dialling and accepting. Events are then taken with net_next. Unfetched events are kept, and it does not wait then. */
+ * does time-outs, dialling and accepting. Events are then taken with net_next. Unfetched events are kept: it does not wait
+ * then. */
 void net_poll(struct net *net, uint32_t timeout_ms);
 
 /* The next event; false: none until the next net_poll. */
@@ -189,5 +190,8 @@ const char *net_note(const struct net *net);
 
 /* "10.0.0.1:7000" or "[::1]:7000" to an address; false if it is neither. Names are not resolved. */
 bool net_address_parse(const char *text, struct sockaddr_storage *address) __attribute__((warn_unused_result));
+
+/* The other way round. */
+void net_address_format(const struct sockaddr_storage *address, char text[64]);
 
 #endif
