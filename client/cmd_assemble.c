@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/assembly.h"
+#include "protocol/assembly.h"
 #include "client/cmd_system.h"
 #include "client/cmd_system_inside.h"
 #include "protocol/canonical.h"

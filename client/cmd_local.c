@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/assembly.h"
+#include "protocol/assembly.h"
 #include "client/cmd_system.h"
 #include "client/cmd_system_inside.h"
 #include "merkle/check.h"

@@ -1,6 +1,6 @@
 /*
  * Records that a team signs about its own node, outside of the system's id: node claim, node configuration, addresses record; and the successor
- * statement, which administrators sign (spec/system.md 7.8 and 7.10, rules S-100 to S-119 and S-140 to S-149).
+ * statement, which administrators sign (spec/system.md 7.9 and 7.12, rules S-110 to S-119 and S-140 to S-149).
  *
  * All three of an owner are numbered: a receiver keeps the highest number that verifies and refuses lower ones. All are signed by the owner key of
  * the

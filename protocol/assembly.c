@@ -1,5 +1,5 @@
 /* From cards to a system file. */
-#include "client/assembly.h"
+#include "protocol/assembly.h"
 
 #include <stdlib.h>
 #include <string.h>
