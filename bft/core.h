@@ -51,7 +51,8 @@
  *   BFT_DO_SERVE_EPOCH  Member `peer` is still in epoch `epoch`: send it BLOCK, with certificate, of the CONFIG block that ended that epoch.
  *   BFT_DO_EPOCH    The epoch changed (a CONFIG became final): core->members are the new ones. `epoch`. Ask LAST-SIGNED for it (unless we are no
  *                   member), then
- *                   give BFT_EVENT_VOTING. The core signs nothing before. Blocks executed after the CONFIG block: none.
+ *                   give BFT_EVENT_VOTING. The core signs nothing before. CONFIG's certificate (with the BFT_DO_FINAL just before) must be durable
+ *                   before any message of a later update leaves. Blocks executed after the CONFIG block: none.
  *
  * CONFIG. Execution of a block that holds a valid CONFIG of its own epoch says so in BFT_EVENT_EXECUTED / PROPOSAL (`config`), with the next
  * members (kind BFT_CONFIG_NEXT) or without (BFT_CONFIG_SEAL). The core then makes the suffix blocks itself (empty, never executed) until it is
@@ -172,7 +173,7 @@ struct bft_event {
 /* ---- update ---- */
 
 struct bft_send {
-    uint8_t to;       /* member index, or BFT_TO_ALL */
+    uint8_t to;       /* member index, BFT_TO_ALL, or the `from` of another link that is answered */
     bool sign;        /* sign it before sending, and give own votes, PROPOSE and TIMEOUT back (3b above) */
     struct bft_message message; /* PROPOSE: body and body_bytes are for the shell to fill in, by block_id */
 };
@@ -350,7 +351,7 @@ struct bft_core {
     bool clock_set;               /* a final header was seen since the start */
 
     uint64_t status_ms;           /* last STATUS of mine */
-    uint64_t repaired_ms[BFT_MEMBERS_MAX]; /* last repair given, per member */
+    uint64_t repaired_ms[BFT_MEMBERS_MAX + 1]; /* last repair given, per member, and to all other links together */
     uint64_t fetch_ms;            /* last FETCH of heights, */
     uint64_t fetch_last;          /* up to this one, */
     uint8_t fetch_peer;           /* from this member */
