@@ -1,0 +1,156 @@
+/* heraclius get, put, del, cas, add: one operation. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/command.h"
+
+/* Makes the request of one subcommand from its words. False after a line on stderr. */
+typedef bool words_take(const struct command *command, struct heraclius_request *request, const struct heraclius_limits *limits);
+
+static bool key_take(const struct command *command, struct command_bytes *key) {
+    return command_typed(command, command->words[0], key);
+}
+
+/* The value: the second word, --file, or "-" for stdin. */
+static bool value_take(const struct command *command, struct command_bytes *value) {
+    bool word = command->words_count == 2 && strcmp(command->words[1], "-") != 0;
+    if (word && !command->file) return command_typed(command, command->words[1], value);
+    if (command->file && command->words_count == 2) {
+        (void)command_fail(EXIT_USAGE, "put: a value or --file, not both");
+        return false;
+    }
+    if (!command->file && command->words_count < 2) {
+        (void)command_fail(EXIT_USAGE, "put: a value, `-` for stdin, or --file FILE is missing");
+        return false;
+    }
+    return command_read_file(command->file ? command->file : "-", HERACLIUS_VALUE_BYTES_MAX, value);
+}
+
+static bool get_take(const struct command *command, struct heraclius_request *request, const struct heraclius_limits *limits) {
+    struct command_bytes key;
+    if (!key_take(command, &key)) return false;
+    heraclius_get(request, key.bytes, key.count, limits->value_bytes_max, command->json != 0);
+    free(key.bytes);
+    return true;
+}
+
+static bool put_take(const struct command *command, struct heraclius_request *request, const struct heraclius_limits *limits) {
+    (void)limits;
+    struct command_bytes key;
+    struct command_bytes value;
+    if (!key_take(command, &key)) return false;
+    if (!value_take(command, &value)) {
+        free(key.bytes);
+        return false;
+    }
+    if (command->if_absent) {
+        heraclius_put_if_absent(request, key.bytes, key.count, value.bytes, value.count);
+    } else {
+        heraclius_put(request, key.bytes, key.count, value.bytes, value.count);
+    }
+    free(key.bytes);
+    free(value.bytes);
+    return true;
+}
+
+static bool del_take(const struct command *command, struct heraclius_request *request, const struct heraclius_limits *limits) {
+    (void)limits;
+    struct command_bytes key;
+    if (!key_take(command, &key)) return false;
+    heraclius_delete(request, key.bytes, key.count);
+    free(key.bytes);
+    return true;
+}
+
+static bool cas_take(const struct command *command, struct heraclius_request *request, const struct heraclius_limits *limits) {
+    (void)limits;
+    struct command_bytes key = {0};
+    struct command_bytes old = {0};
+    struct command_bytes new = {0};
+    bool good = key_take(command, &key) && command_typed(command, command->words[1], &old) && command_typed(command, command->words[2], &new);
+    if (good) heraclius_cas(request, key.bytes, key.count, old.bytes, old.count, new.bytes, new.count);
+    free(key.bytes);
+    free(old.bytes);
+    free(new.bytes);
+    return good;
+}
+
+static bool add_take(const struct command *command, struct heraclius_request *request, const struct heraclius_limits *limits) {
+    (void)limits;
+    int64_t delta;
+    int64_t floor = 0;
+    struct command_bytes key;
+    if (!command_number(command->words[1], &delta)) {
+        (void)command_fail(EXIT_USAGE, "add: '%s' is not a whole number of 64 bits", command->words[1]);
+        return false;
+    }
+    if (command->floor && !command_number(command->floor, &floor)) {
+        (void)command_fail(EXIT_USAGE, "add: --floor '%s' is not a whole number of 64 bits", command->floor);
+        return false;
+    }
+    if (!key_take(command, &key)) return false;
+    heraclius_add(request, key.bytes, key.count, delta, command->floor ? &floor : NULL);
+    free(key.bytes);
+    return true;
+}
+
+/* What a person reads: the value, the new number, or why not. */
+static int show(const struct command *command, const struct heraclius_result *result) {
+    int exit_code = command_code_exit(result->code);
+    bool get = strcmp(command->name, "get") == 0;
+    if (command->json) {
+        command_print_json(command_result_json(result, command->hex != 0));
+    } else if (exit_code != EXIT_DONE) {
+        (void)command_fail(exit_code, "%s: %s", command->name, heraclius_code_name(result->code));
+    } else if (get && command->file) {
+        if (!command_write_file(command->file, result->value, result->value_bytes)) return EXIT_USAGE;
+    } else if (get || strcmp(command->name, "add") == 0) {
+        if (result->has_value) command_print_value(command, result->value, result->value_bytes);
+    }
+    return exit_code;
+}
+
+static int run(const struct command *command, words_take *take) {
+    int exit_code;
+    struct heraclius *db = command_open(command, &exit_code);
+    if (!db) return exit_code;
+    struct heraclius_limits limits;
+    heraclius_limits_get(db, &limits);
+    struct heraclius_request *request = heraclius_request_new(db);
+    exit_code = EXIT_USAGE;
+    if (request && take(command, request, &limits)) {
+        if (command->receipt) heraclius_request_flags(request, HERACLIUS_RECEIPT);
+        enum heraclius_status status = heraclius_call(request, command_timeout_ms(command));
+        exit_code = command_status_exit(request, status);
+        const struct heraclius_result *result = heraclius_result_at(request, 0);
+        if (status == HERACLIUS_DONE && result) exit_code = show(command, result);
+        size_t receipt_bytes;
+        const uint8_t *receipt = command->receipt ? heraclius_receipt_at(request, 0, &receipt_bytes) : NULL;
+        if (receipt && !command_write_file(command->receipt, receipt, receipt_bytes)) exit_code = EXIT_USAGE;
+        if (command->receipt && status == HERACLIUS_DONE && !receipt) exit_code = command_fail(EXIT_UNANSWERED, "the answer came without a receipt");
+    }
+    heraclius_request_free(request);
+    heraclius_close(db);
+    return exit_code;
+}
+
+int command_get(const struct command *command) {
+    return run(command, get_take);
+}
+
+int command_put(const struct command *command) {
+    return run(command, put_take);
+}
+
+int command_del(const struct command *command) {
+    return run(command, del_take);
+}
+
+int command_cas(const struct command *command) {
+    return run(command, cas_take);
+}
+
+int command_add(const struct command *command) {
+    return run(command, add_take);
+}

@@ -1,0 +1,126 @@
+/* heraclius status: what the nodes state about themselves and each other. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/command.h"
+
+enum { BEHIND_BLOCKS = 64 };
+
+struct cluster_view {
+    uint32_t cluster;
+    uint32_t nodes, faults, quorum;
+    uint32_t up;         /* reached or heard, voting, and not far behind */
+    uint32_t agreeing;   /* nodes that state the view shown */
+    uint64_t view, height;
+};
+
+/* The view that most nodes state; the greatest height that f+1 of them state or pass. */
+static struct cluster_view summarize(const struct heraclius_node_status *nodes, size_t count, uint32_t cluster) {
+    struct cluster_view out = {.cluster = cluster};
+    uint64_t heights[16];
+    uint32_t known = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (nodes[i].cluster != cluster) continue;
+        out.nodes++;
+        if (!nodes[i].heard) continue;
+        if (known < 16) heights[known++] = nodes[i].height;
+        uint32_t same = 0;
+        for (size_t k = 0; k < count; k++) same += nodes[k].cluster == cluster && nodes[k].heard && nodes[k].view == nodes[i].view;
+        if (same > out.agreeing) {
+            out.agreeing = same;
+            out.view = nodes[i].view;
+        }
+    }
+    out.faults = (out.nodes - 1) / 3;
+    out.quorum = out.nodes - out.faults;
+    for (uint32_t i = 0; i < known; i++) {
+        uint32_t reached = 0;
+        for (uint32_t k = 0; k < known; k++) reached += heights[k] >= heights[i];
+        if (reached > out.faults && heights[i] > out.height) out.height = heights[i];
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (nodes[i].cluster == cluster && nodes[i].reached && nodes[i].voting && nodes[i].height + BEHIND_BLOCKS >= out.height) out.up++;
+    }
+    return out;
+}
+
+static void cluster_name(uint32_t cluster, char out[32]) {
+    snprintf(out, 32, "%s %u", cluster >> 16 == 1 ? "coordinator" : "shard", cluster & 0xFFFF);
+}
+
+static const char *leader_name(const struct heraclius_node_status *nodes, size_t count, const struct cluster_view *view) {
+    for (size_t i = 0; i < count; i++) {
+        if (nodes[i].cluster == view->cluster && nodes[i].member == view->view % view->nodes) return nodes[i].name;
+    }
+    return "?";
+}
+
+static void show(const struct heraclius_node_status *nodes, size_t count, const struct cluster_view *view) {
+    char name[32];
+    cluster_name(view->cluster, name);
+    printf("%s: %u of %u nodes up, quorum %u: ", name, view->up, view->nodes, view->quorum);
+    if (view->up >= view->quorum) {
+        printf("%u more may fail\n", view->up - view->quorum);
+    } else {
+        printf("NO QUORUM, %u more must come back\n", view->quorum - view->up);
+    }
+    printf("  height %" PRIu64 " (f+1 nodes state it), view %" PRIu64 ", leader %s (stated by %u of %u, proved by nobody)\n", view->height, view->view,
+           leader_name(nodes, count, view), view->agreeing, view->nodes);
+    for (size_t i = 0; i < count; i++) {
+        const struct heraclius_node_status *node = &nodes[i];
+        if (node->cluster != view->cluster) continue;
+        if (node->reached && node->heard) {
+            printf("  %-8s up    height %" PRIu64 ", view %" PRIu64 "%s%s\n", node->name, node->height, node->view, node->voting ? ", voting" : ", not voting",
+                   node->timed_out ? ", timed out" : "");
+        } else if (node->heard) {
+            printf("  %-8s down  %s; %u nodes show its statement of height %" PRIu64 "\n", node->name, node->why, node->witnesses, node->height);
+        } else {
+            printf("  %-8s down  %s\n", node->name, node->why);
+        }
+    }
+}
+
+static json_t *node_json(const struct heraclius_node_status *node) {
+    return json_pack("{sssisbsbsbsIsIsIsiss}", "name", node->name, "member", (int)node->member, "reached", node->reached, "heard", node->heard, "voting",
+                     node->voting, "epoch", (json_int_t)node->epoch, "view", (json_int_t)node->view, "height", (json_int_t)node->height, "witnesses",
+                     (int)node->witnesses, "why", node->why ? node->why : "");
+}
+
+static json_t *cluster_json(const struct heraclius_node_status *nodes, size_t count, const struct cluster_view *view) {
+    char name[32];
+    cluster_name(view->cluster, name);
+    json_t *members = json_array();
+    for (size_t i = 0; i < count; i++) {
+        if (nodes[i].cluster == view->cluster) json_array_append_new(members, node_json(&nodes[i]));
+    }
+    int spare = (int)view->up - (int)view->quorum;
+    return json_pack("{sssisisisbsIsIsssiso}", "cluster", name, "nodes", (int)view->nodes, "up", (int)view->up, "may_fail", spare > 0 ? spare : 0, "quorum",
+                     spare >= 0, "view", (json_int_t)view->view, "height", (json_int_t)view->height, "leader", leader_name(nodes, count, view),
+                     "agreeing", (int)view->agreeing, "members", members);
+}
+
+int command_status(const struct command *command) {
+    int exit_code;
+    struct heraclius *db = command_open(command, &exit_code);
+    if (!db) return exit_code;
+    const struct heraclius_node_status *nodes;
+    size_t count;
+    uint32_t wait_ms = command_timeout_ms(command) < 3000 ? command_timeout_ms(command) : 3000;
+    (void)heraclius_nodes(db, wait_ms, &nodes, &count);
+    exit_code = EXIT_DONE;
+    json_t *all = command->json ? json_array() : NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (nodes[i].member != 0) continue;
+        struct cluster_view view = summarize(nodes, count, nodes[i].cluster);
+        if (view.up < view.quorum) exit_code = EXIT_UNANSWERED;
+        if (all) {
+            json_array_append_new(all, cluster_json(nodes, count, &view));
+        } else {
+            show(nodes, count, &view);
+        }
+    }
+    if (all) command_print_json(json_pack("{so}", "clusters", all));
+    heraclius_close(db);
+    return exit_code;
+}

@@ -1,0 +1,89 @@
+/*
+ * The inside of the `heraclius` command: what its subcommands share.
+ *
+ *   heraclius_main.c  finds the subcommand, reads options, opens the client
+ *   cmd_data.c        get, put, del, cas, add
+ *   cmd_batch.c       batch
+ *   cmd_settle.c      settle
+ *   cmd_verify.c      verify
+ *   cmd_status.c      status
+ *   cmd_bench.c       bench (bench_*.c)
+ *   cmd_system.h      node, client, admin enroll; system assemble, init, show, local
+ *
+ * Each subcommand returns the exit code of the table below.
+ */
+#ifndef CLIENT_COMMAND_H
+#define CLIENT_COMMAND_H
+
+#include <jansson.h>
+#include <popt.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/heraclius.h"
+
+enum command_exit {
+    EXIT_DONE = 0,
+    EXIT_NO = 1,         /* answered "no"; a receipt that does not verify */
+    EXIT_USAGE = 2,      /* usage, unreadable or invalid files */
+    EXIT_UNANSWERED = 3, /* no verified answer in time, BUSY to the end, no quorum */
+    EXIT_REFUSED = 4,    /* rights, quota, revoked, too old */
+};
+
+struct command {
+    const char *name;
+    const char *system_path; /* options, or the environment, or local/system.json */
+    const char *client_path; /* NULL: client.key beside the system file */
+    const char *via;
+    int timeout_s;
+    int json, hex, if_absent, atomic, retry, cancel;
+    const char *file;
+    const char *receipt;
+    const char *floor;
+    const char **words; /* after the name */
+    int words_count;
+};
+
+/* A value of unknown content. `bytes` is malloc'd. */
+struct command_bytes {
+    uint8_t *bytes;
+    size_t count;
+};
+
+typedef int command_function(const struct command *command);
+command_function command_get, command_put, command_del, command_cas, command_add, command_batch, command_settle, command_verify, command_status;
+int command_bench(int argc, const char **argv);
+
+/* The options that every subcommand knows; `command` is where they go. */
+extern struct command command_options;
+extern struct poptOption command_common_options[];
+/* System path by option, environment or checkout; `program` is argv[0]. False, after a line on stderr: none. */
+bool command_find_system(struct command *command, const char *program);
+
+int command_fail(int exit_code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Opens the client; NULL after a line on stderr, and *exit_code. */
+struct heraclius *command_open(const struct command *command, int *exit_code);
+uint32_t command_timeout_ms(const struct command *command);
+/* A key or value as typed: raw, or hex with --hex. False after a line on stderr. */
+bool command_typed(const struct command *command, const char *word, struct command_bytes *out);
+/* A whole file, "-" is stdin. False after a line on stderr. */
+bool command_read_file(const char *path, size_t bytes_max, struct command_bytes *out);
+bool command_write_file(const char *path, const uint8_t *bytes, size_t count);
+/* Exact signed decimal that fits 64 bits; exact unsigned. */
+bool command_number(const char *word, int64_t *out);
+/* "HEIGHT.INDEX", as --json prints versions. */
+bool command_version(const char *word, struct heraclius_version *out);
+/* Exit code of a call's status; for all but HERACLIUS_DONE prints why. */
+int command_status_exit(const struct heraclius_request *request, enum heraclius_status status);
+/* Exit code of one result's code. */
+int command_code_exit(enum heraclius_code code);
+/* {"code": ..., "value": ..., "version": ..., "height": ...}: one result. */
+json_t *command_result_json(const struct heraclius_result *result, bool hex);
+/* Bytes as JSON: "name" as a string if they are UTF-8 and not `hex`, else "name_hex". */
+void command_bytes_json(json_t *object, const char *name, const uint8_t *bytes, size_t count, bool hex);
+void command_print_json(json_t *object);
+/* Value on stdout, in hex if wanted, and a newline. */
+void command_print_value(const struct command *command, const uint8_t *bytes, size_t count);
+
+#endif
