@@ -169,7 +169,7 @@ heraclius: build/gcc/heraclius
 	@ln -sfn build/gcc/heraclius $@
 
 # The shared library: what the public header declares, and what that needs; nothing else is visible.
-API = $(shell sed -n 's/^HERACLIUS_API [^(]*[ *]\(heraclius_[a-z_0-9]*\)(.*/\1/p' client/heraclius.h)
+API = ${shell sed -n 's/^HERACLIUS_API [^(]*[ *]\(heraclius_[a-z_0-9]*\)(.*/\1/p' client/heraclius.h}
 LIB_ARCHIVES := $(foreach f,$(BELOW_client),build/pic/$f.a)
 .PHONY: lib install uninstall
 lib: $(if $(SRC_client),build/libheraclius.so build/heraclius.pc) ## libheraclius.so and its pkg-config file
