@@ -201,8 +201,8 @@ static void why_add(struct heraclius_request *request, size_t *used, const char 
     if (written > 0) *used += (size_t)written < sizeof request->why - *used ? (size_t)written : sizeof request->why - *used - 1;
 }
 
-/* The deadline has passed: say what was tried. */
-static void request_give_up(struct heraclius_request *request) {
+/* Appends to request->why what became of each node that was tried. */
+static void why_nodes(struct heraclius_request *request) {
     struct heraclius *db = request->db;
     size_t used = strlen(request->why);
     for (uint32_t i = 0; i < db->coordinator_nodes; i++) {
@@ -211,6 +211,12 @@ static void request_give_up(struct heraclius_request *request) {
         const char *text = node->state == NODE_UP ? (node->why[0] ? node->why : "connected, no verified answer") : node->why[0] ? node->why : "connecting";
         why_add(request, &used, node->card->name, text);
     }
+}
+
+/* The deadline has passed: say what was tried. */
+static void request_give_up(struct heraclius_request *request) {
+    struct heraclius *db = request->db;
+    why_nodes(request);
     bool unsettled = false;
     for (int kind = 0; kind < 2; kind++) {
         struct sending *sending = request->sendings[kind];
@@ -232,7 +238,8 @@ static void held_go(struct heraclius *db, uint64_t now_ms) {
         }
         *at = request->next;
         if (late) {
-            client_request_why(request, "the shards did not say in time where this client's numbers stand, or too many writes are unsettled; nothing was sent");
+            client_request_why(request, "waiting to learn from the shards where this client's numbers stand, or for unsettled writes");
+            why_nodes(request);
             client_engine_end(request, HERACLIUS_UNAVAILABLE);
             at = &db->held; /* the callback may have changed the list */
         } else if (!client_request_build(request)) {
