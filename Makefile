@@ -151,9 +151,10 @@ build/$1/obj/%.o: %.c build/$1/flags
 $$(foreach d,$$(FOLDERS),$$(eval $$(call FOLDER_RULES,$1,$$d)))
 $$(foreach d,$$(TESTDIRS),$$(eval $$(call TESTDIR_RULES,$1,$$d)))
 -include $$(wildcard build/$1/obj/*/*.d build/$1/obj/*/*/*.d)
-.PHONY: build-$1 tests-$1 product-$1
+.PHONY: build-$1 tests-$1 units-$1 product-$1
 product-$1: $$(PROGRAMS_$1)
 tests-$1: $$(if $$(DIR),$$(TESTS_$1_$$(DIR)),$$(TESTS_$1))
+units-$1: $$(foreach t,$$(if $$(DIR),$$(TESTS_$1_$$(DIR)),$$(TESTS_$1)),$$(if $$(filter test_%,$$(notdir $$t)),$$t))
 build-$1: product-$1 tests-$1
 endef
 
