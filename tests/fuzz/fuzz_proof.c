@@ -1,5 +1,6 @@
 /*
- * Proof verifiers on hostile bytes. They must not crash, and what they accept must be true: the world is one small trie and one small tree whose content is known.
+ * Proof verifiers on hostile bytes. They must not crash, and what they accept must be true: the world is one small trie and one small tree whose
+ * content is known.
  *
  *   byte 0   what: 0 presence, 1 absence, 2 piece, 3 inclusion in the tree, 4 consistency of the tree
  *   byte 1   which key, prefix, leaf or old size

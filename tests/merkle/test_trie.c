@@ -1,5 +1,6 @@
 /*
- * The state trie against a naive model: a list of (path, hash, ref), whose root is computed from nothing by the recursive definition of T-6 on libsodium's SHA-256.
+ * The state trie against a naive model: a list of (path, hash, ref), whose root is computed from nothing by the recursive definition of T-6 on
+ * libsodium's SHA-256.
  */
 #include <setjmp.h>
 #include <stdarg.h>
