@@ -1,4 +1,5 @@
-/* bench_trie [LEAVES]: microseconds per write to a state trie of a million leaves, by size of the block: hashing of key and leaf, trie_apply, trie_root. */
+/* bench_trie [LEAVES]: microseconds per write to a state trie of a million leaves, by size of the block: hashing of key and leaf, trie_apply,
+ * trie_root. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
