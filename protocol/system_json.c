@@ -128,7 +128,7 @@ char *system_encode_json(const struct system *system, size_t *text_bytes) {
 
 static enum system_error rows_read(void *base, const struct system_limit_row *rows, size_t count, const json_t *object, const char *list,
                                    struct system_fault *fault) {
-    const char *names[SYSTEM_LIMITS_COUNT + SYSTEM_TIMEOUTS_COUNT];
+    const char *names[SYSTEM_LIMITS_COUNT + SYSTEM_TIMEOUTS_COUNT] = {NULL};
     CHECK(count <= COUNT_OF(names));
     for (size_t i = 0; i < count; i++) names[i] = rows[i].name;
     enum system_error error = canonical_names(object, list, names, count, fault);

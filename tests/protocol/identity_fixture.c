@@ -1,0 +1,102 @@
+/* Systems from a seed. */
+#include "tests/protocol/identity_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "merkle/check.h"
+#include "merkle/sha256.h"
+
+bool fixture_entropy_fill(void *context, uint8_t *out, size_t count) {
+    struct fixture_entropy *entropy = context;
+    while (count > 0) {
+        uint8_t block[32], from[16];
+        size_t take = count < sizeof block ? count : sizeof block;
+        memcpy(from, &entropy->seed, 8);
+        memcpy(from + 8, &entropy->counter, 8);
+        entropy->counter++;
+        sha256_hash(from, sizeof from, block);
+        memcpy(out, block, take);
+        out += take;
+        count -= take;
+    }
+    return true;
+}
+
+void fixture_enroll(struct fixture *fixture, enum keyfile_kind kind, const char *name, struct keyfile *key, struct keyfile *owner, struct card *card) {
+    struct keyfile own = {.lock = -1};
+    bool of_node = kind == KEYFILE_NODE;
+    if (of_node) CHECK(keyfile_generate(&own, KEYFILE_OWNER, name, fixture_entropy_fill, &fixture->entropy, NULL) == SYSTEM_OK);
+    CHECK(keyfile_generate(key, kind, name, fixture_entropy_fill, &fixture->entropy, NULL) == SYSTEM_OK);
+    CHECK(keyfile_make_card(key, of_node ? &own : NULL, card, NULL) == SYSTEM_OK);
+    if (owner) memcpy(owner, &own, sizeof own);
+}
+
+static void clusters_make(struct fixture *fixture) {
+    for (uint32_t i = 0; i < fixture->coordinators + fixture->shards; i++) {
+        bool shard = i >= fixture->coordinators;
+        struct card cards[CONFIG_MEMBERS_MAX];
+        for (uint32_t j = 0; j < fixture->nodes_count; j++) {
+            char name[CARD_NAME_BYTES_MAX + 1];
+            (void)snprintf(name, sizeof name, "%c%u-n%u", shard ? 's' : 'c', shard ? i - fixture->coordinators : i, j);
+            fixture_enroll(fixture, KEYFILE_NODE, name, &fixture->nodes[i][j], &fixture->owners[i][j], &cards[j]);
+        }
+        CHECK(assembly_add_cluster(fixture->assembly, shard, cards, fixture->nodes_count, NULL) == SYSTEM_OK);
+    }
+}
+
+struct fixture *fixture_new(uint64_t seed, uint32_t coordinators, uint32_t shards, uint32_t nodes) {
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    struct system_fault fault;
+    CHECK(fixture && ed25519_start(NULL) && coordinators + shards <= 4);
+    fixture->entropy.seed = seed;
+    fixture->coordinators = coordinators;
+    fixture->shards = shards;
+    fixture->nodes_count = nodes;
+    fixture->assembly = assembly_new();
+    CHECK(fixture->assembly);
+    struct system *system = &fixture->assembly->system;
+    (void)snprintf(system->name, sizeof system->name, "test");
+    system->admins_needed = 2;
+    (void)fixture_entropy_fill(&fixture->entropy, system->partition_key, sizeof system->partition_key);
+    clusters_make(fixture);
+    for (uint32_t i = 0; i < FIXTURE_ADMINS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "admin-%u", i);
+        fixture_enroll(fixture, KEYFILE_ADMIN, name, &fixture->admins[i], NULL, &fixture->admin_cards[i]);
+        CHECK(assembly_add_admin(fixture->assembly, &fixture->admin_cards[i], NULL) == SYSTEM_OK);
+    }
+    const struct system_right rights[FIXTURE_CLIENTS][2] = {
+        {{.flags = 3}},
+        {{.flags = 3, .prefix_bytes = 2, .prefix = "a/"}},
+        {{.flags = 2, .prefix_bytes = 2, .prefix = "b/"}, {.flags = 1}},
+    };
+    for (uint32_t i = 0; i < FIXTURE_CLIENTS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "client-%u", i);
+        fixture_enroll(fixture, KEYFILE_CLIENT, name, &fixture->clients[i], NULL, &fixture->client_cards[i]);
+        CHECK(assembly_add_client(fixture->assembly, &fixture->client_cards[i], i == 2 ? 100 : 0, i == 2 ? 200 : 0, rights[i], i == 2 ? 2 : 1, NULL) ==
+              SYSTEM_OK);
+    }
+    for (uint32_t i = 0; i < FIXTURE_SPARE_NODES; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "spare-%u", i);
+        fixture_enroll(fixture, KEYFILE_NODE, name, &fixture->spares[i], NULL, &fixture->spare_cards[i]);
+    }
+    if (assembly_finish(fixture->assembly, &fault) != SYSTEM_OK) {
+        (void)fprintf(stderr, "%s\n", fault.text);
+        CHECK(false);
+    }
+    return fixture;
+}
+
+void fixture_free(struct fixture *fixture) {
+    if (!fixture) return;
+    assembly_free(fixture->assembly);
+    free(fixture);
+}
+
+void fixture_sign(const struct fixture *fixture, struct admin_op *op, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) CHECK(admin_op_sign(op, &fixture->admins[i].signing));
+}
