@@ -202,7 +202,6 @@ static void client_with_a_nodes_key(struct fixture *other, struct card *nodes) {
     key.kind = KEYFILE_CLIENT;
     memcpy(key.name, "zz", 3);
     assert_int_equal(keyfile_make_card(&key, NULL, &other->assembly->clients[0].card, NULL), SYSTEM_OK);
-    memcpy(other->assembly->clients[0].card.id, other->assembly->clients[0].card.id, 32);
     memset(other->assembly->clients[0].card.id, 0, 32); /* in its place in the order */
 }
 
