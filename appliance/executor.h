@@ -55,7 +55,7 @@
 #include "store/table.h"
 
 enum {
-    EXEC_OPEN_MAX = 48,      /* blocks executed and not final: W <= 16, their suffix, and as many again for a leader that runs ahead */
+    EXEC_OPEN_MAX = 32,      /* blocks executed and not final: W <= 16, their suffix, and as many again for a leader that runs ahead */
     EXEC_KEPT_MAX = 4096,    /* final blocks not yet released */
     EXEC_LEAF_BYTES = 112,   /* D-9, D-10 */
     EXEC_MEMBERS_MAX = 16,
@@ -240,11 +240,10 @@ enum exec_status executor_slice(const struct executor *ex, uint32_t destination,
 /* What the state knows of a client (D-31). Pointers hold until the next call that changes the executor. */
 struct exec_client {
     bool revoked;
-    uint32_t quota_ops;
-    uint64_t serial;
-    const uint8_t *card;           /* its binary form, CARD_CLIENT_BYTES bytes */
-    uint8_t signing_key[32];
-    uint8_t noise_key[32];
+    uint32_t quota_per_second;     /* operations; 0: no quota */
+    uint32_t quota_burst;
+    uint64_t serial;               /* of the enrolment operation that changed it last; 0: the system file */
+    const uint8_t *card;           /* its binary form, CARD_CLIENT_BYTES bytes: keys at their places in chapter 7 */
     uint32_t rights_count;
     const uint8_t *rights;         /* encoded as in D-31 */
     uint32_t rights_bytes;
