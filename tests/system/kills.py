@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Kill -9 under load: any node, the leader included; all eight at once; power loss of all with unsynced writes lost; the client itself.
+
+Service goes on with a pause below 2 s, no acknowledged write is lost, retries take effect once, histories are linearizable, and at the end all nodes of a
+cluster have equal state roots at equal heights. kills.py short|long [SEED]
+"""
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cluster import Cases, System, TOP, bench, is_long, seed_of  # noqa: E402
+
+PAUSE_LIMIT_S = 2.0
+
+
+def longest_pause(history):
+    """Longest time without any answer in a history, in seconds, between the first and the last."""
+    times = []
+    with open(history) as f:
+        for line in f:
+            op = json.loads(line)
+            if op["outcome"] != "unknown":
+                times.append(op["return"])
+    times.sort()
+    return max((b - a for a, b in zip(times, times[1:])), default=0) / 1e6, len(times)
+
+
+def checked(cases, name, history):
+    done = subprocess.run([sys.executable, f"{TOP}/tests/history/checker.py", history], capture_output=True, text=True, timeout=120)
+    cases.case(f"{name}: linearizable: {done.stdout.strip().splitlines()[-1] if done.stdout else done.stderr}", done.returncode == 0, done.stdout)
+
+
+def equal_roots(cases, name, system):
+    for prefix in ("c0", "s0"):
+        root = system.wait_equal(prefix, 60)
+        cases.case(f"{name}: all nodes of {prefix} have one state root at one height", root is not None, system.states(prefix))
+
+
+def kill_one_by_one(cases, rng, seconds):
+    with System() as system:
+        system.start_all()
+        if not cases.case("eight nodes answer", system.wait_ready()):
+            return
+        history = f"{system.dir}/history"
+        load = threading.Thread(target=lambda: results.append(
+            bench(system, f"{system.dir}/out", "--users", 64, "--seconds", seconds, "--keys", 40, "--mix", "50:50", "--client-keys", 4,
+                  "--ops-per-signature", 8, "--history", history)))
+        results = []
+        load.start()
+        time.sleep(2)
+        kinds = []
+        until = time.monotonic() + seconds - 8
+        turn = 0
+        while time.monotonic() < until:
+            prefix = ("c0", "s0")[turn % 2]
+            name = system.leader(prefix) if turn % 4 < 2 else rng.choice([n for n in system.names if n.startswith(prefix)])
+            kinds.append(name)
+            system.kill(name)
+            time.sleep(rng.uniform(1.5, 3))
+            system.start(name)
+            time.sleep(rng.uniform(2, 4))
+            turn += 1
+        load.join(timeout=seconds + 120)
+        code, summary, text = results[0]
+        cases.case(f"bench ends without an error while {', '.join(kinds)} were killed", code == 0, f"exit {code} {summary} {text}")
+        pause, answers = longest_pause(history)
+        cases.case(f"the longest pause was {pause:.2f} s of {answers} answers, below {PAUSE_LIMIT_S} s", pause < PAUSE_LIMIT_S and answers > 100, pause)
+        checked(cases, "kills one by one", history)
+        equal_roots(cases, "kills one by one", system)
+
+
+def counter_load(system, stop, acknowledged, client):
+    """Adds 1 again and again; what was acknowledged is counted. Unsettled adds are settled by retry before the next."""
+    while not stop.is_set():
+        done = system.client("add", "counter", 1, "--timeout", 30, client=client, timeout=90)
+        if done.returncode == 0:
+            acknowledged.append(int(done.stdout))
+        elif done.returncode == 3 and not stop.is_set():
+            settle = system.client("settle", "--retry", "--timeout", 60, client=client, timeout=90)
+            if settle.returncode == 0 and ": OK" in settle.stdout:
+                acknowledged.append(-1)
+
+
+def kill_all_at_once(cases, rng, points, shim):
+    """`shim`: the folder with unsynced.so; a kill then also loses every write that was not synced."""
+    name = "power loss of all eight" if shim else "kill -9 of all eight"
+    undo = None
+    with System() as system:
+        if shim:
+            undo = f"{system.dir}/undo"
+            os.makedirs(undo)
+            system.env.update({"LD_PRELOAD": f"{shim}/unsynced.so", "UNSYNCED_DIR": undo, "UNSYNCED_ROOT": os.path.abspath(system.root)})
+        system.start_all()
+        if not cases.case(f"{name}: ready", system.wait_ready()):
+            return
+        system.client("add", "counter", 0)
+        for point in range(points):
+            stop, acknowledged = threading.Event(), []
+            before = int(system.client("get", "counter", "--timeout", 30).stdout or -1)
+            load = threading.Thread(target=counter_load, args=(system, stop, acknowledged, "bench-0"))
+            load.start()
+            time.sleep(rng.uniform(0.1, 1.2))
+            for process in system.live.values():
+                process.send_signal(signal.SIGKILL)
+            stop.set()
+            system.kill_all()
+            if shim:
+                subprocess.run([f"{shim}/powerloss", undo, str(rng.randrange(1 << 30))], check=True, capture_output=True, timeout=60)
+            system.start_all()
+            load.join(timeout=120)
+            if not system.wait_ready(60):
+                cases.case(f"{name}: point {point} comes back", False, system.states("c0"))
+                return
+            settle = system.client("settle", "--retry", "--timeout", 30, client="bench-0")
+            after = int(system.client("get", "counter", "--timeout", 30).stdout or -1)
+            sums = sum(1 for _ in acknowledged)
+            extra = settle.stdout.count(": OK")
+            if not (settle.returncode == 0 and after == before + sums + extra):
+                cases.case(f"{name}: point {point}", False, f"{before} + {sums} acknowledged + {extra} settled is not {after}: {settle.stdout}{settle.stderr}")
+                return
+        cases.case(f"{name}: {points} random points, each acknowledged add took effect exactly once", True)
+        equal_roots(cases, name, system)
+
+
+def kill_client(cases, rng, rounds):
+    with System() as system:
+        system.start_all()
+        if not cases.case("client: ready", system.wait_ready()):
+            return
+        sure = maybe = 0
+        for _ in range(rounds):
+            child = system.client_background("add", "n", 1, "--timeout", 20, client="bench-1")
+            try:
+                out, _ = child.communicate(timeout=rng.uniform(0.001, 0.12))
+                sure += child.returncode == 0
+            except subprocess.TimeoutExpired:
+                child.kill()
+                out, _ = child.communicate()
+                if out.strip():
+                    sure += 1
+                else:
+                    settle = system.client("settle", rng.choice(["--retry", "--cancel"]), "--timeout", 20, client="bench-1")
+                    maybe += settle.stdout.count(": OK") + settle.stdout.count(": RECORDED")
+        shown = system.client("settle", client="bench-1").stdout
+        total = int(system.client("get", "n").stdout or 0)
+        cases.case(f"a killed client: {sure} acknowledged and {maybe} settled as done make {total}", total == sure + maybe, shown)
+        cases.case("a killed client: nothing is left unsettled", "settled" in shown and "unsettled" not in shown, shown)
+
+
+def main():
+    rng = random.Random(seed_of(sys.argv))
+    long = is_long(sys.argv)
+    cases = Cases()
+    shim = f"{TOP}/build/shim"
+    subprocess.run(["tests/shim/build", shim], cwd=TOP, check=True, timeout=120)
+    kill_one_by_one(cases, rng, 600 if long else 30)
+    kill_client(cases, rng, 200 if long else 15)
+    kill_all_at_once(cases, rng, 20 if long else 2, None)
+    kill_all_at_once(cases, rng, 200 if long else 8, shim)
+    return cases.end()
+
+
+sys.exit(main())
