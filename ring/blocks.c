@@ -12,18 +12,15 @@
 
 _Static_assert(sizeof(struct blocks_header) <= BLOCKS_HEADER_BYTES, "header fits");
 
-static size_t class_bytes(uint32_t index)
-{
+static size_t class_bytes(uint32_t index) {
     return (size_t)CLASS_BYTES_MIN << index;
 }
 
-struct blocks_header *blocks_header_of(const void *block)
-{
+struct blocks_header *blocks_header_of(const void *block) {
     return (struct blocks_header *)((uintptr_t)block - BLOCKS_HEADER_BYTES);
 }
 
-static void *class_map(uint32_t index)
-{
+static void *class_map(uint32_t index) {
     if (index < MAPPED_CLASS_MIN) {
         return aligned_alloc(BLOCKS_HEADER_BYTES, class_bytes(index));
     }
@@ -31,8 +28,7 @@ static void *class_map(uint32_t index)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-static void class_unmap(struct blocks_header *header)
-{
+static void class_unmap(struct blocks_header *header) {
     uint32_t index = header->class_index;
     if (index < MAPPED_CLASS_MIN) {
         free(header);
@@ -41,8 +37,7 @@ static void class_unmap(struct blocks_header *header)
     }
 }
 
-void *blocks_take(struct blocks *blocks, size_t bytes)
-{
+void *blocks_take(struct blocks *blocks, size_t bytes) {
     uint32_t index = 0;
     while (index < BLOCKS_CLASSES && class_bytes(index) - BLOCKS_HEADER_BYTES < bytes) {
         index++;
@@ -67,8 +62,7 @@ void *blocks_take(struct blocks *blocks, size_t bytes)
     return (uint8_t *)header + BLOCKS_HEADER_BYTES;
 }
 
-void blocks_give(struct blocks *blocks, void *block)
-{
+void blocks_give(struct blocks *blocks, void *block) {
     struct blocks_header *header = blocks_header_of(block);
     size_t bytes = class_bytes(header->class_index);
     RING_CHECK(header->class_index < BLOCKS_CLASSES && blocks->used_bytes >= bytes);
@@ -83,8 +77,7 @@ void blocks_give(struct blocks *blocks, void *block)
     blocks->cached_bytes += bytes;
 }
 
-void blocks_free_cache(struct blocks *blocks)
-{
+void blocks_free_cache(struct blocks *blocks) {
     for (uint32_t i = 0; i < BLOCKS_CLASSES; i++) {
         while (blocks->free[i] != NULL) {
             struct blocks_header *header = blocks->free[i];
@@ -95,8 +88,7 @@ void blocks_free_cache(struct blocks *blocks)
     blocks->cached_bytes = 0;
 }
 
-void blocks_trim(struct blocks *blocks, uint64_t now_ms, uint64_t keep_ms)
-{
+void blocks_trim(struct blocks *blocks, uint64_t now_ms, uint64_t keep_ms) {
     if (blocks->changes != blocks->changes_seen) {
         blocks->changes_seen = blocks->changes;
         blocks->used_ms = now_ms;

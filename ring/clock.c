@@ -5,15 +5,13 @@
 
 #include "ring/check.h"
 
-uint64_t ring_clock_us(void)
-{
+uint64_t ring_clock_us(void) {
     struct timespec now;
     RING_CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
     /* One second is added so that 0 can mean "never". */
     return ((uint64_t)now.tv_sec + 1) * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
-uint64_t ring_clock_ms(void)
-{
+uint64_t ring_clock_ms(void) {
     return ring_clock_us() / 1000u;
 }

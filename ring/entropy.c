@@ -6,8 +6,7 @@
 
 #include "ring/check.h"
 
-void ring_entropy_fill(void *out, size_t bytes)
-{
+void ring_entropy_fill(void *out, size_t bytes) {
     uint8_t *to = out;
     while (bytes > 0) {
         ssize_t got = getrandom(to, bytes, 0);
@@ -20,8 +19,7 @@ void ring_entropy_fill(void *out, size_t bytes)
     }
 }
 
-uint64_t ring_entropy_u64(void)
-{
+uint64_t ring_entropy_u64(void) {
     uint64_t word;
     ring_entropy_fill(&word, sizeof word);
     return word;

@@ -12,8 +12,7 @@
 
 static const uint8_t magic[4] = {'H', 'R', 'C', 'L'};
 
-const char *link_cause_name(enum link_cause cause)
-{
+const char *link_cause_name(enum link_cause cause) {
     static const char *const names[LINK_CAUSE_COUNT] = {
         [LINK_CAUSE_NONE] = "none",
         [LINK_CAUSE_PREAMBLE] = "preamble",
@@ -37,36 +36,28 @@ const char *link_cause_name(enum link_cause cause)
     return (unsigned)cause < LINK_CAUSE_COUNT ? names[cause] : "invalid";
 }
 
-static uint32_t or_default(uint32_t value, uint32_t fallback)
-{
+static uint32_t or_default(uint32_t value, uint32_t fallback) {
     return value != 0 ? value : fallback;
 }
 
 /* L-31: which GOODBYE a failure is announced with; none for what ends silently. */
-static uint32_t goodbye_for(enum link_cause cause)
-{
+static uint32_t goodbye_for(enum link_cause cause) {
     switch (cause) {
-    case LINK_CAUSE_VERSION_LOW:
-        return LINK_GOODBYE_VERSION;
-    case LINK_CAUSE_IDLE:
-        return LINK_GOODBYE_IDLE;
-    case LINK_CAUSE_MEMORY:
-        return LINK_GOODBYE_OVERLOAD;
+    case LINK_CAUSE_VERSION_LOW: return LINK_GOODBYE_VERSION;
+    case LINK_CAUSE_IDLE: return LINK_GOODBYE_IDLE;
+    case LINK_CAUSE_MEMORY: return LINK_GOODBYE_OVERLOAD;
     case LINK_CAUSE_RECORD:
     case LINK_CAUSE_FRAME_LENGTH:
     case LINK_CAUSE_FRAME_HEADER:
     case LINK_CAUSE_FRAME_TYPE:
     case LINK_CAUSE_HELLO:
-    case LINK_CAUSE_CONTROL:
-        return LINK_GOODBYE_PROTOCOL;
-    default:
-        return 0;
+    case LINK_CAUSE_CONTROL: return LINK_GOODBYE_PROTOCOL;
+    default: return 0;
     }
 }
 
 /* Sticky. The keys for sending live on for the GOODBYE. */
-static enum link_next link_fail(struct link *link, enum link_cause cause, uint32_t goodbye)
-{
+static enum link_next link_fail(struct link *link, enum link_cause cause, uint32_t goodbye) {
     if (link->state != LINK_STATE_FAILED) {
         link->state = LINK_STATE_FAILED;
         link->cause = cause;
@@ -80,16 +71,14 @@ static enum link_next link_fail(struct link *link, enum link_cause cause, uint32
     return LINK_CLOSED;
 }
 
-static enum link_next fail_with(struct link *link, enum link_cause cause)
-{
+static enum link_next fail_with(struct link *link, enum link_cause cause) {
     return link_fail(link, cause, goodbye_for(cause));
 }
 
 /* --- Beginning --- */
 
 /* Clears all but the staging area, which is written before it is read: its pages stay untouched. */
-static void link_clear(struct link *link, const struct link_config *config, uint64_t now_ms)
-{
+static void link_clear(struct link *link, const struct link_config *config, uint64_t now_ms) {
     memset(link, 0, offsetof(struct link, staging));
     link->config = config;
     link->state = LINK_STATE_HANDSHAKE;
@@ -98,8 +87,7 @@ static void link_clear(struct link *link, const struct link_config *config, uint
 
 /* L-3, L-10: preamble and system id are the prologue. */
 static void handshake_begin(struct link *link, const uint8_t preamble[LINK_PREAMBLE_BYTES], const uint8_t *remote_static,
-                            const uint8_t ephemeral_private[RING_KEY_BYTES])
-{
+                            const uint8_t ephemeral_private[RING_KEY_BYTES]) {
     uint8_t prologue[PROLOGUE_BYTES];
     memcpy(prologue, preamble, LINK_PREAMBLE_BYTES);
     memcpy(prologue + LINK_PREAMBLE_BYTES, link->config->system_id, LINK_SYSTEM_ID_BYTES);
@@ -120,8 +108,7 @@ static void handshake_begin(struct link *link, const uint8_t preamble[LINK_PREAM
 
 void link_init_initiator(struct link *link, const struct link_config *config, const struct link_peer *peer,
                          const uint8_t remote_static[RING_KEY_BYTES], uint16_t version, enum ring_suite suite,
-                         const uint8_t ephemeral_private[RING_KEY_BYTES], uint64_t now_ms)
-{
+                         const uint8_t ephemeral_private[RING_KEY_BYTES], uint64_t now_ms) {
     RING_CHECK(version >= config->version_min && version <= config->version_max);
     RING_CHECK((config->suites_allowed >> suite & 1) != 0 && peer->frame_bytes_max <= LINK_FRAME_BYTES_MAX);
     link_clear(link, config, now_ms);
@@ -145,8 +132,7 @@ void link_init_initiator(struct link *link, const struct link_config *config, co
 }
 
 void link_init_responder(struct link *link, const struct link_config *config, link_lookup *lookup, void *lookup_context,
-                         const uint8_t ephemeral_private[RING_KEY_BYTES], uint64_t now_ms)
-{
+                         const uint8_t ephemeral_private[RING_KEY_BYTES], uint64_t now_ms) {
     link_clear(link, config, now_ms);
     link->lookup = lookup;
     link->lookup_context = lookup_context;
@@ -155,22 +141,19 @@ void link_init_responder(struct link *link, const struct link_config *config, li
 
 /* --- Handshake --- */
 
-static void handshake_finish(struct link *link)
-{
+static void handshake_finish(struct link *link) {
     noise_handshake_split(&link->handshake, &link->sending, &link->receiving, NULL);
     link->state = LINK_STATE_HELLO;
     link->hello_to_send = true;
 }
 
-static bool check_static(void *context, const uint8_t remote_static[RING_KEY_BYTES])
-{
+static bool check_static(void *context, const uint8_t remote_static[RING_KEY_BYTES]) {
     struct link *link = context;
     return link->lookup(link->lookup_context, remote_static, &link->peer);
 }
 
 /* L-4: the preamble of a link that was dialled to me. */
-static enum link_cause preamble_check(struct link *link, const uint8_t preamble[LINK_PREAMBLE_BYTES])
-{
+static enum link_cause preamble_check(struct link *link, const uint8_t preamble[LINK_PREAMBLE_BYTES]) {
     uint8_t suite = preamble[6];
     if (memcmp(preamble, magic, sizeof magic) != 0 || preamble[7] != 0) {
         return LINK_CAUSE_PREAMBLE;
@@ -186,15 +169,14 @@ static enum link_cause preamble_check(struct link *link, const uint8_t preamble[
     return LINK_CAUSE_NONE;
 }
 
-static enum link_cause responder_answer(struct link *link, const uint8_t *flight)
-{
+static enum link_cause responder_answer(struct link *link, const uint8_t *flight) {
     uint8_t nothing[1];
     size_t payload_bytes = 0;
     size_t written = 0;
     handshake_begin(link, flight, NULL, link->ephemeral_private);
     ring_wipe(link->ephemeral_private, sizeof link->ephemeral_private);
-    enum noise_result result = noise_handshake_read(&link->handshake, flight + LINK_PREAMBLE_BYTES, NOISE_IK_FIRST_BYTES, check_static, link, nothing,
-                                                    0, &payload_bytes);
+    enum noise_result result =
+        noise_handshake_read(&link->handshake, flight + LINK_PREAMBLE_BYTES, NOISE_IK_FIRST_BYTES, check_static, link, nothing, 0, &payload_bytes);
     if (result == NOISE_OK) {
         result = noise_handshake_write(&link->handshake, NULL, 0, link->flight, sizeof link->flight, &written);
     }
@@ -207,8 +189,7 @@ static enum link_cause responder_answer(struct link *link, const uint8_t *flight
     return LINK_CAUSE_NONE;
 }
 
-static enum link_cause initiator_finish(struct link *link, const uint8_t *message)
-{
+static enum link_cause initiator_finish(struct link *link, const uint8_t *message) {
     uint8_t nothing[1];
     size_t payload_bytes = 0;
     if (noise_handshake_read(&link->handshake, message, NOISE_IK_SECOND_BYTES, NULL, NULL, nothing, 0, &payload_bytes) != NOISE_OK) {
@@ -219,8 +200,7 @@ static enum link_cause initiator_finish(struct link *link, const uint8_t *messag
 }
 
 /* Moves input to the staging area until it holds `wanted` bytes. True if it does. */
-static bool stage(struct link *link, size_t wanted)
-{
+static bool stage(struct link *link, size_t wanted) {
     RING_CHECK(wanted <= sizeof link->staging && link->staging_bytes <= wanted);
     size_t take = wanted - link->staging_bytes;
     if (take > link->input_bytes) {
@@ -236,8 +216,7 @@ static bool stage(struct link *link, size_t wanted)
 }
 
 /* LINK_UP stands for "go on" here. */
-static enum link_next handshake_read(struct link *link)
-{
+static enum link_next handshake_read(struct link *link) {
     enum link_cause cause;
     if (link->initiator) {
         if (!stage(link, NOISE_IK_SECOND_BYTES)) {
@@ -269,14 +248,12 @@ static enum link_next handshake_read(struct link *link)
 
 /* --- Records --- */
 
-static bool record_length_valid(size_t length)
-{
+static bool record_length_valid(size_t length) {
     return length > RING_TAG_BYTES && length <= LINK_RECORD_PLAIN_MAX + RING_TAG_BYTES; /* L-14 */
 }
 
 /* Finds the next whole record: *sealed, *length. LINK_UP: found. */
-static enum link_next record_find(struct link *link, uint8_t **sealed, size_t *length)
-{
+static enum link_next record_find(struct link *link, uint8_t **sealed, size_t *length) {
     if (link->staging_bytes == 0 && link->input_bytes >= LINK_RECORD_HEADER_BYTES) {
         *length = ring_load_u16(link->input);
         if (!record_length_valid(*length)) {
@@ -305,8 +282,7 @@ static enum link_next record_find(struct link *link, uint8_t **sealed, size_t *l
 }
 
 /* Decrypts the next record: into the block if a frame is collected there, else in place. LINK_UP: done. */
-static enum link_next record_open(struct link *link)
-{
+static enum link_next record_open(struct link *link) {
     uint8_t *sealed = NULL;
     size_t length = 0;
     RING_CHECK(link->plain_bytes == 0);
@@ -332,8 +308,7 @@ static enum link_next record_open(struct link *link)
     return LINK_UP;
 }
 
-static void block_give(struct link *link)
-{
+static void block_give(struct link *link) {
     if (link->block != NULL) {
         link->config->memory.give(link->config->memory.context, link->block, link->block_bytes);
     }
@@ -343,8 +318,7 @@ static void block_give(struct link *link)
 }
 
 /* The frame whose header is complete goes over the end of the plaintext at hand: collect it in a block. */
-static bool block_begin(struct link *link)
-{
+static bool block_begin(struct link *link) {
     size_t wanted = link->frame_bytes + LINK_BLOCK_SLACK_BYTES;
     if (link->block != NULL && link->block_bytes >= wanted) { /* the plaintext is the end of the frame before: overlapping is possible */
         memmove(link->block, link->plain, link->plain_bytes);
@@ -367,8 +341,7 @@ static bool block_begin(struct link *link)
 
 /* --- Frames --- */
 
-static const struct link_type_rule *rule_find(const struct link_config *config, uint16_t type)
-{
+static const struct link_type_rule *rule_find(const struct link_config *config, uint16_t type) {
     size_t low = 0;
     size_t high = config->rule_count;
     while (low < high) {
@@ -385,9 +358,8 @@ static const struct link_type_rule *rule_find(const struct link_config *config, 
     return NULL;
 }
 
-/* L-23 to L-27: what can be judged by the header alone, before a byte of the payload is taken. */
-static enum link_cause header_check(const struct link *link)
-{
+/* L-23, L-24, L-26, L-27: what can be judged by the header alone, before a byte of the payload is taken. */
+static enum link_cause header_check(const struct link *link) {
     uint16_t type = link->frame_type;
     size_t bytes = link->frame_bytes;
     if (ring_load_u16(link->header + 6) != 0) {
@@ -418,8 +390,7 @@ static enum link_cause header_check(const struct link *link)
 }
 
 /* L-18 to L-21. */
-static enum link_next hello_take(struct link *link, const uint8_t *payload)
-{
+static enum link_next hello_take(struct link *link, const uint8_t *payload) {
     uint16_t version_min = ring_load_u16(payload);
     uint16_t version_max = ring_load_u16(payload + 2);
     uint32_t frame_bytes_max = ring_load_u32(payload + 4);
@@ -438,21 +409,16 @@ static enum link_next hello_take(struct link *link, const uint8_t *payload)
 }
 
 /* LINK_MORE: it was the link's own business, go on. */
-static enum link_next frame_deliver(struct link *link, const uint8_t *payload, struct link_frame *frame)
-{
+static enum link_next frame_deliver(struct link *link, const uint8_t *payload, struct link_frame *frame) {
     link->header_bytes = 0;
     switch (link->frame_type) {
-    case LINK_TYPE_HELLO:
-        return hello_take(link, payload);
+    case LINK_TYPE_HELLO: return hello_take(link, payload);
     case LINK_TYPE_PING: /* only the newest is answered (L-28) */
         link->pong_token = ring_load_u64(payload);
         link->pong_to_send = true;
         return LINK_MORE;
-    case LINK_TYPE_PONG:
-        return LINK_MORE;
-    case LINK_TYPE_GOODBYE:
-        link->goodbye_code_received = ring_load_u32(payload);
-        return fail_with(link, LINK_CAUSE_GOODBYE);
+    case LINK_TYPE_PONG: return LINK_MORE;
+    case LINK_TYPE_GOODBYE: link->goodbye_code_received = ring_load_u32(payload); return fail_with(link, LINK_CAUSE_GOODBYE);
     default:
         frame->type = link->frame_type;
         frame->payload = payload;
@@ -462,8 +428,7 @@ static enum link_next frame_deliver(struct link *link, const uint8_t *payload, s
 }
 
 /* Takes the header out of the plaintext. LINK_UP: complete and valid. */
-static enum link_next header_take(struct link *link)
-{
+static enum link_next header_take(struct link *link) {
     size_t take = LINK_FRAME_HEADER_BYTES - link->header_bytes;
     if (take > link->plain_bytes) {
         take = link->plain_bytes;
@@ -484,8 +449,7 @@ static enum link_next header_take(struct link *link)
 }
 
 /* One step in the decrypted bytes: a frame, UP, CLOSED, or MORE: they are used up. */
-static enum link_next plain_parse(struct link *link, struct link_frame *frame)
-{
+static enum link_next plain_parse(struct link *link, struct link_frame *frame) {
     for (;;) {
         enum link_next result;
         if (link->collecting) {
@@ -516,8 +480,7 @@ static enum link_next plain_parse(struct link *link, struct link_frame *frame)
     }
 }
 
-void link_receive(struct link *link, uint8_t *bytes, size_t count, uint64_t now_ms)
-{
+void link_receive(struct link *link, uint8_t *bytes, size_t count, uint64_t now_ms) {
     RING_CHECK(link->input_bytes == 0);
     link->now_ms = now_ms;
     if (link->state != LINK_STATE_FAILED) {
@@ -526,8 +489,7 @@ void link_receive(struct link *link, uint8_t *bytes, size_t count, uint64_t now_
     }
 }
 
-enum link_next link_next(struct link *link, struct link_frame *frame)
-{
+enum link_next link_next(struct link *link, struct link_frame *frame) {
     for (;;) {
         if (link->state == LINK_STATE_FAILED) {
             link->input_bytes = 0;
@@ -557,8 +519,7 @@ enum link_next link_next(struct link *link, struct link_frame *frame)
     }
 }
 
-void *link_frame_detach(struct link *link, const struct link_frame *frame, size_t *block_bytes)
-{
+void *link_frame_detach(struct link *link, const struct link_frame *frame, size_t *block_bytes) {
     if (!link->block_handed_out || frame->payload != link->block) {
         return NULL;
     }
@@ -577,14 +538,12 @@ void *link_frame_detach(struct link *link, const struct link_frame *frame, size_
 
 /* --- What the link itself has to say --- */
 
-bool link_output_wanted(const struct link *link)
-{
+bool link_output_wanted(const struct link *link) {
     return link->flight_bytes > 0 || link->hello_to_send || link->ping_to_send || link->pong_to_send || link->goodbye_to_send;
 }
 
 /* Seals one control frame as a record of its own. */
-static size_t control_write(struct link *link, uint16_t type, const uint8_t *payload, size_t bytes, uint8_t *out)
-{
+static size_t control_write(struct link *link, uint16_t type, const uint8_t *payload, size_t bytes, uint8_t *out) {
     uint8_t *plain = out + LINK_RECORD_HEADER_BYTES;
     size_t plain_bytes = LINK_FRAME_HEADER_BYTES + bytes;
     ring_store_u32(plain, (uint32_t)bytes);
@@ -599,8 +558,7 @@ static size_t control_write(struct link *link, uint16_t type, const uint8_t *pay
     return LINK_RECORD_HEADER_BYTES + plain_bytes + RING_TAG_BYTES;
 }
 
-static size_t hello_write(struct link *link, uint8_t *out)
-{
+static size_t hello_write(struct link *link, uint8_t *out) {
     uint8_t payload[HELLO_BYTES] = {0};
     ring_store_u16(payload, link->config->version_min);
     ring_store_u16(payload + 2, link->config->version_max);
@@ -608,8 +566,7 @@ static size_t hello_write(struct link *link, uint8_t *out)
     return control_write(link, LINK_TYPE_HELLO, payload, sizeof payload, out);
 }
 
-size_t link_output(struct link *link, uint8_t *out, size_t room)
-{
+size_t link_output(struct link *link, uint8_t *out, size_t room) {
     size_t at = 0;
     uint8_t payload[8];
     RING_CHECK(room >= LINK_OUTPUT_BYTES_MAX);
@@ -642,8 +599,7 @@ size_t link_output(struct link *link, uint8_t *out, size_t room)
     return at;
 }
 
-void link_tick(struct link *link, uint64_t now_ms)
-{
+void link_tick(struct link *link, uint64_t now_ms) {
     const struct link_config *config = link->config;
     link->now_ms = now_ms;
     if (link->state == LINK_STATE_FAILED) {
@@ -664,8 +620,7 @@ void link_tick(struct link *link, uint64_t now_ms)
     }
 }
 
-uint64_t link_deadline_ms(const struct link *link)
-{
+uint64_t link_deadline_ms(const struct link *link) {
     const struct link_config *config = link->config;
     if (link->state == LINK_STATE_FAILED) {
         return UINT64_MAX;
@@ -679,44 +634,36 @@ uint64_t link_deadline_ms(const struct link *link)
     return ping < idle ? ping : idle;
 }
 
-void link_close(struct link *link, enum link_goodbye code)
-{
+void link_close(struct link *link, enum link_goodbye code) {
     (void)link_fail(link, LINK_CAUSE_LOCAL, (uint32_t)code);
 }
 
-bool link_is_up(const struct link *link)
-{
+bool link_is_up(const struct link *link) {
     return link->state == LINK_STATE_READY;
 }
 
-enum link_cause link_closed_cause(const struct link *link)
-{
+enum link_cause link_closed_cause(const struct link *link) {
     return link->cause;
 }
 
-uint32_t link_goodbye_code(const struct link *link)
-{
+uint32_t link_goodbye_code(const struct link *link) {
     return link->goodbye_code_received;
 }
 
-const struct link_peer *link_peer_of(const struct link *link)
-{
+const struct link_peer *link_peer_of(const struct link *link) {
     return link->initiator || link->receiving.keyed || link->sending.keyed ? &link->peer : NULL;
 }
 
-uint16_t link_version(const struct link *link)
-{
+uint16_t link_version(const struct link *link) {
     return link->version;
 }
 
-void link_peer_versions(const struct link *link, uint16_t *version_min, uint16_t *version_max)
-{
+void link_peer_versions(const struct link *link, uint16_t *version_min, uint16_t *version_max) {
     *version_min = link->peer_version_min;
     *version_max = link->peer_version_max;
 }
 
-void link_wipe(struct link *link)
-{
+void link_wipe(struct link *link) {
     if (link->config != NULL) {
         block_give(link);
     }

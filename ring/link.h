@@ -25,23 +25,23 @@
 
 #include "ring/noise.h"
 
-#define LINK_VERSION_CURRENT 1u                /* the only link version of edition 1 (L-2) */
+#define LINK_VERSION_CURRENT 1u /* the only link version of edition 1 (L-2) */
 #define LINK_SYSTEM_ID_BYTES 16
-#define LINK_PREAMBLE_BYTES 8                  /* L-3 */
-#define LINK_FIRST_FLIGHT_BYTES 104            /* preamble and first handshake message */
-#define LINK_FRAME_HEADER_BYTES 8              /* C-12 */
-#define LINK_FRAME_BYTES_MAX (32u << 20)       /* payload, whatever the role (L-24) */
-#define LINK_RECORD_PLAIN_MAX 16384u           /* L-14 */
+#define LINK_PREAMBLE_BYTES 8            /* L-3 */
+#define LINK_FIRST_FLIGHT_BYTES 104      /* preamble and first handshake message */
+#define LINK_FRAME_HEADER_BYTES 8        /* C-12 */
+#define LINK_FRAME_BYTES_MAX (32u << 20) /* payload, whatever the role (L-24) */
+#define LINK_RECORD_PLAIN_MAX 16384u     /* L-14 */
 #define LINK_RECORD_HEADER_BYTES 2
 #define LINK_RECORD_WIRE_MAX (LINK_RECORD_HEADER_BYTES + LINK_RECORD_PLAIN_MAX + RING_TAG_BYTES)
 #define LINK_BLOCK_SLACK_BYTES LINK_RECORD_PLAIN_MAX
-#define LINK_OUTPUT_BYTES_MAX 512              /* the most that one link_output() writes */
+#define LINK_OUTPUT_BYTES_MAX 512               /* the most that one link_output() writes */
 #define LINK_SEND_ROOM_MIN LINK_RECORD_WIRE_MAX /* the least room that link_send_some() works with */
 
 /* L-40: times, all in milliseconds. */
-#define LINK_HANDSHAKE_MS 5000u                /* from the stream's begin to the peer's HELLO */
-#define LINK_PING_MS 5000u                     /* nothing heard for this long: PING */
-#define LINK_IDLE_MS 15000u                    /* nothing heard for this long: closed */
+#define LINK_HANDSHAKE_MS 5000u /* from the stream's begin to the peer's HELLO */
+#define LINK_PING_MS 2000u      /* nothing heard for this long: PING */
+#define LINK_IDLE_MS 10000u     /* nothing heard for this long: closed */
 
 /* Message types of the link itself (C-12). */
 enum link_type { LINK_TYPE_HELLO = 1, LINK_TYPE_PING = 2, LINK_TYPE_PONG = 3, LINK_TYPE_GOODBYE = 4, LINK_TYPE_FIRST_FREE = 0x0100 };
@@ -66,17 +66,17 @@ enum link_cause {
     LINK_CAUSE_HANDSHAKE,       /* a handshake message that does not authenticate: other system, other key, damaged, small-order point */
     LINK_CAUSE_KEY_UNKNOWN,     /* first message of a stranger: no reply */
     LINK_CAUSE_HANDSHAKE_TIMEOUT,
-    LINK_CAUSE_RECORD,          /* a record of a forbidden length, or one that does not authenticate */
-    LINK_CAUSE_FRAME_LENGTH,    /* longer than the limit for this peer or type */
-    LINK_CAUSE_FRAME_HEADER,    /* the zero field is not zero */
-    LINK_CAUSE_FRAME_TYPE,      /* unknown type, or one that this peer's role may not send */
-    LINK_CAUSE_HELLO,           /* HELLO missing, repeated or malformed */
-    LINK_CAUSE_VERSION_LOW,     /* below the highest common version (L-21) */
-    LINK_CAUSE_CONTROL,         /* malformed PING, PONG or GOODBYE */
-    LINK_CAUSE_IDLE,            /* nothing heard for LINK_IDLE_MS */
-    LINK_CAUSE_GOODBYE,         /* the other end said goodbye; link_goodbye_code() says how */
-    LINK_CAUSE_MEMORY,          /* the caller's memory had no block for a frame */
-    LINK_CAUSE_LOCAL,           /* link_close() was called */
+    LINK_CAUSE_RECORD,       /* a record of a forbidden length, or one that does not authenticate */
+    LINK_CAUSE_FRAME_LENGTH, /* longer than the limit for this peer or type */
+    LINK_CAUSE_FRAME_HEADER, /* the zero field is not zero */
+    LINK_CAUSE_FRAME_TYPE,   /* unknown type, or one that this peer's role may not send */
+    LINK_CAUSE_HELLO,        /* HELLO missing, repeated or malformed */
+    LINK_CAUSE_VERSION_LOW,  /* below the highest common version (L-21) */
+    LINK_CAUSE_CONTROL,      /* malformed PING, PONG or GOODBYE */
+    LINK_CAUSE_IDLE,         /* nothing heard for LINK_IDLE_MS */
+    LINK_CAUSE_GOODBYE,      /* the other end said goodbye; link_goodbye_code() says how */
+    LINK_CAUSE_MEMORY,       /* the caller's memory had no block for a frame */
+    LINK_CAUSE_LOCAL,        /* link_close() was called */
     LINK_CAUSE_COUNT
 };
 
@@ -110,8 +110,8 @@ struct link_config {
     const struct ring_primitives *primitives;
     const struct link_identity *identity;
     uint8_t system_id[LINK_SYSTEM_ID_BYTES];
-    uint16_t version_min, version_max;  /* the range that I accept; both LINK_VERSION_CURRENT in edition 1 */
-    uint8_t suites_allowed;             /* bit (1 << enum ring_suite); CHACHAPOLY must be in it */
+    uint16_t version_min, version_max; /* the range that I accept; both LINK_VERSION_CURRENT in edition 1 */
+    uint8_t suites_allowed;            /* bit (1 << enum ring_suite): the limit `aead_allowed` << 1; CHACHAPOLY must be in it */
     struct link_memory memory;
     const struct link_type_rule *rules; /* sorted by type, no duplicates; NULL: none */
     size_t rule_count;
@@ -120,9 +120,9 @@ struct link_config {
 
 /* What a responder must know of a peer that it accepts. */
 struct link_peer {
-    uint64_t tag;              /* the caller's */
-    uint16_t roles;            /* for the rules */
-    uint32_t frame_bytes_max;  /* largest payload that I accept from it, at most LINK_FRAME_BYTES_MAX */
+    uint64_t tag;             /* the caller's */
+    uint16_t roles;           /* for the rules */
+    uint32_t frame_bytes_max; /* largest payload that I accept from it, at most LINK_FRAME_BYTES_MAX */
 };
 
 /* The responder's look-up of a static key (L-13): true and *peer filled in, or false: the link is dropped without a reply. */
@@ -151,13 +151,13 @@ struct link {
     struct noise_handshake handshake;
     struct noise_cipher sending, receiving;
 
-    uint8_t *input;        /* the caller's bytes not yet taken */
+    uint8_t *input; /* the caller's bytes not yet taken */
     size_t input_bytes;
-    uint8_t *plain;        /* decrypted bytes not yet parsed: in the caller's buffer, in staging or in the block */
+    uint8_t *plain; /* decrypted bytes not yet parsed: in the caller's buffer, in staging or in the block */
     size_t plain_bytes;
     uint8_t header[LINK_FRAME_HEADER_BYTES]; /* of the frame that is being collected */
     size_t header_bytes;
-    uint8_t *block;        /* where it is collected, or NULL */
+    uint8_t *block; /* where it is collected, or NULL */
     size_t block_bytes, block_filled, frame_bytes;
     uint16_t frame_type;
     bool block_handed_out; /* the frame in the block was returned; give the block back when its bytes are used up */
@@ -242,8 +242,8 @@ uint64_t link_deadline_ms(const struct link *link);
 void link_close(struct link *link, enum link_goodbye code);
 
 bool link_is_up(const struct link *link);
-enum link_cause link_closed_cause(const struct link *link);   /* LINK_CAUSE_NONE while open */
-uint32_t link_goodbye_code(const struct link *link);          /* with LINK_CAUSE_GOODBYE */
+enum link_cause link_closed_cause(const struct link *link);    /* LINK_CAUSE_NONE while open */
+uint32_t link_goodbye_code(const struct link *link);           /* with LINK_CAUSE_GOODBYE */
 const struct link_peer *link_peer_of(const struct link *link); /* NULL before the key is known */
 uint16_t link_version(const struct link *link);
 /* The range that the peer's HELLO states; both 0 before it came. For choosing what to offer next time (L-20). */

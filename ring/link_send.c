@@ -9,15 +9,13 @@
 #define DIRECT_BYTES_MIN 4096u
 #define RECORD_OVERHEAD_BYTES (LINK_RECORD_HEADER_BYTES + RING_TAG_BYTES)
 
-uint64_t link_send_wire_bytes_max(size_t payload_bytes, size_t piece_count)
-{
+uint64_t link_send_wire_bytes_max(size_t payload_bytes, size_t piece_count) {
     /* A record is full, or ends with a piece, or stands before a piece that is encrypted from where it lies. */
     uint64_t records = (uint64_t)payload_bytes / LINK_RECORD_PLAIN_MAX + 2 * (uint64_t)piece_count + 2;
     return (uint64_t)payload_bytes + LINK_FRAME_HEADER_BYTES + records * RECORD_OVERHEAD_BYTES;
 }
 
-enum link_send_result link_send_begin(struct link *link, struct link_send *send, uint16_t type, const struct iovec *pieces, size_t piece_count)
-{
+enum link_send_result link_send_begin(struct link *link, struct link_send *send, uint16_t type, const struct iovec *pieces, size_t piece_count) {
     RING_CHECK(type >= LINK_TYPE_FIRST_FREE && !link->sending_frame);
     if (link->state != LINK_STATE_READY) {
         return LINK_SEND_NOT_UP;
@@ -41,8 +39,7 @@ enum link_send_result link_send_begin(struct link *link, struct link_send *send,
     return LINK_SEND_OK;
 }
 
-static void skip_empty(struct link_send *send)
-{
+static void skip_empty(struct link_send *send) {
     while (send->piece_index < send->piece_count && send->piece_offset == send->pieces[send->piece_index].iov_len) {
         send->piece_index++;
         send->piece_offset = 0;
@@ -50,23 +47,20 @@ static void skip_empty(struct link_send *send)
 }
 
 /* What is left of the piece at hand. remaining > 0, so there is one. */
-static size_t piece_left(struct link_send *send, const uint8_t **at)
-{
+static size_t piece_left(struct link_send *send, const uint8_t **at) {
     skip_empty(send);
     RING_CHECK(send->piece_index < send->piece_count);
     *at = (const uint8_t *)send->pieces[send->piece_index].iov_base + send->piece_offset;
     return send->pieces[send->piece_index].iov_len - send->piece_offset;
 }
 
-static void advance(struct link_send *send, size_t bytes)
-{
+static void advance(struct link_send *send, size_t bytes) {
     send->piece_offset += bytes;
     send->remaining -= bytes;
 }
 
 /* Copies pieces behind the `filled` bytes that the record has. Stops before a long run unless `whole`. */
-static size_t gather(struct link_send *send, uint8_t *plain, size_t filled, bool whole)
-{
+static size_t gather(struct link_send *send, uint8_t *plain, size_t filled, bool whole) {
     while (send->remaining > 0 && filled < LINK_RECORD_PLAIN_MAX) {
         const uint8_t *from;
         size_t left = piece_left(send, &from);
@@ -83,8 +77,7 @@ static size_t gather(struct link_send *send, uint8_t *plain, size_t filled, bool
 
 /* Seals one record into out, which has room for it. A frame that fits in one record goes in one, header and all, so that the receiver finds it
  * whole where the kernel put it. The header of a longer one is a record of its own, so that its payload is decrypted at once where it is to lie. */
-static size_t record_write(struct link *link, struct link_send *send, uint8_t *out)
-{
+static size_t record_write(struct link *link, struct link_send *send, uint8_t *out) {
     uint8_t *plain = out + LINK_RECORD_HEADER_BYTES;
     const uint8_t *from = plain;
     size_t bytes;
@@ -114,8 +107,7 @@ static size_t record_write(struct link *link, struct link_send *send, uint8_t *o
 }
 
 /* The most that the next record takes. */
-static size_t next_record_max(const struct link_send *send)
-{
+static size_t next_record_max(const struct link_send *send) {
     if (!send->header_done) {
         bool alone = send->remaining > LINK_RECORD_PLAIN_MAX - LINK_FRAME_HEADER_BYTES;
         return RECORD_OVERHEAD_BYTES + LINK_FRAME_HEADER_BYTES + (alone ? 0 : send->remaining);
@@ -123,8 +115,7 @@ static size_t next_record_max(const struct link_send *send)
     return RECORD_OVERHEAD_BYTES + (send->remaining < LINK_RECORD_PLAIN_MAX ? send->remaining : LINK_RECORD_PLAIN_MAX);
 }
 
-size_t link_send_some(struct link *link, struct link_send *send, uint8_t *out, size_t room, bool *done)
-{
+size_t link_send_some(struct link *link, struct link_send *send, uint8_t *out, size_t room, bool *done) {
     size_t at = 0;
     RING_CHECK(link->sending_frame);
     while ((!send->header_done || send->remaining > 0) && room - at >= next_record_max(send)) {

@@ -28,13 +28,11 @@ enum loop_op { OP_ACCEPT = 1, OP_RECEIVE, OP_SEND, OP_CONNECT, OP_CONNECT_TIMEOU
 #define ACCEPT_RETRY_MS 100u
 #define FILES_SPARE 64u /* descriptors for the rest of the process */
 
-static uint64_t pack(enum loop_op op, uint32_t buffer, uint32_t slot)
-{
+static uint64_t pack(enum loop_op op, uint32_t buffer, uint32_t slot) {
     return (uint64_t)op << 56 | (uint64_t)buffer << 32 | slot;
 }
 
-static struct io_uring_sqe *sqe_take(struct loop *loop)
-{
+static struct io_uring_sqe *sqe_take(struct loop *loop) {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
     while (sqe == NULL) { /* the queue is full: the kernel takes it over */
         loop->counters.submits++;
@@ -47,23 +45,20 @@ static struct io_uring_sqe *sqe_take(struct loop *loop)
 
 /* --- Setting up --- */
 
-static void explain_unavailable(char *error, const char *what, int code)
-{
+static void explain_unavailable(char *error, const char *what, int code) {
     snprintf(error, LOOP_ERROR_BYTES,
              "io_uring %s: %s; needs Linux 6.1 or newer, sysctl kernel.io_uring_disabled=0, and a container profile that allows io_uring", what,
              strerror(-code));
 }
 
 /* liburing 2.3 declares the two calls below but its shared library does not export them. */
-static int ring_register(const struct loop *loop, unsigned what, const void *argument, unsigned count)
-{
+static int ring_register(const struct loop *loop, unsigned what, const void *argument, unsigned count) {
     return syscall(SYS_io_uring_register, loop->ring.ring_fd, what, argument, count) < 0 ? -errno : 0;
 }
 
 /* Only what is used below, so that code which got hold of the ring can do no more than talk (DESIGN section 8). */
-static int restrict_ring(struct loop *loop, bool zero_copy)
-{
-    static const uint8_t operations[] = {IORING_OP_ACCEPT,  IORING_OP_RECV,         IORING_OP_SEND, IORING_OP_CONNECT,
+static int restrict_ring(struct loop *loop, bool zero_copy) {
+    static const uint8_t operations[] = {IORING_OP_ACCEPT,       IORING_OP_RECV,         IORING_OP_SEND, IORING_OP_CONNECT,
                                          IORING_OP_LINK_TIMEOUT, IORING_OP_ASYNC_CANCEL, IORING_OP_READ};
     struct io_uring_restriction list[sizeof operations + 3];
     unsigned count = 0;
@@ -83,8 +78,7 @@ static int restrict_ring(struct loop *loop, bool zero_copy)
     return ring_register(loop, IORING_REGISTER_RESTRICTIONS, list, count);
 }
 
-static int receive_buffers_make(struct loop *loop)
-{
+static int receive_buffers_make(struct loop *loop) {
     size_t ring_bytes = loop->config.receive_buffer_count * sizeof(struct io_uring_buf);
     size_t bytes = (size_t)loop->config.receive_buffer_count * loop->config.receive_buffer_bytes;
     void *ring = mmap(NULL, ring_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -114,8 +108,7 @@ static int receive_buffers_make(struct loop *loop)
 }
 
 /* The table of registered files counts against RLIMIT_NOFILE; the soft limit is raised as far as it may. */
-static void files_limit(struct loop *loop)
-{
+static void files_limit(struct loop *loop) {
     struct rlimit limit;
     RING_CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
     rlim_t wanted = loop->config.connections_max + FILES_SPARE;
@@ -130,8 +123,7 @@ static void files_limit(struct loop *loop)
     }
 }
 
-static enum loop_status ring_make(struct loop *loop, char error[LOOP_ERROR_BYTES])
-{
+static enum loop_status ring_make(struct loop *loop, char error[LOOP_ERROR_BYTES]) {
     struct io_uring_params params = {
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
                  IORING_SETUP_SUBMIT_ALL,
@@ -168,15 +160,13 @@ static enum loop_status ring_make(struct loop *loop, char error[LOOP_ERROR_BYTES
     return LOOP_OK;
 }
 
-static void wake_arm(struct loop *loop)
-{
+static void wake_arm(struct loop *loop) {
     struct io_uring_sqe *sqe = sqe_take(loop);
     io_uring_prep_read(sqe, loop->wake_fd, &loop->wake_word, sizeof loop->wake_word, 0);
     io_uring_sqe_set_data64(sqe, pack(OP_WAKE, 0, 0));
 }
 
-enum loop_status loop_create(struct loop **out, const struct loop_config *config, char error[LOOP_ERROR_BYTES])
-{
+enum loop_status loop_create(struct loop **out, const struct loop_config *config, char error[LOOP_ERROR_BYTES]) {
     *out = NULL;
     error[0] = 0;
     RING_CHECK(config->connections_max > 0 && config->connections_max <= LOOP_CONNECTIONS_MAX);
@@ -215,8 +205,7 @@ enum loop_status loop_create(struct loop **out, const struct loop_config *config
     return LOOP_OK;
 }
 
-void loop_destroy(struct loop *loop)
-{
+void loop_destroy(struct loop *loop) {
     if (loop == NULL) {
         return;
     }
@@ -249,20 +238,17 @@ void loop_destroy(struct loop *loop)
 
 /* --- Connections --- */
 
-static struct loop_connection *connection_at(struct loop *loop, uint32_t slot)
-{
+static struct loop_connection *connection_at(struct loop *loop, uint32_t slot) {
     RING_CHECK(slot < loop->config.connections_max && loop->connections[slot].used);
     return &loop->connections[slot];
 }
 
-static uint32_t slot_of(const struct loop *loop, const struct loop_connection *connection)
-{
+static uint32_t slot_of(const struct loop *loop, const struct loop_connection *connection) {
     return (uint32_t)(connection - loop->connections);
 }
 
 /* Puts the socket in a free slot and in the table of registered files. NULL: full; the socket stays the caller's. */
-static struct loop_connection *connection_new(struct loop *loop, int fd)
-{
+static struct loop_connection *connection_new(struct loop *loop, int fd) {
     if (loop->free_connection == 0) {
         return NULL;
     }
@@ -278,8 +264,7 @@ static struct loop_connection *connection_new(struct loop *loop, int fd)
     return connection;
 }
 
-static void connection_release(struct loop *loop, struct loop_connection *connection)
-{
+static void connection_release(struct loop *loop, struct loop_connection *connection) {
     if (connection->closed && connection->operations == 0) {
         connection->used = false;
         connection->next_free = loop->free_connection;
@@ -287,19 +272,16 @@ static void connection_release(struct loop *loop, struct loop_connection *connec
     }
 }
 
-static void socket_options(int fd)
-{
+static void socket_options(int fd) {
     int one = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* only latency depends on it */
 }
 
-static socklen_t address_bytes(const struct sockaddr_storage *address)
-{
+static socklen_t address_bytes(const struct sockaddr_storage *address) {
     return address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 }
 
-static void accept_arm(struct loop *loop, uint32_t listener)
-{
+static void accept_arm(struct loop *loop, uint32_t listener) {
     struct io_uring_sqe *sqe = sqe_take(loop);
     io_uring_prep_multishot_accept(sqe, loop->listeners[listener].fd, NULL, NULL, SOCK_CLOEXEC);
     io_uring_sqe_set_data64(sqe, pack(OP_ACCEPT, 0, listener));
@@ -307,8 +289,7 @@ static void accept_arm(struct loop *loop, uint32_t listener)
 }
 
 enum loop_status loop_listen(struct loop *loop, const struct sockaddr_storage *address, uint32_t listener, uint16_t *port,
-                             char error[LOOP_ERROR_BYTES])
-{
+                             char error[LOOP_ERROR_BYTES]) {
     RING_CHECK(listener < LOOP_LISTENERS_MAX && loop->listeners[listener].fd < 0);
     struct sockaddr_storage bound = *address;
     socklen_t bytes = sizeof bound;
@@ -330,8 +311,7 @@ enum loop_status loop_listen(struct loop *loop, const struct sockaddr_storage *a
     return LOOP_OK;
 }
 
-void loop_listen_stop(struct loop *loop)
-{
+void loop_listen_stop(struct loop *loop) {
     for (uint32_t i = 0; i < LOOP_LISTENERS_MAX; i++) {
         if (loop->listeners[i].fd >= 0 && !loop->listeners[i].stopped) {
             loop->listeners[i].stopped = true;
@@ -340,8 +320,7 @@ void loop_listen_stop(struct loop *loop)
     }
 }
 
-enum loop_status loop_connect(struct loop *loop, const struct sockaddr_storage *address, uint32_t timeout_ms, uint32_t *slot)
-{
+enum loop_status loop_connect(struct loop *loop, const struct sockaddr_storage *address, uint32_t timeout_ms, uint32_t *slot) {
     int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return LOOP_ERR_SOCKET;
@@ -372,8 +351,7 @@ enum loop_status loop_connect(struct loop *loop, const struct sockaddr_storage *
     return LOOP_OK;
 }
 
-static void receive_arm(struct loop *loop, struct loop_connection *connection)
-{
+static void receive_arm(struct loop *loop, struct loop_connection *connection) {
     struct io_uring_sqe *sqe = sqe_take(loop);
     io_uring_prep_recv_multishot(sqe, (int)slot_of(loop, connection), NULL, 0, 0);
     sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
@@ -383,15 +361,13 @@ static void receive_arm(struct loop *loop, struct loop_connection *connection)
     connection->rearm = false;
 }
 
-void loop_receive(struct loop *loop, uint32_t slot)
-{
+void loop_receive(struct loop *loop, uint32_t slot) {
     struct loop_connection *connection = connection_at(loop, slot);
     RING_CHECK(!connection->closed && !connection->connecting);
     receive_arm(loop, connection);
 }
 
-static void send_submit(struct loop *loop, struct loop_connection *connection)
-{
+static void send_submit(struct loop *loop, struct loop_connection *connection) {
     struct loop_buffer *buffer = connection->buffer;
     struct io_uring_sqe *sqe = sqe_take(loop);
     uint32_t slot = slot_of(loop, connection);
@@ -416,8 +392,7 @@ static void send_submit(struct loop *loop, struct loop_connection *connection)
     loop->counters.sends++;
 }
 
-void loop_send(struct loop *loop, uint32_t slot, struct loop_buffer *buffer, uint32_t offset, uint32_t count)
-{
+void loop_send(struct loop *loop, uint32_t slot, struct loop_buffer *buffer, uint32_t offset, uint32_t count) {
     struct loop_connection *connection = connection_at(loop, slot);
     RING_CHECK(!connection->closed && connection->buffer == NULL && buffer->taken);
     RING_CHECK(count > 0 && offset <= LOOP_SEND_BUFFER_BYTES && count <= LOOP_SEND_BUFFER_BYTES - offset);
@@ -428,14 +403,12 @@ void loop_send(struct loop *loop, uint32_t slot, struct loop_buffer *buffer, uin
     send_submit(loop, connection);
 }
 
-bool loop_is_sending(const struct loop *loop, uint32_t slot)
-{
+bool loop_is_sending(const struct loop *loop, uint32_t slot) {
     RING_CHECK(slot < loop->config.connections_max);
     return loop->connections[slot].buffer != NULL;
 }
 
-void loop_close(struct loop *loop, uint32_t slot)
-{
+void loop_close(struct loop *loop, uint32_t slot) {
     struct loop_connection *connection = connection_at(loop, slot);
     int none = -1;
     RING_CHECK(!connection->closed);
@@ -463,8 +436,7 @@ void loop_close(struct loop *loop, uint32_t slot)
 
 /* --- Completions --- */
 
-static void held_buffer_recycle(struct loop *loop)
-{
+static void held_buffer_recycle(struct loop *loop) {
     if (loop->held_buffer < 0) {
         return;
     }
@@ -475,8 +447,7 @@ static void held_buffer_recycle(struct loop *loop)
     loop->held_buffer = -1;
 }
 
-static bool on_accept(struct loop *loop, uint32_t listener, int result, bool more, struct loop_event *event)
-{
+static bool on_accept(struct loop *loop, uint32_t listener, int result, bool more, struct loop_event *event) {
     if (!more) {
         loop->listeners[listener].armed = false;
         loop->listeners[listener].retry_ms = result < 0 ? ring_clock_ms() + ACCEPT_RETRY_MS : 0;
@@ -504,8 +475,7 @@ static bool on_accept(struct loop *loop, uint32_t listener, int result, bool mor
     return true;
 }
 
-static bool on_connect(struct loop *loop, struct loop_connection *connection, int result, struct loop_event *event)
-{
+static bool on_connect(struct loop *loop, struct loop_connection *connection, int result, struct loop_event *event) {
     connection->connecting = false;
     if (connection->closed) {
         return false;
@@ -521,8 +491,7 @@ static bool on_connect(struct loop *loop, struct loop_connection *connection, in
     return true;
 }
 
-static bool on_receive(struct loop *loop, struct loop_connection *connection, const struct io_uring_cqe *cqe, struct loop_event *event)
-{
+static bool on_receive(struct loop *loop, struct loop_connection *connection, const struct io_uring_cqe *cqe, struct loop_event *event) {
     if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
         loop->held_buffer = (int32_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
         RING_CHECK((uint32_t)loop->held_buffer < loop->config.receive_buffer_count);
@@ -553,8 +522,8 @@ static bool on_receive(struct loop *loop, struct loop_connection *connection, co
     return true;
 }
 
-static bool on_send(struct loop *loop, struct loop_connection *connection, uint32_t buffer, const struct io_uring_cqe *cqe, struct loop_event *event)
-{
+static bool on_send(struct loop *loop, struct loop_connection *connection, uint32_t buffer, const struct io_uring_cqe *cqe,
+                    struct loop_event *event) {
     bool more = (cqe->flags & IORING_CQE_F_MORE) != 0;
     if ((cqe->flags & IORING_CQE_F_NOTIF) != 0) {
         loop->counters.zc_notifications++;
@@ -592,8 +561,7 @@ static bool on_send(struct loop *loop, struct loop_connection *connection, uint3
     return true;
 }
 
-static bool dispatch(struct loop *loop, const struct io_uring_cqe *cqe, struct loop_event *event)
-{
+static bool dispatch(struct loop *loop, const struct io_uring_cqe *cqe, struct loop_event *event) {
     enum loop_op op = (enum loop_op)(cqe->user_data >> 56);
     uint32_t slot = (uint32_t)cqe->user_data;
     bool more = (cqe->flags & IORING_CQE_F_MORE) != 0;
@@ -625,8 +593,7 @@ static bool dispatch(struct loop *loop, const struct io_uring_cqe *cqe, struct l
 }
 
 /* Accepts and receives that ended by themselves go on. */
-static void rearm(struct loop *loop)
-{
+static void rearm(struct loop *loop) {
     bool again = false;
     uint64_t now_ms = ring_clock_ms();
     for (uint32_t i = 0; i < LOOP_LISTENERS_MAX; i++) {
@@ -646,8 +613,7 @@ static void rearm(struct loop *loop)
     loop->rearm = again;
 }
 
-void loop_wait(struct loop *loop, uint32_t timeout_ms)
-{
+void loop_wait(struct loop *loop, uint32_t timeout_ms) {
     held_buffer_recycle(loop);
     if (loop->rearm) {
         rearm(loop);
@@ -665,8 +631,7 @@ void loop_wait(struct loop *loop, uint32_t timeout_ms)
     RING_CHECK(result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY || result == -EAGAIN);
 }
 
-bool loop_next(struct loop *loop, struct loop_event *event)
-{
+bool loop_next(struct loop *loop, struct loop_event *event) {
     held_buffer_recycle(loop);
     struct io_uring_cqe *cqe = NULL;
     while (io_uring_peek_cqe(&loop->ring, &cqe) == 0 && cqe != NULL) {
@@ -684,24 +649,20 @@ bool loop_next(struct loop *loop, struct loop_event *event)
     return false;
 }
 
-void loop_wake(struct loop *loop)
-{
+void loop_wake(struct loop *loop) {
     uint64_t one = 1;
     ssize_t wrote = write(loop->wake_fd, &one, sizeof one);
     (void)wrote; /* fails only when the counter is full: then it is awake */
 }
 
-const struct loop_counters *loop_counters_of(const struct loop *loop)
-{
+const struct loop_counters *loop_counters_of(const struct loop *loop) {
     return &loop->counters;
 }
 
-const char *loop_note(const struct loop *loop)
-{
+const char *loop_note(const struct loop *loop) {
     return loop->note;
 }
 
-uint32_t loop_connections_max(const struct loop *loop)
-{
+uint32_t loop_connections_max(const struct loop *loop) {
     return loop->config.connections_max;
 }

@@ -23,8 +23,8 @@
 struct loop;
 
 struct loop_config {
-    uint32_t connections_max;         /* <= LOOP_CONNECTIONS_MAX; size of the registered file table */
-    uint32_t receive_buffer_count;    /* power of two <= 32768 */
+    uint32_t connections_max;      /* <= LOOP_CONNECTIONS_MAX; size of the registered file table */
+    uint32_t receive_buffer_count; /* power of two <= 32768 */
     uint32_t receive_buffer_bytes;
     uint32_t send_buffer_count;       /* registered if the memlock limit lets; else fewer, and the note says so */
     uint64_t send_memory_max;         /* further, unregistered send buffers, taken lazily: bytes over all */
@@ -35,28 +35,28 @@ enum loop_status {
     LOOP_OK = 0,
     LOOP_ERR_UNAVAILABLE, /* the kernel, a container or sysctl kernel.io_uring_disabled forbids io_uring, or it is too old */
     LOOP_ERR_MEMORY,
-    LOOP_ERR_SOCKET,      /* bind, listen, socket: errno text in error */
-    LOOP_ERR_FULL,        /* all connection slots are in use */
+    LOOP_ERR_SOCKET, /* bind, listen, socket: errno text in error */
+    LOOP_ERR_FULL,   /* all connection slots are in use */
 };
 
 /* One block of memory to send from. */
 struct loop_buffer {
-    uint8_t *bytes;        /* LOOP_SEND_BUFFER_BYTES of room */
+    uint8_t *bytes;           /* LOOP_SEND_BUFFER_BYTES of room */
     struct loop_buffer *next; /* the holder's, while it is taken */
-    uint32_t filled;       /* the holder's */
-    uint32_t sent;         /* the holder's */
-    uint32_t pins;         /* sends whose bytes the kernel may still read; the loop's */
-    uint32_t index;        /* in the table of buffers; the loop's */
+    uint32_t filled;          /* the holder's */
+    uint32_t sent;            /* the holder's */
+    uint32_t pins;            /* sends whose bytes the kernel may still read; the loop's */
+    uint32_t index;           /* in the table of buffers; the loop's */
     bool registered, taken;
 };
 
 enum loop_event_kind {
-    LOOP_ACCEPTED = 1,  /* connection, from listener `listener`; address filled in */
-    LOOP_CONNECTED,     /* a loop_connect succeeded */
-    LOOP_CONNECT_FAILED,/* error = errno; the connection is gone after this event */
-    LOOP_RECEIVED,      /* bytes, count; valid until the next loop_next or loop_wait */
-    LOOP_SENT,          /* count of bytes that the kernel took from the one send under way, all of it */
-    LOOP_ENDED,         /* the stream ended or failed (error = errno or 0); loop_close is still due */
+    LOOP_ACCEPTED = 1,   /* connection, from listener `listener`; address filled in */
+    LOOP_CONNECTED,      /* a loop_connect succeeded */
+    LOOP_CONNECT_FAILED, /* error = errno; the connection is gone after this event */
+    LOOP_RECEIVED,       /* bytes, count; valid until the next loop_next or loop_wait */
+    LOOP_SENT,           /* count of bytes that the kernel took from the one send under way, all of it */
+    LOOP_ENDED,          /* the stream ended or failed (error = errno or 0); loop_close is still due */
     LOOP_WOKEN,
 };
 
@@ -65,7 +65,7 @@ struct loop_event {
     uint32_t connection;
     uint32_t listener;
     int error;
-    uint8_t *bytes;     /* writable: decrypt in place */
+    uint8_t *bytes; /* writable: decrypt in place */
     size_t count;
     struct sockaddr_storage address;
 };
@@ -82,8 +82,7 @@ void loop_destroy(struct loop *loop);
 
 /* Listens and accepts from now on. *port gets the port bound. LOOP_OK, _ERR_SOCKET. */
 enum loop_status loop_listen(struct loop *loop, const struct sockaddr_storage *address, uint32_t listener, uint16_t *port,
-                                    char error[LOOP_ERROR_BYTES])
-    __attribute__((warn_unused_result));
+                             char error[LOOP_ERROR_BYTES]) __attribute__((warn_unused_result));
 
 /* Stops accepting on all listeners. */
 void loop_listen_stop(struct loop *loop);

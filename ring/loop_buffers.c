@@ -13,8 +13,7 @@
 
 #define REGISTERED_MIN 4u
 
-void loop_note_add(struct loop *loop, const char *format, ...)
-{
+void loop_note_add(struct loop *loop, const char *format, ...) {
     size_t used = strlen(loop->note);
     va_list arguments;
     if (used > 0 && used + 2 < sizeof loop->note) {
@@ -28,8 +27,7 @@ void loop_note_add(struct loop *loop, const char *format, ...)
 
 /* Registering pins the pages, so it is done only where zero-copy sends profit by it: the kernel takes fixed buffers in no other send. Without
  * CAP_IPC_LOCK the pinned pages count against RLIMIT_MEMLOCK: as many as fit. */
-static uint32_t register_buffers(struct loop *loop, uint32_t wanted)
-{
+static uint32_t register_buffers(struct loop *loop, uint32_t wanted) {
     int result = -ENOMEM;
     struct iovec *list = calloc(wanted, sizeof *list);
     uint32_t count = list == NULL ? 0 : wanted;
@@ -57,15 +55,13 @@ static uint32_t register_buffers(struct loop *loop, uint32_t wanted)
     return count;
 }
 
-static void push(struct loop *loop, struct loop_buffer *buffer)
-{
+static void push(struct loop *loop, struct loop_buffer *buffer) {
     struct loop_buffer **list = buffer->index < loop->buffer_count ? &loop->free_first : &loop->free_further;
     buffer->next = *list;
     *list = buffer;
 }
 
-bool loop_buffers_make(struct loop *loop)
-{
+bool loop_buffers_make(struct loop *loop) {
     uint64_t further = loop->config.send_memory_max / LOOP_SEND_BUFFER_BYTES;
     uint32_t count = loop->config.send_buffer_count;
     RING_CHECK(count > 0 && count <= 1024);
@@ -88,8 +84,7 @@ bool loop_buffers_make(struct loop *loop)
     return true;
 }
 
-void loop_buffers_free(struct loop *loop)
-{
+void loop_buffers_free(struct loop *loop) {
     for (uint32_t i = loop->buffer_count; loop->buffers != NULL && i < loop->buffers_made; i++) {
         if (loop->buffers[i].bytes != NULL) {
             munmap(loop->buffers[i].bytes, LOOP_SEND_BUFFER_BYTES);
@@ -101,8 +96,7 @@ void loop_buffers_free(struct loop *loop)
     free(loop->buffers);
 }
 
-static struct loop_buffer *take_further(struct loop *loop)
-{
+static struct loop_buffer *take_further(struct loop *loop) {
     struct loop_buffer *buffer = loop->free_further;
     if (buffer != NULL) {
         loop->free_further = buffer->next;
@@ -124,8 +118,7 @@ static struct loop_buffer *take_further(struct loop *loop)
     return buffer;
 }
 
-struct loop_buffer *loop_buffer_take(struct loop *loop)
-{
+struct loop_buffer *loop_buffer_take(struct loop *loop) {
     struct loop_buffer *buffer = loop->free_first;
     if (buffer != NULL) {
         loop->free_first = buffer->next;
@@ -144,8 +137,7 @@ struct loop_buffer *loop_buffer_take(struct loop *loop)
     return buffer;
 }
 
-static void recycle(struct loop *loop, struct loop_buffer *buffer)
-{
+static void recycle(struct loop *loop, struct loop_buffer *buffer) {
     if (buffer->index >= loop->buffer_count && loop->free_first != NULL) {
         munmap(buffer->bytes, LOOP_SEND_BUFFER_BYTES); /* the rush is over */
         buffer->bytes = NULL;
@@ -154,8 +146,7 @@ static void recycle(struct loop *loop, struct loop_buffer *buffer)
     push(loop, buffer);
 }
 
-void loop_buffer_give(struct loop *loop, struct loop_buffer *buffer)
-{
+void loop_buffer_give(struct loop *loop, struct loop_buffer *buffer) {
     RING_CHECK(buffer->taken);
     buffer->taken = false;
     if (buffer->pins == 0) {
@@ -163,8 +154,7 @@ void loop_buffer_give(struct loop *loop, struct loop_buffer *buffer)
     }
 }
 
-void loop_buffer_unpin(struct loop *loop, uint32_t index)
-{
+void loop_buffer_unpin(struct loop *loop, uint32_t index) {
     RING_CHECK(index < loop->buffers_made && loop->buffers[index].pins > 0);
     struct loop_buffer *buffer = &loop->buffers[index];
     buffer->pins--;
@@ -173,8 +163,7 @@ void loop_buffer_unpin(struct loop *loop, uint32_t index)
     }
 }
 
-void loop_budget(const struct loop *loop, uint64_t *receive, uint64_t *registered, uint64_t *extra, uint64_t *tables)
-{
+void loop_budget(const struct loop *loop, uint64_t *receive, uint64_t *registered, uint64_t *extra, uint64_t *tables) {
     *receive = (uint64_t)loop->config.receive_buffer_count * loop->config.receive_buffer_bytes;
     *registered = (uint64_t)loop->buffer_count * LOOP_SEND_BUFFER_BYTES;
     *extra = (uint64_t)(loop->buffer_max - loop->buffer_count) * LOOP_SEND_BUFFER_BYTES;

@@ -39,21 +39,21 @@ struct loop {
     struct loop_counters counters;
     struct loop_listener listeners[LOOP_LISTENERS_MAX];
     struct loop_connection *connections;
-    uint32_t free_connection;   /* slot + 1, or 0 */
+    uint32_t free_connection; /* slot + 1, or 0 */
     int wake_fd;
     uint64_t wake_word;
 
     struct io_uring_buf_ring *receive_ring;
     uint8_t *receive_memory;
-    int32_t held_buffer;        /* given out by the last LOOP_RECEIVED, or -1 */
+    int32_t held_buffer; /* given out by the last LOOP_RECEIVED, or -1 */
 
     struct loop_buffer *buffers; /* first those of `memory`, then the further ones */
     uint32_t buffer_count;       /* in `memory` */
     uint32_t buffer_max;
-    uint32_t buffers_made;       /* of all */
+    uint32_t buffers_made; /* of all */
     uint8_t *memory;
     bool registered;
-    struct loop_buffer *free_first;  /* of `memory` */
+    struct loop_buffer *free_first; /* of `memory` */
     struct loop_buffer *free_further;
     char note[LOOP_NOTE_BYTES];
 };

@@ -13,33 +13,27 @@
 
 #define IDENTITY_PAGE_BYTES 4096u
 
-const char *net_status_name(enum net_status status)
-{
-    static const char *const names[] = {"ok",          "config",     "io_uring", "listen", "memory",
-                                        "peer_exists", "peers_full", "full",     "not_up", "too_long"};
+const char *net_status_name(enum net_status status) {
+    static const char *const names[] = {"ok", "config", "io_uring", "listen", "memory", "peer_exists", "peers_full", "full", "not_up", "too_long"};
     return (size_t)status < sizeof names / sizeof names[0] ? names[status] : "invalid";
 }
 
 /* --- Making --- */
 
-static void *memory_take(void *context, size_t bytes)
-{
+static void *memory_take(void *context, size_t bytes) {
     return blocks_take(context, bytes);
 }
 
-static void memory_give(void *context, void *block, size_t bytes)
-{
+static void memory_give(void *context, void *block, size_t bytes) {
     (void)bytes;
     blocks_give(context, block);
 }
 
-static void u32_default(uint32_t *value, uint32_t fallback)
-{
+static void u32_default(uint32_t *value, uint32_t fallback) {
     *value = *value != 0 ? *value : fallback;
 }
 
-static void config_fill(struct net_config *config)
-{
+static void config_fill(struct net_config *config) {
     config->primitives = config->primitives != NULL ? config->primitives : ring_primitives_default();
     if (config->version_min == 0 && config->version_max == 0) {
         config->version_min = config->version_max = LINK_VERSION_CURRENT;
@@ -62,8 +56,7 @@ static void config_fill(struct net_config *config)
 }
 
 /* NULL: fine. */
-static const char *config_fault(const struct net_config *config)
-{
+static const char *config_fault(const struct net_config *config) {
     uint32_t buffers = config->receive_buffer_count;
     if (config->version_min > config->version_max) {
         return "version_min is above version_max";
@@ -98,8 +91,7 @@ static const char *config_fault(const struct net_config *config)
 }
 
 /* The private key on a page of its own: locked, and left out of core dumps. */
-static bool identity_make(struct net *net)
-{
+static bool identity_make(struct net *net) {
     void *page = mmap(NULL, IDENTITY_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) {
         return false;
@@ -115,8 +107,7 @@ static bool identity_make(struct net *net)
     return true;
 }
 
-enum net_status net_create(struct net **out, const struct net_config *config, char error[NET_ERROR_BYTES])
-{
+enum net_status net_create(struct net **out, const struct net_config *config, char error[NET_ERROR_BYTES]) {
     *out = NULL;
     error[0] = 0;
     struct net *net = calloc(1, sizeof *net);
@@ -153,27 +144,24 @@ enum net_status net_create(struct net **out, const struct net_config *config, ch
     };
     memcpy(net->link_config.system_id, net->config.system_id, LINK_SYSTEM_ID_BYTES);
     if (!net->config.primitives->suite_available(RING_SUITE_AESGCM)) {
-        net->link_config.suites_allowed &= (uint8_t)~(1u << RING_SUITE_AESGCM);
+        net->link_config.suites_allowed &= (uint8_t) ~(1u << RING_SUITE_AESGCM);
         net->config.suites_allowed = net->link_config.suites_allowed;
     }
     *out = net;
     return NET_OK;
 }
 
-static bool connections_make(struct net *net)
-{
+static bool connections_make(struct net *net) {
     net->connection_slots = loop_connections_max(net->loop);
     net->connections = calloc(net->connection_slots, sizeof *net->connections);
     net->active = calloc(net->connection_slots, sizeof *net->active);
     net->flush = calloc(net->connection_slots, sizeof *net->flush);
-    void *links =
-        mmap(NULL, net->connection_slots * net_link_stride(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *links = mmap(NULL, net->connection_slots * net_link_stride(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     net->links = links == MAP_FAILED ? NULL : links;
     return net->connections != NULL && net->active != NULL && net->flush != NULL && net->links != NULL;
 }
 
-enum net_status net_start(struct net *net, char error[NET_ERROR_BYTES])
-{
+enum net_status net_start(struct net *net, char error[NET_ERROR_BYTES]) {
     RING_CHECK(!net->started);
     uint32_t wanted = net->config.peers_max + 2 * net->config.half_open_max + 64;
     struct loop_config config = {
@@ -211,8 +199,7 @@ enum net_status net_start(struct net *net, char error[NET_ERROR_BYTES])
     return NET_OK;
 }
 
-void net_destroy(struct net *net)
-{
+void net_destroy(struct net *net) {
     if (net == NULL) {
         return;
     }
@@ -238,14 +225,12 @@ void net_destroy(struct net *net)
 
 /* --- Polling --- */
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
+static uint64_t earlier(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
 /* Time's part of one connection; returns when it wants to be looked at again. */
-static uint64_t connection_tick(struct net *net, uint32_t index)
-{
+static uint64_t connection_tick(struct net *net, uint32_t index) {
     struct net_connection *connection = &net->connections[index];
     struct link *link = net_link_of(net, index);
     if (connection->state == CONNECTION_CLOSING) {
@@ -270,8 +255,7 @@ static uint64_t connection_tick(struct net *net, uint32_t index)
     return link_deadline_ms(link);
 }
 
-static void tick(struct net *net)
-{
+static void tick(struct net *net) {
     if (net->now_ms < net->next_tick_ms) {
         return;
     }
@@ -295,8 +279,7 @@ static void tick(struct net *net)
     net->next_tick_ms = next > net->now_ms + NET_TICK_MS_MIN ? next : net->now_ms + NET_TICK_MS_MIN;
 }
 
-void net_poll(struct net *net, uint32_t timeout_ms)
-{
+void net_poll(struct net *net, uint32_t timeout_ms) {
     RING_CHECK(net->started);
     net->now_ms = ring_clock_ms();
     net_connections_reap(net);
@@ -313,8 +296,7 @@ void net_poll(struct net *net, uint32_t timeout_ms)
 }
 
 /* One event of the loop; what it means for the caller comes through the events or net->current. */
-static bool loop_event_take(struct net *net, const struct loop_event *event)
-{
+static bool loop_event_take(struct net *net, const struct loop_event *event) {
     uint32_t index = event->connection;
     if (event->kind == LOOP_WOKEN) {
         struct net_event woken = {.kind = NET_WOKEN, .peer = NET_PEER_NONE};
@@ -326,12 +308,8 @@ static bool loop_event_take(struct net *net, const struct loop_event *event)
     }
     struct net_connection *connection = &net->connections[index];
     switch (event->kind) {
-    case LOOP_CONNECTED:
-        net_connection_dialled(net, index);
-        break;
-    case LOOP_CONNECT_FAILED:
-        net_connection_dial_failed(net, index);
-        break;
+    case LOOP_CONNECTED: net_connection_dialled(net, index); break;
+    case LOOP_CONNECT_FAILED: net_connection_dial_failed(net, index); break;
     case LOOP_RECEIVED:
         connection->got_bytes = true;
         if (connection->state == CONNECTION_OPEN || connection->state == CONNECTION_UP) {
@@ -345,15 +323,12 @@ static bool loop_event_take(struct net *net, const struct loop_event *event)
             net_connection_finish(net, index);
         }
         break;
-    default: /* LOOP_ENDED */
-        net_connection_close(net, index, LINK_CAUSE_NONE, true);
-        break;
+    default: /* LOOP_ENDED */ net_connection_close(net, index, LINK_CAUSE_NONE, true); break;
     }
     return true;
 }
 
-static void frame_event(struct net *net, struct net_event *event)
-{
+static void frame_event(struct net *net, struct net_event *event) {
     const struct net_connection *connection = &net->connections[net->current];
     const struct net_peer *peer = &net->peers[connection->peer];
     *event = (struct net_event){
@@ -371,8 +346,7 @@ static void frame_event(struct net *net, struct net_event *event)
 }
 
 /* The next thing in what the current connection received. True: *event is a frame. */
-static bool current_take(struct net *net, struct net_event *event)
-{
+static bool current_take(struct net *net, struct net_event *event) {
     uint32_t index = net->current;
     struct net_connection *connection = &net->connections[index];
     struct link *link = net_link_of(net, index);
@@ -381,12 +355,8 @@ static bool current_take(struct net *net, struct net_event *event)
         return false;
     }
     switch (link_next(link, &net->frame)) {
-    case LINK_FRAME:
-        frame_event(net, event);
-        return true;
-    case LINK_UP:
-        net_connection_up(net, index);
-        break;
+    case LINK_FRAME: frame_event(net, event); return true;
+    case LINK_UP: net_connection_up(net, index); break;
     case LINK_CLOSED:
         net->current = NET_NONE;
         net_connection_close(net, index, link_closed_cause(link), false);
@@ -403,8 +373,7 @@ static bool current_take(struct net *net, struct net_event *event)
     return false;
 }
 
-bool net_next(struct net *net, struct net_event *event)
-{
+bool net_next(struct net *net, struct net_event *event) {
     net->frame_connection = NET_NONE;
     for (;;) {
         net_connections_reap(net);
@@ -432,8 +401,7 @@ bool net_next(struct net *net, struct net_event *event)
 
 /* --- Kept frames --- */
 
-const uint8_t *net_frame_keep(struct net *net, const struct net_event *event)
-{
+const uint8_t *net_frame_keep(struct net *net, const struct net_event *event) {
     RING_CHECK(event->kind == NET_FRAME && net->frame_connection != NET_NONE && event->payload == net->frame.payload);
     struct net_peer *peer = net_peer_at(net, event->peer);
     struct link *link = net_link_of(net, net->frame_connection);
@@ -463,8 +431,7 @@ const uint8_t *net_frame_keep(struct net *net, const struct net_event *event)
     return block;
 }
 
-void net_frame_release(struct net *net, const uint8_t *payload)
-{
+void net_frame_release(struct net *net, const uint8_t *payload) {
     struct blocks_header *header = blocks_header_of(payload);
     if (net_peer_handle_valid(net, header->owner)) {
         struct net_peer *peer = net_peer_at(net, header->owner);
@@ -476,8 +443,7 @@ void net_frame_release(struct net *net, const uint8_t *payload)
 
 /* --- Closing, waking --- */
 
-void net_peer_close(struct net *net, uint32_t handle, enum link_goodbye code)
-{
+void net_peer_close(struct net *net, uint32_t handle, enum link_goodbye code) {
     const struct net_peer *peer = net_peer_at(net, handle);
     uint32_t index = peer->connection;
     if (index != NET_NONE) {
@@ -486,8 +452,7 @@ void net_peer_close(struct net *net, uint32_t handle, enum link_goodbye code)
     }
 }
 
-void net_close_all(struct net *net, enum link_goodbye code)
-{
+void net_close_all(struct net *net, enum link_goodbye code) {
     net->stopping = true;
     loop_listen_stop(net->loop);
     for (uint32_t i = 0; i < net->active_count; i++) {
@@ -503,23 +468,19 @@ void net_close_all(struct net *net, enum link_goodbye code)
     }
 }
 
-bool net_is_quiet(const struct net *net)
-{
+bool net_is_quiet(const struct net *net) {
     return net->active_count == 0;
 }
 
-void net_wake(struct net *net)
-{
+void net_wake(struct net *net) {
     RING_CHECK(net->started);
     loop_wake(net->loop);
 }
 
-uint16_t net_listen_port(const struct net *net, size_t index)
-{
+uint16_t net_listen_port(const struct net *net, size_t index) {
     return index < NET_LISTEN_MAX ? net->ports[index] : 0;
 }
 
-const char *net_note(const struct net *net)
-{
+const char *net_note(const struct net *net) {
     return net->note;
 }

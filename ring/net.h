@@ -24,7 +24,7 @@
 #include "ring/link.h"
 
 #define NET_PEER_NONE UINT32_MAX
-#define NET_ADDRESSES_MAX 4        /* per peer */
+#define NET_ADDRESSES_MAX 4 /* per peer */
 #define NET_LISTEN_MAX 4
 #define NET_ERROR_BYTES 256
 
@@ -40,61 +40,61 @@ enum net_role {
 
 enum net_dial {
     NET_DIAL_NEVER = 0, /* clients; peers that dial me */
-    NET_DIAL_BY_KEY,    /* L-25: of two nodes the one with the lower static key (byte by byte) dials */
+    NET_DIAL_BY_KEY,    /* L-44: of two nodes the one with the lower static key (byte by byte) dials */
     NET_DIAL_ALWAYS,
 };
 
 struct net_peer_config {
     uint8_t static_key[RING_KEY_BYTES];
-    uint64_t tag;                      /* comes back in every event: the caller's own index */
-    uint16_t role;                     /* enum net_role */
+    uint64_t tag;  /* comes back in every event: the caller's own index */
+    uint16_t role; /* enum net_role */
     enum net_dial dial;
     struct sockaddr_storage addresses[NET_ADDRESSES_MAX]; /* tried in turn; also mark incoming connections as a known peer's (L-42) */
     size_t address_count;
-    uint32_t frame_bytes_max;          /* largest payload accepted from it; <= LINK_FRAME_BYTES_MAX */
-    uint32_t send_queue_bytes_max;     /* ciphertext waiting for the socket; a frame that does not fit is refused, but into an empty queue one
+    uint32_t frame_bytes_max;      /* largest payload accepted from it; <= LINK_FRAME_BYTES_MAX */
+    uint32_t send_queue_bytes_max; /* ciphertext waiting for the socket; a frame that does not fit is refused, but into an empty queue one
                                           frame of any allowed length goes */
-    uint32_t keep_bytes_max;           /* blocks held by net_frame_keep */
+    uint32_t keep_bytes_max;       /* blocks held by net_frame_keep */
 };
 
 struct net_config {
-    const struct ring_primitives *primitives;      /* NULL: default */
-    uint8_t static_private[RING_KEY_BYTES];        /* copied to locked memory; wipe yours afterwards */
+    const struct ring_primitives *primitives; /* NULL: default */
+    uint8_t static_private[RING_KEY_BYTES];   /* copied to locked memory; wipe yours afterwards */
     uint8_t system_id[LINK_SYSTEM_ID_BYTES];
-    uint16_t version_min, version_max;             /* 0, 0: LINK_VERSION_CURRENT */
-    uint8_t suites_allowed;                        /* 0: ChaChaPoly only; bit (1 << RING_SUITE_AESGCM) to offer and take AES-GCM too */
+    uint16_t version_min, version_max; /* 0, 0: LINK_VERSION_CURRENT */
+    uint8_t suites_allowed;            /* 0: ChaChaPoly only; bit (1 << RING_SUITE_AESGCM) to offer and take AES-GCM too */
     struct sockaddr_storage listen[NET_LISTEN_MAX];
     size_t listen_count;
-    uint32_t peers_max;                            /* 0: 1024 */
-    const struct link_type_rule *rules;            /* kept alive by the caller; NULL: none */
+    uint32_t peers_max;                 /* 0: 1024 */
+    const struct link_type_rule *rules; /* kept alive by the caller; NULL: none */
     size_t rule_count;
 
-    uint32_t handshake_ms, ping_ms, idle_ms;       /* 0: L-40 */
-    uint32_t connect_ms;                           /* 0: 3000 */
-    uint32_t backoff_ms_min, backoff_ms_max;       /* 0: 50 and 1000; doubled after each failure, +-25 % */
+    uint32_t handshake_ms, ping_ms, idle_ms; /* 0: L-40 */
+    uint32_t connect_ms;                     /* 0: 3000 */
+    uint32_t backoff_ms_min, backoff_ms_max; /* 0: 50 and 1000; doubled after each failure, +-25 % */
 
-    uint32_t half_open_max;                        /* 0: 64 connections whose handshake is not over */
-    uint32_t half_open_reserved;                   /* 0: a quarter of them, for addresses of configured peers (L-42) */
-    uint32_t handshakes_per_s;                     /* 0: 200, burst the same, from unknown addresses; the same again for known ones */
+    uint32_t half_open_max;      /* 0: 64 connections whose handshake is not over */
+    uint32_t half_open_reserved; /* 0: a quarter of them, for addresses of configured peers (L-42) */
+    uint32_t handshakes_per_s;   /* 0: 200, burst the same, from unknown addresses; the same again for known ones */
 
-    uint32_t receive_buffer_count;                 /* power of two; 0: 32 */
-    uint32_t receive_buffer_bytes;                 /* 0: 131072 */
-    uint32_t send_buffer_count;                    /* registered; 0: 48, fewer where the memlock limit asks for it */
-    uint32_t send_zc_threshold_bytes;              /* 0: never; else sends of at least this many bytes use SEND_ZC */
-    uint64_t send_memory_max;                      /* 0: 256 MiB of send buffers beyond the registered ones, over all peers, lazily taken */
+    uint32_t receive_buffer_count;    /* power of two; 0: 32 */
+    uint32_t receive_buffer_bytes;    /* 0: 131072 */
+    uint32_t send_buffer_count;       /* registered; 0: 48, fewer where the memlock limit asks for it */
+    uint32_t send_zc_threshold_bytes; /* 0: never; else sends of at least this many bytes use SEND_ZC */
+    uint64_t send_memory_max;         /* 0: 256 MiB of send buffers beyond the registered ones, over all peers, lazily taken */
 };
 
 enum net_status {
     NET_OK = 0,
-    NET_ERR_CONFIG,       /* a field out of range; the error text names it */
-    NET_ERR_IO_URING,     /* io_uring is not available or lacks an operation; the text says which and what to do */
-    NET_ERR_LISTEN,       /* cannot bind or listen; the text names the address */
+    NET_ERR_CONFIG,   /* a field out of range; the error text names it */
+    NET_ERR_IO_URING, /* io_uring is not available or lacks an operation; the text says which and what to do */
+    NET_ERR_LISTEN,   /* cannot bind or listen; the text names the address */
     NET_ERR_MEMORY,
-    NET_ERR_PEER_EXISTS,  /* this static key is in the table already, or is my own */
+    NET_ERR_PEER_EXISTS, /* this static key is in the table already, or is my own */
     NET_ERR_PEERS_FULL,
-    NET_FULL,             /* net_send: the peer's queue has no room: drop, or try again after net_poll */
-    NET_NOT_UP,           /* net_send: no link to this peer now */
-    NET_TOO_LONG,         /* net_send: longer than the peer accepts */
+    NET_FULL,     /* net_send: the peer's queue has no room: drop, or try again after net_poll */
+    NET_NOT_UP,   /* net_send: no link to this peer now */
+    NET_TOO_LONG, /* net_send: longer than the peer accepts */
 };
 
 const char *net_status_name(enum net_status status);
@@ -103,15 +103,15 @@ enum net_event_kind { NET_UP = 1, NET_DOWN, NET_FRAME, NET_WOKEN };
 
 struct net_event {
     enum net_event_kind kind;
-    uint32_t peer;           /* handle from net_peer_add */
+    uint32_t peer; /* handle from net_peer_add */
     uint64_t tag;
     uint16_t role;
-    uint16_t type;           /* NET_FRAME */
-    const uint8_t *payload;  /* NET_FRAME: valid until the next net_next or net_poll; net_frame_keep to keep it */
+    uint16_t type;          /* NET_FRAME */
+    const uint8_t *payload; /* NET_FRAME: valid until the next net_next or net_poll; net_frame_keep to keep it */
     size_t payload_bytes;
-    enum link_cause cause;   /* NET_DOWN; LINK_CAUSE_NONE: the stream ended or failed */
-    uint32_t goodbye_code;   /* NET_DOWN with LINK_CAUSE_GOODBYE */
-    bool replaced;           /* NET_DOWN: a newer link of the same peer took over; UP follows */
+    enum link_cause cause; /* NET_DOWN; LINK_CAUSE_NONE: the stream ended or failed */
+    uint32_t goodbye_code; /* NET_DOWN with LINK_CAUSE_GOODBYE */
+    bool replaced;         /* NET_DOWN: a newer link of the same peer took over; UP follows */
 };
 
 /* Makes a net. *net is NULL on error; error gets one line of text that says what to do. Threads: no I/O yet, no ring yet. */

@@ -1,4 +1,4 @@
-/* The life of one connection, from accept or dial to its end: see net.h and chapter 6, L-22 and L-40 to L-46. */
+/* The life of one connection, from accept or dial to its end: see net.h and chapter 6, L-20, L-22 and L-40 to L-45. */
 #include <string.h>
 #include <sys/mman.h>
 
@@ -9,18 +9,15 @@
 #define PAGE_BYTES 4096u
 #define LINK_STRIDE ((sizeof(struct link) + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES)
 
-size_t net_link_stride(void)
-{
+size_t net_link_stride(void) {
     return LINK_STRIDE;
 }
 
-struct link *net_link_of(const struct net *net, uint32_t index)
-{
+struct link *net_link_of(const struct net *net, uint32_t index) {
     return (struct link *)(void *)(net->links + (size_t)index * LINK_STRIDE);
 }
 
-static struct net_connection *begin(struct net *net, uint32_t index, enum connection_state state)
-{
+static struct net_connection *begin(struct net *net, uint32_t index, enum connection_state state) {
     struct net_connection *connection = &net->connections[index];
     RING_CHECK(index < net->connection_slots && connection->state == CONNECTION_FREE);
     bool queued_flush = connection->queued_flush; /* it may still stand in the list */
@@ -38,8 +35,7 @@ static struct net_connection *begin(struct net *net, uint32_t index, enum connec
 
 /* --- Accepting --- */
 
-static bool bucket_take(struct net_bucket *bucket, uint64_t now_ms, uint32_t per_s)
-{
+static bool bucket_take(struct net_bucket *bucket, uint64_t now_ms, uint32_t per_s) {
     uint64_t room = (uint64_t)per_s * 1000;
     uint64_t passed = now_ms - bucket->filled_ms;
     uint64_t tokens = passed > 1000 ? room : bucket->tokens_milli + passed * per_s;
@@ -53,8 +49,7 @@ static bool bucket_take(struct net_bucket *bucket, uint64_t now_ms, uint32_t per
 }
 
 /* The oldest half-open connection that fits; NET_NONE: there is none. peer NET_NONE: any from an unknown address. */
-static uint32_t oldest_half_open(const struct net *net, uint32_t peer)
-{
+static uint32_t oldest_half_open(const struct net *net, uint32_t peer) {
     uint32_t oldest = NET_NONE;
     for (uint32_t i = 0; i < net->active_count; i++) {
         uint32_t index = net->active[i];
@@ -67,8 +62,7 @@ static uint32_t oldest_half_open(const struct net *net, uint32_t peer)
     return oldest;
 }
 
-static void half_open_end(struct net *net, struct net_connection *connection)
-{
+static void half_open_end(struct net *net, struct net_connection *connection) {
     if (connection->half_open) {
         connection->half_open = false;
         net->count.half_open_now--;
@@ -77,8 +71,7 @@ static void half_open_end(struct net *net, struct net_connection *connection)
 }
 
 /* L-42: room for one more half-open connection. A flood from unknown addresses pushes out only its like, the oldest first. */
-static bool half_open_room(struct net *net, bool known)
-{
+static bool half_open_room(struct net *net, bool known) {
     uint64_t unknown_max = net->config.half_open_max - net->config.half_open_reserved;
     bool full = net->count.half_open_now >= net->config.half_open_max || (!known && net->count.half_open_unknown_now >= unknown_max);
     if (!full) {
@@ -93,8 +86,7 @@ static bool half_open_room(struct net *net, bool known)
     return true;
 }
 
-static bool peer_lookup(void *context, const uint8_t remote_static[RING_KEY_BYTES], struct link_peer *link_peer)
-{
+static bool peer_lookup(void *context, const uint8_t remote_static[RING_KEY_BYTES], struct link_peer *link_peer) {
     struct net *net = context;
     uint32_t peer_index = net_peer_index(net, remote_static);
     if (peer_index == NET_NONE || net->stopping) {
@@ -115,8 +107,7 @@ static bool peer_lookup(void *context, const uint8_t remote_static[RING_KEY_BYTE
     return true;
 }
 
-bool net_connection_accept(struct net *net, uint32_t index, const struct sockaddr_storage *address)
-{
+bool net_connection_accept(struct net *net, uint32_t index, const struct sockaddr_storage *address) {
     bool known = net_address_known(net, address);
     bool allowed = !net->stopping;
     if (allowed && !bucket_take(known ? &net->bucket_known : &net->bucket_unknown, net->now_ms, net->config.handshakes_per_s)) {
@@ -147,8 +138,7 @@ bool net_connection_accept(struct net *net, uint32_t index, const struct sockadd
 
 /* --- Dialling --- */
 
-void net_connection_dial(struct net *net, uint32_t peer_index)
-{
+void net_connection_dial(struct net *net, uint32_t peer_index) {
     struct net_peer *peer = &net->peers[peer_index];
     uint32_t index = NET_NONE;
     const struct sockaddr_storage *address = &peer->config.addresses[peer->address_index % peer->config.address_count];
@@ -164,8 +154,7 @@ void net_connection_dial(struct net *net, uint32_t peer_index)
     net->count.dialled++;
 }
 
-void net_connection_dial_failed(struct net *net, uint32_t index)
-{
+void net_connection_dial_failed(struct net *net, uint32_t index) {
     struct net_connection *connection = &net->connections[index];
     RING_CHECK(connection->state == CONNECTION_CONNECTING);
     net->count.dial_failed++;
@@ -181,8 +170,7 @@ void net_connection_dial_failed(struct net *net, uint32_t index)
 
 /* L-20: the highest version that both are known to take, then, after closes without a word, the others from the highest down; AES-GCM before
  * ChaChaPoly where both are allowed. */
-static void offer_choose(const struct net *net, const struct net_peer *peer, uint16_t *version, enum ring_suite *suite)
-{
+static void offer_choose(const struct net *net, const struct net_peer *peer, uint16_t *version, enum ring_suite *suite) {
     bool aes = (net->config.suites_allowed >> RING_SUITE_AESGCM & 1) != 0 && net->config.primitives->suite_available(RING_SUITE_AESGCM);
     uint32_t suites = aes ? 2 : 1;
     uint32_t versions = (uint32_t)(net->config.version_max - net->config.version_min) + 1;
@@ -193,8 +181,7 @@ static void offer_choose(const struct net *net, const struct net_peer *peer, uin
     *suite = aes && peer->attempt % 2 == 0 ? RING_SUITE_AESGCM : RING_SUITE_CHACHAPOLY;
 }
 
-void net_connection_dialled(struct net *net, uint32_t index)
-{
+void net_connection_dialled(struct net *net, uint32_t index) {
     struct net_connection *connection = &net->connections[index];
     RING_CHECK(connection->state == CONNECTION_CONNECTING && connection->peer != NET_NONE);
     const struct net_peer *peer = &net->peers[connection->peer];
@@ -217,8 +204,7 @@ void net_connection_dialled(struct net *net, uint32_t index)
 
 /* --- Up --- */
 
-static void push_down(struct net *net, uint32_t index, enum link_cause cause, bool replaced)
-{
+static void push_down(struct net *net, uint32_t index, enum link_cause cause, bool replaced) {
     const struct net_connection *connection = &net->connections[index];
     const struct net_peer *peer = &net->peers[connection->peer];
     struct net_event event = {
@@ -236,8 +222,7 @@ static void push_down(struct net *net, uint32_t index, enum link_cause cause, bo
 }
 
 /* L-22: the older link goes only now that the newer has shown that it is no replay. */
-static void replace(struct net *net, uint32_t old)
-{
+static void replace(struct net *net, uint32_t old) {
     struct net_connection *connection = &net->connections[old];
     net->count.replaced++;
     push_down(net, old, LINK_CAUSE_LOCAL, true);
@@ -248,8 +233,7 @@ static void replace(struct net *net, uint32_t old)
     net_connection_close(net, old, LINK_CAUSE_LOCAL, false);
 }
 
-void net_connection_up(struct net *net, uint32_t index)
-{
+void net_connection_up(struct net *net, uint32_t index) {
     struct net_connection *connection = &net->connections[index];
     RING_CHECK(connection->state == CONNECTION_OPEN && connection->peer != NET_NONE);
     struct net_peer *peer = &net->peers[connection->peer];
@@ -277,8 +261,7 @@ void net_connection_up(struct net *net, uint32_t index)
 
 /* --- The end --- */
 
-void net_connection_finish(struct net *net, uint32_t index)
-{
+void net_connection_finish(struct net *net, uint32_t index) {
     struct net_connection *connection = &net->connections[index];
     net_queue_free(net, index);
     loop_close(net->loop, index);
@@ -287,8 +270,7 @@ void net_connection_finish(struct net *net, uint32_t index)
 }
 
 /* What its end means for dialling the peer again. */
-static void peer_bookkeeping(struct net *net, uint32_t index, enum link_cause cause)
-{
+static void peer_bookkeeping(struct net *net, uint32_t index, enum link_cause cause) {
     struct net_connection *connection = &net->connections[index];
     struct net_peer *peer = &net->peers[connection->peer];
     if (connection->state == CONNECTION_UP && peer->connection == index) {
@@ -317,8 +299,7 @@ static void peer_bookkeeping(struct net *net, uint32_t index, enum link_cause ca
     }
 }
 
-void net_connection_close(struct net *net, uint32_t index, enum link_cause cause, bool at_once)
-{
+void net_connection_close(struct net *net, uint32_t index, enum link_cause cause, bool at_once) {
     struct net_connection *connection = &net->connections[index];
     if (connection->state == CONNECTION_CLOSING && at_once) {
         net_connection_finish(net, index);
@@ -346,8 +327,7 @@ void net_connection_close(struct net *net, uint32_t index, enum link_cause cause
     net_connection_finish(net, index);
 }
 
-void net_connections_reap(struct net *net)
-{
+void net_connections_reap(struct net *net) {
     for (uint32_t i = net->active_count; net->gone_count > 0 && i-- > 0;) {
         uint32_t index = net->active[i];
         struct net_connection *connection = &net->connections[index];

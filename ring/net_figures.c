@@ -4,8 +4,7 @@
 
 #include "ring/net_private.h"
 
-void net_address_format(const struct sockaddr_storage *address, char text[64])
-{
+void net_address_format(const struct sockaddr_storage *address, char text[64]) {
     char host[INET6_ADDRSTRLEN] = "?";
     if (address->ss_family == AF_INET6) {
         const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
@@ -23,8 +22,7 @@ struct list {
     size_t room, count;
 };
 
-static void add(struct list *list, const char *name, uint64_t value)
-{
+static void add(struct list *list, const char *name, uint64_t value) {
     if (list->count < list->room) {
         list->to[list->count] = (struct net_counter){.name = name, .value = value};
     }
@@ -53,8 +51,7 @@ static const char *const closed_names[LINK_CAUSE_COUNT] = {
     [LINK_CAUSE_LOCAL] = "closed_local",
 };
 
-size_t net_counters(const struct net *net, struct net_counter *counters, size_t room)
-{
+size_t net_counters(const struct net *net, struct net_counter *counters, size_t room) {
     struct list list = {counters, room, 0};
     const struct net_count *c = &net->count;
     for (size_t i = LINK_CAUSE_PREAMBLE; i < LINK_CAUSE_COUNT; i++) {
@@ -117,8 +114,7 @@ size_t net_counters(const struct net *net, struct net_counter *counters, size_t 
     return list.count;
 }
 
-size_t net_budget(const struct net *net, struct net_counter *parts, size_t room)
-{
+size_t net_budget(const struct net *net, struct net_counter *parts, size_t room) {
     struct list list = {parts, room, 0};
     uint64_t receive = (uint64_t)net->config.receive_buffer_count * net->config.receive_buffer_bytes;
     uint64_t first = (uint64_t)net->config.send_buffer_count * LOOP_SEND_BUFFER_BYTES;

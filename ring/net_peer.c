@@ -7,8 +7,7 @@
 #include "ring/entropy.h"
 #include "ring/net_private.h"
 
-bool net_peers_make(struct net *net)
-{
+bool net_peers_make(struct net *net) {
     net->peer_slots = net->config.peers_max;
     net->key_table_size = 64;
     while (net->key_table_size < 2 * net->peer_slots) {
@@ -23,8 +22,7 @@ bool net_peers_make(struct net *net)
     return net->peers != NULL && net->key_table != NULL && net->diallers != NULL && net->events != NULL;
 }
 
-void net_peers_free(struct net *net)
-{
+void net_peers_free(struct net *net) {
     free(net->peers);
     free(net->key_table);
     free(net->diallers);
@@ -33,8 +31,7 @@ void net_peers_free(struct net *net)
 
 /* --- Keys --- */
 
-static uint32_t key_slot(const struct net *net, const uint8_t key[RING_KEY_BYTES])
-{
+static uint32_t key_slot(const struct net *net, const uint8_t key[RING_KEY_BYTES]) {
     uint64_t mixed = net->key_secret[0];
     for (size_t i = 0; i < RING_KEY_BYTES; i += 8) {
         unsigned __int128 product = (unsigned __int128)(ring_load_u64(key + i) ^ mixed) * (net->key_secret[1] | 1);
@@ -43,8 +40,7 @@ static uint32_t key_slot(const struct net *net, const uint8_t key[RING_KEY_BYTES
     return (uint32_t)mixed & (net->key_table_size - 1);
 }
 
-uint32_t net_peer_index(const struct net *net, const uint8_t key[RING_KEY_BYTES])
-{
+uint32_t net_peer_index(const struct net *net, const uint8_t key[RING_KEY_BYTES]) {
     uint32_t mask = net->key_table_size - 1;
     for (uint32_t slot = key_slot(net, key); net->key_table[slot] != 0; slot = (slot + 1) & mask) {
         uint32_t index = net->key_table[slot] - 1;
@@ -55,8 +51,7 @@ uint32_t net_peer_index(const struct net *net, const uint8_t key[RING_KEY_BYTES]
     return NET_NONE;
 }
 
-static void key_insert(struct net *net, uint32_t index)
-{
+static void key_insert(struct net *net, uint32_t index) {
     uint32_t mask = net->key_table_size - 1;
     uint32_t slot = key_slot(net, net->peers[index].config.static_key);
     while (net->key_table[slot] != 0) {
@@ -67,27 +62,23 @@ static void key_insert(struct net *net, uint32_t index)
 
 /* --- Handles --- */
 
-uint32_t net_peer_handle(const struct net *net, uint32_t index)
-{
+uint32_t net_peer_handle(const struct net *net, uint32_t index) {
     return (uint32_t)net->peers[index].generation << 16 | index;
 }
 
-bool net_peer_handle_valid(const struct net *net, uint32_t handle)
-{
+bool net_peer_handle_valid(const struct net *net, uint32_t handle) {
     uint32_t index = handle & 0xffff;
     return index < net->peer_slots && net->peers[index].used && net->peers[index].generation == handle >> 16;
 }
 
-struct net_peer *net_peer_at(const struct net *net, uint32_t handle)
-{
+struct net_peer *net_peer_at(const struct net *net, uint32_t handle) {
     RING_CHECK(net_peer_handle_valid(net, handle));
     return &net->peers[handle & 0xffff];
 }
 
 /* --- Addresses --- */
 
-bool net_address_parse(const char *text, struct sockaddr_storage *address)
-{
+bool net_address_parse(const char *text, struct sockaddr_storage *address) {
     char host[64];
     const char *colon = strrchr(text, ':');
     if (colon == NULL || colon == text || colon[1] == 0 || (size_t)(colon - text) >= sizeof host) {
@@ -125,8 +116,7 @@ bool net_address_parse(const char *text, struct sockaddr_storage *address)
 }
 
 /* Same host, whatever the port; an IPv4 address within IPv6 equals itself. */
-static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
-{
+static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b) {
     uint8_t bytes[2][16] = {{[10] = 0xff, [11] = 0xff}, {[10] = 0xff, [11] = 0xff}};
     const struct sockaddr_storage *both[2] = {a, b};
     for (size_t i = 0; i < 2; i++) {
@@ -139,8 +129,7 @@ static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_st
     return memcmp(bytes[0], bytes[1], 16) == 0;
 }
 
-bool net_address_known(const struct net *net, const struct sockaddr_storage *address)
-{
+bool net_address_known(const struct net *net, const struct sockaddr_storage *address) {
     for (size_t i = 0; i < net->known_count; i++) {
         if (same_host(&net->known[i], address)) {
             return true;
@@ -150,10 +139,9 @@ bool net_address_known(const struct net *net, const struct sockaddr_storage *add
 }
 
 /* Lists of what the peers' configurations imply: one peer's part. */
-static void lists_add(struct net *net, uint32_t index)
-{
+static void lists_add(struct net *net, uint32_t index) {
     const struct net_peer_config *config = &net->peers[index].config;
-    bool mine = memcmp(net->identity->public_key, config->static_key, RING_KEY_BYTES) < 0; /* L-25 */
+    bool mine = memcmp(net->identity->public_key, config->static_key, RING_KEY_BYTES) < 0; /* L-44 */
     if ((config->dial == NET_DIAL_ALWAYS || (config->dial == NET_DIAL_BY_KEY && mine)) && config->address_count > 0) {
         net->diallers[net->dialler_count++] = index;
     }
@@ -164,8 +152,7 @@ static void lists_add(struct net *net, uint32_t index)
     }
 }
 
-static void lists_rebuild(struct net *net)
-{
+static void lists_rebuild(struct net *net) {
     net->dialler_count = 0;
     net->known_count = 0;
     for (uint32_t i = 0; i < net->peer_slots; i++) {
@@ -177,19 +164,17 @@ static void lists_rebuild(struct net *net)
 
 /* --- Adding, changing, removing --- */
 
-static bool config_valid(const struct net_peer_config *config)
-{
+static bool config_valid(const struct net_peer_config *config) {
     bool one_role = config->role != 0 && (config->role & (config->role - 1)) == 0 && config->role <= NET_ROLE_CLIENT;
-    bool valid = one_role && config->address_count <= NET_ADDRESSES_MAX && config->frame_bytes_max <= LINK_FRAME_BYTES_MAX &&
-                 config->dial <= NET_DIAL_ALWAYS;
+    bool valid =
+        one_role && config->address_count <= NET_ADDRESSES_MAX && config->frame_bytes_max <= LINK_FRAME_BYTES_MAX && config->dial <= NET_DIAL_ALWAYS;
     for (size_t i = 0; valid && i < config->address_count; i++) {
         valid = config->addresses[i].ss_family == AF_INET || config->addresses[i].ss_family == AF_INET6;
     }
     return valid;
 }
 
-enum net_status net_peer_add(struct net *net, const struct net_peer_config *config, uint32_t *handle)
-{
+enum net_status net_peer_add(struct net *net, const struct net_peer_config *config, uint32_t *handle) {
     *handle = NET_PEER_NONE;
     if (!config_valid(config)) {
         return NET_ERR_CONFIG;
@@ -222,8 +207,7 @@ enum net_status net_peer_add(struct net *net, const struct net_peer_config *conf
     return NET_OK;
 }
 
-enum net_status net_peer_update(struct net *net, uint32_t handle, const struct net_peer_config *config)
-{
+enum net_status net_peer_update(struct net *net, uint32_t handle, const struct net_peer_config *config) {
     struct net_peer *peer = net_peer_at(net, handle);
     if (!config_valid(config) || memcmp(config->static_key, peer->config.static_key, RING_KEY_BYTES) != 0) {
         return NET_ERR_CONFIG;
@@ -237,8 +221,7 @@ enum net_status net_peer_update(struct net *net, uint32_t handle, const struct n
     return NET_OK;
 }
 
-void net_peer_remove(struct net *net, uint32_t handle)
-{
+void net_peer_remove(struct net *net, uint32_t handle) {
     struct net_peer *peer = net_peer_at(net, handle);
     uint32_t index = handle & 0xffff;
     for (uint32_t i = 0; net->started && i < net->active_count; i++) {
@@ -262,27 +245,23 @@ void net_peer_remove(struct net *net, uint32_t handle)
     lists_rebuild(net);
 }
 
-uint32_t net_peer_find(const struct net *net, const uint8_t static_key[RING_KEY_BYTES])
-{
+uint32_t net_peer_find(const struct net *net, const uint8_t static_key[RING_KEY_BYTES]) {
     uint32_t index = net_peer_index(net, static_key);
     return index == NET_NONE ? NET_PEER_NONE : net_peer_handle(net, index);
 }
 
-bool net_peer_is_up(const struct net *net, uint32_t handle)
-{
+bool net_peer_is_up(const struct net *net, uint32_t handle) {
     return net_peer_at(net, handle)->connection != NET_NONE;
 }
 
-void net_peer_back_off(struct net *net, struct net_peer *peer)
-{
+void net_peer_back_off(struct net *net, struct net_peer *peer) {
     /* L-41: three quarters to five quarters of the back-off, so that a cluster that restarts does not dial in step */
     uint64_t jitter = 768 + ring_entropy_u64() % 513;
     peer->next_dial_ms = net->now_ms + peer->backoff_ms * jitter / 1024;
     peer->backoff_ms = peer->backoff_ms > net->config.backoff_ms_max / 2 ? net->config.backoff_ms_max : 2 * peer->backoff_ms;
 }
 
-void net_event_push(struct net *net, const struct net_event *event)
-{
+void net_event_push(struct net *net, const struct net_event *event) {
     RING_CHECK(net->event_count < net->event_room); /* at most one DOWN per peer that is up, and one UP behind it */
     net->events[(net->event_first + net->event_count) % net->event_room] = *event;
     net->event_count++;

@@ -7,10 +7,10 @@
 #include "ring/net.h"
 
 #define NET_NONE UINT32_MAX
-#define NET_PEERS_MAX 16000u       /* a handle is generation << 16 | index */
-#define NET_PENDING_PER_PEER 4u    /* handshakes under way that bear one peer's key (L-43) */
+#define NET_PEERS_MAX 16000u    /* a handle is generation << 16 | index */
+#define NET_PENDING_PER_PEER 4u /* handshakes under way that bear one peer's key (L-43) */
 #define NET_KNOWN_ADDRESSES_MAX 1024u
-#define NET_CLOSE_MS 1000u         /* for a last GOODBYE to leave */
+#define NET_CLOSE_MS 1000u /* for a last GOODBYE to leave */
 #define NET_TICK_MS_MIN 5u
 #define NET_TICK_MS_MAX 100u
 #define NET_BLOCKS_KEEP_MS 5000u
@@ -21,12 +21,12 @@ enum connection_state { CONNECTION_FREE = 0, CONNECTION_CONNECTING, CONNECTION_O
 struct net_connection {
     enum connection_state state;
     bool dialled;
-    bool known_address;      /* accepted from an address of a configured peer */
-    bool half_open;          /* counted among the half-open ones: accepted, and no first frame yet */
+    bool known_address; /* accepted from an address of a configured peer */
+    bool half_open;     /* counted among the half-open ones: accepted, and no first frame yet */
     bool queued_flush;
-    bool got_bytes;          /* the other end has said something */
-    uint32_t peer;           /* index, or NET_NONE while unknown */
-    uint32_t active_index;   /* in net->active */
+    bool got_bytes;        /* the other end has said something */
+    uint32_t peer;         /* index, or NET_NONE while unknown */
+    uint32_t active_index; /* in net->active */
     uint16_t offered_version;
     struct loop_buffer *head, *tail;
     uint64_t queue_bytes;
@@ -38,8 +38,8 @@ struct net_peer {
     bool used;
     uint16_t generation;
     struct net_peer_config config;
-    uint32_t connection;       /* up, or NET_NONE */
-    uint32_t dialling;         /* connection, or NET_NONE */
+    uint32_t connection; /* up, or NET_NONE */
+    uint32_t dialling;   /* connection, or NET_NONE */
     uint64_t next_dial_ms;
     uint32_t backoff_ms;
     uint32_t address_index;
@@ -63,25 +63,25 @@ struct net_count {
 struct net {
     struct net_config config;
     struct link_config link_config;
-    struct link_identity *identity;   /* a locked page of its own */
+    struct link_identity *identity; /* a locked page of its own */
     struct loop *loop;
     bool started, stopping;
     char note[NET_ERROR_BYTES];
     uint16_t ports[NET_LISTEN_MAX];
 
     struct net_peer *peers;
-    uint32_t peer_slots;              /* config.peers_max */
+    uint32_t peer_slots; /* config.peers_max */
     uint32_t peer_count;
-    uint32_t *key_table;              /* open addressing: peer index + 1, 0 empty */
-    uint32_t key_table_size;          /* power of two */
+    uint32_t *key_table;     /* open addressing: peer index + 1, 0 empty */
+    uint32_t key_table_size; /* power of two */
     uint64_t key_secret[2];
     struct sockaddr_storage known[NET_KNOWN_ADDRESSES_MAX]; /* of peers */
     size_t known_count;
-    uint32_t *diallers;               /* indices of peers that I dial */
+    uint32_t *diallers; /* indices of peers that I dial */
     uint32_t dialler_count;
 
     struct net_connection *connections;
-    uint8_t *links;                   /* one struct link per connection, each on pages of its own, touched when used */
+    uint8_t *links; /* one struct link per connection, each on pages of its own, touched when used */
     uint32_t connection_slots;
     uint32_t *active;
     uint32_t active_count;
@@ -92,11 +92,11 @@ struct net {
     struct blocks blocks;
     struct net_count count;
 
-    struct net_event *events;         /* a ring */
+    struct net_event *events; /* a ring */
     uint32_t event_room, event_first, event_count;
-    uint32_t current;                 /* connection whose received bytes are being taken, or NET_NONE */
-    struct link_frame frame;          /* of the NET_FRAME given out last */
-    uint32_t frame_connection;        /* its connection, or NET_NONE */
+    uint32_t current;          /* connection whose received bytes are being taken, or NET_NONE */
+    struct link_frame frame;   /* of the NET_FRAME given out last */
+    uint32_t frame_connection; /* its connection, or NET_NONE */
     uint32_t gone_count;
     uint64_t now_ms, next_tick_ms;
 };

@@ -2,8 +2,7 @@
 #include "ring/check.h"
 #include "ring/net_private.h"
 
-static void flush_mark(struct net *net, uint32_t index)
-{
+static void flush_mark(struct net *net, uint32_t index) {
     struct net_connection *connection = &net->connections[index];
     if (!connection->queued_flush) {
         connection->queued_flush = true;
@@ -11,8 +10,7 @@ static void flush_mark(struct net *net, uint32_t index)
     }
 }
 
-static void append(struct net *net, struct net_connection *connection, struct loop_buffer *buffer)
-{
+static void append(struct net *net, struct net_connection *connection, struct loop_buffer *buffer) {
     if (connection->tail == NULL) {
         connection->head = buffer;
         connection->progress_ms = net->now_ms;
@@ -22,13 +20,11 @@ static void append(struct net *net, struct net_connection *connection, struct lo
     connection->tail = buffer;
 }
 
-static size_t tail_room(const struct net_connection *connection)
-{
+static size_t tail_room(const struct net_connection *connection) {
     return connection->tail == NULL ? 0 : LOOP_SEND_BUFFER_BYTES - connection->tail->filled;
 }
 
-bool net_queue_output(struct net *net, uint32_t index)
-{
+bool net_queue_output(struct net *net, uint32_t index) {
     struct net_connection *connection = &net->connections[index];
     struct link *link = net_link_of(net, index);
     if (!link_output_wanted(link)) {
@@ -49,8 +45,7 @@ bool net_queue_output(struct net *net, uint32_t index)
     return true;
 }
 
-static void chain_give(struct net *net, struct loop_buffer *chain)
-{
+static void chain_give(struct net *net, struct loop_buffer *chain) {
     while (chain != NULL) {
         struct loop_buffer *buffer = chain;
         chain = buffer->next;
@@ -59,8 +54,7 @@ static void chain_give(struct net *net, struct loop_buffer *chain)
 }
 
 /* A chain of `count` empty buffers; false: not to be had, nothing taken. */
-static bool chain_take(struct net *net, size_t count, struct loop_buffer **chain)
-{
+static bool chain_take(struct net *net, size_t count, struct loop_buffer **chain) {
     *chain = NULL;
     for (size_t i = 0; i < count; i++) {
         struct loop_buffer *buffer = loop_buffer_take(net->loop);
@@ -74,8 +68,7 @@ static bool chain_take(struct net *net, size_t count, struct loop_buffer **chain
     return true;
 }
 
-static void seal(struct net *net, uint32_t index, struct link_send *sending, struct loop_buffer **chain)
-{
+static void seal(struct net *net, uint32_t index, struct link_send *sending, struct loop_buffer **chain) {
     struct net_connection *connection = &net->connections[index];
     struct link *link = net_link_of(net, index);
     bool done = false;
@@ -97,8 +90,7 @@ static void seal(struct net *net, uint32_t index, struct link_send *sending, str
     }
 }
 
-enum net_status net_send(struct net *net, uint32_t handle, uint16_t type, const struct iovec *pieces, size_t piece_count)
-{
+enum net_status net_send(struct net *net, uint32_t handle, uint16_t type, const struct iovec *pieces, size_t piece_count) {
     const struct net_peer *peer = net_peer_at(net, handle);
     uint32_t index = peer->connection;
     uint64_t payload_bytes = 0;
@@ -140,8 +132,7 @@ enum net_status net_send(struct net *net, uint32_t handle, uint16_t type, const 
     return result == LINK_SEND_OK ? NET_OK : result == LINK_SEND_TOO_LONG ? NET_TOO_LONG : NET_NOT_UP;
 }
 
-static void head_drop(struct net *net, struct net_connection *connection)
-{
+static void head_drop(struct net *net, struct net_connection *connection) {
     struct loop_buffer *head = connection->head;
     connection->head = head->next;
     if (connection->head == NULL) {
@@ -150,8 +141,7 @@ static void head_drop(struct net *net, struct net_connection *connection)
     loop_buffer_give(net->loop, head);
 }
 
-void net_queue_flush(struct net *net, uint32_t index)
-{
+void net_queue_flush(struct net *net, uint32_t index) {
     struct net_connection *connection = &net->connections[index];
     bool open = connection->state == CONNECTION_OPEN || connection->state == CONNECTION_UP || connection->state == CONNECTION_CLOSING;
     if (!open || loop_is_sending(net->loop, index)) {
@@ -165,8 +155,7 @@ void net_queue_flush(struct net *net, uint32_t index)
     }
 }
 
-void net_queue_flush_all(struct net *net)
-{
+void net_queue_flush_all(struct net *net) {
     for (uint32_t i = 0; i < net->flush_count; i++) {
         net->connections[net->flush[i]].queued_flush = false;
         net_queue_flush(net, net->flush[i]);
@@ -174,8 +163,7 @@ void net_queue_flush_all(struct net *net)
     net->flush_count = 0;
 }
 
-void net_queue_sent(struct net *net, uint32_t index, size_t count)
-{
+void net_queue_sent(struct net *net, uint32_t index, size_t count) {
     struct net_connection *connection = &net->connections[index];
     RING_CHECK(connection->head != NULL && connection->queue_bytes >= count && connection->head->filled - connection->head->sent >= count);
     connection->head->sent += (uint32_t)count;
@@ -184,8 +172,7 @@ void net_queue_sent(struct net *net, uint32_t index, size_t count)
     net_queue_flush(net, index);
 }
 
-void net_queue_free(struct net *net, uint32_t index)
-{
+void net_queue_free(struct net *net, uint32_t index) {
     struct net_connection *connection = &net->connections[index];
     while (connection->head != NULL) {
         head_drop(net, connection);
@@ -193,8 +180,7 @@ void net_queue_free(struct net *net, uint32_t index)
     connection->queue_bytes = 0;
 }
 
-uint64_t net_queue_bytes(const struct net *net, uint32_t handle)
-{
+uint64_t net_queue_bytes(const struct net *net, uint32_t handle) {
     const struct net_peer *peer = net_peer_at(net, handle);
     return peer->connection == NET_NONE ? 0 : net->connections[peer->connection].queue_bytes;
 }

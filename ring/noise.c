@@ -17,8 +17,7 @@ const struct noise_pattern noise_pattern_ik = {
 
 /* --- CipherState --- */
 
-static void nonce_of(enum ring_suite suite, uint64_t number, uint8_t nonce[RING_NONCE_BYTES])
-{
+static void nonce_of(enum ring_suite suite, uint64_t number, uint8_t nonce[RING_NONCE_BYTES]) {
     memset(nonce, 0, 4);
     if (suite == RING_SUITE_AESGCM) { /* big-endian, section 12.4 of the Noise specification */
         for (size_t i = 0; i < 8; i++) {
@@ -30,8 +29,7 @@ static void nonce_of(enum ring_suite suite, uint64_t number, uint8_t nonce[RING_
 }
 
 static void cipher_key(struct noise_cipher *cipher, const struct ring_primitives *primitives, enum ring_suite suite,
-                       const uint8_t key[RING_KEY_BYTES])
-{
+                       const uint8_t key[RING_KEY_BYTES]) {
     cipher->primitives = primitives;
     primitives->aead_init(&cipher->aead, suite, key);
     memmove(cipher->key, key, RING_KEY_BYTES);
@@ -39,8 +37,7 @@ static void cipher_key(struct noise_cipher *cipher, const struct ring_primitives
     cipher->keyed = true;
 }
 
-void noise_cipher_rekey(struct noise_cipher *cipher)
-{
+void noise_cipher_rekey(struct noise_cipher *cipher) {
     RING_CHECK(cipher->keyed);
     static const uint8_t zeros[RING_KEY_BYTES];
     uint8_t nonce[RING_NONCE_BYTES];
@@ -56,15 +53,13 @@ void noise_cipher_rekey(struct noise_cipher *cipher)
 
 /* L-16: before record number n, n > 0 and a multiple of NOISE_REKEY_RECORDS. The flag of whether it was done for this very number is not needed: a
  * failed open closes the link, so a number is passed once. */
-static void rekey_if_due(struct noise_cipher *cipher)
-{
+static void rekey_if_due(struct noise_cipher *cipher) {
     if (cipher->number != 0 && cipher->number % NOISE_REKEY_RECORDS == 0) {
         noise_cipher_rekey(cipher);
     }
 }
 
-enum noise_result noise_cipher_seal(struct noise_cipher *cipher, const uint8_t *plain, size_t plain_bytes, uint8_t *out)
-{
+enum noise_result noise_cipher_seal(struct noise_cipher *cipher, const uint8_t *plain, size_t plain_bytes, uint8_t *out) {
     uint8_t nonce[RING_NONCE_BYTES];
     if (!cipher->keyed || cipher->number == UINT64_MAX) {
         return NOISE_ERR_STATE;
@@ -76,8 +71,7 @@ enum noise_result noise_cipher_seal(struct noise_cipher *cipher, const uint8_t *
     return NOISE_OK;
 }
 
-enum noise_result noise_cipher_open(struct noise_cipher *cipher, const uint8_t *sealed, size_t sealed_bytes, uint8_t *out)
-{
+enum noise_result noise_cipher_open(struct noise_cipher *cipher, const uint8_t *sealed, size_t sealed_bytes, uint8_t *out) {
     uint8_t nonce[RING_NONCE_BYTES];
     if (!cipher->keyed || cipher->number == UINT64_MAX) {
         return NOISE_ERR_STATE;
@@ -95,8 +89,7 @@ enum noise_result noise_cipher_open(struct noise_cipher *cipher, const uint8_t *
     return NOISE_OK;
 }
 
-void noise_cipher_wipe(struct noise_cipher *cipher)
-{
+void noise_cipher_wipe(struct noise_cipher *cipher) {
     if (cipher->primitives != NULL) {
         cipher->primitives->aead_wipe(&cipher->aead);
     }
@@ -105,14 +98,12 @@ void noise_cipher_wipe(struct noise_cipher *cipher)
 
 /* --- SymmetricState --- */
 
-static void mix_hash(struct noise_handshake *handshake, const uint8_t *data, size_t bytes)
-{
+static void mix_hash(struct noise_handshake *handshake, const uint8_t *data, size_t bytes) {
     struct iovec pieces[2] = {{handshake->hash, RING_HASH_BYTES}, {(void *)(uintptr_t)data, bytes}};
     handshake->primitives->sha256(handshake->hash, pieces, 2);
 }
 
-static void mix_key(struct noise_handshake *handshake, const uint8_t input[RING_KEY_BYTES])
-{
+static void mix_key(struct noise_handshake *handshake, const uint8_t input[RING_KEY_BYTES]) {
     uint8_t out[2 * RING_HASH_BYTES];
     ring_hkdf_sha256(handshake->primitives, handshake->chaining_key, RING_HASH_BYTES, input, RING_KEY_BYTES, NULL, 0, out, sizeof out);
     memcpy(handshake->chaining_key, out, RING_HASH_BYTES);
@@ -121,8 +112,7 @@ static void mix_key(struct noise_handshake *handshake, const uint8_t input[RING_
 }
 
 /* Room for bytes + RING_TAG_BYTES was checked. Returns the bytes written. */
-static size_t encrypt_and_hash(struct noise_handshake *handshake, const uint8_t *plain, size_t bytes, uint8_t *out)
-{
+static size_t encrypt_and_hash(struct noise_handshake *handshake, const uint8_t *plain, size_t bytes, uint8_t *out) {
     size_t written = bytes;
     if (handshake->cipher.keyed) {
         uint8_t nonce[RING_NONCE_BYTES];
@@ -137,8 +127,7 @@ static size_t encrypt_and_hash(struct noise_handshake *handshake, const uint8_t 
 }
 
 /* Reads `bytes` from the message, ciphertext or not, into out, which has room for them. *out_bytes = plaintext length. */
-static enum noise_result decrypt_and_hash(struct noise_handshake *handshake, const uint8_t *in, size_t bytes, uint8_t *out, size_t *out_bytes)
-{
+static enum noise_result decrypt_and_hash(struct noise_handshake *handshake, const uint8_t *in, size_t bytes, uint8_t *out, size_t *out_bytes) {
     uint8_t hash[RING_HASH_BYTES];
     memcpy(hash, handshake->hash, sizeof hash);
     mix_hash(handshake, in, bytes);
@@ -161,21 +150,18 @@ static enum noise_result decrypt_and_hash(struct noise_handshake *handshake, con
 
 /* --- HandshakeState --- */
 
-void noise_handshake_wipe(struct noise_handshake *handshake)
-{
+void noise_handshake_wipe(struct noise_handshake *handshake) {
     noise_cipher_wipe(&handshake->cipher);
     ring_wipe(handshake, sizeof *handshake);
 }
 
-static enum noise_result fail(struct noise_handshake *handshake, enum noise_result result)
-{
+static enum noise_result fail(struct noise_handshake *handshake, enum noise_result result) {
     noise_handshake_wipe(handshake);
     handshake->failed = true;
     return result;
 }
 
-static void take_keys(struct noise_handshake *handshake, const struct noise_setup *setup)
-{
+static void take_keys(struct noise_handshake *handshake, const struct noise_setup *setup) {
     const struct ring_primitives *primitives = setup->primitives;
     if (setup->static_private != NULL) {
         memcpy(handshake->static_private, setup->static_private, RING_KEY_BYTES);
@@ -193,8 +179,7 @@ static void take_keys(struct noise_handshake *handshake, const struct noise_setu
     memcpy(handshake->ephemeral_private, setup->ephemeral_private, RING_KEY_BYTES);
 }
 
-void noise_handshake_init(struct noise_handshake *handshake, const struct noise_setup *setup)
-{
+void noise_handshake_init(struct noise_handshake *handshake, const struct noise_setup *setup) {
     const struct ring_primitives *primitives = setup->primitives;
     RING_CHECK(primitives->suite_available(setup->suite));
     RING_CHECK(setup->ephemeral_private != NULL);
@@ -205,8 +190,8 @@ void noise_handshake_init(struct noise_handshake *handshake, const struct noise_
     handshake->initiator = setup->initiator;
 
     char name[64];
-    int length = snprintf(name, sizeof name, "Noise_%s_25519_%s_SHA256", setup->pattern->name,
-                          setup->suite == RING_SUITE_AESGCM ? "AESGCM" : "ChaChaPoly");
+    int length =
+        snprintf(name, sizeof name, "Noise_%s_25519_%s_SHA256", setup->pattern->name, setup->suite == RING_SUITE_AESGCM ? "AESGCM" : "ChaChaPoly");
     RING_CHECK(length > 0 && (size_t)length < sizeof name);
     if ((size_t)length <= RING_HASH_BYTES) {
         memcpy(handshake->hash, name, (size_t)length);
@@ -229,8 +214,7 @@ void noise_handshake_init(struct noise_handshake *handshake, const struct noise_
 }
 
 /* One of ee, es, se, ss: es is initiator's e with responder's s whoever computes it. */
-static enum noise_result mix_dh(struct noise_handshake *handshake, enum noise_token token)
-{
+static enum noise_result mix_dh(struct noise_handshake *handshake, enum noise_token token) {
     bool mine_static = token == NOISE_SS || token == (handshake->initiator ? NOISE_SE : NOISE_ES);
     bool theirs_static = token == NOISE_SS || token == (handshake->initiator ? NOISE_ES : NOISE_SE);
     if ((mine_static && !handshake->has_static) || (theirs_static ? !handshake->has_remote_static : !handshake->has_remote_ephemeral)) {
@@ -246,15 +230,13 @@ static enum noise_result mix_dh(struct noise_handshake *handshake, enum noise_to
     return NOISE_OK;
 }
 
-static bool my_turn(const struct noise_handshake *handshake, bool writing)
-{
+static bool my_turn(const struct noise_handshake *handshake, bool writing) {
     bool initiators = handshake->message_index % 2 == 0;
     return !handshake->failed && handshake->primitives != NULL && handshake->message_index < handshake->pattern->message_count &&
            (initiators == handshake->initiator) == writing;
 }
 
-static enum noise_result write_token(struct noise_handshake *handshake, enum noise_token token, uint8_t *out, size_t room, size_t *at)
-{
+static enum noise_result write_token(struct noise_handshake *handshake, enum noise_token token, uint8_t *out, size_t room, size_t *at) {
     if (token == NOISE_E || token == NOISE_S) {
         if (room - *at < RING_KEY_BYTES + RING_TAG_BYTES) {
             return NOISE_ERR_LENGTH;
@@ -276,8 +258,7 @@ static enum noise_result write_token(struct noise_handshake *handshake, enum noi
 }
 
 enum noise_result noise_handshake_write(struct noise_handshake *handshake, const uint8_t *payload, size_t payload_bytes, uint8_t *out,
-                                        size_t out_room, size_t *out_bytes)
-{
+                                        size_t out_room, size_t *out_bytes) {
     if (!my_turn(handshake, true)) {
         return NOISE_ERR_STATE;
     }
@@ -301,8 +282,7 @@ enum noise_result noise_handshake_write(struct noise_handshake *handshake, const
 }
 
 static enum noise_result read_static(struct noise_handshake *handshake, const uint8_t *message, size_t bytes, noise_static_check *check,
-                                     void *context, size_t *at)
-{
+                                     void *context, size_t *at) {
     uint8_t key[RING_KEY_BYTES + RING_TAG_BYTES];
     size_t length = RING_KEY_BYTES + (handshake->cipher.keyed ? RING_TAG_BYTES : 0);
     size_t key_bytes = 0;
@@ -323,8 +303,7 @@ static enum noise_result read_static(struct noise_handshake *handshake, const ui
 }
 
 static enum noise_result read_token(struct noise_handshake *handshake, enum noise_token token, const uint8_t *message, size_t bytes,
-                                    noise_static_check *check, void *context, size_t *at)
-{
+                                    noise_static_check *check, void *context, size_t *at) {
     if (token == NOISE_E) {
         if (bytes - *at < RING_KEY_BYTES) {
             return NOISE_ERR_LENGTH;
@@ -342,8 +321,7 @@ static enum noise_result read_token(struct noise_handshake *handshake, enum nois
 }
 
 enum noise_result noise_handshake_read(struct noise_handshake *handshake, const uint8_t *message, size_t message_bytes, noise_static_check *check,
-                                       void *context, uint8_t *payload, size_t payload_room, size_t *payload_bytes)
-{
+                                       void *context, uint8_t *payload, size_t payload_room, size_t *payload_bytes) {
     if (!my_turn(handshake, false)) {
         return NOISE_ERR_STATE;
     }
@@ -368,13 +346,11 @@ enum noise_result noise_handshake_read(struct noise_handshake *handshake, const 
     return NOISE_OK;
 }
 
-bool noise_handshake_done(const struct noise_handshake *handshake)
-{
+bool noise_handshake_done(const struct noise_handshake *handshake) {
     return !handshake->failed && handshake->pattern != NULL && handshake->message_index == handshake->pattern->message_count;
 }
 
-void noise_handshake_split(struct noise_handshake *handshake, struct noise_cipher *sending, struct noise_cipher *receiving, uint8_t *hash32)
-{
+void noise_handshake_split(struct noise_handshake *handshake, struct noise_cipher *sending, struct noise_cipher *receiving, uint8_t *hash32) {
     RING_CHECK(noise_handshake_done(handshake));
     uint8_t keys[2 * RING_KEY_BYTES];
     ring_hkdf_sha256(handshake->primitives, handshake->chaining_key, RING_HASH_BYTES, NULL, 0, NULL, 0, keys, sizeof keys);

@@ -15,17 +15,17 @@
 
 #define NOISE_TOKENS_MAX 8
 #define NOISE_MESSAGES_MAX 4
-#define NOISE_PAYLOAD_BYTES_MAX 1024      /* in a handshake message; links use 0 (L-11) */
-#define NOISE_REKEY_RECORDS 65536u        /* L-16: a direction is rekeyed before each record whose number is a multiple of this, 0 excepted */
+#define NOISE_PAYLOAD_BYTES_MAX 1024 /* in a handshake message; links use 0 (L-11) */
+#define NOISE_REKEY_RECORDS 65536u   /* L-16: a direction is rekeyed before each record whose number is a multiple of this, 0 excepted */
 #define NOISE_IK_FIRST_BYTES 96
 #define NOISE_IK_SECOND_BYTES 48
 
 enum noise_token { NOISE_END = 0, NOISE_E, NOISE_S, NOISE_EE, NOISE_ES, NOISE_SE, NOISE_SS };
 
 struct noise_pattern {
-    char name[8];                    /* "IK" */
-    bool initiator_static_known;     /* pre-message -> s */
-    bool responder_static_known;     /* pre-message <- s */
+    char name[8];                                           /* "IK" */
+    bool initiator_static_known;                            /* pre-message -> s */
+    bool responder_static_known;                            /* pre-message <- s */
     uint8_t messages[NOISE_MESSAGES_MAX][NOISE_TOKENS_MAX]; /* enum noise_token; ends at NOISE_END; the first is the initiator's */
     size_t message_count;
 };
@@ -59,11 +59,11 @@ struct noise_handshake {
 
 enum noise_result {
     NOISE_OK = 0,
-    NOISE_ERR_LENGTH,    /* a message too short or too long, or no room for the output */
-    NOISE_ERR_AUTH,      /* a tag is wrong: forged, damaged, other prologue, other keys */
-    NOISE_ERR_POINT,     /* a Diffie-Hellman result is all zero (L-12) */
-    NOISE_ERR_REFUSED,   /* the caller's check of the remote static key said no */
-    NOISE_ERR_STATE,     /* failed before, wrong turn, handshake over, or records used up */
+    NOISE_ERR_LENGTH,  /* a message too short or too long, or no room for the output */
+    NOISE_ERR_AUTH,    /* a tag is wrong: forged, damaged, other prologue, other keys */
+    NOISE_ERR_POINT,   /* a Diffie-Hellman result is all zero (L-12) */
+    NOISE_ERR_REFUSED, /* the caller's check of the remote static key said no */
+    NOISE_ERR_STATE,   /* failed before, wrong turn, handshake over, or records used up */
 };
 
 /* Called while a message is read, as soon as the remote static key is decrypted and before anything else is computed with it (L-13).
@@ -93,8 +93,8 @@ enum noise_result noise_handshake_write(struct noise_handshake *handshake, const
 
 /* Reads the other's next message, the whole of `bytes`. check may be NULL. The payload goes to payload (room for payload_room), its length to
  * *payload_bytes. Every error is possible. On an error nothing from the message may be used. */
-enum noise_result noise_handshake_read(struct noise_handshake *handshake, const uint8_t *message, size_t message_bytes,
-                                       noise_static_check *check, void *context, uint8_t *payload, size_t payload_room, size_t *payload_bytes)
+enum noise_result noise_handshake_read(struct noise_handshake *handshake, const uint8_t *message, size_t message_bytes, noise_static_check *check,
+                                       void *context, uint8_t *payload, size_t payload_room, size_t *payload_bytes)
     __attribute__((warn_unused_result));
 
 /* True when all messages are written and read. */

@@ -7,18 +7,15 @@
 
 #define BLOCK_BYTES 64
 
-const struct ring_primitives *ring_primitives_default(void)
-{
+const struct ring_primitives *ring_primitives_default(void) {
     return ring_primitives_boringssl();
 }
 
-void ring_wipe(void *bytes, size_t count)
-{
+void ring_wipe(void *bytes, size_t count) {
     explicit_bzero(bytes, count);
 }
 
-bool ring_equal(const uint8_t *a, const uint8_t *b, size_t count)
-{
+bool ring_equal(const uint8_t *a, const uint8_t *b, size_t count) {
     uint8_t difference = 0;
     for (size_t i = 0; i < count; i++) {
         difference = (uint8_t)(difference | (a[i] ^ b[i]));
@@ -27,8 +24,7 @@ bool ring_equal(const uint8_t *a, const uint8_t *b, size_t count)
 }
 
 void ring_hmac_sha256(const struct ring_primitives *primitives, const uint8_t *key, size_t key_bytes, const struct iovec *pieces, size_t count,
-                      uint8_t out[RING_HASH_BYTES])
-{
+                      uint8_t out[RING_HASH_BYTES]) {
     RING_CHECK(count <= RING_HMAC_PIECES_MAX);
     uint8_t block[BLOCK_BYTES] = {0};
     uint8_t inner[RING_HASH_BYTES];
@@ -58,8 +54,7 @@ void ring_hmac_sha256(const struct ring_primitives *primitives, const uint8_t *k
 }
 
 void ring_hkdf_sha256(const struct ring_primitives *primitives, const uint8_t *salt, size_t salt_bytes, const uint8_t *input, size_t input_bytes,
-                      const uint8_t *info, size_t info_bytes, uint8_t *out, size_t out_bytes)
-{
+                      const uint8_t *info, size_t info_bytes, uint8_t *out, size_t out_bytes) {
     RING_CHECK(out_bytes >= 1 && out_bytes <= 255 * RING_HASH_BYTES);
     uint8_t extracted[RING_HASH_BYTES];
     uint8_t block[RING_HASH_BYTES];

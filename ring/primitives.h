@@ -54,13 +54,13 @@ struct ring_primitives {
 
     /* Writes plain_bytes of ciphertext and then the tag to out, which has room for plain_bytes + RING_TAG_BYTES and is either `plain` itself or
      * does not overlap it. */
-    void (*aead_seal)(const struct ring_aead *aead, const uint8_t nonce[RING_NONCE_BYTES], const uint8_t *ad, size_t ad_bytes,
-                      const uint8_t *plain, size_t plain_bytes, uint8_t *out);
+    void (*aead_seal)(const struct ring_aead *aead, const uint8_t nonce[RING_NONCE_BYTES], const uint8_t *ad, size_t ad_bytes, const uint8_t *plain,
+                      size_t plain_bytes, uint8_t *out);
 
     /* sealed = ciphertext and tag, sealed_bytes >= RING_TAG_BYTES. Writes sealed_bytes - RING_TAG_BYTES to out, which is either `sealed`
      * itself (decryption in place) or does not overlap it. False if the tag is wrong: then out holds nothing to be used. */
-    bool (*aead_open)(const struct ring_aead *aead, const uint8_t nonce[RING_NONCE_BYTES], const uint8_t *ad, size_t ad_bytes,
-                      const uint8_t *sealed, size_t sealed_bytes, uint8_t *out) __attribute__((warn_unused_result));
+    bool (*aead_open)(const struct ring_aead *aead, const uint8_t nonce[RING_NONCE_BYTES], const uint8_t *ad, size_t ad_bytes, const uint8_t *sealed,
+                      size_t sealed_bytes, uint8_t *out) __attribute__((warn_unused_result));
 
     /* Forgets the key. Harmless on an all-zero ring_aead and when repeated. */
     void (*aead_wipe)(struct ring_aead *aead);

@@ -10,13 +10,11 @@
 _Static_assert(sizeof(EVP_AEAD_CTX) <= RING_AEAD_STATE_BYTES, "ring_aead too small");
 _Static_assert(alignof(EVP_AEAD_CTX) <= 16, "ring_aead alignment");
 
-static bool suite_available(enum ring_suite suite)
-{
+static bool suite_available(enum ring_suite suite) {
     return suite == RING_SUITE_CHACHAPOLY || suite == RING_SUITE_AESGCM;
 }
 
-static bool x25519(uint8_t out[RING_KEY_BYTES], const uint8_t scalar[RING_KEY_BYTES], const uint8_t point[RING_KEY_BYTES])
-{
+static bool x25519(uint8_t out[RING_KEY_BYTES], const uint8_t scalar[RING_KEY_BYTES], const uint8_t point[RING_KEY_BYTES]) {
     if (X25519(out, scalar, point) != 1) {
         ring_wipe(out, RING_KEY_BYTES);
         return false;
@@ -24,13 +22,11 @@ static bool x25519(uint8_t out[RING_KEY_BYTES], const uint8_t scalar[RING_KEY_BY
     return true;
 }
 
-static void x25519_base(uint8_t out[RING_KEY_BYTES], const uint8_t scalar[RING_KEY_BYTES])
-{
+static void x25519_base(uint8_t out[RING_KEY_BYTES], const uint8_t scalar[RING_KEY_BYTES]) {
     X25519_public_from_private(out, scalar);
 }
 
-static void sha256(uint8_t out[RING_HASH_BYTES], const struct iovec *pieces, size_t count)
-{
+static void sha256(uint8_t out[RING_HASH_BYTES], const struct iovec *pieces, size_t count) {
     SHA256_CTX context;
     SHA256_Init(&context);
     for (size_t i = 0; i < count; i++) {
@@ -42,16 +38,14 @@ static void sha256(uint8_t out[RING_HASH_BYTES], const struct iovec *pieces, siz
     ring_wipe(&context, sizeof context);
 }
 
-static void aead_wipe(struct ring_aead *aead)
-{
+static void aead_wipe(struct ring_aead *aead) {
     if (aead->suite != 0) {
         EVP_AEAD_CTX_cleanup((EVP_AEAD_CTX *)(void *)aead->state);
     }
     ring_wipe(aead, sizeof *aead);
 }
 
-static void aead_init(struct ring_aead *aead, enum ring_suite suite, const uint8_t key[RING_KEY_BYTES])
-{
+static void aead_init(struct ring_aead *aead, enum ring_suite suite, const uint8_t key[RING_KEY_BYTES]) {
     aead_wipe(aead);
     const EVP_AEAD *kind = suite == RING_SUITE_AESGCM ? EVP_aead_aes_256_gcm() : EVP_aead_chacha20_poly1305();
     RING_CHECK(suite_available(suite));
@@ -59,9 +53,8 @@ static void aead_init(struct ring_aead *aead, enum ring_suite suite, const uint8
     aead->suite = suite;
 }
 
-static void aead_seal(const struct ring_aead *aead, const uint8_t nonce[RING_NONCE_BYTES], const uint8_t *ad, size_t ad_bytes,
-                      const uint8_t *plain, size_t plain_bytes, uint8_t *out)
-{
+static void aead_seal(const struct ring_aead *aead, const uint8_t nonce[RING_NONCE_BYTES], const uint8_t *ad, size_t ad_bytes, const uint8_t *plain,
+                      size_t plain_bytes, uint8_t *out) {
     size_t written = 0;
     RING_CHECK(plain_bytes <= RING_AEAD_MESSAGE_BYTES_MAX && aead->suite != 0);
     RING_CHECK(EVP_AEAD_CTX_seal((const EVP_AEAD_CTX *)(const void *)aead->state, out, &written, plain_bytes + RING_TAG_BYTES, nonce,
@@ -69,9 +62,8 @@ static void aead_seal(const struct ring_aead *aead, const uint8_t nonce[RING_NON
     RING_CHECK(written == plain_bytes + RING_TAG_BYTES);
 }
 
-static bool aead_open(const struct ring_aead *aead, const uint8_t nonce[RING_NONCE_BYTES], const uint8_t *ad, size_t ad_bytes,
-                      const uint8_t *sealed, size_t sealed_bytes, uint8_t *out)
-{
+static bool aead_open(const struct ring_aead *aead, const uint8_t nonce[RING_NONCE_BYTES], const uint8_t *ad, size_t ad_bytes, const uint8_t *sealed,
+                      size_t sealed_bytes, uint8_t *out) {
     size_t plain_bytes = sealed_bytes - RING_TAG_BYTES;
     RING_CHECK(sealed_bytes >= RING_TAG_BYTES && plain_bytes <= RING_AEAD_MESSAGE_BYTES_MAX && aead->suite != 0);
     if (EVP_AEAD_CTX_open_gather((const EVP_AEAD_CTX *)(const void *)aead->state, out, nonce, RING_NONCE_BYTES, sealed, plain_bytes,
@@ -82,8 +74,7 @@ static bool aead_open(const struct ring_aead *aead, const uint8_t nonce[RING_NON
     return true;
 }
 
-const struct ring_primitives *ring_primitives_boringssl(void)
-{
+const struct ring_primitives *ring_primitives_boringssl(void) {
     static const struct ring_primitives primitives = {
         .name = "boringssl",
         .suite_available = suite_available,

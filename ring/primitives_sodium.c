@@ -7,13 +7,11 @@
 
 _Static_assert(sizeof(crypto_aead_aes256gcm_state) <= RING_AEAD_STATE_BYTES, "ring_aead too small");
 
-static bool suite_available(enum ring_suite suite)
-{
+static bool suite_available(enum ring_suite suite) {
     return suite == RING_SUITE_CHACHAPOLY || (suite == RING_SUITE_AESGCM && crypto_aead_aes256gcm_is_available() == 1);
 }
 
-static bool x25519(uint8_t out[RING_KEY_BYTES], const uint8_t scalar[RING_KEY_BYTES], const uint8_t point[RING_KEY_BYTES])
-{
+static bool x25519(uint8_t out[RING_KEY_BYTES], const uint8_t scalar[RING_KEY_BYTES], const uint8_t point[RING_KEY_BYTES]) {
     if (crypto_scalarmult_curve25519(out, scalar, point) != 0) {
         ring_wipe(out, RING_KEY_BYTES);
         return false;
@@ -21,13 +19,11 @@ static bool x25519(uint8_t out[RING_KEY_BYTES], const uint8_t scalar[RING_KEY_BY
     return true;
 }
 
-static void x25519_base(uint8_t out[RING_KEY_BYTES], const uint8_t scalar[RING_KEY_BYTES])
-{
+static void x25519_base(uint8_t out[RING_KEY_BYTES], const uint8_t scalar[RING_KEY_BYTES]) {
     RING_CHECK(crypto_scalarmult_curve25519_base(out, scalar) == 0);
 }
 
-static void sha256(uint8_t out[RING_HASH_BYTES], const struct iovec *pieces, size_t count)
-{
+static void sha256(uint8_t out[RING_HASH_BYTES], const struct iovec *pieces, size_t count) {
     crypto_hash_sha256_state state;
     crypto_hash_sha256_init(&state);
     for (size_t i = 0; i < count; i++) {
@@ -39,13 +35,11 @@ static void sha256(uint8_t out[RING_HASH_BYTES], const struct iovec *pieces, siz
     ring_wipe(&state, sizeof state);
 }
 
-static void aead_wipe(struct ring_aead *aead)
-{
+static void aead_wipe(struct ring_aead *aead) {
     ring_wipe(aead, sizeof *aead);
 }
 
-static void aead_init(struct ring_aead *aead, enum ring_suite suite, const uint8_t key[RING_KEY_BYTES])
-{
+static void aead_init(struct ring_aead *aead, enum ring_suite suite, const uint8_t key[RING_KEY_BYTES]) {
     aead_wipe(aead);
     RING_CHECK(suite_available(suite));
     if (suite == RING_SUITE_AESGCM) {
@@ -56,9 +50,8 @@ static void aead_init(struct ring_aead *aead, enum ring_suite suite, const uint8
     aead->suite = suite;
 }
 
-static void aead_seal(const struct ring_aead *aead, const uint8_t nonce[RING_NONCE_BYTES], const uint8_t *ad, size_t ad_bytes,
-                      const uint8_t *plain, size_t plain_bytes, uint8_t *out)
-{
+static void aead_seal(const struct ring_aead *aead, const uint8_t nonce[RING_NONCE_BYTES], const uint8_t *ad, size_t ad_bytes, const uint8_t *plain,
+                      size_t plain_bytes, uint8_t *out) {
     RING_CHECK(plain_bytes <= RING_AEAD_MESSAGE_BYTES_MAX && aead->suite != 0);
     unsigned long long tag_bytes = 0;
     int result;
@@ -66,15 +59,14 @@ static void aead_seal(const struct ring_aead *aead, const uint8_t nonce[RING_NON
         result = crypto_aead_aes256gcm_encrypt_detached_afternm(out, out + plain_bytes, &tag_bytes, plain, plain_bytes, ad, ad_bytes, NULL, nonce,
                                                                 (const crypto_aead_aes256gcm_state *)(const void *)aead->state);
     } else {
-        result = crypto_aead_chacha20poly1305_ietf_encrypt_detached(out, out + plain_bytes, &tag_bytes, plain, plain_bytes, ad, ad_bytes, NULL,
-                                                                    nonce, aead->state);
+        result = crypto_aead_chacha20poly1305_ietf_encrypt_detached(out, out + plain_bytes, &tag_bytes, plain, plain_bytes, ad, ad_bytes, NULL, nonce,
+                                                                    aead->state);
     }
     RING_CHECK(result == 0 && tag_bytes == RING_TAG_BYTES);
 }
 
-static bool aead_open(const struct ring_aead *aead, const uint8_t nonce[RING_NONCE_BYTES], const uint8_t *ad, size_t ad_bytes,
-                      const uint8_t *sealed, size_t sealed_bytes, uint8_t *out)
-{
+static bool aead_open(const struct ring_aead *aead, const uint8_t nonce[RING_NONCE_BYTES], const uint8_t *ad, size_t ad_bytes, const uint8_t *sealed,
+                      size_t sealed_bytes, uint8_t *out) {
     size_t plain_bytes = sealed_bytes - RING_TAG_BYTES;
     RING_CHECK(sealed_bytes >= RING_TAG_BYTES && plain_bytes <= RING_AEAD_MESSAGE_BYTES_MAX && aead->suite != 0);
     if (aead->suite == RING_SUITE_AESGCM) {
@@ -85,8 +77,7 @@ static bool aead_open(const struct ring_aead *aead, const uint8_t nonce[RING_NON
                                                               aead->state) == 0;
 }
 
-const struct ring_primitives *ring_primitives_sodium(void)
-{
+const struct ring_primitives *ring_primitives_sodium(void) {
     static const struct ring_primitives primitives = {
         .name = "libsodium",
         .suite_available = suite_available,

@@ -11,8 +11,7 @@
 
 #include "ring/entropy.h"
 
-json_t *support_json(const char *path)
-{
+json_t *support_json(const char *path) {
     json_error_t error;
     json_t *root = json_load_file(path, 0, &error);
     if (root == NULL) {
@@ -21,13 +20,11 @@ json_t *support_json(const char *path)
     return root;
 }
 
-static int digit(char c)
-{
+static int digit(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-size_t support_hex(const char *text, uint8_t *out, size_t room)
-{
+size_t support_hex(const char *text, uint8_t *out, size_t room) {
     size_t bytes = text == NULL ? 0 : strlen(text) / 2;
     assert_true(text == NULL || strlen(text) % 2 == 0);
     assert_true(bytes <= room);
@@ -40,37 +37,32 @@ size_t support_hex(const char *text, uint8_t *out, size_t room)
     return bytes;
 }
 
-size_t support_hex_of(const json_t *object, const char *name, uint8_t *out, size_t room)
-{
+size_t support_hex_of(const json_t *object, const char *name, uint8_t *out, size_t room) {
     return support_hex(json_string_value(json_object_get(object, name)), out, room);
 }
 
-uint64_t support_random(uint64_t *state)
-{
+uint64_t support_random(uint64_t *state) {
     uint64_t z = (*state += 0x9e3779b97f4a7c15u);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
 }
 
-void support_random_fill(uint64_t *state, void *out, size_t bytes)
-{
+void support_random_fill(uint64_t *state, void *out, size_t bytes) {
     uint8_t *to = out;
     for (size_t i = 0; i < bytes; i++) {
         to[i] = (uint8_t)support_random(state);
     }
 }
 
-uint64_t support_seed(const char *test)
-{
+uint64_t support_seed(const char *test) {
     const char *given = getenv("HERACLIUS_TEST_SEED");
     uint64_t seed = given != NULL ? strtoull(given, NULL, 0) : ring_entropy_u64();
     printf("%s: HERACLIUS_TEST_SEED=0x%llx\n", test, (unsigned long long)seed);
     return seed;
 }
 
-static void *take(void *context, size_t bytes)
-{
+static void *take(void *context, size_t bytes) {
     struct support_end *end = context;
     if (end->blocks_max != 0 && end->blocks_taken - end->blocks_given >= end->blocks_max) {
         return NULL;
@@ -79,16 +71,14 @@ static void *take(void *context, size_t bytes)
     return malloc(bytes);
 }
 
-static void give(void *context, void *block, size_t bytes)
-{
+static void give(void *context, void *block, size_t bytes) {
     struct support_end *end = context;
     (void)bytes;
     end->blocks_given++;
     free(block);
 }
 
-static bool lookup(void *context, const uint8_t remote_static[RING_KEY_BYTES], struct link_peer *peer)
-{
+static bool lookup(void *context, const uint8_t remote_static[RING_KEY_BYTES], struct link_peer *peer) {
     struct support_end *end = context;
     end->lookups++;
     if (memcmp(remote_static, end->expected, RING_KEY_BYTES) != 0) {
@@ -98,8 +88,7 @@ static bool lookup(void *context, const uint8_t remote_static[RING_KEY_BYTES], s
     return true;
 }
 
-static void end_init(struct support_end *end, const struct ring_primitives *primitives, uint64_t *seed)
-{
+static void end_init(struct support_end *end, const struct ring_primitives *primitives, uint64_t *seed) {
     support_random_fill(seed, end->identity.private_key, RING_KEY_BYTES);
     primitives->x25519_base(end->identity.public_key, end->identity.private_key);
     end->config = (struct link_config){
@@ -116,8 +105,7 @@ static void end_init(struct support_end *end, const struct ring_primitives *prim
     assert_non_null(end->wire);
 }
 
-struct support_pair *support_pair_new(const struct ring_primitives *a, const struct ring_primitives *b, uint64_t seed)
-{
+struct support_pair *support_pair_new(const struct ring_primitives *a, const struct ring_primitives *b, uint64_t seed) {
     struct support_pair *pair = calloc(1, sizeof *pair);
     assert_non_null(pair);
     pair->now_ms = 1000;
@@ -128,8 +116,7 @@ struct support_pair *support_pair_new(const struct ring_primitives *a, const str
     return pair;
 }
 
-static void end_reset(struct support_end *end)
-{
+static void end_reset(struct support_end *end) {
     link_wipe(&end->link);
     end->wire_bytes = 0;
     end->lookups = end->ups = end->frames = end->closes = end->detached = 0;
@@ -137,8 +124,7 @@ static void end_reset(struct support_end *end)
     end->payload_sum = 0;
 }
 
-void support_pair_begin(struct support_pair *pair, enum ring_suite suite, uint16_t version, uint64_t seed)
-{
+void support_pair_begin(struct support_pair *pair, enum ring_suite suite, uint16_t version, uint64_t seed) {
     uint8_t ephemeral[RING_KEY_BYTES];
     end_reset(&pair->initiator);
     end_reset(&pair->responder);
@@ -149,8 +135,7 @@ void support_pair_begin(struct support_pair *pair, enum ring_suite suite, uint16
     link_init_responder(&pair->responder.link, &pair->responder.config, lookup, &pair->responder, ephemeral, pair->now_ms);
 }
 
-void support_pair_free(struct support_pair *pair)
-{
+void support_pair_free(struct support_pair *pair) {
     struct support_end *ends[2] = {&pair->initiator, &pair->responder};
     for (size_t i = 0; i < 2; i++) {
         link_wipe(&ends[i]->link);
@@ -160,14 +145,12 @@ void support_pair_free(struct support_pair *pair)
     free(pair);
 }
 
-void support_output(struct support_end *end)
-{
+void support_output(struct support_end *end) {
     assert_true(SUPPORT_WIRE_ROOM - end->wire_bytes >= LINK_OUTPUT_BYTES_MAX);
     end->wire_bytes += link_output(&end->link, end->wire + end->wire_bytes, LINK_OUTPUT_BYTES_MAX);
 }
 
-uint32_t support_sum(uint32_t sum, uint16_t type, const uint8_t *payload, size_t bytes)
-{
+uint32_t support_sum(uint32_t sum, uint16_t type, const uint8_t *payload, size_t bytes) {
     sum = sum * 31 + type;
     for (size_t i = 0; i < bytes; i++) {
         sum = sum * 31 + payload[i];
@@ -175,8 +158,7 @@ uint32_t support_sum(uint32_t sum, uint16_t type, const uint8_t *payload, size_t
     return sum;
 }
 
-static void take_frame(struct support_end *end, const struct link_frame *frame)
-{
+static void take_frame(struct support_end *end, const struct link_frame *frame) {
     size_t block_bytes = 0;
     void *block = end->detach ? link_frame_detach(&end->link, frame, &block_bytes) : NULL;
     end->frames++;
@@ -189,8 +171,7 @@ static void take_frame(struct support_end *end, const struct link_frame *frame)
     }
 }
 
-void support_feed(struct support_pair *pair, struct support_end *end, const uint8_t *bytes, size_t count, size_t piece)
-{
+void support_feed(struct support_pair *pair, struct support_end *end, const uint8_t *bytes, size_t count, size_t piece) {
     while (count > 0) {
         size_t now = piece == 0 || piece > count ? count : piece;
         uint8_t *copy = malloc(now); /* of exactly this size, so that a sanitizer sees every byte read beyond it */
@@ -215,8 +196,7 @@ void support_feed(struct support_pair *pair, struct support_end *end, const uint
     }
 }
 
-static bool move(struct support_pair *pair, struct support_end *from, struct support_end *to, size_t piece)
-{
+static bool move(struct support_pair *pair, struct support_end *from, struct support_end *to, size_t piece) {
     support_output(from);
     size_t bytes = from->wire_bytes;
     if (bytes == 0) {
@@ -227,8 +207,7 @@ static bool move(struct support_pair *pair, struct support_end *from, struct sup
     return true;
 }
 
-void support_settle(struct support_pair *pair, size_t piece)
-{
+void support_settle(struct support_pair *pair, size_t piece) {
     bool moved = true;
     while (moved) {
         moved = move(pair, &pair->initiator, &pair->responder, piece);
@@ -236,8 +215,7 @@ void support_settle(struct support_pair *pair, size_t piece)
     }
 }
 
-enum link_send_result support_send(struct support_end *end, uint16_t type, const struct iovec *pieces, size_t count, size_t room)
-{
+enum link_send_result support_send(struct support_end *end, uint16_t type, const struct iovec *pieces, size_t count, size_t room) {
     struct link_send sending;
     support_output(end);
     enum link_send_result result = link_send_begin(&end->link, &sending, type, pieces, count);

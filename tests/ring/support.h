@@ -26,17 +26,17 @@ struct support_end {
     struct link link;
     struct link_config config;
     struct link_identity identity;
-    struct link_peer peer;         /* what the look-up grants */
+    struct link_peer peer;            /* what the look-up grants */
     uint8_t expected[RING_KEY_BYTES]; /* the key that the look-up knows */
     unsigned lookups;
     uint8_t *wire;
     size_t wire_bytes;
     uint64_t blocks_taken, blocks_given;
-    uint64_t blocks_max;           /* take refuses beyond so many at a time; 0: no limit */
+    uint64_t blocks_max; /* take refuses beyond so many at a time; 0: no limit */
     unsigned ups, frames, closes;
     uint64_t payload_bytes;
-    uint32_t payload_sum;          /* of type and payload of all frames, order-dependent */
-    bool detach;                   /* detach every frame that can be */
+    uint32_t payload_sum; /* of type and payload of all frames, order-dependent */
+    bool detach;          /* detach every frame that can be */
     unsigned detached;
 };
 

@@ -31,32 +31,28 @@ struct node {
 
 static uint64_t key_seed = 7;
 
-static struct net_config config_of(struct node *node)
-{
+static struct net_config config_of(struct node *node) {
     struct net_config config = {.system_id = "tests of the net", .listen_count = 1, .peers_max = 16};
     assert_true(net_address_parse("127.0.0.1:0", &config.listen[0]));
     memcpy(config.static_private, node->private_key, 32);
     return config;
 }
 
-static void node_keys(struct node *node)
-{
+static void node_keys(struct node *node) {
     memset(node, 0, sizeof *node);
     node->other = NET_PEER_NONE;
     support_random_fill(&key_seed, node->private_key, 32);
     ring_primitives_default()->x25519_base(node->public_key, node->private_key);
 }
 
-static void node_start(struct node *node, const struct net_config *config)
-{
+static void node_start(struct node *node, const struct net_config *config) {
     char error[NET_ERROR_BYTES];
     if (net_create(&node->net, config, error) != NET_OK || net_start(node->net, error) != NET_OK) {
         fail_msg("%s", error);
     }
 }
 
-static uint32_t node_knows(struct node *node, const struct node *other, enum net_dial dial)
-{
+static uint32_t node_knows(struct node *node, const struct node *other, enum net_dial dial) {
     struct net_peer_config peer = {
         .tag = 99,
         .role = NET_ROLE_MEMBER,
@@ -77,8 +73,7 @@ static uint32_t node_knows(struct node *node, const struct node *other, enum net
     return handle;
 }
 
-static void node_event(struct node *node, const struct net_event *event)
-{
+static void node_event(struct node *node, const struct net_event *event) {
     if (event->kind == NET_WOKEN) {
         node->woken++;
         return;
@@ -105,8 +100,7 @@ static void node_event(struct node *node, const struct net_event *event)
     }
 }
 
-static void node_turn(struct node *node)
-{
+static void node_turn(struct node *node) {
     struct net_event event;
     if (node->net != NULL) {
         net_poll(node->net, 1);
@@ -116,19 +110,17 @@ static void node_turn(struct node *node)
     }
 }
 
-static void turn(struct node *a, struct node *b)
-{
+static void turn(struct node *a, struct node *b) {
     node_turn(a);
     node_turn(b);
 }
 
-#define UNTIL(a, b, condition)                                                                                                               \
-    for (uint64_t until_begin = ring_clock_ms(); !(condition); turn(a, b)) {                                                                \
-        assert_true(ring_clock_ms() - until_begin < PATIENCE_MS);                                                                           \
+#define UNTIL(a, b, condition)                                                                                                                       \
+    for (uint64_t until_begin = ring_clock_ms(); !(condition); turn(a, b)) {                                                                         \
+        assert_true(ring_clock_ms() - until_begin < PATIENCE_MS);                                                                                    \
     }
 
-static uint64_t counter(const struct net *net, const char *name)
-{
+static uint64_t counter(const struct net *net, const char *name) {
     struct net_counter counters[128];
     size_t count = net_counters(net, counters, 128);
     assert_true(count <= 128);
@@ -141,8 +133,7 @@ static uint64_t counter(const struct net *net, const char *name)
     return 0;
 }
 
-static void pair_start_with(struct node *a, struct node *b, void (*change)(struct net_config *))
-{
+static void pair_start_with(struct node *a, struct node *b, void (*change)(struct net_config *)) {
     node_keys(a);
     node_keys(b);
     struct net_config config = config_of(a);
@@ -160,14 +151,12 @@ static void pair_start_with(struct node *a, struct node *b, void (*change)(struc
     UNTIL(a, b, a->ups == 1 && b->ups == 1);
 }
 
-static void pair_stop(struct node *a, struct node *b)
-{
+static void pair_stop(struct node *a, struct node *b) {
     net_destroy(a->net);
     net_destroy(b->net);
 }
 
-static void test_lower_key_dials_and_both_come_up(void **state)
-{
+static void test_lower_key_dials_and_both_come_up(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -179,8 +168,7 @@ static void test_lower_key_dials_and_both_come_up(void **state)
     pair_stop(&a, &b);
 }
 
-static void pump(struct node *a, struct node *b, uint64_t seed, unsigned frames, size_t bytes_max)
-{
+static void pump(struct node *a, struct node *b, uint64_t seed, unsigned frames, size_t bytes_max) {
     uint8_t *content = malloc(bytes_max);
     struct node *ends[2] = {a, b};
     uint32_t sums[2] = {0, 0};
@@ -216,8 +204,7 @@ static void pump(struct node *a, struct node *b, uint64_t seed, unsigned frames,
     free(content);
 }
 
-static void test_thousands_of_frames_in_both_directions(void **state)
-{
+static void test_thousands_of_frames_in_both_directions(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -229,13 +216,11 @@ static void test_thousands_of_frames_in_both_directions(void **state)
     pair_stop(&a, &b);
 }
 
-static void aes(struct net_config *config)
-{
+static void aes(struct net_config *config) {
     config->suites_allowed = 1u << RING_SUITE_CHACHAPOLY | 1u << RING_SUITE_AESGCM;
 }
 
-static void test_megabyte_frames_stream(void **state)
-{
+static void test_megabyte_frames_stream(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -244,14 +229,12 @@ static void test_megabyte_frames_stream(void **state)
     pair_stop(&a, &b);
 }
 
-static void zero_copy(struct net_config *config)
-{
+static void zero_copy(struct net_config *config) {
     config->send_zc_threshold_bytes = 1;
     config->send_buffer_count = 8;
 }
 
-static void test_everything_by_zero_copy(void **state)
-{
+static void test_everything_by_zero_copy(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -267,8 +250,7 @@ static void test_everything_by_zero_copy(void **state)
     pair_stop(&a, &b);
 }
 
-static void test_full_queue_refuses_and_later_takes_again(void **state)
-{
+static void test_full_queue_refuses_and_later_takes_again(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -292,8 +274,7 @@ static void test_full_queue_refuses_and_later_takes_again(void **state)
     pair_stop(&a, &b);
 }
 
-static void test_too_long_for_the_receiver_is_refused_by_the_sender(void **state)
-{
+static void test_too_long_for_the_receiver_is_refused_by_the_sender(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -309,8 +290,7 @@ static void test_too_long_for_the_receiver_is_refused_by_the_sender(void **state
     pair_stop(&a, &b);
 }
 
-static void test_kept_frames_outlive_the_poll_and_are_bounded(void **state)
-{
+static void test_kept_frames_outlive_the_poll_and_are_bounded(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -338,8 +318,7 @@ static void test_kept_frames_outlive_the_poll_and_are_bounded(void **state)
     pair_stop(&a, &b);
 }
 
-static void test_reconnects_after_goodbye_and_after_a_crash(void **state)
-{
+static void test_reconnects_after_goodbye_and_after_a_crash(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -368,8 +347,7 @@ static void test_reconnects_after_goodbye_and_after_a_crash(void **state)
     pair_stop(&a, &b);
 }
 
-static void test_moves_to_a_new_address_without_restart(void **state)
-{
+static void test_moves_to_a_new_address_without_restart(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -393,8 +371,7 @@ static void test_moves_to_a_new_address_without_restart(void **state)
     pair_stop(&a, &b);
 }
 
-static void test_stranger_and_other_system_get_no_link(void **state)
-{
+static void test_stranger_and_other_system_get_no_link(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -419,8 +396,7 @@ static void test_stranger_and_other_system_get_no_link(void **state)
     pair_stop(&a, &b);
 }
 
-static void test_removed_peer_is_told_and_stays_out(void **state)
-{
+static void test_removed_peer_is_told_and_stays_out(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -439,8 +415,7 @@ static void test_removed_peer_is_told_and_stays_out(void **state)
 }
 
 /* Two nets that both dial: crossing links end in one, and the events stay paired. */
-static void test_crossing_dials_settle_on_one_link(void **state)
-{
+static void test_crossing_dials_settle_on_one_link(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -463,8 +438,7 @@ static void test_crossing_dials_settle_on_one_link(void **state)
     pair_stop(&a, &b);
 }
 
-static int raw_connect(const struct node *node)
-{
+static int raw_connect(const struct node *node) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(net_listen_port(node->net, 0)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
@@ -473,8 +447,7 @@ static int raw_connect(const struct node *node)
 }
 
 /* Records a first flight that a sends to a listening socket of ours, then replays it at b. */
-static size_t first_flight_of(struct node *a, const struct node *b, uint8_t flight[LINK_FIRST_FLIGHT_BYTES])
-{
+static size_t first_flight_of(struct node *a, const struct node *b, uint8_t flight[LINK_FIRST_FLIGHT_BYTES]) {
     struct link_identity identity;
     struct link_config config = {.primitives = ring_primitives_default(),
                                  .identity = &identity,
@@ -496,8 +469,7 @@ static size_t first_flight_of(struct node *a, const struct node *b, uint8_t flig
     return bytes;
 }
 
-static void test_replayed_first_message_leaves_the_link_alone(void **state)
-{
+static void test_replayed_first_message_leaves_the_link_alone(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -519,16 +491,14 @@ static void test_replayed_first_message_leaves_the_link_alone(void **state)
     pair_stop(&a, &b);
 }
 
-static void few(struct net_config *config)
-{
+static void few(struct net_config *config) {
     config->half_open_max = 8;
     config->half_open_reserved = 2;
     config->handshake_ms = 400;
     config->handshakes_per_s = 100;
 }
 
-static void test_flood_of_silent_connections_is_bounded_and_times_out(void **state)
-{
+static void test_flood_of_silent_connections_is_bounded_and_times_out(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -549,14 +519,12 @@ static void test_flood_of_silent_connections_is_bounded_and_times_out(void **sta
     pair_stop(&a, &b);
 }
 
-static void quick(struct net_config *config)
-{
+static void quick(struct net_config *config) {
     config->ping_ms = 50;
     config->idle_ms = 250;
 }
 
-static void test_idle_link_is_kept_alive_and_a_dead_one_found(void **state)
-{
+static void test_idle_link_is_kept_alive_and_a_dead_one_found(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -575,14 +543,12 @@ static void test_idle_link_is_kept_alive_and_a_dead_one_found(void **state)
 
 static const struct link_type_rule rules[] = {{0x101, NET_ROLE_MEMBER, 100}, {0x301, NET_ROLE_CLIENT, 1000}};
 
-static void ruled(struct net_config *config)
-{
+static void ruled(struct net_config *config) {
     config->rules = rules;
     config->rule_count = 2;
 }
 
-static void send_forbidden(uint16_t type, size_t bytes, const char *name)
-{
+static void send_forbidden(uint16_t type, size_t bytes, const char *name) {
     struct node a;
     struct node b;
     uint8_t content[200] = {0};
@@ -596,16 +562,14 @@ static void send_forbidden(uint16_t type, size_t bytes, const char *name)
     pair_stop(&a, &b);
 }
 
-static void test_forbidden_types_and_lengths_close_the_link(void **state)
-{
+static void test_forbidden_types_and_lengths_close_the_link(void **state) {
     (void)state;
-    send_forbidden(0x301, 10, "closed_frame_type");   /* a client's, from a member */
-    send_forbidden(0x102, 10, "closed_frame_type");   /* unknown */
+    send_forbidden(0x301, 10, "closed_frame_type");    /* a client's, from a member */
+    send_forbidden(0x102, 10, "closed_frame_type");    /* unknown */
     send_forbidden(0x101, 101, "closed_frame_length"); /* one past the type's limit */
 }
 
-static void test_wake_and_shutdown(void **state)
-{
+static void test_wake_and_shutdown(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -620,8 +584,7 @@ static void test_wake_and_shutdown(void **state)
     pair_stop(&a, &b);
 }
 
-static void test_bad_configurations_are_named(void **state)
-{
+static void test_bad_configurations_are_named(void **state) {
     (void)state;
     struct node a;
     struct node b;
@@ -661,14 +624,13 @@ static void test_bad_configurations_are_named(void **state)
     net_destroy(a.net);
 }
 
-static void test_addresses_are_parsed_strictly(void **state)
-{
+static void test_addresses_are_parsed_strictly(void **state) {
     (void)state;
     struct sockaddr_storage address;
     char text[64];
     static const char *const good[] = {"127.0.0.1:1", "10.1.2.3:65535", "[::1]:7000", "[fe80::2]:0"};
-    static const char *const bad[] = {"",       "127.0.0.1", "127.0.0.1:", ":7000",  "127.0.0.1:65536", "127.0.0.1:070000", "1.2.3:7", "host:7",
-                                      "[::1:7", "::1]:7",    "[]:7",       "[::1]7", "1.2.3.4:-1",      "1.2.3.4: 1"};
+    static const char *const bad[] = {"",       "127.0.0.1", "127.0.0.1:", ":7000", "127.0.0.1:65536", "127.0.0.1:070000", "1.2.3:7",
+                                      "host:7", "[::1:7",    "::1]:7",     "[]:7",  "[::1]7",          "1.2.3.4:-1",       "1.2.3.4: 1"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_true(net_address_parse(good[i], &address));
         net_address_format(&address, text);
@@ -679,8 +641,7 @@ static void test_addresses_are_parsed_strictly(void **state)
     }
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lower_key_dials_and_both_come_up),
         cmocka_unit_test(test_thousands_of_frames_in_both_directions),

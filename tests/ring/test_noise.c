@@ -23,14 +23,12 @@ struct party {
     uint8_t hash[32];
 };
 
-static const uint8_t *key_of(const json_t *vector, const char *name, uint8_t out[32])
-{
+static const uint8_t *key_of(const json_t *vector, const char *name, uint8_t out[32]) {
     return support_hex_of(vector, name, out, 32) == 32 ? out : NULL;
 }
 
 static void party_init(struct party *party, const struct ring_primitives *primitives, const struct noise_pattern *pattern, enum ring_suite suite,
-                       const json_t *vector, bool initiator)
-{
+                       const json_t *vector, bool initiator) {
     uint8_t fixed[32];
     uint8_t ephemeral[32];
     uint8_t remote[32];
@@ -50,8 +48,7 @@ static void party_init(struct party *party, const struct ring_primitives *primit
     noise_handshake_init(&party->handshake, &setup);
 }
 
-static void transfer(struct party *from, struct party *to, const json_t *message)
-{
+static void transfer(struct party *from, struct party *to, const json_t *message) {
     uint8_t payload[1024];
     uint8_t expected[2048];
     uint8_t got[2048];
@@ -81,8 +78,7 @@ static void transfer(struct party *from, struct party *to, const json_t *message
     assert_memory_equal(back, payload, payload_bytes);
 }
 
-static bool run_vector(const struct ring_primitives *primitives, const json_t *vector)
-{
+static bool run_vector(const struct ring_primitives *primitives, const json_t *vector) {
     const char *name = json_string_value(json_object_get(vector, "protocol_name"));
     if (name == NULL) {
         name = json_string_value(json_object_get(vector, "name"));
@@ -119,8 +115,7 @@ static bool run_vector(const struct ring_primitives *primitives, const json_t *v
     return true;
 }
 
-static void run_file(const char *path)
-{
+static void run_file(const char *path) {
     const struct ring_primitives *ends[2] = {ring_primitives_boringssl(), ring_primitives_sodium()};
     json_t *root = support_json(path);
     for (size_t e = 0; e < 2; e++) {
@@ -136,26 +131,22 @@ static void run_file(const char *path)
     json_decref(root);
 }
 
-static void test_cacophony_vectors(void **state)
-{
+static void test_cacophony_vectors(void **state) {
     (void)state;
     run_file("tests/vectors/noise/cacophony.json");
 }
 
-static void test_snow_vectors(void **state)
-{
+static void test_snow_vectors(void **state) {
     (void)state;
     run_file("tests/vectors/noise/snow.json");
 }
 
-static void test_noise_c_vectors(void **state)
-{
+static void test_noise_c_vectors(void **state) {
     (void)state;
     run_file("tests/vectors/noise/noise-c-basic.json");
 }
 
-static void keyed(struct noise_cipher *sending, struct noise_cipher *receiving, enum ring_suite suite)
-{
+static void keyed(struct noise_cipher *sending, struct noise_cipher *receiving, enum ring_suite suite) {
     const struct ring_primitives *p = ring_primitives_boringssl();
     struct noise_handshake a;
     struct noise_handshake b;
@@ -183,8 +174,7 @@ static void keyed(struct noise_cipher *sending, struct noise_cipher *receiving, 
     noise_cipher_wipe(&unused[1]);
 }
 
-static void test_key_changes_at_the_stated_record_and_not_before(void **state)
-{
+static void test_key_changes_at_the_stated_record_and_not_before(void **state) {
     (void)state;
     for (int suite = RING_SUITE_CHACHAPOLY; suite <= RING_SUITE_AESGCM; suite++) {
         struct noise_cipher sending;
@@ -219,8 +209,7 @@ static void test_key_changes_at_the_stated_record_and_not_before(void **state)
     }
 }
 
-static void test_no_record_after_the_last_number(void **state)
-{
+static void test_no_record_after_the_last_number(void **state) {
     (void)state;
     struct noise_cipher sending;
     struct noise_cipher receiving;
@@ -235,8 +224,7 @@ static void test_no_record_after_the_last_number(void **state)
     noise_cipher_wipe(&receiving);
 }
 
-static void test_nothing_opens_after_a_forgery(void **state)
-{
+static void test_nothing_opens_after_a_forgery(void **state) {
     (void)state;
     struct noise_cipher sending;
     struct noise_cipher receiving;
@@ -253,8 +241,7 @@ static void test_nothing_opens_after_a_forgery(void **state)
     noise_cipher_wipe(&sending);
 }
 
-static void test_small_order_points_are_refused(void **state)
-{
+static void test_small_order_points_are_refused(void **state) {
     (void)state;
     /* The eight encodings that X25519 maps to zero: 0, 1, two of order 8, p-1, p, p+1 (and the high bit is ignored). */
     static const char *const points[] = {
@@ -282,8 +269,7 @@ static void test_small_order_points_are_refused(void **state)
     }
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cacophony_vectors),
         cmocka_unit_test(test_snow_vectors),

@@ -13,8 +13,7 @@ typedef void run_vector(const struct ring_primitives *primitives, const json_t *
 
 static unsigned ran;
 
-static void run_all(const char *path, run_vector *run)
-{
+static void run_all(const char *path, run_vector *run) {
     const struct ring_primitives *ends[2] = {ring_primitives_boringssl(), ring_primitives_sodium()};
     for (size_t e = 0; e < 2; e++) {
         json_t *root = support_json(path);
@@ -34,8 +33,7 @@ static void run_all(const char *path, run_vector *run)
     }
 }
 
-static void x25519_test(const struct ring_primitives *primitives, const json_t *group, const json_t *test, bool valid)
-{
+static void x25519_test(const struct ring_primitives *primitives, const json_t *group, const json_t *test, bool valid) {
     uint8_t public_key[32];
     uint8_t private_key[32];
     uint8_t shared[32];
@@ -54,8 +52,7 @@ static void x25519_test(const struct ring_primitives *primitives, const json_t *
     ran++;
 }
 
-static void aead_test(const struct ring_primitives *primitives, enum ring_suite suite, const json_t *group, const json_t *test, bool valid)
-{
+static void aead_test(const struct ring_primitives *primitives, enum ring_suite suite, const json_t *group, const json_t *test, bool valid) {
     uint8_t key[32];
     uint8_t iv[12];
     uint8_t ad[1024];
@@ -92,13 +89,11 @@ static void aead_test(const struct ring_primitives *primitives, enum ring_suite 
     ran++;
 }
 
-static void chacha_test(const struct ring_primitives *primitives, const json_t *group, const json_t *test, bool valid)
-{
+static void chacha_test(const struct ring_primitives *primitives, const json_t *group, const json_t *test, bool valid) {
     aead_test(primitives, RING_SUITE_CHACHAPOLY, group, test, valid);
 }
 
-static void aesgcm_test(const struct ring_primitives *primitives, const json_t *group, const json_t *test, bool valid)
-{
+static void aesgcm_test(const struct ring_primitives *primitives, const json_t *group, const json_t *test, bool valid) {
     if (!primitives->suite_available(RING_SUITE_AESGCM)) {
         ran = 51; /* a processor without AES instructions: libsodium has no AES-GCM there, and says so */
         assert_ptr_equal(primitives, ring_primitives_sodium());
@@ -107,8 +102,7 @@ static void aesgcm_test(const struct ring_primitives *primitives, const json_t *
     aead_test(primitives, RING_SUITE_AESGCM, group, test, valid);
 }
 
-static void hmac_test(const struct ring_primitives *primitives, const json_t *group, const json_t *test, bool valid)
-{
+static void hmac_test(const struct ring_primitives *primitives, const json_t *group, const json_t *test, bool valid) {
     static uint8_t key[BYTES_MAX];
     static uint8_t message[BYTES_MAX];
     uint8_t tag[32];
@@ -123,8 +117,7 @@ static void hmac_test(const struct ring_primitives *primitives, const json_t *gr
     ran++;
 }
 
-static void hkdf_test(const struct ring_primitives *primitives, const json_t *group, const json_t *test, bool valid)
-{
+static void hkdf_test(const struct ring_primitives *primitives, const json_t *group, const json_t *test, bool valid) {
     static uint8_t input[BYTES_MAX];
     static uint8_t salt[BYTES_MAX];
     static uint8_t info[BYTES_MAX];
@@ -145,38 +138,32 @@ static void hkdf_test(const struct ring_primitives *primitives, const json_t *gr
     ran++;
 }
 
-static void test_x25519(void **state)
-{
+static void test_x25519(void **state) {
     (void)state;
     run_all("tests/vectors/wycheproof/x25519_test.json", x25519_test);
 }
 
-static void test_chacha20_poly1305(void **state)
-{
+static void test_chacha20_poly1305(void **state) {
     (void)state;
     run_all("tests/vectors/wycheproof/chacha20_poly1305_test.json", chacha_test);
 }
 
-static void test_aes_256_gcm(void **state)
-{
+static void test_aes_256_gcm(void **state) {
     (void)state;
     run_all("tests/vectors/wycheproof/aes_gcm_test.json", aesgcm_test);
 }
 
-static void test_hmac_sha256(void **state)
-{
+static void test_hmac_sha256(void **state) {
     (void)state;
     run_all("tests/vectors/wycheproof/hmac_sha256_test.json", hmac_test);
 }
 
-static void test_hkdf_sha256(void **state)
-{
+static void test_hkdf_sha256(void **state) {
     (void)state;
     run_all("tests/vectors/wycheproof/hkdf_sha256_test.json", hkdf_test);
 }
 
-static void test_back_ends_agree_on_long_messages(void **state)
-{
+static void test_back_ends_agree_on_long_messages(void **state) {
     (void)state;
     static uint8_t plain[RING_AEAD_MESSAGE_BYTES_MAX];
     static uint8_t sealed[2][RING_AEAD_MESSAGE_BYTES_MAX + 16];
@@ -203,8 +190,7 @@ static void test_back_ends_agree_on_long_messages(void **state)
     }
 }
 
-static void test_wiped_key_leaves_nothing(void **state)
-{
+static void test_wiped_key_leaves_nothing(void **state) {
     (void)state;
     const struct ring_primitives *ends[2] = {ring_primitives_boringssl(), ring_primitives_sodium()};
     static const uint8_t key[32] = "a key that must not be found ...";
@@ -218,12 +204,14 @@ static void test_wiped_key_leaves_nothing(void **state)
     }
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_x25519),      cmocka_unit_test(test_chacha20_poly1305),
-        cmocka_unit_test(test_aes_256_gcm), cmocka_unit_test(test_hmac_sha256),
-        cmocka_unit_test(test_hkdf_sha256), cmocka_unit_test(test_back_ends_agree_on_long_messages),
+        cmocka_unit_test(test_x25519),
+        cmocka_unit_test(test_chacha20_poly1305),
+        cmocka_unit_test(test_aes_256_gcm),
+        cmocka_unit_test(test_hmac_sha256),
+        cmocka_unit_test(test_hkdf_sha256),
+        cmocka_unit_test(test_back_ends_agree_on_long_messages),
         cmocka_unit_test(test_wiped_key_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
