@@ -9,6 +9,7 @@ enum {
     ENROLMENT_BYTES = 44,  /* D-32 */
     QUOTA_HEAD_BYTES = 12, /* quota_per_second, quota_burst, count, zero */
     RULE_HEAD_BYTES = 4,
+    CARD_KEYS_AT = 36,     /* of the binary form: signing key, then Noise key */
 };
 
 /* Records. */
@@ -25,6 +26,8 @@ bool exec_admin_client_read(const uint8_t *value, size_t value_bytes, struct exe
     bytes_require(&cursor, bytes_get_u16(&cursor) == 0 && format == 1 && revoked <= 1 && zero == 0);
     if (cursor.failed) return false;
     client->revoked = revoked == 1;
+    memcpy(client->signing_key, client->card + CARD_KEYS_AT, 32);
+    memcpy(client->noise_key, client->card + CARD_KEYS_AT + 32, 32);
     client->rights = cursor.at;
     client->rights_bytes = (uint32_t)cursor.left;
     return true;

@@ -243,7 +243,9 @@ struct exec_client {
     uint32_t quota_per_second;     /* operations; 0: no quota */
     uint32_t quota_burst;
     uint64_t serial;               /* of the enrolment operation that changed it last; 0: the system file */
-    const uint8_t *card;           /* its binary form, CARD_CLIENT_BYTES bytes: keys at their places in chapter 7 */
+    const uint8_t *card;           /* its binary form, CARD_CLIENT_BYTES bytes */
+    uint8_t signing_key[32];
+    uint8_t noise_key[32];
     uint32_t rights_count;
     const uint8_t *rights;         /* encoded as in D-31 */
     uint32_t rights_bytes;
