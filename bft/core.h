@@ -20,7 +20,8 @@
  *           every input that the body refers to). One commit may cover many updates.
  *        b. SEND, when (a) is durable: the messages of `sends`. Those with `sign` are signed first (bft_message_sign(), as the own index);
  *           `to` is a member index or BFT_TO_ALL (all other members and all observers). A PROPOSE or BLOCK carries the body of `block_id`, which the
- *           shell holds. **A vote, PROPOSE or TIMEOUT of our own with `sign` is also given back to the core** as BFT_EVENT_MESSAGE with
+ *           shell holds; a block that it does not know is a suffix block of the core's own: header as in the message, body empty (four zero bytes).
+ *           The same goes for `store_ids`. **A vote, PROPOSE or TIMEOUT of our own with `sign` is also given back to the core** as BFT_EVENT_MESSAGE with
  *           `from` = our own index, after it is durable (no verification needed). A vote counts only then.
  *        c. APPLY, at once or later but in the order given, over all updates: `actions` below.
  *      Votes may be kept back as long as (a) takes; actions need not wait for it: executing is speculative until BFT_DO_FINAL. What
@@ -234,7 +235,8 @@ struct bft_note {
     struct bft_hash block_id;
 };
 
-/* May we propose now? Valid until the next step, whose update has a new one. */
+/* May we propose now? Valid until the next step, whose update has a new one. When parent_id is not the newest executed block, the role first undoes
+ * what it executed after it, as for BFT_DO_EXECUTE. */
 struct bft_offer {
     bool may_propose;
     bool at_once;     /* do not wait for input: an empty body will do (first of its view, NOOP) */

@@ -44,6 +44,7 @@ void bft_table_pending_retry(struct step *step);
 
 /* core_vote.c */
 void bft_vote_record(struct step *step, const struct bft_vote *vote);
+void bft_vote_raise_high(struct step *step, const struct bft_qc *qc);
 void bft_vote_prepare_qc(struct step *step, const struct bft_qc *qc);
 void bft_vote_rescan(struct step *step);
 bool bft_vote_leader_voted(const struct bft_core *core, const struct bft_block *block);

@@ -265,7 +265,10 @@ static struct bft_block *proposal_parent(struct bft_core *core, bool *first) {
     if (bft_leader(&core->members, memory->view) != core->me || core->first_height == 0) return NULL;
     *first = !(memory->has_prepared && memory->prepared.view == memory->view);
     struct bft_block *parent = bft_table_find(core, *first ? &core->base.id : &memory->prepared.block_id);
-    if (!parent || parent->execution != BFT_EXECUTED || !bft_hash_equal(&core->executed_tip, &parent->id)) return NULL;
+    if (!parent || parent->execution != BFT_EXECUTED || core->final.height > core->applied.height) return NULL;
+    if (parent->header.height < core->final.height || (parent->header.height == core->final.height && !parent->final)) return NULL; /* it lost */
+    /* What earlier views left above it is undone: the offer names the parent, and the role undoes down to it. */
+    if (!bft_hash_equal(&core->executed_tip, &parent->id)) bft_run_branch_at(core, &parent->id);
     uint64_t height = parent->header.height + 1;
     if (!*first && height > core->final.height + core->limits.window_blocks) return NULL;
     if (height > core->first_height + core->limits.rotation_blocks) return NULL;

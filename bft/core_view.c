@@ -159,7 +159,7 @@ static void join(struct step *step, uint64_t view) {
         view_set(step, view);
         bft_view_base_from_memory(core);
         tc_gather(core, view, core->members.f + 1, &core->memory.joined);
-        if (core->memory.joined.qc.count > 0) bft_vote_prepare_qc(step, &core->memory.joined.qc);
+        if (core->memory.joined.qc.count > 0) bft_vote_raise_high(step, &core->memory.joined.qc);
         bft_table_collect(step);
         bft_step_note(step, BFT_NOTE_VIEW, bft_leader(&core->members, view), 0, NULL);
     }

@@ -103,18 +103,23 @@ void bft_vote_rescan(struct step *step) {
  * entered. The high only rises. The COMMIT vote is for a QC of my own current view and before TIMEOUT only: else a TC of that view might
  * lack it, and the next leader would build beside a block that was committed.
  */
+void bft_vote_raise_high(struct step *step, const struct bft_qc *qc) {
+    struct bft_memory *memory = &step->core->memory;
+    const struct bft_ballot *ballot = &qc->ballot;
+    const struct bft_ballot *high = &memory->high_qc.ballot;
+    if (ballot->view > memory->view) return;
+    if (memory->has_high && bft_rank_compare(ballot->view, ballot->height, high->view, high->height) <= 0) return;
+    memory->has_high = true;
+    memory->high_qc = *qc;
+    step->update->memory_changed = true;
+    step->again = true;
+}
+
 void bft_vote_prepare_qc(struct step *step, const struct bft_qc *qc) {
     struct bft_core *core = step->core;
     struct bft_memory *memory = &core->memory;
     const struct bft_ballot *ballot = &qc->ballot;
-    if (ballot->view > memory->view) return;
-    const struct bft_ballot *high = &memory->high_qc.ballot;
-    if (!memory->has_high || bft_rank_compare(ballot->view, ballot->height, high->view, high->height) > 0) {
-        memory->has_high = true;
-        memory->high_qc = *qc;
-        step->update->memory_changed = true;
-        step->again = true;
-    }
+    bft_vote_raise_high(step, qc);
     if (!bft_step_may_sign(core) || memory->timed_out || ballot->view != memory->view) return;
     const struct bft_ballot *last = &memory->committed;
     if (memory->has_committed && bft_rank_compare(ballot->view, ballot->height, last->view, last->height) <= 0) return;

@@ -155,6 +155,11 @@ static struct sim_persist *persist_of(struct sim_world *world, struct sim_node *
         size_t count = bft_memory_encode(&node->core.memory, bytes);
         if (!bft_memory_decode(bytes, count, persist->memory)) sim_fail(world, "the memory does not decode");
     }
+    for (uint32_t i = 0; i < update->send_count; i++) { /* a suffix block is the core's own */
+        const struct bft_message *message = &update->sends[i].message;
+        if (message->type == BFT_MESSAGE_PROPOSE && !sim_block_find(world, &message->block_id))
+            sim_block_register(world, &message->propose.header, empty_body, 4);
+    }
     for (uint32_t i = 0; i < update->store_count; i++) {
         struct sim_block *block = sim_block_find(world, &update->store_ids[i]);
         if (!block) sim_fail(world, "store of an unknown block");
@@ -172,7 +177,7 @@ static struct sim_persist *persist_of(struct sim_world *world, struct sim_node *
         send->message = sim_message_new(world, &update->sends[i].message);
         if (send->message->message.type != BFT_MESSAGE_PROPOSE) continue;
         struct sim_block *block = sim_block_find(world, &send->message->message.block_id);
-        if (!block) block = sim_block_register(world, &send->message->message.propose.header, empty_body, 4); /* a suffix block of the core's */
+        CHECK(block != NULL);
         send->message->message.body = block->body;
         send->message->message.body_bytes = block->body_bytes;
     }
@@ -359,7 +364,11 @@ static void try_propose(struct sim_world *world, uint8_t index, const struct bft
     if (!offer->at_once && demand == 0) return;
     if (!bft_hash_equal(&tip->id, &offer->parent_id)) { /* a block above was undone by the core: undo here as well */
         while (node->stack_count > 0 && !bft_hash_equal(&node->stack[node->stack_count - 1]->id, &offer->parent_id)) node->stack_count--;
-        if (node->stack_count == 0) sim_fail(world, "an offer on a parent that is not executed");
+        if (node->stack_count == 0) {
+            printf("node %u liar %d parent %p final %d height %llu applied %llu\n", index, node->liar, (void *)sim_block_find(world, &offer->parent_id), 0,
+                   (unsigned long long)offer->height & 0xFFFFFF, (unsigned long long)node->applied_height & 0xFFFFFF);
+            sim_fail(world, "an offer on a parent that is not executed");
+        }
         tip = node->stack[node->stack_count - 1];
     }
     uint8_t body[SIM_BODY_MAX] = {0};

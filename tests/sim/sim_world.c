@@ -320,6 +320,22 @@ void sim_world_run(struct sim_world *world, uint64_t events) {
     while (world->stats.events < end) one_event(world);
 }
 
+static void describe(const struct sim_world *world) {
+    uint64_t base = world->genesis->header.height;
+    for (uint8_t i = 0; i < world->config.nodes; i++) {
+        const struct sim_node *node = &world->nodes[i];
+        const struct bft_core *core = &node->core;
+        printf("node %u%s up %d me %u epoch %llu view %llu leader %u timed-out %d voting %d final %llu applied %llu first %llu base %llu tc %u "
+               "prepared %llu/%llu high %llu/%llu executing %d pending-qc %llu waiting %u\n", i, node->liar ? " (liar)" : "", node->up, core->me,
+               (unsigned long long)core->members.place.epoch, (unsigned long long)core->memory.view, bft_leader(&core->members, core->memory.view),
+               core->memory.timed_out, core->voting, (unsigned long long)(core->final.height - base), (unsigned long long)(core->applied.height - base),
+               (unsigned long long)(core->first_height - base), (unsigned long long)(core->base.height - base), core->memory.tc.count,
+               (unsigned long long)core->memory.prepared.view, (unsigned long long)(core->memory.prepared.height - base),
+               (unsigned long long)core->memory.high_qc.ballot.view, (unsigned long long)(core->memory.high_qc.ballot.height - base),
+               core->is_executing, (unsigned long long)(core->pending_qc.count > 0 ? core->pending_qc.ballot.height - base : 0), core->waiting.count);
+    }
+}
+
 bool sim_world_heal(struct sim_world *world, uint64_t blocks, uint64_t limit_ms) {
     world->healed = true;
     heal_partition(world);
@@ -337,7 +353,10 @@ bool sim_world_heal(struct sim_world *world, uint64_t blocks, uint64_t limit_ms)
             if (!node->liar && node->applied_height < world->genesis->header.height + target) all = false;
         }
         if (all) return true;
-        if (world->now_us > end_us) return false;
+        if (world->now_us > end_us) {
+            describe(world);
+            return false;
+        }
         one_event(world);
     }
 }
