@@ -396,7 +396,7 @@ def rule_names(tree):
             declared[folder_of(p)] += "\n".join(tree.code(p))
     for p, first, name in external_functions(tree):
         folder = folder_of(p)
-        if not re.search(r"\b" + re.escape(name) + r"\s*\(", declared[folder]):
+        if not re.search(r"\b" + re.escape(name) + r"\s*[(,;]", declared[folder]):
             yield p, first, f"{name}() leaves its file and no header of {folder}/ declares it"
         if "_" not in name:
             yield p, first, f"{name}() leaves its file and is no noun_verb"
