@@ -26,6 +26,7 @@ struct execution {
     struct buffer ring[BUFFERS_MAX];
     uint32_t first, count; /* submitted and not reaped, oldest first; the one at first + count is open if is_open */
     bool is_open;
+    bool clear_next; /* the next batch begins from nothing */
     uint64_t durable_height;
     struct store_error error;
 };
@@ -98,7 +99,7 @@ static bool ring_wait(struct execution *execution) {
 /* Hands the open buffer to the store. `job`: it carries a checkpoint, and the buffer its blobs. */
 static bool buffer_submit(struct execution *execution, struct execution_job *job) {
     struct buffer *buffer = buffer_open(execution);
-    struct state_batch batch = {.writes = state_buffer_writes(&buffer->writes), .write_count = buffer->writes.count};
+    struct state_batch batch = {.writes = state_buffer_writes(&buffer->writes), .write_count = buffer->writes.count, .clear_first = execution->clear_next};
     if (job != NULL) {
         batch.checkpoint = &buffer->description;
         batch.blobs = buffer->blobs;
@@ -117,8 +118,22 @@ static bool buffer_submit(struct execution *execution, struct execution_job *job
     }
     if (job != NULL) job->checkpoint_sequence = buffer->sequence;
     execution->is_open = false;
+    execution->clear_next = false;
     execution->count++;
     return ring_wait(execution);
+}
+
+bool execution_genesis(struct execution *execution) {
+    uint64_t cursor = 0;
+    struct table_write write = {.deleted = false};
+    execution->clear_next = true;
+    if (execution->state == NULL) return true;
+    while (executor_entry_next(execution->executor, &cursor, &write.entry)) {
+        if (state_buffer_add(&buffer_open(execution)->writes, &write)) continue;
+        if (!buffer_submit(execution, NULL)) return false;
+        CHECK(state_buffer_add(&buffer_open(execution)->writes, &write));
+    }
+    return true;
 }
 
 static void run_checkpoint(struct execution *execution, struct execution_job *job) {
@@ -176,18 +191,6 @@ static void run_final(struct execution *execution, struct execution_job *job) {
     if (job->checkpoint && execution->state != NULL) run_checkpoint(execution, job);
 }
 
-static void run_client(struct execution *execution, struct execution_job *job) {
-    struct exec_client client;
-    job->client_known = executor_client(execution->executor, job->client_id, &client) == EXEC_VALID && client.rights_bytes <= sizeof job->client_rights;
-    job->status = EXEC_VALID;
-    if (!job->client_known) return;
-    job->client_revoked = client.revoked;
-    memcpy(job->client_signing_key, client.signing_key, 32);
-    memcpy(job->client_noise_key, client.noise_key, 32);
-    job->client_rights_bytes = client.rights_bytes;
-    memcpy(job->client_rights, client.rights, client.rights_bytes);
-}
-
 void execution_run(struct execution *execution, struct execution_job *job) {
     switch (job->kind) {
     case EXECUTION_BLOCK: job->status = executor_execute(execution->executor, &job->block, &job->result); break;
@@ -197,7 +200,6 @@ void execution_run(struct execution *execution, struct execution_job *job) {
         executor_release_slices(execution->executor, job->destination, job->dseq);
         job->status = EXEC_VALID;
         break;
-    case EXECUTION_CLIENT: run_client(execution, job); break;
     case EXECUTION_SETTLE:
         executor_settle(execution->executor);
         job->status = EXEC_VALID;

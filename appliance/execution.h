@@ -25,7 +25,6 @@ enum execution_kind {
     EXECUTION_FINAL,          /* finalize; with `checkpoint` also save */
     EXECUTION_RELEASE_BLOCK,  /* ticket */
     EXECUTION_RELEASE_SLICES, /* destination, dseq */
-    EXECUTION_CLIENT,         /* look a client up by id */
     EXECUTION_SETTLE,         /* hash what the next execute would hash first */
 };
 
@@ -66,12 +65,6 @@ struct execution_job {
     /* EXECUTION_RELEASE_SLICES */
     uint32_t destination;
     uint64_t dseq;
-    /* EXECUTION_CLIENT */
-    uint8_t client_id[32];
-    bool client_known, client_revoked;
-    uint8_t client_signing_key[32], client_noise_key[32];
-    uint32_t client_rights_bytes;
-    uint8_t client_rights[4096];
     enum exec_status status;      /* out, all kinds */
 };
 
@@ -80,6 +73,9 @@ struct execution; /* opaque: the worker */
 /* `state` may be NULL (the simulator): checkpoints are then described but not stored. Takes over neither. NULL only without memory. */
 struct execution *execution_create(struct executor *executor, struct state *state) __attribute__((warn_unused_result));
 void execution_destroy(struct execution *execution);
+
+/* After executor_genesis(), when the checkpoint store has no checkpoint: genesis' entries go into the first one. */
+bool execution_genesis(struct execution *execution) __attribute__((warn_unused_result));
 
 void execution_run(struct execution *execution, struct execution_job *job);
 /* Gives submitted buffers of the checkpoint store back; call now and then. Height of the newest durable checkpoint of this run, 0 if none. */

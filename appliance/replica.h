@@ -67,7 +67,7 @@ struct replica_config {
     uint32_t cluster;
     uint32_t member;
     struct signer signer;
-    uint64_t nonce;               /* random, of this start: for LAST-SIGNED and queries */
+    uint8_t nonce[16];            /* random, of this start: for LAST-SIGNED and queries */
     uint64_t now_ms;              /* monotonic */
     uint64_t wall_ms;             /* the calendar at now_ms: only a first estimate of cluster time */
     uint8_t genesis_root[32];     /* state root of genesis, from executor_genesis() */
@@ -82,10 +82,12 @@ void replica_destroy(struct replica *replica);
 
 /* ---- restoring: after create, before start; in this order ---- */
 
-/* The checkpoint from which the executor was loaded, and its blobs as replica_frame's jobs once made them ("tip": header and certificate; "queues":
+/* The checkpoint from which the executor was loaded, and its blobs as FINAL jobs once carried them ("tip": header and certificate; "queues":
  * unacknowledged compact decisions). False: they do not fit each other or this cluster; `text` says which. */
 bool replica_restore_checkpoint(struct replica *replica, const struct state_checkpoint *checkpoint, const uint8_t *tip, size_t tip_bytes,
                                 const uint8_t *queues, size_t queues_bytes, const char **text) __attribute__((warn_unused_result));
+/* The cursors of one pair as the executor loaded them, each, after the checkpoint (or genesis). */
+void replica_restore_pair(struct replica *replica, const struct execution_pair *cursors);
 /* An input that blocks in the store refer to, as it was persisted. */
 bool replica_restore_input(struct replica *replica, const uint8_t hash[32], const uint8_t *bytes, size_t count) __attribute__((warn_unused_result));
 /* A block of the store above the checkpoint, in order of height, inputs first. certificate: NULL unless it was stored. */

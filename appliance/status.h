@@ -86,6 +86,7 @@ struct status_pair {
     uint64_t consumed_dseq, sent_dseq, acked_dseq, hint_dseq;
     uint32_t held_slices;
     uint32_t source_member; /* subscribed to */
+    uint32_t links_up;
 };
 
 /* One named attack by one peer: "member 2", "0x00010000/1", "client <id>". */

@@ -1,0 +1,74 @@
+/* heracliusd --config FILE: one node. `--init` makes its data directory. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "appliance/node.h"
+#include "appliance/node_init.h"
+
+static struct node *running;
+
+static void on_signal(int number) {
+    (void)number;
+    atomic_store(&node_ending, true);
+    if (running != NULL && running->net != NULL) net_wake(running->net);
+}
+
+static void signals_set(void) {
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int usage(FILE *out, int code) {
+    (void)fputs("usage: heracliusd --config FILE [--init]\n"
+                "  --config FILE  the node's configuration, written by `heraclius system init`\n"
+                "  --init         make the node's data directory, once\n"
+                "  --version, --help\n"
+                "exit: 0 ended by SIGTERM; 1 stopped itself; 2 configuration, files or usage; 3 data directory or disk; 4 network\n", out);
+    return code;
+}
+
+static int node_main(const char *config) {
+    static char text[NODE_TEXT_BYTES];
+    struct node *node = calloc(1, sizeof *node);
+    if (node == NULL) return NODE_EXIT_STOPPED;
+    prctl(PR_SET_DUMPABLE, 0); /* keys never lie in a core dump */
+    signals_set();
+    int code = (int)node_open(node, config, text);
+    if (code != NODE_EXIT_OK) {
+        (void)fprintf(stderr, "heracliusd: %s\n", text);
+    } else {
+        node_budget_log(node);
+        running = node;
+        code = node->config.split ? node_run_split(node) : node_run_fused(node);
+        running = NULL;
+    }
+    node_close(node);
+    free(node);
+    return code;
+}
+
+int main(int count, char **words) {
+    const char *config = NULL;
+    bool init = false;
+    for (int i = 1; i < count; i++) {
+        if (strcmp(words[i], "--help") == 0) return usage(stdout, 0);
+        if (strcmp(words[i], "--version") == 0) return printf("heracliusd %s\n", NODE_RELEASE) > 0 ? 0 : 1;
+        if (strcmp(words[i], "--init") == 0) init = true;
+        else if (strcmp(words[i], "--config") == 0 && i + 1 < count) config = words[++i];
+        else if (strncmp(words[i], "--config=", 9) == 0) config = words[i] + 9;
+        else return usage(stderr, NODE_EXIT_CONFIG);
+    }
+    if (config == NULL) return usage(stderr, NODE_EXIT_CONFIG);
+    if (!init) return node_main(config);
+    if (!ed25519_start(NULL)) return NODE_EXIT_CONFIG;
+    return node_init_run(config);
+}

@@ -1,0 +1,360 @@
+#include "appliance/node.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "appliance/replica_private.h"
+#include "bft/ed25519.h"
+#include "ring/clock.h"
+#include "ring/entropy.h"
+
+enum {
+    MEMBER_QUEUE_BYTES = 96 << 20,
+    FOREIGN_QUEUE_BYTES = 96 << 20,
+    CLIENT_QUEUE_BYTES = 64 << 20,
+    KEEP_BYTES = 96 << 20,
+    FRAME_SLACK_BYTES = 1 << 17,
+    WAL_SLOTS = 256,
+    STATE_SLOTS = 128,
+};
+
+atomic_bool node_ending;
+
+#define M NET_ROLE_MEMBER
+#define F NET_ROLE_FOREIGN
+#define C NET_ROLE_CLIENT
+#define BIG (LINK_FRAME_BYTES_MAX)
+/* C-12: who may send what, and how long it may be. Sorted by type. */
+static const struct link_type_rule rules[] = {
+    {BFT_MESSAGE_PROPOSE, M, BFT_BODY_BYTES_MAX + BFT_WIRE_HEAD_BYTES_MAX},
+    {BFT_MESSAGE_PREPARE, M, 512},
+    {BFT_MESSAGE_COMMIT, M, 512},
+    {BFT_MESSAGE_QC, M, BFT_QC_BYTES_MAX},
+    {BFT_MESSAGE_TIMEOUT, M, BFT_QC_BYTES_MAX + 1024},
+    {BFT_MESSAGE_TC, M, BFT_TC_BYTES_MAX},
+    {BFT_MESSAGE_FETCH, M, 256},
+    {BFT_MESSAGE_BLOCK, M, BFT_BODY_BYTES_MAX + BFT_WIRE_HEAD_BYTES_MAX},
+    {BFT_MESSAGE_STATUS, M, 512},
+    {BFT_MESSAGE_NOOP, M, 512},
+    {MESSAGE_LAST_SIGNED_QUERY, M, 256},
+    {MESSAGE_LAST_SIGNED_ANSWER, M, 2048},
+    {MESSAGE_INPUT, M, BIG},
+    {MESSAGE_INPUT_FETCH, M, 64},
+    {MESSAGE_SUBSCRIBE, F, 64},
+    {MESSAGE_COMPACT_DECISION, F, BIG},
+    {MESSAGE_NEWEST_QUERY, F, 64},
+    {MESSAGE_NEWEST, F, 64},
+    {MESSAGE_BATCH, C, BIG},
+    {MESSAGE_STATUS_QUERY, C, 64},
+};
+#undef M
+#undef F
+#undef C
+
+/* ---- errors ---- */
+
+static enum node_exit fail(char text[NODE_TEXT_BYTES], enum node_exit code, const char *line) {
+    snprintf(text, NODE_TEXT_BYTES, "%s", line);
+    return code;
+}
+
+/* ---- files ---- */
+
+static enum node_exit files_open(struct node *node, const char *config_path, char text[NODE_TEXT_BYTES]) {
+    char line[NODE_CONFIG_TEXT_BYTES];
+    struct system_fault fault;
+    if (!ed25519_start(NULL)) return fail(text, NODE_EXIT_CONFIG, "the Ed25519 library fails its self-test: another release than this program was made for?");
+    if (!node_config_load(config_path, &node->config, line)) return fail(text, NODE_EXIT_CONFIG, line);
+    log_level_set(node->config.log_level);
+    if (system_load(&node->system, node->config.system, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
+    if (addresses_load(&node->addresses, node->config.addresses, node->system, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
+    if (keyfile_open(&node->key, KEYFILE_NODE, node->config.key, true, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
+    node->key_open = true;
+    const struct card *card = system_node_by_signing_key(node->system, node->key.signing_key, &node->cluster, &node->member);
+    if (card == NULL || memcmp(card->noise_key, node->key.noise_key, 32) != 0) {
+        snprintf(text, NODE_TEXT_BYTES, "%.200s: no node of %.200s has this key; is it the key of another system?", node->config.key, node->config.system);
+        return NODE_EXIT_CONFIG;
+    }
+    memcpy(node->name, card->name, sizeof node->name);
+    if (!node->key.locked_in_memory)
+        log_event(LOG_LEVEL_WARN, "key_not_locked", "do=\"the memlock limit is too small to keep the key out of swap: raise it (ulimit -l)\"");
+    return NODE_EXIT_OK;
+}
+
+/* ---- stores ---- */
+
+static void wake(void *context) {
+    struct node *node = context;
+    if (node->net != NULL) net_wake(node->net);
+}
+
+static enum node_exit stores_open(struct node *node, char text[NODE_TEXT_BYTES]) {
+    struct store_error error;
+    struct store_identity identity = {.cluster = node->cluster, .member = node->member};
+    memcpy(identity.system_id, node->system->system_id, sizeof identity.system_id);
+    const struct system_cluster *cluster = system_cluster_by_id(node->system, node->cluster);
+    memcpy(identity.node_id, cluster->nodes[node->member].id, sizeof identity.node_id);
+    if (store_directory_open(node->config.data, &node->directory, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
+    struct wal_config wal = {.directory = node->directory, .identity = identity, .map_bytes = node->config.wal_map_bytes, .queue_slots = WAL_SLOTS,
+                             .cpu = node->config.cpus[NODE_THREAD_WAL], .wake = wake, .wake_context = node};
+    if (wal_open(&wal, &node->wal, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
+    struct state_config state = {.directory = node->directory, .identity = identity, .map_bytes = node->config.state_map_bytes, .queue_slots = STATE_SLOTS,
+                                 .cpu = node->config.cpus[NODE_THREAD_STATE], .wake = wake, .wake_context = node};
+    if (state_open(&state, &node->state, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
+    return NODE_EXIT_OK;
+}
+
+/* ---- executor and replica ---- */
+
+static enum node_exit core_open(struct node *node, char text[NODE_TEXT_BYTES]) {
+    struct executor_config config = {.system = node->system, .cluster = node->cluster, .blocks_kept_max = EXEC_KEPT_MAX};
+    ring_entropy_fill(config.hash_key, sizeof config.hash_key);
+    enum exec_status status = executor_create(&config, &node->executor);
+    if (status != EXEC_VALID) {
+        snprintf(text, NODE_TEXT_BYTES, "no address space for the table that the limits of %.200s allow (%s): lower table_keys_max or table_bytes_max, or raise ulimit -v",
+                 node->config.system, exec_status_name(status));
+        return NODE_EXIT_CONFIG;
+    }
+    executor_genesis(node->executor, node->genesis_root);
+    node->execution = execution_create(node->executor, node->state);
+    struct replica_config replica = {.system = node->system, .cluster = node->cluster, .member = node->member, .signer = signer_ed25519(&node->key.signing),
+                                     .now_ms = ring_clock_ms(), .wall_ms = (uint64_t)time(NULL) * 1000, .hooks = node->hooks};
+    ring_entropy_fill(replica.nonce, sizeof replica.nonce);
+    memcpy(replica.genesis_root, node->genesis_root, 32);
+    node->replica = replica_create(&replica);
+    if (node->execution == NULL || node->replica == NULL) return fail(text, NODE_EXIT_CONFIG, "not enough memory for the node's tables");
+    return node_restore(node, text) ? NODE_EXIT_OK : NODE_EXIT_DATA;
+}
+
+/* ---- network ---- */
+
+static void address_resolve(const struct address_endpoint *endpoint, struct net_peer_config *peer) {
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found = NULL;
+    char port[8];
+    if (endpoint->host[0] == '\0') return;
+    snprintf(port, sizeof port, "%u", endpoint->port);
+    if (getaddrinfo(endpoint->host, port, &hints, &found) != 0) {
+        char quoted[300];
+        log_event(LOG_LEVEL_WARN, "address_unknown", "host=%s", log_quote(endpoint->host, quoted, sizeof quoted));
+        return;
+    }
+    for (struct addrinfo *at = found; at != NULL && peer->address_count < NET_ADDRESSES_MAX; at = at->ai_next)
+        memcpy(&peer->addresses[peer->address_count++], at->ai_addr, at->ai_addrlen);
+    freeaddrinfo(found);
+}
+
+static bool peer_add(struct node *node, const uint8_t noise_key[32], const char *name, struct replica_peer peer, uint16_t role, uint32_t queue_bytes) {
+    struct net_peer_config *config = calloc(1, sizeof *config);
+    CHECK(config != NULL);
+    memcpy(config->static_key, noise_key, 32);
+    config->tag = replica_peer_pack(peer);
+    config->role = role;
+    config->dial = role == NET_ROLE_CLIENT ? NET_DIAL_NEVER : NET_DIAL_BY_KEY;
+    const struct address *address = role == NET_ROLE_CLIENT ? NULL : addresses_find(node->addresses, name);
+    if (address != NULL) address_resolve(&address->link, config);
+    struct config *limits = calloc(1, sizeof *limits);
+    CHECK(limits != NULL && system_config(node->system, node->cluster, limits));
+    uint32_t largest = limits->limits.slice_bytes_max > limits->limits.batch_bytes_max ? limits->limits.slice_bytes_max : limits->limits.batch_bytes_max;
+    if (role == NET_ROLE_CLIENT) largest = limits->limits.batch_bytes_max;
+    if (largest < BFT_BODY_BYTES_MAX && role != NET_ROLE_CLIENT) largest = BFT_BODY_BYTES_MAX;
+    free(limits);
+    config->frame_bytes_max = largest + FRAME_SLACK_BYTES < LINK_FRAME_BYTES_MAX ? largest + FRAME_SLACK_BYTES : LINK_FRAME_BYTES_MAX;
+    config->send_queue_bytes_max = queue_bytes;
+    config->keep_bytes_max = KEEP_BYTES;
+    uint32_t handle;
+    enum net_status status = net_peer_add(node->net, config, &handle);
+    free(config);
+    if (status == NET_OK) return true;
+    log_event(LOG_LEVEL_ERROR, "peer_refused", "name=%s cause=%s", name, net_status_name(status));
+    return false;
+}
+
+static bool peers_add(struct node *node) {
+    bool coordinator = config_cluster_is_coordinator(node->cluster);
+    uint32_t clusters = node->system->coordinators_count + node->system->shards_count;
+    for (uint32_t i = 0; i < clusters; i++) {
+        const struct system_cluster *cluster = &node->system->clusters[i];
+        bool own = cluster->cluster == node->cluster;
+        if (!own && config_cluster_is_coordinator(cluster->cluster) == coordinator) continue; /* only pairs talk */
+        for (uint32_t member = 0; member < cluster->nodes_count; member++) {
+            if (own && member == node->member) continue;
+            struct replica_peer peer = {.kind = own ? REPLICA_MEMBER : REPLICA_FOREIGN, .member = (uint8_t)member, .index = own ? 0 : cluster->cluster};
+            uint16_t role = own ? NET_ROLE_MEMBER : NET_ROLE_FOREIGN;
+            if (!peer_add(node, cluster->nodes[member].noise_key, cluster->nodes[member].name, peer, role, own ? MEMBER_QUEUE_BYTES : FOREIGN_QUEUE_BYTES)) return false;
+        }
+    }
+    for (uint32_t i = 0; i < node->system->clients_count; i++) {
+        struct replica_peer peer = {.kind = REPLICA_CLIENT, .index = i};
+        if (!peer_add(node, node->system->clients[i].card.noise_key, node->system->clients[i].card.name, peer, NET_ROLE_CLIENT, CLIENT_QUEUE_BYTES)) return false;
+    }
+    return true;
+}
+
+static enum node_exit listen_find(struct node *node, struct net_config *config, char text[NODE_TEXT_BYTES]) {
+    for (uint32_t i = 0; i < node->config.listen_count; i++) {
+        if (!net_address_parse(node->config.listen[i], &config->listen[i])) {
+            snprintf(text, NODE_TEXT_BYTES, "node.conf: listen: \"%s\" is no address and port, such as \"127.0.0.1:7000\"", node->config.listen[i]);
+            return NODE_EXIT_CONFIG;
+        }
+    }
+    config->listen_count = node->config.listen_count;
+    if (config->listen_count > 0) return NODE_EXIT_OK;
+    const struct address *own = addresses_find(node->addresses, node->name);
+    struct net_peer_config *resolved = calloc(1, sizeof *resolved);
+    CHECK(resolved != NULL);
+    if (own != NULL) address_resolve(&own->link, resolved);
+    if (resolved->address_count > 0) config->listen[config->listen_count++] = resolved->addresses[0];
+    free(resolved);
+    if (config->listen_count > 0) return NODE_EXIT_OK;
+    snprintf(text, NODE_TEXT_BYTES, "%.300s: no address of node %s: add it, or \"listen\" to node.conf", node->config.addresses, node->name);
+    return NODE_EXIT_CONFIG;
+}
+
+static enum node_exit net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
+    struct config *own = calloc(1, sizeof *own);
+    CHECK(own != NULL && system_config(node->system, node->cluster, own));
+    struct net_config config = {.rules = rules, .rule_count = sizeof rules / sizeof rules[0], .peers_max = 8192, .send_zc_threshold_bytes = node->config.send_zc_bytes,
+                                .handshake_ms = own->timeouts.handshake_ms, .ping_ms = own->timeouts.link_ping_ms, .idle_ms = own->timeouts.link_idle_ms,
+                                .backoff_ms_min = own->timeouts.reconnect_min_ms, .backoff_ms_max = own->timeouts.reconnect_max_ms,
+                                .suites_allowed = (uint8_t)own->limits.aead_allowed, .send_memory_max = UINT64_C(1) << 30};
+    free(own);
+    memcpy(config.static_private, node->key.noise_secret, sizeof config.static_private);
+    memcpy(config.system_id, node->system->system_id, sizeof config.system_id);
+    enum node_exit code = listen_find(node, &config, text);
+    char error[NET_ERROR_BYTES] = "";
+    if (code == NODE_EXIT_OK && (net_create(&node->net, &config, error) != NET_OK)) code = fail(text, NODE_EXIT_NETWORK, error);
+    ed25519_wipe(config.static_private, sizeof config.static_private);
+    if (code != NODE_EXIT_OK) return code;
+    return peers_add(node) ? NODE_EXIT_OK : fail(text, NODE_EXIT_NETWORK, "a peer of the system file could not be added");
+}
+
+/* ---- all ---- */
+
+enum node_exit node_open(struct node *node, const char *config_path, char text[NODE_TEXT_BYTES]) {
+    memset(node, 0, sizeof *node);
+    node->key.lock = -1;
+    node->started_ms = ring_clock_ms();
+    pthread_mutex_init(&node->status_lock, NULL);
+    for (int i = 0; i < NODE_THREADS; i++) atomic_init(&node->running_cpu[i], -1);
+    enum node_exit code = files_open(node, config_path, text);
+    if (code == NODE_EXIT_OK) {
+        char context[64];
+        snprintf(context, sizeof context, "node=%s", node->name);
+        log_context_set(context);
+        code = stores_open(node, text);
+    }
+    if (code == NODE_EXIT_OK) code = core_open(node, text);
+    if (code == NODE_EXIT_OK) code = net_open(node, text);
+    if (code != NODE_EXIT_OK) return code;
+    char line[CONTROL_TEXT_BYTES];
+    node_status_update(node, node->started_ms);
+    node->control = control_start(node->config.control, node_status_copy, node, line);
+    return node->control != NULL ? NODE_EXIT_OK : fail(text, NODE_EXIT_CONFIG, line);
+}
+
+void node_close(struct node *node) {
+    control_stop(node->control);
+    struct net *net = node->net;
+    enum store_status wal = node->wal != NULL ? wal_close(node->wal) : STORE_OK;
+    enum store_status state = node->state != NULL ? state_close(node->state) : STORE_OK;
+    if (wal != STORE_OK || state != STORE_OK) log_event(LOG_LEVEL_ERROR, "store_close", "wal=%s state=%s", store_status_name(wal), store_status_name(state));
+    replica_destroy(node->replica);
+    execution_destroy(node->execution);
+    executor_destroy(node->executor);
+    net_destroy(net);
+    store_directory_close(node->directory);
+    if (node->key_open) keyfile_close(&node->key);
+    addresses_free(node->addresses);
+    system_free(node->system);
+    free(node->waiting);
+    pthread_mutex_destroy(&node->status_lock);
+}
+
+/* ---- parts of the loops ---- */
+
+void node_note(const struct replica_output *output) { log_event((enum log_level)output->level, output->event, "%s", output->text); }
+
+static bool store_failed(struct node *node) {
+    struct store_error error;
+    if (wal_error(node->wal, &error) == STORE_OK) return false;
+    if (!node->stop) log_event(LOG_LEVEL_ERROR, "store_failed", "cause=%s do=\"%s\"", store_status_name(error.status), error.text);
+    if (!node->stop) (void)fprintf(stderr, "heracliusd: %s: %s\n", node->name, error.text);
+    node->stop = true;
+    node->exit_code = NODE_EXIT_DATA;
+    return true;
+}
+
+static bool waiting_submit(struct node *node) {
+    while (node->waiting_count > 0) {
+        uint64_t sequence;
+        enum store_status status = wal_submit(node->wal, &node->waiting[node->waiting_first], &sequence);
+        if (status == STORE_BUSY) return true;
+        if (status != STORE_OK) return !store_failed(node) && !(node->stop = true);
+        CHECK(sequence == ++node->submitted);
+        node->waiting_first = (node->waiting_first + 1) % node->waiting_room;
+        node->waiting_count--;
+    }
+    return true;
+}
+
+bool node_persist(struct node *node, const struct replica_output *output) {
+    if (node->waiting_count == node->waiting_room) {
+        uint32_t room = node->waiting_room == 0 ? 64 : node->waiting_room * 2;
+        struct wal_batch *grown = malloc(room * sizeof *grown);
+        CHECK(grown != NULL);
+        for (uint32_t i = 0; i < node->waiting_count; i++) grown[i] = node->waiting[(node->waiting_first + i) % node->waiting_room];
+        free(node->waiting);
+        node->waiting = grown;
+        node->waiting_first = 0;
+        node->waiting_room = room;
+    }
+    node->waiting[(node->waiting_first + node->waiting_count++) % node->waiting_room] = output->batch;
+    return waiting_submit(node);
+}
+
+bool node_store_poll(struct node *node) {
+    uint64_t completed = wal_completed(node->wal);
+    if (completed > node->durable_told) {
+        node->durable_told = completed;
+        replica_durable(node->replica, completed);
+    }
+    if (store_failed(node)) return false;
+    return waiting_submit(node);
+}
+
+struct blob *node_read(struct node *node, enum wal_db db, const uint8_t *key) {
+    size_t bytes = 0;
+    if (wal_get(node->wal, db, key, NULL, 0, &bytes) != STORE_TOO_LONG || bytes == 0) return NULL;
+    struct blob *blob = blob_make(bytes);
+    if (wal_get(node->wal, db, key, blob->bytes, bytes, &bytes) == STORE_OK && bytes == blob->count) return blob;
+    blob_drop(blob);
+    return NULL;
+}
+
+bool node_drain_step(struct node *node, uint64_t now_ms) {
+    if (!atomic_load(&node_ending)) return false;
+    if (!node->draining) {
+        node->draining = true;
+        node->drain_until_ms = now_ms + NODE_DRAIN_MS;
+        log_event(LOG_LEVEL_INFO, "draining", "limit_ms=%d", NODE_DRAIN_MS);
+        replica_drain(node->replica);
+    }
+    return replica_is_drained(node->replica) || now_ms >= node->drain_until_ms;
+}
+
+void node_pin(struct node *node, enum node_thread thread, const char *name) {
+    pthread_setname_np(pthread_self(), name);
+    if (node->config.cpus[thread] < 0) return;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)node->config.cpus[thread], &set);
+    int error = pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+    if (error != 0) log_event(LOG_LEVEL_WARN, "thread_not_pinned", "thread=%s cpu=%d cause=\"%s\"", name, node->config.cpus[thread], strerror(error));
+}
+
+void node_cpu_sample(struct node *node, enum node_thread thread) { atomic_store_explicit(&node->running_cpu[thread], sched_getcpu(), memory_order_relaxed); }

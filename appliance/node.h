@@ -1,0 +1,99 @@
+/*
+ * Private to the node's shell: heracliusd_main.c, node*.c. What it opens, and the two ways to run it.
+ *
+ *   node.c          opening and closing: configuration, keys, stores, links; errors of the world, each as one line
+ *   node_restore.c  from the store into executor and replica
+ *   node_fused.c    one thread for network, consensus and execution
+ *   node_split.c    a thread each, joined by single-producer single-consumer rings
+ *   node_status.c   the snapshot for the control socket
+ */
+#ifndef APPLIANCE_NODE_H
+#define APPLIANCE_NODE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "appliance/control.h"
+#include "appliance/node_config.h"
+#include "appliance/replica.h"
+#include "protocol/addresses.h"
+#include "protocol/keyfile.h"
+#include "ring/net.h"
+
+enum { NODE_TEXT_BYTES = 700, NODE_DRAIN_MS = 5000, NODE_GOODBYE_MS = 500, NODE_STATUS_MS = 200, NODE_NOTES_MAX = 64 };
+
+/* Must be HERACLIUS_VERSION of the client library, which this folder may not include. */
+#define NODE_RELEASE "1.0.0"
+
+/* Exit codes of heracliusd. */
+enum node_exit { NODE_EXIT_OK = 0, NODE_EXIT_STOPPED = 1, NODE_EXIT_CONFIG = 2, NODE_EXIT_DATA = 3, NODE_EXIT_NETWORK = 4 };
+
+struct node {
+    struct node_config config;
+    struct system *system;
+    struct addresses *addresses;
+    struct keyfile key;
+    bool key_open;
+    char name[CARD_NAME_BYTES_MAX + 1];
+    uint32_t cluster, member;
+    struct store_directory *directory;
+    struct wal *wal;
+    struct state *state;
+    struct executor *executor;
+    struct execution *execution;
+    struct replica *replica;
+    struct net *net;
+    struct control *control;
+    const struct replica_hooks *hooks; /* a test build's liars; NULL in the product */
+    uint8_t genesis_root[32];
+    uint64_t checkpoint_told;
+
+    /* PERSISTs that the store had no room for yet */
+    struct wal_batch *waiting;
+    uint32_t waiting_first, waiting_count, waiting_room;
+    uint64_t submitted, durable_told;
+
+    /* ending */
+    int exit_code;
+    bool stop; /* a sticky error was logged: leave the loop */
+    bool draining;
+    uint64_t drain_until_ms;
+
+    /* the snapshot: written by the loop, read by the control thread */
+    pthread_mutex_t status_lock;
+    struct status_node status;
+    uint64_t status_ms, started_ms, resident_bytes;
+    atomic_int running_cpu[NODE_THREADS]; /* each written by its own thread */
+};
+
+/* Set by the signal handler: SIGTERM or SIGINT came. */
+extern atomic_bool node_ending;
+
+/* Opens everything. NODE_EXIT_OK, or an exit code after one line in `text`. */
+enum node_exit node_open(struct node *node, const char *config_path, char text[NODE_TEXT_BYTES]);
+void node_close(struct node *node);
+/* Runs until it is to end; the exit code. */
+int node_run_fused(struct node *node);
+int node_run_split(struct node *node);
+
+/* node_restore.c: fills executor and replica. False: `text` says why. */
+bool node_restore(struct node *node, char text[NODE_TEXT_BYTES]);
+
+/* Parts of both loops. */
+/* Gives what the replica persists to the store, in order; and what became durable back to it. False: the store stopped, logged. */
+bool node_persist(struct node *node, const struct replica_output *output);
+bool node_store_poll(struct node *node);
+/* Reads a record as a blob, NULL: not there. */
+struct blob *node_read(struct node *node, enum wal_db db, const uint8_t *key);
+void node_note(const struct replica_output *output);
+/* Draining after SIGTERM; true: time to leave. */
+bool node_drain_step(struct node *node, uint64_t now_ms);
+void node_pin(struct node *node, enum node_thread thread, const char *name);
+void node_cpu_sample(struct node *node, enum node_thread thread);
+
+/* node_status.c */
+void node_status_update(struct node *node, uint64_t now_ms);
+void node_status_copy(void *context, struct status_node *status);
+void node_budget_log(struct node *node);
+
+#endif

@@ -1,0 +1,200 @@
+/* From the store into executor and replica. What is read was proved when it was written, and is proved again: checksums, hashes, roots, certificates. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/node.h"
+#include "bft/wire.h"
+#include "merkle/check.h"
+#include "protocol/body.h"
+
+static bool refuse(struct node *node, char text[NODE_TEXT_BYTES], const char *what) {
+    snprintf(text, NODE_TEXT_BYTES, "%.400s: %s; the data directory is damaged: restore this node's state from its peers, never from a backup", node->config.data, what);
+    return false;
+}
+
+/* A blob of the checkpoint, malloc'd; NULL: not there or not whole. */
+static uint8_t *blob_read(struct state_reader *reader, const char *name, size_t *count) {
+    *count = 0;
+    enum store_status status = state_read_blob(reader, name, NULL, 0, count);
+    if (status != STORE_TOO_LONG && status != STORE_OK) return NULL;
+    uint8_t *bytes = malloc(*count + 1);
+    CHECK(bytes != NULL);
+    if (*count == 0 || state_read_blob(reader, name, bytes, *count, count) == STORE_OK) return bytes;
+    free(bytes);
+    return NULL;
+}
+
+static bool entries_load(struct node *node, struct state_reader *reader) {
+    struct table_entry entry;
+    enum store_status status;
+    executor_load_begin(node->executor);
+    while ((status = state_read_entry(reader, &entry, NULL)) == STORE_OK) {
+        if (executor_load_entry(node->executor, &entry) != EXEC_VALID) return false;
+    }
+    return status == STORE_ABSENT;
+}
+
+static bool checkpoint_load(struct node *node, struct state_reader *reader, char text[NODE_TEXT_BYTES]) {
+    const struct state_checkpoint *checkpoint = state_reader_checkpoint(reader);
+    size_t work_bytes, tip_bytes, queues_bytes;
+    uint8_t *work = blob_read(reader, EXECUTOR_WORK_BLOB, &work_bytes), *tip = blob_read(reader, "tip", &tip_bytes), *queues = blob_read(reader, "queues", &queues_bytes);
+    const char *why = "the checkpoint lacks a part";
+    bool good = work != NULL && tip != NULL && queues != NULL;
+    if (good && !replica_restore_checkpoint(node->replica, checkpoint, tip, tip_bytes, queues, queues_bytes, &why)) good = false;
+    if (good) {
+        struct bytes_cursor cursor = bytes_cursor_of(tip, tip_bytes);
+        struct bft_header header;
+        good = bft_header_get(&cursor, &header);
+        struct exec_position position = {.height = header.height, .time = header.time};
+        memcpy(position.cursors_hash, header.cursors_hash.bytes, 32);
+        why = "the checkpoint's entries do not give its state root";
+        good = good && entries_load(node, reader) &&
+               executor_load_end(node->executor, &position, checkpoint->state_root, work, work_bytes) == EXEC_VALID;
+    }
+    free(work);
+    free(tip);
+    free(queues);
+    return good ? true : refuse(node, text, why);
+}
+
+static bool state_load(struct node *node, char text[NODE_TEXT_BYTES]) {
+    struct state_reader *reader;
+    enum store_status status = state_reader_open(node->state, &reader);
+    if (status == STORE_ABSENT) {
+        if (!execution_genesis(node->execution)) return refuse(node, text, "genesis cannot be written");
+    } else if (status != STORE_OK) {
+        return refuse(node, text, store_status_name(status));
+    } else {
+        bool good = checkpoint_load(node, reader, text);
+        state_reader_close(reader);
+        if (!good) return false;
+    }
+    for (uint32_t i = 0; i < executor_pairs(node->executor); i++) {
+        struct exec_pair pair;
+        executor_pair_at(node->executor, i, true, &pair);
+        struct execution_pair cursors = {.cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq};
+        replica_restore_pair(node->replica, &cursors);
+    }
+    return true;
+}
+
+/* ---- the write-ahead store ---- */
+
+/* The value under a key, malloc'd; NULL: not there. */
+static uint8_t *value_read(struct wal_reader *reader, enum wal_db db, const uint8_t *key, size_t *count) {
+    enum store_status status = wal_read(reader, db, key, NULL, 0, count);
+    if (status != STORE_TOO_LONG || *count == 0) return NULL;
+    uint8_t *bytes = malloc(*count);
+    CHECK(bytes != NULL);
+    if (wal_read(reader, db, key, bytes, *count, count) == STORE_OK) return bytes;
+    free(bytes);
+    return NULL;
+}
+
+static bool votes_load(struct node *node, struct wal_reader *reader, char text[NODE_TEXT_BYTES]) {
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    size_t bytes = 0;
+    (void)wal_key_vote(key, WAL_VOTE_RETIRED, 0, 0, 0);
+    uint8_t *value = value_read(reader, WAL_VOTES, key, &bytes);
+    bool retired = value != NULL;
+    free(value);
+    (void)wal_key_vote(key, WAL_VOTE_CORE, 0, 0, 0);
+    value = value_read(reader, WAL_VOTES, key, &bytes);
+    bool good = replica_restore_memory(node->replica, value, bytes, retired);
+    free(value);
+    if (!good) return refuse(node, text, "the voting memory does not decode");
+    static const uint8_t kinds[] = {WAL_VOTE_PEER_PREPARE, WAL_VOTE_PEER_COMMIT, WAL_VOTE_PEER_TIMEOUT};
+    for (size_t kind = 0; kind < sizeof kinds; kind++) {
+        for (uint8_t member = 0; member < BFT_MEMBERS_MAX; member++) {
+            (void)wal_key_vote(key, kinds[kind], member, 0, 0);
+            value = value_read(reader, WAL_VOTES, key, &bytes);
+            good = value == NULL || replica_restore_peer_item(node->replica, kinds[kind], member, value, bytes);
+            free(value);
+            if (!good) return refuse(node, text, "what members signed last does not decode");
+        }
+    }
+    return true;
+}
+
+static bool inputs_load(struct node *node, struct wal_reader *reader, const uint8_t *body, size_t body_bytes) {
+    size_t room = body_bytes / BODY_REFERENCE_BYTES + 1;
+    uint8_t(*hashes)[32] = malloc(room * sizeof *hashes);
+    CHECK(hashes != NULL);
+    long count = replica_body_inputs(node->replica, body, body_bytes, hashes, room);
+    bool good = true;
+    for (long i = 0; good && i < count; i++) {
+        uint8_t key[WAL_KEY_BYTES_MAX] = {0};
+        size_t bytes = 0;
+        memcpy(key, hashes[i], 32);
+        uint8_t *value = value_read(reader, WAL_INPUTS, key, &bytes);
+        /* Not there: the block was stored by fetching before its inputs came; they are fetched again. */
+        good = value == NULL || replica_restore_input(node->replica, hashes[i], value, bytes);
+        free(value);
+    }
+    free(hashes);
+    return good;
+}
+
+static bool block_load(struct node *node, struct wal_reader *reader, const uint8_t *header_key, const uint8_t *certified, size_t certified_bytes) {
+    uint64_t epoch, height;
+    const uint8_t *id;
+    uint8_t part, key[WAL_KEY_BYTES_MAX];
+    size_t header_bytes = 0, body_bytes = 0;
+    wal_key_block_read(header_key, &epoch, &height, &id, &part);
+    uint8_t *header = value_read(reader, WAL_BLOCKS, header_key, &header_bytes);
+    (void)wal_key_block(key, epoch, height, id, WAL_PART_BODY);
+    uint8_t *body = value_read(reader, WAL_BLOCKS, key, &body_bytes);
+    bool good = header != NULL;
+    if (good && body != NULL) {
+        bool mine = certified_bytes > BFT_HEADER_BYTES && header_bytes == BFT_HEADER_BYTES && memcmp(certified, header, BFT_HEADER_BYTES) == 0;
+        good = inputs_load(node, reader, body, body_bytes) &&
+               replica_restore_block(node->replica, header, header_bytes, body, body_bytes, mine ? certified + BFT_HEADER_BYTES : NULL,
+                                     mine ? certified_bytes - BFT_HEADER_BYTES : 0);
+    }
+    free(header);
+    free(body);
+    return good;
+}
+
+/* Keys ascend by height, and under each height the certificate (id of zeros) comes first. */
+static bool blocks_load(struct node *node, struct wal_reader *reader, uint64_t from, char text[NODE_TEXT_BYTES]) {
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    static const uint8_t no_id[32];
+    (void)wal_key_block(key, 0, from, no_id, 0);
+    uint8_t *certified = NULL;
+    size_t certified_bytes = 0;
+    bool good = true;
+    enum store_status status = wal_read_next(reader, WAL_BLOCKS, key, false);
+    while (good && status == STORE_OK) {
+        uint64_t epoch, height;
+        const uint8_t *id;
+        uint8_t part;
+        wal_key_block_read(key, &epoch, &height, &id, &part);
+        if (part == WAL_PART_CERTIFICATE) {
+            free(certified);
+            certified = value_read(reader, WAL_BLOCKS, key, &certified_bytes);
+            if (certified == NULL) certified_bytes = 0;
+        } else if (part == WAL_PART_HEADER) {
+            good = block_load(node, reader, key, certified, certified_bytes);
+        }
+        status = wal_read_next(reader, WAL_BLOCKS, key, true);
+    }
+    free(certified);
+    if (good && status == STORE_ABSENT) return true;
+    return refuse(node, text, "a stored block or input does not match its hash");
+}
+
+bool node_restore(struct node *node, char text[NODE_TEXT_BYTES]) {
+    if (!state_load(node, text)) return false;
+    struct wal_reader *reader;
+    enum store_status status = wal_reader_open(node->wal, &reader);
+    if (status != STORE_OK) return refuse(node, text, store_status_name(status));
+    struct status_replica *at = malloc(sizeof *at);
+    CHECK(at != NULL);
+    replica_status(node->replica, at);
+    bool good = votes_load(node, reader, text) && blocks_load(node, reader, at->final_height + 1, text);
+    free(at);
+    wal_reader_close(reader);
+    return good;
+}

@@ -1,0 +1,125 @@
+/* The snapshot for the control socket, and the memory budget. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "appliance/node.h"
+
+static void counter_put(struct status_node *status, const char *name, uint64_t value) {
+    if (status->counter_count == STATUS_COUNTERS_MAX) return;
+    struct status_counter *counter = &status->counters[status->counter_count++];
+    snprintf(counter->name, sizeof counter->name, "%s", name);
+    counter->value = value;
+}
+
+static void counters_put(struct node *node, struct status_node *status) {
+    struct net_counter counters[96];
+    size_t count = net_counters(node->net, counters, 96);
+    status->counter_count = 0;
+    for (size_t i = 0; i < count && i < 96; i++) counter_put(status, counters[i].name, counters[i].value);
+    struct wal_figures wal;
+    wal_figures(node->wal, &wal);
+    counter_put(status, "wal_commits", wal.commits);
+    counter_put(status, "wal_batches", wal.batches);
+    counter_put(status, "wal_bytes", wal.bytes);
+    counter_put(status, "wal_file_bytes", wal.file_bytes);
+    struct state_figures state;
+    state_figures(node->state, &state);
+    counter_put(status, "checkpoints", state.checkpoints);
+    counter_put(status, "state_file_bytes", state.file_bytes);
+    counter_put(status, "blob_bytes_now", blob_live_bytes());
+    counter_put(status, "log_lines_suppressed", log_suppressed());
+    atomic_store_explicit(&node->running_cpu[NODE_THREAD_WAL], wal.cpu, memory_order_relaxed);
+    atomic_store_explicit(&node->running_cpu[NODE_THREAD_STATE], state.cpu, memory_order_relaxed);
+}
+
+static void threads_put(struct node *node, struct status_node *status) {
+    status->thread_count = 0;
+    for (int i = 0; i < NODE_THREADS; i++) {
+        if (!node->config.split && (i == NODE_THREAD_CONSENSUS || i == NODE_THREAD_EXECUTION)) continue;
+        struct status_thread *thread = &status->threads[status->thread_count++];
+        snprintf(thread->name, sizeof thread->name, "%s", !node->config.split && i == NODE_THREAD_NETWORK ? "node" : node_thread_names[i]);
+        thread->pinned = node->config.cpus[i];
+        thread->running = atomic_load_explicit(&node->running_cpu[i], memory_order_relaxed);
+    }
+}
+
+static void budget_add(struct status_node *status, const char *name, uint64_t bytes) {
+    if (status->budget_count == sizeof status->budget / sizeof status->budget[0]) return;
+    struct status_counter *part = &status->budget[status->budget_count++];
+    snprintf(part->name, sizeof part->name, "%s", name);
+    part->value = bytes;
+}
+
+static void budget_put(struct node *node, struct status_node *status) {
+    struct executor_budget executor;
+    executor_budget(node->executor, &executor);
+    status->budget_count = 0;
+    budget_add(status, "table", executor.table_bytes);
+    budget_add(status, "trie", executor.trie_bytes);
+    budget_add(status, "slices", executor.slices_bytes);
+    budget_add(status, "routing", executor.routing_bytes);
+    budget_add(status, "blocks", executor.blocks_bytes);
+    budget_add(status, "scratch", executor.scratch_bytes);
+    budget_add(status, "checkpoint_buffers", execution_budget());
+    struct net_counter parts[12];
+    size_t count = net_budget(node->net, parts, 12);
+    for (size_t i = 0; i < count && i < 12; i++) {
+        char name[STATUS_NAME_BYTES];
+        snprintf(name, sizeof name, "net_%.40s", parts[i].name);
+        budget_add(status, name, parts[i].value);
+    }
+}
+
+void node_budget_log(struct node *node) {
+    struct status_node *status = &node->status;
+    budget_put(node, status);
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < status->budget_count; i++) {
+        total += status->budget[i].value;
+        log_event(LOG_LEVEL_INFO, "memory_budget", "part=%s bytes=%llu", status->budget[i].name, (unsigned long long)status->budget[i].value);
+    }
+    log_event(LOG_LEVEL_INFO, "memory_budget", "part=all bytes=%llu", (unsigned long long)total);
+}
+
+static uint64_t resident_bytes(void) {
+    unsigned long long pages = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL) return 0;
+    if (fscanf(file, "%llu %llu", &pages, &resident) != 2) resident = 0;
+    fclose(file);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void node_status_update(struct node *node, uint64_t now_ms) {
+    if (now_ms - node->status_ms < NODE_STATUS_MS && node->status_ms != 0) return;
+    node->status_ms = now_ms;
+    if (!node->config.split) node_cpu_sample(node, NODE_THREAD_NETWORK);
+    pthread_mutex_lock(&node->status_lock);
+    struct status_node *status = &node->status;
+    snprintf(status->name, sizeof status->name, "%s", node->name);
+    snprintf(status->system_name, sizeof status->system_name, "%s", node->system->name);
+    memcpy(status->system_id, node->system->system_id, 16);
+    snprintf(status->threads_map, sizeof status->threads_map, "%s", node->config.split ? "split" : "fused");
+    status->started_ms = node->started_ms;
+    status->now_ms = now_ms;
+    status->resident_bytes = resident_bytes();
+    status->ready = replica_is_ready(node->replica);
+    replica_status(node->replica, &status->replica);
+    counters_put(node, status);
+    threads_put(node, status);
+    if (status->budget_count == 0) budget_put(node, status);
+    status->links_up = 0;
+    for (uint32_t i = 0; i < status->replica.members; i++) status->links_up += status->replica.peers[i].up;
+    for (uint32_t i = 0; i < status->replica.pair_count; i++) status->links_up += status->replica.pairs[i].links_up;
+    status->links_up += (uint32_t)status->replica.clients_connected;
+    status->links_known = status->replica.members - 1;
+    pthread_mutex_unlock(&node->status_lock);
+}
+
+void node_status_copy(void *context, struct status_node *status) {
+    struct node *node = context;
+    pthread_mutex_lock(&node->status_lock);
+    *status = node->status;
+    pthread_mutex_unlock(&node->status_lock);
+}

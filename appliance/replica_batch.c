@@ -1,0 +1,341 @@
+/* BATCH, INPUT, INPUT_FETCH (D-3, D-5, O-50): inputs taken in from clients and members, verified once, relayed, fetched; and what waits at the leader. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/replica_private.h"
+#include "protocol/admin_op.h"
+
+enum { INPUT_HEAD_BYTES = 4, INPUT_FETCH_BYTES = 36, REPEATS_SUSPICIOUS = 8 };
+
+static struct batch_limits batch_limits_of(const struct replica *r) {
+    const struct system_limits *limits = &r->config.limits;
+    return (struct batch_limits){.shards = r->system->shards_count, .batch_bytes_max = limits->batch_bytes_max, .batch_parts_max = limits->batch_parts_max,
+                                 .batch_ops_max = limits->batch_ops_max};
+}
+
+static struct blob *input_head(uint8_t kind, uint8_t relay) {
+    struct blob *head = blob_make(INPUT_HEAD_BYTES);
+    head->bytes[0] = kind;
+    head->bytes[1] = relay;
+    head->bytes[2] = head->bytes[3] = 0;
+    return head;
+}
+
+static void input_send(struct replica *r, const struct input *input, struct replica_peer to) {
+    struct blob *head = input_head(input->kind, input->relay);
+    struct blob_piece pieces[2] = {{.blob = head, .count = INPUT_HEAD_BYTES}, {.blob = input->blob, .offset = input->offset, .count = input->count}};
+    output_send(r, to, MESSAGE_INPUT, pieces, 2);
+    blob_drop(head);
+}
+
+/* ---- from clients ---- */
+
+/* Why a batch is not taken now; 0: take it. */
+static uint8_t batch_refusal(struct replica *r, uint32_t client, const struct batch *batch, const uint8_t id[32]) {
+    const struct client *known = &r->clients[client];
+    if (memcmp(batch->client_id, known->id, 32) != 0) {
+        drop_count(r, DROP_BATCH_FOREIGN_CLIENT);
+        return CODE_RIGHTS;
+    }
+    if (r->draining || !last_is_answered(r)) {
+        drop_count(r, DROP_BATCH_DRAINING);
+        return CODE_BUSY;
+    }
+    if (r->relay_bytes[r->me] + batch->bytes_count > r->config.limits.relay_bytes_max) {
+        drop_count(r, DROP_BATCH_BUSY);
+        return CODE_BUSY;
+    }
+    if (batch->kind == BATCH_READ && !client_may_read(r, client, batch)) {
+        drop_count(r, DROP_BATCH_RIGHTS);
+        return CODE_RIGHTS;
+    }
+    r->status.signatures_verified += batch->kind == BATCH_WRITE;
+    if (!batch_signature_valid(batch, id, r->system->system_id, known->signing_key, &r->signer)) {
+        drop_count(r, DROP_BATCH_SIGNATURE);
+        return CODE_MALFORMED;
+    }
+    return 0;
+}
+
+static void batch_relay(struct replica *r, struct input *input) {
+    input->mine = true;
+    input->relayed_ms = r->now_ms;
+    input->relayed_view = bft_core_view(r->core);
+    for (uint32_t member = 0; member < r->members.n; member++) {
+        if (member != r->me && r->member_up[member]) input_send(r, input, peer_member(member));
+    }
+}
+
+void batch_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
+    static const uint8_t nothing[32];
+    if (from.index >= r->client_count || !r->is_coordinator) {
+        drop_count(r, DROP_ROLE);
+        return;
+    }
+    struct batch batch;
+    struct batch_limits limits = batch_limits_of(r);
+    if (batch_decode(blob_piece_bytes(&payload), payload.count, &limits, &batch) != BATCH_OK) {
+        drop_count(r, DROP_BATCH_MALFORMED);
+        client_refuse(r, from.index, nothing, CODE_MALFORMED, 0);
+        return;
+    }
+    uint8_t id[32];
+    batch_id(&batch, id);
+    uint32_t index = input_find(r, id);
+    if (index != NONE && r->inputs[index].state == INPUT_DONE) {
+        client_answer_again(r, from.index, r->inputs[index].decided_height);
+        return;
+    }
+    if (index != NONE && r->inputs[index].state == INPUT_HELD) return; /* its answer will come */
+    uint8_t refusal = batch_refusal(r, from.index, &batch, id);
+    if (refusal != 0) {
+        client_refuse(r, from.index, id, refusal, refusal == CODE_BUSY ? 50 : 0);
+        return;
+    }
+    if (index == NONE) index = input_make(r, BODY_BATCH, id);
+    if (index == NONE) {
+        drop_count(r, DROP_BATCH_BUSY);
+        client_refuse(r, from.index, id, CODE_BUSY, 100);
+        return;
+    }
+    struct input *input = &r->inputs[index];
+    input->relay = r->me;
+    input->client = from.index;
+    input->weight = batch.op_count;
+    input_hold(r, index, payload);
+    batch_relay(r, input);
+    if (input->in_blocks > 0) block_input_arrived(r, index);
+}
+
+/* ---- verification ---- */
+
+static bool batch_take(struct replica *r, struct input *input, struct blob_piece bytes, const struct batch *batch) {
+    (void)bytes;
+    uint32_t client = client_find(r, batch->client_id);
+    if (client == NONE) {
+        drop_count(r, DROP_BATCH_UNKNOWN_CLIENT);
+        return false;
+    }
+    r->status.signatures_verified += batch->kind == BATCH_WRITE;
+    if (!batch_signature_valid(batch, input->hash, r->system->system_id, r->clients[client].signing_key, &r->signer)) {
+        drop_count(r, DROP_BATCH_SIGNATURE);
+        return false;
+    }
+    input->client = client;
+    input->weight = batch->op_count;
+    return true;
+}
+
+static bool admin_valid(struct replica *r, struct blob_piece bytes) {
+    struct admin_op *operation = malloc(sizeof *operation);
+    CHECK(operation != NULL);
+    bool good = admin_op_decode(operation, blob_piece_bytes(&bytes), bytes.count, NULL) == SYSTEM_OK && admin_op_verify(operation, &r->config, NULL, NULL) == SYSTEM_OK;
+    free(operation);
+    if (!good) drop_count(r, DROP_ADMIN_INVALID);
+    return good;
+}
+
+/* The hash under which these bytes are an input; false: they are none. */
+static bool input_hash(struct replica *r, uint8_t kind, struct blob_piece bytes, struct batch *batch, uint8_t hash[32]) {
+    if (kind == BODY_ADMIN) return admin_op_hash(blob_piece_bytes(&bytes), bytes.count, hash);
+    struct batch_limits limits = batch_limits_of(r);
+    if (batch_decode(blob_piece_bytes(&bytes), bytes.count, &limits, batch) != BATCH_OK) return false;
+    batch_id(batch, hash);
+    return true;
+}
+
+bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piece bytes, struct replica_peer from, uint32_t *out) {
+    if (kind == BODY_SLICE) return source_take(r, bytes, from, out);
+    struct batch batch;
+    uint8_t hash[32];
+    if (!r->is_coordinator && kind == BODY_BATCH) return false;
+    if (!input_hash(r, kind, bytes, &batch, hash)) {
+        drop_count(r, DROP_INPUT_MALFORMED);
+        attack_seen(r, ATTACK_BAD_INPUT, from);
+        return false;
+    }
+    uint32_t index = input_find(r, hash);
+    *out = index;
+    if (index != NONE && r->inputs[index].state != INPUT_WANTED) {
+        struct input *known = &r->inputs[index];
+        drop_count(r, DROP_INPUT_DUPLICATE);
+        if (known->state == INPUT_DONE && known->relay == from.member && known->repeats < UINT8_MAX && ++known->repeats == REPEATS_SUSPICIOUS)
+            attack_seen(r, ATTACK_REPLAY, from);
+        return true;
+    }
+    if (index == NONE && relay != from.member) {
+        drop_count(r, DROP_INPUT_RELAY);
+        return false;
+    }
+    if (index == NONE && r->relay_bytes[relay] + bytes.count > r->config.limits.relay_bytes_max) {
+        drop_count(r, DROP_INPUT_LIMIT);
+        attack_seen(r, ATTACK_FLOOD, from);
+        return false;
+    }
+    bool fresh = index == NONE;
+    if (fresh) index = input_make(r, kind, hash);
+    if (index == NONE) return false;
+    struct input *input = &r->inputs[index];
+    if (fresh) input->relay = relay;
+    bool good = kind == BODY_BATCH ? batch_take(r, input, bytes, &batch) : admin_valid(r, bytes);
+    if (!good) {
+        attack_seen(r, ATTACK_BAD_INPUT, from);
+        if (fresh) input_free(r, index);
+        return false;
+    }
+    if (kind == BODY_ADMIN) input->weight = 1;
+    input_hold(r, index, bytes);
+    *out = index;
+    if (input->in_blocks > 0) block_input_arrived(r, index);
+    return true;
+}
+
+/* ---- between members ---- */
+
+void input_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
+    const uint8_t *head = blob_piece_bytes(&payload);
+    if (payload.count <= INPUT_HEAD_BYTES || head[0] < BODY_SLICE || head[0] > BODY_ADMIN || head[1] >= r->members.n || head[2] != 0 || head[3] != 0) {
+        drop_count(r, DROP_INPUT_MALFORMED);
+        attack_seen(r, ATTACK_BAD_INPUT, from);
+        return;
+    }
+    struct blob_piece bytes = {.blob = payload.blob, .offset = payload.offset + INPUT_HEAD_BYTES, .count = payload.count - INPUT_HEAD_BYTES};
+    uint32_t index;
+    (void)input_take(r, head[0], head[1], bytes, from, &index);
+}
+
+uint32_t read_begin(struct replica *r, enum read_purpose purpose, struct replica_peer peer, enum wal_db db, const uint8_t *key, size_t key_bytes) {
+    uint32_t slot = 0;
+    while (slot < READS_MAX && r->reads[slot].purpose != READ_FREE) slot++;
+    if (slot == READS_MAX) return NONE;
+    r->reads[slot] = (struct pending_read){.purpose = purpose, .peer = peer};
+    struct replica_output *output = output_add(r, REPLICA_READ);
+    output->cookie = slot;
+    output->db = db;
+    memcpy(output->key, key, key_bytes);
+    return slot;
+}
+
+void input_fetch_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
+    const uint8_t *bytes = blob_piece_bytes(&payload);
+    if (payload.count != INPUT_FETCH_BYTES || bytes[1] != 0 || bytes[2] != 0 || bytes[3] != 0) {
+        drop_count(r, DROP_MALFORMED);
+        return;
+    }
+    uint32_t index = input_find(r, bytes + 4);
+    if (index != NONE && r->inputs[index].blob != NULL) {
+        input_send(r, &r->inputs[index], from);
+        return;
+    }
+    if (index != NONE && r->inputs[index].state == INPUT_WANTED) return;
+    /* Not in memory: maybe in the store, where an input lies as INPUT carries it. */
+    (void)read_begin(r, READ_INPUT, from, WAL_INPUTS, bytes + 4, 32);
+}
+
+void replica_read_done(struct replica *r, uint64_t cookie, struct blob *blob) {
+    CHECK(cookie < READS_MAX && r->reads[cookie].purpose != READ_FREE);
+    struct pending_read *pending = &r->reads[cookie];
+    if (pending->purpose != READ_INPUT) {
+        block_read_done(r, cookie, blob);
+        return;
+    }
+    if (blob != NULL) {
+        struct blob_piece piece = {.blob = blob, .count = blob->count};
+        output_send(r, pending->peer, MESSAGE_INPUT, &piece, 1);
+        blob_drop(blob);
+    }
+    pending->purpose = READ_FREE;
+}
+
+void input_fetch_send(struct replica *r, uint32_t index) {
+    struct input *input = &r->inputs[index];
+    uint8_t peer = input->asked_peer;
+    if (peer == BFT_NOBODY) peer = input->kind == BODY_SLICE ? bft_leader(&r->members, bft_core_view(r->core)) : input->relay;
+    else peer = (uint8_t)((peer + 1) % r->members.n);
+    for (uint32_t tries = 0; tries < r->members.n && (peer == r->me || !r->member_up[peer]); tries++) peer = (uint8_t)((peer + 1) % r->members.n);
+    input->asked_peer = peer;
+    input->asked_ms = r->now_ms;
+    if (peer == r->me || !r->member_up[peer]) return;
+    struct blob *question = blob_make(INPUT_FETCH_BYTES);
+    memset(question->bytes, 0, 4);
+    question->bytes[0] = input->kind;
+    memcpy(question->bytes + 4, input->hash, 32);
+    r->status.fetches++;
+    output_send_blob(r, peer_member(peer), MESSAGE_INPUT_FETCH, question);
+}
+
+/* Asks again, another member each time, for what open blocks lack. */
+void input_tick(struct replica *r) {
+    if (r->wanted_count == 0 || r->now_ms - r->input_tick_ms < TICK_MS) return;
+    r->input_tick_ms = r->now_ms;
+    for (uint32_t i = 0; i < r->blocks_used_max; i++) {
+        const struct rblock *block = &r->blocks[i];
+        if (!block->used || block->missing == 0) continue;
+        for (uint32_t ref = 0; ref < block->ref_count; ref++) {
+            uint32_t index = block->inputs[ref];
+            if (index == NONE || r->inputs[index].state != INPUT_WANTED) continue;
+            if (r->now_ms - r->inputs[index].asked_ms >= r->config.timeouts.fetch_ms) input_fetch_send(r, index);
+        }
+    }
+}
+
+/* ---- what waits at the leader (B-50, D-25) ---- */
+
+/* Slices that no block took up for a quarter of the time-out go to the leader, whole. */
+static void waiting_slices(struct replica *r, uint8_t leader, uint64_t view, uint32_t *count, uint64_t *oldest) {
+    for (uint32_t i = 0; i < r->pair_count; i++) {
+        struct pair *pair = &r->pairs[i];
+        uint32_t index = pair->window[(pair->consumed_final + 1) % SOURCE_WINDOW];
+        if (index == NONE || r->inputs[index].state != INPUT_HELD || r->inputs[index].dseq != pair->consumed_final + 1) continue;
+        struct input *input = &r->inputs[index];
+        bool told = input->relayed_ms != 0 && input->relayed_view == view;
+        if (!told && r->now_ms - input->arrived_ms >= r->config.timeouts.view_base_ms / 4 && leader != r->me && r->member_up[leader]) {
+            input_send(r, input, peer_member(leader));
+            input->relayed_ms = r->now_ms;
+            input->relayed_view = view;
+            told = true;
+        }
+        if (!told) continue;
+        (*count)++;
+        if (input->relayed_ms < *oldest) *oldest = input->relayed_ms;
+    }
+}
+
+static void waiting_batches(struct replica *r, uint8_t leader, uint64_t view, uint32_t *count, uint64_t *oldest) {
+    for (uint32_t index = r->waiting[r->me].first; index != NONE; index = r->inputs[index].list_next) {
+        struct input *input = &r->inputs[index];
+        if (!input->mine) continue;
+        if (input->relayed_view != view) {
+            if (leader != r->me && r->member_up[leader]) input_send(r, input, peer_member(leader));
+            input->relayed_view = view;
+            input->relayed_ms = r->now_ms;
+        }
+        (*count)++;
+        if (input->relayed_ms < *oldest) *oldest = input->relayed_ms;
+    }
+}
+
+void waiting_tick(struct replica *r) {
+    if (r->now_ms - r->relay_checked_ms < TICK_MS || !last_is_answered(r)) return;
+    r->relay_checked_ms = r->now_ms;
+    uint64_t view = bft_core_view(r->core), oldest = UINT64_MAX;
+    uint8_t leader = bft_leader(&r->members, view);
+    uint32_t count = 0;
+    waiting_batches(r, leader, view, &count, &oldest);
+    waiting_slices(r, leader, view, &count, &oldest);
+    bool due = r->due.now || r->due.time <= bft_core_time(r->core, r->now_ms);
+    if (!due) r->due_since_ms = 0;
+    else if (r->due_since_ms == 0) r->due_since_ms = r->now_ms;
+    if (due) {
+        count++;
+        if (r->due_since_ms < oldest) oldest = r->due_since_ms;
+    }
+    if (count == 0) oldest = 0;
+    r->status.waiting_oldest_ms = count > 0 ? r->now_ms - oldest : 0;
+    if (count == r->waiting_told_count && oldest == r->waiting_told_ms && view == r->waiting_told_view) return;
+    r->waiting_told_count = count;
+    r->waiting_told_ms = oldest;
+    r->waiting_told_view = view;
+    struct bft_event event = {.type = BFT_EVENT_WAITING, .waiting = {.view = view, .count = count, .oldest_relayed_ms = oldest}};
+    core_event(r, &event);
+}

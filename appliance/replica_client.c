@@ -1,0 +1,173 @@
+/* Client sessions (O-50 to O-52): answers of final blocks to clients that are linked, their cache, refusals, status. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/replica_private.h"
+
+static uint32_t bucket_of(const struct replica *r, const uint8_t id[32]) { return bytes_get_le32(id) & (r->client_bucket_count - 1); }
+
+bool client_init(struct replica *r) {
+    r->client_count = r->system->clients_count;
+    r->client_bucket_count = 64;
+    while (r->client_bucket_count < r->client_count) r->client_bucket_count *= 2;
+    r->clients = calloc(r->client_count > 0 ? r->client_count : 1, sizeof *r->clients);
+    r->client_buckets = malloc(r->client_bucket_count * sizeof *r->client_buckets);
+    if (r->clients == NULL || r->client_buckets == NULL) return false;
+    memset(r->client_buckets, 0xFF, r->client_bucket_count * sizeof *r->client_buckets);
+    for (uint32_t i = 0; i < r->client_count; i++) {
+        struct client *client = &r->clients[i];
+        client->enrolled = &r->system->clients[i];
+        memcpy(client->id, client->enrolled->card.id, 32);
+        memcpy(client->signing_key, client->enrolled->card.signing_key, 32);
+        for (uint32_t right = 0; right < client->enrolled->rights_count; right++) {
+            const struct system_right *rule = &client->enrolled->rights[right];
+            client->may_read_all = client->may_read_all || (rule->prefix_bytes == 0 && (rule->flags & SYSTEM_RIGHT_READ) != 0);
+        }
+        client->bucket_next = r->client_buckets[bucket_of(r, client->id)];
+        r->client_buckets[bucket_of(r, client->id)] = i;
+    }
+    return true;
+}
+
+uint32_t client_find(const struct replica *r, const uint8_t id[32]) {
+    uint32_t index = r->client_buckets[bucket_of(r, id)];
+    while (index != NONE && memcmp(r->clients[index].id, id, 32) != 0) index = r->clients[index].bucket_next;
+    return index;
+}
+
+bool client_may_read(const struct replica *r, uint32_t client, const struct batch *batch) {
+    const struct client *known = &r->clients[client];
+    if (known->may_read_all) return true;
+    struct batch_part part;
+    size_t at = 0;
+    while (batch_part_next(batch, &at, &part)) {
+        struct bytes_cursor cursor = bytes_cursor_of(part.ops, part.ops_bytes);
+        for (uint32_t i = 0; i < part.op_count; i++) {
+            struct operation operation;
+            if (!operation_decode(&cursor, &operation)) return false;
+            if (operation.opcode == OPERATION_CLIENT_STATE) continue;
+            if (!system_rights_allow(known->enrolled->rights, known->enrolled->rights_count, SYSTEM_RIGHT_READ, operation.key, operation.key_bytes)) return false;
+        }
+    }
+    return true;
+}
+
+struct blob *decision_head_make(struct replica *r, const struct rblock *block, uint32_t output) {
+    tree_hash path[TREE_PROOF_HASHES_MAX];
+    size_t path_count = tree_levels_prove(&block->levels, output, path);
+    struct bytes_cursor cursor = bytes_cursor_of(block->certificate->bytes, block->certificate->count);
+    struct bft_certificate certificate;
+    CHECK(bft_certificate_get(&cursor, &certificate, NULL));
+    (void)r;
+    struct blob *head = blob_make(4 + block->certificate->count + 12 + path_count * 32 + LEAF_BYTES);
+    struct bytes_writer writer = bytes_writer_of(head->bytes, head->count);
+    decision_head_encode(&writer, &certificate, output, block->result.output_count, (const tree_hash *)path, (uint32_t)path_count, block->result.outputs[output].leaf);
+    CHECK(!writer.failed && writer.used == head->count);
+    return head;
+}
+
+static void answer_send(struct replica *r, uint32_t client, struct rblock *block, uint32_t output) {
+    const struct exec_output *out = &block->result.outputs[output];
+    struct blob *head = decision_head_make(r, block, output);
+    struct blob *slice = block_share(r, block, out->slice, out->slice_bytes);
+    struct blob_piece pieces[2] = {{.blob = head, .count = head->count}, {.blob = slice, .count = slice->count}};
+    output_send(r, (struct replica_peer){.kind = REPLICA_CLIENT, .index = client}, MESSAGE_ANSWER, pieces, 2);
+    blob_drop(head);
+}
+
+void client_publish(struct replica *r, struct rblock *block) {
+    for (uint32_t i = 0; i < block->result.output_count; i++) {
+        const struct exec_output *output = &block->result.outputs[i];
+        if (output->kind != LEAF_KIND_CLIENT) continue;
+        uint32_t client = client_find(r, output->client_id);
+        if (client != NONE && r->clients[client].up) answer_send(r, client, block, i);
+    }
+}
+
+void client_answer_again(struct replica *r, uint32_t client, uint64_t height_from) {
+    unsigned sent = 0;
+    if (r->now_ms - r->clients[client].again_ms < 20) return; /* each costs proofs: a client that repeats gets them 50 times a second */
+    r->clients[client].again_ms = r->now_ms;
+    for (uint32_t index = r->final_first; index != NONE && sent < ANSWERS_AGAIN_MAX; index = r->blocks[index].order_next) {
+        struct rblock *block = &r->blocks[index];
+        if (!block->published || block->header.height < height_from || block->certificate == NULL || block->result.output_count == 0) continue;
+        uint32_t output = 0;
+        while (output < block->result.output_count) {
+            const struct exec_output *out = &block->result.outputs[output];
+            if (out->kind == LEAF_KIND_CLIENT && memcmp(out->client_id, r->clients[client].id, 32) == 0) break;
+            output++;
+        }
+        if (output == block->result.output_count) continue;
+        tree_hash *storage = malloc(tree_levels_hashes(block->result.output_count) * sizeof *storage);
+        CHECK(storage != NULL);
+        memcpy(storage, block->result.leaf_hashes, block->result.output_count * sizeof *storage);
+        tree_levels_build(&block->levels, storage, block->result.output_count);
+        answer_send(r, client, block, output);
+        free(storage);
+        block->levels.storage = NULL;
+        sent++;
+    }
+}
+
+void client_refuse(struct replica *r, uint32_t client, const uint8_t id[32], uint8_t code, uint32_t retry_ms) {
+    struct blob *message = blob_make(40);
+    memcpy(message->bytes, id, 32);
+    memset(message->bytes + 32, 0, 8);
+    message->bytes[32] = code;
+    bytes_put_le32(message->bytes + 36, retry_ms);
+    output_send_blob(r, (struct replica_peer){.kind = REPLICA_CLIENT, .index = client}, MESSAGE_REFUSED, message);
+}
+
+/* ---- status ---- */
+
+/* My own STATUS, signed now: the core's word of itself. */
+static struct blob *status_own(struct replica *r) {
+    struct bft_message *message = calloc(1, sizeof *message);
+    CHECK(message != NULL);
+    const struct bft_memory *memory = &r->core->memory;
+    message->type = BFT_MESSAGE_STATUS;
+    struct bft_status *status = &message->status;
+    status->place = r->members.place;
+    status->view = memory->view;
+    status->final = (struct bft_point){.height = r->tip_height, .id = r->tip_id};
+    if (memory->has_high) status->high = (struct bft_high){.view = memory->high_qc.ballot.view, .block = {.height = memory->high_qc.ballot.height, .id = memory->high_qc.ballot.block_id}};
+    else status->high = (struct bft_high){.block = r->members.start};
+    if (memory->has_prepared) {
+        status->prepared_view = memory->prepared.view;
+        status->prepared_height = memory->prepared.height;
+    }
+    status->time = bft_core_time(r->core, r->now_ms);
+    status->flags = (uint8_t)((memory->timed_out ? BFT_STATUS_TIMED_OUT : 0) | (last_is_answered(r) ? BFT_STATUS_VOTING : 0));
+    status->signer = r->me;
+    bft_message_sign(&r->signer, message);
+    size_t bytes = bft_wire_encode(message, r->scratch, BFT_WIRE_HEAD_BYTES_MAX);
+    free(message);
+    return blob_copy(r->scratch, bytes);
+}
+
+void client_status_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
+    if (payload.count != 8 || from.index >= r->client_count) {
+        drop_count(r, DROP_MALFORMED);
+        return;
+    }
+    if (!question_allowed(r, &r->clients[from.index].rate)) return;
+    struct blob *parts[BFT_MEMBERS_MAX];
+    uint32_t count = 0;
+    parts[count++] = status_own(r);
+    for (uint32_t member = 0; member < r->members.n; member++) {
+        if (member != r->me && r->peer_status_bytes[member] != NULL) parts[count++] = blob_hold(r->peer_status_bytes[member]);
+    }
+    size_t bytes = 12;
+    for (uint32_t i = 0; i < count; i++) bytes += 4 + parts[i]->count;
+    struct blob *answer = blob_make(bytes);
+    struct bytes_writer writer = bytes_writer_of(answer->bytes, bytes);
+    bytes_put_raw(&writer, blob_piece_bytes(&payload), 8);
+    bytes_put_u32(&writer, count);
+    for (uint32_t i = 0; i < count; i++) {
+        bytes_put_u32(&writer, (uint32_t)parts[i]->count);
+        bytes_put_raw(&writer, parts[i]->bytes, parts[i]->count);
+        blob_drop(parts[i]);
+    }
+    CHECK(!writer.failed && writer.used == bytes);
+    output_send_blob(r, from, MESSAGE_STATUS_ANSWER, answer);
+}

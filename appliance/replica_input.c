@@ -1,0 +1,128 @@
+/* The pool of inputs: what is held, wanted, or done and kept; by hash, with a waiting list for each relay. */
+#include <string.h>
+
+#include "appliance/replica_private.h"
+
+static uint32_t bucket_of(const uint8_t hash[32]) { return bytes_get_le32(hash) & (INPUT_BUCKETS - 1); }
+
+uint32_t input_find(const struct replica *r, const uint8_t hash[32]) {
+    uint32_t index = r->input_buckets[bucket_of(hash)];
+    while (index != NONE && memcmp(r->inputs[index].hash, hash, 32) != 0) index = r->inputs[index].bucket_next;
+    return index;
+}
+
+void list_append(struct replica *r, struct list *list, uint32_t index) {
+    struct input *input = &r->inputs[index];
+    input->list_prev = list->last;
+    input->list_next = NONE;
+    if (list->last != NONE) r->inputs[list->last].list_next = index;
+    else list->first = index;
+    list->last = index;
+    list->count++;
+}
+
+void list_remove(struct replica *r, struct list *list, uint32_t index) {
+    struct input *input = &r->inputs[index];
+    if (input->list_prev != NONE) r->inputs[input->list_prev].list_next = input->list_next;
+    else list->first = input->list_next;
+    if (input->list_next != NONE) r->inputs[input->list_next].list_prev = input->list_prev;
+    else list->last = input->list_prev;
+    input->list_prev = input->list_next = NONE;
+    list->count--;
+}
+
+static bool input_in_waiting(const struct input *input) { return input->state == INPUT_HELD && input->kind != BODY_SLICE; }
+
+uint32_t input_make(struct replica *r, uint8_t kind, const uint8_t hash[32]) {
+    bool full = r->input_free == NONE && r->inputs_used_max == INPUTS_MAX;
+    if (full && r->done.first != NONE && r->inputs[r->done.first].in_blocks == 0) input_free(r, r->done.first);
+    uint32_t index = r->input_free;
+    if (index != NONE) {
+        r->input_free = r->inputs[index].bucket_next;
+    } else if (r->inputs_used_max < INPUTS_MAX) {
+        index = r->inputs_used_max++;
+    } else {
+        return NONE;
+    }
+    struct input *input = &r->inputs[index];
+    memset(input, 0, sizeof *input);
+    memcpy(input->hash, hash, 32);
+    input->state = INPUT_WANTED;
+    input->kind = kind;
+    input->client = NONE;
+    input->list_prev = input->list_next = NONE;
+    input->arrived_ms = r->now_ms;
+    input->asked_peer = BFT_NOBODY;
+    uint32_t *bucket = &r->input_buckets[bucket_of(hash)];
+    input->bucket_next = *bucket;
+    *bucket = index;
+    r->wanted_count++;
+    return index;
+}
+
+void input_hold(struct replica *r, uint32_t index, struct blob_piece bytes) {
+    struct input *input = &r->inputs[index];
+    CHECK(input->state == INPUT_WANTED);
+    input->state = INPUT_HELD;
+    input->blob = blob_hold(bytes.blob);
+    input->offset = bytes.offset;
+    input->count = bytes.count;
+    input->arrived_ms = r->now_ms;
+    r->wanted_count--;
+    r->inputs_held++;
+    r->input_bytes += bytes.count;
+    if (input->kind != BODY_SLICE) {
+        r->relay_bytes[input->relay] += bytes.count;
+        list_append(r, &r->waiting[input->relay], index);
+    }
+}
+
+static void input_unhold(struct replica *r, uint32_t index) {
+    struct input *input = &r->inputs[index];
+    if (input->state == INPUT_WANTED) r->wanted_count--;
+    if (input_in_waiting(input)) {
+        r->relay_bytes[input->relay] -= input->count;
+        list_remove(r, &r->waiting[input->relay], index);
+    }
+    if (input->state == INPUT_HELD) r->inputs_held--;
+}
+
+void input_done(struct replica *r, uint32_t index, uint64_t height) {
+    struct input *input = &r->inputs[index];
+    CHECK(input->state == INPUT_HELD);
+    input_unhold(r, index);
+    input->state = INPUT_DONE;
+    input->decided_height = height;
+    r->done_bytes += input->count;
+    list_append(r, &r->done, index);
+    /* The oldest bytes go; what they were stays known, so that a repetition is not decided again. */
+    if (r->done_oldest == NONE) r->done_oldest = index;
+    while (r->done_bytes > DONE_BYTES_MAX && r->done_oldest != NONE) {
+        struct input *oldest = &r->inputs[r->done_oldest];
+        if (!oldest->persisted || oldest->in_blocks > 0) break;
+        blob_drop(oldest->blob);
+        oldest->blob = NULL;
+        r->done_bytes -= oldest->count;
+        r->input_bytes -= oldest->count;
+        r->done_oldest = oldest->list_next;
+    }
+}
+
+void input_free(struct replica *r, uint32_t index) {
+    struct input *input = &r->inputs[index];
+    input_unhold(r, index);
+    if (index == r->done_oldest) r->done_oldest = input->list_next;
+    if (input->state == INPUT_DONE) list_remove(r, &r->done, index);
+    if (input->blob != NULL) {
+        r->input_bytes -= input->count;
+        if (input->state == INPUT_DONE) r->done_bytes -= input->count;
+        blob_drop(input->blob);
+    }
+    uint32_t *at = &r->input_buckets[bucket_of(input->hash)];
+    while (*at != index) at = &r->inputs[*at].bucket_next;
+    *at = input->bucket_next;
+    input->state = INPUT_FREE;
+    input->blob = NULL;
+    input->bucket_next = r->input_free;
+    r->input_free = index;
+}

@@ -1,0 +1,232 @@
+/* LAST-SIGNED (P-10 to P-16): before the first signature of a start or epoch, the members are asked what they hold of mine; and what I hold of theirs. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/replica_private.h"
+#include "merkle/sha256.h"
+#include "protocol/last_signed.h"
+
+/* The newest items of one member. */
+struct newest {
+    bool has_prepare, has_commit, has_timeout;
+    bool dirty_prepare, dirty_commit, dirty_timeout; /* not yet given to the store */
+    struct bft_vote prepare, commit;
+    struct bft_timeout timeout;
+};
+
+struct last_signed {
+    bool asking, answered;
+    uint8_t start_nonce[LAST_SIGNED_NONCE_BYTES];
+    struct last_signed_query query;
+    uint32_t answer_mask;
+    uint64_t asked_ms, began_ms;
+    struct newest newest[BFT_MEMBERS_MAX];
+};
+
+bool last_init(struct replica *r, const uint8_t nonce[16]) {
+    r->last = calloc(1, sizeof *r->last);
+    if (r->last == NULL) return false;
+    memcpy(r->last->start_nonce, nonce, sizeof r->last->start_nonce);
+    return true;
+}
+
+void last_free(struct replica *r) { free(r->last); }
+
+bool last_is_answered(const struct replica *r) { return r->last->answered; }
+
+/* ---- asking ---- */
+
+static void query_send(struct replica *r) {
+    struct last_signed *last = r->last;
+    last->asked_ms = r->now_ms;
+    for (uint32_t member = 0; member < r->members.n; member++) {
+        if (member == r->me || (last->answer_mask >> member & 1) != 0 || !r->member_up[member]) continue;
+        struct blob *question = blob_make(LAST_SIGNED_QUERY_BYTES);
+        last_signed_query_encode(&last->query, question->bytes);
+        output_send_blob(r, peer_member(member), MESSAGE_LAST_SIGNED_QUERY, question);
+    }
+}
+
+void last_begin(struct replica *r) {
+    struct last_signed *last = r->last;
+    uint8_t epoch[8], nonce[32];
+    bytes_put_le64(epoch, r->members.place.epoch);
+    SHA256_PREFIXED(nonce, HASH_EVIDENCE, {last->start_nonce, sizeof last->start_nonce}, {epoch, sizeof epoch});
+    memset(&last->query, 0, sizeof last->query);
+    memcpy(last->query.system_id, r->members.place.system_id, BFT_SYSTEM_BYTES);
+    last->query.cluster = r->cluster;
+    last->query.epoch = r->members.place.epoch;
+    last->query.asker = r->me;
+    memcpy(last->query.nonce, nonce, sizeof last->query.nonce);
+    last->asking = true;
+    last->answered = false;
+    last->answer_mask = 0;
+    last->began_ms = r->now_ms;
+    query_send(r);
+}
+
+void last_tick(struct replica *r) {
+    if (!r->last->asking || r->now_ms - r->last->asked_ms < 50) return;
+    /* Soon again while links come up, then at the system's pace. */
+    bool early = r->now_ms - r->last->began_ms < 2000;
+    if (early || r->now_ms - r->last->asked_ms >= r->config.timeouts.last_signed_ms) query_send(r);
+}
+
+static void retire(struct replica *r, uint32_t by, const char *why) {
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    size_t bytes = wal_key_vote(key, WAL_VOTE_RETIRED, 0, 0, 0);
+    persist_put_blob(r, WAL_VOTES, key, bytes, blob_copy("retired", 7));
+    r->last->asking = false;
+    r->retired = true;
+    replica_note(r, LOG_LEVEL_ERROR, "key_retired", "member=%u cause=\"%s\" do=\"this node's data were rolled back or its key is used twice: it signs no more; "
+                 "make a new key, have the administrators replace the member\"", by, why);
+    struct bft_event event = {.type = BFT_EVENT_RETIRE};
+    core_event(r, &event);
+}
+
+void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
+    struct last_signed *last = r->last;
+    struct last_signed_answer *answer = malloc(sizeof *answer);
+    CHECK(answer != NULL);
+    if (!last->asking) goto out;
+    enum last_signed_error error = last_signed_answer_decode(blob_piece_bytes(&payload), payload.count, answer);
+    if (error == LAST_SIGNED_OK) error = last_signed_answer_verify(&r->members, &r->signer, &last->query, answer);
+    if (error != LAST_SIGNED_OK || answer->signer != from.member) {
+        drop_count(r, DROP_LAST_SIGNED);
+        if (error == LAST_SIGNED_BAD_ITEM || error == LAST_SIGNED_BAD_SIGNATURE) attack_seen(r, ATTACK_BAD_ANSWER, from);
+        goto out;
+    }
+    bool nothing = !r->core->memory.has_prepared && !r->core->memory.has_committed && !r->core->memory.timed_out && r->core->memory.view == 0;
+    enum last_signed_verdict verdict = last_signed_judge(nothing ? NULL : &r->core->memory, answer);
+    if (verdict != LAST_SIGNED_KNOWN) {
+        retire(r, from.member, verdict == LAST_SIGNED_NEWER ? "a newer signature of this key than the store has" : "another signature of this key than the store has");
+        goto out;
+    }
+    last->answer_mask |= 1u << from.member;
+    if ((uint32_t)__builtin_popcount(last->answer_mask) + 1 >= r->members.q) {
+        last->asking = false;
+        last->answered = true;
+        replica_note(r, LOG_LEVEL_INFO, "voting", "epoch=%llu height=%llu", (unsigned long long)r->members.place.epoch, (unsigned long long)r->tip_height);
+        struct bft_event event = {.type = BFT_EVENT_VOTING, .epoch = r->members.place.epoch};
+        core_event(r, &event);
+    }
+out:
+    free(answer);
+}
+
+/* ---- answering ---- */
+
+void last_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
+    struct last_signed_query query;
+    if (last_signed_query_decode(blob_piece_bytes(&payload), payload.count, &query) != LAST_SIGNED_OK || query.asker != from.member || query.cluster != r->cluster ||
+        memcmp(query.system_id, r->members.place.system_id, BFT_SYSTEM_BYTES) != 0) {
+        drop_count(r, DROP_LAST_SIGNED);
+        return;
+    }
+    if (!question_allowed(r, &r->member_rates[from.member])) return;
+    const struct newest *newest = &r->last->newest[from.member];
+    struct last_signed_answer *answer = calloc(1, sizeof *answer);
+    CHECK(answer != NULL);
+    answer->query = query;
+    answer->signer = r->me;
+    answer->has_prepare = newest->has_prepare;
+    answer->has_commit = newest->has_commit;
+    answer->has_timeout = newest->has_timeout;
+    answer->prepare = newest->prepare;
+    answer->commit = newest->commit;
+    answer->timeout = newest->timeout;
+    answer->timeout.qc.count = 0;
+    struct blob *blob = blob_make(LAST_SIGNED_ANSWER_BYTES_MAX);
+    size_t bytes = last_signed_answer_sign(&r->signer, answer, blob->bytes);
+    struct blob_piece piece = {.blob = blob, .count = bytes};
+    output_send(r, from, MESSAGE_LAST_SIGNED_ANSWER, &piece, 1);
+    blob_drop(blob);
+    free(answer);
+}
+
+/* ---- what the others signed ---- */
+
+static void vote_seen(struct replica *r, const struct bft_vote *vote) {
+    struct newest *newest = &r->last->newest[vote->signer];
+    bool prepare = vote->kind == BFT_PREPARE;
+    bool has = prepare ? newest->has_prepare : newest->has_commit;
+    struct bft_vote *held = prepare ? &newest->prepare : &newest->commit;
+    if (has && !last_signed_vote_newer(vote, held)) return;
+    *held = *vote;
+    if (prepare) newest->has_prepare = newest->dirty_prepare = true;
+    else newest->has_commit = newest->dirty_commit = true;
+}
+
+static void timeout_seen(struct replica *r, const struct bft_timeout *timeout) {
+    struct newest *newest = &r->last->newest[timeout->signer];
+    if (newest->has_timeout && !last_signed_timeout_newer(timeout, &newest->timeout)) return;
+    newest->timeout = *timeout;
+    newest->has_timeout = newest->dirty_timeout = true;
+}
+
+void last_seen(struct replica *r, const struct bft_message *message) {
+    switch (message->type) {
+    case BFT_MESSAGE_PROPOSE:
+        if (message->propose.vote.signer != r->me && message->propose.vote.signer < r->members.n) vote_seen(r, &message->propose.vote);
+        break;
+    case BFT_MESSAGE_PREPARE:
+    case BFT_MESSAGE_COMMIT:
+        if (message->vote.signer != r->me && message->vote.signer < r->members.n) vote_seen(r, &message->vote);
+        break;
+    case BFT_MESSAGE_TIMEOUT:
+        if (message->timeout.signer != r->me && message->timeout.signer < r->members.n) timeout_seen(r, &message->timeout);
+        break;
+    default: break;
+    }
+}
+
+/* An item lies in the store as its message. */
+static void item_put(struct replica *r, struct bft_message *message, uint8_t kind, uint8_t member) {
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    size_t key_bytes = wal_key_vote(key, kind, member, 0, 0);
+    size_t bytes = bft_wire_encode(message, r->scratch, BFT_WIRE_HEAD_BYTES_MAX);
+    persist_put_blob(r, WAL_VOTES, key, key_bytes, blob_copy(r->scratch, bytes));
+}
+
+void last_persist(struct replica *r) {
+    struct bft_message *message = NULL;
+    for (uint32_t member = 0; member < r->members.n; member++) {
+        struct newest *newest = &r->last->newest[member];
+        if (!newest->dirty_prepare && !newest->dirty_commit && !newest->dirty_timeout) continue;
+        if (message == NULL) message = calloc(1, sizeof *message);
+        CHECK(message != NULL);
+        if (newest->dirty_prepare) {
+            message->type = BFT_MESSAGE_PREPARE;
+            message->vote = newest->prepare;
+            item_put(r, message, WAL_VOTE_PEER_PREPARE, (uint8_t)member);
+        }
+        if (newest->dirty_commit) {
+            message->type = BFT_MESSAGE_COMMIT;
+            message->vote = newest->commit;
+            item_put(r, message, WAL_VOTE_PEER_COMMIT, (uint8_t)member);
+        }
+        if (newest->dirty_timeout) {
+            message->type = BFT_MESSAGE_TIMEOUT;
+            message->timeout = newest->timeout;
+            item_put(r, message, WAL_VOTE_PEER_TIMEOUT, (uint8_t)member);
+        }
+        newest->dirty_prepare = newest->dirty_commit = newest->dirty_timeout = false;
+    }
+    free(message);
+}
+
+bool last_restore(struct replica *r, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count) {
+    uint16_t type = kind == WAL_VOTE_PEER_PREPARE ? BFT_MESSAGE_PREPARE : kind == WAL_VOTE_PEER_COMMIT ? BFT_MESSAGE_COMMIT : BFT_MESSAGE_TIMEOUT;
+    if (member >= r->members.n || bft_wire_decode(type, bytes, count, r->message) != BFT_WIRE_OK) return false;
+    struct newest *newest = &r->last->newest[member];
+    if (type == BFT_MESSAGE_TIMEOUT) {
+        newest->timeout = r->message->timeout;
+        newest->has_timeout = true;
+        return newest->timeout.signer == member;
+    }
+    struct bft_vote *held = type == BFT_MESSAGE_PREPARE ? &newest->prepare : &newest->commit;
+    *held = r->message->vote;
+    if (type == BFT_MESSAGE_PREPARE) newest->has_prepare = true;
+    else newest->has_commit = true;
+    return held->signer == member;
+}

@@ -1,0 +1,486 @@
+/*
+ * Private to replica*.c: the state of a replica and the functions that its files offer one another.
+ *
+ *   replica.c           create, dispatch of events and frames, outputs, notes, counters, status
+ *   replica_persist.c   what becomes durable, and the sends that wait for it
+ *   replica_input.c     the pool of inputs: batches, slices, administrative operations
+ *   replica_batch.c     BATCH, INPUT, INPUT_FETCH: taking in, verifying, relaying, fetching, the censorship clock
+ *   replica_core.c      the consensus core's events and updates
+ *   replica_block.c     blocks: hold, execute, final, publish, drop; FETCH served
+ *   replica_propose.c   what to propose, and when
+ *   replica_source.c    decision queues from other clusters: subscribe, receive, switch
+ *   replica_queue.c     decision queues to other clusters: serve
+ *   replica_client.c    client sessions: answers, their cache, status
+ *   replica_last.c      LAST-SIGNED
+ *   replica_restore.c   from the store
+ *
+ * All tables are indexed by u32; NONE is no entry.
+ */
+#ifndef APPLIANCE_REPLICA_PRIVATE_H
+#define APPLIANCE_REPLICA_PRIVATE_H
+
+#include "appliance/log.h"
+#include "appliance/replica.h"
+#include "bft/core.h"
+#include "merkle/check.h"
+#include "protocol/batch.h"
+#include "protocol/body.h"
+#include "protocol/decision.h"
+#include "protocol/slice.h"
+
+#define NONE UINT32_MAX
+
+enum {
+    INPUTS_MAX = 1 << 16,           /* held, wanted and done together */
+    INPUT_BUCKETS = 1 << 16,
+    BLOCKS_MAX = 1024,              /* open blocks (<= BFT_BLOCKS_MAX) and final ones whose answers are kept */
+    BLOCK_BUCKETS = 2048,
+    KEPT_BYTES_MAX = 64 << 20,      /* O-50: answers kept in memory to be sent again; besides answer_blocks_kept, and BLOCKS_MAX / 2 */
+    CERTIFICATE_LAZY_MS = 500,      /* certificates ride in batches that go anyway, or go alone after this */
+    FETCH_GRACE_MS = 10,            /* an input that a proposal names may still be under way from its relay */
+    DONE_BYTES_MAX = 64 << 20,      /* consumed inputs kept in memory for members that fetch them */
+    SOURCE_WINDOW = 64,             /* D-23 */
+    EVENTS_MAX = 1024,              /* internal events under way */
+    ANSWERS_AGAIN_MAX = 16,         /* answers sent again for one repeated batch */
+    QUERIES_PER_SECOND = 64,        /* of one peer, for each kind of question that costs reading or signing */
+    TICK_MS = 20,                   /* the replica wants to be called so often while anything waits */
+    FETCH_BLOCKS_AT_ONCE = 16,
+    PRUNE_BLOCKS_AT_ONCE = 64,
+};
+
+/* Message types that are not the consensus core's (C-12). */
+enum message_type {
+    MESSAGE_LAST_SIGNED_QUERY = 0x010B,
+    MESSAGE_LAST_SIGNED_ANSWER = 0x010C,
+    MESSAGE_CHECKPOINT_QUERY = 0x010D,
+    MESSAGE_CHECKPOINT = 0x010E,
+    MESSAGE_PIECE_QUERY = 0x010F,
+    MESSAGE_PIECE = 0x0110,
+    MESSAGE_INPUT = 0x0111,
+    MESSAGE_INPUT_FETCH = 0x0112,
+    MESSAGE_CONFIG_QUERY = 0x0113,
+    MESSAGE_CONFIG_CHAIN = 0x0114,
+    MESSAGE_SUBSCRIBE = 0x0201,
+    MESSAGE_COMPACT_DECISION = 0x0202,
+    MESSAGE_NEWEST_QUERY = 0x0203,
+    MESSAGE_NEWEST = 0x0204,
+    MESSAGE_BATCH = 0x0301,
+    MESSAGE_ANSWER = 0x0302,
+    MESSAGE_REFUSED = 0x0303,
+    MESSAGE_STATUS_QUERY = 0x0304,
+    MESSAGE_STATUS_ANSWER = 0x0305,
+};
+
+enum input_state {
+    INPUT_FREE = 0,
+    INPUT_WANTED, /* a block refers to it; asked for */
+    INPUT_HELD,   /* verified, not in a final block */
+    INPUT_DONE,   /* in a final block; kept for fetches and against repetition */
+};
+
+struct input {
+    uint8_t hash[32];
+    enum input_state state;
+    uint8_t kind;        /* enum body_kind */
+    uint8_t relay;       /* BATCH, ADMIN */
+    bool mine;           /* BATCH: taken from a client on my own link */
+    uint8_t asked_peer;  /* WANTED */
+    uint32_t source;     /* SLICE */
+    uint64_t dseq;
+    uint64_t epoch;      /* SLICE: of the certificate */
+    struct blob *blob;   /* whole bytes as INPUT carries them after its head; NULL: WANTED, or DONE and dropped from memory */
+    size_t offset, count;
+    uint32_t leaf_offset, slice_offset, slice_bytes; /* SLICE: within the bytes */
+    uint32_t weight;     /* operations */
+    uint32_t client;     /* BATCH: index of the client, NONE */
+    uint32_t in_blocks;  /* open blocks that refer to it */
+    uint64_t arrived_ms, relayed_ms, relayed_view, asked_ms;
+    uint64_t decided_height;
+    bool persisted;      /* in a batch given to the store */
+    uint8_t repeats;     /* how often its relay sent it again after it was decided */
+    uint32_t bucket_next;
+    uint32_t list_prev, list_next; /* waiting list of its relay, list of the done */
+};
+
+struct list {
+    uint32_t first, last, count;
+};
+
+struct rblock {
+    bool used;
+    bool held_told;   /* INPUTS_HELD was given, or the core does not wait for it */
+    bool own;         /* my proposal */
+    bool core_holds;  /* between HOLD (or own PROPOSE) and DROP */
+    bool executed, final, published, persisted;
+    bool body_bad;
+    bool finalized;   /* the FINAL job is done */
+    bool certificate_saved;
+    bool dying;       /* free it when the job that looks at it is done */
+    uint32_t jobs;    /* under way that look at it */
+    struct bft_hash id;
+    struct bft_header header;
+    struct blob *body;
+    size_t body_offset, body_count;
+    uint32_t ref_count, missing;
+    uint32_t *inputs;      /* per reference; NONE for NOOP */
+    uint64_t ticket;       /* of its newest execution */
+    uint64_t weight;
+    uint64_t seen_us;
+    uint64_t durable_at;   /* sequence at which body and inputs are durable; 0: not given to the store yet */
+    struct exec_result result; /* iff executed */
+    struct tree_levels levels; /* over the outbox; storage NULL but between final and published */
+    struct blob *certificate;  /* iff final */
+    struct blob **shares;  /* wrappers of the executor's memory that were handed out */
+    uint32_t share_count, share_room;
+    uint32_t bucket_next;
+    uint32_t order_next;   /* final blocks, oldest first */
+};
+
+/* A send that waits for the disk. */
+struct held_send {
+    uint64_t sequence;
+    uint8_t to;
+    uint16_t type;
+    struct blob_piece pieces[2];
+    unsigned piece_count;
+    struct bft_message *own; /* to be given back to the core, or NULL */
+};
+
+struct persist {
+    uint64_t sequence;
+    struct wal_record *records;
+    struct iovec *parts;
+    uint32_t *part_first; /* of each record */
+    struct blob **held;
+    uint32_t record_count, record_room, part_count, part_room, held_count, held_room;
+    struct persist *next;
+};
+
+/* One internal event for the core. */
+struct queued_event {
+    struct bft_event event;
+    struct bft_message *message; /* owned, or NULL */
+};
+
+/* Rate of questions of one peer. */
+struct question_rate {
+    uint64_t window_ms;
+    uint32_t count;
+};
+
+struct client {
+    uint8_t id[32];
+    uint8_t signing_key[32];
+    const struct system_client *enrolled;
+    bool up, may_read_all;
+    uint32_t bucket_next;
+    uint64_t again_ms;
+    struct question_rate rate;
+};
+
+/* A record asked of the store, for a peer. */
+enum read_purpose { READ_FREE = 0, READ_INPUT, READ_BLOCK_CERTIFICATE, READ_BLOCK_BODY };
+struct pending_read {
+    enum read_purpose purpose;
+    struct replica_peer peer;
+    struct blob *certified; /* READ_BLOCK_BODY: header and certificate */
+};
+enum { READS_MAX = 256 };
+
+/* The pair as destination of my outbox: items not yet acknowledged. */
+struct queue_item {
+    uint64_t dseq, height;
+    struct blob *head;  /* all before the slice */
+    struct blob *slice;
+    bool copied;        /* the slice is a copy of ours, not the executor's memory */
+};
+
+struct subscriber {
+    uint64_t from, next; /* from 0: none; next: first dseq not sent on this link */
+    uint32_t window;
+};
+
+struct pair {
+    uint32_t cluster;
+    struct bft_members members; /* of the other cluster */
+    /* to it */
+    struct queue_item *items; /* ring by dseq */
+    uint32_t items_room;
+    uint64_t items_first, items_end; /* dseq of the oldest kept, and one after the newest */
+    uint64_t acked, sent_final;
+    struct subscriber subscribers[BFT_MEMBERS_MAX];
+    /* from it */
+    uint64_t consumed_final;
+    uint32_t window[SOURCE_WINDOW]; /* inputs by dseq mod SOURCE_WINDOW, NONE */
+    uint8_t source;            /* member subscribed to */
+    uint64_t subscribed_from;  /* 0: not subscribed on the current link */
+    uint64_t received_max;     /* highest dseq held */
+    uint64_t heard_ms;         /* something new came, or the source was changed */
+    uint64_t asked_ms;         /* NEWEST_QUERY */
+    uint64_t asked_nonce;
+    uint64_t hint;             /* highest sent_dseq that any node claimed */
+    uint8_t ask_next;
+    bool up[BFT_MEMBERS_MAX];
+    struct question_rate rates[BFT_MEMBERS_MAX];
+};
+
+struct replica {
+    /* constant */
+    const struct system *system;
+    const struct replica_hooks *hooks;
+    struct signer signer;
+    struct config config;
+    struct bft_members members;
+    struct bft_header genesis;
+    uint32_t cluster;
+    uint8_t me;
+    bool is_coordinator;
+    uint64_t genesis_height;
+
+    /* time */
+    uint64_t now_ms, now_us, wall_ms;
+
+    /* consensus */
+    struct bft_core *core;
+    struct bft_update *update;
+    struct bft_offer offer;
+    uint64_t core_deadline_ms;
+    struct queued_event *events;
+    uint32_t event_first, event_count;
+    struct blob_piece current;   /* body of the message being stepped, or blob NULL */
+    bool started, stopping, draining, halted_told, retired;
+    bool replaying;              /* blocks of the store are executed again before the core begins */
+    uint64_t noop_nonce;
+    struct bft_status peer_status[BFT_MEMBERS_MAX];
+    bool has_peer_status[BFT_MEMBERS_MAX];
+    uint64_t peer_status_ms[BFT_MEMBERS_MAX];
+    struct blob *peer_status_bytes[BFT_MEMBERS_MAX];
+    bool member_up[BFT_MEMBERS_MAX];
+    struct question_rate member_rates[BFT_MEMBERS_MAX];
+    uint8_t *scratch;            /* BFT_WIRE_HEAD_BYTES_MAX */
+    struct bft_message *message; /* the frame being decoded */
+
+    /* blocks */
+    struct rblock *blocks;
+    uint32_t block_buckets[BLOCK_BUCKETS];
+    uint32_t block_free;         /* list through bucket_next */
+    uint32_t blocks_used_max, blocks_open, blocks_final;
+    uint32_t final_first, final_last; /* final blocks in memory, oldest first */
+    uint32_t final_at[BLOCKS_MAX];    /* by height mod BLOCKS_MAX */
+    uint64_t kept_bytes;         /* slices of clients in final blocks in memory */
+    uint32_t certificates_unsaved;
+    uint64_t unsaved_since_ms;
+    uint32_t publish_next;       /* oldest final block not yet published */
+    uint64_t published_height;
+    uint64_t tip_ticket;         /* of the newest final block */
+    struct bft_hash tip_id;
+    uint64_t tip_height, tip_time;
+    uint64_t next_ticket;
+    uint64_t executed_height;
+    struct exec_due due;         /* in the state after the newest executed block */
+    struct execution_job *jobs_free;
+    uint32_t jobs_out;
+    struct execution_job *retry; /* an EXECUTE that found no room */
+
+    /* proposing */
+    struct execution_job *proposing; /* under way, or NULL */
+    struct blob *proposing_body;
+    struct bft_hash proposing_parent;
+    uint32_t proposing_count, proposing_weight;
+    struct exec_result proposing_result;
+    uint64_t proposing_ticket, proposed_us;
+
+    /* inputs */
+    struct input *inputs;
+    uint32_t *input_buckets;
+    uint32_t input_free, inputs_used_max, inputs_held;
+    struct list waiting[BFT_MEMBERS_MAX]; /* BATCH and ADMIN held, per relay, in order of arrival */
+    struct list done;
+    uint32_t done_oldest;        /* of the done whose bytes are in memory */
+    uint64_t relay_bytes[BFT_MEMBERS_MAX];
+    uint64_t input_bytes, done_bytes;
+    uint32_t wanted_count;
+    uint32_t *selected;          /* block_refs_max, for the proposal being built */
+    uint64_t waiting_told_view, waiting_told_ms;
+    uint32_t waiting_told_count;
+    uint64_t relay_checked_ms;
+
+    /* pairs */
+    struct pair *pairs;
+    uint32_t pair_count;
+
+    /* clients */
+    struct client *clients;
+    uint32_t client_count, *client_buckets, client_bucket_count, clients_up;
+
+    /* persistence */
+    struct persist *open, *flying_first, *flying_last;
+    uint64_t sequence_next, durable;
+    bool memory_dirty;
+    struct held_send *held;      /* ring */
+    uint32_t held_first, held_count, held_room;
+
+    /* checkpoints */
+    uint64_t checkpoint_height, pruned_height;
+
+    struct pending_read reads[READS_MAX];
+    uint64_t due_since_ms;       /* a dispatch became due by my own clock; 0: none is */
+    uint64_t input_tick_ms;
+
+    /* LAST-SIGNED */
+    struct last_signed *last;
+
+    /* restoring */
+    struct restore *restore;
+
+    /* outputs: a ring */
+    struct replica_output *outputs;
+    uint32_t output_first, output_count, output_room;
+    struct blob_piece given[REPLICA_PIECES_MAX]; /* pieces of the output given last, held until the next */
+    unsigned given_count;
+
+    struct status_replica status;
+};
+
+/* replica.c */
+struct replica_output *output_add(struct replica *r, enum replica_output_kind kind);
+/* One frame to one peer; pieces are held by the output. Nothing if the peer's link is down. */
+void output_send(struct replica *r, struct replica_peer to, uint16_t type, const struct blob_piece *pieces, unsigned count);
+/* The same of one blob, whose reference is taken over. */
+void output_send_blob(struct replica *r, struct replica_peer to, uint16_t type, struct blob *blob);
+void replica_note(struct replica *r, enum log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void replica_stop(struct replica *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void drop_count(struct replica *r, enum status_drop drop);
+/* Counts an attack by this peer and names it in the status and, rate-limited, in the log. */
+void attack_seen(struct replica *r, enum status_attack attack, struct replica_peer by);
+const char *peer_name(struct replica_peer peer, char out[STATUS_NAME_BYTES]);
+bool question_allowed(struct replica *r, struct question_rate *rate);
+struct replica_peer peer_member(uint32_t member);
+
+/* replica_persist.c */
+void persist_put(struct replica *r, enum wal_db db, const uint8_t *key, size_t key_bytes, const struct blob_piece *pieces, unsigned count);
+void persist_put_blob(struct replica *r, enum wal_db db, const uint8_t *key, size_t key_bytes, struct blob *blob); /* takes the reference over */
+void persist_delete(struct replica *r, enum wal_db db, const uint8_t *key, size_t key_bytes);
+void persist_delete_range(struct replica *r, enum wal_db db, const uint8_t *key, const uint8_t *key_end, size_t key_bytes);
+/* The sequence that what is put now will have. */
+uint64_t persist_sequence(const struct replica *r);
+void persist_flush(struct replica *r);
+/* A frame that may leave when all that was put so far is durable. `own` (or NULL) is taken over. Pieces are held. */
+void held_send_add(struct replica *r, uint8_t to, uint16_t type, const struct blob_piece *pieces, unsigned count, struct bft_message *own);
+void held_send_release(struct replica *r);
+void persist_free_all(struct replica *r);
+
+/* replica_input.c */
+uint32_t input_find(const struct replica *r, const uint8_t hash[32]);
+/* A free entry under this hash, WANTED; NONE: the pool is full. */
+uint32_t input_make(struct replica *r, uint8_t kind, const uint8_t hash[32]);
+/* WANTED -> HELD with these bytes (held by reference). Enters the waiting list of its relay. */
+void input_hold(struct replica *r, uint32_t index, struct blob_piece bytes);
+void input_done(struct replica *r, uint32_t index, uint64_t height);
+void input_free(struct replica *r, uint32_t index);
+void list_append(struct replica *r, struct list *list, uint32_t index);
+void list_remove(struct replica *r, struct list *list, uint32_t index);
+
+/* replica_batch.c */
+void batch_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+void input_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+void input_fetch_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+/* Checks and takes in an input of any kind whose hash a block or peer named; false: invalid. *index is where it lies. */
+bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piece bytes, struct replica_peer from, uint32_t *index);
+void input_fetch_send(struct replica *r, uint32_t index);
+void input_tick(struct replica *r);
+/* A slot for a question to the store, NONE: too many are open. The cookie is the slot's index. */
+uint32_t read_begin(struct replica *r, enum read_purpose purpose, struct replica_peer peer, enum wal_db db, const uint8_t *key, size_t key_bytes);
+/* Recomputes what the core must know of waiting inputs (B-50), and relays again. */
+void waiting_tick(struct replica *r);
+
+/* replica_core.c */
+void core_event(struct replica *r, const struct bft_event *event);   /* queued; message is copied */
+void core_run(struct replica *r);                                    /* steps until the queue is empty */
+void core_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
+
+/* replica_block.c */
+uint32_t block_find(const struct replica *r, const struct bft_hash *id);
+uint32_t block_make(struct replica *r, const struct bft_header *header, const struct bft_hash *id, struct blob_piece body);
+void block_free(struct replica *r, uint32_t index);
+void block_hold(struct replica *r, const struct bft_action *action);
+void block_execute(struct replica *r, const struct bft_action *action);
+void block_final(struct replica *r, const struct bft_action *action);
+void block_drop(struct replica *r, const struct bft_action *action);
+void block_store(struct replica *r, uint32_t index);
+void block_input_arrived(struct replica *r, uint32_t input);
+void block_executed(struct replica *r, struct execution_job *job);
+void block_finalized(struct replica *r, struct execution_job *job);
+void block_publish(struct replica *r);
+void block_fetch_frame(struct replica *r, struct replica_peer from, const struct bft_fetch *fetch);
+void block_read_done(struct replica *r, uint64_t cookie, struct blob *blob);
+void block_release_old(struct replica *r);
+/* Puts the certificates not yet stored into the open batch. */
+void block_certificates_save(struct replica *r);
+/* Submits the finalization of a block that is executed as `ticket`. */
+void block_finalize_job(struct replica *r, uint32_t index);
+struct execution_job *job_take(struct replica *r, enum execution_kind kind);
+void job_submit(struct replica *r, struct execution_job *job);
+void job_give(struct replica *r, struct execution_job *job);
+/* Fills job->block.refs from the block's references. */
+void job_fill_refs(struct replica *r, struct execution_job *job, const uint8_t *body, uint32_t ref_count, const uint32_t *inputs);
+struct blob *block_share(struct replica *r, struct rblock *block, const uint8_t *bytes, size_t count);
+
+/* replica_propose.c */
+void propose_try(struct replica *r);
+void propose_executed(struct replica *r, struct execution_job *job);
+void propose_cancel(struct replica *r);
+bool propose_is_due(const struct replica *r);
+uint64_t propose_deadline_ms(const struct replica *r);
+
+/* replica_source.c */
+void source_init(struct replica *r);
+struct pair *pair_find(struct replica *r, uint32_t cluster);
+void source_link(struct replica *r, struct replica_peer peer, bool up);
+void source_decision_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+void source_newest_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+/* Verifies a compact decision and puts it into the pool; false: invalid (counted). */
+bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer from, uint32_t *index);
+void source_consumed(struct replica *r, struct pair *pair, uint64_t consumed);
+void source_tick(struct replica *r);
+
+/* replica_queue.c */
+void queue_subscribe_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+void queue_newest_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+void queue_add(struct replica *r, struct pair *pair, uint64_t dseq, uint64_t height, struct blob *head, struct blob *slice, bool copied);
+void queue_acknowledged(struct replica *r, struct pair *pair, uint64_t acked);
+void queue_serve(struct replica *r, struct pair *pair, uint32_t member);
+/* All unacknowledged items, as a checkpoint keeps them. */
+struct blob *queue_save(struct replica *r);
+bool queue_load(struct replica *r, const uint8_t *bytes, size_t count);
+
+/* replica_client.c */
+bool client_init(struct replica *r);
+uint32_t client_find(const struct replica *r, const uint8_t id[32]);
+void client_publish(struct replica *r, struct rblock *block);
+void client_answer_again(struct replica *r, uint32_t client, uint64_t height_from);
+void client_refuse(struct replica *r, uint32_t client, const uint8_t batch_id_bytes[32], uint8_t code, uint32_t retry_ms);
+void client_status_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+bool client_may_read(const struct replica *r, uint32_t client, const struct batch *batch);
+/* The bytes before the slice of one output of a final block. */
+struct blob *decision_head_make(struct replica *r, const struct rblock *block, uint32_t output);
+
+/* replica_last.c */
+bool last_init(struct replica *r, const uint8_t nonce[16]);
+void last_free(struct replica *r);
+void last_begin(struct replica *r);
+void last_tick(struct replica *r);
+void last_seen(struct replica *r, const struct bft_message *message);
+void last_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+bool last_is_answered(const struct replica *r);
+void last_persist(struct replica *r);
+bool last_restore(struct replica *r, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count);
+
+/* replica_restore.c */
+void restore_replay(struct replica *r);
+void restore_executed(struct replica *r, struct execution_job *job);
+void restore_free(struct replica *r);
+void restore_core_begin(struct replica *r);
+
+#endif

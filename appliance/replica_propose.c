@@ -1,0 +1,183 @@
+/* What to propose, and when: as soon as the previous block is prepared and something waits, so that batches grow with load (D-1, D-4, D-21). */
+#include <string.h>
+
+#include "appliance/replica_private.h"
+
+enum { PROPOSE_OPS_MAX = 32768 }; /* of client batches in one block: larger decisions only add latency (SPEED-NOTES) */
+
+/* Next dseq of a pair in the state after the block on which we build: consumed, plus what open blocks on the branch refer to. */
+static uint64_t pair_next_dseq(const struct replica *r, const struct pair *pair, const struct bft_hash *parent) {
+    uint64_t next = pair->consumed_final + 1;
+    struct bft_hash id = *parent;
+    while (!bft_hash_equal(&id, &r->tip_id)) {
+        uint32_t index = block_find(r, &id);
+        if (index == NONE || r->blocks[index].final) break;
+        const struct rblock *block = &r->blocks[index];
+        for (uint32_t i = 0; i < block->ref_count; i++) {
+            const struct input *input = block->inputs[i] == NONE ? NULL : &r->inputs[block->inputs[i]];
+            if (input != NULL && input->kind == BODY_SLICE && input->source == pair->cluster && input->dseq >= next) next = input->dseq + 1;
+        }
+        id = block->header.parent_id;
+    }
+    return next;
+}
+
+struct selection {
+    uint32_t count, ops;
+    uint64_t bytes;
+};
+
+static bool selection_add(struct replica *r, struct selection *selection, uint32_t index) {
+    const struct input *input = &r->inputs[index];
+    uint64_t bytes = input->kind == BODY_SLICE ? input->slice_bytes : input->count;
+    if (selection->count == r->config.limits.block_refs_max) return false;
+    if (selection->count > 0 && selection->bytes + bytes > r->config.limits.block_input_bytes_max) return false;
+    r->selected[selection->count++] = index;
+    selection->bytes += bytes;
+    selection->ops += input->weight;
+    return true;
+}
+
+static void select_slices(struct replica *r, struct selection *selection, const struct bft_hash *parent) {
+    for (uint32_t i = 0; i < r->pair_count; i++) {
+        const struct pair *pair = &r->pairs[i];
+        if (pair->received_max <= pair->consumed_final) continue;
+        for (uint64_t dseq = pair_next_dseq(r, pair, parent);; dseq++) {
+            uint32_t index = pair->window[dseq % SOURCE_WINDOW];
+            if (index == NONE || r->inputs[index].dseq != dseq || r->inputs[index].state != INPUT_HELD) break;
+            if (!selection_add(r, selection, index)) return;
+        }
+    }
+}
+
+/* Batches of all relays in turn, so that none crowds the others out. */
+static void select_batches(struct replica *r, struct selection *selection) {
+    uint32_t at[BFT_MEMBERS_MAX];
+    uint32_t admin = NONE, turn = 0, idle = 0;
+    for (uint32_t relay = 0; relay < r->members.n; relay++) at[relay] = r->waiting[relay].first;
+    while (idle < r->members.n && selection->ops < PROPOSE_OPS_MAX) {
+        uint32_t *next = &at[turn];
+        turn = (turn + 1) % r->members.n;
+        while (*next != NONE && r->inputs[*next].in_blocks > 0) *next = r->inputs[*next].list_next;
+        if (*next == NONE) {
+            idle++;
+            continue;
+        }
+        idle = 0;
+        uint32_t index = *next;
+        *next = r->inputs[index].list_next;
+        if (r->inputs[index].kind == BODY_ADMIN && admin == NONE) admin = index;
+        else if (r->inputs[index].kind == BODY_BATCH && !selection_add(r, selection, index)) return;
+    }
+    if (admin != NONE) (void)selection_add(r, selection, admin); /* a CONFIG must come last */
+}
+
+/* Is the block on which we would build prepared (or final)? */
+static bool parent_is_settled(const struct replica *r) {
+    const struct bft_hash *parent = &r->offer.parent_id;
+    if (bft_hash_equal(parent, &r->tip_id) || bft_hash_equal(parent, &r->core->final.id)) return true;
+    const struct bft_memory *memory = &r->core->memory;
+    return memory->has_high && bft_hash_equal(&memory->high_qc.ballot.block_id, parent);
+}
+
+bool propose_is_due(const struct replica *r) { return r->due.now || r->due.time <= bft_core_time(r->core, r->now_ms); }
+
+uint64_t propose_deadline_ms(const struct replica *r) {
+    if (!r->offer.may_propose || r->due.time == UINT64_MAX) return UINT64_MAX;
+    uint64_t time = bft_core_time(r->core, r->now_ms);
+    return r->due.time <= time ? r->now_ms + 1 : r->now_ms + (r->due.time - time);
+}
+
+static void body_build(struct replica *r, const struct selection *selection) {
+    size_t bytes = BODY_HEAD_BYTES + (size_t)selection->count * BODY_REFERENCE_BYTES;
+    struct blob *body = blob_make(bytes);
+    bytes_put_le32(body->bytes, selection->count);
+    for (uint32_t i = 0; i < selection->count; i++) {
+        const struct input *input = &r->inputs[r->selected[i]];
+        struct body_reference reference = {.kind = input->kind, .relay = input->kind == BODY_SLICE ? 0 : input->relay, .source = input->source, .dseq = input->dseq};
+        memcpy(reference.hash, input->hash, 32);
+        body_reference_encode(&reference, body->bytes + BODY_HEAD_BYTES + (size_t)i * BODY_REFERENCE_BYTES);
+    }
+    blob_drop(r->proposing_body);
+    r->proposing_body = body;
+}
+
+static void propose_start(struct replica *r, const struct selection *selection) {
+    body_build(r, selection);
+    struct execution_job *job = job_take(r, EXECUTION_BLOCK);
+    uint32_t parent = block_find(r, &r->offer.parent_id);
+    job->ticket = r->next_ticket++;
+    job->view = r->offer.view;
+    job->block = (struct exec_block){.ticket = job->ticket, .height = r->offer.height, .time = r->offer.time};
+    job->block.parent = bft_hash_equal(&r->offer.parent_id, &r->tip_id) || parent == NONE ? r->tip_ticket : r->blocks[parent].ticket;
+    job_fill_refs(r, job, r->proposing_body->bytes, selection->count, r->selected);
+    r->proposing = job;
+    r->proposing_parent = r->offer.parent_id;
+    r->proposing_count = selection->count;
+    r->proposing_weight = selection->ops;
+    for (uint32_t i = 0; i < selection->count; i++) r->inputs[r->selected[i]].in_blocks++;
+    r->proposed_us = r->now_us;
+    job_submit(r, job);
+}
+
+void propose_try(struct replica *r) {
+    if (!r->offer.may_propose || r->proposing != NULL || r->retry != NULL || r->stopping) return;
+    if (!bft_hash_equal(&r->offer.parent_id, &r->tip_id) && block_find(r, &r->offer.parent_id) == NONE) return;
+    if (!r->offer.at_once && !parent_is_settled(r)) return;
+    struct selection selection = {0};
+    if (!r->offer.empty_only) {
+        select_slices(r, &selection, &r->offer.parent_id);
+        if (r->is_coordinator && !r->draining) select_batches(r, &selection);
+    }
+    if (selection.count == 0 && !r->offer.at_once && !propose_is_due(r)) return;
+    propose_start(r, &selection);
+}
+
+static void selection_let_go(struct replica *r) {
+    for (uint32_t i = 0; i < r->proposing_count; i++) r->inputs[r->selected[i]].in_blocks--;
+    r->proposing_count = 0;
+}
+
+void propose_cancel(struct replica *r) {
+    if (r->proposing != NULL) r->proposing->cancelled = true;
+}
+
+void propose_executed(struct replica *r, struct execution_job *job) {
+    r->proposing = NULL;
+    if (job->status == EXEC_CORRUPT)
+        replica_stop(r, "a checksum of the table in memory does not match: this machine's memory failed at height %llu; check it (memtest), then start again",
+                     (unsigned long long)job->block.height);
+    bool good = job->status == EXEC_VALID && !job->cancelled;
+    if (!good) {
+        if (job->status != EXEC_VALID && job->status != EXEC_NO_ROOM)
+            replica_note(r, LOG_LEVEL_WARN, "own_block_invalid", "height=%llu cause=%s reference=%u", (unsigned long long)job->block.height, exec_status_name(job->status),
+                         job->result.bad_ref);
+        /* An input that is held but not valid in this state would be chosen for ever. */
+        bool blame = job->status > EXEC_VALID && job->status <= EXEC_BAD_INPUT && job->status != EXEC_EPOCH_UNKNOWN && job->result.bad_ref < r->proposing_count;
+        uint32_t bad = blame ? r->selected[job->result.bad_ref] : NONE;
+        selection_let_go(r);
+        if (bad != NONE && r->inputs[bad].in_blocks == 0 && r->inputs[bad].state == INPUT_HELD) {
+            struct pair *pair = r->inputs[bad].kind == BODY_SLICE ? pair_find(r, r->inputs[bad].source) : NULL;
+            if (pair != NULL && pair->window[r->inputs[bad].dseq % SOURCE_WINDOW] == bad) pair->window[r->inputs[bad].dseq % SOURCE_WINDOW] = NONE;
+            input_free(r, bad);
+        }
+        job_give(r, job);
+        return;
+    }
+    r->status.proposals++;
+    r->proposing_result = job->result;
+    r->proposing_ticket = job->ticket;
+    struct bft_event event = {.type = BFT_EVENT_PROPOSAL};
+    event.proposal = (struct bft_proposal){.view = job->view, .parent_id = r->proposing_parent, .time = job->block.time, .weight = r->proposing_weight};
+    event.proposal.body_hash = bft_body_hash(r->proposing_body->bytes, r->proposing_body->count);
+    memcpy(event.proposal.outbox_root.bytes, job->result.outbox_root, 32);
+    memcpy(event.proposal.state_root.bytes, job->result.state_root, 32);
+    memcpy(event.proposal.cursors_hash.bytes, job->result.cursors_hash, 32);
+    core_run(r); /* what is queued comes first: it may make this proposal stale */
+    core_event(r, &event);
+    core_run(r);
+    selection_let_go(r); /* the block that was made of it holds its inputs itself */
+    blob_drop(r->proposing_body);
+    r->proposing_body = NULL;
+    job_give(r, job);
+}

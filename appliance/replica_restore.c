@@ -1,0 +1,308 @@
+/* From the store: checkpoint, inputs, blocks, voting memory; final blocks are executed again, then the core begins (P-20 ff.). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/replica_private.h"
+
+enum { RESTORED_MAX = BLOCKS_MAX / 2 };
+
+struct restore {
+    bool has_memory, has_tip;
+    struct bft_memory memory;
+    struct bft_header tip;
+    struct blob *tip_certificate;
+    uint32_t blocks[RESTORED_MAX]; /* by height, as they came */
+    uint32_t count, next;
+    bool executing;
+    uint64_t replayed;
+};
+
+static struct restore *restore_of(struct replica *r) {
+    if (r->restore == NULL) r->restore = calloc(1, sizeof *r->restore);
+    CHECK(r->restore != NULL);
+    return r->restore;
+}
+
+void restore_free(struct replica *r) {
+    if (r->restore != NULL) blob_drop(r->restore->tip_certificate);
+    free(r->restore);
+    r->restore = NULL;
+}
+
+/* Does this certificate prove this header as a block of ours? */
+static bool certificate_proves(const struct replica *r, const uint8_t *bytes, size_t count, const struct bft_hash *id) {
+    struct bytes_cursor cursor = bytes_cursor_of(bytes, count);
+    struct bft_certificate certificate;
+    if (!bft_certificate_get(&cursor, &certificate, NULL) || !bytes_finished(&cursor)) return false;
+    return bft_certificate_verify(&r->members, &r->signer, &certificate, id, NULL) == BFT_VERIFY_OK;
+}
+
+bool replica_restore_checkpoint(struct replica *r, const struct state_checkpoint *checkpoint, const uint8_t *tip, size_t tip_bytes, const uint8_t *queues,
+                                size_t queues_bytes, const char **text) {
+    struct restore *restore = restore_of(r);
+    struct bytes_cursor cursor = bytes_cursor_of(tip, tip_bytes);
+    if (!bft_header_get(&cursor, &restore->tip)) {
+        *text = "the header of the checkpoint's block does not decode";
+        return false;
+    }
+    struct bft_hash id = bft_header_id(&restore->tip);
+    if (restore->tip.height != checkpoint->height || memcmp(id.bytes, checkpoint->block_id, 32) != 0) {
+        *text = "the checkpoint's header is not that of its block";
+        return false;
+    }
+    if (!certificate_proves(r, cursor.at, cursor.left, &id)) {
+        *text = "the checkpoint's certificate does not prove its block";
+        return false;
+    }
+    restore->tip_certificate = blob_copy(cursor.at, cursor.left);
+    restore->has_tip = true;
+    r->tip_id = id;
+    r->tip_height = r->published_height = r->checkpoint_height = r->pruned_height = r->executed_height = checkpoint->height;
+    r->tip_time = restore->tip.time;
+    r->tip_ticket = 0;
+    if (!queue_load(r, queues, queues_bytes)) {
+        *text = "the queues of the checkpoint do not decode";
+        return false;
+    }
+    return true;
+}
+
+void replica_restore_pair(struct replica *r, const struct execution_pair *cursors) {
+    struct pair *pair = pair_find(r, cursors->cluster);
+    if (pair == NULL) return;
+    pair->consumed_final = pair->received_max = cursors->consumed_dseq;
+    pair->sent_final = cursors->sent_dseq;
+    pair->acked = cursors->acked_dseq;
+    if (pair->items_first == pair->items_end) pair->items_first = pair->items_end = cursors->sent_dseq + 1;
+    queue_acknowledged(r, pair, pair->acked);
+}
+
+bool replica_restore_input(struct replica *r, const uint8_t hash[32], const uint8_t *bytes, size_t count) {
+    if (input_find(r, hash) != NONE) return true;
+    if (count <= 4 || bytes[0] < BODY_SLICE || bytes[0] > BODY_ADMIN || bytes[1] >= r->members.n) return false;
+    struct blob *blob = blob_copy(bytes + 4, count - 4);
+    struct blob_piece piece = {.blob = blob, .count = blob->count};
+    uint32_t index = input_make(r, bytes[0], hash);
+    CHECK(index != NONE);
+    struct input *input = &r->inputs[index];
+    input->relay = bytes[1];
+    uint8_t is[32];
+    bool good = false;
+    if (bytes[0] == BODY_SLICE) {
+        struct decision decision;
+        good = decision_decode(blob->bytes, blob->count, &decision) == DECISION_OK && decision.leaf.kind == LEAF_KIND_CLUSTER;
+        if (good) {
+            leaf_hash(decision.leaf_bytes, is);
+            input->source = decision.leaf.source;
+            input->dseq = decision.leaf.dseq;
+            input->epoch = decision.certificate.qc.ballot.place.epoch;
+            input->leaf_offset = (uint32_t)(decision.leaf_bytes - blob->bytes);
+            input->slice_offset = (uint32_t)(decision.slice - blob->bytes);
+            input->slice_bytes = decision.leaf.slice_bytes;
+            input->weight = 1 + decision.leaf.slice_bytes / 64;
+            good = decision_slice_valid(&decision.leaf, decision.slice, decision.leaf.slice_bytes);
+        }
+    } else if (bytes[0] == BODY_BATCH) {
+        const struct system_limits *limits = &r->config.limits;
+        struct batch_limits batch_limits = {.shards = r->system->shards_count, .batch_bytes_max = limits->batch_bytes_max,
+                                            .batch_parts_max = limits->batch_parts_max, .batch_ops_max = limits->batch_ops_max};
+        struct batch batch;
+        good = batch_decode(blob->bytes, blob->count, &batch_limits, &batch) == BATCH_OK;
+        if (good) {
+            batch_id(&batch, is);
+            input->weight = batch.op_count;
+            input->client = client_find(r, batch.client_id);
+        }
+    } else {
+        struct blob_piece whole = piece;
+        uint32_t found;
+        input_free(r, index);
+        good = input_take(r, BODY_ADMIN, bytes[1], whole, peer_member(bytes[1]), &found);
+        blob_drop(blob);
+        return good && found != NONE && memcmp(r->inputs[found].hash, hash, 32) == 0;
+    }
+    good = good && memcmp(is, hash, 32) == 0;
+    if (good) {
+        input_hold(r, index, piece);
+        input->persisted = true;
+    } else {
+        input_free(r, index);
+    }
+    blob_drop(blob);
+    return good;
+}
+
+long replica_body_inputs(const struct replica *r, const uint8_t *body, size_t body_bytes, uint8_t (*out)[32], size_t room) {
+    long count = body_reference_count(body, body_bytes, r->config.limits.block_refs_max);
+    size_t used = 0;
+    for (long i = 0; i < count && used < room; i++) {
+        struct body_reference reference;
+        CHECK(body_reference_decode(body + BODY_HEAD_BYTES + (size_t)i * BODY_REFERENCE_BYTES, &reference));
+        if (reference.kind != BODY_NOOP) memcpy(out[used++], reference.hash, 32);
+    }
+    return count < 0 ? -1 : (long)used;
+}
+
+bool replica_restore_block(struct replica *r, const uint8_t *header_bytes, size_t header_count, const uint8_t *body, size_t body_bytes,
+                           const uint8_t *certificate, size_t certificate_bytes) {
+    struct restore *restore = restore_of(r);
+    struct bytes_cursor cursor = bytes_cursor_of(header_bytes, header_count);
+    struct bft_header header;
+    if (!bft_header_get(&cursor, &header) || !bytes_finished(&cursor)) return false;
+    struct bft_hash id = bft_header_id(&header), body_hash = bft_body_hash(body, body_bytes);
+    if (!bft_place_equal(&header.place, &r->members.place) || !bft_hash_equal(&body_hash, &header.body_hash)) return false;
+    if (header.height <= r->tip_height || block_find(r, &id) != NONE) return true; /* below the checkpoint: not needed */
+    if (restore->count == RESTORED_MAX) return true;                             /* the rest is fetched */
+    struct blob *blob = blob_copy(body, body_bytes);
+    uint32_t index = block_make(r, &header, &id, (struct blob_piece){.blob = blob, .count = body_bytes});
+    blob_drop(blob);
+    struct rblock *block = &r->blocks[index];
+    block->persisted = true;
+    if (certificate != NULL && certificate_proves(r, certificate, certificate_bytes, &id)) {
+        block->certificate = blob_copy(certificate, certificate_bytes);
+        block->certificate_saved = true;
+    }
+    restore->blocks[restore->count++] = index;
+    return true;
+}
+
+bool replica_restore_peer_item(struct replica *r, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count) {
+    return last_restore(r, kind, member, bytes, count);
+}
+
+bool replica_restore_memory(struct replica *r, const uint8_t *memory, size_t memory_bytes, bool retired) {
+    struct restore *restore = restore_of(r);
+    r->retired = retired;
+    if (memory == NULL) return true;
+    restore->has_memory = bft_memory_decode(memory, memory_bytes, &restore->memory);
+    return restore->has_memory;
+}
+
+/* ---- replay ---- */
+
+/* The next block with a certificate on top of the tip, NONE: there is no more. */
+static uint32_t replay_next(const struct replica *r) {
+    const struct restore *restore = r->restore;
+    for (uint32_t i = 0; i < restore->count; i++) {
+        const struct rblock *block = &r->blocks[restore->blocks[i]];
+        if (block->used && !block->final && block->certificate != NULL && bft_hash_equal(&block->header.parent_id, &r->tip_id)) return restore->blocks[i];
+    }
+    return NONE;
+}
+
+void restore_replay(struct replica *r) {
+    struct restore *restore = r->restore;
+    if (restore->executing) return;
+    uint32_t index = replay_next(r);
+    if (index == NONE || r->blocks[index].missing > 0) {
+        if (r->jobs_out > 0) return;
+        r->replaying = false;
+        restore_core_begin(r);
+        return;
+    }
+    struct rblock *block = &r->blocks[index];
+    struct execution_job *job = job_take(r, EXECUTION_BLOCK);
+    job->owner = index;
+    job->ticket = r->next_ticket++;
+    job->block = (struct exec_block){.ticket = job->ticket, .parent = r->tip_ticket, .height = block->header.height, .time = block->header.time};
+    job_fill_refs(r, job, block->body->bytes + block->body_offset, block->ref_count, block->inputs);
+    block->jobs++;
+    restore->executing = true;
+    job_submit(r, job);
+}
+
+void restore_executed(struct replica *r, struct execution_job *job) {
+    struct restore *restore = r->restore;
+    struct rblock *block = &r->blocks[job->owner];
+    block->jobs--;
+    restore->executing = false;
+    bool same = job->status == EXEC_VALID && memcmp(job->result.outbox_root, block->header.outbox_root.bytes, 32) == 0 &&
+                memcmp(job->result.state_root, block->header.state_root.bytes, 32) == 0 && memcmp(job->result.cursors_hash, block->header.cursors_hash.bytes, 32) == 0;
+    if (!same) {
+        replica_stop(r, "block %llu of the store is final but executes to something else here (%s): the data directory or this machine is damaged; "
+                        "check the hardware, then restore this node's state from its peers", (unsigned long long)block->header.height, exec_status_name(job->status));
+        job_give(r, job);
+        return;
+    }
+    block->result = job->result;
+    block->ticket = job->ticket;
+    block->executed = true;
+    r->executed_height = block->header.height;
+    r->due = job->result.due;
+    restore->replayed++;
+    uint32_t index = job->owner;
+    job_give(r, job);
+    block_finalize_job(r, index);
+    block_publish(r);
+    block_release_old(r);
+}
+
+/* ---- the core begins ---- */
+
+static void core_start_fill(struct replica *r, struct bft_start *start) {
+    const struct system_limits *limits = &r->config.limits;
+    const struct system_timeouts *timeouts = &r->config.timeouts;
+    start->members = r->members;
+    start->limits = (struct bft_limits){.window_blocks = limits->window_blocks, .rotation_blocks = limits->rotation_blocks, .view_base_ms = timeouts->view_base_ms,
+                                        .view_max_ms = timeouts->view_max_ms, .input_relay_ms = timeouts->input_relay_ms,
+                                        .throughput_window_ms = timeouts->throughput_window_ms, .throughput_half_life_ms = timeouts->throughput_half_life_ms,
+                                        .throughput_percent = limits->throughput_percent};
+    start->me = r->me;
+    start->now_ms = r->now_ms;
+    start->wall_ms = r->wall_ms;
+    start->tip = r->genesis;
+    const struct blob *certificate = NULL;
+    if (r->final_last != NONE) {
+        start->tip = r->blocks[r->final_last].header;
+        certificate = r->blocks[r->final_last].certificate;
+    } else if (r->restore != NULL && r->restore->has_tip) {
+        start->tip = r->restore->tip;
+        certificate = r->restore->tip_certificate;
+    }
+    if (certificate == NULL) return;
+    struct bytes_cursor cursor = bytes_cursor_of(certificate->bytes, certificate->count);
+    struct bft_certificate decoded;
+    start->tip_has_qc = bft_certificate_get(&cursor, &decoded, NULL) && decoded.header_count == 0;
+    if (start->tip_has_qc) start->tip_qc = decoded.qc;
+}
+
+void restore_core_begin(struct replica *r) {
+    struct bft_start *start = calloc(1, sizeof *start);
+    CHECK(start != NULL);
+    core_start_fill(r, start);
+    struct restore *restore = r->restore;
+    if (restore != NULL && restore->has_memory) {
+        struct bft_header *headers = calloc(restore->count + 1, sizeof *headers);
+        CHECK(headers != NULL);
+        size_t count = 0;
+        for (uint32_t i = 0; i < restore->count; i++) {
+            const struct rblock *block = &r->blocks[restore->blocks[i]];
+            if (block->used && !block->final) headers[count++] = block->header;
+        }
+        if (!bft_restore(r->core, start, &restore->memory, headers, count))
+            replica_stop(r, "the voting memory in the data directory contradicts its blocks: the data directory is damaged or was rolled back; this key must not sign again");
+        free(headers);
+        replica_note(r, LOG_LEVEL_INFO, "restored", "height=%llu replayed=%llu view=%llu", (unsigned long long)r->tip_height, (unsigned long long)restore->replayed,
+                     (unsigned long long)restore->memory.view);
+    } else {
+        bft_init(r->core, start);
+        replica_note(r, LOG_LEVEL_INFO, "initialised", "height=%llu", (unsigned long long)r->tip_height);
+    }
+    free(start);
+    restore_free(r);
+    struct bft_event tick = {.type = BFT_EVENT_TICK};
+    core_event(r, &tick);
+    if (r->retired) {
+        struct bft_event retire = {.type = BFT_EVENT_RETIRE};
+        core_event(r, &retire);
+    } else {
+        last_begin(r);
+    }
+    core_run(r);
+}
+
+void replica_start(struct replica *r) {
+    r->started = true;
+    r->replaying = r->restore != NULL && r->restore->count > 0;
+    if (!r->replaying) restore_core_begin(r);
+}
