@@ -221,7 +221,7 @@ static enum node_exit net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     struct net_config config = {.rules = rules, .rule_count = sizeof rules / sizeof rules[0], .peers_max = 8192, .send_zc_threshold_bytes = node->config.send_zc_bytes,
                                 .handshake_ms = own->timeouts.handshake_ms, .ping_ms = own->timeouts.link_ping_ms, .idle_ms = own->timeouts.link_idle_ms,
                                 .backoff_ms_min = own->timeouts.reconnect_min_ms, .backoff_ms_max = own->timeouts.reconnect_max_ms,
-                                .suites_allowed = (uint8_t)own->limits.aead_allowed, .send_memory_max = UINT64_C(1) << 30};
+                                .suites_allowed = (uint8_t)(((own->limits.aead_allowed & 1) != 0 ? 1u << RING_SUITE_CHACHAPOLY : 0u) | ((own->limits.aead_allowed & 2) != 0 ? 1u << RING_SUITE_AESGCM : 0u)), .send_memory_max = UINT64_C(1) << 30};
     free(own);
     memcpy(config.static_private, node->key.noise_secret, sizeof config.static_private);
     memcpy(config.system_id, node->system->system_id, sizeof config.system_id);
