@@ -226,14 +226,16 @@ static enum system_error file_open(int *file, const char *path, bool lock, struc
 
 enum system_error keyfile_open(struct keyfile *key, int kind, const char *path, bool lock, struct system_fault *fault) {
     char text[KEYFILE_BYTES_MAX] = {0};
+    struct system_fault own = {.text = ""};
     int file = -1;
+    if (!fault) fault = &own;
     memset(key, 0, sizeof *key);
     key->lock = -1;
     (void)mlock(text, sizeof text);
     enum system_error error = file_open(&file, path, lock, fault);
     if (!error) {
         ssize_t count = text_read(file, text, fault);
-        error = count < 0 ? (fault ? fault->error : SYSTEM_FILE_UNREADABLE) : text_parse(key, kind, text, (size_t)count, fault);
+        error = count < 0 ? fault->error : text_parse(key, kind, text, (size_t)count, fault);
     }
     ed25519_wipe(text, sizeof text);
     (void)munlock(text, sizeof text);

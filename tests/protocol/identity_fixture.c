@@ -24,7 +24,8 @@ bool fixture_entropy_fill(void *context, uint8_t *out, size_t count) {
     return true;
 }
 
-void fixture_enroll(struct fixture *fixture, enum keyfile_kind kind, const char *name, struct keyfile *key, struct keyfile *owner, struct card *card) {
+void fixture_enroll(struct fixture *fixture, enum keyfile_kind kind, const char *name, struct keyfile *key, struct keyfile *owner,
+                    struct card *card) {
     struct keyfile own = {.lock = -1};
     bool of_node = kind == KEYFILE_NODE;
     if (of_node) CHECK(keyfile_generate(&own, KEYFILE_OWNER, name, fixture_entropy_fill, &fixture->entropy, NULL) == SYSTEM_OK);
@@ -76,8 +77,8 @@ struct fixture *fixture_new(uint64_t seed, uint32_t coordinators, uint32_t shard
         char name[16];
         (void)snprintf(name, sizeof name, "client-%u", i);
         fixture_enroll(fixture, KEYFILE_CLIENT, name, &fixture->clients[i], NULL, &fixture->client_cards[i]);
-        CHECK(assembly_add_client(fixture->assembly, &fixture->client_cards[i], i == 2 ? 100 : 0, i == 2 ? 200 : 0, rights[i], i == 2 ? 2 : 1, NULL) ==
-              SYSTEM_OK);
+        uint32_t per_second = i == 2 ? 100 : 0, rules = i == 2 ? 2 : 1;
+        CHECK(assembly_add_client(fixture->assembly, &fixture->client_cards[i], per_second, 2 * per_second, rights[i], rules, NULL) == SYSTEM_OK);
     }
     for (uint32_t i = 0; i < FIXTURE_SPARE_NODES; i++) {
         char name[16];

@@ -1,0 +1,209 @@
+/* Owner records and the successor statement (spec/system.md S-110 to S-119, S-140 to S-149). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/claim.h"
+#include "tests/protocol/identity_fixture.h"
+
+static struct fixture *fixture;
+
+static int set_up(void **state) {
+    (void)state;
+    fixture = fixture_new(50, 1, 1, 4);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    fixture_free(fixture);
+    return 0;
+}
+
+static const struct card *node(void) { return &fixture->assembly->nodes[5]; } /* shard 0, member 1 */
+static const struct ed25519_secret *owner(void) { return &fixture->owners[1][1].signing; }
+static const uint8_t *system_id(void) { return fixture->assembly->system.system_id; }
+
+static struct claim a_claim(void) {
+    struct claim claim;
+    memset(&claim, 0, sizeof claim);
+    memcpy(claim.node_id, node()->id, 32);
+    claim.number = 3;
+    for (int i = 0; i < CLAIM_FIELDS; i++) (void)snprintf(claim.texts[i], sizeof claim.texts[i], "%s of mine", claim_field_name((enum claim_field)i));
+    claim_sign(&claim, owner());
+    return claim;
+}
+
+static void a_claim_is_its_owners_alone(void **state) {
+    (void)state;
+    struct claim claim = a_claim(), back;
+    uint8_t bytes[CLAIM_BYTES_MAX + 1] = {0};
+    size_t count = claim_encode(&claim, bytes);
+    assert_int_equal(claim_decode(&back, bytes, count, NULL), SYSTEM_OK);
+    assert_int_equal(claim_verify(&back, node(), NULL), SYSTEM_OK);
+    assert_string_equal(back.texts[CLAIM_SITE], "site of mine");
+    assert_int_equal(claim_verify(&back, &fixture->assembly->nodes[4], NULL), SYSTEM_FOREIGN);
+    claim_sign(&claim, &fixture->nodes[1][1].signing); /* the node's key is not the owner's */
+    assert_int_equal(claim_verify(&claim, node(), NULL), SYSTEM_SIGNATURE_INVALID);
+    assert_int_equal(claim_decode(&back, bytes, count + 1, NULL), SYSTEM_TRUNCATED);
+    for (size_t cut = 0; cut < count; cut++) assert_int_equal(claim_decode(&back, bytes, cut, NULL), SYSTEM_TRUNCATED);
+    for (size_t bit = 0; bit < count * 8; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        assert_false(claim_decode(&back, bytes, count, NULL) == SYSTEM_OK && claim_verify(&back, node(), NULL) == SYSTEM_OK);
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    }
+}
+
+static void claims_are_bounded_at_their_limits(void **state) {
+    (void)state;
+    struct claim claim = a_claim(), back;
+    uint8_t bytes[CLAIM_BYTES_MAX];
+    for (int i = 0; i < CLAIM_FIELDS; i++) {
+        memset(claim.texts[i], 'x', CLAIM_TEXT_BYTES_MAX);
+        claim.texts[i][CLAIM_TEXT_BYTES_MAX] = 0;
+    }
+    claim_sign(&claim, owner());
+    size_t count = claim_encode(&claim, bytes);
+    assert_int_equal(count, CLAIM_BYTES_MAX);
+    assert_int_equal(claim_decode(&back, bytes, count, NULL), SYSTEM_OK);
+    bytes[48] = CLAIM_TEXT_BYTES_MAX + 1;
+    assert_int_equal(claim_decode(&back, bytes, count, NULL), SYSTEM_TRUNCATED);
+    bytes[48] = CLAIM_TEXT_BYTES_MAX;
+    bytes[49] = 0x7F;
+    assert_int_equal(claim_decode(&back, bytes, count, NULL), SYSTEM_TRUNCATED);
+}
+
+static void a_node_configuration_is_sorted_and_signed(void **state) {
+    (void)state;
+    struct claim_node_config *record = calloc(1, sizeof *record), *back = calloc(1, sizeof *back);
+    uint8_t bytes[CLAIM_NODE_CONFIG_BYTES_MAX];
+    assert_true(record && back);
+    memcpy(record->system_id, system_id(), 16);
+    memcpy(record->node_id, node()->id, 32);
+    record->number = 1;
+    record->settings_count = CLAIM_SETTINGS_MAX;
+    for (int i = 0; i < CLAIM_SETTINGS_MAX; i++) {
+        (void)snprintf(record->settings[i].name, sizeof record->settings[i].name, "name-%02d", i);
+        (void)snprintf(record->settings[i].value, sizeof record->settings[i].value, "%0*d", i * 4, i);
+    }
+    claim_node_config_sign(record, owner());
+    size_t count = claim_node_config_encode(record, bytes);
+    assert_int_equal(claim_node_config_decode(back, bytes, count, NULL), SYSTEM_OK);
+    assert_int_equal(claim_node_config_verify(back, system_id(), node(), NULL), SYSTEM_OK);
+    uint8_t other[16] = {1};
+    assert_int_equal(claim_node_config_verify(back, other, node(), NULL), SYSTEM_FOREIGN);
+    for (size_t bit = 0; bit < count * 8; bit += 37) {
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        assert_false(claim_node_config_decode(back, bytes, count, NULL) == SYSTEM_OK &&
+                     claim_node_config_verify(back, system_id(), node(), NULL) == SYSTEM_OK);
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    }
+    memcpy(record->settings[1].name, "name-00", 8); /* twice */
+    count = claim_node_config_encode(record, bytes);
+    assert_int_equal(claim_node_config_decode(back, bytes, count, NULL), SYSTEM_TRUNCATED);
+    free(record);
+    free(back);
+}
+
+static void an_addresses_record_is_its_owners_alone(void **state) {
+    (void)state;
+    struct claim_addresses record, back;
+    uint8_t bytes[CLAIM_ADDRESSES_BYTES_MAX];
+    memset(&record, 0, sizeof record);
+    memcpy(record.system_id, system_id(), 16);
+    memcpy(record.node_id, node()->id, 32);
+    record.number = UINT64_MAX;
+    (void)snprintf(record.link_host, sizeof record.link_host, "node.example");
+    record.link_port = 7000;
+    claim_addresses_sign(&record, owner());
+    size_t count = claim_addresses_encode(&record, bytes);
+    assert_int_equal(claim_addresses_decode(&back, bytes, count, NULL), SYSTEM_OK);
+    assert_int_equal(claim_addresses_verify(&back, system_id(), node(), NULL), SYSTEM_OK);
+    for (size_t bit = 0; bit < count * 8; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        assert_false(claim_addresses_decode(&back, bytes, count, NULL) == SYSTEM_OK &&
+                     claim_addresses_verify(&back, system_id(), node(), NULL) == SYSTEM_OK);
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    }
+    record.admin_port = 1; /* a port without a host */
+    count = claim_addresses_encode(&record, bytes);
+    assert_int_equal(claim_addresses_decode(&back, bytes, count, NULL), SYSTEM_TRUNCATED);
+}
+
+/* ---- succession ---- */
+
+static struct claim_successor statement_of(const struct system *successor, uint32_t signatures) {
+    struct claim_successor statement;
+    memset(&statement, 0, sizeof statement);
+    memcpy(statement.predecessor_id, system_id(), 16);
+    memcpy(statement.successor_id, successor->system_id, 16);
+    memcpy(statement.successor_hash, successor->file_hash, 32);
+    for (uint32_t i = 0; i < signatures; i++) assert_true(claim_successor_sign(&statement, &fixture->admins[i].signing));
+    return statement;
+}
+
+static void a_successor_is_named_by_k_administrators_of_the_old_system(void **state) {
+    (void)state;
+    struct config old;
+    assert_true(system_config(&fixture->assembly->system, CONFIG_CLUSTER_SHARD, &old));
+    struct fixture *next = fixture_new(51, 1, 1, 4);
+    struct system *successor = &next->assembly->system;
+    successor->succession = 1;
+    memcpy(successor->predecessor_id, system_id(), 16);
+    memcpy(successor->partition_key, old.partition_key, 16);
+    next->assembly->shards[0].origin_height = 77;
+    next->assembly->shards[0].origin_root[0] = 1;
+    assert_int_equal(assembly_finish(next->assembly, NULL), SYSTEM_OK);
+    struct claim_successor statement = statement_of(successor, 2), back;
+    uint8_t bytes[CLAIM_SUCCESSOR_BYTES_MAX];
+    size_t count = claim_successor_encode(&statement, bytes);
+    assert_int_equal(claim_successor_decode(&back, bytes, count, NULL), SYSTEM_OK);
+    assert_int_equal(claim_successor_verify(&back, &old, successor, NULL), SYSTEM_OK);
+    for (size_t bit = 0; bit < count * 8; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        assert_false(claim_successor_decode(&back, bytes, count, NULL) == SYSTEM_OK &&
+                     claim_successor_verify(&back, &old, successor, NULL) == SYSTEM_OK);
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    }
+    statement = statement_of(successor, 1);
+    assert_int_equal(claim_successor_verify(&statement, &old, successor, NULL), SYSTEM_SIGNATURES_TOO_FEW);
+    assert_true(claim_successor_sign(&statement, &fixture->clients[0].signing));
+    assert_int_equal(claim_successor_verify(&statement, &old, successor, NULL), SYSTEM_SIGNATURE_INVALID);
+    successor->partition_key[0] ^= 1; /* another partition: keys would move */
+    assert_true(system_identify(successor));
+    statement = statement_of(successor, 2);
+    assert_int_equal(claim_successor_verify(&statement, &old, successor, NULL), SYSTEM_SERIAL);
+    fixture_free(next);
+}
+
+static void a_successor_without_a_root_for_each_shard_is_no_system(void **state) {
+    (void)state;
+    struct fixture *next = fixture_new(52, 1, 1, 4);
+    next->assembly->system.succession = 1;
+    memcpy(next->assembly->system.predecessor_id, system_id(), 16);
+    assert_int_equal(assembly_finish(next->assembly, NULL), SYSTEM_FIELD_RANGE);
+    next->assembly->shards[0].origin_height = UINT64_C(1) << 48; /* a height of the successor itself */
+    next->assembly->shards[0].origin_root[0] = 1;
+    assert_int_equal(assembly_finish(next->assembly, NULL), SYSTEM_FIELD_RANGE);
+    next->assembly->shards[0].origin_height--;
+    assert_int_equal(assembly_finish(next->assembly, NULL), SYSTEM_OK);
+    fixture_free(next);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_claim_is_its_owners_alone),
+        cmocka_unit_test(claims_are_bounded_at_their_limits),
+        cmocka_unit_test(a_node_configuration_is_sorted_and_signed),
+        cmocka_unit_test(an_addresses_record_is_its_owners_alone),
+        cmocka_unit_test(a_successor_is_named_by_k_administrators_of_the_old_system),
+        cmocka_unit_test(a_successor_without_a_root_for_each_shard_is_no_system),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
