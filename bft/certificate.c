@@ -285,7 +285,7 @@ enum bft_verify_error bft_message_verify(const struct bft_members *members, cons
     case BFT_MESSAGE_NOOP:
         return noop_verify(members, signer, &message->noop);
     default:
-        CHECK(!"a decoded message");
+        CHECK(false && "a decoded message");
         return BFT_VERIFY_SYSTEM;
     }
 }
@@ -319,6 +319,6 @@ void bft_message_sign(const struct signer *signer, struct bft_message *message) 
         signer->sign(signer->context, preimage, BFT_NOOP_PREIMAGE_BYTES, message->noop.signature.bytes);
         break;
     default:
-        CHECK(!"a message that is signed");
+        CHECK(false && "a message that is signed");
     }
 }

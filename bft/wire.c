@@ -263,7 +263,7 @@ size_t bft_wire_encode(const struct bft_message *message, uint8_t *out, size_t r
         noop_put(&writer, &message->noop);
         break;
     default:
-        CHECK(!"a consensus message");
+        CHECK(false && "a consensus message");
     }
     CHECK(!writer.failed);
     return writer.used;

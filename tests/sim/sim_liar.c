@@ -31,6 +31,11 @@ static uint64_t some(struct sim_world *world) {
     return sim_random(world, 1u << world->config.nodes);
 }
 
+static void vote_either(struct sim_world *world, uint8_t node, const struct bft_ballot *ballot) {
+    uint8_t kind = (uint8_t)sim_random(world, 2); /* one chance a statement: the order of arguments is the compiler's */
+    vote(world, node, ballot, kind, some(world));
+}
+
 /* What the own honest core wants to send: some of it is withheld from some. True: it was dealt with. */
 bool sim_liar_send(struct sim_world *world, uint8_t node, struct sim_message *message) {
     uint64_t what = sim_random(world, 10);
@@ -61,7 +66,7 @@ void sim_liar_hears(struct sim_world *world, uint8_t node, const struct bft_mess
         break;
     case BFT_MESSAGE_PREPARE:
     case BFT_MESSAGE_COMMIT:
-        if (sim_chance(world, 15)) vote(world, node, &message->vote.ballot, (uint8_t)sim_random(world, 2), some(world));
+        if (sim_chance(world, 15)) vote_either(world, node, &message->vote.ballot);
         break;
     case BFT_MESSAGE_TIMEOUT:
         keep_qc(world, &message->timeout.qc);
@@ -152,6 +157,6 @@ void sim_liar_acts(struct sim_world *world, uint8_t node) {
         if (sim_chance(world, 20)) ballot.view = liar->core.memory.view;
         if (sim_chance(world, 5)) ballot.height += sim_random(world, 40);
         if (sim_chance(world, 5)) ballot.outbox_root.bytes[0] ^= 1;
-        vote(world, node, &ballot, (uint8_t)sim_random(world, 2), some(world));
+        vote_either(world, node, &ballot);
     }
 }

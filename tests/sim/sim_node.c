@@ -18,7 +18,7 @@ static uint8_t node_of(const struct sim_world *world, const struct bft_members *
     for (uint8_t i = 0; i < world->config.nodes; i++) {
         if (memcmp(members->keys[index], world->nodes[i].key.public_key, 32) == 0) return i;
     }
-    CHECK(!"a node for each member");
+    CHECK(false && "a node for each member");
     return 0;
 }
 
@@ -546,6 +546,6 @@ void sim_node_event(struct sim_world *world, const struct sim_event *event) {
         carry_on(world, event->node, BFT_EVENT_VOTING);
         break;
     default:
-        CHECK(!"an event of a node");
+        CHECK(false && "an event of a node");
     }
 }
