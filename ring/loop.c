@@ -123,16 +123,36 @@ static void files_limit(struct loop *loop) {
     }
 }
 
+/* Without CAP_IPC_LOCK the rings count against RLIMIT_MEMLOCK, which all processes of a user share: smaller ones do as well, only slower. */
+static int ring_setup(struct loop *loop) {
+    int result = -ENOMEM;
+    for (unsigned shrink = 0; shrink <= 4 && result == -ENOMEM; shrink++) {
+        struct io_uring_params params = {
+            .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
+                     IORING_SETUP_SUBMIT_ALL,
+            .cq_entries = CQ_ENTRIES >> shrink,
+        };
+        result = io_uring_queue_init_params(SQ_ENTRIES >> shrink, &loop->ring, &params);
+        if (result == 0 && shrink > 0) {
+            loop_note_add(loop, "io_uring queues of %u entries: memlock limit", SQ_ENTRIES >> shrink);
+        }
+    }
+    return result;
+}
+
 static enum loop_status ring_make(struct loop *loop, char error[LOOP_ERROR_BYTES]) {
-    struct io_uring_params params = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
-                 IORING_SETUP_SUBMIT_ALL,
-        .cq_entries = CQ_ENTRIES,
-    };
-    int result = io_uring_queue_init_params(SQ_ENTRIES, &loop->ring, &params);
+    int result = ring_setup(loop);
+    if (result == -ENOMEM) {
+        struct rlimit limit = {0};
+        (void)getrlimit(RLIMIT_MEMLOCK, &limit);
+        snprintf(error, LOOP_ERROR_BYTES,
+                 "no locked memory for io_uring: the memlock limit is %llu KiB for all of the user's processes; raise it (ulimit -l)",
+                 (unsigned long long)limit.rlim_cur / 1024);
+        return LOOP_ERR_MEMORY;
+    }
     if (result < 0) {
         explain_unavailable(error, "is not available", result);
-        return result == -ENOMEM ? LOOP_ERR_MEMORY : LOOP_ERR_UNAVAILABLE;
+        return LOOP_ERR_UNAVAILABLE;
     }
     loop->ring_made = true;
     result = io_uring_register_files_sparse(&loop->ring, loop->config.connections_max);
