@@ -38,12 +38,12 @@
     X(uint32_t, due_blocks, 2, 1, 64)                                 /* D: an item waits at most so many blocks for its slice */ \
     X(uint32_t, enough_ops, 8192, 1, 1048576)                         /* a slice is sent at once with so many operations */ \
     X(uint32_t, enough_bytes, 1048576, 1024, 16777216) \
-    X(uint64_t, unacked_bytes_max, 67108864, 1048576, 17179869184)    /* half of it: an acknowledgement goes alone; whole: the pair waits */ \
+    X(uint64_t, unacked_bytes_max, 67108864, 1048576, 17179869184)    /* consumed bytes at which an acknowledgement goes alone */ \
     X(uint64_t, relay_bytes_max, 33554432, 8388608, 4294967296)     /* B: inputs kept per relay that no final block consumed */ \
     X(uint32_t, answer_blocks_kept, 4096, 16, 1048576)                /* blocks whose answers a coordinator node keeps for re-sending */ \
     X(uint32_t, clients_max, 65536, 16, 1048576)                      /* enrolled at a time */ \
     X(uint32_t, throughput_percent, 35, 1, 90)                        /* of the decaying best: below it the leader is slow */ \
-    X(uint32_t, queue_policy, 0, 0, 1)                                /* 0: as DESIGN has it; 1: every pair in every block, as in the paper */ \
+    X(uint32_t, queue_policy, 0, 0, 1)                                /* 0: by due and enough (D-18); 1: every pair in every block, as in the paper */ \
     X(uint32_t, link_version_min, 1, 1, 65535) \
     X(uint32_t, link_version_max, 1, 1, 65535) \
     X(uint32_t, aead_allowed, 1, 1, 3)                                /* bit 0 ChaCha20-Poly1305 (always), bit 1 AES-256-GCM */
