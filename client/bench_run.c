@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "bft/ed25519.h"
 #include "client/bench.h"
 #include "client/command.h"
 #include "merkle/bytes.h"
@@ -304,6 +305,10 @@ static bool handle_open(struct bench *bench, struct handle *handle, const struct
 static bool handles_open(struct bench *bench, int *exit_code) {
     struct system_fault fault = {0};
     struct system *system;
+    if (!ed25519_start(NULL)) {
+        *exit_code = command_fail(EXIT_USAGE, "the signature library failed its self-test on this machine");
+        return false;
+    }
     if (system_load(&system, bench->options->system_path, &fault) != SYSTEM_OK) {
         *exit_code = command_fail(EXIT_USAGE, "%s", fault.text);
         return false;
