@@ -188,7 +188,8 @@ enum checkpoint_error checkpoint_shown_verify(const struct bft_members *members,
                                               const struct checkpoint_shown *shown) {
     CHECK(checkpoint_blocks > 0);
     const struct checkpoint_manifest *manifest = &shown->manifest;
-    if (memcmp(manifest->system_id, members->place.system_id, BFT_SYSTEM_BYTES) != 0 || manifest->cluster != members->place.cluster) return CHECKPOINT_BAD_PLACE;
+    if (memcmp(manifest->system_id, members->place.system_id, BFT_SYSTEM_BYTES) != 0 || manifest->cluster != members->place.cluster)
+        return CHECKPOINT_BAD_PLACE;
     if ((manifest->height & ((UINT64_C(1) << 48) - 1)) % checkpoint_blocks != 0) return CHECKPOINT_BAD_PLACE;
     if (!manifest_is_of(manifest, &shown->header)) return CHECKPOINT_BAD_HEADER;
     const struct bft_header *child = &shown->child;
@@ -227,7 +228,8 @@ static bool bits_after_are_zero(const uint8_t prefix[32], unsigned bits) {
 static bool piece_query_valid(const struct checkpoint_piece_query *query) {
     bool by_prefix = query->kind == CHECKPOINT_ENTRIES || query->kind == CHECKPOINT_SUBROOTS_OF;
     unsigned bits_max = query->kind == CHECKPOINT_ENTRIES ? 256 : query->kind == CHECKPOINT_SUBROOTS_OF ? 256 - CHECKPOINT_SUBROOT_BITS : 0;
-    if (query->kind > CHECKPOINT_SUBROOTS_OF || query->prefix_bits > bits_max || !bits_after_are_zero(query->prefix, query->prefix_bits)) return false;
+    if (query->kind > CHECKPOINT_SUBROOTS_OF || query->prefix_bits > bits_max || !bits_after_are_zero(query->prefix, query->prefix_bits))
+        return false;
     if (by_prefix) return query->cluster == 0 && query->dseq == 0 && query->offset == 0;
     return query->kind == CHECKPOINT_PENDING ? query->dseq == 0 : query->dseq > 0;
 }
@@ -272,7 +274,8 @@ enum checkpoint_error checkpoint_piece_decode(const void *bytes, size_t count, s
     read.total = bytes_get_u64(&cursor);
     if (cursor.failed) return CHECKPOINT_BAD_BYTES;
     bool hinted = read.code == CHECKPOINT_PIECE_TOO_LARGE || read.code == CHECKPOINT_PIECE_BUSY;
-    if (read.kind > CHECKPOINT_SUBROOTS_OF || read.code > CHECKPOINT_PIECE_BUSY || zero != 0 || (!hinted && read.hint != 0)) return CHECKPOINT_BAD_FIELD;
+    if (read.kind > CHECKPOINT_SUBROOTS_OF || read.code > CHECKPOINT_PIECE_BUSY || zero != 0 || (!hinted && read.hint != 0))
+        return CHECKPOINT_BAD_FIELD;
     if (read.code == CHECKPOINT_PIECE_TOO_LARGE && (read.hint < 1 || read.hint > 16)) return CHECKPOINT_BAD_FIELD;
     if (read.code != CHECKPOINT_PIECE_OK && read.total != 0) return CHECKPOINT_BAD_FIELD;
     if (read.code != CHECKPOINT_PIECE_OK && cursor.left != 0) return CHECKPOINT_BAD_BYTES;
@@ -312,7 +315,8 @@ bool checkpoint_entry_get(struct bytes_cursor *cursor, struct checkpoint_entry *
 }
 
 /* The subroot of the entries; they must ascend and carry the prefix. */
-static enum checkpoint_error entries_subroot(struct bytes_cursor cursor, uint64_t total, const struct checkpoint_piece_query *query, uint8_t subroot[32]) {
+static enum checkpoint_error entries_subroot(struct bytes_cursor cursor, uint64_t total, const struct checkpoint_piece_query *query,
+                                             uint8_t subroot[32]) {
     struct trie_stream stream;
     trie_stream_init(&stream);
     for (uint64_t i = 0; i < total; i++) {
@@ -342,7 +346,8 @@ enum checkpoint_error checkpoint_entries_verify(const struct checkpoint_piece *p
     uint8_t subroot[SHA256_BYTES];
     enum checkpoint_error error = entries_subroot(cursor, piece->total, query, subroot);
     if (error != CHECKPOINT_OK) return error;
-    if (trie_prefix_proof_verify(state_root, query->prefix, query->prefix_bits, subroot, proof, proof_bytes) != TRIE_PROOF_OK) return CHECKPOINT_BAD_PROOF;
+    if (trie_prefix_proof_verify(state_root, query->prefix, query->prefix_bits, subroot, proof, proof_bytes) != TRIE_PROOF_OK)
+        return CHECKPOINT_BAD_PROOF;
     *entries = cursor;
     return CHECKPOINT_OK;
 }

@@ -1,10 +1,11 @@
 /*
- * Checkpoints as peers show them to each other, and the pieces of state transfer (spec/durability.md 8.4, 8.5: P-30 to P-49; frames 0x010D to 0x0110).
+ * Checkpoints as peers show them to each other, and the pieces of state transfer (spec/durability.md 8.4, 8.5: P-30 to P-49; frames 0x010D to
+ * 0x0110).
  *
  * Contract
- *   Pure. Decoders take any bytes; pointers in what they give lead into the bytes that were decoded. Nothing is believed before its verify function said so:
- *   checkpoint_shown_verify() ties a state root to a certificate, checkpoint_entries_verify() and checkpoint_subroots_verify() tie pieces to that root. Items
- *   (P-33) are proved by the state that the entries make, which is the receiver's part.
+ *   Pure. Decoders take any bytes; pointers in what they give lead into the bytes that were decoded. Nothing is believed before its verify function
+ *   said so: checkpoint_shown_verify() ties a state root to a certificate, checkpoint_entries_verify() and checkpoint_subroots_verify() tie pieces
+ *   to that root. Items (P-33) are proved by the state that the entries make, which is the receiver's part.
  *
  * Limits: CHECKPOINT_* below.
  */
@@ -72,7 +73,8 @@ struct checkpoint_manifest {
 void checkpoint_item_encode(const struct checkpoint_item *item, uint8_t out[CHECKPOINT_ITEM_BYTES]);
 /* Appends head and items (taken from manifest->items, in wire form). */
 void checkpoint_manifest_put(struct bytes_writer *writer, const struct checkpoint_manifest *manifest);
-enum checkpoint_error checkpoint_manifest_decode(const void *bytes, size_t count, struct checkpoint_manifest *manifest) __attribute__((warn_unused_result));
+enum checkpoint_error checkpoint_manifest_decode(const void *bytes, size_t count, struct checkpoint_manifest *manifest)
+    __attribute__((warn_unused_result));
 /* index < item_count (CHECK). */
 struct checkpoint_item checkpoint_manifest_item(const struct checkpoint_manifest *manifest, uint32_t index);
 void checkpoint_manifest_hash(const void *bytes, size_t count, uint8_t out[32]);

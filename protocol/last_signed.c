@@ -101,7 +101,8 @@ static size_t answer_preimage(const struct last_signed_answer *answer, uint8_t *
     bytes_put_u64(&writer, answer->query.epoch);
     bytes_put_u8(&writer, answer->query.asker);
     bytes_put_u8(&writer, answer->signer);
-    bytes_put_u8(&writer, (uint8_t)((answer->has_prepare ? HAS_PREPARE : 0) | (answer->has_commit ? HAS_COMMIT : 0) | (answer->has_timeout ? HAS_TIMEOUT : 0)));
+    bytes_put_u8(&writer, (uint8_t)((answer->has_prepare ? HAS_PREPARE : 0) | (answer->has_commit ? HAS_COMMIT : 0) |
+                                    (answer->has_timeout ? HAS_TIMEOUT : 0)));
     bytes_put_u8(&writer, 0);
     bytes_put_raw(&writer, answer->query.nonce, LAST_SIGNED_NONCE_BYTES);
     if (answer->has_prepare) vote_put(&writer, &answer->prepare);
@@ -174,8 +175,8 @@ static bool timeout_is_of(const uint8_t key[SIGNER_PUBLIC_KEY_BYTES], const stru
     return signer->verify(signer->context, key, preimage, sizeof preimage, timeout->signature.bytes);
 }
 
-enum last_signed_error last_signed_answer_verify(const struct bft_members *members, const struct signer *signer, const struct last_signed_query *query,
-                                                 const struct last_signed_answer *answer) {
+enum last_signed_error last_signed_answer_verify(const struct bft_members *members, const struct signer *signer,
+                                                 const struct last_signed_query *query, const struct last_signed_answer *answer) {
     CHECK(members->place.epoch == query->epoch && query->asker < members->n);
     if (!same_query(query, &answer->query)) return LAST_SIGNED_BAD_QUERY;
     if (answer->signer >= members->n || answer->signer == query->asker) return LAST_SIGNED_BAD_SIGNER;

@@ -1,13 +1,14 @@
 /*
  * LAST-SIGNED: "what is the newest that you hold of me?" (spec/durability.md 8.3, P-10 to P-16; frames 0x010B, 0x010C).
  *
- * Before a member signs anything after a start, and again on entering each epoch that is new to its store, it asks the members of the epoch in which it would
- * vote, waits for q-1 answers, and retires its key for ever if one shows an item of its own that is newer than its store, or at the same place with other
- * content: then its disk was rolled back, or its key signs elsewhere.
+ * Before a member signs anything after a start, and again on entering each epoch that is new to its store, it asks the members of the epoch in
+ * which it would vote, waits for q-1 answers, and retires its key for ever if one shows an item of its own that is newer than its store, or at the
+ * same place with other content: then its disk was rolled back, or its key signs elsewhere.
  *
  * Contract
- *   Pure: bytes in, structs out. Decoders take any bytes and give an error, never more; what they accept encodes to the same bytes. An answer counts only
- *   after last_signed_answer_verify(); its items only if signed by the asker's own key, which the same call checks (an item that is not is a lie of the answerer).
+ *   Pure: bytes in, structs out. Decoders take any bytes and give an error, never more; what they accept encodes to the same bytes. An answer
+ *   counts only after last_signed_answer_verify(); its items only if signed by the asker's own key, which the same call checks (an item that is not
+ *   is a lie of the answerer).
  *
  *       query -> last_signed_query_encode() -> frame 0x010B to each member
  *       frame 0x010C -> last_signed_answer_decode() -> _verify() -> last_signed_judge() for each counted answer
@@ -66,10 +67,12 @@ enum last_signed_error last_signed_query_decode(const void *bytes, size_t count,
 
 /* Fills in answer->signature with `signer` and writes the payload; returns its length. */
 size_t last_signed_answer_sign(const struct signer *signer, struct last_signed_answer *answer, uint8_t out[LAST_SIGNED_ANSWER_BYTES_MAX]);
-enum last_signed_error last_signed_answer_decode(const void *bytes, size_t count, struct last_signed_answer *answer) __attribute__((warn_unused_result));
+enum last_signed_error last_signed_answer_decode(const void *bytes, size_t count, struct last_signed_answer *answer)
+    __attribute__((warn_unused_result));
 /* P-13: whether it counts. members: of query->epoch. The asker's key is members->keys[query->asker]. */
-enum last_signed_error last_signed_answer_verify(const struct bft_members *members, const struct signer *signer, const struct last_signed_query *query,
-                                                 const struct last_signed_answer *answer) __attribute__((warn_unused_result));
+enum last_signed_error last_signed_answer_verify(const struct bft_members *members, const struct signer *signer,
+                                                 const struct last_signed_query *query, const struct last_signed_answer *answer)
+    __attribute__((warn_unused_result));
 
 /* P-14. */
 enum last_signed_verdict {
@@ -78,7 +81,8 @@ enum last_signed_verdict {
     LAST_SIGNED_OTHER,     /* at the same place with another content: the key signs elsewhere, or rolled back. Retire */
 };
 /* memory: what the store holds (bft/memory.h); NULL: nothing was ever stored, then any item retires. */
-enum last_signed_verdict last_signed_judge(const struct bft_memory *memory, const struct last_signed_answer *answer) __attribute__((warn_unused_result));
+enum last_signed_verdict last_signed_judge(const struct bft_memory *memory, const struct last_signed_answer *answer)
+    __attribute__((warn_unused_result));
 
 /* For the answerer: whether `item` replaces `held` (count 0 or view of an earlier rank) as the newest of a member, by (epoch, view, height). */
 bool last_signed_vote_newer(const struct bft_vote *item, const struct bft_vote *held);

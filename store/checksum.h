@@ -1,6 +1,7 @@
 /*
- * Private: the short checksum of table entries and stored records. It finds bit flips and misplaced bytes of failing hardware (a change of one 8-byte word
- * always changes the 64-bit state; 32 bits of it are kept); it resists nobody who chooses the bytes. Little-endian, so that files move between machines.
+ * Private: the short checksum of table entries and stored records. It finds bit flips and misplaced bytes of failing hardware (a change of one
+ * 8-byte word always changes the 64-bit state; 32 bits of it are kept); it resists nobody who chooses the bytes. Little-endian, so that files move
+ * between machines.
  */
 #ifndef STORE_CHECKSUM_H
 #define STORE_CHECKSUM_H

@@ -89,8 +89,9 @@ static const char *advice_for(enum store_status status) {
     case STORE_OTHER_SYSTEM: return "the data belong to another system; check the system file and the data path of the configuration";
     case STORE_OTHER_NODE: return "the data belong to another node; check the key file and the data path of the configuration";
     case STORE_NEWER_FORMAT: return "written by a newer release; run that release";
-    case STORE_DAMAGED: 
-        return "it cannot be trusted; keep the disk; if this is the wal, votes are lost: retire this key and enroll a new one; a state comes back from peers";
+    case STORE_DAMAGED:
+        return "it cannot be trusted; keep the disk; if this is the wal, votes are lost: retire this key and enroll a new one; a state comes back "
+               "from peers";
     case STORE_DISK_FULL: return "free space or raise the limit of the configuration, then start again; what was acknowledged is safe";
     case STORE_IO: return "check the disk; the node must not go on; what was acknowledged is safe";
     case STORE_NO_ACCESS: return "check owner and mode; the node's user must own it";
@@ -171,7 +172,8 @@ static int mdb_make(struct env *env, const char *folder, uint64_t map_bytes) {
     return code;
 }
 
-enum store_status env_create(const char *directory, const struct env_layout *layout, const struct store_identity *identity, struct store_error *error) {
+enum store_status env_create(const char *directory, const struct env_layout *layout, const struct store_identity *identity,
+                             struct store_error *error) {
     struct env env = {.layout = layout};
     char folder[sizeof env.file];
     if (!path_join(folder, sizeof folder, directory, layout->name, NULL)) return env_fail(error, STORE_TOO_LONG, 0, directory, "path");
@@ -231,7 +233,8 @@ enum store_status env_open(struct env *env, const char *directory, const struct 
     memset(env, 0, sizeof *env);
     env->layout = layout;
     char folder[sizeof env->file];
-    if (!path_join(folder, sizeof folder, directory, layout->name, NULL) || !path_join(env->file, sizeof env->file, directory, layout->name, "data.mdb")) {
+    if (!path_join(folder, sizeof folder, directory, layout->name, NULL) ||
+        !path_join(env->file, sizeof env->file, directory, layout->name, "data.mdb")) {
         return env_fail(error, STORE_TOO_LONG, 0, directory, "path");
     }
     enum store_status status = file_is_there(env->file, error);

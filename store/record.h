@@ -1,9 +1,9 @@
 /*
- * Private: the form in which values lie in both environments, and getting them in and out of LMDB. A disk may give back anything: every record is decoded
- * here, through a bounds-checked cursor, and is DAMAGED unless it is as it was written.
+ * Private: the form in which values lie in both environments, and getting them in and out of LMDB. A disk may give back anything: every record is
+ * decoded here, through a bounds-checked cursor, and is DAMAGED unless it is as it was written.
  *
- * Values of any length are cut into chunks of WAL_CHUNK_BYTES (the last one shorter; the empty value is one empty chunk). A chunk's key is the record's key and
- * the chunk's number, u32 big-endian. Its value:
+ * Values of any length are cut into chunks of WAL_CHUNK_BYTES (the last one shorter; the empty value is one empty chunk). A chunk's key is the
+ * record's key and the chunk's number, u32 big-endian. Its value:
  *
  *   | offset | size | name     | otherwise damaged                                                     |
  *   | 0      | 4    | checksum | of database tag, key with chunk number, total, bytes (checksum.h)     |
@@ -68,13 +68,16 @@ static inline size_t record_entry_bytes(const struct table_entry *entry) {
 void record_entry_seal(const uint8_t path[RECORD_PATH_BYTES], uint8_t *stored, size_t stored_bytes);
 void record_entry_encode(const uint8_t path[RECORD_PATH_BYTES], const struct table_entry *entry, uint8_t *stored);
 
-/* Whole values in a transaction. The results are LMDB's codes; MDB_CORRUPTED also for what does not decode, MDB_BAD_VALSIZE when `room` is too small. */
-int record_put(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct iovec *parts, uint32_t part_count) __attribute__((warn_unused_result));
+/* Whole values in a transaction. The results are LMDB's codes; MDB_CORRUPTED also for what does not decode, MDB_BAD_VALSIZE when `room` is too
+ * small. */
+int record_put(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct iovec *parts, uint32_t part_count)
+    __attribute__((warn_unused_result));
 /* Absent is no error. */
 int record_delete(MDB_txn *txn, const struct record_db *db, const uint8_t *key) __attribute__((warn_unused_result));
 /* Keys from `key` up to, without, `key_end`. */
 int record_delete_range(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const uint8_t *key_end) __attribute__((warn_unused_result));
-int record_get(MDB_txn *txn, const struct record_db *db, const uint8_t *key, void *value, size_t room, size_t *bytes) __attribute__((warn_unused_result));
+int record_get(MDB_txn *txn, const struct record_db *db, const uint8_t *key, void *value, size_t room, size_t *bytes)
+    __attribute__((warn_unused_result));
 /* The first key >= (after: >) `key`, into `key`. */
 int record_next(MDB_txn *txn, const struct record_db *db, uint8_t *key, bool after) __attribute__((warn_unused_result));
 /* The last key <= `key`, into `key`. */

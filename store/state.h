@@ -1,19 +1,21 @@
 /*
- * Checkpoints: the final state at a height divisible by K and the bytes behind its hashes (spec/durability.md P-30 ff.), in one LMDB environment with a
- * thread of its own.
+ * Checkpoints: the final state at a height divisible by K and the bytes behind its hashes (spec/durability.md P-30 ff.), in one LMDB environment
+ * with a thread of its own.
  *
  * Contract
- *   ONE thread submits batches. Each holds the writes of one or more final blocks, in order; they go into one open transaction as they come, so that no
- *   burst waits for the checkpoint's height. The batch with a `checkpoint` also replaces all blobs and the description, and commits: data and description
- *   appear together or not at all. A crash before that leaves the checkpoint before, and the blocks after it are replayed.
- *   Completion as in wal.h: a batch without a checkpoint is completed when its memory may be used again, one with a checkpoint when that is durable.
- *   Errors are sticky as in wal.h.
+ *   ONE thread submits batches. Each holds the writes of one or more final blocks, in order; they go into one open transaction as they come, so
+ *   that no burst waits for the checkpoint's height. The batch with a `checkpoint` also replaces all blobs and the description, and commits: data
+ *   and description appear together or not at all. A crash before that leaves the checkpoint before, and the blocks after it are replayed.
+ *   Completion as in wal.h: a batch without a checkpoint is completed when its memory may be used again, one with a checkpoint when that is
+ *   durable. Errors are sticky as in wal.h.
  *
- *   Entries are kept in the order of their trie path (T-rules), so that a piece of state transfer (P-40 ff.), which is a prefix of the trie, is one range.
+ *   Entries are kept in the order of their trie path (T-rules), so that a piece of state transfer (P-40 ff.), which is a prefix of the trie, is one
+ *   range.
  *
- *   Which cuts there are: the newest is on disk. A reader is a copy-on-write cut of the checkpoint that was newest when it was opened, and keeps it readable
- *   whatever is committed later, at the cost of the pages that have changed since. A node that serves the last two (P-34) opens a reader after each
- *   checkpoint and closes the last but one: the older of the two costs no copy, and is gone after a restart, when only the newest is served.
+ *   Which cuts there are: the newest is on disk. A reader is a copy-on-write cut of the checkpoint that was newest when it was opened, and keeps it
+ *   readable whatever is committed later, at the cost of the pages that have changed since. A node that serves the last two (P-34) opens a reader
+ *   after each checkpoint and closes the last but one: the older of the two costs no copy, and is gone after a restart, when only the newest is
+ *   served.
  *
  *   Loading: every entry has a checksum (STORE_DAMAGED names the path); the caller fills table and trie and compares the root with the certified one.
  *   LMDB holds the pages that a transaction changed in memory until commit: at most 512 MiB, then it spills.
@@ -109,8 +111,10 @@ struct state_reader; /* opaque */
 enum store_status state_reader_open(struct state *state, struct state_reader **reader) __attribute__((warn_unused_result));
 void state_reader_close(struct state_reader *reader);
 const struct state_checkpoint *state_reader_checkpoint(const struct state_reader *reader);
-/* The next entry in order of path; STORE_ABSENT at the end; STORE_DAMAGED. Pointers hold until the reader is closed. `path` (may be NULL) gets the path. */
-enum store_status state_read_entry(struct state_reader *reader, struct table_entry *entry, uint8_t path[STATE_PATH_BYTES]) __attribute__((warn_unused_result));
+/* The next entry in order of path; STORE_ABSENT at the end; STORE_DAMAGED. Pointers hold until the reader is closed. `path` (may be NULL) gets the
+ * path. */
+enum store_status state_read_entry(struct state_reader *reader, struct table_entry *entry, uint8_t path[STATE_PATH_BYTES])
+    __attribute__((warn_unused_result));
 /* Goes to the first entry whose path is >= `path`. */
 void state_read_seek(struct state_reader *reader, const uint8_t path[STATE_PATH_BYTES]);
 /* As wal_read(). */

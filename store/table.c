@@ -1,17 +1,18 @@
 /*
- * How it works. Every version of a key is one record in the arena (table_arena.c). The index is an open-addressed array with linear probing of (tag, reference)
- * pairs, eight to a cache line; the tag is the low half of the hash and its low bits are the home slot. It leads to the key's newest record.
+ * How it works. Every version of a key is one record in the arena (table_arena.c). The index is an open-addressed array with linear probing of
+ * (tag, reference) pairs, eight to a cache line; the tag is the low half of the hash and its low bits are the home slot. It leads to the key's
+ * newest record.
  *
- * Each open block has a region of the journal; entry {new, old} says which record the block made of a key and which it replaced (0: none). A record knows the
- * entry that made it (`own`, until its block is final) and the entry that replaced it (`next`, as long as it is not the newest): these back references are
- * what lets the arena move records. A removal leaves a record without a value, marked DELETED, until the block is final.
+ * Each open block has a region of the journal; entry {new, old} says which record the block made of a key and which it replaced (0: none). A record
+ * knows the entry that made it (`own`, until its block is final) and the entry that replaced it (`next`, as long as it is not the newest): these
+ * back references are what lets the arena move records. A removal leaves a record without a value, marked DELETED, until the block is final.
  *
  *   newest record        index slot -> record, next = NONE
  *   replaced record      journal[next].old_ref -> record
  *   not final            journal[own].new_ref -> record, else own = NONE
  *
- * A deleted record that is final and not replaced does not exist: the slot is freed with it. One that is final and replaced goes when its replacement becomes
- * final, or is rolled back.
+ * A deleted record that is final and not replaced does not exist: the slot is freed with it. One that is final and replaced goes when its
+ * replacement becomes final, or is rolled back.
  */
 #include "store/table.h"
 #include "merkle/check.h"
@@ -200,7 +201,8 @@ static void record_free(struct table *table, uint32_t ref) {
 }
 
 /* Makes a record. `value` may lie in the arena: taking a cell moves nothing. */
-static uint32_t record_make(struct table *table, uint32_t tag, uint32_t meta, struct table_version version, const uint8_t *key, const uint8_t *value) {
+static uint32_t record_make(struct table *table, uint32_t tag, uint32_t meta, struct table_version version, const uint8_t *key,
+                            const uint8_t *value) {
     size_t key_bytes = ((meta >> KEY_SHIFT) & 0xFF) + 1;
     size_t value_bytes = meta & ((UINT32_C(1) << VALUE_BITS) - 1);
     uint32_t ref = arena_take(&table->arena, RECORD_HEAD_BYTES + key_bytes + value_bytes);
@@ -343,7 +345,8 @@ void table_prefetch_entry(const struct table *table, uint64_t hash) {
     }
 }
 
-enum table_status table_get(const struct table *table, uint64_t hash, uint8_t space, const uint8_t *key, size_t key_bytes, struct table_entry *entry) {
+enum table_status table_get(const struct table *table, uint64_t hash, uint8_t space, const uint8_t *key, size_t key_bytes,
+                            struct table_entry *entry) {
     CHECK(space < TABLE_SPACES && key_bytes >= 1 && key_bytes <= TABLE_KEY_BYTES_MAX);
     uint32_t ref = table->slots[index_find(table, (uint32_t)hash, space, key, key_bytes)].ref;
     if (!ref) return TABLE_ABSENT;
@@ -406,7 +409,8 @@ static void huge_pages_want(struct table *table) {
 }
 
 /* Puts the new record `meta` says in place of what slot `at` leads to. TABLE_BLOCK_FULL or TABLE_OK. */
-static enum table_status write_record(struct table *table, uint32_t at, uint32_t tag, uint32_t meta, uint32_t index, const uint8_t *key, const uint8_t *value) {
+static enum table_status write_record(struct table *table, uint32_t at, uint32_t tag, uint32_t meta, uint32_t index, const uint8_t *key,
+                                      const uint8_t *value) {
     struct open_block *block = layer(table);
     uint32_t old_ref = table->slots[at].ref;
     struct record *old = old_ref ? record_at(table, old_ref) : NULL;
@@ -444,8 +448,8 @@ static enum table_status admits(const struct table *table, uint8_t space, uint64
     return TABLE_OK;
 }
 
-enum table_status table_put(struct table *table, uint64_t hash, uint8_t space, const uint8_t *key, size_t key_bytes, uint32_t index, const uint8_t *value,
-                            size_t value_bytes) {
+enum table_status table_put(struct table *table, uint64_t hash, uint8_t space, const uint8_t *key, size_t key_bytes, uint32_t index,
+                            const uint8_t *value, size_t value_bytes) {
     CHECK(space < TABLE_SPACES && key_bytes >= 1 && key_bytes <= TABLE_KEY_BYTES_MAX && value_bytes <= TABLE_VALUE_BYTES_MAX);
     uint32_t tag = (uint32_t)hash;
     uint32_t at = index_find(table, tag, space, key, key_bytes);
@@ -476,8 +480,8 @@ enum table_status table_remove(struct table *table, uint64_t hash, uint8_t space
     return TABLE_OK;
 }
 
-enum table_status table_load(struct table *table, uint8_t space, const uint8_t *key, size_t key_bytes, struct table_version version, const uint8_t *value,
-                             size_t value_bytes) {
+enum table_status table_load(struct table *table, uint8_t space, const uint8_t *key, size_t key_bytes, struct table_version version,
+                             const uint8_t *value, size_t value_bytes) {
     CHECK(table->open_count == 0 && value_bytes <= TABLE_VALUE_BYTES_MAX);
     uint32_t tag = (uint32_t)table_hash(table, space, key, key_bytes);
     uint32_t at = index_find(table, tag, space, key, key_bytes);

@@ -2,15 +2,15 @@
  * The live table: (space, key) -> (version, value), in memory, with undo of blocks that are not final.
  *
  * Contract
- *   One thread owns a table. All memory is reserved at table_create() by mmap and touched only when used: an empty table costs a few pages. Nothing is
- *   allocated afterwards. "Full" is computed from declared bytes alone (P-20: key + value + TABLE_ENTRY_BYTES per entry), so that every node says it at the
- *   same operation; the arena is sized so that what the declared limits admit always fits (the bound is derived in table_arena.c).
+ *   One thread owns a table. All memory is reserved at table_create() by mmap and touched only when used: an empty table costs a few pages. Nothing
+ *   is allocated afterwards. "Full" is computed from declared bytes alone (P-20: key + value + TABLE_ENTRY_BYTES per entry), so that every node
+ *   says it at the same operation; the arena is sized so that what the declared limits admit always fits (the bound is derived in table_arena.c).
  *
- *   Writes belong to blocks. table_block_begin(h) opens block h on top of the ones that are open (at most open_max); put and remove write to the newest;
- *   reads see the newest state. table_rollback_newest() undoes the newest block, table_finalize_oldest() makes the oldest one permanent. Before that,
- *   table_writes_of_oldest() lists what it wrote, with the values as of that block whatever later open blocks did to the same keys: a checkpoint
- *   collects these. table_writes_of_newest() lists what the trie has to rehash. Each key occurs once per block, in the order of its first write, which
- *   is the same on every node.
+ *   Writes belong to blocks. table_block_begin(h) opens block h on top of the ones that are open (at most open_max); put and remove write to the
+ *   newest; reads see the newest state. table_rollback_newest() undoes the newest block, table_finalize_oldest() makes the oldest one permanent.
+ *   Before that, table_writes_of_oldest() lists what it wrote, with the values as of that block whatever later open blocks did to the same keys: a
+ *   checkpoint collects these. table_writes_of_newest() lists what the trie has to rehash. Each key occurs once per block, in the order of its
+ *   first write, which is the same on every node.
  *
  *   A savepoint inside the newest block undoes part of it: an atomic list that fails.
  *
@@ -19,7 +19,8 @@
  *
  *   Reading a slice fast: for all keys table_hash() and table_prefetch(); then for all table_prefetch_entry(); then table_get().
  *
- *   Each entry carries a 32-bit checksum over key, version and value, which table_get() checks: TABLE_CORRUPT means that this machine's memory failed.
+ *   Each entry carries a 32-bit checksum over key, version and value, which table_get() checks: TABLE_CORRUPT means that this machine's memory
+ *   failed.
  *
  * Limits: TABLE_* below and struct table_config.
  */
@@ -95,7 +96,8 @@ uint64_t table_reserved_bytes(const struct table *table);
 uint64_t table_keys(const struct table *table, uint8_t space);
 uint64_t table_declared_bytes(const struct table *table, uint8_t space);
 
-/* Lower or raise a space's limits to at most those of the configuration (CONFIG, at the start of an epoch; O-17). What is there stays, even if it is more. */
+/* Lower or raise a space's limits to at most those of the configuration (CONFIG, at the start of an epoch; O-17). What is there stays, even if it
+ * is more. */
 void table_limits_set(struct table *table, uint8_t space, uint64_t keys_max, uint64_t bytes_max);
 
 /* Declared bytes of one entry (P-20). */
@@ -111,18 +113,20 @@ enum table_status table_get(const struct table *table, uint64_t hash, uint8_t sp
     __attribute__((warn_unused_result));
 
 /* Writing, only with a block open. The version becomes (height of the block, index). `value` may lie in the table itself. */
-enum table_status table_put(struct table *table, uint64_t hash, uint8_t space, const uint8_t *key, size_t key_bytes, uint32_t index, const uint8_t *value,
-                            size_t value_bytes) __attribute__((warn_unused_result));
+enum table_status table_put(struct table *table, uint64_t hash, uint8_t space, const uint8_t *key, size_t key_bytes, uint32_t index,
+                            const uint8_t *value, size_t value_bytes) __attribute__((warn_unused_result));
 enum table_status table_remove(struct table *table, uint64_t hash, uint8_t space, const uint8_t *key, size_t key_bytes, uint32_t index)
     __attribute__((warn_unused_result));
 
-/* Filling from a checkpoint, only with no block open: an entry with the version it has, final at once. The key must not be there yet (TABLE_CORRUPT). */
-enum table_status table_load(struct table *table, uint8_t space, const uint8_t *key, size_t key_bytes, struct table_version version, const uint8_t *value,
-                             size_t value_bytes) __attribute__((warn_unused_result));
+/* Filling from a checkpoint, only with no block open: an entry with the version it has, final at once. The key must not be there yet
+ * (TABLE_CORRUPT). */
+enum table_status table_load(struct table *table, uint8_t space, const uint8_t *key, size_t key_bytes, struct table_version version,
+                             const uint8_t *value, size_t value_bytes) __attribute__((warn_unused_result));
 /* Forgets everything, open blocks too: before loading another checkpoint. */
 void table_clear(struct table *table);
 
-/* Blocks. Heights grow by whatever the caller says but must grow. Opening more than open_max, or rolling back or finalizing with none open, is a CHECK. */
+/* Blocks. Heights grow by whatever the caller says but must grow. Opening more than open_max, or rolling back or finalizing with none open, is a
+ * CHECK. */
 void table_block_begin(struct table *table, uint64_t height);
 uint32_t table_blocks_open(const struct table *table);
 uint64_t table_height_of_oldest(const struct table *table); /* CHECK: a block is open */
@@ -149,16 +153,17 @@ static inline uint32_t table_writes_count(const struct table_writes *writes) {
 bool table_writes_next(struct table_writes *writes, struct table_write *write);
 
 /*
- * A number that names a key, or few keys, and stays the same whatever happens to the entry: the low half of its hash. The trie keeps it as its `ref`; an
- * absence proof leads from the other leaf's path back to its key by trying the entries of its ref: start with *cursor 0, until false; compare paths.
+ * A number that names a key, or few keys, and stays the same whatever happens to the entry: the low half of its hash. The trie keeps it as its
+ * `ref`; an absence proof leads from the other leaf's path back to its key by trying the entries of its ref: start with *cursor 0, until false;
+ * compare paths.
  */
 static inline uint32_t table_ref(uint64_t hash) {
     return (uint32_t)hash;
 }
 bool table_ref_next(const struct table *table, uint32_t ref, uint64_t *cursor, struct table_entry *entry);
 
-/* Walks the entries of the newest state in an order that means nothing: start with *cursor 0, until false. For scrubs, dumps and tests. *intact is whether
- * the entry's checksum matches. A change of the table between two calls may show an entry twice or not at all. */
+/* Walks the entries of the newest state in an order that means nothing: start with *cursor 0, until false. For scrubs, dumps and tests. *intact is
+ * whether the entry's checksum matches. A change of the table between two calls may show an entry twice or not at all. */
 bool table_next(const struct table *table, uint64_t *cursor, struct table_entry *entry, bool *intact);
 
 #endif

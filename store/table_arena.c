@@ -1,8 +1,8 @@
 /*
- * The bound. A record of declared size d = key + value + 64 takes key + value + 32 bytes, that is d - 32, in a cell of the smallest class that holds it.
- * Classes grow by 16 bytes up to 256 and by an eighth of the power of two below them beyond, so a cell is at most 9/8 of its record (small ones: record + 15 <
- * d). Cells are dense: of each class only the newest slab is partly filled, and at most one empty slab is kept back. A slab of 1 MiB loses less than one
- * cell at its end, at most 65,824 bytes or 6.3 %. So content of D declared bytes needs at most
+ * The bound. A record of declared size d = key + value + 64 takes key + value + 32 bytes, that is d - 32, in a cell of the smallest class that
+ * holds it. Classes grow by 16 bytes up to 256 and by an eighth of the power of two below them beyond, so a cell is at most 9/8 of its record
+ * (small ones: record + 15 < d). Cells are dense: of each class only the newest slab is partly filled, and at most one empty slab is kept back. A
+ * slab of 1 MiB loses less than one cell at its end, at most 65,824 bytes or 6.3 %. So content of D declared bytes needs at most
  *
  *     D * (9/8) / (1 - 65824/1048576) = 1.2004 * D   and two slabs per class.
  *
@@ -119,8 +119,8 @@ uint32_t arena_take(struct arena *arena, size_t bytes) {
     return cell_reference(class, class->slab, class->used++);
 }
 
-/* The class's newest slab became empty: the one before it, which is full, takes its place. One empty slab stays with the class, so that a class that swings
- * around a slab's border does not go through the system each time; a second one is given back to all, and its pages to the system. */
+/* The class's newest slab became empty: the one before it, which is full, takes its place. One empty slab stays with the class, so that a class
+ * that swings around a slab's border does not go through the system each time; a second one is given back to all, and its pages to the system. */
 static void slab_drop_newest(struct arena *arena, struct arena_class *class) {
     uint32_t slab = class->slab;
     class->slab = arena->slab_previous[slab];

@@ -1,6 +1,6 @@
 /*
- * Private: memory for the table's records. Cells of fixed size classes lie densely in slabs: freeing a cell moves the class's last cell into the hole, so
- * that there is no external fragmentation at all, and what the declared limits admit always fits (the bound: table_arena.c).
+ * Private: memory for the table's records. Cells of fixed size classes lie densely in slabs: freeing a cell moves the class's last cell into the
+ * hole, so that there is no external fragmentation at all, and what the declared limits admit always fits (the bound: table_arena.c).
  */
 #ifndef STORE_TABLE_ARENA_H
 #define STORE_TABLE_ARENA_H
@@ -50,7 +50,8 @@ void arena_clear(struct arena *arena);
 uint64_t arena_reserved_bytes(const struct arena *arena);
 /* A cell of at least `bytes`; never fails within the limits (CHECK). */
 uint32_t arena_take(struct arena *arena, size_t bytes);
-/* Frees the cell `reference`, taken for `bytes`. If another cell had to move into its place its content has been copied; the caller mends what points to it. */
+/* Frees the cell `reference`, taken for `bytes`. If another cell had to move into its place its content has been copied; the caller mends what
+ * points to it. */
 struct arena_move arena_give(struct arena *arena, uint32_t reference, size_t bytes);
 
 static inline void *arena_at(const struct arena *arena, uint32_t reference) {

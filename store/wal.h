@@ -2,19 +2,19 @@
  * The write-ahead store: what must be on disk before a message leaves (spec/durability.md P-1), in one LMDB environment with a thread of its own.
  *
  * Contract
- *   ONE thread, the producer, submits batches; they are applied in order, many in one transaction, and are durable (data, then meta page, both synced;
- *   neither NOSYNC nor WRITEMAP) when wal_completed() reaches their number. Then the storage thread calls wake(). A batch, its records and all bytes that
- *   they point to belong to the submitter and must stay unchanged until that. Within a batch and over batches later records win.
+ *   ONE thread, the producer, submits batches; they are applied in order, many in one transaction, and are durable (data, then meta page, both
+ *   synced; neither NOSYNC nor WRITEMAP) when wal_completed() reaches their number. Then the storage thread calls wake(). A batch, its records and
+ *   all bytes that they point to belong to the submitter and must stay unchanged until that. Within a batch and over batches later records win.
  *
- *   Any error of a write, sync or commit is sticky (P-2): nothing of the failed transaction counts, nothing more is taken, wal_error() tells, wake() is
- *   called once more. The node stops. What was completed before is safe.
+ *   Any error of a write, sync or commit is sticky (P-2): nothing of the failed transaction counts, nothing more is taken, wal_error() tells,
+ *   wake() is called once more. The node stops. What was completed before is safe.
  *
- *   Any thread reads, through a reader of its own (a read transaction: a consistent cut that does not see later commits). A reader must be short-lived:
- *   while it is open, freed pages are not used again and the file grows.
+ *   Any thread reads, through a reader of its own (a read transaction: a consistent cut that does not see later commits). A reader must be
+ *   short-lived: while it is open, freed pages are not used again and the file grows.
  *
- *   Values of any length are cut into chunks of at most WAL_CHUNK_BYTES, so that no record needs more than four contiguous pages. Every chunk carries a
- *   checksum over its place and content; a mismatch is STORE_DAMAGED, never an answer. Votes, blocks and certificates are proved by their signatures and
- *   hashes besides, which is the caller's part.
+ *   Values of any length are cut into chunks of at most WAL_CHUNK_BYTES, so that no record needs more than four contiguous pages. Every chunk
+ *   carries a checksum over its place and content; a mismatch is STORE_DAMAGED, never an answer. Votes, blocks and certificates are proved by their
+ *   signatures and hashes besides, which is the caller's part.
  *
  * Keys have one fixed length per database; integers in keys are BIG-endian, so that order of bytes is order of numbers (the wal_key_* helpers do it).
  *
@@ -108,11 +108,12 @@ struct wal; /* opaque */
 /* Opens the environment and starts its thread. STORE_MISSING, STORE_OTHER_SYSTEM, STORE_OTHER_NODE, STORE_NEWER_FORMAT, STORE_FOREIGN, STORE_DAMAGED,
  * STORE_IO, STORE_NO_MEMORY; `error` has the line. */
 enum store_status wal_open(const struct wal_config *config, struct wal **wal, struct store_error *error) __attribute__((warn_unused_result));
-/* Commits what is queued, ends the thread. All readers must be closed. NULL will do. The status is the sticky one: STORE_OK means all was made durable. */
+/* Commits what is queued, ends the thread. All readers must be closed. NULL will do. The status is the sticky one: STORE_OK means all was made
+ * durable. */
 enum store_status wal_close(struct wal *wal);
 
-/* Producer thread only. STORE_OK: *sequence is the batch's number (1, 2, 3 …). STORE_BUSY: queue full. STORE_STOPPED: see wal_error(). Malformed records
- * (unknown database, value too long) are a CHECK. */
+/* Producer thread only. STORE_OK: *sequence is the batch's number (1, 2, 3 …). STORE_BUSY: queue full. STORE_STOPPED: see wal_error(). Malformed
+ * records (unknown database, value too long) are a CHECK. */
 enum store_status wal_submit(struct wal *wal, const struct wal_batch *batch, uint64_t *sequence) __attribute__((warn_unused_result));
 /* Any thread: all batches up to this number are durable. */
 uint64_t wal_completed(const struct wal *wal);
@@ -130,11 +131,13 @@ void wal_reader_close(struct wal_reader *reader);
 enum store_status wal_read(struct wal_reader *reader, enum wal_db db, const uint8_t *key, void *value, size_t room, size_t *bytes)
     __attribute__((warn_unused_result));
 /* The first key >= `key` (or > key, if after) goes to `key`; then wal_read() it. STORE_ABSENT at the end. To start at the beginning: key all zero. */
-enum store_status wal_read_next(struct wal_reader *reader, enum wal_db db, uint8_t key[WAL_KEY_BYTES_MAX], bool after) __attribute__((warn_unused_result));
+enum store_status wal_read_next(struct wal_reader *reader, enum wal_db db, uint8_t key[WAL_KEY_BYTES_MAX], bool after)
+    __attribute__((warn_unused_result));
 /* The last key <= `key` goes to `key`. STORE_ABSENT if there is none. */
 enum store_status wal_read_last(struct wal_reader *reader, enum wal_db db, uint8_t key[WAL_KEY_BYTES_MAX]) __attribute__((warn_unused_result));
 /* One value by a reader of its own: wal_read() between open and close. */
-enum store_status wal_get(struct wal *wal, enum wal_db db, const uint8_t *key, void *value, size_t room, size_t *bytes) __attribute__((warn_unused_result));
+enum store_status wal_get(struct wal *wal, enum wal_db db, const uint8_t *key, void *value, size_t room, size_t *bytes)
+    __attribute__((warn_unused_result));
 
 /* Figures for metrics; any thread, each figure by itself. */
 struct wal_figures {

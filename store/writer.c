@@ -14,8 +14,8 @@ static void publish(struct writer *writer) {
     if (writer->config.wake) writer->config.wake(writer->config.wake_context);
 }
 
-/* Waits until something is queued; false when closing and nothing is left. `asleep` is set before the last look at `submitted`, and the producer looks at it
- * after it has raised that: one of the two sees the other. */
+/* Waits until something is queued; false when closing and nothing is left. `asleep` is set before the last look at `submitted`, and the producer
+ * looks at it after it has raised that: one of the two sees the other. */
 static bool await_work(struct writer *writer, uint64_t taken) {
     for (;;) {
         if (atomic_load(&writer->submitted) > taken) return true;

@@ -1,9 +1,9 @@
 /*
- * Private: a storage thread and the bounded single-producer queue to it. Items are pointers, applied in order, several at a time; their numbers 1, 2, 3 … are
- * published when they are done; an error is sticky and ends the thread.
+ * Private: a storage thread and the bounded single-producer queue to it. Items are pointers, applied in order, several at a time; their numbers 1,
+ * 2, 3 … are published when they are done; an error is sticky and ends the thread.
  *
- * Who writes what: `submitted` the producer; `completed`, `status` and `error` the storage thread, `error` before `status` and never again; `asleep` both;
- * `closing` the one who closes.
+ * Who writes what: `submitted` the producer; `completed`, `status` and `error` the storage thread, `error` before `status` and never again;
+ * `asleep` both; `closing` the one who closes.
  */
 #ifndef STORE_WRITER_H
 #define STORE_WRITER_H
@@ -47,7 +47,8 @@ struct writer {
     pthread_t thread;
 };
 
-enum store_status writer_start(struct writer *writer, const struct writer_config *config, struct store_error *error) __attribute__((warn_unused_result));
+enum store_status writer_start(struct writer *writer, const struct writer_config *config, struct store_error *error)
+    __attribute__((warn_unused_result));
 /* Does what is queued, ends the thread; the sticky status. */
 enum store_status writer_stop(struct writer *writer);
 enum store_status writer_submit(struct writer *writer, const void *item, uint64_t *sequence) __attribute__((warn_unused_result));

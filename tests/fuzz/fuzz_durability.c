@@ -1,4 +1,5 @@
-/* The messages of chapter 8: u8 which of seven decoders, then the payload. What is accepted encodes to the same bytes, and verifying it stays in bounds. */
+/* The messages of chapter 8: u8 which of seven decoders, then the payload. What is accepted encodes to the same bytes, and verifying it stays in
+ * bounds. */
 #include "merkle/check.h"
 #include "protocol/checkpoint.h"
 #include "protocol/last_signed.h"

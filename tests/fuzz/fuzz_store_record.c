@@ -1,6 +1,6 @@
 /*
- * What a bad disk may give back as a record (store/record.h): nothing is read out of bounds, what is accepted is in range and encodes to the same bytes. Since
- * no fuzzer finds a checksum by chance, each input is tried as it is and once more with its checksum made right.
+ * What a bad disk may give back as a record (store/record.h): nothing is read out of bounds, what is accepted is in range and encodes to the same
+ * bytes. Since no fuzzer finds a checksum by chance, each input is tried as it is and once more with its checksum made right.
  *
  * Input: u8 form (0 chunk, 1 entry), then the stored key (36 or 32 bytes), then the stored value.
  */

@@ -44,8 +44,8 @@ static void make_state(void) {
         struct entry *entry = &entries[i];
         memcpy(entry->key, &i, sizeof i);
         memset(entry->value, (int)i, sizeof entry->value);
-        entry->shown = (struct checkpoint_entry){.space = (uint8_t)(i % 2), .key_bytes = (uint16_t)(4 + i % 4), .value_bytes = i % 20, .version_height = 5 + i,
-                                                 .version_index = i};
+        entry->shown = (struct checkpoint_entry){
+            .space = (uint8_t)(i % 2), .key_bytes = (uint16_t)(4 + i % 4), .value_bytes = i % 20, .version_height = 5 + i, .version_index = i};
         trie_path((enum trie_space)entry->shown.space, entry->key, entry->shown.key_bytes, entry->path);
     }
     qsort(entries, ENTRIES, sizeof entries[0], by_path);
@@ -101,10 +101,11 @@ static void make_shown(uint64_t height) {
     shown.child.parent_id = id;
     memcpy(shown.child.state_root.bytes, root, 32);
     make_certificate();
-    struct checkpoint_item items[2] = {{.kind = CHECKPOINT_PENDING, .cluster = 0x10000, .bytes = 100}, {.kind = CHECKPOINT_SLICE, .cluster = 0x10000, .dseq = 4}};
+    struct checkpoint_item items[2] = {{.kind = CHECKPOINT_PENDING, .cluster = 0x10000, .bytes = 100},
+                                       {.kind = CHECKPOINT_SLICE, .cluster = 0x10000, .dseq = 4}};
     for (unsigned i = 0; i < 2; i++) checkpoint_item_encode(&items[i], item_bytes + i * CHECKPOINT_ITEM_BYTES);
-    struct checkpoint_manifest manifest = {.cluster = members.place.cluster, .epoch = 1, .height = height, .entries = ENTRIES, .bytes = 12345, .item_count = 2,
-                                           .items = item_bytes};
+    struct checkpoint_manifest manifest = {
+        .cluster = members.place.cluster, .epoch = 1, .height = height, .entries = ENTRIES, .bytes = 12345, .item_count = 2, .items = item_bytes};
     memcpy(manifest.system_id, members.place.system_id, 16);
     memcpy(manifest.block_id, id.bytes, 32);
     memcpy(manifest.state_root, root, 32);
@@ -299,7 +300,8 @@ static void subroots_are_tied_to_the_root_from_the_top_down(void **state) {
     (void)state;
     struct checkpoint_piece_query query = {.nonce = 7, .kind = CHECKPOINT_SUBROOTS_OF};
     uint8_t top[CHECKPOINT_SUBROOTS * 32];
-    struct checkpoint_piece piece = {.nonce = 7, .kind = CHECKPOINT_SUBROOTS_OF, .total = CHECKPOINT_SUBROOTS, .content = top, .content_bytes = sizeof top};
+    struct checkpoint_piece piece = {
+        .nonce = 7, .kind = CHECKPOINT_SUBROOTS_OF, .total = CHECKPOINT_SUBROOTS, .content = top, .content_bytes = sizeof top};
     const uint8_t *subroots = NULL;
     uint8_t prefix[32];
     for (unsigned i = 0; i < CHECKPOINT_SUBROOTS; i++) {

@@ -185,7 +185,8 @@ static bool wanted(const char *path) {
 static uint8_t file_for(const struct stat *about, const char *path) {
     uint8_t free_at = 0;
     for (uint8_t i = 0; i < FILES_MAX; i++) {
-        if (files[i].saved && files[i].device == about->st_dev && files[i].inode == about->st_ino && strcmp(files[i].path, path) == 0) return (uint8_t)(i + 1);
+        if (files[i].saved && files[i].device == about->st_dev && files[i].inode == about->st_ino && strcmp(files[i].path, path) == 0)
+            return (uint8_t)(i + 1);
         if (!files[i].saved && !free_at) free_at = (uint8_t)(i + 1);
     }
     if (!free_at) die("too many files for the shim");

@@ -1,5 +1,5 @@
-/* Power loss: the shim of tests/shim drops what was not synced. With it the store loses nothing that it called durable; and a store that forgets to sync is
- * found out by it. The child is this program again, with the shim preloaded. */
+/* Power loss: the shim of tests/shim drops what was not synced. With it the store loses nothing that it called durable; and a store that forgets to
+ * sync is found out by it. The child is this program again, with the shim preloaded. */
 #include "merkle/check.h"
 #include "store/wal.h"
 #include "tests/store/scratch.h"

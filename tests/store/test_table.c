@@ -344,8 +344,8 @@ static void limits_out_of_range_are_refused(void **state) {
     assert_int_equal(table_create(&config, &table), TABLE_BAD_LIMITS);
 }
 
-/* The arena's bound: fill to the limit with one size, change every entry to another size within the limit, with all blocks open; the worst sizes are those just
- * above a class border. A CHECK in the arena would end the program. */
+/* The arena's bound: fill to the limit with one size, change every entry to another size within the limit, with all blocks open; the worst sizes
+ * are those just above a class border. A CHECK in the arena would end the program. */
 static void what_the_declared_limit_admits_always_fits(void **state) {
     (void)state;
     static const uint32_t sizes[] = {1, 185, 217, 473, 985, 2009, 8153, 32729, 65496, 65536, 16345, 33000, 50000, 200, 0};

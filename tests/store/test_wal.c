@@ -52,7 +52,12 @@ static void names_of(struct fixture *at) {
 static enum store_status open_with(struct fixture *at, uint64_t map_bytes, uint32_t slots, void (*wake)(void *), void *context) {
     enum store_status status = store_directory_open(at->path, &at->directory, &at->error);
     if (status != STORE_OK) return status;
-    struct wal_config config = {.directory = at->directory, .identity = at->identity, .map_bytes = map_bytes, .queue_slots = slots, .cpu = -1, .wake = wake,
+    struct wal_config config = {.directory = at->directory,
+                                .identity = at->identity,
+                                .map_bytes = map_bytes,
+                                .queue_slots = slots,
+                                .cpu = -1,
+                                .wake = wake,
                                 .wake_context = context};
     status = wal_open(&config, &at->wal, &at->error);
     if (status != STORE_OK) {
@@ -456,8 +461,8 @@ static void a_failed_sync_stops_the_store_and_completes_nothing(void **state) {
     }
 }
 
-/* Damage: one flipped bit anywhere in the file. LMDB's own pages carry no checksum, so a flip there may end the process or hide a record (which LAST-SIGNED is
- * for); never may a value come back that was not written. */
+/* Damage: one flipped bit anywhere in the file. LMDB's own pages carry no checksum, so a flip there may end the process or hide a record (which
+ * LAST-SIGNED is for); never may a value come back that was not written. */
 
 struct flip {
     struct fixture *at;

@@ -1,6 +1,6 @@
 /*
- * Vectors of spec/durability.md: LAST-SIGNED (P-11 to P-14), manifest and CHECKPOINT (P-32, P-42), pieces (P-43 to P-46). Every case carries the error or verdict
- * that it must give, written here by hand; the code under test is then checked to give it.
+ * Vectors of spec/durability.md: LAST-SIGNED (P-11 to P-14), manifest and CHECKPOINT (P-32, P-42), pieces (P-43 to P-46). Every case carries the
+ * error or verdict that it must give, written here by hand; the code under test is then checked to give it.
  */
 #include "bft/ed25519.h"
 #include "merkle/check.h"
@@ -277,7 +277,8 @@ static struct trie *state_make(json_t *out, uint8_t root[32]) {
         memcpy(entry->key, "key-", 4);
         entry->key[4] = (uint8_t)i;
         memset(entry->value, (int)(i * 3), sizeof entry->value);
-        entry->shown = (struct checkpoint_entry){.space = (uint8_t)(i % 3 == 0), .key_bytes = 5, .value_bytes = i, .version_height = 30 + i, .version_index = i};
+        entry->shown = (struct checkpoint_entry){
+            .space = (uint8_t)(i % 3 == 0), .key_bytes = 5, .value_bytes = i, .version_height = 30 + i, .version_index = i};
         trie_path((enum trie_space)entry->shown.space, entry->key, 5, entry->path);
     }
     qsort(entries, ENTRIES, sizeof entries[0], by_path);
@@ -320,7 +321,8 @@ static void certificate_make(struct world *world, struct checkpoint_shown *shown
     }
 }
 
-static void shown_make(struct world *world, uint64_t height, const uint8_t root[32], struct checkpoint_shown *shown, uint8_t *manifest_bytes, size_t room) {
+static void shown_make(struct world *world, uint64_t height, const uint8_t root[32], struct checkpoint_shown *shown, uint8_t *manifest_bytes,
+                       size_t room) {
     static uint8_t items[3 * CHECKPOINT_ITEM_BYTES];
     memset(shown, 0, sizeof *shown);
     shown->header.place = world->members.place;
@@ -437,8 +439,8 @@ static size_t entries_piece(struct trie *trie, const struct checkpoint_piece_que
     return writer.used;
 }
 
-static void piece_case(json_t *list, const char *name, const struct checkpoint_piece_query *query, const uint8_t root[32], const uint8_t *payload, size_t count,
-                       enum checkpoint_error expected) {
+static void piece_case(json_t *list, const char *name, const struct checkpoint_piece_query *query, const uint8_t root[32], const uint8_t *payload,
+                       size_t count, enum checkpoint_error expected) {
     struct checkpoint_piece piece;
     struct bytes_cursor cursor;
     const uint8_t *subroots;
@@ -512,8 +514,12 @@ static void refusals(json_t *list, const uint8_t root[32]) {
         uint8_t code;
         uint32_t hint;
         enum checkpoint_error expected;
-    } cases[] = {{"UNKNOWN", 1, 0, CHECKPOINT_OK}, {"UNKNOWN with a hint", 1, 9, CHECKPOINT_BAD_FIELD}, {"TOO-LARGE, 4 bits more", 2, 4, CHECKPOINT_OK},
-                 {"TOO-LARGE, 17 bits more", 2, 17, CHECKPOINT_BAD_FIELD}, {"BUSY for 250 ms", 3, 250, CHECKPOINT_OK}, {"code 4", 4, 0, CHECKPOINT_BAD_FIELD}};
+    } cases[] = {{"UNKNOWN", 1, 0, CHECKPOINT_OK},
+                 {"UNKNOWN with a hint", 1, 9, CHECKPOINT_BAD_FIELD},
+                 {"TOO-LARGE, 4 bits more", 2, 4, CHECKPOINT_OK},
+                 {"TOO-LARGE, 17 bits more", 2, 17, CHECKPOINT_BAD_FIELD},
+                 {"BUSY for 250 ms", 3, 250, CHECKPOINT_OK},
+                 {"code 4", 4, 0, CHECKPOINT_BAD_FIELD}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct checkpoint_piece piece = {.nonce = 8, .kind = CHECKPOINT_SLICE, .code = cases[i].code, .hint = cases[i].hint};
         struct bytes_writer writer = bytes_writer_of(payload, sizeof payload);
