@@ -21,6 +21,7 @@ enum {
     FRAME_SLACK_BYTES = 1 << 17,
     WAL_SLOTS = 256,
     STATE_SLOTS = 128,
+    RECONNECT_MS_MAX = 1000, /* below the system's: a node that comes back is found again within a second */
 };
 
 atomic_bool node_ending;
@@ -220,7 +221,7 @@ static enum node_exit net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     CHECK(own != NULL && system_config(node->system, node->cluster, own));
     struct net_config config = {.rules = rules, .rule_count = sizeof rules / sizeof rules[0], .peers_max = 8192, .send_zc_threshold_bytes = node->config.send_zc_bytes,
                                 .handshake_ms = own->timeouts.handshake_ms, .ping_ms = own->timeouts.link_ping_ms, .idle_ms = own->timeouts.link_idle_ms,
-                                .backoff_ms_min = own->timeouts.reconnect_min_ms, .backoff_ms_max = own->timeouts.reconnect_max_ms,
+                                .backoff_ms_min = own->timeouts.reconnect_min_ms, .backoff_ms_max = own->timeouts.reconnect_max_ms < RECONNECT_MS_MAX ? own->timeouts.reconnect_max_ms : RECONNECT_MS_MAX,
                                 .suites_allowed = (uint8_t)(((own->limits.aead_allowed & 1) != 0 ? 1u << RING_SUITE_CHACHAPOLY : 0u) | ((own->limits.aead_allowed & 2) != 0 ? 1u << RING_SUITE_AESGCM : 0u)), .send_memory_max = UINT64_C(1) << 30};
     free(own);
     memcpy(config.static_private, node->key.noise_secret, sizeof config.static_private);

@@ -86,7 +86,10 @@ void batch_frame(struct replica *r, struct replica_peer from, struct blob_piece 
         client_answer_again(r, from.index, r->inputs[index].decided_height);
         return;
     }
-    if (index != NONE && r->inputs[index].state == INPUT_HELD) return; /* its answer will come */
+    if (index != NONE && r->inputs[index].state == INPUT_HELD) {
+        r->inputs[index].mine = true; /* its answer will come; from now on it counts here as well */
+        return;
+    }
     uint8_t refusal = batch_refusal(r, from.index, &batch, id);
     if (refusal != 0) {
         client_refuse(r, from.index, id, refusal, refusal == CODE_BUSY ? 50 : 0);
@@ -102,6 +105,7 @@ void batch_frame(struct replica *r, struct replica_peer from, struct blob_piece 
     input->relay = r->me;
     input->client = from.index;
     input->weight = batch.op_count;
+    input->is_signed = batch.kind == BATCH_WRITE;
     input_hold(r, index, payload);
     batch_relay(r, input);
     if (input->in_blocks > 0) block_input_arrived(r, index);
@@ -123,6 +127,7 @@ static bool batch_take(struct replica *r, struct input *input, struct blob_piece
     }
     input->client = client;
     input->weight = batch->op_count;
+    input->is_signed = batch->kind == BATCH_WRITE;
     return true;
 }
 
@@ -183,6 +188,7 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
         if (fresh) input_free(r, index);
         return false;
     }
+    if (kind == BODY_ADMIN) input->is_signed = true;
     if (kind == BODY_ADMIN) input->weight = 1;
     input_hold(r, index, bytes);
     *out = index;
@@ -289,8 +295,8 @@ static void waiting_slices(struct replica *r, uint8_t leader, uint64_t view, uin
         if (index == NONE || r->inputs[index].state != INPUT_HELD || r->inputs[index].dseq != pair->consumed_final + 1) continue;
         struct input *input = &r->inputs[index];
         bool told = input->relayed_ms != 0 && input->relayed_view == view;
-        if (!told && r->now_ms - input->arrived_ms >= r->config.timeouts.view_base_ms / 4 && leader != r->me && r->member_up[leader]) {
-            input_send(r, input, peer_member(leader));
+        if (!told && r->now_ms - input->arrived_ms >= r->config.timeouts.view_base_ms / 4) {
+            if (leader != r->me && r->member_up[leader]) input_send(r, input, peer_member(leader));
             input->relayed_ms = r->now_ms;
             input->relayed_view = view;
             told = true;
@@ -301,18 +307,39 @@ static void waiting_slices(struct replica *r, uint8_t leader, uint64_t view, uin
     }
 }
 
+/* May this input be counted against the leader, and when was it relayed to it? A batch that came on its client's own link counts at once; a signed one of
+ * another relay after a quarter of the time-out (then this node takes the relay's part); an unsigned one of another relay never, since that relay may have
+ * made it up: it is a reason to ask for a NOOP, no more. */
+static bool waiting_counts(struct replica *r, uint32_t index, uint8_t leader, uint64_t view, bool *noop) {
+    struct input *input = &r->inputs[index];
+    bool old = r->now_ms - input->arrived_ms >= r->config.timeouts.view_base_ms / 4;
+    if (!input->mine && !input->is_signed) *noop = *noop || old;
+    if (!input->mine && (!input->is_signed || !old)) return false;
+    if (input->relayed_ms != 0 && input->relayed_view == view) return true;
+    input->relayed_view = view;
+    input->relayed_ms = r->now_ms;
+    if (leader == r->me || !r->member_up[leader]) return true;
+    uint8_t relay = input->relay;
+    input->relay = r->me; /* D-5: what is not an answer carries its sender's index */
+    input_send(r, input, peer_member(leader));
+    input->relay = relay;
+    return true;
+}
+
 static void waiting_batches(struct replica *r, uint8_t leader, uint64_t view, uint32_t *count, uint64_t *oldest) {
-    for (uint32_t index = r->waiting[r->me].first; index != NONE; index = r->inputs[index].list_next) {
-        struct input *input = &r->inputs[index];
-        if (!input->mine) continue;
-        if (input->relayed_view != view) {
-            if (leader != r->me && r->member_up[leader]) input_send(r, input, peer_member(leader));
-            input->relayed_view = view;
-            input->relayed_ms = r->now_ms;
+    bool noop = false;
+    for (uint32_t relay = 0; relay < r->members.n; relay++) {
+        for (uint32_t index = r->waiting[relay].first; index != NONE; index = r->inputs[index].list_next) {
+            if (!waiting_counts(r, index, leader, view, &noop)) continue;
+            (*count)++;
+            if (r->inputs[index].relayed_ms < *oldest) *oldest = r->inputs[index].relayed_ms;
         }
-        (*count)++;
-        if (input->relayed_ms < *oldest) *oldest = input->relayed_ms;
     }
+    uint64_t pause = r->config.timeouts.view_base_ms / 4;
+    if (!noop || r->now_ms - r->decided_ms < pause || r->now_ms - r->noop_ms < pause * 4) return;
+    r->noop_ms = r->now_ms;
+    struct bft_event event = {.type = BFT_EVENT_NOOP, .nonce = ++r->noop_nonce};
+    core_event(r, &event);
 }
 
 void waiting_tick(struct replica *r) {

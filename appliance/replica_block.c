@@ -402,6 +402,7 @@ static void final_outbox(struct replica *r, struct rblock *block) {
 void block_finalize_job(struct replica *r, uint32_t index) {
     struct rblock *block = &r->blocks[index];
     final_append(r, index);
+    r->decided_ms = r->now_ms;
     r->tip_id = block->id;
     r->tip_height = block->header.height;
     r->tip_time = block->header.time;

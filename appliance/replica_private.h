@@ -83,7 +83,8 @@ struct input {
     enum input_state state;
     uint8_t kind;        /* enum body_kind */
     uint8_t relay;       /* BATCH, ADMIN */
-    bool mine;           /* BATCH: taken from a client on my own link */
+    bool mine;           /* BATCH: came on its client's own link to me */
+    bool is_signed;      /* BATCH: a write; ADMIN */
     uint8_t asked_peer;  /* WANTED */
     uint32_t source;     /* SLICE */
     uint64_t dseq;
@@ -250,7 +251,8 @@ struct replica {
     struct blob_piece current;   /* body of the message being stepped, or blob NULL */
     bool started, stopping, draining, halted_told, retired;
     bool replaying;              /* blocks of the store are executed again before the core begins */
-    uint64_t noop_nonce;
+    uint64_t noop_nonce, noop_ms;
+    uint64_t decided_ms;         /* when a block last became final here */
     struct bft_status peer_status[BFT_MEMBERS_MAX];
     bool has_peer_status[BFT_MEMBERS_MAX];
     uint64_t peer_status_ms[BFT_MEMBERS_MAX];

@@ -112,6 +112,7 @@ bool replica_restore_input(struct replica *r, const uint8_t hash[32], const uint
             batch_id(&batch, is);
             input->weight = batch.op_count;
             input->client = client_find(r, batch.client_id);
+            input->is_signed = batch.kind == BATCH_WRITE;
         }
     } else {
         struct blob_piece whole = piece;
