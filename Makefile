@@ -256,14 +256,15 @@ SHARDS ?=
 NODES ?=
 export YES
 SIZES = $(if $(COORDINATORS),--coordinators $(COORDINATORS)) $(if $(SHARDS),--shards $(SHARDS)) $(if $(NODES),--nodes $(NODES))
-LOCAL_NEEDS = product-gcc heraclius
 
-.PHONY: run start stop status reset
+.PHONY: run start stop status reset local-programs
+local-programs: product-gcc heraclius
+	@:
 run: setup ## a whole Heraclius here: builds, starts, live status until ctrl-C, which stops it and keeps the data
-	@$(MAKE) --no-print-directory $(LOCAL_NEEDS)
+	@$(MAKE) --no-print-directory -j2 local-programs
 	@appliance/local run $(SIZES)
 start: setup ## the same in the background; COORDINATORS=2 SHARDS=2 NODES=7 for other sizes
-	@$(MAKE) --no-print-directory $(LOCAL_NEEDS)
+	@$(MAKE) --no-print-directory -j2 local-programs
 	@appliance/local start $(SIZES)
 stop: ## stops it, keeps the data
 	@appliance/local stop
