@@ -113,6 +113,9 @@ bool loop_next(struct loop *loop, struct loop_event *event) __attribute__((warn_
 /* Any thread, async-signal-safe. */
 void loop_wake(struct loop *loop);
 
+/* Gives the memory behind unused buffers back to the system, for quiet times; they work as before. */
+void loop_trim(struct loop *loop);
+
 const struct loop_counters *loop_counters_of(const struct loop *loop);
 const char *loop_note(const struct loop *loop); /* what was made smaller at start, or "" */
 /* What is left of config.connections_max under the open files limit. Slots are 0 to this - 1. */

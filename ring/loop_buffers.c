@@ -163,6 +163,25 @@ void loop_buffer_unpin(struct loop *loop, uint32_t index) {
     }
 }
 
+void loop_trim(struct loop *loop) {
+    for (struct loop_buffer *buffer = loop->free_further; buffer != NULL; buffer = buffer->next) {
+        if (buffer->bytes != NULL) {
+            munmap(buffer->bytes, LOOP_SEND_BUFFER_BYTES);
+            buffer->bytes = NULL;
+            loop->counters.buffers_extra_now--;
+        }
+    }
+    for (struct loop_buffer *buffer = loop->free_first; buffer != NULL; buffer = buffer->next) {
+        if (!buffer->registered) {
+            (void)madvise(buffer->bytes, LOOP_SEND_BUFFER_BYTES, MADV_DONTNEED);
+        }
+    }
+    /* With nothing received and not taken, no receive buffer holds anything: the kernel fills them in this thread only (DEFER_TASKRUN). */
+    if (loop->held_buffer < 0 && io_uring_cq_ready(&loop->ring) == 0) {
+        (void)madvise(loop->receive_memory, (size_t)loop->config.receive_buffer_count * loop->config.receive_buffer_bytes, MADV_DONTNEED);
+    }
+}
+
 void loop_budget(const struct loop *loop, uint64_t *receive, uint64_t *registered, uint64_t *extra, uint64_t *tables) {
     *receive = (uint64_t)loop->config.receive_buffer_count * loop->config.receive_buffer_bytes;
     *registered = (uint64_t)loop->buffer_count * LOOP_SEND_BUFFER_BYTES;

@@ -255,6 +255,22 @@ static uint64_t connection_tick(struct net *net, uint32_t index) {
     return link_deadline_ms(link);
 }
 
+/* After a busy time, when it is quiet, memory that only the rush needed goes back. */
+static void trim(struct net *net) {
+    blocks_trim(&net->blocks, net->now_ms, NET_BLOCKS_KEEP_MS);
+    if (net->now_ms - net->trim_ms < NET_BLOCKS_KEEP_MS) {
+        return;
+    }
+    uint64_t bytes = loop_counters_of(net->loop)->receive_bytes + loop_counters_of(net->loop)->send_bytes;
+    bool quiet = bytes - net->trim_bytes < NET_QUIET_BYTES;
+    if (quiet && net->trim_wanted) {
+        loop_trim(net->loop);
+    }
+    net->trim_wanted = !quiet;
+    net->trim_bytes = bytes;
+    net->trim_ms = net->now_ms;
+}
+
 static void tick(struct net *net) {
     if (net->now_ms < net->next_tick_ms) {
         return;
@@ -275,7 +291,7 @@ static void tick(struct net *net) {
         }
         next = earlier(next, peer->dialling == NET_NONE ? peer->next_dial_ms : UINT64_MAX);
     }
-    blocks_trim(&net->blocks, net->now_ms, NET_BLOCKS_KEEP_MS);
+    trim(net);
     net->next_tick_ms = next > net->now_ms + NET_TICK_MS_MIN ? next : net->now_ms + NET_TICK_MS_MIN;
 }
 

@@ -14,6 +14,7 @@
 #define NET_TICK_MS_MIN 5u
 #define NET_TICK_MS_MAX 100u
 #define NET_BLOCKS_KEEP_MS 5000u
+#define NET_QUIET_BYTES (1u << 20) /* less than this in NET_BLOCKS_KEEP_MS: unused memory goes back */
 
 enum connection_state { CONNECTION_FREE = 0, CONNECTION_CONNECTING, CONNECTION_OPEN, CONNECTION_UP, CONNECTION_CLOSING, CONNECTION_GONE };
 
@@ -99,6 +100,8 @@ struct net {
     uint32_t frame_connection; /* its connection, or NET_NONE */
     uint32_t gone_count;
     uint64_t now_ms, next_tick_ms;
+    uint64_t trim_ms, trim_bytes; /* when traffic was last looked at, and what it was */
+    bool trim_wanted;
 };
 
 /* net_peer.c */

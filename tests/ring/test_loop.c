@@ -238,6 +238,39 @@ static void test_closing_a_stuck_zero_copy_connection_frees_its_buffers(void **s
     stream_end(&stream, listening);
 }
 
+/* Trimming between sends and receives changes no byte. */
+static void test_trimming_loses_nothing(void **state) {
+    (void)state;
+    struct loop_config config = small;
+    struct sockaddr_storage address;
+    config.send_memory_max = 20 * LOOP_SEND_BUFFER_BYTES;
+    struct stream stream = {.loop = loop_new(&config)};
+    int listening = listener(&address, 8);
+    struct loop_buffer *many[28];
+    struct loop_buffer *last;
+    stream.connection = connected(stream.loop, listening, &stream.socket, &address);
+    for (unsigned round = 0; round < 5; round++) {
+        for (unsigned i = 0; i < 28; i++) {
+            many[i] = loop_buffer_take(stream.loop);
+            assert_non_null(many[i]);
+            memset(many[i]->bytes, 0xee, LOOP_SEND_BUFFER_BYTES);
+        }
+        assert_null(loop_buffer_take(stream.loop));
+        for (unsigned i = 28; i-- > 0;) {
+            loop_buffer_give(stream.loop, many[i]);
+        }
+        loop_trim(stream.loop);
+        assert_int_equal(loop_counters_of(stream.loop)->buffers_extra_now, 0);
+        while (write_one(&stream, &last)) {
+            loop_trim(stream.loop);
+        }
+        drain(&stream);
+        loop_trim(stream.loop);
+    }
+    assert_false(stream.wrong);
+    stream_end(&stream, listening);
+}
+
 /* --- Receiving, connecting, waking --- */
 
 struct writer {
@@ -296,6 +329,9 @@ static void test_a_flood_through_four_small_buffers_arrives_in_order(void **stat
                     assert_int_equal(event.bytes[i], byte_at(got[event.connection] + i));
                 }
                 got[event.connection] += event.count;
+                if (event.count % 7 == 0) {
+                    loop_trim(loop); /* with a buffer held, and others filled behind it */
+                }
             } else {
                 assert_int_equal(event.kind, LOOP_ENDED);
                 assert_int_equal(got[event.connection], 6000000);
@@ -535,6 +571,7 @@ int main(void) {
         cmocka_unit_test(test_no_buffer_is_free_before_its_notification),
         cmocka_unit_test(test_writing_before_the_notification_would_be_seen),
         cmocka_unit_test(test_closing_a_stuck_zero_copy_connection_frees_its_buffers),
+        cmocka_unit_test(test_trimming_loses_nothing),
         cmocka_unit_test(test_a_flood_through_four_small_buffers_arrives_in_order),
         cmocka_unit_test(test_connect_fails_by_refusal_and_by_time),
         cmocka_unit_test(test_slots_are_bounded_and_used_again),
