@@ -92,6 +92,8 @@ void client_engine_start(struct heraclius_request *request, uint64_t now_ms) {
         db->sendings = sending;
         sending_to(sending, db->preferred, now_ms);
         sending->durable = sending->kind == BATCH_READ || client_request_number(request) != 0;
+        /* At once, not when it is synced: the floor of whatever is built next must not pass this write's number. */
+        if (!sending->durable && !client_journal_sent(db, sending)) db->journal.pending.failed = true;
         sending->retry_wait_ms = CLIENT_RETRY_MIN_MS;
     }
 }
@@ -252,13 +254,11 @@ static void held_go(struct heraclius *db, uint64_t now_ms) {
     }
 }
 
-/* Writes that are not journaled yet are, all with one sync; then they may leave. */
+/* What was journaled since is made durable, all with one sync; then it may leave. */
 static void journal_go(struct heraclius *db) {
     bool any = false;
     for (struct sending *sending = db->sendings; sending; sending = sending->next) {
-        if (sending->durable) continue;
-        any = true;
-        if (!client_journal_sent(db, sending)) db->journal.pending.failed = true;
+        any = any || !sending->durable;
     }
     if (!any) return;
     bool synced = client_journal_sync(db);
