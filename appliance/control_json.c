@@ -172,5 +172,5 @@ json_t *control_metrics_json(const struct status_node *status) {
         metric(list, "heraclius_thread_cpu", "gauge", i == 0 ? "CPU on which a thread last ran" : "", json_pack("{s:s}", "thread", status->threads[i].name),
                (uint64_t)status->threads[i].running);
     }
-    return json_pack("{s:o}", "metrics", list);
+    return json_pack("{s:s,s:o}", "node", status->name, "metrics", list);
 }
