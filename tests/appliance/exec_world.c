@@ -320,6 +320,27 @@ void world_settle(struct world *world) {
     }
 }
 
+struct world_message *world_forge(struct world *world, struct world_cluster *to, uint32_t source, const uint8_t *slice, uint32_t slice_bytes) {
+    struct exec_pair pair;
+    CHECK(executor_pair(to->ex, source, false, &pair) == EXEC_VALID && to->inbox_count < WORLD_INBOX_MAX);
+    struct world_message *m = &to->inbox[to->inbox_count++];
+    memset(m, 0, sizeof *m);
+    struct leaf leaf = {.kind = LEAF_KIND_CLUSTER, .source = source, .destination = to->cluster, .height = 9, .dseq = pair.consumed_dseq + 1,
+                        .slice_bytes = slice_bytes};
+    memcpy(leaf.system_id, world->system.system_id, 16);
+    memcpy(leaf.previous, pair.consumed_leaf, 32);
+    slice_hash(slice, slice_bytes, leaf.slice_hash);
+    leaf_encode(&leaf, m->leaf);
+    leaf_hash(m->leaf, m->hash);
+    m->source = source;
+    m->dseq = leaf.dseq;
+    m->byte_count = slice_bytes;
+    m->bytes = malloc(slice_bytes);
+    CHECK(m->bytes);
+    memcpy(m->bytes, slice, slice_bytes);
+    return m;
+}
+
 const struct world_answer *world_answer(const struct world *world, const uint8_t digest[32]) {
     for (uint32_t i = world->answer_count; i-- > 0;)
         if (memcmp(world->answers[i].item.part_digest, digest, 32) == 0) return &world->answers[i];

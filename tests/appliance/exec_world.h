@@ -118,6 +118,8 @@ void world_deliver(struct world *world, struct world_cluster *cluster, const str
 void world_consumed(struct world_cluster *cluster);
 /* Rounds of blocks of all clusters until nothing is on its way. */
 void world_settle(struct world *world);
+/* A slice that the source never sent, next in line at `to`: a liar's whole cluster. */
+struct world_message *world_forge(struct world *world, struct world_cluster *to, uint32_t source, const uint8_t *slice, uint32_t slice_bytes);
 /* The items answered to this digest, from the newest back; NULL: none. */
 const struct world_answer *world_answer(const struct world *world, const uint8_t digest[32]);
 /* Sends, settles, and returns the answer's item (CHECK: there is one). */
