@@ -5,8 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bft/wire.h"
+#include "merkle/bytes.h"
 #include "merkle/check.h"
 #include "merkle/sha256.h"
+#include "protocol/body.h"
+#include "protocol/config_chain.h"
 
 bool fixture_entropy_fill(void *context, uint8_t *out, size_t count) {
     struct fixture_entropy *entropy = context;
@@ -100,4 +104,68 @@ void fixture_free(struct fixture *fixture) {
 
 void fixture_sign(const struct fixture *fixture, struct admin_op *op, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) CHECK(admin_op_sign(op, &fixture->admins[i].signing));
+}
+
+void fixture_config_op(const struct fixture *fixture, const struct config *before, int spare, struct admin_op *op) {
+    memset(op, 0, sizeof *op);
+    op->kind = ADMIN_OP_CONFIG;
+    op->cluster = before->members.cluster;
+    memcpy(op->system_id, before->system_id, 16);
+    op->serial = before->members.serial + 1;
+    config_hash(before, op->predecessor);
+    op->config = *before;
+    op->config.members.serial++;
+    if (spare < 0) {
+        op->config.limits.window_blocks = 8;
+        return;
+    }
+    struct config_member *member = &op->config.members.members[before->members.count - 1];
+    const struct card *card = &fixture->spare_cards[spare];
+    memcpy(member->node_id, card->id, 32);
+    memcpy(member->signing_key, card->signing_key, 32);
+    memcpy(member->noise_key, card->noise_key, 32);
+    op->nodes_count = 1;
+    op->nodes[0] = *card;
+}
+
+size_t fixture_chain_entry(const struct fixture *fixture, uint32_t cluster, const struct bft_members *members, struct admin_op *op, uint64_t height,
+                           uint32_t signers, uint8_t *out, size_t room) {
+    static uint8_t operation[ADMIN_OP_BYTES_MAX];
+    size_t operation_bytes = admin_op_encode(op, operation);
+    uint8_t body[4 + 2 * BODY_REFERENCE_BYTES] = {2}, header_bytes[BFT_HEADER_BYTES], certificate_bytes[4096];
+    struct body_reference noop = {.kind = BODY_NOOP, .dseq = 9}, last = {.kind = BODY_ADMIN};
+    memcpy(last.hash, op->hash, 32);
+    body_reference_encode(&noop, body + 4);
+    body_reference_encode(&last, body + 4 + BODY_REFERENCE_BYTES);
+    struct bft_header header;
+    memset(&header, 0, sizeof header);
+    header.place = members->place;
+    header.view = 3;
+    header.height = height;
+    header.body_hash = bft_body_hash(body, sizeof body);
+    header.outbox_root = bft_outbox_root_empty();
+    struct bytes_writer writer = bytes_writer_of(header_bytes, sizeof header_bytes);
+    bft_header_put(&writer, &header);
+    CHECK(writer.used == sizeof header_bytes);
+
+    struct bft_certificate certificate;
+    struct bft_hash id = bft_header_id(&header);
+    uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
+    memset(&certificate, 0, sizeof certificate);
+    bft_header_ballot(&header, &id, &certificate.qc.ballot);
+    certificate.qc.kind = BFT_COMMIT;
+    certificate.qc.count = (uint8_t)signers;
+    bft_vote_preimage(&certificate.qc.ballot, BFT_COMMIT, preimage);
+    for (uint32_t i = 0; i < signers; i++) {
+        certificate.qc.signers[i] = (uint8_t)i;
+        ed25519_sign(&fixture->nodes[cluster][i].signing, preimage, sizeof preimage, certificate.qc.signatures[i].bytes);
+    }
+    writer = bytes_writer_of(certificate_bytes, sizeof certificate_bytes);
+    bft_certificate_put(&writer, &certificate);
+    CHECK(!writer.failed);
+    size_t certificate_count = writer.used;
+    writer = bytes_writer_of(out, room);
+    config_chain_entry_encode(&writer, header_bytes, body, sizeof body, operation, operation_bytes, certificate_bytes, certificate_count);
+    CHECK(!writer.failed);
+    return writer.used;
 }

@@ -2,6 +2,7 @@
 #ifndef TESTS_PROTOCOL_IDENTITY_FIXTURE_H
 #define TESTS_PROTOCOL_IDENTITY_FIXTURE_H
 
+#include "bft/types.h"
 #include "protocol/admin_op.h"
 #include "protocol/assembly.h"
 #include "protocol/keyfile.h"
@@ -38,5 +39,13 @@ void fixture_enroll(struct fixture *fixture, enum keyfile_kind kind, const char 
 
 /* Signs by the first `count` administrators of the fixture, in whatever order. */
 void fixture_sign(const struct fixture *fixture, struct admin_op *op, uint32_t count);
+
+/* The CONFIG after `before`, unsigned: the last member becomes a spare; with spare < 0 only window_blocks changes. */
+void fixture_config_op(const struct fixture *fixture, const struct config *before, int spare, struct admin_op *op);
+
+/* An entry of the CONFIG chain (S-100): a block at `height` with a NOOP and this operation, certified by the first `signers` nodes of fixture cluster
+ * `cluster` (its keys; `members` says which epoch). Returns its size. */
+size_t fixture_chain_entry(const struct fixture *fixture, uint32_t cluster, const struct bft_members *members, struct admin_op *op, uint64_t height,
+                           uint32_t signers, uint8_t *out, size_t room);
 
 #endif

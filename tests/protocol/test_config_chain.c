@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bft/wire.h"
 #include "merkle/check.h"
 #include "protocol/body.h"
 #include "protocol/config_chain.h"
@@ -35,72 +34,16 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* The CONFIG that follows `before`: member 0 to 2 stay, member 3 becomes the spare; or, with spare < 0, only a limit changes. */
 static struct admin_op *config_op(const struct config *before, int spare) {
     struct admin_op *op = calloc(1, sizeof *op);
     CHECK(op);
-    op->kind = ADMIN_OP_CONFIG;
-    op->cluster = before->members.cluster;
-    memcpy(op->system_id, before->system_id, 16);
-    op->serial = before->members.serial + 1;
-    config_hash(before, op->predecessor);
-    op->config = *before;
-    op->config.members.serial++;
-    if (spare >= 0) {
-        struct config_member *member = &op->config.members.members[3];
-        const struct card *card = &fixture->spare_cards[spare];
-        memcpy(member->node_id, card->id, 32);
-        memcpy(member->signing_key, card->signing_key, 32);
-        memcpy(member->noise_key, card->noise_key, 32);
-        op->nodes_count = 1;
-        op->nodes[0] = *card;
-    } else {
-        op->config.limits.window_blocks = 8;
-    }
+    fixture_config_op(fixture, before, spare, op);
     fixture_sign(fixture, op, 2);
     return op;
 }
 
-/* An entry for this operation, in a block at `height` after a NOOP reference, certified by members 0 to q-1 (`signers` of them). */
 static size_t entry_make(const struct bft_members *members, struct admin_op *op, uint64_t height, uint32_t signers, uint8_t *out) {
-    static uint8_t operation[ADMIN_OP_BYTES_MAX];
-    size_t operation_bytes = admin_op_encode(op, operation);
-    uint8_t body[4 + 2 * BODY_REFERENCE_BYTES] = {2}, header_bytes[BFT_HEADER_BYTES], certificate_bytes[4096];
-    struct body_reference noop = {.kind = BODY_NOOP, .dseq = 9}, last = {.kind = BODY_ADMIN};
-    memcpy(last.hash, op->hash, 32);
-    body_reference_encode(&noop, body + 4);
-    body_reference_encode(&last, body + 4 + BODY_REFERENCE_BYTES);
-    struct bft_header header;
-    memset(&header, 0, sizeof header);
-    header.place = members->place;
-    header.view = 3;
-    header.height = height;
-    header.body_hash = bft_body_hash(body, sizeof body);
-    header.outbox_root = bft_outbox_root_empty();
-    struct bytes_writer writer = bytes_writer_of(header_bytes, sizeof header_bytes);
-    bft_header_put(&writer, &header);
-    CHECK(writer.used == sizeof header_bytes);
-
-    struct bft_certificate certificate;
-    struct bft_hash id = bft_header_id(&header);
-    uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
-    memset(&certificate, 0, sizeof certificate);
-    bft_header_ballot(&header, &id, &certificate.qc.ballot);
-    certificate.qc.kind = BFT_COMMIT;
-    certificate.qc.count = (uint8_t)signers;
-    bft_vote_preimage(&certificate.qc.ballot, BFT_COMMIT, preimage);
-    for (uint32_t i = 0; i < signers; i++) {
-        certificate.qc.signers[i] = (uint8_t)i;
-        ed25519_sign(&fixture->nodes[1][i].signing, preimage, sizeof preimage, certificate.qc.signatures[i].bytes);
-    }
-    writer = bytes_writer_of(certificate_bytes, sizeof certificate_bytes);
-    bft_certificate_put(&writer, &certificate);
-    CHECK(!writer.failed);
-    size_t certificate_count = writer.used;
-    writer = bytes_writer_of(out, ROOM);
-    config_chain_entry_encode(&writer, header_bytes, body, sizeof body, operation, operation_bytes, certificate_bytes, certificate_count);
-    CHECK(!writer.failed);
-    return writer.used;
+    return fixture_chain_entry(fixture, 1, members, op, height, signers, out, ROOM);
 }
 
 static void begin(void) {
