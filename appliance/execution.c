@@ -12,6 +12,7 @@ struct buffer {
     uint8_t *memory;
     uint64_t sequence; /* of the store; 0: not submitted */
     struct state_buffer writes;
+    struct state_batch batch; /* the store's thread reads it until it is completed */
     /* Blobs of the checkpoint in this batch. */
     struct state_blob blobs[EXECUTION_BLOBS_MAX + 1];
     struct blob *held[EXECUTION_BLOBS_MAX];
@@ -99,17 +100,19 @@ static bool ring_wait(struct execution *execution) {
 /* Hands the open buffer to the store. `job`: it carries a checkpoint, and the buffer its blobs. */
 static bool buffer_submit(struct execution *execution, struct execution_job *job) {
     struct buffer *buffer = buffer_open(execution);
-    struct state_batch batch = {.writes = state_buffer_writes(&buffer->writes), .write_count = buffer->writes.count, .clear_first = execution->clear_next};
+    struct state_batch *batch = &buffer->batch;
+    *batch = (struct state_batch){
+        .writes = state_buffer_writes(&buffer->writes), .write_count = buffer->writes.count, .clear_first = execution->clear_next};
     if (job != NULL) {
-        batch.checkpoint = &buffer->description;
-        batch.blobs = buffer->blobs;
-        batch.blob_count = buffer->blob_count;
+        batch->checkpoint = &buffer->description;
+        batch->blobs = buffer->blobs;
+        batch->blob_count = buffer->blob_count;
     }
-    enum store_status status = state_submit(execution->state, &batch, &buffer->sequence);
+    enum store_status status = state_submit(execution->state, batch, &buffer->sequence);
     while (status == STORE_BUSY && execution->count > 0) {
         if (state_wait(execution->state, execution->ring[execution->first].sequence) != STORE_OK) break;
         (void)execution_reap(execution);
-        status = state_submit(execution->state, &batch, &buffer->sequence);
+        status = state_submit(execution->state, batch, &buffer->sequence);
     }
     if (status != STORE_OK) {
         execution->error.status = status;
