@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -133,6 +134,27 @@ enum store_status store_directory_create(const char *path, const struct store_id
     return sync_directory(parent, error);
 }
 
+/* For the handler: the directory opened last, with what to say around it. Written before the handler is installed and under no other circumstances.
+ * */
+static char bus_line[STORE_PATH_BYTES_MAX + 256];
+static size_t bus_line_bytes;
+
+static void on_bus_error(int number) {
+    (void)!write(STDERR_FILENO, bus_line, bus_line_bytes);
+    (void)raise(number); /* SA_RESETHAND: the default action, once this returns */
+}
+
+static void bus_errors_explain(const char *path) {
+    struct sigaction now;
+    if (sigaction(SIGBUS, NULL, &now) != 0 || now.sa_handler != SIG_DFL) return;
+    int length = snprintf(bus_line, sizeof bus_line, "%s: damaged: a page of a database cannot be read: %s\n", path,
+                          "the disk failed or the file was cut; keep the disk, look at the system's log; what others hold of this node is safe");
+    bus_line_bytes = length > 0 && (size_t)length < sizeof bus_line ? (size_t)length : 0;
+    struct sigaction action = {.sa_handler = on_bus_error, .sa_flags = (int)SA_RESETHAND};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGBUS, &action, NULL); /* without it the process ends all the same, unexplained */
+}
+
 static enum store_status check_content(const char *path, struct store_error *error) {
     enum store_status found = look(path);
     if (found == STORE_OK) found = STORE_MISSING; /* an empty directory */
@@ -162,6 +184,7 @@ enum store_status store_directory_open(const char *path, struct store_directory 
         free(directory);
         return status;
     }
+    bus_errors_explain(path);
     *out = directory;
     return STORE_OK;
 }

@@ -295,10 +295,7 @@ static void a_kill_leaves_the_last_checkpoint_or_the_one_in_the_making_whole(voi
 }
 
 /* A flipped bit: the reader says DAMAGED, or ends short of the described count, or the process ends; never another entry. */
-static int flip_child(void *context) {
-    struct fixture *at = context;
-    int null = open("/dev/null", O_WRONLY);
-    if (null >= 0) (void)dup2(null, STDERR_FILENO);
+static int flip_child_quiet(struct fixture *at) {
     struct state_reader *reader = NULL;
     if (open_state(at) != STORE_OK || state_reader_open(at->state, &reader) != STORE_OK) return 2;
     struct table_entry entry;
@@ -316,6 +313,12 @@ static int flip_child(void *context) {
         count++;
     }
     return status == STORE_ABSENT && count == state_reader_checkpoint(reader)->entries ? 0 : 2;
+}
+
+static int flip_child(void *context) {
+    int null = open("/dev/null", O_WRONLY);
+    if (null >= 0) (void)dup2(null, STDERR_FILENO);
+    return flip_child_quiet(context);
 }
 
 static void a_flipped_bit_on_disk_never_becomes_an_entry(void **state) {
@@ -345,6 +348,35 @@ static void a_flipped_bit_on_disk_never_becomes_an_entry(void **state) {
     assert_int_equal(open_state(at), STORE_OK);
     assert_newest(at, 5);
     assert_int_equal(close_state(at), STORE_OK);
+}
+
+static int cut_child(void *context) {
+    struct fixture *at = context;
+    char text[SCRATCH_PATH_BYTES + 40];
+    (void)snprintf(text, sizeof text, "%s/stderr", at->root);
+    int fd = open(text, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0 || dup2(fd, STDERR_FILENO) < 0) return 9;
+    (void)signal(SIGBUS, SIG_DFL); /* a sanitizer may have its own */
+    return flip_child_quiet(at);
+}
+
+static void a_file_that_was_cut_ends_the_process_with_a_line_that_names_it(void **state) {
+    struct fixture *at = *state;
+    assert_int_equal(open_state(at), STORE_OK);
+    for (uint64_t height = 1; height <= 5; height++) assert_int_equal(write_height(at, height, true), STORE_OK);
+    assert_int_equal(close_state(at), STORE_OK);
+    assert_int_equal(truncate(at->file, 4 * 4096), 0);
+    int code = scratch_child(cut_child, at, 10);
+    assert_true(code == 2 || code == 256 + SIGBUS);
+    if (code == 2) return; /* what is left said it itself */
+    char text[SCRATCH_PATH_BYTES + 512] = {0};
+    (void)snprintf(text, sizeof text, "%s/stderr", at->root);
+    int fd = open(text, O_RDONLY);
+    memset(text, 0, sizeof text);
+    assert_true(read(fd, text, sizeof text - 1) > 0);
+    assert_int_equal(close(fd), 0);
+    assert_non_null(strstr(text, at->path));
+    assert_non_null(strstr(text, "damaged"));
 }
 
 /* Identity and lock. */
@@ -533,6 +565,7 @@ int main(void) {
         CASE(a_state_that_came_from_peers_replaces_what_was_there),
         CASE(a_kill_leaves_the_last_checkpoint_or_the_one_in_the_making_whole),
         CASE(a_flipped_bit_on_disk_never_becomes_an_entry),
+        CASE(a_file_that_was_cut_ends_the_process_with_a_line_that_names_it),
         CASE(data_of_another_system_node_or_cluster_are_refused),
         CASE(a_directory_in_use_is_refused_by_this_and_by_another_process),
         CASE(a_missing_directory_or_environment_is_never_made_anew),

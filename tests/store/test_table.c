@@ -1,13 +1,13 @@
 /* The live table: against a plain model under random blocks, rollbacks and savepoints, at its limits and one past them, and in its memory. */
 #include "store/table.h"
 #include "merkle/check.h"
+#include "tests/store/scratch.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { MODEL_KEYS = 300, MODEL_LEVELS = 12, MODEL_VALUE_MAX = 3000 };
 
@@ -195,8 +195,7 @@ static void finalize_oldest(struct table *table, unsigned *top) {
 
 static void behaves_like_a_model_under_random_blocks(void **state) {
     (void)state;
-    seed_state = (uint64_t)time(NULL) * 1000003;
-    print_message("seed %llu\n", (unsigned long long)seed_state);
+    seed_state = scratch_seed();
     struct table_config config = config_small();
     struct table *table = table_of(&config);
     memset(model, 0, sizeof model);
