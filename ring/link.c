@@ -208,6 +208,7 @@ static bool stage(struct link *link, size_t wanted) {
     }
     if (take > 0) {
         memcpy(link->staging + link->staging_bytes, link->input, take);
+        link->copied_bytes += take;
         link->staging_bytes += take;
         link->input += take;
         link->input_bytes -= take;
@@ -320,6 +321,7 @@ static void block_give(struct link *link) {
 /* The frame whose header is complete goes over the end of the plaintext at hand: collect it in a block. */
 static bool block_begin(struct link *link) {
     size_t wanted = link->frame_bytes + LINK_BLOCK_SLACK_BYTES;
+    link->copied_bytes += link->plain_bytes;
     if (link->block != NULL && link->block_bytes >= wanted) { /* the plaintext is the end of the frame before: overlapping is possible */
         memmove(link->block, link->plain, link->plain_bytes);
     } else {
@@ -526,6 +528,7 @@ void *link_frame_detach(struct link *link, const struct link_frame *frame, size_
     if (link->plain_bytes > 0) { /* what follows the frame in its last record; no record is staged now */
         RING_CHECK(link->staging_bytes == 0 && link->plain_bytes <= LINK_RECORD_PLAIN_MAX);
         memcpy(link->staging, link->plain, link->plain_bytes);
+        link->copied_bytes += link->plain_bytes;
         link->plain = link->staging;
     }
     void *block = link->block;
@@ -599,6 +602,11 @@ size_t link_output(struct link *link, uint8_t *out, size_t room) {
     return at;
 }
 
+/* A time may lie ahead after link_skip(). */
+static uint64_t passed(uint64_t now_ms, uint64_t since_ms) {
+    return now_ms > since_ms ? now_ms - since_ms : 0;
+}
+
 void link_tick(struct link *link, uint64_t now_ms) {
     const struct link_config *config = link->config;
     link->now_ms = now_ms;
@@ -606,18 +614,24 @@ void link_tick(struct link *link, uint64_t now_ms) {
         return;
     }
     if (link->state != LINK_STATE_READY) {
-        if (now_ms - link->created_ms >= or_default(config->handshake_ms, LINK_HANDSHAKE_MS)) {
+        if (passed(now_ms, link->created_ms) >= or_default(config->handshake_ms, LINK_HANDSHAKE_MS)) {
             (void)fail_with(link, LINK_CAUSE_HANDSHAKE_TIMEOUT);
         }
         return;
     }
     uint32_t ping_ms = or_default(config->ping_ms, LINK_PING_MS);
-    if (now_ms - link->heard_ms >= or_default(config->idle_ms, LINK_IDLE_MS)) {
+    if (passed(now_ms, link->heard_ms) >= or_default(config->idle_ms, LINK_IDLE_MS)) {
         (void)fail_with(link, LINK_CAUSE_IDLE);
-    } else if (now_ms - link->heard_ms >= ping_ms && now_ms - link->ping_sent_ms >= ping_ms) {
+    } else if (passed(now_ms, link->heard_ms) >= ping_ms && passed(now_ms, link->ping_sent_ms) >= ping_ms) {
         link->ping_to_send = true;
         link->ping_sent_ms = now_ms;
     }
+}
+
+void link_skip(struct link *link, uint64_t ms) {
+    link->created_ms += ms;
+    link->heard_ms += ms;
+    link->ping_sent_ms += ms;
 }
 
 uint64_t link_deadline_ms(const struct link *link) {
@@ -652,6 +666,10 @@ uint32_t link_goodbye_code(const struct link *link) {
 
 const struct link_peer *link_peer_of(const struct link *link) {
     return link->initiator || link->receiving.keyed || link->sending.keyed ? &link->peer : NULL;
+}
+
+uint64_t link_copied_bytes(const struct link *link) {
+    return link->copied_bytes;
 }
 
 uint16_t link_version(const struct link *link) {

@@ -148,6 +148,7 @@ struct link {
     uint16_t peer_version_min, peer_version_max;
     uint64_t created_ms, heard_ms, ping_sent_ms, now_ms;
     uint64_t pong_token, ping_token;
+    uint64_t copied_bytes;
     struct noise_handshake handshake;
     struct noise_cipher sending, receiving;
 
@@ -235,6 +236,9 @@ size_t link_send_some(struct link *link, struct link_send *send, uint8_t *out, s
 /* Time-outs and keep-alive. May close the link (then link_closed_cause() != NONE) or make output wanted. */
 void link_tick(struct link *link, uint64_t now_ms);
 
+/* Time that does not count, because the caller stood still for ms: puts all time-outs off by it. */
+void link_skip(struct link *link, uint64_t ms);
+
 /* When link_tick() is next of use. */
 uint64_t link_deadline_ms(const struct link *link);
 
@@ -246,6 +250,8 @@ enum link_cause link_closed_cause(const struct link *link);    /* LINK_CAUSE_NON
 uint32_t link_goodbye_code(const struct link *link);           /* with LINK_CAUSE_GOODBYE */
 const struct link_peer *link_peer_of(const struct link *link); /* NULL before the key is known */
 uint16_t link_version(const struct link *link);
+/* Payload bytes moved by memcpy since the begin, over both directions: what came on top of the one pass of encryption or decryption. */
+uint64_t link_copied_bytes(const struct link *link);
 /* The range that the peer's HELLO states; both 0 before it came. For choosing what to offer next time (L-20). */
 void link_peer_versions(const struct link *link, uint16_t *version_min, uint16_t *version_max);
 

@@ -60,7 +60,7 @@ static void advance(struct link_send *send, size_t bytes) {
 }
 
 /* Copies pieces behind the `filled` bytes that the record has. Stops before a long run unless `whole`. */
-static size_t gather(struct link_send *send, uint8_t *plain, size_t filled, bool whole) {
+static size_t gather(struct link *link, struct link_send *send, uint8_t *plain, size_t filled, bool whole) {
     while (send->remaining > 0 && filled < LINK_RECORD_PLAIN_MAX) {
         const uint8_t *from;
         size_t left = piece_left(send, &from);
@@ -69,6 +69,7 @@ static size_t gather(struct link_send *send, uint8_t *plain, size_t filled, bool
         }
         size_t take = left < LINK_RECORD_PLAIN_MAX - filled ? left : LINK_RECORD_PLAIN_MAX - filled;
         memcpy(plain + filled, from, take);
+        link->copied_bytes += take;
         filled += take;
         advance(send, take);
     }
@@ -88,7 +89,7 @@ static size_t record_write(struct link *link, struct link_send *send, uint8_t *o
         send->header_done = true;
         bytes = LINK_FRAME_HEADER_BYTES;
         if (send->remaining <= LINK_RECORD_PLAIN_MAX - LINK_FRAME_HEADER_BYTES) {
-            bytes = gather(send, plain, bytes, true);
+            bytes = gather(link, send, plain, bytes, true);
         }
     } else {
         bytes = piece_left(send, &from);
@@ -97,7 +98,7 @@ static size_t record_write(struct link *link, struct link_send *send, uint8_t *o
             advance(send, bytes);
         } else {
             from = plain;
-            bytes = gather(send, plain, 0, false);
+            bytes = gather(link, send, plain, 0, false);
         }
     }
     /* The nonce cannot run out: 2^64 - 1 records. */

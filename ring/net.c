@@ -193,7 +193,7 @@ enum net_status net_start(struct net *net, char error[NET_ERROR_BYTES]) {
             return NET_ERR_LISTEN;
         }
     }
-    net->now_ms = ring_clock_ms();
+    net->now_ms = net->polled_ms = ring_clock_ms();
     net->bucket_known = net->bucket_unknown = (struct net_bucket){.tokens_milli = 1000ull * net->config.handshakes_per_s, .filled_ms = net->now_ms};
     net->started = true;
     return NET_OK;
@@ -243,7 +243,7 @@ static uint64_t connection_tick(struct net *net, uint32_t index) {
         return UINT64_MAX; /* connecting: the loop's linked time-out */
     }
     link_tick(link, net->now_ms);
-    bool stuck = connection->head != NULL && connection->queue_bytes > 0 && net->now_ms - connection->progress_ms >= net->config.idle_ms;
+    bool stuck = connection->head != NULL && connection->queue_bytes > 0 && net->now_ms >= connection->progress_ms + net->config.idle_ms;
     if (stuck) { /* L-45: it takes nothing of what I send */
         net->count.stalled++;
         net_connection_close(net, index, LINK_CAUSE_IDLE, true);
@@ -295,11 +295,26 @@ static void tick(struct net *net) {
     net->next_tick_ms = next > net->now_ms + NET_TICK_MS_MIN ? next : net->now_ms + NET_TICK_MS_MIN;
 }
 
+/* I stood still (a long computation, a suspended machine): that time counts against nobody. */
+static void skip(struct net *net, uint64_t ms) {
+    for (uint32_t i = 0; i < net->active_count; i++) {
+        struct net_connection *connection = &net->connections[net->active[i]];
+        connection->progress_ms += ms;
+        if (connection->state == CONNECTION_OPEN || connection->state == CONNECTION_UP) {
+            link_skip(net_link_of(net, net->active[i]), ms);
+        }
+    }
+}
+
 void net_poll(struct net *net, uint32_t timeout_ms) {
     RING_CHECK(net->started);
     net->now_ms = ring_clock_ms();
     net_connections_reap(net);
     net->frame_connection = NET_NONE;
+    if (net->now_ms - net->polled_ms >= NET_GAP_MS) {
+        skip(net, net->now_ms - net->polled_ms);
+    }
+    net->polled_ms = net->now_ms;
     tick(net);
     net_queue_flush_all(net);
     uint64_t until_tick = net->next_tick_ms > net->now_ms ? net->next_tick_ms - net->now_ms : 0;
@@ -439,6 +454,7 @@ const uint8_t *net_frame_keep(struct net *net, const struct net_event *event) {
             memcpy(block, event->payload, event->payload_bytes);
         }
         net->count.kept_copied++;
+        net->count.copied_bytes += event->payload_bytes;
     }
     struct blocks_header *header = blocks_header_of(block);
     header->owner = event->peer;

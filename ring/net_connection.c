@@ -335,7 +335,9 @@ void net_connections_reap(struct net *net) {
             continue;
         }
         struct link *link = net_link_of(net, index);
+        net->count.copied_bytes += link_copied_bytes(link);
         link_wipe(link);
+        link->copied_bytes = 0;
         /* The staging area's pages go back; the first page stays for the next link. */
         (void)madvise((uint8_t *)link + PAGE_BYTES, LINK_STRIDE - PAGE_BYTES, MADV_DONTNEED);
         net->active[i] = net->active[--net->active_count];

@@ -51,6 +51,15 @@ static const char *const closed_names[LINK_CAUSE_COUNT] = {
     [LINK_CAUSE_LOCAL] = "closed_local",
 };
 
+/* Besides the one pass of encryption or decryption. */
+static uint64_t copied_bytes(const struct net *net) {
+    uint64_t sum = net->count.copied_bytes;
+    for (uint32_t i = 0; i < net->active_count; i++) {
+        sum += link_copied_bytes(net_link_of(net, net->active[i]));
+    }
+    return sum;
+}
+
 size_t net_counters(const struct net *net, struct net_counter *counters, size_t room) {
     struct list list = {counters, room, 0};
     const struct net_count *c = &net->count;
@@ -74,6 +83,7 @@ size_t net_counters(const struct net *net, struct net_counter *counters, size_t 
         {"frames_sent", c->frames_sent},
         {"payload_received_bytes", c->payload_received_bytes},
         {"payload_sent_bytes", c->payload_sent_bytes},
+        {"copied_bytes", copied_bytes(net)},
         {"send_full", c->send_full},
         {"send_not_up", c->send_not_up},
         {"send_too_long", c->send_too_long},

@@ -13,6 +13,7 @@
 #define NET_CLOSE_MS 1000u /* for a last GOODBYE to leave */
 #define NET_TICK_MS_MIN 5u
 #define NET_TICK_MS_MAX 100u
+#define NET_GAP_MS 500u /* not polled for so long: the time does not count */
 #define NET_BLOCKS_KEEP_MS 5000u
 #define NET_QUIET_BYTES (1u << 20) /* less than this in NET_BLOCKS_KEEP_MS: unused memory goes back */
 
@@ -58,6 +59,7 @@ struct net_count {
     uint64_t closed[LINK_CAUSE_COUNT];
     uint64_t accepted, refused_rate, refused_half_open, evicted_half_open, evicted_pending, dialled, dial_failed, ups, downs, replaced, ended;
     uint64_t stalled, frames_received, frames_sent, payload_received_bytes, payload_sent_bytes, send_full, send_not_up, send_too_long;
+    uint64_t copied_bytes; /* of links that are gone, and by net_frame_keep */
     uint64_t kept_direct, kept_copied, keep_refused, half_open_now, half_open_unknown_now, up_now;
 };
 
@@ -99,7 +101,7 @@ struct net {
     struct link_frame frame;   /* of the NET_FRAME given out last */
     uint32_t frame_connection; /* its connection, or NET_NONE */
     uint32_t gone_count;
-    uint64_t now_ms, next_tick_ms;
+    uint64_t now_ms, next_tick_ms, polled_ms;
     uint64_t trim_ms, trim_bytes; /* when traffic was last looked at, and what it was */
     bool trim_wanted;
 };

@@ -79,6 +79,20 @@ static void test_frames_of_all_sizes_arrive_whole(void **state) {
     support_pair_free(pair);
 }
 
+static void test_a_long_frame_is_not_copied(void **state) {
+    (void)state;
+    struct support_pair *pair = pair_up(RING_SUITE_CHACHAPOLY, 1);
+    static uint8_t content[3u << 20];
+    struct iovec pieces[3] = {{content, 40}, {content, 1u << 20}, {content, 2u << 20}};
+    uint64_t before[2] = {link_copied_bytes(&pair->initiator.link), link_copied_bytes(&pair->responder.link)};
+    assert_int_equal(support_send(&pair->initiator, 0x200, pieces, 3, 135168), LINK_SEND_OK);
+    support_settle(pair, 0);
+    assert_int_equal(pair->responder.payload_bytes, (3u << 20) + 40);
+    assert_int_equal(link_copied_bytes(&pair->initiator.link) - before[0], 40); /* the short piece */
+    assert_int_equal(link_copied_bytes(&pair->responder.link) - before[1], 0);
+    support_pair_free(pair);
+}
+
 /* L-14: other implementations may cut records as they like. */
 static void seal(struct support_end *end, const uint8_t *plain, size_t bytes) {
     uint8_t *out = end->wire + end->wire_bytes;
@@ -627,6 +641,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_comes_up_with_both_suites_and_all_back_ends),
         cmocka_unit_test(test_frames_of_all_sizes_arrive_whole),
+        cmocka_unit_test(test_a_long_frame_is_not_copied),
         cmocka_unit_test(test_any_cutting_into_records_is_read),
         cmocka_unit_test(test_no_flipped_bit_of_the_first_flight_gets_a_reply),
         cmocka_unit_test(test_no_flipped_bit_of_the_reply_is_taken),
