@@ -400,6 +400,7 @@ static int limited_child(void *context) {
     uint64_t last = write_until_it_stops(at->wal, &status);
     if (status != STORE_DISK_FULL) return 91;
     if (!numbers_are_there(at->wal, last)) return 92;
+    if (close_all(at) != STORE_DISK_FULL) return 94;
     return last < 90 ? (int)last : 93;
 }
 
