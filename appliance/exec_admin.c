@@ -148,7 +148,8 @@ static bool client_apply(struct executor *ex, const struct admin_op *op, struct 
         if (known || exec_state_get(ex, name, name_bytes, &entry) || enrolment->clients >= ex->config.limits.clients_max) return false;
         enrolment->clients++;
         exec_state_put(ex, name, name_bytes, op->client.id, 32);
-        exec_state_put(ex, key, key_bytes, ex->scratch.client, client_write(ex->scratch.client, &op->client, false, op->serial, rights, rights_bytes));
+        exec_state_put(ex, key, key_bytes, ex->scratch.client,
+            client_write(ex->scratch.client, &op->client, false, op->serial, rights, rights_bytes));
         return true;
     }
     if (!known || entry.value[1] == 1) return false;

@@ -150,7 +150,8 @@ enum exec_status executor_execute(struct executor *ex, const struct exec_block *
         return result->status;
     }
     struct exec_entry *entry = exec_entry_at(ex, ex->next++);
-    *entry = (struct exec_entry){.point = {.ticket = block->ticket, .height = block->height, .time = block->time}, .config_changed = ex->config_changed};
+    *entry = (struct exec_entry){.point = {.ticket = block->ticket, .height = block->height, .time = block->time},
+        .config_changed = ex->config_changed};
     memcpy(entry->point.cursors_hash, result->cursors_hash, 32);
     memcpy(entry->root_before, result->state_root, 32);
     ex->now = entry->point;

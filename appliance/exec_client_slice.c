@@ -74,7 +74,8 @@ static void slice_write(const struct exec_scratch *scratch, const struct exec_ta
     for (uint32_t i = target->first; i != UINT32_MAX; i = scratch->items[i].next) {
         const struct exec_item *item = &scratch->items[i];
         struct client_item head = {.kind = item->kind, .code = item->code, .shard = item->shard, .part_digest = item->digest, .height = item->height,
-                                   .index = item->index, .first_op = item->first_op, .op_count = item->op_count, .results_bytes = item->results_bytes};
+                                   .index = item->index, .first_op = item->first_op, .op_count = item->op_count,
+                                       .results_bytes = item->results_bytes};
         uint32_t bytes = CLIENT_ITEM_HEAD_BYTES + item->results_bytes;
         bytes_put_le32(at, bytes);
         client_item_head_encode(at + 4, &head);

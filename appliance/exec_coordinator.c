@@ -72,7 +72,8 @@ static bool quota_take(struct executor *ex, const struct admission *admission, u
         CHECK(entry.value_bytes == BUCKET_BYTES);
         uint64_t grown;
         tokens = bytes_get_le64(entry.value);
-        if (__builtin_mul_overflow(per_second, ex->time - bytes_get_le64(entry.value + 8), &grown) || __builtin_add_overflow(tokens, grown, &tokens) ||
+        if (__builtin_mul_overflow(per_second, ex->time - bytes_get_le64(entry.value + 8), &grown) ||
+                __builtin_add_overflow(tokens, grown, &tokens) ||
             tokens > full)
             tokens = full;
     }
@@ -117,7 +118,8 @@ static uint64_t part_reserve(const struct executor *ex, const struct batch_part 
 static bool credit_there(const struct executor *ex, const struct exec_queue *queue, uint8_t relay, uint32_t op_count, uint64_t reserve) {
     const struct system_limits *limits = &ex->config.limits;
     uint32_t share = limits->credit_ops / (config_faults(ex->config.members.count) + 1);
-    return (uint64_t)queue->open_ops + op_count <= limits->credit_ops && reserve <= UINT32_MAX && queue->open_bytes + reserve <= limits->credit_bytes &&
+    return (uint64_t)queue->open_ops + op_count <= limits->credit_ops && reserve <= UINT32_MAX &&
+            queue->open_bytes + reserve <= limits->credit_bytes &&
            (uint64_t)queue->relay_ops[relay] + op_count <= share;
 }
 
@@ -144,7 +146,8 @@ static void admit(struct executor *ex, uint32_t pair, const struct admission *ad
 }
 
 /* O-30: CODE_OK: admitted. */
-static enum operation_code part_admit(struct executor *ex, const struct admission *admission, const struct batch_part *part, const uint8_t digest[32]) {
+static enum operation_code part_admit(struct executor *ex, const struct admission *admission, const struct batch_part *part,
+    const uint8_t digest[32]) {
     bool write = admission->batch->kind == BATCH_WRITE;
     int found = exec_pair_find(ex, part->shard);
     CHECK(found >= 0);
@@ -221,7 +224,8 @@ enum exec_status exec_coordinator_batch(struct executor *ex, const struct exec_r
 
 /* O-25: one item for the part, or with flag RECEIPT one for each operation, if its results are what they should be. */
 static void part_deliver(struct executor *ex, uint32_t pair, const struct routing *routing, const struct slice_part *part) {
-    struct exec_item item = {.kind = CLIENT_ITEM_PART, .code = part->code, .shard = ex->queues[pair].cluster, .height = part->height, .index = part->index,
+    struct exec_item item = {.kind = CLIENT_ITEM_PART, .code = part->code, .shard = ex->queues[pair].cluster, .height = part->height,
+        .index = part->index,
                              .op_count = part->op_count, .results = part->results, .results_bytes = part->results_bytes};
     memcpy(item.digest, routing->part_digest, 32);
     struct bytes_cursor cursor = bytes_cursor_of(part->results, part->results_bytes);

@@ -1,7 +1,8 @@
 /*
  * Private to the executor's files (executor.c, exec_*.c): its state and what the files offer one another. See executor.h for the contract.
  *
- * State that rolls back lies in three places: the table (and the trie, which follows it at executor_settle()), the queues (plain structs, copied before each
+ * State that rolls back lies in three places: the table (and the trie, which follows it at executor_settle()), the queues (plain structs, copied
+ * before each
  * block), and the newest ends of the logs (cut back by the copies' sizes).
  */
 #ifndef APPLIANCE_EXEC_INSIDE_H
@@ -287,7 +288,8 @@ uint32_t exec_answer_bytes_max(const struct executor *ex);
 
 /* exec_shard.c, exec_operation.c, exec_record.c */
 void exec_shard_slice(struct executor *ex, uint32_t pair, uint64_t dseq, const struct slice *slice);
-/* Executes one operation, writes its result (at most 40 bytes but for GET's value) and returns its bytes. room: bytes that the result may take (O-24). */
+/* Executes one operation, writes its result (at most 40 bytes but for GET's value) and returns its bytes. room: bytes that the result may take
+ * (O-24). */
 uint32_t exec_operation_run(struct executor *ex, const struct exec_operation *op, uint32_t index, uint32_t room, uint8_t *out);
 /* Result without version and value. */
 uint32_t exec_result_put(uint8_t *out, uint8_t code, uint8_t flags, uint32_t value_bytes);

@@ -37,7 +37,8 @@ static bool lookup(struct executor *ex, const struct exec_operation *op, struct 
 }
 
 /* Stores; the result is OK with the version, or TABLE-FULL (O-17). */
-static uint32_t store(struct executor *ex, const struct exec_operation *op, uint32_t index, const uint8_t *value, uint32_t value_bytes, uint8_t *out) {
+static uint32_t store(struct executor *ex, const struct exec_operation *op, uint32_t index, const uint8_t *value, uint32_t value_bytes,
+    uint8_t *out) {
     enum table_status status =
         table_put(ex->table, op->hash, TRIE_SPACE_USER, op->at + OPERATION_HEAD_BYTES, op->key_bytes, index, value, value_bytes);
     if (status == TABLE_KEYS_FULL || status == TABLE_BYTES_FULL) return result_code(out, CODE_TABLE_FULL);
@@ -152,7 +153,7 @@ uint32_t exec_operation_run(struct executor *ex, const struct exec_operation *op
     case OPERATION_ADD: return run_add(ex, op, index, out);
     case OPERATION_CHECK: return run_check(ex, op, room, out);
     case OPERATION_CLIENT_STATE: return exec_record_client_state(ex, argument_a(op), room, out);
-    default: CHECK(!"an opcode that the parser let through"); return 0;
+    default: check_failed("an opcode that the parser let through", __FILE__, __LINE__);
     }
 }
 

@@ -194,7 +194,8 @@ static void dispatch_leaf(struct executor *ex, uint32_t pair, uint64_t dseq, str
     memcpy(leaf.system_id, ex->system->system_id, sizeof leaf.system_id);
     memcpy(leaf.previous, queue->sent_leaf, sizeof leaf.previous);
     slice_hash(slice, segment->bytes, leaf.slice_hash);
-    *output = (struct exec_output){.kind = LEAF_KIND_CLUSTER, .destination = queue->cluster, .dseq = dseq, .item_count = segment->items, .slice = slice,
+    *output = (struct exec_output){.kind = LEAF_KIND_CLUSTER, .destination = queue->cluster, .dseq = dseq, .item_count = segment->items,
+        .slice = slice,
                                    .slice_bytes = segment->bytes};
     leaf_encode(&leaf, output->leaf);
     leaf_hash(output->leaf, queue->sent_leaf);

@@ -209,7 +209,8 @@ static uint32_t recorded_results(const struct exec_record *record, const struct 
 }
 
 /* O-41.4: a record of this number is there. */
-static enum operation_code recorded_answer(const struct exec_record *record, const struct exec_operation *operations, bool cancel, const uint8_t digest[32],
+static enum operation_code recorded_answer(const struct exec_record *record, const struct exec_operation *operations, bool cancel,
+    const uint8_t digest[32],
                                            struct slice_part *answer, uint8_t *out) {
     if (record->form == FORM_CANCELLED) return CODE_CANCELLED;
     if (!cancel && (!sha256_equal(record->digest, digest) || record->op_count != answer->op_count)) return CODE_REUSED;
@@ -255,7 +256,8 @@ static void execute(struct executor *ex, const struct exec_part *part, const uin
 }
 
 /* Rules 3 to 7 of O-41; the floor has been raised. */
-static enum operation_code part_decide(struct executor *ex, const struct exec_part *part, const uint8_t *client_id, uint64_t number, struct writer *writer,
+static enum operation_code part_decide(struct executor *ex, const struct exec_part *part, const uint8_t *client_id, uint64_t number,
+    struct writer *writer,
                                        struct slice_part *answer, uint8_t *out) {
     const struct exec_operation *operations = ex->scratch.operations + part->first;
     bool cancel = operations[0].opcode == OPERATION_CANCEL;
@@ -298,7 +300,8 @@ void exec_record_part(struct executor *ex, const struct exec_part *part, struct 
     }
     if (floor > writer.floor) floor_raise(ex, client_id, floor, &writer);
     answer->code = (uint8_t)part_decide(ex, part, client_id, number, &writer, answer, out);
-    if (writer.floor != before.floor || writer.records != before.records || writer.record_bytes != before.record_bytes) writer_put(ex, client_id, &writer);
+    if (writer.floor != before.floor || writer.records != before.records || writer.record_bytes != before.record_bytes) writer_put(ex, client_id,
+            &writer);
 }
 
 /* O-44 */

@@ -61,7 +61,8 @@ void exec_leaf_of(const struct table_entry *entry, uint8_t path[32], uint8_t lea
 }
 
 bool exec_state_load(struct executor *ex, const struct table_entry *entry) {
-    if (entry->space > TRIE_SPACE_SYSTEM || entry->key_bytes < 1 || entry->key_bytes > TABLE_KEY_BYTES_MAX || entry->value_bytes > TABLE_VALUE_BYTES_MAX)
+    if (entry->space > TRIE_SPACE_SYSTEM || entry->key_bytes < 1 || entry->key_bytes > TABLE_KEY_BYTES_MAX ||
+            entry->value_bytes > TABLE_VALUE_BYTES_MAX)
         return false;
     if (table_load(ex->table, entry->space, entry->key, entry->key_bytes, entry->version, entry->value, entry->value_bytes) != TABLE_OK) return false;
     uint8_t path[32], hash[32];

@@ -61,7 +61,8 @@ static uint64_t max_u64(uint64_t a, uint64_t b) {
     return a > b ? a : b;
 }
 
-/* O-17, O-18: what the declared limits admit, and beside it what is written whatever the budgets say (D-6 to D-8, D-30 to D-33, one part too many). */
+/* O-17, O-18: what the declared limits admit, and beside it what is written whatever the budgets say (D-6 to D-8, D-30 to D-33, one part too many).
+ * */
 static bool sizes_derive(struct executor *ex, const struct executor_config *config, struct sizes *sizes) {
     const struct system_limits *limits = &config->system->limits;
     uint64_t clients = limits->clients_max, pairs = ex->pairs;
@@ -262,7 +263,8 @@ static bool batch_read(const struct executor *ex, const uint8_t *bytes, size_t c
 bool executor_read_allowed(const struct executor *ex, const uint8_t *batch_bytes, size_t batch_byte_count) {
     struct batch batch;
     struct exec_client client;
-    if (!batch_read(ex, batch_bytes, batch_byte_count, &batch) || executor_client(ex, batch.client_id, &client) != EXEC_VALID || client.revoked) return false;
+    if (!batch_read(ex, batch_bytes, batch_byte_count, &batch) || executor_client(ex, batch.client_id, &client) != EXEC_VALID ||
+            client.revoked) return false;
     size_t at = 0;
     struct batch_part part;
     while (batch_part_next(&batch, &at, &part)) {
@@ -303,7 +305,8 @@ uint32_t executor_pairs(const struct executor *ex) {
 void executor_pair_at(const struct executor *ex, uint32_t index, bool final, struct exec_pair *pair) {
     CHECK(index < ex->pairs);
     const struct exec_queue *queue = final && ex->next > ex->open ? &exec_snapshot(ex, ex->open)[index] : &ex->queues[index];
-    *pair = (struct exec_pair){.cluster = queue->cluster, .consumed_dseq = queue->consumed_dseq, .consumed_bytes = queue->consumed_bytes, .epoch = queue->epoch,
+    *pair = (struct exec_pair){.cluster = queue->cluster, .consumed_dseq = queue->consumed_dseq, .consumed_bytes = queue->consumed_bytes,
+        .epoch = queue->epoch,
                                .sent_dseq = queue->sent_dseq, .acked_dseq = queue->acked_dseq, .pending_items = queue->pending_items,
                                .pending_ops = queue->pending_ops, .pending_bytes = queue->pending_bytes, .open_ops = queue->open_ops,
                                .open_bytes = queue->open_bytes};
@@ -325,7 +328,8 @@ void executor_due(const struct executor *ex, struct exec_due *due) {
 void executor_figures(const struct executor *ex, struct exec_figures *figures) {
     *figures = (struct exec_figures){.height = ex->now.height, .height_final = ex->final.height, .blocks_open = (uint32_t)(ex->next - ex->open),
                                      .blocks_kept = (uint32_t)(ex->open - ex->released), .user_keys = table_keys(ex->table, TRIE_SPACE_USER),
-                                     .user_bytes = table_declared_bytes(ex->table, TRIE_SPACE_USER), .system_keys = table_keys(ex->table, TRIE_SPACE_SYSTEM),
+                                     .user_bytes = table_declared_bytes(ex->table, TRIE_SPACE_USER),
+                                         .system_keys = table_keys(ex->table, TRIE_SPACE_SYSTEM),
                                      .system_bytes = table_declared_bytes(ex->table, TRIE_SPACE_SYSTEM)};
 }
 
@@ -341,7 +345,8 @@ static bool entry_by_path(const struct executor *ex, const uint8_t path[32], str
     return false;
 }
 
-enum exec_status executor_prove(struct executor *ex, enum trie_space space, const uint8_t *key, size_t key_bytes, bool *present, struct table_entry *value,
+enum exec_status executor_prove(struct executor *ex, enum trie_space space, const uint8_t *key, size_t key_bytes, bool *present,
+    struct table_entry *value,
                                 struct bytes_writer *proof, uint64_t *height, uint8_t root[32]) {
     if (ex->corrupt) return EXEC_CORRUPT;
     if (ex->next > ex->open) return EXEC_NOT_FINAL;

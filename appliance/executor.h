@@ -140,7 +140,8 @@ enum exec_status executor_load_end(struct executor *ex, const struct exec_positi
 /* The work blob as of the newest final block: all pending items and routing lists (D-26). Call right after finalizing the checkpoint's block.
  * *bytes is the
  * size needed, also on EXEC_BUFFER_FULL. `state_root` (may be NULL) gets the root after that block: what the next header carries. */
-enum exec_status executor_save(struct executor *ex, uint8_t *work, size_t room, size_t *bytes, uint8_t state_root[32]) __attribute__((warn_unused_result));
+enum exec_status executor_save(struct executor *ex, uint8_t *work, size_t room, size_t *bytes, uint8_t state_root[32])
+    __attribute__((warn_unused_result));
 #define EXECUTOR_WORK_BLOB "work" /* its name in store/state.h */
 
 /* A block to execute. */
@@ -211,7 +212,8 @@ struct exec_result {
 };
 
 /* Executes a block; result->status as returned. */
-enum exec_status executor_execute(struct executor *ex, const struct exec_block *block, struct exec_result *result) __attribute__((warn_unused_result));
+enum exec_status executor_execute(struct executor *ex, const struct exec_block *block, struct exec_result *result)
+    __attribute__((warn_unused_result));
 
 /* Does the trie work of the newest block now. Idempotent; executor_execute() does it otherwise. */
 void executor_settle(struct executor *ex);
@@ -250,7 +252,8 @@ struct exec_client {
     const uint8_t *rights;         /* encoded as in D-31 */
     uint32_t rights_bytes;
 };
-enum exec_status executor_client(const struct executor *ex, const uint8_t client_id[32], struct exec_client *client) __attribute__((warn_unused_result));
+enum exec_status executor_client(const struct executor *ex, const uint8_t client_id[32], struct exec_client *client)
+    __attribute__((warn_unused_result));
 /* True iff the client may read all keys of a read batch (O-30.3): the relay's check before it relays. The batch must have been decoded (O-20): any
  * other
  * bytes give false. */
@@ -299,7 +302,8 @@ void executor_figures(const struct executor *ex, struct exec_figures *figures);
  * the way by walking the table: slow, an operator's question. EXEC_VALID, EXEC_NOT_FINAL, EXEC_CORRUPT; `present` tells which. `height` and `root`
  * name the
  * state that the proof is of. */
-enum exec_status executor_prove(struct executor *ex, enum trie_space space, const uint8_t *key, size_t key_bytes, bool *present, struct table_entry *value,
+enum exec_status executor_prove(struct executor *ex, enum trie_space space, const uint8_t *key, size_t key_bytes, bool *present,
+    struct table_entry *value,
                                 struct bytes_writer *proof, uint64_t *height, uint8_t root[32]) __attribute__((warn_unused_result));
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * A world for tests of the executor: the executors of a few clusters, wired by their slices, with invented keys and no signatures. Every block is executed,
+ * A world for tests of the executor: the executors of a few clusters, wired by their slices, with invented keys and no signatures. Every block is
+ * executed,
  * made final and released at once unless a test does it by hand. Failures are CHECKs: the world must not be wrong.
  */
 #ifndef TESTS_APPLIANCE_EXEC_WORLD_H

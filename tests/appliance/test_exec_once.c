@@ -217,7 +217,8 @@ static void records_have_a_limit_in_bytes(void **state) {
     struct operation ops[WORLD_OPS_MAX];
     for (uint32_t i = 0; i < WORLD_OPS_MAX; i++) ops[i] = op_add("n", 1);
     anew(few_records);
-    uint64_t number = 1, record = 52 + 8 * WORLD_OPS_MAX, fit = (65536 - 52 - 9 * WORLD_OPS_MAX) / record + 1; /* with room for the worst case of one more */
+    /* with room for the worst case of one more */
+    uint64_t number = 1, record = 52 + 8 * WORLD_OPS_MAX, fit = (65536 - 52 - 9 * WORLD_OPS_MAX) / record + 1;
     for (; number <= fit; number++) assert_int_equal(send(0, number, 1, (uint32_t)number, 0, WORLD_OPS_MAX, ops)->code, CODE_OK);
     assert_int_equal(send(0, number, 1, (uint32_t)number, 0, WORLD_OPS_MAX, ops)->code, CODE_RECORDS_FULL);
     struct operation cancel = op_cancel();

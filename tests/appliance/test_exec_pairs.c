@@ -412,7 +412,8 @@ static void an_acknowledgement_goes_alone(void **state) {
 }
 
 /* A write item as a coordinator cluster would make it. */
-static uint32_t write_item(uint8_t *out, uint64_t number, uint64_t floor, uint32_t flags, uint32_t op_count, const struct operation *ops, uint32_t given) {
+static uint32_t write_item(uint8_t *out, uint64_t number, uint64_t floor, uint32_t flags, uint32_t op_count, const struct operation *ops,
+    uint32_t given) {
     struct bytes_writer writer = bytes_writer_of(out + SLICE_ITEM_HEAD_BYTES + SLICE_WRITE_HEAD_BYTES, 4096);
     for (uint32_t i = 0; i < given; i++) operation_encode(&writer, &ops[i]);
     uint8_t digest[32] = {1};
