@@ -136,6 +136,24 @@ static bool inputs_load(struct node *node, struct wal_reader *reader, const uint
     return good;
 }
 
+/* A final block is executed again before the next one is read: what is in memory stays bounded. False: it does not give what it gave. */
+static bool replay(struct node *node, char text[NODE_TEXT_BYTES]) {
+    struct replica_output output;
+    bool good = true;
+    while (replica_next(node->replica, &output)) {
+        if (output.kind == REPLICA_JOB) {
+            execution_run(node->execution, output.job);
+            replica_job_done(node->replica, output.job);
+        } else if (output.kind == REPLICA_NOTE) {
+            node_note(&output);
+        } else if (output.kind == REPLICA_STOP) {
+            snprintf(text, NODE_TEXT_BYTES, "%s", output.text);
+            good = false;
+        }
+    }
+    return good;
+}
+
 static bool block_load(struct node *node, struct wal_reader *reader, const uint8_t *header_key, const uint8_t *certified, size_t certified_bytes) {
     uint64_t epoch, height;
     const uint8_t *id;
@@ -177,6 +195,10 @@ static bool blocks_load(struct node *node, struct wal_reader *reader, uint64_t f
             if (certified == NULL) certified_bytes = 0;
         } else if (part == WAL_PART_HEADER) {
             good = block_load(node, reader, key, certified, certified_bytes);
+            if (good && !replay(node, text)) {
+                free(certified);
+                return false;
+            }
         }
         status = wal_read_next(reader, WAL_BLOCKS, key, true);
     }

@@ -90,7 +90,8 @@ bool replica_restore_checkpoint(struct replica *replica, const struct state_chec
 void replica_restore_pair(struct replica *replica, const struct execution_pair *cursors);
 /* An input that blocks in the store refer to, as it was persisted. */
 bool replica_restore_input(struct replica *replica, const uint8_t hash[32], const uint8_t *bytes, size_t count) __attribute__((warn_unused_result));
-/* A block of the store above the checkpoint, in order of height, inputs first. certificate: NULL unless it was stored. */
+/* A block of the store above the checkpoint, in order of height, inputs first. certificate: NULL unless it was stored. A certified block is executed again
+ * at once: carry out the outputs (jobs) before the next one. */
 bool replica_restore_block(struct replica *replica, const uint8_t *header, size_t header_bytes, const uint8_t *body, size_t body_bytes,
                            const uint8_t *certificate, size_t certificate_bytes) __attribute__((warn_unused_result));
 /* The hashes of the inputs that this body refers to: `out` has room for `room`; returns how many, or -1: no body. */

@@ -44,7 +44,7 @@ enum {
     ANSWERS_AGAIN_MAX = 16,         /* answers sent again for one repeated batch */
     QUERIES_PER_SECOND = 64,        /* of one peer, for each kind of question that costs reading or signing */
     TICK_MS = 20,                   /* the replica wants to be called so often while anything waits */
-    FETCH_BLOCKS_AT_ONCE = 16,
+    FETCH_BLOCKS_AT_ONCE = BFT_FETCH_BLOCKS_MAX,
     PRUNE_BLOCKS_AT_ONCE = 64,
 };
 
@@ -480,7 +480,6 @@ void last_persist(struct replica *r);
 bool last_restore(struct replica *r, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count);
 
 /* replica_restore.c */
-void restore_replay(struct replica *r);
 void restore_executed(struct replica *r, struct execution_job *job);
 void restore_free(struct replica *r);
 void restore_core_begin(struct replica *r);

@@ -4,16 +4,15 @@
 
 #include "appliance/replica_private.h"
 
-enum { RESTORED_MAX = BLOCKS_MAX / 2 };
+enum { RESTORED_MAX = BFT_BLOCKS_MAX };
 
 struct restore {
     bool has_memory, has_tip;
     struct bft_memory memory;
     struct bft_header tip;
     struct blob *tip_certificate;
-    uint32_t blocks[RESTORED_MAX]; /* by height, as they came */
-    uint32_t count, next;
-    bool executing;
+    uint32_t blocks[RESTORED_MAX]; /* not final */
+    uint32_t count;
     uint64_t replayed;
 };
 
@@ -144,6 +143,18 @@ long replica_body_inputs(const struct replica *r, const uint8_t *body, size_t bo
     return count < 0 ? -1 : (long)used;
 }
 
+static void replay(struct replica *r, uint32_t index) {
+    struct rblock *block = &r->blocks[index];
+    struct execution_job *job = job_take(r, EXECUTION_BLOCK);
+    job->owner = index;
+    job->ticket = r->next_ticket++;
+    job->block = (struct exec_block){.ticket = job->ticket, .parent = r->tip_ticket, .height = block->header.height, .time = block->header.time};
+    job_fill_refs(r, job, block->body->bytes + block->body_offset, block->ref_count, block->inputs);
+    block->jobs++;
+    r->replaying = true;
+    job_submit(r, job);
+}
+
 bool replica_restore_block(struct replica *r, const uint8_t *header_bytes, size_t header_count, const uint8_t *body, size_t body_bytes,
                            const uint8_t *certificate, size_t certificate_bytes) {
     struct restore *restore = restore_of(r);
@@ -153,17 +164,20 @@ bool replica_restore_block(struct replica *r, const uint8_t *header_bytes, size_
     struct bft_hash id = bft_header_id(&header), body_hash = bft_body_hash(body, body_bytes);
     if (!bft_place_equal(&header.place, &r->members.place) || !bft_hash_equal(&body_hash, &header.body_hash)) return false;
     if (header.height <= r->tip_height || block_find(r, &id) != NONE) return true; /* below the checkpoint: not needed */
-    if (restore->count == RESTORED_MAX) return true;                             /* the rest is fetched */
+    bool certified = certificate != NULL && bft_hash_equal(&header.parent_id, &r->tip_id) && certificate_proves(r, certificate, certificate_bytes, &id);
+    if (!certified && restore->count == RESTORED_MAX) return true; /* losers of a long fight over one height; what matters is fetched */
     struct blob *blob = blob_copy(body, body_bytes);
     uint32_t index = block_make(r, &header, &id, (struct blob_piece){.blob = blob, .count = body_bytes});
     blob_drop(blob);
     struct rblock *block = &r->blocks[index];
     block->persisted = true;
-    if (certificate != NULL && certificate_proves(r, certificate, certificate_bytes, &id)) {
+    if (certified && block->missing == 0 && !block->body_bad) {
         block->certificate = blob_copy(certificate, certificate_bytes);
         block->certificate_saved = true;
+        replay(r, index);
+    } else if (restore->count < RESTORED_MAX) {
+        restore->blocks[restore->count++] = index;
     }
-    restore->blocks[restore->count++] = index;
     return true;
 }
 
@@ -181,42 +195,11 @@ bool replica_restore_memory(struct replica *r, const uint8_t *memory, size_t mem
 
 /* ---- replay ---- */
 
-/* The next block with a certificate on top of the tip, NONE: there is no more. */
-static uint32_t replay_next(const struct replica *r) {
-    const struct restore *restore = r->restore;
-    for (uint32_t i = 0; i < restore->count; i++) {
-        const struct rblock *block = &r->blocks[restore->blocks[i]];
-        if (block->used && !block->final && block->certificate != NULL && bft_hash_equal(&block->header.parent_id, &r->tip_id)) return restore->blocks[i];
-    }
-    return NONE;
-}
-
-void restore_replay(struct replica *r) {
-    struct restore *restore = r->restore;
-    if (restore->executing) return;
-    uint32_t index = replay_next(r);
-    if (index == NONE || r->blocks[index].missing > 0) {
-        if (r->jobs_out > 0) return;
-        r->replaying = false;
-        restore_core_begin(r);
-        return;
-    }
-    struct rblock *block = &r->blocks[index];
-    struct execution_job *job = job_take(r, EXECUTION_BLOCK);
-    job->owner = index;
-    job->ticket = r->next_ticket++;
-    job->block = (struct exec_block){.ticket = job->ticket, .parent = r->tip_ticket, .height = block->header.height, .time = block->header.time};
-    job_fill_refs(r, job, block->body->bytes + block->body_offset, block->ref_count, block->inputs);
-    block->jobs++;
-    restore->executing = true;
-    job_submit(r, job);
-}
-
 void restore_executed(struct replica *r, struct execution_job *job) {
     struct restore *restore = r->restore;
     struct rblock *block = &r->blocks[job->owner];
     block->jobs--;
-    restore->executing = false;
+    r->replaying = false;
     bool same = job->status == EXEC_VALID && memcmp(job->result.outbox_root, block->header.outbox_root.bytes, 32) == 0 &&
                 memcmp(job->result.state_root, block->header.state_root.bytes, 32) == 0 && memcmp(job->result.cursors_hash, block->header.cursors_hash.bytes, 32) == 0;
     if (!same) {
@@ -233,9 +216,11 @@ void restore_executed(struct replica *r, struct execution_job *job) {
     restore->replayed++;
     uint32_t index = job->owner;
     job_give(r, job);
+    r->replaying = true; /* no checkpoint, no latency of it */
     block_finalize_job(r, index);
     block_publish(r);
     block_release_old(r);
+    r->replaying = false;
 }
 
 /* ---- the core begins ---- */
@@ -304,6 +289,5 @@ void restore_core_begin(struct replica *r) {
 
 void replica_start(struct replica *r) {
     r->started = true;
-    r->replaying = r->restore != NULL && r->restore->count > 0;
-    if (!r->replaying) restore_core_begin(r);
+    restore_core_begin(r);
 }
