@@ -29,6 +29,25 @@ static enum decision_error certificate_decode(struct bytes_cursor *cursor, struc
     return DECISION_OK;
 }
 
+/* D-12: an RFC 9162 root does not tell its size apart from others for which the same path leads to it; of these the least is the one that is written. */
+static bool leaf_count_least(uint32_t leaf_index, uint32_t leaf_count, size_t path_count) {
+    return leaf_count == leaf_index + 1 || tree_inclusion_count(leaf_index, leaf_count - 1) < path_count;
+}
+
+static uint32_t leaf_count_reduce(uint32_t leaf_index, uint32_t leaf_count, size_t path_count) {
+    uint32_t low = leaf_index + 1; /* the number of hashes grows with the count */
+    uint32_t high = leaf_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (tree_inclusion_count(leaf_index, middle) < path_count) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 enum decision_error decision_decode_head(struct bytes_cursor *cursor, struct decision *decision) {
     decision->head = cursor->at;
     enum decision_error error = certificate_decode(cursor, decision);
@@ -37,8 +56,10 @@ enum decision_error decision_decode_head(struct bytes_cursor *cursor, struct dec
     decision->leaf_count = bytes_get_u32(cursor);
     decision->path_count = bytes_get_u32(cursor);
     if (cursor->failed) return DECISION_TRUNCATED;
-    if (decision->leaf_count == 0 || decision->leaf_count > DECISION_LEAVES_MAX || decision->leaf_index >= decision->leaf_count) return DECISION_BAD_PATH;
+    if (decision->leaf_count == 0 || decision->leaf_count > DECISION_LEAVES_MAX || decision->leaf_index >= decision->leaf_count)
+        return DECISION_BAD_PATH;
     if (decision->path_count != tree_inclusion_count(decision->leaf_index, decision->leaf_count)) return DECISION_BAD_PATH;
+    if (!leaf_count_least(decision->leaf_index, decision->leaf_count, decision->path_count)) return DECISION_BAD_PATH;
     decision->path = (const tree_hash *)bytes_get_raw(cursor, (size_t)decision->path_count * BYTES_HASH);
     decision->leaf_bytes = bytes_get_raw(cursor, LEAF_BYTES);
     if (cursor->failed) return DECISION_TRUNCATED;
@@ -66,8 +87,8 @@ enum decision_error decision_verify_head(const struct decision *decision, const 
     if (leaf->source != ballot.place.cluster || leaf->height != ballot.height) return DECISION_WRONG_LEAF;
     tree_hash hash;
     leaf_hash(decision->leaf_bytes, hash);
-    enum tree_error tree = tree_inclusion_verify(hash, decision->leaf_index, decision->leaf_count, decision->path, decision->path_count,
-                                                 ballot.outbox_root.bytes);
+    enum tree_error tree =
+        tree_inclusion_verify(hash, decision->leaf_index, decision->leaf_count, decision->path, decision->path_count, ballot.outbox_root.bytes);
     return tree == TREE_OK ? DECISION_OK : DECISION_WRONG_LEAF;
 }
 
@@ -98,7 +119,7 @@ void decision_head_encode(struct bytes_writer *writer, const struct bft_certific
     if (writer->failed) return;
     bytes_put_le32(length, (uint32_t)(writer->used - start));
     bytes_put_u32(writer, leaf_index);
-    bytes_put_u32(writer, leaf_count);
+    bytes_put_u32(writer, leaf_count_reduce(leaf_index, leaf_count, path_count));
     bytes_put_u32(writer, path_count);
     bytes_put_raw(writer, path, (size_t)path_count * BYTES_HASH);
     bytes_put_raw(writer, leaf, LEAF_BYTES);

@@ -21,13 +21,13 @@ enum { DECISION_LEAVES_MAX = 1 << 24, DECISION_PATH_MAX = 24 };
 
 enum decision_error {
     DECISION_OK = 0,
-    DECISION_TRUNCATED,        /* lengths do not fit each other */
-    DECISION_BAD_CERTIFICATE,  /* does not decode */
-    DECISION_BAD_LEAF,         /* D-9, D-10 */
-    DECISION_BAD_PATH,         /* index, count and number of hashes do not fit */
-    DECISION_UNPROVED,         /* the certificate does not verify */
-    DECISION_WRONG_LEAF,       /* the leaf names another system, source or height than the certificate, or is not in the outbox */
-    DECISION_WRONG_SLICE,      /* the slice is not the leaf's */
+    DECISION_TRUNCATED,       /* lengths do not fit each other */
+    DECISION_BAD_CERTIFICATE, /* does not decode */
+    DECISION_BAD_LEAF,        /* D-9, D-10 */
+    DECISION_BAD_PATH,        /* index, count and number of hashes do not fit */
+    DECISION_UNPROVED,        /* the certificate does not verify */
+    DECISION_WRONG_LEAF,      /* the leaf names another system, source or height than the certificate, or is not in the outbox */
+    DECISION_WRONG_SLICE,     /* the slice is not the leaf's */
 };
 
 const char *decision_error_name(enum decision_error error);
@@ -35,7 +35,7 @@ const char *decision_error_name(enum decision_error error);
 struct decision {
     struct bft_certificate certificate;
     uint32_t leaf_index;
-    uint32_t leaf_count;
+    uint32_t leaf_count; /* the least that leaf_index and path_count allow (D-12), not the outbox's own */
     const tree_hash *path;
     uint32_t path_count;
     const uint8_t *leaf_bytes;
@@ -59,7 +59,7 @@ enum decision_error decision_verify_head(const struct decision *decision, const 
 /* Of the slice alone: hash or items root, by the leaf's kind. */
 bool decision_slice_valid(const struct leaf *leaf, const uint8_t *slice, size_t slice_bytes) __attribute__((warn_unused_result));
 
-/* Writes everything before the slice. path_count must fit index and count (CHECK). */
+/* Writes everything before the slice. path_count must fit index and count (CHECK); leaf_count is the outbox's own. */
 void decision_head_encode(struct bytes_writer *writer, const struct bft_certificate *certificate, uint32_t leaf_index, uint32_t leaf_count,
                           const tree_hash *path, uint32_t path_count, const uint8_t leaf[LEAF_BYTES]);
 

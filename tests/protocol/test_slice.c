@@ -1,0 +1,318 @@
+/* Slices between clusters and for clients (spec/decisions.md D-8, D-13 to D-16; spec/operations.md O-22 to O-25). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "merkle/sha256.h"
+#include "protocol/batch.h"
+#include "protocol/slice.h"
+#include "tests/protocol/decided.h"
+
+static void the_envelope_is_frozen(void **state) {
+    (void)state;
+    uint8_t bytes[SLICE_HEAD_BYTES];
+    struct slice slice;
+    slice_head_encode(bytes, 0x01020304, 0x1112131415161718);
+    assert_memory_equal(bytes, "\1\0\0\0\4\3\2\1\x18\x17\x16\x15\x14\x13\x12\x11", sizeof bytes);
+    assert_true(slice_decode(bytes, sizeof bytes, &slice));
+    assert_true(slice.item_count == 0x01020304 && slice.ack == 0x1112131415161718 && slice.items_bytes == 0);
+    for (size_t cut = 0; cut < sizeof bytes; cut++) assert_false(slice_decode(bytes, cut, &slice));
+    for (size_t at = 0; at < 4; at++) {
+        for (unsigned value = 0; value < 256; value++) {
+            uint8_t other[SLICE_HEAD_BYTES];
+            memcpy(other, bytes, sizeof other);
+            other[at] = (uint8_t)value;
+            assert_int_equal(slice_decode(other, sizeof other, &slice), value == (at == 0));
+        }
+    }
+}
+
+/* D-15: items up to where a head runs past the end, and not more than item_count. */
+static void items_are_taken_until_one_runs_past_the_end(void **state) {
+    (void)state;
+    uint8_t bytes[SLICE_HEAD_BYTES + 3 * (SLICE_ITEM_HEAD_BYTES + 5)];
+    for (uint32_t count = 0; count < 6; count++) {
+        slice_head_encode(bytes, count, 0);
+        for (int i = 0; i < 3; i++) {
+            uint8_t *item = bytes + SLICE_HEAD_BYTES + i * (SLICE_ITEM_HEAD_BYTES + 5);
+            slice_item_head_encode(item, 5, SLICE_READ);
+            memset(item + SLICE_ITEM_HEAD_BYTES, i, 5);
+        }
+        for (size_t length = SLICE_HEAD_BYTES; length <= sizeof bytes; length++) {
+            struct slice slice;
+            struct slice_item item;
+            size_t at = 0;
+            uint32_t index = 0, taken = 0;
+            assert_true(slice_decode(bytes, length, &slice));
+            for (; slice_item_next(&slice, &at, &index, &item); taken++) {
+                assert_int_equal(item.kind, SLICE_READ);
+                assert_int_equal(item.body_bytes, 5);
+                assert_int_equal(item.body[4], taken);
+            }
+            size_t whole = (length - SLICE_HEAD_BYTES) / (SLICE_ITEM_HEAD_BYTES + 5);
+            assert_int_equal(taken, whole < count ? whole : count);
+        }
+    }
+    struct slice slice;
+    struct slice_item item;
+    size_t at = 0;
+    uint32_t index = 0;
+    slice_head_encode(bytes, 3, 0);
+    bytes_put_le32(bytes + SLICE_HEAD_BYTES, UINT32_MAX);
+    assert_true(slice_decode(bytes, sizeof bytes, &slice));
+    assert_false(slice_item_next(&slice, &at, &index, &item));
+    bytes_put_le32(bytes + SLICE_HEAD_BYTES, 5);
+    bytes[SLICE_HEAD_BYTES + 6] = 1; /* zero bytes that are not: of no known kind */
+    assert_true(slice_item_next(&slice, &at, &index, &item));
+    assert_int_equal(item.kind, 0);
+}
+
+enum { OP_BYTES = 13 };
+static const uint8_t get_op[OP_BYTES + 1] = {OPERATION_GET, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0, 'k', 0};
+static const uint8_t delete_op[OP_BYTES] = {OPERATION_DELETE, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 'k'};
+static const uint8_t cancel_op[12] = {OPERATION_CANCEL};
+
+/* A READ or WRITE body with the operations given. */
+static struct slice_item request_item(uint8_t kind, uint8_t *body, uint32_t op_count, const uint8_t *ops, size_t ops_bytes) {
+    uint8_t id[32] = {1}, digest[32] = {2};
+    size_t head = kind == SLICE_WRITE ? (size_t)SLICE_WRITE_HEAD_BYTES : (size_t)SLICE_READ_HEAD_BYTES;
+    if (kind == SLICE_WRITE) {
+        slice_write_head_encode(body, id, 9, 8, digest, PART_FLAG_ATOMIC, op_count);
+    } else {
+        slice_read_head_encode(body, op_count);
+    }
+    memcpy(body + head, ops, ops_bytes);
+    return (struct slice_item){.kind = kind, .body = body, .body_bytes = (uint32_t)(head + ops_bytes)};
+}
+
+static void requests_read_back(void **state) {
+    (void)state;
+    uint8_t body[256];
+    struct slice_request request;
+    struct slice_item item = request_item(SLICE_WRITE, body, 1, delete_op, OP_BYTES);
+    assert_true(slice_request_decode(&item, &request));
+    assert_true(request.write && request.number == 9 && request.floor == 8 && request.flags == PART_FLAG_ATOMIC && request.op_count == 1);
+    assert_int_equal(request.client_id[0], 1);
+    assert_int_equal(request.part_digest[0], 2);
+    assert_int_equal(request.ops_bytes, OP_BYTES);
+    item = request_item(SLICE_READ, body, 1, get_op, OP_BYTES);
+    assert_true(slice_request_decode(&item, &request));
+    assert_true(!request.write && request.op_count == 1);
+}
+
+static bool request_decodes(uint8_t kind, uint32_t op_count, const uint8_t *ops, size_t ops_bytes) {
+    uint8_t body[256];
+    struct slice_request request;
+    struct slice_item item = request_item(kind, body, op_count, ops, ops_bytes);
+    return slice_request_decode(&item, &request);
+}
+
+static void requests_outside_the_tables_are_refused(void **state) {
+    (void)state;
+    for (size_t cut = 0; cut < OP_BYTES; cut++) {
+        assert_false(request_decodes(SLICE_READ, 1, get_op, cut));
+        assert_false(request_decodes(SLICE_WRITE, 1, delete_op, cut));
+    }
+    assert_false(request_decodes(SLICE_READ, 1, get_op, OP_BYTES + 1));
+    assert_false(request_decodes(SLICE_READ, 0, get_op, 0));
+    assert_false(request_decodes(SLICE_READ, 2, get_op, OP_BYTES));
+    assert_false(request_decodes(SLICE_READ, UINT32_MAX, get_op, OP_BYTES));
+    assert_false(request_decodes(SLICE_READ, 1, delete_op, OP_BYTES));
+    assert_false(request_decodes(SLICE_WRITE, 1, get_op, OP_BYTES));
+    assert_true(request_decodes(SLICE_WRITE, 1, cancel_op, sizeof cancel_op));
+    uint8_t two[24];
+    memcpy(two, cancel_op, 12);
+    memcpy(two + 12, cancel_op, 12);
+    assert_false(request_decodes(SLICE_WRITE, 2, two, sizeof two));
+    uint8_t body[256];
+    struct slice_request request;
+    struct slice_item item = request_item(SLICE_WRITE, body, 1, delete_op, OP_BYTES);
+    for (uint32_t cut = 0; cut < SLICE_WRITE_HEAD_BYTES; cut++) {
+        struct slice_item short_item = {.kind = SLICE_WRITE, .body = body, .body_bytes = cut};
+        assert_false(slice_request_decode(&short_item, &request));
+    }
+    for (uint32_t cut = 0; cut < SLICE_READ_HEAD_BYTES; cut++) {
+        struct slice_item short_item = {.kind = SLICE_READ, .body = body, .body_bytes = cut};
+        assert_false(slice_request_decode(&short_item, &request));
+    }
+    for (unsigned value = 0; value < 256; value++) {
+        for (size_t at = 80; at < 84; at++) {
+            uint8_t kept = body[at];
+            body[at] = (uint8_t)value;
+            assert_int_equal(slice_request_decode(&item, &request), at == 80 ? value <= 3 : value == 0);
+            body[at] = kept;
+        }
+    }
+    const struct {
+        uint64_t number, floor;
+        bool good;
+    } numbers[] = {{1, 1, true}, {0, 0, false}, {1, 0, false}, {1, 2, false}, {UINT64_MAX, UINT64_MAX, true}};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        bytes_put_le64(body + 32, numbers[i].number);
+        bytes_put_le64(body + 40, numbers[i].floor);
+        assert_int_equal(slice_request_decode(&item, &request), numbers[i].good);
+    }
+    item = request_item(SLICE_READ, body, 1, get_op, OP_BYTES);
+    for (size_t at = 4; at < 8; at++) {
+        body[at] = 1;
+        assert_false(slice_request_decode(&item, &request));
+        body[at] = 0;
+    }
+}
+
+static size_t answer_body(uint8_t *body) {
+    slice_answer_head_encode(body, 77, 2);
+    size_t at = SLICE_ANSWER_HEAD_BYTES;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct slice_part part = {.code = CODE_OK, .op_count = 1 + i, .height = 5, .index = 6 + i, .results_bytes = 8 * (1 + i)};
+        slice_part_head_encode(body + at, &part);
+        memset(body + at + SLICE_PART_HEAD_BYTES, 0, part.results_bytes);
+        at += SLICE_PART_HEAD_BYTES + part.results_bytes;
+    }
+    return at;
+}
+
+static void answers_read_back_and_their_parts_fill_them_exactly(void **state) {
+    (void)state;
+    uint8_t body[256] = {0};
+    size_t count = answer_body(body);
+    struct slice_item item = {.kind = SLICE_ANSWER, .body = body, .body_bytes = (uint32_t)count};
+    struct slice_answer answer;
+    struct slice_part part;
+    size_t at = 0;
+    assert_true(slice_answer_decode(&item, &answer));
+    assert_true(answer.request_dseq == 77 && answer.part_count == 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_true(slice_part_next(&answer, &at, &part));
+        assert_true(part.op_count == 1 + i && part.height == 5 && part.index == 6 + i && part.results_bytes == 8 * (1 + i));
+    }
+    assert_false(slice_part_next(&answer, &at, &part));
+    for (uint32_t length = 0; length <= count + 30; length++) {
+        item.body_bytes = length;
+        assert_int_equal(slice_answer_decode(&item, &answer), length == count);
+    }
+    item.body_bytes = (uint32_t)count;
+    for (uint32_t parts = 0; parts < 5; parts++) {
+        bytes_put_le32(body + 8, parts);
+        assert_int_equal(slice_answer_decode(&item, &answer), parts == 2);
+    }
+    bytes_put_le32(body + 8, UINT32_MAX);
+    assert_false(slice_answer_decode(&item, &answer));
+    bytes_put_le32(body + 8, 2);
+    for (size_t zero = 12; zero < 20; zero++) {
+        if (zero == 16) continue; /* the part's code */
+        body[zero] = 1;
+        assert_false(slice_answer_decode(&item, &answer));
+        body[zero] = 0;
+    }
+    bytes_put_le32(body + SLICE_ANSWER_HEAD_BYTES + 20, UINT32_MAX);
+    assert_false(slice_answer_decode(&item, &answer));
+}
+
+static void routing_entries_read_back(void **state) {
+    (void)state;
+    struct routing in = {.relay = 3, .flags = 2, .op_count = 700, .reserved_bytes = 90000}, out;
+    memset(in.client_id, 1, 32);
+    memset(in.part_digest, 2, 32);
+    uint8_t bytes[ROUTING_BYTES], again[ROUTING_BYTES], hash[32], expected[32], preimage[1 + ROUTING_BYTES];
+    routing_encode(&in, bytes);
+    routing_decode(bytes, &out);
+    routing_encode(&out, again);
+    assert_memory_equal(bytes, again, sizeof bytes);
+    assert_true(out.relay == 3 && out.flags == 2 && out.op_count == 700 && out.reserved_bytes == 90000);
+    preimage[0] = 0x10;
+    memcpy(preimage + 1, bytes, sizeof bytes);
+    sha256_hash(preimage, sizeof preimage, expected);
+    routing_hash(bytes, sizeof bytes, hash);
+    assert_memory_equal(hash, expected, 32);
+}
+
+static uint8_t *client_item(uint8_t kind, size_t *count) {
+    uint8_t digest[32] = {3}, results[8] = {0};
+    struct client_item head = {.kind = kind, .shard = SHARD_CLUSTER_BASE, .part_digest = digest, .height = 9, .index = 4, .op_count = 1};
+    return decided_item(head, results, sizeof results, count);
+}
+
+static void client_items_are_held_to_their_table(void **state) {
+    (void)state;
+    size_t count;
+    struct client_item item;
+    for (uint8_t kind = 1; kind <= 2; kind++) {
+        uint8_t *bytes = client_item(kind, &count);
+        assert_true(client_item_decode(bytes, count, &item));
+        assert_true(item.kind == kind && item.height == 9 && item.index == 4 && item.op_count == 1 && item.results_bytes == 8);
+        for (size_t cut = 0; cut < count; cut++) assert_false(client_item_decode(bytes, cut, &item));
+        for (unsigned value = 0; value < 256; value++) {
+            bytes[1] = (uint8_t)value;
+            assert_int_equal(client_item_decode(bytes, count, &item), operation_code_class((uint8_t)value) != CLASS_UNKNOWN);
+            bytes[1] = 0;
+            bytes[2] = (uint8_t)value;
+            assert_int_equal(client_item_decode(bytes, count, &item), value == 0);
+            bytes[2] = 0;
+            bytes[0] = (uint8_t)value;
+            assert_int_equal(client_item_decode(bytes, count, &item), value == 1 || value == 2);
+            bytes[0] = kind;
+        }
+        bytes_put_le32(bytes + 52, 1); /* first_op */
+        assert_int_equal(client_item_decode(bytes, count, &item), kind == CLIENT_ITEM_OPERATION);
+        bytes_put_le32(bytes + 52, 0);
+        bytes_put_le32(bytes + 56, 2); /* op_count */
+        assert_int_equal(client_item_decode(bytes, count, &item), kind == CLIENT_ITEM_PART);
+        bytes_put_le32(bytes + 56, 1);
+        bytes_put_le32(bytes + 60, 7);
+        assert_false(client_item_decode(bytes, count, &item));
+        bytes_put_le32(bytes + 60, UINT32_MAX);
+        assert_false(client_item_decode(bytes, count, &item));
+        free(bytes);
+    }
+}
+
+static void a_client_slice_gives_the_root_of_its_items(void **state) {
+    (void)state;
+    const struct decided_item items[3] = {{(const uint8_t *)"one", 3}, {(const uint8_t *)"", 0}, {(const uint8_t *)"three", 5}};
+    size_t count;
+    uint8_t *bytes = decided_client_slice(items, 3, &count);
+    tree_hash leaves[3], expected, root;
+    for (int i = 0; i < 3; i++) tree_leaf_hash(items[i].bytes, items[i].count, leaves[i]);
+    tree_root(leaves, 3, expected);
+    assert_true(client_slice_root(bytes, count, 3, root));
+    assert_memory_equal(root, expected, 32);
+    assert_false(client_slice_root(bytes, count, 2, root)); /* the leaf's count */
+    for (size_t cut = 0; cut < count; cut++) assert_false(client_slice_root(bytes, cut, 3, root));
+    bytes_put_le32(bytes, 2);
+    assert_false(client_slice_root(bytes, count, 2, root));
+    bytes_put_le32(bytes, 3);
+    bytes_put_le32(bytes + 4, UINT32_MAX);
+    assert_false(client_slice_root(bytes, count, 3, root));
+    free(bytes);
+}
+
+static void hashes_of_slices_have_their_prefix(void **state) {
+    (void)state;
+    uint8_t hash[32], expected[32];
+    sha256_hash("\x0A"
+                "abc",
+                4, expected);
+    slice_hash((const uint8_t *)"abc", 3, hash);
+    assert_memory_equal(hash, expected, 32);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_envelope_is_frozen),
+        cmocka_unit_test(items_are_taken_until_one_runs_past_the_end),
+        cmocka_unit_test(requests_read_back),
+        cmocka_unit_test(requests_outside_the_tables_are_refused),
+        cmocka_unit_test(answers_read_back_and_their_parts_fill_them_exactly),
+        cmocka_unit_test(routing_entries_read_back),
+        cmocka_unit_test(client_items_are_held_to_their_table),
+        cmocka_unit_test(a_client_slice_gives_the_root_of_its_items),
+        cmocka_unit_test(hashes_of_slices_have_their_prefix),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
