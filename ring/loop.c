@@ -205,9 +205,10 @@ enum loop_status loop_create(struct loop **out, const struct loop_config *config
     }
     files_limit(loop);
     loop->connections = calloc(loop->config.connections_max, sizeof *loop->connections);
+    loop->rearm_slots = calloc(loop->config.connections_max, sizeof *loop->rearm_slots);
     loop->wake_fd = eventfd(0, EFD_CLOEXEC);
     enum loop_status status = LOOP_ERR_MEMORY;
-    if (loop->connections != NULL && loop->wake_fd >= 0) {
+    if (loop->connections != NULL && loop->rearm_slots != NULL && loop->wake_fd >= 0) {
         for (uint32_t i = loop->config.connections_max; i-- > 0;) {
             loop->connections[i] = (struct loop_connection){.fd = -1, .next_free = loop->free_connection};
             loop->free_connection = i + 1; /* 0: none */
@@ -253,6 +254,7 @@ void loop_destroy(struct loop *loop) {
     }
     loop_buffers_free(loop);
     free(loop->connections);
+    free(loop->rearm_slots);
     free(loop);
 }
 
@@ -511,6 +513,16 @@ static bool on_connect(struct loop *loop, struct loop_connection *connection, in
     return true;
 }
 
+/* The receive ended by itself, mostly for want of a buffer: it goes on at the next loop_wait. */
+static void receive_again(struct loop *loop, struct loop_connection *connection) {
+    if (loop->rearm_count == loop->config.connections_max) { /* many slots changed hands since the last loop_wait */
+        receive_arm(loop, connection);
+        return;
+    }
+    connection->rearm = loop->rearm = true;
+    loop->rearm_slots[loop->rearm_count++] = slot_of(loop, connection);
+}
+
 static bool on_receive(struct loop *loop, struct loop_connection *connection, const struct io_uring_cqe *cqe, struct loop_event *event) {
     if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
         loop->held_buffer = (int32_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
@@ -521,7 +533,7 @@ static bool on_receive(struct loop *loop, struct loop_connection *connection, co
     }
     bool starved = cqe->res == -ENOBUFS;
     if ((cqe->flags & IORING_CQE_F_MORE) == 0 && (cqe->res > 0 || starved)) {
-        connection->rearm = loop->rearm = true;
+        receive_again(loop, connection);
         loop->counters.receive_starved += starved;
     }
     if (starved) {
@@ -625,11 +637,13 @@ static void rearm(struct loop *loop) {
             }
         }
     }
-    for (uint32_t i = 0; i < loop->config.connections_max; i++) {
-        if (loop->connections[i].used && !loop->connections[i].closed && loop->connections[i].rearm) {
-            receive_arm(loop, &loop->connections[i]);
+    for (uint32_t i = 0; i < loop->rearm_count; i++) {
+        struct loop_connection *connection = &loop->connections[loop->rearm_slots[i]];
+        if (connection->used && !connection->closed && connection->rearm) { /* a slot may have been used again: then this is another's entry */
+            receive_arm(loop, connection);
         }
     }
+    loop->rearm_count = 0;
     loop->rearm = again;
 }
 

@@ -40,6 +40,8 @@ struct loop {
     struct loop_listener listeners[LOOP_LISTENERS_MAX];
     struct loop_connection *connections;
     uint32_t free_connection; /* slot + 1, or 0 */
+    uint32_t *rearm_slots;    /* connections whose multishot receive ended by itself */
+    uint32_t rearm_count;
     int wake_fd;
     uint64_t wake_word;
 
