@@ -91,7 +91,8 @@ def again():
          and all(after[n] == before[n] for n in before if n != "s0-n1"), p.stdout)
     for words in (("--nodes", "7"), ("--shards", "2"), ("--coordinators", "2")):
         p = local(A, "start", *words)
-        case(f"start {' '.join(words)} is refused beside existing data, exit 2", p.returncode == 2 and "reset" in p.stdout and pids(A) == after, p.stdout)
+        case(f"start {' '.join(words)} is refused beside existing data, exit 2",
+             p.returncode == 2 and "reset" in p.stdout and pids(A) == after, p.stdout)
 
 
 def side_by_side():
@@ -107,8 +108,8 @@ def side_by_side():
 def stop_and_go_on():
     before = pids(A)
     p = local(A, "stop")
-    case("stop stops all, exit 0, none had to be killed", p.returncode == 0 and not any(alive(x) for x in before.values()) and "killed" not in p.stdout,
-         p.stdout)
+    case("stop stops all, exit 0, none had to be killed",
+         p.returncode == 0 and not any(alive(x) for x in before.values()) and "killed" not in p.stdout, p.stdout)
     case("stop again is fine", local(A, "stop").returncode == 0)
     began = time.monotonic()
     p = local(A, "start")

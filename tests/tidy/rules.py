@@ -387,7 +387,7 @@ def external_functions(tree):
 
 
 def rule_names(tree):
-    """noun_verb: a function that leaves its file is declared in a header of its folder, and never wears the noun of another folder's header."""
+    """noun_verb: a function that leaves its file is declared in a header of its folder, and does not wear the noun of a header below."""
     nouns = {folder: set() for folder in FOLDERS}
     declared = {folder: "" for folder in FOLDERS}
     for p in tree.c_files(product_only=True):
@@ -401,7 +401,7 @@ def rule_names(tree):
         if "_" not in name:
             yield p, first, f"{name}() leaves its file and is no noun_verb"
         noun = name.split("_")[0]
-        for other in FOLDERS:
+        for other in ARROWS[folder]:
             if noun in nouns[other] and noun not in nouns[folder] and not any(h.startswith(noun + "_") for h in nouns[folder]):
                 yield p, first, f"{name}(): {noun}_ belongs to {other}/{noun}.h"
 
