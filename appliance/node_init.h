@@ -1,7 +1,8 @@
 /*
  * heracliusd --init --config FILE: makes a node's data directory, once (spec/system.md S-131, spec/durability.md P-3).
  *
- * `heraclius system init` runs it, since only store/ touches a store and the client does not include it. Reads node.conf, the system file and the key,
+ * `heraclius system init` runs it, since only store/ touches a store and the client does not include it.
+ * Reads node.conf, the system file and the key,
  * finds the node's place, and has store_directory_create() make empty environments that carry whose they are. Refuses a directory that holds data.
  */
 #ifndef APPLIANCE_NODE_INIT_H

@@ -1,8 +1,8 @@
 /*
  * The commands of the `heraclius` program that make keys, cards, system files and nodes (spec/system.md 7.11).
  *
- * Each takes the words after its own name: argv[0] is the command as the user wrote it ("heraclius node enroll"), argv[1] the first option. Each knows
- * --help. Returns the exit code: 0 done; 2 usage, or an unreadable or invalid file, after one line on stderr that names file and field.
+ * Each takes the words after its own name: argv[0] is the command as the user wrote it ("heraclius node enroll"), argv[1] the first option. All know
+ * the option --help. Returns the exit code: 0 done; 2 usage, or an unreadable or invalid file, after one line on stderr that names file and field.
  * Nothing is ever overwritten. Secret keys are made here, on the owner's machine, with mode 0600; what has to leave it is the card.
  *
  *     heraclius node enroll --name NAME --out DIR [--owner-key FILE]     DIR/NAME.key, DIR/NAME.card, and DIR/NAME.owner.key unless given
@@ -15,8 +15,8 @@
  *     heraclius system local --out DIR [--coordinators C] [--shards S] [--nodes N] --port-base P
  *     heraclius system local --out DIR --move --port-base P              new ports in DIR/addresses.json, nothing else
  *
- * `system init` and `system local` have the data directories made by `heracliusd --init --config FILE`, which they look for beside this program, then in
- * the PATH.
+ * `system init` and `system local` have the data directories made by `heracliusd --init --config FILE`, which they look for beside this program, then
+ * in the PATH.
  */
 #ifndef CLIENT_CMD_SYSTEM_H
 #define CLIENT_CMD_SYSTEM_H

@@ -1,4 +1,4 @@
-/* addresses.json (S-90 to S-99). */
+/* addresses.json (S-90 to S-91). */
 #include "protocol/addresses.h"
 
 #include <stdio.h>

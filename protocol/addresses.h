@@ -1,10 +1,9 @@
 /*
- * addresses.json: where the nodes of a system are reached (spec/system.md 7.7, rules S-90 to S-99). It lies beside the system file, is no part of the
+ * addresses.json: where the nodes of a system are reached (spec/system.md 7.7, rules S-90 to S-91). It lies beside the system file, is no part of the
  * system's id, is not signed, and may change while the system runs: a wrong address costs a connection, never safety, since links prove keys.
  *
  * Canonical JSON: {"format": 1, "nodes": {"<node name>": {"admin": "host:port" or "", "link": "host:port"}, ...}, "system_id": "<hex>"}; nodes that
- * it
- * leaves out have no known address. Hosts are IPv4, IPv6 in brackets, or names.
+ * it leaves out have no known address. Hosts are IPv4, IPv6 in brackets, or names.
  */
 #ifndef PROTOCOL_ADDRESSES_H
 #define PROTOCOL_ADDRESSES_H

@@ -1,4 +1,4 @@
-/* Administrative operations: encoding, signing, verification (S-70 to S-89). */
+/* Administrative operations: encoding, signing, verification (S-70 to S-80). */
 #include "protocol/admin_op.h"
 
 #include <string.h>

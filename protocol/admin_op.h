@@ -1,10 +1,9 @@
 /*
- * Administrative operations: CONFIG, SEAL, and the enrolment of clients (spec/system.md 7.6, rules S-70 to S-89).
+ * Administrative operations: CONFIG, SEAL, and the enrolment of clients (spec/system.md 7.6, rules S-70 to S-80).
  *
- * Signed offline by k of the m administrators of the CONFIG in force, decided as inputs like any other. CONFIG and SEAL are of one cluster and
- * follow its
- * CONFIG by serial and config_hash; ENROL, CHANGE, REVOKE are of the whole system, numbered from 1, each naming its predecessor's hash (the first one
- * names the file_hash of the system file), and decided by each coordinator cluster for itself.
+ * Signed offline by k of the m administrators of the CONFIG in force, decided as inputs like any other. CONFIG and SEAL are of one cluster and follow
+ * its CONFIG by serial and config_hash; ENROL, CHANGE, REVOKE are of the whole system, numbered from 1, each naming its predecessor's hash (the first
+ * one names the file_hash of the system file), and decided by each coordinator cluster for itself.
  *
  * An operation is bytes; its hash (0x11) covers all but the signatures, so two sets of signatures under one text are one operation.
  *
@@ -76,9 +75,8 @@ size_t admin_op_encode(struct admin_op *op, uint8_t *out);
 bool admin_op_sign(struct admin_op *op, const struct ed25519_secret *admin);
 
 /* Against the CONFIG in force (of the deciding cluster; for REVOKE at a shard, the shard's own): system, each signature good and of one of its
- * administrators, at least k (S-75); CONFIG, SEAL: cluster, serial, config_hash (S-76), what may change (S-60 to S-64), and that exactly the new
- * members and
- * administrators have cards (S-77). `changed` (may be NULL) is how many members a CONFIG changes. */
+ * administrators, at least k (S-75); CONFIG, SEAL: cluster, serial, config_hash (S-76), what may change (S-60 to S-62), and that exactly the new
+ * members and administrators have cards (S-77). `changed` (may be NULL) is how many members a CONFIG changes. */
 enum system_error admin_op_verify(const struct admin_op *op, const struct config *in_force, uint32_t *changed, struct system_fault *fault)
     __attribute__((warn_unused_result));
 
@@ -90,8 +88,7 @@ enum system_error admin_op_follows(const struct admin_op *op, uint64_t last, con
 bool admin_op_hash(const uint8_t *bytes, size_t count, uint8_t out[32]);
 
 /* The encoding of quota and rights, which client records in the state tree share: quota_per_second u32, quota_burst u32, count u16, zero u16, then
- * each rule:
- * flags u8, zero u8, prefix_bytes u16, prefix. `out` has 8 + ADMIN_OP_RIGHTS_BYTES_MAX bytes. */
+ * each rule: flags u8, zero u8, prefix_bytes u16, prefix. `out` has 8 + ADMIN_OP_RIGHTS_BYTES_MAX bytes. */
 size_t admin_op_rights_encode(uint32_t quota_per_second, uint32_t quota_burst, const struct system_right *rights, uint32_t rights_count,
                               uint8_t *out);
 /* Reads it at a cursor; the cursor has failed when the result is not SYSTEM_OK. `rights` has SYSTEM_RIGHTS_MAX entries. */

@@ -1,8 +1,8 @@
 /*
- * A system file in the making: cards are added, then everything is sorted, checked, identified and written (spec/system.md S-20 to S-39).
+ * A system file in the making: cards are added, then everything is sorted, checked, identified and written (spec/system.md S-20 to S-33).
  *
- * For the commands `system assemble` and `system local`, for simulators and tests. One heap block and its arrays, owned until assembly_free(). Cards must be verified already
- * (card_load, keyfile_make_card).
+ * For the commands `system assemble` and `system local`, for simulators and tests. One heap block and its arrays, owned until assembly_free(). Cards
+ * must be verified already (card_load, keyfile_make_card).
  */
 #ifndef PROTOCOL_ASSEMBLY_H
 #define PROTOCOL_ASSEMBLY_H

@@ -2,10 +2,9 @@
  * Canonical JSON (spec/system.md 7.1, rules S-1 to S-5): the one form in which the system file, cards and addresses are written.
  *
  * Printable ASCII without `"` and `\` in strings, integers 0 to 2^53-1, objects and arrays; names ascending; two spaces per level, one member or
- * element a
- * line, `"name": value`, `[]` and `{}` when empty, one newline at the end. It is what Python's json.dumps(value, indent=2, sort_keys=True) + "\n"
- * prints.
- * A reader parses strictly, builds its own structure, prints that again and compares bytes: so nothing that it did not understand can be in a file.
+ * element a line, `"name": value`, `[]` and `{}` when empty, one newline at the end. It is what Python's json.dumps(value, indent=2, sort_keys=True)
+ * + "\n" prints. A reader parses strictly, builds its own structure, prints that again and compares bytes: so nothing that it did not understand can
+ * be in a file.
  *
  * The field readers name the field in the fault as `path.name` (or `name` when path is empty).
  */

@@ -1,4 +1,4 @@
-/* Cards: binary form, JSON form, keys and proofs of possession (S-10 to S-19). */
+/* Cards: binary form, JSON form, keys and proofs of possession (S-10 to S-16). */
 #include "protocol/card.h"
 
 #include <sodium.h>

@@ -1,15 +1,13 @@
 /*
- * Cards: the public half of a node's, client's or administrator's keys, with proofs of possession (spec/system.md 7.2, rules S-10 to S-19).
+ * Cards: the public half of a node's, client's or administrator's keys, with proofs of possession (spec/system.md 7.2, rules S-10 to S-16).
  *
  * A card is made where its secrets are (protocol/keyfile.h) and is public. It has a binary form of fixed size per kind, which is hashed (0x0D: the
- * card's
- * id, which is node_id, client_id or admin_id) and signed by each key in it, and a canonical JSON form, a file or an object in the system file.
+ * card's id, which is node_id, client_id or admin_id) and signed by each key in it, and a canonical JSON form, a file or an object in the system
+ * file.
  *
  * What the proofs prove. signing_proof: whoever made the card held the secret of signing_key. noise_proof: held the secret of noise_key; the Noise
- * key is
- * the Montgomery form of the Ed25519 key noise_proof_key, which signs the card once and nothing else ever, so this is a Schnorr proof of the very
- * scalar
- * that Noise uses. owner_proof: the team behind owner_key agrees. Nobody can copy another's key into a card of his own.
+ * key is the Montgomery form of the Ed25519 key noise_proof_key, which signs the card once and nothing else ever, so this is a Schnorr proof of the
+ * very scalar that Noise uses. owner_proof: the team behind owner_key agrees. Nobody can copy another's key into a card of his own.
  */
 #ifndef PROTOCOL_CARD_H
 #define PROTOCOL_CARD_H
@@ -65,7 +63,7 @@ enum system_error card_decode_proven(struct card *card, enum card_kind kind, con
 
 /* Sets card->id. */
 void card_identify(struct card *card);
-/* Name, keys, proofs (S-12 to S-16). */
+/* Name, keys, proofs (S-14). */
 enum system_error card_verify(const struct card *card, struct system_fault *fault) __attribute__((warn_unused_result));
 /* 1 to 32 characters of [a-z0-9.-] that begin with a letter or digit. */
 bool card_name_valid(const char *name);

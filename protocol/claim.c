@@ -1,4 +1,4 @@
-/* Records that a team signs about its node, and the successor statement (S-110 to S-119, S-140 to S-149). */
+/* Records that a team signs about its node, and the successor statement (S-110 to S-112, S-140 to S-144). */
 #include "protocol/claim.h"
 
 #include <string.h>

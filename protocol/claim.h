@@ -1,10 +1,9 @@
 /*
  * Records that a team signs about its own node, outside of the system's id: node claim, node configuration, addresses record; and the successor
- * statement, which administrators sign (spec/system.md 7.9 and 7.12, rules S-110 to S-119 and S-140 to S-149).
+ * statement, which administrators sign (spec/system.md 7.9 and 7.12, rules S-110 to S-112 and S-140 to S-144).
  *
  * All three of an owner are numbered: a receiver keeps the highest number that verifies and refuses lower ones. All are signed by the owner key of
- * the
- * node's card. A claim proves who says it, not that it is so.
+ * the node's card. A claim proves who says it, not that it is so.
  *
  * Encoders CHECK their ranges; decoders are strict and verify nothing but form. Verification is apart, against the card.
  */
@@ -112,8 +111,7 @@ enum system_error claim_successor_decode(struct claim_successor *statement, cons
     __attribute__((warn_unused_result));
 bool claim_successor_sign(struct claim_successor *statement, const struct ed25519_secret *admin);
 /* Against the administrators of the old system's newest known CONFIG, the old system file and the new one: ids, succession + 1, partition key, as
- * many
- * shards and coordinators as S-142 wants, origins, signatures. */
+ * many shards and coordinators as S-140 wants, origins, signatures. */
 enum system_error claim_successor_verify(const struct claim_successor *statement, const struct config *old_config, const struct system *successor,
                                          struct system_fault *fault) __attribute__((warn_unused_result));
 

@@ -1,4 +1,4 @@
-/* CONFIG: its leaves, its tree, and what may follow what (S-50 to S-64). */
+/* CONFIG: its leaves, its tree, and what may follow what (S-50 to S-62). */
 #include "protocol/config.h"
 
 #include <string.h>

@@ -1,11 +1,10 @@
 /*
- * CONFIG: what one cluster runs by in one epoch, as a Merkle tree of six leaves (spec/system.md 7.5, rules S-50 to S-69).
+ * CONFIG: what one cluster runs by in one epoch, as a Merkle tree of six leaves (spec/system.md 7.5, rules S-50 to S-63).
  *
- * `config_hash`, which every vote signs, is the RFC 9162 root of the leaves' bytes in the order of `enum config_leaf`. A proof of leaf 0 alone
- * shows the
- * members, which is all that a receipt needs. Genesis is the CONFIG of serial 0, computed from the system file (protocol/system.h); each CONFIG
- * operation
- * (protocol/admin_op.h) carries the next one whole. The epoch that a CONFIG begins has the CONFIG's serial as its number: epoch 0 is genesis.
+ * `config_hash`, which every vote signs, is the RFC 9162 root of the leaves' bytes in the order of `enum config_leaf`. A proof of leaf 0 alone shows
+ * the members, which is all that a receipt needs. Genesis is the CONFIG of serial 0, computed from the system file (protocol/system.h); each CONFIG
+ * operation (protocol/admin_op.h) carries the next one whole. The epoch that a CONFIG begins has the CONFIG's serial as its number: epoch 0 is
+ * genesis.
  *
  * The struct is flat, without pointers: it may be copied and compared byte by byte when it was zeroed first (every function here zeroes it).
  */
@@ -123,9 +122,8 @@ int config_member_by_signing_key(const struct config_members *members, const uin
 int config_member_by_noise_key(const struct config_members *members, const uint8_t key[32]);
 int config_member_by_node_id(const struct config_members *members, const uint8_t node_id[32]);
 
-/* What a successor CONFIG must keep and may change (S-60 to S-64), signatures and cards apart: same system leaf and cluster, serial one higher, at
- * most
- * min(f before, f after) members added, removed or replaced. `changed` (may be NULL) counts them. */
+/* What a successor CONFIG must keep and may change (S-60 to S-62), signatures and cards apart: same system leaf and cluster, serial one higher, at
+ * most min(f before, f after) members added, removed or replaced. `changed` (may be NULL) counts them. */
 enum system_error config_succeeds(const struct config *before, const struct config *after, uint32_t *changed, struct system_fault *fault)
     __attribute__((warn_unused_result));
 

@@ -1,4 +1,4 @@
-/* The chain of CONFIGs, step by certified step (S-100 to S-109). */
+/* The chain of CONFIGs, step by certified step (S-100 to S-105). */
 #include "protocol/config_chain.h"
 
 #include <string.h>

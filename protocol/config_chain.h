@@ -1,7 +1,6 @@
 /*
  * The chain of CONFIGs: from the system file's genesis CONFIG to any later epoch of a cluster, one certified step each (spec/system.md 7.8, rules
- * S-100
- * to S-109). Sent as CONFIG_CHAIN, kept for ever by members, and carried by receipts.
+ * S-100 to S-105). Sent as CONFIG_CHAIN, kept for ever by members, and carried by receipts.
  *
  * A step shows that the members of epoch e decided a block whose body ends with a CONFIG operation, and that this operation follows epoch e's CONFIG
  * (protocol/admin_op.h): then its CONFIG rules epoch e + 1. A SEAL ends the cluster. Any valid certificate and any sufficient set of signatures

@@ -1,10 +1,9 @@
 /*
- * Secret key files (spec/system.md 7.10, rules S-120 to S-129). Private to one machine: no other implementation need read them.
+ * Secret key files (spec/system.md 7.10, rules S-120 to S-121). Private to one machine: no other implementation need read them.
  *
  * A text of fixed lines with a checksum, made with O_EXCL and mode 0600, synced with its folder. A file that others may read is refused. An open key
- * holds an exclusive flock(), so two processes never sign with one key on one host; its memory is locked where the limit allows, never swapped,
- * never in
- * a core dump, and wiped by keyfile_close().
+ * holds an exclusive flock(), so two processes never sign with one key on one host; its memory is locked where the limit allows, never swapped, never
+ * in a core dump, and wiped by keyfile_close().
  *
  * Entropy is not read here: the caller gives a function (ring/entropy.h in programs, a counter in tests).
  */

@@ -1,4 +1,4 @@
-/* The system file's binary form, rules, lookups, and the genesis CONFIGs that follow from it (S-20 to S-39). */
+/* The system file's binary form, rules, lookups, and the genesis CONFIGs that follow from it (S-20 to S-33). */
 #include "protocol/system.h"
 
 #include <stdio.h>

@@ -1,16 +1,13 @@
 /*
- * The system file: genesis of a whole system (spec/system.md 7.3, rules S-20 to S-39).
+ * The system file: genesis of a whole system (spec/system.md 7.3, rules S-20 to S-33).
  *
  * Canonical JSON (S-2) that carries its own id: system_id = the first 16 bytes of SHA-256(0x0E | binary form). Loading checks everything: form,
- * ranges,
- * every key and proof of possession, that no key or name comes twice, the id, and that re-encoding gives the same bytes. A file with one flipped
- * bit is
- * refused with a text that names the field, or line and column.
+ * ranges, every key and proof of possession, that no key or name comes twice, the id, and that re-encoding gives the same bytes. A file with one
+ * flipped bit is refused with a text that names the field, or line and column.
  *
  * Memory: system_load() and system_parse() make a `struct system` that owns all it points at, until system_free(); it is never written after that, so
  * threads may share it. About 500 bytes per node, 400 per client, 260 per right. A struct that a tool assembles itself points at the tool's own
- * arrays
- * and is not for system_free().
+ * arrays and is not for system_free().
  *
  * Addresses are not part of it: see protocol/addresses.h.
  */
@@ -93,9 +90,8 @@ char *system_encode_json(const struct system *system, size_t *text_bytes);
 uint8_t *system_encode_binary(const struct system *system, size_t *bytes);
 /* Sets system_id and file_hash. False only without memory. */
 bool system_identify(struct system *system);
-/* Every rule of S-20 to S-39 on an assembled system but re-encoding. `verify_cards` false leaves keys and proofs unchecked (they were checked when
- * the
- * cards were loaded). */
+/* Every rule of S-20 to S-33 on an assembled system but re-encoding. `verify_cards` false leaves keys and proofs unchecked (they were checked when
+ * the cards were loaded). */
 enum system_error system_check(const struct system *system, bool verify_cards, struct system_fault *fault) __attribute__((warn_unused_result));
 
 /* Lookups. NULL or false when there is none. A linear or binary search over what the file holds: for set-up, not for a hot path. */
@@ -111,7 +107,7 @@ const struct system_client *system_client_by_noise_key(const struct system *syst
 bool system_config(const struct system *system, uint32_t cluster, struct config *config);
 bool system_config_hash(const struct system *system, uint32_t cluster, uint8_t out[32]);
 
-/* True iff some rule with a prefix of the key grants all of `flags` (S-32: the union of the flags of all rules whose prefix matches). */
+/* True iff some rule with a prefix of the key grants all of `flags` (S-31: the union of the flags of all rules whose prefix matches). */
 bool system_rights_allow(const struct system_right *rights, uint32_t rights_count, uint8_t flags, const uint8_t *key, size_t key_bytes);
 
 /* First block height of this system, C-8: succession << 48. */

@@ -1,4 +1,4 @@
-/* The system file as canonical JSON: reading, writing (S-20 to S-30). */
+/* The system file as canonical JSON: reading, writing (S-20 to S-33). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

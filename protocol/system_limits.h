@@ -1,9 +1,9 @@
 /*
- * Limits and time-outs of a cluster: names, types, defaults, ranges (spec/system.md 7.4, rules S-40 to S-49).
+ * Limits and time-outs of a cluster: names, types, defaults, ranges (spec/system.md 7.4, rules S-40 to S-43).
  *
- * The two lists below are the one source: struct fields, JSON names, order in the binary form (each value as u64), defaults and ranges all come
- * from them.
- * They are fixed at genesis by the system file and changed by CONFIG, per cluster. A value outside of its range makes the file or CONFIG invalid.
+ * The two lists below are the one source: struct fields, JSON names, order in the binary form (each value as u64), defaults and ranges all come from
+ * them. They are fixed at genesis by the system file and changed by CONFIG, per cluster. A value outside of its range makes the file or CONFIG
+ * invalid.
  */
 #ifndef PROTOCOL_SYSTEM_LIMITS_H
 #define PROTOCOL_SYSTEM_LIMITS_H
@@ -43,7 +43,7 @@
     X(uint32_t, answer_blocks_kept, 4096, 16, 1048576)                /* blocks whose answers a coordinator node keeps for re-sending */ \
     X(uint32_t, clients_max, 65536, 16, 1048576)                      /* enrolled at a time */ \
     X(uint32_t, throughput_percent, 35, 1, 90)                        /* of the decaying best: below it the leader is slow */ \
-    X(uint32_t, queue_policy, 0, 0, 1)                                /* 0: by due and enough (D-18); 1: every pair in every block, as in the paper */ \
+    X(uint32_t, queue_policy, 0, 0, 1)                                /* 0: due and enough (D-18); 1: every pair in every block, as the paper */ \
     X(uint32_t, link_version_min, 1, 1, 65535) \
     X(uint32_t, link_version_max, 1, 1, 65535) \
     X(uint32_t, aead_allowed, 1, 1, 3)                                /* bit 0 ChaCha20-Poly1305 (always), bit 1 AES-256-GCM */

@@ -1,4 +1,4 @@
-/* Cards (spec/system.md S-10 to S-19): what proves possession, and that nothing in a card can be changed. */
+/* Cards (spec/system.md S-10 to S-16): what proves possession, and that nothing in a card can be changed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Owner records and the successor statement (spec/system.md S-110 to S-119, S-140 to S-149). */
+/* Owner records and the successor statement (spec/system.md S-110 to S-112, S-140 to S-144). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

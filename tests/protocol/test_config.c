@@ -1,4 +1,4 @@
-/* CONFIG and administrative operations (spec/system.md S-50 to S-89): the tree, what may follow, who must sign. */
+/* CONFIG and administrative operations (spec/system.md S-50 to S-80): the tree, what may follow, who must sign. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

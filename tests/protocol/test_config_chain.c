@@ -1,4 +1,4 @@
-/* The chain of CONFIGs (spec/system.md S-100 to S-109): each step certified by the epoch before, from the system file on. */
+/* The chain of CONFIGs (spec/system.md S-100 to S-105): each step certified by the epoch before, from the system file on. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Secret key files (spec/system.md S-120 to S-129): never overwritten, never readable by others, never used twice at a time. */
+/* Secret key files (spec/system.md S-120 to S-121): never overwritten, never readable by others, never used twice at a time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
