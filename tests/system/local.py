@@ -12,6 +12,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 A, B = "build/test-tmp/local-a", "build/test-tmp/local-b"
@@ -60,6 +62,16 @@ def about(directory):
         return json.load(f)
 
 
+def page_of(port, page):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=5) as f:
+            return f.status, f.read().decode()
+    except urllib.error.HTTPError as e:
+        return e.code, e.read().decode()
+    except OSError as e:
+        return 0, str(e)
+
+
 def first_use():
     p = local(A, "status")
     case("status before the first start says that there is nothing, exit 3", p.returncode == 3 and "make start" in p.stdout, p.stdout)
@@ -69,6 +81,9 @@ def first_use():
     case("eight nodes run", len(pids(A)) == 8 and all(alive(x) for x in pids(A).values()), pids(A))
     p = local(A, "status")
     case("status names every node, exit 0", p.returncode == 0 and all(f"{k}{0}-n{i}" in p.stdout for k in "cs" for i in range(4)), p.stdout)
+    for page, want in (("livez", "live"), ("readyz", ""), ("status", '"c0-n0"'), ("metrics", "heraclius_view")):
+        code, text = page_of(about(A)["admin_port"], page)
+        case(f"the admin serves /{page}", code == 200 and want in text, f"{code} {text[:300]}")
     p = client(A, "put", "kept", "over restarts")
     return case("a put of ours", p.returncode == 0, p.stdout)
 
