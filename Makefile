@@ -136,8 +136,8 @@ TESTS_$1 += build/$1/$(patsubst %_main,%,$(basename $3))
 build/$1/$(patsubst %_main,%,$(basename $3)): $(3:%.c=build/$1/obj/%.o) \
     $(foreach h,$(call helpers_of,$2,$3),build/$1/tests/$h.a) $(foreach f,$(call folders_of,$2,$3),build/$1/$f.a)
 	@echo "  LINK  $$@"; mkdir -p $$(@D)
-	@$$(CC_$1) $$(LDFLAGS_$1) $$(EXTRA_LDFLAGS) -o $$@.$$$$$$$$ $$(filter %.o,$$^) $$(WHOLE_$2:%=-Wl,--whole-archive build/$1/%.a -Wl,--no-whole-archive) \
-	  -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
+	@$$(CC_$1) $$(LDFLAGS_$1) $$(EXTRA_LDFLAGS) -o $$@.$$$$$$$$ $$(filter %.o,$$^) \
+	  $$(WHOLE_$2:%=-Wl,--whole-archive build/$1/%.a -Wl,--no-whole-archive) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
 	  -lcmocka $$(LIBS) && mv $$@.$$$$$$$$ $$@
 endef
 
@@ -173,18 +173,19 @@ heraclius: build/gcc/heraclius
 API = ${shell sed -n 's/^HERACLIUS_API [^(]*[ *]\(heraclius_[a-z_0-9]*\)(.*/\1/p' client/heraclius.h}
 LIB_ARCHIVES := $(foreach f,$(BELOW_client),build/pic/$f.a)
 .PHONY: lib install uninstall
-lib: $(if $(SRC_client),build/libheraclius.so build/heraclius.pc) ## libheraclius.so and its pkg-config file
+lib: $(if $(SRC_client),build/libheraclius.so build/libheraclius.pc) ## libheraclius.so and its pkg-config file
 
 build/$(SONAME): $(LIB_ARCHIVES) client/heraclius.h
 	@echo "  LINK  $@"
 	@$(CC_pic) -shared $(LDFLAGS_pic) -Wl,-soname,$(SONAME) -Wl,--no-undefined $(API:%=-Wl,-u,%) -o $@ $(LIB_ARCHIVES) $(CLIENT_LIBS)
 build/libheraclius.so: build/$(SONAME)
 	@ln -sfn $(SONAME) $@
-build/heraclius.pc: client/heraclius.h Makefile
+build/libheraclius.pc: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: heraclius' \
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: libheraclius' \
 	  'Description: verified reads and writes of a Heraclius system' 'Version: $(VERSION)' \
-	  'Libs: -L$${libdir} -lheraclius' 'Cflags: -I$${includedir}' > $@
+	  'Libs: -L$${libdir} -lheraclius' 'Cflags: -I$${includedir}' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 install: all ## programs, library, header, pkg-config file and man pages into $(DESTDIR)$(PREFIX)
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include share/man/man1 share/man/man5 share/man/man8)
@@ -192,12 +193,12 @@ install: all ## programs, library, header, pkg-config file and man pages into $(
 	install -m 644 build/$(SONAME) $(DESTDIR)$(PREFIX)/lib/
 	ln -sfn $(SONAME) $(DESTDIR)$(PREFIX)/lib/libheraclius.so
 	install -m 644 client/heraclius.h $(DESTDIR)$(PREFIX)/include/
-	install -m 644 build/heraclius.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
+	install -m 644 build/libheraclius.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 	for m in $(wildcard docs/man/*.[158]); do install -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/; done
 
 uninstall: ## removes what install put there
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/heraclius bin/heracliusd bin/heraclius-admin lib/$(SONAME) lib/libheraclius.so \
-	  include/heraclius.h lib/pkgconfig/heraclius.pc) \
+	@rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/heraclius bin/heracliusd bin/heraclius-admin lib/$(SONAME) lib/libheraclius.so \
+	  include/heraclius.h lib/pkgconfig/libheraclius.pc) \
 	  $(foreach m,$(wildcard docs/man/*.[158]),$(DESTDIR)$(PREFIX)/share/man/man*/$(notdir $m))
 
 # ---------------------------------------------------------------- tests
