@@ -74,19 +74,23 @@ static struct bft_block *lowest_unexecuted(struct step *step, struct bft_block *
 }
 
 /* What should be executed next: what is final comes first, then what I could prepare, then what I have to build on as leader. */
-static struct bft_block *execution_target(struct bft_core *core) {
+static struct bft_block *execution_target(struct step *step) {
+    struct bft_core *core = step->core;
     if (core->final.height > core->applied.height) return bft_table_find(core, &core->final.id);
     struct bft_block *candidate = bft_vote_candidate(core);
     if (candidate) return candidate;
     bool lead = bft_leader(&core->members, core->memory.view) == core->me && !core->memory.timed_out && core->first_height > 0;
-    return lead ? bft_table_find(core, &core->base.id) : NULL;
+    if (!lead) return NULL;
+    struct bft_block *base = bft_table_find(core, &core->base.id);
+    if (!base) bft_table_want(step, &core->base.id, core->base.height);
+    return base;
 }
 
 /* True: something was settled without the shell, look again. */
 static bool execute_one(struct step *step) {
     struct bft_core *core = step->core;
     struct bft_block *parent = NULL;
-    struct bft_block *target = execution_target(core);
+    struct bft_block *target = execution_target(step);
     struct bft_block *block = target ? lowest_unexecuted(step, target, &parent) : NULL;
     if (!block) return false;
     bool after_config = is_config(core, parent) || parent->suffix;
