@@ -163,10 +163,12 @@ json_t *control_metrics_json(const struct status_node *status) {
                replica->attacks[i]);
     }
     put_commit(list, &replica->commit_us);
-    for (uint32_t i = 0; i < status->counter_count; i++) {
-        metric(list, "heraclius_counter", "untyped", i == 0 ? "counters of links and store" : "", json_pack("{s:s}", "counter", status->counters[i].name),
-               status->counters[i].value);
+    for (uint32_t i = 0; i < status->net_counter_count; i++) {
+        metric(list, "heraclius_counter", "untyped", i == 0 ? "counters of links and store" : "", json_pack("{s:s}", "counter", status->net_counters[i].name),
+               status->net_counters[i].value);
     }
+    for (uint32_t i = 0; i < status->counter_count; i++)
+        metric(list, "heraclius_counter", "untyped", "", json_pack("{s:s}", "counter", status->counters[i].name), status->counters[i].value);
     for (uint32_t i = 0; i < status->thread_count; i++) {
         if (status->threads[i].running < 0) continue;
         metric(list, "heraclius_thread_cpu", "gauge", i == 0 ? "CPU on which a thread last ran" : "", json_pack("{s:s}", "thread", status->threads[i].name),

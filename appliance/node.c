@@ -91,7 +91,8 @@ static enum node_exit files_open(struct node *node, const char *config_path, cha
 
 static void wake(void *context) {
     struct node *node = context;
-    if (node->net != NULL) net_wake(node->net);
+    void (*loop_wake)(struct node *) = node->wake;
+    if (loop_wake != NULL) loop_wake(node);
 }
 
 static enum node_exit stores_open(struct node *node, char text[NODE_TEXT_BYTES]) {
@@ -264,6 +265,7 @@ void node_close(struct node *node) {
     enum store_status wal = node->wal != NULL ? wal_close(node->wal) : STORE_OK;
     enum store_status state = node->state != NULL ? state_close(node->state) : STORE_OK;
     if (wal != STORE_OK || state != STORE_OK) log_event(LOG_LEVEL_ERROR, "store_close", "wal=%s state=%s", store_status_name(wal), store_status_name(state));
+    node_split_free(node);
     replica_destroy(node->replica);
     execution_destroy(node->execution);
     executor_destroy(node->executor);
@@ -283,10 +285,7 @@ void node_note(const struct replica_output *output) { log_event((enum log_level)
 static bool store_failed(struct node *node) {
     struct store_error error;
     if (wal_error(node->wal, &error) == STORE_OK) return false;
-    if (!node->stop) log_event(LOG_LEVEL_ERROR, "store_failed", "cause=%s do=\"%s\"", store_status_name(error.status), error.text);
-    if (!node->stop) (void)fprintf(stderr, "heracliusd: %s: %s\n", node->name, error.text);
-    node->stop = true;
-    node->exit_code = NODE_EXIT_DATA;
+    node_state_failed(node, &error);
     return true;
 }
 
@@ -346,6 +345,35 @@ bool node_drain_step(struct node *node, uint64_t now_ms) {
         replica_drain(node->replica);
     }
     return replica_is_drained(node->replica) || now_ms >= node->drain_until_ms;
+}
+
+uint32_t node_peer_handle(struct node *node, struct replica_peer peer) {
+    const uint8_t *key = NULL;
+    if (peer.kind == REPLICA_CLIENT) {
+        key = node->system->clients[peer.index].card.noise_key;
+    } else {
+        const struct system_cluster *cluster = system_cluster_by_id(node->system, peer.kind == REPLICA_MEMBER ? node->cluster : peer.index);
+        key = cluster->nodes[peer.member].noise_key;
+    }
+    return net_peer_find(node->net, key);
+}
+
+void node_goodbye(struct node *node) {
+    uint64_t until = ring_clock_ms() + NODE_GOODBYE_MS;
+    struct net_event event;
+    net_close_all(node->net, LINK_GOODBYE_SHUTDOWN);
+    while (!net_is_quiet(node->net) && ring_clock_ms() < until) {
+        net_poll(node->net, 10);
+        while (net_next(node->net, &event)) continue;
+    }
+}
+
+void node_state_failed(struct node *node, const struct store_error *error) {
+    if (node->stop) return;
+    log_event(LOG_LEVEL_ERROR, "store_failed", "cause=%s", store_status_name(error->status));
+    (void)fprintf(stderr, "heracliusd: %s: %s\n", node->name, error->text);
+    node->stop = true;
+    node->exit_code = NODE_EXIT_DATA;
 }
 
 void node_pin(struct node *node, enum node_thread thread, const char *name) {

@@ -53,6 +53,10 @@ struct node {
     uint32_t waiting_first, waiting_count, waiting_room;
     uint64_t submitted, durable_told;
 
+    /* Wakes the consensus loop from the storage thread. */
+    void (*_Atomic wake)(struct node *node); /* written by the loop's thread before and after it runs */
+    struct split *split; /* node_split.c */
+
     /* ending */
     int exit_code;
     bool stop; /* a sticky error was logged: leave the loop */
@@ -62,7 +66,7 @@ struct node {
     /* the snapshot: written by the loop, read by the control thread */
     pthread_mutex_t status_lock;
     struct status_node status;
-    uint64_t status_ms, started_ms, resident_bytes;
+    uint64_t status_ms, status_net_ms, started_ms;
     atomic_int running_cpu[NODE_THREADS]; /* each written by its own thread */
 };
 
@@ -75,6 +79,8 @@ void node_close(struct node *node);
 /* Runs until it is to end; the exit code. */
 int node_run_fused(struct node *node);
 int node_run_split(struct node *node);
+/* After the stores are closed: their wake-ups may still come until then. */
+void node_split_free(struct node *node);
 
 /* node_restore.c: fills executor and replica. False: `text` says why. */
 bool node_restore(struct node *node, char text[NODE_TEXT_BYTES]);
@@ -91,8 +97,16 @@ bool node_drain_step(struct node *node, uint64_t now_ms);
 void node_pin(struct node *node, enum node_thread thread, const char *name);
 void node_cpu_sample(struct node *node, enum node_thread thread);
 
-/* node_status.c */
+/* The frame as a blob and the handle of a peer; on the net's thread. */
+uint32_t node_peer_handle(struct node *node, struct replica_peer peer);
+/* Says goodbye on all links and waits a little. */
+void node_goodbye(struct node *node);
+/* The store of checkpoints failed: logs, sets stop. */
+void node_state_failed(struct node *node, const struct store_error *error);
+
+/* node_status.c: by the consensus loop, and by the net's thread. */
 void node_status_update(struct node *node, uint64_t now_ms);
+void node_status_net(struct node *node, uint64_t now_ms);
 void node_status_copy(void *context, struct status_node *status);
 void node_budget_log(struct node *node);
 

@@ -25,22 +25,11 @@ static void frame_take(struct node *node, const struct net_event *event) {
     blob_drop(blob);
 }
 
-static uint32_t handle_of(struct node *node, struct replica_peer peer) {
-    const uint8_t *key = NULL;
-    if (peer.kind == REPLICA_CLIENT) {
-        key = node->system->clients[peer.index].card.noise_key;
-    } else {
-        const struct system_cluster *cluster = system_cluster_by_id(node->system, peer.kind == REPLICA_MEMBER ? node->cluster : peer.index);
-        key = cluster->nodes[peer.member].noise_key;
-    }
-    return net_peer_find(node->net, key);
-}
-
 static void output_send(struct node *node, const struct replica_output *output) {
     struct iovec pieces[REPLICA_PIECES_MAX];
     for (unsigned i = 0; i < output->piece_count; i++)
         pieces[i] = (struct iovec){.iov_base = output->pieces[i].blob->bytes + output->pieces[i].offset, .iov_len = output->pieces[i].count};
-    enum net_status status = net_send(node->net, handle_of(node, output->peer), output->type, pieces, output->piece_count);
+    enum net_status status = net_send(node->net, node_peer_handle(node, output->peer), output->type, pieces, output->piece_count);
     if (status == NET_OK) return;
     replica_send_dropped(node->replica, status == NET_FULL);
     log_event(LOG_LEVEL_DEBUG, "send_dropped", "type=0x%04x cause=%s", output->type, net_status_name(status));
@@ -98,22 +87,10 @@ static void step(struct node *node) {
         replica_checkpointed(node->replica, checkpoint);
     }
     struct store_error error;
-    if (execution_error(node->execution, &error) != STORE_OK && !node->stop) {
-        log_event(LOG_LEVEL_ERROR, "store_failed", "cause=%s do=\"%s\"", store_status_name(error.status), error.text);
-        node->stop = true;
-        node->exit_code = NODE_EXIT_DATA;
-    }
+    if (execution_error(node->execution, &error) != STORE_OK) node_state_failed(node, &error);
 }
 
-static void say_goodbye(struct node *node) {
-    uint64_t until = ring_clock_ms() + NODE_GOODBYE_MS;
-    struct net_event event;
-    net_close_all(node->net, LINK_GOODBYE_SHUTDOWN);
-    while (!net_is_quiet(node->net) && ring_clock_ms() < until) {
-        net_poll(node->net, 10);
-        while (net_next(node->net, &event)) continue;
-    }
-}
+static void wake(struct node *node) { net_wake(node->net); }
 
 int node_run_fused(struct node *node) {
     char error[NET_ERROR_BYTES];
@@ -123,6 +100,7 @@ int node_run_fused(struct node *node) {
         return NODE_EXIT_NETWORK;
     }
     if (net_note(node->net)[0] != '\0') log_event(LOG_LEVEL_WARN, "network_reduced", "note=\"%s\"", net_note(node->net));
+    node->wake = wake;
     replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
     replica_start(node->replica);
     log_event(LOG_LEVEL_INFO, "started", "threads=fused port=%u", net_listen_port(node->net, 0));
@@ -136,10 +114,11 @@ int node_run_fused(struct node *node) {
         step(node);
         more = false;
         now = ring_clock_ms();
+        node_status_net(node, now);
         node_status_update(node, now);
         if (node_drain_step(node, now)) break;
     }
-    say_goodbye(node);
+    node_goodbye(node);
     log_event(LOG_LEVEL_INFO, "stopped", "code=%d", node->exit_code);
     return node->exit_code;
 }

@@ -12,11 +12,27 @@ static void counter_put(struct status_node *status, const char *name, uint64_t v
     counter->value = value;
 }
 
+/* The list is net's counters, then the store's: each part is written by the thread that owns what is counted. */
+enum { NET_COUNTERS = 96 };
+
+void node_status_net(struct node *node, uint64_t now_ms) {
+    if (now_ms - node->status_net_ms < NODE_STATUS_MS && node->status_net_ms != 0) return;
+    node->status_net_ms = now_ms;
+    node_cpu_sample(node, NODE_THREAD_NETWORK);
+    struct net_counter counters[NET_COUNTERS];
+    size_t count = net_counters(node->net, counters, NET_COUNTERS);
+    pthread_mutex_lock(&node->status_lock);
+    node->status.net_counter_count = 0;
+    for (size_t i = 0; i < count && i < NET_COUNTERS; i++) {
+        struct status_counter *counter = &node->status.net_counters[node->status.net_counter_count++];
+        snprintf(counter->name, sizeof counter->name, "%s", counters[i].name);
+        counter->value = counters[i].value;
+    }
+    pthread_mutex_unlock(&node->status_lock);
+}
+
 static void counters_put(struct node *node, struct status_node *status) {
-    struct net_counter counters[96];
-    size_t count = net_counters(node->net, counters, 96);
     status->counter_count = 0;
-    for (size_t i = 0; i < count && i < 96; i++) counter_put(status, counters[i].name, counters[i].value);
     struct wal_figures wal;
     wal_figures(node->wal, &wal);
     counter_put(status, "wal_commits", wal.commits);
@@ -94,7 +110,7 @@ static uint64_t resident_bytes(void) {
 void node_status_update(struct node *node, uint64_t now_ms) {
     if (now_ms - node->status_ms < NODE_STATUS_MS && node->status_ms != 0) return;
     node->status_ms = now_ms;
-    if (!node->config.split) node_cpu_sample(node, NODE_THREAD_NETWORK);
+    if (node->config.split) node_cpu_sample(node, NODE_THREAD_CONSENSUS);
     pthread_mutex_lock(&node->status_lock);
     struct status_node *status = &node->status;
     snprintf(status->name, sizeof status->name, "%s", node->name);

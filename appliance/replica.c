@@ -96,6 +96,7 @@ void replica_destroy(struct replica *r) {
     for (uint32_t i = 0; i < r->output_count; i++) {
         struct replica_output *output = &r->outputs[(r->output_first + i) % r->output_room];
         for (unsigned piece = 0; piece < output->piece_count; piece++) blob_drop(output->pieces[piece].blob);
+        if (output->kind == REPLICA_JOB) job_give(r, output->job);
     }
     for (unsigned i = 0; i < r->given_count; i++) blob_drop(r->given[i].blob);
     for (uint32_t i = 0; r->blocks != NULL && i < BLOCKS_MAX; i++) {

@@ -68,7 +68,7 @@ enum status_attack { STATUS_ATTACKS(STATUS_IDENTIFIER) STATUS_ATTACK_COUNT };
 const char *status_drop_name(enum status_drop drop);
 const char *status_attack_name(enum status_attack attack);
 
-enum { STATUS_MEMBERS_MAX = 16, STATUS_PAIRS_MAX = 256, STATUS_THREADS_MAX = 8, STATUS_ATTACKERS_MAX = 16, STATUS_COUNTERS_MAX = 128, STATUS_NAME_BYTES = 48 };
+enum { STATUS_MEMBERS_MAX = 16, STATUS_PAIRS_MAX = 256, STATUS_THREADS_MAX = 8, STATUS_ATTACKERS_MAX = 16, STATUS_COUNTERS_MAX = 32, STATUS_NET_COUNTERS_MAX = 96, STATUS_NAME_BYTES = 48 };
 
 /* What phase the replica is in. */
 enum status_phase { PHASE_RESTORING, PHASE_ASKING, PHASE_CATCHING_UP, PHASE_VOTING, PHASE_DRAINING, PHASE_RETIRED };
@@ -135,7 +135,9 @@ struct status_node {
     char threads_map[8];
     uint32_t thread_count, counter_count, budget_count, links_up, links_known;
     struct status_thread threads[STATUS_THREADS_MAX];
-    struct status_counter counters[STATUS_COUNTERS_MAX]; /* of the links and the store */
+    uint32_t net_counter_count;
+    struct status_counter net_counters[STATUS_NET_COUNTERS_MAX]; /* of the links */
+    struct status_counter counters[STATUS_COUNTERS_MAX];         /* of the store */
     struct status_counter budget[32];
     uint64_t resident_bytes;
     struct status_replica replica;
