@@ -78,7 +78,7 @@ static void slice_write(const struct exec_scratch *scratch, const struct exec_ta
                                        .results_bytes = item->results_bytes};
         uint32_t bytes = CLIENT_ITEM_HEAD_BYTES + item->results_bytes;
         bytes_put_le32(at, bytes);
-        client_item_head_encode(at + 4, &head);
+        slice_client_item_head_encode(at + 4, &head);
         if (item->results_bytes > 0) memcpy(at + 4 + CLIENT_ITEM_HEAD_BYTES, item->results, item->results_bytes);
         tree_hash hash;
         tree_leaf_hash(at + 4, bytes, hash);

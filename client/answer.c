@@ -73,8 +73,8 @@ static void code_take(struct part *part, const struct client_item *item) {
     struct heraclius_request *request = part->sending->request;
     for (uint32_t i = 0; i < part->op_count; i++) {
         uint32_t op = request->order[part->first + i];
-        request->results[op] = (struct heraclius_result){
-            .code = (enum heraclius_code)item->code, .height = item->height, .shard = item->shard - SHARD_CLUSTER_BASE};
+        request->results[op] =
+            (struct heraclius_result){.code = (enum heraclius_code)item->code, .height = item->height, .shard = item->shard - SHARD_CLUSTER_BASE};
         request->has_result[op] = true;
     }
 }
@@ -150,11 +150,13 @@ static bool slice_wanted(struct heraclius *db, const struct decision *decision) 
     const uint8_t *bytes;
     size_t count;
     bool wanted = false;
-    while (client_slice_next(decision->slice, decision->leaf.slice_bytes, &at, &bytes, &count)) {
+    while (slice_client_next(decision->slice, decision->leaf.slice_bytes, &at, &bytes, &count)) {
         struct client_item item;
-        if (!client_item_decode(bytes, count, &item)) return true; /* let it be found out */
-        if (waiting_part(db, &item)) wanted = true;
-        else db->counters.unasked++;
+        if (!slice_client_item_decode(bytes, count, &item)) return true; /* let it be found out */
+        if (waiting_part(db, &item))
+            wanted = true;
+        else
+            db->counters.unasked++;
     }
     return wanted;
 }
@@ -190,15 +192,16 @@ static void answer(struct node *node, const uint8_t *payload, size_t payload_byt
     const uint8_t *bytes;
     size_t count;
     bool fits = true;
-    for (uint32_t i = 0; client_slice_next(decision.slice, decision.leaf.slice_bytes, &at, &bytes, &count); i++) {
+    for (uint32_t i = 0; slice_client_next(decision.slice, decision.leaf.slice_bytes, &at, &bytes, &count); i++) {
         struct client_item item;
-        struct part *part = client_item_decode(bytes, count, &item) ? waiting_part(db, &item) : NULL;
+        struct part *part = slice_client_item_decode(bytes, count, &item) ? waiting_part(db, &item) : NULL;
         if (part && !item_take(part, &decision, i, &item, now_ms)) fits = false;
     }
     if (!fits) distrust(node, "its results do not fit the request", now_ms);
 }
 
-/* Uncertified (O-51): one node's word. BUSY is tried again; a refusal counts when f+1 nodes of one cluster say the same, since one of them is honest. */
+/* Uncertified (O-51): one node's word. BUSY is tried again; a refusal counts when f+1 nodes of one cluster say the same, since one of them is
+ * honest. */
 static void refused(struct node *node, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms) {
     struct heraclius *db = node->db;
     if (payload_bytes != REFUSED_BYTES) {

@@ -21,7 +21,7 @@ enum {
     BENCH_KEY_BYTES = 32,
     BENCH_CLIENT_KEYS_MAX = 4096,
     BENCH_USERS_MAX = 1 << 21,
-    BENCH_SUB_BUCKETS = 64,      /* per power of two: 1.6 % wide */
+    BENCH_SUB_BUCKETS = 64, /* per power of two: 1.6 % wide */
     BENCH_BUCKETS = 40 * BENCH_SUB_BUCKETS,
 };
 
@@ -48,14 +48,14 @@ struct bench_options {
     bool load;
     uint64_t seed;
     uint32_t warmup_ms;
-    FILE *history;           /* NULL: none */
+    FILE *history; /* NULL: none */
 };
 
 struct bench_totals {
     uint64_t reads, writes; /* verified, not BUSY, in the measured time */
     uint64_t hits, absent;
     uint64_t busy;
-    uint64_t errors;        /* wrong or impossible values, refused or unanswered operations */
+    uint64_t errors; /* wrong or impossible values, refused or unanswered operations */
     uint64_t verification_failures;
     uint64_t resends;
     double seconds;

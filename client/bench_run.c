@@ -12,13 +12,22 @@
 #include "protocol/system.h"
 #include "ring/clock.h"
 
-enum { CALL_MS = 30000, READS_UNDER_WAY_MAX = 2, READ_OPS_MAX = 8192, LOAD_OPS = 256, LOCK_MS = 2000, DRAIN_MS = 30000, EVENTS = 64, LOAD_AHEAD = 16 };
+enum {
+    CALL_MS = 30000,
+    READS_UNDER_WAY_MAX = 2,
+    READ_OPS_MAX = 8192,
+    LOAD_OPS = 256,
+    LOCK_MS = 2000,
+    DRAIN_MS = 30000,
+    EVENTS = 64,
+    LOAD_AHEAD = 16
+};
 
 struct user {
-    uint32_t next;       /* in a handle's ready list; UINT32_MAX: none */
+    uint32_t next; /* in a handle's ready list; UINT32_MAX: none */
     bool write;
     uint64_t key;
-    uint64_t seq;        /* of the write under way */
+    uint64_t seq; /* of the write under way */
     uint64_t started_us;
 };
 
@@ -88,7 +97,8 @@ static void value_make(const struct bench *bench, uint64_t key, uint64_t seq, ui
     }
 }
 
-/* Is it a value that this run, or an earlier one with the same seed, can have written to this key? Numbers below 2^40 are of loads and of this run. */
+/* Is it a value that this run, or an earlier one with the same seed, can have written to this key? Numbers below 2^40 are of loads and of this
+ * run. */
 static bool value_right(const struct bench *bench, uint64_t key, const struct heraclius_result *result, uint64_t *seq) {
     static uint8_t expected[HERACLIUS_VALUE_BYTES_MAX];
     *seq = 0;
@@ -134,8 +144,10 @@ static void user_ready(struct bench *bench, uint32_t index) {
     user->key = random_next(bench) % options->keys;
     user->started_us = ring_clock_us();
     uint32_t *head = user->write ? &handle->ready_writes : &handle->ready_reads;
-    if (user->write) handle->ready_writes_count++;
-    else handle->ready_reads_count++;
+    if (user->write)
+        handle->ready_writes_count++;
+    else
+        handle->ready_reads_count++;
     user->next = *head;
     *head = index;
 }
@@ -143,7 +155,8 @@ static void user_ready(struct bench *bench, uint32_t index) {
 static void history_line(struct bench *bench, uint32_t index, uint64_t returned_us, const char *outcome, uint64_t seq) {
     const struct user *user = &bench->users[index];
     if (!bench->options->history) return;
-    fprintf(bench->options->history, "{\"user\":%u,\"op\":\"%s\",\"key\":%" PRIu64 ",\"call\":%" PRIu64 ",\"return\":%" PRIu64 ",\"outcome\":\"%s\",\"value\":%" PRIu64 "}\n",
+    fprintf(bench->options->history,
+            "{\"user\":%u,\"op\":\"%s\",\"key\":%" PRIu64 ",\"call\":%" PRIu64 ",\"return\":%" PRIu64 ",\"outcome\":\"%s\",\"value\":%" PRIu64 "}\n",
             index, user->write ? "put" : "get", user->key, user->started_us, returned_us, outcome, seq);
 }
 
@@ -174,8 +187,10 @@ static void user_done(struct bench *bench, struct flight *flight, uint32_t posit
         if (bench->measuring) bench->totals->hits++;
     }
     if (!bench->measuring) return;
-    if (user->write) bench->totals->writes++;
-    else bench->totals->reads++;
+    if (user->write)
+        bench->totals->writes++;
+    else
+        bench->totals->reads++;
     bench_histogram_add(&bench->totals->latency_us, now_us - user->started_us);
 }
 
@@ -350,8 +365,8 @@ static void measure(struct bench *bench) {
         turn(bench);
         if (now_ms < shown_ms + 1000) continue;
         uint64_t ops = totals->reads + totals->writes;
-        fprintf(stderr, "heraclius bench: %" PRIu64 " ops/s, p50 %" PRIu64 " us, errors %" PRIu64 "\n", (ops - shown_ops) * 1000 / (now_ms - shown_ms),
-                bench_histogram_quantile(&totals->latency_us, 500000), totals->errors);
+        fprintf(stderr, "heraclius bench: %" PRIu64 " ops/s, p50 %" PRIu64 " us, errors %" PRIu64 "\n",
+                (ops - shown_ops) * 1000 / (now_ms - shown_ms), bench_histogram_quantile(&totals->latency_us, 500000), totals->errors);
         shown_ms = now_ms;
         shown_ops = ops;
     }

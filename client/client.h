@@ -13,8 +13,8 @@
  *   proof.c       receipts offline
  *
  * One request: submit -> held (until its numbers are known) -> built -> journaled -> sent -> answered or given up -> ended, callback.
- * A request has at most two sendings: its read-only parts, and its parts with a write. A sending is one batch; its bytes change only when a part is to
- * be decided anew (attempt). Parts are found by digest when an answer comes.
+ * A request has at most two sendings: its read-only parts, and its parts with a write. A sending is one batch; its bytes change only when a part is
+ * to be decided anew (attempt). Parts are found by digest when an answer comes.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
@@ -36,7 +36,7 @@
 
 enum {
     CLIENT_RESEND_MS = 1000,
-    CLIENT_RETRY_MIN_MS = 20,    /* before a BUSY part is decided anew */
+    CLIENT_RETRY_MIN_MS = 20, /* before a BUSY part is decided anew */
     CLIENT_RETRY_MAX_MS = 1000,
     CLIENT_RECONNECT_MIN_MS = 100,
     CLIENT_RECONNECT_MAX_MS = 5000,
@@ -60,16 +60,16 @@ enum part_state { PART_WAITING = 0, PART_RETRY, PART_SETTLED, PART_REFUSED, PART
 
 struct part {
     struct sending *sending;
-    struct part *chain;     /* in the digest table */
+    struct part *chain; /* in the digest table */
     uint8_t digest[32];
-    uint32_t shard;         /* number from 0 */
+    uint32_t shard; /* number from 0 */
     uint8_t flags;
     uint64_t number;
-    uint32_t first;         /* its operations are request->order[first] ... */
+    uint32_t first; /* its operations are request->order[first] ... */
     uint32_t op_count;
-    uint32_t answered;      /* operations that have a result */
+    uint32_t answered; /* operations that have a result */
     enum part_state state;
-    uint8_t code;           /* of the answer, or why it is to be retried or refused */
+    uint8_t code; /* of the answer, or why it is to be retried or refused */
 };
 
 struct sending {
@@ -83,20 +83,20 @@ struct sending {
     struct part *parts;
     uint32_t part_count;
     uint32_t parts_open;
-    bool durable;           /* may leave: a read, or journaled and synced */
-    bool sent;              /* to `node`, this attempt */
-    uint32_t node;          /* index of the node that has it or is to get it */
+    bool durable;  /* may leave: a read, or journaled and synced */
+    bool sent;     /* to `node`, this attempt */
+    uint32_t node; /* index of the node that has it or is to get it */
     uint64_t resend_at_ms;
-    uint64_t retry_at_ms;   /* 0: no part is to be decided anew */
+    uint64_t retry_at_ms; /* 0: no part is to be decided anew */
     uint32_t retry_wait_ms;
-    uint32_t refusals;      /* nodes of one cluster that refused this batch_id with refusal_code, as bits */
+    uint32_t refusals; /* nodes of one cluster that refused this batch_id with refusal_code, as bits */
     uint8_t refusal_code;
 };
 
 enum request_state { REQUEST_NEW = 0, REQUEST_HELD, REQUEST_PENDING, REQUEST_ENDED };
 
 struct request_op {
-    size_t at;         /* in request->ops */
+    size_t at; /* in request->ops */
     uint32_t bytes;
     uint32_t shard;
     bool write;
@@ -111,20 +111,20 @@ struct heraclius_request {
     struct buffer ops;
     struct request_op *op;
     size_t op_count, op_room;
-    uint32_t *order;                 /* operations sorted by sending and shard */
+    uint32_t *order; /* operations sorted by sending and shard */
     struct heraclius_result *results;
     bool *has_result;
-    struct buffer *values;           /* result bytes, one buffer per answered item; a list */
+    struct buffer *values; /* result bytes, one buffer per answered item; a list */
     size_t values_count;
-    struct receipt_bytes *receipts;  /* one per operation, or NULL */
-    struct sending *sendings[2];     /* reads, writes */
+    struct receipt_bytes *receipts; /* one per operation, or NULL */
+    struct sending *sendings[2];    /* reads, writes */
     uint64_t deadline_ms;
-    uint64_t cancel_number;          /* not 0: this is a CANCEL of that number at cancel_shard */
+    uint64_t cancel_number; /* not 0: this is a CANCEL of that number at cancel_shard */
     uint32_t cancel_shard;
-    uint64_t again_number;           /* not 0: one part, sent again under this number and nonce (settle.c) */
+    uint64_t again_number; /* not 0: one part, sent again under this number and nonce (settle.c) */
     uint8_t again_nonce[BATCH_NONCE_BYTES];
-    struct part *cancel_of;          /* whose part waits for it; NULL: nobody's */
-    bool internal;                   /* the library's own: freed at its end */
+    struct part *cancel_of; /* whose part waits for it; NULL: nobody's */
+    bool internal;          /* the library's own: freed at its end */
     heraclius_callback *callback;
     void *argument;
     char why[HERACLIUS_TEXT_BYTES];
@@ -147,9 +147,9 @@ struct journal_write {
     uint8_t *bytes;
     size_t bytes_count;
     uint16_t part_count;
-    uint16_t open;  /* unsettled parts */
-    bool *settled;  /* by part */
-    bool earlier;   /* of an earlier run: no request waits for it */
+    uint16_t open; /* unsettled parts */
+    bool *settled; /* by part */
+    bool earlier;  /* of an earlier run: no request waits for it */
 };
 
 struct journal {
@@ -157,7 +157,7 @@ struct journal {
     char *path;
     struct buffer pending; /* records not yet written */
     uint64_t file_bytes;
-    bool sync_wanted;      /* a record that must be durable is pending */
+    bool sync_wanted; /* a record that must be durable is pending */
     struct journal_write *writes;
     size_t writes_count, writes_room;
 };
@@ -173,9 +173,9 @@ struct node {
     struct address_endpoint endpoint;
     enum node_state state;
     int fd;
-    bool wanted;            /* connect, and keep connected */
-    struct link *link;      /* while connected */
-    uint8_t *receive;       /* CLIENT_RECEIVE_BYTES, while connected */
+    bool wanted;       /* connect, and keep connected */
+    struct link *link; /* while connected */
+    uint8_t *receive;  /* CLIENT_RECEIVE_BYTES, while connected */
     struct buffer out;
     size_t out_sent;
     uint64_t retry_at_ms;
@@ -197,26 +197,26 @@ struct heraclius {
     struct node *nodes;          /* coordinators' first, then shards' */
     uint32_t node_count;
     uint32_t coordinator_nodes;
-    uint32_t preferred;          /* node index that answered last */
+    uint32_t preferred; /* node index that answered last */
     uint32_t resend_ms;
-    struct numbering *numbers;   /* by shard */
+    struct numbering *numbers; /* by shard */
     struct journal journal;
     struct sending *sendings;
     struct heraclius_request *held;
     struct part *chains[CLIENT_CHAINS];
     int epoll;
-    int ended;                   /* requests that ended in this poll */
+    int ended; /* requests that ended in this poll */
     struct heraclius_counters counters;
     struct heraclius_node_status *statuses;
     char summary[HERACLIUS_TEXT_BYTES];
 };
 
 /* request.c */
-bool client_request_prepare(struct heraclius_request *request);           /* order, results; false: request->why */
-bool client_request_build(struct heraclius_request *request);             /* parts and batches; numbers must be known; false: no memory */
-bool client_sending_rebuild(struct sending *sending);                     /* the open parts anew: next attempt, present floor */
-void client_request_release(struct heraclius_request *request);           /* sendings and results go */
-struct heraclius_request *client_request_internal(struct heraclius *db);  /* empty, internal */
+bool client_request_prepare(struct heraclius_request *request);          /* order, results; false: request->why */
+bool client_request_build(struct heraclius_request *request);            /* parts and batches; numbers must be known; false: no memory */
+bool client_sending_rebuild(struct sending *sending);                    /* the open parts anew: next attempt, present floor */
+void client_request_release(struct heraclius_request *request);          /* sendings and results go */
+struct heraclius_request *client_request_internal(struct heraclius *db); /* empty, internal */
 void client_request_client_state(struct heraclius_request *request, uint32_t shard);
 void client_request_why(struct heraclius_request *request, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -233,7 +233,7 @@ uint64_t client_numbers_floor(const struct heraclius *db, uint32_t shard);
 /* journal.c */
 enum heraclius_status client_journal_open(struct heraclius *db, const char *key_path, char *why);
 void client_journal_close(struct heraclius *db);
-bool client_journal_sent(struct heraclius *db, const struct sending *sending);  /* queues a record; false: no memory */
+bool client_journal_sent(struct heraclius *db, const struct sending *sending); /* queues a record; false: no memory */
 bool client_journal_next(struct heraclius *db, uint32_t shard, uint64_t next);
 bool client_journal_settled(struct heraclius *db, uint32_t shard, uint64_t number);
 bool client_journal_sync(struct heraclius *db); /* false: the disk said no; errno */
@@ -249,7 +249,7 @@ bool client_node_send(struct node *node, uint16_t type, const void *payload, siz
 void client_engine_up(struct node *node, uint64_t now_ms);
 void client_engine_down(struct node *node, uint64_t now_ms);
 void client_engine_start(struct heraclius_request *request, uint64_t now_ms); /* built: into the lists, numbers taken */
-void client_engine_part_done(struct part *part);                               /* state changed to settled or refused */
+void client_engine_part_done(struct part *part);                              /* state changed to settled or refused */
 void client_engine_part_retry(struct part *part, uint8_t code, uint32_t wait_ms, uint64_t now_ms);
 void client_engine_part_refused(struct part *part, uint8_t code, uint64_t now_ms);
 void client_engine_end(struct heraclius_request *request, enum heraclius_status status);

@@ -15,7 +15,8 @@ static struct {
     int users, seconds, value_bytes, ops_per_signature, client_keys, load, warmup_ms;
     long long keys;
     const char *mix, *seed, *history, *out;
-} arguments = {.users = 1024, .seconds = 10, .value_bytes = 32, .ops_per_signature = 256, .client_keys = 4, .warmup_ms = 500, .keys = 10000, .mix = "get"};
+} arguments = {
+    .users = 1024, .seconds = 10, .value_bytes = 32, .ops_per_signature = 256, .client_keys = 4, .warmup_ms = 500, .keys = 10000, .mix = "get"};
 
 static struct poptOption bench_options[] = {
     {"users", 0, POPT_ARG_INT, &arguments.users, 0, "virtual users, each with one operation under way (default 1024)", "N"},
@@ -85,7 +86,8 @@ static int finish(const struct bench_options *options, const struct bench_totals
     snprintf(path, sizeof path, "%s/summary.json", arguments.out);
     json_t *object = summary(options, totals);
     int exit_code = EXIT_DONE;
-    if (!object || json_dump_file(object, path, JSON_INDENT(2) | JSON_SORT_KEYS) != 0) exit_code = command_fail(EXIT_USAGE, "%s: cannot be written", path);
+    if (!object || json_dump_file(object, path, JSON_INDENT(2) | JSON_SORT_KEYS) != 0)
+        exit_code = command_fail(EXIT_USAGE, "%s: cannot be written", path);
     if (object && command_options.json) {
         command_print_json(object);
     } else if (object) {
@@ -134,7 +136,8 @@ int command_bench(int argc, const char **argv) {
     poptContext context = poptGetContext("heraclius", argc, argv, bench_options, 0);
     poptSetOtherOptionHelp(context, "bench --out DIR");
     int found = poptGetNextOpt(context);
-    if (found < -1) return command_fail(EXIT_USAGE, "%s: %s (bench --help tells more)", poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(found));
+    if (found < -1)
+        return command_fail(EXIT_USAGE, "%s: %s (bench --help tells more)", poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(found));
     const char **words = poptGetArgs(context);
     if (!words || !words[0] || words[1]) return command_fail(EXIT_USAGE, "usage: heraclius bench --out DIR [OPTIONS] (--help lists them)");
     return run(argv[0]);

@@ -10,8 +10,8 @@ enum { BEHIND_BLOCKS = 64 };
 struct cluster_view {
     uint32_t cluster;
     uint32_t nodes, faults, quorum;
-    uint32_t up;         /* reached or heard, voting, and not far behind */
-    uint32_t agreeing;   /* nodes that state the view shown */
+    uint32_t up;       /* reached or heard, voting, and not far behind */
+    uint32_t agreeing; /* nodes that state the view shown */
     uint64_t view, height;
 };
 
@@ -65,14 +65,14 @@ static void show(const struct heraclius_node_status *nodes, size_t count, const 
     } else {
         printf("NO QUORUM, %u more must come back\n", view->quorum - view->up);
     }
-    printf("  height %" PRIu64 " (f+1 nodes state it), view %" PRIu64 ", leader %s (stated by %u of %u, proved by nobody)\n", view->height, view->view,
-           leader_name(nodes, count, view), view->agreeing, view->nodes);
+    printf("  height %" PRIu64 " (f+1 nodes state it), view %" PRIu64 ", leader %s (stated by %u of %u, proved by nobody)\n", view->height,
+           view->view, leader_name(nodes, count, view), view->agreeing, view->nodes);
     for (size_t i = 0; i < count; i++) {
         const struct heraclius_node_status *node = &nodes[i];
         if (node->cluster != view->cluster) continue;
         if (node->reached && node->heard) {
-            printf("  %-8s up    height %" PRIu64 ", view %" PRIu64 "%s%s\n", node->name, node->height, node->view, node->voting ? ", voting" : ", not voting",
-                   node->timed_out ? ", timed out" : "");
+            printf("  %-8s up    height %" PRIu64 ", view %" PRIu64 "%s%s\n", node->name, node->height, node->view,
+                   node->voting ? ", voting" : ", not voting", node->timed_out ? ", timed out" : "");
         } else if (node->heard) {
             printf("  %-8s down  %s; %u nodes show its statement of height %" PRIu64 "\n", node->name, node->why, node->witnesses, node->height);
         } else {
@@ -82,9 +82,9 @@ static void show(const struct heraclius_node_status *nodes, size_t count, const 
 }
 
 static json_t *node_json(const struct heraclius_node_status *node) {
-    return json_pack("{sssisbsbsbsIsIsIsiss}", "name", node->name, "member", (int)node->member, "reached", node->reached, "heard", node->heard, "voting",
-                     node->voting, "epoch", (json_int_t)node->epoch, "view", (json_int_t)node->view, "height", (json_int_t)node->height, "witnesses",
-                     (int)node->witnesses, "why", node->why ? node->why : "");
+    return json_pack("{sssisbsbsbsIsIsIsiss}", "name", node->name, "member", (int)node->member, "reached", node->reached, "heard", node->heard,
+                     "voting", node->voting, "epoch", (json_int_t)node->epoch, "view", (json_int_t)node->view, "height", (json_int_t)node->height,
+                     "witnesses", (int)node->witnesses, "why", node->why ? node->why : "");
 }
 
 static json_t *cluster_json(const struct heraclius_node_status *nodes, size_t count, const struct cluster_view *view) {
@@ -95,9 +95,9 @@ static json_t *cluster_json(const struct heraclius_node_status *nodes, size_t co
         if (nodes[i].cluster == view->cluster) json_array_append_new(members, node_json(&nodes[i]));
     }
     int spare = (int)view->up - (int)view->quorum;
-    return json_pack("{sssisisisbsIsIsssiso}", "cluster", name, "nodes", (int)view->nodes, "up", (int)view->up, "may_fail", spare > 0 ? spare : 0, "quorum",
-                     spare >= 0, "view", (json_int_t)view->view, "height", (json_int_t)view->height, "leader", leader_name(nodes, count, view),
-                     "agreeing", (int)view->agreeing, "members", members);
+    return json_pack("{sssisisisbsIsIsssiso}", "cluster", name, "nodes", (int)view->nodes, "up", (int)view->up, "may_fail", spare > 0 ? spare : 0,
+                     "quorum", spare >= 0, "view", (json_int_t)view->view, "height", (json_int_t)view->height, "leader",
+                     leader_name(nodes, count, view), "agreeing", (int)view->agreeing, "members", members);
 }
 
 int command_status(const struct command *command) {

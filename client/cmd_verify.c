@@ -16,8 +16,8 @@ static void print_bytes(const char *name, const uint8_t *bytes, size_t count, bo
 }
 
 static void show(const struct command *command, const struct heraclius_receipt *receipt) {
-    printf("valid: coordinator cluster %u decided this answer at height %" PRIu64 ", epoch %" PRIu64 ", signed by %u of %u members\n", receipt->cluster,
-           receipt->height, receipt->epoch, receipt->signers, receipt->members);
+    printf("valid: coordinator cluster %u decided this answer at height %" PRIu64 ", epoch %" PRIu64 ", signed by %u of %u members\n",
+           receipt->cluster, receipt->height, receipt->epoch, receipt->signers, receipt->members);
     printf("  %-12s %s\n", "operation", receipt->operation);
     print_bytes("key", receipt->key, receipt->key_bytes, command->hex != 0);
     if (receipt->argument) print_bytes("argument", receipt->argument, receipt->argument_bytes, command->hex != 0);

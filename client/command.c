@@ -149,10 +149,11 @@ int command_status_exit(const struct heraclius_request *request, enum heraclius_
     case HERACLIUS_DONE: return EXIT_DONE;
     case HERACLIUS_REFUSED: return command_fail(EXIT_REFUSED, "refused: %s", why);
     case HERACLIUS_UNSETTLED:
-        return command_fail(strstr(why, ": QUOTA") ? EXIT_REFUSED : EXIT_UNANSWERED,
-                            "no verified answer in time (%s). The write is unsettled: it may yet happen. `heraclius settle` lists it, `heraclius settle "
-                            "--retry` or `--cancel` settles it",
-                            why);
+        return command_fail(
+            strstr(why, ": QUOTA") ? EXIT_REFUSED : EXIT_UNANSWERED,
+            "no verified answer in time (%s). The write is unsettled: it may yet happen. `heraclius settle` lists it, `heraclius settle "
+            "--retry` or `--cancel` settles it",
+            why);
     case HERACLIUS_UNAVAILABLE: return command_fail(EXIT_UNANSWERED, "no verified answer in time (%s). Nothing was changed", why);
     default: return command_fail(EXIT_USAGE, "%s", why);
     }

@@ -2,8 +2,8 @@
  * heraclius_poll(): what to send where, when to ask another node, when to give up.
  *
  * A sending goes to the node that answered last. Without an answer within resend_ms it also goes to the next one, and so on round all coordinator
- * nodes, cluster after cluster; whichever answers first with proof wins, and the others' answers match nothing any more. A lost link moves its sendings
- * at once. Nothing here decides what is true: answer.c does.
+ * nodes, cluster after cluster; whichever answers first with proof wins, and the others' answers match nothing any more. A lost link moves its
+ * sendings at once. Nothing here decides what is true: answer.c does.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -161,7 +161,8 @@ void client_engine_part_refused(struct part *part, uint8_t code, uint64_t now_ms
     struct sending *sending = part->sending;
     struct heraclius *db = sending->request->db;
     part->code = code;
-    bool open = sending->kind == BATCH_WRITE && !sending->request->cancel_number && code != CODE_TOO_OLD && code != CODE_REUSED && code != CODE_REVOKED;
+    bool open =
+        sending->kind == BATCH_WRITE && !sending->request->cancel_number && code != CODE_TOO_OLD && code != CODE_REUSED && code != CODE_REVOKED;
     struct heraclius_request *cancel = open ? client_request_internal(db) : NULL;
     if (!cancel) {
         part->state = PART_REFUSED;
@@ -210,7 +211,9 @@ static void why_nodes(struct heraclius_request *request) {
     for (uint32_t i = 0; i < db->coordinator_nodes; i++) {
         const struct node *node = &db->nodes[i];
         if (!node->wanted) continue;
-        const char *text = node->state == NODE_UP ? (node->why[0] ? node->why : "connected, no verified answer") : node->why[0] ? node->why : "connecting";
+        const char *text = node->state == NODE_UP ? (node->why[0] ? node->why : "connected, no verified answer")
+                           : node->why[0]         ? node->why
+                                                  : "connecting";
         why_add(request, &used, node->card->name, text);
     }
 }

@@ -24,8 +24,8 @@
  *   A request is a list of operations. Those for one shard travel as one part; a part is answered as a whole. With HERACLIUS_ATOMIC all operations
  *   must belong to one shard (keys with the same {tag} do), and either all of them happen or none.
  *
- *   Asynchronous: heraclius_submit() with a callback, then heraclius_poll() in your loop (or wait on heraclius_descriptor() with poll or epoll and call
- *   heraclius_poll(db, 0)). Blocking: heraclius_call(). Both may be mixed. A handle and its requests belong to one thread.
+ *   Asynchronous: heraclius_submit() with a callback, then heraclius_poll() in your loop (or wait on heraclius_descriptor() with poll or epoll and
+ *   call heraclius_poll(db, 0)). Blocking: heraclius_call(). Both may be mixed. A handle and its requests belong to one thread.
  *
  * When is a write done, when has it failed?
  *   HERACLIUS_DONE          every part has a certified answer: look at each result's code. That also holds for "no" (HERACLIUS_MISMATCH, ...).
@@ -35,8 +35,9 @@
  *   HERACLIUS_UNAVAILABLE   a read without a verified answer in time, or BUSY to the end: nothing was changed.
  *
  * Files
- *   The system file, `addresses.json` beside it, your key file (mode 0600, locked while open) and its journal KEYFILE.journal, which holds next numbers
- *   and unsettled signed writes. Losing the journal is safe: the library asks the shards where you stand. Copying a key file to a second place is not.
+ *   The system file, `addresses.json` beside it, your key file (mode 0600, locked while open) and its journal KEYFILE.journal, which holds next
+ *   numbers and unsettled signed writes. Losing the journal is safe: the library asks the shards where you stand. Copying a key file to a second
+ *   place is not.
  *
  * Errors are one enum; texts are static or in the caller's buffer. Nothing is printed. No thread is started. Memory: about 100 KiB per handle, and
  * per request what its operations and results take.
@@ -145,11 +146,12 @@ HERACLIUS_API void heraclius_request_reset(struct heraclius_request *request);
 /* A pending request is let go: a read is forgotten, a write stays unsettled. */
 HERACLIUS_API void heraclius_request_free(struct heraclius_request *request);
 
-/* Operations, appended. They copy key and value. A bad argument makes the request fail at submit, with the text of heraclius_why(). `accept_bytes`: the
- * longest value wanted. Numbers are canonical decimals; an absent key counts as 0. */
+/* Operations, appended. They copy key and value. A bad argument makes the request fail at submit, with the text of heraclius_why(). `accept_bytes`:
+ * the longest value wanted. Numbers are canonical decimals; an absent key counts as 0. */
 HERACLIUS_API void heraclius_get(struct heraclius_request *request, const void *key, size_t key_bytes, uint32_t accept_bytes, bool with_version);
 HERACLIUS_API void heraclius_put(struct heraclius_request *request, const void *key, size_t key_bytes, const void *value, size_t value_bytes);
-HERACLIUS_API void heraclius_put_if_absent(struct heraclius_request *request, const void *key, size_t key_bytes, const void *value, size_t value_bytes);
+HERACLIUS_API void heraclius_put_if_absent(struct heraclius_request *request, const void *key, size_t key_bytes, const void *value,
+                                           size_t value_bytes);
 HERACLIUS_API void heraclius_cas(struct heraclius_request *request, const void *key, size_t key_bytes, const void *expected, size_t expected_bytes,
                                  const void *value, size_t value_bytes);
 HERACLIUS_API void heraclius_cas_version(struct heraclius_request *request, const void *key, size_t key_bytes, struct heraclius_version expected,
@@ -252,7 +254,8 @@ struct heraclius_node_status {
     const char *why;  /* if not reached */
 };
 /* Asks every node of the system, waiting at most timeout_ms. The array lives until the next call on this handle. */
-HERACLIUS_API enum heraclius_status heraclius_nodes(struct heraclius *db, uint32_t timeout_ms, const struct heraclius_node_status **nodes, size_t *count);
+HERACLIUS_API enum heraclius_status heraclius_nodes(struct heraclius *db, uint32_t timeout_ms, const struct heraclius_node_status **nodes,
+                                                    size_t *count);
 
 HERACLIUS_API const char *heraclius_code_name(enum heraclius_code code);
 HERACLIUS_API const char *heraclius_status_name(enum heraclius_status status);

@@ -10,8 +10,8 @@ struct command command_options = {.timeout_s = 10};
 
 struct poptOption command_common_options[] = {
     {"system", 's', POPT_ARG_STRING, &command_options.system_path, 0, "the system file (default: $HERACLIUS_SYSTEM, or local/system.json)", "FILE"},
-    {"client", 0, POPT_ARG_STRING, &command_options.client_path, 0, "the client's key (default: $HERACLIUS_CLIENT, or client.key beside the system file)",
-     "KEYFILE"},
+    {"client", 0, POPT_ARG_STRING, &command_options.client_path, 0,
+     "the client's key (default: $HERACLIUS_CLIENT, or client.key beside the system file)", "KEYFILE"},
     {"via", 0, POPT_ARG_STRING, &command_options.via, 0, "the coordinator node to try first", "NODE"},
     {"timeout", 0, POPT_ARG_INT, &command_options.timeout_s, 0, "seconds until it gives up (default 10)", "S"},
     {"json", 0, POPT_ARG_NONE, &command_options.json, 0, "print one JSON value", NULL},
@@ -128,7 +128,8 @@ static int parse_and_run(const struct subcommand *subcommand, int argc, char **a
     snprintf(other, sizeof other, "%s %s", subcommand->name, subcommand->words);
     poptSetOtherOptionHelp(context, other);
     int found = poptGetNextOpt(context);
-    if (found < -1) return command_fail(EXIT_USAGE, "%s: %s (--help tells more)", poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(found));
+    if (found < -1)
+        return command_fail(EXIT_USAGE, "%s: %s (--help tells more)", poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(found));
     static const char *none[1];
     const char **words = poptGetArgs(context);
     int words_count = 0;

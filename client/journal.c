@@ -7,8 +7,8 @@
  *     2 SENT     a signed write batch; durable before it leaves
  *     3 SETTLED  shard u32, number u64
  *
- * A record that the end of the file cuts short was never acted upon, since nothing leaves before its record is synced; it is dropped. A bad record with
- * more behind it is damage: the file is refused, and removing it is safe (numbers.c asks the shards). Rewritten whole when it is opened.
+ * A record that the end of the file cuts short was never acted upon, since nothing leaves before its record is synced; it is dropped. A bad record
+ * with more behind it is damage: the file is refused, and removing it is safe (numbers.c asks the shards). Rewritten whole when it is opened.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +21,15 @@
 #include "client/client.h"
 #include "merkle/sha256.h"
 
-enum { HEAD_BYTES = 56, RECORD_NEXT = 1, RECORD_SENT = 2, RECORD_SETTLED = 3, RECORD_EXTRA_BYTES = 13, JOURNAL_BYTES_MAX = 1 << 30,
-       REWRITE_BYTES = 16 << 20 };
+enum {
+    HEAD_BYTES = 56,
+    RECORD_NEXT = 1,
+    RECORD_SENT = 2,
+    RECORD_SETTLED = 3,
+    RECORD_EXTRA_BYTES = 13,
+    JOURNAL_BYTES_MAX = 1 << 30,
+    REWRITE_BYTES = 16 << 20
+};
 
 static const char magic[8] = {'H', 'R', 'C', 'J', 'R', 'N', 'L', '1'};
 
@@ -245,7 +252,8 @@ enum heraclius_status client_journal_open(struct heraclius *db, const char *key_
         snprintf(why, HERACLIUS_TEXT_BYTES, "%s: cannot be read: %s", journal->path, strerror(errno));
         status = HERACLIUS_BAD_FILE;
     } else if (count > 0 && (count < HEAD_BYTES || memcmp(bytes, head, HEAD_BYTES) != 0)) {
-        snprintf(why, HERACLIUS_TEXT_BYTES, "%s: this journal is of another system or key; move it away if the key was changed on purpose", journal->path);
+        snprintf(why, HERACLIUS_TEXT_BYTES, "%s: this journal is of another system or key; move it away if the key was changed on purpose",
+                 journal->path);
         status = HERACLIUS_BAD_FILE;
     } else if (count > 0 && !replay(db, bytes, count)) {
         snprintf(why, HERACLIUS_TEXT_BYTES,

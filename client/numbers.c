@@ -2,9 +2,9 @@
  * Numbers of writes (spec/operations.md 5.3, 5.6). Per shard they ascend; the floor sent with each is the lowest that is unsettled.
  *
  * A journal that knows nothing of a shard is either that of a first use or one that was lost. Both ask the shard where this client stands
- * (CLIENT-STATE), and go on beyond everything that an earlier, forgotten run can have signed: its numbers were below its floor + window, and its floor
- * was at most the highest recorded number + 1. The first write's floor then settles all of them as TOO-OLD, so that a signed write which some node
- * kept back can no longer take effect.
+ * (CLIENT-STATE), and go on beyond everything that an earlier, forgotten run can have signed: its numbers were below its floor + window, and its
+ * floor was at most the highest recorded number + 1. The first write's floor then settles all of them as TOO-OLD, so that a signed write which some
+ * node kept back can no longer take effect.
  */
 #include <stdlib.h>
 

@@ -122,7 +122,8 @@ static void append_keyed(struct heraclius_request *request, struct operation ope
         return;
     }
     if (value_bytes > limits->value_bytes_max) {
-        client_request_why(request, "operation %zu: a value has at most %u bytes, this one %zu", request->op_count, limits->value_bytes_max, value_bytes);
+        client_request_why(request, "operation %zu: a value has at most %u bytes, this one %zu", request->op_count, limits->value_bytes_max,
+                           value_bytes);
         return;
     }
     operation.key = key;
@@ -145,13 +146,10 @@ void heraclius_put_if_absent(struct heraclius_request *request, const void *key,
     append_keyed(request, operation, key, key_bytes, value_bytes);
 }
 
-void heraclius_cas(struct heraclius_request *request, const void *key, size_t key_bytes, const void *expected, size_t expected_bytes, const void *value,
-                   size_t value_bytes) {
-    struct operation operation = {.opcode = OPERATION_CAS,
-                                  .a = (uint32_t)expected_bytes,
-                                  .argument_a = expected,
-                                  .b = (uint32_t)value_bytes,
-                                  .argument_b = value};
+void heraclius_cas(struct heraclius_request *request, const void *key, size_t key_bytes, const void *expected, size_t expected_bytes,
+                   const void *value, size_t value_bytes) {
+    struct operation operation = {
+        .opcode = OPERATION_CAS, .a = (uint32_t)expected_bytes, .argument_a = expected, .b = (uint32_t)value_bytes, .argument_b = value};
     append_keyed(request, operation, key, key_bytes, value_bytes > expected_bytes ? value_bytes : expected_bytes);
 }
 
@@ -159,11 +157,8 @@ void heraclius_cas_version(struct heraclius_request *request, const void *key, s
                            size_t value_bytes) {
     uint8_t version[OPERATION_VERSION_BYTES];
     version_put(version, (struct version){.height = expected.height, .index = expected.index});
-    struct operation operation = {.opcode = OPERATION_CAS_VERSION,
-                                  .a = OPERATION_VERSION_BYTES,
-                                  .argument_a = version,
-                                  .b = (uint32_t)value_bytes,
-                                  .argument_b = value};
+    struct operation operation = {
+        .opcode = OPERATION_CAS_VERSION, .a = OPERATION_VERSION_BYTES, .argument_a = version, .b = (uint32_t)value_bytes, .argument_b = value};
     append_keyed(request, operation, key, key_bytes, value_bytes);
 }
 
@@ -232,7 +227,8 @@ static bool fits(struct heraclius_request *request) {
     }
     size_t heads = BATCH_HEAD_BYTES + SIGNER_SIGNATURE_BYTES + (size_t)BATCH_PART_HEAD_BYTES * system->shards_count;
     if (request->ops.used + heads > system->limits.batch_bytes_max) {
-        client_request_why(request, "a request has at most %u bytes, this one %zu: split it", system->limits.batch_bytes_max, request->ops.used + heads);
+        client_request_why(request, "a request has at most %u bytes, this one %zu: split it", system->limits.batch_bytes_max,
+                           request->ops.used + heads);
         return false;
     }
     for (size_t i = 1; (request->flags & HERACLIUS_ATOMIC) && i < request->op_count; i++) {
@@ -329,7 +325,8 @@ static bool sending_build(struct heraclius_request *request, int kind, const boo
     ring_entropy_fill(sending->nonce, sizeof sending->nonce);
     if (request->again_number) memcpy(sending->nonce, request->again_nonce, sizeof sending->nonce);
     sending->attempt = request->again_number ? (uint32_t)ring_entropy_u64() : 0;
-    uint8_t flags = (uint8_t)(((request->flags & HERACLIUS_ATOMIC) ? PART_FLAG_ATOMIC : 0) | ((request->flags & HERACLIUS_RECEIPT) ? PART_FLAG_RECEIPT : 0));
+    uint8_t flags =
+        (uint8_t)(((request->flags & HERACLIUS_ATOMIC) ? PART_FLAG_ATOMIC : 0) | ((request->flags & HERACLIUS_RECEIPT) ? PART_FLAG_RECEIPT : 0));
     struct part *part = sending->parts;
     for (uint32_t s = 0; s < shards; s++) {
         if (!wanted[s]) continue;

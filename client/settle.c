@@ -1,8 +1,8 @@
 /*
  * Unsettled writes: those of this run whose time ran out, and those of earlier runs that were killed (spec/operations.md O-43).
  *
- * Retry sends the very operations again under the same number and nonce, so it takes effect once, whatever became of the first sending. Cancel asks the
- * shard to close the number: it answers with what is recorded, if the write had happened, or records that it never will.
+ * Retry sends the very operations again under the same number and nonce, so it takes effect once, whatever became of the first sending. Cancel asks
+ * the shard to close the number: it answers with what is recorded, if the write had happened, or records that it never will.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,8 +96,8 @@ static enum heraclius_code outcome(const struct heraclius_request *request) {
     return HERACLIUS_CODE_OK;
 }
 
-enum heraclius_status heraclius_settle(struct heraclius *db, enum heraclius_settle how, uint32_t timeout_ms, heraclius_settled *settled, void *argument,
-                                       char *why) {
+enum heraclius_status heraclius_settle(struct heraclius *db, enum heraclius_settle how, uint32_t timeout_ms, heraclius_settled *settled,
+                                       void *argument, char *why) {
     uint64_t until_ms = ring_clock_ms() + timeout_ms;
     why[0] = 0;
     while (heraclius_unsettled_count(db) > 0) {

@@ -48,8 +48,8 @@ static bool operations_valid(const struct batch_part *part, uint8_t kind) {
     return bytes_finished(&cursor) && (kind == BATCH_READ) == (writes == 0);
 }
 
-static enum batch_error part_decode(struct bytes_cursor *cursor, const struct batch *batch, const struct batch_limits *limits, uint32_t *previous_shard,
-                                    uint32_t *op_count) {
+static enum batch_error part_decode(struct bytes_cursor *cursor, const struct batch *batch, const struct batch_limits *limits,
+                                    uint32_t *previous_shard, uint32_t *op_count) {
     const uint8_t *head = bytes_get_raw(cursor, BATCH_PART_HEAD_BYTES);
     if (!head) return BATCH_TRUNCATED;
     struct batch_part part;
@@ -72,7 +72,8 @@ enum batch_error batch_decode(const uint8_t *bytes, size_t bytes_count, const st
     out.client_id = head + 8;
     out.nonce = head + 40;
     out.attempt = bytes_get_le32(head + 56);
-    if (head[0] != 1 || bytes_get_le32(head + 60) != 0 || (out.kind != BATCH_READ && out.kind != BATCH_WRITE) || out.part_count == 0) return BATCH_BAD_HEAD;
+    if (head[0] != 1 || bytes_get_le32(head + 60) != 0 || (out.kind != BATCH_READ && out.kind != BATCH_WRITE) || out.part_count == 0)
+        return BATCH_BAD_HEAD;
     if (out.bytes_count != bytes_count) return BATCH_TRUNCATED;
     if (bytes_count > limits->batch_bytes_max || out.part_count > limits->batch_parts_max) return BATCH_TOO_LARGE;
     uint32_t previous_shard = 0;

@@ -68,7 +68,7 @@ struct batch {
     const uint8_t *nonce;
     const uint8_t *signature; /* NULL for BATCH_READ */
     uint32_t attempt;
-    uint32_t op_count;        /* of all parts */
+    uint32_t op_count; /* of all parts */
 };
 
 enum batch_error batch_decode(const uint8_t *bytes, size_t bytes_count, const struct batch_limits *limits, struct batch *batch)

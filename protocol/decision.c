@@ -29,7 +29,8 @@ static enum decision_error certificate_decode(struct bytes_cursor *cursor, struc
     return DECISION_OK;
 }
 
-/* D-12: an RFC 9162 root does not tell its size apart from others for which the same path leads to it; of these the least is the one that is written. */
+/* D-12: an RFC 9162 root does not tell its size apart from others for which the same path leads to it; of these the least is the one that is
+ * written. */
 static bool leaf_count_least(uint32_t leaf_index, uint32_t leaf_count, size_t path_count) {
     return leaf_count == leaf_index + 1 || tree_inclusion_count(leaf_index, leaf_count - 1) < path_count;
 }
@@ -97,7 +98,7 @@ bool decision_slice_valid(const struct leaf *leaf, const uint8_t *slice, size_t 
     if (slice_bytes != leaf->slice_bytes) return false;
     if (leaf->kind == LEAF_KIND_CLUSTER) {
         slice_hash(slice, slice_bytes, hash);
-    } else if (!client_slice_root(slice, slice_bytes, leaf->item_count, hash)) {
+    } else if (!slice_client_root(slice, slice_bytes, leaf->item_count, hash)) {
         return false;
     }
     return sha256_equal(hash, leaf->slice_hash);

@@ -3,8 +3,8 @@
  *
  * Contract
  *   decision_decode() checks the encoding and points into the source; nothing in it is to be believed before decision_verify() said OK, which costs q
- *   signature verifications and one hash over the slice. `system_id` and cluster are held against the members' (bft/types.h), so one call proves: this
- *   cluster of this system decided this slice for this destination.
+ *   signature verifications and one hash over the slice. `system_id` and cluster are held against the members' (bft/types.h), so one call proves:
+ *   this cluster of this system decided this slice for this destination.
  */
 #ifndef PROTOCOL_DECISION_H
 #define PROTOCOL_DECISION_H

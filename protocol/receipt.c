@@ -39,7 +39,7 @@ static enum receipt_error item_decode(struct bytes_cursor *cursor, struct receip
     uint32_t bytes_count = bytes_get_u32(cursor);
     const uint8_t *bytes = bytes_get_raw(cursor, bytes_count);
     if (!bytes) return RECEIPT_TRUNCATED;
-    if (items != out->decision.leaf.item_count || !client_item_decode(bytes, bytes_count, &out->item)) return RECEIPT_BAD_ITEM;
+    if (items != out->decision.leaf.item_count || !slice_client_item_decode(bytes, bytes_count, &out->item)) return RECEIPT_BAD_ITEM;
     struct bytes_cursor results = bytes_cursor_of(out->item.results, out->item.results_bytes);
     if (out->item.kind != CLIENT_ITEM_OPERATION || !result_decode(&results, &out->result) || !bytes_finished(&results)) return RECEIPT_BAD_ITEM;
     return RECEIPT_OK;
@@ -115,7 +115,7 @@ static void item_put(struct bytes_writer *writer, const struct decision *decisio
     for (uint32_t i = 0; i < items; i++) {
         const uint8_t *item;
         size_t item_bytes;
-        CHECK(client_slice_next(decision->slice, decision->leaf.slice_bytes, &at, &item, &item_bytes));
+        CHECK(slice_client_next(decision->slice, decision->leaf.slice_bytes, &at, &item, &item_bytes));
         tree_leaf_hash(item, item_bytes, leaves[i]);
         if (i == item_index) {
             shown = item;

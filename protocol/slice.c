@@ -163,7 +163,7 @@ void routing_hash(const uint8_t *list, size_t list_bytes, uint8_t out[32]) {
     SHA256_PREFIXED(out, HASH_ROUTING, {list, list_bytes});
 }
 
-bool client_item_decode(const uint8_t *bytes, size_t bytes_count, struct client_item *item) {
+bool slice_client_item_decode(const uint8_t *bytes, size_t bytes_count, struct client_item *item) {
     if (bytes_count < CLIENT_ITEM_HEAD_BYTES || bytes_count > UINT32_MAX) return false;
     struct client_item out = {.kind = bytes[0],
                               .code = bytes[1],
@@ -186,7 +186,7 @@ bool client_item_decode(const uint8_t *bytes, size_t bytes_count, struct client_
     return true;
 }
 
-void client_item_head_encode(uint8_t out[CLIENT_ITEM_HEAD_BYTES], const struct client_item *item) {
+void slice_client_item_head_encode(uint8_t out[CLIENT_ITEM_HEAD_BYTES], const struct client_item *item) {
     out[0] = item->kind;
     out[1] = item->code;
     bytes_put_le16(out + 2, 0);
@@ -199,7 +199,7 @@ void client_item_head_encode(uint8_t out[CLIENT_ITEM_HEAD_BYTES], const struct c
     bytes_put_le32(out + 60, item->results_bytes);
 }
 
-bool client_slice_next(const uint8_t *bytes, size_t bytes_count, size_t *at, const uint8_t **item, size_t *item_bytes) {
+bool slice_client_next(const uint8_t *bytes, size_t bytes_count, size_t *at, const uint8_t **item, size_t *item_bytes) {
     if (*at == 0) *at = 4;
     if (bytes_count < 4 || bytes_count - *at < 4) return false;
     uint32_t length = bytes_get_le32(bytes + *at);
@@ -210,14 +210,14 @@ bool client_slice_next(const uint8_t *bytes, size_t bytes_count, size_t *at, con
     return true;
 }
 
-bool client_slice_root(const uint8_t *bytes, size_t bytes_count, uint32_t item_count, tree_hash out) {
+bool slice_client_root(const uint8_t *bytes, size_t bytes_count, uint32_t item_count, tree_hash out) {
     if (bytes_count < 4 || bytes_get_le32(bytes) != item_count) return false;
     struct tree_builder builder;
     tree_builder_init(&builder);
     size_t at = 0;
     const uint8_t *item;
     size_t item_bytes;
-    while (client_slice_next(bytes, bytes_count, &at, &item, &item_bytes)) {
+    while (slice_client_next(bytes, bytes_count, &at, &item, &item_bytes)) {
         tree_hash hash;
         tree_leaf_hash(item, item_bytes, hash);
         tree_builder_add(&builder, hash);

@@ -126,13 +126,14 @@ struct client_item {
     const uint8_t *whole;
     uint32_t whole_bytes;
 };
-bool client_item_decode(const uint8_t *bytes, size_t bytes_count, struct client_item *item) __attribute__((warn_unused_result));
+bool slice_client_item_decode(const uint8_t *bytes, size_t bytes_count, struct client_item *item) __attribute__((warn_unused_result));
 /* The 64 bytes before the results. */
-void client_item_head_encode(uint8_t out[CLIENT_ITEM_HEAD_BYTES], const struct client_item *item);
+void slice_client_item_head_encode(uint8_t out[CLIENT_ITEM_HEAD_BYTES], const struct client_item *item);
 
 /* D-16: checks counts and lengths, gives the root of the items. False: does not parse. */
-bool client_slice_root(const uint8_t *bytes, size_t bytes_count, uint32_t item_count, tree_hash out) __attribute__((warn_unused_result));
-/* size_t at = 0; while (client_slice_next(bytes, bytes_count, &at, &item_bytes, &item_bytes_count)) ... of a slice that client_slice_root accepted. */
-bool client_slice_next(const uint8_t *bytes, size_t bytes_count, size_t *at, const uint8_t **item, size_t *item_bytes);
+bool slice_client_root(const uint8_t *bytes, size_t bytes_count, uint32_t item_count, tree_hash out) __attribute__((warn_unused_result));
+/* size_t at = 0; while (slice_client_next(bytes, bytes_count, &at, &item_bytes, &item_bytes_count)) ... of a slice that slice_client_root
+ * accepted. */
+bool slice_client_next(const uint8_t *bytes, size_t bytes_count, size_t *at, const uint8_t **item, size_t *item_bytes);
 
 #endif

@@ -215,6 +215,17 @@ void world_send(struct world *world, uint32_t coordinator, uint8_t relay, const 
     message->bytes = world_batch(world, part, &message->byte_count, digest);
 }
 
+void world_admin(struct world_cluster *cluster, const uint8_t *bytes, size_t count) {
+    CHECK(cluster->batch_count < WORLD_INBOX_MAX);
+    struct world_message *message = &cluster->batches[cluster->batch_count++];
+    memset(message, 0, sizeof *message);
+    message->kind = 3;
+    message->bytes = malloc(count);
+    CHECK(message->bytes);
+    memcpy(message->bytes, bytes, count);
+    message->byte_count = (uint32_t)count;
+}
+
 /* Blocks. */
 
 uint32_t world_refs(const struct world_cluster *cluster, struct exec_ref *refs) {
@@ -226,7 +237,7 @@ uint32_t world_refs(const struct world_cluster *cluster, struct exec_ref *refs) 
     }
     for (uint32_t i = 0; i < cluster->batch_count; i++) {
         const struct world_message *m = &cluster->batches[i];
-        refs[count++] = (struct exec_ref){.kind = 2, .relay = m->relay, .hash = m->hash, .bytes = m->bytes, .byte_count = m->byte_count};
+        refs[count++] = (struct exec_ref){.kind = m->kind ? m->kind : 2, .relay = m->relay, .hash = m->hash, .bytes = m->bytes, .byte_count = m->byte_count};
     }
     return count;
 }
@@ -258,18 +269,18 @@ static void deliver_slice(struct world *world, const struct world_cluster *from,
 static void deliver_answers(struct world *world, const struct exec_output *output) {
     struct leaf leaf;
     tree_hash root;
-    CHECK(leaf_decode(output->leaf, &leaf) && client_slice_root(output->slice, output->slice_bytes, leaf.item_count, root));
+    CHECK(leaf_decode(output->leaf, &leaf) && slice_client_root(output->slice, output->slice_bytes, leaf.item_count, root));
     CHECK(memcmp(root, leaf.slice_hash, 32) == 0 && leaf.slice_bytes == output->slice_bytes);
     size_t at = 0, bytes;
     const uint8_t *item;
-    while (client_slice_next(output->slice, output->slice_bytes, &at, &item, &bytes)) {
+    while (slice_client_next(output->slice, output->slice_bytes, &at, &item, &bytes)) {
         CHECK(world->answer_count < WORLD_ANSWERS_MAX);
         struct world_answer *answer = &world->answers[world->answer_count++];
         answer->height = leaf.height;
         answer->bytes = malloc(bytes);
         CHECK(answer->bytes);
         memcpy(answer->bytes, item, bytes);
-        CHECK(client_item_decode(answer->bytes, bytes, &answer->item));
+        CHECK(slice_client_item_decode(answer->bytes, bytes, &answer->item));
         for (answer->client = 0; memcmp(world->clients[answer->client].card.id, leaf.client_id, 32) != 0;) CHECK(++answer->client < WORLD_CLIENTS);
     }
 }

@@ -55,7 +55,7 @@ static void fuzz_slice(const uint8_t *bytes, size_t count) {
 
 static void client_item_again(const struct client_item *item) {
     uint8_t head[CLIENT_ITEM_HEAD_BYTES];
-    client_item_head_encode(head, item);
+    slice_client_item_head_encode(head, item);
     CHECK(memcmp(head, item->whole, sizeof head) == 0);
     struct bytes_cursor cursor = bytes_cursor_of(item->results, item->results_bytes);
     struct result result;
@@ -73,13 +73,13 @@ static void client_item_again(const struct client_item *item) {
 static void fuzz_client_slice(const uint8_t *bytes, size_t count) {
     tree_hash root;
     uint32_t items = count >= 4 ? bytes_get_le32(bytes) : 0;
-    bool whole = client_slice_root(bytes, count, items, root);
+    bool whole = slice_client_root(bytes, count, items, root);
     const uint8_t *at_item;
     size_t item_bytes;
     uint32_t seen = 0;
-    for (size_t at = 0; client_slice_next(bytes, count, &at, &at_item, &item_bytes); seen++) {
+    for (size_t at = 0; slice_client_next(bytes, count, &at, &at_item, &item_bytes); seen++) {
         struct client_item item;
-        if (client_item_decode(at_item, item_bytes, &item)) client_item_again(&item);
+        if (slice_client_item_decode(at_item, item_bytes, &item)) client_item_again(&item);
     }
     CHECK(!whole || seen == items);
 }

@@ -87,7 +87,7 @@ uint8_t *decided_make(const struct decider *decider, const struct decided_how *h
     if (leaf->kind == LEAF_KIND_CLIENT) {
         leaf->time = decider->time;
         leaf->item_count = bytes_get_le32(slice);
-        CHECK(client_slice_root(slice, slice_bytes, leaf->item_count, leaf->slice_hash));
+        CHECK(slice_client_root(slice, slice_bytes, leaf->item_count, leaf->slice_hash));
     } else {
         slice_hash(slice, slice_bytes, leaf->slice_hash);
     }
@@ -135,7 +135,7 @@ uint8_t *decided_item(struct client_item head, const uint8_t *results, size_t re
     uint8_t *out = malloc(CLIENT_ITEM_HEAD_BYTES + results_bytes);
     CHECK(out);
     head.results_bytes = (uint32_t)results_bytes;
-    client_item_head_encode(out, &head);
+    slice_client_item_head_encode(out, &head);
     if (results_bytes > 0) memcpy(out + CLIENT_ITEM_HEAD_BYTES, results, results_bytes);
     *bytes_count = CLIENT_ITEM_HEAD_BYTES + results_bytes;
     return out;

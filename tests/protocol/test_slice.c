@@ -244,30 +244,30 @@ static void client_items_are_held_to_their_table(void **state) {
     struct client_item item;
     for (uint8_t kind = 1; kind <= 2; kind++) {
         uint8_t *bytes = client_item(kind, &count);
-        assert_true(client_item_decode(bytes, count, &item));
+        assert_true(slice_client_item_decode(bytes, count, &item));
         assert_true(item.kind == kind && item.height == 9 && item.index == 4 && item.op_count == 1 && item.results_bytes == 8);
-        for (size_t cut = 0; cut < count; cut++) assert_false(client_item_decode(bytes, cut, &item));
+        for (size_t cut = 0; cut < count; cut++) assert_false(slice_client_item_decode(bytes, cut, &item));
         for (unsigned value = 0; value < 256; value++) {
             bytes[1] = (uint8_t)value;
-            assert_int_equal(client_item_decode(bytes, count, &item), operation_code_class((uint8_t)value) != CLASS_UNKNOWN);
+            assert_int_equal(slice_client_item_decode(bytes, count, &item), operation_code_class((uint8_t)value) != CLASS_UNKNOWN);
             bytes[1] = 0;
             bytes[2] = (uint8_t)value;
-            assert_int_equal(client_item_decode(bytes, count, &item), value == 0);
+            assert_int_equal(slice_client_item_decode(bytes, count, &item), value == 0);
             bytes[2] = 0;
             bytes[0] = (uint8_t)value;
-            assert_int_equal(client_item_decode(bytes, count, &item), value == 1 || value == 2);
+            assert_int_equal(slice_client_item_decode(bytes, count, &item), value == 1 || value == 2);
             bytes[0] = kind;
         }
         bytes_put_le32(bytes + 52, 1); /* first_op */
-        assert_int_equal(client_item_decode(bytes, count, &item), kind == CLIENT_ITEM_OPERATION);
+        assert_int_equal(slice_client_item_decode(bytes, count, &item), kind == CLIENT_ITEM_OPERATION);
         bytes_put_le32(bytes + 52, 0);
         bytes_put_le32(bytes + 56, 2); /* op_count */
-        assert_int_equal(client_item_decode(bytes, count, &item), kind == CLIENT_ITEM_PART);
+        assert_int_equal(slice_client_item_decode(bytes, count, &item), kind == CLIENT_ITEM_PART);
         bytes_put_le32(bytes + 56, 1);
         bytes_put_le32(bytes + 60, 7);
-        assert_false(client_item_decode(bytes, count, &item));
+        assert_false(slice_client_item_decode(bytes, count, &item));
         bytes_put_le32(bytes + 60, UINT32_MAX);
-        assert_false(client_item_decode(bytes, count, &item));
+        assert_false(slice_client_item_decode(bytes, count, &item));
         free(bytes);
     }
 }
@@ -280,15 +280,15 @@ static void a_client_slice_gives_the_root_of_its_items(void **state) {
     tree_hash leaves[3], expected, root;
     for (int i = 0; i < 3; i++) tree_leaf_hash(items[i].bytes, items[i].count, leaves[i]);
     tree_root(leaves, 3, expected);
-    assert_true(client_slice_root(bytes, count, 3, root));
+    assert_true(slice_client_root(bytes, count, 3, root));
     assert_memory_equal(root, expected, 32);
-    assert_false(client_slice_root(bytes, count, 2, root)); /* the leaf's count */
-    for (size_t cut = 0; cut < count; cut++) assert_false(client_slice_root(bytes, cut, 3, root));
+    assert_false(slice_client_root(bytes, count, 2, root)); /* the leaf's count */
+    for (size_t cut = 0; cut < count; cut++) assert_false(slice_client_root(bytes, cut, 3, root));
     bytes_put_le32(bytes, 2);
-    assert_false(client_slice_root(bytes, count, 2, root));
+    assert_false(slice_client_root(bytes, count, 2, root));
     bytes_put_le32(bytes, 3);
     bytes_put_le32(bytes + 4, UINT32_MAX);
-    assert_false(client_slice_root(bytes, count, 3, root));
+    assert_false(slice_client_root(bytes, count, 3, root));
     free(bytes);
 }
 
