@@ -28,6 +28,7 @@ struct world_message {
     uint32_t source;
     uint64_t dseq;
     uint8_t relay;
+    uint8_t kind;  /* among batches: 0 a batch, 3 an administrative operation */
     uint8_t *bytes;
     uint32_t byte_count;
 };
@@ -109,6 +110,9 @@ struct world_part {
 uint8_t *world_batch(struct world *world, const struct world_part *part, uint32_t *bytes, uint8_t digest[32]);
 /* Puts it into a coordinator's next block. */
 void world_send(struct world *world, uint32_t coordinator, uint8_t relay, const struct world_part *part, uint8_t digest[32]);
+
+/* An administrative operation for a cluster's next block. */
+void world_admin(struct world_cluster *cluster, const uint8_t *bytes, size_t count);
 
 /* References to everything that waits at a cluster; refs has room for 2 x WORLD_INBOX_MAX. Returns the count. */
 uint32_t world_refs(const struct world_cluster *cluster, struct exec_ref *refs);
