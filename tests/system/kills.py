@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Kill -9 under load: any node, the leader included; all eight at once; power loss of all with unsynced writes lost; the client itself.
 
-Service goes on with a pause below 2 s, no acknowledged write is lost, retries take effect once, histories are linearizable, and at the end all nodes of a
-cluster have equal state roots at equal heights. kills.py short|long [SEED]
+Service goes on with a pause below 2 s, no acknowledged write is lost, retries take effect once, histories are linearizable, and at
+the end all nodes of a cluster have equal state roots at equal heights. kills.py short|long [SEED]
 """
 import json
 import os
@@ -68,9 +68,11 @@ def kill_one_by_one(cases, rng, seconds):
             turn += 1
         load.join(timeout=seconds + 120)
         code, summary, text = results[0]
-        cases.case(f"bench ends without an error while {', '.join(kinds)} were killed", code == 0, f"exit {code} {summary} {text}")
+        shown = ", ".join(kinds)
+        cases.case(f"bench ends without an error while {shown} were killed", code == 0, f"exit {code} {summary} {text}")
         pause, answers = longest_pause(history)
-        cases.case(f"the longest pause was {pause:.2f} s of {answers} answers, below {PAUSE_LIMIT_S} s", pause < PAUSE_LIMIT_S and answers > 100, pause)
+        good = pause < PAUSE_LIMIT_S and answers > 100
+        cases.case(f"the longest pause was {pause:.2f} s of {answers} answers, below {PAUSE_LIMIT_S} s", good, pause)
         checked(cases, "kills one by one", history)
         equal_roots(cases, "kills one by one", system)
 
@@ -122,7 +124,8 @@ def kill_all_at_once(cases, rng, points, shim):
             sums = sum(1 for _ in acknowledged)
             extra = settle.stdout.count(": OK")
             if not (settle.returncode == 0 and after == before + sums + extra):
-                cases.case(f"{name}: point {point}", False, f"{before} + {sums} acknowledged + {extra} settled is not {after}: {settle.stdout}{settle.stderr}")
+                what = f"{before} + {sums} acknowledged + {extra} settled is not {after}"
+                cases.case(f"{name}: point {point}", False, f"{what}: {settle.stdout}{settle.stderr}")
                 return
         cases.case(f"{name}: {points} random points, each acknowledged add took effect exactly once", True)
         equal_roots(cases, name, system)
