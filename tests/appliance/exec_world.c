@@ -295,7 +295,7 @@ void world_deliver(struct world *world, struct world_cluster *cluster, const str
     }
 }
 
-void world_block(struct world *world, struct world_cluster *cluster, uint64_t ms) {
+void world_block_hold(struct world *world, struct world_cluster *cluster, uint64_t ms) {
     static struct exec_ref refs[2 * WORLD_INBOX_MAX];
     struct exec_block block = {.ticket = cluster->ticket + 1, .parent = cluster->ticket, .height = cluster->height + 1, .time = cluster->time + ms};
     block.ref_count = world_refs(cluster, refs);
@@ -309,6 +309,14 @@ void world_block(struct world *world, struct world_cluster *cluster, uint64_t ms
     world_consumed(cluster);
     world_deliver(world, cluster, &cluster->result);
     executor_state_root(cluster->ex, cluster->root);
+}
+
+void world_block(struct world *world, struct world_cluster *cluster, uint64_t ms) {
+    world_block_hold(world, cluster, ms);
+    world_block_release(cluster);
+}
+
+void world_block_release(struct world_cluster *cluster) {
     CHECK(executor_finalize(cluster->ex, cluster->ticket, NULL) == EXEC_VALID && executor_release_block(cluster->ex, cluster->ticket) == EXEC_VALID);
     for (uint32_t i = 0; i < executor_pairs(cluster->ex); i++) {
         struct exec_pair pair;

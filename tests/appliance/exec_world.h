@@ -118,6 +118,9 @@ void world_admin(struct world_cluster *cluster, const uint8_t *bytes, size_t cou
 uint32_t world_refs(const struct world_cluster *cluster, struct exec_ref *refs);
 /* Executes, finalizes, delivers one block with everything that waits; time goes on by `ms`. */
 void world_block(struct world *world, struct world_cluster *cluster, uint64_t ms);
+/* The same in two steps: between them the result's pointers hold. */
+void world_block_hold(struct world *world, struct world_cluster *cluster, uint64_t ms);
+void world_block_release(struct world_cluster *cluster);
 /* Delivers the outputs of a result, and forgets what the block consumed. */
 void world_deliver(struct world *world, struct world_cluster *cluster, const struct exec_result *result);
 void world_consumed(struct world_cluster *cluster);
