@@ -383,6 +383,7 @@ void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {
     if (now_ms > r->now_ms) r->now_ms = now_ms;
     r->now_us = now_us;
     if (!r->started || r->stopping) return;
+    if (r->hooks != NULL && r->hooks->tick != NULL) r->hooks->tick(r->hooks->context, now_ms);
     core_run(r);
     if (r->now_ms >= r->core_deadline_ms) {
         struct bft_event event = {.type = BFT_EVENT_TICK};

@@ -60,6 +60,8 @@ struct replica_hooks {
     void (*result)(void *context, struct execution_job *job);
     /* A frame that came, before anything looked at it. False: ignore it. */
     bool (*frame)(void *context, struct replica_peer from, uint16_t type, struct blob_piece payload);
+    /* At every replica_tick(): may send. */
+    void (*tick)(void *context, uint64_t now_ms);
 };
 
 struct replica_config {
