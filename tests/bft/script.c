@@ -121,7 +121,11 @@ void script_step(struct script *script, struct bft_event *event) {
     bft_step(&script->core, event, &script->update);
     struct bft_update *update = malloc(sizeof *update);
     CHECK(update != NULL);
-    *update = script->update;
+    /* Only what is filled in: an update is half a megabyte. */
+    memcpy(update, &script->update, offsetof(struct bft_update, store_ids));
+    memcpy(update->sends, script->update.sends, update->send_count * sizeof update->sends[0]);
+    memcpy(update->actions, script->update.actions, update->action_count * sizeof update->actions[0]);
+    memcpy(update->notes, script->update.notes, update->note_count * sizeof update->notes[0]);
     carry_out(script, update);
     for (uint32_t i = 0; i < update->send_count && !script->keep_own; i++) {
         struct bft_message message = update->sends[i].message;
