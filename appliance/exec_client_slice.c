@@ -20,10 +20,21 @@ static uint32_t target_find(struct executor *ex, const uint8_t client_id[32]) {
     return scratch->target_count++;
 }
 
+/* O-25: would so many items leave the client's slice within 32 MiB? */
+bool exec_client_fits(struct executor *ex, const uint8_t client_id[32], uint64_t item_count, uint64_t results_bytes) {
+    const struct exec_target *target = &ex->scratch.targets[target_find(ex, client_id)];
+    return target->bytes + item_count * (4 + CLIENT_ITEM_HEAD_BYTES) + results_bytes <= LEAF_SLICE_BYTES_MAX / 2;
+}
+
 void exec_client_item(struct executor *ex, const uint8_t client_id[32], const struct exec_item *item) {
     struct exec_scratch *scratch = &ex->scratch;
     CHECK(scratch->item_count < scratch->item_max);
     struct exec_target *target = &scratch->targets[target_find(ex, client_id)];
+    uint64_t bytes = (uint64_t)4 + CLIENT_ITEM_HEAD_BYTES + item->results_bytes;
+    if (target->bytes + bytes > LEAF_SLICE_BYTES_MAX) {
+        ex->counts.garbage++;
+        return;
+    }
     uint32_t index = scratch->item_count++;
     scratch->items[index] = *item;
     scratch->items[index].next = UINT32_MAX;
@@ -31,7 +42,7 @@ void exec_client_item(struct executor *ex, const uint8_t client_id[32], const st
     else scratch->items[target->last].next = index;
     target->last = index;
     target->count++;
-    target->bytes += (uint64_t)4 + CLIENT_ITEM_HEAD_BYTES + item->results_bytes;
+    target->bytes += bytes;
     ex->counts.answers++;
 }
 
@@ -52,10 +63,11 @@ static void heap_sink(const struct exec_scratch *scratch, uint32_t *order, uint3
     }
 }
 
-/* D-11: ascending by client_id. A heap sort: in place, no worst case. */
-static void targets_sort(struct exec_scratch *scratch) {
-    uint32_t count = scratch->target_count;
-    for (uint32_t i = 0; i < count; i++) scratch->order[i] = i;
+/* D-11: those that have items, ascending by client_id. A heap sort: in place, no worst case. Returns how many. */
+static uint32_t targets_sort(struct exec_scratch *scratch) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < scratch->target_count; i++)
+        if (scratch->targets[i].count > 0) scratch->order[count++] = i;
     for (uint32_t i = count / 2; i-- > 0;) heap_sink(scratch, scratch->order, i, count);
     for (uint32_t end = count; end-- > 1;) {
         uint32_t swap = scratch->order[0];
@@ -63,6 +75,7 @@ static void targets_sort(struct exec_scratch *scratch) {
         scratch->order[end] = swap;
         heap_sink(scratch, scratch->order, 0, end);
     }
+    return count;
 }
 
 /* D-16, O-25: one client's slice, and the root over its items. */
@@ -103,9 +116,10 @@ static void client_output(struct executor *ex, const struct exec_target *target,
 /* The block's segment: outputs, leaf hashes, client slices. */
 bool exec_outputs_lay(struct executor *ex, uint32_t cluster_count, struct exec_result *result) {
     struct exec_scratch *scratch = &ex->scratch;
-    uint64_t count = (uint64_t)cluster_count + scratch->target_count;
+    uint32_t client_count = targets_sort(scratch);
+    uint64_t count = (uint64_t)cluster_count + client_count;
     uint64_t bytes = count * (sizeof(struct exec_output) + sizeof(tree_hash));
-    for (uint32_t i = 0; i < scratch->target_count; i++) bytes += scratch->targets[i].bytes;
+    for (uint32_t i = 0; i < client_count; i++) bytes += scratch->targets[scratch->order[i]].bytes;
     bytes = (bytes + 63) / 64 * 64; /* keeps every segment aligned */
     if (bytes > UINT32_MAX || !exec_log_open(&ex->blocks, bytes)) {
         exec_fail(ex, EXEC_NO_ROOM);
@@ -118,8 +132,7 @@ bool exec_outputs_lay(struct executor *ex, uint32_t cluster_count, struct exec_r
     tree_hash *hashes = (tree_hash *)(void *)(outputs + count);
     uint8_t *slice = (uint8_t *)(hashes + count);
     if (cluster_count > 0) memcpy(outputs, scratch->outputs, cluster_count * sizeof *outputs);
-    targets_sort(scratch);
-    for (uint32_t i = 0; i < scratch->target_count; i++) {
+    for (uint32_t i = 0; i < client_count; i++) {
         const struct exec_target *target = &scratch->targets[scratch->order[i]];
         client_output(ex, target, slice, &outputs[cluster_count + i]);
         slice += target->bytes;

@@ -231,6 +231,7 @@ static void part_deliver(struct executor *ex, uint32_t pair, const struct routin
     struct bytes_cursor cursor = bytes_cursor_of(part->results, part->results_bytes);
     struct result result;
     bool split = routing->flags & PART_FLAG_RECEIPT && part->results_bytes > 0 && part->op_count > 0;
+    split = split && exec_client_fits(ex, routing->client_id, part->op_count, part->results_bytes);
     for (uint32_t i = 0; split && i < part->op_count; i++) split = result_decode(&cursor, &result);
     if (!split || !bytes_finished(&cursor)) {
         exec_client_item(ex, routing->client_id, &item);

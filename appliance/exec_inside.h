@@ -303,6 +303,7 @@ uint32_t exec_part_run(struct executor *ex, const struct exec_part *part, bool a
 /* exec_coordinator.c, exec_client_slice.c */
 enum exec_status exec_coordinator_batch(struct executor *ex, const struct exec_ref *ref);
 void exec_coordinator_slice(struct executor *ex, uint32_t pair, const struct slice *slice);
+bool exec_client_fits(struct executor *ex, const uint8_t client_id[32], uint64_t item_count, uint64_t results_bytes);
 void exec_client_item(struct executor *ex, const uint8_t client_id[32], const struct exec_item *item);
 /* Lays out the block's outputs: cluster outputs (scratch.outputs) first, then client leaves and slices. False: no room. */
 bool exec_outputs_lay(struct executor *ex, uint32_t cluster_count, struct exec_result *result);

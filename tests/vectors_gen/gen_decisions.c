@@ -1,0 +1,364 @@
+/*
+ * Vectors of spec/decisions.md: bodies (D-1, D-2), leaves (D-9, D-10), outbox roots (D-11), compact decisions (D-12), slices (D-13 to D-16),
+ * pending hash and
+ * routing lists (D-8, D-19), cursors (D-20), the work of a checkpoint (D-26), and whole decisions from request to receipt for n = 4 to 7
+ * (gen_whole.c). Refusals
+ * are written here by hand.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "merkle/check.h"
+#include "merkle/sha256.h"
+#include "protocol/body.h"
+#include "protocol/decision.h"
+#include "tests/protocol/decided.h"
+#include "tests/vectors_gen/gen.h"
+#include "tests/vectors_gen/gen_exec.h"
+#include "tests/vectors_gen/gen_whole.h"
+
+enum { REFS_MAX = 16 };
+
+static const uint8_t some_hash[32] = {1, 2, 3, 4, 5}, system_id[16] = {7, 7, 7};
+
+/* Bodies. */
+
+static size_t body_make(uint8_t *out) {
+    struct body_reference refs[4] = {{.kind = BODY_SLICE, .source = SHARD_CLUSTER_BASE + 1, .dseq = 12}, {.kind = BODY_BATCH, .relay = 3},
+                                     {.kind = BODY_NOOP, .relay = 2, .dseq = 99}, {.kind = BODY_ADMIN, .relay = 1}};
+    bytes_put_le32(out, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        if (refs[i].kind != BODY_NOOP) memcpy(refs[i].hash, some_hash, 32);
+        body_reference_encode(&refs[i], out + BODY_HEAD_BYTES + i * BODY_REFERENCE_BYTES);
+    }
+    return BODY_HEAD_BYTES + 4 * BODY_REFERENCE_BYTES;
+}
+
+static void body_good(json_t *list, const char *name, const uint8_t *body, size_t count) {
+    CHECK(body_reference_count(body, count, REFS_MAX) == bytes_get_le32(body));
+    json_t *object = gen_case(list, name);
+    gen_set_hex(object, "body", body, count);
+    gen_set_hex(object, "body_hash", bft_body_hash(body, count).bytes, 32);
+}
+
+static void gen_bodies(json_t *out) {
+    json_t *good = gen_group(out, "bodies"), *bad = gen_group(out, "bodies_refused");
+    uint8_t body[512] = {0};
+    gen_set_u64(out, "bodies_block_refs_max", REFS_MAX);
+    body_good(good, "empty", body, 4);
+    size_t count = body_make(body);
+    body_good(good, "one of each kind", body, count);
+    static const struct {
+        const char *name;
+        size_t at;
+        uint8_t flip;
+        int more;
+    } cases[] = {{"kind 0", 4, 1, 0},           {"kind 5", 4 + 144, 3 ^ 5, 0},   {"SLICE with a relay", 5, 1, 0},   {"zero field", 6, 1, 0},
+                 {"BATCH with a source", 4 + 48 + 4, 1, 0}, {"BATCH with a dseq", 4 + 48 + 8, 1, 0}, {"SLICE with dseq 0", 4 + 8, 12, 0},
+                 {"NOOP with a hash", 4 + 96 + 20, 1, 0},   {"a byte more", 0, 0, 1},  {"a byte less", 0, 0, -1},
+                 {"count does not fit", 0, 1, 0},           {"too many references", 0, 4 ^ 17, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        memset(body, 0, sizeof body);
+        count = body_make(body);
+        body[cases[i].at] ^= cases[i].flip;
+        size_t total = (size_t)((long)count + cases[i].more);
+        CHECK(body_reference_count(body, total, REFS_MAX) == -1);
+        json_t *object = gen_case(bad, cases[i].name);
+        gen_set_hex(object, "body", body, total);
+        gen_set_text(object, "error", "invalid");
+    }
+}
+
+/* Leaves and outboxes. */
+
+static struct leaf cluster_leaf(void) {
+    struct leaf leaf = {.kind = LEAF_KIND_CLUSTER, .source = COORDINATOR_CLUSTER_BASE, .destination = SHARD_CLUSTER_BASE + 2, .height = 1000,
+        .dseq = 3,
+                        .slice_bytes = 16};
+    memcpy(leaf.system_id, system_id, 16);
+    memcpy(leaf.previous, some_hash, 32);
+    memset(leaf.slice_hash, 9, 32);
+    return leaf;
+}
+
+static struct leaf client_leaf(void) {
+    struct leaf leaf = {.kind = LEAF_KIND_CLIENT, .source = COORDINATOR_CLUSTER_BASE, .item_count = 2, .height = 1000, .time = 123456,
+        .slice_bytes = 140};
+    memcpy(leaf.system_id, system_id, 16);
+    memcpy(leaf.client_id, some_hash, 32);
+    memset(leaf.slice_hash, 8, 32);
+    return leaf;
+}
+
+static void leaf_good(json_t *list, const char *name, const struct leaf *leaf) {
+    uint8_t bytes[LEAF_BYTES], hash[32];
+    struct leaf back;
+    leaf_encode(leaf, bytes);
+    CHECK(leaf_decode(bytes, &back));
+    leaf_hash(bytes, hash);
+    json_t *object = gen_case(list, name);
+    gen_set_hex(object, "leaf", bytes, sizeof bytes);
+    gen_set_hex(object, "leaf_hash", hash, 32);
+}
+
+static void leaf_refused(json_t *list, const char *name, const struct leaf *leaf, size_t at, uint8_t flip) {
+    uint8_t bytes[LEAF_BYTES];
+    struct leaf back;
+    leaf_encode(leaf, bytes);
+    bytes[at] ^= flip;
+    CHECK(!leaf_decode(bytes, &back));
+    json_t *object = gen_case(list, name);
+    gen_set_hex(object, "leaf", bytes, sizeof bytes);
+    gen_set_text(object, "error", "invalid");
+}
+
+static void gen_leaves(json_t *out) {
+    json_t *good = gen_group(out, "leaves"), *bad = gen_group(out, "leaves_refused"), *roots = gen_group(out, "outbox_roots");
+    struct leaf cluster = cluster_leaf(), client = client_leaf();
+    leaf_good(good, "to a cluster", &cluster);
+    leaf_good(good, "to a client", &client);
+    leaf_refused(bad, "kind 0", &cluster, 0, 1);
+    leaf_refused(bad, "kind 3", &cluster, 0, 2);
+    leaf_refused(bad, "format 2", &cluster, 1, 3);
+    leaf_refused(bad, "zero field", &cluster, 2, 1);
+    leaf_refused(bad, "slice of 0 bytes", &cluster, 76, 16);
+    leaf_refused(bad, "slice beyond 64 MiB", &cluster, 79, 4);
+    leaf_refused(bad, "dseq 0", &cluster, 36, 3);
+    leaf_refused(bad, "no item", &client, 8, 2);
+    leaf_refused(bad, "more than 2^24 items", &client, 11, 1);
+    leaf_refused(bad, "client slice beyond 64 MiB", &client, 79, 4);
+    for (uint32_t count = 0; count <= 5; count++) {
+        uint8_t bytes[LEAF_BYTES];
+        tree_hash hashes[5], root;
+        json_t *object = gen_case(roots, "leaves in order"), *list = gen_group(object, "leaves");
+        for (uint32_t i = 0; i < count; i++) {
+            cluster.destination = SHARD_CLUSTER_BASE + i;
+            leaf_encode(&cluster, bytes);
+            leaf_hash(bytes, hashes[i]);
+            json_t *row = json_object();
+            CHECK(json_array_append_new(list, row) == 0);
+            gen_set_hex(row, "leaf", bytes, sizeof bytes);
+        }
+        tree_root((const tree_hash *)hashes, count, root);
+        gen_set_hex(object, "outbox_root", root, 32);
+    }
+}
+
+/* Slices, routing lists, pending hash. */
+
+static void gen_slices(json_t *out) {
+    json_t *list = gen_group(out, "slices");
+    uint8_t slice[128], hash[32];
+    static const struct {
+        const char *name;
+        uint32_t item_count, count;
+        size_t at;
+        uint8_t flip;
+        uint32_t taken; /* items that D-15 takes */
+        bool envelope;
+    } cases[] = {{"two items", 2, 44, 0, 0, 2, true},         {"an acknowledgement alone", 0, 16, 0, 0, 0, true},
+                 {"what follows the items is ignored", 1, 44, 0, 0, 1, true}, {"more items announced than there are", 9, 44, 0, 0, 2, true},
+                 {"an item that runs past the end", 2, 43, 0, 0, 1, true},    {"a head that runs past the end", 2, 37, 0, 0, 1, true},
+                 {"format 2", 2, 44, 0, 3, 0, false},          {"zero field", 2, 44, 2, 1, 0, false},
+                 {"too short", 0, 15, 0, 0, 0, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        memset(slice, 0x5a, sizeof slice);
+        slice_head_encode(slice, cases[i].item_count, 77);
+        slice_item_head_encode(slice + 16, 6, 200);
+        slice_item_head_encode(slice + 30, 6, 201);
+        slice[cases[i].at] ^= cases[i].flip;
+        struct slice decoded;
+        struct slice_item item;
+        size_t at = 0;
+        uint32_t index = 0, taken = 0;
+        bool envelope = slice_decode(slice, cases[i].count, &decoded);
+        while (envelope && slice_item_next(&decoded, &at, &index, &item)) taken++;
+        CHECK(envelope == cases[i].envelope && taken == cases[i].taken);
+        slice_hash(slice, cases[i].count, hash);
+        json_t *object = gen_case(list, cases[i].name);
+        gen_set_hex(object, "slice", slice, cases[i].count);
+        gen_set_hex(object, "slice_hash", hash, 32);
+        gen_set(object, "envelope", json_boolean(envelope));
+        gen_set_u64(object, "items_taken", taken);
+        gen_set_u64(object, "ack", envelope ? 77 : 0);
+    }
+}
+
+static void gen_pending(json_t *out) {
+    json_t *object = json_object(), *groups = gen_group(object, "groups");
+    gen_set(out, "pending", object);
+    uint8_t hashes[3][64], expected[32];
+    for (uint32_t g = 0; g < 3; g++) {
+        uint8_t items[3][20], routes[3][ROUTING_BYTES];
+        for (uint32_t i = 0; i <= g; i++) {
+            slice_item_head_encode(items[i], 12, SLICE_READ);
+            memset(items[i] + 8, (int)(16 * g + i), 12);
+            struct routing routing = {.relay = (uint8_t)i, .flags = PART_FLAG_RECEIPT, .op_count = g + 1, .reserved_bytes = 1000 + i};
+            memset(routing.client_id, 1 + (int)i, 32);
+            memset(routing.part_digest, 100 + (int)i, 32);
+            routing_encode(&routing, routes[i]);
+        }
+        SHA256_PREFIXED(hashes[g], HASH_PENDING, {items, 20 * (g + 1)});
+        routing_hash(routes[0], ROUTING_BYTES * (g + 1), hashes[g] + 32);
+        json_t *row = gen_case(groups, "group");
+        gen_set_hex(row, "items", items, 20 * (g + 1));
+        gen_set_hex(row, "items_hash", hashes[g], 32);
+        gen_set_hex(row, "routing_list", routes, ROUTING_BYTES * (g + 1));
+        gen_set_hex(row, "routing_hash", hashes[g] + 32, 32);
+    }
+    SHA256_PREFIXED(expected, HASH_GROUPS, {hashes, sizeof hashes});
+    gen_set_hex(object, "pending_hash", expected, 32);
+}
+
+static void gen_cursors(json_t *out) {
+    json_t *list = gen_group(out, "cursors");
+    uint8_t chain[32] = {0}, entries[3 * 96];
+    for (uint32_t count = 1; count <= 3; count++) {
+        json_t *object = gen_case(list, "chained to the one before");
+        gen_set_hex(object, "parent", chain, 32);
+        for (uint32_t i = 0; i < count; i++) {
+            uint8_t *entry = entries + 96 * i;
+            memset(entry, 0, 96);
+            bytes_put_le32(entry, SHARD_CLUSTER_BASE + i);
+            bytes_put_le64(entry + 8, count * 10 + i);
+            memset(entry + 16, (int)(count + i), 32);
+            bytes_put_le64(entry + 48, count * 100);
+            memset(entry + 56, (int)(0x80 + i), 32);
+            bytes_put_le64(entry + 88, count * 99);
+        }
+        SHA256_PREFIXED(chain, HASH_CURSORS, {chain, 32}, {entries, 96 * count});
+        gen_set_hex(object, "entries", entries, 96 * count);
+        gen_set_hex(object, "cursors_hash", chain, 32);
+    }
+}
+
+/* D-26: a coordinator with an unfinished slice and items that wait, a shard with an answer that waits. */
+static void gen_work(json_t *out) {
+    struct world *world = world_create(1, 1);
+    json_t *list = gen_group(out, "work");
+    struct operation op = op_put("key", "value"), get = op_get("key", 10);
+    struct world_part part = {.kind = BATCH_WRITE, .floor = 1, .op_count = 1, .ops = &op};
+    for (part.number = 1; part.number <= 4; part.number++) {
+        world_send(world, 0, 0, &part, NULL);
+        if (part.number == 3) world_send(world, 0, 1, &(struct world_part){.kind = BATCH_READ, .op_count = 1, .ops = &get}, NULL);
+        if (part.number != 3) world_block(world, world_coordinator(world, 0), 1);
+        if (part.number == 2) world_block(world, world_coordinator(world, 0), 20);
+    }
+    world_block(world, world_shard(world, 0), 1);
+    world_consumed(world_coordinator(world, 0));
+    for (uint32_t i = 0; i < 2; i++) {
+        static uint8_t work[65536];
+        uint8_t root[32];
+        size_t bytes;
+        struct world_cluster *cluster = &world->clusters[i];
+        CHECK(executor_save(cluster->ex, work, sizeof work, &bytes, root) == EXEC_VALID);
+        json_t *object = gen_case(list, i == 0 ? "coordinator" : "shard");
+        gen_state(object, cluster->ex);
+        gen_set_hex(object, "state_root", root, 32);
+        gen_set_hex(object, "work", work, bytes);
+    }
+    world_destroy(world);
+}
+
+/* Compact decisions, good and spoilt. */
+
+static void decision_case(json_t *list, const char *name, const struct decider *decider, const uint8_t *bytes, size_t count,
+    enum decision_error expected,
+                          const char *says) {
+    struct decision decision;
+    struct signer signer = signer_ed25519(NULL);
+    enum bft_verify_error cause = BFT_VERIFY_OK;
+    enum decision_error error = decision_decode(bytes, count, &decision);
+    if (error == DECISION_OK) error = decision_verify(&decision, &decider->members, &signer, &cause);
+    if (error != expected) fprintf(stderr, "gen_decisions: %s: %s\n", name, decision_error_name(error));
+    CHECK(error == expected && strcmp(decision_error_name(error), says) == 0);
+    json_t *object = gen_case(list, name);
+    gen_set_hex(object, "bytes", bytes, count);
+    gen_set_text(object, "error", says);
+    if (error == DECISION_UNPROVED) gen_set_text(object, "cause", bft_verify_error_name(cause));
+}
+
+struct spoilt_how {
+    const char *name;
+    struct decided_how how;
+    enum decision_error error;
+    const char *says;
+};
+
+struct spoilt_byte {
+    const char *name;
+    bool from_end; /* `at` counts from the leaf's first byte */
+    size_t at;
+    uint8_t flip;
+    int more;
+    enum decision_error error;
+    const char *says;
+};
+
+static void decisions_of(json_t *out, uint32_t n) {
+    static struct decider decider, liar;
+    char name[32];
+    snprintf(name, sizeof name, "n = %u", n);
+    json_t *object = gen_case(out, name), *list = gen_group(object, "decisions"), *members = gen_group(object, "signing_keys");
+    decider_init(&decider, 40 + n, SHARD_CLUSTER_BASE, n);
+    decider_init(&liar, 90 + n, SHARD_CLUSTER_BASE, n);
+    for (uint32_t i = 0; i < n; i++) {
+        json_t *row = json_object();
+        CHECK(json_array_append_new(members, row) == 0);
+        gen_set_hex(row, "key", decider.members.keys[i], 32);
+    }
+    gen_set_hex(object, "system_id", decider.members.place.system_id, 16);
+    gen_set_hex(object, "config_hash", decider.members.place.config_hash.bytes, 32);
+    gen_set_u64(object, "cluster", decider.members.place.cluster);
+    uint8_t slice[20];
+    slice_head_encode(slice, 0, 5);
+    memset(slice + 16, 1, 4);
+    struct leaf leaf = {.kind = LEAF_KIND_CLUSTER, .destination = COORDINATOR_CLUSTER_BASE, .dseq = 4};
+    uint32_t q = decider.members.q;
+    const struct spoilt_how hows[] = {
+        {"good", {0}, DECISION_OK, "ok"},
+        {"other signers", {.first_signer = n - q}, DECISION_OK, "ok"},
+        {"the QC is on a descendant", {.headers = 3}, DECISION_OK, "ok"},
+        {"q - 1 signatures", {.signers = q - 1}, DECISION_UNPROVED, "unproved"},
+        {"a prepare QC", {.prepare = true}, DECISION_UNPROVED, "unproved"},
+        {"signed by others", {.forger = &liar}, DECISION_UNPROVED, "unproved"},
+    };
+    for (size_t i = 0; i < sizeof hows / sizeof hows[0]; i++) {
+        size_t count;
+        uint8_t *bytes = decided_make(&decider, &hows[i].how, &leaf, 2, 5, slice, sizeof slice, &count);
+        decision_case(list, hows[i].name, &decider, bytes, count, hows[i].error, hows[i].says);
+        free(bytes);
+    }
+    static const struct spoilt_byte flips[] = {
+        {"a byte less", false, 0, 0, -1, DECISION_TRUNCATED, "truncated"},
+        {"a byte of the slice", true, LEAF_BYTES + 3, 1, 0, DECISION_WRONG_SLICE, "wrong_slice"},
+        {"a byte of the leaf's slice hash", true, 100, 1, 0, DECISION_WRONG_LEAF, "wrong_leaf"},
+        {"another height in the leaf", true, 28, 1, 0, DECISION_WRONG_LEAF, "wrong_leaf"},
+        {"another destination", true, 8, 1, 0, DECISION_WRONG_LEAF, "wrong_leaf"},
+        {"the leaf's kind", true, 0, 1, 0, DECISION_BAD_LEAF, "bad_leaf"},
+        {"a hash of the path", true, (size_t)-5, 1, 0, DECISION_WRONG_LEAF, "wrong_leaf"},
+    };
+    for (size_t i = 0; i < sizeof flips / sizeof flips[0]; i++) {
+        size_t count;
+        struct decided_how how = {0};
+        uint8_t *bytes = decided_make(&decider, &how, &leaf, 2, 5, slice, sizeof slice, &count);
+        size_t leaf_at = count - sizeof slice - LEAF_BYTES;
+        if (flips[i].flip) bytes[flips[i].from_end ? leaf_at + flips[i].at : flips[i].at] ^= flips[i].flip;
+        decision_case(list, flips[i].name, &decider, bytes, (size_t)((long)count + flips[i].more), flips[i].error, flips[i].says);
+        free(bytes);
+    }
+}
+
+void gen_decisions(json_t *out) {
+    gen_bodies(out);
+    gen_leaves(out);
+    gen_slices(out);
+    gen_pending(out);
+    gen_cursors(out);
+    gen_work(out);
+    json_t *decisions = gen_group(out, "compact_decisions"), *whole = gen_group(out, "whole");
+    for (uint32_t n = 4; n <= 7; n++) {
+        decisions_of(decisions, n);
+        gen_whole(whole, n);
+    }
+}
