@@ -30,6 +30,22 @@ static void input_send(struct replica *r, const struct input *input, struct repl
 
 /* ---- from clients ---- */
 
+/* B-51: more than what recent throughput drains in half of input_relay_ms would make an honest leader look slow. */
+static bool beyond_drain(const struct replica *r, uint32_t ops) {
+    uint64_t drains = r->rate_per_s * r->config.timeouts.input_relay_ms / 2000;
+    return r->relay_weight[r->me] + ops > (drains > ADMIT_FLOOR_OPS ? drains : ADMIT_FLOOR_OPS) && r->relay_weight[r->me] > 0;
+}
+
+/* The throughput of the last second, falling by an eighth a second when there is less to do. */
+static void rate_tick(struct replica *r) {
+    uint64_t elapsed = r->now_ms - r->rate_since_ms;
+    if (elapsed < 1000) return;
+    uint64_t rate = r->rate_weight * 1000 / elapsed;
+    r->rate_per_s = rate > r->rate_per_s - r->rate_per_s / 8 ? rate : r->rate_per_s - r->rate_per_s / 8;
+    r->rate_weight = 0;
+    r->rate_since_ms = r->now_ms;
+}
+
 /* Why a batch is not taken now; 0: take it. */
 static uint8_t batch_refusal(struct replica *r, uint32_t client, const struct batch *batch, const uint8_t id[32]) {
     const struct client *known = &r->clients[client];
@@ -41,7 +57,7 @@ static uint8_t batch_refusal(struct replica *r, uint32_t client, const struct ba
         drop_count(r, DROP_BATCH_DRAINING);
         return CODE_BUSY;
     }
-    if (r->relay_bytes[r->me] + batch->bytes_count > r->config.limits.relay_bytes_max) {
+    if (r->relay_bytes[r->me] + batch->bytes_count > r->config.limits.relay_bytes_max || beyond_drain(r, batch->op_count)) {
         drop_count(r, DROP_BATCH_BUSY);
         return CODE_BUSY;
     }
@@ -272,6 +288,7 @@ void input_fetch_send(struct replica *r, uint32_t index) {
 
 /* Asks again, another member each time, for what open blocks lack. */
 void input_tick(struct replica *r) {
+    rate_tick(r);
     if (r->wanted_count == 0 || r->now_ms - r->input_tick_ms < TICK_MS) return;
     r->input_tick_ms = r->now_ms;
     for (uint32_t i = 0; i < r->blocks_used_max; i++) {

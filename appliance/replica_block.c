@@ -359,6 +359,7 @@ static void final_inputs(struct replica *r, struct rblock *block) {
         if (index == NONE) continue;
         struct input *input = &r->inputs[index];
         r->status.inputs_decided++;
+        r->rate_weight += input->weight;
         if (input->kind == BODY_SLICE) {
             struct pair *pair = pair_find(r, input->source);
             if (pair != NULL) source_consumed(r, pair, input->dseq);
@@ -414,7 +415,7 @@ void block_finalize_job(struct replica *r, uint32_t index) {
     struct execution_job *job = job_take(r, EXECUTION_FINAL);
     job->owner = index;
     job->ticket = block->ticket;
-    job->checkpoint = block->header.height % r->config.limits.checkpoint_blocks == 0 && block->certificate != NULL && !r->replaying;
+    job->checkpoint = (block->header.height & UINT64_C(0xFFFFFFFFFFFF)) % r->config.limits.checkpoint_blocks == 0 && block->certificate != NULL && !r->replaying;
     if (job->checkpoint) {
         job->description = (struct state_checkpoint){.epoch = block->header.place.epoch, .height = block->header.height};
         memcpy(job->description.block_id, block->id.bytes, 32);

@@ -73,6 +73,7 @@ void input_hold(struct replica *r, uint32_t index, struct blob_piece bytes) {
     r->input_bytes += bytes.count;
     if (input->kind != BODY_SLICE) {
         r->relay_bytes[input->relay] += bytes.count;
+        r->relay_weight[input->relay] += input->weight;
         list_append(r, &r->waiting[input->relay], index);
     }
 }
@@ -82,6 +83,7 @@ static void input_unhold(struct replica *r, uint32_t index) {
     if (input->state == INPUT_WANTED) r->wanted_count--;
     if (input_in_waiting(input)) {
         r->relay_bytes[input->relay] -= input->count;
+        r->relay_weight[input->relay] -= input->weight;
         list_remove(r, &r->waiting[input->relay], index);
     }
     if (input->state == INPUT_HELD) r->inputs_held--;

@@ -49,9 +49,10 @@ static void query_send(struct replica *r) {
 
 void last_begin(struct replica *r) {
     struct last_signed *last = r->last;
-    uint8_t epoch[8], nonce[32];
-    bytes_put_le64(epoch, r->members.place.epoch);
-    SHA256_PREFIXED(nonce, HASH_EVIDENCE, {last->start_nonce, sizeof last->start_nonce}, {epoch, sizeof epoch});
+    uint8_t seed[LAST_SIGNED_NONCE_BYTES + 8], nonce[32];
+    memcpy(seed, last->start_nonce, LAST_SIGNED_NONCE_BYTES);
+    bytes_put_le64(seed + LAST_SIGNED_NONCE_BYTES, r->members.place.epoch);
+    sha256_hash(seed, sizeof seed, nonce); /* fresh for each start and epoch; no format of the protocol */
     memset(&last->query, 0, sizeof last->query);
     memcpy(last->query.system_id, r->members.place.system_id, BFT_SYSTEM_BYTES);
     last->query.cluster = r->cluster;

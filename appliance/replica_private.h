@@ -35,6 +35,7 @@ enum {
     INPUT_BUCKETS = 1 << 16,
     BLOCKS_MAX = 1024,              /* open blocks (<= BFT_BLOCKS_MAX) and final ones whose answers are kept */
     BLOCK_BUCKETS = 2048,
+    ADMIT_FLOOR_OPS = 1 << 16,      /* B-51: a relay that has decided nothing yet admits so many operations */
     KEPT_BYTES_MAX = 64 << 20,      /* O-50: answers kept in memory to be sent again; besides answer_blocks_kept, and BLOCKS_MAX / 2 */
     CERTIFICATE_LAZY_MS = 500,      /* certificates ride in batches that go anyway, or go alone after this */
     FETCH_GRACE_MS = 10,            /* an input that a proposal names may still be under way from its relay */
@@ -217,6 +218,8 @@ struct pair {
     uint64_t subscribed_from;  /* 0: not subscribed on the current link */
     uint64_t received_max;     /* highest dseq held */
     uint64_t heard_ms;         /* something new came, or the source was changed */
+    uint64_t passed_dseq;      /* the first slice that came by another way than the source and that the source has not served yet; 0: none */
+    uint64_t passed_ms;        /* when it came */
     uint64_t asked_ms;         /* NEWEST_QUERY */
     uint64_t asked_nonce;
     uint64_t hint;             /* highest sent_dseq that any node claimed */
@@ -300,6 +303,8 @@ struct replica {
     struct list done;
     uint32_t done_oldest;        /* of the done whose bytes are in memory */
     uint64_t relay_bytes[BFT_MEMBERS_MAX];
+    uint64_t relay_weight[BFT_MEMBERS_MAX];
+    uint64_t rate_weight, rate_since_ms, rate_per_s; /* operations that became final: B-51 */
     uint64_t input_bytes, done_bytes;
     uint32_t wanted_count;
     uint32_t *selected;          /* block_refs_max, for the proposal being built */
