@@ -188,18 +188,18 @@ build/libheraclius.pc: FORCE
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 install: all ## programs, library, header, pkg-config file and man pages into $(DESTDIR)$(PREFIX)
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include share/man/man1 share/man/man5 share/man/man8)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include share/man/man1 share/man/man3 share/man/man5 share/man/man8)
 	install -m 755 build/gcc/heraclius build/gcc/heracliusd build/gcc/heraclius-admin $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 build/$(SONAME) $(DESTDIR)$(PREFIX)/lib/
 	ln -sfn $(SONAME) $(DESTDIR)$(PREFIX)/lib/libheraclius.so
 	install -m 644 client/heraclius.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 build/libheraclius.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
-	for m in $(wildcard docs/man/*.[158]); do install -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/; done
+	for m in $(wildcard docs/man/*.[1358]); do install -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/; done
 
 uninstall: ## removes what install put there
 	@rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/heraclius bin/heracliusd bin/heraclius-admin lib/$(SONAME) lib/libheraclius.so \
 	  include/heraclius.h lib/pkgconfig/libheraclius.pc) \
-	  $(foreach m,$(wildcard docs/man/*.[158]),$(DESTDIR)$(PREFIX)/share/man/man*/$(notdir $m))
+	  $(foreach m,$(wildcard docs/man/*.[1358]),$(DESTDIR)$(PREFIX)/share/man/man*/$(notdir $m))
 
 # ---------------------------------------------------------------- tests
 
