@@ -216,6 +216,7 @@ struct pair {
     uint32_t window[SOURCE_WINDOW]; /* inputs by dseq mod SOURCE_WINDOW, NONE */
     uint8_t source;            /* member subscribed to */
     uint64_t subscribed_from;  /* 0: not subscribed on the current link */
+    bool subscribed_once;      /* in this run */
     uint64_t received_max;     /* highest dseq held */
     uint64_t heard_ms;         /* something new came, or the source was changed */
     uint64_t passed_dseq;      /* the first slice that came by another way than the source and that the source has not served yet; 0: none */

@@ -3,7 +3,7 @@
 
 #include "appliance/replica_private.h"
 
-enum { NEWEST_BYTES = 48, NEWEST_QUERY_BYTES = 16, SUBSCRIBE_BYTES = 16, RENEW_EVERY = 16 };
+enum { NEWEST_BYTES = 48, NEWEST_QUERY_BYTES = 16, SUBSCRIBE_BYTES = 16, RENEW_EVERY = 16, LINK_LOST_MS = 50 };
 
 void source_init(struct replica *r) {
     for (uint32_t i = 0; i < r->pair_count; i++) {
@@ -32,6 +32,7 @@ static void subscribe_send(struct replica *r, struct pair *pair, uint64_t from) 
     bytes_put_le64(message->bytes + 8, from);
     output_send_blob(r, foreign(pair, pair->source), MESSAGE_SUBSCRIBE, message);
     pair->subscribed_from = from;
+    pair->subscribed_once = true;
 }
 
 /* The first dseq that is neither consumed nor held. */
@@ -52,6 +53,7 @@ static void source_change(struct replica *r, struct pair *pair) {
         if (pair->up[pair->source]) break;
     }
     pair->subscribed_from = 0;
+    pair->passed_dseq = 0;
     pair->heard_ms = r->now_ms;
     if (pair->up[pair->source]) subscribe_send(r, pair, next_wanted(r, pair));
 }
@@ -63,6 +65,7 @@ void source_link(struct replica *r, struct replica_peer peer, bool up) {
     pair->subscribers[peer.member] = (struct subscriber){0};
     if (peer.member != pair->source) return;
     pair->subscribed_from = 0;
+    pair->passed_dseq = 0;
     if (!up) source_change(r, pair);
 }
 
@@ -87,6 +90,18 @@ static bool refuse(struct replica *r, struct replica_peer from, enum status_drop
     struct pair *pair = from.kind == REPLICA_FOREIGN ? pair_find(r, from.index) : NULL;
     if (pair != NULL && pair->source == from.member) source_change(r, pair);
     return false;
+}
+
+static bool is_source(const struct pair *pair, struct replica_peer from) { return from.kind == REPLICA_FOREIGN && from.member == pair->source; }
+
+/* A valid slice came. Other members hand on what this node lacks (D-25), so a source that serves nothing, or nothing new, is found out by what passes it by. */
+static void source_heard(struct replica *r, struct pair *pair, uint64_t dseq, struct replica_peer from) {
+    if (is_source(pair, from)) {
+        if (dseq >= pair->passed_dseq) pair->passed_dseq = 0;
+    } else if (pair->passed_dseq == 0) {
+        pair->passed_dseq = dseq;
+        pair->passed_ms = r->now_ms;
+    }
 }
 
 static void hold_slice(struct replica *r, struct pair *pair, uint32_t index, const struct decision *decision, struct blob_piece bytes) {
@@ -118,6 +133,7 @@ bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer
     uint32_t index = input_find(r, hash);
     bool wanted = index != NONE && r->inputs[index].state == INPUT_WANTED;
     uint64_t dseq = decision.leaf.dseq;
+    if (index != NONE && !wanted && is_source(pair, from)) source_heard(r, pair, dseq, from);
     if (dseq <= pair->consumed_final && !wanted) {
         drop_count(r, DROP_SLICE_STALE);
         if (from.kind == REPLICA_FOREIGN && dseq + SOURCE_WINDOW <= pair->consumed_final) attack_seen(r, ATTACK_STALE_SLICE, from);
@@ -145,6 +161,7 @@ bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer
     if (index == NONE) index = input_make(r, BODY_SLICE, hash);
     if (index == NONE) return false;
     hold_slice(r, pair, index, &decision, bytes);
+    source_heard(r, pair, dseq, from);
     *out = index;
     return true;
 }
@@ -204,13 +221,15 @@ void source_tick(struct replica *r) {
     for (uint32_t i = 0; i < r->pair_count; i++) {
         struct pair *pair = &r->pairs[i];
         if (!pair->up[pair->source]) {
-            if (r->now_ms - pair->heard_ms >= 50) source_change(r, pair);
+            /* At the start the default source has a while for its link, else all would crowd round whoever started first. */
+            if (r->now_ms - pair->heard_ms >= (pair->subscribed_once ? LINK_LOST_MS : r->config.timeouts.source_slow_ms)) source_change(r, pair);
             continue;
         }
         uint64_t wanted = next_wanted(r, pair);
         if (pair->subscribed_from == 0) subscribe_send(r, pair, wanted);
         uint64_t quiet = r->now_ms - pair->heard_ms;
-        if (pair->hint >= wanted && quiet >= r->config.timeouts.source_slow_ms) {
+        bool passed = pair->passed_dseq != 0 && r->now_ms - pair->passed_ms >= r->config.timeouts.source_slow_ms;
+        if (passed || (pair->hint >= wanted && quiet >= r->config.timeouts.source_slow_ms)) {
             attack_seen(r, ATTACK_WITHHELD_SLICE, foreign(pair, pair->source));
             source_change(r, pair);
         } else if (quiet >= r->config.timeouts.t_idle_ms && r->now_ms - pair->asked_ms >= r->config.timeouts.t_idle_ms) {

@@ -24,7 +24,15 @@ bool liar_parse(struct liar *liar, const char *text) {
 
 bool liar_option_is(const struct liar *liar, const char *option) { return strcmp(liar->option, option) == 0; }
 
-void liar_counted(struct liar *liar) { liar->count++; }
+static void tell(struct liar *liar) {
+    liar->acted_ms = liar->now_ms;
+    liar->count_told = liar->count;
+    (void)fprintf(stderr, "liar kind=%s count=%llu\n", kinds[liar->kind], (unsigned long long)liar->count);
+}
+
+void liar_counted(struct liar *liar) {
+    if (++liar->count == 1) tell(liar); /* it may be the last that is heard of this node */
+}
 
 struct blob *liar_join(const struct blob_piece *pieces, unsigned count) {
     size_t bytes = 0, at = 0;
@@ -110,10 +118,7 @@ static void on_tick(void *context, uint64_t now_ms) {
     if (liar->kind == LIAR_REPLAY && liar->lies) liar_replay_tick(liar);
     if (liar->kind == LIAR_KEEP && !liar->lies) liar_keep_tick(liar);
     if (liar->kind == LIAR_FLOOD && liar->lies) liar_flood_tick(liar);
-    if (liar->count == liar->count_told || now_ms - liar->acted_ms < TELL_MS) return;
-    liar->acted_ms = now_ms;
-    liar->count_told = liar->count;
-    (void)fprintf(stderr, "liar kind=%s count=%llu\n", kinds[liar->kind], (unsigned long long)liar->count);
+    if (liar->count != liar->count_told && now_ms - liar->acted_ms >= TELL_MS) tell(liar);
 }
 
 void liar_hooks(struct liar *liar, struct replica_hooks *hooks) {
