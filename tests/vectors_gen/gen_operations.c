@@ -114,10 +114,10 @@ static void gen_operation(json_t *out) {
     operation_refused(bad, "value is cut off", op_put("key", "value"), 0, 0, 2);
     operation_refused(bad, "one byte too many", op_put("key", "value"), 4, 5 ^ 4, 0);
     operation_refused(bad, "CAS-VERSION of 13 bytes", op_cas_version("key", 1, 2, "x"), 4, 12 ^ 13, 0);
-    operation_refused(bad, "DELETE with a value", op_put("key", "v"), 0, 2 ^ 6, 0);
+    operation_refused(bad, "DELETE with a value", op_put("key", "v"), 0, OPERATION_PUT ^ OPERATION_DELETE, 0);
     operation_refused(bad, "ADD of 9 bytes", op_add_floor("key", 1, 2), 4, 8 ^ 9, 0);
     operation_refused(bad, "ADD with a floor of 7 bytes", op_add_floor("key", 1, 2), 8, 8 ^ 7, 1);
-    operation_refused(bad, "CHECK of 1 byte", op_put("key", "v"), 0, 2 ^ 8, 0);
+    operation_refused(bad, "CHECK of 1 byte", op_put("key", "v"), 0, OPERATION_PUT ^ OPERATION_CHECK, 0);
     operation_refused(bad, "CANCEL with a key", op_delete("key"), 0, 6 ^ 9, 0);
     operation_refused(bad, "CLIENT-STATE of 31 bytes", op_client_state(client_id), 4, 32 ^ 31, 1);
 }
