@@ -13,7 +13,7 @@
 #include "protocol/operation.h"
 #include "protocol/receipt.h"
 
-enum { MESSAGE_ANSWER = 0x0302, MESSAGE_REFUSED = 0x0303, MESSAGE_STATUS_ANSWER = 0x0305, REFUSED_BYTES = 40, RETRY_AFTER_MAX_MS = 5000 };
+enum { MESSAGE_ANSWER = 0x0302, MESSAGE_REFUSED = 0x0303, MESSAGE_STATUS_ANSWER = 0x0305, REFUSED_BYTES = 40 };
 
 static void distrust(struct node *node, const char *what, uint64_t now_ms) {
     node->db->counters.verification_failures++;
@@ -37,13 +37,15 @@ static uint8_t *keep(struct heraclius_request *request, const uint8_t *bytes, si
 }
 
 static void result_set(struct heraclius_request *request, uint32_t op, const struct client_item *item, const struct result *result) {
+    static const uint8_t nothing[1];
+    bool reads = request->ops.bytes[request->op[op].at] == OPERATION_GET && result->code == CODE_OK; /* its value may be empty */
     bool kept = !(result->flags & RESULT_FLAG_VALUE_LEFT_OUT);
     request->results[op] = (struct heraclius_result){
         .code = (enum heraclius_code)result->code,
-        .has_value = kept && (result->value_bytes > 0 || result->code == CODE_OK),
+        .has_value = kept && (result->value_bytes > 0 || reads),
         .has_version = (result->flags & RESULT_FLAG_VERSION) != 0,
         .recorded = item->code == CODE_RECORDED,
-        .value = result->value,
+        .value = result->value ? result->value : nothing,
         .value_bytes = result->value_bytes,
         .version = {.height = result->version.height, .index = result->version.index},
         .height = item->height,
@@ -52,29 +54,38 @@ static void result_set(struct heraclius_request *request, uint32_t op, const str
     request->has_result[op] = true;
 }
 
-/* The results of one item into the part's operations. False: they do not decode, or there is no memory. */
+/* Exactly as many results as the item has operations? */
+static bool results_decode(const struct client_item *item) {
+    struct bytes_cursor cursor = bytes_cursor_of(item->results, item->results_bytes);
+    struct result result;
+    for (uint32_t i = 0; i < item->op_count; i++) {
+        if (!result_decode(&cursor, &result)) return false;
+    }
+    return bytes_finished(&cursor);
+}
+
+/* The results of one item into the part's operations: all or none. False: they do not decode, or there is no memory. */
 static bool results_take(struct part *part, const struct client_item *item) {
     struct heraclius_request *request = part->sending->request;
+    if (!results_decode(item)) return false;
     const uint8_t *bytes = keep(request, item->results, item->results_bytes);
     if (!bytes) return false;
     struct bytes_cursor cursor = bytes_cursor_of(bytes, item->results_bytes);
     for (uint32_t i = 0; i < item->op_count; i++) {
         struct result result;
-        if (!result_decode(&cursor, &result)) return false;
+        CHECK(result_decode(&cursor, &result));
         uint32_t op = request->order[part->first + item->first_op + i];
         if (!request->has_result[op]) part->answered++;
         result_set(request, op, item, &result);
     }
-    return bytes_finished(&cursor);
+    return true;
 }
 
-/* One code for the whole part: CANCELLED, or what CANCEL found recorded. */
-static void code_take(struct part *part, const struct client_item *item) {
+void client_answer_code(struct part *part, uint8_t code, uint64_t height) {
     struct heraclius_request *request = part->sending->request;
     for (uint32_t i = 0; i < part->op_count; i++) {
         uint32_t op = request->order[part->first + i];
-        request->results[op] =
-            (struct heraclius_result){.code = (enum heraclius_code)item->code, .height = item->height, .shard = item->shard - SHARD_CLUSTER_BASE};
+        request->results[op] = (struct heraclius_result){.code = (enum heraclius_code)code, .height = height, .shard = part->shard};
         request->has_result[op] = true;
     }
 }
@@ -110,7 +121,8 @@ static void part_settle(struct part *part, uint8_t code) {
     struct heraclius *db = part->sending->request->db;
     part->code = code;
     part->state = PART_SETTLED;
-    if (part->sending->kind == BATCH_WRITE) (void)client_journal_settled(db, part->shard, part->number);
+    bool asked_by_write = part->sending->request->cancel_of != NULL; /* a write that took effect settles itself, with its recorded outcome */
+    if (part->sending->kind == BATCH_WRITE && !(asked_by_write && code == CODE_RECORDED)) (void)client_journal_settled(db, part->shard, part->number);
     client_engine_part_done(part);
 }
 
@@ -122,10 +134,9 @@ static bool item_take(struct part *part, const struct decision *decision, uint32
     if (class == CLASS_RETRY) {
         client_engine_part_retry(part, item->code, 0, now_ms);
     } else if (class == CLASS_REFUSED) {
-        code_take(part, item);
-        client_engine_part_refused(part, item->code, now_ms);
+        client_engine_part_refused(part, item->code, item->height, now_ms);
     } else if (item->code == CODE_CANCELLED || (cancel && item->code == CODE_RECORDED)) {
-        code_take(part, item);
+        client_answer_code(part, item->code, item->height);
         part_settle(part, item->code);
     } else if (item->code == CODE_OK || item->code == CODE_RECORDED) {
         bool whole = item->kind == CLIENT_ITEM_PART && item->op_count == part->op_count;
@@ -200,8 +211,18 @@ static void answer(struct node *node, const uint8_t *payload, size_t payload_byt
     if (!fits) distrust(node, "its results do not fit the request", now_ms);
 }
 
-/* Uncertified (O-51): one node's word. BUSY is tried again; a refusal counts when f+1 nodes of one cluster say the same, since one of them is
- * honest. */
+/* One node will not take the batch now: another one may. */
+static void refused_for_now(struct node *node, struct sending *sending, uint8_t code, uint32_t wait_ms, uint64_t now_ms) {
+    if (sending->node != node->index) return; /* it was asked before, and the batch lies elsewhere by now */
+    sending->elsewhere = true;
+    for (uint32_t i = 0; i < sending->part_count; i++) {
+        if (sending->parts[i].state == PART_WAITING)
+            client_engine_part_retry(&sending->parts[i], code, wait_ms < CLIENT_RETRY_MAX_MS ? wait_ms : CLIENT_RETRY_MAX_MS, now_ms);
+    }
+}
+
+/* Uncertified (O-51): one node's word. BUSY is tried at another one; a refusal counts when f+1 nodes of one cluster say the same, since one of
+ * them is honest. The only codes are those of O-51: nothing else may be believed without proof. */
 static void refused(struct node *node, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms) {
     struct heraclius *db = node->db;
     if (payload_bytes != REFUSED_BYTES) {
@@ -215,15 +236,13 @@ static void refused(struct node *node, const uint8_t *payload, size_t payload_by
     uint32_t wait_ms = bytes_get_le32(payload + 36);
     snprintf(node->why, sizeof node->why, "refused: %s", operation_code_name(code));
     if (operation_code_class(code) == CLASS_RETRY) {
-        for (uint32_t i = 0; i < sending->part_count; i++) {
-            if (sending->parts[i].state == PART_WAITING)
-                client_engine_part_retry(&sending->parts[i], code, wait_ms < RETRY_AFTER_MAX_MS ? wait_ms : RETRY_AFTER_MAX_MS, now_ms);
-        }
+        refused_for_now(node, sending, code, wait_ms, now_ms);
         return;
     }
-    if (operation_code_class(code) != CLASS_REFUSED) return;
-    if (sending->refusal_code != code) sending->refusals = 0;
+    if (code != CODE_RIGHTS && code != CODE_REVOKED && code != CODE_MALFORMED) return;
+    if (sending->refusal_code != code || sending->refusal_cluster != node->cluster) sending->refusals = 0;
     sending->refusal_code = code;
+    sending->refusal_cluster = node->cluster;
     sending->refusals |= 1u << node->member;
     sending->resend_at_ms = 0; /* ask the next node at once */
     uint32_t said = (uint32_t)__builtin_popcount(sending->refusals);
@@ -234,9 +253,7 @@ static void refused(struct node *node, const uint8_t *payload, size_t payload_by
         struct part *part = &sending->parts[i];
         if (part->state != PART_WAITING && part->state != PART_RETRY) continue;
         left--;
-        struct client_item item = {.code = code, .shard = SHARD_CLUSTER_BASE + part->shard};
-        code_take(part, &item);
-        client_engine_part_refused(part, code, now_ms);
+        client_engine_part_refused(part, code, 0, now_ms);
         if (left == 0) return; /* the request may be gone */
     }
 }

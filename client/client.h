@@ -56,7 +56,8 @@ struct buffer {
 uint8_t *client_buffer_space(struct buffer *buffer, size_t count);
 void client_buffer_free(struct buffer *buffer);
 
-enum part_state { PART_WAITING = 0, PART_RETRY, PART_SETTLED, PART_REFUSED, PART_CANCELLING };
+/* UNSETTLED is an end too: refused, yet nobody can say that no earlier sending takes effect. */
+enum part_state { PART_WAITING = 0, PART_RETRY, PART_SETTLED, PART_REFUSED, PART_CANCELLING, PART_UNSETTLED };
 
 struct part {
     struct sending *sending;
@@ -89,7 +90,9 @@ struct sending {
     uint64_t resend_at_ms;
     uint64_t retry_at_ms; /* 0: no part is to be decided anew */
     uint32_t retry_wait_ms;
-    uint32_t refusals; /* nodes of one cluster that refused this batch_id with refusal_code, as bits */
+    bool elsewhere;    /* decide it anew at the next node: this one alone said BUSY */
+    uint32_t refusals; /* nodes of refusal_cluster that refused this batch_id with refusal_code, as bits */
+    uint32_t refusal_cluster;
     uint8_t refusal_code;
 };
 
@@ -123,7 +126,7 @@ struct heraclius_request {
     uint32_t cancel_shard;
     uint64_t again_number; /* not 0: one part, sent again under this number and nonce (settle.c) */
     uint8_t again_nonce[BATCH_NONCE_BYTES];
-    struct part *cancel_of; /* whose part waits for it; NULL: nobody's */
+    struct part *cancel_of; /* whose part waits for it, and which frees it when it ends; NULL: nobody's */
     bool internal;          /* the library's own: freed at its end */
     heraclius_callback *callback;
     void *argument;
@@ -139,6 +142,8 @@ struct receipt_bytes {
 struct numbering {
     bool known;
     bool asking;
+    uint8_t refusal;    /* code with which the question was refused; 0: it was not */
+    uint64_t ask_at_ms; /* not again before */
     uint64_t next;
 };
 
@@ -157,7 +162,9 @@ struct journal {
     char *path;
     struct buffer pending; /* records not yet written */
     uint64_t file_bytes;
-    bool sync_wanted; /* a record that must be durable is pending */
+    uint64_t rewrite_at; /* file_bytes beyond which it is written anew */
+    bool sync_wanted;    /* a record that must be durable is pending */
+    bool broken;         /* a write failed: the file's end is not known, the next sync writes it anew */
     struct journal_write *writes;
     size_t writes_count, writes_room;
 };
@@ -226,14 +233,16 @@ static inline uint64_t client_request_number(const struct heraclius_request *req
 }
 
 /* numbers.c */
-bool client_numbers_ready(struct heraclius *db, struct heraclius_request *request); /* asks if need be */
+bool client_numbers_ready(struct heraclius *db, struct heraclius_request *request, uint64_t now_ms);                  /* asks if need be */
+uint8_t client_numbers_refusal(const struct heraclius *db, const struct heraclius_request *request, uint32_t *shard); /* 0: none */
 uint64_t client_numbers_take(struct heraclius *db, uint32_t shard);
 uint64_t client_numbers_floor(const struct heraclius *db, uint32_t shard);
 
 /* journal.c */
 enum heraclius_status client_journal_open(struct heraclius *db, const char *key_path, char *why);
 void client_journal_close(struct heraclius *db);
-bool client_journal_sent(struct heraclius *db, const struct sending *sending); /* queues a record; false: no memory */
+bool client_journal_sent(struct heraclius *db, const struct sending *sending);   /* queues a record; false: no memory */
+void client_journal_unsent(struct heraclius *db, const struct sending *sending); /* its sync failed, it never left: forgotten */
 bool client_journal_next(struct heraclius *db, uint32_t shard, uint64_t next);
 bool client_journal_settled(struct heraclius *db, uint32_t shard, uint64_t number);
 bool client_journal_sync(struct heraclius *db); /* false: the disk said no; errno */
@@ -251,13 +260,16 @@ void client_engine_down(struct node *node, uint64_t now_ms);
 void client_engine_start(struct heraclius_request *request, uint64_t now_ms); /* built: into the lists, numbers taken */
 void client_engine_part_done(struct part *part);                              /* state changed to settled or refused */
 void client_engine_part_retry(struct part *part, uint8_t code, uint32_t wait_ms, uint64_t now_ms);
-void client_engine_part_refused(struct part *part, uint8_t code, uint64_t now_ms);
+/* `height`: at the shard; 0: the coordinator's answer, or nodes' uncertified word. */
+void client_engine_part_refused(struct part *part, uint8_t code, uint64_t height, uint64_t now_ms);
+void client_engine_cancels_drop(struct sending *sending); /* those that its parts wait for */
 void client_engine_end(struct heraclius_request *request, enum heraclius_status status);
 void client_digest_insert(struct heraclius *db, struct part *part);
 void client_digest_remove(struct heraclius *db, struct part *part);
 struct part *client_digest_find(struct heraclius *db, const uint8_t digest[32]);
 
 /* answer.c */
+void client_answer_code(struct part *part, uint8_t code, uint64_t height); /* as the result of each of its operations */
 void client_answer_frame(struct node *node, uint16_t type, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms);
 
 /* nodes.c */

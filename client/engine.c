@@ -51,6 +51,20 @@ static uint32_t node_after(const struct heraclius *db, uint32_t node, uint64_t n
     return (node + 1) % db->coordinator_nodes;
 }
 
+/* Where a new sending begins: at the node that answered last, unless it is known to be gone. */
+static uint32_t node_first(const struct heraclius *db, uint64_t now_ms) {
+    const struct node *node = &db->nodes[db->preferred];
+    return node->state != NODE_IDLE || now_ms >= node->retry_at_ms ? db->preferred : node_after(db, db->preferred, now_ms);
+}
+
+/* Is there a part that an answer to its batch can help? */
+static bool sending_waits(const struct sending *sending) {
+    for (uint32_t i = 0; i < sending->part_count; i++) {
+        if (sending->parts[i].state == PART_WAITING || sending->parts[i].state == PART_RETRY) return true;
+    }
+    return false;
+}
+
 static void sending_to(struct sending *sending, uint32_t node, uint64_t now_ms) {
     struct heraclius *db = sending->request->db;
     sending->node = node;
@@ -60,7 +74,7 @@ static void sending_to(struct sending *sending, uint32_t node, uint64_t now_ms) 
 
 static void sending_go(struct sending *sending, uint64_t now_ms) {
     struct heraclius *db = sending->request->db;
-    if (sending->sent || !sending->durable || sending->retry_at_ms || sending->parts_open == 0) return;
+    if (sending->sent || !sending->durable || sending->retry_at_ms || !sending_waits(sending)) return;
     struct node *node = &db->nodes[sending->node];
     client_node_want(node, now_ms);
     if (node->state != NODE_UP) return;
@@ -90,7 +104,7 @@ void client_engine_start(struct heraclius_request *request, uint64_t now_ms) {
         sending->next = db->sendings;
         if (db->sendings) db->sendings->previous = sending;
         db->sendings = sending;
-        sending_to(sending, db->preferred, now_ms);
+        sending_to(sending, node_first(db, now_ms), now_ms);
         sending->durable = sending->kind == BATCH_READ || client_request_number(request) != 0;
         /* At once, not when it is synced: the floor of whatever is built next must not pass this write's number. */
         if (!sending->durable && !client_journal_sent(db, sending)) db->journal.pending.failed = true;
@@ -105,6 +119,7 @@ void client_engine_end(struct heraclius_request *request, enum heraclius_status 
     for (int kind = 0; kind < 2; kind++) {
         struct sending *sending = request->sendings[kind];
         if (!sending) continue;
+        client_engine_cancels_drop(sending);
         for (uint32_t i = 0; i < sending->part_count; i++) client_digest_remove(db, &sending->parts[i]);
         if (sending->previous) sending->previous->next = sending->next;
         if (sending->next) sending->next->previous = sending->previous;
@@ -120,12 +135,16 @@ void client_engine_end(struct heraclius_request *request, enum heraclius_status 
 /* All parts have an end: which one does the request have? */
 static void request_finish(struct heraclius_request *request) {
     enum heraclius_status status = HERACLIUS_DONE;
+    request->why[0] = 0;
     for (int kind = 0; kind < 2; kind++) {
         const struct sending *sending = request->sendings[kind];
         for (uint32_t i = 0; sending && i < sending->part_count; i++) {
-            if (sending->parts[i].state != PART_REFUSED) continue;
-            status = HERACLIUS_REFUSED;
-            client_request_why(request, "shard %u: %s", sending->parts[i].shard, operation_code_name(sending->parts[i].code));
+            const struct part *part = &sending->parts[i];
+            bool refused = part->state == PART_REFUSED && status != HERACLIUS_UNSETTLED;
+            if (!refused && part->state != PART_UNSETTLED) continue;
+            status = refused ? HERACLIUS_REFUSED : HERACLIUS_UNSETTLED;
+            client_request_why(request, "shard %u: %s%s", part->shard, operation_code_name(part->code),
+                               refused ? "" : ", and whether an earlier sending takes effect is not known");
         }
     }
     client_engine_end(request, status);
@@ -156,47 +175,76 @@ void client_engine_part_retry(struct part *part, uint8_t code, uint32_t wait_ms,
 
 static void cancel_came(struct heraclius_request *cancel, enum heraclius_status status, void *argument);
 
-/* A refusal does not settle a write's number (O-43): a CANCEL does, and only after it the write is reported as refused. */
-void client_engine_part_refused(struct part *part, uint8_t code, uint64_t now_ms) {
+static void part_end(struct part *part, enum part_state state, uint64_t height) {
+    struct heraclius *db = part->sending->request->db;
+    part->state = state;
+    if (state == PART_REFUSED) {
+        client_answer_code(part, part->code, height);
+        if (part->sending->kind == BATCH_WRITE) (void)client_journal_settled(db, part->shard, part->number);
+    }
+    client_engine_part_done(part);
+}
+
+/*
+ * A refusal does not settle a write's number (O-43): a CANCEL does, and only after it the write is reported as refused. What settles it by itself:
+ * TOO-OLD; REUSED, since the number has another outcome on record; and REVOKED by the shard, which closed all numbers of this client. A refused
+ * CANCEL, or REVOKED by coordinators alone, leaves it open for good as far as this client can do anything about it.
+ */
+void client_engine_part_refused(struct part *part, uint8_t code, uint64_t height, uint64_t now_ms) {
     struct sending *sending = part->sending;
     struct heraclius *db = sending->request->db;
+    bool settles = code == CODE_TOO_OLD || code == CODE_REUSED || (code == CODE_REVOKED && height > 0);
     part->code = code;
-    bool open =
-        sending->kind == BATCH_WRITE && !sending->request->cancel_number && code != CODE_TOO_OLD && code != CODE_REUSED && code != CODE_REVOKED;
-    struct heraclius_request *cancel = open ? client_request_internal(db) : NULL;
-    if (!cancel) {
-        part->state = PART_REFUSED;
-        if (sending->kind == BATCH_WRITE) (void)client_journal_settled(db, part->shard, part->number);
-        client_engine_part_done(part);
+    if (sending->kind == BATCH_READ || settles) {
+        part_end(part, PART_REFUSED, height);
+        return;
+    }
+    if (sending->request->cancel_number || code == CODE_REVOKED) {
+        part_end(part, PART_UNSETTLED, 0);
         return;
     }
     part->state = PART_CANCELLING;
+    struct heraclius_request *cancel = client_request_internal(db);
+    if (!cancel) return; /* the write's own time-out reports it as unsettled */
     cancel->cancel_number = part->number;
     cancel->cancel_shard = part->shard;
     cancel->cancel_of = part;
     uint64_t left = sending->request->deadline_ms > now_ms ? sending->request->deadline_ms - now_ms : 1;
     if (heraclius_submit(cancel, (uint32_t)(left < CANCEL_MS ? left : CANCEL_MS), cancel_came, part) == HERACLIUS_OK) return;
-    heraclius_request_free(cancel); /* no memory: the write's own time-out reports it as unsettled */
+    heraclius_request_free(cancel);
 }
 
 static void cancel_came(struct heraclius_request *cancel, enum heraclius_status status, void *argument) {
     struct part *part = argument;
-    if (!cancel->cancel_of || status != HERACLIUS_DONE) return; /* the write's own time-out reports it as unsettled */
-    if (cancel->sendings[1]->parts[0].code != CODE_CANCELLED) {
-        part->state = PART_WAITING; /* it took effect after all: ask for the recorded outcome */
-        part->sending->resend_at_ms = 0;
-        return;
+    struct sending *sending = part->sending;
+    cancel->cancel_of = NULL; /* it is at its end: the write must not free it any more */
+    if (status != HERACLIUS_DONE) {
+        part_end(part, PART_UNSETTLED, 0);
+    } else if (cancel->sendings[1]->parts[0].code == CODE_CANCELLED) {
+        part_end(part, PART_REFUSED, 0);
+    } else {
+        part->state = PART_RETRY; /* it took effect after all: ask for the recorded outcome */
+        sending->retry_at_ms = ring_clock_ms();
     }
-    part->state = PART_REFUSED;
-    client_engine_part_done(part);
 }
 
-/* The requests that still have an internal CANCEL under way must not be called back by it. */
-static void cancels_forget(struct heraclius *db, const struct sending *sending) {
-    for (struct sending *other = db->sendings; other; other = other->next) {
-        struct part *of = other->request->cancel_of;
-        if (of && of->sending == sending) other->request->cancel_of = NULL;
+/* The first request of a list that is a CANCEL for a part of this sending. */
+static struct heraclius_request *cancel_for(const struct sending *sending) {
+    struct heraclius *db = sending->request->db;
+    for (struct heraclius_request *held = db->held; held; held = held->next) {
+        if (held->cancel_of && held->cancel_of->sending == sending) return held;
     }
+    for (struct sending *other = db->sendings; other; other = other->next) {
+        if (other->request->cancel_of && other->request->cancel_of->sending == sending) return other->request;
+    }
+    return NULL;
+}
+
+void client_engine_cancels_drop(struct sending *sending) {
+    bool cancelling = false;
+    for (uint32_t i = 0; i < sending->part_count; i++) cancelling = cancelling || sending->parts[i].state == PART_CANCELLING;
+    for (struct heraclius_request *cancel = cancelling ? cancel_for(sending) : NULL; cancel; cancel = cancel_for(sending))
+        heraclius_request_free(cancel);
 }
 
 static void why_add(struct heraclius_request *request, size_t *used, const char *name, const char *text) {
@@ -220,13 +268,11 @@ static void why_nodes(struct heraclius_request *request) {
 
 /* The deadline has passed: say what was tried. */
 static void request_give_up(struct heraclius_request *request) {
-    struct heraclius *db = request->db;
     why_nodes(request);
     bool unsettled = false;
     for (int kind = 0; kind < 2; kind++) {
         struct sending *sending = request->sendings[kind];
         if (!sending) continue;
-        cancels_forget(db, sending);
         unsettled = unsettled || (sending->kind == BATCH_WRITE && sending->parts_open > 0);
     }
     client_engine_end(request, unsettled ? HERACLIUS_UNSETTLED : HERACLIUS_UNAVAILABLE);
@@ -237,12 +283,18 @@ static void held_go(struct heraclius *db, uint64_t now_ms) {
     while (*at) {
         struct heraclius_request *request = *at;
         bool late = now_ms >= request->deadline_ms;
-        if (!late && !client_numbers_ready(db, request)) {
+        uint32_t shard;
+        uint8_t refusal = late ? 0 : client_numbers_refusal(db, request, &shard);
+        if (!late && !refusal && !client_numbers_ready(db, request, now_ms)) {
             at = &request->next;
             continue;
         }
         *at = request->next;
-        if (late) {
+        if (refusal) {
+            client_request_why(request, "shard %u: %s", shard, operation_code_name(refusal));
+            client_engine_end(request, HERACLIUS_REFUSED);
+            at = &db->held;
+        } else if (late) {
             client_request_why(request, "waiting to learn from the shards where this client's numbers stand, or for unsettled writes");
             why_nodes(request);
             client_engine_end(request, HERACLIUS_UNAVAILABLE);
@@ -263,7 +315,10 @@ static void journal_go(struct heraclius *db) {
     for (struct sending *sending = db->sendings; sending; sending = sending->next) {
         any = any || !sending->durable;
     }
-    if (!any) return;
+    if (!any) {
+        if (db->journal.pending.used > 0) (void)client_journal_sync(db); /* what is settled: a failure only makes work later */
+        return;
+    }
     bool synced = client_journal_sync(db);
     int error = errno;
     struct sending *next;
@@ -275,6 +330,7 @@ static void journal_go(struct heraclius *db) {
             continue;
         }
         struct heraclius_request *request = sending->request;
+        client_journal_unsent(db, sending);
         client_request_why(request, "%s: cannot be made durable, nothing was sent: %s", db->journal.path, strerror(error));
         client_engine_end(request, HERACLIUS_NO_RESOURCES);
         next = db->sendings;
@@ -291,14 +347,21 @@ static void sendings_go(struct heraclius *db, uint64_t now_ms) {
             next = db->sendings;
             continue;
         }
-        if (sending->parts_open == 0) continue;
+        if (!sending_waits(sending)) continue;
         if (sending->retry_at_ms && now_ms >= sending->retry_at_ms) {
             sending->retry_at_ms = 0;
             sending->refusals = 0;
             for (uint32_t i = 0; i < sending->part_count; i++) {
                 if (sending->parts[i].state == PART_RETRY) sending->parts[i].state = PART_WAITING;
             }
-            if (client_sending_rebuild(sending)) sending_to(sending, sending->node, now_ms);
+            uint32_t node = sending->elsewhere ? node_after(db, sending->node, now_ms) : sending->node;
+            sending->elsewhere = false;
+            if (!client_sending_rebuild(sending)) {
+                request_give_up(request);
+                next = db->sendings;
+                continue;
+            }
+            sending_to(sending, node, now_ms);
         } else if (!sending->retry_at_ms && now_ms >= sending->resend_at_ms) {
             db->counters.resends++;
             sending_to(sending, node_after(db, sending->node, now_ms), now_ms);

@@ -7,8 +7,8 @@
  *     2 SENT     a signed write batch; durable before it leaves
  *     3 SETTLED  shard u32, number u64
  *
- * A record that the end of the file cuts short was never acted upon, since nothing leaves before its record is synced; it is dropped. A bad record
- * with more behind it is damage: the file is refused, and removing it is safe (numbers.c asks the shards). Rewritten whole when it is opened.
+ * What the end of the file cuts short was never acted upon, since nothing leaves before its record is synced; it is dropped. A bad record with
+ * an intact one behind it is damage: the file is refused, and removing it is safe (numbers.c asks the shards). Rewritten whole when it is opened.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -125,19 +125,36 @@ static bool record_replay(struct heraclius *db, uint8_t type, const uint8_t *pay
     return true;
 }
 
-/* Replays a whole file; false: damaged before its end. */
+struct record {
+    uint8_t type;
+    const uint8_t *payload;
+    uint32_t payload_bytes;
+    size_t end;
+};
+
+/* Is there an intact record at this offset? */
+static bool record_get(const uint8_t *bytes, size_t count, size_t at, struct record *record) {
+    struct bytes_cursor cursor = bytes_cursor_of(bytes + at, count - at);
+    record->payload_bytes = bytes_get_u32(&cursor);
+    record->type = bytes_get_u8(&cursor);
+    record->payload = bytes_get_raw(&cursor, record->payload_bytes);
+    const uint8_t *sum = bytes_get_raw(&cursor, 8);
+    if (cursor.failed || record->type < RECORD_NEXT || record->type > RECORD_SETTLED) return false;
+    uint8_t expected[8];
+    checksum(record->type, record->payload, record->payload_bytes, expected);
+    record->end = count - cursor.left;
+    return memcmp(sum, expected, sizeof expected) == 0;
+}
+
+/* Replays a whole file; false: damaged before its end. What no intact record follows was cut short by a crash, and never acted upon. */
 static bool replay(struct heraclius *db, const uint8_t *bytes, size_t count) {
-    struct bytes_cursor cursor = bytes_cursor_of(bytes + HEAD_BYTES, count - HEAD_BYTES);
-    while (cursor.left > 0) {
-        uint32_t payload_bytes = bytes_get_u32(&cursor);
-        uint8_t type = bytes_get_u8(&cursor);
-        const uint8_t *payload = bytes_get_raw(&cursor, payload_bytes);
-        const uint8_t *sum = bytes_get_raw(&cursor, 8);
-        if (cursor.failed) return true; /* cut short by a crash: never acted upon */
-        uint8_t expected[8];
-        checksum(type, payload, payload_bytes, expected);
-        bool good = memcmp(sum, expected, sizeof expected) == 0 && record_replay(db, type, payload, payload_bytes);
-        if (!good) return cursor.left == 0;
+    struct record record;
+    size_t at = HEAD_BYTES;
+    for (; at < count && record_get(bytes, count, at, &record); at = record.end) {
+        if (!record_replay(db, record.type, record.payload, record.payload_bytes)) return false;
+    }
+    for (at++; at < count; at++) {
+        if (record_get(bytes, count, at, &record)) return false;
     }
     return true;
 }
@@ -192,28 +209,38 @@ static bool folder_sync(const char *path) {
     return good;
 }
 
-/* Writes a new file with all that is known and puts it in the old one's place. */
+static bool file_write(struct heraclius *db, int fd, const char *path) {
+    struct journal *journal = &db->journal;
+    return snapshot(db) && write_all(fd, journal->pending.bytes, journal->pending.used) && fdatasync(fd) == 0 && rename(path, journal->path) == 0 &&
+           folder_sync(journal->path);
+}
+
+/* Writes a new file with all that is known and puts it in the old one's place. What was pending is known too. */
 static bool rewrite(struct heraclius *db) {
     struct journal *journal = &db->journal;
     char temporary[4096];
-    if ((size_t)snprintf(temporary, sizeof temporary, "%s.new", journal->path) >= sizeof temporary) return false;
+    journal->broken = true;
+    client_buffer_free(&journal->pending);
+    journal->sync_wanted = false;
+    if ((size_t)snprintf(temporary, sizeof temporary, "%s.new", journal->path) >= sizeof temporary) return errno = ENAMETOOLONG, false;
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_APPEND, 0600);
     if (fd < 0) return false;
-    journal->pending.used = 0;
-    bool good = snapshot(db) && write_all(fd, journal->pending.bytes, journal->pending.used) && fdatasync(fd) == 0 &&
-                rename(temporary, journal->path) == 0 && folder_sync(journal->path);
-    if (!good) {
-        int error = errno;
+    errno = ENOMEM; /* if snapshot() fails */
+    bool good = file_write(db, fd, temporary);
+    int error = errno;
+    if (good) {
+        if (journal->fd >= 0) close(journal->fd);
+        journal->fd = fd;
+        journal->file_bytes = journal->pending.used;
+        journal->rewrite_at = 2 * journal->file_bytes > REWRITE_BYTES ? 2 * journal->file_bytes : REWRITE_BYTES;
+        journal->broken = false;
+    } else {
         close(fd);
-        errno = error;
-        return false;
+        (void)unlink(temporary);
     }
-    if (journal->fd >= 0) close(journal->fd);
-    journal->fd = fd;
-    journal->file_bytes = journal->pending.used;
-    journal->pending.used = 0;
-    journal->sync_wanted = false;
-    return true;
+    client_buffer_free(&journal->pending);
+    errno = error;
+    return good;
 }
 
 /* The old file's bytes; malloc'd. *count 0 and NULL: there is none. */
@@ -305,21 +332,36 @@ bool client_journal_settled(struct heraclius *db, uint32_t shard, uint64_t numbe
     return pair_add(db, RECORD_SETTLED, shard, number);
 }
 
+void client_journal_unsent(struct heraclius *db, const struct sending *sending) {
+    struct journal *journal = &db->journal;
+    for (size_t i = journal->writes_count; i-- > 0;) {
+        const struct journal_write *write = &journal->writes[i];
+        if (write->bytes_count != sending->batch.used || memcmp(write->bytes, sending->batch.bytes, write->bytes_count) != 0) continue;
+        write_drop(journal, i);
+        return;
+    }
+}
+
+/* After a failure the file's end is not known, nor what the kernel still holds: the next sync writes a new file. */
 bool client_journal_sync(struct heraclius *db) {
     struct journal *journal = &db->journal;
-    if (journal->pending.used == 0) return true;
-    if (journal->pending.failed) return errno = ENOMEM, false;
-    if (journal->file_bytes > REWRITE_BYTES && journal->sync_wanted) return rewrite(db);
-    bool written = write_all(journal->fd, journal->pending.bytes, journal->pending.used);
-    if (!written || (journal->sync_wanted && fdatasync(journal->fd) != 0)) {
-        int error = errno;
-        (void)!ftruncate(journal->fd, (off_t)journal->file_bytes); /* a torn record must not end up in the middle */
-        journal->pending.used = 0;
-        errno = error;
-        return false;
+    if (journal->pending.failed) {
+        client_buffer_free(&journal->pending);
+        journal->broken = true;
+        return errno = ENOMEM, false;
     }
-    journal->file_bytes += journal->pending.used;
+    if (journal->pending.used == 0) return true;
+    if (journal->broken || (journal->file_bytes > journal->rewrite_at && journal->sync_wanted)) return rewrite(db);
+    bool good = write_all(journal->fd, journal->pending.bytes, journal->pending.used) && (!journal->sync_wanted || fdatasync(journal->fd) == 0);
+    if (good) {
+        journal->file_bytes += journal->pending.used;
+    } else {
+        int error = errno;
+        journal->broken = true;
+        (void)!ftruncate(journal->fd, (off_t)journal->file_bytes); /* what never left need not be found by the next run */
+        errno = error;
+    }
     journal->pending.used = 0;
     journal->sync_wanted = false;
-    return true;
+    return good;
 }

@@ -46,7 +46,9 @@ void client_nodes_answer(struct node *node, const uint8_t *payload, size_t paylo
     uint64_t nonce = bytes_get_u64(&cursor);
     uint32_t count = bytes_get_u32(&cursor);
     if (cursor.failed || !node->status_asked || nonce != node->status_nonce || count > STATUS_MAX) return;
+    if (db->statuses[node->index].reached) return; /* it has answered: a second answer would make it a second witness */
     const struct bft_members *members = cluster_members(db, node->cluster);
+    uint32_t signers = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t bytes = bytes_get_u32(&cursor);
         const uint8_t *at = bytes_get_raw(&cursor, bytes);
@@ -56,6 +58,8 @@ void client_nodes_answer(struct node *node, const uint8_t *payload, size_t paylo
             db->counters.verification_failures++;
             continue;
         }
+        if (signers & 1u << message.status.signer) continue;
+        signers |= 1u << message.status.signer;
         status_take(db, &message.status);
         if (message.status.signer == node->member) node->status_came = true;
     }

@@ -12,10 +12,16 @@
 #include "protocol/operation.h"
 #include "ring/clock.h"
 
-enum { STATE_TIMEOUT_MS = 30000 };
+enum { STATE_TIMEOUT_MS = 30000, ASK_AGAIN_MS = 200 };
 
 uint64_t client_numbers_floor(const struct heraclius *db, uint32_t shard) {
     uint64_t floor = db->numbers[shard].next;
+    /* Those that are built and not journaled yet are as unsettled as those of the journal. */
+    for (const struct sending *sending = db->sendings; sending; sending = sending->next) {
+        for (uint32_t i = 0; sending->kind == BATCH_WRITE && !sending->durable && i < sending->part_count; i++) {
+            if (sending->parts[i].shard == shard && sending->parts[i].number < floor) floor = sending->parts[i].number;
+        }
+    }
     for (size_t i = 0; i < db->journal.writes_count; i++) {
         const struct journal_write *write = &db->journal.writes[i];
         struct batch batch = {.kind = BATCH_WRITE, .bytes = write->bytes, .bytes_count = (uint32_t)write->bytes_count};
@@ -36,12 +42,15 @@ static void state_came(struct heraclius_request *request, enum heraclius_status 
     struct numbering *numbering = argument;
     struct heraclius *db = request->db;
     numbering->asking = false;
+    numbering->ask_at_ms = ring_clock_ms() + ASK_AGAIN_MS;
     const struct heraclius_result *result = heraclius_result_at(request, 0);
+    if (status == HERACLIUS_REFUSED && result) numbering->refusal = (uint8_t)result->code;
     if (status != HERACLIUS_DONE || !result || result->code != HERACLIUS_CODE_OK || !result->has_value || result->value_bytes < 16) return;
     uint64_t highest = bytes_get_le64(result->value);
     uint32_t count = bytes_get_le32(result->value + 8);
+    if (result->value_bytes - 16 != (uint64_t)8 * count) return; /* O-44 */
     bool first_use = highest <= 1 && count == 0;
-    for (uint32_t i = 0; i < count && result->value_bytes - 16 >= 8 * (i + 1); i++) {
+    for (uint32_t i = 0; i < count; i++) {
         uint64_t number = bytes_get_le64(result->value + 16 + (size_t)8 * i);
         if (number > highest) highest = number;
     }
@@ -50,7 +59,9 @@ static void state_came(struct heraclius_request *request, enum heraclius_status 
     numbering->known = client_journal_next(db, (uint32_t)(numbering - db->numbers), numbering->next);
 }
 
-static void ask(struct heraclius *db, uint32_t shard) {
+static void ask(struct heraclius *db, uint32_t shard, uint64_t now_ms) {
+    db->numbers[shard].ask_at_ms = now_ms + ASK_AGAIN_MS;
+    db->numbers[shard].refusal = 0;
     struct heraclius_request *request = client_request_internal(db);
     if (!request) return;
     client_request_client_state(request, shard);
@@ -60,14 +71,23 @@ static void ask(struct heraclius *db, uint32_t shard) {
     heraclius_request_free(request);
 }
 
-bool client_numbers_ready(struct heraclius *db, struct heraclius_request *request) {
+uint8_t client_numbers_refusal(const struct heraclius *db, const struct heraclius_request *request, uint32_t *shard) {
+    for (size_t i = 0; i < request->op_count; i++) {
+        *shard = request->op[i].shard;
+        bool needed = request->op[i].write && !client_request_number(request) && !db->numbers[*shard].known;
+        if (needed && db->numbers[*shard].refusal) return db->numbers[*shard].refusal;
+    }
+    return 0;
+}
+
+bool client_numbers_ready(struct heraclius *db, struct heraclius_request *request, uint64_t now_ms) {
     bool ready = true;
     for (size_t i = 0; i < request->op_count; i++) {
         uint32_t shard = request->op[i].shard;
         struct numbering *numbering = &db->numbers[shard];
         if (!request->op[i].write || client_request_number(request)) continue;
         if (!numbering->known) {
-            if (!numbering->asking) ask(db, shard);
+            if (!numbering->asking && now_ms >= numbering->ask_at_ms) ask(db, shard, now_ms);
             ready = false;
         }
     }

@@ -9,6 +9,8 @@
 #include "protocol/partition.h"
 #include "ring/entropy.h"
 
+enum { PART_WRITE_OPS_MAX = 4096 }; /* O-30.0 */
+
 void client_request_why(struct heraclius_request *request, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -35,6 +37,7 @@ void heraclius_request_flags(struct heraclius_request *request, unsigned flags) 
 static void sending_free(struct sending *sending) {
     if (!sending) return;
     struct heraclius *db = sending->request->db;
+    client_engine_cancels_drop(sending);
     for (uint32_t i = 0; i < sending->part_count; i++) client_digest_remove(db, &sending->parts[i]);
     if (sending->previous) sending->previous->next = sending->next;
     if (sending->next) sending->next->previous = sending->previous;
@@ -215,6 +218,34 @@ const uint8_t *heraclius_receipt_at(const struct heraclius_request *request, siz
     return request->receipts[index].bytes;
 }
 
+/* O-20, O-30.0: how many parts a batch has, and how many operations a part with a write. */
+static bool parts_fit(struct heraclius_request *request) {
+    const struct system *system = request->db->system;
+    uint32_t *counts = calloc(system->shards_count, sizeof *counts);
+    bool *writes = calloc(system->shards_count, sizeof *writes);
+    bool good = counts && writes;
+    if (!good) client_request_why(request, "no memory");
+    uint32_t parts = 0;
+    for (size_t i = 0; good && i < request->op_count; i++) {
+        const struct request_op *op = &request->op[i];
+        parts += counts[op->shard]++ == 0;
+        writes[op->shard] = writes[op->shard] || op->write;
+    }
+    if (good && parts > system->limits.batch_parts_max) {
+        client_request_why(request, "a request has keys of at most %u shards, this one of %u: split it", system->limits.batch_parts_max, parts);
+        good = false;
+    }
+    for (uint32_t s = 0; good && s < system->shards_count; s++) {
+        if (!writes[s] || counts[s] <= PART_WRITE_OPS_MAX) continue;
+        client_request_why(request, "a request that writes has at most %d operations for one shard, this one %u: split it", PART_WRITE_OPS_MAX,
+                           counts[s]);
+        good = false;
+    }
+    free(counts);
+    free(writes);
+    return good;
+}
+
 /* What a batch has room for, and that an atomic list stays in one shard. */
 static bool fits(struct heraclius_request *request) {
     const struct system *system = request->db->system;
@@ -239,7 +270,7 @@ static bool fits(struct heraclius_request *request) {
                            request->op[0].shard, i, request->op[i].shard);
         return false;
     }
-    return true;
+    return parts_fit(request);
 }
 
 bool client_request_prepare(struct heraclius_request *request) {

@@ -103,6 +103,7 @@ enum heraclius_status heraclius_settle(struct heraclius *db, enum heraclius_sett
     while (heraclius_unsettled_count(db) > 0) {
         struct journal_write *write;
         struct batch_part part;
+        size_t before = heraclius_unsettled_count(db);
         CHECK(open_part(db, 0, &write, &part));
         struct heraclius_unsettled shown;
         CHECK(heraclius_unsettled_at(db, 0, &shown));
@@ -114,10 +115,11 @@ enum heraclius_status heraclius_settle(struct heraclius *db, enum heraclius_sett
         }
         uint64_t now_ms = ring_clock_ms();
         enum heraclius_status status = heraclius_call(request, until_ms > now_ms ? (uint32_t)(until_ms - now_ms) : 1);
-        if (status != HERACLIUS_DONE && status != HERACLIUS_REFUSED) {
+        bool still = heraclius_unsettled_count(db) >= before;
+        if ((status != HERACLIUS_DONE && status != HERACLIUS_REFUSED) || still) {
             snprintf(why, HERACLIUS_TEXT_BYTES, "%s", heraclius_why(request));
             heraclius_request_free(request);
-            return status;
+            return status == HERACLIUS_DONE || status == HERACLIUS_REFUSED ? HERACLIUS_UNSETTLED : status;
         }
         if (settled) settled(&shown, outcome(request), argument);
         heraclius_request_free(request);

@@ -172,8 +172,9 @@ static void assembling_refuses_what_is_wrong_and_names_it(void **state) {
     refused(cmd_system_assemble, "system-assemble --name x " NODES "--admin keys/root.card --origin s0=1:00 --out y.json", "--origin");
     refused(cmd_system_assemble, "system-assemble --name X " NODES "--admin keys/root.card --out y.json", "--name X");
     /* One node in two clusters. */
-    refused(cmd_system_assemble, "system-assemble --name x --coordinator keys/n0.card,keys/n1.card,keys/n2.card,keys/n3.card "
-                                 "--shard keys/n4.card,keys/n5.card,keys/n6.card,keys/n0.card --admin keys/root.card --out y.json",
+    refused(cmd_system_assemble,
+            "system-assemble --name x --coordinator keys/n0.card,keys/n1.card,keys/n2.card,keys/n3.card "
+            "--shard keys/n4.card,keys/n5.card,keys/n6.card,keys/n0.card --admin keys/root.card --out y.json",
             "are one key");
     assert_true(strstr(complained, "coordinators[0].nodes[0].") && strstr(complained, "shards[0].nodes[3]."));
     struct stat status;
@@ -224,14 +225,10 @@ static void local_refuses_sizes_and_ports_out_of_range(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(enrolling_makes_a_secret_key_and_a_public_card),
-        cmocka_unit_test(enrolling_refuses_bad_words_and_never_overwrites),
-        cmocka_unit_test(a_node_may_have_an_owner_who_has_a_key_already),
-        cmocka_unit_test(assembling_makes_a_file_that_show_reads),
-        cmocka_unit_test(assembling_refuses_what_is_wrong_and_names_it),
-        cmocka_unit_test(a_flipped_byte_is_refused_by_show_with_file_and_field),
-        cmocka_unit_test(init_refuses_a_key_that_is_in_no_cluster),
-        cmocka_unit_test(local_refuses_sizes_and_ports_out_of_range),
+        cmocka_unit_test(enrolling_makes_a_secret_key_and_a_public_card), cmocka_unit_test(enrolling_refuses_bad_words_and_never_overwrites),
+        cmocka_unit_test(a_node_may_have_an_owner_who_has_a_key_already), cmocka_unit_test(assembling_makes_a_file_that_show_reads),
+        cmocka_unit_test(assembling_refuses_what_is_wrong_and_names_it),  cmocka_unit_test(a_flipped_byte_is_refused_by_show_with_file_and_field),
+        cmocka_unit_test(init_refuses_a_key_that_is_in_no_cluster),       cmocka_unit_test(local_refuses_sizes_and_ports_out_of_range),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
