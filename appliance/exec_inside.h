@@ -27,9 +27,9 @@ enum {
     EXEC_CHUNK_BYTES_MAX = 65536,                /* O-40 */
     EXEC_CHUNK_NUMBERS = 16,
     EXEC_UNFINISHED_MAX = 256,                   /* D-18: unanswered request slices of a pair */
-    EXEC_BLOCK_WRITES = 851968,                  /* O-18: 2^20 - 2^17 - 2^16 */
+    EXEC_BLOCK_WRITES = 131072,                  /* O-18 */
     EXEC_BLOCK_BYTES = 536870912,
-    EXEC_BLOCK_WRITES_TABLE = 1048576,
+    EXEC_BLOCK_WRITES_TABLE = 262144,            /* and 256 'u' records of each pair, four records of each ADMIN, 'c', 'q', 'm' */
     EXEC_WRITE_OVERHEAD = 96,                    /* O-18: key head, entry and number of a write */
     EXEC_SYSTEM_KEY_MAX = 48,
     EXEC_CLIENT_RECORD_MAX = 8192,               /* D-31: 144 + quota and 16 rules, rounded up */

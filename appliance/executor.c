@@ -66,7 +66,7 @@ static uint64_t max_u64(uint64_t a, uint64_t b) {
 static bool sizes_derive(struct executor *ex, const struct executor_config *config, struct sizes *sizes) {
     const struct system_limits *limits = &config->system->limits;
     uint64_t clients = limits->clients_max, pairs = ex->pairs;
-    ex->system_keys_soft = max_u64(limits->table_keys_max / 2, UINT64_C(1) << 20);
+    ex->system_keys_soft = max_u64(limits->table_keys_max / 4, UINT64_C(1) << 20);
     ex->system_bytes_soft = max_u64(limits->table_bytes_max / 2, UINT64_C(1) << 28);
     struct table_config *table = &sizes->table;
     *table = (struct table_config){.open_max = EXEC_OPEN_MAX, .block_writes_max = EXEC_BLOCK_WRITES_TABLE};

@@ -568,6 +568,7 @@ static void a_block_writes_no_more_than_its_budget(void **state) {
         ops[i] = op_delete(key);
     }
     uint64_t budget = 8 * 2097152, body = 88 + OPS * OP_BYTES, cost = body + 105 * OPS + 564, fit = budget / cost;
+    if (fit > 131072 / (OPS + 3)) fit = 131072 / (OPS + 3);
     uint32_t at = SLICE_HEAD_BYTES, count = 0;
     for (; at + 8 + body <= sizeof slice; count++) {
         struct bytes_writer writer = bytes_writer_of(slice + at + 96, sizeof slice - at - 96);
