@@ -65,7 +65,8 @@ static enum bft_verify_error qc_signatures_verify(const struct bft_members *memb
     return BFT_VERIFY_OK;
 }
 
-enum bft_verify_error bft_qc_verify(const struct bft_members *members, const struct signer *signer, const struct bft_qc *qc, enum bft_vote_kind kind) {
+enum bft_verify_error bft_qc_verify(const struct bft_members *members, const struct signer *signer, const struct bft_qc *qc,
+                                    enum bft_vote_kind kind) {
     enum bft_verify_error error = qc_form_verify(members, qc, kind);
     return error != BFT_VERIFY_OK ? error : qc_signatures_verify(members, signer, qc);
 }

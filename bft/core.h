@@ -10,50 +10,47 @@
  * HOW THE SHELL DRIVES IT
  *
  *   1. Start: bft_init() for a new store, bft_restore() for one that holds something. Then BFT_EVENT_TICK once, and carry out the update.
- *      BFT_EVENT_VOTING when LAST-SIGNED is answered; before it the core follows, but signs nothing.
+ *      BFT_EVENT_VOTING when LAST-SIGNED is answered; before it the core follows, but signs nothing (but STATUS).
  *   2. A frame arrives: bft_wire_decode(); then bft_core_wants() (cheap: would the core ignore it?); then bft_core_verify() (signatures; on any
  *      thread with a copy of the members, see bft_message_verify()); then BFT_EVENT_MESSAGE with `from` = the link's member index (members) or
- *      anything in [BFT_MEMBERS_MAX, 254] for other links (observers). FETCH goes to the core neither: the shell answers it from its store
- *      with BLOCK messages (B-13) and BFT_MESSAGE_FETCH given to the core is ignored.
+ *      anything in [BFT_MEMBERS_MAX, 254] for other links (observers). FETCH is not the core's: the shell answers it from its store with BLOCK
+ *      messages (B-13); given to the core it is ignored.
  *   3. After EVERY step carry out the update in this order, and keep this order between updates:
  *        a. PERSIST: if `memory_changed`, core->memory as it is now (bft_memory_encode); for each id in `store_ids`, the block (header, body and
  *           every input that the body refers to). One commit may cover many updates.
- *        b. SEND, when (a) is durable: the messages of `sends`. Those with `sign` are signed first (bft_message_sign(), as the own index);
- *           `to` is a member index or BFT_TO_ALL (all other members and all observers). A PROPOSE or BLOCK carries the body of `block_id`, which the
- *           shell holds; a block that it does not know is a suffix block of the core's own: header as in the message, body empty (four zero bytes).
- *           The same goes for `store_ids`. **A vote, PROPOSE or TIMEOUT of our own with `sign` is also given back to the core** as BFT_EVENT_MESSAGE with
- *           `from` = our own index, after it is durable (no verification needed). A vote counts only then.
+ *        b. SEND, when (a) is durable: the messages of `sends`. Those with `sign` are signed first (bft_message_sign(), with the own key).
+ *           A PROPOSE carries the body of `block_id`, which the shell holds; a block that it does not know is a suffix block of the core's own:
+ *           header as in the message, body empty (four zero bytes). The same goes for `store_ids`.
+ *           **A vote, PROPOSE or TIMEOUT of our own with `sign` is also given back to the core** as BFT_EVENT_MESSAGE with `from` = our own
+ *           index, after it is durable (no verification needed). A vote counts only then.
  *        c. APPLY, at once or later but in the order given, over all updates: `actions` below.
  *      Votes may be kept back as long as (a) takes; actions need not wait for it: executing is speculative until BFT_DO_FINAL. What
  *      BFT_DO_FINAL releases to the outside (answers, compact decisions) must wait until the body and its inputs are durable.
  *   4. Read `update->offer`: may we propose now? It says for which parent, view, height and time. The role logic may answer with
- *   BFT_EVENT_PROPOSAL at any later
- *      time as long as the offer stands (a stale proposal is refused with BFT_NOTE_PROPOSAL_STALE and has no effect: roll its execution back).
+ *      BFT_EVENT_PROPOSAL at any later time as long as the offer stands (a stale proposal is refused with BFT_NOTE_PROPOSAL_STALE and has no
+ *      effect: roll its execution back).
  *   5. Call again with BFT_EVENT_TICK at `update->deadline_ms` at the latest.
  *
  * BLOCKS, INPUTS, EXECUTION (actions; a block is named by id and header)
  *
  *   BFT_DO_HOLD     The core took this block in. Keep its body (the one of the message that was just given, or the one in the store), gather
- *                   every input
- *                   that it refers to, then give BFT_EVENT_INPUTS_HELD. For an empty body, and for a body that does not even decode, at once.
- *                   The shell gives INPUTS_HELD exactly once per HOLD and none after a DROP.
+ *                   every input that it refers to, then give BFT_EVENT_INPUTS_HELD. For an empty body, and for a body that does not even decode,
+ *                   at once. The shell gives INPUTS_HELD once per HOLD; after a DROP it has no effect.
  *   BFT_DO_EXECUTE  Execute it on top of its parent's state and answer with BFT_EVENT_EXECUTED. At most one is outstanding. The parent is always
- *                   the last final
- *                   block or a block executed since; when it is not the newest executed one, first undo everything after it. Execution of a
- *                   block that is invalid (bad body, cursors, time, ...) must leave the parent's state and be answered with valid = false.
- *                   The role's own proposal counts as executed when it gave BFT_EVENT_PROPOSAL: the same undo rule holds for it.
+ *                   the last final block or a block executed since; when it is not the newest executed one, first undo everything after it.
+ *                   Execution of a block that is invalid (bad body, cursors, time, ...) must leave the parent's state and be answered with
+ *                   valid = false. The role's own proposal counts as executed when it gave BFT_EVENT_PROPOSAL: the same undo rule holds for it.
  *   BFT_DO_FINAL    Blocks in order, without gaps, each executed before: it is final. bft_core_certificate() gives its certificate: take it now,
- *                   before
- *                   the next step, and store it with the block (lazily if you like).
+ *                   before the next step, and store it with the block (lazily if you like).
  *   BFT_DO_DROP     The core forgot this block (it lost, or it is final and done with): release what HOLD kept in memory. What was made
  *                   durable stays there until pruned (a peer may still FETCH it by id).
  *   BFT_DO_FETCH    Send FETCH: one block by id, or final heights, to member `peer` (or, if that link is down, to any other). The core asks
  *                   again, another member, when no answer comes.
- *   BFT_DO_SERVE_EPOCH  Member `peer` is still in epoch `epoch`: send it BLOCK, with certificate, of the CONFIG block that ended that epoch.
- *   BFT_DO_EPOCH    The epoch changed (a CONFIG became final): core->members are the new ones. `epoch`. Ask LAST-SIGNED for it (unless we are no
- *                   member), then
- *                   give BFT_EVENT_VOTING. The core signs nothing before. CONFIG's certificate (with the BFT_DO_FINAL just before) must be durable
- *                   before any message of a later update leaves. Blocks executed after the CONFIG block: none.
+ *   BFT_DO_SERVE_EPOCH  `peer` (a member index, or the `from` of another link) is still in epoch `epoch`: send it BLOCK, with certificate, of the
+ *                   CONFIG block that ended that epoch.
+ *   BFT_DO_EPOCH    The epoch changed (a CONFIG became final): core->members are the new ones. Ask LAST-SIGNED for it (unless we are no member),
+ *                   then give BFT_EVENT_VOTING. The core signs nothing before. CONFIG's certificate (with the BFT_DO_FINAL just before) must be
+ *                   durable before any message of a later update leaves. No block after the CONFIG block was executed.
  *
  * CONFIG. Execution of a block that holds a valid CONFIG of its own epoch says so in BFT_EVENT_EXECUTED / PROPOSAL (`config`), with the next
  * members (kind BFT_CONFIG_NEXT) or without (BFT_CONFIG_SEAL). The core then makes the suffix blocks itself (empty, never executed) until it is

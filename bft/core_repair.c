@@ -289,7 +289,8 @@ void bft_repair_noop(struct step *step, const struct bft_message *message) {
     noop_want(core);
     step->again = true;
     uint8_t leader = bft_leader(&core->members, core->memory.view);
-    if (leader != core->me && leader != signer && signer != core->me) bft_step_send(step, leader, BFT_MESSAGE_NOOP, false)->message.noop = message->noop;
+    if (leader == core->me || leader == signer || signer == core->me) return;
+    bft_step_send(step, leader, BFT_MESSAGE_NOOP, false)->message.noop = message->noop;
 }
 
 void bft_repair_noop_own(struct step *step, uint64_t nonce) {

@@ -1,5 +1,5 @@
 /*
- * TIMEOUTs, timeout certificates, entering views, and every timer (spec/consensus.md B-30 to B-37, B-50 to B-54).
+ * TIMEOUTs, timeout certificates, entering views, and every timer (spec/consensus.md B-30 to B-37, B-50 to B-53).
  *
  * A view ends for a member when it signs TIMEOUT: from then on it votes for nothing of that view or an earlier one, restarts included (the memory is
  * durable before the TIMEOUT leaves). q TIMEOUTs make a TC, which alone opens the next view; f+1 make the others join, so one honest

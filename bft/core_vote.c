@@ -98,11 +98,8 @@ void bft_vote_rescan(struct step *step) {
 
 /* ---- the commit rule (B-22) ---- */
 
-/*
- * A prepare QC of a view above mine is kept out of the high: my TIMEOUT for this view could not carry it (B-8). It is looked at again when that view is
- * entered. The high only rises. The COMMIT vote is for a QC of my own current view and before TIMEOUT only: else a TC of that view might
- * lack it, and the next leader would build beside a block that was committed.
- */
+/* The high only rises. A QC of a view above mine is kept out of it: my TIMEOUT for this view could not carry it (B-8). It is looked at again when
+ * that view is entered. */
 void bft_vote_raise_high(struct step *step, const struct bft_qc *qc) {
     struct bft_memory *memory = &step->core->memory;
     const struct bft_ballot *ballot = &qc->ballot;
@@ -115,6 +112,10 @@ void bft_vote_raise_high(struct step *step, const struct bft_qc *qc) {
     step->again = true;
 }
 
+/*
+ * First the high, then the vote, and that for a QC of my own current view and before TIMEOUT only: else a TC of that view might lack the QC, and the
+ * next leader would build beside a block that was committed.
+ */
 void bft_vote_prepare_qc(struct step *step, const struct bft_qc *qc) {
     struct bft_core *core = step->core;
     struct bft_memory *memory = &core->memory;

@@ -1,5 +1,5 @@
 /*
- * What consensus is about: members, headers, votes, certificates, and the limits of all of them (spec/consensus.md, rules B-1 to B-19).
+ * What consensus is about: members, headers, votes, certificates, and the limits of all of them (spec/consensus.md, rules B-1 to B-18).
  *
  * Contract
  *   Plain structs without pointers: copied with =, compared field by field (padding is not defined), never sent as they lie in memory

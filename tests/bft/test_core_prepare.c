@@ -316,7 +316,8 @@ static void an_observer_and_a_member_not_yet_allowed_sign_nothing(void **state) 
     s->core.voting = false;
     script_decide(s, &one, 7);
     script_tick(s, 20000);
-    assert_int_equal(script_sent(s, BFT_MESSAGE_PREPARE, NULL) + script_sent(s, BFT_MESSAGE_COMMIT, NULL) + script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 0);
+    assert_int_equal(script_sent(s, BFT_MESSAGE_PREPARE, NULL) + script_sent(s, BFT_MESSAGE_COMMIT, NULL), 0);
+    assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 0);
     assert_true(script_is_final(s, &one));
     script_free(s);
 }

@@ -38,8 +38,8 @@ struct sim_config {
 };
 
 struct sim_stats {
-    uint64_t events, delivered, lost, duplicated, delayed, crashes, unsynced_lost, partitions, lies, equivocations, forged_timeouts, refused, finals, views,
-        timeouts, config_blocks, blocks, restarts, honest_deposed;
+    uint64_t events, delivered, lost, duplicated, delayed, crashes, unsynced_lost, partitions, lies, equivocations, forged_timeouts, refused, finals,
+        views, timeouts, config_blocks, blocks, restarts, honest_deposed;
 };
 
 /* A block, content-addressed: known to the world once anybody made it. */

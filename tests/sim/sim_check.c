@@ -72,7 +72,8 @@ static void check_timeout(struct sim_world *world, uint8_t index, const struct b
     bool durable = disk->place.epoch > timeout->place.epoch ||
                    (disk->place.epoch == timeout->place.epoch && (disk->view > timeout->view || (disk->view == timeout->view && disk->timed_out)));
     if (!durable) sim_fail(world, "a TIMEOUT left before it was durable");
-    if (disk->place.epoch == timeout->place.epoch && disk->view == timeout->view && timeout->view > 0 && disk->tc.count == 0 && disk->joined.count == 0)
+    bool here = disk->place.epoch == timeout->place.epoch && disk->view == timeout->view && timeout->view > 0;
+    if (here && disk->tc.count == 0 && disk->joined.count == 0)
         sim_fail(world, "a TIMEOUT of a view without TC and without f+1 TIMEOUTs");
 }
 
@@ -101,7 +102,8 @@ void sim_check_final(struct sim_world *world, uint8_t node, const struct sim_blo
     if (block->config.kind != BFT_CONFIG_NONE) members.height_last = block->header.height;
     struct bft_ballot proved;
     if (!bft_certificate_get(&cursor, &proof, NULL) || !bytes_finished(&cursor)) sim_fail(world, "a certificate does not decode");
-    if (bft_certificate_verify(&members, &world->verifier, &proof, &block->id, &proved) != BFT_VERIFY_OK) sim_fail(world, "a certificate does not verify");
+    enum bft_verify_error error = bft_certificate_verify(&members, &world->verifier, &proof, &block->id, &proved);
+    if (error != BFT_VERIFY_OK) sim_fail(world, "a certificate does not verify");
     if (!bft_hash_equal(&proved.outbox_root, &block->header.outbox_root)) sim_fail(world, "a certificate of another outbox");
     for (uint32_t i = 0; i < proof.qc.count; i++) {
         for (uint8_t other = 0; other < world->config.nodes; other++) {

@@ -115,7 +115,8 @@ bool sim_liar_proposes(struct sim_world *world, uint8_t node, const struct bft_o
     if (sim_chance(world, 30)) return true;  /* not at all */
     const struct sim_block *parent = sim_block_find(world, &offer->parent_id);
     const struct sim_block *other = parent;
-    if (world->recent_count > 0 && sim_chance(world, 30)) other = world->recent[sim_random(world, world->recent_count < 64 ? world->recent_count : 64)];
+    uint32_t recent = world->recent_count < 64 ? world->recent_count : 64;
+    if (recent > 0 && sim_chance(world, 30)) other = world->recent[sim_random(world, recent)];
     uint64_t mask = some(world);
     propose_one(world, node, offer, parent, mask);
     propose_one(world, node, offer, other, sim_chance(world, 50) ? ~mask : some(world));

@@ -364,11 +364,7 @@ static void try_propose(struct sim_world *world, uint8_t index, const struct bft
     if (!offer->at_once && demand == 0) return;
     if (!bft_hash_equal(&tip->id, &offer->parent_id)) { /* a block above was undone by the core: undo here as well */
         while (node->stack_count > 0 && !bft_hash_equal(&node->stack[node->stack_count - 1]->id, &offer->parent_id)) node->stack_count--;
-        if (node->stack_count == 0) {
-            printf("node %u liar %d parent %p final %d height %llu applied %llu\n", index, node->liar, (void *)sim_block_find(world, &offer->parent_id), 0,
-                   (unsigned long long)offer->height & 0xFFFFFF, (unsigned long long)node->applied_height & 0xFFFFFF);
-            sim_fail(world, "an offer on a parent that is not executed");
-        }
+        if (node->stack_count == 0) sim_fail(world, "an offer on a parent that is not executed");
         tip = node->stack[node->stack_count - 1];
     }
     uint8_t body[SIM_BODY_MAX] = {0};
@@ -431,7 +427,8 @@ static void notes(struct sim_world *world, uint8_t index, const struct bft_updat
         if (note->type == BFT_NOTE_EQUIVOCATION) world->stats.equivocations++;
         if (note->type == BFT_NOTE_TIMEOUT) {
             uint8_t leader = node_of(world, &node->core.members, note->member);
-            if (!world->nodes[leader].liar && note->detail != BFT_TIMEOUT_ROTATION && note->detail != BFT_TIMEOUT_LEADER) world->stats.honest_deposed++;
+            bool planned = note->detail == BFT_TIMEOUT_ROTATION || note->detail == BFT_TIMEOUT_LEADER;
+            if (!world->nodes[leader].liar && !planned) world->stats.honest_deposed++;
         }
     }
 }

@@ -328,7 +328,8 @@ static void describe(const struct sim_world *world) {
         printf("node %u%s up %d me %u epoch %llu view %llu leader %u timed-out %d voting %d final %llu applied %llu first %llu base %llu tc %u "
                "prepared %llu/%llu high %llu/%llu executing %d pending-qc %llu waiting %u\n", i, node->liar ? " (liar)" : "", node->up, core->me,
                (unsigned long long)core->members.place.epoch, (unsigned long long)core->memory.view, bft_leader(&core->members, core->memory.view),
-               core->memory.timed_out, core->voting, (unsigned long long)(core->final.height - base), (unsigned long long)(core->applied.height - base),
+               core->memory.timed_out, core->voting, (unsigned long long)(core->final.height - base),
+               (unsigned long long)(core->applied.height - base),
                (unsigned long long)(core->first_height - base), (unsigned long long)(core->base.height - base), core->memory.tc.count,
                (unsigned long long)core->memory.prepared.view, (unsigned long long)(core->memory.prepared.height - base),
                (unsigned long long)core->memory.high_qc.ballot.view, (unsigned long long)(core->memory.high_qc.ballot.height - base),
