@@ -95,11 +95,11 @@ class Load(threading.Thread):
         return sorted(times)
 
 
-def count_up(system, rounds, client):
-    """Adds 1 so often, each acknowledged or settled; (how many took effect, trouble)."""
+def count_up(system, rounds, client, via):
+    """Adds 1 so often by way of this node, each acknowledged or settled; (how many took effect, trouble)."""
     sure, trouble = 0, []
     for _ in range(rounds):
-        done = system.client("add", "counted", 1, "--timeout", 20, client=client, timeout=60)
+        done = system.client("add", "counted", 1, "--timeout", 20, "--via", via, client=client, timeout=60)
         if done.returncode == 0:
             sure += 1
             continue
@@ -108,3 +108,53 @@ def count_up(system, rounds, client):
         if settle.returncode != 0:
             trouble.append(done.stderr + settle.stdout + settle.stderr)
     return sure, trouble
+
+
+def longest_pause_s(times):
+    return max((b - a for a, b in zip(times, times[1:])), default=0) / 1e6
+
+
+SECONDS_SHORT, SECONDS_LONG = 5, 60
+PAUSE_LIMIT_S = 5.0
+UNSEEN = None
+
+
+def scene(cases, lies, expected, long, forged=False, stops=()):
+    """One liar in each cluster at a time, under load. `expected`: liar -> names of attacks of which an honest node's status names one with this
+    liar as the attacker; or UNSEEN: nobody can see this lie, and the outcome alone is held against it. `stops`: liars that find their own fault and end."""
+    name = " and ".join(f"{node} {lie}" for node, lie in lies.items())
+    with lying_system(lies) as system:
+        system.start_all()
+        if not cases.case(f"{name}: ready", system.wait_ready(), system.states("c0")):
+            return
+        load = Load(system, "load", "--users", 24, "--seconds", SECONDS_LONG if long else SECONDS_SHORT, "--keys", 40, "--mix", "50:50", "--client-keys", 3,
+                    "--ops-per-signature", 4)
+        sure, trouble = count_up(system, 50 if long else 6, "bench-4", next(iter(lies)))
+        load.done()
+        summary = load.summary or {}
+        cases.case(f"{name}: no error in {summary.get('reads', 0) + summary.get('writes', 0)} operations", summary.get("errors") == 0 and load.code in (0, 1),
+                   f"exit {load.code} {summary} {load.text}")
+        good, text = linearizable(load.history)
+        cases.case(f"{name}: {text}", good, text)
+        times = load.answers()
+        pause = longest_pause_s(times)
+        cases.case(f"{name}: service stayed up, longest pause {pause:.2f} s", len(times) > 50 and pause < PAUSE_LIMIT_S, len(times))
+        counted = system.client("get", "counted", "--timeout", 20, "--via", next(iter(lies)))
+        cases.case(f"{name}: {sure} additions by way of the liar took effect once", not trouble and counted.stdout == f"{sure}\n", f"{counted} {trouble}")
+        if not forged:
+            cases.case(f"{name}: no client saw an answer that does not verify", summary.get("verification_failures") == 0, summary)
+        told = {node: lies_told(system, node) for node in lies}
+        cases.case(f"{name}: the attacks happened: {told}", all(told.values()), told)
+        attacks, attackers, dropped = seen(system, lies)
+        for node, names in expected.items():
+            if names is UNSEEN:
+                named = [a for a, by in attackers if by == node]
+                print(f"     {node} {lies[node]}: no node can see this lie, its outcome is what counts (named for: {named})")
+                continue
+            found = [a for a in names if (a, node) in attackers or (a.startswith("dropped ") and dropped.get(a[8:], 0) > 0)]
+            cases.case(f"{name}: honest nodes name {node} for {found or names}", found, f"{attackers} {dropped}")
+        for node in stops:
+            down = not system.running(node) and "checksum of the table in memory" in system.log(node)
+            cases.case(f"{name}: {node} found the fault of its own memory and stopped with a message", down, system.log(node)[-500:])
+            unseen = [n for n, s in system.cluster(node[:2]).items() if s["members_seen"][int(node[4:])]["up"]]
+            cases.case(f"{name}: the others' status shows that {node} is down", not unseen, unseen)
