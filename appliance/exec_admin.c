@@ -1,4 +1,4 @@
-/* Clients, CONFIG and administrative operations in the state (D-30 to D-35, chapter 7). */
+/* Clients, CONFIG and administrative operations in the state (D-30 to D-34, chapter 7). */
 #include "protocol/admin_op.h"
 
 #include <string.h>

@@ -132,7 +132,7 @@ static bool item_ops(const struct executor *ex, const struct slice_item *item, u
 static bool entries_valid(const uint8_t *entries, size_t bytes) {
     if (bytes % ROUTING_BYTES != 0) return false;
     for (size_t at = 0; at < bytes; at += ROUTING_BYTES)
-        if (entries[at + 64] >= EXEC_MEMBERS_MAX) return false;
+        if (entries[at + 64] >= EXEC_MEMBERS_MAX || bytes_get_le16(entries + at + 66) != 0) return false;
     return true;
 }
 

@@ -1,5 +1,5 @@
 /*
- * The executor: the replicated state machine of one cluster, coordinator or shard (spec/decisions.md D-1 to D-34, spec/operations.md O-1 to O-46).
+ * The executor: the replicated state machine of one cluster, coordinator or shard (spec/decisions.md D-1 to D-34, spec/operations.md O-1 to O-45).
  *
  * Purpose
  *   Executes blocks on the state after their parent, with undo; says what the header must carry (outbox_root, state_root after the parent,

@@ -20,7 +20,7 @@ static void fill(uint8_t *out, size_t bytes, uint64_t *seed) {
 static void card_invent(struct card *card, enum card_kind kind, const char *name, uint64_t *seed) {
     memset(card, 0, sizeof *card);
     card->kind = kind;
-    strncpy(card->name, name, CARD_NAME_BYTES_MAX);
+    snprintf(card->name, sizeof card->name, "%s", name);
     fill(card->signing_key, 32, seed);
     if (kind != CARD_ADMIN) fill(card->noise_key, 32, seed);
     card_identify(card);
@@ -35,7 +35,7 @@ void world_system(struct world *world, uint32_t coordinators, uint32_t shards) {
     memset(world, 0, sizeof *world);
     CHECK(coordinators + shards <= WORLD_CLUSTERS_MAX);
     struct system *system = &world->system;
-    strcpy(system->name, "test");
+    snprintf(system->name, sizeof system->name, "test");
     fill(system->system_id, 16, &seed);
     fill(system->file_hash, 32, &seed);
     fill(system->partition_key, 16, &seed);
@@ -237,7 +237,8 @@ uint32_t world_refs(const struct world_cluster *cluster, struct exec_ref *refs) 
     }
     for (uint32_t i = 0; i < cluster->batch_count; i++) {
         const struct world_message *m = &cluster->batches[i];
-        refs[count++] = (struct exec_ref){.kind = m->kind ? m->kind : 2, .relay = m->relay, .hash = m->hash, .bytes = m->bytes, .byte_count = m->byte_count};
+        refs[count++] = (struct exec_ref){.kind = m->kind ? m->kind : 2, .relay = m->relay, .hash = m->hash, .bytes = m->bytes,
+            .byte_count = m->byte_count};
     }
     return count;
 }

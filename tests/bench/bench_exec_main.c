@@ -1,5 +1,6 @@
 /*
- * bench_exec: what execution alone costs, in one thread, without links, disks and signatures: nanoseconds per operation at coordinator (request, answer) and
+ * bench_exec: what execution alone costs, in one thread, without links, disks and signatures: nanoseconds per operation at coordinator (request,
+ * answer) and
  * shard, for GET and PUT, by operations per batch. Prints one line per case; exit 0.
  */
 #include <stdio.h>
@@ -72,7 +73,8 @@ static void measure(bool write, uint32_t ops) {
         answers_forget();
     }
     double all = (double)(ROUNDS - 2) * BATCHES * ops;
-    printf("%s, %u operations a batch, %u batches a block: request %.0f, execution %.0f, answer %.0f ns per operation\n", write ? "PUT" : "GET", ops, BATCHES,
+    printf("%s, %u operations a batch, %u batches a block: request %.0f, execution %.0f, answer %.0f ns per operation\n", write ? "PUT" : "GET", ops,
+        BATCHES,
            request / all, execution / all, answer / all);
 }
 
