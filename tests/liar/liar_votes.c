@@ -4,7 +4,8 @@
 
 #include "tests/liar/liar.h"
 
-enum { REPLAY_MS = 20, REPLAY_AT_ONCE = 4 };
+enum { REPLAY_MS = 20, REPLAY_AT_ONCE = 4, REPLAY_KEPT = 64, REPLAY_INPUTS = 8 };
+_Static_assert((int)REPLAY_KEPT <= (int)LIAR_KEPT_MAX, "they fit");
 
 static struct blob *encode(struct liar *liar, struct bft_message *message) {
     (void)liar;
@@ -81,9 +82,12 @@ static bool is_replayed(uint16_t type) {
     return (type >= BFT_MESSAGE_PROPOSE && type <= BFT_MESSAGE_TC) || type == MESSAGE_INPUT || type == MESSAGE_COMPACT_DECISION || type == MESSAGE_ANSWER;
 }
 
+/* A few inputs and the first messages stay for ever, the others change: some old, some fresh. */
 static void replay_keep(struct liar *liar, struct replica_peer to, uint16_t type, const struct blob_piece *pieces, unsigned count) {
-    /* The first ones stay for ever, the later ones change: some old, some fresh. */
-    uint32_t at = liar->kept_count < LIAR_KEPT_MAX ? liar->kept_count++ : (uint32_t)(LIAR_KEPT_MAX / 2 + liar->turn++ % (LIAR_KEPT_MAX / 2));
+    uint32_t first = type == MESSAGE_INPUT ? 0 : REPLAY_INPUTS, fixed = type == MESSAGE_INPUT ? REPLAY_INPUTS : REPLAY_KEPT / 2;
+    uint32_t at = first;
+    while (at < fixed && liar->kept[at].blob != NULL) at++;
+    if (at == fixed) at = (uint32_t)(REPLAY_KEPT / 2 + liar->turn % (REPLAY_KEPT / 2));
     blob_drop(liar->kept[at].blob);
     liar->kept[at] = (struct liar_frame){.to = to, .type = type, .blob = liar_join(pieces, count)};
 }
@@ -113,10 +117,11 @@ void liar_result(struct liar *liar, struct execution_job *job) {
 
 void liar_replay_tick(struct liar *liar) {
     static uint64_t last_ms;
-    if (liar->kept_count == 0 || liar->now_ms - last_ms < REPLAY_MS) return;
+    if (liar->now_ms - last_ms < REPLAY_MS) return;
     last_ms = liar->now_ms;
     for (int i = 0; i < REPLAY_AT_ONCE; i++) {
-        const struct liar_frame *frame = &liar->kept[liar->turn++ % liar->kept_count];
+        const struct liar_frame *frame = &liar->kept[liar->turn++ % REPLAY_KEPT];
+        if (frame->blob == NULL) continue;
         liar_send(liar, frame->to, frame->type, blob_hold(frame->blob));
         liar_counted(liar);
     }
