@@ -127,7 +127,7 @@ void propose_try(struct replica *r) {
     struct selection selection = {0};
     if (!r->offer.empty_only) {
         select_slices(r, &selection, &r->offer.parent_id);
-        if (r->is_coordinator && !r->draining) select_batches(r, &selection);
+        if (r->is_coordinator) select_batches(r, &selection);
     }
     if (selection.count == 0 && !r->offer.at_once && !propose_is_due(r)) return;
     propose_start(r, &selection);
