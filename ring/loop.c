@@ -46,6 +46,10 @@ static struct io_uring_sqe *sqe_take(struct loop *loop) {
 /* --- Setting up --- */
 
 static void explain_unavailable(char *error, const char *what, int code) {
+    if (code == -EMFILE || code == -ENFILE) {
+        snprintf(error, LOOP_ERROR_BYTES, "io_uring %s: %s; raise the limit of open files (ulimit -n)", what, strerror(-code));
+        return;
+    }
     snprintf(error, LOOP_ERROR_BYTES,
              "io_uring %s: %s; needs Linux 6.1 or newer, sysctl kernel.io_uring_disabled=0, and a container profile that allows io_uring", what,
              strerror(-code));

@@ -95,7 +95,7 @@ static const char *advice_for(enum store_status status) {
     case STORE_DISK_FULL: return "free space or raise the limit of the configuration, then start again; what was acknowledged is safe";
     case STORE_IO: return "check the disk; the node must not go on; what was acknowledged is safe";
     case STORE_NO_ACCESS: return "check owner and mode; the node's user must own it";
-    case STORE_NO_MEMORY: return "free memory or lower the limits of the configuration";
+    case STORE_NO_MEMORY: return "free memory, raise ulimit -v, or lower wal_map_bytes and state_map_bytes of the configuration";
     default: return "see the store's manual";
     }
 }

@@ -94,12 +94,12 @@ class System:
 
     # ---- processes
 
-    def start(self, name):
+    def start(self, name, preexec=None):
         program = self.programs.get(name, NODE)
         env = dict(os.environ, **self.env, **self.node_env.get(name, {}))
         with open(f"{self.root}/{name}/log", "ab") as log:
             self.live[name] = subprocess.Popen([program, "--config", f"{self.root}/{name}/node.conf"], cwd=TOP, env=env, stdin=subprocess.DEVNULL,
-                                               stdout=log, stderr=log, start_new_session=True)
+                                               stdout=log, stderr=log, start_new_session=True, preexec_fn=preexec)
 
     def start_all(self):
         for name in self.names:
