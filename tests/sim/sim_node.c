@@ -22,6 +22,11 @@ static uint8_t node_of(const struct sim_world *world, const struct bft_members *
     return 0;
 }
 
+/* Inputs that a block consumes: the work that the throughput rule counts. */
+static uint64_t weight_of(const struct sim_block *block) {
+    return block->body_bytes == 16 && block->body[0] == 'I' ? block->body[1] : 0;
+}
+
 /* ---- start and crash ---- */
 
 static void step(struct sim_world *world, uint8_t node, const struct bft_event *event);
@@ -385,7 +390,7 @@ static void try_propose(struct sim_world *world, uint8_t index, const struct bft
     struct bft_event event = {.type = BFT_EVENT_PROPOSAL, .now_ms = world->now_us / 1000};
     event.proposal = (struct bft_proposal){.view = offer->view, .parent_id = offer->parent_id, .time = offer->time, .body_hash = header.body_hash,
                                            .outbox_root = header.outbox_root, .state_root = header.state_root,
-                                           .cursors_hash = header.cursors_hash, .weight = 1, .config = block->config};
+                                           .cursors_hash = header.cursors_hash, .weight = weight_of(block), .config = block->config};
     event.proposal.config.me = sim_node_index(world, &node->core.members, index);
     if (block->config.kind != BFT_CONFIG_NONE) {
         struct bft_members next = {.n = block->config.n};
@@ -433,6 +438,13 @@ static void notes(struct sim_world *world, uint8_t index, const struct bft_updat
     }
 }
 
+/* A sync takes a millisecond or so; now and then the disk stalls. */
+static uint64_t sync_us(struct sim_world *world) {
+    uint64_t us = 200 + sim_random(world, 1500);
+    if (!world->config.calm && !world->healed && sim_chance(world, 2)) us += sim_random(world, 200000);
+    return us;
+}
+
 static void step(struct sim_world *world, uint8_t index, const struct bft_event *event) {
     struct sim_node *node = &world->nodes[index];
     struct bft_update *update = &world->update;
@@ -445,7 +457,7 @@ static void step(struct sim_world *world, uint8_t index, const struct bft_event 
         persist_free(world, persist);
     } else {
         uint64_t last = node->queue_end ? node->queue_end->done_us : world->now_us;
-        persist->done_us = (last > world->now_us ? last : world->now_us) + (durable ? 200 + sim_random(world, 1500) : 0);
+        persist->done_us = (last > world->now_us ? last : world->now_us) + (durable ? sync_us(world) : 0);
         if (node->queue_end) node->queue_end->next = persist;
         else node->queue = persist;
         node->queue_end = persist;
@@ -529,7 +541,7 @@ void sim_node_event(struct sim_world *world, const struct sim_event *event) {
         sim_block_compute(world, block);
         in.type = BFT_EVENT_EXECUTED;
         in.executed = (struct bft_executed){.block_id = block->id, .valid = block->valid, .outbox_root = block->outbox_root,
-                                            .state_root = parent->root_after, .weight = 1, .config = block->config};
+                                            .state_root = parent->root_after, .weight = weight_of(block), .config = block->config};
         struct bft_members next = {.n = block->config.n};
         memcpy(next.keys, block->config.keys, sizeof next.keys);
         uint8_t me = sim_node_index(world, &next, event->node);

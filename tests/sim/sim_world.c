@@ -276,7 +276,7 @@ void sim_world_init(struct sim_world *world, const struct sim_config *config) {
     world->verifier = keyed_signer_of(NULL);
     world->limits = (struct bft_limits){.window_blocks = 1 + (uint32_t)sim_random(world, 6), .rotation_blocks = (uint32_t)config->rotation_blocks,
                                         .view_base_ms = 200, .view_max_ms = 10000, .input_relay_ms = 200, .throughput_window_ms = 1000,
-                                        .throughput_half_life_ms = 60000, .throughput_percent = 0};
+                                        .throughput_half_life_ms = 60000, .throughput_percent = 35};
     world->delay_ms_max = 50;
     world->duplicate_percent = config->calm ? 0 : 2;
     for (uint8_t i = 0; i < config->nodes; i++) {
