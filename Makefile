@@ -5,7 +5,7 @@
 #   <folder>/<name>_main.c      a program, build/<flavour>/<name> (admin_main.c becomes heraclius-admin)
 #   tests/<folder>/test_*.c     a cmocka program each, build/<flavour>/tests/<folder>/test_*
 #   tests/<folder>/*_main.c     a program each, beside them
-#   tests/fuzz/fuzz_*.c         a libFuzzer target each, flavour fuzz only
+#   tests/<folder>/fuzz_*.c     a libFuzzer target each, build/fuzz/tests/<folder>/fuzz_*, from the objects of asan
 #   tests/<folder>/*.c          (the rest) helpers, linked to every program of that folder, and to those of
 #                               other folders that include "tests/<folder>/..."
 # Every file under build/ is written beside its place and then moved, so two makes at once do no harm.
@@ -19,7 +19,7 @@ SHELL := /bin/bash
 .SECONDARY:
 
 FOLDERS := client appliance protocol ring store bft merkle
-FLAVOURS := gcc clang asan tsan fuzz cov pic
+FLAVOURS := gcc clang asan tsan cov pic
 FLAVOUR ?= gcc
 DIR ?=
 PREFIX ?= /usr/local
@@ -56,14 +56,13 @@ CC_clang := clang
 CFLAGS_clang := $(BASE) $(HARD) -O3 -g
 LDFLAGS_clang := $(LINK_HARD)
 CC_asan := clang
-CFLAGS_asan := $(BASE) -O1 -g $(SAN)
+CFLAGS_asan := $(BASE) -O1 -g -fsanitize=fuzzer-no-link $(SAN)
 LDFLAGS_asan := $(SAN)
+# A fuzz target is an asan program with libFuzzer's main(): one compilation serves both.
+LDFLAGS_fuzz := -fsanitize=fuzzer $(SAN)
 CC_tsan := clang
 CFLAGS_tsan := $(BASE) -fPIE -O1 -g -fsanitize=thread
 LDFLAGS_tsan := -pie -fsanitize=thread
-CC_fuzz := clang
-CFLAGS_fuzz := $(BASE) -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
-LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 CC_cov := clang
 CFLAGS_cov := $(BASE) -O1 -g -fprofile-instr-generate -fcoverage-mapping
 LDFLAGS_cov := -fprofile-instr-generate -fcoverage-mapping
@@ -126,7 +125,18 @@ build/$1/tests/$2.list: FORCE
 	@mkdir -p $$(@D); echo '$$(THELP_$2)' | cmp -s - $$@ || echo '$$(THELP_$2)' > $$@
 build/$1/tests/$2.a: $$(THELP_$2:%.c=build/$1/obj/%.o) build/$1/tests/$2.list
 	@$$(AR) rcs $$@.$$$$$$$$ $$(THELP_$2:%.c=build/$1/obj/%.o) && mv $$@.$$$$$$$$ $$@
-$$(foreach m,$$(if $$(filter fuzz,$1),$$(TFUZZ_$2),$$(TMAINS_$2)),$$(eval $$(call TEST_RULES,$1,$2,$$m)))
+$$(foreach m,$$(TMAINS_$2),$$(eval $$(call TEST_RULES,$1,$2,$$m)))
+$$(if $$(filter asan,$1),$$(foreach m,$$(TFUZZ_$2),$$(eval $$(call FUZZ_RULES,$2,$$m))))
+endef
+
+# $1 tests folder, $2 source
+define FUZZ_RULES
+TESTS_fuzz += build/fuzz/$(basename $2)
+build/fuzz/$(basename $2): $(2:%.c=build/asan/obj/%.o) \
+    $(foreach h,$(call helpers_of,$1,$2),build/asan/tests/$h.a) $(foreach f,$(call folders_of,$1,$2),build/asan/$f.a)
+	@echo "  LINK  $$@"; mkdir -p $$(@D)
+	@$$(CC_asan) $$(LDFLAGS_fuzz) $$(EXTRA_LDFLAGS) -o $$@.$$$$$$$$ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
+	  $$(LIBS) && mv $$@.$$$$$$$$ $$@
 endef
 
 # $1 flavour, $2 tests folder, $3 source
@@ -161,6 +171,9 @@ endef
 .PHONY: FORCE all
 FORCE:
 $(foreach f,$(FLAVOURS),$(eval $(call FLAVOUR_RULES,$f)))
+
+.PHONY: tests-fuzz
+tests-fuzz: $(TESTS_fuzz)
 
 # ---------------------------------------------------------------- product
 
