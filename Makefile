@@ -94,9 +94,6 @@ helpers_of = $(sort $(foreach d,$(call helpers1,$1,$2),$(call helpers1,$d,)))
 direct_of = $(sort $(filter $(FOLDERS),$1 $(call included_by,$2 $(foreach d,$(call helpers_of,$1,$2),$(call common_of,$d)))))
 folders_of = $(foreach f,$(FOLDERS),$(if $(filter $f,$(foreach x,$(call direct_of,$1,$2),$(BELOW_$x))),$f))
 
-# Folders whose helpers are linked whole: the chapters of vectors_gen are found by weak names.
-WHOLE_vectors_gen := tests/vectors_gen
-
 program_name = $(patsubst admin,heraclius-admin,$(patsubst %_main,%,$(basename $(notdir $1))))
 
 # ---------------------------------------------------------------- rules of one flavour
@@ -147,8 +144,7 @@ build/$1/$(patsubst %_main,%,$(basename $3)): $(3:%.c=build/$1/obj/%.o) \
     $(foreach h,$(call helpers_of,$2,$3),build/$1/tests/$h.a) $(foreach f,$(call folders_of,$2,$3),build/$1/$f.a)
 	@echo "  LINK  $$@"; mkdir -p $$(@D)
 	@$$(CC_$1) $$(LDFLAGS_$1) $$(EXTRA_LDFLAGS) -o $$@.$$$$$$$$ $$(filter %.o,$$^) \
-	  $$(WHOLE_$2:%=-Wl,--whole-archive build/$1/%.a -Wl,--no-whole-archive) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
-	  -lcmocka $$(LIBS) && mv $$@.$$$$$$$$ $$@
+	  -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lcmocka $$(LIBS) && mv $$@.$$$$$$$$ $$@
 endef
 
 define FLAVOUR_RULES
