@@ -81,10 +81,29 @@ static void enrolment_get(struct executor *ex, struct enrolment *enrolment) {
     enrolment->clients = bytes_get_le32(entry.value + 40);
 }
 
+/* D-32: memory was reserved by the system file's limits; no CONFIG raises these. */
+static bool limits_fit(const struct executor *ex, const struct system_limits *new) {
+    const struct system_limits *most = &ex->system->limits;
+    return new->slice_bytes_max <= most->slice_bytes_max && new->slice_ops_max <= most->slice_ops_max &&
+           new->block_input_bytes_max <= most->block_input_bytes_max && new->credit_ops <= most->credit_ops &&
+               new->credit_bytes <= most->credit_bytes &&
+           new->table_keys_max <= most->table_keys_max && new->table_bytes_max <= most->table_bytes_max && new->clients_max <= most->clients_max;
+}
+
+/* The table refuses by the limits in force (O-17). */
+void exec_admin_limits_apply(struct executor *ex) {
+    if (ex->shard) table_limits_set(ex->table, TRIE_SPACE_USER, ex->config.limits.table_keys_max, ex->config.limits.table_bytes_max);
+}
+
 bool exec_admin_config_reload(struct executor *ex) {
     struct table_entry entry;
+    struct config *config = ex->scratch.config;
     if (!exec_state_get(ex, (const uint8_t *)"g", 1, &entry)) return false;
-    return config_decode(&ex->config, entry.value, entry.value_bytes, NULL) == SYSTEM_OK && ex->config.members.cluster == ex->cluster;
+    if (config_decode(config, entry.value, entry.value_bytes, NULL) != SYSTEM_OK) return false;
+    if (config->members.cluster != ex->cluster || !limits_fit(ex, &config->limits)) return false;
+    ex->config = *config;
+    exec_admin_limits_apply(ex);
+    return true;
 }
 
 /* Genesis. */
@@ -128,8 +147,13 @@ static void item_to_all(struct executor *ex, uint8_t kind, const uint8_t *bytes,
 
 static void config_apply(struct executor *ex, const struct admin_op *op, const struct exec_ref *ref) {
     if (op->kind == ADMIN_OP_CONFIG) {
+        if (!limits_fit(ex, &op->config.limits)) {
+            ex->counts.garbage++;
+            return;
+        }
         ex->config = op->config;
         ex->config_changed = true;
+        exec_admin_limits_apply(ex);
         exec_state_put(ex, (const uint8_t *)"g", 1, ex->scratch.encoded, config_encode(&ex->config, ex->scratch.encoded));
     }
     item_to_all(ex, SLICE_CONFIG, ref->bytes, ref->byte_count);

@@ -210,6 +210,7 @@ struct executor {
     size_t entries_bytes;
     uint32_t entries_mask;
     uint32_t kept_max;
+    uint32_t open_max;         /* executor_config.open_max */
     uint64_t released;             /* ordinal of the oldest block that is not released */
     uint64_t open;                 /* ordinal of the oldest open block */
     uint64_t next;
@@ -318,6 +319,7 @@ void exec_admin_item(struct executor *ex, uint32_t pair, const struct slice_item
 bool exec_admin_client_read(const uint8_t *value, size_t value_bytes, struct exec_client *client);
 /* Is the key under a rule with this flag (O-30.3)? rights as in D-31. */
 bool exec_admin_right(const uint8_t *rights, size_t rights_bytes, uint8_t flag, const uint8_t *key, size_t key_bytes);
+void exec_admin_limits_apply(struct executor *ex);
 bool exec_admin_config_reload(struct executor *ex);
 
 #endif

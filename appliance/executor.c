@@ -11,7 +11,7 @@ enum {
     SETTLE_CHANGES = 4096,
     TARGETS_MAX = 1 << 20,         /* clients_max at most */
     SEGMENT_SLOTS = 1 << 16,       /* slices of a pair that are sent and not released, or pending */
-    BLOCKS_LOG_BYTES = 1 << 30,    /* client slices of open and kept blocks; twice that is reserved */
+    BLOCKS_LOG_BYTES = 1 << 30,    /* client slices of EXEC_OPEN_MAX open blocks; kept ones share two blocks' part; twice that is reserved */
     SCRATCH_ALIGN = 64,
 };
 
@@ -69,7 +69,7 @@ static bool sizes_derive(struct executor *ex, const struct executor_config *conf
     ex->system_keys_soft = max_u64(limits->table_keys_max / 4, UINT64_C(1) << 20);
     ex->system_bytes_soft = max_u64(limits->table_bytes_max / 2, UINT64_C(1) << 28);
     struct table_config *table = &sizes->table;
-    *table = (struct table_config){.open_max = EXEC_OPEN_MAX, .block_writes_max = EXEC_BLOCK_WRITES_TABLE};
+    *table = (struct table_config){.open_max = ex->open_max, .block_writes_max = EXEC_BLOCK_WRITES_TABLE};
     table->keys_max[TRIE_SPACE_USER] = ex->shard ? limits->table_keys_max : 1;
     table->bytes_max[TRIE_SPACE_USER] = ex->shard ? limits->table_bytes_max : 1024;
     table->keys_max[TRIE_SPACE_SYSTEM] = ex->system_keys_soft + 3 * clients + pairs * (EXEC_UNFINISHED_MAX + 4) + 65536;
@@ -78,9 +78,9 @@ static bool sizes_derive(struct executor *ex, const struct executor_config *conf
     memcpy(table->hash_key, config->hash_key, sizeof table->hash_key);
     uint64_t leaves = table->keys_max[0] + table->keys_max[1] + EXEC_BLOCK_WRITES_TABLE;
     if (leaves >= UINT64_C(1) << 31) return false;
-    sizes->trie = (struct trie_limits){.leaves_max = (uint32_t)leaves, .journal_max = (EXEC_OPEN_MAX + 1) * EXEC_BLOCK_WRITES_TABLE};
+    sizes->trie = (struct trie_limits){.leaves_max = (uint32_t)leaves, .journal_max = (ex->open_max + 1) * EXEC_BLOCK_WRITES_TABLE};
     uint64_t in_flight = limits->credit_bytes < UINT64_C(1) << 32 ? limits->credit_bytes : UINT64_C(1) << 32;
-    sizes->slices_bytes = in_flight + (uint64_t)(2 * EXEC_OPEN_MAX + 8) * 3 * limits->slice_bytes_max;
+    sizes->slices_bytes = in_flight + (uint64_t)(2 * ex->open_max + 8) * 3 * limits->slice_bytes_max;
     sizes->routing_bytes = (size_t)ROUTING_BYTES * (limits->slice_ops_max * (size_t)8 + limits->credit_ops * (size_t)4);
     return true;
 }
@@ -110,7 +110,7 @@ static bool logs_reserve(struct executor *ex, const struct sizes *sizes) {
     ex->entries_mask = slots - 1;
     ex->entries_bytes = slots * sizeof *ex->entries;
     ex->entries = exec_reserve(ex->entries_bytes);
-    return ex->entries && exec_log_create(&ex->blocks, 2 * (size_t)BLOCKS_LOG_BYTES, slots);
+    return ex->entries && exec_log_create(&ex->blocks, 2 * (BLOCKS_LOG_BYTES / EXEC_OPEN_MAX * ((size_t)ex->open_max + 2)), slots);
 }
 
 /* Cuts `bytes` off the scratch memory; with memory NULL it only adds up. */
@@ -163,7 +163,7 @@ static bool scratch_reserve(struct executor *ex) {
 enum exec_status executor_create(const struct executor_config *config, struct executor **out) {
     *out = NULL;
     const struct system_cluster *cluster = system_cluster_by_id(config->system, config->cluster);
-    CHECK(cluster && config->blocks_kept_max >= 1 && config->blocks_kept_max <= EXEC_KEPT_MAX);
+    CHECK(cluster && config->blocks_kept_max >= 1 && config->blocks_kept_max <= EXEC_KEPT_MAX && config->open_max <= EXEC_OPEN_MAX);
     struct executor *ex = calloc(1, sizeof *ex);
     if (!ex) return EXEC_NO_MEMORY;
     ex->system = config->system;
@@ -173,6 +173,7 @@ enum exec_status executor_create(const struct executor_config *config, struct ex
     ex->shards = config->system->shards_count;
     ex->pairs = ex->shard ? config->system->coordinators_count : config->system->shards_count;
     ex->kept_max = config->blocks_kept_max;
+    ex->open_max = config->open_max > 0 ? config->open_max : EXEC_OPEN_MAX;
     struct sizes sizes;
     if (!sizes_derive(ex, config, &sizes) || !state_reserve(ex, &sizes) || !logs_reserve(ex, &sizes) || !scratch_reserve(ex)) {
         executor_destroy(ex);
@@ -228,6 +229,7 @@ void executor_load_begin(struct executor *ex) {
     ex->corrupt = false;
     ex->load_lists = 0;
     CHECK(system_config(ex->system, ex->cluster, &ex->config));
+    exec_admin_limits_apply(ex);
     exec_logs_reset(ex);
 }
 

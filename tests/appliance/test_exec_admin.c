@@ -264,6 +264,31 @@ static void config_is_the_last_reference_and_rolls_back(void **state) {
     assert_memory_equal(root, after, 32);
 }
 
+static void config_lowers_limits_and_raises_none_that_reserve(void **state) {
+    (void)state;
+    const struct config *config = executor_cluster_config(coordinator->ex);
+    fixture_config_op(fixture, config, -1, &op);
+    op.config.limits.credit_ops = world->system.limits.credit_ops + 1;
+    assert_false(decide(2));
+    assert_int_equal(config->members.serial, 0);
+    fixture_config_op(fixture, config, -1, &op);
+    op.config.limits.slice_bytes_max = world->system.limits.slice_bytes_max + 1;
+    assert_false(decide(2));
+    fixture_config_op(fixture, config, -1, &op);
+    op.config.limits.credit_ops = 1024;
+    op.config.limits.batch_ops_max = 128;
+    assert_true(decide(2));
+    assert_int_equal(config->limits.credit_ops, 1024);
+    world_settle(world);
+    struct operation gets[128];
+    for (uint32_t i = 0; i < 128; i++) gets[i] = op_get("x", 1);
+    struct world_part part = {.kind = BATCH_READ, .op_count = 128, .ops = gets}; /* a relay's share is 512 now */
+    uint8_t digests[5][32];
+    for (uint32_t i = 0; i < 5; i++) world_send(world, 0, 0, &part, digests[i]);
+    world_settle(world);
+    for (uint32_t i = 0; i < 5; i++) assert_int_equal(world_answer(world, digests[i])->item.code, i < 4 ? CODE_OK : CODE_BUSY);
+}
+
 /* O-45 and D-31 hold through a proof: the record of a client under the state root. */
 static void records_can_be_proved(void **state) {
     (void)state;
@@ -298,6 +323,7 @@ int main(void) {
         T(a_forged_revocation_is_refused_by_the_shard),
         T(config_takes_effect_and_the_other_half_hears),
         T(config_is_the_last_reference_and_rolls_back),
+        T(config_lowers_limits_and_raises_none_that_reserve),
         T(records_can_be_proved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

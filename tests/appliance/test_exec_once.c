@@ -81,6 +81,28 @@ static void a_retry_takes_effect_once_through_any_coordinator(void **state) {
     assert_string_equal(value_of("n"), "5");
 }
 
+/* O-8: the index counts refused operations too. */
+static void refused_parts_count_in_the_index(void **state) {
+    (void)state;
+    struct operation ops[] = {op_put("a", "1"), op_put("b", "1"), op_put("c", "1")};
+    send(0, 1, 1, 9, 0, 3, ops);
+    uint8_t digests[4][32];
+    uint64_t numbers[] = {1, 1, 2, 3};
+    uint32_t nonces[] = {9, 8, 9, 9}; /* recorded, reused, new, new */
+    for (uint32_t i = 0; i < 4; i++) {
+        struct world_part part = {.kind = BATCH_WRITE, .number = numbers[i], .floor = 1, .nonce = nonces[i], .op_count = 3, .ops = ops};
+        world_send(world, 0, 0, &part, digests[i]);
+    }
+    world_settle(world);
+    uint8_t codes[] = {CODE_RECORDED, CODE_REUSED, CODE_OK, CODE_OK};
+    uint32_t indexes[] = {0, 3, 6, 9};
+    for (uint32_t i = 0; i < 4; i++) {
+        const struct client_item *item = &world_answer(world, digests[i])->item;
+        assert_int_equal(item->code, codes[i]);
+        assert_int_equal(item->index, indexes[i]);
+    }
+}
+
 static void both_coordinators_at_once(void **state) {
     (void)state;
     struct operation op = op_add("n", 5);
@@ -324,6 +346,12 @@ static void credit_by_shard_and_by_relay(void **state) {
     assert_int_equal(executor_pair(cluster->ex, SHARD_CLUSTER_BASE, true, &pair), EXEC_VALID);
     assert_int_equal(pair.open_ops, 0);
     assert_int_equal(pair.open_bytes, 0);
+    part.op_count = 512; /* the relays have their shares again */
+    world_send(world, 0, 0, &part, digests[0]);
+    world_send(world, 0, 1, &part, digests[1]);
+    world_settle(world);
+    assert_int_equal(world_answer(world, digests[0])->item.code, CODE_OK);
+    assert_int_equal(world_answer(world, digests[1])->item.code, CODE_OK);
 }
 
 static void few_bytes(struct world *w) {
@@ -382,6 +410,7 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(a_retry_takes_effect_once_through_any_coordinator),
+        T(refused_parts_count_in_the_index),
         T(both_coordinators_at_once),
         T(recorded_results_say_what_was_kept),
         T(a_number_with_other_content_is_reused),
