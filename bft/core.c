@@ -95,6 +95,7 @@ static void start_common(struct bft_core *core, const struct bft_start *start) {
     core->final = core->applied;
     core->executed_tip = id;
     if (start->tip_has_qc) {
+        CHECK(start->tip_qc.kind == BFT_COMMIT && bft_hash_equal(&start->tip_qc.ballot.block_id, &id));
         tip->commit_qc = start->tip_qc;
         core->final_view = start->tip_qc.ballot.view;
         core->final_by_qc = start->tip_qc.ballot.place.epoch == start->members.place.epoch;
