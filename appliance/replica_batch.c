@@ -5,7 +5,7 @@
 #include "appliance/replica_private.h"
 #include "protocol/admin_op.h"
 
-enum { INPUT_HEAD_BYTES = 4, INPUT_FETCH_BYTES = 36, REPEATS_SUSPICIOUS = 8 };
+enum { INPUT_HEAD_BYTES = 4, INPUT_FETCH_BYTES = 36, REPEATS_SUSPICIOUS = 8, SLICE_WAIT_SAMPLES = 256, SLICE_COUNTS_AS = 4 };
 
 static struct batch_limits batch_limits_of(const struct replica *r) {
     const struct system_limits *limits = &r->config.limits;
@@ -304,23 +304,38 @@ void input_tick(struct replica *r) {
 
 /* ---- what waits at the leader (B-50, D-25) ---- */
 
-/* Slices that no block took up for a quarter of the time-out go to the leader, whole. */
+void waiting_slice_consumed(struct replica *r, uint64_t waited_ms) {
+    uint64_t waited_us = (waited_ms < r->config.timeouts.view_base_ms ? waited_ms : r->config.timeouts.view_base_ms) * 1000;
+    r->slice_wait_us = r->slice_wait_us == 0 ? waited_us : r->slice_wait_us - r->slice_wait_us / SLICE_WAIT_SAMPLES + waited_us / SLICE_WAIT_SAMPLES;
+}
+
+/* So long a slice may wait before it is handed to the leader (D-25): much longer than they used to, a quarter of the time-out at the most. A mean over
+ * numbers, not time: a leader that turns slow cannot soon make its own pace the usual one. */
+static uint64_t slice_patience_ms(const struct replica *r) {
+    uint64_t most = r->config.timeouts.view_base_ms / 4, least = r->config.timeouts.view_base_ms / 20, usual = r->slice_wait_us * 3 / 1000;
+    if (r->slice_wait_us == 0 || usual > most) return most;
+    return usual > least ? usual : least;
+}
+
+/* Slices that no block took up for longer than that go to the leader, whole. Each stands for many requests, and counts for more than one. */
 static void waiting_slices(struct replica *r, uint8_t leader, uint64_t view, uint32_t *count, uint64_t *oldest) {
+    uint64_t patience = slice_patience_ms(r);
     for (uint32_t i = 0; i < r->pair_count; i++) {
         struct pair *pair = &r->pairs[i];
-        uint32_t index = pair->window[(pair->consumed_final + 1) % SOURCE_WINDOW];
-        if (index == NONE || r->inputs[index].state != INPUT_HELD || r->inputs[index].dseq != pair->consumed_final + 1) continue;
-        struct input *input = &r->inputs[index];
-        bool told = input->relayed_ms != 0 && input->relayed_view == view;
-        if (!told && r->now_ms - input->arrived_ms >= r->config.timeouts.view_base_ms / 4) {
-            if (leader != r->me && r->member_up[leader]) input_send(r, input, peer_member(leader));
-            input->relayed_ms = r->now_ms;
-            input->relayed_view = view;
-            told = true;
+        for (uint64_t dseq = pair->consumed_final + 1; dseq <= pair->received_max; dseq++) {
+            uint32_t index = pair->window[dseq % SOURCE_WINDOW];
+            if (index == NONE || r->inputs[index].state != INPUT_HELD || r->inputs[index].dseq != dseq) break;
+            struct input *input = &r->inputs[index];
+            bool told = input->relayed_ms != 0 && input->relayed_view == view;
+            if (!told && r->now_ms - input->arrived_ms < patience) break;
+            if (!told && leader != r->me && r->member_up[leader]) input_send(r, input, peer_member(leader));
+            if (!told) {
+                input->relayed_ms = r->now_ms;
+                input->relayed_view = view;
+            }
+            *count += SLICE_COUNTS_AS;
+            if (input->relayed_ms < *oldest) *oldest = input->relayed_ms;
         }
-        if (!told) continue;
-        (*count)++;
-        if (input->relayed_ms < *oldest) *oldest = input->relayed_ms;
     }
 }
 

@@ -362,6 +362,7 @@ static void final_inputs(struct replica *r, struct rblock *block) {
         r->rate_weight += input->weight;
         if (input->kind == BODY_SLICE) {
             struct pair *pair = pair_find(r, input->source);
+            if (!r->replaying && input->state == INPUT_HELD) waiting_slice_consumed(r, r->now_ms - input->arrived_ms);
             if (pair != NULL) source_consumed(r, pair, input->dseq);
         }
         if (input->state == INPUT_HELD) input_done(r, index, block->header.height);

@@ -312,6 +312,7 @@ struct replica {
     uint64_t waiting_told_view, waiting_told_ms;
     uint32_t waiting_told_count;
     uint64_t relay_checked_ms;
+    uint64_t slice_wait_us;      /* long-run mean from a slice's coming to its block's being final */
 
     /* pairs */
     struct pair *pairs;
@@ -399,6 +400,8 @@ void input_fetch_send(struct replica *r, uint32_t index);
 void input_tick(struct replica *r);
 /* A slot for a question to the store, NONE: too many are open. The cookie is the slot's index. */
 uint32_t read_begin(struct replica *r, enum read_purpose purpose, struct replica_peer peer, enum wal_db db, const uint8_t *key, size_t key_bytes);
+/* A slice was consumed so long after it came. */
+void waiting_slice_consumed(struct replica *r, uint64_t waited_ms);
 /* Recomputes what the core must know of waiting inputs (B-50), and relays again. */
 void waiting_tick(struct replica *r);
 
