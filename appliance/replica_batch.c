@@ -151,6 +151,8 @@ static bool admin_valid(struct replica *r, struct blob_piece bytes) {
     struct admin_op *operation = malloc(sizeof *operation);
     CHECK(operation != NULL);
     bool good = admin_op_decode(operation, blob_piece_bytes(&bytes), bytes.count, NULL) == SYSTEM_OK && admin_op_verify(operation, &r->config, NULL, NULL) == SYSTEM_OK;
+    /* This release begins no new epoch: a CONFIG or SEAL, however well signed, is not held, so no block with one is voted for. */
+    good = good && operation->kind != ADMIN_OP_CONFIG && operation->kind != ADMIN_OP_SEAL;
     free(operation);
     if (!good) drop_count(r, DROP_ADMIN_INVALID);
     return good;
