@@ -309,16 +309,18 @@ static void held_go(struct heraclius *db, uint64_t now_ms) {
     }
 }
 
+/* What is settled goes to the file without a sync: a failure only makes work later. Nothing that must be durable waits here. */
+static void settled_go(struct heraclius *db) {
+    if (!db->journal.sync_wanted && db->journal.pending.used > 0) (void)client_journal_sync(db);
+}
+
 /* What was journaled since is made durable, all with one sync; then it may leave. */
 static void journal_go(struct heraclius *db) {
     bool any = false;
     for (struct sending *sending = db->sendings; sending; sending = sending->next) {
         any = any || !sending->durable;
     }
-    if (!any) {
-        if (db->journal.pending.used > 0) (void)client_journal_sync(db); /* what is settled: a failure only makes work later */
-        return;
-    }
+    if (!any) return;
     bool synced = client_journal_sync(db);
     int error = errno;
     struct sending *next;
@@ -418,7 +420,9 @@ int heraclius_poll(struct heraclius *db, int timeout_ms) {
         now_ms = ring_clock_ms();
         for (int i = 0; i < count; i++) client_node_event(events[i].data.ptr, events[i].events, now_ms);
         for (uint32_t i = 0; i < db->node_count; i++) client_node_tick(&db->nodes[i], now_ms);
-        if (db->ended > 0 || now_ms >= until_ms) return db->ended;
+        if (db->ended == 0 && now_ms < until_ms) continue;
+        settled_go(db); /* before anybody is told: who is killed after this need not settle it again */
+        return db->ended;
     }
 }
 

@@ -49,7 +49,7 @@ static void part_items(struct fake *fake, struct fake_script script, const struc
 
 static void settled_note(struct fake *fake, struct fake_script script, const struct batch_part *part) {
     bool tells = script.act == FAKE_HONEST || script.act == FAKE_TWICE || script.act == FAKE_LATE || script.act == FAKE_APART ||
-                 (script.act == FAKE_CODE && script.code == CODE_TOO_OLD);
+                 script.act == FAKE_FIRST_ONLY || (script.act == FAKE_CODE && script.code == CODE_TOO_OLD);
     if (part->number > 0 && tells) fake_shard_answered(&fake->shards[part->shard - SHARD_CLUSTER_BASE], part->number);
 }
 

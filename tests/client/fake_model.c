@@ -67,13 +67,17 @@ void fake_shard_saw(struct fake_shard *shard, const struct batch_part *part) {
         known = known || shard->seen[i] == part->number;
         if (shard->seen[i] < part->floor) shard->floors_too_high++;
     }
+    for (uint32_t i = 0; i < shard->told_count; i++) known = known || shard->told[i] == part->number;
     CHECK(shard->seen_count < FAKE_RECORDS_MAX);
     if (!known) shard->seen[shard->seen_count++] = part->number;
 }
 
 void fake_shard_answered(struct fake_shard *shard, uint64_t number) {
     for (uint32_t i = 0; i < shard->seen_count; i++) {
-        if (shard->seen[i] == number) shard->seen[i--] = shard->seen[--shard->seen_count];
+        if (shard->seen[i] != number) continue;
+        shard->seen[i--] = shard->seen[--shard->seen_count];
+        CHECK(shard->told_count < 8 * FAKE_RECORDS_MAX);
+        shard->told[shard->told_count++] = number;
     }
 }
 

@@ -34,6 +34,8 @@ struct fake_shard {
     uint64_t floor, height;
     uint64_t seen[FAKE_RECORDS_MAX]; /* numbers that came in any batch and were answered by nobody yet */
     uint32_t seen_count;
+    uint64_t told[8 * FAKE_RECORDS_MAX]; /* numbers that were answered once */
+    uint32_t told_count;
     uint32_t executed;        /* write parts that took effect */
     uint32_t floors_too_high; /* parts whose floor gives up a number of `seen` */
     uint32_t window;
