@@ -18,6 +18,12 @@ static json_t *cluster_text(uint32_t cluster) {
     return json_string(text);
 }
 
+static uint64_t budget_total(const struct status_node *status) {
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < status->budget_count; i++) total += status->budget[i].value;
+    return total;
+}
+
 static void put_threads(json_t *out, const struct status_node *status) {
     json_t *threads = json_array(), *budget = json_object();
     for (uint32_t i = 0; i < status->thread_count; i++) {
@@ -28,7 +34,10 @@ static void put_threads(json_t *out, const struct status_node *status) {
     json_object_set_new(out, "thread_map", json_string(status->threads_map));
     json_object_set_new(out, "threads", threads);
     json_object_set_new(out, "memory_budget_bytes", budget);
+    json_object_set_new(out, "memory_budget_total_bytes", number(budget_total(status)));
     json_object_set_new(out, "resident_bytes", number(status->resident_bytes));
+    json_object_set_new(out, "resident_file_bytes", number(status->resident_file_bytes));
+    json_object_set_new(out, "heap_bytes", number(status->heap_bytes));
 }
 
 static void put_seen(json_t *out, const struct status_replica *replica) {
@@ -130,6 +139,7 @@ static void put_gauges(json_t *list, const struct status_node *status) {
     metric(list, "heraclius_links_up", "gauge", "links that are up", NULL, status->links_up);
     metric(list, "heraclius_clients_connected", "gauge", "clients with a link to this node", NULL, replica->clients_connected);
     metric(list, "heraclius_resident_bytes", "gauge", "resident memory", NULL, status->resident_bytes);
+    metric(list, "heraclius_memory_budget_bytes", "gauge", "the most that the node's parts may come to use", NULL, budget_total(status));
     metric(list, "heraclius_decisions_total", "counter", "blocks that became final", NULL, replica->decisions);
     metric(list, "heraclius_inputs_decided_total", "counter", "inputs in final blocks", NULL, replica->inputs_decided);
     metric(list, "heraclius_view_changes_total", "counter", "views left by time-out", NULL, replica->view_changes);

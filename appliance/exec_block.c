@@ -139,7 +139,7 @@ enum exec_status executor_execute(struct executor *ex, const struct exec_block *
     result->status = parent_find(ex, block->parent);
     if (result->status != EXEC_VALID) return result->status;
     executor_state_root(ex, result->state_root);
-    if (ex->next - ex->open == EXEC_OPEN_MAX) return result->status = EXEC_OPEN_FULL;
+    if (ex->next - ex->open >= ex->open_max) return result->status = EXEC_OPEN_FULL;
     if (ex->next - ex->released >= (uint64_t)ex->kept_max + EXEC_OPEN_MAX) return result->status = EXEC_NO_ROOM;
     result->status = block_check(ex, block, result);
     if (result->status != EXEC_VALID) return result->status;

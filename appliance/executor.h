@@ -98,6 +98,7 @@ struct executor_config {
     const struct system *system;   /* lives as long as the executor */
     uint32_t cluster;              /* this cluster: coordinator or shard */
     uint32_t blocks_kept_max;      /* final blocks whose answers may stay unreleased, 1 to EXEC_KEPT_MAX */
+    uint32_t open_max;             /* open blocks, 1 to EXEC_OPEN_MAX; 0: EXEC_OPEN_MAX. Memory for undo is reserved for as many */
     uint8_t hash_key[TABLE_HASH_KEY_BYTES]; /* random, of this process; no result depends on it */
 };
 

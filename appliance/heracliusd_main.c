@@ -46,7 +46,6 @@ static int node_main(const char *config) {
     if (code != NODE_EXIT_OK) {
         (void)fprintf(stderr, "heracliusd: %s\n", text);
     } else {
-        node_budget_log(node);
         running = node;
         code = node->config.split ? node_run_split(node) : node_run_fused(node);
         running = NULL;

@@ -17,7 +17,9 @@ enum {
     MEMBER_QUEUE_BYTES = 96 << 20,
     FOREIGN_QUEUE_BYTES = 96 << 20,
     CLIENT_QUEUE_BYTES = 64 << 20,
-    KEEP_BYTES = 96 << 20,
+    KEEP_BYTES = 48 << 20,       /* received frames kept in place, per node; beyond it they are copied, and the replica's limits hold */
+    CLIENT_KEEP_BYTES = 4 << 20,
+    OPEN_BLOCKS_SPARE = 4,
     FRAME_SLACK_BYTES = 1 << 17,
     WAL_SLOTS = 256,
     STATE_SLOTS = 128,
@@ -114,7 +116,10 @@ static enum node_exit stores_open(struct node *node, char text[NODE_TEXT_BYTES])
 /* ---- executor and replica ---- */
 
 static enum node_exit core_open(struct node *node, char text[NODE_TEXT_BYTES]) {
-    struct executor_config config = {.system = node->system, .cluster = node->cluster, .blocks_kept_max = EXEC_KEPT_MAX};
+    /* W prepared beyond the committed one, as many executed and not yet told final, and a few for what a new view begins with. */
+    uint32_t open_max = 2 * node->system->limits.window_blocks + OPEN_BLOCKS_SPARE;
+    struct executor_config config = {.system = node->system, .cluster = node->cluster, .blocks_kept_max = EXEC_KEPT_MAX,
+                                     .open_max = open_max < EXEC_OPEN_MAX ? open_max : EXEC_OPEN_MAX};
     ring_entropy_fill(config.hash_key, sizeof config.hash_key);
     enum exec_status status = executor_create(&config, &node->executor);
     if (status != EXEC_VALID) {
@@ -167,7 +172,7 @@ static bool peer_add(struct node *node, const uint8_t noise_key[32], const char 
     free(limits);
     config->frame_bytes_max = largest + FRAME_SLACK_BYTES < LINK_FRAME_BYTES_MAX ? largest + FRAME_SLACK_BYTES : LINK_FRAME_BYTES_MAX;
     config->send_queue_bytes_max = queue_bytes;
-    config->keep_bytes_max = KEEP_BYTES;
+    config->keep_bytes_max = role == NET_ROLE_CLIENT ? CLIENT_KEEP_BYTES : KEEP_BYTES;
     uint32_t handle;
     enum net_status status = net_peer_add(node->net, config, &handle);
     free(config);
@@ -223,7 +228,7 @@ static enum node_exit net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     struct net_config config = {.rules = rules, .rule_count = sizeof rules / sizeof rules[0], .peers_max = 8192, .send_zc_threshold_bytes = node->config.send_zc_bytes,
                                 .handshake_ms = own->timeouts.handshake_ms, .ping_ms = own->timeouts.link_ping_ms, .idle_ms = own->timeouts.link_idle_ms,
                                 .backoff_ms_min = own->timeouts.reconnect_min_ms, .backoff_ms_max = own->timeouts.reconnect_max_ms < RECONNECT_MS_MAX ? own->timeouts.reconnect_max_ms : RECONNECT_MS_MAX,
-                                .suites_allowed = (uint8_t)(((own->limits.aead_allowed & 1) != 0 ? 1u << RING_SUITE_CHACHAPOLY : 0u) | ((own->limits.aead_allowed & 2) != 0 ? 1u << RING_SUITE_AESGCM : 0u)), .send_memory_max = UINT64_C(1) << 30};
+                                .suites_allowed = (uint8_t)(((own->limits.aead_allowed & 1) != 0 ? 1u << RING_SUITE_CHACHAPOLY : 0u) | ((own->limits.aead_allowed & 2) != 0 ? 1u << RING_SUITE_AESGCM : 0u)), .send_memory_max = UINT64_C(1) << 28};
     free(own);
     memcpy(config.static_private, node->key.noise_secret, sizeof config.static_private);
     memcpy(config.system_id, node->system->system_id, sizeof config.system_id);

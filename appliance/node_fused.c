@@ -103,6 +103,7 @@ int node_run_fused(struct node *node) {
     node->wake = wake;
     replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
     replica_start(node->replica);
+    node_budget_log(node);
     log_event(LOG_LEVEL_INFO, "started", "threads=fused port=%u", net_listen_port(node->net, 0));
     bool more = true;
     while (!node->stop) {

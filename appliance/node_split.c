@@ -335,6 +335,7 @@ int node_run_split(struct node *node) {
     node->wake = wake;
     CHECK(pthread_create(&split->execution_thread, NULL, execution_main, split) == 0);
     CHECK(pthread_create(&split->consensus_thread, NULL, consensus_main, split) == 0);
+    node_budget_log(node);
     log_event(LOG_LEVEL_INFO, "started", "threads=split port=%u", net_listen_port(node->net, 0));
     network_main(split);
     pthread_join(split->consensus_thread, NULL);

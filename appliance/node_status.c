@@ -1,4 +1,5 @@
 /* The snapshot for the control socket, and the memory budget. */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,9 @@ static void counter_put(struct status_node *status, const char *name, uint64_t v
 
 /* The list is net's counters, then the store's: each part is written by the thread that owns what is counted. */
 enum { NET_COUNTERS = 96 };
+
+/* LMDB keeps at most 2^17 dirty pages of a transaction in memory, then spills; there are two environments. */
+#define STORE_DIRTY_BYTES (2 * (UINT64_C(1) << 17) * 4096)
 
 void node_status_net(struct node *node, uint64_t now_ms) {
     if (now_ms - node->status_net_ms < NODE_STATUS_MS && node->status_net_ms != 0) return;
@@ -78,6 +82,11 @@ static void budget_put(struct node *node, struct status_node *status) {
     budget_add(status, "blocks", executor.blocks_bytes);
     budget_add(status, "scratch", executor.scratch_bytes);
     budget_add(status, "checkpoint_buffers", execution_budget());
+    struct replica_budget replica;
+    replica_budget(node->replica, &replica);
+    budget_add(status, "replica_inputs", replica.inputs_bytes);
+    budget_add(status, "replica_tables", replica.tables_bytes);
+    budget_add(status, "store_dirty_pages", STORE_DIRTY_BYTES);
     struct net_counter parts[12];
     size_t count = net_budget(node->net, parts, 12);
     for (size_t i = 0; i < count && i < 12; i++) {
@@ -89,22 +98,28 @@ static void budget_put(struct node *node, struct status_node *status) {
 
 void node_budget_log(struct node *node) {
     struct status_node *status = &node->status;
-    budget_put(node, status);
     uint64_t total = 0;
+    pthread_mutex_lock(&node->status_lock);
+    budget_put(node, status);
     for (uint32_t i = 0; i < status->budget_count; i++) {
         total += status->budget[i].value;
         log_event(LOG_LEVEL_INFO, "memory_budget", "part=%s bytes=%llu", status->budget[i].name, (unsigned long long)status->budget[i].value);
     }
     log_event(LOG_LEVEL_INFO, "memory_budget", "part=all bytes=%llu", (unsigned long long)total);
+    pthread_mutex_unlock(&node->status_lock);
 }
 
-static uint64_t resident_bytes(void) {
-    unsigned long long pages = 0, resident = 0;
+/* What is resident; of that, pages of files (the program, and the stores' maps, which the kernel takes back when it needs them); and what the heap holds. */
+static void memory_put(struct status_node *status) {
+    unsigned long long pages = 0, resident = 0, shared = 0, page = (unsigned long long)sysconf(_SC_PAGESIZE);
     FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL) return 0;
-    if (fscanf(file, "%llu %llu", &pages, &resident) != 2) resident = 0;
+    if (file == NULL) return;
+    if (fscanf(file, "%llu %llu %llu", &pages, &resident, &shared) != 3) resident = shared = 0;
     fclose(file);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    struct mallinfo2 heap = mallinfo2();
+    status->resident_bytes = resident * page;
+    status->resident_file_bytes = shared * page;
+    status->heap_bytes = heap.uordblks + heap.hblkhd;
 }
 
 void node_status_update(struct node *node, uint64_t now_ms) {
@@ -119,7 +134,7 @@ void node_status_update(struct node *node, uint64_t now_ms) {
     snprintf(status->threads_map, sizeof status->threads_map, "%s", node->config.split ? "split" : "fused");
     status->started_ms = node->started_ms;
     status->now_ms = now_ms;
-    status->resident_bytes = resident_bytes();
+    memory_put(status);
     status->ready = replica_is_ready(node->replica);
     replica_status(node->replica, &status->replica);
     counters_put(node, status);

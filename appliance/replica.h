@@ -161,6 +161,13 @@ bool replica_next(struct replica *replica, struct replica_output *output) __attr
 void replica_drain(struct replica *replica);
 /* True: nothing of clients linked to this node waits for a decision any more. */
 bool replica_is_drained(const struct replica *replica);
+/* The most that inputs and fixed tables may come to use, for the printed budget. What lies in frames that the network keeps is counted here too. */
+struct replica_budget {
+    uint64_t inputs_bytes;
+    uint64_t tables_bytes;
+};
+void replica_budget(const struct replica *replica, struct replica_budget *budget);
+
 void replica_status(const struct replica *replica, struct status_replica *status);
 /* Votes, and is not known to be behind. */
 bool replica_is_ready(const struct replica *replica);

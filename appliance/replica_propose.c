@@ -149,7 +149,7 @@ void propose_executed(struct replica *r, struct execution_job *job) {
                      (unsigned long long)job->block.height);
     bool good = job->status == EXEC_VALID && !job->cancelled;
     if (!good) {
-        if (job->status != EXEC_VALID && job->status != EXEC_NO_ROOM)
+        if (job->status != EXEC_VALID && job->status != EXEC_NO_ROOM && job->status != EXEC_OPEN_FULL)
             replica_note(r, LOG_LEVEL_WARN, "own_block_invalid", "height=%llu cause=%s reference=%u", (unsigned long long)job->block.height, exec_status_name(job->status),
                          job->result.bad_ref);
         /* An input that is held but not valid in this state would be chosen for ever. */

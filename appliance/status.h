@@ -140,6 +140,8 @@ struct status_node {
     struct status_counter counters[STATUS_COUNTERS_MAX];         /* of the store */
     struct status_counter budget[32];
     uint64_t resident_bytes;
+    uint64_t resident_file_bytes; /* of these, pages of files: the program and the stores' maps */
+    uint64_t heap_bytes;
     struct status_replica replica;
 };
 

@@ -13,6 +13,9 @@
 
 enum { BENCH_CLIENTS = 16, PORT_LOWEST = 1024 };
 
+/* Fit for many nodes beside one another on a laptop; every other limit is the default. */
+enum { LOCAL_TABLE_KEYS_MAX = 4 << 20, LOCAL_TABLE_BYTES_MAX = 1 << 30, LOCAL_CLIENTS_MAX = 4096 };
+
 struct sizes {
     int coordinators, shards, nodes, port_base;
 };
@@ -152,6 +155,9 @@ static int local_make(const char *out, const struct sizes *sizes) {
     if (!assembly) return cmd_fail("no memory");
     (void)snprintf(assembly->system.name, sizeof assembly->system.name, "local");
     assembly->system.admins_needed = 1;
+    assembly->system.limits.table_keys_max = LOCAL_TABLE_KEYS_MAX;
+    assembly->system.limits.table_bytes_max = LOCAL_TABLE_BYTES_MAX;
+    assembly->system.limits.clients_max = LOCAL_CLIENTS_MAX;
     (void)cmd_entropy(NULL, assembly->system.partition_key, sizeof assembly->system.partition_key);
     if (!folders_make(out) || !members_make(assembly, out, sizes) || !cmd_path(path, out, "system.json")) goto out;
     enum system_error error = assembly_finish(assembly, &fault);
