@@ -63,9 +63,8 @@ void liar_send(struct liar *liar, struct replica_peer to, uint16_t type, struct 
 
 static bool put_off(struct liar *liar, struct replica_peer to, uint16_t type, const struct blob_piece *pieces, unsigned count) {
     if (type != BFT_MESSAGE_PROPOSE || liar->later_count == LIAR_LATER_MAX) return true;
-    uint64_t delay = strtoull(liar->option, NULL, 10);
     liar->later[(liar->later_first + liar->later_count++) % LIAR_LATER_MAX] =
-        (struct liar_frame){.to = to, .type = type, .due_ms = liar->now_ms + delay, .blob = liar_join(pieces, count)};
+        (struct liar_frame){.to = to, .type = type, .due_ms = liar->now_ms + liar->delay_ms, .blob = liar_join(pieces, count)};
     liar_counted(liar);
     return false;
 }
@@ -107,14 +106,32 @@ static void later_send(struct liar *liar) {
     }
 }
 
+/* How much later: the number in the file. */
+static void delay_read(struct liar *liar) {
+    FILE *file = fopen(liar->path, "re");
+    char text[32] = "";
+    if (file == NULL) return;
+    if (fgets(text, sizeof text, file) != NULL) liar->delay_ms = strtoull(text, NULL, 10);
+    fclose(file);
+}
+
+/* The liar's own core is honest and would give up a view that goes so badly: it sees nothing wrong. */
+static void core_soothe(struct liar *liar) {
+    liar->r->core->waiting.count = 0;
+    liar->r->core->rate_best = 0;
+    liar->r->core->rate_low_periods = 0;
+}
+
 static void on_tick(void *context, uint64_t now_ms) {
     struct liar *liar = context;
     liar->now_ms = now_ms;
     if (now_ms - liar->looked_ms >= LOOK_MS) {
         liar->looked_ms = now_ms;
         liar->lies = liar->path[0] == '\0' || access(liar->path, F_OK) == 0;
+        if (liar->kind == LIAR_SLOW && liar->lies) delay_read(liar);
     }
     later_send(liar);
+    if ((liar->kind == LIAR_SLOW || liar->kind == LIAR_CENSOR) && liar->lies) core_soothe(liar);
     if (liar->kind == LIAR_REPLAY && liar->lies) liar_replay_tick(liar);
     if (liar->kind == LIAR_KEEP && !liar->lies) liar_keep_tick(liar);
     if (liar->kind == LIAR_FLOOD && liar->lies) liar_flood_tick(liar);

@@ -18,7 +18,7 @@
  *   forge       value, old, quorum                    answers with another value, old ones, or q - 1 signatures
  *   keep                                              keeps clients' batches, hands them on when the file of HERACLIUS_LIE_WHILE is gone
  *   flood                                             batches beyond its limit as a relay, garbage, bad signatures
- *   slow        milliseconds                          as leader sends its proposals so much later
+ *   slow                                              as leader sends its proposals later, by the milliseconds in the file of HERACLIUS_LIE_WHILE
  *   censor      number of a client                    ignores one client's inputs, and never proposes them
  *
  * One thread: the hooks are called by the replica's.
@@ -64,6 +64,7 @@ struct liar {
     bool plain;                  /* what is sent now is the liar's own: let it pass */
     uint64_t now_ms, looked_ms, acted_ms;
     uint64_t count, count_told;
+    uint64_t delay_ms;           /* SLOW */
     uint64_t turn;               /* grows with each act, to vary them */
     struct liar_frame later[LIAR_LATER_MAX]; /* ring, in order of time */
     uint32_t later_first, later_count;

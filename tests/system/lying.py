@@ -17,7 +17,7 @@ TOLD = re.compile(r"^liar kind=(\w+) count=(\d+)", re.M)
 
 
 def build():
-    subprocess.run(["make", "-s", LIAR, "product-gcc"], cwd=TOP, check=True, timeout=600)
+    subprocess.run(["make", "-s", LIAR], cwd=TOP, check=True, timeout=600)
 
 
 def lying_system(lies, **options):
@@ -31,9 +31,10 @@ def lying_system(lies, **options):
     return system
 
 
-def touch(system, path):
-    with open(f"{system.dir}/{path}", "w"):
-        pass
+def touch(system, path, text=""):
+    with open(f"{system.dir}/{path}.new", "w") as f:
+        f.write(text)
+    os.rename(f"{system.dir}/{path}.new", f"{system.dir}/{path}")
 
 
 def lies_told(system, name):
