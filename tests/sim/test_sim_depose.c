@@ -42,7 +42,8 @@ static void one_seed_gives_one_trace(void **state) {
     CHECK(world != NULL);
     uint64_t trace[3];
     for (int i = 0; i < 3; i++) {
-        struct sim_config config = {.seed = i < 2 ? 5 : 6, .n = 5, .nodes = 7, .liars = 1, .configs = true, .verify_every = 64, .rotation_blocks = 50};
+        struct sim_config config = {.seed = i < 2 ? 5 : 6, .n = 5, .nodes = 7, .liars = 1, .configs = true,
+                                    .verify_every = 64, .rotation_blocks = 50};
         sim_world_init(world, &config);
         sim_world_run(world, 20000);
         trace[i] = world->trace;
