@@ -1,0 +1,221 @@
+"""Chapter 4 (and receipts, 5.9): vectors/decisions.json."""
+import merkle
+import trie
+from check_operations import entries_of
+from consensus import EMPTY_BODY, VOTE_TAG, Certificate, Epoch, Header, references
+from coordinator import Coordinator
+from decisions import ClientLeaf, ClusterLeaf, CompactDecision, read_leaf
+from machine import Machine, Queue
+from operations import Batch
+from receipt import Receipt
+from report import Report, differ, load
+from shard import Shard
+from sysfile import SystemFile
+from wire import H, Bad, Reader, le, need, word_of
+
+def body(c, most):
+    raw = c.hex("body")
+    refs = references(raw, most, "invalid")
+    again = le(len(refs), 4)
+    for kind, relay, source, dseq, hash_ in refs:
+        again += bytes([kind, relay, 0, 0]) + le(source, 4) + le(dseq, 8) + hash_
+    return differ((c["body_hash"], H(7, raw).hex()), (raw, again), (c["case"] == "empty", raw == EMPTY_BODY))
+
+
+def body_refused(c, most):
+    return differ((c["error"], word_of(references, c.hex("body"), most, "invalid")))
+
+
+def leaf(c):
+    x = read_leaf(c.hex("leaf"))
+    kind = ClusterLeaf if c["case"] == "to a cluster" else ClientLeaf
+    return differ((c["leaf_hash"], x.hash.hex()), (kind, type(x)))
+
+
+def leaf_refused(c):
+    got = word_of(read_leaf, c.hex("leaf"))
+    return differ((c["error"], "invalid" if got == "bad_leaf" else got))
+
+
+def outbox(c):
+    return differ((c["outbox_root"], merkle.root([x.hex("leaf") for x in c["leaves"]]).hex()))
+
+
+def slice_(c):
+    raw = c.hex("slice")
+    ack, items = Machine.envelope(raw)
+    envelope = len(raw) >= 16 and raw[:4] == b"\x01\0\0\0"
+    return differ((c["ack"], ack), (c["items_taken"], len(items)), (c["envelope"], envelope),
+                  (c["slice_hash"], H(10, raw).hex()))
+
+
+def cursors(c):
+    return differ((c["cursors_hash"], H(8, c.hex("parent"), c.hex("entries")).hex()))
+
+
+def pending(c):
+    out, pairs = b"", []
+    for x in c["groups"]:
+        a, b = H(15, x.hex("items")), H(16, x.hex("routing_list"))
+        pairs += [(x["items_hash"], a.hex()), (x["routing_hash"], b.hex()), (x["case"], "group")]
+        out += a + b
+    return differ(*pairs, (c["pending_hash"], H(23, out).hex()))
+
+
+def work(c):
+    """D-26: every hash and count of the state from the blob."""
+    entries = entries_of(c["state"])
+    cluster = int.from_bytes([e for e in entries if e[1] == b"g"][0][2][6:10], "little")
+    m = (Coordinator if cluster < 0x20000 else Shard)(cluster, entries)
+    lim, r, out = m.config.limits, Reader(c.hex("work")), [(c["state_root"], m.root().hex())]
+    need(r.u(4) == 1, "format")
+    seen, lists = [], {}
+    for _ in range(r.u(4)):
+        pair, list_count, item_bytes, entry_bytes = r.u(4), r.u(4), r.u(8), r.u(8)
+        items, routing = r.take(item_bytes), Reader(r.take(entry_bytes))
+        q, ir = m.queue(pair), Reader(items)
+        groups, count, total = [], 0, 0
+        while ir.left():
+            at = ir.pos
+            n, kind = ir.u(4), ir.u(1)
+            ir.zero(3)
+            content = ir.take(n)
+            entry = routing.take(76) if m.coordinator and kind in (1, 2) else b""
+            if kind in (1, 2):
+                ops = int.from_bytes(entry[68:72], "little")
+            elif kind == 3:
+                a = Reader(content)
+                a.take(8)
+                parts, ops = a.u(4), 0
+                a.zero(4)
+                for _ in range(parts):
+                    a.take(4)
+                    ops += a.u(4)
+                    a.take(12)
+                    a.take(a.u(4))
+                a.end()
+            else:
+                ops = 1
+            raw = items[at:ir.pos]
+            if not groups or 16 + len(groups[-1][0]) + len(raw) > lim["slice_bytes_max"] \
+                    or groups[-1][2] + ops > lim["slice_ops_max"]:
+                groups.append([b"", b"", 0])
+            g = groups[-1]
+            g[0], g[1], g[2], count, total = g[0] + raw, g[1] + entry, g[2] + ops, count + 1, total + ops
+        routing.end()
+        want = H(23, b"".join(H(15, a) + H(16, b) for a, b, _ in groups)) if groups else bytes(32)
+        out += [(q.items, count), (q.ops, total), (q.bytes, item_bytes), (q.hash, want)]
+        open_ops = total if m.coordinator else 0
+        for _ in range(list_count):
+            dseq, n = r.u(8), r.u(4)
+            r.zero(4)
+            lists[b"u" + le(pair, 4) + le(dseq, 8)] = x = r.take(n)
+            open_ops += sum(int.from_bytes(x[i + 68:i + 72], "little") for i in range(0, n, 76))
+        out += [(q.open_ops, open_ops), (True, bool(groups or list_count))]
+        seen.append(pair)
+    r.end()
+    hashes = {k: m.get(k) for k in m.system if k[:1] == b"u"}
+    busy = [p for p in m.pairs() if m.queue(p).items or any(k[1:5] == le(p, 4) for k in hashes)]
+    return differ(*out, (hashes, {k: H(16, v) for k, v in lists.items()}), (busy, seen),
+                  (c["case"], "coordinator" if m.coordinator else "shard"))
+
+
+def genesis_state(f, cluster):
+    """D-33."""
+    h = f.succession << 48
+    out = [(1, b"g", f.genesis(cluster).whole(), h, 0)]
+    if cluster < 0x20000:
+        for x in f.clients:
+            rec = b"\x01\0\0\0" + bytes(8) + x.card.binary + x.rights.encode()
+            out += [(1, b"k" + x.card.id, rec, h, 0), (1, b"n" + x.card.signing_key, x.card.id, h, 0)]
+        out.append((1, b"e", bytes(8) + f.file_hash + le(len(f.clients), 4), h, 0))
+    return out
+
+
+def genesis_header(f, m):
+    """B-10."""
+    return (f.system_id + m.config.hash + le(m.cluster, 4) + bytes(16) + le(f.succession << 48, 8) + merkle.root([])
+            + bytes(32) + H(7, EMPTY_BODY) + m.root() + bytes(32) + bytes(8))
+
+
+def whole(c):
+    f = SystemFile(c["system_file"].encode())
+    co, sh = f.coordinators[0].number, f.shards[0].number
+    ms = {co: Coordinator(co, genesis_state(f, co)), sh: Shard(sh, genesis_state(f, sh))}
+    for m in ms.values():
+        m.genesis_of = {k: f.genesis(k) for k in ms}
+    heads = {co: genesis_header(f, ms[co]), sh: genesis_header(f, ms[sh])}
+    out = [(c["coordinator_genesis_header"], heads[co].hex()), (c["shard_genesis_header"], heads[sh].hex()),
+           ("n = %d" % len(f.coordinators[0].nodes), c["case"])]
+    request = Batch(c.hex("request"), f.limits, len(f.shards))
+    client = [x for x in f.clients if x.card.id == request.client_id][0]
+    out.append(("ok", request.verify(f.system_id, client.card.signing_key)))
+    decided = {}
+    for b in c["blocks"]:
+        m, h, raw = ms[b["cluster"]], Header(b.hex("header")), b.hex("body")
+        parent = Header(heads[m.cluster])
+        epoch = Epoch.of_config(f.genesis(m.cluster), f.succession << 48)
+        state = m.root()
+        inputs = []
+        for kind, relay, source, dseq, hash_ in references(raw, m.config.limits["block_refs_max"]):
+            if kind == 1:
+                x = decided[hash_]
+                need(x.leaf.destination == m.cluster and x.leaf.source == source and x.leaf.dseq == dseq
+                     and m.consumed(source).dseq + 1 == dseq and m.consumed(source).leaf == x.leaf.previous, "D-4")
+                inputs.append((1, source, dseq, hash_, x.slice))
+            else:
+                need(kind == 2 and hash_ == request.id and relay < m.config.n, "D-4")
+                inputs.append((2, request, relay))
+        box = m.run(h.height, h.time, inputs)
+        root = merkle.root([x for x, _ in box])
+        cert, d = Certificate(b.hex("certificate")), CompactDecision(b.hex("compact_decision"))
+        got = (word_of(cert.check, epoch), word_of(d.check, epoch))
+        decided[d.leaf.hash] = d
+        path = merkle.path(d.proof.index, [merkle.leaf_hash(x) for x, _ in box])
+        out += [(b["block_id"], h.id.hex()), (h.body_hash, H(7, raw)), (h.parent_id, parent.id), (h.state_root, state),
+                (h.height, parent.height + 1), (h.place, epoch.place), (h.outbox_root, root), (True, h.time >= parent.time),
+                (h.cursors_hash, m.cursors), (b["commit_preimage"], (VOTE_TAG[2] + h.ballot()).hex()),
+                (("ok", "ok"), got), (cert.block_id, h.id), (d.certificate.block_id, h.id),
+                (b["state_root_after"], m.root().hex()), (box[d.proof.index], (d.leaf.raw, d.slice)),
+                (d.proof.path, path), (True, bool(b["case"]))]
+        if isinstance(d.leaf, ClientLeaf):
+            out.append((h.time, d.leaf.time))
+        heads[m.cluster] = h.raw
+    for x in c["receipts"]:
+        got = word_of(lambda: Receipt(x.hex("receipt")).check(f))
+        out.append(((x["case"], x["error"]), (x["case"], got)))
+    return differ(*out)
+
+
+def run(path, mode):
+    r, data = Report("decisions"), load(path)
+
+    def compact(name, lists):
+        for i, c in enumerate(lists):
+            keys = [k.hex("key") for k in c["signing_keys"]]
+            epoch = Epoch(c.hex("system_id"), c.hex("config_hash"), c["cluster"], 0, keys, 0)
+            tag = "%s[%d]" % (name, i)
+            r.equal(tag + " n", c["case"], "n = %d" % len(keys))
+
+            def one(x):
+                d = None
+                try:
+                    d = CompactDecision(x.hex("bytes"))
+                    d.check(epoch)
+                    got = "ok"
+                except Bad as e:
+                    got = e.word
+                return differ((x["error"], got), (x.get("cause"), d.cause if d else None))
+            r.group(tag, c["decisions"], one)
+            if c.unread():
+                r.fail(tag, "all fields used", "not recognised: " + ", ".join(c.unread()))
+
+    g = lambda j: lambda name, cases: r.group(name, cases, j)
+    most = data["bodies_block_refs_max"]
+    r.groups({"bodies_block_refs_max": lambda n, v: r.equal(n, True, 1 <= v <= 16384),
+              "bodies": g(lambda c: body(c, most)), "bodies_refused": g(lambda c: body_refused(c, most)),
+              "leaves": g(leaf), "leaves_refused": g(leaf_refused),
+              "outbox_roots": g(outbox), "slices": g(slice_), "cursors": g(cursors),
+              "pending": lambda n, v: r.case(n, v, pending), "compact_decisions": compact, "work": g(work),
+              "whole": g(whole)}, data)
+    return r

@@ -1,0 +1,310 @@
+"""Headers, votes, QCs, TIMEOUTs, TCs and certificates (chapter 3), and the chain of CONFIGs (7.8)."""
+import ed25519
+from config import CONFIG, SEAL, Operation
+from wire import H, Bad, Reader, form, le, need, quorum, tag
+
+EMPTY_BODY = bytes(4)
+HEADER = 244
+TOP = 2**64 - 1
+
+
+class Header:
+    FIELDS = (("system_id", 16), ("config_hash", 32), ("cluster", 4), ("epoch", 8), ("view", 8), ("height", 8),
+              ("outbox_root", 32), ("parent_id", 32), ("body_hash", 32), ("state_root", 32), ("cursors_hash", 32),
+              ("time", 8))
+    NUMBERS = {"cluster", "epoch", "view", "height", "time"}
+
+    def __init__(self, raw):
+        need(len(raw) == HEADER, "range")
+        r, self.raw = Reader(raw), raw
+        for name, size in self.FIELDS:
+            setattr(self, name, r.u(size) if name in self.NUMBERS else r.take(size))
+        self.id = H(2, raw)
+        self.place = raw[:60]
+
+    def ballot(self):
+        return self.raw[:76] + self.id + self.outbox_root
+
+
+class Epoch:
+    """The members of one epoch, and which heights they prove."""
+
+    def __init__(self, system_id, config_hash, cluster, epoch, keys, start_height, height_last=TOP, start_id=None):
+        self.system_id, self.config_hash, self.cluster, self.epoch = system_id, config_hash, cluster, epoch
+        self.keys, self.start_height, self.height_last, self.start_id = keys, start_height, height_last, start_id
+        self.n, self.q = len(keys), quorum(len(keys))
+        self.place = system_id + config_hash + le(cluster, 4) + le(epoch, 8)
+
+    @staticmethod
+    def of_config(c, start_height, height_last=TOP, start_id=None):
+        return Epoch(c.system_id, c.hash, c.cluster, c.serial, c.keys(), start_height, height_last, start_id)
+
+
+class Ballot:
+    def __init__(self, raw):
+        r, self.raw = form(raw), raw
+        self.system_id, self.config_hash, self.cluster, self.epoch = r.take(16), r.take(32), r.u(4), r.u(8)
+        self.view, self.height, self.block_id, self.outbox_root = r.u(8), r.u(8), r.take(32), r.take(32)
+        self.place = raw[:60]
+
+
+VOTE_TAG = {1: tag("HRC prepare"), 2: tag("HRC commit")}
+
+
+class QC:
+    def __init__(self, r):
+        start = r.pos
+        self.kind = r.u(1)
+        need(self.kind in (1, 2), "range")
+        count = r.u(1)
+        need(1 <= count <= 11, "range")
+        r.zero(2)
+        self.ballot = Ballot(r.take(140))
+        self.signatures = [(r.u(1), r.take(64)) for _ in range(count)]
+        idx = [i for i, _ in self.signatures]
+        need(all(i < 16 for i in idx) and all(a < b for a, b in zip(idx, idx[1:])), "range")
+        self.raw = r.data[start:r.pos]
+        self.rank = (self.ballot.view, self.ballot.height)
+
+    def place_error(self, e):
+        b = self.ballot
+        need(b.system_id == e.system_id, "system")
+        need(b.cluster == e.cluster, "cluster")
+        need(b.epoch == e.epoch, "epoch")
+        need(b.config_hash == e.config_hash, "config")
+
+    def members_error(self, e):
+        need(self.ballot.height > e.start_height, "height")
+        need(all(i < e.n for i, _ in self.signatures), "signer")
+        need(len(self.signatures) == e.q, "quorum")
+
+    def signature_error(self, e):
+        message = VOTE_TAG[self.kind] + self.ballot.raw
+        need(all(ed25519.verify(e.keys[i], message, s) == "ok" for i, s in self.signatures), "signature")
+
+    def check(self, e, kind=None):
+        self.place_error(e)
+        need(kind is None or kind == self.kind, "kind")
+        self.members_error(e)
+        self.signature_error(e)
+
+
+def decode_qc(raw):
+    r = form(raw)
+    qc = QC(r)
+    r.end()
+    return qc
+
+
+class Certificate:
+    def __init__(self, raw):
+        r = form(raw)
+        self.raw, self.qc = raw, QC(r)
+        count = r.u(2)
+        need(count == 0 or 2 <= count <= 256, "range")
+        r.zero(2)
+        self.headers = [Header(r.take(HEADER)) for _ in range(count)]
+        r.end()
+        first = self.headers[0] if self.headers else self.qc.ballot
+        self.height, self.outbox_root = first.height, first.outbox_root
+        self.block_id = self.headers[0].id if self.headers else first.block_id
+
+    def check(self, e):
+        """B-11, in its order of checks."""
+        qc, hs = self.qc, self.headers
+        qc.place_error(e)
+        need(qc.kind == 2, "kind")
+        qc.members_error(e)
+        if hs:
+            need(hs[-1].id == qc.ballot.block_id and hs[-1].height == qc.ballot.height
+                 and hs[-1].outbox_root == qc.ballot.outbox_root and hs[-1].view == qc.ballot.view, "chain")
+            need(all(h.place == qc.ballot.place for h in hs), "chain")
+            need(all(b.height == a.height + 1 and b.parent_id == a.id for a, b in zip(hs, hs[1:])), "chain")
+        need(e.start_height < self.height <= e.height_last, "height")
+        qc.signature_error(e)
+
+
+class Timeout:
+    """B-8."""
+
+    def __init__(self, raw):
+        r = form(raw)
+        self.raw, self.place, self.view = raw, r.take(60), r.u(8)
+        self.high = (r.u(8), r.u(8), r.take(32))
+        self.signer = r.u(1)
+        need(self.signer < 16, "range")
+        has = r.u(1)
+        need(has <= 1, "range")
+        r.zero(2)
+        self.signature = r.take(64)
+        self.qc = QC(r) if has else None
+        r.end()
+        self.signed = tag("HRC timeout") + raw[:116]
+
+    def check(self, e):
+        check_place(self.place, e)
+        need(self.signer < e.n, "signer")
+        check_high(self.high, self.view, self.qc is None, e)
+        if self.qc:
+            b = self.qc.ballot
+            need(self.high == (b.view, b.height, b.block_id), "high")
+            self.qc.check(e, 1)
+        need(ed25519.verify(e.keys[self.signer], self.signed, self.signature) == "ok", "signature")
+
+
+def check_place(place, e):
+    r = Reader(place)
+    system_id, config_hash, cluster, epoch = r.take(16), r.take(32), r.u(4), r.u(8)
+    need(system_id == e.system_id, "system")
+    need(cluster == e.cluster, "cluster")
+    need(epoch == e.epoch, "epoch")
+    need(config_hash == e.config_hash, "config")
+
+
+def start_high(e):
+    return (0, e.start_height, e.start_id)
+
+
+def check_high(high, view, is_start, e):
+    need(high[0] <= view, "high")
+    if is_start:
+        need(high == start_high(e), "high")
+
+
+class TC:
+    """B-9."""
+
+    def __init__(self, r):
+        start = r.pos
+        self.place, self.view = r.take(60), r.u(8)
+        count = r.u(1)
+        need(1 <= count <= 11, "range")
+        has = r.u(1)
+        need(has <= 1, "range")
+        r.zero(2)
+        self.entries = [(r.u(1), (r.u(8), r.u(8), r.take(32)), r.take(64)) for _ in range(count)]
+        idx = [x[0] for x in self.entries]
+        need(all(i < 16 for i in idx) and all(a < b for a, b in zip(idx, idx[1:])), "range")
+        self.qc = QC(r) if has else None
+        self.raw = r.data[start:r.pos]
+
+    def check(self, e):
+        check_place(self.place, e)
+        need(all(i < e.n for i, _, _ in self.entries), "signer")
+        need(len(self.entries) == e.q, "quorum")
+        highs = [h for _, h, _ in self.entries]
+        need(all(h[0] <= self.view for h in highs), "high")
+        start = start_high(e)
+        rest = [h for h in highs if h != start]
+        need(all(h[1] > e.start_height for h in rest), "high")
+        if self.qc is None:
+            need(not rest, "highest")
+        else:
+            b = self.qc.ballot
+            want = (b.view, b.height, b.block_id)
+            need(all((h[0], h[1]) <= self.qc.rank for h in rest), "highest")
+            need(want in rest, "highest")
+            need(all(h == want for h in rest if (h[0], h[1]) == self.qc.rank), "highest")
+            self.qc.check(e, 1)
+        for i, h, sig in self.entries:
+            signed = tag("HRC timeout") + self.place + le(self.view, 8) + le(h[0], 8) + le(h[1], 8) + h[2]
+            need(ed25519.verify(e.keys[i], signed, sig) == "ok", "signature")
+
+    def block(self, e):
+        """(height, id) of Q*'s block."""
+        if self.qc is None:
+            return (e.start_height, e.start_id)
+        return (self.qc.ballot.height, self.qc.ballot.block_id)
+
+
+def decode_tc(raw):
+    r = form(raw)
+    tc = TC(r)
+    r.end()
+    return tc
+
+
+def references(body, most, word="certificate"):
+    """D-1, D-2: the references of a body, well formed."""
+    r = Reader(body, word, word)
+    count = r.ranged(4, 0, most)
+    out = []
+    for _ in range(count):
+        kind, relay = r.ranged(1, 1, 4), r.u(1)
+        r.zero(2)
+        source, dseq, hash_ = r.u(4), r.u(8), r.take(32)
+        if kind == 1:
+            need(relay == 0 and dseq >= 1, word)
+        else:
+            need(source == 0, word)
+            need(kind == 4 or dseq == 0, word)
+            need(kind != 4 or hash_ == bytes(32), word)
+        out.append((kind, relay, source, dseq, hash_))
+    r.end()
+    return out
+
+
+class Entry:
+    """S-100."""
+
+    def __init__(self, raw):
+        r = Reader(raw)
+        self.header = Header(r.take(HEADER))
+        n = r.u(4)
+        need(n <= 1 << 20, "too-large")
+        self.body = r.take(n)
+        self.operation = Operation(r.take(r.u(4)))
+        cert = r.take(r.u(4))
+        r.end()
+        try:
+            self.certificate = Certificate(cert)
+        except Bad:
+            raise Bad("certificate")
+
+
+def take_step(config, start_height, entry, start_id=None):
+    """S-101: the epoch that ends here, and the CONFIG after it (None after SEAL)."""
+    op, h = entry.operation, entry.header
+    need(op.kind in (CONFIG, SEAL), "certificate")
+    op.effect(config)
+    epoch = Epoch.of_config(config, start_height, h.height, start_id)
+    need(h.place == epoch.place, "certificate")
+    need(H(7, entry.body) == h.body_hash, "certificate")
+    refs = references(entry.body, config.limits["block_refs_max"])
+    need(refs and refs[-1][0] == 3 and refs[-1][4] == op.hash, "certificate")
+    c = entry.certificate
+    try:
+        c.check(epoch)
+    except Bad:
+        raise Bad("certificate")
+    need(c.block_id == h.id and c.height == h.height, "certificate")
+    return epoch, op.config
+
+
+def decode_chain(payload):
+    r = Reader(payload)
+    cluster, count, first = r.u(4), r.ranged(4, 0, 256), r.u(8)
+    entries = [Entry(r.take(r.u(4))) for _ in range(count)]
+    r.end()
+    for i, e in enumerate(entries):
+        need(e.operation.serial == first + i, "serial")
+    return cluster, first, entries
+
+
+def epochs_of(genesis, payload, most=TOP):
+    """S-104: the epochs that the chain shows, from genesis on; steps are taken up to epoch most."""
+    epochs, config, start = [], genesis, (genesis.succession << 48, None)
+    if payload:
+        cluster, first, entries = decode_chain(payload)
+        need(cluster == genesis.cluster, "foreign")
+        need(first == 1, "serial")
+        for entry in entries:
+            if entry.operation.serial > most:
+                break
+            need(config is not None, "serial")
+            epoch, after = take_step(config, start[0], entry, start[1])
+            epochs.append((epoch, config))
+            config, start = after, (entry.header.height, entry.header.id)
+    if config is not None:
+        epochs.append((Epoch.of_config(config, *[start[0], TOP, start[1]]), config))
+    return epochs

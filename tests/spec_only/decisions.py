@@ -1,0 +1,97 @@
+"""Compact decisions and outbox leaves (4.3)."""
+import merkle
+from consensus import Certificate
+from wire import H, Bad, Reader, need
+
+LEAF = 112
+SLICE_MAX = 64 << 20
+
+
+class ClusterLeaf:
+    """D-9."""
+
+    def __init__(self, raw):
+        r = Reader(raw, "bad_leaf", "bad_leaf")
+        need(r.u(1) == 1 and r.u(1) == 1, "bad_leaf")
+        r.zero(2)
+        self.source, self.destination, self.system_id = r.u(4), r.u(4), r.take(16)
+        self.height, self.dseq, self.previous = r.u(8), r.u(8), r.take(32)
+        self.slice_bytes, self.slice_hash = r.ranged(4, 16, SLICE_MAX), r.take(32)
+        r.end()
+        need(self.dseq >= 1 and (self.dseq > 1 or self.previous == bytes(32)), "bad_leaf")
+        self.raw, self.hash = raw, merkle.leaf_hash(raw)
+
+    def matches(self, body):
+        return len(body) == self.slice_bytes and H(10, body) == self.slice_hash
+
+
+class ClientLeaf:
+    """D-10."""
+
+    def __init__(self, raw):
+        r = Reader(raw, "bad_leaf", "bad_leaf")
+        need(r.u(1) == 2 and r.u(1) == 1, "bad_leaf")
+        r.zero(2)
+        self.source, self.item_count, self.system_id = r.u(4), r.ranged(4, 1, 1 << 24), r.take(16)
+        self.height, self.time, self.client_id = r.u(8), r.u(8), r.take(32)
+        self.slice_bytes, self.items_root = r.ranged(4, 0, SLICE_MAX), r.take(32)
+        r.end()
+        self.raw, self.hash = raw, merkle.leaf_hash(raw)
+
+    def items(self, body):
+        """D-16."""
+        r = Reader(body, "bad_slice", "bad_slice")
+        need(len(body) == self.slice_bytes and r.u(4) == self.item_count, "bad_slice")
+        items = [r.take(r.u(4)) for _ in range(self.item_count)]
+        r.end()
+        return items
+
+    def matches(self, body):
+        try:
+            return merkle.root(self.items(body)) == self.items_root
+        except Bad:
+            return False
+
+
+def read_leaf(raw):
+    need(len(raw) == LEAF and raw[0] in (1, 2), "bad_leaf")
+    return ClusterLeaf(raw) if raw[0] == 1 else ClientLeaf(raw)
+
+
+class OutboxProof:
+    """leaf_index, leaf_count, path_count, path (D-12)."""
+
+    def __init__(self, r):
+        self.index, self.count, n = r.u(4), r.u(4), r.u(4)
+        need(n <= 64, "wrong_leaf")
+        self.path = [r.take(32) for _ in range(n)]
+
+    def check(self, leaf_hash, root):
+        need(1 <= self.count <= 1 << 24 and self.index < self.count, "wrong_leaf")
+        need(self.count == merkle.least_size(self.index, len(self.path)), "wrong_leaf")
+        need(merkle.root_from(leaf_hash, self.index, self.count, self.path) == root, "wrong_leaf")
+
+
+class CompactDecision:
+    """D-12. Words: truncated, bad_leaf, unproved (cause: that of chapter 3), wrong_leaf, wrong_slice."""
+
+    def __init__(self, raw):
+        r = Reader(raw)
+        self.certificate_raw = r.take(r.u(4))
+        self.proof = OutboxProof(r)
+        self.leaf = read_leaf(r.take(LEAF))
+        self.slice = r.take(self.leaf.slice_bytes)
+        r.end()
+        self.cause = None
+
+    def check(self, epoch):
+        try:
+            self.certificate = c = Certificate(self.certificate_raw)
+            c.check(epoch)
+        except Bad as e:
+            self.cause = e.word
+            raise Bad("unproved")
+        leaf = self.leaf
+        self.proof.check(leaf.hash, c.outbox_root)
+        need((leaf.height, leaf.source, leaf.system_id) == (c.height, epoch.cluster, epoch.system_id), "wrong_leaf")
+        need(leaf.matches(self.slice), "wrong_slice")

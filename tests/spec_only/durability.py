@@ -1,0 +1,222 @@
+"""LAST-SIGNED, checkpoints and pieces (chapter 8)."""
+import ed25519
+import trie
+from consensus import HEADER, Certificate, Header
+from wire import Bad, H, Reader, le, need, tag
+
+
+class Query:
+    """P-11."""
+
+    def __init__(self, raw):
+        r = Reader(raw, "bad_bytes", "bad_field")
+        self.raw = raw
+        self.system_id, self.cluster, self.epoch = r.take(16), r.u(4), r.u(8)
+        self.asker = r.ranged(1, 0, 15)
+        r.zero(3)
+        self.nonce = r.take(16)
+        r.end()
+
+
+class Answer:
+    """P-12, all checks in its order."""
+
+    def __init__(self, raw, query, keys):
+        r = Reader(raw, "bad_bytes", "bad_field")
+        head = Reader(r.take(48))
+        place, asker, self.signer, self.present, zero = head.take(28), head.u(1), head.u(1), head.u(1), head.u(1)
+        nonce = head.take(16)
+        need(asker < 16, "bad_field")
+        need(self.signer < 16 and self.signer != asker, "bad_field")
+        need(self.present < 8 and zero == 0, "bad_field")
+        items = []
+        for bit, size, name in ((1, 140, "HRC prepare"), (2, 140, "HRC commit"), (4, 116, "HRC timeout")):
+            items.append((tag(name), r.take(size), r.take(64)) if self.present & bit else None)
+        signature = r.take(64)
+        r.end()
+        need(place == query.raw[:28] and asker == query.asker and nonce == query.nonce, "bad_query")
+        need(self.signer < len(keys), "bad_signer")
+        signed = tag("HRC last-signed") + raw[:-64]
+        need(ed25519.verify(keys[self.signer], signed, signature) == "ok", "bad_signature")
+        for item in items:
+            if item:
+                t, content, sig = item
+                ok = content[:16] == query.system_id and content[48:52] == le(query.cluster, 4)
+                need(ok and ed25519.verify(keys[asker], t + content, sig) == "ok", "bad_item")
+        self.prepare, self.commit, self.timeout = [x and x[1] for x in items]
+
+
+def vote_rank(ballot):
+    return tuple(int.from_bytes(ballot[i:i + 8], "little") for i in (52, 60, 68))
+
+
+def judge(answer, memory):
+    """P-14: 'known', 'newer' (clauses 1, 3) or 'other' (clauses 2, 4)."""
+    if memory is None:
+        return "newer" if answer.present else "known"
+    for item, mine in ((answer.prepare, memory["prepared"]), (answer.commit, memory["committed"])):
+        if item is None or vote_rank(item)[0] < memory["epoch"]:
+            continue
+        if mine is None or vote_rank(item) > vote_rank(mine):
+            return "newer"
+        if vote_rank(item) == vote_rank(mine) and item != mine:
+            return "other"
+    t = answer.timeout
+    if t is not None:
+        epoch, view = vote_rank(t)[:2]
+        high = (int.from_bytes(t[68:76], "little"), int.from_bytes(t[76:84], "little"), t[84:116])
+        if epoch >= memory["epoch"]:
+            if epoch > memory["epoch"] or view > memory["view"] or view == memory["view"] and not memory["timed_out"]:
+                return "newer"
+            if view == memory["view"] and high != memory["high"]:
+                return "other"
+    return "known"
+
+
+class Manifest:
+    def __init__(self, raw):
+        r = Reader(raw, "bad_bytes", "bad_field")
+        self.raw, self.hash = raw, H(22, raw)
+        self.format = r.ranged(1, 1, 1)
+        r.zero(3)
+        self.cluster, self.system_id, self.epoch, self.height = r.u(4), r.take(16), r.u(8), r.u(8)
+        self.block_id, self.state_root, self.entries, self.bytes = r.take(32), r.take(32), r.u(8), r.u(8)
+        self.items, before = [], None
+        for _ in range(r.ranged(4, 0, 1 << 20)):
+            kind = r.ranged(1, 1, 3)
+            r.zero(3)
+            cluster, dseq, size, hash_ = r.u(4), r.u(8), r.u(8), r.take(32)
+            need((kind == 1) == (dseq == 0), "bad_field")
+            need(before is None or before < (kind, cluster, dseq), "bad_field")
+            before = (kind, cluster, dseq)
+            self.items.append((kind, cluster, dseq, size, hash_))
+        r.end()
+
+
+def checkpoint_message(raw, epoch, k):
+    """P-42 against the members of an epoch, with checkpoint_blocks K: the manifests."""
+    r = Reader(raw, "bad_bytes", "bad_field")
+    r.take(8)
+    count, out = r.ranged(2, 0, 2), []
+    r.zero(6)
+    for _ in range(count):
+        m = Manifest(r.take(r.u(4)))
+        header, child = Header(r.take(HEADER)), Header(r.take(HEADER))
+        cert = r.take(r.u(4))
+        try:
+            cert = Certificate(cert)
+        except Bad:
+            raise Bad("bad_certificate")
+        need(not out or out[-1][0].height > m.height, "bad_field")
+        out.append((m, header, child, cert))
+    r.end()
+    for m, header, child, cert in out:
+        need(m.system_id == epoch.system_id and m.cluster == epoch.cluster, "bad_place")
+        need((m.height & (1 << 48) - 1) % k == 0, "bad_place")
+        need(header.id == m.block_id and (header.system_id, header.cluster, header.epoch, header.height)
+             == (m.system_id, m.cluster, m.epoch, m.height), "bad_header")
+        need(child.parent_id == m.block_id and child.height == m.height + 1 and child.state_root == m.state_root,
+             "bad_header")
+        try:
+            cert.check(epoch)
+        except Bad:
+            raise Bad("bad_certificate")
+        need((cert.block_id, cert.height) == (child.id, child.height), "bad_certificate")
+    return [x[0] for x in out]
+
+
+class PieceQuery:
+    """P-43."""
+
+    def __init__(self, raw):
+        r = Reader(raw, "bad_bytes", "bad_field")
+        self.nonce, self.manifest_hash, self.kind = r.take(8), r.take(32), r.ranged(1, 0, 4)
+        r.zero(1)
+        self.bits, self.cluster, self.dseq, self.offset, self.prefix = r.u(2), r.u(4), r.u(8), r.u(8), r.take(32)
+        r.end()
+        need(self.bits <= {0: 256, 4: 248}.get(self.kind, 0), "bad_field")
+        need(self.kind in (1, 2, 3) or (self.cluster, self.offset) == (0, 0), "bad_field")
+        need(self.kind in (2, 3) or self.dseq == 0, "bad_field")
+        need(trie.masked(self.prefix, self.bits) == self.prefix, "bad_field")
+
+
+class Entry:
+    def __init__(self, r):
+        start = r.pos
+        self.space = r.ranged(1, 0, 1)
+        r.zero(1)
+        k, v = r.ranged(2, 1, 256), r.ranged(4, 0, 65536)
+        self.height, self.index = r.u(8), r.u(4)
+        self.key, self.value = r.take(k), r.take(v)
+        self.raw = r.data[start:r.pos]
+        self.path = trie.key_path(self.space, self.key)
+        self.content = (self.space, self.key, self.height, self.index, trie.value_hash(self.value))
+        self.leaf = trie.other_hash(self.content)
+        self.declared = k + v + 64
+
+
+def check_piece(raw, query, root):
+    """P-44 to P-46; root is what the piece is checked against."""
+    r = Reader(raw, "bad_bytes", "bad_field")
+    need(len(raw) >= 56, "bad_bytes")
+    nonce, manifest, kind, code = r.take(8), r.take(32), r.ranged(1, 0, 4), r.ranged(1, 0, 3)
+    r.zero(2)
+    hint, total = r.u(4), r.u(8)
+    need(1 <= hint <= 16 if code == 2 else code == 3 or hint == 0, "bad_field")
+    need(code == 0 or total == 0, "bad_field")
+    need(code == 0 or r.left() == 0, "bad_bytes")
+    need((nonce, manifest, kind) == (query.nonce, query.manifest_hash, query.kind), "bad_nonce")
+    if code == 0 and kind == 0:
+        check_entries(r, query, total, root)
+    elif code == 0 and kind == 4:
+        check_subroots(r, query, total, root)
+
+
+def check_entries(r, q, total, root):
+    r.field = "bad_bytes"
+    proof, entries = r.take(r.u(4)), []
+    for _ in range(total):
+        e = Entry(r)
+        need(trie.first_difference(e.path, q.prefix) >= q.bits, "bad_order")
+        need(not entries or entries[-1].path < e.path, "bad_order")
+        entries.append(e)
+    r.end()
+    sub = trie.root([(e.path, e.leaf) for e in entries])
+    need(trie.verify_piece(proof, root, q.bits, q.prefix, sub) == "ok", "bad_proof")
+
+
+def combine(hashes, top_bit):
+    """P-46: neighbours from the deepest bit up."""
+    b = top_bit + 7
+    while len(hashes) > 1:
+        nxt = []
+        for left, right in zip(hashes[::2], hashes[1::2]):
+            if left == trie.EMPTY or right == trie.EMPTY:
+                nxt.append(left if right == trie.EMPTY else right)
+            else:
+                nxt.append(trie.inner(b, left, right))
+        hashes, b = nxt, b - 1
+    return hashes[0]
+
+
+def check_subroots(r, q, total, root):
+    need(total == 256, "bad_bytes")
+    hashes = [r.take(32) for _ in range(256)]
+    r.end()
+    need(combine(hashes, q.bits) == root, "bad_proof")
+
+
+def make_piece(q, entries):
+    """The content of an ENTRIES or SUBROOTS piece from the whole state, ascending by path."""
+    head = q.nonce + q.manifest_hash + bytes([q.kind, 0, 0, 0]) + bytes(4)
+    inside = [e for e in entries if trie.first_difference(e.path, q.prefix) >= q.bits]
+    if q.kind == 0:
+        items = [(e.path, e.leaf, e.content) for e in entries]
+        p = trie.prove([(a, b, c) for a, b, c in items], trie.masked(q.prefix, q.bits), q.bits)
+        return head + le(len(inside), 8) + le(len(p), 4) + p + b"".join(e.raw for e in inside)
+    out, n = head + le(256, 8), q.bits + 8
+    base = int.from_bytes(q.prefix, "big")
+    for i in range(256):
+        prefix = (base | i << 256 - n).to_bytes(32, "big")
+        out += trie.root([(e.path, e.leaf) for e in inside if trie.first_difference(e.path, prefix) >= n])
+    return out
