@@ -8,7 +8,8 @@
 
 enum { LOOK_MS = 20, TELL_MS = 200 };
 
-static const char *const kinds[LIAR_KINDS] = {"equivocate", "result", "slices", "withhold", "replay", "corrupt", "forge", "keep", "flood", "slow", "censor"};
+static const char *const kinds[LIAR_KINDS] = {"equivocate", "result", "slices", "withhold", "replay", "corrupt",
+                                              "forge",      "keep",   "flood",  "slow",     "censor"};
 
 bool liar_parse(struct liar *liar, const char *text) {
     const char *comma = strchr(text, ',');

@@ -33,7 +33,9 @@ static void send_to_all(struct liar *liar, struct blob *blob) {
 
 static bool decode(struct liar *liar, const uint8_t *bytes, size_t count, struct batch *batch) {
     const struct system_limits *limits = &liar->r->config.limits;
-    struct batch_limits most = {.shards = liar->r->system->shards_count, .batch_bytes_max = limits->batch_bytes_max, .batch_parts_max = limits->batch_parts_max,
+    struct batch_limits most = {.shards = liar->r->system->shards_count,
+                                .batch_bytes_max = limits->batch_bytes_max,
+                                .batch_parts_max = limits->batch_parts_max,
                                 .batch_ops_max = limits->batch_ops_max};
     return batch_decode(bytes, count, &most, batch) == BATCH_OK;
 }

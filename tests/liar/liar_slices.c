@@ -11,7 +11,8 @@ static struct blob *one_signature_less(const struct blob *whole) {
     decision.certificate.qc.count--;
     struct blob *blob = blob_make(whole->count);
     struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
-    decision_head_encode(&writer, &decision.certificate, decision.leaf_index, decision.leaf_count, decision.path, decision.path_count, decision.leaf_bytes);
+    decision_head_encode(&writer, &decision.certificate, decision.leaf_index, decision.leaf_count, decision.path, decision.path_count,
+                         decision.leaf_bytes);
     bytes_put_raw(&writer, decision.slice, whole->count - decision.head_bytes);
     CHECK(!writer.failed);
     blob->count = writer.used;
@@ -23,7 +24,8 @@ static struct blob *oldest_to(struct liar *liar, struct replica_peer to, const s
     for (uint32_t i = 0; i < liar->kept_count; i++) {
         if (replica_peer_pack(liar->kept[i].to) == replica_peer_pack(to)) return liar->kept[i].blob;
     }
-    if (liar->kept_count < LIAR_KEPT_MAX) liar->kept[liar->kept_count++] = (struct liar_frame){.to = to, .blob = blob_copy(whole->bytes, whole->count)};
+    if (liar->kept_count == LIAR_KEPT_MAX) return NULL;
+    liar->kept[liar->kept_count++] = (struct liar_frame){.to = to, .blob = blob_copy(whole->bytes, whole->count)};
     return NULL;
 }
 

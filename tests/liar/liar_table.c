@@ -37,6 +37,6 @@ void liar_table_result(struct liar *liar, struct execution_job *job) {
     memcpy(key, entry.key, entry.key_bytes);
     memcpy(value, entry.value, entry.value_bytes);
     value[0] ^= 1;
-    if (table_put(table, table_hash(table, 0, key, entry.key_bytes), 0, key, entry.key_bytes, entry.version.index, value, entry.value_bytes) == TABLE_OK)
-        liar_counted(liar);
+    uint64_t hash = table_hash(table, 0, key, entry.key_bytes);
+    if (table_put(table, hash, 0, key, entry.key_bytes, entry.version.index, value, entry.value_bytes) == TABLE_OK) liar_counted(liar);
 }

@@ -79,7 +79,8 @@ static bool withheld(const struct liar *liar, uint16_t type) {
 }
 
 static bool is_replayed(uint16_t type) {
-    return (type >= BFT_MESSAGE_PROPOSE && type <= BFT_MESSAGE_TC) || type == MESSAGE_INPUT || type == MESSAGE_COMPACT_DECISION || type == MESSAGE_ANSWER;
+    bool consensus = type >= BFT_MESSAGE_PROPOSE && type <= BFT_MESSAGE_TC;
+    return consensus || type == MESSAGE_INPUT || type == MESSAGE_COMPACT_DECISION || type == MESSAGE_ANSWER;
 }
 
 /* A few inputs and the first messages stay for ever, the others change: some old, some fresh. */

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Leaders that harm without a lie that can be shown: one that starves a client, one that is slow on purpose. leaders.py short|long
 
-A starved client is served within three time-outs (view_base_ms, 1 s at the default); a leader at about a fifth of its speed is replaced within 5 s of load.
+A starved client is served within three time-outs (view_base_ms, 1 s at the default); a leader at about a fifth of its speed is replaced within 5 s
+of load.
 """
 import json
 import os

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A node takes a client's signed write, keeps it, and brings it when the client has long settled it otherwise. liars_kept.py short|long
 
-The kept bytes carry a good signature for ever; what makes them void is the number under which they were signed: the shard has its outcome, or its floor
-has passed it.
+The kept bytes carry a good signature for ever; what makes them void is the number under which they were signed: the shard has its outcome, or its
+floor has passed it.
 """
 import json
 import os
@@ -55,7 +55,8 @@ def kept_and_brought(cases, system, key, how, effect):
     touch(system, "keeps")
     time.sleep(0.2)
     done = by_liar(system, "add", key, 7, "--timeout", 2)
-    if not cases.case(f"{name}: the client gives up, exit 3, and says that it is unsettled", done.returncode == 3 and "unsettled" in done.stderr, f"{done}"):
+    unsettled = done.returncode == 3 and "unsettled" in done.stderr
+    if not cases.case(f"{name}: the client gives up, exit 3, and says that it is unsettled", unsettled, f"{done}"):
         return
     settle = system.client("settle", how, "--via", OTHER, "--timeout", 20, client=OWNER)
     word = "CANCELLED" if how == "--cancel" else "OK"
