@@ -108,7 +108,15 @@ static void a_checkpoint_gives_the_same_state_again(void **state) {
     executor_pair_at(ex, 0, true, &after);
     assert_int_equal(before.pending_items, 1);
     assert_int_equal(before.open_ops, 3);
-    assert_memory_equal(&before, &after, sizeof before);
+    assert_int_equal(before.consumed_dseq, after.consumed_dseq);
+    assert_memory_equal(before.consumed_leaf, after.consumed_leaf, 32);
+    assert_int_equal(before.sent_dseq, after.sent_dseq);
+    assert_memory_equal(before.sent_leaf, after.sent_leaf, 32);
+    assert_int_equal(before.acked_dseq, after.acked_dseq);
+    assert_int_equal(before.pending_items, after.pending_items);
+    assert_int_equal(before.pending_bytes, after.pending_bytes);
+    assert_int_equal(before.open_ops, after.open_ops);
+    assert_int_equal(before.open_bytes, after.open_bytes);
     size_t bytes;
     static uint8_t work[65536];
     assert_int_equal(executor_save(ex, work, sizeof work, &bytes, root), EXEC_VALID);
