@@ -502,10 +502,10 @@ void block_publish(struct replica *r) {
 /* Gives the oldest final blocks back when more are kept than the limits say. */
 void block_release_old(struct replica *r) {
     uint32_t kept_max = r->is_coordinator && r->config.limits.answer_blocks_kept < BLOCKS_MAX / 2 ? r->config.limits.answer_blocks_kept : BLOCKS_MAX / 2;
-    while (r->final_first != NONE && (r->blocks_final > kept_max || r->kept_bytes > KEPT_BYTES_MAX || r->retry != NULL)) {
+    while (r->final_first != NONE && (r->blocks_final > kept_max || r->kept_bytes > KEPT_BYTES_MAX || r->retry != NULL || r->pressed)) {
         uint32_t index = r->final_first;
         struct rblock *block = &r->blocks[index];
-        if (!block->published || !block->finalized || block->core_holds || block->jobs > 0 || index == r->final_last || !block->certificate_saved) break;
+        if (!block->published || !block->finalized || block->jobs > 0 || index == r->final_last || !block->certificate_saved) break;
         bool shared = false;
         for (uint32_t i = 0; i < block->share_count; i++) shared = shared || atomic_load(&block->shares[i]->holders) > 1;
         if (shared) break;
@@ -518,6 +518,7 @@ void block_release_old(struct replica *r) {
         r->final_first = block->order_next;
         block_free(r, index);
     }
+    r->pressed = false;
     if (r->retry != NULL) {
         struct execution_job *job = r->retry;
         r->retry = NULL;

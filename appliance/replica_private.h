@@ -287,6 +287,7 @@ struct replica {
     struct execution_job *jobs_free;
     uint32_t jobs_out;
     struct execution_job *retry; /* an EXECUTE that found no room */
+    bool pressed;                /* my own proposal found no room: give old blocks back */
 
     /* proposing */
     struct execution_job *proposing; /* under way, or NULL */

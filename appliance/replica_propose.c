@@ -152,6 +152,7 @@ void propose_executed(struct replica *r, struct execution_job *job) {
         if (job->status != EXEC_VALID && job->status != EXEC_NO_ROOM && job->status != EXEC_OPEN_FULL)
             replica_note(r, LOG_LEVEL_WARN, "own_block_invalid", "height=%llu cause=%s reference=%u", (unsigned long long)job->block.height, exec_status_name(job->status),
                          job->result.bad_ref);
+        r->pressed = job->status == EXEC_NO_ROOM || job->status == EXEC_OPEN_FULL;
         /* An input that is held but not valid in this state would be chosen for ever. */
         bool blame = job->status > EXEC_VALID && job->status <= EXEC_BAD_INPUT && job->status != EXEC_EPOCH_UNKNOWN && job->result.bad_ref < r->proposing_count;
         uint32_t bad = blame ? r->selected[job->result.bad_ref] : NONE;

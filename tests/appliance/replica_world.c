@@ -1,0 +1,459 @@
+#include "tests/appliance/replica_world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "merkle/check.h"
+#include "protocol/body.h"
+#include "protocol/decision.h"
+
+struct rw_batch {
+    uint64_t sequence, due_us;
+    struct wal_batch batch;
+    struct rw_batch *next;
+};
+
+enum { DISK_US = 700, STEP_US = 500, MESSAGE_BATCH = 0x0301, MESSAGE_ANSWER = 0x0302 };
+
+static uint32_t dice(struct replica_world *rw, uint32_t sides) { return (uint32_t)(world_random(&rw->seed) % sides); }
+
+/* ---- the disk ---- */
+
+static struct rw_record *record_find(struct rw_node *node, uint8_t db, const uint8_t *key) {
+    for (size_t i = 0; i < node->record_count; i++) {
+        struct rw_record *record = &node->records[i];
+        if (record->used && record->db == db && memcmp(record->key, key, wal_key_bytes((enum wal_db)db)) == 0) return record;
+    }
+    return NULL;
+}
+
+static void record_drop(struct rw_record *record) {
+    free(record->bytes);
+    memset(record, 0, sizeof *record);
+}
+
+static void record_put(struct rw_node *node, const struct wal_record *put) {
+    struct rw_record *record = record_find(node, (uint8_t)put->db, put->key);
+    for (size_t i = 0; record == NULL && i < node->record_count; i++) {
+        if (!node->records[i].used) record = &node->records[i];
+    }
+    if (record == NULL) {
+        if (node->record_count == node->record_room) {
+            node->record_room = node->record_room == 0 ? 1024 : node->record_room * 2;
+            node->records = realloc(node->records, node->record_room * sizeof *node->records);
+            CHECK(node->records != NULL);
+        }
+        record = &node->records[node->record_count++];
+        memset(record, 0, sizeof *record);
+    }
+    free(record->bytes);
+    record->used = true;
+    record->db = (uint8_t)put->db;
+    memcpy(record->key, put->key, sizeof record->key);
+    record->count = 0;
+    for (uint32_t i = 0; i < put->part_count; i++) record->count += put->parts[i].iov_len;
+    record->bytes = malloc(record->count + 1);
+    CHECK(record->bytes != NULL);
+    size_t at = 0;
+    for (uint32_t i = 0; i < put->part_count; i++) {
+        memcpy(record->bytes + at, put->parts[i].iov_base, put->parts[i].iov_len);
+        at += put->parts[i].iov_len;
+    }
+}
+
+static void batch_apply(struct rw_node *node, const struct wal_batch *batch) {
+    for (uint32_t i = 0; i < batch->record_count; i++) {
+        const struct wal_record *record = &batch->records[i];
+        size_t key_bytes = wal_key_bytes(record->db);
+        if (record->operation == WAL_PUT) record_put(node, record);
+        for (size_t k = 0; k < node->record_count && record->operation != WAL_PUT; k++) {
+            struct rw_record *at = &node->records[k];
+            if (!at->used || at->db != record->db) continue;
+            bool hit = record->operation == WAL_DELETE ? memcmp(at->key, record->key, key_bytes) == 0
+                                                       : memcmp(at->key, record->key, key_bytes) >= 0 && memcmp(at->key, record->key_end, key_bytes) < 0;
+            if (hit) record_drop(at);
+        }
+    }
+}
+
+static void disk_run(struct replica_world *rw, struct rw_node *node) {
+    while (node->flying != NULL && node->flying->due_us <= rw->now_us) {
+        struct rw_batch *done = node->flying;
+        batch_apply(node, &done->batch);
+        node->flying = done->next;
+        replica_durable(node->replica, done->sequence);
+        free(done);
+    }
+}
+
+/* ---- the network ---- */
+
+static uint32_t node_of(const struct rw_node *from, struct replica_peer peer) {
+    if (peer.kind == REPLICA_CLIENT) return RW_NODES;
+    bool coordinator = peer.kind == REPLICA_MEMBER ? from->cluster >> 16 == 1 : peer.index >> 16 == 1;
+    return (coordinator ? 0u : (uint32_t)RW_CLUSTER) + peer.member;
+}
+
+static struct replica_peer peer_of(const struct replica_world *rw, uint32_t from, uint32_t to) {
+    if (from == RW_NODES) return (struct replica_peer){.kind = REPLICA_CLIENT, .index = 0};
+    const struct rw_node *sender = &rw->nodes[from];
+    if (sender->cluster == rw->nodes[to].cluster) return (struct replica_peer){.kind = REPLICA_MEMBER, .member = (uint8_t)sender->member};
+    return (struct replica_peer){.kind = REPLICA_FOREIGN, .member = (uint8_t)sender->member, .index = sender->cluster};
+}
+
+static void mail_put(struct replica_world *rw, uint32_t from, uint32_t to, uint16_t type, uint8_t *bytes, size_t count) {
+    CHECK(rw->mail_count < RW_MAIL_MAX);
+    rw->mail[rw->mail_count++] = (struct rw_mail){.due_us = rw->now_us + 100 + dice(rw, rw->delay_us_max), .from = from, .to = to, .type = type, .bytes = bytes, .count = count};
+}
+
+static void client_take(struct replica_world *rw, const struct rw_mail *mail) {
+    struct decision decision;
+    struct bft_members members;
+    if (mail->type != MESSAGE_ANSWER) return;
+    struct bft_place place = {.cluster = COORDINATOR_CLUSTER_BASE};
+    memcpy(place.system_id, rw->world->system.system_id, 16);
+    CHECK(system_config_hash(&rw->world->system, place.cluster, place.config_hash.bytes));
+    uint8_t keys[RW_CLUSTER][32];
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) memcpy(keys[i], rw->nodes[i].key.public_key, 32);
+    struct bft_point start = {.height = 0};
+    CHECK(bft_members_init(&members, &place, &start, RW_CLUSTER, (const uint8_t(*)[32])keys));
+    struct signer signer = keyed_signer_of(NULL);
+    tree_hash root;
+    bool good = decision_decode(mail->bytes, mail->count, &decision) == DECISION_OK && decision_verify(&decision, &members, &signer, NULL) == DECISION_OK &&
+                decision.leaf.kind == LEAF_KIND_CLIENT && memcmp(decision.leaf.client_id, rw->world->clients[0].card.id, 32) == 0 &&
+                slice_client_root(decision.slice, decision.leaf.slice_bytes, decision.leaf.item_count, root);
+    if (!good) {
+        rw->answers_bad++;
+        return;
+    }
+    size_t at = 0, item_bytes;
+    const uint8_t *item;
+    while (slice_client_next(decision.slice, decision.leaf.slice_bytes, &at, &item, &item_bytes)) {
+        CHECK(rw->answer_count < 4096);
+        struct world_answer *answer = &rw->answers[rw->answer_count++];
+        answer->bytes = malloc(item_bytes);
+        CHECK(answer->bytes != NULL);
+        memcpy(answer->bytes, item, item_bytes);
+        answer->height = decision.leaf.height;
+        CHECK(slice_client_item_decode(answer->bytes, item_bytes, &answer->item));
+    }
+}
+
+static void mail_deliver(struct replica_world *rw) {
+    size_t kept = 0, count = rw->mail_count;
+    for (size_t i = 0; i < count; i++) {
+        struct rw_mail mail = rw->mail[i];
+        if (mail.due_us > rw->now_us) {
+            rw->mail[kept++] = mail;
+            continue;
+        }
+        bool lost = dice(rw, 100) < rw->drop_percent;
+        if (mail.to == RW_NODES) {
+            client_take(rw, &mail);
+        } else if (rw->nodes[mail.to].up && !lost) {
+            struct blob *blob = blob_copy(mail.bytes, mail.count);
+            replica_frame(rw->nodes[mail.to].replica, peer_of(rw, mail.from, mail.to), mail.type, (struct blob_piece){.blob = blob, .count = blob->count});
+            blob_drop(blob);
+            rw->delivered++;
+        }
+        free(mail.bytes);
+    }
+    /* What came while delivering lies behind `count`. */
+    for (size_t i = count; i < rw->mail_count; i++) rw->mail[kept++] = rw->mail[i];
+    rw->mail_count = kept;
+}
+
+/* ---- outputs ---- */
+
+static void output_send(struct replica_world *rw, uint32_t from, const struct replica_output *output) {
+    size_t count = 0, at = 0;
+    for (unsigned i = 0; i < output->piece_count; i++) count += output->pieces[i].count;
+    uint8_t *bytes = malloc(count + 1);
+    CHECK(bytes != NULL);
+    for (unsigned i = 0; i < output->piece_count; i++) {
+        memcpy(bytes + at, blob_piece_bytes(&output->pieces[i]), output->pieces[i].count);
+        at += output->pieces[i].count;
+    }
+    mail_put(rw, from, node_of(&rw->nodes[from], output->peer), output->type, bytes, count);
+}
+
+static void output_persist(struct replica_world *rw, struct rw_node *node, const struct replica_output *output) {
+    struct rw_batch *batch = calloc(1, sizeof *batch), **end = &node->flying;
+    CHECK(batch != NULL);
+    batch->sequence = output->sequence;
+    batch->batch = output->batch;
+    batch->due_us = rw->now_us + DISK_US;
+    while (*end != NULL) end = &(*end)->next;
+    *end = batch;
+}
+
+static struct blob *disk_read(struct rw_node *node, const struct replica_output *output) {
+    const struct rw_record *record = record_find(node, (uint8_t)output->db, output->key);
+    return record != NULL ? blob_copy(record->bytes, record->count) : NULL;
+}
+
+static void outputs_do(struct replica_world *rw, uint32_t index) {
+    struct rw_node *node = &rw->nodes[index];
+    struct replica_output output;
+    while (replica_next(node->replica, &output)) {
+        switch (output.kind) {
+        case REPLICA_SEND: output_send(rw, index, &output); break;
+        case REPLICA_PERSIST: output_persist(rw, node, &output); break;
+        case REPLICA_JOB:
+            execution_run(node->execution, output.job);
+            replica_job_done(node->replica, output.job);
+            break;
+        case REPLICA_READ: replica_read_done(node->replica, output.cookie, disk_read(node, &output)); break;
+        case REPLICA_NOTE: break;
+        case REPLICA_STOP:
+            node->stopped++;
+            memcpy(node->stop_text, output.text, sizeof node->stop_text);
+            break;
+        }
+    }
+}
+
+/* ---- nodes ---- */
+
+static void node_open(struct replica_world *rw, uint32_t index) {
+    struct rw_node *node = &rw->nodes[index];
+    uint8_t root[32];
+    node->executor = world_executor(rw->world, node->cluster, root);
+    node->execution = execution_create(node->executor, NULL);
+    struct replica_config config = {.system = &rw->world->system, .cluster = node->cluster, .member = node->member, .signer = keyed_signer_of(&node->key),
+                                    .now_ms = rw->now_us / 1000, .wall_ms = UINT64_C(1700000000000) + rw->now_us / 1000};
+    for (size_t i = 0; i < sizeof config.nonce; i++) config.nonce[i] = (uint8_t)dice(rw, 256);
+    memcpy(config.genesis_root, root, 32);
+    node->replica = replica_create(&config);
+    CHECK(node->execution != NULL && node->replica != NULL);
+    node->up = true;
+}
+
+static int record_compare(const void *a, const void *b) {
+    return memcmp(((const struct rw_record *)a)->key, ((const struct rw_record *)b)->key, WAL_KEY_BYTES_MAX);
+}
+
+static void inputs_restore(struct rw_node *node, const struct rw_record *body) {
+    static uint8_t hashes[4096][32];
+    long count = replica_body_inputs(node->replica, body->bytes, body->count, hashes, 4096);
+    for (long i = 0; i < count; i++) {
+        const struct rw_record *input = record_find(node, WAL_INPUTS, hashes[i]);
+        if (input != NULL) CHECK(replica_restore_input(node->replica, hashes[i], input->bytes, input->count));
+    }
+}
+
+/* As node_restore.c does, without checkpoints. */
+static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
+    struct rw_node *node = &rw->nodes[index];
+    uint8_t key[WAL_KEY_BYTES_MAX] = {0};
+    (void)wal_key_vote(key, WAL_VOTE_CORE, 0, 0, 0);
+    const struct rw_record *memory = record_find(node, WAL_VOTES, key);
+    CHECK(replica_restore_memory(node->replica, memory != NULL ? memory->bytes : NULL, memory != NULL ? memory->count : 0, false));
+    for (uint8_t kind = WAL_VOTE_PEER_PREPARE; kind <= WAL_VOTE_PEER_TIMEOUT; kind++) {
+        for (uint8_t member = 0; member < RW_CLUSTER; member++) {
+            (void)wal_key_vote(key, kind, member, 0, 0);
+            const struct rw_record *item = record_find(node, WAL_VOTES, key);
+            if (item != NULL) CHECK(replica_restore_peer_item(node->replica, kind, member, item->bytes, item->count));
+        }
+    }
+    qsort(node->records, node->record_count, sizeof *node->records, record_compare);
+    const struct rw_record *certified = NULL;
+    for (size_t i = 0; i < node->record_count; i++) {
+        const struct rw_record *record = &node->records[i];
+        uint64_t epoch, height;
+        const uint8_t *id;
+        uint8_t part;
+        if (!record->used || record->db != WAL_BLOCKS) continue;
+        wal_key_block_read(record->key, &epoch, &height, &id, &part);
+        if (part == WAL_PART_CERTIFICATE) certified = record;
+        if (part != WAL_PART_HEADER) continue;
+        (void)wal_key_block(key, epoch, height, id, WAL_PART_BODY);
+        const struct rw_record *body = record_find(node, WAL_BLOCKS, key);
+        if (body == NULL) continue;
+        inputs_restore(node, body);
+        bool mine = certified != NULL && memcmp(certified->bytes, record->bytes, BFT_HEADER_BYTES) == 0;
+        CHECK(replica_restore_block(node->replica, record->bytes, record->count, body->bytes, body->count, mine ? certified->bytes + BFT_HEADER_BYTES : NULL,
+                                    mine ? certified->count - BFT_HEADER_BYTES : 0));
+        outputs_do(rw, index);
+    }
+}
+
+static bool linked(const struct replica_world *rw, uint32_t a, uint32_t b) { return rw->nodes[a].up && rw->nodes[b].up && a != b; }
+
+static void links_up(struct replica_world *rw, uint32_t index) {
+    for (uint32_t other = 0; other < RW_NODES; other++) {
+        if (!linked(rw, index, other)) continue;
+        replica_link_up(rw->nodes[index].replica, peer_of(rw, other, index));
+        replica_link_up(rw->nodes[other].replica, peer_of(rw, index, other));
+    }
+    if (index < RW_CLUSTER) replica_link_up(rw->nodes[index].replica, (struct replica_peer){.kind = REPLICA_CLIENT, .index = 0});
+}
+
+static void node_start(struct replica_world *rw, uint32_t index) {
+    struct rw_node *node = &rw->nodes[index];
+    replica_tick(node->replica, rw->now_us / 1000, rw->now_us);
+    links_up(rw, index);
+    replica_start(node->replica);
+    outputs_do(rw, index);
+}
+
+void rw_crash(struct replica_world *rw, uint32_t index) {
+    struct rw_node *node = &rw->nodes[index];
+    CHECK(node->up);
+    while (node->flying != NULL) { /* not synced: lost */
+        struct rw_batch *next = node->flying->next;
+        free(node->flying);
+        node->flying = next;
+    }
+    replica_destroy(node->replica);
+    execution_destroy(node->execution);
+    executor_destroy(node->executor);
+    node->up = false;
+    for (uint32_t other = 0; other < RW_NODES; other++) {
+        if (rw->nodes[other].up) replica_link_down(rw->nodes[other].replica, peer_of(rw, index, other));
+    }
+}
+
+void rw_restart(struct replica_world *rw, uint32_t index) {
+    node_open(rw, index);
+    node_restore_from_disk(rw, index);
+    node_start(rw, index);
+}
+
+struct replica_world *rw_create(uint64_t seed) {
+    struct replica_world *rw = calloc(1, sizeof *rw);
+    CHECK(rw != NULL);
+    rw->world = malloc(sizeof *rw->world);
+    rw->mail = calloc(RW_MAIL_MAX, sizeof *rw->mail);
+    CHECK(rw->world != NULL && rw->mail != NULL);
+    rw->seed = seed;
+    rw->delay_us_max = 2000;
+    rw->now_us = 1000000;
+    world_system(rw->world, 1, 1);
+    for (uint32_t i = 0; i < RW_NODES; i++) {
+        struct rw_node *node = &rw->nodes[i];
+        node->cluster = i < RW_CLUSTER ? COORDINATOR_CLUSTER_BASE : SHARD_CLUSTER_BASE;
+        node->member = i % RW_CLUSTER;
+        keyed_signer_init(&node->key, 1 + i);
+        struct card *card = &rw->world->nodes[i / RW_CLUSTER][node->member];
+        memcpy(card->signing_key, node->key.public_key, 32);
+        card_identify(card);
+    }
+    for (uint32_t i = 0; i < WORLD_CLIENTS; i++) {
+        keyed_signer_init(&rw->client_keys[i], 100 + i);
+        memcpy(rw->world->clients[i].card.signing_key, rw->client_keys[i].public_key, 32);
+    }
+    for (uint32_t i = 0; i < RW_NODES; i++) node_open(rw, i);
+    for (uint32_t i = 0; i < RW_NODES; i++) {
+        CHECK(replica_restore_memory(rw->nodes[i].replica, NULL, 0, false));
+        node_start(rw, i);
+    }
+    return rw;
+}
+
+void rw_destroy(struct replica_world *rw) {
+    for (uint32_t i = 0; i < RW_NODES; i++) {
+        if (rw->nodes[i].up) rw_crash(rw, i);
+        for (size_t k = 0; k < rw->nodes[i].record_count; k++) free(rw->nodes[i].records[k].bytes);
+        free(rw->nodes[i].records);
+    }
+    for (size_t i = 0; i < rw->mail_count; i++) free(rw->mail[i].bytes);
+    for (uint32_t i = 0; i < rw->answer_count; i++) free(rw->answers[i].bytes);
+    free(rw->mail);
+    world_destroy(rw->world);
+    free(rw);
+}
+
+void rw_run(struct replica_world *rw, uint64_t ms) {
+    uint64_t end = rw->now_us + ms * 1000;
+    while (rw->now_us < end) {
+        rw->now_us += STEP_US;
+        mail_deliver(rw);
+        for (uint32_t i = 0; i < RW_NODES; i++) {
+            if (!rw->nodes[i].up) continue;
+            disk_run(rw, &rw->nodes[i]);
+            replica_tick(rw->nodes[i].replica, rw->now_us / 1000, rw->now_us);
+            outputs_do(rw, i);
+        }
+    }
+}
+
+/* ---- the client ---- */
+
+uint8_t *rw_batch(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count, uint32_t *bytes, uint8_t digest[32]) {
+    uint8_t *out = malloc(65536), nonce[BATCH_NONCE_BYTES] = {0};
+    CHECK(out != NULL);
+    struct bytes_writer writer = bytes_writer_of(out, 65536);
+    struct batch_builder builder;
+    bytes_put_le32(nonce, ++rw->nonce);
+    const uint8_t *client = rw->world->clients[0].card.id;
+    struct signer signer = keyed_signer_of(&rw->client_keys[0]);
+    batch_build_begin(&builder, &writer, kind, client, nonce, 0);
+    batch_build_part_begin(&builder, SHARD_CLUSTER_BASE, 0, number, number > 0 ? 1 : 0);
+    for (uint32_t i = 0; i < op_count; i++) operation_encode(&writer, &ops[i]);
+    batch_build_part_end(&builder, op_count);
+    CHECK(batch_build_end(&builder, rw->world->system.system_id, &signer));
+    struct batch batch;
+    struct batch_limits limits = {.shards = 1, .batch_bytes_max = 65536, .batch_parts_max = 1, .batch_ops_max = 1024};
+    struct batch_part part;
+    size_t at = 0;
+    CHECK(batch_decode(out, writer.used, &limits, &batch) == BATCH_OK && batch_part_next(&batch, &at, &part));
+    batch_part_digest(client, nonce, &part, digest);
+    *bytes = (uint32_t)writer.used;
+    return out;
+}
+
+void rw_inject(struct replica_world *rw, struct replica_peer from, uint32_t to, uint16_t type, const uint8_t *bytes, size_t count) {
+    if (!rw->nodes[to].up) return;
+    struct blob *blob = blob_copy(bytes, count);
+    replica_frame(rw->nodes[to].replica, from, type, (struct blob_piece){.blob = blob, .count = count});
+    blob_drop(blob);
+    outputs_do(rw, to);
+}
+
+void rw_send(struct replica_world *rw, uint32_t node, uint16_t type, const uint8_t *bytes, size_t count) {
+    uint8_t *copy = malloc(count + 1);
+    CHECK(copy != NULL);
+    memcpy(copy, bytes, count);
+    mail_put(rw, RW_NODES, node, type, copy, count);
+}
+
+const struct world_answer *rw_answer(const struct replica_world *rw, const uint8_t digest[32]) {
+    for (uint32_t i = rw->answer_count; i-- > 0;) {
+        if (memcmp(rw->answers[i].item.part_digest, digest, 32) == 0) return &rw->answers[i];
+    }
+    return NULL;
+}
+
+const struct client_item *rw_ask(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count, uint64_t ms) {
+    uint32_t bytes, node = dice(rw, RW_CLUSTER);
+    uint8_t digest[32], *batch = rw_batch(rw, kind, number, ops, op_count, &bytes, digest);
+    const struct world_answer *answer = NULL;
+    for (uint64_t passed = 0; passed < ms && answer == NULL; passed += 5) {
+        if (passed % 400 == 0) rw_send(rw, node++ % RW_CLUSTER, MESSAGE_BATCH, batch, bytes);
+        rw_run(rw, 5);
+        answer = rw_answer(rw, digest);
+    }
+    free(batch);
+    return answer != NULL ? &answer->item : NULL;
+}
+
+struct status_replica *rw_status(struct replica_world *rw, uint32_t node) {
+    static struct status_replica status;
+    replica_status(rw->nodes[node].replica, &status);
+    return &status;
+}
+
+uint32_t rw_compare(struct replica_world *rw) {
+    uint32_t compared = 0;
+    for (uint32_t a = 0; a < RW_NODES; a++) {
+        for (uint32_t b = a + 1; b < RW_NODES; b++) {
+            if (!linked(rw, a, b) || rw->nodes[a].cluster != rw->nodes[b].cluster) continue;
+            struct status_replica first = *rw_status(rw, a), *second = rw_status(rw, b);
+            if (first.state_root_height != second->state_root_height) continue;
+            CHECK(memcmp(first.state_root, second->state_root, 32) == 0);
+            compared++;
+        }
+    }
+    return compared;
+}

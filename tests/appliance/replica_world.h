@@ -1,0 +1,82 @@
+/*
+ * A world for tests of the replica: one coordinator and one shard cluster of four whole nodes each (replica, executor, a disk that can lose what was not
+ * synced), a network that delays, drops and cuts, and one client that trusts nobody. Everything comes from one seed. The replicas are the product's object
+ * files, unchanged.
+ */
+#ifndef TESTS_APPLIANCE_REPLICA_WORLD_H
+#define TESTS_APPLIANCE_REPLICA_WORLD_H
+
+#include "appliance/replica.h"
+#include "tests/appliance/exec_world.h"
+#include "tests/sim/keyed_signer.h"
+
+enum { RW_NODES = 8, RW_CLUSTER = 4, RW_DRAWER_MAX = 1 << 14, RW_MAIL_MAX = 1 << 16 };
+
+/* One record of a disk. */
+struct rw_record {
+    uint8_t db;
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    uint8_t *bytes;
+    size_t count;
+    bool used;
+};
+
+struct rw_batch; /* on its way to the disk */
+
+struct rw_node {
+    struct replica *replica;
+    struct executor *executor;
+    struct execution *execution;
+    struct keyed_signer key;
+    uint32_t cluster, member;
+    bool up;
+    struct rw_record *records; /* durable */
+    size_t record_count, record_room;
+    struct rw_batch *flying;   /* oldest first */
+    uint64_t stopped;          /* how often it said REPLICA_STOP */
+    char stop_text[REPLICA_NOTE_BYTES];
+};
+
+struct rw_mail {
+    uint64_t due_us;
+    uint32_t from, to; /* node, or RW_NODES: the client */
+    uint16_t type;
+    uint8_t *bytes;
+    size_t count;
+};
+
+struct replica_world {
+    struct world *world;
+    struct keyed_signer client_keys[WORLD_CLIENTS];
+    struct rw_node nodes[RW_NODES]; /* coordinators 0 to 3, shard 4 to 7 */
+    struct rw_mail *mail;
+    size_t mail_count;
+    uint64_t seed, now_us;
+    uint32_t drop_percent, delay_us_max;
+    uint64_t delivered, answers_bad;
+    /* the client: answers by digest, newest */
+    struct world_answer answers[4096];
+    uint32_t answer_count;
+    uint32_t nonce;
+};
+
+struct replica_world *rw_create(uint64_t seed);
+void rw_destroy(struct replica_world *rw);
+void rw_crash(struct replica_world *rw, uint32_t node);
+/* Starts again from what was durable. */
+void rw_restart(struct replica_world *rw, uint32_t node);
+/* Lets so much time pass. */
+void rw_run(struct replica_world *rw, uint64_t ms);
+/* A signed (or read) batch of one part of client 0; malloc'd. */
+uint8_t *rw_batch(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count, uint32_t *bytes, uint8_t digest[32]);
+void rw_send(struct replica_world *rw, uint32_t node, uint16_t type, const uint8_t *bytes, size_t count);
+/* Any frame from any node or the client, as hostile as you like. */
+void rw_inject(struct replica_world *rw, struct replica_peer from, uint32_t to, uint16_t type, const uint8_t *bytes, size_t count);
+const struct world_answer *rw_answer(const struct replica_world *rw, const uint8_t digest[32]);
+/* Sends, again to the next node after each 400 ms, until answered or `ms` are over. NULL: no answer. */
+const struct client_item *rw_ask(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count, uint64_t ms);
+/* Equal state roots at equal heights within each cluster, among nodes that are up and equally far; the count of pairs compared. CHECKs equality. */
+uint32_t rw_compare(struct replica_world *rw);
+struct status_replica *rw_status(struct replica_world *rw, uint32_t node); /* static storage */
+
+#endif
