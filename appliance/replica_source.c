@@ -227,6 +227,12 @@ void source_tick(struct replica *r) {
         }
         uint64_t wanted = next_wanted(r, pair);
         if (pair->subscribed_from == 0) subscribe_send(r, pair, wanted);
+        if (wanted > pair->consumed_final + SOURCE_WINDOW) { /* this cluster, or this node, is what is slow */
+            pair->heard_ms = r->now_ms;
+            pair->passed_dseq = 0;
+            continue;
+        }
+        if (wanted >= pair->subscribed_from + RENEW_EVERY) subscribe_send(r, pair, wanted);
         uint64_t quiet = r->now_ms - pair->heard_ms;
         bool passed = pair->passed_dseq != 0 && r->now_ms - pair->passed_ms >= r->config.timeouts.source_slow_ms;
         if (passed || (pair->hint >= wanted && quiet >= r->config.timeouts.source_slow_ms)) {

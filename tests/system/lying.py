@@ -134,14 +134,16 @@ def scene(cases, lies, expected, long, forged=False, stops=()):
         load.done()
         summary = load.summary or {}
         good = summary.get("errors") == 0 and load.code in ((0, 1) if forged else (0,))
-        cases.case(f"{name}: no error in {summary.get('reads', 0) + summary.get('writes', 0)} operations", good, f"exit {load.code} {summary} {load.text}")
+        operations = summary.get("reads", 0) + summary.get("writes", 0)
+        cases.case(f"{name}: no error in {operations} operations", good, f"exit {load.code} {summary} {load.text}")
         good, text = linearizable(load.history)
         cases.case(f"{name}: {text}", good, text)
         times = load.answers()
         pause = longest_pause_s(times)
         cases.case(f"{name}: service stayed up, longest pause {pause:.2f} s", len(times) > 50 and pause < PAUSE_LIMIT_S, len(times))
         counted = system.client("get", "counted", "--timeout", 20, "--via", next(iter(lies)))
-        cases.case(f"{name}: {sure} additions by way of the liar took effect once", not trouble and counted.stdout == f"{sure}\n", f"{counted} {trouble}")
+        good = not trouble and counted.stdout == f"{sure}\n"
+        cases.case(f"{name}: {sure} additions by way of the liar took effect once", good, f"{counted} {trouble}")
         if not forged:
             cases.case(f"{name}: no client saw an answer that does not verify", summary.get("verification_failures") == 0, summary)
         told = {node: lies_told(system, node) for node in lies}
