@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { ADMIN_SOCKETS_MAX = 256, ADMIN_ANSWER_MS = 1000, ADMIN_ANSWER_BYTES_MAX = 4 << 20, ADMIN_CONNECTIONS_MAX = 64 };
+enum { ADMIN_SOCKETS_MAX = 256, ADMIN_ANSWER_MS = 1000, ADMIN_ANSWER_BYTES_MAX = 4 << 20, ADMIN_CONNECTIONS_MAX = 256 };
 
 struct admin_nodes {
     const char *paths[ADMIN_SOCKETS_MAX];

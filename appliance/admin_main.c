@@ -10,7 +10,7 @@
 #include "appliance/admin.h"
 #include "ring/net.h"
 
-enum { HTTP_TIMEOUT_S = 15 };
+enum { HTTP_TIMEOUT_S = 5 }; /* without a byte */
 
 static enum MHD_Result respond(struct MHD_Connection *connection, unsigned code, const char *type, char *text) {
     if (text == NULL) {
@@ -94,9 +94,9 @@ int main(int count, char **words) {
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
     struct MHD_Daemon *daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, &nodes, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_LIMIT,
                                                  (unsigned)ADMIN_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_TIMEOUT_S,
-                                                 MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+                                                 MHD_OPTION_END); /* not LISTENING_ADDRESS_REUSE: it would let two share one port */
     if (daemon == NULL) {
-        (void)fprintf(stderr, "heraclius-admin: cannot listen on %s: is the port in use?\n", listen_on);
+        (void)fprintf(stderr, "heraclius-admin: cannot listen on %s: is the port in use? stop what uses it, or choose another\n", listen_on);
         return 4;
     }
     (void)sigwait(&ending, &number);

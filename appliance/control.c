@@ -144,7 +144,7 @@ static void *control_run(void *context) {
             if (connection->fd < 0) continue;
             if (polled[2 + i].revents != 0 && connection->answer != NULL) connection_write(control, connection);
             else if (polled[2 + i].revents != 0) connection_read(control, connection);
-            if (connection->fd >= 0 && now - connection->heard_ms > CONTROL_IDLE_MS) connection_close(connection);
+            if (connection->fd >= 0 && now > connection->heard_ms + CONTROL_IDLE_MS) connection_close(connection); /* heard_ms may be after now */
         }
         if (polled[1].revents != 0) control_accept(control);
     }

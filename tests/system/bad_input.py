@@ -387,8 +387,9 @@ def with_node_keys(cases, system, rng, times):
 
 
 DROPS = ("malformed", "role", "input_relay", "input_unasked", "input_duplicate", "input_malformed", "admin_invalid", "slice_malformed",
-         "slice_certificate", "slice_proof", "slice_leaf", "slice_stale", "slice_window", "block_invalid", "block_certificate", "consensus_stale", "consensus_signature",
-         "consensus_invalid", "last_signed_invalid", "status_invalid", "rate", "batch_malformed", "batch_signature", "batch_unknown_client")
+         "slice_certificate", "slice_proof", "slice_leaf", "slice_stale", "slice_window", "block_invalid", "block_certificate",
+         "consensus_stale", "consensus_signature", "consensus_invalid", "last_signed_invalid", "status_invalid", "rate", "batch_malformed",
+         "batch_signature", "batch_unknown_client")
 
 
 # ---------------------------------------------------------------- clocks, disks, roll-back, ends
