@@ -38,6 +38,9 @@ struct state_reader {
     MDB_val value;
     int code;                           /* of the seek that stands there */
     bool standing;
+    bool sought;                        /* not read from the first entry on: the count says nothing */
+    uint64_t entries;                   /* read since the start or the last seek */
+    uint8_t path[STATE_PATH_BYTES];     /* of the last of them */
     struct state_checkpoint checkpoint;
 };
 
@@ -272,6 +275,18 @@ void state_read_seek(struct state_reader *reader, const uint8_t path[STATE_PATH_
     reader->key = (MDB_val){.mv_size = sizeof copy, .mv_data = copy};
     reader->code = mdb_cursor_get(reader->cursor, &reader->key, &reader->value, MDB_SET_RANGE);
     reader->standing = true;
+    reader->sought = true;
+    reader->entries = 0;
+}
+
+/* A damaged page of the tree can lead to pages twice, never, or to those of an older checkpoint, whose entries are whole. Ascending paths end every
+ * walk; the count finds what is missing; what is older than it should be, the caller finds by the root. */
+static enum store_status entry_check(struct state_reader *reader, struct table_entry *entry) {
+    if (!record_entry_decode(reader->key.mv_data, reader->key.mv_size, reader->value.mv_data, reader->value.mv_size, entry)) return STORE_DAMAGED;
+    if (reader->entries > 0 && memcmp(reader->path, reader->key.mv_data, STATE_PATH_BYTES) >= 0) return STORE_DAMAGED;
+    memcpy(reader->path, reader->key.mv_data, STATE_PATH_BYTES);
+    reader->entries++;
+    return reader->entries <= reader->checkpoint.entries ? STORE_OK : STORE_DAMAGED;
 }
 
 enum store_status state_read_entry(struct state_reader *reader, struct table_entry *entry, uint8_t path[STATE_PATH_BYTES]) {
@@ -279,10 +294,11 @@ enum store_status state_read_entry(struct state_reader *reader, struct table_ent
     if (!reader->standing) code = mdb_cursor_get(reader->cursor, &reader->key, &reader->value, MDB_NEXT);
     reader->standing = code == MDB_NOTFOUND; /* the end stays the end */
     reader->code = code;
+    if (code == MDB_NOTFOUND && !reader->sought && reader->entries != reader->checkpoint.entries) return STORE_DAMAGED;
     if (code) return env_status_of(code);
-    if (!record_entry_decode(reader->key.mv_data, reader->key.mv_size, reader->value.mv_data, reader->value.mv_size, entry)) return STORE_DAMAGED;
-    if (path) memcpy(path, reader->key.mv_data, STATE_PATH_BYTES);
-    return STORE_OK;
+    enum store_status status = entry_check(reader, entry);
+    if (status == STORE_OK && path) memcpy(path, reader->path, STATE_PATH_BYTES);
+    return status;
 }
 
 enum store_status state_read_blob(struct state_reader *reader, const char *name, void *bytes, size_t room, size_t *byte_count) {

@@ -134,25 +134,37 @@ enum store_status store_directory_create(const char *path, const struct store_id
     return sync_directory(parent, error);
 }
 
-/* For the handler: the directory opened last, with what to say around it. Written before the handler is installed and under no other circumstances.
- * */
-static char bus_line[STORE_PATH_BYTES_MAX + 256];
-static size_t bus_line_bytes;
+/* For the handler: the directory opened first, with what to say around it. Written before the handler is installed, never after. */
+struct fault_line {
+    char text[STORE_PATH_BYTES_MAX + 320];
+    size_t bytes;
+};
+static struct fault_line bus_line;
+static struct fault_line fault_line;
 
-static void on_bus_error(int number) {
-    (void)!write(STDERR_FILENO, bus_line, bus_line_bytes);
+static void on_fault(int number) {
+    const struct fault_line *line = number == SIGBUS ? &bus_line : &fault_line;
+    (void)!write(STDERR_FILENO, line->text, line->bytes);
     (void)raise(number); /* SA_RESETHAND: the default action, once this returns */
 }
 
-static void bus_errors_explain(const char *path) {
+static void fault_explain(int number, struct fault_line *line, const char *path, const char *what) {
     struct sigaction now;
-    if (sigaction(SIGBUS, NULL, &now) != 0 || now.sa_handler != SIG_DFL) return;
-    int length = snprintf(bus_line, sizeof bus_line, "%s: damaged: a page of a database cannot be read: %s\n", path,
-                          "the disk failed or the file was cut; keep the disk, look at the system's log; what others hold of this node is safe");
-    bus_line_bytes = length > 0 && (size_t)length < sizeof bus_line ? (size_t)length : 0;
-    struct sigaction action = {.sa_handler = on_bus_error, .sa_flags = (int)SA_RESETHAND};
+    if (sigaction(number, NULL, &now) != 0 || now.sa_handler != SIG_DFL) return;
+    int length = snprintf(line->text, sizeof line->text, "%s: %s\n", path, what);
+    line->bytes = length > 0 && (size_t)length < sizeof line->text ? (size_t)length : 0;
+    struct sigaction action = {.sa_handler = on_fault, .sa_flags = (int)SA_RESETHAND};
     (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGBUS, &action, NULL); /* without it the process ends all the same, unexplained */
+    (void)sigaction(number, &action, NULL); /* without it the process ends all the same, unexplained */
+}
+
+static void faults_explain(const char *path) {
+    fault_explain(SIGBUS, &bus_line, path,
+                  "damaged: a page of a database cannot be read: the disk failed or the file was cut; keep the disk, look at the system's log; what "
+                  "others hold of this node is safe");
+    fault_explain(SIGSEGV, &fault_line, path,
+                  "memory fault: when it comes again at every start, a page of a database here is damaged; keep the disk; what others hold of this "
+                  "node is safe");
 }
 
 static enum store_status check_content(const char *path, struct store_error *error) {
@@ -184,7 +196,7 @@ enum store_status store_directory_open(const char *path, struct store_directory 
         free(directory);
         return status;
     }
-    bus_errors_explain(path);
+    faults_explain(path);
     *out = directory;
     return STORE_OK;
 }
