@@ -103,6 +103,8 @@ static int show(const struct command *command, const struct heraclius_result *re
         command_print_json(command_result_json(result, command->hex != 0));
     } else if (exit_code != EXIT_DONE) {
         (void)command_fail(exit_code, "%s: %s", command->name, heraclius_code_name(result->code));
+    } else if (get && !result->has_value) {
+        return command_fail(EXIT_UNANSWERED, "get: a value of %u bytes, longer than the system file allows", result->value_bytes);
     } else if (get && command->file) {
         if (!command_write_file(command->file, result->value, result->value_bytes)) return EXIT_USAGE;
     } else if (get || strcmp(command->name, "add") == 0) {

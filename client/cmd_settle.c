@@ -37,7 +37,7 @@ int command_settle(const struct command *command) {
         enum heraclius_status status = heraclius_settle(db, how, command_timeout_ms(command), settled, NULL, why);
         exit_code = EXIT_DONE;
         if (status != HERACLIUS_DONE)
-            exit_code = command_fail(EXIT_UNANSWERED, "%zu writes are still unsettled: %s", heraclius_unsettled_count(db), why);
+            exit_code = command_fail(command_why_exit(why), "%zu writes are still unsettled: %s", heraclius_unsettled_count(db), why);
     }
     heraclius_close(db);
     return exit_code;

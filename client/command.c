@@ -143,18 +143,36 @@ int command_code_exit(enum heraclius_code code) {
     return code >= HERACLIUS_CODE_RIGHTS ? EXIT_REFUSED : EXIT_NO;
 }
 
+/* Of a call without an outcome: was it for lack of quota, or of rights? The library's text begins with the code of the last part. */
+static bool why_refused(const char *why) {
+    static const char *const codes[] = {"QUOTA", "REVOKED", "RIGHTS"};
+    const char *code = strncmp(why, "shard ", 6) == 0 ? strstr(why, ": ") : NULL;
+    for (size_t i = 0; code && i < sizeof codes / sizeof codes[0]; i++) {
+        if (strncmp(code + 2, codes[i], strlen(codes[i])) == 0) return true;
+    }
+    return false;
+}
+
+int command_why_exit(const char *why) {
+    return why_refused(why) ? EXIT_REFUSED : EXIT_UNANSWERED;
+}
+
 int command_status_exit(const struct heraclius_request *request, enum heraclius_status status) {
     const char *why = heraclius_why(request);
+    bool any = false; /* parts for other shards may have an answer, writes among them */
+    for (size_t i = 0; i < heraclius_request_count(request); i++) any = any || heraclius_result_at(request, i);
     switch (status) {
     case HERACLIUS_DONE: return EXIT_DONE;
     case HERACLIUS_REFUSED: return command_fail(EXIT_REFUSED, "refused: %s", why);
     case HERACLIUS_UNSETTLED:
         return command_fail(
-            strstr(why, ": QUOTA") ? EXIT_REFUSED : EXIT_UNANSWERED,
+            command_why_exit(why),
             "no verified answer in time (%s). The write is unsettled: it may yet happen. `heraclius settle` lists it, `heraclius settle "
             "--retry` or `--cancel` settles it",
             why);
-    case HERACLIUS_UNAVAILABLE: return command_fail(EXIT_UNANSWERED, "no verified answer in time (%s). Nothing was changed", why);
+    case HERACLIUS_UNAVAILABLE:
+        return command_fail(command_why_exit(why), "no verified answer in time (%s). %s", why,
+                            any ? "What has an answer is shown; nothing else was changed" : "Nothing was changed");
     default: return command_fail(EXIT_USAGE, "%s", why);
     }
 }

@@ -76,6 +76,8 @@ bool command_number(const char *word, int64_t *out);
 bool command_version(const char *word, struct heraclius_version *out);
 /* Exit code of a call's status; for all but HERACLIUS_DONE prints why. */
 int command_status_exit(const struct heraclius_request *request, enum heraclius_status status);
+/* Exit code of a call that ended without an outcome, by its text: refused (quota, revoked) or unanswered. */
+int command_why_exit(const char *why);
 /* Exit code of one result's code. */
 int command_code_exit(enum heraclius_code code);
 /* {"code": ..., "value": ..., "version": ..., "height": ...}: one result. */

@@ -31,8 +31,10 @@
  *   HERACLIUS_DONE          every part has a certified answer: look at each result's code. That also holds for "no" (HERACLIUS_MISMATCH, ...).
  *   HERACLIUS_UNSETTLED     no certified outcome in time: the write may yet happen. It stays in the journal beside your key, and
  *                           heraclius_settle() finds out what became of it, by retry or by cancelling. Never treat it as failed before that.
- *   HERACLIUS_REFUSED       certified or told by enough nodes: nothing happened and will not (rights, revoked, too old, number reused).
- *   HERACLIUS_UNAVAILABLE   a read without a verified answer in time, or BUSY to the end: nothing was changed.
+ *   HERACLIUS_REFUSED       certified, or told by enough nodes and then cancelled: it has not happened and will not (rights, revoked, number
+ *                           reused); TOO_OLD: it can happen no more, its record is gone. Each operation's result has the code.
+ *   HERACLIUS_UNAVAILABLE   a read without a verified answer in time, or BUSY to the end: nothing that has no result was changed.
+ *   A request over several shards may end so and yet have results of some: heraclius_result_at() tells.
  *
  * Files
  *   The system file, `addresses.json` beside it, your key file (mode 0600, locked while open) and its journal KEYFILE.journal, which holds next
@@ -60,8 +62,8 @@ struct heraclius;
 struct heraclius_request;
 
 enum {
-    HERACLIUS_TEXT_BYTES = 1024,       /* room for an error text */
-    HERACLIUS_KEY_BYTES_MAX = 256,     /* a system may allow less */
+    HERACLIUS_TEXT_BYTES = 1024,   /* room for an error text */
+    HERACLIUS_KEY_BYTES_MAX = 256, /* a system may allow less */
     HERACLIUS_VALUE_BYTES_MAX = 65536,
 };
 
@@ -72,10 +74,10 @@ enum heraclius_status {
     HERACLIUS_UNSETTLED = 2,
     HERACLIUS_REFUSED = 3,
     HERACLIUS_UNAVAILABLE = 4,
-    HERACLIUS_BAD_ARGUMENT = 5,  /* key or value too long, empty request, atomic list over several shards: the text says which */
-    HERACLIUS_BAD_FILE = 6,      /* system, address, key or journal file: unreadable, invalid, of another system */
-    HERACLIUS_KEY_IN_USE = 7,    /* another process has the key file open */
-    HERACLIUS_NO_RESOURCES = 8,  /* memory, descriptors, disk full while writing the journal */
+    HERACLIUS_BAD_ARGUMENT = 5, /* key or value too long, empty request, atomic list over several shards: the text says which */
+    HERACLIUS_BAD_FILE = 6,     /* system, address, key or journal file: unreadable, invalid, of another system */
+    HERACLIUS_KEY_IN_USE = 7,   /* another process has the key file open */
+    HERACLIUS_NO_RESOURCES = 8, /* memory, descriptors, disk full while writing the journal */
 };
 
 /* Codes of single results; the same numbers as spec/operations.md O-7. */
@@ -122,14 +124,14 @@ struct heraclius_version {
 
 struct heraclius_result {
     enum heraclius_code code;
-    bool has_value;            /* false: none, too long for what the read accepts (value_bytes tells), or not kept (a repeated write) */
+    bool has_value; /* false: none, too long for what the read accepts (value_bytes tells), or not kept (a repeated write) */
     bool has_version;
-    bool recorded;             /* done by an earlier sending of the same write */
-    const uint8_t *value;      /* lives as long as the request */
+    bool recorded;        /* done by an earlier sending of the same write */
+    const uint8_t *value; /* lives as long as the request */
     uint32_t value_bytes;
     struct heraclius_version version;
-    uint64_t height;           /* shard height at which it was executed */
-    uint32_t shard;            /* shard's number, from 0 */
+    uint64_t height; /* shard height at which it was executed */
+    uint32_t shard;  /* shard's number, from 0 */
 };
 
 /* Opens files, checks them, reads the journal; connects on first use. On failure *db is NULL and `why` (HERACLIUS_TEXT_BYTES) says what is wrong,
@@ -166,7 +168,8 @@ HERACLIUS_API void heraclius_check(struct heraclius_request *request, const void
 HERACLIUS_API size_t heraclius_request_count(const struct heraclius_request *request);
 HERACLIUS_API uint32_t heraclius_shard_of(const struct heraclius *db, const void *key, size_t key_bytes);
 
-/* Called once, from heraclius_poll() or heraclius_call(), when the request is no longer pending; may submit others, may free this one. */
+/* Called once, from heraclius_poll() or heraclius_call(), when the request is no longer pending; may submit, reset and free this and other requests.
+ * It must not call heraclius_poll(), _call(), _settle(), _nodes() or _close(). */
 typedef void heraclius_callback(struct heraclius_request *request, enum heraclius_status status, void *argument);
 
 /* Sends. HERACLIUS_OK: the callback will come. Anything else: nothing was sent and the callback will not come. Writes are made durable at the next
@@ -182,7 +185,7 @@ HERACLIUS_API int heraclius_descriptor(const struct heraclius *db);
 
 /* After the end of a request. */
 HERACLIUS_API enum heraclius_status heraclius_request_status(const struct heraclius_request *request);
-/* NULL beyond the last operation, or if the operation's part has no answer (unsettled, unavailable, refused: see heraclius_why). */
+/* NULL beyond the last operation, or if the operation's part has no answer (unsettled, unavailable: see heraclius_why). */
 HERACLIUS_API const struct heraclius_result *heraclius_result_at(const struct heraclius_request *request, size_t index);
 /* What was tried and why it failed, node by node; "" when done. Lives as long as the request and until its next submit. */
 HERACLIUS_API const char *heraclius_why(const struct heraclius_request *request);
@@ -208,11 +211,11 @@ HERACLIUS_API enum heraclius_status heraclius_settle(struct heraclius *db, enum 
 
 /* Receipts, offline. */
 struct heraclius_receipt {
-    uint32_t cluster;  /* of coordinators, from 0 */
-    uint64_t height;   /* of the coordinator's decision */
-    uint64_t epoch;    /* relative to whose members it was judged */
-    uint64_t time_ms;  /* cluster time, not a calendar's */
-    uint32_t signers;  /* how many members signed */
+    uint32_t cluster; /* of coordinators, from 0 */
+    uint64_t height;  /* of the coordinator's decision */
+    uint64_t epoch;   /* relative to whose members it was judged */
+    uint64_t time_ms; /* cluster time, not a calendar's */
+    uint32_t signers; /* how many members signed */
     uint32_t members;
     uint8_t client_id[32];
     uint8_t part_digest[32];
@@ -230,11 +233,11 @@ HERACLIUS_API enum heraclius_status heraclius_receipt_verify(const char *system_
 
 /* What happened on this handle since it was opened. */
 struct heraclius_counters {
-    uint64_t answers;                /* answer messages that verified */
-    uint64_t verification_failures;  /* answer messages, items or results that did not: each one is a node that lies or is broken */
-    uint64_t unasked;                /* verified items that match no pending request (late, repeated) */
+    uint64_t answers;               /* answer messages that verified */
+    uint64_t verification_failures; /* answer messages, items or results that did not: each one is a node that lies or is broken */
+    uint64_t unasked;               /* verified items that match no pending request (late, repeated) */
     uint64_t resends;
-    uint64_t busy;                   /* parts answered BUSY, QUOTA, TOO-NEW, RECORDS-FULL, certified or not */
+    uint64_t busy; /* parts answered BUSY, QUOTA, TOO-NEW, RECORDS-FULL, certified or not */
     uint64_t links_opened;
     uint64_t links_lost;
 };
@@ -245,13 +248,13 @@ struct heraclius_node_status {
     const char *name;
     uint32_t cluster; /* as in the spec: 0x00010000 + i coordinator, 0x00020000 + j shard */
     uint32_t member;
-    bool reached;     /* it answered us */
-    bool heard;       /* a signed status of it is known, from itself or from a peer */
+    bool reached;       /* it answered us */
+    bool heard;         /* a signed status of it is known, from itself or from a peer */
     uint32_t witnesses; /* how many nodes showed us one no older than this */
     uint64_t epoch, view, height, time_ms;
     uint8_t block_id[32];
     bool voting, timed_out;
-    const char *why;  /* if not reached */
+    const char *why; /* if not reached */
 };
 /* Asks every node of the system, waiting at most timeout_ms. The array lives until the next call on this handle. */
 HERACLIUS_API enum heraclius_status heraclius_nodes(struct heraclius *db, uint32_t timeout_ms, const struct heraclius_node_status **nodes,

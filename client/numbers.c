@@ -16,12 +16,6 @@ enum { STATE_TIMEOUT_MS = 30000, ASK_AGAIN_MS = 200 };
 
 uint64_t client_numbers_floor(const struct heraclius *db, uint32_t shard) {
     uint64_t floor = db->numbers[shard].next;
-    /* Those that are built and not journaled yet are as unsettled as those of the journal. */
-    for (const struct sending *sending = db->sendings; sending; sending = sending->next) {
-        for (uint32_t i = 0; sending->kind == BATCH_WRITE && !sending->durable && i < sending->part_count; i++) {
-            if (sending->parts[i].shard == shard && sending->parts[i].number < floor) floor = sending->parts[i].number;
-        }
-    }
     for (size_t i = 0; i < db->journal.writes_count; i++) {
         const struct journal_write *write = &db->journal.writes[i];
         struct batch batch = {.kind = BATCH_WRITE, .bytes = write->bytes, .bytes_count = (uint32_t)write->bytes_count};

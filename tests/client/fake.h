@@ -1,7 +1,7 @@
 /*
- * A fake system for a real client: every coordinator node listens on 127.0.0.1, speaks real links, decides alone whatever a client sends, and certifies
- * the answers with the real keys of its cluster. What a node does to the next batches is scripted, and counted, so that a test can say that the attack
- * really happened.
+ * A fake system for a real client: every coordinator node listens on 127.0.0.1, speaks real links, decides alone whatever a client sends, and
+ * certifies the answers with the real keys of its cluster. What a node does to the next batches is scripted, and counted, so that a test can say
+ * that the attack really happened.
  */
 #ifndef TESTS_CLIENT_FAKE_H
 #define TESTS_CLIENT_FAKE_H

@@ -1,4 +1,5 @@
-/* Requests over several shards, many at once, freed in the middle, with receipts, at the limits (client/heraclius.h; spec/operations.md 5.2 to 5.9). */
+/* Requests over several shards, many at once, freed in the middle, with receipts, at the limits (client/heraclius.h; spec/operations.md 5.2 to
+ * 5.9). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -246,7 +247,7 @@ static void many_writes_at_once_all_happen_once(void **state) {
         assert_int_equal(fake_floors_too_high(fake), 0);
         assert_int_equal(fake_executed(fake) - executed, 300);
         assert_true(fake_value(fake, "{m}", sum, sizeof sum));
-        assert_int_equal(atoi(sum) - atoi(value), 300);
+        assert_int_equal(strtol(sum, NULL, 10) - strtol(value, NULL, 10), 300);
     }
     assert_int_equal(heraclius_unsettled_count(db), 0);
 }

@@ -1,4 +1,5 @@
-/* Receipts on hostile bytes. What decodes is as long as the sum of its parts; nothing verifies but the kept receipt itself (its operation puts "value"). */
+/* Receipts on hostile bytes. What decodes is as long as the sum of its parts; nothing verifies but the kept receipt itself, whose operation puts
+ * "value". */
 #include <string.h>
 
 #include "merkle/check.h"

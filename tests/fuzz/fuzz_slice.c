@@ -1,6 +1,6 @@
 /*
- * Slices on hostile bytes. Byte 0: 0 a slice between clusters, 1 a client slice; the rest is the slice. Items that decode are written again to the same
- * bytes.
+ * Slices on hostile bytes. Byte 0: 0 a slice between clusters, 1 a client slice; the rest is the slice. Items that decode are written again to the
+ * same bytes.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The kept corpora of fuzz_batch, fuzz_slice, fuzz_decision and fuzz_receipt: made here, from fixed seeds; with HERACLIUS_CORPUS=tests/fuzz/corpus they
- * are written anew. Each must be what the product decodes, or it would lead the fuzzer nowhere. */
+/* The kept corpora of fuzz_batch, fuzz_slice, fuzz_decision and fuzz_receipt: made here, from fixed seeds; with
+ * HERACLIUS_CORPUS=tests/fuzz/corpus they are written anew. Each must be what the product decodes, or it would lead the fuzzer nowhere. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,0 +1,313 @@
+#!/usr/bin/env python3
+"""The heraclius command against a fake system that does what the test says: words and options, exit codes, files, man page.
+
+Ends with "N passed, N failed".
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WORK = os.path.join(TOP, "build/test-tmp/command")
+FAKE = "build/gcc/tests/client/fake"
+HONEST, SILENT, FORGET, DOWN, FEW, REFUSE, CODE = 0, 1, 2, 3, 11, 21, 22  # enum fake_act
+RIGHTS, QUOTA, REVOKED, TOO_OLD, BUSY = 16, 17, 18, 19, 21
+passed = failed = 0
+
+
+def case(name, good, text=""):
+    global passed, failed
+    passed += bool(good)
+    failed += not good
+    print(f"{'ok  ' if good else 'FAIL'} {name}{'' if good else ': ' + str(text).strip()}", flush=True)
+
+
+class Fake:
+    def __init__(self, shards):
+        self.process = subprocess.Popen([FAKE, str(shards)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env={**os.environ, "TMPDIR": WORK})
+        self.folder = self.process.stdout.readline().strip()
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def play(self, act, code=0, times=0, node=-1, delay_ms=0):
+        assert self.ask(f"play {node} {act} {code} {delay_ms} {times}") == "ok"
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=20)
+
+
+def run(fake, *words, stdin="", before=(), env=None):
+    system = ["-s", f"{fake.folder}/system.json"] if fake else []
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("HERACLIUS_")}
+    return subprocess.run(["./heraclius"] + list(before) + system + list(words), input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, timeout=60, env={**clean, **(env or {})})
+
+
+def exits(name, done, code, out=None, err=None):
+    good = done.returncode == code and (out is None or done.stdout == out) and (err is None or re.search(err, done.stderr))
+    case(name, good, f"exit {done.returncode}, not {code}; out {done.stdout!r}; err {done.stderr!r}")
+    return good
+
+
+def data(fake):
+    exits("get of an absent key", run(fake, "get", "k"), 1, "", "ABSENT")
+    exits("put", run(fake, "put", "k", "hello world"), 0, "")
+    exits("get", run(fake, "get", "k"), 0, "hello world\n")
+    exits("put --if-absent of a present key", run(fake, "put", "k", "x", "--if-absent"), 1, "", "EXISTS")
+    exits("--if-absent before the words", run(fake, "put", "--if-absent", "k9", "x"), 0)
+    exits("cas", run(fake, "cas", "k", "hello world", "b"), 0)
+    exits("cas of another value", run(fake, "cas", "k", "a", "c"), 1, "", "MISMATCH")
+    exits("add to a word", run(fake, "add", "k", "1"), 1, "", "WRONG-TYPE")
+    exits("add", run(fake, "add", "n", "5"), 0, "5\n")
+    exits("add of a negative number", run(fake, "add", "n", "-2"), 0, "3\n")
+    exits("add below the floor", run(fake, "add", "n", "-4", "--floor", "0"), 1, "", "BELOW-FLOOR")
+    exits("a negative floor", run(fake, "add", "n", "-4", "--floor", "-10"), 0, "-1\n")
+    exits("a negative floor with =", run(fake, "add", "--floor=-10", "n", "-4"), 0, "-5\n")
+    exits("add beyond 64 bits", run(fake, "add", "n", "-9223372036854775808"), 1, "", "OVERFLOW")
+    for word in ("1.5", "x", "", "+1", "9223372036854775808", "1 "):
+        exits(f"add of '{word}'", run(fake, "add", "n", word), 2, "", "not a whole number")
+    exits("a value that is a negative number", run(fake, "put", "-7", "-8"), 0)
+    exits("a key that is a negative number", run(fake, "get", "-7"), 0, "-8\n")
+    exits("a key that looks like an option, after --", run(fake, "get", "--", "-x"), 1)
+    exits("del", run(fake, "del", "k"), 0, "")
+    exits("del of an absent key", run(fake, "del", "k"), 1)
+    exits("an empty value", run(fake, "put", "e", ""), 0)
+    exits("an empty value is a value", run(fake, "get", "e"), 0, "\n")
+
+
+def forms(fake):
+    binary = os.path.join(WORK, "binary")
+    with open(binary, "wb") as f:
+        f.write(bytes(range(256)))
+    exits("put --file", run(fake, "put", "bin", "--file", binary), 0)
+    exits("get --file", run(fake, "get", "bin", "--file", binary + ".out"), 0, "")
+    with open(binary + ".out", "rb") as f:
+        case("binary values survive files", f.read() == bytes(range(256)))
+    exits("put -", run(fake, "put", "in", "-", stdin="from stdin"), 0)
+    exits("put --file -", run(fake, "put", "in2", "--file", "-", stdin="two"), 0)
+    exits("get --file -", run(fake, "get", "in", "--file", "-"), 0, "from stdin")
+    exits("a value and --file", run(fake, "put", "in", "v", "--file", binary), 2, "", "not both")
+    exits("neither", run(fake, "put", "in"), 2, "", "missing")
+    exits("a file that is not there", run(fake, "put", "in", "--file", "/nonexistent"), 2, "", "/nonexistent")
+    with open(binary, "wb") as f:
+        f.write(b"x" * 65537)
+    exits("a file that is too long", run(fake, "put", "in", "--file", binary), 2)
+    exits("--hex", run(fake, "put", "--hex", "00ff", "C0ffee"), 0)
+    exits("get --hex", run(fake, "get", "00FF", "--hex"), 0, "c0ffee\n")
+    exits("odd hex", run(fake, "get", "--hex", "abc"), 2, "", "not hex")
+    exits("no hex", run(fake, "get", "--hex", "zz"), 2, "", "not hex")
+    done = run(fake, "get", "in", "--json")
+    shown = json.loads(done.stdout or "{}")
+    case("get --json", done.returncode == 0 and shown.get("value") == "from stdin" and shown.get("code") == "OK", done.stdout)
+    case("--json has version and height", re.fullmatch(r"\d+\.\d+", shown.get("version", "")) and shown.get("height", 0) > 0, done.stdout)
+    done = run(fake, "get", "in", before=["--json"])
+    case("--json before the command", json.loads(done.stdout or "{}").get("value") == "from stdin", done.stdout + done.stderr)
+    done = run(fake, "put", "--json", "in", "x")
+    case("put --json has a version and no value", "value" not in json.loads(done.stdout) and "version" in json.loads(done.stdout), done.stdout)
+    done = run(fake, "get", "--json", "absent")
+    case("--json of an absent key", done.returncode == 1 and json.loads(done.stdout)["code"] == "ABSENT", done.stdout)
+    done = run(fake, "get", "bin", "--json")
+    case("--json of bytes that are no text", json.loads(done.stdout).get("value_hex", "").startswith("000102"), done.stdout)
+    env = {"HERACLIUS_SYSTEM": f"{fake.folder}/system.json", "HERACLIUS_CLIENT": f"{fake.folder}/client.key"}
+    exits("HERACLIUS_SYSTEM and HERACLIUS_CLIENT", run(None, "get", "in2", env=env), 0, "two\n")
+    exits("--via", run(fake, "get", "in2", "--via", "c0-n3"), 0, "two\n")
+    exits("--via nobody", run(fake, "get", "in2", "--via", "c0-n9"), 2, "", "c0-n9")
+
+
+def usage(fake):
+    exits("no command", run(None), 2, "", "usage")
+    exits("--help", run(None, "--help"), 0)
+    exits("--version", run(None, "--version"), 0)
+    exits("an unknown command", run(fake, "frobnicate"), 2, "", "frobnicate")
+    exits("an unknown option", run(fake, "get", "k", "--frob"), 2, "", "--frob")
+    exits("too few words", run(fake, "cas", "k", "a"), 2, "", "usage")
+    exits("too many words", run(fake, "get", "k", "l"), 2, "", "usage")
+    exits("a bad timeout", run(fake, "get", "k", "--timeout", "0"), 2, "", "timeout")
+    exits("a timeout that is no number", run(fake, "get", "k", "--timeout", "soon"), 2)
+    exits("no system file", run(None, "get", "k", before=["-s", "/nonexistent/system.json"]), 2, "", "/nonexistent/system.json")
+    exits("a key file that is not there", run(fake, "get", "k", "--client", "/nonexistent.key"), 2, "", "/nonexistent.key")
+    exits("an empty key", run(fake, "get", ""), 2, "", "1 to 256")
+    exits("a key that is too long", run(fake, "get", "k" * 257), 2, "", "257")
+
+
+def batch_file(text):
+    path = os.path.join(WORK, "batch")
+    with open(path, "w") as f:
+        f.write(text)
+    return path
+
+
+def batches(fake):
+    path = batch_file("# a transfer\nput {t}a 100\nput {t}b 0\n\nadd {t}a -30 --floor 0\nadd {t}b 30\nget {t}a\n")
+    exits("batch", run(fake, "batch", path), 0, "1 OK\n2 OK\n3 OK 70\n4 OK 30\n5 OK 70\n")
+    exits("batch --atomic that fails", run(fake, "batch", "--atomic", batch_file("add {t}b 80\nadd {t}a -80 --floor 0\n")), 1,
+          "1 NOT-EXECUTED\n2 BELOW-FLOOR 70\n")
+    exits("batch of stdin", run(fake, "batch", "-", stdin="get {t}b\n"), 0, "1 OK 30\n")
+    exits("a batch with one no", run(fake, "batch", "-", stdin="get {t}b\nget none\n"), 1, "1 OK 30\n2 ABSENT\n")
+    exits("batch words in quotes", run(fake, "batch", "-", stdin="put 'a key' \"a value\"\nget 'a key'\n"), 0, "1 OK\n2 OK a value\n")
+    done = run(fake, "batch", "--json", "-", stdin="get {t}b\n")
+    version = json.loads(done.stdout)[0]["version"]
+    exits("check of the version", run(fake, "batch", "-", stdin=f"check {{t}}b {version}\n"), 0, "1 OK\n")
+    exits("check of another version", run(fake, "batch", "-", stdin="check {t}b 1.1\n"), 1, "1 CHECK-FAILED\n")
+    exits("check absent", run(fake, "batch", "-", stdin="check none absent\n"), 0, "1 OK\n")
+    exits("an atomic batch over shards", run(fake, "batch", "--atomic", "-", stdin="".join(f"put k{i} v\n" for i in range(9))), 2, "", "span shards")
+    for text, line, word in (("get k\nfrob k\n", 2, "unknown"), ("\n\nput k\n", 3, "put KEY"), ("get\n", 1, "key"), ("add k x\n", 1, "whole number"),
+                             ("add k 1 --floor\n", 1, "add KEY"), ("check k 1\n", 1, "version"), ("put 'k v\n", 1, "put KEY"),
+                             ("cas k v\n", 1, "cas KEY"),
+                             ("get k l\n", 1, "get KEY"), ("put k v --frob\n", 1, "put KEY")):
+        exits(f"a batch with the line {text.strip()!r}", run(fake, "batch", "-", stdin=text), 2, "", f"line {line}: .*{word}")
+    exits("an empty batch", run(fake, "batch", "-", stdin="# nothing\n"), 2, "", "no operation")
+    exits("a batch with a zero byte", run(fake, "batch", "-", stdin="get k\0\n"), 2, "", "zero byte")
+    exits("a batch file that is not there", run(fake, "batch", "/nonexistent"), 2, "", "/nonexistent")
+
+
+def unanswered(fake):
+    fake.play(DOWN)
+    exits("get with all nodes down", run(fake, "get", "k", "--timeout", "1"), 3, "", r"c0-n0: .*c0-n1: .*Nothing was changed")
+    fake.play(SILENT)
+    exits("put without an answer", run(fake, "put", "k", "v", "--timeout", "1"), 3, "", "unsettled.*settle")
+    fake.play(FEW)
+    exits("get with forged answers only", run(fake, "get", "k", "--timeout", "1"), 3, "", "does not verify")
+    fake.play(CODE, BUSY)
+    exits("BUSY to the end", run(fake, "get", "k", "--timeout", "1"), 3, "", "BUSY")
+    fake.play(HONEST)
+    exits("settle lists it", run(fake, "settle"), 0, None)
+    listed = json.loads(run(fake, "settle", "--json").stdout)
+    case("settle --json", len(listed) == 1 and listed[0]["summary"] == "put k", listed)
+    exits("settle --retry and --cancel", run(fake, "settle", "--retry", "--cancel"), 2, "", "not both")
+    exits("settle --retry", run(fake, "settle", "--retry"), 0)
+    case("the write took effect", fake.ask("value k") == "= v")
+    exits("nothing is left", run(fake, "settle"), 0, "every write of this client is settled\n")
+    fake.play(SILENT)
+    run(fake, "put", "k", "w", "--timeout", "1")
+    exits("settle without an answer", run(fake, "settle", "--cancel", "--timeout", "1"), 3, "", "still unsettled")
+    fake.play(HONEST)
+    done = run(fake, "settle", "--cancel")
+    case("settle --cancel", done.returncode == 0 and "CANCELLED" in done.stdout and fake.ask("value k") == "= v", done.stdout + done.stderr)
+    fake.play(FORGET, times=1)
+    exits("a lost answer is asked for again", run(fake, "add", "once", "1"), 0, "1\n")
+
+
+def refused(fake):
+    fake.play(CODE, RIGHTS)
+    exits("get without the right", run(fake, "get", "k"), 4, "", "RIGHTS")
+    fake.play(CODE, RIGHTS, times=1)
+    exits("put without the right", run(fake, "put", "k", "x"), 4, "", "RIGHTS")
+    fake.play(REFUSE, RIGHTS)
+    exits("a refusal by enough nodes", run(fake, "get", "k"), 4, "", "RIGHTS")
+    fake.play(CODE, QUOTA)
+    exits("quota", run(fake, "put", "k", "x", "--timeout", "1"), 4, "", "QUOTA")
+    fake.play(CODE, REVOKED)
+    exits("revoked", run(fake, "put", "k", "x"), 4, "", "REVOKED")
+    exits("settle of a revoked client", run(fake, "settle", "--cancel", "--timeout", "2"), 4, "", "REVOKED")
+    fake.play(CODE, TOO_OLD)
+    exits("too old", run(fake, "put", "k", "x"), 4, "", "TOO-OLD")
+    fake.play(HONEST)
+    exits("settled in the end", run(fake, "settle", "--cancel"), 0)
+
+
+def receipts(fake):
+    path = os.path.join(WORK, "receipt")
+    exits("put --receipt", run(fake, "put", "{r}k", "a value of thirty-two bytes here", "--receipt", path), 0)
+    exits("verify", run(fake, "verify", path), 0, None)
+    done = run(fake, "verify", path)
+    case("verify says what it does not prove", "not proved" in done.stdout and "{r}k" in done.stdout, done.stdout)
+    shown = json.loads(run(fake, "verify", path, "--json").stdout)
+    case("verify --json", shown["valid"] is True and shown["key"] == "{r}k" and shown["operation"] == "put", shown)
+    with open(path, "rb") as f:
+        whole = f.read()
+    case("at most 4 KiB", len(whole) <= 4096, len(whole))
+    for at in range(0, len(whole), 97):
+        with open(path, "wb") as f:
+            f.write(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1:])
+        done = run(fake, "verify", path)
+        if done.returncode != 1 or "not valid" not in done.stderr:
+            case(f"a receipt with byte {at} flipped", False, done.stderr)
+    for name, text in (("an empty file", b""), ("another file", b"not a receipt"), ("half a receipt", whole[:len(whole) // 2]),
+                       ("a long file", b"x" * 2000000)):
+        with open(path, "wb") as f:
+            f.write(text)
+        exits(f"verify of {name}", run(fake, "verify", path), 1 if len(text) < 2000000 else 2, "")
+    exits("verify of no file", run(fake, "verify", "/nonexistent"), 2, "", "/nonexistent")
+    with open(path, "wb") as f:
+        f.write(whole)
+    other = Fake(1)
+    shutil.copy(path, path + ".2")
+    done = run(fake, "verify", path)
+    case("the receipt itself", done.returncode == 0, done.stderr)
+    other.stop()
+
+
+def bench(fake):
+    out = os.path.join(WORK, "bench")
+    key = ["--client", f"{fake.folder}/client.key", "--client-keys", "1"]
+    small = ["--users", "8", "--seconds", "1", "--keys", "20", "--warmup-ms", "0", "--seed", "5"]
+    history = os.path.join(WORK, "history")
+    done = run(fake, "bench", "--out", out, "--load", "--mix", "1:1", "--history", history, *small, *key)
+    exits("bench", done, 0, None, "seed 5")
+    with open(f"{out}/summary.json") as f:
+        summary = json.load(f)
+    wanted = {"ops_per_second", "hits", "absent", "busy", "errors", "verification_failures", "latency_us", "users", "seconds", "seed"}
+    case("summary.json has its fields", wanted <= set(summary), wanted - set(summary))
+    case("latencies", set(summary["latency_us"]) == {"p50", "p90", "p99", "p999", "max"}, summary["latency_us"])
+    case("its figures", summary["errors"] == 0 and summary["verification_failures"] == 0 and summary["hits"] > 0 and summary["absent"] == 0, summary)
+    with open(history) as f:
+        lines = [json.loads(x) for x in f]
+    fields = {"user", "op", "key", "call", "return"}
+    case("a line for each call", len(lines) >= summary["reads"] + summary["writes"] and fields <= set(lines[0]), lines[:1])
+    exits("bench without --out", run(fake, "bench", *key), 2, "", "--out")
+    exits("bench --mix frob", run(fake, "bench", "--out", out, "--mix", "frob", *key), 2, "", "mix")
+    exits("bench --users 0", run(fake, "bench", "--out", out, "--users", "0", *key), 2, "", "users")
+    exits("bench --seed x", run(fake, "bench", "--out", out, "--seed", "x", *key), 2, "", "seed")
+
+
+def manual():
+    with open("docs/man/heraclius.1") as f:
+        page = f.read().replace("\\-", "-")
+    in_page = {"--" + x for x in re.findall(r"Fl -([a-z][a-z-]*)", page)}
+    in_help = set()
+    for command in ("get", "put", "del", "cas", "add", "batch", "settle", "verify", "status", "bench"):
+        done = run(None, command, "--help")
+        case(f"{command} --help", done.returncode == 0 and "Usage" in done.stdout, done.stdout + done.stderr)
+        in_help |= set(re.findall(r"(--[a-z][a-z-]*)", done.stdout))
+        case(f"{command} is in the man page", re.search(rf"\.It Cm {command}\b", page))
+    for group, name in (("node", "enroll"), ("client", "enroll"), ("admin", "enroll"), ("system", "assemble"), ("system", "init"),
+                        ("system", "show")):
+        done = run(None, group, name, "--help")
+        case(f"{group} {name} --help", done.returncode == 0 and "Usage" in done.stdout, done.stdout + done.stderr)
+        case(f"{group} {name} is in the man page", re.search(rf"Cm .*{group} {name}", page))
+    in_help -= {"--help", "--usage", "--out-dir"}
+    case("each option of --help is in the man page", in_help <= in_page, in_help - in_page)
+    case("each option of the man page is in --help", in_page <= in_help, in_page - in_help)
+
+
+def main():
+    os.chdir(TOP)
+    shutil.rmtree(WORK, ignore_errors=True)
+    os.makedirs(WORK)
+    subprocess.run(["make", "-s", FAKE, "product-gcc", "heraclius"], check=True, timeout=600, stdout=subprocess.DEVNULL)
+    fake = Fake(2)
+    try:
+        for part in (data, forms, usage, batches, unanswered, refused, receipts, bench):
+            began = time.monotonic()
+            part(fake)
+            print(f"     {part.__name__}: {time.monotonic() - began:.1f} s", flush=True)
+        manual()
+    finally:
+        fake.stop()
+        shutil.rmtree(WORK, ignore_errors=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
