@@ -31,8 +31,8 @@ struct decided_how {
 void decided_certificate(const struct decider *decider, const struct decided_how *how, const uint8_t outbox_root[32],
                          struct bft_certificate *certificate, uint8_t *headers);
 
-/* One compact decision; malloc'd. The leaf's height, source and system are set here, its slice_bytes and slice_hash too (items_root and item_count for
- * a client leaf). It is leaf `index` of an outbox of `count` leaves, the others being of no account. */
+/* One compact decision; malloc'd. The leaf's height, source and system are set here, its slice_bytes and slice_hash too (items_root and item_count
+ * for a client leaf). It is leaf `index` of an outbox of `count` leaves, the others being of no account. */
 uint8_t *decided_make(const struct decider *decider, const struct decided_how *how, struct leaf *leaf, uint32_t index, uint32_t count,
                       const uint8_t *slice, size_t slice_bytes, size_t *bytes_count);
 
