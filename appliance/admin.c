@@ -38,11 +38,12 @@ json_t *admin_ask(const char *path, const char *ask) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     char question[64];
     if (strlen(path) >= sizeof address.sun_path) return NULL;
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int length = snprintf(question, sizeof question, "{\"ask\":\"%s\"}\n", ask);
     json_t *answer = NULL;
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 && send(fd, question, (size_t)length, MSG_NOSIGNAL) == length) {
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
+        send(fd, question, (size_t)length, MSG_NOSIGNAL) == length) {
         size_t bytes;
         char *line = line_read(fd, &bytes);
         if (line != NULL) answer = json_loadb(line, bytes, 0, NULL);
@@ -94,8 +95,10 @@ static void sample_print(FILE *out, const json_t *sample, const char *node) {
     json_object_foreach(json_object_get(sample, "labels"), key, label) {
         if (json_is_string(label)) (void)fprintf(out, ",%s=\"%s\"", key, json_string_value(label));
     }
-    if (json_is_integer(value)) (void)fprintf(out, "} %lld\n", (long long)json_integer_value(value));
-    else (void)fprintf(out, "} %.6f\n", json_number_value(value));
+    if (json_is_integer(value))
+        (void)fprintf(out, "} %lld\n", (long long)json_integer_value(value));
+    else
+        (void)fprintf(out, "} %.6f\n", json_number_value(value));
 }
 
 /* The family that a sample belongs to: a histogram's parts have one. */

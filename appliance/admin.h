@@ -1,5 +1,6 @@
 /*
- * heraclius-admin: what a node tells on its control socket, over HTTP on loopback. Unprivileged: it holds no key and reads no data; a flaw in HTTP never
+ * heraclius-admin: what a node tells on its control socket, over HTTP on loopback. Unprivileged: it holds no key and reads no data; a flaw in HTTP
+ * never
  * reaches a signing key. One process may front all nodes of a host.
  *
  *   GET /livez    200 while this process serves

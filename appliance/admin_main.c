@@ -31,8 +31,8 @@ static enum MHD_Result respond(struct MHD_Connection *connection, unsigned code,
     return queued;
 }
 
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method, const char *version, const char *upload,
-                                  size_t *upload_bytes, void **state) {
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
+                                  const char *upload, size_t *upload_bytes, void **state) {
     const struct admin_nodes *nodes = context;
     (void)version;
     (void)upload;
@@ -56,7 +56,8 @@ static int usage(FILE *out, int code) {
                 "  --listen HOST:PORT  where to serve HTTP; loopback only\n"
                 "  --sockets PATH...   control sockets of the nodes\n"
                 "  --system FILE       taken for the sake of process lists; not read\n"
-                "serves /livez, /readyz, /status, /metrics; ends with SIGTERM; exit 0 ended, 2 usage, 4 the port is taken\n", out);
+                "serves /livez, /readyz, /status, /metrics; ends with SIGTERM; exit 0 ended, 2 usage, 4 the port is taken\n",
+                out);
     return code;
 }
 
@@ -71,17 +72,23 @@ int main(int count, char **words) {
     bool sockets = false;
     for (int i = 1; i < count; i++) {
         if (strcmp(words[i], "--help") == 0) return usage(stdout, 0);
-        if (strcmp(words[i], "--listen") == 0 && i + 1 < count) listen_on = words[++i];
-        else if (strcmp(words[i], "--system") == 0 && i + 1 < count) i++;
-        else if (strcmp(words[i], "--sockets") == 0) sockets = true;
-        else if (sockets && words[i][0] != '-' && nodes.count < ADMIN_SOCKETS_MAX) nodes.paths[nodes.count++] = words[i];
-        else return usage(stderr, 2);
+        if (strcmp(words[i], "--listen") == 0 && i + 1 < count)
+            listen_on = words[++i];
+        else if (strcmp(words[i], "--system") == 0 && i + 1 < count)
+            i++;
+        else if (strcmp(words[i], "--sockets") == 0)
+            sockets = true;
+        else if (sockets && words[i][0] != '-' && nodes.count < ADMIN_SOCKETS_MAX)
+            nodes.paths[nodes.count++] = words[i];
+        else
+            return usage(stderr, 2);
     }
     struct sockaddr_storage address;
     memset(&address, 0, sizeof address);
     if (listen_on == NULL || nodes.count == 0 || !net_address_parse(listen_on, &address)) return usage(stderr, 2);
     if (!is_loopback(&address)) {
-        (void)fprintf(stderr, "heraclius-admin: --listen %s: only loopback (127.0.0.1, [::1]) is served: put a proxy with TLS before it\n", listen_on);
+        (void)fprintf(stderr, "heraclius-admin: --listen %s: only loopback (127.0.0.1, [::1]) is served: put a proxy with TLS before it\n",
+                      listen_on);
         return 2;
     }
     sigset_t ending;
@@ -92,9 +99,9 @@ int main(int count, char **words) {
     pthread_sigmask(SIG_BLOCK, &ending, NULL);
     signal(SIGPIPE, SIG_IGN);
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
-    struct MHD_Daemon *daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, &nodes, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_LIMIT,
-                                                 (unsigned)ADMIN_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_TIMEOUT_S,
-                                                 MHD_OPTION_END); /* not LISTENING_ADDRESS_REUSE: it would let two share one port */
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, &nodes, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_LIMIT, (unsigned)ADMIN_CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_TIMEOUT_S, MHD_OPTION_END); /* not LISTENING_ADDRESS_REUSE: it would let two share one port */
     if (daemon == NULL) {
         (void)fprintf(stderr, "heraclius-admin: cannot listen on %s: is the port in use? stop what uses it, or choose another\n", listen_on);
         return 4;

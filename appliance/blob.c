@@ -36,7 +36,9 @@ struct blob *blob_wrap(uint8_t *bytes, size_t count, void (*release)(struct blob
     return blob;
 }
 
-void blob_wrapper_free(struct blob *blob) { free(blob); }
+void blob_wrapper_free(struct blob *blob) {
+    free(blob);
+}
 
 struct blob *blob_hold(struct blob *blob) {
     unsigned before = atomic_fetch_add_explicit(&blob->holders, 1, memory_order_relaxed);
@@ -57,4 +59,6 @@ void blob_drop(struct blob *blob) {
     free(blob);
 }
 
-uint64_t blob_live_bytes(void) { return atomic_load_explicit(&live_bytes, memory_order_relaxed); }
+uint64_t blob_live_bytes(void) {
+    return atomic_load_explicit(&live_bytes, memory_order_relaxed);
+}

@@ -46,6 +46,8 @@ struct blob_piece {
     size_t count;
 };
 
-static inline const uint8_t *blob_piece_bytes(const struct blob_piece *piece) { return piece->blob->bytes + piece->offset; }
+static inline const uint8_t *blob_piece_bytes(const struct blob_piece *piece) {
+    return piece->blob->bytes + piece->offset;
+}
 
 #endif

@@ -87,7 +87,8 @@ static void connection_answer(struct control *control, struct connection *connec
 }
 
 static void connection_write(struct control *control, struct connection *connection) {
-    ssize_t wrote = send(connection->fd, connection->answer + connection->answer_sent, connection->answer_bytes - connection->answer_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t wrote = send(connection->fd, connection->answer + connection->answer_sent, connection->answer_bytes - connection->answer_sent,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
     if (wrote < 0) {
         if (errno != EAGAIN && errno != EINTR) connection_close(connection);
         return;
@@ -142,8 +143,10 @@ static void *control_run(void *context) {
         for (size_t i = 0; i < CONTROL_CONNECTIONS_MAX; i++) {
             struct connection *connection = &control->connections[i];
             if (connection->fd < 0) continue;
-            if (polled[2 + i].revents != 0 && connection->answer != NULL) connection_write(control, connection);
-            else if (polled[2 + i].revents != 0) connection_read(control, connection);
+            if (polled[2 + i].revents != 0 && connection->answer != NULL)
+                connection_write(control, connection);
+            else if (polled[2 + i].revents != 0)
+                connection_read(control, connection);
             if (connection->fd >= 0 && now > connection->heard_ms + CONTROL_IDLE_MS) connection_close(connection); /* heard_ms may be after now */
         }
         if (polled[1].revents != 0) control_accept(control);
@@ -162,7 +165,8 @@ static bool socket_is_live(const struct sockaddr_un *address) {
 struct control *control_start(const char *path, control_snapshot *snapshot, void *context, char text[CONTROL_TEXT_BYTES]) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) {
-        snprintf(text, CONTROL_TEXT_BYTES, "control socket %.150s: the path is longer than %zu bytes; choose a shorter one (\"control\" in node.conf)", path,
+        snprintf(text, CONTROL_TEXT_BYTES,
+                 "control socket %.150s: the path is longer than %zu bytes; choose a shorter one (\"control\" in node.conf)", path,
                  sizeof address.sun_path - 1);
         return NULL;
     }
@@ -171,8 +175,8 @@ struct control *control_start(const char *path, control_snapshot *snapshot, void
         snprintf(text, CONTROL_TEXT_BYTES, "control socket: no memory");
         return NULL;
     }
-    strcpy(address.sun_path, path);
-    strcpy(control->path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    memcpy(control->path, path, strlen(path) + 1);
     control->snapshot = snapshot;
     control->context = context;
     for (size_t i = 0; i < CONTROL_CONNECTIONS_MAX; i++) control->connections[i].fd = -1;

@@ -6,7 +6,8 @@
  *   {"ask":"metrics"}   {"metrics":[{"name","type","help","labels":{},"value"}, ...]}
  *   {"ask":"ready"}     {"ready":true|false,"phase":"..."}
  *   anything else       {"error":"..."}
- * Nothing can be changed through it. A line is at most CONTROL_REQUEST_BYTES_MAX; at most CONTROL_CONNECTIONS_MAX connections, further ones are closed; one that
+ * Nothing can be changed through it. A line is at most CONTROL_REQUEST_BYTES_MAX; at most CONTROL_CONNECTIONS_MAX connections, further ones are
+ * closed; one that
  * is silent for CONTROL_IDLE_MS is closed. The socket's mode is 0660.
  *
  * A thread of its own, which shares nothing with the node but the snapshot that the callback copies out.
@@ -27,8 +28,10 @@ struct control;
 /* Copies the newest snapshot; called on the control thread. */
 typedef void control_snapshot(void *context, struct status_node *status);
 
-/* Makes the socket (a stale one of a dead process is replaced, a live one is refused) and starts the thread. NULL: `text` is one line that says what to do. */
-struct control *control_start(const char *path, control_snapshot *snapshot, void *context, char text[CONTROL_TEXT_BYTES]) __attribute__((warn_unused_result));
+/* Makes the socket (a stale one of a dead process is replaced, a live one is refused) and starts the thread. NULL: `text` is one line that says
+ * what to do. */
+struct control *control_start(const char *path, control_snapshot *snapshot, void *context, char text[CONTROL_TEXT_BYTES])
+    __attribute__((warn_unused_result));
 /* Ends the thread, removes the socket. NULL will do. */
 void control_stop(struct control *control);
 

@@ -10,7 +10,9 @@ static json_t *hex(const uint8_t *bytes, size_t count) {
     return json_string(text);
 }
 
-static json_t *number(uint64_t value) { return json_integer((json_int_t)(value & INT64_MAX)); }
+static json_t *number(uint64_t value) {
+    return json_integer((json_int_t)(value & INT64_MAX));
+}
 
 static json_t *cluster_text(uint32_t cluster) {
     char text[16];
@@ -28,7 +30,8 @@ static void put_threads(json_t *out, const struct status_node *status) {
     json_t *threads = json_array(), *budget = json_object();
     for (uint32_t i = 0; i < status->thread_count; i++) {
         const struct status_thread *thread = &status->threads[i];
-        json_array_append_new(threads, json_pack("{s:s,s:i,s:i}", "name", thread->name, "pinned_cpu", thread->pinned, "running_cpu", thread->running));
+        json_array_append_new(threads,
+                              json_pack("{s:s,s:i,s:i}", "name", thread->name, "pinned_cpu", thread->pinned, "running_cpu", thread->running));
     }
     for (uint32_t i = 0; i < status->budget_count; i++) json_object_set_new(budget, status->budget[i].name, number(status->budget[i].value));
     json_object_set_new(out, "thread_map", json_string(status->threads_map));
@@ -50,7 +53,8 @@ static void put_seen(json_t *out, const struct status_replica *replica) {
     }
     for (uint32_t i = 0; i < replica->attacker_count; i++) {
         const struct status_attacker *attacker = &replica->attackers[i];
-        json_array_append_new(attackers, json_pack("{s:s,s:s,s:o}", "attack", status_attack_name(attacker->attack), "peer", attacker->peer, "count", number(attacker->count)));
+        json_array_append_new(attackers, json_pack("{s:s,s:s,s:o}", "attack", status_attack_name(attacker->attack), "peer", attacker->peer, "count",
+                                                   number(attacker->count)));
     }
     json_object_set_new(out, "dropped", drops);
     json_object_set_new(out, "attacks", attacks);
@@ -62,14 +66,15 @@ static void put_peers(json_t *out, const struct status_node *status) {
     json_t *members = json_array(), *pairs = json_array();
     for (uint32_t i = 0; i < replica->members && i < STATUS_MEMBERS_MAX; i++) {
         const struct status_member *member = &replica->peers[i];
-        json_array_append_new(members, json_pack("{s:i,s:b,s:o,s:o}", "member", (int)i, "up", member->up || i == replica->member, "height", number(member->final_height),
-                                                 "view", number(member->view)));
+        json_array_append_new(members, json_pack("{s:i,s:b,s:o,s:o}", "member", (int)i, "up", member->up || i == replica->member, "height",
+                                                 number(member->final_height), "view", number(member->view)));
     }
     for (uint32_t i = 0; i < replica->pair_count; i++) {
         const struct status_pair *pair = &replica->pairs[i];
-        json_array_append_new(pairs, json_pack("{s:o,s:o,s:o,s:o,s:o,s:i,s:i}", "cluster", cluster_text(pair->cluster), "consumed", number(pair->consumed_dseq), "sent",
-                                               number(pair->sent_dseq), "acknowledged", number(pair->acked_dseq), "hint", number(pair->hint_dseq), "held",
-                                               (int)pair->held_slices, "source_member", (int)pair->source_member));
+        json_array_append_new(pairs,
+                              json_pack("{s:o,s:o,s:o,s:o,s:o,s:i,s:i}", "cluster", cluster_text(pair->cluster), "consumed",
+                                        number(pair->consumed_dseq), "sent", number(pair->sent_dseq), "acknowledged", number(pair->acked_dseq),
+                                        "hint", number(pair->hint_dseq), "held", (int)pair->held_slices, "source_member", (int)pair->source_member));
     }
     json_object_set_new(out, "members_seen", members);
     json_object_set_new(out, "pairs", pairs);
@@ -101,16 +106,18 @@ json_t *control_status_json(const struct status_node *status) {
     json_object_set_new(out, "state_root", hex(replica->state_root, 32));
     json_object_set_new(out, "time_ms", number(replica->time_ms));
     json_object_set_new(out, "uptime_ms", number(status->now_ms - status->started_ms));
-    json_object_set_new(out, "queues", json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "inputs_waiting", number(replica->inputs_waiting), "inputs_held",
-                                                 number(replica->inputs_held), "input_bytes", number(replica->input_bytes), "blocks_open",
-                                                 number(replica->blocks_open), "sends_held", number(replica->sends_held), "answers_kept",
-                                                 number(replica->answers_kept)));
+    json_object_set_new(out, "queues",
+                        json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "inputs_waiting", number(replica->inputs_waiting), "inputs_held",
+                                  number(replica->inputs_held), "input_bytes", number(replica->input_bytes), "blocks_open",
+                                  number(replica->blocks_open), "sends_held", number(replica->sends_held), "answers_kept",
+                                  number(replica->answers_kept)));
     json_object_set_new(out, "clients_connected", number(replica->clients_connected));
     json_object_set_new(out, "decisions", number(replica->decisions));
     json_object_set_new(out, "view_changes", number(replica->view_changes));
-    json_object_set_new(out, "commit_us", json_pack("{s:o,s:o,s:o,s:o,s:o}", "count", number(commit->count), "p50", number(histogram_quantile(commit, 500)), "p90",
-                                                    number(histogram_quantile(commit, 900)), "p99", number(histogram_quantile(commit, 990)), "max",
-                                                    number(commit->max)));
+    json_object_set_new(out, "commit_us",
+                        json_pack("{s:o,s:o,s:o,s:o,s:o}", "count", number(commit->count), "p50", number(histogram_quantile(commit, 500)), "p90",
+                                  number(histogram_quantile(commit, 900)), "p99", number(histogram_quantile(commit, 990)), "max",
+                                  number(commit->max)));
     put_seen(out, replica);
     put_peers(out, status);
     put_threads(out, status);
@@ -119,8 +126,8 @@ json_t *control_status_json(const struct status_node *status) {
 
 /* One metric; `labels` is taken over, may be NULL. */
 static void metric(json_t *list, const char *name, const char *type, const char *help, json_t *labels, uint64_t value) {
-    json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:o,s:o}", "name", name, "type", type, "help", help, "labels", labels != NULL ? labels : json_object(),
-                                          "value", number(value)));
+    json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:o,s:o}", "name", name, "type", type, "help", help, "labels",
+                                          labels != NULL ? labels : json_object(), "value", number(value)));
 }
 
 static void put_gauges(json_t *list, const struct status_node *status) {
@@ -152,11 +159,12 @@ static void put_commit(json_t *list, const struct histogram *commit) {
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         char text[32];
         snprintf(text, sizeof text, "%.3f", (double)limits[i] / 1e6);
-        metric(list, "heraclius_commit_seconds_bucket", "histogram", "from proposal to final", json_pack("{s:s}", "le", text), histogram_below(commit, limits[i]));
+        metric(list, "heraclius_commit_seconds_bucket", "histogram", "from proposal to final", json_pack("{s:s}", "le", text),
+               histogram_below(commit, limits[i]));
     }
     metric(list, "heraclius_commit_seconds_bucket", "histogram", "", json_pack("{s:s}", "le", "+Inf"), commit->count);
-    json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:{},s:f}", "name", "heraclius_commit_seconds_sum", "type", "histogram", "help", "", "labels", "value",
-                                          (double)commit->sum / 1e6));
+    json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:{},s:f}", "name", "heraclius_commit_seconds_sum", "type", "histogram", "help", "", "labels",
+                                          "value", (double)commit->sum / 1e6));
     metric(list, "heraclius_commit_seconds_count", "histogram", "", NULL, commit->count);
 }
 
@@ -165,24 +173,24 @@ json_t *control_metrics_json(const struct status_node *status) {
     json_t *list = json_array();
     put_gauges(list, status);
     for (int i = 0; i < STATUS_DROP_COUNT; i++) {
-        metric(list, "heraclius_dropped_total", "counter", i == 0 ? "input dropped, by cause" : "", json_pack("{s:s}", "cause", status_drop_name((enum status_drop)i)),
-               replica->drops[i]);
+        metric(list, "heraclius_dropped_total", "counter", i == 0 ? "input dropped, by cause" : "",
+               json_pack("{s:s}", "cause", status_drop_name((enum status_drop)i)), replica->drops[i]);
     }
     for (int i = 0; i < STATUS_ATTACK_COUNT; i++) {
-        metric(list, "heraclius_attacks_total", "counter", i == 0 ? "attacks seen, by kind" : "", json_pack("{s:s}", "kind", status_attack_name((enum status_attack)i)),
-               replica->attacks[i]);
+        metric(list, "heraclius_attacks_total", "counter", i == 0 ? "attacks seen, by kind" : "",
+               json_pack("{s:s}", "kind", status_attack_name((enum status_attack)i)), replica->attacks[i]);
     }
     put_commit(list, &replica->commit_us);
     for (uint32_t i = 0; i < status->net_counter_count; i++) {
-        metric(list, "heraclius_counter", "untyped", i == 0 ? "counters of links and store" : "", json_pack("{s:s}", "counter", status->net_counters[i].name),
-               status->net_counters[i].value);
+        metric(list, "heraclius_counter", "untyped", i == 0 ? "counters of links and store" : "",
+               json_pack("{s:s}", "counter", status->net_counters[i].name), status->net_counters[i].value);
     }
     for (uint32_t i = 0; i < status->counter_count; i++)
         metric(list, "heraclius_counter", "untyped", "", json_pack("{s:s}", "counter", status->counters[i].name), status->counters[i].value);
     for (uint32_t i = 0; i < status->thread_count; i++) {
         if (status->threads[i].running < 0) continue;
-        metric(list, "heraclius_thread_cpu", "gauge", i == 0 ? "CPU on which a thread last ran" : "", json_pack("{s:s}", "thread", status->threads[i].name),
-               (uint64_t)status->threads[i].running);
+        metric(list, "heraclius_thread_cpu", "gauge", i == 0 ? "CPU on which a thread last ran" : "",
+               json_pack("{s:s}", "thread", status->threads[i].name), (uint64_t)status->threads[i].running);
     }
     return json_pack("{s:s,s:o}", "node", status->name, "metrics", list);
 }

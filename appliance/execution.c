@@ -53,7 +53,9 @@ void execution_destroy(struct execution *execution) {
     free(execution);
 }
 
-uint64_t execution_budget(void) { return (uint64_t)BUFFERS_MAX * BUFFER_BYTES; }
+uint64_t execution_budget(void) {
+    return (uint64_t)BUFFERS_MAX * BUFFER_BYTES;
+}
 
 uint64_t execution_reap(struct execution *execution) {
     if (execution->state == NULL) return execution->durable_height;

@@ -1,9 +1,11 @@
 /*
- * Jobs for the executor, and the worker that does them: between the replica, which decides, and the executor and the checkpoint store, which lie on the
+ * Jobs for the executor, and the worker that does them: between the replica, which decides, and the executor and the checkpoint store, which lie
+ * on the
  * execution thread (or on the one thread of a fused node).
  *
  * Contract
- *   The replica makes jobs; they are done in the order in which it made them; each comes back to it exactly once (replica_job_done). A job and what it
+ *   The replica makes jobs; they are done in the order in which it made them; each comes back to it exactly once (replica_job_done). A job and
+ * what it
  *   points to is the worker's in between and the replica's before and after. Pointers in a result lead into the executor's memory and hold until the
  *   release job named in executor.h is done.
  *
@@ -44,12 +46,12 @@ struct execution_blob {
 struct execution_job {
     enum execution_kind kind;
     uint64_t ticket;
-    struct execution_job *next;  /* the replica's, while it is its */
-    uint32_t owner;              /* the replica's: index of its block */
-    bool cancelled;              /* the replica's: the result is not wanted any more */
-    uint64_t view;               /* the replica's */
+    struct execution_job *next; /* the replica's, while it is its */
+    uint32_t owner;             /* the replica's: index of its block */
+    bool cancelled;             /* the replica's: the result is not wanted any more */
+    uint64_t view;              /* the replica's */
     /* EXECUTION_BLOCK */
-    struct exec_block block;     /* refs lie in this job's own array */
+    struct exec_block block; /* refs lie in this job's own array */
     struct exec_ref *refs;
     uint32_t refs_room;
     struct exec_result result;
@@ -61,11 +63,11 @@ struct execution_job {
     uint64_t checkpoint_sequence; /* out: of the state store; 0 without one */
     uint32_t pair_count;          /* out: final cursors */
     struct execution_pair pairs[EXECUTION_PAIRS_MAX];
-    uint8_t root_after[32];       /* out, with checkpoint: the state root after the block */
+    uint8_t root_after[32]; /* out, with checkpoint: the state root after the block */
     /* EXECUTION_RELEASE_SLICES */
     uint32_t destination;
     uint64_t dseq;
-    enum exec_status status;      /* out, all kinds */
+    enum exec_status status; /* out, all kinds */
 };
 
 struct execution; /* opaque: the worker */

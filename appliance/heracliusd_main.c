@@ -32,7 +32,8 @@ static int usage(FILE *out, int code) {
                 "  --config FILE  the node's configuration, written by `heraclius system init`\n"
                 "  --init         make the node's data directory, once\n"
                 "  --version, --help\n"
-                "exit: 0 ended by SIGTERM; 1 stopped itself; 2 configuration, files or usage; 3 data directory or disk; 4 network\n", out);
+                "exit: 0 ended by SIGTERM; 1 stopped itself; 2 configuration, files or usage; 3 data directory or disk; 4 network\n",
+                out);
     return code;
 }
 
@@ -61,10 +62,14 @@ int main(int count, char **words) {
     for (int i = 1; i < count; i++) {
         if (strcmp(words[i], "--help") == 0) return usage(stdout, 0);
         if (strcmp(words[i], "--version") == 0) return printf("heracliusd %s\n", NODE_RELEASE) > 0 ? 0 : 1;
-        if (strcmp(words[i], "--init") == 0) init = true;
-        else if (strcmp(words[i], "--config") == 0 && i + 1 < count) config = words[++i];
-        else if (strncmp(words[i], "--config=", 9) == 0) config = words[i] + 9;
-        else return usage(stderr, NODE_EXIT_CONFIG);
+        if (strcmp(words[i], "--init") == 0)
+            init = true;
+        else if (strcmp(words[i], "--config") == 0 && i + 1 < count)
+            config = words[++i];
+        else if (strncmp(words[i], "--config=", 9) == 0)
+            config = words[i] + 9;
+        else
+            return usage(stderr, NODE_EXIT_CONFIG);
     }
     if (config == NULL) return usage(stderr, NODE_EXIT_CONFIG);
     if (!init) return node_main(config);

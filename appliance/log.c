@@ -25,9 +25,13 @@ static char context[128];
 static uint64_t suppressed_total;
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
-void log_level_set(enum log_level level) { level_min = level; }
+void log_level_set(enum log_level level) {
+    level_min = level;
+}
 
-void log_context_set(const char *fields) { snprintf(context, sizeof context, "%s%s", fields != NULL ? " " : "", fields != NULL ? fields : ""); }
+void log_context_set(const char *fields) {
+    snprintf(context, sizeof context, "%s%s", fields != NULL ? " " : "", fields != NULL ? fields : "");
+}
 
 const char *log_quote(const char *text, char *out, size_t room) {
     size_t used = 0;
@@ -81,8 +85,8 @@ static bool rate_take(const char *event, int64_t now_ms, uint64_t *left_out) {
 
 void log_event(enum log_level level, const char *event, const char *format, ...) {
     if (level < level_min) return;
-    struct timespec wall; /* the one place where the node asks for the calendar: for people, never for the protocol */
-    clock_gettime(CLOCK_REALTIME, &wall);
+    uint64_t wall_ms = ring_clock_wall_ms();
+    time_t wall_s = (time_t)(wall_ms / 1000);
     uint64_t left_out = 0;
     pthread_mutex_lock(&lock);
     bool allowed = rate_take(event, (int64_t)ring_clock_ms(), &left_out);
@@ -90,9 +94,9 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
     if (!allowed) return;
     char line[LOG_LINE_BYTES_MAX];
     struct tm calendar;
-    gmtime_r(&wall.tv_sec, &calendar);
+    gmtime_r(&wall_s, &calendar);
     size_t used = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &calendar);
-    used += (size_t)snprintf(line + used, sizeof line - used, ".%03ldZ %s %s%s", wall.tv_nsec / 1000000, level_names[level], event, context);
+    used += (size_t)snprintf(line + used, sizeof line - used, ".%03uZ %s %s%s", (unsigned)(wall_ms % 1000), level_names[level], event, context);
     if (left_out > 0) used += (size_t)snprintf(line + used, sizeof line - used, " suppressed=%llu", (unsigned long long)left_out);
     if (format[0] != '\0') {
         line[used++] = ' ';

@@ -4,8 +4,10 @@
  *   2026-01-31T12:00:00.123Z info view_entered view=3 leader=c0-n3
  *
  * Contract
- *   Any thread. A line is written by one write(2). Each event name may write LOG_BURST lines and then LOG_PER_SECOND a second; what was left out is told
- *   with the next line of that name (`suppressed=N`). Values with spaces, quotes or control bytes are quoted and escaped. Callers never pass a key, a value or a
+ *   Any thread. A line is written by one write(2). Each event name may write LOG_BURST lines and then LOG_PER_SECOND a second; what was left out
+ * is told
+ *   with the next line of that name (`suppressed=N`). Values with spaces, quotes or control bytes are quoted and escaped. Callers never pass a
+ * key, a value or a
  *   secret of a client; ids are shortened to 8 bytes.
  */
 #ifndef APPLIANCE_LOG_H

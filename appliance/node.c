@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "appliance/replica_private.h"
 #include "bft/ed25519.h"
@@ -17,7 +16,7 @@ enum {
     MEMBER_QUEUE_BYTES = 96 << 20,
     FOREIGN_QUEUE_BYTES = 96 << 20,
     CLIENT_QUEUE_BYTES = 64 << 20,
-    KEEP_BYTES = 48 << 20,       /* received frames kept in place, per node; beyond it they are copied, and the replica's limits hold */
+    KEEP_BYTES = 48 << 20, /* received frames kept in place, per node; beyond it they are copied, and the replica's limits hold */
     CLIENT_KEEP_BYTES = 4 << 20,
     OPEN_BLOCKS_SPARE = 4,
     FRAME_SLACK_BYTES = 1 << 17,
@@ -71,7 +70,8 @@ static enum node_exit fail(char text[NODE_TEXT_BYTES], enum node_exit code, cons
 static enum node_exit files_open(struct node *node, const char *config_path, char text[NODE_TEXT_BYTES]) {
     char line[NODE_CONFIG_TEXT_BYTES];
     struct system_fault fault;
-    if (!ed25519_start(NULL)) return fail(text, NODE_EXIT_CONFIG, "the Ed25519 library fails its self-test: another release than this program was made for?");
+    if (!ed25519_start(NULL))
+        return fail(text, NODE_EXIT_CONFIG, "the Ed25519 library fails its self-test: another release than this program was made for?");
     if (!node_config_load(config_path, &node->config, line)) return fail(text, NODE_EXIT_CONFIG, line);
     log_level_set(node->config.log_level);
     if (system_load(&node->system, node->config.system, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
@@ -80,7 +80,8 @@ static enum node_exit files_open(struct node *node, const char *config_path, cha
     node->key_open = true;
     const struct card *card = system_node_by_signing_key(node->system, node->key.signing_key, &node->cluster, &node->member);
     if (card == NULL || memcmp(card->noise_key, node->key.noise_key, 32) != 0) {
-        snprintf(text, NODE_TEXT_BYTES, "%.200s: no node of %.200s has this key; is it the key of another system?", node->config.key, node->config.system);
+        snprintf(text, NODE_TEXT_BYTES, "%.200s: no node of %.200s has this key; is it the key of another system?", node->config.key,
+                 node->config.system);
         return NODE_EXIT_CONFIG;
     }
     memcpy(node->name, card->name, sizeof node->name);
@@ -104,11 +105,21 @@ static enum node_exit stores_open(struct node *node, char text[NODE_TEXT_BYTES])
     const struct system_cluster *cluster = system_cluster_by_id(node->system, node->cluster);
     memcpy(identity.node_id, cluster->nodes[node->member].id, sizeof identity.node_id);
     if (store_directory_open(node->config.data, &node->directory, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
-    struct wal_config wal = {.directory = node->directory, .identity = identity, .map_bytes = node->config.wal_map_bytes, .queue_slots = WAL_SLOTS,
-                             .cpu = node->config.cpus[NODE_THREAD_WAL], .wake = wake, .wake_context = node};
+    struct wal_config wal = {.directory = node->directory,
+                             .identity = identity,
+                             .map_bytes = node->config.wal_map_bytes,
+                             .queue_slots = WAL_SLOTS,
+                             .cpu = node->config.cpus[NODE_THREAD_WAL],
+                             .wake = wake,
+                             .wake_context = node};
     if (wal_open(&wal, &node->wal, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
-    struct state_config state = {.directory = node->directory, .identity = identity, .map_bytes = node->config.state_map_bytes, .queue_slots = STATE_SLOTS,
-                                 .cpu = node->config.cpus[NODE_THREAD_STATE], .wake = wake, .wake_context = node};
+    struct state_config state = {.directory = node->directory,
+                                 .identity = identity,
+                                 .map_bytes = node->config.state_map_bytes,
+                                 .queue_slots = STATE_SLOTS,
+                                 .cpu = node->config.cpus[NODE_THREAD_STATE],
+                                 .wake = wake,
+                                 .wake_context = node};
     if (state_open(&state, &node->state, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
     return NODE_EXIT_OK;
 }
@@ -118,19 +129,27 @@ static enum node_exit stores_open(struct node *node, char text[NODE_TEXT_BYTES])
 static enum node_exit core_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     /* W prepared beyond the committed one, as many executed and not yet told final, and a few for what a new view begins with. */
     uint32_t open_max = 2 * node->system->limits.window_blocks + OPEN_BLOCKS_SPARE;
-    struct executor_config config = {.system = node->system, .cluster = node->cluster, .blocks_kept_max = EXEC_KEPT_MAX,
+    struct executor_config config = {.system = node->system,
+                                     .cluster = node->cluster,
+                                     .blocks_kept_max = EXEC_KEPT_MAX,
                                      .open_max = open_max < EXEC_OPEN_MAX ? open_max : EXEC_OPEN_MAX};
     ring_entropy_fill(config.hash_key, sizeof config.hash_key);
     enum exec_status status = executor_create(&config, &node->executor);
     if (status != EXEC_VALID) {
-        snprintf(text, NODE_TEXT_BYTES, "no address space for the table that the limits of %.200s allow (%s): lower table_keys_max or table_bytes_max, or raise ulimit -v",
+        snprintf(text, NODE_TEXT_BYTES,
+                 "no address space for the table that the limits of %.200s allow (%s): lower table_keys_max or table_bytes_max, or raise ulimit -v",
                  node->config.system, exec_status_name(status));
         return NODE_EXIT_CONFIG;
     }
     executor_genesis(node->executor, node->genesis_root);
     node->execution = execution_create(node->executor, node->state);
-    struct replica_config replica = {.system = node->system, .cluster = node->cluster, .member = node->member, .signer = signer_ed25519(&node->key.signing),
-                                     .now_ms = ring_clock_ms(), .wall_ms = (uint64_t)time(NULL) * 1000, .hooks = node->hooks};
+    struct replica_config replica = {.system = node->system,
+                                     .cluster = node->cluster,
+                                     .member = node->member,
+                                     .signer = signer_ed25519(&node->key.signing),
+                                     .now_ms = ring_clock_ms(),
+                                     .wall_ms = ring_clock_wall_ms(),
+                                     .hooks = node->hooks};
     ring_entropy_fill(replica.nonce, sizeof replica.nonce);
     memcpy(replica.genesis_root, node->genesis_root, 32);
     node->replica = replica_create(&replica);
@@ -155,7 +174,8 @@ static void address_resolve(const struct address_endpoint *endpoint, struct net_
     freeaddrinfo(found);
 }
 
-static bool peer_add(struct node *node, const uint8_t noise_key[32], const char *name, struct replica_peer peer, uint16_t role, uint32_t queue_bytes) {
+static bool peer_add(struct node *node, const uint8_t noise_key[32], const char *name, struct replica_peer peer, uint16_t role,
+                     uint32_t queue_bytes) {
     struct net_peer_config *config = calloc(1, sizeof *config);
     CHECK(config != NULL);
     memcpy(config->static_key, noise_key, 32);
@@ -166,7 +186,8 @@ static bool peer_add(struct node *node, const uint8_t noise_key[32], const char 
     if (address != NULL) address_resolve(&address->link, config);
     struct config *limits = calloc(1, sizeof *limits);
     CHECK(limits != NULL && system_config(node->system, node->cluster, limits));
-    uint32_t largest = limits->limits.slice_bytes_max > limits->limits.batch_bytes_max ? limits->limits.slice_bytes_max : limits->limits.batch_bytes_max;
+    uint32_t largest =
+        limits->limits.slice_bytes_max > limits->limits.batch_bytes_max ? limits->limits.slice_bytes_max : limits->limits.batch_bytes_max;
     if (role == NET_ROLE_CLIENT) largest = limits->limits.batch_bytes_max;
     if (largest < BFT_BODY_BYTES_MAX && role != NET_ROLE_CLIENT) largest = BFT_BODY_BYTES_MAX;
     free(limits);
@@ -190,14 +211,18 @@ static bool peers_add(struct node *node) {
         if (!own && config_cluster_is_coordinator(cluster->cluster) == coordinator) continue; /* only pairs talk */
         for (uint32_t member = 0; member < cluster->nodes_count; member++) {
             if (own && member == node->member) continue;
-            struct replica_peer peer = {.kind = own ? REPLICA_MEMBER : REPLICA_FOREIGN, .member = (uint8_t)member, .index = own ? 0 : cluster->cluster};
+            struct replica_peer peer = {
+                .kind = own ? REPLICA_MEMBER : REPLICA_FOREIGN, .member = (uint8_t)member, .index = own ? 0 : cluster->cluster};
             uint16_t role = own ? NET_ROLE_MEMBER : NET_ROLE_FOREIGN;
-            if (!peer_add(node, cluster->nodes[member].noise_key, cluster->nodes[member].name, peer, role, own ? MEMBER_QUEUE_BYTES : FOREIGN_QUEUE_BYTES)) return false;
+            if (!peer_add(node, cluster->nodes[member].noise_key, cluster->nodes[member].name, peer, role,
+                          own ? MEMBER_QUEUE_BYTES : FOREIGN_QUEUE_BYTES))
+                return false;
         }
     }
     for (uint32_t i = 0; i < node->system->clients_count; i++) {
         struct replica_peer peer = {.kind = REPLICA_CLIENT, .index = i};
-        if (!peer_add(node, node->system->clients[i].card.noise_key, node->system->clients[i].card.name, peer, NET_ROLE_CLIENT, CLIENT_QUEUE_BYTES)) return false;
+        if (!peer_add(node, node->system->clients[i].card.noise_key, node->system->clients[i].card.name, peer, NET_ROLE_CLIENT, CLIENT_QUEUE_BYTES))
+            return false;
     }
     return true;
 }
@@ -225,10 +250,19 @@ static enum node_exit listen_find(struct node *node, struct net_config *config, 
 static enum node_exit net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     struct config *own = calloc(1, sizeof *own);
     CHECK(own != NULL && system_config(node->system, node->cluster, own));
-    struct net_config config = {.rules = rules, .rule_count = sizeof rules / sizeof rules[0], .peers_max = 8192, .send_zc_threshold_bytes = node->config.send_zc_bytes,
-                                .handshake_ms = own->timeouts.handshake_ms, .ping_ms = own->timeouts.link_ping_ms, .idle_ms = own->timeouts.link_idle_ms,
-                                .backoff_ms_min = own->timeouts.reconnect_min_ms, .backoff_ms_max = own->timeouts.reconnect_max_ms < RECONNECT_MS_MAX ? own->timeouts.reconnect_max_ms : RECONNECT_MS_MAX,
-                                .suites_allowed = (uint8_t)(((own->limits.aead_allowed & 1) != 0 ? 1u << RING_SUITE_CHACHAPOLY : 0u) | ((own->limits.aead_allowed & 2) != 0 ? 1u << RING_SUITE_AESGCM : 0u)), .send_memory_max = UINT64_C(1) << 28};
+    struct net_config config = {.rules = rules,
+                                .rule_count = sizeof rules / sizeof rules[0],
+                                .peers_max = 8192,
+                                .send_zc_threshold_bytes = node->config.send_zc_bytes,
+                                .handshake_ms = own->timeouts.handshake_ms,
+                                .ping_ms = own->timeouts.link_ping_ms,
+                                .idle_ms = own->timeouts.link_idle_ms,
+                                .backoff_ms_min = own->timeouts.reconnect_min_ms,
+                                .backoff_ms_max =
+                                    own->timeouts.reconnect_max_ms < RECONNECT_MS_MAX ? own->timeouts.reconnect_max_ms : RECONNECT_MS_MAX,
+                                .suites_allowed = (uint8_t)(((own->limits.aead_allowed & 1) != 0 ? 1u << RING_SUITE_CHACHAPOLY : 0u) |
+                                                            ((own->limits.aead_allowed & 2) != 0 ? 1u << RING_SUITE_AESGCM : 0u)),
+                                .send_memory_max = UINT64_C(1) << 28};
     free(own);
     memcpy(config.static_private, node->key.noise_secret, sizeof config.static_private);
     memcpy(config.system_id, node->system->system_id, sizeof config.system_id);
@@ -269,7 +303,8 @@ void node_close(struct node *node) {
     struct net *net = node->net;
     enum store_status wal = node->wal != NULL ? wal_close(node->wal) : STORE_OK;
     enum store_status state = node->state != NULL ? state_close(node->state) : STORE_OK;
-    if (wal != STORE_OK || state != STORE_OK) log_event(LOG_LEVEL_ERROR, "store_close", "wal=%s state=%s", store_status_name(wal), store_status_name(state));
+    if (wal != STORE_OK || state != STORE_OK)
+        log_event(LOG_LEVEL_ERROR, "store_close", "wal=%s state=%s", store_status_name(wal), store_status_name(state));
     node_split_free(node);
     replica_destroy(node->replica);
     execution_destroy(node->execution);
@@ -285,7 +320,9 @@ void node_close(struct node *node) {
 
 /* ---- parts of the loops ---- */
 
-void node_note(const struct replica_output *output) { log_event((enum log_level)output->level, output->event, "%s", output->text); }
+void node_note(const struct replica_output *output) {
+    log_event((enum log_level)output->level, output->event, "%s", output->text);
+}
 
 static bool store_failed(struct node *node) {
     struct store_error error;
@@ -391,4 +428,6 @@ void node_pin(struct node *node, enum node_thread thread, const char *name) {
     if (error != 0) log_event(LOG_LEVEL_WARN, "thread_not_pinned", "thread=%s cpu=%d cause=\"%s\"", name, node->config.cpus[thread], strerror(error));
 }
 
-void node_cpu_sample(struct node *node, enum node_thread thread) { atomic_store_explicit(&node->running_cpu[thread], sched_getcpu(), memory_order_relaxed); }
+void node_cpu_sample(struct node *node, enum node_thread thread) {
+    atomic_store_explicit(&node->running_cpu[thread], sched_getcpu(), memory_order_relaxed);
+}

@@ -55,7 +55,7 @@ struct node {
 
     /* Wakes the consensus loop from the storage thread. */
     void (*_Atomic wake)(struct node *node); /* written by the loop's thread before and after it runs */
-    struct split *split; /* node_split.c */
+    struct split *split;                     /* node_split.c */
 
     /* ending */
     int exit_code;

@@ -111,7 +111,8 @@ bool node_config_load(const char *path, struct node_config *config, char text[NO
     json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
     fclose(file);
     if (root == NULL || !json_is_object(root)) {
-        snprintf(text, NODE_CONFIG_TEXT_BYTES, "%s: line %d: %s", path, root == NULL ? error.line : 1, root == NULL ? error.text : "must be an object");
+        snprintf(text, NODE_CONFIG_TEXT_BYTES, "%s: line %d: %s", path, root == NULL ? error.line : 1,
+                 root == NULL ? error.text : "must be an object");
         json_decref(root);
         return false;
     }

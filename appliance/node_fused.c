@@ -90,7 +90,9 @@ static void step(struct node *node) {
     if (execution_error(node->execution, &error) != STORE_OK) node_state_failed(node, &error);
 }
 
-static void wake(struct node *node) { net_wake(node->net); }
+static void wake(struct node *node) {
+    net_wake(node->net);
+}
 
 int node_run_fused(struct node *node) {
     char error[NET_ERROR_BYTES];

@@ -1,4 +1,5 @@
-/* From the store into executor and replica. What is read was proved when it was written, and is proved again: checksums, hashes, roots, certificates. */
+/* From the store into executor and replica. What is read was proved when it was written, and is proved again: checksums, hashes, roots,
+ * certificates. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,8 @@
 #include "protocol/body.h"
 
 static bool refuse(struct node *node, char text[NODE_TEXT_BYTES], const char *what) {
-    snprintf(text, NODE_TEXT_BYTES, "%.400s: %s; the data directory is damaged: restore this node's state from its peers, never from a backup", node->config.data, what);
+    snprintf(text, NODE_TEXT_BYTES, "%.400s: %s; the data directory is damaged: restore this node's state from its peers, never from a backup",
+             node->config.data, what);
     return false;
 }
 
@@ -38,7 +40,8 @@ static bool entries_load(struct node *node, struct state_reader *reader) {
 static bool checkpoint_load(struct node *node, struct state_reader *reader, char text[NODE_TEXT_BYTES]) {
     const struct state_checkpoint *checkpoint = state_reader_checkpoint(reader);
     size_t work_bytes, tip_bytes, queues_bytes;
-    uint8_t *work = blob_read(reader, EXECUTOR_WORK_BLOB, &work_bytes), *tip = blob_read(reader, "tip", &tip_bytes), *queues = blob_read(reader, "queues", &queues_bytes);
+    uint8_t *work = blob_read(reader, EXECUTOR_WORK_BLOB, &work_bytes), *tip = blob_read(reader, "tip", &tip_bytes),
+            *queues = blob_read(reader, "queues", &queues_bytes);
     const char *why = "the checkpoint lacks a part";
     bool good = work != NULL && tip != NULL && queues != NULL;
     if (good && !replica_restore_checkpoint(node->replica, checkpoint, tip, tip_bytes, queues, queues_bytes, &why)) good = false;
@@ -73,7 +76,8 @@ static bool state_load(struct node *node, char text[NODE_TEXT_BYTES]) {
     for (uint32_t i = 0; i < executor_pairs(node->executor); i++) {
         struct exec_pair pair;
         executor_pair_at(node->executor, i, true, &pair);
-        struct execution_pair cursors = {.cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq};
+        struct execution_pair cursors = {
+            .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq};
         replica_restore_pair(node->replica, &cursors);
     }
     return true;

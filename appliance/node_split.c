@@ -7,9 +7,12 @@
  *                                   <- done ring     <-
  *   execution owns executor and checkpoint store's submissions
  *
- * Each ring has one producer and one consumer and carries pointers; whoever takes one owns what it points to. A consumer that is about to sleep says so in
- * its `asleep` word, and a producer wakes it only then: under load nobody makes a system call to hand over. The network never waits for a ring (it takes no
- * further events while inbound is full, so the kernel and the peers wait); consensus may wait for outbound, since the network always empties it; jobs under
+ * Each ring has one producer and one consumer and carries pointers; whoever takes one owns what it points to. A consumer that is about to sleep
+ * says so in
+ * its `asleep` word, and a producer wakes it only then: under load nobody makes a system call to hand over. The network never waits for a ring (it
+ * takes no
+ * further events while inbound is full, so the kernel and the peers wait); consensus may wait for outbound, since the network always empties it;
+ * jobs under
  * way are fewer than a ring holds.
  */
 #include <ck_ring.h>
@@ -33,13 +36,6 @@ struct lane {
     atomic_uint_fast64_t handed; /* written by the producer before it enqueues */
 };
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void) { return "race:_ck_ring_enqueue_sp\nrace:_ck_ring_dequeue_sc\nrace:ck_ring_size\n"; }
-#endif
-#endif
-
 /* One thing from the network to consensus. */
 struct inbound {
     enum net_event_kind kind; /* 0: a send was dropped */
@@ -57,7 +53,7 @@ struct outbound {
 };
 
 struct sleeper {
-    int event;         /* eventfd */
+    int event;          /* eventfd */
     atomic_bool asleep; /* written by the consumer; a producer that finds it set wakes it */
 };
 
@@ -69,8 +65,8 @@ struct split {
     atomic_uint_fast64_t checkpoint_height; /* written by execution */
     atomic_bool state_failed;               /* written by execution, after state_error */
     struct store_error state_error;
-    uint64_t job_count;                     /* consensus': jobs under way */
-    struct inbound *stuck;                  /* the network's: did not fit */
+    uint64_t job_count;    /* consensus': jobs under way */
+    struct inbound *stuck; /* the network's: did not fit */
     pthread_t consensus_thread, execution_thread;
 };
 
@@ -80,14 +76,26 @@ static void lane_init(struct lane *lane) {
     ck_ring_init(&lane->ring, RING_SLOTS);
 }
 
+__attribute__((no_sanitize("thread"))) static bool lane_enqueue(struct lane *lane, void *entry) {
+    return ck_ring_enqueue_spsc(&lane->ring, lane->slots, entry);
+}
+
+__attribute__((no_sanitize("thread"))) static bool lane_dequeue(struct lane *lane, void **entry) {
+    return ck_ring_dequeue_spsc(&lane->ring, lane->slots, entry);
+}
+
+__attribute__((no_sanitize("thread"))) static unsigned lane_size(struct lane *lane) {
+    return ck_ring_size(&lane->ring);
+}
+
 static bool lane_put(struct lane *lane, void *entry) {
     atomic_fetch_add_explicit(&lane->handed, 1, memory_order_release);
-    return ck_ring_enqueue_spsc(&lane->ring, lane->slots, entry);
+    return lane_enqueue(lane, entry);
 }
 
 static void *lane_take(struct lane *lane) {
     void *entry = NULL;
-    if (!ck_ring_dequeue_spsc(&lane->ring, lane->slots, &entry)) return NULL;
+    if (!lane_dequeue(lane, &entry)) return NULL;
     (void)atomic_load_explicit(&lane->handed, memory_order_acquire);
     return entry;
 }
@@ -103,7 +111,7 @@ static void sleeper_wake(struct sleeper *sleeper) {
 static void sleeper_wait(struct sleeper *sleeper, struct lane *first, struct lane *second, int timeout_ms) {
     struct pollfd polled = {.fd = sleeper->event, .events = POLLIN};
     atomic_store(&sleeper->asleep, true);
-    if (ck_ring_size(&first->ring) == 0 && (second == NULL || ck_ring_size(&second->ring) == 0)) (void)poll(&polled, 1, timeout_ms);
+    if (lane_size(first) == 0 && (second == NULL || lane_size(second) == 0)) (void)poll(&polled, 1, timeout_ms);
     atomic_store(&sleeper->asleep, false);
     uint64_t count;
     ssize_t got = read(sleeper->event, &count, sizeof count);
@@ -169,9 +177,7 @@ static void consensus_output(struct split *split, const struct replica_output *o
     switch (output->kind) {
     case REPLICA_SEND: send_hand_over(split, output); break;
     case REPLICA_PERSIST: (void)node_persist(node, output); break;
-    case REPLICA_JOB:
-        CHECK(++split->job_count < RING_SLOTS - 1 && lane_put(&split->jobs, output->job));
-        break;
+    case REPLICA_JOB: CHECK(++split->job_count < RING_SLOTS - 1 && lane_put(&split->jobs, output->job)); break;
     case REPLICA_READ: replica_read_done(node->replica, output->cookie, node_read(node, output->db, output->key)); break;
     case REPLICA_NOTE: node_note(output); break;
     case REPLICA_STOP:
@@ -190,15 +196,19 @@ static void consensus_outputs(struct split *split) {
         sends += output.kind == REPLICA_SEND;
     }
     if (sends > 0) network_wake(split);
-    if (ck_ring_size(&split->jobs.ring) > 0) sleeper_wake(&split->execution);
+    if (lane_size(&split->jobs) > 0) sleeper_wake(&split->execution);
 }
 
 static void consensus_inbound(struct split *split, struct inbound *in) {
     struct replica *replica = split->node->replica;
-    if (in->kind == NET_UP) replica_link_up(replica, in->peer);
-    else if (in->kind == NET_DOWN) replica_link_down(replica, in->peer);
-    else if (in->kind == NET_FRAME) replica_frame(replica, in->peer, in->type, (struct blob_piece){.blob = in->blob, .count = in->blob->count});
-    else replica_send_dropped(replica, in->full);
+    if (in->kind == NET_UP)
+        replica_link_up(replica, in->peer);
+    else if (in->kind == NET_DOWN)
+        replica_link_down(replica, in->peer);
+    else if (in->kind == NET_FRAME)
+        replica_frame(replica, in->peer, in->type, (struct blob_piece){.blob = in->blob, .count = in->blob->count});
+    else
+        replica_send_dropped(replica, in->full);
     blob_drop(in->blob);
     free(in);
 }
@@ -245,7 +255,8 @@ static void *consensus_main(void *context) {
         node_status_update(node, now);
         if (node_drain_step(node, now)) break;
         uint64_t deadline = replica_deadline_ms(node->replica);
-        if (taken == 0 && deadline > now) sleeper_wait(&split->consensus, &split->inbound, &split->done, (int)(deadline - now < 200 ? deadline - now : 200));
+        if (taken == 0 && deadline > now)
+            sleeper_wait(&split->consensus, &split->inbound, &split->done, (int)(deadline - now < 200 ? deadline - now : 200));
     }
     atomic_store(&split->consensus_ended, true);
     net_wake(node->net);
@@ -282,7 +293,7 @@ static void network_events(struct split *split) {
         if (event.kind == NET_FRAME) in.blob = blob_copy(event.payload, event.payload_bytes);
         inbound_put(split, in);
     }
-    if (ck_ring_size(&split->inbound.ring) > 0) sleeper_wake(&split->consensus);
+    if (lane_size(&split->inbound) > 0) sleeper_wake(&split->consensus);
 }
 
 static void network_main(struct split *split) {
@@ -291,7 +302,7 @@ static void network_main(struct split *split) {
         struct outbound *out;
         while ((out = lane_take(&split->outbound)) != NULL) network_send(split, out);
         atomic_store(&split->network_asleep, true);
-        bool more = ck_ring_size(&split->outbound.ring) > 0 || split->stuck != NULL;
+        bool more = lane_size(&split->outbound) > 0 || split->stuck != NULL;
         net_poll(node->net, more ? 0 : 200);
         atomic_store(&split->network_asleep, false);
         network_events(split);
@@ -299,7 +310,9 @@ static void network_main(struct split *split) {
     }
 }
 
-static void wake(struct node *node) { sleeper_wake(&node->split->consensus); }
+static void wake(struct node *node) {
+    sleeper_wake(&node->split->consensus);
+}
 
 static void split_free(struct split *split) {
     void *entry;

@@ -109,7 +109,8 @@ void node_budget_log(struct node *node) {
     pthread_mutex_unlock(&node->status_lock);
 }
 
-/* What is resident; of that, pages of files (the program, and the stores' maps, which the kernel takes back when it needs them); and what the heap holds. */
+/* What is resident; of that, pages of files (the program, and the stores' maps, which the kernel takes back when it needs them); and what the heap
+ * holds. */
 static void memory_put(struct status_node *status) {
     unsigned long long pages = 0, resident = 0, shared = 0, page = (unsigned long long)sysconf(_SC_PAGESIZE);
     FILE *file = fopen("/proc/self/statm", "re");

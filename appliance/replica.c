@@ -37,7 +37,8 @@ static bool tables_init(struct replica *r) {
     r->inputs = calloc(INPUTS_MAX, sizeof *r->inputs);
     r->input_buckets = malloc(INPUT_BUCKETS * sizeof *r->input_buckets);
     r->selected = malloc((size_t)r->config.limits.block_refs_max * sizeof *r->selected);
-    if (!r->core || !r->update || !r->events || !r->scratch || !r->message || !r->blocks || !r->inputs || !r->input_buckets || !r->selected) return false;
+    if (!r->core || !r->update || !r->events || !r->scratch || !r->message || !r->blocks || !r->inputs || !r->input_buckets || !r->selected)
+        return false;
     memset(r->input_buckets, 0xFF, INPUT_BUCKETS * sizeof *r->input_buckets);
     memset(r->block_buckets, 0xFF, sizeof r->block_buckets);
     memset(r->final_at, 0xFF, sizeof r->final_at);
@@ -230,9 +231,13 @@ void replica_stop(struct replica *r, const char *format, ...) {
 
 /* ---- counting ---- */
 
-void drop_count(struct replica *r, enum status_drop drop) { r->status.drops[drop]++; }
+void drop_count(struct replica *r, enum status_drop drop) {
+    r->status.drops[drop]++;
+}
 
-struct replica_peer peer_member(uint32_t member) { return (struct replica_peer){.kind = REPLICA_MEMBER, .member = (uint8_t)member}; }
+struct replica_peer peer_member(uint32_t member) {
+    return (struct replica_peer){.kind = REPLICA_MEMBER, .member = (uint8_t)member};
+}
 
 const char *peer_name(struct replica_peer peer, char out[STATUS_NAME_BYTES]) {
     switch (peer.kind) {
@@ -293,7 +298,7 @@ void replica_link_down(struct replica *r, struct replica_peer peer) {
 /* Members of my cluster. */
 static void member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
     if (type >= BFT_MESSAGE_PROPOSE && type <= BFT_MESSAGE_NOOP) {
-        core_frame(r, from, type, payload);
+        consensus_frame(r, from, type, payload);
         return;
     }
     switch (type) {
@@ -320,14 +325,14 @@ void replica_frame(struct replica *r, struct replica_peer from, uint16_t type, s
         }
     } else if (from.kind == REPLICA_CLIENT) {
         switch (type) {
-        case MESSAGE_BATCH: batch_frame(r, from, payload); break;
+        case MESSAGE_BATCH: client_batch_frame(r, from, payload); break;
         case MESSAGE_STATUS_QUERY: client_status_query_frame(r, from, payload); break;
         default: drop_count(r, DROP_ROLE); break;
         }
     } else {
         drop_count(r, DROP_ROLE);
     }
-    core_run(r);
+    replica_run(r);
 }
 
 void replica_job_done(struct replica *r, struct execution_job *job) {
@@ -335,14 +340,17 @@ void replica_job_done(struct replica *r, struct execution_job *job) {
     switch (job->kind) {
     case EXECUTION_BLOCK:
         if (r->hooks != NULL && r->hooks->result != NULL) r->hooks->result(r->hooks->context, job);
-        if (r->replaying) restore_executed(r, job);
-        else if (job == r->proposing) propose_executed(r, job);
-        else block_executed(r, job);
+        if (r->replaying)
+            restore_executed(r, job);
+        else if (job == r->proposing)
+            propose_executed(r, job);
+        else
+            block_executed(r, job);
         break;
     case EXECUTION_FINAL: block_finalized(r, job); break;
     default: job_give(r, job); break;
     }
-    core_run(r);
+    replica_run(r);
 }
 
 /* Below this height nothing is kept but what a member still lacks: until there is state transfer, its last known final height bounds the pruning. */
@@ -377,31 +385,33 @@ void replica_checkpointed(struct replica *r, uint64_t height) {
     replica_note(r, LOG_LEVEL_INFO, "checkpoint", "height=%llu", (unsigned long long)height);
 }
 
-void replica_send_dropped(struct replica *r, bool full) { drop_count(r, full ? DROP_SEND_QUEUE : DROP_SEND_LINK); }
+void replica_send_dropped(struct replica *r, bool full) {
+    drop_count(r, full ? DROP_SEND_QUEUE : DROP_SEND_LINK);
+}
 
 void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {
     if (now_ms > r->now_ms) r->now_ms = now_ms;
     r->now_us = now_us;
     if (!r->started || r->stopping) return;
     if (r->hooks != NULL && r->hooks->tick != NULL) r->hooks->tick(r->hooks->context, now_ms);
-    core_run(r);
+    replica_run(r);
     if (r->now_ms >= r->core_deadline_ms) {
         struct bft_event event = {.type = BFT_EVENT_TICK};
-        core_event(r, &event);
-        core_run(r);
+        replica_event(r, &event);
+        replica_run(r);
     }
     last_tick(r);
     source_tick(r);
     input_tick(r);
     waiting_tick(r);
-    core_run(r);
+    replica_run(r);
     block_release_old(r);
     if (r->open != NULL) prune(r);
     propose_try(r);
-    core_run(r);
+    replica_run(r);
     persist_flush(r);
     held_send_release(r);
-    core_run(r);
+    replica_run(r);
     persist_flush(r);
 }
 
@@ -416,7 +426,9 @@ uint64_t replica_deadline_ms(const struct replica *r) {
 
 /* ---- questions ---- */
 
-void replica_drain(struct replica *r) { r->draining = true; }
+void replica_drain(struct replica *r) {
+    r->draining = true;
+}
 
 bool replica_is_drained(const struct replica *r) {
     for (uint32_t relay = 0; relay < r->members.n; relay++) {
@@ -441,8 +453,12 @@ static void status_pairs(const struct replica *r, struct status_replica *status)
     for (uint32_t i = 0; i < status->pair_count; i++) {
         const struct pair *pair = &r->pairs[i];
         struct status_pair *out = &status->pairs[i];
-        *out = (struct status_pair){.cluster = pair->cluster, .consumed_dseq = pair->consumed_final, .sent_dseq = pair->sent_final, .acked_dseq = pair->acked,
-                                    .hint_dseq = pair->hint, .source_member = pair->source};
+        *out = (struct status_pair){.cluster = pair->cluster,
+                                    .consumed_dseq = pair->consumed_final,
+                                    .sent_dseq = pair->sent_final,
+                                    .acked_dseq = pair->acked,
+                                    .hint_dseq = pair->hint,
+                                    .source_member = pair->source};
         for (uint32_t slot = 0; slot < SOURCE_WINDOW; slot++) out->held_slices += pair->window[slot] != NONE;
         for (uint32_t node = 0; node < pair->members.n; node++) out->links_up += pair->up[node];
     }

@@ -1,11 +1,13 @@
 /*
  * The replica: everything that a node decides, as one pure state machine. No I/O, no clock, no entropy, no threads: bytes, time, random words and
- * completions are handed in, what is to be done is pulled out. The node's shell (node.c, node_fused.c, node_split.c) and the simulator run the same object
+ * completions are handed in, what is to be done is pulled out. The node's shell (node.c, node_fused.c, node_split.c) and the simulator run the
+ * same object
  * files.
  *
  *   replica_create, then replica_restore_* (what the store holds), then replica_start
  *   loop:
- *     world -> replica:  replica_link_up, replica_link_down, replica_frame, replica_job_done, replica_read_done, replica_durable, replica_checkpointed
+ *     world -> replica:  replica_link_up, replica_link_down, replica_frame, replica_job_done, replica_read_done, replica_durable,
+ * replica_checkpointed
  *     then               replica_tick (also: builds proposals, gathers what is to be persisted)
  *     replica -> world:  while (replica_next(replica, &output)) do it
  *
@@ -65,14 +67,14 @@ struct replica_hooks {
 };
 
 struct replica_config {
-    const struct system *system;  /* outlives the replica */
+    const struct system *system; /* outlives the replica */
     uint32_t cluster;
     uint32_t member;
     struct signer signer;
-    uint8_t nonce[16];            /* random, of this start: for LAST-SIGNED and queries */
-    uint64_t now_ms;              /* monotonic */
-    uint64_t wall_ms;             /* the calendar at now_ms: only a first estimate of cluster time */
-    uint8_t genesis_root[32];     /* state root of genesis, from executor_genesis() */
+    uint8_t nonce[16];        /* random, of this start: for LAST-SIGNED and queries */
+    uint64_t now_ms;          /* monotonic */
+    uint64_t wall_ms;         /* the calendar at now_ms: only a first estimate of cluster time */
+    uint8_t genesis_root[32]; /* state root of genesis, from executor_genesis() */
     const struct replica_hooks *hooks;
 };
 
@@ -92,14 +94,16 @@ bool replica_restore_checkpoint(struct replica *replica, const struct state_chec
 void replica_restore_pair(struct replica *replica, const struct execution_pair *cursors);
 /* An input that blocks in the store refer to, as it was persisted. */
 bool replica_restore_input(struct replica *replica, const uint8_t hash[32], const uint8_t *bytes, size_t count) __attribute__((warn_unused_result));
-/* A block of the store above the checkpoint, in order of height, inputs first. certificate: NULL unless it was stored. A certified block is executed again
+/* A block of the store above the checkpoint, in order of height, inputs first. certificate: NULL unless it was stored. A certified block is
+ * executed again
  * at once: carry out the outputs (jobs) before the next one. */
 bool replica_restore_block(struct replica *replica, const uint8_t *header, size_t header_bytes, const uint8_t *body, size_t body_bytes,
                            const uint8_t *certificate, size_t certificate_bytes) __attribute__((warn_unused_result));
 /* The hashes of the inputs that this body refers to: `out` has room for `room`; returns how many, or -1: no body. */
 long replica_body_inputs(const struct replica *replica, const uint8_t *body, size_t body_bytes, uint8_t (*out)[32], size_t room);
 /* The newest items of a member for LAST-SIGNED, and the own voting memory (NULL: a fresh store). False: not ours, sign nothing. */
-bool replica_restore_peer_item(struct replica *replica, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count) __attribute__((warn_unused_result));
+bool replica_restore_peer_item(struct replica *replica, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count)
+    __attribute__((warn_unused_result));
 bool replica_restore_memory(struct replica *replica, const uint8_t *memory, size_t memory_bytes, bool retired) __attribute__((warn_unused_result));
 /* Begins. Blocks with certificates are replayed by jobs; voting begins when LAST-SIGNED is answered. */
 void replica_start(struct replica *replica);
@@ -137,17 +141,17 @@ enum replica_output_kind {
 
 struct replica_output {
     enum replica_output_kind kind;
-    struct replica_peer peer;     /* SEND */
+    struct replica_peer peer; /* SEND */
     uint16_t type;
     unsigned piece_count;
     struct blob_piece pieces[REPLICA_PIECES_MAX];
-    uint64_t sequence;            /* PERSIST */
+    uint64_t sequence; /* PERSIST */
     struct wal_batch batch;
-    struct execution_job *job;    /* JOB */
-    uint64_t cookie;              /* READ */
+    struct execution_job *job; /* JOB */
+    uint64_t cookie;           /* READ */
     enum wal_db db;
     uint8_t key[WAL_KEY_BYTES_MAX];
-    uint8_t level;                /* NOTE: enum log_level */
+    uint8_t level; /* NOTE: enum log_level */
     const char *event;
     char text[REPLICA_NOTE_BYTES]; /* NOTE, STOP */
 };

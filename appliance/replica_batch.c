@@ -1,4 +1,5 @@
-/* BATCH, INPUT, INPUT_FETCH (D-3, D-5, O-50): inputs taken in from clients and members, verified once, relayed, fetched; and what waits at the leader. */
+/* BATCH, INPUT, INPUT_FETCH (D-3, D-5, O-50): inputs taken in from clients and members, verified once, relayed, fetched; and what waits at the
+ * leader. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,9 @@ enum { INPUT_HEAD_BYTES = 4, INPUT_FETCH_BYTES = 36, REPEATS_SUSPICIOUS = 8, SLI
 
 static struct batch_limits batch_limits_of(const struct replica *r) {
     const struct system_limits *limits = &r->config.limits;
-    return (struct batch_limits){.shards = r->system->shards_count, .batch_bytes_max = limits->batch_bytes_max, .batch_parts_max = limits->batch_parts_max,
+    return (struct batch_limits){.shards = r->system->shards_count,
+                                 .batch_bytes_max = limits->batch_bytes_max,
+                                 .batch_parts_max = limits->batch_parts_max,
                                  .batch_ops_max = limits->batch_ops_max};
 }
 
@@ -82,7 +85,7 @@ static void batch_relay(struct replica *r, struct input *input) {
     }
 }
 
-void batch_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
+void client_batch_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
     static const uint8_t nothing[32];
     if (from.index >= r->client_count || !r->is_coordinator) {
         drop_count(r, DROP_ROLE);
@@ -150,7 +153,8 @@ static bool batch_take(struct replica *r, struct input *input, struct blob_piece
 static bool admin_valid(struct replica *r, struct blob_piece bytes) {
     struct admin_op *operation = malloc(sizeof *operation);
     CHECK(operation != NULL);
-    bool good = admin_op_decode(operation, blob_piece_bytes(&bytes), bytes.count, NULL) == SYSTEM_OK && admin_op_verify(operation, &r->config, NULL, NULL) == SYSTEM_OK;
+    bool good = admin_op_decode(operation, blob_piece_bytes(&bytes), bytes.count, NULL) == SYSTEM_OK &&
+                admin_op_verify(operation, &r->config, NULL, NULL) == SYSTEM_OK;
     /* This release begins no new epoch: a CONFIG or SEAL, however well signed, is not held, so no block with one is voted for. */
     good = good && operation->kind != ADMIN_OP_CONFIG && operation->kind != ADMIN_OP_SEAL;
     free(operation);
@@ -218,7 +222,8 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
 
 void input_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
     const uint8_t *head = blob_piece_bytes(&payload);
-    if (payload.count <= INPUT_HEAD_BYTES || head[0] < BODY_SLICE || head[0] > BODY_ADMIN || head[1] >= r->members.n || head[2] != 0 || head[3] != 0) {
+    if (payload.count <= INPUT_HEAD_BYTES || head[0] < BODY_SLICE || head[0] > BODY_ADMIN || head[1] >= r->members.n || head[2] != 0 ||
+        head[3] != 0) {
         drop_count(r, DROP_INPUT_MALFORMED);
         attack_seen(r, ATTACK_BAD_INPUT, from);
         return;
@@ -274,8 +279,10 @@ void replica_read_done(struct replica *r, uint64_t cookie, struct blob *blob) {
 void input_fetch_send(struct replica *r, uint32_t index) {
     struct input *input = &r->inputs[index];
     uint8_t peer = input->asked_peer;
-    if (peer == BFT_NOBODY) peer = input->kind == BODY_SLICE ? bft_leader(&r->members, bft_core_view(r->core)) : input->relay;
-    else peer = (uint8_t)((peer + 1) % r->members.n);
+    if (peer == BFT_NOBODY)
+        peer = input->kind == BODY_SLICE ? bft_leader(&r->members, bft_core_view(r->core)) : input->relay;
+    else
+        peer = (uint8_t)((peer + 1) % r->members.n);
     for (uint32_t tries = 0; tries < r->members.n && (peer == r->me || !r->member_up[peer]); tries++) peer = (uint8_t)((peer + 1) % r->members.n);
     input->asked_peer = peer;
     input->asked_ms = r->now_ms;
@@ -311,7 +318,8 @@ void waiting_slice_consumed(struct replica *r, uint64_t waited_ms) {
     r->slice_wait_us = r->slice_wait_us == 0 ? waited_us : r->slice_wait_us - r->slice_wait_us / SLICE_WAIT_SAMPLES + waited_us / SLICE_WAIT_SAMPLES;
 }
 
-/* So long a slice may wait before it is handed to the leader (D-25): much longer than they used to, a quarter of the time-out at the most. A mean over
+/* So long a slice may wait before it is handed to the leader (D-25): much longer than they used to, a quarter of the time-out at the most. A mean
+ * over
  * numbers, not time: a leader that turns slow cannot soon make its own pace the usual one. */
 static uint64_t slice_patience_ms(const struct replica *r) {
     uint64_t most = r->config.timeouts.view_base_ms / 4, least = r->config.timeouts.view_base_ms / 20, usual = r->slice_wait_us * 3 / 1000;
@@ -341,8 +349,10 @@ static void waiting_slices(struct replica *r, uint8_t leader, uint64_t view, uin
     }
 }
 
-/* May this input be counted against the leader, and when was it relayed to it? A batch that came on its client's own link counts at once; a signed one of
- * another relay after a quarter of the time-out (then this node takes the relay's part); an unsigned one of another relay never, since that relay may have
+/* May this input be counted against the leader, and when was it relayed to it? A batch that came on its client's own link counts at once; a signed
+ * one of
+ * another relay after a quarter of the time-out (then this node takes the relay's part); an unsigned one of another relay never, since that relay
+ * may have
  * made it up: it is a reason to ask for a NOOP, no more. */
 static bool waiting_counts(struct replica *r, uint32_t index, uint8_t leader, uint64_t view, bool *noop) {
     struct input *input = &r->inputs[index];
@@ -373,7 +383,7 @@ static void waiting_batches(struct replica *r, uint8_t leader, uint64_t view, ui
     if (!noop || r->now_ms - r->decided_ms < pause || r->now_ms - r->noop_ms < pause * 4) return;
     r->noop_ms = r->now_ms;
     struct bft_event event = {.type = BFT_EVENT_NOOP, .nonce = ++r->noop_nonce};
-    core_event(r, &event);
+    replica_event(r, &event);
 }
 
 void waiting_tick(struct replica *r) {
@@ -385,8 +395,10 @@ void waiting_tick(struct replica *r) {
     waiting_batches(r, leader, view, &count, &oldest);
     waiting_slices(r, leader, view, &count, &oldest);
     bool due = r->due.now || r->due.time <= bft_core_time(r->core, r->now_ms);
-    if (!due) r->due_since_ms = 0;
-    else if (r->due_since_ms == 0) r->due_since_ms = r->now_ms;
+    if (!due)
+        r->due_since_ms = 0;
+    else if (r->due_since_ms == 0)
+        r->due_since_ms = r->now_ms;
     if (due) {
         count++;
         if (r->due_since_ms < oldest) oldest = r->due_since_ms;
@@ -398,5 +410,5 @@ void waiting_tick(struct replica *r) {
     r->waiting_told_ms = oldest;
     r->waiting_told_view = view;
     struct bft_event event = {.type = BFT_EVENT_WAITING, .waiting = {.view = view, .count = count, .oldest_relayed_ms = oldest}};
-    core_event(r, &event);
+    replica_event(r, &event);
 }

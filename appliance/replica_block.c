@@ -4,7 +4,9 @@
 
 #include "appliance/replica_private.h"
 
-static uint32_t bucket_of(const struct bft_hash *id) { return bytes_get_le32(id->bytes) & (BLOCK_BUCKETS - 1); }
+static uint32_t bucket_of(const struct bft_hash *id) {
+    return bytes_get_le32(id->bytes) & (BLOCK_BUCKETS - 1);
+}
 
 uint32_t block_find(const struct replica *r, const struct bft_hash *id) {
     uint32_t index = r->block_buckets[bucket_of(id)];
@@ -57,8 +59,10 @@ static void references_take(struct replica *r, struct rblock *block) {
 
 uint32_t block_make(struct replica *r, const struct bft_header *header, const struct bft_hash *id, struct blob_piece body) {
     uint32_t index = r->block_free;
-    if (index != NONE) r->block_free = r->blocks[index].bucket_next;
-    else index = r->blocks_used_max++;
+    if (index != NONE)
+        r->block_free = r->blocks[index].bucket_next;
+    else
+        index = r->blocks_used_max++;
     CHECK(index < BLOCKS_MAX); /* open ones are bounded by the core, final ones by block_release_old */
     struct rblock *block = &r->blocks[index];
     memset(block, 0, sizeof *block);
@@ -106,8 +110,10 @@ void block_free(struct replica *r, uint32_t index) {
     uint32_t *at = &r->block_buckets[bucket_of(&block->id)];
     while (*at != index) at = &r->blocks[*at].bucket_next;
     *at = block->bucket_next;
-    if (block->final) r->blocks_final--;
-    else r->blocks_open--;
+    if (block->final)
+        r->blocks_final--;
+    else
+        r->blocks_open--;
     if (block->final && r->final_at[block->header.height % BLOCKS_MAX] == index) r->final_at[block->header.height % BLOCKS_MAX] = NONE;
     block->used = false;
     block->bucket_next = r->block_free;
@@ -118,7 +124,7 @@ static void block_tell_held(struct replica *r, struct rblock *block) {
     if (block->held_told || !block->core_holds || block->missing > 0) return;
     block->held_told = true;
     struct bft_event event = {.type = BFT_EVENT_INPUTS_HELD, .block_id = block->id};
-    core_event(r, &event);
+    replica_event(r, &event);
 }
 
 void block_hold(struct replica *r, const struct bft_action *action) {
@@ -222,8 +228,10 @@ void block_certificates_save(struct replica *r) {
 
 struct execution_job *job_take(struct replica *r, enum execution_kind kind) {
     struct execution_job *job = r->jobs_free;
-    if (job != NULL) r->jobs_free = job->next;
-    else job = calloc(1, sizeof *job);
+    if (job != NULL)
+        r->jobs_free = job->next;
+    else
+        job = calloc(1, sizeof *job);
     CHECK(job != NULL);
     job->kind = kind;
     job->next = NULL;
@@ -257,7 +265,8 @@ void job_fill_refs(struct replica *r, struct execution_job *job, const uint8_t *
         struct body_reference reference;
         CHECK(body_reference_decode(at, &reference));
         struct exec_ref *ref = &job->refs[i];
-        *ref = (struct exec_ref){.kind = reference.kind, .relay = reference.relay, .source = reference.source, .dseq = reference.dseq, .hash = at + 16};
+        *ref =
+            (struct exec_ref){.kind = reference.kind, .relay = reference.relay, .source = reference.source, .dseq = reference.dseq, .hash = at + 16};
         if (inputs[i] == NONE) continue;
         const struct input *input = &r->inputs[inputs[i]];
         const uint8_t *bytes = input->blob->bytes + input->offset;
@@ -267,7 +276,9 @@ void job_fill_refs(struct replica *r, struct execution_job *job, const uint8_t *
         ref->bytes = slice ? bytes + input->slice_offset : bytes;
         ref->byte_count = slice ? input->slice_bytes : (uint32_t)input->count;
         /* A reference that names one kind and the hash of an input of another: the executor refuses it by its form. */
-        if (input->kind != reference.kind) *ref = (struct exec_ref){.kind = reference.kind, .relay = reference.relay, .source = reference.source, .dseq = reference.dseq, .hash = at + 16};
+        if (input->kind != reference.kind)
+            *ref = (struct exec_ref){
+                .kind = reference.kind, .relay = reference.relay, .source = reference.source, .dseq = reference.dseq, .hash = at + 16};
     }
     job->block.refs = job->refs;
     job->block.ref_count = ref_count;
@@ -285,7 +296,7 @@ static void executed_tell(struct replica *r, const struct rblock *block, bool va
     event.executed = (struct bft_executed){.block_id = block->id, .valid = valid, .weight = block->weight};
     if (valid) memcpy(event.executed.outbox_root.bytes, block->result.outbox_root, 32);
     if (valid) memcpy(event.executed.state_root.bytes, block->result.state_root, 32);
-    core_event(r, &event);
+    replica_event(r, &event);
 }
 
 void block_execute(struct replica *r, const struct bft_action *action) {
@@ -301,7 +312,8 @@ void block_execute(struct replica *r, const struct bft_action *action) {
     struct execution_job *job = job_take(r, EXECUTION_BLOCK);
     job->owner = index;
     job->ticket = r->next_ticket++;
-    job->block = (struct exec_block){.ticket = job->ticket, .parent = ticket_of(r, &block->header.parent_id), .height = block->header.height, .time = block->header.time};
+    job->block = (struct exec_block){
+        .ticket = job->ticket, .parent = ticket_of(r, &block->header.parent_id), .height = block->header.height, .time = block->header.time};
     job_fill_refs(r, job, block->body->bytes + block->body_offset, block->ref_count, block->inputs);
     block->jobs++;
     job_submit(r, job);
@@ -311,16 +323,15 @@ void block_execute(struct replica *r, const struct bft_action *action) {
 static bool execution_trouble(struct replica *r, struct execution_job *job) {
     switch (job->status) {
     case EXEC_NO_ROOM:
-    case EXEC_OPEN_FULL:
-        r->retry = job;
-        return true;
+    case EXEC_OPEN_FULL: r->retry = job; return true;
     case EXEC_CORRUPT:
-        replica_stop(r, "a checksum of the table in memory does not match: this machine's memory failed at height %llu; check it (memtest), then start again",
-                     (unsigned long long)job->block.height);
+        replica_stop(
+            r, "a checksum of the table in memory does not match: this machine's memory failed at height %llu; check it (memtest), then start again",
+            (unsigned long long)job->block.height);
         return true;
     case EXEC_UNKNOWN_PARENT:
-        replica_stop(r, "the executor does not know the parent of block %llu (ticket %llu): a fault of this program", (unsigned long long)job->block.height,
-                     (unsigned long long)job->block.parent);
+        replica_stop(r, "the executor does not know the parent of block %llu (ticket %llu): a fault of this program",
+                     (unsigned long long)job->block.height, (unsigned long long)job->block.parent);
         return true;
     default: return false;
     }
@@ -338,8 +349,8 @@ void block_executed(struct replica *r, struct execution_job *job) {
     }
     bool valid = job->status == EXEC_VALID && memcmp(job->result.cursors_hash, block->header.cursors_hash.bytes, 32) == 0;
     if (job->status != EXEC_VALID)
-        replica_note(r, LOG_LEVEL_WARN, "block_invalid", "height=%llu cause=%s reference=%u", (unsigned long long)block->header.height, exec_status_name(job->status),
-                     job->result.bad_ref);
+        replica_note(r, LOG_LEVEL_WARN, "block_invalid", "height=%llu cause=%s reference=%u", (unsigned long long)block->header.height,
+                     exec_status_name(job->status), job->result.bad_ref);
     block->result = job->result;
     block->ticket = job->ticket;
     block->executed = job->status == EXEC_VALID;
@@ -372,8 +383,10 @@ static void final_inputs(struct replica *r, struct rblock *block) {
 static void final_append(struct replica *r, uint32_t index) {
     struct rblock *block = &r->blocks[index];
     block->final = true;
-    if (r->final_last != NONE) r->blocks[r->final_last].order_next = index;
-    else r->final_first = index;
+    if (r->final_last != NONE)
+        r->blocks[r->final_last].order_next = index;
+    else
+        r->final_first = index;
     r->final_last = index;
     if (r->publish_next == NONE) r->publish_next = index;
     r->final_at[block->header.height % BLOCKS_MAX] = index;
@@ -397,7 +410,7 @@ static void final_outbox(struct replica *r, struct rblock *block) {
             continue;
         }
         struct blob *slice = blob_wrap((uint8_t *)(uintptr_t)output->slice, output->slice_bytes, blob_wrapper_free, NULL);
-        queue_add(r, pair, output->dseq, block->header.height, decision_head_make(r, block, i), slice, false);
+        queue_add(r, pair, output->dseq, block->header.height, client_decision_head(r, block, i), slice, false);
     }
 }
 
@@ -416,7 +429,8 @@ void block_finalize_job(struct replica *r, uint32_t index) {
     struct execution_job *job = job_take(r, EXECUTION_FINAL);
     job->owner = index;
     job->ticket = block->ticket;
-    job->checkpoint = (block->header.height & UINT64_C(0xFFFFFFFFFFFF)) % r->config.limits.checkpoint_blocks == 0 && block->certificate != NULL && !r->replaying;
+    job->checkpoint =
+        (block->header.height & UINT64_C(0xFFFFFFFFFFFF)) % r->config.limits.checkpoint_blocks == 0 && block->certificate != NULL && !r->replaying;
     if (job->checkpoint) {
         job->description = (struct state_checkpoint){.epoch = block->header.place.epoch, .height = block->header.height};
         memcpy(job->description.block_id, block->id.bytes, 32);
@@ -478,7 +492,6 @@ struct blob *block_share(struct replica *r, struct rblock *block, const uint8_t 
     return share;
 }
 
-
 void block_publish(struct replica *r) {
     while (r->publish_next != NONE) {
         struct rblock *block = &r->blocks[r->publish_next];
@@ -501,7 +514,8 @@ void block_publish(struct replica *r) {
 
 /* Gives the oldest final blocks back when more are kept than the limits say. */
 void block_release_old(struct replica *r) {
-    uint32_t kept_max = r->is_coordinator && r->config.limits.answer_blocks_kept < BLOCKS_MAX / 2 ? r->config.limits.answer_blocks_kept : BLOCKS_MAX / 2;
+    uint32_t kept_max =
+        r->is_coordinator && r->config.limits.answer_blocks_kept < BLOCKS_MAX / 2 ? r->config.limits.answer_blocks_kept : BLOCKS_MAX / 2;
     while (r->final_first != NONE && (r->blocks_final > kept_max || r->kept_bytes > KEPT_BYTES_MAX || r->retry != NULL || r->pressed)) {
         uint32_t index = r->final_first;
         struct rblock *block = &r->blocks[index];
@@ -528,8 +542,8 @@ void block_release_old(struct replica *r) {
 
 /* ---- FETCH served ---- */
 
-static void block_send(struct replica *r, struct replica_peer to, const struct bft_header *header, const struct blob *certificate, size_t certificate_offset,
-                       struct blob_piece body) {
+static void block_send(struct replica *r, struct replica_peer to, const struct bft_header *header, const struct blob *certificate,
+                       size_t certificate_offset, struct blob_piece body) {
     struct bft_message *message = malloc(sizeof *message);
     CHECK(message != NULL);
     message->type = BFT_MESSAGE_BLOCK;

@@ -4,7 +4,9 @@
 
 #include "appliance/replica_private.h"
 
-static uint32_t bucket_of(const struct replica *r, const uint8_t id[32]) { return bytes_get_le32(id) & (r->client_bucket_count - 1); }
+static uint32_t bucket_of(const struct replica *r, const uint8_t id[32]) {
+    return bytes_get_le32(id) & (r->client_bucket_count - 1);
+}
 
 bool client_init(struct replica *r) {
     r->client_count = r->system->clients_count;
@@ -46,13 +48,14 @@ bool client_may_read(const struct replica *r, uint32_t client, const struct batc
             struct operation operation;
             if (!operation_decode(&cursor, &operation)) return false;
             if (operation.opcode == OPERATION_CLIENT_STATE) continue;
-            if (!system_rights_allow(known->enrolled->rights, known->enrolled->rights_count, SYSTEM_RIGHT_READ, operation.key, operation.key_bytes)) return false;
+            if (!system_rights_allow(known->enrolled->rights, known->enrolled->rights_count, SYSTEM_RIGHT_READ, operation.key, operation.key_bytes))
+                return false;
         }
     }
     return true;
 }
 
-struct blob *decision_head_make(struct replica *r, const struct rblock *block, uint32_t output) {
+struct blob *client_decision_head(struct replica *r, const struct rblock *block, uint32_t output) {
     tree_hash path[TREE_PROOF_HASHES_MAX];
     size_t path_count = tree_levels_prove(&block->levels, output, path);
     struct bytes_cursor cursor = bytes_cursor_of(block->certificate->bytes, block->certificate->count);
@@ -61,14 +64,15 @@ struct blob *decision_head_make(struct replica *r, const struct rblock *block, u
     (void)r;
     struct blob *head = blob_make(4 + block->certificate->count + 12 + path_count * 32 + LEAF_BYTES);
     struct bytes_writer writer = bytes_writer_of(head->bytes, head->count);
-    decision_head_encode(&writer, &certificate, output, block->result.output_count, (const tree_hash *)path, (uint32_t)path_count, block->result.outputs[output].leaf);
+    decision_head_encode(&writer, &certificate, output, block->result.output_count, (const tree_hash *)path, (uint32_t)path_count,
+                         block->result.outputs[output].leaf);
     CHECK(!writer.failed && writer.used == head->count);
     return head;
 }
 
 static void answer_send(struct replica *r, uint32_t client, struct rblock *block, uint32_t output) {
     const struct exec_output *out = &block->result.outputs[output];
-    struct blob *head = decision_head_make(r, block, output);
+    struct blob *head = client_decision_head(r, block, output);
     struct blob *slice = block_share(r, block, out->slice, out->slice_bytes);
     struct blob_piece pieces[2] = {{.blob = head, .count = head->count}, {.blob = slice, .count = slice->count}};
     output_send(r, (struct replica_peer){.kind = REPLICA_CLIENT, .index = client}, MESSAGE_ANSWER, pieces, 2);
@@ -130,8 +134,11 @@ static struct blob *status_own(struct replica *r) {
     status->place = r->members.place;
     status->view = memory->view;
     status->final = (struct bft_point){.height = r->tip_height, .id = r->tip_id};
-    if (memory->has_high) status->high = (struct bft_high){.view = memory->high_qc.ballot.view, .block = {.height = memory->high_qc.ballot.height, .id = memory->high_qc.ballot.block_id}};
-    else status->high = (struct bft_high){.block = r->members.start};
+    if (memory->has_high)
+        status->high = (struct bft_high){.view = memory->high_qc.ballot.view,
+                                         .block = {.height = memory->high_qc.ballot.height, .id = memory->high_qc.ballot.block_id}};
+    else
+        status->high = (struct bft_high){.block = r->members.start};
     if (memory->has_prepared) {
         status->prepared_view = memory->prepared.view;
         status->prepared_height = memory->prepared.height;

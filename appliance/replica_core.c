@@ -4,7 +4,7 @@
 
 #include "appliance/replica_private.h"
 
-void core_event(struct replica *r, const struct bft_event *event) {
+void replica_event(struct replica *r, const struct bft_event *event) {
     CHECK(r->event_count < EVENTS_MAX);
     struct queued_event *queued = &r->events[(r->event_first + r->event_count++) % EVENTS_MAX];
     queued->event = *event;
@@ -30,12 +30,16 @@ static void note_attacks(struct replica *r, const struct bft_note *note) {
 static void note_halt(struct replica *r, const struct bft_note *note) {
     char id[17];
     r->halted_told = true;
-    replica_note(r, LOG_LEVEL_ERROR, note->type == BFT_NOTE_FORK ? "fork_seen" : "state_diverged", "height=%llu id=%s", (unsigned long long)note->height,
-                 log_id(note->block_id.bytes, id));
+    replica_note(r, LOG_LEVEL_ERROR, note->type == BFT_NOTE_FORK ? "fork_seen" : "state_diverged", "height=%llu id=%s",
+                 (unsigned long long)note->height, log_id(note->block_id.bytes, id));
     if (note->type == BFT_NOTE_DIVERGED)
-        replica_stop(r, "block %llu is final and executes to something else here: this machine's memory, disk or code is at fault; "
-                        "check the hardware, then restore this node's state from its peers", (unsigned long long)note->height);
-    else replica_stop(r, "two commit certificates contradict each other: more than f members lie; call the other owners before anything is started again");
+        replica_stop(r,
+                     "block %llu is final and executes to something else here: this machine's memory, disk or code is at fault; "
+                     "check the hardware, then restore this node's state from its peers",
+                     (unsigned long long)note->height);
+    else
+        replica_stop(
+            r, "two commit certificates contradict each other: more than f members lie; call the other owners before anything is started again");
 }
 
 static void update_notes(struct replica *r) {
@@ -52,7 +56,8 @@ static void update_notes(struct replica *r) {
             r->status.view_changes++;
             if (note->detail == BFT_TIMEOUT_INPUT || note->detail == BFT_TIMEOUT_SLOW)
                 attack_seen(r, ATTACK_SILENT_LEADER, peer_member(bft_leader(&r->members, note->view)));
-            replica_note(r, LOG_LEVEL_INFO, "view_timeout", "view=%llu cause=%s", (unsigned long long)note->view, note->detail < 8 ? causes[note->detail] : "?");
+            replica_note(r, LOG_LEVEL_INFO, "view_timeout", "view=%llu cause=%s", (unsigned long long)note->view,
+                         note->detail < 8 ? causes[note->detail] : "?");
             break;
         case BFT_NOTE_DIVERGED:
         case BFT_NOTE_FORK: note_halt(r, note); break;
@@ -60,7 +65,9 @@ static void update_notes(struct replica *r) {
         case BFT_NOTE_EPOCH: replica_note(r, LOG_LEVEL_INFO, "epoch_entered", "epoch=%llu", (unsigned long long)note->epoch); break;
         case BFT_NOTE_SEALED: replica_note(r, LOG_LEVEL_WARN, "cluster_sealed", "height=%llu", (unsigned long long)note->height); break;
         case BFT_NOTE_REMOVED: replica_note(r, LOG_LEVEL_WARN, "member_removed", "epoch=%llu", (unsigned long long)note->epoch); break;
-        case BFT_NOTE_BEHIND: replica_note(r, LOG_LEVEL_INFO, "catching_up", "member=%u height=%llu", note->member, (unsigned long long)note->height); break;
+        case BFT_NOTE_BEHIND:
+            replica_note(r, LOG_LEVEL_INFO, "catching_up", "member=%u height=%llu", note->member, (unsigned long long)note->height);
+            break;
         default: break;
         }
     }
@@ -113,7 +120,8 @@ static void update_send(struct replica *r, struct bft_send *send) {
     size_t bytes = bft_wire_encode(message, r->scratch, BFT_WIRE_HEAD_BYTES_MAX);
     pieces[0] = (struct blob_piece){.blob = blob_copy(r->scratch, bytes), .count = bytes};
     struct bft_message *own = NULL;
-    bool give_back = message->type == BFT_MESSAGE_PROPOSE || message->type == BFT_MESSAGE_PREPARE || message->type == BFT_MESSAGE_COMMIT || message->type == BFT_MESSAGE_TIMEOUT;
+    bool give_back = message->type == BFT_MESSAGE_PROPOSE || message->type == BFT_MESSAGE_PREPARE || message->type == BFT_MESSAGE_COMMIT ||
+                     message->type == BFT_MESSAGE_TIMEOUT;
     if (send->sign && give_back) {
         own = malloc(sizeof *own);
         CHECK(own != NULL);
@@ -150,7 +158,9 @@ static void update_actions(struct replica *r) {
         case BFT_DO_FINAL: block_final(r, action); break;
         case BFT_DO_DROP: block_drop(r, action); break;
         case BFT_DO_FETCH: fetch_send(r, action); break;
-        case BFT_DO_SERVE_EPOCH: replica_note(r, LOG_LEVEL_INFO, "epoch_behind", "member=%u epoch=%llu", action->peer, (unsigned long long)action->epoch); break;
+        case BFT_DO_SERVE_EPOCH:
+            replica_note(r, LOG_LEVEL_INFO, "epoch_behind", "member=%u epoch=%llu", action->peer, (unsigned long long)action->epoch);
+            break;
         case BFT_DO_EPOCH:
             r->members = r->core->members;
             last_begin(r);
@@ -181,7 +191,7 @@ static void core_step(struct replica *r, struct bft_event *event) {
     r->core_deadline_ms = update->deadline_ms;
 }
 
-void core_run(struct replica *r) {
+void replica_run(struct replica *r) {
     while (r->event_count > 0 && !r->stopping) {
         struct queued_event queued = r->events[r->event_first];
         r->event_first = (r->event_first + 1) % EVENTS_MAX;
@@ -201,7 +211,7 @@ static void status_take(struct replica *r, uint8_t from, const struct bft_status
     r->peer_status_bytes[from] = blob_copy(blob_piece_bytes(&payload), payload.count);
 }
 
-void core_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
+void consensus_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
     struct bft_message *message = r->message;
     enum bft_wire_error wire = bft_wire_decode(type, blob_piece_bytes(&payload), payload.count, message);
     if (wire != BFT_WIRE_OK) {
@@ -231,8 +241,9 @@ void core_frame(struct replica *r, struct replica_peer from, uint16_t type, stru
     last_seen(r, message);
     struct bft_event event = {.type = BFT_EVENT_MESSAGE, .from = from.member, .message = message};
     /* Stepped at once, not queued: the body lies in the frame. What is queued already comes first. */
-    core_run(r);
-    if (message->body != NULL) r->current = (struct blob_piece){.blob = payload.blob, .offset = (size_t)(message->body - payload.blob->bytes), .count = message->body_bytes};
+    replica_run(r);
+    if (message->body != NULL)
+        r->current = (struct blob_piece){.blob = payload.blob, .offset = (size_t)(message->body - payload.blob->bytes), .count = message->body_bytes};
     core_step(r, &event);
     r->current.blob = NULL;
 }

@@ -3,7 +3,9 @@
 
 #include "appliance/replica_private.h"
 
-static uint32_t bucket_of(const uint8_t hash[32]) { return bytes_get_le32(hash) & (INPUT_BUCKETS - 1); }
+static uint32_t bucket_of(const uint8_t hash[32]) {
+    return bytes_get_le32(hash) & (INPUT_BUCKETS - 1);
+}
 
 uint32_t input_find(const struct replica *r, const uint8_t hash[32]) {
     uint32_t index = r->input_buckets[bucket_of(hash)];
@@ -15,34 +17,44 @@ void list_append(struct replica *r, struct list *list, uint32_t index) {
     struct input *input = &r->inputs[index];
     input->list_prev = list->last;
     input->list_next = NONE;
-    if (list->last != NONE) r->inputs[list->last].list_next = index;
-    else list->first = index;
+    if (list->last != NONE)
+        r->inputs[list->last].list_next = index;
+    else
+        list->first = index;
     list->last = index;
     list->count++;
 }
 
 void list_remove(struct replica *r, struct list *list, uint32_t index) {
     struct input *input = &r->inputs[index];
-    if (input->list_prev != NONE) r->inputs[input->list_prev].list_next = input->list_next;
-    else list->first = input->list_next;
-    if (input->list_next != NONE) r->inputs[input->list_next].list_prev = input->list_prev;
-    else list->last = input->list_prev;
+    if (input->list_prev != NONE)
+        r->inputs[input->list_prev].list_next = input->list_next;
+    else
+        list->first = input->list_next;
+    if (input->list_next != NONE)
+        r->inputs[input->list_next].list_prev = input->list_prev;
+    else
+        list->last = input->list_prev;
     input->list_prev = input->list_next = NONE;
     list->count--;
 }
 
-/* What each relay may have waiting (input_take, batch_refusal), what each source may send ahead (D-23), what open blocks refer to beyond that, what is kept
+/* What each relay may have waiting (input_take, batch_refusal), what each source may send ahead (D-23), what open blocks refer to beyond that,
+ * what is kept
  * of the decided; and the fixed tables. */
 void replica_budget(const struct replica *r, struct replica_budget *budget) {
     const struct system_limits *limits = &r->config.limits;
     uint64_t open = 2 * (uint64_t)limits->window_blocks;
     budget->inputs_bytes = r->members.n * limits->relay_bytes_max + (uint64_t)r->pair_count * SOURCE_WINDOW * limits->slice_bytes_max +
                            open * limits->block_input_bytes_max + DONE_BYTES_MAX;
-    budget->tables_bytes = (uint64_t)INPUTS_MAX * sizeof *r->inputs + INPUT_BUCKETS * sizeof *r->input_buckets + (uint64_t)BLOCKS_MAX * sizeof *r->blocks +
-                           r->client_count * sizeof *r->clients + r->pair_count * sizeof *r->pairs + sizeof *r + sizeof *r->core + sizeof *r->update;
+    budget->tables_bytes = (uint64_t)INPUTS_MAX * sizeof *r->inputs + INPUT_BUCKETS * sizeof *r->input_buckets +
+                           (uint64_t)BLOCKS_MAX * sizeof *r->blocks + r->client_count * sizeof *r->clients + r->pair_count * sizeof *r->pairs +
+                           sizeof *r + sizeof *r->core + sizeof *r->update;
 }
 
-static bool input_in_waiting(const struct input *input) { return input->state == INPUT_HELD && input->kind != BODY_SLICE; }
+static bool input_in_waiting(const struct input *input) {
+    return input->state == INPUT_HELD && input->kind != BODY_SLICE;
+}
 
 uint32_t input_make(struct replica *r, uint8_t kind, const uint8_t hash[32]) {
     bool full = r->input_free == NONE && r->inputs_used_max == INPUTS_MAX;

@@ -1,4 +1,5 @@
-/* LAST-SIGNED (P-10 to P-16): before the first signature of a start or epoch, the members are asked what they hold of mine; and what I hold of theirs. */
+/* LAST-SIGNED (P-10 to P-16): before the first signature of a start or epoch, the members are asked what they hold of mine; and what I hold of
+ * theirs. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,9 +31,13 @@ bool last_init(struct replica *r, const uint8_t nonce[16]) {
     return true;
 }
 
-void last_free(struct replica *r) { free(r->last); }
+void last_free(struct replica *r) {
+    free(r->last);
+}
 
-bool last_is_answered(const struct replica *r) { return r->last->answered; }
+bool last_is_answered(const struct replica *r) {
+    return r->last->answered;
+}
 
 /* ---- asking ---- */
 
@@ -79,10 +84,12 @@ static void retire(struct replica *r, uint32_t by, const char *why) {
     persist_put_blob(r, WAL_VOTES, key, bytes, blob_copy("retired", 7));
     r->last->asking = false;
     r->retired = true;
-    replica_note(r, LOG_LEVEL_ERROR, "key_retired", "member=%u cause=\"%s\" do=\"this node's data were rolled back or its key is used twice: it signs no more; "
-                 "make a new key, have the administrators replace the member\"", by, why);
+    replica_note(r, LOG_LEVEL_ERROR, "key_retired",
+                 "member=%u cause=\"%s\" do=\"this node's data were rolled back or its key is used twice: it signs no more; "
+                 "make a new key, have the administrators replace the member\"",
+                 by, why);
     struct bft_event event = {.type = BFT_EVENT_RETIRE};
-    core_event(r, &event);
+    replica_event(r, &event);
 }
 
 void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
@@ -100,16 +107,19 @@ void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_
     bool nothing = !r->core->memory.has_prepared && !r->core->memory.has_committed && !r->core->memory.timed_out && r->core->memory.view == 0;
     enum last_signed_verdict verdict = last_signed_judge(nothing ? NULL : &r->core->memory, answer);
     if (verdict != LAST_SIGNED_KNOWN) {
-        retire(r, from.member, verdict == LAST_SIGNED_NEWER ? "a newer signature of this key than the store has" : "another signature of this key than the store has");
+        retire(r, from.member,
+               verdict == LAST_SIGNED_NEWER ? "a newer signature of this key than the store has"
+                                            : "another signature of this key than the store has");
         goto out;
     }
     last->answer_mask |= 1u << from.member;
     if ((uint32_t)__builtin_popcount(last->answer_mask) + 1 >= r->members.q) {
         last->asking = false;
         last->answered = true;
-        replica_note(r, LOG_LEVEL_INFO, "voting", "epoch=%llu height=%llu", (unsigned long long)r->members.place.epoch, (unsigned long long)r->tip_height);
+        replica_note(r, LOG_LEVEL_INFO, "voting", "epoch=%llu height=%llu", (unsigned long long)r->members.place.epoch,
+                     (unsigned long long)r->tip_height);
         struct bft_event event = {.type = BFT_EVENT_VOTING, .epoch = r->members.place.epoch};
-        core_event(r, &event);
+        replica_event(r, &event);
     }
 out:
     free(answer);
@@ -119,8 +129,8 @@ out:
 
 void last_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
     struct last_signed_query query;
-    if (last_signed_query_decode(blob_piece_bytes(&payload), payload.count, &query) != LAST_SIGNED_OK || query.asker != from.member || query.cluster != r->cluster ||
-        memcmp(query.system_id, r->members.place.system_id, BFT_SYSTEM_BYTES) != 0) {
+    if (last_signed_query_decode(blob_piece_bytes(&payload), payload.count, &query) != LAST_SIGNED_OK || query.asker != from.member ||
+        query.cluster != r->cluster || memcmp(query.system_id, r->members.place.system_id, BFT_SYSTEM_BYTES) != 0) {
         drop_count(r, DROP_LAST_SIGNED);
         return;
     }
@@ -154,8 +164,10 @@ static void vote_seen(struct replica *r, const struct bft_vote *vote) {
     struct bft_vote *held = prepare ? &newest->prepare : &newest->commit;
     if (has && !last_signed_vote_newer(vote, held)) return;
     *held = *vote;
-    if (prepare) newest->has_prepare = newest->dirty_prepare = true;
-    else newest->has_commit = newest->dirty_commit = true;
+    if (prepare)
+        newest->has_prepare = newest->dirty_prepare = true;
+    else
+        newest->has_commit = newest->dirty_commit = true;
 }
 
 static void timeout_seen(struct replica *r, const struct bft_timeout *timeout) {
@@ -227,7 +239,9 @@ bool last_restore(struct replica *r, uint8_t kind, uint8_t member, const uint8_t
     }
     struct bft_vote *held = type == BFT_MESSAGE_PREPARE ? &newest->prepare : &newest->commit;
     *held = r->message->vote;
-    if (type == BFT_MESSAGE_PREPARE) newest->has_prepare = true;
-    else newest->has_commit = true;
+    if (type == BFT_MESSAGE_PREPARE)
+        newest->has_prepare = true;
+    else
+        newest->has_commit = true;
     return held->signer == member;
 }

@@ -62,7 +62,9 @@ void persist_delete_range(struct replica *r, enum wal_db db, const uint8_t *key,
     memcpy(record->key_end, key_end, key_bytes);
 }
 
-uint64_t persist_sequence(const struct replica *r) { return r->open != NULL ? r->open->sequence : r->sequence_next; }
+uint64_t persist_sequence(const struct replica *r) {
+    return r->open != NULL ? r->open->sequence : r->sequence_next;
+}
 
 static void put_memory(struct replica *r) {
     uint8_t key[WAL_KEY_BYTES_MAX];
@@ -82,8 +84,10 @@ void persist_flush(struct replica *r) {
     struct persist *batch = r->open;
     r->open = NULL;
     for (uint32_t i = 0; i < batch->record_count; i++) batch->records[i].parts = batch->parts + batch->part_first[i];
-    if (r->flying_last != NULL) r->flying_last->next = batch;
-    else r->flying_first = batch;
+    if (r->flying_last != NULL)
+        r->flying_last->next = batch;
+    else
+        r->flying_first = batch;
     r->flying_last = batch;
     struct replica_output *output = output_add(r, REPLICA_PERSIST);
     output->sequence = batch->sequence;
@@ -165,12 +169,13 @@ void held_send_release(struct replica *r) {
         r->held_first = (r->held_first + 1) % r->held_room;
         r->held_count--;
         for (uint32_t member = 0; member < r->members.n; member++) {
-            if (member != r->me && (held.to == BFT_TO_ALL || held.to == member)) output_send(r, peer_member(member), held.type, held.pieces, held.piece_count);
+            if (member != r->me && (held.to == BFT_TO_ALL || held.to == member))
+                output_send(r, peer_member(member), held.type, held.pieces, held.piece_count);
         }
         for (unsigned i = 0; i < held.piece_count; i++) blob_drop(held.pieces[i].blob);
         if (held.own != NULL) {
             struct bft_event event = {.type = BFT_EVENT_MESSAGE, .from = r->me, .message = held.own};
-            core_event(r, &event);
+            replica_event(r, &event);
             free(held.own);
         }
     }

@@ -31,20 +31,20 @@
 #define NONE UINT32_MAX
 
 enum {
-    INPUTS_MAX = 1 << 16,           /* held, wanted and done together */
+    INPUTS_MAX = 1 << 16, /* held, wanted and done together */
     INPUT_BUCKETS = 1 << 16,
-    BLOCKS_MAX = 1024,              /* open blocks (<= BFT_BLOCKS_MAX) and final ones whose answers are kept */
+    BLOCKS_MAX = 1024, /* open blocks (<= BFT_BLOCKS_MAX) and final ones whose answers are kept */
     BLOCK_BUCKETS = 2048,
-    ADMIT_FLOOR_OPS = 1 << 16,      /* B-51: a relay that has decided nothing yet admits so many operations */
-    KEPT_BYTES_MAX = 64 << 20,      /* O-50: answers kept in memory to be sent again; besides answer_blocks_kept, and BLOCKS_MAX / 2 */
-    CERTIFICATE_LAZY_MS = 500,      /* certificates ride in batches that go anyway, or go alone after this */
-    FETCH_GRACE_MS = 10,            /* an input that a proposal names may still be under way from its relay */
-    DONE_BYTES_MAX = 64 << 20,      /* consumed inputs kept in memory for members that fetch them */
-    SOURCE_WINDOW = 64,             /* D-23 */
-    EVENTS_MAX = 1024,              /* internal events under way */
-    ANSWERS_AGAIN_MAX = 16,         /* answers sent again for one repeated batch */
-    QUERIES_PER_SECOND = 64,        /* of one peer, for each kind of question that costs reading or signing */
-    TICK_MS = 20,                   /* the replica wants to be called so often while anything waits */
+    ADMIT_FLOOR_OPS = 1 << 16, /* B-51: a relay that has decided nothing yet admits so many operations */
+    KEPT_BYTES_MAX = 64 << 20, /* O-50: answers kept in memory to be sent again; besides answer_blocks_kept, and BLOCKS_MAX / 2 */
+    CERTIFICATE_LAZY_MS = 500, /* certificates ride in batches that go anyway, or go alone after this */
+    FETCH_GRACE_MS = 10,       /* an input that a proposal names may still be under way from its relay */
+    DONE_BYTES_MAX = 64 << 20, /* consumed inputs kept in memory for members that fetch them */
+    SOURCE_WINDOW = 64,        /* D-23 */
+    EVENTS_MAX = 1024,         /* internal events under way */
+    ANSWERS_AGAIN_MAX = 16,    /* answers sent again for one repeated batch */
+    QUERIES_PER_SECOND = 64,   /* of one peer, for each kind of question that costs reading or signing */
+    TICK_MS = 20,              /* the replica wants to be called so often while anything waits */
     FETCH_BLOCKS_AT_ONCE = BFT_FETCH_BLOCKS_MAX,
     PRUNE_BLOCKS_AT_ONCE = 64,
 };
@@ -82,24 +82,24 @@ enum input_state {
 struct input {
     uint8_t hash[32];
     enum input_state state;
-    uint8_t kind;        /* enum body_kind */
-    uint8_t relay;       /* BATCH, ADMIN */
-    bool mine;           /* BATCH: came on its client's own link to me */
-    bool is_signed;      /* BATCH: a write; ADMIN */
-    uint8_t asked_peer;  /* WANTED */
-    uint32_t source;     /* SLICE */
+    uint8_t kind;       /* enum body_kind */
+    uint8_t relay;      /* BATCH, ADMIN */
+    bool mine;          /* BATCH: came on its client's own link to me */
+    bool is_signed;     /* BATCH: a write; ADMIN */
+    uint8_t asked_peer; /* WANTED */
+    uint32_t source;    /* SLICE */
     uint64_t dseq;
-    uint64_t epoch;      /* SLICE: of the certificate */
-    struct blob *blob;   /* whole bytes as INPUT carries them after its head; NULL: WANTED, or DONE and dropped from memory */
+    uint64_t epoch;    /* SLICE: of the certificate */
+    struct blob *blob; /* whole bytes as INPUT carries them after its head; NULL: WANTED, or DONE and dropped from memory */
     size_t offset, count;
     uint32_t leaf_offset, slice_offset, slice_bytes; /* SLICE: within the bytes */
-    uint32_t weight;     /* operations */
-    uint32_t client;     /* BATCH: index of the client, NONE */
-    uint32_t in_blocks;  /* open blocks that refer to it */
+    uint32_t weight;                                 /* operations */
+    uint32_t client;                                 /* BATCH: index of the client, NONE */
+    uint32_t in_blocks;                              /* open blocks that refer to it */
     uint64_t arrived_ms, relayed_ms, relayed_view, asked_ms;
     uint64_t decided_height;
-    bool persisted;      /* in a batch given to the store */
-    uint8_t repeats;     /* how often its relay sent it again after it was decided */
+    bool persisted;  /* in a batch given to the store */
+    uint8_t repeats; /* how often its relay sent it again after it was decided */
     uint32_t bucket_next;
     uint32_t list_prev, list_next; /* waiting list of its relay, list of the done */
 };
@@ -110,32 +110,32 @@ struct list {
 
 struct rblock {
     bool used;
-    bool held_told;   /* INPUTS_HELD was given, or the core does not wait for it */
-    bool own;         /* my proposal */
-    bool core_holds;  /* between HOLD (or own PROPOSE) and DROP */
+    bool held_told;  /* INPUTS_HELD was given, or the core does not wait for it */
+    bool own;        /* my proposal */
+    bool core_holds; /* between HOLD (or own PROPOSE) and DROP */
     bool executed, final, published, persisted;
     bool body_bad;
-    bool finalized;   /* the FINAL job is done */
+    bool finalized; /* the FINAL job is done */
     bool certificate_saved;
-    bool dying;       /* free it when the job that looks at it is done */
-    uint32_t jobs;    /* under way that look at it */
+    bool dying;    /* free it when the job that looks at it is done */
+    uint32_t jobs; /* under way that look at it */
     struct bft_hash id;
     struct bft_header header;
     struct blob *body;
     size_t body_offset, body_count;
     uint32_t ref_count, missing;
-    uint32_t *inputs;      /* per reference; NONE for NOOP */
-    uint64_t ticket;       /* of its newest execution */
+    uint32_t *inputs; /* per reference; NONE for NOOP */
+    uint64_t ticket;  /* of its newest execution */
     uint64_t weight;
     uint64_t seen_us;
-    uint64_t durable_at;   /* sequence at which body and inputs are durable; 0: not given to the store yet */
+    uint64_t durable_at;       /* sequence at which body and inputs are durable; 0: not given to the store yet */
     struct exec_result result; /* iff executed */
     struct tree_levels levels; /* over the outbox; storage NULL but between final and published */
     struct blob *certificate;  /* iff final */
-    struct blob **shares;  /* wrappers of the executor's memory that were handed out */
+    struct blob **shares;      /* wrappers of the executor's memory that were handed out */
     uint32_t share_count, share_room;
     uint32_t bucket_next;
-    uint32_t order_next;   /* final blocks, oldest first */
+    uint32_t order_next; /* final blocks, oldest first */
 };
 
 /* A send that waits for the disk. */
@@ -192,9 +192,9 @@ enum { READS_MAX = 256 };
 /* The pair as destination of my outbox: items not yet acknowledged. */
 struct queue_item {
     uint64_t dseq, height;
-    struct blob *head;  /* all before the slice */
+    struct blob *head; /* all before the slice */
     struct blob *slice;
-    bool copied;        /* the slice is a copy of ours, not the executor's memory */
+    bool copied; /* the slice is a copy of ours, not the executor's memory */
 };
 
 struct subscriber {
@@ -214,16 +214,16 @@ struct pair {
     /* from it */
     uint64_t consumed_final;
     uint32_t window[SOURCE_WINDOW]; /* inputs by dseq mod SOURCE_WINDOW, NONE */
-    uint8_t source;            /* member subscribed to */
-    uint64_t subscribed_from;  /* 0: not subscribed on the current link */
-    bool subscribed_once;      /* in this run */
-    uint64_t received_max;     /* highest dseq held */
-    uint64_t heard_ms;         /* something new came, or the source was changed */
-    uint64_t passed_dseq;      /* the first slice that came by another way than the source and that the source has not served yet; 0: none */
-    uint64_t passed_ms;        /* when it came */
-    uint64_t asked_ms;         /* NEWEST_QUERY */
+    uint8_t source;                 /* member subscribed to */
+    uint64_t subscribed_from;       /* 0: not subscribed on the current link */
+    bool subscribed_once;           /* in this run */
+    uint64_t received_max;          /* highest dseq held */
+    uint64_t heard_ms;              /* something new came, or the source was changed */
+    uint64_t passed_dseq;           /* the first slice that came by another way than the source and that the source has not served yet; 0: none */
+    uint64_t passed_ms;             /* when it came */
+    uint64_t asked_ms;              /* NEWEST_QUERY */
     uint64_t asked_nonce;
-    uint64_t hint;             /* highest sent_dseq that any node claimed */
+    uint64_t hint; /* highest sent_dseq that any node claimed */
     uint8_t ask_next;
     bool up[BFT_MEMBERS_MAX];
     struct question_rate rates[BFT_MEMBERS_MAX];
@@ -252,11 +252,11 @@ struct replica {
     uint64_t core_deadline_ms;
     struct queued_event *events;
     uint32_t event_first, event_count;
-    struct blob_piece current;   /* body of the message being stepped, or blob NULL */
+    struct blob_piece current; /* body of the message being stepped, or blob NULL */
     bool started, stopping, draining, halted_told, retired;
-    bool replaying;              /* blocks of the store are executed again before the core begins */
+    bool replaying; /* blocks of the store are executed again before the core begins */
     uint64_t noop_nonce, noop_ms;
-    uint64_t decided_ms;         /* when a block last became final here */
+    uint64_t decided_ms; /* when a block last became final here */
     struct bft_status peer_status[BFT_MEMBERS_MAX];
     bool has_peer_status[BFT_MEMBERS_MAX];
     uint64_t peer_status_ms[BFT_MEMBERS_MAX];
@@ -269,21 +269,21 @@ struct replica {
     /* blocks */
     struct rblock *blocks;
     uint32_t block_buckets[BLOCK_BUCKETS];
-    uint32_t block_free;         /* list through bucket_next */
+    uint32_t block_free; /* list through bucket_next */
     uint32_t blocks_used_max, blocks_open, blocks_final;
     uint32_t final_first, final_last; /* final blocks in memory, oldest first */
     uint32_t final_at[BLOCKS_MAX];    /* by height mod BLOCKS_MAX */
-    uint64_t kept_bytes;         /* slices of clients in final blocks in memory */
+    uint64_t kept_bytes;              /* slices of clients in final blocks in memory */
     uint32_t certificates_unsaved;
     uint64_t unsaved_since_ms;
-    uint32_t publish_next;       /* oldest final block not yet published */
+    uint32_t publish_next; /* oldest final block not yet published */
     uint64_t published_height;
-    uint64_t tip_ticket;         /* of the newest final block */
+    uint64_t tip_ticket; /* of the newest final block */
     struct bft_hash tip_id;
     uint64_t tip_height, tip_time;
     uint64_t next_ticket;
     uint64_t executed_height;
-    struct exec_due due;         /* in the state after the newest executed block */
+    struct exec_due due; /* in the state after the newest executed block */
     struct execution_job *jobs_free;
     uint32_t jobs_out;
     struct execution_job *retry; /* an EXECUTE that found no room */
@@ -303,17 +303,17 @@ struct replica {
     uint32_t input_free, inputs_used_max, inputs_held;
     struct list waiting[BFT_MEMBERS_MAX]; /* BATCH and ADMIN held, per relay, in order of arrival */
     struct list done;
-    uint32_t done_oldest;        /* of the done whose bytes are in memory */
+    uint32_t done_oldest; /* of the done whose bytes are in memory */
     uint64_t relay_bytes[BFT_MEMBERS_MAX];
     uint64_t relay_weight[BFT_MEMBERS_MAX];
     uint64_t rate_weight, rate_since_ms, rate_per_s; /* operations that became final: B-51 */
     uint64_t input_bytes, done_bytes;
     uint32_t wanted_count;
-    uint32_t *selected;          /* block_refs_max, for the proposal being built */
+    uint32_t *selected; /* block_refs_max, for the proposal being built */
     uint64_t waiting_told_view, waiting_told_ms;
     uint32_t waiting_told_count;
     uint64_t relay_checked_ms;
-    uint64_t slice_wait_us;      /* long-run mean from a slice's coming to its block's being final */
+    uint64_t slice_wait_us; /* long-run mean from a slice's coming to its block's being final */
 
     /* pairs */
     struct pair *pairs;
@@ -327,14 +327,14 @@ struct replica {
     struct persist *open, *flying_first, *flying_last;
     uint64_t sequence_next, durable;
     bool memory_dirty;
-    struct held_send *held;      /* ring */
+    struct held_send *held; /* ring */
     uint32_t held_first, held_count, held_room;
 
     /* checkpoints */
     uint64_t checkpoint_height, pruned_height;
 
     struct pending_read reads[READS_MAX];
-    uint64_t due_since_ms;       /* a dispatch became due by my own clock; 0: none is */
+    uint64_t due_since_ms; /* a dispatch became due by my own clock; 0: none is */
     uint64_t input_tick_ms;
 
     /* LAST-SIGNED */
@@ -392,7 +392,7 @@ void list_append(struct replica *r, struct list *list, uint32_t index);
 void list_remove(struct replica *r, struct list *list, uint32_t index);
 
 /* replica_batch.c */
-void batch_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+void client_batch_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 void input_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 void input_fetch_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 /* Checks and takes in an input of any kind whose hash a block or peer named; false: invalid. *index is where it lies. */
@@ -407,9 +407,9 @@ void waiting_slice_consumed(struct replica *r, uint64_t waited_ms);
 void waiting_tick(struct replica *r);
 
 /* replica_core.c */
-void core_event(struct replica *r, const struct bft_event *event);   /* queued; message is copied */
-void core_run(struct replica *r);                                    /* steps until the queue is empty */
-void core_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
+void replica_event(struct replica *r, const struct bft_event *event); /* queued; message is copied */
+void replica_run(struct replica *r);                                  /* steps until the queue is empty */
+void consensus_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
 
 /* replica_block.c */
 uint32_t block_find(const struct replica *r, const struct bft_hash *id);
@@ -475,7 +475,7 @@ void client_refuse(struct replica *r, uint32_t client, const uint8_t batch_id_by
 void client_status_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 bool client_may_read(const struct replica *r, uint32_t client, const struct batch *batch);
 /* The bytes before the slice of one output of a final block. */
-struct blob *decision_head_make(struct replica *r, const struct rblock *block, uint32_t output);
+struct blob *client_decision_head(struct replica *r, const struct rblock *block, uint32_t output);
 
 /* replica_last.c */
 bool last_init(struct replica *r, const uint8_t nonce[16]);

@@ -66,8 +66,10 @@ static void select_batches(struct replica *r, struct selection *selection) {
         idle = 0;
         uint32_t index = *next;
         *next = r->inputs[index].list_next;
-        if (r->inputs[index].kind == BODY_ADMIN && admin == NONE) admin = index;
-        else if (r->inputs[index].kind == BODY_BATCH && !selection_add(r, selection, index)) return;
+        if (r->inputs[index].kind == BODY_ADMIN && admin == NONE)
+            admin = index;
+        else if (r->inputs[index].kind == BODY_BATCH && !selection_add(r, selection, index))
+            return;
     }
     if (admin != NONE) (void)selection_add(r, selection, admin); /* a CONFIG must come last */
 }
@@ -80,7 +82,9 @@ static bool parent_is_settled(const struct replica *r) {
     return memory->has_high && bft_hash_equal(&memory->high_qc.ballot.block_id, parent);
 }
 
-bool propose_is_due(const struct replica *r) { return r->due.now || r->due.time <= bft_core_time(r->core, r->now_ms); }
+bool propose_is_due(const struct replica *r) {
+    return r->due.now || r->due.time <= bft_core_time(r->core, r->now_ms);
+}
 
 uint64_t propose_deadline_ms(const struct replica *r) {
     if (!r->offer.may_propose || r->due.time == UINT64_MAX) return UINT64_MAX;
@@ -94,7 +98,8 @@ static void body_build(struct replica *r, const struct selection *selection) {
     bytes_put_le32(body->bytes, selection->count);
     for (uint32_t i = 0; i < selection->count; i++) {
         const struct input *input = &r->inputs[r->selected[i]];
-        struct body_reference reference = {.kind = input->kind, .relay = input->kind == BODY_SLICE ? 0 : input->relay, .source = input->source, .dseq = input->dseq};
+        struct body_reference reference = {
+            .kind = input->kind, .relay = input->kind == BODY_SLICE ? 0 : input->relay, .source = input->source, .dseq = input->dseq};
         memcpy(reference.hash, input->hash, 32);
         body_reference_encode(&reference, body->bytes + BODY_HEAD_BYTES + (size_t)i * BODY_REFERENCE_BYTES);
     }
@@ -145,16 +150,18 @@ void propose_cancel(struct replica *r) {
 void propose_executed(struct replica *r, struct execution_job *job) {
     r->proposing = NULL;
     if (job->status == EXEC_CORRUPT)
-        replica_stop(r, "a checksum of the table in memory does not match: this machine's memory failed at height %llu; check it (memtest), then start again",
-                     (unsigned long long)job->block.height);
+        replica_stop(
+            r, "a checksum of the table in memory does not match: this machine's memory failed at height %llu; check it (memtest), then start again",
+            (unsigned long long)job->block.height);
     bool good = job->status == EXEC_VALID && !job->cancelled;
     if (!good) {
         if (job->status != EXEC_VALID && job->status != EXEC_NO_ROOM && job->status != EXEC_OPEN_FULL)
-            replica_note(r, LOG_LEVEL_WARN, "own_block_invalid", "height=%llu cause=%s reference=%u", (unsigned long long)job->block.height, exec_status_name(job->status),
-                         job->result.bad_ref);
+            replica_note(r, LOG_LEVEL_WARN, "own_block_invalid", "height=%llu cause=%s reference=%u", (unsigned long long)job->block.height,
+                         exec_status_name(job->status), job->result.bad_ref);
         r->pressed = job->status == EXEC_NO_ROOM || job->status == EXEC_OPEN_FULL;
         /* An input that is held but not valid in this state would be chosen for ever. */
-        bool blame = job->status > EXEC_VALID && job->status <= EXEC_BAD_INPUT && job->status != EXEC_EPOCH_UNKNOWN && job->result.bad_ref < r->proposing_count;
+        bool blame = job->status > EXEC_VALID && job->status <= EXEC_BAD_INPUT && job->status != EXEC_EPOCH_UNKNOWN &&
+                     job->result.bad_ref < r->proposing_count;
         uint32_t bad = blame ? r->selected[job->result.bad_ref] : NONE;
         selection_let_go(r);
         if (bad != NONE && r->inputs[bad].in_blocks == 0 && r->inputs[bad].state == INPUT_HELD) {
@@ -169,14 +176,15 @@ void propose_executed(struct replica *r, struct execution_job *job) {
     r->proposing_result = job->result;
     r->proposing_ticket = job->ticket;
     struct bft_event event = {.type = BFT_EVENT_PROPOSAL};
-    event.proposal = (struct bft_proposal){.view = job->view, .parent_id = r->proposing_parent, .time = job->block.time, .weight = r->proposing_weight};
+    event.proposal =
+        (struct bft_proposal){.view = job->view, .parent_id = r->proposing_parent, .time = job->block.time, .weight = r->proposing_weight};
     event.proposal.body_hash = bft_body_hash(r->proposing_body->bytes, r->proposing_body->count);
     memcpy(event.proposal.outbox_root.bytes, job->result.outbox_root, 32);
     memcpy(event.proposal.state_root.bytes, job->result.state_root, 32);
     memcpy(event.proposal.cursors_hash.bytes, job->result.cursors_hash, 32);
-    core_run(r); /* what is queued comes first: it may make this proposal stale */
-    core_event(r, &event);
-    core_run(r);
+    replica_run(r); /* what is queued comes first: it may make this proposal stale */
+    replica_event(r, &event);
+    replica_run(r);
     selection_let_go(r); /* the block that was made of it holds its inputs itself */
     blob_drop(r->proposing_body);
     r->proposing_body = NULL;

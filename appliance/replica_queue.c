@@ -6,7 +6,9 @@
 
 enum { SAVED_HEAD_BYTES = 24, AT_ONCE_MAX = 16 };
 
-static struct queue_item *item_at(struct pair *pair, uint64_t dseq) { return &pair->items[dseq % pair->items_room]; }
+static struct queue_item *item_at(struct pair *pair, uint64_t dseq) {
+    return &pair->items[dseq % pair->items_room];
+}
 
 static void items_grow(struct pair *pair) {
     if (pair->items_end - pair->items_first < pair->items_room) return;
@@ -53,7 +55,8 @@ void queue_serve(struct replica *r, struct pair *pair, uint32_t member) {
     struct subscriber *subscriber = &pair->subscribers[member];
     if (subscriber->from == 0 || !pair->up[member]) return;
     if (subscriber->next < pair->items_first) subscriber->next = pair->items_first;
-    for (uint32_t sent = 0; subscriber->next < pair->items_end && subscriber->next < subscriber->from + subscriber->window && sent < AT_ONCE_MAX; sent++) {
+    for (uint32_t sent = 0; subscriber->next < pair->items_end && subscriber->next < subscriber->from + subscriber->window && sent < AT_ONCE_MAX;
+         sent++) {
         struct queue_item *item = item_at(pair, subscriber->next);
         if (item->height > r->published_height) break;
         struct blob_piece pieces[2] = {{.blob = item->head, .count = item->head->count}, {.blob = item->slice, .count = item->slice->count}};
@@ -68,7 +71,8 @@ void queue_subscribe_frame(struct replica *r, struct replica_peer from, struct b
     uint32_t destination = bytes_get_u32(&cursor), window = bytes_get_u32(&cursor);
     uint64_t first = bytes_get_u64(&cursor);
     struct pair *pair = pair_find(r, from.index);
-    if (!bytes_finished(&cursor) || pair == NULL || from.member >= pair->members.n || destination != pair->cluster || window < 1 || window > SOURCE_WINDOW) {
+    if (!bytes_finished(&cursor) || pair == NULL || from.member >= pair->members.n || destination != pair->cluster || window < 1 ||
+        window > SOURCE_WINDOW) {
         drop_count(r, DROP_MALFORMED);
         return;
     }

@@ -36,8 +36,8 @@ static bool certificate_proves(const struct replica *r, const uint8_t *bytes, si
     return bft_certificate_verify(&r->members, &r->signer, &certificate, id, NULL) == BFT_VERIFY_OK;
 }
 
-bool replica_restore_checkpoint(struct replica *r, const struct state_checkpoint *checkpoint, const uint8_t *tip, size_t tip_bytes, const uint8_t *queues,
-                                size_t queues_bytes, const char **text) {
+bool replica_restore_checkpoint(struct replica *r, const struct state_checkpoint *checkpoint, const uint8_t *tip, size_t tip_bytes,
+                                const uint8_t *queues, size_t queues_bytes, const char **text) {
     struct restore *restore = restore_of(r);
     struct bytes_cursor cursor = bytes_cursor_of(tip, tip_bytes);
     if (!bft_header_get(&cursor, &restore->tip)) {
@@ -103,8 +103,10 @@ bool replica_restore_input(struct replica *r, const uint8_t hash[32], const uint
         }
     } else if (bytes[0] == BODY_BATCH) {
         const struct system_limits *limits = &r->config.limits;
-        struct batch_limits batch_limits = {.shards = r->system->shards_count, .batch_bytes_max = limits->batch_bytes_max,
-                                            .batch_parts_max = limits->batch_parts_max, .batch_ops_max = limits->batch_ops_max};
+        struct batch_limits batch_limits = {.shards = r->system->shards_count,
+                                            .batch_bytes_max = limits->batch_bytes_max,
+                                            .batch_parts_max = limits->batch_parts_max,
+                                            .batch_ops_max = limits->batch_ops_max};
         struct batch batch;
         good = batch_decode(blob->bytes, blob->count, &batch_limits, &batch) == BATCH_OK;
         if (good) {
@@ -155,19 +157,20 @@ static void replay(struct replica *r, uint32_t index) {
     job_submit(r, job);
 }
 
-bool replica_restore_block(struct replica *r, const uint8_t *header_bytes, size_t header_count, const uint8_t *body, size_t body_bytes,
+bool replica_restore_block(struct replica *r, const uint8_t *header, size_t header_bytes, const uint8_t *body, size_t body_bytes,
                            const uint8_t *certificate, size_t certificate_bytes) {
     struct restore *restore = restore_of(r);
-    struct bytes_cursor cursor = bytes_cursor_of(header_bytes, header_count);
-    struct bft_header header;
-    if (!bft_header_get(&cursor, &header) || !bytes_finished(&cursor)) return false;
-    struct bft_hash id = bft_header_id(&header), body_hash = bft_body_hash(body, body_bytes);
-    if (!bft_place_equal(&header.place, &r->members.place) || !bft_hash_equal(&body_hash, &header.body_hash)) return false;
-    if (header.height <= r->tip_height || block_find(r, &id) != NONE) return true; /* below the checkpoint: not needed */
-    bool certified = certificate != NULL && bft_hash_equal(&header.parent_id, &r->tip_id) && certificate_proves(r, certificate, certificate_bytes, &id);
+    struct bytes_cursor cursor = bytes_cursor_of(header, header_bytes);
+    struct bft_header decoded;
+    if (!bft_header_get(&cursor, &decoded) || !bytes_finished(&cursor)) return false;
+    struct bft_hash id = bft_header_id(&decoded), body_hash = bft_body_hash(body, body_bytes);
+    if (!bft_place_equal(&decoded.place, &r->members.place) || !bft_hash_equal(&body_hash, &decoded.body_hash)) return false;
+    if (decoded.height <= r->tip_height || block_find(r, &id) != NONE) return true; /* below the checkpoint: not needed */
+    bool certified =
+        certificate != NULL && bft_hash_equal(&decoded.parent_id, &r->tip_id) && certificate_proves(r, certificate, certificate_bytes, &id);
     if (!certified && restore->count == RESTORED_MAX) return true; /* losers of a long fight over one height; what matters is fetched */
     struct blob *blob = blob_copy(body, body_bytes);
-    uint32_t index = block_make(r, &header, &id, (struct blob_piece){.blob = blob, .count = body_bytes});
+    uint32_t index = block_make(r, &decoded, &id, (struct blob_piece){.blob = blob, .count = body_bytes});
     blob_drop(blob);
     struct rblock *block = &r->blocks[index];
     block->persisted = true;
@@ -201,10 +204,13 @@ void restore_executed(struct replica *r, struct execution_job *job) {
     block->jobs--;
     r->replaying = false;
     bool same = job->status == EXEC_VALID && memcmp(job->result.outbox_root, block->header.outbox_root.bytes, 32) == 0 &&
-                memcmp(job->result.state_root, block->header.state_root.bytes, 32) == 0 && memcmp(job->result.cursors_hash, block->header.cursors_hash.bytes, 32) == 0;
+                memcmp(job->result.state_root, block->header.state_root.bytes, 32) == 0 &&
+                memcmp(job->result.cursors_hash, block->header.cursors_hash.bytes, 32) == 0;
     if (!same) {
-        replica_stop(r, "block %llu of the store is final but executes to something else here (%s): the data directory or this machine is damaged; "
-                        "check the hardware, then restore this node's state from its peers", (unsigned long long)block->header.height, exec_status_name(job->status));
+        replica_stop(r,
+                     "block %llu of the store is final but executes to something else here (%s): the data directory or this machine is damaged; "
+                     "check the hardware, then restore this node's state from its peers",
+                     (unsigned long long)block->header.height, exec_status_name(job->status));
         job_give(r, job);
         return;
     }
@@ -229,9 +235,13 @@ static void core_start_fill(struct replica *r, struct bft_start *start) {
     const struct system_limits *limits = &r->config.limits;
     const struct system_timeouts *timeouts = &r->config.timeouts;
     start->members = r->members;
-    start->limits = (struct bft_limits){.window_blocks = limits->window_blocks, .rotation_blocks = limits->rotation_blocks, .view_base_ms = timeouts->view_base_ms,
-                                        .view_max_ms = timeouts->view_max_ms, .input_relay_ms = timeouts->input_relay_ms,
-                                        .throughput_window_ms = timeouts->throughput_window_ms, .throughput_half_life_ms = timeouts->throughput_half_life_ms,
+    start->limits = (struct bft_limits){.window_blocks = limits->window_blocks,
+                                        .rotation_blocks = limits->rotation_blocks,
+                                        .view_base_ms = timeouts->view_base_ms,
+                                        .view_max_ms = timeouts->view_max_ms,
+                                        .input_relay_ms = timeouts->input_relay_ms,
+                                        .throughput_window_ms = timeouts->throughput_window_ms,
+                                        .throughput_half_life_ms = timeouts->throughput_half_life_ms,
                                         .throughput_percent = limits->throughput_percent};
     start->me = r->me;
     start->now_ms = r->now_ms;
@@ -266,10 +276,11 @@ void restore_core_begin(struct replica *r) {
             if (block->used && !block->final) headers[count++] = block->header;
         }
         if (!bft_restore(r->core, start, &restore->memory, headers, count))
-            replica_stop(r, "the voting memory in the data directory contradicts its blocks: the data directory is damaged or was rolled back; this key must not sign again");
+            replica_stop(r, "the voting memory in the data directory contradicts its blocks: the data directory is damaged or was rolled back; this "
+                            "key must not sign again");
         free(headers);
-        replica_note(r, LOG_LEVEL_INFO, "restored", "height=%llu replayed=%llu view=%llu", (unsigned long long)r->tip_height, (unsigned long long)restore->replayed,
-                     (unsigned long long)restore->memory.view);
+        replica_note(r, LOG_LEVEL_INFO, "restored", "height=%llu replayed=%llu view=%llu", (unsigned long long)r->tip_height,
+                     (unsigned long long)restore->replayed, (unsigned long long)restore->memory.view);
     } else {
         bft_init(r->core, start);
         replica_note(r, LOG_LEVEL_INFO, "initialised", "height=%llu", (unsigned long long)r->tip_height);
@@ -277,14 +288,14 @@ void restore_core_begin(struct replica *r) {
     free(start);
     restore_free(r);
     struct bft_event tick = {.type = BFT_EVENT_TICK};
-    core_event(r, &tick);
+    replica_event(r, &tick);
     if (r->retired) {
         struct bft_event retire = {.type = BFT_EVENT_RETIRE};
-        core_event(r, &retire);
+        replica_event(r, &retire);
     } else {
         last_begin(r);
     }
-    core_run(r);
+    replica_run(r);
 }
 
 void replica_start(struct replica *r) {

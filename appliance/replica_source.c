@@ -92,9 +92,12 @@ static bool refuse(struct replica *r, struct replica_peer from, enum status_drop
     return false;
 }
 
-static bool is_source(const struct pair *pair, struct replica_peer from) { return from.kind == REPLICA_FOREIGN && from.member == pair->source; }
+static bool is_source(const struct pair *pair, struct replica_peer from) {
+    return from.kind == REPLICA_FOREIGN && from.member == pair->source;
+}
 
-/* A valid slice came. Other members hand on what this node lacks (D-25), so a source that serves nothing, or nothing new, is found out by what passes it by. */
+/* A valid slice came. Other members hand on what this node lacks (D-25), so a source that serves nothing, or nothing new, is found out by what
+ * passes it by. */
 static void source_heard(struct replica *r, struct pair *pair, uint64_t dseq, struct replica_peer from) {
     if (is_source(pair, from)) {
         if (dseq >= pair->passed_dseq) pair->passed_dseq = 0;
@@ -153,7 +156,8 @@ bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer
     if (error != DECISION_OK) return refuse(r, from, drop_of(error));
     uint32_t before = pair->window[dseq % SOURCE_WINDOW];
     if (index == NONE && before != NONE && r->inputs[before].dseq == dseq) {
-        /* Two certified slices under one number: more than f members of that cluster lie. The first one stays; a block that names the other fetches it. */
+        /* Two certified slices under one number: more than f members of that cluster lie. The first one stays; a block that names the other
+         * fetches it. */
         drop_count(r, DROP_SLICE_LEAF);
         attack_seen(r, ATTACK_EQUIVOCATION, from);
         return false;
@@ -198,8 +202,10 @@ void source_newest_frame(struct replica *r, struct replica_peer from, struct blo
         drop_count(r, DROP_MALFORMED);
         return;
     }
-    if (acked > sent || consumed > pair->sent_final + BLOCKS_MAX) attack_seen(r, ATTACK_BAD_ANSWER, from);
-    else if (sent > pair->hint) pair->hint = sent;
+    if (acked > sent || consumed > pair->sent_final + BLOCKS_MAX)
+        attack_seen(r, ATTACK_BAD_ANSWER, from);
+    else if (sent > pair->hint)
+        pair->hint = sent;
 }
 
 static void newest_ask(struct replica *r, struct pair *pair) {

@@ -1,5 +1,6 @@
 /*
- * What a node tells about itself: counters of dropped input and of attacks by name, and a flat snapshot that the node copies out several times a second
+ * What a node tells about itself: counters of dropped input and of attacks by name, and a flat snapshot that the node copies out several times a
+ * second
  * for the control socket. Nothing here is a secret, a key or a value.
  */
 #ifndef APPLIANCE_STATUS_H
@@ -11,54 +12,54 @@
 #include "appliance/histogram.h"
 
 /* Input that was dropped, by cause. X(identifier, stable name) */
-#define STATUS_DROPS(X) \
-    X(DROP_MALFORMED, "malformed")                     /* a message that does not decode */ \
-    X(DROP_ROLE, "role")                               /* a type that this peer may not send */ \
-    X(DROP_BATCH_MALFORMED, "batch_malformed")         \
-    X(DROP_BATCH_SIGNATURE, "batch_signature")         \
-    X(DROP_BATCH_FOREIGN_CLIENT, "batch_foreign_client") /* client_id is not that of the link's key */ \
-    X(DROP_BATCH_UNKNOWN_CLIENT, "batch_unknown_client") \
-    X(DROP_BATCH_RIGHTS, "batch_rights")               \
-    X(DROP_BATCH_BUSY, "batch_busy")                   \
-    X(DROP_BATCH_DRAINING, "batch_draining")           \
-    X(DROP_INPUT_RELAY, "input_relay")                 /* INPUT whose relay is not its sender */ \
-    X(DROP_INPUT_LIMIT, "input_limit")                 /* beyond relay_input_bytes of its relay */ \
-    X(DROP_INPUT_UNASKED, "input_unasked")             \
-    X(DROP_INPUT_DUPLICATE, "input_duplicate")         \
-    X(DROP_INPUT_MALFORMED, "input_malformed")         \
-    X(DROP_ADMIN_INVALID, "admin_invalid")             \
-    X(DROP_SLICE_MALFORMED, "slice_malformed")         \
-    X(DROP_SLICE_CERTIFICATE, "slice_certificate")     \
-    X(DROP_SLICE_PROOF, "slice_proof")                 \
-    X(DROP_SLICE_LEAF, "slice_leaf")                   /* leaf of another system, source, destination, height */ \
-    X(DROP_SLICE_STALE, "slice_stale")                 /* consumed long ago */ \
-    X(DROP_SLICE_WINDOW, "slice_window")               /* beyond what was asked for */ \
-    X(DROP_BLOCK_INVALID, "block_invalid")             \
-    X(DROP_BLOCK_CERTIFICATE, "block_certificate")     \
-    X(DROP_CONSENSUS_STALE, "consensus_stale")         /* votes, proposals of an old view or height */ \
-    X(DROP_CONSENSUS_SIGNATURE, "consensus_signature") \
-    X(DROP_CONSENSUS_INVALID, "consensus_invalid")     \
-    X(DROP_SEND_LINK, "send_link")                     /* link down */ \
-    X(DROP_SEND_QUEUE, "send_queue")                   /* peer's queue full */ \
-    X(DROP_LAST_SIGNED, "last_signed_invalid")         \
-    X(DROP_STATUS, "status_invalid")                   \
-    X(DROP_RATE, "rate")                               /* more queries than a peer may ask */
+#define STATUS_DROPS(X)                                                                                                                              \
+    X(DROP_MALFORMED, "malformed") /* a message that does not decode */                                                                              \
+    X(DROP_ROLE, "role")           /* a type that this peer may not send */                                                                          \
+    X(DROP_BATCH_MALFORMED, "batch_malformed")                                                                                                       \
+    X(DROP_BATCH_SIGNATURE, "batch_signature")                                                                                                       \
+    X(DROP_BATCH_FOREIGN_CLIENT, "batch_foreign_client") /* client_id is not that of the link's key */                                               \
+    X(DROP_BATCH_UNKNOWN_CLIENT, "batch_unknown_client")                                                                                             \
+    X(DROP_BATCH_RIGHTS, "batch_rights")                                                                                                             \
+    X(DROP_BATCH_BUSY, "batch_busy")                                                                                                                 \
+    X(DROP_BATCH_DRAINING, "batch_draining")                                                                                                         \
+    X(DROP_INPUT_RELAY, "input_relay") /* INPUT whose relay is not its sender */                                                                     \
+    X(DROP_INPUT_LIMIT, "input_limit") /* beyond relay_input_bytes of its relay */                                                                   \
+    X(DROP_INPUT_UNASKED, "input_unasked")                                                                                                           \
+    X(DROP_INPUT_DUPLICATE, "input_duplicate")                                                                                                       \
+    X(DROP_INPUT_MALFORMED, "input_malformed")                                                                                                       \
+    X(DROP_ADMIN_INVALID, "admin_invalid")                                                                                                           \
+    X(DROP_SLICE_MALFORMED, "slice_malformed")                                                                                                       \
+    X(DROP_SLICE_CERTIFICATE, "slice_certificate")                                                                                                   \
+    X(DROP_SLICE_PROOF, "slice_proof")                                                                                                               \
+    X(DROP_SLICE_LEAF, "slice_leaf")     /* leaf of another system, source, destination, height */                                                   \
+    X(DROP_SLICE_STALE, "slice_stale")   /* consumed long ago */                                                                                     \
+    X(DROP_SLICE_WINDOW, "slice_window") /* beyond what was asked for */                                                                             \
+    X(DROP_BLOCK_INVALID, "block_invalid")                                                                                                           \
+    X(DROP_BLOCK_CERTIFICATE, "block_certificate")                                                                                                   \
+    X(DROP_CONSENSUS_STALE, "consensus_stale") /* votes, proposals of an old view or height */                                                       \
+    X(DROP_CONSENSUS_SIGNATURE, "consensus_signature")                                                                                               \
+    X(DROP_CONSENSUS_INVALID, "consensus_invalid")                                                                                                   \
+    X(DROP_SEND_LINK, "send_link")   /* link down */                                                                                                 \
+    X(DROP_SEND_QUEUE, "send_queue") /* peer's queue full */                                                                                         \
+    X(DROP_LAST_SIGNED, "last_signed_invalid")                                                                                                       \
+    X(DROP_STATUS, "status_invalid")                                                                                                                 \
+    X(DROP_RATE, "rate") /* more queries than a peer may ask */
 
 /* Attacks seen: what no honest node does. X(identifier, stable name) */
-#define STATUS_ATTACKS(X) \
-    X(ATTACK_EQUIVOCATION, "equivocation")             /* two proposals or votes of one member for one place */ \
-    X(ATTACK_WRONG_RESULT, "wrong_result")             /* a proposal or vote whose outbox or state root is not what execution gives */ \
-    X(ATTACK_BAD_SIGNATURE, "bad_signature")           /* on a consensus message of a member's own link */ \
-    X(ATTACK_BAD_PROPOSAL, "bad_proposal")             /* invalid references, oversized body, wrong parent */ \
-    X(ATTACK_BAD_SLICE, "bad_slice")                   /* a compact decision that does not verify */ \
-    X(ATTACK_STALE_SLICE, "stale_slice")               /* a compact decision that was not asked for any more */ \
-    X(ATTACK_WITHHELD_SLICE, "withheld_slice")         /* a source node that serves nothing although another has more */ \
-    X(ATTACK_REPLAY, "replay")                         /* the same input or vote again and again */ \
-    X(ATTACK_FLOOD, "flood")                           /* a relay beyond its limit */ \
-    X(ATTACK_BAD_INPUT, "bad_input")                   /* a relay's batch that does not verify */ \
-    X(ATTACK_BAD_BLOCK, "bad_block")                   \
-    X(ATTACK_BAD_ANSWER, "bad_answer")                 /* LAST-SIGNED, NEWEST or STATUS that cannot be true */ \
-    X(ATTACK_SILENT_LEADER, "silent_leader")           /* a view change away from a leader that let inputs wait */
+#define STATUS_ATTACKS(X)                                                                                                                            \
+    X(ATTACK_EQUIVOCATION, "equivocation")     /* two proposals or votes of one member for one place */                                              \
+    X(ATTACK_WRONG_RESULT, "wrong_result")     /* a proposal or vote whose outbox or state root is not what execution gives */                       \
+    X(ATTACK_BAD_SIGNATURE, "bad_signature")   /* on a consensus message of a member's own link */                                                   \
+    X(ATTACK_BAD_PROPOSAL, "bad_proposal")     /* invalid references, oversized body, wrong parent */                                                \
+    X(ATTACK_BAD_SLICE, "bad_slice")           /* a compact decision that does not verify */                                                         \
+    X(ATTACK_STALE_SLICE, "stale_slice")       /* a compact decision that was not asked for any more */                                              \
+    X(ATTACK_WITHHELD_SLICE, "withheld_slice") /* a source node that serves nothing although another has more */                                     \
+    X(ATTACK_REPLAY, "replay")                 /* the same input or vote again and again */                                                          \
+    X(ATTACK_FLOOD, "flood")                   /* a relay beyond its limit */                                                                        \
+    X(ATTACK_BAD_INPUT, "bad_input")           /* a relay's batch that does not verify */                                                            \
+    X(ATTACK_BAD_BLOCK, "bad_block")                                                                                                                 \
+    X(ATTACK_BAD_ANSWER, "bad_answer")       /* LAST-SIGNED, NEWEST or STATUS that cannot be true */                                                 \
+    X(ATTACK_SILENT_LEADER, "silent_leader") /* a view change away from a leader that let inputs wait */
 
 #define STATUS_IDENTIFIER(identifier, name) identifier,
 enum status_drop { STATUS_DROPS(STATUS_IDENTIFIER) STATUS_DROP_COUNT };
@@ -68,17 +69,25 @@ enum status_attack { STATUS_ATTACKS(STATUS_IDENTIFIER) STATUS_ATTACK_COUNT };
 const char *status_drop_name(enum status_drop drop);
 const char *status_attack_name(enum status_attack attack);
 
-enum { STATUS_MEMBERS_MAX = 16, STATUS_PAIRS_MAX = 256, STATUS_THREADS_MAX = 8, STATUS_ATTACKERS_MAX = 16, STATUS_COUNTERS_MAX = 32, STATUS_NET_COUNTERS_MAX = 96, STATUS_NAME_BYTES = 48 };
+enum {
+    STATUS_MEMBERS_MAX = 16,
+    STATUS_PAIRS_MAX = 256,
+    STATUS_THREADS_MAX = 8,
+    STATUS_ATTACKERS_MAX = 16,
+    STATUS_COUNTERS_MAX = 32,
+    STATUS_NET_COUNTERS_MAX = 96,
+    STATUS_NAME_BYTES = 48
+};
 
 /* What phase the replica is in. */
 enum status_phase { PHASE_RESTORING, PHASE_ASKING, PHASE_CATCHING_UP, PHASE_VOTING, PHASE_DRAINING, PHASE_RETIRED };
 const char *status_phase_name(enum status_phase phase);
 
 struct status_member {
-    bool up;              /* link */
-    uint64_t final_height;/* by its last STATUS */
+    bool up;               /* link */
+    uint64_t final_height; /* by its last STATUS */
     uint64_t view;
-    uint64_t status_ms;   /* age base: when it came, node clock; 0 never */
+    uint64_t status_ms; /* age base: when it came, node clock; 0 never */
 };
 
 struct status_pair {

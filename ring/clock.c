@@ -15,3 +15,9 @@ uint64_t ring_clock_us(void) {
 uint64_t ring_clock_ms(void) {
     return ring_clock_us() / 1000u;
 }
+
+uint64_t ring_clock_wall_ms(void) {
+    struct timespec now;
+    RING_CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}

@@ -11,4 +11,8 @@ uint64_t ring_clock_ms(void);
 /* The same in microseconds, for measuring. */
 uint64_t ring_clock_us(void);
 
+/* The calendar: milliseconds since 1970, whatever this machine believes. For people (logs) and for a first estimate of cluster time, for nothing
+ * else. */
+uint64_t ring_clock_wall_ms(void);
+
 #endif

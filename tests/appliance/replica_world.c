@@ -15,7 +15,9 @@ struct rw_batch {
 
 enum { DISK_US = 700, STEP_US = 500, MESSAGE_BATCH = 0x0301, MESSAGE_ANSWER = 0x0302 };
 
-static uint32_t dice(struct replica_world *rw, uint32_t sides) { return (uint32_t)(world_random(&rw->seed) % sides); }
+static uint32_t dice(struct replica_world *rw, uint32_t sides) {
+    return (uint32_t)(world_random(&rw->seed) % sides);
+}
 
 /* ---- the disk ---- */
 
@@ -69,8 +71,9 @@ static void batch_apply(struct rw_node *node, const struct wal_batch *batch) {
         for (size_t k = 0; k < node->record_count && record->operation != WAL_PUT; k++) {
             struct rw_record *at = &node->records[k];
             if (!at->used || at->db != record->db) continue;
-            bool hit = record->operation == WAL_DELETE ? memcmp(at->key, record->key, key_bytes) == 0
-                                                       : memcmp(at->key, record->key, key_bytes) >= 0 && memcmp(at->key, record->key_end, key_bytes) < 0;
+            bool hit = record->operation == WAL_DELETE
+                           ? memcmp(at->key, record->key, key_bytes) == 0
+                           : memcmp(at->key, record->key, key_bytes) >= 0 && memcmp(at->key, record->key_end, key_bytes) < 0;
             if (hit) record_drop(at);
         }
     }
@@ -103,7 +106,8 @@ static struct replica_peer peer_of(const struct replica_world *rw, uint32_t from
 
 static void mail_put(struct replica_world *rw, uint32_t from, uint32_t to, uint16_t type, uint8_t *bytes, size_t count) {
     CHECK(rw->mail_count < RW_MAIL_MAX);
-    rw->mail[rw->mail_count++] = (struct rw_mail){.due_us = rw->now_us + 100 + dice(rw, rw->delay_us_max), .from = from, .to = to, .type = type, .bytes = bytes, .count = count};
+    rw->mail[rw->mail_count++] = (struct rw_mail){
+        .due_us = rw->now_us + 100 + dice(rw, rw->delay_us_max), .from = from, .to = to, .type = type, .bytes = bytes, .count = count};
 }
 
 static void client_take(struct replica_world *rw, const struct rw_mail *mail) {
@@ -119,8 +123,9 @@ static void client_take(struct replica_world *rw, const struct rw_mail *mail) {
     CHECK(bft_members_init(&members, &place, &start, RW_CLUSTER, (const uint8_t(*)[32])keys));
     struct signer signer = keyed_signer_of(NULL);
     tree_hash root;
-    bool good = decision_decode(mail->bytes, mail->count, &decision) == DECISION_OK && decision_verify(&decision, &members, &signer, NULL) == DECISION_OK &&
-                decision.leaf.kind == LEAF_KIND_CLIENT && memcmp(decision.leaf.client_id, rw->world->clients[0].card.id, 32) == 0 &&
+    bool good = decision_decode(mail->bytes, mail->count, &decision) == DECISION_OK &&
+                decision_verify(&decision, &members, &signer, NULL) == DECISION_OK && decision.leaf.kind == LEAF_KIND_CLIENT &&
+                memcmp(decision.leaf.client_id, rw->world->clients[0].card.id, 32) == 0 &&
                 slice_client_root(decision.slice, decision.leaf.slice_bytes, decision.leaf.item_count, root);
     if (!good) {
         rw->answers_bad++;
@@ -152,7 +157,8 @@ static void mail_deliver(struct replica_world *rw) {
             client_take(rw, &mail);
         } else if (rw->nodes[mail.to].up && !lost) {
             struct blob *blob = blob_copy(mail.bytes, mail.count);
-            replica_frame(rw->nodes[mail.to].replica, peer_of(rw, mail.from, mail.to), mail.type, (struct blob_piece){.blob = blob, .count = blob->count});
+            replica_frame(rw->nodes[mail.to].replica, peer_of(rw, mail.from, mail.to), mail.type,
+                          (struct blob_piece){.blob = blob, .count = blob->count});
             blob_drop(blob);
             rw->delivered++;
         }
@@ -220,8 +226,12 @@ static void node_open(struct replica_world *rw, uint32_t index) {
     uint8_t root[32];
     node->executor = world_executor(rw->world, node->cluster, root);
     node->execution = execution_create(node->executor, NULL);
-    struct replica_config config = {.system = &rw->world->system, .cluster = node->cluster, .member = node->member, .signer = keyed_signer_of(&node->key),
-                                    .now_ms = rw->now_us / 1000, .wall_ms = UINT64_C(1700000000000) + rw->now_us / 1000};
+    struct replica_config config = {.system = &rw->world->system,
+                                    .cluster = node->cluster,
+                                    .member = node->member,
+                                    .signer = keyed_signer_of(&node->key),
+                                    .now_ms = rw->now_us / 1000,
+                                    .wall_ms = UINT64_C(1700000000000) + rw->now_us / 1000};
     for (size_t i = 0; i < sizeof config.nonce; i++) config.nonce[i] = (uint8_t)dice(rw, 256);
     memcpy(config.genesis_root, root, 32);
     node->replica = replica_create(&config);
@@ -272,13 +282,15 @@ static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
         if (body == NULL) continue;
         inputs_restore(node, body);
         bool mine = certified != NULL && memcmp(certified->bytes, record->bytes, BFT_HEADER_BYTES) == 0;
-        CHECK(replica_restore_block(node->replica, record->bytes, record->count, body->bytes, body->count, mine ? certified->bytes + BFT_HEADER_BYTES : NULL,
-                                    mine ? certified->count - BFT_HEADER_BYTES : 0));
+        CHECK(replica_restore_block(node->replica, record->bytes, record->count, body->bytes, body->count,
+                                    mine ? certified->bytes + BFT_HEADER_BYTES : NULL, mine ? certified->count - BFT_HEADER_BYTES : 0));
         outputs_do(rw, index);
     }
 }
 
-static bool linked(const struct replica_world *rw, uint32_t a, uint32_t b) { return rw->nodes[a].up && rw->nodes[b].up && a != b; }
+static bool linked(const struct replica_world *rw, uint32_t a, uint32_t b) {
+    return rw->nodes[a].up && rw->nodes[b].up && a != b;
+}
 
 static void links_up(struct replica_world *rw, uint32_t index) {
     for (uint32_t other = 0; other < RW_NODES; other++) {
@@ -380,7 +392,8 @@ void rw_run(struct replica_world *rw, uint64_t ms) {
 
 /* ---- the client ---- */
 
-uint8_t *rw_batch(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count, uint32_t *bytes, uint8_t digest[32]) {
+uint8_t *rw_batch(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count, uint32_t *bytes,
+                  uint8_t digest[32]) {
     uint8_t *out = malloc(65536), nonce[BATCH_NONCE_BYTES] = {0};
     CHECK(out != NULL);
     struct bytes_writer writer = bytes_writer_of(out, 65536);
@@ -425,7 +438,8 @@ const struct world_answer *rw_answer(const struct replica_world *rw, const uint8
     return NULL;
 }
 
-const struct client_item *rw_ask(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count, uint64_t ms) {
+const struct client_item *rw_ask(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count,
+                                 uint64_t ms) {
     uint32_t bytes, node = dice(rw, RW_CLUSTER);
     uint8_t digest[32], *batch = rw_batch(rw, kind, number, ops, op_count, &bytes, digest);
     const struct world_answer *answer = NULL;

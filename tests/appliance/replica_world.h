@@ -1,6 +1,8 @@
 /*
- * A world for tests of the replica: one coordinator and one shard cluster of four whole nodes each (replica, executor, a disk that can lose what was not
- * synced), a network that delays, drops and cuts, and one client that trusts nobody. Everything comes from one seed. The replicas are the product's object
+ * A world for tests of the replica: one coordinator and one shard cluster of four whole nodes each (replica, executor, a disk that can lose what
+ * was not
+ * synced), a network that delays, drops and cuts, and one client that trusts nobody. Everything comes from one seed. The replicas are the
+ * product's object
  * files, unchanged.
  */
 #ifndef TESTS_APPLIANCE_REPLICA_WORLD_H
@@ -32,8 +34,8 @@ struct rw_node {
     bool up;
     struct rw_record *records; /* durable */
     size_t record_count, record_room;
-    struct rw_batch *flying;   /* oldest first */
-    uint64_t stopped;          /* how often it said REPLICA_STOP */
+    struct rw_batch *flying; /* oldest first */
+    uint64_t stopped;        /* how often it said REPLICA_STOP */
     char stop_text[REPLICA_NOTE_BYTES];
 };
 
@@ -68,13 +70,15 @@ void rw_restart(struct replica_world *rw, uint32_t node);
 /* Lets so much time pass. */
 void rw_run(struct replica_world *rw, uint64_t ms);
 /* A signed (or read) batch of one part of client 0; malloc'd. */
-uint8_t *rw_batch(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count, uint32_t *bytes, uint8_t digest[32]);
+uint8_t *rw_batch(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count, uint32_t *bytes,
+                  uint8_t digest[32]);
 void rw_send(struct replica_world *rw, uint32_t node, uint16_t type, const uint8_t *bytes, size_t count);
 /* Any frame from any node or the client, as hostile as you like. */
 void rw_inject(struct replica_world *rw, struct replica_peer from, uint32_t to, uint16_t type, const uint8_t *bytes, size_t count);
 const struct world_answer *rw_answer(const struct replica_world *rw, const uint8_t digest[32]);
 /* Sends, again to the next node after each 400 ms, until answered or `ms` are over. NULL: no answer. */
-const struct client_item *rw_ask(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count, uint64_t ms);
+const struct client_item *rw_ask(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count,
+                                 uint64_t ms);
 /* Equal state roots at equal heights within each cluster, among nodes that are up and equally far; the count of pairs compared. CHECKs equality. */
 uint32_t rw_compare(struct replica_world *rw);
 struct status_replica *rw_status(struct replica_world *rw, uint32_t node); /* static storage */
