@@ -262,14 +262,14 @@ static bool batch_read(const struct executor *ex, const uint8_t *bytes, size_t c
     return batch_decode(bytes, count, &batch_limits, batch) == BATCH_OK;
 }
 
-bool executor_read_allowed(const struct executor *ex, const uint8_t *batch_bytes, size_t batch_byte_count) {
-    struct batch batch;
+bool executor_read_allowed(const struct executor *ex, const uint8_t *batch, size_t batch_bytes) {
+    struct batch decoded;
     struct exec_client client;
-    if (!batch_read(ex, batch_bytes, batch_byte_count, &batch) || executor_client(ex, batch.client_id, &client) != EXEC_VALID ||
+    if (!batch_read(ex, batch, batch_bytes, &decoded) || executor_client(ex, decoded.client_id, &client) != EXEC_VALID ||
             client.revoked) return false;
     size_t at = 0;
     struct batch_part part;
-    while (batch_part_next(&batch, &at, &part)) {
+    while (batch_part_next(&decoded, &at, &part)) {
         struct bytes_cursor cursor = bytes_cursor_of(part.ops, part.ops_bytes);
         for (uint32_t i = 0; i < part.op_count; i++) {
             struct operation operation;
@@ -281,14 +281,14 @@ bool executor_read_allowed(const struct executor *ex, const uint8_t *batch_bytes
     return true;
 }
 
-bool executor_write_stale(const struct executor *ex, const uint8_t *batch_bytes, size_t batch_byte_count) {
-    struct batch batch;
-    if (!batch_read(ex, batch_bytes, batch_byte_count, &batch) || batch.kind != BATCH_WRITE) return false;
+bool executor_write_stale(const struct executor *ex, const uint8_t *batch, size_t batch_bytes) {
+    struct batch decoded;
+    if (!batch_read(ex, batch, batch_bytes, &decoded) || decoded.kind != BATCH_WRITE) return false;
     size_t at = 0;
     struct batch_part part;
-    while (batch_part_next(&batch, &at, &part)) {
+    while (batch_part_next(&decoded, &at, &part)) {
         uint8_t key[EXEC_SYSTEM_KEY_MAX];
-        size_t key_bytes = exec_key_client('f', batch.client_id, key);
+        size_t key_bytes = exec_key_client('f', decoded.client_id, key);
         bytes_put_le32(key + key_bytes, part.shard);
         struct table_entry entry;
         if (!exec_state_peek(ex, key, key_bytes + 4, &entry) || part.number >= bytes_get_le64(entry.value)) return false;
