@@ -18,10 +18,10 @@
  *   served.
  *
  *   Loading: every entry has a checksum that covers its path, paths ascend, and as many come as the description says: anything else is STORE_DAMAGED.
- *   LMDB's own pages have no checksum: a bit that flips in one of them can lead to a page that an older checkpoint left, where everything is whole but
- *   old. So the caller fills table and trie and must compare the root with the certified one; only then is what was read the state. Likewise a flip may
- *   bring back the whole checkpoint before: a correct one, with its own height and root.
- *   LMDB holds the pages that a transaction changed in memory until commit: at most 512 MiB, then it spills.
+ *   LMDB's own pages have no checksum: a bit that flips in one of them can lead to a page that an older checkpoint left, where everything is whole
+ *   but old. So the caller fills table and trie and must compare the root with the certified one; only then is what was read the state. Likewise a
+ *   flip may bring back the whole checkpoint before: a correct one, with its own height and root. LMDB holds the pages that a transaction changed
+ *   in memory until commit: at most 512 MiB, then it spills.
  */
 #ifndef STORE_STATE_H
 #define STORE_STATE_H
@@ -114,8 +114,8 @@ struct state_reader; /* opaque */
 enum store_status state_reader_open(struct state *state, struct state_reader **reader) __attribute__((warn_unused_result));
 void state_reader_close(struct state_reader *reader);
 const struct state_checkpoint *state_reader_checkpoint(const struct state_reader *reader);
-/* The next entry in order of path; STORE_ABSENT at the end (read from the first entry on: all have come); STORE_DAMAGED. Pointers hold until the reader
- * is closed. `path` (may be NULL) gets the path. */
+/* The next entry in order of path; STORE_ABSENT at the end (read from the first entry on: all have come); STORE_DAMAGED. Pointers hold until the
+ * reader is closed. `path` (may be NULL) gets the path. */
 enum store_status state_read_entry(struct state_reader *reader, struct table_entry *entry, uint8_t path[STATE_PATH_BYTES])
     __attribute__((warn_unused_result));
 /* Goes to the first entry whose path is >= `path`. */

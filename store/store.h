@@ -91,8 +91,8 @@ enum store_status store_directory_create(const char *path, const struct store_id
 enum store_status store_directory_open(const char *path, struct store_directory **directory, struct store_error *error)
     __attribute__((warn_unused_result));
 /* The databases are read through memory maps, where a page that the disk cannot give, or a file that was cut, is a SIGBUS, and a page of LMDB's own
- * whose bits changed may be a SIGSEGV. Unless the program handles these signals itself, store_directory_open() installs a handler that writes one line
- * naming the directory to stderr and lets the signal end the process. */
+ * whose bits changed may be a SIGSEGV. Unless the program handles these signals itself, store_directory_open() installs a handler that writes one
+ * line naming the directory to stderr and lets the signal end the process. */
 void store_directory_close(struct store_directory *directory);
 const char *store_directory_path(const struct store_directory *directory);
 
