@@ -81,6 +81,8 @@ int node_run_fused(struct node *node);
 int node_run_split(struct node *node);
 /* After the stores are closed: their wake-ups may still come until then. */
 void node_split_free(struct node *node);
+/* Read by the race detector's runtime in its own build: the rings' fences are not its language. */
+const char *__tsan_default_suppressions(void);
 
 /* node_restore.c: fills executor and replica. False: `text` says why. */
 bool node_restore(struct node *node, char text[NODE_TEXT_BYTES]);

@@ -76,26 +76,22 @@ static void lane_init(struct lane *lane) {
     ck_ring_init(&lane->ring, RING_SLOTS);
 }
 
-__attribute__((no_sanitize("thread"))) static bool lane_enqueue(struct lane *lane, void *entry) {
-    return ck_ring_enqueue_spsc(&lane->ring, lane->slots, entry);
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+const char *__tsan_default_suppressions(void) {
+    return "race:_ck_ring_enqueue_sp\nrace:_ck_ring_dequeue_sc\nrace:ck_ring_size\n";
 }
-
-__attribute__((no_sanitize("thread"))) static bool lane_dequeue(struct lane *lane, void **entry) {
-    return ck_ring_dequeue_spsc(&lane->ring, lane->slots, entry);
-}
-
-__attribute__((no_sanitize("thread"))) static unsigned lane_size(struct lane *lane) {
-    return ck_ring_size(&lane->ring);
-}
+#endif
+#endif
 
 static bool lane_put(struct lane *lane, void *entry) {
     atomic_fetch_add_explicit(&lane->handed, 1, memory_order_release);
-    return lane_enqueue(lane, entry);
+    return ck_ring_enqueue_spsc(&lane->ring, lane->slots, entry);
 }
 
 static void *lane_take(struct lane *lane) {
     void *entry = NULL;
-    if (!lane_dequeue(lane, &entry)) return NULL;
+    if (!ck_ring_dequeue_spsc(&lane->ring, lane->slots, &entry)) return NULL;
     (void)atomic_load_explicit(&lane->handed, memory_order_acquire);
     return entry;
 }
@@ -111,7 +107,7 @@ static void sleeper_wake(struct sleeper *sleeper) {
 static void sleeper_wait(struct sleeper *sleeper, struct lane *first, struct lane *second, int timeout_ms) {
     struct pollfd polled = {.fd = sleeper->event, .events = POLLIN};
     atomic_store(&sleeper->asleep, true);
-    if (lane_size(first) == 0 && (second == NULL || lane_size(second) == 0)) (void)poll(&polled, 1, timeout_ms);
+    if (ck_ring_size(&first->ring) == 0 && (second == NULL || ck_ring_size(&second->ring) == 0)) (void)poll(&polled, 1, timeout_ms);
     atomic_store(&sleeper->asleep, false);
     uint64_t count;
     ssize_t got = read(sleeper->event, &count, sizeof count);
@@ -196,7 +192,7 @@ static void consensus_outputs(struct split *split) {
         sends += output.kind == REPLICA_SEND;
     }
     if (sends > 0) network_wake(split);
-    if (lane_size(&split->jobs) > 0) sleeper_wake(&split->execution);
+    if (ck_ring_size(&split->jobs.ring) > 0) sleeper_wake(&split->execution);
 }
 
 static void consensus_inbound(struct split *split, struct inbound *in) {
@@ -293,7 +289,7 @@ static void network_events(struct split *split) {
         if (event.kind == NET_FRAME) in.blob = blob_copy(event.payload, event.payload_bytes);
         inbound_put(split, in);
     }
-    if (lane_size(&split->inbound) > 0) sleeper_wake(&split->consensus);
+    if (ck_ring_size(&split->inbound.ring) > 0) sleeper_wake(&split->consensus);
 }
 
 static void network_main(struct split *split) {
@@ -302,7 +298,7 @@ static void network_main(struct split *split) {
         struct outbound *out;
         while ((out = lane_take(&split->outbound)) != NULL) network_send(split, out);
         atomic_store(&split->network_asleep, true);
-        bool more = lane_size(&split->outbound) > 0 || split->stuck != NULL;
+        bool more = ck_ring_size(&split->outbound.ring) > 0 || split->stuck != NULL;
         net_poll(node->net, more ? 0 : 200);
         atomic_store(&split->network_asleep, false);
         network_events(split);
