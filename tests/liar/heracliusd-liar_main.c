@@ -26,7 +26,7 @@ static void *waker(void *argument) {
     while (!atomic_load(&ended)) {
         struct timespec pause = {.tv_nsec = WAKE_MS * 1000000L};
         nanosleep(&pause, NULL);
-        net_wake(node.net);
+        if (atomic_load(&liar.runs)) net_wake(node.net); /* not before net_start() */
     }
     return NULL;
 }

@@ -125,6 +125,7 @@ static void core_soothe(struct liar *liar) {
 
 static void on_tick(void *context, uint64_t now_ms) {
     struct liar *liar = context;
+    atomic_store(&liar->runs, true);
     liar->now_ms = now_ms;
     if (now_ms - liar->looked_ms >= LOOK_MS) {
         liar->looked_ms = now_ms;

@@ -60,6 +60,7 @@ struct liar {
     enum liar_kind kind;
     char option[LIAR_OPTION_BYTES];
     char path[LIAR_PATH_BYTES];  /* HERACLIUS_LIE_WHILE; empty: none */
+    atomic_bool runs;            /* the node's loop has begun: set by its thread, read by the one that wakes it */
     bool lies;                   /* now */
     bool plain;                  /* what is sent now is the liar's own: let it pass */
     uint64_t now_ms, looked_ms, acted_ms;

@@ -146,6 +146,8 @@ def scene(cases, lies, expected, long, forged=False, stops=()):
         cases.case(f"{name}: {sure} additions by way of the liar took effect once", good, f"{counted} {trouble}")
         if not forged:
             cases.case(f"{name}: no client saw an answer that does not verify", summary.get("verification_failures") == 0, summary)
+        gone = [node for node in lies if not system.running(node) and node not in stops]
+        cases.case(f"{name}: the liars still run", not gone, [system.log(node)[-700:] for node in gone])
         told = {node: lies_told(system, node) for node in lies}
         cases.case(f"{name}: the attacks happened: {told}", all(told.values()), told)
         attacks, attackers, dropped = seen(system, lies)
@@ -156,8 +158,8 @@ def scene(cases, lies, expected, long, forged=False, stops=()):
                 continue
             found = [a for a in names if (a, node) in attackers or (a.startswith("dropped ") and dropped.get(a[8:], 0) > 0)]
             cases.case(f"{name}: honest nodes name {node} for {found or names}", found, f"{attackers} {dropped}")
-        # A leader is judged silent by time alone; everything else needs proof, and no honest node may be named for it.
-        wrongly = {a: n for a, n in attackers.items() if a[1] not in lies and a[0] != "silent_leader"}
+        # Leaders and sources are judged by time as well; everything else needs proof, and no honest node may be named for it.
+        wrongly = {a: n for a, n in attackers.items() if a[1] not in lies and a[0] not in ("silent_leader", "withheld_slice")}
         cases.case(f"{name}: no honest node is accused", not wrongly, wrongly)
         for node in stops:
             down = not system.running(node) and "checksum of the table in memory" in system.log(node)
