@@ -278,7 +278,10 @@ bool question_allowed(struct replica *r, struct question_rate *rate) {
 /* ---- links and frames ---- */
 
 void replica_link_up(struct replica *r, struct replica_peer peer) {
-    if (peer.kind == REPLICA_MEMBER && peer.member < r->members.n) r->member_up[peer.member] = true;
+    if (peer.kind == REPLICA_MEMBER && peer.member < r->members.n) {
+        r->member_up[peer.member] = true;
+        waiting_link_up(r, peer.member);
+    }
     if (peer.kind == REPLICA_FOREIGN) source_link(r, peer, true);
     if (peer.kind == REPLICA_CLIENT && peer.index < r->client_count && !r->clients[peer.index].up) {
         r->clients[peer.index].up = true;

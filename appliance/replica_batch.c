@@ -386,6 +386,13 @@ static void waiting_batches(struct replica *r, uint8_t leader, uint64_t view, ui
     replica_event(r, &event);
 }
 
+/* What came while the leader could not be reached goes to it now; the clock that runs against it is not set back, or it could do so at will. */
+void waiting_link_up(struct replica *r, uint8_t member) {
+    if (!r->started || member != bft_leader(&r->members, bft_core_view(r->core))) return;
+    for (uint32_t index = r->waiting[r->me].first; index != NONE; index = r->inputs[index].list_next)
+        input_send(r, &r->inputs[index], peer_member(member));
+}
+
 void waiting_tick(struct replica *r) {
     if (r->now_ms - r->relay_checked_ms < TICK_MS || !last_is_answered(r)) return;
     r->relay_checked_ms = r->now_ms;

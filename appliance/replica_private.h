@@ -405,6 +405,7 @@ uint32_t read_begin(struct replica *r, enum read_purpose purpose, struct replica
 void waiting_slice_consumed(struct replica *r, uint64_t waited_ms);
 /* Recomputes what the core must know of waiting inputs (B-50), and relays again. */
 void waiting_tick(struct replica *r);
+void waiting_link_up(struct replica *r, uint8_t member);
 
 /* replica_core.c */
 void replica_event(struct replica *r, const struct bft_event *event); /* queued; message is copied */
