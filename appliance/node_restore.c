@@ -179,6 +179,24 @@ static bool block_load(struct node *node, struct wal_reader *reader, const uint8
     return good;
 }
 
+/* Blocks up to the checkpoint are not needed here; the replica learns which there are, for pruning. */
+static void old_blocks_load(struct node *node, struct wal_reader *reader, uint64_t to) {
+    uint8_t key[WAL_KEY_BYTES_MAX] = {0};
+    enum store_status status = wal_read_next(reader, WAL_BLOCKS, key, false);
+    while (status == STORE_OK) {
+        uint64_t epoch, height;
+        const uint8_t *id;
+        uint8_t part;
+        size_t body_bytes = 0;
+        wal_key_block_read(key, &epoch, &height, &id, &part);
+        if (height > to) return;
+        uint8_t *body = part == WAL_PART_BODY ? value_read(reader, WAL_BLOCKS, key, &body_bytes) : NULL;
+        if (body != NULL) replica_restore_pruned(node->replica, height, body, body_bytes);
+        free(body);
+        status = wal_read_next(reader, WAL_BLOCKS, key, true);
+    }
+}
+
 /* Keys ascend by height, and under each height the certificate (id of zeros) comes first. */
 static bool blocks_load(struct node *node, struct wal_reader *reader, uint64_t from, char text[NODE_TEXT_BYTES]) {
     uint8_t key[WAL_KEY_BYTES_MAX];
@@ -219,6 +237,7 @@ bool node_restore(struct node *node, char text[NODE_TEXT_BYTES]) {
     struct status_replica *at = malloc(sizeof *at);
     CHECK(at != NULL);
     replica_status(node->replica, at);
+    old_blocks_load(node, reader, at->final_height);
     bool good = votes_load(node, reader, text) && blocks_load(node, reader, at->final_height + 1, text);
     free(at);
     wal_reader_close(reader);

@@ -124,6 +124,7 @@ void replica_destroy(struct replica *r) {
     last_free(r);
     restore_free(r);
     free(r->outputs);
+    free(r->orphans);
     free(r->pairs);
     free(r->clients);
     free(r->client_buckets);
@@ -148,6 +149,7 @@ struct replica_output *output_add(struct replica *r, enum replica_output_kind ki
         CHECK(grown != NULL);
         for (uint32_t i = 0; i < r->output_count; i++) grown[i] = r->outputs[(r->output_first + i) % r->output_room];
         free(r->outputs);
+        free(r->orphans);
         r->outputs = grown;
         r->output_first = 0;
         r->output_room = room;
@@ -378,6 +380,15 @@ static void prune(struct replica *r) {
         input->persisted = false;
         if (input->in_blocks == 0) input_free(r, index);
         index = next;
+    }
+    for (uint32_t i = 0; i < r->orphan_count;) {
+        const struct orphan *orphan = &r->orphans[i];
+        if (orphan->height > end) {
+            i++;
+            continue;
+        }
+        if (input_find(r, orphan->hash) == NONE) persist_delete(r, WAL_INPUTS, orphan->hash, 32); /* else a later block refers to it */
+        r->orphans[i] = r->orphans[--r->orphan_count];
     }
     r->pruned_height = end;
 }

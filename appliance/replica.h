@@ -101,6 +101,8 @@ bool replica_restore_block(struct replica *replica, const uint8_t *header, size_
                            const uint8_t *certificate, size_t certificate_bytes) __attribute__((warn_unused_result));
 /* The hashes of the inputs that this body refers to: `out` has room for `room`; returns how many, or -1: no body. */
 long replica_body_inputs(const struct replica *replica, const uint8_t *body, size_t body_bytes, uint8_t (*out)[32], size_t room);
+/* A block of the store at or below the checkpoint: kept for members that lack it, pruned later with its inputs. */
+void replica_restore_pruned(struct replica *replica, uint64_t height, const uint8_t *body, size_t body_bytes);
 /* The newest items of a member for LAST-SIGNED, and the own voting memory (NULL: a fresh store). False: not ours, sign nothing. */
 bool replica_restore_peer_item(struct replica *replica, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count)
     __attribute__((warn_unused_result));

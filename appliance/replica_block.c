@@ -377,6 +377,7 @@ static void final_inputs(struct replica *r, struct rblock *block) {
             if (pair != NULL) source_consumed(r, pair, input->dseq);
         }
         if (input->state == INPUT_HELD) input_done(r, index, block->header.height);
+        else if (input->state == INPUT_DONE) input_done_again(r, index, block->header.height);
     }
 }
 

@@ -1,4 +1,5 @@
 /* The pool of inputs: what is held, wanted, or done and kept; by hash, with a waiting list for each relay. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "appliance/replica_private.h"
@@ -58,7 +59,11 @@ static bool input_in_waiting(const struct input *input) {
 
 uint32_t input_make(struct replica *r, uint8_t kind, const uint8_t hash[32]) {
     bool full = r->input_free == NONE && r->inputs_used_max == INPUTS_MAX;
-    if (full && r->done.first != NONE && r->inputs[r->done.first].in_blocks == 0) input_free(r, r->done.first);
+    if (full && r->done.first != NONE && r->inputs[r->done.first].in_blocks == 0) {
+        const struct input *oldest = &r->inputs[r->done.first];
+        if (oldest->persisted) input_orphan(r, oldest->hash, oldest->decided_height);
+        input_free(r, r->done.first);
+    }
     uint32_t index = r->input_free;
     if (index != NONE) {
         r->input_free = r->inputs[index].bucket_next;
@@ -131,6 +136,25 @@ void input_done(struct replica *r, uint32_t index, uint64_t height) {
         r->input_bytes -= oldest->count;
         r->done_oldest = oldest->list_next;
     }
+}
+
+void input_done_again(struct replica *r, uint32_t index, uint64_t height) {
+    if (index == r->done_oldest) r->done_oldest = r->inputs[index].list_next;
+    list_remove(r, &r->done, index);
+    r->inputs[index].decided_height = height;
+    list_append(r, &r->done, index);
+    if (r->done_oldest == NONE && r->inputs[index].blob != NULL) r->done_oldest = index;
+}
+
+void input_orphan(struct replica *r, const uint8_t hash[32], uint64_t height) {
+    if (r->orphan_count == r->orphan_room) {
+        r->orphan_room = r->orphan_room == 0 ? 256 : r->orphan_room * 2;
+        r->orphans = realloc(r->orphans, r->orphan_room * sizeof *r->orphans);
+        CHECK(r->orphans != NULL);
+    }
+    struct orphan *orphan = &r->orphans[r->orphan_count++];
+    memcpy(orphan->hash, hash, 32);
+    orphan->height = height;
 }
 
 void input_free(struct replica *r, uint32_t index) {

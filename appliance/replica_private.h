@@ -104,6 +104,12 @@ struct input {
     uint32_t list_prev, list_next; /* waiting list of its relay, list of the done */
 };
 
+/* An input of a final block that is in the store and no longer in the pool: to be deleted with its block. */
+struct orphan {
+    uint8_t hash[32];
+    uint64_t height;
+};
+
 struct list {
     uint32_t first, last, count;
 };
@@ -332,6 +338,8 @@ struct replica {
 
     /* checkpoints */
     uint64_t checkpoint_height, pruned_height;
+    struct orphan *orphans;
+    uint32_t orphan_count, orphan_room;
 
     struct pending_read reads[READS_MAX];
     uint64_t due_since_ms; /* a dispatch became due by my own clock; 0: none is */
@@ -387,6 +395,9 @@ uint32_t input_make(struct replica *r, uint8_t kind, const uint8_t hash[32]);
 /* WANTED -> HELD with these bytes (held by reference). Enters the waiting list of its relay. */
 void input_hold(struct replica *r, uint32_t index, struct blob_piece bytes);
 void input_done(struct replica *r, uint32_t index, uint64_t height);
+/* A final block refers to an input that was decided before: it stays as long as this block. */
+void input_done_again(struct replica *r, uint32_t index, uint64_t height);
+void input_orphan(struct replica *r, const uint8_t hash[32], uint64_t height);
 void input_free(struct replica *r, uint32_t index);
 void list_append(struct replica *r, struct list *list, uint32_t index);
 void list_remove(struct replica *r, struct list *list, uint32_t index);

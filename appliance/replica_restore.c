@@ -56,9 +56,10 @@ bool replica_restore_checkpoint(struct replica *r, const struct state_checkpoint
     restore->tip_certificate = blob_copy(cursor.at, cursor.left);
     restore->has_tip = true;
     r->tip_id = id;
-    r->tip_height = r->published_height = r->checkpoint_height = r->pruned_height = r->executed_height = checkpoint->height;
+    r->tip_height = r->published_height = r->checkpoint_height = r->executed_height = checkpoint->height;
     r->tip_time = restore->tip.time;
     r->tip_ticket = 0;
+    r->pruned_height = checkpoint->height; /* until replica_restore_pruned shows older blocks */
     if (!queue_load(r, queues, queues_bytes)) {
         *text = "the queues of the checkpoint do not decode";
         return false;
@@ -182,6 +183,16 @@ bool replica_restore_block(struct replica *r, const uint8_t *header, size_t head
         restore->blocks[restore->count++] = index;
     }
     return true;
+}
+
+void replica_restore_pruned(struct replica *r, uint64_t height, const uint8_t *body, size_t body_bytes) {
+    long count = body_reference_count(body, body_bytes, r->config.limits.block_refs_max);
+    if (height <= r->pruned_height) r->pruned_height = height - 1;
+    for (long i = 0; i < count; i++) {
+        struct body_reference reference;
+        CHECK(body_reference_decode(body + BODY_HEAD_BYTES + (size_t)i * BODY_REFERENCE_BYTES, &reference));
+        if (reference.kind != BODY_NOOP) input_orphan(r, reference.hash, height);
+    }
 }
 
 bool replica_restore_peer_item(struct replica *r, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count) {
