@@ -33,6 +33,7 @@ static void *writer_run(void *context) {
     struct writer *writer = context;
     void *items[ITEMS_MAX];
     uint64_t taken = 0;
+    atomic_store_explicit(&writer->cpu, sched_getcpu(), memory_order_relaxed);
     while (await_work(writer, taken)) {
         uint64_t queued = atomic_load_explicit(&writer->submitted, memory_order_acquire) - taken;
         uint32_t count = 0;
@@ -55,23 +56,28 @@ static void *writer_run(void *context) {
     return NULL;
 }
 
+/* Pinned before it runs, so that the CPU that it shows is never another one. */
 static enum store_status thread_start(struct writer *writer, struct store_error *error) {
     sigset_t all;
     sigset_t before;
+    pthread_attr_t attributes;
+    CHECK(pthread_attr_init(&attributes) == 0);
+    int code = 0;
+    if (writer->config.cpu >= 0) {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        if (writer->config.cpu < CPU_SETSIZE) CPU_SET((unsigned)writer->config.cpu, &set);
+        code = pthread_attr_setaffinity_np(&attributes, sizeof set, &set);
+    }
     CHECK(sigfillset(&all) == 0);
     CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0); /* signals are for the threads that wait for them */
-    int code = pthread_create(&writer->thread, NULL, writer_run, writer);
+    if (code == 0) code = pthread_create(&writer->thread, &attributes, writer_run, writer);
     CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
-    if (code) return env_fail(error, code == EAGAIN ? STORE_NO_MEMORY : STORE_IO, code, writer->config.name, "storage thread");
+    CHECK(pthread_attr_destroy(&attributes) == 0);
+    const char *what = code == EINVAL ? "this machine has no such CPU for the storage thread" : "storage thread";
+    if (code) return env_fail(error, code == EAGAIN || code == ENOMEM ? STORE_NO_MEMORY : STORE_IO, code, writer->config.name, what);
     CHECK(pthread_setname_np(writer->thread, writer->config.name) == 0);
-    if (writer->config.cpu < 0) return STORE_OK;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (writer->config.cpu < CPU_SETSIZE) CPU_SET((unsigned)writer->config.cpu, &set);
-    code = pthread_setaffinity_np(writer->thread, sizeof set, &set);
-    if (code == 0) return STORE_OK;
-    (void)writer_stop(writer);
-    return env_fail(error, STORE_IO, code, writer->config.name, "this machine has no such CPU for the storage thread");
+    return STORE_OK;
 }
 
 enum store_status writer_start(struct writer *writer, const struct writer_config *config, struct store_error *error) {

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -33,6 +34,7 @@ struct fixture {
     struct store_error error;
     struct state *state;
     uint8_t *memory;
+    int cpu;
 };
 
 static int set_up(void **state) {
@@ -42,6 +44,7 @@ static int set_up(void **state) {
     (void)snprintf(at->file, sizeof at->file, "%s/state/data.mdb", at->path);
     at->identity = scratch_identity(0xA1);
     at->memory = malloc(MEMORY);
+    at->cpu = -1;
     CHECK(at->memory && store_directory_create(at->path, &at->identity, &at->error) == STORE_OK);
     *state = at;
     return 0;
@@ -60,7 +63,7 @@ static int tear_down(void **state) {
 static enum store_status open_state(struct fixture *at) {
     enum store_status status = store_directory_open(at->path, &at->directory, &at->error);
     if (status != STORE_OK) return status;
-    struct state_config config = {.directory = at->directory, .identity = at->identity, .map_bytes = 64 << 20, .queue_slots = 16, .cpu = -1};
+    struct state_config config = {.directory = at->directory, .identity = at->identity, .map_bytes = 64 << 20, .queue_slots = 16, .cpu = at->cpu};
     status = state_open(&config, &at->state, &at->error);
     if (status != STORE_OK) {
         store_directory_close(at->directory);
@@ -506,6 +509,25 @@ static void a_file_that_was_cut_ends_the_process_with_a_line_that_names_it(void 
     assert_non_null(strstr(text, "damaged"));
 }
 
+static void a_pinned_thread_runs_there_and_an_absent_cpu_is_refused(void **state) {
+    struct fixture *at = *state;
+    cpu_set_t allowed;
+    struct state_figures figures;
+    assert_int_equal(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET((unsigned)cpu, &allowed)) continue;
+        at->cpu = cpu;
+        assert_int_equal(open_state(at), STORE_OK);
+        assert_int_equal(write_height(at, (uint64_t)cpu + 1, true), STORE_OK);
+        state_figures(at->state, &figures);
+        assert_int_equal(figures.cpu, cpu);
+        assert_int_equal(close_state(at), STORE_OK);
+    }
+    at->cpu = CPU_SETSIZE; /* more than the kernel knows */
+    assert_int_equal(open_state(at), STORE_IO);
+    assert_non_null(strstr(at->error.text, "no such CPU"));
+}
+
 /* Identity and lock. */
 
 static void assert_refused(struct fixture *at, enum store_status expected, const char *word) {
@@ -694,6 +716,7 @@ int main(void) {
         CASE(a_flipped_bit_on_disk_never_becomes_an_entry),
         CASE(a_flipped_bit_in_an_entry_is_always_refused),
         CASE(a_file_that_was_cut_ends_the_process_with_a_line_that_names_it),
+        CASE(a_pinned_thread_runs_there_and_an_absent_cpu_is_refused),
         CASE(data_of_another_system_node_or_cluster_are_refused),
         CASE(a_directory_in_use_is_refused_by_this_and_by_another_process),
         CASE(a_missing_directory_or_environment_is_never_made_anew),
