@@ -14,6 +14,33 @@ uint32_t block_find(const struct replica *r, const struct bft_hash *id) {
     return index;
 }
 
+/* The block needs this input no more. What only a block had a use for goes: a slice that no window has would be found for ever and never proposed. */
+static void input_let_go(struct replica *r, uint32_t index) {
+    struct input *input = &r->inputs[index];
+    CHECK(input->in_blocks > 0);
+    if (--input->in_blocks > 0) return;
+    if (input->state == INPUT_WANTED || (input->state == INPUT_HELD && input->kind == BODY_SLICE && !source_window_has(r, index)))
+        input_free(r, index);
+}
+
+/* The block needs its inputs no more. */
+static void inputs_let_go(struct replica *r, struct rblock *block) {
+    for (uint32_t i = 0; block->inputs != NULL && i < block->ref_count; i++) {
+        if (block->inputs[i] != NONE) input_let_go(r, block->inputs[i]);
+    }
+    free(block->inputs);
+    block->inputs = NULL;
+    block->missing = 0;
+}
+
+/* D-4: it can never be valid, whatever comes; nothing is waited for, and it is told to be invalid when it is to be executed. */
+static void block_condemn(struct replica *r, struct rblock *block) {
+    inputs_let_go(r, block);
+    block->ref_count = 0;
+    block->weight = 0;
+    block->body_bad = true;
+}
+
 /* The input that a reference names, made WANTED when it is not there or its bytes are gone. */
 static uint32_t reference_input(struct replica *r, const struct body_reference *reference) {
     uint32_t index = input_find(r, reference->hash);
@@ -40,12 +67,19 @@ static void references_take(struct replica *r, struct rblock *block) {
     if (block->ref_count == 0) return;
     block->inputs = malloc(block->ref_count * sizeof *block->inputs);
     CHECK(block->inputs != NULL);
+    for (uint32_t i = 0; i < block->ref_count; i++) block->inputs[i] = NONE;
     for (uint32_t i = 0; i < block->ref_count; i++) {
         struct body_reference reference;
         CHECK(body_reference_decode(body + BODY_HEAD_BYTES + (size_t)i * BODY_REFERENCE_BYTES, &reference));
-        block->inputs[i] = NONE;
+        uint32_t index = reference.kind == BODY_NOOP ? NONE : input_find(r, reference.hash);
+        /* D-4.6: no input of another kind has this hash. What is only WANTED has its kind from some block's word, and is judged when it comes. */
+        bool known = index != NONE && r->inputs[index].state != INPUT_WANTED;
+        if (reference.relay >= r->members.n || (known && r->inputs[index].kind != reference.kind)) {
+            block_condemn(r, block);
+            return;
+        }
         if (reference.kind == BODY_NOOP) continue;
-        uint32_t index = reference_input(r, &reference);
+        index = reference_input(r, &reference);
         if (index == NONE) {
             block->missing++; /* the pool is full of other things; the core comes back to this block when it fetches it again */
             continue;
@@ -79,20 +113,6 @@ uint32_t block_make(struct replica *r, const struct bft_header *header, const st
     r->blocks_open++;
     references_take(r, block);
     return index;
-}
-
-/* The block needs its inputs no more. */
-static void inputs_let_go(struct replica *r, struct rblock *block) {
-    for (uint32_t i = 0; block->inputs != NULL && i < block->ref_count; i++) {
-        uint32_t index = block->inputs[i];
-        if (index == NONE) continue;
-        struct input *input = &r->inputs[index];
-        CHECK(input->in_blocks > 0);
-        if (--input->in_blocks == 0 && input->state == INPUT_WANTED) input_free(r, index);
-    }
-    free(block->inputs);
-    block->inputs = NULL;
-    block->missing = 0;
 }
 
 void block_free(struct replica *r, uint32_t index) {
@@ -144,17 +164,27 @@ void block_hold(struct replica *r, const struct bft_action *action) {
     block_tell_held(r, block);
 }
 
+static uint8_t reference_kind(const struct rblock *block, uint32_t ref) {
+    return block->body->bytes[block->body_offset + BODY_HEAD_BYTES + (size_t)ref * BODY_REFERENCE_BYTES];
+}
+
 void block_input_arrived(struct replica *r, uint32_t input) {
+    r->inputs[input].in_blocks++; /* it stays until all are told, though the last block that has it may be condemned */
     for (uint32_t i = 0; i < r->blocks_used_max; i++) {
         struct rblock *block = &r->blocks[i];
         if (!block->used || block->missing == 0) continue;
         for (uint32_t ref = 0; ref < block->ref_count; ref++) {
             if (block->inputs[ref] != input) continue;
+            if (reference_kind(block, ref) != r->inputs[input].kind) {
+                block_condemn(r, block);
+                break;
+            }
             block->missing--;
             block->weight += r->inputs[input].weight;
         }
         block_tell_held(r, block);
     }
+    input_let_go(r, input);
 }
 
 void block_drop(struct replica *r, const struct bft_action *action) {
@@ -270,15 +300,12 @@ void job_fill_refs(struct replica *r, struct execution_job *job, const uint8_t *
         if (inputs[i] == NONE) continue;
         const struct input *input = &r->inputs[inputs[i]];
         const uint8_t *bytes = input->blob->bytes + input->offset;
+        CHECK(input->kind == reference.kind); /* block_condemn */
         bool slice = input->kind == BODY_SLICE;
         ref->leaf = slice ? bytes + input->leaf_offset : NULL;
         ref->epoch = input->epoch;
         ref->bytes = slice ? bytes + input->slice_offset : bytes;
         ref->byte_count = slice ? input->slice_bytes : (uint32_t)input->count;
-        /* A reference that names one kind and the hash of an input of another: the executor refuses it by its form. */
-        if (input->kind != reference.kind)
-            *ref = (struct exec_ref){
-                .kind = reference.kind, .relay = reference.relay, .source = reference.source, .dseq = reference.dseq, .hash = at + 16};
     }
     job->block.refs = job->refs;
     job->block.ref_count = ref_count;
@@ -316,7 +343,9 @@ void block_execute(struct replica *r, const struct bft_action *action) {
         .ticket = job->ticket, .parent = ticket_of(r, &block->header.parent_id), .height = block->header.height, .time = block->header.time};
     job_fill_refs(r, job, block->body->bytes + block->body_offset, block->ref_count, block->inputs);
     block->jobs++;
-    job_submit(r, job);
+    /* A disk that is slower than the others': what is final waits for it, and so does what comes after. */
+    if (r->unpublished > UNPUBLISHED_MAX) r->retry = job;
+    else job_submit(r, job);
 }
 
 /* This node's own trouble; true: the job is dealt with. */
@@ -393,6 +422,7 @@ static void final_append(struct replica *r, uint32_t index) {
     r->final_at[block->header.height % BLOCKS_MAX] = index;
     r->blocks_final++;
     r->blocks_open--;
+    r->unpublished++;
 }
 
 /* The tree over the outbox, and what goes to other clusters into the queues (served when the block is durable). */
@@ -501,6 +531,7 @@ void block_publish(struct replica *r) {
         free(block->levels.storage);
         block->levels.storage = NULL;
         block->published = true;
+        r->unpublished--;
         r->published_height = block->header.height;
         r->status.decisions++;
         r->status.empty_decisions += block->ref_count == 0;
@@ -534,7 +565,7 @@ void block_release_old(struct replica *r) {
         block_free(r, index);
     }
     r->pressed = false;
-    if (r->retry != NULL) {
+    if (r->retry != NULL && r->unpublished <= UNPUBLISHED_MAX) {
         struct execution_job *job = r->retry;
         r->retry = NULL;
         job_submit(r, job);

@@ -177,6 +177,7 @@ void held_send_release(struct replica *r) {
             struct bft_event event = {.type = BFT_EVENT_MESSAGE, .from = r->me, .message = held.own};
             replica_event(r, &event);
             free(held.own);
+            if (r->event_count >= EVENTS_MAX / 2) replica_run(r);
         }
     }
 }

@@ -36,6 +36,7 @@ enum {
     BLOCKS_MAX = 1024, /* open blocks (<= BFT_BLOCKS_MAX) and final ones whose answers are kept */
     BLOCK_BUCKETS = 2048,
     ADMIT_FLOOR_OPS = 1 << 16, /* B-51: a relay that has decided nothing yet admits so many operations */
+    UNPUBLISHED_MAX = 128, /* final blocks that wait for the disk; beyond it nothing more is executed */
     KEPT_BYTES_MAX = 64 << 20, /* O-50: answers kept in memory to be sent again; besides answer_blocks_kept, and BLOCKS_MAX / 2 */
     CERTIFICATE_LAZY_MS = 500, /* certificates ride in batches that go anyway, or go alone after this */
     FETCH_GRACE_MS = 10,       /* an input that a proposal names may still be under way from its relay */
@@ -283,6 +284,7 @@ struct replica {
     uint32_t certificates_unsaved;
     uint64_t unsaved_since_ms;
     uint32_t publish_next; /* oldest final block not yet published */
+    uint32_t unpublished;
     uint64_t published_height;
     uint64_t tip_ticket; /* of the newest final block */
     struct bft_hash tip_id;
@@ -458,6 +460,8 @@ bool propose_is_due(const struct replica *r);
 uint64_t propose_deadline_ms(const struct replica *r);
 
 /* replica_source.c */
+/* Is this slice the one that its pair's window has under its number? */
+bool source_window_has(struct replica *r, uint32_t index);
 void source_init(struct replica *r);
 struct pair *pair_find(struct replica *r, uint32_t cluster);
 void source_link(struct replica *r, struct replica_peer peer, bool up);
