@@ -9,6 +9,7 @@
 static enum exec_status slice_check(const struct executor *ex, const struct exec_ref *ref, uint32_t *pair) {
     int found = exec_pair_find(ex, ref->source);
     if (found < 0) return EXEC_BAD_SOURCE;
+    if (!ref->leaf) return EXEC_BAD_INPUT;
     *pair = (uint32_t)found;
     const struct exec_queue *queue = &ex->queues[found];
     struct leaf leaf;
@@ -55,7 +56,7 @@ static enum exec_status refs_execute(struct executor *ex, const struct exec_bloc
         enum exec_status status = EXEC_BAD_KIND;
         result->bad_ref = i;
         if (config) return EXEC_BAD_ORDER;
-        if (ref->byte_count > EXEC_INPUT_BYTES_MAX) return EXEC_BAD_INPUT;
+        if (ref->byte_count > EXEC_INPUT_BYTES_MAX || (!ref->bytes && ref->kind != BODY_NOOP)) return EXEC_BAD_INPUT;
         if (ref->kind == BODY_SLICE) status = slice_consume(ex, ref);
         else if (ref->kind == BODY_BATCH) status = exec_coordinator_batch(ex, ref);
         else if (ref->kind == BODY_ADMIN) status = exec_admin_operation(ex, ref, &config);

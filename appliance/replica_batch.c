@@ -121,6 +121,7 @@ void client_batch_frame(struct replica *r, struct replica_peer from, struct blob
         return;
     }
     struct input *input = &r->inputs[index];
+    input->kind = BODY_BATCH; /* a block may have named it as something else */
     input->relay = r->me;
     input->client = from.index;
     input->weight = batch.op_count;
@@ -203,7 +204,7 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
     if (fresh) index = input_make(r, kind, hash);
     if (index == NONE) return false;
     struct input *input = &r->inputs[index];
-    if (fresh) input->relay = relay;
+    if (fresh || input->kind != kind) input->relay = relay;
     bool good = kind == BODY_BATCH ? batch_take(r, input, bytes, &batch) : admin_valid(r, bytes);
     if (!good) {
         attack_seen(r, ATTACK_BAD_INPUT, from);
@@ -212,6 +213,7 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
     }
     if (kind == BODY_ADMIN) input->is_signed = true;
     if (kind == BODY_ADMIN) input->weight = 1;
+    input->kind = kind; /* a block may have named it as something else */
     input_hold(r, index, bytes);
     *out = index;
     if (input->in_blocks > 0) block_input_arrived(r, index);

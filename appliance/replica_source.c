@@ -107,9 +107,25 @@ static void source_heard(struct replica *r, struct pair *pair, uint64_t dseq, st
     }
 }
 
+bool source_window_has(struct replica *r, uint32_t index) {
+    const struct pair *pair = pair_find(r, r->inputs[index].source);
+    return pair != NULL && pair->window[r->inputs[index].dseq % SOURCE_WINDOW] == index;
+}
+
+/* A slice that is not consumed has its place, if no other has it; an old one, fetched for a block, has none. */
+static void window_put(struct replica *r, struct pair *pair, uint32_t index) {
+    const struct input *input = &r->inputs[index];
+    uint32_t *slot = &pair->window[input->dseq % SOURCE_WINDOW];
+    if (input->dseq <= pair->consumed_final || input->dseq > pair->consumed_final + SOURCE_WINDOW) return;
+    if (*slot != NONE && r->inputs[*slot].dseq == input->dseq) return;
+    *slot = index;
+    if (input->dseq > pair->received_max) pair->received_max = input->dseq;
+}
+
 static void hold_slice(struct replica *r, struct pair *pair, uint32_t index, const struct decision *decision, struct blob_piece bytes) {
     struct input *input = &r->inputs[index];
     const uint8_t *base = blob_piece_bytes(&bytes);
+    input->kind = BODY_SLICE; /* a block may have named it as something else */
     input->source = pair->cluster;
     input->dseq = decision->leaf.dseq;
     input->epoch = decision->certificate.qc.ballot.place.epoch;
@@ -118,8 +134,7 @@ static void hold_slice(struct replica *r, struct pair *pair, uint32_t index, con
     input->slice_bytes = decision->leaf.slice_bytes;
     input->weight = 1 + decision->leaf.slice_bytes / 64;
     input_hold(r, index, bytes);
-    pair->window[input->dseq % SOURCE_WINDOW] = index;
-    if (input->dseq > pair->received_max) pair->received_max = input->dseq;
+    window_put(r, pair, index);
     pair->heard_ms = r->now_ms;
     if (input->in_blocks > 0) block_input_arrived(r, index);
 }
@@ -148,6 +163,7 @@ bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer
     }
     if (index != NONE && !wanted) {
         *out = index;
+        if (r->inputs[index].state == INPUT_HELD) window_put(r, pair, index);
         drop_count(r, DROP_INPUT_DUPLICATE);
         return true;
     }
@@ -182,10 +198,12 @@ void source_decision_frame(struct replica *r, struct replica_peer from, struct b
 }
 
 void source_consumed(struct replica *r, struct pair *pair, uint64_t consumed) {
-    (void)r;
     if (consumed <= pair->consumed_final) return;
-    for (uint64_t dseq = pair->consumed_final + 1; dseq <= consumed && dseq <= pair->consumed_final + SOURCE_WINDOW; dseq++)
-        pair->window[dseq % SOURCE_WINDOW] = NONE;
+    for (uint64_t dseq = pair->consumed_final + 1; dseq <= consumed && dseq <= pair->consumed_final + SOURCE_WINDOW; dseq++) {
+        uint32_t *slot = &pair->window[dseq % SOURCE_WINDOW], index = *slot;
+        *slot = NONE;
+        if (index != NONE && r->inputs[index].state == INPUT_HELD && r->inputs[index].in_blocks == 0) input_free(r, index); /* another one was it */
+    }
     pair->consumed_final = consumed;
     if (pair->received_max < consumed) pair->received_max = consumed;
 }
