@@ -1,4 +1,5 @@
-/* A whole node of a whole system on hostile frames from members, nodes of other clusters and clients: nothing stops it, and the system still answers. */
+/* A whole node of a whole system on hostile frames from members, nodes of other clusters and clients: nothing stops it, and the system still
+ * answers. */
 #include "merkle/check.h"
 #include "tests/appliance/replica_world.h"
 
