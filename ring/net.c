@@ -180,6 +180,7 @@ enum net_status net_start(struct net *net, char error[NET_ERROR_BYTES]) {
         snprintf(error, NET_ERROR_BYTES, "no memory for %u connections", net->connection_slots);
         return NET_ERR_MEMORY;
     }
+    net_shares_make(net);
     const char *loops = loop_note(net->loop);
     size_t used = strlen(net->note);
     snprintf(net->note + used, sizeof net->note - used, "%s%s", used > 0 && loops[0] != 0 ? "; " : "", loops);
@@ -244,8 +245,10 @@ static uint64_t connection_tick(struct net *net, uint32_t index) {
     }
     link_tick(link, net->now_ms);
     bool stuck = connection->head != NULL && connection->queue_bytes > 0 && net->now_ms >= connection->progress_ms + net->config.idle_ms;
-    if (stuck) { /* L-45: it takes nothing of what I send */
-        net->count.stalled++;
+    bool slow = net_queue_slow(net, index);
+    if (stuck || slow) { /* L-45: it takes nothing, or a client next to nothing, of what I send */
+        net->count.stalled += stuck;
+        net->count.slow += !stuck;
         net_connection_close(net, index, LINK_CAUSE_IDLE, true);
     } else if (link_closed_cause(link) != LINK_CAUSE_NONE) {
         net_connection_close(net, index, link_closed_cause(link), false);
@@ -300,6 +303,7 @@ static void skip(struct net *net, uint64_t ms) {
     for (uint32_t i = 0; i < net->active_count; i++) {
         struct net_connection *connection = &net->connections[net->active[i]];
         connection->progress_ms += ms;
+        connection->drain_ms += ms;
         if (connection->state == CONNECTION_OPEN || connection->state == CONNECTION_UP) {
             link_skip(net_link_of(net, net->active[i]), ms);
         }

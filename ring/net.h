@@ -14,6 +14,9 @@
  * Limits are per peer, so that no peer can use up what others need: one link, one frame being received, send_queue_bytes_max of ciphertext
  * waiting, keep_bytes_max of frames kept. A full queue refuses (NET_FULL): the caller drops, and the peer fetches (DESIGN section 4).
  *
+ * Send memory is shared: clients together may have a quarter of it waiting, nodes of other clusters and observers three eighths, members of my own
+ * cluster all. A client that takes less than an eighth of what waits for it (if that is more than 1 MiB) in 5 s is cut off (L-45).
+ *
  * At most one link per peer is up. A new one replaces it after its first valid transport frame (L-22): the caller sees DOWN(REPLACED), UP.
  * Frames in flight may be lost at a DOWN; nothing is re-sent here. */
 #ifndef RING_NET_H

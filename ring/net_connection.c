@@ -252,7 +252,8 @@ void net_connection_up(struct net *net, uint32_t index) {
     }
     peer->connection = index;
     connection->state = CONNECTION_UP;
-    connection->up_ms = net->now_ms;
+    connection->up_ms = connection->drain_ms = net->now_ms;
+    net_share_set(net, index, peer->config.role);
     net->count.ups++;
     net->count.up_now++;
     struct net_event event = {.kind = NET_UP, .peer = net_peer_handle(net, connection->peer), .tag = peer->config.tag, .role = peer->config.role};

@@ -69,6 +69,7 @@ size_t net_counters(const struct net *net, struct net_counter *counters, size_t 
     const struct net_counter own[] = {
         {"closed_ended", c->ended},
         {"closed_stalled", c->stalled},
+        {"closed_slow", c->slow},
         {"accepted", c->accepted},
         {"refused_rate", c->refused_rate},
         {"refused_half_open", c->refused_half_open},
@@ -85,6 +86,7 @@ size_t net_counters(const struct net *net, struct net_counter *counters, size_t 
         {"payload_sent_bytes", c->payload_sent_bytes},
         {"copied_bytes", copied_bytes(net)},
         {"send_full", c->send_full},
+        {"send_share_full", c->send_share_full},
         {"send_not_up", c->send_not_up},
         {"send_too_long", c->send_too_long},
         {"frames_kept_direct", c->kept_direct},

@@ -15,9 +15,21 @@
 #define NET_TICK_MS_MAX 100u
 #define NET_GAP_MS 500u /* not polled for so long: the time does not count */
 #define NET_BLOCKS_KEEP_MS 5000u
+#define NET_DRAIN_MS 5000u /* L-45: in so long a client takes an eighth of what waits for it, */
+#define NET_DRAIN_PART 8u
+#define NET_DRAIN_FROM_BYTES (1u << 20) /* if it is more than this */
 #define NET_QUIET_BYTES (1u << 20) /* less than this in NET_BLOCKS_KEEP_MS: unused memory goes back */
 
 enum connection_state { CONNECTION_FREE = 0, CONNECTION_CONNECTING, CONNECTION_OPEN, CONNECTION_UP, CONNECTION_CLOSING, CONNECTION_GONE };
+
+/* Of the send buffers, so that no client and no other cluster can take what the members of my own need. */
+enum net_share {
+    SHARE_HANDSHAKE = 0, /* not up: bounded by the number of half-open ones */
+    SHARE_MEMBERS,       /* all */
+    SHARE_FOREIGN,       /* three eighths, together with observers */
+    SHARE_CLIENTS,       /* a quarter */
+    SHARE_COUNT
+};
 
 /* One socket; its index is the loop's slot. */
 struct net_connection {
@@ -32,6 +44,9 @@ struct net_connection {
     uint16_t offered_version;
     struct loop_buffer *head, *tail;
     uint64_t queue_bytes;
+    enum net_share share;
+    uint32_t buffer_count;                           /* in the queue, counted in net->share_buffers[share] */
+    uint64_t drain_ms, drain_queued_bytes, sent_bytes; /* the last look at how fast it takes: when, what waited, what it has taken since */
     uint64_t opened_ms, progress_ms, close_by_ms, up_ms;
     enum link_cause cause;
 };
@@ -58,7 +73,7 @@ struct net_bucket {
 struct net_count {
     uint64_t closed[LINK_CAUSE_COUNT];
     uint64_t accepted, refused_rate, refused_half_open, evicted_half_open, evicted_pending, dialled, dial_failed, ups, downs, replaced, ended;
-    uint64_t stalled, frames_received, frames_sent, payload_received_bytes, payload_sent_bytes, send_full, send_not_up, send_too_long;
+    uint64_t stalled, slow, send_share_full, frames_received, frames_sent, payload_received_bytes, payload_sent_bytes, send_full, send_not_up, send_too_long;
     uint64_t copied_bytes; /* of links that are gone, and by net_frame_keep */
     uint64_t kept_direct, kept_copied, keep_refused, half_open_now, half_open_unknown_now, up_now;
 };
@@ -90,6 +105,7 @@ struct net {
     uint32_t active_count;
     uint32_t *flush;
     uint32_t flush_count;
+    uint32_t share_buffers[SHARE_COUNT], share_buffers_max[SHARE_COUNT];
 
     struct net_bucket bucket_known, bucket_unknown;
     struct blocks blocks;
@@ -142,5 +158,11 @@ void net_queue_flush(struct net *net, uint32_t connection);
 void net_queue_flush_all(struct net *net);
 void net_queue_sent(struct net *net, uint32_t connection, size_t count);
 void net_queue_free(struct net *net, uint32_t connection);
+/* What share each kind of peer has of the send buffers; after the loop was made. */
+void net_shares_make(struct net *net);
+/* The connection is up: its buffers count for its peer's kind from now on. */
+void net_share_set(struct net *net, uint32_t connection, uint16_t role);
+/* Does this client take what waits for it too slowly (L-45)? Called at each tick. */
+bool net_queue_slow(struct net *net, uint32_t connection);
 
 #endif

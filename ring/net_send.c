@@ -10,7 +10,34 @@ static void flush_mark(struct net *net, uint32_t index) {
     }
 }
 
+void net_shares_make(struct net *net) {
+    uint64_t receive, registered, further, tables;
+    loop_budget(net->loop, &receive, &registered, &further, &tables);
+    uint32_t all = (uint32_t)((registered + further) / LOOP_SEND_BUFFER_BYTES);
+    net->share_buffers_max[SHARE_HANDSHAKE] = net->share_buffers_max[SHARE_MEMBERS] = all;
+    net->share_buffers_max[SHARE_FOREIGN] = all * 3 / 8;
+    net->share_buffers_max[SHARE_CLIENTS] = all / 4;
+}
+
+void net_share_set(struct net *net, uint32_t index, uint16_t role) {
+    struct net_connection *connection = &net->connections[index];
+    net->share_buffers[connection->share] -= connection->buffer_count;
+    connection->share = role == NET_ROLE_MEMBER ? SHARE_MEMBERS : role == NET_ROLE_CLIENT ? SHARE_CLIENTS : SHARE_FOREIGN;
+    net->share_buffers[connection->share] += connection->buffer_count;
+}
+
+static bool share_has_room(struct net *net, const struct net_connection *connection, size_t count) {
+    uint32_t used = net->share_buffers[connection->share];
+    if (count == 0 || used + count <= net->share_buffers_max[connection->share]) {
+        return true;
+    }
+    net->count.send_share_full++;
+    return false;
+}
+
 static void append(struct net *net, struct net_connection *connection, struct loop_buffer *buffer) {
+    net->share_buffers[connection->share]++;
+    connection->buffer_count++;
     if (connection->tail == NULL) {
         connection->head = buffer;
         connection->progress_ms = net->now_ms;
@@ -31,7 +58,7 @@ bool net_queue_output(struct net *net, uint32_t index) {
         return true;
     }
     if (tail_room(connection) < LINK_OUTPUT_BYTES_MAX) {
-        struct loop_buffer *buffer = loop_buffer_take(net->loop);
+        struct loop_buffer *buffer = share_has_room(net, connection, 1) ? loop_buffer_take(net->loop) : NULL;
         if (buffer == NULL) {
             return false;
         }
@@ -114,7 +141,7 @@ enum net_status net_send(struct net *net, uint32_t handle, uint16_t type, const 
     /* A fresh buffer takes at least its size less one byte of a full record. */
     size_t fresh = wire_bytes <= tail_room(connection) ? 0 : (size_t)(wire_bytes / (LOOP_SEND_BUFFER_BYTES - LINK_RECORD_WIRE_MAX)) + 1;
     struct loop_buffer *chain;
-    if (!net_queue_output(net, index) || !chain_take(net, fresh, &chain)) {
+    if (!net_queue_output(net, index) || !share_has_room(net, connection, fresh) || !chain_take(net, fresh, &chain)) {
         net->count.send_full++;
         return NET_FULL;
     }
@@ -138,6 +165,9 @@ static void head_drop(struct net *net, struct net_connection *connection) {
     if (connection->head == NULL) {
         connection->tail = NULL;
     }
+    RING_CHECK(connection->buffer_count > 0 && net->share_buffers[connection->share] > 0);
+    connection->buffer_count--;
+    net->share_buffers[connection->share]--;
     loop_buffer_give(net->loop, head);
 }
 
@@ -168,6 +198,7 @@ void net_queue_sent(struct net *net, uint32_t index, size_t count) {
     RING_CHECK(connection->head != NULL && connection->queue_bytes >= count && connection->head->filled - connection->head->sent >= count);
     connection->head->sent += (uint32_t)count;
     connection->queue_bytes -= count;
+    connection->sent_bytes += count;
     connection->progress_ms = net->now_ms;
     net_queue_flush(net, index);
 }
@@ -178,6 +209,19 @@ void net_queue_free(struct net *net, uint32_t index) {
         head_drop(net, connection);
     }
     connection->queue_bytes = 0;
+}
+
+bool net_queue_slow(struct net *net, uint32_t index) {
+    struct net_connection *connection = &net->connections[index];
+    if (connection->share == SHARE_CLIENTS && net->now_ms < connection->drain_ms + NET_DRAIN_MS) {
+        return false;
+    }
+    bool slow = connection->share == SHARE_CLIENTS && connection->drain_queued_bytes >= NET_DRAIN_FROM_BYTES &&
+                connection->sent_bytes < connection->drain_queued_bytes / NET_DRAIN_PART;
+    connection->drain_ms = net->now_ms;
+    connection->drain_queued_bytes = connection->queue_bytes;
+    connection->sent_bytes = 0;
+    return slow;
 }
 
 uint64_t net_queue_bytes(const struct net *net, uint32_t handle) {

@@ -52,10 +52,10 @@ static void node_start(struct node *node, const struct net_config *config) {
     }
 }
 
-static uint32_t node_knows(struct node *node, const struct node *other, enum net_dial dial) {
+static uint32_t node_knows_as(struct node *node, const struct node *other, enum net_dial dial, uint16_t role) {
     struct net_peer_config peer = {
         .tag = 99,
-        .role = NET_ROLE_MEMBER,
+        .role = role,
         .dial = dial,
         .frame_bytes_max = FRAME_MAX,
         .send_queue_bytes_max = 32u << 20,
@@ -71,6 +71,10 @@ static uint32_t node_knows(struct node *node, const struct node *other, enum net
     uint32_t handle;
     assert_int_equal(net_peer_add(node->net, &peer, &handle), NET_OK);
     return handle;
+}
+
+static uint32_t node_knows(struct node *node, const struct node *other, enum net_dial dial) {
+    return node_knows_as(node, other, dial, NET_ROLE_MEMBER);
 }
 
 static void node_event(struct node *node, const struct net_event *event) {
@@ -272,6 +276,49 @@ static void test_full_queue_refuses_and_later_takes_again(void **state) {
     UNTIL(&a, &b, b.frames == sent + 1);
     assert_int_equal(counter(a.net, "loop_buffers_further_now") < 4, 1);
     pair_stop(&a, &b);
+}
+
+/* One net with 16 MiB of send buffers, a client that stops reading, and a member. */
+static void test_clients_that_do_not_read_leave_the_members_their_share(void **state) {
+    (void)state;
+    struct node hub;
+    struct node client;
+    struct node member;
+    struct node *all[3] = {&hub, &client, &member};
+    for (size_t i = 0; i < 3; i++) {
+        node_keys(all[i]);
+        struct net_config config = config_of(all[i]);
+        config.send_memory_max = 16u << 20;
+        config.send_buffer_count = 16;
+        config.idle_ms = 60000;
+        node_start(all[i], &config);
+    }
+    uint32_t to_client = node_knows_as(&hub, &client, NET_DIAL_NEVER, NET_ROLE_CLIENT);
+    uint32_t to_member = node_knows(&hub, &member, NET_DIAL_NEVER);
+    client.other = node_knows(&client, &hub, NET_DIAL_ALWAYS);
+    member.other = node_knows(&member, &hub, NET_DIAL_ALWAYS);
+    UNTIL(&hub, &client, hub.ups == 1);
+    UNTIL(&hub, &member, hub.ups == 2);
+
+    static uint8_t content[1 << 20];
+    struct iovec piece = {content, sizeof content};
+    uint64_t begin = ring_clock_ms();
+    while (counter(hub.net, "closed_slow") == 0) { /* the client is not polled from here on */
+        while (net_send(hub.net, to_client, 0x0100, &piece, 1) == NET_OK) {
+            assert_true(net_queue_bytes(hub.net, to_client) <= 18u << 18); /* a quarter of 18 MiB */
+        }
+        enum net_status status = net_send(hub.net, to_member, 0x0100, &piece, 1);
+        assert_true(status == NET_OK);
+        unsigned frames = member.frames;
+        UNTIL(&hub, &member, member.frames > frames);
+        assert_true(ring_clock_ms() - begin < PATIENCE_MS);
+    }
+    assert_true(counter(hub.net, "send_share_full") > 0);
+    assert_false(net_peer_is_up(hub.net, to_client));
+    assert_true(net_peer_is_up(hub.net, to_member));
+    for (size_t i = 0; i < 3; i++) {
+        net_destroy(all[i]->net);
+    }
 }
 
 static void test_too_long_for_the_receiver_is_refused_by_the_sender(void **state) {
@@ -653,6 +700,7 @@ int main(void) {
         cmocka_unit_test(test_megabyte_frames_stream),
         cmocka_unit_test(test_everything_by_zero_copy),
         cmocka_unit_test(test_full_queue_refuses_and_later_takes_again),
+        cmocka_unit_test(test_clients_that_do_not_read_leave_the_members_their_share),
         cmocka_unit_test(test_too_long_for_the_receiver_is_refused_by_the_sender),
         cmocka_unit_test(test_kept_frames_outlive_the_poll_and_are_bounded),
         cmocka_unit_test(test_reconnects_after_goodbye_and_after_a_crash),
