@@ -196,13 +196,29 @@ enum store_status env_create(const char *directory, const struct env_layout *lay
     return STORE_OK;
 }
 
+/* LMDB divides by the page size that stands in its head (at 40, behind magic, version, address and map size) without a look at it. */
+static enum store_status head_check(const char *file, struct store_error *error) {
+    enum { MAGIC_AT = 16, PAGE_BYTES_AT = 40, HEAD_BYTES = 44 };
+    uint8_t head[HEAD_BYTES];
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return env_fail(error, env_status_of(errno), errno, file, "open");
+    ssize_t count = pread(fd, head, sizeof head, 0);
+    int code = errno;
+    (void)close(fd);
+    if (count != (ssize_t)sizeof head) return env_fail(error, STORE_IO, count < 0 ? code : 0, file, "read its head");
+    if (bytes_get_le32(head + MAGIC_AT) != UINT32_C(0xBEEFC0DE)) return STORE_OK; /* no database: LMDB says so */
+    uint32_t page_bytes = bytes_get_le32(head + PAGE_BYTES_AT);
+    bool sound = page_bytes >= 512 && page_bytes <= 32768 && (page_bytes & (page_bytes - 1)) == 0;
+    return sound ? STORE_OK : env_fail(error, STORE_DAMAGED, 0, file, "its head names no page size");
+}
+
 /* LMDB would take a missing or empty file for a new environment; here both mean that something was lost. */
 static enum store_status file_is_there(const char *file, struct store_error *error) {
     struct stat about;
     if (stat(file, &about) != 0) return env_fail(error, env_status_of(errno), errno, file, "open");
     if (!S_ISREG(about.st_mode)) return env_fail(error, STORE_FOREIGN, 0, file, "no regular file");
     if (about.st_size < 2 * 4096) return env_fail(error, STORE_DAMAGED, 0, file, "shorter than its own head");
-    return STORE_OK;
+    return head_check(file, error);
 }
 
 static enum store_status identity_check(struct env *env, const struct store_identity *identity, struct store_error *error) {

@@ -482,6 +482,18 @@ static void a_flipped_bit_in_an_entry_is_always_refused(void **state) {
     assert_true(tried >= 30);
 }
 
+/* LMDB divides by the page size that its head names. Found by SEED=108499247 of the test above. */
+static void a_head_without_a_page_size_is_refused(void **state) {
+    struct fixture *at = *state;
+    write_five_heights(at);
+    static const uint64_t offset = 41;
+    for (unsigned bit = 0; bit < 8; bit++) {
+        int code = load_flipped(at, &offset, 1, bit);
+        if (bit == 4) assert_int_equal(code, READ_REFUSED); /* 0 */
+        assert_true(code == READ_REFUSED || code == READ_WHOLE);
+    }
+}
+
 static int cut_child(void *context) {
     struct fixture *at = context;
     char text[SCRATCH_PATH_BYTES + 40];
@@ -715,6 +727,7 @@ int main(void) {
         CASE(a_kill_leaves_the_last_checkpoint_or_the_one_in_the_making_whole),
         CASE(a_flipped_bit_on_disk_never_becomes_an_entry),
         CASE(a_flipped_bit_in_an_entry_is_always_refused),
+        CASE(a_head_without_a_page_size_is_refused),
         CASE(a_file_that_was_cut_ends_the_process_with_a_line_that_names_it),
         CASE(a_pinned_thread_runs_there_and_an_absent_cpu_is_refused),
         CASE(data_of_another_system_node_or_cluster_are_refused),
