@@ -149,7 +149,6 @@ struct replica_output *output_add(struct replica *r, enum replica_output_kind ki
         CHECK(grown != NULL);
         for (uint32_t i = 0; i < r->output_count; i++) grown[i] = r->outputs[(r->output_first + i) % r->output_room];
         free(r->outputs);
-        free(r->orphans);
         r->outputs = grown;
         r->output_first = 0;
         r->output_room = room;
