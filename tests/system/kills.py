@@ -165,8 +165,8 @@ def main():
     subprocess.run(["tests/shim/build", shim], cwd=TOP, check=True, timeout=120)
     kill_one_by_one(cases, rng, 600 if long else 30)
     kill_client(cases, rng, 200 if long else 15)
-    kill_all_at_once(cases, rng, 20 if long else 2, None)
-    kill_all_at_once(cases, rng, 200 if long else 8, shim)
+    kill_all_at_once(cases, rng, 20 if long else 1, None)
+    kill_all_at_once(cases, rng, 200 if long else 10, shim)
     return cases.end()
 
 
