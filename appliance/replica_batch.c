@@ -31,6 +31,13 @@ static void input_send(struct replica *r, const struct input *input, struct repl
     blob_drop(head);
 }
 
+/* What came is no slice, whatever the block that named it says of it. */
+static void input_is(struct input *input, uint8_t kind) {
+    input->kind = kind;
+    input->source = 0;
+    input->dseq = 0;
+}
+
 /* ---- from clients ---- */
 
 /* B-51: more than what recent throughput drains in half of input_relay_ms would make an honest leader look slow. */
@@ -60,7 +67,9 @@ static uint8_t batch_refusal(struct replica *r, uint32_t client, const struct ba
         drop_count(r, DROP_BATCH_DRAINING);
         return CODE_BUSY;
     }
-    if (r->relay_bytes[r->me] + batch->bytes_count > r->config.limits.relay_bytes_max || beyond_drain(r, batch->op_count)) {
+    /* Half of what others keep of this relay, so that one that lags does not take it for a flood. */
+    bool full = r->relay_bytes[r->me] + batch->bytes_count > r->config.limits.relay_bytes_max || r->waiting[r->me].count >= relay_inputs_max(r) / 2;
+    if (full || beyond_drain(r, batch->op_count)) {
         drop_count(r, DROP_BATCH_BUSY);
         return CODE_BUSY;
     }
@@ -121,7 +130,7 @@ void client_batch_frame(struct replica *r, struct replica_peer from, struct blob
         return;
     }
     struct input *input = &r->inputs[index];
-    input->kind = BODY_BATCH; /* a block may have named it as something else */
+    input_is(input, BODY_BATCH);
     input->relay = r->me;
     input->client = from.index;
     input->weight = batch.op_count;
@@ -195,7 +204,8 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
         drop_count(r, DROP_INPUT_RELAY);
         return false;
     }
-    if (index == NONE && r->relay_bytes[relay] + bytes.count > r->config.limits.relay_bytes_max) {
+    bool beyond = r->relay_bytes[relay] + bytes.count > r->config.limits.relay_bytes_max || r->waiting[relay].count >= relay_inputs_max(r);
+    if (index == NONE && beyond) {
         drop_count(r, DROP_INPUT_LIMIT);
         attack_seen(r, ATTACK_FLOOD, from);
         return false;
@@ -213,7 +223,7 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
     }
     if (kind == BODY_ADMIN) input->is_signed = true;
     if (kind == BODY_ADMIN) input->weight = 1;
-    input->kind = kind; /* a block may have named it as something else */
+    input_is(input, kind);
     input_hold(r, index, bytes);
     *out = index;
     if (input->in_blocks > 0) block_input_arrived(r, index);
@@ -278,13 +288,19 @@ void replica_read_done(struct replica *r, uint64_t cookie, struct blob *blob) {
     pending->purpose = READ_FREE;
 }
 
+/* The relay of a batch first, unless it is known to send more than is kept; then the leader, which named it; then the others in turn. */
+static uint8_t fetch_peer(const struct replica *r, struct input *input) {
+    uint8_t leader = bft_leader(&r->members, bft_core_view(r->core));
+    bool relay = input->kind != BODY_SLICE && r->waiting[input->relay].count < relay_inputs_max(r) && r->member_up[input->relay];
+    if (input->asked_peer == BFT_NOBODY && relay) return input->relay;
+    if (input->leader_asked) return (uint8_t)((input->asked_peer + 1) % r->members.n);
+    input->leader_asked = true;
+    return leader;
+}
+
 void input_fetch_send(struct replica *r, uint32_t index) {
     struct input *input = &r->inputs[index];
-    uint8_t peer = input->asked_peer;
-    if (peer == BFT_NOBODY)
-        peer = input->kind == BODY_SLICE ? bft_leader(&r->members, bft_core_view(r->core)) : input->relay;
-    else
-        peer = (uint8_t)((peer + 1) % r->members.n);
+    uint8_t peer = fetch_peer(r, input);
     for (uint32_t tries = 0; tries < r->members.n && (peer == r->me || !r->member_up[peer]); tries++) peer = (uint8_t)((peer + 1) % r->members.n);
     input->asked_peer = peer;
     input->asked_ms = r->now_ms;
@@ -300,11 +316,12 @@ void input_fetch_send(struct replica *r, uint32_t index) {
 /* Asks again, another member each time, for what open blocks lack. */
 void input_tick(struct replica *r) {
     rate_tick(r);
-    if (r->wanted_count == 0 || r->now_ms - r->input_tick_ms < TICK_MS) return;
+    if ((r->wanted_count == 0 && r->unplaced_count == 0) || r->now_ms - r->input_tick_ms < TICK_MS) return;
     r->input_tick_ms = r->now_ms;
     for (uint32_t i = 0; i < r->blocks_used_max; i++) {
-        const struct rblock *block = &r->blocks[i];
+        struct rblock *block = &r->blocks[i];
         if (!block->used || block->missing == 0) continue;
+        if (block->unplaced > 0) block_place(r, block);
         for (uint32_t ref = 0; ref < block->ref_count; ref++) {
             uint32_t index = block->inputs[ref];
             if (index == NONE || r->inputs[index].state != INPUT_WANTED) continue;

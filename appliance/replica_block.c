@@ -14,13 +14,23 @@ uint32_t block_find(const struct replica *r, const struct bft_hash *id) {
     return index;
 }
 
-/* The block needs this input no more. What only a block had a use for goes: a slice that no window has would be found for ever and never proposed. */
+/* What only a block had a use for: a slice that no window has would be found for ever and never proposed; batches beyond their relay's limit would
+ * let a leader fill the pool by naming them. */
+static bool input_is_stray(struct replica *r, uint32_t index) {
+    const struct input *input = &r->inputs[index];
+    if (input->state != INPUT_HELD) return input->state == INPUT_WANTED;
+    if (input->kind == BODY_SLICE) return !source_window_has(r, index);
+    return !input->mine && r->waiting[input->relay].count > relay_inputs_max(r);
+}
+
+/* The block needs this input no more. */
 static void input_let_go(struct replica *r, uint32_t index) {
     struct input *input = &r->inputs[index];
     CHECK(input->in_blocks > 0);
     if (--input->in_blocks > 0) return;
-    if (input->state == INPUT_WANTED || (input->state == INPUT_HELD && input->kind == BODY_SLICE && !source_window_has(r, index)))
-        input_free(r, index);
+    if (!input_is_stray(r, index)) return;
+    if (input->persisted) input_orphan(r, input->hash, r->tip_height);
+    input_free(r, index);
 }
 
 /* The block needs its inputs no more. */
@@ -30,7 +40,8 @@ static void inputs_let_go(struct replica *r, struct rblock *block) {
     }
     free(block->inputs);
     block->inputs = NULL;
-    block->missing = 0;
+    r->unplaced_count -= block->unplaced;
+    block->missing = block->unplaced = 0;
 }
 
 /* D-4: it can never be valid, whatever comes; nothing is waited for, and it is told to be invalid when it is to be executed. */
@@ -59,45 +70,55 @@ static uint32_t reference_input(struct replica *r, const struct body_reference *
     return index;
 }
 
+static uint8_t reference_kind(const struct rblock *block, uint32_t ref) {
+    return block->body->bytes[block->body_offset + BODY_HEAD_BYTES + (size_t)ref * BODY_REFERENCE_BYTES];
+}
+
+/* Finds this reference's input a place in the pool, if there is one. False: the block is invalid. */
+static bool reference_take(struct replica *r, struct rblock *block, uint32_t ref) {
+    struct body_reference reference;
+    CHECK(body_reference_decode(block->body->bytes + block->body_offset + BODY_HEAD_BYTES + (size_t)ref * BODY_REFERENCE_BYTES, &reference));
+    if (reference.relay >= r->members.n) return false;
+    if (reference.kind == BODY_NOOP) return true;
+    uint32_t index = input_find(r, reference.hash);
+    /* D-4.6: no input of another kind has this hash. What is only WANTED has its kind from some block's word, and is judged when it comes. */
+    if (index != NONE && r->inputs[index].state != INPUT_WANTED && r->inputs[index].kind != reference.kind) return false;
+    index = reference_input(r, &reference);
+    if (index == NONE) return true;
+    block->inputs[ref] = index;
+    block->unplaced--;
+    r->unplaced_count--;
+    r->inputs[index].in_blocks++;
+    block->missing -= r->inputs[index].blob != NULL;
+    block->weight += r->inputs[index].weight;
+    return true;
+}
+
 static void references_take(struct replica *r, struct rblock *block) {
-    const uint8_t *body = block->body->bytes + block->body_offset;
-    long count = body_reference_count(body, block->body_count, r->config.limits.block_refs_max);
+    long count = body_reference_count(block->body->bytes + block->body_offset, block->body_count, r->config.limits.block_refs_max);
     block->body_bad = count < 0;
     block->ref_count = count < 0 ? 0 : (uint32_t)count;
     if (block->ref_count == 0) return;
     block->inputs = malloc(block->ref_count * sizeof *block->inputs);
     CHECK(block->inputs != NULL);
-    for (uint32_t i = 0; i < block->ref_count; i++) block->inputs[i] = NONE;
     for (uint32_t i = 0; i < block->ref_count; i++) {
-        struct body_reference reference;
-        CHECK(body_reference_decode(body + BODY_HEAD_BYTES + (size_t)i * BODY_REFERENCE_BYTES, &reference));
-        uint32_t index = reference.kind == BODY_NOOP ? NONE : input_find(r, reference.hash);
-        /* D-4.6: no input of another kind has this hash. What is only WANTED has its kind from some block's word, and is judged when it comes. */
-        bool known = index != NONE && r->inputs[index].state != INPUT_WANTED;
-        if (reference.relay >= r->members.n || (known && r->inputs[index].kind != reference.kind)) {
-            block_condemn(r, block);
-            return;
-        }
-        if (reference.kind == BODY_NOOP) continue;
-        index = reference_input(r, &reference);
-        if (index == NONE) {
-            block->missing++; /* the pool is full of other things; the core comes back to this block when it fetches it again */
-            continue;
-        }
-        block->inputs[i] = index;
-        r->inputs[index].in_blocks++;
-        block->missing += r->inputs[index].blob == NULL;
-        block->weight += r->inputs[index].weight;
+        block->inputs[i] = NONE;
+        block->unplaced += reference_kind(block, i) != BODY_NOOP;
+    }
+    block->missing = block->unplaced;
+    r->unplaced_count += block->unplaced;
+    for (uint32_t i = 0; i < block->ref_count && !block->body_bad; i++) {
+        if (!reference_take(r, block, i)) block_condemn(r, block);
     }
 }
 
 uint32_t block_make(struct replica *r, const struct bft_header *header, const struct bft_hash *id, struct blob_piece body) {
     uint32_t index = r->block_free;
+    if (index == NONE && r->blocks_used_max == BLOCKS_MAX) return NONE;
     if (index != NONE)
         r->block_free = r->blocks[index].bucket_next;
     else
         index = r->blocks_used_max++;
-    CHECK(index < BLOCKS_MAX); /* open ones are bounded by the core, final ones by block_release_old */
     struct rblock *block = &r->blocks[index];
     memset(block, 0, sizeof *block);
     block->used = true;
@@ -156,6 +177,10 @@ void block_hold(struct replica *r, const struct bft_action *action) {
             return;
         }
         index = block_make(r, &action->header, &action->block_id, body);
+        if (index == NONE) {
+            drop_count(r, DROP_DISK_BEHIND);
+            return;
+        }
     }
     struct rblock *block = &r->blocks[index];
     block->core_holds = true;
@@ -164,8 +189,12 @@ void block_hold(struct replica *r, const struct bft_action *action) {
     block_tell_held(r, block);
 }
 
-static uint8_t reference_kind(const struct rblock *block, uint32_t ref) {
-    return block->body->bytes[block->body_offset + BODY_HEAD_BYTES + (size_t)ref * BODY_REFERENCE_BYTES];
+/* The pool was full when the block came, and maybe no longer is. */
+void block_place(struct replica *r, struct rblock *block) {
+    for (uint32_t i = 0; i < block->ref_count && block->unplaced > 0; i++) {
+        if (block->inputs[i] == NONE && !reference_take(r, block, i)) block_condemn(r, block);
+    }
+    block_tell_held(r, block);
 }
 
 void block_input_arrived(struct replica *r, uint32_t input) {

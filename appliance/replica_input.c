@@ -4,6 +4,8 @@
 
 #include "appliance/replica_private.h"
 
+enum { EVICT_TRIES = 64 };
+
 static uint32_t bucket_of(const uint8_t hash[32]) {
     return bytes_get_le32(hash) & (INPUT_BUCKETS - 1);
 }
@@ -57,13 +59,40 @@ static bool input_in_waiting(const struct input *input) {
     return input->state == INPUT_HELD && input->kind != BODY_SLICE;
 }
 
+uint32_t relay_inputs_max(const struct replica *r) {
+    return INPUTS_MAX / 2 / r->members.n;
+}
+
+/* The oldest of the done that no block has any more. */
+static bool done_evict(struct replica *r) {
+    uint32_t index = r->done.first;
+    while (index != NONE && r->inputs[index].in_blocks > 0) index = r->inputs[index].list_next;
+    if (index == NONE) return false;
+    if (r->inputs[index].persisted) input_orphan(r, r->inputs[index].hash, r->inputs[index].decided_height);
+    input_free(r, index);
+    return true;
+}
+
+/* The newest read of the relay with the most: nobody signed it, and whoever asked for it asks again elsewhere. */
+static void read_evict(struct replica *r) {
+    uint32_t most = r->me;
+    for (uint32_t relay = 0; relay < r->members.n; relay++) {
+        if (relay != r->me && (most == r->me || r->waiting[relay].count > r->waiting[most].count)) most = relay;
+    }
+    uint32_t index = r->waiting[most].last;
+    for (uint32_t tries = 0; tries < EVICT_TRIES && index != NONE; tries++) {
+        const struct input *input = &r->inputs[index];
+        if (!input->mine && !input->is_signed && !input->persisted && input->in_blocks == 0) {
+            input_free(r, index);
+            return;
+        }
+        index = input->list_prev;
+    }
+}
+
 uint32_t input_make(struct replica *r, uint8_t kind, const uint8_t hash[32]) {
     bool full = r->input_free == NONE && r->inputs_used_max == INPUTS_MAX;
-    if (full && r->done.first != NONE && r->inputs[r->done.first].in_blocks == 0) {
-        const struct input *oldest = &r->inputs[r->done.first];
-        if (oldest->persisted) input_orphan(r, oldest->hash, oldest->decided_height);
-        input_free(r, r->done.first);
-    }
+    if (full && !done_evict(r)) read_evict(r);
     uint32_t index = r->input_free;
     if (index != NONE) {
         r->input_free = r->inputs[index].bucket_next;

@@ -41,6 +41,10 @@ enum {
     CERTIFICATE_LAZY_MS = 500, /* certificates ride in batches that go anyway, or go alone after this */
     FETCH_GRACE_MS = 10,       /* an input that a proposal names may still be under way from its relay */
     DONE_BYTES_MAX = 64 << 20, /* consumed inputs kept in memory for members that fetch them */
+    /* The disk is behind when more than one of these waits for it; the core then gets nothing from others until half of it is done. */
+    FLYING_BATCHES_MAX = 4096,
+    FLYING_BYTES_MAX = 256 << 20,
+    HELD_SENDS_MAX = 8192,
     SOURCE_WINDOW = 64,        /* D-23 */
     EVENTS_MAX = 1024,         /* internal events under way */
     ANSWERS_AGAIN_MAX = 16,    /* answers sent again for one repeated batch */
@@ -49,6 +53,7 @@ enum {
     FETCH_BLOCKS_AT_ONCE = BFT_FETCH_BLOCKS_MAX,
     PRUNE_BLOCKS_AT_ONCE = 64,
 };
+_Static_assert(BLOCKS_MAX / 2 + UNPUBLISHED_MAX + BFT_BLOCKS_MAX < BLOCKS_MAX, "blocks kept, blocks that wait for the disk and open ones fit");
 
 /* Message types that are not the consensus core's (C-12). */
 enum message_type {
@@ -88,6 +93,7 @@ struct input {
     bool mine;          /* BATCH: came on its client's own link to me */
     bool is_signed;     /* BATCH: a write; ADMIN */
     uint8_t asked_peer; /* WANTED */
+    bool leader_asked;  /* WANTED */
     uint32_t source;    /* SLICE */
     uint64_t dseq;
     uint64_t epoch;    /* SLICE: of the certificate */
@@ -131,6 +137,7 @@ struct rblock {
     struct blob *body;
     size_t body_offset, body_count;
     uint32_t ref_count, missing;
+    uint32_t unplaced; /* of the missing, those for which the pool had no room: tried again (block_place) */
     uint32_t *inputs; /* per reference; NONE for NOOP */
     uint64_t ticket;  /* of its newest execution */
     uint64_t weight;
@@ -156,7 +163,7 @@ struct held_send {
 };
 
 struct persist {
-    uint64_t sequence;
+    uint64_t sequence, bytes;
     struct wal_record *records;
     struct iovec *parts;
     uint32_t *part_first; /* of each record */
@@ -269,7 +276,7 @@ struct replica {
     uint64_t peer_status_ms[BFT_MEMBERS_MAX];
     struct blob *peer_status_bytes[BFT_MEMBERS_MAX];
     bool member_up[BFT_MEMBERS_MAX];
-    struct question_rate member_rates[BFT_MEMBERS_MAX];
+    struct question_rate member_rates[BFT_MEMBERS_MAX], status_rates[BFT_MEMBERS_MAX], input_rates[BFT_MEMBERS_MAX];
     uint8_t *scratch;            /* BFT_WIRE_HEAD_BYTES_MAX */
     struct bft_message *message; /* the frame being decoded */
 
@@ -316,7 +323,7 @@ struct replica {
     uint64_t relay_weight[BFT_MEMBERS_MAX];
     uint64_t rate_weight, rate_since_ms, rate_per_s; /* operations that became final: B-51 */
     uint64_t input_bytes, done_bytes;
-    uint32_t wanted_count;
+    uint32_t wanted_count, unplaced_count;
     uint32_t *selected; /* block_refs_max, for the proposal being built */
     uint64_t waiting_told_view, waiting_told_ms;
     uint32_t waiting_told_count;
@@ -334,6 +341,9 @@ struct replica {
     /* persistence */
     struct persist *open, *flying_first, *flying_last;
     uint64_t sequence_next, durable;
+    uint64_t flying_bytes;
+    uint32_t flying_count;
+    bool behind; /* the disk is: persist_behind */
     bool memory_dirty;
     struct held_send *held; /* ring */
     uint32_t held_first, held_count, held_room;
@@ -385,6 +395,8 @@ void persist_delete_range(struct replica *r, enum wal_db db, const uint8_t *key,
 /* The sequence that what is put now will have. */
 uint64_t persist_sequence(const struct replica *r);
 void persist_flush(struct replica *r);
+/* Is so much on its way to the disk, or are so many blocks kept, that others may add nothing? */
+bool persist_behind(struct replica *r);
 /* A frame that may leave when all that was put so far is durable. `own` (or NULL) is taken over. Pieces are held. */
 void held_send_add(struct replica *r, uint8_t to, uint16_t type, const struct blob_piece *pieces, unsigned count, struct bft_message *own);
 void held_send_release(struct replica *r);
@@ -394,6 +406,9 @@ void persist_free_all(struct replica *r);
 uint32_t input_find(const struct replica *r, const uint8_t hash[32]);
 /* A free entry under this hash, WANTED; NONE: the pool is full. */
 uint32_t input_make(struct replica *r, uint8_t kind, const uint8_t hash[32]);
+/* So many inputs of one relay are held that no final block has (D-5): half of the pool together. The other half is for what blocks name, slices,
+ * and the done, which make way. */
+uint32_t relay_inputs_max(const struct replica *r);
 /* WANTED -> HELD with these bytes (held by reference). Enters the waiting list of its relay. */
 void input_hold(struct replica *r, uint32_t index, struct blob_piece bytes);
 void input_done(struct replica *r, uint32_t index, uint64_t height);
@@ -427,9 +442,12 @@ void consensus_frame(struct replica *r, struct replica_peer from, uint16_t type,
 
 /* replica_block.c */
 uint32_t block_find(const struct replica *r, const struct bft_hash *id);
+/* NONE: no room, which persist_behind keeps from coming. */
 uint32_t block_make(struct replica *r, const struct bft_header *header, const struct bft_hash *id, struct blob_piece body);
 void block_free(struct replica *r, uint32_t index);
 void block_hold(struct replica *r, const struct bft_action *action);
+/* Tries again to find places for the references of a block that has unplaced ones. */
+void block_place(struct replica *r, struct rblock *block);
 void block_execute(struct replica *r, const struct bft_action *action);
 void block_final(struct replica *r, const struct bft_action *action);
 void block_drop(struct replica *r, const struct bft_action *action);

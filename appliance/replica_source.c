@@ -179,7 +179,11 @@ bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer
         return false;
     }
     if (index == NONE) index = input_make(r, BODY_SLICE, hash);
-    if (index == NONE) return false;
+    if (index == NONE) { /* no room here is nobody else's fault */
+        pair->heard_ms = r->now_ms;
+        pair->passed_dseq = 0;
+        return false;
+    }
     hold_slice(r, pair, index, &decision, bytes);
     source_heard(r, pair, dseq, from);
     *out = index;

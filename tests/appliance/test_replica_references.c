@@ -1,0 +1,264 @@
+/* What a lying leader or relay can do to the pool of inputs: references of the wrong kind, of no relay, to old slices; floods of tiny batches. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "appliance/replica_private.h"
+#include "tests/appliance/replica_world.h"
+
+enum { HEAD = 4, LIAR = 3, FILL_BLOCKS = 200 };
+
+static const struct replica_peer liar = {.kind = REPLICA_MEMBER, .member = LIAR};
+
+/* A block of these references at this replica, as HOLD makes it. */
+static uint32_t block_of(struct replica *r, const struct body_reference *references, uint32_t count) {
+    static uint32_t number;
+    struct bft_header header = {.place = r->members.place, .height = r->tip_height + 1, .parent_id = r->tip_id};
+    struct bft_hash id = {{0}};
+    struct blob *body = blob_make(BODY_HEAD_BYTES + (size_t)count * BODY_REFERENCE_BYTES);
+    bytes_put_le32(body->bytes, count);
+    for (uint32_t i = 0; i < count; i++) body_reference_encode(&references[i], body->bytes + BODY_HEAD_BYTES + (size_t)i * BODY_REFERENCE_BYTES);
+    bytes_put_le32(id.bytes, ++number);
+    uint32_t index = block_make(r, &header, &id, (struct blob_piece){.blob = body, .count = body->count});
+    blob_drop(body);
+    return index;
+}
+
+/* INPUT with a read that nobody asked for; its batch_id. */
+static uint8_t *read_input(struct replica_world *rw, uint32_t *count, uint8_t id[32]) {
+    uint8_t digest[32];
+    uint32_t bytes;
+    struct operation get = op_get("k", 10);
+    uint8_t *batch = rw_batch(rw, BATCH_READ, 0, &get, 1, &bytes, digest), *input = calloc(1, HEAD + bytes);
+    struct batch_limits limits = {.shards = 1, .batch_bytes_max = 65536, .batch_parts_max = 1, .batch_ops_max = 1024};
+    struct batch decoded;
+    memcpy(batch + 8, rw->world->clients[1].card.id, 32); /* its answers go to nobody */
+    CHECK(input != NULL && batch_decode(batch, bytes, &limits, &decoded) == BATCH_OK);
+    batch_id(&decoded, id);
+    input[0] = BODY_BATCH;
+    input[1] = LIAR;
+    memcpy(input + HEAD, batch, bytes);
+    free(batch);
+    *count = HEAD + bytes;
+    return input;
+}
+
+static struct body_reference slice_named(const uint8_t hash[32]) {
+    struct body_reference reference = {.kind = BODY_SLICE, .source = SHARD_CLUSTER_BASE, .dseq = 1};
+    memcpy(reference.hash, hash, 32);
+    return reference;
+}
+
+static void service_goes_on(struct replica_world *rw) {
+    struct operation put = op_put("k", "v");
+    const struct client_item *item = rw_ask(rw, BATCH_WRITE, 1, &put, 1, 20000);
+    assert_non_null(item);
+    assert_int_equal(item->code, CODE_OK);
+    for (uint32_t i = 0; i < RW_NODES; i++) assert_int_equal(rw->nodes[i].stopped, 0);
+}
+
+static void a_reference_of_another_kind_than_a_held_input_makes_the_block_invalid(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(1);
+    rw_run(rw, 200);
+    struct replica *r = rw->nodes[0].replica;
+    uint8_t id[32];
+    uint32_t bytes;
+    uint8_t *input = read_input(rw, &bytes, id);
+    rw_inject(rw, liar, 0, MESSAGE_INPUT, input, bytes);
+    uint32_t held = input_find(r, id);
+    assert_int_not_equal(held, NONE);
+    uint32_t before = r->inputs[held].in_blocks;
+    struct body_reference references[] = {slice_named((const uint8_t[32]){1}), slice_named(id)};
+    uint32_t index = block_of(r, references, 2);
+    assert_true(r->blocks[index].body_bad);
+    assert_int_equal(r->blocks[index].ref_count, 0);
+    assert_int_equal(r->blocks[index].missing, 0);
+    assert_int_equal(r->inputs[held].in_blocks, before);
+    assert_int_equal(r->wanted_count, 0);
+    assert_int_equal(r->unplaced_count, 0);
+    block_free(r, index);
+    free(input);
+    service_goes_on(rw);
+    rw_destroy(rw);
+}
+
+static void a_reference_to_a_relay_that_is_no_member_makes_the_block_invalid(void **state) {
+    (void)state;
+    static const uint8_t kinds[] = {BODY_BATCH, BODY_ADMIN, BODY_NOOP}, relays[] = {RW_CLUSTER, BFT_MEMBERS_MAX, 255};
+    struct replica_world *rw = rw_create(2);
+    rw_run(rw, 200);
+    struct replica *r = rw->nodes[0].replica;
+    for (uint32_t i = 0; i < 9; i++) {
+        struct body_reference reference = {.kind = kinds[i / 3], .relay = relays[i % 3]};
+        if (reference.kind != BODY_NOOP) memset(reference.hash, 7, 32);
+        uint32_t index = block_of(r, &reference, 1);
+        assert_true(r->blocks[index].body_bad);
+        assert_int_equal(r->wanted_count, 0);
+        block_free(r, index);
+    }
+    rw_destroy(rw);
+}
+
+static void an_input_that_comes_for_a_reference_of_another_kind_is_held_as_what_it_is(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(3);
+    rw_run(rw, 200);
+    struct replica *r = rw->nodes[0].replica;
+    uint8_t id[32];
+    uint32_t bytes;
+    uint8_t *input = read_input(rw, &bytes, id);
+    struct body_reference wrong = slice_named(id), right = {.kind = BODY_BATCH, .relay = LIAR};
+    memcpy(right.hash, id, 32);
+    uint32_t bad = block_of(r, &wrong, 1), good = block_of(r, &right, 1);
+    assert_int_equal(r->blocks[bad].missing, 1);
+    assert_int_equal(r->blocks[good].missing, 1);
+    assert_int_equal(r->wanted_count, 1);
+    rw_inject(rw, liar, 0, MESSAGE_INPUT, input, bytes);
+    assert_true(r->blocks[bad].body_bad);
+    assert_false(r->blocks[good].body_bad);
+    assert_int_equal(r->blocks[good].missing, 0);
+    uint32_t held = input_find(r, id);
+    assert_int_not_equal(held, NONE);
+    assert_int_equal(r->inputs[held].kind, BODY_BATCH);
+    assert_int_equal(r->inputs[held].state, INPUT_HELD);
+    assert_int_equal(r->waiting[LIAR].count, 1);
+    block_free(r, bad);
+    block_free(r, good);
+    assert_int_equal(input_find(r, id), held); /* still to be proposed */
+    rw_run(rw, 500);
+    assert_int_equal(r->waiting[LIAR].count, 0);
+    free(input);
+    service_goes_on(rw);
+    rw_destroy(rw);
+}
+
+static void a_flood_of_tiny_batches_takes_only_its_relays_places(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(4);
+    rw_run(rw, 200);
+    struct replica *r = rw->nodes[0].replica;
+    uint32_t most = relay_inputs_max(r);
+    assert_int_equal(most, INPUTS_MAX / 2 / RW_CLUSTER);
+    for (uint32_t i = 0; i < most + 200; i++) {
+        uint8_t id[32];
+        uint32_t bytes;
+        uint8_t *input = read_input(rw, &bytes, id);
+        struct blob *blob = blob_copy(input, bytes);
+        replica_frame(r, liar, MESSAGE_INPUT, (struct blob_piece){.blob = blob, .count = bytes});
+        blob_drop(blob);
+        free(input);
+    }
+    assert_true(r->waiting[LIAR].count <= most);
+    assert_true(r->status.drops[DROP_INPUT_LIMIT] > 0);
+    rw_run(rw, 2000);
+    service_goes_on(rw);
+    rw_destroy(rw);
+}
+
+/* Blocks that name what nobody has, until the pool is full; the last of them has references without a place. */
+static uint32_t pool_fill(struct replica *r, uint32_t *blocks) {
+    static struct body_reference references[1024];
+    uint32_t count = 0;
+    while (r->unplaced_count == 0) {
+        CHECK(count < FILL_BLOCKS);
+        for (uint32_t i = 0; i < 1024; i++) {
+            references[i] = (struct body_reference){.kind = BODY_BATCH, .relay = LIAR};
+            memset(references[i].hash, 0xEE, 32);
+            bytes_put_le32(references[i].hash, count * 1024 + i);
+        }
+        blocks[count] = block_of(r, references, 1024);
+        count++;
+    }
+    return count;
+}
+
+static void references_for_which_the_pool_had_no_room_find_it_later(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(5);
+    rw_run(rw, 200);
+    struct replica *r = rw->nodes[0].replica;
+    uint8_t id[32];
+    uint32_t bytes, blocks[FILL_BLOCKS];
+    uint8_t *input = read_input(rw, &bytes, id);
+    struct blob *blob = blob_copy(input, bytes);
+    replica_frame(r, liar, MESSAGE_INPUT, (struct blob_piece){.blob = blob, .count = bytes});
+    assert_int_not_equal(input_find(r, id), NONE);
+    uint32_t count = pool_fill(r, blocks), last = blocks[count - 1], unplaced = r->blocks[last].unplaced;
+    assert_int_equal(input_find(r, id), NONE); /* a read of another relay that nobody signed makes way */
+    assert_true(unplaced > 0 && unplaced <= 1024);
+    assert_int_equal(r->blocks[last].missing, 1024);
+    assert_int_equal(r->unplaced_count, unplaced);
+    block_free(r, blocks[0]);
+    rw_run(rw, 3 * TICK_MS);
+    assert_int_equal(r->blocks[last].unplaced, 0);
+    assert_int_equal(r->blocks[last].missing, 1024);
+    assert_int_equal(r->unplaced_count, 0);
+    for (uint32_t i = 1; i < count; i++) block_free(r, blocks[i]);
+    assert_int_equal(r->wanted_count, 0);
+    blob_drop(blob);
+    free(input);
+    service_goes_on(rw);
+    rw_destroy(rw);
+}
+
+static void an_old_slice_fetched_for_a_block_leaves_the_window_alone(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(6);
+    rw_run(rw, 200);
+    service_goes_on(rw);
+    rw_run(rw, 500);
+    struct replica *r = rw->nodes[0].replica;
+    struct pair *pair = pair_find(r, SHARD_CLUSTER_BASE);
+    uint32_t old = r->done.first;
+    while (old != NONE && (r->inputs[old].kind != BODY_SLICE || r->inputs[old].blob == NULL || r->inputs[old].in_blocks > 0))
+        old = r->inputs[old].list_next;
+    assert_int_not_equal(old, NONE);
+    uint64_t dseq = r->inputs[old].dseq;
+    assert_true(dseq <= pair->consumed_final);
+    uint8_t hash[32];
+    memcpy(hash, r->inputs[old].hash, 32);
+    size_t bytes = HEAD + r->inputs[old].count;
+    uint8_t *input = calloc(1, bytes);
+    assert_non_null(input);
+    input[0] = BODY_SLICE;
+    memcpy(input + HEAD, r->inputs[old].blob->bytes + r->inputs[old].offset, bytes - HEAD);
+    input_free(r, old);
+    /* The live slice whose place in the window is the same. */
+    uint32_t *slot = &pair->window[dseq % SOURCE_WINDOW], live = input_make(r, BODY_SLICE, (const uint8_t[32]){9});
+    assert_int_equal(*slot, NONE);
+    r->inputs[live].source = pair->cluster;
+    r->inputs[live].dseq = dseq + SOURCE_WINDOW;
+    *slot = live;
+    struct body_reference reference = slice_named(hash);
+    reference.dseq = dseq;
+    uint32_t index = block_of(r, &reference, 1);
+    assert_int_equal(r->blocks[index].missing, 1);
+    struct blob *blob = blob_copy(input, bytes);
+    replica_frame(r, liar, MESSAGE_INPUT, (struct blob_piece){.blob = blob, .count = bytes});
+    assert_int_equal(r->blocks[index].missing, 0);
+    assert_false(r->blocks[index].body_bad);
+    assert_int_equal(*slot, live);
+    block_free(r, index);
+    assert_int_equal(input_find(r, hash), NONE); /* of no use to anybody */
+    *slot = NONE;
+    input_free(r, live);
+    blob_drop(blob);
+    free(input);
+    rw_destroy(rw);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reference_of_another_kind_than_a_held_input_makes_the_block_invalid),
+        cmocka_unit_test(a_reference_to_a_relay_that_is_no_member_makes_the_block_invalid),
+        cmocka_unit_test(an_input_that_comes_for_a_reference_of_another_kind_is_held_as_what_it_is),
+        cmocka_unit_test(a_flood_of_tiny_batches_takes_only_its_relays_places),
+        cmocka_unit_test(references_for_which_the_pool_had_no_room_find_it_later),
+        cmocka_unit_test(an_old_slice_fetched_for_a_block_leaves_the_window_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
