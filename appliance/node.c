@@ -15,7 +15,7 @@
 enum {
     MEMBER_QUEUE_BYTES = 96 << 20,
     FOREIGN_QUEUE_BYTES = 96 << 20,
-    CLIENT_QUEUE_BYTES = 64 << 20,
+    CLIENT_QUEUE_BYTES = 16 << 20,
     KEEP_BYTES = 48 << 20, /* received frames kept in place, per node; beyond it they are copied, and the replica's limits hold */
     CLIENT_KEEP_BYTES = 4 << 20,
     OPEN_BLOCKS_SPARE = 4,
@@ -262,7 +262,8 @@ static enum node_exit net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
                                     own->timeouts.reconnect_max_ms < RECONNECT_MS_MAX ? own->timeouts.reconnect_max_ms : RECONNECT_MS_MAX,
                                 .suites_allowed = (uint8_t)(((own->limits.aead_allowed & 1) != 0 ? 1u << RING_SUITE_CHACHAPOLY : 0u) |
                                                             ((own->limits.aead_allowed & 2) != 0 ? 1u << RING_SUITE_AESGCM : 0u)),
-                                .send_memory_max = UINT64_C(1) << 28};
+                                /* A quarter for clients, three eighths for other clusters; the rest is more than one member's queue. */
+                                .send_memory_max = UINT64_C(3) << 27};
     free(own);
     memcpy(config.static_private, node->key.noise_secret, sizeof config.static_private);
     memcpy(config.system_id, node->system->system_id, sizeof config.system_id);

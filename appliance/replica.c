@@ -408,7 +408,8 @@ void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {
     if (!r->started || r->stopping) return;
     if (r->hooks != NULL && r->hooks->tick != NULL) r->hooks->tick(r->hooks->context, now_ms);
     replica_run(r);
-    if (r->now_ms >= r->core_deadline_ms) {
+    bool behind = persist_behind(r);
+    if (r->now_ms >= r->core_deadline_ms && !behind) {
         struct bft_event event = {.type = BFT_EVENT_TICK};
         replica_event(r, &event);
         replica_run(r);
@@ -416,11 +417,11 @@ void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {
     last_tick(r);
     source_tick(r);
     input_tick(r);
-    waiting_tick(r);
+    if (!behind) waiting_tick(r);
     replica_run(r);
     block_release_old(r);
     if (r->open != NULL) prune(r);
-    propose_try(r);
+    if (!behind) propose_try(r);
     replica_run(r);
     persist_flush(r);
     held_send_release(r);
@@ -430,6 +431,7 @@ void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {
 
 uint64_t replica_deadline_ms(const struct replica *r) {
     if (!r->started) return r->now_ms + 1000;
+    if (r->behind) return r->now_ms + TICK_MS; /* the core is not told the time now */
     uint64_t deadline = r->core_deadline_ms, propose = propose_deadline_ms(r);
     if (propose < deadline) deadline = propose;
     bool busy = r->wanted_count > 0 || r->inputs_held > 0 || !last_is_answered(r);

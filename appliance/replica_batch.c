@@ -246,15 +246,35 @@ void input_frame(struct replica *r, struct replica_peer from, struct blob_piece 
 }
 
 uint32_t read_begin(struct replica *r, enum read_purpose purpose, struct replica_peer peer, enum wal_db db, const uint8_t *key, size_t key_bytes) {
-    uint32_t slot = 0;
-    while (slot < READS_MAX && r->reads[slot].purpose != READ_FREE) slot++;
-    if (slot == READS_MAX) return NONE;
+    uint32_t slot = NONE, of_peer = 0;
+    for (uint32_t i = 0; i < READS_MAX; i++) {
+        const struct pending_read *read = &r->reads[i];
+        if (read->purpose == READ_FREE && slot == NONE) slot = i;
+        of_peer += read->purpose != READ_FREE && read->peer.kind == peer.kind && read->peer.index == peer.index && read->peer.member == peer.member;
+    }
+    if (slot == NONE || of_peer >= READS_OF_PEER_MAX) {
+        drop_count(r, DROP_RATE);
+        return NONE;
+    }
     r->reads[slot] = (struct pending_read){.purpose = purpose, .peer = peer};
     struct replica_output *output = output_add(r, REPLICA_READ);
     output->cookie = slot;
     output->db = db;
     memcpy(output->key, key, key_bytes);
     return slot;
+}
+
+/* 36 bytes ask for up to 4 MiB: so many questions and bytes a second of each member. What lies in the store counts as a batch of usual length. */
+static bool input_question_allowed(struct replica *r, struct input_rate *rate, uint32_t index) {
+    uint64_t bytes = index != NONE && r->inputs[index].blob != NULL ? r->inputs[index].count : INPUT_FETCH_STORED_BYTES;
+    if (r->now_ms - rate->window_ms >= 1000) *rate = (struct input_rate){.window_ms = r->now_ms};
+    if (rate->count >= INPUT_FETCHES_PER_SECOND || rate->bytes >= INPUT_FETCH_BYTES_PER_SECOND) {
+        drop_count(r, DROP_RATE);
+        return false;
+    }
+    rate->count++;
+    rate->bytes += bytes;
+    return true;
 }
 
 void input_fetch_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
@@ -264,6 +284,7 @@ void input_fetch_frame(struct replica *r, struct replica_peer from, struct blob_
         return;
     }
     uint32_t index = input_find(r, bytes + 4);
+    if (!input_question_allowed(r, &r->input_rates[from.member], index)) return;
     if (index != NONE && r->inputs[index].blob != NULL) {
         input_send(r, &r->inputs[index], from);
         return;

@@ -84,6 +84,7 @@ static uint32_t own_block_make(struct replica *r, const struct bft_message *mess
     if (!mine) memset(body->bytes, 0, BODY_HEAD_BYTES);
     uint32_t index = block_make(r, &message->propose.header, &message->block_id, (struct blob_piece){.blob = body, .count = body->count});
     blob_drop(body);
+    if (index == NONE) return NONE;
     struct rblock *block = &r->blocks[index];
     block->own = block->held_told = block->core_holds = true;
     if (mine) {
@@ -203,7 +204,11 @@ void replica_run(struct replica *r) {
 
 /* ---- frames ---- */
 
-static void status_take(struct replica *r, uint8_t from, const struct bft_status *status, struct blob_piece payload) {
+/* On its signer's own link the order of coming is the order of saying; one that another member passes on may be old. */
+static void status_take(struct replica *r, uint8_t link, const struct bft_status *status, struct blob_piece payload) {
+    uint8_t from = status->signer;
+    if (from >= r->members.n || from == r->me) return;
+    if (link != from && r->has_peer_status[from] && status->time <= r->peer_status[from].time) return;
     r->peer_status[from] = *status;
     r->has_peer_status[from] = true;
     r->peer_status_ms[from] = r->now_ms;
@@ -229,15 +234,19 @@ void consensus_frame(struct replica *r, struct replica_peer from, uint16_t type,
         drop_count(r, DROP_CONSENSUS_STALE);
         return;
     }
+    if (type == BFT_MESSAGE_STATUS && !question_allowed(r, &r->status_rates[from.member])) return; /* each costs a signature's check */
+    if (persist_behind(r) && type != BFT_MESSAGE_STATUS) {
+        drop_count(r, DROP_DISK_BEHIND);
+        return;
+    }
     enum bft_verify_error error = bft_core_verify(r->core, &r->signer, message);
     if (error != BFT_VERIFY_OK) {
         drop_count(r, error == BFT_VERIFY_SIGNATURE ? DROP_CONSENSUS_SIGNATURE : DROP_CONSENSUS_INVALID);
         if (error == BFT_VERIFY_SIGNATURE) attack_seen(r, ATTACK_BAD_SIGNATURE, from);
         return;
     }
-    if (type == BFT_MESSAGE_STATUS && message->status.signer < r->members.n && message->status.signer != r->me)
-        status_take(r, message->status.signer, &message->status, payload);
-    if (!wanted) return;
+    if (type == BFT_MESSAGE_STATUS) status_take(r, from.member, &message->status, payload);
+    if (!wanted || r->behind) return;
     last_seen(r, message);
     struct bft_event event = {.type = BFT_EVENT_MESSAGE, .from = from.member, .message = message};
     /* Stepped at once, not queued: the body lies in the frame. What is queued already comes first. */

@@ -83,6 +83,9 @@ void persist_flush(struct replica *r) {
     last_persist(r);
     struct persist *batch = r->open;
     r->open = NULL;
+    for (uint32_t i = 0; i < batch->part_count; i++) batch->bytes += batch->parts[i].iov_len;
+    r->flying_count++;
+    r->flying_bytes += batch->bytes;
     for (uint32_t i = 0; i < batch->record_count; i++) batch->records[i].parts = batch->parts + batch->part_first[i];
     if (r->flying_last != NULL)
         r->flying_last->next = batch;
@@ -128,10 +131,26 @@ void replica_durable(struct replica *r, uint64_t sequence) {
         struct persist *done = r->flying_first;
         r->flying_first = done->next;
         if (r->flying_first == NULL) r->flying_last = NULL;
+        r->flying_count--;
+        r->flying_bytes -= done->bytes;
         persist_free(done);
     }
     held_send_release(r);
     block_publish(r);
+}
+
+bool persist_behind(struct replica *r) {
+    /* Half of it must be done before more comes, or every message is a coin toss; blocks that are kept go by other rules. */
+    uint32_t share = r->behind ? 2 : 1;
+    bool behind = r->flying_count >= FLYING_BATCHES_MAX / share || r->flying_bytes >= FLYING_BYTES_MAX / share ||
+                  r->held_count >= HELD_SENDS_MAX / share || r->unpublished > UNPUBLISHED_MAX / share ||
+                  r->blocks_open + r->blocks_final >= BLOCKS_MAX - 1;
+    if (behind == r->behind) return behind;
+    r->behind = behind;
+    replica_note(r, behind ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, behind ? "disk_behind" : "disk_caught_up",
+                 "batches=%u bytes=%llu blocks=%u sends=%u height=%llu", r->flying_count, (unsigned long long)r->flying_bytes, r->unpublished,
+                 r->held_count, (unsigned long long)r->tip_height);
+    return behind;
 }
 
 static void held_grow(struct replica *r) {
@@ -150,9 +169,8 @@ void held_send_add(struct replica *r, uint8_t to, uint16_t type, const struct bl
     held_grow(r);
     struct held_send *held = &r->held[(r->held_first + r->held_count++) % r->held_room];
     bool waits = r->memory_dirty || r->open != NULL;
-    uint64_t before = r->held_count > 1 ? r->held[(r->held_first + r->held_count - 2) % r->held_room].sequence : r->sequence_next - 1;
     /* Whatever was given to the store before this moment must be durable first: the open batch, or the newest one that flies. */
-    held->sequence = waits ? persist_sequence(r) : before;
+    held->sequence = waits ? persist_sequence(r) : r->sequence_next - 1;
     held->to = to;
     held->type = type;
     held->piece_count = count;

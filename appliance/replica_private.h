@@ -49,6 +49,9 @@ enum {
     EVENTS_MAX = 1024,         /* internal events under way */
     ANSWERS_AGAIN_MAX = 16,    /* answers sent again for one repeated batch */
     QUERIES_PER_SECOND = 64,   /* of one peer, for each kind of question that costs reading or signing */
+    INPUT_FETCHES_PER_SECOND = 1 << 14, /* a member that catches up asks for all inputs of many blocks */
+    INPUT_FETCH_BYTES_PER_SECOND = 64 << 20,
+    INPUT_FETCH_STORED_BYTES = 4096,
     TICK_MS = 20,              /* the replica wants to be called so often while anything waits */
     FETCH_BLOCKS_AT_ONCE = BFT_FETCH_BLOCKS_MAX,
     PRUNE_BLOCKS_AT_ONCE = 64,
@@ -184,6 +187,12 @@ struct question_rate {
     uint32_t count;
 };
 
+/* The same of INPUT_FETCH, whose answers are long. */
+struct input_rate {
+    uint64_t window_ms, bytes;
+    uint32_t count;
+};
+
 struct client {
     uint8_t id[32];
     uint8_t signing_key[32];
@@ -201,7 +210,7 @@ struct pending_read {
     struct replica_peer peer;
     struct blob *certified; /* READ_BLOCK_BODY: header and certificate */
 };
-enum { READS_MAX = 256 };
+enum { READS_MAX = 1024, READS_OF_PEER_MAX = 128 };
 
 /* The pair as destination of my outbox: items not yet acknowledged. */
 struct queue_item {
@@ -276,7 +285,8 @@ struct replica {
     uint64_t peer_status_ms[BFT_MEMBERS_MAX];
     struct blob *peer_status_bytes[BFT_MEMBERS_MAX];
     bool member_up[BFT_MEMBERS_MAX];
-    struct question_rate member_rates[BFT_MEMBERS_MAX], status_rates[BFT_MEMBERS_MAX], input_rates[BFT_MEMBERS_MAX];
+    struct question_rate member_rates[BFT_MEMBERS_MAX], status_rates[BFT_MEMBERS_MAX];
+    struct input_rate input_rates[BFT_MEMBERS_MAX];
     uint8_t *scratch;            /* BFT_WIRE_HEAD_BYTES_MAX */
     struct bft_message *message; /* the frame being decoded */
 

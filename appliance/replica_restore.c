@@ -83,7 +83,10 @@ bool replica_restore_input(struct replica *r, const uint8_t hash[32], const uint
     struct blob *blob = blob_copy(bytes + 4, count - 4);
     struct blob_piece piece = {.blob = blob, .count = blob->count};
     uint32_t index = input_make(r, bytes[0], hash);
-    CHECK(index != NONE);
+    if (index == NONE) { /* the store names more than any node of this release holds */
+        blob_drop(blob);
+        return false;
+    }
     struct input *input = &r->inputs[index];
     input->relay = bytes[1];
     uint8_t is[32];
@@ -173,6 +176,7 @@ bool replica_restore_block(struct replica *r, const uint8_t *header, size_t head
     struct blob *blob = blob_copy(body, body_bytes);
     uint32_t index = block_make(r, &decoded, &id, (struct blob_piece){.blob = blob, .count = body_bytes});
     blob_drop(blob);
+    if (index == NONE) return true; /* fetched later */
     struct rblock *block = &r->blocks[index];
     block->persisted = true;
     if (certified && block->missing == 0 && !block->body_bad) {

@@ -80,7 +80,7 @@ static void batch_apply(struct rw_node *node, const struct wal_batch *batch) {
 }
 
 static void disk_run(struct replica_world *rw, struct rw_node *node) {
-    while (node->flying != NULL && node->flying->due_us <= rw->now_us) {
+    while (!node->disk_stalled && node->flying != NULL && node->flying->due_us <= rw->now_us) {
         struct rw_batch *done = node->flying;
         batch_apply(node, &done->batch);
         node->flying = done->next;

@@ -35,6 +35,7 @@ struct rw_node {
     struct rw_record *records; /* durable */
     size_t record_count, record_room;
     struct rw_batch *flying; /* oldest first */
+    bool disk_stalled;       /* what flies stays so */
     uint64_t stopped;        /* how often it said REPLICA_STOP */
     char stop_text[REPLICA_NOTE_BYTES];
 };

@@ -146,6 +146,32 @@ static void a_node_whose_disk_was_rolled_back_never_signs_again(void **state) {
     rw_destroy(rw);
 }
 
+/* More blocks than a node has room for go by while the disks of two nodes, one per cluster, finish nothing. */
+static void a_disk_that_stalls_costs_its_node_nothing_but_time(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(53);
+    rw_run(rw, 200);
+    rw->nodes[1].disk_stalled = rw->nodes[5].disk_stalled = true;
+    struct operation add = op_add("sum", 1);
+    for (uint64_t number = 1; rw_status(rw, 0)->final_height < 1150; number++) assert_non_null(rw_ask(rw, BATCH_WRITE, number, &add, 1, 5000));
+    for (uint32_t i = 1; i < RW_NODES; i += RW_CLUSTER) {
+        uint64_t others = rw_status(rw, i - 1)->final_height;
+        const struct status_replica *status = rw_status(rw, i);
+        assert_true(status->sends_held <= 8192);
+        assert_true(status->final_height + 300 < others);
+        assert_int_equal(rw->nodes[i].stopped, 0);
+    }
+    rw->nodes[1].disk_stalled = rw->nodes[5].disk_stalled = false;
+    rw_run(rw, 20000);
+    for (uint32_t i = 1; i < RW_NODES; i += RW_CLUSTER) {
+        uint64_t others = rw_status(rw, i - 1)->final_height;
+        assert_int_equal(rw_status(rw, i)->final_height, others);
+        assert_int_equal(rw->nodes[i].stopped, 0);
+    }
+    assert_true(rw_compare(rw) >= 12);
+    rw_destroy(rw);
+}
+
 static void hostile_frames_of_all_types_and_roles_stop_nobody(void **state) {
     (void)state;
     static const uint16_t types[] = {0x0101, 0x0102, 0x0103, 0x0104, 0x0105, 0x0106, 0x0107, 0x0108, 0x0109, 0x010A, 0x010B,
@@ -212,6 +238,7 @@ int main(void) {
         cmocka_unit_test(all_nodes_crash_at_once_and_nothing_acknowledged_is_lost),
         cmocka_unit_test(a_node_that_was_away_catches_up_from_the_disks_of_others),
         cmocka_unit_test(a_node_whose_disk_was_rolled_back_never_signs_again),
+        cmocka_unit_test(a_disk_that_stalls_costs_its_node_nothing_but_time),
         cmocka_unit_test(hostile_frames_of_all_types_and_roles_stop_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
