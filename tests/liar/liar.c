@@ -9,7 +9,7 @@
 enum { LOOK_MS = 20, TELL_MS = 200 };
 
 static const char *const kinds[LIAR_KINDS] = {"equivocate", "result", "slices", "withhold", "replay", "corrupt",
-                                              "forge",      "keep",   "flood",  "slow",     "censor"};
+                                              "forge",      "keep",   "flood",  "slow",     "censor", "tiny",    "references"};
 
 bool liar_parse(struct liar *liar, const char *text) {
     const char *comma = strchr(text, ',');
@@ -89,6 +89,7 @@ static void on_result(void *context, struct execution_job *job) {
     struct liar *liar = context;
     if (!liar->lies) return;
     if (liar->kind == LIAR_RESULT) liar_result(liar, job);
+    if (liar->kind == LIAR_REFERENCES) liar_references(liar, job);
     if (liar->kind == LIAR_CORRUPT) liar_table_result(liar, job);
 }
 
@@ -137,6 +138,7 @@ static void on_tick(void *context, uint64_t now_ms) {
     if (liar->kind == LIAR_REPLAY && liar->lies) liar_replay_tick(liar);
     if (liar->kind == LIAR_KEEP && !liar->lies) liar_keep_tick(liar);
     if (liar->kind == LIAR_FLOOD && liar->lies) liar_flood_tick(liar);
+    if (liar->kind == LIAR_TINY && liar->lies) liar_tiny_tick(liar);
     if (liar->count != liar->count_told && now_ms - liar->acted_ms >= TELL_MS) tell(liar);
 }
 

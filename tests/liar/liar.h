@@ -18,6 +18,8 @@
  *   forge       value, old, quorum                    answers with another value, old ones, or q - 1 signatures
  *   keep                                              keeps clients' batches, hands them on when the file of HERACLIUS_LIE_WHILE is gone
  *   flood                                             batches beyond its limit as a relay, garbage, bad signatures
+ *   tiny                                              made-up reads of one operation as a relay, others to each member, 1,500 at a time
+ *   references                                        as leader names inputs as another kind, or of a relay that is no member
  *   slow                                              as leader sends its proposals later, by the milliseconds in the file of HERACLIUS_LIE_WHILE
  *   censor      number of a client                    ignores one client's inputs, and never proposes them
  *
@@ -41,6 +43,8 @@ enum liar_kind {
     LIAR_FLOOD,
     LIAR_SLOW,
     LIAR_CENSOR,
+    LIAR_TINY,
+    LIAR_REFERENCES,
     LIAR_KINDS
 };
 
@@ -94,6 +98,8 @@ bool liar_send_slices(struct liar *liar, struct replica_peer to, uint16_t type, 
 bool liar_frame_inputs(struct liar *liar, struct replica_peer from, uint16_t type, struct blob_piece payload);
 void liar_keep_tick(struct liar *liar);
 void liar_flood_tick(struct liar *liar);
+void liar_tiny_tick(struct liar *liar);
+void liar_references(struct liar *liar, struct execution_job *job);
 void liar_table_result(struct liar *liar, struct execution_job *job);
 
 #endif

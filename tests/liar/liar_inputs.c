@@ -1,4 +1,4 @@
-/* Lies as a relay: batches kept back and brought later, a flood of them, one client's ignored. */
+/* Lies about inputs: batches kept back and brought later, floods of them, one client's ignored, wrong references. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +13,8 @@ enum {
     FLOOD_OPS = 3600,
     FLOOD_KEY_BYTES = 256,
     FLOOD_GARBAGE_BYTES = 64,
+    TINY_MS = 40,
+    TINY_AT_ONCE = 1500,
 };
 
 static struct blob *input_of(struct liar *liar, const uint8_t *bytes, size_t count) {
@@ -85,8 +87,8 @@ void liar_keep_tick(struct liar *liar) {
 }
 
 /* A read batch of somebody's: needs no signature, and each has a nonce of its own. */
-static struct blob *flood_batch(struct liar *liar) {
-    const size_t room = (size_t)FLOOD_OPS * (OPERATION_HEAD_BYTES + FLOOD_KEY_BYTES + 8) + 256;
+static struct blob *flood_batch(struct liar *liar, uint32_t ops) {
+    const size_t room = (size_t)ops * (OPERATION_HEAD_BYTES + FLOOD_KEY_BYTES + 8) + 256;
     struct blob *blob = blob_make(room);
     struct bytes_writer writer = bytes_writer_of(blob->bytes, room);
     struct batch_builder builder;
@@ -95,12 +97,12 @@ static struct blob *flood_batch(struct liar *liar) {
     memset(key, 'f', sizeof key);
     batch_build_begin(&builder, &writer, BATCH_READ, liar->r->clients[liar->turn % liar->r->client_count].id, nonce, 0);
     batch_build_part_begin(&builder, SHARD_CLUSTER_BASE, 0, 0, 0);
-    for (uint32_t i = 0; i < FLOOD_OPS; i++) {
+    for (uint32_t i = 0; i < ops; i++) {
         struct operation operation = {.opcode = OPERATION_GET, .key_bytes = FLOOD_KEY_BYTES, .a = 16, .key = key};
         bytes_put_le32(key, i);
         operation_encode(&writer, &operation);
     }
-    batch_build_part_end(&builder, FLOOD_OPS);
+    batch_build_part_end(&builder, ops);
     CHECK(batch_build_end(&builder, liar->r->system->system_id, &liar->r->signer));
     blob->count = writer.used;
     return blob;
@@ -127,9 +129,42 @@ void liar_flood_tick(struct liar *liar) {
     if (liar->now_ms - burst_ms < FLOOD_BURST_MS) return;
     burst_ms = liar->now_ms;
     for (uint32_t i = 0; i < FLOOD_BURST; i++) {
-        struct blob *batch = flood_batch(liar);
+        struct blob *batch = flood_batch(liar, FLOOD_OPS);
         send_to_all(liar, input_of(liar, batch->bytes, batch->count));
         blob_drop(batch);
         liar_counted(liar);
     }
+}
+
+/* Each goes to one member alone, so that every one holds others; the liar itself keeps none, and answers no question for them. */
+void liar_tiny_tick(struct liar *liar) {
+    static uint64_t last_ms;
+    if (!liar->r->is_coordinator || liar->now_ms - last_ms < TINY_MS) return;
+    last_ms = liar->now_ms;
+    for (uint32_t i = 0; i < TINY_AT_ONCE; i++) {
+        uint32_t to = (uint32_t)(liar->turn++ % liar->r->members.n);
+        if (to == liar->r->me) continue;
+        struct blob *batch = flood_batch(liar, 1);
+        liar_send(liar, peer_member(to), MESSAGE_INPUT, input_of(liar, batch->bytes, batch->count));
+        blob_drop(batch);
+        liar_counted(liar);
+    }
+}
+
+/* The body goes out as it is now: the first reference lies. */
+void liar_references(struct liar *liar, struct execution_job *job) {
+    if (job != liar->r->proposing || job->status != EXEC_VALID || job->block.ref_count == 0) return;
+    uint8_t *at = liar->r->proposing_body->bytes + BODY_HEAD_BYTES;
+    struct body_reference reference;
+    CHECK(body_reference_decode(at, &reference));
+    if (reference.kind == BODY_SLICE) {
+        reference = (struct body_reference){.kind = BODY_BATCH};
+    } else if (liar->turn++ % 2 == 0) {
+        reference = (struct body_reference){.kind = BODY_SLICE, .source = SHARD_CLUSTER_BASE, .dseq = 1};
+    } else {
+        reference.relay = UINT8_MAX;
+    }
+    memcpy(reference.hash, at + 16, sizeof reference.hash);
+    body_reference_encode(&reference, at);
+    liar_counted(liar);
 }
