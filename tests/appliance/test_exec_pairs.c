@@ -140,6 +140,12 @@ static void references_are_judged_one_after_the_other(void **state) {
     bad = good;
     bad.byte_count--;
     assert_int_equal(try_one(shard, bad), EXEC_BAD_INPUT);
+    bad = good;
+    bad.leaf = NULL;
+    assert_int_equal(try_one(shard, bad), EXEC_BAD_INPUT);
+    bad = good;
+    bad.bytes = NULL;
+    assert_int_equal(try_one(shard, bad), EXEC_BAD_INPUT);
     refs[1] = good;
     assert_int_equal(try(shard, refs, 2), EXEC_BAD_DSEQ); /* twice */
     uint8_t leaf[LEAF_BYTES], hash[32];
@@ -170,6 +176,8 @@ static void batches_and_noops_as_references(void **state) {
     assert_int_equal(try_one(coordinator, refs[0]), EXEC_BAD_RELAY);
     refs[0].relay = 0;
     refs[0].byte_count--;
+    assert_int_equal(try_one(coordinator, refs[0]), EXEC_BAD_INPUT);
+    refs[0].bytes = NULL;
     assert_int_equal(try_one(coordinator, refs[0]), EXEC_BAD_INPUT);
     refs[0] = (struct exec_ref){.kind = 3, .relay = 4, .bytes = (const uint8_t *)"x", .byte_count = 1};
     assert_int_equal(try_one(shard, refs[0]), EXEC_BAD_RELAY);

@@ -3,6 +3,8 @@
  * was executed
  * once gives the same again; what is rolled back leaves the state as it was.
  *
+ * Of an operation the bits above the low 2 say: 1 a slice without leaf and bytes, 2 a batch, 3 an operation, without bytes but not without a length.
+ *
  *   byte 0      role: even coordinator, odd shard
  *   then pieces, each: u8 what (low 2 bits: 0, 3 slice; 1 batch; 2 operation; above them, of a batch: 1 bit write, 1 bit two parts, 2 bits client),
  *   u8 relay,
@@ -54,8 +56,22 @@ static uint8_t *batch_make(uint8_t what, const uint8_t *bytes, uint32_t count, u
     return batch;
 }
 
-static struct exec_ref piece_make(uint8_t what, uint8_t relay, const uint8_t *bytes, uint16_t count) {
+/* What a block that lies about the kind of an input could make of it: nothing is where something ought to be. */
+static struct exec_ref piece_empty(const struct world_cluster *cluster, uint8_t what, uint8_t relay, uint16_t count) {
     static const uint8_t zeros[32];
+    struct exec_pair pair;
+    executor_pair_at(cluster->ex, 0, false, &pair);
+    struct exec_ref ref = {.kind = (what >> 2) % 4, .relay = relay % 5, .hash = zeros, .byte_count = count};
+    if (ref.kind == 1) {
+        ref.source = pair.cluster;
+        ref.dseq = pair.consumed_dseq + 1;
+    }
+    return ref;
+}
+
+static struct exec_ref piece_make(const struct world_cluster *cluster, uint8_t what, uint8_t relay, const uint8_t *bytes, uint16_t count) {
+    static const uint8_t zeros[32];
+    if (what % 4 == 2 && (what >> 2) % 4 != 0) return piece_empty(cluster, what, relay, count);
     struct exec_ref ref = {.kind = 3, .relay = relay % 5, .hash = zeros, .bytes = bytes, .byte_count = count};
     if (what % 4 == 1) {
         ref.kind = 2;
@@ -111,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         at += 4;
         if (count > size - at) count = (uint16_t)(size - at);
         if (what % 4 == 0 || what % 4 == 3) slice_make(cluster, data + at, count);
-        else others[other_count++] = piece_make(what, relay, data + at, count);
+        else others[other_count++] = piece_make(cluster, what, relay, data + at, count);
         at += count;
     }
     uint32_t count = world_refs(cluster, refs);
