@@ -42,7 +42,7 @@
     X(DROP_SEND_LINK, "send_link")   /* link down */                                                                                                 \
     X(DROP_SEND_QUEUE, "send_queue") /* peer's queue full */                                                                                         \
     X(DROP_LAST_SIGNED, "last_signed_invalid")                                                                                                       \
-    X(DROP_DISK_BEHIND, "disk_behind") /* consensus messages that come while the disk is far behind; fetched later */                                 \
+    X(DROP_DISK_BEHIND, "disk_behind") /* consensus messages that come while the disk is far behind; fetched later */                         \
     X(DROP_STATUS, "status_invalid")                                                                                                                 \
     X(DROP_RATE, "rate") /* more queries than a peer may ask */
 

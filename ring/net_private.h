@@ -73,7 +73,8 @@ struct net_bucket {
 struct net_count {
     uint64_t closed[LINK_CAUSE_COUNT];
     uint64_t accepted, refused_rate, refused_half_open, evicted_half_open, evicted_pending, dialled, dial_failed, ups, downs, replaced, ended;
-    uint64_t stalled, slow, send_share_full, frames_received, frames_sent, payload_received_bytes, payload_sent_bytes, send_full, send_not_up, send_too_long;
+    uint64_t stalled, slow, send_share_full;
+    uint64_t frames_received, frames_sent, payload_received_bytes, payload_sent_bytes, send_full, send_not_up, send_too_long;
     uint64_t copied_bytes; /* of links that are gone, and by net_frame_keep */
     uint64_t kept_direct, kept_copied, keep_refused, half_open_now, half_open_unknown_now, up_now;
 };
