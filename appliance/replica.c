@@ -402,6 +402,19 @@ void replica_send_dropped(struct replica *r, bool full) {
     drop_count(r, full ? DROP_SEND_QUEUE : DROP_SEND_LINK);
 }
 
+/* While the disk is behind, and until what was missed is caught up with, nobody else is late. */
+static bool own_trouble(struct replica *r) {
+    if (r->behind) r->stall_end_ms = r->now_ms;
+    bool recovering = r->stall_end_ms != 0 && r->now_ms - r->stall_end_ms < CATCH_UP_PATIENCE_MS && !replica_is_ready(r);
+    if (!r->behind && !recovering) return false;
+    r->patient_ms = r->now_ms;
+    for (uint32_t i = 0; i < r->pair_count; i++) {
+        r->pairs[i].heard_ms = r->now_ms;
+        r->pairs[i].passed_dseq = 0;
+    }
+    return true;
+}
+
 void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {
     if (now_ms > r->now_ms) r->now_ms = now_ms;
     r->now_us = now_us;
@@ -409,6 +422,8 @@ void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {
     if (r->hooks != NULL && r->hooks->tick != NULL) r->hooks->tick(r->hooks->context, now_ms);
     replica_run(r);
     bool behind = persist_behind(r);
+    if (own_trouble(r) && !behind) waiting_tick(r); /* before the core looks at its timers again */
+    replica_run(r);
     if (r->now_ms >= r->core_deadline_ms && !behind) {
         struct bft_event event = {.type = BFT_EVENT_TICK};
         replica_event(r, &event);

@@ -450,6 +450,7 @@ void waiting_tick(struct replica *r) {
         count++;
         if (r->due_since_ms < oldest) oldest = r->due_since_ms;
     }
+    if (oldest < r->patient_ms) oldest = r->patient_ms;
     if (count == 0) oldest = 0;
     r->status.waiting_oldest_ms = count > 0 ? r->now_ms - oldest : 0;
     if (count == r->waiting_told_count && oldest == r->waiting_told_ms && view == r->waiting_told_view) return;

@@ -147,6 +147,13 @@ bool persist_behind(struct replica *r) {
                   r->blocks_open + r->blocks_final >= BLOCKS_MAX - 1;
     if (behind == r->behind) return behind;
     r->behind = behind;
+    if (behind) { /* what waits from now on waits for this disk: waiting_tick tells the core of it again afterwards */
+        struct bft_event event = {.type = BFT_EVENT_WAITING, .waiting = {.view = bft_core_view(r->core)}};
+        replica_event(r, &event);
+        r->waiting_told_count = 0;
+        r->waiting_told_ms = 0;
+        r->waiting_told_view = event.waiting.view;
+    }
     replica_note(r, behind ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, behind ? "disk_behind" : "disk_caught_up",
                  "batches=%u bytes=%llu blocks=%u sends=%u height=%llu", r->flying_count, (unsigned long long)r->flying_bytes, r->unpublished,
                  r->held_count, (unsigned long long)r->tip_height);

@@ -45,6 +45,7 @@ enum {
     FLYING_BATCHES_MAX = 4096,
     FLYING_BYTES_MAX = 256 << 20,
     HELD_SENDS_MAX = 8192,
+    CATCH_UP_PATIENCE_MS = 30000, /* so long after such a stall what waited meanwhile is held against nobody, while this node is behind its peers */
     SOURCE_WINDOW = 64,        /* D-23 */
     EVENTS_MAX = 1024,         /* internal events under way */
     ANSWERS_AGAIN_MAX = 16,    /* answers sent again for one repeated batch */
@@ -353,7 +354,8 @@ struct replica {
     uint64_t sequence_next, durable;
     uint64_t flying_bytes;
     uint32_t flying_count;
-    bool behind; /* the disk is: persist_behind */
+    bool behind;                      /* the disk is: persist_behind */
+    uint64_t stall_end_ms, patient_ms; /* when it last was; what waited before patient_ms is not the leader's fault or a source's */
     bool memory_dirty;
     struct held_send *held; /* ring */
     uint32_t held_first, held_count, held_room;

@@ -29,8 +29,8 @@ def run(cases, stall_s):
         system.start_all()
         if not cases.case("ready", system.wait_ready(), system.states("c0")):
             return
-        load = system.client_background("bench", "--seconds", str(stall_s + 8), "--users", "64", "--keys", "400", "--mix", "50:50", "--client-keys", "8",
-                                        "--out", f"{system.dir}/bench")
+        load = system.client_background("bench", "--seconds", str(stall_s + 8), "--users", "64", "--keys", "400", "--mix", "50:50",
+                                        "--client-keys", "8", "--out", f"{system.dir}/bench")
         time.sleep(2)
         before = {name: resident_kb(system, name) for name in STALLED}
         for name in STALLED:
@@ -48,6 +48,8 @@ def run(cases, stall_s):
             os.unlink(f"{system.root}/{name}/stall")
         out, err = load.communicate(timeout=120)
         cases.case("the load saw no wrong answer", load.returncode == 0, (out + err)[-600:])
+        for name in STALLED:
+            cases.case(f"{name} blames nobody for its own disk", "attack_seen" not in system.log(name), system.log(name)[-800:])
         for prefix in ("c0", "s0"):
             cases.case(f"{prefix}: all four are level again", system.wait_equal(prefix, 40), system.states(prefix))
         cases.case("a put and a get are answered with proof", system.wait_ready())
