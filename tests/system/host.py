@@ -96,10 +96,12 @@ def small_memlock(kib):
 
 
 class SmallDisk:
-    """`place` lies on a file system of so many bytes for a while: a tmpfs as root. Elsewhere preexec() limits the size of files instead."""
+    """`place` lies for a while on a file system with `room` bytes beside what it holds: a tmpfs as root. Elsewhere preexec() limits the size
+    of files instead."""
 
-    def __init__(self, mount, place, size):
-        self.mount, self.place, self.size = mount, place, size
+    def __init__(self, mount, place, room):
+        self.mount, self.place = mount, place
+        self.size = room + sum(os.path.getsize(os.path.join(at, f)) for at, _, files in os.walk(place) for f in files)
         self.is_there = False
 
     def preexec(self):
