@@ -112,7 +112,11 @@ class SmallDisk:
         self.is_there = os.getuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.size}", "none", self.mount],
                                                             capture_output=True).returncode == 0
         if self.is_there:
-            shutil.copytree(self.place, f"{self.mount}/data")
+            try:
+                shutil.copytree(self.place, f"{self.mount}/data")
+            except OSError:
+                subprocess.run(["umount", "-l", self.mount], capture_output=True)
+                raise
             os.rename(self.place, self.place + ".aside")
             os.symlink(f"{self.mount}/data", self.place)
         return self
