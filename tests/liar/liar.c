@@ -62,10 +62,28 @@ void liar_send(struct liar *liar, struct replica_peer to, uint16_t type, struct 
 
 /* ---- the hooks ---- */
 
+/* SLOW: the operations of a proposal of mine, by its bytes. */
+static uint64_t proposal_weight(struct liar *liar, const struct blob *whole, uint64_t *height) {
+    struct bft_message *message = calloc(1, sizeof *message);
+    CHECK(message != NULL && bft_wire_decode(BFT_MESSAGE_PROPOSE, whole->bytes, whole->count, message) == BFT_WIRE_OK);
+    uint32_t block = block_find(liar->r, &message->block_id);
+    *height = message->propose.header.height;
+    free(message);
+    return block != NONE ? liar->r->blocks[block].weight : 0;
+}
+
+/* Each proposal goes when the ones before it have had their time at the pace; all members get it at once. */
 static bool put_off(struct liar *liar, struct replica_peer to, uint16_t type, const struct blob_piece *pieces, unsigned count) {
     if (type != BFT_MESSAGE_PROPOSE || liar->later_count == LIAR_LATER_MAX) return true;
+    struct blob *whole = liar_join(pieces, count);
+    uint64_t height, weight = proposal_weight(liar, whole, &height);
+    if (height != liar->paced_height) {
+        liar->paced_height = height;
+        liar->paced_ms = liar->free_ms > liar->now_ms ? liar->free_ms : liar->now_ms;
+        liar->free_ms = liar->paced_ms + weight * 1000 / liar->pace;
+    }
     liar->later[(liar->later_first + liar->later_count++) % LIAR_LATER_MAX] =
-        (struct liar_frame){.to = to, .type = type, .due_ms = liar->now_ms + liar->delay_ms, .blob = liar_join(pieces, count)};
+        (struct liar_frame){.to = to, .type = type, .due_ms = liar->paced_ms, .blob = whole};
     liar_counted(liar);
     return false;
 }
@@ -108,13 +126,15 @@ static void later_send(struct liar *liar) {
     }
 }
 
-/* How much later: the number in the file. */
-static void delay_read(struct liar *liar) {
+/* The pace: so many percent, the number in the file, of what became final in a second up to now. */
+static void pace_read(struct liar *liar) {
     FILE *file = fopen(liar->path, "re");
     char text[32] = "";
     if (file == NULL) return;
-    if (fgets(text, sizeof text, file) != NULL) liar->delay_ms = strtoull(text, NULL, 10);
+    uint64_t percent = fgets(text, sizeof text, file) != NULL ? strtoull(text, NULL, 10) : 0;
     fclose(file);
+    liar->pace = liar->r->rate_per_s * percent / 100;
+    if (liar->pace == 0) liar->pace = 1;
 }
 
 /* The liar's own core is honest and would give up a view that goes so badly: it sees nothing wrong. */
@@ -130,8 +150,9 @@ static void on_tick(void *context, uint64_t now_ms) {
     liar->now_ms = now_ms;
     if (now_ms - liar->looked_ms >= LOOK_MS) {
         liar->looked_ms = now_ms;
+        bool lied = liar->lies;
         liar->lies = liar->path[0] == '\0' || access(liar->path, F_OK) == 0;
-        if (liar->kind == LIAR_SLOW && liar->lies) delay_read(liar);
+        if (liar->kind == LIAR_SLOW && liar->lies && !lied) pace_read(liar);
     }
     later_send(liar);
     if ((liar->kind == LIAR_SLOW || liar->kind == LIAR_CENSOR) && liar->lies) core_soothe(liar);
