@@ -32,7 +32,7 @@ def longest_pause(history):
 
 
 def checked(cases, name, history):
-    done = subprocess.run([sys.executable, f"{TOP}/tests/history/checker.py", history], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, f"{TOP}/tests/history/checker.py", history], capture_output=True, text=True, timeout=900)
     cases.case(f"{name}: linearizable: {done.stdout.strip().splitlines()[-1] if done.stdout else done.stderr}", done.returncode == 0, done.stdout)
 
 
@@ -50,7 +50,7 @@ def kill_one_by_one(cases, rng, seconds):
         history = f"{system.dir}/history"
         load = threading.Thread(target=lambda: results.append(
             bench(system, f"{system.dir}/out", "--users", 64, "--seconds", seconds, "--keys", 40, "--mix", "50:50", "--client-keys", 4,
-                  "--ops-per-signature", 8, "--history", history)))
+                  "--ops-per-signature", 8, "--history", history, limit_s=seconds + 100)))
         results = []
         load.start()
         time.sleep(2)

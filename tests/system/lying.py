@@ -61,7 +61,7 @@ def seen(system, liars):
 
 
 def linearizable(history):
-    done = subprocess.run([sys.executable, f"{TOP}/tests/history/checker.py", history], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, f"{TOP}/tests/history/checker.py", history], capture_output=True, text=True, timeout=600)
     return done.returncode == 0, (done.stdout.strip().splitlines() or [done.stderr])[-1]
 
 
