@@ -38,6 +38,9 @@ static void put_threads(json_t *out, const struct status_node *status) {
     json_object_set_new(out, "threads", threads);
     json_object_set_new(out, "memory_budget_bytes", budget);
     json_object_set_new(out, "memory_budget_total_bytes", number(budget_total(status)));
+    json_t *resident = json_object();
+    for (uint32_t i = 0; i < status->resident_count; i++) json_object_set_new(resident, status->resident[i].name, number(status->resident[i].value));
+    json_object_set_new(out, "memory_resident_bytes", resident);
     json_object_set_new(out, "resident_bytes", number(status->resident_bytes));
     json_object_set_new(out, "resident_file_bytes", number(status->resident_file_bytes));
     json_object_set_new(out, "heap_bytes", number(status->heap_bytes));
@@ -146,7 +149,14 @@ static void put_gauges(json_t *list, const struct status_node *status) {
     metric(list, "heraclius_links_up", "gauge", "links that are up", NULL, status->links_up);
     metric(list, "heraclius_clients_connected", "gauge", "clients with a link to this node", NULL, replica->clients_connected);
     metric(list, "heraclius_resident_bytes", "gauge", "resident memory", NULL, status->resident_bytes);
-    metric(list, "heraclius_memory_budget_bytes", "gauge", "the most that the node's parts may come to use", NULL, budget_total(status));
+    for (uint32_t i = 0; i < status->budget_count; i++) {
+        metric(list, "heraclius_memory_budget_bytes", "gauge", i == 0 ? "the most that a part of the node may come to use" : "",
+               json_pack("{s:s}", "part", status->budget[i].name), status->budget[i].value);
+    }
+    for (uint32_t i = 0; i < status->resident_count; i++) {
+        metric(list, "heraclius_memory_resident_bytes", "gauge", i == 0 ? "resident memory by part" : "",
+               json_pack("{s:s}", "part", status->resident[i].name), status->resident[i].value);
+    }
     metric(list, "heraclius_decisions_total", "counter", "blocks that became final", NULL, replica->decisions);
     metric(list, "heraclius_inputs_decided_total", "counter", "inputs in final blocks", NULL, replica->inputs_decided);
     metric(list, "heraclius_view_changes_total", "counter", "views left by time-out", NULL, replica->view_changes);

@@ -1,36 +1,23 @@
 #include "appliance/exec_log.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 #include "merkle/check.h"
-
-void *exec_reserve(size_t bytes) {
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return at == MAP_FAILED ? NULL : at;
-}
-
-void exec_forget(void *memory, size_t bytes) {
-    CHECK(madvise(memory, bytes, MADV_DONTNEED) == 0);
-}
-
-void exec_unreserve(void *memory, size_t bytes) {
-    if (memory) munmap(memory, bytes);
-}
+#include "store/reserve.h"
 
 bool exec_log_create(struct exec_log *log, size_t capacity, uint32_t slots) {
     CHECK(slots > 0 && (slots & (slots - 1)) == 0);
     *log = (struct exec_log){.capacity = capacity, .mask = slots - 1};
-    log->memory = exec_reserve(capacity);
-    log->segments = exec_reserve(slots * sizeof *log->segments);
+    log->memory = store_reserve(capacity);
+    log->segments = store_reserve(slots * sizeof *log->segments);
     if (log->memory && log->segments) return true;
     exec_log_destroy(log);
     return false;
 }
 
 void exec_log_destroy(struct exec_log *log) {
-    exec_unreserve(log->memory, log->capacity);
-    exec_unreserve(log->segments, ((size_t)log->mask + 1) * sizeof *log->segments);
+    store_unreserve(log->memory, log->capacity);
+    store_unreserve(log->segments, ((size_t)log->mask + 1) * sizeof *log->segments);
     log->memory = NULL;
     log->segments = NULL;
 }
@@ -116,8 +103,4 @@ void exec_log_release(struct exec_log *log, uint64_t first) {
     if (first == log->next) gone = log->run_count;
     log->run_count -= gone;
     memmove(log->runs, log->runs + gone, log->run_count * sizeof *log->runs);
-}
-
-uint64_t exec_log_reserved(const struct exec_log *log) {
-    return log->capacity + ((uint64_t)log->mask + 1) * sizeof *log->segments;
 }

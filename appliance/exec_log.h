@@ -20,7 +20,7 @@ struct exec_segment {
     uint32_t bytes;
     uint32_t items;
     uint32_t ops;
-    uint8_t items_hash[32];   /* of a closed, undispatched segment: D-7 */
+    uint8_t items_hash[32]; /* of a closed, undispatched segment: D-7 */
     uint8_t routing_hash[32];
 };
 
@@ -34,11 +34,11 @@ struct exec_log {
     uint8_t *memory;
     size_t capacity;
     struct exec_segment *segments;
-    uint32_t mask;            /* slots - 1 */
-    uint64_t first;           /* oldest segment that is held */
+    uint32_t mask;                       /* slots - 1 */
+    uint64_t first;                      /* oldest segment that is held */
     struct exec_run runs[EXEC_RUNS_MAX]; /* oldest first; the first one may have lost its first segments */
     uint32_t run_count;
-    uint64_t next;            /* number of the next one; first == next: none is held */
+    uint64_t next; /* number of the next one; first == next: none is held */
 };
 
 /* Reserves; false when address space is refused. slots: a power of two. */
@@ -52,7 +52,6 @@ bool exec_log_open(struct exec_log *log, size_t need);
 void exec_log_truncate(struct exec_log *log, uint64_t next);
 /* Everything below `first` is forgotten; first <= next. Lower than before: nothing happens. */
 void exec_log_release(struct exec_log *log, uint64_t first);
-uint64_t exec_log_reserved(const struct exec_log *log);
 
 static inline struct exec_segment *exec_log_segment(const struct exec_log *log, uint64_t number) {
     return &log->segments[number & log->mask];
@@ -63,11 +62,5 @@ static inline bool exec_log_has(const struct exec_log *log, uint64_t number) {
 static inline uint8_t *exec_log_bytes(const struct exec_log *log, uint64_t number) {
     return log->memory + exec_log_segment(log, number)->at;
 }
-
-/* Private anonymous memory, zero-filled, touched only as used; NULL when refused. */
-void *exec_reserve(size_t bytes);
-/* Zero again, and given back to the system. */
-void exec_forget(void *memory, size_t bytes);
-void exec_unreserve(void *memory, size_t bytes);
 
 #endif

@@ -6,12 +6,13 @@
 
 #include "appliance/exec_inside.h"
 #include "protocol/admin_op.h"
+#include "store/reserve.h"
 
 enum {
     SETTLE_CHANGES = 4096,
-    TARGETS_MAX = 1 << 20,         /* clients_max at most */
-    SEGMENT_SLOTS = 1 << 16,       /* slices of a pair that are sent and not released, or pending */
-    BLOCKS_LOG_BYTES = 1 << 30,    /* client slices of EXEC_OPEN_MAX open blocks; kept ones share two blocks' part; twice that is reserved */
+    TARGETS_MAX = 1 << 20,      /* clients_max at most */
+    SEGMENT_SLOTS = 1 << 16,    /* slices of a pair that are sent and not released, or pending */
+    BLOCKS_LOG_BYTES = 1 << 30, /* client slices of EXEC_OPEN_MAX open blocks; kept ones share two blocks' part; twice that is reserved */
     SCRATCH_ALIGN = 64,
 };
 
@@ -88,14 +89,14 @@ static bool sizes_derive(struct executor *ex, const struct executor_config *conf
 static bool state_reserve(struct executor *ex, const struct sizes *sizes) {
     if (table_create(&sizes->table, &ex->table) != TABLE_OK) return false;
     ex->trie_memory_bytes = trie_memory_bytes(&sizes->trie);
-    ex->trie_memory = exec_reserve(ex->trie_memory_bytes);
+    ex->trie_memory = store_reserve(ex->trie_memory_bytes);
     return ex->trie_memory != NULL;
 }
 
 static bool logs_reserve(struct executor *ex, const struct sizes *sizes) {
     size_t queue_bytes = ex->pairs * sizeof *ex->queues, log_bytes = ex->pairs * sizeof *ex->slices;
     ex->queues_memory_bytes = queue_bytes * (EXEC_OPEN_MAX + 1) + 2 * log_bytes;
-    ex->queues_memory = exec_reserve(ex->queues_memory_bytes);
+    ex->queues_memory = store_reserve(ex->queues_memory_bytes);
     if (!ex->queues_memory) return false;
     ex->queues = ex->queues_memory;
     ex->snapshots = ex->queues + ex->pairs;
@@ -109,7 +110,7 @@ static bool logs_reserve(struct executor *ex, const struct sizes *sizes) {
     while (slots < ex->kept_max + EXEC_OPEN_MAX + 2) slots *= 2;
     ex->entries_mask = slots - 1;
     ex->entries_bytes = slots * sizeof *ex->entries;
-    ex->entries = exec_reserve(ex->entries_bytes);
+    ex->entries = store_reserve(ex->entries_bytes);
     return ex->entries && exec_log_create(&ex->blocks, 2 * (BLOCKS_LOG_BYTES / EXEC_OPEN_MAX * ((size_t)ex->open_max + 2)), slots);
 }
 
@@ -154,7 +155,7 @@ static size_t scratch_lay(struct executor *ex, uint8_t *memory) {
 
 static bool scratch_reserve(struct executor *ex) {
     ex->scratch.memory_bytes = scratch_lay(ex, NULL);
-    ex->scratch.memory = exec_reserve(ex->scratch.memory_bytes);
+    ex->scratch.memory = store_reserve(ex->scratch.memory_bytes);
     if (!ex->scratch.memory) return false;
     scratch_lay(ex, ex->scratch.memory);
     return true;
@@ -189,33 +190,61 @@ enum exec_status executor_create(const struct executor_config *config, struct ex
 void executor_destroy(struct executor *ex) {
     if (!ex) return;
     table_destroy(ex->table);
-    exec_unreserve(ex->trie_memory, ex->trie_memory_bytes);
+    store_unreserve(ex->trie_memory, ex->trie_memory_bytes);
     for (uint32_t i = 0; ex->queues_memory && i < ex->pairs; i++) {
         exec_log_destroy(&ex->slices[i]);
         exec_log_destroy(&ex->routings[i]);
     }
-    exec_unreserve(ex->queues_memory, ex->queues_memory_bytes);
+    store_unreserve(ex->queues_memory, ex->queues_memory_bytes);
     exec_log_destroy(&ex->blocks);
-    exec_unreserve(ex->entries, ex->entries_bytes);
-    exec_unreserve(ex->scratch.memory, ex->scratch.memory_bytes);
+    store_unreserve(ex->entries, ex->entries_bytes);
+    store_unreserve(ex->scratch.memory, ex->scratch.memory_bytes);
     free(ex);
 }
 
-void executor_budget(const struct executor *ex, struct executor_budget *budget) {
-    *budget = (struct executor_budget){.table_bytes = table_reserved_bytes(ex->table), .trie_bytes = ex->trie_memory_bytes,
-                                       .blocks_bytes = exec_log_reserved(&ex->blocks) + ex->entries_bytes,
-                                       .scratch_bytes = ex->scratch.memory_bytes + ex->queues_memory_bytes};
+const char *exec_memory_name(enum exec_memory part) {
+    static const char *const names[EXEC_MEMORIES] = {"table", "trie", "slices", "routing", "blocks", "scratch"};
+    CHECK(part < EXEC_MEMORIES);
+    return names[part];
+}
+
+struct region_list {
+    struct exec_region *regions;
+    uint32_t room, count;
+};
+
+static void region_add(struct region_list *list, enum exec_memory part, const void *base, uint64_t bytes) {
+    if (list->count < list->room) list->regions[list->count] = (struct exec_region){part, base, bytes};
+    list->count++;
+}
+
+static void region_add_log(struct region_list *list, enum exec_memory part, const struct exec_log *log) {
+    region_add(list, part, log->memory, log->capacity);
+    region_add(list, part, log->segments, ((uint64_t)log->mask + 1) * sizeof *log->segments);
+}
+
+uint32_t executor_regions(const struct executor *ex, struct exec_region *regions, uint32_t room) {
+    struct region_list list = {.regions = regions, .room = room};
+    struct table_region table[TABLE_REGIONS];
+    table_regions(ex->table, table);
+    for (unsigned i = 0; i < TABLE_REGIONS; i++) region_add(&list, EXEC_MEMORY_TABLE, table[i].base, table[i].bytes);
+    region_add(&list, EXEC_MEMORY_TRIE, ex->trie_memory, ex->trie_memory_bytes);
     for (uint32_t i = 0; i < ex->pairs; i++) {
-        budget->slices_bytes += exec_log_reserved(&ex->slices[i]);
-        if (!ex->shard) budget->routing_bytes += exec_log_reserved(&ex->routings[i]);
+        region_add_log(&list, EXEC_MEMORY_SLICES, &ex->slices[i]);
+        if (!ex->shard) region_add_log(&list, EXEC_MEMORY_ROUTING, &ex->routings[i]);
     }
+    region_add_log(&list, EXEC_MEMORY_BLOCKS, &ex->blocks);
+    region_add(&list, EXEC_MEMORY_BLOCKS, ex->entries, ex->entries_bytes);
+    region_add(&list, EXEC_MEMORY_SCRATCH, ex->scratch.memory, ex->scratch.memory_bytes);
+    region_add(&list, EXEC_MEMORY_SCRATCH, ex->queues_memory, ex->queues_memory_bytes);
+    return list.count;
 }
 
 /* Beginnings. */
 
 void executor_load_begin(struct executor *ex) {
     table_clear(ex->table);
-    exec_forget(ex->trie_memory, ex->trie_memory_bytes);
+    store_forget(ex->trie_memory, ex->trie_memory_bytes);
     ex->trie = trie_init(ex->trie_memory, ex->trie_memory_bytes, &ex->trie_limits);
     memset(ex->queues, 0, ex->pairs * sizeof *ex->queues);
     uint32_t base = ex->shard ? (uint32_t)COORDINATOR_CLUSTER_BASE : (uint32_t)SHARD_CLUSTER_BASE;
@@ -257,7 +286,9 @@ enum exec_status executor_client(const struct executor *ex, const uint8_t client
 
 static bool batch_read(const struct executor *ex, const uint8_t *bytes, size_t count, struct batch *batch) {
     const struct system_limits *limits = &ex->config.limits;
-    struct batch_limits batch_limits = {.shards = ex->shards, .batch_bytes_max = limits->batch_bytes_max, .batch_parts_max = limits->batch_parts_max,
+    struct batch_limits batch_limits = {.shards = ex->shards,
+                                        .batch_bytes_max = limits->batch_bytes_max,
+                                        .batch_parts_max = limits->batch_parts_max,
                                         .batch_ops_max = limits->batch_ops_max};
     return batch_decode(bytes, count, &batch_limits, batch) == BATCH_OK;
 }
@@ -265,8 +296,8 @@ static bool batch_read(const struct executor *ex, const uint8_t *bytes, size_t c
 bool executor_read_allowed(const struct executor *ex, const uint8_t *batch, size_t batch_bytes) {
     struct batch decoded;
     struct exec_client client;
-    if (!batch_read(ex, batch, batch_bytes, &decoded) || executor_client(ex, decoded.client_id, &client) != EXEC_VALID ||
-            client.revoked) return false;
+    if (!batch_read(ex, batch, batch_bytes, &decoded) || executor_client(ex, decoded.client_id, &client) != EXEC_VALID || client.revoked)
+        return false;
     size_t at = 0;
     struct batch_part part;
     while (batch_part_next(&decoded, &at, &part)) {
@@ -307,10 +338,16 @@ uint32_t executor_pairs(const struct executor *ex) {
 void executor_pair_at(const struct executor *ex, uint32_t index, bool final, struct exec_pair *pair) {
     CHECK(index < ex->pairs);
     const struct exec_queue *queue = final && ex->next > ex->open ? &exec_snapshot(ex, ex->open)[index] : &ex->queues[index];
-    *pair = (struct exec_pair){.cluster = queue->cluster, .consumed_dseq = queue->consumed_dseq, .consumed_bytes = queue->consumed_bytes,
-        .epoch = queue->epoch,
-                               .sent_dseq = queue->sent_dseq, .acked_dseq = queue->acked_dseq, .pending_items = queue->pending_items,
-                               .pending_ops = queue->pending_ops, .pending_bytes = queue->pending_bytes, .open_ops = queue->open_ops,
+    *pair = (struct exec_pair){.cluster = queue->cluster,
+                               .consumed_dseq = queue->consumed_dseq,
+                               .consumed_bytes = queue->consumed_bytes,
+                               .epoch = queue->epoch,
+                               .sent_dseq = queue->sent_dseq,
+                               .acked_dseq = queue->acked_dseq,
+                               .pending_items = queue->pending_items,
+                               .pending_ops = queue->pending_ops,
+                               .pending_bytes = queue->pending_bytes,
+                               .open_ops = queue->open_ops,
                                .open_bytes = queue->open_bytes};
     memcpy(pair->consumed_leaf, queue->consumed_leaf, 32);
     memcpy(pair->sent_leaf, queue->sent_leaf, 32);
@@ -328,10 +365,13 @@ void executor_due(const struct executor *ex, struct exec_due *due) {
 }
 
 void executor_figures(const struct executor *ex, struct exec_figures *figures) {
-    *figures = (struct exec_figures){.height = ex->now.height, .height_final = ex->final.height, .blocks_open = (uint32_t)(ex->next - ex->open),
-                                     .blocks_kept = (uint32_t)(ex->open - ex->released), .user_keys = table_keys(ex->table, TRIE_SPACE_USER),
+    *figures = (struct exec_figures){.height = ex->now.height,
+                                     .height_final = ex->final.height,
+                                     .blocks_open = (uint32_t)(ex->next - ex->open),
+                                     .blocks_kept = (uint32_t)(ex->open - ex->released),
+                                     .user_keys = table_keys(ex->table, TRIE_SPACE_USER),
                                      .user_bytes = table_declared_bytes(ex->table, TRIE_SPACE_USER),
-                                         .system_keys = table_keys(ex->table, TRIE_SPACE_SYSTEM),
+                                     .system_keys = table_keys(ex->table, TRIE_SPACE_SYSTEM),
                                      .system_bytes = table_declared_bytes(ex->table, TRIE_SPACE_SYSTEM)};
 }
 
@@ -348,8 +388,7 @@ static bool entry_by_path(const struct executor *ex, const uint8_t path[32], str
 }
 
 enum exec_status executor_prove(struct executor *ex, enum trie_space space, const uint8_t *key, size_t key_bytes, bool *present,
-    struct table_entry *value,
-                                struct bytes_writer *proof, uint64_t *height, uint8_t root[32]) {
+                                struct table_entry *value, struct bytes_writer *proof, uint64_t *height, uint8_t root[32]) {
     if (ex->corrupt) return EXEC_CORRUPT;
     if (ex->next > ex->open) return EXEC_NOT_FINAL;
     CHECK(key_bytes >= 1 && key_bytes <= TRIE_KEY_BYTES_MAX);

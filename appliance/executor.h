@@ -38,7 +38,7 @@
  *   and valid until executor_execute() returns: nothing of the input is referred to afterwards.
  *
  * Limits
- *   EXEC_OPEN_MAX open blocks; the rest follows from struct system_limits, see executor_budget().
+ *   EXEC_OPEN_MAX open blocks; the rest follows from struct system_limits, see executor_regions().
  */
 #ifndef APPLIANCE_EXECUTOR_H
 #define APPLIANCE_EXECUTOR_H
@@ -55,9 +55,9 @@
 #include "store/table.h"
 
 enum {
-    EXEC_OPEN_MAX = 32,      /* blocks executed and not final: W <= 16, their suffix, and as many again for a leader that runs ahead */
-    EXEC_KEPT_MAX = 4096,    /* final blocks not yet released */
-    EXEC_LEAF_BYTES = 112,   /* D-9, D-10 */
+    EXEC_OPEN_MAX = 32,    /* blocks executed and not final: W <= 16, their suffix, and as many again for a leader that runs ahead */
+    EXEC_KEPT_MAX = 4096,  /* final blocks not yet released */
+    EXEC_LEAF_BYTES = 112, /* D-9, D-10 */
     EXEC_MEMBERS_MAX = 16,
     EXEC_BLOB_NAME_BYTES = 32,
 };
@@ -65,28 +65,28 @@ enum {
 /* What came of a call. The first group are verdicts about a block: the same on every correct node. The others are this node's own matter. */
 enum exec_status {
     EXEC_VALID = 0,
-    EXEC_BAD_KIND,          /* D-2: kind unknown, or a kind that this cluster does not take (a BATCH at a shard) */
-    EXEC_BAD_RELAY,         /* D-4: relay >= n */
-    EXEC_BAD_SOURCE,        /* D-4.1: not the other half of a pair with this cluster, or the leaf names another system, source or destination */
-    EXEC_BAD_DSEQ,          /* D-4.1: not consumed + 1 */
-    EXEC_BAD_PREVIOUS,      /* D-4.1: the leaf's previous is not the consumed leaf */
-    EXEC_EPOCH_UNKNOWN,     /* D-4.1: members of the certificate's epoch are not known here yet: not valid yet, keep the input */
-    EXEC_BAD_ORDER,         /* D-4.3: something follows a CONFIG */
-    EXEC_TOO_MANY,          /* D-1: more than block_refs_max references */
-    EXEC_TOO_LARGE,         /* D-4.5: more than block_input_bytes_max bytes behind more than one reference */
-    EXEC_BAD_HEIGHT,        /* not the parent's + 1 */
-    EXEC_BAD_TIME,          /* before the parent's */
-    EXEC_BAD_INPUT,         /* the bytes are not what D-3 promises: lengths, hash, encoding. A correct caller never gets this */
-    EXEC_UNKNOWN_PARENT,    /* caller: neither an open block nor the newest final one */
-    EXEC_OPEN_FULL,         /* caller: EXEC_OPEN_MAX blocks are open; finalize or roll back first */
+    EXEC_BAD_KIND,       /* D-2: kind unknown, or a kind that this cluster does not take (a BATCH at a shard) */
+    EXEC_BAD_RELAY,      /* D-4: relay >= n */
+    EXEC_BAD_SOURCE,     /* D-4.1: not the other half of a pair with this cluster, or the leaf names another system, source or destination */
+    EXEC_BAD_DSEQ,       /* D-4.1: not consumed + 1 */
+    EXEC_BAD_PREVIOUS,   /* D-4.1: the leaf's previous is not the consumed leaf */
+    EXEC_EPOCH_UNKNOWN,  /* D-4.1: members of the certificate's epoch are not known here yet: not valid yet, keep the input */
+    EXEC_BAD_ORDER,      /* D-4.3: something follows a CONFIG */
+    EXEC_TOO_MANY,       /* D-1: more than block_refs_max references */
+    EXEC_TOO_LARGE,      /* D-4.5: more than block_input_bytes_max bytes behind more than one reference */
+    EXEC_BAD_HEIGHT,     /* not the parent's + 1 */
+    EXEC_BAD_TIME,       /* before the parent's */
+    EXEC_BAD_INPUT,      /* the bytes are not what D-3 promises: lengths, hash, encoding. A correct caller never gets this */
+    EXEC_UNKNOWN_PARENT, /* caller: neither an open block nor the newest final one */
+    EXEC_OPEN_FULL,      /* caller: EXEC_OPEN_MAX blocks are open; finalize or roll back first */
     /* this node: a ring or arena is full since blocks or slices were not released; nothing was executed, try again after a release */
     EXEC_NO_ROOM,
-    EXEC_CORRUPT,           /* this node: a checksum or root does not match, memory failed: neither vote nor answer from here on (sticky) */
-    EXEC_BUFFER_FULL,       /* finalize: submit the buffer and call again with another; save: the room given is too small */
-    EXEC_NOT_FOUND,         /* finalize, release: no such open block (or not the oldest); lookups: no such client, key or slice */
-    EXEC_BAD_CHECKPOINT,    /* load: entries or blobs do not fit each other or the root */
-    EXEC_NOT_FINAL,         /* prove: open blocks are executed, the proof would not be of final state */
-    EXEC_NO_MEMORY,         /* create: address space refused, or limits that cannot be held */
+    EXEC_CORRUPT,        /* this node: a checksum or root does not match, memory failed: neither vote nor answer from here on (sticky) */
+    EXEC_BUFFER_FULL,    /* finalize: submit the buffer and call again with another; save: the room given is too small */
+    EXEC_NOT_FOUND,      /* finalize, release: no such open block (or not the oldest); lookups: no such client, key or slice */
+    EXEC_BAD_CHECKPOINT, /* load: entries or blobs do not fit each other or the root */
+    EXEC_NOT_FINAL,      /* prove: open blocks are executed, the proof would not be of final state */
+    EXEC_NO_MEMORY,      /* create: address space refused, or limits that cannot be held */
 };
 
 /* A word for logs and metrics: "valid", "bad_dseq", ... Never NULL. */
@@ -95,10 +95,10 @@ const char *exec_status_name(enum exec_status status);
 struct executor; /* opaque; one heap block and some private mappings */
 
 struct executor_config {
-    const struct system *system;   /* lives as long as the executor */
-    uint32_t cluster;              /* this cluster: coordinator or shard */
-    uint32_t blocks_kept_max;      /* final blocks whose answers may stay unreleased, 1 to EXEC_KEPT_MAX */
-    uint32_t open_max;             /* open blocks, 1 to EXEC_OPEN_MAX; 0: EXEC_OPEN_MAX. Memory for undo is reserved for as many */
+    const struct system *system;            /* lives as long as the executor */
+    uint32_t cluster;                       /* this cluster: coordinator or shard */
+    uint32_t blocks_kept_max;               /* final blocks whose answers may stay unreleased, 1 to EXEC_KEPT_MAX */
+    uint32_t open_max;                      /* open blocks, 1 to EXEC_OPEN_MAX; 0: EXEC_OPEN_MAX. Memory for undo is reserved for as many */
     uint8_t hash_key[TABLE_HASH_KEY_BYTES]; /* random, of this process; no result depends on it */
 };
 
@@ -106,15 +106,23 @@ enum exec_status executor_create(const struct executor_config *config, struct ex
 void executor_destroy(struct executor *ex); /* NULL will do */
 
 /* Address space by purpose, for the printed budget. Resident under load: the table and trie for what is in them; rings for what is in flight. */
-struct executor_budget {
-    uint64_t table_bytes;
-    uint64_t trie_bytes;
-    uint64_t slices_bytes;    /* rings of slices to other clusters */
-    uint64_t routing_bytes;   /* rings of unfinished work (coordinator) */
-    uint64_t blocks_bytes;    /* arenas of leaves and client slices */
-    uint64_t scratch_bytes;
+enum exec_memory {
+    EXEC_MEMORY_TABLE = 0,
+    EXEC_MEMORY_TRIE,
+    EXEC_MEMORY_SLICES,  /* rings of slices to other clusters */
+    EXEC_MEMORY_ROUTING, /* rings of unfinished work (coordinator) */
+    EXEC_MEMORY_BLOCKS,  /* arenas of leaves and client slices */
+    EXEC_MEMORY_SCRATCH,
+    EXEC_MEMORIES
 };
-void executor_budget(const struct executor *ex, struct executor_budget *budget);
+const char *exec_memory_name(enum exec_memory part);
+struct exec_region {
+    enum exec_memory part;
+    const void *base; /* a mapping of its own: store/reserve.h */
+    uint64_t bytes;
+};
+/* All that executor_create() reserved, the same ever after (any thread may ask): how many regions, of which the first `room` are written. */
+uint32_t executor_regions(const struct executor *ex, struct exec_region *regions, uint32_t room);
 
 /* Fills an empty executor with genesis (D-30, D-31): ticket 0, height = genesis height, time 0, cursors_hash zeros. `state_root` gets the root. */
 void executor_genesis(struct executor *ex, uint8_t state_root[32]);
@@ -148,23 +156,23 @@ enum exec_status executor_save(struct executor *ex, uint8_t *work, size_t room, 
 /* A block to execute. */
 
 struct exec_ref {
-    uint8_t kind;              /* D-2: 1 SLICE, 2 BATCH, 3 ADMIN, 4 NOOP */
+    uint8_t kind; /* D-2: 1 SLICE, 2 BATCH, 3 ADMIN, 4 NOOP */
     uint8_t relay;
-    uint32_t source;           /* SLICE */
-    uint64_t dseq;             /* SLICE, NOOP */
-    const uint8_t *hash;       /* 32 bytes, as in the body */
-    const uint8_t *leaf;       /* SLICE: the 112 bytes of the cluster leaf */
-    uint64_t epoch;            /* SLICE: epoch of the certificate */
-    const uint8_t *bytes;      /* SLICE: the slice; BATCH: the batch with its signature; ADMIN: the operation with its signatures; NOOP: NULL */
+    uint32_t source;      /* SLICE */
+    uint64_t dseq;        /* SLICE, NOOP */
+    const uint8_t *hash;  /* 32 bytes, as in the body */
+    const uint8_t *leaf;  /* SLICE: the 112 bytes of the cluster leaf */
+    uint64_t epoch;       /* SLICE: epoch of the certificate */
+    const uint8_t *bytes; /* SLICE: the slice; BATCH: the batch with its signature; ADMIN: the operation with its signatures; NOOP: NULL */
     uint32_t byte_count;
 };
 
 struct exec_block {
-    uint64_t ticket;           /* new, >= 1 */
-    uint64_t parent;           /* ticket of the parent; 0: genesis or the loaded state. A final parent is named by its ticket as well */
+    uint64_t ticket; /* new, >= 1 */
+    uint64_t parent; /* ticket of the parent; 0: genesis or the loaded state. A final parent is named by its ticket as well */
     uint64_t height;
     uint64_t time;
-    bool suffix;               /* a block after CONFIG in its epoch: nothing is executed or dispatched (D-19) */
+    bool suffix; /* a block after CONFIG in its epoch: nothing is executed or dispatched (D-19) */
     const struct exec_ref *refs;
     uint32_t ref_count;
 };
@@ -172,43 +180,43 @@ struct exec_block {
 /* One leaf of the outbox with its slice. */
 struct exec_output {
     uint8_t leaf[EXEC_LEAF_BYTES];
-    uint8_t kind;              /* 1 cluster (D-9), 2 client (D-10) */
-    uint32_t destination;      /* kind 1: cluster */
-    uint64_t dseq;             /* kind 1 */
-    const uint8_t *client_id;  /* kind 2: 32 bytes, within leaf */
+    uint8_t kind;             /* 1 cluster (D-9), 2 client (D-10) */
+    uint32_t destination;     /* kind 1: cluster */
+    uint64_t dseq;            /* kind 1 */
+    const uint8_t *client_id; /* kind 2: 32 bytes, within leaf */
     uint32_t item_count;
-    const uint8_t *slice;      /* kind 1: until executor_release_slices(); kind 2: until executor_release_block() */
+    const uint8_t *slice; /* kind 1: until executor_release_slices(); kind 2: until executor_release_block() */
     uint32_t slice_bytes;
 };
 
 /* When the executor wants a block although no input waits (D-21). */
 struct exec_due {
-    bool now;                  /* the next block would dispatch whatever its time: by due_blocks, enough, idle, policy, or an acknowledgement alone */
-    uint64_t time;             /* header time from which a block would dispatch; UINT64_MAX: nothing pends */
+    bool now;      /* the next block would dispatch whatever its time: by due_blocks, enough, idle, policy, or an acknowledgement alone */
+    uint64_t time; /* header time from which a block would dispatch; UINT64_MAX: nothing pends */
 };
 
-struct exec_counts {           /* of this block */
-    uint32_t ops_read;         /* shard: executed; coordinator: admitted */
+struct exec_counts {   /* of this block */
+    uint32_t ops_read; /* shard: executed; coordinator: admitted */
     uint32_t ops_written;
-    uint32_t parts_refused;    /* answered with a refusal of any class */
-    uint32_t parts_recorded;   /* shard: RECORDED */
+    uint32_t parts_refused;  /* answered with a refusal of any class */
+    uint32_t parts_recorded; /* shard: RECORDED */
     uint32_t parts_busy;
-    uint32_t answers;          /* coordinator: items to clients */
-    uint32_t garbage;          /* slices, items, answers without effect (D-15, O-32) */
+    uint32_t answers; /* coordinator: items to clients */
+    uint32_t garbage; /* slices, items, answers without effect (D-15, O-32) */
     uint64_t slice_bytes_in;
     uint64_t slice_bytes_out;
 };
 
 struct exec_result {
     enum exec_status status;
-    uint32_t bad_ref;          /* index of the reference at fault */
-    uint8_t state_root[32];    /* after the parent: as the header carries it. Valid whenever the parent was found */
-    uint8_t outbox_root[32];   /* D-11 */
-    uint8_t cursors_hash[32];  /* D-20, after this block */
+    uint32_t bad_ref;                  /* index of the reference at fault */
+    uint8_t state_root[32];            /* after the parent: as the header carries it. Valid whenever the parent was found */
+    uint8_t outbox_root[32];           /* D-11 */
+    uint8_t cursors_hash[32];          /* D-20, after this block */
     const struct exec_output *outputs; /* in the order of D-11; until executor_release_block() */
     const tree_hash *leaf_hashes;      /* output_count of them: tree_inclusion_prove() makes the proofs; until executor_release_block() */
     uint32_t output_count;
-    struct exec_due due;       /* in the state after this block */
+    struct exec_due due; /* in the state after this block */
     struct exec_counts counts;
 };
 
@@ -243,14 +251,14 @@ enum exec_status executor_slice(const struct executor *ex, uint32_t destination,
 /* What the state knows of a client (D-31). Pointers hold until the next call that changes the executor. */
 struct exec_client {
     bool revoked;
-    uint32_t quota_per_second;     /* operations; 0: no quota */
+    uint32_t quota_per_second; /* operations; 0: no quota */
     uint32_t quota_burst;
-    uint64_t serial;               /* of the enrolment operation that changed it last; 0: the system file */
-    const uint8_t *card;           /* its binary form, CARD_CLIENT_BYTES bytes */
+    uint64_t serial;     /* of the enrolment operation that changed it last; 0: the system file */
+    const uint8_t *card; /* its binary form, CARD_CLIENT_BYTES bytes */
     uint8_t signing_key[32];
     uint8_t noise_key[32];
     uint32_t rights_count;
-    const uint8_t *rights;         /* encoded as in D-31 */
+    const uint8_t *rights; /* encoded as in D-31 */
     uint32_t rights_bytes;
 };
 enum exec_status executor_client(const struct executor *ex, const uint8_t client_id[32], struct exec_client *client)
@@ -287,12 +295,12 @@ enum exec_status executor_pair(const struct executor *ex, uint32_t cluster, bool
 void executor_due(const struct executor *ex, struct exec_due *due);
 
 struct exec_figures {
-    uint64_t height;           /* newest executed */
+    uint64_t height; /* newest executed */
     uint64_t height_final;
     uint32_t blocks_open;
     uint32_t blocks_kept;
     uint64_t user_keys;
-    uint64_t user_bytes;       /* declared (O-17) */
+    uint64_t user_bytes; /* declared (O-17) */
     uint64_t system_keys;
     uint64_t system_bytes;
 };
@@ -304,7 +312,7 @@ void executor_figures(const struct executor *ex, struct exec_figures *figures);
  * name the
  * state that the proof is of. */
 enum exec_status executor_prove(struct executor *ex, enum trie_space space, const uint8_t *key, size_t key_bytes, bool *present,
-    struct table_entry *value,
-                                struct bytes_writer *proof, uint64_t *height, uint8_t root[32]) __attribute__((warn_unused_result));
+                                struct table_entry *value, struct bytes_writer *proof, uint64_t *height, uint8_t root[32])
+    __attribute__((warn_unused_result));
 
 #endif

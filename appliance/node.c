@@ -141,6 +141,10 @@ static enum node_exit core_open(struct node *node, char text[NODE_TEXT_BYTES]) {
                  node->config.system, exec_status_name(status));
         return NODE_EXIT_CONFIG;
     }
+    node->region_count = executor_regions(node->executor, NULL, 0);
+    node->regions = calloc(node->region_count, sizeof *node->regions);
+    if (node->regions == NULL) return fail(text, NODE_EXIT_CONFIG, "not enough memory for the node's tables");
+    executor_regions(node->executor, node->regions, node->region_count);
     executor_genesis(node->executor, node->genesis_root);
     node->execution = execution_create(node->executor, node->state);
     struct replica_config replica = {.system = node->system,
@@ -310,6 +314,7 @@ void node_close(struct node *node) {
     replica_destroy(node->replica);
     execution_destroy(node->execution);
     executor_destroy(node->executor);
+    free(node->regions);
     net_destroy(net);
     store_directory_close(node->directory);
     if (node->key_open) keyfile_close(&node->key);

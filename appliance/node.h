@@ -40,6 +40,8 @@ struct node {
     struct wal *wal;
     struct state *state;
     struct executor *executor;
+    struct exec_region *regions; /* what it reserved; constant while it lives */
+    uint32_t region_count;
     struct execution *execution;
     struct replica *replica;
     struct net *net;

@@ -72,27 +72,22 @@ static void budget_add(struct status_node *status, const char *name, uint64_t by
 }
 
 static void budget_put(struct node *node, struct status_node *status) {
-    struct executor_budget executor;
-    executor_budget(node->executor, &executor);
+    uint64_t parts[EXEC_MEMORIES] = {0};
+    for (uint32_t i = 0; i < node->region_count; i++) parts[node->regions[i].part] += node->regions[i].bytes;
     status->budget_count = 0;
-    budget_add(status, "table", executor.table_bytes);
-    budget_add(status, "trie", executor.trie_bytes);
-    budget_add(status, "slices", executor.slices_bytes);
-    budget_add(status, "routing", executor.routing_bytes);
-    budget_add(status, "blocks", executor.blocks_bytes);
-    budget_add(status, "scratch", executor.scratch_bytes);
+    for (enum exec_memory part = 0; part < EXEC_MEMORIES; part++) budget_add(status, exec_memory_name(part), parts[part]);
     budget_add(status, "checkpoint_buffers", execution_budget());
     struct replica_budget replica;
     replica_budget(node->replica, &replica);
     budget_add(status, "replica_inputs", replica.inputs_bytes);
     budget_add(status, "replica_tables", replica.tables_bytes);
     budget_add(status, "store_dirty_pages", STORE_DIRTY_BYTES);
-    struct net_counter parts[12];
-    size_t count = net_budget(node->net, parts, 12);
+    struct net_counter net[12];
+    size_t count = net_budget(node->net, net, 12);
     for (size_t i = 0; i < count && i < 12; i++) {
         char name[STATUS_NAME_BYTES];
-        snprintf(name, sizeof name, "net_%.40s", parts[i].name);
-        budget_add(status, name, parts[i].value);
+        snprintf(name, sizeof name, "net_%.40s", net[i].name);
+        budget_add(status, name, net[i].value);
     }
 }
 
@@ -135,7 +130,6 @@ void node_status_update(struct node *node, uint64_t now_ms) {
     snprintf(status->threads_map, sizeof status->threads_map, "%s", node->config.split ? "split" : "fused");
     status->started_ms = node->started_ms;
     status->now_ms = now_ms;
-    memory_put(status);
     status->ready = replica_is_ready(node->replica);
     replica_status(node->replica, &status->replica);
     counters_put(node, status);
@@ -149,9 +143,55 @@ void node_status_update(struct node *node, uint64_t now_ms) {
     pthread_mutex_unlock(&node->status_lock);
 }
 
+/* Which part this address begins, EXEC_MEMORIES: none. */
+static enum exec_memory part_at(const struct node *node, unsigned long long address) {
+    for (uint32_t i = 0; i < node->region_count; i++) {
+        if ((uintptr_t)node->regions[i].base == address) return node->regions[i].part;
+    }
+    return EXEC_MEMORIES;
+}
+
+/* What is resident of each part: its regions are mappings of their own (store/reserve.h). */
+static void parts_resident(const struct node *node, uint64_t parts[EXEC_MEMORIES]) {
+    FILE *file = fopen("/proc/self/smaps", "re");
+    if (file == NULL) return;
+    enum exec_memory part = EXEC_MEMORIES;
+    char line[512];
+    while (fgets(line, sizeof line, file) != NULL) {
+        unsigned long long address = 0, end = 0, kib = 0;
+        if (sscanf(line, "%llx-%llx ", &address, &end) == 2)
+            part = part_at(node, address);
+        else if (part != EXEC_MEMORIES && sscanf(line, "Rss: %llu kB", &kib) == 1)
+            parts[part] += kib * 1024;
+    }
+    fclose(file);
+}
+
+static void resident_add(struct status_node *status, const char *name, uint64_t bytes) {
+    struct status_counter *part = &status->resident[status->resident_count++];
+    snprintf(part->name, sizeof part->name, "%s", name);
+    part->value = bytes;
+}
+
+/* What of the budget is in use: the reserved parts one by one; all others live on the heap. On the thread that asks: a walk over page tables. */
+static void resident_put(const struct node *node, struct status_node *status) {
+    uint64_t parts[EXEC_MEMORIES] = {0}, reserved = 0;
+    memory_put(status);
+    parts_resident(node, parts);
+    status->resident_count = 0;
+    for (enum exec_memory part = 0; part < EXEC_MEMORIES; part++) {
+        resident_add(status, exec_memory_name(part), parts[part]);
+        reserved += parts[part];
+    }
+    uint64_t rest = status->resident_bytes - status->resident_file_bytes;
+    resident_add(status, "heap_and_stacks", rest > reserved ? rest - reserved : 0);
+    resident_add(status, "files", status->resident_file_bytes);
+}
+
 void node_status_copy(void *context, struct status_node *status) {
     struct node *node = context;
     pthread_mutex_lock(&node->status_lock);
     *status = node->status;
     pthread_mutex_unlock(&node->status_lock);
+    resident_put(node, status);
 }

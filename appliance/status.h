@@ -42,7 +42,7 @@
     X(DROP_SEND_LINK, "send_link")   /* link down */                                                                                                 \
     X(DROP_SEND_QUEUE, "send_queue") /* peer's queue full */                                                                                         \
     X(DROP_LAST_SIGNED, "last_signed_invalid")                                                                                                       \
-    X(DROP_DISK_BEHIND, "disk_behind") /* consensus messages that come while the disk is far behind; fetched later */                         \
+    X(DROP_DISK_BEHIND, "disk_behind") /* consensus messages that come while the disk is far behind; fetched later */                                \
     X(DROP_STATUS, "status_invalid")                                                                                                                 \
     X(DROP_RATE, "rate") /* more queries than a peer may ask */
 
@@ -77,6 +77,7 @@ enum {
     STATUS_ATTACKERS_MAX = 16,
     STATUS_COUNTERS_MAX = 32,
     STATUS_NET_COUNTERS_MAX = 96,
+    STATUS_RESIDENT_MAX = 16,
     STATUS_NAME_BYTES = 48
 };
 
@@ -148,7 +149,9 @@ struct status_node {
     uint32_t net_counter_count;
     struct status_counter net_counters[STATUS_NET_COUNTERS_MAX]; /* of the links */
     struct status_counter counters[STATUS_COUNTERS_MAX];         /* of the store */
-    struct status_counter budget[32];
+    struct status_counter budget[32];                            /* the most that each part may come to use */
+    struct status_counter resident[STATUS_RESIDENT_MAX];         /* what is resident of it now, when somebody asks */
+    uint32_t resident_count;
     uint64_t resident_bytes;
     uint64_t resident_file_bytes; /* of these, pages of files: the program and the stores' maps */
     uint64_t heap_bytes;

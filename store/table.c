@@ -17,6 +17,7 @@
 #include "store/table.h"
 #include "merkle/check.h"
 #include "store/checksum.h"
+#include "store/reserve.h"
 #include "store/table_arena.h"
 #include <sodium.h>
 #include <sys/mman.h>
@@ -24,12 +25,12 @@
 enum {
     RECORD_HEAD_BYTES = 32,
     NONE = -1,
-    VALUE_BITS = 17,                    /* of `meta`: value length, then key length - 1, space, deleted */
+    VALUE_BITS = 17, /* of `meta`: value length, then key length - 1, space, deleted */
     KEY_SHIFT = VALUE_BITS,
     SPACE_SHIFT = KEY_SHIFT + 8,
     DELETED_SHIFT = SPACE_SHIFT + 1,
     HUGE_PAGES_FROM_KEYS = 1 << 17,
-    REGIONS = TABLE_OPEN_MAX + 1        /* one for the savepoint */
+    REGIONS = TABLE_OPEN_MAX + 1 /* one for the savepoint */
 };
 
 struct record {
@@ -40,14 +41,14 @@ struct record {
     uint32_t meta;
     uint32_t own;
     uint32_t next;
-    uint8_t bytes[];                    /* key, value */
+    uint8_t bytes[]; /* key, value */
 };
 _Static_assert(sizeof(struct record) == RECORD_HEAD_BYTES, "the arena's bound counts 32 bytes");
 _Static_assert(RECORD_HEAD_BYTES + TABLE_KEY_BYTES_MAX + TABLE_VALUE_BYTES_MAX == ARENA_CELL_BYTES_MAX, "the largest record is the largest cell");
 
 struct slot {
     uint32_t tag;
-    uint32_t ref;                       /* 0: empty */
+    uint32_t ref; /* 0: empty */
 };
 
 struct journal_entry {
@@ -57,11 +58,11 @@ struct journal_entry {
 
 struct open_block {
     uint64_t height;
-    uint64_t bytes;                     /* declared bytes written, against block_bytes_max */
+    uint64_t bytes; /* declared bytes written, against block_bytes_max */
     uint64_t keys_before[TABLE_SPACES];
     uint64_t bytes_before[TABLE_SPACES];
     uint32_t region;
-    uint32_t count;                     /* journal entries */
+    uint32_t count; /* journal entries */
 };
 
 struct table {
@@ -70,10 +71,10 @@ struct table {
     struct slot *slots;
     uint64_t slot_count;
     uint32_t slot_mask;
-    struct journal_entry *journal;      /* REGIONS times block_writes_max */
+    struct journal_entry *journal; /* REGIONS times block_writes_max */
     uint64_t keys[TABLE_SPACES];
     uint64_t bytes[TABLE_SPACES];
-    uint64_t keys_max[TABLE_SPACES];    /* as table_limits_set() says */
+    uint64_t keys_max[TABLE_SPACES]; /* as table_limits_set() says */
     uint64_t bytes_max[TABLE_SPACES];
     struct open_block open[TABLE_OPEN_MAX]; /* oldest first */
     uint32_t open_count;
@@ -221,13 +222,6 @@ static uint32_t record_make(struct table *table, uint32_t tag, uint32_t meta, st
 
 /* Set-up. */
 
-static void *reserve(uint64_t bytes) {
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) return NULL;
-    (void)madvise(at, bytes, MADV_NOHUGEPAGE); /* as in the arena; advice only */
-    return at;
-}
-
 static bool config_valid(const struct table_config *config) {
     if (config->open_max < 1 || config->open_max > TABLE_OPEN_MAX) return false;
     if (config->block_writes_max < 1 || config->block_writes_max > 1 << 20) return false;
@@ -271,8 +265,8 @@ enum table_status table_create(const struct table_config *config, struct table *
         memcpy(table->hash_keys[space], config->hash_key, TABLE_HASH_KEY_BYTES);
         table->hash_keys[space][0] ^= (uint8_t)space;
     }
-    table->slots = reserve(slots * sizeof *table->slots);
-    table->journal = reserve((uint64_t)REGIONS * config->block_writes_max * sizeof *table->journal);
+    table->slots = store_reserve(slots * sizeof *table->slots);
+    table->journal = store_reserve((uint64_t)REGIONS * config->block_writes_max * sizeof *table->journal);
     bool arena = arena_create(&table->arena, arena_slabs_for(bytes));
     if (!table->slots || !table->journal || !arena) {
         table_destroy(table);
@@ -284,14 +278,14 @@ enum table_status table_create(const struct table_config *config, struct table *
 
 void table_destroy(struct table *table) {
     if (!table) return;
-    if (table->slots) (void)munmap(table->slots, table->slot_count * sizeof *table->slots);
-    if (table->journal) (void)munmap(table->journal, (uint64_t)REGIONS * table->config.block_writes_max * sizeof *table->journal);
+    store_unreserve(table->slots, table->slot_count * sizeof *table->slots);
+    store_unreserve(table->journal, (uint64_t)REGIONS * table->config.block_writes_max * sizeof *table->journal);
     arena_destroy(&table->arena);
     free(table);
 }
 
 void table_clear(struct table *table) {
-    CHECK(madvise(table->slots, table->slot_count * sizeof *table->slots, MADV_DONTNEED) == 0);
+    store_forget(table->slots, table->slot_count * sizeof *table->slots);
     arena_clear(&table->arena);
     memset(table->keys, 0, sizeof table->keys);
     memset(table->bytes, 0, sizeof table->bytes);
@@ -300,9 +294,11 @@ void table_clear(struct table *table) {
     table->savepoint_open = false;
 }
 
-uint64_t table_reserved_bytes(const struct table *table) {
-    return arena_reserved_bytes(&table->arena) + table->slot_count * sizeof *table->slots +
-           (uint64_t)REGIONS * table->config.block_writes_max * sizeof *table->journal + sizeof *table;
+void table_regions(const struct table *table, struct table_region regions[TABLE_REGIONS]) {
+    regions[0] = (struct table_region){table->arena.base, table->arena.slabs * ARENA_SLAB_BYTES};
+    regions[1] = (struct table_region){table->arena.slab_previous, table->arena.slabs * sizeof *table->arena.slab_previous};
+    regions[2] = (struct table_region){table->slots, table->slot_count * sizeof *table->slots};
+    regions[3] = (struct table_region){table->journal, (uint64_t)REGIONS * table->config.block_writes_max * sizeof *table->journal};
 }
 
 uint64_t table_keys(const struct table *table, uint8_t space) {

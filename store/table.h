@@ -32,33 +32,33 @@
 #include <stdint.h>
 
 enum {
-    TABLE_KEY_BYTES_MAX = 256,       /* and at least 1 */
+    TABLE_KEY_BYTES_MAX = 256, /* and at least 1 */
     TABLE_VALUE_BYTES_MAX = 65536,
-    TABLE_ENTRY_BYTES = 64,          /* declared bytes of an entry beside key and value (P-20) */
-    TABLE_SPACES = 2,                /* 0 users, 1 system: limits are kept apart, so that full users never block the system's own records */
-    TABLE_OPEN_MAX = 64,             /* open blocks */
+    TABLE_ENTRY_BYTES = 64, /* declared bytes of an entry beside key and value (P-20) */
+    TABLE_SPACES = 2,       /* 0 users, 1 system: limits are kept apart, so that full users never block the system's own records */
+    TABLE_OPEN_MAX = 64,    /* open blocks */
     TABLE_HASH_KEY_BYTES = 16,
 };
 
 enum table_status {
     TABLE_OK = 0,
-    TABLE_ABSENT,       /* get, remove: no such key */
-    TABLE_KEYS_FULL,    /* put of a new key: keys_max of its space is reached. Deterministic; nothing was changed */
-    TABLE_BYTES_FULL,   /* put that enlarges: bytes_max of its space would be passed. Deterministic; nothing was changed */
-    TABLE_BLOCK_FULL,   /* put, remove: block_writes_max or block_bytes_max would be passed. Deterministic; nothing was changed */
-    TABLE_CORRUPT,      /* get: the entry's checksum does not match: bad memory. The node must not answer or vote from this table */
-    TABLE_NO_MEMORY,    /* create: the address space was refused */
-    TABLE_BAD_LIMITS,   /* create: a limit is 0, too large for 32-bit references, or open_max > TABLE_OPEN_MAX */
+    TABLE_ABSENT,     /* get, remove: no such key */
+    TABLE_KEYS_FULL,  /* put of a new key: keys_max of its space is reached. Deterministic; nothing was changed */
+    TABLE_BYTES_FULL, /* put that enlarges: bytes_max of its space would be passed. Deterministic; nothing was changed */
+    TABLE_BLOCK_FULL, /* put, remove: block_writes_max or block_bytes_max would be passed. Deterministic; nothing was changed */
+    TABLE_CORRUPT,    /* get: the entry's checksum does not match: bad memory. The node must not answer or vote from this table */
+    TABLE_NO_MEMORY,  /* create: the address space was refused */
+    TABLE_BAD_LIMITS, /* create: a limit is 0, too large for 32-bit references, or open_max > TABLE_OPEN_MAX */
 };
 
 const char *table_status_name(enum table_status status);
 
 struct table_config {
-    uint64_t keys_max[TABLE_SPACES];     /* entries per space, each >= 1, sum <= 2^30 */
-    uint64_t bytes_max[TABLE_SPACES];    /* declared bytes per space */
-    uint64_t block_bytes_max;            /* declared bytes that one block may write; a removed key counts key + TABLE_ENTRY_BYTES */
-    uint32_t block_writes_max;           /* distinct keys that one block may write, 1 to 2^20 */
-    uint32_t open_max;                   /* open blocks, 1 to TABLE_OPEN_MAX */
+    uint64_t keys_max[TABLE_SPACES];        /* entries per space, each >= 1, sum <= 2^30 */
+    uint64_t bytes_max[TABLE_SPACES];       /* declared bytes per space */
+    uint64_t block_bytes_max;               /* declared bytes that one block may write; a removed key counts key + TABLE_ENTRY_BYTES */
+    uint32_t block_writes_max;              /* distinct keys that one block may write, 1 to 2^20 */
+    uint32_t open_max;                      /* open blocks, 1 to TABLE_OPEN_MAX */
     uint8_t hash_key[TABLE_HASH_KEY_BYTES]; /* random, of this process */
 };
 
@@ -83,14 +83,20 @@ struct table_entry {
 struct table_write {
     struct table_entry entry;
     bool deleted;
-    bool existed;                        /* the key was there before this block */
+    bool existed; /* the key was there before this block */
 };
 
 enum table_status table_create(const struct table_config *config, struct table **table) __attribute__((warn_unused_result));
 void table_destroy(struct table *table); /* NULL will do */
 
-/* Address space reserved, and the most of it that can become resident: for the node's printed budget. */
-uint64_t table_reserved_bytes(const struct table *table);
+/* The address space that a table reserved, resident as far as it is used: for the node's printed budget. The same from create on; any thread may
+ * ask. */
+enum { TABLE_REGIONS = 4 };
+struct table_region {
+    const void *base;
+    uint64_t bytes;
+};
+void table_regions(const struct table *table, struct table_region regions[TABLE_REGIONS]);
 
 /* Figures of the newest state, per space. */
 uint64_t table_keys(const struct table *table, uint8_t space);

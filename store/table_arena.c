@@ -10,15 +10,8 @@
  */
 #include "store/table_arena.h"
 #include "merkle/check.h"
+#include "store/reserve.h"
 #include <string.h>
-#include <sys/mman.h>
-
-static void *reserve(uint64_t bytes) {
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) return NULL;
-    (void)madvise(at, bytes, MADV_NOHUGEPAGE); /* an empty table shall not cost 2 MiB per touched word; advice only */
-    return at;
-}
 
 static uint32_t class_of(size_t bytes) {
     CHECK(bytes > 0 && bytes <= ARENA_CELL_BYTES_MAX);
@@ -61,8 +54,8 @@ bool arena_create(struct arena *arena, uint64_t slabs) {
     memset(arena, 0, sizeof *arena);
     if (slabs == 0 || slabs > ARENA_SLABS_MAX) return false;
     arena->slabs = slabs;
-    arena->base = reserve(slabs * ARENA_SLAB_BYTES);
-    arena->slab_previous = reserve(slabs * sizeof *arena->slab_previous);
+    arena->base = store_reserve(slabs * ARENA_SLAB_BYTES);
+    arena->slab_previous = store_reserve(slabs * sizeof *arena->slab_previous);
     if (!arena->base || !arena->slab_previous) {
         arena_destroy(arena);
         return false;
@@ -73,20 +66,16 @@ bool arena_create(struct arena *arena, uint64_t slabs) {
 }
 
 void arena_destroy(struct arena *arena) {
-    if (arena->base) (void)munmap(arena->base, arena->slabs * ARENA_SLAB_BYTES);
-    if (arena->slab_previous) (void)munmap(arena->slab_previous, arena->slabs * sizeof *arena->slab_previous);
+    store_unreserve(arena->base, arena->slabs * ARENA_SLAB_BYTES);
+    store_unreserve(arena->slab_previous, arena->slabs * sizeof *arena->slab_previous);
     memset(arena, 0, sizeof *arena);
 }
 
 void arena_clear(struct arena *arena) {
-    CHECK(madvise(arena->base, arena->slabs * ARENA_SLAB_BYTES, MADV_DONTNEED) == 0);
+    store_forget(arena->base, arena->slabs * ARENA_SLAB_BYTES);
     arena->slab_fresh = 1;
     arena->slab_free = 0;
     classes_init(arena);
-}
-
-uint64_t arena_reserved_bytes(const struct arena *arena) {
-    return arena->slabs * (ARENA_SLAB_BYTES + sizeof *arena->slab_previous);
 }
 
 static uint32_t slab_take(struct arena *arena, struct arena_class *class) {
@@ -129,7 +118,7 @@ static void slab_drop_newest(struct arena *arena, struct arena_class *class) {
         class->spare = slab;
         return;
     }
-    (void)madvise(arena->base + (uint64_t)slab * ARENA_SLAB_BYTES, ARENA_SLAB_BYTES, MADV_DONTNEED); /* advice only */
+    store_forget(arena->base + (uint64_t)slab * ARENA_SLAB_BYTES, ARENA_SLAB_BYTES);
     arena->slab_previous[slab] = arena->slab_free;
     arena->slab_free = slab;
 }

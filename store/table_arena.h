@@ -10,34 +10,34 @@
 #include <stdint.h>
 
 enum {
-    ARENA_UNIT_BYTES = 16,                 /* references count units */
+    ARENA_UNIT_BYTES = 16, /* references count units */
     ARENA_SLAB_BYTES = 1 << 20,
-    ARENA_CELL_BYTES_MAX = 65824,          /* record head 32 + key 256 + value 65536 */
-    ARENA_SLABS_MAX = 1 << 16,             /* 32-bit references, 64 GiB */
+    ARENA_CELL_BYTES_MAX = 65824, /* record head 32 + key 256 + value 65536 */
+    ARENA_SLABS_MAX = 1 << 16,    /* 32-bit references, 64 GiB */
     ARENA_CLASSES_MAX = 84,
 };
 
 struct arena_class {
     uint32_t cell_bytes;
     uint32_t cells_per_slab;
-    uint32_t slab;                         /* the class's newest slab, 0: none; the only one that is not full */
-    uint32_t used;                         /* cells in it */
-    uint32_t spare;                        /* one emptied slab kept back, 0: none */
+    uint32_t slab;  /* the class's newest slab, 0: none; the only one that is not full */
+    uint32_t used;  /* cells in it */
+    uint32_t spare; /* one emptied slab kept back, 0: none */
 };
 
 struct arena {
     uint8_t *base;
-    uint32_t *slab_previous;               /* per slab: the class's slab before it, or the next free one */
-    uint64_t slabs;                        /* slab 0 is never used, so that reference 0 means none */
-    uint32_t slab_fresh;                   /* first that was never used */
-    uint32_t slab_free;                    /* list of given-back slabs, 0: none */
+    uint32_t *slab_previous; /* per slab: the class's slab before it, or the next free one */
+    uint64_t slabs;          /* slab 0 is never used, so that reference 0 means none */
+    uint32_t slab_fresh;     /* first that was never used */
+    uint32_t slab_free;      /* list of given-back slabs, 0: none */
     uint32_t class_count;
     struct arena_class classes[ARENA_CLASSES_MAX];
 };
 
 struct arena_move {
     uint32_t from;
-    uint32_t to;                           /* 0: nothing moved */
+    uint32_t to; /* 0: nothing moved */
 };
 
 /* Slabs that any content of at most `declared_bytes` (as table.h counts them) needs. */
@@ -47,7 +47,7 @@ bool arena_create(struct arena *arena, uint64_t slabs);
 void arena_destroy(struct arena *arena);
 /* Everything is free again and given back to the system. */
 void arena_clear(struct arena *arena);
-uint64_t arena_reserved_bytes(const struct arena *arena);
+
 /* A cell of at least `bytes`; never fails within the limits (CHECK). */
 uint32_t arena_take(struct arena *arena, size_t bytes);
 /* Frees the cell `reference`, taken for `bytes`. If another cell had to move into its place its content has been copied; the caller mends what

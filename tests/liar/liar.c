@@ -8,8 +8,8 @@
 
 enum { LOOK_MS = 20, TELL_MS = 200 };
 
-static const char *const kinds[LIAR_KINDS] = {"equivocate", "result", "slices", "withhold", "replay", "corrupt",
-                                              "forge",      "keep",   "flood",  "slow",     "censor", "tiny",    "references"};
+static const char *const kinds[LIAR_KINDS] = {"equivocate", "result", "slices", "withhold", "replay", "corrupt",   "forge",
+                                              "keep",       "flood",  "slow",   "censor",   "tiny",   "references"};
 
 bool liar_parse(struct liar *liar, const char *text) {
     const char *comma = strchr(text, ',');
@@ -23,7 +23,9 @@ bool liar_parse(struct liar *liar, const char *text) {
     return false;
 }
 
-bool liar_option_is(const struct liar *liar, const char *option) { return strcmp(liar->option, option) == 0; }
+bool liar_option_is(const struct liar *liar, const char *option) {
+    return strcmp(liar->option, option) == 0;
+}
 
 static void tell(struct liar *liar) {
     liar->acted_ms = liar->now_ms;

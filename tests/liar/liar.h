@@ -20,7 +20,7 @@
  *   flood                                             batches beyond its limit as a relay, garbage, bad signatures
  *   tiny                                              made-up reads of one operation as a relay, others to each member, 1,500 at a time
  *   references                                        as leader names inputs as another kind, or of a relay that is no member
- *   slow                                              as leader lets only so many percent of its operations through, by the file of HERACLIUS_LIE_WHILE
+ *   slow                                              as leader lets so many percent of its operations through, by HERACLIUS_LIE_WHILE's file
  *   censor      number of a client                    ignores one client's inputs, and never proposes them
  *
  * One thread: the hooks are called by the replica's.
@@ -63,20 +63,20 @@ struct liar {
     struct replica *r;
     enum liar_kind kind;
     char option[LIAR_OPTION_BYTES];
-    char path[LIAR_PATH_BYTES];  /* HERACLIUS_LIE_WHILE; empty: none */
-    atomic_bool runs;            /* the node's loop has begun: set by its thread, read by the one that wakes it */
-    bool lies;                   /* now */
-    bool plain;                  /* what is sent now is the liar's own: let it pass */
+    char path[LIAR_PATH_BYTES]; /* HERACLIUS_LIE_WHILE; empty: none */
+    atomic_bool runs;           /* the node's loop has begun: set by its thread, read by the one that wakes it */
+    bool lies;                  /* now */
+    bool plain;                 /* what is sent now is the liar's own: let it pass */
     uint64_t now_ms, looked_ms, acted_ms;
     uint64_t count, count_told;
-    uint64_t pace;               /* SLOW: operations a second */
+    uint64_t pace;                            /* SLOW: operations a second */
     uint64_t paced_height, paced_ms, free_ms; /* SLOW: the newest proposal, when it goes, and when the next one may */
-    uint64_t turn;               /* grows with each act, to vary them */
-    struct liar_frame later[LIAR_LATER_MAX]; /* ring, in order of time */
+    uint64_t turn;                            /* grows with each act, to vary them */
+    struct liar_frame later[LIAR_LATER_MAX];  /* ring, in order of time */
     uint32_t later_first, later_count;
-    struct liar_frame kept[LIAR_KEPT_MAX];   /* old messages; or a client's batches (blob alone) */
+    struct liar_frame kept[LIAR_KEPT_MAX]; /* old messages; or a client's batches (blob alone) */
     uint32_t kept_count;
-    struct blob *given;          /* bytes that the last hook put into a frame */
+    struct blob *given; /* bytes that the last hook put into a frame */
 };
 
 /* liar.c. False: no such kind. */

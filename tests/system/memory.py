@@ -14,6 +14,7 @@ from cluster import Cases, System, bench, is_long, seed_of  # noqa: E402
 MIB = 1 << 20
 IDLE_MAX = 32 * MIB
 LOADED_MAX = 400 * MIB
+INDEX_MAX = 144 * MIB  # of a table for the local system's keys, and what the newest blocks wrote
 BUDGET_MAX = 16 << 30  # of the local system's limits: a sum of worst cases, most of it address space that is never touched
 
 
@@ -48,7 +49,7 @@ def budgets(cases, system):
 
 
 def within_budget(cases, system, what):
-    over, unexplained = [], []
+    over, unexplained, parts_over = [], [], []
     for name in system.names:
         status = system.ask(name)
         now = resident(system.live[name].pid)
@@ -56,8 +57,32 @@ def within_budget(cases, system, what):
             over.append((name, now))
         if abs(now - status["resident_bytes"]) > 24 * MIB or status["heap_bytes"] > status["resident_bytes"] + 64 * MIB:
             unexplained.append((name, now, status["resident_bytes"], status["heap_bytes"]))
+        parts, budget = dict(status["memory_resident_bytes"]), status["memory_budget_bytes"]
+        if abs(sum(parts.values()) - status["resident_bytes"]) > MIB:
+            unexplained.append((name, parts, status["resident_bytes"]))
+        del parts["files"]
+        heap = parts.pop("heap_and_stacks")
+        rest = sum(size for part, size in budget.items() if part not in parts)
+        parts_over += [(name, part, size, budget[part]) for part, size in parts.items() if size > budget[part]]
+        if heap > rest:
+            parts_over.append((name, "heap_and_stacks", heap, rest))
     cases.case(f"{what}: every node is within its printed budget", not over, over)
-    cases.case(f"{what}: status says what is resident", not unexplained, unexplained)
+    cases.case(f"{what}: and so is each part of it", not parts_over, parts_over)
+    cases.case(f"{what}: status says what is resident, part by part", not unexplained, unexplained)
+    for name in ("c0-n0", "s0-n0"):
+        used, budget = system.ask(name)["memory_resident_bytes"], system.ask(name)["memory_budget_bytes"]
+        print(f"     {name}: " + ", ".join(f"{part} {size / MIB:.1f}" + (f" of {budget[part] / MIB:.0f}" if part in budget else "")
+                                          for part, size in used.items()) + " MiB")
+
+
+def table_explained(cases, system, keys):
+    """The part that grows with what is stored is the size that its entries have, not a guess."""
+    declared = keys * (32 + 32 + 64)
+    for name in (n for n in system.names if n.startswith("s0")):
+        table = system.ask(name)["memory_resident_bytes"]["table"]
+        if not 0.5 * declared < table < 2 * declared + INDEX_MAX:
+            return cases.case(f"{keys} keys of 32 + 32 bytes: what the table holds fits what is stored", False, (name, table, declared))
+    return cases.case(f"{keys} keys of 32 + 32 bytes ({declared / MIB:.0f} MiB declared): what each table holds fits what is stored", True)
 
 
 def cannot_reserve(cases):
@@ -90,6 +115,7 @@ def main():
                                     "--load", "--client-keys", 8, "--ops-per-signature", 64, "--seed", seed, limit_s=900)
         cases.case(f"{keys} keys are loaded and read", code == 0 and summary["verification_failures"] == 0, text[-1000:])
         within_budget(cases, system, "after the load")
+        table_explained(cases, system, keys)
         sizes = {n: resident(system.live[n].pid) for n in system.names}
         peaks = {n: resident(system.live[n].pid, "VmHWM") for n in system.names}
         limit = LOADED_MAX if not long else 4 * LOADED_MAX
