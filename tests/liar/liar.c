@@ -142,6 +142,7 @@ static void pace_read(struct liar *liar) {
 /* The liar's own core is honest and would give up a view that goes so badly: it sees nothing wrong. */
 static void core_soothe(struct liar *liar) {
     liar->r->core->waiting.count = 0;
+    liar->r->core->progress_ms = liar->now_ms;
     liar->r->core->rate_best = 0;
     liar->r->core->rate_low_periods = 0;
 }
@@ -157,7 +158,8 @@ static void on_tick(void *context, uint64_t now_ms) {
         if (liar->kind == LIAR_SLOW && liar->lies && !lied) pace_read(liar);
     }
     later_send(liar);
-    if ((liar->kind == LIAR_SLOW || liar->kind == LIAR_CENSOR) && liar->lies) core_soothe(liar);
+    bool silent = liar->kind == LIAR_WITHHOLD && liar_option_is(liar, "proposals");
+    if ((liar->kind == LIAR_SLOW || liar->kind == LIAR_CENSOR || silent) && liar->lies) core_soothe(liar);
     if (liar->kind == LIAR_REPLAY && liar->lies) liar_replay_tick(liar);
     if (liar->kind == LIAR_KEEP && !liar->lies) liar_keep_tick(liar);
     if (liar->kind == LIAR_FLOOD && liar->lies) liar_flood_tick(liar);
