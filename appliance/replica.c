@@ -357,6 +357,17 @@ void replica_job_done(struct replica *r, struct execution_job *job) {
     replica_run(r);
 }
 
+/* P-1: a block that is held, and maybe prepared, needs its inputs on disk, also one that names what was decided long ago. */
+static void prune_mark(struct replica *r) {
+    r->prune_turn++;
+    for (uint32_t i = 0; i < r->blocks_used_max; i++) {
+        const struct rblock *block = &r->blocks[i];
+        for (uint32_t ref = 0; block->used && !block->final && block->inputs != NULL && ref < block->ref_count; ref++) {
+            if (block->inputs[ref] != NONE) r->inputs[block->inputs[ref]].prune_turn = r->prune_turn;
+        }
+    }
+}
+
 /* Below this height nothing is kept but what a member still lacks: until there is state transfer, its last known final height bounds the pruning. */
 static void prune(struct replica *r) {
     uint64_t to = r->checkpoint_height;
@@ -372,9 +383,14 @@ static void prune(struct replica *r) {
     size_t bytes = wal_key_block(key, r->members.place.epoch, r->pruned_height + 1, no_id, 0);
     (void)wal_key_block(key_end, r->members.place.epoch, end + 1, no_id, 0);
     persist_delete_range(r, WAL_BLOCKS, key, key_end, bytes);
+    prune_mark(r);
     for (uint32_t index = r->done.first; index != NONE && r->inputs[index].decided_height <= end;) {
         uint32_t next = r->inputs[index].list_next;
         struct input *input = &r->inputs[index];
+        if (input->prune_turn == r->prune_turn) { /* let go with its block: replica_block.c */
+            index = next;
+            continue;
+        }
         if (input->persisted) persist_delete(r, WAL_INPUTS, input->hash, 32);
         input->persisted = false;
         if (input->in_blocks == 0) input_free(r, index);

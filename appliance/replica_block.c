@@ -28,6 +28,11 @@ static void input_let_go(struct replica *r, uint32_t index) {
     struct input *input = &r->inputs[index];
     CHECK(input->in_blocks > 0);
     if (--input->in_blocks > 0) return;
+    if (input->state == INPUT_DONE && input->persisted && input->decided_height <= r->pruned_height) { /* the pruning passed it over for this block */
+        input_orphan(r, input->hash, input->decided_height);
+        input_free(r, index);
+        return;
+    }
     if (!input_is_stray(r, index)) return;
     if (input->persisted) input_orphan(r, input->hash, r->tip_height);
     input_free(r, index);

@@ -216,6 +216,13 @@ static void status_take(struct replica *r, uint8_t link, const struct bft_status
     r->peer_status_bytes[from] = blob_copy(blob_piece_bytes(&payload), payload.count);
 }
 
+static bool verified(struct replica *r, struct replica_peer from, enum bft_verify_error error) {
+    if (error == BFT_VERIFY_OK) return true;
+    drop_count(r, error == BFT_VERIFY_SIGNATURE ? DROP_CONSENSUS_SIGNATURE : DROP_CONSENSUS_INVALID);
+    if (error == BFT_VERIFY_SIGNATURE) attack_seen(r, ATTACK_BAD_SIGNATURE, from);
+    return false;
+}
+
 void consensus_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
     struct bft_message *message = r->message;
     enum bft_wire_error wire = bft_wire_decode(type, blob_piece_bytes(&payload), payload.count, message);
@@ -231,20 +238,15 @@ void consensus_frame(struct replica *r, struct replica_peer from, uint16_t type,
     if (r->replaying) return;
     bool wanted = bft_core_wants(r->core, message, from.member);
     if (!wanted && type != BFT_MESSAGE_STATUS) {
-        drop_count(r, DROP_CONSENSUS_STALE);
+        if (verified(r, from, last_late(r, from.member, message))) drop_count(r, DROP_CONSENSUS_STALE);
         return;
     }
     if (type == BFT_MESSAGE_STATUS && !question_allowed(r, &r->status_rates[from.member])) return; /* each costs a signature's check */
     if (persist_behind(r) && type != BFT_MESSAGE_STATUS) {
-        drop_count(r, DROP_DISK_BEHIND);
+        if (verified(r, from, last_late(r, from.member, message))) drop_count(r, DROP_DISK_BEHIND);
         return;
     }
-    enum bft_verify_error error = bft_core_verify(r->core, &r->signer, message);
-    if (error != BFT_VERIFY_OK) {
-        drop_count(r, error == BFT_VERIFY_SIGNATURE ? DROP_CONSENSUS_SIGNATURE : DROP_CONSENSUS_INVALID);
-        if (error == BFT_VERIFY_SIGNATURE) attack_seen(r, ATTACK_BAD_SIGNATURE, from);
-        return;
-    }
+    if (!verified(r, from, bft_core_verify(r->core, &r->signer, message))) return;
     if (type == BFT_MESSAGE_STATUS) status_take(r, from.member, &message->status, payload);
     if (!wanted || r->behind) return;
     last_seen(r, message);

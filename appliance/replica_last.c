@@ -193,6 +193,39 @@ void last_seen(struct replica *r, const struct bft_message *message) {
     }
 }
 
+static bool vote_is_newer(const struct replica *r, const struct bft_vote *vote) {
+    const struct newest *newest = &r->last->newest[vote->signer];
+    if (vote->kind == BFT_PREPARE) return !newest->has_prepare || last_signed_vote_newer(vote, &newest->prepare);
+    return !newest->has_commit || last_signed_vote_newer(vote, &newest->commit);
+}
+
+static enum bft_verify_error late_vote(struct replica *r, uint8_t from, const struct bft_vote *vote) {
+    if (vote->signer != from || !bft_place_equal(&vote->ballot.place, &r->members.place) || !vote_is_newer(r, vote)) return BFT_VERIFY_OK;
+    enum bft_verify_error error = bft_vote_verify(&r->members, &r->signer, vote);
+    if (error == BFT_VERIFY_OK) vote_seen(r, vote);
+    return error;
+}
+
+static enum bft_verify_error late_timeout(struct replica *r, uint8_t from, const struct bft_timeout *timeout) {
+    if (timeout->signer != from || !bft_place_equal(&timeout->place, &r->members.place)) return BFT_VERIFY_OK;
+    const struct newest *newest = &r->last->newest[from];
+    if (newest->has_timeout && !last_signed_timeout_newer(timeout, &newest->timeout)) return BFT_VERIFY_OK;
+    enum bft_verify_error error = bft_timeout_verify(&r->members, &r->signer, timeout);
+    if (error == BFT_VERIFY_OK) timeout_seen(r, timeout);
+    return error;
+}
+
+enum bft_verify_error last_late(struct replica *r, uint8_t from, const struct bft_message *message) {
+    if (from >= r->members.n || from == r->me) return BFT_VERIFY_OK;
+    switch (message->type) {
+    case BFT_MESSAGE_PROPOSE: return late_vote(r, from, &message->propose.vote);
+    case BFT_MESSAGE_PREPARE:
+    case BFT_MESSAGE_COMMIT: return late_vote(r, from, &message->vote);
+    case BFT_MESSAGE_TIMEOUT: return late_timeout(r, from, &message->timeout);
+    default: return BFT_VERIFY_OK;
+    }
+}
+
 /* An item lies in the store as its message. */
 static void item_put(struct replica *r, struct bft_message *message, uint8_t kind, uint8_t member) {
     uint8_t key[WAL_KEY_BYTES_MAX];

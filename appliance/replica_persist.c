@@ -86,7 +86,7 @@ void persist_flush(struct replica *r) {
     for (uint32_t i = 0; i < batch->part_count; i++) batch->bytes += batch->parts[i].iov_len;
     r->flying_count++;
     r->flying_bytes += batch->bytes;
-    for (uint32_t i = 0; i < batch->record_count; i++) batch->records[i].parts = batch->parts + batch->part_first[i];
+    for (uint32_t i = 0; i < batch->record_count; i++) batch->records[i].parts = batch->parts != NULL ? batch->parts + batch->part_first[i] : NULL;
     if (r->flying_last != NULL)
         r->flying_last->next = batch;
     else

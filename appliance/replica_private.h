@@ -109,6 +109,7 @@ struct input {
     uint32_t in_blocks;                              /* open blocks that refer to it */
     uint64_t arrived_ms, relayed_ms, relayed_view, asked_ms;
     uint64_t decided_height;
+    uint64_t prune_turn; /* of the newest pruning that found it in an open block */
     bool persisted;  /* in a batch given to the store */
     uint8_t repeats; /* how often its relay sent it again after it was decided */
     uint32_t bucket_next;
@@ -361,7 +362,7 @@ struct replica {
     uint32_t held_first, held_count, held_room;
 
     /* checkpoints */
-    uint64_t checkpoint_height, pruned_height;
+    uint64_t checkpoint_height, pruned_height, prune_turn;
     struct orphan *orphans;
     uint32_t orphan_count, orphan_room;
 
@@ -529,6 +530,9 @@ void last_free(struct replica *r);
 void last_begin(struct replica *r);
 void last_tick(struct replica *r);
 void last_seen(struct replica *r, const struct bft_message *message);
+/* P-7: a vote or TIMEOUT of the member at the other end of the link, of which the core has no use any more (others were faster, or my disk is
+ * behind), is kept if it is the newest of its kind: what is forgotten here, its signer could sign again after a roll-back. The error of a bad one. */
+enum bft_verify_error last_late(struct replica *r, uint8_t from, const struct bft_message *message);
 void last_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 bool last_is_answered(const struct replica *r);

@@ -41,7 +41,7 @@ bool bft_repair_stuck(const struct bft_core *core) {
 
 void bft_repair_send_status(struct step *step, uint8_t to) {
     struct bft_core *core = step->core;
-    if (core->me == BFT_NOBODY || core->retired) return;
+    if (core->me == BFT_NOBODY) return;
     struct bft_status *status = &bft_step_send(step, to, BFT_MESSAGE_STATUS, true)->message.status;
     memset(status, 0, sizeof *status);
     status->place = core->members.place;

@@ -1,0 +1,181 @@
+/* What a replica must remember: what others signed last (P-7), and the inputs of blocks that it holds (P-1). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "appliance/replica_private.h"
+#include "tests/appliance/replica_world.h"
+
+static struct rw_record *disk_copy(const struct rw_node *node) {
+    struct rw_record *copy = calloc(node->record_count + 1, sizeof *copy);
+    assert_non_null(copy);
+    for (size_t i = 0; i < node->record_count; i++) {
+        copy[i] = node->records[i];
+        if (!copy[i].used) continue;
+        copy[i].bytes = malloc(copy[i].count + 1);
+        memcpy(copy[i].bytes, node->records[i].bytes, copy[i].count);
+    }
+    return copy;
+}
+
+static void disk_replace(struct rw_node *node, struct rw_record *copy, size_t count) {
+    for (size_t i = 0; i < node->record_count; i++) {
+        if (node->records[i].used) free(node->records[i].bytes);
+    }
+    memcpy(node->records, copy, count * sizeof *copy);
+    node->record_count = count;
+    free(copy);
+}
+
+static bool on_disk(const struct rw_node *node, enum wal_db db, const uint8_t *key, size_t key_bytes) {
+    for (size_t i = 0; i < node->record_count; i++) {
+        if (node->records[i].used && node->records[i].db == db && memcmp(node->records[i].key, key, key_bytes) == 0) return true;
+    }
+    return false;
+}
+
+static void puts_of(struct replica_world *rw, uint64_t *number, uint32_t count, struct rw_node *late) {
+    for (uint32_t i = 0; i < count; i++) {
+        struct operation put = op_put("k", "v");
+        if (late != NULL) late->disk_stalled = true; /* it answers after the others have decided: each of its votes comes late */
+        assert_non_null(rw_ask(rw, BATCH_WRITE, ++*number, &put, 1, 20000));
+        if (late != NULL) late->disk_stalled = false;
+        rw_run(rw, 60);
+    }
+}
+
+static void rolled_back(bool late) {
+    struct replica_world *rw = rw_create(11);
+    uint64_t number = 0;
+    rw_run(rw, 300);
+    puts_of(rw, &number, 3, NULL);
+    struct rw_node *node = &rw->nodes[3];
+    size_t count = node->record_count;
+    struct rw_record *old = disk_copy(node);
+    uint64_t then = node->replica->core->memory.committed.height;
+    puts_of(rw, &number, 12, late ? node : NULL);
+    rw_run(rw, 300);
+    assert_true(node->replica->core->memory.committed.height > then);
+    rw_crash(rw, 3);
+    disk_replace(node, old, count);
+    rw_restart(rw, 3);
+    rw_run(rw, 4000);
+    assert_true(node->replica->retired);
+    assert_int_equal(rw_status(rw, 3)->phase, PHASE_RETIRED);
+    assert_int_equal(rw_status(rw, 0)->attacks[ATTACK_EQUIVOCATION], 0);
+    rw_destroy(rw);
+}
+
+static void a_node_whose_disk_was_rolled_back_retires(void **state) {
+    (void)state;
+    rolled_back(false);
+}
+
+/* P-7: its votes came when the others had their quorum, and are remembered all the same. */
+static void and_so_does_one_whose_votes_were_all_late(void **state) {
+    (void)state;
+    rolled_back(true);
+}
+
+/* P-15: it signs STATUS still, so that the others see how far it is. */
+static void a_retired_node_follows_and_its_status_says_so(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(12);
+    uint64_t number = 0;
+    rw_run(rw, 300);
+    struct rw_node *node = &rw->nodes[3];
+    size_t count = node->record_count;
+    struct rw_record *old = disk_copy(node);
+    struct bft_memory memory = node->replica->core->memory;
+    puts_of(rw, &number, 6, NULL);
+    rw_crash(rw, 3);
+    disk_replace(node, old, count);
+    rw_restart(rw, 3);
+    rw_run(rw, 4000);
+    assert_true(node->replica->retired);
+    puts_of(rw, &number, 6, NULL);
+    rw_run(rw, 3000);
+    uint64_t height = rw_status(rw, 3)->final_height;
+    assert_int_equal(height, rw_status(rw, 0)->final_height);
+    assert_int_equal(rw_status(rw, 0)->peers[3].final_height, height);
+    assert_int_equal(node->replica->core->memory.prepared.height, memory.prepared.height); /* it voted for nothing */
+    rw_destroy(rw);
+}
+
+static uint32_t done_batch(const struct replica *r) {
+    uint32_t index = r->done.first;
+    while (index != NONE && r->inputs[index].kind != BODY_BATCH) index = r->inputs[index].list_next;
+    assert_int_not_equal(index, NONE);
+    return index;
+}
+
+/* A block that names a batch decided long ago, as a leader may: held, and stored as before its PREPARE. Returns its id. */
+static struct bft_hash block_naming(struct replica *r, const uint8_t hash[32], struct bft_header *header) {
+    *header = (struct bft_header){.place = r->members.place, .height = r->tip_height + 1, .parent_id = r->tip_id};
+    struct body_reference reference = {.kind = BODY_BATCH, .relay = 1};
+    memcpy(reference.hash, hash, 32);
+    struct blob *body = blob_make(BODY_HEAD_BYTES + BODY_REFERENCE_BYTES);
+    bytes_put_le32(body->bytes, 1);
+    body_reference_encode(&reference, body->bytes + BODY_HEAD_BYTES);
+    header->body_hash = bft_body_hash(body->bytes, body->count);
+    struct bft_hash id = bft_header_id(header);
+    uint32_t index = block_make(r, header, &id, (struct blob_piece){.blob = body, .count = body->count});
+    blob_drop(body);
+    assert_int_not_equal(index, NONE);
+    assert_int_equal(r->blocks[index].missing, 0);
+    block_store(r, index);
+    return id;
+}
+
+static void pruning_spares_the_inputs_of_blocks_that_are_held(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(6);
+    rw_run(rw, 200);
+    struct operation put = op_put("k", "v");
+    assert_non_null(rw_ask(rw, BATCH_WRITE, 1, &put, 1, 20000));
+    rw_run(rw, 3000);
+    struct rw_node *node = &rw->nodes[0];
+    struct replica *r = node->replica;
+    uint32_t batch = done_batch(r);
+    uint8_t hash[32], key[WAL_KEY_BYTES_MAX];
+    memcpy(hash, r->inputs[batch].hash, 32);
+    assert_true(on_disk(node, WAL_INPUTS, hash, 32));
+    struct bft_header header;
+    struct bft_hash id = block_naming(r, hash, &header);
+    uint64_t decided = r->inputs[batch].decided_height;
+    replica_checkpointed(r, decided);
+    rw_run(rw, 3000);
+    assert_true(r->pruned_height >= decided);
+    size_t bytes = wal_key_block(key, header.place.epoch, header.height, id.bytes, WAL_PART_BODY);
+    assert_true(on_disk(node, WAL_BLOCKS, key, bytes));
+    assert_true(on_disk(node, WAL_INPUTS, hash, 32));
+    /* Given up, it takes the input along. */
+    struct bft_action drop = {.block_id = id};
+    block_drop(r, &drop);
+    while (r->final_first != NONE && r->blocks[r->final_first].header.height <= decided) { /* whose answers are kept */
+        uint32_t next = r->blocks[r->final_first].order_next;
+        block_free(r, r->final_first);
+        r->final_first = next;
+    }
+    assert_non_null(rw_ask(rw, BATCH_WRITE, 2, &put, 1, 20000));
+    rw_run(rw, 500);
+    replica_checkpointed(r, r->tip_height);
+    rw_run(rw, 3000);
+    assert_non_null(rw_ask(rw, BATCH_WRITE, 3, &put, 1, 20000)); /* pruning rides in writes that go anyway */
+    rw_run(rw, 500);
+    assert_false(on_disk(node, WAL_INPUTS, hash, 32));
+    rw_destroy(rw);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_node_whose_disk_was_rolled_back_retires),
+        cmocka_unit_test(and_so_does_one_whose_votes_were_all_late),
+        cmocka_unit_test(a_retired_node_follows_and_its_status_says_so),
+        cmocka_unit_test(pruning_spares_the_inputs_of_blocks_that_are_held),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
