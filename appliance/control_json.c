@@ -62,6 +62,7 @@ static void put_seen(json_t *out, const struct status_replica *replica) {
     json_object_set_new(out, "dropped", drops);
     json_object_set_new(out, "attacks", attacks);
     json_object_set_new(out, "attackers", attackers);
+    json_object_set_new(out, "evidence", number(replica->evidence)); /* files kept by this run */
 }
 
 static void put_peers(json_t *out, const struct status_node *status) {
@@ -161,6 +162,7 @@ static void put_gauges(json_t *list, const struct status_node *status) {
     metric(list, "heraclius_inputs_decided_total", "counter", "inputs in final blocks", NULL, replica->inputs_decided);
     metric(list, "heraclius_view_changes_total", "counter", "views left by time-out", NULL, replica->view_changes);
     metric(list, "heraclius_proposals_total", "counter", "proposals made", NULL, replica->proposals);
+    metric(list, "heraclius_evidence_total", "counter", "files of evidence kept", NULL, replica->evidence);
     metric(list, "heraclius_fetches_total", "counter", "blocks and inputs asked for", NULL, replica->fetches);
 }
 

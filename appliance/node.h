@@ -96,6 +96,8 @@ bool node_store_poll(struct node *node);
 /* Reads a record as a blob, NULL: not there. */
 struct blob *node_read(struct node *node, enum wal_db db, const uint8_t *key);
 void node_note(const struct replica_output *output);
+/* Writes a file of evidence into the data directory, unless it is there. */
+void node_evidence(const struct node *node, const struct replica_output *output);
 /* Draining after SIGTERM; true: time to leave. */
 bool node_drain_step(struct node *node, uint64_t now_ms);
 void node_pin(struct node *node, enum node_thread thread, const char *name);

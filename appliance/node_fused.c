@@ -45,6 +45,7 @@ static void output_do(struct node *node, const struct replica_output *output) {
         break;
     case REPLICA_READ: replica_read_done(node->replica, output->cookie, node_read(node, output->db, output->key)); break;
     case REPLICA_NOTE: node_note(output); break;
+    case REPLICA_EVIDENCE: node_evidence(node, output); break;
     case REPLICA_STOP:
         log_event(LOG_LEVEL_ERROR, "node_stopped", "cause=\"%s\"", output->text);
         node->stop = true;

@@ -176,6 +176,7 @@ static void consensus_output(struct split *split, const struct replica_output *o
     case REPLICA_JOB: CHECK(++split->job_count < RING_SLOTS - 1 && lane_put(&split->jobs, output->job)); break;
     case REPLICA_READ: replica_read_done(node->replica, output->cookie, node_read(node, output->db, output->key)); break;
     case REPLICA_NOTE: node_note(output); break;
+    case REPLICA_EVIDENCE: node_evidence(node, output); break;
     case REPLICA_STOP:
         log_event(LOG_LEVEL_ERROR, "node_stopped", "cause=\"%s\"", output->text);
         node->stop = true;

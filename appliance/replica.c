@@ -205,7 +205,7 @@ bool replica_next(struct replica *r, struct replica_output *output) {
     r->output_first = (r->output_first + 1) % r->output_room;
     r->output_count--;
     *output = *from;
-    r->given_count = from->kind == REPLICA_SEND ? from->piece_count : 0;
+    r->given_count = from->kind == REPLICA_SEND || from->kind == REPLICA_EVIDENCE ? from->piece_count : 0;
     memcpy(r->given, from->pieces, r->given_count * sizeof r->given[0]);
     return true;
 }

@@ -138,6 +138,7 @@ enum replica_output_kind {
     REPLICA_JOB,     /* to be given back by replica_job_done() */
     REPLICA_READ,    /* read a record of the write-ahead store, answer with replica_read_done() */
     REPLICA_NOTE,    /* a line for the log */
+    REPLICA_EVIDENCE, /* a file to keep (spec/consensus.md 3.11): piece 0, under the name `text`; once for each name */
     REPLICA_STOP     /* the node must stop now and say why: `text` */
 };
 
@@ -155,7 +156,7 @@ struct replica_output {
     uint8_t key[WAL_KEY_BYTES_MAX];
     uint8_t level; /* NOTE: enum log_level */
     const char *event;
-    char text[REPLICA_NOTE_BYTES]; /* NOTE, STOP */
+    char text[REPLICA_NOTE_BYTES]; /* NOTE, EVIDENCE, STOP */
 };
 
 /* The next thing to do; false: nothing more. */

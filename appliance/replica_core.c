@@ -20,7 +20,10 @@ void replica_event(struct replica *r, const struct bft_event *event) {
 
 static void note_attacks(struct replica *r, const struct bft_note *note) {
     switch (note->type) {
-    case BFT_NOTE_EQUIVOCATION: attack_seen(r, ATTACK_EQUIVOCATION, peer_member(note->member)); break;
+    case BFT_NOTE_EQUIVOCATION:
+        attack_seen(r, ATTACK_EQUIVOCATION, peer_member(note->member));
+        replica_evidence_votes(r, &r->update->evidence[0], &r->update->evidence[1]);
+        break;
     case BFT_NOTE_WRONG_RESULT: attack_seen(r, ATTACK_WRONG_RESULT, peer_member(note->member)); break;
     case BFT_NOTE_BAD_PROPOSAL: attack_seen(r, ATTACK_BAD_PROPOSAL, peer_member(note->member)); break;
     default: break;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "appliance/replica_private.h"
+#include "protocol/evidence.h"
 #include "merkle/sha256.h"
 #include "protocol/last_signed.h"
 
@@ -162,6 +163,8 @@ static void vote_seen(struct replica *r, const struct bft_vote *vote) {
     bool prepare = vote->kind == BFT_PREPARE;
     bool has = prepare ? newest->has_prepare : newest->has_commit;
     struct bft_vote *held = prepare ? &newest->prepare : &newest->commit;
+    if (has) replica_evidence_votes(r, held, vote);
+    if (!prepare && newest->has_timeout) replica_evidence_commit(r, vote, &newest->timeout);
     if (has && !last_signed_vote_newer(vote, held)) return;
     *held = *vote;
     if (prepare)
@@ -172,6 +175,8 @@ static void vote_seen(struct replica *r, const struct bft_vote *vote) {
 
 static void timeout_seen(struct replica *r, const struct bft_timeout *timeout) {
     struct newest *newest = &r->last->newest[timeout->signer];
+    if (newest->has_timeout) replica_evidence_timeouts(r, &newest->timeout, timeout);
+    if (newest->has_commit) replica_evidence_commit(r, &newest->commit, timeout);
     if (newest->has_timeout && !last_signed_timeout_newer(timeout, &newest->timeout)) return;
     newest->timeout = *timeout;
     newest->has_timeout = newest->dirty_timeout = true;
@@ -193,14 +198,17 @@ void last_seen(struct replica *r, const struct bft_message *message) {
     }
 }
 
-static bool vote_is_newer(const struct replica *r, const struct bft_vote *vote) {
+/* Newer than what is held of its signer, or in contradiction to it (B-80). */
+static bool vote_matters(const struct replica *r, const struct bft_vote *vote) {
     const struct newest *newest = &r->last->newest[vote->signer];
-    if (vote->kind == BFT_PREPARE) return !newest->has_prepare || last_signed_vote_newer(vote, &newest->prepare);
-    return !newest->has_commit || last_signed_vote_newer(vote, &newest->commit);
+    bool prepare = vote->kind == BFT_PREPARE;
+    const struct bft_vote *held = prepare ? &newest->prepare : &newest->commit;
+    if (prepare ? !newest->has_prepare : !newest->has_commit) return true;
+    return last_signed_vote_newer(vote, held) || evidence_votes_conflict(vote, held);
 }
 
 static enum bft_verify_error late_vote(struct replica *r, uint8_t from, const struct bft_vote *vote) {
-    if (vote->signer != from || !bft_place_equal(&vote->ballot.place, &r->members.place) || !vote_is_newer(r, vote)) return BFT_VERIFY_OK;
+    if (vote->signer != from || !bft_place_equal(&vote->ballot.place, &r->members.place) || !vote_matters(r, vote)) return BFT_VERIFY_OK;
     enum bft_verify_error error = bft_vote_verify(&r->members, &r->signer, vote);
     if (error == BFT_VERIFY_OK) vote_seen(r, vote);
     return error;
@@ -209,7 +217,8 @@ static enum bft_verify_error late_vote(struct replica *r, uint8_t from, const st
 static enum bft_verify_error late_timeout(struct replica *r, uint8_t from, const struct bft_timeout *timeout) {
     if (timeout->signer != from || !bft_place_equal(&timeout->place, &r->members.place)) return BFT_VERIFY_OK;
     const struct newest *newest = &r->last->newest[from];
-    if (newest->has_timeout && !last_signed_timeout_newer(timeout, &newest->timeout)) return BFT_VERIFY_OK;
+    bool conflict = newest->has_timeout && evidence_timeouts_conflict(timeout, &newest->timeout);
+    if (newest->has_timeout && !last_signed_timeout_newer(timeout, &newest->timeout) && !conflict) return BFT_VERIFY_OK;
     enum bft_verify_error error = bft_timeout_verify(&r->members, &r->signer, timeout);
     if (error == BFT_VERIFY_OK) timeout_seen(r, timeout);
     return error;

@@ -12,6 +12,7 @@
  *   replica_queue.c     decision queues to other clusters: serve
  *   replica_client.c    client sessions: answers, their cache, status
  *   replica_last.c      LAST-SIGNED
+ *   replica_evidence.c  what convicts a member or a cluster is kept
  *   replica_restore.c   from the store
  *
  * All tables are indexed by u32; NONE is no entry.
@@ -252,6 +253,7 @@ struct pair {
     uint8_t ask_next;
     bool up[BFT_MEMBERS_MAX];
     struct question_rate rates[BFT_MEMBERS_MAX];
+    uint8_t evidence; /* kinds of it that were kept, by bit */
 };
 
 struct replica {
@@ -372,6 +374,7 @@ struct replica {
 
     /* LAST-SIGNED */
     struct last_signed *last;
+    uint8_t evidence[BFT_MEMBERS_MAX]; /* kinds that were kept of each member, by bit */
 
     /* restoring */
     struct restore *restore;
@@ -538,6 +541,13 @@ void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_
 bool last_is_answered(const struct replica *r);
 void last_persist(struct replica *r);
 bool last_restore(struct replica *r, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count);
+
+/* replica_evidence.c: each does nothing unless its arguments, which were verified, contradict each other; one file for each kind and culprit */
+void replica_evidence_votes(struct replica *r, const struct bft_vote *a, const struct bft_vote *b);
+void replica_evidence_timeouts(struct replica *r, const struct bft_timeout *a, const struct bft_timeout *b);
+void replica_evidence_commit(struct replica *r, const struct bft_vote *commit, const struct bft_timeout *timeout);
+void replica_evidence_slice(struct replica *r, struct pair *pair, const struct decision *decision, struct blob_piece bytes);
+void replica_evidence_slices(struct replica *r, struct pair *pair, const struct decision *decision, uint32_t other);
 
 /* replica_restore.c */
 void restore_executed(struct replica *r, struct execution_job *job);

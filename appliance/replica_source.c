@@ -176,8 +176,10 @@ bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer
          * fetches it. */
         drop_count(r, DROP_SLICE_LEAF);
         attack_seen(r, ATTACK_EQUIVOCATION, from);
+        replica_evidence_slices(r, pair, &decision, before);
         return false;
     }
+    replica_evidence_slice(r, pair, &decision, bytes);
     if (index == NONE) index = input_make(r, BODY_SLICE, hash);
     if (index == NONE) { /* no room here is nobody else's fault */
         pair->heard_ms = r->now_ms;

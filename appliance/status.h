@@ -115,7 +115,7 @@ struct status_replica {
     uint64_t state_root_height; /* the root is the one after this height */
     uint64_t time_ms;           /* of the newest final header */
     uint64_t inputs_waiting, inputs_held, input_bytes, blocks_open, sends_held, clients_connected, answers_kept;
-    uint64_t decisions, empty_decisions, inputs_decided, view_changes, proposals, fetches, signatures_verified, waiting_oldest_ms;
+    uint64_t decisions, empty_decisions, inputs_decided, view_changes, proposals, fetches, signatures_verified, waiting_oldest_ms, evidence;
     uint64_t drops[STATUS_DROP_COUNT];
     uint64_t attacks[STATUS_ATTACK_COUNT];
     uint32_t attacker_count, pair_count;

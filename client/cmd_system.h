@@ -13,6 +13,7 @@
  *     heraclius system init --system FILE [--addresses FILE] --node-key FILE --data DIR [--threads fused|split]
  *     heraclius system show [--json] FILE
  *     heraclius system local --out DIR [--coordinators C] [--shards S] [--nodes N] --port-base P
+ *     heraclius evidence verify [-s SYSTEM] [--json] FILE                exit 1: it convicts nobody
  *     heraclius system local --out DIR --move --port-base P              new ports in DIR/addresses.json, nothing else
  *
  * `system init` and `system local` have the data directories made by `heracliusd --init --config FILE`, which they look for beside this program, then
@@ -28,5 +29,6 @@ int cmd_system_assemble(int argc, char **argv);
 int cmd_system_init(int argc, char **argv);
 int cmd_system_show(int argc, char **argv);
 int cmd_system_local(int argc, char **argv);
+int cmd_evidence_verify(int argc, char **argv);
 
 #endif

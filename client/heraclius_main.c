@@ -61,6 +61,7 @@ static const struct {
     {"system", "init", cmd_system_init, "make a node's data directory from it"},
     {"system", "show", cmd_system_show, "show a system file"},
     {"system", "local", cmd_system_local, "make a whole system on this machine"},
+    {"evidence", "verify", cmd_evidence_verify, "check offline who is convicted of what"},
 };
 
 enum { TOOLS = sizeof tools / sizeof tools[0] };

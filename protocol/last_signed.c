@@ -48,7 +48,7 @@ enum last_signed_error last_signed_query_decode(const void *bytes, size_t count,
 
 /* Items: what was signed, without the tag, then the signature. */
 
-static void vote_put(struct bytes_writer *writer, const struct bft_vote *vote) {
+void last_signed_vote_put(struct bytes_writer *writer, const struct bft_vote *vote) {
     uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
     bft_vote_preimage(&vote->ballot, (enum bft_vote_kind)vote->kind, preimage);
     bytes_put_raw(writer, preimage + SIGNER_TAG_BYTES, BFT_BALLOT_BYTES);
@@ -62,7 +62,7 @@ static void place_get(struct bytes_cursor *cursor, struct bft_place *place) {
     place->epoch = bytes_get_u64(cursor);
 }
 
-static void vote_get(struct bytes_cursor *cursor, struct bft_vote *vote, enum bft_vote_kind kind, uint8_t signer) {
+void last_signed_vote_get(struct bytes_cursor *cursor, struct bft_vote *vote, enum bft_vote_kind kind, uint8_t signer) {
     place_get(cursor, &vote->ballot.place);
     vote->ballot.view = bytes_get_u64(cursor);
     vote->ballot.height = bytes_get_u64(cursor);
@@ -73,14 +73,14 @@ static void vote_get(struct bytes_cursor *cursor, struct bft_vote *vote, enum bf
     vote->signer = signer;
 }
 
-static void timeout_put(struct bytes_writer *writer, const struct bft_timeout *timeout) {
+void last_signed_timeout_put(struct bytes_writer *writer, const struct bft_timeout *timeout) {
     uint8_t preimage[BFT_TIMEOUT_PREIMAGE_BYTES];
     bft_timeout_preimage(&timeout->place, timeout->view, &timeout->high, preimage);
     bytes_put_raw(writer, preimage + SIGNER_TAG_BYTES, BFT_TIMEOUT_PREIMAGE_BYTES - SIGNER_TAG_BYTES);
     bytes_put_raw(writer, timeout->signature.bytes, SIGNER_SIGNATURE_BYTES);
 }
 
-static void timeout_get(struct bytes_cursor *cursor, struct bft_timeout *timeout, uint8_t signer) {
+void last_signed_timeout_get(struct bytes_cursor *cursor, struct bft_timeout *timeout, uint8_t signer) {
     place_get(cursor, &timeout->place);
     timeout->view = bytes_get_u64(cursor);
     timeout->high.view = bytes_get_u64(cursor);
@@ -105,9 +105,9 @@ static size_t answer_preimage(const struct last_signed_answer *answer, uint8_t *
                                     (answer->has_timeout ? HAS_TIMEOUT : 0)));
     bytes_put_u8(&writer, 0);
     bytes_put_raw(&writer, answer->query.nonce, LAST_SIGNED_NONCE_BYTES);
-    if (answer->has_prepare) vote_put(&writer, &answer->prepare);
-    if (answer->has_commit) vote_put(&writer, &answer->commit);
-    if (answer->has_timeout) timeout_put(&writer, &answer->timeout);
+    if (answer->has_prepare) last_signed_vote_put(&writer, &answer->prepare);
+    if (answer->has_commit) last_signed_vote_put(&writer, &answer->commit);
+    if (answer->has_timeout) last_signed_timeout_put(&writer, &answer->timeout);
     CHECK(!writer.failed);
     return writer.used;
 }
@@ -141,9 +141,9 @@ enum last_signed_error last_signed_answer_decode(const void *bytes, size_t count
     read.has_prepare = present & HAS_PREPARE;
     read.has_commit = present & HAS_COMMIT;
     read.has_timeout = present & HAS_TIMEOUT;
-    if (read.has_prepare) vote_get(&cursor, &read.prepare, BFT_PREPARE, read.query.asker);
-    if (read.has_commit) vote_get(&cursor, &read.commit, BFT_COMMIT, read.query.asker);
-    if (read.has_timeout) timeout_get(&cursor, &read.timeout, read.query.asker);
+    if (read.has_prepare) last_signed_vote_get(&cursor, &read.prepare, BFT_PREPARE, read.query.asker);
+    if (read.has_commit) last_signed_vote_get(&cursor, &read.commit, BFT_COMMIT, read.query.asker);
+    if (read.has_timeout) last_signed_timeout_get(&cursor, &read.timeout, read.query.asker);
     (void)bytes_get_copy(&cursor, read.signature, SIGNER_SIGNATURE_BYTES);
     if (!bytes_finished(&cursor)) return LAST_SIGNED_BAD_BYTES;
     *answer = read;

@@ -62,6 +62,13 @@ enum last_signed_error {
 
 const char *last_signed_error_name(enum last_signed_error error);
 
+/* One item: what was signed, without the tag, then the signature (also in evidence). get: sticky failure is the cursor's; kind and signer are the
+ * caller's knowledge. */
+void last_signed_vote_put(struct bytes_writer *writer, const struct bft_vote *vote);
+void last_signed_vote_get(struct bytes_cursor *cursor, struct bft_vote *vote, enum bft_vote_kind kind, uint8_t signer);
+void last_signed_timeout_put(struct bytes_writer *writer, const struct bft_timeout *timeout);
+void last_signed_timeout_get(struct bytes_cursor *cursor, struct bft_timeout *timeout, uint8_t signer);
+
 void last_signed_query_encode(const struct last_signed_query *query, uint8_t out[LAST_SIGNED_QUERY_BYTES]);
 enum last_signed_error last_signed_query_decode(const void *bytes, size_t count, struct last_signed_query *query) __attribute__((warn_unused_result));
 

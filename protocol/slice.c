@@ -40,6 +40,16 @@ bool slice_item_next(const struct slice *slice, size_t *at, uint32_t *index, str
     return true;
 }
 
+bool slice_well_formed(const uint8_t *bytes, size_t bytes_count) {
+    struct slice slice;
+    struct slice_item item;
+    size_t at = 0;
+    uint32_t index = 0;
+    if (!slice_decode(bytes, bytes_count, &slice)) return false;
+    while (slice_item_next(&slice, &at, &index, &item)) continue;
+    return index == slice.item_count && at == slice.items_bytes;
+}
+
 void slice_hash(const uint8_t *bytes, size_t bytes_count, uint8_t out[32]) {
     SHA256_PREFIXED(out, HASH_SLICE, {bytes, bytes_count});
 }

@@ -54,6 +54,8 @@ void slice_head_encode(uint8_t out[SLICE_HEAD_BYTES], uint32_t item_count, uint6
 void slice_item_head_encode(uint8_t out[SLICE_ITEM_HEAD_BYTES], uint32_t body_bytes, uint8_t kind);
 /* size_t at = 0; uint32_t index = 0; while (slice_item_next(&slice, &at, &index, &item)) ...   Stops at a head that runs past the end. */
 bool slice_item_next(const struct slice *slice, size_t *at, uint32_t *index, struct slice_item *item);
+/* Whether the envelope parses and its items fill it exactly: no honest member signs for another. */
+bool slice_well_formed(const uint8_t *bytes, size_t bytes_count) __attribute__((warn_unused_result));
 /* SHA-256(0x0A, slice). */
 void slice_hash(const uint8_t *bytes, size_t bytes_count, uint8_t out[32]);
 

@@ -1,5 +1,6 @@
 #include "tests/appliance/replica_world.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,6 +199,16 @@ static struct blob *disk_read(struct rw_node *node, const struct replica_output 
     return record != NULL ? blob_copy(record->bytes, record->count) : NULL;
 }
 
+static void evidence_keep(struct rw_node *node, const struct replica_output *output) {
+    CHECK(node->evidence_count < RW_EVIDENCE_MAX);
+    struct rw_evidence *evidence = &node->evidence[node->evidence_count++];
+    snprintf(evidence->name, sizeof evidence->name, "%s", output->text);
+    evidence->count = output->pieces[0].count;
+    evidence->bytes = malloc(evidence->count);
+    CHECK(evidence->bytes != NULL);
+    memcpy(evidence->bytes, blob_piece_bytes(&output->pieces[0]), evidence->count);
+}
+
 static void outputs_do(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     struct replica_output output;
@@ -211,6 +222,7 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
             break;
         case REPLICA_READ: replica_read_done(node->replica, output.cookie, disk_read(node, &output)); break;
         case REPLICA_NOTE: break;
+        case REPLICA_EVIDENCE: evidence_keep(node, &output); break;
         case REPLICA_STOP:
             node->stopped++;
             memcpy(node->stop_text, output.text, sizeof node->stop_text);
@@ -368,6 +380,7 @@ void rw_destroy(struct replica_world *rw) {
         if (rw->nodes[i].up) rw_crash(rw, i);
         for (size_t k = 0; k < rw->nodes[i].record_count; k++) free(rw->nodes[i].records[k].bytes);
         free(rw->nodes[i].records);
+        for (uint32_t k = 0; k < rw->nodes[i].evidence_count; k++) free(rw->nodes[i].evidence[k].bytes);
     }
     for (size_t i = 0; i < rw->mail_count; i++) free(rw->mail[i].bytes);
     for (uint32_t i = 0; i < rw->answer_count; i++) free(rw->answers[i].bytes);

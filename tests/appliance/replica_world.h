@@ -12,7 +12,7 @@
 #include "tests/appliance/exec_world.h"
 #include "tests/sim/keyed_signer.h"
 
-enum { RW_NODES = 8, RW_CLUSTER = 4, RW_DRAWER_MAX = 1 << 14, RW_MAIL_MAX = 1 << 16 };
+enum { RW_NODES = 8, RW_CLUSTER = 4, RW_DRAWER_MAX = 1 << 14, RW_MAIL_MAX = 1 << 16, RW_EVIDENCE_MAX = 16 };
 
 /* One record of a disk. */
 struct rw_record {
@@ -38,6 +38,12 @@ struct rw_node {
     bool disk_stalled;       /* what flies stays so */
     uint64_t stopped;        /* how often it said REPLICA_STOP */
     char stop_text[REPLICA_NOTE_BYTES];
+    struct rw_evidence { /* files of evidence that it kept */
+        char name[REPLICA_NOTE_BYTES];
+        uint8_t *bytes;
+        size_t count;
+    } evidence[RW_EVIDENCE_MAX];
+    uint32_t evidence_count;
 };
 
 struct rw_mail {

@@ -1,4 +1,4 @@
-/* What a replica must remember: what others signed last (P-7), and the inputs of blocks that it holds (P-1). */
+/* What a replica must remember: what others signed last (P-7), what convicts them (B-80), and the inputs of blocks that it holds (P-1). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "appliance/replica_private.h"
+#include "protocol/evidence.h"
 #include "tests/appliance/replica_world.h"
 
 static struct rw_record *disk_copy(const struct rw_node *node) {
@@ -170,12 +171,83 @@ static void pruning_spares_the_inputs_of_blocks_that_are_held(void **state) {
     rw_destroy(rw);
 }
 
+/* A COMMIT of node 3, as its key signs it, with this id; sent to node 0 as if by node 3. */
+static void commit_inject(struct replica_world *rw, uint64_t view, uint64_t height, uint8_t id) {
+    struct signer signer = keyed_signer_of(&rw->nodes[3].key);
+    struct bft_message *message = calloc(1, sizeof *message);
+    assert_non_null(message);
+    message->type = BFT_MESSAGE_COMMIT;
+    message->vote = (struct bft_vote){.kind = BFT_COMMIT, .signer = 3};
+    message->vote.ballot.place = rw->nodes[0].replica->members.place;
+    message->vote.ballot.view = view;
+    message->vote.ballot.height = height;
+    memset(message->vote.ballot.block_id.bytes, id, 32);
+    bft_message_sign(&signer, message);
+    uint8_t bytes[512];
+    size_t count = bft_wire_encode(message, bytes, sizeof bytes);
+    rw_inject(rw, peer_member(3), 0, BFT_MESSAGE_COMMIT, bytes, count);
+    free(message);
+}
+
+static enum evidence_error evidence_judge(struct replica_world *rw, const struct rw_evidence *file, struct evidence *evidence) {
+    struct signer signer = keyed_signer_of(&rw->nodes[0].key);
+    enum evidence_error error = evidence_decode(file->bytes, file->count, evidence);
+    return error == EVIDENCE_OK ? evidence_verify(evidence, &rw->nodes[0].replica->members, &signer) : error;
+}
+
+/* B-80: what a member contradicts itself in is kept, once for each kind, and convicts it. */
+static void a_member_that_contradicts_itself_leaves_evidence(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(13);
+    rw_run(rw, 300);
+    uint64_t height = rw_status(rw, 0)->final_height + 3;
+    assert_int_equal(rw->nodes[0].evidence_count, 0);
+    commit_inject(rw, 0, height, 1);
+    commit_inject(rw, 0, height, 1); /* the same again is no contradiction */
+    assert_int_equal(rw->nodes[0].evidence_count, 0);
+    for (uint8_t id = 2; id < 100; id++) commit_inject(rw, 0, height, id);
+    rw_run(rw, 100);
+    assert_int_equal(rw->nodes[0].evidence_count, 1);
+    struct evidence *evidence = calloc(1, sizeof *evidence);
+    assert_non_null(evidence);
+    const struct rw_evidence *file = &rw->nodes[0].evidence[0];
+    assert_int_equal(evidence_judge(rw, file, evidence), EVIDENCE_OK);
+    assert_int_equal(evidence->kind, EVIDENCE_TWO_COMMITS);
+    assert_int_equal(evidence->signer, 3);
+    assert_string_equal(file->name, "two_commits-c0-n3-epoch0");
+    assert_int_equal(rw_status(rw, 0)->evidence, 1);
+    free(evidence);
+    rw_destroy(rw);
+}
+
+/* B-80, also of what comes too late to count: a second vote for a block that is final. */
+static void so_does_one_whose_second_vote_comes_late(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(14);
+    uint64_t number = 0;
+    rw_run(rw, 300);
+    puts_of(rw, &number, 3, NULL);
+    rw_run(rw, 1000);
+    const struct bft_memory *memory = &rw->nodes[3].replica->core->memory;
+    commit_inject(rw, memory->committed.view, memory->committed.height, 9);
+    rw_run(rw, 100);
+    assert_int_equal(rw->nodes[0].evidence_count, 1);
+    struct evidence *evidence = calloc(1, sizeof *evidence);
+    assert_non_null(evidence);
+    assert_int_equal(evidence_judge(rw, &rw->nodes[0].evidence[0], evidence), EVIDENCE_OK);
+    assert_int_equal(evidence->signer, 3);
+    free(evidence);
+    rw_destroy(rw);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_whose_disk_was_rolled_back_retires),
         cmocka_unit_test(and_so_does_one_whose_votes_were_all_late),
         cmocka_unit_test(a_retired_node_follows_and_its_status_says_so),
         cmocka_unit_test(pruning_spares_the_inputs_of_blocks_that_are_held),
+        cmocka_unit_test(a_member_that_contradicts_itself_leaves_evidence),
+        cmocka_unit_test(so_does_one_whose_second_vote_comes_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

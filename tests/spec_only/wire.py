@@ -56,7 +56,7 @@ class Reader:
 
 
 def form(data):
-    """A reader with the words of 3.12."""
+    """A reader with the words of 3.13."""
     return Reader(data, "truncated", "range", "trailing", "zero")
 
 

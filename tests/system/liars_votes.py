@@ -14,7 +14,9 @@ from lying import UNSEEN, build, scene  # noqa: E402
 def main():
     cases, long = Cases(), is_long(sys.argv)
     build()
-    scene(cases, {"c0-n0": "equivocate", "s0-n0": "equivocate"}, {"c0-n0": ["equivocation"], "s0-n0": ["equivocation"]}, long)
+    both = {"two_prepares", "two_commits"}
+    scene(cases, {"c0-n0": "equivocate", "s0-n0": "equivocate"}, {"c0-n0": ["equivocation"], "s0-n0": ["equivocation"]}, long,
+          convicts={"c0-n0": both, "s0-n0": both})
     scene(cases, {"c0-n0": "result", "s0-n0": "result"}, {"c0-n0": ["wrong_result"], "s0-n0": ["wrong_result"]}, long)
     # Node i subscribes to node i of the other cluster: c0-n2 and s0-n1 are honest and are lied to.
     scene(cases, {"c0-n1": "slices,wrong", "s0-n2": "slices,stale"}, {"c0-n1": ["bad_slice"], "s0-n2": ["withheld_slice", "stale_slice"]}, long)

@@ -2,6 +2,7 @@
 
 Not a test by itself (no execute bit).
 """
+import glob
 import json
 import os
 import re
@@ -58,6 +59,20 @@ def seen(system, liars):
                 peer = a["peer"] if not a["peer"].startswith("member ") else f"{status['cluster']}-n{a['peer'][7:]}"
                 attackers[(a["attack"], peer)] = attackers.get((a["attack"], peer), 0) + a["count"]
     return attacks, attackers, dropped
+
+
+def evidence_of(system, liars):
+    """Files of evidence of the honest nodes: (convicted node -> kinds, what does not convict)."""
+    convicted, bad = {}, []
+    for name in (n for n in system.names if n not in liars):
+        for path in sorted(glob.glob(f"{system.root}/{name}/data/evidence/*.evidence")):
+            done = system.client("evidence", "verify", "-s", f"{system.root}/system.json", "--json", path)
+            said = json.loads(done.stdout or "{}")
+            if done.returncode != 0 or not said.get("convicts"):
+                bad.append((path, done.stdout, done.stderr))
+            else:
+                convicted.setdefault(said["name"] or said["cluster"], set()).add(said["kind"])
+    return convicted, bad
 
 
 def linearizable(history):
@@ -120,9 +135,11 @@ PAUSE_LIMIT_S = 5.0
 UNSEEN = None
 
 
-def scene(cases, lies, expected, long, forged=False, stops=()):
+def scene(cases, lies, expected, long, forged=False, stops=(), convicts=None):
     """One liar in each cluster at a time, under load. `expected`: liar -> names of attacks of which an honest node's status names one with this
-    liar as the attacker; or UNSEEN: nobody can see this lie, and its outcome alone counts. `stops`: liars that find their own fault and end."""
+    liar as the attacker; or UNSEEN: nobody can see this lie, and its outcome alone counts. `stops`: liars that find their own fault and end.
+    `convicts`: liar -> kinds of evidence that an honest node keeps of it, which is verified offline; no evidence ever convicts another."""
+    convicts = convicts or {}
     name = " and ".join(f"{node} {lie}" for node, lie in lies.items())
     with lying_system(lies) as system:
         system.start_all()
@@ -161,6 +178,9 @@ def scene(cases, lies, expected, long, forged=False, stops=()):
         # Leaders and sources are judged by time as well; everything else needs proof, and no honest node may be named for it.
         wrongly = {a: n for a, n in attackers.items() if a[1] not in lies and a[0] not in ("silent_leader", "withheld_slice")}
         cases.case(f"{name}: no honest node is accused", not wrongly, wrongly)
+        convicted, bad = evidence_of(system, lies)
+        good = not bad and set(convicted) <= set(lies) and all(convicts.get(n, set()) <= convicted.get(n, set()) for n in convicts)
+        cases.case(f"{name}: evidence convicts {convicted or 'nobody'}", good, f"{bad} {convicted} {convicts}")
         for node in stops:
             down = not system.running(node) and "checksum of the table in memory" in system.log(node)
             cases.case(f"{name}: {node} found the fault of its own memory and stopped with a message", down, system.log(node)[-500:])

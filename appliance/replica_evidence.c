@@ -1,0 +1,88 @@
+/*
+ * What convicts a member, or a whole cluster (B-80 to B-84): made into a file when it is seen. All items were verified before they came here. One
+ * file for each kind and culprit: a liar that contradicts itself a thousand times is as guilty after the first, and fills no disk.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "appliance/replica_private.h"
+#include "protocol/evidence.h"
+
+enum { ITEMS_BYTES_MAX = 1024 };
+
+static void keep(struct replica *r, uint32_t cluster, const char *who, uint64_t epoch, enum evidence_kind kind, struct blob *blob, size_t count) {
+    struct replica_output *output = output_add(r, REPLICA_EVIDENCE);
+    output->piece_count = 1;
+    output->pieces[0] = (struct blob_piece){.blob = blob, .count = count};
+    snprintf(output->text, sizeof output->text, "%s-%c%u%s-epoch%llu", evidence_kind_name(kind), config_cluster_is_shard(cluster) ? 's' : 'c',
+             config_cluster_index(cluster), who, (unsigned long long)epoch);
+    r->status.evidence++;
+}
+
+/* Of a member of my cluster. False: there is one of this kind, or it is of an epoch whose chain I cannot show. */
+static bool member_wanted(struct replica *r, uint8_t signer, const struct bft_place *place, enum evidence_kind kind) {
+    if (signer >= r->members.n || place->epoch != 0 || (r->evidence[signer] & 1u << kind) != 0) return false;
+    r->evidence[signer] |= (uint8_t)(1u << kind);
+    return true;
+}
+
+static void member_keep(struct replica *r, uint8_t signer, const struct bft_place *place, enum evidence_kind kind, struct blob *blob, size_t count) {
+    char who[8];
+    snprintf(who, sizeof who, "-n%u", signer);
+    keep(r, place->cluster, who, place->epoch, kind, blob, count);
+}
+
+void replica_evidence_votes(struct replica *r, const struct bft_vote *a, const struct bft_vote *b) {
+    enum evidence_kind kind = a->kind == BFT_PREPARE ? EVIDENCE_TWO_PREPARES : EVIDENCE_TWO_COMMITS;
+    if (!evidence_votes_conflict(a, b) || !member_wanted(r, a->signer, &a->ballot.place, kind)) return;
+    struct blob *blob = blob_make(ITEMS_BYTES_MAX);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+    evidence_put_votes(&writer, NULL, 0, a, b);
+    member_keep(r, a->signer, &a->ballot.place, kind, blob, writer.used);
+}
+
+void replica_evidence_timeouts(struct replica *r, const struct bft_timeout *a, const struct bft_timeout *b) {
+    if (!evidence_timeouts_conflict(a, b) || !member_wanted(r, a->signer, &a->place, EVIDENCE_TWO_TIMEOUTS)) return;
+    struct blob *blob = blob_make(ITEMS_BYTES_MAX);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+    evidence_put_timeouts(&writer, NULL, 0, a, b);
+    member_keep(r, a->signer, &a->place, EVIDENCE_TWO_TIMEOUTS, blob, writer.used);
+}
+
+void replica_evidence_commit(struct replica *r, const struct bft_vote *commit, const struct bft_timeout *timeout) {
+    if (!evidence_commit_timeout_conflict(commit, timeout)) return;
+    if (!member_wanted(r, commit->signer, &timeout->place, EVIDENCE_COMMIT_AND_TIMEOUT)) return;
+    struct blob *blob = blob_make(ITEMS_BYTES_MAX);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+    evidence_put_commit_timeout(&writer, NULL, 0, commit, timeout);
+    member_keep(r, commit->signer, &timeout->place, EVIDENCE_COMMIT_AND_TIMEOUT, blob, writer.used);
+}
+
+static bool pair_wanted(struct pair *pair, const struct decision *decision, enum evidence_kind kind) {
+    if (decision->certificate.qc.ballot.place.epoch != 0 || (pair->evidence & 1u << kind) != 0) return false;
+    pair->evidence |= (uint8_t)(1u << kind);
+    return true;
+}
+
+void replica_evidence_slice(struct replica *r, struct pair *pair, const struct decision *decision, struct blob_piece bytes) {
+    if (slice_well_formed(decision->slice, decision->leaf.slice_bytes) || !pair_wanted(pair, decision, EVIDENCE_SLICE)) return;
+    struct blob *blob = blob_make(ITEMS_BYTES_MAX + bytes.count);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+    evidence_put_slice_head(&writer, NULL, 0);
+    bytes_put_raw(&writer, blob_piece_bytes(&bytes), bytes.count);
+    keep(r, pair->cluster, "", decision->certificate.qc.ballot.place.epoch, EVIDENCE_SLICE, blob, writer.used);
+}
+
+void replica_evidence_slices(struct replica *r, struct pair *pair, const struct decision *decision, uint32_t other) {
+    const struct input *input = &r->inputs[other];
+    struct decision *held = malloc(sizeof *held);
+    CHECK(held != NULL);
+    bool shown = input->blob != NULL && decision_decode(input->blob->bytes + input->offset, input->count, held) == DECISION_OK;
+    if (shown && evidence_decisions_conflict(held, decision) && pair_wanted(pair, decision, EVIDENCE_TWO_SLICES)) {
+        struct blob *blob = blob_make(ITEMS_BYTES_MAX + held->head_bytes + decision->head_bytes);
+        struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+        evidence_put_decisions(&writer, NULL, 0, held, decision);
+        keep(r, pair->cluster, "", decision->certificate.qc.ballot.place.epoch, EVIDENCE_TWO_SLICES, blob, writer.used);
+    }
+    free(held);
+}

@@ -1,0 +1,132 @@
+/* heraclius evidence verify: who is convicted of what, offline (spec/consensus.md 3.11). */
+#include <popt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cmd_system.h"
+#include "client/cmd_system_inside.h"
+#include "client/command.h"
+#include "protocol/canonical.h"
+#include "protocol/config_chain.h"
+#include "protocol/evidence.h"
+
+/* The members of the evidence's epoch, by the system file and the chain inside. NULL, or why not. */
+static const char *members_find(const struct system *system, const struct evidence *evidence, const struct signer *signer,
+                                struct bft_members *members) {
+    static char why[200];
+    if (memcmp(evidence->place.system_id, system->system_id, sizeof system->system_id) != 0)
+        return "it is of another system than this system file's";
+    struct config_chain *chain = malloc(sizeof *chain);
+    if (!chain) return "no memory";
+    struct system_fault fault = {0};
+    enum system_error error = config_chain_members(chain, system, evidence->place.cluster, evidence->chain, evidence->chain_bytes,
+                                                   evidence->place.epoch, signer, members, &fault);
+    free(chain);
+    if (error == SYSTEM_OK) return NULL;
+    snprintf(why, sizeof why, "its CONFIG chain does not lead to epoch %llu of that cluster: %.120s", (unsigned long long)evidence->place.epoch,
+             fault.text);
+    return why;
+}
+
+static const char *judge(const struct system *system, const uint8_t *bytes, size_t count, struct evidence *evidence) {
+    struct signer signer = signer_ed25519(NULL);
+    struct bft_members members;
+    enum evidence_error error = evidence_decode(bytes, count, evidence);
+    if (error != EVIDENCE_OK) return evidence_error_name(error);
+    const char *why = members_find(system, evidence, &signer, &members);
+    if (why) return why;
+    error = evidence_verify(evidence, &members, &signer);
+    return error == EVIDENCE_OK ? NULL : evidence_error_name(error);
+}
+
+static const char *sentence(enum evidence_kind kind) {
+    switch (kind) {
+    case EVIDENCE_TWO_PREPARES: return "it signed two different PREPAREs for one view and height";
+    case EVIDENCE_TWO_COMMITS: return "it signed two different COMMITs for one view and height";
+    case EVIDENCE_TWO_TIMEOUTS: return "it signed two different TIMEOUTs for one view";
+    case EVIDENCE_COMMIT_AND_TIMEOUT: return "it signed a COMMIT, and a TIMEOUT that hides it";
+    case EVIDENCE_SLICE: return "a quorum certified a slice that does not parse";
+    case EVIDENCE_TWO_SLICES: return "a quorum certified two different slices under one number";
+    default: return "?";
+    }
+}
+
+static void print(const struct evidence *evidence, const char *cluster, const char *member) {
+    unsigned long long epoch = evidence->place.epoch, view = evidence->votes[0].ballot.view, height = evidence->votes[0].ballot.height;
+    printf("convicted: %s of cluster %s, epoch %llu: %s\n", member ? member : "more than f members", cluster, epoch, sentence(evidence->kind));
+    if (evidence->kind == EVIDENCE_TWO_PREPARES || evidence->kind == EVIDENCE_TWO_COMMITS || evidence->kind == EVIDENCE_COMMIT_AND_TIMEOUT)
+        printf("  view %llu, height %llu\n", view, height);
+    if (evidence->kind == EVIDENCE_TWO_TIMEOUTS) printf("  view %llu\n", (unsigned long long)evidence->timeouts[0].view);
+    if (member) puts("no honest program does this: a liar, a stolen key, or a disk that was rolled back under a running key");
+    else puts("COMMITs may be given without executing, so no signer is guilty by name");
+}
+
+static void print_json(const struct evidence *evidence, const char *cluster, const char *member) {
+    json_t *object = json_pack("{s:b,s:s,s:s,s:I,s:s}", "convicts", 1, "kind", evidence_kind_name(evidence->kind), "cluster", cluster, "epoch",
+                               (json_int_t)evidence->place.epoch, "what", sentence(evidence->kind));
+    json_object_set_new(object, "member", member ? json_integer(evidence->signer) : json_null());
+    json_object_set_new(object, "name", member ? json_string(member) : json_null());
+    command_print_json(object);
+}
+
+/* Names of members beyond the system file's (a later CONFIG's) are not in it. */
+static const char *member_name(const struct system *system, const struct evidence *evidence, char out[CARD_NAME_BYTES_MAX + 16]) {
+    const struct system_cluster *cluster = system_cluster_by_id(system, evidence->place.cluster);
+    if (evidence->signer == EVIDENCE_NOBODY) return NULL;
+    bool named = evidence->place.epoch == 0 && cluster && evidence->signer < cluster->nodes_count;
+    if (named) snprintf(out, CARD_NAME_BYTES_MAX + 16, "%s", cluster->nodes[evidence->signer].name);
+    else snprintf(out, CARD_NAME_BYTES_MAX + 16, "member %u", evidence->signer);
+    return out;
+}
+
+static int verify(const struct system *system, const char *file_name, bool as_json) {
+    struct command_bytes file;
+    if (!command_read_file(file_name, EVIDENCE_BYTES_MAX, &file)) return CMD_EXIT_USAGE;
+    struct evidence *evidence = malloc(sizeof *evidence);
+    const char *why = evidence ? judge(system, file.bytes, file.count, evidence) : "no memory";
+    int code = EXIT_DONE;
+    if (why) {
+        if (as_json) command_print_json(json_pack("{sbss}", "convicts", 0, "why", why));
+        code = command_fail(EXIT_NO, "%s: convicts nobody: %s", file_name, why);
+    } else {
+        char cluster[16], member[CARD_NAME_BYTES_MAX + 16];
+        snprintf(cluster, sizeof cluster, "%c%u", config_cluster_is_shard(evidence->place.cluster) ? 's' : 'c',
+                 config_cluster_index(evidence->place.cluster));
+        const char *who = member_name(system, evidence, member);
+        as_json ? print_json(evidence, cluster, who) : print(evidence, cluster, who);
+    }
+    free(evidence);
+    free(file.bytes);
+    return code;
+}
+
+int cmd_evidence_verify(int argc, char **argv) {
+    char *path = NULL;
+    int as_json = 0, code = CMD_EXIT_USAGE;
+    struct system *system = NULL;
+    struct system_fault fault;
+    const struct poptOption options[] = {{"system", 's', POPT_ARG_STRING, &path, 0, "the system file", "FILE"},
+                                         {"json", 0, POPT_ARG_NONE, &as_json, 0, "as JSON", NULL},
+                                         POPT_AUTOHELP POPT_TABLEEND};
+    poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
+    poptSetOtherOptionHelp(context, "[OPTION...] FILE");
+    if (!cmd_options(context)) goto out;
+    const char *word = poptGetArg(context);
+    if (!word || poptPeekArg(context)) {
+        (void)cmd_fail("%s needs one file (--help tells more)", argv[0]);
+        goto out;
+    }
+    struct command where = {.system_path = path};
+    if (!command_find_system(&where, "heraclius") || !cmd_signatures_start()) goto out;
+    if (system_load(&system, where.system_path, &fault)) {
+        (void)cmd_fail("%s", fault.text);
+        goto out;
+    }
+    code = verify(system, word, as_json != 0);
+out:
+    system_free(system);
+    free(path);
+    poptFreeContext(context);
+    return code;
+}

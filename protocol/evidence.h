@@ -1,0 +1,75 @@
+/*
+ * Evidence: signed messages that no honest member, or no honest quorum, can have made together (spec/consensus.md 3.11, B-80 to B-84). A file that
+ * convicts offline, with the system file alone.
+ *
+ * Contract
+ *   Pure. evidence_decode() takes any bytes and checks the form and that the items contradict each other; evidence_verify() checks who signed them.
+ *   Pointers lead into the bytes that were decoded. Members of epoch 0 come from the system file, of a later epoch from the chain inside, which the
+ *   caller verifies first (config_chain_members()).
+ */
+#ifndef PROTOCOL_EVIDENCE_H
+#define PROTOCOL_EVIDENCE_H
+
+#include "bft/certificate.h"
+#include "merkle/bytes.h"
+#include "protocol/decision.h"
+
+enum { EVIDENCE_MAGIC_BYTES = 8, EVIDENCE_BYTES_MAX = 1 << 25, EVIDENCE_NOBODY = 0xFF };
+
+enum evidence_kind {
+    EVIDENCE_TWO_PREPARES = 1,    /* of one view and height */
+    EVIDENCE_TWO_COMMITS,         /* likewise */
+    EVIDENCE_TWO_TIMEOUTS,        /* of one view, with different highs */
+    EVIDENCE_COMMIT_AND_TIMEOUT,  /* a COMMIT, and a TIMEOUT of its view or a later one whose high ranks below it */
+    EVIDENCE_SLICE,               /* a certified slice that does not parse. A COMMIT may be given without executing, so no signer is guilty alone: */
+    EVIDENCE_TWO_SLICES,          /* the cluster is. Two certified slices under one number */
+    EVIDENCE_KINDS_END
+};
+const char *evidence_kind_name(enum evidence_kind kind);
+
+enum evidence_error {
+    EVIDENCE_OK = 0,
+    EVIDENCE_NOT_ONE,      /* no magic: some other file */
+    EVIDENCE_TRUNCATED,    /* too short, or bytes left over */
+    EVIDENCE_BAD_FIELD,    /* kind, signer or a zero out of range */
+    EVIDENCE_NO_CONFLICT,  /* the items do not contradict each other, or are not in order */
+    EVIDENCE_BAD_DECISION, /* the compact decision does not decode or is not proved */
+    EVIDENCE_BAD_SIGNER,   /* verify: no such member in that epoch, or another place than the members' */
+    EVIDENCE_BAD_SIGNATURE /* verify */
+};
+const char *evidence_error_name(enum evidence_error error);
+
+struct evidence {
+    const uint8_t *chain; /* CONFIG chain of the cluster, as in a receipt (O-70) */
+    uint32_t chain_bytes;
+    enum evidence_kind kind;
+    uint8_t signer;         /* who is convicted; EVIDENCE_NOBODY: more than f members of the cluster, none by name */
+    struct bft_place place; /* of both items */
+    struct bft_vote votes[2];       /* TWO_PREPARES, TWO_COMMITS; COMMIT_AND_TIMEOUT: the first */
+    struct bft_timeout timeouts[2]; /* TWO_TIMEOUTS; COMMIT_AND_TIMEOUT: the first. Without QCs */
+    struct decision decisions[2];   /* SLICE: the first; TWO_SLICES: without their slices */
+};
+
+enum evidence_error evidence_decode(const uint8_t *bytes, size_t count, struct evidence *evidence) __attribute__((warn_unused_result));
+/* members: of evidence->place. Whoever it convicts is faulty for certain. */
+enum evidence_error evidence_verify(const struct evidence *evidence, const struct bft_members *members, const struct signer *signer)
+    __attribute__((warn_unused_result));
+
+/* Do these contradict each other? (B-81) Nothing is said about signatures. */
+bool evidence_votes_conflict(const struct bft_vote *a, const struct bft_vote *b);
+bool evidence_timeouts_conflict(const struct bft_timeout *a, const struct bft_timeout *b);
+bool evidence_commit_timeout_conflict(const struct bft_vote *commit, const struct bft_timeout *timeout);
+
+/* Writers of the whole file; the items conflict (CHECK). Sticky overflow is the writer's. */
+void evidence_put_votes(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes, const struct bft_vote *a, const struct bft_vote *b);
+void evidence_put_timeouts(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes, const struct bft_timeout *a,
+                           const struct bft_timeout *b);
+void evidence_put_commit_timeout(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes, const struct bft_vote *commit,
+                                 const struct bft_timeout *timeout);
+/* All before the compact decision, which follows as it came. */
+void evidence_put_slice_head(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes);
+bool evidence_decisions_conflict(const struct decision *a, const struct decision *b);
+void evidence_put_decisions(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes, const struct decision *a,
+                            const struct decision *b);
+
+#endif

@@ -1,0 +1,39 @@
+/* Evidence on hostile bytes. What decodes is exactly as long as its parts, names items that contradict each other, and convicts nobody of a cluster
+ * whose keys the fuzzer has not got. */
+#include "merkle/check.h"
+#include "protocol/evidence.h"
+#include "protocol/last_signed.h"
+#include "protocol/slice.h"
+#include "tests/protocol/decided.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct decider *the_decider(void) {
+    static struct decider decider;
+    if (decider.members.n == 0) decider_init(&decider, 1, 0x00010000, 4);
+    return &decider;
+}
+
+static size_t items_bytes(const struct evidence *evidence, size_t left) {
+    switch (evidence->kind) {
+    case EVIDENCE_TWO_PREPARES:
+    case EVIDENCE_TWO_COMMITS: return 2 * (size_t)LAST_SIGNED_ITEM_VOTE_BYTES;
+    case EVIDENCE_TWO_TIMEOUTS: return 2 * (size_t)LAST_SIGNED_ITEM_TIMEOUT_BYTES;
+    case EVIDENCE_COMMIT_AND_TIMEOUT: return LAST_SIGNED_ITEM_VOTE_BYTES + LAST_SIGNED_ITEM_TIMEOUT_BYTES;
+    case EVIDENCE_TWO_SLICES: return evidence->decisions[0].head_bytes + evidence->decisions[1].head_bytes;
+    default: CHECK(!slice_well_formed(evidence->decisions[0].slice, evidence->decisions[0].leaf.slice_bytes)); return left;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct evidence evidence;
+    struct signer verifier = signer_ed25519(NULL);
+    if (evidence_decode(data, size, &evidence) != EVIDENCE_OK) return 0;
+    size_t head = EVIDENCE_MAGIC_BYTES + 4 + (size_t)evidence.chain_bytes + 4;
+    CHECK(head + items_bytes(&evidence, size - head) == size);
+    /* In the members' own place, so that the signatures are what is looked at. */
+    struct bft_members members = the_decider()->members;
+    members.place = evidence.place;
+    CHECK(evidence_verify(&evidence, &members, &verifier) != EVIDENCE_OK);
+    return 0;
+}
