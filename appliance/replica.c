@@ -368,21 +368,9 @@ static void prune_mark(struct replica *r) {
     }
 }
 
-/* Below this height nothing is kept but what a member still lacks: until there is state transfer, its last known final height bounds the pruning. */
-static void prune(struct replica *r) {
-    uint64_t to = r->checkpoint_height;
-    for (uint32_t i = 0; i < r->members.n; i++) {
-        if (i == r->me) continue;
-        uint64_t final = r->has_peer_status[i] ? r->peer_status[i].final.height : r->genesis_height;
-        if (final < to) to = final;
-    }
-    if (to <= r->pruned_height) return;
-    static const uint8_t no_id[32];
-    uint8_t key[WAL_KEY_BYTES_MAX], key_end[WAL_KEY_BYTES_MAX];
-    uint64_t end = to - r->pruned_height > PRUNE_BLOCKS_AT_ONCE ? r->pruned_height + PRUNE_BLOCKS_AT_ONCE : to;
-    size_t bytes = wal_key_block(key, r->members.place.epoch, r->pruned_height + 1, no_id, 0);
-    (void)wal_key_block(key_end, r->members.place.epoch, end + 1, no_id, 0);
-    persist_delete_range(r, WAL_BLOCKS, key, key_end, bytes);
+/* Deletes inputs of blocks up to this height, the decided ones in order. False: there are more. */
+static bool prune_inputs(struct replica *r, uint64_t end) {
+    uint32_t budget = PRUNE_INPUTS_AT_ONCE;
     prune_mark(r);
     for (uint32_t index = r->done.first; index != NONE && r->inputs[index].decided_height <= end;) {
         uint32_t next = r->inputs[index].list_next;
@@ -391,6 +379,7 @@ static void prune(struct replica *r) {
             index = next;
             continue;
         }
+        if (input->persisted && budget-- == 0) return false;
         if (input->persisted) persist_delete(r, WAL_INPUTS, input->hash, 32);
         input->persisted = false;
         if (input->in_blocks == 0) input_free(r, index);
@@ -402,9 +391,30 @@ static void prune(struct replica *r) {
             i++;
             continue;
         }
-        if (input_find(r, orphan->hash) == NONE) persist_delete(r, WAL_INPUTS, orphan->hash, 32); /* else a later block refers to it */
+        bool gone = input_find(r, orphan->hash) == NONE; /* else a later block refers to it */
+        if (gone && budget-- == 0) return false;
+        if (gone) persist_delete(r, WAL_INPUTS, orphan->hash, 32);
         r->orphans[i] = r->orphans[--r->orphan_count];
     }
+    return true;
+}
+
+/* Below this height nothing is kept but what a member still lacks: until there is state transfer, its last known final height bounds the pruning. */
+static void prune(struct replica *r) {
+    uint64_t to = r->checkpoint_height;
+    for (uint32_t i = 0; i < r->members.n; i++) {
+        if (i == r->me) continue;
+        uint64_t final = r->has_peer_status[i] ? r->peer_status[i].final.height : r->genesis_height;
+        if (final < to) to = final;
+    }
+    if (to <= r->pruned_height) return;
+    uint64_t end = to - r->pruned_height > PRUNE_BLOCKS_AT_ONCE ? r->pruned_height + PRUNE_BLOCKS_AT_ONCE : to;
+    if (!prune_inputs(r, end)) return; /* more of them with the next write; the blocks, by which a restart finds inputs, go last */
+    static const uint8_t no_id[32];
+    uint8_t key[WAL_KEY_BYTES_MAX], key_end[WAL_KEY_BYTES_MAX];
+    size_t bytes = wal_key_block(key, r->members.place.epoch, r->pruned_height + 1, no_id, 0);
+    (void)wal_key_block(key_end, r->members.place.epoch, end + 1, no_id, 0);
+    persist_delete_range(r, WAL_BLOCKS, key, key_end, bytes);
     r->pruned_height = end;
 }
 

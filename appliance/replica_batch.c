@@ -277,6 +277,37 @@ static bool input_question_allowed(struct replica *r, struct input_rate *rate, u
     return true;
 }
 
+/*
+ * A relay that hands its reads to the leader alone, or others to each member, makes everybody fetch what the leader's blocks name: each such block
+ * costs a time-out (fetch_ms), and nobody signed a read, so it costs the liar nothing. When f+1 members, one of them honest, had to ask me for reads
+ * of one relay, which had not answered them, they are left out for a while (what to propose is a leader's own matter). They count against no leader
+ * (B-50), and clients ask elsewhere. Fewer members that ask prove nothing: a liar could silence an honest relay so.
+ */
+static void unspread_note(struct replica *r, uint8_t from, const struct input *input) {
+    bool read_of_another = input->kind == BODY_BATCH && !input->is_signed && input->relay != r->me && input->relay != from;
+    if (!read_of_another || input->state != INPUT_HELD || input->in_blocks == 0) return;
+    struct unspread *unspread = &r->unspread[input->relay];
+    if (r->now_ms < unspread->until_ms) return; /* blocks that were under way */
+    if (r->now_ms - unspread->window_ms >= UNSPREAD_WINDOW_MS) {
+        unspread->window_ms = r->now_ms;
+        unspread->asked = 0;
+    }
+    unspread->asked |= UINT32_C(1) << from;
+    if ((uint32_t)__builtin_popcount(unspread->asked) <= r->members.f) return;
+    bool again = unspread->pause_ms > 0 && r->now_ms - unspread->until_ms < UNSPREAD_FORGET_MS;
+    unspread->pause_ms = !again ? UNSPREAD_MS_MIN : unspread->pause_ms < UNSPREAD_MS_MAX ? unspread->pause_ms * 2 : UNSPREAD_MS_MAX;
+    unspread->until_ms = r->now_ms + unspread->pause_ms;
+    unspread->asked = 0;
+    attack_seen(r, ATTACK_FLOOD, peer_member(input->relay));
+    replica_note(r, LOG_LEVEL_INFO, "reads_left_out", "relay=%u ms=%u", input->relay, unspread->pause_ms);
+}
+
+uint32_t relay_places(const struct replica *r, uint32_t relay) {
+    const struct unspread *unspread = &r->unspread[relay];
+    if (r->now_ms < unspread->until_ms) return 0;
+    return unspread->pause_ms > 0 && r->now_ms - unspread->until_ms < UNSPREAD_FORGET_MS ? UNSPREAD_PLACES : UINT32_MAX;
+}
+
 void input_fetch_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
     const uint8_t *bytes = blob_piece_bytes(&payload);
     if (payload.count != INPUT_FETCH_BYTES || bytes[1] != 0 || bytes[2] != 0 || bytes[3] != 0) {
@@ -286,6 +317,7 @@ void input_fetch_frame(struct replica *r, struct replica_peer from, struct blob_
     uint32_t index = input_find(r, bytes + 4);
     if (!input_question_allowed(r, &r->input_rates[from.member], index)) return;
     if (index != NONE && r->inputs[index].blob != NULL) {
+        unspread_note(r, from.member, &r->inputs[index]);
         input_send(r, &r->inputs[index], from);
         return;
     }

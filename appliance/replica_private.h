@@ -56,8 +56,16 @@ enum {
     INPUT_FETCH_STORED_BYTES = 4096,
     TICK_MS = 20,              /* the replica wants to be called so often while anything waits */
     FETCH_BLOCKS_AT_ONCE = BFT_FETCH_BLOCKS_MAX,
+    UNSPREAD_WINDOW_MS = 2000, /* f+1 members that ask me within it for reads of one relay: it did not hand them on */
+    UNSPREAD_MS_MIN = 1000,    /* its reads are left out of my blocks so long, doubled each time */
+    UNSPREAD_MS_MAX = 32000,
+    UNSPREAD_FORGET_MS = 60000,
+    UNSPREAD_PLACES = 32,      /* until it is forgotten, a block of mine has at most so many of its reads */
     PRUNE_BLOCKS_AT_ONCE = 64,
+    PRUNE_INPUTS_AT_ONCE = 4096, /* so many of their inputs are deleted in one write */
 };
+_Static_assert(INPUTS_MAX + 4 * BLOCKS_MAX + PRUNE_INPUTS_AT_ONCE + 1024 <= WAL_RECORDS_MAX,
+               "a write can hold every input of the pool, blocks, certificates, deletions, votes and the newest items of all members");
 _Static_assert(BLOCKS_MAX / 2 + UNPUBLISHED_MAX + BFT_BLOCKS_MAX < BLOCKS_MAX, "blocks kept, blocks that wait for the disk and open ones fit");
 
 /* Message types that are not the consensus core's (C-12). */
@@ -194,6 +202,13 @@ struct question_rate {
 struct input_rate {
     uint64_t window_ms, bytes;
     uint32_t count;
+};
+
+/* A relay whose reads other members had to fetch from me, the leader (replica_batch.c). */
+struct unspread {
+    uint32_t asked; /* members, by bit */
+    uint64_t window_ms, until_ms;
+    uint32_t pause_ms;
 };
 
 struct client {
@@ -335,6 +350,7 @@ struct replica {
     uint32_t done_oldest; /* of the done whose bytes are in memory */
     uint64_t relay_bytes[BFT_MEMBERS_MAX];
     uint64_t relay_weight[BFT_MEMBERS_MAX];
+    struct unspread unspread[BFT_MEMBERS_MAX];
     uint64_t rate_weight, rate_since_ms, rate_per_s; /* operations that became final: B-51 */
     uint64_t input_bytes, done_bytes;
     uint32_t wanted_count, unplaced_count;
@@ -442,6 +458,8 @@ void input_fetch_frame(struct replica *r, struct replica_peer from, struct blob_
 /* Checks and takes in an input of any kind whose hash a block or peer named; false: invalid. *index is where it lies. */
 bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piece bytes, struct replica_peer from, uint32_t *index);
 void input_fetch_send(struct replica *r, uint32_t index);
+/* So many reads of this relay, at most, go into my next block: few or none of one that does not hand on what it relays. */
+uint32_t relay_places(const struct replica *r, uint32_t relay);
 void input_tick(struct replica *r);
 /* A slot for a question to the store, NONE: too many are open. The cookie is the slot's index. */
 uint32_t read_begin(struct replica *r, enum read_purpose purpose, struct replica_peer peer, enum wal_db db, const uint8_t *key, size_t key_bytes);

@@ -50,22 +50,40 @@ static void select_slices(struct replica *r, struct selection *selection, const 
     }
 }
 
+/* Where a relay's waiting list is looked at, and how many more of its reads may be taken. */
+struct relay_turn {
+    uint32_t at, places;
+};
+
+/* The next one of its list that may be taken; NONE: there is none. */
+static uint32_t relay_next(const struct replica *r, struct relay_turn *turn) {
+    while (turn->at != NONE) {
+        const struct input *input = &r->inputs[turn->at];
+        uint32_t index = turn->at;
+        turn->at = input->list_next;
+        if (input->in_blocks > 0) continue;
+        if (input->is_signed) return index;
+        if (turn->places == 0) continue;
+        turn->places--;
+        return index;
+    }
+    return NONE;
+}
+
 /* Batches of all relays in turn, so that none crowds the others out. */
 static void select_batches(struct replica *r, struct selection *selection) {
-    uint32_t at[BFT_MEMBERS_MAX];
+    struct relay_turn turns[BFT_MEMBERS_MAX];
     uint32_t admin = NONE, turn = 0, idle = 0;
-    for (uint32_t relay = 0; relay < r->members.n; relay++) at[relay] = r->waiting[relay].first;
+    for (uint32_t relay = 0; relay < r->members.n; relay++)
+        turns[relay] = (struct relay_turn){.at = r->waiting[relay].first, .places = relay_places(r, relay)};
     while (idle < r->members.n && selection->ops < PROPOSE_OPS_MAX) {
-        uint32_t *next = &at[turn];
+        uint32_t index = relay_next(r, &turns[turn]);
         turn = (turn + 1) % r->members.n;
-        while (*next != NONE && r->inputs[*next].in_blocks > 0) *next = r->inputs[*next].list_next;
-        if (*next == NONE) {
+        if (index == NONE) {
             idle++;
             continue;
         }
         idle = 0;
-        uint32_t index = *next;
-        *next = r->inputs[index].list_next;
         if (r->inputs[index].kind == BODY_ADMIN && admin == NONE)
             admin = index;
         else if (r->inputs[index].kind == BODY_BATCH && !selection_add(r, selection, index))

@@ -29,7 +29,7 @@
 enum {
     WAL_CHUNK_BYTES = 16360,         /* 4 pages less LMDB's page header and our record header */
     WAL_VALUE_BYTES_MAX = 1 << 28,
-    WAL_RECORDS_MAX = 1 << 16,       /* of one batch */
+    WAL_RECORDS_MAX = 1 << 17,       /* of one batch */
     WAL_QUEUE_SLOTS_MAX = 4096,      /* batches between producer and storage thread */
     WAL_COMMIT_BATCHES_MAX = 256,    /* batches in one transaction */
     WAL_KEY_BYTES_MAX = 49,

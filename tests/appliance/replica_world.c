@@ -187,6 +187,8 @@ static void output_send(struct replica_world *rw, uint32_t from, const struct re
 static void output_persist(struct replica_world *rw, struct rw_node *node, const struct replica_output *output) {
     struct rw_batch *batch = calloc(1, sizeof *batch), **end = &node->flying;
     CHECK(batch != NULL);
+    CHECK(output->batch.record_count >= 1 && output->batch.record_count <= WAL_RECORDS_MAX); /* as the store does */
+    if (output->batch.record_count > node->largest_write) node->largest_write = output->batch.record_count;
     batch->sequence = output->sequence;
     batch->batch = output->batch;
     batch->due_us = rw->now_us + DISK_US;

@@ -36,6 +36,7 @@ struct rw_node {
     size_t record_count, record_room;
     struct rw_batch *flying; /* oldest first */
     bool disk_stalled;       /* what flies stays so */
+    uint32_t largest_write;  /* records in one batch */
     uint64_t stopped;        /* how often it said REPLICA_STOP */
     char stop_text[REPLICA_NOTE_BYTES];
     struct rw_evidence { /* files of evidence that it kept */

@@ -171,6 +171,35 @@ static void pruning_spares_the_inputs_of_blocks_that_are_held(void **state) {
     rw_destroy(rw);
 }
 
+/* A flood of tiny inputs leaves more to delete than one write may hold (found by real nodes under such a flood, which ended with a CHECK). */
+static void pruning_goes_in_steps_that_a_write_can_hold(void **state) {
+    (void)state;
+    enum { ORPHANS = 2 * WAL_RECORDS_MAX };
+    struct replica_world *rw = rw_create(15);
+    rw_run(rw, 200);
+    struct rw_node *node = &rw->nodes[0];
+    struct replica *r = node->replica;
+    uint64_t number = 0;
+    puts_of(rw, &number, 2, NULL);
+    for (uint32_t i = 0; i < ORPHANS; i++) {
+        uint8_t hash[32] = {0xEE};
+        bytes_put_le32(hash + 4, i);
+        input_orphan(r, hash, 1);
+    }
+    rw_run(rw, 2000);
+    uint64_t to = rw_status(rw, 0)->final_height;
+    replica_checkpointed(r, to);
+    puts_of(rw, &number, 1, NULL);
+    assert_true(r->pruned_height < to); /* the blocks go last: by them a restart finds what is left */
+    assert_true(r->orphan_count > 0 && r->orphan_count < ORPHANS);
+    for (uint32_t i = 0; i < 40 && r->pruned_height < to; i++) puts_of(rw, &number, 1, NULL);
+    assert_true(r->pruned_height >= to);
+    assert_int_equal(r->orphan_count, 0);
+    assert_true(node->largest_write >= PRUNE_INPUTS_AT_ONCE && node->largest_write < PRUNE_INPUTS_AT_ONCE + 200);
+    assert_int_equal(node->stopped, 0);
+    rw_destroy(rw);
+}
+
 /* A COMMIT of node 3, as its key signs it, with this id; sent to node 0 as if by node 3. */
 static void commit_inject(struct replica_world *rw, uint64_t view, uint64_t height, uint8_t id) {
     struct signer signer = keyed_signer_of(&rw->nodes[3].key);
@@ -246,6 +275,7 @@ int main(void) {
         cmocka_unit_test(and_so_does_one_whose_votes_were_all_late),
         cmocka_unit_test(a_retired_node_follows_and_its_status_says_so),
         cmocka_unit_test(pruning_spares_the_inputs_of_blocks_that_are_held),
+        cmocka_unit_test(pruning_goes_in_steps_that_a_write_can_hold),
         cmocka_unit_test(a_member_that_contradicts_itself_leaves_evidence),
         cmocka_unit_test(so_does_one_whose_second_vote_comes_late),
     };

@@ -159,6 +159,65 @@ static void a_flood_of_tiny_batches_takes_only_its_relays_places(void **state) {
     rw_destroy(rw);
 }
 
+static void reads_inject(struct replica_world *rw, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t id[32];
+        uint32_t bytes;
+        uint8_t *input = read_input(rw, &bytes, id);
+        rw_inject(rw, liar, 0, MESSAGE_INPUT, input, bytes);
+        free(input);
+    }
+}
+
+/* What it gives to the leader alone all others must fetch, and it does not answer them: the leader does without its reads for a while. */
+static void reads_that_their_relay_does_not_hand_on_are_left_out(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(5);
+    rw_run(rw, 200);
+    struct replica *r = rw->nodes[0].replica;
+    assert_int_equal(relay_places(r, LIAR), UINT32_MAX);
+    reads_inject(rw, 100);
+    for (uint32_t i = 0; i < 100 && relay_places(r, LIAR) != 0; i++) rw_run(rw, 20);
+    assert_int_equal(relay_places(r, LIAR), 0);
+    assert_true(r->status.attacks[ATTACK_FLOOD] > 0);
+    assert_string_equal(r->status.attackers[0].peer, "member 3");
+    rw_run(rw, 200);
+    uint32_t left = r->waiting[LIAR].count;
+    reads_inject(rw, 10);
+    service_goes_on(rw);
+    assert_int_equal(relay_places(r, LIAR), 0);
+    assert_int_equal(r->waiting[LIAR].count, left + 10); /* none of them is in a block */
+    rw_run(rw, UNSPREAD_MS_MIN);
+    assert_int_equal(relay_places(r, LIAR), UNSPREAD_PLACES);
+    assert_int_equal(relay_places(r, 1), UINT32_MAX);
+    assert_int_equal(r->core->memory.view, 0); /* it cost the leader nothing */
+    rw_destroy(rw);
+}
+
+/* One member that asks again and again, and lies, silences nobody. */
+static void and_f_members_alone_cannot_have_them_left_out(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(6);
+    rw_run(rw, 200);
+    struct replica *r = rw->nodes[0].replica;
+    uint8_t id[32], question[36] = {BODY_BATCH};
+    uint32_t bytes;
+    uint8_t *input = read_input(rw, &bytes, id);
+    input[1] = 1; /* relay 1, which is honest; member 3 asks for it */
+    rw_inject(rw, peer_member(1), 0, MESSAGE_INPUT, input, bytes);
+    uint32_t held = input_find(r, id);
+    assert_int_not_equal(held, NONE);
+    memcpy(question + 4, id, 32);
+    r->inputs[held].in_blocks++; /* as in a block that is under way */
+    for (uint32_t i = 0; i < 20; i++) rw_inject(rw, liar, 0, MESSAGE_INPUT_FETCH, question, sizeof question);
+    assert_int_equal(relay_places(r, 1), UINT32_MAX);
+    rw_inject(rw, peer_member(2), 0, MESSAGE_INPUT_FETCH, question, sizeof question);
+    assert_int_equal(relay_places(r, 1), 0); /* two of four: one of them is honest */
+    r->inputs[held].in_blocks--;
+    free(input);
+    rw_destroy(rw);
+}
+
 /* Blocks that name what nobody has, until the pool is full; the last of them has references without a place. */
 static uint32_t pool_fill(struct replica *r, uint32_t *blocks) {
     static struct body_reference references[1024];
@@ -257,6 +316,8 @@ int main(void) {
         cmocka_unit_test(a_reference_to_a_relay_that_is_no_member_makes_the_block_invalid),
         cmocka_unit_test(an_input_that_comes_for_a_reference_of_another_kind_is_held_as_what_it_is),
         cmocka_unit_test(a_flood_of_tiny_batches_takes_only_its_relays_places),
+        cmocka_unit_test(reads_that_their_relay_does_not_hand_on_are_left_out),
+        cmocka_unit_test(and_f_members_alone_cannot_have_them_left_out),
         cmocka_unit_test(references_for_which_the_pool_had_no_room_find_it_later),
         cmocka_unit_test(an_old_slice_fetched_for_a_block_leaves_the_window_alone),
     };
