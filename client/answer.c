@@ -117,6 +117,18 @@ static void receipt_make(struct part *part, const struct decision *decision, uin
     client_buffer_free(&ops);
 }
 
+/* What a recorded number did, as its CANCEL is told: RECORDED if any operation was done, else why none was (O-42). */
+static uint8_t recorded_code(const struct client_item *item) {
+    struct bytes_cursor cursor = bytes_cursor_of(item->results, item->results_bytes);
+    struct result result;
+    uint8_t code = CODE_RECORDED;
+    for (uint32_t i = 0; i < item->op_count; i++) {
+        if (!result_decode(&cursor, &result) || result.code == CODE_OK) return CODE_RECORDED;
+        if (result.code != CODE_NOT_EXECUTED) code = result.code;
+    }
+    return code;
+}
+
 static void part_settle(struct part *part, uint8_t code) {
     struct heraclius *db = part->sending->request->db;
     part->code = code;
@@ -136,12 +148,13 @@ static bool item_take(struct part *part, const struct decision *decision, uint32
     } else if (class == CLASS_REFUSED) {
         client_engine_part_refused(part, item->code, item->height, now_ms);
     } else if (item->code == CODE_CANCELLED || (cancel && item->code == CODE_RECORDED)) {
-        client_answer_code(part, item->code, item->height);
+        client_answer_code(part, item->code == CODE_RECORDED ? recorded_code(item) : item->code, item->height);
         part_settle(part, item->code);
     } else if (item->code == CODE_OK || item->code == CODE_RECORDED) {
         bool whole = item->kind == CLIENT_ITEM_PART && item->op_count == part->op_count;
         bool one = item->kind == CLIENT_ITEM_OPERATION && item->first_op < part->op_count;
-        if ((!whole && !one) || one != ((part->flags & PART_FLAG_RECEIPT) != 0) || !results_take(part, item)) return false;
+        bool receipt = (part->flags & PART_FLAG_RECEIPT) != 0; /* whole all the same if the slice has no room for an item an operation (O-25) */
+        if ((!whole && !one) || (one && !receipt) || !results_take(part, item)) return false;
         if (one) receipt_make(part, decision, item_index, item);
         if (part->answered == part->op_count) part_settle(part, item->code);
     } else {

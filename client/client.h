@@ -8,6 +8,7 @@
  *   connection.c  one link to one node, over epoll
  *   engine.c      heraclius_poll: what to send where, when to ask another node, when to give up
  *   answer.c      what a node says, verified and matched to parts (O-60)
+ *   renew.c       writes whose number was behind the shard's floor: numbers asked for anew, and a second number
  *   settle.c      unsettled writes: retry and CANCEL
  *   nodes.c       what nodes state about themselves
  *   proof.c       receipts offline
@@ -56,8 +57,9 @@ struct buffer {
 uint8_t *client_buffer_space(struct buffer *buffer, size_t count);
 void client_buffer_free(struct buffer *buffer);
 
-/* UNSETTLED is an end too: refused, yet nobody can say that no earlier sending takes effect. */
-enum part_state { PART_WAITING = 0, PART_RETRY, PART_SETTLED, PART_REFUSED, PART_CANCELLING, PART_UNSETTLED };
+/* UNSETTLED is an end too: refused, yet nobody can say that no earlier sending takes effect. RENEWING: its number is settled without effect, or past
+ * finding out, and this client's numbers at the shard are asked for anew (renew.c). */
+enum part_state { PART_WAITING = 0, PART_RETRY, PART_SETTLED, PART_REFUSED, PART_CANCELLING, PART_UNSETTLED, PART_RENEWING };
 
 struct part {
     struct sending *sending;
@@ -70,7 +72,9 @@ struct part {
     uint32_t op_count;
     uint32_t answered; /* operations that have a result */
     enum part_state state;
-    uint8_t code; /* of the answer, or why it is to be retried or refused */
+    uint8_t code;   /* of the answer, or why it is to be retried or refused */
+    bool renewable; /* RENEWING: goes out again under a new number; else it is refused once the numbers are known */
+    bool renewed;   /* has had a second number: there is no third */
 };
 
 struct sending {
@@ -84,9 +88,10 @@ struct sending {
     struct part *parts;
     uint32_t part_count;
     uint32_t parts_open;
-    bool durable;  /* may leave: a read, or journaled and synced */
-    bool sent;     /* to `node`, this attempt */
-    uint32_t node; /* index of the node that has it or is to get it */
+    bool durable;    /* may leave: a read, or journaled and synced */
+    bool sent;       /* to `node`, this attempt */
+    uint32_t copies; /* how often it was given to a link, whole or not, under the present numbers */
+    uint32_t node;   /* index of the node that has it or is to get it */
     uint64_t resend_at_ms;
     uint64_t retry_at_ms; /* 0: no part is to be decided anew */
     uint32_t retry_wait_ms;
@@ -145,6 +150,7 @@ struct numbering {
     uint8_t refusal;    /* code with which the question was refused; 0: it was not */
     uint64_t ask_at_ms; /* not again before */
     uint64_t next;
+    uint64_t floor; /* certified: at least this was the shard's floor when it was asked; 0: it was not */
 };
 
 /* journal.c: one signed write batch of which some part is unsettled. */
@@ -222,6 +228,7 @@ struct heraclius {
 bool client_request_prepare(struct heraclius_request *request);          /* order, results; false: request->why */
 bool client_request_build(struct heraclius_request *request);            /* parts and batches; numbers must be known; false: no memory */
 bool client_sending_rebuild(struct sending *sending);                    /* the open parts anew: next attempt, present floor */
+void client_part_digest(struct part *part);                              /* anew, after its number changed */
 void client_request_release(struct heraclius_request *request);          /* sendings and results go */
 struct heraclius_request *client_request_internal(struct heraclius *db); /* empty, internal */
 void client_request_client_state(struct heraclius_request *request, uint32_t shard);
@@ -233,8 +240,11 @@ static inline uint64_t client_request_number(const struct heraclius_request *req
 }
 
 /* numbers.c */
-bool client_numbers_ready(struct heraclius *db, struct heraclius_request *request, uint64_t now_ms);                  /* asks if need be */
-uint8_t client_numbers_refusal(const struct heraclius *db, const struct heraclius_request *request, uint32_t *shard); /* 0: none */
+bool client_numbers_ready(struct heraclius *db, struct heraclius_request *request, uint64_t now_ms); /* asks if need be */
+uint8_t client_numbers_refusal(const struct heraclius *db, const struct heraclius_request *request, uint64_t now_ms, uint32_t *shard); /* 0: none */
+bool client_numbers_known(struct heraclius *db, uint32_t shard, uint64_t now_ms);  /* asks if need be */
+bool client_numbers_room(const struct heraclius *db, uint32_t shard);              /* is the next number within the window? */
+void client_numbers_forget(struct heraclius *db, uint32_t shard, uint64_t number); /* `number` was behind: ask anew, unless that was done since */
 uint64_t client_numbers_take(struct heraclius *db, uint32_t shard);
 uint64_t client_numbers_floor(const struct heraclius *db, uint32_t shard);
 
@@ -262,11 +272,17 @@ void client_engine_part_done(struct part *part);                              /*
 void client_engine_part_retry(struct part *part, uint8_t code, uint32_t wait_ms, uint64_t now_ms);
 /* `height`: at the shard; 0: the coordinator's answer, or nodes' uncertified word. */
 void client_engine_part_refused(struct part *part, uint8_t code, uint64_t height, uint64_t now_ms);
+void client_engine_part_end(struct part *part, enum part_state state, uint64_t height);
 void client_engine_cancels_drop(struct sending *sending); /* those that its parts wait for */
 void client_engine_end(struct heraclius_request *request, enum heraclius_status status);
 void client_digest_insert(struct heraclius *db, struct part *part);
 void client_digest_remove(struct heraclius *db, struct part *part);
 struct part *client_digest_find(struct heraclius *db, const uint8_t digest[32]);
+
+/* renew.c */
+bool client_renew_begin(struct part *part, uint8_t code, uint64_t height); /* false: the refusal stands */
+bool client_renew_go(struct sending *sending, uint64_t now_ms);            /* true: its request has ended, and may be gone */
+bool client_renew_end(struct sending *sending);                            /* out of time: what waits for numbers is refused; true: as above */
 
 /* answer.c */
 void client_answer_code(struct part *part, uint8_t code, uint64_t height); /* as the result of each of its operations */

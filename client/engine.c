@@ -79,6 +79,7 @@ static void sending_go(struct sending *sending, uint64_t now_ms) {
     client_node_want(node, now_ms);
     if (node->state != NODE_UP) return;
     sending->sent = client_node_send(node, MESSAGE_BATCH, sending->batch.bytes, sending->batch.used, now_ms);
+    sending->copies++; /* also when the link was lost with half of it under way */
 }
 
 void client_engine_up(struct node *node, uint64_t now_ms) {
@@ -143,8 +144,13 @@ static void request_finish(struct heraclius_request *request) {
             bool refused = part->state == PART_REFUSED && status != HERACLIUS_UNSETTLED;
             if (!refused && part->state != PART_UNSETTLED) continue;
             status = refused ? HERACLIUS_REFUSED : HERACLIUS_UNSETTLED;
+            bool behind = refused && part->code == CODE_TOO_OLD && !client_request_number(request);
             client_request_why(request, "shard %u: %s%s", part->shard, operation_code_name(part->code),
-                               refused ? "" : ", and whether an earlier sending takes effect is not known");
+                               behind
+                                   ? ": this client's numbers were behind: an old journal, or the key is in use elsewhere. The next write gets new "
+                                     "ones. This one takes no effect any more; whether it did before is not recorded"
+                               : refused ? ""
+                                         : ", and whether an earlier sending takes effect is not known");
         }
     }
     client_engine_end(request, status);
@@ -175,7 +181,7 @@ void client_engine_part_retry(struct part *part, uint8_t code, uint32_t wait_ms,
 
 static void cancel_came(struct heraclius_request *cancel, enum heraclius_status status, void *argument);
 
-static void part_end(struct part *part, enum part_state state, uint64_t height) {
+void client_engine_part_end(struct part *part, enum part_state state, uint64_t height) {
     struct heraclius *db = part->sending->request->db;
     part->state = state;
     if (state == PART_REFUSED) {
@@ -188,19 +194,21 @@ static void part_end(struct part *part, enum part_state state, uint64_t height) 
 /*
  * A refusal does not settle a write's number (O-43): a CANCEL does, and only after it the write is reported as refused. What settles it by itself:
  * TOO-OLD; REUSED, since the number has another outcome on record; and REVOKED by the shard, which closed all numbers of this client. A refused
- * CANCEL, or REVOKED by coordinators alone, leaves it open for good as far as this client can do anything about it.
+ * CANCEL, or REVOKED by coordinators alone, leaves it open for good as far as this client can do anything about it. A number of this run that was
+ * TOO-OLD or REUSED was behind from the start: renew.c.
  */
 void client_engine_part_refused(struct part *part, uint8_t code, uint64_t height, uint64_t now_ms) {
     struct sending *sending = part->sending;
     struct heraclius *db = sending->request->db;
     bool settles = code == CODE_TOO_OLD || code == CODE_REUSED || (code == CODE_REVOKED && height > 0);
     part->code = code;
+    if (sending->kind == BATCH_WRITE && client_renew_begin(part, code, height)) return;
     if (sending->kind == BATCH_READ || settles) {
-        part_end(part, PART_REFUSED, height);
+        client_engine_part_end(part, PART_REFUSED, height);
         return;
     }
     if (sending->request->cancel_number || code == CODE_REVOKED) {
-        part_end(part, PART_UNSETTLED, 0);
+        client_engine_part_end(part, PART_UNSETTLED, 0);
         return;
     }
     part->state = PART_CANCELLING;
@@ -219,9 +227,9 @@ static void cancel_came(struct heraclius_request *cancel, enum heraclius_status 
     struct sending *sending = part->sending;
     cancel->cancel_of = NULL; /* it is at its end: the write must not free it any more */
     if (status != HERACLIUS_DONE) {
-        part_end(part, PART_UNSETTLED, 0);
+        client_engine_part_end(part, PART_UNSETTLED, 0);
     } else if (cancel->sendings[1]->parts[0].code == CODE_CANCELLED) {
-        part_end(part, PART_REFUSED, 0);
+        client_engine_part_end(part, PART_REFUSED, 0);
     } else {
         part->state = PART_RETRY; /* it took effect after all: ask for the recorded outcome */
         sending->retry_at_ms = ring_clock_ms();
@@ -268,6 +276,8 @@ static void why_nodes(struct heraclius_request *request) {
 
 /* The deadline has passed: say what was tried. */
 static void request_give_up(struct heraclius_request *request) {
+    struct sending *writes = request->sendings[1];
+    if (writes && client_renew_end(writes)) return; /* nothing else was open */
     why_nodes(request);
     bool unsettled = false;
     for (int kind = 0; kind < 2; kind++) {
@@ -284,7 +294,7 @@ static void held_go(struct heraclius *db, uint64_t now_ms) {
         struct heraclius_request *request = *at;
         bool late = now_ms >= request->deadline_ms;
         uint32_t shard;
-        uint8_t refusal = late ? 0 : client_numbers_refusal(db, request, &shard);
+        uint8_t refusal = late ? 0 : client_numbers_refusal(db, request, now_ms, &shard);
         if (!late && !refusal && !client_numbers_ready(db, request, now_ms)) {
             at = &request->next;
             continue;
@@ -346,6 +356,10 @@ static void sendings_go(struct heraclius *db, uint64_t now_ms) {
         struct heraclius_request *request = sending->request;
         if (now_ms >= request->deadline_ms) {
             request_give_up(request);
+            next = db->sendings;
+            continue;
+        }
+        if (client_renew_go(sending, now_ms)) {
             next = db->sendings;
             continue;
         }

@@ -32,14 +32,16 @@
  *   HERACLIUS_UNSETTLED     no certified outcome in time: the write may yet happen. It stays in the journal beside your key, and
  *                           heraclius_settle() finds out what became of it, by retry or by cancelling. Never treat it as failed before that.
  *   HERACLIUS_REFUSED       certified, or told by enough nodes and then cancelled: it has not happened and will not (rights, revoked, number
- *                           reused); TOO_OLD: it can happen no more, its record is gone. Each operation's result has the code.
+ *                           reused); TOO_OLD: it can happen no more, its record is gone. Each operation's result has the code. A write whose
+ *                           number was behind (an old journal was restored) gets a second number by itself and does not end so,
+ *                           unless an earlier sending of it may have happened.
  *   HERACLIUS_UNAVAILABLE   a read without a verified answer in time, or BUSY to the end: nothing that has no result was changed.
  *   A request over several shards may end so and yet have results of some: heraclius_result_at() tells.
  *
  * Files
  *   The system file, `addresses.json` beside it, your key file (mode 0600, locked while open) and its journal KEYFILE.journal, which holds next
- *   numbers and unsettled signed writes. Losing the journal is safe: the library asks the shards where you stand. Copying a key file to a second
- *   place is not.
+ *   numbers and unsettled signed writes. Losing the journal is safe, and so is restoring an old one: the library asks the shards where you stand.
+ *   Using copies of a key file in two places is not.
  *
  * Errors are one enum; texts are static or in the caller's buffer. Nothing is printed. No thread is started. Memory: about 100 KiB per handle, and
  * per request what its operations and results take.
@@ -189,7 +191,8 @@ HERACLIUS_API enum heraclius_status heraclius_request_status(const struct heracl
 HERACLIUS_API const struct heraclius_result *heraclius_result_at(const struct heraclius_request *request, size_t index);
 /* What was tried and why it failed, node by node; "" when done. Lives as long as the request and until its next submit. */
 HERACLIUS_API const char *heraclius_why(const struct heraclius_request *request);
-/* The receipt of one operation (the request had HERACLIUS_RECEIPT): NULL without an answer. Lives as long as the request. */
+/* The receipt of one operation (the request had HERACLIUS_RECEIPT). NULL without an answer, and if the answer was too large for one: the operation is
+ * done, its result is proved to you, but there is nothing to keep. Lives as long as the request. */
 HERACLIUS_API const uint8_t *heraclius_receipt_at(const struct heraclius_request *request, size_t index, size_t *bytes);
 
 /* Unsettled writes of this key, of this run and of earlier ones. */

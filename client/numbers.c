@@ -14,6 +14,7 @@
 
 enum { STATE_TIMEOUT_MS = 30000, ASK_AGAIN_MS = 200 };
 
+/* What lies below a floor that the shard has certified can take effect no more: nothing is lost when it is passed. */
 uint64_t client_numbers_floor(const struct heraclius *db, uint32_t shard) {
     uint64_t floor = db->numbers[shard].next;
     for (size_t i = 0; i < db->journal.writes_count; i++) {
@@ -22,7 +23,8 @@ uint64_t client_numbers_floor(const struct heraclius *db, uint32_t shard) {
         struct batch_part part;
         size_t at = 0;
         for (uint16_t k = 0; batch_part_next(&batch, &at, &part); k++) {
-            if (part.shard - SHARD_CLUSTER_BASE == shard && !write->settled[k] && part.number < floor) floor = part.number;
+            bool open = part.shard - SHARD_CLUSTER_BASE == shard && !write->settled[k];
+            if (open && part.number < floor && part.number >= db->numbers[shard].floor) floor = part.number;
         }
     }
     return floor;
@@ -43,11 +45,15 @@ static void state_came(struct heraclius_request *request, enum heraclius_status 
     uint64_t highest = bytes_get_le64(result->value);
     uint32_t count = bytes_get_le32(result->value + 8);
     if (result->value_bytes - 16 != (uint64_t)8 * count) return; /* O-44 */
-    bool first_use = highest <= 1 && count == 0;
+    uint64_t floor = highest;
+    bool first_use = highest <= 1 && count == 0 && numbering->next == 0;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t number = bytes_get_le64(result->value + 16 + (size_t)8 * i);
         if (number > highest) highest = number;
     }
+    /* A number that coordinators alone found too old (their floors may be above the shard's) is passed as well. */
+    if (numbering->next > highest) highest = numbering->next;
+    numbering->floor = floor;
     /* Even what looks like a first use may be a lost journal whose writes nobody decided yet. */
     numbering->next = highest + db->system->limits.number_window + (first_use ? 0 : 1);
     numbering->known = client_journal_next(db, (uint32_t)(numbering - db->numbers), numbering->next);
@@ -65,31 +71,46 @@ static void ask(struct heraclius *db, uint32_t shard, uint64_t now_ms) {
     heraclius_request_free(request);
 }
 
-uint8_t client_numbers_refusal(const struct heraclius *db, const struct heraclius_request *request, uint32_t *shard) {
+/* A refusal counts until the question may be asked again. */
+uint8_t client_numbers_refusal(const struct heraclius *db, const struct heraclius_request *request, uint64_t now_ms, uint32_t *shard) {
     for (size_t i = 0; i < request->op_count; i++) {
         *shard = request->op[i].shard;
         bool needed = request->op[i].write && !client_request_number(request) && !db->numbers[*shard].known;
-        if (needed && db->numbers[*shard].refusal) return db->numbers[*shard].refusal;
+        if (needed && now_ms < db->numbers[*shard].ask_at_ms && db->numbers[*shard].refusal) return db->numbers[*shard].refusal;
     }
     return 0;
+}
+
+bool client_numbers_known(struct heraclius *db, uint32_t shard, uint64_t now_ms) {
+    struct numbering *numbering = &db->numbers[shard];
+    if (!numbering->known && !numbering->asking && now_ms >= numbering->ask_at_ms) ask(db, shard, now_ms);
+    return numbering->known;
+}
+
+bool client_numbers_room(const struct heraclius *db, uint32_t shard) {
+    return db->numbers[shard].next - client_numbers_floor(db, shard) < db->system->limits.number_window;
+}
+
+void client_numbers_forget(struct heraclius *db, uint32_t shard, uint64_t number) {
+    struct numbering *numbering = &db->numbers[shard];
+    if (number < numbering->floor) return; /* one of many under way when the first of them was found to be behind */
+    numbering->known = false;
+    numbering->refusal = 0;
+    numbering->ask_at_ms = 0;
 }
 
 bool client_numbers_ready(struct heraclius *db, struct heraclius_request *request, uint64_t now_ms) {
     bool ready = true;
     for (size_t i = 0; i < request->op_count; i++) {
         uint32_t shard = request->op[i].shard;
-        struct numbering *numbering = &db->numbers[shard];
         if (!request->op[i].write || client_request_number(request)) continue;
-        if (!numbering->known) {
-            if (!numbering->asking && now_ms >= numbering->ask_at_ms) ask(db, shard, now_ms);
-            ready = false;
-        }
+        if (!client_numbers_known(db, shard, now_ms)) ready = false;
     }
     if (!ready) return false;
     for (size_t i = 0; i < request->op_count; i++) {
         uint32_t shard = request->op[i].shard;
         if (!request->op[i].write || client_request_number(request) || (i > 0 && shard == request->op[i - 1].shard)) continue;
-        if (db->numbers[shard].next - client_numbers_floor(db, shard) >= db->system->limits.number_window) return false;
+        if (!client_numbers_room(db, shard)) return false;
     }
     return true;
 }

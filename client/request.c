@@ -319,13 +319,17 @@ static bool sending_encode(struct sending *sending) {
     return true;
 }
 
-static void digests_make(struct sending *sending) {
+void client_part_digest(struct part *part) {
+    struct sending *sending = part->sending;
     struct batch batch = {.kind = sending->kind, .bytes = sending->batch.bytes, .bytes_count = (uint32_t)sending->batch.used};
     struct batch_part encoded;
     size_t at = 0;
-    for (uint32_t i = 0; batch_part_next(&batch, &at, &encoded); i++) {
-        batch_part_digest(sending->request->db->key.card_id, sending->nonce, &encoded, sending->parts[i].digest);
-        client_digest_insert(sending->request->db, &sending->parts[i]);
+    client_digest_remove(sending->request->db, part);
+    while (batch_part_next(&batch, &at, &encoded)) {
+        if (encoded.shard - SHARD_CLUSTER_BASE != part->shard) continue;
+        batch_part_digest(sending->request->db->key.card_id, sending->nonce, &encoded, part->digest);
+        client_digest_insert(sending->request->db, part);
+        return;
     }
 }
 
@@ -369,7 +373,7 @@ static bool sending_build(struct heraclius_request *request, int kind, const boo
         part++;
     }
     if (!sending_encode(sending)) return false;
-    digests_make(sending);
+    for (uint32_t i = 0; i < part_count; i++) client_part_digest(&sending->parts[i]);
     return true;
 }
 

@@ -446,6 +446,24 @@ uint32_t fake_floors_too_high(struct fake *fake) {
     return out;
 }
 
+void fake_floor_raise(struct fake *fake, uint32_t shard, uint64_t floor) {
+    pthread_mutex_lock(&fake->lock);
+    fake_shard_floor_raise(&fake->shards[shard], floor);
+    fake->shards[shard].seen_count = 0; /* numbers below it are given up, as they should be */
+    pthread_mutex_unlock(&fake->lock);
+}
+
+uint64_t fake_highest(struct fake *fake, uint32_t shard) {
+    pthread_mutex_lock(&fake->lock);
+    const struct fake_shard *at = &fake->shards[shard];
+    uint64_t highest = at->floor;
+    for (uint32_t i = 0; i < at->records_count; i++) {
+        if (at->records[i].number > highest) highest = at->records[i].number;
+    }
+    pthread_mutex_unlock(&fake->lock);
+    return highest;
+}
+
 struct heraclius *fake_open(struct fake *fake, uint32_t resend_ms) {
     struct heraclius *db;
     char why[HERACLIUS_TEXT_BYTES];

@@ -41,6 +41,7 @@ enum fake_act {
     FAKE_LATE,       /* executes at once, answers after delay_ms */
     FAKE_APART,      /* each part's answer in a decision of its own, the last first */
     FAKE_FIRST_ONLY, /* answers the first part, the others only when they come again */
+    FAKE_WHOLE,      /* a part with RECEIPT as one item, as when the slice would be too large (O-25) */
     FAKE_ACTS
 };
 
@@ -85,6 +86,10 @@ struct heraclius *fake_open(struct fake *fake, uint32_t resend_ms);
 bool fake_value(struct fake *fake, const char *key, char *out, size_t room);
 uint32_t fake_executed(struct fake *fake);
 uint32_t fake_floors_too_high(struct fake *fake);
+/* Another run of the key, elsewhere: the shard's floor rises to `floor`, what lies below it is forgotten. */
+void fake_floor_raise(struct fake *fake, uint32_t shard, uint64_t floor);
+/* The highest number that the shard has a record of, or its floor. */
+uint64_t fake_highest(struct fake *fake, uint32_t shard);
 
 /* fake_answer.c: decides the batch as `node` would by `script`, and gives the payloads to send; each malloc'd. Called with the lock held. */
 struct fake_payload {

@@ -35,7 +35,7 @@ static void part_items(struct fake *fake, struct fake_script script, const struc
     struct client_item head = {
         .kind = CLIENT_ITEM_PART, .code = code, .shard = part->shard, .part_digest = digest, .height = height, .op_count = part->op_count};
     bool cancel = part->ops[0] == OPERATION_CANCEL;
-    if (!(part->flags & PART_FLAG_RECEIPT) || used == 0 || cancel) {
+    if (!(part->flags & PART_FLAG_RECEIPT) || used == 0 || cancel || script.act == FAKE_WHOLE) {
         item_add(making, head, results, used);
         return;
     }
@@ -49,7 +49,7 @@ static void part_items(struct fake *fake, struct fake_script script, const struc
 
 static void settled_note(struct fake *fake, struct fake_script script, const struct batch_part *part) {
     bool tells = script.act == FAKE_HONEST || script.act == FAKE_TWICE || script.act == FAKE_LATE || script.act == FAKE_APART ||
-                 script.act == FAKE_FIRST_ONLY || (script.act == FAKE_CODE && script.code == CODE_TOO_OLD);
+                 script.act == FAKE_FIRST_ONLY || script.act == FAKE_WHOLE || (script.act == FAKE_CODE && script.code == CODE_TOO_OLD);
     if (part->number > 0 && tells) fake_shard_answered(&fake->shards[part->shard - SHARD_CLUSTER_BASE], part->number);
 }
 

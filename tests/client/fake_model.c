@@ -158,7 +158,7 @@ static struct fake_record *record_of(struct fake_shard *shard, uint64_t number) 
     return NULL;
 }
 
-static void floor_raise(struct fake_shard *shard, uint64_t floor) {
+void fake_shard_floor_raise(struct fake_shard *shard, uint64_t floor) {
     if (floor <= shard->floor) return;
     shard->floor = floor;
     for (uint32_t i = 0; i < shard->records_count; i++) {
@@ -246,7 +246,7 @@ uint8_t fake_shard_execute(struct fake_shard *shard, const struct batch_part *pa
                            uint64_t *height, size_t *results_at) {
     *height = ++shard->height;
     if (part->number == 0) return run(shard, part, NULL, writer, results_at);
-    floor_raise(shard, part->floor);
+    fake_shard_floor_raise(shard, part->floor);
     if (part->number < shard->floor) return CODE_TOO_OLD;
     if (part->number >= shard->floor + shard->window) return CODE_TOO_NEW;
     bool cancel = part->ops[0] == OPERATION_CANCEL;

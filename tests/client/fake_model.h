@@ -50,6 +50,8 @@ void fake_shard_answered(struct fake_shard *shard, uint64_t number);
 /* Executes it: the part's code, results into `writer`, the height. results_at[i] (op_count + 1 of them, may be NULL) are where each result begins. */
 uint8_t fake_shard_execute(struct fake_shard *shard, const struct batch_part *part, const uint8_t digest[32], struct bytes_writer *writer,
                            uint64_t *height, size_t *results_at);
+/* O-41.2. */
+void fake_shard_floor_raise(struct fake_shard *shard, uint64_t floor);
 const struct fake_entry *fake_shard_find(const struct fake_shard *shard, const void *key, size_t key_bytes);
 
 #endif

@@ -287,6 +287,206 @@ static void one_done(struct heraclius_request *request, enum heraclius_status st
     heraclius_request_free(request);
 }
 
+static enum heraclius_status add_one(struct heraclius *db, uint32_t timeout_ms, char *why) {
+    struct heraclius_request *request = heraclius_request_new(db);
+    heraclius_add(request, "sum", 3, 1, NULL);
+    enum heraclius_status status = heraclius_call(request, timeout_ms);
+    snprintf(why, HERACLIUS_TEXT_BYTES, "%s", heraclius_why(request));
+    heraclius_request_free(request);
+    return status;
+}
+
+static long sum_now(void) {
+    char value[32];
+    return fake_value(fake, "sum", value, sizeof value) ? strtol(value, NULL, 10) : 0;
+}
+
+/* So many writes of a run of its own. */
+static void run_adds(int count) {
+    char why[HERACLIUS_TEXT_BYTES];
+    struct heraclius *db = fake_open(fake, 1000);
+    for (int i = 0; i < count; i++) {
+        if (add_one(db, LONG_MS, why) != HERACLIUS_DONE) fail_msg("write %d of %d: %s", i, count, why);
+    }
+    heraclius_close(db);
+}
+
+/* By one write its next number is taken (REUSED), by more it is below the floor (TOO-OLD); after a lost journal far below. */
+static void a_restored_journal_is_found_out_and_each_write_takes_effect_once(void **state) {
+    (void)state;
+    static uint8_t old[FILE_MAX];
+    static const struct {
+        int since;
+        bool lost;
+    } rounds[] = {{1, false}, {2, false}, {40, false}, {1, true}, {30, true}};
+    play(FAKE_HONEST);
+    for (size_t i = 0; i < sizeof rounds / sizeof rounds[0]; i++) {
+        run_adds(1);
+        size_t count = file_read(old);
+        if (rounds[i].lost) assert_int_equal(unlink(fake->journal_path), 0);
+        run_adds(rounds[i].since);
+        file_write(old, count);
+        long sum = sum_now();
+        uint32_t executed = fake_executed(fake), batches = fake_batches(fake, -1);
+        run_adds(1);
+        assert_int_equal(sum_now(), sum + 1);
+        assert_int_equal(fake_executed(fake) - executed, 1);
+        assert_int_equal(fake_batches(fake, -1) - batches, 3); /* refused, CLIENT-STATE, again */
+        batches = fake_batches(fake, -1);
+        run_adds(3); /* and that is all: the next run knows its numbers */
+        assert_int_equal(sum_now(), sum + 4);
+        assert_int_equal(fake_batches(fake, -1) - batches, 3);
+    }
+}
+
+static void many_writes_under_a_restored_journal_take_effect_once_each(void **state) {
+    (void)state;
+    static uint8_t old[FILE_MAX];
+    play(FAKE_HONEST);
+    for (int since = 1; since < 60; since += 13) {
+        run_adds(1);
+        size_t count = file_read(old);
+        run_adds(since);
+        file_write(old, count);
+        long sum = sum_now();
+        struct heraclius *db = fake_open(fake, 2000);
+        int left = 40;
+        for (int i = 0; i < 40; i++) {
+            struct heraclius_request *request = heraclius_request_new(db);
+            heraclius_add(request, "sum", 3, 1, NULL);
+            assert_int_equal(heraclius_submit(request, 20000, one_done, &left), HERACLIUS_OK);
+        }
+        for (int k = 0; k < 1000 && left > 0; k++) (void)heraclius_poll(db, 20);
+        assert_int_equal(left, 0);
+        assert_int_equal(sum_now(), sum + 40);
+        assert_int_equal(heraclius_unsettled_count(db), 0);
+        heraclius_close(db);
+    }
+}
+
+/* Sent twice, executed once, and then the floor passed it: nobody can say any more that it did not happen, so it gets no second number. */
+static void a_write_that_may_have_happened_gets_no_second_number(void **state) {
+    (void)state;
+    char why[HERACLIUS_TEXT_BYTES];
+    run_adds(1);
+    long sum = sum_now();
+    struct heraclius *db = fake_open(fake, RESEND_MS);
+    play(FAKE_FORGET);
+    struct heraclius_request *request = heraclius_request_new(db);
+    heraclius_add(request, "sum", 3, 1, NULL);
+    assert_int_equal(heraclius_submit(request, LONG_MS, NULL, NULL), HERACLIUS_OK);
+    while (sum_now() == sum) (void)heraclius_poll(db, 1);
+    fake_floor_raise(fake, 0, fake_highest(fake, 0) + 100);
+    play(FAKE_HONEST);
+    while (heraclius_request_status(request) == HERACLIUS_PENDING) (void)heraclius_poll(db, 20);
+    assert_int_equal(heraclius_request_status(request), HERACLIUS_REFUSED);
+    assert_int_equal(heraclius_result_at(request, 0)->code, HERACLIUS_CODE_TOO_OLD);
+    assert_non_null(strstr(heraclius_why(request), "not recorded"));
+    heraclius_request_free(request);
+    assert_int_equal(sum_now(), sum + 1);
+    assert_int_equal(heraclius_unsettled_count(db), 0);
+    heraclius_close(db);
+    uint32_t batches = fake_batches(fake, -1);
+    db = fake_open(fake, 1000); /* another run: its journal knows the numbers */
+    assert_int_equal(add_one(db, LONG_MS, why), HERACLIUS_DONE);
+    heraclius_close(db);
+    assert_int_equal(sum_now(), sum + 2);
+    assert_int_equal(fake_batches(fake, -1) - batches, 1);
+}
+
+/* The shards do not say where the numbers stand: nothing of the write is under way, so it is refused, not unsettled. Then all goes on. */
+static void a_write_that_finds_no_second_number_in_time_is_refused(void **state) {
+    (void)state;
+    char why[HERACLIUS_TEXT_BYTES];
+    run_adds(1);
+    long sum = sum_now();
+    struct heraclius *db = fake_open(fake, 1000);
+    fake_floor_raise(fake, 0, fake_highest(fake, 0) + 100);
+    uint32_t batches = fake_batches(fake, -1);
+    struct heraclius_request *request = heraclius_request_new(db);
+    heraclius_add(request, "sum", 3, 1, NULL);
+    assert_int_equal(heraclius_submit(request, 700, NULL, NULL), HERACLIUS_OK);
+    while (fake_batches(fake, -1) == batches) (void)heraclius_poll(db, 1);
+    play(FAKE_SILENT);
+    while (heraclius_request_status(request) == HERACLIUS_PENDING) (void)heraclius_poll(db, 20);
+    assert_int_equal(heraclius_request_status(request), HERACLIUS_REFUSED);
+    assert_int_equal(heraclius_unsettled_count(db), 0);
+    heraclius_request_free(request);
+    play(FAKE_HONEST);
+    assert_int_equal(sum_now(), sum);
+    assert_int_equal(add_one(db, LONG_MS, why), HERACLIUS_DONE);
+    assert_int_equal(sum_now(), sum + 1);
+    heraclius_close(db);
+}
+
+/* The coordinators' floor may be above the shard's (O-30.2); a second refusal stands; the next write begins further on. */
+static void a_second_number_that_is_too_old_as_well_is_refused(void **state) {
+    (void)state;
+    char why[HERACLIUS_TEXT_BYTES];
+    run_adds(1);
+    long sum = sum_now();
+    struct heraclius *db = fake_open(fake, 1000);
+    uint64_t before = fake_highest(fake, 0);
+    fake_play(fake, -1, (struct fake_script){.act = FAKE_CODE, .code = CODE_TOO_OLD, .times = 1});
+    if (add_one(db, LONG_MS, why) != HERACLIUS_DONE) fail_msg("%s", why);
+    assert_int_equal(sum_now(), sum + 1);
+    assert_true(fake_highest(fake, 0) > before + 16);
+    play(FAKE_HONEST);
+    fake_play(fake, -1, (struct fake_script){.act = FAKE_CODE, .code = CODE_TOO_OLD});
+    assert_int_equal(add_one(db, LONG_MS, why), HERACLIUS_REFUSED);
+    assert_non_null(strstr(why, "TOO-OLD"));
+    play(FAKE_HONEST);
+    for (int i = 0; i < 20; i++) (void)heraclius_poll(db, 20); /* the shard is not asked again at once */
+    assert_int_equal(add_one(db, LONG_MS, why), HERACLIUS_DONE);
+    assert_int_equal(sum_now(), sum + 2);
+    assert_int_equal(heraclius_unsettled_count(db), 0);
+    heraclius_close(db);
+}
+
+/* Killed anywhere between refusal and answer: it never was, or it is listed, or it happened; never twice. */
+static void a_kill_while_numbers_are_renewed_doubles_nothing(void **state) {
+    (void)state;
+    static uint8_t old[FILE_MAX];
+    char value[32], held[32];
+    for (int polls = 0; polls < 24; polls++) {
+        play(FAKE_HONEST);
+        run_adds(1);
+        size_t count = file_read(old);
+        run_adds(2);
+        file_write(old, count);
+        uint32_t executed = fake_executed(fake);
+        snprintf(value, sizeof value, "r%d", polls);
+        killed_after(polls, value);
+        struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+        nanosleep(&pause, NULL);
+        struct heraclius *db = fake_open(fake, RESEND_MS);
+        size_t listed = heraclius_unsettled_count(db);
+        bool took = fake_executed(fake) > executed;
+        heraclius_close(db);
+        assert_true(listed <= 1);
+        settle_all(HERACLIUS_SETTLE_RETRY);
+        assert_true(fake_executed(fake) - executed <= 1);
+        if (!took) continue; /* what was listed and never left under its second number may be too old */
+        assert_true(fake_value(fake, "{k}", held, sizeof held));
+        assert_string_equal(held, value);
+    }
+}
+
+static void a_cancel_of_what_was_answered_no_says_which_no(void **state) {
+    (void)state;
+    run_adds(1);
+    struct heraclius *db = fake_open(fake, RESEND_MS);
+    play(FAKE_FORGET);
+    struct heraclius_request *request = heraclius_request_new(db);
+    heraclius_add(request, "sum", 3, -1000000, &(int64_t){0});
+    assert_int_equal(heraclius_call(request, 60), HERACLIUS_UNSETTLED);
+    heraclius_request_free(request);
+    heraclius_close(db);
+    play(FAKE_HONEST);
+    settle_all(HERACLIUS_SETTLE_CANCEL);
+    assert_int_equal(last_code, HERACLIUS_CODE_BELOW_FLOOR);
+}
+
 static void writes_beyond_the_window_wait(void **state) {
     (void)state;
     play(FAKE_HONEST);
@@ -407,6 +607,13 @@ int main(void) {
         cmocka_unit_test(a_torn_tail_is_dropped_and_damage_before_it_is_refused),
         cmocka_unit_test(a_journal_of_another_system_or_key_is_refused),
         cmocka_unit_test(a_lost_journal_asks_where_it_stands_and_jumps_beyond_the_window),
+        cmocka_unit_test(a_restored_journal_is_found_out_and_each_write_takes_effect_once),
+        cmocka_unit_test(many_writes_under_a_restored_journal_take_effect_once_each),
+        cmocka_unit_test(a_write_that_may_have_happened_gets_no_second_number),
+        cmocka_unit_test(a_write_that_finds_no_second_number_in_time_is_refused),
+        cmocka_unit_test(a_second_number_that_is_too_old_as_well_is_refused),
+        cmocka_unit_test(a_kill_while_numbers_are_renewed_doubles_nothing),
+        cmocka_unit_test(a_cancel_of_what_was_answered_no_says_which_no),
         cmocka_unit_test(writes_beyond_the_window_wait),
         cmocka_unit_test(a_full_disk_sends_nothing_and_heals),
         cmocka_unit_test(a_long_journal_is_written_anew_while_writes_are_pending),

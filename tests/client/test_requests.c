@@ -426,6 +426,62 @@ static void receipts_verify_offline_and_fit_in_4_kib(void **state) {
     heraclius_request_free(request);
 }
 
+/* The parts of one request: each shard's floor is its own, and only the part that is behind goes out again. */
+static void a_part_that_is_behind_goes_out_again_alone(void **state) {
+    (void)state;
+    char keys[SHARDS][16], why[HERACLIUS_TEXT_BYTES];
+    for (uint32_t behind = 1; behind < 1u << SHARDS; behind++) {
+        struct heraclius_request *request = heraclius_request_new(db);
+        for (uint32_t s = 0; s < SHARDS; s++) {
+            if (behind & 1u << s) fake_floor_raise(fake, s, fake_highest(fake, s) + 200);
+            key_in(s, 'N', keys[s]);
+            heraclius_add(request, keys[s], strlen(keys[s]), 1, NULL);
+        }
+        uint32_t executed = fake_executed(fake);
+        heraclius_request_flags(request, HERACLIUS_RECEIPT);
+        fake_play(fake, -1, (struct fake_script){.act = behind & 1 ? FAKE_HONEST : FAKE_APART});
+        done(request);
+        char expected[16];
+        snprintf(expected, sizeof expected, "%u", behind);
+        for (uint32_t s = 0; s < SHARDS; s++) {
+            value_is(request, s, expected);
+            assert_int_equal(heraclius_result_at(request, s)->shard, s);
+            size_t count;
+            const uint8_t *bytes = heraclius_receipt_at(request, s, &count);
+            struct heraclius_receipt receipt;
+            assert_non_null(bytes);
+            if (heraclius_receipt_verify(fake->system_path, bytes, count, &receipt, why) != HERACLIUS_OK) fail_msg("receipt of %u: %s", s, why);
+        }
+        assert_int_equal(fake_executed(fake) - executed, SHARDS);
+        assert_int_equal(heraclius_unsettled_count(db), 0);
+        heraclius_request_free(request);
+    }
+    fake_play(fake, -1, (struct fake_script){0});
+}
+
+/* O-25: one item for the whole part, since the client's slice would be too large: done, proved, and no receipt. */
+static void a_part_too_large_for_receipts_is_done_without_them(void **state) {
+    (void)state;
+    struct heraclius_request *request = heraclius_request_new(db);
+    struct heraclius_counters before, after;
+    heraclius_counters_get(db, &before);
+    fake_play(fake, -1, (struct fake_script){.act = FAKE_WHOLE});
+    heraclius_request_flags(request, HERACLIUS_RECEIPT);
+    heraclius_put(request, "{R}a", 4, "1", 1);
+    heraclius_add(request, "{R}b", 4, 7, NULL);
+    done(request);
+    code_is(request, 0, HERACLIUS_CODE_OK);
+    value_is(request, 1, "7");
+    size_t count;
+    assert_null(heraclius_receipt_at(request, 0, &count));
+    assert_null(heraclius_receipt_at(request, 1, &count));
+    heraclius_counters_get(db, &after);
+    assert_int_equal(after.verification_failures, before.verification_failures);
+    assert_int_equal(heraclius_unsettled_count(db), 0);
+    fake_play(fake, -1, (struct fake_script){0});
+    heraclius_request_free(request);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_come_in_the_order_of_the_operations_whatever_their_shards),
@@ -439,6 +495,8 @@ int main(void) {
         cmocka_unit_test(a_pending_request_may_be_freed_at_any_time),
         cmocka_unit_test(a_refused_write_that_cannot_be_cancelled_is_unsettled),
         cmocka_unit_test(receipts_verify_offline_and_fit_in_4_kib),
+        cmocka_unit_test(a_part_that_is_behind_goes_out_again_alone),
+        cmocka_unit_test(a_part_too_large_for_receipts_is_done_without_them),
         cmocka_unit_test(a_revoked_clients_write_is_unsettled_unless_the_shard_closed_it),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
