@@ -11,7 +11,8 @@ struct cluster_view {
     uint32_t cluster;
     uint32_t nodes, faults, quorum;
     uint32_t up;       /* reached or heard, voting, and not far behind */
-    uint32_t agreeing; /* nodes that state the view shown */
+    uint32_t agreeing; /* nodes that state the view shown; 0: the view is not known */
+    bool height_known; /* f+1 nodes state it or a greater one */
     uint64_t view, height;
 };
 
@@ -37,7 +38,9 @@ static struct cluster_view summarize(const struct heraclius_node_status *nodes, 
     for (uint32_t i = 0; i < known; i++) {
         uint32_t reached = 0;
         for (uint32_t k = 0; k < known; k++) reached += heights[k] >= heights[i];
-        if (reached > out.faults && heights[i] > out.height) out.height = heights[i];
+        if (reached <= out.faults) continue;
+        out.height_known = true;
+        if (heights[i] > out.height) out.height = heights[i];
     }
     for (size_t i = 0; i < count; i++) {
         if (nodes[i].cluster == cluster && nodes[i].reached && nodes[i].voting && nodes[i].height + BEHIND_BLOCKS >= out.height) out.up++;
@@ -65,8 +68,17 @@ static void show(const struct heraclius_node_status *nodes, size_t count, const 
     } else {
         printf("NO QUORUM, %u more must come back\n", view->quorum - view->up);
     }
-    printf("  height %" PRIu64 " (f+1 nodes state it), view %" PRIu64 ", leader %s (stated by %u of %u, proved by nobody)\n", view->height,
-           view->view, leader_name(nodes, count, view), view->agreeing, view->nodes);
+    if (view->height_known) {
+        printf("  height %" PRIu64 " (f+1 nodes state it), ", view->height);
+    } else {
+        printf("  height unknown (fewer than f+1 nodes state any), ");
+    }
+    if (view->agreeing > 0) {
+        printf("view %" PRIu64 ", leader %s (stated by %u of %u, proved by nobody)\n", view->view, leader_name(nodes, count, view), view->agreeing,
+               view->nodes);
+    } else {
+        printf("view and leader unknown (no node states them)\n");
+    }
     for (size_t i = 0; i < count; i++) {
         const struct heraclius_node_status *node = &nodes[i];
         if (node->cluster != view->cluster) continue;
@@ -95,9 +107,11 @@ static json_t *cluster_json(const struct heraclius_node_status *nodes, size_t co
         if (nodes[i].cluster == view->cluster) json_array_append_new(members, node_json(&nodes[i]));
     }
     int spare = (int)view->up - (int)view->quorum;
-    return json_pack("{sssisisisbsIsIsssiso}", "cluster", name, "nodes", (int)view->nodes, "up", (int)view->up, "may_fail", spare > 0 ? spare : 0,
-                     "quorum", spare >= 0, "view", (json_int_t)view->view, "height", (json_int_t)view->height, "leader",
-                     leader_name(nodes, count, view), "agreeing", (int)view->agreeing, "members", members);
+    bool known = view->agreeing > 0;
+    return json_pack("{sssisisisbsososs?siso}", "cluster", name, "nodes", (int)view->nodes, "up", (int)view->up, "may_fail", spare > 0 ? spare : 0,
+                     "quorum", spare >= 0, "view", known ? json_integer((json_int_t)view->view) : json_null(), "height",
+                     view->height_known ? json_integer((json_int_t)view->height) : json_null(), "leader",
+                     known ? leader_name(nodes, count, view) : NULL, "agreeing", (int)view->agreeing, "members", members);
 }
 
 int command_status(const struct command *command) {
