@@ -149,7 +149,7 @@ static int show(const struct command *command, const struct heraclius_request *r
 int command_batch(const struct command *command) {
     struct command_bytes file;
     int exit_code;
-    if (!command_read_file(command->words[0], BATCH_FILE_BYTES_MAX, &file)) return EXIT_USAGE;
+    if (!command_read_file(command->words[0], BATCH_FILE_BYTES_MAX, "the most that a list may have", &file)) return EXIT_USAGE;
     if (memchr(file.bytes, 0, file.count)) {
         free(file.bytes);
         return command_fail(EXIT_USAGE, "%s: has a zero byte; it is a text file, use --hex for binary keys and values", command->words[0]);
@@ -168,6 +168,7 @@ int command_batch(const struct command *command) {
             if (command->atomic) heraclius_request_flags(request, HERACLIUS_ATOMIC);
             enum heraclius_status status = heraclius_call(request, command_timeout_ms(command));
             exit_code = command_status_exit(request, status);
+            if (status == HERACLIUS_DONE) command_effect("the list was executed");
             int shown = status != HERACLIUS_BAD_ARGUMENT ? show(command, request) : EXIT_DONE;
             if (exit_code == EXIT_DONE) exit_code = shown;
         }

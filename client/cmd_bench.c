@@ -18,6 +18,8 @@ static struct {
 } arguments = {
     .users = 1024, .seconds = 10, .value_bytes = 32, .ops_per_signature = 256, .client_keys = 4, .warmup_ms = 500, .keys = 10000, .mix = "get"};
 
+static struct poptOption common_options[COMMAND_OPTIONS_MAX];
+
 static struct poptOption bench_options[] = {
     {"users", 0, POPT_ARG_INT, &arguments.users, 0, "virtual users, each with one operation under way (default 1024)", "N"},
     {"seconds", 0, POPT_ARG_INT, &arguments.seconds, 0, "measured time (default 10)", "S"},
@@ -31,7 +33,7 @@ static struct poptOption bench_options[] = {
     {"seed", 0, POPT_ARG_STRING, &arguments.seed, 0, "of keys, values and choices (default: random, printed)", "X"},
     {"history", 0, POPT_ARG_STRING, &arguments.history, 0, "every call and return, one JSON object a line", "FILE"},
     {"out", 0, POPT_ARG_STRING, &arguments.out, 0, "folder for summary.json", "DIR"},
-    {NULL, 0, POPT_ARG_INCLUDE_TABLE, command_common_options, 0, "Everywhere:", NULL},
+    {NULL, 0, POPT_ARG_INCLUDE_TABLE, common_options, 0, "Options:", NULL},
     POPT_AUTOHELP POPT_TABLEEND};
 
 static bool mix_parse(const char *mix, struct bench_options *options) {
@@ -102,7 +104,7 @@ static int finish(const struct bench_options *options, const struct bench_totals
     return exit_code;
 }
 
-static int run(const char *program) {
+static int run(void) {
     struct bench_options options = {.users = (uint32_t)arguments.users,
                                     .seconds = (uint32_t)arguments.seconds,
                                     .keys = (uint64_t)arguments.keys,
@@ -116,7 +118,7 @@ static int run(const char *program) {
     options.seed = arguments.seed ? strtoull(arguments.seed, &end, 0) : ring_entropy_u64() >> 11;
     if (arguments.seed && (end == arguments.seed || *end)) return command_fail(EXIT_USAGE, "bench: --seed is a whole number");
     command_options.name = "bench";
-    if (!command_find_system(&command_options, program)) return EXIT_USAGE;
+    if (!command_find_system(&command_options)) return EXIT_USAGE;
     options.system_path = command_options.system_path;
     options.client_path = command_options.client_path;
     if (mkdir(arguments.out, 0777) != 0 && errno != EEXIST) return command_fail(EXIT_USAGE, "%s: %s", arguments.out, strerror(errno));
@@ -133,6 +135,7 @@ static int run(const char *program) {
 }
 
 int command_bench(int argc, const char **argv) {
+    command_options_of(COMMAND_BENCH, common_options);
     poptContext context = poptGetContext("heraclius", argc, argv, bench_options, 0);
     poptSetOtherOptionHelp(context, "bench --out DIR");
     int found = poptGetNextOpt(context);
@@ -140,5 +143,5 @@ int command_bench(int argc, const char **argv) {
         return command_fail(EXIT_USAGE, "%s: %s (bench --help tells more)", poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(found));
     const char **words = poptGetArgs(context);
     if (!words || !words[0] || words[1]) return command_fail(EXIT_USAGE, "usage: heraclius bench --out DIR [OPTIONS] (--help lists them)");
-    return run(argv[0]);
+    return run();
 }

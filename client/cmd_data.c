@@ -1,4 +1,5 @@
 /* heraclius get, put, del, cas, add: one operation. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ static bool key_take(const struct command *command, struct command_bytes *key) {
 }
 
 /* The value: the second word, --file, or "-" for stdin. */
-static bool value_take(const struct command *command, struct command_bytes *value) {
+static bool value_take(const struct command *command, const struct heraclius_limits *limits, struct command_bytes *value) {
     bool word = command->words_count == 2 && strcmp(command->words[1], "-") != 0;
     if (word && !command->file) return command_typed(command, command->words[1], value);
     if (command->file && command->words_count == 2) {
@@ -24,7 +25,7 @@ static bool value_take(const struct command *command, struct command_bytes *valu
         (void)command_fail(EXIT_USAGE, "put: a value, `-` for stdin, or --file FILE is missing");
         return false;
     }
-    return command_read_file(command->file ? command->file : "-", HERACLIUS_VALUE_BYTES_MAX, value);
+    return command_read_file(command->file ? command->file : "-", limits->value_bytes_max, "value_bytes_max of the system file", value);
 }
 
 static bool get_take(const struct command *command, struct heraclius_request *request, const struct heraclius_limits *limits) {
@@ -36,11 +37,10 @@ static bool get_take(const struct command *command, struct heraclius_request *re
 }
 
 static bool put_take(const struct command *command, struct heraclius_request *request, const struct heraclius_limits *limits) {
-    (void)limits;
     struct command_bytes key;
     struct command_bytes value;
     if (!key_take(command, &key)) return false;
-    if (!value_take(command, &value)) {
+    if (!value_take(command, limits, &value)) {
         free(key.bytes);
         return false;
     }
@@ -113,27 +113,46 @@ static int show(const struct command *command, const struct heraclius_result *re
     return exit_code;
 }
 
-static int run(const struct command *command, words_take *take) {
-    int exit_code;
-    struct heraclius *db = command_open(command, &exit_code);
-    if (!db) return exit_code;
-    struct heraclius_limits limits;
-    heraclius_limits_get(db, &limits);
-    struct heraclius_request *request = heraclius_request_new(db);
-    exit_code = EXIT_USAGE;
-    if (request && take(command, request, &limits)) {
-        if (command->receipt) heraclius_request_flags(request, HERACLIUS_RECEIPT);
-        enum heraclius_status status = heraclius_call(request, command_timeout_ms(command));
-        exit_code = command_status_exit(request, status);
-        const struct heraclius_result *result = heraclius_result_at(request, 0);
-        if (status == HERACLIUS_DONE && result) exit_code = show(command, result);
-        size_t receipt_bytes;
-        const uint8_t *receipt = command->receipt ? heraclius_receipt_at(request, 0, &receipt_bytes) : NULL;
-        if (receipt && !command_write_file(command->receipt, receipt, receipt_bytes)) exit_code = EXIT_USAGE;
-        if (command->receipt && status == HERACLIUS_DONE && !receipt) exit_code = command_fail(EXIT_UNANSWERED, "the answer came without a receipt");
+/* The receipt into its file. Without one the answer stands all the same, and so does its exit code, if it is not 0. */
+static int receipt_keep(const struct command *command, struct command_keep *keep, const struct heraclius_request *request, int exit_code) {
+    bool get = strcmp(command->name, "get") == 0;
+    const char *what = exit_code == EXIT_NO ? "the answer is no" : get ? "the value was read" : "the write took effect";
+    size_t count;
+    const uint8_t *receipt = heraclius_receipt_at(request, 0, &count);
+    if (receipt && command_keep_write(keep, receipt, count)) return exit_code;
+    if (receipt) {
+        (void)command_fail(EXIT_NOT_KEPT, "%s; receipt not kept: %s: %s", what, command->receipt, strerror(errno));
+    } else {
+        (void)command_fail(EXIT_NOT_KEPT, "%s; done, no receipt: answer too large for one", what);
     }
-    heraclius_request_free(request);
-    heraclius_close(db);
+    return exit_code == EXIT_DONE ? EXIT_NOT_KEPT : exit_code;
+}
+
+static int ask(const struct command *command, struct heraclius_request *request, struct command_keep *keep) {
+    if (command->receipt) heraclius_request_flags(request, HERACLIUS_RECEIPT);
+    enum heraclius_status status = heraclius_call(request, command_timeout_ms(command));
+    int exit_code = command_status_exit(request, status);
+    const struct heraclius_result *result = heraclius_result_at(request, 0);
+    if (status != HERACLIUS_DONE || !result) return exit_code;
+    if (result->code == HERACLIUS_CODE_OK && strcmp(command->name, "get") != 0) command_effect("the write took effect");
+    exit_code = show(command, result);
+    return command->receipt ? receipt_keep(command, keep, request, exit_code) : exit_code;
+}
+
+static int run(const struct command *command, words_take *take) {
+    int exit_code = EXIT_USAGE;
+    struct command_keep keep = {.fd = -1};
+    if (command->receipt && !command_keep_open(&keep, command->receipt)) return EXIT_USAGE;
+    struct heraclius *db = command_open(command, &exit_code);
+    if (db) {
+        struct heraclius_limits limits;
+        heraclius_limits_get(db, &limits);
+        struct heraclius_request *request = heraclius_request_new(db);
+        exit_code = request && take(command, request, &limits) ? ask(command, request, &keep) : EXIT_USAGE;
+        heraclius_request_free(request);
+        heraclius_close(db);
+    }
+    command_keep_drop(&keep);
     return exit_code;
 }
 

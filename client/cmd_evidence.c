@@ -82,7 +82,7 @@ static const char *member_name(const struct system *system, const struct evidenc
 
 static int verify(const struct system *system, const char *file_name, bool as_json) {
     struct command_bytes file;
-    if (!command_read_file(file_name, EVIDENCE_BYTES_MAX, &file)) return CMD_EXIT_USAGE;
+    if (!command_read_file(file_name, EVIDENCE_BYTES_MAX, "the most that evidence may have", &file)) return CMD_EXIT_USAGE;
     struct evidence *evidence = malloc(sizeof *evidence);
     const char *why = evidence ? judge(system, file.bytes, file.count, evidence) : "no memory";
     int code = EXIT_DONE;
@@ -118,7 +118,7 @@ int cmd_evidence_verify(int argc, char **argv) {
         goto out;
     }
     struct command where = {.system_path = path};
-    if (!command_find_system(&where, "heraclius") || !cmd_signatures_start()) goto out;
+    if (!command_find_system(&where) || !cmd_signatures_start()) goto out;
     if (system_load(&system, where.system_path, &fault)) {
         (void)cmd_fail("%s", fault.text);
         goto out;

@@ -3,9 +3,27 @@
 
 #include "client/command.h"
 
+/* The code, machine-readable, and what it says where that is not plain. */
+static const char *meaning(enum heraclius_code code) {
+    switch (code) {
+    case HERACLIUS_CODE_RECORDED: return "it had taken effect";
+    case HERACLIUS_CODE_CANCELLED: return "it never takes effect";
+    case HERACLIUS_CODE_TOO_OLD: return "it takes effect no more; whether it did before is not recorded any longer";
+    default: return NULL;
+    }
+}
+
 static void settled(const struct heraclius_unsettled *write, enum heraclius_code code, void *argument) {
-    (void)argument;
-    printf("shard %u number %llu: %s: %s\n", write->shard, (unsigned long long)write->number, write->summary, heraclius_code_name(code));
+    json_t *all = argument; /* NULL without --json */
+    const char *means = meaning(code);
+    command_effect("the writes that it would list are settled");
+    if (all) {
+        json_array_append_new(all, json_pack("{sisIsissss}", "shard", (int)write->shard, "number", (json_int_t)write->number, "operations",
+                                             (int)write->op_count, "summary", write->summary, "code", heraclius_code_name(code)));
+        return;
+    }
+    printf("shard %u number %llu: %s: %s%s%s\n", write->shard, (unsigned long long)write->number, write->summary, heraclius_code_name(code),
+           means ? ": " : "", means ? means : "");
 }
 
 static int list(const struct command *command, struct heraclius *db) {
@@ -34,7 +52,9 @@ int command_settle(const struct command *command) {
     } else {
         char why[HERACLIUS_TEXT_BYTES];
         enum heraclius_settle how = command->retry ? HERACLIUS_SETTLE_RETRY : HERACLIUS_SETTLE_CANCEL;
-        enum heraclius_status status = heraclius_settle(db, how, command_timeout_ms(command), settled, NULL, why);
+        json_t *all = command->json ? json_array() : NULL;
+        enum heraclius_status status = heraclius_settle(db, how, command_timeout_ms(command), settled, all, why);
+        if (all) command_print_json(all);
         exit_code = EXIT_DONE;
         if (status != HERACLIUS_DONE)
             exit_code = command_fail(command_why_exit(why), "%zu writes are still unsettled: %s", heraclius_unsettled_count(db), why);

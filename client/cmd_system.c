@@ -11,6 +11,7 @@
 
 #include "client/cmd_system.h"
 #include "client/cmd_system_inside.h"
+#include "client/command.h"
 #include "protocol/canonical.h"
 
 /* ---- the node program, which alone may touch a store ---- */
@@ -244,18 +245,22 @@ int cmd_system_show(int argc, char **argv) {
     int as_json = 0, code = CMD_EXIT_USAGE;
     struct system *system = NULL;
     struct system_fault fault;
-    const struct poptOption options[] = {{"system", 's', POPT_ARG_STRING, &path, 0, "the system file", "FILE"},
-                                         {"json", 0, POPT_ARG_NONE, &as_json, 0, "the file itself, once it is checked", NULL},
-                                         POPT_AUTOHELP POPT_TABLEEND};
+    const struct poptOption options[] = {
+        {"system", 's', POPT_ARG_STRING, &path, 0, "the system file (default: $HERACLIUS_SYSTEM, or local/system.json)", "FILE"},
+        {"json", 0, POPT_ARG_NONE, &as_json, 0, "the file itself, once it is checked", NULL},
+        POPT_AUTOHELP POPT_TABLEEND};
     poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
     poptSetOtherOptionHelp(context, "[OPTION...] [FILE]");
     if (!cmd_options(context)) goto out;
-    const char *word = poptGetArg(context), *from_environment = getenv("HERACLIUS_SYSTEM");
-    if (!path && (word || from_environment)) path = strdup(word ? word : from_environment);
-    if (!path || poptPeekArg(context)) {
-        (void)cmd_fail("%s needs one system file (--help tells more)", argv[0]);
+    const char *word = poptGetArg(context);
+    if (poptPeekArg(context) || (word && path)) {
+        (void)cmd_fail("%s: one system file, not two (--help tells more)", argv[0]);
         goto out;
     }
+    struct command command = {.system_path = word};
+    if (!path && !command_find_system(&command)) goto out;
+    if (!path) path = strdup(command.system_path);
+    if (!path) goto out;
     if (!cmd_signatures_start()) goto out;
     if (system_load(&system, path, &fault)) {
         (void)cmd_fail("%s", fault.text);

@@ -11,7 +11,7 @@
  *     heraclius system assemble --name NAME --coordinator CARD,CARD,... --shard CARD,... --admin CARD --needed K [--client CARD[,RULE]...]...
  *                               [--set LIMIT=VALUE]... [--partition-key HEX] [--predecessor FILE --origin CLUSTER=HEIGHT:ROOT...] --out FILE
  *     heraclius system init --system FILE [--addresses FILE] --node-key FILE --data DIR [--threads fused|split]
- *     heraclius system show [--json] FILE
+ *     heraclius system show [--json] [FILE]                               by default the system file of all other commands
  *     heraclius system local --out DIR [--coordinators C] [--shards S] [--nodes N] --port-base P
  *     heraclius evidence verify [-s SYSTEM] [--json] FILE                exit 1: it convicts nobody
  *     heraclius system local --out DIR --move --port-base P              new ports in DIR/addresses.json, nothing else

@@ -52,7 +52,7 @@ static void show_json(const struct command *command, const struct heraclius_rece
 
 int command_verify(const struct command *command) {
     struct command_bytes file;
-    if (!command_read_file(command->words[0], RECEIPT_FILE_BYTES_MAX, &file)) return EXIT_USAGE;
+    if (!command_read_file(command->words[0], RECEIPT_FILE_BYTES_MAX, "the most that a receipt may have", &file)) return EXIT_USAGE;
     char why[HERACLIUS_TEXT_BYTES];
     struct heraclius_receipt receipt;
     enum heraclius_status status = heraclius_receipt_verify(command->system_path, file.bytes, file.count, &receipt, why);

@@ -8,9 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LOCK_WAIT_MS = 5000 };
+
+const char *command_program = "";
 
 int command_fail(int exit_code, const char *format, ...) {
     va_list arguments;
@@ -22,15 +25,15 @@ int command_fail(int exit_code, const char *format, ...) {
     return exit_code;
 }
 
-bool command_find_system(struct command *command, const char *program) {
+bool command_find_system(struct command *command) {
     static char path[PATH_MAX];
     if (command->system_path) return true;
     command->system_path = getenv("HERACLIUS_SYSTEM");
     if (!command->client_path) command->client_path = getenv("HERACLIUS_CLIENT");
     if (command->system_path && command->system_path[0]) return true;
-    const char *slash = strrchr(program, '/');
+    const char *slash = strrchr(command_program, '/');
     snprintf(path, sizeof path, "local/system.json");
-    if (access(path, R_OK) != 0 && slash) snprintf(path, sizeof path, "%.*s/local/system.json", (int)(slash - program), program);
+    if (access(path, R_OK) != 0 && slash) snprintf(path, sizeof path, "%.*s/local/system.json", (int)(slash - command_program), command_program);
     command->system_path = path;
     if (access(path, R_OK) == 0) return true;
     (void)command_fail(EXIT_USAGE, "no system file: give -s FILE or HERACLIUS_SYSTEM, or run `make run` in a checkout first");
@@ -83,7 +86,14 @@ bool command_typed(const struct command *command, const char *word, struct comma
     return true;
 }
 
-bool command_read_file(const char *path, size_t bytes_max, struct command_bytes *out) {
+/* How long the file is, if that can be told: "70000 bytes", else "longer". */
+static void length_text(FILE *file, size_t bytes_max, char out[64]) {
+    struct stat stat;
+    bool known = fstat(fileno(file), &stat) == 0 && S_ISREG(stat.st_mode) && (size_t)stat.st_size > bytes_max;
+    snprintf(out, 64, known ? "%lld bytes" : "more than %lld bytes", known ? (long long)stat.st_size : (long long)bytes_max);
+}
+
+bool command_read_file(const char *path, size_t bytes_max, const char *limit, struct command_bytes *out) {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
     *out = (struct command_bytes){0};
     if (!file) {
@@ -100,8 +110,15 @@ bool command_read_file(const char *path, size_t bytes_max, struct command_bytes 
         out->bytes = bytes;
         out->count += fread(out->bytes + out->count, 1, room - out->count, file);
     } while (out->count == room && room <= bytes_max);
-    good = good && !ferror(file) && out->count <= bytes_max;
-    if (!good) (void)command_fail(EXIT_USAGE, "%s: %s", path, out->count > bytes_max ? "longer than anything that it could be" : "cannot be read");
+    if (good && out->count > bytes_max) {
+        char length[64];
+        length_text(file, bytes_max, length);
+        (void)command_fail(EXIT_USAGE, "%s: %s; at most %zu, %s", path, length, bytes_max, limit);
+        good = false;
+    } else if (!good || ferror(file)) {
+        (void)command_fail(EXIT_USAGE, "%s: cannot be read", path);
+        good = false;
+    }
     if (file != stdin) fclose(file);
     if (!good) free(out->bytes);
     return good;
@@ -110,8 +127,12 @@ bool command_read_file(const char *path, size_t bytes_max, struct command_bytes 
 bool command_write_file(const char *path, const uint8_t *bytes, size_t count) {
     FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "wb");
     bool good = file && fwrite(bytes, 1, count, file) == count && fflush(file) == 0;
-    if (!good) (void)command_fail(EXIT_USAGE, "%s: %s", path, strerror(errno));
-    if (file && file != stdout && fclose(file) != 0) good = false;
+    int error = errno;
+    if (file && file != stdout && fclose(file) != 0 && good) {
+        good = false;
+        error = errno;
+    }
+    if (!good) (void)command_fail(EXIT_USAGE, "%s: %s", path, strerror(error));
     return good;
 }
 

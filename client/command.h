@@ -2,6 +2,9 @@
  * The inside of the `heraclius` command: what its subcommands share.
  *
  *   heraclius_main.c  finds the subcommand, reads options, opens the client
+ *   command.c         files, words, values, exit codes
+ *   command_options.c which options there are, and which command has which
+ *   command_output.c  standard output and receipts that cannot be written
  *   cmd_data.c        get, put, del, cas, add
  *   cmd_batch.c       batch
  *   cmd_settle.c      settle
@@ -16,6 +19,7 @@
 #define CLIENT_COMMAND_H
 
 #include <jansson.h>
+#include <limits.h>
 #include <popt.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +33,7 @@ enum command_exit {
     EXIT_USAGE = 2,      /* usage, unreadable or invalid files */
     EXIT_UNANSWERED = 3, /* no verified answer in time, BUSY to the end, no quorum */
     EXIT_REFUSED = 4,    /* rights, quota, revoked, too old */
+    EXIT_NOT_KEPT = 5,   /* done, a write with effect; but output or receipt could not be written, or there is no receipt */
 };
 
 struct command {
@@ -55,11 +60,47 @@ typedef int command_function(const struct command *command);
 command_function command_get, command_put, command_del, command_cas, command_add, command_batch, command_settle, command_verify, command_status;
 int command_bench(int argc, const char **argv);
 
-/* The options that every subcommand knows; `command` is where they go. */
-extern struct command command_options;
-extern struct poptOption command_common_options[];
-/* System path by option, environment or checkout; `program` is argv[0]. False, after a line on stderr: none. */
-bool command_find_system(struct command *command, const char *program);
+/* command_options.c: one bit per command that has options of ours. */
+enum command_set {
+    COMMAND_GET = 1 << 0,
+    COMMAND_PUT = 1 << 1,
+    COMMAND_DEL = 1 << 2,
+    COMMAND_CAS = 1 << 3,
+    COMMAND_ADD = 1 << 4,
+    COMMAND_BATCH = 1 << 5,
+    COMMAND_SETTLE = 1 << 6,
+    COMMAND_VERIFY = 1 << 7,
+    COMMAND_STATUS = 1 << 8,
+    COMMAND_BENCH = 1 << 9,
+};
+enum { COMMAND_OPTIONS_MAX = 20 };
+extern struct command command_options; /* where they go */
+/* The table of one command: what it has, and nothing else. */
+void command_options_of(enum command_set command, struct poptOption out[COMMAND_OPTIONS_MAX]);
+/* Is this word an option, of any command, whose argument is the next word? */
+bool command_option_takes_word(const char *word);
+
+/* command_output.c. Once, first of all: at every exit standard output is checked; if it could not be written and the exit code would be 0, it is
+ * EXIT_NOT_KEPT, after a line on stderr. */
+void command_output_watch(void);
+int command_output_exit(int code); /* the exit code; gives it back */
+/* Has happened for good, whatever becomes of the output: "the write took effect". A static text. */
+void command_effect(const char *what);
+/* A file to be written after an answer, made sure of before anything is sent. An existing one is replaced only by what is whole. */
+struct command_keep {
+    char path[PATH_MAX];
+    char temporary[PATH_MAX + 8]; /* beside it; "": a pipe or device, written as it is */
+    int fd;
+    bool standard; /* "-" */
+};
+bool command_keep_open(struct command_keep *keep, const char *path);                    /* false after a line on stderr */
+bool command_keep_write(struct command_keep *keep, const uint8_t *bytes, size_t count); /* writes and closes; false: errno says why */
+void command_keep_drop(struct command_keep *keep); /* not written after all; after command_keep_write() it does nothing */
+
+/* argv[0]: a checkout's system file may be beside it. */
+extern const char *command_program;
+/* System path by option, environment or checkout. False, after a line on stderr: none. */
+bool command_find_system(struct command *command);
 
 int command_fail(int exit_code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Opens the client; NULL after a line on stderr, and *exit_code. */
@@ -67,8 +108,8 @@ struct heraclius *command_open(const struct command *command, int *exit_code);
 uint32_t command_timeout_ms(const struct command *command);
 /* A key or value as typed: raw, or hex with --hex. False after a line on stderr. */
 bool command_typed(const struct command *command, const char *word, struct command_bytes *out);
-/* A whole file, "-" is stdin. False after a line on stderr. */
-bool command_read_file(const char *path, size_t bytes_max, struct command_bytes *out);
+/* A whole file, "-" is stdin. False after a line on stderr; `limit` says there what bytes_max is. */
+bool command_read_file(const char *path, size_t bytes_max, const char *limit, struct command_bytes *out);
 bool command_write_file(const char *path, const uint8_t *bytes, size_t count);
 /* Exact signed decimal that fits 64 bits; exact unsigned. */
 bool command_number(const char *word, int64_t *out);

@@ -6,45 +6,23 @@
 #include "client/cmd_system.h"
 #include "client/command.h"
 
-struct command command_options = {.timeout_s = 10};
-
-struct poptOption command_common_options[] = {
-    {"system", 's', POPT_ARG_STRING, &command_options.system_path, 0, "the system file (default: $HERACLIUS_SYSTEM, or local/system.json)", "FILE"},
-    {"client", 0, POPT_ARG_STRING, &command_options.client_path, 0,
-     "the client's key (default: $HERACLIUS_CLIENT, or client.key beside the system file)", "KEYFILE"},
-    {"via", 0, POPT_ARG_STRING, &command_options.via, 0, "the coordinator node to try first", "NODE"},
-    {"timeout", 0, POPT_ARG_INT, &command_options.timeout_s, 0, "seconds until it gives up (default 10)", "S"},
-    {"json", 0, POPT_ARG_NONE, &command_options.json, 0, "print one JSON value", NULL},
-    {"hex", 0, POPT_ARG_NONE, &command_options.hex, 0, "keys and values are typed and printed in hex", NULL},
-    POPT_TABLEEND};
-
-static struct poptOption data_options[] = {
-    {"if-absent", 0, POPT_ARG_NONE, &command_options.if_absent, 0, "put: only if the key is absent", NULL},
-    {"floor", 0, POPT_ARG_STRING, &command_options.floor, 0, "add: not if a withdrawal would leave less than M", "M"},
-    {"file", 0, POPT_ARG_STRING, &command_options.file, 0, "get: write the value there; put: read it from there; - is stdout, stdin", "FILE"},
-    {"receipt", 0, POPT_ARG_STRING, &command_options.receipt, 0, "keep the receipt", "FILE"},
-    {"atomic", 0, POPT_ARG_NONE, &command_options.atomic, 0, "batch: all or nothing; keys of one shard", NULL},
-    {"retry", 0, POPT_ARG_NONE, &command_options.retry, 0, "settle: send unsettled writes again", NULL},
-    {"cancel", 0, POPT_ARG_NONE, &command_options.cancel, 0, "settle: cancel what has not happened", NULL},
-    {NULL, 0, POPT_ARG_INCLUDE_TABLE, command_common_options, 0, "Everywhere:", NULL},
-    POPT_AUTOHELP POPT_TABLEEND};
-
 static const struct subcommand {
     const char *name;
+    enum command_set bit;
     const char *words;
     int words_min, words_max;
     command_function *run;
     const char *what;
 } subcommands[] = {
-    {"get", "KEY", 1, 1, command_get, "read a value"},
-    {"put", "KEY VALUE", 1, 2, command_put, "write a value"},
-    {"del", "KEY", 1, 1, command_del, "delete a key"},
-    {"cas", "KEY OLD NEW", 3, 3, command_cas, "write NEW if the value is OLD"},
-    {"add", "KEY N", 2, 2, command_add, "add N to a number, print the sum"},
-    {"batch", "FILE", 1, 1, command_batch, "a list of operations, one a line"},
-    {"settle", "", 0, 0, command_settle, "writes whose outcome is unknown"},
-    {"verify", "FILE", 1, 1, command_verify, "check a receipt offline"},
-    {"status", "", 0, 0, command_status, "clusters, nodes, leaders, how many may fail"},
+    {"get", COMMAND_GET, "KEY", 1, 1, command_get, "read a value"},
+    {"put", COMMAND_PUT, "KEY VALUE", 1, 2, command_put, "write a value"},
+    {"del", COMMAND_DEL, "KEY", 1, 1, command_del, "delete a key"},
+    {"cas", COMMAND_CAS, "KEY OLD NEW", 3, 3, command_cas, "write NEW if the value is OLD"},
+    {"add", COMMAND_ADD, "KEY N", 2, 2, command_add, "add N to a number, print the sum"},
+    {"batch", COMMAND_BATCH, "FILE", 1, 1, command_batch, "a list of operations, one a line"},
+    {"settle", COMMAND_SETTLE, "", 0, 0, command_settle, "writes whose outcome is unknown"},
+    {"verify", COMMAND_VERIFY, "FILE", 1, 1, command_verify, "check a receipt offline"},
+    {"status", COMMAND_STATUS, "", 0, 0, command_status, "clusters, nodes, leaders, how many may fail"},
 };
 
 enum { SUBCOMMANDS = sizeof subcommands / sizeof subcommands[0] };
@@ -71,7 +49,9 @@ static void usage(FILE *out) {
     for (int i = 0; i < SUBCOMMANDS; i++) fprintf(out, "  %-7s %-14s %s\n", subcommands[i].name, subcommands[i].words, subcommands[i].what);
     fprintf(out, "  %-7s %-14s %s\n", "bench", "--out DIR", "measure reads and writes, verified");
     for (int i = 0; i < TOOLS; i++) fprintf(out, "  %-7s %-14s %s\n", tools[i].group, tools[i].name, tools[i].what);
-    fputs("\nexit: 0 done; 1 answered \"no\"; 2 usage or a bad file; 3 no verified answer in time; 4 refused\n", out);
+    fputs(
+        "\nexit: 0 done; 1 answered \"no\"; 2 usage or a bad file; 3 no verified answer in time; 4 refused; 5 done, but output or receipt not kept\n",
+        out);
 }
 
 /* Words like -5 are numbers, not options: hidden from popt by a leading 0x01, which is taken off again. */
@@ -90,20 +70,14 @@ static const char *shown(const char *word) {
 
 /* Index of the first word that is no option and no option's argument; argc if there is none. */
 static int first_word(int argc, char **argv) {
-    static const char *const with_argument[] = {"-s", "--system", "--client", "--via", "--timeout"};
     for (int i = 1; i < argc; i++) {
         if (argv[i][0] != '-') return i;
-        for (size_t k = 0; k < sizeof with_argument / sizeof with_argument[0]; k++) {
-            if (strcmp(argv[i], with_argument[k]) == 0) {
-                i++;
-                break;
-            }
-        }
+        if (command_option_takes_word(argv[i])) i++;
     }
     return argc;
 }
 
-static int run(const struct subcommand *subcommand, const char *program, const char **words, int count) {
+static int run(const struct subcommand *subcommand, const char **words, int count) {
     struct command *command = &command_options;
     command->name = subcommand->name;
     command->words = words;
@@ -113,7 +87,7 @@ static int run(const struct subcommand *subcommand, const char *program, const c
     if (command->timeout_s < 1 || command->timeout_s > 86400) return command_fail(EXIT_USAGE, "--timeout is 1 to 86400 seconds");
     command->floor = shown(command->floor);
     for (int i = 0; i < count; i++) words[i] = shown(words[i]);
-    return command_find_system(command, program) ? subcommand->run(command) : EXIT_USAGE;
+    return command_find_system(command) ? subcommand->run(command) : EXIT_USAGE;
 }
 
 /* Everything but the subcommand's own name goes through popt, so that options may stand anywhere. */
@@ -124,21 +98,41 @@ static int parse_and_run(const struct subcommand *subcommand, int argc, char **a
     for (int i = 0; i < argc; i++) {
         if (i != name_at) rest[count++] = hide(argv[i]);
     }
-    poptContext context = poptGetContext("heraclius", count, rest, data_options, 0);
+    struct poptOption own[COMMAND_OPTIONS_MAX];
+    command_options_of(subcommand->bit, own);
+    const struct poptOption options[] = {{NULL, 0, POPT_ARG_INCLUDE_TABLE, own, 0, "Options:", NULL}, POPT_AUTOHELP POPT_TABLEEND};
+    poptContext context = poptGetContext("heraclius", count, rest, options, 0);
     char other[64];
     snprintf(other, sizeof other, "%s %s", subcommand->name, subcommand->words);
     poptSetOtherOptionHelp(context, other);
     int found = poptGetNextOpt(context);
     if (found < -1)
-        return command_fail(EXIT_USAGE, "%s: %s (--help tells more)", poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(found));
+        return command_fail(EXIT_USAGE, "%s: %s: %s (%s --help lists its options)", subcommand->name, poptBadOption(context, POPT_BADOPTION_NOALIAS),
+                            poptStrerror(found), subcommand->name);
     static const char *none[1];
     const char **words = poptGetArgs(context);
     int words_count = 0;
     while (words && words[words_count]) words_count++;
-    return run(subcommand, argv[0], words ? words : none, words_count);
+    return run(subcommand, words ? words : none, words_count);
 }
 
-int main(int argc, char **argv) {
+/* A tool takes the words behind its two names; options that stand before them come first. */
+static int run_tool(int tool, int argc, char **argv, int at) {
+    char name[64];
+    char **words = calloc((size_t)argc + 1, sizeof *words);
+    if (!words) return EXIT_USAGE;
+    snprintf(name, sizeof name, "heraclius %s %s", tools[tool].group, tools[tool].name);
+    int count = 0;
+    words[count++] = name;
+    for (int i = 1; i < argc; i++) {
+        if (i != at && i != at + 1) words[count++] = argv[i];
+    }
+    int code = tools[tool].run(count, words);
+    free(words);
+    return code;
+}
+
+static int run_any(int argc, char **argv) {
     int at = first_word(argc, argv);
     bool version = argc == 2 && strcmp(argv[1], "--version") == 0;
     if (version) printf("heraclius %s\n", HERACLIUS_VERSION);
@@ -153,12 +147,15 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[at], "bench") == 0) return command_bench(argc, (const char **)argv);
     for (int i = 0; i < TOOLS; i++) {
-        if (strcmp(argv[at], tools[i].group) != 0 || at + 1 >= argc || strcmp(argv[at + 1], tools[i].name) != 0) continue;
-        char name[64];
-        snprintf(name, sizeof name, "heraclius %s %s", tools[i].group, tools[i].name);
-        argv[at + 1] = name;
-        return tools[i].run(argc - at - 1, argv + at + 1);
+        bool named = at + 1 < argc && strcmp(argv[at], tools[i].group) == 0 && strcmp(argv[at + 1], tools[i].name) == 0;
+        if (named) return run_tool(i, argc, argv, at);
     }
     usage(stderr);
     return command_fail(EXIT_USAGE, "unknown command '%s'", argv[at]);
+}
+
+int main(int argc, char **argv) {
+    command_output_watch();
+    command_program = argv[0];
+    return command_output_exit(run_any(argc, argv));
 }

@@ -196,7 +196,9 @@ static void a_flipped_byte_is_refused_by_show_with_file_and_field(void **state) 
     assert_true(fputc(*at == '0' ? '1' : '0', file) != EOF);
     assert_int_equal(fclose(file), 0);
     refused(cmd_system_show, "system-show -s flip.json", "flip.json: shards[0].nodes[0].");
-    refused(cmd_system_show, "system-show", "one system file");
+    refused(cmd_system_show, "system-show", "no system file");
+    refused(cmd_system_show, "system-show flip.json none.json", "not two");
+    refused(cmd_system_show, "system-show -s flip.json none.json", "not two");
     refused(cmd_system_show, "system-show none.json", "none.json");
     refused(cmd_system_show, "system-show stdout.txt", "stdout.txt");
 }

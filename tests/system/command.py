@@ -14,7 +14,7 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WORK = os.path.join(TOP, "build/test-tmp/command")
 FAKE = "build/gcc/tests/client/fake"
-HONEST, SILENT, FORGET, DOWN, FEW, REFUSE, CODE = 0, 1, 2, 3, 11, 21, 22  # enum fake_act
+HONEST, SILENT, FORGET, DOWN, FEW, REFUSE, CODE, WHOLE = 0, 1, 2, 3, 11, 21, 22, 27  # enum fake_act
 RIGHTS, QUOTA, REVOKED, TOO_OLD, BUSY = 16, 17, 18, 19, 21
 passed = failed = 0
 
@@ -50,6 +50,16 @@ def run(fake, *words, stdin="", before=(), env=None):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("HERACLIUS_")}
     return subprocess.run(["./heraclius"] + list(before) + system + list(words), input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, timeout=60, env={**clean, **(env or {})})
+
+
+def run_full(fake, *words, stdin=""):
+    """With a standard output that takes nothing."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("HERACLIUS_")}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(["./heraclius"] + (["-s", f"{fake.folder}/system.json"] if fake else []) + list(words), input=stdin, stdout=full,
+                              stderr=subprocess.PIPE, text=True, timeout=60, env=clean)
+    done.stdout = ""
+    return done
 
 
 def exits(name, done, code, out=None, err=None):
@@ -100,7 +110,10 @@ def forms(fake):
     exits("a file that is not there", run(fake, "put", "in", "--file", "/nonexistent"), 2, "", "/nonexistent")
     with open(binary, "wb") as f:
         f.write(b"x" * 65537)
-    exits("a file that is too long", run(fake, "put", "in", "--file", binary), 2)
+    exits("a file that is too long", run(fake, "put", "in", "--file", binary), 2, "", "65537 bytes; at most 65536, value_bytes_max of the system")
+    exits("input that is too long", run(fake, "put", "in", "-", stdin="x" * 70000), 2, "", "more than 65536 bytes")
+    exits("a file of the longest length", run(fake, "put", "in", "-", stdin="x" * 65536), 0)
+    exits("put - again", run(fake, "put", "in", "-", stdin="from stdin"), 0)
     exits("--hex", run(fake, "put", "--hex", "00ff", "C0ffee"), 0)
     exits("get --hex", run(fake, "get", "00FF", "--hex"), 0, "c0ffee\n")
     exits("odd hex", run(fake, "get", "--hex", "abc"), 2, "", "not hex")
@@ -135,6 +148,13 @@ def usage(fake):
     exits("a timeout that is no number", run(fake, "get", "k", "--timeout", "soon"), 2)
     exits("no system file", run(None, "get", "k", before=["-s", "/nonexistent/system.json"]), 2, "", "/nonexistent/system.json")
     exits("a key file that is not there", run(fake, "get", "k", "--client", "/nonexistent.key"), 2, "", "/nonexistent.key")
+    for words, option in ((("batch", "-", "--receipt", "r"), "--receipt"), (("del", "k", "--floor", "3"), "--floor"),
+                          (("get", "k", "--if-absent"), "--if-absent"), (("put", "k", "v", "--atomic"), "--atomic"),
+                          (("status", "--receipt", "r"), "--receipt"), (("status", "--hex"), "--hex"), (("settle", "--hex"), "--hex"),
+                          (("verify", "r", "--client", "k"), "--client"), (("bench", "--out", "b", "--timeout", "3"), "--timeout"),
+                          (("add", "k", "1", "--file", "f"), "--file"), (("get", "k", "--retry"), "--retry")):
+        exits(f"{words[0]} has no {option}", run(fake, *words), 2, "", option)
+    exits("an option with its word before the command", run(fake, "k1", "v", before=["--receipt", os.path.join(WORK, "r"), "put"]), 0)
     exits("an empty key", run(fake, "get", ""), 2, "", "1 to 256")
     exits("a key that is too long", run(fake, "get", "k" * 257), 2, "", "257")
 
@@ -193,6 +213,19 @@ def unanswered(fake):
     fake.play(HONEST)
     done = run(fake, "settle", "--cancel")
     case("settle --cancel", done.returncode == 0 and "CANCELLED" in done.stdout and fake.ask("value k") == "= v", done.stdout + done.stderr)
+    fake.play(FORGET)
+    run(fake, "put", "k", "w2", "--timeout", "1")
+    fake.play(HONEST)
+    done = run(fake, "settle", "--cancel")
+    exits("settle --cancel of what had happened", done, 0)
+    case("says that it had", done.stdout.endswith(": put k: RECORDED: it had taken effect\n"), done.stdout)
+    case("can be counted as ever", done.stdout.count(": RECORDED") == 1 and ": OK" not in done.stdout, done.stdout)
+    for how, code in (("--retry", "OK"), ("--cancel", "CANCELLED")):
+        fake.play(SILENT)
+        run(fake, "put", "k", "w3", "--timeout", "1")
+        fake.play(HONEST)
+        told = json.loads(run(fake, "settle", how, "--json").stdout)
+        case(f"settle {how} --json", [x["code"] for x in told] == [code] and told[0]["summary"] == "put k", told)
     fake.play(FORGET, times=1)
     exits("a lost answer is asked for again", run(fake, "add", "once", "1"), 0, "1\n")
 
@@ -213,6 +246,88 @@ def refused(fake):
     exits("too old", run(fake, "put", "k", "x"), 4, "", "TOO-OLD")
     fake.play(HONEST)
     exits("settled in the end", run(fake, "settle", "--cancel"), 0)
+
+
+def restored(fake):
+    """An old journal in the place of a newer one; the same write never meets the same refusal twice, and happens once."""
+    journal = f"{fake.folder}/client.key.journal"
+    for name, lose in (("restored", False), ("restored after a lost one", True)):
+        exits("add", run(fake, "add", f"{{{name}}}", "1"), 0, "1\n")
+        shutil.copy(journal, journal + ".old")
+        if lose:
+            os.unlink(journal)
+        for i in range(3):
+            exits("add", run(fake, "add", f"{{{name}}}", "1"), 0, f"{i + 2}\n")
+        os.replace(journal + ".old", journal)
+        exits(f"add with a journal that was {name}", run(fake, "add", f"{{{name}}}", "1"), 0, "5\n", "^$")
+        exits("and the next one", run(fake, "add", f"{{{name}}}", "1"), 0, "6\n", "^$")
+
+
+def unkept(fake):
+    """What cannot be written is said, a write is never passed over, and nothing is sent when it can be known before."""
+    exits("add with a receipt in no folder", run(fake, "add", "{u}", "1", "--receipt", "/nonexistent/r"), 2, "", "/nonexistent/r: .*nothing was sent")
+    exits("add with a folder as receipt", run(fake, "add", "{u}", "1", "--receipt", WORK), 2, "", "nothing was sent")
+    case("neither was sent", fake.ask("value {u}") == "absent")
+    exits("add with a receipt that has no room", run(fake, "add", "{u}", "1", "--receipt", "/dev/full"), 5, "1\n",
+          "the write took effect; receipt not kept: /dev/full: No space")
+    exits("get with such a receipt", run(fake, "get", "{u}", "--receipt", "/dev/full"), 5, "1\n", "the value was read; receipt not kept")
+    folder = os.path.join(WORK, "kept")
+    os.makedirs(folder)
+    path = os.path.join(folder, "r")
+    fake.play(SILENT)
+    exits("add without an answer", run(fake, "add", "{u}", "1", "--receipt", path, "--timeout", "1"), 3)
+    case("a failed request leaves no receipt", os.listdir(folder) == [], os.listdir(folder))
+    with open(path, "w") as f:
+        f.write("old")
+    run(fake, "add", "{u}", "1", "--receipt", path, "--timeout", "1")
+    with open(path) as f:
+        case("and an old one as it was", f.read() == "old" and os.listdir(folder) == ["r"], os.listdir(folder))
+    fake.play(HONEST)
+    exits("both are cancelled", run(fake, "settle", "--cancel"), 0)
+    os.symlink("r", path + ".link")
+    exits("a receipt by a symbolic link", run(fake, "add", "{u}", "1", "--receipt", path + ".link"), 0, "2\n")
+    case("goes where it points", os.path.islink(path + ".link") and os.path.getsize(path) > 100 and len(os.listdir(folder)) == 2, os.listdir(folder))
+    exits("and is one", run(fake, "verify", path), 0)
+    exits("a no with a receipt", run(fake, "add", "{u}", "-9", "--floor", "0", "--receipt", path), 1, "", "BELOW-FLOOR")
+    exits("is one too", run(fake, "verify", path), 0, None)
+    fake.play(WHOLE)
+    exits("an answer too large for receipts", run(fake, "add", "{u}", "1", "--receipt", path + ".none"), 5, "3\n",
+          "the write took effect; done, no receipt: answer too large")
+    case("leaves no file", len(os.listdir(folder)) == 2, os.listdir(folder))
+    fake.play(HONEST)
+    exits("nothing is unsettled", run(fake, "settle"), 0, "every write of this client is settled\n")
+    for words in (("add", "{u}", "1"), ("add", "{u}", "1", "--json"), ("put", "{u}2", "v", "--json"), ("put", "{u}2", "v", "--receipt", "-")):
+        exits(f"{' '.join(words)} >/dev/full", run_full(fake, *words), 5, "", "standard output: No space left on device; the write took effect")
+    case("the adds took effect", fake.ask("value {u}") == "= 5", fake.ask("value {u}"))
+    exits("batch >/dev/full", run_full(fake, "batch", "-", stdin="add {u} 1\n"), 5, "", "No space.*the list was executed")
+    for words in (("get", "{u}"), ("get", "{u}", "--json"), ("get", "7b757d", "--hex"), ("verify", path), ("verify", path, "--json"), ("settle",),
+                  ("settle", "--json"), ("system", "show"), ("system", "show", "--json"), ("get", "--help"), ("--version",), ("--help",)):
+        done = run_full(None if words[0][0] == "-" else fake, *words)
+        exits(f"{' '.join(words)} >/dev/full", done, 5, "", "standard output: (No space left on device|cannot be written)$")
+    exits("get --file - >/dev/full", run_full(fake, "get", "{u}", "--file", "-"), 2, "", "No space")
+    exits("status >/dev/full", run_full(fake, "status", "--timeout", "1"), 3, "", "standard output: No space")
+    exits("a no >/dev/full keeps its code", run_full(fake, "get", "{u}none", "--json"), 1, "", "No space")
+    exits("put >/dev/full has nothing to say", run_full(fake, "put", "{u}3", "v"), 0)
+
+
+def shown(fake):
+    env = {"HERACLIUS_SYSTEM": f"{fake.folder}/system.json"}
+    first = r"system \S+, id [0-9a-f]{32}"
+    for name, done in (("-s", run(fake, "system", "show")), ("-s behind", run(None, "system", "show", "-s", env["HERACLIUS_SYSTEM"])),
+                       ("a word", run(None, "system", "show", env["HERACLIUS_SYSTEM"])), ("HERACLIUS_SYSTEM", run(None, "system", "show", env=env))):
+        case(f"system show by {name}", done.returncode == 0 and re.match(first, done.stdout), done.stdout + done.stderr)
+    folder = os.path.join(WORK, "checkout")
+    os.makedirs(folder)
+    os.symlink(fake.folder, os.path.join(folder, "local"))
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("HERACLIUS_")}
+    done = subprocess.run([os.path.join(TOP, "heraclius"), "system", "show"], cwd=folder, capture_output=True, text=True, timeout=20, env=clean)
+    case("system show in a checkout", done.returncode == 0 and re.match(first, done.stdout), done.stdout + done.stderr)
+    exits("system show of two files", run(fake, "system", "show", "x"), 2, "", "not two")
+    done = run(fake, "status", "--timeout", "1")
+    case("status of a cluster of which nobody speaks", done.returncode == 3 and "height unknown" in done.stdout and
+         "view and leader unknown" in done.stdout and "height 0" not in done.stdout, done.stdout)
+    clusters = json.loads(run(fake, "status", "--json", "--timeout", "1").stdout)["clusters"]
+    case("status --json of it", all(c["height"] is None and c["view"] is None and c["leader"] is None for c in clusters), clusters)
 
 
 def receipts(fake):
@@ -270,24 +385,50 @@ def bench(fake):
     exits("bench --seed x", run(fake, "bench", "--out", out, "--seed", "x", *key), 2, "", "seed")
 
 
+def page_options(page):
+    """Option -> the commands that have it, by the manual: "Of get, put." in its paragraph, or its place under "Of bench:"."""
+    out = {}
+    for bench, text in enumerate(page.split("Of bench:\n")):
+        for item in re.split(r"^\.It ", text, flags=re.M)[1:]:
+            head, _, body = item.partition("\n")
+            names = re.findall(r"Fl -([a-z][a-z-]*)", head) if head.startswith("Fl") else []
+            of = re.search(r"^Of ([a-z, ]+)\.$", body, re.M)
+            for name in names:
+                out.setdefault("--" + name, set()).update(["bench"] if bench else of.group(1).split(", ") if of else [])
+    return out
+
+
+def other_manual(program, page):
+    with open(page) as f:
+        in_page = {"--" + x for x in re.findall(r"(?:Fl |\| )-([a-z][a-z-]*)", f.read())}
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=20)
+    in_help = set(re.findall(r"(--[a-z][a-z-]*)", done.stdout)) - {"--help", "--version"}
+    case(f"{page} has the options of --help", done.returncode == 0 and in_help == in_page - {"--help", "--version"}, f"{in_help} {in_page}")
+
+
 def manual():
     with open("docs/man/heraclius.1") as f:
         page = f.read().replace("\\-", "-")
-    in_page = {"--" + x for x in re.findall(r"Fl -([a-z][a-z-]*)", page)}
-    in_help = set()
+    options = page_options(page)
     for command in ("get", "put", "del", "cas", "add", "batch", "settle", "verify", "status", "bench"):
         done = run(None, command, "--help")
         case(f"{command} --help", done.returncode == 0 and "Usage" in done.stdout, done.stdout + done.stderr)
-        in_help |= set(re.findall(r"(--[a-z][a-z-]*)", done.stdout))
-        case(f"{command} is in the man page", re.search(rf"\.It Cm {command}\b", page))
+        in_help = set(re.findall(r"^ +(?:-s, )?(--[a-z][a-z-]*)", done.stdout, re.M)) - {"--help", "--usage"}
+        in_page = {x for x in options if command in options[x]}
+        case(f"the manual gives {command} the options of its --help, and no others", in_help == in_page, f"{in_help ^ in_page}")
+        item = re.search(rf"^\.It Cm {command}\b(.*)$", page, re.M)
+        case(f"{command} is in the man page", item)
+        named = {"--" + x for x in re.findall(r"Fl -([a-z][a-z-]*)", item.group(1))}
+        common = {"--system", "--client", "--via", "--timeout", "--json", "--hex"}
+        case(f"{command} is shown with its own options", command == "bench" or named == in_help - common, f"{named} {in_help}")
+    case("no option of the manual belongs to nobody", all(options.values()), options)
     for group, name in (("node", "enroll"), ("client", "enroll"), ("admin", "enroll"), ("system", "assemble"), ("system", "init"),
-                        ("system", "show")):
+                        ("system", "show"), ("evidence", "verify")):
         done = run(None, group, name, "--help")
         case(f"{group} {name} --help", done.returncode == 0 and "Usage" in done.stdout, done.stdout + done.stderr)
         case(f"{group} {name} is in the man page", re.search(rf"Cm .*{group} {name}", page))
-    in_help -= {"--help", "--usage", "--out-dir"}
-    case("each option of --help is in the man page", in_help <= in_page, in_help - in_page)
-    case("each option of the man page is in --help", in_page <= in_help, in_page - in_help)
+    other_manual("build/gcc/heracliusd", "docs/man/heracliusd.8")
+    other_manual("build/gcc/heraclius-admin", "docs/man/heraclius-admin.8")
 
 
 def main():
@@ -297,7 +438,7 @@ def main():
     subprocess.run(["make", "-s", FAKE, "product-gcc", "heraclius"], check=True, timeout=600, stdout=subprocess.DEVNULL)
     fake = Fake(2)
     try:
-        for part in (data, forms, usage, batches, unanswered, refused, receipts, bench):
+        for part in (data, forms, usage, batches, unanswered, refused, restored, unkept, shown, receipts, bench):
             began = time.monotonic()
             part(fake)
             print(f"     {part.__name__}: {time.monotonic() - began:.1f} s", flush=True)

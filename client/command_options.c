@@ -1,0 +1,56 @@
+/* Which options there are, and which command has which: an option that a command would not heed is unknown to it. */
+#include <string.h>
+
+#include "client/command.h"
+#include "merkle/check.h"
+
+struct command command_options = {.timeout_s = 10};
+
+enum {
+    WRITES_ONE = COMMAND_PUT | COMMAND_DEL | COMMAND_CAS | COMMAND_ADD,
+    ONE = COMMAND_GET | WRITES_ONE,
+    ASKS = ONE | COMMAND_BATCH | COMMAND_SETTLE | COMMAND_STATUS, /* a client of the system */
+    ALL = ASKS | COMMAND_VERIFY | COMMAND_BENCH,
+};
+
+static const struct {
+    unsigned of; /* commands */
+    struct poptOption option;
+} options[] = {
+    {COMMAND_PUT, {"if-absent", 0, POPT_ARG_NONE, &command_options.if_absent, 0, "only if the key is absent", NULL}},
+    {COMMAND_ADD, {"floor", 0, POPT_ARG_STRING, &command_options.floor, 0, "not if a withdrawal would leave less than M", "M"}},
+    {COMMAND_GET, {"file", 0, POPT_ARG_STRING, &command_options.file, 0, "write the value there, without a newline; - is stdout", "FILE"}},
+    {COMMAND_PUT, {"file", 0, POPT_ARG_STRING, &command_options.file, 0, "read the value from there; - is stdin", "FILE"}},
+    {ONE, {"receipt", 0, POPT_ARG_STRING, &command_options.receipt, 0, "keep the receipt; - is stdout", "FILE"}},
+    {COMMAND_BATCH, {"atomic", 0, POPT_ARG_NONE, &command_options.atomic, 0, "all or nothing; keys of one shard", NULL}},
+    {COMMAND_SETTLE, {"retry", 0, POPT_ARG_NONE, &command_options.retry, 0, "send unsettled writes again", NULL}},
+    {COMMAND_SETTLE, {"cancel", 0, POPT_ARG_NONE, &command_options.cancel, 0, "cancel what has not happened", NULL}},
+    {ALL,
+     {"system", 's', POPT_ARG_STRING, &command_options.system_path, 0, "the system file (default: $HERACLIUS_SYSTEM, or local/system.json)", "FILE"}},
+    {ASKS | COMMAND_BENCH,
+     {"client", 0, POPT_ARG_STRING, &command_options.client_path, 0,
+      "the client's key (default: $HERACLIUS_CLIENT, or client.key beside the system file)", "KEYFILE"}},
+    {ASKS & ~COMMAND_STATUS, {"via", 0, POPT_ARG_STRING, &command_options.via, 0, "the coordinator node to try first", "NODE"}},
+    {ASKS, {"timeout", 0, POPT_ARG_INT, &command_options.timeout_s, 0, "seconds until it gives up (default 10)", "S"}},
+    {ALL, {"json", 0, POPT_ARG_NONE, &command_options.json, 0, "print one JSON value", NULL}},
+    {ONE | COMMAND_BATCH | COMMAND_VERIFY, {"hex", 0, POPT_ARG_NONE, &command_options.hex, 0, "keys and values are typed and printed in hex", NULL}},
+};
+
+enum { OPTIONS = sizeof options / sizeof options[0] };
+
+void command_options_of(enum command_set command, struct poptOption out[COMMAND_OPTIONS_MAX]) {
+    size_t count = 0;
+    for (size_t i = 0; i < OPTIONS; i++) {
+        CHECK(count < COMMAND_OPTIONS_MAX - 1);
+        if (options[i].of & command) out[count++] = options[i].option;
+    }
+    out[count] = (struct poptOption)POPT_TABLEEND;
+}
+
+bool command_option_takes_word(const char *word) {
+    if (strcmp(word, "-s") == 0) return true;
+    for (size_t i = 0; i < OPTIONS && word[0] == '-' && word[1] == '-'; i++) {
+        if ((options[i].option.argInfo & POPT_ARG_MASK) != POPT_ARG_NONE && strcmp(word + 2, options[i].option.longName) == 0) return true;
+    }
+    return false;
+}
