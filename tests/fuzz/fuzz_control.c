@@ -1,0 +1,107 @@
+/*
+ * The control socket on hostile bytes (appliance/control.c): no node, only the socket's own thread and a snapshot that stands still.
+ *
+ *   byte 0  bytes handed over at a time (0: all at once)
+ *   rest    what is written, before this end is shut
+ *
+ * Every whole line is answered by one line, a JSON object, in order, up to a line that is too long; then the connection is closed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "appliance/control.h"
+#include "merkle/check.h"
+
+enum { INPUT_BYTES_MAX = 3 * CONTROL_REQUEST_BYTES_MAX, LINES_MAX = 64, ANSWERS_BYTES_MAX = 4 << 20 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct sockaddr_un address = {.sun_family = AF_UNIX};
+static char folder[64];
+
+static void folder_remove(void) {
+    (void)unlink(address.sun_path);
+    (void)rmdir(folder);
+}
+
+static void snapshot(void *context, struct status_node *status) {
+    (void)context;
+    memset(status, 0, sizeof *status);
+    snprintf(status->name, sizeof status->name, "c0-n1");
+    status->replica.cluster = 0x00010000;
+}
+
+static void set_up(void) {
+    char text[CONTROL_TEXT_BYTES] = "";
+    snprintf(folder, sizeof folder, "/tmp/fuzz-control-XXXXXX");
+    CHECK(mkdtemp(folder) && atexit(folder_remove) == 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/control.sock", folder);
+    CHECK(control_start(address.sun_path, snapshot, NULL, text));
+}
+
+/* How many lines must be answered; *cut: a line follows that is too long. LINES_MAX + 1: too many for one input. */
+static uint32_t lines_of(const uint8_t *bytes, size_t count, bool *cut) {
+    uint32_t lines = 0;
+    *cut = false;
+    while (count > 0 && lines <= LINES_MAX) {
+        const uint8_t *end = memchr(bytes, '\n', count);
+        size_t line = end ? (size_t)(end - bytes) + 1 : count;
+        *cut = line > CONTROL_REQUEST_BYTES_MAX || (!end && line == CONTROL_REQUEST_BYTES_MAX);
+        if (*cut || !end) break;
+        lines++;
+        bytes += line;
+        count -= line;
+    }
+    return lines;
+}
+
+static void all_sent(int fd, const uint8_t *bytes, size_t count, size_t piece) {
+    for (size_t at = 0; at < count;) {
+        size_t some = piece == 0 || piece > count - at ? count - at : piece;
+        ssize_t sent = send(fd, bytes + at, some, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0) return; /* it has closed: too long a line */
+        at += (size_t)sent;
+    }
+}
+
+/* Until it closes; how many whole lines came, each of them an object. */
+static uint32_t answers_read(int fd) {
+    static char text[ANSWERS_BYTES_MAX];
+    size_t used = 0;
+    for (;;) {
+        ssize_t got = recv(fd, text + used, sizeof text - used, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        used += (size_t)got;
+        CHECK(used < sizeof text);
+    }
+    uint32_t lines = 0;
+    for (char *at = text, *end; (end = memchr(at, '\n', used - (size_t)(at - text))) != NULL; at = end + 1, lines++) {
+        json_t *answer = json_loadb(at, (size_t)(end - at), JSON_REJECT_DUPLICATES, NULL);
+        CHECK(json_is_object(answer));
+        json_decref(answer);
+    }
+    return lines;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    bool cut;
+    if (!folder[0]) set_up();
+    if (size < 1 || size > INPUT_BYTES_MAX) return 0;
+    uint32_t lines = lines_of(data + 1, size - 1, &cut);
+    if (lines > LINES_MAX) return 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0);
+    all_sent(fd, data + 1, size - 1, data[0]);
+    (void)shutdown(fd, SHUT_WR);
+    uint32_t answered = answers_read(fd);
+    CHECK(cut ? answered <= lines : answered == lines);
+    close(fd);
+    return 0;
+}
