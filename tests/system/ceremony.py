@@ -6,6 +6,7 @@ Ends with "N passed, N failed".
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -83,6 +84,25 @@ def quota(cases, system):
     cases.case("within its quota it writes", system.client("put", "q", 1, "--timeout", 20, client="slow").returncode == 0)
 
 
+def old_journal(cases, system):
+    """The writer's journal is lost and then an old one comes back: its numbers are below the floors of coordinators and shard."""
+    journal = f"{system.root}/writer.key.journal"
+    for lost in (False, True):
+        key = f"public/{'lost' if lost else 'old'}"
+        sums = [system.client("add", key, 1, client="writer").stdout]
+        shutil.copy(journal, journal + ".old")
+        if lost:
+            os.unlink(journal)
+        sums += [system.client("add", key, 1, client="writer").stdout for _ in range(2)]
+        os.replace(journal + ".old", journal)
+        done = [system.client("add", key, 1, client="writer") for _ in range(2)]
+        sums += [d.stdout for d in done]
+        cases.case(f"an old journal{' behind a lost one' if lost else ''}: each write takes effect, once", sums == [f"{i}\n" for i in range(1, 6)],
+                   f"{sums} {done}")
+    done = system.client("settle", client="writer")
+    cases.case("and none is unsettled", "every write of this client is settled" in done.stdout, done)
+
+
 def two_faults(cases, system):
     for prefix in ("c0", "s0"):
         leader = system.leader(prefix)
@@ -112,6 +132,7 @@ def main():
         if cases.case(f"{2 * NODES} nodes answer", system.wait_ready(90), system.log("c0-n0")[-800:]):
             rights(cases, system)
             quota(cases, system)
+            old_journal(cases, system)
             two_faults(cases, system)
     return cases.end()
 
