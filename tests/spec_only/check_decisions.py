@@ -4,7 +4,7 @@ import trie
 from check_operations import entries_of
 from consensus import EMPTY_BODY, VOTE_TAG, Certificate, Epoch, Header, references
 from coordinator import Coordinator
-from decisions import ClientLeaf, ClusterLeaf, CompactDecision, read_leaf
+from decisions import LEAF, ClientLeaf, ClusterLeaf, CompactDecision, input_bytes_fit, read_leaf
 from machine import Machine, Queue
 from operations import Batch
 from receipt import Receipt
@@ -24,6 +24,20 @@ def body(c, most):
 
 def body_refused(c, most):
     return differ((c["error"], word_of(references, c.hex("body"), most, "invalid")))
+
+
+def body_inputs(c, most):
+    refs, out = [], [(True, bool(c["case"]))]
+    for x in c["references"]:
+        kind, relay = x["kind"], x["relay"]
+        one = read_leaf(x.hex("leaf")) if kind == 1 else None
+        raw = x.hex("bytes") if kind in (2, 3) else b""
+        if one:  # D-9, D-4.1; D-12: a compact decision is longer than its slice
+            out += [((x["source"], x["dseq"], 0), (one.source, one.dseq, relay)), (c["cluster"], one.destination),
+                    (True, x["compact_decision_bytes"] > one.slice_bytes + LEAF)]
+        out.append((True, kind != 2 or c["cluster"] < 0x20000))  # D-4.2
+        refs.append((kind, one, raw))
+    return differ(*out, (c.get("error", "ok"), word_of(input_bytes_fit, refs, most)))
 
 
 def leaf(c):
@@ -211,9 +225,11 @@ def run(path, mode):
                 r.fail(tag, "all fields used", "not recognised: " + ", ".join(c.unread()))
 
     g = lambda j: lambda name, cases: r.group(name, cases, j)
-    most = data["bodies_block_refs_max"]
+    most, bytes_most = data["bodies_block_refs_max"], data["body_inputs_block_input_bytes_max"]
     r.groups({"bodies_block_refs_max": lambda n, v: r.equal(n, True, 1 <= v <= 16384),
               "bodies": g(lambda c: body(c, most)), "bodies_refused": g(lambda c: body_refused(c, most)),
+              "body_inputs_block_input_bytes_max": lambda n, v: r.equal(n, True, 2097152 <= v <= 268435456),
+              "body_inputs": g(lambda c: body_inputs(c, bytes_most)),
               "leaves": g(leaf), "leaves_refused": g(leaf_refused),
               "outbox_roots": g(outbox), "slices": g(slice_), "cursors": g(cursors),
               "pending": lambda n, v: r.case(n, v, pending), "compact_decisions": compact, "work": g(work),

@@ -95,3 +95,14 @@ class CompactDecision:
         self.proof.check(leaf.hash, c.outbox_root)
         need((leaf.height, leaf.source, leaf.system_id) == (c.height, epoch.cluster, epoch.system_id), "wrong_leaf")
         need(leaf.matches(self.slice), "wrong_slice")
+
+
+def input_bytes_fit(references, most):
+    """D-4.5: a SLICE by its leaf's slice_bytes, BATCH and ADMIN whole, NOOP nothing; one reference alone is not measured."""
+    total = 0
+    for kind, leaf, raw in references:
+        if kind == 1:
+            total += leaf.slice_bytes
+        elif kind in (2, 3):
+            total += len(raw)
+    need(len(references) == 1 or total <= most, "invalid")

@@ -69,6 +69,86 @@ static void gen_bodies(json_t *out) {
     }
 }
 
+/* D-4.5: what counts. Of a slice the vector has the leaf and how long its compact decision is, not the bytes. */
+
+enum { BODY_INPUTS_MAX = 2097152 }; /* the least that a system file may say: a short fill */
+
+static void body_input_slice(json_t *row, const struct exec_ref *ref, uint32_t headers) {
+    static struct decider decider;
+    struct decided_how how = {.headers = headers};
+    struct leaf leaf = {.kind = LEAF_KIND_CLUSTER, .destination = SHARD_CLUSTER_BASE, .dseq = 1};
+    decider_init(&decider, 44, COORDINATOR_CLUSTER_BASE, 4);
+    size_t count;
+    free(decided_make(&decider, &how, &leaf, 0, 1, ref->bytes, ref->byte_count, &count));
+    gen_set_u64(row, "source", ref->source);
+    gen_set_u64(row, "dseq", ref->dseq);
+    gen_set_hex(row, "leaf", ref->leaf, LEAF_BYTES);
+    gen_set_u64(row, "compact_decision_bytes", count);
+}
+
+/* Judged by an executor: all that waits at the cluster, and a NOOP. `headers`: in each slice's certificate. */
+static void body_input_case(json_t *list, const char *name, const struct world_cluster *cluster, bool noop, uint32_t headers,
+                            enum exec_status expected) {
+    static struct exec_ref refs[2 * WORLD_INBOX_MAX + 1];
+    uint32_t count = world_refs(cluster, refs);
+    if (noop) refs[count++] = (struct exec_ref){.kind = BODY_NOOP, .relay = 1};
+    struct exec_block block = {.ticket = cluster->ticket + 1, .parent = cluster->ticket, .height = cluster->height + 1};
+    block.ref_count = count;
+    block.refs = refs;
+    struct exec_result result;
+    enum exec_status status = executor_execute(cluster->ex, &block, &result);
+    if (status != expected) fprintf(stderr, "gen_decisions: %s: %s\n", name, exec_status_name(status));
+    CHECK(status == expected);
+    if (status == EXEC_VALID) CHECK(executor_rollback(cluster->ex, cluster->ticket) == EXEC_VALID);
+    json_t *object = gen_case(list, name), *inputs = gen_group(object, "references");
+    gen_set_u64(object, "cluster", cluster->cluster);
+    for (uint32_t i = 0; i < count; i++) {
+        json_t *row = json_object();
+        CHECK(json_array_append_new(inputs, row) == 0);
+        gen_set_u64(row, "kind", refs[i].kind);
+        gen_set_u64(row, "relay", refs[i].relay);
+        if (refs[i].kind == BODY_SLICE) body_input_slice(row, &refs[i], headers);
+        if (refs[i].kind == BODY_BATCH) gen_set_hex(row, "bytes", refs[i].bytes, refs[i].byte_count);
+    }
+    if (status != EXEC_VALID) gen_set_text(object, "error", "invalid");
+}
+
+/* A slice of so many bytes; in place of the cluster's newest one if that is of the same source. */
+static void body_input_forge(struct world *world, struct world_cluster *cluster, uint32_t source, uint32_t bytes) {
+    static const uint8_t slice[BODY_INPUTS_MAX + 1]; /* no envelope: consumed with no items (D-15) */
+    if (cluster->inbox_count > 0 && cluster->inbox[cluster->inbox_count - 1].source == source) free(cluster->inbox[--cluster->inbox_count].bytes);
+    world_forge(world, cluster, source, slice, bytes);
+}
+
+static void gen_body_inputs(json_t *out) {
+    struct world *world = calloc(1, sizeof *world);
+    CHECK(world);
+    world_system(world, 2, 1);
+    world->system.limits.block_input_bytes_max = BODY_INPUTS_MAX;
+    world_start(world);
+    json_t *list = gen_group(out, "body_inputs");
+    gen_set_u64(out, "body_inputs_block_input_bytes_max", BODY_INPUTS_MAX);
+    struct world_cluster *shard = world_shard(world, 0), *coordinator = world_coordinator(world, 0);
+    body_input_forge(world, shard, COORDINATOR_CLUSTER_BASE, BODY_INPUTS_MAX + 1);
+    body_input_case(list, "shard: one slice alone may pass the limit", shard, false, 0, EXEC_VALID);
+    body_input_case(list, "shard: beside a NOOP it may not", shard, true, 0, EXEC_TOO_LARGE);
+    body_input_forge(world, shard, COORDINATOR_CLUSTER_BASE, 1048577);
+    body_input_forge(world, shard, COORDINATOR_CLUSTER_BASE + 1, BODY_INPUTS_MAX - 1048577);
+    body_input_case(list, "shard: two slices at the limit", shard, false, 0, EXEC_VALID);
+    body_input_case(list, "shard: at the limit, under longer certificates", shard, false, 3, EXEC_VALID);
+    body_input_forge(world, shard, COORDINATOR_CLUSTER_BASE + 1, BODY_INPUTS_MAX - 1048577 + 1);
+    body_input_case(list, "shard: a byte above it", shard, false, 0, EXEC_TOO_LARGE);
+    struct operation op = op_put("key", "value");
+    struct world_part part = {.kind = BATCH_WRITE, .number = 1, .floor = 1, .op_count = 1, .ops = &op};
+    world_send(world, 0, 2, &part, NULL);
+    uint32_t batch_bytes = coordinator->batches[0].byte_count;
+    body_input_forge(world, coordinator, SHARD_CLUSTER_BASE, BODY_INPUTS_MAX - batch_bytes);
+    body_input_case(list, "coordinator: a slice and a whole batch at the limit", coordinator, false, 2, EXEC_VALID);
+    body_input_forge(world, coordinator, SHARD_CLUSTER_BASE, BODY_INPUTS_MAX - batch_bytes + 1);
+    body_input_case(list, "coordinator: a byte above it", coordinator, false, 0, EXEC_TOO_LARGE);
+    world_destroy(world);
+}
+
 /* Leaves and outboxes. */
 
 static struct leaf cluster_leaf(void) {
@@ -351,6 +431,7 @@ static void decisions_of(json_t *out, uint32_t n) {
 
 void gen_decisions(json_t *out) {
     gen_bodies(out);
+    gen_body_inputs(out);
     gen_leaves(out);
     gen_slices(out);
     gen_pending(out);
