@@ -40,7 +40,7 @@ enum hash_prefix {
     HASH_ROUTING = 0x10,
     HASH_ADMIN_OPERATION = 0x11,
     HASH_CLAIM = 0x12,
-    HASH_EVIDENCE = 0x13,
+    /* 0x13 is reserved (P-91) */
     HASH_ADDRESSES = 0x14,
     HASH_NODE_CONFIG = 0x15,
     HASH_MANIFEST = 0x16,
