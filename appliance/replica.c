@@ -442,7 +442,10 @@ static bool own_trouble(struct replica *r) {
 }
 
 void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {
-    if (now_ms > r->now_ms) r->now_ms = now_ms;
+    if (now_ms > r->now_ms) {
+        r->wall_ms += now_ms - r->now_ms; /* the core begins with it after the restoring */
+        r->now_ms = now_ms;
+    }
     r->now_us = now_us;
     if (!r->started || r->stopping) return;
     if (r->hooks != NULL && r->hooks->tick != NULL) r->hooks->tick(r->hooks->context, now_ms);

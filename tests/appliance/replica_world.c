@@ -244,8 +244,8 @@ static void node_open(struct replica_world *rw, uint32_t index) {
                                     .cluster = node->cluster,
                                     .member = node->member,
                                     .signer = keyed_signer_of(&node->key),
-                                    .now_ms = rw->now_us / 1000,
-                                    .wall_ms = UINT64_C(1700000000000) + rw->now_us / 1000};
+                                    .now_ms = rw->now_us / 1000 - rw->restoring_ms,
+                                    .wall_ms = UINT64_C(1700000000000) + rw->now_us / 1000 - rw->restoring_ms};
     for (size_t i = 0; i < sizeof config.nonce; i++) config.nonce[i] = (uint8_t)dice(rw, 256);
     memcpy(config.genesis_root, root, 32);
     node->replica = replica_create(&config);

@@ -62,6 +62,7 @@ struct replica_world {
     struct rw_mail *mail;
     size_t mail_count;
     uint64_t seed, now_us;
+    uint64_t restoring_ms; /* so long ago a node that starts was opened */
     uint32_t drop_percent, delay_us_max;
     uint64_t delivered, answers_bad;
     /* the client: answers by digest, newest */

@@ -229,6 +229,24 @@ static void a_batch_that_comes_again_is_decided_once_and_answered_again(void **s
     rw_destroy(rw);
 }
 
+static void how_long_the_restoring_takes_does_not_put_the_cluster_behind_the_calendar(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(72);
+    rw_run(rw, 200);
+    for (uint32_t i = 0; i < RW_NODES; i++) rw_crash(rw, i);
+    rw_run(rw, 60000);
+    rw->restoring_ms = 30000;
+    for (uint32_t i = 0; i < RW_NODES; i++) rw_restart(rw, i);
+    rw_run(rw, 200);
+    struct operation put = op_put("key", "value");
+    assert_non_null(rw_ask(rw, BATCH_WRITE, 1, &put, 1, 3000));
+    for (uint32_t i = 0; i < RW_NODES; i += RW_CLUSTER) {
+        uint64_t calendar_ms = UINT64_C(1700000000000) + rw->now_us / 1000, time_ms = rw_status(rw, i)->time_ms;
+        assert_true(time_ms <= calendar_ms && calendar_ms - time_ms < 5000);
+    }
+    rw_destroy(rw);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_put_and_a_get_are_answered_over_three_rounds),
@@ -238,6 +256,7 @@ int main(void) {
         cmocka_unit_test(all_nodes_crash_at_once_and_nothing_acknowledged_is_lost),
         cmocka_unit_test(a_node_that_was_away_catches_up_from_the_disks_of_others),
         cmocka_unit_test(a_node_whose_disk_was_rolled_back_never_signs_again),
+        cmocka_unit_test(how_long_the_restoring_takes_does_not_put_the_cluster_behind_the_calendar),
         cmocka_unit_test(a_disk_that_stalls_costs_its_node_nothing_but_time),
         cmocka_unit_test(hostile_frames_of_all_types_and_roles_stop_nobody),
     };
