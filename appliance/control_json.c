@@ -82,6 +82,9 @@ static void put_peers(json_t *out, const struct status_node *status) {
     }
     json_object_set_new(out, "members_seen", members);
     json_object_set_new(out, "pairs", pairs);
+    json_t *holder = status->prune_holder < replica->members ? json_integer(status->prune_holder) : json_null();
+    json_object_set_new(out, "wal", json_pack("{s:o,s:o,s:o,s:o}", "bytes", number(status->wal_bytes), "map_bytes", number(status->wal_map_bytes),
+                                              "pruned_height", number(replica->pruned_height), "held_back_by_member", holder));
     json_object_set_new(out, "links_up", json_integer(status->links_up));
     json_object_set_new(out, "links_known", json_integer(status->links_known));
 }
@@ -109,6 +112,7 @@ json_t *control_status_json(const struct status_node *status) {
     json_object_set_new(out, "state_root_height", number(replica->state_root_height));
     json_object_set_new(out, "state_root", hex(replica->state_root, 32));
     json_object_set_new(out, "time_ms", number(replica->time_ms));
+    json_object_set_new(out, "clock_difference_ms", json_integer((json_int_t)status->clock_difference_ms));
     json_object_set_new(out, "uptime_ms", number(status->now_ms - status->started_ms));
     json_object_set_new(out, "queues",
                         json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "inputs_waiting", number(replica->inputs_waiting), "inputs_held",
@@ -129,9 +133,13 @@ json_t *control_status_json(const struct status_node *status) {
 }
 
 /* One metric; `labels` is taken over, may be NULL. */
-static void metric(json_t *list, const char *name, const char *type, const char *help, json_t *labels, uint64_t value) {
+static void metric_put(json_t *list, const char *name, const char *type, const char *help, json_t *labels, json_t *value) {
     json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:o,s:o}", "name", name, "type", type, "help", help, "labels",
-                                          labels != NULL ? labels : json_object(), "value", number(value)));
+                                          labels != NULL ? labels : json_object(), "value", value));
+}
+
+static void metric(json_t *list, const char *name, const char *type, const char *help, json_t *labels, uint64_t value) {
+    metric_put(list, name, type, help, labels, number(value));
 }
 
 static void put_gauges(json_t *list, const struct status_node *status) {
@@ -149,6 +157,12 @@ static void put_gauges(json_t *list, const struct status_node *status) {
     metric(list, "heraclius_input_bytes", "gauge", "bytes of inputs held", NULL, replica->input_bytes);
     metric(list, "heraclius_links_up", "gauge", "links that are up", NULL, status->links_up);
     metric(list, "heraclius_clients_connected", "gauge", "clients with a link to this node", NULL, replica->clients_connected);
+    metric(list, "heraclius_wal_bytes", "gauge", "the write-ahead store's file", NULL, status->wal_bytes);
+    metric(list, "heraclius_wal_map_bytes", "gauge", "the most that it may grow to", NULL, status->wal_map_bytes);
+    metric(list, "heraclius_pruned_height", "gauge", "height up to which blocks were pruned", NULL, replica->pruned_height);
+    metric_put(list, "heraclius_clock_difference_ms", "gauge", "this host's calendar less the cluster's time", NULL,
+               json_integer((json_int_t)status->clock_difference_ms));
+    metric(list, "heraclius_clock_differs_total", "counter", "how often that was told to be too much", NULL, status->clock_differs);
     metric(list, "heraclius_resident_bytes", "gauge", "resident memory", NULL, status->resident_bytes);
     for (uint32_t i = 0; i < status->budget_count; i++) {
         metric(list, "heraclius_memory_budget_bytes", "gauge", i == 0 ? "the most that a part of the node may come to use" : "",

@@ -16,6 +16,7 @@
 #include "appliance/control.h"
 #include "appliance/node_config.h"
 #include "appliance/replica.h"
+#include "appliance/watch.h"
 #include "protocol/addresses.h"
 #include "protocol/keyfile.h"
 #include "ring/net.h"
@@ -69,6 +70,8 @@ struct node {
     pthread_mutex_t status_lock;
     struct status_node status;
     uint64_t status_ms, status_net_ms, started_ms;
+    struct watch_clock clock_watch; /* by the loop */
+    unsigned wal_told;
     atomic_int running_cpu[NODE_THREADS]; /* each written by its own thread */
 };
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "appliance/node.h"
+#include "ring/clock.h"
 
 static void counter_put(struct status_node *status, const char *name, uint64_t value) {
     if (status->counter_count == STATUS_COUNTERS_MAX) return;
@@ -43,6 +44,8 @@ static void counters_put(struct node *node, struct status_node *status) {
     counter_put(status, "wal_batches", wal.batches);
     counter_put(status, "wal_bytes", wal.bytes);
     counter_put(status, "wal_file_bytes", wal.file_bytes);
+    status->wal_bytes = wal.file_bytes;
+    status->wal_map_bytes = wal.map_bytes;
     struct state_figures state;
     state_figures(node->state, &state);
     counter_put(status, "checkpoints", state.checkpoints);
@@ -118,6 +121,37 @@ static void memory_put(struct status_node *status) {
     status->heap_bytes = heap.uordblks + heap.hblkhd;
 }
 
+/* Lines for the operator: each comes once, or when it has become worse. */
+
+/* A member that runs has sent a STATUS within this time (B-70). */
+static uint64_t status_fresh_ms(const struct node *node) {
+    return 3 * (uint64_t)node->system->timeouts.view_base_ms;
+}
+
+static void clock_watch(struct node *node, struct status_node *status, uint64_t now_ms) {
+    enum watch_verdict verdict = watch_clock(&node->clock_watch, &status->replica, now_ms, ring_clock_wall_ms(), status_fresh_ms(node));
+    status->clock_difference_ms = node->clock_watch.difference_ms;
+    status->clock_differs = node->clock_watch.differs;
+    if (verdict == WATCH_DIFFERS)
+        log_event(LOG_LEVEL_WARN, "clock_differs", "difference_ms=%lld do=\"set this host's clock (or the other members' hosts'): consensus goes by "
+                  "cluster time, calendars only begin it\"", (long long)status->clock_difference_ms);
+    if (verdict == WATCH_AGREES) log_event(LOG_LEVEL_INFO, "clock_agrees", "difference_ms=%lld", (long long)status->clock_difference_ms);
+}
+
+static void wal_watch(struct node *node, struct status_node *status) {
+    const struct status_replica *replica = &status->replica;
+    status->prune_holder = watch_prune_holder(replica);
+    if (status->now_ms - status->started_ms < status_fresh_ms(node)) return; /* the others have not been heard yet */
+    unsigned percent = watch_wal(&node->wal_told, status->wal_bytes, status->wal_map_bytes);
+    if (percent == 0) return;
+    const struct system_cluster *cluster = system_cluster_by_id(node->system, node->cluster);
+    const char *holder = status->prune_holder < replica->members ? cluster->nodes[status->prune_holder].name : "nobody";
+    log_event(LOG_LEVEL_WARN, "wal_filling", "percent=%u bytes=%llu map_bytes=%llu pruned_height=%llu checkpoint_height=%llu held_back_by=%s "
+              "do=\"bring back the member that holds pruning back, or raise wal_map_bytes in node.conf and restart\"", percent,
+              (unsigned long long)status->wal_bytes, (unsigned long long)status->wal_map_bytes, (unsigned long long)replica->pruned_height,
+              (unsigned long long)replica->checkpoint_height, holder);
+}
+
 void node_status_update(struct node *node, uint64_t now_ms) {
     if (now_ms - node->status_ms < NODE_STATUS_MS && node->status_ms != 0) return;
     node->status_ms = now_ms;
@@ -133,6 +167,8 @@ void node_status_update(struct node *node, uint64_t now_ms) {
     status->ready = replica_is_ready(node->replica);
     replica_status(node->replica, &status->replica);
     counters_put(node, status);
+    clock_watch(node, status, now_ms);
+    wal_watch(node, status);
     threads_put(node, status);
     if (status->budget_count == 0) budget_put(node, status);
     status->links_up = 0;

@@ -546,6 +546,7 @@ void replica_status(const struct replica *r, struct status_replica *status) {
     status->executed_height = r->executed_height;
     status->checkpoint_height = r->checkpoint_height;
     status->genesis_height = r->genesis_height;
+    status->pruned_height = r->pruned_height;
     status->time_ms = r->tip_time;
     status->inputs_held = r->inputs_held;
     status->input_bytes = r->input_bytes;
@@ -560,6 +561,7 @@ void replica_status(const struct replica *r, struct status_replica *status) {
         if (!r->has_peer_status[i]) continue;
         status->peers[i].final_height = r->peer_status[i].final.height;
         status->peers[i].view = r->peer_status[i].view;
+        status->peers[i].time_ms = r->peer_status[i].time;
     }
     status_pairs(r, status);
 }

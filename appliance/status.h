@@ -89,6 +89,7 @@ struct status_member {
     bool up;               /* link */
     uint64_t final_height; /* by its last STATUS */
     uint64_t view;
+    uint64_t time_ms;   /* the cluster time that it stated then */
     uint64_t status_ms; /* age base: when it came, node clock; 0 never */
 };
 
@@ -110,7 +111,7 @@ struct status_attacker {
 struct status_replica {
     enum status_phase phase;
     uint32_t cluster, member, members, faults, leader;
-    uint64_t epoch, view, final_height, prepared_height, executed_height, checkpoint_height, genesis_height;
+    uint64_t epoch, view, final_height, prepared_height, executed_height, checkpoint_height, genesis_height, pruned_height;
     uint8_t state_root[32];
     uint64_t state_root_height; /* the root is the one after this height */
     uint64_t time_ms;           /* of the newest final header */
@@ -155,6 +156,10 @@ struct status_node {
     uint64_t resident_bytes;
     uint64_t resident_file_bytes; /* of these, pages of files: the program and the stores' maps */
     uint64_t heap_bytes;
+    uint64_t wal_bytes, wal_map_bytes; /* the file and the most that it may grow to */
+    uint32_t prune_holder;             /* whom pruning waits for; replica.members: nobody */
+    int64_t clock_difference_ms;       /* this machine's calendar less the cluster's time */
+    uint64_t clock_differs;            /* how often that was told */
     struct status_replica replica;
 };
 

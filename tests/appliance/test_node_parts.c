@@ -210,6 +210,10 @@ static void snapshot(void *context, struct status_node *status) {
     status->replica.drops[DROP_MALFORMED] = 5;
     status->replica.attacks[ATTACK_FLOOD] = 2;
     histogram_add(&status->replica.commit_us, 3000);
+    status->clock_difference_ms = -5000;
+    status->wal_map_bytes = UINT64_C(64) << 30;
+    status->replica.members = 4;
+    status->prune_holder = 2;
 }
 
 static void the_control_socket_answers_and_survives_nonsense(void **state) {
@@ -225,6 +229,8 @@ static void the_control_socket_answers_and_survives_nonsense(void **state) {
     assert_int_equal(about.st_mode & 07, 0);
     json_t *status = admin_ask(path, "status");
     assert_int_equal(json_integer_value(json_object_get(status, "height")), 77);
+    assert_int_equal(json_integer_value(json_object_get(status, "clock_difference_ms")), -5000);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(status, "wal"), "held_back_by_member")), 2);
     assert_int_equal(json_integer_value(json_object_get(json_object_get(status, "dropped"), "malformed")), 5);
     json_decref(status);
     json_t *wrong = admin_ask(path, "x\\\"},{");
@@ -270,6 +276,8 @@ static void admin_shows_the_living_and_names_the_dead(void **state) {
     assert_non_null(strstr(metrics, "heraclius_up{node=\"c0-n1\"} 1"));
     assert_non_null(strstr(metrics, "heraclius_up{node=\"/nowhere.sock\"} 0"));
     assert_non_null(strstr(metrics, "heraclius_height{node=\"c0-n1\"} 77"));
+    assert_non_null(strstr(metrics, "heraclius_clock_difference_ms{node=\"c0-n1\"} -5000\n"));
+    assert_non_null(strstr(metrics, "heraclius_wal_map_bytes{node=\"c0-n1\"} 68719476736\n"));
     assert_non_null(strstr(metrics, "heraclius_dropped_total{node=\"c0-n1\",cause=\"malformed\"} 5"));
     assert_non_null(strstr(metrics, "heraclius_commit_seconds_bucket{node=\"c0-n1\",le=\"+Inf\"} 1"));
     assert_null(strstr(strstr(metrics, "# TYPE heraclius_dropped_total") + 1, "# TYPE heraclius_dropped_total")); /* each family once */

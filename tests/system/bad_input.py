@@ -414,6 +414,28 @@ def wrong_clocks(cases, rng):
             cases.case(f"wrong clocks: {prefix} agrees", system.wait_equal(prefix, 40) is not None, system.states(prefix))
         seen = {n: s["phase"] for p in ("c0", "s0") for n, s in system.cluster(p).items()}
         cases.case("wrong clocks: every node votes", set(seen.values()) == {"voting"}, seen)
+        clocks_told(cases, system, {name: offset for name, (offset, _) in wrong.items() if offset})
+
+
+def clocks_told(cases, system, wrong):
+    """Each node whose calendar is far off says so once, and no other does (but one that drifts may come to it)."""
+    until = time.monotonic() + 15
+    while time.monotonic() < until and not all("clock_differs" in system.log(n) for n in wrong):
+        time.sleep(0.2)
+    time.sleep(1)
+    for name, offset in wrong.items():
+        lines = [x for x in system.log(name).splitlines() if " clock_differs " in x]
+        told = int(re.search(r"difference_ms=(-?\d+)", lines[0]).group(1)) if lines else 0
+        good = len(lines) == 1 and abs(told - 1000 * offset) < 60000 and "set this host's clock" in lines[0]
+        cases.case(f"wrong clocks: {name} tells it once: {lines[0].split(' ', 2)[2] if lines else ''}", good, lines)
+        shown = (system.ask(name) or {}).get("clock_difference_ms", 0)
+        count = counters(system, name)
+        cases.case("and shows and counts it", abs(shown - 1000 * offset) < 60000 and count["heraclius_clock_differs_total"] == 1
+                   and abs(count["heraclius_clock_difference_ms"] - 1000 * offset) < 60000, f"{shown} {count}")
+    right = [n for n in system.names if n not in system.node_env]
+    bad = [x for n in right for x in system.log(n).splitlines() if "clock_differs" in x]
+    shown = {n: system.ask(n)["clock_difference_ms"] for n in right}
+    cases.case("wrong clocks: those that are right say nothing", not bad and max(map(abs, shown.values())) < 1000, f"{bad} {shown}")
 
 
 def rolled_back(cases, system):
@@ -488,6 +510,55 @@ def disk_full(cases, system, rng):
     system.start(victim)
 
 
+def wal_fills(cases, system):
+    """While a member is away nobody prunes what it lacks: a store that fills up says so at each mark, and who is missing."""
+    away, victim, mark = "c0-n3", "c0-n2", len(system.log("c0-n2"))
+    system.kill(away)
+    low = system.ask(victim)["height"]
+    load = system.client_background("bench", "--users", 16, "--seconds", 60, "--mix", "put", "--keys", 500, "--out", f"{system.dir}/wal")
+    until = time.monotonic() + 40
+    while time.monotonic() < until and system.ask(victim)["checkpoint_height"] <= low:
+        time.sleep(0.2)
+    load.send_signal(signal.SIGINT)
+    load.communicate(timeout=30)
+    wal = system.ask(victim)["wal"]
+    cases.case("a member is away: the others show that it holds pruning back", wal["held_back_by_member"] == 3, wal)
+    system.kill(victim, signal.SIGTERM)
+    size = (wal["bytes"] * 16 // 10 >> 20) + 1 << 20
+    system.change_conf(victim, {"wal_map_bytes": size})
+    system.start(victim)
+    time.sleep(4)  # it has heard the others
+    load = system.client_background("bench", "--users", 16, "--seconds", 60, "--mix", "put", "--value-bytes", 20000, "--keys", 500,
+                                    "--out", f"{system.dir}/fill")
+    shown = {}
+    while time.monotonic() < until + 60 and system.running(victim):
+        shown = counters(system, victim) or shown
+        time.sleep(0.2)
+    load.send_signal(signal.SIGINT)
+    load.communicate(timeout=30)
+    lines = [x for x in system.log(victim)[mark:].splitlines() if " wal_filling " in x]
+    marks = [int(re.search(r"percent=(\d+)", x).group(1)) for x in lines]
+    cases.case(f"a wal that fills up: one line at each mark: {lines[-1].split(' ', 2)[2] if lines else ''}",
+               marks == [50, 75, 90] and all(f"map_bytes={size} " in x and f"held_back_by={away} " in x for x in lines), lines)
+    cases.case("its metrics have both sizes", shown.get("heraclius_wal_map_bytes") == size and shown["heraclius_wal_bytes"] > size / 2, shown)
+    text = complaint(system.log(victim)[mark:]).splitlines()
+    line = text[-1] if text else ""
+    code = system.live[victim].poll()
+    cases.case(f"and when it is full: exit {EXIT_DATA}: {line}", code == EXIT_DATA and "wal" in line and "limit" in line, f"{code} {text}")
+    system.change_conf(victim, {"wal_map_bytes": 64 << 30})
+    system.start(victim)
+    system.start(away)
+    until = time.monotonic() + 30
+    wal, checkpoint = {"pruned_height": 0}, 1
+    while time.monotonic() < until and wal["pruned_height"] < checkpoint:
+        system.client("put", "prune", "on", "--timeout", 5)  # it prunes along with what it writes
+        status = system.ask(victim)
+        if status:
+            wal, checkpoint = status["wal"], status["checkpoint_height"]
+    cases.case("with room again, and the member back, it prunes up to its checkpoint",
+               wal["pruned_height"] == checkpoint > low and wal["held_back_by_member"] is None, wal)
+
+
 def terminated(cases, system):
     """SIGTERM under load: every node ends with 0 within a bound, and nothing that was acknowledged is lost."""
     acknowledged = {}
@@ -540,6 +611,7 @@ def main():
             with_node_keys(cases, system, rng, 10 if long else 1)
             out, err = load.communicate(timeout=240)
             cases.case("the load beside all that had no error", load.returncode == 0, f"{load.returncode} {err[-1500:]}")
+            wal_fills(cases, system)
             disk_full(cases, system, rng)
             terminated(cases, system)
             rolled_back(cases, system)
