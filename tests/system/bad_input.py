@@ -246,6 +246,46 @@ def twice(cases, system):
     shutil.rmtree(copy)
 
 
+def copied(cases, system):
+    """A copy of a whole node runs on another port beside the original: it finds newer votes of its key, retires, and hurts nobody."""
+    victim, copy = "c0-n3", f"{system.dir}/copy"
+    system.kill(victim, signal.SIGTERM)
+    shutil.copytree(f"{system.root}/{victim}", copy, ignore=shutil.ignore_patterns("*.sock", "log"))
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    with open(f"{copy}/node.conf") as f:
+        conf = json.load(f)
+    conf.update(system=f"{system.root}/system.json", addresses=f"{system.root}/addresses.json", listen=f"127.0.0.1:{port}")
+    with open(f"{copy}/node.conf", "w") as f:
+        json.dump(conf, f)
+    system.start(victim)
+    cases.case("a copy on another port: ready without it", system.wait_ready(20))
+    for i in range(12):
+        system.client("put", f"copied{i}", i)
+    before_all = pids(system)
+    with open(f"{copy}/log", "w") as log:
+        twin = subprocess.Popen([NODE, "--config", f"{copy}/node.conf"], cwd=TOP, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                start_new_session=True)
+    text, line, until = "", "", time.monotonic() + 30
+    while time.monotonic() < until and not line:
+        time.sleep(0.1)
+        with open(f"{copy}/log") as log:
+            text = log.read()
+        line = next((x for x in text.splitlines() if "key_retired" in x), "")
+    cases.case(f"a copy on another port retires and says what to do: {line.split(' ', 2)[2] if line else ''}", "do=" in line, text[-800:])
+    cases.case("and never voted", " voting " not in text, text[-800:])
+    cases.case("beside it the system goes on", system.wait_ready(20) and system.client("get", "copied11").stdout == "11\n")
+    twin.send_signal(signal.SIGTERM)
+    cases.case("it ends when told to", twin.wait(timeout=20) == 0)
+    until = time.monotonic() + 15
+    while time.monotonic() < until and (system.ask(victim) or {}).get("phase") != "voting":
+        time.sleep(0.2)
+    status = system.ask(victim) or {}
+    cases.case("nobody was stopped by it, and the original votes", pids(system) == before_all and status.get("phase") == "voting", status)
+    shutil.rmtree(copy)
+
+
 # ---------------------------------------------------------------- limits of the host
 
 
@@ -612,6 +652,7 @@ def main():
             out, err = load.communicate(timeout=240)
             cases.case("the load beside all that had no error", load.returncode == 0, f"{load.returncode} {err[-1500:]}")
             wal_fills(cases, system)
+            copied(cases, system)
             disk_full(cases, system, rng)
             terminated(cases, system)
             rolled_back(cases, system)
