@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """appliance/local, which is behind make run, start, stop, status and reset, with the real programs.
 
-Ends with "N passed, N failed". Called with "long", it also tries two clusters a side and seven nodes a cluster.
+Ends with "N passed, N failed". Called with "long", it also tries four clusters a side and seven nodes a cluster.
 """
 import glob
 import json
@@ -178,14 +178,53 @@ def reset():
     shutil.rmtree(A)
 
 
-def other_sizes():
-    for words, count in ((("--coordinators", "2", "--shards", "2"), 16), (("--nodes", "7"), 14), (("--coordinators", "4", "--shards", "4"), 32)):
-        p = local(A, "start", *words, limit_s=300)
-        case(f"start {' '.join(words)}", p.returncode == 0 and len(pids(A)) == count, p.stdout)
-        for i in range(int(words[1]) if words[0] == "--coordinators" else 1):
-            p = client(A, "--via", f"c{i}-n1", "put", f"via{i}", "x")
-            case(f"coordinator c{i} answers", p.returncode == 0, p.stdout)
-        local(A, "reset", yes=True, limit_s=300)
+def statuses():
+    """By node, what the admin shows; the nodes' snapshots are no older than what the caller did before."""
+    time.sleep(0.3)
+    return {x["node"]: x for x in json.loads(page_of(about(A)["admin_port"], "status")[1])["nodes"]}
+
+
+def of(seen, cluster, field):
+    return [x[field] for name, x in sorted(seen.items()) if name.startswith(f"{cluster}-")]
+
+
+def every_shard_through(coordinator, other, shards):
+    """Keys are tried until this coordinator has put one on each shard; another coordinator reads them."""
+    keys, first = {}, statuses()
+    seen = first
+    for turn in range(12 * shards):
+        before = seen
+        p = client(A, "--via", f"{coordinator}-n1", "put", f"{coordinator} {turn}", f"value {turn}")
+        if p.returncode != 0:
+            return case(f"a put through {coordinator}", False, p.stdout)
+        seen = statuses()
+        executed = [s for s in (f"s{i}" for i in range(shards)) if max(of(seen, s, "height")) > max(of(before, s, "height"))]
+        if len(executed) != 1:
+            return case(f"a put through {coordinator} is executed by one shard", False, executed)
+        keys.setdefault(executed[0], turn)
+        if len(keys) == shards:
+            break
+    case(f"keys put through {coordinator} are executed by each of {shards} shards", len(keys) == shards, keys)
+    for s in keys:
+        until = time.monotonic() + 10
+        while len(set(of(seen, s, "state_root"))) != 1 and time.monotonic() < until:
+            seen = statuses()
+        roots = set(of(seen, s, "state_root"))
+        case(f"all nodes of {s} have one new state root, and decided", len(roots) == 1 and not roots & set(of(first, s, "state_root"))
+             and min(of(seen, s, "decisions")) > min(of(first, s, "decisions")), roots)
+        p = client(A, "--via", f"{other}-n1", "get", f"{coordinator} {keys[s]}")
+        case(f"{other} reads what {coordinator} put on {s}", p.stdout.strip() == f"value {keys[s]}", p.stdout)
+    before, after = of(first, coordinator, "decisions"), of(seen, coordinator, "decisions")
+    case(f"and it was {coordinator} that decided them", min(after) >= min(before) + 2 * turn, after)
+
+
+def other_size(words, count):
+    p = local(A, "start", *words, limit_s=300)
+    case(f"start {' '.join(words)}", p.returncode == 0 and len(pids(A)) == count, p.stdout)
+    many = int(words[1]) if words[0] == "--coordinators" else 1
+    for i in range(many):
+        every_shard_through(f"c{i}", f"c{(i + 1) % many}", many)
+    local(A, "reset", yes=True, limit_s=300)
 
 
 def main():
@@ -198,8 +237,10 @@ def main():
         if first_use():
             for part in (again, side_by_side, stop_and_go_on, taken_port, foreground, reset):
                 part()
+            other_size(("--coordinators", "2", "--shards", "2"), 16)
             if "long" in sys.argv:
-                other_sizes()
+                other_size(("--nodes", "7"), 14)
+                other_size(("--coordinators", "4", "--shards", "4"), 32)
     finally:
         for d in (A, B):
             local(d, "reset", yes=True)
