@@ -89,6 +89,33 @@ def counter_load(system, stop, acknowledged, client):
                 acknowledged.append(-1)
 
 
+def history_start(system, seconds):
+    """Several users beside all that; each of their calls lasts through an outage (30 s). The thread and what bench() gave."""
+    results = []
+    words = ("--users", 8, "--seconds", seconds, "--keys", 20, "--mix", "50:50", "--client-keys", 2, "--ops-per-signature", 4, "--history",
+             f"{system.dir}/history")
+    load = threading.Thread(target=lambda: results.append(bench(system, f"{system.dir}/out", *words, limit_s=seconds + 120)))
+    load.start()
+    time.sleep(1)
+    return load, results
+
+
+def history_end(cases, name, system, load, results, dead):
+    """The users' history over these moments when every node was dead (of the monotonic clock, in seconds) is whole and linearizable."""
+    load.join(timeout=180)
+    code, summary, text = results[0] if results else (None, None, "it did not end")
+    with open(f"{system.dir}/history") as f:
+        calls = [json.loads(line) for line in f]
+    unknown = sum(op["outcome"] == "unknown" for op in calls)
+    first, last = min((op["call"] for op in calls), default=0), max((op["call"] for op in calls), default=0)
+    met = [1e6 * t for t in dead if first < 1e6 * t < last]
+    through = [sum(op["call"] < t and (t < op["return"] or op["outcome"] == "unknown") for op in calls) for t in met]
+    good = code in (0, 1) and summary and summary["verification_failures"] == 0 and (code == 0 or unknown > 0)
+    cases.case(f"{name}: bench beside it: {len(calls)} calls, {unknown} unknown; under way when all nodes were dead: {through}",
+               good and through and min(through) > 0, f"exit {code} {summary} {text[-600:]}")
+    checked(cases, name, f"{system.dir}/history")
+
+
 def kill_all_at_once(cases, rng, points, shim):
     """`shim`: the folder with unsynced.so; a kill then also loses every write that was not synced."""
     name = "power loss of all eight" if shim else "kill -9 of all eight"
@@ -102,16 +129,19 @@ def kill_all_at_once(cases, rng, points, shim):
         if not cases.case(f"{name}: ready", system.wait_ready()):
             return
         system.client("add", "counter", 0)
+        users, results = history_start(system, 3 * points)
+        dead = []
         for point in range(points):
             stop, acknowledged = threading.Event(), []
             before = int(system.client("get", "counter", "--timeout", 30).stdout or -1)
-            load = threading.Thread(target=counter_load, args=(system, stop, acknowledged, "bench-0"))
+            load = threading.Thread(target=counter_load, args=(system, stop, acknowledged, "bench-9"))
             load.start()
             time.sleep(rng.uniform(0.1, 1.2))
             for process in system.live.values():
                 process.send_signal(signal.SIGKILL)
             stop.set()
             system.kill_all()
+            dead.append(time.monotonic())
             if shim:
                 subprocess.run([f"{shim}/powerloss", undo, str(rng.randrange(1 << 30))], check=True, capture_output=True, timeout=60)
             system.start_all()
@@ -119,7 +149,7 @@ def kill_all_at_once(cases, rng, points, shim):
             if not system.wait_ready(60):
                 cases.case(f"{name}: point {point} comes back", False, system.states("c0"))
                 return
-            settle = system.client("settle", "--retry", "--timeout", 30, client="bench-0")
+            settle = system.client("settle", "--retry", "--timeout", 30, client="bench-9")
             after = int(system.client("get", "counter", "--timeout", 30).stdout or -1)
             sums = sum(1 for _ in acknowledged)
             extra = settle.stdout.count(": OK")
@@ -128,6 +158,7 @@ def kill_all_at_once(cases, rng, points, shim):
                 cases.case(f"{name}: point {point}", False, f"{what}: {settle.stdout}{settle.stderr}")
                 return
         cases.case(f"{name}: {points} random points, each acknowledged add took effect exactly once", True)
+        history_end(cases, name, system, users, results, dead)
         equal_roots(cases, name, system)
 
 
@@ -165,7 +196,7 @@ def main():
     subprocess.run(["tests/shim/build", shim], cwd=TOP, check=True, timeout=120)
     kill_one_by_one(cases, rng, 600 if long else 30)
     kill_client(cases, rng, 200 if long else 15)
-    kill_all_at_once(cases, rng, 20 if long else 1, None)
+    kill_all_at_once(cases, rng, 20 if long else 3, None)
     kill_all_at_once(cases, rng, 200 if long else 10, shim)
     return cases.end()
 
