@@ -72,6 +72,7 @@ struct node {
     uint64_t status_ms, status_net_ms, started_ms;
     struct watch_clock clock_watch; /* by the loop */
     unsigned wal_told;
+    uint64_t asking_since_ms;
     atomic_int running_cpu[NODE_THREADS]; /* each written by its own thread */
 };
 

@@ -152,6 +152,15 @@ static void wal_watch(struct node *node, struct status_node *status) {
               (unsigned long long)replica->checkpoint_height, holder);
 }
 
+static void asking_watch(struct node *node, const struct status_replica *replica, uint64_t now_ms) {
+    if (!watch_asking(&node->asking_since_ms, replica->phase, now_ms)) return;
+    uint32_t links = 0;
+    for (uint32_t i = 0; i < replica->members; i++) links += i != replica->member && replica->peers[i].up;
+    log_event(LOG_LEVEL_WARN, "asking_long", "links_up=%u needed=%u do=\"this node may not vote before other members tell what it signed last: start "
+              "them, see that they reach it at its address; if they do, they reach another process with its key: stop one of the two\"", links,
+              replica->members - replica->faults - 1);
+}
+
 void node_status_update(struct node *node, uint64_t now_ms) {
     if (now_ms - node->status_ms < NODE_STATUS_MS && node->status_ms != 0) return;
     node->status_ms = now_ms;
@@ -169,6 +178,7 @@ void node_status_update(struct node *node, uint64_t now_ms) {
     counters_put(node, status);
     clock_watch(node, status, now_ms);
     wal_watch(node, status);
+    asking_watch(node, &status->replica, now_ms);
     threads_put(node, status);
     if (status->budget_count == 0) budget_put(node, status);
     status->links_up = 0;

@@ -59,6 +59,14 @@ unsigned watch_wal(unsigned *told, uint64_t bytes, uint64_t map_bytes) {
     return 0;
 }
 
+bool watch_asking(uint64_t *since_ms, enum status_phase phase, uint64_t now_ms) {
+    if (*since_ms == UINT64_MAX || phase != PHASE_ASKING) return false;
+    if (*since_ms == 0) *since_ms = now_ms;
+    if (now_ms - *since_ms < WATCH_ASKING_MS) return false;
+    *since_ms = UINT64_MAX;
+    return true;
+}
+
 uint32_t watch_prune_holder(const struct status_replica *status) {
     uint32_t holder = status->members;
     uint64_t lowest = status->checkpoint_height;

@@ -11,8 +11,9 @@
 #include "appliance/status.h"
 
 enum {
-    WATCH_CLOCK_MS = 1000,      /* a calendar so far off is told; that much a header may be ahead (B-24) */
-    WATCH_CLOCK_LASTS_MS = 5000 /* when it has been so for so long */
+    WATCH_CLOCK_MS = 1000,       /* a calendar so far off is told; that much a header may be ahead (B-24) */
+    WATCH_CLOCK_LASTS_MS = 5000, /* when it has been so for so long */
+    WATCH_ASKING_MS = 10000      /* LAST-SIGNED is unanswered for so long: told */
 };
 
 enum watch_verdict { WATCH_QUIET, WATCH_DIFFERS, WATCH_AGREES };
@@ -35,6 +36,9 @@ enum watch_verdict watch_clock(struct watch_clock *watch, const struct status_re
 
 /* Half, three quarters and 90 % of the map: the highest that was passed for the first time, in percent; 0: nothing new. `told` begins with 0. */
 unsigned watch_wal(unsigned *told, uint64_t bytes, uint64_t map_bytes);
+
+/* True once: the node has waited WATCH_ASKING_MS for the answers without which it may not vote (P-10). `since_ms` begins with 0; UINT64_MAX: told. */
+bool watch_asking(uint64_t *since_ms, enum status_phase phase, uint64_t now_ms);
 
 /* The member without whose blocks this node would prune more (P-60): the lowest below the checkpoint; status->members: nobody. */
 uint32_t watch_prune_holder(const struct status_replica *status);

@@ -119,6 +119,19 @@ static void a_store_is_told_at_each_mark_once(void **state) {
     assert_int_equal(watch_wal(&mark, UINT64_C(63) << 30, UINT64_C(64) << 30), 0);
 }
 
+static void who_waits_long_to_vote_says_so_once(void **state) {
+    (void)state;
+    uint64_t since = 0;
+    assert_false(watch_asking(&since, PHASE_RESTORING, 1));
+    assert_false(watch_asking(&since, PHASE_ASKING, 50000));
+    assert_false(watch_asking(&since, PHASE_ASKING, 59999));
+    assert_true(watch_asking(&since, PHASE_ASKING, 60000));
+    assert_false(watch_asking(&since, PHASE_ASKING, 90000));
+    since = 0;
+    assert_false(watch_asking(&since, PHASE_ASKING, 1000));
+    assert_false(watch_asking(&since, PHASE_VOTING, 20000));
+}
+
 static void the_member_that_holds_pruning_back_is_the_lowest_below_the_checkpoint(void **state) {
     (void)state;
     members(0, 0, 0);
@@ -142,6 +155,7 @@ int main(void) {
         cmocka_unit_test_setup(others_with_wrong_clocks_do_not_matter, begin),
         cmocka_unit_test_setup(who_is_not_heard_says_nothing, begin),
         cmocka_unit_test_setup(a_store_is_told_at_each_mark_once, begin),
+        cmocka_unit_test_setup(who_waits_long_to_vote_says_so_once, begin),
         cmocka_unit_test_setup(the_member_that_holds_pruning_back_is_the_lowest_below_the_checkpoint, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
