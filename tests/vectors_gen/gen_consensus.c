@@ -6,6 +6,9 @@
 
 #include "bft/certificate.h"
 #include "merkle/check.h"
+#include "protocol/evidence.h"
+#include "protocol/leaf.h"
+#include "protocol/slice.h"
 #include "tests/vectors_gen/gen.h"
 
 enum { ROOM = 1 << 16, START = 40 };
@@ -14,7 +17,7 @@ struct world {
     struct bft_members members;
     struct ed25519_secret secrets[BFT_MEMBERS_MAX];
     struct bft_header genesis, one, two, three; /* a chain in views 0, 0, 2; `one` ends no epoch */
-    json_t *cases;
+    json_t *cases, *evidence;
     uint32_t n;
 };
 
@@ -447,6 +450,157 @@ static void other_cases(struct world *w) {
     message_case(w, "NOOP with another nonce", &noop, "signature");
 }
 
+/* ---- evidence (B-80 to B-83): files, and what they are judged to be with the members of n ---- */
+
+static void evidence_case(struct world *w, const char *name, size_t count, const char *error) {
+    struct evidence evidence;
+    struct signer verifier = signer_ed25519(NULL);
+    enum evidence_error got = evidence_decode(bytes, count, &evidence);
+    if (got == EVIDENCE_OK) got = evidence_verify(&evidence, &w->members, &verifier);
+    if (strcmp(evidence_error_name(got), error) != 0)
+        fprintf(stderr, "gen_consensus: %s, n = %u: %s, expected %s\n", name, w->n, evidence_error_name(got), error);
+    CHECK(strcmp(evidence_error_name(got), error) == 0);
+    json_t *item = json_object();
+    CHECK(item != NULL && json_object_set_new(item, "name", json_string(name)) == 0);
+    set_number(item, "n", w->n);
+    set_hex(item, "bytes", bytes, count);
+    CHECK(json_object_set_new(item, "error", json_string(error)) == 0);
+    if (got == EVIDENCE_OK) {
+        set_number(item, "kind", evidence.kind);
+        CHECK(json_object_set_new(item, "signer", evidence.signer == EVIDENCE_NOBODY ? json_null() : json_integer(evidence.signer)) == 0);
+    }
+    CHECK(json_array_append_new(w->evidence, item) == 0);
+}
+
+static struct bft_vote vote_for(struct world *w, const struct bft_header *header, enum bft_vote_kind kind, uint8_t member, uint8_t salt) {
+    struct bft_message message = {.type = kind == BFT_PREPARE ? BFT_MESSAGE_PREPARE : BFT_MESSAGE_COMMIT};
+    struct bft_hash id = bft_header_id(header);
+    id.bytes[0] ^= salt;
+    bft_header_ballot(header, &id, &message.vote.ballot);
+    message.vote.kind = (uint8_t)kind;
+    sign(w, &message, member);
+    message.vote.signer = member;
+    return message.vote;
+}
+
+static void evidence_vote_cases(struct world *w) {
+    for (enum bft_vote_kind kind = BFT_PREPARE; kind <= BFT_COMMIT; kind++) {
+        struct bft_vote a = vote_for(w, &w->three, kind, 2, 0), b = vote_for(w, &w->three, kind, 2, 1), c = vote_for(w, &w->three, kind, 1, 1);
+        struct bytes_writer writer = bytes_writer_of(bytes, ROOM);
+        evidence_put_votes(&writer, NULL, 0, &a, &b);
+        evidence_case(w, kind == BFT_PREPARE ? "two PREPAREs" : "two COMMITs", writer.used, "ok");
+        bytes[writer.used] = 0;
+        evidence_case(w, "a byte behind the items", writer.used + 1, "truncated");
+        evidence_case(w, "a byte less", writer.used - 1, "truncated");
+        bytes[14] = 1;
+        evidence_case(w, "a zero that is none", writer.used, "bad_field");
+        bytes[14] = 0;
+        bytes[13] = 16;
+        evidence_case(w, "signer 16", writer.used, "bad_field");
+        bytes[13] = (uint8_t)w->n;
+        evidence_case(w, "signer n", writer.used, "bad_signer");
+        bytes[13] = 1;
+        evidence_case(w, "in another member's name", writer.used, "bad_signature");
+        bytes[13] = 2;
+        bytes[12] = (uint8_t)(kind == BFT_PREPARE ? EVIDENCE_TWO_COMMITS : EVIDENCE_TWO_PREPARES);
+        evidence_case(w, "as the other kind of vote", writer.used, "bad_signature");
+        bytes[12] = EVIDENCE_KINDS_END;
+        evidence_case(w, "an unknown kind", writer.used, "bad_field");
+        bytes[0] ^= 1;
+        evidence_case(w, "another magic", writer.used, "not_evidence");
+        writer = bytes_writer_of(bytes, ROOM);
+        c.signer = 2; /* b as member 1 signed it */
+        evidence_put_votes(&writer, NULL, 0, &a, &c);
+        evidence_case(w, "the second by another key", writer.used, "bad_signature");
+        writer = bytes_writer_of(bytes, ROOM);
+        evidence_put_votes(&writer, NULL, 0, &a, &b);
+        uint8_t first[204];
+        memcpy(first, bytes + 16, sizeof first);
+        memmove(bytes + 16, bytes + 16 + 204, 204);
+        memcpy(bytes + 16 + 204, first, sizeof first);
+        evidence_case(w, "items in the wrong order", writer.used, "no_conflict");
+        memcpy(bytes + 16, bytes + 16 + 204, 204);
+        evidence_case(w, "the same vote twice", writer.used, "no_conflict");
+    }
+}
+
+static void evidence_timeout_cases(struct world *w) {
+    struct bft_qc one = make_qc(w, &w->one, BFT_PREPARE, 0, w->members.q), two = make_qc(w, &w->two, BFT_PREPARE, 0, w->members.q);
+    struct bft_timeout low = make_timeout(w, 0, &one, 3), high = make_timeout(w, 0, &two, 3), start = make_timeout(w, 5, NULL, 3);
+    struct bft_timeout other = make_timeout(w, 1, &one, 3);
+    struct bytes_writer writer = bytes_writer_of(bytes, ROOM);
+    evidence_put_timeouts(&writer, NULL, 0, &high, &low);
+    evidence_case(w, "two TIMEOUTs", writer.used, "ok");
+    bytes[12] = EVIDENCE_COMMIT_AND_TIMEOUT;
+    evidence_case(w, "two TIMEOUTs as COMMIT and TIMEOUT", writer.used, "truncated");
+    struct bft_vote commit = vote_for(w, &w->two, BFT_COMMIT, 3, 0);
+    writer = bytes_writer_of(bytes, ROOM);
+    evidence_put_commit_timeout(&writer, NULL, 0, &commit, &low);
+    evidence_case(w, "a COMMIT and a TIMEOUT of its view with a lower high", writer.used, "ok");
+    struct bytes_writer item = bytes_writer_of(bytes + 16 + 204, 180);
+    uint8_t preimage[BFT_TIMEOUT_PREIMAGE_BYTES];
+    bft_timeout_preimage(&high.place, high.view, &high.high, preimage);
+    bytes_put_raw(&item, preimage + SIGNER_TAG_BYTES, sizeof preimage - SIGNER_TAG_BYTES);
+    bytes_put_raw(&item, high.signature.bytes, SIGNER_SIGNATURE_BYTES);
+    evidence_case(w, "a TIMEOUT whose high is the COMMIT's", writer.used, "no_conflict");
+    writer = bytes_writer_of(bytes, ROOM);
+    evidence_put_commit_timeout(&writer, NULL, 0, &commit, &start);
+    evidence_case(w, "a COMMIT and a TIMEOUT of a later view with the start as high", writer.used, "ok");
+    writer = bytes_writer_of(bytes, ROOM);
+    evidence_put_commit_timeout(&writer, NULL, 0, &commit, &other);
+    evidence_case(w, "a COMMIT and a TIMEOUT of the next view with a lower high", writer.used, "ok");
+}
+
+/* A compact decision whose outbox is this one leaf, written to `writer`; without its slice if `slice` is NULL. */
+static void decision_put(struct world *w, struct bytes_writer *writer, uint8_t salt, uint64_t dseq, const uint8_t *slice, size_t slice_bytes) {
+    static const uint8_t nothing[16] = {1};
+    struct leaf leaf = {.kind = LEAF_KIND_CLUSTER, .source = w->members.place.cluster, .destination = 0x00010000, .dseq = dseq, .height = START + 1};
+    memcpy(leaf.system_id, w->members.place.system_id, sizeof leaf.system_id);
+    memset(leaf.previous, salt, 32);
+    leaf.slice_bytes = (uint32_t)(slice ? slice_bytes : sizeof nothing);
+    slice_hash(slice ? slice : nothing, leaf.slice_bytes, leaf.slice_hash);
+    uint8_t encoded[LEAF_BYTES];
+    leaf_encode(&leaf, encoded);
+    struct bft_header header = child(w, &w->genesis, 0, salt);
+    leaf_hash(encoded, header.outbox_root.bytes);
+    struct bft_certificate certificate = {.qc = make_qc(w, &header, BFT_COMMIT, 0, w->members.q)};
+    decision_head_encode(writer, &certificate, 0, 1, NULL, 0, encoded);
+    if (slice) bytes_put_raw(writer, slice, slice_bytes);
+}
+
+static void evidence_slice_cases(struct world *w) {
+    uint8_t slice[SLICE_HEAD_BYTES + SLICE_ITEM_HEAD_BYTES + 4] = {0};
+    slice_head_encode(slice, 1, 0);
+    slice_item_head_encode(slice + SLICE_HEAD_BYTES, 5, SLICE_READ);
+    struct bytes_writer writer = bytes_writer_of(bytes, ROOM);
+    evidence_put_slice_head(&writer, NULL, 0);
+    decision_put(w, &writer, 7, 1, slice, sizeof slice);
+    evidence_case(w, "a certified slice whose item runs past its end", writer.used, "ok");
+    bytes[writer.used - 1] ^= 1;
+    evidence_case(w, "another slice than was certified", writer.used, "bad_decision");
+    slice_item_head_encode(slice + SLICE_HEAD_BYTES, 4, SLICE_READ);
+    writer = bytes_writer_of(bytes, ROOM);
+    evidence_put_slice_head(&writer, NULL, 0);
+    decision_put(w, &writer, 7, 1, slice, sizeof slice);
+    evidence_case(w, "a certified slice that is well formed", writer.used, "no_conflict");
+    for (unsigned salt = 9; salt <= 11; salt += 2) {
+        for (uint64_t dseq = 1; dseq <= 2; dseq++) {
+            uint8_t heads[2][4096];
+            struct bytes_writer first = bytes_writer_of(heads[0], sizeof heads[0]), second = bytes_writer_of(heads[1], sizeof heads[1]);
+            decision_put(w, &first, 10, 1, NULL, 0);
+            decision_put(w, &second, (uint8_t)salt, dseq, NULL, 0);
+            writer = bytes_writer_of(bytes, ROOM);
+            evidence_put_slice_head(&writer, NULL, 0);
+            bytes[12] = EVIDENCE_TWO_SLICES;
+            bytes_put_raw(&writer, heads[0], first.used);
+            bytes_put_raw(&writer, heads[1], second.used);
+            const char *name = dseq == 2 ? "two certified slices under two numbers" :
+                               salt < 10 ? "two under one number, in the wrong order" : "two certified slices under one number";
+            evidence_case(w, name, writer.used, dseq == 1 && salt > 10 ? "ok" : "no_conflict");
+        }
+    }
+}
+
 /* ---- hashes and preimages, each with its fields ---- */
 
 static json_t *header_vector(const struct bft_header *header) {
@@ -508,8 +662,8 @@ void gen_consensus(json_t *out) {
     CHECK(ed25519_start(NULL));
     json_t *epochs = json_array();
     json_t *headers = json_array();
-    json_t *cases = json_array();
-    CHECK(epochs != NULL && headers != NULL && cases != NULL);
+    json_t *cases = json_array(), *evidence = json_array();
+    CHECK(evidence != NULL && epochs != NULL && headers != NULL && cases != NULL);
     struct bft_hash hash = bft_body_hash_empty();
     set_hex(out, "body_hash_empty", hash.bytes, 32);
     hash = bft_outbox_root_empty();
@@ -519,6 +673,7 @@ void gen_consensus(json_t *out) {
         CHECK(w != NULL);
         world_init(w, n);
         w->cases = cases;
+        w->evidence = evidence;
         CHECK(json_array_append_new(epochs, epoch_vector(w)) == 0);
         const struct bft_header *all[] = {&w->genesis, &w->one, &w->two, &w->three};
         for (size_t i = 0; i < 4; i++) CHECK(json_array_append_new(headers, header_vector(all[i])) == 0);
@@ -529,9 +684,13 @@ void gen_consensus(json_t *out) {
         propose_cases(w);
         certificate_cases(w);
         other_cases(w);
+        evidence_vote_cases(w);
+        evidence_timeout_cases(w);
+        evidence_slice_cases(w);
         free(w);
     }
     CHECK(json_object_set_new(out, "epochs", epochs) == 0);
     CHECK(json_object_set_new(out, "headers", headers) == 0);
     CHECK(json_object_set_new(out, "cases", cases) == 0);
+    CHECK(json_object_set_new(out, "evidence", evidence) == 0);
 }
