@@ -2,6 +2,7 @@
  * Private to the node's shell: heracliusd_main.c, node*.c. What it opens, and the two ways to run it.
  *
  *   node.c          opening and closing: configuration, keys, stores, links; errors of the world, each as one line
+ *   node_peers.c    the net's peers and their addresses
  *   node_restore.c  from the store into executor and replica
  *   node_fused.c    one thread for network, consensus and execution
  *   node_split.c    a thread each, joined by single-producer single-consumer rings
@@ -107,7 +108,12 @@ bool node_drain_step(struct node *node, uint64_t now_ms);
 void node_pin(struct node *node, enum node_thread thread, const char *name);
 void node_cpu_sample(struct node *node, enum node_thread thread);
 
-/* The frame as a blob and the handle of a peer; on the net's thread. */
+/* node_peers.c */
+/* All addresses of an endpoint, as far as there is room; none, and a line in the log, where its name is not known. */
+void node_address_resolve(const struct address_endpoint *endpoint, struct net_peer_config *peer);
+/* Everybody whom the system file lets this node talk to. False: one was refused, logged. */
+bool node_peers_add(struct node *node);
+/* The handle of a peer; on the net's thread. */
 uint32_t node_peer_handle(struct node *node, struct replica_peer peer);
 /* Says goodbye on all links and waits a little. */
 void node_goodbye(struct node *node);
