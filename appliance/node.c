@@ -8,6 +8,7 @@
 
 #include "appliance/replica_private.h"
 #include "bft/ed25519.h"
+#include "protocol/admin_op.h"
 #include "ring/clock.h"
 #include "ring/entropy.h"
 
@@ -46,6 +47,7 @@ static const struct link_type_rule rules[] = {
     {MESSAGE_NEWEST, F, 64},
     {MESSAGE_BATCH, C, BIG},
     {MESSAGE_STATUS_QUERY, C, 64},
+    {MESSAGE_ADMIN, C, 8 + ADMIN_OP_BYTES_MAX},
 };
 #undef M
 #undef F
@@ -181,7 +183,7 @@ static enum node_exit net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     CHECK(own != NULL && system_config(node->system, node->cluster, own));
     struct net_config config = {.rules = rules,
                                 .rule_count = sizeof rules / sizeof rules[0],
-                                .peers_max = 8192,
+                                .peers_max = node_peers_max(node),
                                 .send_zc_threshold_bytes = node->config.send_zc_bytes,
                                 .handshake_ms = own->timeouts.handshake_ms,
                                 .ping_ms = own->timeouts.link_ping_ms,
@@ -241,6 +243,7 @@ void node_close(struct node *node) {
     executor_destroy(node->executor);
     free(node->regions);
     net_destroy(net);
+    free(node->client_handles);
     store_directory_close(node->directory);
     if (node->key_open) keyfile_close(&node->key);
     addresses_free(node->addresses);

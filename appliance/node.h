@@ -2,7 +2,7 @@
  * Private to the node's shell: heracliusd_main.c, node*.c. What it opens, and the two ways to run it.
  *
  *   node.c          opening and closing: configuration, keys, stores, links; errors of the world, each as one line
- *   node_peers.c    the net's peers and their addresses
+ *   node_peers.c    the net's peers: nodes and clients
  *   node_restore.c  from the store into executor and replica
  *   node_fused.c    one thread for network, consensus and execution
  *   node_split.c    a thread each, joined by single-producer single-consumer rings
@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/uio.h>
 
 #include "appliance/control.h"
 #include "appliance/node_config.h"
@@ -47,6 +48,7 @@ struct node {
     struct execution *execution;
     struct replica *replica;
     struct net *net;
+    uint32_t *client_handles;      /* of the net, by the replica's index of a client; NET_PEER_NONE: not let in. The net's thread */
     struct control *control;
     const struct replica_hooks *hooks; /* a test build's liars; NULL in the product */
     uint8_t genesis_root[32];
@@ -113,8 +115,12 @@ void node_cpu_sample(struct node *node, enum node_thread thread);
 void node_address_resolve(const struct address_endpoint *endpoint, struct net_peer_config *peer);
 /* Everybody whom the system file lets this node talk to. False: one was refused, logged. */
 bool node_peers_add(struct node *node);
-/* The handle of a peer; on the net's thread. */
-uint32_t node_peer_handle(struct node *node, struct replica_peer peer);
+/* So many at the most: nodes, and clients enrolled later. */
+uint32_t node_peers_max(const struct node *node);
+/* On the net's thread: lets a client in or shuts it out, as a REPLICA_PEER_ADD or _REMOVE says; sends a frame. */
+void node_peer_let_in(struct node *node, struct replica_peer peer, const uint8_t noise_key[32]);
+void node_peer_shut_out(struct node *node, struct replica_peer peer);
+enum net_status node_send(struct node *node, struct replica_peer to, uint16_t type, const struct iovec *pieces, size_t count);
 /* Says goodbye on all links and waits a little. */
 void node_goodbye(struct node *node);
 /* The store of checkpoints failed: logs, sets stop. */

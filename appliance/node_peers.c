@@ -77,21 +77,44 @@ bool node_peers_add(struct node *node) {
                 return false;
         }
     }
-    for (uint32_t i = 0; i < node->system->clients_count; i++) {
-        struct replica_peer peer = {.kind = REPLICA_CLIENT, .index = i};
-        if (!peer_add(node, node->system->clients[i].card.noise_key, node->system->clients[i].card.name, peer, NET_ROLE_CLIENT, CLIENT_QUEUE_BYTES))
-            return false;
+    uint32_t room = node->system->limits.clients_max;
+    node->client_handles = malloc(room * sizeof *node->client_handles);
+    if (node->client_handles == NULL) return false;
+    memset(node->client_handles, 0xFF, room * sizeof *node->client_handles);
+    for (uint32_t i = 0; i < replica_clients(node->replica); i++) {
+        uint8_t key[32];
+        if (replica_client_key(node->replica, i, key)) node_peer_let_in(node, (struct replica_peer){.kind = REPLICA_CLIENT, .index = i}, key);
     }
     return true;
 }
 
-uint32_t node_peer_handle(struct node *node, struct replica_peer peer) {
-    const uint8_t *key = NULL;
-    if (peer.kind == REPLICA_CLIENT) {
-        key = node->system->clients[peer.index].card.noise_key;
-    } else {
-        const struct system_cluster *cluster = system_cluster_by_id(node->system, peer.kind == REPLICA_MEMBER ? node->cluster : peer.index);
-        key = cluster->nodes[peer.member].noise_key;
-    }
-    return net_peer_find(node->net, key);
+uint32_t node_peers_max(const struct node *node) {
+    uint32_t clusters = node->system->coordinators_count + node->system->shards_count, nodes = 0;
+    for (uint32_t i = 0; i < clusters; i++) nodes += node->system->clusters[i].nodes_count;
+    return nodes + node->system->limits.clients_max;
+}
+
+/* A key that the net does not take (a node's own: D-32 does not look at those) costs that client its link, and nobody else anything. */
+void node_peer_let_in(struct node *node, struct replica_peer peer, const uint8_t noise_key[32]) {
+    char name[32];
+    (void)snprintf(name, sizeof name, "client %u", peer.index);
+    bool added = peer_add(node, noise_key, name, peer, NET_ROLE_CLIENT, CLIENT_QUEUE_BYTES);
+    if (added) node->client_handles[peer.index] = net_peer_find(node->net, noise_key);
+}
+
+void node_peer_shut_out(struct node *node, struct replica_peer peer) {
+    uint32_t handle = node->client_handles[peer.index];
+    node->client_handles[peer.index] = NET_PEER_NONE;
+    if (handle != NET_PEER_NONE) net_peer_remove(node->net, handle);
+}
+
+static uint32_t peer_handle(const struct node *node, struct replica_peer peer) {
+    if (peer.kind == REPLICA_CLIENT) return node->client_handles[peer.index];
+    const struct system_cluster *cluster = system_cluster_by_id(node->system, peer.kind == REPLICA_MEMBER ? node->cluster : peer.index);
+    return net_peer_find(node->net, cluster->nodes[peer.member].noise_key);
+}
+
+enum net_status node_send(struct node *node, struct replica_peer to, uint16_t type, const struct iovec *pieces, size_t count) {
+    uint32_t handle = peer_handle(node, to);
+    return handle == NET_PEER_NONE ? NET_NOT_UP : net_send(node->net, handle, type, pieces, count);
 }
