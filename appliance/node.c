@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "appliance/replica_private.h"
 #include "bft/ed25519.h"
@@ -70,6 +71,8 @@ static enum node_exit files_open(struct node *node, const char *config_path, cha
     if (!node_config_load(config_path, &node->config, line)) return fail(text, NODE_EXIT_CONFIG, line);
     log_level_set(node->config.log_level);
     if (system_load(&node->system, node->config.system, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
+    struct stat status;
+    if (stat(node->config.addresses, &status) == 0) node->addresses_time = status.st_mtim;
     if (addresses_load(&node->addresses, node->config.addresses, node->system, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
     if (keyfile_open(&node->key, KEYFILE_NODE, node->config.key, true, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
     node->key_open = true;
@@ -223,6 +226,7 @@ enum node_exit node_open(struct node *node, const char *config_path, char text[N
     }
     if (code == NODE_EXIT_OK) code = core_open(node, text);
     if (code == NODE_EXIT_OK) code = net_open(node, text);
+    if (code == NODE_EXIT_OK && !node_addresses_start(node)) code = fail(text, NODE_EXIT_CONFIG, "no thread to watch addresses.json");
     if (code != NODE_EXIT_OK) return code;
     char line[CONTROL_TEXT_BYTES];
     node_status_update(node, node->started_ms);
@@ -231,6 +235,7 @@ enum node_exit node_open(struct node *node, const char *config_path, char text[N
 }
 
 void node_close(struct node *node) {
+    node_addresses_stop(node);
     control_stop(node->control);
     struct net *net = node->net;
     enum store_status wal = node->wal != NULL ? wal_close(node->wal) : STORE_OK;

@@ -3,6 +3,7 @@
  *
  *   node.c          opening and closing: configuration, keys, stores, links; errors of the world, each as one line
  *   node_peers.c    the net's peers: nodes and clients
+ *   node_addresses.c  addresses.json, read again when it changes
  *   node_restore.c  from the store into executor and replica
  *   node_fused.c    one thread for network, consensus and execution
  *   node_split.c    a thread each, joined by single-producer single-consumer rings
@@ -14,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "appliance/control.h"
 #include "appliance/node_config.h"
@@ -48,7 +50,10 @@ struct node {
     struct execution *execution;
     struct replica *replica;
     struct net *net;
+    atomic_bool net_running;       /* net_wake() may be called */
     uint32_t *client_handles;      /* of the net, by the replica's index of a client; NET_PEER_NONE: not let in. The net's thread */
+    struct node_addresses *watch;  /* node_addresses.c */
+    struct timespec addresses_time; /* of the file, just before it was read first */
     struct control *control;
     const struct replica_hooks *hooks; /* a test build's liars; NULL in the product */
     uint8_t genesis_root[32];
@@ -79,8 +84,8 @@ struct node {
     atomic_int running_cpu[NODE_THREADS]; /* each written by its own thread */
 };
 
-/* Set by the signal handler: SIGTERM or SIGINT came. */
-extern atomic_bool node_ending;
+/* Set by the signal handler: SIGTERM or SIGINT came; SIGHUP: read addresses.json again. */
+extern atomic_bool node_ending, node_rereading;
 
 /* Opens everything. NODE_EXIT_OK, or an exit code after one line in `text`. */
 enum node_exit node_open(struct node *node, const char *config_path, char text[NODE_TEXT_BYTES]);
@@ -121,6 +126,11 @@ uint32_t node_peers_max(const struct node *node);
 void node_peer_let_in(struct node *node, struct replica_peer peer, const uint8_t noise_key[32]);
 void node_peer_shut_out(struct node *node, struct replica_peer peer);
 enum net_status node_send(struct node *node, struct replica_peer to, uint16_t type, const struct iovec *pieces, size_t count);
+/* node_addresses.c. False: no thread. */
+bool node_addresses_start(struct node *node);
+void node_addresses_stop(struct node *node);
+/* On the net's thread, now and then: what was read since is dialled from now on. */
+void node_addresses_apply(struct node *node);
 /* Says goodbye on all links and waits a little. */
 void node_goodbye(struct node *node);
 /* The store of checkpoints failed: logs, sets stop. */

@@ -106,6 +106,7 @@ int node_run_fused(struct node *node) {
     }
     if (net_note(node->net)[0] != '\0') log_event(LOG_LEVEL_WARN, "network_reduced", "note=\"%s\"", net_note(node->net));
     node->wake = wake;
+    atomic_store(&node->net_running, true);
     replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
     replica_start(node->replica);
     node_budget_log(node);
@@ -113,6 +114,7 @@ int node_run_fused(struct node *node) {
     bool more = true;
     while (!node->stop) {
         uint64_t now = ring_clock_ms(), deadline = replica_deadline_ms(node->replica);
+        node_addresses_apply(node);
         net_poll(node->net, more || deadline <= now ? 0 : (uint32_t)(deadline - now));
         events_take(node);
         if (!node_store_poll(node)) break;

@@ -314,6 +314,7 @@ static void network_main(struct split *split) {
     while (!atomic_load(&split->consensus_ended)) {
         struct outbound *out;
         while ((out = lane_take(&split->outbound)) != NULL) network_do(split, out);
+        node_addresses_apply(node);
         atomic_store(&split->network_asleep, true);
         bool more = ck_ring_size(&split->outbound.ring) > 0 || split->stuck != NULL;
         net_poll(node->net, more ? 0 : 200);
@@ -375,6 +376,7 @@ int node_run_split(struct node *node) {
     split->execution.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     CHECK(split->consensus.event >= 0 && split->execution.event >= 0);
     node->wake = wake;
+    atomic_store(&node->net_running, true);
     CHECK(pthread_create(&split->execution_thread, NULL, execution_main, split) == 0);
     CHECK(pthread_create(&split->consensus_thread, NULL, consensus_main, split) == 0);
     node_budget_log(node);
