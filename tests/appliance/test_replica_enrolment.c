@@ -352,6 +352,65 @@ static void an_operation_that_was_decided_too_early_comes_again(void **state) {
     end();
 }
 
+static void inject_all(const uint8_t *input, size_t input_bytes) {
+    for (uint32_t node = 0; node < RW_CLUSTER; node++)
+        rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 3}, node, MESSAGE_INPUT, input, input_bytes);
+}
+
+/* Administrators signed two operations with one number (S-78). Both are decided, one counts, the same everywhere and after a restart; a third that
+ * waits somewhere has lost its turn and goes. */
+static void of_operations_with_one_number_one_counts(void **state) {
+    (void)state;
+    static uint8_t inputs[3][4 + ADMIN_OP_BYTES_MAX];
+    uint8_t hashes[3][32];
+    size_t input_bytes[3];
+    begin(administrators);
+    for (uint32_t i = 0; i < 3; i++) {
+        operation_begin(ADMIN_OP_CHANGE, rw->world->clients[1 + i].card.id);
+        operation_sign(2);
+        memcpy(inputs[i], (const uint8_t[4]){BODY_ADMIN, 3, 0, 0}, 4);
+        memcpy(inputs[i] + 4, bytes, count);
+        memcpy(hashes[i], op.hash, 32);
+        input_bytes[i] = 4 + count;
+    }
+    uint32_t leader = rw_status(rw, 0)->leader, other = leader == 0 ? 1 : 0;
+    rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 3}, other, MESSAGE_INPUT, inputs[2], input_bytes[2]);
+    assert_int_equal(rw_status(rw, other)->inputs_waiting, 1);
+    inject_all(inputs[0], input_bytes[0]);
+    inject_all(inputs[1], input_bytes[1]);
+    wait_number(1);
+    rw_run(rw, 2000);
+    uint8_t counted[32];
+    memcpy(counted, rw->nodes[0].replica->enrolment.hash, 32);
+    assert_true(memcmp(counted, hashes[0], 32) == 0 || memcmp(counted, hashes[1], 32) == 0);
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) {
+        const struct replica *replica = rw->nodes[node].replica;
+        assert_int_equal(rw_status(rw, node)->inputs_waiting, 0);
+        assert_int_equal(replica->enrolment.serial, 1);
+        assert_memory_equal(replica->enrolment.hash, counted, 32);
+        for (uint32_t i = 0; i < 2; i++) {
+            uint32_t index = input_find(replica, hashes[i]);
+            assert_true(index != NONE && replica->inputs[index].state == INPUT_DONE);
+        }
+    }
+    /* A leader that lies proposes the third all the same: that block is valid, has no effect, and is replayed like any other. */
+    leader = rw_status(rw, 0)->leader;
+    rw->nodes[leader].replica->enrolment.serial = 0;
+    rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 3}, leader, MESSAGE_INPUT, inputs[2], input_bytes[2]);
+    rw_run(rw, 1000);
+    rw->nodes[leader].replica->enrolment.serial = 1;
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) {
+        uint32_t index = input_find(rw->nodes[node].replica, hashes[2]);
+        assert_true(index != NONE && rw->nodes[node].replica->inputs[index].state == INPUT_DONE);
+    }
+    for (uint32_t i = 0; i < RW_NODES; i++) rw_crash(rw, i);
+    for (uint32_t i = 0; i < RW_NODES; i++) rw_restart(rw, i);
+    rw_run(rw, 1500);
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) assert_memory_equal(rw->nodes[node].replica->enrolment.hash, counted, 32);
+    assert_int_equal(put_code(1, "alive"), CODE_OK);
+    end();
+}
+
 /* The relay's link to its new client is quicker than some member's final block: what came too early is taken when its client is known. */
 static void a_batch_that_is_quicker_than_its_clients_enrolment_is_not_lost(void **state) {
     (void)state;
@@ -410,6 +469,7 @@ int main(void) {
         cmocka_unit_test(a_full_table_takes_nobody_and_a_revoked_client_gives_no_place_back),
         cmocka_unit_test(a_member_that_brings_operations_early_and_late_gains_nothing),
         cmocka_unit_test(an_operation_that_was_decided_too_early_comes_again),
+        cmocka_unit_test(of_operations_with_one_number_one_counts),
         cmocka_unit_test(a_batch_that_is_quicker_than_its_clients_enrolment_is_not_lost),
         cmocka_unit_test(changed_rights_hold_for_reads_and_writes),
     };
