@@ -49,6 +49,7 @@ enum {
     CLIENT_CHAINS = 4096, /* of the digest table */
     CLIENT_SILENT_ENDS = 3, /* and */
     CLIENT_SILENT_MS = 1000,
+    CLIENT_HELD_MS = 250,
     CLIENT_ADDRESSES_MS = 1000,
 };
 
@@ -189,7 +190,9 @@ struct admin_answer {
     uint8_t hash[32];
 };
 
-enum node_state { NODE_IDLE = 0, NODE_CONNECTING, NODE_HANDSHAKE, NODE_UP };
+/* HELD: connected, and the first flight waits a little: whether the other end closes before it heard anything tells a dead one behind a proxy, or one
+ * that has too much to do (spec/links.md L-42), from one that does not know the key. */
+enum node_state { NODE_IDLE = 0, NODE_CONNECTING, NODE_HELD, NODE_HANDSHAKE, NODE_UP };
 
 struct node {
     struct heraclius *db;
@@ -207,14 +210,15 @@ struct node {
     size_t out_sent;
     uint64_t retry_at_ms;
     uint32_t backoff_ms;
-    uint64_t connecting_until_ms;
+    uint64_t connecting_until_ms, held_until_ms;
     char why[CLIENT_NODE_WHY_BYTES]; /* the last thing that went wrong; "" */
     uint64_t status_nonce;           /* nodes.c */
     bool status_asked, status_came;
     uint64_t admin_nonce, admin_ask_at_ms; /* enrolment.c */
     bool admin_asked;
     struct admin_answer admin;
-    /* Handshakes in a row that it ended without a word, as it does with a key that it does not let in; since when. */
+    /* Handshakes in a row that it ended without a word, as it does with a key that it does not let in; since when. From the second one on they are
+     * held. */
     uint32_t silent_ends;
     uint64_t silent_since_ms;
 };

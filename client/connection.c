@@ -140,14 +140,7 @@ bool client_node_send(struct node *node, uint16_t type, const void *payload, siz
     return node->state == NODE_UP;
 }
 
-static void connected(struct node *node, uint64_t now_ms) {
-    int error = 0;
-    socklen_t error_bytes = sizeof error;
-    if (getsockopt(node->fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) != 0) error = errno;
-    if (error != 0) {
-        client_node_close(node, strerror(error), now_ms);
-        return;
-    }
+static void handshake_begin(struct node *node, uint64_t now_ms) {
     node->link = malloc(sizeof *node->link);
     node->receive = malloc(CLIENT_RECEIVE_BYTES);
     if (!node->link || !node->receive) {
@@ -163,6 +156,23 @@ static void connected(struct node *node, uint64_t now_ms) {
     node->state = NODE_HANDSHAKE;
     link_talk(node, now_ms);
     if (node->state != NODE_IDLE) flush(node, now_ms);
+}
+
+static void connected(struct node *node, uint64_t now_ms) {
+    int error = 0;
+    socklen_t error_bytes = sizeof error;
+    if (getsockopt(node->fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) != 0) error = errno;
+    if (error != 0) {
+        client_node_close(node, strerror(error), now_ms);
+        return;
+    }
+    if (node->silent_ends > 0) {
+        node->state = NODE_HELD;
+        node->held_until_ms = now_ms + CLIENT_HELD_MS;
+        watch(node, EPOLL_CTL_MOD, EPOLLIN);
+    } else {
+        handshake_begin(node, now_ms);
+    }
 }
 
 /* Everything that the received bytes hold. A frame's handler may close the node. */
@@ -233,6 +243,11 @@ void client_node_event(struct node *node, uint32_t events, uint64_t now_ms) {
         connected(node, now_ms);
         return;
     }
+    if (node->state == NODE_HELD) {
+        node->silent_ends = 0;
+        client_node_close(node, "closed before anything was said", now_ms);
+        return;
+    }
     if (node->state >= NODE_HANDSHAKE && (events & (EPOLLIN | EPOLLERR | EPOLLHUP))) receive(node, now_ms);
     if (node->state >= NODE_HANDSHAKE && (events & EPOLLOUT)) flush(node, now_ms);
 }
@@ -243,6 +258,7 @@ void client_node_tick(struct node *node, uint64_t now_ms) {
         client_node_close(node, "no connection in time", now_ms);
         return;
     }
+    if (node->state == NODE_HELD && now_ms >= node->held_until_ms) handshake_begin(node, now_ms);
     if (node->state < NODE_HANDSHAKE) return;
     link_tick(node->link, now_ms);
     if (link_closed_cause(node->link) != LINK_CAUSE_NONE) {

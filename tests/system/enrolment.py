@@ -50,7 +50,7 @@ class Governed(System):
         for name in ("ann", "bob", "cid"):
             self.must("admin", "enroll", "--name", name, "--out", self.root)
         words = ["system", "assemble", "--name", "governed", "--needed", 2, "--set", "table_keys_max=1000000", "--set", "table_bytes_max=268435456",
-                 "--out", f"{self.root}/system.json"]
+                 "--set", "checkpoint_blocks=16", "--out", f"{self.root}/system.json"]
         for cluster in CLUSTERS:
             words += ["--shard" if cluster == "s0" else "--coordinator",
                       ",".join(f"{self.root}/{n}/{n}.card" for n in self.names if n.startswith(cluster))]
@@ -186,6 +186,13 @@ def change(cases, system):
 
 def restart(cases, system):
     """All nodes lose power; before that a write is signed that leaves its client only when the shard has closed its numbers."""
+    height = max(system.ask(n)["height"] for n in COORDINATORS[:4])
+
+    def kept():
+        system.client("put", "push", 1, "--via", "c0-n0")
+        return all(system.ask(n)["checkpoint_height"] >= height for n in COORDINATORS[:4])
+
+    cases.case("what was enrolled is in checkpoints", until(20, kept) is not None, [system.ask(n)["checkpoint_height"] for n in COORDINATORS])
     system.kill_all()
     done = system.client("put", "new/kept", "back", "--timeout", 1, client="late")
     cases.case("with all nodes down a write is signed and kept: exit 3", done.returncode == 3, done)
