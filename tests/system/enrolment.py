@@ -204,7 +204,7 @@ def restart(cases, system):
     cases.case("and the client", took is not None)
 
 
-def revoke(cases, system):
+def revoke(cases, system, leader_too):
     done = system.admin("revoke", f"{system.root}/late.card", "--only", "c0", *two_keys(system))
     cases.case("revoked at c0 alone", done.returncode == 0, done)
     took = until(BOUND_S, lambda: system.client("put", "new/b", 1, "--via", "c1-n1", client="late").returncode == 4)
@@ -218,9 +218,16 @@ def revoke(cases, system):
     cases.case("a new write by c1: exit 4", done.returncode == 4 and "REVOKED" in done.stderr, done)
     done = system.admin("revoke", f"{system.root}/late.card", *two_keys(system))
     cases.case("a second revocation is refused by c0: exit 4", done.returncode == 4, done)
-    done = system.admin("revoke", f"{system.root}/late.card", "--only", "c1", "--number", 3, "--predecessor", system_hash(system, 1),
+    leader, predecessor = system.leader("c1"), system_hash(system, 1)
+    if leader_too:
+        system.kill(leader, signal.SIGSTOP)
+    began = time.monotonic()
+    done = system.admin("revoke", f"{system.root}/late.card", "--only", "c1", "--number", 3, "--predecessor", predecessor, "--timeout", 30,
                         *two_keys(system))
-    cases.case("revoked at c1", done.returncode == 0, done)
+    took = time.monotonic() - began
+    cases.case(f"revoked at c1{', whose leader stands still,' if leader_too else ''} in {took:.1f} s", done.returncode == 0 and took < BOUND_S, done)
+    if leader_too:
+        system.kill(leader, signal.SIGCONT)
     began = time.monotonic()
     took = until(BOUND_S, lambda: system.client("get", "new/a", "--timeout", 10, client="late").returncode == 4)
     cases.case(f"within {BOUND_S} s a read is refused by both: exit 4 ({time.monotonic() - began:.1f} s, of them 1 s until the client is sure)",
@@ -334,7 +341,7 @@ def main():
         hostile(cases, system)
         change(cases, system)
         restart(cases, system)
-        revoke(cases, system)
+        revoke(cases, system, is_long(sys.argv))
         for _ in range(rounds):
             moves(cases, system)
         bad_addresses(cases, system)
