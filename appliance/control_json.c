@@ -120,6 +120,8 @@ json_t *control_status_json(const struct status_node *status) {
                                   number(replica->blocks_open), "sends_held", number(replica->sends_held), "answers_kept",
                                   number(replica->answers_kept)));
     json_object_set_new(out, "clients_connected", number(replica->clients_connected));
+    json_object_set_new(out, "enrolment", number(replica->enrolment));
+    json_object_set_new(out, "clients_enrolled", number(replica->clients_enrolled));
     json_object_set_new(out, "decisions", number(replica->decisions));
     json_object_set_new(out, "view_changes", number(replica->view_changes));
     json_object_set_new(out, "commit_us",
@@ -163,6 +165,8 @@ static void put_gauges(json_t *list, const struct status_node *status) {
     metric_put(list, "heraclius_clock_difference_ms", "gauge", "this host's calendar less the cluster's time", NULL,
                json_integer((json_int_t)status->clock_difference_ms));
     metric(list, "heraclius_clock_differs_total", "counter", "how often that was told to be too much", NULL, status->clock_differs);
+    metric(list, "heraclius_enrolment", "gauge", "number of the newest enrolment", NULL, replica->enrolment);
+    metric(list, "heraclius_clients_enrolled", "gauge", "clients on record, revoked ones too", NULL, replica->clients_enrolled);
     metric(list, "heraclius_resident_bytes", "gauge", "resident memory", NULL, status->resident_bytes);
     for (uint32_t i = 0; i < status->budget_count; i++) {
         metric(list, "heraclius_memory_budget_bytes", "gauge", i == 0 ? "the most that a part of the node may come to use" : "",

@@ -10,11 +10,12 @@ enum {
     QUOTA_HEAD_BYTES = 12, /* quota_per_second, quota_burst, count, zero */
     RULE_HEAD_BYTES = 4,
     CARD_KEYS_AT = 36,     /* of the binary form: signing key, then Noise key */
+    WRITER_CLOSED_AT = 16, /* O-40 */
 };
 
 /* Records. */
 
-bool exec_admin_client_read(const uint8_t *value, size_t value_bytes, struct exec_client *client) {
+bool executor_client_read(const uint8_t *value, size_t value_bytes, struct exec_client *client) {
     struct bytes_cursor cursor = bytes_cursor_of(value, value_bytes);
     uint8_t format = bytes_get_u8(&cursor), revoked = bytes_get_u8(&cursor);
     uint16_t zero = bytes_get_u16(&cursor);
@@ -33,7 +34,7 @@ bool exec_admin_client_read(const uint8_t *value, size_t value_bytes, struct exe
     return true;
 }
 
-bool exec_admin_right(const uint8_t *rights, size_t rights_bytes, uint8_t flag, const uint8_t *key, size_t key_bytes) {
+bool executor_right(const uint8_t *rights, size_t rights_bytes, uint8_t flag, const uint8_t *key, size_t key_bytes) {
     const uint8_t *end = rights + rights_bytes;
     for (const uint8_t *rule = rights; end - rule >= RULE_HEAD_BYTES;) {
         size_t prefix_bytes = bytes_get_le16(rule + 2);
@@ -59,26 +60,32 @@ static size_t client_write(uint8_t *out, const struct card *card, bool revoked, 
     return writer.used;
 }
 
-struct enrolment {
-    uint64_t serial;
-    uint8_t hash[32];
-    uint32_t clients;
-};
-
-static void enrolment_encode(const struct enrolment *enrolment, uint8_t out[ENROLMENT_BYTES]) {
+static void enrolment_encode(const struct exec_enrolment *enrolment, uint8_t out[ENROLMENT_BYTES]) {
     bytes_put_le64(out, enrolment->serial);
     memcpy(out + 8, enrolment->hash, 32);
     bytes_put_le32(out + 40, enrolment->clients);
 }
 
-static void enrolment_get(struct executor *ex, struct enrolment *enrolment) {
+bool executor_enrolment_read(const uint8_t *value, size_t value_bytes, struct exec_enrolment *enrolment) {
+    if (value_bytes != ENROLMENT_BYTES) return false;
+    enrolment->serial = bytes_get_le64(value);
+    memcpy(enrolment->hash, value + 8, 32);
+    enrolment->clients = bytes_get_le32(value + 40);
+    return true;
+}
+
+bool executor_is_client_record(const struct table_entry *entry) {
+    if (entry->space != TRIE_SPACE_SYSTEM || entry->key_bytes == 0) return false;
+    if (entry->key[0] == 'e') return entry->key_bytes == 1;
+    if (entry->key_bytes != 1 + 32) return false;
+    return entry->key[0] == 'k' || (entry->key[0] == 'w' && entry->value_bytes > WRITER_CLOSED_AT && entry->value[WRITER_CLOSED_AT] != 0);
+}
+
+static void enrolment_get(struct executor *ex, struct exec_enrolment *enrolment) {
     struct table_entry entry;
-    *enrolment = (struct enrolment){0};
+    *enrolment = (struct exec_enrolment){0};
     if (!exec_state_get(ex, (const uint8_t *)"e", 1, &entry)) return;
-    CHECK(entry.value_bytes == ENROLMENT_BYTES);
-    enrolment->serial = bytes_get_le64(entry.value);
-    memcpy(enrolment->hash, entry.value + 8, 32);
-    enrolment->clients = bytes_get_le32(entry.value + 40);
+    CHECK(executor_enrolment_read(entry.value, entry.value_bytes, enrolment));
 }
 
 /* D-32: memory was reserved by the system file's limits; no CONFIG raises these. */
@@ -127,7 +134,7 @@ void exec_admin_genesis(struct executor *ex) {
         genesis_put(ex, key, exec_key_client('k', client->card.id, key), ex->scratch.client, bytes);
         genesis_put(ex, key, exec_key_client('n', client->card.signing_key, key), client->card.id, 32);
     }
-    struct enrolment enrolment = {.clients = ex->system->clients_count};
+    struct exec_enrolment enrolment = {.clients = ex->system->clients_count};
     uint8_t value[ENROLMENT_BYTES];
     memcpy(enrolment.hash, ex->system->file_hash, 32);
     enrolment_encode(&enrolment, value);
@@ -160,7 +167,7 @@ static void config_apply(struct executor *ex, const struct admin_op *op, const s
 }
 
 /* False: no effect. */
-static bool client_apply(struct executor *ex, const struct admin_op *op, struct enrolment *enrolment) {
+static bool client_apply(struct executor *ex, const struct admin_op *op, struct exec_enrolment *enrolment) {
     uint8_t key[EXEC_SYSTEM_KEY_MAX], rights[QUOTA_HEAD_BYTES + ADMIN_OP_RIGHTS_BYTES_MAX];
     struct table_entry entry;
     size_t key_bytes = exec_key_client('k', op->client_id, key);
@@ -192,7 +199,7 @@ static bool client_apply(struct executor *ex, const struct admin_op *op, struct 
 }
 
 static void enrolment_apply(struct executor *ex, const struct admin_op *op, const struct exec_ref *ref) {
-    struct enrolment enrolment;
+    struct exec_enrolment enrolment;
     enrolment_get(ex, &enrolment);
     if (ex->shard || admin_op_follows(op, enrolment.serial, enrolment.hash, NULL) != SYSTEM_OK || !client_apply(ex, op, &enrolment)) {
         ex->counts.garbage++;
@@ -203,6 +210,7 @@ static void enrolment_apply(struct executor *ex, const struct admin_op *op, cons
     uint8_t value[ENROLMENT_BYTES];
     enrolment_encode(&enrolment, value);
     exec_state_put(ex, (const uint8_t *)"e", 1, value, sizeof value);
+    ex->clients_changed = true;
     if (op->kind == ADMIN_OP_REVOKE) item_to_all(ex, SLICE_REVOKE, ref->bytes, ref->byte_count);
 }
 

@@ -88,6 +88,7 @@ static void block_begin(struct executor *ex, const struct exec_block *block) {
     table_block_begin(ex->table, block->height);
     ex->fault = EXEC_VALID;
     ex->config_changed = false;
+    ex->clients_changed = false;
     ex->height = block->height;
     ex->time = block->time;
     ex->op_index = 0;
@@ -152,7 +153,7 @@ enum exec_status executor_execute(struct executor *ex, const struct exec_block *
     }
     struct exec_entry *entry = exec_entry_at(ex, ex->next++);
     *entry = (struct exec_entry){.point = {.ticket = block->ticket, .height = block->height, .time = block->time},
-        .config_changed = ex->config_changed};
+        .config_changed = ex->config_changed, .clients_changed = ex->clients_changed};
     memcpy(entry->point.cursors_hash, result->cursors_hash, 32);
     memcpy(entry->root_before, result->state_root, 32);
     ex->now = entry->point;
@@ -194,6 +195,21 @@ static bool writes_collect(struct executor *ex, struct state_buffer *buffer) {
         ex->finalized_writes++;
     }
     return true;
+}
+
+void executor_client_writes(const struct executor *ex, struct exec_client_writes *walk) {
+    walk->left = ex->open < ex->next && exec_entry_at(ex, ex->open)->clients_changed;
+    if (walk->left) walk->writes = table_writes_of_oldest(ex->table);
+}
+
+bool executor_client_writes_next(struct exec_client_writes *walk, struct table_entry *entry) {
+    struct table_write write;
+    while (walk->left && table_writes_next(&walk->writes, &write)) {
+        if (write.deleted || !executor_is_client_record(&write.entry)) continue;
+        *entry = write.entry;
+        return true;
+    }
+    return walk->left = false;
 }
 
 enum exec_status executor_finalize(struct executor *ex, uint64_t ticket, struct state_buffer *writes) {

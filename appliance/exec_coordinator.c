@@ -93,7 +93,7 @@ static bool rights_allow(const struct admission *admission, const struct batch_p
         CHECK(operation_decode(&cursor, &operation));
         if (operation.key_bytes == 0) continue;
         uint8_t flag = operation_is_write(operation.opcode) ? SYSTEM_RIGHT_WRITE : SYSTEM_RIGHT_READ;
-        if (!exec_admin_right(admission->rights, admission->client.rights_bytes, flag, operation.key, operation.key_bytes)) return false;
+        if (!executor_right(admission->rights, admission->client.rights_bytes, flag, operation.key, operation.key_bytes)) return false;
     }
     return true;
 }
@@ -189,7 +189,7 @@ static bool admission_begin(struct executor *ex, const struct batch *batch, uint
     if (!exec_state_get(ex, key, exec_key_client('k', batch->client_id, key), &entry)) return false;
     CHECK(entry.value_bytes <= EXEC_CLIENT_RECORD_MAX);
     memcpy(ex->scratch.client, entry.value, entry.value_bytes);
-    CHECK(exec_admin_client_read(ex->scratch.client, entry.value_bytes, &admission->client));
+    CHECK(executor_client_read(ex->scratch.client, entry.value_bytes, &admission->client));
     admission->batch = batch;
     admission->rights = admission->client.rights;
     admission->relay = relay;

@@ -89,6 +89,7 @@ struct exec_entry {
     uint8_t root_before[32];  /* the state root after its parent */
     bool settled;
     bool config_changed;
+    bool clients_changed;     /* it wrote a record that executor_is_client_record() means */
 };
 
 /* One item for a client, as it comes to be (O-33). */
@@ -221,6 +222,7 @@ struct executor {
     enum exec_status fault;        /* of this block: EXEC_NO_ROOM, EXEC_CORRUPT; EXEC_VALID: none */
     bool corrupt;                  /* sticky */
     bool config_changed;           /* in this block */
+    bool clients_changed;          /* in this block */
     uint64_t height, time;         /* of the block in execution */
     uint32_t op_index;             /* O-8 */
     uint64_t block_writes;         /* O-18 */
@@ -316,9 +318,6 @@ void exec_logs_reset(struct executor *ex);
 void exec_admin_genesis(struct executor *ex);
 enum exec_status exec_admin_operation(struct executor *ex, const struct exec_ref *ref, bool *is_config);
 void exec_admin_item(struct executor *ex, uint32_t pair, const struct slice_item *item); /* CONFIG and REVOKE items */
-bool exec_admin_client_read(const uint8_t *value, size_t value_bytes, struct exec_client *client);
-/* Is the key under a rule with this flag (O-30.3)? rights as in D-31. */
-bool exec_admin_right(const uint8_t *rights, size_t rights_bytes, uint8_t flag, const uint8_t *key, size_t key_bytes);
 void exec_admin_limits_apply(struct executor *ex);
 bool exec_admin_config_reload(struct executor *ex);
 

@@ -50,6 +50,7 @@ void exec_record_close(struct executor *ex, const uint8_t client_id[32]) {
     if (writer.closed) return;
     writer.closed = 1;
     writer_put(ex, client_id, &writer);
+    ex->clients_changed = true;
 }
 
 /* Chunks: 'r' client_id chunk. */

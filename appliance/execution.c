@@ -3,9 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "merkle/bytes.h"
 #include "merkle/check.h"
 
-enum { BUFFERS_MAX = 64, BUFFER_BYTES = 4 << 20, WORK_ROOM_FIRST = 1 << 20 };
+enum { BUFFERS_MAX = 64, BUFFER_BYTES = 4 << 20, WORK_ROOM_FIRST = 1 << 20, CLIENT_HEAD_BYTES = 8 };
 
 /* Memory of one batch on its way to the checkpoint store. */
 struct buffer {
@@ -170,7 +171,41 @@ static void run_checkpoint(struct execution *execution, struct execution_job *jo
     (void)buffer_submit(execution, job);
 }
 
+/* A record of a client in a blob: key_bytes u32, value_bytes u32, key, value. */
+
+bool execution_client_next(const struct blob *clients, size_t *at, struct table_entry *entry) {
+    if (clients->count == *at) return false;
+    const uint8_t *head = clients->bytes + *at;
+    *entry = (struct table_entry){.key = head + CLIENT_HEAD_BYTES,
+                                  .key_bytes = bytes_get_le32(head),
+                                  .value_bytes = bytes_get_le32(head + 4),
+                                  .space = TRIE_SPACE_SYSTEM};
+    entry->value = entry->key + entry->key_bytes;
+    *at += CLIENT_HEAD_BYTES + entry->key_bytes + entry->value_bytes;
+    return true;
+}
+
+static struct blob *clients_collect(const struct executor *executor) {
+    struct exec_client_writes walk;
+    struct table_entry entry;
+    size_t bytes = 0, at = 0;
+    executor_client_writes(executor, &walk);
+    while (executor_client_writes_next(&walk, &entry)) bytes += CLIENT_HEAD_BYTES + entry.key_bytes + entry.value_bytes;
+    if (bytes == 0) return NULL;
+    struct blob *blob = blob_make(bytes);
+    executor_client_writes(executor, &walk);
+    while (executor_client_writes_next(&walk, &entry)) {
+        bytes_put_le32(blob->bytes + at, entry.key_bytes);
+        bytes_put_le32(blob->bytes + at + 4, entry.value_bytes);
+        memcpy(blob->bytes + at + CLIENT_HEAD_BYTES, entry.key, entry.key_bytes);
+        memcpy(blob->bytes + at + CLIENT_HEAD_BYTES + entry.key_bytes, entry.value, entry.value_bytes);
+        at += CLIENT_HEAD_BYTES + entry.key_bytes + entry.value_bytes;
+    }
+    return blob;
+}
+
 static void run_final(struct execution *execution, struct execution_job *job) {
+    job->clients = clients_collect(execution->executor);
     if (execution->state == NULL) {
         job->status = executor_finalize(execution->executor, job->ticket, NULL);
         if (job->status == EXEC_VALID && job->checkpoint) execution->durable_height = job->description.height;

@@ -64,11 +64,15 @@ struct execution_job {
     uint32_t pair_count;          /* out: final cursors */
     struct execution_pair pairs[EXECUTION_PAIRS_MAX];
     uint8_t root_after[32]; /* out, with checkpoint: the state root after the block */
+    struct blob *clients;   /* out: the records of clients that the block wrote (execution_client_next), NULL: none. The replica's from then on */
     /* EXECUTION_RELEASE_SLICES */
     uint32_t destination;
     uint64_t dseq;
     enum exec_status status; /* out, all kinds */
 };
+
+/* The next record in such a blob; *at 0 at first. False: no more. Space, key and value are filled in; they point into it. */
+bool execution_client_next(const struct blob *clients, size_t *at, struct table_entry *entry);
 
 struct execution; /* opaque: the worker */
 

@@ -280,7 +280,7 @@ enum exec_status executor_client(const struct executor *ex, const uint8_t client
     struct table_entry entry;
     memset(client, 0, sizeof *client);
     if (!exec_state_peek(ex, key, exec_key_client('k', client_id, key), &entry)) return EXEC_NOT_FOUND;
-    if (!exec_admin_client_read(entry.value, entry.value_bytes, client)) return EXEC_CORRUPT;
+    if (!executor_client_read(entry.value, entry.value_bytes, client)) return EXEC_CORRUPT;
     return EXEC_VALID;
 }
 
@@ -306,7 +306,7 @@ bool executor_read_allowed(const struct executor *ex, const uint8_t *batch, size
             struct operation operation;
             if (!operation_decode(&cursor, &operation)) return false;
             if (operation.key_bytes == 0) continue;
-            if (!exec_admin_right(client.rights, client.rights_bytes, SYSTEM_RIGHT_READ, operation.key, operation.key_bytes)) return false;
+            if (!executor_right(client.rights, client.rights_bytes, SYSTEM_RIGHT_READ, operation.key, operation.key_bytes)) return false;
         }
     }
     return true;

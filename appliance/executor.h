@@ -238,6 +238,23 @@ enum exec_status executor_rollback(struct executor *ex, uint64_t ticket) __attri
  * block. */
 enum exec_status executor_finalize(struct executor *ex, uint64_t ticket, struct state_buffer *writes) __attribute__((warn_unused_result));
 
+/* Who is a client: the records from which a node makes its table of them. 'k' and 'e' at a coordinator (D-31, D-32), at a shard the 'w' records that
+ * are closed (O-45). */
+bool executor_is_client_record(const struct table_entry *entry);
+/* Those that the oldest open block wrote, in the order of its writes: ask before it is finalized. Pointers hold until then. */
+struct exec_client_writes {
+    struct table_writes writes;
+    bool left;
+};
+void executor_client_writes(const struct executor *ex, struct exec_client_writes *walk);
+bool executor_client_writes_next(struct exec_client_writes *walk, struct table_entry *entry);
+struct exec_enrolment { /* D-32, 'e' */
+    uint64_t serial;
+    uint8_t hash[32];
+    uint32_t clients;
+};
+bool executor_enrolment_read(const uint8_t *value, size_t value_bytes, struct exec_enrolment *enrolment);
+
 /* Ends the lifetimes named above. Blocks: final ones, ascending; EXEC_NOT_FOUND otherwise. Slices: those of final blocks only, others are kept. */
 enum exec_status executor_release_block(struct executor *ex, uint64_t ticket) __attribute__((warn_unused_result));
 void executor_release_slices(struct executor *ex, uint32_t destination, uint64_t dseq);
@@ -263,6 +280,10 @@ struct exec_client {
 };
 enum exec_status executor_client(const struct executor *ex, const uint8_t client_id[32], struct exec_client *client)
     __attribute__((warn_unused_result));
+/* The same from a record's value; false: it does not decode. */
+bool executor_client_read(const uint8_t *value, size_t value_bytes, struct exec_client *client);
+/* Is the key under a rule with this flag (O-30.3)? rights as in exec_client. */
+bool executor_right(const uint8_t *rights, size_t rights_bytes, uint8_t flag, const uint8_t *key, size_t key_bytes);
 /* True iff the client may read all keys of a read batch (O-30.3): the relay's check before it relays. The batch must have been decoded (O-20): any
  * other
  * bytes give false. */

@@ -19,11 +19,19 @@ static void on_signal(int number) {
     if (running != NULL && running->net != NULL) net_wake(running->net);
 }
 
+static void on_hangup(int number) {
+    (void)number;
+    atomic_store(&node_rereading, true);
+}
+
 static void signals_set(void) {
     struct sigaction action = {.sa_handler = on_signal};
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    struct sigaction reread = {.sa_handler = on_hangup};
+    sigemptyset(&reread.sa_mask);
+    sigaction(SIGHUP, &reread, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 

@@ -1,25 +1,20 @@
 #include "appliance/node.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "appliance/replica_private.h"
 #include "bft/ed25519.h"
+#include "protocol/admin_op.h"
 #include "ring/clock.h"
 #include "ring/entropy.h"
 
 enum {
-    MEMBER_QUEUE_BYTES = 96 << 20,
-    FOREIGN_QUEUE_BYTES = 96 << 20,
-    CLIENT_QUEUE_BYTES = 16 << 20,
-    KEEP_BYTES = 48 << 20, /* received frames kept in place, per node; beyond it they are copied, and the replica's limits hold */
-    CLIENT_KEEP_BYTES = 4 << 20,
     OPEN_BLOCKS_SPARE = 4,
-    FRAME_SLACK_BYTES = 1 << 17,
     WAL_SLOTS = 256,
     STATE_SLOTS = 128,
     RECONNECT_MS_MAX = 1000, /* below the system's: a node that comes back is found again within a second */
@@ -53,6 +48,7 @@ static const struct link_type_rule rules[] = {
     {MESSAGE_NEWEST, F, 64},
     {MESSAGE_BATCH, C, BIG},
     {MESSAGE_STATUS_QUERY, C, 64},
+    {MESSAGE_ADMIN, C, 8 + ADMIN_OP_BYTES_MAX},
 };
 #undef M
 #undef F
@@ -75,6 +71,8 @@ static enum node_exit files_open(struct node *node, const char *config_path, cha
     if (!node_config_load(config_path, &node->config, line)) return fail(text, NODE_EXIT_CONFIG, line);
     log_level_set(node->config.log_level);
     if (system_load(&node->system, node->config.system, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
+    struct stat status;
+    if (stat(node->config.addresses, &status) == 0) node->addresses_time = status.st_mtim;
     if (addresses_load(&node->addresses, node->config.addresses, node->system, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
     if (keyfile_open(&node->key, KEYFILE_NODE, node->config.key, true, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
     node->key_open = true;
@@ -163,74 +161,6 @@ static enum node_exit core_open(struct node *node, char text[NODE_TEXT_BYTES]) {
 
 /* ---- network ---- */
 
-static void address_resolve(const struct address_endpoint *endpoint, struct net_peer_config *peer) {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found = NULL;
-    char port[8];
-    if (endpoint->host[0] == '\0') return;
-    snprintf(port, sizeof port, "%u", endpoint->port);
-    if (getaddrinfo(endpoint->host, port, &hints, &found) != 0) {
-        char quoted[300];
-        log_event(LOG_LEVEL_WARN, "address_unknown", "host=%s", log_quote(endpoint->host, quoted, sizeof quoted));
-        return;
-    }
-    for (struct addrinfo *at = found; at != NULL && peer->address_count < NET_ADDRESSES_MAX; at = at->ai_next)
-        memcpy(&peer->addresses[peer->address_count++], at->ai_addr, at->ai_addrlen);
-    freeaddrinfo(found);
-}
-
-static bool peer_add(struct node *node, const uint8_t noise_key[32], const char *name, struct replica_peer peer, uint16_t role,
-                     uint32_t queue_bytes) {
-    struct net_peer_config *config = calloc(1, sizeof *config);
-    CHECK(config != NULL);
-    memcpy(config->static_key, noise_key, 32);
-    config->tag = replica_peer_pack(peer);
-    config->role = role;
-    config->dial = role == NET_ROLE_CLIENT ? NET_DIAL_NEVER : NET_DIAL_BY_KEY;
-    const struct address *address = role == NET_ROLE_CLIENT ? NULL : addresses_find(node->addresses, name);
-    if (address != NULL) address_resolve(&address->link, config);
-    struct config *limits = calloc(1, sizeof *limits);
-    CHECK(limits != NULL && system_config(node->system, node->cluster, limits));
-    uint32_t largest =
-        limits->limits.slice_bytes_max > limits->limits.batch_bytes_max ? limits->limits.slice_bytes_max : limits->limits.batch_bytes_max;
-    if (role == NET_ROLE_CLIENT) largest = limits->limits.batch_bytes_max;
-    if (largest < BFT_BODY_BYTES_MAX && role != NET_ROLE_CLIENT) largest = BFT_BODY_BYTES_MAX;
-    free(limits);
-    config->frame_bytes_max = largest + FRAME_SLACK_BYTES < LINK_FRAME_BYTES_MAX ? largest + FRAME_SLACK_BYTES : LINK_FRAME_BYTES_MAX;
-    config->send_queue_bytes_max = queue_bytes;
-    config->keep_bytes_max = role == NET_ROLE_CLIENT ? CLIENT_KEEP_BYTES : KEEP_BYTES;
-    uint32_t handle;
-    enum net_status status = net_peer_add(node->net, config, &handle);
-    free(config);
-    if (status == NET_OK) return true;
-    log_event(LOG_LEVEL_ERROR, "peer_refused", "name=%s cause=%s", name, net_status_name(status));
-    return false;
-}
-
-static bool peers_add(struct node *node) {
-    bool coordinator = config_cluster_is_coordinator(node->cluster);
-    uint32_t clusters = node->system->coordinators_count + node->system->shards_count;
-    for (uint32_t i = 0; i < clusters; i++) {
-        const struct system_cluster *cluster = &node->system->clusters[i];
-        bool own = cluster->cluster == node->cluster;
-        if (!own && config_cluster_is_coordinator(cluster->cluster) == coordinator) continue; /* only pairs talk */
-        for (uint32_t member = 0; member < cluster->nodes_count; member++) {
-            if (own && member == node->member) continue;
-            struct replica_peer peer = {
-                .kind = own ? REPLICA_MEMBER : REPLICA_FOREIGN, .member = (uint8_t)member, .index = own ? 0 : cluster->cluster};
-            uint16_t role = own ? NET_ROLE_MEMBER : NET_ROLE_FOREIGN;
-            if (!peer_add(node, cluster->nodes[member].noise_key, cluster->nodes[member].name, peer, role,
-                          own ? MEMBER_QUEUE_BYTES : FOREIGN_QUEUE_BYTES))
-                return false;
-        }
-    }
-    for (uint32_t i = 0; i < node->system->clients_count; i++) {
-        struct replica_peer peer = {.kind = REPLICA_CLIENT, .index = i};
-        if (!peer_add(node, node->system->clients[i].card.noise_key, node->system->clients[i].card.name, peer, NET_ROLE_CLIENT, CLIENT_QUEUE_BYTES))
-            return false;
-    }
-    return true;
-}
-
 static enum node_exit listen_find(struct node *node, struct net_config *config, char text[NODE_TEXT_BYTES]) {
     for (uint32_t i = 0; i < node->config.listen_count; i++) {
         if (!net_address_parse(node->config.listen[i], &config->listen[i])) {
@@ -243,7 +173,7 @@ static enum node_exit listen_find(struct node *node, struct net_config *config, 
     const struct address *own = addresses_find(node->addresses, node->name);
     struct net_peer_config *resolved = calloc(1, sizeof *resolved);
     CHECK(resolved != NULL);
-    if (own != NULL) address_resolve(&own->link, resolved);
+    if (own != NULL) node_address_resolve(&own->link, resolved);
     if (resolved->address_count > 0) config->listen[config->listen_count++] = resolved->addresses[0];
     free(resolved);
     if (config->listen_count > 0) return NODE_EXIT_OK;
@@ -256,7 +186,7 @@ static enum node_exit net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     CHECK(own != NULL && system_config(node->system, node->cluster, own));
     struct net_config config = {.rules = rules,
                                 .rule_count = sizeof rules / sizeof rules[0],
-                                .peers_max = 8192,
+                                .peers_max = node_peers_max(node),
                                 .send_zc_threshold_bytes = node->config.send_zc_bytes,
                                 .handshake_ms = own->timeouts.handshake_ms,
                                 .ping_ms = own->timeouts.link_ping_ms,
@@ -276,7 +206,7 @@ static enum node_exit net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     if (code == NODE_EXIT_OK && (net_create(&node->net, &config, error) != NET_OK)) code = fail(text, NODE_EXIT_NETWORK, error);
     ed25519_wipe(config.static_private, sizeof config.static_private);
     if (code != NODE_EXIT_OK) return code;
-    return peers_add(node) ? NODE_EXIT_OK : fail(text, NODE_EXIT_NETWORK, "a peer of the system file could not be added");
+    return node_peers_add(node) ? NODE_EXIT_OK : fail(text, NODE_EXIT_NETWORK, "a peer of the system file could not be added");
 }
 
 /* ---- all ---- */
@@ -296,6 +226,7 @@ enum node_exit node_open(struct node *node, const char *config_path, char text[N
     }
     if (code == NODE_EXIT_OK) code = core_open(node, text);
     if (code == NODE_EXIT_OK) code = net_open(node, text);
+    if (code == NODE_EXIT_OK && !node_addresses_start(node)) code = fail(text, NODE_EXIT_CONFIG, "no thread to watch addresses.json");
     if (code != NODE_EXIT_OK) return code;
     char line[CONTROL_TEXT_BYTES];
     node_status_update(node, node->started_ms);
@@ -304,6 +235,7 @@ enum node_exit node_open(struct node *node, const char *config_path, char text[N
 }
 
 void node_close(struct node *node) {
+    node_addresses_stop(node);
     control_stop(node->control);
     struct net *net = node->net;
     enum store_status wal = node->wal != NULL ? wal_close(node->wal) : STORE_OK;
@@ -316,6 +248,7 @@ void node_close(struct node *node) {
     executor_destroy(node->executor);
     free(node->regions);
     net_destroy(net);
+    free(node->client_handles);
     store_directory_close(node->directory);
     if (node->key_open) keyfile_close(&node->key);
     addresses_free(node->addresses);
@@ -393,17 +326,6 @@ bool node_drain_step(struct node *node, uint64_t now_ms) {
         replica_drain(node->replica);
     }
     return replica_is_drained(node->replica) || now_ms >= node->drain_until_ms;
-}
-
-uint32_t node_peer_handle(struct node *node, struct replica_peer peer) {
-    const uint8_t *key = NULL;
-    if (peer.kind == REPLICA_CLIENT) {
-        key = node->system->clients[peer.index].card.noise_key;
-    } else {
-        const struct system_cluster *cluster = system_cluster_by_id(node->system, peer.kind == REPLICA_MEMBER ? node->cluster : peer.index);
-        key = cluster->nodes[peer.member].noise_key;
-    }
-    return net_peer_find(node->net, key);
 }
 
 void node_goodbye(struct node *node) {

@@ -2,6 +2,8 @@
  * Private to the node's shell: heracliusd_main.c, node*.c. What it opens, and the two ways to run it.
  *
  *   node.c          opening and closing: configuration, keys, stores, links; errors of the world, each as one line
+ *   node_peers.c    the net's peers: nodes and clients
+ *   node_addresses.c  addresses.json, read again when it changes
  *   node_restore.c  from the store into executor and replica
  *   node_fused.c    one thread for network, consensus and execution
  *   node_split.c    a thread each, joined by single-producer single-consumer rings
@@ -12,6 +14,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/uio.h>
+#include <time.h>
 
 #include "appliance/control.h"
 #include "appliance/node_config.h"
@@ -46,6 +50,10 @@ struct node {
     struct execution *execution;
     struct replica *replica;
     struct net *net;
+    atomic_bool net_running;       /* net_wake() may be called */
+    uint32_t *client_handles;      /* of the net, by the replica's index of a client; NET_PEER_NONE: not let in. The net's thread */
+    struct node_addresses *watch;  /* node_addresses.c */
+    struct timespec addresses_time; /* of the file, just before it was read first */
     struct control *control;
     const struct replica_hooks *hooks; /* a test build's liars; NULL in the product */
     uint8_t genesis_root[32];
@@ -76,8 +84,8 @@ struct node {
     atomic_int running_cpu[NODE_THREADS]; /* each written by its own thread */
 };
 
-/* Set by the signal handler: SIGTERM or SIGINT came. */
-extern atomic_bool node_ending;
+/* Set by the signal handler: SIGTERM or SIGINT came; SIGHUP: read addresses.json again. */
+extern atomic_bool node_ending, node_rereading;
 
 /* Opens everything. NODE_EXIT_OK, or an exit code after one line in `text`. */
 enum node_exit node_open(struct node *node, const char *config_path, char text[NODE_TEXT_BYTES]);
@@ -107,8 +115,22 @@ bool node_drain_step(struct node *node, uint64_t now_ms);
 void node_pin(struct node *node, enum node_thread thread, const char *name);
 void node_cpu_sample(struct node *node, enum node_thread thread);
 
-/* The frame as a blob and the handle of a peer; on the net's thread. */
-uint32_t node_peer_handle(struct node *node, struct replica_peer peer);
+/* node_peers.c */
+/* All addresses of an endpoint, as far as there is room; none, and a line in the log, where its name is not known. */
+void node_address_resolve(const struct address_endpoint *endpoint, struct net_peer_config *peer);
+/* Everybody whom the system file lets this node talk to. False: one was refused, logged. */
+bool node_peers_add(struct node *node);
+/* So many at the most: nodes, and clients enrolled later. */
+uint32_t node_peers_max(const struct node *node);
+/* On the net's thread: lets a client in or shuts it out, as a REPLICA_PEER_ADD or _REMOVE says; sends a frame. */
+void node_peer_let_in(struct node *node, struct replica_peer peer, const uint8_t noise_key[32]);
+void node_peer_shut_out(struct node *node, struct replica_peer peer);
+enum net_status node_send(struct node *node, struct replica_peer to, uint16_t type, const struct iovec *pieces, size_t count);
+/* node_addresses.c. False: no thread. */
+bool node_addresses_start(struct node *node);
+void node_addresses_stop(struct node *node);
+/* On the net's thread, now and then: what was read since is dialled from now on. */
+void node_addresses_apply(struct node *node);
 /* Says goodbye on all links and waits a little. */
 void node_goodbye(struct node *node);
 /* The store of checkpoints failed: logs, sets stop. */

@@ -29,7 +29,7 @@ static void output_send(struct node *node, const struct replica_output *output) 
     struct iovec pieces[REPLICA_PIECES_MAX];
     for (unsigned i = 0; i < output->piece_count; i++)
         pieces[i] = (struct iovec){.iov_base = output->pieces[i].blob->bytes + output->pieces[i].offset, .iov_len = output->pieces[i].count};
-    enum net_status status = net_send(node->net, node_peer_handle(node, output->peer), output->type, pieces, output->piece_count);
+    enum net_status status = node_send(node, output->peer, output->type, pieces, output->piece_count);
     if (status == NET_OK) return;
     replica_send_dropped(node->replica, status == NET_FULL);
     log_event(LOG_LEVEL_DEBUG, "send_dropped", "type=0x%04x cause=%s", output->type, net_status_name(status));
@@ -46,6 +46,8 @@ static void output_do(struct node *node, const struct replica_output *output) {
     case REPLICA_READ: replica_read_done(node->replica, output->cookie, node_read(node, output->db, output->key)); break;
     case REPLICA_NOTE: node_note(output); break;
     case REPLICA_EVIDENCE: node_evidence(node, output); break;
+    case REPLICA_PEER_ADD: node_peer_let_in(node, output->peer, output->key); break;
+    case REPLICA_PEER_REMOVE: node_peer_shut_out(node, output->peer); break;
     case REPLICA_STOP:
         log_event(LOG_LEVEL_ERROR, "node_stopped", "cause=\"%s\"", output->text);
         node->stop = true;
@@ -104,6 +106,7 @@ int node_run_fused(struct node *node) {
     }
     if (net_note(node->net)[0] != '\0') log_event(LOG_LEVEL_WARN, "network_reduced", "note=\"%s\"", net_note(node->net));
     node->wake = wake;
+    atomic_store(&node->net_running, true);
     replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
     replica_start(node->replica);
     node_budget_log(node);
@@ -111,6 +114,7 @@ int node_run_fused(struct node *node) {
     bool more = true;
     while (!node->stop) {
         uint64_t now = ring_clock_ms(), deadline = replica_deadline_ms(node->replica);
+        node_addresses_apply(node);
         net_poll(node->net, more || deadline <= now ? 0 : (uint32_t)(deadline - now));
         events_take(node);
         if (!node_store_poll(node)) break;

@@ -32,7 +32,7 @@ static bool entries_load(struct node *node, struct state_reader *reader) {
     enum store_status status;
     executor_load_begin(node->executor);
     while ((status = state_read_entry(reader, &entry, NULL)) == STORE_OK) {
-        if (executor_load_entry(node->executor, &entry) != EXEC_VALID) return false;
+        if (executor_load_entry(node->executor, &entry) != EXEC_VALID || !replica_restore_client(node->replica, &entry)) return false;
     }
     return status == STORE_ABSENT;
 }

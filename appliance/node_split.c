@@ -46,6 +46,8 @@ struct inbound {
 };
 
 struct outbound {
+    enum replica_output_kind kind; /* SEND, PEER_ADD, PEER_REMOVE */
+    uint8_t key[32];               /* PEER_ADD */
     struct replica_peer peer;
     uint16_t type;
     unsigned piece_count;
@@ -152,13 +154,15 @@ static void *execution_main(void *context) {
 
 /* ---- consensus ---- */
 
-static void send_hand_over(struct split *split, const struct replica_output *output) {
+static void hand_over(struct split *split, const struct replica_output *output) {
     struct outbound *out = malloc(sizeof *out);
     CHECK(out != NULL);
+    out->kind = output->kind;
+    memcpy(out->key, output->key, sizeof out->key);
     out->peer = output->peer;
     out->type = output->type;
-    out->piece_count = output->piece_count;
-    for (unsigned i = 0; i < output->piece_count; i++) {
+    out->piece_count = output->kind == REPLICA_SEND ? output->piece_count : 0;
+    for (unsigned i = 0; i < out->piece_count; i++) {
         out->pieces[i] = output->pieces[i];
         (void)blob_hold(out->pieces[i].blob);
     }
@@ -171,7 +175,9 @@ static void send_hand_over(struct split *split, const struct replica_output *out
 static void consensus_output(struct split *split, const struct replica_output *output) {
     struct node *node = split->node;
     switch (output->kind) {
-    case REPLICA_SEND: send_hand_over(split, output); break;
+    case REPLICA_SEND:
+    case REPLICA_PEER_ADD:
+    case REPLICA_PEER_REMOVE: hand_over(split, output); break;
     case REPLICA_PERSIST: (void)node_persist(node, output); break;
     case REPLICA_JOB: CHECK(++split->job_count < RING_SLOTS - 1 && lane_put(&split->jobs, output->job)); break;
     case REPLICA_READ: replica_read_done(node->replica, output->cookie, node_read(node, output->db, output->key)); break;
@@ -190,7 +196,7 @@ static void consensus_outputs(struct split *split) {
     unsigned sends = 0;
     while (!split->node->stop && replica_next(split->node->replica, &output)) {
         consensus_output(split, &output);
-        sends += output.kind == REPLICA_SEND;
+        sends += output.kind == REPLICA_SEND || output.kind == REPLICA_PEER_ADD || output.kind == REPLICA_PEER_REMOVE;
     }
     if (sends > 0) network_wake(split);
     if (ck_ring_size(&split->jobs.ring) > 0) sleeper_wake(&split->execution);
@@ -274,10 +280,20 @@ static void network_send(struct split *split, struct outbound *out) {
     struct iovec pieces[REPLICA_PIECES_MAX];
     for (unsigned i = 0; i < out->piece_count; i++)
         pieces[i] = (struct iovec){.iov_base = out->pieces[i].blob->bytes + out->pieces[i].offset, .iov_len = out->pieces[i].count};
-    enum net_status status = net_send(node->net, node_peer_handle(node, out->peer), out->type, pieces, out->piece_count);
+    enum net_status status = node_send(node, out->peer, out->type, pieces, out->piece_count);
     for (unsigned i = 0; i < out->piece_count; i++) blob_drop(out->pieces[i].blob);
     free(out);
     if (status != NET_OK && split->stuck == NULL) inbound_put(split, (struct inbound){.full = status == NET_FULL});
+}
+
+static void network_do(struct split *split, struct outbound *out) {
+    if (out->kind == REPLICA_SEND) {
+        network_send(split, out);
+        return;
+    }
+    if (out->kind == REPLICA_PEER_ADD) node_peer_let_in(split->node, out->peer, out->key);
+    else node_peer_shut_out(split->node, out->peer);
+    free(out);
 }
 
 static void network_events(struct split *split) {
@@ -297,7 +313,8 @@ static void network_main(struct split *split) {
     struct node *node = split->node;
     while (!atomic_load(&split->consensus_ended)) {
         struct outbound *out;
-        while ((out = lane_take(&split->outbound)) != NULL) network_send(split, out);
+        while ((out = lane_take(&split->outbound)) != NULL) network_do(split, out);
+        node_addresses_apply(node);
         atomic_store(&split->network_asleep, true);
         bool more = ck_ring_size(&split->outbound.ring) > 0 || split->stuck != NULL;
         net_poll(node->net, more ? 0 : 200);
@@ -327,6 +344,7 @@ static void split_free(struct split *split) {
         while ((entry = lane_take(jobs[i])) != NULL) {
             struct execution_job *job = entry;
             for (uint32_t blob = 0; blob < job->blob_count; blob++) blob_drop(job->blobs[blob].blob);
+            blob_drop(job->clients);
             free(job->refs);
             free(job);
         }
@@ -358,6 +376,7 @@ int node_run_split(struct node *node) {
     split->execution.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     CHECK(split->consensus.event >= 0 && split->execution.event >= 0);
     node->wake = wake;
+    atomic_store(&node->net_running, true);
     CHECK(pthread_create(&split->execution_thread, NULL, execution_main, split) == 0);
     CHECK(pthread_create(&split->consensus_thread, NULL, consensus_main, split) == 0);
     node_budget_log(node);
@@ -369,7 +388,7 @@ int node_run_split(struct node *node) {
     sleeper_wake(&split->execution);
     pthread_join(split->execution_thread, NULL);
     struct outbound *out;
-    while ((out = lane_take(&split->outbound)) != NULL) network_send(split, out);
+    while ((out = lane_take(&split->outbound)) != NULL) network_do(split, out);
     node_goodbye(node);
     log_event(LOG_LEVEL_INFO, "stopped", "code=%d", node->exit_code);
     return node->exit_code;

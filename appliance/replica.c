@@ -126,8 +126,8 @@ void replica_destroy(struct replica *r) {
     free(r->outputs);
     free(r->orphans);
     free(r->pairs);
-    free(r->clients);
-    free(r->client_buckets);
+    client_free(r);
+    early_free(r);
     free(r->core);
     free(r->update);
     free(r->events);
@@ -284,7 +284,8 @@ void replica_link_up(struct replica *r, struct replica_peer peer) {
         waiting_link_up(r, peer.member);
     }
     if (peer.kind == REPLICA_FOREIGN) source_link(r, peer, true);
-    if (peer.kind == REPLICA_CLIENT && peer.index < r->client_count && !r->clients[peer.index].up) {
+    bool client = peer.kind == REPLICA_CLIENT && peer.index < r->client_count;
+    if (client && !r->clients[peer.index].up && !r->clients[peer.index].revoked) {
         r->clients[peer.index].up = true;
         r->clients_up++;
     }
@@ -331,6 +332,7 @@ void replica_frame(struct replica *r, struct replica_peer from, uint16_t type, s
         switch (type) {
         case MESSAGE_BATCH: client_batch_frame(r, from, payload); break;
         case MESSAGE_STATUS_QUERY: client_status_query_frame(r, from, payload); break;
+        case MESSAGE_ADMIN: admin_frame(r, from, payload); break;
         default: drop_count(r, DROP_ROLE); break;
         }
     } else {
@@ -553,6 +555,8 @@ void replica_status(const struct replica *r, struct status_replica *status) {
     status->blocks_open = r->blocks_open;
     status->sends_held = r->held_count;
     status->clients_connected = r->clients_up;
+    status->enrolment = r->enrolment.serial;
+    status->clients_enrolled = r->is_coordinator ? r->enrolment.clients : 0;
     status->answers_kept = r->blocks_final;
     status->inputs_waiting = 0;
     for (uint32_t relay = 0; relay < r->members.n; relay++) status->inputs_waiting += r->waiting[relay].count;

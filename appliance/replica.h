@@ -42,7 +42,7 @@ enum replica_peer_kind { REPLICA_MEMBER = 1, REPLICA_OBSERVER, REPLICA_FOREIGN, 
 struct replica_peer {
     uint8_t kind;   /* enum replica_peer_kind */
     uint8_t member; /* MEMBER, FOREIGN: index in its cluster */
-    uint32_t index; /* FOREIGN: cluster; CLIENT: index in the system file's clients; OBSERVER: number of the caller's */
+    uint32_t index; /* FOREIGN: cluster; CLIENT: the replica's index of it (replica_client_key); OBSERVER: number of the caller's */
 };
 static inline uint64_t replica_peer_pack(struct replica_peer peer) {
     return (uint64_t)peer.kind << 56 | (uint64_t)peer.member << 48 | peer.index;
@@ -92,6 +92,8 @@ bool replica_restore_checkpoint(struct replica *replica, const struct state_chec
                                 const uint8_t *queues, size_t queues_bytes, const char **text) __attribute__((warn_unused_result));
 /* The cursors of one pair as the executor loaded them, each, after the checkpoint (or genesis). */
 void replica_restore_pair(struct replica *replica, const struct execution_pair *cursors);
+/* Each entry of the checkpoint: of those that tell who is a client, the replica takes note. False: such a record does not decode. */
+bool replica_restore_client(struct replica *replica, const struct table_entry *entry) __attribute__((warn_unused_result));
 /* An input that blocks in the store refer to, as it was persisted. */
 bool replica_restore_input(struct replica *replica, const uint8_t hash[32], const uint8_t *bytes, size_t count) __attribute__((warn_unused_result));
 /* A block of the store above the checkpoint, in order of height, inputs first. certificate: NULL unless it was stored. A certified block is
@@ -139,12 +141,14 @@ enum replica_output_kind {
     REPLICA_READ,    /* read a record of the write-ahead store, answer with replica_read_done() */
     REPLICA_NOTE,    /* a line for the log */
     REPLICA_EVIDENCE, /* a file to keep (spec/consensus.md 3.11): piece 0, under the name `text`; once for each name */
+    REPLICA_PEER_ADD,    /* let this peer in: its static key is `key` (32 bytes). Those of replica_client_key() before replica_start() are not told */
+    REPLICA_PEER_REMOVE, /* its link is closed and its key not known any more; no replica_link_down() is due */
     REPLICA_STOP     /* the node must stop now and say why: `text` */
 };
 
 struct replica_output {
     enum replica_output_kind kind;
-    struct replica_peer peer; /* SEND */
+    struct replica_peer peer; /* SEND, PEER_ADD, PEER_REMOVE */
     uint16_t type;
     unsigned piece_count;
     struct blob_piece pieces[REPLICA_PIECES_MAX];
@@ -153,7 +157,7 @@ struct replica_output {
     struct execution_job *job; /* JOB */
     uint64_t cookie;           /* READ */
     enum wal_db db;
-    uint8_t key[WAL_KEY_BYTES_MAX];
+    uint8_t key[WAL_KEY_BYTES_MAX]; /* READ; PEER_ADD, PEER_REMOVE */
     uint8_t level; /* NOTE: enum log_level */
     const char *event;
     char text[REPLICA_NOTE_BYTES]; /* NOTE, EVIDENCE, STOP */
@@ -174,6 +178,11 @@ struct replica_budget {
     uint64_t tables_bytes;
 };
 void replica_budget(const struct replica *replica, struct replica_budget *budget);
+
+/* The clients of final state have indices below this. */
+uint32_t replica_clients(const struct replica *replica);
+/* The static key of one; false: it was revoked. */
+bool replica_client_key(const struct replica *replica, uint32_t index, uint8_t noise_key[32]);
 
 void replica_status(const struct replica *replica, struct status_replica *status);
 /* Votes, and is not known to be behind. */

@@ -31,8 +31,7 @@ static void input_send(struct replica *r, const struct input *input, struct repl
     blob_drop(head);
 }
 
-/* What came is no slice, whatever the block that named it says of it. */
-static void input_is(struct input *input, uint8_t kind) {
+void input_is(struct input *input, uint8_t kind) {
     input->kind = kind;
     input->source = 0;
     input->dseq = 0;
@@ -63,6 +62,10 @@ static uint8_t batch_refusal(struct replica *r, uint32_t client, const struct ba
         drop_count(r, DROP_BATCH_FOREIGN_CLIENT);
         return CODE_RIGHTS;
     }
+    if (known->revoked) {
+        drop_count(r, DROP_BATCH_REVOKED);
+        return CODE_REVOKED;
+    }
     if (r->draining || !last_is_answered(r)) {
         drop_count(r, DROP_BATCH_DRAINING);
         return CODE_BUSY;
@@ -85,7 +88,7 @@ static uint8_t batch_refusal(struct replica *r, uint32_t client, const struct ba
     return 0;
 }
 
-static void batch_relay(struct replica *r, struct input *input) {
+void input_relay(struct replica *r, struct input *input) {
     input->mine = true;
     input->relayed_ms = r->now_ms;
     input->relayed_view = bft_core_view(r->core);
@@ -136,19 +139,13 @@ void client_batch_frame(struct replica *r, struct replica_peer from, struct blob
     input->weight = batch.op_count;
     input->is_signed = batch.kind == BATCH_WRITE;
     input_hold(r, index, payload);
-    batch_relay(r, input);
+    input_relay(r, input);
     if (input->in_blocks > 0) block_input_arrived(r, index);
 }
 
 /* ---- verification ---- */
 
-static bool batch_take(struct replica *r, struct input *input, struct blob_piece bytes, const struct batch *batch) {
-    (void)bytes;
-    uint32_t client = client_find(r, batch->client_id);
-    if (client == NONE) {
-        drop_count(r, DROP_BATCH_UNKNOWN_CLIENT);
-        return false;
-    }
+static bool batch_take(struct replica *r, struct input *input, const struct batch *batch, uint32_t client) {
     r->status.signatures_verified += batch->kind == BATCH_WRITE;
     if (!batch_signature_valid(batch, input->hash, r->system->system_id, r->clients[client].signing_key, &r->signer)) {
         drop_count(r, DROP_BATCH_SIGNATURE);
@@ -160,13 +157,14 @@ static bool batch_take(struct replica *r, struct input *input, struct blob_piece
     return true;
 }
 
-static bool admin_valid(struct replica *r, struct blob_piece bytes) {
+static bool admin_valid(struct replica *r, struct blob_piece bytes, uint64_t *serial) {
     struct admin_op *operation = malloc(sizeof *operation);
     CHECK(operation != NULL);
     bool good = admin_op_decode(operation, blob_piece_bytes(&bytes), bytes.count, NULL) == SYSTEM_OK &&
                 admin_op_verify(operation, &r->config, NULL, NULL) == SYSTEM_OK;
     /* This release begins no new epoch: a CONFIG or SEAL, however well signed, is not held, so no block with one is voted for. */
     good = good && operation->kind != ADMIN_OP_CONFIG && operation->kind != ADMIN_OP_SEAL;
+    if (good) *serial = operation->serial;
     free(operation);
     if (!good) drop_count(r, DROP_ADMIN_INVALID);
     return good;
@@ -191,7 +189,8 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
         attack_seen(r, ATTACK_BAD_INPUT, from);
         return false;
     }
-    uint32_t index = input_find(r, hash);
+    uint32_t index = input_find(r, hash), client = kind == BODY_BATCH ? client_find(r, batch.client_id) : NONE;
+    if (index != NONE && admin_return(r, index)) index = NONE;
     *out = index;
     if (index != NONE && r->inputs[index].state != INPUT_WANTED) {
         struct input *known = &r->inputs[index];
@@ -211,11 +210,16 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
         return false;
     }
     bool fresh = index == NONE;
+    if (kind == BODY_BATCH && client == NONE) { /* maybe enrolled a moment ago: until that is final here nobody can check its signature */
+        drop_count(r, DROP_BATCH_UNKNOWN_CLIENT);
+        if (fresh) early_keep(r, relay, bytes);
+        return false;
+    }
     if (fresh) index = input_make(r, kind, hash);
     if (index == NONE) return false;
     struct input *input = &r->inputs[index];
     if (fresh || input->kind != kind) input->relay = relay;
-    bool good = kind == BODY_BATCH ? batch_take(r, input, bytes, &batch) : admin_valid(r, bytes);
+    bool good = kind == BODY_BATCH ? batch_take(r, input, &batch, client) : admin_valid(r, bytes, &input->serial);
     if (!good) {
         attack_seen(r, ATTACK_BAD_INPUT, from);
         if (fresh) input_free(r, index);
@@ -224,6 +228,11 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
     if (kind == BODY_ADMIN) input->is_signed = true;
     if (kind == BODY_ADMIN) input->weight = 1;
     input_is(input, kind);
+    if (kind == BODY_ADMIN && fresh && !admin_may_have_effect(r, input)) {
+        drop_count(r, DROP_ADMIN_LATE);
+        input_free(r, index);
+        return true;
+    }
     input_hold(r, index, bytes);
     *out = index;
     if (input->in_blocks > 0) block_input_arrived(r, index);
@@ -428,6 +437,7 @@ static void waiting_slices(struct replica *r, uint8_t leader, uint64_t view, uin
  * made it up: it is a reason to ask for a NOOP, no more. */
 static bool waiting_counts(struct replica *r, uint32_t index, uint8_t leader, uint64_t view, bool *noop) {
     struct input *input = &r->inputs[index];
+    if (input->kind == BODY_ADMIN && !admin_is_next(r, input)) return false;
     bool old = r->now_ms - input->arrived_ms >= r->config.timeouts.view_base_ms / 4;
     if (!input->mine && !input->is_signed) *noop = *noop || old;
     if (!input->mine && (!input->is_signed || !old)) return false;

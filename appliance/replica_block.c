@@ -303,6 +303,7 @@ struct execution_job *job_take(struct replica *r, enum execution_kind kind) {
     job->cancelled = job->checkpoint = false;
     job->blob_count = 0;
     job->checkpoint_sequence = 0;
+    job->clients = NULL;
     return job;
 }
 
@@ -314,6 +315,8 @@ void job_submit(struct replica *r, struct execution_job *job) {
 void job_give(struct replica *r, struct execution_job *job) {
     for (uint32_t i = 0; i < job->blob_count; i++) blob_drop(job->blobs[i].blob);
     job->blob_count = 0;
+    blob_drop(job->clients);
+    job->clients = NULL;
     job->next = r->jobs_free;
     r->jobs_free = job;
 }
@@ -540,6 +543,7 @@ void block_finalized(struct replica *r, struct execution_job *job) {
         if (job->pairs[i].consumed_dseq > pair->consumed_final) source_consumed(r, pair, job->pairs[i].consumed_dseq);
         queue_acknowledged(r, pair, job->pairs[i].acked_dseq);
     }
+    if (job->clients != NULL) admin_follow(r, job->clients);
     job_give(r, job);
 }
 

@@ -3,38 +3,101 @@
 #include <string.h>
 
 #include "appliance/replica_private.h"
+#include "protocol/admin_op.h"
+
+enum { RIGHTS_AT = 12 }; /* behind quota_per_second, quota_burst, count, zero (S-32) */
 
 static uint32_t bucket_of(const struct replica *r, const uint8_t id[32]) {
     return bytes_get_le32(id) & (r->client_bucket_count - 1);
 }
 
+static void rights_set(struct client *client, const uint8_t *rights, uint32_t rights_bytes) {
+    free(client->rights);
+    client->rights = malloc(rights_bytes > 0 ? rights_bytes : 1);
+    CHECK(client->rights != NULL);
+    memcpy(client->rights, rights, rights_bytes);
+    client->rights_bytes = rights_bytes;
+    /* Of the empty key nothing begins but the empty prefix, and that begins all. */
+    client->may_read_all = executor_right(rights, rights_bytes, SYSTEM_RIGHT_READ, (const uint8_t *)"", 0);
+}
+
 bool client_init(struct replica *r) {
-    r->client_count = r->system->clients_count;
+    r->client_room = r->system->limits.clients_max; /* no CONFIG raises it (D-32), and ENROL keeps to it */
     r->client_bucket_count = 64;
-    while (r->client_bucket_count < r->client_count) r->client_bucket_count *= 2;
-    r->clients = calloc(r->client_count > 0 ? r->client_count : 1, sizeof *r->clients);
+    while (r->client_bucket_count < r->client_room) r->client_bucket_count *= 2;
+    r->clients = calloc(r->client_room, sizeof *r->clients);
     r->client_buckets = malloc(r->client_bucket_count * sizeof *r->client_buckets);
     if (r->clients == NULL || r->client_buckets == NULL) return false;
     memset(r->client_buckets, 0xFF, r->client_bucket_count * sizeof *r->client_buckets);
-    for (uint32_t i = 0; i < r->client_count; i++) {
-        struct client *client = &r->clients[i];
-        client->enrolled = &r->system->clients[i];
-        memcpy(client->id, client->enrolled->card.id, 32);
-        memcpy(client->signing_key, client->enrolled->card.signing_key, 32);
-        for (uint32_t right = 0; right < client->enrolled->rights_count; right++) {
-            const struct system_right *rule = &client->enrolled->rights[right];
-            client->may_read_all = client->may_read_all || (rule->prefix_bytes == 0 && (rule->flags & SYSTEM_RIGHT_READ) != 0);
-        }
-        client->bucket_next = r->client_buckets[bucket_of(r, client->id)];
-        r->client_buckets[bucket_of(r, client->id)] = i;
+    memcpy(r->enrolment.hash, r->system->file_hash, 32);
+    r->enrolment.clients = r->system->clients_count;
+    for (uint32_t i = 0; i < r->system->clients_count; i++) {
+        const struct system_client *known = &r->system->clients[i];
+        uint8_t binary[CARD_BYTES_MAX], rights[8 + ADMIN_OP_RIGHTS_BYTES_MAX];
+        size_t bytes = admin_op_rights_encode(0, 0, known->rights, known->rights_count, rights);
+        struct exec_client client = {.card = binary, .rights = rights + RIGHTS_AT, .rights_bytes = (uint32_t)bytes - RIGHTS_AT};
+        (void)card_encode(&known->card, binary);
+        memcpy(client.signing_key, known->card.signing_key, 32);
+        memcpy(client.noise_key, known->card.noise_key, 32);
+        (void)client_put(r, known->card.id, &client);
     }
     return true;
+}
+
+void client_free(struct replica *r) {
+    for (uint32_t i = 0; i < r->client_count; i++) free(r->clients[i].rights);
+    free(r->clients);
+    free(r->client_buckets);
 }
 
 uint32_t client_find(const struct replica *r, const uint8_t id[32]) {
     uint32_t index = r->client_buckets[bucket_of(r, id)];
     while (index != NONE && memcmp(r->clients[index].id, id, 32) != 0) index = r->clients[index].bucket_next;
     return index;
+}
+
+static void peer_output(struct replica *r, enum replica_output_kind kind, uint32_t index) {
+    if (!r->started) return;
+    struct replica_output *output = output_add(r, kind);
+    output->peer = (struct replica_peer){.kind = REPLICA_CLIENT, .index = index};
+    memcpy(output->key, r->clients[index].noise_key, 32);
+}
+
+uint32_t client_put(struct replica *r, const uint8_t id[32], const struct exec_client *known) {
+    uint32_t index = client_find(r, id);
+    if (index == NONE) {
+        if (r->client_count == r->client_room) return NONE;
+        index = r->client_count++;
+        struct client *client = &r->clients[index];
+        memcpy(client->id, id, 32);
+        memcpy(client->signing_key, known->signing_key, 32);
+        memcpy(client->noise_key, known->noise_key, 32);
+        client->bucket_next = r->client_buckets[bucket_of(r, id)];
+        r->client_buckets[bucket_of(r, id)] = index;
+        if (!known->revoked) peer_output(r, REPLICA_PEER_ADD, index);
+    }
+    rights_set(&r->clients[index], known->rights, known->rights_bytes);
+    if (known->revoked) client_close(r, index);
+    return index;
+}
+
+void client_close(struct replica *r, uint32_t index) {
+    struct client *client = &r->clients[index];
+    if (client->revoked) return;
+    client->revoked = true;
+    r->clients_up -= client->up;
+    client->up = false;
+    peer_output(r, REPLICA_PEER_REMOVE, index);
+}
+
+uint32_t replica_clients(const struct replica *r) {
+    return r->client_count;
+}
+
+bool replica_client_key(const struct replica *r, uint32_t index, uint8_t noise_key[32]) {
+    CHECK(index < r->client_count);
+    memcpy(noise_key, r->clients[index].noise_key, 32);
+    return !r->clients[index].revoked;
 }
 
 bool client_may_read(const struct replica *r, uint32_t client, const struct batch *batch) {
@@ -48,8 +111,7 @@ bool client_may_read(const struct replica *r, uint32_t client, const struct batc
             struct operation operation;
             if (!operation_decode(&cursor, &operation)) return false;
             if (operation.opcode == OPERATION_CLIENT_STATE) continue;
-            if (!system_rights_allow(known->enrolled->rights, known->enrolled->rights_count, SYSTEM_RIGHT_READ, operation.key, operation.key_bytes))
-                return false;
+            if (!executor_right(known->rights, known->rights_bytes, SYSTEM_RIGHT_READ, operation.key, operation.key_bytes)) return false;
         }
     }
     return true;

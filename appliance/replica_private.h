@@ -11,6 +11,7 @@
  *   replica_source.c    decision queues from other clusters: subscribe, receive, switch
  *   replica_queue.c     decision queues to other clusters: serve
  *   replica_client.c    client sessions: answers, their cache, status
+ *   replica_admin.c     enrolments: handed in, held, and what final state says of clients
  *   replica_last.c      LAST-SIGNED
  *   replica_evidence.c  what convicts a member or a cluster is kept
  *   replica_restore.c   from the store
@@ -63,6 +64,9 @@ enum {
     UNSPREAD_PLACES = 32,      /* until it is forgotten, a block of mine has at most so many of its reads */
     PRUNE_BLOCKS_AT_ONCE = 64,
     PRUNE_INPUTS_AT_ONCE = 4096, /* so many of their inputs are deleted in one write */
+    EARLY_PER_RELAY = 4, /* batches of clients that are not known here yet */
+    EARLY_MAX = EARLY_PER_RELAY * BFT_MEMBERS_MAX,
+    EARLY_BYTES_MAX = 1 << 18, /* of each */
 };
 _Static_assert(INPUTS_MAX + 4 * BLOCKS_MAX + PRUNE_INPUTS_AT_ONCE + 1024 <= WAL_RECORDS_MAX,
                "a write can hold every input of the pool, blocks, certificates, deletions, votes and the newest items of all members");
@@ -89,6 +93,8 @@ enum message_type {
     MESSAGE_REFUSED = 0x0303,
     MESSAGE_STATUS_QUERY = 0x0304,
     MESSAGE_STATUS_ANSWER = 0x0305,
+    MESSAGE_ADMIN = 0x0306,
+    MESSAGE_ADMIN_STATE = 0x0307,
 };
 
 enum input_state {
@@ -110,6 +116,7 @@ struct input {
     uint32_t source;    /* SLICE */
     uint64_t dseq;
     uint64_t epoch;    /* SLICE: of the certificate */
+    uint64_t serial;   /* ADMIN: number of an enrolment; 0: it is none */
     struct blob *blob; /* whole bytes as INPUT carries them after its head; NULL: WANTED, or DONE and dropped from memory */
     size_t offset, count;
     uint32_t leaf_offset, slice_offset, slice_bytes; /* SLICE: within the bytes */
@@ -211,14 +218,24 @@ struct unspread {
     uint32_t pause_ms;
 };
 
+/* A client of final state. Places are never given back, as records of clients never go: so an index means the same for ever (of this run). */
 struct client {
     uint8_t id[32];
     uint8_t signing_key[32];
-    const struct system_client *enrolled;
+    uint8_t noise_key[32];
+    uint8_t *rights; /* as executor_right() reads them; NULL: none */
+    uint32_t rights_bytes;
+    bool revoked; /* then never up, and nothing of it is taken any more */
     bool up, may_read_all;
     uint32_t bucket_next;
     uint64_t again_ms;
     struct question_rate rate;
+};
+
+/* A batch that came from a relay before its client's enrolment was final here. */
+struct early {
+    struct blob_piece bytes;
+    uint64_t order;
 };
 
 /* A record asked of the store, for a peer. */
@@ -366,7 +383,10 @@ struct replica {
 
     /* clients */
     struct client *clients;
-    uint32_t client_count, *client_buckets, client_bucket_count, clients_up;
+    uint32_t client_count, client_room, *client_buckets, client_bucket_count, clients_up;
+    struct exec_enrolment enrolment; /* the newest that is final */
+    struct early early[EARLY_MAX];
+    uint64_t early_order;
 
     /* persistence */
     struct persist *open, *flying_first, *flying_last;
@@ -460,6 +480,10 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
 void input_fetch_send(struct replica *r, uint32_t index);
 /* So many reads of this relay, at most, go into my next block: few or none of one that does not hand on what it relays. */
 uint32_t relay_places(const struct replica *r, uint32_t relay);
+/* What came is no slice, whatever the block that named it says of it. */
+void input_is(struct input *input, uint8_t kind);
+/* Hands an input that came on a client's own link to all members that are up. */
+void input_relay(struct replica *r, struct input *input);
 void input_tick(struct replica *r);
 /* A slot for a question to the store, NONE: too many are open. The cookie is the slot's index. */
 uint32_t read_begin(struct replica *r, enum read_purpose purpose, struct replica_peer peer, enum wal_db db, const uint8_t *key, size_t key_bytes);
@@ -536,6 +560,11 @@ bool queue_load(struct replica *r, const uint8_t *bytes, size_t count);
 
 /* replica_client.c */
 bool client_init(struct replica *r);
+void client_free(struct replica *r);
+/* Adds a client or changes it to what final state says; its index. NONE: its card does not fit the id. */
+uint32_t client_put(struct replica *r, const uint8_t id[32], const struct exec_client *client);
+/* Shuts it out for good. */
+void client_close(struct replica *r, uint32_t index);
 uint32_t client_find(const struct replica *r, const uint8_t id[32]);
 void client_publish(struct replica *r, struct rblock *block);
 void client_answer_again(struct replica *r, uint32_t client, uint64_t height_from);
@@ -544,6 +573,18 @@ void client_status_query_frame(struct replica *r, struct replica_peer from, stru
 bool client_may_read(const struct replica *r, uint32_t client, const struct batch *batch);
 /* The bytes before the slice of one output of a final block. */
 struct blob *client_decision_head(struct replica *r, const struct rblock *block, uint32_t output);
+
+/* replica_admin.c */
+void admin_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+/* A block's records of clients are final. */
+void admin_follow(struct replica *r, const struct blob *clients);
+/* May a block take it up now? */
+bool admin_is_next(const struct replica *r, const struct input *input);
+bool admin_may_have_effect(const struct replica *r, const struct input *input);
+/* An operation that was decided before its turn came is forgotten, so that it may come again. False: this is none such. */
+bool admin_return(struct replica *r, uint32_t index);
+void early_keep(struct replica *r, uint8_t relay, struct blob_piece bytes);
+void early_free(struct replica *r);
 
 /* replica_last.c */
 bool last_init(struct replica *r, const uint8_t nonce[16]);

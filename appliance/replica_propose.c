@@ -84,7 +84,10 @@ static void select_batches(struct replica *r, struct selection *selection) {
             continue;
         }
         idle = 0;
-        if (r->inputs[index].kind == BODY_ADMIN && admin == NONE)
+        if (r->inputs[index].kind == BODY_ADMIN && !admin_is_next(r, &r->inputs[index])) continue;
+        bool enrolment = r->inputs[index].kind == BODY_ADMIN && r->inputs[index].serial > 0;
+        if (enrolment && !selection_add(r, selection, index)) return;
+        if (!enrolment && r->inputs[index].kind == BODY_ADMIN && admin == NONE)
             admin = index;
         else if (r->inputs[index].kind == BODY_BATCH && !selection_add(r, selection, index))
             return;

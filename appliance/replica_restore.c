@@ -120,12 +120,11 @@ bool replica_restore_input(struct replica *r, const uint8_t hash[32], const uint
             input->is_signed = batch.kind == BATCH_WRITE;
         }
     } else {
-        struct blob_piece whole = piece;
         uint32_t found;
-        input_free(r, index);
-        good = input_take(r, BODY_ADMIN, bytes[1], whole, peer_member(bytes[1]), &found);
+        good = input_take(r, BODY_ADMIN, bytes[1], piece, peer_member(bytes[1]), &found) && found == index;
+        if (good) input->persisted = true;
         blob_drop(blob);
-        return good && found != NONE && memcmp(r->inputs[found].hash, hash, 32) == 0;
+        return good;
     }
     good = good && memcmp(is, hash, 32) == 0;
     if (good) {

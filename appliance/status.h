@@ -19,6 +19,7 @@
     X(DROP_BATCH_SIGNATURE, "batch_signature")                                                                                                       \
     X(DROP_BATCH_FOREIGN_CLIENT, "batch_foreign_client") /* client_id is not that of the link's key */                                               \
     X(DROP_BATCH_UNKNOWN_CLIENT, "batch_unknown_client")                                                                                             \
+    X(DROP_BATCH_REVOKED, "batch_revoked")                                                                                                           \
     X(DROP_BATCH_RIGHTS, "batch_rights")                                                                                                             \
     X(DROP_BATCH_BUSY, "batch_busy")                                                                                                                 \
     X(DROP_BATCH_DRAINING, "batch_draining")                                                                                                         \
@@ -28,6 +29,8 @@
     X(DROP_INPUT_DUPLICATE, "input_duplicate")                                                                                                       \
     X(DROP_INPUT_MALFORMED, "input_malformed")                                                                                                       \
     X(DROP_ADMIN_INVALID, "admin_invalid")                                                                                                           \
+    X(DROP_ADMIN_REFUSED, "admin_refused") /* handed in by a client */                                                                               \
+    X(DROP_ADMIN_LATE, "admin_late")       /* its number has passed */                                                                               \
     X(DROP_SLICE_MALFORMED, "slice_malformed")                                                                                                       \
     X(DROP_SLICE_CERTIFICATE, "slice_certificate")                                                                                                   \
     X(DROP_SLICE_PROOF, "slice_proof")                                                                                                               \
@@ -116,6 +119,8 @@ struct status_replica {
     uint64_t state_root_height; /* the root is the one after this height */
     uint64_t time_ms;           /* of the newest final header */
     uint64_t inputs_waiting, inputs_held, input_bytes, blocks_open, sends_held, clients_connected, answers_kept;
+    uint64_t enrolment; /* number of the newest that is final; 0 at a shard */
+    uint64_t clients_enrolled; /* records of them, revoked ones too; 0 at a shard */
     uint64_t decisions, empty_decisions, inputs_decided, view_changes, proposals, fetches, signatures_verified, waiting_oldest_ms, evidence;
     uint64_t drops[STATUS_DROP_COUNT];
     uint64_t attacks[STATUS_ATTACK_COUNT];

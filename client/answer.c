@@ -13,7 +13,7 @@
 #include "protocol/operation.h"
 #include "protocol/receipt.h"
 
-enum { MESSAGE_ANSWER = 0x0302, MESSAGE_REFUSED = 0x0303, MESSAGE_STATUS_ANSWER = 0x0305, REFUSED_BYTES = 40 };
+enum { MESSAGE_ANSWER = 0x0302, MESSAGE_REFUSED = 0x0303, MESSAGE_STATUS_ANSWER = 0x0305, MESSAGE_ADMIN_STATE = 0x0307, REFUSED_BYTES = 40 };
 
 static void distrust(struct node *node, const char *what, uint64_t now_ms) {
     node->db->counters.verification_failures++;
@@ -276,6 +276,7 @@ void client_answer_frame(struct node *node, uint16_t type, const uint8_t *payloa
     case MESSAGE_ANSWER: answer(node, payload, payload_bytes, now_ms); break;
     case MESSAGE_REFUSED: refused(node, payload, payload_bytes, now_ms); break;
     case MESSAGE_STATUS_ANSWER: client_nodes_answer(node, payload, payload_bytes); break;
+    case MESSAGE_ADMIN_STATE: client_enrolment_answer(node, payload, payload_bytes); break;
     default: distrust(node, "a message that no node sends to a client", now_ms); break;
     }
 }

@@ -11,6 +11,7 @@
  *   renew.c       writes whose number was behind the shard's floor: numbers asked for anew, and a second number
  *   settle.c      unsettled writes: retry and CANCEL
  *   nodes.c       what nodes state about themselves
+ *   enrolment.c   administrators' operations handed in, and what became of them
  *   proof.c       receipts offline
  *
  * One request: submit -> held (until its numbers are known) -> built -> journaled -> sent -> answered or given up -> ended, callback.
@@ -23,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "bft/certificate.h"
 #include "bft/signer.h"
@@ -45,6 +47,10 @@ enum {
     CLIENT_RECEIVE_BYTES = 256 * 1024,
     CLIENT_NODE_WHY_BYTES = 128,
     CLIENT_CHAINS = 4096, /* of the digest table */
+    CLIENT_SILENT_ENDS = 3, /* and */
+    CLIENT_SILENT_MS = 1000,
+    CLIENT_HELD_MS = 250,
+    CLIENT_ADDRESSES_MS = 1000,
 };
 
 /* Grows by doubling; `failed` is sticky (no memory). */
@@ -175,7 +181,18 @@ struct journal {
     size_t writes_count, writes_room;
 };
 
-enum node_state { NODE_IDLE = 0, NODE_CONNECTING, NODE_HANDSHAKE, NODE_UP };
+/* enrolment.c: a node's newest ADMIN_STATE. */
+struct admin_answer {
+    bool came;
+    uint8_t code, error;
+    uint32_t clients, clients_max;
+    uint64_t number;
+    uint8_t hash[32];
+};
+
+/* HELD: connected, and the first flight waits a little: whether the other end closes before it heard anything tells a dead one behind a proxy, or one
+ * that has too much to do (spec/links.md L-42), from one that does not know the key. */
+enum node_state { NODE_IDLE = 0, NODE_CONNECTING, NODE_HELD, NODE_HANDSHAKE, NODE_UP };
 
 struct node {
     struct heraclius *db;
@@ -193,15 +210,25 @@ struct node {
     size_t out_sent;
     uint64_t retry_at_ms;
     uint32_t backoff_ms;
-    uint64_t connecting_until_ms;
+    uint64_t connecting_until_ms, held_until_ms;
     char why[CLIENT_NODE_WHY_BYTES]; /* the last thing that went wrong; "" */
     uint64_t status_nonce;           /* nodes.c */
     bool status_asked, status_came;
+    uint64_t admin_nonce, admin_ask_at_ms; /* enrolment.c */
+    bool admin_asked;
+    struct admin_answer admin;
+    /* Handshakes in a row that it ended without a word, as it does with a key that it does not let in; since when. From the second one on they are
+     * held. */
+    uint32_t silent_ends;
+    uint64_t silent_since_ms;
 };
 
 struct heraclius {
     struct system *system;
     struct addresses *addresses;
+    char *addresses_path;
+    struct timespec addresses_time; /* of the file that was read */
+    uint64_t addresses_look_ms;     /* not looked at again before */
     struct keyfile key;
     struct signer signer;
     struct link_identity identity;
@@ -221,6 +248,7 @@ struct heraclius {
     int ended; /* requests that ended in this poll */
     struct heraclius_counters counters;
     struct heraclius_node_status *statuses;
+    struct heraclius_enrolment *enrolments; /* by coordinator cluster */
     char summary[HERACLIUS_TEXT_BYTES];
 };
 
@@ -257,7 +285,13 @@ bool client_journal_next(struct heraclius *db, uint32_t shard, uint64_t next);
 bool client_journal_settled(struct heraclius *db, uint32_t shard, uint64_t number);
 bool client_journal_sync(struct heraclius *db); /* false: the disk said no; errno */
 
+/* open.c */
+/* addresses.json again, if it has changed: nodes that moved are dialled where they are now. A bad file changes nothing. */
+void client_addresses_look(struct heraclius *db, uint64_t now_ms);
+
 /* connection.c */
+/* Does this node seem not to let this client's key in? So often and so long that neither a restart nor a crowd explains it. */
+bool client_node_shut_out(const struct node *node, uint64_t now_ms);
 void client_node_want(struct node *node, uint64_t now_ms);
 void client_node_event(struct node *node, uint32_t events, uint64_t now_ms);
 void client_node_tick(struct node *node, uint64_t now_ms);
@@ -287,6 +321,9 @@ bool client_renew_end(struct sending *sending);                            /* ou
 /* answer.c */
 void client_answer_code(struct part *part, uint8_t code, uint64_t height); /* as the result of each of its operations */
 void client_answer_frame(struct node *node, uint16_t type, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms);
+
+/* enrolment.c */
+void client_enrolment_answer(struct node *node, const uint8_t *payload, size_t payload_bytes);
 
 /* nodes.c */
 void client_nodes_answer(struct node *node, const uint8_t *payload, size_t payload_bytes);

@@ -80,28 +80,33 @@ static bool quota_parse(uint32_t *per_second, uint32_t *burst, const char *rule)
     return true;
 }
 
-/* CARD[,RULE]...; without a right among the rules: all keys, both ways. */
-static bool client_take(struct assembly *assembly, char *text) {
-    struct system_right rights[SYSTEM_RIGHTS_MAX];
-    struct system_fault fault;
-    struct card card;
-    uint32_t rights_count = 0, per_second = 0, burst = 0;
-    char *rest = NULL, *path = strtok_r(text, ",", &rest);
-    if (!path || !card_take(&card, CARD_CLIENT, path)) return false;
-    for (char *rule = strtok_r(NULL, ",", &rest); rule; rule = strtok_r(NULL, ",", &rest)) {
-        if (quota_parse(&per_second, &burst, rule)) continue;
-        if (rights_count == SYSTEM_RIGHTS_MAX || !right_parse(&rights[rights_count], rule)) {
-            (void)cmd_fail("--client %s: %s: a rule is r:PREFIX, w:PREFIX, rw:PREFIX (# for hex) or quota:N[:BURST]; at most %d rights", path, rule,
+bool cmd_rules_take(struct cmd_rules *rules, char *text, const char *of) {
+    char *rest = NULL;
+    memset(rules, 0, sizeof *rules);
+    for (char *rule = strtok_r(text, ",", &rest); rule; rule = strtok_r(NULL, ",", &rest)) {
+        if (quota_parse(&rules->per_second, &rules->burst, rule)) continue;
+        if (rules->rights_count == SYSTEM_RIGHTS_MAX || !right_parse(&rules->rights[rules->rights_count], rule)) {
+            (void)cmd_fail("%s: %s: a rule is r:PREFIX, w:PREFIX, rw:PREFIX (# for hex) or quota:N[:BURST]; at most %d rights", of, rule,
                            SYSTEM_RIGHTS_MAX);
             return false;
         }
-        rights_count++;
+        rules->rights_count++;
     }
-    if (rights_count == 0) {
-        memset(&rights[0], 0, sizeof rights[0]);
-        rights[rights_count++].flags = SYSTEM_RIGHT_READ | SYSTEM_RIGHT_WRITE;
-    }
-    if (!assembly_add_client(assembly, &card, per_second, burst, rights, rights_count, &fault)) return true;
+    if (rules->rights_count == 0) rules->rights[rules->rights_count++].flags = SYSTEM_RIGHT_READ | SYSTEM_RIGHT_WRITE;
+    return true;
+}
+
+/* CARD[,RULE]... */
+static bool client_take(struct assembly *assembly, char *text) {
+    static char no_rules[1];
+    struct cmd_rules rules;
+    struct system_fault fault;
+    struct card card;
+    char *comma = strchr(text, ','), label[CMD_PATH_BYTES];
+    if (comma) *comma = 0;
+    (void)snprintf(label, sizeof label, "--client %s", text);
+    if (!card_take(&card, CARD_CLIENT, text) || !cmd_rules_take(&rules, comma ? comma + 1 : no_rules, label)) return false;
+    if (!assembly_add_client(assembly, &card, rules.per_second, rules.burst, rules.rights, rules.rights_count, &fault)) return true;
     (void)cmd_fail("%s", fault.text);
     return false;
 }

@@ -9,6 +9,8 @@ enum { BEHIND_BLOCKS = 64 };
 
 struct cluster_view {
     uint32_t cluster;
+    uint32_t strangers; /* nodes that do not let this client in */
+    const struct heraclius_enrolment *enrolment; /* of a coordinator */
     uint32_t nodes, faults, quorum;
     uint32_t up;       /* reached or heard, voting, and not far behind */
     uint32_t agreeing; /* nodes that state the view shown; 0: the view is not known */
@@ -24,6 +26,7 @@ static struct cluster_view summarize(const struct heraclius_node_status *nodes, 
     for (size_t i = 0; i < count; i++) {
         if (nodes[i].cluster != cluster) continue;
         out.nodes++;
+        out.strangers += nodes[i].shut_out;
         if (!nodes[i].heard) continue;
         if (known < 16) heights[known++] = nodes[i].height;
         uint32_t same = 0;
@@ -59,9 +62,30 @@ static const char *leader_name(const struct heraclius_node_status *nodes, size_t
     return "?";
 }
 
+/* Nobody of f+1 nodes lets this client in: what they do is not for it to know. */
+static bool view_hidden(const struct cluster_view *view) {
+    return view->strangers > view->faults && view->up == 0;
+}
+
+static void show_enrolment(const struct heraclius_enrolment *enrolment) {
+    if (!enrolment) return;
+    if (!enrolment->known) {
+        printf("  enrolment: no f+1 nodes state the same\n");
+        return;
+    }
+    printf("  enrolment %" PRIu64 " (", enrolment->number);
+    for (int i = 0; i < 8; i++) printf("%02x", enrolment->hash[i]);
+    printf("...), %u clients on record of at most %u\n", enrolment->clients, enrolment->clients_max);
+}
+
 static void show(const struct heraclius_node_status *nodes, size_t count, const struct cluster_view *view) {
     char name[32];
     cluster_name(view->cluster, name);
+    if (view_hidden(view)) {
+        printf("%s: does not let this client in (%s): ask with another client's key\n", name,
+               view->cluster >> 16 == 1 ? "not enrolled there, or revoked" : "a shard knows the clients of the system file alone, less the revoked");
+        return;
+    }
     printf("%s: %u of %u nodes up, quorum %u: ", name, view->up, view->nodes, view->quorum);
     if (view->up >= view->quorum) {
         printf("%u more may fail\n", view->up - view->quorum);
@@ -79,6 +103,7 @@ static void show(const struct heraclius_node_status *nodes, size_t count, const 
     } else {
         printf("view and leader unknown (no node states them)\n");
     }
+    show_enrolment(view->enrolment);
     for (size_t i = 0; i < count; i++) {
         const struct heraclius_node_status *node = &nodes[i];
         if (node->cluster != view->cluster) continue;
@@ -108,10 +133,18 @@ static json_t *cluster_json(const struct heraclius_node_status *nodes, size_t co
     }
     int spare = (int)view->up - (int)view->quorum;
     bool known = view->agreeing > 0;
-    return json_pack("{sssisisisbsososs?siso}", "cluster", name, "nodes", (int)view->nodes, "up", (int)view->up, "may_fail", spare > 0 ? spare : 0,
-                     "quorum", spare >= 0, "view", known ? json_integer((json_int_t)view->view) : json_null(), "height",
+    json_t *out = json_pack("{sssisisisbsososs?siso}", "cluster", name, "nodes", (int)view->nodes, "up", (int)view->up, "may_fail",
+                            spare > 0 ? spare : 0, "quorum", spare >= 0, "view", known ? json_integer((json_int_t)view->view) : json_null(), "height",
                      view->height_known ? json_integer((json_int_t)view->height) : json_null(), "leader",
                      known ? leader_name(nodes, count, view) : NULL, "agreeing", (int)view->agreeing, "members", members);
+    if (view_hidden(view)) json_object_set_new(out, "shut_out", json_true());
+    if (!view->enrolment || !view->enrolment->known) return out;
+    char hash[65];
+    for (int i = 0; i < 32; i++) (void)snprintf(hash + 2 * i, 3, "%02x", view->enrolment->hash[i]);
+    json_object_set_new(out, "enrolment", json_integer((json_int_t)view->enrolment->number));
+    json_object_set_new(out, "enrolment_hash", json_string(hash));
+    json_object_set_new(out, "clients", json_integer((json_int_t)view->enrolment->clients));
+    return out;
 }
 
 int command_status(const struct command *command) {
@@ -122,12 +155,21 @@ int command_status(const struct command *command) {
     size_t count;
     uint32_t wait_ms = command_timeout_ms(command) < 3000 ? command_timeout_ms(command) : 3000;
     (void)heraclius_nodes(db, wait_ms, &nodes, &count);
+    const struct heraclius_enrolment *enrolments;
+    size_t coordinators;
+    (void)heraclius_enrolments(db, 1000, &enrolments, &coordinators);
     exit_code = EXIT_DONE;
+    uint32_t hidden = 0, clusters = 0;
     json_t *all = command->json ? json_array() : NULL;
     for (size_t i = 0; i < count; i++) {
         if (nodes[i].member != 0) continue;
         struct cluster_view view = summarize(nodes, count, nodes[i].cluster);
-        if (view.up < view.quorum) exit_code = EXIT_UNANSWERED;
+        for (size_t k = 0; k < coordinators; k++) {
+            if (enrolments[k].cluster == view.cluster) view.enrolment = &enrolments[k];
+        }
+        clusters++;
+        hidden += view_hidden(&view);
+        if (view.up < view.quorum && !view_hidden(&view)) exit_code = EXIT_UNANSWERED;
         if (all) {
             json_array_append_new(all, cluster_json(nodes, count, &view));
         } else {
@@ -135,6 +177,7 @@ int command_status(const struct command *command) {
         }
     }
     if (all) command_print_json(json_pack("{so}", "clusters", all));
+    if (hidden == clusters) exit_code = command_fail(EXIT_REFUSED, "no cluster lets this client in: it is not enrolled, or it was revoked");
     heraclius_close(db);
     return exit_code;
 }

@@ -16,6 +16,18 @@
  *     heraclius evidence verify [-s SYSTEM] [--json] FILE                exit 1: it convicts nobody
  *     heraclius system local --out DIR --move --port-base P              new ports in DIR/addresses.json, nothing else
  *
+ * Enrolment while a system runs (7.6); k of the administrators sign, each where his key is:
+ *
+ *     heraclius client add CARD[,RULE]... [--admin KEY]... [--out OP]    a new client; with enough keys it is handed in at once, with --out written
+ *     heraclius client change WHO[,RULE]... [--admin KEY]... [--out OP]  other rights and quota; WHO: a card, an id, or a name of the system file
+ *     heraclius client revoke WHO [--admin KEY]... [--out OP]            for good
+ *     heraclius client show OP                                           what it says and who signed it
+ *     heraclius client sign OP --admin KEY                               adds a signature
+ *     heraclius client submit OP...                                      hands operations in, signatures of one operation united
+ *
+ * Where no node can be asked, the number comes by --after OP (the operation before), or --number N --predecessor HASH. These commands have also the
+ * exit codes 3: not in effect everywhere in time, 4: refused.
+ *
  * `system init` and `system local` have the data directories made by `heracliusd --init --config FILE`, which they look for beside this program, then
  * in the PATH.
  */
@@ -25,6 +37,12 @@
 int cmd_node_enroll(int argc, char **argv);
 int cmd_client_enroll(int argc, char **argv);
 int cmd_admin_enroll(int argc, char **argv);
+int cmd_client_add(int argc, char **argv);
+int cmd_client_change(int argc, char **argv);
+int cmd_client_revoke(int argc, char **argv);
+int cmd_client_show(int argc, char **argv);
+int cmd_client_sign(int argc, char **argv);
+int cmd_client_submit(int argc, char **argv);
 int cmd_system_assemble(int argc, char **argv);
 int cmd_system_init(int argc, char **argv);
 int cmd_system_show(int argc, char **argv);

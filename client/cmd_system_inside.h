@@ -36,6 +36,13 @@ struct cmd_enrolment {
 };
 bool cmd_enroll_files(const struct cmd_enrolment *enrolment, struct card *card);
 
+/* RULE,RULE,... of a client; without a right among them: all keys, both ways. The text is cut up; false after a message that begins with `of`. */
+struct cmd_rules {
+    struct system_right rights[SYSTEM_RIGHTS_MAX];
+    uint32_t rights_count, per_second, burst;
+};
+bool cmd_rules_take(struct cmd_rules *rules, char *text, const char *of);
+
 /* Has `heracliusd --init --config FILE` make the data directory; false after a message. */
 bool cmd_node_data_init(const char *config_path);
 

@@ -167,6 +167,7 @@ int command_code_exit(enum heraclius_code code) {
 /* Of a call without an outcome: was it for lack of quota, or of rights? The library's text begins with the code of the last part. */
 static bool why_refused(const char *why) {
     static const char *const codes[] = {"QUOTA", "REVOKED", "RIGHTS"};
+    if (strncmp(why, "no coordinator cluster lets", 27) == 0) return true;
     const char *code = strncmp(why, "shard ", 6) == 0 ? strstr(why, ": ") : NULL;
     for (size_t i = 0; code && i < sizeof codes / sizeof codes[0]; i++) {
         if (strncmp(code + 2, codes[i], strlen(codes[i])) == 0) return true;

@@ -72,6 +72,7 @@ enum command_set {
     COMMAND_VERIFY = 1 << 7,
     COMMAND_STATUS = 1 << 8,
     COMMAND_BENCH = 1 << 9,
+    COMMAND_CLIENT = 1 << 10, /* client add, change, revoke, submit */
 };
 enum { COMMAND_OPTIONS_MAX = 20 };
 extern struct command command_options; /* where they go */

@@ -58,6 +58,7 @@ static void connect_start(struct node *node, uint64_t now_ms) {
     struct sockaddr_storage address;
     socklen_t address_bytes = 0;
     const char *why = NULL;
+    client_addresses_look(node->db, now_ms);
     node->state = NODE_CONNECTING; /* so that client_node_close sets the back-off whatever fails */
     if (node->endpoint.port == 0) {
         client_node_close(node, "no address in addresses.json", now_ms);
@@ -139,14 +140,7 @@ bool client_node_send(struct node *node, uint16_t type, const void *payload, siz
     return node->state == NODE_UP;
 }
 
-static void connected(struct node *node, uint64_t now_ms) {
-    int error = 0;
-    socklen_t error_bytes = sizeof error;
-    if (getsockopt(node->fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) != 0) error = errno;
-    if (error != 0) {
-        client_node_close(node, strerror(error), now_ms);
-        return;
-    }
+static void handshake_begin(struct node *node, uint64_t now_ms) {
     node->link = malloc(sizeof *node->link);
     node->receive = malloc(CLIENT_RECEIVE_BYTES);
     if (!node->link || !node->receive) {
@@ -164,6 +158,23 @@ static void connected(struct node *node, uint64_t now_ms) {
     if (node->state != NODE_IDLE) flush(node, now_ms);
 }
 
+static void connected(struct node *node, uint64_t now_ms) {
+    int error = 0;
+    socklen_t error_bytes = sizeof error;
+    if (getsockopt(node->fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) != 0) error = errno;
+    if (error != 0) {
+        client_node_close(node, strerror(error), now_ms);
+        return;
+    }
+    if (node->silent_ends > 0) {
+        node->state = NODE_HELD;
+        node->held_until_ms = now_ms + CLIENT_HELD_MS;
+        watch(node, EPOLL_CTL_MOD, EPOLLIN);
+    } else {
+        handshake_begin(node, now_ms);
+    }
+}
+
 /* Everything that the received bytes hold. A frame's handler may close the node. */
 static void frames(struct node *node, uint64_t now_ms) {
     struct link_frame frame;
@@ -174,6 +185,7 @@ static void frames(struct node *node, uint64_t now_ms) {
             node->state = NODE_UP;
             node->backoff_ms = 0;
             node->why[0] = 0;
+            node->silent_ends = 0;
             node->db->counters.links_opened++;
             link_talk(node, now_ms);
             if (node->state == NODE_UP) client_engine_up(node, now_ms);
@@ -181,12 +193,31 @@ static void frames(struct node *node, uint64_t now_ms) {
         case LINK_FRAME: client_answer_frame(node, frame.type, frame.payload, frame.payload_bytes, now_ms); break;
         case LINK_CLOSED: {
             char why[CLIENT_NODE_WHY_BYTES];
+            bool goodbye = link_closed_cause(node->link) == LINK_CAUSE_GOODBYE;
             snprintf(why, sizeof why, "link closed: %s", link_cause_name(link_closed_cause(node->link)));
+            if (goodbye && link_goodbye_code(node->link) == LINK_GOODBYE_REFUSED) {
+                node->silent_ends = CLIENT_SILENT_ENDS;
+                node->silent_since_ms = now_ms < CLIENT_SILENT_MS ? 0 : now_ms - CLIENT_SILENT_MS;
+                snprintf(why, sizeof why, "%s", "this client was revoked");
+            }
             client_node_close(node, why, now_ms);
             return;
         }
         }
     }
+}
+
+/* A key that a node does not let in is answered by nothing (spec/links.md L-13). */
+static void closed_by_node(struct node *node, const char *why, uint64_t now_ms) {
+    if (node->state == NODE_HANDSHAKE) {
+        if (node->silent_ends++ == 0) node->silent_since_ms = now_ms;
+        why = "it ends the handshake without a word, as with a key that it does not know: not enrolled there, or revoked";
+    }
+    client_node_close(node, why, now_ms);
+}
+
+bool client_node_shut_out(const struct node *node, uint64_t now_ms) {
+    return node->silent_ends >= CLIENT_SILENT_ENDS && now_ms >= node->silent_since_ms + CLIENT_SILENT_MS;
 }
 
 static void receive(struct node *node, uint64_t now_ms) {
@@ -195,7 +226,7 @@ static void receive(struct node *node, uint64_t now_ms) {
         if (got < 0 && errno == EINTR) continue;
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
         if (got <= 0) {
-            client_node_close(node, got == 0 ? "closed by the node (does it know this client's key?)" : strerror(errno), now_ms);
+            closed_by_node(node, got == 0 ? "closed by the node" : strerror(errno), now_ms);
             return;
         }
         link_receive(node->link, node->receive, (size_t)got, now_ms);
@@ -212,6 +243,11 @@ void client_node_event(struct node *node, uint32_t events, uint64_t now_ms) {
         connected(node, now_ms);
         return;
     }
+    if (node->state == NODE_HELD) {
+        node->silent_ends = 0;
+        client_node_close(node, "closed before anything was said", now_ms);
+        return;
+    }
     if (node->state >= NODE_HANDSHAKE && (events & (EPOLLIN | EPOLLERR | EPOLLHUP))) receive(node, now_ms);
     if (node->state >= NODE_HANDSHAKE && (events & EPOLLOUT)) flush(node, now_ms);
 }
@@ -222,6 +258,7 @@ void client_node_tick(struct node *node, uint64_t now_ms) {
         client_node_close(node, "no connection in time", now_ms);
         return;
     }
+    if (node->state == NODE_HELD && now_ms >= node->held_until_ms) handshake_begin(node, now_ms);
     if (node->state < NODE_HANDSHAKE) return;
     link_tick(node->link, now_ms);
     if (link_closed_cause(node->link) != LINK_CAUSE_NONE) {

@@ -288,12 +288,47 @@ static void request_give_up(struct heraclius_request *request) {
     client_engine_end(request, unsettled ? HERACLIUS_UNSETTLED : HERACLIUS_UNAVAILABLE);
 }
 
+/* f+1 nodes of each coordinator cluster do not let this client's key in, and of those one each is honest. */
+static bool shut_out(const struct heraclius *db, uint64_t now_ms) {
+    uint32_t shut = 0, cluster = 0;
+    for (uint32_t i = 0; i < db->coordinator_nodes; i++) {
+        const struct node *node = &db->nodes[i];
+        bool last = i + 1 == db->coordinator_nodes || db->nodes[i + 1].cluster != node->cluster;
+        shut += client_node_shut_out(node, now_ms);
+        if (!last) continue;
+        if (shut <= db->members[cluster++].f) return false;
+        shut = 0;
+    }
+    return true;
+}
+
+/* Nobody will take it. A write that never left cannot happen: its number is as good as settled. */
+static void request_shut_out(struct heraclius_request *request) {
+    bool left = false;
+    client_request_why(request, "no coordinator cluster lets this client's key in: it is not enrolled, or it was revoked");
+    for (int kind = 0; kind < 2; kind++) {
+        const struct sending *sending = request->sendings[kind];
+        if (sending && sending->kind == BATCH_WRITE) left = left || sending->copies > 0 || client_request_number(request) != 0;
+    }
+    const struct sending *write = request->sendings[1];
+    for (uint32_t i = 0; write && !left && i < write->part_count; i++)
+        (void)client_journal_settled(request->db, write->parts[i].shard, write->parts[i].number);
+    client_engine_end(request, left ? HERACLIUS_UNSETTLED : HERACLIUS_REFUSED);
+}
+
 static void held_go(struct heraclius *db, uint64_t now_ms) {
+    bool shut = db->held && shut_out(db, now_ms);
     struct heraclius_request **at = &db->held;
     while (*at) {
         struct heraclius_request *request = *at;
         bool late = now_ms >= request->deadline_ms;
         uint32_t shard;
+        if (shut) {
+            *at = request->next;
+            request_shut_out(request);
+            at = &db->held;
+            continue;
+        }
         uint8_t refusal = late ? 0 : client_numbers_refusal(db, request, now_ms, &shard);
         if (!late && !refusal && !client_numbers_ready(db, request, now_ms)) {
             at = &request->next;
@@ -351,11 +386,13 @@ static void journal_go(struct heraclius *db) {
 
 static void sendings_go(struct heraclius *db, uint64_t now_ms) {
     struct sending *next;
+    bool shut = db->sendings && shut_out(db, now_ms);
     for (struct sending *sending = db->sendings; sending; sending = next) {
         next = sending->next;
         struct heraclius_request *request = sending->request;
-        if (now_ms >= request->deadline_ms) {
-            request_give_up(request);
+        if (shut || now_ms >= request->deadline_ms) {
+            if (shut) request_shut_out(request);
+            else request_give_up(request);
             next = db->sendings;
             continue;
         }

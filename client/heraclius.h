@@ -257,11 +257,42 @@ struct heraclius_node_status {
     uint64_t epoch, view, height, time_ms;
     uint8_t block_id[32];
     bool voting, timed_out;
+    bool shut_out;   /* it does not let this client's key in: a shard knows the clients of the system file alone */
     const char *why; /* if not reached */
 };
 /* Asks every node of the system, waiting at most timeout_ms. The array lives until the next call on this handle. */
 HERACLIUS_API enum heraclius_status heraclius_nodes(struct heraclius *db, uint32_t timeout_ms, const struct heraclius_node_status **nodes,
                                                     size_t *count);
+
+/* Enrolments (spec chapter 7.6): administrators' numbered operations, decided by each coordinator cluster for itself. */
+enum heraclius_admin_code {
+    HERACLIUS_ADMIN_STATE = 0,
+    HERACLIUS_ADMIN_WAITS = 1,   /* held, not yet decided */
+    HERACLIUS_ADMIN_DONE = 2,    /* it is the newest that had an effect */
+    HERACLIUS_ADMIN_NUMBER = 3,  /* not the next number, or another predecessor */
+    HERACLIUS_ADMIN_INVALID = 4, /* form or signatures; `why` names the error */
+    HERACLIUS_ADMIN_CLIENT = 5,  /* enrolled already, unknown, revoked, or no room for another */
+    HERACLIUS_ADMIN_BUSY = 6,
+    HERACLIUS_ADMIN_ELSEWHERE = 7,
+};
+/* What f+1 nodes of a cluster state, of which at least one is honest; proved by nobody. */
+struct heraclius_enrolment {
+    uint32_t cluster; /* 0x00010000 + i */
+    bool known;       /* f+1 nodes state the rest; else as many as stated_by */
+    uint32_t stated_by;
+    uint64_t number; /* of the newest enrolment that had an effect, 0: none since the system file */
+    uint8_t hash[32];
+    uint32_t clients, clients_max; /* on record, revoked ones too */
+    enum heraclius_admin_code code;
+    const char *why; /* never NULL */
+};
+/* Each coordinator cluster's, by ascending cluster. The array lives until the next call on this handle. HERACLIUS_UNAVAILABLE: not of all in time. */
+HERACLIUS_API enum heraclius_status heraclius_enrolments(struct heraclius *db, uint32_t timeout_ms, const struct heraclius_enrolment **list,
+                                                         size_t *count);
+/* Hands a signed operation with this number to all nodes of a cluster until f+1 of them say what became of it. HERACLIUS_DONE: it has its effect
+ * there. HERACLIUS_REFUSED: out->code says why not. HERACLIUS_UNAVAILABLE: not known in time; try again, it takes effect once. */
+HERACLIUS_API enum heraclius_status heraclius_admin(struct heraclius *db, uint32_t cluster, const uint8_t *operation, size_t operation_bytes,
+                                                    uint64_t number, uint32_t timeout_ms, struct heraclius_enrolment *out);
 
 HERACLIUS_API const char *heraclius_code_name(enum heraclius_code code);
 HERACLIUS_API const char *heraclius_status_name(enum heraclius_status status);

@@ -34,6 +34,12 @@ static const struct {
 } tools[] = {
     {"node", "enroll", cmd_node_enroll, "make a node's keys and card"},
     {"client", "enroll", cmd_client_enroll, "make a client's keys and card"},
+    {"client", "add", cmd_client_add, "enrol a client while the system runs"},
+    {"client", "change", cmd_client_change, "give it other rights and quota"},
+    {"client", "revoke", cmd_client_revoke, "shut it out for good"},
+    {"client", "show", cmd_client_show, "show such an operation before signing it"},
+    {"client", "sign", cmd_client_sign, "add an administrator's signature"},
+    {"client", "submit", cmd_client_submit, "hand signed operations in"},
     {"admin", "enroll", cmd_admin_enroll, "make an administrator's key and card"},
     {"system", "assemble", cmd_system_assemble, "make a system file from cards"},
     {"system", "init", cmd_system_init, "make a node's data directory from it"},

@@ -87,12 +87,13 @@ enum heraclius_status heraclius_nodes(struct heraclius *db, uint32_t timeout_ms,
         came = 0;
         for (uint32_t i = 0; i < db->node_count; i++) {
             if (!db->statuses[i].reached) ask(&db->nodes[i], now_ms);
-            came += db->statuses[i].reached;
+            came += db->statuses[i].reached || client_node_shut_out(&db->nodes[i], now_ms);
         }
         if (came < db->node_count) (void)heraclius_poll(db, 20);
     }
     for (uint32_t i = 0; i < db->node_count; i++) {
         struct node *node = &db->nodes[i];
+        db->statuses[i].shut_out = !db->statuses[i].reached && client_node_shut_out(node, ring_clock_ms());
         db->statuses[i].why = db->statuses[i].reached ? "" : node->why[0] ? node->why : "no answer in time";
         if (i >= db->coordinator_nodes) node->wanted = false;
     }

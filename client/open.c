@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,7 +77,8 @@ static bool nodes_make(struct heraclius *db) {
     for (uint32_t i = 0; i < clusters; i++) db->node_count += system->clusters[i].nodes_count;
     db->nodes = calloc(db->node_count, sizeof *db->nodes);
     db->statuses = calloc(db->node_count, sizeof *db->statuses);
-    if (!db->nodes || !db->statuses) return false;
+    db->enrolments = calloc(system->coordinators_count, sizeof *db->enrolments);
+    if (!db->nodes || !db->statuses || !db->enrolments) return false;
     uint32_t at = 0;
     for (uint32_t i = 0; i < clusters; i++) {
         const struct system_cluster *cluster = &system->clusters[i];
@@ -89,6 +91,28 @@ static bool nodes_make(struct heraclius *db) {
         }
     }
     return true;
+}
+
+void client_addresses_look(struct heraclius *db, uint64_t now_ms) {
+    struct stat file;
+    if (now_ms < db->addresses_look_ms) return;
+    db->addresses_look_ms = now_ms + CLIENT_ADDRESSES_MS;
+    if (stat(db->addresses_path, &file) != 0) return;
+    if (file.st_mtim.tv_sec == db->addresses_time.tv_sec && file.st_mtim.tv_nsec == db->addresses_time.tv_nsec) return;
+    struct addresses *addresses;
+    db->addresses_time = file.st_mtim;
+    if (addresses_load(&addresses, db->addresses_path, db->system, NULL) != SYSTEM_OK) return;
+    addresses_free(db->addresses);
+    db->addresses = addresses;
+    for (uint32_t i = 0; i < db->node_count; i++) {
+        struct node *node = &db->nodes[i];
+        const struct address *address = addresses_find(addresses, node->card->name);
+        struct address_endpoint endpoint = address ? address->link : (struct address_endpoint){0};
+        if (endpoint.port == node->endpoint.port && strcmp(endpoint.host, node->endpoint.host) == 0) continue;
+        node->endpoint = endpoint;
+        node->backoff_ms = 0;
+        node->retry_at_ms = now_ms;
+    }
 }
 
 static void *memory_take(void *context, size_t bytes) {
@@ -153,6 +177,8 @@ static enum heraclius_status files_open(struct heraclius *db, const struct herac
                                         const char *key_path, char *why) {
     struct system_fault fault = {0};
     if (system_load(&db->system, options->system_path, &fault) != SYSTEM_OK) return fail(why, HERACLIUS_BAD_FILE, fault.text);
+    struct stat file;
+    if (stat(addresses_path, &file) == 0) db->addresses_time = file.st_mtim;
     if (addresses_load(&db->addresses, addresses_path, db->system, &fault) != SYSTEM_OK) return fail(why, HERACLIUS_BAD_FILE, fault.text);
     enum heraclius_status status = key_open(db, key_path, options->lock_wait_ms, why);
     if (status != HERACLIUS_OK) return status;
@@ -180,8 +206,8 @@ enum heraclius_status heraclius_open(struct heraclius **out, const struct heracl
     char *key_path = options->key_path ? strdup(options->key_path) : beside(options->system_path, "client.key");
     enum heraclius_status status = HERACLIUS_NO_RESOURCES;
     if (addresses_path && key_path) status = files_open(db, options, addresses_path, key_path, why);
-    free(addresses_path);
     free(key_path);
+    db->addresses_path = addresses_path;
     if (status != HERACLIUS_OK) {
         heraclius_close(db);
         return status;
@@ -206,6 +232,8 @@ void heraclius_close(struct heraclius *db) {
     free(db->members);
     free(db->nodes);
     free(db->statuses);
+    free(db->enrolments);
+    free(db->addresses_path);
     free(db->numbers);
     free(db);
 }

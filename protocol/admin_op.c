@@ -260,6 +260,20 @@ static void signed_string(const struct admin_op *op, uint8_t out[64]) {
     memcpy(out + 32, op->hash, 32);
 }
 
+bool admin_op_signature_add(struct admin_op *op, const struct admin_op_signature *signature) {
+    uint32_t at = 0;
+    while (at < op->signatures_count && memcmp(op->signatures[at].key, signature->key, 32) < 0) at++;
+    if (at < op->signatures_count && memcmp(op->signatures[at].key, signature->key, 32) == 0) {
+        op->signatures[at] = *signature;
+        return true;
+    }
+    if (op->signatures_count == CONFIG_ADMINS_MAX) return false;
+    memmove(&op->signatures[at + 1], &op->signatures[at], (op->signatures_count - at) * sizeof op->signatures[0]);
+    op->signatures[at] = *signature;
+    op->signatures_count++;
+    return true;
+}
+
 bool admin_op_sign(struct admin_op *op, const struct ed25519_secret *admin) {
     uint8_t encoded[ADMIN_OP_BYTES_MAX], string[64];
     struct admin_op_signature own;
@@ -267,17 +281,7 @@ bool admin_op_sign(struct admin_op *op, const struct ed25519_secret *admin) {
     signed_string(op, string);
     ed25519_public_key(admin, own.key);
     ed25519_sign(admin, string, sizeof string, own.signature);
-    uint32_t at = 0;
-    while (at < op->signatures_count && memcmp(op->signatures[at].key, own.key, 32) < 0) at++;
-    if (at < op->signatures_count && memcmp(op->signatures[at].key, own.key, 32) == 0) {
-        op->signatures[at] = own;
-        return true;
-    }
-    if (op->signatures_count == CONFIG_ADMINS_MAX) return false;
-    memmove(&op->signatures[at + 1], &op->signatures[at], (op->signatures_count - at) * sizeof op->signatures[0]);
-    op->signatures[at] = own;
-    op->signatures_count++;
-    return true;
+    return admin_op_signature_add(op, &own);
 }
 
 static bool is_admin(const struct config *config, const uint8_t key[32]) {

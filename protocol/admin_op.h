@@ -74,6 +74,9 @@ size_t admin_op_encode(struct admin_op *op, uint8_t *out);
 /* Adds one administrator's signature (in order, replacing his own). False: there are already CONFIG_ADMINS_MAX. */
 bool admin_op_sign(struct admin_op *op, const struct ed25519_secret *admin);
 
+/* The same with a signature that another made. */
+bool admin_op_signature_add(struct admin_op *op, const struct admin_op_signature *signature);
+
 /* Against the CONFIG in force (of the deciding cluster; for REVOKE at a shard, the shard's own): system, each signature good and of one of its
  * administrators, at least k (S-75); CONFIG, SEAL: cluster, serial, config_hash (S-76), what may change (S-60 to S-62), and that exactly the new
  * members and administrators have cards (S-77). `changed` (may be NULL) is how many members a CONFIG changes. */

@@ -41,7 +41,7 @@
     X(uint64_t, unacked_bytes_max, 67108864, 1048576, 17179869184)    /* consumed bytes at which an acknowledgement goes alone */ \
     X(uint64_t, relay_bytes_max, 33554432, 8388608, 4294967296)     /* B: inputs kept per relay that no final block consumed */ \
     X(uint32_t, answer_blocks_kept, 4096, 16, 1048576)                /* blocks whose answers a coordinator node keeps for re-sending */ \
-    X(uint32_t, clients_max, 65536, 16, 1048576)                      /* enrolled at a time */ \
+    X(uint32_t, clients_max, 65536, 16, 1048576)                      /* on record, revoked ones too */ \
     X(uint32_t, throughput_percent, 35, 1, 90)                        /* of the decaying best: below it the leader is slow */ \
     X(uint32_t, queue_policy, 0, 0, 1)                                /* 0: due and enough (D-18); 1: every pair in every block, as the paper */ \
     X(uint32_t, link_version_min, 1, 1, 65535) \

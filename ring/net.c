@@ -68,7 +68,7 @@ static const char *config_fault(const struct net_config *config) {
         return "more than 4 listen addresses";
     }
     if (config->peers_max > NET_PEERS_MAX) {
-        return "peers_max is above 16000";
+        return "peers_max is above 2097151";
     }
     if (buffers > 32768 || (buffers & (buffers - 1)) != 0 || config->receive_buffer_bytes < 4096 || config->receive_buffer_bytes > 1u << 24) {
         return "receive_buffer_count must be a power of two up to 32768, receive_buffer_bytes from 4096 to 16 MiB";

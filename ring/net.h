@@ -132,6 +132,9 @@ enum net_status net_peer_add(struct net *net, const struct net_peer_config *conf
 /* Changes everything but the static key: a new address is dialled next time; role and limits hold from the next link on. */
 enum net_status net_peer_update(struct net *net, uint32_t peer, const struct net_peer_config *config) __attribute__((warn_unused_result));
 
+/* What it was added or changed with last. */
+void net_peer_get(const struct net *net, uint32_t peer, struct net_peer_config *config);
+
 /* Forgets a peer; its link is closed with GOODBYE(REFUSED), without a NET_DOWN. The handle is invalid from now on. */
 void net_peer_remove(struct net *net, uint32_t peer);
 

@@ -138,7 +138,7 @@ size_t net_budget(const struct net *net, struct net_counter *parts, size_t room)
     if (net->loop != NULL) {
         loop_budget(net->loop, &receive, &first, &further, &tables);
     }
-    for (uint32_t i = 0; i < net->peer_slots; i++) {
+    for (uint32_t i = 0; i < net->peer_end; i++) {
         if (net->peers[i].used) {
             const struct net_peer_config *config = &net->peers[i].config;
             frames += config->frame_bytes_max + LINK_BLOCK_SLACK_BYTES + BLOCKS_HEADER_BYTES;

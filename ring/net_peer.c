@@ -62,18 +62,22 @@ static void key_insert(struct net *net, uint32_t index) {
 
 /* --- Handles --- */
 
+static uint32_t peer_index_of(uint32_t handle) {
+    return handle & ((1u << NET_PEER_INDEX_BITS) - 1);
+}
+
 uint32_t net_peer_handle(const struct net *net, uint32_t index) {
-    return (uint32_t)net->peers[index].generation << 16 | index;
+    return (uint32_t)net->peers[index].generation << NET_PEER_INDEX_BITS | index;
 }
 
 bool net_peer_handle_valid(const struct net *net, uint32_t handle) {
-    uint32_t index = handle & 0xffff;
-    return index < net->peer_slots && net->peers[index].used && net->peers[index].generation == handle >> 16;
+    uint32_t index = peer_index_of(handle);
+    return index < net->peer_slots && net->peers[index].used && net->peers[index].generation == handle >> NET_PEER_INDEX_BITS;
 }
 
 struct net_peer *net_peer_at(const struct net *net, uint32_t handle) {
     RING_CHECK(net_peer_handle_valid(net, handle));
-    return &net->peers[handle & 0xffff];
+    return &net->peers[peer_index_of(handle)];
 }
 
 /* --- Addresses --- */
@@ -155,7 +159,7 @@ static void lists_add(struct net *net, uint32_t index) {
 static void lists_rebuild(struct net *net) {
     net->dialler_count = 0;
     net->known_count = 0;
-    for (uint32_t i = 0; i < net->peer_slots; i++) {
+    for (uint32_t i = 0; i < net->peer_end; i++) {
         if (net->peers[i].used) {
             lists_add(net, i);
         }
@@ -194,12 +198,13 @@ enum net_status net_peer_add(struct net *net, const struct net_peer_config *conf
     struct net_peer *peer = &net->peers[index];
     uint16_t generation = (uint16_t)(peer->generation + 1);
     memset(peer, 0, sizeof *peer);
-    peer->generation = generation == UINT16_MAX ? 1 : generation; /* no handle is NET_PEER_NONE */
+    peer->generation = generation == UINT32_MAX >> NET_PEER_INDEX_BITS ? 1 : generation; /* no handle is NET_PEER_NONE */
     peer->used = true;
     peer->config = *config;
     peer->connection = peer->dialling = NET_NONE;
     peer->backoff_ms = net->config.backoff_ms_min;
     net->peer_count++;
+    if (index >= net->peer_end) net->peer_end = index + 1;
     net->next_tick_ms = 0;
     key_insert(net, index);
     lists_add(net, index);
@@ -221,9 +226,13 @@ enum net_status net_peer_update(struct net *net, uint32_t handle, const struct n
     return NET_OK;
 }
 
+void net_peer_get(const struct net *net, uint32_t handle, struct net_peer_config *config) {
+    *config = net_peer_at(net, handle)->config;
+}
+
 void net_peer_remove(struct net *net, uint32_t handle) {
     struct net_peer *peer = net_peer_at(net, handle);
-    uint32_t index = handle & 0xffff;
+    uint32_t index = peer_index_of(handle);
     for (uint32_t i = 0; net->started && i < net->active_count; i++) {
         uint32_t connection = net->active[i];
         if (net->connections[connection].peer == index) {
@@ -237,7 +246,7 @@ void net_peer_remove(struct net *net, uint32_t handle) {
     peer->used = false;
     net->peer_count--;
     memset(net->key_table, 0, net->key_table_size * sizeof *net->key_table);
-    for (uint32_t i = 0; i < net->peer_slots; i++) {
+    for (uint32_t i = 0; i < net->peer_end; i++) {
         if (net->peers[i].used) {
             key_insert(net, i);
         }

@@ -7,7 +7,8 @@
 #include "ring/net.h"
 
 #define NET_NONE UINT32_MAX
-#define NET_PEERS_MAX 16000u    /* a handle is generation << 16 | index */
+#define NET_PEER_INDEX_BITS 21u /* a handle is generation << 21 | index */
+#define NET_PEERS_MAX ((1u << NET_PEER_INDEX_BITS) - 1)
 #define NET_PENDING_PER_PEER 4u /* handshakes under way that bear one peer's key (L-43) */
 #define NET_KNOWN_ADDRESSES_MAX 1024u
 #define NET_CLOSE_MS 1000u /* for a last GOODBYE to leave */
@@ -91,6 +92,7 @@ struct net {
     struct net_peer *peers;
     uint32_t peer_slots; /* config.peers_max */
     uint32_t peer_count;
+    uint32_t peer_end; /* one above the highest index ever used: what lies beyond was never touched */
     uint32_t *key_table;     /* open addressing: peer index + 1, 0 empty */
     uint32_t key_table_size; /* power of two */
     uint64_t key_secret[2];

@@ -14,7 +14,7 @@ struct rw_batch {
     struct rw_batch *next;
 };
 
-enum { DISK_US = 700, STEP_US = 500, MESSAGE_BATCH = 0x0301, MESSAGE_ANSWER = 0x0302 };
+enum { DISK_US = 700, STEP_US = 500, MESSAGE_BATCH = 0x0301, MESSAGE_ANSWER = 0x0302, MESSAGE_REFUSED = 0x0303, MESSAGE_ADMIN_STATE = 0x0307 };
 
 static uint32_t dice(struct replica_world *rw, uint32_t sides) {
     return (uint32_t)(world_random(&rw->seed) % sides);
@@ -99,7 +99,7 @@ static uint32_t node_of(const struct rw_node *from, struct replica_peer peer) {
 }
 
 static struct replica_peer peer_of(const struct replica_world *rw, uint32_t from, uint32_t to) {
-    if (from == RW_NODES) return (struct replica_peer){.kind = REPLICA_CLIENT, .index = 0};
+    if (from == RW_NODES) return (struct replica_peer){.kind = REPLICA_CLIENT, .index = rw->client_index};
     const struct rw_node *sender = &rw->nodes[from];
     if (sender->cluster == rw->nodes[to].cluster) return (struct replica_peer){.kind = REPLICA_MEMBER, .member = (uint8_t)sender->member};
     return (struct replica_peer){.kind = REPLICA_FOREIGN, .member = (uint8_t)sender->member, .index = sender->cluster};
@@ -114,6 +114,12 @@ static void mail_put(struct replica_world *rw, uint32_t from, uint32_t to, uint1
 static void client_take(struct replica_world *rw, const struct rw_mail *mail) {
     struct decision decision;
     struct bft_members members;
+    if (mail->type == MESSAGE_ADMIN_STATE) {
+        CHECK(mail->count == sizeof rw->admin_state);
+        memcpy(rw->admin_state, mail->bytes, mail->count);
+        rw->admin_states++;
+    }
+    if (mail->type == MESSAGE_REFUSED) rw->refused_code = mail->bytes[32];
     if (mail->type != MESSAGE_ANSWER) return;
     struct bft_place place = {.cluster = COORDINATOR_CLUSTER_BASE};
     memcpy(place.system_id, rw->world->system.system_id, 16);
@@ -126,7 +132,7 @@ static void client_take(struct replica_world *rw, const struct rw_mail *mail) {
     tree_hash root;
     bool good = decision_decode(mail->bytes, mail->count, &decision) == DECISION_OK &&
                 decision_verify(&decision, &members, &signer, NULL) == DECISION_OK && decision.leaf.kind == LEAF_KIND_CLIENT &&
-                memcmp(decision.leaf.client_id, rw->world->clients[0].card.id, 32) == 0 &&
+                memcmp(decision.leaf.client_id, rw->client_id, 32) == 0 &&
                 slice_client_root(decision.slice, decision.leaf.slice_bytes, decision.leaf.item_count, root);
     if (!good) {
         rw->answers_bad++;
@@ -211,6 +217,14 @@ static void evidence_keep(struct rw_node *node, const struct replica_output *out
     memcpy(evidence->bytes, blob_piece_bytes(&output->pieces[0]), evidence->count);
 }
 
+/* As a shell would keep it: whom the net lets in. */
+static void peer_told(struct rw_node *node, const struct replica_output *output) {
+    bool add = output->kind == REPLICA_PEER_ADD;
+    CHECK(output->peer.kind == REPLICA_CLIENT && output->peer.index < RW_PEERS_MAX && node->let_in[output->peer.index] != add);
+    node->let_in[output->peer.index] = add;
+    memcpy(node->let_in_key[output->peer.index], output->key, 32);
+}
+
 static void outputs_do(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     struct replica_output output;
@@ -225,6 +239,8 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
         case REPLICA_READ: replica_read_done(node->replica, output.cookie, disk_read(node, &output)); break;
         case REPLICA_NOTE: break;
         case REPLICA_EVIDENCE: evidence_keep(node, &output); break;
+        case REPLICA_PEER_ADD:
+        case REPLICA_PEER_REMOVE: peer_told(node, &output); break;
         case REPLICA_STOP:
             node->stopped++;
             memcpy(node->stop_text, output.text, sizeof node->stop_text);
@@ -312,13 +328,16 @@ static void links_up(struct replica_world *rw, uint32_t index) {
         replica_link_up(rw->nodes[index].replica, peer_of(rw, other, index));
         replica_link_up(rw->nodes[other].replica, peer_of(rw, index, other));
     }
-    if (index < RW_CLUSTER) replica_link_up(rw->nodes[index].replica, (struct replica_peer){.kind = REPLICA_CLIENT, .index = 0});
+    if (index < RW_CLUSTER) replica_link_up(rw->nodes[index].replica, (struct replica_peer){.kind = REPLICA_CLIENT, .index = rw->client_index});
 }
 
 static void node_start(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     replica_tick(node->replica, rw->now_us / 1000, rw->now_us);
     links_up(rw, index);
+    memset(node->let_in, 0, sizeof node->let_in);
+    for (uint32_t i = 0; i < replica_clients(node->replica); i++)
+        node->let_in[i] = replica_client_key(node->replica, i, node->let_in_key[i]);
     replica_start(node->replica);
     outputs_do(rw, index);
 }
@@ -347,6 +366,10 @@ void rw_restart(struct replica_world *rw, uint32_t index) {
 }
 
 struct replica_world *rw_create(uint64_t seed) {
+    return rw_create_prepared(seed, NULL);
+}
+
+struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct world *world)) {
     struct replica_world *rw = calloc(1, sizeof *rw);
     CHECK(rw != NULL);
     rw->world = malloc(sizeof *rw->world);
@@ -366,9 +389,13 @@ struct replica_world *rw_create(uint64_t seed) {
         card_identify(card);
     }
     for (uint32_t i = 0; i < WORLD_CLIENTS; i++) {
-        keyed_signer_init(&rw->client_keys[i], 100 + i);
-        memcpy(rw->world->clients[i].card.signing_key, rw->client_keys[i].public_key, 32);
+        struct keyed_signer key;
+        keyed_signer_init(&key, 100 + i);
+        memcpy(rw->world->clients[i].card.signing_key, key.public_key, 32);
+        if (i == 0) rw->client_key = key;
     }
+    memcpy(rw->client_id, rw->world->clients[0].card.id, 32);
+    if (prepare != NULL) prepare(rw->world);
     for (uint32_t i = 0; i < RW_NODES; i++) node_open(rw, i);
     for (uint32_t i = 0; i < RW_NODES; i++) {
         CHECK(replica_restore_memory(rw->nodes[i].replica, NULL, 0, false));
@@ -414,8 +441,8 @@ uint8_t *rw_batch(struct replica_world *rw, uint8_t kind, uint64_t number, const
     struct bytes_writer writer = bytes_writer_of(out, 65536);
     struct batch_builder builder;
     bytes_put_le32(nonce, ++rw->nonce);
-    const uint8_t *client = rw->world->clients[0].card.id;
-    struct signer signer = keyed_signer_of(&rw->client_keys[0]);
+    const uint8_t *client = rw->client_id;
+    struct signer signer = keyed_signer_of(&rw->client_key);
     batch_build_begin(&builder, &writer, kind, client, nonce, 0);
     batch_build_part_begin(&builder, SHARD_CLUSTER_BASE, 0, number, number > 0 ? 1 : 0);
     for (uint32_t i = 0; i < op_count; i++) operation_encode(&writer, &ops[i]);

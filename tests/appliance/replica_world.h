@@ -13,6 +13,7 @@
 #include "tests/sim/keyed_signer.h"
 
 enum { RW_NODES = 8, RW_CLUSTER = 4, RW_DRAWER_MAX = 1 << 14, RW_MAIL_MAX = 1 << 16, RW_EVIDENCE_MAX = 16 };
+enum { RW_PEERS_MAX = 64, RW_ADMIN_STATE_BYTES = 76 };
 
 /* One record of a disk. */
 struct rw_record {
@@ -37,6 +38,8 @@ struct rw_node {
     struct rw_batch *flying; /* oldest first */
     bool disk_stalled;       /* what flies stays so */
     uint32_t largest_write;  /* records in one batch */
+    bool let_in[RW_PEERS_MAX]; /* clients, by the replica's index */
+    uint8_t let_in_key[RW_PEERS_MAX][32];
     uint64_t stopped;        /* how often it said REPLICA_STOP */
     char stop_text[REPLICA_NOTE_BYTES];
     struct rw_evidence { /* files of evidence that it kept */
@@ -57,7 +60,10 @@ struct rw_mail {
 
 struct replica_world {
     struct world *world;
-    struct keyed_signer client_keys[WORLD_CLIENTS];
+    /* who the client is: client 0 of the system unless a test says otherwise */
+    uint8_t client_id[32];
+    struct keyed_signer client_key;
+    uint32_t client_index; /* the replicas' */
     struct rw_node nodes[RW_NODES]; /* coordinators 0 to 3, shard 4 to 7 */
     struct rw_mail *mail;
     size_t mail_count;
@@ -68,17 +74,22 @@ struct replica_world {
     /* the client: answers by digest, newest */
     struct world_answer answers[4096];
     uint32_t answer_count;
+    uint8_t admin_state[RW_ADMIN_STATE_BYTES]; /* the newest ADMIN_STATE, and how many came */
+    uint64_t admin_states;
+    uint8_t refused_code; /* of the newest REFUSED */
     uint32_t nonce;
 };
 
 struct replica_world *rw_create(uint64_t seed);
+/* The same; `prepare` may change the system before anybody starts. */
+struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct world *world));
 void rw_destroy(struct replica_world *rw);
 void rw_crash(struct replica_world *rw, uint32_t node);
 /* Starts again from what was durable. */
 void rw_restart(struct replica_world *rw, uint32_t node);
 /* Lets so much time pass. */
 void rw_run(struct replica_world *rw, uint64_t ms);
-/* A signed (or read) batch of one part of client 0; malloc'd. */
+/* A signed (or read) batch of one part of the client; malloc'd. */
 uint8_t *rw_batch(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count, uint32_t *bytes,
                   uint8_t digest[32]);
 void rw_send(struct replica_world *rw, uint32_t node, uint16_t type, const uint8_t *bytes, size_t count);

@@ -175,7 +175,7 @@ static void a_disk_that_stalls_costs_its_node_nothing_but_time(void **state) {
 static void hostile_frames_of_all_types_and_roles_stop_nobody(void **state) {
     (void)state;
     static const uint16_t types[] = {0x0101, 0x0102, 0x0103, 0x0104, 0x0105, 0x0106, 0x0107, 0x0108, 0x0109, 0x010A, 0x010B,
-                                     0x010C, 0x0111, 0x0112, 0x0201, 0x0202, 0x0203, 0x0204, 0x0301, 0x0304, 0x0999};
+                                     0x010C, 0x0111, 0x0112, 0x0201, 0x0202, 0x0203, 0x0204, 0x0301, 0x0304, 0x0306, 0x0999};
     struct replica_world *rw = rw_create(seed_of_run("hostile", 61));
     rw_run(rw, 200);
     uint8_t bytes[700];

@@ -427,6 +427,12 @@ def manual():
         done = run(None, group, name, "--help")
         case(f"{group} {name} --help", done.returncode == 0 and "Usage" in done.stdout, done.stdout + done.stderr)
         case(f"{group} {name} is in the man page", re.search(rf"Cm .*{group} {name}", page))
+    named = {"--" + x for x in re.findall(r"Fl -([a-z][a-z-]*)", page)}
+    for name in ("add", "change", "revoke", "show", "sign", "submit"):
+        done = run(None, "client", name, "--help")
+        case(f"client {name} --help", done.returncode == 0 and "Usage" in done.stdout, done.stdout + done.stderr)
+        in_help = set(re.findall(r"^ +(?:-[a-z], )?(--[a-z][a-z-]*)", done.stdout, re.M)) - {"--help", "--usage"}
+        case(f"client {name} and its options are in the man page", re.search(rf"\.It Cm client {name}\b", page) and in_help <= named, in_help - named)
     other_manual("build/gcc/heracliusd", "docs/man/heracliusd.8")
     other_manual("build/gcc/heraclius-admin", "docs/man/heraclius-admin.8")
 
