@@ -1,6 +1,7 @@
 """Chapter 3: vectors/consensus.json."""
 import ed25519
 from consensus import VOTE_TAG, Certificate, Epoch, Header, Timeout, decode_qc, decode_tc
+from evidence import Evidence
 from messages import Block, Fetch, Noop, Propose, Status, Vote
 from report import Report, differ, load
 from wire import H, Bad, quorum, word_of
@@ -49,8 +50,21 @@ def run(path, mode):
         type_ = c["type"] if c["what"] == "message" else None
         return differ((c["error"], word_of(judge, c["what"], type_, c.hex("bytes"), epochs[c["n"]])))
 
+    def evidence(c):
+        found, members = [], epochs[c["n"]]
+
+        def one():
+            e = Evidence(c.hex("bytes"))
+            if e.chain:
+                raise ValueError("a CONFIG chain, and no system file to judge it by")
+            e.check(members)
+            found.append((e.kind, e.culprit))
+        word = word_of(one)
+        want = [(c["kind"], c["signer"])] if c["error"] == "ok" else []
+        return differ((c["error"], word), (want, found))
+
     g = lambda j: lambda name, cases: r.group(name, cases, j)
-    r.groups({"epochs": g(epoch), "headers": g(header), "cases": g(case),
+    r.groups({"epochs": g(epoch), "headers": g(header), "cases": g(case), "evidence": g(evidence),
               "body_hash_empty": lambda n, v: r.equal(n, v, H(7, bytes(4)).hex()),
               "outbox_root_empty": lambda n, v: r.equal(n, v, sha256(b"").hexdigest())}, data)
     return r

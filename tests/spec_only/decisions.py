@@ -8,9 +8,9 @@ SLICE_MAX = 64 << 20
 
 
 class ClusterLeaf:
-    """D-9."""
+    """D-9; chained: dseq 1 has zeros as previous (evidence.py says why one may leave that out)."""
 
-    def __init__(self, raw):
+    def __init__(self, raw, chained=True):
         r = Reader(raw, "bad_leaf", "bad_leaf")
         need(r.u(1) == 1 and r.u(1) == 1, "bad_leaf")
         r.zero(2)
@@ -18,7 +18,7 @@ class ClusterLeaf:
         self.height, self.dseq, self.previous = r.u(8), r.u(8), r.take(32)
         self.slice_bytes, self.slice_hash = r.ranged(4, 16, SLICE_MAX), r.take(32)
         r.end()
-        need(self.dseq >= 1 and (self.dseq > 1 or self.previous == bytes(32)), "bad_leaf")
+        need(self.dseq >= 1 and (self.dseq > 1 or self.previous == bytes(32) or not chained), "bad_leaf")
         self.raw, self.hash = raw, merkle.leaf_hash(raw)
 
     def matches(self, body):
@@ -66,22 +66,22 @@ class OutboxProof:
         need(n <= 64, "wrong_leaf")
         self.path = [r.take(32) for _ in range(n)]
 
-    def check(self, leaf_hash, root):
+    def form(self):
         need(1 <= self.count <= 1 << 24 and self.index < self.count, "wrong_leaf")
         need(self.count == merkle.least_size(self.index, len(self.path)), "wrong_leaf")
+
+    def check(self, leaf_hash, root):
+        self.form()
         need(merkle.root_from(leaf_hash, self.index, self.count, self.path) == root, "wrong_leaf")
 
 
-class CompactDecision:
-    """D-12. Words: truncated, bad_leaf, unproved (cause: that of chapter 3), wrong_leaf, wrong_slice."""
+class DecisionHead:
+    """D-12 up to the leaf, from a reader."""
 
-    def __init__(self, raw):
-        r = Reader(raw)
+    def __init__(self, r, read=read_leaf):
         self.certificate_raw = r.take(r.u(4))
         self.proof = OutboxProof(r)
-        self.leaf = read_leaf(r.take(LEAF))
-        self.slice = r.take(self.leaf.slice_bytes)
-        r.end()
+        self.leaf = read(r.take(LEAF))
         self.cause = None
 
     def check(self, epoch):
@@ -94,7 +94,20 @@ class CompactDecision:
         leaf = self.leaf
         self.proof.check(leaf.hash, c.outbox_root)
         need((leaf.height, leaf.source, leaf.system_id) == (c.height, epoch.cluster, epoch.system_id), "wrong_leaf")
-        need(leaf.matches(self.slice), "wrong_slice")
+
+
+class CompactDecision(DecisionHead):
+    """D-12. Words: truncated, bad_leaf, unproved (cause: that of chapter 3), wrong_leaf, wrong_slice."""
+
+    def __init__(self, raw, read=read_leaf):
+        r = Reader(raw)
+        super().__init__(r, read)
+        self.slice = r.take(self.leaf.slice_bytes)
+        r.end()
+
+    def check(self, epoch):
+        super().check(epoch)
+        need(self.leaf.matches(self.slice), "wrong_slice")
 
 
 def input_bytes_fit(references, most):

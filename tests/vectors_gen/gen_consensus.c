@@ -553,10 +553,10 @@ static void evidence_timeout_cases(struct world *w) {
 
 /* A compact decision whose outbox is this one leaf, written to `writer`; without its slice if `slice` is NULL. */
 static void decision_put(struct world *w, struct bytes_writer *writer, uint8_t salt, uint64_t dseq, const uint8_t *slice, size_t slice_bytes) {
-    static const uint8_t nothing[16] = {1};
+    const uint8_t nothing[SLICE_HEAD_BYTES] = {1, [8] = salt}; /* an acknowledgement alone */
     struct leaf leaf = {.kind = LEAF_KIND_CLUSTER, .source = w->members.place.cluster, .destination = 0x00010000, .dseq = dseq, .height = START + 1};
     memcpy(leaf.system_id, w->members.place.system_id, sizeof leaf.system_id);
-    memset(leaf.previous, salt, 32);
+    if (dseq > 1) memset(leaf.previous, salt, 32);
     leaf.slice_bytes = (uint32_t)(slice ? slice_bytes : sizeof nothing);
     slice_hash(slice ? slice : nothing, leaf.slice_bytes, leaf.slice_hash);
     uint8_t encoded[LEAF_BYTES];
@@ -566,6 +566,16 @@ static void decision_put(struct world *w, struct bytes_writer *writer, uint8_t s
     struct bft_certificate certificate = {.qc = make_qc(w, &header, BFT_COMMIT, 0, w->members.q)};
     decision_head_encode(writer, &certificate, 0, 1, NULL, 0, encoded);
     if (slice) bytes_put_raw(writer, slice, slice_bytes);
+}
+
+static void two_slices(struct world *w, const char *name, const uint8_t *first, size_t first_bytes, const uint8_t *second, size_t second_bytes,
+                       const char *error) {
+    struct bytes_writer writer = bytes_writer_of(bytes, ROOM);
+    evidence_put_slice_head(&writer, NULL, 0);
+    bytes[12] = EVIDENCE_TWO_SLICES;
+    bytes_put_raw(&writer, first, first_bytes);
+    bytes_put_raw(&writer, second, second_bytes);
+    evidence_case(w, name, writer.used, error);
 }
 
 static void evidence_slice_cases(struct world *w) {
@@ -583,22 +593,21 @@ static void evidence_slice_cases(struct world *w) {
     evidence_put_slice_head(&writer, NULL, 0);
     decision_put(w, &writer, 7, 1, slice, sizeof slice);
     evidence_case(w, "a certified slice that is well formed", writer.used, "no_conflict");
-    for (unsigned salt = 9; salt <= 11; salt += 2) {
-        for (uint64_t dseq = 1; dseq <= 2; dseq++) {
-            uint8_t heads[2][4096];
-            struct bytes_writer first = bytes_writer_of(heads[0], sizeof heads[0]), second = bytes_writer_of(heads[1], sizeof heads[1]);
-            decision_put(w, &first, 10, 1, NULL, 0);
-            decision_put(w, &second, (uint8_t)salt, dseq, NULL, 0);
-            writer = bytes_writer_of(bytes, ROOM);
-            evidence_put_slice_head(&writer, NULL, 0);
-            bytes[12] = EVIDENCE_TWO_SLICES;
-            bytes_put_raw(&writer, heads[0], first.used);
-            bytes_put_raw(&writer, heads[1], second.used);
-            const char *name = dseq == 2 ? "two certified slices under two numbers" :
-                               salt < 10 ? "two under one number, in the wrong order" : "two certified slices under one number";
-            evidence_case(w, name, writer.used, dseq == 1 && salt > 10 ? "ok" : "no_conflict");
-        }
+    uint8_t heads[3][4096]; /* numbers 1, 1, 2 */
+    size_t counts[3];
+    for (unsigned i = 0; i < 3; i++) {
+        struct bytes_writer head = bytes_writer_of(heads[i], sizeof heads[i]);
+        decision_put(w, &head, (uint8_t)(9 + i), i < 2 ? 1 : 2, NULL, 0);
+        counts[i] = head.used;
     }
+    unsigned low = memcmp(heads[0] + counts[0] - LEAF_BYTES, heads[1] + counts[1] - LEAF_BYTES, LEAF_BYTES) < 0 ? 0 : 1;
+    two_slices(w, "two certified slices under one number", heads[low], counts[low], heads[1 - low], counts[1 - low], "ok");
+    two_slices(w, "two under one number, in the wrong order", heads[1 - low], counts[1 - low], heads[low], counts[low], "no_conflict");
+    two_slices(w, "the same slice twice", heads[low], counts[low], heads[low], counts[low], "no_conflict");
+    two_slices(w, "two certified slices under two numbers", heads[0], counts[0], heads[2], counts[2], "no_conflict");
+    two_slices(w, "the second one cut short", heads[low], counts[low], heads[1 - low], counts[1 - low] - 1, "bad_decision");
+    heads[1 - low][counts[1 - low]] = 0;
+    two_slices(w, "a byte behind the second", heads[low], counts[low], heads[1 - low], counts[1 - low] + 1, "truncated");
 }
 
 /* ---- hashes and preimages, each with its fields ---- */
