@@ -461,6 +461,41 @@ static void test_removed_peer_is_told_and_stays_out(void **state) {
     pair_stop(&a, &b);
 }
 
+/* As many as a table has, one beyond, and again after one went: the others keep their handles, the gone one's is not valid again. */
+static void test_tables_of_many_peers_fill_and_empty(void **state) {
+    (void)state;
+    enum { PEERS = 70000 };
+    struct node a;
+    struct net *net;
+    char error[NET_ERROR_BYTES];
+    node_keys(&a);
+    struct net_config config = config_of(&a);
+    config.peers_max = PEERS;
+    assert_int_equal(net_create(&net, &config, error), NET_OK);
+    static struct net_peer_config peer;
+    static uint32_t handles[PEERS];
+    peer = (struct net_peer_config){.role = NET_ROLE_CLIENT, .dial = NET_DIAL_NEVER};
+    for (uint32_t i = 0; i <= PEERS; i++) {
+        memset(peer.static_key, 0, sizeof peer.static_key);
+        memcpy(peer.static_key, &i, sizeof i);
+        uint32_t handle;
+        assert_int_equal(net_peer_add(net, &peer, &handle), i < PEERS ? NET_OK : NET_ERR_PEERS_FULL);
+        if (i < PEERS) handles[i] = handle;
+    }
+    uint32_t gone = 40000;
+    net_peer_remove(net, handles[gone]);
+    uint32_t again;
+    assert_int_equal(net_peer_add(net, &peer, &again), NET_OK); /* the one that found no room */
+    assert_true(again != handles[gone]);
+    for (uint32_t i = 0; i < PEERS; i++) {
+        memcpy(peer.static_key, &i, sizeof i);
+        uint32_t found = net_peer_find(net, peer.static_key);
+        assert_int_equal(found, i == gone ? NET_PEER_NONE : handles[i]);
+        if (i != gone) assert_false(net_peer_is_up(net, found));
+    }
+    net_destroy(net);
+}
+
 /* Two nets that both dial: crossing links end in one, and the events stay paired. */
 static void test_crossing_dials_settle_on_one_link(void **state) {
     (void)state;
@@ -707,6 +742,7 @@ int main(void) {
         cmocka_unit_test(test_moves_to_a_new_address_without_restart),
         cmocka_unit_test(test_stranger_and_other_system_get_no_link),
         cmocka_unit_test(test_removed_peer_is_told_and_stays_out),
+        cmocka_unit_test(test_tables_of_many_peers_fill_and_empty),
         cmocka_unit_test(test_crossing_dials_settle_on_one_link),
         cmocka_unit_test(test_replayed_first_message_leaves_the_link_alone),
         cmocka_unit_test(test_flood_of_silent_connections_is_bounded_and_times_out),
