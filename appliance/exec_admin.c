@@ -88,10 +88,10 @@ static void enrolment_get(struct executor *ex, struct exec_enrolment *enrolment)
     CHECK(executor_enrolment_read(entry.value, entry.value_bytes, enrolment));
 }
 
-/* D-32: memory was reserved by the system file's limits; no CONFIG raises these. */
+/* D-32: memory was reserved by the system file's limits, and queues are cut into groups by them; no CONFIG raises these, or changes those. */
 static bool limits_fit(const struct executor *ex, const struct system_limits *new) {
     const struct system_limits *most = &ex->system->limits;
-    return new->slice_bytes_max <= most->slice_bytes_max && new->slice_ops_max <= most->slice_ops_max &&
+    return new->slice_bytes_max == most->slice_bytes_max && new->slice_ops_max == most->slice_ops_max &&
            new->block_input_bytes_max <= most->block_input_bytes_max && new->credit_ops <= most->credit_ops &&
                new->credit_bytes <= most->credit_bytes &&
            new->table_keys_max <= most->table_keys_max && new->table_bytes_max <= most->table_bytes_max && new->clients_max <= most->clients_max;
@@ -163,6 +163,7 @@ static void config_apply(struct executor *ex, const struct admin_op *op, const s
         exec_admin_limits_apply(ex);
         exec_state_put(ex, (const uint8_t *)"g", 1, ex->scratch.encoded, config_encode(&ex->config, ex->scratch.encoded));
     }
+    ex->config_kind = op->kind == ADMIN_OP_CONFIG ? EXEC_CONFIG_NEXT : EXEC_CONFIG_SEAL;
     item_to_all(ex, SLICE_CONFIG, ref->bytes, ref->byte_count);
 }
 

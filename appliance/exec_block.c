@@ -21,7 +21,7 @@ static enum exec_status slice_check(const struct executor *ex, const struct exec
         return EXEC_BAD_SOURCE;
     if (ref->dseq != queue->consumed_dseq + 1) return EXEC_BAD_DSEQ;
     if (!sha256_equal(leaf.previous, queue->consumed_leaf)) return EXEC_BAD_PREVIOUS;
-    return ref->epoch > queue->epoch ? EXEC_EPOCH_UNKNOWN : EXEC_VALID;
+    return EXEC_VALID;
 }
 
 /* D-17.1 */
@@ -89,6 +89,7 @@ static void block_begin(struct executor *ex, const struct exec_block *block) {
     ex->fault = EXEC_VALID;
     ex->config_changed = false;
     ex->clients_changed = false;
+    ex->config_kind = EXEC_CONFIG_NONE;
     ex->height = block->height;
     ex->time = block->time;
     ex->op_index = 0;
@@ -158,6 +159,7 @@ enum exec_status executor_execute(struct executor *ex, const struct exec_block *
     memcpy(entry->root_before, result->state_root, 32);
     ex->now = entry->point;
     result->counts = ex->counts;
+    result->config_kind = ex->config_kind;
     exec_queue_due(ex, &result->due);
     return EXEC_VALID;
 }

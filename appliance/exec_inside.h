@@ -223,6 +223,7 @@ struct executor {
     bool corrupt;                  /* sticky */
     bool config_changed;           /* in this block */
     bool clients_changed;          /* in this block */
+    uint8_t config_kind;           /* of this block: enum exec_config_kind */
     uint64_t height, time;         /* of the block in execution */
     uint32_t op_index;             /* O-8 */
     uint64_t block_writes;         /* O-18 */

@@ -226,14 +226,22 @@ static void run_final(struct execution *execution, struct execution_job *job) {
         struct exec_pair pair;
         executor_pair_at(execution->executor, i, true, &pair);
         job->pairs[i] = (struct execution_pair){
-            .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq};
+            .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq,
+            .epoch = pair.epoch};
     }
     if (job->checkpoint && execution->state != NULL) run_checkpoint(execution, job);
 }
 
+static void run_block(struct execution *execution, struct execution_job *job) {
+    job->status = executor_execute(execution->executor, &job->block, &job->result);
+    if (job->status != EXEC_VALID || job->result.config_kind == EXEC_CONFIG_NONE) return;
+    job->config = *executor_cluster_config(execution->executor);
+    executor_state_root(execution->executor, job->root_after); /* what suffix blocks state (B-41) */
+}
+
 void execution_run(struct execution *execution, struct execution_job *job) {
     switch (job->kind) {
-    case EXECUTION_BLOCK: job->status = executor_execute(execution->executor, &job->block, &job->result); break;
+    case EXECUTION_BLOCK: run_block(execution, job); break;
     case EXECUTION_FINAL: run_final(execution, job); break;
     case EXECUTION_RELEASE_BLOCK: job->status = executor_release_block(execution->executor, job->ticket); break;
     case EXECUTION_RELEASE_SLICES:

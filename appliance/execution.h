@@ -35,6 +35,7 @@ enum { EXECUTION_BLOBS_MAX = 8, EXECUTION_PAIRS_MAX = 256 };
 struct execution_pair {
     uint32_t cluster;
     uint64_t consumed_dseq, sent_dseq, acked_dseq;
+    uint64_t epoch; /* the newest of that cluster that the state knows */
 };
 
 /* What checkpoint blobs the replica adds beside the executor's own "work". */
@@ -55,6 +56,7 @@ struct execution_job {
     struct exec_ref *refs;
     uint32_t refs_room;
     struct exec_result result;
+    struct config config; /* out, with result.config_kind NEXT: what the block brings into force */
     /* EXECUTION_FINAL */
     bool checkpoint;
     struct state_checkpoint description; /* epoch, height, block_id: the replica's; the root is filled in */
@@ -63,7 +65,7 @@ struct execution_job {
     uint64_t checkpoint_sequence; /* out: of the state store; 0 without one */
     uint32_t pair_count;          /* out: final cursors */
     struct execution_pair pairs[EXECUTION_PAIRS_MAX];
-    uint8_t root_after[32]; /* out, with checkpoint: the state root after the block */
+    uint8_t root_after[32]; /* out, with checkpoint, and of a BLOCK with a CONFIG or SEAL: the state root after the block */
     struct blob *clients;   /* out: the records of clients that the block wrote (execution_client_next), NULL: none. The replica's from then on */
     /* EXECUTION_RELEASE_SLICES */
     uint32_t destination;

@@ -24,7 +24,6 @@ const char *exec_status_name(enum exec_status status) {
     case EXEC_BAD_SOURCE: return "bad_source";
     case EXEC_BAD_DSEQ: return "bad_dseq";
     case EXEC_BAD_PREVIOUS: return "bad_previous";
-    case EXEC_EPOCH_UNKNOWN: return "epoch_unknown";
     case EXEC_BAD_ORDER: return "bad_order";
     case EXEC_TOO_MANY: return "too_many";
     case EXEC_TOO_LARGE: return "too_large";

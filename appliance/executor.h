@@ -70,7 +70,6 @@ enum exec_status {
     EXEC_BAD_SOURCE,     /* D-4.1: not the other half of a pair with this cluster, or the leaf names another system, source or destination */
     EXEC_BAD_DSEQ,       /* D-4.1: not consumed + 1 */
     EXEC_BAD_PREVIOUS,   /* D-4.1: the leaf's previous is not the consumed leaf */
-    EXEC_EPOCH_UNKNOWN,  /* D-4.1: members of the certificate's epoch are not known here yet: not valid yet, keep the input */
     EXEC_BAD_ORDER,      /* D-4.3: something follows a CONFIG */
     EXEC_TOO_MANY,       /* D-1: more than block_refs_max references */
     EXEC_TOO_LARGE,      /* D-4.5: more than block_input_bytes_max bytes behind more than one reference */
@@ -162,7 +161,6 @@ struct exec_ref {
     uint64_t dseq;        /* SLICE, NOOP */
     const uint8_t *hash;  /* 32 bytes, as in the body */
     const uint8_t *leaf;  /* SLICE: the 112 bytes of the cluster leaf */
-    uint64_t epoch;       /* SLICE: epoch of the certificate */
     const uint8_t *bytes; /* SLICE: the slice; BATCH: the batch with its signature; ADMIN: the operation with its signatures; NOOP: NULL */
     uint32_t byte_count;
 };
@@ -207,8 +205,12 @@ struct exec_counts {   /* of this block */
     uint64_t slice_bytes_out;
 };
 
+/* Did the block end its epoch (B-40, B-43)? Only a CONFIG or SEAL that had an effect counts. */
+enum exec_config_kind { EXEC_CONFIG_NONE = 0, EXEC_CONFIG_NEXT = 1, EXEC_CONFIG_SEAL = 2 };
+
 struct exec_result {
     enum exec_status status;
+    uint8_t config_kind;               /* enum exec_config_kind; NEXT: executor_cluster_config() is the new one */
     uint32_t bad_ref;                  /* index of the reference at fault */
     uint8_t state_root[32];            /* after the parent: as the header carries it. Valid whenever the parent was found */
     uint8_t outbox_root[32];           /* D-11 */

@@ -42,6 +42,8 @@ static const struct link_type_rule rules[] = {
     {MESSAGE_LAST_SIGNED_ANSWER, M, 2048},
     {MESSAGE_INPUT, M, BIG},
     {MESSAGE_INPUT_FETCH, M, 64},
+    {MESSAGE_CONFIG_QUERY, M | F | C, 64},
+    {MESSAGE_CONFIG_CHAIN, M | F, BIG},
     {MESSAGE_SUBSCRIBE, F, 64},
     {MESSAGE_COMPACT_DECISION, F, BIG},
     {MESSAGE_NEWEST_QUERY, F, 64},

@@ -39,11 +39,16 @@ static bool entries_load(struct node *node, struct state_reader *reader) {
 
 static bool checkpoint_load(struct node *node, struct state_reader *reader, char text[NODE_TEXT_BYTES]) {
     const struct state_checkpoint *checkpoint = state_reader_checkpoint(reader);
-    size_t work_bytes, tip_bytes, queues_bytes;
+    size_t work_bytes, tip_bytes, queues_bytes, chain_bytes;
     uint8_t *work = blob_read(reader, EXECUTOR_WORK_BLOB, &work_bytes), *tip = blob_read(reader, "tip", &tip_bytes),
             *queues = blob_read(reader, "queues", &queues_bytes);
+    uint8_t *chain = blob_read(reader, "chain", &chain_bytes); /* only in one that may have become durable before its CONFIG's own record */
     const char *why = "the checkpoint lacks a part";
     bool good = work != NULL && tip != NULL && queues != NULL;
+    if (good && chain != NULL && !replica_restore_chain_payload(node->replica, chain, chain_bytes)) {
+        why = "the checkpoint's chain of CONFIGs does not verify";
+        good = false;
+    }
     if (good && !replica_restore_checkpoint(node->replica, checkpoint, tip, tip_bytes, queues, queues_bytes, &why)) good = false;
     if (good) {
         struct bytes_cursor cursor = bytes_cursor_of(tip, tip_bytes);
@@ -55,6 +60,7 @@ static bool checkpoint_load(struct node *node, struct state_reader *reader, char
         good = good && entries_load(node, reader) &&
                executor_load_end(node->executor, &position, checkpoint->state_root, work, work_bytes) == EXEC_VALID;
     }
+    free(chain);
     free(work);
     free(tip);
     free(queues);
@@ -189,7 +195,12 @@ static void old_blocks_load(struct node *node, struct wal_reader *reader, uint64
         uint8_t part;
         size_t body_bytes = 0;
         wal_key_block_read(key, &epoch, &height, &id, &part);
-        if (height > to) return;
+        if (height > to) { /* of an epoch that ended: the next one goes on below */
+            static const uint8_t no_id[32];
+            (void)wal_key_block(key, epoch + 1, 0, no_id, 0);
+            status = wal_read_next(reader, WAL_BLOCKS, key, false);
+            continue;
+        }
         uint8_t *body = part == WAL_PART_BODY ? value_read(reader, WAL_BLOCKS, key, &body_bytes) : NULL;
         if (body != NULL) replica_restore_pruned(node->replica, height, body, body_bytes);
         free(body);
@@ -197,11 +208,11 @@ static void old_blocks_load(struct node *node, struct wal_reader *reader, uint64
     }
 }
 
-/* Keys ascend by height, and under each height the certificate (id of zeros) comes first. */
-static bool blocks_load(struct node *node, struct wal_reader *reader, uint64_t from, char text[NODE_TEXT_BYTES]) {
+/* Keys ascend by epoch and height, and under each height the certificate (id of zeros) comes first. */
+static bool blocks_load(struct node *node, struct wal_reader *reader, uint64_t from_epoch, uint64_t from, char text[NODE_TEXT_BYTES]) {
     uint8_t key[WAL_KEY_BYTES_MAX];
     static const uint8_t no_id[32];
-    (void)wal_key_block(key, 0, from, no_id, 0);
+    (void)wal_key_block(key, from_epoch, from, no_id, 0);
     uint8_t *certified = NULL;
     size_t certified_bytes = 0;
     bool good = true;
@@ -229,17 +240,36 @@ static bool blocks_load(struct node *node, struct wal_reader *reader, uint64_t f
     return refuse(node, text, "a stored block or input does not match its hash");
 }
 
-bool node_restore(struct node *node, char text[NODE_TEXT_BYTES]) {
-    if (!state_load(node, text)) return false;
-    struct wal_reader *reader;
-    enum store_status status = wal_reader_open(node->wal, &reader);
-    if (status != STORE_OK) return refuse(node, text, store_status_name(status));
+/* The chain of CONFIGs comes first: it says who certified all the rest. */
+static bool chain_load(struct node *node, struct wal_reader *reader, char text[NODE_TEXT_BYTES]) {
+    for (uint64_t serial = 1;; serial++) {
+        uint8_t key[WAL_KEY_BYTES_MAX];
+        size_t bytes = 0;
+        (void)wal_key_chain(key, serial);
+        uint8_t *value = value_read(reader, WAL_CHAIN, key, &bytes);
+        if (value == NULL) return true;
+        bool good = replica_restore_chain(node->replica, serial, value, bytes);
+        free(value);
+        if (!good) return refuse(node, text, "the chain of CONFIGs does not verify");
+    }
+}
+
+static bool restore_all(struct node *node, struct wal_reader *reader, char text[NODE_TEXT_BYTES]) {
+    if (!chain_load(node, reader, text) || !state_load(node, text)) return false;
     struct status_replica *at = malloc(sizeof *at);
     CHECK(at != NULL);
     replica_status(node->replica, at);
     old_blocks_load(node, reader, at->final_height);
-    bool good = votes_load(node, reader, text) && blocks_load(node, reader, at->final_height + 1, text);
+    bool good = votes_load(node, reader, text) && blocks_load(node, reader, at->epoch, at->final_height + 1, text);
     free(at);
+    return good;
+}
+
+bool node_restore(struct node *node, char text[NODE_TEXT_BYTES]) {
+    struct wal_reader *reader;
+    enum store_status status = wal_reader_open(node->wal, &reader);
+    if (status != STORE_OK) return refuse(node, text, store_status_name(status));
+    bool good = restore_all(node, reader, text);
     wal_reader_close(reader);
     return good;
 }

@@ -56,7 +56,7 @@ static bool pairs_init(struct replica *r) {
     if (r->pairs == NULL) return false;
     for (uint32_t i = 0; i < r->pair_count; i++) {
         r->pairs[i].cluster = first + i;
-        if (!members_of(r, first + i, &r->pairs[i].members)) return false;
+        if (!members_of(r, first + i, &r->pairs[i].members) || !pair_epochs_init(r, &r->pairs[i])) return false;
     }
     source_init(r);
     return true;
@@ -84,7 +84,8 @@ struct replica *replica_create(const struct replica_config *config) {
     bft_genesis_header(&r->genesis, config->system->system_id, &hash, config->cluster, r->genesis_height, &root, &cursors);
     r->tip_id = bft_header_id(&r->genesis);
     r->tip_height = r->executed_height = r->checkpoint_height = r->pruned_height = r->genesis_height;
-    if (!members_of(r, r->cluster, &r->members) || !tables_init(r) || !pairs_init(r) || !client_init(r) || !last_init(r, config->nonce)) {
+    bool members = members_of(r, r->cluster, &r->members) && epoch_init(r);
+    if (!members || !tables_init(r) || !pairs_init(r) || !client_init(r) || !last_init(r, config->nonce)) {
         replica_destroy(r);
         return NULL;
     }
@@ -121,6 +122,8 @@ void replica_destroy(struct replica *r) {
         r->jobs_free = next;
     }
     blob_drop(r->proposing_body);
+    free(r->proposing_config);
+    epoch_free(r);
     last_free(r);
     restore_free(r);
     free(r->outputs);
@@ -311,6 +314,7 @@ static void member_frame(struct replica *r, struct replica_peer from, uint16_t t
     case MESSAGE_LAST_SIGNED_ANSWER: last_answer_frame(r, from, payload); break;
     case MESSAGE_INPUT: input_frame(r, from, payload); break;
     case MESSAGE_INPUT_FETCH: input_fetch_frame(r, from, payload); break;
+    case MESSAGE_CONFIG_QUERY: epoch_query_frame(r, from, payload); break;
     default: drop_count(r, DROP_ROLE); break;
     }
 }
@@ -326,12 +330,15 @@ void replica_frame(struct replica *r, struct replica_peer from, uint16_t type, s
         case MESSAGE_COMPACT_DECISION: source_decision_frame(r, from, payload); break;
         case MESSAGE_NEWEST_QUERY: queue_newest_query_frame(r, from, payload); break;
         case MESSAGE_NEWEST: source_newest_frame(r, from, payload); break;
+        case MESSAGE_CONFIG_QUERY: epoch_query_frame(r, from, payload); break;
+        case MESSAGE_CONFIG_CHAIN: epoch_chain_frame(r, from, payload); break;
         default: drop_count(r, DROP_ROLE); break;
         }
     } else if (from.kind == REPLICA_CLIENT) {
         switch (type) {
         case MESSAGE_BATCH: client_batch_frame(r, from, payload); break;
         case MESSAGE_STATUS_QUERY: client_status_query_frame(r, from, payload); break;
+        case MESSAGE_CONFIG_QUERY: epoch_query_frame(r, from, payload); break;
         case MESSAGE_ADMIN: admin_frame(r, from, payload); break;
         default: drop_count(r, DROP_ROLE); break;
         }
@@ -411,11 +418,14 @@ static void prune(struct replica *r) {
     }
     if (to <= r->pruned_height) return;
     uint64_t end = to - r->pruned_height > PRUNE_BLOCKS_AT_ONCE ? r->pruned_height + PRUNE_BLOCKS_AT_ONCE : to;
+    /* Past the end of an epoch all that is left of it goes, suffix blocks of a crash included. */
+    uint64_t epoch = epoch_of_height(r, r->pruned_height + 1), after = epoch_of_height(r, end + 1);
+    if (epoch != after) end = r->epochs[after].members.start.height;
     if (!prune_inputs(r, end)) return; /* more of them with the next write; the blocks, by which a restart finds inputs, go last */
     static const uint8_t no_id[32];
     uint8_t key[WAL_KEY_BYTES_MAX], key_end[WAL_KEY_BYTES_MAX];
-    size_t bytes = wal_key_block(key, r->members.place.epoch, r->pruned_height + 1, no_id, 0);
-    (void)wal_key_block(key_end, r->members.place.epoch, end + 1, no_id, 0);
+    size_t bytes = wal_key_block(key, epoch, r->pruned_height + 1, no_id, 0);
+    (void)wal_key_block(key_end, after, epoch == after ? end + 1 : 0, no_id, 0);
     persist_delete_range(r, WAL_BLOCKS, key, key_end, bytes);
     r->pruned_height = end;
 }

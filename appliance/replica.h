@@ -86,6 +86,10 @@ void replica_destroy(struct replica *replica);
 
 /* ---- restoring: after create, before start; in this order ---- */
 
+/* The chain of CONFIGs (S-100): each stored entry, by its serial, ascending; then the checkpoint's blob "chain" if it has one. False: it does not
+ * follow. */
+bool replica_restore_chain(struct replica *replica, uint64_t serial, const uint8_t *bytes, size_t count) __attribute__((warn_unused_result));
+bool replica_restore_chain_payload(struct replica *replica, const uint8_t *bytes, size_t count) __attribute__((warn_unused_result));
 /* The checkpoint from which the executor was loaded, and its blobs as FINAL jobs once carried them ("tip": header and certificate; "queues":
  * unacknowledged compact decisions). False: they do not fit each other or this cluster; `text` says which. */
 bool replica_restore_checkpoint(struct replica *replica, const struct state_checkpoint *checkpoint, const uint8_t *tip, size_t tip_bytes,

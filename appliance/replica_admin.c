@@ -15,18 +15,6 @@
 
 enum { NONCE_BYTES = 8, STATE_BYTES = 76 };
 
-/* O-53 */
-enum admin_code {
-    ADMIN_CODE_STATE = 0,
-    ADMIN_CODE_WAITS = 1,
-    ADMIN_CODE_DONE = 2,
-    ADMIN_CODE_NUMBER = 3,
-    ADMIN_CODE_INVALID = 4,
-    ADMIN_CODE_CLIENT = 5,
-    ADMIN_CODE_BUSY = 6,
-    ADMIN_CODE_ELSEWHERE = 7,
-};
-
 bool admin_is_next(const struct replica *r, const struct input *input) {
     return input->serial == 0 || input->serial == r->enrolment.serial + 1;
 }
@@ -131,10 +119,7 @@ static bool client_fits(const struct replica *r, const struct admin_op *op) {
 }
 
 /* WAITS: it is to be held. Cheap checks come first, signatures last. */
-static enum admin_code operation_judge(const struct replica *r, struct admin_op *op, struct blob_piece bytes, enum system_error *error) {
-    *error = admin_op_decode(op, blob_piece_bytes(&bytes), bytes.count, NULL);
-    if (*error != SYSTEM_OK) return ADMIN_CODE_INVALID;
-    if (op->kind == ADMIN_OP_CONFIG || op->kind == ADMIN_OP_SEAL) return ADMIN_CODE_ELSEWHERE;
+static enum admin_code operation_judge(const struct replica *r, struct admin_op *op, enum system_error *error) {
     *error = memcmp(op->system_id, r->system->system_id, sizeof op->system_id) == 0 ? SYSTEM_OK : SYSTEM_FOREIGN;
     if (*error != SYSTEM_OK) return ADMIN_CODE_INVALID;
     if (op->serial == r->enrolment.serial && memcmp(op->hash, r->enrolment.hash, 32) == 0) return ADMIN_CODE_DONE;
@@ -166,12 +151,19 @@ static enum admin_code operation_hold(struct replica *r, const struct admin_op *
 
 static enum admin_code operation_take(struct replica *r, struct blob_piece bytes, enum system_error *error) {
     *error = SYSTEM_OK;
-    if (!r->is_coordinator) return ADMIN_CODE_ELSEWHERE;
     if (r->draining || !last_is_answered(r)) return ADMIN_CODE_BUSY;
     struct admin_op *op = malloc(sizeof *op);
     CHECK(op != NULL);
-    enum admin_code code = operation_judge(r, op, bytes, error);
-    if (code == ADMIN_CODE_WAITS) code = operation_hold(r, op, bytes);
+    enum admin_code code = ADMIN_CODE_INVALID;
+    *error = admin_op_decode(op, blob_piece_bytes(&bytes), bytes.count, NULL);
+    if (*error == SYSTEM_OK && (op->kind == ADMIN_OP_CONFIG || op->kind == ADMIN_OP_SEAL)) {
+        code = config_hand_in(r, op, bytes, error);
+    } else if (*error == SYSTEM_OK && !r->is_coordinator) {
+        code = ADMIN_CODE_ELSEWHERE;
+    } else if (*error == SYSTEM_OK) {
+        code = operation_judge(r, op, error);
+        if (code == ADMIN_CODE_WAITS) code = operation_hold(r, op, bytes);
+    }
     free(op);
     return code;
 }

@@ -157,19 +157,6 @@ static bool batch_take(struct replica *r, struct input *input, const struct batc
     return true;
 }
 
-static bool admin_valid(struct replica *r, struct blob_piece bytes, uint64_t *serial) {
-    struct admin_op *operation = malloc(sizeof *operation);
-    CHECK(operation != NULL);
-    bool good = admin_op_decode(operation, blob_piece_bytes(&bytes), bytes.count, NULL) == SYSTEM_OK &&
-                admin_op_verify(operation, &r->config, NULL, NULL) == SYSTEM_OK;
-    /* This release begins no new epoch: a CONFIG or SEAL, however well signed, is not held, so no block with one is voted for. */
-    good = good && operation->kind != ADMIN_OP_CONFIG && operation->kind != ADMIN_OP_SEAL;
-    if (good) *serial = operation->serial;
-    free(operation);
-    if (!good) drop_count(r, DROP_ADMIN_INVALID);
-    return good;
-}
-
 /* The hash under which these bytes are an input; false: they are none. */
 static bool input_hash(struct replica *r, uint8_t kind, struct blob_piece bytes, struct batch *batch, uint8_t hash[32]) {
     if (kind == BODY_ADMIN) return admin_op_hash(blob_piece_bytes(&bytes), bytes.count, hash);
@@ -219,14 +206,12 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
     if (index == NONE) return false;
     struct input *input = &r->inputs[index];
     if (fresh || input->kind != kind) input->relay = relay;
-    bool good = kind == BODY_BATCH ? batch_take(r, input, &batch, client) : admin_valid(r, bytes, &input->serial);
+    bool good = kind == BODY_BATCH ? batch_take(r, input, &batch, client) : admin_take(r, input, bytes, !fresh);
     if (!good) {
         attack_seen(r, ATTACK_BAD_INPUT, from);
         if (fresh) input_free(r, index);
         return false;
     }
-    if (kind == BODY_ADMIN) input->is_signed = true;
-    if (kind == BODY_ADMIN) input->weight = 1;
     input_is(input, kind);
     if (kind == BODY_ADMIN && fresh && !admin_may_have_effect(r, input)) {
         drop_count(r, DROP_ADMIN_LATE);

@@ -20,6 +20,7 @@ static bool input_is_stray(struct replica *r, uint32_t index) {
     const struct input *input = &r->inputs[index];
     if (input->state != INPUT_HELD) return input->state == INPUT_WANTED;
     if (input->kind == BODY_SLICE) return !source_window_has(r, index);
+    if (input->kind == BODY_ADMIN && !input->is_signed) return true;
     return !input->mine && r->waiting[input->relay].count > relay_inputs_max(r);
 }
 
@@ -151,6 +152,7 @@ void block_free(struct replica *r, uint32_t index) {
     for (uint32_t i = 0; i < block->share_count; i++) blob_drop(block->shares[i]);
     free(block->shares);
     free(block->levels.storage);
+    free(block->config_next);
     blob_drop(block->body);
     blob_drop(block->certificate);
     uint32_t *at = &r->block_buckets[bucket_of(&block->id)];
@@ -340,7 +342,6 @@ void job_fill_refs(struct replica *r, struct execution_job *job, const uint8_t *
         CHECK(input->kind == reference.kind); /* block_condemn */
         bool slice = input->kind == BODY_SLICE;
         ref->leaf = slice ? bytes + input->leaf_offset : NULL;
-        ref->epoch = input->epoch;
         ref->bytes = slice ? bytes + input->slice_offset : bytes;
         ref->byte_count = slice ? input->slice_bytes : (uint32_t)input->count;
     }
@@ -360,6 +361,7 @@ static void executed_tell(struct replica *r, const struct rblock *block, bool va
     event.executed = (struct bft_executed){.block_id = block->id, .valid = valid, .weight = block->weight};
     if (valid) memcpy(event.executed.outbox_root.bytes, block->result.outbox_root, 32);
     if (valid) memcpy(event.executed.state_root.bytes, block->result.state_root, 32);
+    if (valid) epoch_effect(r, block, &event.executed.config);
     replica_event(r, &event);
 }
 
@@ -403,6 +405,16 @@ static bool execution_trouble(struct replica *r, struct execution_job *job) {
     }
 }
 
+void block_result_take(struct rblock *block, const struct execution_job *job) {
+    block->result = job->result;
+    block->ticket = job->ticket;
+    if (job->status != EXEC_VALID || job->result.config_kind == EXEC_CONFIG_NONE) return;
+    memcpy(block->root_after.bytes, job->root_after, 32);
+    if (block->config_next == NULL) block->config_next = malloc(sizeof *block->config_next);
+    CHECK(block->config_next != NULL);
+    *block->config_next = job->config;
+}
+
 void block_executed(struct replica *r, struct execution_job *job) {
     if (execution_trouble(r, job)) return;
     struct rblock *block = &r->blocks[job->owner];
@@ -417,8 +429,7 @@ void block_executed(struct replica *r, struct execution_job *job) {
     if (job->status != EXEC_VALID)
         replica_note(r, LOG_LEVEL_WARN, "block_invalid", "height=%llu cause=%s reference=%u", (unsigned long long)block->header.height,
                      exec_status_name(job->status), job->result.bad_ref);
-    block->result = job->result;
-    block->ticket = job->ticket;
+    block_result_take(block, job);
     block->executed = job->status == EXEC_VALID;
     if (block->executed) {
         r->executed_height = block->header.height;
@@ -509,6 +520,8 @@ void block_finalize_job(struct replica *r, uint32_t index) {
         job->blobs[0] = (struct execution_blob){.name = "tip", .blob = tip};
         job->blobs[1] = (struct execution_blob){.name = "queues", .blob = queue_save(r)};
         job->blob_count = 2;
+        struct blob *chain = epoch_undurable(r);
+        if (chain != NULL) job->blobs[job->blob_count++] = (struct execution_blob){.name = "chain", .blob = chain};
     }
     block->jobs++;
     job_submit(r, job);
@@ -524,6 +537,7 @@ void block_final(struct replica *r, const struct bft_action *action) {
     CHECK(bytes > 0);
     block->certificate = blob_copy(certificate, bytes);
     if (r->certificates_unsaved++ == 0) r->unsaved_since_ms = r->now_ms;
+    epoch_ended(r, block);
     block_finalize_job(r, index);
     block_publish(r);
 }
@@ -540,6 +554,7 @@ void block_finalized(struct replica *r, struct execution_job *job) {
         struct pair *pair = pair_find(r, job->pairs[i].cluster);
         if (pair == NULL) continue;
         pair->sent_final = job->pairs[i].sent_dseq;
+        if (job->pairs[i].epoch >= pair->epoch_count) (void)pair_members(pair, job->pairs[i].epoch); /* a CONFIG item of it was consumed */
         if (job->pairs[i].consumed_dseq > pair->consumed_final) source_consumed(r, pair, job->pairs[i].consumed_dseq);
         queue_acknowledged(r, pair, job->pairs[i].acked_dseq);
     }
@@ -658,7 +673,7 @@ void block_fetch_frame(struct replica *r, struct replica_peer from, const struct
             continue;
         }
         uint8_t key[WAL_KEY_BYTES_MAX];
-        size_t bytes = wal_key_block(key, r->members.place.epoch, height, no_id, WAL_PART_CERTIFICATE);
+        size_t bytes = wal_key_block(key, epoch_of_height(r, height), height, no_id, WAL_PART_CERTIFICATE);
         if (read_begin(r, READ_BLOCK_CERTIFICATE, from, WAL_BLOCKS, key, bytes) == NONE) return;
     }
 }

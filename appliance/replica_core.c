@@ -94,6 +94,9 @@ static uint32_t own_block_make(struct replica *r, const struct bft_message *mess
         block->executed = true;
         block->result = r->proposing_result;
         block->ticket = r->proposing_ticket;
+        block->root_after = r->proposing_root_after;
+        block->config_next = r->proposing_config;
+        r->proposing_config = NULL;
         block->seen_us = r->proposed_us;
         r->executed_height = block->header.height;
         r->due = block->result.due;
@@ -163,12 +166,10 @@ static void update_actions(struct replica *r) {
         case BFT_DO_DROP: block_drop(r, action); break;
         case BFT_DO_FETCH: fetch_send(r, action); break;
         case BFT_DO_SERVE_EPOCH:
-            replica_note(r, LOG_LEVEL_INFO, "epoch_behind", "member=%u epoch=%llu", action->peer, (unsigned long long)action->epoch);
+            replica_note(r, LOG_LEVEL_DEBUG, "epoch_behind", "member=%u epoch=%llu", action->peer, (unsigned long long)action->epoch);
+            epoch_serve(r, action->peer, action->epoch);
             break;
-        case BFT_DO_EPOCH:
-            r->members = r->core->members;
-            last_begin(r);
-            break;
+        case BFT_DO_EPOCH: epoch_begin(r); break;
         }
     }
 }
@@ -210,7 +211,8 @@ void replica_run(struct replica *r) {
 /* On its signer's own link the order of coming is the order of saying; one that another member passes on may be old. */
 static void status_take(struct replica *r, uint8_t link, const struct bft_status *status, struct blob_piece payload) {
     uint8_t from = status->signer;
-    if (from >= r->members.n || from == r->me) return;
+    /* The core verifies nothing of another epoch's. */
+    if (from >= r->members.n || from == r->me || !bft_place_equal(&status->place, &r->members.place)) return;
     if (link != from && r->has_peer_status[from] && status->time <= r->peer_status[from].time) return;
     r->peer_status[from] = *status;
     r->has_peer_status[from] = true;

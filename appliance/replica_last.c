@@ -105,8 +105,10 @@ void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_
         if (error == LAST_SIGNED_BAD_ITEM || error == LAST_SIGNED_BAD_SIGNATURE) attack_seen(r, ATTACK_BAD_ANSWER, from);
         goto out;
     }
-    bool nothing = !r->core->memory.has_prepared && !r->core->memory.has_committed && !r->core->memory.timed_out && r->core->memory.view == 0;
-    enum last_signed_verdict verdict = last_signed_judge(nothing ? NULL : &r->core->memory, answer);
+    /* In a later epoch the memory begins anew, and what was signed before means nothing (P-14). */
+    const struct bft_memory *memory = &r->core->memory;
+    bool nothing = r->members.place.epoch == 0 && !memory->has_prepared && !memory->has_committed && !memory->timed_out && memory->view == 0;
+    enum last_signed_verdict verdict = last_signed_judge(nothing ? NULL : memory, answer);
     if (verdict != LAST_SIGNED_KNOWN) {
         retire(r, from.member,
                verdict == LAST_SIGNED_NEWER ? "a newer signature of this key than the store has"
@@ -136,6 +138,10 @@ void last_query_frame(struct replica *r, struct replica_peer from, struct blob_p
         return;
     }
     if (!question_allowed(r, &r->member_rates[from.member])) return;
+    if (epoch_members(r, query.epoch) == NULL) { /* P-11 */
+        drop_count(r, DROP_LAST_SIGNED);
+        return;
+    }
     const struct newest *newest = &r->last->newest[from.member];
     struct last_signed_answer *answer = calloc(1, sizeof *answer);
     CHECK(answer != NULL);

@@ -5,7 +5,9 @@
  *   replica_persist.c   what becomes durable, and the sends that wait for it
  *   replica_input.c     the pool of inputs: batches, slices, administrative operations
  *   replica_batch.c     BATCH, INPUT, INPUT_FETCH: taking in, verifying, relaying, fetching, the censorship clock
+ *   replica_config.c    CONFIG and SEAL as inputs: taken in, judged by the CONFIG in force
  *   replica_core.c      the consensus core's events and updates
+ *   replica_epoch.c     epochs of this cluster and of others: the chain of CONFIGs, entering an epoch, CONFIG_QUERY and CONFIG_CHAIN
  *   replica_block.c     blocks: hold, execute, final, publish, drop; FETCH served
  *   replica_propose.c   what to propose, and when
  *   replica_source.c    decision queues from other clusters: subscribe, receive, switch
@@ -27,6 +29,7 @@
 #include "merkle/check.h"
 #include "protocol/batch.h"
 #include "protocol/body.h"
+#include "protocol/config_chain.h"
 #include "protocol/decision.h"
 #include "protocol/slice.h"
 
@@ -115,7 +118,6 @@ struct input {
     bool leader_asked;  /* WANTED */
     uint32_t source;    /* SLICE */
     uint64_t dseq;
-    uint64_t epoch;    /* SLICE: of the certificate */
     uint64_t serial;   /* ADMIN: number of an enrolment; 0: it is none */
     struct blob *blob; /* whole bytes as INPUT carries them after its head; NULL: WANTED, or DONE and dropped from memory */
     size_t offset, count;
@@ -165,6 +167,8 @@ struct rblock {
     uint64_t seen_us;
     uint64_t durable_at;       /* sequence at which body and inputs are durable; 0: not given to the store yet */
     struct exec_result result; /* iff executed */
+    struct config *config_next;   /* iff executed and it holds a CONFIG that had an effect */
+    struct bft_hash root_after;   /* iff executed and it holds a CONFIG or SEAL that had an effect */
     struct tree_levels levels; /* over the outbox; storage NULL but between final and published */
     struct blob *certificate;  /* iff final */
     struct blob **shares;      /* wrappers of the executor's memory that were handed out */
@@ -238,6 +242,18 @@ struct early {
     uint64_t order;
 };
 
+/* O-53 */
+enum admin_code {
+    ADMIN_CODE_STATE = 0,
+    ADMIN_CODE_WAITS = 1,
+    ADMIN_CODE_DONE = 2,
+    ADMIN_CODE_NUMBER = 3,
+    ADMIN_CODE_INVALID = 4,
+    ADMIN_CODE_CLIENT = 5,
+    ADMIN_CODE_BUSY = 6,
+    ADMIN_CODE_ELSEWHERE = 7,
+};
+
 /* A record asked of the store, for a peer. */
 enum read_purpose { READ_FREE = 0, READ_INPUT, READ_BLOCK_CERTIFICATE, READ_BLOCK_BODY };
 struct pending_read {
@@ -262,7 +278,14 @@ struct subscriber {
 
 struct pair {
     uint32_t cluster;
-    struct bft_members members; /* of the other cluster */
+    struct bft_members members; /* of the other cluster in the newest epoch that its chain shows here */
+    struct bft_members *epochs; /* all of them, by number */
+    uint32_t epoch_count;
+    struct config_chain *chain; /* as far as that; NULL until it is needed */
+    uint64_t epoch_needed;      /* one that certificates or the state speak of */
+    uint32_t chain_asks;        /* nodes still to be asked, whether there is more */
+    uint64_t chain_asked_ms;
+    uint8_t chain_next;
     /* to it */
     struct queue_item *items; /* ring by dseq */
     uint32_t items_room;
@@ -288,13 +311,24 @@ struct pair {
     uint8_t evidence; /* kinds of it that were kept, by bit */
 };
 
+/* An epoch of this cluster. */
+struct epoch {
+    struct bft_members members; /* height_last is known once it ended */
+    struct config *config;
+    struct blob *entry; /* of the chain (S-100): the CONFIG or SEAL that ended it; NULL: it is in force */
+    uint64_t sequence;  /* of the batch with the entry; 0: it came from the store */
+};
+
 struct replica {
     /* constant */
     const struct system *system;
     const struct replica_hooks *hooks;
     struct signer signer;
-    struct config config;
+    struct config config;       /* of the current epoch, as are the members */
     struct bft_members members;
+    struct epoch *epochs; /* by number, from genesis on; while blocks of the store are executed again there may be later ones than the current */
+    uint32_t epoch_count;
+    struct config_chain *chain; /* through the last of them */
     struct bft_header genesis;
     uint32_t cluster;
     uint8_t me;
@@ -356,6 +390,8 @@ struct replica {
     struct bft_hash proposing_parent;
     uint32_t proposing_count, proposing_weight;
     struct exec_result proposing_result;
+    struct config *proposing_config; /* iff it holds a CONFIG that has an effect */
+    struct bft_hash proposing_root_after;
     uint64_t proposing_ticket, proposed_us;
 
     /* inputs */
@@ -512,6 +548,7 @@ void block_drop(struct replica *r, const struct bft_action *action);
 void block_store(struct replica *r, uint32_t index);
 void block_input_arrived(struct replica *r, uint32_t input);
 void block_executed(struct replica *r, struct execution_job *job);
+void block_result_take(struct rblock *block, const struct execution_job *job);
 void block_finalized(struct replica *r, struct execution_job *job);
 void block_publish(struct replica *r);
 void block_fetch_frame(struct replica *r, struct replica_peer from, const struct bft_fetch *fetch);
@@ -607,6 +644,40 @@ void replica_evidence_timeouts(struct replica *r, const struct bft_timeout *a, c
 void replica_evidence_commit(struct replica *r, const struct bft_vote *commit, const struct bft_timeout *timeout);
 void replica_evidence_slice(struct replica *r, struct pair *pair, const struct decision *decision, struct blob_piece bytes);
 void replica_evidence_slices(struct replica *r, struct pair *pair, const struct decision *decision, uint32_t other);
+/* replica_config.c */
+struct admin_op;
+/* A CONFIG or SEAL from a client's link. */
+enum admin_code config_hand_in(struct replica *r, const struct admin_op *operation, struct blob_piece bytes, enum system_error *error);
+/* Does this operation decode, and has it an effect by the CONFIG in force? What a block names is held if it only decodes (D-4.3). */
+bool admin_take(struct replica *r, struct input *input, struct blob_piece bytes, bool named);
+/* After a CONFIG: what waits and has no effect any more goes. */
+void admin_judge_again(struct replica *r);
+
+/* replica_epoch.c */
+bool epoch_init(struct replica *r);
+void epoch_free(struct replica *r);
+/* The epoch of our blocks at this height, suffix blocks apart. */
+uint64_t epoch_of_height(const struct replica *r, uint64_t height);
+/* The members of an epoch, NULL: not known. */
+const struct bft_members *epoch_members(const struct replica *r, uint64_t epoch);
+/* What the block's CONFIG or SEAL does, for the core. */
+void epoch_effect(const struct replica *r, const struct rblock *block, struct bft_config_effect *effect);
+/* This block is final and certified: if it ends the epoch, its entry joins the chain, durable before anything that is sent from now on. */
+void epoch_ended(struct replica *r, const struct rblock *block);
+/* The epoch after the current one begins. */
+void epoch_begin(struct replica *r);
+/* While restoring: the epoch in which the block after this height lies becomes the current one. */
+void epoch_restore_at(struct replica *r, uint64_t height);
+/* B-75: the CONFIG block that ended this epoch, with its certificate. */
+void epoch_serve(struct replica *r, uint8_t member, uint64_t epoch);
+/* Entries that may not be durable yet, as a CONFIG_CHAIN payload for a checkpoint; NULL: none. */
+struct blob *epoch_undurable(const struct replica *r);
+void epoch_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+void epoch_chain_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+bool pair_epochs_init(struct replica *r, struct pair *pair);
+/* The members by whom a certificate of this epoch of another cluster is judged; NULL: not known, and asked for from now on. */
+const struct bft_members *pair_members(struct pair *pair, uint64_t epoch);
+void pair_chain_tick(struct replica *r, struct pair *pair);
 
 /* replica_restore.c */
 void restore_executed(struct replica *r, struct execution_job *job);

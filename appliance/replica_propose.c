@@ -84,7 +84,7 @@ static void select_batches(struct replica *r, struct selection *selection) {
             continue;
         }
         idle = 0;
-        if (r->inputs[index].kind == BODY_ADMIN && !admin_is_next(r, &r->inputs[index])) continue;
+        if (r->inputs[index].kind == BODY_ADMIN && (!r->inputs[index].is_signed || !admin_is_next(r, &r->inputs[index]))) continue;
         bool enrolment = r->inputs[index].kind == BODY_ADMIN && r->inputs[index].serial > 0;
         if (enrolment && !selection_add(r, selection, index)) return;
         if (!enrolment && r->inputs[index].kind == BODY_ADMIN && admin == NONE)
@@ -153,7 +153,7 @@ void propose_try(struct replica *r) {
     struct selection selection = {0};
     if (!r->offer.empty_only) {
         select_slices(r, &selection, &r->offer.parent_id);
-        if (r->is_coordinator) select_batches(r, &selection);
+        select_batches(r, &selection);
     }
     if (selection.count == 0 && !r->offer.at_once && !propose_is_due(r)) return;
     propose_start(r, &selection);
@@ -181,8 +181,7 @@ void propose_executed(struct replica *r, struct execution_job *job) {
                          exec_status_name(job->status), job->result.bad_ref);
         r->pressed = job->status == EXEC_NO_ROOM || job->status == EXEC_OPEN_FULL;
         /* An input that is held but not valid in this state would be chosen for ever. */
-        bool blame = job->status > EXEC_VALID && job->status <= EXEC_BAD_INPUT && job->status != EXEC_EPOCH_UNKNOWN &&
-                     job->result.bad_ref < r->proposing_count;
+        bool blame = job->status > EXEC_VALID && job->status <= EXEC_BAD_INPUT && job->result.bad_ref < r->proposing_count;
         uint32_t bad = blame ? r->selected[job->result.bad_ref] : NONE;
         selection_let_go(r);
         if (bad != NONE && r->inputs[bad].in_blocks == 0 && r->inputs[bad].state == INPUT_HELD) {
@@ -196,6 +195,10 @@ void propose_executed(struct replica *r, struct execution_job *job) {
     r->status.proposals++;
     r->proposing_result = job->result;
     r->proposing_ticket = job->ticket;
+    struct rblock made = {.result = job->result}; /* only to say what it does */
+    block_result_take(&made, job);
+    r->proposing_config = made.config_next;
+    r->proposing_root_after = made.root_after;
     struct bft_event event = {.type = BFT_EVENT_PROPOSAL};
     event.proposal =
         (struct bft_proposal){.view = job->view, .parent_id = r->proposing_parent, .time = job->block.time, .weight = r->proposing_weight};
@@ -203,11 +206,14 @@ void propose_executed(struct replica *r, struct execution_job *job) {
     memcpy(event.proposal.outbox_root.bytes, job->result.outbox_root, 32);
     memcpy(event.proposal.state_root.bytes, job->result.state_root, 32);
     memcpy(event.proposal.cursors_hash.bytes, job->result.cursors_hash, 32);
+    epoch_effect(r, &made, &event.proposal.config);
     replica_run(r); /* what is queued comes first: it may make this proposal stale */
     replica_event(r, &event);
     replica_run(r);
     selection_let_go(r); /* the block that was made of it holds its inputs itself */
     blob_drop(r->proposing_body);
     r->proposing_body = NULL;
+    free(r->proposing_config); /* it came too late */
+    r->proposing_config = NULL;
     job_give(r, job);
 }

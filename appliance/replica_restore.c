@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "appliance/replica_private.h"
+#include "protocol/admin_op.h"
 
 enum { RESTORED_MAX = BFT_BLOCKS_MAX };
 
@@ -33,7 +34,8 @@ static bool certificate_proves(const struct replica *r, const uint8_t *bytes, si
     struct bytes_cursor cursor = bytes_cursor_of(bytes, count);
     struct bft_certificate certificate;
     if (!bft_certificate_get(&cursor, &certificate, NULL) || !bytes_finished(&cursor)) return false;
-    return bft_certificate_verify(&r->members, &r->signer, &certificate, id, NULL) == BFT_VERIFY_OK;
+    const struct bft_members *members = epoch_members(r, certificate.qc.ballot.place.epoch);
+    return members != NULL && bft_certificate_verify(members, &r->signer, &certificate, id, NULL) == BFT_VERIFY_OK;
 }
 
 bool replica_restore_checkpoint(struct replica *r, const struct state_checkpoint *checkpoint, const uint8_t *tip, size_t tip_bytes,
@@ -59,6 +61,7 @@ bool replica_restore_checkpoint(struct replica *r, const struct state_checkpoint
     r->tip_height = r->published_height = r->checkpoint_height = r->executed_height = checkpoint->height;
     r->tip_time = restore->tip.time;
     r->tip_ticket = 0;
+    epoch_restore_at(r, checkpoint->height);
     r->pruned_height = checkpoint->height; /* until replica_restore_pruned shows older blocks */
     if (!queue_load(r, queues, queues_bytes)) {
         *text = "the queues of the checkpoint do not decode";
@@ -79,7 +82,7 @@ void replica_restore_pair(struct replica *r, const struct execution_pair *cursor
 
 bool replica_restore_input(struct replica *r, const uint8_t hash[32], const uint8_t *bytes, size_t count) {
     if (input_find(r, hash) != NONE) return true;
-    if (count <= 4 || bytes[0] < BODY_SLICE || bytes[0] > BODY_ADMIN || bytes[1] >= r->members.n) return false;
+    if (count <= 4 || bytes[0] < BODY_SLICE || bytes[0] > BODY_ADMIN || bytes[1] >= BFT_MEMBERS_MAX) return false;
     struct blob *blob = blob_copy(bytes + 4, count - 4);
     struct blob_piece piece = {.blob = blob, .count = blob->count};
     uint32_t index = input_make(r, bytes[0], hash);
@@ -98,7 +101,6 @@ bool replica_restore_input(struct replica *r, const uint8_t hash[32], const uint
             leaf_hash(decision.leaf_bytes, is);
             input->source = decision.leaf.source;
             input->dseq = decision.leaf.dseq;
-            input->epoch = decision.certificate.qc.ballot.place.epoch;
             input->leaf_offset = (uint32_t)(decision.leaf_bytes - blob->bytes);
             input->slice_offset = (uint32_t)(decision.slice - blob->bytes);
             input->slice_bytes = decision.leaf.slice_bytes;
@@ -120,11 +122,7 @@ bool replica_restore_input(struct replica *r, const uint8_t hash[32], const uint
             input->is_signed = batch.kind == BATCH_WRITE;
         }
     } else {
-        uint32_t found;
-        good = input_take(r, BODY_ADMIN, bytes[1], piece, peer_member(bytes[1]), &found) && found == index;
-        if (good) input->persisted = true;
-        blob_drop(blob);
-        return good;
+        good = admin_op_hash(blob->bytes, blob->count, is) && admin_take(r, input, piece, true);
     }
     good = good && memcmp(is, hash, 32) == 0;
     if (good) {
@@ -167,7 +165,9 @@ bool replica_restore_block(struct replica *r, const uint8_t *header, size_t head
     struct bft_header decoded;
     if (!bft_header_get(&cursor, &decoded) || !bytes_finished(&cursor)) return false;
     struct bft_hash id = bft_header_id(&decoded), body_hash = bft_body_hash(body, body_bytes);
-    if (!bft_place_equal(&decoded.place, &r->members.place) || !bft_hash_equal(&body_hash, &decoded.body_hash)) return false;
+    const struct bft_members *members = epoch_members(r, decoded.place.epoch);
+    if (members == NULL || !bft_place_equal(&decoded.place, &members->place) || !bft_hash_equal(&body_hash, &decoded.body_hash)) return false;
+    if (decoded.place.epoch != r->members.place.epoch) return true; /* a suffix block of an epoch that ended (B-42), or after what must be fetched */
     if (decoded.height <= r->tip_height || block_find(r, &id) != NONE) return true; /* below the checkpoint: not needed */
     bool certified =
         certificate != NULL && bft_hash_equal(&decoded.parent_id, &r->tip_id) && certificate_proves(r, certificate, certificate_bytes, &id);
@@ -228,8 +228,7 @@ void restore_executed(struct replica *r, struct execution_job *job) {
         job_give(r, job);
         return;
     }
-    block->result = job->result;
-    block->ticket = job->ticket;
+    block_result_take(block, job);
     block->executed = true;
     r->executed_height = block->header.height;
     r->due = job->result.due;
@@ -237,7 +236,9 @@ void restore_executed(struct replica *r, struct execution_job *job) {
     uint32_t index = job->owner;
     job_give(r, job);
     r->replaying = true; /* no checkpoint, no latency of it */
+    epoch_ended(r, block);
     block_finalize_job(r, index);
+    if (block->result.config_kind == EXEC_CONFIG_NEXT && !r->stopping) epoch_begin(r);
     block_publish(r);
     block_release_old(r);
     r->replaying = false;

@@ -128,7 +128,6 @@ static void hold_slice(struct replica *r, struct pair *pair, uint32_t index, con
     input->kind = BODY_SLICE; /* a block may have named it as something else */
     input->source = pair->cluster;
     input->dseq = decision->leaf.dseq;
-    input->epoch = decision->certificate.qc.ballot.place.epoch;
     input->leaf_offset = (uint32_t)(decision->leaf_bytes - base);
     input->slice_offset = (uint32_t)(decision->slice - base);
     input->slice_bytes = decision->leaf.slice_bytes;
@@ -167,8 +166,13 @@ bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer
         drop_count(r, DROP_INPUT_DUPLICATE);
         return true;
     }
-    r->status.signatures_verified += pair->members.q;
-    error = decision_verify(&decision, &pair->members, &r->signer, NULL);
+    const struct bft_members *members = pair_members(pair, decision.certificate.qc.ballot.place.epoch);
+    if (members == NULL) { /* D-12: asked for; the slice is asked for again then */
+        drop_count(r, DROP_SLICE_EPOCH);
+        return false;
+    }
+    r->status.signatures_verified += members->q;
+    error = decision_verify(&decision, members, &r->signer, NULL);
     if (error != DECISION_OK) return refuse(r, from, drop_of(error));
     uint32_t before = pair->window[dseq % SOURCE_WINDOW];
     if (index == NONE && before != NONE && r->inputs[before].dseq == dseq) {
@@ -250,6 +254,7 @@ static void newest_ask(struct replica *r, struct pair *pair) {
 void source_tick(struct replica *r) {
     for (uint32_t i = 0; i < r->pair_count; i++) {
         struct pair *pair = &r->pairs[i];
+        pair_chain_tick(r, pair);
         if (!pair->up[pair->source]) {
             /* At the start the default source has a while for its link, else all would crowd round whoever started first. */
             if (r->now_ms - pair->heard_ms >= (pair->subscribed_once ? LINK_LOST_MS : r->config.timeouts.source_slow_ms)) source_change(r, pair);

@@ -36,6 +36,8 @@
     X(DROP_SLICE_PROOF, "slice_proof")                                                                                                               \
     X(DROP_SLICE_LEAF, "slice_leaf")     /* leaf of another system, source, destination, height */                                                   \
     X(DROP_SLICE_STALE, "slice_stale")   /* consumed long ago */                                                                                     \
+    X(DROP_SLICE_EPOCH, "slice_epoch")   /* certified in an epoch that is not known here yet: its chain is asked for */                              \
+    X(DROP_CHAIN, "config_chain")        /* CONFIG_CHAIN with a step that does not follow */                                                         \
     X(DROP_SLICE_WINDOW, "slice_window") /* beyond what was asked for */                                                                             \
     X(DROP_BLOCK_INVALID, "block_invalid")                                                                                                           \
     X(DROP_BLOCK_CERTIFICATE, "block_certificate")                                                                                                   \

@@ -112,30 +112,54 @@ enum system_error config_chain_step(struct config_chain *chain, const uint8_t *e
     return SYSTEM_OK;
 }
 
+enum system_error config_chain_read(struct config_chain_reader *reader, uint32_t cluster, const uint8_t *bytes, size_t count,
+                                    struct system_fault *fault) {
+    reader->cursor = bytes_cursor_of(bytes, count);
+    uint32_t of = bytes_get_u32(&reader->cursor);
+    reader->left = reader->count = bytes_get_u32(&reader->cursor);
+    uint64_t first = bytes_get_u64(&reader->cursor);
+    reader->serial = first - 1; /* of the entry given last */
+    if (reader->cursor.failed || reader->count > CONFIG_CHAIN_ENTRIES_MAX || first == 0 || first > UINT64_MAX - reader->count)
+        return system_fault_set(fault, SYSTEM_TRUNCATED, "CONFIG chain: its head is wrong");
+    if (of != cluster) return system_fault_set(fault, SYSTEM_FOREIGN, "CONFIG chain: of cluster 0x%08x", of);
+    return SYSTEM_OK;
+}
+
+bool config_chain_next(struct config_chain_reader *reader, const uint8_t **entry, size_t *entry_bytes) {
+    if (reader->left == 0 || reader->cursor.failed) return false;
+    uint32_t bytes = bytes_get_u32(&reader->cursor);
+    *entry = bytes_get_raw(&reader->cursor, bytes);
+    if (*entry == NULL) return false;
+    *entry_bytes = bytes;
+    reader->left--;
+    reader->serial++;
+    return true;
+}
+
+enum system_error config_chain_read_end(struct config_chain_reader *reader, struct system_fault *fault) {
+    if (reader->left > 0)
+        return system_fault_set(fault, SYSTEM_TRUNCATED, "CONFIG chain: entry %u does not end within it", reader->count - reader->left);
+    if (!bytes_finished(&reader->cursor)) return system_fault_set(fault, SYSTEM_TRUNCATED, "CONFIG chain: bytes after its last entry");
+    return SYSTEM_OK;
+}
+
 /* Walks a payload; with `epoch` given, notes that epoch's members. */
 static enum system_error chain_walk(struct config_chain *chain, const uint8_t *bytes, size_t count, const struct signer *signer,
                                     const uint64_t *epoch, struct bft_members *found, struct system_fault *fault) {
     if (count == 0) return SYSTEM_OK;
-    struct bytes_cursor cursor = bytes_cursor_of(bytes, count);
-    uint32_t cluster = bytes_get_u32(&cursor), entries = bytes_get_u32(&cursor);
-    uint64_t serial = bytes_get_u64(&cursor);
-    if (cursor.failed || entries > CONFIG_CHAIN_ENTRIES_MAX || serial == 0 || serial > UINT64_MAX - entries) {
-        return system_fault_set(fault, SYSTEM_TRUNCATED, "CONFIG chain: its head is wrong");
-    }
-    if (cluster != chain->config.members.cluster) return system_fault_set(fault, SYSTEM_FOREIGN, "CONFIG chain: of cluster 0x%08x", cluster);
-    for (uint32_t i = 0; i < entries; i++, serial++) {
-        uint32_t entry_bytes = bytes_get_u32(&cursor);
-        const uint8_t *entry = bytes_get_raw(&cursor, entry_bytes);
-        if (!entry) return system_fault_set(fault, SYSTEM_TRUNCATED, "CONFIG chain: entry %u does not end within it", i);
+    struct config_chain_reader reader;
+    enum system_error error = config_chain_read(&reader, chain->config.members.cluster, bytes, count, fault);
+    const uint8_t *entry;
+    size_t entry_bytes;
+    while (!error && config_chain_next(&reader, &entry, &entry_bytes)) {
         uint64_t have = chain->config.members.serial + chain->sealed;
-        if (serial <= have) continue;
-        if (serial > have + 1) return system_fault_set(fault, SYSTEM_SERIAL, "CONFIG chain: leaves out serial %llu", (unsigned long long)have + 1);
-        enum system_error error = config_chain_step(chain, entry, entry_bytes, signer, fault);
-        if (error) return error;
-        if (epoch && chain->before.n > 0 && chain->before.place.epoch == *epoch) *found = chain->before;
+        if (reader.serial <= have) continue;
+        if (reader.serial > have + 1)
+            return system_fault_set(fault, SYSTEM_SERIAL, "CONFIG chain: leaves out serial %llu", (unsigned long long)have + 1);
+        error = config_chain_step(chain, entry, entry_bytes, signer, fault);
+        if (!error && epoch && chain->before.n > 0 && chain->before.place.epoch == *epoch) *found = chain->before;
     }
-    if (!bytes_finished(&cursor)) return system_fault_set(fault, SYSTEM_TRUNCATED, "CONFIG chain: bytes after its last entry");
-    return SYSTEM_OK;
+    return error ? error : config_chain_read_end(&reader, fault);
 }
 
 enum system_error config_chain_extend(struct config_chain *chain, const uint8_t *bytes, size_t count, const struct signer *signer,

@@ -57,6 +57,18 @@ void config_chain_members_of(const struct config *config, const struct bft_point
 enum system_error config_chain_step(struct config_chain *chain, const uint8_t *entry, size_t entry_bytes, const struct signer *signer,
                                     struct system_fault *fault) __attribute__((warn_unused_result));
 
+/* The entries of a CONFIG_CHAIN payload, one by one, not judged; `serial` is that of the entry given last. After config_chain_next() said no,
+ * config_chain_read_end() tells whether the payload was whole. */
+struct config_chain_reader {
+    struct bytes_cursor cursor;
+    uint32_t count, left;
+    uint64_t serial;
+};
+enum system_error config_chain_read(struct config_chain_reader *reader, uint32_t cluster, const uint8_t *bytes, size_t count,
+                                    struct system_fault *fault) __attribute__((warn_unused_result));
+bool config_chain_next(struct config_chain_reader *reader, const uint8_t **entry, size_t *entry_bytes) __attribute__((warn_unused_result));
+enum system_error config_chain_read_end(struct config_chain_reader *reader, struct system_fault *fault) __attribute__((warn_unused_result));
+
 /* A CONFIG_CHAIN payload. Entries at or below the serial that the chain has are skipped; a gap is SYSTEM_SERIAL. Also takes the empty payload of a
  * receipt (0 bytes). */
 enum system_error config_chain_extend(struct config_chain *chain, const uint8_t *bytes, size_t count, const struct signer *signer,

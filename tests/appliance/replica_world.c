@@ -14,7 +14,17 @@ struct rw_batch {
     struct rw_batch *next;
 };
 
-enum { DISK_US = 700, STEP_US = 500, MESSAGE_BATCH = 0x0301, MESSAGE_ANSWER = 0x0302, MESSAGE_REFUSED = 0x0303, MESSAGE_ADMIN_STATE = 0x0307 };
+enum {
+    DISK_US = 700,
+    STEP_US = 500,
+    MESSAGE_CONFIG_QUERY = 0x0113,
+    MESSAGE_CONFIG_CHAIN = 0x0114,
+    MESSAGE_BATCH = 0x0301,
+    MESSAGE_ANSWER = 0x0302,
+    MESSAGE_REFUSED = 0x0303,
+    MESSAGE_ADMIN = 0x0306,
+    MESSAGE_ADMIN_STATE = 0x0307
+};
 
 static uint32_t dice(struct replica_world *rw, uint32_t sides) {
     return (uint32_t)(world_random(&rw->seed) % sides);
@@ -111,33 +121,47 @@ static void mail_put(struct replica_world *rw, uint32_t from, uint32_t to, uint1
         .due_us = rw->now_us + 100 + dice(rw, rw->delay_us_max), .from = from, .to = to, .type = type, .bytes = bytes, .count = count};
 }
 
-static void client_take(struct replica_world *rw, const struct rw_mail *mail) {
-    struct decision decision;
-    struct bft_members members;
-    if (mail->type == MESSAGE_ADMIN_STATE) {
-        CHECK(mail->count == sizeof rw->admin_state);
-        memcpy(rw->admin_state, mail->bytes, mail->count);
-        rw->admin_states++;
+static void chain_query(struct replica_world *rw) {
+    uint8_t *query = malloc(CONFIG_QUERY_BYTES);
+    CHECK(query != NULL);
+    config_query_encode(COORDINATOR_CLUSTER_BASE, rw->epoch_count, query);
+    mail_put(rw, RW_NODES, rw->chain_next++ % RW_CLUSTER, MESSAGE_CONFIG_QUERY, query, CONFIG_QUERY_BYTES);
+}
+
+static void chain_take(struct replica_world *rw, const struct rw_mail *mail) {
+    struct config_chain_reader reader;
+    const uint8_t *entry;
+    size_t bytes;
+    struct signer signer = keyed_signer_of(NULL);
+    CHECK(config_chain_read(&reader, COORDINATOR_CLUSTER_BASE, mail->bytes, mail->count, NULL) == SYSTEM_OK);
+    while (config_chain_next(&reader, &entry, &bytes)) {
+        if (reader.serial < rw->epoch_count) continue;
+        CHECK(reader.serial == rw->epoch_count && rw->epoch_count < RW_EPOCHS_MAX);
+        CHECK(config_chain_step(rw->chain, entry, bytes, &signer, NULL) == SYSTEM_OK);
+        rw->epochs[rw->epoch_count - 1] = rw->chain->before;
+        rw->epochs[rw->epoch_count++] = rw->chain->members;
     }
-    if (mail->type == MESSAGE_REFUSED) rw->refused_code = mail->bytes[32];
-    if (mail->type != MESSAGE_ANSWER) return;
-    struct bft_place place = {.cluster = COORDINATOR_CLUSTER_BASE};
-    memcpy(place.system_id, rw->world->system.system_id, 16);
-    CHECK(system_config_hash(&rw->world->system, place.cluster, place.config_hash.bytes));
-    uint8_t keys[RW_CLUSTER][32];
-    for (uint32_t i = 0; i < RW_CLUSTER; i++) memcpy(keys[i], rw->nodes[i].key.public_key, 32);
-    struct bft_point start = {.height = 0};
-    CHECK(bft_members_init(&members, &place, &start, RW_CLUSTER, (const uint8_t(*)[32])keys));
+    CHECK(config_chain_read_end(&reader, NULL) == SYSTEM_OK);
+}
+
+static void answer_take(struct replica_world *rw, const struct rw_mail *mail) {
+    struct decision decision;
     struct signer signer = keyed_signer_of(NULL);
     tree_hash root;
-    bool good = decision_decode(mail->bytes, mail->count, &decision) == DECISION_OK &&
-                decision_verify(&decision, &members, &signer, NULL) == DECISION_OK && decision.leaf.kind == LEAF_KIND_CLIENT &&
+    bool decoded = decision_decode(mail->bytes, mail->count, &decision) == DECISION_OK;
+    uint64_t epoch = decoded ? decision.certificate.qc.ballot.place.epoch : 0;
+    if (decoded && epoch >= rw->epoch_count) { /* asked again when the chain is there */
+        chain_query(rw);
+        return;
+    }
+    bool good = decoded && decision_verify(&decision, &rw->epochs[epoch], &signer, NULL) == DECISION_OK && decision.leaf.kind == LEAF_KIND_CLIENT &&
                 memcmp(decision.leaf.client_id, rw->client_id, 32) == 0 &&
                 slice_client_root(decision.slice, decision.leaf.slice_bytes, decision.leaf.item_count, root);
     if (!good) {
         rw->answers_bad++;
         return;
     }
+    rw->answer_epoch = epoch;
     size_t at = 0, item_bytes;
     const uint8_t *item;
     while (slice_client_next(decision.slice, decision.leaf.slice_bytes, &at, &item, &item_bytes)) {
@@ -149,6 +173,16 @@ static void client_take(struct replica_world *rw, const struct rw_mail *mail) {
         answer->height = decision.leaf.height;
         CHECK(slice_client_item_decode(answer->bytes, item_bytes, &answer->item));
     }
+}
+
+static void client_take(struct replica_world *rw, const struct rw_mail *mail) {
+    if (mail->type == MESSAGE_ANSWER) answer_take(rw, mail);
+    if (mail->type == MESSAGE_CONFIG_CHAIN) chain_take(rw, mail);
+    if (mail->type == MESSAGE_REFUSED) rw->refused_code = mail->bytes[32];
+    if (mail->type != MESSAGE_ADMIN_STATE) return;
+    CHECK(mail->count == sizeof rw->admin_state);
+    memcpy(rw->admin_state, mail->bytes, mail->count);
+    rw->admin_states++;
 }
 
 static void mail_deliver(struct replica_world *rw) {
@@ -286,6 +320,12 @@ static void inputs_restore(struct rw_node *node, const struct rw_record *body) {
 static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     uint8_t key[WAL_KEY_BYTES_MAX] = {0};
+    for (uint64_t serial = 1;; serial++) {
+        (void)wal_key_chain(key, serial);
+        const struct rw_record *entry = record_find(node, WAL_CHAIN, key);
+        if (entry == NULL) break;
+        CHECK(replica_restore_chain(node->replica, serial, entry->bytes, entry->count));
+    }
     (void)wal_key_vote(key, WAL_VOTE_CORE, 0, 0, 0);
     const struct rw_record *memory = record_find(node, WAL_VOTES, key);
     CHECK(replica_restore_memory(node->replica, memory != NULL ? memory->bytes : NULL, memory != NULL ? memory->count : 0, false));
@@ -328,7 +368,7 @@ static void links_up(struct replica_world *rw, uint32_t index) {
         replica_link_up(rw->nodes[index].replica, peer_of(rw, other, index));
         replica_link_up(rw->nodes[other].replica, peer_of(rw, index, other));
     }
-    if (index < RW_CLUSTER) replica_link_up(rw->nodes[index].replica, (struct replica_peer){.kind = REPLICA_CLIENT, .index = rw->client_index});
+    replica_link_up(rw->nodes[index].replica, (struct replica_peer){.kind = REPLICA_CLIENT, .index = index < RW_CLUSTER ? rw->client_index : 0});
 }
 
 static void node_start(struct replica_world *rw, uint32_t index) {
@@ -395,7 +435,14 @@ struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct w
         if (i == 0) rw->client_key = key;
     }
     memcpy(rw->client_id, rw->world->clients[0].card.id, 32);
+    static const uint8_t seed_of_admin[32] = {42};
+    CHECK(ed25519_start(NULL) && ed25519_secret_init(&rw->admin, seed_of_admin));
+    ed25519_public_key(&rw->admin, rw->world->admin.signing_key);
+    card_identify(&rw->world->admin);
     if (prepare != NULL) prepare(rw->world);
+    rw->chain = malloc(sizeof *rw->chain);
+    CHECK(rw->chain != NULL && config_chain_genesis(rw->chain, &rw->world->system, COORDINATOR_CLUSTER_BASE));
+    rw->epochs[rw->epoch_count++] = rw->chain->members;
     for (uint32_t i = 0; i < RW_NODES; i++) node_open(rw, i);
     for (uint32_t i = 0; i < RW_NODES; i++) {
         CHECK(replica_restore_memory(rw->nodes[i].replica, NULL, 0, false));
@@ -414,6 +461,7 @@ void rw_destroy(struct replica_world *rw) {
     for (size_t i = 0; i < rw->mail_count; i++) free(rw->mail[i].bytes);
     for (uint32_t i = 0; i < rw->answer_count; i++) free(rw->answers[i].bytes);
     free(rw->mail);
+    free(rw->chain);
     world_destroy(rw->world);
     free(rw);
 }
@@ -456,6 +504,45 @@ uint8_t *rw_batch(struct replica_world *rw, uint8_t kind, uint64_t number, const
     batch_part_digest(client, nonce, &part, digest);
     *bytes = (uint32_t)writer.used;
     return out;
+}
+
+void rw_config_next(const struct config *before, struct admin_op *op) {
+    memset(op, 0, sizeof *op);
+    op->kind = ADMIN_OP_CONFIG;
+    op->cluster = before->members.cluster;
+    memcpy(op->system_id, before->system_id, 16);
+    op->serial = before->members.serial + 1;
+    config_hash(before, op->predecessor);
+    op->config = *before;
+    op->config.members.serial++;
+}
+
+void rw_admin_bytes(struct replica_world *rw, uint32_t node, const uint8_t *bytes, size_t count) {
+    uint8_t frame[8 + ADMIN_OP_BYTES_MAX] = {1};
+    memcpy(frame + 8, bytes, count);
+    rw_send(rw, node, MESSAGE_ADMIN, frame, 8 + count);
+}
+
+size_t rw_admin_send(struct replica_world *rw, uint32_t node, struct admin_op *op, uint32_t signatures, uint8_t *out) {
+    op->signatures_count = 0;
+    if (signatures > 0) CHECK(admin_op_sign(op, &rw->admin));
+    size_t bytes = admin_op_encode(op, out);
+    rw_admin_bytes(rw, node, out, bytes);
+    return bytes;
+}
+
+bool rw_epoch_wait(struct replica_world *rw, uint32_t cluster, uint64_t epoch, uint64_t ms) {
+    for (uint64_t passed = 0; passed < ms; passed += 20) {
+        bool there = true;
+        for (uint32_t i = 0; i < RW_NODES; i++) {
+            if (!rw->nodes[i].up || rw->nodes[i].cluster != cluster) continue;
+            const struct status_replica *status = rw_status(rw, i);
+            there = there && status->epoch == epoch && status->phase == PHASE_VOTING;
+        }
+        if (there) return true;
+        rw_run(rw, 20);
+    }
+    return false;
 }
 
 void rw_inject(struct replica_world *rw, struct replica_peer from, uint32_t to, uint16_t type, const uint8_t *bytes, size_t count) {

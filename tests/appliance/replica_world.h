@@ -9,11 +9,12 @@
 #define TESTS_APPLIANCE_REPLICA_WORLD_H
 
 #include "appliance/replica.h"
+#include "protocol/config_chain.h"
 #include "tests/appliance/exec_world.h"
 #include "tests/sim/keyed_signer.h"
 
 enum { RW_NODES = 8, RW_CLUSTER = 4, RW_DRAWER_MAX = 1 << 14, RW_MAIL_MAX = 1 << 16, RW_EVIDENCE_MAX = 16 };
-enum { RW_PEERS_MAX = 64, RW_ADMIN_STATE_BYTES = 76 };
+enum { RW_PEERS_MAX = 64, RW_ADMIN_STATE_BYTES = 76, RW_EPOCHS_MAX = 16 };
 
 /* One record of a disk. */
 struct rw_record {
@@ -71,7 +72,13 @@ struct replica_world {
     uint64_t restoring_ms; /* so long ago a node that starts was opened */
     uint32_t drop_percent, delay_us_max;
     uint64_t delivered, answers_bad;
-    /* the client: answers by digest, newest */
+    struct ed25519_secret admin; /* the only administrator's */
+    /* the client: the coordinators' epochs as their chain shows them */
+    struct config_chain *chain;
+    struct bft_members epochs[RW_EPOCHS_MAX];
+    uint32_t epoch_count, chain_next;
+    uint64_t answer_epoch; /* of the newest answer */
+    /* answers by digest, newest */
     struct world_answer answers[4096];
     uint32_t answer_count;
     uint8_t admin_state[RW_ADMIN_STATE_BYTES]; /* the newest ADMIN_STATE, and how many came */
@@ -93,6 +100,13 @@ void rw_run(struct replica_world *rw, uint64_t ms);
 uint8_t *rw_batch(struct replica_world *rw, uint8_t kind, uint64_t number, const struct operation *ops, uint32_t op_count, uint32_t *bytes,
                   uint8_t digest[32]);
 void rw_send(struct replica_world *rw, uint32_t node, uint16_t type, const uint8_t *bytes, size_t count);
+/* The CONFIG after this one, as it is: to be changed, and signed by rw_admin_send. */
+void rw_config_next(const struct config *before, struct admin_op *op);
+/* Signs (so many times: 0 or 1) and gives it to a node as the client would; the bytes stay in *out, ADMIN_OP_BYTES_MAX of room. Returns the size. */
+size_t rw_admin_send(struct replica_world *rw, uint32_t node, struct admin_op *op, uint32_t signatures, uint8_t *out);
+void rw_admin_bytes(struct replica_world *rw, uint32_t node, const uint8_t *bytes, size_t count);
+/* Until all nodes of the cluster that are up are in this epoch and vote; false: not within `ms`. */
+bool rw_epoch_wait(struct replica_world *rw, uint32_t cluster, uint64_t epoch, uint64_t ms);
 /* Any frame from any node or the client, as hostile as you like. */
 void rw_inject(struct replica_world *rw, struct replica_peer from, uint32_t to, uint16_t type, const uint8_t *bytes, size_t count);
 const struct world_answer *rw_answer(const struct replica_world *rw, const uint8_t digest[32]);

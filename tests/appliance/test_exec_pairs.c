@@ -135,9 +135,6 @@ static void references_are_judged_one_after_the_other(void **state) {
     bad.source = COORDINATOR_CLUSTER_BASE + 1;
     assert_int_equal(try_one(shard, bad), EXEC_BAD_SOURCE);
     bad = good;
-    bad.epoch = 1;
-    assert_int_equal(try_one(shard, bad), EXEC_EPOCH_UNKNOWN);
-    bad = good;
     bad.byte_count--;
     assert_int_equal(try_one(shard, bad), EXEC_BAD_INPUT);
     bad = good;

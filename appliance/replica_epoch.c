@@ -1,0 +1,347 @@
+/* Epochs (B-40 to B-45, P-6, S-100 to S-105): the chain of CONFIGs of this cluster, entering an epoch, and following the epochs of other clusters.
+ *
+ * Whose certificates count is never taken from anybody's word: each epoch's members come from a chain of entries that begins at the system file, each
+ * signed by k administrators and certified by the epoch before. Our own entries are made here when a CONFIG block is final, those of other clusters
+ * are asked for (CONFIG_QUERY) when a certificate of a later epoch comes, when the state has consumed a CONFIG item, and once after each start: old
+ * keys prove nothing above the height of the CONFIG that ended their epoch from then on.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/replica_private.h"
+#include "merkle/bytes.h"
+
+enum { CHAIN_ANSWER_BYTES = 1 << 20, EPOCHS_MAX = 1 << 20 };
+
+/* ---- epochs of this cluster ---- */
+
+static struct epoch *epoch_push(struct replica *r, const struct bft_members *members, const struct config *config) {
+    struct epoch *grown = realloc(r->epochs, (r->epoch_count + 1) * sizeof *grown);
+    CHECK(grown != NULL);
+    r->epochs = grown;
+    struct epoch *epoch = &r->epochs[r->epoch_count++];
+    *epoch = (struct epoch){.members = *members, .config = malloc(sizeof *config)};
+    CHECK(epoch->config != NULL);
+    *epoch->config = *config;
+    return epoch;
+}
+
+bool epoch_init(struct replica *r) {
+    r->chain = calloc(1, sizeof *r->chain);
+    if (r->chain == NULL || !config_chain_genesis(r->chain, r->system, r->cluster)) return false;
+    (void)epoch_push(r, &r->members, &r->config);
+    return true;
+}
+
+void epoch_free(struct replica *r) {
+    for (uint32_t i = 0; i < r->epoch_count; i++) {
+        free(r->epochs[i].config);
+        blob_drop(r->epochs[i].entry);
+    }
+    free(r->epochs);
+    free(r->chain);
+    for (uint32_t i = 0; i < r->pair_count && r->pairs != NULL; i++) {
+        free(r->pairs[i].epochs);
+        free(r->pairs[i].chain);
+    }
+}
+
+uint64_t epoch_of_height(const struct replica *r, uint64_t height) {
+    uint32_t epoch = r->epoch_count - 1;
+    while (epoch > 0 && r->epochs[epoch].members.start.height >= height) epoch--;
+    return epoch;
+}
+
+const struct bft_members *epoch_members(const struct replica *r, uint64_t epoch) {
+    return epoch < r->epoch_count ? &r->epochs[epoch].members : NULL;
+}
+
+static void limits_of(const struct config *config, struct bft_limits *limits) {
+    *limits = (struct bft_limits){.window_blocks = (uint32_t)config->limits.window_blocks,
+                                  .rotation_blocks = (uint32_t)config->limits.rotation_blocks,
+                                  .view_base_ms = (uint32_t)config->timeouts.view_base_ms,
+                                  .view_max_ms = (uint32_t)config->timeouts.view_max_ms,
+                                  .input_relay_ms = (uint32_t)config->timeouts.input_relay_ms,
+                                  .throughput_window_ms = (uint32_t)config->timeouts.throughput_window_ms,
+                                  .throughput_half_life_ms = (uint32_t)config->timeouts.throughput_half_life_ms,
+                                  .throughput_percent = (uint32_t)config->limits.throughput_percent};
+}
+
+void epoch_effect(const struct replica *r, const struct rblock *block, struct bft_config_effect *effect) {
+    memset(effect, 0, sizeof *effect);
+    if (block->result.config_kind == EXEC_CONFIG_NONE) return;
+    effect->state_root_after = block->root_after;
+    effect->kind = block->result.config_kind == EXEC_CONFIG_SEAL ? BFT_CONFIG_SEAL : BFT_CONFIG_NEXT;
+    if (effect->kind == BFT_CONFIG_SEAL) return;
+    const struct config *next = block->config_next;
+    int me = config_member_by_signing_key(&next->members, r->members.keys[r->me]);
+    effect->me = me < 0 ? BFT_NOBODY : (uint8_t)me;
+    effect->epoch = next->members.serial;
+    effect->n = next->members.count;
+    config_hash(next, effect->config_hash.bytes);
+    for (uint32_t i = 0; i < next->members.count; i++) memcpy(effect->keys[i], next->members.members[i].signing_key, sizeof effect->keys[i]);
+    limits_of(next, &effect->limits);
+}
+
+/* ---- the chain of this cluster ---- */
+
+static struct blob *entry_make(const struct replica *r, const struct rblock *block) {
+    uint8_t header[BFT_HEADER_BYTES];
+    struct bytes_writer head = bytes_writer_of(header, sizeof header);
+    bft_header_put(&head, &block->header);
+    CHECK(block->ref_count > 0 && block->inputs[block->ref_count - 1] != NONE); /* D-4.3: CONFIG comes last */
+    const struct input *operation = &r->inputs[block->inputs[block->ref_count - 1]];
+    CHECK(operation->kind == BODY_ADMIN && operation->blob != NULL);
+    size_t bytes = BFT_HEADER_BYTES + 12 + block->body_count + operation->count + block->certificate->count;
+    struct blob *entry = blob_make(bytes);
+    struct bytes_writer writer = bytes_writer_of(entry->bytes, bytes);
+    config_chain_entry_encode(&writer, header, block->body->bytes + block->body_offset, block->body_count,
+                              operation->blob->bytes + operation->offset, operation->count, block->certificate->bytes, block->certificate->count);
+    CHECK(!writer.failed && writer.used == bytes);
+    return entry;
+}
+
+/* Takes the entry over. False: it does not follow. */
+static bool entry_append(struct replica *r, struct blob *entry, struct system_fault *fault) {
+    struct epoch *last = &r->epochs[r->epoch_count - 1];
+    if (r->chain->sealed || r->epoch_count == EPOCHS_MAX || config_chain_step(r->chain, entry->bytes, entry->count, &r->signer, fault) != SYSTEM_OK) {
+        blob_drop(entry);
+        return false;
+    }
+    last->entry = entry;
+    last->members.height_last = r->chain->sealed ? r->chain->members.height_last : r->chain->before.height_last;
+    if (!r->chain->sealed) (void)epoch_push(r, &r->chain->members, &r->chain->config);
+    return true;
+}
+
+static void entry_persist(struct replica *r, uint64_t serial) {
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    size_t key_bytes = wal_key_chain(key, serial);
+    r->epochs[serial - 1].sequence = persist_sequence(r);
+    persist_put_blob(r, WAL_CHAIN, key, key_bytes, blob_hold(r->epochs[serial - 1].entry));
+}
+
+void epoch_ended(struct replica *r, const struct rblock *block) {
+    uint64_t epoch = block->header.place.epoch;
+    if (block->result.config_kind == EXEC_CONFIG_NONE || r->epochs[epoch].entry != NULL) return;
+    CHECK(epoch == r->epoch_count - 1);
+    struct system_fault fault = {.text = ""};
+    struct blob *entry = entry_make(r, block);
+    if (!entry_append(r, blob_hold(entry), &fault)) {
+        replica_stop(r, "the CONFIG of block %llu had an effect and is no step of the chain: %.160s: a fault of this program",
+                     (unsigned long long)block->header.height, fault.text);
+        blob_drop(entry);
+        return;
+    }
+    entry_persist(r, epoch + 1);
+    blob_drop(entry);
+}
+
+bool replica_restore_chain(struct replica *r, uint64_t serial, const uint8_t *bytes, size_t count) {
+    if (serial < r->epoch_count + (r->chain->sealed ? 1u : 0u)) return true;
+    return serial == r->epoch_count && entry_append(r, blob_copy(bytes, count), NULL);
+}
+
+bool replica_restore_chain_payload(struct replica *r, const uint8_t *bytes, size_t count) {
+    struct config_chain_reader reader;
+    const uint8_t *entry;
+    size_t entry_bytes;
+    if (config_chain_read(&reader, r->cluster, bytes, count, NULL) != SYSTEM_OK) return false;
+    while (config_chain_next(&reader, &entry, &entry_bytes)) {
+        bool known = reader.serial < r->epoch_count + (r->chain->sealed ? 1u : 0u);
+        if (!replica_restore_chain(r, reader.serial, entry, entry_bytes)) return false;
+        if (!known) entry_persist(r, reader.serial); /* a power cut came between the two stores */
+    }
+    return config_chain_read_end(&reader, NULL) == SYSTEM_OK;
+}
+
+/* A payload of the entries from this serial on, as many as fit the bytes, one at least if there is one. */
+static struct blob *chain_payload(const struct replica *r, uint64_t from, size_t bytes_max) {
+    uint64_t last = r->epoch_count - (r->epochs[r->epoch_count - 1].entry == NULL ? 1u : 0u);
+    uint32_t count = 0;
+    size_t bytes = CONFIG_CHAIN_HEAD_BYTES;
+    for (uint64_t serial = from; serial <= last && count < CONFIG_CHAIN_ENTRIES_MAX; serial++) {
+        size_t more = 4 + r->epochs[serial - 1].entry->count;
+        if (count > 0 && bytes + more > bytes_max) break;
+        bytes += more;
+        count++;
+    }
+    struct blob *payload = blob_make(bytes);
+    struct bytes_writer writer = bytes_writer_of(payload->bytes, bytes);
+    config_chain_head_encode(&writer, r->cluster, count, from);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct blob *entry = r->epochs[from - 1 + i].entry;
+        bytes_put_u32(&writer, (uint32_t)entry->count);
+        bytes_put_raw(&writer, entry->bytes, entry->count);
+    }
+    CHECK(!writer.failed && writer.used == bytes);
+    return payload;
+}
+
+struct blob *epoch_undurable(const struct replica *r) {
+    for (uint32_t i = 0; i < r->epoch_count && r->epochs[i].entry != NULL; i++) {
+        if (r->epochs[i].sequence > r->durable) return chain_payload(r, i + 1, SIZE_MAX);
+    }
+    return NULL;
+}
+
+void epoch_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
+    uint32_t cluster;
+    uint64_t serial;
+    if (!config_query_decode(blob_piece_bytes(&payload), payload.count, &cluster, &serial) || cluster != r->cluster) {
+        drop_count(r, DROP_MALFORMED);
+        return;
+    }
+    struct question_rate *rate = from.kind == REPLICA_MEMBER ? &r->member_rates[from.member] : NULL;
+    if (from.kind == REPLICA_FOREIGN) {
+        struct pair *pair = pair_find(r, from.index);
+        rate = pair != NULL && from.member < BFT_MEMBERS_MAX ? &pair->rates[from.member] : NULL;
+    }
+    if (from.kind == REPLICA_CLIENT && from.index < r->client_count) rate = &r->clients[from.index].rate;
+    if (rate == NULL || !question_allowed(r, rate)) return;
+    output_send_blob(r, from, MESSAGE_CONFIG_CHAIN, chain_payload(r, serial, CHAIN_ANSWER_BYTES));
+}
+
+/* ---- entering an epoch ---- */
+
+static void current_set(struct replica *r, uint64_t epoch) {
+    r->members = r->epochs[epoch].members;
+    r->config = *r->epochs[epoch].config;
+    uint32_t *selected = realloc(r->selected, (size_t)r->config.limits.block_refs_max * sizeof *selected);
+    CHECK(selected != NULL);
+    r->selected = selected;
+    if (r->config.protocol_version > CONFIG_PROTOCOL_VERSION)
+        replica_stop(r, "CONFIG %llu activates protocol version %u and this program knows %u: install a newer release (S-56)",
+                     (unsigned long long)epoch, r->config.protocol_version, CONFIG_PROTOCOL_VERSION);
+}
+
+void epoch_restore_at(struct replica *r, uint64_t height) {
+    current_set(r, epoch_of_height(r, height + 1));
+}
+
+void epoch_begin(struct replica *r) {
+    uint64_t epoch = r->members.place.epoch + 1;
+    CHECK(epoch < r->epoch_count);
+    propose_cancel(r);
+    current_set(r, epoch);
+    for (uint32_t i = 0; i < BFT_MEMBERS_MAX; i++) { /* what was stated in the old epoch shows where a member is, and is no statement of this one */
+        blob_drop(r->peer_status_bytes[i]);
+        r->peer_status_bytes[i] = NULL;
+    }
+    r->waiting_told_count = 0;
+    r->waiting_told_ms = 0;
+    admin_judge_again(r);
+    if (!r->started) return;
+    CHECK(bft_place_equal(&r->members.place, &r->core->members.place) && bft_point_equal(&r->members.start, &r->core->members.start));
+    if (!r->retired) last_begin(r);
+}
+
+void epoch_serve(struct replica *r, uint8_t member, uint64_t epoch) {
+    if (member >= r->members.n || epoch >= r->epoch_count || r->epochs[epoch].entry == NULL) return;
+    const struct blob *entry = r->epochs[epoch].entry;
+    struct bytes_cursor cursor = bytes_cursor_of(entry->bytes, entry->count);
+    struct bft_message *message = calloc(1, sizeof *message);
+    CHECK(message != NULL);
+    message->type = BFT_MESSAGE_BLOCK;
+    CHECK(bft_header_get(&cursor, &message->block.header)); /* the chain took it */
+    message->body_bytes = bytes_get_u32(&cursor);
+    message->body = bytes_get_raw(&cursor, message->body_bytes);
+    (void)bytes_get_raw(&cursor, bytes_get_u32(&cursor)); /* the operation: asked for as an input */
+    (void)bytes_get_u32(&cursor);
+    message->block.has_certificate = bft_certificate_get(&cursor, &message->block.certificate, NULL);
+    CHECK(message->block.has_certificate);
+    size_t bytes = bft_wire_encode(message, r->scratch, BFT_WIRE_HEAD_BYTES_MAX);
+    struct blob *head = blob_copy(r->scratch, bytes);
+    struct blob_piece pieces[2] = {{.blob = head, .count = bytes},
+                                   {.blob = r->epochs[epoch].entry, .offset = (size_t)(message->body - entry->bytes), .count = message->body_bytes}};
+    output_send(r, peer_member(member), BFT_MESSAGE_BLOCK, pieces, 2);
+    blob_drop(head);
+    free(message);
+}
+
+/* ---- epochs of other clusters ---- */
+
+bool pair_epochs_init(struct replica *r, struct pair *pair) {
+    pair->epochs = malloc(sizeof *pair->epochs);
+    if (pair->epochs == NULL) return false;
+    pair->epochs[0] = pair->members;
+    pair->epoch_count = 1;
+    pair->chain_asks = pair->members.f + 1;
+    pair->chain_next = (uint8_t)(r->me % pair->members.n);
+    return true;
+}
+
+const struct bft_members *pair_members(struct pair *pair, uint64_t epoch) {
+    if (epoch < pair->epoch_count) return &pair->epochs[epoch];
+    if (pair->epoch_needed < pair->epoch_count) pair->epoch_needed = pair->epoch_count; /* one step is known to be missing, whatever was claimed */
+    if (pair->chain_asks <= pair->members.f) pair->chain_asks = pair->members.f + 1;
+    return NULL;
+}
+
+void pair_chain_tick(struct replica *r, struct pair *pair) {
+    if (pair->chain_asks == 0 || r->now_ms - pair->chain_asked_ms < TICK_MS) return;
+    for (uint32_t tries = 0; tries < pair->members.n; tries++) {
+        pair->chain_next = (uint8_t)((pair->chain_next + 1u) % pair->members.n);
+        if (!pair->up[pair->chain_next]) continue;
+        struct blob *question = blob_make(CONFIG_QUERY_BYTES);
+        config_query_encode(pair->cluster, pair->epoch_count, question->bytes);
+        pair->chain_asked_ms = r->now_ms;
+        pair->chain_asks--;
+        output_send_blob(r, (struct replica_peer){.kind = REPLICA_FOREIGN, .member = pair->chain_next, .index = pair->cluster}, MESSAGE_CONFIG_QUERY,
+                         question);
+        return;
+    }
+}
+
+/* A step of its chain: the epoch before ends there, the next one begins. */
+static void pair_step(struct replica *r, struct pair *pair) {
+    pair->epochs[pair->epoch_count - 1] = pair->chain->sealed ? pair->chain->members : pair->chain->before;
+    replica_note(r, LOG_LEVEL_INFO, pair->chain->sealed ? "other_cluster_sealed" : "other_epoch", "cluster=0x%08x epoch=%llu height=%llu",
+                 pair->cluster, (unsigned long long)pair->chain->config.members.serial,
+                 (unsigned long long)pair->epochs[pair->epoch_count - 1].height_last);
+    if (pair->chain->sealed) return;
+    struct bft_members *grown = realloc(pair->epochs, (pair->epoch_count + 1) * sizeof *grown);
+    CHECK(grown != NULL);
+    pair->epochs = grown;
+    pair->members = pair->epochs[pair->epoch_count++] = pair->chain->members;
+    pair->subscribed_from = 0; /* what came of the new epoch meanwhile was dropped: it is asked for again */
+    pair->heard_ms = r->now_ms;
+    pair->passed_dseq = 0;
+}
+
+static bool pair_chain_ready(struct replica *r, struct pair *pair) {
+    if (pair->chain != NULL) return true;
+    pair->chain = calloc(1, sizeof *pair->chain);
+    CHECK(pair->chain != NULL);
+    return config_chain_genesis(pair->chain, r->system, pair->cluster);
+}
+
+void epoch_chain_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
+    struct pair *pair = from.kind == REPLICA_FOREIGN ? pair_find(r, from.index) : NULL;
+    struct config_chain_reader reader;
+    const uint8_t *entry;
+    size_t entry_bytes;
+    struct system_fault fault = {.text = ""};
+    if (pair == NULL || from.member >= BFT_MEMBERS_MAX || !pair_chain_ready(r, pair)) {
+        drop_count(r, DROP_ROLE);
+        return;
+    }
+    if (!question_allowed(r, &pair->rates[from.member])) return; /* each costs signatures, asked for or not */
+    enum system_error error = config_chain_read(&reader, pair->cluster, blob_piece_bytes(&payload), payload.count, &fault);
+    uint32_t steps = 0;
+    while (error == SYSTEM_OK && config_chain_next(&reader, &entry, &entry_bytes)) {
+        uint64_t have = pair->chain->config.members.serial + pair->chain->sealed;
+        if (reader.serial <= have) continue;
+        error = reader.serial == have + 1 ? config_chain_step(pair->chain, entry, entry_bytes, &r->signer, &fault) : SYSTEM_SERIAL;
+        if (error != SYSTEM_OK) break;
+        pair_step(r, pair);
+        steps++;
+    }
+    if (error == SYSTEM_OK) error = config_chain_read_end(&reader, &fault);
+    if (error != SYSTEM_OK) {
+        drop_count(r, DROP_CHAIN);
+        attack_seen(r, ATTACK_BAD_ANSWER, from);
+    }
+    if (pair->epoch_needed >= pair->epoch_count && pair->chain_asks == 0) pair->chain_asks = 1; /* somebody knows it: the next one is asked */
+    if (steps > 0 && pair->chain_asks == 0) pair->chain_asks = 1;                               /* there may be more than one frame of it */
+}

@@ -1,0 +1,387 @@
+/* CONFIG in whole clusters of replicas (B-40 to B-45, S-100 to S-105): epochs begin under load, over crashes, view changes and lost messages; what
+ * is not signed well, or is not the next, begins none. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/appliance/replica_world.h"
+
+enum { DONE = 2, NUMBER = 3, INVALID = 4 }; /* O-53 */
+
+static uint8_t signed_bytes[ADMIN_OP_BYTES_MAX];
+static struct admin_op op;
+
+static uint64_t seed_of_run(const char *name, uint64_t fallback) {
+    const char *given = getenv("SEED");
+    uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : fallback;
+    print_message("%s: SEED=%llu\n", name, (unsigned long long)seed);
+    return seed;
+}
+
+static void genesis_of(const struct replica_world *rw, uint32_t cluster, struct config *config) {
+    assert_true(system_config(&rw->world->system, cluster, config));
+}
+
+static void adds(struct replica_world *rw, uint64_t *number, uint32_t count) {
+    struct operation add = op_add("sum", 1);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct client_item *item = rw_ask(rw, BATCH_WRITE, ++*number, &add, 1, 30000);
+        assert_non_null(item);
+        assert_true(item->code == CODE_OK || item->code == CODE_RECORDED);
+    }
+}
+
+static void sum_is(struct replica_world *rw, uint64_t sum) {
+    struct operation get = op_get("sum", 100);
+    const struct client_item *item = rw_ask(rw, BATCH_READ, 0, &get, 1, 30000);
+    assert_non_null(item);
+    struct result result = world_result(item, 0);
+    int64_t value = 0;
+    assert_int_equal(result.code, CODE_OK);
+    assert_true(operation_number_parse(result.value, result.value_bytes, &value));
+    assert_int_equal(value, sum);
+}
+
+static void nobody_stopped(const struct replica_world *rw) {
+    for (uint32_t i = 0; i < RW_NODES; i++) {
+        if (rw->nodes[i].stopped > 0) print_message("node %u: %s\n", i, rw->nodes[i].stop_text);
+        assert_int_equal(rw->nodes[i].stopped, 0);
+    }
+}
+
+/* The next CONFIG of this cluster, with another time-out and window, is given to a node; *config becomes it. */
+static void config_send(struct replica_world *rw, uint32_t node, struct config *config) {
+    rw_config_next(config, &op);
+    op.config.timeouts.view_base_ms = 900 + (uint32_t)op.serial;
+    op.config.limits.window_blocks = 1 + (uint32_t)(op.serial % 8);
+    op.config.limits.block_refs_max = 2000;
+    (void)rw_admin_send(rw, node, &op, 1, signed_bytes);
+    *config = op.config;
+}
+
+static void a_config_of_each_cluster_takes_effect_and_clients_and_the_other_half_follow(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(seed_of_run("follow", 1));
+    struct config coordinator, shard;
+    uint64_t number = 0;
+    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
+    genesis_of(rw, SHARD_CLUSTER_BASE, &shard);
+    rw_run(rw, 300);
+    adds(rw, &number, 2);
+    assert_int_equal(rw->answer_epoch, 0);
+    config_send(rw, 5, &shard);
+    assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, 1, 20000));
+    adds(rw, &number, 3); /* coordinators of epoch 0 take slices of the shard's epoch 1 */
+    config_send(rw, 2, &coordinator);
+    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 20000));
+    adds(rw, &number, 3);
+    assert_int_equal(rw->answer_epoch, 1);
+    assert_int_equal(rw->epoch_count, 2);
+    for (uint32_t round = 2; round <= 4; round++) { /* and once more each */
+        config_send(rw, round % 4, &coordinator);
+        config_send(rw, 4 + round % 4, &shard);
+        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, round, 20000));
+        assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, round, 20000));
+        adds(rw, &number, 2);
+    }
+    sum_is(rw, number);
+    rw_run(rw, 300);
+    assert_true(rw_compare(rw) >= 6);
+    assert_int_equal(rw->answers_bad, 0);
+    nobody_stopped(rw);
+    rw_destroy(rw);
+}
+
+static void all_nodes_restart_in_a_later_epoch(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(seed_of_run("restart", 2));
+    struct config coordinator, shard;
+    uint64_t number = 0;
+    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
+    genesis_of(rw, SHARD_CLUSTER_BASE, &shard);
+    rw_run(rw, 300);
+    adds(rw, &number, 2);
+    for (uint32_t epoch = 1; epoch <= 2; epoch++) {
+        config_send(rw, 0, &coordinator);
+        config_send(rw, 6, &shard);
+        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, epoch, 20000));
+        assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, epoch, 20000));
+        adds(rw, &number, 2);
+        for (uint32_t i = 0; i < RW_NODES; i++) rw_crash(rw, i);
+        for (uint32_t i = 0; i < RW_NODES; i++) rw_restart(rw, i);
+        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, epoch, 20000));
+        assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, epoch, 20000));
+        adds(rw, &number, 1);
+    }
+    sum_is(rw, number);
+    nobody_stopped(rw);
+    rw_destroy(rw);
+}
+
+static void a_node_two_epochs_behind_catches_up_and_votes(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(seed_of_run("behind", 3));
+    struct config coordinator, shard;
+    uint64_t number = 0;
+    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
+    genesis_of(rw, SHARD_CLUSTER_BASE, &shard);
+    rw_run(rw, 300);
+    adds(rw, &number, 1);
+    rw_crash(rw, 3);
+    rw_crash(rw, 7);
+    for (uint32_t epoch = 1; epoch <= 2; epoch++) {
+        config_send(rw, 0, &coordinator);
+        config_send(rw, 4, &shard);
+        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, epoch, 60000));
+        assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, epoch, 60000));
+        adds(rw, &number, 2);
+    }
+    rw_restart(rw, 3);
+    rw_restart(rw, 7);
+    rw_crash(rw, 0); /* now nothing goes without them */
+    rw_crash(rw, 4);
+    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 2, 60000));
+    assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, 2, 60000));
+    adds(rw, &number, 2);
+    sum_is(rw, number);
+    nobody_stopped(rw);
+    rw_destroy(rw);
+}
+
+/* config-at-view-change: the leader dies at every moment of a CONFIG's way. */
+static void a_config_survives_the_death_of_its_leader_at_any_moment(void **state) {
+    (void)state;
+    uint64_t seed = seed_of_run("view change", 100);
+    uint32_t views = 0;
+    for (uint32_t moment = 0; moment < 8; moment++) {
+        struct replica_world *rw = rw_create(seed + moment);
+        struct config coordinator;
+        uint64_t number = 0;
+        genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
+        rw_run(rw, 300);
+        adds(rw, &number, 1);
+        uint32_t leader = rw_status(rw, 1)->leader;
+        config_send(rw, (leader + 1) % RW_CLUSTER, &coordinator);
+        rw_run(rw, 1 + moment);
+        rw_crash(rw, leader);
+        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 60000));
+        views += rw_status(rw, (leader + 1) % RW_CLUSTER)->view_changes > 0;
+        adds(rw, &number, 2);
+        rw_restart(rw, leader);
+        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 60000));
+        adds(rw, &number, 1);
+        sum_is(rw, number);
+        nobody_stopped(rw);
+        rw_destroy(rw);
+    }
+    assert_true(views > 0);
+}
+
+/* Power goes at every moment around a CONFIG, on a network that loses a twentieth; what was acknowledged stays. */
+static void power_loss_of_all_around_a_config(void **state) {
+    (void)state;
+    uint64_t seed = seed_of_run("power", 200);
+    for (uint32_t moment = 0; moment < 10; moment++) {
+        struct replica_world *rw = rw_create(seed + moment);
+        struct config coordinator, shard;
+        uint64_t number = 0;
+        genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
+        genesis_of(rw, SHARD_CLUSTER_BASE, &shard);
+        rw->drop_percent = 5;
+        rw_run(rw, 500);
+        adds(rw, &number, 1);
+        config_send(rw, 1, &coordinator);
+        config_send(rw, 5, &shard);
+        rw_run(rw, 2 + 2 * moment);
+        for (uint32_t i = 0; i < RW_NODES; i++) rw_crash(rw, i);
+        for (uint32_t i = 0; i < RW_NODES; i++) rw_restart(rw, i);
+        rw_run(rw, 500);
+        /* It may have been lost with the power: the administrator gives it again, to another node. */
+        for (uint32_t tries = 0; tries < 40; tries++) {
+            struct config again;
+            if (rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 500) && rw_epoch_wait(rw, SHARD_CLUSTER_BASE, 1, 500)) break;
+            genesis_of(rw, COORDINATOR_CLUSTER_BASE, &again);
+            config_send(rw, tries % 4, &again);
+            genesis_of(rw, SHARD_CLUSTER_BASE, &again);
+            config_send(rw, 4 + tries % 4, &again);
+        }
+        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 20000));
+        assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, 1, 20000));
+        adds(rw, &number, 2);
+        sum_is(rw, number);
+        nobody_stopped(rw);
+        rw_destroy(rw);
+    }
+}
+
+/* The CONFIG item waits behind others and travels in a slice that only the new epoch certifies: by a state that learns epochs from such items alone
+ * it could never be consumed. */
+static void a_config_item_that_only_the_new_epoch_certifies_is_consumed(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(seed_of_run("behind others", 8));
+    struct config coordinator;
+    uint64_t number = 0, unknown = 0;
+    uint8_t digest[32];
+    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
+    rw_run(rw, 300);
+    rw_config_next(&coordinator, &op); /* slices are cut as late as can be */
+    op.config.limits.due_blocks = 64;
+    op.config.timeouts.due_ms = 800;
+    (void)rw_admin_send(rw, 0, &op, 1, signed_bytes);
+    coordinator = op.config;
+    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 20000));
+    adds(rw, &number, 1);
+    for (uint32_t i = 4; i < RW_NODES; i++) rw->nodes[i].disk_stalled = true; /* nobody acknowledges: the queue is not idle */
+    struct operation add = op_add("sum", 1);
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t bytes;
+        uint8_t *batch = rw_batch(rw, BATCH_WRITE, ++number, &add, 1, &bytes, digest);
+        rw_send(rw, 1, 0x0301, batch, bytes);
+        free(batch);
+        rw_run(rw, 100);
+    }
+    config_send(rw, 0, &coordinator);
+    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 2, 20000));
+    for (uint32_t i = 4; i < RW_NODES; i++) rw->nodes[i].disk_stalled = false;
+    adds(rw, &number, 2);
+    for (uint32_t i = 4; i < RW_NODES; i++) unknown += rw_status(rw, i)->drops[DROP_SLICE_EPOCH];
+    assert_true(unknown > 0);
+    sum_is(rw, number);
+    nobody_stopped(rw);
+    rw_destroy(rw);
+}
+
+static void what_is_not_signed_well_or_not_the_next_begins_no_epoch(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(seed_of_run("refused", 5));
+    struct config config;
+    uint64_t number = 0;
+    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &config);
+    rw_run(rw, 300);
+    const struct {
+        const char *what;
+        uint32_t signatures;
+        uint8_t code;
+    } cases[] = {{"no signature", 0, INVALID}, {"another system", 1, INVALID}, {"serial 2", 1, NUMBER}, {"another predecessor", 1, NUMBER},
+                 {"another cluster", 1, INVALID}};
+    for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rw_config_next(&config, &op);
+        op.config.timeouts.view_base_ms = 777;
+        if (i == 1) op.system_id[0] ^= 1, op.config.system_id[0] ^= 1;
+        if (i == 2) op.serial = op.config.members.serial = 2;
+        if (i == 3) op.predecessor[0] ^= 1;
+        if (i == 4) op.cluster = op.config.members.cluster = SHARD_CLUSTER_BASE;
+        uint64_t answers = rw->admin_states;
+        (void)rw_admin_send(rw, i % 4, &op, cases[i].signatures, signed_bytes);
+        rw_run(rw, 300);
+        print_message("%s\n", cases[i].what);
+        assert_int_equal(rw->admin_states, answers + 1);
+        assert_int_equal(rw->admin_state[8], cases[i].code);
+    }
+    /* Bytes that are no operation, and what a member relays without signatures. */
+    rw->admin_state[8] = 0;
+    rw_admin_bytes(rw, 1, signed_bytes, 100);
+    rw_run(rw, 100);
+    assert_int_equal(rw->admin_state[8], INVALID);
+    rw_config_next(&config, &op);
+    uint8_t input[4 + ADMIN_OP_BYTES_MAX] = {3, 1};
+    size_t bytes = admin_op_encode(&op, input + 4);
+    uint64_t drops = rw_status(rw, 0)->drops[DROP_ADMIN_INVALID];
+    rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 1}, 0, 0x0111, input, 4 + bytes);
+    assert_int_equal(rw_status(rw, 0)->drops[DROP_ADMIN_INVALID], drops + 1);
+    adds(rw, &number, 2);
+    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 0, 1000));
+    nobody_stopped(rw);
+    rw_destroy(rw);
+}
+
+static void a_config_given_twice_and_two_with_one_serial_begin_one_epoch(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(seed_of_run("twice", 6));
+    static uint8_t other_bytes[ADMIN_OP_BYTES_MAX];
+    static struct admin_op other;
+    struct config config;
+    uint64_t number = 0;
+    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &config);
+    rw_run(rw, 300);
+    rw_config_next(&config, &other);
+    other.config.timeouts.view_base_ms = 555;
+    config_send(rw, 0, &config);
+    size_t bytes = admin_op_encode(&op, signed_bytes);
+    for (uint32_t node = 0; node < 4; node++) rw_admin_bytes(rw, node, signed_bytes, bytes);
+    (void)rw_admin_send(rw, 3, &other, 1, other_bytes);
+    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 20000));
+    for (uint32_t node = 0; node < 4; node++) rw_admin_bytes(rw, node, signed_bytes, bytes);
+    rw_run(rw, 2000);
+    assert_int_equal(rw->admin_state[8], DONE);
+    adds(rw, &number, 2);
+    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 20000)); /* and nobody accuses the leader of what can have no effect */
+    for (uint32_t node = 0; node < 4; node++) assert_int_equal(rw_status(rw, node)->inputs_waiting, 0);
+    for (uint32_t node = 0; node < 4; node++) assert_int_equal(rw_status(rw, node)->view_changes, 0);
+    nobody_stopped(rw);
+    rw_destroy(rw);
+}
+
+/* The chain is the word of nobody: what a member of another cluster sends is verified, and counted when it is bad. */
+static void a_lying_chain_moves_nobody(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(seed_of_run("liar", 7));
+    struct config shard;
+    genesis_of(rw, SHARD_CLUSTER_BASE, &shard);
+    rw_run(rw, 300);
+    config_send(rw, 5, &shard);
+    assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, 1, 20000));
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    (void)wal_key_chain(key, 1);
+    const struct rw_record *entry = NULL;
+    for (uint32_t i = 0; i < rw->nodes[4].record_count; i++) {
+        const struct rw_record *record = &rw->nodes[4].records[i];
+        if (record->used && record->db == WAL_CHAIN && memcmp(record->key, key, 8) == 0) entry = record;
+    }
+    assert_non_null(entry);
+    struct replica_peer liar = {.kind = REPLICA_FOREIGN, .member = 1, .index = SHARD_CLUSTER_BASE};
+    uint8_t *payload = malloc(CONFIG_CHAIN_HEAD_BYTES + 4 + entry->count);
+    assert_non_null(payload);
+    uint64_t seed = 7;
+    uint32_t bad = 0;
+    for (uint32_t i = 0; i < 60; i++) {
+        struct bytes_writer writer = bytes_writer_of(payload, CONFIG_CHAIN_HEAD_BYTES + 4 + entry->count);
+        config_chain_head_encode(&writer, SHARD_CLUSTER_BASE, 1, 1);
+        bytes_put_u32(&writer, (uint32_t)entry->count);
+        bytes_put_raw(&writer, entry->bytes, entry->count);
+        payload[world_random(&seed) % writer.used] ^= (uint8_t)(1 + world_random(&seed) % 255);
+        /* Node 0 is made to forget: a fresh one, restored from nothing, is at epoch 0 of the shard. */
+        if (i == 0) {
+            rw_crash(rw, 0);
+            for (uint32_t other = 4; other < RW_NODES; other++) rw_crash(rw, other);
+            rw_restart(rw, 0);
+        }
+        uint64_t drops = rw_status(rw, 0)->drops[DROP_CHAIN];
+        rw_inject(rw, liar, 0, 0x0114, payload, writer.used);
+        bad += rw_status(rw, 0)->drops[DROP_CHAIN] > drops;
+    }
+    free(payload);
+    print_message("%u of 60 refused\n", bad);
+    assert_true(bad >= 58); /* a flipped signature of an administrator beyond k is the only one that could do */
+    nobody_stopped(rw);
+    rw_destroy(rw);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_config_of_each_cluster_takes_effect_and_clients_and_the_other_half_follow),
+        cmocka_unit_test(all_nodes_restart_in_a_later_epoch),
+        cmocka_unit_test(a_node_two_epochs_behind_catches_up_and_votes),
+        cmocka_unit_test(a_config_survives_the_death_of_its_leader_at_any_moment),
+        cmocka_unit_test(power_loss_of_all_around_a_config),
+        cmocka_unit_test(a_config_item_that_only_the_new_epoch_certifies_is_consumed),
+        cmocka_unit_test(what_is_not_signed_well_or_not_the_next_begins_no_epoch),
+        cmocka_unit_test(a_config_given_twice_and_two_with_one_serial_begin_one_epoch),
+        cmocka_unit_test(a_lying_chain_moves_nobody),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
