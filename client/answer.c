@@ -13,7 +13,14 @@
 #include "protocol/operation.h"
 #include "protocol/receipt.h"
 
-enum { MESSAGE_ANSWER = 0x0302, MESSAGE_REFUSED = 0x0303, MESSAGE_STATUS_ANSWER = 0x0305, MESSAGE_ADMIN_STATE = 0x0307, REFUSED_BYTES = 40 };
+enum {
+    MESSAGE_CONFIG_CHAIN = 0x0114,
+    MESSAGE_ANSWER = 0x0302,
+    MESSAGE_REFUSED = 0x0303,
+    MESSAGE_STATUS_ANSWER = 0x0305,
+    MESSAGE_ADMIN_STATE = 0x0307,
+    REFUSED_BYTES = 40
+};
 
 static void distrust(struct node *node, const char *what, uint64_t now_ms) {
     node->db->counters.verification_failures++;
@@ -106,14 +113,17 @@ static void receipt_make(struct part *part, const struct decision *decision, uin
                                  .op_count = part->op_count,
                                  .ops = ops.bytes,
                                  .ops_bytes = (uint32_t)ops.used};
-    size_t room = 8192 + decision->head_bytes + item->whole_bytes + ops.used;
+    struct buffer chain = {0};
+    if (!client_chain_payload(request->db, decision->leaf.source, decision->certificate.qc.ballot.place.epoch, &chain)) ops.failed = true;
+    size_t room = 8192 + chain.used + decision->head_bytes + item->whole_bytes + ops.used;
     uint8_t *bytes = ops.failed ? NULL : malloc(room);
     if (bytes) {
         struct bytes_writer writer = bytes_writer_of(bytes, room);
-        receipt_encode(&writer, NULL, 0, decision, item_index, part->sending->nonce, &encoded, item->first_op);
+        receipt_encode(&writer, chain.bytes, (uint32_t)chain.used, decision, item_index, part->sending->nonce, &encoded, item->first_op);
         CHECK(!writer.failed);
         *out = (struct receipt_bytes){.bytes = bytes, .count = writer.used};
     }
+    client_buffer_free(&chain);
     client_buffer_free(&ops);
 }
 
@@ -185,9 +195,8 @@ static bool slice_wanted(struct heraclius *db, const struct decision *decision) 
     return wanted;
 }
 
-static const struct bft_members *members_of(const struct heraclius *db, uint32_t cluster) {
-    uint32_t index = cluster - COORDINATOR_CLUSTER_BASE;
-    return index < db->system->coordinators_count ? &db->members[index] : NULL;
+static bool is_coordinator(const struct heraclius *db, uint32_t cluster) {
+    return cluster - COORDINATOR_CLUSTER_BASE < db->system->coordinators_count;
 }
 
 static void answer(struct node *node, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms) {
@@ -198,13 +207,17 @@ static void answer(struct node *node, const uint8_t *payload, size_t payload_byt
         distrust(node, decision_error_name(error), now_ms);
         return;
     }
-    const struct bft_members *members = members_of(db, decision.leaf.source);
     bool mine = decision.leaf.kind == LEAF_KIND_CLIENT && memcmp(decision.leaf.client_id, db->key.card_id, 32) == 0;
-    if (!members || !mine) {
+    if (!is_coordinator(db, decision.leaf.source) || !mine) {
         distrust(node, "it is for somebody else, or from no coordinator cluster", now_ms);
         return;
     }
     if (!slice_wanted(db, &decision)) return;
+    const struct bft_members *members = client_chain_members(db, decision.leaf.source, decision.certificate.qc.ballot.place.epoch);
+    if (!members) {
+        client_chain_hold(node, payload, payload_bytes, now_ms);
+        return;
+    }
     error = decision_verify(&decision, members, &db->signer, NULL);
     if (error != DECISION_OK) {
         distrust(node, decision_error_name(error), now_ms);
@@ -271,10 +284,29 @@ static void refused(struct node *node, const uint8_t *payload, size_t payload_by
     }
 }
 
+/* What waited for the chain is looked at again; each of it may close the node, and is held once more if the chain still does not reach its epoch. */
+static void chain(struct node *node, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms) {
+    bool news;
+    if (!client_chain_take(node, payload, payload_bytes, &news)) {
+        distrust(node, "a CONFIG chain that it was not asked for, or that does not follow", now_ms);
+        return;
+    }
+    if (news) client_chain_ask(node, now_ms); /* there may be more than one frame of it */
+    struct buffer held = node->held;
+    node->held = (struct buffer){0};
+    for (size_t at = 0; news && at < held.used && node->state == NODE_UP;) {
+        uint32_t bytes = bytes_get_le32(held.bytes + at);
+        answer(node, held.bytes + at + 4, bytes, now_ms);
+        at += 4 + bytes;
+    }
+    client_buffer_free(&held);
+}
+
 void client_answer_frame(struct node *node, uint16_t type, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms) {
     switch (type) {
     case MESSAGE_ANSWER: answer(node, payload, payload_bytes, now_ms); break;
     case MESSAGE_REFUSED: refused(node, payload, payload_bytes, now_ms); break;
+    case MESSAGE_CONFIG_CHAIN: chain(node, payload, payload_bytes, now_ms); break;
     case MESSAGE_STATUS_ANSWER: client_nodes_answer(node, payload, payload_bytes); break;
     case MESSAGE_ADMIN_STATE: client_enrolment_answer(node, payload, payload_bytes); break;
     default: distrust(node, "a message that no node sends to a client", now_ms); break;

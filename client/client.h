@@ -12,6 +12,8 @@
  *   settle.c      unsettled writes: retry and CANCEL
  *   nodes.c       what nodes state about themselves
  *   enrolment.c   administrators' operations handed in, and what became of them
+ *   chain.c       epochs: by which members a certificate is judged
+ *   config.c      the CONFIG in force of a cluster asked for; CONFIGs handed in
  *   proof.c       receipts offline
  *
  * One request: submit -> held (until its numbers are known) -> built -> journaled -> sent -> answered or given up -> ended, callback.
@@ -30,7 +32,9 @@
 #include "bft/signer.h"
 #include "client/heraclius.h"
 #include "protocol/addresses.h"
+#include "protocol/admin_op.h"
 #include "protocol/batch.h"
+#include "protocol/config_chain.h"
 #include "protocol/decision.h"
 #include "protocol/keyfile.h"
 #include "protocol/slice.h"
@@ -221,6 +225,18 @@ struct node {
      * held. */
     uint32_t silent_ends;
     uint64_t silent_since_ms;
+    bool chain_asked;      /* CONFIG_QUERY is under way */
+    uint32_t chain_answers; /* that came over this handle's life */
+    struct buffer held; /* ANSWERs of epochs not known yet: each u32 length, payload */
+};
+
+/* chain.c: one cluster's epochs. */
+struct client_chain {
+    struct config_chain *chain; /* through the newest entry */
+    struct bft_members *epochs; /* by number */
+    uint32_t epoch_count;
+    struct buffer entries; /* each: u32 length, entry */
+    uint32_t entry_count;
 };
 
 struct heraclius {
@@ -233,7 +249,9 @@ struct heraclius {
     struct signer signer;
     struct link_identity identity;
     struct link_config link_config;
-    struct bft_members *members; /* by coordinator index, then shards */
+    struct bft_members *members;        /* of the newest epoch known, by coordinator index, then shards */
+    struct client_chain *config_chains; /* as the system's clusters: by coordinator index, then shards */
+    char *chain_path;
     struct node *nodes;          /* coordinators' first, then shards' */
     uint32_t node_count;
     uint32_t coordinator_nodes;
@@ -324,6 +342,25 @@ void client_answer_frame(struct node *node, uint16_t type, const uint8_t *payloa
 
 /* enrolment.c */
 void client_enrolment_answer(struct node *node, const uint8_t *payload, size_t payload_bytes);
+/* chain.c */
+bool client_chain_open(struct heraclius *db, const char *key_path); /* false: no memory */
+void client_chain_close(struct heraclius *db);
+struct client_chain *client_chain_find(const struct heraclius *db, uint32_t cluster); /* NULL: no such cluster */
+const struct bft_members *client_chain_members(const struct heraclius *db, uint32_t cluster, uint64_t epoch); /* NULL: not known */
+const struct config *client_chain_config(const struct heraclius *db, uint32_t cluster);                      /* of the newest epoch known */
+void client_chain_ask(struct node *node, uint64_t now_ms);
+void client_chain_hold(struct node *node, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms); /* until the chain is there */
+bool client_chain_take(struct node *node, const uint8_t *payload, size_t payload_bytes, bool *news);      /* false: it does not verify */
+bool client_chain_whole(const struct heraclius *db, uint32_t cluster, struct buffer *out); /* all that is known, as CONFIG_CHAIN */
+bool client_chain_payload(const struct heraclius *db, uint32_t cluster, uint64_t epoch, struct buffer *out); /* as a receipt carries it */
+
+/* config.c */
+/* Until f+1 nodes of the cluster said what they have of its chain, or the time is over; how many did. */
+uint32_t client_config_fetch(struct heraclius *db, uint32_t cluster, uint32_t timeout_ms);
+/* Hands a CONFIG or SEAL to all nodes of its cluster until the chain has its serial (DONE), or f+1 nodes say the same no (REFUSED), or the time is
+ * over (UNAVAILABLE: it may still take effect). `why` says which node said what. */
+enum heraclius_status client_config_submit(struct heraclius *db, const struct admin_op *operation, const uint8_t *bytes, size_t count,
+                                           uint32_t timeout_ms, char *why);
 
 /* nodes.c */
 void client_nodes_answer(struct node *node, const uint8_t *payload, size_t payload_bytes);

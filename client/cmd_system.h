@@ -14,6 +14,11 @@
  *     heraclius system show [--json] [FILE]                               by default the system file of all other commands
  *     heraclius system local --out DIR [--coordinators C] [--shards S] [--nodes N] --port-base P
  *     heraclius evidence verify [-s SYSTEM] [--json] FILE                exit 1: it convicts nobody
+ *     heraclius config new CLUSTER --out FILE [--set NAME=VALUE]... [--protocol-version N] [--seal] [--chain FILE]     FILE, FILE.chain
+ *     heraclius config show FILE
+ *     heraclius config sign FILE --admin-key KEY --out FILE
+ *     heraclius config submit FILE...
+ *     heraclius config status [CLUSTER [--out FILE]]
  *     heraclius system local --out DIR --move --port-base P              new ports in DIR/addresses.json, nothing else
  *
  * Enrolment while a system runs (7.6); k of the administrators sign, each where his key is:
@@ -48,5 +53,10 @@ int cmd_system_init(int argc, char **argv);
 int cmd_system_show(int argc, char **argv);
 int cmd_system_local(int argc, char **argv);
 int cmd_evidence_verify(int argc, char **argv);
+int cmd_config_new(int argc, char **argv);
+int cmd_config_show(int argc, char **argv);
+int cmd_config_sign(int argc, char **argv);
+int cmd_config_submit(int argc, char **argv);
+int cmd_config_status(int argc, char **argv);
 
 #endif

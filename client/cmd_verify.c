@@ -5,7 +5,7 @@
 
 #include "client/command.h"
 
-enum { RECEIPT_FILE_BYTES_MAX = 1 << 20 };
+enum { RECEIPT_FILE_BYTES_MAX = 1 << 26 };
 
 static void print_bytes(const char *name, const uint8_t *bytes, size_t count, bool hex) {
     bool plain = !hex;

@@ -39,7 +39,8 @@ void client_node_close(struct node *node, const char *why, uint64_t now_ms) {
     if (node->fd >= 0) close(node->fd);
     node->fd = -1;
     node->state = NODE_IDLE;
-    node->status_asked = false;
+    node->status_asked = node->chain_asked = false;
+    node->held.used = 0; /* asked for again elsewhere */
     node->out.used = 0;
     node->out_sent = 0;
     snprintf(node->why, sizeof node->why, "%s", why);

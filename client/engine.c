@@ -84,6 +84,7 @@ static void sending_go(struct sending *sending, uint64_t now_ms) {
 
 void client_engine_up(struct node *node, uint64_t now_ms) {
     struct heraclius *db = node->db;
+    client_chain_ask(node, now_ms);
     for (struct sending *sending = db->sendings; sending && node->state == NODE_UP; sending = sending->next) {
         if (sending->node == node->index) sending_go(sending, now_ms);
     }

@@ -46,6 +46,11 @@ static const struct {
     {"system", "show", cmd_system_show, "show a system file"},
     {"system", "local", cmd_system_local, "make a whole system on this machine"},
     {"evidence", "verify", cmd_evidence_verify, "check offline who is convicted of what"},
+    {"config", "new", cmd_config_new, "make the next CONFIG of a cluster, to be signed"},
+    {"config", "show", cmd_config_show, "show what a CONFIG changes"},
+    {"config", "sign", cmd_config_sign, "add an administrator's signature, offline"},
+    {"config", "submit", cmd_config_submit, "hand a signed CONFIG to its cluster"},
+    {"config", "status", cmd_config_status, "which CONFIG is in force, proved"},
 };
 
 enum { TOOLS = sizeof tools / sizeof tools[0] };

@@ -15,14 +15,6 @@ static struct heraclius_node_status *slot(struct heraclius *db, uint32_t cluster
     return NULL;
 }
 
-static const struct bft_members *cluster_members(const struct heraclius *db, uint32_t cluster) {
-    uint32_t clusters = db->system->coordinators_count + db->system->shards_count;
-    for (uint32_t i = 0; i < clusters; i++) {
-        if (db->system->clusters[i].cluster == cluster) return &db->members[i];
-    }
-    return NULL;
-}
-
 /* A newer statement takes the place of an older one; each node that shows the newest height counts as a witness of it. */
 static void status_take(struct heraclius *db, const struct bft_status *status) {
     struct heraclius_node_status *out = slot(db, status->place.cluster, status->signer);
@@ -47,14 +39,15 @@ void client_nodes_answer(struct node *node, const uint8_t *payload, size_t paylo
     uint32_t count = bytes_get_u32(&cursor);
     if (cursor.failed || !node->status_asked || nonce != node->status_nonce || count > STATUS_MAX) return;
     if (db->statuses[node->index].reached) return; /* it has answered: a second answer would make it a second witness */
-    const struct bft_members *members = cluster_members(db, node->cluster);
     uint32_t signers = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t bytes = bytes_get_u32(&cursor);
         const uint8_t *at = bytes_get_raw(&cursor, bytes);
         struct bft_message message;
         if (!at || bft_wire_decode(MESSAGE_STATUS, at, bytes, &message) != BFT_WIRE_OK) break;
-        if (bft_message_verify(members, &db->signer, &message, NULL, 0) != BFT_VERIFY_OK) {
+        /* Its chain came before its statement, when the link came up: one of a later epoch is nobody's. */
+        const struct bft_members *members = client_chain_members(db, node->cluster, message.status.place.epoch);
+        if (!members || bft_message_verify(members, &db->signer, &message, NULL, 0) != BFT_VERIFY_OK) {
             db->counters.verification_failures++;
             continue;
         }

@@ -52,25 +52,6 @@ static enum heraclius_status fail(char *why, enum heraclius_status status, const
     return status;
 }
 
-/* Epoch 0 of each cluster, from the system file. */
-static bool members_make(struct heraclius *db) {
-    const struct system *system = db->system;
-    uint32_t clusters = system->coordinators_count + system->shards_count;
-    db->members = calloc(clusters, sizeof *db->members);
-    if (!db->members) return false;
-    for (uint32_t i = 0; i < clusters; i++) {
-        const struct system_cluster *cluster = &system->clusters[i];
-        struct bft_place place = {.cluster = cluster->cluster, .epoch = 0};
-        memcpy(place.system_id, system->system_id, sizeof place.system_id);
-        if (!system_config_hash(system, cluster->cluster, place.config_hash.bytes)) return false;
-        struct bft_point start = {.height = system_genesis_height(system)};
-        uint8_t keys[BFT_MEMBERS_MAX][SIGNER_PUBLIC_KEY_BYTES];
-        for (uint32_t node = 0; node < cluster->nodes_count; node++) memcpy(keys[node], cluster->nodes[node].signing_key, sizeof keys[node]);
-        if (!bft_members_init(&db->members[i], &place, &start, cluster->nodes_count, keys)) return false;
-    }
-    return true;
-}
-
 static bool nodes_make(struct heraclius *db) {
     const struct system *system = db->system;
     uint32_t clusters = system->coordinators_count + system->shards_count;
@@ -184,7 +165,7 @@ static enum heraclius_status files_open(struct heraclius *db, const struct herac
     if (status != HERACLIUS_OK) return status;
     db->numbers = calloc(db->system->shards_count, sizeof *db->numbers);
     db->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (!db->numbers || db->epoll < 0 || !members_make(db) || !nodes_make(db))
+    if (!db->numbers || db->epoll < 0 || !nodes_make(db) || !client_chain_open(db, key_path))
         return fail(why, HERACLIUS_NO_RESOURCES, "no memory or descriptors for a client");
     link_config_make(db);
     status = choose_preferred(db, options->via, why);
@@ -222,14 +203,15 @@ void heraclius_close(struct heraclius *db) {
     for (uint32_t i = 0; db->nodes && i < db->node_count; i++) {
         client_node_close(&db->nodes[i], "closed", now_ms);
         client_buffer_free(&db->nodes[i].out);
+        client_buffer_free(&db->nodes[i].held);
     }
     client_journal_close(db);
+    if (db->system) client_chain_close(db);
     keyfile_close(&db->key);
     ed25519_wipe(&db->identity, sizeof db->identity);
     if (db->epoll >= 0) close(db->epoll);
     addresses_free(db->addresses);
     system_free(db->system);
-    free(db->members);
     free(db->nodes);
     free(db->statuses);
     free(db->enrolments);

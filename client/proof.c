@@ -1,21 +1,26 @@
 /* heraclius_receipt_verify(): a receipt against the system file alone (spec/operations.md 5.9). */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/client.h"
 #include "protocol/operation.h"
 #include "protocol/receipt.h"
 
-static bool members_of_cluster(const struct system *system, uint32_t cluster_id, struct bft_members *out) {
-    const struct system_cluster *cluster = system_cluster_by_id(system, cluster_id);
-    if (!cluster || cluster_id - COORDINATOR_CLUSTER_BASE >= system->coordinators_count) return false;
-    struct bft_place place = {.cluster = cluster_id};
-    memcpy(place.system_id, system->system_id, sizeof place.system_id);
-    if (!system_config_hash(system, cluster_id, place.config_hash.bytes)) return false;
-    struct bft_point start = {.height = system_genesis_height(system)};
-    uint8_t keys[BFT_MEMBERS_MAX][SIGNER_PUBLIC_KEY_BYTES];
-    for (uint32_t i = 0; i < cluster->nodes_count; i++) memcpy(keys[i], cluster->nodes[i].signing_key, sizeof keys[i]);
-    return bft_members_init(out, &place, &start, cluster->nodes_count, keys);
+/* By the system file and the chain inside alone (S-104). False: `why` says what does not hold. */
+static bool members_of(const struct system *system, const struct receipt *receipt, struct signer *signer, struct bft_members *out, char *why) {
+    uint32_t cluster = receipt->decision.leaf.source;
+    if (cluster - COORDINATOR_CLUSTER_BASE >= system->coordinators_count) {
+        snprintf(why, HERACLIUS_TEXT_BYTES, "it names no coordinator cluster of this system");
+        return false;
+    }
+    struct config_chain *chain = malloc(sizeof *chain);
+    struct system_fault fault = {.text = "no memory"};
+    bool good = chain && config_chain_members(chain, system, cluster, receipt->chain, receipt->chain_bytes,
+                                              receipt->decision.certificate.qc.ballot.place.epoch, signer, out, &fault) == SYSTEM_OK;
+    if (!good) snprintf(why, HERACLIUS_TEXT_BYTES, "its CONFIG chain does not prove its epoch: %s", fault.text);
+    free(chain);
+    return good;
 }
 
 static void fill(const struct receipt *receipt, const struct bft_members *members, struct heraclius_receipt *out) {
@@ -58,15 +63,8 @@ static enum heraclius_status judge(const struct system *system, const uint8_t *b
         snprintf(why, HERACLIUS_TEXT_BYTES, "it is a receipt of another system than this system file's");
         return HERACLIUS_REFUSED;
     }
-    if (error == RECEIPT_OK && receipt.chain_bytes > 0) {
-        snprintf(why, HERACLIUS_TEXT_BYTES, "it carries a CONFIG chain, which this release cannot follow: epoch 0 only");
-        return HERACLIUS_REFUSED;
-    }
-    if (error == RECEIPT_OK && !members_of_cluster(system, receipt.decision.leaf.source, &members)) {
-        snprintf(why, HERACLIUS_TEXT_BYTES, "it names no coordinator cluster of this system");
-        return HERACLIUS_REFUSED;
-    }
     struct signer signer = signer_ed25519(NULL);
+    if (error == RECEIPT_OK && !members_of(system, &receipt, &signer, &members, why)) return HERACLIUS_REFUSED;
     if (error == RECEIPT_OK) error = receipt_verify(&receipt, &members, &signer, &cause);
     if (error != RECEIPT_OK) {
         bool detail = error == RECEIPT_BAD_DECISION;
