@@ -25,24 +25,25 @@ atomic_bool node_ending;
 #define M NET_ROLE_MEMBER
 #define F NET_ROLE_FOREIGN
 #define C NET_ROLE_CLIENT
+#define O NET_ROLE_OBSERVER
 #define BIG (LINK_FRAME_BYTES_MAX)
 /* C-12: who may send what, and how long it may be. Sorted by type. */
 static const struct link_type_rule rules[] = {
-    {BFT_MESSAGE_PROPOSE, M, BFT_BODY_BYTES_MAX + BFT_WIRE_HEAD_BYTES_MAX},
-    {BFT_MESSAGE_PREPARE, M, 512},
-    {BFT_MESSAGE_COMMIT, M, 512},
-    {BFT_MESSAGE_QC, M, BFT_QC_BYTES_MAX},
-    {BFT_MESSAGE_TIMEOUT, M, BFT_QC_BYTES_MAX + 1024},
-    {BFT_MESSAGE_TC, M, BFT_TC_BYTES_MAX},
-    {BFT_MESSAGE_FETCH, M, 256},
-    {BFT_MESSAGE_BLOCK, M, BFT_BODY_BYTES_MAX + BFT_WIRE_HEAD_BYTES_MAX},
-    {BFT_MESSAGE_STATUS, M, 512},
-    {BFT_MESSAGE_NOOP, M, 512},
-    {MESSAGE_LAST_SIGNED_QUERY, M, 256},
+    {BFT_MESSAGE_PROPOSE, M | O, BFT_BODY_BYTES_MAX + BFT_WIRE_HEAD_BYTES_MAX},
+    {BFT_MESSAGE_PREPARE, M | O, 512},
+    {BFT_MESSAGE_COMMIT, M | O, 512},
+    {BFT_MESSAGE_QC, M | O, BFT_QC_BYTES_MAX},
+    {BFT_MESSAGE_TIMEOUT, M | O, BFT_QC_BYTES_MAX + 1024},
+    {BFT_MESSAGE_TC, M | O, BFT_TC_BYTES_MAX},
+    {BFT_MESSAGE_FETCH, M | O, 256},
+    {BFT_MESSAGE_BLOCK, M | O, BFT_BODY_BYTES_MAX + BFT_WIRE_HEAD_BYTES_MAX},
+    {BFT_MESSAGE_STATUS, M | O, 512},
+    {BFT_MESSAGE_NOOP, M | O, 512},
+    {MESSAGE_LAST_SIGNED_QUERY, M | O, 256},
     {MESSAGE_LAST_SIGNED_ANSWER, M, 2048},
     {MESSAGE_INPUT, M, BIG},
-    {MESSAGE_INPUT_FETCH, M, 64},
-    {MESSAGE_CONFIG_QUERY, M | F | C, 64},
+    {MESSAGE_INPUT_FETCH, M | O, 64},
+    {MESSAGE_CONFIG_QUERY, M | F | C | O, 64},
     {MESSAGE_CONFIG_CHAIN, M | F, BIG},
     {MESSAGE_SUBSCRIBE, F, 64},
     {MESSAGE_COMPACT_DECISION, F, BIG},
@@ -55,6 +56,7 @@ static const struct link_type_rule rules[] = {
 #undef M
 #undef F
 #undef C
+#undef O
 
 /* ---- errors ---- */
 
@@ -64,6 +66,17 @@ static enum node_exit fail(char text[NODE_TEXT_BYTES], enum node_exit code, cons
 }
 
 /* ---- files ---- */
+
+/* "join" of node.conf: a node that no system file names, for a CONFIG to bring in. */
+static bool join_find(struct node *node, char text[NODE_TEXT_BYTES]) {
+    bool shard = node->config.join[0] == 's';
+    uint32_t base = shard ? (uint32_t)CONFIG_CLUSTER_SHARD : (uint32_t)CONFIG_CLUSTER_COORDINATOR;
+    node->cluster = base + (uint32_t)strtoul(node->config.join + 1, NULL, 10);
+    node->member = BFT_MEMBERS_MAX;
+    if (system_cluster_by_id(node->system, node->cluster) != NULL) return true;
+    snprintf(text, NODE_TEXT_BYTES, "node.conf: join: %.200s has no cluster %s", node->config.system, node->config.join);
+    return false;
+}
 
 static enum node_exit files_open(struct node *node, const char *config_path, char text[NODE_TEXT_BYTES]) {
     char line[NODE_CONFIG_TEXT_BYTES];
@@ -79,12 +92,14 @@ static enum node_exit files_open(struct node *node, const char *config_path, cha
     if (keyfile_open(&node->key, KEYFILE_NODE, node->config.key, true, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
     node->key_open = true;
     const struct card *card = system_node_by_signing_key(node->system, node->key.signing_key, &node->cluster, &node->member);
-    if (card == NULL || memcmp(card->noise_key, node->key.noise_key, 32) != 0) {
+    bool joins = card == NULL && node->config.join[0] != '\0';
+    if (joins && !join_find(node, text)) return NODE_EXIT_CONFIG;
+    if (!joins && (card == NULL || memcmp(card->noise_key, node->key.noise_key, 32) != 0)) {
         snprintf(text, NODE_TEXT_BYTES, "%.200s: no node of %.200s has this key; is it the key of another system?", node->config.key,
                  node->config.system);
         return NODE_EXIT_CONFIG;
     }
-    memcpy(node->name, card->name, sizeof node->name);
+    memcpy(node->name, joins ? node->key.name : card->name, sizeof node->name);
     if (!node->key.locked_in_memory)
         log_event(LOG_LEVEL_WARN, "key_not_locked", "do=\"the memlock limit is too small to keep the key out of swap: raise it (ulimit -l)\"");
     return NODE_EXIT_OK;
@@ -102,8 +117,7 @@ static enum node_exit stores_open(struct node *node, char text[NODE_TEXT_BYTES])
     struct store_error error;
     struct store_identity identity = {.cluster = node->cluster, .member = node->member};
     memcpy(identity.system_id, node->system->system_id, sizeof identity.system_id);
-    const struct system_cluster *cluster = system_cluster_by_id(node->system, node->cluster);
-    memcpy(identity.node_id, cluster->nodes[node->member].id, sizeof identity.node_id);
+    memcpy(identity.node_id, node->key.card_id, sizeof identity.node_id);
     if (store_directory_open(node->config.data, &node->directory, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
     struct wal_config wal = {.directory = node->directory,
                              .identity = identity,
@@ -154,6 +168,8 @@ static enum node_exit core_open(struct node *node, char text[NODE_TEXT_BYTES]) {
                                      .now_ms = ring_clock_ms(),
                                      .wall_ms = ring_clock_wall_ms(),
                                      .hooks = node->hooks};
+    memcpy(replica.signing_key, node->key.signing_key, sizeof replica.signing_key);
+    memcpy(replica.noise_key, node->key.noise_key, sizeof replica.noise_key);
     ring_entropy_fill(replica.nonce, sizeof replica.nonce);
     memcpy(replica.genesis_root, node->genesis_root, 32);
     node->replica = replica_create(&replica);
@@ -251,6 +267,7 @@ void node_close(struct node *node) {
     free(node->regions);
     net_destroy(net);
     free(node->client_handles);
+    free(node->node_handles);
     store_directory_close(node->directory);
     if (node->key_open) keyfile_close(&node->key);
     addresses_free(node->addresses);

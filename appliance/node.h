@@ -25,7 +25,7 @@
 #include "protocol/keyfile.h"
 #include "ring/net.h"
 
-enum { NODE_TEXT_BYTES = 700, NODE_DRAIN_MS = 5000, NODE_GOODBYE_MS = 500, NODE_STATUS_MS = 200, NODE_NOTES_MAX = 64 };
+enum { NODE_TEXT_BYTES = 700, NODE_DRAIN_MS = 5000, NODE_GOODBYE_MS = 500, NODE_STATUS_MS = 200, NODE_NOTES_MAX = 64, NODE_OBSERVERS_MAX = 64 };
 
 /* Must be HERACLIUS_VERSION of the client library, which this folder may not include. */
 #define NODE_RELEASE "1.0.0"
@@ -51,6 +51,8 @@ struct node {
     struct replica *replica;
     struct net *net;
     atomic_bool net_running;       /* net_wake() may be called */
+    uint32_t *node_handles;        /* of the net, by cluster of the system file and place in it; NET_PEER_NONE: nobody. The net's thread */
+    uint32_t observer_handles[NODE_OBSERVERS_MAX]; /* likewise, by the replica's index */
     uint32_t *client_handles;      /* of the net, by the replica's index of a client; NET_PEER_NONE: not let in. The net's thread */
     struct node_addresses *watch;  /* node_addresses.c */
     struct timespec addresses_time; /* of the file, just before it was read first */
@@ -123,7 +125,7 @@ bool node_peers_add(struct node *node);
 /* So many at the most: nodes, and clients enrolled later. */
 uint32_t node_peers_max(const struct node *node);
 /* On the net's thread: lets a client in or shuts it out, as a REPLICA_PEER_ADD or _REMOVE says; sends a frame. */
-void node_peer_let_in(struct node *node, struct replica_peer peer, const uint8_t noise_key[32]);
+void node_peer_let_in(struct node *node, struct replica_peer peer, const uint8_t noise_key[32], const char *name);
 void node_peer_shut_out(struct node *node, struct replica_peer peer);
 enum net_status node_send(struct node *node, struct replica_peer to, uint16_t type, const struct iovec *pieces, size_t count);
 /* node_addresses.c. False: no thread. */

@@ -77,6 +77,15 @@ static bool take_threads(const struct reading *reading, const json_t *value, str
     return config->split || strcmp(text, "fused") == 0 ? true : fail(reading, "threads", "must be \"fused\" or \"split\"");
 }
 
+static bool take_join(const struct reading *reading, const json_t *value, struct node_config *config) {
+    const char *text = json_is_string(value) ? json_string_value(value) : "";
+    size_t digits = strlen(text) > 0 ? strspn(text + 1, "0123456789") : 0;
+    bool good = (text[0] == 'c' || text[0] == 's') && digits >= 1 && digits <= 4 && text[1 + digits] == '\0';
+    if (!good) return fail(reading, "join", "must be a cluster such as \"s0\"");
+    snprintf(config->join, sizeof config->join, "%s", text);
+    return true;
+}
+
 static bool take_field(const struct reading *reading, const char *name, const json_t *value, struct node_config *config) {
     const uint64_t map_least = 1 << 20, map_most = UINT64_C(1) << 46;
     uint64_t number = 0;
@@ -86,6 +95,7 @@ static bool take_field(const struct reading *reading, const char *name, const js
     if (strcmp(name, "data") == 0) return take_path(reading, name, value, config->data);
     if (strcmp(name, "control") == 0) return take_path(reading, name, value, config->control);
     if (strcmp(name, "listen") == 0) return take_listen(reading, value, config);
+    if (strcmp(name, "join") == 0) return take_join(reading, value, config);
     if (strcmp(name, "threads") == 0) return take_threads(reading, value, config);
     if (strcmp(name, "cpus") == 0) return take_cpus(reading, value, config);
     if (strcmp(name, "log_level") == 0) return take_level(reading, value, config);

@@ -37,6 +37,7 @@ struct node_config {
     char control[NODE_CONFIG_PATH_BYTES];
     char listen[NODE_CONFIG_LISTEN_MAX][64];
     uint32_t listen_count;
+    char join[8]; /* "c0", "s12": the cluster of a node that the system file does not name; "" */
     bool split;
     int cpus[NODE_THREADS]; /* -1: not pinned */
     enum log_level log_level;

@@ -46,7 +46,7 @@ static void output_do(struct node *node, const struct replica_output *output) {
     case REPLICA_READ: replica_read_done(node->replica, output->cookie, node_read(node, output->db, output->key)); break;
     case REPLICA_NOTE: node_note(output); break;
     case REPLICA_EVIDENCE: node_evidence(node, output); break;
-    case REPLICA_PEER_ADD: node_peer_let_in(node, output->peer, output->key); break;
+    case REPLICA_PEER_ADD: node_peer_let_in(node, output->peer, output->key, output->text); break;
     case REPLICA_PEER_REMOVE: node_peer_shut_out(node, output->peer); break;
     case REPLICA_STOP:
         log_event(LOG_LEVEL_ERROR, "node_stopped", "cause=\"%s\"", output->text);

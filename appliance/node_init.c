@@ -27,9 +27,22 @@ static bool identity_find(const struct node_config *config, struct store_identit
     }
     const struct card *node = system_node_by_signing_key(system, key.signing_key, &cluster, &member);
     bool good = node && memcmp(node->noise_key, key.noise_key, 32) == 0;
+    bool joins = !node && config->join[0] != '\0';
+    memset(identity, 0, sizeof *identity);
+    if (joins) { /* for a CONFIG to bring in: it has a cluster, and no place in it yet */
+        memcpy(identity->system_id, system->system_id, sizeof identity->system_id);
+        memcpy(identity->node_id, key.card_id, sizeof identity->node_id);
+        identity->cluster = (config->join[0] == 's' ? (uint32_t)CONFIG_CLUSTER_SHARD : (uint32_t)CONFIG_CLUSTER_COORDINATOR) +
+                            (uint32_t)strtoul(config->join + 1, NULL, 10);
+        identity->member = CONFIG_MEMBERS_MAX;
+        good = system_cluster_by_id(system, identity->cluster) != NULL;
+    }
     keyfile_close(&key);
+    if (joins && good) {
+        system_free(system);
+        return true;
+    }
     if (good) {
-        memset(identity, 0, sizeof *identity);
         memcpy(identity->system_id, system->system_id, sizeof identity->system_id);
         memcpy(identity->node_id, node->id, sizeof identity->node_id);
         identity->cluster = cluster;

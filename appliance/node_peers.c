@@ -32,6 +32,14 @@ void node_address_resolve(const struct address_endpoint *endpoint, struct net_pe
     freeaddrinfo(found);
 }
 
+/* Where the net's handle of a peer is kept; NULL: there is no such peer. */
+static uint32_t *handle_of(struct node *node, struct replica_peer peer) {
+    if (peer.kind == REPLICA_CLIENT) return &node->client_handles[peer.index];
+    if (peer.kind == REPLICA_OBSERVER) return peer.index < NODE_OBSERVERS_MAX ? &node->observer_handles[peer.index] : NULL;
+    const struct system_cluster *cluster = system_cluster_by_id(node->system, peer.kind == REPLICA_MEMBER ? node->cluster : peer.index);
+    return &node->node_handles[(size_t)(cluster - node->system->clusters) * BFT_MEMBERS_MAX + peer.member];
+}
+
 static bool peer_add(struct node *node, const uint8_t noise_key[32], const char *name, struct replica_peer peer, uint16_t role,
                      uint32_t queue_bytes) {
     struct net_peer_config *config = calloc(1, sizeof *config);
@@ -39,8 +47,10 @@ static bool peer_add(struct node *node, const uint8_t noise_key[32], const char 
     memcpy(config->static_key, noise_key, 32);
     config->tag = replica_peer_pack(peer);
     config->role = role;
-    config->dial = role == NET_ROLE_CLIENT ? NET_DIAL_NEVER : NET_DIAL_BY_KEY;
-    const struct address *address = role == NET_ROLE_CLIENT ? NULL : addresses_find(node->addresses, name);
+    config->dial = NET_DIAL_NEVER;
+    /* Nobody may know where a node is that a CONFIG is to bring in: it dials. */
+    if (role == NET_ROLE_MEMBER || role == NET_ROLE_FOREIGN) config->dial = node->config.join[0] != '\0' ? NET_DIAL_ALWAYS : NET_DIAL_BY_KEY;
+    const struct address *address = config->dial == NET_DIAL_NEVER ? NULL : addresses_find(node->addresses, name);
     if (address != NULL) node_address_resolve(&address->link, config);
     struct config *limits = calloc(1, sizeof *limits);
     CHECK(limits != NULL && system_config(node->system, node->cluster, limits));
@@ -52,8 +62,7 @@ static bool peer_add(struct node *node, const uint8_t noise_key[32], const char 
     config->frame_bytes_max = largest + FRAME_SLACK_BYTES < LINK_FRAME_BYTES_MAX ? largest + FRAME_SLACK_BYTES : LINK_FRAME_BYTES_MAX;
     config->send_queue_bytes_max = queue_bytes;
     config->keep_bytes_max = role == NET_ROLE_CLIENT ? CLIENT_KEEP_BYTES : KEEP_BYTES;
-    uint32_t handle;
-    enum net_status status = net_peer_add(node->net, config, &handle);
+    enum net_status status = net_peer_add(node->net, config, handle_of(node, peer));
     free(config);
     if (status == NET_OK) return true;
     log_event(LOG_LEVEL_ERROR, "peer_refused", "name=%s cause=%s", name, net_status_name(status));
@@ -63,6 +72,10 @@ static bool peer_add(struct node *node, const uint8_t noise_key[32], const char 
 bool node_peers_add(struct node *node) {
     bool coordinator = config_cluster_is_coordinator(node->cluster);
     uint32_t clusters = node->system->coordinators_count + node->system->shards_count;
+    node->node_handles = malloc((size_t)clusters * BFT_MEMBERS_MAX * sizeof *node->node_handles);
+    if (node->node_handles == NULL) return false;
+    memset(node->node_handles, 0xFF, (size_t)clusters * BFT_MEMBERS_MAX * sizeof *node->node_handles);
+    memset(node->observer_handles, 0xFF, sizeof node->observer_handles);
     for (uint32_t i = 0; i < clusters; i++) {
         const struct system_cluster *cluster = &node->system->clusters[i];
         bool own = cluster->cluster == node->cluster;
@@ -83,38 +96,52 @@ bool node_peers_add(struct node *node) {
     memset(node->client_handles, 0xFF, room * sizeof *node->client_handles);
     for (uint32_t i = 0; i < replica_clients(node->replica); i++) {
         uint8_t key[32];
-        if (replica_client_key(node->replica, i, key)) node_peer_let_in(node, (struct replica_peer){.kind = REPLICA_CLIENT, .index = i}, key);
+        if (replica_client_key(node->replica, i, key)) node_peer_let_in(node, (struct replica_peer){.kind = REPLICA_CLIENT, .index = i}, key, "");
     }
     return true;
 }
 
 uint32_t node_peers_max(const struct node *node) {
-    uint32_t clusters = node->system->coordinators_count + node->system->shards_count, nodes = 0;
-    for (uint32_t i = 0; i < clusters; i++) nodes += node->system->clusters[i].nodes_count;
-    return nodes + node->system->limits.clients_max;
+    uint32_t clusters = node->system->coordinators_count + node->system->shards_count;
+    return clusters * BFT_MEMBERS_MAX + NODE_OBSERVERS_MAX + node->system->limits.clients_max;
+}
+
+/* As it says by now; what cannot be read leaves what was read before. */
+static void addresses_again(struct node *node) {
+    struct addresses *addresses = NULL;
+    struct system_fault fault;
+    if (addresses_load(&addresses, node->config.addresses, node->system, &fault) != SYSTEM_OK) return;
+    addresses_free(node->addresses);
+    node->addresses = addresses;
 }
 
 /* A key that the net does not take (a node's own: D-32 does not look at those) costs that client its link, and nobody else anything. */
-void node_peer_let_in(struct node *node, struct replica_peer peer, const uint8_t noise_key[32]) {
-    char name[32];
-    (void)snprintf(name, sizeof name, "client %u", peer.index);
-    bool added = peer_add(node, noise_key, name, peer, NET_ROLE_CLIENT, CLIENT_QUEUE_BYTES);
-    if (added) node->client_handles[peer.index] = net_peer_find(node->net, noise_key);
+void node_peer_let_in(struct node *node, struct replica_peer peer, const uint8_t noise_key[32], const char *name) {
+    char client[32];
+    if (handle_of(node, peer) == NULL) return;
+    switch (peer.kind) {
+    case REPLICA_CLIENT:
+        (void)snprintf(client, sizeof client, "client %u", peer.index);
+        (void)peer_add(node, noise_key, client, peer, NET_ROLE_CLIENT, CLIENT_QUEUE_BYTES);
+        break;
+    case REPLICA_OBSERVER: (void)peer_add(node, noise_key, name, peer, NET_ROLE_OBSERVER, MEMBER_QUEUE_BYTES); break;
+    default:
+        addresses_again(node);
+        if (peer.kind == REPLICA_MEMBER) (void)peer_add(node, noise_key, name, peer, NET_ROLE_MEMBER, MEMBER_QUEUE_BYTES);
+        else (void)peer_add(node, noise_key, name, peer, NET_ROLE_FOREIGN, FOREIGN_QUEUE_BYTES);
+        log_event(LOG_LEVEL_INFO, "peer_added", "name=%s kind=%u place=%u", name, peer.kind, peer.member);
+        break;
+    }
 }
 
 void node_peer_shut_out(struct node *node, struct replica_peer peer) {
-    uint32_t handle = node->client_handles[peer.index];
-    node->client_handles[peer.index] = NET_PEER_NONE;
-    if (handle != NET_PEER_NONE) net_peer_remove(node->net, handle);
-}
-
-static uint32_t peer_handle(const struct node *node, struct replica_peer peer) {
-    if (peer.kind == REPLICA_CLIENT) return node->client_handles[peer.index];
-    const struct system_cluster *cluster = system_cluster_by_id(node->system, peer.kind == REPLICA_MEMBER ? node->cluster : peer.index);
-    return net_peer_find(node->net, cluster->nodes[peer.member].noise_key);
+    uint32_t *place = handle_of(node, peer), handle = place != NULL ? *place : NET_PEER_NONE;
+    if (handle == NET_PEER_NONE) return;
+    *place = NET_PEER_NONE;
+    net_peer_remove(node->net, handle);
 }
 
 enum net_status node_send(struct node *node, struct replica_peer to, uint16_t type, const struct iovec *pieces, size_t count) {
-    uint32_t handle = peer_handle(node, to);
-    return handle == NET_PEER_NONE ? NET_NOT_UP : net_send(node->net, handle, type, pieces, count);
+    const uint32_t *place = handle_of(node, to);
+    return place == NULL || *place == NET_PEER_NONE ? NET_NOT_UP : net_send(node->net, *place, type, pieces, count);
 }

@@ -18,6 +18,7 @@
 #include <ck_ring.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -48,6 +49,7 @@ struct inbound {
 struct outbound {
     enum replica_output_kind kind; /* SEND, PEER_ADD, PEER_REMOVE */
     uint8_t key[32];               /* PEER_ADD */
+    char name[CARD_NAME_BYTES_MAX + 1];
     struct replica_peer peer;
     uint16_t type;
     unsigned piece_count;
@@ -159,6 +161,7 @@ static void hand_over(struct split *split, const struct replica_output *output) 
     CHECK(out != NULL);
     out->kind = output->kind;
     memcpy(out->key, output->key, sizeof out->key);
+    if (output->kind == REPLICA_PEER_ADD) snprintf(out->name, sizeof out->name, "%.*s", CARD_NAME_BYTES_MAX, output->text);
     out->peer = output->peer;
     out->type = output->type;
     out->piece_count = output->kind == REPLICA_SEND ? output->piece_count : 0;
@@ -291,7 +294,7 @@ static void network_do(struct split *split, struct outbound *out) {
         network_send(split, out);
         return;
     }
-    if (out->kind == REPLICA_PEER_ADD) node_peer_let_in(split->node, out->peer, out->key);
+    if (out->kind == REPLICA_PEER_ADD) node_peer_let_in(split->node, out->peer, out->key, out->name);
     else node_peer_shut_out(split->node, out->peer);
     free(out);
 }

@@ -44,7 +44,7 @@ static bool tables_init(struct replica *r) {
     memset(r->final_at, 0xFF, sizeof r->final_at);
     r->block_free = r->input_free = r->final_first = r->final_last = r->publish_next = r->done_oldest = NONE;
     r->done = (struct list){.first = NONE, .last = NONE};
-    for (uint32_t i = 0; i < BFT_MEMBERS_MAX; i++) r->waiting[i] = r->done;
+    for (uint32_t i = 0; i < PLACES; i++) r->waiting[i] = r->done;
     return true;
 }
 
@@ -69,7 +69,9 @@ struct replica *replica_create(const struct replica_config *config) {
     r->hooks = config->hooks;
     r->signer = config->signer;
     r->cluster = config->cluster;
-    r->me = (uint8_t)config->member;
+    r->me = config->member < BFT_MEMBERS_MAX ? (uint8_t)config->member : NOBODY;
+    memcpy(r->signing_key, config->signing_key, sizeof r->signing_key);
+    memcpy(r->noise_key, config->noise_key, sizeof r->noise_key);
     r->is_coordinator = config_cluster_is_coordinator(config->cluster);
     r->now_ms = config->now_ms;
     r->wall_ms = config->wall_ms;
@@ -85,6 +87,7 @@ struct replica *replica_create(const struct replica_config *config) {
     r->tip_id = bft_header_id(&r->genesis);
     r->tip_height = r->executed_height = r->checkpoint_height = r->pruned_height = r->genesis_height;
     bool members = members_of(r, r->cluster, &r->members) && epoch_init(r);
+    CHECK(!members || r->me == NOBODY || memcmp(r->members.keys[r->me], r->signing_key, sizeof r->signing_key) == 0);
     if (!members || !tables_init(r) || !pairs_init(r) || !client_init(r) || !last_init(r, config->nonce)) {
         replica_destroy(r);
         return NULL;
@@ -114,7 +117,7 @@ void replica_destroy(struct replica *r) {
         }
         free(pair->items);
     }
-    for (uint32_t i = 0; i < BFT_MEMBERS_MAX; i++) blob_drop(r->peer_status_bytes[i]);
+    for (uint32_t i = 0; i < PLACES; i++) blob_drop(r->peer_status_bytes[i]);
     while (r->jobs_free != NULL) {
         struct execution_job *next = r->jobs_free->next;
         free(r->jobs_free->refs);
@@ -166,6 +169,7 @@ static bool peer_is_up(const struct replica *r, struct replica_peer peer) {
     switch (peer.kind) {
     case REPLICA_MEMBER: return peer.member < BFT_MEMBERS_MAX && r->member_up[peer.member];
     case REPLICA_CLIENT: return peer.index < r->client_count && r->clients[peer.index].up;
+    case REPLICA_OBSERVER: return peer.index < r->observer_count && r->observers[peer.index].up;
     case REPLICA_FOREIGN:
         for (uint32_t i = 0; i < r->pair_count; i++) {
             if (r->pairs[i].cluster == peer.index) return peer.member < BFT_MEMBERS_MAX && r->pairs[i].up[peer.member];
@@ -243,6 +247,10 @@ struct replica_peer peer_member(uint32_t member) {
     return (struct replica_peer){.kind = REPLICA_MEMBER, .member = (uint8_t)member};
 }
 
+struct replica_peer peer_observer(uint32_t index) {
+    return (struct replica_peer){.kind = REPLICA_OBSERVER, .index = index};
+}
+
 const char *peer_name(struct replica_peer peer, char out[STATUS_NAME_BYTES]) {
     switch (peer.kind) {
     case REPLICA_MEMBER: snprintf(out, STATUS_NAME_BYTES, "member %u", peer.member); break;
@@ -287,6 +295,7 @@ void replica_link_up(struct replica *r, struct replica_peer peer) {
         waiting_link_up(r, peer.member);
     }
     if (peer.kind == REPLICA_FOREIGN) source_link(r, peer, true);
+    if (peer.kind == REPLICA_OBSERVER && peer.index < r->observer_count) r->observers[peer.index].up = true;
     bool client = peer.kind == REPLICA_CLIENT && peer.index < r->client_count;
     if (client && !r->clients[peer.index].up && !r->clients[peer.index].revoked) {
         r->clients[peer.index].up = true;
@@ -297,6 +306,7 @@ void replica_link_up(struct replica *r, struct replica_peer peer) {
 void replica_link_down(struct replica *r, struct replica_peer peer) {
     if (peer.kind == REPLICA_MEMBER && peer.member < r->members.n) r->member_up[peer.member] = false;
     if (peer.kind == REPLICA_FOREIGN) source_link(r, peer, false);
+    if (peer.kind == REPLICA_OBSERVER && peer.index < r->observer_count) r->observers[peer.index].up = false;
     if (peer.kind == REPLICA_CLIENT && peer.index < r->client_count && r->clients[peer.index].up) {
         r->clients[peer.index].up = false;
         r->clients_up--;
@@ -343,7 +353,7 @@ void replica_frame(struct replica *r, struct replica_peer from, uint16_t type, s
         default: drop_count(r, DROP_ROLE); break;
         }
     } else {
-        drop_count(r, DROP_ROLE);
+        observer_frame(r, from, type, payload);
     }
     replica_run(r);
 }
@@ -537,6 +547,8 @@ static void status_pairs(const struct replica *r, struct status_replica *status)
 
 static enum status_phase status_phase(const struct replica *r) {
     if (r->retired) return PHASE_RETIRED;
+    if (r->started && r->removed) return PHASE_REMOVED;
+    if (r->started && r->me == NOBODY) return PHASE_OBSERVING;
     if (!r->started || r->replaying) return PHASE_RESTORING;
     if (!last_is_answered(r)) return PHASE_ASKING;
     if (r->draining) return PHASE_DRAINING;

@@ -69,7 +69,9 @@ struct replica_hooks {
 struct replica_config {
     const struct system *system; /* outlives the replica */
     uint32_t cluster;
-    uint32_t member;
+    uint32_t member;         /* in epoch 0; BFT_MEMBERS_MAX: none, a CONFIG is to make it one */
+    uint8_t signing_key[32]; /* its own: by them it finds itself in each CONFIG */
+    uint8_t noise_key[32];
     struct signer signer;
     uint8_t nonce[16];        /* random, of this start: for LAST-SIGNED and queries */
     uint64_t now_ms;          /* monotonic */
@@ -164,7 +166,7 @@ struct replica_output {
     uint8_t key[WAL_KEY_BYTES_MAX]; /* READ; PEER_ADD, PEER_REMOVE */
     uint8_t level; /* NOTE: enum log_level */
     const char *event;
-    char text[REPLICA_NOTE_BYTES]; /* NOTE, EVIDENCE, STOP */
+    char text[REPLICA_NOTE_BYTES]; /* NOTE, EVIDENCE, STOP; PEER_ADD of a node: its name */
 };
 
 /* The next thing to do; false: nothing more. */

@@ -157,7 +157,7 @@ static enum admin_code operation_take(struct replica *r, struct blob_piece bytes
     enum admin_code code = ADMIN_CODE_INVALID;
     *error = admin_op_decode(op, blob_piece_bytes(&bytes), bytes.count, NULL);
     if (*error == SYSTEM_OK && (op->kind == ADMIN_OP_CONFIG || op->kind == ADMIN_OP_SEAL)) {
-        code = config_hand_in(r, op, bytes, error);
+        code = admin_config_take(r, op, bytes, error);
     } else if (*error == SYSTEM_OK && !r->is_coordinator) {
         code = ADMIN_CODE_ELSEWHERE;
     } else if (*error == SYSTEM_OK) {

@@ -309,7 +309,8 @@ void input_fetch_frame(struct replica *r, struct replica_peer from, struct blob_
         return;
     }
     uint32_t index = input_find(r, bytes + 4);
-    if (!input_question_allowed(r, &r->input_rates[from.member], index)) return;
+    bool observer = from.kind == REPLICA_OBSERVER;
+    if (!input_question_allowed(r, observer ? &r->observers[from.index].input_rate : &r->input_rates[from.member], index)) return;
     if (index != NONE && r->inputs[index].blob != NULL) {
         unspread_note(r, from.member, &r->inputs[index]);
         input_send(r, &r->inputs[index], from);

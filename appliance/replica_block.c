@@ -21,6 +21,7 @@ static bool input_is_stray(struct replica *r, uint32_t index) {
     if (input->state != INPUT_HELD) return input->state == INPUT_WANTED;
     if (input->kind == BODY_SLICE) return !source_window_has(r, index);
     if (input->kind == BODY_ADMIN && !input->is_signed) return true;
+    if (input->relay >= r->members.n) return true; /* it was removed */
     return !input->mine && r->waiting[input->relay].count > relay_inputs_max(r);
 }
 
@@ -659,7 +660,8 @@ void block_fetch_frame(struct replica *r, struct replica_peer from, const struct
         drop_count(r, DROP_MALFORMED);
         return;
     }
-    if (!question_allowed(r, &r->member_rates[from.member])) return;
+    bool observer = from.kind == REPLICA_OBSERVER;
+    if (!question_allowed(r, observer ? &r->observers[from.index].rate : &r->member_rates[from.member])) return;
     if (fetch->kind == BFT_FETCH_ID) {
         uint32_t index = block_find(r, &fetch->id);
         if (index != NONE) block_send_from_memory(r, from, &r->blocks[index]);

@@ -222,7 +222,7 @@ void client_status_query_frame(struct replica *r, struct replica_peer from, stru
     if (!question_allowed(r, &r->clients[from.index].rate)) return;
     struct blob *parts[BFT_MEMBERS_MAX];
     uint32_t count = 0;
-    parts[count++] = status_own(r);
+    if (r->me != NOBODY) parts[count++] = status_own(r); /* nobody else's word is known by an index */
     for (uint32_t member = 0; member < r->members.n; member++) {
         if (member != r->me && r->peer_status_bytes[member] != NULL) parts[count++] = blob_hold(r->peer_status_bytes[member]);
     }

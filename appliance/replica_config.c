@@ -12,12 +12,17 @@
 
 enum { ADMIN_WAITING_MAX = 64 }; /* of one relay: administrators sign few, and each is long */
 
-/* What this release does not carry out yet is not held, so no block with it is voted for: a CONFIG that changes the members, and SEAL. */
+/* What this release does not carry out is not held, so no block with it is voted for: SEAL, and a CONFIG in which a member that stays changes its
+ * place. (New ones take the places of those who go, or come last; those who go without another leave from the end.) */
 static bool beyond_release(const struct replica *r, const struct admin_op *operation) {
     if (operation->kind == ADMIN_OP_SEAL) return true;
     if (operation->kind != ADMIN_OP_CONFIG) return false;
     const struct config_members *now = &r->config.members, *next = &operation->config.members;
-    return now->count != next->count || memcmp(now->members, next->members, now->count * sizeof now->members[0]) != 0;
+    for (uint32_t place = 0; place < now->count; place++) {
+        int at = config_member_by_node_id(next, now->members[place].node_id);
+        if (at >= 0 && (uint32_t)at != place) return true;
+    }
+    return false;
 }
 
 static enum system_error judge(const struct replica *r, struct blob_piece bytes, bool *decodes, bool *beyond, uint64_t *serial) {
@@ -70,7 +75,7 @@ static enum admin_code operation_hold(struct replica *r, const struct admin_op *
     return ADMIN_CODE_WAITS;
 }
 
-enum admin_code config_hand_in(struct replica *r, const struct admin_op *operation, struct blob_piece bytes, enum system_error *error) {
+enum admin_code admin_config_take(struct replica *r, const struct admin_op *operation, struct blob_piece bytes, enum system_error *error) {
     if (is_in_force(r, operation)) return ADMIN_CODE_DONE;
     *error = admin_op_verify(operation, &r->config, NULL, NULL);
     if (*error == SYSTEM_SERIAL) return ADMIN_CODE_NUMBER;

@@ -167,7 +167,7 @@ static void update_actions(struct replica *r) {
         case BFT_DO_FETCH: fetch_send(r, action); break;
         case BFT_DO_SERVE_EPOCH:
             replica_note(r, LOG_LEVEL_DEBUG, "epoch_behind", "member=%u epoch=%llu", action->peer, (unsigned long long)action->epoch);
-            epoch_serve(r, action->peer, action->epoch);
+            if (action->peer < r->members.n) epoch_serve(r, peer_member(action->peer), action->epoch);
             break;
         case BFT_DO_EPOCH: epoch_begin(r); break;
         }

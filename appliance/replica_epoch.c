@@ -5,6 +5,7 @@
  * are asked for (CONFIG_QUERY) when a certificate of a later epoch comes, when the state has consumed a CONFIG item, and once after each start: old
  * keys prove nothing above the height of the CONFIG that ended their epoch from then on.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,8 +30,29 @@ static struct epoch *epoch_push(struct replica *r, const struct bft_members *mem
 bool epoch_init(struct replica *r) {
     r->chain = calloc(1, sizeof *r->chain);
     if (r->chain == NULL || !config_chain_genesis(r->chain, r->system, r->cluster)) return false;
-    (void)epoch_push(r, &r->members, &r->config);
+    struct epoch *genesis = epoch_push(r, &r->members, &r->config);
+    const struct system_cluster *cluster = system_cluster_by_id(r->system, r->cluster);
+    for (uint32_t i = 0; i < cluster->nodes_count; i++) memcpy(genesis->names[i], cluster->nodes[i].name, sizeof genesis->names[i]);
     return true;
+}
+
+/* The name of a member that this CONFIG operation brought in, by its card; "": it was there before. */
+static const char *new_name(const struct admin_op *operation, const struct config_member *member) {
+    for (uint32_t i = 0; i < operation->nodes_count; i++) {
+        if (memcmp(operation->nodes[i].id, member->node_id, 32) == 0) return operation->nodes[i].name;
+    }
+    return "";
+}
+
+/* Members that stay keep their places (replica_config.c). */
+static void names_fill(struct replica *r) {
+    struct epoch *epoch = &r->epochs[r->epoch_count - 1];
+    const struct epoch *before = epoch - 1;
+    for (uint32_t i = 0; i < epoch->config->members.count; i++) {
+        const char *name = new_name(&r->chain->operation, &epoch->config->members.members[i]);
+        memcpy(epoch->names[i], before->names[i], sizeof epoch->names[i]);
+        if (name[0] != '\0') snprintf(epoch->names[i], sizeof epoch->names[i], "%s", name);
+    }
 }
 
 void epoch_free(struct replica *r) {
@@ -74,7 +96,7 @@ void epoch_effect(const struct replica *r, const struct rblock *block, struct bf
     effect->kind = block->result.config_kind == EXEC_CONFIG_SEAL ? BFT_CONFIG_SEAL : BFT_CONFIG_NEXT;
     if (effect->kind == BFT_CONFIG_SEAL) return;
     const struct config *next = block->config_next;
-    int me = config_member_by_signing_key(&next->members, r->members.keys[r->me]);
+    int me = config_member_by_signing_key(&next->members, r->signing_key);
     effect->me = me < 0 ? BFT_NOBODY : (uint8_t)me;
     effect->epoch = next->members.serial;
     effect->n = next->members.count;
@@ -110,7 +132,9 @@ static bool entry_append(struct replica *r, struct blob *entry, struct system_fa
     }
     last->entry = entry;
     last->members.height_last = r->chain->sealed ? r->chain->members.height_last : r->chain->before.height_last;
-    if (!r->chain->sealed) (void)epoch_push(r, &r->chain->members, &r->chain->config);
+    if (r->chain->sealed) return true;
+    (void)epoch_push(r, &r->chain->members, &r->chain->config);
+    names_fill(r);
     return true;
 }
 
@@ -198,15 +222,111 @@ void epoch_query_frame(struct replica *r, struct replica_peer from, struct blob_
         rate = pair != NULL && from.member < BFT_MEMBERS_MAX ? &pair->rates[from.member] : NULL;
     }
     if (from.kind == REPLICA_CLIENT && from.index < r->client_count) rate = &r->clients[from.index].rate;
+    if (from.kind == REPLICA_OBSERVER && from.index < r->observer_count) rate = &r->observers[from.index].rate;
     if (rate == NULL || !question_allowed(r, rate)) return;
     output_send_blob(r, from, MESSAGE_CONFIG_CHAIN, chain_payload(r, serial, CHAIN_ANSWER_BYTES));
 }
 
+/* ---- who the net lets in ---- */
+
+static void peer_tell(struct replica *r, enum replica_output_kind kind, struct replica_peer peer, const uint8_t noise_key[32], const char *name) {
+    struct replica_output *output = output_add(r, kind);
+    output->peer = peer;
+    memcpy(output->key, noise_key, 32);
+    snprintf(output->text, sizeof output->text, "%s", name);
+}
+
+static bool is_own(const struct replica *r, const uint8_t noise_key[32]) {
+    return memcmp(noise_key, r->noise_key, 32) == 0;
+}
+
+/* L-47: whoever was removed is let in as an observer, to hear of it. */
+static void observer_add(struct replica *r, const uint8_t noise_key[32]) {
+    if (r->observer_count == OBSERVERS_MAX || is_own(r, noise_key)) return;
+    for (uint32_t i = 0; i < r->observer_count; i++) {
+        if (memcmp(r->observers[i].noise_key, noise_key, 32) == 0) return;
+    }
+    struct observer *observer = &r->observers[r->observer_count++];
+    memcpy(observer->noise_key, noise_key, 32);
+    peer_tell(r, REPLICA_PEER_ADD, (struct replica_peer){.kind = REPLICA_OBSERVER, .index = r->observer_count - 1}, noise_key, "removed");
+}
+
+/* One that comes back as a member is no observer any more; its place is not given to another. */
+static void observer_drop(struct replica *r, const uint8_t noise_key[32]) {
+    for (uint32_t i = 0; i < r->observer_count; i++) {
+        struct observer *observer = &r->observers[i];
+        if (memcmp(observer->noise_key, noise_key, 32) != 0) continue;
+        peer_tell(r, REPLICA_PEER_REMOVE, (struct replica_peer){.kind = REPLICA_OBSERVER, .index = i}, noise_key, "");
+        memset(observer, 0, sizeof *observer);
+    }
+}
+
+/* The key at one place of a cluster changes; NULL: nobody was, or is, there. */
+static void place_change(struct replica *r, struct replica_peer peer, const uint8_t *before, const uint8_t *after, const char *name) {
+    if (before != NULL && !is_own(r, before)) peer_tell(r, REPLICA_PEER_REMOVE, peer, before, "");
+    if (peer.kind == REPLICA_MEMBER && after != NULL) observer_drop(r, after);
+    if (after != NULL && !is_own(r, after)) peer_tell(r, REPLICA_PEER_ADD, peer, after, name);
+    if (peer.kind == REPLICA_MEMBER && before != NULL) observer_add(r, before);
+}
+
+static const uint8_t *noise_key_at(const struct config_members *members, uint32_t place) {
+    return place < members->count ? members->members[place].noise_key : NULL;
+}
+
+static bool keys_equal(const uint8_t *a, const uint8_t *b) {
+    return a == NULL || b == NULL ? a == b : memcmp(a, b, 32) == 0;
+}
+
+void epoch_peers_tell(struct replica *r) {
+    const struct config_members *genesis = &r->epochs[0].config->members, *now = &r->config.members;
+    uint64_t epoch = r->members.place.epoch;
+    for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
+        const uint8_t *before = noise_key_at(genesis, place), *after = noise_key_at(now, place);
+        const char *name = after != NULL ? r->epochs[epoch].names[place] : "";
+        if (!keys_equal(before, after)) place_change(r, peer_member(place), before, after, name);
+    }
+    for (uint32_t place = 0; epoch > 0 && place < r->epochs[epoch - 1].config->members.count; place++) {
+        const uint8_t *before = noise_key_at(&r->epochs[epoch - 1].config->members, place);
+        if (config_member_by_noise_key(now, before) < 0) observer_add(r, before);
+    }
+}
+
 /* ---- entering an epoch ---- */
+
+/* Whose key was at this place says nothing of who is there now. */
+static void place_clear(struct replica *r, uint32_t place) {
+    r->member_up[place] = false;
+    r->has_peer_status[place] = false;
+    r->peer_status_ms[place] = 0;
+    last_forget(r, (uint8_t)place);
+}
+
+/* What a relay that is gone had waiting is nobody's any more; its clients ask elsewhere. */
+static void relay_clear(struct replica *r, uint32_t relay) {
+    for (uint32_t index = r->waiting[relay].first; index != NONE;) {
+        uint32_t next = r->inputs[index].list_next;
+        if (r->inputs[index].in_blocks == 0) {
+            if (r->inputs[index].persisted) input_orphan(r, r->inputs[index].hash, r->tip_height);
+            input_free(r, index);
+        }
+        index = next;
+    }
+}
+
+static bool was_member(const struct replica *r, uint64_t before) {
+    for (uint64_t epoch = 0; epoch < before; epoch++) {
+        if (config_member_by_signing_key(&r->epochs[epoch].config->members, r->signing_key) >= 0) return true;
+    }
+    return false;
+}
 
 static void current_set(struct replica *r, uint64_t epoch) {
     r->members = r->epochs[epoch].members;
+    r->members.height_last = UINT64_MAX; /* the core learns it when it comes there */
     r->config = *r->epochs[epoch].config;
+    int me = config_member_by_signing_key(&r->config.members, r->signing_key);
+    r->me = me < 0 ? NOBODY : (uint8_t)me;
+    r->removed = me < 0 && was_member(r, epoch);
     uint32_t *selected = realloc(r->selected, (size_t)r->config.limits.block_refs_max * sizeof *selected);
     CHECK(selected != NULL);
     r->selected = selected;
@@ -219,12 +339,25 @@ void epoch_restore_at(struct replica *r, uint64_t height) {
     current_set(r, epoch_of_height(r, height + 1));
 }
 
+static void places_change(struct replica *r, const struct epoch *before, const struct epoch *after) {
+    for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
+        const uint8_t *old = noise_key_at(&before->config->members, place), *new = noise_key_at(&after->config->members, place);
+        bool same = old != NULL && new != NULL &&
+                    memcmp(&before->config->members.members[place], &after->config->members.members[place], sizeof(struct config_member)) == 0;
+        if (same || (old == NULL && new == NULL)) continue;
+        place_clear(r, place);
+        if (new == NULL) relay_clear(r, place);
+        if (r->started) place_change(r, peer_member(place), old, new, new != NULL ? after->names[place] : "");
+    }
+}
+
 void epoch_begin(struct replica *r) {
     uint64_t epoch = r->members.place.epoch + 1;
     CHECK(epoch < r->epoch_count);
     propose_cancel(r);
     current_set(r, epoch);
-    for (uint32_t i = 0; i < BFT_MEMBERS_MAX; i++) { /* what was stated in the old epoch shows where a member is, and is no statement of this one */
+    places_change(r, &r->epochs[epoch - 1], &r->epochs[epoch]);
+    for (uint32_t i = 0; i < PLACES; i++) { /* what was stated in the old epoch shows where a member is, and is no statement of this one */
         blob_drop(r->peer_status_bytes[i]);
         r->peer_status_bytes[i] = NULL;
     }
@@ -236,8 +369,10 @@ void epoch_begin(struct replica *r) {
     if (!r->retired) last_begin(r);
 }
 
-void epoch_serve(struct replica *r, uint8_t member, uint64_t epoch) {
-    if (member >= r->members.n || epoch >= r->epoch_count || r->epochs[epoch].entry == NULL) return;
+/* ---- who is still in an earlier epoch ---- */
+
+void epoch_serve(struct replica *r, struct replica_peer to, uint64_t epoch) {
+    if (epoch >= r->epoch_count || r->epochs[epoch].entry == NULL) return;
     const struct blob *entry = r->epochs[epoch].entry;
     struct bytes_cursor cursor = bytes_cursor_of(entry->bytes, entry->count);
     struct bft_message *message = calloc(1, sizeof *message);
@@ -254,9 +389,30 @@ void epoch_serve(struct replica *r, uint8_t member, uint64_t epoch) {
     struct blob *head = blob_copy(r->scratch, bytes);
     struct blob_piece pieces[2] = {{.blob = head, .count = bytes},
                                    {.blob = r->epochs[epoch].entry, .offset = (size_t)(message->body - entry->bytes), .count = message->body_bytes}};
-    output_send(r, peer_member(member), BFT_MESSAGE_BLOCK, pieces, 2);
+    output_send(r, to, BFT_MESSAGE_BLOCK, pieces, 2);
     blob_drop(head);
     free(message);
+}
+
+/* B-45, B-75: one that was removed and goes on in the old epoch is shown the CONFIG that removed it, whatever it says; nothing of it is believed. */
+void observer_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
+    if (from.index >= r->observer_count) {
+        drop_count(r, DROP_ROLE);
+        return;
+    }
+    struct observer *observer = &r->observers[from.index];
+    if (type == MESSAGE_CONFIG_QUERY) epoch_query_frame(r, from, payload);
+    else if (type == MESSAGE_INPUT_FETCH) input_fetch_frame(r, from, payload);
+    else if (type == BFT_MESSAGE_FETCH && bft_wire_decode(type, blob_piece_bytes(&payload), payload.count, r->message) == BFT_WIRE_OK)
+        block_fetch_frame(r, from, &r->message->fetch);
+    else if (r->now_ms - observer->served_ms >= r->config.timeouts.view_base_ms / 8 && r->members.place.epoch > 0) {
+        observer->served_ms = r->now_ms;
+        for (uint64_t epoch = 0; epoch < r->members.place.epoch; epoch++) { /* the epoch whose end removed it */
+            bool in = config_member_by_noise_key(&r->epochs[epoch].config->members, observer->noise_key) >= 0;
+            bool out = config_member_by_noise_key(&r->epochs[epoch + 1].config->members, observer->noise_key) < 0;
+            if (in && out) epoch_serve(r, from, epoch);
+        }
+    }
 }
 
 /* ---- epochs of other clusters ---- */
@@ -265,6 +421,8 @@ bool pair_epochs_init(struct replica *r, struct pair *pair) {
     pair->epochs = malloc(sizeof *pair->epochs);
     if (pair->epochs == NULL) return false;
     pair->epochs[0] = pair->members;
+    const struct system_cluster *cluster = system_cluster_by_id(r->system, pair->cluster);
+    for (uint32_t i = 0; i < cluster->nodes_count; i++) memcpy(pair->noise_keys[i], cluster->nodes[i].noise_key, 32);
     pair->epoch_count = 1;
     pair->chain_asks = pair->members.f + 1;
     pair->chain_next = (uint8_t)(r->me % pair->members.n);
@@ -293,6 +451,23 @@ void pair_chain_tick(struct replica *r, struct pair *pair) {
     }
 }
 
+/* Who is at which place of it now; links to the others go. */
+static void pair_places_change(struct replica *r, struct pair *pair, uint32_t n_before) {
+    const struct config_members *now = &pair->chain->config.members;
+    for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
+        const uint8_t *old = place < n_before ? pair->noise_keys[place] : NULL, *new = noise_key_at(now, place);
+        if (keys_equal(old, new)) continue;
+        struct replica_peer peer = {.kind = REPLICA_FOREIGN, .member = (uint8_t)place, .index = pair->cluster};
+        place_change(r, peer, old, new, new != NULL ? new_name(&pair->chain->operation, &now->members[place]) : "");
+        pair->up[place] = false;
+        pair->subscribers[place] = (struct subscriber){0};
+        if (new != NULL) memcpy(pair->noise_keys[place], new, 32);
+    }
+    if (pair->source >= now->count) pair->source = (uint8_t)(pair->source % now->count);
+    if (pair->chain_next >= now->count) pair->chain_next = 0;
+    if (pair->ask_next >= now->count) pair->ask_next = 0;
+}
+
 /* A step of its chain: the epoch before ends there, the next one begins. */
 static void pair_step(struct replica *r, struct pair *pair) {
     pair->epochs[pair->epoch_count - 1] = pair->chain->sealed ? pair->chain->members : pair->chain->before;
@@ -303,6 +478,7 @@ static void pair_step(struct replica *r, struct pair *pair) {
     struct bft_members *grown = realloc(pair->epochs, (pair->epoch_count + 1) * sizeof *grown);
     CHECK(grown != NULL);
     pair->epochs = grown;
+    pair_places_change(r, pair, pair->members.n);
     pair->members = pair->epochs[pair->epoch_count++] = pair->chain->members;
     pair->subscribed_from = 0; /* what came of the new epoch meanwhile was dropped: it is asked for again */
     pair->heard_ms = r->now_ms;

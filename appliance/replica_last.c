@@ -22,7 +22,7 @@ struct last_signed {
     struct last_signed_query query;
     uint32_t answer_mask;
     uint64_t asked_ms, began_ms;
-    struct newest newest[BFT_MEMBERS_MAX];
+    struct newest newest[PLACES];
 };
 
 bool last_init(struct replica *r, const uint8_t nonce[16]) {
@@ -65,11 +65,23 @@ void last_begin(struct replica *r) {
     last->query.epoch = r->members.place.epoch;
     last->query.asker = r->me;
     memcpy(last->query.nonce, nonce, sizeof last->query.nonce);
-    last->asking = true;
+    last->asking = r->me != NOBODY;
     last->answered = false;
     last->answer_mask = 0;
     last->began_ms = r->now_ms;
-    query_send(r);
+    if (last->asking) query_send(r);
+}
+
+void last_forget(struct replica *r, uint8_t member) {
+    static const uint8_t kinds[] = {WAL_VOTE_PEER_PREPARE, WAL_VOTE_PEER_COMMIT, WAL_VOTE_PEER_TIMEOUT};
+    struct newest *newest = &r->last->newest[member];
+    bool held[] = {newest->has_prepare, newest->has_commit, newest->has_timeout};
+    for (size_t i = 0; i < sizeof kinds; i++) {
+        uint8_t key[WAL_KEY_BYTES_MAX];
+        size_t bytes = wal_key_vote(key, kinds[i], member, 0, 0);
+        if (held[i]) persist_delete(r, WAL_VOTES, key, bytes);
+    }
+    memset(newest, 0, sizeof *newest);
 }
 
 void last_tick(struct replica *r) {
@@ -138,7 +150,11 @@ void last_query_frame(struct replica *r, struct replica_peer from, struct blob_p
         return;
     }
     if (!question_allowed(r, &r->member_rates[from.member])) return;
-    if (epoch_members(r, query.epoch) == NULL) { /* P-11 */
+    /* P-11: an epoch in which I am a member, and it is, at the place where its key is now. */
+    const struct bft_members *members = epoch_members(r, query.epoch);
+    int signer = members != NULL ? config_member_by_signing_key(&r->epochs[query.epoch].config->members, r->signing_key) : -1;
+    bool its = signer >= 0 && query.asker < members->n && memcmp(members->keys[query.asker], r->members.keys[from.member], 32) == 0;
+    if (!its || from.member >= r->members.n) {
         drop_count(r, DROP_LAST_SIGNED);
         return;
     }
@@ -146,7 +162,7 @@ void last_query_frame(struct replica *r, struct replica_peer from, struct blob_p
     struct last_signed_answer *answer = calloc(1, sizeof *answer);
     CHECK(answer != NULL);
     answer->query = query;
-    answer->signer = r->me;
+    answer->signer = (uint8_t)signer;
     answer->has_prepare = newest->has_prepare;
     answer->has_commit = newest->has_commit;
     answer->has_timeout = newest->has_timeout;

@@ -35,6 +35,9 @@
 
 #define NONE UINT32_MAX
 
+/* A node that is no member of the epoch has a place of its own behind those of the members, which nobody else sees: `me` is NOBODY then. */
+enum { NOBODY = BFT_MEMBERS_MAX, PLACES = BFT_MEMBERS_MAX + 1, OBSERVERS_MAX = 64 };
+
 enum {
     INPUTS_MAX = 1 << 16, /* held, wanted and done together */
     INPUT_BUCKETS = 1 << 16,
@@ -282,6 +285,7 @@ struct pair {
     struct bft_members *epochs; /* all of them, by number */
     uint32_t epoch_count;
     struct config_chain *chain; /* as far as that; NULL until it is needed */
+    uint8_t noise_keys[BFT_MEMBERS_MAX][32]; /* of the newest epoch */
     uint64_t epoch_needed;      /* one that certificates or the state speak of */
     uint32_t chain_asks;        /* nodes still to be asked, whether there is more */
     uint64_t chain_asked_ms;
@@ -315,8 +319,18 @@ struct pair {
 struct epoch {
     struct bft_members members; /* height_last is known once it ended */
     struct config *config;
+    char names[BFT_MEMBERS_MAX][CARD_NAME_BYTES_MAX + 1];
     struct blob *entry; /* of the chain (S-100): the CONFIG or SEAL that ended it; NULL: it is in force */
     uint64_t sequence;  /* of the batch with the entry; 0: it came from the store */
+};
+
+/* A member that a CONFIG removed while this node ran: it may still have to hear of it (B-45). */
+struct observer {
+    uint8_t noise_key[32];
+    bool up;
+    struct question_rate rate;
+    struct input_rate input_rate;
+    uint64_t served_ms;
 };
 
 struct replica {
@@ -331,9 +345,13 @@ struct replica {
     struct config_chain *chain; /* through the last of them */
     struct bft_header genesis;
     uint32_t cluster;
-    uint8_t me;
+    uint8_t me; /* my index in the current epoch, or NOBODY */
+    uint8_t signing_key[32], noise_key[32]; /* mine */
+    bool removed; /* was a member of an earlier epoch, and is none now */
     bool is_coordinator;
     uint64_t genesis_height;
+    struct observer observers[OBSERVERS_MAX];
+    uint32_t observer_count;
 
     /* time */
     uint64_t now_ms, now_us, wall_ms;
@@ -350,13 +368,13 @@ struct replica {
     bool replaying; /* blocks of the store are executed again before the core begins */
     uint64_t noop_nonce, noop_ms;
     uint64_t decided_ms; /* when a block last became final here */
-    struct bft_status peer_status[BFT_MEMBERS_MAX];
-    bool has_peer_status[BFT_MEMBERS_MAX];
-    uint64_t peer_status_ms[BFT_MEMBERS_MAX];
-    struct blob *peer_status_bytes[BFT_MEMBERS_MAX];
-    bool member_up[BFT_MEMBERS_MAX];
-    struct question_rate member_rates[BFT_MEMBERS_MAX], status_rates[BFT_MEMBERS_MAX];
-    struct input_rate input_rates[BFT_MEMBERS_MAX];
+    struct bft_status peer_status[PLACES];
+    bool has_peer_status[PLACES];
+    uint64_t peer_status_ms[PLACES];
+    struct blob *peer_status_bytes[PLACES];
+    bool member_up[PLACES];
+    struct question_rate member_rates[PLACES], status_rates[PLACES];
+    struct input_rate input_rates[PLACES];
     uint8_t *scratch;            /* BFT_WIRE_HEAD_BYTES_MAX */
     struct bft_message *message; /* the frame being decoded */
 
@@ -398,12 +416,12 @@ struct replica {
     struct input *inputs;
     uint32_t *input_buckets;
     uint32_t input_free, inputs_used_max, inputs_held;
-    struct list waiting[BFT_MEMBERS_MAX]; /* BATCH and ADMIN held, per relay, in order of arrival */
+    struct list waiting[PLACES]; /* BATCH and ADMIN held, per relay, in order of arrival */
     struct list done;
     uint32_t done_oldest; /* of the done whose bytes are in memory */
-    uint64_t relay_bytes[BFT_MEMBERS_MAX];
-    uint64_t relay_weight[BFT_MEMBERS_MAX];
-    struct unspread unspread[BFT_MEMBERS_MAX];
+    uint64_t relay_bytes[PLACES];
+    uint64_t relay_weight[PLACES];
+    struct unspread unspread[PLACES];
     uint64_t rate_weight, rate_since_ms, rate_per_s; /* operations that became final: B-51 */
     uint64_t input_bytes, done_bytes;
     uint32_t wanted_count, unplaced_count;
@@ -474,6 +492,7 @@ void attack_seen(struct replica *r, enum status_attack attack, struct replica_pe
 const char *peer_name(struct replica_peer peer, char out[STATUS_NAME_BYTES]);
 bool question_allowed(struct replica *r, struct question_rate *rate);
 struct replica_peer peer_member(uint32_t member);
+struct replica_peer peer_observer(uint32_t index);
 
 /* replica_persist.c */
 void persist_put(struct replica *r, enum wal_db db, const uint8_t *key, size_t key_bytes, const struct blob_piece *pieces, unsigned count);
@@ -627,6 +646,8 @@ void early_free(struct replica *r);
 bool last_init(struct replica *r, const uint8_t nonce[16]);
 void last_free(struct replica *r);
 void last_begin(struct replica *r);
+/* Another key is at this place from now on. */
+void last_forget(struct replica *r, uint8_t member);
 void last_tick(struct replica *r);
 void last_seen(struct replica *r, const struct bft_message *message);
 /* P-7: a vote or TIMEOUT of the member at the other end of the link, of which the core has no use any more (others were faster, or my disk is
@@ -647,7 +668,7 @@ void replica_evidence_slices(struct replica *r, struct pair *pair, const struct 
 /* replica_config.c */
 struct admin_op;
 /* A CONFIG or SEAL from a client's link. */
-enum admin_code config_hand_in(struct replica *r, const struct admin_op *operation, struct blob_piece bytes, enum system_error *error);
+enum admin_code admin_config_take(struct replica *r, const struct admin_op *operation, struct blob_piece bytes, enum system_error *error);
 /* Does this operation decode, and has it an effect by the CONFIG in force? What a block names is held if it only decodes (D-4.3). */
 bool admin_take(struct replica *r, struct input *input, struct blob_piece bytes, bool named);
 /* After a CONFIG: what waits and has no effect any more goes. */
@@ -669,7 +690,11 @@ void epoch_begin(struct replica *r);
 /* While restoring: the epoch in which the block after this height lies becomes the current one. */
 void epoch_restore_at(struct replica *r, uint64_t height);
 /* B-75: the CONFIG block that ended this epoch, with its certificate. */
-void epoch_serve(struct replica *r, uint8_t member, uint64_t epoch);
+void epoch_serve(struct replica *r, struct replica_peer to, uint64_t epoch);
+/* A frame of an observer: what a removed member still says, and asks. */
+void observer_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
+/* The net knows the nodes of the system file: where CONFIGs put others, it is told at the start. */
+void epoch_peers_tell(struct replica *r);
 /* Entries that may not be durable yet, as a CONFIG_CHAIN payload for a checkpoint; NULL: none. */
 struct blob *epoch_undurable(const struct replica *r);
 void epoch_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);

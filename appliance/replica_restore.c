@@ -258,7 +258,8 @@ static void core_start_fill(struct replica *r, struct bft_start *start) {
                                         .throughput_window_ms = timeouts->throughput_window_ms,
                                         .throughput_half_life_ms = timeouts->throughput_half_life_ms,
                                         .throughput_percent = limits->throughput_percent};
-    start->me = r->me;
+    start->me = r->me == NOBODY ? BFT_NOBODY : r->me;
+    start->removed = r->removed;
     start->now_ms = r->now_ms;
     start->wall_ms = r->wall_ms;
     start->tip = r->genesis;
@@ -315,5 +316,6 @@ void restore_core_begin(struct replica *r) {
 
 void replica_start(struct replica *r) {
     r->started = true;
+    epoch_peers_tell(r);
     restore_core_begin(r);
 }

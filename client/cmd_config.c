@@ -13,7 +13,7 @@ enum { CHAIN_FILE_BYTES_MAX = 1 << 28 };
 
 struct wishes {
     char *system, *client, *out, *chain, *admin_key;
-    char **set;
+    char **set, **replace, **add, **remove;
     int timeout_s, version, seal;
 };
 
@@ -88,6 +88,62 @@ static bool setting_take(struct config *config, char *word) {
     return false;
 }
 
+/* ---- members ---- */
+
+static bool card_take(const char *path, struct admin_op *operation, struct config_member *member) {
+    struct system_fault fault;
+    struct card *card = &operation->nodes[operation->nodes_count];
+    if (operation->nodes_count == CONFIG_MEMBERS_MAX) return (void)cmd_fail("too many new members"), false;
+    if (card_load(card, CARD_NODE, path, &fault)) return (void)cmd_fail("%s", fault.text), false;
+    operation->nodes_count++;
+    memcpy(member->node_id, card->id, 32);
+    memcpy(member->signing_key, card->signing_key, 32);
+    memcpy(member->noise_key, card->noise_key, 32);
+    return true;
+}
+
+/* The cards in the order of the new members (S-77). */
+static void cards_sort(struct admin_op *operation) {
+    const struct config_members *members = &operation->config.members;
+    uint32_t done = 0;
+    for (uint32_t i = 0; i < members->count; i++) {
+        for (uint32_t k = done; k < operation->nodes_count; k++) {
+            if (memcmp(operation->nodes[k].id, members->members[i].node_id, 32) != 0) continue;
+            struct card card = operation->nodes[k];
+            operation->nodes[k] = operation->nodes[done];
+            operation->nodes[done++] = card;
+            break;
+        }
+    }
+}
+
+/* Members that stay keep their places, which nodes of this release ask for. */
+static bool members_change(const struct config_view *view, const struct wishes *wishes, struct admin_op *operation) {
+    struct config_members *members = &operation->config.members;
+    for (char **word = wishes->replace; word && *word; word++) {
+        char *equals = strchr(*word, '=');
+        if (!equals) return (void)cmd_fail("--replace %s: NODE=CARDFILE", *word), false;
+        *equals = 0;
+        int place = cmd_config_member(view, *word);
+        if (place < 0 || !card_take(equals + 1, operation, &members->members[place])) return false;
+    }
+    for (char **word = wishes->remove; word && *word; word++) {
+        int place = cmd_config_member(view, *word);
+        if (place < 0) return false;
+        if ((uint32_t)place != members->count - 1)
+            return (void)cmd_fail("--remove %s: only the last member can leave without another in its place (--replace)", *word), false;
+        if (members->count == CONFIG_MEMBERS_MIN) return (void)cmd_fail("a cluster has at least %d members", CONFIG_MEMBERS_MIN), false;
+        memset(&members->members[--members->count], 0, sizeof members->members[0]);
+    }
+    for (char **word = wishes->add; word && *word; word++) {
+        if (members->count == CONFIG_MEMBERS_MAX) return (void)cmd_fail("a cluster has at most %d members", CONFIG_MEMBERS_MAX), false;
+        if (!card_take(*word, operation, &members->members[members->count])) return false;
+        members->count++;
+    }
+    cards_sort(operation);
+    return true;
+}
+
 static void operation_begin(const struct config *before, struct admin_op *operation) {
     memset(operation, 0, sizeof *operation);
     operation->kind = ADMIN_OP_CONFIG;
@@ -110,6 +166,7 @@ static bool operation_make(const struct config_view *view, const struct wishes *
     for (char **word = wishes->set; word && *word; word++) {
         if (!setting_take(&operation->config, *word)) return false;
     }
+    if (!members_change(view, wishes, operation)) return false;
     if (wishes->version > 0) operation->config.protocol_version = (uint32_t)wishes->version;
     if (config_check(&operation->config, &fault) || config_succeeds(&view->chain->config, &operation->config, NULL, &fault))
         return (void)cmd_fail("%s", fault.text), false;
@@ -358,6 +415,9 @@ static int config_command(int argc, char **argv, enum verb verb, const char *hel
     struct wishes wishes = {.timeout_s = 10};
     const struct poptOption of_new[] = {
         {"set", 0, POPT_ARG_ARGV, &wishes.set, 0, "another limit or time-out, as `system show` names them; as often as you like", "NAME=VALUE"},
+        {"replace", 0, POPT_ARG_ARGV, &wishes.replace, 0, "another node, or another key, in the place of this one", "NODE=CARD"},
+        {"add", 0, POPT_ARG_ARGV, &wishes.add, 0, "one more member", "CARD"},
+        {"remove", 0, POPT_ARG_ARGV, &wishes.remove, 0, "the last member goes", "NODE"},
         {"protocol-version", 0, POPT_ARG_INT, &wishes.version, 0, "the active protocol version", "N"},
         {"seal", 0, POPT_ARG_NONE, &wishes.seal, 0, "end the cluster, for a successor", NULL},
         POPT_TABLEEND};
@@ -388,8 +448,11 @@ static int config_command(int argc, char **argv, enum verb verb, const char *hel
     free(wishes.out);
     free(wishes.chain);
     free(wishes.admin_key);
-    for (char **word = wishes.set; word && *word; word++) free(*word);
-    free(wishes.set);
+    char **const lists[] = {wishes.set, wishes.replace, wishes.add, wishes.remove};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        for (char **word = lists[i]; word && *word; word++) free(*word);
+        free(lists[i]);
+    }
     poptFreeContext(context);
     return code;
 }

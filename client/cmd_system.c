@@ -94,10 +94,17 @@ static bool key_belongs(const char *system_path, const char *key_path, const str
     return good;
 }
 
-static bool conf_write(const char *path, const char *system, const char *addresses, const char *key, const char *threads) {
+struct init_wishes {
+    char *system, *addresses, *key, *data, *threads, *join, *listen;
+};
+
+static bool conf_write(const char *path, const char *system, const char *addresses, const char *key, const struct init_wishes *wishes) {
     struct system_fault fault;
     size_t text_bytes = 0;
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "system", system, "addresses", addresses, "key", key, "data", "data", "threads", threads);
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "system", system, "addresses", addresses, "key", key, "data", "data", "threads",
+                               wishes->threads ? wishes->threads : "fused");
+    if (object && wishes->join) json_object_set_new(object, "join", json_string(wishes->join));
+    if (object && wishes->listen) json_object_set_new(object, "listen", json_pack("[s]", wishes->listen));
     char *text = object ? canonical_print(object, &text_bytes) : NULL;
     json_decref(object);
     if (!text) {
@@ -110,9 +117,6 @@ static bool conf_write(const char *path, const char *system, const char *address
     return good;
 }
 
-struct init_wishes {
-    char *system, *addresses, *key, *data, *threads;
-};
 
 static int init(const struct init_wishes *wishes) {
     char system_path[CMD_PATH_BYTES], addresses_path[CMD_PATH_BYTES], key_path[CMD_PATH_BYTES], conf[CMD_PATH_BYTES], folder[CMD_PATH_BYTES];
@@ -127,15 +131,18 @@ static int init(const struct init_wishes *wishes) {
         (void)snprintf(folder, sizeof folder, "%s", system_path);
         if (!cmd_path(addresses_path, dirname(folder), "addresses.json")) return code;
     }
-    if (!key_belongs(system_path, key_path, &node, &system, &cluster)) goto out;
+    if (!wishes->join && !key_belongs(system_path, key_path, &node, &system, &cluster)) goto out;
     if (!cmd_folder(wishes->data, 0700) || !cmd_path(conf, wishes->data, "node.conf")) goto out;
-    if (!conf_write(conf, system_path, addresses_path, key_path, wishes->threads ? wishes->threads : "fused")) goto out;
+    if (!conf_write(conf, system_path, addresses_path, key_path, wishes)) goto out;
     if (!cmd_node_data_init(conf)) {
         (void)unlink(conf);
         goto out;
     }
-    printf("node %s of cluster %c%u is ready: heracliusd --config %s\n", node->name, config_cluster_is_shard(cluster) ? 's' : 'c',
-           config_cluster_index(cluster), conf);
+    if (wishes->join)
+        printf("this node joins cluster %s when a CONFIG brings its card in: heracliusd --config %s\n", wishes->join, conf);
+    else
+        printf("node %s of cluster %c%u is ready: heracliusd --config %s\n", node->name, config_cluster_is_shard(cluster) ? 's' : 'c',
+               config_cluster_index(cluster), conf);
     code = CMD_EXIT_DONE;
 out:
     system_free(system);
@@ -151,6 +158,8 @@ int cmd_system_init(int argc, char **argv) {
         {"node-key", 'k', POPT_ARG_STRING, &wishes.key, 0, "the node's secret key", "FILE"},
         {"data", 'd', POPT_ARG_STRING, &wishes.data, 0, "folder for node.conf and the data; made if missing", "DIR"},
         {"threads", 0, POPT_ARG_STRING, &wishes.threads, 0, "fused (few CPUs, the default) or split", "fused|split"},
+        {"join", 0, POPT_ARG_STRING, &wishes.join, 0, "the cluster of a node that is not in the system file: a CONFIG will bring it in", "CLUSTER"},
+        {"listen", 0, POPT_ARG_STRING, &wishes.listen, 0, "where it listens (by default its address in the addresses)", "ADDRESS:PORT"},
         POPT_AUTOHELP POPT_TABLEEND};
     poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
     if (!cmd_options(context)) goto out;
@@ -168,6 +177,8 @@ out:
     free(wishes.key);
     free(wishes.data);
     free(wishes.threads);
+    free(wishes.join);
+    free(wishes.listen);
     poptFreeContext(context);
     return code;
 }

@@ -14,7 +14,8 @@
  *     heraclius system show [--json] [FILE]                               by default the system file of all other commands
  *     heraclius system local --out DIR [--coordinators C] [--shards S] [--nodes N] --port-base P
  *     heraclius evidence verify [-s SYSTEM] [--json] FILE                exit 1: it convicts nobody
- *     heraclius config new CLUSTER --out FILE [--set NAME=VALUE]... [--protocol-version N] [--seal] [--chain FILE]     FILE, FILE.chain
+ *     heraclius config new CLUSTER --out FILE [--set NAME=VALUE]... [--replace NODE=CARD]... [--add CARD]... [--remove NODE]...
+ *                               [--protocol-version N] [--seal] [--chain FILE]                         FILE, FILE.chain
  *     heraclius config show FILE
  *     heraclius config sign FILE --admin-key KEY --out FILE
  *     heraclius config submit FILE...

@@ -67,16 +67,14 @@ static int entry_compare(const void *a, const void *b) {
     return strcmp(((const struct address *)a)->node, ((const struct address *)b)->node);
 }
 
-static enum system_error entries_read(struct addresses *addresses, const json_t *nodes, const struct system *system, struct system_fault *fault) {
+static enum system_error entries_read(struct addresses *addresses, const json_t *nodes, struct system_fault *fault) {
     static const char *const names[] = {"admin", "link"};
     char path[CANONICAL_PATH_BYTES];
     const char *node;
     json_t *entry;
     json_object_foreach((json_t *)(uintptr_t)nodes, node, entry) {
         struct address *address = &addresses->entries[addresses->count];
-        if (!card_name_valid(node) || !system_node_by_name(system, node, NULL, NULL)) {
-            return system_fault_set(fault, SYSTEM_FOREIGN, "nodes: has an entry for a node that is not in the system file: %.40s", node);
-        }
+        if (!card_name_valid(node)) return system_fault_set(fault, SYSTEM_FOREIGN, "nodes: has an entry for what is no name of a node: %.40s", node);
         memcpy(address->node, node, strlen(node) + 1);
         (void)canonical_path(path, "nodes", address->node);
         enum system_error error = canonical_names(entry, path, names, 2, fault);
@@ -107,7 +105,7 @@ static enum system_error file_read(struct addresses **out, const json_t *object,
     if (!error && memcmp(addresses->system_id, system->system_id, 16) != 0) {
         error = system_fault_set(fault, SYSTEM_FOREIGN, "system_id: these addresses are of another system");
     }
-    if (!error) error = entries_read(addresses, nodes, system, fault);
+    if (!error) error = entries_read(addresses, nodes, fault);
     if (error) free(addresses);
     else *out = addresses;
     return error;

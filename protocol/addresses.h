@@ -36,7 +36,7 @@ struct addresses {
     struct address entries[];
 };
 
-/* Reads, checks form, that it is of this system, and that each name is a node of it. */
+/* Reads, checks form, that it is of this system, and that each name could be a node's: CONFIGs bring in nodes that the system file does not name. */
 enum system_error addresses_load(struct addresses **out, const char *path, const struct system *system, struct system_fault *fault)
     __attribute__((warn_unused_result));
 enum system_error addresses_parse(struct addresses **out, const char *text, size_t text_bytes, const struct system *system,

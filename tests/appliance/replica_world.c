@@ -254,7 +254,8 @@ static void evidence_keep(struct rw_node *node, const struct replica_output *out
 /* As a shell would keep it: whom the net lets in. */
 static void peer_told(struct rw_node *node, const struct replica_output *output) {
     bool add = output->kind == REPLICA_PEER_ADD;
-    CHECK(output->peer.kind == REPLICA_CLIENT && output->peer.index < RW_PEERS_MAX && node->let_in[output->peer.index] != add);
+    if (output->peer.kind != REPLICA_CLIENT) return; /* members stay in this world */
+    CHECK(output->peer.index < RW_PEERS_MAX && node->let_in[output->peer.index] != add);
     node->let_in[output->peer.index] = add;
     memcpy(node->let_in_key[output->peer.index], output->key, 32);
 }
@@ -298,6 +299,8 @@ static void node_open(struct replica_world *rw, uint32_t index) {
                                     .wall_ms = UINT64_C(1700000000000) + rw->now_us / 1000 - rw->restoring_ms};
     for (size_t i = 0; i < sizeof config.nonce; i++) config.nonce[i] = (uint8_t)dice(rw, 256);
     memcpy(config.genesis_root, root, 32);
+    memcpy(config.signing_key, node->key.public_key, 32);
+    memcpy(config.noise_key, rw->world->nodes[index / RW_CLUSTER][node->member].noise_key, 32);
     node->replica = replica_create(&config);
     CHECK(node->execution != NULL && node->replica != NULL);
     node->up = true;

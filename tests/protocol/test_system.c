@@ -342,9 +342,12 @@ static void addresses_are_of_this_system_and_its_nodes(void **state) {
     assert_int_equal(address->admin.port, 0);
     assert_null(addresses_find(addresses, "c0-n1"));
     addresses_free(addresses);
-    *strstr(good, "c0-n0") = 'd';
+    *strstr(good, "c0-n0") = 'd'; /* of no node of the file: one that a CONFIG may bring in */
+    assert_int_equal(addresses_parse(&addresses, good, strlen(good), system, &fault), SYSTEM_OK);
+    addresses_free(addresses);
+    *strstr(good, "d0-n0") = 'D';
     assert_int_equal(addresses_parse(&addresses, good, strlen(good), system, &fault), SYSTEM_FOREIGN);
-    *strstr(good, "d0-n0") = 'c';
+    *strstr(good, "D0-n0") = 'c';
     *strstr(good, "7000") = '0';
     assert_int_equal(addresses_parse(&addresses, good, strlen(good), system, &fault), SYSTEM_FIELD_RANGE);
     *strstr(good, "0000") = '7';

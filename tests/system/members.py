@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""A node's life: enrolled, started before anybody knows it, brought in by a CONFIG under load in another's place, caught up, voting, restarted; the
+one that was replaced says so and harms nobody. Then a cluster grows by a node and shrinks again.
+
+  tests/system/members.py short|long
+"""
+import json
+import os
+import subprocess
+import sys
+import time
+
+from cluster import CLIENT, TOP, Cases, System, free_base, is_long
+from config import Admin, put, verify_alone, wait_epoch
+
+
+def wait_phase(system, name, phase, epoch=None, limit_s=40):
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        state = system.ask(name)
+        if state and state["phase"] == phase and epoch in (None, state["epoch"]):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def address_add(system, name, link):
+    """What an operator does: the new node's address joins the file, in one step."""
+    path = f"{system.root}/addresses.json"
+    with open(path) as f:
+        addresses = json.load(f)
+    addresses["nodes"][name] = {"admin": "", "link": link}
+    with open(f"{path}.new", "w") as f:
+        f.write(json.dumps(addresses, indent=2, sort_keys=True) + "\n")
+    os.rename(f"{path}.new", path)
+
+
+def enroll(c, system, name, cluster):
+    """Keys and card of a node that the system file does not know, its data directory, started."""
+    cards = f"{system.dir}/new"
+    listen = f"127.0.0.1:{free_base(1)}"
+    address_add(system, name, listen)
+    done = subprocess.run([CLIENT, "node", "enroll", "--name", name, "--out", cards], cwd=TOP, capture_output=True, text=True, timeout=60)
+    good = done.returncode == 0
+    done = subprocess.run([CLIENT, "system", "init", "-s", f"{system.root}/system.json", "--node-key", f"{cards}/{name}.key", "--data",
+                           f"{system.root}/{name}", "--join", cluster, "--listen", listen], cwd=TOP, capture_output=True,
+                          text=True, timeout=60)
+    c.case(f"{name}: keys, card and data directory", good and done.returncode == 0, done.stdout + done.stderr)
+    system.start(name)
+    c.case(f"{name} observes until a CONFIG knows it", wait_phase(system, name, "observing"), system.ask(name))
+    return f"{cards}/{name}.card"
+
+
+def change(c, system, admin, cluster, name, *words):
+    done = admin.run("new", cluster, "--out", f"{admin.dir}/{name}", *words)
+    text = done.stdout + done.stderr
+    good = done.returncode == 0 and admin.sign(name).returncode == 0
+    done = admin.submit(f"{name}.signed", 30) if good else done
+    c.case(f"CONFIG {name} takes effect", good and done.returncode == 0, text + done.stdout + done.stderr)
+    return text
+
+
+def replaced(c, system, admin, cluster, old, new):
+    card = enroll(c, system, new, cluster)
+    epoch = 1
+    change(c, system, admin, cluster, f"{cluster}-{epoch}", "--replace", f"{old}={card}")
+    c.case(f"{new} votes in epoch {epoch}", wait_phase(system, new, "voting", epoch), system.ask(new))
+    c.case(f"{old} says that it was removed", wait_phase(system, old, "removed", epoch), system.ask(old))
+    done = put(system, f"after-{new}", "1", f"{system.dir}/receipt-{new}")
+    c.case("a put goes through", done.returncode == 0, done.stderr)
+    alone = verify_alone(system, f"{system.dir}/receipt-{new}", system.dir)
+    c.case("its receipt verifies by the system file alone", alone.returncode == 0, alone.stdout + alone.stderr)
+
+
+def needed(c, system, cluster, new, others):
+    """With one of the others down, and the removed one too, nothing goes without the new node."""
+    system.kill(others[0])
+    done = put(system, f"needs-{new}", "1")
+    c.case(f"with {others[0]} down {new} is one of the quorum", done.returncode == 0, done.stderr)
+    system.kill(new)
+    system.start(new)
+    c.case(f"{new} restarts in its epoch and votes", wait_phase(system, new, "voting"), system.ask(new))
+    done = put(system, f"again-{new}", "1")
+    c.case("and is needed again", done.returncode == 0, done.stderr)
+    system.start(others[0])
+    c.case(f"{others[0]} comes back and finds it", wait_phase(system, others[0], "voting"), system.ask(others[0]))
+
+
+def removed_while_away(c, system, admin):
+    """Down while a CONFIG removes it: when it comes back in the old epoch it is shown the CONFIG, and votes no more."""
+    card = enroll(c, system, "s0-late", "s0")
+    system.kill("s0-n3")
+    change(c, system, admin, "s0", "s0-2", "--replace", f"s0-n3={card}")
+    c.case("s0-late votes in epoch 2", wait_phase(system, "s0-late", "voting", 2), system.ask("s0-late"))
+    put(system, "without-n3", "1")
+    system.start("s0-n3")
+    c.case("s0-n3 comes back and hears that it was removed", wait_phase(system, "s0-n3", "removed", 2), system.ask("s0-n3"))
+    views = {n: s["view"] for n, s in system.cluster("s0").items() if s["phase"] == "voting"}
+    c.case("and deposed no leader", set(views.values()) == {0}, views)
+
+
+def grow_and_shrink(c, system, admin, cluster, epoch, most):
+    """4, 5, ... and back, under load."""
+    load = system.client_background("bench", "--out", f"{system.dir}/bench", "--users", 32, "--seconds", 4 * (most - 4), "--mix", "50:50", "--keys",
+                                    200)
+    names = []
+    for n in range(5, most + 1):
+        names.append(f"{cluster}-more-{n}")
+        card = enroll(c, system, names[-1], cluster)
+        epoch += 1
+        change(c, system, admin, cluster, f"{cluster}-{epoch}", "--add", card)
+        c.case(f"member {n} of {cluster} votes in epoch {epoch}", wait_phase(system, names[-1], "voting", epoch), system.ask(names[-1]))
+    if most == 7:
+        for name in names[:2]:
+            system.kill(name)
+        c.case("seven go on with two of them down", put(system, "two-down", "1").returncode == 0)
+        for name in names[:2]:
+            system.start(name)
+            c.case(f"{name} is back", wait_phase(system, name, "voting", epoch), system.ask(name))
+    for name in reversed(names):
+        epoch += 1
+        text = change(c, system, admin, cluster, f"{cluster}-{epoch}", "--remove", name)
+        c.case("those who sign are warned exactly when fewer faults are tolerated", ("WARNING" in text) == name.endswith("-7"), text)
+        c.case(f"{name} says that it was removed", wait_phase(system, name, "removed", epoch), system.ask(name))
+    out, err = load.communicate(timeout=120)
+    c.case("the load went on", load.returncode == 0, out + err)
+    c.case("four go on", put(system, "four", "1").returncode == 0)
+    return epoch
+
+
+def refused(c, system, admin, card):
+    done = admin.run("new", "s0", "--out", f"{admin.dir}/bad", "--remove", "s0-n1")
+    c.case("a member in the middle does not just leave", done.returncode == 2 and "only the last" in done.stderr, done.stderr)
+    done = admin.run("new", "s0", "--out", f"{admin.dir}/bad", "--replace", f"s0-n0={card}", "--replace", f"s0-n1={card}")
+    c.case("one key in two places is refused", done.returncode == 2, done.stderr)
+    done = admin.run("new", "s0", "--out", f"{admin.dir}/bad", "--replace", f"s0-n0={card}", "--add", f"{system.root}/cards/c0-n1.card")
+    c.case("more than f at a time is refused", done.returncode == 2, done.stderr)
+
+
+def main(argv):
+    c = Cases()
+    threads = {"threads": "split"} if is_long(argv) else None
+    with System(conf=threads) as system:
+        system.start_all()
+        system.wait_ready()
+        admin = Admin(system)
+        os.makedirs(f"{system.dir}/bench")
+        load = system.client_background("bench", "--out", f"{system.dir}/bench", "--users", 32, "--seconds", 5, "--mix", "50:50", "--keys", 200)
+        replaced(c, system, admin, "s0", "s0-n2", "s0-new")
+        out, err = load.communicate(timeout=120)
+        c.case("the load went on", load.returncode == 0, out + err)
+        refused(c, system, admin, f"{system.dir}/new/s0-new.card")
+        needed(c, system, "s0", "s0-new", ["s0-n1"])
+        removed_while_away(c, system, admin)
+        replaced(c, system, admin, "c0", "c0-n0", "c0-new")
+        system.kill("c0-n0")
+        needed(c, system, "c0", "c0-new", ["c0-n3"])
+        grow_and_shrink(c, system, admin, "s0", 2, 7 if is_long(argv) else 5)
+        if is_long(argv):
+            grow_and_shrink(c, system, admin, "c0", 1, 7)
+            system.kill_all()
+            for name in sorted({n for n in os.listdir(system.root) if os.path.exists(f"{system.root}/{n}/node.conf")}):
+                system.start(name)
+            c.case("power off and on: s0 as it is now votes", all(wait_phase(system, n, "voting", limit_s=60) for n in
+                                                                  ("s0-n0", "s0-n1", "s0-new", "s0-late")), system.states("s0"))
+            c.case("and c0", all(wait_phase(system, n, "voting", limit_s=60) for n in ("c0-new", "c0-n1", "c0-n2", "c0-n3")), system.states("c0"))
+            c.case("and answer", put(system, "after-all", "1").returncode == 0)
+    return c.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
