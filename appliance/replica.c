@@ -547,6 +547,7 @@ static void status_pairs(const struct replica *r, struct status_replica *status)
 
 static enum status_phase status_phase(const struct replica *r) {
     if (r->retired) return PHASE_RETIRED;
+    if (r->started && epoch_is_sealed(r)) return PHASE_SEALED;
     if (r->started && r->removed) return PHASE_REMOVED;
     if (r->started && r->me == NOBODY) return PHASE_OBSERVING;
     if (!r->started || r->replaying) return PHASE_RESTORING;

@@ -151,7 +151,7 @@ static enum admin_code operation_hold(struct replica *r, const struct admin_op *
 
 static enum admin_code operation_take(struct replica *r, struct blob_piece bytes, enum system_error *error) {
     *error = SYSTEM_OK;
-    if (r->draining || !last_is_answered(r)) return ADMIN_CODE_BUSY;
+    if (r->draining || (!last_is_answered(r) && !epoch_is_sealed(r))) return ADMIN_CODE_BUSY;
     struct admin_op *op = malloc(sizeof *op);
     CHECK(op != NULL);
     enum admin_code code = ADMIN_CODE_INVALID;

@@ -66,7 +66,7 @@ static uint8_t batch_refusal(struct replica *r, uint32_t client, const struct ba
         drop_count(r, DROP_BATCH_REVOKED);
         return CODE_REVOKED;
     }
-    if (r->draining || !last_is_answered(r)) {
+    if (r->draining || !last_is_answered(r) || epoch_is_sealed(r)) {
         drop_count(r, DROP_BATCH_DRAINING);
         return CODE_BUSY;
     }
@@ -462,7 +462,7 @@ void waiting_link_up(struct replica *r, uint8_t member) {
 }
 
 void waiting_tick(struct replica *r) {
-    if (r->now_ms - r->relay_checked_ms < TICK_MS || !last_is_answered(r)) return;
+    if (r->now_ms - r->relay_checked_ms < TICK_MS || !last_is_answered(r) || epoch_is_sealed(r)) return;
     r->relay_checked_ms = r->now_ms;
     uint64_t view = bft_core_view(r->core), oldest = UINT64_MAX;
     uint8_t leader = bft_leader(&r->members, view);

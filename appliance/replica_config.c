@@ -12,10 +12,9 @@
 
 enum { ADMIN_WAITING_MAX = 64 }; /* of one relay: administrators sign few, and each is long */
 
-/* What this release does not carry out is not held, so no block with it is voted for: SEAL, and a CONFIG in which a member that stays changes its
- * place. (New ones take the places of those who go, or come last; those who go without another leave from the end.) */
+/* What this release does not carry out is not held, so no block with it is voted for: a CONFIG in which a member that stays changes its place. New
+ * ones take the places of those who go, or come last; those who go without another leave from the end. */
 static bool beyond_release(const struct replica *r, const struct admin_op *operation) {
-    if (operation->kind == ADMIN_OP_SEAL) return true;
     if (operation->kind != ADMIN_OP_CONFIG) return false;
     const struct config_members *now = &r->config.members, *next = &operation->config.members;
     for (uint32_t place = 0; place < now->count; place++) {
@@ -52,6 +51,7 @@ bool admin_take(struct replica *r, struct input *input, struct blob_piece bytes,
 /* Is this the CONFIG that began an epoch which is known here? */
 static bool is_in_force(const struct replica *r, const struct admin_op *operation) {
     uint8_t hash[32];
+    if (operation->kind == ADMIN_OP_SEAL) return r->chain->sealed && memcmp(operation->hash, r->chain->operation.hash, 32) == 0;
     if (operation->kind != ADMIN_OP_CONFIG || operation->serial >= r->epoch_count) return false;
     config_hash(&operation->config, hash);
     return memcmp(hash, r->epochs[operation->serial].members.place.config_hash.bytes, 32) == 0;
@@ -78,7 +78,7 @@ static enum admin_code operation_hold(struct replica *r, const struct admin_op *
 enum admin_code admin_config_take(struct replica *r, const struct admin_op *operation, struct blob_piece bytes, enum system_error *error) {
     if (is_in_force(r, operation)) return ADMIN_CODE_DONE;
     *error = admin_op_verify(operation, &r->config, NULL, NULL);
-    if (*error == SYSTEM_SERIAL) return ADMIN_CODE_NUMBER;
+    if (*error == SYSTEM_SERIAL || (*error == SYSTEM_OK && r->chain->sealed)) return ADMIN_CODE_NUMBER;
     if (*error == SYSTEM_OK && beyond_release(r, operation)) *error = SYSTEM_CHANGE_TOO_LARGE;
     if (*error != SYSTEM_OK) return ADMIN_CODE_INVALID;
     return operation_hold(r, operation, bytes);

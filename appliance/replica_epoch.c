@@ -179,6 +179,10 @@ bool replica_restore_chain_payload(struct replica *r, const uint8_t *bytes, size
     return config_chain_read_end(&reader, NULL) == SYSTEM_OK;
 }
 
+bool epoch_is_sealed(const struct replica *r) {
+    return r->chain->sealed && r->tip_height == r->chain->members.height_last;
+}
+
 /* A payload of the entries from this serial on, as many as fit the bytes, one at least if there is one. */
 static struct blob *chain_payload(const struct replica *r, uint64_t from, size_t bytes_max) {
     uint64_t last = r->epoch_count - (r->epochs[r->epoch_count - 1].entry == NULL ? 1u : 0u);
@@ -298,6 +302,7 @@ static void place_clear(struct replica *r, uint32_t place) {
     r->member_up[place] = false;
     r->has_peer_status[place] = false;
     r->peer_status_ms[place] = 0;
+    r->evidence[place] = 0;
     last_forget(r, (uint8_t)place);
 }
 

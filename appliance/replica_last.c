@@ -72,16 +72,19 @@ void last_begin(struct replica *r) {
     if (last->asking) query_send(r);
 }
 
+static void item_forget(struct replica *r, uint8_t member, uint8_t kind, bool *held, uint64_t epoch) {
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    size_t bytes = wal_key_vote(key, kind, member, 0, 0);
+    if (!*held || epoch >= r->members.place.epoch) return; /* of the key that is there now: the store knew it, and blocks are being executed again */
+    *held = false;
+    persist_delete(r, WAL_VOTES, key, bytes);
+}
+
 void last_forget(struct replica *r, uint8_t member) {
-    static const uint8_t kinds[] = {WAL_VOTE_PEER_PREPARE, WAL_VOTE_PEER_COMMIT, WAL_VOTE_PEER_TIMEOUT};
     struct newest *newest = &r->last->newest[member];
-    bool held[] = {newest->has_prepare, newest->has_commit, newest->has_timeout};
-    for (size_t i = 0; i < sizeof kinds; i++) {
-        uint8_t key[WAL_KEY_BYTES_MAX];
-        size_t bytes = wal_key_vote(key, kinds[i], member, 0, 0);
-        if (held[i]) persist_delete(r, WAL_VOTES, key, bytes);
-    }
-    memset(newest, 0, sizeof *newest);
+    item_forget(r, member, WAL_VOTE_PEER_PREPARE, &newest->has_prepare, newest->prepare.ballot.place.epoch);
+    item_forget(r, member, WAL_VOTE_PEER_COMMIT, &newest->has_commit, newest->commit.ballot.place.epoch);
+    item_forget(r, member, WAL_VOTE_PEER_TIMEOUT, &newest->has_timeout, newest->timeout.place.epoch);
 }
 
 void last_tick(struct replica *r) {
@@ -294,7 +297,8 @@ void last_persist(struct replica *r) {
 
 bool last_restore(struct replica *r, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count) {
     uint16_t type = kind == WAL_VOTE_PEER_PREPARE ? BFT_MESSAGE_PREPARE : kind == WAL_VOTE_PEER_COMMIT ? BFT_MESSAGE_COMMIT : BFT_MESSAGE_TIMEOUT;
-    if (member >= r->members.n || bft_wire_decode(type, bytes, count, r->message) != BFT_WIRE_OK) return false;
+    /* Of any epoch: the blocks that tell which are executed after this. */
+    if (member >= BFT_MEMBERS_MAX || bft_wire_decode(type, bytes, count, r->message) != BFT_WIRE_OK) return false;
     struct newest *newest = &r->last->newest[member];
     if (type == BFT_MESSAGE_TIMEOUT) {
         newest->timeout = r->message->timeout;

@@ -687,6 +687,8 @@ void epoch_effect(const struct replica *r, const struct rblock *block, struct bf
 void epoch_ended(struct replica *r, const struct rblock *block);
 /* The epoch after the current one begins. */
 void epoch_begin(struct replica *r);
+/* Its SEAL is final here: nothing is decided any more (B-43). */
+bool epoch_is_sealed(const struct replica *r);
 /* While restoring: the epoch in which the block after this height lies becomes the current one. */
 void epoch_restore_at(struct replica *r, uint64_t height);
 /* B-75: the CONFIG block that ended this epoch, with its certificate. */

@@ -260,6 +260,7 @@ static void core_start_fill(struct replica *r, struct bft_start *start) {
                                         .throughput_percent = limits->throughput_percent};
     start->me = r->me == NOBODY ? BFT_NOBODY : r->me;
     start->removed = r->removed;
+    start->sealed = epoch_is_sealed(r);
     start->now_ms = r->now_ms;
     start->wall_ms = r->wall_ms;
     start->tip = r->genesis;

@@ -87,7 +87,17 @@ enum {
 };
 
 /* What phase the replica is in. */
-enum status_phase { PHASE_RESTORING, PHASE_ASKING, PHASE_CATCHING_UP, PHASE_VOTING, PHASE_DRAINING, PHASE_RETIRED, PHASE_OBSERVING, PHASE_REMOVED };
+enum status_phase {
+    PHASE_RESTORING,
+    PHASE_ASKING,
+    PHASE_CATCHING_UP,
+    PHASE_VOTING,
+    PHASE_DRAINING,
+    PHASE_RETIRED,
+    PHASE_OBSERVING,
+    PHASE_REMOVED,
+    PHASE_SEALED
+};
 const char *status_phase_name(enum status_phase phase);
 
 struct status_member {

@@ -48,6 +48,25 @@ static bool epoch_push(struct heraclius *db, struct client_chain *chain) {
     return true;
 }
 
+/* Where a CONFIG put another node into a place, that one is asked from now on; one at a new place is known by its cluster only. */
+static bool places_follow(struct heraclius *db, struct client_chain *chain) {
+    const struct config_members *members = &chain->chain->config.members;
+    const struct admin_op *operation = &chain->chain->operation;
+    for (uint32_t i = 0; i < db->node_count; i++) {
+        struct node *node = &db->nodes[i];
+        if (node->cluster != members->cluster || node->member >= members->count) continue;
+        if (memcmp(members->members[node->member].node_id, node->card->id, 32) == 0) continue;
+        for (uint32_t k = 0; k < operation->nodes_count; k++) {
+            if (memcmp(operation->nodes[k].id, members->members[node->member].node_id, 32) != 0) continue;
+            struct card *card = malloc(sizeof *card);
+            if (!card) return false;
+            *card = operation->nodes[k];
+            client_node_replace(node, card);
+        }
+    }
+    return true;
+}
+
 /* One more entry, verified. False: it does not follow, or no memory. */
 static bool step(struct heraclius *db, struct client_chain *chain, const uint8_t *entry, size_t entry_bytes) {
     size_t used = chain->entries.used;
@@ -62,7 +81,7 @@ static bool step(struct heraclius *db, struct client_chain *chain, const uint8_t
     }
     chain->entry_count++;
     chain->epochs[chain->epoch_count - 1] = chain->chain->sealed ? chain->chain->members : chain->chain->before;
-    return chain->chain->sealed || epoch_push(db, chain);
+    return chain->chain->sealed || (epoch_push(db, chain) && places_follow(db, chain));
 }
 
 /* Takes what is new of a payload; *steps counts it. False: something in it does not verify. */

@@ -200,7 +200,8 @@ enum node_state { NODE_IDLE = 0, NODE_CONNECTING, NODE_HELD, NODE_HANDSHAKE, NOD
 
 struct node {
     struct heraclius *db;
-    const struct card *card;
+    const struct card *card;   /* of the system file, or */
+    struct card *card_own;     /* of a node that a CONFIG put here; NULL: none */
     uint32_t index;   /* in db->nodes */
     uint32_t cluster; /* C-6 */
     uint32_t member;
@@ -314,6 +315,7 @@ void client_node_want(struct node *node, uint64_t now_ms);
 void client_node_event(struct node *node, uint32_t events, uint64_t now_ms);
 void client_node_tick(struct node *node, uint64_t now_ms);
 void client_node_close(struct node *node, const char *why, uint64_t now_ms);
+void client_node_replace(struct node *node, struct card *card); /* another node is in its place; takes the card over */
 bool client_node_send(struct node *node, uint16_t type, const void *payload, size_t payload_bytes, uint64_t now_ms); /* node is up */
 
 /* engine.c */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "client/client.h"
+#include "ring/clock.h"
 #include "ring/entropy.h"
 
 static bool endpoint_resolve(const struct address_endpoint *endpoint, struct sockaddr_storage *out, socklen_t *out_bytes, const char **why) {
@@ -48,6 +49,16 @@ void client_node_close(struct node *node, const char *why, uint64_t now_ms) {
     if (node->backoff_ms > CLIENT_RECONNECT_MAX_MS) node->backoff_ms = CLIENT_RECONNECT_MAX_MS;
     node->retry_at_ms = now_ms + node->backoff_ms;
     client_engine_down(node, now_ms);
+}
+
+void client_node_replace(struct node *node, struct card *card) {
+    client_node_close(node, "replaced by a CONFIG", ring_clock_ms());
+    free(node->card_own);
+    node->card = node->card_own = card;
+    const struct address *address = addresses_find(node->db->addresses, card->name);
+    node->endpoint = address ? address->link : (struct address_endpoint){.port = 0};
+    node->retry_at_ms = 0;
+    node->backoff_ms = 0;
 }
 
 static void watch(struct node *node, int operation, uint32_t events) {

@@ -87,6 +87,7 @@ enum heraclius_status heraclius_nodes(struct heraclius *db, uint32_t timeout_ms,
     for (uint32_t i = 0; i < db->node_count; i++) {
         struct node *node = &db->nodes[i];
         db->statuses[i].shut_out = !db->statuses[i].reached && client_node_shut_out(node, ring_clock_ms());
+        db->statuses[i].name = node->card->name; /* a CONFIG may have put another node there meanwhile */
         db->statuses[i].why = db->statuses[i].reached ? "" : node->why[0] ? node->why : "no answer in time";
         if (i >= db->coordinator_nodes) node->wanted = false;
     }

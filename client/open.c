@@ -204,6 +204,7 @@ void heraclius_close(struct heraclius *db) {
         client_node_close(&db->nodes[i], "closed", now_ms);
         client_buffer_free(&db->nodes[i].out);
         client_buffer_free(&db->nodes[i].held);
+        free(db->nodes[i].card_own);
     }
     client_journal_close(db);
     if (db->system) client_chain_close(db);

@@ -326,6 +326,41 @@ static void a_config_given_twice_and_two_with_one_serial_begin_one_epoch(void **
     rw_destroy(rw);
 }
 
+static void a_seal_ends_the_cluster_and_a_restart_finds_it_ended(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(seed_of_run("seal", 9));
+    struct config config;
+    uint64_t number = 0;
+    genesis_of(rw, SHARD_CLUSTER_BASE, &config);
+    rw_run(rw, 300);
+    adds(rw, &number, 2);
+    rw_config_next(&config, &op);
+    op.kind = ADMIN_OP_SEAL;
+    static uint8_t seal_bytes[ADMIN_OP_BYTES_MAX];
+    size_t bytes = rw_admin_send(rw, 5, &op, 1, seal_bytes);
+    rw_run(rw, 3000);
+    uint64_t height = rw_status(rw, 4)->final_height;
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t i = 4; i < RW_NODES; i++) {
+            assert_int_equal(rw_status(rw, i)->phase, PHASE_SEALED);
+            assert_int_equal(rw_status(rw, i)->final_height, height);
+            assert_int_equal(rw_status(rw, i)->view_changes, 0);
+        }
+        rw_admin_bytes(rw, 6, seal_bytes, bytes); /* once more */
+        rw_run(rw, 300);
+        assert_int_equal(rw->admin_state[8], DONE);
+        config_send(rw, 5, &config); /* and what would follow */
+        rw_run(rw, 300);
+        assert_int_equal(rw->admin_state[8], NUMBER);
+        genesis_of(rw, SHARD_CLUSTER_BASE, &config);
+        for (uint32_t i = 4; i < RW_NODES; i++) rw_crash(rw, i);
+        for (uint32_t i = 4; i < RW_NODES; i++) rw_restart(rw, i);
+        rw_run(rw, 3000);
+    }
+    nobody_stopped(rw);
+    rw_destroy(rw);
+}
+
 /* The chain is the word of nobody: what a member of another cluster sends is verified, and counted when it is bad. */
 static void a_lying_chain_moves_nobody(void **state) {
     (void)state;
@@ -381,6 +416,7 @@ int main(void) {
         cmocka_unit_test(a_config_item_that_only_the_new_epoch_certifies_is_consumed),
         cmocka_unit_test(what_is_not_signed_well_or_not_the_next_begins_no_epoch),
         cmocka_unit_test(a_config_given_twice_and_two_with_one_serial_begin_one_epoch),
+        cmocka_unit_test(a_seal_ends_the_cluster_and_a_restart_finds_it_ended),
         cmocka_unit_test(a_lying_chain_moves_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
