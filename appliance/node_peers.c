@@ -49,7 +49,7 @@ static bool peer_add(struct node *node, const uint8_t noise_key[32], const char 
     config->role = role;
     config->dial = NET_DIAL_NEVER;
     /* Nobody may know where a node is that a CONFIG is to bring in: it dials. */
-    if (role == NET_ROLE_MEMBER || role == NET_ROLE_FOREIGN) config->dial = node->config.join[0] != '\0' ? NET_DIAL_ALWAYS : NET_DIAL_BY_KEY;
+    if (role != NET_ROLE_CLIENT) config->dial = node->config.join[0] != '\0' ? NET_DIAL_ALWAYS : NET_DIAL_BY_KEY;
     const struct address *address = config->dial == NET_DIAL_NEVER ? NULL : addresses_find(node->addresses, name);
     if (address != NULL) node_address_resolve(&address->link, config);
     struct config *limits = calloc(1, sizeof *limits);

@@ -245,14 +245,14 @@ static bool is_own(const struct replica *r, const uint8_t noise_key[32]) {
 }
 
 /* L-47: whoever was removed is let in as an observer, to hear of it. */
-static void observer_add(struct replica *r, const uint8_t noise_key[32]) {
+static void observer_add(struct replica *r, const uint8_t noise_key[32], const char *name) {
     if (r->observer_count == OBSERVERS_MAX || is_own(r, noise_key)) return;
     for (uint32_t i = 0; i < r->observer_count; i++) {
         if (memcmp(r->observers[i].noise_key, noise_key, 32) == 0) return;
     }
     struct observer *observer = &r->observers[r->observer_count++];
     memcpy(observer->noise_key, noise_key, 32);
-    peer_tell(r, REPLICA_PEER_ADD, (struct replica_peer){.kind = REPLICA_OBSERVER, .index = r->observer_count - 1}, noise_key, "removed");
+    peer_tell(r, REPLICA_PEER_ADD, (struct replica_peer){.kind = REPLICA_OBSERVER, .index = r->observer_count - 1}, noise_key, name);
 }
 
 /* One that comes back as a member is no observer any more; its place is not given to another. */
@@ -266,11 +266,12 @@ static void observer_drop(struct replica *r, const uint8_t noise_key[32]) {
 }
 
 /* The key at one place of a cluster changes; NULL: nobody was, or is, there. */
-static void place_change(struct replica *r, struct replica_peer peer, const uint8_t *before, const uint8_t *after, const char *name) {
+static void place_change(struct replica *r, struct replica_peer peer, const uint8_t *before, const char *name_before, const uint8_t *after,
+                         const char *name) {
     if (before != NULL && !is_own(r, before)) peer_tell(r, REPLICA_PEER_REMOVE, peer, before, "");
     if (peer.kind == REPLICA_MEMBER && after != NULL) observer_drop(r, after);
     if (after != NULL && !is_own(r, after)) peer_tell(r, REPLICA_PEER_ADD, peer, after, name);
-    if (peer.kind == REPLICA_MEMBER && before != NULL) observer_add(r, before);
+    if (peer.kind == REPLICA_MEMBER && before != NULL) observer_add(r, before, name_before);
 }
 
 static const uint8_t *noise_key_at(const struct config_members *members, uint32_t place) {
@@ -287,11 +288,11 @@ void epoch_peers_tell(struct replica *r) {
     for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
         const uint8_t *before = noise_key_at(genesis, place), *after = noise_key_at(now, place);
         const char *name = after != NULL ? r->epochs[epoch].names[place] : "";
-        if (!keys_equal(before, after)) place_change(r, peer_member(place), before, after, name);
+        if (!keys_equal(before, after)) place_change(r, peer_member(place), before, r->epochs[0].names[place], after, name);
     }
     for (uint32_t place = 0; epoch > 0 && place < r->epochs[epoch - 1].config->members.count; place++) {
         const uint8_t *before = noise_key_at(&r->epochs[epoch - 1].config->members, place);
-        if (config_member_by_noise_key(now, before) < 0) observer_add(r, before);
+        if (config_member_by_noise_key(now, before) < 0) observer_add(r, before, r->epochs[epoch - 1].names[place]);
     }
 }
 
@@ -352,7 +353,7 @@ static void places_change(struct replica *r, const struct epoch *before, const s
         if (same || (old == NULL && new == NULL)) continue;
         place_clear(r, place);
         if (new == NULL) relay_clear(r, place);
-        if (r->started) place_change(r, peer_member(place), old, new, new != NULL ? after->names[place] : "");
+        if (r->started) place_change(r, peer_member(place), old, before->names[place], new, new != NULL ? after->names[place] : "");
     }
 }
 
@@ -463,7 +464,7 @@ static void pair_places_change(struct replica *r, struct pair *pair, uint32_t n_
         const uint8_t *old = place < n_before ? pair->noise_keys[place] : NULL, *new = noise_key_at(now, place);
         if (keys_equal(old, new)) continue;
         struct replica_peer peer = {.kind = REPLICA_FOREIGN, .member = (uint8_t)place, .index = pair->cluster};
-        place_change(r, peer, old, new, new != NULL ? new_name(&pair->chain->operation, &now->members[place]) : "");
+        place_change(r, peer, old, "", new, new != NULL ? new_name(&pair->chain->operation, &now->members[place]) : "");
         pair->up[place] = false;
         pair->subscribers[place] = (struct subscriber){0};
         if (new != NULL) memcpy(pair->noise_keys[place], new, 32);

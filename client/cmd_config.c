@@ -22,7 +22,7 @@ struct wishes {
 static bool operation_read(const char *path, struct admin_op *operation) {
     struct command_bytes file;
     struct system_fault fault;
-    if (!command_read_file(path, ADMIN_OP_BYTES_MAX, &file)) return false;
+    if (!command_read_file(path, ADMIN_OP_BYTES_MAX, "the most that an operation may have", &file)) return false;
     enum system_error error = admin_op_decode(operation, file.bytes, file.count, &fault);
     free(file.bytes);
     if (error) return (void)cmd_fail("%s: %s", path, fault.text), false;
@@ -46,7 +46,7 @@ static bool view_beside(struct config_view *view, struct system *system, const s
     struct command_bytes file = {0};
     (void)snprintf(beside, sizeof beside, "%s.chain", path);
     const char *from = wishes->chain ? wishes->chain : beside;
-    if ((wishes->chain || op->serial > 1) && !command_read_file(from, CHAIN_FILE_BYTES_MAX, &file)) return false;
+    if ((wishes->chain || op->serial > 1) && !command_read_file(from, CHAIN_FILE_BYTES_MAX, "the most that a chain may have", &file)) return false;
     bool good = cmd_config_view_open(view, system, op->cluster, from, file.bytes, file.count);
     free(file.bytes);
     return good;
@@ -177,7 +177,7 @@ static bool operation_make(const struct config_view *view, const struct wishes *
 static bool chain_get(const struct wishes *wishes, uint32_t cluster, struct buffer *payload) {
     if (wishes->chain) {
         struct command_bytes file;
-        if (!command_read_file(wishes->chain, CHAIN_FILE_BYTES_MAX, &file)) return false;
+        if (!command_read_file(wishes->chain, CHAIN_FILE_BYTES_MAX, "the most that a chain may have", &file)) return false;
         *payload = (struct buffer){.bytes = file.bytes, .used = file.count, .room = file.count};
         return true;
     }
