@@ -254,8 +254,27 @@ static bool chain_load(struct node *node, struct wal_reader *reader, char text[N
     }
 }
 
+static bool pair_chains_load(struct node *node, struct wal_reader *reader, char text[NODE_TEXT_BYTES]) {
+    const struct system *system = node->system;
+    for (uint32_t i = 0; i < system->coordinators_count + system->shards_count; i++) {
+        uint32_t cluster = system->clusters[i].cluster;
+        if (config_cluster_is_coordinator(cluster) == config_cluster_is_coordinator(node->cluster)) continue;
+        for (uint64_t serial = 1;; serial++) {
+            uint8_t key[WAL_KEY_BYTES_MAX];
+            size_t bytes = 0;
+            replica_pair_chain_key(key, cluster, serial);
+            uint8_t *value = value_read(reader, WAL_MISC, key, &bytes);
+            if (value == NULL) break;
+            bool good = replica_restore_pair_chain(node->replica, cluster, value, bytes);
+            free(value);
+            if (!good) return refuse(node, text, "the chain of CONFIGs of another cluster does not verify");
+        }
+    }
+    return true;
+}
+
 static bool restore_all(struct node *node, struct wal_reader *reader, char text[NODE_TEXT_BYTES]) {
-    if (!chain_load(node, reader, text) || !state_load(node, text)) return false;
+    if (!chain_load(node, reader, text) || !pair_chains_load(node, reader, text) || !state_load(node, text)) return false;
     struct status_replica *at = malloc(sizeof *at);
     CHECK(at != NULL);
     replica_status(node->replica, at);

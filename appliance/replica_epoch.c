@@ -282,7 +282,18 @@ static bool keys_equal(const uint8_t *a, const uint8_t *b) {
     return a == NULL || b == NULL ? a == b : memcmp(a, b, 32) == 0;
 }
 
+static void pair_peers_tell(struct replica *r, const struct pair *pair) {
+    const struct system_cluster *genesis = system_cluster_by_id(r->system, pair->cluster);
+    for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
+        const uint8_t *before = place < genesis->nodes_count ? genesis->nodes[place].noise_key : NULL;
+        const uint8_t *after = place < pair->members.n ? pair->noise_keys[place] : NULL;
+        struct replica_peer peer = {.kind = REPLICA_FOREIGN, .member = (uint8_t)place, .index = pair->cluster};
+        if (!keys_equal(before, after)) place_change(r, peer, before, "", after, pair->names[place]);
+    }
+}
+
 void epoch_peers_tell(struct replica *r) {
+    for (uint32_t i = 0; i < r->pair_count; i++) pair_peers_tell(r, &r->pairs[i]);
     const struct config_members *genesis = &r->epochs[0].config->members, *now = &r->config.members;
     uint64_t epoch = r->members.place.epoch;
     for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
@@ -428,7 +439,10 @@ bool pair_epochs_init(struct replica *r, struct pair *pair) {
     if (pair->epochs == NULL) return false;
     pair->epochs[0] = pair->members;
     const struct system_cluster *cluster = system_cluster_by_id(r->system, pair->cluster);
-    for (uint32_t i = 0; i < cluster->nodes_count; i++) memcpy(pair->noise_keys[i], cluster->nodes[i].noise_key, 32);
+    for (uint32_t i = 0; i < cluster->nodes_count; i++) {
+        memcpy(pair->noise_keys[i], cluster->nodes[i].noise_key, 32);
+        memcpy(pair->names[i], cluster->nodes[i].name, sizeof pair->names[i]);
+    }
     pair->epoch_count = 1;
     pair->chain_asks = pair->members.f + 1;
     pair->chain_next = (uint8_t)(r->me % pair->members.n);
@@ -464,7 +478,8 @@ static void pair_places_change(struct replica *r, struct pair *pair, uint32_t n_
         const uint8_t *old = place < n_before ? pair->noise_keys[place] : NULL, *new = noise_key_at(now, place);
         if (keys_equal(old, new)) continue;
         struct replica_peer peer = {.kind = REPLICA_FOREIGN, .member = (uint8_t)place, .index = pair->cluster};
-        place_change(r, peer, old, "", new, new != NULL ? new_name(&pair->chain->operation, &now->members[place]) : "");
+        if (new != NULL) snprintf(pair->names[place], sizeof pair->names[place], "%s", new_name(&pair->chain->operation, &now->members[place]));
+        if (r->started) place_change(r, peer, old, "", new, pair->names[place]);
         pair->up[place] = false;
         pair->subscribers[place] = (struct subscriber){0};
         if (new != NULL) memcpy(pair->noise_keys[place], new, 32);
@@ -498,6 +513,27 @@ static bool pair_chain_ready(struct replica *r, struct pair *pair) {
     return config_chain_genesis(pair->chain, r->system, pair->cluster);
 }
 
+void replica_pair_chain_key(uint8_t key[WAL_KEY_BYTES_MAX], uint32_t cluster, uint64_t serial) {
+    char name[33];
+    snprintf(name, sizeof name, "chain-%08x-%llu", cluster, (unsigned long long)serial);
+    (void)wal_key_misc(key, name);
+}
+
+/* Kept, so that a start finds the cluster though nobody of the system file is in office there any more. */
+static void pair_entry_persist(struct replica *r, const struct pair *pair, uint64_t serial, const uint8_t *entry, size_t bytes) {
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    replica_pair_chain_key(key, pair->cluster, serial);
+    persist_put_blob(r, WAL_MISC, key, wal_key_bytes(WAL_MISC), blob_copy(entry, bytes));
+}
+
+bool replica_restore_pair_chain(struct replica *r, uint32_t cluster, const uint8_t *entry, size_t bytes) {
+    struct pair *pair = pair_find(r, cluster);
+    if (pair == NULL || !pair_chain_ready(r, pair)) return false;
+    if (config_chain_step(pair->chain, entry, bytes, &r->signer, NULL) != SYSTEM_OK) return false;
+    pair_step(r, pair);
+    return true;
+}
+
 void epoch_chain_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
     struct pair *pair = from.kind == REPLICA_FOREIGN ? pair_find(r, from.index) : NULL;
     struct config_chain_reader reader;
@@ -516,6 +552,7 @@ void epoch_chain_frame(struct replica *r, struct replica_peer from, struct blob_
         if (reader.serial <= have) continue;
         error = reader.serial == have + 1 ? config_chain_step(pair->chain, entry, entry_bytes, &r->signer, &fault) : SYSTEM_SERIAL;
         if (error != SYSTEM_OK) break;
+        pair_entry_persist(r, pair, reader.serial, entry, entry_bytes);
         pair_step(r, pair);
         steps++;
     }

@@ -285,7 +285,8 @@ struct pair {
     struct bft_members *epochs; /* all of them, by number */
     uint32_t epoch_count;
     struct config_chain *chain; /* as far as that; NULL until it is needed */
-    uint8_t noise_keys[BFT_MEMBERS_MAX][32]; /* of the newest epoch */
+    uint8_t noise_keys[BFT_MEMBERS_MAX][32]; /* of the newest epoch, as are */
+    char names[BFT_MEMBERS_MAX][CARD_NAME_BYTES_MAX + 1];
     uint64_t epoch_needed;      /* one that certificates or the state speak of */
     uint32_t chain_asks;        /* nodes still to be asked, whether there is more */
     uint64_t chain_asked_ms;

@@ -329,6 +329,13 @@ static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
         if (entry == NULL) break;
         CHECK(replica_restore_chain(node->replica, serial, entry->bytes, entry->count));
     }
+    uint32_t other = node->cluster == COORDINATOR_CLUSTER_BASE ? SHARD_CLUSTER_BASE : COORDINATOR_CLUSTER_BASE;
+    for (uint64_t serial = 1;; serial++) {
+        replica_pair_chain_key(key, other, serial);
+        const struct rw_record *entry = record_find(node, WAL_MISC, key);
+        if (entry == NULL) break;
+        CHECK(replica_restore_pair_chain(node->replica, other, entry->bytes, entry->count));
+    }
     (void)wal_key_vote(key, WAL_VOTE_CORE, 0, 0, 0);
     const struct rw_record *memory = record_find(node, WAL_VOTES, key);
     CHECK(replica_restore_memory(node->replica, memory != NULL ? memory->bytes : NULL, memory != NULL ? memory->count : 0, false));
