@@ -144,7 +144,10 @@ static enum heraclius_status choose_preferred(struct heraclius *db, const char *
         return HERACLIUS_OK;
     }
     for (uint32_t i = 0; i < db->coordinator_nodes; i++) {
-        if (strcmp(db->nodes[i].card->name, via) == 0) {
+        const struct node *node = &db->nodes[i];
+        const struct system_cluster *cluster = system_cluster_by_id(db->system, node->cluster);
+        /* By the system file's name too, whoever a CONFIG put into that place. */
+        if (strcmp(node->card->name, via) == 0 || strcmp(cluster->nodes[node->member].name, via) == 0) {
             db->preferred = i;
             return HERACLIUS_OK;
         }
