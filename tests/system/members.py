@@ -112,7 +112,8 @@ def grow_and_shrink(c, system, admin, cluster, epoch, most):
         card = enroll(c, system, names[-1], cluster)
         epoch += 1
         change(c, system, admin, cluster, f"{cluster}-{epoch}", "--add", card)
-        c.case(f"member {n} of {cluster} votes in epoch {epoch}", wait_phase(system, names[-1], "voting", epoch), system.ask(names[-1]))
+        caught_up = wait_phase(system, names[-1], "voting", epoch, limit_s=180)  # thousands of blocks, on a busy machine
+        c.case(f"member {n} of {cluster} votes in epoch {epoch}", caught_up, system.ask(names[-1]))
     if most == 7:
         for name in names[:2]:
             system.kill(name)
