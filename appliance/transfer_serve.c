@@ -200,11 +200,19 @@ static enum store_status index_step(struct transfer_served *served) {
     return status;
 }
 
+/* The newest that can be shown; in an idle cluster that is the one before, when the newest has no child yet. */
+static struct transfer_served *served_newest(struct transfer *t) {
+    for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
+        struct transfer_served *served = &t->served[i];
+        if (served->used && !served->damaged && serve_child_of(t, served) != NULL) return served;
+    }
+    return NULL;
+}
+
 bool serve_work(struct transfer *t) {
-    struct transfer_served *served = &t->served[0];
+    struct transfer_served *served = served_newest(t);
     bool wanted = t->wanted_ms != 0 && t->now_ms - t->wanted_ms < TRANSFER_WANTED_MS;
-    if (!served->used || served->indexed || served->damaged || t->failed) return false;
-    if (!served->indexing && (!wanted || serve_child_of(t, served) == NULL)) return false;
+    if (served == NULL || served->indexed || t->failed || (!served->indexing && !wanted)) return false;
     if (!served->indexing) {
         served->indexing = true;
         served->index = malloc(sizeof *served->index);
