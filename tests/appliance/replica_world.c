@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "merkle/check.h"
 #include "protocol/body.h"
@@ -15,6 +16,7 @@ struct rw_batch {
 };
 
 enum { DISK_US = 700, STEP_US = 500, MESSAGE_BATCH = 0x0301, MESSAGE_ANSWER = 0x0302, MESSAGE_REFUSED = 0x0303, MESSAGE_ADMIN_STATE = 0x0307 };
+enum { MESSAGE_PIECE = 0x0110 };
 
 static uint32_t dice(struct replica_world *rw, uint32_t sides) {
     return (uint32_t)(world_random(&rw->seed) % sides);
@@ -168,6 +170,8 @@ static void mail_deliver(struct replica_world *rw) {
                           (struct blob_piece){.blob = blob, .count = blob->count});
             blob_drop(blob);
             rw->delivered++;
+            rw->pieces_delivered += mail.type == MESSAGE_PIECE;
+            if (mail.type == rw->crash_type && mail.to == rw->crash_node && rw->crash_after > 0) rw->crash_after--;
         }
         free(mail.bytes);
     }
@@ -225,6 +229,21 @@ static void peer_told(struct rw_node *node, const struct replica_output *output)
     memcpy(node->let_in_key[output->peer.index], output->key, 32);
 }
 
+/* The store's own thread is waited for: what is durable when does not hang on this machine's disk. */
+static void job_run(struct rw_node *node, struct execution_job *job) {
+    bool checkpoint = job->checkpoint && job->kind == EXECUTION_FINAL;
+    execution_run(node->execution, job);
+    uint64_t sequence = job->checkpoint_sequence;
+    replica_job_done(node->replica, job);
+    if (node->state == NULL) return;
+    if (checkpoint && sequence > 0) CHECK(state_wait(node->state, sequence) == STORE_OK);
+    uint64_t height = execution_reap(node->execution);
+    if (height <= node->checkpoint_told) return;
+    node->checkpoint_told = height;
+    replica_checkpointed(node->replica, height);
+    if (node->transfer != NULL) transfer_checkpointed(node->transfer);
+}
+
 static void outputs_do(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     struct replica_output output;
@@ -233,14 +252,25 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
         case REPLICA_SEND: output_send(rw, index, &output); break;
         case REPLICA_PERSIST: output_persist(rw, node, &output); break;
         case REPLICA_JOB:
-            execution_run(node->execution, output.job);
-            replica_job_done(node->replica, output.job);
+            job_run(node, output.job);
             break;
         case REPLICA_READ: replica_read_done(node->replica, output.cookie, disk_read(node, &output)); break;
         case REPLICA_NOTE: break;
         case REPLICA_EVIDENCE: evidence_keep(node, &output); break;
         case REPLICA_PEER_ADD:
         case REPLICA_PEER_REMOVE: peer_told(node, &output); break;
+        case REPLICA_TRANSFER:
+            if (node->transfer != NULL)
+                transfer_frame(node->transfer, output.peer.member, output.type, blob_piece_bytes(&output.pieces[0]), output.pieces[0].count,
+                               !node->never_serves);
+            break;
+        case REPLICA_CHILD:
+            if (node->transfer != NULL) transfer_child(node->transfer, blob_piece_bytes(&output.pieces[0]), output.pieces[0].count);
+            break;
+        case REPLICA_LACKING:
+            if (node->transfer != NULL && output.lacking) transfer_lacking(node->transfer, output.sequence);
+            if (node->transfer != NULL && !output.lacking) transfer_height(node->transfer, output.sequence);
+            break;
         case REPLICA_STOP:
             node->stopped++;
             memcpy(node->stop_text, output.text, sizeof node->stop_text);
@@ -249,19 +279,146 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
     }
 }
 
+/* ---- checkpoints ---- */
+
+static void state_prepare(struct rw_node *node) {
+    struct store_error error;
+    struct state_config config = {
+        .directory = node->directory, .identity = node->identity, .map_bytes = UINT64_C(1) << 30, .queue_slots = 128, .cpu = -1};
+    if (state_open(&config, &node->state, &error) != STORE_OK) {
+        CHECK(store_state_remake(node->directory, &node->identity, &error) == STORE_OK);
+        CHECK(state_open(&config, &node->state, &error) == STORE_OK);
+    }
+    node->disk = (struct transfer_disk){
+        .directory = node->directory, .identity = node->identity, .map_bytes = UINT64_C(1) << 30, .own = node->state};
+    uint64_t height;
+    CHECK(transfer_disk_install(&node->disk, &height) == STORE_OK);
+    node->checkpoint_told = 0;
+}
+
+static uint8_t *state_blob(struct state_reader *reader, const char *name, size_t *count) {
+    enum store_status status = state_read_blob(reader, name, NULL, 0, count);
+    CHECK(status == STORE_OK || status == STORE_TOO_LONG);
+    uint8_t *bytes = malloc(*count + 1);
+    CHECK(bytes != NULL && (*count == 0 || state_read_blob(reader, name, bytes, *count, count) == STORE_OK));
+    return bytes;
+}
+
+/* As node_restore.c does. */
+static void checkpoint_restore(struct rw_node *node) {
+    struct state_reader *reader;
+    if (state_reader_open(node->state, &reader) != STORE_OK) {
+        CHECK(execution_genesis(node->execution));
+        return;
+    }
+    size_t tip_bytes, queues_bytes, work_bytes;
+    uint8_t *tip = state_blob(reader, "tip", &tip_bytes), *queues = state_blob(reader, "queues", &queues_bytes);
+    uint8_t *work = state_blob(reader, EXECUTOR_WORK_BLOB, &work_bytes);
+    const struct state_checkpoint *checkpoint = state_reader_checkpoint(reader);
+    const char *text = NULL;
+    CHECK(replica_restore_checkpoint(node->replica, checkpoint, tip, tip_bytes, queues, queues_bytes, &text));
+    struct table_entry entry;
+    enum store_status status;
+    executor_load_begin(node->executor);
+    while ((status = state_read_entry(reader, &entry, NULL)) == STORE_OK)
+        CHECK(executor_load_entry(node->executor, &entry) == EXEC_VALID && replica_restore_client(node->replica, &entry));
+    CHECK(status == STORE_ABSENT);
+    struct bytes_cursor cursor = bytes_cursor_of(tip, tip_bytes);
+    struct bft_header header;
+    CHECK(bft_header_get(&cursor, &header));
+    struct exec_position position = {.height = header.height, .time = header.time};
+    memcpy(position.cursors_hash, header.cursors_hash.bytes, 32);
+    CHECK(executor_load_end(node->executor, &position, checkpoint->state_root, work, work_bytes) == EXEC_VALID);
+    state_reader_close(reader);
+    free(tip);
+    free(queues);
+    free(work);
+}
+
+static void pairs_restore(struct rw_node *node) {
+    for (uint32_t i = 0; i < executor_pairs(node->executor); i++) {
+        struct exec_pair pair;
+        executor_pair_at(node->executor, i, true, &pair);
+        struct execution_pair cursors = {
+            .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq};
+        replica_restore_pair(node->replica, &cursors);
+    }
+}
+
+static void transfer_start(struct replica_world *rw, struct rw_node *node) {
+    const struct config *config = replica_config_in_force(node->replica);
+    struct transfer_config about = {.system = &rw->world->system,
+                                    .members = replica_members(node->replica),
+                                    .limits = &config->limits,
+                                    .timeouts = &config->timeouts,
+                                    .cluster = node->cluster,
+                                    .member = (uint8_t)node->member,
+                                    .signer = keyed_signer_of(&node->key),
+                                    .store = transfer_disk_store(&node->disk),
+                                    .nonce = world_random(&rw->seed),
+                                    .now_ms = rw->now_us / 1000};
+    node->transfer = transfer_create(&about);
+    CHECK(node->transfer != NULL);
+}
+
+/* True: a whole checkpoint has come; the node is to start anew. */
+static bool transfer_run(struct replica_world *rw, struct rw_node *node) {
+    struct transfer_output output;
+    bool again = false;
+    transfer_tick(node->transfer, rw->now_us / 1000);
+    (void)transfer_work(node->transfer);
+    while (transfer_next(node->transfer, &output)) {
+        CHECK(output.kind != TRANSFER_FAILED);
+        if (output.kind == TRANSFER_SEND) replica_transfer_send(node->replica, output.member, output.type, output.blob);
+        if (output.kind == TRANSFER_BAD) {
+            replica_transfer_bad(node->replica, output.member);
+            node->bad_pieces++;
+            node->bad_members |= (uint16_t)(1u << output.member);
+        }
+        again |= output.kind == TRANSFER_DONE;
+    }
+    return again;
+}
+
+static void state_make(struct replica_world *rw, struct rw_node *node) {
+    struct store_error error;
+    const char *top = getenv("TMPDIR");
+    snprintf(node->path, sizeof node->path, "%.40s/rw-XXXXXX", top != NULL && strlen(top) < 40 ? top : "/tmp");
+    CHECK(mkdtemp(node->path) != NULL && rmdir(node->path) == 0);
+    node->identity = (struct store_identity){.cluster = node->cluster, .member = node->member};
+    memcpy(node->identity.system_id, rw->world->system.system_id, sizeof node->identity.system_id);
+    node->identity.node_id[0] = (uint8_t)node->member;
+    CHECK(store_directory_create(node->path, &node->identity, &error) == STORE_OK);
+    CHECK(store_directory_open(node->path, &node->directory, &error) == STORE_OK);
+}
+
+static void state_unmake(struct rw_node *node) {
+    static const char *const files[] = {"wal/data.mdb",      "wal/lock.mdb",      "wal",      "state/data.mdb", "state/lock.mdb", "state",
+                                        "transfer/data.mdb", "transfer/lock.mdb", "transfer", "lock",           ""};
+    if (node->directory == NULL) return;
+    store_directory_close(node->directory);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%s/%s", node->path, files[i]);
+        if (unlink(path) != 0) (void)rmdir(path);
+    }
+}
+
 /* ---- nodes ---- */
 
 static void node_open(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     uint8_t root[32];
+    if (rw->stored) state_prepare(node);
     node->executor = world_executor(rw->world, node->cluster, root);
-    node->execution = execution_create(node->executor, NULL);
+    node->execution = execution_create(node->executor, node->state);
     struct replica_config config = {.system = &rw->world->system,
                                     .cluster = node->cluster,
                                     .member = node->member,
                                     .signer = keyed_signer_of(&node->key),
                                     .now_ms = rw->now_us / 1000 - rw->restoring_ms,
-                                    .wall_ms = UINT64_C(1700000000000) + rw->now_us / 1000 - rw->restoring_ms};
+                                    .wall_ms = UINT64_C(1700000000000) + rw->now_us / 1000 - rw->restoring_ms,
+                                    .hooks = &node->hooks};
     for (size_t i = 0; i < sizeof config.nonce; i++) config.nonce[i] = (uint8_t)dice(rw, 256);
     memcpy(config.genesis_root, root, 32);
     node->replica = replica_create(&config);
@@ -282,10 +439,15 @@ static void inputs_restore(struct rw_node *node, const struct rw_record *body) {
     }
 }
 
-/* As node_restore.c does, without checkpoints. */
+/* As node_restore.c does. */
 static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     uint8_t key[WAL_KEY_BYTES_MAX] = {0};
+    if (rw->stored) {
+        checkpoint_restore(node);
+        pairs_restore(node);
+    }
+    uint64_t final = rw_status(rw, index)->final_height, first = UINT64_MAX, last = 0;
     (void)wal_key_vote(key, WAL_VOTE_CORE, 0, 0, 0);
     const struct rw_record *memory = record_find(node, WAL_VOTES, key);
     CHECK(replica_restore_memory(node->replica, memory != NULL ? memory->bytes : NULL, memory != NULL ? memory->count : 0, false));
@@ -298,13 +460,23 @@ static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
     }
     qsort(node->records, node->record_count, sizeof *node->records, record_compare);
     const struct rw_record *certified = NULL;
+    uint64_t epoch, height;
+    const uint8_t *id;
+    uint8_t part;
     for (size_t i = 0; i < node->record_count; i++) {
         const struct rw_record *record = &node->records[i];
-        uint64_t epoch, height;
-        const uint8_t *id;
-        uint8_t part;
         if (!record->used || record->db != WAL_BLOCKS) continue;
         wal_key_block_read(record->key, &epoch, &height, &id, &part);
+        if (height < first) first = height;
+        if (height > last) last = height;
+    }
+    uint64_t from = first > final + 1 && last > final + 32 ? last - 32 : final + 1;
+    for (size_t i = 0; i < node->record_count; i++) {
+        const struct rw_record *record = &node->records[i];
+        if (!record->used || record->db != WAL_BLOCKS) continue;
+        wal_key_block_read(record->key, &epoch, &height, &id, &part);
+        if (height <= final && part == WAL_PART_BODY) replica_restore_pruned(node->replica, height, record->bytes, record->count);
+        if (height < from) continue;
         if (part == WAL_PART_CERTIFICATE) certified = record;
         if (part != WAL_PART_HEADER) continue;
         (void)wal_key_block(key, epoch, height, id, WAL_PART_BODY);
@@ -333,6 +505,7 @@ static void links_up(struct replica_world *rw, uint32_t index) {
 
 static void node_start(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
+    if (rw->stored) transfer_start(rw, node);
     replica_tick(node->replica, rw->now_us / 1000, rw->now_us);
     links_up(rw, index);
     memset(node->let_in, 0, sizeof node->let_in);
@@ -350,6 +523,11 @@ void rw_crash(struct replica_world *rw, uint32_t index) {
         free(node->flying);
         node->flying = next;
     }
+    transfer_destroy(node->transfer);
+    node->transfer = NULL;
+    transfer_disk_close(&node->disk);
+    if (node->state != NULL) CHECK(state_close(node->state) == STORE_OK);
+    node->state = NULL;
     replica_destroy(node->replica);
     execution_destroy(node->execution);
     executor_destroy(node->executor);
@@ -365,11 +543,27 @@ void rw_restart(struct replica_world *rw, uint32_t index) {
     node_start(rw, index);
 }
 
-struct replica_world *rw_create(uint64_t seed) {
-    return rw_create_prepared(seed, NULL);
+void rw_lose_state(struct replica_world *rw, uint32_t index) {
+    struct store_error error;
+    CHECK(!rw->nodes[index].up);
+    CHECK(store_state_remake(rw->nodes[index].directory, &rw->nodes[index].identity, &error) == STORE_OK);
 }
 
-struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct world *world)) {
+size_t rw_blocks_stored(const struct replica_world *rw, uint32_t index) {
+    const struct rw_node *node = &rw->nodes[index];
+    size_t count = 0;
+    for (size_t i = 0; i < node->record_count; i++) {
+        uint64_t epoch, height;
+        const uint8_t *id;
+        uint8_t part;
+        if (!node->records[i].used || node->records[i].db != WAL_BLOCKS) continue;
+        wal_key_block_read(node->records[i].key, &epoch, &height, &id, &part);
+        count += part == WAL_PART_HEADER;
+    }
+    return count;
+}
+
+static struct replica_world *world_make(uint64_t seed, uint32_t checkpoint_blocks, void (*prepare)(struct world *world)) {
     struct replica_world *rw = calloc(1, sizeof *rw);
     CHECK(rw != NULL);
     rw->world = malloc(sizeof *rw->world);
@@ -379,6 +573,8 @@ struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct w
     rw->delay_us_max = 2000;
     rw->now_us = 1000000;
     world_system(rw->world, 1, 1);
+    rw->stored = checkpoint_blocks > 0;
+    if (rw->stored) rw->world->system.limits.checkpoint_blocks = checkpoint_blocks;
     for (uint32_t i = 0; i < RW_NODES; i++) {
         struct rw_node *node = &rw->nodes[i];
         node->cluster = i < RW_CLUSTER ? COORDINATOR_CLUSTER_BASE : SHARD_CLUSTER_BASE;
@@ -396,12 +592,28 @@ struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct w
     }
     memcpy(rw->client_id, rw->world->clients[0].card.id, 32);
     if (prepare != NULL) prepare(rw->world);
-    for (uint32_t i = 0; i < RW_NODES; i++) node_open(rw, i);
+    for (uint32_t i = 0; i < RW_NODES; i++) {
+        if (rw->stored) state_make(rw, &rw->nodes[i]);
+        node_open(rw, i);
+        if (rw->stored) checkpoint_restore(&rw->nodes[i]);
+    }
     for (uint32_t i = 0; i < RW_NODES; i++) {
         CHECK(replica_restore_memory(rw->nodes[i].replica, NULL, 0, false));
         node_start(rw, i);
     }
     return rw;
+}
+
+struct replica_world *rw_create(uint64_t seed) {
+    return world_make(seed, 0, NULL);
+}
+
+struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct world *world)) {
+    return world_make(seed, 0, prepare);
+}
+
+struct replica_world *rw_create_stored(uint64_t seed, uint32_t checkpoint_blocks) {
+    return world_make(seed, checkpoint_blocks, NULL);
 }
 
 void rw_destroy(struct replica_world *rw) {
@@ -410,12 +622,27 @@ void rw_destroy(struct replica_world *rw) {
         for (size_t k = 0; k < rw->nodes[i].record_count; k++) free(rw->nodes[i].records[k].bytes);
         free(rw->nodes[i].records);
         for (uint32_t k = 0; k < rw->nodes[i].evidence_count; k++) free(rw->nodes[i].evidence[k].bytes);
+        state_unmake(&rw->nodes[i]);
     }
     for (size_t i = 0; i < rw->mail_count; i++) free(rw->mail[i].bytes);
     for (uint32_t i = 0; i < rw->answer_count; i++) free(rw->answers[i].bytes);
     free(rw->mail);
     world_destroy(rw->world);
     free(rw);
+}
+
+static void transfers_run(struct replica_world *rw, uint32_t index) {
+    struct rw_node *node = &rw->nodes[index];
+    bool again = transfer_run(rw, node);
+    outputs_do(rw, index);
+    node->transfers += again;
+    if (again) {
+        rw_crash(rw, index);
+        rw_restart(rw, index);
+    } else if (rw->crash_type != 0 && rw->crash_node == index && rw->crash_after == 0) {
+        rw->crash_type = 0;
+        rw_crash(rw, index);
+    }
 }
 
 void rw_run(struct replica_world *rw, uint64_t ms) {
@@ -428,6 +655,7 @@ void rw_run(struct replica_world *rw, uint64_t ms) {
             disk_run(rw, &rw->nodes[i]);
             replica_tick(rw->nodes[i].replica, rw->now_us / 1000, rw->now_us);
             outputs_do(rw, i);
+            if (rw->stored) transfers_run(rw, i);
         }
     }
 }
