@@ -211,10 +211,15 @@ def data_directories(cases, system, other):
     for env in ("wal", "state"):
         with Changed(f"{node}/data/{env}/data.mdb", newer_format):
             refuses(cases, f"{env} of a newer format", system, "c0-n0", EXIT_DATA, env, "newer release")
-        with Changed(f"{node}/data/{env}/data.mdb", lambda data: b"\x5a" * len(data)):
-            refuses(cases, f"{env} overwritten", system, "c0-n0", EXIT_DATA, env)
-        with Changed(f"{node}/data/{env}/data.mdb", lambda data: b""):
-            refuses(cases, f"{env} emptied", system, "c0-n0", EXIT_DATA, env)
+        # Votes that are lost come from nowhere; a state comes back from peers (and here from the node's own blocks).
+        for how, change in (("overwritten", lambda data: b"\x5a" * len(data)), ("emptied", lambda data: b"")):
+            with Changed(f"{node}/data/{env}/data.mdb", change):
+                if env == "wal":
+                    refuses(cases, f"wal {how}", system, "c0-n0", EXIT_DATA, env)
+                else:
+                    mark = len(system.log("c0-n0"))
+                    runs(cases, f"state {how}", system, "c0-n0")
+                    cases.case(f"state {how}: it says so", " state_lost " in system.log("c0-n0")[mark:], system.log("c0-n0")[mark:][-800:])
     with Aside(f"{node}/data/wal"):
         refuses(cases, "votes are missing", system, "c0-n0", EXIT_DATA, "wal", "No such file", "votes are lost")
     if host.may_drop():
