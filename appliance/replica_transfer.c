@@ -3,8 +3,8 @@
 #include "appliance/replica_private.h"
 
 enum {
-    LACKING_FETCHES = 10, /* so many fetch_ms without a block that peers have: they have pruned it */
-    LACKING_MS_MIN = 1500,
+    LACKING_FETCHES = 5, /* so many fetch_ms without a block that peers have: they have pruned it */
+    LACKING_MS_MIN = 1000,
     LACKING_AGAIN_MS = 500,
 };
 

@@ -35,15 +35,15 @@ static bool state_read(struct transfer *t, uint8_t root[32]) {
     struct transfer_cut cut;
     struct trie_stream *stream = malloc(sizeof *stream);
     struct table_entry entry;
-    uint8_t path[32], leaf_path[32], hash[32];
+    uint8_t path[32], hash[32];
     enum store_status status = STORE_ABSENT;
     CHECK(stream != NULL);
     trie_stream_init(stream);
     transfer_records_free(&t->take.records);
     if (t->config.store.taken(t->config.store.context, &cut)) {
         while ((status = cut.next(cut.context, &entry, path)) == STORE_OK) {
-            transfer_leaf_of(&entry, leaf_path, hash);
-            if (!trie_stream_add(stream, leaf_path, hash)) break;
+            transfer_leaf_hash(&entry, hash);
+            if (!trie_stream_add(stream, path, hash)) break;
             transfer_records_add(&t->take.records, &entry);
         }
         cut.close(cut.context);

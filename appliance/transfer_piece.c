@@ -61,7 +61,8 @@ static struct trie_index_leaf *part_read(struct transfer_served *served, uint32_
     served->cut.seek(served->cut.context, prefix);
     *count = 0;
     while ((status = prefix_next(served, prefix, TRIE_INDEX_BITS, &entry, path)) == STORE_OK && *count < room) {
-        transfer_leaf_of(&entry, leaves[*count].path, leaves[*count].hash);
+        memcpy(leaves[*count].path, path, 32);
+        transfer_leaf_hash(&entry, leaves[*count].hash);
         (*count)++;
     }
     if (status == STORE_ABSENT && *count == room && room > 0) return leaves;
@@ -175,7 +176,7 @@ static void entries_serve(struct transfer *t, struct transfer_served *served, ui
 static bool subroots_read(struct transfer_served *served, const struct checkpoint_piece_query *query, uint8_t (*out)[32]) {
     struct trie_stream *stream = malloc(sizeof *stream);
     struct table_entry entry;
-    uint8_t path[32], hash[32], leaf_path[32];
+    uint8_t path[32], hash[32];
     unsigned open = CHECKPOINT_SUBROOTS;
     bool good = stream != NULL;
     CHECK(good);
@@ -191,7 +192,7 @@ static bool subroots_read(struct transfer_served *served, const struct checkpoin
         if (child != open && open < CHECKPOINT_SUBROOTS) trie_stream_root(stream, out[open]);
         if (child != open) trie_stream_init(stream);
         open = child;
-        transfer_leaf_of(&entry, leaf_path, hash);
+        transfer_leaf_hash(&entry, hash);
         good = trie_stream_add(stream, path, hash);
     }
     if (open < CHECKPOINT_SUBROOTS) trie_stream_root(stream, out[open]);

@@ -75,8 +75,8 @@ void transfer_records_add(struct transfer_records *records, const struct table_e
 bool transfer_records_items(struct transfer_records *records, struct checkpoint_item **items, uint32_t *count);
 const struct transfer_queue *transfer_records_queue(const struct transfer_records *records, uint32_t cluster);
 
-/* The leaf of an entry. */
-void transfer_leaf_of(const struct table_entry *entry, uint8_t path[32], uint8_t hash[32]);
+/* The leaf of an entry. Its path comes with it from the own disk: a wrong one gives a wrong root, which is compared. */
+void transfer_leaf_hash(const struct table_entry *entry, uint8_t hash[32]);
 
 /* ---- serving ---- */
 

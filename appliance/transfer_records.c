@@ -6,10 +6,9 @@
 
 enum { QUEUE_KEY_BYTES = 5, LIST_KEY_BYTES = 13, QUEUE_RECORD_BYTES = 192 };
 
-void transfer_leaf_of(const struct table_entry *entry, uint8_t path[32], uint8_t hash[32]) {
+void transfer_leaf_hash(const struct table_entry *entry, uint8_t hash[32]) {
     struct trie_value value = {.version_height = entry->version.height, .version_index = entry->version.index};
     trie_value_hash(entry->value, entry->value_bytes, value.value_hash);
-    trie_path((enum trie_space)entry->space, entry->key, entry->key_bytes, path);
     trie_leaf_hash((enum trie_space)entry->space, entry->key, entry->key_bytes, &value, hash);
 }
 
