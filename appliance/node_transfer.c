@@ -280,6 +280,7 @@ static void order_do(struct node *node, struct order *order) {
     struct transfer_output *output = &order->output;
     if (order->is_status) {
         node->transfer->status = order->status;
+        if (order->status.hold_height > 0) replica_transfer_hold(node->replica, order->status.hold_height);
         return;
     }
     switch (output->kind) {

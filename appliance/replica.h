@@ -129,6 +129,8 @@ void replica_checkpointed(struct replica *replica, uint64_t height);
 /* What struct transfer wants done: its TRANSFER_SEND (the blob is taken over) and TRANSFER_BAD. */
 void replica_transfer_send(struct replica *replica, uint8_t member, uint16_t type, struct blob *blob);
 void replica_transfer_bad(struct replica *replica, uint8_t member);
+/* Its hold_height, again and again while there is one: blocks above it are kept for whoever takes that checkpoint. */
+void replica_transfer_hold(struct replica *replica, uint64_t height);
 /* A SEND was dropped; full: its queue was full (else the link was down). */
 void replica_send_dropped(struct replica *replica, bool full);
 /* Time only grows. To be called after every bunch of the above, and at replica_deadline_ms() at the latest. now_us: for measuring only. */

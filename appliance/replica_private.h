@@ -404,6 +404,7 @@ struct replica {
     uint64_t checkpoint_height, checkpoint_before, pruned_height, prune_turn;
     struct bft_header tip_header;        /* of the newest final block */
     uint64_t tip_moved, tip_moved_ms;    /* final height as it was, and since when no better one came although others have it; 0: not looked yet */
+    uint64_t hold_height, hold_ms;       /* a member takes the checkpoint at this height; told last then */
     bool lacking_told;
     uint64_t lacking_told_ms;
     struct orphan *orphans;

@@ -6,6 +6,7 @@ enum {
     LACKING_FETCHES = 5, /* so many fetch_ms without a block that peers have: they have pruned it */
     LACKING_MS_MIN = 1000,
     LACKING_AGAIN_MS = 500,
+    HOLD_MS = 2000, /* a hold is told several times a second while it lasts */
 };
 
 static bool is_checkpoint_height(const struct replica *r, uint64_t height) {
@@ -41,6 +42,11 @@ void replica_transfer_send(struct replica *r, uint8_t member, uint16_t type, str
 
 void replica_transfer_bad(struct replica *r, uint8_t member) {
     attack_seen(r, ATTACK_BAD_PIECE, peer_member(member));
+}
+
+void replica_transfer_hold(struct replica *r, uint64_t height) {
+    r->hold_height = height;
+    r->hold_ms = r->now_ms;
 }
 
 const struct bft_members *replica_members(const struct replica *r) {
@@ -83,7 +89,9 @@ void transfer_tick_replica(struct replica *r) {
 /*
  * Up to where blocks may go (P-60). What a checkpoint covers may go when it is durable and can be shown, its child being final. What a member still
  * lacks is kept even then, as far as the checkpoint before: who is behind by less fetches blocks, which costs everybody less; who is behind by more
- * takes a checkpoint, so that a member that is gone makes nobody's disk grow.
+ * takes a checkpoint, so that a member that is gone makes nobody's disk grow. While one takes a checkpoint from here, and for a minute after, the blocks
+ * above that are kept: else it would find them gone again when it is done. A hold ends by itself, since a checkpoint is served no longer than until
+ * two newer ones are there.
  */
 static uint64_t prune_limit(const struct replica *r) {
     uint64_t to = r->tip_height > r->checkpoint_height ? r->checkpoint_height : r->checkpoint_before;
@@ -92,7 +100,9 @@ static uint64_t prune_limit(const struct replica *r) {
         uint64_t final = r->has_peer_status[i] ? r->peer_status[i].final.height : r->genesis_height;
         if (final < to) to = final;
     }
-    return to > r->checkpoint_before ? to : r->checkpoint_before;
+    if (to < r->checkpoint_before) to = r->checkpoint_before;
+    bool held = r->hold_ms != 0 && r->now_ms - r->hold_ms < HOLD_MS && r->hold_height < to;
+    return held ? r->hold_height : to;
 }
 
 /* P-1: a block that is held, and maybe prepared, needs its inputs on disk, also one that names what was decided long ago. */

@@ -108,6 +108,7 @@ void transfer_status(const struct transfer *t, struct transfer_status *status) {
     status->taking = t->take.phase != TRANSFER_IDLE;
     status->height = t->take.shown_blob != NULL ? t->take.shown.manifest.height : 0;
     status->pieces = t->take.piece_count + t->take.item_count;
+    status->hold_height = t->hold_ms != 0 && t->now_ms - t->hold_ms < TRANSFER_HOLD_MS ? t->hold_height : 0;
     status->pieces_done = 0;
     for (uint32_t i = 0; i < t->take.piece_count; i++) status->pieces_done += t->take.pieces[i].state == PIECE_KEPT;
     for (uint32_t i = 0; i < t->take.item_count; i++) status->pieces_done += t->take.items[i].state == PIECE_KEPT;

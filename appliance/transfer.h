@@ -26,6 +26,7 @@ enum {
     TRANSFER_ITEMS_BYTES_MAX = 1 << 30, /* of the bytes behind the hashes, all together */
     TRANSFER_NOTE_BYTES = 200,
     TRANSFER_BUSY_MS = 100,
+    TRANSFER_HOLD_MS = 60000,           /* so long after the last piece of a checkpoint whoever took it may need to start from it */
 };
 
 /* A checkpoint to read from, which stays as it is while it is open. As state_reader_*(), state_read_*(). */
@@ -110,6 +111,7 @@ struct transfer_status {
     bool taking;
     uint64_t height;        /* of the checkpoint that is being taken; 0: not chosen yet */
     uint64_t pieces, pieces_done;
+    uint64_t hold_height; /* somebody takes the checkpoint at this height, or has just done so: blocks above it will be asked for; 0: nobody */
     uint64_t served_pieces, served_bytes, busy_answers, refetched_pieces, bad_pieces;
 };
 void transfer_status(const struct transfer *transfer, struct transfer_status *status);

@@ -271,6 +271,11 @@ void serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, s
     }
     t->busy_told_ms[from] = 0;
     t->served_last = from;
+    uint64_t height = served->cut.about.height;
+    if (t->hold_ms == 0 || t->now_ms - t->hold_ms >= TRANSFER_HOLD_MS || height <= t->hold_height) {
+        t->hold_height = height;
+        t->hold_ms = t->now_ms;
+    }
     if (query.kind == CHECKPOINT_ENTRIES) entries_serve(t, served, from, &query);
     else if (query.kind == CHECKPOINT_SUBROOTS_OF) subroots_serve(t, served, from, &query);
     else item_serve(t, served, from, &query);

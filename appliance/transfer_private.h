@@ -202,6 +202,7 @@ struct transfer {
     uint64_t wanted_ms; /* when a member last asked for checkpoints; 0: never */
     uint64_t busy_told_ms[TRANSFER_MEMBERS];
     uint8_t served_last;
+    uint64_t hold_height, hold_ms; /* of a checkpoint whose pieces were given, and when last; the lowest such */
     struct trie_index_way *way;
     struct transfer_take take;
 };

@@ -377,6 +377,9 @@ static bool transfer_run(struct replica_world *rw, struct rw_node *node) {
         }
         again |= output.kind == TRANSFER_DONE;
     }
+    struct transfer_status status;
+    transfer_status(node->transfer, &status);
+    if (status.hold_height > 0) replica_transfer_hold(node->replica, status.hold_height);
     return again;
 }
 
