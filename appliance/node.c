@@ -117,15 +117,19 @@ enum node_exit node_state_remake(struct node *node, const char *why, char text[N
     return node_state_open(node, text);
 }
 
+static struct state_config state_config_of(struct node *node) {
+    return (struct state_config){.directory = node->directory,
+                                 .identity = node->identity,
+                                 .map_bytes = node->config.state_map_bytes,
+                                 .queue_slots = STATE_SLOTS,
+                                 .cpu = node->config.cpus[NODE_THREAD_STATE],
+                                 .wake = wake,
+                                 .wake_context = node};
+}
+
 enum node_exit node_state_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     struct store_error error;
-    struct state_config config = {.directory = node->directory,
-                                  .identity = node->identity,
-                                  .map_bytes = node->config.state_map_bytes,
-                                  .queue_slots = STATE_SLOTS,
-                                  .cpu = node->config.cpus[NODE_THREAD_STATE],
-                                  .wake = wake,
-                                  .wake_context = node};
+    struct state_config config = state_config_of(node);
     if (state_open(&config, &node->state, &error) == STORE_OK) return NODE_EXIT_OK;
     node->state = NULL;
     if (node->state_remade || !state_is_lost(&error)) return fail(text, NODE_EXIT_DATA, error.text);
@@ -152,8 +156,11 @@ static enum node_exit stores_open(struct node *node, char text[NODE_TEXT_BYTES])
     if (code != NODE_EXIT_OK) return code;
     struct transfer_disk disk = {
         .directory = node->directory, .identity = node->identity, .map_bytes = node->config.state_map_bytes, .own = node->state};
+    struct state_config config = state_config_of(node);
     uint64_t height;
-    if (transfer_disk_install(&disk, &height) != STORE_OK) return fail(text, NODE_EXIT_DATA, disk.error.text);
+    enum store_status status = transfer_disk_install(&disk, &config, &height);
+    node->state = disk.own;
+    if (status != STORE_OK) return fail(text, NODE_EXIT_DATA, disk.error.text);
     if (height > 0) log_event(LOG_LEVEL_INFO, "transfer_installed", "height=%llu", (unsigned long long)height);
     return NODE_EXIT_OK;
 }

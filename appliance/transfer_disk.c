@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/executor.h"
 #include "merkle/check.h"
 
-enum { QUEUE_SLOTS = 4, BUFFER_BYTES = 8 << 20, INSTALL_BLOBS = 3 };
+enum { QUEUE_SLOTS = 4 };
 
 /* ---- cuts ---- */
 
@@ -98,74 +97,36 @@ void transfer_disk_close(struct transfer_disk *disk) {
 
 /* ---- becoming the own checkpoint ---- */
 
-static const char *const blob_names[INSTALL_BLOBS] = {"tip", "queues", EXECUTOR_WORK_BLOB};
-
-static bool blobs_read(const struct transfer_cut *cut, struct state_blob blobs[INSTALL_BLOBS]) {
-    for (unsigned i = 0; i < INSTALL_BLOBS; i++) {
-        size_t count = 0;
-        enum store_status status = cut->blob(cut->context, blob_names[i], NULL, 0, &count);
-        if (status != STORE_OK && status != STORE_TOO_LONG) return false;
-        uint8_t *bytes = malloc(count + 1);
-        CHECK(bytes != NULL);
-        blobs[i].bytes = bytes;
-        blobs[i].byte_count = count;
-        memcpy(blobs[i].name, blob_names[i], strlen(blob_names[i]));
-        if (count > 0 && cut->blob(cut->context, blob_names[i], bytes, count, &count) != STORE_OK) return false;
-    }
-    return true;
+static enum store_status promote(struct transfer_disk *disk, const struct state_config *config) {
+    transfer_disk_close(disk);
+    enum store_status status = state_close(disk->own);
+    disk->own = NULL;
+    if (status == STORE_OK) status = store_transfer_promote(disk->directory, &disk->error);
+    if (status == STORE_OK) status = state_open(config, &disk->own, &disk->error);
+    if (status != STORE_OK) disk->own = NULL;
+    return status;
 }
 
-/* All in one transaction of `own`: a crash before its end leaves the checkpoint that was there, and this one to be installed again. */
-static bool entries_copy(struct transfer_disk *disk, const struct transfer_cut *cut, const struct state_blob blobs[INSTALL_BLOBS]) {
-    void *memory = malloc(BUFFER_BYTES);
-    CHECK(memory != NULL);
-    struct state_buffer buffer;
-    struct table_write write = {.deleted = false};
-    struct state_batch batch = {.clear_first = true};
-    enum store_status status;
-    uint8_t path[32];
-    bool good = true;
-    state_buffer_init(&buffer, memory, BUFFER_BYTES);
-    while (good && (status = cut->next(cut->context, &write.entry, path)) == STORE_OK) {
-        if (state_buffer_add(&buffer, &write)) continue;
-        batch.writes = state_buffer_writes(&buffer);
-        batch.write_count = buffer.count;
-        good = batch_do(disk, disk->own, &batch);
-        batch.clear_first = false;
-        state_buffer_init(&buffer, memory, BUFFER_BYTES);
-        CHECK(state_buffer_add(&buffer, &write));
-    }
-    batch.writes = state_buffer_writes(&buffer);
-    batch.write_count = buffer.count;
-    batch.checkpoint = &cut->about;
-    batch.blobs = blobs;
-    batch.blob_count = INSTALL_BLOBS;
-    if (good && status != STORE_ABSENT)
-        disk->error = (struct store_error){.status = status, .text = "the checkpoint that came from peers is damaged: remove data/transfer"};
-    good = good && status == STORE_ABSENT && batch_do(disk, disk->own, &batch);
-    free(memory);
-    return good;
-}
-
-enum store_status transfer_disk_install(struct transfer_disk *disk, uint64_t *height) {
+enum store_status transfer_disk_install(struct transfer_disk *disk, const struct state_config *config, uint64_t *height) {
     struct transfer_cut cut, own;
-    struct state_blob blobs[INSTALL_BLOBS] = {0};
+    size_t count = 0;
     *height = 0;
     if (!disk_taken(disk, &cut)) {
         transfer_disk_close(disk);
         return STORE_OK;
     }
-    bool whole = blobs_read(&cut, blobs), newer = true, good = true;
+    enum store_status tip = cut.blob(cut.context, "tip", NULL, 0, &count);
+    bool whole = tip == STORE_OK || tip == STORE_TOO_LONG, newer = true;
+    uint64_t comes = cut.about.height;
+    cut.close(cut.context);
     if (disk_own(disk, &own)) {
-        newer = cut.about.height > own.about.height;
+        newer = comes > own.about.height;
         own.close(own.context);
     }
-    if (whole && newer) good = entries_copy(disk, &cut, blobs);
-    if (whole && newer && good) *height = cut.about.height;
-    for (unsigned i = 0; i < INSTALL_BLOBS; i++) free((void *)(uintptr_t)blobs[i].bytes);
-    cut.close(cut.context);
+    if (whole && newer) {
+        *height = comes;
+        return promote(disk, config);
+    }
     transfer_disk_close(disk);
-    if (!good) return disk->error.status;
-    if (!whole && newer) return STORE_OK; /* to be gone on with */
-    return store_transfer_remove(disk->directory, &disk->error);
+    return newer ? STORE_OK /* to be gone on with */ : store_transfer_remove(disk->directory, &disk->error);
 }

@@ -252,3 +252,13 @@ bool store_transfer_exists(const struct store_directory *directory) {
     (void)snprintf(path, sizeof path, "%s/%s", directory->path, env_layout_transfer.name);
     return lstat(path, &about) == 0;
 }
+
+enum store_status store_transfer_promote(const struct store_directory *directory, struct store_error *error) {
+    char state[STORE_PATH_BYTES_MAX + 64], transfer[STORE_PATH_BYTES_MAX + 64];
+    enum store_status status = layout_remove(directory, &env_layout_state, error);
+    if (status != STORE_OK) return status;
+    (void)snprintf(state, sizeof state, "%s/%s", directory->path, env_layout_state.name);
+    (void)snprintf(transfer, sizeof transfer, "%s/%s", directory->path, env_layout_transfer.name);
+    if (rename(transfer, state) != 0) return fail_errno(error, transfer, "rename into place");
+    return sync_directory(directory->path, error);
+}

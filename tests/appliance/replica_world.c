@@ -292,7 +292,8 @@ static void state_prepare(struct rw_node *node) {
     node->disk = (struct transfer_disk){
         .directory = node->directory, .identity = node->identity, .map_bytes = UINT64_C(1) << 30, .own = node->state};
     uint64_t height;
-    CHECK(transfer_disk_install(&node->disk, &height) == STORE_OK);
+    CHECK(transfer_disk_install(&node->disk, &config, &height) == STORE_OK && node->disk.own != NULL);
+    node->state = node->disk.own;
     node->checkpoint_told = 0;
 }
 

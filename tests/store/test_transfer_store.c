@@ -91,6 +91,26 @@ static void what_is_on_its_way_lies_beside_the_own_checkpoint(void **unused) {
     assert_int_equal(state_close(own), STORE_OK);
 }
 
+static void what_came_takes_the_place_of_the_checkpoint(void **unused) {
+    (void)unused;
+    struct state *state;
+    for (int lost = 0; lost < 2; lost++) { /* the second time as after a power cut in the middle: the state is gone already */
+        assert_int_equal(state_of(false, &state), STORE_OK);
+        checkpoint_write(state, 16 + (uint64_t)lost);
+        assert_int_equal(state_close(state), STORE_OK);
+        assert_int_equal(store_transfer_create(at.directory, &at.identity, &at.error), STORE_OK);
+        assert_int_equal(state_of(true, &state), STORE_OK);
+        checkpoint_write(state, 48 + (uint64_t)lost);
+        assert_int_equal(state_close(state), STORE_OK);
+        if (lost) assert_int_equal(store_state_remake(at.directory, &at.identity, &at.error), STORE_OK);
+        assert_int_equal(store_transfer_promote(at.directory, &at.error), STORE_OK);
+        assert_false(store_transfer_exists(at.directory));
+        assert_int_equal(state_of(false, &state), STORE_OK);
+        assert_int_equal(height_of(state), 48 + (uint64_t)lost);
+        assert_int_equal(state_close(state), STORE_OK);
+    }
+}
+
 static void a_creation_that_was_cut_off_is_made_again(void **unused) {
     (void)unused;
     char path[SCRATCH_PATH_BYTES + 64];
@@ -137,6 +157,7 @@ static void a_lost_state_is_made_anew_and_votes_stay(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(what_is_on_its_way_lies_beside_the_own_checkpoint),
+        CASE(what_came_takes_the_place_of_the_checkpoint),
         CASE(a_creation_that_was_cut_off_is_made_again),
         CASE(a_lost_state_is_made_anew_and_votes_stay),
     };
