@@ -104,8 +104,8 @@ enum store_status store_state_remake(const struct store_directory *directory, co
 enum store_status store_transfer_create(const struct store_directory *directory, const struct store_identity *identity, struct store_error *error)
     __attribute__((warn_unused_result));
 enum store_status store_transfer_remove(const struct store_directory *directory, struct store_error *error) __attribute__((warn_unused_result));
-/* What came takes the place of the checkpoint, which is removed first: a power cut in between leaves no checkpoint and what came, and this can be done
- * again when the state was made anew. Both closed. */
+/* What came takes the place of the checkpoint, which is removed first: a power cut in between leaves no checkpoint and what came, and this can be
+ * done again when the state was made anew. Both closed. */
 enum store_status store_transfer_promote(const struct store_directory *directory, struct store_error *error) __attribute__((warn_unused_result));
 /* True iff something of that name is there. */
 bool store_transfer_exists(const struct store_directory *directory);
