@@ -566,7 +566,8 @@ def disk_full(cases, system, rng):
 
 
 def wal_fills(cases, system):
-    """While a member is away nobody prunes what it lacks: a store that fills up says so at each mark, and who is missing."""
+    """While a member is away the others keep what it lacks down to the checkpoint before: a store that fills up meanwhile says so at each mark, and
+    who is missing."""
     away, victim, mark = "c0-n3", "c0-n2", len(system.log("c0-n2"))
     system.kill(away)
     low = system.ask(victim)["height"]
