@@ -90,8 +90,8 @@ void transfer_tick_replica(struct replica *r) {
  * Up to where blocks may go (P-60). What a checkpoint covers may go when it is durable and can be shown, its child being final. What a member still
  * lacks is kept even then, as far as the checkpoint before: who is behind by less fetches blocks, which costs everybody less; who is behind by more
  * takes a checkpoint, so that a member that is gone makes nobody's disk grow. While one takes a checkpoint from here, and for a minute after, the
- * blocks above that are kept: else it would find them gone again when it is done. A hold ends by itself, since a checkpoint is served no longer than until
- * two newer ones are there.
+ * blocks above that are kept: else it would find them gone again when it is done. A hold ends by itself, since a checkpoint is served no longer than
+ * until two newer ones are there.
  */
 static uint64_t prune_limit(const struct replica *r) {
     uint64_t to = r->tip_height > r->checkpoint_height ? r->checkpoint_height : r->checkpoint_before;
