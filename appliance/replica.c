@@ -380,7 +380,7 @@ void replica_send_dropped(struct replica *r, bool full) {
 static bool own_trouble(struct replica *r) {
     if (r->behind) r->stall_end_ms = r->now_ms;
     bool recovering = r->stall_end_ms != 0 && r->now_ms - r->stall_end_ms < CATCH_UP_PATIENCE_MS && !replica_is_ready(r);
-    if (!r->behind && !recovering && !transfer_others_ahead(r, 2 * (uint64_t)r->config.limits.window_blocks)) return false;
+    if (!r->behind && !recovering && !transfer_may_be_behind(r)) return false;
     r->patient_ms = r->now_ms;
     for (uint32_t i = 0; i < r->pair_count; i++) {
         r->pairs[i].heard_ms = r->now_ms;

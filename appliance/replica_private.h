@@ -620,6 +620,7 @@ void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t
 void transfer_block_final(struct replica *r, const struct rblock *block);
 /* f+1 members state that they are final by more than this beyond me. */
 bool transfer_others_ahead(const struct replica *r, uint64_t by);
+bool transfer_may_be_behind(const struct replica *r);
 void transfer_tick_replica(struct replica *r);
 void transfer_prune(struct replica *r);
 

@@ -13,6 +13,13 @@ static bool is_checkpoint_height(const struct replica *r, uint64_t height) {
     return (height & UINT64_C(0xFFFFFFFFFFFF)) % r->config.limits.checkpoint_blocks == 0 && height > r->genesis_height;
 }
 
+/* Behind, or not told yet by enough members whether it is. */
+bool transfer_may_be_behind(const struct replica *r) {
+    uint32_t heard = 0;
+    for (uint32_t i = 0; i < r->members.n; i++) heard += i != r->me && r->has_peer_status[i];
+    return heard <= r->members.f || transfer_others_ahead(r, 2 * (uint64_t)r->config.limits.window_blocks);
+}
+
 void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
     struct replica_output *output = output_add(r, REPLICA_TRANSFER);
     output->peer = from;
