@@ -107,28 +107,6 @@ void exec_logs_reset(struct executor *ex) {
     exec_log_reset(&ex->blocks, ex->next);
 }
 
-/* Operations of an item as D-19 counts them; false: no item that this cluster queues. */
-static bool item_ops(const struct executor *ex, const struct slice_item *item, uint32_t *ops, bool *routed) {
-    *routed = false;
-    *ops = 1;
-    if (item->kind == SLICE_CONFIG) return true;
-    if (ex->shard) {
-        struct slice_answer answer;
-        if (item->kind != SLICE_ANSWER || !slice_answer_decode(item, &answer)) return false;
-        struct slice_part part;
-        size_t at = 0;
-        for (*ops = 0; slice_part_next(&answer, &at, &part);) *ops += part.op_count;
-        return true;
-    }
-    if (item->kind == SLICE_REVOKE) return true;
-    if (item->kind != SLICE_READ && item->kind != SLICE_WRITE) return false;
-    uint32_t head = item->kind == SLICE_WRITE ? SLICE_WRITE_HEAD_BYTES : SLICE_READ_HEAD_BYTES;
-    if (item->body_bytes < head) return false;
-    *ops = bytes_get_le32(item->body + (item->kind == SLICE_WRITE ? 84 : 0));
-    *routed = true;
-    return *ops > 0;
-}
-
 static bool entries_valid(const uint8_t *entries, size_t bytes) {
     if (bytes % ROUTING_BYTES != 0) return false;
     for (size_t at = 0; at < bytes; at += ROUTING_BYTES)
@@ -175,7 +153,7 @@ static bool pending_load(struct executor *ex, uint32_t pair, const uint8_t *item
     while (slice_item_next(&slice, &at, &index, &item)) {
         uint32_t ops, bytes = SLICE_ITEM_HEAD_BYTES + item.body_bytes;
         bool routed;
-        if (!item_ops(ex, &item, &ops, &routed) || bytes > ex->config.limits.slice_bytes_max - SLICE_HEAD_BYTES) return false;
+        if (!exec_item_ops(ex->shard, &item, &ops, &routed) || bytes > ex->config.limits.slice_bytes_max - SLICE_HEAD_BYTES) return false;
         uint8_t *to = exec_queue_space(ex, pair, bytes, ops);
         if (!to) return false;
         memcpy(to, item.whole, bytes);

@@ -45,12 +45,12 @@ static int usage(FILE *out, int code) {
     return code;
 }
 
-static int node_main(const char *config) {
+/* One life of the node. *again: a checkpoint has come from peers, and the next life begins from it. */
+static int node_live(const char *config, bool *again) {
     static char text[NODE_TEXT_BYTES];
     struct node *node = calloc(1, sizeof *node);
+    *again = false;
     if (node == NULL) return NODE_EXIT_STOPPED;
-    prctl(PR_SET_DUMPABLE, 0); /* keys never lie in a core dump */
-    signals_set();
     int code = (int)node_open(node, config, text);
     if (code != NODE_EXIT_OK) {
         (void)fprintf(stderr, "heracliusd: %s\n", text);
@@ -59,8 +59,19 @@ static int node_main(const char *config) {
         code = node->config.split ? node_run_split(node) : node_run_fused(node);
         running = NULL;
     }
+    *again = node->again && !atomic_load(&node_ending);
     node_close(node);
     free(node);
+    return code;
+}
+
+static int node_main(const char *config) {
+    prctl(PR_SET_DUMPABLE, 0); /* keys never lie in a core dump */
+    signals_set();
+    bool again;
+    int code;
+    do code = node_live(config, &again);
+    while (again);
     return code;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "appliance/replica_private.h"
+#include "appliance/transfer_disk.h"
 #include "bft/ed25519.h"
 #include "protocol/admin_op.h"
 #include "ring/clock.h"
@@ -41,6 +42,10 @@ static const struct link_type_rule rules[] = {
     {BFT_MESSAGE_NOOP, M | O, 512},
     {MESSAGE_LAST_SIGNED_QUERY, M | O, 256},
     {MESSAGE_LAST_SIGNED_ANSWER, M, 2048},
+    {MESSAGE_CHECKPOINT_QUERY, M, 16},
+    {MESSAGE_CHECKPOINT, M, 4 << 20},
+    {MESSAGE_PIECE_QUERY, M, 96},
+    {MESSAGE_PIECE, M, (1 << 20) + (1 << 16)},
     {MESSAGE_INPUT, M, BIG},
     {MESSAGE_INPUT_FETCH, M | O, 64},
     {MESSAGE_CONFIG_QUERY, M | F | C | O, 64},
@@ -113,32 +118,109 @@ static void wake(void *context) {
     if (loop_wake != NULL) loop_wake(node);
 }
 
+/* The checkpoint is gone or not readable. It comes back from peers, and the voting memory, which does not, is there (P-40): an empty store takes its
+ * place. A store of somebody else, or of a newer release, is not touched. */
+static bool state_is_lost(const struct store_error *error) {
+    return error->status == STORE_MISSING || error->status == STORE_DAMAGED || error->status == STORE_FOREIGN;
+}
+
+enum node_exit node_state_remake(struct node *node, const char *why, char text[NODE_TEXT_BYTES]) {
+    struct store_error error;
+    char quoted[NODE_TEXT_BYTES];
+    log_event(LOG_LEVEL_WARN, "state_lost", "cause=%s do=\"it is taken from peers; check the disk\"", log_quote(why, quoted, sizeof quoted));
+    if (node->state != NULL) (void)state_close(node->state);
+    node->state = NULL;
+    if (store_state_remake(node->directory, &node->identity, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
+    return node_state_open(node, text);
+}
+
+static struct state_config state_config_of(struct node *node) {
+    return (struct state_config){.directory = node->directory,
+                                 .identity = node->identity,
+                                 .map_bytes = node->config.state_map_bytes,
+                                 .queue_slots = STATE_SLOTS,
+                                 .cpu = node->config.cpus[NODE_THREAD_STATE],
+                                 .wake = wake,
+                                 .wake_context = node};
+}
+
+enum node_exit node_state_open(struct node *node, char text[NODE_TEXT_BYTES]) {
+    struct store_error error;
+    struct state_config config = state_config_of(node);
+    if (state_open(&config, &node->state, &error) == STORE_OK) return NODE_EXIT_OK;
+    node->state = NULL;
+    if (node->state_remade || !state_is_lost(&error)) return fail(text, NODE_EXIT_DATA, error.text);
+    node->state_remade = true;
+    return node_state_remake(node, error.text, text);
+}
+
 static enum node_exit stores_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     struct store_error error;
-    struct store_identity identity = {.cluster = node->cluster, .member = node->member};
-    memcpy(identity.system_id, node->system->system_id, sizeof identity.system_id);
-    memcpy(identity.node_id, node->key.card_id, sizeof identity.node_id);
+    node->identity = (struct store_identity){.cluster = node->cluster, .member = node->member};
+    memcpy(node->identity.system_id, node->system->system_id, sizeof node->identity.system_id);
+    memcpy(node->identity.node_id, node->key.card_id, sizeof node->identity.node_id);
     if (store_directory_open(node->config.data, &node->directory, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
     struct wal_config wal = {.directory = node->directory,
-                             .identity = identity,
+                             .identity = node->identity,
                              .map_bytes = node->config.wal_map_bytes,
                              .queue_slots = WAL_SLOTS,
                              .cpu = node->config.cpus[NODE_THREAD_WAL],
                              .wake = wake,
                              .wake_context = node};
     if (wal_open(&wal, &node->wal, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
-    struct state_config state = {.directory = node->directory,
-                                 .identity = identity,
-                                 .map_bytes = node->config.state_map_bytes,
-                                 .queue_slots = STATE_SLOTS,
-                                 .cpu = node->config.cpus[NODE_THREAD_STATE],
-                                 .wake = wake,
-                                 .wake_context = node};
-    if (state_open(&state, &node->state, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
+    enum node_exit code = node_state_open(node, text);
+    if (code != NODE_EXIT_OK) return code;
+    struct transfer_disk disk = {
+        .directory = node->directory, .identity = node->identity, .map_bytes = node->config.state_map_bytes, .own = node->state};
+    struct state_config config = state_config_of(node);
+    uint64_t height;
+    enum store_status status = transfer_disk_install(&disk, &config, &height);
+    node->state = disk.own;
+    if (status != STORE_OK) return fail(text, NODE_EXIT_DATA, disk.error.text);
+    if (height > 0) log_event(LOG_LEVEL_INFO, "transfer_installed", "height=%llu", (unsigned long long)height);
     return NODE_EXIT_OK;
 }
 
 /* ---- executor and replica ---- */
+
+static enum node_exit replica_open(struct node *node, char text[NODE_TEXT_BYTES], enum node_restored *restored) {
+    executor_genesis(node->executor, node->genesis_root);
+    node->execution = execution_create(node->executor, node->state);
+struct replica_config replica = {.system = node->system,
+                                     .cluster = node->cluster,
+                                     .member = node->member,
+                                     .signer = signer_ed25519(&node->key.signing),
+                                     .now_ms = ring_clock_ms(),
+                                     .wall_ms = ring_clock_wall_ms(),
+                                     .hooks = node->hooks};
+    memcpy(replica.signing_key, node->key.signing_key, sizeof replica.signing_key);
+    memcpy(replica.noise_key, node->key.noise_key, sizeof replica.noise_key);
+    ring_entropy_fill(replica.nonce, sizeof replica.nonce);
+    memcpy(replica.genesis_root, node->genesis_root, 32);
+    node->replica = replica_create(&replica);
+    if (node->execution == NULL || node->replica == NULL) return fail(text, NODE_EXIT_CONFIG, "not enough memory for the node's tables");
+    *restored = node_restore(node, text);
+    return *restored == NODE_RESTORE_FAILED ? NODE_EXIT_DATA : NODE_EXIT_OK;
+}
+
+/* A damaged checkpoint spoils executor and replica: both begin anew, from genesis, and what lacks comes from peers. */
+static enum node_exit state_restore(struct node *node, char text[NODE_TEXT_BYTES]) {
+    enum node_restored restored;
+    enum node_exit code = replica_open(node, text, &restored);
+    if (code == NODE_EXIT_OK && restored == NODE_STATE_LOST) {
+        char why[NODE_TEXT_BYTES];
+        snprintf(why, sizeof why, "%s", text);
+        replica_destroy(node->replica);
+        execution_destroy(node->execution);
+        node->replica = NULL;
+        node->execution = NULL;
+        code = node_state_remake(node, why, text);
+        if (code == NODE_EXIT_OK) code = replica_open(node, text, &restored);
+        if (code == NODE_EXIT_OK && restored != NODE_RESTORED) code = NODE_EXIT_DATA;
+    }
+    if (code != NODE_EXIT_OK) return code;
+    return node_transfer_start(node) ? NODE_EXIT_OK : fail(text, NODE_EXIT_CONFIG, "not enough memory for state transfer");
+}
 
 static enum node_exit core_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     /* W prepared beyond the committed one, as many executed and not yet told final, and a few for what a new view begins with. */
@@ -159,22 +241,7 @@ static enum node_exit core_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     node->regions = calloc(node->region_count, sizeof *node->regions);
     if (node->regions == NULL) return fail(text, NODE_EXIT_CONFIG, "not enough memory for the node's tables");
     executor_regions(node->executor, node->regions, node->region_count);
-    executor_genesis(node->executor, node->genesis_root);
-    node->execution = execution_create(node->executor, node->state);
-    struct replica_config replica = {.system = node->system,
-                                     .cluster = node->cluster,
-                                     .member = node->member,
-                                     .signer = signer_ed25519(&node->key.signing),
-                                     .now_ms = ring_clock_ms(),
-                                     .wall_ms = ring_clock_wall_ms(),
-                                     .hooks = node->hooks};
-    memcpy(replica.signing_key, node->key.signing_key, sizeof replica.signing_key);
-    memcpy(replica.noise_key, node->key.noise_key, sizeof replica.noise_key);
-    ring_entropy_fill(replica.nonce, sizeof replica.nonce);
-    memcpy(replica.genesis_root, node->genesis_root, 32);
-    node->replica = replica_create(&replica);
-    if (node->execution == NULL || node->replica == NULL) return fail(text, NODE_EXIT_CONFIG, "not enough memory for the node's tables");
-    return node_restore(node, text) ? NODE_EXIT_OK : NODE_EXIT_DATA;
+    return state_restore(node, text);
 }
 
 /* ---- network ---- */
@@ -255,6 +322,7 @@ enum node_exit node_open(struct node *node, const char *config_path, char text[N
 void node_close(struct node *node) {
     node_addresses_stop(node);
     control_stop(node->control);
+    node_transfer_stop(node->transfer);
     struct net *net = node->net;
     enum store_status wal = node->wal != NULL ? wal_close(node->wal) : STORE_OK;
     enum store_status state = node->state != NULL ? state_close(node->state) : STORE_OK;

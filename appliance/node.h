@@ -5,6 +5,7 @@
  *   node_peers.c    the net's peers: nodes and clients
  *   node_addresses.c  addresses.json, read again when it changes
  *   node_restore.c  from the store into executor and replica
+ *   node_transfer.c the thread of state transfer
  *   node_fused.c    one thread for network, consensus and execution
  *   node_split.c    a thread each, joined by single-producer single-consumer rings
  *   node_status.c   the snapshot for the control socket
@@ -19,6 +20,7 @@
 
 #include "appliance/control.h"
 #include "appliance/node_config.h"
+#include "appliance/node_transfer.h"
 #include "appliance/replica.h"
 #include "appliance/watch.h"
 #include "protocol/addresses.h"
@@ -42,13 +44,16 @@ struct node {
     char name[CARD_NAME_BYTES_MAX + 1];
     uint32_t cluster, member;
     struct store_directory *directory;
+    struct store_identity identity;
     struct wal *wal;
     struct state *state;
+    bool state_remade; /* in this start: once is enough */
     struct executor *executor;
     struct exec_region *regions; /* what it reserved; constant while it lives */
     uint32_t region_count;
     struct execution *execution;
     struct replica *replica;
+    struct node_transfer *transfer;
     struct net *net;
     atomic_bool net_running;       /* net_wake() may be called */
     uint32_t *node_handles;        /* of the net, by cluster of the system file and place in it; NET_PEER_NONE: nobody. The net's thread */
@@ -72,7 +77,8 @@ struct node {
 
     /* ending */
     int exit_code;
-    bool stop; /* a sticky error was logged: leave the loop */
+    bool stop;  /* a sticky error was logged, or `again`: leave the loop */
+    bool again; /* a checkpoint has come from peers: open anew, from it */
     bool draining;
     uint64_t drain_until_ms;
 
@@ -100,8 +106,13 @@ void node_split_free(struct node *node);
 /* Read by the race detector's runtime in its own build: the rings' fences are not its language. */
 const char *__tsan_default_suppressions(void);
 
-/* node_restore.c: fills executor and replica. False: `text` says why. */
-bool node_restore(struct node *node, char text[NODE_TEXT_BYTES]);
+/* node_restore.c: fills executor and replica. Otherwise `text` says why. NODE_STATE_LOST: the checkpoint is damaged, the rest was not looked at;
+ * executor and replica are spoilt. */
+enum node_restored { NODE_RESTORED, NODE_RESTORE_FAILED, NODE_STATE_LOST };
+enum node_restored node_restore(struct node *node, char text[NODE_TEXT_BYTES]);
+/* node.c: the store of checkpoints; made anew, empty, when what is there is lost. */
+enum node_exit node_state_open(struct node *node, char text[NODE_TEXT_BYTES]);
+enum node_exit node_state_remake(struct node *node, const char *why, char text[NODE_TEXT_BYTES]);
 
 /* Parts of both loops. */
 /* Gives what the replica persists to the store, in order; and what became durable back to it. False: the store stopped, logged. */

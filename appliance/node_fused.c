@@ -48,6 +48,9 @@ static void output_do(struct node *node, const struct replica_output *output) {
     case REPLICA_EVIDENCE: node_evidence(node, output); break;
     case REPLICA_PEER_ADD: node_peer_let_in(node, output->peer, output->key, output->text); break;
     case REPLICA_PEER_REMOVE: node_peer_shut_out(node, output->peer); break;
+    case REPLICA_TRANSFER:
+    case REPLICA_CHILD:
+    case REPLICA_LACKING: node_transfer_output(node, output); break;
     case REPLICA_STOP:
         log_event(LOG_LEVEL_ERROR, "node_stopped", "cause=\"%s\"", output->text);
         node->stop = true;
@@ -88,6 +91,7 @@ static void step(struct node *node) {
     if (checkpoint > node->checkpoint_told) {
         node->checkpoint_told = checkpoint;
         replica_checkpointed(node->replica, checkpoint);
+        node_transfer_checkpointed(node);
     }
     struct store_error error;
     if (execution_error(node->execution, &error) != STORE_OK) node_state_failed(node, &error);
@@ -118,6 +122,7 @@ int node_run_fused(struct node *node) {
         net_poll(node->net, more || deadline <= now ? 0 : (uint32_t)(deadline - now));
         events_take(node);
         if (!node_store_poll(node)) break;
+        node_transfer_poll(node);
         outputs_do(node);
         step(node);
         more = false;

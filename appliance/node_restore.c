@@ -37,7 +37,8 @@ static bool entries_load(struct node *node, struct state_reader *reader) {
     return status == STORE_ABSENT;
 }
 
-static bool checkpoint_load(struct node *node, struct state_reader *reader, char text[NODE_TEXT_BYTES]) {
+/* NULL, or what is wrong with it. */
+static const char *checkpoint_load(struct node *node, struct state_reader *reader) {
     const struct state_checkpoint *checkpoint = state_reader_checkpoint(reader);
     size_t work_bytes, tip_bytes, queues_bytes, chain_bytes;
     uint8_t *work = blob_read(reader, EXECUTOR_WORK_BLOB, &work_bytes), *tip = blob_read(reader, "tip", &tip_bytes),
@@ -64,20 +65,30 @@ static bool checkpoint_load(struct node *node, struct state_reader *reader, char
     free(work);
     free(tip);
     free(queues);
-    return good ? true : refuse(node, text, why);
+    return good ? NULL : why;
 }
 
-static bool state_load(struct node *node, char text[NODE_TEXT_BYTES]) {
+static enum node_restored state_load(struct node *node, char text[NODE_TEXT_BYTES]) {
     struct state_reader *reader;
     enum store_status status = state_reader_open(node->state, &reader);
+    const char *why = NULL;
     if (status == STORE_ABSENT) {
-        if (!execution_genesis(node->execution)) return refuse(node, text, "genesis cannot be written");
+        if (!execution_genesis(node->execution)) {
+            (void)refuse(node, text, "genesis cannot be written");
+            return NODE_RESTORE_FAILED;
+        }
+    } else if (status == STORE_DAMAGED) {
+        why = "the description of the checkpoint is damaged";
     } else if (status != STORE_OK) {
-        return refuse(node, text, store_status_name(status));
+        (void)refuse(node, text, store_status_name(status));
+        return NODE_RESTORE_FAILED;
     } else {
-        bool good = checkpoint_load(node, reader, text);
+        why = checkpoint_load(node, reader);
         state_reader_close(reader);
-        if (!good) return false;
+    }
+    if (why != NULL) {
+        snprintf(text, NODE_TEXT_BYTES, "%s", why);
+        return NODE_STATE_LOST;
     }
     for (uint32_t i = 0; i < executor_pairs(node->executor); i++) {
         struct exec_pair pair;
@@ -86,7 +97,7 @@ static bool state_load(struct node *node, char text[NODE_TEXT_BYTES]) {
             .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq};
         replica_restore_pair(node->replica, &cursors);
     }
-    return true;
+    return NODE_RESTORED;
 }
 
 /* ---- the write-ahead store ---- */
@@ -273,22 +284,46 @@ static bool pair_chains_load(struct node *node, struct wal_reader *reader, char 
     return true;
 }
 
-static bool restore_all(struct node *node, struct wal_reader *reader, char text[NODE_TEXT_BYTES]) {
-    if (!chain_load(node, reader, text) || !pair_chains_load(node, reader, text) || !state_load(node, text)) return false;
+/* Blocks that do not reach down to the state, which was lost: nothing can be executed again before a checkpoint has come from peers. Only the newest
+ * are read then, those that this node may have prepared: members may have to fetch them. */
+static uint64_t blocks_from(struct node *node, struct wal_reader *reader, uint64_t from) {
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    static const uint8_t no_id[32];
+    uint64_t epoch, first, last;
+    const uint8_t *id;
+    uint8_t part;
+    (void)wal_key_block(key, 0, 0, no_id, 0);
+    if (wal_read_next(reader, WAL_BLOCKS, key, false) != STORE_OK) return from;
+    wal_key_block_read(key, &epoch, &first, &id, &part);
+    memset(key, 0xFF, sizeof key);
+    if (first <= from || wal_read_last(reader, WAL_BLOCKS, key) != STORE_OK) return from;
+    wal_key_block_read(key, &epoch, &last, &id, &part);
+    uint64_t window = 2 * (uint64_t)node->system->limits.window_blocks;
+    return last > from + window ? last - window : from;
+}
+
+static enum node_restored restore_all(struct node *node, struct wal_reader *reader, char text[NODE_TEXT_BYTES]) {
+    if (!chain_load(node, reader, text) || !pair_chains_load(node, reader, text)) return NODE_RESTORE_FAILED;
+    enum node_restored restored = state_load(node, text);
+    if (restored != NODE_RESTORED) return restored;
     struct status_replica *at = malloc(sizeof *at);
     CHECK(at != NULL);
     replica_status(node->replica, at);
     old_blocks_load(node, reader, at->final_height);
-    bool good = votes_load(node, reader, text) && blocks_load(node, reader, at->epoch, at->final_height + 1, text);
+    uint64_t from = blocks_from(node, reader, at->final_height + 1);
+    bool good = votes_load(node, reader, text) && blocks_load(node, reader, at->epoch, from, text);
     free(at);
-    return good;
+    return good ? NODE_RESTORED : NODE_RESTORE_FAILED;
 }
 
-bool node_restore(struct node *node, char text[NODE_TEXT_BYTES]) {
+enum node_restored node_restore(struct node *node, char text[NODE_TEXT_BYTES]) {
     struct wal_reader *reader;
     enum store_status status = wal_reader_open(node->wal, &reader);
-    if (status != STORE_OK) return refuse(node, text, store_status_name(status));
-    bool good = restore_all(node, reader, text);
+    if (status != STORE_OK) {
+        (void)refuse(node, text, store_status_name(status));
+        return NODE_RESTORE_FAILED;
+    }
+    enum node_restored restored = restore_all(node, reader, text);
     wal_reader_close(reader);
-    return good;
+    return restored;
 }

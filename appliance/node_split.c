@@ -186,6 +186,9 @@ static void consensus_output(struct split *split, const struct replica_output *o
     case REPLICA_READ: replica_read_done(node->replica, output->cookie, node_read(node, output->db, output->key)); break;
     case REPLICA_NOTE: node_note(output); break;
     case REPLICA_EVIDENCE: node_evidence(node, output); break;
+    case REPLICA_TRANSFER:
+    case REPLICA_CHILD:
+    case REPLICA_LACKING: node_transfer_output(node, output); break;
     case REPLICA_STOP:
         log_event(LOG_LEVEL_ERROR, "node_stopped", "cause=\"%s\"", output->text);
         node->stop = true;
@@ -241,6 +244,7 @@ static void consensus_checkpoints(struct split *split) {
     if (height > node->checkpoint_told) {
         node->checkpoint_told = height;
         replica_checkpointed(node->replica, height);
+        node_transfer_checkpointed(node);
     }
     if (atomic_load(&split->state_failed)) node_state_failed(node, &split->state_error);
 }
@@ -254,6 +258,7 @@ static void *consensus_main(void *context) {
     while (!node->stop) {
         unsigned taken = consensus_take(split);
         if (!node_store_poll(node)) break;
+        node_transfer_poll(node);
         replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
         consensus_outputs(split);
         consensus_checkpoints(split);

@@ -85,7 +85,8 @@ struct replica *replica_create(const struct replica_config *config) {
     memcpy(root.bytes, config->genesis_root, 32);
     bft_genesis_header(&r->genesis, config->system->system_id, &hash, config->cluster, r->genesis_height, &root, &cursors);
     r->tip_id = bft_header_id(&r->genesis);
-    r->tip_height = r->executed_height = r->checkpoint_height = r->pruned_height = r->genesis_height;
+    r->tip_height = r->executed_height = r->checkpoint_height = r->checkpoint_before = r->pruned_height = r->genesis_height;
+    r->tip_header = r->genesis;
     bool members = members_of(r, r->cluster, &r->members) && epoch_init(r);
     CHECK(!members || r->me == NOBODY || memcmp(r->members.keys[r->me], r->signing_key, sizeof r->signing_key) == 0);
     if (!members || !tables_init(r) || !pairs_init(r) || !client_init(r) || !last_init(r, config->nonce)) {
@@ -212,7 +213,7 @@ bool replica_next(struct replica *r, struct replica_output *output) {
     r->output_first = (r->output_first + 1) % r->output_room;
     r->output_count--;
     *output = *from;
-    r->given_count = from->kind == REPLICA_SEND || from->kind == REPLICA_EVIDENCE ? from->piece_count : 0;
+    r->given_count = from->piece_count;
     memcpy(r->given, from->pieces, r->given_count * sizeof r->given[0]);
     return true;
 }
@@ -325,6 +326,10 @@ static void member_frame(struct replica *r, struct replica_peer from, uint16_t t
     case MESSAGE_INPUT: input_frame(r, from, payload); break;
     case MESSAGE_INPUT_FETCH: input_fetch_frame(r, from, payload); break;
     case MESSAGE_CONFIG_QUERY: epoch_query_frame(r, from, payload); break;
+    case MESSAGE_CHECKPOINT_QUERY:
+    case MESSAGE_CHECKPOINT:
+    case MESSAGE_PIECE_QUERY:
+    case MESSAGE_PIECE: transfer_member_frame(r, from, type, payload); break;
     default: drop_count(r, DROP_ROLE); break;
     }
 }
@@ -376,72 +381,9 @@ void replica_job_done(struct replica *r, struct execution_job *job) {
     replica_run(r);
 }
 
-/* P-1: a block that is held, and maybe prepared, needs its inputs on disk, also one that names what was decided long ago. */
-static void prune_mark(struct replica *r) {
-    r->prune_turn++;
-    for (uint32_t i = 0; i < r->blocks_used_max; i++) {
-        const struct rblock *block = &r->blocks[i];
-        for (uint32_t ref = 0; block->used && !block->final && block->inputs != NULL && ref < block->ref_count; ref++) {
-            if (block->inputs[ref] != NONE) r->inputs[block->inputs[ref]].prune_turn = r->prune_turn;
-        }
-    }
-}
-
-/* Deletes inputs of blocks up to this height, the decided ones in order. False: there are more. */
-static bool prune_inputs(struct replica *r, uint64_t end) {
-    uint32_t budget = PRUNE_INPUTS_AT_ONCE;
-    prune_mark(r);
-    for (uint32_t index = r->done.first; index != NONE && r->inputs[index].decided_height <= end;) {
-        uint32_t next = r->inputs[index].list_next;
-        struct input *input = &r->inputs[index];
-        if (input->prune_turn == r->prune_turn) { /* let go with its block: replica_block.c */
-            index = next;
-            continue;
-        }
-        if (input->persisted && budget-- == 0) return false;
-        if (input->persisted) persist_delete(r, WAL_INPUTS, input->hash, 32);
-        input->persisted = false;
-        if (input->in_blocks == 0) input_free(r, index);
-        index = next;
-    }
-    for (uint32_t i = 0; i < r->orphan_count;) {
-        const struct orphan *orphan = &r->orphans[i];
-        if (orphan->height > end) {
-            i++;
-            continue;
-        }
-        bool gone = input_find(r, orphan->hash) == NONE; /* else a later block refers to it */
-        if (gone && budget-- == 0) return false;
-        if (gone) persist_delete(r, WAL_INPUTS, orphan->hash, 32);
-        r->orphans[i] = r->orphans[--r->orphan_count];
-    }
-    return true;
-}
-
-/* Below this height nothing is kept but what a member still lacks: until there is state transfer, its last known final height bounds the pruning. */
-static void prune(struct replica *r) {
-    uint64_t to = r->checkpoint_height;
-    for (uint32_t i = 0; i < r->members.n; i++) {
-        if (i == r->me) continue;
-        uint64_t final = r->has_peer_status[i] ? r->peer_status[i].final.height : r->genesis_height;
-        if (final < to) to = final;
-    }
-    if (to <= r->pruned_height) return;
-    uint64_t end = to - r->pruned_height > PRUNE_BLOCKS_AT_ONCE ? r->pruned_height + PRUNE_BLOCKS_AT_ONCE : to;
-    /* Past the end of an epoch all that is left of it goes, suffix blocks of a crash included. */
-    uint64_t epoch = epoch_of_height(r, r->pruned_height + 1), after = epoch_of_height(r, end + 1);
-    if (epoch != after) end = r->epochs[after].members.start.height;
-    if (!prune_inputs(r, end)) return; /* more of them with the next write; the blocks, by which a restart finds inputs, go last */
-    static const uint8_t no_id[32];
-    uint8_t key[WAL_KEY_BYTES_MAX], key_end[WAL_KEY_BYTES_MAX];
-    size_t bytes = wal_key_block(key, epoch, r->pruned_height + 1, no_id, 0);
-    (void)wal_key_block(key_end, after, epoch == after ? end + 1 : 0, no_id, 0);
-    persist_delete_range(r, WAL_BLOCKS, key, key_end, bytes);
-    r->pruned_height = end;
-}
-
 void replica_checkpointed(struct replica *r, uint64_t height) {
     if (height <= r->checkpoint_height) return;
+    r->checkpoint_before = r->checkpoint_height;
     r->checkpoint_height = height;
     replica_note(r, LOG_LEVEL_INFO, "checkpoint", "height=%llu", (unsigned long long)height);
 }
@@ -450,11 +392,12 @@ void replica_send_dropped(struct replica *r, bool full) {
     drop_count(r, full ? DROP_SEND_QUEUE : DROP_SEND_LINK);
 }
 
-/* While the disk is behind, and until what was missed is caught up with, nobody else is late. */
+/* While the disk is behind, and until what was missed is caught up with, nobody else is late: slices that the cluster consumed long ago do not come
+ * again. */
 static bool own_trouble(struct replica *r) {
     if (r->behind) r->stall_end_ms = r->now_ms;
     bool recovering = r->stall_end_ms != 0 && r->now_ms - r->stall_end_ms < CATCH_UP_PATIENCE_MS && !replica_is_ready(r);
-    if (!r->behind && !recovering) return false;
+    if (!r->behind && !recovering && !transfer_may_be_behind(r)) return false;
     r->patient_ms = r->now_ms;
     for (uint32_t i = 0; i < r->pair_count; i++) {
         r->pairs[i].heard_ms = r->now_ms;
@@ -486,7 +429,8 @@ void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {
     if (!behind) waiting_tick(r);
     replica_run(r);
     block_release_old(r);
-    if (r->open != NULL) prune(r);
+    transfer_tick_replica(r);
+    if (r->open != NULL) transfer_prune(r);
     if (!behind) propose_try(r);
     replica_run(r);
     persist_flush(r);

@@ -135,6 +135,11 @@ void replica_read_done(struct replica *replica, uint64_t cookie, struct blob *bl
 void replica_durable(struct replica *replica, uint64_t sequence);
 /* The checkpoint at this height is on disk. */
 void replica_checkpointed(struct replica *replica, uint64_t height);
+/* What struct transfer wants done: its TRANSFER_SEND (the blob is taken over) and TRANSFER_BAD. */
+void replica_transfer_send(struct replica *replica, uint8_t member, uint16_t type, struct blob *blob);
+void replica_transfer_bad(struct replica *replica, uint8_t member);
+/* Its hold_height, again and again while there is one: blocks above it are kept for whoever takes that checkpoint. */
+void replica_transfer_hold(struct replica *replica, uint64_t height);
 /* A SEND was dropped; full: its queue was full (else the link was down). */
 void replica_send_dropped(struct replica *replica, bool full);
 /* Time only grows. To be called after every bunch of the above, and at replica_deadline_ms() at the latest. now_us: for measuring only. */
@@ -152,6 +157,9 @@ enum replica_output_kind {
     REPLICA_EVIDENCE, /* a file to keep (spec/consensus.md 3.11): piece 0, under the name `text`; once for each name */
     REPLICA_PEER_ADD,    /* let this peer in: its static key is `key` (32 bytes). Those of replica_client_key() before replica_start() are not told */
     REPLICA_PEER_REMOVE, /* its link is closed and its key not known any more; no replica_link_down() is due */
+    REPLICA_TRANSFER, /* a frame of a member for transfer_frame(): peer, type, pieces[0] */
+    REPLICA_CHILD,    /* pieces[0] for transfer_child() */
+    REPLICA_LACKING,  /* `lacking` ? transfer_lacking() : transfer_height(), at height `sequence` */
     REPLICA_STOP     /* the node must stop now and say why: `text` */
 };
 
@@ -164,6 +172,7 @@ struct replica_output {
     uint64_t sequence; /* PERSIST */
     struct wal_batch batch;
     struct execution_job *job; /* JOB */
+    bool lacking;              /* LACKING */
     uint64_t cookie;           /* READ */
     enum wal_db db;
     uint8_t key[WAL_KEY_BYTES_MAX]; /* READ; PEER_ADD, PEER_REMOVE */
@@ -176,6 +185,10 @@ struct replica_output {
 bool replica_next(struct replica *replica, struct replica_output *output) __attribute__((warn_unused_result));
 
 /* ---- questions ---- */
+
+/* Of the epoch in force; live as long as the replica. */
+const struct bft_members *replica_members(const struct replica *replica);
+const struct config *replica_config_in_force(const struct replica *replica);
 
 /* Takes no new client batches from now on (REFUSED BUSY). */
 void replica_drain(struct replica *replica);

@@ -498,6 +498,8 @@ void block_finalize_job(struct replica *r, uint32_t index) {
     struct rblock *block = &r->blocks[index];
     final_append(r, index);
     r->decided_ms = r->now_ms;
+    transfer_block_final(r, block);
+    r->tip_header = block->header;
     r->tip_id = block->id;
     r->tip_height = block->header.height;
     r->tip_time = block->header.time;

@@ -17,6 +17,7 @@
  *   replica_last.c      LAST-SIGNED
  *   replica_evidence.c  what convicts a member or a cluster is kept
  *   replica_restore.c   from the store
+ *   replica_transfer.c  what state transfer needs; pruning
  *
  * All tables are indexed by u32; NONE is no entry.
  */
@@ -455,7 +456,12 @@ struct replica {
     uint32_t held_first, held_count, held_room;
 
     /* checkpoints */
-    uint64_t checkpoint_height, pruned_height, prune_turn;
+    uint64_t checkpoint_height, checkpoint_before, pruned_height, prune_turn;
+    struct bft_header tip_header;        /* of the newest final block */
+    uint64_t tip_moved, tip_moved_ms;    /* final height as it was, and since when no better one came although others have it; 0: not looked yet */
+    uint64_t hold_height, hold_ms;       /* a member takes the checkpoint at this height; told last then */
+    bool lacking_told;
+    uint64_t lacking_told_ms;
     struct orphan *orphans;
     uint32_t orphan_count, orphan_room;
 
@@ -706,6 +712,16 @@ bool pair_epochs_init(struct replica *r, struct pair *pair);
 /* The members by whom a certificate of this epoch of another cluster is judged; NULL: not known, and asked for from now on. */
 const struct bft_members *pair_members(struct pair *pair, uint64_t epoch);
 void pair_chain_tick(struct replica *r, struct pair *pair);
+
+/* replica_transfer.c */
+void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
+/* This block becomes final now, its parent is still the tip. */
+void transfer_block_final(struct replica *r, const struct rblock *block);
+/* f+1 members state that they are final by more than this beyond me. */
+bool transfer_others_ahead(const struct replica *r, uint64_t by);
+bool transfer_may_be_behind(const struct replica *r);
+void transfer_tick_replica(struct replica *r);
+void transfer_prune(struct replica *r);
 
 /* replica_restore.c */
 void restore_executed(struct replica *r, struct execution_job *job);

@@ -60,6 +60,7 @@ bool replica_restore_checkpoint(struct replica *r, const struct state_checkpoint
     r->tip_id = id;
     r->tip_height = r->published_height = r->checkpoint_height = r->executed_height = checkpoint->height;
     r->tip_time = restore->tip.time;
+    r->tip_header = restore->tip;
     r->tip_ticket = 0;
     epoch_restore_at(r, checkpoint->height);
     r->pruned_height = checkpoint->height; /* until replica_restore_pruned shows older blocks */

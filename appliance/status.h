@@ -65,6 +65,7 @@
     X(ATTACK_BAD_INPUT, "bad_input")           /* a relay's batch that does not verify */                                                            \
     X(ATTACK_BAD_BLOCK, "bad_block")                                                                                                                 \
     X(ATTACK_BAD_ANSWER, "bad_answer")       /* LAST-SIGNED, NEWEST or STATUS that cannot be true */                                                 \
+    X(ATTACK_BAD_PIECE, "bad_piece")         /* state transfer: a piece or checkpoint that is not what was certified */                              \
     X(ATTACK_SILENT_LEADER, "silent_leader") /* a view change away from a leader that let inputs wait */
 
 #define STATUS_IDENTIFIER(identifier, name) identifier,

@@ -40,7 +40,8 @@ unsigned watch_wal(unsigned *told, uint64_t bytes, uint64_t map_bytes);
 /* True once: the node has waited WATCH_ASKING_MS for the answers without which it may not vote (P-10). `since_ms` begins with 0; UINT64_MAX: told. */
 bool watch_asking(uint64_t *since_ms, enum status_phase phase, uint64_t now_ms);
 
-/* The member without whose blocks this node would prune more (P-60): the lowest below the checkpoint; status->members: nobody. */
+/* The member without whose blocks this node would prune more, up to its newest checkpoint instead of the one before (P-60): the lowest below the
+ * checkpoint; status->members: nobody. */
 uint32_t watch_prune_holder(const struct status_replica *status);
 
 #endif

@@ -111,8 +111,7 @@ static bool client_take(struct assembly *assembly, char *text) {
     return false;
 }
 
-/* NAME=VALUE of a limit or time-out. */
-static bool setting_take(struct assembly *assembly, const char *text) {
+bool cmd_setting_take(struct assembly *assembly, const char *text) {
     const char *equals = strchr(text, '=');
     uint64_t value = 0;
     if (equals && number_parse(equals + 1, strlen(equals + 1), UINT64_MAX, &value)) {
@@ -223,7 +222,7 @@ static bool rest_take(struct assembly *assembly, const struct wishes *wishes) {
         (void)cmd_entropy(NULL, system->partition_key, sizeof system->partition_key);
     }
     for (char **at = wishes->settings; at && *at; at++) {
-        if (!setting_take(assembly, *at)) return false;
+        if (!cmd_setting_take(assembly, *at)) return false;
     }
     for (char **at = wishes->origins; at && *at; at++) {
         if (!origin_take(assembly, *at)) return false;

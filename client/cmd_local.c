@@ -18,6 +18,7 @@ enum { LOCAL_TABLE_KEYS_MAX = 4 << 20, LOCAL_TABLE_BYTES_MAX = 1 << 30, LOCAL_CL
 
 struct sizes {
     int coordinators, shards, nodes, port_base;
+    char **settings; /* NAME=VALUE of limits and time-outs, NULL at the end; NULL: none */
 };
 
 /* A node's folder: key, node.conf with paths relative to it; its data come last, when the system file exists. */
@@ -158,6 +159,9 @@ static int local_make(const char *out, const struct sizes *sizes) {
     assembly->system.limits.table_keys_max = LOCAL_TABLE_KEYS_MAX;
     assembly->system.limits.table_bytes_max = LOCAL_TABLE_BYTES_MAX;
     assembly->system.limits.clients_max = LOCAL_CLIENTS_MAX;
+    for (char **at = sizes->settings; at && *at; at++) {
+        if (!cmd_setting_take(assembly, *at)) goto out;
+    }
     (void)cmd_entropy(NULL, assembly->system.partition_key, sizeof assembly->system.partition_key);
     if (!folders_make(out) || !members_make(assembly, out, sizes) || !cmd_path(path, out, "system.json")) goto out;
     enum system_error error = assembly_finish(assembly, &fault);
@@ -201,6 +205,7 @@ int cmd_system_local(int argc, char **argv) {
         {"shards", 0, POPT_ARG_INT, &sizes.shards, 0, "shard clusters (1)", "S"},
         {"nodes", 0, POPT_ARG_INT, &sizes.nodes, 0, "nodes per cluster, 4 to 16 (4)", "N"},
         {"port-base", 0, POPT_ARG_INT, &sizes.port_base, 0, "first of the ports on 127.0.0.1, one per node and one for the admin", "P"},
+        {"set", 0, POPT_ARG_ARGV, &sizes.settings, 0, "a limit or time-out (system show lists them)", "NAME=VALUE"},
         {"move", 0, POPT_ARG_NONE, &move, 0, "only give the nodes of the system in DIR other ports", NULL},
         POPT_AUTOHELP POPT_TABLEEND};
     poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
@@ -221,6 +226,8 @@ int cmd_system_local(int argc, char **argv) {
     code = move ? local_move(out, sizes.port_base) : local_make(out, &sizes);
 out:
     free(out);
+    for (char **at = sizes.settings; at && *at; at++) free(*at);
+    free(sizes.settings);
     poptFreeContext(context);
     return code;
 }

@@ -43,6 +43,10 @@ struct cmd_rules {
 };
 bool cmd_rules_take(struct cmd_rules *rules, char *text, const char *of);
 
+/* NAME=VALUE of a limit or time-out into the system that is being assembled; false after a message. */
+struct assembly;
+bool cmd_setting_take(struct assembly *assembly, const char *text);
+
 /* Has `heracliusd --init --config FILE` make the data directory; false after a message. */
 bool cmd_node_data_init(const char *config_path);
 

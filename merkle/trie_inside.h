@@ -1,5 +1,5 @@
 /*
- * The inside of the state trie, shared by trie.c and trie_proof.c only.
+ * The inside of the state trie, shared by trie.c, trie_proof.c and trie_index.c only.
  *
  * Layout of the caller's memory (each array begins at a multiple of 64):
  *
@@ -116,6 +116,9 @@ static inline const uint8_t *trie_way_hash(const struct trie *trie, const uint8_
     uint32_t parent = way->inner[depth - 1];
     return trie->pairs[parent].of[trie_path_bit(path, trie->links[parent].bit)];
 }
+
+/* The end of a proof of absence: the leaf that stands in the place (trie_proof.c). */
+void trie_proof_other_write(const struct trie_proof_other *other, struct bytes_writer *writer);
 
 /* The leftmost leaf (index) at or below a node that is not TRIE_NODE_NONE. */
 static inline uint32_t trie_leaf_first(const struct trie *trie, uint32_t node) {

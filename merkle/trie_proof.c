@@ -40,6 +40,15 @@ enum trie_proof_kind trie_proof_find(const struct trie *trie, const uint8_t path
     return trie_prefix_proof_find(trie, path, TRIE_BITS, other);
 }
 
+void trie_proof_other_write(const struct trie_proof_other *other, struct bytes_writer *writer) {
+    bytes_put_u64(writer, other->value.version_height);
+    bytes_put_u32(writer, other->value.version_index);
+    bytes_put_hash(writer, other->value.value_hash);
+    bytes_put_u8(writer, (uint8_t)other->space);
+    bytes_put_u16(writer, (uint16_t)other->key_bytes);
+    bytes_put_raw(writer, other->key, other->key_bytes);
+}
+
 void trie_prefix_proof_write(struct trie *trie, const uint8_t prefix[SHA256_BYTES], unsigned prefix_bits, const struct trie_proof_other *other,
                              struct bytes_writer *writer) {
     uint8_t path[SHA256_BYTES], root[SHA256_BYTES];
@@ -59,12 +68,7 @@ void trie_prefix_proof_write(struct trie *trie, const uint8_t prefix[SHA256_BYTE
     uint8_t hash[SHA256_BYTES];
     trie_leaf_hash(other->space, other->key, other->key_bytes, &other->value, hash);
     CHECK(sha256_equal(hash, trie_way_hash(trie, path, &way, way.depth)));
-    bytes_put_u64(writer, other->value.version_height);
-    bytes_put_u32(writer, other->value.version_index);
-    bytes_put_hash(writer, other->value.value_hash);
-    bytes_put_u8(writer, (uint8_t)other->space);
-    bytes_put_u16(writer, (uint16_t)other->key_bytes);
-    bytes_put_raw(writer, other->key, other->key_bytes);
+    trie_proof_other_write(other, writer);
 }
 
 void trie_proof_write(struct trie *trie, const uint8_t path[SHA256_BYTES], const struct trie_proof_other *other, struct bytes_writer *writer) {

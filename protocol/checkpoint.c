@@ -336,20 +336,27 @@ static enum checkpoint_error entries_subroot(struct bytes_cursor cursor, uint64_
     return CHECKPOINT_OK;
 }
 
-enum checkpoint_error checkpoint_entries_verify(const struct checkpoint_piece *piece, const struct checkpoint_piece_query *query,
-                                                const uint8_t state_root[32], struct bytes_cursor *entries) {
+enum checkpoint_error checkpoint_entries_subroot(const struct checkpoint_piece *piece, const struct checkpoint_piece_query *query,
+                                                 const uint8_t state_root[32], struct bytes_cursor *entries, uint8_t subroot[32]) {
     if (!checkpoint_piece_answers(piece, query) || piece->kind != CHECKPOINT_ENTRIES) return CHECKPOINT_BAD_NONCE;
     struct bytes_cursor cursor = bytes_cursor_of(piece->content, piece->content_bytes);
     uint32_t proof_bytes = bytes_get_u32(&cursor);
     const uint8_t *proof = bytes_get_raw(&cursor, proof_bytes);
     if (piece->code != CHECKPOINT_PIECE_OK || cursor.failed) return CHECKPOINT_BAD_BYTES;
-    uint8_t subroot[SHA256_BYTES];
-    enum checkpoint_error error = entries_subroot(cursor, piece->total, query, subroot);
+    uint8_t found[SHA256_BYTES];
+    enum checkpoint_error error = entries_subroot(cursor, piece->total, query, found);
     if (error != CHECKPOINT_OK) return error;
-    if (trie_prefix_proof_verify(state_root, query->prefix, query->prefix_bits, subroot, proof, proof_bytes) != TRIE_PROOF_OK)
+    if (trie_prefix_proof_verify(state_root, query->prefix, query->prefix_bits, found, proof, proof_bytes) != TRIE_PROOF_OK)
         return CHECKPOINT_BAD_PROOF;
     *entries = cursor;
+    memcpy(subroot, found, sizeof found);
     return CHECKPOINT_OK;
+}
+
+enum checkpoint_error checkpoint_entries_verify(const struct checkpoint_piece *piece, const struct checkpoint_piece_query *query,
+                                                const uint8_t state_root[32], struct bytes_cursor *entries) {
+    uint8_t subroot[SHA256_BYTES];
+    return checkpoint_entries_subroot(piece, query, state_root, entries, subroot);
 }
 
 enum checkpoint_error checkpoint_subroots_verify(const struct checkpoint_piece *piece, const struct checkpoint_piece_query *query,

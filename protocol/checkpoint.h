@@ -154,6 +154,10 @@ bool checkpoint_entry_get(struct bytes_cursor *cursor, struct checkpoint_entry *
 /* All of a decoded piece of kind ENTRIES against the root: on CHECKPOINT_OK *entries stands at the first entry, piece->total of them follow. */
 enum checkpoint_error checkpoint_entries_verify(const struct checkpoint_piece *piece, const struct checkpoint_piece_query *query,
                                                 const uint8_t state_root[32], struct bytes_cursor *entries) __attribute__((warn_unused_result));
+/* The same, and the subroot of the piece. */
+enum checkpoint_error checkpoint_entries_subroot(const struct checkpoint_piece *piece, const struct checkpoint_piece_query *query,
+                                                 const uint8_t state_root[32], struct bytes_cursor *entries, uint8_t subroot[32])
+    __attribute__((warn_unused_result));
 /* P-46: against the known subroot of the query's prefix; *subroots leads to 256 hashes. */
 enum checkpoint_error checkpoint_subroots_verify(const struct checkpoint_piece *piece, const struct checkpoint_piece_query *query,
                                                  const uint8_t subroot[32], const uint8_t **subroots) __attribute__((warn_unused_result));

@@ -16,6 +16,12 @@ uint64_t ring_clock_ms(void) {
     return ring_clock_us() / 1000u;
 }
 
+uint64_t ring_clock_thread_us(void) {
+    struct timespec used;
+    RING_CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0);
+    return (uint64_t)used.tv_sec * 1000000u + (uint64_t)used.tv_nsec / 1000u;
+}
+
 uint64_t ring_clock_wall_ms(void) {
     struct timespec now;
     RING_CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0);

@@ -11,6 +11,9 @@ uint64_t ring_clock_ms(void);
 /* The same in microseconds, for measuring. */
 uint64_t ring_clock_us(void);
 
+/* CPU time that the calling thread has used, in microseconds: what its work cost, whoever else ran meanwhile. */
+uint64_t ring_clock_thread_us(void);
+
 /* The calendar: milliseconds since 1970, whatever this machine believes. For people (logs) and for a first estimate of cluster time, for nothing
  * else. */
 uint64_t ring_clock_wall_ms(void);

@@ -38,6 +38,13 @@ const struct env_layout env_layout_state = {
     .dbs = {{.name = "entries", .key_bytes = RECORD_PATH_BYTES, .raw = true}, {.name = "blobs", .key_bytes = 32}},
 };
 
+const struct env_layout env_layout_transfer = {
+    .name = "transfer",
+    .kind = ENV_KIND_STATE,
+    .db_count = 2,
+    .dbs = {{.name = "entries", .key_bytes = RECORD_PATH_BYTES, .raw = true}, {.name = "blobs", .key_bytes = 32}},
+};
+
 enum store_status env_status_of(int code) {
     switch (code) {
     case 0: return STORE_OK;

@@ -39,6 +39,7 @@ struct env_layout {
 
 extern const struct env_layout env_layout_wal;
 extern const struct env_layout env_layout_state;
+extern const struct env_layout env_layout_transfer; /* as state: a checkpoint on its way from peers */
 
 struct env {
     MDB_env *mdb;

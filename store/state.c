@@ -173,8 +173,9 @@ enum store_status state_open(const struct state_config *config, struct state **o
     CHECK(config->map_bytes > 0 && config->map_bytes % (1 << 20) == 0);
     struct state *state = calloc(1, sizeof *state);
     const char *path = store_directory_path(config->directory);
+    const struct env_layout *layout = config->transfer ? &env_layout_transfer : &env_layout_state;
     if (!state) return env_fail(error, STORE_NO_MEMORY, 0, path, "open");
-    enum store_status status = env_open(&state->env, path, &env_layout_state, &config->identity, config->map_bytes, error);
+    enum store_status status = env_open(&state->env, path, layout, &config->identity, config->map_bytes, error);
     if (status != STORE_OK) {
         free(state);
         return status;
@@ -191,7 +192,7 @@ enum store_status state_open(const struct state_config *config, struct state **o
     } else {
         (void)env_fail(error, status, 0, state->env.file, "description of the checkpoint");
     }
-    struct writer_config writer = {.name = "state", .slots = config->queue_slots, .items_max = 1, .cpu = config->cpu, .wake = config->wake,
+    struct writer_config writer = {.name = layout->name, .slots = config->queue_slots, .items_max = 1, .cpu = config->cpu, .wake = config->wake,
                                    .wake_context = config->wake_context, .apply = state_apply, .finish = state_finish,
                                    .apply_context = state};
     if (status == STORE_OK) status = writer_start(&state->writer, &writer, error);

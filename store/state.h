@@ -88,6 +88,7 @@ const struct state_write *state_buffer_writes(const struct state_buffer *buffer)
 
 struct state_config {
     const struct store_directory *directory;
+    bool transfer;                    /* not the node's own checkpoint but one on its way from peers: store_transfer_create() */
     struct store_identity identity;
     uint64_t map_bytes;
     uint32_t queue_slots;             /* power of two, 2 to STATE_QUEUE_SLOTS_MAX; one batch fewer fits */

@@ -53,7 +53,8 @@ static enum store_status look(const char *path) {
     const struct dirent *entry;
     while ((entry = readdir(directory))) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        bool ours = strcmp(entry->d_name, "wal") == 0 || strcmp(entry->d_name, "state") == 0 || strcmp(entry->d_name, "lock") == 0;
+        bool ours = strcmp(entry->d_name, "wal") == 0 || strcmp(entry->d_name, "state") == 0 || strcmp(entry->d_name, "lock") == 0 ||
+                    strcmp(entry->d_name, "transfer") == 0;
         if (ours && status != STORE_FOREIGN) status = STORE_EXISTS;
         if (!ours) status = STORE_FOREIGN;
     }
@@ -209,4 +210,55 @@ void store_directory_close(struct store_directory *directory) {
 
 const char *store_directory_path(const struct store_directory *directory) {
     return directory->path;
+}
+
+static enum store_status layout_remove(const struct store_directory *directory, const struct env_layout *layout, struct store_error *error) {
+    static const char *const files[] = {"/data.mdb", "/lock.mdb", ""};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char path[STORE_PATH_BYTES_MAX + 64];
+        (void)snprintf(path, sizeof path, "%s/%s%s", directory->path, layout->name, files[i]);
+        int failed = files[i][0] ? unlink(path) : rmdir(path);
+        if (failed && errno != ENOENT) return fail_errno(error, path, "remove");
+    }
+    return sync_directory(directory->path, error);
+}
+
+/* A creation that is cut off leaves a folder without an identity, which opens as no environment of ours and is made anew. */
+static enum store_status layout_make(const struct store_directory *directory, const struct env_layout *layout, const struct store_identity *identity,
+                                     struct store_error *error) {
+    char path[STORE_PATH_BYTES_MAX + 64];
+    enum store_status status = layout_remove(directory, layout, error);
+    if (status == STORE_OK) status = env_create(directory->path, layout, identity, error);
+    (void)snprintf(path, sizeof path, "%s/%s", directory->path, layout->name);
+    if (status == STORE_OK) status = sync_directory(path, error);
+    return status == STORE_OK ? sync_directory(directory->path, error) : status;
+}
+
+enum store_status store_state_remake(const struct store_directory *directory, const struct store_identity *identity, struct store_error *error) {
+    return layout_make(directory, &env_layout_state, identity, error);
+}
+
+enum store_status store_transfer_create(const struct store_directory *directory, const struct store_identity *identity, struct store_error *error) {
+    return layout_make(directory, &env_layout_transfer, identity, error);
+}
+
+enum store_status store_transfer_remove(const struct store_directory *directory, struct store_error *error) {
+    return layout_remove(directory, &env_layout_transfer, error);
+}
+
+bool store_transfer_exists(const struct store_directory *directory) {
+    char path[STORE_PATH_BYTES_MAX + 64];
+    struct stat about;
+    (void)snprintf(path, sizeof path, "%s/%s", directory->path, env_layout_transfer.name);
+    return lstat(path, &about) == 0;
+}
+
+enum store_status store_transfer_promote(const struct store_directory *directory, struct store_error *error) {
+    char state[STORE_PATH_BYTES_MAX + 64], transfer[STORE_PATH_BYTES_MAX + 64];
+    enum store_status status = layout_remove(directory, &env_layout_state, error);
+    if (status != STORE_OK) return status;
+    (void)snprintf(state, sizeof state, "%s/%s", directory->path, env_layout_state.name);
+    (void)snprintf(transfer, sizeof transfer, "%s/%s", directory->path, env_layout_transfer.name);
+    if (rename(transfer, state) != 0) return fail_errno(error, transfer, "rename into place");
+    return sync_directory(directory->path, error);
 }

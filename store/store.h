@@ -96,4 +96,18 @@ enum store_status store_directory_open(const char *path, struct store_directory 
 void store_directory_close(struct store_directory *directory);
 const char *store_directory_path(const struct store_directory *directory);
 
+/* The two environments of a directory that may be made anew, since what they held comes back from peers (P-40): the checkpoint, when it is lost or
+ * damaged, and the one that is on its way from peers. What lies there now is removed; the new one is empty and synced. The environment must not be
+ * open. Errors as store_directory_create(). */
+enum store_status store_state_remake(const struct store_directory *directory, const struct store_identity *identity, struct store_error *error)
+    __attribute__((warn_unused_result));
+enum store_status store_transfer_create(const struct store_directory *directory, const struct store_identity *identity, struct store_error *error)
+    __attribute__((warn_unused_result));
+enum store_status store_transfer_remove(const struct store_directory *directory, struct store_error *error) __attribute__((warn_unused_result));
+/* What came takes the place of the checkpoint, which is removed first: a power cut in between leaves no checkpoint and what came, and this can be
+ * done again when the state was made anew. Both closed. */
+enum store_status store_transfer_promote(const struct store_directory *directory, struct store_error *error) __attribute__((warn_unused_result));
+/* True iff something of that name is there. */
+bool store_transfer_exists(const struct store_directory *directory);
+
 #endif

@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "merkle/check.h"
 #include "protocol/body.h"
 #include "protocol/decision.h"
+#include "tests/appliance/replica_world_inside.h"
 
 struct rw_batch {
     uint64_t sequence, due_us;
@@ -17,6 +19,7 @@ struct rw_batch {
 enum {
     DISK_US = 700,
     STEP_US = 500,
+    MESSAGE_PIECE = 0x0110,
     MESSAGE_CONFIG_QUERY = 0x0113,
     MESSAGE_CONFIG_CHAIN = 0x0114,
     MESSAGE_BATCH = 0x0301,
@@ -202,6 +205,8 @@ static void mail_deliver(struct replica_world *rw) {
                           (struct blob_piece){.blob = blob, .count = blob->count});
             blob_drop(blob);
             rw->delivered++;
+            rw->pieces_delivered += mail.type == MESSAGE_PIECE;
+            if (mail.type == rw->crash_type && mail.to == rw->crash_node && rw->crash_after > 0) rw->crash_after--;
         }
         free(mail.bytes);
     }
@@ -260,6 +265,21 @@ static void peer_told(struct rw_node *node, const struct replica_output *output)
     memcpy(node->let_in_key[output->peer.index], output->key, 32);
 }
 
+/* The store's own thread is waited for: what is durable when does not hang on this machine's disk. */
+static void job_run(struct rw_node *node, struct execution_job *job) {
+    bool checkpoint = job->checkpoint && job->kind == EXECUTION_FINAL;
+    execution_run(node->execution, job);
+    uint64_t sequence = job->checkpoint_sequence;
+    replica_job_done(node->replica, job);
+    if (node->state == NULL) return;
+    if (checkpoint && sequence > 0) CHECK(state_wait(node->state, sequence) == STORE_OK);
+    uint64_t height = execution_reap(node->execution);
+    if (height <= node->checkpoint_told) return;
+    node->checkpoint_told = height;
+    replica_checkpointed(node->replica, height);
+    if (node->transfer != NULL) transfer_checkpointed(node->transfer);
+}
+
 static void outputs_do(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     struct replica_output output;
@@ -268,14 +288,25 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
         case REPLICA_SEND: output_send(rw, index, &output); break;
         case REPLICA_PERSIST: output_persist(rw, node, &output); break;
         case REPLICA_JOB:
-            execution_run(node->execution, output.job);
-            replica_job_done(node->replica, output.job);
+            job_run(node, output.job);
             break;
         case REPLICA_READ: replica_read_done(node->replica, output.cookie, disk_read(node, &output)); break;
         case REPLICA_NOTE: break;
         case REPLICA_EVIDENCE: evidence_keep(node, &output); break;
         case REPLICA_PEER_ADD:
         case REPLICA_PEER_REMOVE: peer_told(node, &output); break;
+        case REPLICA_TRANSFER:
+            if (node->transfer != NULL)
+                transfer_frame(node->transfer, output.peer.member, output.type, blob_piece_bytes(&output.pieces[0]), output.pieces[0].count,
+                               !node->never_serves);
+            break;
+        case REPLICA_CHILD:
+            if (node->transfer != NULL) transfer_child(node->transfer, blob_piece_bytes(&output.pieces[0]), output.pieces[0].count);
+            break;
+        case REPLICA_LACKING:
+            if (node->transfer != NULL && output.lacking) transfer_lacking(node->transfer, output.sequence);
+            if (node->transfer != NULL && !output.lacking) transfer_height(node->transfer, output.sequence);
+            break;
         case REPLICA_STOP:
             node->stopped++;
             memcpy(node->stop_text, output.text, sizeof node->stop_text);
@@ -289,14 +320,16 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
 static void node_open(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     uint8_t root[32];
+    if (rw->stored) rw_state_prepare(node);
     node->executor = world_executor(rw->world, node->cluster, root);
-    node->execution = execution_create(node->executor, NULL);
+    node->execution = execution_create(node->executor, node->state);
     struct replica_config config = {.system = &rw->world->system,
                                     .cluster = node->cluster,
                                     .member = node->member,
                                     .signer = keyed_signer_of(&node->key),
                                     .now_ms = rw->now_us / 1000 - rw->restoring_ms,
-                                    .wall_ms = UINT64_C(1700000000000) + rw->now_us / 1000 - rw->restoring_ms};
+                                    .wall_ms = UINT64_C(1700000000000) + rw->now_us / 1000 - rw->restoring_ms,
+                                    .hooks = &node->hooks};
     for (size_t i = 0; i < sizeof config.nonce; i++) config.nonce[i] = (uint8_t)dice(rw, 256);
     memcpy(config.genesis_root, root, 32);
     memcpy(config.signing_key, node->key.public_key, 32);
@@ -319,7 +352,7 @@ static void inputs_restore(struct rw_node *node, const struct rw_record *body) {
     }
 }
 
-/* As node_restore.c does, without checkpoints. */
+/* As node_restore.c does. */
 static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     uint8_t key[WAL_KEY_BYTES_MAX] = {0};
@@ -336,6 +369,11 @@ static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
         if (entry == NULL) break;
         CHECK(replica_restore_pair_chain(node->replica, other, entry->bytes, entry->count));
     }
+    if (rw->stored) {
+        rw_checkpoint_restore(node);
+        rw_pairs_restore(node);
+    }
+    uint64_t final = rw_status(rw, index)->final_height, first = UINT64_MAX, last = 0;
     (void)wal_key_vote(key, WAL_VOTE_CORE, 0, 0, 0);
     const struct rw_record *memory = record_find(node, WAL_VOTES, key);
     CHECK(replica_restore_memory(node->replica, memory != NULL ? memory->bytes : NULL, memory != NULL ? memory->count : 0, false));
@@ -348,13 +386,23 @@ static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
     }
     qsort(node->records, node->record_count, sizeof *node->records, record_compare);
     const struct rw_record *certified = NULL;
+    uint64_t epoch, height;
+    const uint8_t *id;
+    uint8_t part;
     for (size_t i = 0; i < node->record_count; i++) {
         const struct rw_record *record = &node->records[i];
-        uint64_t epoch, height;
-        const uint8_t *id;
-        uint8_t part;
         if (!record->used || record->db != WAL_BLOCKS) continue;
         wal_key_block_read(record->key, &epoch, &height, &id, &part);
+        if (height < first) first = height;
+        if (height > last) last = height;
+    }
+    uint64_t from = first > final + 1 && last > final + 32 ? last - 32 : final + 1;
+    for (size_t i = 0; i < node->record_count; i++) {
+        const struct rw_record *record = &node->records[i];
+        if (!record->used || record->db != WAL_BLOCKS) continue;
+        wal_key_block_read(record->key, &epoch, &height, &id, &part);
+        if (height <= final && part == WAL_PART_BODY) replica_restore_pruned(node->replica, height, record->bytes, record->count);
+        if (height < from) continue;
         if (part == WAL_PART_CERTIFICATE) certified = record;
         if (part != WAL_PART_HEADER) continue;
         (void)wal_key_block(key, epoch, height, id, WAL_PART_BODY);
@@ -383,6 +431,7 @@ static void links_up(struct replica_world *rw, uint32_t index) {
 
 static void node_start(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
+    if (rw->stored) rw_transfer_start(rw, node);
     replica_tick(node->replica, rw->now_us / 1000, rw->now_us);
     links_up(rw, index);
     memset(node->let_in, 0, sizeof node->let_in);
@@ -400,6 +449,11 @@ void rw_crash(struct replica_world *rw, uint32_t index) {
         free(node->flying);
         node->flying = next;
     }
+    transfer_destroy(node->transfer);
+    node->transfer = NULL;
+    transfer_disk_close(&node->disk);
+    if (node->state != NULL) CHECK(state_close(node->state) == STORE_OK);
+    node->state = NULL;
     replica_destroy(node->replica);
     execution_destroy(node->execution);
     executor_destroy(node->executor);
@@ -415,11 +469,27 @@ void rw_restart(struct replica_world *rw, uint32_t index) {
     node_start(rw, index);
 }
 
-struct replica_world *rw_create(uint64_t seed) {
-    return rw_create_prepared(seed, NULL);
+void rw_lose_state(struct replica_world *rw, uint32_t index) {
+    struct store_error error;
+    CHECK(!rw->nodes[index].up);
+    CHECK(store_state_remake(rw->nodes[index].directory, &rw->nodes[index].identity, &error) == STORE_OK);
 }
 
-struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct world *world)) {
+size_t rw_blocks_stored(const struct replica_world *rw, uint32_t index) {
+    const struct rw_node *node = &rw->nodes[index];
+    size_t count = 0;
+    for (size_t i = 0; i < node->record_count; i++) {
+        uint64_t epoch, height;
+        const uint8_t *id;
+        uint8_t part;
+        if (!node->records[i].used || node->records[i].db != WAL_BLOCKS) continue;
+        wal_key_block_read(node->records[i].key, &epoch, &height, &id, &part);
+        count += part == WAL_PART_HEADER;
+    }
+    return count;
+}
+
+static struct replica_world *world_make(uint64_t seed, uint32_t checkpoint_blocks, void (*prepare)(struct world *world)) {
     struct replica_world *rw = calloc(1, sizeof *rw);
     CHECK(rw != NULL);
     rw->world = malloc(sizeof *rw->world);
@@ -429,6 +499,8 @@ struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct w
     rw->delay_us_max = 2000;
     rw->now_us = 1000000;
     world_system(rw->world, 1, 1);
+    rw->stored = checkpoint_blocks > 0;
+    if (rw->stored) rw->world->system.limits.checkpoint_blocks = checkpoint_blocks;
     for (uint32_t i = 0; i < RW_NODES; i++) {
         struct rw_node *node = &rw->nodes[i];
         node->cluster = i < RW_CLUSTER ? COORDINATOR_CLUSTER_BASE : SHARD_CLUSTER_BASE;
@@ -453,12 +525,28 @@ struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct w
     rw->chain = malloc(sizeof *rw->chain);
     CHECK(rw->chain != NULL && config_chain_genesis(rw->chain, &rw->world->system, COORDINATOR_CLUSTER_BASE));
     rw->epochs[rw->epoch_count++] = rw->chain->members;
-    for (uint32_t i = 0; i < RW_NODES; i++) node_open(rw, i);
+    for (uint32_t i = 0; i < RW_NODES; i++) {
+        if (rw->stored) rw_state_make(rw, &rw->nodes[i]);
+        node_open(rw, i);
+        if (rw->stored) rw_checkpoint_restore(&rw->nodes[i]);
+    }
     for (uint32_t i = 0; i < RW_NODES; i++) {
         CHECK(replica_restore_memory(rw->nodes[i].replica, NULL, 0, false));
         node_start(rw, i);
     }
     return rw;
+}
+
+struct replica_world *rw_create(uint64_t seed) {
+    return world_make(seed, 0, NULL);
+}
+
+struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct world *world)) {
+    return world_make(seed, 0, prepare);
+}
+
+struct replica_world *rw_create_stored(uint64_t seed, uint32_t checkpoint_blocks) {
+    return world_make(seed, checkpoint_blocks, NULL);
 }
 
 void rw_destroy(struct replica_world *rw) {
@@ -467,6 +555,7 @@ void rw_destroy(struct replica_world *rw) {
         for (size_t k = 0; k < rw->nodes[i].record_count; k++) free(rw->nodes[i].records[k].bytes);
         free(rw->nodes[i].records);
         for (uint32_t k = 0; k < rw->nodes[i].evidence_count; k++) free(rw->nodes[i].evidence[k].bytes);
+        rw_state_unmake(&rw->nodes[i]);
     }
     for (size_t i = 0; i < rw->mail_count; i++) free(rw->mail[i].bytes);
     for (uint32_t i = 0; i < rw->answer_count; i++) free(rw->answers[i].bytes);
@@ -474,6 +563,20 @@ void rw_destroy(struct replica_world *rw) {
     free(rw->chain);
     world_destroy(rw->world);
     free(rw);
+}
+
+static void transfers_run(struct replica_world *rw, uint32_t index) {
+    struct rw_node *node = &rw->nodes[index];
+    bool again = rw_transfer_run(rw, node);
+    outputs_do(rw, index);
+    node->transfers += again;
+    if (again) {
+        rw_crash(rw, index);
+        rw_restart(rw, index);
+    } else if (rw->crash_type != 0 && rw->crash_node == index && rw->crash_after == 0) {
+        rw->crash_type = 0;
+        rw_crash(rw, index);
+    }
 }
 
 void rw_run(struct replica_world *rw, uint64_t ms) {
@@ -486,6 +589,7 @@ void rw_run(struct replica_world *rw, uint64_t ms) {
             disk_run(rw, &rw->nodes[i]);
             replica_tick(rw->nodes[i].replica, rw->now_us / 1000, rw->now_us);
             outputs_do(rw, i);
+            if (rw->stored) transfers_run(rw, i);
         }
     }
 }

@@ -9,6 +9,7 @@
 #define TESTS_APPLIANCE_REPLICA_WORLD_H
 
 #include "appliance/replica.h"
+#include "appliance/transfer_disk.h"
 #include "protocol/config_chain.h"
 #include "tests/appliance/exec_world.h"
 #include "tests/sim/keyed_signer.h"
@@ -49,6 +50,19 @@ struct rw_node {
         size_t count;
     } evidence[RW_EVIDENCE_MAX];
     uint32_t evidence_count;
+    struct replica_hooks hooks; /* to make it lie */
+    /* In a stored world: checkpoints on a real disk, and state transfer. What they write is durable when the call returns. */
+    char path[64];
+    struct store_directory *directory;
+    struct store_identity identity;
+    struct state *state;
+    struct transfer_disk disk;
+    struct transfer *transfer;
+    uint64_t checkpoint_told;
+    bool never_serves;       /* BUSY to every question for a piece */
+    uint32_t transfers;      /* that ended with a new start */
+    uint32_t bad_pieces;     /* that it named */
+    uint16_t bad_members;    /* whose */
 };
 
 struct rw_mail {
@@ -72,6 +86,10 @@ struct replica_world {
     uint64_t restoring_ms; /* so long ago a node that starts was opened */
     uint32_t drop_percent, delay_us_max;
     uint64_t delivered, answers_bad;
+    uint64_t pieces_delivered; /* PIECE frames */
+    uint16_t crash_type;       /* a node that gets a frame of this type crashes just after; 0: none */
+    uint32_t crash_after, crash_node;
+    bool stored;
     struct ed25519_secret admin; /* the only administrator's */
     /* the client: the coordinators' epochs as their chain shows them */
     struct config_chain *chain;
@@ -90,7 +108,13 @@ struct replica_world {
 struct replica_world *rw_create(uint64_t seed);
 /* The same; `prepare` may change the system before anybody starts. */
 struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct world *world));
+/* The same with checkpoints every so many blocks, pruning, and state transfer. */
+struct replica_world *rw_create_stored(uint64_t seed, uint32_t checkpoint_blocks);
 void rw_destroy(struct replica_world *rw);
+/* The checkpoints of a node that is down are lost. */
+void rw_lose_state(struct replica_world *rw, uint32_t node);
+/* Blocks that lie in a node's write-ahead store. */
+size_t rw_blocks_stored(const struct replica_world *rw, uint32_t node);
 void rw_crash(struct replica_world *rw, uint32_t node);
 /* Starts again from what was durable. */
 void rw_restart(struct replica_world *rw, uint32_t node);

@@ -211,10 +211,15 @@ def data_directories(cases, system, other):
     for env in ("wal", "state"):
         with Changed(f"{node}/data/{env}/data.mdb", newer_format):
             refuses(cases, f"{env} of a newer format", system, "c0-n0", EXIT_DATA, env, "newer release")
-        with Changed(f"{node}/data/{env}/data.mdb", lambda data: b"\x5a" * len(data)):
-            refuses(cases, f"{env} overwritten", system, "c0-n0", EXIT_DATA, env)
-        with Changed(f"{node}/data/{env}/data.mdb", lambda data: b""):
-            refuses(cases, f"{env} emptied", system, "c0-n0", EXIT_DATA, env)
+        # Votes that are lost come from nowhere; a state comes back from peers (and here from the node's own blocks).
+        for how, change in (("overwritten", lambda data: b"\x5a" * len(data)), ("emptied", lambda data: b"")):
+            with Changed(f"{node}/data/{env}/data.mdb", change):
+                if env == "wal":
+                    refuses(cases, f"wal {how}", system, "c0-n0", EXIT_DATA, env)
+                else:
+                    mark = len(system.log("c0-n0"))
+                    runs(cases, f"state {how}", system, "c0-n0")
+                    cases.case(f"state {how}: it says so", " state_lost " in system.log("c0-n0")[mark:], system.log("c0-n0")[mark:][-800:])
     with Aside(f"{node}/data/wal"):
         refuses(cases, "votes are missing", system, "c0-n0", EXIT_DATA, "wal", "No such file", "votes are lost")
     if host.may_drop():
@@ -561,7 +566,8 @@ def disk_full(cases, system, rng):
 
 
 def wal_fills(cases, system):
-    """While a member is away nobody prunes what it lacks: a store that fills up says so at each mark, and who is missing."""
+    """While a member is away the others keep what it lacks down to the checkpoint before: a store that fills up meanwhile says so at each mark, and
+    who is missing."""
     away, victim, mark = "c0-n3", "c0-n2", len(system.log("c0-n2"))
     system.kill(away)
     low = system.ask(victim)["height"]

@@ -51,8 +51,9 @@ def free_base(count):
 
 
 class System:
-    def __init__(self, coordinators=1, shards=1, nodes=4, env=None, programs=None, conf=None):
-        """`env`: for every node; `programs`: node name -> another heracliusd; `conf`: fields to change in each node.conf."""
+    def __init__(self, coordinators=1, shards=1, nodes=4, env=None, programs=None, conf=None, settings=()):
+        """`settings`: NAME=VALUE of limits and time-outs; `env`: for every node; `programs`: node name -> another heracliusd; `conf`: fields to
+        change in each node.conf."""
         self.dir = tempfile.mkdtemp(prefix="heraclius-", dir=self.parent())
         self.env = dict(env or {})
         self.node_env = {}
@@ -60,7 +61,8 @@ class System:
         self.live = {}
         count = (coordinators + shards) * nodes
         made = subprocess.run([CLIENT, "system", "local", "--out", f"{self.dir}/s", "--coordinators", str(coordinators), "--shards", str(shards),
-                               "--nodes", str(nodes), "--port-base", str(free_base(count))], cwd=TOP, capture_output=True, text=True, timeout=120)
+                               "--nodes", str(nodes), "--port-base", str(free_base(count))]
+                              + [word for setting in settings for word in ("--set", setting)], cwd=TOP, capture_output=True, text=True, timeout=120)
         if made.returncode != 0:
             raise RuntimeError(f"system local failed: {made.stdout}{made.stderr}")
         self.root = f"{self.dir}/s"

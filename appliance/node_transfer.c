@@ -1,0 +1,308 @@
+#include "appliance/node_transfer.h"
+
+#include <ck_ring.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "appliance/node.h"
+#include "appliance/transfer_disk.h"
+#include "merkle/check.h"
+#include "ring/clock.h"
+#include "ring/entropy.h"
+
+enum {
+    SLOTS = 4096,
+    SHARE = 5,                /* transfer_share: one in so many */
+    CREDIT_US_MAX = 100000,   /* what may be used at once after a pause */
+    TICK_MS = 10,
+    IDLE_MS = 200,
+    STATUS_MS = 200,
+};
+
+/* From the loop. */
+enum news_kind { NEWS_FRAME, NEWS_CHILD, NEWS_LACKING, NEWS_HEIGHT, NEWS_CHECKPOINT };
+struct news {
+    enum news_kind kind;
+    uint8_t member;
+    uint16_t type;
+    struct blob *blob;
+    size_t offset, count;
+    uint64_t height;
+};
+
+/* To the loop: an output, or figures. */
+struct order {
+    bool is_status;
+    struct transfer_output output;
+    struct transfer_status status;
+};
+
+/* As in node_split.c: `handed` says what the ring's fences say, in terms that a race detector follows. */
+struct way {
+    ck_ring_t ring;
+    ck_ring_buffer_t *slots;
+    atomic_uint_fast64_t handed; /* written by the producer before it enqueues */
+};
+
+struct node_transfer {
+    struct node *node;
+    struct transfer *transfer; /* the thread's, as all it owns */
+    struct transfer_disk disk;
+    struct way news, orders;
+    int event;               /* eventfd: wakes the thread */
+    atomic_bool asleep, end; /* asleep: written by the thread; whoever finds it set wakes it */
+    pthread_t thread;
+    struct transfer_status status; /* the loop's */
+};
+
+static void way_init(struct way *way) {
+    way->slots = calloc(SLOTS, sizeof *way->slots);
+    CHECK(way->slots != NULL);
+    ck_ring_init(&way->ring, SLOTS);
+}
+
+static bool way_put(struct way *way, void *entry) {
+    atomic_fetch_add_explicit(&way->handed, 1, memory_order_release);
+    return ck_ring_enqueue_spsc(&way->ring, way->slots, entry);
+}
+
+static void *way_take(struct way *way) {
+    void *entry = NULL;
+    if (!ck_ring_dequeue_spsc(&way->ring, way->slots, &entry)) return NULL;
+    (void)atomic_load_explicit(&way->handed, memory_order_acquire);
+    return entry;
+}
+
+static void thread_wake(struct node_transfer *own) {
+    uint64_t one = 1;
+    if (!atomic_exchange(&own->asleep, false)) return;
+    ssize_t wrote = write(own->event, &one, sizeof one);
+    (void)wrote; /* an eventfd takes it */
+}
+
+/* ---- the thread ---- */
+
+static void order_put(struct node_transfer *own, const struct order *order) {
+    struct order *out = malloc(sizeof *out);
+    CHECK(out != NULL);
+    *out = *order;
+    while (!way_put(&own->orders, out)) {
+        if (atomic_load(&own->end)) { /* the loop takes nothing any more */
+            blob_drop(out->output.blob);
+            free(out);
+            return;
+        }
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+static void orders_put(struct node_transfer *own) {
+    struct order order = {.is_status = false};
+    bool any = false;
+    while (transfer_next(own->transfer, &order.output)) {
+        order_put(own, &order);
+        any = true;
+    }
+    void (*loop_wake)(struct node *) = own->node->wake;
+    if (any && loop_wake != NULL) loop_wake(own->node);
+}
+
+static bool is_question(const struct news *news) {
+    return news->kind == NEWS_FRAME && (news->type == 0x010D || news->type == 0x010F);
+}
+
+static void news_do(struct node_transfer *own, struct news *news, bool may_serve) {
+    const uint8_t *bytes = news->blob != NULL ? news->blob->bytes + news->offset : NULL;
+    switch (news->kind) {
+    case NEWS_FRAME: transfer_frame(own->transfer, news->member, news->type, bytes, news->count, may_serve); break;
+    case NEWS_CHILD: transfer_child(own->transfer, bytes, news->count); break;
+    case NEWS_LACKING: transfer_lacking(own->transfer, news->height); break;
+    case NEWS_HEIGHT: transfer_height(own->transfer, news->height); break;
+    case NEWS_CHECKPOINT: transfer_checkpointed(own->transfer); break;
+    }
+    blob_drop(news->blob);
+    free(news);
+}
+
+static void thread_sleep(struct node_transfer *own, int timeout_ms) {
+    struct pollfd polled = {.fd = own->event, .events = POLLIN};
+    atomic_store(&own->asleep, true);
+    if (ck_ring_size(&own->news.ring) == 0) (void)poll(&polled, 1, timeout_ms);
+    atomic_store(&own->asleep, false);
+    uint64_t count;
+    ssize_t got = read(own->event, &count, sizeof count);
+    (void)got; /* empty when nobody woke us */
+}
+
+/* What serving may use: grows with time, shrinks by what it used. */
+struct credit {
+    uint64_t at_us;
+    int64_t us;
+};
+
+static void credit_grow(struct credit *credit) {
+    uint64_t now = ring_clock_us();
+    credit->us += (int64_t)((now - credit->at_us) / SHARE);
+    credit->at_us = now;
+    if (credit->us > CREDIT_US_MAX) credit->us = CREDIT_US_MAX;
+}
+
+static void *thread_main(void *context) {
+    struct node_transfer *own = context;
+    struct credit credit = {.at_us = ring_clock_us(), .us = CREDIT_US_MAX};
+    uint64_t status_ms = 0;
+    pthread_setname_np(pthread_self(), "transfer");
+    while (!atomic_load(&own->end)) {
+        struct news *news;
+        unsigned done = 0;
+        transfer_tick(own->transfer, ring_clock_ms());
+        orders_put(own);
+        while (done < 64 && (news = way_take(&own->news)) != NULL) {
+            bool question = is_question(news);
+            uint64_t from = ring_clock_thread_us();
+            credit_grow(&credit);
+            news_do(own, news, credit.us > 0);
+            if (question) credit.us -= (int64_t)(ring_clock_thread_us() - from);
+            orders_put(own);
+            done++;
+        }
+        credit_grow(&credit);
+        bool work = false;
+        if (credit.us > 0) {
+            uint64_t from = ring_clock_thread_us();
+            work = transfer_work(own->transfer);
+            credit.us -= (int64_t)(ring_clock_thread_us() - from);
+            orders_put(own);
+        }
+        uint64_t now = ring_clock_ms();
+        struct order order = {.is_status = true};
+        transfer_status(own->transfer, &order.status);
+        if (now - status_ms >= STATUS_MS) order_put(own, &order), status_ms = now;
+        if (done == 0 && !(work && credit.us > 0)) thread_sleep(own, order.status.taking || credit.us <= 0 || work ? TICK_MS : IDLE_MS);
+    }
+    return NULL;
+}
+
+/* ---- the loop's side ---- */
+
+bool node_transfer_start(struct node *node) {
+    struct node_transfer *own = calloc(1, sizeof *own);
+    if (own == NULL) return false;
+    own->node = node;
+    own->disk = (struct transfer_disk){
+        .directory = node->directory, .identity = node->identity, .map_bytes = node->config.state_map_bytes, .own = node->state};
+    const struct config *config = replica_config_in_force(node->replica);
+    struct transfer_config about = {.system = node->system,
+                                    .members = replica_members(node->replica),
+                                    .limits = &config->limits,
+                                    .timeouts = &config->timeouts,
+                                    .cluster = node->cluster,
+                                    .member = (uint8_t)node->member,
+                                    .signer = signer_ed25519(&node->key.signing),
+                                    .store = transfer_disk_store(&own->disk),
+                                    .now_ms = ring_clock_ms()};
+    ring_entropy_fill((uint8_t *)&about.nonce, sizeof about.nonce);
+    own->transfer = transfer_create(&about);
+    own->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    CHECK(own->transfer != NULL && own->event >= 0);
+    way_init(&own->news);
+    way_init(&own->orders);
+    node->transfer = own;
+    CHECK(pthread_create(&own->thread, NULL, thread_main, own) == 0);
+    return true;
+}
+
+void node_transfer_stop(struct node_transfer *own) {
+    if (own == NULL) return;
+    atomic_store(&own->end, true);
+    atomic_store(&own->asleep, true);
+    thread_wake(own);
+    pthread_join(own->thread, NULL);
+    struct news *news;
+    struct order *order;
+    while ((news = way_take(&own->news)) != NULL) {
+        blob_drop(news->blob);
+        free(news);
+    }
+    while ((order = way_take(&own->orders)) != NULL) {
+        blob_drop(order->output.blob);
+        free(order);
+    }
+    transfer_destroy(own->transfer);
+    transfer_disk_close(&own->disk);
+    close(own->event);
+    free(own->news.slots);
+    free(own->orders.slots);
+    free(own);
+}
+
+static void news_put(struct node_transfer *own, const struct news *news) {
+    struct news *out = malloc(sizeof *out);
+    CHECK(out != NULL);
+    *out = *news;
+    if (out->blob != NULL) (void)blob_hold(out->blob);
+    if (way_put(&own->news, out)) {
+        thread_wake(own);
+        return;
+    }
+    blob_drop(out->blob);
+    free(out);
+}
+
+void node_transfer_output(struct node *node, const struct replica_output *output) {
+    struct news news = {.kind = output->kind == REPLICA_TRANSFER ? NEWS_FRAME
+                                : output->kind == REPLICA_CHILD  ? NEWS_CHILD
+                                : output->lacking                ? NEWS_LACKING
+                                                                 : NEWS_HEIGHT,
+                        .member = output->peer.member,
+                        .type = output->type,
+                        .height = output->sequence};
+    struct blob *copy = NULL;
+    if (output->kind != REPLICA_LACKING) { /* a frame's block is the net's, which lives on another thread: copied */
+        copy = blob_copy(blob_piece_bytes(&output->pieces[0]), output->pieces[0].count);
+        news.blob = copy;
+        news.count = copy->count;
+    }
+    if (node->transfer != NULL) news_put(node->transfer, &news);
+    blob_drop(copy);
+}
+
+void node_transfer_checkpointed(struct node *node) {
+    struct news news = {.kind = NEWS_CHECKPOINT};
+    if (node->transfer != NULL) news_put(node->transfer, &news);
+}
+
+static void order_do(struct node *node, struct order *order) {
+    struct transfer_output *output = &order->output;
+    if (order->is_status) {
+        node->transfer->status = order->status;
+        if (order->status.hold_height > 0) replica_transfer_hold(node->replica, order->status.hold_height);
+        return;
+    }
+    switch (output->kind) {
+    case TRANSFER_SEND: replica_transfer_send(node->replica, output->member, output->type, output->blob); break;
+    case TRANSFER_BAD: replica_transfer_bad(node->replica, output->member); break;
+    case TRANSFER_NOTE: log_event(LOG_LEVEL_INFO, output->event, "%s", output->text); break;
+    case TRANSFER_DONE:
+        node->again = true;
+        node->stop = true;
+        break;
+    case TRANSFER_FAILED: node_state_failed(node, &node->transfer->disk.error); break; /* the thread does nothing any more */
+    }
+}
+
+void node_transfer_poll(struct node *node) {
+    struct order *order;
+    while (node->transfer != NULL && !node->stop && (order = way_take(&node->transfer->orders)) != NULL) {
+        order_do(node, order);
+        free(order);
+    }
+}
+
+void node_transfer_status(const struct node *node, struct transfer_status *status) {
+    *status = node->transfer != NULL ? node->transfer->status : (struct transfer_status){0};
+}

@@ -1,0 +1,30 @@
+/*
+ * Private to the node's shell: the thread that state transfer runs on (appliance/transfer.h), beside the loop that runs the replica.
+ *
+ * The loop hands over frames and news, and takes what is to be sent, by two bounded single-producer single-consumer rings. A question that finds the
+ * ring full is dropped: it is asked again. Serving takes at most a fifth of one CPU (P-49): the thread measures what its work costs, and without
+ * credit questions are answered BUSY.
+ */
+#ifndef APPLIANCE_NODE_TRANSFER_H
+#define APPLIANCE_NODE_TRANSFER_H
+
+#include "appliance/replica.h"
+#include "appliance/transfer.h"
+
+struct node;
+struct node_transfer;
+
+/* After the replica is restored and before it runs. False: no memory. */
+bool node_transfer_start(struct node *node);
+/* Ends the thread; NULL will do. */
+void node_transfer_stop(struct node_transfer *transfer);
+/* A REPLICA_TRANSFER, REPLICA_CHILD or REPLICA_LACKING. */
+void node_transfer_output(struct node *node, const struct replica_output *output);
+/* A checkpoint of the own became durable. */
+void node_transfer_checkpointed(struct node *node);
+/* Does what the thread wants done. When a whole checkpoint has come, or its disk failed, node->stop is set. */
+void node_transfer_poll(struct node *node);
+/* Figures as of the last poll. */
+void node_transfer_status(const struct node *node, struct transfer_status *status);
+
+#endif

@@ -1,0 +1,171 @@
+/* What state transfer (appliance/transfer.h, beside the replica) needs of a replica: its members' frames, which blocks may be shown as proof, and
+ * whether this node is so far behind that its peers' blocks do not reach down to it any more (P-40); pruning (P-60). */
+#include "appliance/replica_private.h"
+
+enum {
+    LACKING_FETCHES = 5, /* so many fetch_ms without a block that peers have: they have pruned it */
+    LACKING_MS_MIN = 1000,
+    LACKING_AGAIN_MS = 500,
+    HOLD_MS = 2000, /* a hold is told several times a second while it lasts */
+};
+
+static bool is_checkpoint_height(const struct replica *r, uint64_t height) {
+    return (height & UINT64_C(0xFFFFFFFFFFFF)) % r->config.limits.checkpoint_blocks == 0 && height > r->genesis_height;
+}
+
+/* Behind, or not told yet by enough members whether it is. */
+bool transfer_may_be_behind(const struct replica *r) {
+    uint32_t heard = 0;
+    for (uint32_t i = 0; i < r->members.n; i++) heard += i != r->me && r->has_peer_status[i];
+    return heard <= r->members.f || transfer_others_ahead(r, 2 * (uint64_t)r->config.limits.window_blocks);
+}
+
+void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
+    struct replica_output *output = output_add(r, REPLICA_TRANSFER);
+    output->peer = from;
+    output->type = type;
+    output->piece_count = 1;
+    output->pieces[0] = payload;
+    (void)blob_hold(payload.blob);
+}
+
+void transfer_block_final(struct replica *r, const struct rblock *block) {
+    const struct bft_header *parent = &r->tip_header, *child = &block->header;
+    if (block->certificate == NULL || !is_checkpoint_height(r, parent->height) || parent->height + 1 != child->height) return;
+    struct blob *blob = blob_make(2 * BFT_HEADER_BYTES + block->certificate->count);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+    bft_header_put(&writer, parent);
+    bft_header_put(&writer, child);
+    bytes_put_raw(&writer, block->certificate->bytes, block->certificate->count);
+    CHECK(!writer.failed && writer.used == blob->count);
+    struct replica_output *output = output_add(r, REPLICA_CHILD);
+    output->piece_count = 1;
+    output->pieces[0] = (struct blob_piece){.blob = blob, .count = blob->count};
+}
+
+void replica_transfer_send(struct replica *r, uint8_t member, uint16_t type, struct blob *blob) {
+    output_send_blob(r, peer_member(member), type, blob);
+}
+
+void replica_transfer_bad(struct replica *r, uint8_t member) {
+    attack_seen(r, ATTACK_BAD_PIECE, peer_member(member));
+}
+
+void replica_transfer_hold(struct replica *r, uint64_t height) {
+    r->hold_height = height;
+    r->hold_ms = r->now_ms;
+}
+
+const struct bft_members *replica_members(const struct replica *r) {
+    return &r->members;
+}
+
+const struct config *replica_config_in_force(const struct replica *r) {
+    return &r->config;
+}
+
+bool transfer_others_ahead(const struct replica *r, uint64_t by) {
+    uint32_t ahead = 0;
+    for (uint32_t i = 0; i < r->members.n; i++) {
+        if (i != r->me && r->has_peer_status[i] && r->peer_status[i].final.height > r->tip_height + by) ahead++;
+    }
+    return ahead > r->members.f; /* one of them is honest */
+}
+
+/* Blocks that peers have would have come by now, were they there, or this disk had time for them. */
+void transfer_tick_replica(struct replica *r) {
+    uint64_t patience = (uint64_t)LACKING_FETCHES * r->config.timeouts.fetch_ms;
+    if (patience < LACKING_MS_MIN) patience = LACKING_MS_MIN;
+    bool ahead = transfer_others_ahead(r, 0);
+    if (r->tip_height != r->tip_moved || !ahead || r->behind || r->tip_moved_ms == 0) {
+        r->tip_moved = r->tip_height;
+        r->tip_moved_ms = r->now_ms;
+    }
+    bool lacking = r->now_ms - r->tip_moved_ms >= patience;
+    if (!lacking && !r->lacking_told) return;
+    if (lacking && r->lacking_told && r->now_ms - r->lacking_told_ms < LACKING_AGAIN_MS) return;
+    r->lacking_told = lacking;
+    r->lacking_told_ms = r->now_ms;
+    struct replica_output *output = output_add(r, REPLICA_LACKING);
+    output->sequence = r->tip_height;
+    output->lacking = lacking;
+}
+
+/* ---- pruning ---- */
+
+/*
+ * Up to where blocks may go (P-60). What a checkpoint covers may go when it is durable and can be shown, its child being final. What a member still
+ * lacks is kept even then, as far as the checkpoint before: who is behind by less fetches blocks, which costs everybody less; who is behind by more
+ * takes a checkpoint, so that a member that is gone makes nobody's disk grow. While one takes a checkpoint from here, and for a minute after, the
+ * blocks above that are kept: else it would find them gone again when it is done. A hold ends by itself, since a checkpoint is served no longer than
+ * until two newer ones are there.
+ */
+static uint64_t prune_limit(const struct replica *r) {
+    uint64_t to = r->tip_height > r->checkpoint_height ? r->checkpoint_height : r->checkpoint_before;
+    for (uint32_t i = 0; i < r->members.n; i++) {
+        if (i == r->me) continue;
+        uint64_t final = r->has_peer_status[i] ? r->peer_status[i].final.height : r->genesis_height;
+        if (final < to) to = final;
+    }
+    if (to < r->checkpoint_before) to = r->checkpoint_before;
+    bool held = r->hold_ms != 0 && r->now_ms - r->hold_ms < HOLD_MS && r->hold_height < to;
+    return held ? r->hold_height : to;
+}
+
+/* P-1: a block that is held, and maybe prepared, needs its inputs on disk, also one that names what was decided long ago. */
+static void prune_mark(struct replica *r) {
+    r->prune_turn++;
+    for (uint32_t i = 0; i < r->blocks_used_max; i++) {
+        const struct rblock *block = &r->blocks[i];
+        for (uint32_t ref = 0; block->used && !block->final && block->inputs != NULL && ref < block->ref_count; ref++) {
+            if (block->inputs[ref] != NONE) r->inputs[block->inputs[ref]].prune_turn = r->prune_turn;
+        }
+    }
+}
+
+/* Deletes inputs of blocks up to this height, the decided ones in order. False: there are more. */
+static bool prune_inputs(struct replica *r, uint64_t end) {
+    uint32_t budget = PRUNE_INPUTS_AT_ONCE;
+    prune_mark(r);
+    for (uint32_t index = r->done.first; index != NONE && r->inputs[index].decided_height <= end;) {
+        uint32_t next = r->inputs[index].list_next;
+        struct input *input = &r->inputs[index];
+        if (input->prune_turn == r->prune_turn) { /* let go with its block: replica_block.c */
+            index = next;
+            continue;
+        }
+        if (input->persisted && budget-- == 0) return false;
+        if (input->persisted) persist_delete(r, WAL_INPUTS, input->hash, 32);
+        input->persisted = false;
+        if (input->in_blocks == 0) input_free(r, index);
+        index = next;
+    }
+    for (uint32_t i = 0; i < r->orphan_count;) {
+        const struct orphan *orphan = &r->orphans[i];
+        if (orphan->height > end) {
+            i++;
+            continue;
+        }
+        bool gone = input_find(r, orphan->hash) == NONE; /* else a later block refers to it */
+        if (gone && budget-- == 0) return false;
+        if (gone) persist_delete(r, WAL_INPUTS, orphan->hash, 32);
+        r->orphans[i] = r->orphans[--r->orphan_count];
+    }
+    return true;
+}
+
+void transfer_prune(struct replica *r) {
+    uint64_t to = prune_limit(r);
+    if (to <= r->pruned_height) return;
+    uint64_t end = to - r->pruned_height > PRUNE_BLOCKS_AT_ONCE ? r->pruned_height + PRUNE_BLOCKS_AT_ONCE : to;
+    /* Past the end of an epoch all that is left of it goes, suffix blocks of a crash included. */
+    uint64_t epoch = epoch_of_height(r, r->pruned_height + 1), after = epoch_of_height(r, end + 1);
+    if (epoch != after) end = r->epochs[after].members.start.height;
+    if (!prune_inputs(r, end)) return; /* more of them with the next write; the blocks, by which a restart finds inputs, go last */
+    static const uint8_t no_id[32];
+    uint8_t key[WAL_KEY_BYTES_MAX], key_end[WAL_KEY_BYTES_MAX];
+    size_t bytes = wal_key_block(key, epoch, r->pruned_height + 1, no_id, 0);
+    (void)wal_key_block(key_end, after, epoch == after ? end + 1 : 0, no_id, 0);
+    persist_delete_range(r, WAL_BLOCKS, key, key_end, bytes);
+    r->pruned_height = end;
+}

@@ -1,0 +1,324 @@
+/*
+ * The end of a transfer: the whole state is computed again from what is durable, and compared (P-48); then the bytes behind its hashes (P-33), each
+ * item whole from one member, so that a bad one has a name; then all of it becomes a checkpoint.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/executor.h"
+#include "appliance/transfer_private.h"
+#include "protocol/config.h"
+#include "protocol/decision.h"
+#include "protocol/slice.h"
+
+void items_free(struct transfer *t) {
+    for (uint32_t i = 0; i < t->take.item_count && t->take.items != NULL; i++) free(t->take.items[i].bytes);
+    free(t->take.items);
+    t->take.items = NULL;
+    t->take.item_count = t->take.item_next = 0;
+    t->take.item_bytes = 0;
+}
+
+/* What the manifest said is not so, although its root is: those who showed it made it up. */
+static void manifest_bad(struct transfer *t, const char *why) {
+    for (uint8_t i = 0; i < TRANSFER_MEMBERS; i++) {
+        if (t->take.showed >> i & 1 && !t->take.peers[i].bad) transfer_bad(t, i, "manifest", why);
+    }
+    transfer_note(t, "transfer_manifest", "height=%llu cause=%s", (unsigned long long)t->take.shown.manifest.height, why);
+    take_choose_again(t);
+}
+
+/* ---- the whole state ---- */
+
+/* From the disk, not from memory: what will be loaded is what is checked. */
+static bool state_read(struct transfer *t, uint8_t root[32]) {
+    struct transfer_cut cut;
+    struct trie_stream *stream = malloc(sizeof *stream);
+    struct table_entry entry;
+    uint8_t path[32], hash[32];
+    enum store_status status = STORE_ABSENT;
+    CHECK(stream != NULL);
+    trie_stream_init(stream);
+    transfer_records_free(&t->take.records);
+    if (t->config.store.taken(t->config.store.context, &cut)) {
+        while ((status = cut.next(cut.context, &entry, path)) == STORE_OK) {
+            transfer_leaf_hash(&entry, hash);
+            if (!trie_stream_add(stream, path, hash)) break;
+            transfer_records_add(&t->take.records, &entry);
+        }
+        cut.close(cut.context);
+    }
+    trie_stream_root(stream, root);
+    free(stream);
+    return status == STORE_ABSENT;
+}
+
+/* The manifest lists exactly the items of this state. */
+static const char *manifest_check(struct transfer *t) {
+    const struct checkpoint_manifest *manifest = &t->take.shown.manifest;
+    struct checkpoint_item *items = NULL;
+    uint32_t count = 0;
+    if (t->take.records.entries != manifest->entries || t->take.records.bytes != manifest->bytes) return "counts";
+    if (!transfer_records_items(&t->take.records, &items, &count)) return "records";
+    bool same = count == manifest->item_count;
+    static const uint8_t unknown[32];
+    for (uint32_t i = 0; same && i < count; i++) {
+        struct checkpoint_item stated = checkpoint_manifest_item(manifest, i);
+        same = stated.kind == items[i].kind && stated.cluster == items[i].cluster && stated.dseq == items[i].dseq;
+        if (memcmp(items[i].hash, unknown, 32) != 0) same = same && memcmp(items[i].hash, stated.hash, 32) == 0;
+    }
+    free(items);
+    return same ? NULL : "items";
+}
+
+void items_begin(struct transfer *t) {
+    struct transfer_take *take = &t->take;
+    uint8_t root[32];
+    if (!state_read(t, root) || memcmp(root, take->shown.manifest.state_root, 32) != 0) {
+        transfer_note(t, "transfer_damaged", "do=\"what this node's disk gave back is not what was written: check it; beginning again\"");
+        take_start_over(t);
+        return;
+    }
+    const char *why = manifest_check(t);
+    if (why != NULL) {
+        manifest_bad(t, why);
+        return;
+    }
+    items_free(t);
+    take->item_count = take->shown.manifest.item_count;
+    take->items = calloc((size_t)take->item_count + 1, sizeof *take->items);
+    CHECK(take->items != NULL);
+    for (uint32_t i = 0; i < take->item_count; i++) take->items[i].about = checkpoint_manifest_item(&take->shown.manifest, i);
+    take->phase = TRANSFER_ITEMS;
+}
+
+/* ---- asking ---- */
+
+bool items_ask(struct transfer *t, uint8_t member, struct transfer_query *query) {
+    struct transfer_take *take = &t->take;
+    while (take->item_next < take->item_count && take->items[take->item_next].state == PIECE_KEPT) take->item_next++;
+    for (uint32_t i = take->item_next; i < take->item_count; i++) {
+        struct transfer_item *item = &take->items[i];
+        if (item->state != PIECE_OPEN || (item->got > 0 && item->member != member)) continue;
+        bool others = false;
+        for (uint8_t k = 0; k < t->config.members->n; k++) others |= take_member_usable(t, k) && !(item->passed >> k & 1);
+        if (!others) item->passed = 0;
+        if (item->passed >> member & 1) continue;
+        item->state = PIECE_ASKED;
+        item->member = member;
+        query->sent = (struct checkpoint_piece_query){
+            .kind = item->about.kind, .cluster = item->about.cluster, .dseq = item->about.dseq, .offset = item->got};
+        take_query_send(t, member, query, i);
+        return true;
+    }
+    return false;
+}
+
+static void item_again(struct transfer *t, uint32_t index) {
+    struct transfer_item *item = &t->take.items[index];
+    t->take.item_bytes -= item->count;
+    free(item->bytes);
+    item->bytes = NULL;
+    item->count = item->got = 0;
+    item->state = PIECE_OPEN;
+    if (index < t->take.item_next) t->take.item_next = index;
+}
+
+/* Whole from one member: what came so far is thrown away. */
+void items_unask(struct transfer *t, const struct transfer_query *query, uint8_t member) {
+    t->take.items[query->index].passed |= (uint16_t)(1u << member);
+    item_again(t, query->index);
+}
+
+/* ---- answers ---- */
+
+static const char *pending_check(const struct transfer *t, const struct transfer_item *item) {
+    const struct transfer_queue *queue = transfer_records_queue(&t->take.records, item->about.cluster);
+    struct bytes_cursor cursor = bytes_cursor_of(item->bytes, item->count);
+    uint64_t item_bytes = bytes_get_u64(&cursor), entry_bytes = bytes_get_u64(&cursor);
+    if (cursor.failed || queue == NULL || item_bytes != queue->pending_bytes || item_bytes > cursor.left || entry_bytes != cursor.left - item_bytes)
+        return "lengths";
+    bool shard = !config_cluster_is_coordinator(t->config.cluster);
+    return executor_pending_valid(t->config.limits, shard, cursor.at, item_bytes, cursor.at + item_bytes, entry_bytes, queue->pending_items,
+                                  queue->pending_hash)
+               ? NULL
+               : "hash";
+}
+
+static const char *slice_check(const struct transfer *t, struct transfer_item *item) {
+    struct decision decision;
+    uint8_t hash[32];
+    if (decision_decode(item->bytes, item->count, &decision) != DECISION_OK || decision.leaf.kind != LEAF_KIND_CLUSTER) return "decision";
+    leaf_hash(decision.leaf_bytes, hash);
+    if (memcmp(hash, item->about.hash, 32) != 0) return "leaf";
+    if (decision_verify(&decision, t->config.members, &t->config.signer, NULL) != DECISION_OK) return "unproved";
+    memcpy(item->previous, decision.leaf.previous, 32);
+    return NULL;
+}
+
+static const char *item_check(const struct transfer *t, struct transfer_item *item) {
+    if (item->about.kind == CHECKPOINT_PENDING) return pending_check(t, item);
+    if (item->about.kind == CHECKPOINT_SLICE) return slice_check(t, item);
+    uint8_t hash[32];
+    routing_hash(item->bytes, item->count, hash);
+    return memcmp(hash, item->about.hash, 32) == 0 ? NULL : "hash";
+}
+
+/* How long a whole item may say that it is. */
+static bool item_length_fits(const struct transfer_item *item, uint64_t total) {
+    if (item->about.kind != CHECKPOINT_SLICE) return total == item->about.bytes && total > 0;
+    return total > item->about.bytes && total - item->about.bytes <= TRANSFER_HEAD_BYTES_MAX;
+}
+
+void items_answer(struct transfer *t, uint8_t from, const struct transfer_query *query, const struct checkpoint_piece *piece) {
+    struct transfer_item *item = &t->take.items[query->index];
+    const char *why = NULL;
+    if (item->got == 0 && item_length_fits(item, piece->total)) {
+        item->count = piece->total;
+        item->bytes = malloc(item->count);
+        CHECK(item->bytes != NULL);
+        t->take.item_bytes += item->count;
+    }
+    size_t left = item->count - item->got, expected = left < CHECKPOINT_PIECE_BYTES_MAX ? left : CHECKPOINT_PIECE_BYTES_MAX;
+    if (item->bytes == NULL || piece->total != item->count || piece->content_bytes > expected || piece->content_bytes == 0) why = "length";
+    if (why == NULL) {
+        memcpy(item->bytes + item->got, piece->content, piece->content_bytes);
+        item->got += piece->content_bytes;
+        item->state = PIECE_OPEN;
+        t->take.progress_ms = t->now_ms;
+        if (query->index < t->take.item_next) t->take.item_next = query->index;
+        if (item->got < item->count) return;
+        why = item_check(t, item);
+    }
+    if (why == NULL) {
+        item->state = PIECE_KEPT;
+        return;
+    }
+    item_again(t, query->index);
+    transfer_bad(t, from, "item", why);
+}
+
+/* ---- the whole ---- */
+
+/* Each SLICE below the newest of its queue is the `previous` of the next: what no record of the state names. */
+static bool slices_chained(const struct transfer_take *take) {
+    for (uint32_t i = 0; i + 1 < take->item_count; i++) {
+        const struct transfer_item *item = &take->items[i], *next = &take->items[i + 1];
+        bool neighbours = item->about.kind == CHECKPOINT_SLICE && next->about.kind == CHECKPOINT_SLICE && item->about.cluster == next->about.cluster;
+        if (neighbours && memcmp(item->about.hash, next->previous, 32) != 0) return false;
+    }
+    return true;
+}
+
+/* P-31: the child's certificate proves the block as well, with the block's header before the child's (B-11). */
+static struct blob *tip_make(const struct transfer *t) {
+    const struct checkpoint_shown *shown = &t->take.shown;
+    size_t room = BFT_HEADER_BYTES + BFT_WIRE_HEAD_BYTES_MAX + (size_t)BFT_CERTIFICATE_HEADERS_MAX * BFT_HEADER_BYTES;
+    uint8_t *headers = malloc((size_t)BFT_CERTIFICATE_HEADERS_MAX * BFT_HEADER_BYTES);
+    CHECK(headers != NULL);
+    struct bytes_writer writer = bytes_writer_of(headers, (size_t)BFT_CERTIFICATE_HEADERS_MAX * BFT_HEADER_BYTES);
+    bft_header_put(&writer, &shown->header);
+    if (shown->certificate.header_count == 0) bft_header_put(&writer, &shown->child);
+    else bytes_put_raw(&writer, shown->certificate.headers, (size_t)shown->certificate.header_count * BFT_HEADER_BYTES);
+    CHECK(!writer.failed);
+    struct bft_certificate certificate = {
+        .qc = shown->certificate.qc, .header_count = (uint16_t)(writer.used / BFT_HEADER_BYTES), .headers = headers};
+    struct blob *blob = blob_make(room);
+    writer = bytes_writer_of(blob->bytes, room);
+    bft_header_put(&writer, &shown->header);
+    bft_certificate_put(&writer, &certificate);
+    CHECK(!writer.failed);
+    blob->count = writer.used;
+    free(headers);
+    return blob;
+}
+
+/* As replica_queue.c keeps them. */
+static struct blob *queues_make(const struct transfer_take *take) {
+    struct blob *blob = blob_make(take->item_bytes + (size_t)take->item_count * 24 + 1);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+    for (uint32_t i = 0; i < take->item_count; i++) {
+        const struct transfer_item *item = &take->items[i];
+        if (item->about.kind != CHECKPOINT_SLICE) continue;
+        bytes_put_u32(&writer, item->about.cluster);
+        bytes_put_u32(&writer, 0);
+        bytes_put_u64(&writer, item->about.dseq);
+        bytes_put_u32(&writer, (uint32_t)(item->count - item->about.bytes));
+        bytes_put_u32(&writer, (uint32_t)item->about.bytes);
+        bytes_put_raw(&writer, item->bytes, item->count);
+    }
+    CHECK(!writer.failed);
+    blob->count = writer.used;
+    return blob;
+}
+
+static const struct transfer_item *pending_of(const struct transfer_take *take, uint32_t cluster) {
+    for (uint32_t i = 0; i < take->item_count; i++) {
+        if (take->items[i].about.kind == CHECKPOINT_PENDING && take->items[i].about.cluster == cluster) return &take->items[i];
+    }
+    return NULL;
+}
+
+/* D-26. */
+static struct blob *work_make(const struct transfer_take *take) {
+    struct blob *blob = blob_make(take->item_bytes + (size_t)take->item_count * 16 + take->records.queue_count * 24 + 8);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+    bytes_put_u32(&writer, 1);
+    uint8_t *pairs_at = bytes_put_space(&writer, 4);
+    uint32_t pairs = 0;
+    for (size_t i = 0; i < take->records.queue_count; i++) { /* ascending, since transfer_records_items() */
+        uint32_t cluster = take->records.queues[i].cluster, lists = 0;
+        const struct transfer_item *pending = pending_of(take, cluster);
+        for (uint32_t k = 0; k < take->item_count; k++)
+            lists += take->items[k].about.kind == CHECKPOINT_ROUTING && take->items[k].about.cluster == cluster;
+        if (pending == NULL && lists == 0) continue;
+        pairs++;
+        bytes_put_u32(&writer, cluster);
+        bytes_put_u32(&writer, lists);
+        static const uint8_t nothing[16];
+        bytes_put_raw(&writer, pending != NULL ? pending->bytes : nothing, pending != NULL ? pending->count : sizeof nothing);
+        for (uint32_t k = 0; k < take->item_count; k++) {
+            const struct transfer_item *item = &take->items[k];
+            if (item->about.kind != CHECKPOINT_ROUTING || item->about.cluster != cluster) continue;
+            bytes_put_u64(&writer, item->about.dseq);
+            bytes_put_u32(&writer, (uint32_t)item->count);
+            bytes_put_u32(&writer, 0);
+            bytes_put_raw(&writer, item->bytes, item->count);
+        }
+    }
+    CHECK(!writer.failed);
+    bytes_put_le32(pairs_at, pairs);
+    blob->count = writer.used;
+    return blob;
+}
+
+void items_tick(struct transfer *t) {
+    struct transfer_take *take = &t->take;
+    for (uint32_t i = take->item_next; i < take->item_count; i++) {
+        if (take->items[i].state != PIECE_KEPT) return;
+    }
+    if (!slices_chained(take)) {
+        manifest_bad(t, "slices");
+        return;
+    }
+    const struct checkpoint_manifest *manifest = &take->shown.manifest;
+    struct state_checkpoint about = {.epoch = manifest->epoch, .height = manifest->height};
+    memcpy(about.block_id, manifest->block_id, 32);
+    memcpy(about.state_root, manifest->state_root, 32);
+    struct blob *tip = tip_make(t), *queues = queues_make(take), *work = work_make(take);
+    struct state_blob blobs[3] = {{.name = "tip", .bytes = tip->bytes, .byte_count = tip->count},
+                                  {.name = "queues", .bytes = queues->bytes, .byte_count = queues->count},
+                                  {.name = EXECUTOR_WORK_BLOB, .bytes = work->bytes, .byte_count = work->count}};
+    struct state_batch batch = {.checkpoint = &about, .blobs = blobs, .blob_count = 3};
+    bool good = t->config.store.take(t->config.store.context, &batch);
+    blob_drop(tip);
+    blob_drop(queues);
+    blob_drop(work);
+    t->failed = !good;
+    if (good) {
+        take->phase = TRANSFER_ENDED;
+        transfer_note(t, "transfer_whole", "height=%llu entries=%llu items=%u", (unsigned long long)manifest->height,
+                      (unsigned long long)manifest->entries, manifest->item_count);
+    }
+    transfer_output_add(t, good ? TRANSFER_DONE : TRANSFER_FAILED);
+}

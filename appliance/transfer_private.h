@@ -1,0 +1,262 @@
+/*
+ * Private to transfer*.c.
+ *
+ *   transfer.c           create, outputs, dispatch, time
+ *   transfer_records.c   which items a state has (P-33), from its records; the manifest's side of both ends
+ *   transfer_serve.c     serving: cuts, their index and manifest; CHECKPOINT_QUERY
+ *   transfer_piece.c     serving: PIECE_QUERY
+ *   transfer_take.c      taking: choose a checkpoint, ask, be answered, durable progress
+ *   transfer_pieces.c    taking: the entries, in pieces; what differs when the checkpoint moved on
+ *   transfer_items.c     taking: the bytes behind the hashes; the whole
+ */
+#ifndef APPLIANCE_TRANSFER_PRIVATE_H
+#define APPLIANCE_TRANSFER_PRIVATE_H
+
+#include "appliance/transfer.h"
+#include "merkle/check.h"
+#include "merkle/trie_index.h"
+#include "protocol/checkpoint.h"
+
+enum {
+    TRANSFER_CUTS = 2,               /* checkpoints_kept */
+    TRANSFER_CHILDREN = 4,
+    TRANSFER_OUTPUTS_MAX = 1 << 12,
+    TRANSFER_INDEX_ENTRIES = 1024,   /* indexed by one transfer_work() */
+    TRANSFER_INDEX_BYTES = 1 << 20,
+    TRANSFER_WANTED_MS = 30000,      /* an index is made for whoever asked so recently */
+    TRANSFER_CANDIDATES_MAX = 32,
+    TRANSFER_ASK_MS = 300,           /* CHECKPOINT_QUERY again */
+    TRANSFER_PATIENCE_MS = 20000,    /* so long f+1 members may take to show the same manifest; then one will do */
+    TRANSFER_STALL_MS = 10000,       /* nothing came for so long: another checkpoint */
+    TRANSFER_STEP_BITS = 8,          /* pieces are of 0, 8, 16, ... bits, so that SUBROOTS speak of them */
+    TRANSFER_START_BITS_MAX = 16,
+    TRANSFER_PIECE_BYTES = 768 << 10, /* pieces are cut to about so much at most */
+    TRANSFER_BUFFER_BYTES = 24 << 20, /* of entries not yet durable */
+    TRANSFER_BUFFER_SPARE = 12 << 20, /* what one piece may come to take of it: its entries and those that it replaces */
+    TRANSFER_DURABLE_MS = 250,       /* checked pieces wait at most so long */
+    TRANSFER_LATE_FETCHES = 10,      /* a piece is late after so many fetch_ms */
+    TRANSFER_BUSY_MS_MAX = 2000,
+    TRANSFER_HEAD_BYTES_MAX = 1 << 17, /* of a compact decision, before its slice */
+    TRANSFER_MEMBERS = BFT_MEMBERS_MAX,
+};
+
+enum transfer_message {
+    TRANSFER_CHECKPOINT_QUERY = 0x010D,
+    TRANSFER_CHECKPOINT = 0x010E,
+    TRANSFER_PIECE_QUERY = 0x010F,
+    TRANSFER_PIECE = 0x0110,
+};
+
+/* ---- records (transfer_records.c) ---- */
+
+/* A 'q' or 'u' record of a state. */
+struct transfer_queue {
+    uint32_t cluster, pending_items;
+    uint64_t sent_dseq, acked_dseq, pending_bytes;
+    uint8_t sent_leaf[32], pending_hash[32];
+};
+struct transfer_list {
+    uint32_t cluster;
+    uint64_t dseq;
+    uint8_t hash[32];
+};
+struct transfer_records {
+    struct transfer_queue *queues;
+    struct transfer_list *lists;
+    size_t queue_count, queue_room, list_count, list_room;
+    uint64_t entries, bytes; /* of the state */
+    bool bad;                /* a record that no executor writes */
+};
+void transfer_records_free(struct transfer_records *records);
+/* Every entry of the state, in any order. */
+void transfer_records_add(struct transfer_records *records, const struct table_entry *entry);
+/* All items that the state has, ascending, malloc'd; hashes of SLICE items but the newest of a queue, and all lengths, are 0. False: too many, or a
+ * bad record. */
+bool transfer_records_items(struct transfer_records *records, struct checkpoint_item **items, uint32_t *count);
+const struct transfer_queue *transfer_records_queue(const struct transfer_records *records, uint32_t cluster);
+
+/* The leaf of an entry. Its path comes with it from the own disk: a wrong one gives a wrong root, which is compared. */
+void transfer_leaf_hash(const struct table_entry *entry, uint8_t hash[32]);
+
+/* ---- serving ---- */
+
+struct transfer_place { /* where the bytes of an item lie */
+    const uint8_t *bytes;
+    size_t count;
+};
+
+struct transfer_served {
+    bool used, indexed, indexing, damaged;
+    struct transfer_cut cut;
+    struct trie_index *index;
+    struct transfer_records records;
+    uint8_t *work, *queues, *manifest;
+    size_t work_bytes, queues_bytes, manifest_bytes;
+    uint8_t manifest_hash[32];
+    struct checkpoint_item *items;
+    struct transfer_place *places;
+    uint32_t item_count;
+};
+
+struct transfer_child_of {
+    struct bft_header header, child;
+    struct bft_hash id; /* of header */
+    struct blob *certificate;
+};
+
+/* ---- taking ---- */
+
+enum transfer_phase { TRANSFER_IDLE = 0, TRANSFER_ASKING, TRANSFER_ENTRIES, TRANSFER_ITEMS, TRANSFER_ENDED };
+enum transfer_state { PIECE_OPEN = 0, PIECE_ASKED, PIECE_HELD, PIECE_KEPT, PIECE_UNSURE };
+
+struct transfer_piece {
+    uint8_t prefix[32];
+    uint8_t subroot[32]; /* of what is kept; HELD: of what will be */
+    uint16_t bits;
+    uint16_t large, passed; /* members who said TOO_LARGE; who were asked and did not give it */
+    uint8_t state;
+    bool stale; /* entries of another checkpoint may lie in what was taken */
+};
+
+/* A prefix whose SUBROOTS are compared. */
+struct transfer_node {
+    uint8_t prefix[32];
+    uint8_t subroot[32];
+    uint16_t bits;
+    uint8_t state; /* OPEN, ASKED, KEPT */
+};
+
+struct transfer_item {
+    struct checkpoint_item about;
+    uint8_t *bytes;
+    size_t count, got;
+    uint8_t state;  /* OPEN, ASKED, KEPT */
+    uint8_t member; /* the one whose bytes these are, while got > 0 */
+    uint16_t passed;
+    uint8_t previous[32]; /* SLICE, kept: of its leaf */
+};
+
+struct transfer_query {
+    bool used;
+    uint32_t index; /* piece, node or item */
+    uint64_t until_ms;
+    struct checkpoint_piece_query sent;
+};
+
+struct transfer_peer {
+    bool bad;               /* named: asked no more in this transfer */
+    bool unknown;           /* does not have this checkpoint */
+    uint64_t wait_until_ms; /* busy, or did not answer */
+    struct transfer_query queries[TRANSFER_OUTSTANDING_MAX];
+    uint32_t outstanding;
+};
+
+/* A checkpoint that members showed, verified. */
+struct transfer_candidate {
+    uint8_t hash[32];
+    uint64_t height;
+    struct blob *shown; /* a CHECKPOINT message with this one alone */
+    uint16_t members;
+};
+
+struct transfer_take {
+    enum transfer_phase phase;
+    uint64_t lacking_height, lacking_ms, height; /* what this node has; height: final */
+    uint64_t asked_ms, asking_since_ms, nonce, query_nonce;
+    struct transfer_peer peers[TRANSFER_MEMBERS];
+    struct transfer_candidate candidates[TRANSFER_CANDIDATES_MAX];
+    uint32_t candidate_count;
+    bool resumed; /* what an earlier run took was looked at */
+    /* chosen */
+    struct blob *shown_blob;
+    struct checkpoint_shown shown;
+    uint8_t hash[32];
+    uint16_t showed; /* members who showed this manifest */
+    struct transfer_piece *pieces;
+    uint32_t piece_count, piece_room, piece_next;
+    struct transfer_node *nodes;
+    uint32_t node_count, node_room, node_next;
+    struct transfer_item *items;
+    uint32_t item_count, item_next;
+    uint64_t item_bytes;
+    struct transfer_records records;
+    /* not yet durable */
+    uint8_t *memory;
+    struct state_buffer buffer;
+    uint32_t held;
+    uint64_t durable_ms;
+    uint64_t progress_ms; /* when a piece last came that was good */
+};
+
+struct transfer {
+    struct transfer_config config;
+    uint64_t now_ms;
+    bool failed;
+    struct transfer_output *outputs; /* a ring */
+    uint32_t output_first, output_count;
+    struct transfer_status status;
+    /* serving */
+    struct transfer_served served[TRANSFER_CUTS]; /* newest first */
+    struct transfer_child_of children[TRANSFER_CHILDREN];
+    uint32_t child_next;
+    uint64_t wanted_ms; /* when a member last asked for checkpoints; 0: never */
+    uint64_t busy_told_ms[TRANSFER_MEMBERS];
+    uint8_t served_last;
+    uint64_t hold_height, hold_ms; /* of a checkpoint whose pieces were given, and when last; the lowest such */
+    struct trie_index_way *way;
+    struct transfer_take take;
+};
+
+/* transfer.c */
+struct transfer_output *transfer_output_add(struct transfer *t, enum transfer_output_kind kind);
+void transfer_send(struct transfer *t, uint8_t member, uint16_t type, struct blob *blob); /* takes the blob over */
+void transfer_note(struct transfer *t, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void transfer_bad(struct transfer *t, uint8_t member, const char *what, const char *why);
+
+/* transfer_serve.c */
+void serve_checkpoint_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count);
+bool serve_work(struct transfer *t);
+void serve_free(struct transfer *t);
+const struct transfer_child_of *serve_child_of(const struct transfer *t, const struct transfer_served *served);
+
+/* transfer_piece.c */
+void serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count, bool may_serve);
+
+/* transfer_take.c */
+void take_checkpoint_frame(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count);
+void take_piece_frame(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count);
+void take_tick(struct transfer *t);
+void take_free(struct transfer *t);
+/* Chooses another manifest; what was taken stays, to be compared. */
+void take_choose_again(struct transfer *t);
+/* Nothing was taken: what lies on the disk is not what was checked. */
+void take_start_over(struct transfer *t);
+/* Makes durable what is held. False: the disk failed. */
+bool take_keep(struct transfer *t);
+bool take_member_usable(const struct transfer *t, uint8_t member);
+unsigned take_usable_count(const struct transfer *t);
+/* May this member be asked now? */
+struct transfer_query *take_query_free(struct transfer *t, uint8_t member);
+void take_query_send(struct transfer *t, uint8_t member, struct transfer_query *query, uint32_t index);
+
+/* transfer_pieces.c */
+bool pieces_begin(struct transfer *t);  /* for the chosen manifest; compares what was taken before */
+bool pieces_ask(struct transfer *t, uint8_t member, struct transfer_query *query); /* false: nothing to ask of it */
+bool pieces_done(const struct transfer *t);
+void pieces_unask(struct transfer *t, const struct transfer_query *query, uint8_t member);
+void pieces_answer(struct transfer *t, uint8_t from, const struct transfer_query *query, const struct checkpoint_piece *piece);
+void pieces_too_large(struct transfer *t, uint8_t from, const struct transfer_query *query);
+void pieces_put(const struct transfer *t, struct bytes_writer *writer);
+bool pieces_get(struct transfer *t, struct bytes_cursor *cursor);
+enum { TRANSFER_PIECE_RECORD_BYTES = 67 };
+
+/* transfer_items.c */
+/* All entries are there: are they the state, and does the manifest list its items? Goes on to the items, or says what is wrong. */
+void items_begin(struct transfer *t);
+bool items_ask(struct transfer *t, uint8_t member, struct transfer_query *query);
+void items_unask(struct transfer *t, const struct transfer_query *query, uint8_t member);
+void items_answer(struct transfer *t, uint8_t from, const struct transfer_query *query, const struct checkpoint_piece *piece);
+void items_tick(struct transfer *t);
+void items_free(struct transfer *t);
+
+#endif

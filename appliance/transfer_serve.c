@@ -1,0 +1,270 @@
+/* Serving checkpoints: the last two cuts, their index and manifest, made when somebody asks; CHECKPOINT_QUERY (P-41, P-42). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/transfer_private.h"
+#include "protocol/decision.h"
+
+static void served_free(struct transfer_served *served) {
+    if (!served->used) return;
+    served->cut.close(served->cut.context);
+    transfer_records_free(&served->records);
+    free(served->index);
+    free(served->work);
+    free(served->queues);
+    free(served->manifest);
+    free(served->items);
+    free(served->places);
+    memset(served, 0, sizeof *served);
+}
+
+void serve_free(struct transfer *t) {
+    for (unsigned i = 0; i < TRANSFER_CUTS; i++) served_free(&t->served[i]);
+    for (unsigned i = 0; i < TRANSFER_CHILDREN; i++) blob_drop(t->children[i].certificate);
+}
+
+/* P-34, P-49: the newest and the one before. A reader costs the pages that changed since; dropping the older bounds that. */
+void transfer_checkpointed(struct transfer *t) {
+    struct transfer_cut cut;
+    if (!t->config.store.own(t->config.store.context, &cut)) return;
+    if (t->served[0].used && t->served[0].cut.about.height >= cut.about.height) {
+        cut.close(cut.context);
+        return;
+    }
+    served_free(&t->served[TRANSFER_CUTS - 1]);
+    for (unsigned i = TRANSFER_CUTS - 1; i > 0; i--) t->served[i] = t->served[i - 1];
+    t->served[0] = (struct transfer_served){.used = true, .cut = cut};
+}
+
+void transfer_child(struct transfer *t, const uint8_t *bytes, size_t count) {
+    struct transfer_child_of *child = &t->children[t->child_next];
+    struct bytes_cursor cursor = bytes_cursor_of(bytes, count);
+    struct bft_header header, next;
+    CHECK(bft_header_get(&cursor, &header) && bft_header_get(&cursor, &next));
+    blob_drop(child->certificate);
+    *child = (struct transfer_child_of){.header = header, .child = next, .id = bft_header_id(&header)};
+    child->certificate = blob_copy(cursor.at, cursor.left);
+    t->child_next = (t->child_next + 1) % TRANSFER_CHILDREN;
+}
+
+const struct transfer_child_of *serve_child_of(const struct transfer *t, const struct transfer_served *served) {
+    for (unsigned i = 0; i < TRANSFER_CHILDREN; i++) {
+        const struct transfer_child_of *child = &t->children[i];
+        if (child->certificate == NULL || memcmp(child->id.bytes, served->cut.about.block_id, 32) != 0) continue;
+        return memcmp(child->child.state_root.bytes, served->cut.about.state_root, 32) == 0 ? child : NULL;
+    }
+    return NULL;
+}
+
+/* ---- the manifest ---- */
+
+static uint8_t *blob_read(const struct transfer_cut *cut, const char *name, size_t *count) {
+    *count = 0;
+    enum store_status status = cut->blob(cut->context, name, NULL, 0, count);
+    if (status != STORE_OK && status != STORE_TOO_LONG) return NULL;
+    uint8_t *bytes = malloc(*count + 1);
+    CHECK(bytes != NULL);
+    if (*count == 0 || cut->blob(cut->context, name, bytes, *count, count) == STORE_OK) return bytes;
+    free(bytes);
+    return NULL;
+}
+
+static struct transfer_place *place_of(struct transfer_served *served, uint8_t kind, uint32_t cluster, uint64_t dseq) {
+    for (uint32_t low = 0, high = served->item_count; low < high;) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct checkpoint_item *item = &served->items[middle];
+        bool same = item->kind == kind && item->cluster == cluster && item->dseq == dseq;
+        if (same) return &served->places[middle];
+        bool below = item->kind != kind ? item->kind < kind : item->cluster != cluster ? item->cluster < cluster : item->dseq < dseq;
+        if (below) low = middle + 1;
+        else high = middle;
+    }
+    return NULL;
+}
+
+/* D-26. */
+static bool work_places(struct transfer_served *served) {
+    struct bytes_cursor cursor = bytes_cursor_of(served->work, served->work_bytes);
+    uint32_t format = bytes_get_u32(&cursor), pairs = bytes_get_u32(&cursor);
+    if (cursor.failed || format != 1) return false;
+    for (uint32_t i = 0; i < pairs; i++) {
+        uint32_t cluster = bytes_get_u32(&cursor), lists = bytes_get_u32(&cursor);
+        const uint8_t *pending = cursor.at;
+        uint64_t item_bytes = bytes_get_u64(&cursor), entry_bytes = bytes_get_u64(&cursor);
+        if (cursor.failed || item_bytes > cursor.left || entry_bytes > cursor.left - item_bytes) return false;
+        (void)bytes_get_raw(&cursor, item_bytes + entry_bytes);
+        struct transfer_place *place = place_of(served, CHECKPOINT_PENDING, cluster, 0);
+        if (place != NULL) *place = (struct transfer_place){.bytes = pending, .count = 16 + item_bytes + entry_bytes};
+        for (uint32_t k = 0; k < lists; k++) {
+            uint64_t dseq = bytes_get_u64(&cursor);
+            uint32_t bytes = bytes_get_u32(&cursor);
+            (void)bytes_get_u32(&cursor);
+            const uint8_t *list = bytes_get_raw(&cursor, bytes);
+            place = place_of(served, CHECKPOINT_ROUTING, cluster, dseq);
+            if (cursor.failed || place == NULL) return false;
+            *place = (struct transfer_place){.bytes = list, .count = bytes};
+        }
+    }
+    return bytes_finished(&cursor);
+}
+
+/* Unacknowledged compact decisions as the replica keeps them (replica_queue.c); older ones that were acknowledged meanwhile are not asked for. */
+static bool queue_places(struct transfer_served *served) {
+    struct bytes_cursor cursor = bytes_cursor_of(served->queues, served->queues_bytes);
+    while (cursor.left > 0) {
+        uint32_t cluster = bytes_get_u32(&cursor);
+        (void)bytes_get_u32(&cursor);
+        uint64_t dseq = bytes_get_u64(&cursor);
+        uint64_t bytes = bytes_get_u32(&cursor);
+        bytes += bytes_get_u32(&cursor);
+        const uint8_t *decision = bytes_get_raw(&cursor, bytes);
+        if (cursor.failed) return false;
+        struct transfer_place *place = place_of(served, CHECKPOINT_SLICE, cluster, dseq);
+        if (place != NULL) *place = (struct transfer_place){.bytes = decision, .count = bytes};
+    }
+    return !cursor.failed;
+}
+
+static bool items_complete(struct transfer_served *served) {
+    for (uint32_t i = 0; i < served->item_count; i++) {
+        struct checkpoint_item *item = &served->items[i];
+        const struct transfer_place *place = &served->places[i];
+        struct decision decision;
+        if (place->bytes == NULL) return false;
+        item->bytes = place->count;
+        if (item->kind != CHECKPOINT_SLICE) continue;
+        if (decision_decode(place->bytes, place->count, &decision) != DECISION_OK) return false;
+        item->bytes = decision.leaf.slice_bytes;
+        leaf_hash(decision.leaf_bytes, item->hash);
+    }
+    return true;
+}
+
+static void manifest_write(const struct transfer *t, struct transfer_served *served) {
+    const struct state_checkpoint *about = &served->cut.about;
+    uint8_t *items = malloc((size_t)served->item_count * CHECKPOINT_ITEM_BYTES + 1);
+    CHECK(items != NULL);
+    for (uint32_t i = 0; i < served->item_count; i++) checkpoint_item_encode(&served->items[i], items + (size_t)i * CHECKPOINT_ITEM_BYTES);
+    struct checkpoint_manifest manifest = {.cluster = t->config.cluster,
+                                           .epoch = about->epoch,
+                                           .height = about->height,
+                                           .entries = served->records.entries,
+                                           .bytes = served->records.bytes,
+                                           .item_count = served->item_count,
+                                           .items = items};
+    memcpy(manifest.system_id, t->config.system->system_id, sizeof manifest.system_id);
+    memcpy(manifest.block_id, about->block_id, 32);
+    memcpy(manifest.state_root, about->state_root, 32);
+    served->manifest_bytes = CHECKPOINT_MANIFEST_HEAD_BYTES + (size_t)served->item_count * CHECKPOINT_ITEM_BYTES;
+    served->manifest = malloc(served->manifest_bytes);
+    CHECK(served->manifest != NULL);
+    struct bytes_writer writer = bytes_writer_of(served->manifest, served->manifest_bytes);
+    checkpoint_manifest_put(&writer, &manifest);
+    CHECK(!writer.failed && writer.used == served->manifest_bytes);
+    checkpoint_manifest_hash(served->manifest, served->manifest_bytes, served->manifest_hash);
+    free(items);
+}
+
+/* P-36: what this disk gives is shown only when it is what was certified. */
+static bool index_end(struct transfer *t, struct transfer_served *served) {
+    uint8_t root[32];
+    trie_index_end(served->index);
+    trie_index_hash(served->index, trie_empty_root, 0, root);
+    if (!sha256_equal(root, served->cut.about.state_root)) return false;
+    if (!transfer_records_items(&served->records, &served->items, &served->item_count)) return false;
+    served->places = calloc((size_t)served->item_count + 1, sizeof *served->places);
+    CHECK(served->places != NULL);
+    served->work = blob_read(&served->cut, "work", &served->work_bytes);
+    served->queues = blob_read(&served->cut, "queues", &served->queues_bytes);
+    if (served->work == NULL || served->queues == NULL || !work_places(served) || !queue_places(served) || !items_complete(served)) return false;
+    manifest_write(t, served);
+    return true;
+}
+
+/* ---- the index: one pass over the entries, in steps ---- */
+
+static enum store_status index_step(struct transfer_served *served) {
+    struct table_entry entry;
+    enum store_status status = STORE_OK;
+    size_t bytes = 0;
+    for (unsigned i = 0; i < TRANSFER_INDEX_ENTRIES && bytes < TRANSFER_INDEX_BYTES; i++) {
+        uint8_t path[32], hash[32];
+        status = served->cut.next(served->cut.context, &entry, path);
+        if (status != STORE_OK) break;
+        size_t whole = CHECKPOINT_ENTRY_HEAD_BYTES + (size_t)entry.key_bytes + entry.value_bytes;
+        transfer_leaf_hash(&entry, hash);
+        if (!trie_index_add(served->index, path, hash, whole)) return STORE_DAMAGED;
+        transfer_records_add(&served->records, &entry);
+        bytes += whole;
+    }
+    return status;
+}
+
+/* The newest that can be shown; in an idle cluster that is the one before, when the newest has no child yet. */
+static struct transfer_served *served_newest(struct transfer *t) {
+    for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
+        struct transfer_served *served = &t->served[i];
+        if (served->used && !served->damaged && serve_child_of(t, served) != NULL) return served;
+    }
+    return NULL;
+}
+
+bool serve_work(struct transfer *t) {
+    struct transfer_served *served = served_newest(t);
+    bool wanted = t->wanted_ms != 0 && t->now_ms - t->wanted_ms < TRANSFER_WANTED_MS;
+    if (served == NULL || served->indexed || t->failed || (!served->indexing && !wanted)) return false;
+    if (!served->indexing) {
+        served->indexing = true;
+        served->index = malloc(sizeof *served->index);
+        CHECK(served->index != NULL);
+        trie_index_begin(served->index);
+    }
+    enum store_status status = index_step(served);
+    if (status == STORE_OK) return true;
+    served->indexed = status == STORE_ABSENT && index_end(t, served);
+    served->damaged = !served->indexed;
+    if (served->damaged)
+        transfer_note(t, "checkpoint_damaged", "height=%llu do=\"not served; the next one replaces it; if this comes again, check the disk\"",
+                      (unsigned long long)served->cut.about.height);
+    return false;
+}
+
+/* ---- CHECKPOINT_QUERY ---- */
+
+static size_t shown_bytes(const struct transfer_served *served, const struct transfer_child_of *child) {
+    return 4 + served->manifest_bytes + 2 * BFT_HEADER_BYTES + 4 + child->certificate->count;
+}
+
+static void shown_put(struct bytes_writer *writer, const struct transfer_served *served, const struct transfer_child_of *child) {
+    bytes_put_u32(writer, (uint32_t)served->manifest_bytes);
+    bytes_put_raw(writer, served->manifest, served->manifest_bytes);
+    bft_header_put(writer, &child->header);
+    bft_header_put(writer, &child->child);
+    bytes_put_u32(writer, (uint32_t)child->certificate->count);
+    bytes_put_raw(writer, child->certificate->bytes, child->certificate->count);
+}
+
+void serve_checkpoint_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count) {
+    struct checkpoint_query query;
+    if (checkpoint_query_decode(bytes, count, &query) != CHECKPOINT_OK) return;
+    const struct transfer_served *shown[TRANSFER_CUTS];
+    const struct transfer_child_of *children[TRANSFER_CUTS];
+    size_t room = 16;
+    uint16_t shown_count = 0;
+    for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
+        const struct transfer_served *served = &t->served[i];
+        if (!served->used || served->cut.about.height < query.height) continue;
+        t->wanted_ms = t->now_ms;
+        const struct transfer_child_of *child = served->indexed ? serve_child_of(t, served) : NULL;
+        if (child == NULL) continue;
+        shown[shown_count] = served;
+        children[shown_count++] = child;
+        room += shown_bytes(served, child);
+    }
+    struct blob *blob = blob_make(room);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, room);
+    checkpoint_message_head_put(&writer, query.nonce, shown_count);
+    for (uint16_t i = 0; i < shown_count; i++) shown_put(&writer, shown[i], children[i]);
+    CHECK(!writer.failed && writer.used == room);
+    transfer_send(t, from, TRANSFER_CHECKPOINT, blob);
+}

@@ -1,0 +1,454 @@
+/*
+ * Taking a checkpoint (P-40 to P-48): choosing one, asking several members at once, what is durable.
+ *
+ * Why a wrong state cannot come of it: entries are proved against the state root of a certified header, piece by piece, and the whole again at the
+ * end from the disk; the items are proved by records of that state; counts and the list of items must be what that state gives. A member's manifest
+ * only says what to ask for. The node's voting memory is not touched: it started from blocks that were certified, and so is the checkpoint's.
+ *
+ * Why it ends: a member that gives bad pieces is asked no more; one that gives none (BUSY, silence, UNKNOWN) holds each piece for a bounded time and
+ * another is asked; with f+1 honest members that have the checkpoint, each piece comes.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/transfer_private.h"
+
+static uint64_t nonce_next(struct transfer *t) {
+    t->take.nonce = t->take.nonce * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return t->take.nonce;
+}
+
+bool take_member_usable(const struct transfer *t, uint8_t member) {
+    const struct transfer_peer *peer = &t->take.peers[member];
+    return member != t->config.member && !peer->bad && !peer->unknown;
+}
+
+unsigned take_usable_count(const struct transfer *t) {
+    unsigned count = 0;
+    for (uint8_t i = 0; i < t->config.members->n; i++) count += take_member_usable(t, i);
+    return count;
+}
+
+static void queries_forget(struct transfer *t) {
+    for (uint8_t i = 0; i < TRANSFER_MEMBERS; i++) {
+        memset(t->take.peers[i].queries, 0, sizeof t->take.peers[i].queries);
+        t->take.peers[i].outstanding = 0;
+        t->take.peers[i].unknown = false;
+        t->take.peers[i].wait_until_ms = 0;
+    }
+}
+
+static void candidates_forget(struct transfer *t) {
+    for (uint32_t i = 0; i < t->take.candidate_count; i++) blob_drop(t->take.candidates[i].shown);
+    t->take.candidate_count = 0;
+}
+
+static void chosen_forget(struct transfer *t) {
+    blob_drop(t->take.shown_blob);
+    t->take.shown_blob = NULL;
+    items_free(t);
+}
+
+void take_free(struct transfer *t) {
+    candidates_forget(t);
+    chosen_forget(t);
+    free(t->take.pieces);
+    free(t->take.nodes);
+    free(t->take.memory);
+    transfer_records_free(&t->take.records);
+}
+
+/* ---- beginning and ending ---- */
+
+static void take_end(struct transfer *t, enum transfer_phase phase) {
+    struct transfer_take *take = &t->take;
+    take_free(t);
+    take->pieces = NULL;
+    take->nodes = NULL;
+    take->memory = NULL;
+    take->piece_count = take->piece_room = take->node_count = take->node_room = take->held = 0;
+    queries_forget(t);
+    take->phase = phase;
+}
+
+void take_start_over(struct transfer *t) {
+    take_end(t, TRANSFER_ASKING);
+    t->take.asking_since_ms = t->now_ms;
+    t->take.asked_ms = 0;
+    if (t->config.store.forget(t->config.store.context)) return;
+    t->failed = true;
+    transfer_output_add(t, TRANSFER_FAILED);
+}
+
+void take_choose_again(struct transfer *t) {
+    struct transfer_take *take = &t->take;
+    if (!take_keep(t)) return;
+    candidates_forget(t);
+    chosen_forget(t);
+    queries_forget(t);
+    for (uint32_t i = 0; i < take->piece_count; i++) {
+        if (take->pieces[i].state == PIECE_ASKED) take->pieces[i].state = PIECE_OPEN;
+        take->pieces[i].large = take->pieces[i].passed = 0;
+    }
+    take->node_count = 0;
+    take->phase = TRANSFER_ASKING;
+    take->asking_since_ms = t->now_ms;
+    take->asked_ms = 0;
+}
+
+/* ---- durable progress ---- */
+
+bool take_keep(struct transfer *t) {
+    struct transfer_take *take = &t->take;
+    take->durable_ms = t->now_ms;
+    if (take->shown_blob == NULL || take->held == 0) return true;
+    for (uint32_t i = 0; i < take->piece_count; i++) {
+        struct transfer_piece *piece = &take->pieces[i];
+        if (piece->state != PIECE_HELD) continue;
+        piece->state = PIECE_KEPT;
+        piece->stale = false;
+    }
+    const struct checkpoint_manifest *manifest = &take->shown.manifest;
+    struct state_checkpoint about = {.epoch = manifest->epoch, .height = manifest->height};
+    memcpy(about.block_id, manifest->block_id, 32);
+    memcpy(about.state_root, manifest->state_root, 32);
+    size_t room = (size_t)take->piece_count * TRANSFER_PIECE_RECORD_BYTES;
+    uint8_t *pieces = malloc(room + 1);
+    CHECK(pieces != NULL);
+    struct bytes_writer writer = bytes_writer_of(pieces, room);
+    pieces_put(t, &writer);
+    CHECK(!writer.failed);
+    struct state_blob blobs[2] = {{.name = "shown", .bytes = take->shown_blob->bytes, .byte_count = take->shown_blob->count},
+                                  {.name = "pieces", .bytes = pieces, .byte_count = room}};
+    struct state_batch batch = {.writes = state_buffer_writes(&take->buffer),
+                                .write_count = take->buffer.count,
+                                .checkpoint = &about,
+                                .blobs = blobs,
+                                .blob_count = 2};
+    bool good = t->config.store.take(t->config.store.context, &batch);
+    free(pieces);
+    state_buffer_init(&take->buffer, take->memory, TRANSFER_BUFFER_BYTES);
+    take->held = 0;
+    if (good) return true;
+    t->failed = true;
+    transfer_output_add(t, TRANSFER_FAILED);
+    return false;
+}
+
+static uint8_t *blob_read(const struct transfer_cut *cut, const char *name, size_t *count) {
+    *count = 0;
+    if (cut->blob(cut->context, name, NULL, 0, count) != STORE_TOO_LONG || *count == 0) return NULL;
+    uint8_t *bytes = malloc(*count);
+    CHECK(bytes != NULL);
+    if (cut->blob(cut->context, name, bytes, *count, count) == STORE_OK) return bytes;
+    free(bytes);
+    return NULL;
+}
+
+/* One checkpoint of a message, verified; the message has this one alone. */
+static bool shown_take(struct transfer *t, struct blob *blob) {
+    struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX];
+    uint64_t nonce;
+    uint16_t count;
+    if (checkpoint_message_decode(blob->bytes, blob->count, &nonce, shown, &count) != CHECKPOINT_OK || count != 1) return false;
+    if (checkpoint_shown_verify(t->config.members, &t->config.signer, t->config.limits->checkpoint_blocks, &shown[0]) != CHECKPOINT_OK) return false;
+    t->take.shown = shown[0];
+    t->take.shown_blob = blob_hold(blob);
+    checkpoint_manifest_hash(shown[0].manifest_bytes, shown[0].manifest_count, t->take.hash);
+    return true;
+}
+
+/* What an earlier run made durable: the pieces, of whichever checkpoint. Entries of pieces that were not done may lie there as well. */
+static void take_resume(struct transfer *t) {
+    struct transfer_take *take = &t->take;
+    struct transfer_cut cut;
+    take->resumed = true;
+    if (!t->config.store.taken(t->config.store.context, &cut)) return;
+    size_t shown_bytes, piece_bytes;
+    uint8_t *shown = blob_read(&cut, "shown", &shown_bytes), *pieces = blob_read(&cut, "pieces", &piece_bytes);
+    struct bytes_cursor cursor = bytes_cursor_of(pieces, pieces != NULL ? piece_bytes : 0);
+    struct blob *blob = shown != NULL ? blob_copy(shown, shown_bytes) : NULL;
+    bool good = blob != NULL && pieces != NULL && pieces_get(t, &cursor) && shown_take(t, blob);
+    blob_drop(blob);
+    free(shown);
+    free(pieces);
+    cut.close(cut.context);
+    if (!good) {
+        take_start_over(t);
+        return;
+    }
+    take->memory = malloc(TRANSFER_BUFFER_BYTES);
+    CHECK(take->memory != NULL);
+    state_buffer_init(&take->buffer, take->memory, TRANSFER_BUFFER_BYTES);
+    take->showed = 0;
+    take->progress_ms = t->now_ms;
+    take->phase = TRANSFER_ENTRIES;
+    struct transfer_status status;
+    transfer_status(t, &status);
+    (void)pieces_begin(t); /* what was kept may be of the checkpoint before: compared again */
+    transfer_note(t, "transfer_resumed", "height=%llu pieces=%llu of=%llu", (unsigned long long)take->shown.manifest.height,
+                  (unsigned long long)status.pieces_done, (unsigned long long)status.pieces);
+}
+
+/* ---- choosing ---- */
+
+static void candidates_ask(struct transfer *t) {
+    struct transfer_take *take = &t->take;
+    if (take->asked_ms != 0 && t->now_ms - take->asked_ms < TRANSFER_ASK_MS) return;
+    take->asked_ms = t->now_ms;
+    take->query_nonce = nonce_next(t);
+    struct checkpoint_query query = {.nonce = take->query_nonce, .height = take->height + 1};
+    for (uint8_t i = 0; i < t->config.members->n; i++) {
+        if (i == t->config.member || take->peers[i].bad) continue;
+        struct blob *blob = blob_make(CHECKPOINT_QUERY_BYTES);
+        checkpoint_query_encode(&query, blob->bytes);
+        transfer_send(t, i, TRANSFER_CHECKPOINT_QUERY, blob);
+    }
+}
+
+/* Nothing that a manifest says is a reason to reserve more than the limits of this cluster allow. */
+static bool manifest_bounded(const struct transfer *t, const struct checkpoint_manifest *manifest) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < manifest->item_count; i++) {
+        struct checkpoint_item item = checkpoint_manifest_item(manifest, i);
+        if (item.bytes > TRANSFER_ITEMS_BYTES_MAX) return false;
+        if (item.kind == CHECKPOINT_SLICE && item.bytes > t->config.limits->slice_bytes_max) return false;
+        bytes += item.bytes + (item.kind == CHECKPOINT_SLICE ? TRANSFER_HEAD_BYTES_MAX : 0);
+        if (bytes > TRANSFER_ITEMS_BYTES_MAX) return false;
+    }
+    return true;
+}
+
+static void candidate_add(struct transfer *t, uint8_t from, const struct checkpoint_shown *shown) {
+    struct transfer_take *take = &t->take;
+    uint8_t hash[32];
+    checkpoint_manifest_hash(shown->manifest_bytes, shown->manifest_count, hash);
+    for (uint32_t i = 0; i < take->candidate_count; i++) {
+        if (memcmp(take->candidates[i].hash, hash, 32) != 0) continue;
+        take->candidates[i].members |= (uint16_t)(1u << from);
+        return;
+    }
+    if (take->candidate_count == TRANSFER_CANDIDATES_MAX || shown->manifest.height <= take->height) return;
+    if (shown->manifest.epoch != t->config.members->place.epoch) return; /* of an epoch whose members are not the ones known here */
+    if (shown->certificate.header_count == BFT_CERTIFICATE_HEADERS_MAX) return; /* no room for the block's own header before the child's */
+    enum checkpoint_error error =
+        checkpoint_shown_verify(t->config.members, &t->config.signer, t->config.limits->checkpoint_blocks, shown);
+    if (error != CHECKPOINT_OK || !manifest_bounded(t, &shown->manifest)) {
+        transfer_bad(t, from, "checkpoint", error != CHECKPOINT_OK ? checkpoint_error_name(error) : "beyond_limits");
+        return;
+    }
+    size_t certificate = BFT_WIRE_HEAD_BYTES_MAX, room = 16 + 4 + shown->manifest_count + 2 * BFT_HEADER_BYTES + 4 + certificate;
+    struct blob *blob = blob_make(room);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, room);
+    checkpoint_message_head_put(&writer, 0, 1);
+    checkpoint_shown_put(&writer, shown);
+    CHECK(!writer.failed);
+    blob->count = writer.used;
+    struct transfer_candidate *candidate = &take->candidates[take->candidate_count++];
+    *candidate = (struct transfer_candidate){.height = shown->manifest.height, .shown = blob, .members = (uint16_t)(1u << from)};
+    memcpy(candidate->hash, hash, 32);
+}
+
+void take_checkpoint_frame(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count) {
+    struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX];
+    uint64_t nonce;
+    uint16_t number;
+    if (t->take.phase != TRANSFER_ASKING || t->take.peers[from].bad) return;
+    enum checkpoint_error error = checkpoint_message_decode(bytes, count, &nonce, shown, &number);
+    if (error != CHECKPOINT_OK) {
+        transfer_bad(t, from, "checkpoint", checkpoint_error_name(error));
+        return;
+    }
+    if (nonce != t->take.query_nonce) return; /* an answer to an earlier question comes late */
+    for (uint16_t i = 0; i < number && !t->take.peers[from].bad; i++) candidate_add(t, from, &shown[i]);
+}
+
+/* One of f+1 members is honest: what they show alike is as it should be. When so many do not come, one is tried alone: what it shows is checked at
+ * the end all the same. */
+static const struct transfer_candidate *candidate_best(const struct transfer *t) {
+    const struct transfer_take *take = &t->take;
+    const struct transfer_candidate *best = NULL;
+    bool patient = t->now_ms - take->asking_since_ms < TRANSFER_PATIENCE_MS;
+    for (uint32_t i = 0; i < take->candidate_count; i++) {
+        const struct transfer_candidate *candidate = &take->candidates[i];
+        unsigned members = 0;
+        for (uint8_t k = 0; k < TRANSFER_MEMBERS; k++) members += (candidate->members >> k & 1) && !take->peers[k].bad;
+        if (members == 0 || candidate->height <= take->height || (patient && members <= t->config.members->f)) continue;
+        if (best == NULL || candidate->height > best->height) best = candidate;
+    }
+    return best;
+}
+
+static void candidate_choose(struct transfer *t) {
+    struct transfer_take *take = &t->take;
+    const struct transfer_candidate *best = candidate_best(t);
+    if (best == NULL) return;
+    chosen_forget(t);
+    if (!shown_take(t, best->shown)) return;
+    take->showed = best->members;
+    candidates_forget(t);
+    queries_forget(t);
+    if (take->memory == NULL) {
+        take->memory = malloc(TRANSFER_BUFFER_BYTES);
+        CHECK(take->memory != NULL);
+        state_buffer_init(&take->buffer, take->memory, TRANSFER_BUFFER_BYTES);
+    }
+    take->phase = TRANSFER_ENTRIES;
+    take->progress_ms = t->now_ms;
+    transfer_note(t, "transfer_begins", "height=%llu entries=%llu items=%u", (unsigned long long)take->shown.manifest.height,
+                  (unsigned long long)take->shown.manifest.entries, take->shown.manifest.item_count);
+    if (!pieces_begin(t)) take_start_over(t);
+}
+
+/* ---- asking and being answered ---- */
+
+struct transfer_query *take_query_free(struct transfer *t, uint8_t member) {
+    struct transfer_peer *peer = &t->take.peers[member];
+    if (!take_member_usable(t, member) || peer->outstanding == TRANSFER_OUTSTANDING_MAX || peer->wait_until_ms > t->now_ms) return NULL;
+    for (unsigned i = 0; i < TRANSFER_OUTSTANDING_MAX; i++) {
+        if (!peer->queries[i].used) return &peer->queries[i];
+    }
+    return NULL;
+}
+
+void take_query_send(struct transfer *t, uint8_t member, struct transfer_query *query, uint32_t index) {
+    query->used = true;
+    query->index = index;
+    query->until_ms = t->now_ms + (uint64_t)TRANSFER_LATE_FETCHES * t->config.timeouts->fetch_ms;
+    query->sent.nonce = nonce_next(t);
+    memcpy(query->sent.manifest_hash, t->take.hash, 32);
+    t->take.peers[member].outstanding++;
+    struct blob *blob = blob_make(CHECKPOINT_PIECE_QUERY_BYTES);
+    checkpoint_piece_query_encode(&query->sent, blob->bytes);
+    transfer_send(t, member, TRANSFER_PIECE_QUERY, blob);
+}
+
+static bool about_entries(const struct transfer_query *query) {
+    return query->sent.kind == CHECKPOINT_ENTRIES || query->sent.kind == CHECKPOINT_SUBROOTS_OF;
+}
+
+/* What was asked of it is to be asked again, of whoever is next. */
+static void query_end(struct transfer *t, uint8_t member, struct transfer_query *query) {
+    if (about_entries(query)) pieces_unask(t, query, member);
+    else items_unask(t, query, member);
+    query->used = false;
+    t->take.peers[member].outstanding--;
+}
+
+static void peer_drop(struct transfer *t, uint8_t member) {
+    for (unsigned i = 0; i < TRANSFER_OUTSTANDING_MAX; i++) {
+        struct transfer_query *query = &t->take.peers[member].queries[i];
+        if (query->used) query_end(t, member, query);
+    }
+}
+
+static void piece_ok(struct transfer *t, uint8_t from, struct transfer_query *query, const struct checkpoint_piece *piece) {
+    struct transfer_query asked = *query;
+    query->used = false;
+    t->take.peers[from].outstanding--;
+    if (about_entries(&asked)) pieces_answer(t, from, &asked, piece);
+    else items_answer(t, from, &asked, piece);
+}
+
+void take_piece_frame(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count) {
+    struct transfer_peer *peer = &t->take.peers[from];
+    struct transfer_query *query = NULL;
+    struct checkpoint_piece piece;
+    if ((t->take.phase != TRANSFER_ENTRIES && t->take.phase != TRANSFER_ITEMS) || peer->bad) return;
+    enum checkpoint_error error = checkpoint_piece_decode(bytes, count, &piece);
+    for (unsigned i = 0; error == CHECKPOINT_OK && i < TRANSFER_OUTSTANDING_MAX; i++) {
+        if (peer->queries[i].used && peer->queries[i].sent.nonce == piece.nonce) query = &peer->queries[i];
+    }
+    if (error == CHECKPOINT_OK && query == NULL) return; /* late: asked of another meanwhile */
+    if (error == CHECKPOINT_OK && !checkpoint_piece_answers(&piece, &query->sent)) error = CHECKPOINT_BAD_NONCE;
+    bool too_large = error == CHECKPOINT_OK && piece.code == CHECKPOINT_PIECE_TOO_LARGE;
+    if (too_large && query->sent.kind != CHECKPOINT_ENTRIES) error = CHECKPOINT_BAD_FIELD;
+    if (error != CHECKPOINT_OK) {
+        transfer_bad(t, from, "piece", checkpoint_error_name(error));
+    } else if (piece.code == CHECKPOINT_PIECE_OK) {
+        piece_ok(t, from, query, &piece);
+    } else if (piece.code == CHECKPOINT_PIECE_TOO_LARGE) {
+        struct transfer_query asked = *query;
+        query_end(t, from, query);
+        pieces_too_large(t, from, &asked);
+    } else if (piece.code == CHECKPOINT_PIECE_BUSY) {
+        query_end(t, from, query);
+        uint64_t wait = piece.hint > TRANSFER_BUSY_MS_MAX ? TRANSFER_BUSY_MS_MAX : piece.hint < 5 ? 5 : piece.hint;
+        peer->wait_until_ms = t->now_ms + wait;
+    } else {
+        peer->unknown = true;
+    }
+    if (peer->bad || peer->unknown) peer_drop(t, from);
+}
+
+static void queries_late(struct transfer *t) {
+    for (uint8_t member = 0; member < TRANSFER_MEMBERS; member++) {
+        struct transfer_peer *peer = &t->take.peers[member];
+        for (unsigned i = 0; i < TRANSFER_OUTSTANDING_MAX; i++) {
+            if (!peer->queries[i].used || peer->queries[i].until_ms > t->now_ms) continue;
+            query_end(t, member, &peer->queries[i]);
+            peer->wait_until_ms = t->now_ms + (uint64_t)TRANSFER_LATE_FETCHES * t->config.timeouts->fetch_ms;
+        }
+    }
+}
+
+static void ask_all(struct transfer *t) {
+    bool asked = true;
+    /* Round by round, so that work is spread over all. */
+    while (asked && !t->failed) {
+        asked = false;
+        for (uint8_t member = 0; member < t->config.members->n; member++) {
+            struct transfer_query *query = take_query_free(t, member);
+            if (query == NULL) continue;
+            asked |= t->take.phase == TRANSFER_ENTRIES ? pieces_ask(t, member, query) : items_ask(t, member, query);
+        }
+    }
+}
+
+static bool is_lacking(const struct transfer *t) {
+    return t->take.lacking_ms != 0 && t->now_ms - t->take.lacking_ms < 5000 && t->take.lacking_height >= t->take.height;
+}
+
+/* Nobody that may be asked has it any more, or they only say that they have: another one then. Those who were named stay out, unless nobody else is
+ * left at all: a node that can never come back is worse than one that asks a liar again. */
+static void nobody_has_it(struct transfer *t) {
+    unsigned good = 0;
+    for (uint8_t i = 0; i < t->config.members->n; i++) good += i != t->config.member && !t->take.peers[i].bad;
+    for (uint8_t i = 0; good == 0 && i < TRANSFER_MEMBERS; i++) t->take.peers[i].bad = false;
+    take_choose_again(t);
+}
+
+void take_tick(struct transfer *t) {
+    struct transfer_take *take = &t->take;
+    if (take->phase == TRANSFER_ENDED) return;
+    if (take->phase == TRANSFER_IDLE) {
+        if (!is_lacking(t)) return;
+        take->phase = TRANSFER_ASKING;
+        take->asking_since_ms = t->now_ms;
+        take->asked_ms = 0;
+        for (uint8_t i = 0; i < TRANSFER_MEMBERS; i++) take->peers[i].bad = false;
+        if (!take->resumed) take_resume(t);
+    }
+    bool overtaken = take->shown_blob != NULL ? take->shown.manifest.height <= take->height : !is_lacking(t);
+    if (overtaken) { /* the blocks came after all */
+        transfer_note(t, "transfer_not_needed", "height=%llu", (unsigned long long)take->height);
+        take_start_over(t);
+        take->phase = TRANSFER_IDLE;
+        take->lacking_ms = 0;
+        return;
+    }
+    if (take->phase == TRANSFER_ASKING) {
+        candidates_ask(t);
+        candidate_choose(t);
+    }
+    if (take->phase != TRANSFER_ENTRIES && take->phase != TRANSFER_ITEMS) return;
+    queries_late(t);
+    if (take_usable_count(t) == 0 || t->now_ms - take->progress_ms > TRANSFER_STALL_MS) {
+        nobody_has_it(t);
+        return;
+    }
+    if (take->held > 0 && t->now_ms - take->durable_ms >= TRANSFER_DURABLE_MS && !take_keep(t)) return;
+    if (take->phase == TRANSFER_ENTRIES && pieces_done(t) && take_keep(t)) items_begin(t);
+    if (take->phase == TRANSFER_ITEMS) items_tick(t);
+    if (take->phase == TRANSFER_ENTRIES || take->phase == TRANSFER_ITEMS) ask_all(t);
+}

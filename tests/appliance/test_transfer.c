@@ -1,0 +1,329 @@
+/* State transfer between whole replicas: a node that is behind what its peers still have comes back, whoever lies, crashes or moves on meanwhile. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "protocol/checkpoint.h"
+#include "tests/appliance/replica_world.h"
+
+enum { K = 16, KEYS = 60, MESSAGE_CHECKPOINT_QUERY = 0x010D, MESSAGE_CHECKPOINT = 0x010E, MESSAGE_PIECE = 0x0110 };
+
+static uint64_t number;
+
+static struct replica_world *world(uint64_t seed) {
+    const char *given = getenv("SEED");
+    if (given != NULL) seed = strtoull(given, NULL, 10);
+    print_message("SEED=%llu\n", (unsigned long long)seed);
+    number = 0;
+    struct replica_world *rw = rw_create_stored(seed, K);
+    rw_run(rw, 200);
+    return rw;
+}
+
+/* One after the other, so that each is blocks of its own. */
+static void puts_done(struct replica_world *rw, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        char key[16], value[64];
+        number++;
+        snprintf(key, sizeof key, "key%llu", (unsigned long long)(number % KEYS));
+        snprintf(value, sizeof value, "value %llu", (unsigned long long)number);
+        struct operation put = op_put(key, value);
+        const struct client_item *item = rw_ask(rw, BATCH_WRITE, number, &put, 1, 20000);
+        assert_non_null(item);
+    }
+}
+
+static uint64_t height(struct replica_world *rw, uint32_t node) {
+    return rw_status(rw, node)->final_height;
+}
+
+/* Goes on until the blocks that `down` lacks lie nowhere any more. */
+static void leave_behind(struct replica_world *rw, uint32_t down, uint64_t at) {
+    uint32_t other = down < RW_CLUSTER ? 0 : RW_CLUSTER;
+    if (other == down) other++;
+    for (uint32_t i = 0; rw_status(rw, other)->checkpoint_height < at + 3 * K; i++) {
+        assert_true(i < 200);
+        puts_done(rw, 1);
+    }
+    puts_done(rw, 2); /* the child of the checkpoint, and time to prune */
+    rw_run(rw, 500);
+    for (uint32_t node = other / RW_CLUSTER * RW_CLUSTER; node < other / RW_CLUSTER * RW_CLUSTER + RW_CLUSTER; node++) {
+        if (node != down) assert_true(rw_blocks_stored(rw, node) <= 3 * K);
+    }
+}
+
+static bool back(struct replica_world *rw, uint32_t node, uint64_t above, uint64_t limit_ms) {
+    for (uint64_t passed = 0; passed < limit_ms; passed += 100) {
+        rw_run(rw, 100);
+        if (!rw->nodes[node].up) continue;
+        const struct status_replica *status = rw_status(rw, node);
+        if (status->phase == PHASE_VOTING && status->final_height > above) return true;
+    }
+    return false;
+}
+
+/* It votes: with another member down, nothing is decided without it. */
+static void votes_are_needed(struct replica_world *rw, uint32_t node) {
+    uint32_t first = node / RW_CLUSTER * RW_CLUSTER, other = first == node ? first + 1 : first;
+    rw_crash(rw, other);
+    puts_done(rw, 3);
+    rw_restart(rw, other);
+    rw_run(rw, 2000);
+    assert_true(rw_compare(rw) >= 6);
+    for (uint32_t i = 0; i < RW_NODES; i++) assert_int_equal(rw->nodes[i].stopped, 0);
+    assert_int_equal(rw->answers_bad, 0);
+}
+
+static void behind_beyond_pruning(uint64_t seed, uint32_t down, bool lose_state) {
+    struct replica_world *rw = world(seed);
+    puts_done(rw, KEYS / 2);
+    uint64_t at = height(rw, down);
+    rw_crash(rw, down);
+    leave_behind(rw, down, at);
+    if (lose_state) rw_lose_state(rw, down);
+    rw_restart(rw, down);
+    assert_true(back(rw, down, at, 30000));
+    assert_int_equal(rw->nodes[down].transfers, 1);
+    assert_int_equal(rw->nodes[down].bad_pieces, 0);
+    votes_are_needed(rw, down);
+    rw_destroy(rw);
+}
+
+static void a_shard_node_behind_beyond_pruning_comes_back(void **state) {
+    (void)state;
+    behind_beyond_pruning(1, 7, false);
+}
+
+static void a_coordinator_node_behind_beyond_pruning_comes_back(void **state) {
+    (void)state;
+    behind_beyond_pruning(2, 2, false);
+}
+
+static void a_node_that_lost_its_state_comes_back_with_its_voting_memory(void **state) {
+    (void)state;
+    behind_beyond_pruning(3, 5, true);
+}
+
+/* ---- crashes ---- */
+
+static void a_node_that_crashes_again_and_again_while_it_takes_pieces_comes_back(void **state) {
+    (void)state;
+    for (uint32_t pieces = 1; pieces <= 3; pieces++) {
+        struct replica_world *rw = world(10 + pieces);
+        uint32_t down = 6;
+        puts_done(rw, 20);
+        uint64_t at = height(rw, down);
+        rw_crash(rw, down);
+        leave_behind(rw, down, at);
+        for (uint32_t crash = 0; crash < 4; crash++) {
+            rw->crash_type = crash % 2 == 0 ? MESSAGE_PIECE : MESSAGE_CHECKPOINT;
+            rw->crash_node = down;
+            rw->crash_after = pieces;
+            rw_restart(rw, down);
+            for (uint32_t i = 0; i < 100 && rw->crash_type != 0 && rw->nodes[down].transfers == 0; i++) rw_run(rw, 100);
+            rw->crash_type = 0;
+            if (rw->nodes[down].up) rw_crash(rw, down);
+        }
+        rw_restart(rw, down);
+        assert_true(back(rw, down, at, 30000));
+        assert_true(rw->nodes[down].transfers >= 1);
+        votes_are_needed(rw, down);
+        rw_destroy(rw);
+    }
+}
+
+static void a_helper_that_dies_in_the_middle_is_replaced(void **state) {
+    (void)state;
+    struct replica_world *rw = world(20);
+    uint32_t down = 7;
+    puts_done(rw, 20);
+    uint64_t at = height(rw, down);
+    rw_crash(rw, down);
+    leave_behind(rw, down, at);
+    rw->crash_type = MESSAGE_CHECKPOINT_QUERY;
+    rw->crash_node = 4;
+    rw->crash_after = 1;
+    rw_restart(rw, down);
+    assert_true(back(rw, down, at, 30000));
+    assert_false(rw->nodes[4].up);
+    rw_restart(rw, 4);
+    rw_run(rw, 1000);
+    votes_are_needed(rw, down);
+    rw_destroy(rw);
+}
+
+/* ---- liars ---- */
+
+enum lie { LIE_ENTRY, LIE_ITEM, LIE_COUNT, LIE_TOO_LARGE, LIE_BUSY, LIE_UNKNOWN, LIE_GARBAGE, LIE_SILENT, LIES };
+
+static enum lie lie_now;
+static uint64_t lies_told;
+static struct blob *lie_blob;
+
+/* An answer with this code instead of the piece. */
+static size_t code_put(uint8_t *bytes, uint8_t code, uint32_t hint) {
+    bytes[41] = code;
+    bytes_put_le32(bytes + 44, hint);
+    bytes_put_le64(bytes + 48, 0);
+    return CHECKPOINT_PIECE_HEAD_BYTES;
+}
+
+static size_t piece_bend(uint8_t *bytes, size_t count) {
+    bool entries = bytes[40] == CHECKPOINT_ENTRIES;
+    switch (lie_now) {
+    case LIE_ENTRY:
+        if (entries && count > 100) bytes[count - 1] ^= 1; /* in the value of the last entry */
+        else lies_told--;
+        return count;
+    case LIE_ITEM:
+        if (!entries && bytes[40] != CHECKPOINT_SUBROOTS_OF && count > CHECKPOINT_PIECE_HEAD_BYTES) bytes[count - 1] ^= 1;
+        else lies_told--;
+        return count;
+    case LIE_TOO_LARGE: return entries ? code_put(bytes, CHECKPOINT_PIECE_TOO_LARGE, 16) : count;
+    case LIE_BUSY: return code_put(bytes, CHECKPOINT_PIECE_BUSY, UINT32_MAX);
+    case LIE_UNKNOWN: return code_put(bytes, CHECKPOINT_PIECE_UNKNOWN, 0);
+    case LIE_GARBAGE: return count / 2;
+    default: return count;
+    }
+}
+
+static bool lie_send(void *context, struct replica_peer to, uint16_t type, struct blob_piece *pieces, unsigned *piece_count) {
+    (void)context;
+    (void)to;
+    if (type != MESSAGE_PIECE && (type != MESSAGE_CHECKPOINT || lie_now != LIE_COUNT)) return true;
+    lies_told++;
+    if (lie_now == LIE_SILENT) return false;
+    if (*piece_count != 1) return true;
+    blob_drop(lie_blob);
+    lie_blob = blob_copy(blob_piece_bytes(&pieces[0]), pieces[0].count);
+    size_t count = pieces[0].count;
+    if (type == MESSAGE_PIECE) count = piece_bend(lie_blob->bytes, count);
+    else if (count > 200) lie_blob->bytes[16 + 4 + 104] ^= 1; /* entries of the first manifest */
+    else lies_told--;
+    lie_blob->count = count;
+    pieces[0] = (struct blob_piece){.blob = lie_blob, .count = count};
+    return true;
+}
+
+static void one_helper_lies(enum lie lie, bool is_named) {
+    struct replica_world *rw = world(40 + lie);
+    uint32_t down = 5, liar = 4;
+    puts_done(rw, 30);
+    uint64_t at = height(rw, down);
+    rw_crash(rw, down);
+    leave_behind(rw, down, at);
+    lie_now = lie;
+    lies_told = 0;
+    rw->nodes[liar].hooks.send = lie_send;
+    rw_restart(rw, down);
+    assert_true(back(rw, down, at, 60000));
+    rw->nodes[liar].hooks.send = NULL;
+    blob_drop(lie_blob);
+    lie_blob = NULL;
+    assert_true(lies_told > 0 || !is_named);
+    assert_int_equal(rw->nodes[down].bad_members & ~(1u << (liar % RW_CLUSTER)), 0); /* nobody else is named */
+    if (is_named && lies_told > 0) assert_true(rw->nodes[down].bad_members != 0);
+    votes_are_needed(rw, down);
+    rw_destroy(rw);
+}
+
+static void a_bad_entry_names_its_sender(void **state) {
+    (void)state;
+    one_helper_lies(LIE_ENTRY, true);
+}
+
+static void a_bad_item_harms_nobody_but_its_sender(void **state) {
+    (void)state;
+    one_helper_lies(LIE_ITEM, false); /* named if it was asked for one */
+}
+
+static void a_frame_cut_in_half_names_its_sender(void **state) {
+    (void)state;
+    one_helper_lies(LIE_GARBAGE, true);
+}
+
+static void endless_too_large_busy_unknown_and_silence_stop_nobody(void **state) {
+    (void)state;
+    one_helper_lies(LIE_TOO_LARGE, true); /* another's piece shows that it was untrue */
+    one_helper_lies(LIE_BUSY, false);
+    one_helper_lies(LIE_UNKNOWN, false);
+    one_helper_lies(LIE_SILENT, false);
+}
+
+static void a_manifest_with_a_wrong_count_is_outvoted(void **state) {
+    (void)state;
+    one_helper_lies(LIE_COUNT, false);
+}
+
+/* The liar is the only one that can be asked: what it made up is found at the end, from the state itself. */
+static void a_manifest_with_a_wrong_count_is_found_even_when_only_a_liar_shows_one(void **state) {
+    (void)state;
+    struct replica_world *rw = world(60);
+    uint32_t down = 5, liar = 4;
+    puts_done(rw, 30);
+    uint64_t at = height(rw, down);
+    rw_crash(rw, down);
+    leave_behind(rw, down, at);
+    lie_now = LIE_SILENT; /* at first the two honest ones show nothing */
+    rw->nodes[6].hooks.send = rw->nodes[7].hooks.send = lie_send;
+    rw_restart(rw, down);
+    rw_run(rw, 1000);
+    rw->nodes[6].hooks.send = rw->nodes[7].hooks.send = NULL;
+    lie_now = LIE_COUNT;
+    rw->nodes[liar].hooks.send = lie_send;
+    assert_true(back(rw, down, at, 90000));
+    rw->nodes[liar].hooks.send = NULL;
+    blob_drop(lie_blob);
+    lie_blob = NULL;
+    assert_int_equal(rw->nodes[down].bad_members & ~1u, 0);
+    rw_destroy(rw);
+}
+
+/* ---- the checkpoint moves on ---- */
+
+static void what_changed_meanwhile_is_fetched_anew_and_nothing_else(void **state) {
+    (void)state;
+    struct replica_world *rw = world(70);
+    uint32_t down = 7;
+    puts_done(rw, 30);
+    uint64_t at = height(rw, down);
+    rw_crash(rw, down);
+    leave_behind(rw, down, at);
+    /* Its helpers give no item, so that it cannot end before they have moved on twice. */
+    lie_now = LIE_BUSY;
+    for (uint32_t i = 4; i < 7; i++) rw->nodes[i].never_serves = true;
+    rw_restart(rw, down);
+    rw_run(rw, 4000);
+    uint64_t old = rw_status(rw, 4)->checkpoint_height;
+    for (uint32_t i = 0; rw_status(rw, 4)->checkpoint_height < old + 3 * K; i++) {
+        assert_true(i < 200);
+        puts_done(rw, 1);
+    }
+    for (uint32_t i = 4; i < 7; i++) rw->nodes[i].never_serves = false;
+    assert_true(back(rw, down, old, 60000));
+    assert_int_equal(rw->nodes[down].bad_members, 0);
+    votes_are_needed(rw, down);
+    rw_destroy(rw);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_shard_node_behind_beyond_pruning_comes_back),
+        cmocka_unit_test(a_coordinator_node_behind_beyond_pruning_comes_back),
+        cmocka_unit_test(a_node_that_lost_its_state_comes_back_with_its_voting_memory),
+        cmocka_unit_test(a_node_that_crashes_again_and_again_while_it_takes_pieces_comes_back),
+        cmocka_unit_test(a_helper_that_dies_in_the_middle_is_replaced),
+        cmocka_unit_test(a_bad_entry_names_its_sender),
+        cmocka_unit_test(a_bad_item_harms_nobody_but_its_sender),
+        cmocka_unit_test(a_frame_cut_in_half_names_its_sender),
+        cmocka_unit_test(endless_too_large_busy_unknown_and_silence_stop_nobody),
+        cmocka_unit_test(a_manifest_with_a_wrong_count_is_outvoted),
+        cmocka_unit_test(a_manifest_with_a_wrong_count_is_found_even_when_only_a_liar_shows_one),
+        cmocka_unit_test(what_changed_meanwhile_is_fetched_anew_and_nothing_else),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
