@@ -412,28 +412,7 @@ void sys_check_describe(struct sys_world *world, uint32_t index) {
     }
 }
 
-/* The newest state of all that are equally far is the same, root by root. */
-static void roots_compare(struct sys_world *world) {
-    for (uint32_t i = 0; i < world->node_count; i++) {
-        const struct sys_node *first = &world->nodes[i];
-        if (!counts(first) || !first->up) continue;
-        for (uint32_t k = i + 1; k < world->node_count; k++) {
-            const struct sys_node *second = &world->nodes[k];
-            if (!counts(second) || !second->up || second->cluster != first->cluster) continue;
-            const struct replica *a = first->shell->replica, *b = second->shell->replica;
-            if (a->tip_height != b->tip_height || a->executed_height != a->tip_height || b->executed_height != b->tip_height) continue;
-            uint8_t root_a[32], root_b[32];
-            executor_state_root(first->shell->executor, root_a);
-            executor_state_root(second->shell->executor, root_b);
-            world->stats->roots++;
-            if (memcmp(root_a, root_b, 32) != 0)
-                sys_fail(world, SYS_CHECK_ROOT, "two members hold different states at height %llu", (unsigned long long)a->tip_height);
-        }
-    }
-}
-
 void sys_check_end(struct sys_world *world) {
-    roots_compare(world);
     for (uint32_t a = 0; a < world->cluster_count; a++) {
         for (uint32_t b = 0; b < world->cluster_count; b++) {
             if (world->clusters[a].consumed_max[b] > world->clusters[b].sent_max[a])

@@ -1,7 +1,7 @@
 /*
  * Clients that break the rules (tests/sim/sys.h): enrolled, with a key of their own, over links of their own to any coordinator node. They use a
- * number again with other content, through another coordinator; send floors and numbers far ahead and far behind; repeat signed bytes, their own and those
- * of others that they got hold of; send what does not decode; and ask and ask.
+ * number again with other content, through another coordinator; send floors and numbers far ahead and far behind; repeat signed bytes, their own and
+ * those of others that they got hold of; send what does not decode; and ask and ask.
  */
 #include "protocol/batch.h"
 #include "protocol/operation.h"

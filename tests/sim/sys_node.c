@@ -191,8 +191,7 @@ static void shell_open(struct sys_world *world, uint32_t index) {
                                      .member = node->member,
                                      .signer = sys_signer(world, &node->key),
                                      .now_ms = local_ms,
-                                     .wall_ms = (uint64_t)(INT64_C(1700000000000) + (int64_t)(world->now_us / 1000) + node->wall_offset_ms),
-                                     .hooks = node->liar ? &node->hooks : NULL};
+                                     .wall_ms = (uint64_t)(INT64_C(1700000000000) + (int64_t)(world->now_us / 1000) + node->wall_offset_ms)};
     for (size_t i = 0; i < sizeof replica.nonce; i++) replica.nonce[i] = (uint8_t)sys_random(world, 256);
     memcpy(replica.genesis_root, shell->genesis_root, 32);
     shell->replica = replica_create(&replica);
@@ -231,6 +230,7 @@ void sys_node_start(struct sys_world *world, uint32_t index) {
     node->up = true;
     uint64_t local_us = sys_node_local_us(world, node);
     sys_liar_started(world, index);
+    if (node->liar) node->shell->replica->hooks = &node->hooks; /* a liar restores like anybody */
     replica_tick(node->shell->replica, local_us / 1000, local_us);
     replica_start(node->shell->replica);
     sys_trace(world, "%s starts", sys_end_name(world, index, name));
