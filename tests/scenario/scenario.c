@@ -5,14 +5,8 @@
 void scenario_begin(struct scenario *scenario, int argc, char **argv, const char *rule) {
     memset(scenario, 0, sizeof *scenario);
     scenario->rule = rule;
-    scenario->config = (struct sys_config){.seed = 1,
-                                           .coordinators = 1,
-                                           .shards = 1,
-                                           .n = 4,
-                                           .clients = 1,
-                                           .quiet_faults = true,
-                                           .checkpoint_blocks = 1024,
-                                           .view_base_ms = 300};
+    scenario->config = (struct sys_config){
+        .seed = 1, .coordinators = 1, .shards = 1, .n = 4, .clients = 1, .quiet_faults = true, .checkpoint_blocks = 1024, .view_base_ms = 300};
     for (int i = 1; i + 1 < argc; i++) {
         if (strcmp(argv[i], "--seed") == 0) scenario->config.seed = strtoull(argv[i + 1], NULL, 0);
         if (strcmp(argv[i], "--trace") == 0) scenario->config.trace = argv[i + 1];
@@ -46,7 +40,8 @@ int scenario_end(struct scenario *scenario) {
     scenario_get(scenario, "last", "word", 60000);
     scenario_run(scenario, 1000);
     sys_check_end(world);
-    printf("rule %s holds; %llu events, %llu ms\n", scenario->rule, (unsigned long long)scenario->stats.events, (unsigned long long)world->now_us / 1000);
+    printf("rule %s holds; %llu events, %llu ms\n", scenario->rule, (unsigned long long)scenario->stats.events,
+           (unsigned long long)world->now_us / 1000);
     sys_world_destroy(world);
     return 0;
 }
@@ -94,6 +89,16 @@ void scenario_hook(struct scenario *scenario, uint32_t node, struct replica_hook
     at->hooks = hooks;
     scenario->world->clusters[at->cluster_index].broken++;
     if (at->up) sys_replica(at)->hooks = &at->hooks;
+}
+
+void scenario_lie(struct scenario *scenario, uint32_t node, const char *script) {
+    sys_liar_make(scenario->world, node, script);
+    scenario_crash(scenario, node);
+    scenario_restart(scenario, node);
+}
+
+uint64_t scenario_lies(const struct scenario *scenario, uint32_t node) {
+    return sys_liar_count(scenario->world, node);
 }
 
 void scenario_crash(struct scenario *scenario, uint32_t node) {

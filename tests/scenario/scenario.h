@@ -34,6 +34,10 @@ uint64_t scenario_height(const struct scenario *scenario, uint32_t cluster);
 /* A liar with these hooks (their context is the caller's), before scenario_start() or later; it keeps them over restarts. */
 void scenario_hook(struct scenario *scenario, uint32_t node, struct replica_hooks hooks);
 
+/* One of tests/liar's scripts, from a restart of this node on; and how often it lied so far. */
+void scenario_lie(struct scenario *scenario, uint32_t node, const char *script);
+uint64_t scenario_lies(const struct scenario *scenario, uint32_t node);
+
 void scenario_run(struct scenario *scenario, uint64_t ms);
 /* Until it holds, or so long; what it says then. */
 bool scenario_until(struct scenario *scenario, uint64_t ms, bool (*holds)(struct scenario *scenario));

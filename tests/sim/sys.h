@@ -108,7 +108,7 @@ struct sys_config {
     uint32_t faults;   /* bits of enum sys_fault */
     bool real_keys;    /* Ed25519 instead of the keyed signer */
     bool quiet_faults; /* scenarios: nothing goes wrong by itself */
-    uint32_t checkpoint_blocks, view_base_ms;
+    uint32_t checkpoint_blocks, view_base_ms, rotation_blocks; /* the last: 0: by chance */
     enum sys_check plant;
     const char *trace; /* path of the readable trace, NULL: none */
 };

@@ -152,8 +152,9 @@ void sys_state_crash(struct sys_world *world, struct state *state, bool reached)
 }
 
 bool sys_state_damage(struct sys_world *world, struct state *state) {
-    for (int tries = 0; tries < 64 && state->has; tries++) {
-        struct sys_entry *entry = state->buckets[sys_random(world, state->bucket_count)];
+    uint32_t from = (uint32_t)sys_random(world, state->bucket_count);
+    for (uint32_t i = 0; i < state->bucket_count && state->has; i++) {
+        struct sys_entry *entry = state->buckets[(from + i) % state->bucket_count];
         if (entry == NULL) continue;
         entry->damaged = true;
         return true;

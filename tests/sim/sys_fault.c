@@ -226,6 +226,7 @@ void sys_fault_event(struct sys_world *world) {
 
 void sys_fault_end(struct sys_world *world) {
     world->loss_ppm = world->duplicate_ppm = world->spike_ppm = 0;
+    world->delay_min_us = 100;
     world->delay_max_us = 2000;
     if (world->config.plant != SYS_CHECK_ANSWERED) cuts_end(world);
     for (uint32_t i = 0; i < world->node_count; i++) {

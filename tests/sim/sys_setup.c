@@ -89,6 +89,7 @@ static void limits(struct sys_world *world, struct system *system) {
     system->limits.window_blocks = windows[sys_random(world, 6)];
     if (system->limits.window_blocks > config->checkpoint_blocks / 4) system->limits.window_blocks = config->checkpoint_blocks / 4;
     system->limits.rotation_blocks = sys_chance(world, 300000) ? 16 + (uint32_t)sys_random(world, 100) : 10000;
+    if (config->rotation_blocks > 0) system->limits.rotation_blocks = config->rotation_blocks;
     system->limits.queue_policy = sys_chance(world, 150000) ? 1 : 0;
     system->timeouts.due_ms = dues[sys_random(world, 4)];
     system->timeouts.view_base_ms = config->view_base_ms;
