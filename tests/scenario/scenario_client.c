@@ -15,7 +15,12 @@ static void came(struct heraclius_request *request, enum heraclius_status status
     }
 }
 
-struct scenario_answer scenario_ask(struct sys_world *world, enum scenario_asked what, const char *key, const char *value, int64_t delta, uint64_t ms) {
+uint32_t scenario_preferred(const struct sys_world *world) {
+    return world->clients[0]->db.preferred;
+}
+
+struct scenario_answer scenario_ask(struct sys_world *world, enum scenario_asked what, const char *key, const char *value, int64_t delta,
+                                    uint64_t ms) {
     struct sys_client *client = world->clients[0];
     struct heraclius_request *request = heraclius_request_new(&client->db);
     struct scenario_answer answer = {.done = false};
