@@ -20,7 +20,7 @@ int main(int argc, char **argv) {
     for (uint32_t i = 0; i < 4; i++) {
         if (i != ONE) scenario_replica(&s, i)->hooks = &deaf;
     }
-    (void)scenario_try_put(&s, "x", "seen by one", 50);
+    (void)scenario_try_put(&s, "x", "seen by one", 250);
     scenario_must(&s, scenario_replica(&s, ONE)->tip_height > height, "one saw it become final");
     for (uint32_t i = 0; i < 4; i++) scenario_must(&s, i == ONE || scenario_replica(&s, i)->tip_height == height, "the others did not");
     scenario_crash(&s, ONE);

@@ -5,7 +5,7 @@ int main(int argc, char **argv) {
     struct scenario s;
     scenario_begin(&s, argc, argv, "P-1");
     scenario_start(&s);
-    for (uint32_t i = 0; i < s.world->node_count; i++) s.world->nodes[i].wal.latency_us = 8000;
+    for (uint32_t i = 0; i < s.world->node_count; i++) s.world->nodes[i].wal.latency_us = 40000;
     for (uint32_t i = 0; i < s.world->node_count; i++) {
         (void)scenario_try_put(&s, "flying", "then", 20);
         scenario_crash(&s, i);

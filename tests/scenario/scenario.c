@@ -5,8 +5,15 @@
 void scenario_begin(struct scenario *scenario, int argc, char **argv, const char *rule) {
     memset(scenario, 0, sizeof *scenario);
     scenario->rule = rule;
-    scenario->config = (struct sys_config){
-        .seed = 1, .coordinators = 1, .shards = 1, .n = 4, .clients = 1, .quiet_faults = true, .checkpoint_blocks = 1024, .view_base_ms = 300};
+    scenario->config = (struct sys_config){.seed = 1,
+                                           .coordinators = 1,
+                                           .shards = 1,
+                                           .n = 4,
+                                           .clients = 1,
+                                           .quiet_faults = true,
+                                           .checkpoint_blocks = 1024,
+                                           .rotation_blocks = 10000,
+                                           .view_base_ms = 300};
     for (int i = 1; i + 1 < argc; i++) {
         if (strcmp(argv[i], "--seed") == 0) scenario->config.seed = strtoull(argv[i + 1], NULL, 0);
         if (strcmp(argv[i], "--trace") == 0) scenario->config.trace = argv[i + 1];
