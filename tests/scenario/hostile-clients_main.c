@@ -1,4 +1,5 @@
-/* Two clients use numbers again with other content, send floors and numbers far ahead, and others' signed bytes through other coordinators (O-40 to O-43). */
+/* Two clients use numbers again with other content, send floors and numbers far ahead, and others' signed bytes through other coordinators (O-40 to
+ * O-43). */
 #include "tests/scenario/scenario.h"
 
 int main(int argc, char **argv) {

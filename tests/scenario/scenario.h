@@ -1,9 +1,9 @@
 /*
  * Named scenarios: one attack or fault each, on the simulator's world (tests/sim/sys.h), as a short script that reads from top to bottom.
  *
- * Nothing goes wrong but what the script does. The simulator's checkers watch every step all the same, so a fork, a vote before its time, a state that
- * differs, or a stopped node ends a script. A script names the rule of spec/ that it attacks, and must say (scenario_must) that its attack really
- * happened. One coordinator cluster of four and one shard cluster of four, unless it asks for others; each script may be given --seed S, and
+ * Nothing goes wrong but what the script does. The simulator's checkers watch every step all the same, so a fork, a vote before its time, a state
+ * that differs, or a stopped node ends a script. A script names the rule of spec/ that it attacks, and must say (scenario_must) that its attack
+ * really happened. One coordinator cluster of four and one shard cluster of four, unless it asks for others; each script may be given --seed S, and
  * `--trace FILE` writes down what happened.
  */
 #ifndef TESTS_SCENARIO_SCENARIO_H

@@ -1,7 +1,7 @@
 /*
- * A member keeps its PREPARE back, so that it alone holds the prepare QC of a block X, lets the others go on to a later view and prepare another block
- * there, and shows the QC when X is forgotten (B-22, B-27, B-25). From then on every TC names X, so every leader must build on it: whoever prepared X
- * must still have it.
+ * A member keeps its PREPARE back, so that it alone holds the prepare QC of a block X, lets the others go on to a later view and prepare another
+ * block there, and shows the QC when X is forgotten (B-22, B-27, B-25). From then on every TC names X, so every leader must build on it: whoever
+ * prepared X must still have it.
  */
 #include "tests/scenario/scenario.h"
 

@@ -179,7 +179,8 @@ static void ask_more(struct sys_client *client) {
         }
         if (world->config.quiet_faults || world->now_us < client->next_us) return;
         client->next_us = world->now_us + sys_random(world, THINK_US);
-        submit(client, &client->asks[i], kind_any(world), (uint32_t)sys_random(world, sys_model_groups(world)));
+        enum sys_ask_kind kind = kind_any(world); /* before the group: compilers differ in the order of arguments */
+        submit(client, &client->asks[i], kind, (uint32_t)sys_random(world, sys_model_groups(world)));
     }
 }
 

@@ -52,7 +52,8 @@ static struct blob *invent(struct sys_world *world, uint32_t index) {
         break;
     case 1: { /* no batch at all, or nearly one */
         struct blob *blob = batch_make(world, index, number, floor, 1), *other = blob_copy(blob->bytes, blob->count);
-        other->bytes[sys_random(world, other->count)] ^= (uint8_t)(1 + sys_random(world, 255));
+        size_t at = sys_random(world, other->count);
+        other->bytes[at] ^= (uint8_t)(1 + sys_random(world, 255));
         blob_drop(blob);
         return other;
     }

@@ -1,8 +1,8 @@
 /*
  * Byzantine nodes (tests/sim/sys.h): the scripted liars of tests/liar, and random ones. A random liar runs the product's replica like anybody, and
  * at the seam of replica_hooks forgets, redirects, repeats and alters what leaves; what it altered it signs again with its own key, so that it is as
- * well formed as its key allows. It also speaks out of turn: votes for blocks that it heard of, TIMEOUTs of any view, STATUS, NEWEST and LAST-SIGNED that
- * are not true, decisions of others' with another slice.
+ * well formed as its key allows. It also speaks out of turn: what it kept of others' and its own frames, as it was or altered, to
+ * whom it likes.
  */
 #include "appliance/node.h"
 #include "tests/liar/liar.h"
