@@ -118,7 +118,7 @@ enum { SYS_EVENT_NAMES_MAX = 96, SYS_NAME_BYTES = 32 };
 /* A part of the result of a walk, in memory shared with the parent. */
 struct sys_stats {
     uint64_t events, delivered, ticks, disk, polls, finals, blocks_empty, views, answers, refused, unsettled, restarts, retired, simulated_ms, checks;
-    uint64_t agreed, certificates, votes, roots, linear, sums; /* how often each checker looked */
+    uint64_t agreed, evidence, certificates, votes, roots, linear, sums; /* how often each checker looked */
     uint64_t faults[SYS_FAULT_COUNT];
     uint64_t drops[STATUS_DROP_COUNT], attacks[STATUS_ATTACK_COUNT], phases[8];
     struct {
@@ -393,6 +393,7 @@ void sys_model_destroy(struct sys_world *world);
 /* sys_check.c */
 void sys_check_signed(struct sys_world *world, uint32_t node, const uint8_t *bytes, size_t count);
 void sys_check_send(struct sys_world *world, uint32_t node, const struct replica_output *output);
+void sys_check_evidence(struct sys_world *world, uint32_t node, const struct blob_piece *evidence);
 void sys_check_step(struct sys_world *world, uint32_t node);
 void sys_check_checkpoint(struct sys_world *world, uint32_t node, const struct state_checkpoint *checkpoint);
 /* Where a node stands, into the trace. */

@@ -4,6 +4,7 @@
  */
 #include "appliance/node.h"
 #include "appliance/replica_private.h"
+#include "protocol/evidence.h"
 #include "tests/sim/sys.h"
 
 enum { DISK_BYTES_MAX = 1 << 30, RECORDS_MAX = 400000 };
@@ -213,6 +214,25 @@ void sys_check_send(struct sys_world *world, uint32_t index, const struct replic
     if (signer == node->member && type == BFT_MESSAGE_TIMEOUT) timeout_check(world, index, &message.timeout);
     if (signer == node->member && type != BFT_MESSAGE_TIMEOUT) vote_check(world, index, vote);
     blob_drop(whole);
+}
+
+/* B-80 to B-84: what a node keeps as evidence verifies, and convicts nobody who is honest. */
+void sys_check_evidence(struct sys_world *world, uint32_t index, const struct blob_piece *bytes) {
+    static struct evidence evidence;
+    const struct sys_node *node = &world->nodes[index];
+    char name[SYS_NAME_BYTES], guilty[SYS_NAME_BYTES];
+    (void)sys_end_name(world, index, name);
+    world->stats->evidence++;
+    if (evidence_decode(blob_piece_bytes(bytes), bytes->count, &evidence) != EVIDENCE_OK)
+        sys_fail(world, SYS_CHECK_EQUIVOCATION, "%s keeps evidence that is none", name);
+    const struct sys_cluster *cluster = &world->clusters[sys_cluster_index(world, evidence.place.cluster)];
+    if (evidence_verify(&evidence, &cluster->members, &world->verifier) != EVIDENCE_OK)
+        sys_fail(world, SYS_CHECK_EQUIVOCATION, "%s of 0x%x keeps evidence that does not verify", name, node->cluster);
+    if (evidence.signer == EVIDENCE_NOBODY) sys_fail(world, SYS_CHECK_EQUIVOCATION, "%s keeps evidence against a whole cluster", name);
+    const struct sys_node *signer = &world->nodes[cluster->first + evidence.signer];
+    if (!signer->liar && !signer->doubtful)
+        sys_fail(world, SYS_CHECK_EQUIVOCATION, "%s keeps evidence against %s, which is honest", name,
+                 sys_end_name(world, cluster->first + evidence.signer, guilty));
 }
 
 /* ---- what became final ---- */

@@ -107,6 +107,9 @@ static void output_do(struct sys_world *world, uint32_t index, struct replica_ou
             sys_trace(world, "%s %s %s", sys_end_name(world, index, name), output->event, output->text);
         }
         break;
+    case REPLICA_EVIDENCE:
+        if (!node->liar) sys_check_evidence(world, index, &output->pieces[0]);
+        break;
     case REPLICA_STOP: stopped(world, index, output->text); break;
     }
 }
