@@ -110,6 +110,8 @@ static void output_do(struct sys_world *world, uint32_t index, struct replica_ou
     case REPLICA_EVIDENCE:
         if (!node->liar) sys_check_evidence(world, index, &output->pieces[0]);
         break;
+    case REPLICA_PEER_ADD:
+    case REPLICA_PEER_REMOVE: break; /* nobody is enrolled while a walk runs */
     case REPLICA_STOP: stopped(world, index, output->text); break;
     }
 }

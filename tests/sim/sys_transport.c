@@ -29,6 +29,13 @@ void client_node_close(struct node *node, const char *why, uint64_t now_ms) {
     client_engine_down(node, now_ms);
 }
 
+/* No handshake is refused here. */
+bool client_node_shut_out(const struct node *node, uint64_t now_ms) {
+    (void)node;
+    (void)now_ms;
+    return false;
+}
+
 void client_node_event(struct node *node, uint32_t events, uint64_t now_ms) {
     (void)node;
     (void)events;
