@@ -198,6 +198,9 @@ static void shell_open(struct sys_world *world, uint32_t index) {
                                      .now_ms = local_ms,
                                      .wall_ms = (uint64_t)(INT64_C(1700000000000) + (int64_t)(world->now_us / 1000) + node->wall_offset_ms)};
     for (size_t i = 0; i < sizeof replica.nonce; i++) replica.nonce[i] = (uint8_t)sys_random(world, 256);
+    const struct card *card = &world->system->clusters[node->cluster_index].nodes[node->member];
+    memcpy(replica.signing_key, card->signing_key, sizeof replica.signing_key);
+    memcpy(replica.noise_key, card->noise_key, sizeof replica.noise_key);
     memcpy(replica.genesis_root, shell->genesis_root, 32);
     shell->replica = replica_create(&replica);
     CHECK(shell->execution != NULL && shell->replica != NULL);
