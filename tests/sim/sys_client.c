@@ -13,11 +13,10 @@ enum { POLL_US = 20000, THINK_US = 40000, PATIENCE_MS = 60000 };
 static void members_make(struct sys_client *client) {
     struct sys_world *world = client->world;
     struct heraclius *db = &client->db;
-    db->members = calloc(world->cluster_count, sizeof *db->members);
+    db->enrolments = calloc(world->config.coordinators, sizeof *db->enrolments);
     db->nodes = calloc(world->node_count, sizeof *db->nodes);
     db->statuses = calloc(world->node_count, sizeof *db->statuses);
-    CHECK(db->members != NULL && db->nodes != NULL && db->statuses != NULL);
-    for (uint32_t i = 0; i < world->cluster_count; i++) db->members[i] = world->clusters[i].members;
+    CHECK(db->enrolments != NULL && db->nodes != NULL && db->statuses != NULL);
     db->node_count = world->node_count;
     db->coordinator_nodes = world->config.coordinators * world->config.n;
     for (uint32_t i = 0; i < world->node_count; i++) {
@@ -46,6 +45,7 @@ static void open_handle(struct sys_client *client) {
     db->numbers = calloc(world->config.shards, sizeof *db->numbers);
     CHECK(db->epoll >= 0 && db->numbers != NULL);
     members_make(client);
+    CHECK(client_chain_open(db, client->path));
     db->preferred = (uint32_t)sys_random(world, db->coordinator_nodes);
     CHECK(client_journal_open(db, client->path, why) == HERACLIUS_OK);
 }
@@ -64,7 +64,8 @@ static void close_handle(struct sys_client *client) {
     client_journal_close(db);
     for (uint32_t i = 0; i < db->node_count; i++) client_buffer_free(&db->nodes[i].out);
     close(db->epoll);
-    free(db->members);
+    client_chain_close(db);
+    free(db->enrolments);
     free(db->nodes);
     free(db->statuses);
     free(db->numbers);
