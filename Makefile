@@ -70,6 +70,7 @@ CC_pic := gcc
 CFLAGS_pic := $(BASE) -fPIC -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2 -O2 -g
 LDFLAGS_pic := -Wl,-z,relro,-z,now
 
+comma := ,
 EXTRA_CFLAGS ?=
 EXTRA_LDFLAGS ?=
 
@@ -113,7 +114,7 @@ define PROGRAM_RULES
 PROGRAMS_$1 += $4
 $4: $(3:%.c=build/$1/obj/%.o) $(foreach f,$(BELOW_$2),build/$1/$f.a)
 	@echo "  LINK  $$@"
-	@$$(CC_$1) $$(LDFLAGS_$1) $$(EXTRA_LDFLAGS) -o $$@.$$$$$$$$ $$(filter %.o %.a,$$^) $$(LIBS) && mv $$@.$$$$$$$$ $$@
+	@$$(CC_$1) $$(LDFLAGS_$1) $$(EXTRA_LDFLAGS) -Wl,-Map=$$@.map -o $$@.$$$$$$$$ $$(filter %.o %.a,$$^) $$(LIBS) && mv $$@.$$$$$$$$ $$@
 endef
 
 # $1 flavour, $2 tests folder
@@ -143,7 +144,7 @@ TESTS_$1 += build/$1/$(patsubst %_main,%,$(basename $3))
 build/$1/$(patsubst %_main,%,$(basename $3)): $(3:%.c=build/$1/obj/%.o) \
     $(foreach h,$(call helpers_of,$2,$3),build/$1/tests/$h.a) $(foreach f,$(call folders_of,$2,$3),build/$1/$f.a)
 	@echo "  LINK  $$@"; mkdir -p $$(@D)
-	@$$(CC_$1) $$(LDFLAGS_$1) $$(EXTRA_LDFLAGS) -o $$@.$$$$$$$$ $$(filter %.o,$$^) \
+	@$$(CC_$1) $$(LDFLAGS_$1) $$(EXTRA_LDFLAGS) $(if $(filter sim,$2),-Wl$(comma)-Map=$$@.map) -o $$@.$$$$$$$$ $$(filter %.o,$$^) \
 	  -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lcmocka $$(LIBS) && mv $$@.$$$$$$$$ $$@
 endef
 
@@ -212,7 +213,7 @@ uninstall: ## removes what install put there
 
 # ---------------------------------------------------------------- tests
 
-.PHONY: setup test test-long test-unit test-fuzz test-tidy test-system unit vectors vectors-check bench broken coverage format clean help
+.PHONY: setup test test-long test-unit test-fuzz test-tidy test-system sim unit vectors vectors-check bench broken coverage format clean help
 setup: ## installs missing Debian packages (without root: prints the one line to run)
 	@tests/setup
 
@@ -237,6 +238,11 @@ test-tidy: ## house style, as far as a machine can check it
 
 test-system: ## system tests against real processes
 	@tests/run system
+
+DURATION ?= 60
+SEED ?= $(shell od -An -N7 -tu8 /dev/urandom | tr -d ' ')
+sim: build/gcc/tests/sim/sim_system ## the simulator of the whole system for DURATION seconds, from SEED (else a fresh one, which it prints)
+	@cd build && gcc/tests/sim/sim_system --duration $(DURATION) --seed $(SEED)
 
 broken: ## removes each rule of the "broken on purpose" list; each must be caught
 	@tests/run broken

@@ -514,6 +514,7 @@ void block_finalize_job(struct replica *r, uint32_t index) {
     job->checkpoint =
         (block->header.height & UINT64_C(0xFFFFFFFFFFFF)) % r->config.limits.checkpoint_blocks == 0 && block->certificate != NULL && !r->replaying;
     if (job->checkpoint) {
+        block_certificates_save(r); /* a restart from this checkpoint has only the store's to serve blocks up to it by */
         job->description = (struct state_checkpoint){.epoch = block->header.place.epoch, .height = block->header.height};
         memcpy(job->description.block_id, block->id.bytes, 32);
         struct blob *tip = blob_make(BFT_HEADER_BYTES + block->certificate->count);

@@ -132,6 +132,7 @@ struct input {
     uint64_t arrived_ms, relayed_ms, relayed_view, asked_ms;
     uint64_t decided_height;
     uint64_t prune_turn; /* of the newest pruning that found it in an open block */
+    uint64_t branch_turn; /* of the newest look at a branch to propose on that found it there */
     bool persisted;  /* in a batch given to the store */
     uint8_t repeats; /* how often its relay sent it again after it was decided */
     uint32_t bucket_next;
@@ -408,6 +409,7 @@ struct replica {
     struct execution_job *proposing; /* under way, or NULL */
     struct blob *proposing_body;
     struct bft_hash proposing_parent;
+    uint64_t branch_turn; /* of the newest marking of a branch's inputs */
     uint32_t proposing_count, proposing_weight;
     struct exec_result proposing_result;
     struct config *proposing_config; /* iff it holds a CONFIG that has an effect */

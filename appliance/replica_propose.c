@@ -50,6 +50,22 @@ static void select_slices(struct replica *r, struct selection *selection, const 
     }
 }
 
+/* Marks what open blocks from this one down to the tip refer to. Other open blocks do not count: a block that was prepared in an earlier view and
+ * did not make it stays open for as long as nothing else is prepared, and its inputs would wait as long. */
+static void branch_mark(struct replica *r, const struct bft_hash *parent) {
+    struct bft_hash id = *parent;
+    r->branch_turn++;
+    while (!bft_hash_equal(&id, &r->tip_id)) {
+        uint32_t index = block_find(r, &id);
+        if (index == NONE || r->blocks[index].final) break;
+        const struct rblock *block = &r->blocks[index];
+        for (uint32_t i = 0; i < block->ref_count; i++) {
+            if (block->inputs[i] != NONE) r->inputs[block->inputs[i]].branch_turn = r->branch_turn;
+        }
+        id = block->header.parent_id;
+    }
+}
+
 /* Where a relay's waiting list is looked at, and how many more of its reads may be taken. */
 struct relay_turn {
     uint32_t at, places;
@@ -61,7 +77,7 @@ static uint32_t relay_next(const struct replica *r, struct relay_turn *turn) {
         const struct input *input = &r->inputs[turn->at];
         uint32_t index = turn->at;
         turn->at = input->list_next;
-        if (input->in_blocks > 0) continue;
+        if (input->branch_turn == r->branch_turn) continue;
         if (input->is_signed) return index;
         if (turn->places == 0) continue;
         turn->places--;
@@ -71,9 +87,10 @@ static uint32_t relay_next(const struct replica *r, struct relay_turn *turn) {
 }
 
 /* Batches of all relays in turn, so that none crowds the others out. */
-static void select_batches(struct replica *r, struct selection *selection) {
+static void select_batches(struct replica *r, struct selection *selection, const struct bft_hash *parent) {
     struct relay_turn turns[BFT_MEMBERS_MAX];
     uint32_t admin = NONE, turn = 0, idle = 0;
+    branch_mark(r, parent);
     for (uint32_t relay = 0; relay < r->members.n; relay++)
         turns[relay] = (struct relay_turn){.at = r->waiting[relay].first, .places = relay_places(r, relay)};
     while (idle < r->members.n && selection->ops < PROPOSE_OPS_MAX) {
@@ -153,7 +170,7 @@ void propose_try(struct replica *r) {
     struct selection selection = {0};
     if (!r->offer.empty_only) {
         select_slices(r, &selection, &r->offer.parent_id);
-        select_batches(r, &selection);
+        select_batches(r, &selection, &r->offer.parent_id);
     }
     if (selection.count == 0 && !r->offer.at_once && !propose_is_due(r)) return;
     propose_start(r, &selection);

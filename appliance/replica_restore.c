@@ -280,7 +280,24 @@ static void core_start_fill(struct replica *r, struct bft_start *start) {
     if (start->tip_has_qc) start->tip_qc = decoded.qc;
 }
 
+/* The checkpoint may have reached the disk before the certificate of its block: who is behind could never fetch that block (B-13). */
+static void tip_certificate_save(struct replica *r) {
+    static const uint8_t no_id[32];
+    const struct restore *restore = r->restore;
+    if (restore == NULL || !restore->has_tip) return;
+    struct blob *header = blob_make(BFT_HEADER_BYTES);
+    struct bytes_writer writer = bytes_writer_of(header->bytes, BFT_HEADER_BYTES);
+    bft_header_put(&writer, &restore->tip);
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    size_t bytes = wal_key_block(key, restore->tip.place.epoch, restore->tip.height, no_id, WAL_PART_CERTIFICATE);
+    struct blob *certificate = restore->tip_certificate;
+    struct blob_piece pieces[2] = {{.blob = header, .count = BFT_HEADER_BYTES}, {.blob = certificate, .count = certificate->count}};
+    persist_put(r, WAL_BLOCKS, key, bytes, pieces, 2);
+    blob_drop(header);
+}
+
 void restore_core_begin(struct replica *r) {
+    tip_certificate_save(r);
     struct bft_start *start = calloc(1, sizeof *start);
     CHECK(start != NULL);
     core_start_fill(r, start);

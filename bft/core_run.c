@@ -347,7 +347,7 @@ void bft_run_proposal(struct step *step, const struct bft_proposal *proposal) {
     struct bft_hash empty = bft_body_hash_empty();
     bool stands = parent && !after_config(core, parent) && proposal->view == core->memory.view &&
                   bft_hash_equal(&proposal->parent_id, &parent->id) && proposal->time >= parent->header.time &&
-                  proposal->time <= bft_core_time(core, core->now_ms) + BFT_TIME_AHEAD_MS;
+                  (proposal->time <= bft_core_time(core, core->now_ms) + BFT_TIME_AHEAD_MS || proposal->time == parent->header.time);
     if (stands && parent->header.height + 1 > core->final.height + core->limits.window_blocks)
         stands = bft_hash_equal(&proposal->body_hash, &empty);
     if (!stands) {

@@ -7,7 +7,11 @@
  */
 #include "bft/core_internal.h"
 
-enum { KEPT_BELOW = 32 }; /* applied blocks that stay in the table, for certificates and STATUS */
+enum {
+    KEPT_BELOW = 32,    /* applied blocks that stay in the table, for certificates and STATUS */
+    KEPT_PREPARED = 64, /* B-27: prepared ones of earlier views */
+};
+_Static_assert(150 + KEPT_BELOW + KEPT_PREPARED <= BFT_BLOCKS_MAX, "the branch of B-27 fits beside them");
 
 static uint64_t key_of(const struct bft_hash *id) {
     uint64_t key;
@@ -49,10 +53,35 @@ static bool branch_whole(struct bft_core *core, const struct bft_hash *id) {
     return true;
 }
 
+static bool ranks_above(const struct bft_block *a, const struct bft_block *b) {
+    return bft_rank_compare(a->header.view, a->header.height, b->header.view, b->header.height) > 0;
+}
+
+/*
+ * B-27: what I prepared above my high. Somebody may hold a prepare QC of it that nobody else has seen (f of its votes never left him), and show it
+ * when the views after it have failed; then every TC names it, and each leader must build on it. Once my high ranks above it that is over: q members
+ * prepared it, so each TC has the TIMEOUT of an honest one of them. The highest KEPT_PREPARED of them, so that they never crowd out the branch.
+ */
+static void keep_prepared(struct bft_core *core, bool keep[BFT_BLOCKS_MAX]) {
+    const struct bft_ballot *high = &core->memory.high_qc.ballot;
+    uint32_t kept[KEPT_PREPARED], count = 0;
+    for (uint32_t i = 0; i < BFT_BLOCKS_MAX; i++) {
+        const struct bft_block *block = &core->blocks[i];
+        if (!block->used || !block->stored || block->final || block->header.place.epoch != core->members.place.epoch) continue;
+        if (core->memory.has_high && bft_rank_compare(block->header.view, block->header.height, high->view, high->height) <= 0) continue;
+        uint32_t at = count < KEPT_PREPARED ? count++ : KEPT_PREPARED;
+        for (; at > 0 && ranks_above(block, &core->blocks[kept[at - 1]]); at--) {
+            if (at < KEPT_PREPARED) kept[at] = kept[at - 1];
+        }
+        if (at < KEPT_PREPARED) kept[at] = i;
+    }
+    for (uint32_t i = 0; i < count; i++) keep_branch(core, &core->blocks[kept[i]].id, keep);
+}
+
 /*
  * Forgets what can no longer matter: blocks that lost (not final at or below the final height, or of another epoch's suffix), final ones well below
  * the applied one, and blocks of earlier views that are on no branch that a rule of the current view can name: Q*'s, the high QC's, the newest
- * prepared one's, the final one's, the executed one's.
+ * prepared one's, the final one's, the executed one's, and that were not prepared here above the high.
  */
 void bft_table_collect(struct step *step) {
     struct bft_core *core = step->core;
@@ -62,6 +91,7 @@ void bft_table_collect(struct step *step) {
     keep_branch(core, &core->executed_tip, keep);
     if (core->memory.has_high) keep_branch(core, &core->memory.high_qc.ballot.block_id, keep);
     if (core->memory.has_prepared) keep_branch(core, &core->memory.prepared.block_id, keep);
+    keep_prepared(core, keep);
     if (core->pending_qc.count > 0) keep_branch(core, &core->pending_qc.ballot.block_id, keep);
     for (uint32_t i = 0; i < BFT_BLOCKS_MAX; i++) {
         struct bft_block *block = &core->blocks[i];

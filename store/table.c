@@ -71,6 +71,7 @@ struct table {
     struct slot *slots;
     uint64_t slot_count;
     uint32_t slot_mask;
+    uint8_t *touched; /* one for each TOUCH_SLOTS slots: nothing was ever written there iff 0, so that a walk leaves it alone */
     struct journal_entry *journal; /* REGIONS times block_writes_max */
     uint64_t keys[TABLE_SPACES];
     uint64_t bytes[TABLE_SPACES];
@@ -86,6 +87,7 @@ struct table {
 };
 
 static const uint32_t none = (uint32_t)NONE;
+enum { TOUCH_SLOTS = 4096 };
 
 const char *table_status_name(enum table_status status) {
     switch (status) {
@@ -266,9 +268,10 @@ enum table_status table_create(const struct table_config *config, struct table *
         table->hash_keys[space][0] ^= (uint8_t)space;
     }
     table->slots = store_reserve(slots * sizeof *table->slots);
+    table->touched = calloc((size_t)(slots / TOUCH_SLOTS + 1), 1);
     table->journal = store_reserve((uint64_t)REGIONS * config->block_writes_max * sizeof *table->journal);
     bool arena = arena_create(&table->arena, arena_slabs_for(bytes));
-    if (!table->slots || !table->journal || !arena) {
+    if (!table->slots || !table->touched || !table->journal || !arena) {
         table_destroy(table);
         return TABLE_NO_MEMORY;
     }
@@ -281,11 +284,13 @@ void table_destroy(struct table *table) {
     store_unreserve(table->slots, table->slot_count * sizeof *table->slots);
     store_unreserve(table->journal, (uint64_t)REGIONS * table->config.block_writes_max * sizeof *table->journal);
     arena_destroy(&table->arena);
+    free(table->touched);
     free(table);
 }
 
 void table_clear(struct table *table) {
     store_forget(table->slots, table->slot_count * sizeof *table->slots);
+    memset(table->touched, 0, (size_t)(table->slot_count / TOUCH_SLOTS + 1));
     arena_clear(&table->arena);
     memset(table->keys, 0, sizeof table->keys);
     memset(table->bytes, 0, sizeof table->bytes);
@@ -368,6 +373,10 @@ bool table_ref_next(const struct table *table, uint32_t ref, uint64_t *cursor, s
 
 bool table_next(const struct table *table, uint64_t *cursor, struct table_entry *entry, bool *intact) {
     while (*cursor < table->slot_count) {
+        if (!table->touched[*cursor / TOUCH_SLOTS]) {
+            *cursor = (*cursor / TOUCH_SLOTS + 1) * TOUCH_SLOTS;
+            continue;
+        }
         const struct slot *slot = &table->slots[(*cursor)++];
         if (!slot->ref) continue;
         const struct record *record = record_at(table, slot->ref);
@@ -404,6 +413,11 @@ static void huge_pages_want(struct table *table) {
     (void)madvise(table->arena.base, table->arena.slabs * ARENA_SLAB_BYTES, MADV_HUGEPAGE);
 }
 
+static void slot_set(struct table *table, uint32_t at, uint32_t tag, uint32_t ref) {
+    table->slots[at] = (struct slot){.tag = tag, .ref = ref};
+    table->touched[at / TOUCH_SLOTS] = 1;
+}
+
 /* Puts the new record `meta` says in place of what slot `at` leads to. TABLE_BLOCK_FULL or TABLE_OK. */
 static enum table_status write_record(struct table *table, uint32_t at, uint32_t tag, uint32_t meta, uint32_t index, const uint8_t *key,
                                       const uint8_t *value) {
@@ -422,7 +436,7 @@ static enum table_status write_record(struct table *table, uint32_t at, uint32_t
     uint32_t entry = again ? old->own : block->region * table->config.block_writes_max + block->count++;
     block->bytes = bytes;
     record_at(table, ref)->own = entry;
-    table->slots[at] = (struct slot){.tag = tag, .ref = ref};
+    slot_set(table, at, tag, ref);
     if (again) {
         table->journal[entry].new_ref = ref;
         record_free(table, old_ref);
@@ -487,7 +501,7 @@ enum table_status table_load(struct table *table, uint8_t space, const uint8_t *
     if (table->keys[space] >= table->config.keys_max[space]) return TABLE_KEYS_FULL;
     if (table->bytes[space] + declared > table->config.bytes_max[space]) return TABLE_BYTES_FULL;
     uint32_t ref = record_make(table, tag, meta_of(space, key_bytes, value_bytes, false), version, key, value);
-    table->slots[at] = (struct slot){.tag = tag, .ref = ref};
+    slot_set(table, at, tag, ref);
     table->keys[space]++;
     table->bytes[space] += declared;
     huge_pages_want(table);

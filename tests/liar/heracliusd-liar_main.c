@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/node.h"
 #include "ring/clock.h"
 #include "tests/liar/liar.h"
 
@@ -50,7 +51,7 @@ int main(int count, char **words) {
         return code;
     }
     struct replica_hooks hooks;
-    liar.node = &node;
+    liar.executor = node.executor;
     liar.r = node.replica;
     liar_hooks(&liar, &hooks);
     node.replica->hooks = &hooks;

@@ -30,7 +30,7 @@ bool liar_option_is(const struct liar *liar, const char *option) {
 static void tell(struct liar *liar) {
     liar->acted_ms = liar->now_ms;
     liar->count_told = liar->count;
-    (void)fprintf(stderr, "liar kind=%s count=%llu\n", kinds[liar->kind], (unsigned long long)liar->count);
+    if (!liar->quiet) (void)fprintf(stderr, "liar kind=%s count=%llu\n", kinds[liar->kind], (unsigned long long)liar->count);
 }
 
 void liar_counted(struct liar *liar) {

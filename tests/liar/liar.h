@@ -28,7 +28,8 @@
 #ifndef TESTS_LIAR_LIAR_H
 #define TESTS_LIAR_LIAR_H
 
-#include "appliance/node.h"
+#include <stdatomic.h>
+
 #include "appliance/replica_private.h"
 
 enum liar_kind {
@@ -59,8 +60,9 @@ struct liar_frame {
 };
 
 struct liar {
-    struct node *node;
+    struct executor *executor;
     struct replica *r;
+    bool quiet; /* the simulator's: nothing on stderr */
     enum liar_kind kind;
     char option[LIAR_OPTION_BYTES];
     char path[LIAR_PATH_BYTES]; /* HERACLIUS_LIE_WHILE; empty: none */
@@ -72,6 +74,7 @@ struct liar {
     uint64_t pace;                            /* SLOW: operations a second */
     uint64_t paced_height, paced_ms, free_ms; /* SLOW: the newest proposal, when it goes, and when the next one may */
     uint64_t turn;                            /* grows with each act, to vary them */
+    uint64_t replayed_ms, flooded_ms, burst_ms, tiny_ms; /* when it last did that */
     struct liar_frame later[LIAR_LATER_MAX];  /* ring, in order of time */
     uint32_t later_first, later_count;
     struct liar_frame kept[LIAR_KEPT_MAX]; /* old messages; or a client's batches (blob alone) */

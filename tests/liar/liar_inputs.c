@@ -121,13 +121,12 @@ static void flood_garbage(struct liar *liar) {
 }
 
 void liar_flood_tick(struct liar *liar) {
-    static uint64_t last_ms, burst_ms;
-    if (!liar->r->is_coordinator || liar->now_ms - last_ms < FLOOD_MS) return;
-    last_ms = liar->now_ms;
+    if (!liar->r->is_coordinator || liar->now_ms - liar->flooded_ms < FLOOD_MS) return;
+    liar->flooded_ms = liar->now_ms;
     liar->turn++;
     flood_garbage(liar);
-    if (liar->now_ms - burst_ms < FLOOD_BURST_MS) return;
-    burst_ms = liar->now_ms;
+    if (liar->now_ms - liar->burst_ms < FLOOD_BURST_MS) return;
+    liar->burst_ms = liar->now_ms;
     for (uint32_t i = 0; i < FLOOD_BURST; i++) {
         struct blob *batch = flood_batch(liar, FLOOD_OPS);
         send_to_all(liar, input_of(liar, batch->bytes, batch->count));
@@ -138,9 +137,8 @@ void liar_flood_tick(struct liar *liar) {
 
 /* Each goes to one member alone, so that every one holds others; the liar itself keeps none, and answers no question for them. */
 void liar_tiny_tick(struct liar *liar) {
-    static uint64_t last_ms;
-    if (!liar->r->is_coordinator || liar->now_ms - last_ms < TINY_MS) return;
-    last_ms = liar->now_ms;
+    if (!liar->r->is_coordinator || liar->now_ms - liar->tiny_ms < TINY_MS) return;
+    liar->tiny_ms = liar->now_ms;
     for (uint32_t i = 0; i < TINY_AT_ONCE; i++) {
         uint32_t to = (uint32_t)(liar->turn++ % liar->r->members.n);
         if (to == liar->r->me) continue;

@@ -9,7 +9,7 @@ static bool find_value(struct liar *liar, struct table_entry *entry) {
     uint64_t cursor = 0, skip = liar->turn++ % 16;
     bool found = false;
     struct table_entry at;
-    while (executor_entry_next(liar->node->executor, &cursor, &at)) {
+    while (executor_entry_next(liar->executor, &cursor, &at)) {
         if (at.space != 0 || at.value_bytes == 0) continue;
         *entry = at;
         found = true;
@@ -21,12 +21,12 @@ static bool find_value(struct liar *liar, struct table_entry *entry) {
 /* After a block was executed, before anybody knows of it: its results are right, the table is not. */
 void liar_table_result(struct liar *liar, struct execution_job *job) {
     struct table_entry entry;
-    struct table *table = liar->node->executor->table;
+    struct table *table = liar->executor->table;
     if (liar->r->is_coordinator || job->status != EXEC_VALID || liar->count >= 1 || !find_value(liar, &entry)) return;
     if (liar_option_is(liar, "flip")) {
         /* Every value that lies there, so that a read soon meets one. */
         uint64_t cursor = 0;
-        while (executor_entry_next(liar->node->executor, &cursor, &entry)) {
+        while (executor_entry_next(liar->executor, &cursor, &entry)) {
             if (entry.space == 0 && entry.value_bytes > 0) ((uint8_t *)(uintptr_t)entry.value)[0] ^= 1;
         }
         liar_counted(liar);

@@ -117,9 +117,8 @@ void liar_result(struct liar *liar, struct execution_job *job) {
 }
 
 void liar_replay_tick(struct liar *liar) {
-    static uint64_t last_ms;
-    if (liar->now_ms - last_ms < REPLAY_MS) return;
-    last_ms = liar->now_ms;
+    if (liar->now_ms - liar->replayed_ms < REPLAY_MS) return;
+    liar->replayed_ms = liar->now_ms;
     for (int i = 0; i < REPLAY_AT_ONCE; i++) {
         const struct liar_frame *frame = &liar->kept[liar->turn++ % REPLAY_KEPT];
         if (frame->blob == NULL) continue;

@@ -1,0 +1,33 @@
+/* One member alone sees a block become final and is gone; the others keep that very block (B-22, B-23, B-25). */
+#include "tests/scenario/scenario.h"
+
+enum { ONE = 1 };
+
+static bool deaf_frame(void *context, struct replica_peer from, uint16_t type, struct blob_piece payload) {
+    (void)context;
+    (void)from;
+    (void)payload;
+    return type != BFT_MESSAGE_COMMIT && type != BFT_MESSAGE_QC && type != BFT_MESSAGE_BLOCK;
+}
+
+int main(int argc, char **argv) {
+    struct scenario s;
+    scenario_begin(&s, argc, argv, "B-22, B-23");
+    scenario_start(&s);
+    static struct replica_hooks deaf = {.frame = deaf_frame};
+    scenario_load(&s, 3, 20000);
+    uint64_t height = scenario_height(&s, 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        if (i != ONE) scenario_replica(&s, i)->hooks = &deaf;
+    }
+    (void)scenario_try_put(&s, "x", "seen by one", 250);
+    scenario_must(&s, scenario_replica(&s, ONE)->tip_height > height, "one saw it become final");
+    for (uint32_t i = 0; i < 4; i++) scenario_must(&s, i == ONE || scenario_replica(&s, i)->tip_height == height, "the others did not");
+    scenario_crash(&s, ONE);
+    for (uint32_t i = 0; i < 4; i++) {
+        if (i != ONE) scenario_replica(&s, i)->hooks = NULL;
+    }
+    scenario_load(&s, 5, 20000);
+    scenario_restart(&s, ONE);
+    return scenario_end(&s);
+}

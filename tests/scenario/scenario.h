@@ -1,0 +1,71 @@
+/*
+ * Named scenarios: one attack or fault each, on the simulator's world (tests/sim/sys.h), as a short script that reads from top to bottom.
+ *
+ * Nothing goes wrong but what the script does. The simulator's checkers watch every step all the same, so a fork, a vote before its time, a state
+ * that differs, or a stopped node ends a script. A script names the rule of spec/ that it attacks, and must say (scenario_must) that its attack
+ * really happened. One coordinator cluster of four and one shard cluster of four, unless it asks for others; each script may be given --seed S, and
+ * `--trace FILE` writes down what happened.
+ */
+#ifndef TESTS_SCENARIO_SCENARIO_H
+#define TESTS_SCENARIO_SCENARIO_H
+
+#include "appliance/replica_private.h"
+#include "tests/sim/sys.h"
+
+struct scenario {
+    struct sys_world *world;
+    struct sys_stats stats;
+    struct sys_config config;
+    const char *rule;
+};
+
+/* What main() gives; sizes may be changed in scenario->config before scenario_start(). */
+void scenario_begin(struct scenario *scenario, int argc, char **argv, const char *rule);
+void scenario_start(struct scenario *scenario);
+/* Heals, lets everybody catch up, compares all states; returns main()'s code. */
+int scenario_end(struct scenario *scenario);
+
+/* Nodes by cluster (coordinators first) and member. */
+uint32_t scenario_node(const struct scenario *scenario, uint32_t cluster, uint32_t member);
+struct replica *scenario_replica(const struct scenario *scenario, uint32_t node);
+uint32_t scenario_leader(const struct scenario *scenario, uint32_t cluster); /* by the highest view of an honest member */
+uint64_t scenario_view(const struct scenario *scenario, uint32_t cluster);
+uint64_t scenario_height(const struct scenario *scenario, uint32_t cluster);
+/* A liar with these hooks (their context is the caller's), before scenario_start() or later; it keeps them over restarts. */
+void scenario_hook(struct scenario *scenario, uint32_t node, struct replica_hooks hooks);
+
+/* One of tests/liar's scripts, from a restart of this node on; and how often it lied so far. */
+void scenario_lie(struct scenario *scenario, uint32_t node, const char *script);
+uint64_t scenario_lies(const struct scenario *scenario, uint32_t node);
+
+void scenario_run(struct scenario *scenario, uint64_t ms);
+/* Until it holds, or so long; what it says then. */
+bool scenario_until(struct scenario *scenario, uint64_t ms, bool (*holds)(struct scenario *scenario));
+/* Ends the script with this text unless it is so. */
+void scenario_must(struct scenario *scenario, bool so, const char *what);
+
+/* The first client, through the client library. put and add return when they were answered, or end the script after `ms`. */
+void scenario_put(struct scenario *scenario, const char *key, const char *value, uint64_t ms);
+int64_t scenario_add(struct scenario *scenario, const char *key, int64_t delta, uint64_t ms);
+void scenario_get(struct scenario *scenario, const char *key, const char *expected, uint64_t ms);
+/* So many puts, one after the other. */
+void scenario_load(struct scenario *scenario, uint32_t count, uint64_t ms);
+/* False: no answer so long. */
+bool scenario_try_put(struct scenario *scenario, const char *key, const char *value, uint64_t ms);
+
+/* Crash, start, cut (both ways) of single nodes. */
+void scenario_crash(struct scenario *scenario, uint32_t node);
+void scenario_restart(struct scenario *scenario, uint32_t node);
+void scenario_cut(struct scenario *scenario, uint32_t a, uint32_t b, bool cut);
+void scenario_isolate(struct scenario *scenario, uint32_t node, bool cut); /* from everybody */
+/* How often honest members of this cluster have named that attack. */
+uint64_t scenario_attacks(const struct scenario *scenario, uint32_t cluster, enum status_attack attack);
+uint64_t scenario_drops(const struct scenario *scenario, uint32_t cluster, enum status_drop drop);
+
+/* A consensus message out of a frame about to leave, and back into it, signed with this node's key. */
+bool scenario_decode(const struct blob_piece *pieces, unsigned count, uint16_t type, struct bft_message *message);
+void scenario_encode(const struct replica *replica, struct bft_message *message, struct blob_piece *pieces, unsigned *count);
+/* Sends it from a node to a member of its cluster, or to all (BFT_TO_ALL), signed unless it is a certificate. */
+void scenario_say(struct scenario *scenario, uint32_t node, uint8_t to, struct bft_message *message);
+
+#endif

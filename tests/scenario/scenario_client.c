@@ -1,0 +1,36 @@
+#include "tests/scenario/scenario_client.h"
+
+#include "tests/sim/sys_client.h"
+
+static void came(struct heraclius_request *request, enum heraclius_status status, void *argument) {
+    struct scenario_answer *answer = argument;
+    const struct heraclius_result *result = heraclius_result_at(request, 0);
+    answer->done = true;
+    answer->status = (int)status;
+    if (result != NULL) {
+        answer->code = (int)result->code;
+        answer->has_value = result->has_value;
+        size_t bytes = result->value_bytes < sizeof answer->value ? result->value_bytes : sizeof answer->value - 1;
+        if (result->has_value && bytes > 0) memcpy(answer->value, result->value, bytes);
+    }
+}
+
+uint32_t scenario_preferred(const struct sys_world *world) {
+    return world->clients[0]->db.preferred;
+}
+
+struct scenario_answer scenario_ask(struct sys_world *world, enum scenario_asked what, const char *key, const char *value, int64_t delta,
+                                    uint64_t ms) {
+    struct sys_client *client = world->clients[0];
+    struct heraclius_request *request = heraclius_request_new(&client->db);
+    struct scenario_answer answer = {.done = false};
+    CHECK(request != NULL);
+    if (what == SCENARIO_PUT) heraclius_put(request, key, strlen(key), value, strlen(value));
+    if (what == SCENARIO_ADD) heraclius_add(request, key, strlen(key), delta, NULL);
+    if (what == SCENARIO_GET) heraclius_get(request, key, strlen(key), sizeof answer.value, true);
+    CHECK(heraclius_submit(request, (uint32_t)ms, came, &answer) == HERACLIUS_OK);
+    for (uint64_t passed = 0; !answer.done && passed < ms + 1000; passed += 5) sys_world_run_ms(world, 5);
+    CHECK(answer.done); /* the library answers everything in time */
+    heraclius_request_free(request);
+    return answer;
+}

@@ -1,0 +1,431 @@
+/*
+ * The simulator of the whole system: clusters of whole nodes, clients, links, disks and clocks in one process, all decided by one seed.
+ *
+ * What is the product's own (the same object files as in heracliusd and libheraclius, see tests/sim/test_same_objects): consensus core, replica,
+ * executor, table and trie, execution with its checkpoints, recovery (node_restore), and the client library (engine, requests, numbers, answers,
+ * journal). What the simulator puts in the place of a machine, by defining the same functions:
+ *
+ *   sys_clock.c       ring/clock.c, ring/entropy.c: time and random words
+ *   sys_disk.c        store/wal.c: the write-ahead store, by its contract (wal.h), with what was not synced lost, stalls and damaged records
+ *   sys_checkpoint.c  store/state.c: the same for checkpoints
+ *   sys_transport.c   client/connection.c: a client's links
+ *   sys_node.c        the loop of node_fused.c
+ *
+ * And what decides and watches:
+ *
+ *   sys_setup.c       the system file and all keys
+ *   sys_world.c       events in order of time; the two phases of a walk
+ *   sys_network.c     links: delay, loss, duplication, order, cuts
+ *   sys_fault.c       what goes wrong, and when
+ *   sys_liar.c        Byzantine nodes: the scripted ones of tests/liar and random ones that hold their node's key
+ *   sys_client.c      honest clients, on the library; sys_model.c what they may see
+ *   sys_hostile.c     clients that break the rules
+ *   sys_check.c       safety, after each step
+ *   sys_report.c      the trace that people read, and figures
+ *   sys_walk.c        walks in processes of their own, and how a failure is made smaller
+ *
+ * A violation is told by sys_fail(): one line, then the process ends with SYS_EXIT_VIOLATION. One walk runs in one process (sys_walk.c).
+ */
+#ifndef TESTS_SIM_SYS_H
+#define TESTS_SIM_SYS_H
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/replica.h"
+#include "bft/wire.h"
+#include "merkle/check.h"
+#include "store/state.h"
+#include "store/wal.h"
+#include "tests/sim/keyed_signer.h"
+
+enum {
+    SYS_SIDE_MAX = 4, /* clusters of a side */
+    SYS_CLUSTERS_MAX = 2 * SYS_SIDE_MAX,
+    SYS_MEMBERS_MAX = 10,
+    SYS_NODES_MAX = SYS_CLUSTERS_MAX * SYS_MEMBERS_MAX,
+    SYS_CLIENTS_MAX = 8, /* honest ones, then hostile ones */
+    SYS_ENDS_MAX = SYS_NODES_MAX + SYS_CLIENTS_MAX,
+    SYS_TEXT_BYTES = 256,
+    SYS_EXIT_VIOLATION = 3,
+};
+
+/* What may go wrong in a walk; each is a bit of sys_config.faults. X(identifier, name) */
+#define SYS_FAULTS(X)                                                                                                                                \
+    X(SYS_LOSS, "loss")                                                                                                                              \
+    X(SYS_DUPLICATE, "duplicate")                                                                                                                    \
+    X(SYS_DELAY, "delay")                                                                                                                            \
+    X(SYS_CUT, "cut")                                                                                                                                \
+    X(SYS_CUT_ONE_WAY, "one_way_cut")                                                                                                                \
+    X(SYS_FLAP, "flap")                                                                                                                              \
+    X(SYS_CRASH, "crash")                                                                                                                            \
+    X(SYS_POWER, "power_loss")                                                                                                                       \
+    X(SYS_LOST, "unsynced_lost")                                                                                                                     \
+    X(SYS_REACHED, "unacknowledged_kept")                                                                                                            \
+    X(SYS_FLIP, "bit_flip")                                                                                                                          \
+    X(SYS_ROLLBACK, "rolled_back_disk")                                                                                                              \
+    X(SYS_SLOW_NODE, "slow_node")                                                                                                                    \
+    X(SYS_SLOW_DISK, "slow_disk")                                                                                                                    \
+    X(SYS_STALL, "disk_stall")                                                                                                                       \
+    X(SYS_JUMP, "clock_jump")                                                                                                                        \
+    X(SYS_DRIFT, "clock_drift")                                                                                                                      \
+    X(SYS_SCRIPTED, "scripted_liar")                                                                                                                 \
+    X(SYS_RANDOM, "random_liar")                                                                                                                     \
+    X(SYS_HOSTILE, "hostile_client")                                                                                                                 \
+    X(SYS_CLIENT_CRASH, "client_crash")
+#define SYS_IDENTIFIER(identifier, name) identifier,
+enum sys_fault { SYS_FAULTS(SYS_IDENTIFIER) SYS_FAULT_COUNT };
+#undef SYS_IDENTIFIER
+const char *sys_fault_name(enum sys_fault fault);
+
+/* What the checkers watch; sys_plant makes one of them fire. X(identifier, name) */
+#define SYS_CHECKS(X)                                                                                                                                \
+    X(SYS_CHECK_NONE, "none")                                                                                                                        \
+    X(SYS_CHECK_AGREEMENT, "agreement")                                                                                                              \
+    X(SYS_CHECK_VOTES, "votes")                                                                                                                      \
+    X(SYS_CHECK_EQUIVOCATION, "equivocation")                                                                                                        \
+    X(SYS_CHECK_DURABLE, "durable")                                                                                                                  \
+    X(SYS_CHECK_ROOT, "root")                                                                                                                        \
+    X(SYS_CHECK_QUEUE, "queue")                                                                                                                      \
+    X(SYS_CHECK_ONCE, "once")                                                                                                                        \
+    X(SYS_CHECK_ORDER, "order")                                                                                                                      \
+    X(SYS_CHECK_LOST, "lost")                                                                                                                        \
+    X(SYS_CHECK_SUM, "sum")                                                                                                                          \
+    X(SYS_CHECK_BOUND, "bound")                                                                                                                      \
+    X(SYS_CHECK_ANSWERED, "answered")                                                                                                                \
+    X(SYS_CHECK_STOPPED, "stopped")
+#define SYS_IDENTIFIER(identifier, name) identifier,
+enum sys_check { SYS_CHECKS(SYS_IDENTIFIER) SYS_CHECK_COUNT };
+#undef SYS_IDENTIFIER
+const char *sys_check_name(enum sys_check check);
+
+struct sys_config {
+    uint64_t seed, events;
+    uint32_t coordinators, shards, n, clients, hostile;
+    uint32_t liars;    /* per cluster at most, <= f */
+    uint32_t faults;   /* bits of enum sys_fault */
+    bool real_keys;    /* Ed25519 instead of the keyed signer */
+    bool quiet_faults; /* scenarios: nothing goes wrong by itself */
+    uint32_t checkpoint_blocks, view_base_ms, rotation_blocks; /* the last: 0: by chance */
+    enum sys_check plant;
+    const char *trace; /* path of the readable trace, NULL: none */
+};
+
+enum { SYS_EVENT_NAMES_MAX = 96, SYS_NAME_BYTES = 32 };
+
+/* A part of the result of a walk, in memory shared with the parent. */
+struct sys_stats {
+    uint64_t events, delivered, ticks, disk, polls, finals, blocks_empty, views, answers, refused, unsettled, restarts, retired, simulated_ms, checks;
+    uint64_t agreed, evidence, certificates, votes, roots, linear, sums; /* how often each checker looked */
+    uint64_t faults[SYS_FAULT_COUNT];
+    uint64_t drops[STATUS_DROP_COUNT], attacks[STATUS_ATTACK_COUNT], phases[8];
+    struct {
+        char name[SYS_NAME_BYTES];
+        uint64_t count;
+    } reached[SYS_EVENT_NAMES_MAX]; /* events of the nodes' logs: states and transitions */
+    uint32_t reached_count;
+};
+
+enum sys_event_kind { SYS_DELIVER = 1, SYS_TICK, SYS_DISK, SYS_CHECKPOINT, SYS_START, SYS_POLL, SYS_LINK, SYS_FAULT, SYS_ACT };
+
+struct sys_event {
+    uint64_t at_us, sequence;
+    struct blob *blob; /* DELIVER */
+    uint32_t generation;
+    uint16_t type; /* of the frame */
+    uint8_t kind, to, from;
+};
+
+/* One record of a disk. */
+struct sys_record {
+    struct sys_record *next; /* in its bucket */
+    uint64_t hash;
+    uint8_t *bytes;
+    size_t count;
+    uint8_t db;
+    bool damaged; /* its checksum does not fit any more */
+    uint8_t key[WAL_KEY_BYTES_MAX];
+};
+
+/* A batch that was given to the disk. */
+struct sys_flight {
+    uint64_t sequence;
+    struct wal_batch batch;
+};
+
+/* The write-ahead store of one node: wal.h's `struct wal`. What flies belongs to the replica. */
+struct wal {
+    struct sys_world *world;
+    struct sys_record **buckets;
+    uint32_t bucket_count;
+    uint64_t records, bytes;
+    struct sys_flight *flying; /* ring */
+    uint32_t flying_first, flying_count, flying_room, committing;
+    uint64_t latency_us, stalled_until_us, memory_version; /* the last grows with each write of the voting memory */
+};
+
+struct sys_entry {
+    struct sys_entry *next;
+    uint64_t hash;
+    struct table_entry entry; /* key and value lie behind this struct */
+    bool damaged;
+};
+
+struct sys_blob {
+    char name[STATE_BLOB_NAME_BYTES];
+    uint8_t *bytes;
+    size_t count;
+};
+
+/* The checkpoint store of one node: state.h's `struct state`. */
+struct state {
+    struct sys_world *world;
+    uint8_t node;
+    struct sys_entry **buckets;
+    uint32_t bucket_count;
+    bool has;
+    struct state_checkpoint checkpoint;
+    struct sys_blob blobs[EXECUTION_BLOBS_MAX + 1];
+    uint32_t blob_count;
+    struct sys_pending *pending, **pending_end; /* submitted, in order */
+    uint64_t submitted, completed, latency_us;
+    bool busy;
+};
+
+struct sys_key {
+    struct keyed_signer keyed;
+    struct ed25519_secret secret;
+    struct sys_world *world;
+    uint8_t node; /* SYS_NODES_MAX and more: no node's */
+    uint8_t public_key[32];
+};
+
+/* What an honest node signed: digests of the signed strings. */
+struct sys_signed {
+    uint64_t *slots;
+    uint32_t count, room;
+};
+
+struct sys_node {
+    struct node *shell; /* appliance/node.h */
+    struct replica_hooks hooks;
+    struct sys_key key;
+    uint32_t cluster_index, cluster, member;
+    bool up, liar;
+    bool doubtful; /* its disk was damaged or rolled back: it may stop, retire, or stay behind; one of the f */
+    bool broken;   /* stays down for good */
+    uint32_t generation;
+    void *lie; /* of sys_liar.c */
+    struct wal wal;
+    struct state state;
+    uint64_t tick_us, busy_until_us, slow_us;
+    /* clock: local = base + (now - at) * (1e6 + drift) / 1e6 */
+    uint64_t clock_base_us, clock_at_us;
+    int64_t drift_ppm, wall_offset_ms;
+    uint64_t checkpoint_told;
+    /* checks */
+    struct sys_signed votes;
+    uint64_t checked_height, checked_signature, memory_version;
+    uint64_t sent_dseq[SYS_CLUSTERS_MAX];
+    uint64_t consumed[SYS_CLUSTERS_MAX];
+    struct bft_memory *memory; /* as it stands on the disk */
+    bool has_memory;
+};
+
+struct sys_block {
+    bool known, has_root;
+    struct bft_hash id, state_root /* after the parent */, root_after;
+};
+
+struct sys_cluster {
+    uint32_t cluster, first, n, f; /* nodes first ... first + n - 1 */
+    uint32_t broken;               /* liars and broken nodes: at most f */
+    struct bft_members members;
+    struct sys_block *chain; /* by height */
+    uint64_t chain_room, height;
+    uint64_t sent_max[SYS_CLUSTERS_MAX], consumed_max[SYS_CLUSTERS_MAX];
+    uint8_t (*leaves[SYS_CLUSTERS_MAX])[32]; /* leaf hash by dseq, to each cluster */
+    uint64_t leaves_room[SYS_CLUSTERS_MAX];
+};
+
+struct sys_link {
+    bool up, cut_to, cut_from; /* cut_to: what the lower end sends is lost */
+};
+
+struct sys_world {
+    struct sys_config config;
+    struct sys_stats *stats;
+    struct system *system;
+    uint64_t random[4];
+    uint64_t now_us, sequence, trace_hash;
+    struct sys_event *heap;
+    size_t heap_count, heap_room;
+    struct sys_cluster clusters[SYS_CLUSTERS_MAX];
+    uint32_t cluster_count, node_count, end_count;
+    struct sys_node nodes[SYS_NODES_MAX];
+    struct sys_client *clients[SYS_CLIENTS_MAX];
+    struct sys_key client_keys[SYS_CLIENTS_MAX];
+    struct sys_link links[SYS_ENDS_MAX][SYS_ENDS_MAX]; /* [lower][higher] */
+    struct sys_model *model;
+    struct signer verifier;
+    /* network */
+    uint32_t loss_ppm, duplicate_ppm, spike_ppm;
+    uint64_t delay_min_us, delay_max_us, spike_us;
+    /* phases */
+    bool healed;
+    uint64_t healed_us, heal_end_us;
+    struct blob *captured[64]; /* signed batches that went by, for those who replay them */
+    uint32_t captured_count;
+    FILE *trace;
+    uint8_t current; /* whose step this is */
+    bool stop;       /* scenarios: leave the loop */
+};
+
+/* sys_world.c */
+uint64_t sys_random(struct sys_world *world, uint64_t below);
+bool sys_chance(struct sys_world *world, uint32_t ppm);
+void sys_schedule(struct sys_world *world, struct sys_event event);
+struct sys_world *sys_world_create(const struct sys_config *config, struct sys_stats *stats);
+void sys_world_destroy(struct sys_world *world);
+/* The next event; false: there is none. */
+bool sys_world_step(struct sys_world *world);
+void sys_world_run_ms(struct sys_world *world, uint64_t ms);
+/* Both phases: config.events events in which things go wrong, then all heals and everything must get its answer. */
+void sys_world_walk(struct sys_world *world);
+void sys_world_heal(struct sys_world *world);
+/* The bound of the liveness phase, in simulated ms after the heal. */
+uint64_t sys_world_bound_ms(const struct sys_world *world);
+void sys_fail(struct sys_world *world, enum sys_check check, const char *format, ...) __attribute__((format(printf, 3, 4), noreturn));
+/* Folds a word into the hash of everything that happened. */
+static inline void sys_mix(struct sys_world *world, uint64_t word) {
+    uint64_t x = (world->trace_hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    world->trace_hash = x ^ x >> 29;
+}
+
+/* sys_setup.c */
+void sys_setup(struct sys_world *world);
+void sys_setup_free(struct sys_world *world);
+struct signer sys_signer(struct sys_world *world, struct sys_key *key);
+/* "c0-n1", "s1-n3", "client2" */
+const char *sys_end_name(const struct sys_world *world, uint32_t end, char out[SYS_NAME_BYTES]);
+uint32_t sys_cluster_index(const struct sys_world *world, uint32_t cluster);
+
+/* sys_clock.c */
+void sys_clock_set(uint64_t now_us);
+void sys_entropy_seed(uint64_t seed);
+
+/* sys_disk.c, sys_checkpoint.c */
+void sys_disk_init(struct sys_world *world, struct wal *wal);
+void sys_disk_free(struct wal *wal);
+void sys_disk_submit(struct sys_world *world, uint32_t node, uint64_t sequence, const struct wal_batch *batch);
+/* A commit is done: applies it; the sequence that is durable now. */
+uint64_t sys_disk_commit(struct sys_world *world, uint32_t node);
+/* Power is gone: of what flies, the first `kept` batches had reached the disk. */
+void sys_disk_crash(struct wal *wal, uint32_t kept);
+void sys_disk_begin(struct sys_world *world, uint32_t node);
+const struct sys_record *sys_disk_find(const struct wal *wal, enum wal_db db, const uint8_t *key);
+/* Flips a bit of some record: false if there is none. */
+bool sys_disk_damage(struct sys_world *world, struct wal *wal);
+void sys_disk_copy(struct wal *to, const struct wal *from);
+void sys_disk_clear(struct wal *wal);
+void sys_state_init(struct sys_world *world, uint32_t node, struct state *state);
+void sys_state_free(struct state *state);
+void sys_state_commit(struct sys_world *world, uint32_t node);
+void sys_state_crash(struct sys_world *world, struct state *state, bool reached);
+bool sys_state_damage(struct sys_world *world, struct state *state);
+void sys_state_clear(struct state *state);
+
+/* sys_network.c */
+struct sys_link *sys_link_of(struct sys_world *world, uint32_t a, uint32_t b);
+bool sys_link_known(const struct sys_world *world, uint32_t a, uint32_t b); /* do these two ever talk? */
+bool sys_link_is_cut(const struct sys_world *world, uint32_t from, uint32_t to);
+void sys_link_cut(struct sys_world *world, uint32_t from, uint32_t to, bool cut);
+/* Both ends learn of it. */
+void sys_link_set(struct sys_world *world, uint32_t a, uint32_t b, bool up);
+/* Takes the reference over. */
+void sys_transmit(struct sys_world *world, uint32_t from, uint32_t to, uint16_t type, struct blob *blob);
+void sys_deliver(struct sys_world *world, const struct sys_event *event);
+/* An attempt to connect, in so long. */
+void sys_link_later(struct sys_world *world, uint32_t a, uint32_t b, uint64_t us);
+
+/* sys_node.c */
+void sys_node_start(struct sys_world *world, uint32_t node);
+void sys_node_crash(struct sys_world *world, uint32_t node);
+void sys_node_event(struct sys_world *world, const struct sys_event *event);
+/* Outputs, tick, checks: after anything was handed in. */
+void sys_node_step(struct sys_world *world, uint32_t node);
+uint64_t sys_node_local_us(const struct sys_world *world, const struct sys_node *node);
+void sys_node_clock(struct sys_world *world, uint32_t node, int64_t drift_ppm, uint64_t jump_us);
+struct replica_peer sys_node_peer(const struct sys_world *world, uint32_t of, uint32_t other); /* how `of` names `other` */
+struct replica *sys_replica(const struct sys_node *node);
+void sys_node_status(const struct sys_world *world, uint32_t node, struct status_replica *status);
+
+/* sys_liar.c */
+void sys_liar_make(struct sys_world *world, uint32_t node, const char *script); /* NULL: a random one */
+void sys_liar_started(struct sys_world *world, uint32_t node);
+void sys_liar_free(struct sys_world *world, uint32_t node);
+uint64_t sys_liar_count(const struct sys_world *world, uint32_t node);
+
+/* sys_fault.c */
+void sys_fault_begin(struct sys_world *world);
+void sys_fault_event(struct sys_world *world);
+void sys_fault_end(struct sys_world *world); /* all heals */
+void sys_fault_count(struct sys_world *world, enum sys_fault fault, const char *what);
+
+/* sys_client.c, sys_transport.c, sys_hostile.c */
+void sys_client_create(struct sys_world *world, uint32_t index);
+void sys_client_destroy(struct sys_world *world, uint32_t index);
+void sys_client_crash(struct sys_world *world, uint32_t index);
+void sys_client_poll(struct sys_world *world, uint32_t index);
+void sys_client_frame(struct sys_world *world, uint32_t index, uint32_t from, uint16_t type, const struct blob *blob);
+void sys_client_link(struct sys_world *world, uint32_t index, uint32_t node, bool up);
+bool sys_client_settled(const struct sys_world *world, uint32_t index, uint64_t *oldest_us); /* nothing is pending that was asked after the heal */
+void sys_client_ask_again(struct sys_world *world); /* the liveness phase: each client asks for everything once */
+void sys_hostile_act(struct sys_world *world, uint32_t index);
+void sys_hostile_create(struct sys_world *world, uint32_t index);
+
+/* sys_model.c */
+void sys_model_create(struct sys_world *world);
+void sys_model_destroy(struct sys_world *world);
+
+/* sys_check.c */
+void sys_check_signed(struct sys_world *world, uint32_t node, const uint8_t *bytes, size_t count);
+void sys_check_send(struct sys_world *world, uint32_t node, const struct replica_output *output);
+void sys_check_evidence(struct sys_world *world, uint32_t node, const struct blob_piece *evidence);
+void sys_check_step(struct sys_world *world, uint32_t node);
+void sys_check_checkpoint(struct sys_world *world, uint32_t node, const struct state_checkpoint *checkpoint);
+/* Where a node stands, into the trace. */
+void sys_check_describe(struct sys_world *world, uint32_t node);
+void sys_check_end(struct sys_world *world);
+/* False: this one is behind its cluster, or down. */
+bool sys_check_caught_up(struct sys_world *world, uint32_t *who);
+void sys_check_free(struct sys_world *world);
+
+/* sys_report.c */
+void sys_trace(struct sys_world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sys_reached(struct sys_stats *stats, const char *event, uint64_t count);
+void sys_stats_add(struct sys_stats *to, const struct sys_stats *from);
+void sys_stats_print(const struct sys_stats *stats);
+const char *sys_type_name(uint16_t type);
+void sys_config_print(FILE *out, const struct sys_config *config);
+
+/* sys_walk.c */
+struct sys_result {
+    struct sys_stats stats;
+    uint64_t trace_hash;
+    bool done;
+    enum sys_check check; /* that fired; 0: none of them, the process ended otherwise */
+    uint64_t failed_event;
+    char text[SYS_TEXT_BYTES];
+};
+/* What a seed's walk is, `events` of it in the safety phase; `plant`: this checker shall fire. */
+void sys_walk_config(uint64_t seed, uint64_t events, enum sys_check plant, struct sys_config *config);
+/* In a child. 0: held; else violated. */
+int sys_walk(const struct sys_config *config, struct sys_result *result);
+/* The smallest that still fails in the same way; writes its trace to `path`. */
+void sys_walk_shrink(const struct sys_config *config, const struct sys_result *failed, const char *path);
+extern struct sys_result *sys_walk_result; /* of the walk that this process is; NULL: none */
+
+#endif

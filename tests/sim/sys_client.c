@@ -1,0 +1,223 @@
+/*
+ * Honest clients (tests/sim/sys.h): each is a handle of the client library, assembled here as open.c does from files, and asks a few things at a
+ * time. Its journal is a real file. A client that crashes loses what its journal had not synced and starts again from the journal.
+ */
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "tests/sim/sys_client.h"
+
+enum { POLL_US = 20000, THINK_US = 40000, PATIENCE_MS = 60000 };
+
+static void members_make(struct sys_client *client) {
+    struct sys_world *world = client->world;
+    struct heraclius *db = &client->db;
+    db->enrolments = calloc(world->config.coordinators, sizeof *db->enrolments);
+    db->nodes = calloc(world->node_count, sizeof *db->nodes);
+    db->statuses = calloc(world->node_count, sizeof *db->statuses);
+    CHECK(db->enrolments != NULL && db->nodes != NULL && db->statuses != NULL);
+    db->node_count = world->node_count;
+    db->coordinator_nodes = world->config.coordinators * world->config.n;
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        const struct sys_node *node = &world->nodes[i];
+        db->nodes[i] = (struct node){.db = db,
+                                     .card = &world->system->clusters[node->cluster_index].nodes[node->member],
+                                     .index = i,
+                                     .cluster = node->cluster,
+                                     .member = node->member,
+                                     .fd = -1};
+    }
+}
+
+static void open_handle(struct sys_client *client) {
+    struct sys_world *world = client->world;
+    struct heraclius *db = &client->db;
+    char why[HERACLIUS_TEXT_BYTES];
+    memset(db, 0, sizeof *db);
+    db->system = world->system;
+    db->journal.fd = -1;
+    db->key.lock = -1;
+    memcpy(db->key.card_id, world->system->clients[client->index].card.id, 32);
+    db->signer = sys_signer(world, &world->client_keys[client->index]);
+    db->resend_ms = CLIENT_RESEND_MS;
+    db->epoll = epoll_create1(EPOLL_CLOEXEC);
+    db->numbers = calloc(world->config.shards, sizeof *db->numbers);
+    CHECK(db->epoll >= 0 && db->numbers != NULL);
+    members_make(client);
+    CHECK(client_chain_open(db, client->path));
+    db->preferred = (uint32_t)sys_random(world, db->coordinator_nodes);
+    CHECK(client_journal_open(db, client->path, why) == HERACLIUS_OK);
+}
+
+static void close_handle(struct sys_client *client) {
+    struct heraclius *db = &client->db;
+    struct sys_world *world = client->world;
+    client->closing = true;
+    for (uint32_t i = 0; i < world->node_count; i++) sys_link_set(world, world->node_count + client->index, i, false);
+    for (uint32_t i = 0; i < SYS_ASKS_MAX; i++) {
+        if (client->asks[i].kind != SYS_ASK_NONE) heraclius_request_free(client->asks[i].request);
+        client->asks[i].kind = SYS_ASK_NONE;
+    }
+    while (db->held != NULL) heraclius_request_free(db->held); /* the library's own */
+    while (db->sendings != NULL) heraclius_request_free(db->sendings->request);
+    client_journal_close(db);
+    for (uint32_t i = 0; i < db->node_count; i++) client_buffer_free(&db->nodes[i].out);
+    close(db->epoll);
+    client_chain_close(db);
+    free(db->enrolments);
+    free(db->nodes);
+    free(db->statuses);
+    free(db->numbers);
+    client->closing = false;
+}
+
+static const char *folder(void) {
+    const char *named = getenv("TMPDIR");
+    return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : named != NULL ? named : "/tmp";
+}
+
+static void journal_remove(const struct sys_client *client) {
+    char path[sizeof client->path + 16];
+    snprintf(path, sizeof path, "%s.journal", client->path);
+    (void)unlink(path);
+}
+
+void sys_client_create(struct sys_world *world, uint32_t index) {
+    struct sys_client *client = calloc(1, sizeof *client);
+    CHECK(client != NULL);
+    world->clients[index] = client;
+    client->world = world;
+    client->index = index;
+    snprintf(client->path, sizeof client->path, "%.32s/heraclius-sim-%d-%u", folder(), (int)getpid(), index);
+    journal_remove(client);
+    open_handle(client);
+    sys_schedule(world, (struct sys_event){.at_us = world->now_us + POLL_US + sys_random(world, POLL_US), .kind = SYS_POLL, .to = (uint8_t)index});
+}
+
+void sys_client_destroy(struct sys_world *world, uint32_t index) {
+    struct sys_client *client = world->clients[index];
+    if (!client->hostile) {
+        close_handle(client);
+        journal_remove(client);
+    }
+    free(client);
+    world->clients[index] = NULL;
+}
+
+void sys_client_crash(struct sys_world *world, uint32_t index) {
+    struct sys_client *client = world->clients[index];
+    world->current = UINT8_MAX;
+    for (uint32_t i = 0; i < SYS_ASKS_MAX; i++) world->stats->unsettled += client->asks[i].kind != SYS_ASK_NONE;
+    client->db.journal.pending.used = 0; /* not written yet: lost */
+    close_handle(client);
+    open_handle(client);
+}
+
+/* ---- asking ---- */
+
+static void came(struct heraclius_request *request, enum heraclius_status status, void *argument) {
+    struct sys_ask *ask = argument;
+    struct sys_world *world = ask->client->world;
+    sys_mix(world, (uint64_t)status << 32 ^ (uint64_t)ask->kind << 8 ^ ask->client->index);
+    if (world->trace != NULL)
+        sys_trace(world, "client%u: kind %d of group %u: %s %s", ask->client->index, (int)ask->kind, ask->group, heraclius_status_name(status),
+                  heraclius_why(request));
+    if (status == HERACLIUS_DONE) {
+        world->stats->answers++;
+        sys_model_answer(world, ask);
+    } else if (ask->final) {
+        sys_fail(world, SYS_CHECK_ANSWERED, "client%u asked after everything had healed, and got %s: %s", ask->client->index,
+                 heraclius_status_name(status), heraclius_why(request));
+    } else {
+        if (status == HERACLIUS_REFUSED)
+            world->stats->refused++;
+        else
+            world->stats->unsettled++;
+    }
+    ask->kind = SYS_ASK_NONE;
+    heraclius_request_free(request);
+}
+
+static void submit(struct sys_client *client, struct sys_ask *ask, enum sys_ask_kind kind, uint32_t group) {
+    struct sys_world *world = client->world;
+    *ask = (struct sys_ask){.client = client, .kind = kind, .group = group, .since_us = world->now_us, .final = world->healed};
+    ask->request = heraclius_request_new(&client->db);
+    CHECK(ask->request != NULL);
+    sys_model_ask(world, ask);
+    uint32_t patience = world->healed ? (uint32_t)sys_world_bound_ms(world) : 1000 + (uint32_t)sys_random(world, PATIENCE_MS);
+    CHECK(heraclius_submit(ask->request, patience, came, ask) == HERACLIUS_OK);
+}
+
+static enum sys_ask_kind kind_any(struct sys_world *world) {
+    static const enum sys_ask_kind kinds[] = {SYS_ASK_GET,   SYS_ASK_GET,  SYS_ASK_PUT,   SYS_ASK_PUT,      SYS_ASK_CAS,
+                                              SYS_ASK_ADD,   SYS_ASK_ADD,  SYS_ASK_COUNT, SYS_ASK_TRANSFER, SYS_ASK_TRANSFER,
+                                              SYS_ASK_AUDIT, SYS_ASK_FUND, SYS_ASK_TWO};
+    return kinds[sys_random(world, sizeof kinds / sizeof *kinds)];
+}
+
+/* After the heal: of each group that is this client's, one of each kind; then no more. */
+static bool final_ask(struct sys_client *client, struct sys_ask *ask) {
+    static const enum sys_ask_kind kinds[] = {SYS_ASK_PUT, SYS_ASK_ADD, SYS_ASK_TRANSFER, SYS_ASK_GET, SYS_ASK_COUNT, SYS_ASK_AUDIT};
+    const uint32_t each = sizeof kinds / sizeof *kinds;
+    struct sys_world *world = client->world;
+    for (; client->final_next < each * sys_model_groups(world); client->final_next++) {
+        uint32_t group = client->final_next / each;
+        if (group % world->config.clients != client->index) continue;
+        submit(client, ask, kinds[client->final_next++ % each], group);
+        return true;
+    }
+    return false;
+}
+
+static void ask_more(struct sys_client *client) {
+    struct sys_world *world = client->world;
+    for (uint32_t i = 0; i < SYS_ASKS_MAX; i++) {
+        if (client->asks[i].kind != SYS_ASK_NONE) continue;
+        if (world->healed) {
+            if (!final_ask(client, &client->asks[i])) return;
+            continue;
+        }
+        if (world->config.quiet_faults || world->now_us < client->next_us) return;
+        client->next_us = world->now_us + sys_random(world, THINK_US);
+        enum sys_ask_kind kind = kind_any(world); /* before the group: compilers differ in the order of arguments */
+        submit(client, &client->asks[i], kind, (uint32_t)sys_random(world, sys_model_groups(world)));
+    }
+}
+
+void sys_client_poll(struct sys_world *world, uint32_t index) {
+    struct sys_client *client = world->clients[index];
+    world->current = UINT8_MAX;
+    ask_more(client);
+    (void)heraclius_poll(&client->db, 0);
+    sys_schedule(world, (struct sys_event){.at_us = world->now_us + POLL_US, .kind = SYS_POLL, .to = (uint8_t)index});
+}
+
+void sys_client_frame(struct sys_world *world, uint32_t index, uint32_t from, uint16_t type, const struct blob *blob) {
+    struct sys_client *client = world->clients[index];
+    if (client == NULL || client->hostile || client->db.nodes[from].state != NODE_UP) return;
+    world->current = UINT8_MAX;
+    uint64_t before = client->db.counters.verification_failures;
+    client_answer_frame(&client->db.nodes[from], type, blob->bytes, blob->count, world->now_us / 1000);
+    if (client->db.counters.verification_failures > before && type == 0x0302 && !world->nodes[from].liar) /* ANSWER */
+        sys_fail(world, SYS_CHECK_ORDER, "a client refuses what an honest node sent it");
+    ask_more(client);
+    (void)heraclius_poll(&client->db, 0);
+}
+
+bool sys_client_settled(const struct sys_world *world, uint32_t index, uint64_t *oldest_us) {
+    const struct sys_client *client = world->clients[index];
+    bool settled = client->final_next >= 6 * sys_model_groups(world);
+    *oldest_us = settled ? UINT64_MAX : world->healed_us;
+    for (uint32_t i = 0; i < SYS_ASKS_MAX; i++) {
+        if (client->asks[i].kind == SYS_ASK_NONE) continue;
+        settled = false;
+        uint64_t since = client->asks[i].since_us > world->healed_us ? client->asks[i].since_us : world->healed_us;
+        if (*oldest_us == UINT64_MAX || since > *oldest_us) *oldest_us = since;
+    }
+    return settled;
+}
+
+void sys_client_ask_again(struct sys_world *world) {
+    for (uint32_t i = 0; i < world->config.clients; i++) ask_more(world->clients[i]);
+}

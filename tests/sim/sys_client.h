@@ -1,0 +1,51 @@
+/* An honest client of the simulated system: the library's own handle, and what was asked of it (sys_client.c, sys_transport.c, sys_model.c). */
+#ifndef TESTS_SIM_SYS_CLIENT_H
+#define TESTS_SIM_SYS_CLIENT_H
+
+#include "client/client.h"
+#include "tests/sim/sys.h"
+
+enum { SYS_ASKS_MAX = 4, SYS_REGISTERS = 3, SYS_COUNTERS = 2, SYS_ACCOUNTS = 3, SYS_GROUPS_MAX = 8, SYS_FUND = 1000 };
+
+enum sys_ask_kind {
+    SYS_ASK_NONE = 0,
+    SYS_ASK_GET,
+    SYS_ASK_PUT,
+    SYS_ASK_CAS,
+    SYS_ASK_ADD,
+    SYS_ASK_COUNT,
+    SYS_ASK_TRANSFER,
+    SYS_ASK_AUDIT,
+    SYS_ASK_FUND,
+    SYS_ASK_TWO
+};
+
+/* One request under way, and what was known when it began. */
+struct sys_ask {
+    struct sys_client *client;
+    struct heraclius_request *request;
+    enum sys_ask_kind kind;
+    bool final; /* asked after everything had healed */
+    uint32_t group, at, group2, at2;
+    uint64_t since_us, value, value2, floor, floor2; /* floor: the newest version (or count) that somebody had seen then */
+    uint64_t expected;                               /* CAS: this version */
+};
+
+struct sys_client {
+    struct heraclius db; /* first: the library gives it back */
+    struct sys_world *world;
+    uint32_t index;
+    bool hostile, closing;
+    char path[64]; /* of its key: the journal lies beside it */
+    struct sys_ask asks[SYS_ASKS_MAX];
+    uint64_t values, next_us;
+    uint32_t final_next; /* the next group that it asks for in the end */
+    uint64_t turn;       /* hostile */
+};
+
+/* sys_model.c */
+void sys_model_ask(struct sys_world *world, struct sys_ask *ask);    /* fills the request in */
+void sys_model_answer(struct sys_world *world, struct sys_ask *ask); /* HERACLIUS_DONE */
+uint32_t sys_model_groups(const struct sys_world *world);
+
+#endif

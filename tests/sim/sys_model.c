@@ -1,0 +1,294 @@
+/*
+ * What honest clients may see (tests/sim/sys.h). Keys lie in groups, each on one shard by its hash tag:
+ *
+ *   registers   written with values that never come twice. The versions that writes get and reads show are the order; it must fit real time: whatever
+ *               begins after something ended has a version that is not older (a write: newer). One version has one value. Between the version that a
+ *               CAS-VERSION found and its own there is none. This is linearizability of a register, decided exactly, since versions say the order.
+ *   counters    ADD 1: each result is a number that nobody else gets, above all that were answered before it began, and never more than were asked
+ *               for: exactly once, nothing acknowledged lost.
+ *   accounts    moved between by atomic lists of two ADDs with a floor; a read of all of a group shows one state, whose sum never changes.
+ */
+#include "protocol/operation.h"
+#include "tests/sim/sys_client.h"
+
+struct seen {
+    uint64_t version, value;
+};
+
+struct reg {
+    uint64_t done; /* newest version in an answer */
+    struct seen *seen;
+    uint32_t seen_count, seen_room;
+    uint64_t *gaps; /* pairs: no version lies between */
+    uint32_t gap_count, gap_room;
+};
+
+struct counter {
+    uint64_t asked, answered, done;
+    bool *taken; /* results */
+    uint64_t taken_room;
+};
+
+struct group {
+    struct reg registers[SYS_REGISTERS];
+    struct counter counters[SYS_COUNTERS];
+};
+
+struct sys_model {
+    uint32_t groups;
+    struct group group[SYS_GROUPS_MAX];
+};
+
+void sys_model_create(struct sys_world *world) {
+    world->model = calloc(1, sizeof *world->model);
+    CHECK(world->model != NULL);
+    world->model->groups = 2 * world->config.shards;
+}
+
+void sys_model_destroy(struct sys_world *world) {
+    for (uint32_t g = 0; g < world->model->groups; g++) {
+        struct group *group = &world->model->group[g];
+        for (uint32_t i = 0; i < SYS_REGISTERS; i++) {
+            free(group->registers[i].seen);
+            free(group->registers[i].gaps);
+        }
+        for (uint32_t i = 0; i < SYS_COUNTERS; i++) free(group->counters[i].taken);
+    }
+    free(world->model);
+}
+
+uint32_t sys_model_groups(const struct sys_world *world) {
+    return world->model->groups;
+}
+
+/* ---- asking ---- */
+
+static size_t key_of(char out[48], uint32_t group, const char *kind, uint32_t at) {
+    return (size_t)snprintf(out, 48, "{g%u}%s%u", group, kind, at);
+}
+
+static uint64_t value_new(struct sys_client *client, char text[40], size_t *bytes) {
+    *bytes = (size_t)snprintf(text, 40, "value-%u-%llu", client->index, (unsigned long long)++client->values);
+    return keyed_siphash(41, 43, text, *bytes);
+}
+
+static void put(struct sys_ask *ask, uint32_t group, uint32_t at, uint64_t *value) {
+    char key[48], text[40];
+    size_t text_bytes, key_bytes = key_of(key, group, "r", at);
+    *value = value_new(ask->client, text, &text_bytes);
+    heraclius_put(ask->request, key, key_bytes, text, text_bytes);
+}
+
+static struct heraclius_version version_of(uint64_t packed) {
+    return (struct heraclius_version){.height = packed >> 24, .index = (uint32_t)packed & 0xFFFFFF};
+}
+
+static void transfer(struct sys_world *world, struct sys_ask *ask) {
+    char key[48];
+    int64_t amount = 1 + (int64_t)sys_random(world, 400), floor = 0;
+    uint32_t from = (uint32_t)sys_random(world, SYS_ACCOUNTS), to = (from + 1 + (uint32_t)sys_random(world, SYS_ACCOUNTS - 1)) % SYS_ACCOUNTS;
+    heraclius_request_flags(ask->request, HERACLIUS_ATOMIC);
+    size_t bytes = key_of(key, ask->group, "a", from);
+    heraclius_add(ask->request, key, bytes, -amount, &floor);
+    bytes = key_of(key, ask->group, "a", to);
+    if (world->config.plant == SYS_CHECK_SUM) amount++; /* money from nowhere */
+    heraclius_add(ask->request, key, bytes, amount, NULL);
+}
+
+static void accounts(struct sys_ask *ask, bool read) {
+    char key[48], text[24];
+    int text_bytes = snprintf(text, sizeof text, "%d", SYS_FUND);
+    if (!read) heraclius_request_flags(ask->request, HERACLIUS_ATOMIC);
+    for (uint32_t i = 0; i < SYS_ACCOUNTS; i++) {
+        size_t bytes = key_of(key, ask->group, "a", i);
+        if (read)
+            heraclius_get(ask->request, key, bytes, 64, false);
+        else
+            heraclius_put_if_absent(ask->request, key, bytes, text, (size_t)text_bytes);
+    }
+}
+
+void sys_model_ask(struct sys_world *world, struct sys_ask *ask) {
+    struct group *group = &world->model->group[ask->group];
+    char key[48], text[40];
+    size_t text_bytes;
+    ask->at = (uint32_t)sys_random(world, SYS_REGISTERS);
+    if (ask->kind == SYS_ASK_ADD || ask->kind == SYS_ASK_COUNT) ask->at %= SYS_COUNTERS;
+    struct reg *reg = &group->registers[ask->at];
+    struct counter *counter = &group->counters[ask->at % SYS_COUNTERS];
+    ask->floor = reg->done;
+    size_t bytes = key_of(key, ask->group, "r", ask->at);
+    if (ask->kind == SYS_ASK_CAS && reg->done == 0) ask->kind = SYS_ASK_GET;
+    if (ask->kind == SYS_ASK_TWO && world->model->groups < 2) ask->kind = SYS_ASK_PUT;
+    switch (ask->kind) {
+    case SYS_ASK_NONE: CHECK(false); break;
+    case SYS_ASK_GET: heraclius_get(ask->request, key, bytes, 64, true); break;
+    case SYS_ASK_PUT: put(ask, ask->group, ask->at, &ask->value); break;
+    case SYS_ASK_CAS:
+        ask->expected = reg->done;
+        ask->value = value_new(ask->client, text, &text_bytes);
+        heraclius_cas_version(ask->request, key, bytes, version_of(reg->done), text, text_bytes);
+        break;
+    case SYS_ASK_ADD:
+        counter->asked++;
+        ask->floor = counter->done;
+        bytes = key_of(key, ask->group, "c", ask->at);
+        heraclius_add(ask->request, key, bytes, world->config.plant == SYS_CHECK_ONCE && sys_chance(world, 100000) ? 2 : 1, NULL);
+        break;
+    case SYS_ASK_COUNT:
+        ask->floor = counter->done > counter->answered ? counter->done : counter->answered;
+        bytes = key_of(key, ask->group, "c", ask->at);
+        heraclius_get(ask->request, key, bytes, 64, true);
+        break;
+    case SYS_ASK_TRANSFER: transfer(world, ask); break;
+    case SYS_ASK_AUDIT: accounts(ask, true); break;
+    case SYS_ASK_FUND: accounts(ask, false); break;
+    case SYS_ASK_TWO: /* two parts, often to two shards */
+        ask->group2 = (ask->group + 1) % world->model->groups;
+        ask->at2 = (uint32_t)sys_random(world, SYS_REGISTERS);
+        ask->floor2 = world->model->group[ask->group2].registers[ask->at2].done;
+        put(ask, ask->group, ask->at, &ask->value);
+        put(ask, ask->group2, ask->at2, &ask->value2);
+        break;
+    }
+}
+
+/* ---- answers ---- */
+
+static enum sys_check order_or_lost(const struct sys_ask *ask) {
+    return ask->final ? SYS_CHECK_LOST : SYS_CHECK_ORDER;
+}
+
+static void gap_check(struct sys_world *world, const struct reg *reg, uint64_t version) {
+    for (uint32_t i = 0; i < reg->gap_count; i++) {
+        if (version > reg->gaps[2 * i] && version < reg->gaps[2 * i + 1])
+            sys_fail(world, SYS_CHECK_ORDER, "a version lies between the one that a CAS-VERSION found and its own");
+    }
+}
+
+static void gap_add(struct sys_world *world, struct reg *reg, uint64_t from, uint64_t to) {
+    if (reg->gap_count == reg->gap_room) {
+        reg->gap_room = reg->gap_room == 0 ? 16 : 2 * reg->gap_room;
+        reg->gaps = realloc(reg->gaps, 2 * reg->gap_room * sizeof *reg->gaps);
+        CHECK(reg->gaps != NULL);
+    }
+    reg->gaps[2 * reg->gap_count] = from;
+    reg->gaps[2 * reg->gap_count++ + 1] = to;
+    for (uint32_t i = 0; i < reg->seen_count; i++) gap_check(world, reg, reg->seen[i].version);
+}
+
+static void seen_add(struct sys_world *world, struct reg *reg, uint64_t version, uint64_t value) {
+    world->stats->linear++;
+    gap_check(world, reg, version);
+    for (uint32_t i = reg->seen_count; i-- > 0;) {
+        const struct seen *seen = &reg->seen[i];
+        if ((seen->version == version) != (seen->value == value))
+            sys_fail(world, SYS_CHECK_ORDER, "one version has two values, or one value two versions: %llu/%u", (unsigned long long)version >> 24,
+                     (uint32_t)version & 0xFFFFFF);
+        if (seen->version == version) return;
+    }
+    if (reg->seen_count == reg->seen_room) {
+        reg->seen_room = reg->seen_room == 0 ? 16 : 2 * reg->seen_room;
+        reg->seen = realloc(reg->seen, reg->seen_room * sizeof *reg->seen);
+        CHECK(reg->seen != NULL);
+    }
+    reg->seen[reg->seen_count++] = (struct seen){.version = version, .value = value};
+}
+
+static void register_answer(struct sys_world *world, const struct sys_ask *ask, const struct heraclius_result *result, struct reg *reg,
+                            uint64_t floor, uint64_t value) {
+    bool write = ask->kind != SYS_ASK_GET;
+    if (result->code == HERACLIUS_CODE_ABSENT) {
+        if (floor > 0) sys_fail(world, order_or_lost(ask), "a register that was written is absent");
+        return;
+    }
+    if (result->code == HERACLIUS_CODE_MISMATCH && ask->kind == SYS_ASK_CAS)
+        write = false;
+    else if (result->code != HERACLIUS_CODE_OK)
+        sys_fail(world, SYS_CHECK_ORDER, "a register answers %s", heraclius_code_name(result->code));
+    if (!result->has_version) return; /* the recorded outcome of an earlier sending */
+    uint64_t version = result->version.height << 24 | result->version.index;
+    bool old = world->config.plant == SYS_CHECK_ORDER ? !ask->final && sys_chance(world, 50000) : world->config.plant == SYS_CHECK_LOST && ask->final;
+    if (old && floor > 0) version = floor - 1; /* what an earlier reader would have seen */
+    if (write ? version <= floor : version < floor)
+        sys_fail(world, order_or_lost(ask), "version %llu/%u is older than %llu/%u, which was seen before this began",
+                 (unsigned long long)version >> 24, (uint32_t)version & 0xFFFFFF, (unsigned long long)floor >> 24, (uint32_t)floor & 0xFFFFFF);
+    if (write)
+        seen_add(world, reg, version, value);
+    else if (result->has_value)
+        seen_add(world, reg, version, keyed_siphash(41, 43, result->value, result->value_bytes));
+    if (write && ask->kind == SYS_ASK_CAS) gap_add(world, reg, ask->expected, version);
+    if (version > reg->done) reg->done = version;
+}
+
+static void added(struct sys_world *world, const struct sys_ask *ask, const struct heraclius_result *result, struct counter *counter) {
+    int64_t number;
+    counter->answered++;
+    if (result->code != HERACLIUS_CODE_OK) sys_fail(world, SYS_CHECK_ONCE, "ADD answers %s", heraclius_code_name(result->code));
+    if (!result->has_value) return;
+    if (!operation_number_parse(result->value, result->value_bytes, &number) || number <= 0 || (uint64_t)number > counter->asked)
+        sys_fail(world, SYS_CHECK_ONCE, "a counter shows more than was asked for");
+    if ((uint64_t)number <= ask->floor) sys_fail(world, SYS_CHECK_ONCE, "a counter went back");
+    if ((uint64_t)number >= counter->taken_room) {
+        uint64_t room = 2 * (uint64_t)number + 64;
+        counter->taken = realloc(counter->taken, room * sizeof *counter->taken);
+        CHECK(counter->taken != NULL);
+        memset(counter->taken + counter->taken_room, 0, (room - counter->taken_room) * sizeof *counter->taken);
+        counter->taken_room = room;
+    }
+    if (counter->taken[number]) sys_fail(world, SYS_CHECK_ONCE, "two ADDs have one result");
+    counter->taken[number] = true;
+    if ((uint64_t)number > counter->done) counter->done = (uint64_t)number;
+}
+
+static void counted(struct sys_world *world, const struct sys_ask *ask, const struct heraclius_result *result, struct counter *counter) {
+    int64_t number = 0;
+    bool good = result->code == HERACLIUS_CODE_ABSENT ||
+                (result->code == HERACLIUS_CODE_OK && result->has_value && operation_number_parse(result->value, result->value_bytes, &number));
+    if (!good) sys_fail(world, SYS_CHECK_ONCE, "a counter answers %s", heraclius_code_name(result->code));
+    if ((uint64_t)number < ask->floor) sys_fail(world, order_or_lost(ask), "a counter lost an ADD that was acknowledged");
+    if ((uint64_t)number > counter->asked) sys_fail(world, SYS_CHECK_ONCE, "a counter shows more than was asked for");
+    if ((uint64_t)number > counter->done) counter->done = (uint64_t)number;
+}
+
+static void audited(struct sys_world *world, const struct sys_ask *ask) {
+    int64_t sum = 0, number;
+    uint32_t absent = 0;
+    for (uint32_t i = 0; i < SYS_ACCOUNTS; i++) {
+        const struct heraclius_result *result = heraclius_result_at(ask->request, i);
+        CHECK(result != NULL);
+        if (result->code == HERACLIUS_CODE_ABSENT)
+            absent++;
+        else if (result->code == HERACLIUS_CODE_OK && result->has_value && operation_number_parse(result->value, result->value_bytes, &number))
+            sum += number;
+        else
+            sys_fail(world, SYS_CHECK_SUM, "an account answers %s", heraclius_code_name(result->code));
+    }
+    world->stats->sums++;
+    if (absent == SYS_ACCOUNTS) return;
+    if (absent > 0 || sum != SYS_ACCOUNTS * SYS_FUND)
+        sys_fail(world, SYS_CHECK_SUM, "the accounts of a group hold %lld, %u of them absent", (long long)sum, absent);
+}
+
+void sys_model_answer(struct sys_world *world, struct sys_ask *ask) {
+    struct group *group = &world->model->group[ask->group];
+    const struct heraclius_result *result = heraclius_result_at(ask->request, 0);
+    CHECK(result != NULL);
+    switch (ask->kind) {
+    case SYS_ASK_NONE: CHECK(false); break;
+    case SYS_ASK_GET:
+    case SYS_ASK_PUT:
+    case SYS_ASK_CAS: register_answer(world, ask, result, &group->registers[ask->at], ask->floor, ask->value); break;
+    case SYS_ASK_TWO:
+        register_answer(world, ask, result, &group->registers[ask->at], ask->floor, ask->value);
+        result = heraclius_result_at(ask->request, 1);
+        CHECK(result != NULL);
+        register_answer(world, ask, result, &world->model->group[ask->group2].registers[ask->at2], ask->floor2, ask->value2);
+        break;
+    case SYS_ASK_ADD: added(world, ask, result, &group->counters[ask->at]); break;
+    case SYS_ASK_COUNT: counted(world, ask, result, &group->counters[ask->at]); break;
+    case SYS_ASK_AUDIT: audited(world, ask); break;
+    case SYS_ASK_TRANSFER:
+    case SYS_ASK_FUND: break; /* whatever it answers: the audits tell */
+    }
+}

@@ -1,0 +1,79 @@
+/* A client's links, in the place of client/connection.c (tests/sim/sys.h): no handshake, no bytes; a frame goes as it is. */
+#include "tests/sim/sys_client.h"
+
+enum { CONNECT_US = 3000 };
+
+static struct sys_client *client_of(const struct node *node) {
+    return (struct sys_client *)(void *)node->db;
+}
+
+void client_node_want(struct node *node, uint64_t now_ms) {
+    struct sys_client *client = client_of(node);
+    struct sys_world *world = client->world;
+    node->wanted = true;
+    if (node->state != NODE_IDLE || now_ms < node->retry_at_ms) return;
+    node->state = NODE_CONNECTING;
+    node->connecting_until_ms = now_ms + CLIENT_CONNECT_MS;
+    sys_link_later(world, world->node_count + client->index, node->index, 500 + sys_random(world, CONNECT_US));
+}
+
+void client_node_close(struct node *node, const char *why, uint64_t now_ms) {
+    if (node->state == NODE_IDLE) return;
+    node->db->counters.links_lost += node->state == NODE_UP;
+    node->state = NODE_IDLE;
+    node->status_asked = false;
+    snprintf(node->why, sizeof node->why, "%s", why);
+    node->backoff_ms = node->backoff_ms ? node->backoff_ms * 2 : CLIENT_RECONNECT_MIN_MS;
+    if (node->backoff_ms > CLIENT_RECONNECT_MAX_MS) node->backoff_ms = CLIENT_RECONNECT_MAX_MS;
+    node->retry_at_ms = now_ms + node->backoff_ms;
+    client_engine_down(node, now_ms);
+}
+
+void client_node_replace(struct node *node, struct card *card) {
+    (void)node;
+    (void)card;
+    CHECK(false); /* no CONFIG is made while a walk runs */
+}
+
+/* No handshake is refused here. */
+bool client_node_shut_out(const struct node *node, uint64_t now_ms) {
+    (void)node;
+    (void)now_ms;
+    return false;
+}
+
+void client_node_event(struct node *node, uint32_t events, uint64_t now_ms) {
+    (void)node;
+    (void)events;
+    (void)now_ms;
+    CHECK(false); /* there are no descriptors */
+}
+
+void client_node_tick(struct node *node, uint64_t now_ms) {
+    if (node->state == NODE_IDLE && node->wanted) client_node_want(node, now_ms);
+    if (node->state == NODE_CONNECTING && now_ms >= node->connecting_until_ms) client_node_close(node, "no connection in time", now_ms);
+}
+
+bool client_node_send(struct node *node, uint16_t type, const void *payload, size_t payload_bytes, uint64_t now_ms) {
+    (void)now_ms;
+    if (node->state != NODE_UP) return false;
+    struct sys_client *client = client_of(node);
+    sys_transmit(client->world, client->world->node_count + client->index, node->index, type, blob_copy(payload, payload_bytes));
+    return true;
+}
+
+void sys_client_link(struct sys_world *world, uint32_t index, uint32_t at, bool up) {
+    struct sys_client *client = world->clients[index];
+    uint64_t now_ms = world->now_us / 1000;
+    if (client == NULL || client->hostile || client->closing) return;
+    struct node *node = &client->db.nodes[at];
+    if (!up) {
+        client_node_close(node, "closed by the node", now_ms);
+        return;
+    }
+    node->state = NODE_UP;
+    node->backoff_ms = 0;
+    node->why[0] = 0;
+    node->db->counters.links_opened++;
+    client_engine_up(node, now_ms);
+}

@@ -1,0 +1,126 @@
+/* The simulator of the whole system: each checker fires on a planted fault, a seed is a walk, and a walk without a planted fault holds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "tests/sim/sys.h"
+
+enum { EVENTS = 20000, WALKS_MAX = 60 };
+
+static struct sys_result *result;
+
+static int set_up(void **state) {
+    (void)state;
+    result = mmap(NULL, sizeof *result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return result == MAP_FAILED;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    return munmap(result, sizeof *result);
+}
+
+/* The first walk that fails does so by this checker. */
+static void fires(enum sys_check check) {
+    struct sys_config config;
+    for (uint64_t seed = 1; seed <= WALKS_MAX; seed++) {
+        sys_walk_config(seed, EVENTS, check, &config);
+        config.real_keys = false;
+        if (sys_walk(&config, result) == 0) continue;
+        if (result->check != check) print_message("seed %llu: %s: %s\n", (unsigned long long)seed, sys_check_name(result->check), result->text);
+        assert_int_equal(result->check, check);
+        return;
+    }
+    fail_msg("%s never fired", sys_check_name(check));
+}
+
+static void two_blocks_at_one_height_are_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_AGREEMENT);
+}
+static void a_certificate_of_votes_that_nobody_cast_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_VOTES);
+}
+static void two_votes_for_one_place_are_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_EQUIVOCATION);
+}
+static void a_disk_that_lies_about_what_it_wrote_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_DURABLE);
+}
+static void another_state_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_ROOT);
+}
+static void a_cursor_that_goes_back_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_QUEUE);
+}
+static void a_write_that_counts_twice_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_ONCE);
+}
+static void a_stale_read_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_ORDER);
+}
+static void a_lost_write_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_LOST);
+}
+static void money_from_nowhere_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_SUM);
+}
+static void a_table_without_bound_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_BOUND);
+}
+static void a_network_that_never_heals_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_ANSWERED);
+}
+static void a_node_that_does_not_start_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_STOPPED);
+}
+
+static void a_seed_is_a_walk(void **state) {
+    (void)state;
+    struct sys_config config;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        sys_walk_config(seed, EVENTS, SYS_CHECK_NONE, &config);
+        int first = sys_walk(&config, result);
+        if (first != 0) print_message("seed %llu: %s: %s\n", (unsigned long long)seed, sys_check_name(result->check), result->text);
+        assert_int_equal(first, 0);
+        uint64_t hash = result->trace_hash;
+        assert_int_equal(sys_walk(&config, result), 0);
+        assert_int_equal(result->trace_hash, hash);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_blocks_at_one_height_are_seen),
+        cmocka_unit_test(a_certificate_of_votes_that_nobody_cast_is_seen),
+        cmocka_unit_test(two_votes_for_one_place_are_seen),
+        cmocka_unit_test(a_disk_that_lies_about_what_it_wrote_is_seen),
+        cmocka_unit_test(another_state_is_seen),
+        cmocka_unit_test(a_cursor_that_goes_back_is_seen),
+        cmocka_unit_test(a_write_that_counts_twice_is_seen),
+        cmocka_unit_test(a_stale_read_is_seen),
+        cmocka_unit_test(a_lost_write_is_seen),
+        cmocka_unit_test(money_from_nowhere_is_seen),
+        cmocka_unit_test(a_table_without_bound_is_seen),
+        cmocka_unit_test(a_network_that_never_heals_is_seen),
+        cmocka_unit_test(a_node_that_does_not_start_is_seen),
+        cmocka_unit_test(a_seed_is_a_walk),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
