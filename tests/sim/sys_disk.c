@@ -280,18 +280,31 @@ static void sort(struct wal_reader *reader, enum wal_db db) {
     reader->sorted_count[db] = count;
 }
 
-enum store_status wal_read_next(struct wal_reader *reader, enum wal_db db, uint8_t key[WAL_KEY_BYTES_MAX], bool after) {
+/* How many keys are below this one, or, with `after`, not above it. */
+static size_t keys_below(struct wal_reader *reader, enum wal_db db, const uint8_t *key, bool after) {
     if (reader->sorted[db] == NULL) sort(reader, db);
-    size_t bytes = wal_key_bytes(db), low = 0, high = reader->sorted_count[db];
+    size_t low = 0, high = reader->sorted_count[db];
     while (low < high) {
         size_t middle = (low + high) / 2;
-        int order = memcmp(reader->sorted[db][middle]->key, key, bytes);
+        int order = memcmp(reader->sorted[db][middle]->key, key, wal_key_bytes(db));
         if (order < 0 || (order == 0 && after))
             low = middle + 1;
         else
             high = middle;
     }
-    if (low == reader->sorted_count[db]) return STORE_ABSENT;
-    memcpy(key, reader->sorted[db][low]->key, bytes);
+    return low;
+}
+
+enum store_status wal_read_next(struct wal_reader *reader, enum wal_db db, uint8_t key[WAL_KEY_BYTES_MAX], bool after) {
+    size_t at = keys_below(reader, db, key, after);
+    if (at == reader->sorted_count[db]) return STORE_ABSENT;
+    memcpy(key, reader->sorted[db][at]->key, wal_key_bytes(db));
+    return STORE_OK;
+}
+
+enum store_status wal_read_last(struct wal_reader *reader, enum wal_db db, uint8_t key[WAL_KEY_BYTES_MAX]) {
+    size_t at = keys_below(reader, db, key, true);
+    if (at == 0) return STORE_ABSENT;
+    memcpy(key, reader->sorted[db][at - 1]->key, wal_key_bytes(db));
     return STORE_OK;
 }
