@@ -288,7 +288,7 @@ static void refused(struct node *node, const uint8_t *payload, size_t payload_by
 static void chain(struct node *node, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms) {
     bool news;
     if (!client_chain_take(node, payload, payload_bytes, &news)) {
-        distrust(node, "a CONFIG chain that it was not asked for, or that does not follow", now_ms);
+        distrust(node, "a CONFIG chain that does not follow", now_ms);
         return;
     }
     if (news) client_chain_ask(node, now_ms); /* there may be more than one frame of it */

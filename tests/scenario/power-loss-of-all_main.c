@@ -8,7 +8,7 @@ int main(int argc, char **argv) {
     for (uint32_t i = 0; i < s.world->node_count; i++) s.world->nodes[i].wal.latency_us = 30000;
     for (int64_t round = 1; round <= 4; round++) {
         for (int64_t i = 1; i <= 3; i++) scenario_must(&s, scenario_add(&s, "sum", 1, 30000) == 3 * (round - 1) + i, "each ADD counts once");
-        (void)scenario_try_put(&s, "flying", "then", 3);
+        (void)scenario_try_put(&s, "flying", "then", 15);
         for (uint32_t i = 0; i < s.world->node_count; i++) scenario_crash(&s, i);
         scenario_run(&s, 100);
         for (uint32_t i = 0; i < s.world->node_count; i++) scenario_restart(&s, i);
