@@ -199,7 +199,7 @@ void sys_client_frame(struct sys_world *world, uint32_t index, uint32_t from, ui
     world->current = UINT8_MAX;
     uint64_t before = client->db.counters.verification_failures;
     client_answer_frame(&client->db.nodes[from], type, blob->bytes, blob->count, world->now_us / 1000);
-    if (client->db.counters.verification_failures > before && type == 0x0302 && !world->nodes[from].liar) /* ANSWER */
+    if (client->db.counters.verification_failures > before && !world->nodes[from].liar)
         sys_fail(world, SYS_CHECK_ORDER, "a client refuses what an honest node sent it");
     ask_more(client);
     (void)heraclius_poll(&client->db, 0);
