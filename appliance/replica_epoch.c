@@ -206,6 +206,10 @@ static struct blob *chain_payload(const struct replica *r, uint64_t from, size_t
     return payload;
 }
 
+struct blob *epoch_chain(const struct replica *r) {
+    return r->members.place.epoch > 0 ? chain_payload(r, 1, SIZE_MAX) : blob_make(0);
+}
+
 struct blob *epoch_undurable(const struct replica *r) {
     for (uint32_t i = 0; i < r->epoch_count && r->epochs[i].entry != NULL; i++) {
         if (r->epochs[i].sequence > r->durable) return chain_payload(r, i + 1, SIZE_MAX);

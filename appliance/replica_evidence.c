@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "appliance/replica_private.h"
 #include "protocol/evidence.h"
@@ -19,9 +20,12 @@ static void keep(struct replica *r, uint32_t cluster, const char *who, uint64_t 
     r->status.evidence++;
 }
 
-/* Of a member of my cluster. False: there is one of this kind, or it is of an epoch whose chain I cannot show. */
+/* Of a member of my cluster in the current epoch. False: there is one of this kind, or the chain is longer than a payload (S-101). */
 static bool member_wanted(struct replica *r, uint8_t signer, const struct bft_place *place, enum evidence_kind kind) {
-    if (signer >= r->members.n || place->epoch != 0 || (r->evidence[signer] & 1u << kind) != 0) return false;
+    if (signer >= r->members.n || place->epoch != r->members.place.epoch || place->epoch >= CONFIG_CHAIN_ENTRIES_MAX) return false;
+    if (r->evidence_epoch != place->epoch) memset(r->evidence, 0, sizeof r->evidence);
+    r->evidence_epoch = place->epoch;
+    if ((r->evidence[signer] & 1u << kind) != 0) return false;
     r->evidence[signer] |= (uint8_t)(1u << kind);
     return true;
 }
@@ -35,29 +39,33 @@ static void member_keep(struct replica *r, uint8_t signer, const struct bft_plac
 void replica_evidence_votes(struct replica *r, const struct bft_vote *a, const struct bft_vote *b) {
     enum evidence_kind kind = a->kind == BFT_PREPARE ? EVIDENCE_TWO_PREPARES : EVIDENCE_TWO_COMMITS;
     if (!evidence_votes_conflict(a, b) || !member_wanted(r, a->signer, &a->ballot.place, kind)) return;
-    struct blob *blob = blob_make(ITEMS_BYTES_MAX);
+    struct blob *chain = epoch_chain(r), *blob = blob_make(ITEMS_BYTES_MAX + chain->count);
     struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
-    evidence_put_votes(&writer, NULL, 0, a, b);
+    evidence_put_votes(&writer, chain->bytes, (uint32_t)chain->count, a, b);
     member_keep(r, a->signer, &a->ballot.place, kind, blob, writer.used);
+    blob_drop(chain);
 }
 
 void replica_evidence_timeouts(struct replica *r, const struct bft_timeout *a, const struct bft_timeout *b) {
     if (!evidence_timeouts_conflict(a, b) || !member_wanted(r, a->signer, &a->place, EVIDENCE_TWO_TIMEOUTS)) return;
-    struct blob *blob = blob_make(ITEMS_BYTES_MAX);
+    struct blob *chain = epoch_chain(r), *blob = blob_make(ITEMS_BYTES_MAX + chain->count);
     struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
-    evidence_put_timeouts(&writer, NULL, 0, a, b);
+    evidence_put_timeouts(&writer, chain->bytes, (uint32_t)chain->count, a, b);
     member_keep(r, a->signer, &a->place, EVIDENCE_TWO_TIMEOUTS, blob, writer.used);
+    blob_drop(chain);
 }
 
 void replica_evidence_commit(struct replica *r, const struct bft_vote *commit, const struct bft_timeout *timeout) {
     if (!evidence_commit_timeout_conflict(commit, timeout)) return;
     if (!member_wanted(r, commit->signer, &timeout->place, EVIDENCE_COMMIT_AND_TIMEOUT)) return;
-    struct blob *blob = blob_make(ITEMS_BYTES_MAX);
+    struct blob *chain = epoch_chain(r), *blob = blob_make(ITEMS_BYTES_MAX + chain->count);
     struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
-    evidence_put_commit_timeout(&writer, NULL, 0, commit, timeout);
+    evidence_put_commit_timeout(&writer, chain->bytes, (uint32_t)chain->count, commit, timeout);
     member_keep(r, commit->signer, &timeout->place, EVIDENCE_COMMIT_AND_TIMEOUT, blob, writer.used);
+    blob_drop(chain);
 }
 
+/* Of another cluster: of its first epoch only, since its chain is not kept as bytes in memory. */
 static bool pair_wanted(struct pair *pair, const struct decision *decision, enum evidence_kind kind) {
     if (decision->certificate.qc.ballot.place.epoch != 0 || (pair->evidence & 1u << kind) != 0) return false;
     pair->evidence |= (uint8_t)(1u << kind);

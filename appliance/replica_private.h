@@ -473,7 +473,8 @@ struct replica {
 
     /* LAST-SIGNED */
     struct last_signed *last;
-    uint8_t evidence[BFT_MEMBERS_MAX]; /* kinds that were kept of each member, by bit */
+    uint8_t evidence[BFT_MEMBERS_MAX]; /* kinds that were kept of each member in evidence_epoch, by bit */
+    uint64_t evidence_epoch;
 
     /* restoring */
     struct restore *restore;
@@ -708,6 +709,8 @@ void observer_frame(struct replica *r, struct replica_peer from, uint16_t type, 
 void epoch_peers_tell(struct replica *r);
 /* Entries that may not be durable yet, as a CONFIG_CHAIN payload for a checkpoint; NULL: none. */
 struct blob *epoch_undurable(const struct replica *r);
+/* The chain of my cluster from serial 1 on, as receipts and evidence carry it (O-70, B-82): empty in epoch 0. */
+struct blob *epoch_chain(const struct replica *r);
 void epoch_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 void epoch_chain_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 bool pair_epochs_init(struct replica *r, struct pair *pair);

@@ -1,7 +1,7 @@
 /*
  * The small interface through which everything signs and verifies, and the signing tags (spec/conventions.md C-11).
  *
- * The node gives signer_ed25519(); simulator and explorer give the fast keyed one of tests/sim/keyed_signer.h. Both link the same objects of
+ * The node gives signer_ed25519(); simulator and explorer give the fast keyed one of tests/keyed/keyed_signer.h. Both link the same objects of
  * everything else.
  *
  * Contract

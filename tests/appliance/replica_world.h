@@ -12,7 +12,7 @@
 #include "appliance/transfer_disk.h"
 #include "protocol/config_chain.h"
 #include "tests/appliance/exec_world.h"
-#include "tests/sim/keyed_signer.h"
+#include "tests/keyed/keyed_signer.h"
 
 enum { RW_NODES = 8, RW_CLUSTER = 4, RW_DRAWER_MAX = 1 << 14, RW_MAIL_MAX = 1 << 16, RW_EVIDENCE_MAX = 16 };
 enum { RW_PEERS_MAX = 64, RW_ADMIN_STATE_BYTES = 76, RW_EPOCHS_MAX = 16 };

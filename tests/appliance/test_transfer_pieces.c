@@ -14,7 +14,7 @@
 #include "merkle/check.h"
 #include "merkle/trie.h"
 #include "protocol/checkpoint.h"
-#include "tests/sim/keyed_signer.h"
+#include "tests/keyed/keyed_signer.h"
 
 enum { N = 4, TAKER = 3, CLUSTER = 0x00020000, K = 16, MAIL_MAX = 4096, BLOBS_MAX = 4, STATES_MAX = 8 };
 

@@ -1,5 +1,5 @@
 /*
- * Scripted transcripts: one core under test, all other members played by the test, which signs with any key it likes (tests/sim/keyed_signer.h).
+ * Scripted transcripts: one core under test, all other members played by the test, which signs with any key it likes (tests/keyed/keyed_signer.h).
  *
  * The script is the shell (bft/core.h): it verifies what it is given, answers HOLD and EXECUTE at once (execution agrees with the header unless
  * `execute_wrong`), returns own votes as durable, and keeps what was sent for the test to ask about.
@@ -9,7 +9,7 @@
 
 #include "bft/core.h"
 #include "merkle/check.h"
-#include "tests/sim/keyed_signer.h"
+#include "tests/keyed/keyed_signer.h"
 
 enum { SCRIPT_SENT_MAX = 512, SCRIPT_BLOCKS_MAX = 256, SCRIPT_START = 100 };
 

@@ -1,7 +1,7 @@
 /* Checkpoints shown with their proof, and pieces of them (P-30 to P-47). */
 #include "merkle/check.h"
 #include "protocol/checkpoint.h"
-#include "tests/sim/keyed_signer.h"
+#include "tests/keyed/keyed_signer.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

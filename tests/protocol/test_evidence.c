@@ -11,7 +11,7 @@
 #include "protocol/evidence.h"
 #include "protocol/leaf.h"
 #include "tests/protocol/decided.h"
-#include "tests/sim/keyed_signer.h"
+#include "tests/keyed/keyed_signer.h"
 
 enum { LIAR = 2, VIEW = 7, HEIGHT = 30, ROOM = 4096 };
 

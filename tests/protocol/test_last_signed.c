@@ -1,7 +1,7 @@
 /* LAST-SIGNED (P-10 to P-16): what counts as an answer, what makes a member retire. */
 #include "merkle/check.h"
 #include "protocol/last_signed.h"
-#include "tests/sim/keyed_signer.h"
+#include "tests/keyed/keyed_signer.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

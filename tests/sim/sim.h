@@ -13,7 +13,7 @@
 
 #include "bft/core.h"
 #include "merkle/check.h"
-#include "tests/sim/keyed_signer.h"
+#include "tests/keyed/keyed_signer.h"
 
 enum {
     SIM_NODES_MAX = 10,

@@ -39,7 +39,7 @@
 #include "merkle/check.h"
 #include "store/state.h"
 #include "store/wal.h"
-#include "tests/sim/keyed_signer.h"
+#include "tests/keyed/keyed_signer.h"
 
 enum {
     SYS_SIDE_MAX = 4, /* clusters of a side */

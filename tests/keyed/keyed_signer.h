@@ -2,8 +2,8 @@
  * The fast signer of simulator, explorer and tests: SipHash-2-4 under a secret that is derived from the public key. Whoever knows the public key can
  * forge, so honesty about keys is the simulator's own: a liar's code signs with its own index only. Same interface as the real one.
  */
-#ifndef TESTS_SIM_KEYED_SIGNER_H
-#define TESTS_SIM_KEYED_SIGNER_H
+#ifndef TESTS_KEYED_KEYED_SIGNER_H
+#define TESTS_KEYED_KEYED_SIGNER_H
 
 #include "bft/signer.h"
 

@@ -1,4 +1,4 @@
-#include "tests/sim/keyed_signer.h"
+#include "tests/keyed/keyed_signer.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "tests/sim/keyed_signer.h"
+#include "tests/keyed/keyed_signer.h"
 
 static void a_signature_holds_for_its_key_and_bytes_only(void **state) {
     (void)state;
