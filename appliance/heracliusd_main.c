@@ -45,13 +45,14 @@ static int usage(FILE *out, int code) {
     return code;
 }
 
-/* One life of the node. *again: a checkpoint has come from peers, and the next life begins from it. */
-static int node_live(const char *config, bool *again) {
+/* One life of the node. *again: a checkpoint has come from peers, and the next life begins from it; *addresses goes from life to life. */
+static int node_live(const char *config, struct addresses **addresses, bool *again) {
     static char text[NODE_TEXT_BYTES];
     struct node *node = calloc(1, sizeof *node);
     *again = false;
     if (node == NULL) return NODE_EXIT_STOPPED;
-    int code = (int)node_open(node, config, text);
+    int code = (int)node_open(node, config, *addresses, text);
+    *addresses = NULL;
     if (code != NODE_EXIT_OK) {
         (void)fprintf(stderr, "heracliusd: %s\n", text);
     } else {
@@ -60,6 +61,10 @@ static int node_live(const char *config, bool *again) {
         running = NULL;
     }
     *again = node->again && !atomic_load(&node_ending);
+    if (*again) {
+        *addresses = node->addresses;
+        node->addresses = NULL;
+    }
     node_close(node);
     free(node);
     return code;
@@ -68,9 +73,10 @@ static int node_live(const char *config, bool *again) {
 static int node_main(const char *config) {
     prctl(PR_SET_DUMPABLE, 0); /* keys never lie in a core dump */
     signals_set();
+    struct addresses *addresses = NULL;
     bool again;
     int code;
-    do code = node_live(config, &again);
+    do code = node_live(config, &addresses, &again);
     while (again);
     return code;
 }

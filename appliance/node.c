@@ -93,7 +93,12 @@ static enum node_exit files_open(struct node *node, const char *config_path, cha
     if (system_load(&node->system, node->config.system, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
     struct stat status;
     if (stat(node->config.addresses, &status) == 0) node->addresses_time = status.st_mtim;
-    if (addresses_load(&node->addresses, node->config.addresses, node->system, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
+    if (addresses_load(&node->addresses, node->config.addresses, node->system, &fault) != SYSTEM_OK) {
+        if (node->addresses_before == NULL) return fail(text, NODE_EXIT_CONFIG, fault.text);
+        node_addresses_refused(fault.text);
+        node->addresses = node->addresses_before;
+        node->addresses_before = NULL;
+    }
     if (keyfile_open(&node->key, KEYFILE_NODE, node->config.key, true, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
     node->key_open = true;
     const struct card *card = system_node_by_signing_key(node->system, node->key.signing_key, &node->cluster, &node->member);
@@ -296,8 +301,9 @@ static enum node_exit net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
 
 /* ---- all ---- */
 
-enum node_exit node_open(struct node *node, const char *config_path, char text[NODE_TEXT_BYTES]) {
+enum node_exit node_open(struct node *node, const char *config_path, struct addresses *before, char text[NODE_TEXT_BYTES]) {
     memset(node, 0, sizeof *node);
+    node->addresses_before = before;
     node->key.lock = -1;
     node->started_ms = ring_clock_ms();
     pthread_mutex_init(&node->status_lock, NULL);
@@ -339,6 +345,7 @@ void node_close(struct node *node) {
     store_directory_close(node->directory);
     if (node->key_open) keyfile_close(&node->key);
     addresses_free(node->addresses);
+    addresses_free(node->addresses_before);
     system_free(node->system);
     free(node->waiting);
     pthread_mutex_destroy(&node->status_lock);

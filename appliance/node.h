@@ -38,7 +38,7 @@ enum node_exit { NODE_EXIT_OK = 0, NODE_EXIT_STOPPED = 1, NODE_EXIT_CONFIG = 2, 
 struct node {
     struct node_config config;
     struct system *system;
-    struct addresses *addresses;
+    struct addresses *addresses, *addresses_before;
     struct keyfile key;
     bool key_open;
     char name[CARD_NAME_BYTES_MAX + 1];
@@ -96,7 +96,8 @@ struct node {
 extern atomic_bool node_ending, node_rereading;
 
 /* Opens everything. NODE_EXIT_OK, or an exit code after one line in `text`. */
-enum node_exit node_open(struct node *node, const char *config_path, char text[NODE_TEXT_BYTES]);
+/* `before` (taken over; NULL in the first life of the process): the addresses of the life before, in force as long as the file is not good. */
+enum node_exit node_open(struct node *node, const char *config_path, struct addresses *before, char text[NODE_TEXT_BYTES]);
 void node_close(struct node *node);
 /* Runs until it is to end; the exit code. */
 int node_run_fused(struct node *node);
@@ -142,6 +143,8 @@ enum net_status node_send(struct node *node, struct replica_peer to, uint16_t ty
 /* node_addresses.c. False: no thread. */
 bool node_addresses_start(struct node *node);
 void node_addresses_stop(struct node *node);
+/* One line in the log: the file is not good, and what was in force stays so. */
+void node_addresses_refused(const char *why);
 /* On the net's thread, now and then: what was read since is dialled from now on. */
 void node_addresses_apply(struct node *node);
 /* Says goodbye on all links and waits a little. */

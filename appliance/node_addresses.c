@@ -55,7 +55,7 @@ static struct resolved *resolve_all(const struct node *node, const struct addres
     return all;
 }
 
-static void refused(const char *why) {
+void node_addresses_refused(const char *why) {
     char quoted[2 * SYSTEM_FAULT_BYTES];
     log_event(LOG_LEVEL_WARN, "addresses_refused", "cause=%s do=\"mend the file; the addresses read before stay in force\"",
               log_quote(why, quoted, sizeof quoted));
@@ -75,7 +75,7 @@ static void look(struct node_addresses *watch) {
     struct system_fault fault = {.text = ""};
     if (!there) snprintf(fault.text, sizeof fault.text, "%.300s: %s", node->config.addresses, strerror(ENOENT));
     if (!there || addresses_load(&addresses, node->config.addresses, node->system, &fault) != SYSTEM_OK) {
-        refused(fault.text);
+        node_addresses_refused(fault.text);
         return;
     }
     uint32_t count;
