@@ -113,15 +113,24 @@ static uint8_t *value_read(struct wal_reader *reader, enum wal_db db, const uint
     return NULL;
 }
 
+/* *value is the record, malloc'd, or NULL if there is none. False: there is one, and it is not whole; that must not pass for none (P-2). */
+static bool vote_read(struct wal_reader *reader, const uint8_t *key, uint8_t **value, size_t *bytes) {
+    *value = NULL;
+    if (wal_read(reader, WAL_VOTES, key, NULL, 0, bytes) == STORE_ABSENT) return true;
+    *value = value_read(reader, WAL_VOTES, key, bytes);
+    return *value != NULL;
+}
+
 static bool votes_load(struct node *node, struct wal_reader *reader, char text[NODE_TEXT_BYTES]) {
-    uint8_t key[WAL_KEY_BYTES_MAX];
+    static const char damaged[] = "the voting memory is damaged, so what this node signed last is not known: its key must not sign again; replace it";
+    uint8_t key[WAL_KEY_BYTES_MAX], *value;
     size_t bytes = 0;
     (void)wal_key_vote(key, WAL_VOTE_RETIRED, 0, 0, 0);
-    uint8_t *value = value_read(reader, WAL_VOTES, key, &bytes);
+    if (!vote_read(reader, key, &value, &bytes)) return refuse(node, text, damaged);
     bool retired = value != NULL;
     free(value);
     (void)wal_key_vote(key, WAL_VOTE_CORE, 0, 0, 0);
-    value = value_read(reader, WAL_VOTES, key, &bytes);
+    if (!vote_read(reader, key, &value, &bytes)) return refuse(node, text, damaged);
     bool good = replica_restore_memory(node->replica, value, bytes, retired);
     free(value);
     if (!good) return refuse(node, text, "the voting memory does not decode");
@@ -129,7 +138,7 @@ static bool votes_load(struct node *node, struct wal_reader *reader, char text[N
     for (size_t kind = 0; kind < sizeof kinds; kind++) {
         for (uint8_t member = 0; member < BFT_MEMBERS_MAX; member++) {
             (void)wal_key_vote(key, kinds[kind], member, 0, 0);
-            value = value_read(reader, WAL_VOTES, key, &bytes);
+            if (!vote_read(reader, key, &value, &bytes)) return refuse(node, text, "what members signed last is damaged");
             good = value == NULL || replica_restore_peer_item(node->replica, kinds[kind], member, value, bytes);
             free(value);
             if (!good) return refuse(node, text, "what members signed last does not decode");
