@@ -584,7 +584,7 @@ def wal_fills(cases, system):
     system.change_conf(victim, {"wal_map_bytes": size})
     system.start(victim)
     time.sleep(4)  # it has heard the others
-    load = system.client_background("bench", "--users", 16, "--seconds", 60, "--mix", "put", "--value-bytes", 20000, "--keys", 500,
+    load = system.client_background("bench", "--users", 4, "--seconds", 60, "--mix", "put", "--value-bytes", 4000, "--keys", 500,
                                     "--out", f"{system.dir}/fill")
     shown = {}
     while time.monotonic() < until + 60 and system.running(victim):

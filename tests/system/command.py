@@ -351,7 +351,10 @@ def receipts(fake):
                        ("a long file", b"x" * 2000000)):
         with open(path, "wb") as f:
             f.write(text)
-        exits(f"verify of {name}", run(fake, "verify", path), 1 if len(text) < 2000000 else 2, "")
+        exits(f"verify of {name}", run(fake, "verify", path), 1, "")
+    with open(path, "wb") as f:
+        f.truncate((1 << 26) + 1)
+    exits("verify of a file longer than any receipt", run(fake, "verify", path), 2, "", "receipt")
     exits("verify of no file", run(fake, "verify", "/nonexistent"), 2, "", "/nonexistent")
     with open(path, "wb") as f:
         f.write(whole)

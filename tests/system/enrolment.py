@@ -296,6 +296,7 @@ def moves(cases, system):
 
 def bad_addresses(cases, system):
     before = {n: system.log(n).count("addresses_refused") for n in system.names}
+    begun = {n: system.log(n).count(" started ") for n in system.names}
     system.addresses('{"format": 1,\n')
     lines = {n: 0 for n in system.names}
 
@@ -308,6 +309,8 @@ def bad_addresses(cases, system):
     cases.case("a bad addresses.json is refused by each node", took is not None, lines)
     time.sleep(1.5)
     told()
+    for n in system.names:  # one that took a checkpoint meanwhile has begun anew, and reads the file again
+        lines[n] -= min(lines[n] - 1, system.log(n).count(" started ") - begun[n])
     cases.case("in one line each", set(lines.values()) == {1}, lines)
     system.addresses()
     name = "c0-n2"
