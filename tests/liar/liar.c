@@ -143,6 +143,7 @@ static void pace_read(struct liar *liar) {
 static void core_soothe(struct liar *liar) {
     liar->r->core->waiting.count = 0;
     liar->r->core->progress_ms = liar->now_ms;
+    liar->r->core->view_entered_ms = liar->now_ms; /* an input's time is counted from here at the earliest (B-50) */
     liar->r->core->rate_best = 0;
     liar->r->core->rate_low_periods = 0;
 }
