@@ -241,6 +241,11 @@ void consensus_frame(struct replica *r, struct replica_peer from, uint16_t type,
         return;
     }
     if (r->replaying) return;
+    /* A node that is behind sees no decision for a while whoever leads: the clock of a NOOP (B-50) would tell it nothing about the leader. */
+    if (type == BFT_MESSAGE_NOOP && r->patient_ms != 0 && r->now_ms - r->patient_ms <= TICK_MS) {
+        drop_count(r, DROP_CONSENSUS_STALE);
+        return;
+    }
     bool wanted = bft_core_wants(r->core, message, from.member);
     if (!wanted && type != BFT_MESSAGE_STATUS) {
         if (verified(r, from, last_late(r, from.member, message))) drop_count(r, DROP_CONSENSUS_STALE);
