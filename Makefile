@@ -79,7 +79,10 @@ EXTRA_LDFLAGS ?=
 $(foreach d,$(FOLDERS),$(eval MAINS_$d := $(wildcard $d/*_main.c)))
 $(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(wildcard $d/*.c))))
 
-TESTDIRS := $(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/*.c))))
+# The rules of some hundred test programs take make seconds to read: these goals, which build none of them, do without.
+WITHOUT_TESTS := all lib local-programs run start stop status reset setup help install uninstall \
+                 test test-long test-unit test-fuzz test-tidy test-system
+TESTDIRS := $(if $(filter-out $(WITHOUT_TESTS),$(or $(MAKECMDGOALS),all)),$(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/*.c)))))
 $(foreach d,$(TESTDIRS),$(eval TMAINS_$d := $(wildcard tests/$d/test_*.c tests/$d/*_main.c)))
 $(foreach d,$(TESTDIRS),$(eval TFUZZ_$d := $(wildcard tests/$d/fuzz_*.c)))
 $(foreach d,$(TESTDIRS),$(eval THELP_$d := $(filter-out $(TMAINS_$d) $(TFUZZ_$d),$(wildcard tests/$d/*.c))))
