@@ -254,7 +254,7 @@ static void final_check(struct sys_world *world, uint32_t index, const struct rb
     struct sys_block *known = chain_at(cluster, block->header.height);
     struct bft_hash id = block->id;
     char name[SYS_NAME_BYTES];
-    if (world->config.plant == SYS_CHECK_AGREEMENT && sys_chance(world, 3000)) id.bytes[7] ^= 1;
+    if (world->config.plant == SYS_CHECK_AGREEMENT && known->known && sys_chance(world, 3000)) id.bytes[7] ^= 1;
     if (known->known && !bft_hash_equal(&known->id, &id))
         sys_fail(world, SYS_CHECK_AGREEMENT, "two blocks are final at height %llu of 0x%x; %s has the second",
                  (unsigned long long)block->header.height, node->cluster, sys_end_name(world, index, name));
@@ -351,7 +351,8 @@ void sys_check_step(struct sys_world *world, uint32_t index) {
         sys_fail(world, SYS_CHECK_STOPPED, "%s halted: it saw a fork, or its own state differs", sys_end_name(world, index, name));
     queues_check(world, index);
     if (r->tip_height == node->checked_height) return;
-    for (uint64_t height = node->checked_height == 0 ? r->tip_height : node->checked_height + 1; height <= r->tip_height; height++) {
+    uint64_t held_from = r->tip_height > BLOCKS_MAX ? r->tip_height - BLOCKS_MAX : 0; /* several may have become final in one step */
+    for (uint64_t height = (node->checked_height > held_from ? node->checked_height : held_from) + 1; height <= r->tip_height; height++) {
         uint32_t at = r->final_at[height % BLOCKS_MAX];
         if (at == NONE || r->blocks[at].header.height != height) continue; /* given back already; its checkpoint stands for it */
         final_check(world, index, &r->blocks[at]);
