@@ -339,6 +339,7 @@ struct bft_core {
 
     uint64_t rate_period_ms;      /* throughput rule: start of the current period */
     uint64_t rate_sample_ms;
+    uint64_t rate_waited_ms;      /* when something waited last */
     uint64_t rate_weight;
     uint64_t rate_backlog_sum;    /* waiting inputs x ms */
     uint64_t rate_best;           /* weight per period, decaying */

@@ -217,12 +217,14 @@ void bft_view_final_progress(struct step *step) {
 }
 
 /* B-52. One period: the weight that became final against the decaying best, only while at least half as much waits as waited then (a fall in
- * demand lowers both, a slow leader only the first); two low periods in a row are enough. */
+ * demand lowers both, a slow leader only the first); two low periods in a row are enough. A leader that takes up what waits at the very end of each
+ * period, by chance or on purpose, is slow all the same: what counts is its last quarter. */
 static bool throughput_low(struct bft_core *core) {
     uint64_t window = core->limits.throughput_window_ms;
     uint64_t elapsed = core->now_ms - core->rate_sample_ms;
     core->rate_backlog_sum += elapsed * core->waiting.count;
     core->rate_sample_ms = core->now_ms;
+    if (core->waiting.count > 0) core->rate_waited_ms = core->now_ms;
     uint64_t period = core->now_ms - core->rate_period_ms;
     if (period < window) return false;
     uint64_t rate = core->rate_weight * window / period;
@@ -232,7 +234,7 @@ static bool throughput_low(struct bft_core *core) {
     core->rate_backlog_sum = 0;
     uint64_t half_life = core->limits.throughput_half_life_ms > period ? core->limits.throughput_half_life_ms : period;
     core->rate_best -= core->rate_best * period * 7 / (half_life * 10); /* ln 2 is about 7/10 */
-    bool waits = core->waiting.count > 0 && backlog >= 16 && backlog * 2 >= core->rate_best_backlog;
+    bool waits = core->now_ms - core->rate_waited_ms <= window / 4 && backlog >= 16 && backlog * 2 >= core->rate_best_backlog;
     bool low = waits && rate * 100 < core->rate_best * core->limits.throughput_percent;
     if (rate >= core->rate_best) {
         core->rate_best = rate;
@@ -289,6 +291,6 @@ uint64_t bft_view_deadline(const struct bft_core *core) {
     if (progress < deadline) deadline = progress;
     if (input < deadline) deadline = input;
     uint64_t period = core->rate_period_ms + core->limits.throughput_window_ms;
-    if (core->waiting.count > 0 && period < deadline) deadline = period;
+    if ((core->waiting.count > 0 || core->rate_backlog_sum > 0) && period < deadline) deadline = period;
     return deadline;
 }

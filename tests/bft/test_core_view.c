@@ -255,15 +255,18 @@ static void a_leader_that_decides_other_things_does_not_save_itself(void **state
     script_free(s);
 }
 
-/* B-52: at a fifth of the speed, while as much waits as before. */
-static void a_slow_leader_is_replaced(void **state) {
-    (void)state;
+/* B-52: at a fifth of the speed, while as much waits as before. `idle_ms` before the end of each of its blocks' time nothing waits any more. */
+static struct script *slow_leader(uint64_t idle_ms) {
     struct script *s = script_new(4, 3, 4);
     struct bft_header parent = s->genesis;
     uint64_t begun = 0;
     for (int i = 0; i < 250 && script_sent(s, BFT_MESSAGE_TIMEOUT, NULL) == 0; i++) {
         waiting(s, 8, s->now_ms); /* a closed loop: what is answered is asked anew */
-        script_tick(s, i < 100 ? 50 : 250);
+        script_tick(s, i < 100 ? 50 : 250 - idle_ms);
+        if (i >= 100 && idle_ms > 0) {
+            waiting(s, 0, 0);
+            script_tick(s, idle_ms);
+        }
         if (i == 100) begun = s->now_ms;
         struct bft_header block = script_block(s, &parent, 0, (uint8_t)(i % 200 + 1));
         script_decide(s, &block, 7);
@@ -272,8 +275,22 @@ static void a_slow_leader_is_replaced(void **state) {
         s->executed_count = 0;
         if (script_sent(s, BFT_MESSAGE_TIMEOUT, NULL) == 0) script_forget(s);
     }
+    if (script_sent(s, BFT_MESSAGE_TIMEOUT, NULL) > 0) assert_true(s->now_ms - begun <= 5000);
+    return s;
+}
+
+static void a_slow_leader_is_replaced(void **state) {
+    (void)state;
+    struct script *s = slow_leader(0);
     assert_int_equal(cause(s), BFT_TIMEOUT_SLOW);
-    assert_true(s->now_ms - begun <= 5000);
+    script_free(s);
+}
+
+/* Whatever ends a period, nothing waits then: that is when a slow leader would like to take up what it was given. */
+static void a_slow_leader_that_is_quick_when_the_period_ends_is_replaced(void **state) {
+    (void)state;
+    struct script *s = slow_leader(60);
+    assert_int_equal(cause(s), BFT_TIMEOUT_SLOW);
     script_free(s);
 }
 
@@ -356,6 +373,7 @@ int main(void) {
         cmocka_unit_test(an_input_that_is_settled_in_time_times_nobody_out),
         cmocka_unit_test(a_leader_that_decides_other_things_does_not_save_itself),
         cmocka_unit_test(a_slow_leader_is_replaced),
+        cmocka_unit_test(a_slow_leader_that_is_quick_when_the_period_ends_is_replaced),
         cmocka_unit_test(a_fall_in_demand_is_no_fault_of_the_leader),
         cmocka_unit_test(after_r_decisions_the_view_ends),
         cmocka_unit_test(a_timeout_with_a_bad_high_costs_only_its_sender),
