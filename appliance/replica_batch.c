@@ -55,9 +55,10 @@ static void rate_tick(struct replica *r) {
     r->rate_since_ms = r->now_ms;
 }
 
-/* Why a batch is not taken now; 0: take it. */
-static uint8_t batch_refusal(struct replica *r, uint32_t client, const struct batch *batch, const uint8_t id[32]) {
-    const struct client *known = &r->clients[client];
+/* Why a batch is not taken now, and when it may come again; 0: take it. */
+static uint8_t batch_refusal(struct replica *r, uint32_t client, const struct batch *batch, const uint8_t id[32], uint32_t *retry_ms) {
+    struct client *known = &r->clients[client];
+    *retry_ms = 0;
     if (memcmp(batch->client_id, known->id, 32) != 0) {
         drop_count(r, DROP_BATCH_FOREIGN_CLIENT);
         return CODE_RIGHTS;
@@ -68,12 +69,14 @@ static uint8_t batch_refusal(struct replica *r, uint32_t client, const struct ba
     }
     if (r->draining || !last_is_answered(r) || epoch_is_sealed(r)) {
         drop_count(r, DROP_BATCH_DRAINING);
+        *retry_ms = 50;
         return CODE_BUSY;
     }
     /* Half of what others keep of this relay, so that one that lags does not take it for a flood. */
     bool full = r->relay_bytes[r->me] + batch->bytes_count > r->config.limits.relay_bytes_max || r->waiting[r->me].count >= relay_inputs_max(r) / 2;
     if (full || beyond_drain(r, batch->op_count)) {
         drop_count(r, DROP_BATCH_BUSY);
+        *retry_ms = 50;
         return CODE_BUSY;
     }
     if (batch->kind == BATCH_READ && !client_may_read(r, client, batch)) {
@@ -84,6 +87,10 @@ static uint8_t batch_refusal(struct replica *r, uint32_t client, const struct ba
     if (!batch_signature_valid(batch, id, r->system->system_id, known->signing_key, &r->signer)) {
         drop_count(r, DROP_BATCH_SIGNATURE);
         return CODE_MALFORMED;
+    }
+    if (batch->kind == BATCH_READ && !client_may_read_now(known, r->now_ms, batch->op_count, retry_ms)) {
+        drop_count(r, DROP_BATCH_QUOTA);
+        return CODE_QUOTA;
     }
     return 0;
 }
@@ -121,9 +128,10 @@ void client_batch_frame(struct replica *r, struct replica_peer from, struct blob
         r->inputs[index].mine = true; /* its answer will come; from now on it counts here as well */
         return;
     }
-    uint8_t refusal = batch_refusal(r, from.index, &batch, id);
+    uint32_t retry_ms;
+    uint8_t refusal = batch_refusal(r, from.index, &batch, id, &retry_ms);
     if (refusal != 0) {
-        client_refuse(r, from.index, id, refusal, refusal == CODE_BUSY ? 50 : 0);
+        client_refuse(r, from.index, id, refusal, retry_ms);
         return;
     }
     if (index == NONE) index = input_make(r, BODY_BATCH, id);

@@ -21,6 +21,16 @@ static void rights_set(struct client *client, const uint8_t *rights, uint32_t ri
     client->may_read_all = executor_right(rights, rights_bytes, SYSTEM_RIGHT_READ, (const uint8_t *)"", 0);
 }
 
+/* The first use starts full; what is saved outlives a change, up to the new most. */
+static void quota_set(struct client *client, const struct exec_client *known, uint64_t now_ms) {
+    if (client->quota_per_second == 0) {
+        client->read_tokens = UINT64_MAX;
+        client->read_ms = now_ms;
+    }
+    client->quota_per_second = known->quota_per_second;
+    client->quota_burst = known->quota_burst;
+}
+
 bool client_init(struct replica *r) {
     r->client_room = r->system->limits.clients_max; /* no CONFIG raises it (D-32), and ENROL keeps to it */
     r->client_bucket_count = 64;
@@ -35,7 +45,11 @@ bool client_init(struct replica *r) {
         const struct system_client *known = &r->system->clients[i];
         uint8_t binary[CARD_BYTES_MAX], rights[8 + ADMIN_OP_RIGHTS_BYTES_MAX];
         size_t bytes = admin_op_rights_encode(0, 0, known->rights, known->rights_count, rights);
-        struct exec_client client = {.card = binary, .rights = rights + RIGHTS_AT, .rights_bytes = (uint32_t)bytes - RIGHTS_AT};
+        struct exec_client client = {.quota_per_second = known->quota_per_second,
+                                     .quota_burst = known->quota_burst,
+                                     .card = binary,
+                                     .rights = rights + RIGHTS_AT,
+                                     .rights_bytes = (uint32_t)bytes - RIGHTS_AT};
         (void)card_encode(&known->card, binary);
         memcpy(client.signing_key, known->card.signing_key, 32);
         memcpy(client.noise_key, known->card.noise_key, 32);
@@ -77,6 +91,7 @@ uint32_t client_put(struct replica *r, const uint8_t id[32], const struct exec_c
         if (!known->revoked) peer_output(r, REPLICA_PEER_ADD, index);
     }
     rights_set(&r->clients[index], known->rights, known->rights_bytes);
+    quota_set(&r->clients[index], known, r->now_ms);
     if (known->revoked) client_close(r, index);
     return index;
 }
@@ -115,6 +130,23 @@ bool client_may_read(const struct replica *r, uint32_t client, const struct batc
         }
     }
     return true;
+}
+
+/* A read leaves nothing in the state, so its quota is a bucket of this node's alone, filled by its own clock (O-50). */
+bool client_may_read_now(struct client *client, uint64_t now_ms, uint32_t op_count, uint32_t *retry_ms) {
+    if (client->quota_per_second == 0) return true;
+    uint64_t full = (uint64_t)1000 * client->quota_burst, cost = (uint64_t)1000 * op_count, grown;
+    if (__builtin_mul_overflow(client->quota_per_second, now_ms - client->read_ms, &grown) ||
+            __builtin_add_overflow(client->read_tokens, grown, &client->read_tokens) || client->read_tokens > full)
+        client->read_tokens = full;
+    client->read_ms = now_ms;
+    if (client->read_tokens >= cost) {
+        client->read_tokens -= cost;
+        return true;
+    }
+    uint64_t wait_ms = (cost - client->read_tokens + client->quota_per_second - 1) / client->quota_per_second;
+    *retry_ms = wait_ms < UINT32_MAX ? (uint32_t)wait_ms : UINT32_MAX;
+    return false;
 }
 
 struct blob *client_decision_head(struct replica *r, const struct rblock *block, uint32_t output) {

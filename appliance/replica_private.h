@@ -236,6 +236,8 @@ struct client {
     uint32_t rights_bytes;
     bool revoked; /* then never up, and nothing of it is taken any more */
     bool up, may_read_all;
+    uint32_t quota_per_second, quota_burst; /* operations; 0: no quota */
+    uint64_t read_tokens, read_ms;          /* thousandths of an operation that it may still read, as of then (O-50) */
     uint32_t bucket_next;
     uint64_t again_ms;
     struct question_rate rate;
@@ -637,6 +639,7 @@ void client_answer_again(struct replica *r, uint32_t client, uint64_t height_fro
 void client_refuse(struct replica *r, uint32_t client, const uint8_t batch_id_bytes[32], uint8_t code, uint32_t retry_ms);
 void client_status_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 bool client_may_read(const struct replica *r, uint32_t client, const struct batch *batch);
+bool client_may_read_now(struct client *client, uint64_t now_ms, uint32_t op_count, uint32_t *retry_ms); /* its quota; false: after so long */
 /* The bytes before the slice of one output of a final block. */
 struct blob *client_decision_head(struct replica *r, const struct rblock *block, uint32_t output);
 

@@ -21,6 +21,7 @@
     X(DROP_BATCH_UNKNOWN_CLIENT, "batch_unknown_client")                                                                                             \
     X(DROP_BATCH_REVOKED, "batch_revoked")                                                                                                           \
     X(DROP_BATCH_RIGHTS, "batch_rights")                                                                                                             \
+    X(DROP_BATCH_QUOTA, "batch_quota") /* of reads */                                                                                                \
     X(DROP_BATCH_BUSY, "batch_busy")                                                                                                                 \
     X(DROP_BATCH_DRAINING, "batch_draining")                                                                                                         \
     X(DROP_INPUT_RELAY, "input_relay") /* INPUT whose relay is not its sender */                                                                     \

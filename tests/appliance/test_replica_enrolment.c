@@ -460,6 +460,40 @@ static void changed_rights_hold_for_reads_and_writes(void **state) {
     end();
 }
 
+static uint8_t get_refusal(uint32_t node, uint32_t ops) {
+    struct operation gets[3] = {op_get("a", 100), op_get("a", 100), op_get("a", 100)};
+    uint8_t digest[32];
+    uint32_t batch_bytes;
+    uint8_t *batch = rw_batch(rw, BATCH_READ, 0, gets, ops, &batch_bytes, digest);
+    rw->refused_code = 0;
+    rw_send(rw, node, MESSAGE_BATCH, batch, batch_bytes);
+    free(batch);
+    for (int i = 0; i < 100 && rw->refused_code == 0 && rw_answer(rw, digest) == NULL; i++) rw_run(rw, 5);
+    assert_true((rw_answer(rw, digest) != NULL) == (rw->refused_code == 0));
+    return rw->refused_code;
+}
+
+/* O-50: each node has a bucket of its own, which one client's reads empty and time fills. */
+static void a_quota_holds_for_reads(void **state) {
+    (void)state;
+    begin(administrators);
+    assert_int_equal(put_code(1, "a"), CODE_OK);
+    operation_begin(ADMIN_OP_CHANGE, rw->client_id);
+    op.rights[0] = (struct system_right){.flags = SYSTEM_RIGHT_READ | SYSTEM_RIGHT_WRITE};
+    op.quota_per_second = 1;
+    op.quota_burst = 2;
+    decide(3);
+    assert_int_equal(get_refusal(1, 3), CODE_QUOTA); /* more than it may ever save up */
+    assert_int_equal(get_refusal(1, 2), 0);
+    assert_int_equal(get_refusal(1, 1), CODE_QUOTA);
+    assert_int_equal(get_refusal(2, 1), 0);
+    rw_run(rw, 1000);
+    assert_int_equal(get_refusal(1, 1), 0);
+    assert_int_equal(rw_status(rw, 1)->drops[DROP_BATCH_QUOTA], 2);
+    assert_int_equal(rw_status(rw, 2)->drops[DROP_BATCH_QUOTA], 0);
+    end();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_enrolled_client_is_let_in_by_every_coordinator_and_writes),
@@ -472,6 +506,7 @@ int main(void) {
         cmocka_unit_test(of_operations_with_one_number_one_counts),
         cmocka_unit_test(a_batch_that_is_quicker_than_its_clients_enrolment_is_not_lost),
         cmocka_unit_test(changed_rights_hold_for_reads_and_writes),
+        cmocka_unit_test(a_quota_holds_for_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

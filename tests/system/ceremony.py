@@ -82,6 +82,12 @@ def quota(cases, system):
     done = system.client("settle", "--cancel", "--timeout", 20, client="slow")
     cases.case("they can be cancelled", done.returncode == 0 and "CANCELLED" in done.stdout, done)
     cases.case("within its quota it writes", system.client("put", "q", 1, "--timeout", 20, client="slow").returncode == 0)
+    with open(f"{system.dir}/reads", "w") as f:
+        f.write("get q\n" * 8)
+    done = system.client("batch", f"{system.dir}/reads", "--timeout", 3, client="slow")
+    cases.case("eight reads at once pass it never either: exit 4", done.returncode == 4 and "QUOTA" in done.stderr, done)
+    done = system.client("get", "q", "--timeout", 20, client="slow")
+    cases.case("within its quota it reads", (done.returncode, done.stdout) == (0, "1\n"), done)
 
 
 def old_journal(cases, system):
