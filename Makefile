@@ -216,7 +216,7 @@ uninstall: ## removes what install put there
 
 # ---------------------------------------------------------------- tests
 
-.PHONY: setup test test-long test-unit test-fuzz test-tidy test-system sim unit vectors vectors-check bench broken coverage format clean help
+.PHONY: setup test test-long test-unit test-fuzz test-tidy test-system sim unit vectors vectors-check bench bench-recovery broken coverage format clean help
 setup: ## installs missing Debian packages (without root: prints the one line to run)
 	@tests/setup
 
@@ -258,6 +258,9 @@ vectors-check: build/gcc/tests/vectors_gen/vectors_gen ## the committed vectors 
 
 bench: ## GET and PUT figures for a few user counts, beside redis in the same run
 	@tests/bench/run
+
+bench-recovery: ## pauses when a leader is killed or slow; how long a node that lost everything takes to vote again
+	@tests/bench/recovery
 
 coverage: ## line coverage of the unit tests, build/coverage/
 	@tests/run coverage
