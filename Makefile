@@ -81,7 +81,7 @@ $(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(wildcard $d/*
 
 # The rules of some hundred test programs take make seconds to read: these goals, which build none of them, do without.
 WITHOUT_TESTS := all lib local-programs run start stop status reset setup help install uninstall \
-                 test test-long test-unit test-fuzz test-tidy test-system
+                 test test-long test-unit test-fuzz test-tidy test-system recipe
 TESTDIRS := $(if $(filter-out $(WITHOUT_TESTS),$(or $(MAKECMDGOALS),all)),$(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/*.c)))))
 $(foreach d,$(TESTDIRS),$(eval TMAINS_$d := $(wildcard tests/$d/test_*.c tests/$d/*_main.c)))
 $(foreach d,$(TESTDIRS),$(eval TFUZZ_$d := $(wildcard tests/$d/fuzz_*.c)))
@@ -241,6 +241,11 @@ test-tidy: ## house style, as far as a machine can check it
 
 test-system: ## system tests against real processes
 	@tests/run system
+
+# For tests/broken/scenarios: how gcc compiles, how it links, and with what.
+.PHONY: recipe
+recipe:
+	@echo '$(CC_gcc) $(CFLAGS_gcc)'; echo '$(CC_gcc) $(LDFLAGS_gcc)'; echo '-lcmocka $(LIBS)'
 
 DURATION ?= 60
 SEED ?= $(shell od -An -N7 -tu8 /dev/urandom | tr -d ' ')

@@ -263,6 +263,8 @@ void bft_table_finalize(struct step *step, const struct bft_qc *qc) {
     core->final_by_qc = true;
     while (block && !block->final) {
         block->final = true;
+        /* Judged before q others made it final (after, bft_run_executed and refuse() see to it): the state here is another than theirs. */
+        if (block->bad || block->execution == BFT_WRONG) bft_step_halt(step, BFT_NOTE_DIVERGED, &block->id);
         block = bft_table_find(core, &block->header.parent_id);
     }
     if (core->pending_qc.count > 0 && core->pending_qc.ballot.height <= core->final.height) core->pending_qc.count = 0;

@@ -212,6 +212,8 @@ static void a_final_block_that_executes_otherwise_halts_the_node(void **state) {
     (void)script_give_qc(s, &commit);
     script_tick(s, 10);
     assert_int_equal(s->final_count, 0);
+    assert_true(s->core.halted); /* though it was found wrong before it became final */
+    assert_int_equal(script_noted(s, BFT_NOTE_DIVERGED), 1);
     script_free(s);
     s = script_new(4, 3, 4);
     s->execute_wrong = true;

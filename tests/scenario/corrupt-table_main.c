@@ -9,5 +9,6 @@ int main(int argc, char **argv) {
     scenario_lie(&s, liar, "corrupt,write");
     scenario_load(&s, 30, 30000);
     scenario_must(&s, scenario_lies(&s, liar) > 0, "it lied");
+    scenario_must(&s, s.world->nodes[liar].broken, "it stopped by itself");
     return scenario_end(&s);
 }

@@ -13,5 +13,6 @@ int main(int argc, char **argv) {
         scenario_run(&s, 30);
     }
     scenario_must(&s, s.stats.faults[SYS_HOSTILE] > 100 && s.world->captured_count > 0, "they did their worst");
+    scenario_must(&s, scenario_drops(&s, 0, DROP_BATCH_FOREIGN_CLIENT) > 0, "others' signed bytes over their own links are refused for that");
     return scenario_end(&s);
 }

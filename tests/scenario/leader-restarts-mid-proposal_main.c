@@ -6,7 +6,7 @@ int main(int argc, char **argv) {
     scenario_begin(&s, argc, argv, "B-61, P-1");
     scenario_start(&s);
     for (uint32_t i = 0; i < s.world->node_count; i++) s.world->nodes[i].wal.latency_us = 60000;
-    for (int round = 0; round < 6; round++) {
+    for (int round = 0; round < 12; round++) {
         uint32_t leader = scenario_leader(&s, 0);
         (void)scenario_try_put(&s, "mid", "way", 2 + (uint64_t)round);
         scenario_crash(&s, leader);

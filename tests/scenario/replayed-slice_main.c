@@ -9,5 +9,6 @@ int main(int argc, char **argv) {
     scenario_lie(&s, liar, "slices,stale");
     scenario_load(&s, 30, 30000);
     scenario_must(&s, scenario_lies(&s, liar) > 0, "it lied");
+    scenario_must(&s, scenario_drops(&s, 0, DROP_SLICE_STALE) > 0, "it is named for what it is");
     return scenario_end(&s);
 }

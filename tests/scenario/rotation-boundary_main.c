@@ -8,5 +8,6 @@ int main(int argc, char **argv) {
     scenario_start(&s);
     scenario_load(&s, 60, 20000);
     scenario_must(&s, scenario_view(&s, 0) >= 3, "the lead changed hands a few times");
+    scenario_must(&s, scenario_attacks(&s, 0, ATTACK_SILENT_LEADER) == 0, "nobody was accused for it");
     return scenario_end(&s);
 }

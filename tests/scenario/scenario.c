@@ -99,9 +99,11 @@ void scenario_hook(struct scenario *scenario, uint32_t node, struct replica_hook
 }
 
 void scenario_lie(struct scenario *scenario, uint32_t node, const char *script) {
+    struct sys_node *at = &scenario->world->nodes[node];
     sys_liar_make(scenario->world, node, script);
-    scenario_crash(scenario, node);
-    scenario_restart(scenario, node);
+    if (!at->up) return;
+    sys_liar_started(scenario->world, node); /* not at a restart: a leader that is restarted gives up its view (B-37) */
+    sys_replica(at)->hooks = &at->hooks;
 }
 
 uint64_t scenario_lies(const struct scenario *scenario, uint32_t node) {
@@ -119,6 +121,13 @@ void scenario_restart(struct scenario *scenario, uint32_t node) {
 void scenario_cut(struct scenario *scenario, uint32_t a, uint32_t b, bool cut) {
     sys_link_cut(scenario->world, a, b, cut);
     sys_link_cut(scenario->world, b, a, cut);
+}
+
+void scenario_cut_clusters(struct scenario *scenario, uint32_t from, uint32_t to, bool cut) {
+    for (uint32_t a = 0; a < scenario->config.n; a++) {
+        for (uint32_t b = 0; b < scenario->config.n; b++)
+            scenario_cut(scenario, scenario_node(scenario, from, a), scenario_node(scenario, to, b), cut);
+    }
 }
 
 void scenario_isolate(struct scenario *scenario, uint32_t node, bool cut) {
@@ -149,6 +158,13 @@ uint64_t scenario_drops(const struct scenario *scenario, uint32_t cluster, enum 
         count += status.drops[drop];
     }
     return count;
+}
+
+bool scenario_reached(const struct scenario *scenario, const char *event) {
+    for (uint32_t i = 0; i < scenario->stats.reached_count; i++) {
+        if (strcmp(scenario->stats.reached[i].name, event) == 0) return true;
+    }
+    return false;
 }
 
 /* ---- time ---- */
@@ -208,4 +224,41 @@ void scenario_say(struct scenario *scenario, uint32_t node, uint8_t to, struct b
         sys_transmit(world, node, cluster->first + member, message->type, blob_hold(blob));
     }
     blob_drop(blob);
+}
+
+void scenario_frame(struct scenario *scenario, uint32_t from, uint32_t to, uint16_t type, struct blob *blob) {
+    sys_transmit(scenario->world, from, to, type, blob);
+}
+
+static struct blob *whole_now, *given_now;
+
+struct blob *scenario_whole(const struct blob_piece *pieces, unsigned count) {
+    size_t bytes = 0, at = 0;
+    for (unsigned i = 0; i < count; i++) bytes += pieces[i].count;
+    blob_drop(whole_now);
+    whole_now = blob_make(bytes);
+    for (unsigned i = 0; i < count; i++) {
+        memcpy(whole_now->bytes + at, blob_piece_bytes(&pieces[i]), pieces[i].count);
+        at += pieces[i].count;
+    }
+    return whole_now;
+}
+
+void scenario_replace(struct blob_piece *pieces, unsigned *count, struct blob *blob) {
+    blob_drop(given_now);
+    given_now = blob;
+    pieces[0] = (struct blob_piece){.blob = blob, .count = blob->count};
+    *count = 1;
+}
+
+void scenario_certify(struct scenario *scenario, uint32_t cluster, uint32_t members, struct bft_qc *qc) {
+    uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
+    bft_vote_preimage(&qc->ballot, (enum bft_vote_kind)qc->kind, preimage);
+    qc->count = 0;
+    for (uint8_t member = 0; member < scenario->config.n; member++) {
+        if (!(members >> member & 1)) continue;
+        struct signer signer = sys_signer(scenario->world, &scenario->world->nodes[scenario_node(scenario, cluster, member)].key);
+        qc->signers[qc->count] = member;
+        signer.sign(signer.context, preimage, sizeof preimage, qc->signatures[qc->count++].bytes);
+    }
 }

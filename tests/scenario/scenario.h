@@ -34,7 +34,7 @@ uint64_t scenario_height(const struct scenario *scenario, uint32_t cluster);
 /* A liar with these hooks (their context is the caller's), before scenario_start() or later; it keeps them over restarts. */
 void scenario_hook(struct scenario *scenario, uint32_t node, struct replica_hooks hooks);
 
-/* One of tests/liar's scripts, from a restart of this node on; and how often it lied so far. */
+/* One of tests/liar's scripts, from now on; and how often it lied so far. */
 void scenario_lie(struct scenario *scenario, uint32_t node, const char *script);
 uint64_t scenario_lies(const struct scenario *scenario, uint32_t node);
 
@@ -57,15 +57,60 @@ bool scenario_try_put(struct scenario *scenario, const char *key, const char *va
 void scenario_crash(struct scenario *scenario, uint32_t node);
 void scenario_restart(struct scenario *scenario, uint32_t node);
 void scenario_cut(struct scenario *scenario, uint32_t a, uint32_t b, bool cut);
+void scenario_cut_clusters(struct scenario *scenario, uint32_t from, uint32_t to, bool cut); /* both ways */
 void scenario_isolate(struct scenario *scenario, uint32_t node, bool cut); /* from everybody */
 /* How often honest members of this cluster have named that attack. */
 uint64_t scenario_attacks(const struct scenario *scenario, uint32_t cluster, enum status_attack attack);
 uint64_t scenario_drops(const struct scenario *scenario, uint32_t cluster, enum status_drop drop);
+
+/* Has some node, liars too, noted this event in its log? */
+bool scenario_reached(const struct scenario *scenario, const char *event);
 
 /* A consensus message out of a frame about to leave, and back into it, signed with this node's key. */
 bool scenario_decode(const struct blob_piece *pieces, unsigned count, uint16_t type, struct bft_message *message);
 void scenario_encode(const struct replica *replica, struct bft_message *message, struct blob_piece *pieces, unsigned *count);
 /* Sends it from a node to a member of its cluster, or to all (BFT_TO_ALL), signed unless it is a certificate. */
 void scenario_say(struct scenario *scenario, uint32_t node, uint8_t to, struct bft_message *message);
+/* A whole frame of a client or node to another, as hostile as you like; the reference is taken over. */
+void scenario_frame(struct scenario *scenario, uint32_t from, uint32_t to, uint16_t type, struct blob *blob);
+/* A frame about to leave, in one piece; and these bytes instead of it. Both belong to the callee until the next call. */
+struct blob *scenario_whole(const struct blob_piece *pieces, unsigned count);
+void scenario_replace(struct blob_piece *pieces, unsigned *count, struct blob *blob);
+/* Whatever the ballot says is signed with the keys of these members (bits) of a cluster: what a quorum of other machines with the same keys, or of
+ * another time, could have signed. */
+void scenario_certify(struct scenario *scenario, uint32_t cluster, uint32_t members, struct bft_qc *qc);
+
+/* ---- a client that keeps to no rule: the second one's key, without its library (scenario_raw.c); config.clients is 2 ---- */
+
+enum { SCENARIO_UNTOLD = -1 };
+
+/* One ADD under this number. */
+struct scenario_batch {
+    const char *key;
+    int64_t delta;
+    uint64_t number, floor; /* floor 0: 1 */
+    uint64_t nonce;
+    uint32_t attempt;
+    bool as_first;              /* in the first client's name, with its key, over its links */
+    const uint8_t *system_id;   /* it is signed for that system; NULL: this one */
+    const struct signer *signer; /* it is signed with that key; NULL: the client's */
+};
+/* To one coordinator node; the code that some honest one answers with a certificate, or refuses with, within `ms`, or SCENARIO_UNTOLD. */
+int scenario_raw_ask(struct scenario *scenario, uint32_t node, const struct scenario_batch *batch, uint64_t ms);
+/* The parts of it: from when on answers are seen (again after a restart), the bytes, which are the caller's, and what was told last of them. */
+void scenario_raw_watch(struct scenario *scenario);
+struct blob *scenario_raw_batch(struct scenario *scenario, const struct scenario_batch *batch);
+void scenario_raw_send(struct scenario *scenario, uint32_t node, bool as_first, struct blob *batch);
+int scenario_raw_code(struct scenario *scenario, const struct blob *batch);
+
+/* ---- whole attacks that differ in one thing (scenario_attack.c) ---- */
+
+/* Member 0 leads the coordinators and signs for each block of its own what `alter` makes of the header; `judge` says what must have come of it. Both
+ * end a script: they return main()'s code. */
+int scenario_false_leader(int argc, char **argv, const char *rule, void (*alter)(struct bft_header *header),
+                          void (*judge)(struct scenario *scenario));
+/* Member 0 leads and shows member 1 another block than the rest, with a commit certificate for it that `forge` makes of the ballot. Whoever believes
+ * it has a fork. */
+int scenario_false_certificate(int argc, char **argv, const char *rule, void (*forge)(struct scenario *scenario, struct bft_qc *qc));
 
 #endif

@@ -19,6 +19,18 @@ uint32_t scenario_preferred(const struct sys_world *world) {
     return world->clients[0]->db.preferred;
 }
 
+void scenario_prefer(struct sys_world *world, uint32_t node) {
+    world->clients[0]->db.preferred = node;
+}
+
+uint64_t scenario_next_number(const struct sys_world *world) {
+    return world->clients[0]->db.numbers[0].next;
+}
+
+uint64_t scenario_distrusted(const struct sys_world *world) {
+    return world->clients[0]->db.counters.verification_failures;
+}
+
 struct scenario_answer scenario_ask(struct sys_world *world, enum scenario_asked what, const char *key, const char *value, int64_t delta,
                                     uint64_t ms) {
     struct sys_client *client = world->clients[0];
@@ -33,4 +45,30 @@ struct scenario_answer scenario_ask(struct sys_world *world, enum scenario_asked
     CHECK(answer.done); /* the library answers everything in time */
     heraclius_request_free(request);
     return answer;
+}
+
+static struct {
+    uint64_t answered;
+    uint32_t open;
+} crowd;
+
+static void crowd_came(struct heraclius_request *request, enum heraclius_status status, void *argument) {
+    (void)argument;
+    crowd.open--;
+    crowd.answered += status == HERACLIUS_DONE;
+    heraclius_request_free(request);
+}
+
+uint64_t scenario_crowd(struct sys_world *world, uint32_t users, uint64_t ms) {
+    uint64_t before = crowd.answered;
+    for (uint64_t passed = 0; passed < ms; passed += 2) {
+        for (; crowd.open < users; crowd.open++) {
+            struct heraclius_request *request = heraclius_request_new(&world->clients[0]->db);
+            CHECK(request != NULL);
+            heraclius_add(request, "crowd", 5, 1, NULL);
+            CHECK(heraclius_submit(request, 60000, crowd_came, NULL) == HERACLIUS_OK);
+        }
+        sys_world_run_ms(world, 2);
+    }
+    return crowd.answered - before;
 }

@@ -16,7 +16,16 @@ struct scenario_answer {
 struct scenario_answer scenario_ask(struct sys_world *world, enum scenario_asked what, const char *key, const char *value, int64_t delta,
                                     uint64_t ms);
 
+/* `users` writes are under way at once, each followed by the next one when it is answered, for `ms`; how many were answered. */
+uint64_t scenario_crowd(struct sys_world *world, uint32_t users, uint64_t ms);
+
 /* The node that the client asks first. */
 uint32_t scenario_preferred(const struct sys_world *world);
+/* It asks this one first from now on. */
+void scenario_prefer(struct sys_world *world, uint32_t node);
+/* The number that its next write to the first shard gets. */
+uint64_t scenario_next_number(const struct sys_world *world);
+/* How many answers it found to be forged. */
+uint64_t scenario_distrusted(const struct sys_world *world);
 
 #endif
