@@ -2,14 +2,15 @@
  * The simulator of the whole system: clusters of whole nodes, clients, links, disks and clocks in one process, all decided by one seed.
  *
  * What is the product's own (the same object files as in heracliusd and libheraclius, see tests/sim/test_same_objects): consensus core, replica,
- * executor, table and trie, execution with its checkpoints, recovery (node_restore), and the client library (engine, requests, numbers, answers,
- * journal). What the simulator puts in the place of a machine, by defining the same functions:
+ * executor, table and trie, execution with its checkpoints, recovery (node_restore), state transfer (transfer*.c), and the client library (engine,
+ * requests, numbers, answers, journal). What the simulator puts in the place of a machine, by defining the same functions:
  *
  *   sys_clock.c       ring/clock.c, ring/entropy.c: time and random words
  *   sys_disk.c        store/wal.c: the write-ahead store, by its contract (wal.h), with what was not synced lost, stalls and damaged records
- *   sys_checkpoint.c  store/state.c: the same for checkpoints
+ *   sys_checkpoint.c  store/state.c: the same for checkpoints, and for one that is on its way from peers
  *   sys_transport.c   client/connection.c: a client's links
  *   sys_node.c        the loop of node_fused.c
+ *   sys_transfer.c    the thread of node_transfer.c
  *
  * And what decides and watches:
  *
@@ -18,6 +19,7 @@
  *   sys_network.c     links: delay, loss, duplication, order, cuts
  *   sys_fault.c       what goes wrong, and when
  *   sys_liar.c        Byzantine nodes: the scripted ones of tests/liar and random ones that hold their node's key
+ *   sys_liar_piece.c  what random ones show and give to those who take a checkpoint from them
  *   sys_client.c      honest clients, on the library; sys_model.c what they may see
  *   sys_hostile.c     clients that break the rules
  *   sys_check.c       safety, after each step
@@ -118,6 +120,7 @@ enum { SYS_EVENT_NAMES_MAX = 96, SYS_NAME_BYTES = 32 };
 /* A part of the result of a walk, in memory shared with the parent. */
 struct sys_stats {
     uint64_t events, delivered, ticks, disk, polls, finals, blocks_empty, views, answers, refused, unsettled, restarts, retired, simulated_ms, checks;
+    uint64_t transfers;
     uint64_t agreed, evidence, certificates, votes, roots, linear, sums; /* how often each checker looked */
     uint64_t faults[SYS_FAULT_COUNT];
     uint64_t drops[STATUS_DROP_COUNT], attacks[STATUS_ATTACK_COUNT], phases[8];
@@ -128,7 +131,7 @@ struct sys_stats {
     uint32_t reached_count;
 };
 
-enum sys_event_kind { SYS_DELIVER = 1, SYS_TICK, SYS_DISK, SYS_CHECKPOINT, SYS_START, SYS_POLL, SYS_LINK, SYS_FAULT, SYS_ACT };
+enum sys_event_kind { SYS_DELIVER = 1, SYS_TICK, SYS_DISK, SYS_CHECKPOINT, SYS_START, SYS_POLL, SYS_LINK, SYS_FAULT, SYS_ACT, SYS_TRANSFER };
 
 struct sys_event {
     uint64_t at_us, sequence;
@@ -166,32 +169,33 @@ struct wal {
     uint64_t latency_us, stalled_until_us, memory_version; /* the last grows with each write of the voting memory */
 };
 
-struct sys_entry {
-    struct sys_entry *next;
-    uint64_t hash;
-    struct table_entry entry; /* key and value lie behind this struct */
-    bool damaged;
-};
+struct sys_place;
+struct sys_blobs;
+struct sys_pending;
 
-struct sys_blob {
-    char name[STATE_BLOB_NAME_BYTES];
-    uint8_t *bytes;
-    size_t count;
-};
-
-/* The checkpoint store of one node: state.h's `struct state`. */
+/* A checkpoint store of one node: state.h's `struct state`. */
 struct state {
     struct sys_world *world;
     uint8_t node;
-    struct sys_entry **buckets;
+    bool transfer; /* not its own checkpoint but one on its way from peers */
+    bool has, busy;
+    struct sys_place **buckets;
     uint32_t bucket_count;
-    bool has;
+    uint64_t entries;
     struct state_checkpoint checkpoint;
-    struct sys_blob blobs[EXECUTION_BLOBS_MAX + 1];
-    uint32_t blob_count;
+    struct sys_blobs *blobs;
     struct sys_pending *pending, **pending_end; /* submitted, in order */
     uint64_t submitted, completed, latency_us;
-    bool busy;
+    struct state_reader *before; /* transfer: what a power cut finds until writing_until_us */
+    uint64_t writing_until_us;
+};
+
+/* store.h's. */
+struct store_directory {
+    struct sys_world *world;
+    uint32_t node;
+    struct state *own, *taken;
+    bool has_taken;
 };
 
 struct sys_key {
@@ -219,7 +223,9 @@ struct sys_node {
     uint32_t generation;
     void *lie; /* of sys_liar.c */
     struct wal wal;
-    struct state state;
+    struct state state, taken;
+    struct store_directory directory;
+    struct sys_transfer *transfer; /* of sys_transfer.c; while it is up */
     uint64_t tick_us, busy_until_us, slow_us;
     /* clock: local = base + (now - at) * (1e6 + drift) / 1e6 */
     uint64_t clock_base_us, clock_at_us;
@@ -336,6 +342,7 @@ void sys_state_commit(struct sys_world *world, uint32_t node);
 void sys_state_crash(struct sys_world *world, struct state *state, bool reached);
 bool sys_state_damage(struct sys_world *world, struct state *state);
 void sys_state_clear(struct state *state);
+void sys_state_copy(struct state *to, const struct state *from);
 
 /* sys_network.c */
 struct sys_link *sys_link_of(struct sys_world *world, uint32_t a, uint32_t b);
@@ -354,6 +361,8 @@ void sys_link_later(struct sys_world *world, uint32_t a, uint32_t b, uint64_t us
 void sys_node_start(struct sys_world *world, uint32_t node);
 void sys_node_crash(struct sys_world *world, uint32_t node);
 void sys_node_event(struct sys_world *world, const struct sys_event *event);
+/* Ends by itself, all that it wrote being kept, and starts anew a moment later. */
+void sys_node_again(struct sys_world *world, uint32_t node);
 /* Outputs, tick, checks: after anything was handed in. */
 void sys_node_step(struct sys_world *world, uint32_t node);
 uint64_t sys_node_local_us(const struct sys_world *world, const struct sys_node *node);
@@ -362,7 +371,18 @@ struct replica_peer sys_node_peer(const struct sys_world *world, uint32_t of, ui
 struct replica *sys_replica(const struct sys_node *node);
 void sys_node_status(const struct sys_world *world, uint32_t node, struct status_replica *status);
 
-/* sys_liar.c */
+/* sys_transfer.c */
+/* At a start, before anything is read: a checkpoint that came whole becomes the node's own. */
+void sys_transfer_install(struct sys_world *world, uint32_t node);
+void sys_transfer_start(struct sys_world *world, uint32_t node);
+void sys_transfer_stop(struct sys_world *world, uint32_t node);
+void sys_transfer_output(struct sys_world *world, uint32_t node, const struct replica_output *output);
+void sys_transfer_checkpointed(struct sys_world *world, uint32_t node);
+void sys_transfer_event(struct sys_world *world, const struct sys_event *event);
+
+/* sys_liar.c, sys_liar_piece.c */
+/* Another CHECKPOINT or PIECE than this one; NULL: it cannot be made another. */
+struct blob *sys_liar_piece(struct sys_world *world, uint16_t type, const uint8_t *bytes, size_t count);
 void sys_liar_make(struct sys_world *world, uint32_t node, const char *script); /* NULL: a random one */
 void sys_liar_started(struct sys_world *world, uint32_t node);
 void sys_liar_free(struct sys_world *world, uint32_t node);

@@ -367,21 +367,6 @@ static bool counts(const struct sys_node *node) {
     return !node->liar && !node->doubtful && !node->broken;
 }
 
-/* Behind what its peers keep, a node needs a checkpoint from them. */
-static bool behind_pruning(struct sys_world *world, uint32_t index) {
-    const struct sys_node *node = &world->nodes[index];
-    struct sys_cluster *cluster = &world->clusters[node->cluster_index];
-    uint64_t next = node->shell->replica->tip_height + 1;
-    uint8_t key[WAL_KEY_BYTES_MAX] = {0};
-    if (!chain_at(cluster, next)->known) return false;
-    (void)wal_key_block(key, 0, next, cluster->chain[next].id.bytes, WAL_PART_BODY);
-    for (uint32_t i = cluster->first; i < cluster->first + cluster->n; i++) {
-        const struct sys_node *other = &world->nodes[i];
-        if (i != index && other->up && counts(other) && sys_disk_find(&other->wal, WAL_BLOCKS, key) != NULL) return false;
-    }
-    return true;
-}
-
 bool sys_check_caught_up(struct sys_world *world, uint32_t *who) {
     for (uint32_t i = 0; i < world->node_count; i++) {
         *who = i;
@@ -390,7 +375,7 @@ bool sys_check_caught_up(struct sys_world *world, uint32_t *who) {
         if (!node->up) return false;
         const struct replica *r = node->shell->replica;
         if (r->retired) continue;
-        if (r->tip_height + 8 < world->clusters[node->cluster_index].height && !behind_pruning(world, i)) return false;
+        if (r->tip_height + 8 < world->clusters[node->cluster_index].height) return false;
     }
     return true;
 }

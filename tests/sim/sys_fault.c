@@ -100,13 +100,17 @@ static bool may_break(const struct sys_world *world, uint32_t node) {
     return !at->liar && !at->doubtful && !at->broken && cluster->broken < cluster->f;
 }
 
+/* Of the voting memory and blocks, of the checkpoint, or of one that is on its way from peers. */
 static void flip(struct sys_world *world) {
     uint32_t node = any_node(world);
     struct sys_node *at = &world->nodes[node];
     if (!may_break(world, node)) return;
-    bool done = sys_chance(world, 300000) ? sys_state_damage(world, &at->state) : sys_disk_damage(world, &at->wal);
+    bool votes = sys_chance(world, 600000);
+    bool done = votes ? sys_disk_damage(world, &at->wal) : sys_state_damage(world, at->taken.has ? &at->taken : &at->state);
     if (!done) return;
-    at->doubtful = world->config.plant != SYS_CHECK_STOPPED; /* planted: as if it were sound */
+    /* A node whose checkpoint is lost begins from genesis, takes one from its peers, and is as good as before: it counts at the end. Planted: as if
+     * it were sound. */
+    at->doubtful = votes && world->config.plant != SYS_CHECK_STOPPED;
     world->clusters[at->cluster_index].broken++;
     note_node(world, SYS_FLIP, node);
     if (!at->up || sys_chance(world, 500000)) return;
@@ -114,14 +118,17 @@ static void flip(struct sys_world *world) {
     restart_later(world, node, 10000);
 }
 
-/* The disk of a snapshot that was taken a while ago comes back. */
+/* The machine of a snapshot that was taken a while ago comes back. */
 static void roll_back(struct sys_world *world) {
     uint32_t node = any_node(world);
     struct sys_node *at = &world->nodes[node];
     if (!may_break(world, node) || !at->up) return;
     struct wal old;
+    struct state old_state;
     sys_disk_init(world, &old);
+    sys_state_init(world, node, &old_state);
     sys_disk_copy(&old, &at->wal);
+    sys_state_copy(&old_state, &at->state);
     at->doubtful = true;
     world->clusters[at->cluster_index].broken++;
     note_node(world, SYS_ROLLBACK, node);
@@ -129,10 +136,12 @@ static void roll_back(struct sys_world *world) {
     while (world->now_us < until && world->stats->events < events && sys_world_step(world)) continue;
     if (at->up) {
         sys_node_crash(world, node);
-        if (!at->state.has) sys_disk_copy(&at->wal, &old); /* with a newer checkpoint the two would not fit: another fault */
+        sys_disk_copy(&at->wal, &old);
+        sys_state_copy(&at->state, &old_state);
         restart_later(world, node, 1000);
     }
     sys_disk_free(&old);
+    sys_state_free(&old_state);
 }
 
 static void slow(struct sys_world *world) {

@@ -6,7 +6,7 @@
 #include "appliance/replica_private.h"
 #include "tests/sim/sys.h"
 
-enum { LINK_US = 5000 };
+enum { LINK_US = 5000, AGAIN_US = 20000 };
 
 /* node_restore.o wants it, and nothing else of node.c. */
 void node_note(const struct replica_output *output) {
@@ -114,7 +114,7 @@ static void output_do(struct sys_world *world, uint32_t index, struct replica_ou
     case REPLICA_PEER_REMOVE: break; /* nobody is enrolled while a walk runs */
     case REPLICA_TRANSFER:
     case REPLICA_CHILD:
-    case REPLICA_LACKING: break; /* no node takes a checkpoint from others here: one that is behind what they have stays so (sys_check.c) */
+    case REPLICA_LACKING: sys_transfer_output(world, index, output); break;
     case REPLICA_STOP: stopped(world, index, output->text); break;
     }
 }
@@ -154,6 +154,10 @@ void sys_node_event(struct sys_world *world, const struct sys_event *event) {
         return;
     }
     if (!node->up || node->generation != event->generation) return;
+    if (event->kind == SYS_TRANSFER) {
+        sys_transfer_event(world, event);
+        return;
+    }
     if (event->kind == SYS_TICK && node->tick_us != event->at_us) return; /* an earlier one came */
     world->stats->events++;
     if (event->kind == SYS_TICK) world->stats->ticks++;
@@ -168,6 +172,7 @@ void sys_node_event(struct sys_world *world, const struct sys_event *event) {
         if (height > node->checkpoint_told) {
             node->checkpoint_told = height;
             replica_checkpointed(node->shell->replica, height);
+            sys_transfer_checkpointed(world, event->to);
         }
     }
     sys_node_step(world, event->to);
@@ -175,22 +180,9 @@ void sys_node_event(struct sys_world *world, const struct sys_event *event) {
 
 /* ---- life ---- */
 
-static void shell_open(struct sys_world *world, uint32_t index) {
+static void replica_open(struct sys_world *world, uint32_t index) {
     struct sys_node *node = &world->nodes[index];
-    struct node *shell = calloc(1, sizeof *shell);
-    CHECK(shell != NULL);
-    node->shell = shell;
-    shell->system = world->system;
-    shell->cluster = node->cluster;
-    shell->member = node->member;
-    shell->wal = &node->wal;
-    shell->state = &node->state;
-    char name[SYS_NAME_BYTES];
-    snprintf(shell->config.data, sizeof shell->config.data, "%s", sys_end_name(world, index, name));
-    struct executor_config executor = {
-        .system = world->system, .cluster = node->cluster, .blocks_kept_max = EXEC_KEPT_MAX, .open_max = EXEC_OPEN_MAX};
-    for (size_t i = 0; i < sizeof executor.hash_key; i++) executor.hash_key[i] = (uint8_t)sys_random(world, 256);
-    CHECK(executor_create(&executor, &shell->executor) == EXEC_VALID);
+    struct node *shell = node->shell;
     executor_genesis(shell->executor, shell->genesis_root);
     shell->execution = execution_create(shell->executor, shell->state);
     uint64_t local_ms = sys_node_local_us(world, node) / 1000;
@@ -209,12 +201,46 @@ static void shell_open(struct sys_world *world, uint32_t index) {
     CHECK(shell->execution != NULL && shell->replica != NULL);
 }
 
+static void shell_open(struct sys_world *world, uint32_t index) {
+    struct sys_node *node = &world->nodes[index];
+    struct node *shell = calloc(1, sizeof *shell);
+    CHECK(shell != NULL);
+    node->shell = shell;
+    shell->system = world->system;
+    shell->cluster = node->cluster;
+    shell->member = node->member;
+    shell->wal = &node->wal;
+    shell->state = &node->state;
+    char name[SYS_NAME_BYTES];
+    snprintf(shell->config.data, sizeof shell->config.data, "%s", sys_end_name(world, index, name));
+    struct executor_config executor = {
+        .system = world->system, .cluster = node->cluster, .blocks_kept_max = EXEC_KEPT_MAX, .open_max = EXEC_OPEN_MAX};
+    for (size_t i = 0; i < sizeof executor.hash_key; i++) executor.hash_key[i] = (uint8_t)sys_random(world, 256);
+    CHECK(executor_create(&executor, &shell->executor) == EXEC_VALID);
+    replica_open(world, index);
+}
+
 static void shell_close(struct sys_node *node) {
     replica_destroy(node->shell->replica);
     execution_destroy(node->shell->execution);
     executor_destroy(node->shell->executor);
     free(node->shell);
     node->shell = NULL;
+}
+
+/* As state_restore() of appliance/node.c: a damaged checkpoint spoils executor and replica, which begin anew; what lacks comes from peers. */
+static enum node_restored restore(struct sys_world *world, uint32_t index, char text[NODE_TEXT_BYTES]) {
+    struct sys_node *node = &world->nodes[index];
+    char name[SYS_NAME_BYTES];
+    enum node_restored restored = node_restore(node->shell, text);
+    if (restored != NODE_STATE_LOST) return restored;
+    sys_trace(world, "%s has lost its state: %s", sys_end_name(world, index, name), text);
+    sys_reached(world->stats, "state_lost", 1);
+    replica_destroy(node->shell->replica);
+    execution_destroy(node->shell->execution);
+    sys_state_clear(&node->state);
+    replica_open(world, index);
+    return node_restore(node->shell, text);
 }
 
 void sys_node_start(struct sys_world *world, uint32_t index) {
@@ -229,9 +255,10 @@ void sys_node_start(struct sys_world *world, uint32_t index) {
     node->tick_us = node->busy_until_us = node->checkpoint_told = node->checked_height = node->checked_signature = 0;
     memset(node->sent_dseq, 0, sizeof node->sent_dseq);
     memset(node->consumed, 0, sizeof node->consumed);
+    sys_transfer_install(world, index);
     shell_open(world, index);
     world->current = (uint8_t)index;
-    if (node_restore(node->shell, text) != NODE_RESTORED) {
+    if (restore(world, index, text) != NODE_RESTORED) {
         sys_trace(world, "%s does not start: %s", sys_end_name(world, index, name), text);
         if (!node->doubtful && !node->liar) sys_fail(world, SYS_CHECK_STOPPED, "%s does not start: %s", name, text);
         shell_close(node);
@@ -239,6 +266,7 @@ void sys_node_start(struct sys_world *world, uint32_t index) {
         return;
     }
     node->up = true;
+    sys_transfer_start(world, index);
     uint64_t local_us = sys_node_local_us(world, node);
     sys_liar_started(world, index);
     if (node->liar) node->shell->replica->hooks = &node->hooks; /* a liar restores like anybody */
@@ -261,6 +289,14 @@ static void figures_take(struct sys_world *world, uint32_t index) {
     world->stats->blocks_empty += status.empty_decisions;
 }
 
+static void links_end(struct sys_world *world, uint32_t index) {
+    world->nodes[index].up = false;
+    for (uint32_t other = 0; other < world->end_count; other++) {
+        if (other != index && sys_link_of(world, index, other)->up) sys_link_set(world, index, other, false);
+    }
+    shell_close(&world->nodes[index]);
+}
+
 void sys_node_crash(struct sys_world *world, uint32_t index) {
     struct sys_node *node = &world->nodes[index];
     char name[SYS_NAME_BYTES];
@@ -273,11 +309,22 @@ void sys_node_crash(struct sys_world *world, uint32_t index) {
     }
     if (node->wal.flying_count > reached) world->stats->faults[SYS_LOST]++;
     sys_disk_crash(&node->wal, reached);
+    sys_transfer_stop(world, index);
     sys_state_crash(world, &node->state, sys_chance(world, 300000));
+    sys_state_crash(world, &node->taken, sys_chance(world, 300000));
     sys_trace(world, "%s is gone; %u batches had reached its disk unseen", sys_end_name(world, index, name), reached);
-    node->up = false;
-    for (uint32_t other = 0; other < world->end_count; other++) {
-        if (other != index && sys_link_of(world, index, other)->up) sys_link_set(world, index, other, false);
-    }
-    shell_close(node);
+    links_end(world, index);
+}
+
+void sys_node_again(struct sys_world *world, uint32_t index) {
+    struct sys_node *node = &world->nodes[index];
+    char name[SYS_NAME_BYTES];
+    sys_trace(world, "%s begins anew", sys_end_name(world, index, name));
+    figures_take(world, index);
+    sys_transfer_stop(world, index);
+    sys_disk_crash(&node->wal, node->wal.flying_count); /* what was written is waited for */
+    (void)state_close(&node->state);
+    node->taken.writing_until_us = 0;
+    links_end(world, index);
+    sys_schedule(world, (struct sys_event){.at_us = world->now_us + AGAIN_US, .kind = SYS_START, .to = (uint8_t)index});
 }

@@ -113,6 +113,8 @@ struct sys_world *sys_world_create(const struct sys_config *config, struct sys_s
     for (uint32_t i = 0; i < world->node_count; i++) {
         sys_disk_init(world, &world->nodes[i].wal);
         sys_state_init(world, i, &world->nodes[i].state);
+        sys_state_init(world, i, &world->nodes[i].taken);
+        world->nodes[i].taken.transfer = true;
     }
     if (!config->quiet_faults) sys_fault_begin(world);
     for (uint32_t i = 0; i < world->node_count; i++) sys_node_start(world, i);
@@ -130,6 +132,7 @@ void sys_world_destroy(struct sys_world *world) {
         if (world->nodes[i].up) sys_node_crash(world, i);
         sys_disk_free(&world->nodes[i].wal);
         sys_state_free(&world->nodes[i].state);
+        sys_state_free(&world->nodes[i].taken);
         sys_liar_free(world, i);
     }
     for (size_t i = 0; i < world->heap_count; i++) blob_drop(world->heap[i].blob);
@@ -168,6 +171,7 @@ bool sys_world_step(struct sys_world *world) {
     case SYS_TICK:
     case SYS_DISK:
     case SYS_CHECKPOINT:
+    case SYS_TRANSFER:
     case SYS_START: sys_node_event(world, &event); break;
     case SYS_POLL:
         world->stats->events++;
