@@ -129,6 +129,7 @@ void replica_destroy(struct replica *r) {
     free(r->proposing_config);
     epoch_free(r);
     last_free(r);
+    blob_drop(r->restored_child);
     restore_free(r);
     free(r->outputs);
     free(r->orphans);

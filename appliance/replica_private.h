@@ -466,6 +466,7 @@ struct replica {
     uint64_t hold_height, hold_ms;       /* a member takes the checkpoint at this height; told last then */
     bool lacking_told;
     uint64_t lacking_told_ms;
+    struct blob *restored_child;         /* of the checkpoint that this node started from: what REPLICA_CHILD will say when it starts; NULL: none */
     struct orphan *orphans;
     uint32_t orphan_count, orphan_room;
 
@@ -725,6 +726,7 @@ void pair_chain_tick(struct replica *r, struct pair *pair);
 void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
 /* This block becomes final now, its parent is still the tip. */
 void transfer_block_final(struct replica *r, const struct rblock *block);
+void transfer_started(struct replica *r);
 /* f+1 members state that they are final by more than this beyond me. */
 bool transfer_others_ahead(const struct replica *r, uint64_t by);
 bool transfer_may_be_behind(const struct replica *r);

@@ -108,6 +108,32 @@ static void a_node_that_lost_its_state_comes_back_with_its_voting_memory(void **
     behind_beyond_pruning(3, 5, true);
 }
 
+/* Power is lost for all of a cluster; one member has no state any more and one does not come back. Without the first nothing is decided, so no block
+ * comes after the start by which the others could show their checkpoint: it is the one from before that they must still have. */
+static void a_cluster_that_cannot_decide_shows_its_checkpoint_after_a_restart(void **state) {
+    (void)state;
+    struct replica_world *rw = world(4);
+    uint32_t lost = 5, gone = 7;
+    puts_done(rw, 10);
+    uint64_t at = height(rw, lost);
+    rw_crash(rw, lost);
+    leave_behind(rw, lost, at);
+    for (uint32_t node = RW_CLUSTER; node < RW_NODES; node++) {
+        if (node != lost) rw_crash(rw, node);
+    }
+    rw_lose_state(rw, lost);
+    for (uint32_t node = RW_CLUSTER; node < RW_NODES; node++) {
+        if (node != gone) rw_restart(rw, node);
+    }
+    assert_true(back(rw, lost, at, 60000));
+    assert_int_equal(rw->nodes[lost].transfers, 1);
+    puts_done(rw, 3);
+    rw_restart(rw, gone);
+    rw_run(rw, 2000);
+    assert_true(rw_compare(rw) >= 6);
+    rw_destroy(rw);
+}
+
 /* ---- crashes ---- */
 
 static void a_node_that_crashes_again_and_again_while_it_takes_pieces_comes_back(void **state) {
@@ -315,6 +341,7 @@ int main(void) {
         cmocka_unit_test(a_shard_node_behind_beyond_pruning_comes_back),
         cmocka_unit_test(a_coordinator_node_behind_beyond_pruning_comes_back),
         cmocka_unit_test(a_node_that_lost_its_state_comes_back_with_its_voting_memory),
+        cmocka_unit_test(a_cluster_that_cannot_decide_shows_its_checkpoint_after_a_restart),
         cmocka_unit_test(a_node_that_crashes_again_and_again_while_it_takes_pieces_comes_back),
         cmocka_unit_test(a_helper_that_dies_in_the_middle_is_replaced),
         cmocka_unit_test(a_bad_entry_names_its_sender),
