@@ -17,7 +17,8 @@ enum sys_ask_kind {
     SYS_ASK_TRANSFER,
     SYS_ASK_AUDIT,
     SYS_ASK_FUND,
-    SYS_ASK_TWO
+    SYS_ASK_TWO,
+    SYS_ASK_SETTLE
 };
 
 /* One request under way, and what was known when it began. */
