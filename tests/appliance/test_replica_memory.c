@@ -269,8 +269,8 @@ static void so_does_one_whose_second_vote_comes_late(void **state) {
     rw_destroy(rw);
 }
 
-/* B-45, P-7: what states another epoch is not verified, so it is not what its signer signed last either. One liar who sends it in another's name would
- * else have every answer to that one's LAST-SIGNED be bad. */
+/* B-45, P-7: what states another epoch is not verified, so it is not what its signer signed last either. One liar who sends it in another's name
+ * would else have every answer to that one's LAST-SIGNED be bad. */
 static void what_states_another_epoch_is_nobodys_newest(void **state) {
     (void)state;
     for (int kind = 0; kind < 3; kind++) {

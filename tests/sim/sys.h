@@ -15,8 +15,10 @@
  * And what decides and watches:
  *
  *   sys_setup.c       the system file and all keys
+ *   sys_admin.c       the administrators: CONFIGs signed and handed in, who is a member of what
  *   sys_world.c       events in order of time; the two phases of a walk
  *   sys_network.c     links: delay, loss, duplication, order, cuts
+ *   sys_peers.c       whom each node's net lets in
  *   sys_fault.c       what goes wrong, and when
  *   sys_liar.c        Byzantine nodes: the scripted ones of tests/liar and random ones that hold their node's key
  *   sys_liar_piece.c  what random ones show and give to those who take a checkpoint from them
@@ -47,8 +49,11 @@ enum {
     SYS_SIDE_MAX = 4, /* clusters of a side */
     SYS_CLUSTERS_MAX = 2 * SYS_SIDE_MAX,
     SYS_MEMBERS_MAX = 10,
-    SYS_NODES_MAX = SYS_CLUSTERS_MAX * SYS_MEMBERS_MAX,
-    SYS_CLIENTS_MAX = 8, /* honest ones, then hostile ones */
+    SYS_SPARES_MAX = 16, /* nodes that a CONFIG may bring in */
+    SYS_NODES_MAX = SYS_CLUSTERS_MAX * SYS_MEMBERS_MAX + SYS_SPARES_MAX,
+    SYS_CLIENTS_MAX = 8, /* honest ones, then hostile ones, then the administrators' */
+    SYS_ADMINS = 3,
+    SYS_ADMINS_NEEDED = 2,
     SYS_ENDS_MAX = SYS_NODES_MAX + SYS_CLIENTS_MAX,
     SYS_TEXT_BYTES = 256,
     SYS_EXIT_VIOLATION = 3,
@@ -76,7 +81,8 @@ enum {
     X(SYS_SCRIPTED, "scripted_liar")                                                                                                                 \
     X(SYS_RANDOM, "random_liar")                                                                                                                     \
     X(SYS_HOSTILE, "hostile_client")                                                                                                                 \
-    X(SYS_CLIENT_CRASH, "client_crash")
+    X(SYS_CLIENT_CRASH, "client_crash")                                                                                                              \
+    X(SYS_CONFIG, "config")
 #define SYS_IDENTIFIER(identifier, name) identifier,
 enum sys_fault { SYS_FAULTS(SYS_IDENTIFIER) SYS_FAULT_COUNT };
 #undef SYS_IDENTIFIER
@@ -131,13 +137,26 @@ struct sys_stats {
     uint32_t reached_count;
 };
 
-enum sys_event_kind { SYS_DELIVER = 1, SYS_TICK, SYS_DISK, SYS_CHECKPOINT, SYS_START, SYS_POLL, SYS_LINK, SYS_FAULT, SYS_ACT, SYS_TRANSFER };
+enum sys_event_kind {
+    SYS_DELIVER = 1,
+    SYS_TICK,
+    SYS_DISK,
+    SYS_CHECKPOINT,
+    SYS_START,
+    SYS_POLL,
+    SYS_LINK,
+    SYS_FAULT,
+    SYS_ACT,
+    SYS_TRANSFER,
+    SYS_ADMIN
+};
 
 struct sys_event {
     uint64_t at_us, sequence;
     struct blob *blob; /* DELIVER */
     uint32_t generation;
-    uint16_t type; /* of the frame */
+    uint16_t link; /* DELIVER: how often it had gone up and down when this was sent */
+    uint16_t type; /* of the frame; LINK: 1: it goes down */
     uint8_t kind, to, from;
 };
 
@@ -214,6 +233,13 @@ struct sys_signed {
 
 struct sys_node {
     struct node *shell; /* appliance/node.h */
+    const struct card *card;
+    bool spare, ordered; /* spare: not of the system file; ordered: the administrators had it started */
+    bool faulty;         /* counts among the f of each CONFIG that it is in */
+    /* Whom its net lets in, and under which names its replica knows them; kind 0: not at all. */
+    struct replica_peer peers[SYS_ENDS_MAX];
+    bool dropped[SYS_ENDS_MAX]; /* its replica forgot this peer: it is not told that the link went down */
+    uint8_t member_ends[BFT_MEMBERS_MAX], foreign_ends[SYS_CLUSTERS_MAX][BFT_MEMBERS_MAX];
     struct replica_hooks hooks;
     struct sys_key key;
     uint32_t cluster_index, cluster, member;
@@ -245,10 +271,22 @@ struct sys_block {
     struct bft_hash id, state_root /* after the parent */, root_after;
 };
 
+/* A CONFIG that k administrators signed. */
+struct sys_epoch {
+    struct config config;
+    struct bft_members members;         /* once it is in force; place.epoch is its number */
+    uint8_t node_of[BFT_MEMBERS_MAX];
+    uint8_t *bytes;                     /* the operation; NULL: genesis */
+    size_t count;
+};
+
 struct sys_cluster {
-    uint32_t cluster, first, n, f; /* nodes first ... first + n - 1 */
-    uint32_t broken;               /* liars and broken nodes: at most f */
-    struct bft_members members;
+    uint32_t cluster, first, n, f; /* of the system file: nodes first ... first + n - 1 */
+    uint32_t broken;               /* so many of it ever lied or broke */
+    struct sys_epoch *epochs;      /* in force, by number, as honest nodes entered them */
+    uint32_t epoch_count;
+    struct sys_epoch proposed[2];  /* signed, for the epoch after; two of them are rivals */
+    uint32_t proposed_count;
     struct sys_block *chain; /* by height */
     uint64_t chain_room, height;
     uint64_t sent_max[SYS_CLUSTERS_MAX], consumed_max[SYS_CLUSTERS_MAX];
@@ -257,6 +295,7 @@ struct sys_cluster {
 };
 
 struct sys_link {
+    uint16_t changes; /* how often it went up or down */
     bool up, cut_to, cut_from; /* cut_to: what the lower end sends is lost */
 };
 
@@ -269,7 +308,9 @@ struct sys_world {
     struct sys_event *heap;
     size_t heap_count, heap_room;
     struct sys_cluster clusters[SYS_CLUSTERS_MAX];
-    uint32_t cluster_count, node_count, end_count;
+    uint32_t cluster_count, genesis_count, node_count, end_count; /* nodes of the system file come first, then the spare ones */
+    struct sys_admins *admins; /* of sys_admin.c; NULL: nothing is to be signed */
+    struct card spare_cards[SYS_SPARES_MAX];
     struct sys_node nodes[SYS_NODES_MAX];
     struct sys_client *clients[SYS_CLIENTS_MAX];
     struct sys_key client_keys[SYS_CLIENTS_MAX];
@@ -370,6 +411,32 @@ void sys_node_clock(struct sys_world *world, uint32_t node, int64_t drift_ppm, u
 struct replica_peer sys_node_peer(const struct sys_world *world, uint32_t of, uint32_t other); /* how `of` names `other` */
 struct replica *sys_replica(const struct sys_node *node);
 void sys_node_status(const struct sys_world *world, uint32_t node, struct status_replica *status);
+
+/* sys_peers.c */
+/* At a start: those of the system file, and the clients that final state knows. */
+void sys_peers_begin(struct sys_world *world, uint32_t node);
+void sys_peer_add(struct sys_world *world, uint32_t of, const struct replica_output *output);
+void sys_peer_remove(struct sys_world *world, uint32_t of, const struct replica_output *output);
+uint32_t sys_peer_end(const struct sys_world *world, uint32_t of, struct replica_peer peer); /* SYS_ENDS_MAX: nobody */
+uint32_t sys_end_by_noise_key(const struct sys_world *world, const uint8_t key[32]);
+
+/* sys_admin.c */
+void sys_admin_setup(struct sys_world *world); /* before the system file is used: its administrators */
+void sys_admin_spares(struct sys_world *world);
+void sys_admin_begin(struct sys_world *world);
+void sys_admin_event(struct sys_world *world);
+void sys_admin_free(struct sys_world *world);
+/* Nothing that was signed waits to be in force. */
+bool sys_admin_settled(const struct sys_world *world);
+/* The epochs that this node has entered are those that were signed. */
+void sys_epoch_follow(struct sys_world *world, uint32_t node);
+/* Who was at this place; SYS_NODES_MAX: nobody. */
+uint32_t sys_epoch_node(const struct sys_world *world, uint32_t cluster_index, uint64_t epoch, uint32_t place);
+/* Is it a member of the newest epoch of its cluster? */
+bool sys_is_member(const struct sys_world *world, uint32_t node);
+/* May it become one of the f faulty ones, in each CONFIG that it is in? */
+bool sys_may_break(const struct sys_world *world, uint32_t node);
+void sys_broke(struct sys_world *world, uint32_t node);
 
 /* sys_transfer.c */
 /* At a start, before anything is read: a checkpoint that came whole becomes the node's own. */

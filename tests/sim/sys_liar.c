@@ -212,7 +212,7 @@ void sys_liar_make(struct sys_world *world, uint32_t index, const char *script) 
     struct lie *lie = calloc(1, sizeof *lie);
     CHECK(lie != NULL && !node->liar);
     node->liar = true;
-    world->clusters[node->cluster_index].broken++;
+    sys_broke(world, index);
     lie->world = world;
     lie->node = index;
     lie->random = script == NULL;

@@ -45,16 +45,7 @@ void sys_node_clock(struct sys_world *world, uint32_t index, int64_t drift_ppm, 
 /* ---- peers ---- */
 
 struct replica_peer sys_node_peer(const struct sys_world *world, uint32_t of, uint32_t other) {
-    if (other >= world->node_count) return (struct replica_peer){.kind = REPLICA_CLIENT, .index = other - world->node_count};
-    const struct sys_node *node = &world->nodes[other];
-    if (node->cluster == world->nodes[of].cluster) return (struct replica_peer){.kind = REPLICA_MEMBER, .member = (uint8_t)node->member};
-    return (struct replica_peer){.kind = REPLICA_FOREIGN, .member = (uint8_t)node->member, .index = node->cluster};
-}
-
-static uint32_t end_of(const struct sys_world *world, uint32_t of, struct replica_peer peer) {
-    if (peer.kind == REPLICA_CLIENT) return world->node_count + peer.index;
-    uint32_t cluster = peer.kind == REPLICA_MEMBER ? world->nodes[of].cluster_index : sys_cluster_index(world, peer.index);
-    return world->clusters[cluster].first + peer.member;
+    return world->nodes[of].peers[other];
 }
 
 /* ---- outputs ---- */
@@ -82,13 +73,16 @@ static void stopped(struct sys_world *world, uint32_t index, const char *text) {
     node->shell->stop = true;
 }
 
+static void frame_send(struct sys_world *world, uint32_t index, const struct replica_output *output) {
+    if (!world->nodes[index].liar) sys_check_send(world, index, output);
+    uint32_t end = sys_peer_end(world, index, output->peer);
+    if (end != SYS_ENDS_MAX) sys_transmit(world, index, end, output->type, frame_of(output));
+}
+
 static void output_do(struct sys_world *world, uint32_t index, struct replica_output *output) {
     struct sys_node *node = &world->nodes[index];
     switch (output->kind) {
-    case REPLICA_SEND:
-        if (!node->liar) sys_check_send(world, index, output);
-        sys_transmit(world, index, end_of(world, index, output->peer), output->type, frame_of(output));
-        break;
+    case REPLICA_SEND: frame_send(world, index, output); break;
     case REPLICA_PERSIST: sys_disk_submit(world, index, output->sequence, &output->batch); break;
     case REPLICA_JOB:
         execution_run(node->shell->execution, output->job);
@@ -110,8 +104,8 @@ static void output_do(struct sys_world *world, uint32_t index, struct replica_ou
     case REPLICA_EVIDENCE:
         if (!node->liar) sys_check_evidence(world, index, &output->pieces[0]);
         break;
-    case REPLICA_PEER_ADD:
-    case REPLICA_PEER_REMOVE: break; /* nobody is enrolled while a walk runs */
+    case REPLICA_PEER_ADD: sys_peer_add(world, index, output); break;
+    case REPLICA_PEER_REMOVE: sys_peer_remove(world, index, output); break;
     case REPLICA_TRANSFER:
     case REPLICA_CHILD:
     case REPLICA_LACKING: sys_transfer_output(world, index, output); break;
@@ -193,9 +187,8 @@ static void replica_open(struct sys_world *world, uint32_t index) {
                                      .now_ms = local_ms,
                                      .wall_ms = (uint64_t)(INT64_C(1700000000000) + (int64_t)(world->now_us / 1000) + node->wall_offset_ms)};
     for (size_t i = 0; i < sizeof replica.nonce; i++) replica.nonce[i] = (uint8_t)sys_random(world, 256);
-    const struct card *card = &world->system->clusters[node->cluster_index].nodes[node->member];
-    memcpy(replica.signing_key, card->signing_key, sizeof replica.signing_key);
-    memcpy(replica.noise_key, card->noise_key, sizeof replica.noise_key);
+    memcpy(replica.signing_key, node->card->signing_key, sizeof replica.signing_key);
+    memcpy(replica.noise_key, node->card->noise_key, sizeof replica.noise_key);
     memcpy(replica.genesis_root, shell->genesis_root, 32);
     shell->replica = replica_create(&replica);
     CHECK(shell->execution != NULL && shell->replica != NULL);
@@ -266,6 +259,7 @@ void sys_node_start(struct sys_world *world, uint32_t index) {
         return;
     }
     node->up = true;
+    sys_peers_begin(world, index);
     sys_transfer_start(world, index);
     uint64_t local_us = sys_node_local_us(world, node);
     sys_liar_started(world, index);
@@ -275,7 +269,7 @@ void sys_node_start(struct sys_world *world, uint32_t index) {
     sys_trace(world, "%s starts", sys_end_name(world, index, name));
     sys_node_step(world, index);
     for (uint32_t other = 0; other < world->end_count && node->up; other++) {
-        if (sys_link_known(world, index, other) && other < world->node_count) sys_link_later(world, index, other, 1 + sys_random(world, LINK_US));
+        if (node->peers[other].kind != 0 && other < world->node_count) sys_link_later(world, index, other, 1 + sys_random(world, LINK_US));
     }
 }
 

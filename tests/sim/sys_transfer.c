@@ -4,6 +4,7 @@
  * disk; what it may use for others grows with time as there, and questions cost a set time instead of a measured one.
  */
 #include "appliance/node.h"
+#include "appliance/replica_private.h"
 #include "appliance/transfer.h"
 #include "appliance/transfer_disk.h"
 #include "tests/sim/sys.h"
@@ -159,7 +160,8 @@ void sys_transfer_checkpointed(struct sys_world *world, uint32_t index) {
 /* A member that lies, or whose disk does, may be named; nobody else. */
 static void named(struct sys_world *world, uint32_t index, uint8_t member) {
     const struct sys_node *node = &world->nodes[index];
-    uint32_t bad = world->clusters[node->cluster_index].first + member;
+    uint32_t bad = sys_epoch_node(world, node->cluster_index, sys_replica(node)->members.place.epoch, member);
+    CHECK(bad < SYS_NODES_MAX);
     char name[SYS_NAME_BYTES], helper[SYS_NAME_BYTES];
     if (!node->liar && !node->doubtful && !world->nodes[bad].liar && !world->nodes[bad].doubtful)
         sys_fail(world, SYS_CHECK_ORDER, "%s says that %s, which is honest, gave it a bad piece", sys_end_name(world, index, name),
