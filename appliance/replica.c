@@ -327,6 +327,7 @@ static void member_frame(struct replica *r, struct replica_peer from, uint16_t t
     case MESSAGE_INPUT: input_frame(r, from, payload); break;
     case MESSAGE_INPUT_FETCH: input_fetch_frame(r, from, payload); break;
     case MESSAGE_CONFIG_QUERY: epoch_query_frame(r, from, payload); break;
+    case MESSAGE_CONFIG_CHAIN: epoch_chain_frame(r, from, payload); break;
     case MESSAGE_CHECKPOINT_QUERY:
     case MESSAGE_CHECKPOINT:
     case MESSAGE_PIECE_QUERY:

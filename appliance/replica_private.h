@@ -293,8 +293,10 @@ struct pair {
     char names[BFT_MEMBERS_MAX][CARD_NAME_BYTES_MAX + 1];
     uint64_t epoch_needed;      /* one that certificates or the state speak of */
     uint32_t chain_asks;        /* nodes still to be asked, whether there is more */
-    uint64_t chain_asked_ms;
-    uint8_t chain_next;
+    uint64_t chain_asked_ms, chain_own_ms;
+    uint8_t chain_next, chain_own_next; /* of that cluster, of this one: asked last */
+    struct blob **entries;      /* its chain, by serial: what members of this cluster are told (S-103) */
+    uint32_t entry_count;
     /* to it */
     struct queue_item *items; /* ring by dseq */
     uint32_t items_room;

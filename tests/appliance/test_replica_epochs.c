@@ -405,6 +405,35 @@ static void a_seal_ends_the_cluster_and_a_restart_finds_it_ended(void **state) {
     rw_destroy(rw);
 }
 
+/* S-103: blocks of its own cluster name slices that a later epoch of another one certified, and nobody of that one speaks to this node. */
+static void a_member_is_told_of_other_clusters_by_its_own(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(seed_of_run("told", 10));
+    struct config coordinator;
+    uint64_t number = 0;
+    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
+    rw_run(rw, 300);
+    adds(rw, &number, 2);
+    rw_crash(rw, 7);
+    for (uint64_t epoch = 1; epoch <= 3; epoch++) {
+        config_send(rw, 1, &coordinator);
+        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, epoch, 20000));
+        adds(rw, &number, 2);
+    }
+    rw_run(rw, 1000);
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) rw_crash(rw, node);
+    rw_restart(rw, 7);
+    for (uint32_t i = 0; rw_status(rw, 7)->final_height < rw_status(rw, 4)->final_height; i++) {
+        assert_true(i < 200);
+        rw_run(rw, 100);
+    }
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) rw_restart(rw, node);
+    adds(rw, &number, 2);
+    sum_is(rw, number);
+    nobody_stopped(rw);
+    rw_destroy(rw);
+}
+
 /* The chain is the word of nobody: what a member of another cluster sends is verified, and counted when it is bad. */
 static void a_lying_chain_moves_nobody(void **state) {
     (void)state;
@@ -463,6 +492,7 @@ int main(void) {
         cmocka_unit_test(what_is_not_signed_well_or_not_the_next_begins_no_epoch),
         cmocka_unit_test(a_config_given_twice_and_two_with_one_serial_begin_one_epoch),
         cmocka_unit_test(a_seal_ends_the_cluster_and_a_restart_finds_it_ended),
+        cmocka_unit_test(a_member_is_told_of_other_clusters_by_its_own),
         cmocka_unit_test(a_lying_chain_moves_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
