@@ -129,6 +129,7 @@ void replica_destroy(struct replica *r) {
     free(r->proposing_config);
     epoch_free(r);
     last_free(r);
+    blob_drop(r->restored_child);
     restore_free(r);
     free(r->outputs);
     free(r->orphans);
@@ -326,6 +327,7 @@ static void member_frame(struct replica *r, struct replica_peer from, uint16_t t
     case MESSAGE_INPUT: input_frame(r, from, payload); break;
     case MESSAGE_INPUT_FETCH: input_fetch_frame(r, from, payload); break;
     case MESSAGE_CONFIG_QUERY: epoch_query_frame(r, from, payload); break;
+    case MESSAGE_CONFIG_CHAIN: epoch_chain_frame(r, from, payload); break;
     case MESSAGE_CHECKPOINT_QUERY:
     case MESSAGE_CHECKPOINT:
     case MESSAGE_PIECE_QUERY:

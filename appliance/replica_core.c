@@ -174,19 +174,31 @@ static void update_actions(struct replica *r) {
     }
 }
 
+/* What is to be durable with this step. A suffix block (B-41) is held and prepared in the very step in which it came: nothing of it is executed. */
+static uint32_t block_to_store(struct replica *r, const struct bft_hash *id) {
+    uint32_t index = block_find(r, id);
+    for (uint32_t i = 0; index == NONE && i < r->update->action_count; i++) {
+        const struct bft_action *action = &r->update->actions[i];
+        if (action->type != BFT_DO_HOLD || !bft_hash_equal(&action->block_id, id)) continue;
+        block_hold(r, action); /* its turn comes again with the other actions, which changes nothing */
+        index = block_find(r, id);
+    }
+    return index;
+}
+
 static void core_step(struct replica *r, struct bft_event *event) {
     struct bft_update *update = r->update;
     event->now_ms = r->now_ms;
     bft_step(r->core, event, update);
     if (update->memory_changed) r->memory_dirty = true;
-    /* HOLD comes before store: the body of a block that is both is known only then. Nothing leaves before the flush. */
+    /* The body of an own block is known only here. Nothing leaves before the flush. */
     for (uint32_t i = 0; i < update->send_count; i++) {
         if (update->sends[i].message.type != BFT_MESSAGE_PROPOSE || !update->sends[i].sign) continue;
         struct blob_piece piece;
         (void)send_body(r, &update->sends[i].message, &piece);
     }
     for (uint32_t i = 0; i < update->store_count; i++) {
-        uint32_t index = block_find(r, &update->store_ids[i]);
+        uint32_t index = block_to_store(r, &update->store_ids[i]);
         if (index != NONE) block_store(r, index);
     }
     for (uint32_t i = 0; i < update->send_count; i++) update_send(r, &update->sends[i]);

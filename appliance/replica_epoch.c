@@ -63,6 +63,8 @@ void epoch_free(struct replica *r) {
     free(r->epochs);
     free(r->chain);
     for (uint32_t i = 0; i < r->pair_count && r->pairs != NULL; i++) {
+        for (uint32_t k = 0; k < r->pairs[i].entry_count; k++) blob_drop(r->pairs[i].entries[k]);
+        free(r->pairs[i].entries);
         free(r->pairs[i].epochs);
         free(r->pairs[i].chain);
     }
@@ -183,22 +185,26 @@ bool epoch_is_sealed(const struct replica *r) {
     return r->chain->sealed && r->tip_height == r->chain->members.height_last;
 }
 
-/* A payload of the entries from this serial on, as many as fit the bytes, one at least if there is one. */
-static struct blob *chain_payload(const struct replica *r, uint64_t from, size_t bytes_max) {
-    uint64_t last = r->epoch_count - (r->epochs[r->epoch_count - 1].entry == NULL ? 1u : 0u);
+static const struct blob *entry_at(const struct replica *r, const struct pair *pair, uint64_t serial) {
+    return pair != NULL ? pair->entries[serial - 1] : r->epochs[serial - 1].entry;
+}
+
+/* A payload of the entries from this serial on, of this cluster or (pair) another, as many as fit the bytes, one at least if there is one. */
+static struct blob *chain_payload(const struct replica *r, const struct pair *pair, uint64_t from, size_t bytes_max) {
+    uint64_t last = pair != NULL ? pair->entry_count : r->epoch_count - (r->epochs[r->epoch_count - 1].entry == NULL ? 1u : 0u);
     uint32_t count = 0;
     size_t bytes = CONFIG_CHAIN_HEAD_BYTES;
     for (uint64_t serial = from; serial <= last && count < CONFIG_CHAIN_ENTRIES_MAX; serial++) {
-        size_t more = 4 + r->epochs[serial - 1].entry->count;
+        size_t more = 4 + entry_at(r, pair, serial)->count;
         if (count > 0 && bytes + more > bytes_max) break;
         bytes += more;
         count++;
     }
     struct blob *payload = blob_make(bytes);
     struct bytes_writer writer = bytes_writer_of(payload->bytes, bytes);
-    config_chain_head_encode(&writer, r->cluster, count, from);
+    config_chain_head_encode(&writer, pair != NULL ? pair->cluster : r->cluster, count, from);
     for (uint32_t i = 0; i < count; i++) {
-        const struct blob *entry = r->epochs[from - 1 + i].entry;
+        const struct blob *entry = entry_at(r, pair, from + i);
         bytes_put_u32(&writer, (uint32_t)entry->count);
         bytes_put_raw(&writer, entry->bytes, entry->count);
     }
@@ -207,12 +213,12 @@ static struct blob *chain_payload(const struct replica *r, uint64_t from, size_t
 }
 
 struct blob *epoch_chain(const struct replica *r) {
-    return r->members.place.epoch > 0 ? chain_payload(r, 1, SIZE_MAX) : blob_make(0);
+    return r->members.place.epoch > 0 ? chain_payload(r, NULL, 1, SIZE_MAX) : blob_make(0);
 }
 
 struct blob *epoch_undurable(const struct replica *r) {
     for (uint32_t i = 0; i < r->epoch_count && r->epochs[i].entry != NULL; i++) {
-        if (r->epochs[i].sequence > r->durable) return chain_payload(r, i + 1, SIZE_MAX);
+        if (r->epochs[i].sequence > r->durable) return chain_payload(r, NULL, i + 1, SIZE_MAX);
     }
     return NULL;
 }
@@ -220,7 +226,10 @@ struct blob *epoch_undurable(const struct replica *r) {
 void epoch_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
     uint32_t cluster;
     uint64_t serial;
-    if (!config_query_decode(blob_piece_bytes(&payload), payload.count, &cluster, &serial) || cluster != r->cluster) {
+    bool good = config_query_decode(blob_piece_bytes(&payload), payload.count, &cluster, &serial);
+    /* S-103: a member is told of other clusters as well. One that is new may know nobody there, and be known to nobody. */
+    const struct pair *other = good && cluster != r->cluster && from.kind == REPLICA_MEMBER ? pair_find(r, cluster) : NULL;
+    if (!good || (cluster != r->cluster && other == NULL)) {
         drop_count(r, DROP_MALFORMED);
         return;
     }
@@ -232,7 +241,7 @@ void epoch_query_frame(struct replica *r, struct replica_peer from, struct blob_
     if (from.kind == REPLICA_CLIENT && from.index < r->client_count) rate = &r->clients[from.index].rate;
     if (from.kind == REPLICA_OBSERVER && from.index < r->observer_count) rate = &r->observers[from.index].rate;
     if (rate == NULL || !question_allowed(r, rate)) return;
-    output_send_blob(r, from, MESSAGE_CONFIG_CHAIN, chain_payload(r, serial, CHAIN_ANSWER_BYTES));
+    output_send_blob(r, from, MESSAGE_CONFIG_CHAIN, chain_payload(r, other, serial, CHAIN_ANSWER_BYTES));
 }
 
 /* ---- who the net lets in ---- */
@@ -460,17 +469,34 @@ const struct bft_members *pair_members(struct pair *pair, uint64_t epoch) {
     return NULL;
 }
 
+static void chain_ask(struct replica *r, struct pair *pair, struct replica_peer of) {
+    struct blob *question = blob_make(CONFIG_QUERY_BYTES);
+    config_query_encode(pair->cluster, pair->epoch_count, question->bytes);
+    output_send_blob(r, of, MESSAGE_CONFIG_QUERY, question);
+}
+
+/* Of members of this cluster, too, when it is known that something is missing: those of the other one may not let this node in yet, because they have
+ * not heard of the CONFIG that made it a member; and they hear of it from decisions that may need its vote. */
+static void chain_ask_own(struct replica *r, struct pair *pair) {
+    if (pair->epoch_needed < pair->epoch_count || r->now_ms - pair->chain_own_ms < r->config.timeouts.fetch_ms) return;
+    pair->chain_own_ms = r->now_ms;
+    for (uint32_t tries = 0; tries < r->members.n; tries++) {
+        pair->chain_own_next = (uint8_t)((pair->chain_own_next + 1u) % r->members.n);
+        if (pair->chain_own_next == r->me || !r->member_up[pair->chain_own_next]) continue;
+        chain_ask(r, pair, peer_member(pair->chain_own_next));
+        return;
+    }
+}
+
 void pair_chain_tick(struct replica *r, struct pair *pair) {
     if (pair->chain_asks == 0 || r->now_ms - pair->chain_asked_ms < TICK_MS) return;
+    chain_ask_own(r, pair);
     for (uint32_t tries = 0; tries < pair->members.n; tries++) {
         pair->chain_next = (uint8_t)((pair->chain_next + 1u) % pair->members.n);
         if (!pair->up[pair->chain_next]) continue;
-        struct blob *question = blob_make(CONFIG_QUERY_BYTES);
-        config_query_encode(pair->cluster, pair->epoch_count, question->bytes);
         pair->chain_asked_ms = r->now_ms;
         pair->chain_asks--;
-        output_send_blob(r, (struct replica_peer){.kind = REPLICA_FOREIGN, .member = pair->chain_next, .index = pair->cluster}, MESSAGE_CONFIG_QUERY,
-                         question);
+        chain_ask(r, pair, (struct replica_peer){.kind = REPLICA_FOREIGN, .member = pair->chain_next, .index = pair->cluster});
         return;
     }
 }
@@ -494,7 +520,11 @@ static void pair_places_change(struct replica *r, struct pair *pair, uint32_t n_
 }
 
 /* A step of its chain: the epoch before ends there, the next one begins. */
-static void pair_step(struct replica *r, struct pair *pair) {
+static void pair_step(struct replica *r, struct pair *pair, const uint8_t *entry, size_t bytes) {
+    struct blob **entries = realloc(pair->entries, (pair->entry_count + 1) * sizeof(struct blob *));
+    CHECK(entries != NULL);
+    pair->entries = entries;
+    pair->entries[pair->entry_count++] = blob_copy(entry, bytes);
     pair->epochs[pair->epoch_count - 1] = pair->chain->sealed ? pair->chain->members : pair->chain->before;
     replica_note(r, LOG_LEVEL_INFO, pair->chain->sealed ? "other_cluster_sealed" : "other_epoch", "cluster=0x%08x epoch=%llu height=%llu",
                  pair->cluster, (unsigned long long)pair->chain->config.members.serial,
@@ -534,12 +564,13 @@ bool replica_restore_pair_chain(struct replica *r, uint32_t cluster, const uint8
     struct pair *pair = pair_find(r, cluster);
     if (pair == NULL || !pair_chain_ready(r, pair)) return false;
     if (config_chain_step(pair->chain, entry, bytes, &r->signer, NULL) != SYSTEM_OK) return false;
-    pair_step(r, pair);
+    pair_step(r, pair, entry, bytes);
     return true;
 }
 
 void epoch_chain_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
     struct pair *pair = from.kind == REPLICA_FOREIGN ? pair_find(r, from.index) : NULL;
+    if (from.kind == REPLICA_MEMBER && payload.count >= 4) pair = pair_find(r, bytes_get_le32(blob_piece_bytes(&payload)));
     struct config_chain_reader reader;
     const uint8_t *entry;
     size_t entry_bytes;
@@ -548,7 +579,8 @@ void epoch_chain_frame(struct replica *r, struct replica_peer from, struct blob_
         drop_count(r, DROP_ROLE);
         return;
     }
-    if (!question_allowed(r, &pair->rates[from.member])) return; /* each costs signatures, asked for or not */
+    struct question_rate *rate = from.kind == REPLICA_MEMBER ? &r->member_rates[from.member] : &pair->rates[from.member];
+    if (!question_allowed(r, rate)) return; /* each costs signatures, asked for or not */
     enum system_error error = config_chain_read(&reader, pair->cluster, blob_piece_bytes(&payload), payload.count, &fault);
     uint32_t steps = 0;
     while (error == SYSTEM_OK && config_chain_next(&reader, &entry, &entry_bytes)) {
@@ -557,7 +589,7 @@ void epoch_chain_frame(struct replica *r, struct replica_peer from, struct blob_
         error = reader.serial == have + 1 ? config_chain_step(pair->chain, entry, entry_bytes, &r->signer, &fault) : SYSTEM_SERIAL;
         if (error != SYSTEM_OK) break;
         pair_entry_persist(r, pair, reader.serial, entry, entry_bytes);
-        pair_step(r, pair);
+        pair_step(r, pair, entry, entry_bytes);
         steps++;
     }
     if (error == SYSTEM_OK) error = config_chain_read_end(&reader, &fault);

@@ -207,17 +207,22 @@ static void timeout_seen(struct replica *r, const struct bft_timeout *timeout) {
     newest->has_timeout = newest->dirty_timeout = true;
 }
 
+/* Of another member, in the epoch whose members it was verified by. What states another epoch was not verified at all (B-45): kept as the newest of
+ * a member, it would make the answers of all who heard it bad, and that member could never vote again after a restart. */
+static bool counts(const struct replica *r, uint8_t signer, const struct bft_place *place) {
+    return signer != r->me && signer < r->members.n && bft_place_equal(place, &r->members.place);
+}
+
 void last_seen(struct replica *r, const struct bft_message *message) {
+    const struct bft_vote *vote = message->type == BFT_MESSAGE_PROPOSE ? &message->propose.vote : &message->vote;
     switch (message->type) {
     case BFT_MESSAGE_PROPOSE:
-        if (message->propose.vote.signer != r->me && message->propose.vote.signer < r->members.n) vote_seen(r, &message->propose.vote);
-        break;
     case BFT_MESSAGE_PREPARE:
     case BFT_MESSAGE_COMMIT:
-        if (message->vote.signer != r->me && message->vote.signer < r->members.n) vote_seen(r, &message->vote);
+        if (counts(r, vote->signer, &vote->ballot.place)) vote_seen(r, vote);
         break;
     case BFT_MESSAGE_TIMEOUT:
-        if (message->timeout.signer != r->me && message->timeout.signer < r->members.n) timeout_seen(r, &message->timeout);
+        if (counts(r, message->timeout.signer, &message->timeout.place)) timeout_seen(r, &message->timeout);
         break;
     default: break;
     }

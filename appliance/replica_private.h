@@ -293,8 +293,10 @@ struct pair {
     char names[BFT_MEMBERS_MAX][CARD_NAME_BYTES_MAX + 1];
     uint64_t epoch_needed;      /* one that certificates or the state speak of */
     uint32_t chain_asks;        /* nodes still to be asked, whether there is more */
-    uint64_t chain_asked_ms;
-    uint8_t chain_next;
+    uint64_t chain_asked_ms, chain_own_ms;
+    uint8_t chain_next, chain_own_next; /* of that cluster, of this one: asked last */
+    struct blob **entries;      /* its chain, by serial: what members of this cluster are told (S-103) */
+    uint32_t entry_count;
     /* to it */
     struct queue_item *items; /* ring by dseq */
     uint32_t items_room;
@@ -466,6 +468,7 @@ struct replica {
     uint64_t hold_height, hold_ms;       /* a member takes the checkpoint at this height; told last then */
     bool lacking_told;
     uint64_t lacking_told_ms;
+    struct blob *restored_child;         /* of the checkpoint that this node started from: what REPLICA_CHILD will say when it starts; NULL: none */
     struct orphan *orphans;
     uint32_t orphan_count, orphan_room;
 
@@ -725,6 +728,7 @@ void pair_chain_tick(struct replica *r, struct pair *pair);
 void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
 /* This block becomes final now, its parent is still the tip. */
 void transfer_block_final(struct replica *r, const struct rblock *block);
+void transfer_started(struct replica *r);
 /* f+1 members state that they are final by more than this beyond me. */
 bool transfer_others_ahead(const struct replica *r, uint64_t by);
 bool transfer_may_be_behind(const struct replica *r);

@@ -336,5 +336,6 @@ void restore_core_begin(struct replica *r) {
 void replica_start(struct replica *r) {
     r->started = true;
     epoch_peers_tell(r);
+    transfer_started(r);
     restore_core_begin(r);
 }

@@ -29,6 +29,13 @@ void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t
     (void)blob_hold(payload.blob);
 }
 
+/* Takes the blob over. */
+static void child_tell(struct replica *r, struct blob *blob) {
+    struct replica_output *output = output_add(r, REPLICA_CHILD);
+    output->piece_count = 1;
+    output->pieces[0] = (struct blob_piece){.blob = blob, .count = blob->count};
+}
+
 void transfer_block_final(struct replica *r, const struct rblock *block) {
     const struct bft_header *parent = &r->tip_header, *child = &block->header;
     if (block->certificate == NULL || !is_checkpoint_height(r, parent->height) || parent->height + 1 != child->height) return;
@@ -38,9 +45,20 @@ void transfer_block_final(struct replica *r, const struct rblock *block) {
     bft_header_put(&writer, child);
     bytes_put_raw(&writer, block->certificate->bytes, block->certificate->count);
     CHECK(!writer.failed && writer.used == blob->count);
-    struct replica_output *output = output_add(r, REPLICA_CHILD);
-    output->piece_count = 1;
-    output->pieces[0] = (struct blob_piece){.blob = blob, .count = blob->count};
+    if (r->started) {
+        child_tell(r, blob);
+        return;
+    }
+    bool own = parent->height == r->checkpoint_height; /* later ones were not made anew by the replay */
+    if (own) r->restored_child = blob;
+    else blob_drop(blob);
+}
+
+/* While blocks are replayed nobody listens yet; and in a cluster that stands still, no other block will come by which the checkpoint could be shown
+ * to the one member that lacks it and without which there is no quorum. */
+void transfer_started(struct replica *r) {
+    if (r->restored_child != NULL) child_tell(r, r->restored_child);
+    r->restored_child = NULL;
 }
 
 void replica_transfer_send(struct replica *r, uint8_t member, uint16_t type, struct blob *blob) {

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "appliance/replica_private.h"
 #include "tests/appliance/replica_world.h"
 
 enum { DONE = 2, NUMBER = 3, INVALID = 4 }; /* O-53 */
@@ -218,6 +219,49 @@ static void power_loss_of_all_around_a_config(void **state) {
     }
 }
 
+static bool no_commits(void *context, struct replica_peer to, uint16_t type, struct blob_piece *pieces, unsigned *piece_count) {
+    (void)context;
+    (void)to;
+    (void)pieces;
+    (void)piece_count;
+    return type != BFT_MESSAGE_COMMIT;
+}
+
+/* P-1, B-41: the first block of a view after CONFIG has nothing to be executed, and is prepared in the step in which it comes. All lose power when q
+ * have prepared it; whoever made it does not come back. The others must build on it, so they must have it. */
+static void a_suffix_block_is_durable_before_it_is_voted_for(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(seed_of_run("suffix", 300));
+    struct config coordinator;
+    uint64_t number = 0, view = 0;
+    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
+    rw_run(rw, 300);
+    adds(rw, &number, 1);
+    rw_run(rw, 500);
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) rw->nodes[i].hooks.send = no_commits;
+    config_send(rw, 1, &coordinator);
+    for (uint32_t i = 0; view == 0; i++) {
+        assert_true(i < 20000);
+        rw_run(rw, 1);
+        uint32_t have = 0;
+        for (uint32_t node = 0; node < RW_CLUSTER; node++) have += rw->nodes[node].replica->core->memory.high_qc.ballot.view == 1;
+        if (have == RW_CLUSTER) view = 1;
+    }
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) {
+        assert_int_equal(rw_status(rw, i)->epoch, 0);
+        rw_crash(rw, i);
+        rw->nodes[i].hooks.send = NULL;
+    }
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) {
+        if (i != view % RW_CLUSTER) rw_restart(rw, i);
+    }
+    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 60000));
+    adds(rw, &number, 2);
+    sum_is(rw, number);
+    nobody_stopped(rw);
+    rw_destroy(rw);
+}
+
 /* The CONFIG item waits behind others and travels in a slice that only the new epoch certifies: by a state that learns epochs from such items alone
  * it could never be consumed. */
 static void a_config_item_that_only_the_new_epoch_certifies_is_consumed(void **state) {
@@ -361,6 +405,35 @@ static void a_seal_ends_the_cluster_and_a_restart_finds_it_ended(void **state) {
     rw_destroy(rw);
 }
 
+/* S-103: blocks of its own cluster name slices that a later epoch of another one certified, and nobody of that one speaks to this node. */
+static void a_member_is_told_of_other_clusters_by_its_own(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(seed_of_run("told", 10));
+    struct config coordinator;
+    uint64_t number = 0;
+    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
+    rw_run(rw, 300);
+    adds(rw, &number, 2);
+    rw_crash(rw, 7);
+    for (uint64_t epoch = 1; epoch <= 3; epoch++) {
+        config_send(rw, 1, &coordinator);
+        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, epoch, 20000));
+        adds(rw, &number, 2);
+    }
+    rw_run(rw, 1000);
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) rw_crash(rw, node);
+    rw_restart(rw, 7);
+    for (uint32_t i = 0; rw_status(rw, 7)->final_height < rw_status(rw, 4)->final_height; i++) {
+        assert_true(i < 200);
+        rw_run(rw, 100);
+    }
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) rw_restart(rw, node);
+    adds(rw, &number, 2);
+    sum_is(rw, number);
+    nobody_stopped(rw);
+    rw_destroy(rw);
+}
+
 /* The chain is the word of nobody: what a member of another cluster sends is verified, and counted when it is bad. */
 static void a_lying_chain_moves_nobody(void **state) {
     (void)state;
@@ -414,10 +487,12 @@ int main(void) {
         cmocka_unit_test(a_node_two_epochs_behind_catches_up_and_votes),
         cmocka_unit_test(a_config_survives_the_death_of_its_leader_at_any_moment),
         cmocka_unit_test(power_loss_of_all_around_a_config),
+        cmocka_unit_test(a_suffix_block_is_durable_before_it_is_voted_for),
         cmocka_unit_test(a_config_item_that_only_the_new_epoch_certifies_is_consumed),
         cmocka_unit_test(what_is_not_signed_well_or_not_the_next_begins_no_epoch),
         cmocka_unit_test(a_config_given_twice_and_two_with_one_serial_begin_one_epoch),
         cmocka_unit_test(a_seal_ends_the_cluster_and_a_restart_finds_it_ended),
+        cmocka_unit_test(a_member_is_told_of_other_clusters_by_its_own),
         cmocka_unit_test(a_lying_chain_moves_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

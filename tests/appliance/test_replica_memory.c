@@ -269,6 +269,43 @@ static void so_does_one_whose_second_vote_comes_late(void **state) {
     rw_destroy(rw);
 }
 
+/* B-45, P-7: what states another epoch is not verified, so it is not what its signer signed last either. One liar who sends it in another's name
+ * would else have every answer to that one's LAST-SIGNED be bad. */
+static void what_states_another_epoch_is_nobodys_newest(void **state) {
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        struct replica_world *rw = rw_create(15);
+        uint64_t number = 0;
+        rw_run(rw, 300);
+        puts_of(rw, &number, 3, NULL);
+        struct bft_message *message = calloc(1, sizeof *message);
+        assert_non_null(message);
+        const struct replica *r = rw->nodes[0].replica;
+        message->type = kind == 0 ? BFT_MESSAGE_PREPARE : kind == 1 ? BFT_MESSAGE_COMMIT : BFT_MESSAGE_TIMEOUT;
+        if (kind < 2) {
+            message->vote = (struct bft_vote){.kind = kind == 0 ? BFT_PREPARE : BFT_COMMIT, .signer = 1};
+            message->vote.ballot.place = r->members.place;
+            message->vote.ballot.place.epoch = UINT64_C(1) << 32;
+            message->vote.ballot.height = 1;
+        } else {
+            message->timeout = (struct bft_timeout){.place = r->members.place, .view = 1, .high.block = r->members.start, .signer = 1};
+            message->timeout.place.epoch = UINT64_C(1) << 32;
+        }
+        uint8_t bytes[2048];
+        size_t count = bft_wire_encode(message, bytes, sizeof bytes);
+        rw_inject(rw, peer_member(2), 0, message->type, bytes, count);
+        rw_inject(rw, peer_member(2), 3, message->type, bytes, count);
+        free(message);
+        rw_run(rw, 200);
+        rw_crash(rw, 2);
+        rw_crash(rw, 1);
+        rw_restart(rw, 1);
+        puts_of(rw, &number, 2, NULL); /* it is needed for them */
+        assert_int_equal(rw_status(rw, 1)->phase, PHASE_VOTING);
+        rw_destroy(rw);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_whose_disk_was_rolled_back_retires),
@@ -278,6 +315,7 @@ int main(void) {
         cmocka_unit_test(pruning_goes_in_steps_that_a_write_can_hold),
         cmocka_unit_test(a_member_that_contradicts_itself_leaves_evidence),
         cmocka_unit_test(so_does_one_whose_second_vote_comes_late),
+        cmocka_unit_test(what_states_another_epoch_is_nobodys_newest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

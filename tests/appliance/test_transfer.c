@@ -10,7 +10,7 @@
 #include "protocol/checkpoint.h"
 #include "tests/appliance/replica_world.h"
 
-enum { K = 16, KEYS = 60, MESSAGE_CHECKPOINT_QUERY = 0x010D, MESSAGE_CHECKPOINT = 0x010E, MESSAGE_PIECE = 0x0110 };
+enum { K = 16, KEYS = 60, MESSAGE_CHECKPOINT_QUERY = 0x010D, MESSAGE_CHECKPOINT = 0x010E, MESSAGE_PIECE = 0x0110, MESSAGE_BATCH = 0x0301 };
 
 static uint64_t number;
 
@@ -106,6 +106,76 @@ static void a_coordinator_node_behind_beyond_pruning_comes_back(void **state) {
 static void a_node_that_lost_its_state_comes_back_with_its_voting_memory(void **state) {
     (void)state;
     behind_beyond_pruning(3, 5, true);
+}
+
+/* Power is lost for all of a cluster; one member has no state any more and one does not come back. Without the first nothing is decided, so no block
+ * comes after the start by which the others could show their checkpoint: it is the one from before that they must still have. */
+static void a_cluster_that_cannot_decide_shows_its_checkpoint_after_a_restart(void **state) {
+    (void)state;
+    struct replica_world *rw = world(4);
+    uint32_t lost = 5, gone = 7;
+    puts_done(rw, 10);
+    uint64_t at = height(rw, lost);
+    rw_crash(rw, lost);
+    leave_behind(rw, lost, at);
+    for (uint32_t node = RW_CLUSTER; node < RW_NODES; node++) {
+        if (node != lost) rw_crash(rw, node);
+    }
+    rw_lose_state(rw, lost);
+    for (uint32_t node = RW_CLUSTER; node < RW_NODES; node++) {
+        if (node != gone) rw_restart(rw, node);
+    }
+    assert_true(back(rw, lost, at, 60000));
+    assert_int_equal(rw->nodes[lost].transfers, 1);
+    puts_done(rw, 3);
+    rw_restart(rw, gone);
+    rw_run(rw, 2000);
+    assert_true(rw_compare(rw) >= 6);
+    rw_destroy(rw);
+}
+
+static bool all_checkpointed(struct replica_world *rw, const uint32_t *nodes, uint32_t count, uint64_t at) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (rw_status(rw, nodes[i])->checkpoint_height < at) return false;
+    }
+    return true;
+}
+
+/* Power is lost for all of a cluster just when their checkpoint is durable: the certificate of its block, which goes to the other store, is not. From
+ * the restart on nobody has that block but in the store, and one who is behind by so little takes blocks and no checkpoint. */
+static void the_block_of_a_checkpoint_is_served_after_all_lost_power(void **state) {
+    (void)state;
+    struct replica_world *rw = world(5);
+    const uint32_t others[] = {4, 5, 7}, behind = 6;
+    puts_done(rw, 3);
+    uint64_t at = height(rw, behind);
+    assert_true(at < K);
+    rw_crash(rw, behind);
+    for (uint32_t i = 0; !all_checkpointed(rw, others, 3, K); i++) {
+        assert_true(i < 100);
+        char key[16];
+        uint32_t bytes;
+        uint8_t digest[32];
+        snprintf(key, sizeof key, "key%u", i);
+        struct operation put = op_put(key, "value");
+        uint8_t *batch = rw_batch(rw, BATCH_WRITE, ++number, &put, 1, &bytes, digest);
+        rw_send(rw, i % RW_CLUSTER, MESSAGE_BATCH, batch, bytes);
+        free(batch);
+        for (uint32_t ms = 0; ms < 100 && !all_checkpointed(rw, others, 3, K); ms++) rw_run(rw, 1);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(height(rw, others[i]), K);
+        rw_crash(rw, others[i]);
+    }
+    rw_restart(rw, behind);
+    rw_restart(rw, others[0]);
+    rw_restart(rw, others[1]);
+    assert_true(back(rw, behind, K - 1, 30000));
+    assert_int_equal(rw->nodes[behind].transfers, 0);
+    rw_restart(rw, others[2]);
+    rw_run(rw, 2000);
+    assert_true(rw_compare(rw) >= 6);
+    rw_destroy(rw);
 }
 
 /* ---- crashes ---- */
@@ -315,6 +385,8 @@ int main(void) {
         cmocka_unit_test(a_shard_node_behind_beyond_pruning_comes_back),
         cmocka_unit_test(a_coordinator_node_behind_beyond_pruning_comes_back),
         cmocka_unit_test(a_node_that_lost_its_state_comes_back_with_its_voting_memory),
+        cmocka_unit_test(a_cluster_that_cannot_decide_shows_its_checkpoint_after_a_restart),
+        cmocka_unit_test(the_block_of_a_checkpoint_is_served_after_all_lost_power),
         cmocka_unit_test(a_node_that_crashes_again_and_again_while_it_takes_pieces_comes_back),
         cmocka_unit_test(a_helper_that_dies_in_the_middle_is_replaced),
         cmocka_unit_test(a_bad_entry_names_its_sender),

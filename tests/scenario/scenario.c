@@ -94,7 +94,7 @@ void scenario_hook(struct scenario *scenario, uint32_t node, struct replica_hook
     CHECK(!at->liar);
     at->liar = true;
     at->hooks = hooks;
-    scenario->world->clusters[at->cluster_index].broken++;
+    sys_broke(scenario->world, node);
     if (at->up) sys_replica(at)->hooks = &at->hooks;
 }
 

@@ -2,22 +2,26 @@
  * The simulator of the whole system: clusters of whole nodes, clients, links, disks and clocks in one process, all decided by one seed.
  *
  * What is the product's own (the same object files as in heracliusd and libheraclius, see tests/sim/test_same_objects): consensus core, replica,
- * executor, table and trie, execution with its checkpoints, recovery (node_restore), and the client library (engine, requests, numbers, answers,
- * journal). What the simulator puts in the place of a machine, by defining the same functions:
+ * executor, table and trie, execution with its checkpoints, recovery (node_restore), state transfer (transfer*.c), and the client library (engine,
+ * requests, numbers, answers, journal). What the simulator puts in the place of a machine, by defining the same functions:
  *
  *   sys_clock.c       ring/clock.c, ring/entropy.c: time and random words
  *   sys_disk.c        store/wal.c: the write-ahead store, by its contract (wal.h), with what was not synced lost, stalls and damaged records
- *   sys_checkpoint.c  store/state.c: the same for checkpoints
+ *   sys_checkpoint.c  store/state.c: the same for checkpoints, and for one that is on its way from peers
  *   sys_transport.c   client/connection.c: a client's links
  *   sys_node.c        the loop of node_fused.c
+ *   sys_transfer.c    the thread of node_transfer.c
  *
  * And what decides and watches:
  *
  *   sys_setup.c       the system file and all keys
+ *   sys_admin.c       the administrators: CONFIGs signed and handed in, who is a member of what
  *   sys_world.c       events in order of time; the two phases of a walk
  *   sys_network.c     links: delay, loss, duplication, order, cuts
+ *   sys_peers.c       whom each node's net lets in
  *   sys_fault.c       what goes wrong, and when
  *   sys_liar.c        Byzantine nodes: the scripted ones of tests/liar and random ones that hold their node's key
+ *   sys_liar_piece.c  what random ones show and give to those who take a checkpoint from them
  *   sys_client.c      honest clients, on the library; sys_model.c what they may see
  *   sys_hostile.c     clients that break the rules
  *   sys_check.c       safety, after each step
@@ -45,8 +49,11 @@ enum {
     SYS_SIDE_MAX = 4, /* clusters of a side */
     SYS_CLUSTERS_MAX = 2 * SYS_SIDE_MAX,
     SYS_MEMBERS_MAX = 10,
-    SYS_NODES_MAX = SYS_CLUSTERS_MAX * SYS_MEMBERS_MAX,
-    SYS_CLIENTS_MAX = 8, /* honest ones, then hostile ones */
+    SYS_SPARES_MAX = 16, /* nodes that a CONFIG may bring in */
+    SYS_NODES_MAX = SYS_CLUSTERS_MAX * SYS_MEMBERS_MAX + SYS_SPARES_MAX,
+    SYS_CLIENTS_MAX = 8, /* honest ones, then hostile ones, then the administrators' */
+    SYS_ADMINS = 3,
+    SYS_ADMINS_NEEDED = 2,
     SYS_ENDS_MAX = SYS_NODES_MAX + SYS_CLIENTS_MAX,
     SYS_TEXT_BYTES = 256,
     SYS_EXIT_VIOLATION = 3,
@@ -74,7 +81,8 @@ enum {
     X(SYS_SCRIPTED, "scripted_liar")                                                                                                                 \
     X(SYS_RANDOM, "random_liar")                                                                                                                     \
     X(SYS_HOSTILE, "hostile_client")                                                                                                                 \
-    X(SYS_CLIENT_CRASH, "client_crash")
+    X(SYS_CLIENT_CRASH, "client_crash")                                                                                                              \
+    X(SYS_CONFIG, "config")
 #define SYS_IDENTIFIER(identifier, name) identifier,
 enum sys_fault { SYS_FAULTS(SYS_IDENTIFIER) SYS_FAULT_COUNT };
 #undef SYS_IDENTIFIER
@@ -118,6 +126,7 @@ enum { SYS_EVENT_NAMES_MAX = 96, SYS_NAME_BYTES = 32 };
 /* A part of the result of a walk, in memory shared with the parent. */
 struct sys_stats {
     uint64_t events, delivered, ticks, disk, polls, finals, blocks_empty, views, answers, refused, unsettled, restarts, retired, simulated_ms, checks;
+    uint64_t transfers;
     uint64_t agreed, evidence, certificates, votes, roots, linear, sums; /* how often each checker looked */
     uint64_t faults[SYS_FAULT_COUNT];
     uint64_t drops[STATUS_DROP_COUNT], attacks[STATUS_ATTACK_COUNT], phases[8];
@@ -128,13 +137,26 @@ struct sys_stats {
     uint32_t reached_count;
 };
 
-enum sys_event_kind { SYS_DELIVER = 1, SYS_TICK, SYS_DISK, SYS_CHECKPOINT, SYS_START, SYS_POLL, SYS_LINK, SYS_FAULT, SYS_ACT };
+enum sys_event_kind {
+    SYS_DELIVER = 1,
+    SYS_TICK,
+    SYS_DISK,
+    SYS_CHECKPOINT,
+    SYS_START,
+    SYS_POLL,
+    SYS_LINK,
+    SYS_FAULT,
+    SYS_ACT,
+    SYS_TRANSFER,
+    SYS_ADMIN
+};
 
 struct sys_event {
     uint64_t at_us, sequence;
     struct blob *blob; /* DELIVER */
     uint32_t generation;
-    uint16_t type; /* of the frame */
+    uint16_t link; /* DELIVER: how often it had gone up and down when this was sent */
+    uint16_t type; /* of the frame; LINK: 1: it goes down */
     uint8_t kind, to, from;
 };
 
@@ -166,32 +188,33 @@ struct wal {
     uint64_t latency_us, stalled_until_us, memory_version; /* the last grows with each write of the voting memory */
 };
 
-struct sys_entry {
-    struct sys_entry *next;
-    uint64_t hash;
-    struct table_entry entry; /* key and value lie behind this struct */
-    bool damaged;
-};
+struct sys_place;
+struct sys_blobs;
+struct sys_pending;
 
-struct sys_blob {
-    char name[STATE_BLOB_NAME_BYTES];
-    uint8_t *bytes;
-    size_t count;
-};
-
-/* The checkpoint store of one node: state.h's `struct state`. */
+/* A checkpoint store of one node: state.h's `struct state`. */
 struct state {
     struct sys_world *world;
     uint8_t node;
-    struct sys_entry **buckets;
+    bool transfer; /* not its own checkpoint but one on its way from peers */
+    bool has, busy;
+    struct sys_place **buckets;
     uint32_t bucket_count;
-    bool has;
+    uint64_t entries;
     struct state_checkpoint checkpoint;
-    struct sys_blob blobs[EXECUTION_BLOBS_MAX + 1];
-    uint32_t blob_count;
+    struct sys_blobs *blobs;
     struct sys_pending *pending, **pending_end; /* submitted, in order */
     uint64_t submitted, completed, latency_us;
-    bool busy;
+    struct state_reader *before; /* transfer: what a power cut finds until writing_until_us */
+    uint64_t writing_until_us;
+};
+
+/* store.h's. */
+struct store_directory {
+    struct sys_world *world;
+    uint32_t node;
+    struct state *own, *taken;
+    bool has_taken;
 };
 
 struct sys_key {
@@ -210,6 +233,13 @@ struct sys_signed {
 
 struct sys_node {
     struct node *shell; /* appliance/node.h */
+    const struct card *card;
+    bool spare, ordered; /* spare: not of the system file; ordered: the administrators had it started */
+    bool faulty;         /* counts among the f of each CONFIG that it is in */
+    /* Whom its net lets in, and under which names its replica knows them; kind 0: not at all. */
+    struct replica_peer peers[SYS_ENDS_MAX];
+    bool dropped[SYS_ENDS_MAX]; /* its replica forgot this peer: it is not told that the link went down */
+    uint8_t member_ends[BFT_MEMBERS_MAX], foreign_ends[SYS_CLUSTERS_MAX][BFT_MEMBERS_MAX];
     struct replica_hooks hooks;
     struct sys_key key;
     uint32_t cluster_index, cluster, member;
@@ -219,7 +249,9 @@ struct sys_node {
     uint32_t generation;
     void *lie; /* of sys_liar.c */
     struct wal wal;
-    struct state state;
+    struct state state, taken;
+    struct store_directory directory;
+    struct sys_transfer *transfer; /* of sys_transfer.c; while it is up */
     uint64_t tick_us, busy_until_us, slow_us;
     /* clock: local = base + (now - at) * (1e6 + drift) / 1e6 */
     uint64_t clock_base_us, clock_at_us;
@@ -239,10 +271,22 @@ struct sys_block {
     struct bft_hash id, state_root /* after the parent */, root_after;
 };
 
+/* A CONFIG that k administrators signed. */
+struct sys_epoch {
+    struct config config;
+    struct bft_members members;         /* once it is in force; place.epoch is its number */
+    uint8_t node_of[BFT_MEMBERS_MAX];
+    uint8_t *bytes;                     /* the operation; NULL: genesis */
+    size_t count;
+};
+
 struct sys_cluster {
-    uint32_t cluster, first, n, f; /* nodes first ... first + n - 1 */
-    uint32_t broken;               /* liars and broken nodes: at most f */
-    struct bft_members members;
+    uint32_t cluster, first, n, f; /* of the system file: nodes first ... first + n - 1 */
+    uint32_t broken;               /* so many of it ever lied or broke */
+    struct sys_epoch *epochs;      /* in force, by number, as honest nodes entered them */
+    uint32_t epoch_count;
+    struct sys_epoch proposed[2];  /* signed, for the epoch after; two of them are rivals */
+    uint32_t proposed_count;
     struct sys_block *chain; /* by height */
     uint64_t chain_room, height;
     uint64_t sent_max[SYS_CLUSTERS_MAX], consumed_max[SYS_CLUSTERS_MAX];
@@ -251,6 +295,7 @@ struct sys_cluster {
 };
 
 struct sys_link {
+    uint16_t changes; /* how often it went up or down */
     bool up, cut_to, cut_from; /* cut_to: what the lower end sends is lost */
 };
 
@@ -263,7 +308,9 @@ struct sys_world {
     struct sys_event *heap;
     size_t heap_count, heap_room;
     struct sys_cluster clusters[SYS_CLUSTERS_MAX];
-    uint32_t cluster_count, node_count, end_count;
+    uint32_t cluster_count, genesis_count, node_count, end_count; /* nodes of the system file come first, then the spare ones */
+    struct sys_admins *admins; /* of sys_admin.c; NULL: nothing is to be signed */
+    struct card spare_cards[SYS_SPARES_MAX];
     struct sys_node nodes[SYS_NODES_MAX];
     struct sys_client *clients[SYS_CLIENTS_MAX];
     struct sys_key client_keys[SYS_CLIENTS_MAX];
@@ -336,6 +383,7 @@ void sys_state_commit(struct sys_world *world, uint32_t node);
 void sys_state_crash(struct sys_world *world, struct state *state, bool reached);
 bool sys_state_damage(struct sys_world *world, struct state *state);
 void sys_state_clear(struct state *state);
+void sys_state_copy(struct state *to, const struct state *from);
 
 /* sys_network.c */
 struct sys_link *sys_link_of(struct sys_world *world, uint32_t a, uint32_t b);
@@ -354,6 +402,8 @@ void sys_link_later(struct sys_world *world, uint32_t a, uint32_t b, uint64_t us
 void sys_node_start(struct sys_world *world, uint32_t node);
 void sys_node_crash(struct sys_world *world, uint32_t node);
 void sys_node_event(struct sys_world *world, const struct sys_event *event);
+/* Ends by itself, all that it wrote being kept, and starts anew a moment later. */
+void sys_node_again(struct sys_world *world, uint32_t node);
 /* Outputs, tick, checks: after anything was handed in. */
 void sys_node_step(struct sys_world *world, uint32_t node);
 uint64_t sys_node_local_us(const struct sys_world *world, const struct sys_node *node);
@@ -362,7 +412,44 @@ struct replica_peer sys_node_peer(const struct sys_world *world, uint32_t of, ui
 struct replica *sys_replica(const struct sys_node *node);
 void sys_node_status(const struct sys_world *world, uint32_t node, struct status_replica *status);
 
-/* sys_liar.c */
+/* sys_peers.c */
+/* At a start: those of the system file, and the clients that final state knows. */
+void sys_peers_begin(struct sys_world *world, uint32_t node);
+void sys_peer_add(struct sys_world *world, uint32_t of, const struct replica_output *output);
+void sys_peer_remove(struct sys_world *world, uint32_t of, const struct replica_output *output);
+uint32_t sys_peer_end(const struct sys_world *world, uint32_t of, struct replica_peer peer); /* SYS_ENDS_MAX: nobody */
+uint32_t sys_end_by_noise_key(const struct sys_world *world, const uint8_t key[32]);
+
+/* sys_admin.c */
+void sys_admin_setup(struct sys_world *world); /* before the system file is used: its administrators */
+void sys_admin_spares(struct sys_world *world);
+void sys_admin_begin(struct sys_world *world);
+void sys_admin_event(struct sys_world *world);
+void sys_admin_free(struct sys_world *world);
+/* Nothing that was signed waits to be in force. */
+bool sys_admin_settled(const struct sys_world *world);
+/* The epochs that this node has entered are those that were signed. */
+void sys_epoch_follow(struct sys_world *world, uint32_t node);
+/* Who was at this place; SYS_NODES_MAX: nobody. */
+uint32_t sys_epoch_node(const struct sys_world *world, uint32_t cluster_index, uint64_t epoch, uint32_t place);
+/* Is it a member of the newest epoch of its cluster? */
+bool sys_is_member(const struct sys_world *world, uint32_t node);
+/* May it become one of the f faulty ones, in each CONFIG that it is in? */
+bool sys_may_break(const struct sys_world *world, uint32_t node);
+void sys_broke(struct sys_world *world, uint32_t node);
+
+/* sys_transfer.c */
+/* At a start, before anything is read: a checkpoint that came whole becomes the node's own. */
+void sys_transfer_install(struct sys_world *world, uint32_t node);
+void sys_transfer_start(struct sys_world *world, uint32_t node);
+void sys_transfer_stop(struct sys_world *world, uint32_t node);
+void sys_transfer_output(struct sys_world *world, uint32_t node, const struct replica_output *output);
+void sys_transfer_checkpointed(struct sys_world *world, uint32_t node);
+void sys_transfer_event(struct sys_world *world, const struct sys_event *event);
+
+/* sys_liar.c, sys_liar_piece.c */
+/* Another CHECKPOINT or PIECE than this one; NULL: it cannot be made another. */
+struct blob *sys_liar_piece(struct sys_world *world, uint16_t type, const uint8_t *bytes, size_t count);
 void sys_liar_make(struct sys_world *world, uint32_t node, const char *script); /* NULL: a random one */
 void sys_liar_started(struct sys_world *world, uint32_t node);
 void sys_liar_free(struct sys_world *world, uint32_t node);

@@ -54,17 +54,21 @@ void sys_check_signed(struct sys_world *world, uint32_t node, const uint8_t *byt
 static void certificate_check(struct sys_world *world, struct sys_cluster *cluster, const struct bft_qc *qc) {
     uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
     bft_vote_preimage(&qc->ballot, BFT_COMMIT, preimage);
-    uint64_t digest = digest_of(preimage, sizeof preimage);
+    uint64_t digest = digest_of(preimage, sizeof preimage), number = qc->ballot.place.epoch;
+    const struct sys_epoch *epoch = number < cluster->epoch_count ? &cluster->epochs[number] : NULL;
     world->stats->certificates++;
-    if (qc->count != cluster->members.q) sys_fail(world, SYS_CHECK_VOTES, "a certificate of %u signatures", qc->count);
+    if (epoch == NULL || qc->count != epoch->members.q || !bft_place_equal(&qc->ballot.place, &epoch->members.place))
+        sys_fail(world, SYS_CHECK_VOTES, "a certificate of %u signatures in epoch %llu", qc->count, (unsigned long long)number);
     for (uint32_t i = 0; i < qc->count; i++) {
-        const struct sys_node *signer = &world->nodes[cluster->first + qc->signers[i]];
+        if (qc->signers[i] >= epoch->members.n) sys_fail(world, SYS_CHECK_VOTES, "a certificate of nobody's signature");
+        uint32_t at = epoch->node_of[qc->signers[i]];
+        const struct sys_node *signer = &world->nodes[at];
         if (signer->liar) continue;
         world->stats->votes++;
         char name[SYS_NAME_BYTES];
         if (signer->votes.room == 0 || *signed_slot(&signer->votes, digest) != digest)
             sys_fail(world, SYS_CHECK_VOTES, "the certificate of height %llu carries a COMMIT that %s never signed",
-                     (unsigned long long)qc->ballot.height, sys_end_name(world, cluster->first + qc->signers[i], name));
+                     (unsigned long long)qc->ballot.height, sys_end_name(world, at, name));
     }
 }
 
@@ -136,7 +140,9 @@ static void timeout_check(struct sys_world *world, uint32_t index, const struct 
     struct sys_node *node = &world->nodes[index];
     memory_read(node);
     const struct bft_memory *disk = node->memory;
-    bool durable = node->has_memory && (disk->view > timeout->view || (disk->view == timeout->view && disk->timed_out));
+    if (node->has_memory && disk->place.epoch > timeout->place.epoch) return;
+    bool durable = node->has_memory && disk->place.epoch == timeout->place.epoch &&
+                   (disk->view > timeout->view || (disk->view == timeout->view && disk->timed_out));
     char name[SYS_NAME_BYTES];
     if (!durable)
         sys_fail(world, SYS_CHECK_DURABLE, "%s sent a TIMEOUT of view %llu before it was on its disk", sys_end_name(world, index, name),
@@ -210,9 +216,12 @@ void sys_check_send(struct sys_world *world, uint32_t index, const struct replic
     }
     CHECK(bft_wire_decode(type, bytes, count, &message) == BFT_WIRE_OK);
     const struct bft_vote *vote = type == BFT_MESSAGE_PROPOSE ? &message.propose.vote : &message.vote;
-    uint8_t signer = type == BFT_MESSAGE_TIMEOUT ? message.timeout.signer : vote->signer; /* others' are passed on in repairs */
-    if (signer == node->member && type == BFT_MESSAGE_TIMEOUT) timeout_check(world, index, &message.timeout);
-    if (signer == node->member && type != BFT_MESSAGE_TIMEOUT) vote_check(world, index, vote);
+    bool timeout = type == BFT_MESSAGE_TIMEOUT;
+    uint8_t signer = timeout ? message.timeout.signer : vote->signer; /* others' are passed on in repairs */
+    sys_epoch_follow(world, index);
+    bool own = sys_epoch_node(world, node->cluster_index, timeout ? message.timeout.place.epoch : vote->ballot.place.epoch, signer) == index;
+    if (own && timeout) timeout_check(world, index, &message.timeout);
+    if (own && !timeout) vote_check(world, index, vote);
     blob_drop(whole);
 }
 
@@ -226,13 +235,14 @@ void sys_check_evidence(struct sys_world *world, uint32_t index, const struct bl
     if (evidence_decode(blob_piece_bytes(bytes), bytes->count, &evidence) != EVIDENCE_OK)
         sys_fail(world, SYS_CHECK_EQUIVOCATION, "%s keeps evidence that is none", name);
     const struct sys_cluster *cluster = &world->clusters[sys_cluster_index(world, evidence.place.cluster)];
-    if (evidence_verify(&evidence, &cluster->members, &world->verifier) != EVIDENCE_OK)
+    sys_epoch_follow(world, index);
+    if (evidence.place.epoch >= cluster->epoch_count || evidence_verify(&evidence, &cluster->epochs[evidence.place.epoch].members,
+                                                                        &world->verifier) != EVIDENCE_OK)
         sys_fail(world, SYS_CHECK_EQUIVOCATION, "%s of 0x%x keeps evidence that does not verify", name, node->cluster);
     if (evidence.signer == EVIDENCE_NOBODY) sys_fail(world, SYS_CHECK_EQUIVOCATION, "%s keeps evidence against a whole cluster", name);
-    const struct sys_node *signer = &world->nodes[cluster->first + evidence.signer];
-    if (!signer->liar && !signer->doubtful)
-        sys_fail(world, SYS_CHECK_EQUIVOCATION, "%s keeps evidence against %s, which is honest", name,
-                 sys_end_name(world, cluster->first + evidence.signer, guilty));
+    uint32_t at = cluster->epochs[evidence.place.epoch].node_of[evidence.signer];
+    if (!world->nodes[at].liar && !world->nodes[at].doubtful)
+        sys_fail(world, SYS_CHECK_EQUIVOCATION, "%s keeps evidence against %s, which is honest", name, sys_end_name(world, at, guilty));
 }
 
 /* ---- what became final ---- */
@@ -349,6 +359,7 @@ void sys_check_step(struct sys_world *world, uint32_t index) {
     char name[SYS_NAME_BYTES];
     if (r->core->halted && budget_holds(world))
         sys_fail(world, SYS_CHECK_STOPPED, "%s halted: it saw a fork, or its own state differs", sys_end_name(world, index, name));
+    sys_epoch_follow(world, index);
     queues_check(world, index);
     if (r->tip_height == node->checked_height) return;
     uint64_t held_from = r->tip_height > BLOCKS_MAX ? r->tip_height - BLOCKS_MAX : 0; /* several may have become final in one step */
@@ -367,30 +378,16 @@ static bool counts(const struct sys_node *node) {
     return !node->liar && !node->doubtful && !node->broken;
 }
 
-/* Behind what its peers keep, a node needs a checkpoint from them. */
-static bool behind_pruning(struct sys_world *world, uint32_t index) {
-    const struct sys_node *node = &world->nodes[index];
-    struct sys_cluster *cluster = &world->clusters[node->cluster_index];
-    uint64_t next = node->shell->replica->tip_height + 1;
-    uint8_t key[WAL_KEY_BYTES_MAX] = {0};
-    if (!chain_at(cluster, next)->known) return false;
-    (void)wal_key_block(key, 0, next, cluster->chain[next].id.bytes, WAL_PART_BODY);
-    for (uint32_t i = cluster->first; i < cluster->first + cluster->n; i++) {
-        const struct sys_node *other = &world->nodes[i];
-        if (i != index && other->up && counts(other) && sys_disk_find(&other->wal, WAL_BLOCKS, key) != NULL) return false;
-    }
-    return true;
-}
-
 bool sys_check_caught_up(struct sys_world *world, uint32_t *who) {
     for (uint32_t i = 0; i < world->node_count; i++) {
         *who = i;
         const struct sys_node *node = &world->nodes[i];
-        if (!counts(node)) continue;
+        if (!counts(node) || !sys_is_member(world, i)) continue;
         if (!node->up) return false;
         const struct replica *r = node->shell->replica;
         if (r->retired) continue;
-        if (r->tip_height + 8 < world->clusters[node->cluster_index].height && !behind_pruning(world, i)) return false;
+        if (r->members.place.epoch + 1 < world->clusters[node->cluster_index].epoch_count) return false;
+        if (r->tip_height + 8 < world->clusters[node->cluster_index].height) return false;
     }
     return true;
 }

@@ -1,10 +1,34 @@
 /*
- * The checkpoint store of a simulated machine, in the place of store/state.c: the contract of state.h without a file. Writes become visible together
- * with the checkpoint that ends them, or never.
+ * The checkpoint store of a simulated machine, in the place of store/state.c, and of what store/store.c does with a checkpoint that is on its way
+ * from peers: the contracts of state.h and store.h without a file. Writes become visible together with the checkpoint that ends them, or never.
+ * Entries and blobs are never changed, only replaced, and counted, so that a cut is a list of pointers.
  */
+#include "merkle/trie.h"
 #include "tests/sim/sys.h"
 
 enum { BUCKETS = 4096 };
+
+struct sys_entry {
+    uint32_t holders;
+    bool damaged, has_path;
+    uint8_t path[STATE_PATH_BYTES];
+    uint64_t hash;
+    struct table_entry entry; /* key and value lie behind this struct */
+};
+
+struct sys_place { /* of an entry in its bucket */
+    struct sys_place *next;
+    struct sys_entry *entry;
+};
+
+struct sys_blobs {
+    uint32_t holders, count;
+    struct {
+        char name[STATE_BLOB_NAME_BYTES];
+        uint8_t *bytes;
+        size_t count;
+    } blobs[STATE_BLOBS_MAX];
+};
 
 /* A batch that was submitted: copied, so that its memory counts as given back at once. */
 struct sys_pending {
@@ -14,64 +38,72 @@ struct sys_pending {
     uint32_t write_count;
     bool clear_first, has;
     struct state_checkpoint checkpoint;
-    struct sys_blob blobs[EXECUTION_BLOBS_MAX + 1];
-    uint32_t blob_count;
+    struct sys_blobs *blobs;
 };
 
-void sys_state_init(struct sys_world *world, uint32_t node, struct state *state) {
-    *state = (struct state){.world = world, .node = (uint8_t)node, .bucket_count = BUCKETS, .latency_us = 2000};
-    state->buckets = calloc(BUCKETS, sizeof *state->buckets);
-    state->pending_end = &state->pending;
-    CHECK(state->buckets != NULL);
+/* A cut. */
+struct state_reader {
+    struct sys_entry **entries;
+    uint64_t count, at;
+    bool has, sorted;
+    struct state_checkpoint checkpoint;
+    struct sys_blobs *blobs;
+};
+
+/* ---- entries and blobs ---- */
+
+static struct sys_blobs *blobs_hold(struct sys_blobs *blobs) {
+    if (blobs != NULL) blobs->holders++;
+    return blobs;
 }
 
-static void blobs_free(struct sys_blob *blobs, uint32_t *count) {
-    for (uint32_t i = 0; i < *count; i++) free(blobs[i].bytes);
-    *count = 0;
+static void blobs_drop(struct sys_blobs *blobs) {
+    if (blobs == NULL || --blobs->holders > 0) return;
+    for (uint32_t i = 0; i < blobs->count; i++) free(blobs->blobs[i].bytes);
+    free(blobs);
+}
+
+static void entry_drop(struct sys_entry *entry) {
+    if (--entry->holders == 0) free(entry);
 }
 
 static void entries_clear(struct state *state) {
     for (uint32_t i = 0; i < state->bucket_count; i++) {
         while (state->buckets[i] != NULL) {
-            struct sys_entry *entry = state->buckets[i];
-            state->buckets[i] = entry->next;
-            free(entry);
+            struct sys_place *place = state->buckets[i];
+            state->buckets[i] = place->next;
+            entry_drop(place->entry);
+            free(place);
         }
     }
+    state->entries = 0;
 }
 
-static void pending_drop(struct state *state) {
-    struct sys_pending *pending = state->pending;
-    state->pending = pending->next;
-    if (state->pending == NULL) state->pending_end = &state->pending;
-    blobs_free(pending->blobs, &pending->blob_count);
-    free(pending->writes);
-    free(pending);
+static struct sys_place **place_of(struct state *state, uint64_t hash, uint8_t space, const uint8_t *key, uint16_t key_bytes) {
+    struct sys_place **at = &state->buckets[hash & (state->bucket_count - 1)];
+    while (*at != NULL && ((*at)->entry->hash != hash || (*at)->entry->entry.space != space || (*at)->entry->entry.key_bytes != key_bytes ||
+                           memcmp((*at)->entry->entry.key, key, key_bytes) != 0))
+        at = &(*at)->next;
+    return at;
 }
 
-void sys_state_clear(struct state *state) {
-    while (state->pending != NULL) pending_drop(state);
-    entries_clear(state);
-    blobs_free(state->blobs, &state->blob_count);
-    state->has = state->busy = false;
-    state->submitted = state->completed = 0;
-}
-
-void sys_state_free(struct state *state) {
-    sys_state_clear(state);
-    free(state->buckets);
+static void entry_put(struct state *state, struct sys_entry *entry) {
+    struct sys_place **at = &state->buckets[entry->hash & (state->bucket_count - 1)], *place = malloc(sizeof *place);
+    CHECK(place != NULL);
+    *place = (struct sys_place){.next = *at, .entry = entry};
+    *at = place;
+    entry->holders++;
+    state->entries++;
 }
 
 static void write_apply(struct state *state, const struct state_write *write) {
     uint64_t hash = keyed_siphash(23, write->space, write->key, write->key_bytes);
-    struct sys_entry **at = &state->buckets[hash & (state->bucket_count - 1)];
-    while (*at != NULL && ((*at)->hash != hash || (*at)->entry.space != write->space || (*at)->entry.key_bytes != write->key_bytes ||
-                           memcmp((*at)->entry.key, write->key, write->key_bytes) != 0))
-        at = &(*at)->next;
-    if (*at != NULL) {
-        struct sys_entry *old = *at;
+    struct sys_place **at = place_of(state, hash, write->space, write->key, write->key_bytes), *old = *at;
+    if (old != NULL) {
         *at = old->next;
+        entry_drop(old->entry);
         free(old);
+        state->entries--;
     }
     if (write->deleted) return;
     struct sys_entry *entry = malloc(sizeof *entry + write->key_bytes + write->value_bytes);
@@ -79,27 +111,120 @@ static void write_apply(struct state *state, const struct state_write *write) {
     uint8_t *key = (uint8_t *)(entry + 1), *value = key + write->key_bytes;
     memcpy(key, write->key, write->key_bytes);
     if (write->value_bytes > 0) memcpy(value, write->value, write->value_bytes);
-    *entry = (struct sys_entry){.next = *at, .hash = hash};
+    *entry = (struct sys_entry){.hash = hash};
     entry->entry.space = write->space;
     entry->entry.key = key;
     entry->entry.key_bytes = write->key_bytes;
     entry->entry.value = value;
     entry->entry.value_bytes = write->value_bytes;
     entry->entry.version = write->version;
-    *at = entry;
+    entry_put(state, entry);
 }
 
-static uint64_t entries_count(const struct state *state) {
-    uint64_t count = 0;
+static void pending_drop(struct state *state) {
+    struct sys_pending *pending = state->pending;
+    state->pending = pending->next;
+    if (state->pending == NULL) state->pending_end = &state->pending;
+    blobs_drop(pending->blobs);
+    free(pending->writes);
+    free(pending);
+}
+
+/* ---- cuts ---- */
+
+static struct state_reader *cut_make(const struct state *state) {
+    struct state_reader *cut = calloc(1, sizeof *cut);
+    CHECK(cut != NULL);
+    cut->entries = malloc((state->entries + 1) * sizeof(struct sys_entry *));
+    CHECK(cut->entries != NULL);
     for (uint32_t i = 0; i < state->bucket_count; i++) {
-        for (const struct sys_entry *entry = state->buckets[i]; entry != NULL; entry = entry->next) count++;
+        for (const struct sys_place *place = state->buckets[i]; place != NULL; place = place->next) {
+            cut->entries[cut->count++] = place->entry;
+            place->entry->holders++;
+        }
     }
-    return count;
+    CHECK(cut->count == state->entries);
+    cut->has = state->has;
+    cut->checkpoint = state->checkpoint;
+    cut->blobs = blobs_hold(state->blobs);
+    return cut;
+}
+
+static void cut_free(struct state_reader *cut) {
+    if (cut == NULL) return;
+    for (uint64_t i = 0; i < cut->count; i++) entry_drop(cut->entries[i]);
+    blobs_drop(cut->blobs);
+    free(cut->entries);
+    free(cut);
+}
+
+static void cut_restore(struct state *state, const struct state_reader *cut) {
+    sys_state_clear(state);
+    for (uint64_t i = 0; i < cut->count; i++) entry_put(state, cut->entries[i]);
+    state->has = cut->has;
+    state->checkpoint = cut->checkpoint;
+    state->blobs = blobs_hold(cut->blobs);
+}
+
+static int entry_compare(const void *a, const void *b) {
+    const struct sys_entry *const *left = a, *const *right = b;
+    return memcmp((*left)->path, (*right)->path, STATE_PATH_BYTES);
+}
+
+/* By path, once somebody reads it. */
+static void cut_sort(struct state_reader *cut) {
+    if (cut->sorted) return;
+    for (uint64_t i = 0; i < cut->count; i++) {
+        struct sys_entry *entry = cut->entries[i];
+        if (!entry->has_path) trie_path((enum trie_space)entry->entry.space, entry->entry.key, entry->entry.key_bytes, entry->path);
+        entry->has_path = true;
+    }
+    qsort(cut->entries, cut->count, sizeof *cut->entries, entry_compare);
+    cut->sorted = true;
+}
+
+/* ---- life ---- */
+
+void sys_state_init(struct sys_world *world, uint32_t node, struct state *state) {
+    *state = (struct state){.world = world, .node = (uint8_t)node, .bucket_count = BUCKETS, .latency_us = 2000};
+    state->buckets = calloc(BUCKETS, sizeof(struct sys_place *));
+    state->pending_end = &state->pending;
+    CHECK(state->buckets != NULL);
+}
+
+void sys_state_clear(struct state *state) {
+    while (state->pending != NULL) pending_drop(state);
+    entries_clear(state);
+    blobs_drop(state->blobs);
+    state->blobs = NULL;
+    state->has = state->busy = false;
+    state->submitted = state->completed = 0;
+}
+
+void sys_state_free(struct state *state) {
+    sys_state_clear(state);
+    cut_free(state->before);
+    free(state->buckets);
+}
+
+void sys_state_copy(struct state *to, const struct state *from) {
+    struct state_reader *cut = cut_make(from);
+    cut_restore(to, cut);
+    cut_free(cut);
+}
+
+/* What comes from peers is on disk when the call returns, and the caller waits so long: a power cut meanwhile may find what was there before. */
+static void before_keep(struct state *state) {
+    if (!state->transfer) return;
+    cut_free(state->before);
+    state->before = cut_make(state);
+    state->writing_until_us = state->world->now_us + state->latency_us;
 }
 
 /* The oldest batches up to the first checkpoint among them. */
 static void commit(struct state *state) {
     bool done = false;
+    before_keep(state);
     while (state->pending != NULL && !done) {
         struct sys_pending *pending = state->pending;
         if (pending->clear_first) entries_clear(state);
@@ -107,13 +232,11 @@ static void commit(struct state *state) {
         done = pending->has;
         state->completed = pending->sequence;
         if (done) {
-            blobs_free(state->blobs, &state->blob_count);
-            memcpy(state->blobs, pending->blobs, sizeof state->blobs);
-            state->blob_count = pending->blob_count;
+            blobs_drop(state->blobs);
+            state->blobs = blobs_hold(pending->blobs);
             state->checkpoint = pending->checkpoint;
-            state->checkpoint.entries = entries_count(state);
+            state->checkpoint.entries = state->entries;
             state->has = true;
-            pending->blob_count = 0;
         }
         pending_drop(state);
     }
@@ -127,7 +250,7 @@ static bool checkpoint_waits(const struct state *state) {
 }
 
 static void begin(struct state *state) {
-    if (state->busy || !checkpoint_waits(state)) return;
+    if (state->busy || state->transfer || !checkpoint_waits(state)) return;
     state->busy = true;
     struct sys_world *world = state->world;
     sys_schedule(world, (struct sys_event){.at_us = world->now_us + state->latency_us + sys_random(world, state->latency_us),
@@ -144,7 +267,13 @@ void sys_state_commit(struct sys_world *world, uint32_t node) {
 }
 
 void sys_state_crash(struct sys_world *world, struct state *state, bool reached) {
-    (void)world;
+    if (state->transfer) {
+        if (state->before != NULL && state->writing_until_us > world->now_us && !reached) cut_restore(state, state->before);
+        cut_free(state->before);
+        state->before = NULL;
+        state->writing_until_us = 0;
+        return;
+    }
     if (reached && checkpoint_waits(state)) commit(state);
     while (state->pending != NULL) pending_drop(state);
     state->busy = false;
@@ -154,15 +283,30 @@ void sys_state_crash(struct sys_world *world, struct state *state, bool reached)
 bool sys_state_damage(struct sys_world *world, struct state *state) {
     uint32_t from = (uint32_t)sys_random(world, state->bucket_count);
     for (uint32_t i = 0; i < state->bucket_count && state->has; i++) {
-        struct sys_entry *entry = state->buckets[(from + i) % state->bucket_count];
-        if (entry == NULL) continue;
-        entry->damaged = true;
+        const struct sys_place *place = state->buckets[(from + i) % state->bucket_count];
+        if (place == NULL) continue;
+        place->entry->damaged = true;
         return true;
     }
     return false;
 }
 
 /* ---- state.h ---- */
+
+enum store_status state_open(const struct state_config *config, struct state **state, struct store_error *error) {
+    const struct store_directory *directory = config->directory;
+    *error = (struct store_error){.status = STORE_OK};
+    if (config->transfer && !directory->has_taken) return STORE_MISSING;
+    *state = config->transfer ? directory->taken : directory->own;
+    return STORE_OK;
+}
+
+enum store_status state_close(struct state *state) {
+    while (checkpoint_waits(state)) commit(state);
+    while (state->pending != NULL) pending_drop(state);
+    state->busy = false;
+    return STORE_OK;
+}
 
 static void writes_copy(struct sys_pending *pending, const struct state_batch *batch) {
     size_t bytes = 0;
@@ -183,6 +327,22 @@ static void writes_copy(struct sys_pending *pending, const struct state_batch *b
     pending->write_count = batch->write_count;
 }
 
+static struct sys_blobs *blobs_copy(const struct state_batch *batch) {
+    struct sys_blobs *blobs = calloc(1, sizeof *blobs);
+    CHECK(blobs != NULL && batch->blob_count <= STATE_BLOBS_MAX);
+    blobs->holders = 1;
+    for (; blobs->count < batch->blob_count; blobs->count++) {
+        const struct state_blob *from = &batch->blobs[blobs->count];
+        memcpy(blobs->blobs[blobs->count].name, from->name, STATE_BLOB_NAME_BYTES);
+        uint8_t *bytes = malloc(from->byte_count + 1);
+        CHECK(bytes != NULL);
+        if (from->byte_count > 0) memcpy(bytes, from->bytes, from->byte_count);
+        blobs->blobs[blobs->count].bytes = bytes;
+        blobs->blobs[blobs->count].count = from->byte_count;
+    }
+    return blobs;
+}
+
 enum store_status state_submit(struct state *state, const struct state_batch *batch, uint64_t *sequence) {
     struct sys_pending *pending = calloc(1, sizeof *pending);
     CHECK(pending != NULL);
@@ -192,17 +352,8 @@ enum store_status state_submit(struct state *state, const struct state_batch *ba
     if (batch->checkpoint != NULL) {
         pending->has = true;
         pending->checkpoint = *batch->checkpoint;
-        CHECK(batch->blob_count <= EXECUTION_BLOBS_MAX + 1);
-        for (uint32_t i = 0; i < batch->blob_count; i++) {
-            const struct state_blob *from = &batch->blobs[i];
-            struct sys_blob *to = &pending->blobs[pending->blob_count++];
-            memcpy(to->name, from->name, sizeof to->name);
-            to->count = from->byte_count;
-            to->bytes = malloc(from->byte_count + 1);
-            CHECK(to->bytes != NULL);
-            if (from->byte_count > 0) memcpy(to->bytes, from->bytes, from->byte_count);
-        }
-        sys_check_checkpoint(state->world, state->node, batch->checkpoint);
+        pending->blobs = blobs_copy(batch);
+        if (!state->transfer) sys_check_checkpoint(state->world, state->node, batch->checkpoint); /* else it is not whole yet */
     }
     *state->pending_end = pending;
     state->pending_end = &pending->next;
@@ -228,49 +379,80 @@ enum store_status state_wait(struct state *state, uint64_t sequence) {
     return STORE_OK;
 }
 
-struct state_reader {
-    const struct state *state;
-    uint32_t bucket;
-    const struct sys_entry *next;
-};
-
 enum store_status state_reader_open(struct state *state, struct state_reader **reader) {
     if (!state->has) return STORE_ABSENT;
-    *reader = calloc(1, sizeof **reader);
-    CHECK(*reader != NULL);
-    (*reader)->state = state;
-    (*reader)->next = state->buckets[0];
+    *reader = cut_make(state);
     return STORE_OK;
 }
 
 void state_reader_close(struct state_reader *reader) {
-    free(reader);
+    cut_free(reader);
 }
 
 const struct state_checkpoint *state_reader_checkpoint(const struct state_reader *reader) {
-    return &reader->state->checkpoint;
+    return &reader->checkpoint;
 }
 
 enum store_status state_read_entry(struct state_reader *reader, struct table_entry *entry, uint8_t path[STATE_PATH_BYTES]) {
-    CHECK(path == NULL);
-    while (reader->next == NULL) {
-        if (++reader->bucket >= reader->state->bucket_count) return STORE_ABSENT;
-        reader->next = reader->state->buckets[reader->bucket];
-    }
-    if (reader->next->damaged) return STORE_DAMAGED;
-    *entry = reader->next->entry;
-    reader->next = reader->next->next;
+    cut_sort(reader);
+    if (reader->at == reader->count) return STORE_ABSENT;
+    const struct sys_entry *next = reader->entries[reader->at];
+    if (next->damaged) return STORE_DAMAGED;
+    reader->at++;
+    *entry = next->entry;
+    if (path != NULL) memcpy(path, next->path, STATE_PATH_BYTES);
     return STORE_OK;
 }
 
+void state_read_seek(struct state_reader *reader, const uint8_t path[STATE_PATH_BYTES]) {
+    cut_sort(reader);
+    uint64_t low = 0, high = reader->count;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (memcmp(reader->entries[middle]->path, path, STATE_PATH_BYTES) < 0) low = middle + 1;
+        else high = middle;
+    }
+    reader->at = low;
+}
+
 enum store_status state_read_blob(struct state_reader *reader, const char *name, void *bytes, size_t room, size_t *byte_count) {
-    for (uint32_t i = 0; i < reader->state->blob_count; i++) {
-        const struct sys_blob *blob = &reader->state->blobs[i];
-        if (strncmp(blob->name, name, sizeof blob->name) != 0) continue;
-        *byte_count = blob->count;
-        if (blob->count > room) return STORE_TOO_LONG;
-        if (blob->count > 0) memcpy(bytes, blob->bytes, blob->count);
+    const struct sys_blobs *blobs = reader->blobs;
+    for (uint32_t i = 0; blobs != NULL && i < blobs->count; i++) {
+        if (strncmp(blobs->blobs[i].name, name, STATE_BLOB_NAME_BYTES) != 0) continue;
+        *byte_count = blobs->blobs[i].count;
+        if (*byte_count > room) return STORE_TOO_LONG;
+        if (*byte_count > 0) memcpy(bytes, blobs->blobs[i].bytes, *byte_count);
         return STORE_OK;
     }
     return STORE_ABSENT;
+}
+
+/* ---- store.h: a checkpoint on its way ---- */
+
+static struct store_directory *writable(const struct store_directory *directory) {
+    return &directory->world->nodes[directory->node].directory;
+}
+
+bool store_transfer_exists(const struct store_directory *directory) {
+    return directory->has_taken;
+}
+
+enum store_status store_transfer_remove(const struct store_directory *directory, struct store_error *error) {
+    *error = (struct store_error){.status = STORE_OK};
+    sys_state_clear(directory->taken);
+    writable(directory)->has_taken = false;
+    return STORE_OK;
+}
+
+enum store_status store_transfer_create(const struct store_directory *directory, const struct store_identity *identity, struct store_error *error) {
+    (void)identity;
+    enum store_status status = store_transfer_remove(directory, error);
+    writable(directory)->has_taken = true;
+    return status;
+}
+
+enum store_status store_transfer_promote(const struct store_directory *directory, struct store_error *error) {
+    sys_state_copy(directory->own, directory->taken);
+    sys_check_checkpoint(directory->world, directory->node, &directory->own->checkpoint);
+    return store_transfer_remove(directory, error);
 }

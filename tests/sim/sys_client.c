@@ -1,6 +1,6 @@
 /*
  * Honest clients (tests/sim/sys.h): each is a handle of the client library, assembled here as open.c does from files, and asks a few things at a
- * time. Its journal is a real file. A client that crashes loses what its journal had not synced and starts again from the journal.
+ * time. Its journal and its chain of CONFIGs are real files. A client that crashes loses what its journal had not synced and starts again from them.
  */
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -14,15 +14,16 @@ static void members_make(struct sys_client *client) {
     struct sys_world *world = client->world;
     struct heraclius *db = &client->db;
     db->enrolments = calloc(world->config.coordinators, sizeof *db->enrolments);
-    db->nodes = calloc(world->node_count, sizeof *db->nodes);
-    db->statuses = calloc(world->node_count, sizeof *db->statuses);
+    db->nodes = calloc(world->genesis_count, sizeof *db->nodes);
+    db->statuses = calloc(world->genesis_count, sizeof *db->statuses);
     CHECK(db->enrolments != NULL && db->nodes != NULL && db->statuses != NULL);
-    db->node_count = world->node_count;
+    db->node_count = world->genesis_count;
     db->coordinator_nodes = world->config.coordinators * world->config.n;
-    for (uint32_t i = 0; i < world->node_count; i++) {
+    for (uint32_t i = 0; i < world->genesis_count; i++) {
         const struct sys_node *node = &world->nodes[i];
+        client->ends[i] = (uint8_t)i;
         db->nodes[i] = (struct node){.db = db,
-                                     .card = &world->system->clusters[node->cluster_index].nodes[node->member],
+                                     .card = node->card,
                                      .index = i,
                                      .cluster = node->cluster,
                                      .member = node->member,
@@ -62,7 +63,11 @@ static void close_handle(struct sys_client *client) {
     while (db->held != NULL) heraclius_request_free(db->held); /* the library's own */
     while (db->sendings != NULL) heraclius_request_free(db->sendings->request);
     client_journal_close(db);
-    for (uint32_t i = 0; i < db->node_count; i++) client_buffer_free(&db->nodes[i].out);
+    for (uint32_t i = 0; i < db->node_count; i++) {
+        client_buffer_free(&db->nodes[i].out);
+        client_buffer_free(&db->nodes[i].held);
+        free(db->nodes[i].card_own);
+    }
     close(db->epoll);
     client_chain_close(db);
     free(db->enrolments);
@@ -77,9 +82,11 @@ static const char *folder(void) {
     return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : named != NULL ? named : "/tmp";
 }
 
-static void journal_remove(const struct sys_client *client) {
+static void files_remove(const struct sys_client *client) {
     char path[sizeof client->path + 16];
     snprintf(path, sizeof path, "%s.journal", client->path);
+    (void)unlink(path);
+    snprintf(path, sizeof path, "%s.chain", client->path);
     (void)unlink(path);
 }
 
@@ -90,7 +97,7 @@ void sys_client_create(struct sys_world *world, uint32_t index) {
     client->world = world;
     client->index = index;
     snprintf(client->path, sizeof client->path, "%.32s/heraclius-sim-%d-%u", folder(), (int)getpid(), index);
-    journal_remove(client);
+    files_remove(client);
     open_handle(client);
     sys_schedule(world, (struct sys_event){.at_us = world->now_us + POLL_US + sys_random(world, POLL_US), .kind = SYS_POLL, .to = (uint8_t)index});
 }
@@ -99,7 +106,7 @@ void sys_client_destroy(struct sys_world *world, uint32_t index) {
     struct sys_client *client = world->clients[index];
     if (!client->hostile) {
         close_handle(client);
-        journal_remove(client);
+        files_remove(client);
     }
     free(client);
     world->clients[index] = NULL;
@@ -123,9 +130,10 @@ static void came(struct heraclius_request *request, enum heraclius_status status
     if (world->trace != NULL)
         sys_trace(world, "client%u: kind %d of group %u: %s %s", ask->client->index, (int)ask->kind, ask->group, heraclius_status_name(status),
                   heraclius_why(request));
-    if (status == HERACLIUS_DONE) {
+    bool settled = ask->kind == SYS_ASK_SETTLE && status == HERACLIUS_REFUSED; /* the number is closed, and that is an answer */
+    if (status == HERACLIUS_DONE || settled) {
         world->stats->answers++;
-        sys_model_answer(world, ask);
+        if (ask->kind != SYS_ASK_SETTLE) sys_model_answer(world, ask);
     } else if (ask->final) {
         sys_fail(world, SYS_CHECK_ANSWERED, "client%u asked after everything had healed, and got %s: %s", ask->client->index,
                  heraclius_status_name(status), heraclius_why(request));
@@ -139,14 +147,46 @@ static void came(struct heraclius_request *request, enum heraclius_status status
     heraclius_request_free(request);
 }
 
-static void submit(struct sys_client *client, struct sys_ask *ask, enum sys_ask_kind kind, uint32_t group) {
+static void ask_new(struct sys_client *client, struct sys_ask *ask, enum sys_ask_kind kind, uint32_t group) {
     struct sys_world *world = client->world;
     *ask = (struct sys_ask){.client = client, .kind = kind, .group = group, .since_us = world->now_us, .final = world->healed};
     ask->request = heraclius_request_new(&client->db);
     CHECK(ask->request != NULL);
-    sys_model_ask(world, ask);
+}
+
+static void ask_submit(struct sys_ask *ask) {
+    struct sys_world *world = ask->client->world;
     uint32_t patience = world->healed ? (uint32_t)sys_world_bound_ms(world) : 1000 + (uint32_t)sys_random(world, PATIENCE_MS);
     CHECK(heraclius_submit(ask->request, patience, came, ask) == HERACLIUS_OK);
+}
+
+static void submit(struct sys_client *client, struct sys_ask *ask, enum sys_ask_kind kind, uint32_t group) {
+    ask_new(client, ask, kind, group);
+    sys_model_ask(client->world, ask);
+    ask_submit(ask);
+}
+
+/* What a run before this one left open is closed (as heraclius_settle() does it, which waits): numbers do not go on for ever without. */
+static bool settle(struct sys_client *client, struct sys_ask *ask) {
+    const struct heraclius *db = &client->db;
+    for (uint32_t i = 0; i < SYS_ASKS_MAX; i++) {
+        if (client->asks[i].kind == SYS_ASK_SETTLE) return false; /* one after the other */
+    }
+    for (size_t i = 0; i < db->journal.writes_count; i++) {
+        const struct journal_write *write = &db->journal.writes[i];
+        struct batch batch = {.kind = BATCH_WRITE, .bytes = write->bytes, .bytes_count = (uint32_t)write->bytes_count};
+        struct batch_part part;
+        size_t at = 0;
+        for (uint16_t k = 0; write->earlier && batch_part_next(&batch, &at, &part); k++) {
+            if (write->settled[k]) continue;
+            ask_new(client, ask, SYS_ASK_SETTLE, 0);
+            ask->request->cancel_number = part.number;
+            ask->request->cancel_shard = part.shard - SHARD_CLUSTER_BASE;
+            ask_submit(ask);
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum sys_ask_kind kind_any(struct sys_world *world) {
@@ -174,6 +214,7 @@ static void ask_more(struct sys_client *client) {
     struct sys_world *world = client->world;
     for (uint32_t i = 0; i < SYS_ASKS_MAX; i++) {
         if (client->asks[i].kind != SYS_ASK_NONE) continue;
+        if (!world->config.quiet_faults && (world->healed || sys_chance(world, 20000)) && settle(client, &client->asks[i])) continue;
         if (world->healed) {
             if (!final_ask(client, &client->asks[i])) return;
             continue;
@@ -195,10 +236,11 @@ void sys_client_poll(struct sys_world *world, uint32_t index) {
 
 void sys_client_frame(struct sys_world *world, uint32_t index, uint32_t from, uint16_t type, const struct blob *blob) {
     struct sys_client *client = world->clients[index];
-    if (client == NULL || client->hostile || client->db.nodes[from].state != NODE_UP) return;
+    struct node *node = client == NULL || client->hostile ? NULL : sys_client_node(client, from);
+    if (node == NULL || node->state != NODE_UP) return;
     world->current = UINT8_MAX;
     uint64_t before = client->db.counters.verification_failures;
-    client_answer_frame(&client->db.nodes[from], type, blob->bytes, blob->count, world->now_us / 1000);
+    client_answer_frame(node, type, blob->bytes, blob->count, world->now_us / 1000);
     if (client->db.counters.verification_failures > before && !world->nodes[from].liar)
         sys_fail(world, SYS_CHECK_ORDER, "a client refuses what an honest node sent it");
     ask_more(client);

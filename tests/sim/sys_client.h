@@ -17,7 +17,8 @@ enum sys_ask_kind {
     SYS_ASK_TRANSFER,
     SYS_ASK_AUDIT,
     SYS_ASK_FUND,
-    SYS_ASK_TWO
+    SYS_ASK_TWO,
+    SYS_ASK_SETTLE
 };
 
 /* One request under way, and what was known when it began. */
@@ -37,11 +38,15 @@ struct sys_client {
     uint32_t index;
     bool hostile, closing;
     char path[64]; /* of its key: the journal lies beside it */
+    uint8_t ends[SYS_NODES_MAX]; /* which node is at each place that it knows */
     struct sys_ask asks[SYS_ASKS_MAX];
     uint64_t values, next_us;
     uint32_t final_next; /* the next group that it asks for in the end */
     uint64_t turn;       /* hostile */
 };
+
+/* sys_transport.c: the place at which it knows this node; NULL: at none */
+struct node *sys_client_node(struct sys_client *client, uint32_t end);
 
 /* sys_model.c */
 void sys_model_ask(struct sys_world *world, struct sys_ask *ask);    /* fills the request in */

@@ -93,46 +93,48 @@ static void power_loss(struct sys_world *world) {
     }
 }
 
-/* May one more member of this node's cluster be faulty? */
-static bool may_break(const struct sys_world *world, uint32_t node) {
-    const struct sys_node *at = &world->nodes[node];
-    const struct sys_cluster *cluster = &world->clusters[at->cluster_index];
-    return !at->liar && !at->doubtful && !at->broken && cluster->broken < cluster->f;
-}
-
+/* Of the voting memory and blocks, of the checkpoint, or of one that is on its way from peers. */
 static void flip(struct sys_world *world) {
     uint32_t node = any_node(world);
     struct sys_node *at = &world->nodes[node];
-    if (!may_break(world, node)) return;
-    bool done = sys_chance(world, 300000) ? sys_state_damage(world, &at->state) : sys_disk_damage(world, &at->wal);
+    if (!sys_may_break(world, node)) return;
+    bool votes = sys_chance(world, 600000);
+    bool done = votes ? sys_disk_damage(world, &at->wal) : sys_state_damage(world, at->taken.has ? &at->taken : &at->state);
     if (!done) return;
-    at->doubtful = world->config.plant != SYS_CHECK_STOPPED; /* planted: as if it were sound */
-    world->clusters[at->cluster_index].broken++;
+    /* A node whose checkpoint is lost begins from genesis, takes one from its peers, and is as good as before: it counts at the end. Planted: as if
+     * it were sound. */
+    at->doubtful = votes && world->config.plant != SYS_CHECK_STOPPED;
+    sys_broke(world, node);
     note_node(world, SYS_FLIP, node);
     if (!at->up || sys_chance(world, 500000)) return;
     sys_node_crash(world, node);
     restart_later(world, node, 10000);
 }
 
-/* The disk of a snapshot that was taken a while ago comes back. */
+/* The machine of a snapshot that was taken a while ago comes back. */
 static void roll_back(struct sys_world *world) {
     uint32_t node = any_node(world);
     struct sys_node *at = &world->nodes[node];
-    if (!may_break(world, node) || !at->up) return;
+    if (!sys_may_break(world, node) || !at->up) return;
     struct wal old;
+    struct state old_state;
     sys_disk_init(world, &old);
+    sys_state_init(world, node, &old_state);
     sys_disk_copy(&old, &at->wal);
+    sys_state_copy(&old_state, &at->state);
     at->doubtful = true;
-    world->clusters[at->cluster_index].broken++;
+    sys_broke(world, node);
     note_node(world, SYS_ROLLBACK, node);
     uint64_t until = world->now_us + sys_random(world, 1000000), events = world->stats->events + 20000;
     while (world->now_us < until && world->stats->events < events && sys_world_step(world)) continue;
     if (at->up) {
         sys_node_crash(world, node);
-        if (!at->state.has) sys_disk_copy(&at->wal, &old); /* with a newer checkpoint the two would not fit: another fault */
+        sys_disk_copy(&at->wal, &old);
+        sys_state_copy(&at->state, &old_state);
         restart_later(world, node, 1000);
     }
     sys_disk_free(&old);
+    sys_state_free(&old_state);
 }
 
 static void slow(struct sys_world *world) {
@@ -178,7 +180,7 @@ void sys_fault_begin(struct sys_world *world) {
         uint32_t most = world->config.liars < cluster->f ? world->config.liars : cluster->f;
         uint32_t liars = (uint32_t)sys_random(world, most + 1);
         if (!has(world, SYS_SCRIPTED) && !has(world, SYS_RANDOM)) liars = 0;
-        while (cluster->broken < liars) {
+        while (cluster->broken < liars) { /* the first f of the system file's */
             uint32_t node = cluster->first + (uint32_t)sys_random(world, cluster->n);
             if (world->nodes[node].liar) continue;
             bool scripted = has(world, SYS_SCRIPTED) && (!has(world, SYS_RANDOM) || sys_chance(world, 500000));
@@ -236,7 +238,7 @@ void sys_fault_end(struct sys_world *world) {
         node->wal.stalled_until_us = 0;
         node->state.latency_us = 2000;
         sys_node_clock(world, i, 0, 0);
-        if (!node->up && !node->broken) restart_later(world, i, 1000);
+        if (!node->up && !node->broken && (!node->spare || node->ordered)) restart_later(world, i, 1000);
     }
     for (uint32_t a = 0; a < world->node_count; a++) {
         for (uint32_t b = a + 1; b < world->node_count; b++) {

@@ -2,7 +2,7 @@
  * Byzantine nodes (tests/sim/sys.h): the scripted liars of tests/liar, and random ones. A random liar runs the product's replica like anybody, and
  * at the seam of replica_hooks forgets, redirects, repeats and alters what leaves; what it altered it signs again with its own key, so that it is as
  * well formed as its key allows. It also speaks out of turn: what it kept of others' and its own frames, as it was or altered, to
- * whom it likes.
+ * whom it likes. What it gives to those who take a checkpoint from it: sys_liar_piece.c.
  */
 #include "appliance/node.h"
 #include "tests/liar/liar.h"
@@ -134,7 +134,8 @@ static bool on_send(void *context, struct replica_peer to, uint16_t type, struct
     struct lie *lie = context;
     struct sys_world *world = lie->world;
     if (lie->plain) return true;
-    uint64_t die = sys_random(world, 1000);
+    bool piece = type == 0x010E || type == 0x0110; /* few of them go, so every other one is a lie */
+    uint64_t die = sys_random(world, piece ? 240 : 1000);
     if (die >= 120) return true;
     struct blob *whole = liar_join(pieces, *count), *other = NULL;
     keep(lie, to, type, whole->bytes, whole->count);
@@ -143,7 +144,9 @@ static bool on_send(void *context, struct replica_peer to, uint16_t type, struct
         told(lie);
         return false;
     }
-    if (die < 90 && type >= BFT_MESSAGE_PROPOSE && type <= BFT_MESSAGE_NOOP)
+    if (die < 110 && piece)
+        other = sys_liar_piece(world, type, whole->bytes, whole->count);
+    else if (die < 90 && type >= BFT_MESSAGE_PROPOSE && type <= BFT_MESSAGE_NOOP)
         other = consensus_alter(lie, type, whole->bytes, whole->count);
     else if (die < 110)
         other = bytes_alter(lie, whole->bytes, whole->count);
@@ -209,7 +212,7 @@ void sys_liar_make(struct sys_world *world, uint32_t index, const char *script) 
     struct lie *lie = calloc(1, sizeof *lie);
     CHECK(lie != NULL && !node->liar);
     node->liar = true;
-    world->clusters[node->cluster_index].broken++;
+    sys_broke(world, index);
     lie->world = world;
     lie->node = index;
     lie->random = script == NULL;

@@ -121,6 +121,7 @@ void sys_model_ask(struct sys_world *world, struct sys_ask *ask) {
     if (ask->kind == SYS_ASK_CAS && reg->done == 0) ask->kind = SYS_ASK_GET;
     if (ask->kind == SYS_ASK_TWO && world->model->groups < 2) ask->kind = SYS_ASK_PUT;
     switch (ask->kind) {
+    case SYS_ASK_SETTLE:
     case SYS_ASK_NONE: CHECK(false); break;
     case SYS_ASK_GET: heraclius_get(ask->request, key, bytes, 64, true); break;
     case SYS_ASK_PUT: put(ask, ask->group, ask->at, &ask->value); break;
@@ -275,6 +276,7 @@ void sys_model_answer(struct sys_world *world, struct sys_ask *ask) {
     const struct heraclius_result *result = heraclius_result_at(ask->request, 0);
     CHECK(result != NULL);
     switch (ask->kind) {
+    case SYS_ASK_SETTLE:
     case SYS_ASK_NONE: CHECK(false); break;
     case SYS_ASK_GET:
     case SYS_ASK_PUT:

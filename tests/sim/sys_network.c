@@ -38,6 +38,9 @@ static void end_told(struct sys_world *world, uint32_t end, uint32_t other, bool
     struct sys_node *node = &world->nodes[end];
     if (!node->up) return;
     struct replica_peer peer = sys_node_peer(world, end, other);
+    bool dropped = node->dropped[other];
+    node->dropped[other] = false;
+    if (peer.kind == 0 || (dropped && !up)) return;
     if (up)
         replica_link_up(sys_replica(node), peer);
     else
@@ -49,6 +52,7 @@ void sys_link_set(struct sys_world *world, uint32_t a, uint32_t b, bool up) {
     struct sys_link *link = sys_link_of(world, a, b);
     if (link->up == up) return;
     link->up = up;
+    link->changes++;
     end_told(world, a, b, up);
     end_told(world, b, a, up);
 }
@@ -87,7 +91,7 @@ void sys_transmit(struct sys_world *world, uint32_t from, uint32_t to, uint16_t 
         blob_drop(blob);
         return;
     }
-    struct sys_event event = {.kind = SYS_DELIVER, .from = (uint8_t)from, .to = (uint8_t)to, .type = type, .blob = blob};
+    struct sys_event event = {.kind = SYS_DELIVER, .from = (uint8_t)from, .to = (uint8_t)to, .link = link->changes, .type = type, .blob = blob};
     event.generation = to < world->node_count ? world->nodes[to].generation : 0;
     event.at_us = world->now_us + delay_us(world);
     sys_schedule(world, event);
@@ -99,13 +103,15 @@ void sys_transmit(struct sys_world *world, uint32_t from, uint32_t to, uint16_t 
 }
 
 void sys_deliver(struct sys_world *world, const struct sys_event *event) {
-    if (!sys_link_of(world, event->from, event->to)->up) return;
+    const struct sys_link *link = sys_link_of(world, event->from, event->to);
+    if (!link->up || link->changes != event->link) return; /* what was on its way when it broke is lost */
     if (event->to >= world->node_count) {
         sys_client_frame(world, event->to - world->node_count, event->from, event->type, event->blob);
         return;
     }
     struct sys_node *node = &world->nodes[event->to];
-    if (!node->up || node->generation != event->generation) return;
+    struct replica_peer peer = sys_node_peer(world, event->to, event->from);
+    if (!node->up || node->generation != event->generation || peer.kind == 0 || node->dropped[event->from]) return;
     if (node->busy_until_us > world->now_us) { /* a slow node: later */
         struct sys_event again = *event;
         again.at_us = node->busy_until_us;
@@ -125,7 +131,6 @@ void sys_deliver(struct sys_world *world, const struct sys_event *event) {
                   sys_type_name(event->type), blob->count);
     }
     world->current = event->to;
-    replica_frame(sys_replica(node), sys_node_peer(world, event->to, event->from), event->type,
-                  (struct blob_piece){.blob = blob, .count = blob->count});
+    replica_frame(sys_replica(node), peer, event->type, (struct blob_piece){.blob = blob, .count = blob->count});
     sys_node_step(world, event->to);
 }

@@ -6,7 +6,7 @@
 #include "appliance/replica_private.h"
 #include "tests/sim/sys.h"
 
-enum { LINK_US = 5000 };
+enum { LINK_US = 5000, AGAIN_US = 20000 };
 
 /* node_restore.o wants it, and nothing else of node.c. */
 void node_note(const struct replica_output *output) {
@@ -45,16 +45,7 @@ void sys_node_clock(struct sys_world *world, uint32_t index, int64_t drift_ppm, 
 /* ---- peers ---- */
 
 struct replica_peer sys_node_peer(const struct sys_world *world, uint32_t of, uint32_t other) {
-    if (other >= world->node_count) return (struct replica_peer){.kind = REPLICA_CLIENT, .index = other - world->node_count};
-    const struct sys_node *node = &world->nodes[other];
-    if (node->cluster == world->nodes[of].cluster) return (struct replica_peer){.kind = REPLICA_MEMBER, .member = (uint8_t)node->member};
-    return (struct replica_peer){.kind = REPLICA_FOREIGN, .member = (uint8_t)node->member, .index = node->cluster};
-}
-
-static uint32_t end_of(const struct sys_world *world, uint32_t of, struct replica_peer peer) {
-    if (peer.kind == REPLICA_CLIENT) return world->node_count + peer.index;
-    uint32_t cluster = peer.kind == REPLICA_MEMBER ? world->nodes[of].cluster_index : sys_cluster_index(world, peer.index);
-    return world->clusters[cluster].first + peer.member;
+    return world->nodes[of].peers[other];
 }
 
 /* ---- outputs ---- */
@@ -82,13 +73,16 @@ static void stopped(struct sys_world *world, uint32_t index, const char *text) {
     node->shell->stop = true;
 }
 
+static void frame_send(struct sys_world *world, uint32_t index, const struct replica_output *output) {
+    if (!world->nodes[index].liar) sys_check_send(world, index, output);
+    uint32_t end = sys_peer_end(world, index, output->peer);
+    if (end != SYS_ENDS_MAX) sys_transmit(world, index, end, output->type, frame_of(output));
+}
+
 static void output_do(struct sys_world *world, uint32_t index, struct replica_output *output) {
     struct sys_node *node = &world->nodes[index];
     switch (output->kind) {
-    case REPLICA_SEND:
-        if (!node->liar) sys_check_send(world, index, output);
-        sys_transmit(world, index, end_of(world, index, output->peer), output->type, frame_of(output));
-        break;
+    case REPLICA_SEND: frame_send(world, index, output); break;
     case REPLICA_PERSIST: sys_disk_submit(world, index, output->sequence, &output->batch); break;
     case REPLICA_JOB:
         execution_run(node->shell->execution, output->job);
@@ -110,11 +104,11 @@ static void output_do(struct sys_world *world, uint32_t index, struct replica_ou
     case REPLICA_EVIDENCE:
         if (!node->liar) sys_check_evidence(world, index, &output->pieces[0]);
         break;
-    case REPLICA_PEER_ADD:
-    case REPLICA_PEER_REMOVE: break; /* nobody is enrolled while a walk runs */
+    case REPLICA_PEER_ADD: sys_peer_add(world, index, output); break;
+    case REPLICA_PEER_REMOVE: sys_peer_remove(world, index, output); break;
     case REPLICA_TRANSFER:
     case REPLICA_CHILD:
-    case REPLICA_LACKING: break; /* no node takes a checkpoint from others here: one that is behind what they have stays so (sys_check.c) */
+    case REPLICA_LACKING: sys_transfer_output(world, index, output); break;
     case REPLICA_STOP: stopped(world, index, output->text); break;
     }
 }
@@ -154,6 +148,10 @@ void sys_node_event(struct sys_world *world, const struct sys_event *event) {
         return;
     }
     if (!node->up || node->generation != event->generation) return;
+    if (event->kind == SYS_TRANSFER) {
+        sys_transfer_event(world, event);
+        return;
+    }
     if (event->kind == SYS_TICK && node->tick_us != event->at_us) return; /* an earlier one came */
     world->stats->events++;
     if (event->kind == SYS_TICK) world->stats->ticks++;
@@ -168,12 +166,33 @@ void sys_node_event(struct sys_world *world, const struct sys_event *event) {
         if (height > node->checkpoint_told) {
             node->checkpoint_told = height;
             replica_checkpointed(node->shell->replica, height);
+            sys_transfer_checkpointed(world, event->to);
         }
     }
     sys_node_step(world, event->to);
 }
 
 /* ---- life ---- */
+
+static void replica_open(struct sys_world *world, uint32_t index) {
+    struct sys_node *node = &world->nodes[index];
+    struct node *shell = node->shell;
+    executor_genesis(shell->executor, shell->genesis_root);
+    shell->execution = execution_create(shell->executor, shell->state);
+    uint64_t local_ms = sys_node_local_us(world, node) / 1000;
+    struct replica_config replica = {.system = world->system,
+                                     .cluster = node->cluster,
+                                     .member = node->member,
+                                     .signer = sys_signer(world, &node->key),
+                                     .now_ms = local_ms,
+                                     .wall_ms = (uint64_t)(INT64_C(1700000000000) + (int64_t)(world->now_us / 1000) + node->wall_offset_ms)};
+    for (size_t i = 0; i < sizeof replica.nonce; i++) replica.nonce[i] = (uint8_t)sys_random(world, 256);
+    memcpy(replica.signing_key, node->card->signing_key, sizeof replica.signing_key);
+    memcpy(replica.noise_key, node->card->noise_key, sizeof replica.noise_key);
+    memcpy(replica.genesis_root, shell->genesis_root, 32);
+    shell->replica = replica_create(&replica);
+    CHECK(shell->execution != NULL && shell->replica != NULL);
+}
 
 static void shell_open(struct sys_world *world, uint32_t index) {
     struct sys_node *node = &world->nodes[index];
@@ -191,22 +210,7 @@ static void shell_open(struct sys_world *world, uint32_t index) {
         .system = world->system, .cluster = node->cluster, .blocks_kept_max = EXEC_KEPT_MAX, .open_max = EXEC_OPEN_MAX};
     for (size_t i = 0; i < sizeof executor.hash_key; i++) executor.hash_key[i] = (uint8_t)sys_random(world, 256);
     CHECK(executor_create(&executor, &shell->executor) == EXEC_VALID);
-    executor_genesis(shell->executor, shell->genesis_root);
-    shell->execution = execution_create(shell->executor, shell->state);
-    uint64_t local_ms = sys_node_local_us(world, node) / 1000;
-    struct replica_config replica = {.system = world->system,
-                                     .cluster = node->cluster,
-                                     .member = node->member,
-                                     .signer = sys_signer(world, &node->key),
-                                     .now_ms = local_ms,
-                                     .wall_ms = (uint64_t)(INT64_C(1700000000000) + (int64_t)(world->now_us / 1000) + node->wall_offset_ms)};
-    for (size_t i = 0; i < sizeof replica.nonce; i++) replica.nonce[i] = (uint8_t)sys_random(world, 256);
-    const struct card *card = &world->system->clusters[node->cluster_index].nodes[node->member];
-    memcpy(replica.signing_key, card->signing_key, sizeof replica.signing_key);
-    memcpy(replica.noise_key, card->noise_key, sizeof replica.noise_key);
-    memcpy(replica.genesis_root, shell->genesis_root, 32);
-    shell->replica = replica_create(&replica);
-    CHECK(shell->execution != NULL && shell->replica != NULL);
+    replica_open(world, index);
 }
 
 static void shell_close(struct sys_node *node) {
@@ -215,6 +219,21 @@ static void shell_close(struct sys_node *node) {
     executor_destroy(node->shell->executor);
     free(node->shell);
     node->shell = NULL;
+}
+
+/* As state_restore() of appliance/node.c: a damaged checkpoint spoils executor and replica, which begin anew; what lacks comes from peers. */
+static enum node_restored restore(struct sys_world *world, uint32_t index, char text[NODE_TEXT_BYTES]) {
+    struct sys_node *node = &world->nodes[index];
+    char name[SYS_NAME_BYTES];
+    enum node_restored restored = node_restore(node->shell, text);
+    if (restored != NODE_STATE_LOST) return restored;
+    sys_trace(world, "%s has lost its state: %s", sys_end_name(world, index, name), text);
+    sys_reached(world->stats, "state_lost", 1);
+    replica_destroy(node->shell->replica);
+    execution_destroy(node->shell->execution);
+    sys_state_clear(&node->state);
+    replica_open(world, index);
+    return node_restore(node->shell, text);
 }
 
 void sys_node_start(struct sys_world *world, uint32_t index) {
@@ -229,9 +248,10 @@ void sys_node_start(struct sys_world *world, uint32_t index) {
     node->tick_us = node->busy_until_us = node->checkpoint_told = node->checked_height = node->checked_signature = 0;
     memset(node->sent_dseq, 0, sizeof node->sent_dseq);
     memset(node->consumed, 0, sizeof node->consumed);
+    sys_transfer_install(world, index);
     shell_open(world, index);
     world->current = (uint8_t)index;
-    if (node_restore(node->shell, text) != NODE_RESTORED) {
+    if (restore(world, index, text) != NODE_RESTORED) {
         sys_trace(world, "%s does not start: %s", sys_end_name(world, index, name), text);
         if (!node->doubtful && !node->liar) sys_fail(world, SYS_CHECK_STOPPED, "%s does not start: %s", name, text);
         shell_close(node);
@@ -239,6 +259,8 @@ void sys_node_start(struct sys_world *world, uint32_t index) {
         return;
     }
     node->up = true;
+    sys_peers_begin(world, index);
+    sys_transfer_start(world, index);
     uint64_t local_us = sys_node_local_us(world, node);
     sys_liar_started(world, index);
     if (node->liar) node->shell->replica->hooks = &node->hooks; /* a liar restores like anybody */
@@ -247,7 +269,7 @@ void sys_node_start(struct sys_world *world, uint32_t index) {
     sys_trace(world, "%s starts", sys_end_name(world, index, name));
     sys_node_step(world, index);
     for (uint32_t other = 0; other < world->end_count && node->up; other++) {
-        if (sys_link_known(world, index, other) && other < world->node_count) sys_link_later(world, index, other, 1 + sys_random(world, LINK_US));
+        if (node->peers[other].kind != 0 && other < world->node_count) sys_link_later(world, index, other, 1 + sys_random(world, LINK_US));
     }
 }
 
@@ -259,6 +281,14 @@ static void figures_take(struct sys_world *world, uint32_t index) {
     if (status.phase == PHASE_RETIRED) world->stats->retired++;
     world->stats->views += status.view_changes;
     world->stats->blocks_empty += status.empty_decisions;
+}
+
+static void links_end(struct sys_world *world, uint32_t index) {
+    world->nodes[index].up = false;
+    for (uint32_t other = 0; other < world->end_count; other++) {
+        if (other != index && sys_link_of(world, index, other)->up) sys_link_set(world, index, other, false);
+    }
+    shell_close(&world->nodes[index]);
 }
 
 void sys_node_crash(struct sys_world *world, uint32_t index) {
@@ -273,11 +303,22 @@ void sys_node_crash(struct sys_world *world, uint32_t index) {
     }
     if (node->wal.flying_count > reached) world->stats->faults[SYS_LOST]++;
     sys_disk_crash(&node->wal, reached);
+    sys_transfer_stop(world, index);
     sys_state_crash(world, &node->state, sys_chance(world, 300000));
+    sys_state_crash(world, &node->taken, sys_chance(world, 300000));
     sys_trace(world, "%s is gone; %u batches had reached its disk unseen", sys_end_name(world, index, name), reached);
-    node->up = false;
-    for (uint32_t other = 0; other < world->end_count; other++) {
-        if (other != index && sys_link_of(world, index, other)->up) sys_link_set(world, index, other, false);
-    }
-    shell_close(node);
+    links_end(world, index);
+}
+
+void sys_node_again(struct sys_world *world, uint32_t index) {
+    struct sys_node *node = &world->nodes[index];
+    char name[SYS_NAME_BYTES];
+    sys_trace(world, "%s begins anew", sys_end_name(world, index, name));
+    figures_take(world, index);
+    sys_transfer_stop(world, index);
+    sys_disk_crash(&node->wal, node->wal.flying_count); /* what was written is waited for */
+    (void)state_close(&node->state);
+    node->taken.writing_until_us = 0;
+    links_end(world, index);
+    sys_schedule(world, (struct sys_event){.at_us = world->now_us + AGAIN_US, .kind = SYS_START, .to = (uint8_t)index});
 }

@@ -60,9 +60,11 @@ const char *sys_end_name(const struct sys_world *world, uint32_t end, char out[S
         snprintf(out, SYS_NAME_BYTES, "client%u", end - world->node_count);
         return out;
     }
-    uint32_t cluster = world->nodes[end].cluster_index, shard = cluster - world->config.coordinators;
+    const struct sys_node *node = &world->nodes[end];
+    uint32_t cluster = node->cluster_index, shard = cluster - world->config.coordinators;
     bool coordinator = cluster < world->config.coordinators;
-    snprintf(out, SYS_NAME_BYTES, "%c%u-n%u", coordinator ? 'c' : 's', coordinator ? cluster : shard, world->nodes[end].member);
+    snprintf(out, SYS_NAME_BYTES, "%c%u-%c%u", coordinator ? 'c' : 's', coordinator ? cluster : shard, node->spare ? 'x' : 'n',
+             node->spare ? end - world->genesis_count : node->member);
     return out;
 }
 
@@ -115,6 +117,7 @@ static void cluster_make(struct sys_world *world, struct system_cluster *of_syst
         node->cluster_index = index;
         node->cluster = cluster->cluster;
         node->member = member;
+        node->card = &cards[member];
         key_make(world, &node->key, at, 1 + at);
         card_make(world, &cards[member], CARD_NODE, node->key.public_key, sys_end_name(world, at, name));
         int64_t apart_ms = config->quiet_faults ? 400 : 2000; /* B-24 wants calendars less than 1000 ms apart, or views are lost */
@@ -123,19 +126,9 @@ static void cluster_make(struct sys_world *world, struct system_cluster *of_syst
     *of_system = (struct system_cluster){.cluster = cluster->cluster, .nodes_count = cluster->n, .nodes = cards};
 }
 
-static void members_make(struct sys_world *world, struct sys_cluster *cluster) {
-    struct bft_place place = {.cluster = cluster->cluster};
-    memcpy(place.system_id, world->system->system_id, sizeof place.system_id);
-    CHECK(system_config_hash(world->system, cluster->cluster, place.config_hash.bytes));
-    uint8_t keys[SYS_MEMBERS_MAX][SIGNER_PUBLIC_KEY_BYTES];
-    for (uint32_t i = 0; i < cluster->n; i++) memcpy(keys[i], world->nodes[cluster->first + i].key.public_key, 32);
-    struct bft_point start = {.height = 0};
-    CHECK(bft_members_init(&cluster->members, &place, &start, cluster->n, (const uint8_t(*)[SIGNER_PUBLIC_KEY_BYTES])keys));
-}
-
 static void clients_make(struct sys_world *world, struct system *system) {
     static const struct system_right all = {.flags = SYSTEM_RIGHT_READ | SYSTEM_RIGHT_WRITE};
-    uint32_t count = world->config.clients + world->config.hostile;
+    uint32_t count = world->config.clients + world->config.hostile + 1; /* the last by index is the administrators' */
     struct system_client *clients = calloc(count, sizeof *clients);
     struct sys_key keys[SYS_CLIENTS_MAX];
     CHECK(clients != NULL && count <= SYS_CLIENTS_MAX);
@@ -156,13 +149,21 @@ static void clients_make(struct sys_world *world, struct system *system) {
     system->clients_count = count;
 }
 
+/* One who never signs anything. */
+static void admin_make(struct sys_world *world, struct system *system) {
+    struct card *admin = calloc(1, sizeof *admin);
+    CHECK(admin != NULL);
+    card_make(world, admin, CARD_ADMIN, NULL, "admin");
+    system->admins = admin;
+    system->admins_needed = system->admins_count = 1;
+}
+
 void sys_setup(struct sys_world *world) {
     const struct sys_config *config = &world->config;
     struct system *system = calloc(1, sizeof *system);
     uint32_t clusters = config->coordinators + config->shards;
     struct system_cluster *of_system = calloc(clusters, sizeof *of_system);
-    struct card *admin = calloc(1, sizeof *admin);
-    CHECK(system != NULL && of_system != NULL && admin != NULL && config->n <= SYS_MEMBERS_MAX && clusters <= SYS_CLUSTERS_MAX);
+    CHECK(system != NULL && of_system != NULL && config->n <= SYS_MEMBERS_MAX && clusters <= SYS_CLUSTERS_MAX);
     if (config->real_keys) CHECK(ed25519_start(NULL));
     world->verifier = config->real_keys ? signer_ed25519(NULL) : keyed_signer_of(NULL);
     world->system = system;
@@ -172,24 +173,25 @@ void sys_setup(struct sys_world *world) {
     fill(world, system->partition_key, 16);
     system->protocol_version = 1;
     limits(world, system);
-    card_make(world, admin, CARD_ADMIN, NULL, "admin");
-    system->admins = admin;
-    system->admins_needed = system->admins_count = 1;
+    if (config->faults >> SYS_CONFIG & 1) sys_admin_setup(world);
+    else admin_make(world, system);
     system->clusters = of_system;
     system->coordinators_count = config->coordinators;
     system->shards_count = config->shards;
     for (uint32_t i = 0; i < clusters; i++) cluster_make(world, &of_system[i], i);
     clients_make(world, system);
     world->cluster_count = clusters;
-    world->end_count = world->node_count + config->clients + config->hostile;
-    for (uint32_t i = 0; i < clusters; i++) members_make(world, &world->clusters[i]);
+    sys_admin_spares(world);
+    world->end_count = world->node_count + config->clients + config->hostile + 1;
+    sys_admin_begin(world);
 }
 
 void sys_setup_free(struct sys_world *world) {
     struct system *system = world->system;
     for (uint32_t i = 0; i < world->cluster_count; i++) free((void *)(uintptr_t)system->clusters[i].nodes);
     free((void *)(uintptr_t)system->clusters);
-    free((void *)(uintptr_t)system->admins);
+    if (world->admins == NULL) free((void *)(uintptr_t)system->admins);
+    sys_admin_free(world);
     free((void *)(uintptr_t)system->clients);
     free(system);
 }

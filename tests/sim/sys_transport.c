@@ -7,6 +7,13 @@ static struct sys_client *client_of(const struct node *node) {
     return (struct sys_client *)(void *)node->db;
 }
 
+struct node *sys_client_node(struct sys_client *client, uint32_t end) {
+    for (uint32_t i = 0; i < client->db.node_count; i++) {
+        if (client->ends[i] == end) return &client->db.nodes[i];
+    }
+    return NULL;
+}
+
 void client_node_want(struct node *node, uint64_t now_ms) {
     struct sys_client *client = client_of(node);
     struct sys_world *world = client->world;
@@ -14,7 +21,7 @@ void client_node_want(struct node *node, uint64_t now_ms) {
     if (node->state != NODE_IDLE || now_ms < node->retry_at_ms) return;
     node->state = NODE_CONNECTING;
     node->connecting_until_ms = now_ms + CLIENT_CONNECT_MS;
-    sys_link_later(world, world->node_count + client->index, node->index, 500 + sys_random(world, CONNECT_US));
+    sys_link_later(world, world->node_count + client->index, client->ends[node->index], 500 + sys_random(world, CONNECT_US));
 }
 
 void client_node_close(struct node *node, const char *why, uint64_t now_ms) {
@@ -30,9 +37,16 @@ void client_node_close(struct node *node, const char *why, uint64_t now_ms) {
 }
 
 void client_node_replace(struct node *node, struct card *card) {
-    (void)node;
-    (void)card;
-    CHECK(false); /* no CONFIG is made while a walk runs */
+    struct sys_client *client = client_of(node);
+    struct sys_world *world = client->world;
+    uint8_t self = (uint8_t)(world->node_count + client->index), *end = &client->ends[node->index];
+    client_node_close(node, "replaced by a CONFIG", world->now_us / 1000);
+    sys_schedule(world, (struct sys_event){.at_us = world->now_us, .kind = SYS_LINK, .from = *end, .to = self, .type = 1});
+    free(node->card_own);
+    node->card = node->card_own = card;
+    *end = (uint8_t)sys_end_by_noise_key(world, card->noise_key);
+    node->retry_at_ms = 0;
+    node->backoff_ms = 0;
 }
 
 /* No handshake is refused here. */
@@ -58,7 +72,7 @@ bool client_node_send(struct node *node, uint16_t type, const void *payload, siz
     (void)now_ms;
     if (node->state != NODE_UP) return false;
     struct sys_client *client = client_of(node);
-    sys_transmit(client->world, client->world->node_count + client->index, node->index, type, blob_copy(payload, payload_bytes));
+    sys_transmit(client->world, client->world->node_count + client->index, client->ends[node->index], type, blob_copy(payload, payload_bytes));
     return true;
 }
 
@@ -66,7 +80,8 @@ void sys_client_link(struct sys_world *world, uint32_t index, uint32_t at, bool 
     struct sys_client *client = world->clients[index];
     uint64_t now_ms = world->now_us / 1000;
     if (client == NULL || client->hostile || client->closing) return;
-    struct node *node = &client->db.nodes[at];
+    struct node *node = sys_client_node(client, at);
+    if (node == NULL) return;
     if (!up) {
         client_node_close(node, "closed by the node", now_ms);
         return;

@@ -113,9 +113,11 @@ struct sys_world *sys_world_create(const struct sys_config *config, struct sys_s
     for (uint32_t i = 0; i < world->node_count; i++) {
         sys_disk_init(world, &world->nodes[i].wal);
         sys_state_init(world, i, &world->nodes[i].state);
+        sys_state_init(world, i, &world->nodes[i].taken);
+        world->nodes[i].taken.transfer = true;
     }
     if (!config->quiet_faults) sys_fault_begin(world);
-    for (uint32_t i = 0; i < world->node_count; i++) sys_node_start(world, i);
+    for (uint32_t i = 0; i < world->genesis_count; i++) sys_node_start(world, i);
     for (uint32_t i = 0; i < config->clients; i++) sys_client_create(world, i);
     for (uint32_t i = 0; i < config->hostile; i++) sys_hostile_create(world, config->clients + i);
     if (!config->quiet_faults) sys_schedule(world, (struct sys_event){.at_us = world->now_us + FAULT_US, .kind = SYS_FAULT});
@@ -130,6 +132,7 @@ void sys_world_destroy(struct sys_world *world) {
         if (world->nodes[i].up) sys_node_crash(world, i);
         sys_disk_free(&world->nodes[i].wal);
         sys_state_free(&world->nodes[i].state);
+        sys_state_free(&world->nodes[i].taken);
         sys_liar_free(world, i);
     }
     for (size_t i = 0; i < world->heap_count; i++) blob_drop(world->heap[i].blob);
@@ -142,8 +145,14 @@ void sys_world_destroy(struct sys_world *world) {
     free(world);
 }
 
+static bool lets_in(const struct sys_world *world, uint32_t end, uint32_t other) {
+    return end >= world->node_count || world->nodes[end].peers[other].kind != 0;
+}
+
 static void link_event(struct sys_world *world, const struct sys_event *event) {
     uint32_t a = event->from, b = event->to;
+    if (event->type == 1) sys_link_set(world, a, b, false);
+    if (event->type == 1 || !lets_in(world, a, b) || !lets_in(world, b, a)) return;
     bool both = (a >= world->node_count || world->nodes[a].up) && (b >= world->node_count || world->nodes[b].up);
     if (sys_link_of(world, a, b)->up || !both) return;
     if (sys_link_is_cut(world, a, b) || sys_link_is_cut(world, b, a)) { /* tried again, as a node does */
@@ -168,6 +177,7 @@ bool sys_world_step(struct sys_world *world) {
     case SYS_TICK:
     case SYS_DISK:
     case SYS_CHECKPOINT:
+    case SYS_TRANSFER:
     case SYS_START: sys_node_event(world, &event); break;
     case SYS_POLL:
         world->stats->events++;
@@ -188,6 +198,10 @@ bool sys_world_step(struct sys_world *world) {
         world->stats->events++;
         sys_hostile_act(world, event.to);
         break;
+    case SYS_ADMIN:
+        world->stats->events++;
+        sys_admin_event(world);
+        break;
     }
     return true;
 }
@@ -202,8 +216,16 @@ void sys_world_run_ms(struct sys_world *world, uint64_t ms) {
 uint64_t sys_world_bound_ms(const struct sys_world *world) {
     /* Each of f lying leaders may cost a view of the longest time-out, clusters one after the other on a request's way; and as much again for what
      * restarts, asks LAST-SIGNED, links up and fetches. */
-    uint64_t views = 2 * (uint64_t)(world->clusters[0].f + 2);
-    return 30000 + 3 * views * world->system->timeouts.view_max_ms;
+    uint64_t views = 0, longest_ms = 0;
+    for (uint32_t c = 0; c < world->cluster_count; c++) {
+        for (uint32_t i = 0; i < world->clusters[c].epoch_count; i++) {
+            const struct config *config = &world->clusters[c].epochs[i].config;
+            uint64_t most = 2 * ((uint64_t)config_faults(config->members.count) + 2);
+            if (most > views) views = most;
+            if (config->timeouts.view_max_ms > longest_ms) longest_ms = config->timeouts.view_max_ms;
+        }
+    }
+    return 30000 + 3 * views * longest_ms;
 }
 
 void sys_world_heal(struct sys_world *world) {
@@ -233,6 +255,12 @@ static void liveness(struct sys_world *world) {
     while (!all_answered(world, &oldest_us)) {
         if (oldest_us != UINT64_MAX && world->now_us > oldest_us + bound_us)
             sys_fail(world, SYS_CHECK_ANSWERED, "a request was not answered %llu ms after everything had healed",
+                     (unsigned long long)bound_us / 1000);
+        sys_world_run_ms(world, LIVENESS_STEP_MS);
+    }
+    while (!sys_admin_settled(world)) {
+        if (world->now_us > world->healed_us + bound_us)
+            sys_fail(world, SYS_CHECK_ANSWERED, "a CONFIG that is handed in is not in force %llu ms after everything had healed",
                      (unsigned long long)bound_us / 1000);
         sys_world_run_ms(world, LIVENESS_STEP_MS);
     }

@@ -1,0 +1,357 @@
+/*
+ * The administrators of a simulated system (tests/sim/sys.h), three of whom two must sign: they make CONFIGs for one cluster or another, hand them to
+ * whichever members they reach, and again until one is in force. Sometimes two with the same serial are about. What is in force is never taken from
+ * the administrators: an honest node shows it by entering the epoch, and must have one that was signed.
+ */
+#include "appliance/node.h"
+#include "appliance/replica_private.h"
+#include "protocol/admin_op.h"
+#include "protocol/keyfile.h"
+#include "tests/sim/sys.h"
+
+enum { THINK_US = 700000, RIVAL_PPM = 150000 };
+
+struct sys_admins {
+    struct keyfile keys[SYS_ADMINS];
+    struct card cards[SYS_ADMINS];
+    struct keyfile owner;
+    uint64_t nonce;
+};
+
+static bool entropy(void *context, uint8_t *out, size_t count) {
+    struct sys_world *world = context;
+    for (size_t i = 0; i < count; i++) out[i] = (uint8_t)sys_random(world, 256);
+    return true;
+}
+
+/* ---- who there is ---- */
+
+static int card_compare(const void *a, const void *b) {
+    return memcmp(((const struct card *)a)->signing_key, ((const struct card *)b)->signing_key, 32);
+}
+
+void sys_admin_setup(struct sys_world *world) {
+    struct sys_admins *admins = calloc(1, sizeof *admins);
+    CHECK(admins != NULL);
+    CHECK(ed25519_start(NULL));
+    world->admins = admins;
+    for (uint32_t i = 0; i < SYS_ADMINS; i++) {
+        CHECK(keyfile_generate(&admins->keys[i], KEYFILE_ADMIN, "admin", entropy, world, NULL) == SYSTEM_OK);
+        CHECK(keyfile_make_card(&admins->keys[i], NULL, &admins->cards[i], NULL) == SYSTEM_OK);
+    }
+    CHECK(keyfile_generate(&admins->owner, KEYFILE_OWNER, "owner", entropy, world, NULL) == SYSTEM_OK);
+    qsort(admins->cards, SYS_ADMINS, sizeof *admins->cards, card_compare);
+    world->system->admins = admins->cards;
+    world->system->admins_count = SYS_ADMINS;
+    world->system->admins_needed = SYS_ADMINS_NEEDED;
+}
+
+static void spare_make(struct sys_world *world, uint32_t cluster_index) {
+    uint32_t index = world->node_count++, at = index - world->genesis_count;
+    struct sys_node *node = &world->nodes[index];
+    struct keyfile key;
+    char name[SYS_NAME_BYTES];
+    node->cluster_index = cluster_index;
+    node->cluster = world->clusters[cluster_index].cluster;
+    node->member = BFT_MEMBERS_MAX;
+    node->spare = true;
+    CHECK(keyfile_generate(&key, KEYFILE_NODE, sys_end_name(world, index, name), entropy, world, NULL) == SYSTEM_OK);
+    CHECK(keyfile_make_card(&key, &world->admins->owner, &world->spare_cards[at], NULL) == SYSTEM_OK);
+    node->card = &world->spare_cards[at];
+    node->key = (struct sys_key){.world = world, .node = (uint8_t)index, .secret = key.signing};
+    memcpy(node->key.public_key, key.signing_key, 32);
+    memcpy(node->key.keyed.public_key, key.signing_key, 32);
+    keyfile_close(&key);
+}
+
+void sys_admin_spares(struct sys_world *world) {
+    world->genesis_count = world->node_count;
+    if (world->admins == NULL) return;
+    uint32_t each = SYS_SPARES_MAX / world->cluster_count < 4 ? SYS_SPARES_MAX / world->cluster_count : 4;
+    for (uint32_t c = 0; c < world->cluster_count; c++) {
+        for (uint32_t i = 0; i < each; i++) spare_make(world, c);
+    }
+}
+
+static uint32_t node_by_signing_key(const struct sys_world *world, const uint8_t key[32]) {
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        if (memcmp(world->nodes[i].key.public_key, key, 32) == 0) return i;
+    }
+    CHECK(false);
+    return 0;
+}
+
+static void nodes_fill(const struct sys_world *world, struct sys_epoch *epoch) {
+    const struct config_members *members = &epoch->config.members;
+    memset(epoch->node_of, UINT8_MAX, sizeof epoch->node_of);
+    for (uint32_t i = 0; i < members->count; i++) epoch->node_of[i] = (uint8_t)node_by_signing_key(world, members->members[i].signing_key);
+}
+
+static struct sys_epoch *epoch_push(struct sys_cluster *cluster) {
+    cluster->epochs = realloc(cluster->epochs, (cluster->epoch_count + 1) * sizeof *cluster->epochs);
+    CHECK(cluster->epochs != NULL);
+    struct sys_epoch *epoch = &cluster->epochs[cluster->epoch_count++];
+    memset(epoch, 0, sizeof *epoch);
+    return epoch;
+}
+
+void sys_admin_begin(struct sys_world *world) {
+    for (uint32_t c = 0; c < world->cluster_count; c++) {
+        struct sys_cluster *cluster = &world->clusters[c];
+        struct sys_epoch *genesis = epoch_push(cluster);
+        CHECK(system_config(world->system, cluster->cluster, &genesis->config));
+        nodes_fill(world, genesis);
+        struct bft_place place = {.cluster = cluster->cluster};
+        struct bft_point start = {.height = 0};
+        uint8_t keys[BFT_MEMBERS_MAX][SIGNER_PUBLIC_KEY_BYTES];
+        memcpy(place.system_id, world->system->system_id, sizeof place.system_id);
+        config_hash(&genesis->config, place.config_hash.bytes);
+        for (uint32_t i = 0; i < cluster->n; i++) memcpy(keys[i], world->nodes[cluster->first + i].key.public_key, 32);
+        CHECK(bft_members_init(&genesis->members, &place, &start, cluster->n, (const uint8_t(*)[SIGNER_PUBLIC_KEY_BYTES])keys));
+    }
+    if (world->admins != NULL) sys_schedule(world, (struct sys_event){.at_us = world->now_us + 2 * THINK_US, .kind = SYS_ADMIN});
+}
+
+void sys_admin_free(struct sys_world *world) {
+    for (uint32_t c = 0; c < world->cluster_count; c++) {
+        struct sys_cluster *cluster = &world->clusters[c];
+        for (uint32_t i = 0; i < cluster->epoch_count; i++) free(cluster->epochs[i].bytes);
+        for (uint32_t i = 0; i < cluster->proposed_count; i++) free(cluster->proposed[i].bytes);
+        free(cluster->epochs);
+    }
+    if (world->admins == NULL) return;
+    for (uint32_t i = 0; i < SYS_ADMINS; i++) keyfile_close(&world->admins->keys[i]);
+    keyfile_close(&world->admins->owner);
+    free(world->admins);
+}
+
+/* ---- what is in force ---- */
+
+static void epoch_take(struct sys_world *world, uint32_t index, const struct bft_members *entered) {
+    struct sys_cluster *cluster = &world->clusters[world->nodes[index].cluster_index];
+    char name[SYS_NAME_BYTES];
+    uint8_t hash[32];
+    for (uint32_t i = 0; i < cluster->proposed_count; i++) {
+        config_hash(&cluster->proposed[i].config, hash);
+        if (memcmp(hash, entered->place.config_hash.bytes, 32) != 0) continue;
+        struct sys_epoch *epoch = epoch_push(cluster);
+        *epoch = cluster->proposed[i];
+        epoch->members = *entered;
+        nodes_fill(world, epoch);
+        for (uint32_t k = 0; k < cluster->proposed_count; k++) {
+            if (k != i) free(cluster->proposed[k].bytes);
+        }
+        cluster->proposed_count = 0;
+        sys_reached(world->stats, "epoch_in_force", 1);
+        sys_trace(world, "epoch %llu of 0x%x, of %u members, from height %llu on: %s is the first in it", (unsigned long long)entered->place.epoch,
+                  cluster->cluster, entered->n, (unsigned long long)entered->start.height, sys_end_name(world, index, name));
+        return;
+    }
+    sys_fail(world, SYS_CHECK_AGREEMENT, "%s is in epoch %llu by a CONFIG that nobody signed", sys_end_name(world, index, name),
+             (unsigned long long)entered->place.epoch);
+}
+
+void sys_epoch_follow(struct sys_world *world, uint32_t index) {
+    struct sys_node *node = &world->nodes[index];
+    struct sys_cluster *cluster = &world->clusters[node->cluster_index];
+    const struct replica *r = node->shell->replica;
+    char name[SYS_NAME_BYTES];
+    while (cluster->epoch_count <= r->members.place.epoch) epoch_take(world, index, &r->epochs[cluster->epoch_count].members);
+    const struct bft_members *known = &cluster->epochs[r->members.place.epoch].members;
+    bool same = known->place.epoch == 0 || bft_point_equal(&known->start, &r->members.start); /* genesis is each node's own */
+    if (!same || !bft_place_equal(&known->place, &r->members.place))
+        sys_fail(world, SYS_CHECK_AGREEMENT, "%s entered another epoch %llu than others did", sys_end_name(world, index, name),
+                 (unsigned long long)r->members.place.epoch);
+}
+
+uint32_t sys_epoch_node(const struct sys_world *world, uint32_t cluster_index, uint64_t epoch, uint32_t place) {
+    const struct sys_cluster *cluster = &world->clusters[cluster_index];
+    if (epoch >= cluster->epoch_count || place >= cluster->epochs[epoch].members.n) return SYS_NODES_MAX;
+    return cluster->epochs[epoch].node_of[place];
+}
+
+static bool epoch_has(const struct sys_epoch *epoch, uint32_t node) {
+    for (uint32_t i = 0; i < epoch->config.members.count; i++) {
+        if (epoch->node_of[i] == node) return true;
+    }
+    return false;
+}
+
+bool sys_is_member(const struct sys_world *world, uint32_t index) {
+    const struct sys_cluster *cluster = &world->clusters[world->nodes[index].cluster_index];
+    return epoch_has(&cluster->epochs[cluster->epoch_count - 1], index);
+}
+
+/* ---- how many may be faulty ---- */
+
+static bool room_for_a_fault(const struct sys_world *world, const struct sys_epoch *epoch, uint32_t more) {
+    uint32_t faulty = more;
+    for (uint32_t i = 0; i < epoch->config.members.count; i++) faulty += world->nodes[epoch->node_of[i]].faulty;
+    return faulty <= config_faults(epoch->config.members.count);
+}
+
+bool sys_may_break(const struct sys_world *world, uint32_t index) {
+    const struct sys_node *node = &world->nodes[index];
+    const struct sys_cluster *cluster = &world->clusters[node->cluster_index];
+    if (node->faulty || node->liar || (node->spare && !node->ordered)) return false;
+    for (uint32_t i = 0; i < cluster->epoch_count; i++) {
+        if (epoch_has(&cluster->epochs[i], index) && !room_for_a_fault(world, &cluster->epochs[i], 1)) return false;
+    }
+    for (uint32_t i = 0; i < cluster->proposed_count; i++) {
+        if (epoch_has(&cluster->proposed[i], index) && !room_for_a_fault(world, &cluster->proposed[i], 1)) return false;
+    }
+    return true;
+}
+
+void sys_broke(struct sys_world *world, uint32_t index) {
+    struct sys_node *node = &world->nodes[index];
+    if (!node->faulty) world->clusters[node->cluster_index].broken++;
+    node->faulty = true;
+}
+
+/* ---- making one ---- */
+
+static uint32_t spare_find(const struct sys_world *world, uint32_t cluster_index) {
+    for (uint32_t i = world->genesis_count; i < world->node_count; i++) {
+        if (world->nodes[i].cluster_index == cluster_index && !world->nodes[i].ordered) return i;
+    }
+    return SYS_NODES_MAX;
+}
+
+static void spare_put(struct sys_world *world, struct admin_op *op, uint32_t spare, uint32_t place) {
+    const struct sys_node *node = &world->nodes[spare];
+    struct config_member *member = &op->config.members.members[place];
+    memcpy(member->node_id, node->card->id, 32);
+    memcpy(member->signing_key, node->card->signing_key, 32);
+    memcpy(member->noise_key, node->card->noise_key, 32);
+    op->nodes[op->nodes_count++] = *node->card;
+}
+
+/* Those who are new are started, before the CONFIG is in force or after. */
+static void order(struct sys_world *world, const struct sys_epoch *epoch) {
+    for (uint32_t i = 0; i < epoch->config.members.count; i++) {
+        struct sys_node *node = &world->nodes[epoch->node_of[i]];
+        if (!node->spare || node->ordered) continue;
+        node->ordered = true;
+        sys_schedule(world, (struct sys_event){.at_us = world->now_us + sys_random(world, 2 * THINK_US), .kind = SYS_START, .to = epoch->node_of[i]});
+    }
+}
+
+/* A member that is faulty, if there is one, half of the time. */
+static uint32_t place_any(struct sys_world *world, const struct sys_epoch *now) {
+    uint32_t count = now->config.members.count, from = (uint32_t)sys_random(world, count);
+    bool seek = sys_chance(world, 500000);
+    for (uint32_t i = 0; i < count && seek; i++) {
+        if (world->nodes[now->node_of[(from + i) % count]].faulty) return (from + i) % count;
+    }
+    return from;
+}
+
+static void limits_change(struct sys_world *world, struct config *config) {
+    static const uint32_t windows[] = {1, 2, 4, 4}, dues[] = {1, 10, 10, 50}, views[] = {100, 250, 500, 1000};
+    switch (sys_random(world, 5)) {
+    case 0: config->limits.window_blocks = windows[sys_random(world, 4)]; break;
+    case 1: config->limits.rotation_blocks = 16 + (uint32_t)sys_random(world, 200); break;
+    case 2: config->limits.queue_policy = 1 - config->limits.queue_policy; break;
+    case 3: config->timeouts.due_ms = dues[sys_random(world, 4)]; break;
+    default:
+        config->timeouts.view_base_ms = views[sys_random(world, 4)];
+        config->timeouts.view_max_ms = 4 * config->timeouts.view_base_ms < 1000 ? 1000 : 4 * config->timeouts.view_base_ms;
+        break;
+    }
+}
+
+/* False: it is not to be. */
+static bool change(struct sys_world *world, uint32_t cluster_index, struct admin_op *op) {
+    const struct sys_cluster *cluster = &world->clusters[cluster_index];
+    const struct sys_epoch *now = &cluster->epochs[cluster->epoch_count - 1];
+    struct config_members *members = &op->config.members;
+    uint32_t spare = spare_find(world, cluster_index);
+    uint64_t die = sys_random(world, 10);
+    if (die < 3) {
+        limits_change(world, &op->config);
+        return true;
+    }
+    if (die < 7) { /* replaced; a new key for a member is a new node in its place */
+        uint32_t place = place_any(world, now);
+        if (spare == SYS_NODES_MAX) return false;
+        spare_put(world, op, spare, place);
+    } else if (die < 9) {
+        if (spare == SYS_NODES_MAX || members->count == SYS_MEMBERS_MAX) return false;
+        spare_put(world, op, spare, members->count++);
+    } else {
+        if (members->count == CONFIG_MEMBERS_MIN) return false;
+        members->count--;
+        memset(&members->members[members->count], 0, sizeof members->members[0]);
+    }
+    return true;
+}
+
+static void propose(struct sys_world *world, uint32_t cluster_index) {
+    struct sys_cluster *cluster = &world->clusters[cluster_index];
+    struct sys_epoch *proposed = &cluster->proposed[cluster->proposed_count];
+    struct admin_op *op = calloc(1, sizeof *op);
+    const struct config *before = &cluster->epochs[cluster->epoch_count - 1].config;
+    CHECK(op != NULL);
+    op->kind = ADMIN_OP_CONFIG;
+    op->cluster = cluster->cluster;
+    memcpy(op->system_id, before->system_id, sizeof op->system_id);
+    op->serial = before->members.serial + 1;
+    config_hash(before, op->predecessor);
+    op->config = *before;
+    op->config.members.serial++;
+    bool good = change(world, cluster_index, op);
+    *proposed = (struct sys_epoch){.config = op->config};
+    if (good) nodes_fill(world, proposed);
+    if (good && room_for_a_fault(world, proposed, 0)) {
+        uint32_t absent = (uint32_t)sys_random(world, SYS_ADMINS);
+        for (uint32_t i = 0; i < SYS_ADMINS; i++) {
+            if (i != absent || sys_chance(world, 200000)) CHECK(admin_op_sign(op, &world->admins->keys[i].signing));
+        }
+        proposed->bytes = malloc(ADMIN_OP_BYTES_MAX);
+        CHECK(proposed->bytes != NULL);
+        proposed->count = admin_op_encode(op, proposed->bytes);
+        cluster->proposed_count++;
+        order(world, proposed);
+        sys_fault_count(world, SYS_CONFIG, NULL);
+        sys_trace(world, "the administrators sign a CONFIG %llu of 0x%x, of %u members", (unsigned long long)op->serial, cluster->cluster,
+                  op->config.members.count);
+    }
+    free(op);
+}
+
+/* To a few of those who are members, over a link of the administrators' own. */
+static void hand_in(struct sys_world *world, uint32_t cluster_index) {
+    struct sys_cluster *cluster = &world->clusters[cluster_index];
+    const struct sys_epoch *proposed = &cluster->proposed[sys_random(world, cluster->proposed_count)];
+    const struct sys_epoch *now = &cluster->epochs[cluster->epoch_count - 1];
+    struct replica_peer console = {.kind = REPLICA_CLIENT, .index = world->config.clients + world->config.hostile};
+    struct blob *frame = blob_make(8 + proposed->count);
+    bytes_put_le64(frame->bytes, ++world->admins->nonce);
+    memcpy(frame->bytes + 8, proposed->bytes, proposed->count);
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t index = now->node_of[sys_random(world, now->config.members.count)];
+        if (!world->nodes[index].up) continue;
+        world->current = (uint8_t)index;
+        replica_frame(sys_replica(&world->nodes[index]), console, MESSAGE_ADMIN, (struct blob_piece){.blob = frame, .count = frame->count});
+        sys_node_step(world, index);
+        if (cluster->proposed_count == 0) break;
+    }
+    blob_drop(frame);
+}
+
+void sys_admin_event(struct sys_world *world) {
+    uint32_t c = (uint32_t)sys_random(world, world->cluster_count);
+    struct sys_cluster *cluster = &world->clusters[c];
+    bool more = !world->healed && (cluster->proposed_count == 0 || (cluster->proposed_count == 1 && sys_chance(world, RIVAL_PPM)));
+    if (more && sys_chance(world, 400000)) propose(world, c);
+    if (cluster->proposed_count > 0) hand_in(world, c);
+    sys_schedule(world, (struct sys_event){.at_us = world->now_us + sys_random(world, THINK_US), .kind = SYS_ADMIN});
+}
+
+bool sys_admin_settled(const struct sys_world *world) {
+    for (uint32_t c = 0; c < world->cluster_count; c++) {
+        if (world->clusters[c].proposed_count > 0) return false;
+    }
+    return true;
+}
