@@ -78,7 +78,7 @@ struct node {
     /* ending */
     int exit_code;
     bool stop;  /* a sticky error was logged, or `again`: leave the loop */
-    bool again; /* a checkpoint has come from peers: open anew, from it */
+    bool again; /* what came from peers has to be opened anew */
     bool draining;
     uint64_t drain_until_ms;
 

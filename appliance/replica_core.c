@@ -178,7 +178,7 @@ static void core_step(struct replica *r, struct bft_event *event) {
     struct bft_update *update = r->update;
     event->now_ms = r->now_ms;
     bft_step(r->core, event, update);
-    if (update->memory_changed) r->memory_dirty = true;
+    if (update->memory_changed && r->memory_epoch == 0) r->memory_dirty = true; /* an observer's does not take the place of the key's */
     /* HOLD comes before store: the body of a block that is both is known only then. Nothing leaves before the flush. */
     for (uint32_t i = 0; i < update->send_count; i++) {
         if (update->sends[i].message.type != BFT_MESSAGE_PROPOSE || !update->sends[i].sign) continue;
@@ -252,6 +252,10 @@ void consensus_frame(struct replica *r, struct replica_peer from, uint16_t type,
         return;
     }
     if (type == BFT_MESSAGE_STATUS && !question_allowed(r, &r->status_rates[from.member])) return; /* each costs a signature's check */
+    if (type == BFT_MESSAGE_STATUS && !later_status(r, from, message)) {
+        (void)verified(r, from, BFT_VERIFY_SIGNATURE);
+        return;
+    }
     if (persist_behind(r) && type != BFT_MESSAGE_STATUS) {
         if (verified(r, from, last_late(r, from.member, message))) drop_count(r, DROP_DISK_BEHIND);
         return;

@@ -16,6 +16,7 @@
  *   replica_admin.c     enrolments: handed in, held, and what final state says of clients
  *   replica_last.c      LAST-SIGNED
  *   replica_evidence.c  what convicts a member or a cluster is kept
+ *   replica_later.c     a node whose cluster went through CONFIGs without it
  *   replica_restore.c   from the store
  *   replica_transfer.c  what state transfer needs; pruning
  *
@@ -338,6 +339,16 @@ struct observer {
     uint64_t served_ms;
 };
 
+/* Of epochs after the current one (replica_later.c). */
+struct later {
+    uint64_t claimed_ms[BFT_MEMBERS_MAX]; /* when the member at this place last spoke of an epoch that is not known here; 0: never */
+    bool stated[BFT_MEMBERS_MAX];         /* by signer in the epoch of the links: it showed by STATUS that it is final up to ... */
+    uint64_t height[BFT_MEMBERS_MAX];
+    uint32_t asked; /* places that owe a CONFIG_CHAIN, by bit */
+    uint64_t asked_ms;
+    uint8_t next;
+};
+
 struct replica {
     /* constant */
     const struct system *system;
@@ -348,6 +359,9 @@ struct replica {
     struct epoch *epochs; /* by number, from genesis on; while blocks of the store are executed again there may be later ones than the current */
     uint32_t epoch_count;
     struct config_chain *chain; /* through the last of them */
+    uint64_t link_epoch;   /* whose places the links to members have, once started: the current epoch, or a later one that the chain proves */
+    uint64_t memory_epoch; /* of a voting memory that is later than the state: until it comes there this key signs nothing; 0: it is not */
+    struct later later;
     struct bft_header genesis;
     uint32_t cluster;
     uint8_t me; /* my index in the current epoch, or NOBODY */
@@ -466,6 +480,7 @@ struct replica {
     uint64_t hold_height, hold_ms;       /* a member takes the checkpoint at this height; told last then */
     bool lacking_told;
     uint64_t lacking_told_ms;
+    struct blob *child;                  /* of the newest checkpoint among the blocks that were executed again at the start; NULL: none */
     struct orphan *orphans;
     uint32_t orphan_count, orphan_room;
 
@@ -702,6 +717,10 @@ void epoch_ended(struct replica *r, const struct rblock *block);
 void epoch_begin(struct replica *r);
 /* Its SEAL is final here: nothing is decided any more (B-43). */
 bool epoch_is_sealed(const struct replica *r);
+/* An entry that a member gave joins the chain if it is the next step; taken over. */
+enum system_error epoch_learn(struct replica *r, struct blob *entry, struct system_fault *fault);
+/* The links are to the members of this epoch from now on. */
+void epoch_links_set(struct replica *r, uint64_t epoch);
 /* While restoring: the epoch in which the block after this height lies becomes the current one. */
 void epoch_restore_at(struct replica *r, uint64_t height);
 /* B-75: the CONFIG block that ended this epoch, with its certificate. */
@@ -729,7 +748,26 @@ void transfer_block_final(struct replica *r, const struct rblock *block);
 bool transfer_others_ahead(const struct replica *r, uint64_t by);
 bool transfer_may_be_behind(const struct replica *r);
 void transfer_tick_replica(struct replica *r);
+/* What was executed again at the start may be shown. */
+void transfer_start(struct replica *r);
 void transfer_prune(struct replica *r);
+
+/* replica_later.c */
+/* Are the links those of a later epoch than the current one? */
+bool later_is(const struct replica *r);
+/* My place in the epoch of the links, -1: none. */
+int later_me(const struct replica *r);
+/* Another key is at this place of the links. */
+void later_place_clear(struct replica *r, uint32_t place);
+/* A STATUS of any epoch; false: it is of the links' epoch, and its signature is bad. */
+bool later_status(struct replica *r, struct replica_peer from, const struct bft_message *message);
+bool later_others_ahead(const struct replica *r, uint64_t by);
+bool later_hinted(const struct replica *r);
+/* Asks the next member for the chain. */
+void later_ask(struct replica *r);
+void later_chain_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+bool later_memory(struct replica *r, const struct bft_memory *memory);
+void later_tick(struct replica *r);
 
 /* replica_restore.c */
 void restore_executed(struct replica *r, struct execution_job *job);

@@ -297,8 +297,8 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
         case REPLICA_PEER_REMOVE: peer_told(node, &output); break;
         case REPLICA_TRANSFER:
             if (node->transfer != NULL)
-                transfer_frame(node->transfer, output.peer.member, output.type, blob_piece_bytes(&output.pieces[0]), output.pieces[0].count,
-                               !node->never_serves);
+                transfer_frame(node->transfer, replica_transfer_asker(output.peer), output.type, blob_piece_bytes(&output.pieces[0]),
+                               output.pieces[0].count, !node->never_serves);
             break;
         case REPLICA_CHILD:
             if (node->transfer != NULL) transfer_child(node->transfer, blob_piece_bytes(&output.pieces[0]), output.pieces[0].count);
@@ -306,6 +306,13 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
         case REPLICA_LACKING:
             if (node->transfer != NULL && output.lacking) transfer_lacking(node->transfer, output.sequence);
             if (node->transfer != NULL && !output.lacking) transfer_height(node->transfer, output.sequence);
+            break;
+        case REPLICA_EPOCH:
+            if (node->transfer != NULL) rw_epochs_tell(node);
+            break;
+        case REPLICA_AGAIN:
+            node->again = true;
+            node->agains++;
             break;
         case REPLICA_STOP:
             node->stopped++;
@@ -444,6 +451,7 @@ static void node_start(struct replica_world *rw, uint32_t index) {
 void rw_crash(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     CHECK(node->up);
+    node->again = false;
     while (node->flying != NULL) { /* not synced: lost */
         struct rw_batch *next = node->flying->next;
         free(node->flying);
@@ -570,7 +578,7 @@ static void transfers_run(struct replica_world *rw, uint32_t index) {
     bool again = rw_transfer_run(rw, node);
     outputs_do(rw, index);
     node->transfers += again;
-    if (again) {
+    if (again || node->again) {
         rw_crash(rw, index);
         rw_restart(rw, index);
     } else if (rw->crash_type != 0 && rw->crash_node == index && rw->crash_after == 0) {

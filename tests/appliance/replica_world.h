@@ -60,6 +60,8 @@ struct rw_node {
     struct transfer *transfer;
     uint64_t checkpoint_told;
     bool never_serves;       /* BUSY to every question for a piece */
+    bool again;              /* it wants to be opened anew */
+    uint32_t agains;
     uint32_t transfers;      /* that ended with a new start */
     uint32_t bad_pieces;     /* that it named */
     uint16_t bad_members;    /* whose */

@@ -114,7 +114,9 @@ static void output_do(struct sys_world *world, uint32_t index, struct replica_ou
     case REPLICA_PEER_REMOVE: break; /* nobody is enrolled while a walk runs */
     case REPLICA_TRANSFER:
     case REPLICA_CHILD:
-    case REPLICA_LACKING: break; /* no node takes a checkpoint from others here: one that is behind what they have stays so (sys_check.c) */
+    case REPLICA_LACKING:
+    case REPLICA_EPOCH: break; /* no node takes a checkpoint from others here: one that is behind what they have stays so (sys_check.c) */
+    case REPLICA_AGAIN: node->shell->again = node->shell->stop = true; break;
     case REPLICA_STOP: stopped(world, index, output->text); break;
     }
 }
@@ -137,8 +139,9 @@ void sys_node_step(struct sys_world *world, uint32_t index) {
     replica_tick(node->shell->replica, local_us / 1000, local_us);
     while (!node->shell->stop && replica_next(node->shell->replica, &output)) output_do(world, index, &output);
     if (node->shell->stop) {
+        node->broken = !node->shell->again;
         sys_node_crash(world, index);
-        node->broken = true;
+        if (!node->broken) sys_schedule(world, (struct sys_event){.at_us = world->now_us + 1000, .kind = SYS_START, .to = (uint8_t)index});
         return;
     }
     if (node->slow_us > 0) node->busy_until_us = world->now_us + node->slow_us;
