@@ -57,6 +57,7 @@ static const struct link_type_rule rules[] = {
     {MESSAGE_BATCH, C, BIG},
     {MESSAGE_STATUS_QUERY, C, 64},
     {MESSAGE_ADMIN, C, 8 + ADMIN_OP_BYTES_MAX},
+    {MESSAGE_ANNOUNCE, C, 8 + ADMIN_OP_BYTES_MAX},
 };
 #undef M
 #undef F

@@ -126,6 +126,7 @@ void replica_destroy(struct replica *r) {
         r->jobs_free = next;
     }
     blob_drop(r->child);
+    blob_drop(r->announced);
     blob_drop(r->proposing_body);
     free(r->proposing_config);
     epoch_free(r);
@@ -356,7 +357,8 @@ void replica_frame(struct replica *r, struct replica_peer from, uint16_t type, s
         case MESSAGE_BATCH: client_batch_frame(r, from, payload); break;
         case MESSAGE_STATUS_QUERY: client_status_query_frame(r, from, payload); break;
         case MESSAGE_CONFIG_QUERY: epoch_query_frame(r, from, payload); break;
-        case MESSAGE_ADMIN: admin_frame(r, from, payload); break;
+        case MESSAGE_ADMIN:
+        case MESSAGE_ANNOUNCE: admin_frame(r, from, type, payload); break;
         default: drop_count(r, DROP_ROLE); break;
         }
     } else {

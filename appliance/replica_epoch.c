@@ -256,24 +256,28 @@ static bool is_own(const struct replica *r, const uint8_t noise_key[32]) {
     return memcmp(noise_key, r->noise_key, 32) == 0;
 }
 
-/* L-47: whoever was removed is let in as an observer, to hear of it. */
-static void observer_add(struct replica *r, const uint8_t noise_key[32], const char *name) {
+/* L-47: whoever was removed is let in as an observer, to hear of it; so is who is to become a member (S-81). */
+void epoch_observer_add(struct replica *r, const uint8_t noise_key[32], const char *name, bool announced) {
     if (r->observer_count == OBSERVERS_MAX || is_own(r, noise_key)) return;
     for (uint32_t i = 0; i < r->observer_count; i++) {
         if (memcmp(r->observers[i].noise_key, noise_key, 32) == 0) return;
     }
     struct observer *observer = &r->observers[r->observer_count++];
     memcpy(observer->noise_key, noise_key, 32);
+    observer->announced = announced;
     peer_tell(r, REPLICA_PEER_ADD, (struct replica_peer){.kind = REPLICA_OBSERVER, .index = r->observer_count - 1}, noise_key, name);
 }
 
-/* One that comes back as a member is no observer any more; its place is not given to another. */
+/* Its place is not given to another. */
+void epoch_observer_drop(struct replica *r, uint32_t index) {
+    peer_tell(r, REPLICA_PEER_REMOVE, peer_observer(index), r->observers[index].noise_key, "");
+    memset(&r->observers[index], 0, sizeof r->observers[index]);
+}
+
+/* One that is a member is no observer any more. */
 static void observer_drop(struct replica *r, const uint8_t noise_key[32]) {
     for (uint32_t i = 0; i < r->observer_count; i++) {
-        struct observer *observer = &r->observers[i];
-        if (memcmp(observer->noise_key, noise_key, 32) != 0) continue;
-        peer_tell(r, REPLICA_PEER_REMOVE, (struct replica_peer){.kind = REPLICA_OBSERVER, .index = i}, noise_key, "");
-        memset(observer, 0, sizeof *observer);
+        if (memcmp(r->observers[i].noise_key, noise_key, 32) == 0) epoch_observer_drop(r, i);
     }
 }
 
@@ -283,7 +287,7 @@ static void place_change(struct replica *r, struct replica_peer peer, const uint
     if (before != NULL && !is_own(r, before)) peer_tell(r, REPLICA_PEER_REMOVE, peer, before, "");
     if (peer.kind == REPLICA_MEMBER && after != NULL) observer_drop(r, after);
     if (after != NULL && !is_own(r, after)) peer_tell(r, REPLICA_PEER_ADD, peer, after, name);
-    if (peer.kind == REPLICA_MEMBER && before != NULL) observer_add(r, before, name_before);
+    if (peer.kind == REPLICA_MEMBER && before != NULL) epoch_observer_add(r, before, name_before, false);
 }
 
 static const uint8_t *noise_key_at(const struct config_members *members, uint32_t place) {
@@ -315,8 +319,9 @@ void epoch_peers_tell(struct replica *r) {
     }
     for (uint32_t place = 0; epoch > 0 && place < r->epochs[epoch - 1].config->members.count; place++) {
         const uint8_t *before = noise_key_at(&r->epochs[epoch - 1].config->members, place);
-        if (config_member_by_noise_key(now, before) < 0) observer_add(r, before, r->epochs[epoch - 1].names[place]);
+        if (config_member_by_noise_key(now, before) < 0) epoch_observer_add(r, before, r->epochs[epoch - 1].names[place], false);
     }
+    observe_start(r);
 }
 
 /* ---- entering an epoch ---- */
@@ -403,6 +408,7 @@ void epoch_begin(struct replica *r) {
     current_set(r, epoch);
     places_change(r, &r->epochs[epoch - 1], &r->epochs[epoch]);
     if (r->started && epoch > r->link_epoch) epoch_links_set(r, epoch);
+    if (r->started) observe_epoch(r);
     for (uint32_t i = 0; i < PLACES; i++) { /* what was stated in the old epoch shows where a member is, and is no statement of this one */
         blob_drop(r->peer_status_bytes[i]);
         r->peer_status_bytes[i] = NULL;

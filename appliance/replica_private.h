@@ -6,6 +6,7 @@
  *   replica_input.c     the pool of inputs: batches, slices, administrative operations
  *   replica_batch.c     BATCH, INPUT, INPUT_FETCH: taking in, verifying, relaying, fetching, the censorship clock
  *   replica_config.c    CONFIG and SEAL as inputs: taken in, judged by the CONFIG in force
+ *   replica_observe.c   who may look on before a CONFIG makes it a member
  *   replica_core.c      the consensus core's events and updates
  *   replica_epoch.c     epochs of this cluster and of others: the chain of CONFIGs, entering an epoch, CONFIG_QUERY and CONFIG_CHAIN
  *   replica_block.c     blocks: hold, execute, final, publish, drop; FETCH served
@@ -103,6 +104,7 @@ enum message_type {
     MESSAGE_STATUS_ANSWER = 0x0305,
     MESSAGE_ADMIN = 0x0306,
     MESSAGE_ADMIN_STATE = 0x0307,
+    MESSAGE_ANNOUNCE = 0x0308,
 };
 
 enum input_state {
@@ -330,10 +332,10 @@ struct epoch {
     uint64_t sequence;  /* of the batch with the entry; 0: it came from the store */
 };
 
-/* A member that a CONFIG removed while this node ran: it may still have to hear of it (B-45). */
+/* A member that a CONFIG removed: it may still have to hear of it (B-45); or one that is to become a member (S-81). */
 struct observer {
     uint8_t noise_key[32];
-    bool up;
+    bool up, announced;
     struct question_rate rate;
     struct input_rate input_rate;
     uint64_t served_ms;
@@ -371,6 +373,7 @@ struct replica {
     uint64_t genesis_height;
     struct observer observers[OBSERVERS_MAX];
     uint32_t observer_count;
+    struct blob *announced; /* a CONFIG not to be decided yet, whose new members observe (S-81); NULL: none */
 
     /* time */
     uint64_t now_ms, now_us, wall_ms;
@@ -659,7 +662,8 @@ bool client_may_read_now(struct client *client, uint64_t now_ms, uint32_t op_cou
 struct blob *client_decision_head(struct replica *r, const struct rblock *block, uint32_t output);
 
 /* replica_admin.c */
-void admin_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+/* ADMIN, ANNOUNCE */
+void admin_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
 /* A block's records of clients are final. */
 void admin_follow(struct replica *r, const struct blob *clients);
 /* May a block take it up now? */
@@ -695,12 +699,21 @@ void replica_evidence_slice(struct replica *r, struct pair *pair, const struct d
 void replica_evidence_slices(struct replica *r, struct pair *pair, const struct decision *decision, uint32_t other);
 /* replica_config.c */
 struct admin_op;
+/* What becomes of a CONFIG or SEAL that is handed in now: WAITS, it would have an effect. */
+enum admin_code admin_config_judge(const struct replica *r, const struct admin_op *operation, enum system_error *error);
 /* A CONFIG or SEAL from a client's link. */
 enum admin_code admin_config_take(struct replica *r, const struct admin_op *operation, struct blob_piece bytes, enum system_error *error);
 /* Does this operation decode, and has it an effect by the CONFIG in force? What a block names is held if it only decodes (D-4.3). */
 bool admin_take(struct replica *r, struct input *input, struct blob_piece bytes, bool named);
 /* After a CONFIG: what waits and has no effect any more goes. */
 void admin_judge_again(struct replica *r);
+
+/* replica_observe.c */
+/* An ANNOUNCE's operation: its new members are let in as observers if it would have an effect (WAITS). */
+enum admin_code observe_take(struct replica *r, struct blob_piece bytes, enum system_error *error);
+/* Another epoch has begun, or the cluster is sealed: nobody observes by what was announced before. */
+void observe_epoch(struct replica *r);
+void observe_start(struct replica *r);
 
 /* replica_epoch.c */
 bool epoch_init(struct replica *r);
@@ -719,6 +732,8 @@ void epoch_begin(struct replica *r);
 bool epoch_is_sealed(const struct replica *r);
 /* An entry that a member gave joins the chain if it is the next step; taken over. */
 enum system_error epoch_learn(struct replica *r, struct blob *entry, struct system_fault *fault);
+void epoch_observer_add(struct replica *r, const uint8_t noise_key[32], const char *name, bool announced);
+void epoch_observer_drop(struct replica *r, uint32_t index);
 /* The links are to the members of this epoch from now on. */
 void epoch_links_set(struct replica *r, uint64_t epoch);
 /* While restoring: the epoch in which the block after this height lies becomes the current one. */

@@ -363,6 +363,10 @@ uint32_t client_config_fetch(struct heraclius *db, uint32_t cluster, uint32_t ti
  * over (UNAVAILABLE: it may still take effect). `why` says which node said what. */
 enum heraclius_status client_config_submit(struct heraclius *db, const struct admin_op *operation, const uint8_t *bytes, size_t count,
                                            uint32_t timeout_ms, char *why);
+/* Has all nodes of the cluster let the new members of this signed CONFIG observe (O-55), until each took it, or f+1 say the same no (REFUSED), or the
+ * time is over: OK if more than f took it, among them an honest one. */
+enum heraclius_status client_config_announce(struct heraclius *db, uint32_t cluster, const uint8_t *bytes, size_t count, uint32_t timeout_ms,
+                                             uint32_t *took, char *why) __attribute__((warn_unused_result));
 
 /* nodes.c */
 void client_nodes_answer(struct node *node, const uint8_t *payload, size_t payload_bytes);

@@ -1,4 +1,4 @@
-/* heraclius config new, show, sign, submit, status: the next CONFIG of a cluster (spec/system.md 7.5, 7.6). */
+/* heraclius config new, show, sign, observe, submit, status: the next CONFIG of a cluster (spec/system.md 7.5, 7.6). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -317,7 +317,20 @@ static int submitted(struct heraclius *db, const struct admin_op *operation, con
     return status == HERACLIUS_OK ? EXIT_DONE : status == HERACLIUS_REFUSED ? EXIT_REFUSED : EXIT_UNANSWERED;
 }
 
-static int config_submit(struct wishes *wishes, const char **paths) {
+static int announced(struct heraclius *db, const struct admin_op *operation, const uint8_t *bytes, size_t count, uint32_t timeout_ms) {
+    char why[HERACLIUS_TEXT_BYTES];
+    uint32_t took = 0;
+    if (client_chain_find(db, operation->cluster)->entry_count >= operation->serial)
+        return (void)cmd_fail("a CONFIG with serial %" PRIu64 " has been decided: nobody observes by this one", operation->serial), EXIT_REFUSED;
+    enum heraclius_status status = client_config_announce(db, operation->cluster, bytes, count, timeout_ms, &took, why);
+    if (status != HERACLIUS_OK) (void)cmd_fail("%s", why);
+    else printf("%u nodes let %u new ones observe, until the next CONFIG: submit this one when their own status shows that they have caught up\n",
+                took, operation->nodes_count);
+    return status == HERACLIUS_OK ? EXIT_DONE : status == HERACLIUS_REFUSED ? EXIT_REFUSED : EXIT_UNANSWERED;
+}
+
+/* observe: its new members look on; else it is to be decided. */
+static int config_submit(struct wishes *wishes, const char **paths, bool observe) {
     int code = CMD_EXIT_USAGE;
     struct system *system = NULL;
     struct heraclius *db = NULL;
@@ -341,7 +354,8 @@ static int config_submit(struct wishes *wishes, const char **paths) {
         (void)cmd_fail("not submitted: %s", fault.text);
         goto out;
     }
-    code = submitted(db, operation, bytes, count, timeout_ms);
+    if (observe && (operation->kind != ADMIN_OP_CONFIG || operation->nodes_count == 0)) code = cmd_fail("%s brings no new node", paths[0]);
+    else code = observe ? announced(db, operation, bytes, count, timeout_ms) : submitted(db, operation, bytes, count, timeout_ms);
 out:
     heraclius_close(db);
     system_free(system);
@@ -395,14 +409,14 @@ static int config_status(struct wishes *wishes, const char *word) {
 
 /* ---- words and options ---- */
 
-enum verb { VERB_NEW, VERB_SHOW, VERB_SIGN, VERB_SUBMIT, VERB_STATUS };
+enum verb { VERB_NEW, VERB_SHOW, VERB_SIGN, VERB_OBSERVE, VERB_SUBMIT, VERB_STATUS };
 
 static int run(enum verb verb, struct wishes *wishes, const char **words, int count, const char *name) {
     bool one = count == 1, out = wishes->out != NULL;
     if (verb == VERB_NEW && one && out) return config_new(wishes, words[0]);
     if (verb == VERB_SHOW && one) return config_show(wishes, words[0]);
     if (verb == VERB_SIGN && one && out && wishes->admin_key) return config_sign(wishes, words[0]);
-    if (verb == VERB_SUBMIT && count >= 1) return config_submit(wishes, words);
+    if ((verb == VERB_OBSERVE || verb == VERB_SUBMIT) && count >= 1) return config_submit(wishes, words, verb == VERB_OBSERVE);
     if (verb == VERB_STATUS && (count == 0 || one) && (one || !out)) return config_status(wishes, count > 0 ? words[0] : NULL);
     return cmd_fail("%s needs %s (--help tells more)", name,
                     verb == VERB_NEW      ? "a CLUSTER (c0, s0, ...) and --out FILE"
@@ -460,5 +474,6 @@ static int config_command(int argc, char **argv, enum verb verb, const char *hel
 int cmd_config_new(int argc, char **argv) { return config_command(argc, argv, VERB_NEW, "CLUSTER --out FILE [OPTION...]"); }
 int cmd_config_show(int argc, char **argv) { return config_command(argc, argv, VERB_SHOW, "FILE [OPTION...]"); }
 int cmd_config_sign(int argc, char **argv) { return config_command(argc, argv, VERB_SIGN, "FILE --admin-key KEY --out FILE [OPTION...]"); }
+int cmd_config_observe(int argc, char **argv) { return config_command(argc, argv, VERB_OBSERVE, "FILE... [OPTION...]"); }
 int cmd_config_submit(int argc, char **argv) { return config_command(argc, argv, VERB_SUBMIT, "FILE... [OPTION...]"); }
 int cmd_config_status(int argc, char **argv) { return config_command(argc, argv, VERB_STATUS, "[CLUSTER] [OPTION...]"); }

@@ -42,6 +42,9 @@ struct rw_node {
     uint32_t largest_write;  /* records in one batch */
     bool let_in[RW_PEERS_MAX]; /* clients, by the replica's index */
     uint8_t let_in_key[RW_PEERS_MAX][32];
+    bool observer_in[RW_PEERS_MAX]; /* observers, by the replica's number */
+    uint8_t observer_key[RW_PEERS_MAX][32];
+    uint16_t observer_got[RW_PEERS_MAX]; /* type of the newest frame that it was sent */
     uint64_t stopped;        /* how often it said REPLICA_STOP */
     char stop_text[REPLICA_NOTE_BYTES];
     struct rw_evidence { /* files of evidence that it kept */
