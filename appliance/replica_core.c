@@ -69,6 +69,8 @@ static void update_notes(struct replica *r) {
         case BFT_NOTE_SEALED: replica_note(r, LOG_LEVEL_WARN, "cluster_sealed", "height=%llu", (unsigned long long)note->height); break;
         case BFT_NOTE_REMOVED: replica_note(r, LOG_LEVEL_WARN, "member_removed", "epoch=%llu", (unsigned long long)note->epoch); break;
         case BFT_NOTE_BEHIND:
+            if (r->behind_told_ms != 0 && r->now_ms - r->behind_told_ms < BEHIND_TOLD_MS) break; /* each fetch that brings nothing says so */
+            r->behind_told_ms = r->now_ms;
             replica_note(r, LOG_LEVEL_INFO, "catching_up", "member=%u height=%llu", note->member, (unsigned long long)note->height);
             break;
         default: break;

@@ -64,6 +64,7 @@ enum {
     INPUT_FETCHES_PER_SECOND = 1 << 14, /* a member that catches up asks for all inputs of many blocks */
     INPUT_FETCH_BYTES_PER_SECOND = 64 << 20,
     INPUT_FETCH_STORED_BYTES = 4096,
+    BEHIND_TOLD_MS = 5000,     /* `catching_up` is logged so often */
     TICK_MS = 20,              /* the replica wants to be called so often while anything waits */
     FETCH_BLOCKS_AT_ONCE = BFT_FETCH_BLOCKS_MAX,
     UNSPREAD_WINDOW_MS = 2000, /* f+1 members that ask me within it for reads of one relay: it did not hand them on */
@@ -389,6 +390,7 @@ struct replica {
     bool started, stopping, draining, halted_told, retired;
     bool replaying; /* blocks of the store are executed again before the core begins */
     uint64_t noop_nonce, noop_ms;
+    uint64_t behind_told_ms; /* `catching_up` was logged; 0: never */
     uint64_t decided_ms; /* when a block last became final here */
     struct bft_status peer_status[PLACES];
     bool has_peer_status[PLACES];

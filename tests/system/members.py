@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A node's life: enrolled, started before anybody knows it, brought in by a CONFIG under load in another's place, caught up, voting, restarted; the
-one that was replaced says so and harms nobody. Then a cluster grows by a node and shrinks again.
+"""A node's life: enrolled, started before anybody knows it, let in as an observer, caught up, brought in by a CONFIG under load in another's place,
+voting, restarted; the one that was replaced says so and harms nobody. Then a cluster grows by a node and shrinks again. Blocks are pruned all the
+while: who comes later takes checkpoints.
 
   tests/system/members.py short|long
 """
@@ -21,6 +22,16 @@ def wait_phase(system, name, phase, epoch=None, limit_s=40):
         if state and state["phase"] == phase and epoch in (None, state["epoch"]):
             return True
         time.sleep(0.1)
+    return False
+
+
+def wait_pruned(system, cluster, limit_s=60):
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        states = system.cluster(cluster).values()
+        if states and min(s["wal"]["pruned_height"] for s in states) > 0:
+            return True
+        time.sleep(0.2)
     return False
 
 
@@ -51,10 +62,28 @@ def enroll(c, system, name, cluster):
     return f"{cards}/{name}.card"
 
 
-def change(c, system, admin, cluster, name, *words):
+def observes(c, system, admin, cluster, name, joiner, limit_s=90):
+    """The new node looks on, before the CONFIG that brings it in is submitted, until it has what the others have."""
+    done = admin.run("observe", f"{admin.dir}/{name}.signed")
+    until = time.monotonic() + limit_s
+    ahead = None
+    while done.returncode == 0 and time.monotonic() < until:
+        heights = [s["height"] for n, s in system.cluster(cluster).items() if n != joiner and s["phase"] == "voting"]
+        ahead = max(heights, default=0) - ((system.ask(joiner) or {}).get("height") or 0)
+        if heights and ahead <= 64:
+            break
+        time.sleep(0.2)
+    state = system.ask(joiner)
+    c.case(f"{joiner} catches up while it observes", ahead is not None and ahead <= 64 and state and state["phase"] == "observing",
+           f"{done.stdout}{done.stderr} {ahead} {state}")
+
+
+def change(c, system, admin, cluster, name, *words, joiner=None):
     done = admin.run("new", cluster, "--out", f"{admin.dir}/{name}", *words)
     text = done.stdout + done.stderr
     good = done.returncode == 0 and admin.sign(name).returncode == 0
+    if good and joiner:
+        observes(c, system, admin, cluster, name, joiner)
     done = admin.submit(f"{name}.signed", 30) if good else done
     c.case(f"CONFIG {name} takes effect", good and done.returncode == 0, text + done.stdout + done.stderr)
     return text
@@ -63,8 +92,9 @@ def change(c, system, admin, cluster, name, *words):
 def replaced(c, system, admin, cluster, old, new):
     card = enroll(c, system, new, cluster)
     epoch = 2
-    change(c, system, admin, cluster, f"{cluster}-{epoch}", "--replace", f"{old}={card}")
+    change(c, system, admin, cluster, f"{cluster}-{epoch}", "--replace", f"{old}={card}", joiner=new)
     c.case(f"{new} votes in epoch {epoch}", wait_phase(system, new, "voting", epoch), system.ask(new))
+    c.case(f"{new} took a checkpoint, since the first blocks were pruned", " transfer_installed " in system.log(new), system.log(new)[-1000:])
     c.case(f"{old} says that it was removed", wait_phase(system, old, "removed", epoch), system.ask(old))
     done = put(system, f"after-{new}", "1", f"{system.dir}/receipt-{new}")
     c.case("a put goes through", done.returncode == 0, done.stderr)
@@ -91,7 +121,7 @@ def needed(c, system, cluster, new, others):
 
 def removed_while_away(c, system, admin):
     """Down while a CONFIG removes it: when it comes back in the old epoch it is shown the CONFIG, and votes no more."""
-    card = enroll(c, system, "s0-late", "s0")
+    card = enroll(c, system, "s0-late", "s0")  # not let in before the CONFIG takes effect: it catches up as a member
     system.kill("s0-n3")
     change(c, system, admin, "s0", "s0-3", "--replace", f"s0-n3={card}")
     c.case("s0-late votes in epoch 3", wait_phase(system, "s0-late", "voting", 3), system.ask("s0-late"))
@@ -111,8 +141,8 @@ def grow_and_shrink(c, system, admin, cluster, epoch, most):
         names.append(f"{cluster}-more-{n}")
         card = enroll(c, system, names[-1], cluster)
         epoch += 1
-        change(c, system, admin, cluster, f"{cluster}-{epoch}", "--add", card)
-        caught_up = wait_phase(system, names[-1], "voting", epoch, limit_s=180)  # thousands of blocks, on a busy machine
+        change(c, system, admin, cluster, f"{cluster}-{epoch}", "--add", card, joiner=names[-1])
+        caught_up = wait_phase(system, names[-1], "voting", epoch, limit_s=60)
         c.case(f"member {n} of {cluster} votes in epoch {epoch}", caught_up, system.ask(names[-1]))
     if most == 7:
         for name in names[:2]:
@@ -144,14 +174,15 @@ def refused(c, system, admin, card):
 def main(argv):
     c = Cases()
     threads = {"threads": "split"} if is_long(argv) else None
-    with System(conf=threads) as system:
+    with System(settings=["checkpoint_blocks=64"], conf=threads) as system:
         system.start_all()
         system.wait_ready()
         admin = Admin(system)
         os.makedirs(f"{system.dir}/bench")
-        for cluster in ("s0", "c0"):  # nothing is pruned: those who come later take all blocks, not a checkpoint
-            change(c, system, admin, cluster, f"{cluster}-1", "--set", "checkpoint_blocks=1048576")
-        load = system.client_background("bench", "--out", f"{system.dir}/bench", "--users", 32, "--seconds", 5, "--mix", "50:50", "--keys", 200)
+        for cluster in ("s0", "c0"):
+            change(c, system, admin, cluster, f"{cluster}-1", "--set", "checkpoint_blocks=16")
+        load = system.client_background("bench", "--out", f"{system.dir}/bench", "--users", 32, "--seconds", 6, "--mix", "50:50", "--keys", 200)
+        c.case("blocks are pruned", wait_pruned(system, "s0") and wait_pruned(system, "c0"), system.states("s0"))
         replaced(c, system, admin, "s0", "s0-n2", "s0-new")
         out, err = load.communicate(timeout=120)
         c.case("the load went on", load.returncode == 0, out + err)
