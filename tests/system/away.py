@@ -57,12 +57,12 @@ def came_back(c, what, system, victim, epoch, mark, helpers):
 def away(c, what, system, victim, epoch, configs, while_down=None, killed_at=()):
     """configs: what becomes of the cluster meanwhile, one CONFIG each. Returns the epoch after them."""
     cluster = victim[:2]
-    peers = [n for n in system.names if n.startswith(cluster) and n != victim and system.running(n)]
     height = height_of(system, victim)
     system.kill(victim)
     for config in configs:
         epoch += 1
         config(epoch)
+    peers = [n for n in system.names if n.startswith(cluster) and n != victim and system.running(n)]
     good, text = prune_beyond(system, peers, height + K)
     if not c.case(f"{what}: its peers decide, and prune", good, text):
         return epoch
