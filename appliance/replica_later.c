@@ -60,7 +60,7 @@ bool later_others_ahead(const struct replica *r, uint64_t by) {
 /* ---- the chain ---- */
 
 /* Somebody spoke of an epoch that is not known here, or a certificate shows a final block that nobody gives: that of a CONFIG, maybe. */
-bool later_hinted(const struct replica *r) {
+static bool hinted(const struct replica *r) {
     if (r->chain->sealed) return false;
     for (uint32_t i = 0; i < BFT_MEMBERS_MAX; i++) {
         if (r->later.claimed_ms[i] != 0 && r->now_ms - r->later.claimed_ms[i] < LATER_CLAIM_MS) return true;
@@ -68,7 +68,8 @@ bool later_hinted(const struct replica *r) {
     return r->core->pending_qc.count > 0 && r->core->pending_qc.ballot.height > r->tip_height;
 }
 
-void later_ask(struct replica *r) {
+/* Asks the next member. */
+static void chain_ask(struct replica *r) {
     struct later *later = &r->later;
     if (later->asked_ms != 0 && r->now_ms - later->asked_ms < r->config.timeouts.fetch_ms) return;
     for (uint32_t tries = 0; tries < BFT_MEMBERS_MAX; tries++) {
@@ -81,6 +82,15 @@ void later_ask(struct replica *r) {
         output_send_blob(r, peer_member(later->next), MESSAGE_CONFIG_QUERY, question);
         return;
     }
+}
+
+void later_look(struct replica *r, uint64_t patience) {
+    struct later *later = &r->later;
+    if (r->tip_height != later->tip || !hinted(r) || r->behind || later->since_ms == 0) {
+        later->tip = r->tip_height;
+        later->since_ms = r->now_ms;
+    }
+    if (r->now_ms - later->since_ms >= patience) chain_ask(r);
 }
 
 /* An answer costs signatures, those of one bad step at the most: none is looked at that was not asked for. */
@@ -131,7 +141,8 @@ bool later_memory(struct replica *r, const struct bft_memory *memory) {
 void later_tick(struct replica *r) {
     uint64_t newest = r->epoch_count - 1u;
     if (newest > r->link_epoch && r->epochs[newest - 1].sequence <= r->durable) epoch_links_set(r, newest);
-    if (r->memory_epoch == 0 || r->members.place.epoch < r->memory_epoch || r->durable + 1 < r->sequence_next) return;
+    if (r->memory_epoch == 0 || r->members.place.epoch < r->memory_epoch) return;
+    if (r->durable + 1 < r->sequence_next || r->certificates_unsaved > 0) return; /* what brought it here is still on its way to the disk */
     (void)output_add(r, REPLICA_AGAIN);
     r->stopping = true;
 }

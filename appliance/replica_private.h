@@ -347,6 +347,7 @@ struct later {
     uint64_t claimed_ms[BFT_MEMBERS_MAX]; /* when the member at this place last spoke of an epoch that is not known here; 0: never */
     bool stated[BFT_MEMBERS_MAX];         /* by signer in the epoch of the links: it showed by STATUS that it is final up to ... */
     uint64_t height[BFT_MEMBERS_MAX];
+    uint64_t tip, since_ms; /* final height as it was, and since when it is so although there seems to be more; 0: not looked yet */
     uint32_t asked; /* places that owe a CONFIG_CHAIN, by bit */
     uint64_t asked_ms;
     uint8_t next;
@@ -779,9 +780,8 @@ void later_place_clear(struct replica *r, uint32_t place);
 /* A STATUS of any epoch; false: it is of the links' epoch, and its signature is bad. */
 bool later_status(struct replica *r, struct replica_peer from, const struct bft_message *message);
 bool later_others_ahead(const struct replica *r, uint64_t by);
-bool later_hinted(const struct replica *r);
-/* Asks the next member for the chain. */
-void later_ask(struct replica *r);
+/* Asks for the chain when there is more of it and no block came for so long. */
+void later_look(struct replica *r, uint64_t patience);
 void later_chain_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 bool later_memory(struct replica *r, const struct bft_memory *memory);
 void later_tick(struct replica *r);

@@ -116,12 +116,12 @@ void transfer_tick_replica(struct replica *r) {
     uint64_t patience = (uint64_t)LACKING_FETCHES * r->config.timeouts.fetch_ms;
     if (patience < LACKING_MS_MIN) patience = LACKING_MS_MIN;
     bool ahead = transfer_others_ahead(r, 0);
-    if (r->tip_height != r->tip_moved || (!ahead && !later_hinted(r)) || r->behind || r->tip_moved_ms == 0) {
+    if (r->tip_height != r->tip_moved || !ahead || r->behind || r->tip_moved_ms == 0) {
         r->tip_moved = r->tip_height;
         r->tip_moved_ms = r->now_ms;
     }
-    bool stalled = r->now_ms - r->tip_moved_ms >= patience, lacking = stalled && ahead;
-    if (stalled && later_hinted(r)) later_ask(r);
+    later_look(r, patience);
+    bool lacking = r->now_ms - r->tip_moved_ms >= patience;
     if (!lacking && !r->lacking_told) return;
     if (lacking && r->lacking_told && r->now_ms - r->lacking_told_ms < LACKING_AGAIN_MS) return;
     r->lacking_told = lacking;

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "bft/memory.h"
+#include "bft/wire.h"
 #include "protocol/checkpoint.h"
 #include "tests/appliance/replica_world.h"
 
@@ -330,6 +331,50 @@ static void a_chain_that_nobody_asked_for_is_not_looked_at(void **state) {
     rw_destroy(rw);
 }
 
+static uint32_t questions;
+
+static bool count_send(void *context, struct replica_peer to, uint16_t type, struct blob_piece *pieces, unsigned *piece_count) {
+    (void)context;
+    (void)to;
+    (void)pieces;
+    (void)piece_count;
+    questions += type == MESSAGE_CONFIG_QUERY;
+    return true;
+}
+
+/* Of a member that is up to date: a claim costs a few questions of 16 bytes, and moves nothing. */
+static void claims_of_later_epochs_move_nobody(void **state) {
+    (void)state;
+    struct replica_world *rw = world_of(64, K);
+    struct bft_message *status = calloc(1, sizeof *status);
+    uint8_t bytes[512];
+    assert_non_null(status);
+    status->type = BFT_MESSAGE_STATUS;
+    status->status.place = replica_members(rw->nodes[4].replica)->place;
+    status->status.place.epoch = 77;
+    status->status.signer = 1;
+    status->status.final.height = UINT64_MAX / 2;
+    size_t count = bft_wire_encode(status, bytes, sizeof bytes);
+    free(status);
+    struct replica_peer liar = {.kind = REPLICA_MEMBER, .member = 1};
+    rw->nodes[4].hooks.send = count_send;
+    questions = 0;
+    for (uint32_t i = 0; i < 100; i++) {
+        rw_inject(rw, liar, 4, BFT_MESSAGE_STATUS, bytes, count);
+        rw_run(rw, 100);
+        if (i % 20 == 0) puts_done(rw, 3);
+        struct transfer_status transfer;
+        transfer_status(rw->nodes[4].transfer, &transfer);
+        assert_false(transfer.taking);
+        assert_int_equal(rw_status(rw, 4)->phase, PHASE_VOTING);
+    }
+    print_message("%u questions\n", questions);
+    assert_true(questions > 0 && questions <= 60);
+    assert_int_equal(rw_status(rw, 4)->view_changes, 0);
+    votes_are_needed(rw, 4);
+    rw_destroy(rw);
+}
+
 /* ---- the state is lost, the voting memory is not ---- */
 
 static const struct rw_record *memory_record(const struct replica_world *rw, uint32_t node) {
@@ -411,6 +456,7 @@ int main(void) {
         cmocka_unit_test(a_hostile_chain_is_counted_and_its_sender_named),
         cmocka_unit_test(a_checkpoint_that_its_epoch_did_not_certify_names_its_sender),
         cmocka_unit_test(a_chain_that_nobody_asked_for_is_not_looked_at),
+        cmocka_unit_test(claims_of_later_epochs_move_nobody),
         cmocka_unit_test(a_state_lost_in_a_later_epoch_comes_back_by_a_checkpoint),
         cmocka_unit_test(a_state_lost_in_a_later_epoch_comes_back_by_blocks_and_a_new_start),
     };
