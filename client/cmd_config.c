@@ -14,7 +14,7 @@ enum { CHAIN_FILE_BYTES_MAX = 1 << 28 };
 struct wishes {
     char *system, *client, *out, *chain, *admin_key;
     char **set, **replace, **add, **remove;
-    int timeout_s, version, seal;
+    int timeout_s, version, seal, anyway;
 };
 
 /* ---- files ---- */
@@ -302,6 +302,53 @@ static bool operations_join(struct admin_op *operation, const char **paths) {
     return good;
 }
 
+/* ---- who votes ---- */
+
+/* The members of one that the other does not have (or, `kept`, that both have), by places of the first. */
+static uint32_t places_of(const struct config_members *members, const struct config_members *other, bool kept) {
+    uint32_t places = 0;
+    for (uint32_t i = 0; i < members->count; i++) {
+        bool both = config_member_by_signing_key(other, members->members[i].signing_key) >= 0;
+        if (both == kept) places |= 1u << i;
+    }
+    return places;
+}
+
+static void names_print(FILE *to, const struct heraclius *db, uint32_t cluster, uint32_t places) {
+    for (uint32_t i = 0; i < db->node_count; i++) {
+        const struct node *node = &db->nodes[i];
+        if (node->cluster == cluster && (places >> node->member & 1) != 0) (void)fprintf(to, " %s", node->card ? node->card->name : "?");
+    }
+}
+
+/* One that was brought in and has not caught up counts among those that are down: the next change waits for it. */
+static bool stayers_vote(struct heraclius *db, const struct admin_op *operation, uint32_t timeout_ms) {
+    enum { PATIENCE_MS = 5000 };
+    const struct config *config = client_chain_config(db, operation->cluster);
+    uint32_t places = places_of(&config->members, &operation->config.members, true);
+    uint32_t patience_ms = timeout_ms < PATIENCE_MS ? timeout_ms : PATIENCE_MS;
+    uint32_t voting = client_nodes_voting(db, operation->cluster, config->members.serial, places, patience_ms);
+    if ((places & ~voting) == 0) return true;
+    (void)fprintf(stderr, "heraclius: not submitted: no vote yet of");
+    names_print(stderr, db, operation->cluster, places & ~voting);
+    (void)fprintf(stderr, "; wait until they have caught up, or say --anyway\n");
+    return false;
+}
+
+static void newcomers_wait(struct heraclius *db, const struct admin_op *operation, const struct config_members *before, uint32_t timeout_ms) {
+    uint32_t places = places_of(&operation->config.members, before, false);
+    uint32_t voting = client_nodes_voting(db, operation->cluster, operation->serial, places, timeout_ms) & places;
+    if (voting != 0) {
+        printf("votes:");
+        names_print(stdout, db, operation->cluster, voting);
+        printf("\n");
+    }
+    if (voting == places) return;
+    printf("no vote yet:");
+    names_print(stdout, db, operation->cluster, places & ~voting);
+    printf(" (it counts among those that are down: no further change before it has caught up)\n");
+}
+
 static int submitted(struct heraclius *db, const struct admin_op *operation, const uint8_t *bytes, size_t count, uint32_t timeout_ms) {
     char why[HERACLIUS_TEXT_BYTES], cluster[16];
     cmd_config_cluster_name(operation->cluster, cluster);
@@ -331,6 +378,7 @@ static int announced(struct heraclius *db, const struct admin_op *operation, con
 
 /* observe: its new members look on; else it is to be decided. */
 static int config_submit(struct wishes *wishes, const char **paths, bool observe) {
+    struct config_members *before = malloc(sizeof *before);
     int code = CMD_EXIT_USAGE;
     struct system *system = NULL;
     struct heraclius *db = NULL;
@@ -338,7 +386,7 @@ static int config_submit(struct wishes *wishes, const char **paths, bool observe
     struct admin_op *operation = malloc(sizeof *operation);
     uint8_t *bytes = malloc(ADMIN_OP_BYTES_MAX);
     uint32_t timeout_ms = (uint32_t)wishes->timeout_s * 1000;
-    if (!operation || !bytes || !system_open(wishes, &system) || !operations_join(operation, paths)) goto out;
+    if (!before || !operation || !bytes || !system_open(wishes, &system) || !operations_join(operation, paths)) goto out;
     size_t count = admin_op_encode(operation, bytes);
     if (memcmp(operation->system_id, system->system_id, 16) != 0 || !system_cluster_by_id(system, operation->cluster)) {
         (void)cmd_fail("%s is of another system than %s", paths[0], wishes->system);
@@ -355,8 +403,16 @@ static int config_submit(struct wishes *wishes, const char **paths, bool observe
         goto out;
     }
     if (observe && (operation->kind != ADMIN_OP_CONFIG || operation->nodes_count == 0)) code = cmd_fail("%s brings no new node", paths[0]);
-    else code = observe ? announced(db, operation, bytes, count, timeout_ms) : submitted(db, operation, bytes, count, timeout_ms);
+    else if (observe) code = announced(db, operation, bytes, count, timeout_ms);
+    else if (operation->nodes_count == 0) code = submitted(db, operation, bytes, count, timeout_ms);
+    else if (!wishes->anyway && chain->entry_count + 1 == operation->serial && !stayers_vote(db, operation, timeout_ms)) code = EXIT_REFUSED;
+    else {
+        *before = chain->chain->config.members;
+        code = submitted(db, operation, bytes, count, timeout_ms);
+        if (code == EXIT_DONE) newcomers_wait(db, operation, before, timeout_ms);
+    }
 out:
+    free(before);
     heraclius_close(db);
     system_free(system);
     free(operation);
@@ -437,14 +493,17 @@ static int config_command(int argc, char **argv, enum verb verb, const char *hel
         POPT_TABLEEND};
     const struct poptOption of_sign[] = {
         {"admin-key", 0, POPT_ARG_STRING, &wishes.admin_key, 0, "the administrator's secret key", "FILE"}, POPT_TABLEEND};
+    const struct poptOption of_submit[] = {
+        {"anyway", 0, POPT_ARG_NONE, &wishes.anyway, 0, "bring new nodes in although a member that stays does not vote", NULL}, POPT_TABLEEND};
     const struct poptOption nothing[] = {POPT_TABLEEND};
+    const struct poptOption *of_verb = verb == VERB_NEW ? of_new : verb == VERB_SIGN ? of_sign : verb == VERB_SUBMIT ? of_submit : nothing;
     const struct poptOption options[] = {
         {"system", 's', POPT_ARG_STRING, &wishes.system, 0, "the system file (default: $HERACLIUS_SYSTEM, or local/system.json)", "FILE"},
         {"client", 0, POPT_ARG_STRING, &wishes.client, 0, "a client's key, for links to the nodes (client.key beside the system file)", "KEYFILE"},
         {"timeout", 0, POPT_ARG_INT, &wishes.timeout_s, 0, "seconds until it gives up (default 10)", "S"},
         {"chain", 0, POPT_ARG_STRING, &wishes.chain, 0, "what it follows, from a file instead of the nodes or the file beside", "FILE"},
         {"out", 'o', POPT_ARG_STRING, &wishes.out, 0, "the file to make; nothing is overwritten", "FILE"},
-        {NULL, 0, POPT_ARG_INCLUDE_TABLE, (void *)(uintptr_t)(verb == VERB_NEW ? of_new : verb == VERB_SIGN ? of_sign : nothing), 0, NULL, NULL},
+        {NULL, 0, POPT_ARG_INCLUDE_TABLE, (void *)(uintptr_t)of_verb, 0, NULL, NULL},
         POPT_AUTOHELP POPT_TABLEEND};
     int code = CMD_EXIT_USAGE;
     poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);

@@ -66,14 +66,14 @@ def observes(c, system, admin, cluster, name, joiner, limit_s=90):
     """The new node looks on, before the CONFIG that brings it in is submitted, until it has what the others have."""
     done = admin.run("observe", f"{admin.dir}/{name}.signed")
     until = time.monotonic() + limit_s
-    ahead = None
+    ahead = state = None
     while done.returncode == 0 and time.monotonic() < until:
         heights = [s["height"] for n, s in system.cluster(cluster).items() if n != joiner and s["phase"] == "voting"]
-        ahead = max(heights, default=0) - ((system.ask(joiner) or {}).get("height") or 0)
-        if heights and ahead <= 64:
+        state = system.ask(joiner)
+        ahead = max(heights, default=0) - ((state or {}).get("height") or 0)
+        if heights and ahead <= 64 and state and state["phase"] == "observing":
             break
         time.sleep(0.2)
-    state = system.ask(joiner)
     c.case(f"{joiner} catches up while it observes", ahead is not None and ahead <= 64 and state and state["phase"] == "observing",
            f"{done.stdout}{done.stderr} {ahead} {state}")
 
@@ -86,6 +86,8 @@ def change(c, system, admin, cluster, name, *words, joiner=None):
         observes(c, system, admin, cluster, name, joiner)
     done = admin.submit(f"{name}.signed", 30) if good else done
     c.case(f"CONFIG {name} takes effect", good and done.returncode == 0, text + done.stdout + done.stderr)
+    if joiner:
+        c.case(f"submit waits until {joiner} votes", f"votes: {joiner}\n" in done.stdout, done.stdout + done.stderr)
     return text
 
 
@@ -103,6 +105,32 @@ def replaced(c, system, admin, cluster, old, new):
     c.case("status shows the new node, reached, and the old one no more", shown.get(new) is True and old not in shown, shown)
     alone = verify_alone(system, f"{system.dir}/receipt-{new}", system.dir)
     c.case("its receipt verifies by the system file alone", alone.returncode == 0, alone.stdout + alone.stderr)
+
+
+def address_followed(c, system, name, by):
+    """The address of a node that a CONFIG brought in changes: the others, who run, dial the new one from now on."""
+    with open(f"{system.root}/addresses.json") as f:
+        before = json.load(f)["nodes"][name]["link"]
+    for link in (f"127.0.0.1:{free_base(1)}", before):
+        marks = {other: len(system.log(other)) for other in by}
+        address_add(system, name, link)
+        until = time.monotonic() + 20
+        while time.monotonic() < until and not all(" changed=1" in system.log(other)[mark:] for other, mark in marks.items()):
+            time.sleep(0.1)
+        missing = [other for other, mark in marks.items() if " changed=1" not in system.log(other)[mark:]]
+        c.case(f"{link} is read as the address of {name}", not missing, missing)
+
+
+def one_after_another(c, system, admin, card, down):
+    """While a member does not vote no other is brought in."""
+    system.kill(down)
+    for done in (admin.run("new", "s0", "--out", f"{admin.dir}/early", "--add", card), admin.sign("early")):
+        c.case("a CONFIG is made and signed", done.returncode == 0, done.stdout + done.stderr)
+    done = admin.submit("early.signed")
+    c.case("submit refuses while a member that stays does not vote", done.returncode == 4 and f"no vote yet of {down};" in done.stderr,
+           done.stdout + done.stderr)
+    system.start(down)
+    c.case(f"{down} is back", wait_phase(system, down, "voting"), system.ask(down))
 
 
 def needed(c, system, cluster, new, others):
@@ -187,7 +215,11 @@ def main(argv):
         out, err = load.communicate(timeout=120)
         c.case("the load went on", load.returncode == 0, out + err)
         refused(c, system, admin, f"{system.dir}/new/s0-new.card")
+        address_followed(c, system, "s0-new", ("s0-n0", "c0-n0"))
         needed(c, system, "s0", "s0-new", ["s0-n1"])
+        if is_long(argv):
+            one_after_another(c, system, admin, enroll(c, system, "s0-early", "s0"), "s0-n1")
+            system.kill("s0-early")
         removed_while_away(c, system, admin)
         replaced(c, system, admin, "c0", "c0-n0", "c0-new")
         system.kill("c0-n0")
