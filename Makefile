@@ -216,7 +216,8 @@ uninstall: ## removes what install put there
 
 # ---------------------------------------------------------------- tests
 
-.PHONY: setup test test-long test-unit test-fuzz test-tidy test-system sim unit vectors vectors-check bench bench-recovery broken coverage format clean help
+.PHONY: setup test test-long test-unit test-fuzz test-tidy test-system sim unit
+.PHONY: vectors vectors-check bench bench-recovery broken coverage format clean help
 setup: ## installs missing Debian packages (without root: prints the one line to run)
 	@tests/setup
 

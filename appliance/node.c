@@ -42,9 +42,9 @@ static const struct link_type_rule rules[] = {
     {BFT_MESSAGE_NOOP, M | O, 512},
     {MESSAGE_LAST_SIGNED_QUERY, M | O, 256},
     {MESSAGE_LAST_SIGNED_ANSWER, M, 2048},
-    {MESSAGE_CHECKPOINT_QUERY, M, 16},
+    {MESSAGE_CHECKPOINT_QUERY, M | O, 16},
     {MESSAGE_CHECKPOINT, M, 4 << 20},
-    {MESSAGE_PIECE_QUERY, M, 96},
+    {MESSAGE_PIECE_QUERY, M | O, 96},
     {MESSAGE_PIECE, M, (1 << 20) + (1 << 16)},
     {MESSAGE_INPUT, M, BIG},
     {MESSAGE_INPUT_FETCH, M | O, 64},
@@ -57,6 +57,7 @@ static const struct link_type_rule rules[] = {
     {MESSAGE_BATCH, C, BIG},
     {MESSAGE_STATUS_QUERY, C, 64},
     {MESSAGE_ADMIN, C, 8 + ADMIN_OP_BYTES_MAX},
+    {MESSAGE_ANNOUNCE, C, 8 + ADMIN_OP_BYTES_MAX},
 };
 #undef M
 #undef F

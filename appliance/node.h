@@ -78,7 +78,7 @@ struct node {
     /* ending */
     int exit_code;
     bool stop;  /* a sticky error was logged, or `again`: leave the loop */
-    bool again; /* a checkpoint has come from peers: open anew, from it */
+    bool again; /* what came from peers has to be opened anew */
     bool draining;
     uint64_t drain_until_ms;
 
@@ -143,6 +143,9 @@ enum net_status node_send(struct node *node, struct replica_peer to, uint16_t ty
 /* node_addresses.c. False: no thread. */
 bool node_addresses_start(struct node *node);
 void node_addresses_stop(struct node *node);
+/* On the net's thread: the file's address of this name is that of this key too, whom no system file names; and is no more. */
+void node_addresses_follow(struct node *node, const uint8_t noise_key[32], const char *name);
+void node_addresses_leave(struct node *node, const uint8_t noise_key[32]);
 /* One line in the log: the file is not good, and what was in force stays so. */
 void node_addresses_refused(const char *why);
 /* On the net's thread, now and then: what was read since is dialled from now on. */

@@ -23,6 +23,12 @@ struct resolved {
     struct net_peer_config config; /* its addresses alone are meant */
 };
 
+/* A node that a CONFIG brought in. */
+struct followed {
+    uint8_t noise_key[32];
+    char name[CARD_NAME_BYTES_MAX + 1];
+};
+
 struct node_addresses {
     struct node *node;
     pthread_t thread;
@@ -31,14 +37,35 @@ struct node_addresses {
     off_t seen_bytes;
     ino_t seen_file;
     pthread_mutex_t lock;
-    struct resolved *fresh; /* written by the thread, taken by the net's; under the lock */
+    struct resolved *fresh; /* written by the thread, taken by the net's; under the lock, as are */
     uint32_t fresh_count;
+    struct followed *followed; /* written by the net's thread, read by this one */
+    uint32_t followed_count, followed_room;
     atomic_bool ready; /* there is something fresh */
 };
 
-static struct resolved *resolve_all(const struct node *node, const struct addresses *addresses, uint32_t *count) {
-    const struct system *system = node->system;
-    uint32_t clusters = system->coordinators_count + system->shards_count, room = 0;
+static void resolve(const struct addresses *addresses, const uint8_t noise_key[32], const char *name, struct resolved *one) {
+    const struct address *address = addresses_find(addresses, name);
+    memcpy(one->noise_key, noise_key, 32);
+    if (address != NULL) node_address_resolve(&address->link, &one->config);
+}
+
+/* A copy: resolving may take long, and the net's thread must not wait for it. */
+static struct followed *followed_copy(struct node_addresses *watch, uint32_t *count) {
+    pthread_mutex_lock(&watch->lock);
+    *count = watch->followed_count;
+    struct followed *copy = malloc((size_t)*count * sizeof *copy + 1);
+    CHECK(copy != NULL);
+    memcpy(copy, watch->followed != NULL ? watch->followed : copy, (size_t)*count * sizeof *copy);
+    pthread_mutex_unlock(&watch->lock);
+    return copy;
+}
+
+static struct resolved *resolve_all(struct node_addresses *watch, const struct addresses *addresses, uint32_t *count) {
+    const struct system *system = watch->node->system;
+    uint32_t clusters = system->coordinators_count + system->shards_count, room;
+    struct followed *followed = followed_copy(watch, &room);
+    uint32_t more = room;
     for (uint32_t i = 0; i < clusters; i++) room += system->clusters[i].nodes_count;
     struct resolved *all = calloc(room, sizeof *all);
     CHECK(all != NULL);
@@ -46,13 +73,44 @@ static struct resolved *resolve_all(const struct node *node, const struct addres
     for (uint32_t i = 0; i < clusters; i++) {
         for (uint32_t member = 0; member < system->clusters[i].nodes_count; member++) {
             const struct card *card = &system->clusters[i].nodes[member];
-            struct resolved *one = &all[(*count)++];
-            const struct address *address = addresses_find(addresses, card->name);
-            memcpy(one->noise_key, card->noise_key, 32);
-            if (address != NULL) node_address_resolve(&address->link, &one->config);
+            resolve(addresses, card->noise_key, card->name, &all[(*count)++]);
         }
     }
+    for (uint32_t i = 0; i < more; i++) resolve(addresses, followed[i].noise_key, followed[i].name, &all[(*count)++]);
+    free(followed);
     return all;
+}
+
+static struct followed *followed_find(struct node_addresses *watch, const uint8_t noise_key[32]) {
+    for (uint32_t i = 0; i < watch->followed_count; i++) {
+        if (memcmp(watch->followed[i].noise_key, noise_key, 32) == 0) return &watch->followed[i];
+    }
+    return NULL;
+}
+
+void node_addresses_follow(struct node *node, const uint8_t noise_key[32], const char *name) {
+    struct node_addresses *watch = node->watch;
+    if (watch == NULL) return;
+    pthread_mutex_lock(&watch->lock);
+    struct followed *at = followed_find(watch, noise_key);
+    if (at == NULL && watch->followed_count == watch->followed_room) {
+        watch->followed_room = watch->followed_room == 0 ? 16 : watch->followed_room * 2;
+        watch->followed = realloc(watch->followed, watch->followed_room * sizeof *watch->followed);
+        CHECK(watch->followed != NULL);
+    }
+    if (at == NULL) at = &watch->followed[watch->followed_count++];
+    memcpy(at->noise_key, noise_key, 32);
+    snprintf(at->name, sizeof at->name, "%s", name);
+    pthread_mutex_unlock(&watch->lock);
+}
+
+void node_addresses_leave(struct node *node, const uint8_t noise_key[32]) {
+    struct node_addresses *watch = node->watch;
+    if (watch == NULL) return;
+    pthread_mutex_lock(&watch->lock);
+    struct followed *at = followed_find(watch, noise_key);
+    if (at != NULL) *at = watch->followed[--watch->followed_count];
+    pthread_mutex_unlock(&watch->lock);
 }
 
 void node_addresses_refused(const char *why) {
@@ -79,7 +137,7 @@ static void look(struct node_addresses *watch) {
         return;
     }
     uint32_t count;
-    struct resolved *all = resolve_all(node, addresses, &count);
+    struct resolved *all = resolve_all(watch, addresses, &count);
     addresses_free(addresses);
     pthread_mutex_lock(&watch->lock);
     struct resolved *before = watch->fresh;
@@ -131,6 +189,7 @@ void node_addresses_stop(struct node *node) {
     close(watch->ending);
     pthread_mutex_destroy(&watch->lock);
     free(watch->fresh);
+    free(watch->followed);
     free(watch);
     node->watch = NULL;
 }

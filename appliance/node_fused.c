@@ -50,7 +50,12 @@ static void output_do(struct node *node, const struct replica_output *output) {
     case REPLICA_PEER_REMOVE: node_peer_shut_out(node, output->peer); break;
     case REPLICA_TRANSFER:
     case REPLICA_CHILD:
-    case REPLICA_LACKING: node_transfer_output(node, output); break;
+    case REPLICA_LACKING:
+    case REPLICA_EPOCH: node_transfer_output(node, output); break;
+    case REPLICA_AGAIN:
+        node->again = true;
+        node->stop = true;
+        break;
     case REPLICA_STOP:
         log_event(LOG_LEVEL_ERROR, "node_stopped", "cause=\"%s\"", output->text);
         node->stop = true;

@@ -127,6 +127,7 @@ void node_peer_let_in(struct node *node, struct replica_peer peer, const uint8_t
     case REPLICA_OBSERVER: (void)peer_add(node, noise_key, name, peer, NET_ROLE_OBSERVER, MEMBER_QUEUE_BYTES); break;
     default:
         addresses_again(node);
+        node_addresses_follow(node, noise_key, name);
         if (peer.kind == REPLICA_MEMBER) (void)peer_add(node, noise_key, name, peer, NET_ROLE_MEMBER, MEMBER_QUEUE_BYTES);
         else (void)peer_add(node, noise_key, name, peer, NET_ROLE_FOREIGN, FOREIGN_QUEUE_BYTES);
         log_event(LOG_LEVEL_INFO, "peer_added", "name=%s kind=%u place=%u", name, peer.kind, peer.member);
@@ -138,6 +139,9 @@ void node_peer_shut_out(struct node *node, struct replica_peer peer) {
     uint32_t *place = handle_of(node, peer), handle = place != NULL ? *place : NET_PEER_NONE;
     if (handle == NET_PEER_NONE) return;
     *place = NET_PEER_NONE;
+    struct net_peer_config config;
+    net_peer_get(node->net, handle, &config);
+    node_addresses_leave(node, config.static_key);
     net_peer_remove(node->net, handle);
 }
 

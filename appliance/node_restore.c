@@ -293,6 +293,15 @@ static bool pair_chains_load(struct node *node, struct wal_reader *reader, char 
     return true;
 }
 
+static void announced_load(struct node *node, struct wal_reader *reader) {
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    size_t bytes = 0;
+    replica_announced_key(key);
+    uint8_t *value = value_read(reader, WAL_MISC, key, &bytes);
+    if (value != NULL) replica_restore_announced(node->replica, value, bytes);
+    free(value);
+}
+
 /* Blocks that do not reach down to the state, which was lost: nothing can be executed again before a checkpoint has come from peers. Only the newest
  * are read then, those that this node may have prepared: members may have to fetch them. */
 static uint64_t blocks_from(struct node *node, struct wal_reader *reader, uint64_t from) {
@@ -315,6 +324,7 @@ static enum node_restored restore_all(struct node *node, struct wal_reader *read
     if (!chain_load(node, reader, text) || !pair_chains_load(node, reader, text)) return NODE_RESTORE_FAILED;
     enum node_restored restored = state_load(node, text);
     if (restored != NODE_RESTORED) return restored;
+    announced_load(node, reader);
     struct status_replica *at = malloc(sizeof *at);
     CHECK(at != NULL);
     replica_status(node->replica, at);

@@ -188,7 +188,12 @@ static void consensus_output(struct split *split, const struct replica_output *o
     case REPLICA_EVIDENCE: node_evidence(node, output); break;
     case REPLICA_TRANSFER:
     case REPLICA_CHILD:
-    case REPLICA_LACKING: node_transfer_output(node, output); break;
+    case REPLICA_LACKING:
+    case REPLICA_EPOCH: node_transfer_output(node, output); break;
+    case REPLICA_AGAIN:
+        node->again = true;
+        node->stop = true;
+        break;
     case REPLICA_STOP:
         log_event(LOG_LEVEL_ERROR, "node_stopped", "cause=\"%s\"", output->text);
         node->stop = true;

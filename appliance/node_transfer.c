@@ -24,14 +24,15 @@ enum {
 };
 
 /* From the loop. */
-enum news_kind { NEWS_FRAME, NEWS_CHILD, NEWS_LACKING, NEWS_HEIGHT, NEWS_CHECKPOINT };
+enum news_kind { NEWS_FRAME, NEWS_CHILD, NEWS_LACKING, NEWS_HEIGHT, NEWS_CHECKPOINT, NEWS_EPOCH };
 struct news {
     enum news_kind kind;
     uint8_t member;
     uint16_t type;
-    struct blob *blob;
+    struct blob *blob; /* EPOCH: the certificate */
     size_t offset, count;
     uint64_t height;
+    struct transfer_epoch *epoch;
 };
 
 /* To the loop: an output, or figures. */
@@ -53,6 +54,7 @@ struct node_transfer {
     struct transfer *transfer; /* the thread's, as all it owns */
     struct transfer_disk disk;
     struct way news, orders;
+    uint64_t epochs_told, epochs_due; /* the loop's: it handed over those before, and is to hand over those before */
     int event;               /* eventfd: wakes the thread */
     atomic_bool asleep, end; /* asleep: written by the thread; whoever finds it set wakes it */
     pthread_t thread;
@@ -115,6 +117,12 @@ static bool is_question(const struct news *news) {
     return news->kind == NEWS_FRAME && (news->type == 0x010D || news->type == 0x010F);
 }
 
+static void news_free(struct news *news) {
+    blob_drop(news->blob);
+    free(news->epoch);
+    free(news);
+}
+
 static void news_do(struct node_transfer *own, struct news *news, bool may_serve) {
     const uint8_t *bytes = news->blob != NULL ? news->blob->bytes + news->offset : NULL;
     switch (news->kind) {
@@ -123,9 +131,12 @@ static void news_do(struct node_transfer *own, struct news *news, bool may_serve
     case NEWS_LACKING: transfer_lacking(own->transfer, news->height); break;
     case NEWS_HEIGHT: transfer_height(own->transfer, news->height); break;
     case NEWS_CHECKPOINT: transfer_checkpointed(own->transfer); break;
+    case NEWS_EPOCH:
+        news->epoch->certificate = bytes;
+        transfer_epoch(own->transfer, news->epoch);
+        break;
     }
-    blob_drop(news->blob);
-    free(news);
+    news_free(news);
 }
 
 static void thread_sleep(struct node_transfer *own, int timeout_ms) {
@@ -189,6 +200,36 @@ static void *thread_main(void *context) {
 
 /* ---- the loop's side ---- */
 
+/* False: there is no room, and it is dropped. Its blob is held, its epoch taken over. */
+static bool news_put(struct node_transfer *own, const struct news *news) {
+    struct news *out = malloc(sizeof *out);
+    CHECK(out != NULL);
+    *out = *news;
+    if (out->blob != NULL) (void)blob_hold(out->blob);
+    if (way_put(&own->news, out)) {
+        thread_wake(own);
+        return true;
+    }
+    news_free(out);
+    return false;
+}
+
+/* An epoch must not be lost; what finds no room goes with the next poll. */
+static void epochs_tell(struct node *node) {
+    struct node_transfer *own = node->transfer;
+    while (own->epochs_told < own->epochs_due) {
+        struct news news = {.kind = NEWS_EPOCH, .epoch = malloc(sizeof *news.epoch)};
+        CHECK(news.epoch != NULL);
+        replica_epoch(node->replica, own->epochs_told, news.epoch);
+        if (news.epoch->certificate != NULL) news.blob = blob_copy(news.epoch->certificate, news.epoch->certificate_bytes);
+        news.count = news.epoch->certificate_bytes;
+        bool told = news_put(own, &news);
+        blob_drop(news.blob);
+        if (!told) return;
+        own->epochs_told++;
+    }
+}
+
 bool node_transfer_start(struct node *node) {
     struct node_transfer *own = calloc(1, sizeof *own);
     if (own == NULL) return false;
@@ -212,6 +253,8 @@ bool node_transfer_start(struct node *node) {
     way_init(&own->news);
     way_init(&own->orders);
     node->transfer = own;
+    own->epochs_due = replica_epochs(node->replica);
+    epochs_tell(node);
     CHECK(pthread_create(&own->thread, NULL, thread_main, own) == 0);
     return true;
 }
@@ -224,10 +267,7 @@ void node_transfer_stop(struct node_transfer *own) {
     pthread_join(own->thread, NULL);
     struct news *news;
     struct order *order;
-    while ((news = way_take(&own->news)) != NULL) {
-        blob_drop(news->blob);
-        free(news);
-    }
+    while ((news = way_take(&own->news)) != NULL) news_free(news);
     while ((order = way_take(&own->orders)) != NULL) {
         blob_drop(order->output.blob);
         free(order);
@@ -240,25 +280,17 @@ void node_transfer_stop(struct node_transfer *own) {
     free(own);
 }
 
-static void news_put(struct node_transfer *own, const struct news *news) {
-    struct news *out = malloc(sizeof *out);
-    CHECK(out != NULL);
-    *out = *news;
-    if (out->blob != NULL) (void)blob_hold(out->blob);
-    if (way_put(&own->news, out)) {
-        thread_wake(own);
+void node_transfer_output(struct node *node, const struct replica_output *output) {
+    if (output->kind == REPLICA_EPOCH) {
+        if (node->transfer != NULL) node->transfer->epochs_due = output->sequence + 1;
+        if (node->transfer != NULL) epochs_tell(node);
         return;
     }
-    blob_drop(out->blob);
-    free(out);
-}
-
-void node_transfer_output(struct node *node, const struct replica_output *output) {
     struct news news = {.kind = output->kind == REPLICA_TRANSFER ? NEWS_FRAME
                                 : output->kind == REPLICA_CHILD  ? NEWS_CHILD
                                 : output->lacking                ? NEWS_LACKING
                                                                  : NEWS_HEIGHT,
-                        .member = output->peer.member,
+                        .member = replica_transfer_asker(output->peer),
                         .type = output->type,
                         .height = output->sequence};
     struct blob *copy = NULL;
@@ -267,13 +299,13 @@ void node_transfer_output(struct node *node, const struct replica_output *output
         news.blob = copy;
         news.count = copy->count;
     }
-    if (node->transfer != NULL) news_put(node->transfer, &news);
+    if (node->transfer != NULL) (void)news_put(node->transfer, &news);
     blob_drop(copy);
 }
 
 void node_transfer_checkpointed(struct node *node) {
     struct news news = {.kind = NEWS_CHECKPOINT};
-    if (node->transfer != NULL) news_put(node->transfer, &news);
+    if (node->transfer != NULL) (void)news_put(node->transfer, &news);
 }
 
 static void order_do(struct node *node, struct order *order) {
@@ -297,6 +329,7 @@ static void order_do(struct node *node, struct order *order) {
 
 void node_transfer_poll(struct node *node) {
     struct order *order;
+    if (node->transfer != NULL && !node->stop) epochs_tell(node);
     while (node->transfer != NULL && !node->stop && (order = way_take(&node->transfer->orders)) != NULL) {
         order_do(node, order);
         free(order);

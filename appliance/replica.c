@@ -125,6 +125,7 @@ void replica_destroy(struct replica *r) {
         free(r->jobs_free);
         r->jobs_free = next;
     }
+    blob_drop(r->announced);
     blob_drop(r->proposing_body);
     free(r->proposing_config);
     epoch_free(r);
@@ -292,7 +293,7 @@ bool question_allowed(struct replica *r, struct question_rate *rate) {
 /* ---- links and frames ---- */
 
 void replica_link_up(struct replica *r, struct replica_peer peer) {
-    if (peer.kind == REPLICA_MEMBER && peer.member < r->members.n) {
+    if (peer.kind == REPLICA_MEMBER && peer.member < BFT_MEMBERS_MAX) { /* of the links' epoch, which may have more than the current one */
         r->member_up[peer.member] = true;
         waiting_link_up(r, peer.member);
     }
@@ -306,7 +307,7 @@ void replica_link_up(struct replica *r, struct replica_peer peer) {
 }
 
 void replica_link_down(struct replica *r, struct replica_peer peer) {
-    if (peer.kind == REPLICA_MEMBER && peer.member < r->members.n) r->member_up[peer.member] = false;
+    if (peer.kind == REPLICA_MEMBER && peer.member < BFT_MEMBERS_MAX) r->member_up[peer.member] = false;
     if (peer.kind == REPLICA_FOREIGN) source_link(r, peer, false);
     if (peer.kind == REPLICA_OBSERVER && peer.index < r->observer_count) r->observers[peer.index].up = false;
     if (peer.kind == REPLICA_CLIENT && peer.index < r->client_count && r->clients[peer.index].up) {
@@ -327,7 +328,10 @@ static void member_frame(struct replica *r, struct replica_peer from, uint16_t t
     case MESSAGE_INPUT: input_frame(r, from, payload); break;
     case MESSAGE_INPUT_FETCH: input_fetch_frame(r, from, payload); break;
     case MESSAGE_CONFIG_QUERY: epoch_query_frame(r, from, payload); break;
-    case MESSAGE_CONFIG_CHAIN: epoch_chain_frame(r, from, payload); break;
+    case MESSAGE_CONFIG_CHAIN: /* its own cluster's, or one of which members tell each other (S-103) */
+        if (payload.count >= 4 && bytes_get_le32(blob_piece_bytes(&payload)) == r->cluster) later_chain_frame(r, from, payload);
+        else epoch_chain_frame(r, from, payload);
+        break;
     case MESSAGE_CHECKPOINT_QUERY:
     case MESSAGE_CHECKPOINT:
     case MESSAGE_PIECE_QUERY:
@@ -356,7 +360,8 @@ void replica_frame(struct replica *r, struct replica_peer from, uint16_t type, s
         case MESSAGE_BATCH: client_batch_frame(r, from, payload); break;
         case MESSAGE_STATUS_QUERY: client_status_query_frame(r, from, payload); break;
         case MESSAGE_CONFIG_QUERY: epoch_query_frame(r, from, payload); break;
-        case MESSAGE_ADMIN: admin_frame(r, from, payload); break;
+        case MESSAGE_ADMIN:
+        case MESSAGE_ANNOUNCE: admin_frame(r, from, type, payload); break;
         default: drop_count(r, DROP_ROLE); break;
         }
     } else {
@@ -439,6 +444,7 @@ void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {
     held_send_release(r);
     replica_run(r);
     persist_flush(r);
+    later_tick(r);
 }
 
 uint64_t replica_deadline_ms(const struct replica *r) {
@@ -467,7 +473,7 @@ bool replica_is_drained(const struct replica *r) {
 }
 
 bool replica_is_ready(const struct replica *r) {
-    if (!r->started || r->replaying || r->draining || r->retired || r->core->halted || !last_is_answered(r)) return false;
+    if (!r->started || r->replaying || r->draining || r->retired || r->core->halted || !last_is_answered(r) || later_is(r)) return false;
     uint64_t ahead = 0;
     for (uint32_t i = 0; i < r->members.n; i++) {
         if (r->has_peer_status[i] && r->peer_status[i].final.height > r->tip_height + 64) ahead++;
@@ -494,7 +500,9 @@ static void status_pairs(const struct replica *r, struct status_replica *status)
 static enum status_phase status_phase(const struct replica *r) {
     if (r->retired) return PHASE_RETIRED;
     if (r->started && epoch_is_sealed(r)) return PHASE_SEALED;
-    if (r->started && r->removed) return PHASE_REMOVED;
+    bool member_later = r->started && later_is(r) && later_me(r) >= 0; /* it shall vote when it has come there */
+    if (r->started && (r->removed || (later_is(r) && (r->me != NOBODY || r->memory_epoch > 0))) && !member_later) return PHASE_REMOVED;
+    if (r->started && (member_later || r->memory_epoch > 0)) return PHASE_CATCHING_UP;
     if (r->started && r->me == NOBODY) return PHASE_OBSERVING;
     if (!r->started || r->replaying) return PHASE_RESTORING;
     if (!last_is_answered(r)) return PHASE_ASKING;

@@ -32,6 +32,7 @@
 #include "appliance/blob.h"
 #include "appliance/execution.h"
 #include "appliance/status.h"
+#include "appliance/transfer.h"
 #include "bft/signer.h"
 #include "protocol/system.h"
 #include "store/wal.h"
@@ -49,6 +50,11 @@ static inline uint64_t replica_peer_pack(struct replica_peer peer) {
 }
 static inline struct replica_peer replica_peer_unpack(uint64_t tag) {
     return (struct replica_peer){.kind = (uint8_t)(tag >> 56), .member = (uint8_t)(tag >> 48), .index = (uint32_t)tag};
+}
+
+/* The number that transfer.h has for the peer of a REPLICA_TRANSFER. */
+static inline uint8_t replica_transfer_asker(struct replica_peer peer) {
+    return (uint8_t)(peer.kind == REPLICA_OBSERVER ? TRANSFER_OBSERVER + peer.index : peer.member);
 }
 
 enum { REPLICA_PIECES_MAX = 4, REPLICA_NOTE_BYTES = 320 };
@@ -95,6 +101,9 @@ bool replica_restore_chain_payload(struct replica *replica, const uint8_t *bytes
 /* The chain of another cluster, as far as it was kept: each entry under this key of WAL_MISC, by its serial from 1 on. False: it does not follow. */
 void replica_pair_chain_key(uint8_t key[WAL_KEY_BYTES_MAX], uint32_t cluster, uint64_t serial);
 bool replica_restore_pair_chain(struct replica *replica, uint32_t cluster, const uint8_t *entry, size_t bytes) __attribute__((warn_unused_result));
+/* The CONFIG whose new members observe (S-81), if one was kept under this key of WAL_MISC; judged at the start. */
+void replica_announced_key(uint8_t key[WAL_KEY_BYTES_MAX]);
+void replica_restore_announced(struct replica *replica, const uint8_t *bytes, size_t count);
 /* The checkpoint from which the executor was loaded, and its blobs as FINAL jobs once carried them ("tip": header and certificate; "queues":
  * unacknowledged compact decisions). False: they do not fit each other or this cluster; `text` says which. */
 bool replica_restore_checkpoint(struct replica *replica, const struct state_checkpoint *checkpoint, const uint8_t *tip, size_t tip_bytes,
@@ -135,7 +144,7 @@ void replica_read_done(struct replica *replica, uint64_t cookie, struct blob *bl
 void replica_durable(struct replica *replica, uint64_t sequence);
 /* The checkpoint at this height is on disk. */
 void replica_checkpointed(struct replica *replica, uint64_t height);
-/* What struct transfer wants done: its TRANSFER_SEND (the blob is taken over) and TRANSFER_BAD. */
+/* What struct transfer wants done: its TRANSFER_SEND (the blob is taken over) and TRANSFER_BAD; `member` as in transfer.h. */
 void replica_transfer_send(struct replica *replica, uint8_t member, uint16_t type, struct blob *blob);
 void replica_transfer_bad(struct replica *replica, uint8_t member);
 /* Its hold_height, again and again while there is one: blocks above it are kept for whoever takes that checkpoint. */
@@ -160,16 +169,18 @@ enum replica_output_kind {
     REPLICA_TRANSFER, /* a frame of a member for transfer_frame(): peer, type, pieces[0] */
     REPLICA_CHILD,    /* pieces[0] for transfer_child() */
     REPLICA_LACKING,  /* `lacking` ? transfer_lacking() : transfer_height(), at height `sequence` */
+    REPLICA_EPOCH,    /* replica_epoch() of all up to `sequence` for transfer_epoch(); those before replica_start() are not told */
+    REPLICA_AGAIN,    /* the node is to be opened anew from its store, where all is that this replica gave it */
     REPLICA_STOP     /* the node must stop now and say why: `text` */
 };
 
 struct replica_output {
     enum replica_output_kind kind;
-    struct replica_peer peer; /* SEND, PEER_ADD, PEER_REMOVE */
+    struct replica_peer peer; /* SEND, PEER_ADD, PEER_REMOVE, TRANSFER (replica_transfer_asker) */
     uint16_t type;
     unsigned piece_count;
     struct blob_piece pieces[REPLICA_PIECES_MAX];
-    uint64_t sequence; /* PERSIST */
+    uint64_t sequence; /* PERSIST, LACKING, EPOCH */
     struct wal_batch batch;
     struct execution_job *job; /* JOB */
     bool lacking;              /* LACKING */
@@ -189,6 +200,10 @@ bool replica_next(struct replica *replica, struct replica_output *output) __attr
 /* Of the epoch in force; live as long as the replica. */
 const struct bft_members *replica_members(const struct replica *replica);
 const struct config *replica_config_in_force(const struct replica *replica);
+/* Epochs of this cluster whose CONFIG is known here: 0 to this less one; the last may be later than the one in force. */
+uint32_t replica_epochs(const struct replica *replica);
+/* One of them; the certificate lives as long as the replica. */
+void replica_epoch(const struct replica *replica, uint64_t epoch, struct transfer_epoch *out);
 
 /* Takes no new client batches from now on (REFUSED BUSY). */
 void replica_drain(struct replica *replica);

@@ -168,7 +168,7 @@ static enum admin_code operation_take(struct replica *r, struct blob_piece bytes
     return code;
 }
 
-void admin_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
+void admin_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
     if (payload.count < NONCE_BYTES || from.index >= r->client_count || r->clients[from.index].revoked) {
         drop_count(r, DROP_MALFORMED);
         return;
@@ -176,7 +176,9 @@ void admin_frame(struct replica *r, struct replica_peer from, struct blob_piece 
     if (!question_allowed(r, &r->clients[from.index].rate)) return;
     struct blob_piece bytes = {.blob = payload.blob, .offset = payload.offset + NONCE_BYTES, .count = payload.count - NONCE_BYTES};
     enum system_error error = SYSTEM_OK;
-    enum admin_code code = bytes.count > 0 ? operation_take(r, bytes, &error) : r->is_coordinator ? ADMIN_CODE_STATE : ADMIN_CODE_ELSEWHERE;
+    enum admin_code code = r->is_coordinator ? ADMIN_CODE_STATE : ADMIN_CODE_ELSEWHERE;
+    if (type == MESSAGE_ANNOUNCE) code = observe_take(r, bytes, &error);
+    else if (bytes.count > 0) code = operation_take(r, bytes, &error);
     if (code > ADMIN_CODE_DONE) drop_count(r, DROP_ADMIN_REFUSED);
     struct blob *answer = blob_make(STATE_BYTES);
     struct bytes_writer writer = bytes_writer_of(answer->bytes, answer->count);

@@ -75,13 +75,17 @@ static enum admin_code operation_hold(struct replica *r, const struct admin_op *
     return ADMIN_CODE_WAITS;
 }
 
-enum admin_code admin_config_take(struct replica *r, const struct admin_op *operation, struct blob_piece bytes, enum system_error *error) {
+enum admin_code admin_config_judge(const struct replica *r, const struct admin_op *operation, enum system_error *error) {
     if (is_in_force(r, operation)) return ADMIN_CODE_DONE;
     *error = admin_op_verify(operation, &r->config, NULL, NULL);
     if (*error == SYSTEM_SERIAL || (*error == SYSTEM_OK && r->chain->sealed)) return ADMIN_CODE_NUMBER;
     if (*error == SYSTEM_OK && beyond_release(r, operation)) *error = SYSTEM_CHANGE_TOO_LARGE;
-    if (*error != SYSTEM_OK) return ADMIN_CODE_INVALID;
-    return operation_hold(r, operation, bytes);
+    return *error != SYSTEM_OK ? ADMIN_CODE_INVALID : ADMIN_CODE_WAITS;
+}
+
+enum admin_code admin_config_take(struct replica *r, const struct admin_op *operation, struct blob_piece bytes, enum system_error *error) {
+    enum admin_code code = admin_config_judge(r, operation, error);
+    return code == ADMIN_CODE_WAITS ? operation_hold(r, operation, bytes) : code;
 }
 
 void admin_judge_again(struct replica *r) {

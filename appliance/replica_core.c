@@ -69,6 +69,8 @@ static void update_notes(struct replica *r) {
         case BFT_NOTE_SEALED: replica_note(r, LOG_LEVEL_WARN, "cluster_sealed", "height=%llu", (unsigned long long)note->height); break;
         case BFT_NOTE_REMOVED: replica_note(r, LOG_LEVEL_WARN, "member_removed", "epoch=%llu", (unsigned long long)note->epoch); break;
         case BFT_NOTE_BEHIND:
+            if (r->behind_told_ms != 0 && r->now_ms - r->behind_told_ms < BEHIND_TOLD_MS) break; /* each fetch that brings nothing says so */
+            r->behind_told_ms = r->now_ms;
             replica_note(r, LOG_LEVEL_INFO, "catching_up", "member=%u height=%llu", note->member, (unsigned long long)note->height);
             break;
         default: break;
@@ -190,7 +192,7 @@ static void core_step(struct replica *r, struct bft_event *event) {
     struct bft_update *update = r->update;
     event->now_ms = r->now_ms;
     bft_step(r->core, event, update);
-    if (update->memory_changed) r->memory_dirty = true;
+    if (update->memory_changed && r->memory_epoch == 0) r->memory_dirty = true; /* an observer's does not take the place of the key's */
     /* The body of an own block is known only here. Nothing leaves before the flush. */
     for (uint32_t i = 0; i < update->send_count; i++) {
         if (update->sends[i].message.type != BFT_MESSAGE_PROPOSE || !update->sends[i].sign) continue;
@@ -264,6 +266,10 @@ void consensus_frame(struct replica *r, struct replica_peer from, uint16_t type,
         return;
     }
     if (type == BFT_MESSAGE_STATUS && !question_allowed(r, &r->status_rates[from.member])) return; /* each costs a signature's check */
+    if (type == BFT_MESSAGE_STATUS && !later_status(r, from, message)) {
+        (void)verified(r, from, BFT_VERIFY_SIGNATURE);
+        return;
+    }
     if (persist_behind(r) && type != BFT_MESSAGE_STATUS) {
         if (verified(r, from, last_late(r, from.member, message))) drop_count(r, DROP_DISK_BEHIND);
         return;

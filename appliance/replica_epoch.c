@@ -99,7 +99,7 @@ void epoch_effect(const struct replica *r, const struct rblock *block, struct bf
     if (effect->kind == BFT_CONFIG_SEAL) return;
     const struct config *next = block->config_next;
     int me = config_member_by_signing_key(&next->members, r->signing_key);
-    effect->me = me < 0 ? BFT_NOBODY : (uint8_t)me;
+    effect->me = me < 0 || r->memory_epoch > 0 ? BFT_NOBODY : (uint8_t)me;
     effect->epoch = next->members.serial;
     effect->n = next->members.count;
     config_hash(next, effect->config_hash.bytes);
@@ -125,19 +125,21 @@ static struct blob *entry_make(const struct replica *r, const struct rblock *blo
     return entry;
 }
 
-/* Takes the entry over. False: it does not follow. */
-static bool entry_append(struct replica *r, struct blob *entry, struct system_fault *fault) {
+/* Takes the entry over. An error: it does not follow. */
+static enum system_error entry_append(struct replica *r, struct blob *entry, struct system_fault *fault) {
     struct epoch *last = &r->epochs[r->epoch_count - 1];
-    if (r->chain->sealed || r->epoch_count == EPOCHS_MAX || config_chain_step(r->chain, entry->bytes, entry->count, &r->signer, fault) != SYSTEM_OK) {
+    bool more = !r->chain->sealed && r->epoch_count < EPOCHS_MAX;
+    enum system_error error = more ? config_chain_step(r->chain, entry->bytes, entry->count, &r->signer, fault) : SYSTEM_SERIAL;
+    if (error != SYSTEM_OK) {
         blob_drop(entry);
-        return false;
+        return error;
     }
     last->entry = entry;
     last->members.height_last = r->chain->sealed ? r->chain->members.height_last : r->chain->before.height_last;
-    if (r->chain->sealed) return true;
+    if (r->chain->sealed) return SYSTEM_OK;
     (void)epoch_push(r, &r->chain->members, &r->chain->config);
     names_fill(r);
-    return true;
+    return SYSTEM_OK;
 }
 
 static void entry_persist(struct replica *r, uint64_t serial) {
@@ -153,7 +155,7 @@ void epoch_ended(struct replica *r, const struct rblock *block) {
     CHECK(epoch == r->epoch_count - 1);
     struct system_fault fault = {.text = ""};
     struct blob *entry = entry_make(r, block);
-    if (!entry_append(r, blob_hold(entry), &fault)) {
+    if (entry_append(r, blob_hold(entry), &fault) != SYSTEM_OK) {
         replica_stop(r, "the CONFIG of block %llu had an effect and is no step of the chain: %.160s: a fault of this program",
                      (unsigned long long)block->header.height, fault.text);
         blob_drop(entry);
@@ -163,9 +165,15 @@ void epoch_ended(struct replica *r, const struct rblock *block) {
     blob_drop(entry);
 }
 
+enum system_error epoch_learn(struct replica *r, struct blob *entry, struct system_fault *fault) {
+    enum system_error error = entry_append(r, entry, fault);
+    if (error == SYSTEM_OK) entry_persist(r, r->chain->config.members.serial + (r->chain->sealed ? 1u : 0u));
+    return error;
+}
+
 bool replica_restore_chain(struct replica *r, uint64_t serial, const uint8_t *bytes, size_t count) {
     if (serial < r->epoch_count + (r->chain->sealed ? 1u : 0u)) return true;
-    return serial == r->epoch_count && entry_append(r, blob_copy(bytes, count), NULL);
+    return serial == r->epoch_count && entry_append(r, blob_copy(bytes, count), NULL) == SYSTEM_OK;
 }
 
 bool replica_restore_chain_payload(struct replica *r, const uint8_t *bytes, size_t count) {
@@ -257,24 +265,28 @@ static bool is_own(const struct replica *r, const uint8_t noise_key[32]) {
     return memcmp(noise_key, r->noise_key, 32) == 0;
 }
 
-/* L-47: whoever was removed is let in as an observer, to hear of it. */
-static void observer_add(struct replica *r, const uint8_t noise_key[32], const char *name) {
+/* L-47: whoever was removed is let in as an observer, to hear of it; so is who is to become a member (S-81). */
+void epoch_observer_add(struct replica *r, const uint8_t noise_key[32], const char *name, bool announced) {
     if (r->observer_count == OBSERVERS_MAX || is_own(r, noise_key)) return;
     for (uint32_t i = 0; i < r->observer_count; i++) {
         if (memcmp(r->observers[i].noise_key, noise_key, 32) == 0) return;
     }
     struct observer *observer = &r->observers[r->observer_count++];
     memcpy(observer->noise_key, noise_key, 32);
+    observer->announced = announced;
     peer_tell(r, REPLICA_PEER_ADD, (struct replica_peer){.kind = REPLICA_OBSERVER, .index = r->observer_count - 1}, noise_key, name);
 }
 
-/* One that comes back as a member is no observer any more; its place is not given to another. */
+/* Its place is not given to another. */
+void epoch_observer_drop(struct replica *r, uint32_t index) {
+    peer_tell(r, REPLICA_PEER_REMOVE, peer_observer(index), r->observers[index].noise_key, "");
+    memset(&r->observers[index], 0, sizeof r->observers[index]);
+}
+
+/* One that is a member is no observer any more. */
 static void observer_drop(struct replica *r, const uint8_t noise_key[32]) {
     for (uint32_t i = 0; i < r->observer_count; i++) {
-        struct observer *observer = &r->observers[i];
-        if (memcmp(observer->noise_key, noise_key, 32) != 0) continue;
-        peer_tell(r, REPLICA_PEER_REMOVE, (struct replica_peer){.kind = REPLICA_OBSERVER, .index = i}, noise_key, "");
-        memset(observer, 0, sizeof *observer);
+        if (memcmp(r->observers[i].noise_key, noise_key, 32) == 0) epoch_observer_drop(r, i);
     }
 }
 
@@ -284,7 +296,7 @@ static void place_change(struct replica *r, struct replica_peer peer, const uint
     if (before != NULL && !is_own(r, before)) peer_tell(r, REPLICA_PEER_REMOVE, peer, before, "");
     if (peer.kind == REPLICA_MEMBER && after != NULL) observer_drop(r, after);
     if (after != NULL && !is_own(r, after)) peer_tell(r, REPLICA_PEER_ADD, peer, after, name);
-    if (peer.kind == REPLICA_MEMBER && before != NULL) observer_add(r, before, name_before);
+    if (peer.kind == REPLICA_MEMBER && before != NULL) epoch_observer_add(r, before, name_before, false);
 }
 
 static const uint8_t *noise_key_at(const struct config_members *members, uint32_t place) {
@@ -307,8 +319,8 @@ static void pair_peers_tell(struct replica *r, const struct pair *pair) {
 
 void epoch_peers_tell(struct replica *r) {
     for (uint32_t i = 0; i < r->pair_count; i++) pair_peers_tell(r, &r->pairs[i]);
-    const struct config_members *genesis = &r->epochs[0].config->members, *now = &r->config.members;
-    uint64_t epoch = r->members.place.epoch;
+    uint64_t epoch = r->link_epoch = r->epoch_count - 1u; /* all that the store has of the chain is durable */
+    const struct config_members *genesis = &r->epochs[0].config->members, *now = &r->epochs[epoch].config->members;
     for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
         const uint8_t *before = noise_key_at(genesis, place), *after = noise_key_at(now, place);
         const char *name = after != NULL ? r->epochs[epoch].names[place] : "";
@@ -316,15 +328,15 @@ void epoch_peers_tell(struct replica *r) {
     }
     for (uint32_t place = 0; epoch > 0 && place < r->epochs[epoch - 1].config->members.count; place++) {
         const uint8_t *before = noise_key_at(&r->epochs[epoch - 1].config->members, place);
-        if (config_member_by_noise_key(now, before) < 0) observer_add(r, before, r->epochs[epoch - 1].names[place]);
+        if (config_member_by_noise_key(now, before) < 0) epoch_observer_add(r, before, r->epochs[epoch - 1].names[place], false);
     }
+    observe_start(r);
 }
 
 /* ---- entering an epoch ---- */
 
 /* Whose key was at this place says nothing of who is there now. */
 static void place_clear(struct replica *r, uint32_t place) {
-    r->member_up[place] = false;
     r->has_peer_status[place] = false;
     r->peer_status_ms[place] = 0;
     r->evidence[place] = 0;
@@ -355,7 +367,7 @@ static void current_set(struct replica *r, uint64_t epoch) {
     r->members.height_last = UINT64_MAX; /* the core learns it when it comes there */
     r->config = *r->epochs[epoch].config;
     int me = config_member_by_signing_key(&r->config.members, r->signing_key);
-    r->me = me < 0 ? NOBODY : (uint8_t)me;
+    r->me = me < 0 || r->memory_epoch > 0 ? NOBODY : (uint8_t)me;
     r->removed = me < 0 && was_member(r, epoch);
     uint32_t *selected = realloc(r->selected, (size_t)r->config.limits.block_refs_max * sizeof *selected);
     CHECK(selected != NULL);
@@ -369,16 +381,33 @@ void epoch_restore_at(struct replica *r, uint64_t height) {
     current_set(r, epoch_of_height(r, height + 1));
 }
 
+static bool place_same(const struct epoch *before, const struct epoch *after, uint32_t place) {
+    const struct config_members *old = &before->config->members, *new = &after->config->members;
+    if (place >= old->count || place >= new->count) return place >= old->count && place >= new->count;
+    return memcmp(&old->members[place], &new->members[place], sizeof old->members[place]) == 0;
+}
+
 static void places_change(struct replica *r, const struct epoch *before, const struct epoch *after) {
     for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
-        const uint8_t *old = noise_key_at(&before->config->members, place), *new = noise_key_at(&after->config->members, place);
-        bool same = old != NULL && new != NULL &&
-                    memcmp(&before->config->members.members[place], &after->config->members.members[place], sizeof(struct config_member)) == 0;
-        if (same || (old == NULL && new == NULL)) continue;
+        if (place_same(before, after, place)) continue;
         place_clear(r, place);
-        if (new == NULL) relay_clear(r, place);
-        if (r->started) place_change(r, peer_member(place), old, before->names[place], new, new != NULL ? after->names[place] : "");
+        if (place >= after->config->members.count) relay_clear(r, place);
     }
+}
+
+void epoch_links_set(struct replica *r, uint64_t epoch) {
+    const struct epoch *before = &r->epochs[r->link_epoch], *after = &r->epochs[epoch];
+    r->link_epoch = epoch;
+    memset(r->later.stated, 0, sizeof r->later.stated);
+    memset(r->later.height, 0, sizeof r->later.height);
+    for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
+        if (place_same(before, after, place)) continue;
+        const uint8_t *old = noise_key_at(&before->config->members, place), *new = noise_key_at(&after->config->members, place);
+        r->member_up[place] = false;
+        later_place_clear(r, place);
+        place_change(r, peer_member(place), old, before->names[place], new, after->names[place]);
+    }
+    output_add(r, REPLICA_EPOCH)->sequence = epoch;
 }
 
 void epoch_begin(struct replica *r) {
@@ -387,6 +416,8 @@ void epoch_begin(struct replica *r) {
     propose_cancel(r);
     current_set(r, epoch);
     places_change(r, &r->epochs[epoch - 1], &r->epochs[epoch]);
+    if (r->started && epoch > r->link_epoch) epoch_links_set(r, epoch);
+    if (r->started) observe_epoch(r);
     for (uint32_t i = 0; i < PLACES; i++) { /* what was stated in the old epoch shows where a member is, and is no statement of this one */
         blob_drop(r->peer_status_bytes[i]);
         r->peer_status_bytes[i] = NULL;
@@ -433,6 +464,9 @@ void observer_frame(struct replica *r, struct replica_peer from, uint16_t type, 
     struct observer *observer = &r->observers[from.index];
     if (type == MESSAGE_CONFIG_QUERY) epoch_query_frame(r, from, payload);
     else if (type == MESSAGE_INPUT_FETCH) input_fetch_frame(r, from, payload);
+    else if (type == MESSAGE_CHECKPOINT_QUERY || type == MESSAGE_PIECE_QUERY) {
+        if (question_allowed(r, &observer->rate)) transfer_member_frame(r, from, type, payload);
+    }
     else if (type == BFT_MESSAGE_FETCH && bft_wire_decode(type, blob_piece_bytes(&payload), payload.count, r->message) == BFT_WIRE_OK)
         block_fetch_frame(r, from, &r->message->fetch);
     else if (r->now_ms - observer->served_ms >= r->config.timeouts.view_base_ms / 8 && r->members.place.epoch > 0) {

@@ -6,6 +6,7 @@
  *   replica_input.c     the pool of inputs: batches, slices, administrative operations
  *   replica_batch.c     BATCH, INPUT, INPUT_FETCH: taking in, verifying, relaying, fetching, the censorship clock
  *   replica_config.c    CONFIG and SEAL as inputs: taken in, judged by the CONFIG in force
+ *   replica_observe.c   who may look on before a CONFIG makes it a member
  *   replica_core.c      the consensus core's events and updates
  *   replica_epoch.c     epochs of this cluster and of others: the chain of CONFIGs, entering an epoch, CONFIG_QUERY and CONFIG_CHAIN
  *   replica_block.c     blocks: hold, execute, final, publish, drop; FETCH served
@@ -16,6 +17,7 @@
  *   replica_admin.c     enrolments: handed in, held, and what final state says of clients
  *   replica_last.c      LAST-SIGNED
  *   replica_evidence.c  what convicts a member or a cluster is kept
+ *   replica_later.c     a node whose cluster went through CONFIGs without it
  *   replica_restore.c   from the store
  *   replica_transfer.c  what state transfer needs; pruning
  *
@@ -62,6 +64,7 @@ enum {
     INPUT_FETCHES_PER_SECOND = 1 << 14, /* a member that catches up asks for all inputs of many blocks */
     INPUT_FETCH_BYTES_PER_SECOND = 64 << 20,
     INPUT_FETCH_STORED_BYTES = 4096,
+    BEHIND_TOLD_MS = 5000,     /* `catching_up` is logged so often */
     TICK_MS = 20,              /* the replica wants to be called so often while anything waits */
     FETCH_BLOCKS_AT_ONCE = BFT_FETCH_BLOCKS_MAX,
     UNSPREAD_WINDOW_MS = 2000, /* f+1 members that ask me within it for reads of one relay: it did not hand them on */
@@ -102,6 +105,7 @@ enum message_type {
     MESSAGE_STATUS_ANSWER = 0x0305,
     MESSAGE_ADMIN = 0x0306,
     MESSAGE_ADMIN_STATE = 0x0307,
+    MESSAGE_ANNOUNCE = 0x0308,
 };
 
 enum input_state {
@@ -331,13 +335,24 @@ struct epoch {
     uint64_t sequence;  /* of the batch with the entry; 0: it came from the store */
 };
 
-/* A member that a CONFIG removed while this node ran: it may still have to hear of it (B-45). */
+/* A member that a CONFIG removed: it may still have to hear of it (B-45); or one that is to become a member (S-81). */
 struct observer {
     uint8_t noise_key[32];
-    bool up;
+    bool up, announced;
     struct question_rate rate;
     struct input_rate input_rate;
     uint64_t served_ms;
+};
+
+/* Of epochs after the current one (replica_later.c). */
+struct later {
+    uint64_t claimed_ms[BFT_MEMBERS_MAX]; /* when the member at this place last spoke of an epoch that is not known here; 0: never */
+    bool stated[BFT_MEMBERS_MAX];         /* by signer in the epoch of the links: it showed by STATUS that it is final up to ... */
+    uint64_t height[BFT_MEMBERS_MAX];
+    uint64_t tip, since_ms; /* final height as it was, and since when it is so although there seems to be more; 0: not looked yet */
+    uint32_t asked; /* places that owe a CONFIG_CHAIN, by bit */
+    uint64_t asked_ms;
+    uint8_t next;
 };
 
 struct replica {
@@ -350,6 +365,9 @@ struct replica {
     struct epoch *epochs; /* by number, from genesis on; while blocks of the store are executed again there may be later ones than the current */
     uint32_t epoch_count;
     struct config_chain *chain; /* through the last of them */
+    uint64_t link_epoch;   /* whose places the links to members have, once started: the current epoch, or a later one that the chain proves */
+    uint64_t memory_epoch; /* of a voting memory that is later than the state: until it comes there this key signs nothing; 0: it is not */
+    struct later later;
     struct bft_header genesis;
     uint32_t cluster;
     uint8_t me; /* my index in the current epoch, or NOBODY */
@@ -359,6 +377,7 @@ struct replica {
     uint64_t genesis_height;
     struct observer observers[OBSERVERS_MAX];
     uint32_t observer_count;
+    struct blob *announced; /* a CONFIG not to be decided yet, whose new members observe (S-81); NULL: none */
 
     /* time */
     uint64_t now_ms, now_us, wall_ms;
@@ -374,6 +393,7 @@ struct replica {
     bool started, stopping, draining, halted_told, retired;
     bool replaying; /* blocks of the store are executed again before the core begins */
     uint64_t noop_nonce, noop_ms;
+    uint64_t behind_told_ms; /* `catching_up` was logged; 0: never */
     uint64_t decided_ms; /* when a block last became final here */
     struct bft_status peer_status[PLACES];
     bool has_peer_status[PLACES];
@@ -647,7 +667,8 @@ bool client_may_read_now(struct client *client, uint64_t now_ms, uint32_t op_cou
 struct blob *client_decision_head(struct replica *r, const struct rblock *block, uint32_t output);
 
 /* replica_admin.c */
-void admin_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+/* ADMIN, ANNOUNCE */
+void admin_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
 /* A block's records of clients are final. */
 void admin_follow(struct replica *r, const struct blob *clients);
 /* May a block take it up now? */
@@ -683,12 +704,21 @@ void replica_evidence_slice(struct replica *r, struct pair *pair, const struct d
 void replica_evidence_slices(struct replica *r, struct pair *pair, const struct decision *decision, uint32_t other);
 /* replica_config.c */
 struct admin_op;
+/* What becomes of a CONFIG or SEAL that is handed in now: WAITS, it would have an effect. */
+enum admin_code admin_config_judge(const struct replica *r, const struct admin_op *operation, enum system_error *error);
 /* A CONFIG or SEAL from a client's link. */
 enum admin_code admin_config_take(struct replica *r, const struct admin_op *operation, struct blob_piece bytes, enum system_error *error);
 /* Does this operation decode, and has it an effect by the CONFIG in force? What a block names is held if it only decodes (D-4.3). */
 bool admin_take(struct replica *r, struct input *input, struct blob_piece bytes, bool named);
 /* After a CONFIG: what waits and has no effect any more goes. */
 void admin_judge_again(struct replica *r);
+
+/* replica_observe.c */
+/* An ANNOUNCE's operation: its new members are let in as observers if it would have an effect (WAITS). */
+enum admin_code observe_take(struct replica *r, struct blob_piece bytes, enum system_error *error);
+/* Another epoch has begun, or the cluster is sealed: nobody observes by what was announced before. */
+void observe_epoch(struct replica *r);
+void observe_start(struct replica *r);
 
 /* replica_epoch.c */
 bool epoch_init(struct replica *r);
@@ -705,6 +735,12 @@ void epoch_ended(struct replica *r, const struct rblock *block);
 void epoch_begin(struct replica *r);
 /* Its SEAL is final here: nothing is decided any more (B-43). */
 bool epoch_is_sealed(const struct replica *r);
+/* An entry that a member gave joins the chain if it is the next step; taken over. */
+enum system_error epoch_learn(struct replica *r, struct blob *entry, struct system_fault *fault);
+void epoch_observer_add(struct replica *r, const uint8_t noise_key[32], const char *name, bool announced);
+void epoch_observer_drop(struct replica *r, uint32_t index);
+/* The links are to the members of this epoch from now on. */
+void epoch_links_set(struct replica *r, uint64_t epoch);
 /* While restoring: the epoch in which the block after this height lies becomes the current one. */
 void epoch_restore_at(struct replica *r, uint64_t height);
 /* B-75: the CONFIG block that ended this epoch, with its certificate. */
@@ -728,12 +764,29 @@ void pair_chain_tick(struct replica *r, struct pair *pair);
 void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
 /* This block becomes final now, its parent is still the tip. */
 void transfer_block_final(struct replica *r, const struct rblock *block);
-void transfer_started(struct replica *r);
 /* f+1 members state that they are final by more than this beyond me. */
 bool transfer_others_ahead(const struct replica *r, uint64_t by);
 bool transfer_may_be_behind(const struct replica *r);
 void transfer_tick_replica(struct replica *r);
+/* What was executed again at the start may be shown. */
+void transfer_started(struct replica *r);
 void transfer_prune(struct replica *r);
+
+/* replica_later.c */
+/* Are the links those of a later epoch than the current one? */
+bool later_is(const struct replica *r);
+/* My place in the epoch of the links, -1: none. */
+int later_me(const struct replica *r);
+/* Another key is at this place of the links. */
+void later_place_clear(struct replica *r, uint32_t place);
+/* A STATUS of any epoch; false: it is of the links' epoch, and its signature is bad. */
+bool later_status(struct replica *r, struct replica_peer from, const struct bft_message *message);
+bool later_others_ahead(const struct replica *r, uint64_t by);
+/* Asks for the chain when there is more of it and no block came for so long. */
+void later_look(struct replica *r, uint64_t patience);
+void later_chain_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
+bool later_memory(struct replica *r, const struct bft_memory *memory);
+void later_tick(struct replica *r);
 
 /* replica_restore.c */
 void restore_executed(struct replica *r, struct execution_job *job);

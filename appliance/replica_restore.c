@@ -300,9 +300,10 @@ void restore_core_begin(struct replica *r) {
     tip_certificate_save(r);
     struct bft_start *start = calloc(1, sizeof *start);
     CHECK(start != NULL);
+    bool ahead = r->restore != NULL && r->restore->has_memory && later_memory(r, &r->restore->memory);
     core_start_fill(r, start);
     struct restore *restore = r->restore;
-    if (restore != NULL && restore->has_memory) {
+    if (restore != NULL && restore->has_memory && !ahead) {
         struct bft_header *headers = calloc(restore->count + 1, sizeof *headers);
         CHECK(headers != NULL);
         size_t count = 0;

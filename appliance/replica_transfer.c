@@ -9,15 +9,17 @@ enum {
     HOLD_MS = 2000, /* a hold is told several times a second while it lasts */
 };
 
-static bool is_checkpoint_height(const struct replica *r, uint64_t height) {
-    return (height & UINT64_C(0xFFFFFFFFFFFF)) % r->config.limits.checkpoint_blocks == 0 && height > r->genesis_height;
+/* P-30: by the limits of the block's own epoch. */
+static bool is_checkpoint_block(const struct replica *r, const struct bft_header *header) {
+    const struct config *config = r->epochs[header->place.epoch].config;
+    return (header->height & UINT64_C(0xFFFFFFFFFFFF)) % config->limits.checkpoint_blocks == 0 && header->height > r->genesis_height;
 }
 
 /* Behind, or not told yet by enough members whether it is. */
 bool transfer_may_be_behind(const struct replica *r) {
     uint32_t heard = 0;
     for (uint32_t i = 0; i < r->members.n; i++) heard += i != r->me && r->has_peer_status[i];
-    return heard <= r->members.f || transfer_others_ahead(r, 2 * (uint64_t)r->config.limits.window_blocks);
+    return heard <= r->members.f || later_is(r) || transfer_others_ahead(r, 2 * (uint64_t)r->config.limits.window_blocks);
 }
 
 void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
@@ -38,7 +40,7 @@ static void child_tell(struct replica *r, struct blob *blob) {
 
 void transfer_block_final(struct replica *r, const struct rblock *block) {
     const struct bft_header *parent = &r->tip_header, *child = &block->header;
-    if (block->certificate == NULL || !is_checkpoint_height(r, parent->height) || parent->height + 1 != child->height) return;
+    if (block->certificate == NULL || !is_checkpoint_block(r, parent) || parent->height + 1 != child->height) return;
     struct blob *blob = blob_make(2 * BFT_HEADER_BYTES + block->certificate->count);
     struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
     bft_header_put(&writer, parent);
@@ -62,7 +64,7 @@ void transfer_started(struct replica *r) {
 }
 
 void replica_transfer_send(struct replica *r, uint8_t member, uint16_t type, struct blob *blob) {
-    output_send_blob(r, peer_member(member), type, blob);
+    output_send_blob(r, member < TRANSFER_OBSERVER ? peer_member(member) : peer_observer(member - (uint32_t)TRANSFER_OBSERVER), type, blob);
 }
 
 void replica_transfer_bad(struct replica *r, uint8_t member) {
@@ -72,6 +74,28 @@ void replica_transfer_bad(struct replica *r, uint8_t member) {
 void replica_transfer_hold(struct replica *r, uint64_t height) {
     r->hold_height = height;
     r->hold_ms = r->now_ms;
+}
+
+uint32_t replica_epochs(const struct replica *r) {
+    return r->epoch_count;
+}
+
+void replica_epoch(const struct replica *r, uint64_t number, struct transfer_epoch *out) {
+    const struct epoch *epoch = &r->epochs[number];
+    int me = config_member_by_signing_key(&epoch->config->members, r->signing_key);
+    *out = (struct transfer_epoch){.members = epoch->members,
+                                   .member = me < 0 ? BFT_MEMBERS_MAX : (uint8_t)me,
+                                   .limits = epoch->config->limits,
+                                   .timeouts = epoch->config->timeouts};
+    if (number == 0) return;
+    const struct blob *entry = r->epochs[number - 1].entry; /* S-100 */
+    struct bytes_cursor cursor = bytes_cursor_of(entry->bytes, entry->count);
+    (void)bytes_get_raw(&cursor, BFT_HEADER_BYTES);
+    (void)bytes_get_raw(&cursor, bytes_get_u32(&cursor));
+    (void)bytes_get_raw(&cursor, bytes_get_u32(&cursor));
+    out->certificate_bytes = bytes_get_u32(&cursor);
+    out->certificate = bytes_get_raw(&cursor, out->certificate_bytes);
+    CHECK(bytes_finished(&cursor)); /* the chain took it */
 }
 
 const struct bft_members *replica_members(const struct replica *r) {
@@ -84,13 +108,14 @@ const struct config *replica_config_in_force(const struct replica *r) {
 
 bool transfer_others_ahead(const struct replica *r, uint64_t by) {
     uint32_t ahead = 0;
+    if (later_is(r)) return later_others_ahead(r, by);
     for (uint32_t i = 0; i < r->members.n; i++) {
         if (i != r->me && r->has_peer_status[i] && r->peer_status[i].final.height > r->tip_height + by) ahead++;
     }
     return ahead > r->members.f; /* one of them is honest */
 }
 
-/* Blocks that peers have would have come by now, were they there, or this disk had time for them. */
+/* Blocks that peers have would have come by now, were they there, or this disk had time for them. Who are peers, the chain may have to tell first. */
 void transfer_tick_replica(struct replica *r) {
     uint64_t patience = (uint64_t)LACKING_FETCHES * r->config.timeouts.fetch_ms;
     if (patience < LACKING_MS_MIN) patience = LACKING_MS_MIN;
@@ -99,6 +124,7 @@ void transfer_tick_replica(struct replica *r) {
         r->tip_moved = r->tip_height;
         r->tip_moved_ms = r->now_ms;
     }
+    later_look(r, patience);
     bool lacking = r->now_ms - r->tip_moved_ms >= patience;
     if (!lacking && !r->lacking_told) return;
     if (lacking && r->lacking_told && r->now_ms - r->lacking_told_ms < LACKING_AGAIN_MS) return;

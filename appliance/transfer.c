@@ -11,15 +11,24 @@ struct transfer *transfer_create(const struct transfer_config *config) {
     struct transfer *t = calloc(1, sizeof *t);
     if (t == NULL) return NULL;
     t->config = *config;
+    t->config.members = NULL;
     t->now_ms = config->now_ms;
     t->take.nonce = config->nonce;
-    t->served_last = TRANSFER_MEMBERS;
+    t->served_last = TRANSFER_ASKERS;
     t->outputs = calloc(TRANSFER_OUTPUTS_MAX, sizeof *t->outputs);
     t->way = malloc(sizeof *t->way);
     if (t->outputs == NULL || t->way == NULL) {
         transfer_destroy(t);
         return NULL;
     }
+    struct transfer_epoch *epoch = calloc(1, sizeof *epoch);
+    CHECK(epoch != NULL);
+    epoch->members = *config->members;
+    epoch->member = config->member;
+    epoch->limits = *config->limits;
+    epoch->timeouts = *config->timeouts;
+    transfer_epoch(t, epoch);
+    free(epoch);
     transfer_checkpointed(t);
     return t;
 }
@@ -28,6 +37,7 @@ void transfer_destroy(struct transfer *t) {
     if (t == NULL) return;
     serve_free(t);
     take_free(t);
+    epochs_free(t);
     for (uint32_t i = 0; i < t->output_count; i++) blob_drop(t->outputs[(t->output_first + i) % TRANSFER_OUTPUTS_MAX].blob);
     free(t->outputs);
     free(t->way);
@@ -74,7 +84,8 @@ void transfer_bad(struct transfer *t, uint8_t member, const char *what, const ch
 }
 
 void transfer_frame(struct transfer *t, uint8_t from, uint16_t type, const uint8_t *bytes, size_t count, bool may_serve) {
-    if (from >= t->config.members->n || from == t->config.member || t->failed) return;
+    bool question = type == TRANSFER_CHECKPOINT_QUERY || type == TRANSFER_PIECE_QUERY;
+    if (from >= (question ? (uint32_t)TRANSFER_ASKERS : t->config.members->n) || from == t->config.member || t->failed) return;
     switch (type) {
     case TRANSFER_CHECKPOINT_QUERY: serve_checkpoint_query(t, from, bytes, count); break;
     case TRANSFER_CHECKPOINT: take_checkpoint_frame(t, from, bytes, count); break;

@@ -4,6 +4,7 @@
  *
  * Contract
  *   One thread. Frames of members, time and news of the replica go in; sends, notes and news for the shell are pulled out by transfer_next().
+ *   Members are named by their places in the newest epoch that was told; whoever only asks may also be an observer: TRANSFER_OBSERVER + its number.
  *   Bytes from members are hostile: decoded whole, checked, then kept. What fails a check names its sender (TRANSFER_ATTACK), who is asked no more.
  *   Serving costs time: transfer_work() does one bounded part of what was asked for, and the shell says whether there is time for more now
  *   (`may_serve`); without it a question is answered BUSY. So the shell sets the share (P-49).
@@ -27,6 +28,8 @@ enum {
     TRANSFER_NOTE_BYTES = 200,
     TRANSFER_BUSY_MS = 100,
     TRANSFER_HOLD_MS = 60000,           /* so long after the last piece of a checkpoint whoever took it may need to start from it */
+    TRANSFER_OBSERVER = BFT_MEMBERS_MAX,
+    TRANSFER_ASKERS = TRANSFER_OBSERVER + 64,
 };
 
 /* A checkpoint to read from, which stays as it is while it is open. As state_reader_*(), state_read_*(). */
@@ -53,12 +56,13 @@ struct transfer_store {
 };
 
 struct transfer_config {
-    const struct system *system;       /* outlives it */
-    const struct bft_members *members; /* of the epoch in force; outlives it */
+    const struct system *system; /* outlives it */
+    /* One epoch, as transfer_epoch() tells the others; copied. */
+    const struct bft_members *members;
     const struct system_limits *limits;
     const struct system_timeouts *timeouts;
     uint32_t cluster;
-    uint8_t member;
+    uint8_t member; /* this node's place in it; BFT_MEMBERS_MAX: none */
     struct signer signer;
     struct transfer_store store;
     uint64_t nonce; /* random */
@@ -72,7 +76,20 @@ void transfer_destroy(struct transfer *transfer);
 
 /* ---- news ---- */
 
-/* A CHECKPOINT_QUERY, CHECKPOINT, PIECE_QUERY or PIECE of a member. */
+/* An epoch of this cluster that the chain of CONFIGs proves (P-40). */
+struct transfer_epoch {
+    struct bft_members members;
+    uint8_t member; /* this node's place in it; BFT_MEMBERS_MAX: none */
+    struct system_limits limits;
+    struct system_timeouts timeouts;
+    const uint8_t *certificate; /* B-11, of the block at members.start; NULL: genesis has none. Copied */
+    size_t certificate_bytes;
+};
+/* Each that is known, in any order, and again when more is known of it. Checkpoints and what lies behind their hashes are judged by the epoch in
+ * which they were made; who is asked are the members of the newest. One that becomes the newest while a checkpoint is being taken costs the
+ * questions under way, and no piece that was kept. */
+void transfer_epoch(struct transfer *transfer, const struct transfer_epoch *epoch);
+/* A CHECKPOINT_QUERY, CHECKPOINT, PIECE_QUERY or PIECE of a member, a query of an observer. */
 void transfer_frame(struct transfer *transfer, uint8_t from, uint16_t type, const uint8_t *bytes, size_t count, bool may_serve);
 /* The newest own checkpoint is another one now. */
 void transfer_checkpointed(struct transfer *transfer);
@@ -89,7 +106,7 @@ bool transfer_work(struct transfer *transfer);
 /* ---- what is to be done ---- */
 
 enum transfer_output_kind {
-    TRANSFER_SEND = 1, /* to `member`; the caller takes the blob over */
+    TRANSFER_SEND = 1, /* to `member` (or TRANSFER_OBSERVER + ...); the caller takes the blob over */
     TRANSFER_BAD,      /* `member` sent what no honest node sends: a bad piece or checkpoint */
     TRANSFER_NOTE,     /* a line for the log */
     TRANSFER_DONE,     /* what was taken is whole: start anew from it */

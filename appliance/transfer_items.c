@@ -151,7 +151,8 @@ static const char *slice_check(const struct transfer *t, struct transfer_item *i
     if (decision_decode(item->bytes, item->count, &decision) != DECISION_OK || decision.leaf.kind != LEAF_KIND_CLUSTER) return "decision";
     leaf_hash(decision.leaf_bytes, hash);
     if (memcmp(hash, item->about.hash, 32) != 0) return "leaf";
-    if (decision_verify(&decision, t->config.members, &t->config.signer, NULL) != DECISION_OK) return "unproved";
+    const struct transfer_epoch *epoch = epoch_find(t, decision.certificate.qc.ballot.place.epoch); /* it may have been sent long before */
+    if (epoch == NULL || decision_verify(&decision, &epoch->members, &t->config.signer, NULL) != DECISION_OK) return "unproved";
     memcpy(item->previous, decision.leaf.previous, 32);
     return NULL;
 }
@@ -210,9 +211,21 @@ static bool slices_chained(const struct transfer_take *take) {
     return true;
 }
 
+/* The block that ended an epoch has its certificate in the chain: none of the next epoch proves it. */
+static struct blob *tip_of_chain(const struct checkpoint_shown *shown, const struct transfer_epoch *begun) {
+    CHECK(begun != NULL && begun->certificate != NULL); /* epoch_shown_verify */
+    struct blob *blob = blob_make(BFT_HEADER_BYTES + begun->certificate_bytes);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+    bft_header_put(&writer, &shown->header);
+    bytes_put_raw(&writer, begun->certificate, begun->certificate_bytes);
+    CHECK(!writer.failed);
+    return blob;
+}
+
 /* P-31: the child's certificate proves the block as well, with the block's header before the child's (B-11). */
 static struct blob *tip_make(const struct transfer *t) {
     const struct checkpoint_shown *shown = &t->take.shown;
+    if (shown->child.place.epoch != shown->header.place.epoch) return tip_of_chain(shown, epoch_find(t, shown->child.place.epoch));
     size_t room = BFT_HEADER_BYTES + BFT_WIRE_HEAD_BYTES_MAX + (size_t)BFT_CERTIFICATE_HEADERS_MAX * BFT_HEADER_BYTES;
     uint8_t *headers = malloc((size_t)BFT_CERTIFICATE_HEADERS_MAX * BFT_HEADER_BYTES);
     CHECK(headers != NULL);

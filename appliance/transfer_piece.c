@@ -246,7 +246,7 @@ static void item_serve(struct transfer *t, const struct transfer_served *served,
 /* One asker alone takes all that there is time for; when two ask, they take turns: nobody starves another by asking more. */
 static bool not_its_turn(const struct transfer *t, uint8_t from) {
     if (t->served_last != from) return false;
-    for (uint8_t other = 0; other < t->config.members->n; other++) {
+    for (uint8_t other = 0; other < TRANSFER_ASKERS; other++) {
         if (other != from && t->busy_told_ms[other] != 0 && t->now_ms - t->busy_told_ms[other] < 2 * TRANSFER_BUSY_MS) return true;
     }
     return false;

@@ -2,6 +2,7 @@
  * Private to transfer*.c.
  *
  *   transfer.c           create, outputs, dispatch, time
+ *   transfer_epoch.c     the epochs that are known: whose checkpoints are judged by whom
  *   transfer_records.c   which items a state has (P-33), from its records; the manifest's side of both ends
  *   transfer_serve.c     serving: cuts, their index and manifest; CHECKPOINT_QUERY
  *   transfer_piece.c     serving: PIECE_QUERY
@@ -188,8 +189,15 @@ struct transfer_take {
     uint64_t progress_ms; /* when a piece last came that was good */
 };
 
+struct transfer_known {
+    struct transfer_epoch about; /* its certificate lies in the blob */
+    struct blob *certificate;    /* NULL: genesis has none */
+};
+
 struct transfer {
-    struct transfer_config config;
+    struct transfer_config config; /* members, limits, timeouts, member: of the newest epoch */
+    struct transfer_known **epochs; /* in the order in which they were told */
+    uint32_t epoch_count, epoch_room;
     uint64_t now_ms;
     bool failed;
     struct transfer_output *outputs; /* a ring */
@@ -200,7 +208,7 @@ struct transfer {
     struct transfer_child_of children[TRANSFER_CHILDREN];
     uint32_t child_next;
     uint64_t wanted_ms; /* when a member last asked for checkpoints; 0: never */
-    uint64_t busy_told_ms[TRANSFER_MEMBERS];
+    uint64_t busy_told_ms[TRANSFER_ASKERS];
     uint8_t served_last;
     uint64_t hold_height, hold_ms; /* of a checkpoint whose pieces were given, and when last; the lowest such */
     struct trie_index_way *way;
@@ -212,6 +220,13 @@ struct transfer_output *transfer_output_add(struct transfer *t, enum transfer_ou
 void transfer_send(struct transfer *t, uint8_t member, uint16_t type, struct blob *blob); /* takes the blob over */
 void transfer_note(struct transfer *t, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void transfer_bad(struct transfer *t, uint8_t member, const char *what, const char *why);
+
+/* transfer_epoch.c */
+/* NULL: not known. */
+const struct transfer_epoch *epoch_find(const struct transfer *t, uint64_t epoch);
+/* P-42, by the members of the epochs of the block and of its child. *known false: the chain does not reach there yet, and nothing is said. */
+enum checkpoint_error epoch_shown_verify(const struct transfer *t, const struct checkpoint_shown *shown, bool *known);
+void epochs_free(struct transfer *t);
 
 /* transfer_serve.c */
 void serve_checkpoint_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count);

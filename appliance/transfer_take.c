@@ -151,7 +151,8 @@ static bool shown_take(struct transfer *t, struct blob *blob) {
     uint64_t nonce;
     uint16_t count;
     if (checkpoint_message_decode(blob->bytes, blob->count, &nonce, shown, &count) != CHECKPOINT_OK || count != 1) return false;
-    if (checkpoint_shown_verify(t->config.members, &t->config.signer, t->config.limits->checkpoint_blocks, &shown[0]) != CHECKPOINT_OK) return false;
+    bool known;
+    if (epoch_shown_verify(t, &shown[0], &known) != CHECKPOINT_OK || !known) return false;
     t->take.shown = shown[0];
     t->take.shown_blob = blob_hold(blob);
     checkpoint_manifest_hash(shown[0].manifest_bytes, shown[0].manifest_count, t->take.hash);
@@ -229,10 +230,10 @@ static void candidate_add(struct transfer *t, uint8_t from, const struct checkpo
         return;
     }
     if (take->candidate_count == TRANSFER_CANDIDATES_MAX || shown->manifest.height <= take->height) return;
-    if (shown->manifest.epoch != t->config.members->place.epoch) return; /* of an epoch whose members are not the ones known here */
     if (shown->certificate.header_count == BFT_CERTIFICATE_HEADERS_MAX) return; /* no room for the block's own header before the child's */
-    enum checkpoint_error error =
-        checkpoint_shown_verify(t->config.members, &t->config.signer, t->config.limits->checkpoint_blocks, shown);
+    bool known;
+    enum checkpoint_error error = epoch_shown_verify(t, shown, &known);
+    if (!known) return; /* its sender may have come further than the chain that I have: the replica asks for more of it */
     if (error != CHECKPOINT_OK || !manifest_bounded(t, &shown->manifest)) {
         transfer_bad(t, from, "checkpoint", error != CHECKPOINT_OK ? checkpoint_error_name(error) : "beyond_limits");
         return;

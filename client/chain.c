@@ -48,14 +48,15 @@ static bool epoch_push(struct heraclius *db, struct client_chain *chain) {
     return true;
 }
 
-/* Where a CONFIG put another node into a place, that one is asked from now on; one at a new place is known by its cluster only. */
+/* Who a CONFIG put into a place is asked from now on, and nobody at a place that is no more. */
 static bool places_follow(struct heraclius *db, struct client_chain *chain) {
     const struct config_members *members = &chain->chain->config.members;
     const struct admin_op *operation = &chain->chain->operation;
     for (uint32_t i = 0; i < db->node_count; i++) {
         struct node *node = &db->nodes[i];
-        if (node->cluster != members->cluster || node->member >= members->count) continue;
-        if (memcmp(members->members[node->member].node_id, node->card->id, 32) == 0) continue;
+        if (node->cluster != members->cluster) continue;
+        if (node->member >= members->count && node->card) client_node_replace(node, NULL);
+        if (node->member >= members->count || (node->card && memcmp(members->members[node->member].node_id, node->card->id, 32) == 0)) continue;
         for (uint32_t k = 0; k < operation->nodes_count; k++) {
             if (memcmp(operation->nodes[k].id, members->members[node->member].node_id, 32) != 0) continue;
             struct card *card = malloc(sizeof *card);

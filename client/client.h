@@ -200,7 +200,7 @@ enum node_state { NODE_IDLE = 0, NODE_CONNECTING, NODE_HELD, NODE_HANDSHAKE, NOD
 
 struct node {
     struct heraclius *db;
-    const struct card *card;   /* of the system file, or */
+    const struct card *card;   /* of the system file, or card_own; NULL: nobody is at this place, which a CONFIG may fill */
     struct card *card_own;     /* of a node that a CONFIG put here; NULL: none */
     uint32_t index;   /* in db->nodes */
     uint32_t cluster; /* C-6 */
@@ -253,7 +253,7 @@ struct heraclius {
     struct bft_members *members;        /* of the newest epoch known, by coordinator index, then shards */
     struct client_chain *config_chains; /* as the system's clusters: by coordinator index, then shards */
     char *chain_path;
-    struct node *nodes;          /* coordinators' first, then shards' */
+    struct node *nodes;          /* places: coordinators' first, then shards', of each cluster as many as it may have */
     uint32_t node_count;
     uint32_t coordinator_nodes;
     uint32_t preferred; /* node index that answered last */
@@ -266,7 +266,7 @@ struct heraclius {
     int epoll;
     int ended; /* requests that ended in this poll */
     struct heraclius_counters counters;
-    struct heraclius_node_status *statuses;
+    struct heraclius_node_status *statuses, *shown; /* by place; those with somebody there, as heraclius_nodes() gave them last */
     struct heraclius_enrolment *enrolments; /* by coordinator cluster */
     char summary[HERACLIUS_TEXT_BYTES];
 };
@@ -356,6 +356,11 @@ bool client_chain_take(struct node *node, const uint8_t *payload, size_t payload
 bool client_chain_whole(const struct heraclius *db, uint32_t cluster, struct buffer *out); /* all that is known, as CONFIG_CHAIN */
 bool client_chain_payload(const struct heraclius *db, uint32_t cluster, uint64_t epoch, struct buffer *out); /* as a receipt carries it */
 
+/* nodes.c */
+/* Asks the nodes of a cluster until these places of it (by bit) have stated that they vote in this epoch or a later one, or the time is over; the
+ * places that did. */
+uint32_t client_nodes_voting(struct heraclius *db, uint32_t cluster, uint64_t epoch, uint32_t places, uint32_t timeout_ms);
+
 /* config.c */
 /* Until f+1 nodes of the cluster said what they have of its chain, or the time is over; how many did. */
 uint32_t client_config_fetch(struct heraclius *db, uint32_t cluster, uint32_t timeout_ms);
@@ -363,6 +368,10 @@ uint32_t client_config_fetch(struct heraclius *db, uint32_t cluster, uint32_t ti
  * over (UNAVAILABLE: it may still take effect). `why` says which node said what. */
 enum heraclius_status client_config_submit(struct heraclius *db, const struct admin_op *operation, const uint8_t *bytes, size_t count,
                                            uint32_t timeout_ms, char *why);
+/* Has all nodes of the cluster let the new members of this signed CONFIG observe (O-55), until each took it, or f+1 say the same no (REFUSED), or the
+ * time is over: OK if more than f took it, among them an honest one. */
+enum heraclius_status client_config_announce(struct heraclius *db, uint32_t cluster, const uint8_t *bytes, size_t count, uint32_t timeout_ms,
+                                             uint32_t *took, char *why) __attribute__((warn_unused_result));
 
 /* nodes.c */
 void client_nodes_answer(struct node *node, const uint8_t *payload, size_t payload_bytes);

@@ -1,4 +1,4 @@
-/* heraclius config new, show, sign, submit, status: the next CONFIG of a cluster (spec/system.md 7.5, 7.6). */
+/* heraclius config new, show, sign, observe, submit, status: the next CONFIG of a cluster (spec/system.md 7.5, 7.6). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ enum { CHAIN_FILE_BYTES_MAX = 1 << 28 };
 struct wishes {
     char *system, *client, *out, *chain, *admin_key;
     char **set, **replace, **add, **remove;
-    int timeout_s, version, seal;
+    int timeout_s, version, seal, anyway;
 };
 
 /* ---- files ---- */
@@ -302,6 +302,53 @@ static bool operations_join(struct admin_op *operation, const char **paths) {
     return good;
 }
 
+/* ---- who votes ---- */
+
+/* The members of one that the other does not have (or, `kept`, that both have), by places of the first. */
+static uint32_t places_of(const struct config_members *members, const struct config_members *other, bool kept) {
+    uint32_t places = 0;
+    for (uint32_t i = 0; i < members->count; i++) {
+        bool both = config_member_by_signing_key(other, members->members[i].signing_key) >= 0;
+        if (both == kept) places |= 1u << i;
+    }
+    return places;
+}
+
+static void names_print(FILE *to, const struct heraclius *db, uint32_t cluster, uint32_t places) {
+    for (uint32_t i = 0; i < db->node_count; i++) {
+        const struct node *node = &db->nodes[i];
+        if (node->cluster == cluster && (places >> node->member & 1) != 0) (void)fprintf(to, " %s", node->card ? node->card->name : "?");
+    }
+}
+
+/* One that was brought in and has not caught up counts among those that are down: the next change waits for it. */
+static bool stayers_vote(struct heraclius *db, const struct admin_op *operation, uint32_t timeout_ms) {
+    enum { PATIENCE_MS = 5000 };
+    const struct config *config = client_chain_config(db, operation->cluster);
+    uint32_t places = places_of(&config->members, &operation->config.members, true);
+    uint32_t patience_ms = timeout_ms < PATIENCE_MS ? timeout_ms : PATIENCE_MS;
+    uint32_t voting = client_nodes_voting(db, operation->cluster, config->members.serial, places, patience_ms);
+    if ((places & ~voting) == 0) return true;
+    (void)fprintf(stderr, "heraclius: not submitted: no vote yet of");
+    names_print(stderr, db, operation->cluster, places & ~voting);
+    (void)fprintf(stderr, "; wait until they have caught up, or say --anyway\n");
+    return false;
+}
+
+static void newcomers_wait(struct heraclius *db, const struct admin_op *operation, const struct config_members *before, uint32_t timeout_ms) {
+    uint32_t places = places_of(&operation->config.members, before, false);
+    uint32_t voting = client_nodes_voting(db, operation->cluster, operation->serial, places, timeout_ms) & places;
+    if (voting != 0) {
+        printf("votes:");
+        names_print(stdout, db, operation->cluster, voting);
+        printf("\n");
+    }
+    if (voting == places) return;
+    printf("no vote yet:");
+    names_print(stdout, db, operation->cluster, places & ~voting);
+    printf(" (it counts among those that are down: no further change before it has caught up)\n");
+}
+
 static int submitted(struct heraclius *db, const struct admin_op *operation, const uint8_t *bytes, size_t count, uint32_t timeout_ms) {
     char why[HERACLIUS_TEXT_BYTES], cluster[16];
     cmd_config_cluster_name(operation->cluster, cluster);
@@ -317,7 +364,21 @@ static int submitted(struct heraclius *db, const struct admin_op *operation, con
     return status == HERACLIUS_OK ? EXIT_DONE : status == HERACLIUS_REFUSED ? EXIT_REFUSED : EXIT_UNANSWERED;
 }
 
-static int config_submit(struct wishes *wishes, const char **paths) {
+static int announced(struct heraclius *db, const struct admin_op *operation, const uint8_t *bytes, size_t count, uint32_t timeout_ms) {
+    char why[HERACLIUS_TEXT_BYTES];
+    uint32_t took = 0;
+    if (client_chain_find(db, operation->cluster)->entry_count >= operation->serial)
+        return (void)cmd_fail("a CONFIG with serial %" PRIu64 " has been decided: nobody observes by this one", operation->serial), EXIT_REFUSED;
+    enum heraclius_status status = client_config_announce(db, operation->cluster, bytes, count, timeout_ms, &took, why);
+    if (status != HERACLIUS_OK) (void)cmd_fail("%s", why);
+    else printf("%u nodes let %u new ones observe, until the next CONFIG: submit this one when their own status shows that they have caught up\n",
+                took, operation->nodes_count);
+    return status == HERACLIUS_OK ? EXIT_DONE : status == HERACLIUS_REFUSED ? EXIT_REFUSED : EXIT_UNANSWERED;
+}
+
+/* observe: its new members look on; else it is to be decided. */
+static int config_submit(struct wishes *wishes, const char **paths, bool observe) {
+    struct config_members *before = malloc(sizeof *before);
     int code = CMD_EXIT_USAGE;
     struct system *system = NULL;
     struct heraclius *db = NULL;
@@ -325,7 +386,7 @@ static int config_submit(struct wishes *wishes, const char **paths) {
     struct admin_op *operation = malloc(sizeof *operation);
     uint8_t *bytes = malloc(ADMIN_OP_BYTES_MAX);
     uint32_t timeout_ms = (uint32_t)wishes->timeout_s * 1000;
-    if (!operation || !bytes || !system_open(wishes, &system) || !operations_join(operation, paths)) goto out;
+    if (!before || !operation || !bytes || !system_open(wishes, &system) || !operations_join(operation, paths)) goto out;
     size_t count = admin_op_encode(operation, bytes);
     if (memcmp(operation->system_id, system->system_id, 16) != 0 || !system_cluster_by_id(system, operation->cluster)) {
         (void)cmd_fail("%s is of another system than %s", paths[0], wishes->system);
@@ -341,8 +402,17 @@ static int config_submit(struct wishes *wishes, const char **paths) {
         (void)cmd_fail("not submitted: %s", fault.text);
         goto out;
     }
-    code = submitted(db, operation, bytes, count, timeout_ms);
+    if (observe && (operation->kind != ADMIN_OP_CONFIG || operation->nodes_count == 0)) code = cmd_fail("%s brings no new node", paths[0]);
+    else if (observe) code = announced(db, operation, bytes, count, timeout_ms);
+    else if (operation->nodes_count == 0) code = submitted(db, operation, bytes, count, timeout_ms);
+    else if (!wishes->anyway && chain->entry_count + 1 == operation->serial && !stayers_vote(db, operation, timeout_ms)) code = EXIT_REFUSED;
+    else {
+        *before = chain->chain->config.members;
+        code = submitted(db, operation, bytes, count, timeout_ms);
+        if (code == EXIT_DONE) newcomers_wait(db, operation, before, timeout_ms);
+    }
 out:
+    free(before);
     heraclius_close(db);
     system_free(system);
     free(operation);
@@ -395,14 +465,14 @@ static int config_status(struct wishes *wishes, const char *word) {
 
 /* ---- words and options ---- */
 
-enum verb { VERB_NEW, VERB_SHOW, VERB_SIGN, VERB_SUBMIT, VERB_STATUS };
+enum verb { VERB_NEW, VERB_SHOW, VERB_SIGN, VERB_OBSERVE, VERB_SUBMIT, VERB_STATUS };
 
 static int run(enum verb verb, struct wishes *wishes, const char **words, int count, const char *name) {
     bool one = count == 1, out = wishes->out != NULL;
     if (verb == VERB_NEW && one && out) return config_new(wishes, words[0]);
     if (verb == VERB_SHOW && one) return config_show(wishes, words[0]);
     if (verb == VERB_SIGN && one && out && wishes->admin_key) return config_sign(wishes, words[0]);
-    if (verb == VERB_SUBMIT && count >= 1) return config_submit(wishes, words);
+    if ((verb == VERB_OBSERVE || verb == VERB_SUBMIT) && count >= 1) return config_submit(wishes, words, verb == VERB_OBSERVE);
     if (verb == VERB_STATUS && (count == 0 || one) && (one || !out)) return config_status(wishes, count > 0 ? words[0] : NULL);
     return cmd_fail("%s needs %s (--help tells more)", name,
                     verb == VERB_NEW      ? "a CLUSTER (c0, s0, ...) and --out FILE"
@@ -423,14 +493,17 @@ static int config_command(int argc, char **argv, enum verb verb, const char *hel
         POPT_TABLEEND};
     const struct poptOption of_sign[] = {
         {"admin-key", 0, POPT_ARG_STRING, &wishes.admin_key, 0, "the administrator's secret key", "FILE"}, POPT_TABLEEND};
+    const struct poptOption of_submit[] = {
+        {"anyway", 0, POPT_ARG_NONE, &wishes.anyway, 0, "bring new nodes in although a member that stays does not vote", NULL}, POPT_TABLEEND};
     const struct poptOption nothing[] = {POPT_TABLEEND};
+    const struct poptOption *of_verb = verb == VERB_NEW ? of_new : verb == VERB_SIGN ? of_sign : verb == VERB_SUBMIT ? of_submit : nothing;
     const struct poptOption options[] = {
         {"system", 's', POPT_ARG_STRING, &wishes.system, 0, "the system file (default: $HERACLIUS_SYSTEM, or local/system.json)", "FILE"},
         {"client", 0, POPT_ARG_STRING, &wishes.client, 0, "a client's key, for links to the nodes (client.key beside the system file)", "KEYFILE"},
         {"timeout", 0, POPT_ARG_INT, &wishes.timeout_s, 0, "seconds until it gives up (default 10)", "S"},
         {"chain", 0, POPT_ARG_STRING, &wishes.chain, 0, "what it follows, from a file instead of the nodes or the file beside", "FILE"},
         {"out", 'o', POPT_ARG_STRING, &wishes.out, 0, "the file to make; nothing is overwritten", "FILE"},
-        {NULL, 0, POPT_ARG_INCLUDE_TABLE, (void *)(uintptr_t)(verb == VERB_NEW ? of_new : verb == VERB_SIGN ? of_sign : nothing), 0, NULL, NULL},
+        {NULL, 0, POPT_ARG_INCLUDE_TABLE, (void *)(uintptr_t)of_verb, 0, NULL, NULL},
         POPT_AUTOHELP POPT_TABLEEND};
     int code = CMD_EXIT_USAGE;
     poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
@@ -460,5 +533,6 @@ static int config_command(int argc, char **argv, enum verb verb, const char *hel
 int cmd_config_new(int argc, char **argv) { return config_command(argc, argv, VERB_NEW, "CLUSTER --out FILE [OPTION...]"); }
 int cmd_config_show(int argc, char **argv) { return config_command(argc, argv, VERB_SHOW, "FILE [OPTION...]"); }
 int cmd_config_sign(int argc, char **argv) { return config_command(argc, argv, VERB_SIGN, "FILE --admin-key KEY --out FILE [OPTION...]"); }
+int cmd_config_observe(int argc, char **argv) { return config_command(argc, argv, VERB_OBSERVE, "FILE... [OPTION...]"); }
 int cmd_config_submit(int argc, char **argv) { return config_command(argc, argv, VERB_SUBMIT, "FILE... [OPTION...]"); }
 int cmd_config_status(int argc, char **argv) { return config_command(argc, argv, VERB_STATUS, "[CLUSTER] [OPTION...]"); }

@@ -57,6 +57,7 @@ int cmd_evidence_verify(int argc, char **argv);
 int cmd_config_new(int argc, char **argv);
 int cmd_config_show(int argc, char **argv);
 int cmd_config_sign(int argc, char **argv);
+int cmd_config_observe(int argc, char **argv);
 int cmd_config_submit(int argc, char **argv);
 int cmd_config_status(int argc, char **argv);
 

@@ -7,7 +7,7 @@
 #include "ring/clock.h"
 #include "ring/entropy.h"
 
-enum { MESSAGE_ADMIN = 0x0306, NONCE_BYTES = 8, CODE_WAITS = 1, CODE_DONE = 2, ASK_AGAIN_MS = 200, POLL_MS = 20 };
+enum { MESSAGE_ADMIN = 0x0306, MESSAGE_ANNOUNCE = 0x0308, NONCE_BYTES = 8, CODE_WAITS = 1, CODE_DONE = 2, ASK_AGAIN_MS = 200, POLL_MS = 20 };
 
 static const char *const codes[] = {"", "it waits", "it is in force", "it does not follow", "refused", "refused", "busy", "not decided here"};
 
@@ -33,7 +33,7 @@ uint32_t client_config_fetch(struct heraclius *db, uint32_t cluster, uint32_t ti
     }
 }
 
-static void hand_in(struct node *node, const uint8_t *bytes, size_t count, uint64_t now_ms) {
+static void hand_in(struct node *node, uint16_t type, const uint8_t *bytes, size_t count, uint64_t now_ms) {
     client_node_want(node, now_ms);
     client_chain_ask(node, now_ms);
     if (node->state != NODE_UP || now_ms < node->admin_ask_at_ms || (node->admin.came && node->admin.code <= CODE_DONE)) return;
@@ -43,7 +43,7 @@ static void hand_in(struct node *node, const uint8_t *bytes, size_t count, uint6
     if (at) bytes_put_le64(at, node->admin_nonce);
     if (at) memcpy(at + NONCE_BYTES, bytes, count);
     node->admin_ask_at_ms = now_ms + ASK_AGAIN_MS;
-    node->admin_asked = at && client_node_send(node, MESSAGE_ADMIN, message.bytes, message.used, now_ms);
+    node->admin_asked = at && client_node_send(node, type, message.bytes, message.used, now_ms);
     client_buffer_free(&message);
 }
 
@@ -93,11 +93,35 @@ enum heraclius_status client_config_submit(struct heraclius *db, const struct ad
         reached = 0;
         for (uint32_t i = 0; i < db->node_count; i++) {
             if (db->nodes[i].cluster != operation->cluster) continue;
-            hand_in(&db->nodes[i], bytes, count, now_ms);
+            hand_in(&db->nodes[i], MESSAGE_ADMIN, bytes, count, now_ms);
             reached += db->nodes[i].admin.came;
         }
         (void)heraclius_poll(db, POLL_MS);
     }
     snprintf(why, HERACLIUS_TEXT_BYTES, "not decided in time: %u nodes of the cluster have it; it may still take effect (config status)", reached);
     return HERACLIUS_UNAVAILABLE;
+}
+
+enum heraclius_status client_config_announce(struct heraclius *db, uint32_t cluster, const uint8_t *bytes, size_t count, uint32_t timeout_ms,
+                                             uint32_t *took, char *why) {
+    uint64_t until_ms = ring_clock_ms() + timeout_ms;
+    uint32_t members = client_chain_config(db, cluster)->members.count;
+    why[0] = 0;
+    for (uint32_t i = 0; i < db->node_count; i++) db->nodes[i].admin.came = false;
+    for (;;) {
+        uint64_t now_ms = ring_clock_ms();
+        *took = 0;
+        for (uint32_t i = 0; i < db->node_count; i++) {
+            struct node *node = &db->nodes[i];
+            if (node->cluster != cluster) continue;
+            hand_in(node, MESSAGE_ANNOUNCE, bytes, count, now_ms);
+            *took += node->admin.came && node->admin.code == CODE_WAITS;
+        }
+        if (*took >= members) return HERACLIUS_OK;
+        if (refused(db, cluster, why)) return HERACLIUS_REFUSED;
+        if (now_ms >= until_ms) break;
+        (void)heraclius_poll(db, POLL_MS);
+    }
+    snprintf(why, HERACLIUS_TEXT_BYTES, "%u of the %u nodes of the cluster said yes in time", *took, members);
+    return *took > config_faults(members) ? HERACLIUS_OK : HERACLIUS_UNAVAILABLE;
 }

@@ -55,7 +55,9 @@ void client_node_replace(struct node *node, struct card *card) {
     client_node_close(node, "replaced by a CONFIG", ring_clock_ms());
     free(node->card_own);
     node->card = node->card_own = card;
-    const struct address *address = addresses_find(node->db->addresses, card->name);
+    node->admin = (struct admin_answer){0};
+    node->wanted = node->wanted && card;
+    const struct address *address = card ? addresses_find(node->db->addresses, card->name) : NULL;
     node->endpoint = address ? address->link : (struct address_endpoint){.port = 0};
     node->retry_at_ms = 0;
     node->backoff_ms = 0;
@@ -96,6 +98,7 @@ static void connect_start(struct node *node, uint64_t now_ms) {
 }
 
 void client_node_want(struct node *node, uint64_t now_ms) {
+    if (!node->card) return;
     node->wanted = true;
     if (node->state == NODE_IDLE && now_ms >= node->retry_at_ms) connect_start(node, now_ms);
 }

@@ -46,15 +46,19 @@ struct part *client_digest_find(struct heraclius *db, const uint8_t digest[32]) 
 static uint32_t node_after(const struct heraclius *db, uint32_t node, uint64_t now_ms) {
     for (uint32_t step = 1; step <= db->coordinator_nodes; step++) {
         uint32_t candidate = (node + step) % db->coordinator_nodes;
+        if (!db->nodes[candidate].card) continue;
         if (db->nodes[candidate].state != NODE_IDLE || now_ms >= db->nodes[candidate].retry_at_ms) return candidate;
     }
-    return (node + 1) % db->coordinator_nodes;
+    do node = (node + 1) % db->coordinator_nodes;
+    while (!db->nodes[node].card); /* each cluster has members */
+    return node;
 }
 
 /* Where a new sending begins: at the node that answered last, unless it is known to be gone. */
 static uint32_t node_first(const struct heraclius *db, uint64_t now_ms) {
     const struct node *node = &db->nodes[db->preferred];
-    return node->state != NODE_IDLE || now_ms >= node->retry_at_ms ? db->preferred : node_after(db, db->preferred, now_ms);
+    bool may = node->card && (node->state != NODE_IDLE || now_ms >= node->retry_at_ms);
+    return may ? db->preferred : node_after(db, db->preferred, now_ms);
 }
 
 /* Is there a part that an answer to its batch can help? */
@@ -267,7 +271,7 @@ static void why_nodes(struct heraclius_request *request) {
     size_t used = strlen(request->why);
     for (uint32_t i = 0; i < db->coordinator_nodes; i++) {
         const struct node *node = &db->nodes[i];
-        if (!node->wanted) continue;
+        if (!node->wanted || !node->card) continue;
         const char *text = node->state == NODE_UP ? (node->why[0] ? node->why : "connected, no verified answer")
                            : node->why[0]         ? node->why
                                                   : "connecting";

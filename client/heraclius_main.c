@@ -49,6 +49,7 @@ static const struct {
     {"config", "new", cmd_config_new, "make the next CONFIG of a cluster, to be signed"},
     {"config", "show", cmd_config_show, "show what a CONFIG changes"},
     {"config", "sign", cmd_config_sign, "add an administrator's signature, offline"},
+    {"config", "observe", cmd_config_observe, "let the new nodes of a signed CONFIG catch up before it is submitted"},
     {"config", "submit", cmd_config_submit, "hand a signed CONFIG to its cluster"},
     {"config", "status", cmd_config_status, "which CONFIG is in force, proved"},
 };

@@ -72,7 +72,7 @@ enum heraclius_status heraclius_nodes(struct heraclius *db, uint32_t timeout_ms,
     for (uint32_t i = 0; i < db->node_count; i++) {
         struct node *node = &db->nodes[i];
         node->status_asked = node->status_came = false;
-        db->statuses[i] = (struct heraclius_node_status){.name = node->card->name, .cluster = node->cluster, .member = node->member};
+        db->statuses[i] = (struct heraclius_node_status){.name = "", .cluster = node->cluster, .member = node->member};
     }
     uint64_t until_ms = ring_clock_ms() + timeout_ms;
     uint32_t came = 0;
@@ -80,18 +80,51 @@ enum heraclius_status heraclius_nodes(struct heraclius *db, uint32_t timeout_ms,
         came = 0;
         for (uint32_t i = 0; i < db->node_count; i++) {
             if (!db->statuses[i].reached) ask(&db->nodes[i], now_ms);
-            came += db->statuses[i].reached || client_node_shut_out(&db->nodes[i], now_ms);
+            came += !db->nodes[i].card || db->statuses[i].reached || client_node_shut_out(&db->nodes[i], now_ms);
         }
         if (came < db->node_count) (void)heraclius_poll(db, 20);
     }
+    *count = 0;
     for (uint32_t i = 0; i < db->node_count; i++) {
         struct node *node = &db->nodes[i];
+        if (!node->card) continue;
         db->statuses[i].shut_out = !db->statuses[i].reached && client_node_shut_out(node, ring_clock_ms());
-        db->statuses[i].name = node->card->name; /* a CONFIG may have put another node there meanwhile */
+        db->statuses[i].name = node->card->name;
         db->statuses[i].why = db->statuses[i].reached ? "" : node->why[0] ? node->why : "no answer in time";
         if (i >= db->coordinator_nodes) node->wanted = false;
+        db->shown[(*count)++] = db->statuses[i];
     }
-    *nodes = db->statuses;
-    *count = db->node_count;
+    *nodes = db->shown;
     return HERACLIUS_OK;
+}
+
+/* What was stated of this cluster so far is asked anew. */
+static void ask_again(struct heraclius *db, uint32_t cluster) {
+    for (uint32_t i = 0; i < db->node_count; i++) {
+        if (db->nodes[i].cluster != cluster) continue;
+        db->nodes[i].status_asked = false;
+        db->statuses[i].reached = false;
+    }
+}
+
+uint32_t client_nodes_voting(struct heraclius *db, uint32_t cluster, uint64_t epoch, uint32_t places, uint32_t timeout_ms) {
+    enum { AGAIN_MS = 300 };
+    uint64_t until_ms = ring_clock_ms() + timeout_ms, asked_ms = 0;
+    uint32_t voting = 0;
+    for (uint32_t i = 0; i < db->node_count; i++) {
+        const struct node *node = &db->nodes[i];
+        if (node->cluster == cluster) db->statuses[i] = (struct heraclius_node_status){.name = "", .cluster = cluster, .member = node->member};
+    }
+    for (;;) {
+        uint64_t now_ms = ring_clock_ms();
+        if (now_ms - asked_ms >= AGAIN_MS) ask_again(db, cluster), asked_ms = now_ms;
+        for (uint32_t i = 0; i < db->node_count; i++) {
+            const struct heraclius_node_status *status = &db->statuses[i];
+            if (db->nodes[i].cluster != cluster) continue;
+            ask(&db->nodes[i], now_ms);
+            if (status->heard && status->voting && status->epoch >= epoch) voting |= 1u << status->member;
+        }
+        if ((voting & places) == places || now_ms >= until_ms) return voting;
+        (void)heraclius_poll(db, 20);
+    }
 }

@@ -55,20 +55,23 @@ static enum heraclius_status fail(char *why, enum heraclius_status status, const
 static bool nodes_make(struct heraclius *db) {
     const struct system *system = db->system;
     uint32_t clusters = system->coordinators_count + system->shards_count;
-    for (uint32_t i = 0; i < clusters; i++) db->node_count += system->clusters[i].nodes_count;
+    db->node_count = clusters * BFT_MEMBERS_MAX;
+    db->coordinator_nodes = system->coordinators_count * BFT_MEMBERS_MAX;
     db->nodes = calloc(db->node_count, sizeof *db->nodes);
     db->statuses = calloc(db->node_count, sizeof *db->statuses);
+    db->shown = calloc(db->node_count, sizeof *db->shown);
     db->enrolments = calloc(system->coordinators_count, sizeof *db->enrolments);
-    if (!db->nodes || !db->statuses || !db->enrolments) return false;
-    uint32_t at = 0;
+    if (!db->nodes || !db->statuses || !db->shown || !db->enrolments) return false;
     for (uint32_t i = 0; i < clusters; i++) {
         const struct system_cluster *cluster = &system->clusters[i];
-        for (uint32_t member = 0; member < cluster->nodes_count; member++, at++) {
+        for (uint32_t member = 0; member < BFT_MEMBERS_MAX; member++) {
+            uint32_t at = i * BFT_MEMBERS_MAX + member;
             struct node *node = &db->nodes[at];
-            *node = (struct node){.db = db, .card = &cluster->nodes[member], .index = at, .cluster = cluster->cluster, .member = member, .fd = -1};
+            *node = (struct node){.db = db, .index = at, .cluster = cluster->cluster, .member = member, .fd = -1};
+            if (member >= cluster->nodes_count) continue;
+            node->card = &cluster->nodes[member];
             const struct address *address = addresses_find(db->addresses, node->card->name);
             if (address) node->endpoint = address->link;
-            if (i < system->coordinators_count) db->coordinator_nodes = at + 1;
         }
     }
     return true;
@@ -87,6 +90,7 @@ void client_addresses_look(struct heraclius *db, uint64_t now_ms) {
     db->addresses = addresses;
     for (uint32_t i = 0; i < db->node_count; i++) {
         struct node *node = &db->nodes[i];
+        if (!node->card) continue;
         const struct address *address = addresses_find(addresses, node->card->name);
         struct address_endpoint endpoint = address ? address->link : (struct address_endpoint){0};
         if (endpoint.port == node->endpoint.port && strcmp(endpoint.host, node->endpoint.host) == 0) continue;
@@ -139,21 +143,24 @@ static enum heraclius_status key_open(struct heraclius *db, const char *path, ui
 
 /* The first node to try: the one named, or one that the key chooses, so that many clients spread over the cluster. */
 static enum heraclius_status choose_preferred(struct heraclius *db, const char *via, char *why) {
-    if (!via) {
-        db->preferred = bytes_get_le32(db->key.card_id) % db->coordinator_nodes;
-        return HERACLIUS_OK;
-    }
+    uint32_t filled = 0, chosen = bytes_get_le32(db->key.card_id);
+    for (uint32_t i = 0; i < db->coordinator_nodes; i++) filled += db->nodes[i].card != NULL;
+    chosen %= filled;
     for (uint32_t i = 0; i < db->coordinator_nodes; i++) {
         const struct node *node = &db->nodes[i];
         const struct system_cluster *cluster = system_cluster_by_id(db->system, node->cluster);
+        if (!node->card) continue;
         /* By the system file's name too, whoever a CONFIG put into that place. */
-        if (strcmp(node->card->name, via) == 0 || strcmp(cluster->nodes[node->member].name, via) == 0) {
+        bool named = via && (strcmp(node->card->name, via) == 0 ||
+                             (node->member < cluster->nodes_count && strcmp(cluster->nodes[node->member].name, via) == 0));
+        if (named || (!via && chosen-- == 0)) {
             db->preferred = i;
             return HERACLIUS_OK;
         }
     }
-    snprintf(why, HERACLIUS_TEXT_BYTES, "no coordinator node is named '%s'; the system file has %s to %s", via, db->nodes[0].card->name,
-             db->nodes[db->coordinator_nodes - 1].card->name);
+    const struct system_cluster *last = &db->system->clusters[db->system->coordinators_count - 1];
+    snprintf(why, HERACLIUS_TEXT_BYTES, "no coordinator node is named '%s'; the system file has %s to %s", via, db->system->clusters[0].nodes[0].name,
+             last->nodes[last->nodes_count - 1].name);
     return HERACLIUS_BAD_ARGUMENT;
 }
 
@@ -218,6 +225,7 @@ void heraclius_close(struct heraclius *db) {
     system_free(db->system);
     free(db->nodes);
     free(db->statuses);
+    free(db->shown);
     free(db->enrolments);
     free(db->addresses_path);
     free(db->numbers);

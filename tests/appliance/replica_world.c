@@ -219,6 +219,10 @@ static void mail_deliver(struct replica_world *rw) {
 
 static void output_send(struct replica_world *rw, uint32_t from, const struct replica_output *output) {
     size_t count = 0, at = 0;
+    if (output->peer.kind == REPLICA_OBSERVER) { /* the test's own */
+        rw->nodes[from].observer_got[output->peer.index % RW_PEERS_MAX] = output->type;
+        return;
+    }
     for (unsigned i = 0; i < output->piece_count; i++) count += output->pieces[i].count;
     uint8_t *bytes = malloc(count + 1);
     CHECK(bytes != NULL);
@@ -259,6 +263,11 @@ static void evidence_keep(struct rw_node *node, const struct replica_output *out
 /* As a shell would keep it: whom the net lets in. */
 static void peer_told(struct rw_node *node, const struct replica_output *output) {
     bool add = output->kind == REPLICA_PEER_ADD;
+    if (output->peer.kind == REPLICA_OBSERVER) {
+        CHECK(output->peer.index < RW_PEERS_MAX && node->observer_in[output->peer.index] != add);
+        node->observer_in[output->peer.index] = add;
+        memcpy(node->observer_key[output->peer.index], output->key, 32);
+    }
     if (output->peer.kind != REPLICA_CLIENT) return; /* members stay in this world */
     CHECK(output->peer.index < RW_PEERS_MAX && node->let_in[output->peer.index] != add);
     node->let_in[output->peer.index] = add;
@@ -297,8 +306,8 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
         case REPLICA_PEER_REMOVE: peer_told(node, &output); break;
         case REPLICA_TRANSFER:
             if (node->transfer != NULL)
-                transfer_frame(node->transfer, output.peer.member, output.type, blob_piece_bytes(&output.pieces[0]), output.pieces[0].count,
-                               !node->never_serves);
+                transfer_frame(node->transfer, replica_transfer_asker(output.peer), output.type, blob_piece_bytes(&output.pieces[0]),
+                               output.pieces[0].count, !node->never_serves);
             break;
         case REPLICA_CHILD:
             if (node->transfer != NULL) transfer_child(node->transfer, blob_piece_bytes(&output.pieces[0]), output.pieces[0].count);
@@ -306,6 +315,13 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
         case REPLICA_LACKING:
             if (node->transfer != NULL && output.lacking) transfer_lacking(node->transfer, output.sequence);
             if (node->transfer != NULL && !output.lacking) transfer_height(node->transfer, output.sequence);
+            break;
+        case REPLICA_EPOCH:
+            if (node->transfer != NULL) rw_epochs_tell(node);
+            break;
+        case REPLICA_AGAIN:
+            node->again = true;
+            node->agains++;
             break;
         case REPLICA_STOP:
             node->stopped++;
@@ -373,6 +389,9 @@ static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
         rw_checkpoint_restore(node);
         rw_pairs_restore(node);
     }
+    replica_announced_key(key);
+    const struct rw_record *announced = record_find(node, WAL_MISC, key);
+    if (announced != NULL) replica_restore_announced(node->replica, announced->bytes, announced->count);
     uint64_t final = rw_status(rw, index)->final_height, first = UINT64_MAX, last = 0;
     (void)wal_key_vote(key, WAL_VOTE_CORE, 0, 0, 0);
     const struct rw_record *memory = record_find(node, WAL_VOTES, key);
@@ -435,6 +454,7 @@ static void node_start(struct replica_world *rw, uint32_t index) {
     replica_tick(node->replica, rw->now_us / 1000, rw->now_us);
     links_up(rw, index);
     memset(node->let_in, 0, sizeof node->let_in);
+    memset(node->observer_in, 0, sizeof node->observer_in);
     for (uint32_t i = 0; i < replica_clients(node->replica); i++)
         node->let_in[i] = replica_client_key(node->replica, i, node->let_in_key[i]);
     replica_start(node->replica);
@@ -444,6 +464,7 @@ static void node_start(struct replica_world *rw, uint32_t index) {
 void rw_crash(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     CHECK(node->up);
+    node->again = false;
     while (node->flying != NULL) { /* not synced: lost */
         struct rw_batch *next = node->flying->next;
         free(node->flying);
@@ -570,7 +591,7 @@ static void transfers_run(struct replica_world *rw, uint32_t index) {
     bool again = rw_transfer_run(rw, node);
     outputs_do(rw, index);
     node->transfers += again;
-    if (again) {
+    if (again || node->again) {
         rw_crash(rw, index);
         rw_restart(rw, index);
     } else if (rw->crash_type != 0 && rw->crash_node == index && rw->crash_after == 0) {

@@ -42,6 +42,9 @@ struct rw_node {
     uint32_t largest_write;  /* records in one batch */
     bool let_in[RW_PEERS_MAX]; /* clients, by the replica's index */
     uint8_t let_in_key[RW_PEERS_MAX][32];
+    bool observer_in[RW_PEERS_MAX]; /* observers, by the replica's number */
+    uint8_t observer_key[RW_PEERS_MAX][32];
+    uint16_t observer_got[RW_PEERS_MAX]; /* type of the newest frame that it was sent */
     uint64_t stopped;        /* how often it said REPLICA_STOP */
     char stop_text[REPLICA_NOTE_BYTES];
     struct rw_evidence { /* files of evidence that it kept */
@@ -60,6 +63,8 @@ struct rw_node {
     struct transfer *transfer;
     uint64_t checkpoint_told;
     bool never_serves;       /* BUSY to every question for a piece */
+    bool again;              /* it wants to be opened anew */
+    uint32_t agains;
     uint32_t transfers;      /* that ended with a new start */
     uint32_t bad_pieces;     /* that it named */
     uint16_t bad_members;    /* whose */

@@ -11,6 +11,7 @@ void rw_state_unmake(struct rw_node *node);
 void rw_state_prepare(struct rw_node *node);
 void rw_checkpoint_restore(struct rw_node *node);
 void rw_pairs_restore(struct rw_node *node);
+void rw_epochs_tell(struct rw_node *node);
 void rw_transfer_start(struct replica_world *rw, struct rw_node *node);
 /* True: a whole checkpoint has come; the node is to start anew. */
 bool rw_transfer_run(struct replica_world *rw, struct rw_node *node);

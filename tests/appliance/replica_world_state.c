@@ -72,6 +72,14 @@ void rw_pairs_restore(struct rw_node *node) {
     }
 }
 
+void rw_epochs_tell(struct rw_node *node) {
+    for (uint32_t i = 0; i < replica_epochs(node->replica); i++) {
+        struct transfer_epoch epoch;
+        replica_epoch(node->replica, i, &epoch);
+        transfer_epoch(node->transfer, &epoch);
+    }
+}
+
 void rw_transfer_start(struct replica_world *rw, struct rw_node *node) {
     const struct config *config = replica_config_in_force(node->replica);
     struct transfer_config about = {.system = &rw->world->system,
@@ -86,6 +94,7 @@ void rw_transfer_start(struct replica_world *rw, struct rw_node *node) {
                                     .now_ms = rw->now_us / 1000};
     node->transfer = transfer_create(&about);
     CHECK(node->transfer != NULL);
+    rw_epochs_tell(node);
 }
 
 /* True: a whole checkpoint has come; the node is to start anew. */

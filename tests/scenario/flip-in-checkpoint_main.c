@@ -4,18 +4,6 @@
  */
 #include "tests/scenario/scenario.h"
 
-/* In a value of a user. */
-static bool flip(struct state *state) {
-    for (uint32_t i = 0; i < state->bucket_count; i++) {
-        for (struct sys_entry *at = state->buckets[i]; at != NULL; at = at->next) {
-            if (at->entry.space != 0 || at->entry.value_bytes == 0) continue;
-            ((uint8_t *)(uintptr_t)at->entry.value)[0] ^= 1;
-            return true;
-        }
-    }
-    return false;
-}
-
 int main(int argc, char **argv) {
     struct scenario s;
     scenario_begin(&s, argc, argv, "P-36");
@@ -24,7 +12,7 @@ int main(int argc, char **argv) {
     uint32_t node = scenario_node(&s, 1, 3);
     scenario_load(&s, 40, 20000);
     scenario_must(&s, s.world->nodes[node].state.has, "there is a checkpoint");
-    scenario_must(&s, flip(&s.world->nodes[node].state), "a bit flipped");
+    scenario_must(&s, sys_state_flip(&s.world->nodes[node].state), "a bit flipped");
     scenario_crash(&s, node);
     scenario_restart(&s, node);
     scenario_must(&s, s.world->nodes[node].up && scenario_replica(&s, node)->tip_height == 0, "it begins from nothing");

@@ -382,6 +382,7 @@ void sys_state_free(struct state *state);
 void sys_state_commit(struct sys_world *world, uint32_t node);
 void sys_state_crash(struct sys_world *world, struct state *state, bool reached);
 bool sys_state_damage(struct sys_world *world, struct state *state);
+bool sys_state_flip(struct state *state); /* a bit of a user's value, which no checksum of the disk tells; cuts have it too */
 void sys_state_clear(struct state *state);
 void sys_state_copy(struct state *to, const struct state *from);
 

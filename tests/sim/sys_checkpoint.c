@@ -291,6 +291,18 @@ bool sys_state_damage(struct sys_world *world, struct state *state) {
     return false;
 }
 
+bool sys_state_flip(struct state *state) {
+    for (uint32_t i = 0; i < state->bucket_count && state->has; i++) {
+        for (const struct sys_place *place = state->buckets[i]; place != NULL; place = place->next) {
+            const struct table_entry *entry = &place->entry->entry;
+            if (entry->space != 0 || entry->value_bytes == 0) continue;
+            ((uint8_t *)(uintptr_t)entry->value)[0] ^= 1;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- state.h ---- */
 
 enum store_status state_open(const struct state_config *config, struct state **state, struct store_error *error) {

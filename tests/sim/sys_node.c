@@ -108,7 +108,9 @@ static void output_do(struct sys_world *world, uint32_t index, struct replica_ou
     case REPLICA_PEER_REMOVE: sys_peer_remove(world, index, output); break;
     case REPLICA_TRANSFER:
     case REPLICA_CHILD:
-    case REPLICA_LACKING: sys_transfer_output(world, index, output); break;
+    case REPLICA_LACKING:
+    case REPLICA_EPOCH: sys_transfer_output(world, index, output); break;
+    case REPLICA_AGAIN: node->shell->again = node->shell->stop = true; break;
     case REPLICA_STOP: stopped(world, index, output->text); break;
     }
 }
@@ -131,8 +133,9 @@ void sys_node_step(struct sys_world *world, uint32_t index) {
     replica_tick(node->shell->replica, local_us / 1000, local_us);
     while (!node->shell->stop && replica_next(node->shell->replica, &output)) output_do(world, index, &output);
     if (node->shell->stop) {
+        node->broken = !node->shell->again;
         sys_node_crash(world, index);
-        node->broken = true;
+        if (!node->broken) sys_schedule(world, (struct sys_event){.at_us = world->now_us + 1000, .kind = SYS_START, .to = (uint8_t)index});
         return;
     }
     if (node->slow_us > 0) node->busy_until_us = world->now_us + node->slow_us;

@@ -64,6 +64,15 @@ void sys_transfer_install(struct sys_world *world, uint32_t index) {
     sys_trace(world, "%s begins from the checkpoint of height %llu that came", sys_end_name(world, index, name), (unsigned long long)height);
 }
 
+/* At once: what is known of an epoch is the replica's, and may change. */
+static void epochs_tell(struct sys_node *node) {
+    for (uint32_t i = 0; i < replica_epochs(node->shell->replica); i++) {
+        struct transfer_epoch epoch;
+        replica_epoch(node->shell->replica, i, &epoch);
+        transfer_epoch(node->transfer->machine, &epoch);
+    }
+}
+
 void sys_transfer_start(struct sys_world *world, uint32_t index) {
     struct sys_node *node = &world->nodes[index];
     struct sys_transfer *own = calloc(1, sizeof *own);
@@ -86,6 +95,7 @@ void sys_transfer_start(struct sys_world *world, uint32_t index) {
     own->machine = transfer_create(&about);
     CHECK(own->machine != NULL);
     node->transfer = own;
+    epochs_tell(node);
 }
 
 static struct news *news_take(struct sys_transfer *own) {
@@ -139,11 +149,15 @@ static void news_put(struct sys_world *world, uint32_t index, const struct news 
 }
 
 void sys_transfer_output(struct sys_world *world, uint32_t index, const struct replica_output *output) {
+    if (output->kind == REPLICA_EPOCH) {
+        if (world->nodes[index].transfer != NULL) epochs_tell(&world->nodes[index]);
+        return;
+    }
     struct news news = {.kind = output->kind == REPLICA_TRANSFER ? NEWS_FRAME
                                 : output->kind == REPLICA_CHILD  ? NEWS_CHILD
                                 : output->lacking                ? NEWS_LACKING
                                                                  : NEWS_HEIGHT,
-                        .member = output->peer.member,
+                        .member = replica_transfer_asker(output->peer),
                         .type = output->type,
                         .height = output->sequence};
     if (output->kind != REPLICA_LACKING) news.blob = blob_copy(blob_piece_bytes(&output->pieces[0]), output->pieces[0].count);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A node's life: enrolled, started before anybody knows it, brought in by a CONFIG under load in another's place, caught up, voting, restarted; the
-one that was replaced says so and harms nobody. Then a cluster grows by a node and shrinks again.
+"""A node's life: enrolled, started before anybody knows it, let in as an observer, caught up, brought in by a CONFIG under load in another's place,
+voting, restarted; the one that was replaced says so and harms nobody. Then a cluster grows by a node and shrinks again. Blocks are pruned all the
+while: who comes later takes checkpoints.
 
   tests/system/members.py short|long
 """
@@ -21,6 +22,16 @@ def wait_phase(system, name, phase, epoch=None, limit_s=40):
         if state and state["phase"] == phase and epoch in (None, state["epoch"]):
             return True
         time.sleep(0.1)
+    return False
+
+
+def wait_pruned(system, cluster, limit_s=60):
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        states = system.cluster(cluster).values()
+        if states and min(s["wal"]["pruned_height"] for s in states) > 0:
+            return True
+        time.sleep(0.2)
     return False
 
 
@@ -51,20 +62,41 @@ def enroll(c, system, name, cluster):
     return f"{cards}/{name}.card"
 
 
-def change(c, system, admin, cluster, name, *words):
+def observes(c, system, admin, cluster, name, joiner, limit_s=90):
+    """The new node looks on, before the CONFIG that brings it in is submitted, until it has what the others have."""
+    done = admin.run("observe", f"{admin.dir}/{name}.signed")
+    until = time.monotonic() + limit_s
+    ahead = state = None
+    while done.returncode == 0 and time.monotonic() < until:
+        heights = [s["height"] for n, s in system.cluster(cluster).items() if n != joiner and s["phase"] == "voting"]
+        state = system.ask(joiner)
+        ahead = max(heights, default=0) - ((state or {}).get("height") or 0)
+        if heights and ahead <= 64 and state and state["phase"] == "observing":
+            break
+        time.sleep(0.2)
+    c.case(f"{joiner} catches up while it observes", ahead is not None and ahead <= 64 and state and state["phase"] == "observing",
+           f"{done.stdout}{done.stderr} {ahead} {state}")
+
+
+def change(c, system, admin, cluster, name, *words, joiner=None):
     done = admin.run("new", cluster, "--out", f"{admin.dir}/{name}", *words)
     text = done.stdout + done.stderr
     good = done.returncode == 0 and admin.sign(name).returncode == 0
+    if good and joiner:
+        observes(c, system, admin, cluster, name, joiner)
     done = admin.submit(f"{name}.signed", 30) if good else done
     c.case(f"CONFIG {name} takes effect", good and done.returncode == 0, text + done.stdout + done.stderr)
+    if joiner:
+        c.case(f"submit waits until {joiner} votes", f"votes: {joiner}\n" in done.stdout, done.stdout + done.stderr)
     return text
 
 
 def replaced(c, system, admin, cluster, old, new):
     card = enroll(c, system, new, cluster)
     epoch = 2
-    change(c, system, admin, cluster, f"{cluster}-{epoch}", "--replace", f"{old}={card}")
+    change(c, system, admin, cluster, f"{cluster}-{epoch}", "--replace", f"{old}={card}", joiner=new)
     c.case(f"{new} votes in epoch {epoch}", wait_phase(system, new, "voting", epoch), system.ask(new))
+    c.case(f"{new} took a checkpoint, since the first blocks were pruned", " transfer_installed " in system.log(new), system.log(new)[-1000:])
     c.case(f"{old} says that it was removed", wait_phase(system, old, "removed", epoch), system.ask(old))
     done = put(system, f"after-{new}", "1", f"{system.dir}/receipt-{new}")
     c.case("a put goes through", done.returncode == 0, done.stderr)
@@ -73,6 +105,32 @@ def replaced(c, system, admin, cluster, old, new):
     c.case("status shows the new node, reached, and the old one no more", shown.get(new) is True and old not in shown, shown)
     alone = verify_alone(system, f"{system.dir}/receipt-{new}", system.dir)
     c.case("its receipt verifies by the system file alone", alone.returncode == 0, alone.stdout + alone.stderr)
+
+
+def address_followed(c, system, name, by):
+    """The address of a node that a CONFIG brought in changes: the others, who run, dial the new one from now on."""
+    with open(f"{system.root}/addresses.json") as f:
+        before = json.load(f)["nodes"][name]["link"]
+    for link in (f"127.0.0.1:{free_base(1)}", before):
+        marks = {other: len(system.log(other)) for other in by}
+        address_add(system, name, link)
+        until = time.monotonic() + 20
+        while time.monotonic() < until and not all(" changed=1" in system.log(other)[mark:] for other, mark in marks.items()):
+            time.sleep(0.1)
+        missing = [other for other, mark in marks.items() if " changed=1" not in system.log(other)[mark:]]
+        c.case(f"{link} is read as the address of {name}", not missing, missing)
+
+
+def one_after_another(c, system, admin, card, down):
+    """While a member does not vote no other is brought in."""
+    system.kill(down)
+    for done in (admin.run("new", "s0", "--out", f"{admin.dir}/early", "--add", card), admin.sign("early")):
+        c.case("a CONFIG is made and signed", done.returncode == 0, done.stdout + done.stderr)
+    done = admin.submit("early.signed")
+    c.case("submit refuses while a member that stays does not vote", done.returncode == 4 and f"no vote yet of {down};" in done.stderr,
+           done.stdout + done.stderr)
+    system.start(down)
+    c.case(f"{down} is back", wait_phase(system, down, "voting"), system.ask(down))
 
 
 def needed(c, system, cluster, new, others):
@@ -91,7 +149,7 @@ def needed(c, system, cluster, new, others):
 
 def removed_while_away(c, system, admin):
     """Down while a CONFIG removes it: when it comes back in the old epoch it is shown the CONFIG, and votes no more."""
-    card = enroll(c, system, "s0-late", "s0")
+    card = enroll(c, system, "s0-late", "s0")  # not let in before the CONFIG takes effect: it catches up as a member
     system.kill("s0-n3")
     change(c, system, admin, "s0", "s0-3", "--replace", f"s0-n3={card}")
     c.case("s0-late votes in epoch 3", wait_phase(system, "s0-late", "voting", 3), system.ask("s0-late"))
@@ -111,8 +169,8 @@ def grow_and_shrink(c, system, admin, cluster, epoch, most):
         names.append(f"{cluster}-more-{n}")
         card = enroll(c, system, names[-1], cluster)
         epoch += 1
-        change(c, system, admin, cluster, f"{cluster}-{epoch}", "--add", card)
-        caught_up = wait_phase(system, names[-1], "voting", epoch, limit_s=180)  # thousands of blocks, on a busy machine
+        change(c, system, admin, cluster, f"{cluster}-{epoch}", "--add", card, joiner=names[-1])
+        caught_up = wait_phase(system, names[-1], "voting", epoch, limit_s=60)
         c.case(f"member {n} of {cluster} votes in epoch {epoch}", caught_up, system.ask(names[-1]))
     if most == 7:
         for name in names[:2]:
@@ -144,19 +202,24 @@ def refused(c, system, admin, card):
 def main(argv):
     c = Cases()
     threads = {"threads": "split"} if is_long(argv) else None
-    with System(conf=threads) as system:
+    with System(settings=["checkpoint_blocks=64"], conf=threads) as system:
         system.start_all()
         system.wait_ready()
         admin = Admin(system)
         os.makedirs(f"{system.dir}/bench")
-        for cluster in ("s0", "c0"):  # nothing is pruned: those who come later take all blocks, not a checkpoint
-            change(c, system, admin, cluster, f"{cluster}-1", "--set", "checkpoint_blocks=1048576")
-        load = system.client_background("bench", "--out", f"{system.dir}/bench", "--users", 32, "--seconds", 5, "--mix", "50:50", "--keys", 200)
+        for cluster in ("s0", "c0"):
+            change(c, system, admin, cluster, f"{cluster}-1", "--set", "checkpoint_blocks=16")
+        load = system.client_background("bench", "--out", f"{system.dir}/bench", "--users", 32, "--seconds", 6, "--mix", "50:50", "--keys", 200)
+        c.case("blocks are pruned", wait_pruned(system, "s0") and wait_pruned(system, "c0"), system.states("s0"))
         replaced(c, system, admin, "s0", "s0-n2", "s0-new")
         out, err = load.communicate(timeout=120)
         c.case("the load went on", load.returncode == 0, out + err)
         refused(c, system, admin, f"{system.dir}/new/s0-new.card")
+        address_followed(c, system, "s0-new", ("s0-n0", "c0-n0"))
         needed(c, system, "s0", "s0-new", ["s0-n1"])
+        if is_long(argv):
+            one_after_another(c, system, admin, enroll(c, system, "s0-early", "s0"), "s0-n1")
+            system.kill("s0-early")
         removed_while_away(c, system, admin)
         replaced(c, system, admin, "c0", "c0-n0", "c0-new")
         system.kill("c0-n0")
