@@ -17,6 +17,7 @@
 #include "protocol/leaf.h"
 #include "protocol/operation.h"
 #include "protocol/partition.h"
+#include "protocol/pending.h"
 #include "protocol/slice.h"
 
 enum {
@@ -311,9 +312,6 @@ bool exec_client_fits(struct executor *ex, const uint8_t client_id[32], uint64_t
 void exec_client_item(struct executor *ex, const uint8_t client_id[32], const struct exec_item *item);
 /* Lays out the block's outputs: cluster outputs (scratch.outputs) first, then client leaves and slices. False: no room. */
 bool exec_outputs_lay(struct executor *ex, uint32_t cluster_count, struct exec_result *result);
-
-/* exec_pending.c: operations of an item as D-19 counts them; false: no item that a shard (or coordinator) queues. */
-bool exec_item_ops(bool shard, const struct slice_item *item, uint32_t *ops, bool *routed);
 
 /* exec_save.c */
 void exec_logs_reset(struct executor *ex);

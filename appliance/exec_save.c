@@ -153,7 +153,7 @@ static bool pending_load(struct executor *ex, uint32_t pair, const uint8_t *item
     while (slice_item_next(&slice, &at, &index, &item)) {
         uint32_t ops, bytes = SLICE_ITEM_HEAD_BYTES + item.body_bytes;
         bool routed;
-        if (!exec_item_ops(ex->shard, &item, &ops, &routed) || bytes > ex->config.limits.slice_bytes_max - SLICE_HEAD_BYTES) return false;
+        if (!pending_item_ops(ex->shard, &item, &ops, &routed) || bytes > ex->config.limits.slice_bytes_max - SLICE_HEAD_BYTES) return false;
         uint8_t *to = exec_queue_space(ex, pair, bytes, ops);
         if (!to) return false;
         memcpy(to, item.whole, bytes);

@@ -150,10 +150,6 @@ enum exec_status executor_load_end(struct executor *ex, const struct exec_positi
  * size needed, also on EXEC_BUFFER_FULL. `state_root` (may be NULL) gets the root after that block: what the next header carries. */
 enum exec_status executor_save(struct executor *ex, uint8_t *work, size_t room, size_t *bytes, uint8_t state_root[32])
     __attribute__((warn_unused_result));
-/* Of the blob's parts alone, before there is an executor that could load them: are these pending items, with their routing entries, what a 'q'
- * record's pending_items and pending_hash name (D-7, cut into groups as D-19 says)? Any bytes may be passed. */
-bool executor_pending_valid(const struct system_limits *limits, bool shard, const uint8_t *items, size_t item_bytes, const uint8_t *entries,
-                            size_t entry_bytes, uint32_t pending_items, const uint8_t pending_hash[32]) __attribute__((warn_unused_result));
 #define EXECUTOR_WORK_BLOB "work" /* its name in store/state.h */
 
 /* A block to execute. */

@@ -9,6 +9,7 @@
 #include "appliance/transfer_private.h"
 #include "protocol/config.h"
 #include "protocol/decision.h"
+#include "protocol/pending.h"
 #include "protocol/slice.h"
 
 void items_free(struct transfer *t) {
@@ -39,7 +40,7 @@ static bool state_read(struct transfer *t, uint8_t root[32]) {
     enum store_status status = STORE_ABSENT;
     CHECK(stream != NULL);
     trie_stream_init(stream);
-    transfer_records_free(&t->take.records);
+    checkpoint_records_free(&t->take.records);
     if (t->config.store.taken(t->config.store.context, &cut)) {
         while ((status = cut.next(cut.context, &entry, path)) == STORE_OK) {
             transfer_leaf_hash(&entry, hash);
@@ -59,7 +60,7 @@ static const char *manifest_check(struct transfer *t) {
     struct checkpoint_item *items = NULL;
     uint32_t count = 0;
     if (t->take.records.entries != manifest->entries || t->take.records.bytes != manifest->bytes) return "counts";
-    if (!transfer_records_items(&t->take.records, &items, &count)) return "records";
+    if (!checkpoint_records_items(&t->take.records, &items, &count)) return "records";
     bool same = count == manifest->item_count;
     static const uint8_t unknown[32];
     for (uint32_t i = 0; same && i < count; i++) {
@@ -133,14 +134,14 @@ void items_unask(struct transfer *t, const struct transfer_query *query, uint8_t
 /* ---- answers ---- */
 
 static const char *pending_check(const struct transfer *t, const struct transfer_item *item) {
-    const struct transfer_queue *queue = transfer_records_queue(&t->take.records, item->about.cluster);
+    const struct checkpoint_queue *queue = checkpoint_records_queue(&t->take.records, item->about.cluster);
     struct bytes_cursor cursor = bytes_cursor_of(item->bytes, item->count);
     uint64_t item_bytes = bytes_get_u64(&cursor), entry_bytes = bytes_get_u64(&cursor);
     if (cursor.failed || queue == NULL || item_bytes != queue->pending_bytes || item_bytes > cursor.left || entry_bytes != cursor.left - item_bytes)
         return "lengths";
     bool shard = !config_cluster_is_coordinator(t->config.cluster);
-    return executor_pending_valid(t->config.limits, shard, cursor.at, item_bytes, cursor.at + item_bytes, entry_bytes, queue->pending_items,
-                                  queue->pending_hash)
+    return pending_valid(t->config.limits, shard, cursor.at, item_bytes, cursor.at + item_bytes, entry_bytes, queue->pending_items,
+                         queue->pending_hash)
                ? NULL
                : "hash";
 }
@@ -279,7 +280,7 @@ static struct blob *work_make(const struct transfer_take *take) {
     bytes_put_u32(&writer, 1);
     uint8_t *pairs_at = bytes_put_space(&writer, 4);
     uint32_t pairs = 0;
-    for (size_t i = 0; i < take->records.queue_count; i++) { /* ascending, since transfer_records_items() */
+    for (size_t i = 0; i < take->records.queue_count; i++) { /* ascending, since checkpoint_records_items() */
         uint32_t cluster = take->records.queues[i].cluster, lists = 0;
         const struct transfer_item *pending = pending_of(take, cluster);
         for (uint32_t k = 0; k < take->item_count; k++)

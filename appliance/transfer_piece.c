@@ -152,13 +152,7 @@ static void entries_serve(struct transfer *t, struct transfer_served *served, ui
     uint8_t path[32];
     served->cut.seek(served->cut.context, query->prefix);
     while (good && put < leaves && prefix_next(served, query->prefix, query->prefix_bits, &entry, path) == STORE_OK) {
-        struct checkpoint_entry out = {.space = entry.space,
-                                       .key_bytes = (uint16_t)entry.key_bytes,
-                                       .value_bytes = entry.value_bytes,
-                                       .version_height = entry.version.height,
-                                       .version_index = entry.version.index,
-                                       .key = entry.key,
-                                       .value = entry.value};
+        struct checkpoint_entry out = transfer_entry_of(&entry);
         checkpoint_entry_put(&writer, &out);
         put++;
     }

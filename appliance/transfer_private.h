@@ -3,7 +3,6 @@
  *
  *   transfer.c           create, outputs, dispatch, time
  *   transfer_epoch.c     the epochs that are known: whose checkpoints are judged by whom
- *   transfer_records.c   which items a state has (P-33), from its records; the manifest's side of both ends
  *   transfer_serve.c     serving: cuts, their index and manifest; CHECKPOINT_QUERY
  *   transfer_piece.c     serving: PIECE_QUERY
  *   transfer_take.c      taking: choose a checkpoint, ask, be answered, durable progress
@@ -17,6 +16,7 @@
 #include "merkle/check.h"
 #include "merkle/trie_index.h"
 #include "protocol/checkpoint.h"
+#include "protocol/checkpoint_records.h"
 
 enum {
     TRANSFER_CUTS = 2,               /* checkpoints_kept */
@@ -48,36 +48,29 @@ enum transfer_message {
     TRANSFER_PIECE = 0x0110,
 };
 
-/* ---- records (transfer_records.c) ---- */
+/* ---- entries of a disk (store/) as protocol/ knows them ---- */
 
-/* A 'q' or 'u' record of a state. */
-struct transfer_queue {
-    uint32_t cluster, pending_items;
-    uint64_t sent_dseq, acked_dseq, pending_bytes;
-    uint8_t sent_leaf[32], pending_hash[32];
-};
-struct transfer_list {
-    uint32_t cluster;
-    uint64_t dseq;
-    uint8_t hash[32];
-};
-struct transfer_records {
-    struct transfer_queue *queues;
-    struct transfer_list *lists;
-    size_t queue_count, queue_room, list_count, list_room;
-    uint64_t entries, bytes; /* of the state */
-    bool bad;                /* a record that no executor writes */
-};
-void transfer_records_free(struct transfer_records *records);
-/* Every entry of the state, in any order. */
-void transfer_records_add(struct transfer_records *records, const struct table_entry *entry);
-/* All items that the state has, ascending, malloc'd; hashes of SLICE items but the newest of a queue, and all lengths, are 0. False: too many, or a
- * bad record. */
-bool transfer_records_items(struct transfer_records *records, struct checkpoint_item **items, uint32_t *count);
-const struct transfer_queue *transfer_records_queue(const struct transfer_records *records, uint32_t cluster);
+static inline struct checkpoint_entry transfer_entry_of(const struct table_entry *entry) {
+    return (struct checkpoint_entry){.space = entry->space,
+                                     .key_bytes = (uint16_t)entry->key_bytes,
+                                     .value_bytes = entry->value_bytes,
+                                     .version_height = entry->version.height,
+                                     .version_index = entry->version.index,
+                                     .key = entry->key,
+                                     .value = entry->value};
+}
 
 /* The leaf of an entry. Its path comes with it from the own disk: a wrong one gives a wrong root, which is compared. */
-void transfer_leaf_hash(const struct table_entry *entry, uint8_t hash[32]);
+static inline void transfer_leaf_hash(const struct table_entry *entry, uint8_t hash[32]) {
+    struct trie_value value = {.version_height = entry->version.height, .version_index = entry->version.index};
+    trie_value_hash(entry->value, entry->value_bytes, value.value_hash);
+    trie_leaf_hash((enum trie_space)entry->space, entry->key, entry->key_bytes, &value, hash);
+}
+
+static inline void transfer_records_add(struct checkpoint_records *records, const struct table_entry *entry) {
+    struct checkpoint_entry of = transfer_entry_of(entry);
+    checkpoint_records_add(records, &of);
+}
 
 /* ---- serving ---- */
 
@@ -90,7 +83,7 @@ struct transfer_served {
     bool used, indexed, indexing, damaged;
     struct transfer_cut cut;
     struct trie_index *index;
-    struct transfer_records records;
+    struct checkpoint_records records;
     uint8_t *work, *queues, *manifest;
     size_t work_bytes, queues_bytes, manifest_bytes;
     uint8_t manifest_hash[32];
@@ -180,7 +173,7 @@ struct transfer_take {
     struct transfer_item *items;
     uint32_t item_count, item_next;
     uint64_t item_bytes;
-    struct transfer_records records;
+    struct checkpoint_records records;
     /* not yet durable */
     uint8_t *memory;
     struct state_buffer buffer;

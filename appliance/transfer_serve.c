@@ -8,7 +8,7 @@
 static void served_free(struct transfer_served *served) {
     if (!served->used) return;
     served->cut.close(served->cut.context);
-    transfer_records_free(&served->records);
+    checkpoint_records_free(&served->records);
     free(served->index);
     free(served->work);
     free(served->queues);
@@ -171,7 +171,7 @@ static bool index_end(struct transfer *t, struct transfer_served *served) {
     trie_index_end(served->index);
     trie_index_hash(served->index, trie_empty_root, 0, root);
     if (!sha256_equal(root, served->cut.about.state_root)) return false;
-    if (!transfer_records_items(&served->records, &served->items, &served->item_count)) return false;
+    if (!checkpoint_records_items(&served->records, &served->items, &served->item_count)) return false;
     served->places = calloc((size_t)served->item_count + 1, sizeof *served->places);
     CHECK(served->places != NULL);
     served->work = blob_read(&served->cut, "work", &served->work_bytes);

@@ -55,7 +55,7 @@ void take_free(struct transfer *t) {
     free(t->take.pieces);
     free(t->take.nodes);
     free(t->take.memory);
-    transfer_records_free(&t->take.records);
+    checkpoint_records_free(&t->take.records);
 }
 
 /* ---- beginning and ending ---- */

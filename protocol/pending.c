@@ -1,9 +1,8 @@
-/* Pending items as bytes: what they count, and whether they are what a pending hash names (D-7, D-19). */
-#include "appliance/exec_inside.h"
+#include "protocol/pending.h"
 
 #include "merkle/sha256.h"
 
-bool exec_item_ops(bool shard, const struct slice_item *item, uint32_t *ops, bool *routed) {
+bool pending_item_ops(bool shard, const struct slice_item *item, uint32_t *ops, bool *routed) {
     *routed = false;
     *ops = 1;
     if (item->kind == SLICE_CONFIG) return true;
@@ -60,8 +59,8 @@ static void item_add(struct groups *groups, const uint8_t *item, uint32_t bytes,
     groups->count++;
 }
 
-bool executor_pending_valid(const struct system_limits *limits, bool shard, const uint8_t *items, size_t item_bytes, const uint8_t *entries,
-                            size_t entry_bytes, uint32_t pending_items, const uint8_t pending_hash[32]) {
+bool pending_valid(const struct system_limits *limits, bool shard, const uint8_t *items, size_t item_bytes, const uint8_t *entries,
+                   size_t entry_bytes, uint32_t pending_items, const uint8_t pending_hash[32]) {
     struct slice slice = {.item_count = UINT32_MAX, .items = items, .items_bytes = item_bytes};
     struct slice_item item;
     size_t at = 0, entry_at = 0;
@@ -72,7 +71,7 @@ bool executor_pending_valid(const struct system_limits *limits, bool shard, cons
     while (slice_item_next(&slice, &at, &index, &item)) {
         uint32_t ops, bytes = SLICE_ITEM_HEAD_BYTES + item.body_bytes;
         bool routed;
-        if (!exec_item_ops(shard, &item, &ops, &routed) || bytes > limits->slice_bytes_max - SLICE_HEAD_BYTES) return false;
+        if (!pending_item_ops(shard, &item, &ops, &routed) || bytes > limits->slice_bytes_max - SLICE_HEAD_BYTES) return false;
         item_add(groups, item.whole, bytes, ops);
         count++;
         if (!routed) continue;

@@ -1,18 +1,13 @@
-/* Which items a state has (P-33), by its 'q' and 'u' records (spec/decisions.md D-7, D-8). */
+#include "protocol/checkpoint_records.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/transfer_private.h"
+#include "merkle/check.h"
 
 enum { QUEUE_KEY_BYTES = 5, LIST_KEY_BYTES = 13, QUEUE_RECORD_BYTES = 192 };
 
-void transfer_leaf_hash(const struct table_entry *entry, uint8_t hash[32]) {
-    struct trie_value value = {.version_height = entry->version.height, .version_index = entry->version.index};
-    trie_value_hash(entry->value, entry->value_bytes, value.value_hash);
-    trie_leaf_hash((enum trie_space)entry->space, entry->key, entry->key_bytes, &value, hash);
-}
-
-void transfer_records_free(struct transfer_records *records) {
+void checkpoint_records_free(struct checkpoint_records *records) {
     free(records->queues);
     free(records->lists);
     memset(records, 0, sizeof *records);
@@ -26,8 +21,8 @@ static void *grown(void *array, size_t count, size_t *room, size_t size) {
     return out;
 }
 
-static void queue_add(struct transfer_records *records, const struct table_entry *entry) {
-    struct transfer_queue queue = {.cluster = bytes_get_le32(entry->key + 1)};
+static void queue_add(struct checkpoint_records *records, const struct checkpoint_entry *entry) {
+    struct checkpoint_queue queue = {.cluster = bytes_get_le32(entry->key + 1)};
     struct bytes_cursor cursor = bytes_cursor_of(entry->value, entry->value_bytes);
     if (entry->value_bytes != QUEUE_RECORD_BYTES) {
         records->bad = true;
@@ -47,9 +42,9 @@ static void queue_add(struct transfer_records *records, const struct table_entry
     records->queues[records->queue_count++] = queue;
 }
 
-void transfer_records_add(struct transfer_records *records, const struct table_entry *entry) {
+void checkpoint_records_add(struct checkpoint_records *records, const struct checkpoint_entry *entry) {
     records->entries++;
-    records->bytes += (uint64_t)entry->key_bytes + entry->value_bytes + TABLE_ENTRY_BYTES;
+    records->bytes += (uint64_t)entry->key_bytes + entry->value_bytes + CHECKPOINT_DECLARED_BYTES;
     if (entry->space != TRIE_SPACE_SYSTEM) return;
     if (entry->key[0] == 'q' && entry->key_bytes == QUEUE_KEY_BYTES) queue_add(records, entry);
     if (entry->key[0] != 'u' || entry->key_bytes != LIST_KEY_BYTES) return;
@@ -57,35 +52,35 @@ void transfer_records_add(struct transfer_records *records, const struct table_e
         records->bad = true;
         return;
     }
-    struct transfer_list list = {.cluster = bytes_get_le32(entry->key + 1), .dseq = bytes_get_le64(entry->key + 5)};
+    struct checkpoint_list list = {.cluster = bytes_get_le32(entry->key + 1), .dseq = bytes_get_le64(entry->key + 5)};
     memcpy(list.hash, entry->value, 32);
     records->lists = grown(records->lists, records->list_count, &records->list_room, sizeof list);
     records->lists[records->list_count++] = list;
 }
 
 static int by_cluster(const void *a, const void *b) {
-    const struct transfer_queue *first = a, *second = b;
+    const struct checkpoint_queue *first = a, *second = b;
     return (first->cluster > second->cluster) - (first->cluster < second->cluster);
 }
 
 static int by_place(const void *a, const void *b) {
-    const struct transfer_list *first = a, *second = b;
+    const struct checkpoint_list *first = a, *second = b;
     if (first->cluster != second->cluster) return first->cluster < second->cluster ? -1 : 1;
     return (first->dseq > second->dseq) - (first->dseq < second->dseq);
 }
 
-const struct transfer_queue *transfer_records_queue(const struct transfer_records *records, uint32_t cluster) {
+const struct checkpoint_queue *checkpoint_records_queue(const struct checkpoint_records *records, uint32_t cluster) {
     for (size_t i = 0; i < records->queue_count; i++) {
         if (records->queues[i].cluster == cluster) return &records->queues[i];
     }
     return NULL;
 }
 
-bool transfer_records_items(struct transfer_records *records, struct checkpoint_item **items, uint32_t *count) {
+bool checkpoint_records_items(struct checkpoint_records *records, struct checkpoint_item **items, uint32_t *count) {
     uint64_t total = records->list_count, at = 0;
     if (records->bad) return false;
     for (size_t i = 0; i < records->queue_count && total <= CHECKPOINT_ITEMS_MAX; i++) {
-        const struct transfer_queue *queue = &records->queues[i];
+        const struct checkpoint_queue *queue = &records->queues[i];
         uint64_t slices = queue->sent_dseq - queue->acked_dseq;
         if (slices > CHECKPOINT_ITEMS_MAX) return false;
         total += slices + (queue->pending_items > 0);
@@ -96,7 +91,7 @@ bool transfer_records_items(struct transfer_records *records, struct checkpoint_
     struct checkpoint_item *out = calloc(total + 1, sizeof *out);
     CHECK(out != NULL);
     for (size_t i = 0; i < records->queue_count; i++) {
-        const struct transfer_queue *queue = &records->queues[i];
+        const struct checkpoint_queue *queue = &records->queues[i];
         if (queue->pending_items == 0) continue;
         out[at] = (struct checkpoint_item){.kind = CHECKPOINT_PENDING, .cluster = queue->cluster};
         memcpy(out[at++].hash, queue->pending_hash, 32);
@@ -106,7 +101,7 @@ bool transfer_records_items(struct transfer_records *records, struct checkpoint_
         memcpy(out[at++].hash, records->lists[i].hash, 32);
     }
     for (size_t i = 0; i < records->queue_count; i++) {
-        const struct transfer_queue *queue = &records->queues[i];
+        const struct checkpoint_queue *queue = &records->queues[i];
         for (uint64_t dseq = queue->acked_dseq + 1; dseq <= queue->sent_dseq; dseq++) {
             out[at] = (struct checkpoint_item){.kind = CHECKPOINT_SLICE, .cluster = queue->cluster, .dseq = dseq};
             if (dseq == queue->sent_dseq) memcpy(out[at].hash, queue->sent_leaf, 32);

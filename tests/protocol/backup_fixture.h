@@ -1,0 +1,19 @@
+/* A backup of one coordinator cluster of a fixture (spec/durability.md P-80), with every kind of item, as a folder. */
+#ifndef TESTS_PROTOCOL_BACKUP_FIXTURE_H
+#define TESTS_PROTOCOL_BACKUP_FIXTURE_H
+
+#include "tests/protocol/identity_fixture.h"
+
+struct backup_wishes {
+    uint32_t entries;      /* of the user space */
+    uint16_t prefix_bits;  /* of its pieces */
+    uint64_t epoch;        /* 0, or 1: after a CONFIG at height 10 */
+    uint64_t extra_entries, drop_items; /* a manifest that lies: so many entries too many; the last items not listed */
+    bool swap_slices;      /* the older unacknowledged slice is another one than the newer one's `previous` says, properly decided */
+};
+enum { BACKUP_FIXTURE_HEIGHT = 1024, BACKUP_FIXTURE_ITEMS = 4 };
+
+/* Makes the folder, which must be empty or absent, and its files. The cluster is fixture cluster 0. */
+void backup_fixture_write(const struct fixture *fixture, const struct backup_wishes *wishes, const char *folder);
+
+#endif
