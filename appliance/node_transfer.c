@@ -299,7 +299,10 @@ void node_transfer_output(struct node *node, const struct replica_output *output
         news.blob = copy;
         news.count = copy->count;
     }
-    if (node->transfer != NULL) (void)news_put(node->transfer, &news);
+    /* However much clients ask: half of the ring is not theirs. */
+    bool crowded = output->kind == REPLICA_TRANSFER && output->peer.kind == REPLICA_CLIENT && node->transfer != NULL &&
+                   ck_ring_size(&node->transfer->news.ring) > SLOTS / 2;
+    if (node->transfer != NULL && !crowded) (void)news_put(node->transfer, &news);
     blob_drop(copy);
 }
 

@@ -362,6 +362,8 @@ void replica_frame(struct replica *r, struct replica_peer from, uint16_t type, s
         case MESSAGE_CONFIG_QUERY: epoch_query_frame(r, from, payload); break;
         case MESSAGE_ADMIN:
         case MESSAGE_ANNOUNCE: admin_frame(r, from, type, payload); break;
+        case MESSAGE_CHECKPOINT_QUERY:
+        case MESSAGE_PIECE_QUERY: transfer_client_frame(r, from, type, payload); break;
         default: drop_count(r, DROP_ROLE); break;
         }
     } else {

@@ -54,6 +54,7 @@ static inline struct replica_peer replica_peer_unpack(uint64_t tag) {
 
 /* The number that transfer.h has for the peer of a REPLICA_TRANSFER. */
 static inline uint8_t replica_transfer_asker(struct replica_peer peer) {
+    if (peer.kind == REPLICA_CLIENT) return (uint8_t)(TRANSFER_CLIENT + peer.member);
     return (uint8_t)(peer.kind == REPLICA_OBSERVER ? TRANSFER_OBSERVER + peer.index : peer.member);
 }
 
@@ -166,7 +167,7 @@ enum replica_output_kind {
     REPLICA_EVIDENCE, /* a file to keep (spec/consensus.md 3.11): piece 0, under the name `text`; once for each name */
     REPLICA_PEER_ADD,    /* let this peer in: its static key is `key` (32 bytes). Those of replica_client_key() before replica_start() are not told */
     REPLICA_PEER_REMOVE, /* its link is closed and its key not known any more; no replica_link_down() is due */
-    REPLICA_TRANSFER, /* a frame of a member for transfer_frame(): peer, type, pieces[0] */
+    REPLICA_TRANSFER, /* a frame for transfer_frame(): peer (replica_transfer_asker), type, pieces[0] */
     REPLICA_CHILD,    /* pieces[0] for transfer_child() */
     REPLICA_LACKING,  /* `lacking` ? transfer_lacking() : transfer_height(), at height `sequence` */
     REPLICA_EPOCH,    /* replica_epoch() of all up to `sequence` for transfer_epoch(); those before replica_start() are not told */

@@ -247,6 +247,13 @@ struct client {
     struct question_rate rate;
 };
 
+/* A client that asks for the state (P-50). */
+struct transfer_client {
+    uint32_t client;
+    uint64_t asked_ms; /* last; 0: never */
+    struct question_rate rate;
+};
+
 /* A batch that came from a relay before its client's enrolment was final here. */
 struct early {
     struct blob_piece bytes;
@@ -485,6 +492,7 @@ struct replica {
     uint64_t checkpoint_height, checkpoint_before, pruned_height, prune_turn;
     struct bft_header tip_header;        /* of the newest final block */
     uint64_t tip_moved, tip_moved_ms;    /* final height as it was, and since when no better one came although others have it; 0: not looked yet */
+    struct transfer_client transfer_clients[TRANSFER_CLIENTS];
     uint64_t hold_height, hold_ms;       /* a member takes the checkpoint at this height; told last then */
     bool lacking_told;
     uint64_t lacking_told_ms;
@@ -762,6 +770,7 @@ void pair_chain_tick(struct replica *r, struct pair *pair);
 
 /* replica_transfer.c */
 void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
+void transfer_client_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
 /* This block becomes final now, its parent is still the tip. */
 void transfer_block_final(struct replica *r, const struct rblock *block);
 /* f+1 members state that they are final by more than this beyond me. */

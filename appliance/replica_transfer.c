@@ -6,6 +6,8 @@ enum {
     LACKING_FETCHES = 5, /* so many fetch_ms without a block that peers have: they have pruned it */
     LACKING_MS_MIN = 1000,
     LACKING_AGAIN_MS = 500,
+    TRANSFER_CLIENT_MS = 10000,
+    TRANSFER_CLIENT_QUERIES_PER_SECOND = 1000,
     HOLD_MS = 2000, /* a hold is told several times a second while it lasts */
 };
 
@@ -63,8 +65,44 @@ void transfer_started(struct replica *r) {
     r->restored_child = NULL;
 }
 
+/* P-50. Which of TRANSFER_CLIENTS this client is; who has asked nothing for a while makes room for another. False: all are taken. */
+static bool transfer_client_slot(struct replica *r, uint32_t client, uint8_t *slot) {
+    bool found = false;
+    for (uint8_t i = 0; i < TRANSFER_CLIENTS; i++) {
+        struct transfer_client *taken = &r->transfer_clients[i];
+        bool own = taken->asked_ms != 0 && taken->client == client;
+        bool free = taken->asked_ms == 0 || r->now_ms - taken->asked_ms >= TRANSFER_CLIENT_MS;
+        if (own || (free && !found)) *slot = i;
+        if (own) return true;
+        found |= free;
+    }
+    return found;
+}
+
+void transfer_client_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
+    if (from.index >= r->client_count || r->clients[from.index].revoked || !r->clients[from.index].may_read_all) {
+        drop_count(r, DROP_TRANSFER_RIGHTS);
+        return;
+    }
+    if (!transfer_client_slot(r, from.index, &from.member)) {
+        drop_count(r, DROP_RATE);
+        return;
+    }
+    struct transfer_client *asker = &r->transfer_clients[from.member];
+    if (r->now_ms - asker->rate.window_ms >= 1000) asker->rate = (struct question_rate){.window_ms = r->now_ms};
+    asker->client = from.index;
+    asker->asked_ms = r->now_ms > 0 ? r->now_ms : 1;
+    if (asker->rate.count++ >= TRANSFER_CLIENT_QUERIES_PER_SECOND) {
+        drop_count(r, DROP_RATE);
+        return;
+    }
+    transfer_member_frame(r, from, type, payload);
+}
+
 void replica_transfer_send(struct replica *r, uint8_t member, uint16_t type, struct blob *blob) {
-    output_send_blob(r, member < TRANSFER_OBSERVER ? peer_member(member) : peer_observer(member - (uint32_t)TRANSFER_OBSERVER), type, blob);
+    struct replica_peer to = member < TRANSFER_OBSERVER ? peer_member(member) : peer_observer(member - (uint32_t)TRANSFER_OBSERVER);
+    if (member >= TRANSFER_CLIENT) to = (struct replica_peer){.kind = REPLICA_CLIENT, .index = r->transfer_clients[member - TRANSFER_CLIENT].client};
+    output_send_blob(r, to, type, blob);
 }
 
 void replica_transfer_bad(struct replica *r, uint8_t member) {

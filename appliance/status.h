@@ -50,6 +50,7 @@
     X(DROP_LAST_SIGNED, "last_signed_invalid")                                                                                                       \
     X(DROP_DISK_BEHIND, "disk_behind") /* consensus messages that come while the disk is far behind; fetched later */                                \
     X(DROP_STATUS, "status_invalid")                                                                                                                 \
+    X(DROP_TRANSFER_RIGHTS, "transfer_rights") /* a client that may not read every key asks for the state */                                         \
     X(DROP_RATE, "rate") /* more queries than a peer may ask */
 
 /* Attacks seen: what no honest node does. X(identifier, stable name) */

@@ -83,8 +83,18 @@ void transfer_bad(struct transfer *t, uint8_t member, const char *what, const ch
     transfer_note(t, "transfer_bad", "member=%u what=%s cause=%s", member, what, why);
 }
 
+bool transfer_is_client(uint8_t asker) {
+    return asker >= TRANSFER_CLIENT && asker < TRANSFER_CLIENT + TRANSFER_CLIENTS;
+}
+
 void transfer_frame(struct transfer *t, uint8_t from, uint16_t type, const uint8_t *bytes, size_t count, bool may_serve) {
     bool question = type == TRANSFER_CHECKPOINT_QUERY || type == TRANSFER_PIECE_QUERY;
+    if (transfer_is_client(from)) {
+        if (t->failed || !question) return;
+        if (type == TRANSFER_CHECKPOINT_QUERY) serve_checkpoint_query(t, from, bytes, count);
+        else serve_piece_query(t, from, bytes, count, may_serve);
+        return;
+    }
     if (from >= (question ? (uint32_t)TRANSFER_ASKERS : t->config.members->n) || from == t->config.member || t->failed) return;
     switch (type) {
     case TRANSFER_CHECKPOINT_QUERY: serve_checkpoint_query(t, from, bytes, count); break;

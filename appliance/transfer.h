@@ -5,6 +5,7 @@
  * Contract
  *   One thread. Frames of members, time and news of the replica go in; sends, notes and news for the shell are pulled out by transfer_next().
  *   Members are named by their places in the newest epoch that was told; whoever only asks may also be an observer: TRANSFER_OBSERVER + its number.
+ *   Clients that may read every key may ask too (P-50): each is TRANSFER_CLIENT + a number below TRANSFER_CLIENTS; they get what members leave over.
  *   Bytes from members are hostile: decoded whole, checked, then kept. What fails a check names its sender (TRANSFER_ATTACK), who is asked no more.
  *   Serving costs time: transfer_work() does one bounded part of what was asked for, and the shell says whether there is time for more now
  *   (`may_serve`); without it a question is answered BUSY. So the shell sets the share (P-49).
@@ -27,6 +28,9 @@ enum {
     TRANSFER_ITEMS_BYTES_MAX = 1 << 30, /* of the bytes behind the hashes, all together */
     TRANSFER_NOTE_BYTES = 200,
     TRANSFER_BUSY_MS = 100,
+    TRANSFER_CLIENT = 240,
+    TRANSFER_CLIENTS = 4,
+    TRANSFER_MEMBERS_FIRST_MS = 500,    /* so long after a member's question clients are told BUSY */
     TRANSFER_HOLD_MS = 60000,           /* so long after the last piece of a checkpoint whoever took it may need to start from it */
     TRANSFER_OBSERVER = BFT_MEMBERS_MAX,
     TRANSFER_ASKERS = TRANSFER_OBSERVER + 64,
@@ -89,7 +93,7 @@ struct transfer_epoch {
  * which they were made; who is asked are the members of the newest. One that becomes the newest while a checkpoint is being taken costs the
  * questions under way, and no piece that was kept. */
 void transfer_epoch(struct transfer *transfer, const struct transfer_epoch *epoch);
-/* A CHECKPOINT_QUERY, CHECKPOINT, PIECE_QUERY or PIECE of a member, a query of an observer. */
+/* A CHECKPOINT_QUERY, CHECKPOINT, PIECE_QUERY or PIECE of a member; a query of an observer or a client. */
 void transfer_frame(struct transfer *transfer, uint8_t from, uint16_t type, const uint8_t *bytes, size_t count, bool may_serve);
 /* The newest own checkpoint is another one now. */
 void transfer_checkpointed(struct transfer *transfer);
@@ -106,7 +110,7 @@ bool transfer_work(struct transfer *transfer);
 /* ---- what is to be done ---- */
 
 enum transfer_output_kind {
-    TRANSFER_SEND = 1, /* to `member` (or TRANSFER_OBSERVER + ...); the caller takes the blob over */
+    TRANSFER_SEND = 1, /* to `member` (or TRANSFER_OBSERVER, TRANSFER_CLIENT + ...); the caller takes the blob over */
     TRANSFER_BAD,      /* `member` sent what no honest node sends: a bad piece or checkpoint */
     TRANSFER_NOTE,     /* a line for the log */
     TRANSFER_DONE,     /* what was taken is whole: start anew from it */

@@ -246,6 +246,18 @@ static bool not_its_turn(const struct transfer *t, uint8_t from) {
     return false;
 }
 
+/* A node that comes back needs its piece more than a backup does (P-50). */
+static bool members_first(const struct transfer *t) {
+    return t->members_ms != 0 && t->now_ms - t->members_ms < TRANSFER_MEMBERS_FIRST_MS;
+}
+
+/* Who takes this checkpoint will want the blocks above it (a client does not). */
+static void hold(struct transfer *t, uint64_t height) {
+    if (t->hold_ms != 0 && t->now_ms - t->hold_ms < TRANSFER_HOLD_MS && height > t->hold_height) return;
+    t->hold_height = height;
+    t->hold_ms = t->now_ms;
+}
+
 void serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count, bool may_serve) {
     struct checkpoint_piece_query query;
     struct transfer_served *served = NULL;
@@ -257,18 +269,18 @@ void serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, s
         piece_code(t, from, &query, CHECKPOINT_PIECE_UNKNOWN, 0);
         return;
     }
-    if (!may_serve || not_its_turn(t, from)) {
-        t->busy_told_ms[from] = t->now_ms;
+    bool client = transfer_is_client(from);
+    if (!may_serve || (client ? members_first(t) : not_its_turn(t, from))) {
+        if (!client) t->busy_told_ms[from] = t->members_ms = t->now_ms;
         t->status.busy_answers++;
         piece_code(t, from, &query, CHECKPOINT_PIECE_BUSY, TRANSFER_BUSY_MS);
         return;
     }
-    t->busy_told_ms[from] = 0;
-    t->served_last = from;
-    uint64_t height = served->cut.about.height;
-    if (t->hold_ms == 0 || t->now_ms - t->hold_ms >= TRANSFER_HOLD_MS || height <= t->hold_height) {
-        t->hold_height = height;
-        t->hold_ms = t->now_ms;
+    if (!client) {
+        t->busy_told_ms[from] = 0;
+        t->served_last = from;
+        t->members_ms = t->now_ms;
+        hold(t, served->cut.about.height);
     }
     if (query.kind == CHECKPOINT_ENTRIES) entries_serve(t, served, from, &query);
     else if (query.kind == CHECKPOINT_SUBROOTS_OF) subroots_serve(t, served, from, &query);

@@ -201,6 +201,7 @@ struct transfer {
     struct transfer_child_of children[TRANSFER_CHILDREN];
     uint32_t child_next;
     uint64_t wanted_ms; /* when a member last asked for checkpoints; 0: never */
+    uint64_t members_ms; /* when a member last asked for a piece; 0: never */
     uint64_t busy_told_ms[TRANSFER_ASKERS];
     uint8_t served_last;
     uint64_t hold_height, hold_ms; /* of a checkpoint whose pieces were given, and when last; the lowest such */
@@ -209,6 +210,7 @@ struct transfer {
 };
 
 /* transfer.c */
+bool transfer_is_client(uint8_t asker);
 struct transfer_output *transfer_output_add(struct transfer *t, enum transfer_output_kind kind);
 void transfer_send(struct transfer *t, uint8_t member, uint16_t type, struct blob *blob); /* takes the blob over */
 void transfer_note(struct transfer *t, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -494,6 +494,63 @@ static void a_quota_holds_for_reads(void **state) {
     end();
 }
 
+/* One question for the state, as a client of this number asks it; what came of it: 1 handed on, 0 dropped. */
+static int state_asked(uint32_t client, uint16_t type, size_t bytes_count) {
+    struct replica *r = rw->nodes[0].replica;
+    static const uint8_t zeros[200];
+    struct blob *blob = blob_copy(zeros, bytes_count);
+    struct replica_output output;
+    int handed = 0;
+    replica_frame(r, (struct replica_peer){.kind = REPLICA_CLIENT, .index = client}, type, (struct blob_piece){.blob = blob, .count = blob->count});
+    blob_drop(blob);
+    for (uint32_t i = 0; i < r->output_count; i++) {
+        const struct replica_output *at = &r->outputs[(r->output_first + i) % r->output_room];
+        handed += at->kind == REPLICA_TRANSFER && replica_transfer_asker(at->peer) >= TRANSFER_CLIENT;
+    }
+    while (handed > 0 && replica_next(r, &output)) CHECK(output.kind == REPLICA_TRANSFER || output.kind == REPLICA_NOTE);
+    return handed;
+}
+
+static void whoever_may_read_every_key_may_ask_for_the_state_and_nobody_else(void **state) {
+    (void)state;
+    begin(administrators);
+    assert_int_equal(state_asked(0, MESSAGE_CHECKPOINT_QUERY, 16), 1);
+    assert_int_equal(state_asked(0, MESSAGE_PIECE_QUERY, 96), 1);
+    assert_int_equal(state_asked(WORLD_CLIENTS, MESSAGE_PIECE_QUERY, 96), 0); /* no such client */
+    assert_int_equal(rw_status(rw, 0)->drops[DROP_TRANSFER_RIGHTS], 1);
+    assert_int_equal(state_asked(0, MESSAGE_PIECE, 96), 0);
+    operation_begin(ADMIN_OP_CHANGE, rw->client_id);
+    op.rights[0] = (struct system_right){.flags = SYSTEM_RIGHT_READ, .prefix_bytes = 5, .prefix = "only/"};
+    decide(0);
+    assert_int_equal(state_asked(rw->client_index, MESSAGE_PIECE_QUERY, 96), 0);
+    operation_begin(ADMIN_OP_CHANGE, rw->client_id);
+    op.rights[0] = (struct system_right){.flags = SYSTEM_RIGHT_WRITE}; /* every key, but not to read */
+    decide(0);
+    assert_int_equal(state_asked(rw->client_index, MESSAGE_PIECE_QUERY, 96), 0);
+    uint32_t other = rw->client_index == 0 ? 1 : 0;
+    assert_int_equal(state_asked(other, MESSAGE_PIECE_QUERY, 96), 1);
+    end();
+}
+
+static void so_many_clients_ask_at_once_and_so_often_and_no_more(void **state) {
+    (void)state;
+    begin(administrators);
+    struct card card = enrol(0, "fifth");
+    speak_as(&card, WORLD_CLIENTS);
+    for (uint32_t client = 0; client < TRANSFER_CLIENTS; client++) assert_int_equal(state_asked(client, MESSAGE_PIECE_QUERY, 96), 1);
+    assert_int_equal(state_asked(WORLD_CLIENTS, MESSAGE_PIECE_QUERY, 96), 0);
+    for (int i = 0; i < 60; i++) { /* 12 s, in which one goes on asking, and no more than it may */
+        rw_run(rw, 200);
+        assert_int_equal(state_asked(0, MESSAGE_PIECE_QUERY, 96), 1);
+    }
+    assert_int_equal(state_asked(WORLD_CLIENTS, MESSAGE_PIECE_QUERY, 96), 1); /* in the place of one that has fallen silent */
+    rw_run(rw, 1100);
+    int handed = 0;
+    for (int i = 0; i < 1100; i++) handed += state_asked(0, MESSAGE_PIECE_QUERY, 96);
+    assert_int_equal(handed, 1000);
+    end();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_enrolled_client_is_let_in_by_every_coordinator_and_writes),
@@ -507,6 +564,8 @@ int main(void) {
         cmocka_unit_test(a_batch_that_is_quicker_than_its_clients_enrolment_is_not_lost),
         cmocka_unit_test(changed_rights_hold_for_reads_and_writes),
         cmocka_unit_test(a_quota_holds_for_reads),
+        cmocka_unit_test(whoever_may_read_every_key_may_ask_for_the_state_and_nobody_else),
+        cmocka_unit_test(so_many_clients_ask_at_once_and_so_often_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -587,6 +587,99 @@ static void any_bytes_do_no_harm(void **state) {
     world_close();
 }
 
+/* ---- clients (P-50) ---- */
+
+/* One question at node 0, one answer; NULL: none came. */
+static struct blob *asked_by(uint8_t asker, uint16_t type, const uint8_t *bytes, size_t count, bool may_serve) {
+    struct transfer_output output;
+    struct blob *answer = NULL;
+    transfer_frame(w.nodes[0], asker, type, bytes, count, may_serve);
+    while (transfer_next(w.nodes[0], &output)) {
+        if (output.kind != TRANSFER_SEND) continue;
+        CHECK(answer == NULL);
+        assert_int_equal(output.member, asker);
+        answer = output.blob;
+    }
+    return answer;
+}
+
+/* The code of the answer to a question for all entries under one bit; 0xFF: none came. */
+static uint8_t piece_code_of(uint8_t asker, const uint8_t hash[32], bool may_serve) {
+    struct checkpoint_piece_query query = {.nonce = 5, .prefix_bits = 1};
+    uint8_t bytes[CHECKPOINT_PIECE_QUERY_BYTES];
+    memcpy(query.manifest_hash, hash, 32);
+    checkpoint_piece_query_encode(&query, bytes);
+    struct blob *answer = asked_by(asker, 0x010F, bytes, sizeof bytes, may_serve);
+    if (answer == NULL) return 0xFF;
+    struct checkpoint_piece piece;
+    struct bytes_cursor entries;
+    assert_int_equal(checkpoint_piece_decode(answer->bytes, answer->count, &piece), CHECKPOINT_OK);
+    uint8_t code = piece.code;
+    if (code == 0) assert_int_equal(checkpoint_entries_verify(&piece, &query, w.states[0].about.state_root, &entries), CHECKPOINT_OK);
+    blob_drop(answer);
+    return code;
+}
+
+static void a_client_is_served_what_members_leave_over(void **state) {
+    (void)state;
+    struct checkpoint_query query = {.nonce = 3};
+    uint8_t bytes[CHECKPOINT_QUERY_BYTES], hash[32];
+    world_open();
+    state_fill(&w.states[0], 500, 200);
+    state_certify(0);
+    state_serve(0);
+    checkpoint_query_encode(&query, bytes);
+    struct blob *answer = asked_by(TRANSFER_CLIENT + 1, 0x010D, bytes, sizeof bytes, true);
+    assert_non_null(answer); /* nothing is indexed yet; this asks for it */
+    blob_drop(answer);
+    for (int i = 0; i < 100; i++) (void)transfer_work(w.nodes[0]);
+    struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX];
+    uint64_t nonce;
+    uint16_t shown_count;
+    answer = asked_by(TRANSFER_CLIENT + 1, 0x010D, bytes, sizeof bytes, true);
+    assert_int_equal(checkpoint_message_decode(answer->bytes, answer->count, &nonce, shown, &shown_count), CHECKPOINT_OK);
+    assert_true(nonce == 3 && shown_count == 1);
+    checkpoint_manifest_hash(shown[0].manifest_bytes, shown[0].manifest_count, hash);
+    blob_drop(answer);
+
+    assert_int_equal(piece_code_of(TRANSFER_CLIENT + 1, hash, true), CHECKPOINT_PIECE_OK);
+    assert_int_equal(piece_code_of(TRANSFER_CLIENT + 1, hash, false), CHECKPOINT_PIECE_BUSY); /* no time left */
+    struct transfer_status status;
+    transfer_status(w.nodes[0], &status);
+    assert_int_equal(status.hold_height, 0); /* nothing is kept from pruning for it */
+    assert_int_equal(piece_code_of(2, hash, true), CHECKPOINT_PIECE_OK);
+    assert_int_equal(piece_code_of(TRANSFER_CLIENT + 1, hash, true), CHECKPOINT_PIECE_BUSY); /* a member asks */
+    assert_int_equal(piece_code_of(2, hash, true), CHECKPOINT_PIECE_OK);
+    transfer_tick(w.nodes[0], w.now_ms += TRANSFER_MEMBERS_FIRST_MS - 1);
+    assert_int_equal(piece_code_of(TRANSFER_CLIENT + 1, hash, true), CHECKPOINT_PIECE_BUSY);
+    transfer_tick(w.nodes[0], w.now_ms += 1);
+    assert_int_equal(piece_code_of(TRANSFER_CLIENT + 1, hash, true), CHECKPOINT_PIECE_OK);
+    transfer_status(w.nodes[0], &status);
+    assert_int_equal(status.hold_height, K); /* the member's */
+    world_close();
+}
+
+static void what_only_members_may_say_is_not_heard_from_a_client(void **state) {
+    (void)state;
+    static const uint8_t nothing[200];
+    world_open();
+    state_fill(&w.states[0], 10, 20);
+    state_certify(0);
+    state_serve(0);
+    for (uint16_t type = 0x010C; type <= 0x0111; type++) {
+        if (type == 0x010D || type == 0x010F) continue;
+        assert_null(asked_by(TRANSFER_CLIENT, type, nothing, sizeof nothing, true));
+    }
+    assert_null(asked_by(TRANSFER_CLIENT + TRANSFER_CLIENTS, 0x010D, nothing, CHECKPOINT_QUERY_BYTES, true));
+    assert_null(asked_by(N, 0x010D, nothing, CHECKPOINT_QUERY_BYTES, true));
+    for (size_t count = 0; count < sizeof nothing; count++) {
+        struct blob *answer = asked_by(TRANSFER_CLIENT, 0x010F, nothing, count, true);
+        assert_true((answer != NULL) == (count == CHECKPOINT_PIECE_QUERY_BYTES)); /* of a checkpoint that nobody has */
+        blob_drop(answer);
+    }
+    world_close();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_pieces_from_three_members),
@@ -596,6 +689,8 @@ int main(void) {
         cmocka_unit_test(when_the_checkpoint_moves_on_only_what_differs_is_fetched),
         cmocka_unit_test(bent_pieces_name_their_sender_and_nobody_else),
         cmocka_unit_test(any_bytes_do_no_harm),
+        cmocka_unit_test(a_client_is_served_what_members_leave_over),
+        cmocka_unit_test(what_only_members_may_say_is_not_heard_from_a_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
