@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "appliance/node_config.h"
+#include "appliance/node_init_backup.h"
 #include "protocol/keyfile.h"
 #include "protocol/system.h"
 #include "store/store.h"
@@ -54,7 +55,25 @@ static bool identity_find(const struct node_config *config, struct store_identit
     return good;
 }
 
-int node_init_run(const char *config_path) {
+/* Nothing is made of a backup that is not whole and valid. */
+static int from_backup(const struct node_config *config, const struct store_identity *identity, const char *from) {
+    char text[NODE_INIT_TEXT_BYTES];
+    struct system *system = NULL;
+    struct system_fault fault;
+    struct store_error error;
+    int code = 0;
+    if (system_load(&system, config->system, &fault)) return refuse(fault.text);
+    struct backup_folder *folder = node_init_backup_open(from, system, identity->cluster, text);
+    if (folder == NULL) code = refuse(text);
+    backup_folder_close(folder);
+    if (code == 0 && store_directory_create(config->data, identity, &error) != STORE_OK) code = refuse(error.text);
+    bool member = identity->member < CONFIG_MEMBERS_MAX;
+    if (code == 0 && !node_init_backup_fill(config, identity, from, system, member, text)) code = refuse(text);
+    system_free(system);
+    return code;
+}
+
+int node_init_run(const char *config_path, const char *from) {
     struct node_config *config = calloc(1, sizeof *config); /* its paths are too large for a small stack */
     char text[NODE_CONFIG_TEXT_BYTES];
     struct store_identity identity;
@@ -65,6 +84,7 @@ int node_init_run(const char *config_path) {
     if (!ed25519_start(NULL)) code = refuse("the Ed25519 library fails its self-test: another release than this program was made for?");
     else if (!node_config_load(config_path, config, text)) code = refuse(text);
     else if (!identity_find(config, &identity, &fault)) code = refuse(fault.text);
+    else if (from != NULL) code = from_backup(config, &identity, from);
     else if (store_directory_create(config->data, &identity, &error) != STORE_OK) code = refuse(error.text);
     free(config);
     return code;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/checkpoint_blobs.h"
 #include "appliance/executor.h"
 #include "appliance/transfer_private.h"
 #include "protocol/config.h"
@@ -213,97 +214,22 @@ static bool slices_chained(const struct transfer_take *take) {
 }
 
 /* The block that ended an epoch has its certificate in the chain: none of the next epoch proves it. */
-static struct blob *tip_of_chain(const struct checkpoint_shown *shown, const struct transfer_epoch *begun) {
-    CHECK(begun != NULL && begun->certificate != NULL); /* epoch_shown_verify */
-    struct blob *blob = blob_make(BFT_HEADER_BYTES + begun->certificate_bytes);
-    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
-    bft_header_put(&writer, &shown->header);
-    bytes_put_raw(&writer, begun->certificate, begun->certificate_bytes);
-    CHECK(!writer.failed);
-    return blob;
-}
-
-/* P-31: the child's certificate proves the block as well, with the block's header before the child's (B-11). */
 static struct blob *tip_make(const struct transfer *t) {
     const struct checkpoint_shown *shown = &t->take.shown;
-    if (shown->child.place.epoch != shown->header.place.epoch) return tip_of_chain(shown, epoch_find(t, shown->child.place.epoch));
-    size_t room = BFT_HEADER_BYTES + BFT_WIRE_HEAD_BYTES_MAX + (size_t)BFT_CERTIFICATE_HEADERS_MAX * BFT_HEADER_BYTES;
-    uint8_t *headers = malloc((size_t)BFT_CERTIFICATE_HEADERS_MAX * BFT_HEADER_BYTES);
-    CHECK(headers != NULL);
-    struct bytes_writer writer = bytes_writer_of(headers, (size_t)BFT_CERTIFICATE_HEADERS_MAX * BFT_HEADER_BYTES);
-    bft_header_put(&writer, &shown->header);
-    if (shown->certificate.header_count == 0) bft_header_put(&writer, &shown->child);
-    else bytes_put_raw(&writer, shown->certificate.headers, (size_t)shown->certificate.header_count * BFT_HEADER_BYTES);
-    CHECK(!writer.failed);
-    struct bft_certificate certificate = {
-        .qc = shown->certificate.qc, .header_count = (uint16_t)(writer.used / BFT_HEADER_BYTES), .headers = headers};
-    struct blob *blob = blob_make(room);
-    writer = bytes_writer_of(blob->bytes, room);
-    bft_header_put(&writer, &shown->header);
-    bft_certificate_put(&writer, &certificate);
-    CHECK(!writer.failed);
-    blob->count = writer.used;
-    free(headers);
-    return blob;
+    if (shown->child.place.epoch == shown->header.place.epoch) return checkpoint_blob_tip(shown, NULL, 0);
+    const struct transfer_epoch *begun = epoch_find(t, shown->child.place.epoch);
+    CHECK(begun != NULL && begun->certificate != NULL); /* epoch_shown_verify */
+    return checkpoint_blob_tip(shown, begun->certificate, begun->certificate_bytes);
 }
 
-/* As replica_queue.c keeps them. */
-static struct blob *queues_make(const struct transfer_take *take) {
-    struct blob *blob = blob_make(take->item_bytes + (size_t)take->item_count * 24 + 1);
-    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+static struct checkpoint_part *parts_of(const struct transfer_take *take) {
+    struct checkpoint_part *parts = calloc((size_t)take->item_count + 1, sizeof *parts);
+    CHECK(parts != NULL);
     for (uint32_t i = 0; i < take->item_count; i++) {
         const struct transfer_item *item = &take->items[i];
-        if (item->about.kind != CHECKPOINT_SLICE) continue;
-        bytes_put_u32(&writer, item->about.cluster);
-        bytes_put_u32(&writer, 0);
-        bytes_put_u64(&writer, item->about.dseq);
-        bytes_put_u32(&writer, (uint32_t)(item->count - item->about.bytes));
-        bytes_put_u32(&writer, (uint32_t)item->about.bytes);
-        bytes_put_raw(&writer, item->bytes, item->count);
+        parts[i] = (struct checkpoint_part){.about = item->about, .bytes = item->bytes, .count = item->count};
     }
-    CHECK(!writer.failed);
-    blob->count = writer.used;
-    return blob;
-}
-
-static const struct transfer_item *pending_of(const struct transfer_take *take, uint32_t cluster) {
-    for (uint32_t i = 0; i < take->item_count; i++) {
-        if (take->items[i].about.kind == CHECKPOINT_PENDING && take->items[i].about.cluster == cluster) return &take->items[i];
-    }
-    return NULL;
-}
-
-/* D-26. */
-static struct blob *work_make(const struct transfer_take *take) {
-    struct blob *blob = blob_make(take->item_bytes + (size_t)take->item_count * 16 + take->records.queue_count * 24 + 8);
-    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
-    bytes_put_u32(&writer, 1);
-    uint8_t *pairs_at = bytes_put_space(&writer, 4);
-    uint32_t pairs = 0;
-    for (size_t i = 0; i < take->records.queue_count; i++) { /* ascending, since checkpoint_records_items() */
-        uint32_t cluster = take->records.queues[i].cluster, lists = 0;
-        const struct transfer_item *pending = pending_of(take, cluster);
-        for (uint32_t k = 0; k < take->item_count; k++)
-            lists += take->items[k].about.kind == CHECKPOINT_ROUTING && take->items[k].about.cluster == cluster;
-        if (pending == NULL && lists == 0) continue;
-        pairs++;
-        bytes_put_u32(&writer, cluster);
-        bytes_put_u32(&writer, lists);
-        static const uint8_t nothing[16];
-        bytes_put_raw(&writer, pending != NULL ? pending->bytes : nothing, pending != NULL ? pending->count : sizeof nothing);
-        for (uint32_t k = 0; k < take->item_count; k++) {
-            const struct transfer_item *item = &take->items[k];
-            if (item->about.kind != CHECKPOINT_ROUTING || item->about.cluster != cluster) continue;
-            bytes_put_u64(&writer, item->about.dseq);
-            bytes_put_u32(&writer, (uint32_t)item->count);
-            bytes_put_u32(&writer, 0);
-            bytes_put_raw(&writer, item->bytes, item->count);
-        }
-    }
-    CHECK(!writer.failed);
-    bytes_put_le32(pairs_at, pairs);
-    blob->count = writer.used;
-    return blob;
+    return parts;
 }
 
 void items_tick(struct transfer *t) {
@@ -319,7 +245,10 @@ void items_tick(struct transfer *t) {
     struct state_checkpoint about = {.epoch = manifest->epoch, .height = manifest->height};
     memcpy(about.block_id, manifest->block_id, 32);
     memcpy(about.state_root, manifest->state_root, 32);
-    struct blob *tip = tip_make(t), *queues = queues_make(take), *work = work_make(take);
+    struct checkpoint_part *parts = parts_of(take);
+    struct blob *tip = tip_make(t), *queues = checkpoint_blob_queues(parts, take->item_count),
+                *work = checkpoint_blob_work(&take->records, parts, take->item_count);
+    free(parts);
     struct state_blob blobs[3] = {{.name = "tip", .bytes = tip->bytes, .byte_count = tip->count},
                                   {.name = "queues", .bytes = queues->bytes, .byte_count = queues->count},
                                   {.name = EXECUTOR_WORK_BLOB, .bytes = work->bytes, .byte_count = work->count}};

@@ -32,14 +32,16 @@ static void node_program(char out[CMD_PATH_BYTES]) {
     (void)snprintf(out, CMD_PATH_BYTES, "heracliusd");
 }
 
-bool cmd_node_data_init(const char *config_path) {
+bool cmd_node_data_init(const char *config_path, const char *from) {
     extern char **environ;
-    char program[CMD_PATH_BYTES], config[CMD_PATH_BYTES], init_word[] = "--init", config_word[] = "--config";
+    char program[CMD_PATH_BYTES], config[CMD_PATH_BYTES], backup[CMD_PATH_BYTES], init_word[] = "--init", config_word[] = "--config",
+                                                            from_word[] = "--from";
     pid_t child;
     int status = 0;
     node_program(program);
     (void)snprintf(config, sizeof config, "%s", config_path);
-    char *arguments[] = {program, init_word, config_word, config, NULL};
+    (void)snprintf(backup, sizeof backup, "%s", from ? from : "");
+    char *arguments[] = {program, init_word, config_word, config, from ? from_word : NULL, backup, NULL};
     (void)fflush(stdout);
     int failure = posix_spawnp(&child, program, NULL, NULL, arguments, environ);
     if (failure != 0) {
@@ -95,7 +97,7 @@ static bool key_belongs(const char *system_path, const char *key_path, const str
 }
 
 struct init_wishes {
-    char *system, *addresses, *key, *data, *threads, *join, *listen;
+    char *system, *addresses, *key, *data, *threads, *join, *listen, *from;
 };
 
 static bool conf_write(const char *path, const char *system, const char *addresses, const char *key, const struct init_wishes *wishes) {
@@ -134,7 +136,7 @@ static int init(const struct init_wishes *wishes) {
     if (!wishes->join && !key_belongs(system_path, key_path, &node, &system, &cluster)) goto out;
     if (!cmd_folder(wishes->data, 0700) || !cmd_path(conf, wishes->data, "node.conf")) goto out;
     if (!conf_write(conf, system_path, addresses_path, key_path, wishes)) goto out;
-    if (!cmd_node_data_init(conf)) {
+    if (!cmd_node_data_init(conf, wishes->from)) {
         (void)unlink(conf);
         goto out;
     }
@@ -143,6 +145,10 @@ static int init(const struct init_wishes *wishes) {
     else
         printf("node %s of cluster %c%u is ready: heracliusd --config %s\n", node->name, config_cluster_is_shard(cluster) ? 's' : 'c',
                config_cluster_index(cluster), conf);
+    if (wishes->from && !wishes->join)
+        puts("it begins from the backup. A backup has no voting memory, so this node's key is retired: it signs nothing any more, not even after a\n"
+             "restart; it follows the others and serves what it can prove. A CONFIG with a new key brings its vote back:\n"
+             "heraclius config new, --replace");
     code = CMD_EXIT_DONE;
 out:
     system_free(system);
@@ -159,6 +165,7 @@ int cmd_system_init(int argc, char **argv) {
         {"data", 'd', POPT_ARG_STRING, &wishes.data, 0, "folder for node.conf and the data; made if missing", "DIR"},
         {"threads", 0, POPT_ARG_STRING, &wishes.threads, 0, "fused (few CPUs, the default) or split", "fused|split"},
         {"join", 0, POPT_ARG_STRING, &wishes.join, 0, "the cluster of a node that is not in the system file: a CONFIG will bring it in", "CLUSTER"},
+        {"from", 0, POPT_ARG_STRING, &wishes.from, 0, "begin from this backup (heraclius backup); a member's key is retired by it", "DIR"},
         {"listen", 0, POPT_ARG_STRING, &wishes.listen, 0, "where it listens (by default its address in the addresses)", "ADDRESS:PORT"},
         POPT_AUTOHELP POPT_TABLEEND};
     poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
@@ -179,6 +186,7 @@ out:
     free(wishes.threads);
     free(wishes.join);
     free(wishes.listen);
+    free(wishes.from);
     poptFreeContext(context);
     return code;
 }

@@ -10,7 +10,7 @@
  *     heraclius admin enroll --name NAME --out DIR                       DIR/NAME.key, DIR/NAME.card
  *     heraclius system assemble --name NAME --coordinator CARD,CARD,... --shard CARD,... --admin CARD --needed K [--client CARD[,RULE]...]...
  *                               [--set LIMIT=VALUE]... [--partition-key HEX] [--predecessor FILE --origin CLUSTER=HEIGHT:ROOT...] --out FILE
- *     heraclius system init --system FILE [--addresses FILE] --node-key FILE --data DIR [--threads fused|split]
+ *     heraclius system init --system FILE [--addresses FILE] --node-key FILE --data DIR [--threads fused|split] [--join CLUSTER] [--from BACKUP]
  *     heraclius system show [--json] [FILE]                               by default the system file of all other commands
  *     heraclius system local --out DIR [--coordinators C] [--shards S] [--nodes N] --port-base P
  *     heraclius evidence verify [-s SYSTEM] [--json] FILE                exit 1: it convicts nobody

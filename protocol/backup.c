@@ -141,7 +141,9 @@ struct epoch {
 struct backup {
     const struct system *system;
     struct signer signer;
-    uint8_t *checkpoint;
+    uint8_t *checkpoint, *chain;
+    size_t chain_bytes, ended_bytes;
+    const uint8_t *ended; /* in the chain */
     struct checkpoint_shown shown;
     uint8_t manifest_hash[32];
     struct config *config; /* of the child's epoch */
@@ -156,6 +158,7 @@ struct backup {
 void backup_free(struct backup *backup) {
     if (backup == NULL) return;
     free(backup->checkpoint);
+    free(backup->chain);
     free(backup->config);
     free(backup->epochs);
     checkpoint_records_free(&backup->records);
@@ -211,6 +214,8 @@ static enum backup_error chain_walk(struct backup *backup, struct config_chain *
         error = config_chain_step(chain, entry, entry_bytes, &backup->signer, &system_fault);
         if (error) break;
         backup->epochs[backup->epoch_count - 1].members = chain->sealed ? chain->members : chain->before;
+        if (reader.serial == backup->shown.child.place.epoch && reader.serial > backup->shown.header.place.epoch)
+            backup->ended = config_chain_entry_certificate(entry, entry_bytes, &backup->ended_bytes);
         if (!chain->sealed) epoch_note(backup, chain);
     }
     if (!error) error = config_chain_read_end(&reader, &system_fault);
@@ -220,10 +225,13 @@ static enum backup_error chain_walk(struct backup *backup, struct config_chain *
 static enum backup_error chain_read(struct backup *backup, const uint8_t *bytes, size_t count, struct backup_fault *fault) {
     struct config_chain *chain = malloc(sizeof *chain);
     backup->config = calloc(1, sizeof *backup->config);
+    backup->chain = malloc(count + 1);
+    backup->chain_bytes = count;
+    if (backup->chain != NULL) memcpy(backup->chain, bytes, count);
     enum backup_error error = BACKUP_OK;
-    if (chain == NULL || backup->config == NULL) error = backup_fault_set(fault, BACKUP_NO_MEMORY, "chain", "no memory");
+    if (chain == NULL || backup->config == NULL || backup->chain == NULL) error = backup_fault_set(fault, BACKUP_NO_MEMORY, "chain", "no memory");
     else CHECK(config_chain_genesis(chain, backup->system, backup->shown.manifest.cluster)); /* checkpoint_read() found the cluster */
-    if (!error) error = chain_walk(backup, chain, bytes, count, fault);
+    if (!error) error = chain_walk(backup, chain, backup->chain, count, fault);
     free(chain);
     return error;
 }
@@ -260,6 +268,16 @@ const struct checkpoint_shown *backup_shown(const struct backup *backup) {
 
 void backup_manifest_hash(const struct backup *backup, uint8_t out[32]) {
     memcpy(out, backup->manifest_hash, 32);
+}
+
+const uint8_t *backup_chain(const struct backup *backup, size_t *count) {
+    *count = backup->chain_bytes;
+    return backup->chain;
+}
+
+const uint8_t *backup_ended(const struct backup *backup, size_t *count) {
+    *count = backup->ended_bytes;
+    return backup->ended;
 }
 
 const struct config *backup_config(const struct backup *backup) {
@@ -320,6 +338,11 @@ enum backup_error backup_state_end(struct backup *backup, struct backup_fault *f
     if (!same) return backup_fault_set(fault, BACKUP_BAD_STATE, "checkpoint", "the items that its manifest lists are not those of the state");
     backup->state_ended = true;
     return BACKUP_OK;
+}
+
+const struct checkpoint_records *backup_records(const struct backup *backup) {
+    CHECK(backup->state_ended);
+    return &backup->records;
 }
 
 /* ---- items ---- */

@@ -89,6 +89,10 @@ void backup_free(struct backup *backup); /* NULL will do */
 /* The checkpoint: manifest (cluster, epoch, height, block_id, state_root, entries, bytes, items), header, child; points into the backup. */
 const struct checkpoint_shown *backup_shown(const struct backup *backup);
 void backup_manifest_hash(const struct backup *backup, uint8_t out[32]);
+/* The payload of the file "chain". */
+const uint8_t *backup_chain(const struct backup *backup, size_t *count);
+/* If the checkpoint's block ended its epoch: its certificate, from the chain, since none of the next epoch proves it. Else NULL. */
+const uint8_t *backup_ended(const struct backup *backup, size_t *count);
 /* The CONFIG in force after the checkpoint's block, and its members: who vote on top of this state. */
 const struct config *backup_config(const struct backup *backup);
 /* Members whose signatures the checkpoint's certificate carries, and of how many. */
@@ -105,6 +109,9 @@ enum backup_error backup_item(struct backup *backup, uint32_t index, const uint8
     __attribute__((warn_unused_result));
 /* The most that the file of an item may have. */
 size_t backup_item_bytes_max(const struct checkpoint_item *item);
+/* Of the state, after backup_state_end(). */
+struct checkpoint_records;
+const struct checkpoint_records *backup_records(const struct backup *backup);
 /* All items were checked. */
 enum backup_error backup_items_end(struct backup *backup, struct backup_fault *fault) __attribute__((warn_unused_result));
 

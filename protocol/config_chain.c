@@ -194,6 +194,17 @@ void config_chain_entry_encode(struct bytes_writer *writer, const uint8_t header
     bytes_put_raw(writer, certificate, certificate_bytes);
 }
 
+const uint8_t *config_chain_entry_certificate(const uint8_t *entry, size_t entry_bytes, size_t *bytes) {
+    struct bytes_cursor cursor = bytes_cursor_of(entry, entry_bytes);
+    (void)bytes_get_raw(&cursor, BFT_HEADER_BYTES);
+    (void)bytes_get_raw(&cursor, bytes_get_u32(&cursor));
+    (void)bytes_get_raw(&cursor, bytes_get_u32(&cursor));
+    *bytes = bytes_get_u32(&cursor);
+    const uint8_t *certificate = bytes_get_raw(&cursor, *bytes);
+    CHECK(bytes_finished(&cursor));
+    return certificate;
+}
+
 void config_chain_head_encode(struct bytes_writer *writer, uint32_t cluster, uint32_t entries_count, uint64_t first_serial) {
     CHECK(entries_count <= CONFIG_CHAIN_ENTRIES_MAX && first_serial > 0);
     bytes_put_u32(writer, cluster);

@@ -82,6 +82,8 @@ enum system_error config_chain_members(struct config_chain *chain, const struct 
 /* Writes one entry: header (as in wire form), body, operation, certificate, all as they came. */
 void config_chain_entry_encode(struct bytes_writer *writer, const uint8_t header[BFT_HEADER_BYTES], const uint8_t *body, size_t body_bytes,
                                const uint8_t *operation, size_t operation_bytes, const uint8_t *certificate, size_t certificate_bytes);
+/* Where the certificate of an entry lies that a step took. */
+const uint8_t *config_chain_entry_certificate(const uint8_t *entry, size_t entry_bytes, size_t *bytes);
 /* Writes the head of a payload, which `entries_count` times u32 length and entry follow. */
 void config_chain_head_encode(struct bytes_writer *writer, uint32_t cluster, uint32_t entries_count, uint64_t first_serial);
 

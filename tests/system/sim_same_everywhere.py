@@ -17,12 +17,12 @@ PROGRAMS = {"sim": "build/gcc/tests/sim/sim_system", "node": "build/gcc/heracliu
 MEMBER = re.compile(r"(build/gcc/(\w+)\.a)\((\w+\.o)\)")
 NEEDED = {"bft": ("core", "core_vote", "core_view", "core_run", "core_table", "core_repair", "certificate", "wire", "memory"),
           "merkle": ("tree", "trie", "sha256"), "store": ("table", "state_buffer", "wal_key"),
-          "protocol": ("batch", "decision", "slice", "operation", "system"),
+          "protocol": ("batch", "decision", "slice", "operation", "system", "checkpoint", "checkpoint_records", "pending"),
           "appliance": ("replica", "replica_batch", "replica_block", "replica_core", "replica_input", "replica_last", "replica_persist",
                         "replica_propose", "replica_queue", "replica_restore", "replica_source", "replica_client", "executor", "exec_block",
                         "exec_coordinator", "exec_shard", "exec_queue", "exec_record", "exec_operation", "execution", "node_restore",
-                        "transfer", "transfer_disk", "transfer_items", "transfer_piece", "transfer_pieces", "transfer_records", "transfer_serve",
-                        "transfer_take", "replica_transfer", "replica_epoch", "replica_config", "replica_admin", "exec_admin"),
+                        "transfer", "transfer_disk", "transfer_items", "transfer_piece", "transfer_pieces", "transfer_serve",
+                        "transfer_take", "transfer_epoch", "checkpoint_blobs", "replica_transfer", "replica_epoch", "replica_config", "replica_admin", "exec_admin"),
           "client": ("engine", "request", "answer", "numbers", "journal")}
 REPLACED = (("store", "wal.o"), ("store", "state.o"), ("store", "store.o"), ("ring", "clock.o"), ("ring", "entropy.o"), ("client", "connection.o"))
 passed = failed = 0
