@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/backup.h"
 #include "merkle/check.h"
 #include "protocol/operation.h"
 #include "protocol/receipt.h"
 
 enum {
+    MESSAGE_CHECKPOINT = 0x010E,
+    MESSAGE_PIECE = 0x0110,
     MESSAGE_CONFIG_CHAIN = 0x0114,
     MESSAGE_ANSWER = 0x0302,
     MESSAGE_REFUSED = 0x0303,
@@ -309,6 +311,8 @@ void client_answer_frame(struct node *node, uint16_t type, const uint8_t *payloa
     case MESSAGE_CONFIG_CHAIN: chain(node, payload, payload_bytes, now_ms); break;
     case MESSAGE_STATUS_ANSWER: client_nodes_answer(node, payload, payload_bytes); break;
     case MESSAGE_ADMIN_STATE: client_enrolment_answer(node, payload, payload_bytes); break;
+    case MESSAGE_CHECKPOINT:
+    case MESSAGE_PIECE: client_backup_frame(node, type, payload, payload_bytes, now_ms); break;
     default: distrust(node, "a message that no node sends to a client", now_ms); break;
     }
 }

@@ -14,6 +14,7 @@
  *   enrolment.c   administrators' operations handed in, and what became of them
  *   chain.c       epochs: by which members a certificate is judged
  *   config.c      the CONFIG in force of a cluster asked for; CONFIGs handed in
+ *   backup.h      a backup of one partition taken from its nodes (backup*.c)
  *   proof.c       receipts offline
  *
  * One request: submit -> held (until its numbers are known) -> built -> journaled -> sent -> answered or given up -> ended, callback.
@@ -266,6 +267,7 @@ struct heraclius {
     int epoll;
     int ended; /* requests that ended in this poll */
     struct heraclius_counters counters;
+    struct client_backup *backups; /* that are being taken: client/backup.h */
     struct heraclius_node_status *statuses, *shown; /* by place; those with somebody there, as heraclius_nodes() gave them last */
     struct heraclius_enrolment *enrolments; /* by coordinator cluster */
     char summary[HERACLIUS_TEXT_BYTES];

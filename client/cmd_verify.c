@@ -1,4 +1,4 @@
-/* heraclius verify: a receipt, offline. */
+/* heraclius verify: a receipt, offline; a backup: cmd_backup_verify.c. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +52,7 @@ static void show_json(const struct command *command, const struct heraclius_rece
 
 int command_verify(const struct command *command) {
     struct command_bytes file;
+    if (command_backup_is(command->words[0])) return command_backup_verify(command, command->words[0]);
     if (!command_read_file(command->words[0], RECEIPT_FILE_BYTES_MAX, "the most that a receipt may have", &file)) return EXIT_USAGE;
     char why[HERACLIUS_TEXT_BYTES];
     struct heraclius_receipt receipt;

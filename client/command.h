@@ -9,6 +9,7 @@
  *   cmd_batch.c       batch
  *   cmd_settle.c      settle
  *   cmd_verify.c      verify
+ *   cmd_backup.c      backup; cmd_backup_verify.c: verify of a backup
  *   cmd_status.c      status
  *   cmd_bench.c       bench (bench_*.c)
  *   cmd_system.h      node, client, admin enroll; system assemble, init, show, local
@@ -46,6 +47,9 @@ struct command {
     const char *file;
     const char *receipt;
     const char *floor;
+    const char *out;       /* backup */
+    const char **clusters; /* backup: NULL-terminated; NULL: all */
+    int stall_s;           /* backup */
     const char **words; /* after the name */
     int words_count;
 };
@@ -57,7 +61,8 @@ struct command_bytes {
 };
 
 typedef int command_function(const struct command *command);
-command_function command_get, command_put, command_del, command_cas, command_add, command_batch, command_settle, command_verify, command_status;
+command_function command_get, command_put, command_del, command_cas, command_add, command_batch, command_settle, command_verify, command_status,
+    command_backup;
 int command_bench(int argc, const char **argv);
 
 /* command_options.c: one bit per command that has options of ours. */
@@ -73,6 +78,7 @@ enum command_set {
     COMMAND_STATUS = 1 << 8,
     COMMAND_BENCH = 1 << 9,
     COMMAND_CLIENT = 1 << 10, /* client add, change, revoke, submit */
+    COMMAND_BACKUP = 1 << 11,
 };
 enum { COMMAND_OPTIONS_MAX = 20 };
 extern struct command command_options; /* where they go */
@@ -97,6 +103,14 @@ struct command_keep {
 bool command_keep_open(struct command_keep *keep, const char *path);                    /* false after a line on stderr */
 bool command_keep_write(struct command_keep *keep, const uint8_t *bytes, size_t count); /* writes and closes; false: errno says why */
 void command_keep_drop(struct command_keep *keep); /* not written after all; after command_keep_write() it does nothing */
+
+/* cmd_backup_verify.c: of a folder of backups, of one, or of one file of it. */
+bool command_backup_is(const char *path);
+int command_backup_verify(const struct command *command, const char *path);
+/* What it is, on stdout, and what it proves and does not. */
+struct backup;
+void command_backup_print(const struct backup *backup, const char *path);
+json_t *command_backup_json(const struct backup *backup, const char *path);
 
 /* argv[0]: a checkout's system file may be beside it. */
 extern const char *command_program;

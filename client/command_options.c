@@ -4,13 +4,13 @@
 #include "client/command.h"
 #include "merkle/check.h"
 
-struct command command_options = {.timeout_s = 10};
+struct command command_options = {.timeout_s = 10, .stall_s = 60};
 
 enum {
     WRITES_ONE = COMMAND_PUT | COMMAND_DEL | COMMAND_CAS | COMMAND_ADD,
     ONE = COMMAND_GET | WRITES_ONE,
     ASKS = ONE | COMMAND_BATCH | COMMAND_SETTLE | COMMAND_STATUS, /* a client of the system */
-    ALL = ASKS | COMMAND_VERIFY | COMMAND_BENCH,
+    ALL = ASKS | COMMAND_VERIFY | COMMAND_BENCH | COMMAND_BACKUP,
 };
 
 static const struct {
@@ -25,9 +25,14 @@ static const struct {
     {COMMAND_BATCH, {"atomic", 0, POPT_ARG_NONE, &command_options.atomic, 0, "all or nothing; keys of one shard", NULL}},
     {COMMAND_SETTLE, {"retry", 0, POPT_ARG_NONE, &command_options.retry, 0, "send unsettled writes again", NULL}},
     {COMMAND_SETTLE, {"cancel", 0, POPT_ARG_NONE, &command_options.cancel, 0, "cancel what has not happened", NULL}},
+    {COMMAND_BACKUP, {"out", 0, POPT_ARG_STRING, &command_options.out, 0, "the folder; made if missing, gone on with if begun", "DIR"}},
+    {COMMAND_BACKUP,
+     {"cluster", 0, POPT_ARG_ARGV, &command_options.clusters, 0, "this cluster only, e.g. s0; may come again (default: all)", "NAME"}},
+    {COMMAND_BACKUP,
+     {"timeout", 0, POPT_ARG_INT, &command_options.stall_s, 0, "seconds without progress until it gives up (default 60)", "S"}},
     {ALL | COMMAND_CLIENT,
      {"system", 's', POPT_ARG_STRING, &command_options.system_path, 0, "the system file (default: $HERACLIUS_SYSTEM, or local/system.json)", "FILE"}},
-    {ASKS | COMMAND_BENCH | COMMAND_CLIENT,
+    {ASKS | COMMAND_BENCH | COMMAND_CLIENT | COMMAND_BACKUP,
      {"client", 0, POPT_ARG_STRING, &command_options.client_path, 0,
       "the client's key (default: $HERACLIUS_CLIENT, or client.key beside the system file)", "KEYFILE"}},
     {ASKS & ~COMMAND_STATUS, {"via", 0, POPT_ARG_STRING, &command_options.via, 0, "the coordinator node to try first", "NODE"}},

@@ -21,7 +21,8 @@ static const struct subcommand {
     {"add", COMMAND_ADD, "KEY N", 2, 2, command_add, "add N to a number, print the sum"},
     {"batch", COMMAND_BATCH, "FILE", 1, 1, command_batch, "a list of operations, one a line"},
     {"settle", COMMAND_SETTLE, "", 0, 0, command_settle, "writes whose outcome is unknown"},
-    {"verify", COMMAND_VERIFY, "FILE", 1, 1, command_verify, "check a receipt offline"},
+    {"verify", COMMAND_VERIFY, "FILE", 1, 1, command_verify, "check a receipt or a backup offline"},
+    {"backup", COMMAND_BACKUP, "--out DIR", 0, 0, command_backup, "a certified checkpoint of each cluster, as files"},
     {"status", COMMAND_STATUS, "", 0, 0, command_status, "clusters, nodes, leaders, how many may fail"},
 };
 
