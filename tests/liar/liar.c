@@ -9,7 +9,7 @@
 enum { LOOK_MS = 20, TELL_MS = 200 };
 
 static const char *const kinds[LIAR_KINDS] = {"equivocate", "result", "slices", "withhold", "replay", "corrupt",   "forge",
-                                              "keep",       "flood",  "slow",   "censor",   "tiny",   "references"};
+                                              "keep",       "flood",  "slow",   "censor",   "tiny",   "references", "pieces"};
 
 bool liar_parse(struct liar *liar, const char *text) {
     const char *comma = strchr(text, ',');
@@ -100,6 +100,7 @@ static bool on_send(void *context, struct replica_peer to, uint16_t type, struct
     case LIAR_REPLAY: return liar_send_votes(liar, to, type, pieces, count);
     case LIAR_SLICES:
     case LIAR_FORGE: return liar_send_slices(liar, to, type, pieces, count);
+    case LIAR_PIECES: return liar_send_pieces(liar, type, pieces, count);
     case LIAR_SLOW: return put_off(liar, to, type, pieces, *count);
     default: return true;
     }

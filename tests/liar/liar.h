@@ -20,6 +20,7 @@
  *   flood                                             batches beyond its limit as a relay, garbage, bad signatures
  *   tiny                                              made-up reads of one operation as a relay, others to each member, 1,500 at a time
  *   references                                        as leader names inputs as another kind, or of a relay that is no member
+ *   pieces                                            sends pieces of its checkpoints with a flipped bit
  *   slow                                              as leader lets so many percent of its operations through, by HERACLIUS_LIE_WHILE's file
  *   censor      number of a client                    ignores one client's inputs, and never proposes them
  *
@@ -46,6 +47,7 @@ enum liar_kind {
     LIAR_CENSOR,
     LIAR_TINY,
     LIAR_REFERENCES,
+    LIAR_PIECES,
     LIAR_KINDS
 };
 
@@ -99,6 +101,7 @@ bool liar_send_votes(struct liar *liar, struct replica_peer to, uint16_t type, s
 void liar_result(struct liar *liar, struct execution_job *job);
 void liar_replay_tick(struct liar *liar);
 bool liar_send_slices(struct liar *liar, struct replica_peer to, uint16_t type, struct blob_piece *pieces, unsigned *count);
+bool liar_send_pieces(struct liar *liar, uint16_t type, struct blob_piece *pieces, unsigned *count);
 bool liar_frame_inputs(struct liar *liar, struct replica_peer from, uint16_t type, struct blob_piece payload);
 void liar_keep_tick(struct liar *liar);
 void liar_flood_tick(struct liar *liar);

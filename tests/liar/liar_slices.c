@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/checkpoint.h"
 #include "tests/liar/liar.h"
 
 /* The same decision with one signature too few. */
@@ -44,6 +45,20 @@ bool liar_send_slices(struct liar *liar, struct replica_peer to, uint16_t type, 
     }
     blob_drop(whole);
     if (lie == NULL) return true;
+    liar_replace(liar, pieces, count, lie);
+    liar_counted(liar);
+    return true;
+}
+
+/* The last bit of what it serves: of an entry's value, mostly. */
+bool liar_send_pieces(struct liar *liar, uint16_t type, struct blob_piece *pieces, unsigned *count) {
+    if (type != MESSAGE_PIECE) return true;
+    struct blob *lie = liar_join(pieces, *count);
+    if (lie->count <= CHECKPOINT_PIECE_HEAD_BYTES) { /* no content */
+        blob_drop(lie);
+        return true;
+    }
+    lie->bytes[lie->count - 1] ^= 1;
     liar_replace(liar, pieces, count, lie);
     liar_counted(liar);
     return true;
