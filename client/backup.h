@@ -7,8 +7,8 @@
  *
  * Contract
  *   Nodes are not trusted: one whose bytes fail a check is named (client_backup_note), asked no more, and its piece is asked of another. Everything
- *   is written to FOLDER.part, synced file by file; when all is there the whole is read back and checked, and only then it is renamed to FOLDER. So a
- *   FOLDER is always whole, and a FOLDER.part is gone on with, as long as the nodes still have that checkpoint.
+ *   is written to FOLDER.part; when all is there the whole is read back, checked and synced, and only then renamed to FOLDER. So a FOLDER is always
+ *   whole, and a FOLDER.part is gone on with, each file checked again, as long as the nodes still have that checkpoint.
  *
  * Limits: BACKUP_OUTSTANDING_MAX questions to a node at once, one piece or item in memory for each.
  */
@@ -46,7 +46,7 @@ struct backup_candidate {
 };
 
 struct backup_query {
-    bool used, is_item;
+    bool used, is_item, paused; /* paused: BUSY in the middle of an item, asked on */
     uint32_t index;
     uint64_t nonce, until_ms;
     struct buffer item; /* what came of an item so far */

@@ -95,9 +95,14 @@ void backup_pieces_ask(struct client_backup *backup, uint64_t now_ms) {
         bool down = peer->node->state != NODE_UP;
         for (unsigned k = 0; k < BACKUP_OUTSTANDING_MAX; k++) {
             struct backup_query *query = &peer->queries[k];
-            if (!query->used || (!down && now_ms < query->until_ms)) continue;
+            bool late = query->used && !query->paused && now_ms >= query->until_ms, again = query->paused && now_ms >= peer->ask_at_ms;
+            if (again && !down) {
+                query->paused = false;
+                down = !query_send(backup, peer, query, now_ms);
+            }
+            if (!query->used || (!down && !late)) continue;
             query_drop(backup, query);
-            if (!down) peer->ask_at_ms = now_ms + BACKUP_BUSY_MS_MAX; /* passed over for a while */
+            if (late) peer->ask_at_ms = now_ms + BACKUP_BUSY_MS_MAX; /* passed over for a while */
         }
         if (!backup_peer_usable(peer) || down || now_ms < peer->ask_at_ms) continue;
         peer_ask(backup, peer, now_ms);
@@ -237,7 +242,8 @@ void backup_piece_frame(struct client_backup *backup, struct backup_peer *peer, 
         else too_large(backup, peer, query);
         break;
     default: /* BUSY */
-        query_drop(backup, query);
+        query->paused = query->item.used > 0;
+        if (!query->paused) query_drop(backup, query);
         peer->ask_at_ms = now_ms + (piece.hint < BACKUP_BUSY_MS_MAX ? piece.hint : BACKUP_BUSY_MS_MAX);
         break;
     }

@@ -22,7 +22,7 @@ static bool folder_sync(const char *path) {
     return good;
 }
 
-/* A new file, durable before it counts. One of the name is replaced: it was found bad. */
+/* A new file. It need not be durable yet: whoever goes on with it checks it again. One of the name is replaced: it was found bad. */
 static bool file_put(struct client_backup *backup, const char *file, const uint8_t *bytes, size_t count) {
     char path[PATH_MAX + 128];
     if (!path_of(backup, file, path)) {
@@ -38,7 +38,6 @@ static bool file_put(struct client_backup *backup, const char *file, const uint8
         good = wrote > 0;
         if (good) done += (size_t)wrote;
     }
-    good = good && fdatasync(out) == 0;
     int failure = errno;
     if (out >= 0 && close(out) != 0 && good) {
         good = false;
@@ -147,6 +146,22 @@ bool backup_store_begin(struct client_backup *backup) {
     return good;
 }
 
+/* Every file of FOLDER.part, then the folder: from here on a power loss takes nothing of it. */
+static bool part_sync(const struct client_backup *backup) {
+    DIR *directory = opendir(backup->part);
+    const struct dirent *entry;
+    bool good = directory != NULL;
+    while (good && (entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] == '.') continue;
+        int file = openat(dirfd(directory), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        good = file >= 0 && fsync(file) == 0;
+        if (file >= 0) (void)close(file);
+    }
+    good = good && fsync(dirfd(directory)) == 0;
+    if (directory != NULL) (void)closedir(directory);
+    return good;
+}
+
 bool backup_store_end(struct client_backup *backup, bool *bad_manifest) {
     struct backup_folder *folder = NULL;
     struct backup_fault fault = {.error = BACKUP_OK};
@@ -163,7 +178,7 @@ bool backup_store_end(struct client_backup *backup, bool *bad_manifest) {
     (void)snprintf(parent, sizeof parent, "%s", backup->folder);
     char *slash = strrchr(parent, '/');
     if (slash != NULL) slash[slash == parent] = '\0';
-    bool good = folder_sync(backup->part) && rename(backup->part, backup->folder) == 0 && folder_sync(slash != NULL ? parent : ".");
+    bool good = part_sync(backup) && rename(backup->part, backup->folder) == 0 && folder_sync(slash != NULL ? parent : ".");
     if (!good) backup_fail(backup, "%s: cannot be made of %s: %s", backup->folder, backup->part, strerror(errno));
     return good;
 }

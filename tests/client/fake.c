@@ -199,6 +199,21 @@ static bool batch_came(struct fake_server *server, struct connection *connection
     return keep;
 }
 
+/* False: the connection is to be closed. */
+static bool frame_came(struct fake_server *server, struct connection *connection, const struct link_frame *frame) {
+    struct fake *fake = server->fake;
+    struct fake_payload payloads[FAKE_PAYLOADS_MAX];
+    if (frame->type == MESSAGE_BATCH) return batch_came(server, connection, frame->payload, frame->payload_bytes);
+    if (fake->frame == NULL) return true;
+    uint32_t count = fake->frame(fake->frame_context, connection->node, frame->type, frame->payload, frame->payload_bytes, payloads);
+    bool keep = true;
+    for (uint32_t i = 0; i < count; i++) {
+        keep = keep && frame_send(connection, payloads[i].type, payloads[i].bytes, payloads[i].count, 1000);
+        free(payloads[i].bytes);
+    }
+    return keep;
+}
+
 static void connection_read(struct fake_server *server, struct connection *connection) {
     ssize_t got = recv(connection->fd, connection->receive, RECEIVE_BYTES, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -209,7 +224,7 @@ static void connection_read(struct fake_server *server, struct connection *conne
         enum link_next next = link_next(&connection->link, &frame);
         if (next == LINK_MORE) break;
         if (next == LINK_CLOSED) keep = false;
-        if (next == LINK_FRAME && frame.type == MESSAGE_BATCH) keep = batch_came(server, connection, frame.payload, frame.payload_bytes);
+        if (next == LINK_FRAME) keep = frame_came(server, connection, &frame);
     }
     if (!keep || !link_talk(connection)) connection_close(server, connection);
 }

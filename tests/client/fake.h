@@ -58,7 +58,17 @@ struct fake_options {
     uint64_t seed;                        /* 0: 1; another seed is another system */
 };
 
+struct fake_payload {
+    uint16_t type;
+    uint8_t *bytes;
+    size_t count;
+};
+enum { FAKE_PAYLOADS_MAX = 16 };
+
 struct fake {
+    /* Of every frame that is no batch, on the fake's thread: how many payloads to send, each malloc'd. NULL: nothing is answered. */
+    uint32_t (*frame)(void *context, uint32_t node, uint16_t type, const uint8_t *bytes, size_t count, struct fake_payload out[FAKE_PAYLOADS_MAX]);
+    void *frame_context;
     char folder[512], system_path[600], key_path[600], journal_path[620];
     struct fixture *fixture;
     struct decider deciders[4]; /* by cluster of the fixture */
@@ -92,12 +102,6 @@ void fake_floor_raise(struct fake *fake, uint32_t shard, uint64_t floor);
 uint64_t fake_highest(struct fake *fake, uint32_t shard);
 
 /* fake_answer.c: decides the batch as `node` would by `script`, and gives the payloads to send; each malloc'd. Called with the lock held. */
-struct fake_payload {
-    uint16_t type;
-    uint8_t *bytes;
-    size_t count;
-};
-enum { FAKE_PAYLOADS_MAX = 16 };
 uint32_t fake_answer(struct fake *fake, uint32_t cluster, struct fake_script script, const uint8_t *batch, size_t batch_bytes,
                      struct fake_payload out[FAKE_PAYLOADS_MAX]);
 

@@ -38,6 +38,10 @@ struct making {
     uint8_t root[32], manifest_hash[32];
 };
 
+static uint64_t height_of(const struct making *m) {
+    return m->wishes->height != 0 ? m->wishes->height : BACKUP_FIXTURE_HEIGHT;
+}
+
 static void file_put(const struct making *m, const char *name, const uint8_t *bytes, size_t count) {
     char path[512];
     CHECK((size_t)snprintf(path, sizeof path, "%s/%s", m->folder, name) < sizeof path);
@@ -132,10 +136,11 @@ static void entries_make(struct making *m) {
     m->entries = calloc(m->wishes->entries + SYSTEM_ENTRIES, sizeof *m->entries);
     CHECK(m->entries);
     for (uint32_t i = 0; i < m->wishes->entries; i++) {
-        uint8_t name[16], text[20];
-        memset(text, (int)i, sizeof text);
+        uint8_t name[16], text[VALUE_BYTES];
+        memset(text, (int)(i + m->wishes->height / 1024), sizeof text);
+        size_t bytes = m->wishes->value_bytes != 0 ? m->wishes->value_bytes : i % 20;
         int count = snprintf((char *)name, sizeof name, "key-%u", i);
-        entry_add(m, TRIE_SPACE_USER, name, (size_t)count, text, i % sizeof text);
+        entry_add(m, TRIE_SPACE_USER, name, (size_t)count, text, bytes);
     }
     bytes_put_le32(key + 1, CONFIG_CLUSTER_SHARD);
     bytes_put_le64(value, 3); /* sent_dseq; sent_leaf; acked_dseq; pending_items, _ops, _bytes; oldest; pending_hash */
@@ -216,7 +221,7 @@ static void certificate_make(const struct making *m, struct checkpoint_shown *sh
 static void manifest_make(struct making *m, struct checkpoint_shown *shown, uint8_t *items, uint8_t *bytes, size_t room) {
     struct checkpoint_manifest manifest = {.cluster = CONFIG_CLUSTER_COORDINATOR,
                                            .epoch = m->wishes->epoch,
-                                           .height = BACKUP_FIXTURE_HEIGHT,
+                                           .height = height_of(m),
                                            .entries = m->count + m->wishes->extra_entries,
                                            .item_count = BACKUP_FIXTURE_ITEMS - (uint32_t)m->wishes->drop_items,
                                            .items = items};
@@ -240,7 +245,7 @@ static void checkpoint_write(struct making *m) {
     uint8_t items[BACKUP_FIXTURE_ITEMS * CHECKPOINT_ITEM_BYTES], manifest[1024], *payload = malloc(ROOM);
     CHECK(shown && payload);
     shown->header.place = m->chain->members.place;
-    shown->header.height = BACKUP_FIXTURE_HEIGHT;
+    shown->header.height = height_of(m);
     shown->header.view = 2;
     shown->child = shown->header;
     shown->child.height++;

@@ -6,6 +6,8 @@
 
 struct backup_wishes {
     uint32_t entries;      /* of the user space */
+    uint32_t value_bytes;  /* of each, at most 192; 0: short ones of all lengths */
+    uint64_t height;       /* 0: BACKUP_FIXTURE_HEIGHT; the state differs with it */
     uint16_t prefix_bits;  /* of its pieces */
     uint64_t epoch;        /* 0, or 1: after a CONFIG at height 10 */
     uint64_t extra_entries, drop_items; /* a manifest that lies: so many entries too many; the last items not listed */
