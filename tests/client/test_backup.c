@@ -1,5 +1,5 @@
-/* A backup taken from nodes that lie, are slow, or go on (spec/durability.md P-48, P-50, P-80): it is whole and valid in the end, and who sent what does
- * not verify is named, and nobody else. */
+/* A backup taken from nodes that lie, are slow, or go on (spec/durability.md P-48, P-50, P-80): it is whole and valid in the end, and who sent what
+ * does not verify is named, and nobody else. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,13 +24,15 @@ enum { NODES = 4, ENTRIES = 10000, VALUE = 192, BITS = 4, WIDTHS = 2, STATES = 3
 
 enum act { HONEST, BAD_PIECE, BAD_ITEM, BAD_CHECKPOINT, TOO_LARGE, BUSY, LONG, OTHER_NONCE, MADE_UP, SHOWS_NOTHING };
 
-/* states[0]: a checkpoint; [1]: the next one; [2]: the first with a manifest that is made up. Each at both widths. */
+/* states[0]: a checkpoint; [1]: the next one; [2]: the first with a manifest that is made up. Each at both widths. The fake's thread reads and counts
+ * under the fake's lock. */
 static struct {
     struct fake *fake;
     char folder[64], states[STATES][WIDTHS][96], out[96];
     enum act acts[NODES];
     uint32_t pieces[NODES], gone_after; /* pieces that all gave together before the first checkpoint is gone; 0: never */
     uint32_t given, busy;
+    uint32_t seen_pieces[NODES], seen_given; /* as of the end of the last one that was taken */
     char notes[NOTES_BYTES];
 } t;
 
@@ -113,11 +116,10 @@ static uint32_t item_answer(uint32_t node, const struct checkpoint_piece_query *
     return 1;
 }
 
-static uint32_t answer(void *context, uint32_t node, uint16_t type, const uint8_t *bytes, size_t count, struct fake_payload out[FAKE_PAYLOADS_MAX]) {
+static uint32_t answer_locked(uint32_t node, uint16_t type, const uint8_t *bytes, size_t count, struct fake_payload *out) {
     struct checkpoint_piece_query query;
     struct backup_folder *folder = NULL;
     uint8_t hash[32];
-    (void)context;
     if (type == 0x010D) return checkpoint_answer(node, bytes, out);
     if (type != 0x010F) return 0;
     assert_int_equal(checkpoint_piece_query_decode(bytes, count, &query), CHECKPOINT_OK);
@@ -128,6 +130,27 @@ static uint32_t answer(void *context, uint32_t node, uint16_t type, const uint8_
     if (memcmp(hash, query.manifest_hash, 32) != 0) return code_answer(bytes, CHECKPOINT_PIECE_UNKNOWN, 0, out);
     if (t.acts[node] == BUSY && t.busy++ % 3 != 0) return code_answer(bytes, CHECKPOINT_PIECE_BUSY, 5, out);
     return query.kind == CHECKPOINT_ENTRIES ? entries_answer(node, &query, bytes, out) : item_answer(node, &query, bytes, out);
+}
+
+static uint32_t answer(void *context, uint32_t node, uint16_t type, const uint8_t *bytes, size_t count, struct fake_payload out[FAKE_PAYLOADS_MAX]) {
+    (void)context;
+    pthread_mutex_lock(&t.fake->lock);
+    uint32_t payloads = answer_locked(node, type, bytes, count, out);
+    pthread_mutex_unlock(&t.fake->lock);
+    return payloads;
+}
+
+static void plays(uint32_t node, enum act act) {
+    pthread_mutex_lock(&t.fake->lock);
+    t.acts[node] = act;
+    pthread_mutex_unlock(&t.fake->lock);
+}
+
+static void given_set(uint32_t given, uint32_t gone_after) {
+    pthread_mutex_lock(&t.fake->lock);
+    t.given = given;
+    t.gone_after = gone_after;
+    pthread_mutex_unlock(&t.fake->lock);
 }
 
 /* ---- the world ---- */
@@ -175,9 +198,11 @@ static int tear_down(void **state) {
 
 static void begin(void) {
     char part[128];
+    pthread_mutex_lock(&t.fake->lock);
     memset(t.acts, 0, sizeof t.acts);
     memset(t.pieces, 0, sizeof t.pieces);
     t.gone_after = t.given = t.busy = 0;
+    pthread_mutex_unlock(&t.fake->lock);
     t.notes[0] = '\0';
     folder_remove(t.out);
     (void)snprintf(part, sizeof part, "%s.part", t.out);
@@ -200,6 +225,10 @@ static enum backup_phase taken(void) {
     client_backup_end(backup);
     free(backup);
     heraclius_close(db);
+    pthread_mutex_lock(&t.fake->lock);
+    memcpy(t.seen_pieces, t.pieces, sizeof t.pieces);
+    t.seen_given = t.given;
+    pthread_mutex_unlock(&t.fake->lock);
     return phase;
 }
 
@@ -233,9 +262,9 @@ static void honest_nodes_give_it_between_them(void **state) {
     is_valid(1024);
     named(0);
     uint32_t gave = 0;
-    for (uint32_t i = 0; i < NODES; i++) gave += t.pieces[i] > 0;
+    for (uint32_t i = 0; i < NODES; i++) gave += t.seen_pieces[i] > 0;
     assert_true(gave >= 2);
-    assert_int_equal(t.given, 1 << BITS); /* none twice */
+    assert_int_equal(t.seen_given, 1 << BITS); /* none twice */
 }
 
 static void whoever_sends_what_does_not_verify_is_named_and_the_backup_is_whole(void **state) {
@@ -245,13 +274,13 @@ static void whoever_sends_what_does_not_verify_is_named_and_the_backup_is_whole(
         uint32_t met = 0; /* others may be so quick that the liar is not asked */
         for (uint32_t liar = 0; liar < NODES; liar++) {
             begin();
-            t.acts[liar] = acts[i];
+            plays(liar, acts[i]);
             if (acts[i] == BAD_ITEM || acts[i] == LONG) /* it is asked: nobody else is quick */
-                for (uint32_t k = 0; k < NODES; k++) t.acts[k] = k == liar ? acts[i] : BUSY;
+                for (uint32_t k = 0; k < NODES; k++) plays(k, k == liar ? acts[i] : BUSY);
             assert_int_equal(taken(), BACKUP_WHOLE);
             is_valid(1024);
             bool asked = strstr(t.notes, "sent a bad") != NULL;
-            assert_true(asked || t.pieces[liar] == 0 || acts[i] != BAD_PIECE);
+            assert_true(asked || t.seen_pieces[liar] == 0 || acts[i] != BAD_PIECE);
             named(asked ? 1u << liar : 0);
             met += asked;
         }
@@ -262,12 +291,12 @@ static void whoever_sends_what_does_not_verify_is_named_and_the_backup_is_whole(
 static void busy_nodes_and_answers_to_nothing_cost_time_alone(void **state) {
     (void)state;
     begin();
-    for (uint32_t i = 0; i < NODES; i++) t.acts[i] = BUSY;
+    for (uint32_t i = 0; i < NODES; i++) plays(i, BUSY);
     assert_int_equal(taken(), BACKUP_WHOLE);
     is_valid(1024);
     named(0);
     begin();
-    t.acts[2] = OTHER_NONCE;
+    plays(2, OTHER_NONCE);
     assert_int_equal(taken(), BACKUP_WHOLE);
     is_valid(1024);
     named(0);
@@ -276,25 +305,26 @@ static void busy_nodes_and_answers_to_nothing_cost_time_alone(void **state) {
 static void when_more_than_f_say_too_large_pieces_are_cut_narrower(void **state) {
     (void)state;
     begin();
-    t.acts[0] = t.acts[3] = TOO_LARGE;
+    plays(0, TOO_LARGE);
+    plays(3, TOO_LARGE);
     assert_int_equal(taken(), BACKUP_WHOLE);
     is_valid(1024);
     if (strstr(t.notes, "all are cut narrower") == NULL) named(1u << 0 | 1u << 3); /* the other two gave it before both had said so */
     else named(0);
     begin();
-    for (uint32_t i = 0; i < NODES; i++) t.acts[i] = TOO_LARGE;
+    for (uint32_t i = 0; i < NODES; i++) plays(i, TOO_LARGE);
     assert_int_equal(taken(), BACKUP_WHOLE);
     is_valid(1024);
     assert_non_null(strstr(t.notes, "all are cut narrower"));
     named(0);
-    assert_int_equal(t.given, 1 << (BITS + 1));
+    assert_int_equal(t.seen_given, 1 << (BITS + 1));
 }
 
 static void when_the_nodes_have_gone_on_it_begins_again_with_the_newer(void **state) {
     (void)state;
     for (uint32_t after = 1; after < 1 << BITS; after += 5) {
         begin();
-        t.gone_after = after;
+        given_set(0, after);
         assert_int_equal(taken(), BACKUP_WHOLE);
         is_valid(2048);
         named(0);
@@ -305,8 +335,7 @@ static void when_the_nodes_have_gone_on_it_begins_again_with_the_newer(void **st
 static void a_manifest_that_was_made_up_is_found_at_the_end(void **state) {
     (void)state;
     begin();
-    t.acts[1] = t.acts[2] = MADE_UP; /* more than f, so that it is chosen */
-    t.acts[0] = t.acts[3] = SHOWS_NOTHING;
+    for (uint32_t i = 0; i < NODES; i++) plays(i, i == 1 || i == 2 ? MADE_UP : SHOWS_NOTHING); /* more than f, so that it is chosen */
     struct heraclius *db = fake_open(t.fake, 1000);
     struct client_backup *backup = calloc(1, sizeof *backup);
     assert_non_null(backup);
@@ -314,7 +343,9 @@ static void a_manifest_that_was_made_up_is_found_at_the_end(void **state) {
     for (uint64_t until_ms = ring_clock_ms() + LIMIT_MS; backup->phase < BACKUP_WHOLE && ring_clock_ms() < until_ms;) {
         client_backup_tick(backup, ring_clock_ms());
         if (backup->phase < BACKUP_WHOLE) (void)heraclius_poll(db, 5);
-        if (backup->phase == BACKUP_PIECES) t.acts[0] = t.acts[3] = HONEST;
+        if (strstr(t.notes, "checkpoint at height") == NULL) continue;
+        plays(0, HONEST);
+        plays(3, HONEST);
     }
     assert_int_equal(backup->phase, BACKUP_WHOLE);
     client_backup_end(backup);
@@ -335,23 +366,22 @@ static void what_an_earlier_run_left_is_gone_on_with_or_thrown_away(void **state
     assert_int_equal(truncate(file, 100), 0);
     (void)snprintf(file, sizeof file, "%s/piece-004-50", part);
     assert_int_equal(unlink(file), 0);
-    t.given = 0;
+    given_set(0, 0);
     assert_int_equal(taken(), BACKUP_WHOLE);
     is_valid(1024);
-    assert_int_equal(t.given, 2);
+    assert_int_equal(t.seen_given, 2);
     assert_int_equal(rename(t.out, part), 0);
-    t.gone_after = 1; /* the nodes have another one by now */
-    t.given = 1;
+    given_set(1, 1); /* the nodes have another one by now */
     assert_int_equal(taken(), BACKUP_WHOLE);
     is_valid(2048);
-    assert_int_equal(t.given, 1 + (1 << BITS));
+    assert_int_equal(t.seen_given, 1 + (1 << BITS));
     named(0);
 }
 
 static void when_all_lie_it_says_so(void **state) {
     (void)state;
     begin();
-    for (uint32_t i = 0; i < NODES; i++) t.acts[i] = BAD_PIECE;
+    for (uint32_t i = 0; i < NODES; i++) plays(i, BAD_PIECE);
     assert_int_equal(taken(), BACKUP_FAILED);
     named(0xF);
     assert_non_null(strstr(t.notes, "every node sent what does not verify"));
