@@ -30,14 +30,21 @@ void backup_fail(struct client_backup *backup, const char *format, ...) {
 }
 
 bool backup_peer_usable(const struct backup_peer *peer) {
-    return !peer->bad && !peer->unknown;
+    return peer->node->card != NULL && !peer->bad && !peer->unknown;
+}
+
+uint32_t backup_members(const struct client_backup *backup) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < backup->peer_count; i++) count += backup->peers[i].node->card != NULL;
+    return count;
 }
 
 void backup_peer_bad(struct client_backup *backup, struct backup_peer *peer, const char *what, const char *why) {
     peer->bad = true;
     backup->db->counters.verification_failures++;
     backup_queries_drop(peer, backup);
-    backup_say(backup, "%s sent a bad %s (%s): it lies or is broken, and is asked no more", peer->node->card->name, what, why);
+    const char *name = peer->node->card != NULL ? peer->node->card->name : "who was there";
+    backup_say(backup, "%s sent a bad %s (%s): it lies or is broken, and is asked no more", name, what, why);
 }
 
 /* ---- begin, end ---- */
@@ -200,7 +207,7 @@ static void choose(struct client_backup *backup, uint64_t now_ms) {
     if (!backup_store_begin(backup)) return;
     backup_say(backup, "checkpoint at height %llu, epoch %llu, shown alike by %d of %u nodes: %llu entries, %llu bytes, in %u pieces and %u items%s",
                (unsigned long long)manifest->height, (unsigned long long)manifest->epoch, __builtin_popcount(backup->chosen.members),
-               backup->peer_count, (unsigned long long)manifest->entries, (unsigned long long)manifest->bytes, backup->piece_count,
+               backup_members(backup), (unsigned long long)manifest->entries, (unsigned long long)manifest->bytes, backup->piece_count,
                backup->item_count, backup->resumed > 0 ? "; going on with what an earlier run has" : "");
 }
 
@@ -236,8 +243,8 @@ static void whole(struct client_backup *backup, uint64_t now_ms) {
 
 void client_backup_tick(struct client_backup *backup, uint64_t now_ms) {
     uint32_t bad = 0;
-    for (uint32_t i = 0; i < backup->peer_count; i++) bad += backup->peers[i].bad;
-    if (bad == backup->peer_count && backup->phase < BACKUP_WHOLE) backup_fail(backup, "every node sent what does not verify");
+    for (uint32_t i = 0; i < backup->peer_count; i++) bad += backup->peers[i].bad && backup->peers[i].node->card != NULL;
+    if (bad > 0 && bad == backup_members(backup) && backup->phase < BACKUP_WHOLE) backup_fail(backup, "every node sent what does not verify");
     if (backup->phase == BACKUP_ASKING) {
         checkpoints_ask(backup, now_ms);
         choose(backup, now_ms);

@@ -53,7 +53,7 @@ struct backup_query {
 };
 
 struct backup_peer {
-    struct node *node;
+    struct node *node; /* a place, in which nobody may be */
     bool bad;     /* sent what does not verify: asked no more */
     bool unknown; /* does not have this checkpoint any more */
     bool showed;  /* answered a question for checkpoints */
@@ -102,6 +102,8 @@ void client_backup_end(struct client_backup *backup);
 void backup_say(struct client_backup *backup, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void backup_fail(struct client_backup *backup, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void backup_peer_bad(struct client_backup *backup, struct backup_peer *peer, const char *what, const char *why);
+/* Places of the cluster with somebody there. */
+uint32_t backup_members(const struct client_backup *backup);
 /* May still be asked in this backup. */
 bool backup_peer_usable(const struct backup_peer *peer);
 /* Asks for the chosen checkpoint's pieces and items. */

@@ -199,17 +199,17 @@ static void stalled_why(const struct partition *partition) {
     }
     if (backup->phase != BACKUP_ASKING)
         fprintf(stderr, "%s: not whole: %u of %u pieces and %u of %u items came, %u of %u nodes are linked; the same command goes on with it\n",
-                partition->name, backup->pieces_kept, backup->piece_count, backup->items_kept, backup->item_count, up, backup->peer_count);
+                partition->name, backup->pieces_kept, backup->piece_count, backup->items_kept, backup->item_count, up, backup_members(backup));
     else if (showed > backup->f && backup->candidate_count == 0)
         fprintf(stderr,
                 "%s: no checkpoint yet: %u nodes answered, and none has one to show; one is made every %u blocks, and shown when the next block "
                 "is final (the cluster states height %" PRIu64 ")\n",
                 partition->name, showed, config->limits.checkpoint_blocks, partition->stated);
     else
-        fprintf(stderr, "%s: %u of %u nodes are linked, %u showed what they have: too few\n", partition->name, up, backup->peer_count, showed);
+        fprintf(stderr, "%s: %u of %u nodes are linked, %u showed what they have: too few\n", partition->name, up, backup_members(backup), showed);
     for (uint32_t i = 0; i < backup->peer_count; i++) {
         const struct node *node = backup->peers[i].node;
-        if (node->state != NODE_UP && node->why[0]) fprintf(stderr, "%s:   %s: %s\n", partition->name, node->card->name, node->why);
+        if (node->card && node->state != NODE_UP && node->why[0]) fprintf(stderr, "%s:   %s: %s\n", partition->name, node->card->name, node->why);
     }
 }
 
