@@ -136,12 +136,13 @@ bool backup_store_begin(struct client_backup *backup) {
     uint8_t hash[32];
     backup->item_count = manifest->item_count;
     if (folder != NULL) backup_manifest_hash(folder->backup, hash);
-    bool same = folder != NULL && memcmp(hash, backup->chosen.hash, 32) == 0 && backup_folder_list(folder, &listing, NULL) == BACKUP_OK;
+    bool listed = folder != NULL && memcmp(hash, backup->chosen.hash, 32) == 0 && backup_folder_list(folder, &listing, NULL) == BACKUP_OK;
+    bool same = listed && listing.extra[0] == '\0';
     bool good;
     uint16_t bits = same && listing.pieces != NULL ? listing.prefix_bits : bits_of(manifest);
     if (same) good = backup_pieces_make(backup, bits) && resume(backup, folder, &listing);
     else good = begin_anew(backup, bits);
-    if (same) backup_listing_free(&listing);
+    if (listed) backup_listing_free(&listing);
     backup_folder_close(folder);
     return good;
 }

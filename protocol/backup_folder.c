@@ -121,8 +121,10 @@ static enum backup_error listing_add(const struct backup_folder *folder, struct 
     if (!backup_name_parse(file, &name)) return backup_fault_set(fault, BACKUP_EXTRA, file, "no file of a backup has this name");
     if (name.file == BACKUP_FILE_PIECE) return listing_piece(listing, &name, file, fault);
     if (name.file != BACKUP_FILE_ITEM) return BACKUP_OK;
-    if (!item_find(&backup_shown(folder->backup)->manifest, &name.item, &index))
-        return backup_fault_set(fault, BACKUP_EXTRA, file, "the manifest does not list it");
+    if (!item_find(&backup_shown(folder->backup)->manifest, &name.item, &index)) {
+        if (listing->extra[0] == '\0') backup_name_print(&name, listing->extra);
+        return BACKUP_OK;
+    }
     listing->items[index / 8] |= (uint8_t)(1u << index % 8);
     listing->item_count++;
     return BACKUP_OK;
@@ -205,8 +207,7 @@ enum backup_error backup_folder_check_file(struct backup_folder *folder, const s
 /* ---- the whole ---- */
 
 /* Says first what is missing: who lost a file wants to know that, before an hour of hashing. */
-static enum backup_error listing_whole(const struct backup_folder *folder, const struct backup_listing *listing, struct backup_fault *fault) {
-    const struct checkpoint_manifest *manifest = &backup_shown(folder->backup)->manifest;
+static enum backup_error pieces_whole(const struct backup_listing *listing, struct backup_fault *fault) {
     struct backup_name name;
     char file[BACKUP_NAME_BYTES];
     if (listing->pieces == NULL) return backup_fault_set(fault, BACKUP_MISSING, "", "there is no piece");
@@ -217,6 +218,15 @@ static enum backup_error listing_whole(const struct backup_folder *folder, const
         return backup_fault_set(fault, BACKUP_MISSING, file, "it is not there, nor %u other pieces",
                                 (1u << listing->prefix_bits) - listing->piece_count - 1);
     }
+    return BACKUP_OK;
+}
+
+/* After the first piece, which carries the manifest's hash: else a manifest that was changed would have the items blamed. */
+static enum backup_error items_whole(const struct backup_folder *folder, const struct backup_listing *listing, struct backup_fault *fault) {
+    const struct checkpoint_manifest *manifest = &backup_shown(folder->backup)->manifest;
+    struct backup_name name;
+    char file[BACKUP_NAME_BYTES];
+    if (listing->extra[0] != '\0') return backup_fault_set(fault, BACKUP_EXTRA, listing->extra, "the manifest does not list it");
     for (uint32_t i = 0; i < manifest->item_count; i++) {
         if (backup_listing_has(listing->items, i)) continue;
         struct checkpoint_item item = checkpoint_manifest_item(manifest, i);
@@ -231,11 +241,12 @@ enum backup_error backup_folder_read(struct backup_folder *folder, const struct 
     struct backup_listing listing;
     enum backup_error error = backup_folder_list(folder, &listing, fault);
     if (error) return error;
-    error = listing_whole(folder, &listing, fault);
+    error = pieces_whole(&listing, fault);
     for (uint32_t i = 0; !error && i >> listing.prefix_bits == 0; i++) {
         struct backup_name name;
         backup_name_piece(&name, listing.prefix_bits, i);
         error = piece_read(folder, &name, visit, true, fault);
+        if (!error && i == 0) error = items_whole(folder, &listing, fault);
     }
     if (!error) error = backup_state_end(folder->backup, fault);
     for (uint32_t i = 0; !error && i < backup_shown(folder->backup)->manifest.item_count; i++) error = item_read(folder, i, visit, fault);

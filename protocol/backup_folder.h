@@ -50,8 +50,9 @@ struct backup_listing {
     uint8_t *pieces;       /* one bit each */
     uint8_t *items;        /* one bit for each of the manifest */
     uint32_t item_count;   /* that are there */
+    char extra[BACKUP_NAME_BYTES]; /* the first item that the manifest does not list; "": none */
 };
-/* BACKUP_EXTRA, BACKUP_BAD_PIECE: a file that does not belong there, or pieces of two sizes. Names only, nothing is read. */
+/* BACKUP_EXTRA, BACKUP_BAD_PIECE: a file whose name no file of a backup has, or pieces of two sizes. Names only, nothing is read. */
 enum backup_error backup_folder_list(const struct backup_folder *folder, struct backup_listing *listing, struct backup_fault *fault)
     __attribute__((warn_unused_result));
 void backup_listing_free(struct backup_listing *listing);
