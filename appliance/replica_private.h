@@ -247,13 +247,6 @@ struct client {
     struct question_rate rate;
 };
 
-/* A client that asks for the state (P-50). */
-struct transfer_client {
-    uint32_t client;
-    uint64_t asked_ms; /* last; 0: never */
-    struct question_rate rate;
-};
-
 /* A batch that came from a relay before its client's enrolment was final here. */
 struct early {
     struct blob_piece bytes;
@@ -492,7 +485,7 @@ struct replica {
     uint64_t checkpoint_height, checkpoint_before, pruned_height, prune_turn;
     struct bft_header tip_header;        /* of the newest final block */
     uint64_t tip_moved, tip_moved_ms;    /* final height as it was, and since when no better one came although others have it; 0: not looked yet */
-    struct transfer_client transfer_clients[TRANSFER_CLIENTS];
+    struct { uint32_t client; uint64_t asked_ms; struct question_rate rate; } transfer_clients[TRANSFER_CLIENTS]; /* P-50; asked_ms 0: nobody */
     uint64_t hold_height, hold_ms;       /* a member takes the checkpoint at this height; told last then */
     bool lacking_told;
     uint64_t lacking_told_ms;

@@ -69,9 +69,9 @@ void transfer_started(struct replica *r) {
 static bool transfer_client_slot(struct replica *r, uint32_t client, uint8_t *slot) {
     bool found = false;
     for (uint8_t i = 0; i < TRANSFER_CLIENTS; i++) {
-        struct transfer_client *taken = &r->transfer_clients[i];
-        bool own = taken->asked_ms != 0 && taken->client == client;
-        bool free = taken->asked_ms == 0 || r->now_ms - taken->asked_ms >= TRANSFER_CLIENT_MS;
+        uint64_t asked_ms = r->transfer_clients[i].asked_ms;
+        bool own = asked_ms != 0 && r->transfer_clients[i].client == client;
+        bool free = asked_ms == 0 || r->now_ms - asked_ms >= TRANSFER_CLIENT_MS;
         if (own || (free && !found)) *slot = i;
         if (own) return true;
         found |= free;
@@ -88,11 +88,11 @@ void transfer_client_frame(struct replica *r, struct replica_peer from, uint16_t
         drop_count(r, DROP_RATE);
         return;
     }
-    struct transfer_client *asker = &r->transfer_clients[from.member];
-    if (r->now_ms - asker->rate.window_ms >= 1000) asker->rate = (struct question_rate){.window_ms = r->now_ms};
-    asker->client = from.index;
-    asker->asked_ms = r->now_ms > 0 ? r->now_ms : 1;
-    if (asker->rate.count++ >= TRANSFER_CLIENT_QUERIES_PER_SECOND) {
+    struct question_rate *rate = &r->transfer_clients[from.member].rate;
+    if (r->now_ms - rate->window_ms >= 1000) *rate = (struct question_rate){.window_ms = r->now_ms};
+    r->transfer_clients[from.member].client = from.index;
+    r->transfer_clients[from.member].asked_ms = r->now_ms > 0 ? r->now_ms : 1;
+    if (rate->count++ >= TRANSFER_CLIENT_QUERIES_PER_SECOND) {
         drop_count(r, DROP_RATE);
         return;
     }

@@ -303,7 +303,8 @@ enum backup_error backup_piece(struct backup *backup, const struct backup_name *
     memcpy(query.prefix, name->prefix, 32);
     enum checkpoint_error error = checkpoint_piece_decode(bytes, bytes_count, &piece);
     if (!error && piece.code == CHECKPOINT_PIECE_OK && !checkpoint_piece_answers(&piece, &query))
-        return backup_fault_set(fault, BACKUP_BAD_PIECE, file, "it was given with another manifest than `checkpoint` has: one of the two was changed");
+        return backup_fault_set(fault, BACKUP_BAD_PIECE, file,
+                                "it was given with another manifest than `checkpoint` has: one of the two was changed");
     if (!error) error = checkpoint_entries_verify(&piece, &query, backup->shown.manifest.state_root, entries);
     if (error)
         return backup_fault_set(fault, BACKUP_BAD_PIECE, file, "its entries are not those of the state root: %s", checkpoint_error_name(error));

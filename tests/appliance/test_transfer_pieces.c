@@ -671,7 +671,7 @@ static void what_only_members_may_say_is_not_heard_from_a_client(void **state) {
         assert_null(asked_by(TRANSFER_CLIENT, type, nothing, sizeof nothing, true));
     }
     assert_null(asked_by(TRANSFER_CLIENT + TRANSFER_CLIENTS, 0x010D, nothing, CHECKPOINT_QUERY_BYTES, true));
-    assert_null(asked_by(N, 0x010D, nothing, CHECKPOINT_QUERY_BYTES, true));
+    assert_null(asked_by(TRANSFER_ASKERS, 0x010D, nothing, CHECKPOINT_QUERY_BYTES, true));
     for (size_t count = 0; count < sizeof nothing; count++) {
         struct blob *answer = asked_by(TRANSFER_CLIENT, 0x010F, nothing, count, true);
         assert_true((answer != NULL) == (count == CHECKPOINT_PIECE_QUERY_BYTES)); /* of a checkpoint that nobody has */
