@@ -16,8 +16,10 @@
  *   replica_client.c    client sessions: answers, their cache, status
  *   replica_admin.c     enrolments: handed in, held, and what final state says of clients
  *   replica_last.c      LAST-SIGNED
+ *   replica_rollback.c  was the whole cluster rolled back (P-70)?
  *   replica_evidence.c  what convicts a member or a cluster is kept
  *   replica_later.c     a node whose cluster went through CONFIGs without it
+ *   replica_successor.c a successor was shown: the system is left
  *   replica_restore.c   from the store
  *   replica_transfer.c  what state transfer needs; pruning
  *
@@ -27,7 +29,9 @@
 #define APPLIANCE_REPLICA_PRIVATE_H
 
 #include "appliance/log.h"
+#include "appliance/message_type.h"
 #include "appliance/replica.h"
+#include "appliance/replica_rollback.h"
 #include "bft/core.h"
 #include "merkle/check.h"
 #include "protocol/batch.h"
@@ -81,32 +85,6 @@ enum {
 _Static_assert(INPUTS_MAX + 4 * BLOCKS_MAX + PRUNE_INPUTS_AT_ONCE + 1024 <= WAL_RECORDS_MAX,
                "a write can hold every input of the pool, blocks, certificates, deletions, votes and the newest items of all members");
 _Static_assert(BLOCKS_MAX / 2 + UNPUBLISHED_MAX + BFT_BLOCKS_MAX < BLOCKS_MAX, "blocks kept, blocks that wait for the disk and open ones fit");
-
-/* Message types that are not the consensus core's (C-12). */
-enum message_type {
-    MESSAGE_LAST_SIGNED_QUERY = 0x010B,
-    MESSAGE_LAST_SIGNED_ANSWER = 0x010C,
-    MESSAGE_CHECKPOINT_QUERY = 0x010D,
-    MESSAGE_CHECKPOINT = 0x010E,
-    MESSAGE_PIECE_QUERY = 0x010F,
-    MESSAGE_PIECE = 0x0110,
-    MESSAGE_INPUT = 0x0111,
-    MESSAGE_INPUT_FETCH = 0x0112,
-    MESSAGE_CONFIG_QUERY = 0x0113,
-    MESSAGE_CONFIG_CHAIN = 0x0114,
-    MESSAGE_SUBSCRIBE = 0x0201,
-    MESSAGE_COMPACT_DECISION = 0x0202,
-    MESSAGE_NEWEST_QUERY = 0x0203,
-    MESSAGE_NEWEST = 0x0204,
-    MESSAGE_BATCH = 0x0301,
-    MESSAGE_ANSWER = 0x0302,
-    MESSAGE_REFUSED = 0x0303,
-    MESSAGE_STATUS_QUERY = 0x0304,
-    MESSAGE_STATUS_ANSWER = 0x0305,
-    MESSAGE_ADMIN = 0x0306,
-    MESSAGE_ADMIN_STATE = 0x0307,
-    MESSAGE_ANNOUNCE = 0x0308,
-};
 
 enum input_state {
     INPUT_FREE = 0,
@@ -324,6 +302,7 @@ struct pair {
     bool up[BFT_MEMBERS_MAX];
     struct question_rate rates[BFT_MEMBERS_MAX];
     uint8_t evidence; /* kinds of it that were kept, by bit */
+    struct rollback rollback;
 };
 
 /* An epoch of this cluster. */
@@ -390,10 +369,14 @@ struct replica {
     struct queued_event *events;
     uint32_t event_first, event_count;
     struct blob_piece current; /* body of the message being stepped, or blob NULL */
-    bool started, stopping, draining, halted_told, retired;
+    bool started, stopping, draining, halted_told;
+    enum replica_retired retired;
     bool replaying; /* blocks of the store are executed again before the core begins */
+    uint8_t start_nonce[16];
     uint64_t noop_nonce, noop_ms;
     uint64_t behind_told_ms; /* `catching_up` was logged; 0: never */
+    uint64_t noop_own;                       /* the newest that I asked for; 0: none */
+    uint64_t noop_named[BFT_MEMBERS_MAX];    /* newest of each member that a proposal of mine named */
     uint64_t decided_ms; /* when a block last became final here */
     struct bft_status peer_status[PLACES];
     bool has_peer_status[PLACES];
@@ -501,6 +484,10 @@ struct replica {
     struct last_signed *last;
     uint8_t evidence[BFT_MEMBERS_MAX]; /* kinds that were kept of each member in evidence_epoch, by bit */
     uint64_t evidence_epoch;
+
+    /* succession */
+    struct blob *successor; /* the statement by which this node left; NULL: none */
+    bool successors_two;    /* evidence of a second one was kept in this run */
 
     /* restoring */
     struct restore *restore;
@@ -639,6 +626,8 @@ void source_newest_frame(struct replica *r, struct replica_peer from, struct blo
 bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer from, uint32_t *index);
 void source_consumed(struct replica *r, struct pair *pair, uint64_t consumed);
 void source_tick(struct replica *r);
+/* NEWEST_QUERY to f+1 nodes. */
+void source_newest_ask(struct replica *r, struct pair *pair);
 
 /* replica_queue.c */
 void queue_subscribe_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
@@ -694,6 +683,8 @@ enum bft_verify_error last_late(struct replica *r, uint8_t from, const struct bf
 void last_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 bool last_is_answered(const struct replica *r);
+/* My key signs no more, durably (P-15). */
+void last_retire(struct replica *r, enum replica_retired why);
 void last_persist(struct replica *r);
 bool last_restore(struct replica *r, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count);
 
