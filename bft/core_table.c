@@ -159,8 +159,8 @@ static uint8_t next_peer(const struct bft_core *core, uint8_t peer) {
     return 0;
 }
 
-/* A final block is asked for by its height: by its id nobody finds what is long decided (B-73). Its header may have come in the certificate of the one
- * below it, and the heights that are asked for next begin above. */
+/* A final block is asked for by its height: by its id nobody finds what is long decided (B-73). Its header may have come in the certificate of the
+ * one below it, and the heights that are asked for next begin above. */
 static void want_ask(struct step *step, struct bft_want *want) {
     struct bft_core *core = step->core;
     const struct bft_block *block = bft_table_find(core, &want->id);

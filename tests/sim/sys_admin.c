@@ -214,7 +214,8 @@ static bool has_caught_up(const struct sys_world *world, uint32_t index) {
     return node->up && sys_replica(node)->tip_height + NEAR_BLOCKS >= world->clusters[node->cluster_index].height;
 }
 
-/* Who is to become a member observes first (S-81): a cluster that counts on one who has nothing yet, and of which f are faulty, could decide nothing. */
+/* Who is to become a member observes first (S-81): a cluster that counts on one who has nothing yet, and of which f are faulty, could decide
+ * nothing. */
 static bool newcomers_ready(const struct sys_world *world, const struct sys_cluster *cluster, const struct sys_epoch *proposed) {
     for (uint32_t i = 0; i < proposed->config.members.count; i++) {
         uint32_t index = proposed->node_of[i];
@@ -256,7 +257,8 @@ static void order(struct sys_world *world, const struct sys_epoch *epoch) {
         struct sys_node *node = &world->nodes[epoch->node_of[i]];
         if (!node->spare || node->ordered) continue;
         node->ordered = true;
-        sys_schedule(world, (struct sys_event){.at_us = world->now_us + sys_random(world, 2 * THINK_US), .kind = SYS_START, .to = epoch->node_of[i]});
+        uint64_t at = world->now_us + sys_random(world, 2 * THINK_US);
+        sys_schedule(world, (struct sys_event){.at_us = at, .kind = SYS_START, .to = epoch->node_of[i]});
     }
 }
 
