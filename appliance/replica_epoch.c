@@ -235,8 +235,9 @@ void epoch_query_frame(struct replica *r, struct replica_peer from, struct blob_
     uint32_t cluster;
     uint64_t serial;
     bool good = config_query_decode(blob_piece_bytes(&payload), payload.count, &cluster, &serial);
-    /* S-103: a member is told of other clusters as well. One that is new may know nobody there, and be known to nobody. */
-    const struct pair *other = good && cluster != r->cluster && from.kind == REPLICA_MEMBER ? pair_find(r, cluster) : NULL;
+    /* S-103: a member, or who is to become one, is told of other clusters as well: it may know nobody there, and be known to nobody. */
+    bool own = from.kind == REPLICA_MEMBER || from.kind == REPLICA_OBSERVER;
+    const struct pair *other = good && cluster != r->cluster && own ? pair_find(r, cluster) : NULL;
     if (!good || (cluster != r->cluster && other == NULL)) {
         drop_count(r, DROP_MALFORMED);
         return;

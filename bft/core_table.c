@@ -159,8 +159,11 @@ static uint8_t next_peer(const struct bft_core *core, uint8_t peer) {
     return 0;
 }
 
+/* A final block is asked for by its height: by its id nobody finds what is long decided (B-73). Its header may have come in the certificate of the
+ * one below it, and the heights that are asked for next begin above. */
 static void want_ask(struct step *step, struct bft_want *want) {
     struct bft_core *core = step->core;
+    const struct bft_block *block = bft_table_find(core, &want->id);
     want->peer = want->asked ? next_peer(core, want->peer) : want->peer;
     want->asked = true;
     want->asked_ms = core->now_ms;
@@ -168,8 +171,11 @@ static void want_ask(struct step *step, struct bft_want *want) {
     action->peer = want->peer;
     memcpy(action->fetch.system_id, core->members.place.system_id, BFT_SYSTEM_BYTES);
     action->fetch.cluster = core->members.place.cluster;
-    action->fetch.kind = BFT_FETCH_ID;
-    action->fetch.id = want->id;
+    bool final = block != NULL && block->final;
+    action->fetch.kind = final ? BFT_FETCH_HEIGHTS : BFT_FETCH_ID;
+    action->fetch.height_first = final ? want->height : 0;
+    action->fetch.height_count = final ? 1 : 0;
+    if (!final) action->fetch.id = want->id;
 }
 
 bool bft_table_wanted(const struct bft_core *core, const struct bft_hash *id) {

@@ -124,6 +124,11 @@ static void an_observer_is_served_and_sees_what_goes_to_all(void **state) {
     config_query_encode(SHARD_CLUSTER_BASE, 1, config_query);
     rw_inject(rw, peer, 5, 0x0113, config_query, sizeof config_query);
     assert_int_equal(*got, CONFIG_CHAIN);
+    *got = 0;
+    config_query_encode(COORDINATOR_CLUSTER_BASE, 1, config_query); /* S-103: nobody there lets it in yet */
+    rw_run(rw, 100);
+    rw_inject(rw, peer, 5, 0x0113, config_query, sizeof config_query);
+    assert_int_equal(*got, CONFIG_CHAIN);
     struct bft_message fetch = {.type = BFT_MESSAGE_FETCH, .fetch = {.cluster = SHARD_CLUSTER_BASE, .kind = BFT_FETCH_HEIGHTS, .height_count = 1}};
     memcpy(fetch.fetch.system_id, rw->world->system.system_id, BFT_SYSTEM_BYTES);
     fetch.fetch.height_first = rw_status(rw, 5)->final_height;

@@ -261,6 +261,40 @@ static void a_lost_block_is_asked_of_one_member_after_the_other(void **state) {
     script_free(s);
 }
 
+/* The certificate of a block may reach to the next one, whose body then is all that lacks; the heights that are asked for next begin above it. */
+static void a_final_block_without_its_body_is_asked_for_by_height(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    struct bft_header one = script_block(s, &s->genesis, 0, 1), two = script_block(s, &one, 0, 2);
+    uint8_t headers[2 * BFT_HEADER_BYTES];
+    struct bytes_writer writer = bytes_writer_of(headers, sizeof headers);
+    bft_header_put(&writer, &one);
+    bft_header_put(&writer, &two);
+    struct bft_message message = {.type = BFT_MESSAGE_BLOCK, .block_id = bft_header_id(&one)};
+    message.block.header = one;
+    message.block.has_certificate = true;
+    message.block.certificate = (struct bft_certificate){.qc = script_qc(s, &two, BFT_COMMIT, 7), .header_count = 2, .headers = headers};
+    assert_int_equal(script_give(s, &message, 1), BFT_VERIFY_OK);
+    assert_int_equal(s->core.final.height, two.height);
+    script_forget(s);
+    for (int i = 0; i < 4; i++) script_tick(s, 260);
+    uint32_t asked = 0;
+    for (uint32_t i = 0; i < s->action_count; i++) {
+        const struct bft_action *action = &s->actions[i];
+        if (action->type != BFT_DO_FETCH) continue;
+        assert_int_equal(action->fetch.kind, BFT_FETCH_HEIGHTS);
+        if (action->fetch.height_first == two.height) asked |= 1u << action->peer;
+    }
+    assert_int_equal(asked, 7);
+    message = (struct bft_message){.type = BFT_MESSAGE_BLOCK, .block_id = bft_header_id(&two)};
+    message.block.header = two;
+    message.block.has_certificate = true;
+    message.block.certificate.qc = script_qc(s, &two, BFT_COMMIT, 7);
+    assert_int_equal(script_give(s, &message, 1), BFT_VERIFY_OK);
+    assert_int_equal(s->core.applied.height, two.height);
+    script_free(s);
+}
+
 static void a_leader_that_fills_the_table_is_bounded(void **state) {
     (void)state;
     struct script *s = script_new(4, 3, 16);
@@ -292,6 +326,7 @@ int main(void) {
         cmocka_unit_test(a_member_behind_by_many_fetches_heights_and_takes_certified_blocks),
         cmocka_unit_test(a_block_that_nobody_asked_for_is_not_taken),
         cmocka_unit_test(a_lost_block_is_asked_of_one_member_after_the_other),
+        cmocka_unit_test(a_final_block_without_its_body_is_asked_for_by_height),
         cmocka_unit_test(a_leader_that_fills_the_table_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

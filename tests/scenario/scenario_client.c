@@ -16,11 +16,13 @@ static void came(struct heraclius_request *request, enum heraclius_status status
 }
 
 uint32_t scenario_preferred(const struct sys_world *world) {
-    return world->clients[0]->db.preferred;
+    const struct sys_client *client = world->clients[0];
+    return client->ends[client->db.preferred];
 }
 
 void scenario_prefer(struct sys_world *world, uint32_t node) {
-    world->clients[0]->db.preferred = node;
+    struct sys_client *client = world->clients[0];
+    client->db.preferred = sys_client_node(client, node)->index;
 }
 
 uint64_t scenario_next_number(const struct sys_world *world) {

@@ -9,7 +9,7 @@
 #include "protocol/keyfile.h"
 #include "tests/sim/sys.h"
 
-enum { THINK_US = 700000, RIVAL_PPM = 150000 };
+enum { THINK_US = 700000, RIVAL_PPM = 150000, NEAR_BLOCKS = 64 };
 
 struct sys_admins {
     struct keyfile keys[SYS_ADMINS];
@@ -209,6 +209,30 @@ void sys_broke(struct sys_world *world, uint32_t index) {
     node->faulty = true;
 }
 
+static bool has_caught_up(const struct sys_world *world, uint32_t index) {
+    const struct sys_node *node = &world->nodes[index];
+    return node->up && sys_replica(node)->tip_height + NEAR_BLOCKS >= world->clusters[node->cluster_index].height;
+}
+
+/* Who is to become a member observes first (S-81): a cluster that counts on one who has nothing yet, and of which f are faulty, could decide
+ * nothing. */
+static bool newcomers_ready(const struct sys_world *world, const struct sys_cluster *cluster, const struct sys_epoch *proposed) {
+    for (uint32_t i = 0; i < proposed->config.members.count; i++) {
+        uint32_t index = proposed->node_of[i];
+        if (!epoch_has(&cluster->epochs[cluster->epoch_count - 1], index) && !has_caught_up(world, index)) return false;
+    }
+    return true;
+}
+
+/* Nobody else is brought in or leaves while a member that is not faulty has still to come where the others are. */
+static bool members_ready(const struct sys_world *world, const struct sys_cluster *cluster) {
+    const struct sys_epoch *now = &cluster->epochs[cluster->epoch_count - 1];
+    for (uint32_t i = 0; i < now->config.members.count; i++) {
+        if (!world->nodes[now->node_of[i]].faulty && !has_caught_up(world, now->node_of[i])) return false;
+    }
+    return true;
+}
+
 /* ---- making one ---- */
 
 static uint32_t spare_find(const struct sys_world *world, uint32_t cluster_index) {
@@ -233,7 +257,8 @@ static void order(struct sys_world *world, const struct sys_epoch *epoch) {
         struct sys_node *node = &world->nodes[epoch->node_of[i]];
         if (!node->spare || node->ordered) continue;
         node->ordered = true;
-        sys_schedule(world, (struct sys_event){.at_us = world->now_us + sys_random(world, 2 * THINK_US), .kind = SYS_START, .to = epoch->node_of[i]});
+        uint64_t at = world->now_us + sys_random(world, 2 * THINK_US);
+        sys_schedule(world, (struct sys_event){.at_us = at, .kind = SYS_START, .to = epoch->node_of[i]});
     }
 }
 
@@ -272,6 +297,7 @@ static bool change(struct sys_world *world, uint32_t cluster_index, struct admin
         limits_change(world, &op->config);
         return true;
     }
+    if (!members_ready(world, cluster)) return false;
     if (die < 7) { /* replaced; a new key for a member is a new node in its place */
         uint32_t place = place_any(world, now);
         if (spare == SYS_NODES_MAX) return false;
@@ -326,14 +352,17 @@ static void hand_in(struct sys_world *world, uint32_t cluster_index) {
     const struct sys_epoch *proposed = &cluster->proposed[sys_random(world, cluster->proposed_count)];
     const struct sys_epoch *now = &cluster->epochs[cluster->epoch_count - 1];
     struct replica_peer console = {.kind = REPLICA_CLIENT, .index = world->config.clients + world->config.hostile};
+    uint16_t type = newcomers_ready(world, cluster, proposed) ? MESSAGE_ADMIN : MESSAGE_ANNOUNCE;
     struct blob *frame = blob_make(8 + proposed->count);
     bytes_put_le64(frame->bytes, ++world->admins->nonce);
     memcpy(frame->bytes + 8, proposed->bytes, proposed->count);
-    for (uint32_t i = 0; i < 2; i++) {
-        uint32_t index = now->node_of[sys_random(world, now->config.members.count)];
+    sys_reached(world->stats, type == MESSAGE_ADMIN ? "config_handed_in" : "config_announced", 1);
+    uint32_t count = type == MESSAGE_ADMIN ? 2 : now->config.members.count, from = (uint32_t)sys_random(world, now->config.members.count);
+    for (uint32_t i = 0; i < count; i++) { /* all are told who may look; one is enough for what is to be decided */
+        uint32_t index = now->node_of[(from + i) % now->config.members.count];
         if (!world->nodes[index].up) continue;
         world->current = (uint8_t)index;
-        replica_frame(sys_replica(&world->nodes[index]), console, MESSAGE_ADMIN, (struct blob_piece){.blob = frame, .count = frame->count});
+        replica_frame(sys_replica(&world->nodes[index]), console, type, (struct blob_piece){.blob = frame, .count = frame->count});
         sys_node_step(world, index);
         if (cluster->proposed_count == 0) break;
     }

@@ -10,24 +10,24 @@
 
 enum { POLL_US = 20000, THINK_US = 40000, PATIENCE_MS = 60000 };
 
+/* As nodes_make() of client/open.c. */
 static void members_make(struct sys_client *client) {
     struct sys_world *world = client->world;
     struct heraclius *db = &client->db;
+    db->node_count = world->cluster_count * BFT_MEMBERS_MAX;
+    db->coordinator_nodes = world->config.coordinators * BFT_MEMBERS_MAX;
     db->enrolments = calloc(world->config.coordinators, sizeof *db->enrolments);
-    db->nodes = calloc(world->genesis_count, sizeof *db->nodes);
-    db->statuses = calloc(world->genesis_count, sizeof *db->statuses);
+    db->nodes = calloc(db->node_count, sizeof *db->nodes);
+    db->statuses = calloc(db->node_count, sizeof *db->statuses);
     CHECK(db->enrolments != NULL && db->nodes != NULL && db->statuses != NULL);
-    db->node_count = world->genesis_count;
-    db->coordinator_nodes = world->config.coordinators * world->config.n;
-    for (uint32_t i = 0; i < world->genesis_count; i++) {
-        const struct sys_node *node = &world->nodes[i];
-        client->ends[i] = (uint8_t)i;
-        db->nodes[i] = (struct node){.db = db,
-                                     .card = node->card,
-                                     .index = i,
-                                     .cluster = node->cluster,
-                                     .member = node->member,
-                                     .fd = -1};
+    memset(client->ends, UINT8_MAX, sizeof client->ends);
+    for (uint32_t i = 0; i < db->node_count; i++) {
+        const struct sys_cluster *cluster = &world->clusters[i / BFT_MEMBERS_MAX];
+        struct node *node = &db->nodes[i];
+        *node = (struct node){.db = db, .index = i, .cluster = cluster->cluster, .member = i % BFT_MEMBERS_MAX, .fd = -1};
+        if (node->member >= cluster->n) continue;
+        client->ends[i] = (uint8_t)(cluster->first + node->member);
+        node->card = world->nodes[client->ends[i]].card;
     }
 }
 
@@ -47,7 +47,8 @@ static void open_handle(struct sys_client *client) {
     CHECK(db->epoll >= 0 && db->numbers != NULL);
     members_make(client);
     CHECK(client_chain_open(db, client->path));
-    db->preferred = (uint32_t)sys_random(world, db->coordinator_nodes);
+    db->preferred = BFT_MEMBERS_MAX * (uint32_t)sys_random(world, world->config.coordinators);
+    db->preferred += (uint32_t)sys_random(world, CONFIG_MEMBERS_MIN);
     CHECK(client_journal_open(db, client->path, why) == HERACLIUS_OK);
 }
 

@@ -38,7 +38,7 @@ struct sys_client {
     uint32_t index;
     bool hostile, closing;
     char path[64]; /* of its key: the journal lies beside it */
-    uint8_t ends[SYS_NODES_MAX]; /* which node is at each place that it knows */
+    uint8_t ends[SYS_CLUSTERS_MAX * BFT_MEMBERS_MAX]; /* which node is at each place; UINT8_MAX: nobody */
     struct sys_ask asks[SYS_ASKS_MAX];
     uint64_t values, next_us;
     uint32_t final_next; /* the next group that it asks for in the end */

@@ -79,7 +79,8 @@ static struct blob *piece_alter(struct sys_world *world, const uint8_t *bytes, s
     checkpoint_piece_head_put(&writer, &piece);
     bytes_put_raw(&writer, piece.content, piece.content_bytes);
     CHECK(!writer.failed);
-    if (flip) blob->bytes[CHECKPOINT_PIECE_HEAD_BYTES + sys_random(world, piece.content_bytes)] ^= (uint8_t)(1 << sys_random(world, 8));
+    size_t at = CHECKPOINT_PIECE_HEAD_BYTES + sys_random(world, piece.content_bytes); /* before the bit: compilers differ in the order */
+    if (flip) blob->bytes[at] ^= (uint8_t)(1 << sys_random(world, 8));
     return blob;
 }
 

@@ -132,10 +132,13 @@ void sys_node_step(struct sys_world *world, uint32_t index) {
     world->current = (uint8_t)index;
     replica_tick(node->shell->replica, local_us / 1000, local_us);
     while (!node->shell->stop && replica_next(node->shell->replica, &output)) output_do(world, index, &output);
+    if (node->shell->again) {
+        sys_node_again(world, index);
+        return;
+    }
     if (node->shell->stop) {
-        node->broken = !node->shell->again;
+        node->broken = true;
         sys_node_crash(world, index);
-        if (!node->broken) sys_schedule(world, (struct sys_event){.at_us = world->now_us + 1000, .kind = SYS_START, .to = (uint8_t)index});
         return;
     }
     if (node->slow_us > 0) node->busy_until_us = world->now_us + node->slow_us;

@@ -21,21 +21,22 @@ enum {
     NEWS_AT_ONCE = 64,
 };
 
-enum news_kind { NEWS_FRAME, NEWS_CHILD, NEWS_LACKING, NEWS_HEIGHT, NEWS_CHECKPOINT };
+enum news_kind { NEWS_FRAME, NEWS_CHILD, NEWS_LACKING, NEWS_HEIGHT, NEWS_CHECKPOINT, NEWS_EPOCH };
 struct news {
     struct news *next;
     enum news_kind kind;
     uint8_t member;
     uint16_t type;
-    struct blob *blob;
+    struct blob *blob; /* EPOCH: the certificate */
     uint64_t height;
+    struct transfer_epoch *epoch;
 };
 
 struct sys_transfer {
     struct transfer *machine;
     struct transfer_disk disk;
     struct news *news, **news_end;
-    uint32_t news_count;
+    uint32_t news_count, epochs_told;
     uint64_t event_us, credit_at_us; /* event_us: the next one is due then; 0: none is */
     int64_t credit_us;
 };
@@ -64,13 +65,89 @@ void sys_transfer_install(struct sys_world *world, uint32_t index) {
     sys_trace(world, "%s begins from the checkpoint of height %llu that came", sys_end_name(world, index, name), (unsigned long long)height);
 }
 
-/* At once: what is known of an epoch is the replica's, and may change. */
-static void epochs_tell(struct sys_node *node) {
-    for (uint32_t i = 0; i < replica_epochs(node->shell->replica); i++) {
-        struct transfer_epoch epoch;
-        replica_epoch(node->shell->replica, i, &epoch);
-        transfer_epoch(node->transfer->machine, &epoch);
+static void news_free(struct news *news) {
+    blob_drop(news->blob);
+    free(news->epoch);
+    free(news);
+}
+
+static struct news *news_take(struct sys_transfer *own) {
+    struct news *news = own->news;
+    if (news == NULL) return NULL;
+    own->news = news->next;
+    if (own->news == NULL) own->news_end = &own->news;
+    own->news_count--;
+    return news;
+}
+
+void sys_transfer_stop(struct sys_world *world, uint32_t index) {
+    struct sys_node *node = &world->nodes[index];
+    struct sys_transfer *own = node->transfer;
+    if (own == NULL) return;
+    for (struct news *news; (news = news_take(own)) != NULL;) news_free(news);
+    transfer_destroy(own->machine);
+    transfer_disk_close(&own->disk);
+    free(own);
+    node->transfer = NULL;
+}
+
+/* ---- what it is told ---- */
+
+static void wake(struct sys_world *world, uint32_t index, uint64_t in_us) {
+    struct sys_node *node = &world->nodes[index];
+    uint64_t at = world->now_us + in_us;
+    if (at < node->taken.writing_until_us) at = node->taken.writing_until_us;
+    if (node->transfer->event_us > world->now_us && node->transfer->event_us <= at) return;
+    node->transfer->event_us = at;
+    sys_schedule(world, (struct sys_event){.at_us = at, .kind = SYS_TRANSFER, .to = (uint8_t)index, .generation = node->generation});
+}
+
+static void news_put(struct sys_world *world, uint32_t index, const struct news *about) {
+    struct sys_transfer *own = world->nodes[index].transfer;
+    if (own == NULL || (own->news_count >= NEWS_MAX && about->kind != NEWS_EPOCH)) { /* an epoch is told later, if there is no room */
+        blob_drop(about->blob);
+        return;
     }
+    struct news *news = malloc(sizeof *news);
+    CHECK(news != NULL);
+    *news = *about;
+    news->next = NULL;
+    *own->news_end = news;
+    own->news_end = &news->next;
+    own->news_count++;
+    wake(world, index, 1 + sys_random(world, HAND_US));
+}
+
+static void epochs_tell(struct sys_world *world, uint32_t index) {
+    struct sys_node *node = &world->nodes[index];
+    for (; node->transfer->epochs_told < replica_epochs(sys_replica(node)); node->transfer->epochs_told++) {
+        struct news news = {.kind = NEWS_EPOCH, .epoch = malloc(sizeof *news.epoch)};
+        CHECK(news.epoch != NULL);
+        replica_epoch(sys_replica(node), node->transfer->epochs_told, news.epoch);
+        if (news.epoch->certificate != NULL) news.blob = blob_copy(news.epoch->certificate, news.epoch->certificate_bytes);
+        news_put(world, index, &news);
+    }
+}
+
+void sys_transfer_output(struct sys_world *world, uint32_t index, const struct replica_output *output) {
+    if (output->kind == REPLICA_EPOCH) {
+        if (world->nodes[index].transfer != NULL) epochs_tell(world, index);
+        return;
+    }
+    struct news news = {.kind = output->kind == REPLICA_TRANSFER ? NEWS_FRAME
+                                : output->kind == REPLICA_CHILD  ? NEWS_CHILD
+                                : output->lacking                ? NEWS_LACKING
+                                                                 : NEWS_HEIGHT,
+                        .member = replica_transfer_asker(output->peer),
+                        .type = output->type,
+                        .height = output->sequence};
+    if (output->kind != REPLICA_LACKING) news.blob = blob_copy(blob_piece_bytes(&output->pieces[0]), output->pieces[0].count);
+    news_put(world, index, &news);
+}
+
+void sys_transfer_checkpointed(struct sys_world *world, uint32_t index) {
+    struct news news = {.kind = NEWS_CHECKPOINT};
+    news_put(world, index, &news);
 }
 
 void sys_transfer_start(struct sys_world *world, uint32_t index) {
@@ -95,78 +172,7 @@ void sys_transfer_start(struct sys_world *world, uint32_t index) {
     own->machine = transfer_create(&about);
     CHECK(own->machine != NULL);
     node->transfer = own;
-    epochs_tell(node);
-}
-
-static struct news *news_take(struct sys_transfer *own) {
-    struct news *news = own->news;
-    if (news == NULL) return NULL;
-    own->news = news->next;
-    if (own->news == NULL) own->news_end = &own->news;
-    own->news_count--;
-    return news;
-}
-
-void sys_transfer_stop(struct sys_world *world, uint32_t index) {
-    struct sys_node *node = &world->nodes[index];
-    struct sys_transfer *own = node->transfer;
-    if (own == NULL) return;
-    for (struct news *news; (news = news_take(own)) != NULL;) {
-        blob_drop(news->blob);
-        free(news);
-    }
-    transfer_destroy(own->machine);
-    transfer_disk_close(&own->disk);
-    free(own);
-    node->transfer = NULL;
-}
-
-/* ---- what it is told ---- */
-
-static void wake(struct sys_world *world, uint32_t index, uint64_t in_us) {
-    struct sys_node *node = &world->nodes[index];
-    uint64_t at = world->now_us + in_us;
-    if (at < node->taken.writing_until_us) at = node->taken.writing_until_us;
-    if (node->transfer->event_us > world->now_us && node->transfer->event_us <= at) return;
-    node->transfer->event_us = at;
-    sys_schedule(world, (struct sys_event){.at_us = at, .kind = SYS_TRANSFER, .to = (uint8_t)index, .generation = node->generation});
-}
-
-static void news_put(struct sys_world *world, uint32_t index, const struct news *about) {
-    struct sys_transfer *own = world->nodes[index].transfer;
-    if (own == NULL || own->news_count == NEWS_MAX) {
-        blob_drop(about->blob);
-        return;
-    }
-    struct news *news = malloc(sizeof *news);
-    CHECK(news != NULL);
-    *news = *about;
-    news->next = NULL;
-    *own->news_end = news;
-    own->news_end = &news->next;
-    own->news_count++;
-    wake(world, index, 1 + sys_random(world, HAND_US));
-}
-
-void sys_transfer_output(struct sys_world *world, uint32_t index, const struct replica_output *output) {
-    if (output->kind == REPLICA_EPOCH) {
-        if (world->nodes[index].transfer != NULL) epochs_tell(&world->nodes[index]);
-        return;
-    }
-    struct news news = {.kind = output->kind == REPLICA_TRANSFER ? NEWS_FRAME
-                                : output->kind == REPLICA_CHILD  ? NEWS_CHILD
-                                : output->lacking                ? NEWS_LACKING
-                                                                 : NEWS_HEIGHT,
-                        .member = replica_transfer_asker(output->peer),
-                        .type = output->type,
-                        .height = output->sequence};
-    if (output->kind != REPLICA_LACKING) news.blob = blob_copy(blob_piece_bytes(&output->pieces[0]), output->pieces[0].count);
-    news_put(world, index, &news);
-}
-
-void sys_transfer_checkpointed(struct sys_world *world, uint32_t index) {
-    struct news news = {.kind = NEWS_CHECKPOINT};
-    news_put(world, index, &news);
+    epochs_tell(world, index);
 }
 
 /* ---- what it does ---- */
@@ -174,8 +180,8 @@ void sys_transfer_checkpointed(struct sys_world *world, uint32_t index) {
 /* A member that lies, or whose disk does, may be named; nobody else. */
 static void named(struct sys_world *world, uint32_t index, uint8_t member) {
     const struct sys_node *node = &world->nodes[index];
-    uint32_t bad = sys_epoch_node(world, node->cluster_index, sys_replica(node)->members.place.epoch, member);
-    CHECK(bad < SYS_NODES_MAX);
+    uint32_t bad = sys_epoch_node(world, node->cluster_index, sys_replica(node)->link_epoch, member);
+    if (bad == SYS_NODES_MAX) return; /* of an epoch that nobody has entered yet */
     char name[SYS_NAME_BYTES], helper[SYS_NAME_BYTES];
     if (!node->liar && !node->doubtful && !world->nodes[bad].liar && !world->nodes[bad].doubtful)
         sys_fail(world, SYS_CHECK_ORDER, "%s says that %s, which is honest, gave it a bad piece", sys_end_name(world, index, name),
@@ -211,10 +217,13 @@ static void news_do(struct sys_transfer *own, struct news *news) {
     case NEWS_LACKING: transfer_lacking(own->machine, news->height); break;
     case NEWS_HEIGHT: transfer_height(own->machine, news->height); break;
     case NEWS_CHECKPOINT: transfer_checkpointed(own->machine); break;
+    case NEWS_EPOCH:
+        news->epoch->certificate = bytes;
+        transfer_epoch(own->machine, news->epoch);
+        break;
     }
     if (question) own->credit_us -= QUESTION_US;
-    blob_drop(news->blob);
-    free(news);
+    news_free(news);
 }
 
 static void credit_grow(struct sys_transfer *own, uint64_t now_us) {

@@ -18,7 +18,7 @@ void client_node_want(struct node *node, uint64_t now_ms) {
     struct sys_client *client = client_of(node);
     struct sys_world *world = client->world;
     node->wanted = true;
-    if (node->state != NODE_IDLE || now_ms < node->retry_at_ms) return;
+    if (node->state != NODE_IDLE || now_ms < node->retry_at_ms || client->ends[node->index] == UINT8_MAX) return;
     node->state = NODE_CONNECTING;
     node->connecting_until_ms = now_ms + CLIENT_CONNECT_MS;
     sys_link_later(world, world->node_count + client->index, client->ends[node->index], 500 + sys_random(world, CONNECT_US));
@@ -41,10 +41,12 @@ void client_node_replace(struct node *node, struct card *card) {
     struct sys_world *world = client->world;
     uint8_t self = (uint8_t)(world->node_count + client->index), *end = &client->ends[node->index];
     client_node_close(node, "replaced by a CONFIG", world->now_us / 1000);
-    sys_schedule(world, (struct sys_event){.at_us = world->now_us, .kind = SYS_LINK, .from = *end, .to = self, .type = 1});
+    if (*end != UINT8_MAX)
+        sys_schedule(world, (struct sys_event){.at_us = world->now_us, .kind = SYS_LINK, .from = *end, .to = self, .type = 1});
     free(node->card_own);
     node->card = node->card_own = card;
-    *end = (uint8_t)sys_end_by_noise_key(world, card->noise_key);
+    node->wanted = node->wanted && card != NULL;
+    *end = card != NULL ? (uint8_t)sys_end_by_noise_key(world, card->noise_key) : UINT8_MAX;
     node->retry_at_ms = 0;
     node->backoff_ms = 0;
 }

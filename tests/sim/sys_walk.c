@@ -33,7 +33,6 @@ void sys_walk_config(uint64_t seed, uint64_t events, enum sys_check plant, struc
     config->faults |= 1u << SYS_LOST;
     if (plant == SYS_CHECK_STOPPED) config->faults |= 1u << SYS_FLIP | 1u << SYS_CRASH;
     if (words[14] % 3 != 0) config->faults &= ~(1u << SYS_CONFIG);
-    if (config->faults >> SYS_CONFIG & 1) config->checkpoint_blocks = 1 << 20; /* members who come get all blocks */
     config->plant = plant;
     config->faults &= (1u << SYS_FAULT_COUNT) - 1;
 }
