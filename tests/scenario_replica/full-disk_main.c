@@ -1,6 +1,6 @@
 /*
- * The disk fills up under the write-ahead store (P-2): the first write for which there is no room is not said to be durable, nor is any later one, however
- * small, and the store names the cause, so that the node stops. What was durable before is there after a restart, and nothing else.
+ * The disk fills up under the write-ahead store (P-2): the first write for which there is no room is not said to be durable, nor is any later one,
+ * however small, and the store names the cause, so that the node stops. What was durable before is there after a restart, and nothing else.
  */
 #include <stdio.h>
 #include <string.h>
