@@ -146,4 +146,24 @@ const struct client_item *rw_ask(struct replica_world *rw, uint8_t kind, uint64_
 uint32_t rw_compare(struct replica_world *rw);
 struct status_replica *rw_status(struct replica_world *rw, uint32_t node); /* static storage */
 
+/* replica_world_ask.c: a script of writes and CONFIGs. */
+struct rw_script {
+    struct replica_world *rw;
+    uint64_t number;                    /* of the newest write: each adds 1 to "sum" */
+    struct config coordinator, shard;   /* the newest that was sent */
+    uint8_t config[ADMIN_OP_BYTES_MAX]; /* its bytes */
+    size_t config_bytes;
+};
+/* Lets everybody begin. */
+void rw_script_begin(struct rw_script *script, struct replica_world *rw);
+/* The next CONFIGs are again the first after genesis. */
+void rw_script_genesis(struct rw_script *script);
+/* So many writes one after the other: all were answered. */
+bool rw_adds(struct rw_script *script, uint32_t count);
+/* Each write of the script counted once. */
+bool rw_sum_is_right(struct rw_script *script);
+bool rw_nobody_stopped(const struct replica_world *rw); /* prints who did */
+/* The next CONFIG of this cluster, with another time-out and window, is given to a node. */
+void rw_config_send(struct rw_script *script, uint32_t node, uint32_t cluster);
+
 #endif

@@ -23,134 +23,100 @@ static uint64_t seed_of_run(const char *name, uint64_t fallback) {
     return seed;
 }
 
-static void genesis_of(const struct replica_world *rw, uint32_t cluster, struct config *config) {
-    assert_true(system_config(&rw->world->system, cluster, config));
+static struct rw_script *begin_seeded(uint64_t seed) {
+    static struct rw_script script;
+    rw_script_begin(&script, rw_create(seed));
+    return &script;
 }
 
-static void adds(struct replica_world *rw, uint64_t *number, uint32_t count) {
-    struct operation add = op_add("sum", 1);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct client_item *item = rw_ask(rw, BATCH_WRITE, ++*number, &add, 1, 30000);
-        assert_non_null(item);
-        assert_true(item->code == CODE_OK || item->code == CODE_RECORDED);
-    }
+static struct rw_script *begin(const char *name, uint64_t seed) {
+    return begin_seeded(seed_of_run(name, seed));
 }
 
-static void sum_is(struct replica_world *rw, uint64_t sum) {
-    struct operation get = op_get("sum", 100);
-    const struct client_item *item = rw_ask(rw, BATCH_READ, 0, &get, 1, 30000);
-    assert_non_null(item);
-    struct result result = world_result(item, 0);
-    int64_t value = 0;
-    assert_int_equal(result.code, CODE_OK);
-    assert_true(operation_number_parse(result.value, result.value_bytes, &value));
-    assert_int_equal(value, sum);
+static void adds(struct rw_script *script, uint32_t count) {
+    assert_true(rw_adds(script, count));
 }
 
-static void nobody_stopped(const struct replica_world *rw) {
-    for (uint32_t i = 0; i < RW_NODES; i++) {
-        if (rw->nodes[i].stopped > 0) print_message("node %u: %s\n", i, rw->nodes[i].stop_text);
-        assert_int_equal(rw->nodes[i].stopped, 0);
-    }
+/* What was written counted once, nobody stopped. */
+static void end(struct rw_script *script, bool sum) {
+    if (sum) assert_true(rw_sum_is_right(script));
+    assert_true(rw_nobody_stopped(script->rw));
+    rw_destroy(script->rw);
 }
 
-/* The next CONFIG of this cluster, with another time-out and window, is given to a node; *config becomes it. */
-static void config_send(struct replica_world *rw, uint32_t node, struct config *config) {
-    rw_config_next(config, &op);
-    op.config.timeouts.view_base_ms = 900 + (uint32_t)op.serial;
-    op.config.limits.window_blocks = 1 + (uint32_t)(op.serial % 8);
-    op.config.limits.block_refs_max = 2000;
-    (void)rw_admin_send(rw, node, &op, 1, signed_bytes);
-    *config = op.config;
+static void epoch_is(struct rw_script *script, uint32_t cluster, uint64_t epoch, uint64_t ms) {
+    assert_true(rw_epoch_wait(script->rw, cluster, epoch, ms));
 }
 
 static void a_config_of_each_cluster_takes_effect_and_clients_and_the_other_half_follow(void **state) {
     (void)state;
-    struct replica_world *rw = rw_create(seed_of_run("follow", 1));
-    struct config coordinator, shard;
-    uint64_t number = 0;
-    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
-    genesis_of(rw, SHARD_CLUSTER_BASE, &shard);
-    rw_run(rw, 300);
-    adds(rw, &number, 2);
+    struct rw_script *s = begin("follow", 1);
+    struct replica_world *rw = s->rw;
+    adds(s, 2);
     assert_int_equal(rw->answer_epoch, 0);
-    config_send(rw, 5, &shard);
-    assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, 1, 20000));
-    adds(rw, &number, 3); /* coordinators of epoch 0 take slices of the shard's epoch 1 */
-    config_send(rw, 2, &coordinator);
-    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 20000));
-    adds(rw, &number, 3);
+    rw_config_send(s, 5, SHARD_CLUSTER_BASE);
+    epoch_is(s, SHARD_CLUSTER_BASE, 1, 20000);
+    adds(s, 3); /* coordinators of epoch 0 take slices of the shard's epoch 1 */
+    rw_config_send(s, 2, COORDINATOR_CLUSTER_BASE);
+    epoch_is(s, COORDINATOR_CLUSTER_BASE, 1, 20000);
+    adds(s, 3);
     assert_int_equal(rw->answer_epoch, 1);
     assert_int_equal(rw->epoch_count, 2);
     for (uint32_t round = 2; round <= 4; round++) { /* and once more each */
-        config_send(rw, round % 4, &coordinator);
-        config_send(rw, 4 + round % 4, &shard);
-        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, round, 20000));
-        assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, round, 20000));
-        adds(rw, &number, 2);
+        rw_config_send(s, round % 4, COORDINATOR_CLUSTER_BASE);
+        rw_config_send(s, 4 + round % 4, SHARD_CLUSTER_BASE);
+        epoch_is(s, COORDINATOR_CLUSTER_BASE, round, 20000);
+        epoch_is(s, SHARD_CLUSTER_BASE, round, 20000);
+        adds(s, 2);
     }
-    sum_is(rw, number);
     rw_run(rw, 300);
     assert_true(rw_compare(rw) >= 6);
     assert_int_equal(rw->answers_bad, 0);
-    nobody_stopped(rw);
-    rw_destroy(rw);
+    end(s, true);
 }
 
 static void all_nodes_restart_in_a_later_epoch(void **state) {
     (void)state;
-    struct replica_world *rw = rw_create(seed_of_run("restart", 2));
-    struct config coordinator, shard;
-    uint64_t number = 0;
-    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
-    genesis_of(rw, SHARD_CLUSTER_BASE, &shard);
-    rw_run(rw, 300);
-    adds(rw, &number, 2);
+    struct rw_script *s = begin("restart", 2);
+    struct replica_world *rw = s->rw;
+    adds(s, 2);
     for (uint32_t epoch = 1; epoch <= 2; epoch++) {
-        config_send(rw, 0, &coordinator);
-        config_send(rw, 6, &shard);
-        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, epoch, 20000));
-        assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, epoch, 20000));
-        adds(rw, &number, 2);
+        rw_config_send(s, 0, COORDINATOR_CLUSTER_BASE);
+        rw_config_send(s, 6, SHARD_CLUSTER_BASE);
+        epoch_is(s, COORDINATOR_CLUSTER_BASE, epoch, 20000);
+        epoch_is(s, SHARD_CLUSTER_BASE, epoch, 20000);
+        adds(s, 2);
         for (uint32_t i = 0; i < RW_NODES; i++) rw_crash(rw, i);
         for (uint32_t i = 0; i < RW_NODES; i++) rw_restart(rw, i);
-        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, epoch, 20000));
-        assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, epoch, 20000));
-        adds(rw, &number, 1);
+        epoch_is(s, COORDINATOR_CLUSTER_BASE, epoch, 20000);
+        epoch_is(s, SHARD_CLUSTER_BASE, epoch, 20000);
+        adds(s, 1);
     }
-    sum_is(rw, number);
-    nobody_stopped(rw);
-    rw_destroy(rw);
+    end(s, true);
 }
 
 static void a_node_two_epochs_behind_catches_up_and_votes(void **state) {
     (void)state;
-    struct replica_world *rw = rw_create(seed_of_run("behind", 3));
-    struct config coordinator, shard;
-    uint64_t number = 0;
-    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
-    genesis_of(rw, SHARD_CLUSTER_BASE, &shard);
-    rw_run(rw, 300);
-    adds(rw, &number, 1);
+    struct rw_script *s = begin("behind", 3);
+    struct replica_world *rw = s->rw;
+    adds(s, 1);
     rw_crash(rw, 3);
     rw_crash(rw, 7);
     for (uint32_t epoch = 1; epoch <= 2; epoch++) {
-        config_send(rw, 0, &coordinator);
-        config_send(rw, 4, &shard);
-        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, epoch, 60000));
-        assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, epoch, 60000));
-        adds(rw, &number, 2);
+        rw_config_send(s, 0, COORDINATOR_CLUSTER_BASE);
+        rw_config_send(s, 4, SHARD_CLUSTER_BASE);
+        epoch_is(s, COORDINATOR_CLUSTER_BASE, epoch, 60000);
+        epoch_is(s, SHARD_CLUSTER_BASE, epoch, 60000);
+        adds(s, 2);
     }
     rw_restart(rw, 3);
     rw_restart(rw, 7);
     rw_crash(rw, 0); /* now nothing goes without them */
     rw_crash(rw, 4);
-    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 2, 60000));
-    assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, 2, 60000));
-    adds(rw, &number, 2);
-    sum_is(rw, number);
-    nobody_stopped(rw);
-    rw_destroy(rw);
+    epoch_is(s, COORDINATOR_CLUSTER_BASE, 2, 60000);
+    epoch_is(s, SHARD_CLUSTER_BASE, 2, 60000);
+    adds(s, 2);
+    end(s, true);
 }
 
 /* config-at-view-change: the leader dies at every moment of a CONFIG's way. */
@@ -159,25 +125,20 @@ static void a_config_survives_the_death_of_its_leader_at_any_moment(void **state
     uint64_t seed = seed_of_run("view change", 100);
     uint32_t views = 0;
     for (uint32_t moment = 0; moment < 8; moment++) {
-        struct replica_world *rw = rw_create(seed + moment);
-        struct config coordinator;
-        uint64_t number = 0;
-        genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
-        rw_run(rw, 300);
-        adds(rw, &number, 1);
+        struct rw_script *s = begin_seeded(seed + moment);
+        struct replica_world *rw = s->rw;
+        adds(s, 1);
         uint32_t leader = rw_status(rw, 1)->leader;
-        config_send(rw, (leader + 1) % RW_CLUSTER, &coordinator);
+        rw_config_send(s, (leader + 1) % RW_CLUSTER, COORDINATOR_CLUSTER_BASE);
         rw_run(rw, 1 + moment);
         rw_crash(rw, leader);
-        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 60000));
+        epoch_is(s, COORDINATOR_CLUSTER_BASE, 1, 60000);
         views += rw_status(rw, (leader + 1) % RW_CLUSTER)->view_changes > 0;
-        adds(rw, &number, 2);
+        adds(s, 2);
         rw_restart(rw, leader);
-        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 60000));
-        adds(rw, &number, 1);
-        sum_is(rw, number);
-        nobody_stopped(rw);
-        rw_destroy(rw);
+        epoch_is(s, COORDINATOR_CLUSTER_BASE, 1, 60000);
+        adds(s, 1);
+        end(s, true);
     }
     assert_true(views > 0);
 }
@@ -187,35 +148,28 @@ static void power_loss_of_all_around_a_config(void **state) {
     (void)state;
     uint64_t seed = seed_of_run("power", 200);
     for (uint32_t moment = 0; moment < 10; moment++) {
-        struct replica_world *rw = rw_create(seed + moment);
-        struct config coordinator, shard;
-        uint64_t number = 0;
-        genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
-        genesis_of(rw, SHARD_CLUSTER_BASE, &shard);
+        struct rw_script *s = begin_seeded(seed + moment);
+        struct replica_world *rw = s->rw;
         rw->drop_percent = 5;
         rw_run(rw, 500);
-        adds(rw, &number, 1);
-        config_send(rw, 1, &coordinator);
-        config_send(rw, 5, &shard);
+        adds(s, 1);
+        rw_config_send(s, 1, COORDINATOR_CLUSTER_BASE);
+        rw_config_send(s, 5, SHARD_CLUSTER_BASE);
         rw_run(rw, 2 + 2 * moment);
         for (uint32_t i = 0; i < RW_NODES; i++) rw_crash(rw, i);
         for (uint32_t i = 0; i < RW_NODES; i++) rw_restart(rw, i);
         rw_run(rw, 500);
         /* It may have been lost with the power: the administrator gives it again, to another node. */
         for (uint32_t tries = 0; tries < 40; tries++) {
-            struct config again;
             if (rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 500) && rw_epoch_wait(rw, SHARD_CLUSTER_BASE, 1, 500)) break;
-            genesis_of(rw, COORDINATOR_CLUSTER_BASE, &again);
-            config_send(rw, tries % 4, &again);
-            genesis_of(rw, SHARD_CLUSTER_BASE, &again);
-            config_send(rw, 4 + tries % 4, &again);
+            rw_script_genesis(s);
+            rw_config_send(s, tries % 4, COORDINATOR_CLUSTER_BASE);
+            rw_config_send(s, 4 + tries % 4, SHARD_CLUSTER_BASE);
         }
-        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 20000));
-        assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, 1, 20000));
-        adds(rw, &number, 2);
-        sum_is(rw, number);
-        nobody_stopped(rw);
-        rw_destroy(rw);
+        epoch_is(s, COORDINATOR_CLUSTER_BASE, 1, 20000);
+        epoch_is(s, SHARD_CLUSTER_BASE, 1, 20000);
+        adds(s, 2);
+        end(s, true);
     }
 }
 
@@ -231,15 +185,13 @@ static bool no_commits(void *context, struct replica_peer to, uint16_t type, str
  * have prepared it; whoever made it does not come back. The others must build on it, so they must have it. */
 static void a_suffix_block_is_durable_before_it_is_voted_for(void **state) {
     (void)state;
-    struct replica_world *rw = rw_create(seed_of_run("suffix", 300));
-    struct config coordinator;
-    uint64_t number = 0, view = 0;
-    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
-    rw_run(rw, 300);
-    adds(rw, &number, 1);
+    struct rw_script *s = begin("suffix", 300);
+    struct replica_world *rw = s->rw;
+    uint64_t view = 0;
+    adds(s, 1);
     rw_run(rw, 500);
     for (uint32_t i = 0; i < RW_CLUSTER; i++) rw->nodes[i].hooks.send = no_commits;
-    config_send(rw, 1, &coordinator);
+    rw_config_send(s, 1, COORDINATOR_CLUSTER_BASE);
     for (uint32_t i = 0; view == 0; i++) {
         assert_true(i < 20000);
         rw_run(rw, 1);
@@ -255,57 +207,49 @@ static void a_suffix_block_is_durable_before_it_is_voted_for(void **state) {
     for (uint32_t i = 0; i < RW_CLUSTER; i++) {
         if (i != view % RW_CLUSTER) rw_restart(rw, i);
     }
-    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 60000));
-    adds(rw, &number, 2);
-    sum_is(rw, number);
-    nobody_stopped(rw);
-    rw_destroy(rw);
+    epoch_is(s, COORDINATOR_CLUSTER_BASE, 1, 60000);
+    adds(s, 2);
+    end(s, true);
 }
 
 /* The CONFIG item waits behind others and travels in a slice that only the new epoch certifies: by a state that learns epochs from such items alone
  * it could never be consumed. */
 static void a_config_item_that_only_the_new_epoch_certifies_is_consumed(void **state) {
     (void)state;
-    struct replica_world *rw = rw_create(seed_of_run("behind others", 8));
-    struct config coordinator;
-    uint64_t number = 0, unknown = 0;
+    struct rw_script *s = begin("behind others", 8);
+    struct replica_world *rw = s->rw;
+    uint64_t unknown = 0;
     uint8_t digest[32];
-    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
-    rw_run(rw, 300);
-    rw_config_next(&coordinator, &op); /* slices are cut as late as can be */
+    rw_config_next(&s->coordinator, &op); /* slices are cut as late as can be */
     op.config.limits.due_blocks = 64;
     op.config.timeouts.due_ms = 800;
     (void)rw_admin_send(rw, 0, &op, 1, signed_bytes);
-    coordinator = op.config;
-    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 20000));
-    adds(rw, &number, 1);
+    s->coordinator = op.config;
+    epoch_is(s, COORDINATOR_CLUSTER_BASE, 1, 20000);
+    adds(s, 1);
     for (uint32_t i = 4; i < RW_NODES; i++) rw->nodes[i].disk_stalled = true; /* nobody acknowledges: the queue is not idle */
     struct operation add = op_add("sum", 1);
     for (uint32_t i = 0; i < 2; i++) {
         uint32_t bytes;
-        uint8_t *batch = rw_batch(rw, BATCH_WRITE, ++number, &add, 1, &bytes, digest);
+        uint8_t *batch = rw_batch(rw, BATCH_WRITE, ++s->number, &add, 1, &bytes, digest);
         rw_send(rw, 1, 0x0301, batch, bytes);
         free(batch);
         rw_run(rw, 100);
     }
-    config_send(rw, 0, &coordinator);
-    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 2, 20000));
+    rw_config_send(s, 0, COORDINATOR_CLUSTER_BASE);
+    epoch_is(s, COORDINATOR_CLUSTER_BASE, 2, 20000);
     for (uint32_t i = 4; i < RW_NODES; i++) rw->nodes[i].disk_stalled = false;
-    adds(rw, &number, 2);
+    adds(s, 2);
     for (uint32_t i = 4; i < RW_NODES; i++) unknown += rw_status(rw, i)->drops[DROP_SLICE_EPOCH];
     assert_true(unknown > 0);
-    sum_is(rw, number);
-    nobody_stopped(rw);
-    rw_destroy(rw);
+    end(s, true);
 }
 
 static void what_is_not_signed_well_or_not_the_next_begins_no_epoch(void **state) {
     (void)state;
-    struct replica_world *rw = rw_create(seed_of_run("refused", 5));
-    struct config config;
-    uint64_t number = 0;
-    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &config);
-    rw_run(rw, 300);
+    struct rw_script *s = begin("refused", 5);
+    struct replica_world *rw = s->rw;
+    const struct config config = s->coordinator;
     const struct {
         const char *what;
         uint32_t signatures;
@@ -337,48 +281,39 @@ static void what_is_not_signed_well_or_not_the_next_begins_no_epoch(void **state
     uint64_t drops = rw_status(rw, 0)->drops[DROP_ADMIN_INVALID];
     rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 1}, 0, 0x0111, input, 4 + bytes);
     assert_int_equal(rw_status(rw, 0)->drops[DROP_ADMIN_INVALID], drops + 1);
-    adds(rw, &number, 2);
-    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 0, 1000));
-    nobody_stopped(rw);
-    rw_destroy(rw);
+    adds(s, 2);
+    epoch_is(s, COORDINATOR_CLUSTER_BASE, 0, 1000);
+    end(s, false);
 }
 
 static void a_config_given_twice_and_two_with_one_serial_begin_one_epoch(void **state) {
     (void)state;
-    struct replica_world *rw = rw_create(seed_of_run("twice", 6));
+    struct rw_script *s = begin("twice", 6);
+    struct replica_world *rw = s->rw;
     static uint8_t other_bytes[ADMIN_OP_BYTES_MAX];
     static struct admin_op other;
-    struct config config;
-    uint64_t number = 0;
-    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &config);
-    rw_run(rw, 300);
-    rw_config_next(&config, &other);
+    rw_config_next(&s->coordinator, &other);
     other.config.timeouts.view_base_ms = 555;
-    config_send(rw, 0, &config);
-    size_t bytes = admin_op_encode(&op, signed_bytes);
-    for (uint32_t node = 0; node < 4; node++) rw_admin_bytes(rw, node, signed_bytes, bytes);
+    rw_config_send(s, 0, COORDINATOR_CLUSTER_BASE);
+    for (uint32_t node = 0; node < 4; node++) rw_admin_bytes(rw, node, s->config, s->config_bytes);
     (void)rw_admin_send(rw, 3, &other, 1, other_bytes);
-    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 20000));
-    for (uint32_t node = 0; node < 4; node++) rw_admin_bytes(rw, node, signed_bytes, bytes);
+    epoch_is(s, COORDINATOR_CLUSTER_BASE, 1, 20000);
+    for (uint32_t node = 0; node < 4; node++) rw_admin_bytes(rw, node, s->config, s->config_bytes);
     rw_run(rw, 2000);
     assert_int_equal(rw->admin_state[8], DONE);
-    adds(rw, &number, 2);
-    assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, 1, 20000)); /* and nobody accuses the leader of what can have no effect */
+    adds(s, 2);
+    epoch_is(s, COORDINATOR_CLUSTER_BASE, 1, 20000); /* and nobody accuses the leader of what can have no effect */
     for (uint32_t node = 0; node < 4; node++) assert_int_equal(rw_status(rw, node)->inputs_waiting, 0);
     for (uint32_t node = 0; node < 4; node++) assert_int_equal(rw_status(rw, node)->view_changes, 0);
-    nobody_stopped(rw);
-    rw_destroy(rw);
+    end(s, false);
 }
 
 static void a_seal_ends_the_cluster_and_a_restart_finds_it_ended(void **state) {
     (void)state;
-    struct replica_world *rw = rw_create(seed_of_run("seal", 9));
-    struct config config;
-    uint64_t number = 0;
-    genesis_of(rw, SHARD_CLUSTER_BASE, &config);
-    rw_run(rw, 300);
-    adds(rw, &number, 2);
-    rw_config_next(&config, &op);
+    struct rw_script *s = begin("seal", 9);
+    struct replica_world *rw = s->rw;
+    adds(s, 2);
+    rw_config_next(&s->shard, &op);
     op.kind = ADMIN_OP_SEAL;
     static uint8_t seal_bytes[ADMIN_OP_BYTES_MAX];
     size_t bytes = rw_admin_send(rw, 5, &op, 1, seal_bytes);
@@ -393,32 +328,28 @@ static void a_seal_ends_the_cluster_and_a_restart_finds_it_ended(void **state) {
         rw_admin_bytes(rw, 6, seal_bytes, bytes); /* once more */
         rw_run(rw, 300);
         assert_int_equal(rw->admin_state[8], DONE);
-        config_send(rw, 5, &config); /* and what would follow */
+        rw_config_send(s, 5, SHARD_CLUSTER_BASE); /* and what would follow */
         rw_run(rw, 300);
         assert_int_equal(rw->admin_state[8], NUMBER);
-        genesis_of(rw, SHARD_CLUSTER_BASE, &config);
+        rw_script_genesis(s);
         for (uint32_t i = 4; i < RW_NODES; i++) rw_crash(rw, i);
         for (uint32_t i = 4; i < RW_NODES; i++) rw_restart(rw, i);
         rw_run(rw, 3000);
     }
-    nobody_stopped(rw);
-    rw_destroy(rw);
+    end(s, false);
 }
 
 /* S-103: blocks of its own cluster name slices that a later epoch of another one certified, and nobody of that one speaks to this node. */
 static void a_member_is_told_of_other_clusters_by_its_own(void **state) {
     (void)state;
-    struct replica_world *rw = rw_create(seed_of_run("told", 10));
-    struct config coordinator;
-    uint64_t number = 0;
-    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
-    rw_run(rw, 300);
-    adds(rw, &number, 2);
+    struct rw_script *s = begin("told", 10);
+    struct replica_world *rw = s->rw;
+    adds(s, 2);
     rw_crash(rw, 7);
     for (uint64_t epoch = 1; epoch <= 3; epoch++) {
-        config_send(rw, 1, &coordinator);
-        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, epoch, 20000));
-        adds(rw, &number, 2);
+        rw_config_send(s, 1, COORDINATOR_CLUSTER_BASE);
+        epoch_is(s, COORDINATOR_CLUSTER_BASE, epoch, 20000);
+        adds(s, 2);
     }
     rw_run(rw, 1000);
     for (uint32_t node = 0; node < RW_CLUSTER; node++) rw_crash(rw, node);
@@ -428,21 +359,17 @@ static void a_member_is_told_of_other_clusters_by_its_own(void **state) {
         rw_run(rw, 100);
     }
     for (uint32_t node = 0; node < RW_CLUSTER; node++) rw_restart(rw, node);
-    adds(rw, &number, 2);
-    sum_is(rw, number);
-    nobody_stopped(rw);
-    rw_destroy(rw);
+    adds(s, 2);
+    end(s, true);
 }
 
 /* The chain is the word of nobody: what a member of another cluster sends is verified, and counted when it is bad. */
 static void a_lying_chain_moves_nobody(void **state) {
     (void)state;
-    struct replica_world *rw = rw_create(seed_of_run("liar", 7));
-    struct config shard;
-    genesis_of(rw, SHARD_CLUSTER_BASE, &shard);
-    rw_run(rw, 300);
-    config_send(rw, 5, &shard);
-    assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, 1, 20000));
+    struct rw_script *s = begin("liar", 7);
+    struct replica_world *rw = s->rw;
+    rw_config_send(s, 5, SHARD_CLUSTER_BASE);
+    epoch_is(s, SHARD_CLUSTER_BASE, 1, 20000);
     uint8_t key[WAL_KEY_BYTES_MAX];
     (void)wal_key_chain(key, 1);
     const struct rw_record *entry = NULL;
@@ -476,8 +403,7 @@ static void a_lying_chain_moves_nobody(void **state) {
     free(payload);
     print_message("%u of 60 refused\n", bad);
     assert_true(bad >= 58); /* a flipped signature of an administrator beyond k is the only one that could do */
-    nobody_stopped(rw);
-    rw_destroy(rw);
+    end(s, false);
 }
 
 int main(void) {

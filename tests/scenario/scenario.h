@@ -80,6 +80,20 @@ void scenario_replace(struct blob_piece *pieces, unsigned *count, struct blob *b
  * another time, could have signed. */
 void scenario_certify(struct scenario *scenario, uint32_t cluster, uint32_t members, struct bft_qc *qc);
 
+/* ---- CONFIG (scenario_config.c); nodes are named by their place in the newest epoch ---- */
+
+struct admin_op;
+/* Before scenario_start(): there are administrators, and nodes that are in no cluster yet. */
+void scenario_with_config(struct scenario *scenario);
+uint64_t scenario_epoch(const struct scenario *scenario, uint32_t cluster); /* the newest that an honest node entered */
+uint32_t scenario_member(const struct scenario *scenario, uint32_t cluster, uint32_t place);
+/* The next CONFIG of a cluster, as `change` makes it, is signed, and handed in until every member that is up has entered its epoch and votes; false:
+ * not within `ms`. Or it is only signed, and its new members start: sys_admin_hand_in() gives it to some. */
+bool scenario_config(struct scenario *scenario, uint32_t cluster, void (*change)(struct scenario *scenario, uint32_t cluster, struct admin_op *op),
+                     uint64_t ms);
+void scenario_config_sign(struct scenario *scenario, uint32_t cluster,
+                          void (*change)(struct scenario *scenario, uint32_t cluster, struct admin_op *op));
+
 /* ---- a client that keeps to no rule: the second one's key, without its library (scenario_raw.c); config.clients is 2 ---- */
 
 enum { SCENARIO_UNTOLD = -1 };

@@ -426,6 +426,14 @@ void sys_admin_setup(struct sys_world *world); /* before the system file is used
 void sys_admin_spares(struct sys_world *world);
 void sys_admin_begin(struct sys_world *world);
 void sys_admin_event(struct sys_world *world);
+/* By a script: the CONFIG after what is in force, to be changed; signed, but by those whose bit is in `absent`, and its new members started; to a
+ * few. */
+struct admin_op;
+void sys_admin_next(const struct sys_world *world, uint32_t cluster_index, struct admin_op *op);
+void sys_admin_propose(struct sys_world *world, uint32_t cluster_index, struct admin_op *op, uint32_t absent);
+void sys_admin_hand_in(struct sys_world *world, uint32_t cluster_index);
+uint32_t sys_admin_spare(const struct sys_world *world, uint32_t cluster_index); /* a node that is in no CONFIG yet; SYS_NODES_MAX: none */
+void sys_admin_put(const struct sys_world *world, struct admin_op *op, uint32_t spare, uint32_t place);
 void sys_admin_free(struct sys_world *world);
 /* Nothing that was signed waits to be in force. */
 bool sys_admin_settled(const struct sys_world *world);

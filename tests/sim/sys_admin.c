@@ -109,7 +109,8 @@ void sys_admin_begin(struct sys_world *world) {
         for (uint32_t i = 0; i < cluster->n; i++) memcpy(keys[i], world->nodes[cluster->first + i].key.public_key, 32);
         CHECK(bft_members_init(&genesis->members, &place, &start, cluster->n, (const uint8_t(*)[SIGNER_PUBLIC_KEY_BYTES])keys));
     }
-    if (world->admins != NULL) sys_schedule(world, (struct sys_event){.at_us = world->now_us + 2 * THINK_US, .kind = SYS_ADMIN});
+    bool by_chance = world->admins != NULL && !world->config.quiet_faults;
+    if (by_chance) sys_schedule(world, (struct sys_event){.at_us = world->now_us + 2 * THINK_US, .kind = SYS_ADMIN});
 }
 
 void sys_admin_free(struct sys_world *world) {
@@ -235,14 +236,14 @@ static bool members_ready(const struct sys_world *world, const struct sys_cluste
 
 /* ---- making one ---- */
 
-static uint32_t spare_find(const struct sys_world *world, uint32_t cluster_index) {
+uint32_t sys_admin_spare(const struct sys_world *world, uint32_t cluster_index) {
     for (uint32_t i = world->genesis_count; i < world->node_count; i++) {
         if (world->nodes[i].cluster_index == cluster_index && !world->nodes[i].ordered) return i;
     }
     return SYS_NODES_MAX;
 }
 
-static void spare_put(struct sys_world *world, struct admin_op *op, uint32_t spare, uint32_t place) {
+void sys_admin_put(const struct sys_world *world, struct admin_op *op, uint32_t spare, uint32_t place) {
     const struct sys_node *node = &world->nodes[spare];
     struct config_member *member = &op->config.members.members[place];
     memcpy(member->node_id, node->card->id, 32);
@@ -291,7 +292,7 @@ static bool change(struct sys_world *world, uint32_t cluster_index, struct admin
     const struct sys_cluster *cluster = &world->clusters[cluster_index];
     const struct sys_epoch *now = &cluster->epochs[cluster->epoch_count - 1];
     struct config_members *members = &op->config.members;
-    uint32_t spare = spare_find(world, cluster_index);
+    uint32_t spare = sys_admin_spare(world, cluster_index);
     uint64_t die = sys_random(world, 10);
     if (die < 3) {
         limits_change(world, &op->config);
@@ -301,10 +302,10 @@ static bool change(struct sys_world *world, uint32_t cluster_index, struct admin
     if (die < 7) { /* replaced; a new key for a member is a new node in its place */
         uint32_t place = place_any(world, now);
         if (spare == SYS_NODES_MAX) return false;
-        spare_put(world, op, spare, place);
+        sys_admin_put(world, op, spare, place);
     } else if (die < 9) {
         if (spare == SYS_NODES_MAX || members->count == SYS_MEMBERS_MAX) return false;
-        spare_put(world, op, spare, members->count++);
+        sys_admin_put(world, op, spare, members->count++);
     } else {
         if (members->count == CONFIG_MEMBERS_MIN) return false;
         members->count--;
@@ -313,12 +314,10 @@ static bool change(struct sys_world *world, uint32_t cluster_index, struct admin
     return true;
 }
 
-static void propose(struct sys_world *world, uint32_t cluster_index) {
-    struct sys_cluster *cluster = &world->clusters[cluster_index];
-    struct sys_epoch *proposed = &cluster->proposed[cluster->proposed_count];
-    struct admin_op *op = calloc(1, sizeof *op);
+void sys_admin_next(const struct sys_world *world, uint32_t cluster_index, struct admin_op *op) {
+    const struct sys_cluster *cluster = &world->clusters[cluster_index];
     const struct config *before = &cluster->epochs[cluster->epoch_count - 1].config;
-    CHECK(op != NULL);
+    memset(op, 0, sizeof *op);
     op->kind = ADMIN_OP_CONFIG;
     op->cluster = cluster->cluster;
     memcpy(op->system_id, before->system_id, sizeof op->system_id);
@@ -326,28 +325,43 @@ static void propose(struct sys_world *world, uint32_t cluster_index) {
     config_hash(before, op->predecessor);
     op->config = *before;
     op->config.members.serial++;
-    bool good = change(world, cluster_index, op);
+}
+
+void sys_admin_propose(struct sys_world *world, uint32_t cluster_index, struct admin_op *op, uint32_t absent) {
+    struct sys_cluster *cluster = &world->clusters[cluster_index];
+    struct sys_epoch *proposed = &cluster->proposed[cluster->proposed_count];
     *proposed = (struct sys_epoch){.config = op->config};
-    if (good) nodes_fill(world, proposed);
-    if (good && room_for_a_fault(world, proposed, 0)) {
+    nodes_fill(world, proposed);
+    for (uint32_t i = 0; i < SYS_ADMINS; i++) {
+        if (!(absent >> i & 1)) CHECK(admin_op_sign(op, &world->admins->keys[i].signing));
+    }
+    proposed->bytes = malloc(ADMIN_OP_BYTES_MAX);
+    CHECK(proposed->bytes != NULL);
+    proposed->count = admin_op_encode(op, proposed->bytes);
+    cluster->proposed_count++;
+    order(world, proposed);
+    sys_fault_count(world, SYS_CONFIG, NULL);
+    sys_trace(world, "the administrators sign a CONFIG %llu of 0x%x, of %u members", (unsigned long long)op->serial, cluster->cluster,
+              op->config.members.count);
+}
+
+static void propose(struct sys_world *world, uint32_t cluster_index) {
+    struct admin_op *op = calloc(1, sizeof *op);
+    struct sys_epoch epoch = {.bytes = NULL};
+    CHECK(op != NULL);
+    sys_admin_next(world, cluster_index, op);
+    bool good = change(world, cluster_index, op);
+    epoch.config = op->config;
+    if (good) nodes_fill(world, &epoch);
+    if (good && room_for_a_fault(world, &epoch, 0)) {
         uint32_t absent = (uint32_t)sys_random(world, SYS_ADMINS);
-        for (uint32_t i = 0; i < SYS_ADMINS; i++) {
-            if (i != absent || sys_chance(world, 200000)) CHECK(admin_op_sign(op, &world->admins->keys[i].signing));
-        }
-        proposed->bytes = malloc(ADMIN_OP_BYTES_MAX);
-        CHECK(proposed->bytes != NULL);
-        proposed->count = admin_op_encode(op, proposed->bytes);
-        cluster->proposed_count++;
-        order(world, proposed);
-        sys_fault_count(world, SYS_CONFIG, NULL);
-        sys_trace(world, "the administrators sign a CONFIG %llu of 0x%x, of %u members", (unsigned long long)op->serial, cluster->cluster,
-                  op->config.members.count);
+        sys_admin_propose(world, cluster_index, op, sys_chance(world, 200000) ? 0 : 1u << absent);
     }
     free(op);
 }
 
 /* To a few of those who are members, over a link of the administrators' own. */
-static void hand_in(struct sys_world *world, uint32_t cluster_index) {
+void sys_admin_hand_in(struct sys_world *world, uint32_t cluster_index) {
     struct sys_cluster *cluster = &world->clusters[cluster_index];
     const struct sys_epoch *proposed = &cluster->proposed[sys_random(world, cluster->proposed_count)];
     const struct sys_epoch *now = &cluster->epochs[cluster->epoch_count - 1];
@@ -374,7 +388,7 @@ void sys_admin_event(struct sys_world *world) {
     struct sys_cluster *cluster = &world->clusters[c];
     bool more = !world->healed && (cluster->proposed_count == 0 || (cluster->proposed_count == 1 && sys_chance(world, RIVAL_PPM)));
     if (more && sys_chance(world, 400000)) propose(world, c);
-    if (cluster->proposed_count > 0) hand_in(world, c);
+    if (cluster->proposed_count > 0) sys_admin_hand_in(world, c);
     sys_schedule(world, (struct sys_event){.at_us = world->now_us + sys_random(world, THINK_US), .kind = SYS_ADMIN});
 }
 
