@@ -12,34 +12,21 @@
 
 enum { ADMIN_WAITING_MAX = 64 }; /* of one relay: administrators sign few, and each is long */
 
-/* What this release does not carry out is not held, so no block with it is voted for: a CONFIG in which a member that stays changes its place. New
- * ones take the places of those who go, or come last; those who go without another leave from the end. */
-static bool beyond_release(const struct replica *r, const struct admin_op *operation) {
-    if (operation->kind != ADMIN_OP_CONFIG) return false;
-    const struct config_members *now = &r->config.members, *next = &operation->config.members;
-    for (uint32_t place = 0; place < now->count; place++) {
-        int at = config_member_by_node_id(next, now->members[place].node_id);
-        if (at >= 0 && (uint32_t)at != place) return true;
-    }
-    return false;
-}
-
-static enum system_error judge(const struct replica *r, struct blob_piece bytes, bool *decodes, bool *beyond, uint64_t *serial) {
+static enum system_error judge(const struct replica *r, struct blob_piece bytes, bool *decodes, uint64_t *serial) {
     struct admin_op *operation = malloc(sizeof *operation);
     CHECK(operation != NULL);
     enum system_error error = admin_op_decode(operation, blob_piece_bytes(&bytes), bytes.count, NULL);
     *decodes = error == SYSTEM_OK;
     if (error == SYSTEM_OK) error = admin_op_verify(operation, &r->config, NULL, NULL);
-    *beyond = error == SYSTEM_OK && beyond_release(r, operation);
     *serial = operation->kind == ADMIN_OP_CONFIG || operation->kind == ADMIN_OP_SEAL ? 0 : operation->serial;
     free(operation);
     return error;
 }
 
 bool admin_take(struct replica *r, struct input *input, struct blob_piece bytes, bool named) {
-    bool decodes, beyond;
-    enum system_error error = judge(r, bytes, &decodes, &beyond, &input->serial);
-    if (!decodes || beyond || (error != SYSTEM_OK && !named)) {
+    bool decodes;
+    enum system_error error = judge(r, bytes, &decodes, &input->serial);
+    if (!decodes || (error != SYSTEM_OK && !named)) {
         drop_count(r, DROP_ADMIN_INVALID);
         return false;
     }
@@ -79,7 +66,6 @@ enum admin_code admin_config_judge(const struct replica *r, const struct admin_o
     if (is_in_force(r, operation)) return ADMIN_CODE_DONE;
     *error = admin_op_verify(operation, &r->config, NULL, NULL);
     if (*error == SYSTEM_SERIAL || (*error == SYSTEM_OK && r->chain->sealed)) return ADMIN_CODE_NUMBER;
-    if (*error == SYSTEM_OK && beyond_release(r, operation)) *error = SYSTEM_CHANGE_TOO_LARGE;
     return *error != SYSTEM_OK ? ADMIN_CODE_INVALID : ADMIN_CODE_WAITS;
 }
 
@@ -94,10 +80,10 @@ void admin_judge_again(struct replica *r) {
         while (index != NONE) {
             struct input *input = &r->inputs[index];
             uint32_t next = input->list_next;
-            bool decodes, beyond;
+            bool decodes;
             if (input->kind == BODY_ADMIN) {
                 input->is_signed = judge(r, (struct blob_piece){.blob = input->blob, .offset = input->offset, .count = input->count}, &decodes,
-                                         &beyond, &input->serial) == SYSTEM_OK && !beyond;
+                                         &input->serial) == SYSTEM_OK;
                 if (!input->is_signed && input->in_blocks == 0) {
                     if (input->persisted) input_orphan(r, input->hash, r->tip_height);
                     input_free(r, index);

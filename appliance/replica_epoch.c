@@ -44,14 +44,14 @@ static const char *new_name(const struct admin_op *operation, const struct confi
     return "";
 }
 
-/* Members that stay keep their places (replica_config.c). */
 static void names_fill(struct replica *r) {
     struct epoch *epoch = &r->epochs[r->epoch_count - 1];
     const struct epoch *before = epoch - 1;
     for (uint32_t i = 0; i < epoch->config->members.count; i++) {
-        const char *name = new_name(&r->chain->operation, &epoch->config->members.members[i]);
-        memcpy(epoch->names[i], before->names[i], sizeof epoch->names[i]);
-        if (name[0] != '\0') snprintf(epoch->names[i], sizeof epoch->names[i], "%s", name);
+        const struct config_member *member = &epoch->config->members.members[i];
+        int at = config_member_by_node_id(&before->config->members, member->node_id);
+        const char *name = at >= 0 ? before->names[at] : new_name(&r->chain->operation, member);
+        snprintf(epoch->names[i], sizeof epoch->names[i], "%s", name);
     }
 }
 
@@ -291,42 +291,75 @@ static void observer_drop(struct replica *r, const uint8_t noise_key[32]) {
     }
 }
 
-/* The key at one place of a cluster changes; NULL: nobody was, or is, there. */
-static void place_change(struct replica *r, struct replica_peer peer, const uint8_t *before, const char *name_before, const uint8_t *after,
-                         const char *name) {
-    if (before != NULL && !is_own(r, before)) peer_tell(r, REPLICA_PEER_REMOVE, peer, before, "");
-    if (peer.kind == REPLICA_MEMBER && after != NULL) observer_drop(r, after);
-    if (after != NULL && !is_own(r, after)) peer_tell(r, REPLICA_PEER_ADD, peer, after, name);
-    if (peer.kind == REPLICA_MEMBER && before != NULL) epoch_observer_add(r, before, name_before, false);
+/* The keys at the places of a cluster change; NULL: nobody was, or is, there. Whoever stays may have moved to another place: a key is let in at its
+ * new one when it is known at no other any more. */
+struct places {
+    struct replica_peer peer; /* of place 0 */
+    const uint8_t *before[BFT_MEMBERS_MAX], *after[BFT_MEMBERS_MAX];
+    const char *name_before[BFT_MEMBERS_MAX], *name[BFT_MEMBERS_MAX];
+};
+
+static bool keys_equal(const uint8_t *a, const uint8_t *b) {
+    return a == NULL || b == NULL ? a == b : memcmp(a, b, 32) == 0;
+}
+
+static bool places_have(const struct places *places, const uint8_t *key) {
+    for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
+        if (places->after[place] != NULL && memcmp(places->after[place], key, 32) == 0) return true;
+    }
+    return false;
+}
+
+static void places_tell(struct replica *r, const struct places *places) {
+    struct replica_peer peer = places->peer;
+    bool member = peer.kind == REPLICA_MEMBER;
+    for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
+        const uint8_t *before = places->before[place];
+        peer.member = (uint8_t)place;
+        if (before != NULL && !keys_equal(before, places->after[place]) && !is_own(r, before)) peer_tell(r, REPLICA_PEER_REMOVE, peer, before, "");
+    }
+    for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
+        const uint8_t *before = places->before[place], *after = places->after[place];
+        peer.member = (uint8_t)place;
+        if (keys_equal(before, after)) continue;
+        if (member && after != NULL) observer_drop(r, after);
+        if (after != NULL && !is_own(r, after)) peer_tell(r, REPLICA_PEER_ADD, peer, after, places->name[place]);
+        if (member && before != NULL && !places_have(places, before)) epoch_observer_add(r, before, places->name_before[place], false);
+    }
 }
 
 static const uint8_t *noise_key_at(const struct config_members *members, uint32_t place) {
     return place < members->count ? members->members[place].noise_key : NULL;
 }
 
-static bool keys_equal(const uint8_t *a, const uint8_t *b) {
-    return a == NULL || b == NULL ? a == b : memcmp(a, b, 32) == 0;
-}
-
 static void pair_peers_tell(struct replica *r, const struct pair *pair) {
     const struct system_cluster *genesis = system_cluster_by_id(r->system, pair->cluster);
+    struct places places = {.peer = {.kind = REPLICA_FOREIGN, .index = pair->cluster}};
     for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
-        const uint8_t *before = place < genesis->nodes_count ? genesis->nodes[place].noise_key : NULL;
-        const uint8_t *after = place < pair->members.n ? pair->noise_keys[place] : NULL;
-        struct replica_peer peer = {.kind = REPLICA_FOREIGN, .member = (uint8_t)place, .index = pair->cluster};
-        if (!keys_equal(before, after)) place_change(r, peer, before, "", after, pair->names[place]);
+        places.before[place] = place < genesis->nodes_count ? genesis->nodes[place].noise_key : NULL;
+        places.after[place] = place < pair->members.n ? pair->noise_keys[place] : NULL;
+        places.name_before[place] = "";
+        places.name[place] = pair->names[place];
     }
+    places_tell(r, &places);
+}
+
+static void epochs_tell(struct replica *r, const struct epoch *before, const struct epoch *after) {
+    struct places places = {.peer = peer_member(0)};
+    for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
+        places.before[place] = noise_key_at(&before->config->members, place);
+        places.after[place] = noise_key_at(&after->config->members, place);
+        places.name_before[place] = before->names[place];
+        places.name[place] = after->names[place];
+    }
+    places_tell(r, &places);
 }
 
 void epoch_peers_tell(struct replica *r) {
     for (uint32_t i = 0; i < r->pair_count; i++) pair_peers_tell(r, &r->pairs[i]);
     uint64_t epoch = r->link_epoch = r->epoch_count - 1u; /* all that the store has of the chain is durable */
-    const struct config_members *genesis = &r->epochs[0].config->members, *now = &r->epochs[epoch].config->members;
-    for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
-        const uint8_t *before = noise_key_at(genesis, place), *after = noise_key_at(now, place);
-        const char *name = after != NULL ? r->epochs[epoch].names[place] : "";
-        if (!keys_equal(before, after)) place_change(r, peer_member(place), before, r->epochs[0].names[place], after, name);
-    }
+    const struct config_members *now = &r->epochs[epoch].config->members;
+    epochs_tell(r, &r->epochs[0], &r->epochs[epoch]);
     for (uint32_t place = 0; epoch > 0 && place < r->epochs[epoch - 1].config->members.count; place++) {
         const uint8_t *before = noise_key_at(&r->epochs[epoch - 1].config->members, place);
         if (config_member_by_noise_key(now, before) < 0) epoch_observer_add(r, before, r->epochs[epoch - 1].names[place], false);
@@ -341,7 +374,6 @@ static void place_clear(struct replica *r, uint32_t place) {
     r->has_peer_status[place] = false;
     r->peer_status_ms[place] = 0;
     r->evidence[place] = 0;
-    last_forget(r, (uint8_t)place);
 }
 
 /* What a relay that is gone had waiting is nobody's any more; its clients ask elsewhere. */
@@ -394,6 +426,7 @@ static void places_change(struct replica *r, const struct epoch *before, const s
         place_clear(r, place);
         if (place >= after->config->members.count) relay_clear(r, place);
     }
+    last_move(r);
 }
 
 void epoch_links_set(struct replica *r, uint64_t epoch) {
@@ -403,11 +436,10 @@ void epoch_links_set(struct replica *r, uint64_t epoch) {
     memset(r->later.height, 0, sizeof r->later.height);
     for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
         if (place_same(before, after, place)) continue;
-        const uint8_t *old = noise_key_at(&before->config->members, place), *new = noise_key_at(&after->config->members, place);
         r->member_up[place] = false;
         later_place_clear(r, place);
-        place_change(r, peer_member(place), old, before->names[place], new, after->names[place]);
     }
+    epochs_tell(r, before, after);
     output_add(r, REPLICA_EPOCH)->sequence = epoch;
 }
 
@@ -537,19 +569,36 @@ void pair_chain_tick(struct replica *r, struct pair *pair) {
     }
 }
 
+/* The name of the node with this key, whom a CONFIG brought in or that was there before. */
+static void pair_name(const struct pair *before, uint32_t n_before, const struct config_member *member, char name[CARD_NAME_BYTES_MAX + 1]) {
+    const char *found = new_name(&before->chain->operation, member);
+    for (uint32_t at = 0; at < n_before && found[0] == '\0'; at++) {
+        if (memcmp(before->noise_keys[at], member->noise_key, 32) == 0) found = before->names[at];
+    }
+    snprintf(name, CARD_NAME_BYTES_MAX + 1, "%s", found);
+}
+
 /* Who is at which place of it now; links to the others go. */
 static void pair_places_change(struct replica *r, struct pair *pair, uint32_t n_before) {
     const struct config_members *now = &pair->chain->config.members;
+    struct pair *before = malloc(sizeof *before);
+    struct places places = {.peer = {.kind = REPLICA_FOREIGN, .index = pair->cluster}};
+    CHECK(before != NULL);
+    *before = *pair; /* keys and names alone are looked at */
     for (uint32_t place = 0; place < BFT_MEMBERS_MAX; place++) {
-        const uint8_t *old = place < n_before ? pair->noise_keys[place] : NULL, *new = noise_key_at(now, place);
-        if (keys_equal(old, new)) continue;
-        struct replica_peer peer = {.kind = REPLICA_FOREIGN, .member = (uint8_t)place, .index = pair->cluster};
-        if (new != NULL) snprintf(pair->names[place], sizeof pair->names[place], "%s", new_name(&pair->chain->operation, &now->members[place]));
-        if (r->started) place_change(r, peer, old, "", new, pair->names[place]);
+        places.before[place] = place < n_before ? before->noise_keys[place] : NULL;
+        places.after[place] = noise_key_at(now, place);
+        places.name_before[place] = "";
+        places.name[place] = pair->names[place];
+        if (keys_equal(places.before[place], places.after[place])) continue;
         pair->up[place] = false;
         pair->subscribers[place] = (struct subscriber){0};
-        if (new != NULL) memcpy(pair->noise_keys[place], new, 32);
+        if (places.after[place] == NULL) continue;
+        pair_name(before, n_before, &now->members[place], pair->names[place]);
+        memcpy(pair->noise_keys[place], places.after[place], 32);
     }
+    if (r->started) places_tell(r, &places);
+    free(before);
     if (pair->source >= now->count) pair->source = (uint8_t)(pair->source % now->count);
     if (pair->chain_next >= now->count) pair->chain_next = 0;
     if (pair->ask_next >= now->count) pair->ask_next = 0;

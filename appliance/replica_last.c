@@ -46,7 +46,7 @@ static void query_send(struct replica *r) {
     struct last_signed *last = r->last;
     last->asked_ms = r->now_ms;
     for (uint32_t member = 0; member < r->members.n; member++) {
-        if (member == r->me || (last->answer_mask >> member & 1) != 0 || !r->member_up[member]) continue;
+        if ((last->answer_mask >> member & 1) != 0 || !r->member_up[member]) continue;
         struct blob *question = blob_make(LAST_SIGNED_QUERY_BYTES);
         last_signed_query_encode(&last->query, question->bytes);
         output_send_blob(r, peer_member(member), MESSAGE_LAST_SIGNED_QUERY, question);
@@ -72,19 +72,76 @@ void last_begin(struct replica *r) {
     if (last->asking) query_send(r);
 }
 
-static void item_forget(struct replica *r, uint8_t member, uint8_t kind, bool *held, uint64_t epoch) {
-    uint8_t key[WAL_KEY_BYTES_MAX];
-    size_t bytes = wal_key_vote(key, kind, member, 0, 0);
-    if (!*held || epoch >= r->members.place.epoch) return; /* of the key that is there now: the store knew it, and blocks are being executed again */
-    *held = false;
-    persist_delete(r, WAL_VOTES, key, bytes);
+/* Where an item lies from now on that lay at this place: where its key is now, which its own epoch tells; -1: nowhere, the key is gone. One of this
+ * epoch or a later one lies right: the store knew it, and blocks are being executed again. */
+static int item_place(const struct replica *r, const struct bft_place *of, uint8_t signer, uint32_t at) {
+    if (of->epoch >= r->members.place.epoch) return (int)at;
+    const struct bft_members *members = epoch_members(r, of->epoch);
+    return members != NULL && signer < members->n ? config_member_by_signing_key(&r->config.members, members->keys[signer]) : -1;
 }
 
-void last_forget(struct replica *r, uint8_t member) {
-    struct newest *newest = &r->last->newest[member];
-    item_forget(r, member, WAL_VOTE_PEER_PREPARE, &newest->has_prepare, newest->prepare.ballot.place.epoch);
-    item_forget(r, member, WAL_VOTE_PEER_COMMIT, &newest->has_commit, newest->commit.ballot.place.epoch);
-    item_forget(r, member, WAL_VOTE_PEER_TIMEOUT, &newest->has_timeout, newest->timeout.place.epoch);
+static void vote_move(struct replica *r, const struct bft_vote *vote, uint32_t at, bool prepare) {
+    int place = item_place(r, &vote->ballot.place, vote->signer, at);
+    if (place < 0) return;
+    struct newest *newest = &r->last->newest[place];
+    bool *has = prepare ? &newest->has_prepare : &newest->has_commit;
+    struct bft_vote *held = prepare ? &newest->prepare : &newest->commit;
+    if (*has && !last_signed_vote_newer(vote, held)) return;
+    *held = *vote;
+    *has = true;
+}
+
+static void timeout_move(struct replica *r, const struct bft_timeout *timeout, uint32_t at) {
+    int place = item_place(r, &timeout->place, timeout->signer, at);
+    if (place < 0) return;
+    struct newest *newest = &r->last->newest[place];
+    if (newest->has_timeout && !last_signed_timeout_newer(timeout, &newest->timeout)) return;
+    newest->timeout = *timeout;
+    newest->has_timeout = true;
+}
+
+/* Its record at this place follows what is held there now. */
+static void item_follow(struct replica *r, uint32_t place, uint8_t kind, bool had, bool has, bool same, bool *dirty) {
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    size_t bytes = wal_key_vote(key, kind, (uint8_t)place, 0, 0);
+    if (had && !has) persist_delete(r, WAL_VOTES, key, bytes);
+    *dirty = has && (*dirty || !had || !same);
+}
+
+void last_move(struct replica *r) {
+    struct newest *before = malloc(sizeof r->last->newest);
+    CHECK(before != NULL);
+    memcpy(before, r->last->newest, sizeof r->last->newest);
+    memset(r->last->newest, 0, sizeof r->last->newest);
+    for (uint32_t at = 0; at < BFT_MEMBERS_MAX; at++) {
+        if (before[at].has_prepare) vote_move(r, &before[at].prepare, at, true);
+        if (before[at].has_commit) vote_move(r, &before[at].commit, at, false);
+        if (before[at].has_timeout) timeout_move(r, &before[at].timeout, at);
+    }
+    for (uint32_t at = 0; at < BFT_MEMBERS_MAX; at++) {
+        struct newest *old = &before[at], *new = &r->last->newest[at];
+        new->dirty_prepare = old->dirty_prepare;
+        new->dirty_commit = old->dirty_commit;
+        new->dirty_timeout = old->dirty_timeout;
+        item_follow(r, at, WAL_VOTE_PEER_PREPARE, old->has_prepare, new->has_prepare, memcmp(&old->prepare, &new->prepare, sizeof old->prepare) == 0,
+                    &new->dirty_prepare);
+        item_follow(r, at, WAL_VOTE_PEER_COMMIT, old->has_commit, new->has_commit, memcmp(&old->commit, &new->commit, sizeof old->commit) == 0,
+                    &new->dirty_commit);
+        item_follow(r, at, WAL_VOTE_PEER_TIMEOUT, old->has_timeout, new->has_timeout, memcmp(&old->timeout, &new->timeout, sizeof old->timeout) == 0,
+                    &new->dirty_timeout);
+    }
+    free(before);
+}
+
+/* The key at the other end of a member's link, by the epoch that the links are of. */
+static const uint8_t *link_key(const struct replica *r, uint8_t member) {
+    const struct bft_members *members = &r->epochs[r->link_epoch].members;
+    return member < members->n ? members->keys[member] : NULL;
+}
+
+static bool link_is(const struct replica *r, uint8_t member, const struct bft_members *members, uint8_t index) {
+    const uint8_t *key = link_key(r, member);
+    return key != NULL && index < members->n && memcmp(key, members->keys[index], SIGNER_PUBLIC_KEY_BYTES) == 0;
 }
 
 void last_tick(struct replica *r) {
@@ -119,7 +176,7 @@ void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_
     if (!last->asking) goto out;
     enum last_signed_error error = last_signed_answer_decode(blob_piece_bytes(&payload), payload.count, answer);
     if (error == LAST_SIGNED_OK) error = last_signed_answer_verify(&r->members, &r->signer, &last->query, answer);
-    if (error != LAST_SIGNED_OK || answer->signer != from.member) {
+    if (error != LAST_SIGNED_OK || !link_is(r, from.member, &r->members, answer->signer)) {
         drop_count(r, DROP_LAST_SIGNED);
         if (error == LAST_SIGNED_BAD_ITEM || error == LAST_SIGNED_BAD_SIGNATURE) attack_seen(r, ATTACK_BAD_ANSWER, from);
         goto out;
@@ -134,7 +191,7 @@ void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_
                                             : "another signature of this key than the store has");
         goto out;
     }
-    last->answer_mask |= 1u << from.member;
+    last->answer_mask |= 1u << answer->signer;
     if ((uint32_t)__builtin_popcount(last->answer_mask) + 1 >= r->members.q) {
         last->asking = false;
         last->answered = true;
@@ -151,21 +208,22 @@ out:
 
 void last_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
     struct last_signed_query query;
-    if (last_signed_query_decode(blob_piece_bytes(&payload), payload.count, &query) != LAST_SIGNED_OK || query.asker != from.member ||
+    if (last_signed_query_decode(blob_piece_bytes(&payload), payload.count, &query) != LAST_SIGNED_OK ||
         query.cluster != r->cluster || memcmp(query.system_id, r->members.place.system_id, BFT_SYSTEM_BYTES) != 0) {
         drop_count(r, DROP_LAST_SIGNED);
         return;
     }
     if (!question_allowed(r, &r->member_rates[from.member])) return;
-    /* P-11: an epoch in which I am a member, and it is, at the place where its key is now. */
+    /* P-11: an epoch in which I am a member, and it is, by the key that its link proved. */
     const struct bft_members *members = epoch_members(r, query.epoch);
     int signer = members != NULL ? config_member_by_signing_key(&r->epochs[query.epoch].config->members, r->signing_key) : -1;
-    bool its = signer >= 0 && query.asker < members->n && memcmp(members->keys[query.asker], r->members.keys[from.member], 32) == 0;
-    if (!its || from.member >= r->members.n) {
+    bool its = signer >= 0 && link_is(r, from.member, members, query.asker);
+    int place = its ? config_member_by_signing_key(&r->config.members, members->keys[query.asker]) : -1; /* where what I hold of it lies */
+    if (place < 0) {
         drop_count(r, DROP_LAST_SIGNED);
         return;
     }
-    const struct newest *newest = &r->last->newest[from.member];
+    const struct newest *newest = &r->last->newest[place];
     struct last_signed_answer *answer = calloc(1, sizeof *answer);
     CHECK(answer != NULL);
     answer->query = query;
@@ -312,7 +370,7 @@ bool last_restore(struct replica *r, uint8_t kind, uint8_t member, const uint8_t
     if (type == BFT_MESSAGE_TIMEOUT) {
         newest->timeout = r->message->timeout;
         newest->has_timeout = true;
-        return newest->timeout.signer == member;
+        return true;
     }
     struct bft_vote *held = type == BFT_MESSAGE_PREPARE ? &newest->prepare : &newest->commit;
     *held = r->message->vote;
@@ -320,5 +378,5 @@ bool last_restore(struct replica *r, uint8_t kind, uint8_t member, const uint8_t
         newest->has_prepare = true;
     else
         newest->has_commit = true;
-    return held->signer == member;
+    return true; /* its signer is its place in its own epoch */
 }

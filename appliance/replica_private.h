@@ -673,8 +673,8 @@ void early_free(struct replica *r);
 bool last_init(struct replica *r, const uint8_t nonce[16]);
 void last_free(struct replica *r);
 void last_begin(struct replica *r);
-/* Another key is at this place from now on. */
-void last_forget(struct replica *r, uint8_t member);
+/* An epoch begins: items go with their keys, and those of keys that are gone go. */
+void last_move(struct replica *r);
 void last_tick(struct replica *r);
 void last_seen(struct replica *r, const struct bft_message *message);
 /* P-7: a vote or TIMEOUT of the member at the other end of the link, of which the core has no use any more (others were faster, or my disk is

@@ -48,24 +48,37 @@ static bool epoch_push(struct heraclius *db, struct client_chain *chain) {
     return true;
 }
 
+static const struct card *card_of(const struct card *cards, uint32_t count, const uint8_t node_id[32]) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (memcmp(cards[i].id, node_id, 32) == 0) return &cards[i];
+    }
+    return NULL;
+}
+
 /* Who a CONFIG put into a place is asked from now on, and nobody at a place that is no more. */
 static bool places_follow(struct heraclius *db, struct client_chain *chain) {
     const struct config_members *members = &chain->chain->config.members;
     const struct admin_op *operation = &chain->chain->operation;
-    for (uint32_t i = 0; i < db->node_count; i++) {
+    struct card *before = calloc(BFT_MEMBERS_MAX, sizeof *before);
+    bool good = before != NULL;
+    for (uint32_t i = 0; good && i < db->node_count; i++) {
+        const struct node *node = &db->nodes[i];
+        if (node->cluster == members->cluster && node->card) before[node->member] = *node->card;
+    }
+    for (uint32_t i = 0; good && i < db->node_count; i++) {
         struct node *node = &db->nodes[i];
         if (node->cluster != members->cluster) continue;
         if (node->member >= members->count && node->card) client_node_replace(node, NULL);
         if (node->member >= members->count || (node->card && memcmp(members->members[node->member].node_id, node->card->id, 32) == 0)) continue;
-        for (uint32_t k = 0; k < operation->nodes_count; k++) {
-            if (memcmp(operation->nodes[k].id, members->members[node->member].node_id, 32) != 0) continue;
-            struct card *card = malloc(sizeof *card);
-            if (!card) return false;
-            *card = operation->nodes[k];
-            client_node_replace(node, card);
-        }
+        const struct card *is = card_of(operation->nodes, operation->nodes_count, members->members[node->member].node_id);
+        if (!is) is = card_of(before, BFT_MEMBERS_MAX, members->members[node->member].node_id); /* it moved */
+        struct card *card = is ? malloc(sizeof *card) : NULL;
+        if (is && !card) good = false;
+        if (card) *card = *is;
+        client_node_replace(node, card);
     }
-    return true;
+    free(before);
+    return good;
 }
 
 /* One more entry, verified. False: it does not follow, or no memory. */

@@ -117,7 +117,7 @@ static void cards_sort(struct admin_op *operation) {
     }
 }
 
-/* Members that stay keep their places, which nodes of this release ask for. */
+/* Who is behind one that leaves moves up. */
 static bool members_change(const struct config_view *view, const struct wishes *wishes, struct admin_op *operation) {
     struct config_members *members = &operation->config.members;
     for (char **word = wishes->replace; word && *word; word++) {
@@ -129,11 +129,11 @@ static bool members_change(const struct config_view *view, const struct wishes *
     }
     for (char **word = wishes->remove; word && *word; word++) {
         int place = cmd_config_member(view, *word);
+        if (place >= 0) place = config_member_by_node_id(members, view->chain->config.members.members[place].node_id);
         if (place < 0) return false;
-        if ((uint32_t)place != members->count - 1)
-            return (void)cmd_fail("--remove %s: only the last member can leave without another in its place (--replace)", *word), false;
         if (members->count == CONFIG_MEMBERS_MIN) return (void)cmd_fail("a cluster has at least %d members", CONFIG_MEMBERS_MIN), false;
-        memset(&members->members[--members->count], 0, sizeof members->members[0]);
+        memmove(&members->members[place], &members->members[place + 1], (--members->count - (uint32_t)place) * sizeof members->members[0]);
+        memset(&members->members[members->count], 0, sizeof members->members[0]);
     }
     for (char **word = wishes->add; word && *word; word++) {
         if (members->count == CONFIG_MEMBERS_MAX) return (void)cmd_fail("a cluster has at most %d members", CONFIG_MEMBERS_MAX), false;
@@ -487,7 +487,7 @@ static int config_command(int argc, char **argv, enum verb verb, const char *hel
         {"set", 0, POPT_ARG_ARGV, &wishes.set, 0, "another limit or time-out, as `system show` names them; as often as you like", "NAME=VALUE"},
         {"replace", 0, POPT_ARG_ARGV, &wishes.replace, 0, "another node, or another key, in the place of this one", "NODE=CARD"},
         {"add", 0, POPT_ARG_ARGV, &wishes.add, 0, "one more member", "CARD"},
-        {"remove", 0, POPT_ARG_ARGV, &wishes.remove, 0, "the last member goes", "NODE"},
+        {"remove", 0, POPT_ARG_ARGV, &wishes.remove, 0, "this member goes, those behind it move up", "NODE"},
         {"protocol-version", 0, POPT_ARG_INT, &wishes.version, 0, "the active protocol version", "N"},
         {"seal", 0, POPT_ARG_NONE, &wishes.seal, 0, "end the cluster, for a successor", NULL},
         POPT_TABLEEND};

@@ -108,8 +108,13 @@ static void members_print(const struct config_view *view, const struct admin_op 
         printf("  - member %-24s %s\n", cmd_config_node_name(view, operation, now->members[i].node_id, name), id);
     }
     for (uint32_t i = 0; i < next->count; i++) {
-        if (same_member(now, &next->members[i])) continue;
+        int at = config_member_by_node_id(now, next->members[i].node_id);
         canonical_hex_print(next->members[i].node_id, 32, id);
+        if (same_member(now, &next->members[i])) {
+            cmd_config_node_name(view, operation, next->members[i].node_id, name);
+            if ((uint32_t)at != i) printf("    member %-24s %s moves from place %d to %u\n", name, id, at, i);
+            continue;
+        }
         printf("  + member %-24s %s at place %u\n", cmd_config_node_name(view, operation, next->members[i].node_id, name), id, i);
     }
 }

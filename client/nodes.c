@@ -112,8 +112,10 @@ uint32_t client_nodes_voting(struct heraclius *db, uint32_t cluster, uint64_t ep
     uint64_t until_ms = ring_clock_ms() + timeout_ms, asked_ms = 0;
     uint32_t voting = 0;
     for (uint32_t i = 0; i < db->node_count; i++) {
-        const struct node *node = &db->nodes[i];
-        if (node->cluster == cluster) db->statuses[i] = (struct heraclius_node_status){.name = "", .cluster = cluster, .member = node->member};
+        struct node *node = &db->nodes[i];
+        if (node->cluster != cluster) continue;
+        db->statuses[i] = (struct heraclius_node_status){.name = "", .cluster = cluster, .member = node->member};
+        node->status_came = false;
     }
     for (;;) {
         uint64_t now_ms = ring_clock_ms();
@@ -122,7 +124,9 @@ uint32_t client_nodes_voting(struct heraclius *db, uint32_t cluster, uint64_t ep
             const struct heraclius_node_status *status = &db->statuses[i];
             if (db->nodes[i].cluster != cluster) continue;
             ask(&db->nodes[i], now_ms);
-            if (status->heard && status->voting && status->epoch >= epoch) voting |= 1u << status->member;
+            /* Others still show the last word of one that is down: it has to answer itself, unless it lets this client in on no account. */
+            bool there = db->nodes[i].status_came || client_node_shut_out(&db->nodes[i], now_ms);
+            if (there && status->heard && status->voting && status->epoch >= epoch) voting |= 1u << status->member;
         }
         if ((voting & places) == places || now_ms >= until_ms) return voting;
         (void)heraclius_poll(db, 20);

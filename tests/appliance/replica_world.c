@@ -105,17 +105,23 @@ static void disk_run(struct replica_world *rw, struct rw_node *node) {
 
 /* ---- the network ---- */
 
+/* RW_NODES: the client; RW_NOWHERE: nobody. */
 static uint32_t node_of(const struct rw_node *from, struct replica_peer peer) {
     if (peer.kind == REPLICA_CLIENT) return RW_NODES;
     bool coordinator = peer.kind == REPLICA_MEMBER ? from->cluster >> 16 == 1 : peer.index >> 16 == 1;
-    return (coordinator ? 0u : (uint32_t)RW_CLUSTER) + peer.member;
+    uint32_t first = coordinator ? 0u : (uint32_t)RW_CLUSTER;
+    for (uint32_t node = first; node < first + RW_CLUSTER; node++) {
+        if (from->place_of[node] == peer.member) return node;
+    }
+    return RW_NOWHERE;
 }
 
 static struct replica_peer peer_of(const struct replica_world *rw, uint32_t from, uint32_t to) {
     if (from == RW_NODES) return (struct replica_peer){.kind = REPLICA_CLIENT, .index = rw->client_index};
     const struct rw_node *sender = &rw->nodes[from];
-    if (sender->cluster == rw->nodes[to].cluster) return (struct replica_peer){.kind = REPLICA_MEMBER, .member = (uint8_t)sender->member};
-    return (struct replica_peer){.kind = REPLICA_FOREIGN, .member = (uint8_t)sender->member, .index = sender->cluster};
+    uint8_t place = rw->nodes[to].place_of[from];
+    if (sender->cluster == rw->nodes[to].cluster) return (struct replica_peer){.kind = REPLICA_MEMBER, .member = place};
+    return (struct replica_peer){.kind = REPLICA_FOREIGN, .member = place, .index = sender->cluster};
 }
 
 static void mail_put(struct replica_world *rw, uint32_t from, uint32_t to, uint16_t type, uint8_t *bytes, size_t count) {
@@ -199,7 +205,7 @@ static void mail_deliver(struct replica_world *rw) {
         bool lost = dice(rw, 100) < rw->drop_percent;
         if (mail.to == RW_NODES) {
             client_take(rw, &mail);
-        } else if (rw->nodes[mail.to].up && !lost) {
+        } else if (rw->nodes[mail.to].up && !lost && (mail.from == RW_NODES || rw->nodes[mail.to].place_of[mail.from] != RW_NOWHERE)) {
             struct blob *blob = blob_copy(mail.bytes, mail.count);
             replica_frame(rw->nodes[mail.to].replica, peer_of(rw, mail.from, mail.to), mail.type,
                           (struct blob_piece){.blob = blob, .count = blob->count});
@@ -230,7 +236,9 @@ static void output_send(struct replica_world *rw, uint32_t from, const struct re
         memcpy(bytes + at, blob_piece_bytes(&output->pieces[i]), output->pieces[i].count);
         at += output->pieces[i].count;
     }
-    mail_put(rw, from, node_of(&rw->nodes[from], output->peer), output->type, bytes, count);
+    uint32_t to = node_of(&rw->nodes[from], output->peer);
+    if (to != RW_NOWHERE) mail_put(rw, from, to, output->type, bytes, count);
+    else free(bytes);
 }
 
 static void output_persist(struct replica_world *rw, struct rw_node *node, const struct replica_output *output) {
@@ -261,14 +269,23 @@ static void evidence_keep(struct rw_node *node, const struct replica_output *out
 }
 
 /* As a shell would keep it: whom the net lets in. */
-static void peer_told(struct rw_node *node, const struct replica_output *output) {
+static void node_told(struct replica_world *rw, struct rw_node *node, const struct replica_output *output) {
+    uint32_t other = 0;
+    while (other < RW_NODES && memcmp(rw->world->nodes[other / RW_CLUSTER][other % RW_CLUSTER].noise_key, output->key, 32) != 0) other++;
+    if (other == RW_NODES) return;
+    node->place_of[other] = output->kind == REPLICA_PEER_ADD ? output->peer.member : RW_NOWHERE;
+    if (output->kind == REPLICA_PEER_ADD && rw->nodes[other].up) replica_link_up(node->replica, output->peer);
+}
+
+static void peer_told(struct replica_world *rw, struct rw_node *node, const struct replica_output *output) {
     bool add = output->kind == REPLICA_PEER_ADD;
     if (output->peer.kind == REPLICA_OBSERVER) {
         CHECK(output->peer.index < RW_PEERS_MAX && node->observer_in[output->peer.index] != add);
         node->observer_in[output->peer.index] = add;
         memcpy(node->observer_key[output->peer.index], output->key, 32);
     }
-    if (output->peer.kind != REPLICA_CLIENT) return; /* members stay in this world */
+    if (output->peer.kind == REPLICA_MEMBER || output->peer.kind == REPLICA_FOREIGN) node_told(rw, node, output);
+    if (output->peer.kind != REPLICA_CLIENT) return;
     CHECK(output->peer.index < RW_PEERS_MAX && node->let_in[output->peer.index] != add);
     node->let_in[output->peer.index] = add;
     memcpy(node->let_in_key[output->peer.index], output->key, 32);
@@ -303,7 +320,7 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
         case REPLICA_NOTE: break;
         case REPLICA_EVIDENCE: evidence_keep(node, &output); break;
         case REPLICA_PEER_ADD:
-        case REPLICA_PEER_REMOVE: peer_told(node, &output); break;
+        case REPLICA_PEER_REMOVE: peer_told(rw, node, &output); break;
         case REPLICA_TRANSFER:
             if (node->transfer != NULL)
                 transfer_frame(node->transfer, replica_transfer_asker(output.peer), output.type, blob_piece_bytes(&output.pieces[0]),
@@ -451,7 +468,7 @@ static void links_up(struct replica_world *rw, uint32_t index) {
     for (uint32_t other = 0; other < RW_NODES; other++) {
         if (!linked(rw, index, other)) continue;
         replica_link_up(rw->nodes[index].replica, peer_of(rw, other, index));
-        replica_link_up(rw->nodes[other].replica, peer_of(rw, index, other));
+        if (rw->nodes[other].place_of[index] != RW_NOWHERE) replica_link_up(rw->nodes[other].replica, peer_of(rw, index, other));
     }
     replica_link_up(rw->nodes[index].replica, (struct replica_peer){.kind = REPLICA_CLIENT, .index = index < RW_CLUSTER ? rw->client_index : 0});
 }
@@ -459,6 +476,8 @@ static void links_up(struct replica_world *rw, uint32_t index) {
 static void node_start(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     if (rw->stored) rw_transfer_start(rw, node);
+    for (uint32_t other = 0; other < RW_NODES; other++) node->place_of[other] = (uint8_t)rw->nodes[other].member;
+    node->place_of[index] = RW_NOWHERE;
     replica_tick(node->replica, rw->now_us / 1000, rw->now_us);
     links_up(rw, index);
     memset(node->let_in, 0, sizeof node->let_in);
@@ -488,7 +507,8 @@ void rw_crash(struct replica_world *rw, uint32_t index) {
     executor_destroy(node->executor);
     node->up = false;
     for (uint32_t other = 0; other < RW_NODES; other++) {
-        if (rw->nodes[other].up) replica_link_down(rw->nodes[other].replica, peer_of(rw, index, other));
+        bool known = rw->nodes[other].up && rw->nodes[other].place_of[index] != RW_NOWHERE;
+        if (known) replica_link_down(rw->nodes[other].replica, peer_of(rw, index, other));
     }
 }
 

@@ -15,7 +15,7 @@
 #include "tests/keyed/keyed_signer.h"
 
 enum { RW_NODES = 8, RW_CLUSTER = 4, RW_DRAWER_MAX = 1 << 14, RW_MAIL_MAX = 1 << 16, RW_EVIDENCE_MAX = 16 };
-enum { RW_PEERS_MAX = 64, RW_ADMIN_STATE_BYTES = 76, RW_EPOCHS_MAX = 16 };
+enum { RW_NOWHERE = 0xFF, RW_PEERS_MAX = 64, RW_ADMIN_STATE_BYTES = 76, RW_EPOCHS_MAX = 16 };
 
 /* One record of a disk. */
 struct rw_record {
@@ -33,7 +33,8 @@ struct rw_node {
     struct executor *executor;
     struct execution *execution;
     struct keyed_signer key;
-    uint32_t cluster, member;
+    uint32_t cluster, member; /* in epoch 0 */
+    uint8_t place_of[RW_NODES]; /* at which it knows the others, by what it told its net; RW_NOWHERE: it lets that one in no more */
     bool up;
     struct rw_record *records; /* durable */
     size_t record_count, record_room;

@@ -324,6 +324,7 @@ static void a_chain_that_nobody_asked_for_is_not_looked_at(void **state) {
     struct replica_world *rw = world_of(63, K);
     uint8_t nonsense[200] = {0};
     struct replica_peer liar = {.kind = REPLICA_MEMBER, .member = 1};
+    bytes_put_le32(nonsense, SHARD_CLUSTER_BASE);
     puts_done(rw, 1);
     rw_inject(rw, liar, 4, MESSAGE_CONFIG_CHAIN, nonsense, sizeof nonsense);
     assert_int_equal(rw_status(rw, 4)->drops[DROP_CHAIN], 1);

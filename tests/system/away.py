@@ -41,9 +41,10 @@ def wait_log(system, name, mark, word, limit_s):
 
 
 def came_back(c, what, system, victim, epoch, mark, helpers):
+    began = time.monotonic()
     back = wait_phase(system, victim, "voting", epoch, limit_s=60)
     log = system.log(victim)[mark:]
-    c.case(f"{what}: votes in epoch {epoch}", back, log[-1500:])
+    c.case(f"{what}: votes in epoch {epoch} after {time.monotonic() - began:.1f} s", back, log[-1500:])
     c.case(f"{what}: by the chain, and a checkpoint of its peers", " epochs_learned " in log and " transfer_installed " in log, log[-1500:])
     c.case(f"{what}: names nobody", " attack_seen " not in log and " transfer_bad " not in log, log[-1500:])
     c.case(f"{what}: has the state of the others", system.wait_equal(victim[:2], 40) is not None, system.states(victim[:2]))

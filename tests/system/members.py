@@ -179,20 +179,33 @@ def grow_and_shrink(c, system, admin, cluster, epoch, most):
         for name in names[:2]:
             system.start(name)
             c.case(f"{name} is back", wait_phase(system, name, "voting", epoch), system.ask(name))
-    for name in reversed(names):
+    for n in range(most, 4, -1):
         epoch += 1
+        name = names.pop() if n > 5 else f"{cluster}-n0" if cluster == "s0" else f"{cluster}-n1"  # the last, and at last one in front of others
         text = change(c, system, admin, cluster, f"{cluster}-{epoch}", "--remove", name)
-        c.case("those who sign are warned exactly when fewer faults are tolerated", ("WARNING" in text) == name.endswith("-7"), text)
+        c.case("those who sign are warned exactly when fewer faults are tolerated", ("WARNING" in text) == (n == 7), text)
+        c.case("and shown who moves", (n > 5) == (" moves from place " not in text), text)
         c.case(f"{name} says that it was removed", wait_phase(system, name, "removed", epoch), system.ask(name))
     out, err = load.communicate(timeout=120)
     c.case("the load went on", load.returncode == 0, out + err)
     c.case("four go on", put(system, "four", "1").returncode == 0)
+    moved = names[0]
+    c.case(f"{moved} votes from the place to which it moved", wait_phase(system, moved, "voting", epoch), system.ask(moved))
+    system.kill(moved)
+    system.start(moved)
+    c.case(f"{moved} restarts there", wait_phase(system, moved, "voting", epoch), system.ask(moved))
+    other = f"{cluster}-n1" if cluster == "s0" else f"{cluster}-n3"
+    system.kill(other)
+    done = put(system, "without", "1")
+    c.case(f"with {other} down it is needed", done.returncode == 0, done.stderr)
+    system.start(other)
+    c.case(f"{other} is back", wait_phase(system, other, "voting", epoch), system.ask(other))
     return epoch
 
 
 def refused(c, system, admin, card):
     done = admin.run("new", "s0", "--out", f"{admin.dir}/bad", "--remove", "s0-n1")
-    c.case("a member in the middle does not just leave", done.returncode == 2 and "only the last" in done.stderr, done.stderr)
+    c.case("four do not become three", done.returncode == 2 and "at least 4" in done.stderr, done.stderr)
     done = admin.run("new", "s0", "--out", f"{admin.dir}/bad", "--replace", f"s0-n0={card}", "--replace", f"s0-n1={card}")
     c.case("one key in two places is refused", done.returncode == 2, done.stderr)
     done = admin.run("new", "s0", "--out", f"{admin.dir}/bad", "--replace", f"s0-n0={card}", "--add", f"{system.root}/cards/c0-n1.card")
@@ -232,8 +245,9 @@ def main(argv):
             for name in sorted({n for n in os.listdir(system.root) if os.path.exists(f"{system.root}/{n}/node.conf")}):
                 system.start(name)
             c.case("power off and on: s0 as it is now votes", all(wait_phase(system, n, "voting", limit_s=60) for n in
-                                                                  ("s0-n0", "s0-n1", "s0-new", "s0-late")), system.states("s0"))
-            c.case("and c0", all(wait_phase(system, n, "voting", limit_s=60) for n in ("c0-new", "c0-n1", "c0-n2", "c0-n3")), system.states("c0"))
+                                                                  ("s0-n1", "s0-new", "s0-late", "s0-more-5")), system.states("s0"))
+            c.case("and c0", all(wait_phase(system, n, "voting", limit_s=60) for n in ("c0-new", "c0-n2", "c0-n3", "c0-more-5")),
+                   system.states("c0"))
             c.case("and answer", put(system, "after-all", "1").returncode == 0)
     return c.end()
 
