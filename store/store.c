@@ -30,7 +30,7 @@ static enum store_status look(const char *path) {
     while ((entry = readdir(directory))) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
         bool ours = strcmp(entry->d_name, "wal") == 0 || strcmp(entry->d_name, "state") == 0 || strcmp(entry->d_name, "lock") == 0 ||
-                    strcmp(entry->d_name, "transfer") == 0;
+                    strcmp(entry->d_name, "transfer") == 0 || strcmp(entry->d_name, "evidence") == 0;
         if (ours && status != STORE_FOREIGN) status = STORE_EXISTS;
         if (!ours) status = STORE_FOREIGN;
     }

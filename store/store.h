@@ -17,6 +17,8 @@
  *   lock        flock()ed by the process that uses the directory
  *   wal/        data.mdb, lock.mdb
  *   state/      data.mdb, lock.mdb
+ *   transfer/   the same, while a checkpoint comes from peers
+ *   evidence/   files that the node keeps (appliance/node_evidence.c); none of the store's business
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
