@@ -465,11 +465,10 @@ void trie_usage(const struct trie *trie, struct trie_usage *usage) {
 
 /* Order. */
 
-enum trie_status trie_seek(const struct trie *trie, const uint8_t from[SHA256_BYTES], uint8_t path_out[SHA256_BYTES], uint8_t leaf_hash[SHA256_BYTES],
-                           uint32_t *ref) {
+bool trie_seek_leaf(const struct trie *trie, const uint8_t from[SHA256_BYTES], uint32_t *leaf) {
     struct trie_way way;
     trie_way_walk(trie, from, TRIE_BITS, &way);
-    if (way.end == TRIE_NODE_NONE) return TRIE_ABSENT;
+    if (way.end == TRIE_NODE_NONE) return false;
     uint32_t found = way.end;
     unsigned bit = trie_path_difference(from, trie->paths[way.end & ~TRIE_NODE_LEAF]);
     if (bit < TRIE_BITS) {
@@ -481,11 +480,18 @@ enum trie_status trie_seek(const struct trie *trie, const uint8_t from[SHA256_BY
             found = above < way.depth ? way.inner[above] + 1 : way.end;
         } else {
             while (above > 0 && trie_path_bit(from, trie->links[way.inner[above - 1]].bit) == 1) above--;
-            if (above == 0) return TRIE_ABSENT;
+            if (above == 0) return false;
             found = trie->links[way.inner[above - 1]].child[1];
         }
     }
-    uint32_t leaf = trie_leaf_first(trie, found);
+    *leaf = trie_leaf_first(trie, found);
+    return true;
+}
+
+enum trie_status trie_seek(const struct trie *trie, const uint8_t from[SHA256_BYTES], uint8_t path_out[SHA256_BYTES], uint8_t leaf_hash[SHA256_BYTES],
+                           uint32_t *ref) {
+    uint32_t leaf;
+    if (!trie_seek_leaf(trie, from, &leaf)) return TRIE_ABSENT;
     uint8_t path[SHA256_BYTES];
     memcpy(path, trie->paths[leaf], SHA256_BYTES);
     enum trie_status status = trie_get(trie, path, leaf_hash, ref);

@@ -157,6 +157,20 @@ void trie_usage(const struct trie *trie, struct trie_usage *usage);
  * one (trie_path_next). TRIE_OK or TRIE_ABSENT (no further leaf). Out pointers may be NULL except path_out. */
 enum trie_status trie_seek(const struct trie *trie, const uint8_t from[SHA256_BYTES], uint8_t path_out[SHA256_BYTES], uint8_t leaf_hash[SHA256_BYTES],
                            uint32_t *ref) __attribute__((warn_unused_result));
+/*
+ * Scrubbing: as trie_seek, and of all inner nodes whose leftmost leaf this is, whether the hash that the trie keeps of each is that of its sides: a
+ * walk over all leaves has looked at every inner node once. A trie whose memory failed is no reason to CHECK: `intact` is false then, and what else
+ * is told means nothing. Ask after trie_root(): what is still to be hashed is not looked at.
+ */
+struct trie_scrubbed {
+    uint8_t path[SHA256_BYTES];
+    uint8_t leaf_hash[SHA256_BYTES];
+    uint32_t ref;
+    bool intact;
+};
+enum trie_status trie_scrub_next(const struct trie *trie, const uint8_t from[SHA256_BYTES], struct trie_scrubbed *out)
+    __attribute__((warn_unused_result));
+
 /* path += 1 as a big-endian number; false when it was the last one. */
 bool trie_path_next(uint8_t path[SHA256_BYTES]);
 

@@ -117,6 +117,9 @@ static inline const uint8_t *trie_way_hash(const struct trie *trie, const uint8_
     return trie->pairs[parent].of[trie_path_bit(path, trie->links[parent].bit)];
 }
 
+/* trie.c: the first leaf (index) whose path is >= `from`. False: there is none. */
+bool trie_seek_leaf(const struct trie *trie, const uint8_t from[SHA256_BYTES], uint32_t *leaf);
+
 /* The end of a proof of absence: the leaf that stands in the place (trie_proof.c). */
 void trie_proof_other_write(const struct trie_proof_other *other, struct bytes_writer *writer);
 

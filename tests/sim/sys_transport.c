@@ -17,6 +17,7 @@ struct node *sys_client_node(struct sys_client *client, uint32_t end) {
 void client_node_want(struct node *node, uint64_t now_ms) {
     struct sys_client *client = client_of(node);
     struct sys_world *world = client->world;
+    if (node->card == NULL) return; /* a CONFIG took its place away */
     node->wanted = true;
     if (node->state != NODE_IDLE || now_ms < node->retry_at_ms || client->ends[node->index] == UINT8_MAX) return;
     node->state = NODE_CONNECTING;
