@@ -120,57 +120,51 @@ static void a_node_two_epochs_behind_catches_up_and_votes(void **state) {
 }
 
 /* The next CONFIG: members that stay change places. */
-static void places_turn(struct replica_world *rw, uint32_t node, struct config *config, uint32_t a, uint32_t b) {
+static void places_turn(struct rw_script *s, uint32_t node, struct config *config, uint32_t a, uint32_t b) {
     rw_config_next(config, &op);
     struct config_member moved = op.config.members.members[a];
     op.config.members.members[a] = op.config.members.members[b];
     op.config.members.members[b] = moved;
-    (void)rw_admin_send(rw, node, &op, 1, signed_bytes);
+    (void)rw_admin_send(s->rw, node, &op, 1, signed_bytes);
     *config = op.config;
 }
 
 static void members_that_stay_may_change_places(void **state) {
     (void)state;
-    struct replica_world *rw = rw_create(seed_of_run("places", 10));
-    struct config coordinator, shard;
-    uint64_t number = 0;
-    genesis_of(rw, COORDINATOR_CLUSTER_BASE, &coordinator);
-    genesis_of(rw, SHARD_CLUSTER_BASE, &shard);
-    rw_run(rw, 300);
-    adds(rw, &number, 2);
+    struct rw_script *s = begin("places", 10);
+    struct replica_world *rw = s->rw;
+    adds(s, 2);
     static const uint32_t turns[3][2] = {{0, 1}, {1, 3}, {0, 2}}; /* the leader's place among them */
     for (uint32_t turn = 0; turn < 3; turn++) {
-        places_turn(rw, turn, &coordinator, turns[turn][0], turns[turn][1]);
-        places_turn(rw, 4 + turn, &shard, turns[turn][1], turns[turn][0]);
-        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, turn + 1, 20000));
-        assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, turn + 1, 20000));
-        adds(rw, &number, 3);
+        places_turn(s, turn, &s->coordinator, turns[turn][0], turns[turn][1]);
+        places_turn(s, 4 + turn, &s->shard, turns[turn][1], turns[turn][0]);
+        epoch_is(s, COORDINATOR_CLUSTER_BASE, turn + 1, 20000);
+        epoch_is(s, SHARD_CLUSTER_BASE, turn + 1, 20000);
+        adds(s, 3);
         /* Before anybody was down. */
         for (uint32_t i = 0; i < RW_NODES && turn == 0; i++) assert_int_equal(rw_status(rw, i)->attacker_count, 0);
         uint32_t down = turn, other = 4 + turn; /* they come back to where they are now */
         rw_crash(rw, down);
         rw_crash(rw, other);
-        adds(rw, &number, 2);
+        adds(s, 2);
         rw_restart(rw, down);
         rw_restart(rw, other);
         rw_crash(rw, (down + 1) % 4); /* nothing goes without them */
         rw_crash(rw, 4 + (other + 1) % 4);
-        adds(rw, &number, 2);
+        adds(s, 2);
         rw_restart(rw, (down + 1) % 4);
         rw_restart(rw, 4 + (other + 1) % 4);
-        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, turn + 1, 20000));
-        assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, turn + 1, 20000));
+        epoch_is(s, COORDINATOR_CLUSTER_BASE, turn + 1, 20000);
+        epoch_is(s, SHARD_CLUSTER_BASE, turn + 1, 20000);
     }
     /* The newest signatures of each lie where its key is: who was rolled back is found. */
-    adds(rw, &number, 2);
+    adds(s, 2);
     rw_crash(rw, 5);
     for (size_t i = 0; i < rw->nodes[5].record_count; i++) rw->nodes[5].records[i].used &= rw->nodes[5].records[i].db == WAL_CHAIN;
     rw_restart(rw, 5);
     rw_run(rw, 5000);
     assert_int_equal(rw_status(rw, 5)->phase, PHASE_RETIRED);
-    sum_is(rw, number);
-    nobody_stopped(rw);
-    rw_destroy(rw);
+    end(s, true);
 }
 
 /* config-at-view-change: the leader dies at every moment of a CONFIG's way. */
