@@ -1,7 +1,7 @@
 /* A client's links, in the place of client/connection.c (tests/sim/sys.h): no handshake, no bytes; a frame goes as it is. */
 #include "tests/sim/sys_client.h"
 
-enum { CONNECT_US = 3000 };
+enum { CONNECT_US = 3000, NOBODY_AT = SYS_ENDS_MAX }; /* at a place that a CONFIG took away */
 
 static struct sys_client *client_of(const struct node *node) {
     return (struct sys_client *)(void *)node->db;
@@ -17,6 +17,7 @@ struct node *sys_client_node(struct sys_client *client, uint32_t end) {
 void client_node_want(struct node *node, uint64_t now_ms) {
     struct sys_client *client = client_of(node);
     struct sys_world *world = client->world;
+    if (node->card == NULL) return;
     node->wanted = true;
     if (node->state != NODE_IDLE || now_ms < node->retry_at_ms) return;
     node->state = NODE_CONNECTING;
@@ -41,10 +42,11 @@ void client_node_replace(struct node *node, struct card *card) {
     struct sys_world *world = client->world;
     uint8_t self = (uint8_t)(world->node_count + client->index), *end = &client->ends[node->index];
     client_node_close(node, "replaced by a CONFIG", world->now_us / 1000);
-    sys_schedule(world, (struct sys_event){.at_us = world->now_us, .kind = SYS_LINK, .from = *end, .to = self, .type = 1});
+    if (*end != NOBODY_AT) sys_schedule(world, (struct sys_event){.at_us = world->now_us, .kind = SYS_LINK, .from = *end, .to = self, .type = 1});
     free(node->card_own);
     node->card = node->card_own = card;
-    *end = (uint8_t)sys_end_by_noise_key(world, card->noise_key);
+    node->wanted = node->wanted && card != NULL;
+    *end = card != NULL ? (uint8_t)sys_end_by_noise_key(world, card->noise_key) : NOBODY_AT;
     node->retry_at_ms = 0;
     node->backoff_ms = 0;
 }
