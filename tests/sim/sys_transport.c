@@ -1,7 +1,7 @@
 /* A client's links, in the place of client/connection.c (tests/sim/sys.h): no handshake, no bytes; a frame goes as it is. */
 #include "tests/sim/sys_client.h"
 
-enum { CONNECT_US = 3000, NOBODY_AT = SYS_ENDS_MAX }; /* at a place that a CONFIG took away */
+enum { CONNECT_US = 3000 };
 
 static struct sys_client *client_of(const struct node *node) {
     return (struct sys_client *)(void *)node->db;
