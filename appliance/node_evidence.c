@@ -1,4 +1,5 @@
-/* Evidence on disk: <data>/evidence/<name>.evidence, for `heraclius evidence verify` and for whoever is to be shown it. */
+/* Evidence on disk: <data>/evidence/<name>.evidence, for `heraclius evidence verify` and for whoever is to be shown it. A name with a dot in it is
+ * that of another proof, and stays as it is. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,7 +32,7 @@ static bool file_write(const char *path, const char *fresh, const uint8_t *bytes
 void node_evidence(const struct node *node, const struct replica_output *output) {
     char folder[PATH_BYTES], path[PATH_BYTES + 512], fresh[PATH_BYTES + 520];
     CHECK((size_t)snprintf(folder, sizeof folder, "%s/evidence", node->config.data) < sizeof folder);
-    (void)snprintf(path, sizeof path, "%s/%s.evidence", folder, output->text);
+    (void)snprintf(path, sizeof path, "%s/%s%s", folder, output->text, strchr(output->text, '.') != NULL ? "" : ".evidence");
     (void)snprintf(fresh, sizeof fresh, "%s.new", path);
     if (access(path, F_OK) == 0) return; /* of an earlier run */
     const struct blob_piece *piece = &output->pieces[0];

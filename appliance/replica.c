@@ -78,7 +78,8 @@ struct replica *replica_create(const struct replica_config *config) {
     r->genesis_height = system_genesis_height(config->system);
     r->sequence_next = 1;
     r->next_ticket = 1;
-    r->noop_nonce = config->wall_ms << 16 | bytes_get_le16(config->nonce);
+    memcpy(r->start_nonce, config->nonce, sizeof r->start_nonce);
+    r->noop_nonce = rollback_noop_first(config->wall_ms, config->nonce);
     CHECK(system_config(config->system, config->cluster, &r->config));
     struct bft_hash hash, root, cursors = {{0}};
     config_hash(&r->config, hash.bytes);
@@ -117,6 +118,7 @@ void replica_destroy(struct replica *r) {
             blob_drop(pair->items[dseq % pair->items_room].slice);
         }
         free(pair->items);
+        rollback_free(pair);
     }
     for (uint32_t i = 0; i < PLACES; i++) blob_drop(r->peer_status_bytes[i]);
     while (r->jobs_free != NULL) {
@@ -137,6 +139,7 @@ void replica_destroy(struct replica *r) {
     free(r->pairs);
     client_free(r);
     early_free(r);
+    blob_drop(r->successor);
     free(r->core);
     free(r->update);
     free(r->events);
@@ -500,7 +503,9 @@ static void status_pairs(const struct replica *r, struct status_replica *status)
 }
 
 static enum status_phase status_phase(const struct replica *r) {
-    if (r->retired) return PHASE_RETIRED;
+    if (r->retired == REPLICA_ROLLED_BACK) return PHASE_ROLLED_BACK;
+    if (r->retired == REPLICA_SUCCEEDED) return PHASE_SUCCEEDED;
+    if (r->retired != REPLICA_IN_OFFICE) return PHASE_RETIRED;
     if (r->started && epoch_is_sealed(r)) return PHASE_SEALED;
     bool member_later = r->started && later_is(r) && later_me(r) >= 0; /* it shall vote when it has come there */
     if (r->started && (r->removed || (later_is(r) && (r->me != NOBODY || r->memory_epoch > 0))) && !member_later) return PHASE_REMOVED;

@@ -34,10 +34,19 @@
 #include "appliance/status.h"
 #include "appliance/transfer.h"
 #include "bft/signer.h"
+#include "protocol/claim.h"
 #include "protocol/system.h"
 #include "store/wal.h"
 
 enum replica_peer_kind { REPLICA_MEMBER = 1, REPLICA_OBSERVER, REPLICA_FOREIGN, REPLICA_CLIENT };
+
+/* Why a key signs nothing any more: as it is kept under WAL_VOTE_RETIRED, one byte. */
+enum replica_retired {
+    REPLICA_IN_OFFICE = 0,
+    REPLICA_RETIRED,     /* P-15: its voting memory is not what it signed last */
+    REPLICA_ROLLED_BACK, /* P-70: its whole cluster was put back to an older state */
+    REPLICA_SUCCEEDED    /* S-143: it was shown a valid successor, and left this system */
+};
 
 /* Who is at the other end of a link. Packs into the tag that the network layer carries. */
 struct replica_peer {
@@ -124,10 +133,14 @@ bool replica_restore_block(struct replica *replica, const uint8_t *header, size_
 long replica_body_inputs(const struct replica *replica, const uint8_t *body, size_t body_bytes, uint8_t (*out)[32], size_t room);
 /* A block of the store at or below the checkpoint: kept for members that lack it, pruned later with its inputs. */
 void replica_restore_pruned(struct replica *replica, uint64_t height, const uint8_t *body, size_t body_bytes);
+/* S-143: the statement by which this node left, under this key of WAL_MISC. False: it does not decode. */
+void replica_successor_key(uint8_t key[WAL_KEY_BYTES_MAX]);
+bool replica_restore_successor(struct replica *replica, const uint8_t *bytes, size_t count) __attribute__((warn_unused_result));
 /* The newest items of a member for LAST-SIGNED, and the own voting memory (NULL: a fresh store). False: not ours, sign nothing. */
 bool replica_restore_peer_item(struct replica *replica, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count)
     __attribute__((warn_unused_result));
-bool replica_restore_memory(struct replica *replica, const uint8_t *memory, size_t memory_bytes, bool retired) __attribute__((warn_unused_result));
+bool replica_restore_memory(struct replica *replica, const uint8_t *memory, size_t memory_bytes, enum replica_retired retired)
+    __attribute__((warn_unused_result));
 /* Begins. Blocks with certificates are replayed by jobs; voting begins when LAST-SIGNED is answered. */
 void replica_start(struct replica *replica);
 
@@ -152,6 +165,9 @@ void replica_transfer_bad(struct replica *replica, uint8_t member);
 void replica_transfer_hold(struct replica *replica, uint64_t height);
 /* A SEND was dropped; full: its queue was full (else the link was down). */
 void replica_send_dropped(struct replica *replica, bool full);
+/* A successor's statement that is valid by the CONFIG in force (claim_successor_verify): leaves the system for good, or, shown another one before,
+ * keeps both as evidence. */
+void replica_successor(struct replica *replica, const struct claim_successor *statement);
 /* Time only grows. To be called after every bunch of the above, and at replica_deadline_ms() at the latest. now_us: for measuring only. */
 void replica_tick(struct replica *replica, uint64_t now_ms, uint64_t now_us);
 uint64_t replica_deadline_ms(const struct replica *replica);

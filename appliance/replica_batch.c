@@ -458,7 +458,7 @@ static void waiting_batches(struct replica *r, uint8_t leader, uint64_t view, ui
     uint64_t pause = r->config.timeouts.view_base_ms / 4;
     if (!noop || r->patient_ms == r->now_ms || r->now_ms - r->decided_ms < pause || r->now_ms - r->noop_ms < pause * 4) return;
     r->noop_ms = r->now_ms;
-    struct bft_event event = {.type = BFT_EVENT_NOOP, .nonce = ++r->noop_nonce};
+    struct bft_event event = {.type = BFT_EVENT_NOOP, .nonce = rollback_noop_nonce(r)};
     replica_event(r, &event);
 }
 

@@ -563,6 +563,7 @@ void block_finalized(struct replica *r, struct execution_job *job) {
         queue_acknowledged(r, pair, job->pairs[i].acked_dseq);
     }
     if (job->clients != NULL) admin_follow(r, job->clients);
+    rollback_final(r, block);
     job_give(r, job);
 }
 

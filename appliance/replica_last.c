@@ -94,18 +94,22 @@ void last_tick(struct replica *r) {
     if (early || r->now_ms - r->last->asked_ms >= r->config.timeouts.last_signed_ms) query_send(r);
 }
 
-static void retire(struct replica *r, uint32_t by, const char *why) {
-    uint8_t key[WAL_KEY_BYTES_MAX];
+void last_retire(struct replica *r, enum replica_retired why) {
+    uint8_t key[WAL_KEY_BYTES_MAX], word = (uint8_t)why;
     size_t bytes = wal_key_vote(key, WAL_VOTE_RETIRED, 0, 0, 0);
-    persist_put_blob(r, WAL_VOTES, key, bytes, blob_copy("retired", 7));
+    persist_put_blob(r, WAL_VOTES, key, bytes, blob_copy(&word, 1));
     r->last->asking = false;
-    r->retired = true;
+    r->retired = why;
+    struct bft_event event = {.type = BFT_EVENT_RETIRE};
+    replica_event(r, &event);
+}
+
+static void retire(struct replica *r, uint32_t by, const char *why) {
+    last_retire(r, REPLICA_RETIRED);
     replica_note(r, LOG_LEVEL_ERROR, "key_retired",
                  "member=%u cause=\"%s\" do=\"this node's data were rolled back or its key is used twice: it signs no more; "
                  "make a new key, have the administrators replace the member\"",
                  by, why);
-    struct bft_event event = {.type = BFT_EVENT_RETIRE};
-    replica_event(r, &event);
 }
 
 void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {

@@ -16,8 +16,10 @@
  *   replica_client.c    client sessions: answers, their cache, status
  *   replica_admin.c     enrolments: handed in, held, and what final state says of clients
  *   replica_last.c      LAST-SIGNED
+ *   replica_rollback.c  was the whole cluster rolled back (P-70)?
  *   replica_evidence.c  what convicts a member or a cluster is kept
  *   replica_later.c     a node whose cluster went through CONFIGs without it
+ *   replica_successor.c a successor was shown: the system is left
  *   replica_restore.c   from the store
  *   replica_transfer.c  what state transfer needs; pruning
  *
@@ -287,6 +289,19 @@ struct subscriber {
     uint32_t window;
 };
 
+/* P-70, of one pair. */
+struct rollback {
+    bool done;               /* f+1 nodes said what they hold of mine */
+    uint32_t answered, hints; /* who did; whose word is a hint that waits for a proof: by bit */
+    uint32_t liars;          /* who sent a slice that proved nothing */
+    uint64_t hint_ms;
+    struct blob_piece slice; /* one that acknowledges more than was sent, NULL: none; its certificate is checked once that lasts */
+    uint64_t ack, since_ms;
+    uint32_t from;
+    bool proved;
+    uint64_t noop, noop_ms; /* first nonce asked for with the proof at hand, 0: none yet; when it was asked last */
+};
+
 struct pair {
     uint32_t cluster;
     struct bft_members members; /* of the other cluster in the newest epoch that its chain shows here */
@@ -324,6 +339,7 @@ struct pair {
     bool up[BFT_MEMBERS_MAX];
     struct question_rate rates[BFT_MEMBERS_MAX];
     uint8_t evidence; /* kinds of it that were kept, by bit */
+    struct rollback rollback;
 };
 
 /* An epoch of this cluster. */
@@ -390,10 +406,14 @@ struct replica {
     struct queued_event *events;
     uint32_t event_first, event_count;
     struct blob_piece current; /* body of the message being stepped, or blob NULL */
-    bool started, stopping, draining, halted_told, retired;
+    bool started, stopping, draining, halted_told;
+    enum replica_retired retired;
     bool replaying; /* blocks of the store are executed again before the core begins */
+    uint8_t start_nonce[16];
     uint64_t noop_nonce, noop_ms;
     uint64_t behind_told_ms; /* `catching_up` was logged; 0: never */
+    uint64_t noop_own;                       /* the newest that I asked for; 0: none */
+    uint64_t noop_named[BFT_MEMBERS_MAX];    /* newest of each member that a proposal of mine named */
     uint64_t decided_ms; /* when a block last became final here */
     struct bft_status peer_status[PLACES];
     bool has_peer_status[PLACES];
@@ -501,6 +521,10 @@ struct replica {
     struct last_signed *last;
     uint8_t evidence[BFT_MEMBERS_MAX]; /* kinds that were kept of each member in evidence_epoch, by bit */
     uint64_t evidence_epoch;
+
+    /* succession */
+    struct blob *successor; /* the statement by which this node left; NULL: none */
+    bool successors_two;    /* evidence of a second one was kept in this run */
 
     /* restoring */
     struct restore *restore;
@@ -639,6 +663,8 @@ void source_newest_frame(struct replica *r, struct replica_peer from, struct blo
 bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer from, uint32_t *index);
 void source_consumed(struct replica *r, struct pair *pair, uint64_t consumed);
 void source_tick(struct replica *r);
+/* NEWEST_QUERY to f+1 nodes. */
+void source_newest_ask(struct replica *r, struct pair *pair);
 
 /* replica_queue.c */
 void queue_subscribe_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
@@ -694,8 +720,23 @@ enum bft_verify_error last_late(struct replica *r, uint8_t from, const struct bf
 void last_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 bool last_is_answered(const struct replica *r);
+/* My key signs no more, durably (P-15). */
+void last_retire(struct replica *r, enum replica_retired why);
 void last_persist(struct replica *r);
 bool last_restore(struct replica *r, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count);
+
+/* replica_rollback.c */
+uint64_t rollback_noop_first(uint64_t wall_ms, const uint8_t nonce[16]);
+/* The nonce of my next NOOP: larger than all before, restarts included, and not to be guessed. */
+uint64_t rollback_noop_nonce(struct replica *r);
+/* A node of the pair answered NEWEST_QUERY. */
+void rollback_newest(struct replica *r, struct pair *pair, uint32_t member, uint64_t acked, uint64_t consumed);
+/* A compact decision from the pair that decodes; nothing else of it is checked. */
+void rollback_slice(struct replica *r, struct pair *pair, const struct decision *decision, struct blob_piece bytes, struct replica_peer from);
+void rollback_tick(struct replica *r, struct pair *pair);
+/* This block is final, and the cursors are those after it. */
+void rollback_final(struct replica *r, const struct rblock *block);
+void rollback_free(struct pair *pair);
 
 /* replica_evidence.c: each does nothing unless its arguments, which were verified, contradict each other; one file for each kind and culprit */
 void replica_evidence_votes(struct replica *r, const struct bft_vote *a, const struct bft_vote *b);

@@ -23,15 +23,20 @@ static uint64_t pair_next_dseq(const struct replica *r, const struct pair *pair,
 }
 
 struct selection {
-    uint32_t count, ops;
+    uint32_t count, noops, ops;
     uint64_t bytes;
 };
+
+/* The newest NOOP of a member that I know of. */
+static uint64_t noop_wanted(const struct replica *r, uint8_t member) {
+    return member == r->me ? r->noop_own : r->core->noop_nonce[member];
+}
 
 static bool selection_add(struct replica *r, struct selection *selection, uint32_t index) {
     const struct input *input = &r->inputs[index];
     uint64_t bytes = input->kind == BODY_SLICE ? input->slice_bytes : input->count;
     if (selection->count == r->config.limits.block_refs_max) return false;
-    if (selection->count > 0 && selection->bytes + bytes > r->config.limits.block_input_bytes_max) return false;
+    if (selection->count > selection->noops && selection->bytes + bytes > r->config.limits.block_input_bytes_max) return false;
     r->selected[selection->count++] = index;
     selection->bytes += bytes;
     selection->ops += input->weight;
@@ -130,17 +135,39 @@ uint64_t propose_deadline_ms(const struct replica *r) {
     return r->due.time <= time ? r->now_ms + 1 : r->now_ms + (r->due.time - time);
 }
 
+/* NOOPs that members asked for and no proposal of mine has named yet (B-25): whoever asked sees a block that was made after. */
+static void select_noops(struct replica *r, struct selection *selection) {
+    for (uint8_t member = 0; member < r->members.n; member++) selection->noops += noop_wanted(r, member) > r->noop_named[member];
+    selection->count = selection->noops;
+    for (uint32_t i = 0; i < selection->noops; i++) r->selected[i] = NONE;
+}
+
+/* Those that select_noops() counted: a body that must be empty has none. */
+static uint8_t *noops_put(struct replica *r, const struct selection *selection, uint8_t *at) {
+    for (uint8_t member = 0; selection->noops > 0 && member < r->members.n; member++) {
+        uint64_t nonce = noop_wanted(r, member);
+        if (nonce <= r->noop_named[member]) continue;
+        r->noop_named[member] = nonce;
+        struct body_reference reference = {.kind = BODY_NOOP, .relay = member, .dseq = nonce};
+        body_reference_encode(&reference, at);
+        at += BODY_REFERENCE_BYTES;
+    }
+    return at;
+}
+
 static void body_build(struct replica *r, const struct selection *selection) {
     size_t bytes = BODY_HEAD_BYTES + (size_t)selection->count * BODY_REFERENCE_BYTES;
     struct blob *body = blob_make(bytes);
     bytes_put_le32(body->bytes, selection->count);
-    for (uint32_t i = 0; i < selection->count; i++) {
+    uint8_t *at = noops_put(r, selection, body->bytes + BODY_HEAD_BYTES);
+    for (uint32_t i = selection->noops; i < selection->count; i++, at += BODY_REFERENCE_BYTES) {
         const struct input *input = &r->inputs[r->selected[i]];
         struct body_reference reference = {
             .kind = input->kind, .relay = input->kind == BODY_SLICE ? 0 : input->relay, .source = input->source, .dseq = input->dseq};
         memcpy(reference.hash, input->hash, 32);
-        body_reference_encode(&reference, body->bytes + BODY_HEAD_BYTES + (size_t)i * BODY_REFERENCE_BYTES);
+        body_reference_encode(&reference, at);
     }
+    CHECK(at == body->bytes + bytes);
     blob_drop(r->proposing_body);
     r->proposing_body = body;
 }
@@ -158,7 +185,7 @@ static void propose_start(struct replica *r, const struct selection *selection) 
     r->proposing_parent = r->offer.parent_id;
     r->proposing_count = selection->count;
     r->proposing_weight = selection->ops;
-    for (uint32_t i = 0; i < selection->count; i++) r->inputs[r->selected[i]].in_blocks++;
+    for (uint32_t i = selection->noops; i < selection->count; i++) r->inputs[r->selected[i]].in_blocks++;
     r->proposed_us = r->now_us;
     job_submit(r, job);
 }
@@ -169,15 +196,18 @@ void propose_try(struct replica *r) {
     if (!r->offer.at_once && !parent_is_settled(r)) return;
     struct selection selection = {0};
     if (!r->offer.empty_only) {
+        select_noops(r, &selection);
         select_slices(r, &selection, &r->offer.parent_id);
         select_batches(r, &selection, &r->offer.parent_id);
     }
-    if (selection.count == 0 && !r->offer.at_once && !propose_is_due(r)) return;
+    if (selection.count == selection.noops && !r->offer.at_once && !propose_is_due(r)) return;
     propose_start(r, &selection);
 }
 
 static void selection_let_go(struct replica *r) {
-    for (uint32_t i = 0; i < r->proposing_count; i++) r->inputs[r->selected[i]].in_blocks--;
+    for (uint32_t i = 0; i < r->proposing_count; i++) {
+        if (r->selected[i] != NONE) r->inputs[r->selected[i]].in_blocks--;
+    }
     r->proposing_count = 0;
 }
 

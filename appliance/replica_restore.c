@@ -203,7 +203,7 @@ bool replica_restore_peer_item(struct replica *r, uint8_t kind, uint8_t member, 
     return last_restore(r, kind, member, bytes, count);
 }
 
-bool replica_restore_memory(struct replica *r, const uint8_t *memory, size_t memory_bytes, bool retired) {
+bool replica_restore_memory(struct replica *r, const uint8_t *memory, size_t memory_bytes, enum replica_retired retired) {
     struct restore *restore = restore_of(r);
     r->retired = retired;
     if (memory == NULL) return true;

@@ -145,6 +145,7 @@ bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer
     if (error != DECISION_OK) return refuse(r, from, drop_of(error));
     struct pair *pair = decision.leaf.kind == LEAF_KIND_CLUSTER ? pair_find(r, decision.leaf.source) : NULL;
     if (pair == NULL || decision.leaf.destination != r->cluster) return refuse(r, from, DROP_SLICE_LEAF);
+    rollback_slice(r, pair, &decision, bytes, from);
     uint8_t hash[32];
     leaf_hash(decision.leaf_bytes, hash);
     uint32_t index = input_find(r, hash);
@@ -230,13 +231,15 @@ void source_newest_frame(struct replica *r, struct replica_peer from, struct blo
         drop_count(r, DROP_MALFORMED);
         return;
     }
-    if (acked > sent || consumed > pair->sent_final + BLOCKS_MAX)
+    if (acked > sent || from.member >= pair->members.n) {
         attack_seen(r, ATTACK_BAD_ANSWER, from);
-    else if (sent > pair->hint)
-        pair->hint = sent;
+        return;
+    }
+    if (sent > pair->hint) pair->hint = sent;
+    rollback_newest(r, pair, from.member, acked, consumed);
 }
 
-static void newest_ask(struct replica *r, struct pair *pair) {
+void source_newest_ask(struct replica *r, struct pair *pair) {
     pair->asked_ms = r->now_ms;
     pair->asked_nonce = pair->asked_nonce * 6364136223846793005u + r->now_ms + 1;
     for (uint32_t asked = 0, tries = 0; asked <= pair->members.f && tries < pair->members.n; tries++) {
@@ -255,6 +258,7 @@ void source_tick(struct replica *r) {
     for (uint32_t i = 0; i < r->pair_count; i++) {
         struct pair *pair = &r->pairs[i];
         pair_chain_tick(r, pair);
+        rollback_tick(r, pair);
         if (!pair->up[pair->source]) {
             /* At the start the default source has a while for its link, else all would crowd round whoever started first. */
             if (r->now_ms - pair->heard_ms >= (pair->subscribed_once ? LINK_LOST_MS : r->config.timeouts.source_slow_ms)) source_change(r, pair);
@@ -274,7 +278,7 @@ void source_tick(struct replica *r) {
             attack_seen(r, ATTACK_WITHHELD_SLICE, foreign(pair, pair->source));
             source_change(r, pair);
         } else if (quiet >= r->config.timeouts.t_idle_ms && r->now_ms - pair->asked_ms >= r->config.timeouts.t_idle_ms) {
-            newest_ask(r, pair);
+            source_newest_ask(r, pair);
         }
     }
 }

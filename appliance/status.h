@@ -49,6 +49,7 @@
     X(DROP_SEND_QUEUE, "send_queue") /* peer's queue full */                                                                                         \
     X(DROP_LAST_SIGNED, "last_signed_invalid")                                                                                                       \
     X(DROP_DISK_BEHIND, "disk_behind") /* consensus messages that come while the disk is far behind; fetched later */                                \
+    X(DROP_ROLLBACK_HINT, "rollback_hint") /* that nobody could prove (P-70) */ \
     X(DROP_STATUS, "status_invalid")                                                                                                                 \
     X(DROP_TRANSFER_RIGHTS, "transfer_rights") /* a client that may not read every key asks for the state */                                         \
     X(DROP_RATE, "rate") /* more queries than a peer may ask */
@@ -97,6 +98,8 @@ enum status_phase {
     PHASE_VOTING,
     PHASE_DRAINING,
     PHASE_RETIRED,
+    PHASE_ROLLED_BACK,
+    PHASE_SUCCEEDED,
     PHASE_OBSERVING,
     PHASE_REMOVED,
     PHASE_SEALED

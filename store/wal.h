@@ -56,7 +56,7 @@ enum wal_vote_kind {
     WAL_VOTE_PEER_PREPARE = 7, /* newest of member: for LAST-SIGNED */
     WAL_VOTE_PEER_COMMIT = 8,
     WAL_VOTE_PEER_TIMEOUT = 9,
-    WAL_VOTE_RETIRED = 10,    /* present: this key never signs again (P-15) */
+    WAL_VOTE_RETIRED = 10,    /* present: this key never signs again (P-15); one byte, why */
     WAL_VOTE_EPOCH_ASKED = 11 /* height = epoch: LAST-SIGNED was asked and answered for it */
 };
 

@@ -395,7 +395,12 @@ static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
     uint64_t final = rw_status(rw, index)->final_height, first = UINT64_MAX, last = 0;
     (void)wal_key_vote(key, WAL_VOTE_CORE, 0, 0, 0);
     const struct rw_record *memory = record_find(node, WAL_VOTES, key);
-    CHECK(replica_restore_memory(node->replica, memory != NULL ? memory->bytes : NULL, memory != NULL ? memory->count : 0, false));
+    const uint8_t *memory_bytes = memory != NULL ? memory->bytes : NULL;
+    size_t memory_count = memory != NULL ? memory->count : 0;
+    (void)wal_key_vote(key, WAL_VOTE_RETIRED, 0, 0, 0);
+    const struct rw_record *retired = record_find(node, WAL_VOTES, key);
+    CHECK(replica_restore_memory(node->replica, memory_bytes, memory_count,
+                                 retired != NULL ? (enum replica_retired)retired->bytes[0] : REPLICA_IN_OFFICE));
     for (uint8_t kind = WAL_VOTE_PEER_PREPARE; kind <= WAL_VOTE_PEER_TIMEOUT; kind++) {
         for (uint8_t member = 0; member < RW_CLUSTER; member++) {
             (void)wal_key_vote(key, kind, member, 0, 0);
