@@ -23,14 +23,15 @@ static enum store_status fail_errno(struct store_error *error, const char *path,
 
 /* What is at `path`: STORE_MISSING nothing, STORE_OK an empty directory, STORE_EXISTS a node's data, STORE_FOREIGN anything else. */
 static enum store_status look(const char *path) {
+    static const char *const names[] = {"lock", "wal", "state", "transfer", "evidence", "successors"};
     DIR *directory = opendir(path);
     if (!directory) return errno == ENOENT ? STORE_MISSING : errno == EACCES ? STORE_NO_ACCESS : STORE_FOREIGN;
     enum store_status status = STORE_OK;
     const struct dirent *entry;
     while ((entry = readdir(directory))) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        bool ours = strcmp(entry->d_name, "wal") == 0 || strcmp(entry->d_name, "state") == 0 || strcmp(entry->d_name, "lock") == 0 ||
-                    strcmp(entry->d_name, "transfer") == 0;
+        bool ours = false;
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) ours = ours || strcmp(entry->d_name, names[i]) == 0;
         if (ours && status != STORE_FOREIGN) status = STORE_EXISTS;
         if (!ours) status = STORE_FOREIGN;
     }

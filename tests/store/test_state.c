@@ -627,6 +627,18 @@ static void foreign_directories_and_files_are_refused(void **state) {
     assert_refused(at, STORE_FOREIGN, "not a node's data");
 }
 
+/* A node that kept evidence must come back after it: else one lie would put down whoever saw it. */
+static void what_a_node_keeps_beside_its_stores_is_no_stranger(void **state) {
+    struct fixture *at = *state;
+    static const char *const names[] = {"evidence", "successors"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[SCRATCH_PATH_BYTES + 64];
+        (void)snprintf(path, sizeof path, "%s/%s", at->path, names[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    assert_int_equal(open_state(at), STORE_OK);
+}
+
 static void a_database_of_something_else_is_foreign(void **state) {
     struct fixture *at = *state;
     char folder[SCRATCH_PATH_BYTES + 40];
@@ -734,6 +746,7 @@ int main(void) {
         CASE(a_directory_in_use_is_refused_by_this_and_by_another_process),
         CASE(a_missing_directory_or_environment_is_never_made_anew),
         CASE(foreign_directories_and_files_are_refused),
+        CASE(what_a_node_keeps_beside_its_stores_is_no_stranger),
         CASE(a_database_of_something_else_is_foreign),
         CASE(swapped_and_newer_environments_are_refused),
         CASE(a_newer_format_is_refused_by_name),
