@@ -29,6 +29,47 @@ static const char *members_find(const struct system *system, const struct eviden
     return why;
 }
 
+/* TWO_SUCCESSORS: who signed both, by the newest CONFIG that the chain inside shows. */
+static const char *judge_successors(const struct system *system, const struct evidence *evidence, const struct signer *signer, uint8_t both[][32],
+                                    uint32_t *both_count) {
+    static char why[200];
+    if (memcmp(evidence->place.system_id, system->system_id, sizeof system->system_id) != 0)
+        return "it is of another system than this system file's";
+    struct config_chain *chain = malloc(sizeof *chain);
+    struct system_fault fault = {.text = "no memory"};
+    uint32_t signers = 0;
+    bool known = chain && config_chain_genesis(chain, system, evidence->place.cluster) &&
+                 config_chain_extend(chain, evidence->chain, evidence->chain_bytes, signer, &fault) == SYSTEM_OK;
+    enum evidence_error error = known ? evidence_verify_successors(evidence, &chain->config, &signers) : EVIDENCE_OK;
+    *both_count = 0;
+    for (uint32_t i = 0; known && i < chain->config.admins_count; i++) {
+        if ((signers >> i & 1) != 0) memcpy(both[(*both_count)++], chain->config.admins[i].key, 32);
+    }
+    free(chain);
+    snprintf(why, sizeof why, "its CONFIG chain does not verify: %.120s", fault.text);
+    if (!known) return why;
+    return error == EVIDENCE_OK ? NULL : evidence_error_name(error);
+}
+
+static void successors_print(const struct system *system, const struct evidence *evidence, uint8_t both[][32], uint32_t count, bool as_json) {
+    char ids[2][33], hex[65];
+    json_t *names = json_array();
+    for (unsigned i = 0; i < 2; i++) canonical_hex_print(evidence->successors[i].successor_id, 16, ids[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        const char *name = NULL;
+        for (uint32_t k = 0; k < system->admins_count; k++) {
+            if (memcmp(system->admins[k].signing_key, both[i], 32) == 0) name = system->admins[k].name;
+        }
+        canonical_hex_print(both[i], 32, hex);
+        json_array_append_new(names, json_string(name ? name : hex));
+        if (!as_json) printf("convicted: administrator %s: signed two successors of this system\n", name ? name : hex);
+    }
+    if (as_json) command_print_json(json_pack("{s:b,s:s,s:o,s:[s,s]}", "convicts", 1, "kind", evidence_kind_name(evidence->kind), "administrators",
+                                              json_incref(names), "successors", ids[0], ids[1]));
+    else printf("  the two are %s and %s\n", ids[0], ids[1]);
+    json_decref(names);
+}
+
 static const char *judge(const struct system *system, const uint8_t *bytes, size_t count, struct evidence *evidence) {
     struct signer signer = signer_ed25519(NULL);
     struct bft_members members;
@@ -84,11 +125,19 @@ static int verify(const struct system *system, const char *file_name, bool as_js
     struct command_bytes file;
     if (!command_read_file(file_name, EVIDENCE_BYTES_MAX, "the most that evidence may have", &file)) return CMD_EXIT_USAGE;
     struct evidence *evidence = malloc(sizeof *evidence);
-    const char *why = evidence ? judge(system, file.bytes, file.count, evidence) : "no memory";
+    struct signer signer = signer_ed25519(NULL);
+    uint8_t both[CONFIG_ADMINS_MAX][32];
+    uint32_t both_count = 0;
+    bool successors = evidence && evidence_decode(file.bytes, file.count, evidence) == EVIDENCE_OK && evidence->kind == EVIDENCE_TWO_SUCCESSORS;
+    const char *why = !evidence    ? "no memory"
+                      : successors ? judge_successors(system, evidence, &signer, both, &both_count)
+                                   : judge(system, file.bytes, file.count, evidence);
     int code = EXIT_DONE;
     if (why) {
         if (as_json) command_print_json(json_pack("{sbss}", "convicts", 0, "why", why));
         code = command_fail(EXIT_NO, "%s: convicts nobody: %s", file_name, why);
+    } else if (successors) {
+        successors_print(system, evidence, both, both_count, as_json);
     } else {
         char cluster[16], member[CARD_NAME_BYTES_MAX + 16];
         snprintf(cluster, sizeof cluster, "%c%u", config_cluster_is_shard(evidence->place.cluster) ? 's' : 'c',

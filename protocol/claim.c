@@ -359,11 +359,24 @@ bool claim_successor_sign(struct claim_successor *statement, const struct ed2551
     return true;
 }
 
-static bool successor_admin(const struct config *config, const uint8_t key[32]) {
+static int successor_admin(const struct config *config, const uint8_t key[32]) {
     for (uint32_t i = 0; i < config->admins_count; i++) {
-        if (memcmp(config->admins[i].key, key, 32) == 0) return true;
+        if (memcmp(config->admins[i].key, key, 32) == 0) return (int)i;
     }
-    return false;
+    return -1;
+}
+
+bool claim_successor_signers(const struct claim_successor *statement, const struct config *config, uint32_t *signers) {
+    uint8_t string[64];
+    successor_string(statement, string);
+    *signers = 0;
+    for (uint32_t i = 0; i < statement->signatures_count; i++) {
+        int admin = successor_admin(config, statement->signatures[i].key);
+        const uint8_t *signature = statement->signatures[i].signature;
+        if (admin < 0 || ed25519_verify(statement->signatures[i].key, string, sizeof string, signature) != ED25519_OK) return false;
+        *signers |= 1u << admin;
+    }
+    return true;
 }
 
 enum system_error claim_successor_verify(const struct claim_successor *statement, const struct config *old_config, const struct system *successor,
@@ -385,7 +398,7 @@ enum system_error claim_successor_verify(const struct claim_successor *statement
     }
     successor_string(statement, string);
     for (uint32_t i = 0; i < statement->signatures_count; i++) {
-        if (!successor_admin(old_config, statement->signatures[i].key)) {
+        if (successor_admin(old_config, statement->signatures[i].key) < 0) {
             return system_fault_set(fault, SYSTEM_SIGNATURE_INVALID, "successor: signature %u is of nobody who is an administrator", i);
         }
         enum system_error error =

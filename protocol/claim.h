@@ -110,6 +110,8 @@ size_t claim_successor_encode(const struct claim_successor *statement, uint8_t *
 enum system_error claim_successor_decode(struct claim_successor *statement, const uint8_t *bytes, size_t count, struct system_fault *fault)
     __attribute__((warn_unused_result));
 bool claim_successor_sign(struct claim_successor *statement, const struct ed25519_secret *admin);
+/* Administrators of this CONFIG who signed it, by bit. False: a signature is of nobody among them, or not valid. */
+bool claim_successor_signers(const struct claim_successor *statement, const struct config *config, uint32_t *signers);
 /* Against the administrators of the old system's newest known CONFIG, the old system file and the new one: ids, succession + 1, partition key, as
  * many shards and coordinators as S-140 wants, origins, signatures. */
 enum system_error claim_successor_verify(const struct claim_successor *statement, const struct config *old_config, const struct system *successor,

@@ -11,7 +11,7 @@ static const uint8_t magic[EVIDENCE_MAGIC_BYTES] = {'H', 'R', 'C', 'E', 'V', 'I'
 
 const char *evidence_kind_name(enum evidence_kind kind) {
     static const char *const names[EVIDENCE_KINDS_END] = {"none", "two_prepares", "two_commits", "two_timeouts", "commit_and_timeout",
-                                                          "slice", "two_slices"};
+                                                          "slice", "two_slices", "two_successors"};
     return (unsigned)kind < EVIDENCE_KINDS_END ? names[kind] : "unknown";
 }
 
@@ -106,6 +106,23 @@ static enum evidence_error decisions_get(struct bytes_cursor *cursor, struct evi
     return evidence_decisions_conflict(a, b) && memcmp(a->leaf_bytes, b->leaf_bytes, LEAF_BYTES) < 0 ? EVIDENCE_OK : EVIDENCE_NO_CONFLICT;
 }
 
+/* Each `u32 length, statement`, the one with the lower successor hash first. */
+static enum evidence_error successors_get(struct bytes_cursor *cursor, struct evidence *out) {
+    for (unsigned i = 0; i < 2; i++) {
+        uint32_t count = bytes_get_u32(cursor);
+        const uint8_t *bytes = bytes_get_raw(cursor, count);
+        if (cursor->failed) return EVIDENCE_TRUNCATED;
+        if (claim_successor_decode(&out->successors[i], bytes, count, NULL) != SYSTEM_OK) return EVIDENCE_BAD_FIELD;
+    }
+    if (!bytes_finished(cursor)) return EVIDENCE_TRUNCATED;
+    const struct claim_successor *a = &out->successors[0], *b = &out->successors[1];
+    memcpy(out->place.system_id, a->predecessor_id, sizeof out->place.system_id);
+    struct bytes_cursor chain = bytes_cursor_of(out->chain, out->chain_bytes);
+    out->place.cluster = out->chain_bytes > 0 ? bytes_get_u32(&chain) : (uint32_t)CONFIG_CLUSTER_SHARD;
+    bool one = memcmp(a->predecessor_id, b->predecessor_id, sizeof a->predecessor_id) == 0;
+    return one && memcmp(a->successor_hash, b->successor_hash, sizeof a->successor_hash) < 0 ? EVIDENCE_OK : EVIDENCE_NO_CONFLICT;
+}
+
 enum evidence_error evidence_decode(const uint8_t *bytes, size_t count, struct evidence *evidence) {
     struct bytes_cursor cursor = bytes_cursor_of(bytes, count);
     const uint8_t *start = bytes_get_raw(&cursor, EVIDENCE_MAGIC_BYTES);
@@ -117,10 +134,11 @@ enum evidence_error evidence_decode(const uint8_t *bytes, size_t count, struct e
     evidence->signer = bytes_get_u8(&cursor);
     uint16_t zero = bytes_get_u16(&cursor);
     if (cursor.failed) return EVIDENCE_TRUNCATED;
-    bool crowd = kind == EVIDENCE_SLICE || kind == EVIDENCE_TWO_SLICES;
+    bool crowd = kind >= EVIDENCE_SLICE;
     if (kind < EVIDENCE_TWO_PREPARES || kind >= EVIDENCE_KINDS_END || zero != 0) return EVIDENCE_BAD_FIELD;
     if (crowd ? evidence->signer != EVIDENCE_NOBODY : evidence->signer >= BFT_MEMBERS_MAX) return EVIDENCE_BAD_FIELD;
     evidence->kind = (enum evidence_kind)kind;
+    if (kind == EVIDENCE_TWO_SUCCESSORS) return successors_get(&cursor, evidence);
     if (crowd) return kind == EVIDENCE_SLICE ? slice_get(&cursor, evidence) : decisions_get(&cursor, evidence);
     bool conflict = items_get(&cursor, evidence);
     if (!bytes_finished(&cursor)) return EVIDENCE_TRUNCATED;
@@ -143,7 +161,20 @@ static bool vote_signed(const struct bft_members *members, const struct signer *
     return signer->verify(signer->context, members->keys[vote->signer], preimage, sizeof preimage, vote->signature.bytes);
 }
 
+enum evidence_error evidence_verify_successors(const struct evidence *evidence, const struct config *config, uint32_t *both) {
+    uint32_t signers[2] = {0};
+    *both = 0;
+    if (memcmp(evidence->place.system_id, config->system_id, sizeof config->system_id) != 0) return EVIDENCE_BAD_SIGNER;
+    for (unsigned i = 0; i < 2; i++) {
+        if (!claim_successor_signers(&evidence->successors[i], config, &signers[i])) return EVIDENCE_BAD_SIGNATURE;
+        if ((uint32_t)__builtin_popcount(signers[i]) < config->admins_needed) return EVIDENCE_BAD_SIGNER;
+    }
+    *both = signers[0] & signers[1]; /* k > m/2: there is one */
+    return EVIDENCE_OK;
+}
+
 enum evidence_error evidence_verify(const struct evidence *evidence, const struct bft_members *members, const struct signer *signer) {
+    if (evidence->kind == EVIDENCE_TWO_SUCCESSORS) return EVIDENCE_BAD_SIGNER; /* no members' matter */
     if (!bft_place_equal(&evidence->place, &members->place)) return EVIDENCE_BAD_SIGNER;
     const struct decision *decisions = evidence->decisions;
     if (evidence->kind == EVIDENCE_SLICE)
@@ -212,6 +243,20 @@ void evidence_put_commit_timeout(struct bytes_writer *writer, const uint8_t *cha
     head_put(writer, chain, chain_bytes, EVIDENCE_COMMIT_AND_TIMEOUT, commit->signer);
     last_signed_vote_put(writer, commit);
     last_signed_timeout_put(writer, timeout);
+}
+
+void evidence_put_successors(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes, const uint8_t *a, size_t a_bytes,
+                             const uint8_t *b, size_t b_bytes) {
+    struct claim_successor first, second;
+    CHECK(claim_successor_decode(&first, a, a_bytes, NULL) == SYSTEM_OK && claim_successor_decode(&second, b, b_bytes, NULL) == SYSTEM_OK);
+    CHECK(memcmp(first.predecessor_id, second.predecessor_id, sizeof first.predecessor_id) == 0);
+    int order = memcmp(first.successor_hash, second.successor_hash, sizeof first.successor_hash);
+    CHECK(order != 0);
+    head_put(writer, chain, chain_bytes, EVIDENCE_TWO_SUCCESSORS, EVIDENCE_NOBODY);
+    bytes_put_u32(writer, (uint32_t)(order < 0 ? a_bytes : b_bytes));
+    bytes_put_raw(writer, order < 0 ? a : b, order < 0 ? a_bytes : b_bytes);
+    bytes_put_u32(writer, (uint32_t)(order < 0 ? b_bytes : a_bytes));
+    bytes_put_raw(writer, order < 0 ? b : a, order < 0 ? b_bytes : a_bytes);
 }
 
 void evidence_put_slice_head(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes) {

@@ -12,6 +12,7 @@
 
 #include "bft/certificate.h"
 #include "merkle/bytes.h"
+#include "protocol/claim.h"
 #include "protocol/decision.h"
 
 enum { EVIDENCE_MAGIC_BYTES = 8, EVIDENCE_BYTES_MAX = 1 << 25, EVIDENCE_NOBODY = 0xFF };
@@ -23,6 +24,7 @@ enum evidence_kind {
     EVIDENCE_COMMIT_AND_TIMEOUT,  /* a COMMIT, and a TIMEOUT of its view or a later one whose high ranks below it */
     EVIDENCE_SLICE,               /* a certified slice that does not parse. A COMMIT may be given without executing, so no signer is guilty alone: */
     EVIDENCE_TWO_SLICES,          /* the cluster is. Two certified slices under one number */
+    EVIDENCE_TWO_SUCCESSORS,      /* of one system, each signed well enough: administrators signed both (spec/system.md S-143) */
     EVIDENCE_KINDS_END
 };
 const char *evidence_kind_name(enum evidence_kind kind);
@@ -48,11 +50,16 @@ struct evidence {
     struct bft_vote votes[2];       /* TWO_PREPARES, TWO_COMMITS; COMMIT_AND_TIMEOUT: the first */
     struct bft_timeout timeouts[2]; /* TWO_TIMEOUTS; COMMIT_AND_TIMEOUT: the first. Without QCs */
     struct decision decisions[2];   /* SLICE: the first; TWO_SLICES: without their slices */
+    struct claim_successor successors[2]; /* TWO_SUCCESSORS; place: only the system, and the cluster of the chain */
 };
 
 enum evidence_error evidence_decode(const uint8_t *bytes, size_t count, struct evidence *evidence) __attribute__((warn_unused_result));
 /* members: of evidence->place. Whoever it convicts is faulty for certain. */
 enum evidence_error evidence_verify(const struct evidence *evidence, const struct bft_members *members, const struct signer *signer)
+    __attribute__((warn_unused_result));
+
+/* TWO_SUCCESSORS: by the newest CONFIG of the predecessor that the chain inside shows. *both: administrators of it who signed both, by bit. */
+enum evidence_error evidence_verify_successors(const struct evidence *evidence, const struct config *config, uint32_t *both)
     __attribute__((warn_unused_result));
 
 /* Do these contradict each other? (B-81) Nothing is said about signatures. */
@@ -68,6 +75,9 @@ void evidence_put_commit_timeout(struct bytes_writer *writer, const uint8_t *cha
                                  const struct bft_timeout *timeout);
 /* All before the compact decision, which follows as it came. */
 void evidence_put_slice_head(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes);
+/* Both decode, of one predecessor, with different successors (CHECK). */
+void evidence_put_successors(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes, const uint8_t *a, size_t a_bytes,
+                             const uint8_t *b, size_t b_bytes);
 bool evidence_decisions_conflict(const struct decision *a, const struct decision *b);
 void evidence_put_decisions(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes, const struct decision *a,
                             const struct decision *b);

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocol/claim.h"
+#include "protocol/evidence.h"
+#include "protocol/successor.h"
 #include "tests/protocol/identity_fixture.h"
 
 static struct fixture *fixture;
@@ -182,6 +183,73 @@ static void a_successor_is_named_by_k_administrators_of_the_old_system(void **st
     fixture_free(next);
 }
 
+static size_t two_successors(const struct system *a, uint32_t a_signatures, const struct system *b, uint32_t b_first, uint8_t *out, size_t room) {
+    uint8_t bytes[2][CLAIM_SUCCESSOR_BYTES_MAX];
+    struct claim_successor first = statement_of(a, a_signatures), second = statement_of(b, 0);
+    for (uint32_t i = b_first; i < FIXTURE_ADMINS; i++) assert_true(claim_successor_sign(&second, &fixture->admins[i].signing));
+    size_t first_bytes = claim_successor_encode(&first, bytes[0]), second_bytes = claim_successor_encode(&second, bytes[1]);
+    struct bytes_writer writer = bytes_writer_of(out, room);
+    evidence_put_successors(&writer, NULL, 0, bytes[0], first_bytes, bytes[1], second_bytes);
+    assert_false(writer.failed);
+    return writer.used;
+}
+
+static void two_successors_convict_who_signed_both(void **state) {
+    (void)state;
+    struct config old;
+    struct evidence evidence;
+    uint8_t bytes[2 * CLAIM_SUCCESSOR_BYTES_MAX];
+    uint32_t both;
+    struct system first = {.shards_count = 1}, second = {.shards_count = 1};
+    memset(first.system_id, 1, 16);
+    memset(first.file_hash, 1, 32);
+    memset(second.system_id, 2, 16);
+    memset(second.file_hash, 2, 32);
+    assert_true(system_config(&fixture->assembly->system, CONFIG_CLUSTER_SHARD, &old));
+    size_t count = two_successors(&second, 2, &first, 1, bytes, sizeof bytes); /* by 0 and 1; by 1 and 2 */
+    assert_int_equal(evidence_decode(bytes, count, &evidence), EVIDENCE_OK);
+    assert_int_equal(evidence.kind, EVIDENCE_TWO_SUCCESSORS);
+    assert_int_equal(evidence_verify_successors(&evidence, &old, &both), EVIDENCE_OK);
+    assert_int_equal(__builtin_popcount(both), 1);
+    for (uint32_t i = 0; i < old.admins_count; i++)
+        assert_int_equal(both >> i & 1, memcmp(old.admins[i].key, fixture->admins[1].signing_key, 32) == 0);
+    for (size_t bit = 0; bit < count * 8; bit += 7) { /* no bit of it may be another */
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        assert_false(evidence_decode(bytes, count, &evidence) == EVIDENCE_OK && evidence.kind == EVIDENCE_TWO_SUCCESSORS &&
+                     evidence_verify_successors(&evidence, &old, &both) == EVIDENCE_OK);
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    }
+    for (size_t shorter = 0; shorter < count; shorter++) assert_int_not_equal(evidence_decode(bytes, shorter, &evidence), EVIDENCE_OK);
+    count = two_successors(&first, 1, &second, 1, bytes, sizeof bytes); /* one is not signed well enough */
+    assert_int_equal(evidence_decode(bytes, count, &evidence), EVIDENCE_OK);
+    assert_int_equal(evidence_verify_successors(&evidence, &old, &both), EVIDENCE_BAD_SIGNER);
+    old.system_id[0] ^= 1;
+    assert_int_equal(evidence_verify_successors(&evidence, &old, &both), EVIDENCE_BAD_SIGNER);
+}
+
+static void of_an_origin_the_users_table_and_the_outcomes_are_kept(void **state) {
+    (void)state;
+    static const uint8_t key[41] = "w";
+    struct checkpoint_entry entry = {.space = TRIE_SPACE_USER, .key = key, .key_bytes = 1};
+    assert_true(successor_keeps(&entry)); /* a user's key may be any */
+    entry.space = TRIE_SPACE_SYSTEM;
+    assert_false(successor_keeps(&entry));
+    entry.key_bytes = 33;
+    assert_true(successor_keeps(&entry));
+    uint8_t other[41] = "r";
+    entry.key = other;
+    assert_false(successor_keeps(&entry));
+    entry.key_bytes = 41;
+    assert_true(successor_keeps(&entry));
+    for (const char *dropped = "cqugmknefb"; *dropped; dropped++) {
+        other[0] = (uint8_t)*dropped;
+        entry.key_bytes = 33;
+        assert_false(successor_keeps(&entry));
+        entry.key_bytes = 41;
+        assert_false(successor_keeps(&entry));
+    }
+}
+
 static void a_successor_without_a_root_for_each_shard_is_no_system(void **state) {
     (void)state;
     struct fixture *next = fixture_new(52, 1, 1, 4);
@@ -203,6 +271,8 @@ int main(void) {
         cmocka_unit_test(a_node_configuration_is_sorted_and_signed),
         cmocka_unit_test(an_addresses_record_is_its_owners_alone),
         cmocka_unit_test(a_successor_is_named_by_k_administrators_of_the_old_system),
+        cmocka_unit_test(two_successors_convict_who_signed_both),
+        cmocka_unit_test(of_an_origin_the_users_table_and_the_outcomes_are_kept),
         cmocka_unit_test(a_successor_without_a_root_for_each_shard_is_no_system),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
