@@ -267,6 +267,11 @@ void executor_genesis(struct executor *ex, uint8_t state_root[32]) {
     trie_root(ex->trie, state_root);
 }
 
+enum exec_status executor_genesis_add(struct executor *ex, const struct table_entry *entry) {
+    CHECK(ex->next == ex->open && ex->open == 1);
+    return exec_state_load(ex, entry) ? EXEC_VALID : EXEC_NO_ROOM;
+}
+
 bool executor_entry_next(const struct executor *ex, uint64_t *cursor, struct table_entry *entry) {
     bool intact;
     return table_next(ex->table, cursor, entry, &intact);

@@ -126,6 +126,10 @@ uint32_t executor_regions(const struct executor *ex, struct exec_region *regions
 /* Fills an empty executor with genesis (D-30, D-31): ticket 0, height = genesis height, time 0, cursors_hash zeros. `state_root` gets the root. */
 void executor_genesis(struct executor *ex, uint8_t state_root[32]);
 
+/* One entry more, which a successor keeps of its predecessor (S-144), just after executor_genesis(); executor_state_root() gives the root then.
+ * EXEC_NO_ROOM: it is more than the limits of the system file hold. */
+enum exec_status executor_genesis_add(struct executor *ex, const struct table_entry *entry) __attribute__((warn_unused_result));
+
 /* Writes genesis' entries for the first checkpoint or dump: walks all entries of the newest state (order means nothing). *cursor 0 at first. */
 bool executor_entry_next(const struct executor *ex, uint64_t *cursor, struct table_entry *entry);
 

@@ -7,10 +7,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "appliance/node_genesis.h"
 #include "appliance/replica_private.h"
 #include "appliance/transfer_disk.h"
 #include "bft/ed25519.h"
 #include "protocol/admin_op.h"
+#include "protocol/successor.h"
 #include "ring/clock.h"
 #include "ring/entropy.h"
 
@@ -189,8 +191,26 @@ static enum node_exit stores_open(struct node *node, char text[NODE_TEXT_BYTES])
 
 /* ---- executor and replica ---- */
 
+/* The root of genesis. That of a cluster with an origin was found when the data directory was made; the entries come with node_restore(). */
+static enum node_exit genesis_find(struct node *node, char text[NODE_TEXT_BYTES]) {
+    uint8_t key[WAL_KEY_BYTES_MAX] = {0};
+    size_t bytes = 0;
+    node->inherits = successor_has_origin(node->system, node->cluster);
+    if (!node->inherits) {
+        executor_genesis(node->executor, node->genesis_root);
+        return NODE_EXIT_OK;
+    }
+    (void)node_genesis_key(key);
+    enum store_status status = wal_get(node->wal, WAL_MISC, key, node->genesis_root, sizeof node->genesis_root, &bytes);
+    if (status == STORE_OK && bytes == sizeof node->genesis_root) return NODE_EXIT_OK;
+    snprintf(text, NODE_TEXT_BYTES, "%.400s: the root of its genesis is not there (%s): make it anew by `heraclius system init`", node->config.data,
+             store_status_name(status));
+    return NODE_EXIT_DATA;
+}
+
 static enum node_exit replica_open(struct node *node, char text[NODE_TEXT_BYTES], enum node_restored *restored) {
-    executor_genesis(node->executor, node->genesis_root);
+    enum node_exit code = genesis_find(node, text);
+    if (code != NODE_EXIT_OK) return code;
     node->execution = execution_create(node->executor, node->state);
 struct replica_config replica = {.system = node->system,
                                      .cluster = node->cluster,

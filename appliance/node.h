@@ -35,6 +35,13 @@ enum { NODE_TEXT_BYTES = 700, NODE_DRAIN_MS = 5000, NODE_GOODBYE_MS = 500, NODE_
 /* Exit codes of heracliusd. */
 enum node_exit { NODE_EXIT_OK = 0, NODE_EXIT_STOPPED = 1, NODE_EXIT_CONFIG = 2, NODE_EXIT_DATA = 3, NODE_EXIT_NETWORK = 4 };
 
+/* node_successor.c; the consensus loop's. */
+struct successors {
+    uint64_t look_ms;
+    uint32_t count; /* looked at in this life */
+    char ids[16][32];
+};
+
 struct node {
     struct node_config config;
     struct system *system;
@@ -64,6 +71,8 @@ struct node {
     struct control *control;
     const struct replica_hooks *hooks; /* a test build's liars; NULL in the product */
     uint8_t genesis_root[32];
+    struct successors successors;
+    bool inherits; /* genesis is made from a backup (node_genesis.h) */
     uint64_t checkpoint_told;
 
     /* PERSISTs that the store had no room for yet */
@@ -128,6 +137,9 @@ void node_evidence(const struct node *node, const struct replica_output *output)
 bool node_drain_step(struct node *node, uint64_t now_ms);
 void node_pin(struct node *node, enum node_thread thread, const char *name);
 void node_cpu_sample(struct node *node, enum node_thread thread);
+
+/* node_successor.c: by the consensus loop, now and then. */
+void node_successors_look(struct node *node, uint64_t now_ms);
 
 /* node_peers.c */
 /* All addresses of an endpoint, as far as there is room; none, and a line in the log, where its name is not known. */

@@ -93,6 +93,9 @@ static bool take_field(const struct reading *reading, const char *name, const js
     if (strcmp(name, "addresses") == 0) return take_path(reading, name, value, config->addresses);
     if (strcmp(name, "key") == 0) return take_path(reading, name, value, config->key);
     if (strcmp(name, "data") == 0) return take_path(reading, name, value, config->data);
+    if (strcmp(name, "predecessor") == 0) return take_path(reading, name, value, config->predecessor);
+    if (strcmp(name, "statement") == 0) return take_path(reading, name, value, config->statement);
+    if (strcmp(name, "backup") == 0) return take_path(reading, name, value, config->backup);
     if (strcmp(name, "control") == 0) return take_path(reading, name, value, config->control);
     if (strcmp(name, "listen") == 0) return take_listen(reading, value, config);
     if (strcmp(name, "join") == 0) return take_join(reading, value, config);

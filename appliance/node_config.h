@@ -7,6 +7,9 @@
  *   addresses     (needed)          addresses.json
  *   key           (needed)          the node's key file
  *   data          (needed)          the data directory, made by `heraclius system init`
+ *   predecessor   (none)            of a successor's node: the system file of the system before,
+ *   statement     (none)            the statement that its administrators signed,
+ *   backup        (none)            and the backup that its cluster begins from; needed until the node has a checkpoint
  *   control       "control.sock"    the Unix control socket
  *   listen        address of the    "host:port" (IPv4 or [IPv6] literal) or an array of up to 4
  *                 node in addresses
@@ -35,6 +38,7 @@ struct node_config {
     char key[NODE_CONFIG_PATH_BYTES];
     char data[NODE_CONFIG_PATH_BYTES];
     char control[NODE_CONFIG_PATH_BYTES];
+    char predecessor[NODE_CONFIG_PATH_BYTES], statement[NODE_CONFIG_PATH_BYTES], backup[NODE_CONFIG_PATH_BYTES]; /* "": none */
     char listen[NODE_CONFIG_LISTEN_MAX][64];
     uint32_t listen_count;
     char join[8]; /* "c0", "s12": the cluster of a node that the system file does not name; "" */

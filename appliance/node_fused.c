@@ -90,6 +90,7 @@ static void events_take(struct node *node) {
 }
 
 static void step(struct node *node) {
+    node_successors_look(node, ring_clock_ms());
     replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
     outputs_do(node);
     uint64_t checkpoint = execution_reap(node->execution);

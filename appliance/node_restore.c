@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "appliance/node.h"
+#include "appliance/node_genesis.h"
 #include "bft/wire.h"
 #include "merkle/check.h"
 #include "protocol/body.h"
@@ -68,15 +69,31 @@ static const char *checkpoint_load(struct node *node, struct state_reader *reade
     return good ? NULL : why;
 }
 
+static bool inherited(void *context, const struct table_entry *entry) {
+    struct node *node = context;
+    return replica_restore_client(node->replica, entry);
+}
+
+/* There is no checkpoint yet: genesis, which every node makes itself. */
+static bool genesis_load(struct node *node, char text[NODE_TEXT_BYTES]) {
+    char why[NODE_GENESIS_TEXT_BYTES];
+    uint8_t root[32];
+    if (node->inherits) {
+        if (!node_genesis_inherit(&node->config, node->system, node->cluster, node->executor, inherited, node, root, why)) {
+            snprintf(text, NODE_TEXT_BYTES, "%s; a node of a successor needs it until it has a checkpoint", why);
+            return false;
+        }
+        if (memcmp(root, node->genesis_root, sizeof root) != 0) return refuse(node, text, "its genesis is not the one that it was made with");
+    }
+    return execution_genesis(node->execution) || refuse(node, text, "genesis cannot be written");
+}
+
 static enum node_restored state_load(struct node *node, char text[NODE_TEXT_BYTES]) {
     struct state_reader *reader;
     enum store_status status = state_reader_open(node->state, &reader);
     const char *why = NULL;
     if (status == STORE_ABSENT) {
-        if (!execution_genesis(node->execution)) {
-            (void)refuse(node, text, "genesis cannot be written");
-            return NODE_RESTORE_FAILED;
-        }
+        if (!genesis_load(node, text)) return NODE_RESTORE_FAILED;
     } else if (status == STORE_DAMAGED) {
         why = "the description of the checkpoint is damaged";
     } else if (status != STORE_OK) {
@@ -121,19 +138,33 @@ static bool vote_read(struct wal_reader *reader, const uint8_t *key, uint8_t **v
     return *value != NULL;
 }
 
+static bool successor_load_known(struct node *node, struct wal_reader *reader) {
+    uint8_t key[WAL_KEY_BYTES_MAX] = {0};
+    size_t bytes = 0;
+    replica_successor_key(key);
+    if (wal_read(reader, WAL_MISC, key, NULL, 0, &bytes) == STORE_ABSENT) return true;
+    uint8_t *value = value_read(reader, WAL_MISC, key, &bytes);
+    bool good = value != NULL && replica_restore_successor(node->replica, value, bytes);
+    free(value);
+    return good;
+}
+
 static bool votes_load(struct node *node, struct wal_reader *reader, char text[NODE_TEXT_BYTES]) {
     static const char damaged[] = "the voting memory is damaged, so what this node signed last is not known: its key must not sign again; replace it";
     uint8_t key[WAL_KEY_BYTES_MAX], *value;
     size_t bytes = 0;
     (void)wal_key_vote(key, WAL_VOTE_RETIRED, 0, 0, 0);
     if (!vote_read(reader, key, &value, &bytes)) return refuse(node, text, damaged);
-    bool retired = value != NULL;
+    /* Before there were causes it was a word; what is there in any other form retires too. */
+    enum replica_retired retired = value == NULL ? REPLICA_IN_OFFICE : REPLICA_RETIRED;
+    if (value != NULL && bytes == 1 && (*value == REPLICA_ROLLED_BACK || *value == REPLICA_SUCCEEDED)) retired = (enum replica_retired)*value;
     free(value);
     (void)wal_key_vote(key, WAL_VOTE_CORE, 0, 0, 0);
     if (!vote_read(reader, key, &value, &bytes)) return refuse(node, text, damaged);
     bool good = replica_restore_memory(node->replica, value, bytes, retired);
     free(value);
     if (!good) return refuse(node, text, "the voting memory does not decode");
+    if (!successor_load_known(node, reader)) return refuse(node, text, "the statement by which this node left its system is damaged");
     static const uint8_t kinds[] = {WAL_VOTE_PEER_PREPARE, WAL_VOTE_PEER_COMMIT, WAL_VOTE_PEER_TIMEOUT};
     for (size_t kind = 0; kind < sizeof kinds; kind++) {
         for (uint8_t member = 0; member < BFT_MEMBERS_MAX; member++) {

@@ -264,6 +264,7 @@ static void *consensus_main(void *context) {
         unsigned taken = consensus_take(split);
         if (!node_store_poll(node)) break;
         node_transfer_poll(node);
+        node_successors_look(node, ring_clock_ms());
         replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
         consensus_outputs(split);
         consensus_checkpoints(split);

@@ -2,8 +2,9 @@
  * P-70: was my whole cluster rolled back? LAST-SIGNED asks the members, who would all have forgotten alike; so the paired clusters are asked what
  * they hold of mine. That is a hint. The proof is a certified slice of theirs whose `ack` is above all that my cluster has sent them.
  *
- * Why nobody retires wrongly. Of a block that is final somewhere and not yet here, a slice may acknowledge more than I know to be sent: my own lag, or
- * a power loss of all just after one node had it final. So the slice alone judges nothing. Once I hold it I ask for a NOOP (B-15) under a number that
+ * Why nobody retires wrongly. Of a block that is final somewhere and not yet here, a slice may acknowledge more than I know to be sent: my own lag,
+ * or a power loss of all just after one node had it final.
+ * So the slice alone judges nothing. Once I hold it I ask for a NOOP (B-15) under a number that
  * nobody can know before, and leaders name it in a body (B-25). A final block that names it was made after the slice, the slice after the quorum of
  * its source had consumed my cluster's decision, and that was final before: two final blocks lie on one branch, so what was sent then lies below the
  * block, and is known to whoever executed it. If the state after that block has still not sent what was acknowledged, then more than f members
@@ -52,7 +53,8 @@ static void fetch(struct replica *r, struct pair *pair, uint32_t member, uint64_
     bytes_put_le32(message->bytes, r->cluster);
     bytes_put_le32(message->bytes + 4, SOURCE_WINDOW);
     bytes_put_le64(message->bytes + 8, from);
-    output_send_blob(r, (struct replica_peer){.kind = REPLICA_FOREIGN, .member = (uint8_t)member, .index = pair->cluster}, MESSAGE_SUBSCRIBE, message);
+    struct replica_peer to = {.kind = REPLICA_FOREIGN, .member = (uint8_t)member, .index = pair->cluster};
+    output_send_blob(r, to, MESSAGE_SUBSCRIBE, message);
     if (member == pair->source) pair->subscribed_from = 0; /* subscribed to anew at the next tick */
 }
 
@@ -170,8 +172,8 @@ static void judge(struct replica *r, struct pair *pair) {
     snprintf(output->text, sizeof output->text, "rolled-back-shown-by-%c%u.decision", shard ? 's' : 'c', config_cluster_index(pair->cluster));
     last_retire(r, REPLICA_ROLLED_BACK);
     replica_note(r, LOG_LEVEL_ERROR, "cluster_rolled_back",
-                 "shown_by=0x%08x acknowledged=%llu sent=%llu do=\"more than f members were put back to an older state: this cluster needs a successor "
-                 "system; stop it and call the administrators\"",
+                 "shown_by=0x%08x acknowledged=%llu sent=%llu do=\"more than f members were put back to an older state: this cluster needs a "
+                 "successor system; stop it and call the administrators\"",
                  pair->cluster, (unsigned long long)back->ack, (unsigned long long)pair->sent_final);
     proof_let_go(back);
 }

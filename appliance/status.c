@@ -5,8 +5,8 @@ static const char *const drop_names[] = {STATUS_DROPS(STATUS_TEXT)};
 static const char *const attack_names[] = {STATUS_ATTACKS(STATUS_TEXT)};
 #undef STATUS_TEXT
 
-static const char *const phase_names[] = {"restoring", "asking_last_signed", "catching_up", "voting", "draining", "retired", "rolled_back", "succeeded",
-                                          "observing", "removed", "sealed"};
+static const char *const phase_names[] = {"restoring", "asking_last_signed", "catching_up", "voting", "draining", "retired", "rolled_back",
+                                          "succeeded", "observing", "removed", "sealed"};
 
 const char *status_drop_name(enum status_drop drop) {
     return (unsigned)drop < STATUS_DROP_COUNT ? drop_names[drop] : "unknown";

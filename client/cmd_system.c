@@ -98,6 +98,7 @@ static bool key_belongs(const char *system_path, const char *key_path, const str
 
 struct init_wishes {
     char *system, *addresses, *key, *data, *threads, *join, *listen, *from;
+    char *predecessor, *statement, *backup; /* of a successor's node */
 };
 
 static bool conf_write(const char *path, const char *system, const char *addresses, const char *key, const struct init_wishes *wishes) {
@@ -106,6 +107,17 @@ static bool conf_write(const char *path, const char *system, const char *address
     json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "system", system, "addresses", addresses, "key", key, "data", "data", "threads",
                                wishes->threads ? wishes->threads : "fused");
     if (object && wishes->join) json_object_set_new(object, "join", json_string(wishes->join));
+    const struct {
+        const char *name, *path;
+    } before[] = {{"predecessor", wishes->predecessor}, {"statement", wishes->statement}, {"backup", wishes->backup}};
+    for (size_t i = 0; i < sizeof before / sizeof before[0]; i++) {
+        char absolute[CMD_PATH_BYTES];
+        if (!before[i].path) continue;
+        bool good = path_absolute(absolute, before[i].path) && object && json_object_set_new(object, before[i].name, json_string(absolute)) == 0;
+        if (good) continue;
+        json_decref(object);
+        return false;
+    }
     if (object && wishes->listen) json_object_set_new(object, "listen", json_pack("[s]", wishes->listen));
     char *text = object ? canonical_print(object, &text_bytes) : NULL;
     json_decref(object);
@@ -163,6 +175,9 @@ int cmd_system_init(int argc, char **argv) {
         {"addresses", 'a', POPT_ARG_STRING, &wishes.addresses, 0, "where the nodes are (addresses.json beside the system file)", "FILE"},
         {"node-key", 'k', POPT_ARG_STRING, &wishes.key, 0, "the node's secret key", "FILE"},
         {"data", 'd', POPT_ARG_STRING, &wishes.data, 0, "folder for node.conf and the data; made if missing", "DIR"},
+        {"predecessor", 0, POPT_ARG_STRING, &wishes.predecessor, 0, "of a successor's node: the system file before", "FILE"},
+        {"statement", 0, POPT_ARG_STRING, &wishes.statement, 0, "what its administrators signed (successor sign)", "FILE"},
+        {"backup", 0, POPT_ARG_STRING, &wishes.backup, 0, "the backup that its shard begins from; kept until the node has a checkpoint", "DIR"},
         {"threads", 0, POPT_ARG_STRING, &wishes.threads, 0, "fused (few CPUs, the default) or split", "fused|split"},
         {"join", 0, POPT_ARG_STRING, &wishes.join, 0, "the cluster of a node that is not in the system file: a CONFIG will bring it in", "CLUSTER"},
         {"from", 0, POPT_ARG_STRING, &wishes.from, 0, "begin from this backup (heraclius backup); a member's key is retired by it", "DIR"},
@@ -187,6 +202,9 @@ out:
     free(wishes.join);
     free(wishes.listen);
     free(wishes.from);
+    free(wishes.predecessor);
+    free(wishes.statement);
+    free(wishes.backup);
     poptFreeContext(context);
     return code;
 }

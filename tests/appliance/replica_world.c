@@ -401,6 +401,9 @@ static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
     const struct rw_record *retired = record_find(node, WAL_VOTES, key);
     CHECK(replica_restore_memory(node->replica, memory_bytes, memory_count,
                                  retired != NULL ? (enum replica_retired)retired->bytes[0] : REPLICA_IN_OFFICE));
+    replica_successor_key(key);
+    const struct rw_record *successor = record_find(node, WAL_MISC, key);
+    CHECK(successor == NULL || replica_restore_successor(node->replica, successor->bytes, successor->count));
     for (uint8_t kind = WAL_VOTE_PEER_PREPARE; kind <= WAL_VOTE_PEER_TIMEOUT; kind++) {
         for (uint8_t member = 0; member < RW_CLUSTER; member++) {
             (void)wal_key_vote(key, kind, member, 0, 0);
