@@ -141,12 +141,32 @@ static uint8_t recorded_code(const struct client_item *item) {
     return code;
 }
 
+/* Where at the shard it took effect: of the last of its operations that did. Height 0: none did. */
+static uint64_t effect_of(const struct part *part, uint32_t *index) {
+    const struct heraclius_request *request = part->sending->request;
+    uint64_t height = 0;
+    *index = 0;
+    for (uint32_t i = 0; i < part->op_count; i++) {
+        uint32_t op = request->order[part->first + i];
+        const struct heraclius_result *result = &request->results[op];
+        bool done = request->op[op].write && (result->code == HERACLIUS_CODE_OK || result->code == HERACLIUS_CODE_RECORDED);
+        if (!done) continue;
+        height = result->height;
+        if (result->has_version) *index = result->version.index;
+    }
+    return height;
+}
+
 static void part_settle(struct part *part, uint8_t code) {
     struct heraclius *db = part->sending->request->db;
     part->code = code;
     part->state = PART_SETTLED;
     bool asked_by_write = part->sending->request->cancel_of != NULL; /* a write that took effect settles itself, with its recorded outcome */
-    if (part->sending->kind == BATCH_WRITE && !(asked_by_write && code == CODE_RECORDED)) (void)client_journal_settled(db, part->shard, part->number);
+    if (part->sending->kind == BATCH_WRITE && !(asked_by_write && code == CODE_RECORDED)) {
+        uint32_t index;
+        uint64_t height = effect_of(part, &index);
+        (void)client_journal_settled(db, part->shard, part->number, height, index);
+    }
     client_engine_part_done(part);
 }
 

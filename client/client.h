@@ -164,15 +164,28 @@ struct numbering {
     uint64_t floor; /* certified: at least this was the shard's floor when it was asked; 0: it was not */
 };
 
+enum journal_settled { JOURNAL_OPEN = 0, JOURNAL_ENDED /* without effect */, JOURNAL_DONE };
+
 /* journal.c: one signed write batch of which some part is unsettled. */
 struct journal_write {
     uint8_t *bytes;
     size_t bytes_count;
     uint16_t part_count;
     uint16_t open; /* unsettled parts */
-    bool *settled; /* by part */
+    uint8_t *settled; /* by part: enum journal_settled */
     bool earlier;  /* of an earlier run: no request waits for it */
+    uint64_t height; /* where the part took effect that was settled last; 0: none did */
+    uint32_t index;
 };
+
+/* A write that took effect, kept for a while in case a successor system begins from below it (follow.c). */
+struct journal_kept {
+    uint8_t *bytes, *settled; /* as in journal_write; no part is open */
+    size_t bytes_count;
+    uint64_t height;
+    uint32_t index;
+};
+enum { JOURNAL_KEPT_MAX = 256, JOURNAL_KEPT_BYTES_MAX = 1 << 20 };
 
 struct journal {
     int fd;
@@ -184,6 +197,9 @@ struct journal {
     bool broken;         /* a write failed: the file's end is not known, the next sync writes it anew */
     struct journal_write *writes;
     size_t writes_count, writes_room;
+    struct journal_kept kept[JOURNAL_KEPT_MAX]; /* the newest, oldest first */
+    size_t kept_count, kept_bytes;
+    bool in_order; /* what is sent again is sent in the order of `writes` */
 };
 
 /* enrolment.c: a node's newest ADMIN_STATE. */
@@ -261,6 +277,9 @@ struct heraclius {
     uint32_t resend_ms;
     struct numbering *numbers; /* by shard */
     struct journal journal;
+    const char *predecessor_path, *statement_path; /* of the options, while it is opened; NULL: none */
+    bool follows;                                  /* a journal of this system is taken over: */
+    uint8_t followed_id[16];
     struct sending *sendings;
     struct heraclius_request *held;
     struct part *chains[CLIENT_CHAINS];
@@ -303,8 +322,17 @@ void client_journal_close(struct heraclius *db);
 bool client_journal_sent(struct heraclius *db, const struct sending *sending);   /* queues a record; false: no memory */
 void client_journal_unsent(struct heraclius *db, const struct sending *sending); /* its sync failed, it never left: forgotten */
 bool client_journal_next(struct heraclius *db, uint32_t shard, uint64_t next);
-bool client_journal_settled(struct heraclius *db, uint32_t shard, uint64_t number);
+/* `height` and `index` of the effect at the shard; height 0: it had none. */
+bool client_journal_settled(struct heraclius *db, uint32_t shard, uint64_t number, uint64_t height, uint32_t index);
+/* What took effect is unsettled again, as of an earlier run; false: no memory. */
+bool client_journal_reopen(struct journal *journal, const struct journal_kept *kept);
 bool client_journal_sync(struct heraclius *db); /* false: the disk said no; errno */
+
+/* follow.c */
+bool client_follow(struct heraclius *db, char *why); /* predecessor and statement are valid: its journals may be taken over */
+void client_kept_add(struct journal *journal, const struct journal_write *write); /* takes its memory over */
+bool client_kept_reopen(struct heraclius *db); /* those above the successor's origins are unsettled again, in their order; false: no memory */
+void client_kept_free(struct journal *journal);
 
 /* open.c */
 /* addresses.json again, if it has changed: nodes that moved are dialled where they are now. A bad file changes nothing. */

@@ -36,6 +36,8 @@ static const struct {
      {"client", 0, POPT_ARG_STRING, &command_options.client_path, 0,
       "the client's key (default: $HERACLIUS_CLIENT, or client.key beside the system file)", "KEYFILE"}},
     {ASKS & ~COMMAND_STATUS, {"via", 0, POPT_ARG_STRING, &command_options.via, 0, "the coordinator node to try first", "NODE"}},
+    {ASKS, {"predecessor", 0, POPT_ARG_STRING, &command_options.predecessor, 0, "after a succession: the system file before", "FILE"}},
+    {ASKS, {"statement", 0, POPT_ARG_STRING, &command_options.statement, 0, "what its administrators signed", "FILE"}},
     {ASKS | COMMAND_CLIENT, {"timeout", 0, POPT_ARG_INT, &command_options.timeout_s, 0, "seconds until it gives up (default 10)", "S"}},
     {ALL, {"json", 0, POPT_ARG_NONE, &command_options.json, 0, "print one JSON value", NULL}},
     {ONE | COMMAND_BATCH | COMMAND_VERIFY, {"hex", 0, POPT_ARG_NONE, &command_options.hex, 0, "keys and values are typed and printed in hex", NULL}},

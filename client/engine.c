@@ -191,7 +191,7 @@ void client_engine_part_end(struct part *part, enum part_state state, uint64_t h
     part->state = state;
     if (state == PART_REFUSED) {
         client_answer_code(part, part->code, height);
-        if (part->sending->kind == BATCH_WRITE) (void)client_journal_settled(db, part->shard, part->number);
+        if (part->sending->kind == BATCH_WRITE) (void)client_journal_settled(db, part->shard, part->number, 0, 0);
     }
     client_engine_part_done(part);
 }
@@ -317,7 +317,7 @@ static void request_shut_out(struct heraclius_request *request) {
     }
     const struct sending *write = request->sendings[1];
     for (uint32_t i = 0; write && !left && i < write->part_count; i++)
-        (void)client_journal_settled(request->db, write->parts[i].shard, write->parts[i].number);
+        (void)client_journal_settled(request->db, write->parts[i].shard, write->parts[i].number, 0, 0);
     client_engine_end(request, left ? HERACLIUS_UNSETTLED : HERACLIUS_REFUSED);
 }
 

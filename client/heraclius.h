@@ -117,6 +117,12 @@ struct heraclius_options {
     const char *via;            /* name of the node to try first; NULL: chosen by the key */
     uint32_t resend_ms;         /* ask one more node after so long without an answer; 0: 1,000 */
     uint32_t lock_wait_ms;      /* wait so long for another process to let go of the key file */
+    /* After a succession (both or neither): the system file before system_path's, and the statement that its administrators signed. If it is valid,
+     * a journal of the old system is taken over, for good: what was unsettled, and what took effect above the states that the successor goes on
+     * from (the newest 256 such writes, 1 MiB), is unsettled now. Call heraclius_settle() with HERACLIUS_SETTLE_RETRY before anything else: it
+     * sends them again in their order, and each takes effect once. */
+    const char *predecessor_path;
+    const char *statement_path;
 };
 
 struct heraclius_version {

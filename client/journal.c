@@ -5,7 +5,8 @@
  *   then records: u32 bytes of the payload, u8 type, payload, 8 bytes: the first of SHA-256(type, payload)
  *     1 NEXT     shard u32, next u64: numbers below it are taken
  *     2 SENT     a signed write batch; durable before it leaves
- *     3 SETTLED  shard u32, number u64
+ *     3 SETTLED  shard u32, number u64: without effect
+ *     4 DONE     shard u32, number u64, height u64, index u32 there: it took effect
  *
  * What the end of the file cuts short was never acted upon, since nothing leaves before its record is synced; it is dropped. A bad record with
  * an intact one behind it is damage: the file is refused, and removing it is safe (numbers.c asks the shards). Rewritten whole when it is opened.
@@ -26,7 +27,13 @@ enum {
     RECORD_NEXT = 1,
     RECORD_SENT = 2,
     RECORD_SETTLED = 3,
+    RECORD_DONE = 4,
     RECORD_EXTRA_BYTES = 13,
+    PAIR_BYTES = 12, /* NEXT, SETTLED */
+    BATCH_BYTES_EVER = 8 << 20, /* the highest that S-40 allows */
+    BATCH_PARTS_EVER = 4096,
+    BATCH_OPS_EVER = 262144,
+    DONE_BYTES = 24,
     JOURNAL_BYTES_MAX = 1 << 30,
     REWRITE_BYTES = 16 << 20
 };
@@ -74,14 +81,32 @@ static bool write_add(struct journal *journal, const uint8_t *bytes, size_t coun
     return true;
 }
 
+bool client_journal_reopen(struct journal *journal, const struct journal_kept *kept) {
+    if (!write_add(journal, kept->bytes, kept->bytes_count, true)) return false;
+    struct journal_write *write = &journal->writes[journal->writes_count - 1];
+    for (uint16_t k = 0; k < write->part_count; k++) {
+        if (kept->settled[k] != JOURNAL_ENDED) continue;
+        write->settled[k] = JOURNAL_ENDED;
+        write->open--;
+    }
+    return true;
+}
+
 static void write_drop(struct journal *journal, size_t index) {
-    free(journal->writes[index].bytes);
-    free(journal->writes[index].settled);
-    journal->writes[index] = journal->writes[--journal->writes_count];
+    struct journal_write *write = &journal->writes[index];
+    if (write->height > 0 && write->open == 0) {
+        client_kept_add(journal, write);
+    } else {
+        free(write->bytes);
+        free(write->settled);
+    }
+    size_t behind = --journal->writes_count - index;
+    if (journal->in_order) memmove(write, write + 1, behind * sizeof *write);
+    else *write = journal->writes[journal->writes_count];
 }
 
 /* Marks (shard, number) settled in memory; true if it was known and open. */
-static bool settle_in_memory(struct journal *journal, uint32_t shard, uint64_t number) {
+static bool settle_in_memory(struct journal *journal, uint32_t shard, uint64_t number, uint64_t height, uint32_t index) {
     for (size_t i = 0; i < journal->writes_count; i++) {
         struct journal_write *write = &journal->writes[i];
         struct batch batch = {.kind = BATCH_WRITE, .bytes = write->bytes, .bytes_count = (uint32_t)write->bytes_count};
@@ -89,7 +114,9 @@ static bool settle_in_memory(struct journal *journal, uint32_t shard, uint64_t n
         size_t at = 0;
         for (uint16_t k = 0; batch_part_next(&batch, &at, &part); k++) {
             if (part.shard - SHARD_CLUSTER_BASE != shard || part.number != number || write->settled[k]) continue;
-            write->settled[k] = true;
+            write->settled[k] = height > 0 ? JOURNAL_DONE : JOURNAL_ENDED;
+            if (height > 0) write->height = height;
+            if (height > 0) write->index = index;
             if (--write->open == 0) write_drop(journal, i);
             return true;
         }
@@ -106,9 +133,8 @@ static void next_raise(struct heraclius *db, uint32_t shard, uint64_t next) {
 /* One intact record of an earlier run; false: it says what cannot be. */
 static bool record_replay(struct heraclius *db, uint8_t type, const uint8_t *payload, size_t count) {
     uint32_t shards = db->system->shards_count;
-    const struct system_limits *limits = &db->system->limits;
     if (type == RECORD_SENT) {
-        struct batch_limits batch_limits = {shards, limits->batch_bytes_max, limits->batch_parts_max, limits->batch_ops_max};
+        struct batch_limits batch_limits = {shards, BATCH_BYTES_EVER, BATCH_PARTS_EVER, BATCH_OPS_EVER}; /* a successor's limits may be lower */
         struct batch batch;
         if (batch_decode(payload, count, &batch_limits, &batch) != BATCH_OK || batch.kind != BATCH_WRITE) return false;
         struct batch_part part;
@@ -116,12 +142,12 @@ static bool record_replay(struct heraclius *db, uint8_t type, const uint8_t *pay
         while (batch_part_next(&batch, &at, &part)) next_raise(db, part.shard - SHARD_CLUSTER_BASE, part.number + 1);
         return write_add(&db->journal, payload, count, true);
     }
-    if ((type != RECORD_NEXT && type != RECORD_SETTLED) || count != 12 || bytes_get_le32(payload) >= shards) return false;
-    if (type == RECORD_NEXT) {
-        next_raise(db, bytes_get_le32(payload), bytes_get_le64(payload + 4));
-    } else {
-        (void)settle_in_memory(&db->journal, bytes_get_le32(payload), bytes_get_le64(payload + 4));
-    }
+    if (count != (type == RECORD_DONE ? DONE_BYTES : PAIR_BYTES) || bytes_get_le32(payload) >= shards) return false;
+    uint32_t shard = bytes_get_le32(payload);
+    uint64_t number = bytes_get_le64(payload + 4);
+    if (type == RECORD_NEXT) next_raise(db, shard, number);
+    else if (type == RECORD_SETTLED) (void)settle_in_memory(&db->journal, shard, number, 0, 0);
+    else (void)settle_in_memory(&db->journal, shard, number, bytes_get_le64(payload + 12), bytes_get_le32(payload + 20));
     return true;
 }
 
@@ -139,7 +165,7 @@ static bool record_get(const uint8_t *bytes, size_t count, size_t at, struct rec
     record->type = bytes_get_u8(&cursor);
     record->payload = bytes_get_raw(&cursor, record->payload_bytes);
     const uint8_t *sum = bytes_get_raw(&cursor, 8);
-    if (cursor.failed || record->type < RECORD_NEXT || record->type > RECORD_SETTLED) return false;
+    if (cursor.failed || record->type < RECORD_NEXT || record->type > RECORD_DONE) return false;
     uint8_t expected[8];
     checksum(record->type, record->payload, record->payload_bytes, expected);
     record->end = count - cursor.left;
@@ -176,6 +202,36 @@ static bool write_all(int fd, const uint8_t *bytes, size_t count) {
     return true;
 }
 
+static bool pair_add(struct journal *journal, uint8_t type, uint32_t shard, uint64_t value) {
+    uint8_t payload[PAIR_BYTES];
+    bytes_put_le32(payload, shard);
+    bytes_put_le64(payload + 4, value);
+    return record_add(journal, type, payload, sizeof payload);
+}
+
+static bool settled_add(struct journal *journal, uint32_t shard, uint64_t number, uint64_t height, uint32_t index) {
+    uint8_t payload[DONE_BYTES];
+    if (height == 0) return pair_add(journal, RECORD_SETTLED, shard, number);
+    bytes_put_le32(payload, shard);
+    bytes_put_le64(payload + 4, number);
+    bytes_put_le64(payload + 12, height);
+    bytes_put_le32(payload + 20, index);
+    return record_add(journal, RECORD_DONE, payload, sizeof payload);
+}
+
+/* A write that took effect: as it was sent, and all its parts settled. */
+static bool kept_record_add(struct journal *journal, const struct journal_kept *kept) {
+    struct batch batch = {.kind = BATCH_WRITE, .bytes = kept->bytes, .bytes_count = (uint32_t)kept->bytes_count};
+    struct batch_part part;
+    size_t at = 0;
+    bool good = record_add(journal, RECORD_SENT, kept->bytes, kept->bytes_count);
+    for (uint16_t k = 0; good && batch_part_next(&batch, &at, &part); k++) {
+        uint64_t height = kept->settled[k] == JOURNAL_DONE ? kept->height : 0;
+        good = settled_add(journal, part.shard - SHARD_CLUSTER_BASE, part.number, height, kept->index);
+    }
+    return good;
+}
+
 /* Everything known, as fresh records. */
 static bool snapshot(struct heraclius *db) {
     struct journal *journal = &db->journal;
@@ -185,6 +241,9 @@ static bool snapshot(struct heraclius *db) {
     for (uint32_t shard = 0; shard < db->system->shards_count; shard++) {
         if (db->numbers[shard].known && !client_journal_next(db, shard, db->numbers[shard].next)) return false;
     }
+    for (size_t i = 0; i < journal->kept_count; i++) {
+        if (!kept_record_add(journal, &journal->kept[i])) return false;
+    }
     for (size_t i = 0; i < journal->writes_count; i++) {
         const struct journal_write *write = &journal->writes[i];
         if (!record_add(journal, RECORD_SENT, write->bytes, write->bytes_count)) return false;
@@ -192,7 +251,9 @@ static bool snapshot(struct heraclius *db) {
         struct batch_part part;
         size_t at = 0;
         for (uint16_t k = 0; batch_part_next(&batch, &at, &part); k++) {
-            if (write->settled[k] && !client_journal_settled(db, part.shard - SHARD_CLUSTER_BASE, part.number)) return false;
+            uint64_t height = write->settled[k] == JOURNAL_DONE ? write->height : 0;
+            if (write->settled[k] == JOURNAL_OPEN) continue;
+            if (!settled_add(journal, part.shard - SHARD_CLUSTER_BASE, part.number, height, write->index)) return false;
         }
     }
     return true;
@@ -272,14 +333,25 @@ enum heraclius_status client_journal_open(struct heraclius *db, const char *key_
     snprintf(journal->path, path_bytes, "%s.journal", key_path);
     uint8_t *bytes;
     size_t count;
-    uint8_t head[HEAD_BYTES];
+    uint8_t head[HEAD_BYTES], followed[HEAD_BYTES];
     head_put(db, head);
+    memcpy(followed, head, HEAD_BYTES);
+    memcpy(followed + 8, db->followed_id, sizeof db->followed_id);
     enum heraclius_status status = HERACLIUS_OK;
     if (!read_old(journal->path, &bytes, &count)) {
         snprintf(why, HERACLIUS_TEXT_BYTES, "%s: cannot be read: %s", journal->path, strerror(errno));
         status = HERACLIUS_BAD_FILE;
-    } else if (count > 0 && (count < HEAD_BYTES || memcmp(bytes, head, HEAD_BYTES) != 0)) {
-        snprintf(why, HERACLIUS_TEXT_BYTES, "%s: this journal is of another system or key; move it away if the key was changed on purpose",
+    }
+    if (count >= HEAD_BYTES && memcmp(bytes, head, HEAD_BYTES) == 0) db->follows = false; /* it did so before */
+    bool mine = count >= HEAD_BYTES && memcmp(bytes, db->follows ? followed : head, HEAD_BYTES) == 0;
+    if (status != HERACLIUS_OK) {
+        free(bytes);
+        return status;
+    }
+    if (count > 0 && !mine) {
+        snprintf(why, HERACLIUS_TEXT_BYTES,
+                 "%s: this journal is of another system or key; after a succession show the statement (--predecessor, --statement); move it away if "
+                 "the key was changed on purpose",
                  journal->path);
         status = HERACLIUS_BAD_FILE;
     } else if (count > 0 && !replay(db, bytes, count)) {
@@ -288,7 +360,7 @@ enum heraclius_status client_journal_open(struct heraclius *db, const char *key_
                  "runs are given up as too old",
                  journal->path);
         status = HERACLIUS_BAD_FILE;
-    } else if (!rewrite(db)) {
+    } else if ((db->follows && !client_kept_reopen(db)) || !rewrite(db)) {
         snprintf(why, HERACLIUS_TEXT_BYTES, "%s: cannot be written: %s", journal->path, strerror(errno));
         status = HERACLIUS_NO_RESOURCES;
     }
@@ -303,6 +375,7 @@ void client_journal_close(struct heraclius *db) {
         close(journal->fd);
     }
     while (journal->writes_count > 0) write_drop(journal, 0);
+    client_kept_free(journal);
     free(journal->writes);
     free(journal->path);
     client_buffer_free(&journal->pending);
@@ -316,20 +389,13 @@ bool client_journal_sent(struct heraclius *db, const struct sending *sending) {
            write_add(journal, sending->batch.bytes, sending->batch.used, false);
 }
 
-static bool pair_add(struct heraclius *db, uint8_t type, uint32_t shard, uint64_t value) {
-    uint8_t payload[12];
-    bytes_put_le32(payload, shard);
-    bytes_put_le64(payload + 4, value);
-    return record_add(&db->journal, type, payload, sizeof payload);
-}
-
 bool client_journal_next(struct heraclius *db, uint32_t shard, uint64_t next) {
-    return pair_add(db, RECORD_NEXT, shard, next);
+    return pair_add(&db->journal, RECORD_NEXT, shard, next);
 }
 
-bool client_journal_settled(struct heraclius *db, uint32_t shard, uint64_t number) {
-    (void)settle_in_memory(&db->journal, shard, number);
-    return pair_add(db, RECORD_SETTLED, shard, number);
+bool client_journal_settled(struct heraclius *db, uint32_t shard, uint64_t number, uint64_t height, uint32_t index) {
+    (void)settle_in_memory(&db->journal, shard, number, height, index);
+    return settled_add(&db->journal, shard, number, height, index);
 }
 
 void client_journal_unsent(struct heraclius *db, const struct sending *sending) {

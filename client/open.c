@@ -178,6 +178,11 @@ static enum heraclius_status files_open(struct heraclius *db, const struct herac
     if (!db->numbers || db->epoll < 0 || !nodes_make(db) || !client_chain_open(db, key_path))
         return fail(why, HERACLIUS_NO_RESOURCES, "no memory or descriptors for a client");
     link_config_make(db);
+    if (options->predecessor_path && options->statement_path) {
+        db->predecessor_path = options->predecessor_path;
+        db->statement_path = options->statement_path;
+        if (!client_follow(db, why)) return HERACLIUS_BAD_FILE;
+    }
     status = choose_preferred(db, options->via, why);
     if (status != HERACLIUS_OK) return status;
     return client_journal_open(db, key_path, why);

@@ -34,7 +34,7 @@ bool client_renew_begin(struct part *part, uint8_t code, uint64_t height) {
     if (!behind || part->renewed || client_request_number(sending->request)) return false;
     part->state = PART_RENEWING;
     part->renewable = code == CODE_REUSED || sending->copies == 1;
-    (void)client_journal_settled(db, part->shard, part->number);
+    (void)client_journal_settled(db, part->shard, part->number, 0, 0);
     client_numbers_forget(db, part->shard, part->number);
     return true;
 }

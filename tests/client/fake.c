@@ -350,7 +350,7 @@ static void decider_of(struct fake *fake, uint32_t cluster) {
     const struct system_cluster *from = &system->clusters[cluster];
     struct decider *decider = &fake->deciders[cluster];
     struct bft_place place = {.cluster = from->cluster};
-    struct bft_point start = {.height = 0};
+    struct bft_point start = {.height = system_genesis_height(system)};
     uint8_t keys[BFT_MEMBERS_MAX][SIGNER_PUBLIC_KEY_BYTES];
     memcpy(place.system_id, system->system_id, 16);
     CHECK(system_config_hash(system, from->cluster, place.config_hash.bytes));
@@ -359,8 +359,20 @@ static void decider_of(struct fake *fake, uint32_t cluster) {
         decider->secrets[i] = &fake->fixture->nodes[cluster][i].signing;
     }
     CHECK(bft_members_init(&decider->members, &place, &start, from->nodes_count, keys));
-    decider->height = 1;
+    decider->height = start.height + 1;
     decider->time = 1000;
+}
+
+static void succeed(struct fake *fake, const struct fake_options *options) {
+    const struct system *before = &options->succeeds->fixture->assembly->system;
+    struct assembly *assembly = fake->fixture->assembly;
+    assembly->system.succession = (uint16_t)(before->succession + 1);
+    memcpy(assembly->system.predecessor_id, before->system_id, 16);
+    memcpy(assembly->system.partition_key, before->partition_key, 16);
+    for (uint32_t i = 0; i < assembly->shards_count; i++) {
+        assembly->shards[i].origin_height = options->origin_height ? options->origin_height : 1;
+        assembly->shards[i].origin_root[0] = 1;
+    }
 }
 
 struct fake *fake_start(const struct fake_options *options) {
@@ -378,6 +390,7 @@ struct fake *fake_start(const struct fake_options *options) {
     fake->fixture = fixture_new(options->seed ? options->seed : 1, coordinators, shards, nodes);
     struct system_limits *limits = &fake->fixture->assembly->system.limits;
     if (options->number_window) limits->number_window = options->number_window;
+    if (options->succeeds) succeed(fake, options);
     CHECK(assembly_finish(fake->fixture->assembly, NULL) == SYSTEM_OK);
     CHECK(assembly_write(fake->fixture->assembly, fake->system_path, NULL) == SYSTEM_OK);
     CHECK(keyfile_create(&fake->fixture->clients[0], fake->key_path, NULL) == SYSTEM_OK);
@@ -391,7 +404,8 @@ struct fake *fake_start(const struct fake_options *options) {
 }
 
 static void folder_remove(const char *folder) {
-    static const char *const names[] = {"system.json", "addresses.json", "client.key", "client.key.journal", "client.key.journal.new", "receipt"};
+    static const char *const names[] = {"system.json",        "addresses.json",         "client.key", "client.key.journal",
+                                        "client.key.journal.new", "receipt", "statement"};
     char path[1024];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);

@@ -56,6 +56,8 @@ struct fake_options {
     uint32_t coordinators, shards, nodes; /* 0: 1, 1, 4 */
     uint32_t number_window;               /* 0: 1024 */
     uint64_t seed;                        /* 0: 1; another seed is another system */
+    const struct fake *succeeds;          /* this one: the same keys, and each shard goes on from origin_height */
+    uint64_t origin_height;               /* 0: 1 */
 };
 
 struct fake_payload {

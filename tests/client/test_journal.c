@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "protocol/claim.h"
 #include "tests/client/fake.h"
 
 enum { RESEND_MS = 60, LONG_MS = 8000, HEAD_BYTES = 56, FILE_MAX = 1 << 20 };
@@ -254,6 +255,136 @@ static void a_journal_of_another_system_or_key_is_refused(void **state) {
     file_write(whole, count);
     assert_int_equal(opens(&db, why), HERACLIUS_OK);
     heraclius_close(db);
+}
+
+/* ---- succession ---- */
+
+static void statement_write(const struct fake *next, uint32_t signatures) {
+    struct claim_successor statement = {.signatures_count = 0};
+    const struct system *old = &fake->fixture->assembly->system, *new = &next->fixture->assembly->system;
+    memcpy(statement.predecessor_id, old->system_id, 16);
+    memcpy(statement.successor_id, new->system_id, 16);
+    memcpy(statement.successor_hash, new->file_hash, 32);
+    for (uint32_t i = 0; i < signatures; i++) assert_true(claim_successor_sign(&statement, &fake->fixture->admins[i].signing));
+    uint8_t bytes[CLAIM_SUCCESSOR_BYTES_MAX];
+    size_t count = claim_successor_encode(&statement, bytes);
+    char path[640];
+    snprintf(path, sizeof path, "%s/statement", next->folder);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, count, file), count);
+    assert_int_equal(fclose(file), 0);
+}
+
+static enum heraclius_status follows(const struct fake *next, bool shown, struct heraclius **db, char *why) {
+    char statement[640];
+    snprintf(statement, sizeof statement, "%s/statement", next->folder);
+    struct heraclius_options options = {.system_path = next->system_path, .via = "c0-n0", .resend_ms = RESEND_MS};
+    if (shown) options.predecessor_path = fake->system_path;
+    if (shown) options.statement_path = statement;
+    return heraclius_open(db, &options, why);
+}
+
+static void journal_hand_over(const struct fake *next, const uint8_t *bytes, size_t count) {
+    FILE *file = fopen(next->journal_path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, count, file), count);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void retry_all(struct fake *next, size_t unsettled) {
+    char why[HERACLIUS_TEXT_BYTES], held[32];
+    struct heraclius *db;
+    if (follows(next, true, &db, why) != HERACLIUS_OK) fail_msg("%s", why);
+    assert_int_equal(heraclius_unsettled_count(db), unsettled);
+    settled_count = 0;
+    if (heraclius_settle(db, HERACLIUS_SETTLE_RETRY, LONG_MS, settled, NULL, why) != HERACLIUS_DONE) fail_msg("%s", why);
+    assert_int_equal(settled_count, unsettled);
+    assert_true(fake_value(next, "{k}", held, sizeof held));
+    assert_string_equal(held, "v4"); /* in the order in which they had happened, and what had no answer last */
+    heraclius_close(db);
+}
+
+static void a_journal_follows_a_succession_and_each_write_takes_effect_there_once(void **state) {
+    (void)state;
+    static uint8_t whole[FILE_MAX];
+    char why[HERACLIUS_TEXT_BYTES];
+    play(FAKE_HONEST);
+    assert_int_equal(unlink(fake->journal_path), 0); /* what earlier tests left in it */
+    struct heraclius *db = fake_open(fake, RESEND_MS);
+    assert_int_equal(put(db, "{k}", "v1", LONG_MS), HERACLIUS_DONE);
+    assert_int_equal(put(db, "{k}", "v2", LONG_MS), HERACLIUS_DONE);
+    assert_int_equal(put(db, "{k}", "v3", LONG_MS), HERACLIUS_DONE);
+    play(FAKE_SILENT);
+    assert_int_equal(put(db, "{k}", "cancelled", 200), HERACLIUS_UNSETTLED);
+    heraclius_close(db);
+    play(FAKE_HONEST);
+    settle_all(HERACLIUS_SETTLE_CANCEL);
+    play(FAKE_SILENT);
+    db = fake_open(fake, RESEND_MS);
+    assert_int_equal(put(db, "{k}", "v4", 200), HERACLIUS_UNSETTLED);
+    heraclius_close(db);
+    play(FAKE_HONEST);
+    size_t count = file_read(whole);
+
+    struct fake *next = fake_start(&(struct fake_options){.number_window = 16, .succeeds = fake});
+    journal_hand_over(next, whole, count);
+    assert_int_equal(follows(next, false, &db, why), HERACLIUS_BAD_FILE);
+    assert_non_null(strstr(why, "--statement"));
+    statement_write(next, 1);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_BAD_FILE);
+    assert_non_null(strstr(why, "administrators must sign"));
+    statement_write(next, 2);
+    retry_all(next, 4); /* all lie above the cut */
+    assert_int_equal(fake_executed(next), 4);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_OK); /* it is the successor's now: nothing comes again */
+    assert_int_equal(heraclius_unsettled_count(db), 0);
+    heraclius_close(db);
+    journal_hand_over(next, whole, count); /* as if all lay below the cut: everything is on record there */
+    retry_all(next, 4);
+    assert_int_equal(fake_executed(next), 4);
+    assert_int_equal(opens(&db, why), HERACLIUS_OK); /* the old system's own journal is where it was */
+    heraclius_close(db);
+    fake_stop(next);
+
+    next = fake_start(&(struct fake_options){.number_window = 16, .succeeds = fake, .origin_height = UINT64_C(1) << 40});
+    journal_hand_over(next, whole, count);
+    statement_write(next, 2);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_OK); /* below the origin: only what has no answer */
+    assert_int_equal(heraclius_unsettled_count(db), 1);
+    heraclius_close(db);
+    fake_stop(next);
+    settle_all(HERACLIUS_SETTLE_CANCEL);
+}
+
+/* What took effect is kept over restarts, the newest so many. */
+static void the_newest_writes_that_took_effect_are_kept_and_no_more(void **state) {
+    (void)state;
+    static uint8_t whole[FILE_MAX];
+    enum { KEPT = 256 };
+    char why[HERACLIUS_TEXT_BYTES], value[16];
+    play(FAKE_HONEST);
+    assert_int_equal(unlink(fake->journal_path), 0);
+    for (int run = 0; run < 3; run++) {
+        struct heraclius *db = fake_open(fake, RESEND_MS);
+        for (int i = 0; i < 100; i++) {
+            snprintf(value, sizeof value, "%d-%d", run, i);
+            assert_int_equal(put(db, "{n}", value, LONG_MS), HERACLIUS_DONE);
+        }
+        heraclius_close(db);
+    }
+    size_t count = file_read(whole);
+    struct fake *next = fake_start(&(struct fake_options){.number_window = 512, .succeeds = fake});
+    journal_hand_over(next, whole, count);
+    statement_write(next, 2);
+    struct heraclius *db;
+    if (follows(next, true, &db, why) != HERACLIUS_OK) fail_msg("%s", why);
+    assert_int_equal(heraclius_unsettled_count(db), KEPT);
+    if (heraclius_settle(db, HERACLIUS_SETTLE_RETRY, LONG_MS, settled, NULL, why) != HERACLIUS_DONE) fail_msg("%s", why);
+    heraclius_close(db);
+    assert_true(fake_value(next, "{n}", value, sizeof value));
+    assert_string_equal(value, "2-99");
+    fake_stop(next);
 }
 
 /* Numbers that a forgotten run can have signed lie below its floor plus the window: the next ones begin beyond. */
@@ -606,6 +737,8 @@ int main(void) {
         cmocka_unit_test(retry_and_cancel_say_what_became_of_a_write),
         cmocka_unit_test(a_torn_tail_is_dropped_and_damage_before_it_is_refused),
         cmocka_unit_test(a_journal_of_another_system_or_key_is_refused),
+        cmocka_unit_test(a_journal_follows_a_succession_and_each_write_takes_effect_there_once),
+        cmocka_unit_test(the_newest_writes_that_took_effect_are_kept_and_no_more),
         cmocka_unit_test(a_lost_journal_asks_where_it_stands_and_jumps_beyond_the_window),
         cmocka_unit_test(a_restored_journal_is_found_out_and_each_write_takes_effect_once),
         cmocka_unit_test(many_writes_under_a_restored_journal_take_effect_once_each),
