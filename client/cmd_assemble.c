@@ -6,6 +6,7 @@
 #include "protocol/assembly.h"
 #include "client/cmd_system.h"
 #include "client/cmd_system_inside.h"
+#include "protocol/backup_folder.h"
 #include "protocol/canonical.h"
 
 /* Decimal digits only. */
@@ -149,18 +150,43 @@ static bool predecessor_take(struct assembly *assembly, const char *path) {
     return good;
 }
 
-/* c0=HEIGHT:ROOT or s0=HEIGHT:ROOT. */
-static bool origin_take(struct assembly *assembly, const char *text) {
+/* The height and root that a backup of the predecessor shows, certified; that it is whole is looked at by `successor new`. */
+static bool origin_of_backup(const char *predecessor, const char *path, uint32_t of, uint64_t *height, uint8_t root[32]) {
+    struct signer signer = signer_ed25519(NULL);
+    struct system_fault fault;
+    struct backup_fault why;
+    struct system *old = NULL;
+    struct backup_folder *folder = NULL;
+    if (!predecessor) return (void)cmd_fail("--origin: a backup is of the --predecessor"), false;
+    if (system_load(&old, predecessor, &fault)) return (void)cmd_fail("%s", fault.text), false;
+    bool good = backup_folder_open(&folder, path, old, &signer, &why) == BACKUP_OK;
+    if (!good) (void)cmd_fail("%s: %s: %s", path, why.file, why.text);
+    const struct checkpoint_manifest *manifest = good ? &backup_shown(folder->backup)->manifest : NULL;
+    if (good && manifest->cluster != of) good = ((void)cmd_fail("%s: a backup of another cluster", path), false);
+    if (good) {
+        *height = manifest->height;
+        memcpy(root, manifest->state_root, 32);
+    }
+    backup_folder_close(folder);
+    system_free(old);
+    return good;
+}
+
+/* s0=BACKUP or s0=HEIGHT:ROOT; coordinators c0, c1... likewise. */
+static bool origin_take(struct assembly *assembly, const char *predecessor, const char *text) {
     const char *equals = strchr(text, '='), *colon = equals ? strchr(equals, ':') : NULL;
     uint64_t index = 0, height = 0;
     uint8_t root[32];
     bool shard = text[0] == 's';
-    if (!colon || (!shard && text[0] != 'c') || !number_parse(text + 1, (size_t)(equals - text - 1), SYSTEM_CLUSTERS_MAX, &index) ||
-        !number_parse(equals + 1, (size_t)(colon - equals - 1), UINT64_MAX, &height) ||
-        !canonical_hex_parse(colon + 1, strlen(colon + 1), root, 32)) {
-        (void)cmd_fail("--origin %s: must be c0=HEIGHT:ROOT or s0=HEIGHT:ROOT", text);
+    bool named = equals && (shard || text[0] == 'c') && number_parse(text + 1, (size_t)(equals - text - 1), SYSTEM_CLUSTERS_MAX, &index);
+    bool given = named && colon && number_parse(equals + 1, (size_t)(colon - equals - 1), UINT64_MAX, &height) &&
+                 canonical_hex_parse(colon + 1, strlen(colon + 1), root, 32);
+    if (!named) {
+        (void)cmd_fail("--origin %s: must be s0=BACKUP or s0=HEIGHT:ROOT", text);
         return false;
     }
+    uint32_t of = (shard ? (uint32_t)CONFIG_CLUSTER_SHARD : (uint32_t)CONFIG_CLUSTER_COORDINATOR) + (uint32_t)index;
+    if (!given && !origin_of_backup(predecessor, equals + 1, of, &height, root)) return false;
     if (index >= (shard ? assembly->shards_count : assembly->coordinators_count)) {
         (void)cmd_fail("--origin %s: there is no such cluster", text);
         return false;
@@ -225,7 +251,7 @@ static bool rest_take(struct assembly *assembly, const struct wishes *wishes) {
         if (!cmd_setting_take(assembly, *at)) return false;
     }
     for (char **at = wishes->origins; at && *at; at++) {
-        if (!origin_take(assembly, *at)) return false;
+        if (!origin_take(assembly, wishes->predecessor, *at)) return false;
     }
     return true;
 }
@@ -271,8 +297,8 @@ int cmd_system_assemble(int argc, char **argv) {
         {"set", 0, POPT_ARG_ARGV, &wishes.settings, 0, "a limit or time-out (system show lists them)", "NAME=VALUE"},
         {"partition-key", 0, POPT_ARG_STRING, &wishes.partition_key, 0, "32 hex digits; random if not given", "HEX"},
         {"predecessor", 0, POPT_ARG_STRING, &wishes.predecessor, 0, "the system file that this one succeeds", "FILE"},
-        {"origin", 0, POPT_ARG_ARGV, &wishes.origins, 0, "certified height and state root that a cluster of a successor starts from",
-         "CLUSTER=HEIGHT:ROOT"},
+        {"origin", 0, POPT_ARG_ARGV, &wishes.origins, 0, "the backup, or certified height and state root, that a cluster of a successor starts from",
+         "CLUSTER=BACKUP|HEIGHT:ROOT"},
         {"out", 'o', POPT_ARG_STRING, &wishes.out, 0, "the system file to write", "FILE"},
         POPT_AUTOHELP POPT_TABLEEND};
     poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);

@@ -9,8 +9,9 @@
  *     heraclius client enroll --name NAME --out DIR                      DIR/NAME.key, DIR/NAME.card
  *     heraclius admin enroll --name NAME --out DIR                       DIR/NAME.key, DIR/NAME.card
  *     heraclius system assemble --name NAME --coordinator CARD,CARD,... --shard CARD,... --admin CARD --needed K [--client CARD[,RULE]...]...
- *                               [--set LIMIT=VALUE]... [--partition-key HEX] [--predecessor FILE --origin CLUSTER=HEIGHT:ROOT...] --out FILE
+ *                               [--set LIMIT=VALUE]... [--partition-key HEX] [--predecessor FILE --origin CLUSTER=BACKUP...] --out FILE
  *     heraclius system init --system FILE [--addresses FILE] --node-key FILE --data DIR [--threads fused|split] [--join CLUSTER] [--from BACKUP]
+ *                               [--predecessor FILE --statement FILE [--backup DIR]]                  a node of a successor
  *     heraclius system show [--json] [FILE]                               by default the system file of all other commands
  *     heraclius system local --out DIR [--coordinators C] [--shards S] [--nodes N] --port-base P
  *     heraclius evidence verify [-s SYSTEM] [--json] FILE                exit 1: it convicts nobody
@@ -20,6 +21,10 @@
  *     heraclius config sign FILE --admin-key KEY --out FILE
  *     heraclius config submit FILE...
  *     heraclius config status [CLUSTER [--out FILE]]
+ *     heraclius successor new --predecessor OLD --successor NEW --backup DIR... [--seen CLUSTER=HEIGHT]... --out STATEMENT
+ *     heraclius successor show STATEMENT... --predecessor OLD --successor NEW [--backup DIR]...
+ *     heraclius successor sign STATEMENT... --predecessor OLD --successor NEW --admin-key KEY --out FILE
+ *     heraclius successor leave STATEMENT... --predecessor OLD --successor NEW --data DIR                 a node of the old system is shown it
  *     heraclius system local --out DIR --move --port-base P              new ports in DIR/addresses.json, nothing else
  *
  * Enrolment while a system runs (7.6); k of the administrators sign, each where his key is:
@@ -54,6 +59,10 @@ int cmd_system_init(int argc, char **argv);
 int cmd_system_show(int argc, char **argv);
 int cmd_system_local(int argc, char **argv);
 int cmd_evidence_verify(int argc, char **argv);
+int cmd_successor_new(int argc, char **argv);
+int cmd_successor_show(int argc, char **argv);
+int cmd_successor_sign(int argc, char **argv);
+int cmd_successor_leave(int argc, char **argv);
 int cmd_config_new(int argc, char **argv);
 int cmd_config_show(int argc, char **argv);
 int cmd_config_sign(int argc, char **argv);
