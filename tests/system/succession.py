@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -36,12 +37,13 @@ class Made(System):
         for n in self.names:
             self.must("node", "enroll", "--name", n, "--out", f"{self.root}/{n}")
         if not keys:
-            self.must("client", "enroll", "--name", "client", "--out", self.root)
+            for client in ("client", "load"):
+                self.must("client", "enroll", "--name", client, "--out", self.root)
             for i in range(3):
                 self.must("admin", "enroll", "--name", f"admin{i}", "--out", self.root)
         cards = {c: ",".join(f"{self.root}/{n}/{n}.card" for n in self.names if n.startswith(c)) for c in CLUSTERS}
         words = ["system", "assemble", "--name", name, "--coordinator", cards["c0"], "--shard", cards["s0"], "--needed", 2, "--client",
-                 f"{self.keys}/client.card", "--out", f"{self.root}/system.json"]
+                 f"{self.keys}/client.card", "--client", f"{self.keys}/load.card,rw:load/", "--out", f"{self.root}/system.json"]
         words += [w for i in range(3) for w in ("--admin", f"{self.keys}/admin{i}.card")] + [w for s in SETTINGS for w in ("--set", s)]
         self.must(*words, *extra)
         shown = json.loads(run("system", "show", "--json", f"{self.root}/system.json").stdout)
@@ -92,6 +94,23 @@ def checkpoint_past(system, height):
     return wait(done, 60)
 
 
+class Load:
+    """Writes one after the other, of a client of its own, as long as they are answered; then there is one that was not."""
+
+    def __init__(self, system):
+        self.system, self.done, self.ended = system, 0, False
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while not self.ended and self.system.client("add", "load/n", 1, "--timeout", 4, client="load").returncode == 0:
+            self.done += 1
+
+    def end(self):
+        self.ended = True
+        self.thread.join()
+
+
 def backed_up(cases, old):
     """Writes below the cut; a backup; writes above it; one that is decided and never answered, one that the shard never saw."""
     cases.case("the old system answers", old.wait_ready())
@@ -99,6 +118,7 @@ def backed_up(cases, old):
     height = max((old.ask(n) or {}).get("height") or 0 for n in old.names if n.startswith("s0"))
     cases.case("a checkpoint lies above them", checkpoint_past(old, height))
     shutil.copy(f"{old.root}/client.key.journal", f"{old.root}/journal.early")
+    load = Load(old)
     done = old.client("backup", "--out", f"{old.dir}/backup", timeout=60)
     cases.case("it is backed up while it runs", done.returncode == 0, done.stdout + done.stderr)
     cases.case("writes above the cut", adds(old, "above", 3) and old.client("put", "{x}name", "Bob").returncode == 0)
@@ -108,6 +128,8 @@ def backed_up(cases, old):
             shutil.rmtree(f"{old.root}/{n}")
     done = old.client("add", "unanswered", 1, "--timeout", 3)
     cases.case("the shard cluster burns, and a write is not answered: exit 3", done.returncode == 3, done)
+    load.end()
+    return load.done
 
 
 def succeed(cases, old, name, keys, sign=("admin0", "admin2")):
@@ -165,6 +187,14 @@ def followed(cases, old, new, statement):
     return shown
 
 
+def loaded_once(cases, new, shown, loaded):
+    """Under load one knows how many were answered; the one after those was not."""
+    done = new.client("settle", "--retry", *shown, "--timeout", 60, timeout=90, client="load")
+    value = int(new.client("get", "load/n", "--timeout", 20).stdout or 0)
+    cases.case(f"of the client that wrote all the while, {loaded} writes answered and one not, each took effect once",
+               done.returncode == 0 and loaded > 3 and value == loaded + 1, f"{loaded} {value} {done}")
+
+
 def twice(cases, old, new, shown):
     """A journal that still holds as unsettled what lies below the cut: the answer is the recorded one."""
     done = new.client("settle", *shown)
@@ -208,10 +238,11 @@ def burned(cases):
         try:
             old = Made(folder, "old")
             old.start_all()
-            backed_up(cases, old)
+            loaded = backed_up(cases, old)
             new, statement, both = succeed(cases, old, "new", old.root)
             started(cases, old, new, statement)
             shown = followed(cases, old, new, statement)
+            loaded_once(cases, new, shown, loaded)
             twice(cases, old, new, shown)
             two_successors(cases, old, new, statement, both)
         finally:
