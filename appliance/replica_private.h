@@ -29,7 +29,9 @@
 #define APPLIANCE_REPLICA_PRIVATE_H
 
 #include "appliance/log.h"
+#include "appliance/message_type.h"
 #include "appliance/replica.h"
+#include "appliance/replica_rollback.h"
 #include "bft/core.h"
 #include "merkle/check.h"
 #include "protocol/batch.h"
@@ -83,32 +85,6 @@ enum {
 _Static_assert(INPUTS_MAX + 4 * BLOCKS_MAX + PRUNE_INPUTS_AT_ONCE + 1024 <= WAL_RECORDS_MAX,
                "a write can hold every input of the pool, blocks, certificates, deletions, votes and the newest items of all members");
 _Static_assert(BLOCKS_MAX / 2 + UNPUBLISHED_MAX + BFT_BLOCKS_MAX < BLOCKS_MAX, "blocks kept, blocks that wait for the disk and open ones fit");
-
-/* Message types that are not the consensus core's (C-12). */
-enum message_type {
-    MESSAGE_LAST_SIGNED_QUERY = 0x010B,
-    MESSAGE_LAST_SIGNED_ANSWER = 0x010C,
-    MESSAGE_CHECKPOINT_QUERY = 0x010D,
-    MESSAGE_CHECKPOINT = 0x010E,
-    MESSAGE_PIECE_QUERY = 0x010F,
-    MESSAGE_PIECE = 0x0110,
-    MESSAGE_INPUT = 0x0111,
-    MESSAGE_INPUT_FETCH = 0x0112,
-    MESSAGE_CONFIG_QUERY = 0x0113,
-    MESSAGE_CONFIG_CHAIN = 0x0114,
-    MESSAGE_SUBSCRIBE = 0x0201,
-    MESSAGE_COMPACT_DECISION = 0x0202,
-    MESSAGE_NEWEST_QUERY = 0x0203,
-    MESSAGE_NEWEST = 0x0204,
-    MESSAGE_BATCH = 0x0301,
-    MESSAGE_ANSWER = 0x0302,
-    MESSAGE_REFUSED = 0x0303,
-    MESSAGE_STATUS_QUERY = 0x0304,
-    MESSAGE_STATUS_ANSWER = 0x0305,
-    MESSAGE_ADMIN = 0x0306,
-    MESSAGE_ADMIN_STATE = 0x0307,
-    MESSAGE_ANNOUNCE = 0x0308,
-};
 
 enum input_state {
     INPUT_FREE = 0,
@@ -287,19 +263,6 @@ struct queue_item {
 struct subscriber {
     uint64_t from, next; /* from 0: none; next: first dseq not sent on this link */
     uint32_t window;
-};
-
-/* P-70, of one pair. */
-struct rollback {
-    bool done;               /* f+1 nodes said what they hold of mine */
-    uint32_t answered, hints; /* who did; whose word is a hint that waits for a proof: by bit */
-    uint32_t liars;          /* who sent a slice that proved nothing */
-    uint64_t hint_ms;
-    struct blob_piece slice; /* one that acknowledges more than was sent, NULL: none; its certificate is checked once that lasts */
-    uint64_t ack, since_ms;
-    uint32_t from;
-    bool proved;
-    uint64_t noop, noop_ms; /* first nonce asked for with the proof at hand, 0: none yet; when it was asked last */
 };
 
 struct pair {
@@ -724,19 +687,6 @@ bool last_is_answered(const struct replica *r);
 void last_retire(struct replica *r, enum replica_retired why);
 void last_persist(struct replica *r);
 bool last_restore(struct replica *r, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count);
-
-/* replica_rollback.c */
-uint64_t rollback_noop_first(uint64_t wall_ms, const uint8_t nonce[16]);
-/* The nonce of my next NOOP: larger than all before, restarts included, and not to be guessed. */
-uint64_t rollback_noop_nonce(struct replica *r);
-/* A node of the pair answered NEWEST_QUERY. */
-void rollback_newest(struct replica *r, struct pair *pair, uint32_t member, uint64_t acked, uint64_t consumed);
-/* A compact decision from the pair that decodes; nothing else of it is checked. */
-void rollback_slice(struct replica *r, struct pair *pair, const struct decision *decision, struct blob_piece bytes, struct replica_peer from);
-void rollback_tick(struct replica *r, struct pair *pair);
-/* This block is final, and the cursors are those after it. */
-void rollback_final(struct replica *r, const struct rblock *block);
-void rollback_free(struct pair *pair);
 
 /* replica_evidence.c: each does nothing unless its arguments, which were verified, contradict each other; one file for each kind and culprit */
 void replica_evidence_votes(struct replica *r, const struct bft_vote *a, const struct bft_vote *b);
