@@ -17,6 +17,7 @@
  *   sys_setup.c       the system file and all keys
  *   sys_admin.c       the administrators: CONFIGs signed and handed in, who is a member of what
  *   sys_world.c       events in order of time; the two phases of a walk
+ *   sys_enrol.c       clients enrolled, changed and revoked
  *   sys_network.c     links: delay, loss, duplication, order, cuts
  *   sys_peers.c       whom each node's net lets in
  *   sys_fault.c       what goes wrong, and when
@@ -82,7 +83,8 @@ enum {
     X(SYS_RANDOM, "random_liar")                                                                                                                     \
     X(SYS_HOSTILE, "hostile_client")                                                                                                                 \
     X(SYS_CLIENT_CRASH, "client_crash")                                                                                                              \
-    X(SYS_CONFIG, "config")
+    X(SYS_CONFIG, "config")                                                                                                                          \
+    X(SYS_ENROL, "enrolment")
 #define SYS_IDENTIFIER(identifier, name) identifier,
 enum sys_fault { SYS_FAULTS(SYS_IDENTIFIER) SYS_FAULT_COUNT };
 #undef SYS_IDENTIFIER
@@ -259,7 +261,7 @@ struct sys_node {
     uint64_t checkpoint_told;
     /* checks */
     struct sys_signed votes;
-    uint64_t checked_height, checked_signature, memory_version;
+    uint64_t checked_height, checked_signature, memory_version, enrolled;
     uint64_t sent_dseq[SYS_CLUSTERS_MAX];
     uint64_t consumed[SYS_CLUSTERS_MAX];
     struct bft_memory *memory; /* as it stands on the disk */
@@ -310,6 +312,7 @@ struct sys_world {
     struct sys_cluster clusters[SYS_CLUSTERS_MAX];
     uint32_t cluster_count, genesis_count, node_count, end_count; /* nodes of the system file come first, then the spare ones */
     struct sys_admins *admins; /* of sys_admin.c; NULL: nothing is to be signed */
+    struct sys_enrolments *enrolments; /* of sys_enrol.c; NULL: none is made */
     struct card spare_cards[SYS_SPARES_MAX];
     struct sys_node nodes[SYS_NODES_MAX];
     struct sys_client *clients[SYS_CLIENTS_MAX];
@@ -435,6 +438,11 @@ void sys_admin_hand_in(struct sys_world *world, uint32_t cluster_index);
 uint32_t sys_admin_spare(const struct sys_world *world, uint32_t cluster_index); /* a node that is in no CONFIG yet; SYS_NODES_MAX: none */
 void sys_admin_put(const struct sys_world *world, struct admin_op *op, uint32_t spare, uint32_t place);
 void sys_admin_free(struct sys_world *world);
+bool sys_entropy(void *world, uint8_t *out, size_t count); /* as keyfile_entropy */
+struct admin_op;
+void sys_admin_sign(struct sys_world *world, struct admin_op *op); /* by k of them, or all */
+/* An operation's bytes to a node, over a link of the administrators' own. */
+void sys_admin_tell(struct sys_world *world, uint32_t node, uint16_t type, const uint8_t *bytes, size_t count);
 /* Nothing that was signed waits to be in force. */
 bool sys_admin_settled(const struct sys_world *world);
 /* The epochs that this node has entered are those that were signed. */
@@ -446,6 +454,13 @@ bool sys_is_member(const struct sys_world *world, uint32_t node);
 /* May it become one of the f faulty ones, in each CONFIG that it is in? */
 bool sys_may_break(const struct sys_world *world, uint32_t node);
 void sys_broke(struct sys_world *world, uint32_t node);
+
+/* sys_enrol.c */
+void sys_enrol_begin(struct sys_world *world);
+void sys_enrol_event(struct sys_world *world);
+void sys_enrol_check(struct sys_world *world, uint32_t node);
+bool sys_enrol_settled(const struct sys_world *world);
+void sys_enrol_free(struct sys_world *world);
 
 /* sys_transfer.c */
 /* At a start, before anything is read: a checkpoint that came whole becomes the node's own. */

@@ -1,7 +1,7 @@
 /*
  * The administrators of a simulated system (tests/sim/sys.h), three of whom two must sign: they make CONFIGs for one cluster or another, hand them to
- * whichever members they reach, and again until one is in force. Sometimes two with the same serial are about. What is in force is never taken from
- * the administrators: an honest node shows it by entering the epoch, and must have one that was signed.
+ * whichever members they reach, and again until one is in force (enrolments: sys_enrol.c). Sometimes two with the same serial are about. What is in
+ * force is never taken from the administrators: an honest node shows it by entering the epoch, and must have one that was signed.
  */
 #include "appliance/node.h"
 #include "appliance/replica_private.h"
@@ -18,7 +18,7 @@ struct sys_admins {
     uint64_t nonce;
 };
 
-static bool entropy(void *context, uint8_t *out, size_t count) {
+bool sys_entropy(void *context, uint8_t *out, size_t count) {
     struct sys_world *world = context;
     for (size_t i = 0; i < count; i++) out[i] = (uint8_t)sys_random(world, 256);
     return true;
@@ -36,10 +36,10 @@ void sys_admin_setup(struct sys_world *world) {
     CHECK(ed25519_start(NULL));
     world->admins = admins;
     for (uint32_t i = 0; i < SYS_ADMINS; i++) {
-        CHECK(keyfile_generate(&admins->keys[i], KEYFILE_ADMIN, "admin", entropy, world, NULL) == SYSTEM_OK);
+        CHECK(keyfile_generate(&admins->keys[i], KEYFILE_ADMIN, "admin", sys_entropy, world, NULL) == SYSTEM_OK);
         CHECK(keyfile_make_card(&admins->keys[i], NULL, &admins->cards[i], NULL) == SYSTEM_OK);
     }
-    CHECK(keyfile_generate(&admins->owner, KEYFILE_OWNER, "owner", entropy, world, NULL) == SYSTEM_OK);
+    CHECK(keyfile_generate(&admins->owner, KEYFILE_OWNER, "owner", sys_entropy, world, NULL) == SYSTEM_OK);
     qsort(admins->cards, SYS_ADMINS, sizeof *admins->cards, card_compare);
     world->system->admins = admins->cards;
     world->system->admins_count = SYS_ADMINS;
@@ -55,7 +55,7 @@ static void spare_make(struct sys_world *world, uint32_t cluster_index) {
     node->cluster = world->clusters[cluster_index].cluster;
     node->member = BFT_MEMBERS_MAX;
     node->spare = true;
-    CHECK(keyfile_generate(&key, KEYFILE_NODE, sys_end_name(world, index, name), entropy, world, NULL) == SYSTEM_OK);
+    CHECK(keyfile_generate(&key, KEYFILE_NODE, sys_end_name(world, index, name), sys_entropy, world, NULL) == SYSTEM_OK);
     CHECK(keyfile_make_card(&key, &world->admins->owner, &world->spare_cards[at], NULL) == SYSTEM_OK);
     node->card = &world->spare_cards[at];
     node->key = (struct sys_key){.world = world, .node = (uint8_t)index, .secret = key.signing};
@@ -66,7 +66,7 @@ static void spare_make(struct sys_world *world, uint32_t cluster_index) {
 
 void sys_admin_spares(struct sys_world *world) {
     world->genesis_count = world->node_count;
-    if (world->admins == NULL) return;
+    if (!(world->config.faults >> SYS_CONFIG & 1)) return;
     uint32_t each = SYS_SPARES_MAX / world->cluster_count < 4 ? SYS_SPARES_MAX / world->cluster_count : 4;
     for (uint32_t c = 0; c < world->cluster_count; c++) {
         for (uint32_t i = 0; i < each; i++) spare_make(world, c);
@@ -220,7 +220,8 @@ static bool has_caught_up(const struct sys_world *world, uint32_t index) {
 static bool newcomers_ready(const struct sys_world *world, const struct sys_cluster *cluster, const struct sys_epoch *proposed) {
     for (uint32_t i = 0; i < proposed->config.members.count; i++) {
         uint32_t index = proposed->node_of[i];
-        if (!epoch_has(&cluster->epochs[cluster->epoch_count - 1], index) && !has_caught_up(world, index)) return false;
+        if (epoch_has(&cluster->epochs[cluster->epoch_count - 1], index) || world->nodes[index].faulty) continue; /* one of the f: not waited for */
+        if (!has_caught_up(world, index)) return false;
     }
     return true;
 }
@@ -314,6 +315,13 @@ static bool change(struct sys_world *world, uint32_t cluster_index, struct admin
     return true;
 }
 
+void sys_admin_sign(struct sys_world *world, struct admin_op *op) {
+    uint32_t absent = (uint32_t)sys_random(world, SYS_ADMINS);
+    for (uint32_t i = 0; i < SYS_ADMINS; i++) {
+        if (i != absent || sys_chance(world, 200000)) CHECK(admin_op_sign(op, &world->admins->keys[i].signing));
+    }
+}
+
 void sys_admin_next(const struct sys_world *world, uint32_t cluster_index, struct admin_op *op) {
     const struct sys_cluster *cluster = &world->clusters[cluster_index];
     const struct config *before = &cluster->epochs[cluster->epoch_count - 1].config;
@@ -360,33 +368,38 @@ static void propose(struct sys_world *world, uint32_t cluster_index) {
     free(op);
 }
 
-/* To a few of those who are members, over a link of the administrators' own. */
+void sys_admin_tell(struct sys_world *world, uint32_t index, uint16_t type, const uint8_t *bytes, size_t count) {
+    struct replica_peer console = {.kind = REPLICA_CLIENT, .index = world->config.clients + world->config.hostile};
+    struct blob *frame = blob_make(8 + count);
+    bytes_put_le64(frame->bytes, ++world->admins->nonce);
+    memcpy(frame->bytes + 8, bytes, count);
+    world->current = (uint8_t)index;
+    replica_frame(sys_replica(&world->nodes[index]), console, type, (struct blob_piece){.blob = frame, .count = frame->count});
+    blob_drop(frame);
+    sys_node_step(world, index);
+}
+
+/* All members are told who may look; what is to be decided, two of them: one is enough. */
 void sys_admin_hand_in(struct sys_world *world, uint32_t cluster_index) {
     struct sys_cluster *cluster = &world->clusters[cluster_index];
     const struct sys_epoch *proposed = &cluster->proposed[sys_random(world, cluster->proposed_count)];
     const struct sys_epoch *now = &cluster->epochs[cluster->epoch_count - 1];
-    struct replica_peer console = {.kind = REPLICA_CLIENT, .index = world->config.clients + world->config.hostile};
-    uint16_t type = newcomers_ready(world, cluster, proposed) ? MESSAGE_ADMIN : MESSAGE_ANNOUNCE;
-    struct blob *frame = blob_make(8 + proposed->count);
-    bytes_put_le64(frame->bytes, ++world->admins->nonce);
-    memcpy(frame->bytes + 8, proposed->bytes, proposed->count);
-    sys_reached(world->stats, type == MESSAGE_ADMIN ? "config_handed_in" : "config_announced", 1);
-    uint32_t count = type == MESSAGE_ADMIN ? 2 : now->config.members.count, from = (uint32_t)sys_random(world, now->config.members.count);
-    for (uint32_t i = 0; i < count; i++) { /* all are told who may look; one is enough for what is to be decided */
-        uint32_t index = now->node_of[(from + i) % now->config.members.count];
-        if (!world->nodes[index].up) continue;
-        world->current = (uint8_t)index;
-        replica_frame(sys_replica(&world->nodes[index]), console, type, (struct blob_piece){.blob = frame, .count = frame->count});
-        sys_node_step(world, index);
-        if (cluster->proposed_count == 0) break;
+    bool ready = newcomers_ready(world, cluster, proposed);
+    uint32_t members = now->config.members.count, count = ready ? 2 : members, from = (uint32_t)sys_random(world, members);
+    uint32_t epochs = cluster->epoch_count;
+    sys_reached(world->stats, ready ? "config_handed_in" : "config_announced", 1);
+    for (uint32_t i = 0; i < count && cluster->epoch_count == epochs; i++) { /* it may be in force at once */
+        uint32_t index = now->node_of[(from + i) % members];
+        if (world->nodes[index].up) sys_admin_tell(world, index, ready ? MESSAGE_ADMIN : MESSAGE_ANNOUNCE, proposed->bytes, proposed->count);
     }
-    blob_drop(frame);
 }
 
 void sys_admin_event(struct sys_world *world) {
     uint32_t c = (uint32_t)sys_random(world, world->cluster_count);
     struct sys_cluster *cluster = &world->clusters[c];
-    bool more = !world->healed && (cluster->proposed_count == 0 || (cluster->proposed_count == 1 && sys_chance(world, RIVAL_PPM)));
+    sys_enrol_event(world);
+    bool may = !world->healed && world->config.faults >> SYS_CONFIG & 1;
+    bool more = may && (cluster->proposed_count == 0 || (cluster->proposed_count == 1 && sys_chance(world, RIVAL_PPM)));
     if (more && sys_chance(world, 400000)) propose(world, c);
     if (cluster->proposed_count > 0) sys_admin_hand_in(world, c);
     sys_schedule(world, (struct sys_event){.at_us = world->now_us + sys_random(world, THINK_US), .kind = SYS_ADMIN});
@@ -396,5 +409,5 @@ bool sys_admin_settled(const struct sys_world *world) {
     for (uint32_t c = 0; c < world->cluster_count; c++) {
         if (world->clusters[c].proposed_count > 0) return false;
     }
-    return true;
+    return sys_enrol_settled(world);
 }

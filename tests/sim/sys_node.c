@@ -143,6 +143,7 @@ void sys_node_step(struct sys_world *world, uint32_t index) {
     }
     if (node->slow_us > 0) node->busy_until_us = world->now_us + node->slow_us;
     if (!node->liar) sys_check_step(world, index);
+    if (!node->liar) sys_enrol_check(world, index); /* here, where all outputs are carried out */
     tick_schedule(world, index);
 }
 
@@ -252,7 +253,7 @@ void sys_node_start(struct sys_world *world, uint32_t index) {
         node->clock_base_us = 1000000 + sys_random(world, 1000000000);
     }
     node->generation++;
-    node->tick_us = node->busy_until_us = node->checkpoint_told = node->checked_height = node->checked_signature = 0;
+    node->tick_us = node->busy_until_us = node->checkpoint_told = node->checked_height = node->checked_signature = node->enrolled = 0;
     memset(node->sent_dseq, 0, sizeof node->sent_dseq);
     memset(node->consumed, 0, sizeof node->consumed);
     sys_transfer_install(world, index);

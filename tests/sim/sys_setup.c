@@ -173,7 +173,7 @@ void sys_setup(struct sys_world *world) {
     fill(world, system->partition_key, 16);
     system->protocol_version = 1;
     limits(world, system);
-    if (config->faults >> SYS_CONFIG & 1) sys_admin_setup(world);
+    if (config->faults >> SYS_CONFIG & 1 || config->faults >> SYS_ENROL & 1) sys_admin_setup(world);
     else admin_make(world, system);
     system->clusters = of_system;
     system->coordinators_count = config->coordinators;
@@ -184,6 +184,7 @@ void sys_setup(struct sys_world *world) {
     sys_admin_spares(world);
     world->end_count = world->node_count + config->clients + config->hostile + 1;
     sys_admin_begin(world);
+    sys_enrol_begin(world);
 }
 
 void sys_setup_free(struct sys_world *world) {
@@ -191,6 +192,7 @@ void sys_setup_free(struct sys_world *world) {
     for (uint32_t i = 0; i < world->cluster_count; i++) free((void *)(uintptr_t)system->clusters[i].nodes);
     free((void *)(uintptr_t)system->clusters);
     if (world->admins == NULL) free((void *)(uintptr_t)system->admins);
+    sys_enrol_free(world);
     sys_admin_free(world);
     free((void *)(uintptr_t)system->clients);
     free(system);

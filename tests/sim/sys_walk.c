@@ -33,6 +33,7 @@ void sys_walk_config(uint64_t seed, uint64_t events, enum sys_check plant, struc
     config->faults |= 1u << SYS_LOST;
     if (plant == SYS_CHECK_STOPPED) config->faults |= 1u << SYS_FLIP | 1u << SYS_CRASH;
     if (words[14] % 3 != 0) config->faults &= ~(1u << SYS_CONFIG);
+    if (words[15] % 2 != 0) config->faults &= ~(1u << SYS_ENROL);
     config->plant = plant;
     config->faults &= (1u << SYS_FAULT_COUNT) - 1;
 }
