@@ -214,20 +214,21 @@ void scenario_encode(const struct replica *replica, struct bft_message *message,
 }
 
 void scenario_say(struct scenario *scenario, uint32_t node, uint8_t to, struct bft_message *message) {
+    scenario_say_as(scenario, node, node, to, message);
+}
+
+void scenario_say_as(struct scenario *scenario, uint32_t node, uint32_t key, uint8_t to, struct bft_message *message) {
     struct sys_world *world = scenario->world;
     const struct sys_cluster *cluster = &world->clusters[world->nodes[node].cluster_index];
     bool certificate = message->type == BFT_MESSAGE_QC || message->type == BFT_MESSAGE_TC;
-    if (!certificate) bft_message_sign(&scenario_replica(scenario, node)->signer, message);
+    struct signer signer = sys_signer(world, &world->nodes[key].key);
+    if (!certificate) bft_message_sign(&signer, message);
     struct blob *blob = message_blob(message);
     for (uint32_t member = 0; member < cluster->n; member++) {
         if (cluster->first + member == node || (to != BFT_TO_ALL && to != member)) continue;
         sys_transmit(world, node, cluster->first + member, message->type, blob_hold(blob));
     }
     blob_drop(blob);
-}
-
-void scenario_frame(struct scenario *scenario, uint32_t from, uint32_t to, uint16_t type, struct blob *blob) {
-    sys_transmit(scenario->world, from, to, type, blob);
 }
 
 static struct blob *whole_now, *given_now;

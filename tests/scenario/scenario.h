@@ -71,8 +71,7 @@ bool scenario_decode(const struct blob_piece *pieces, unsigned count, uint16_t t
 void scenario_encode(const struct replica *replica, struct bft_message *message, struct blob_piece *pieces, unsigned *count);
 /* Sends it from a node to a member of its cluster, or to all (BFT_TO_ALL), signed unless it is a certificate. */
 void scenario_say(struct scenario *scenario, uint32_t node, uint8_t to, struct bft_message *message);
-/* A whole frame of a client or node to another, as hostile as you like; the reference is taken over. */
-void scenario_frame(struct scenario *scenario, uint32_t from, uint32_t to, uint16_t type, struct blob *blob);
+void scenario_say_as(struct scenario *scenario, uint32_t node, uint32_t key, uint8_t to, struct bft_message *message); /* with that node's key */
 /* A frame about to leave, in one piece; and these bytes instead of it. Both belong to the callee until the next call. */
 struct blob *scenario_whole(const struct blob_piece *pieces, unsigned count);
 void scenario_replace(struct blob_piece *pieces, unsigned *count, struct blob *blob);
