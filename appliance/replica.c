@@ -73,8 +73,8 @@ struct replica *replica_create(const struct replica_config *config) {
     memcpy(r->signing_key, config->signing_key, sizeof r->signing_key);
     memcpy(r->noise_key, config->noise_key, sizeof r->noise_key);
     r->is_coordinator = config_cluster_is_coordinator(config->cluster);
-    r->scrub_records_s = config->scrub_records_s;
-    r->scrub_ms = config->now_ms;
+    r->scrub.records_s = config->scrub_records_s;
+    r->scrub.up_to_ms = config->now_ms;
     r->now_ms = config->now_ms;
     r->wall_ms = config->wall_ms;
     r->genesis_height = system_genesis_height(config->system);

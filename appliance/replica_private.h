@@ -22,6 +22,7 @@
  *   replica_successor.c a successor was shown: the system is left
  *   replica_restore.c   from the store
  *   replica_transfer.c  what state transfer needs; pruning
+ *   replica_scrub.c     what a scrub finds, and what becomes of it; replica_scrub.h
  *
  * All tables are indexed by u32; NONE is no entry.
  */
@@ -32,6 +33,7 @@
 #include "appliance/message_type.h"
 #include "appliance/replica.h"
 #include "appliance/replica_rollback.h"
+#include "appliance/replica_scrub.h"
 #include "bft/core.h"
 #include "merkle/check.h"
 #include "protocol/batch.h"
@@ -54,7 +56,6 @@ enum {
     UNPUBLISHED_MAX = 128, /* final blocks that wait for the disk; beyond it nothing more is executed */
     KEPT_BYTES_MAX = 64 << 20, /* O-50: answers kept in memory to be sent again; besides answer_blocks_kept, and BLOCKS_MAX / 2 */
     CERTIFICATE_LAZY_MS = 500, /* certificates ride in batches that go anyway, or go alone after this */
-    REPAIRS_MAX = 64, /* what does not fit is left to the next checkpoint */
     FETCH_GRACE_MS = 10,       /* an input that a proposal names may still be under way from its relay */
     DONE_BYTES_MAX = 64 << 20, /* consumed inputs kept in memory for members that fetch them */
     /* The disk is behind when more than one of these waits for it; the core then gets nothing from others until half of it is done. */
@@ -481,16 +482,7 @@ struct replica {
     uint64_t due_since_ms; /* a dispatch became due by my own clock; 0: none is */
     uint64_t input_tick_ms;
 
-    /* scrubbing */
-    uint32_t scrub_records_s;
-    uint64_t scrub_ms; /* up to which the table has had its share */
-    bool scrubbing;    /* a job is under way */
-    struct repair {    /* final blocks that the store has lost, fetched again */
-        uint64_t height, asked_ms;
-        uint32_t tries;
-    } repairs[REPAIRS_MAX];
-    uint32_t repair_count;
-
+    struct scrub scrub;
     /* LAST-SIGNED */
     struct last_signed *last;
     uint8_t evidence[BFT_MEMBERS_MAX]; /* kinds that were kept of each member in evidence_epoch, by bit */
@@ -520,7 +512,6 @@ void output_send(struct replica *r, struct replica_peer to, uint16_t type, const
 void output_send_blob(struct replica *r, struct replica_peer to, uint16_t type, struct blob *blob);
 void replica_note(struct replica *r, enum log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 4, 5)));
 void replica_stop(struct replica *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void replica_again(struct replica *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void drop_count(struct replica *r, enum status_drop drop);
 /* Counts an attack by this peer and names it in the status and, rate-limited, in the log. */
 void attack_seen(struct replica *r, enum status_attack attack, struct replica_peer by);
@@ -600,8 +591,6 @@ void block_execute(struct replica *r, const struct bft_action *action);
 void block_final(struct replica *r, const struct bft_action *action);
 void block_drop(struct replica *r, const struct bft_action *action);
 void block_store(struct replica *r, uint32_t index);
-/* Its bytes are in memory. */
-void input_persist(struct replica *r, struct input *input);
 void block_input_arrived(struct replica *r, uint32_t input);
 void block_executed(struct replica *r, struct execution_job *job);
 void block_result_take(struct rblock *block, const struct execution_job *job);
@@ -700,18 +689,6 @@ bool last_is_answered(const struct replica *r);
 /* My key signs no more, durably (P-15). */
 void last_retire(struct replica *r, enum replica_retired why);
 void last_persist(struct replica *r);
-/* What is held of this member goes into the next write once more. False: there is nothing of this kind. */
-bool last_again(struct replica *r, uint8_t kind, uint8_t member);
-/* P-15: the voting memory on the disk is damaged. */
-void last_memory_damaged(struct replica *r);
-
-/* replica_scrub.c */
-void scrub_tick(struct replica *r);
-void scrub_done(struct replica *r, struct execution_job *job);
-/* A BLOCK that a repair asked for. False: it was none of these. */
-bool scrub_block_take(struct replica *r, struct replica_peer from, const struct bft_message *message, struct blob_piece payload);
-/* `path`: where, of the trie; NULL: a read of the table found it. */
-void scrub_memory_failed(struct replica *r, const char *what, const uint8_t path[32]);
 bool last_restore(struct replica *r, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count);
 
 /* replica_evidence.c: each does nothing unless its arguments, which were verified, contradict each other; one file for each kind and culprit */
@@ -747,8 +724,6 @@ uint64_t epoch_of_height(const struct replica *r, uint64_t height);
 const struct bft_members *epoch_members(const struct replica *r, uint64_t epoch);
 /* What the block's CONFIG or SEAL does, for the core. */
 void epoch_effect(const struct replica *r, const struct rblock *block, struct bft_config_effect *effect);
-/* The chain's entry of this serial goes into the next write once more. False: there is none. */
-bool epoch_again(struct replica *r, uint64_t serial);
 /* This block is final and certified: if it ends the epoch, its entry joins the chain, durable before anything that is sent from now on. */
 void epoch_ended(struct replica *r, const struct rblock *block);
 /* The epoch after the current one begins. */

@@ -6,9 +6,10 @@
  *                           only when it has asked LAST-SIGNED again.
  *   checkpoint              the same. Opening computes the root again; if it is another, the checkpoint is dropped and taken from peers, piece by
  *                           piece, each proved against the certified root (P-40); until then the node votes for nothing that it cannot execute.
- *   block                   what this process still holds in memory was verified when it came, and is written once more. What it holds no more is final:
- *                           the record is removed, and the block fetched again from one member after the other, by its certificate (B-13). Until
- *                           it comes the node lacks it as every node may: peers ask another one, a start fetches it, the next checkpoint replaces it.
+ *   block                   what this process still holds in memory was verified when it came, and is written once more. What it holds no more is
+ *                           final: the record is removed, and the block fetched again from one member after the other, by its certificate (B-13).
+ *                           Until it comes the node lacks it as every node may: peers ask another one, a start fetches it, the next checkpoint
+ *                           replaces it.
  *   input                   likewise; one that is in memory no more is removed, and a start that needs it fetches it by its hash.
  *   CONFIG chain            written once more from memory: each step was verified (S-100).
  *   items of other members  (P-7) written once more from memory: they are signed by their members.
@@ -31,11 +32,11 @@ static const char *hex(const uint8_t *bytes, size_t count, char out[2 * HEX_BYTE
 /* ---- blocks that come again ---- */
 
 static void repair_want(struct replica *r, uint64_t height) {
-    if (height <= r->pruned_height || height > r->tip_height || r->repair_count == REPAIRS_MAX) return;
-    for (uint32_t i = 0; i < r->repair_count; i++) {
-        if (r->repairs[i].height == height) return;
+    if (height <= r->pruned_height || height > r->tip_height || r->scrub.repair_count == REPAIRS_MAX) return;
+    for (uint32_t i = 0; i < r->scrub.repair_count; i++) {
+        if (r->scrub.repairs[i].height == height) return;
     }
-    r->repairs[r->repair_count++] = (struct repair){.height = height};
+    r->scrub.repairs[r->scrub.repair_count++] = (struct repair){.height = height};
 }
 
 static void repair_ask(struct replica *r, struct repair *repair) {
@@ -54,10 +55,10 @@ static void repair_ask(struct replica *r, struct repair *repair) {
 }
 
 static void repairs_tick(struct replica *r) {
-    for (uint32_t i = 0; i < r->repair_count;) {
-        struct repair *repair = &r->repairs[i];
+    for (uint32_t i = 0; i < r->scrub.repair_count;) {
+        struct repair *repair = &r->scrub.repairs[i];
         if (repair->height <= r->pruned_height || repair->tries > REPAIR_ROUNDS * r->members.n) {
-            *repair = r->repairs[--r->repair_count];
+            *repair = r->scrub.repairs[--r->scrub.repair_count];
             continue;
         }
         if (repair->tries == 0 || r->now_ms - repair->asked_ms >= r->config.timeouts.fetch_ms) repair_ask(r, repair);
@@ -89,8 +90,8 @@ static void block_persist(struct replica *r, const struct bft_message *message, 
 bool scrub_block_take(struct replica *r, struct replica_peer from, const struct bft_message *message, struct blob_piece payload) {
     uint32_t at = 0;
     const struct bft_header *header = &message->block.header;
-    while (at < r->repair_count && r->repairs[at].height != header->height) at++;
-    if (at == r->repair_count || header->height > r->tip_height) return false;
+    while (at < r->scrub.repair_count && r->scrub.repairs[at].height != header->height) at++;
+    if (at == r->scrub.repair_count || header->height > r->tip_height) return false;
     const struct bft_members *members = epoch_members(r, header->place.epoch);
     bool good = message->block.has_certificate && members != NULL && header->place.epoch == epoch_of_height(r, header->height) &&
                 bft_certificate_verify(members, &r->signer, &message->block.certificate, &message->block_id, NULL) == BFT_VERIFY_OK;
@@ -100,7 +101,7 @@ bool scrub_block_take(struct replica *r, struct replica_peer from, const struct 
     }
     size_t offset = (size_t)(message->body - payload.blob->bytes);
     block_persist(r, message, (struct blob_piece){.blob = payload.blob, .offset = offset, .count = message->body_bytes});
-    r->repairs[at] = r->repairs[--r->repair_count];
+    r->scrub.repairs[at] = r->scrub.repairs[--r->scrub.repair_count];
     r->status.scrub_repaired++;
     replica_note(r, LOG_LEVEL_INFO, "block_repaired", "height=%llu member=%u", (unsigned long long)header->height, from.member);
     return true;
@@ -110,13 +111,13 @@ bool scrub_block_take(struct replica *r, struct replica_peer from, const struct 
 
 void scrub_tick(struct replica *r) {
     repairs_tick(r);
-    if (r->scrub_records_s == 0 || r->scrubbing || r->replaying || r->now_ms - r->scrub_ms < SCRUB_STEP_MS) return;
-    uint64_t records = (r->now_ms - r->scrub_ms) * r->scrub_records_s / 1000;
+    if (r->scrub.records_s == 0 || r->scrub.under_way || r->replaying || r->now_ms - r->scrub.up_to_ms < SCRUB_STEP_MS) return;
+    uint64_t records = (r->now_ms - r->scrub.up_to_ms) * r->scrub.records_s / 1000;
     if (records == 0) return; /* a slow rate: time gathers */
-    r->scrub_ms = r->now_ms;
+    r->scrub.up_to_ms = r->now_ms;
     struct execution_job *job = job_take(r, EXECUTION_SCRUB);
     job->scrub_records = records < SCRUB_RECORDS_AT_ONCE ? (uint32_t)records : SCRUB_RECORDS_AT_ONCE;
-    r->scrubbing = true;
+    r->scrub.under_way = true;
     job_submit(r, job);
 }
 
@@ -130,7 +131,7 @@ void scrub_memory_failed(struct replica *r, const char *what, const uint8_t path
 }
 
 void scrub_done(struct replica *r, struct execution_job *job) {
-    r->scrubbing = false;
+    r->scrub.under_way = false;
     r->status.scrub_records += job->scrubbed.records;
     r->status.scrub_rounds += job->scrubbed.round;
     if (job->status == EXEC_CORRUPT) scrub_memory_failed(r, exec_damage_name(job->scrubbed.damage), job->scrubbed.path);

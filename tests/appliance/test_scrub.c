@@ -94,7 +94,7 @@ static void a_replica_whose_memory_failed_is_to_be_opened_anew(void **state) {
     (void)state;
     struct replica_world *rw = world_of(20);
     struct rw_node *node = &rw->nodes[SHARD_NODE];
-    node->replica->scrub_records_s = 1000;
+    node->replica->scrub.records_s = 1000;
     rw_run(rw, 500);
     assert_int_equal(node->stopped, 0);
     assert_true(node->replica->status.scrub_rounds > 0);
@@ -212,9 +212,9 @@ static void a_final_block_that_is_in_memory_no_more_comes_back_from_a_peer(void 
         memset(record->bytes, 0xEE, record->count);
     }
     for (unsigned i = 0; i < 3; i++) replica_scrub_wal(node->replica, WAL_BLOCKS, keys[i]);
-    assert_int_equal(node->replica->repair_count, 1);
+    assert_int_equal(node->replica->scrub.repair_count, 1);
     rw_run(rw, 3000);
-    assert_int_equal(node->replica->repair_count, 0);
+    assert_int_equal(node->replica->scrub.repair_count, 0);
     assert_int_equal(node->replica->status.scrub_repaired, 1);
     for (unsigned i = 0; i < 3; i++) {
         struct rw_record *record = block_record(node, height, parts[i]);
@@ -249,10 +249,10 @@ static void a_peer_that_gives_another_block_is_named_and_the_next_one_asked(void
     memcpy(frame + bytes, record->bytes, record->count);
     replica_scrub_wal(node->replica, WAL_BLOCKS, record->key);
     rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 2}, 1, BFT_MESSAGE_BLOCK, frame, bytes + record->count);
-    assert_int_equal(node->replica->repair_count, 1);
+    assert_int_equal(node->replica->scrub.repair_count, 1);
     assert_int_equal(node->replica->status.attacks[ATTACK_BAD_BLOCK], 1);
     rw_run(rw, 3000);
-    assert_int_equal(node->replica->repair_count, 0);
+    assert_int_equal(node->replica->scrub.repair_count, 0);
     assert_non_null(block_record(node, height, WAL_PART_BODY));
     free(frame);
     free(message);
