@@ -65,6 +65,21 @@ static void put_seen(json_t *out, const struct status_replica *replica) {
     json_object_set_new(out, "evidence", number(replica->evidence)); /* files kept by this run */
 }
 
+static void put_scrub(json_t *out, const struct status_node *status) {
+    const struct status_replica *replica = &status->replica;
+    json_t *scrub = json_object();
+    json_object_set_new(scrub, "memory_records", number(replica->scrub_records));
+    json_object_set_new(scrub, "memory_rounds", number(replica->scrub_rounds));
+    json_object_set_new(scrub, "wal_records", number(status->scrub_wal_records));
+    json_object_set_new(scrub, "wal_rounds", number(status->scrub_wal_rounds));
+    json_object_set_new(scrub, "state_records", number(status->scrub_state_records));
+    json_object_set_new(scrub, "state_rounds", number(status->scrub_state_rounds));
+    json_object_set_new(scrub, "found", number(replica->scrub_found));
+    json_object_set_new(scrub, "repaired", number(replica->scrub_repaired));
+    json_object_set_new(scrub, "opened_anew", number(status->opened_anew));
+    json_object_set_new(out, "scrub", scrub);
+}
+
 static void put_peers(json_t *out, const struct status_node *status) {
     const struct status_replica *replica = &status->replica;
     json_t *members = json_array(), *pairs = json_array();
@@ -129,6 +144,7 @@ json_t *control_status_json(const struct status_node *status) {
                                   number(histogram_quantile(commit, 900)), "p99", number(histogram_quantile(commit, 990)), "max",
                                   number(commit->max)));
     put_seen(out, replica);
+    put_scrub(out, status);
     put_peers(out, status);
     put_threads(out, status);
     return out;
@@ -198,10 +214,26 @@ static void put_commit(json_t *list, const struct histogram *commit) {
     metric(list, "heraclius_commit_seconds_count", "histogram", "", NULL, commit->count);
 }
 
+static void put_scrub_metrics(json_t *list, const struct status_node *status) {
+    const struct status_replica *replica = &status->replica;
+    const char *records = "heraclius_scrub_records_total", *rounds = "heraclius_scrub_rounds_total";
+    metric(list, records, "counter", "records read and hashed again, by store", json_pack("{s:s}", "store", "memory"), replica->scrub_records);
+    metric(list, records, "counter", "", json_pack("{s:s}", "store", "wal"), status->scrub_wal_records);
+    metric(list, records, "counter", "", json_pack("{s:s}", "store", "state"), status->scrub_state_records);
+    metric(list, rounds, "counter", "whole rounds of that, by store", json_pack("{s:s}", "store", "memory"), replica->scrub_rounds);
+    metric(list, rounds, "counter", "", json_pack("{s:s}", "store", "wal"), status->scrub_wal_rounds);
+    metric(list, rounds, "counter", "", json_pack("{s:s}", "store", "state"), status->scrub_state_rounds);
+    metric(list, "heraclius_corruption_found_total", "counter", "what a scrub or a read found damaged", NULL, replica->scrub_found);
+    metric(list, "heraclius_corruption_repaired_total", "counter", "what of that was repaired while the node ran on", NULL, replica->scrub_repaired);
+    metric(list, "heraclius_opened_anew_total", "counter", "how often the node opened itself anew since something was damaged", NULL,
+           status->opened_anew);
+}
+
 json_t *control_metrics_json(const struct status_node *status) {
     const struct status_replica *replica = &status->replica;
     json_t *list = json_array();
     put_gauges(list, status);
+    put_scrub_metrics(list, status);
     for (int i = 0; i < STATUS_DROP_COUNT; i++) {
         metric(list, "heraclius_dropped_total", "counter", i == 0 ? "input dropped, by cause" : "",
                json_pack("{s:s}", "cause", status_drop_name((enum status_drop)i)), replica->drops[i]);

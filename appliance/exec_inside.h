@@ -230,6 +230,7 @@ struct executor {
     uint64_t block_bytes;
     struct exec_counts counts;
     uint64_t load_lists;           /* 'u' records seen by executor_load_entry() */
+    uint8_t scrub_at[32];          /* the path from which exec_scrub.c goes on */
     struct exec_scratch scratch;
 };
 

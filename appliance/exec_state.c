@@ -67,7 +67,7 @@ bool exec_state_load(struct executor *ex, const struct table_entry *entry) {
     if (table_load(ex->table, entry->space, entry->key, entry->key_bytes, entry->version, entry->value, entry->value_bytes) != TABLE_OK) return false;
     uint8_t path[32], hash[32];
     exec_leaf_of(entry, path, hash);
-    return trie_put(ex->trie, path, hash, 0) == TRIE_OK;
+    return trie_put(ex->trie, path, hash, table_ref(table_hash(ex->table, entry->space, entry->key, entry->key_bytes))) == TRIE_OK;
 }
 
 /* The newest block's writes go into the trie under a mark of their own. */
@@ -89,7 +89,7 @@ void exec_state_settle(struct executor *ex) {
             exec_leaf_of(&write.entry, change->path, ex->scratch.change_hashes[count]);
             change->leaf_hash = ex->scratch.change_hashes[count];
         }
-        change->ref = 0;
+        change->ref = table_ref(table_hash(ex->table, write.entry.space, write.entry.key, write.entry.key_bytes)); /* for the scrub */
         if (++count == SETTLE_CHANGES) {
             CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
             count = 0;

@@ -252,5 +252,6 @@ void execution_run(struct execution *execution, struct execution_job *job) {
         executor_settle(execution->executor);
         job->status = EXEC_VALID;
         break;
+    case EXECUTION_SCRUB: job->status = executor_scrub(execution->executor, job->scrub_records, &job->scrubbed); break;
     }
 }

@@ -28,6 +28,7 @@ enum execution_kind {
     EXECUTION_RELEASE_BLOCK,  /* ticket */
     EXECUTION_RELEASE_SLICES, /* destination, dseq */
     EXECUTION_SETTLE,         /* hash what the next execute would hash first */
+    EXECUTION_SCRUB,          /* scrub_records of the table and its trie */
 };
 
 enum { EXECUTION_BLOBS_MAX = 8, EXECUTION_PAIRS_MAX = 256 };
@@ -67,6 +68,9 @@ struct execution_job {
     struct execution_pair pairs[EXECUTION_PAIRS_MAX];
     uint8_t root_after[32]; /* out, with checkpoint, and of a BLOCK with a CONFIG or SEAL: the state root after the block */
     struct blob *clients;   /* out: the records of clients that the block wrote (execution_client_next), NULL: none. The replica's from then on */
+    /* EXECUTION_SCRUB */
+    uint32_t scrub_records;
+    struct exec_scrubbed scrubbed; /* out */
     /* EXECUTION_RELEASE_SLICES */
     uint32_t destination;
     uint64_t dseq;

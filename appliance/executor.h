@@ -321,6 +321,20 @@ enum exec_status executor_pair(const struct executor *ex, uint32_t cluster, bool
 /* Would the executor dispatch on its own, in the newest executed state (D-21)? */
 void executor_due(const struct executor *ex, struct exec_due *due);
 
+/*
+ * Scrubbing: the next `records` leaves of the state trie, in order of path, each against its entry in the table, hashed anew, and the hashes above it
+ * (exec_scrub.c). EXEC_VALID, or EXEC_CORRUPT: memory failed, and nothing of this executor may be believed any more.
+ */
+enum exec_damage { EXEC_DAMAGE_NONE, EXEC_DAMAGE_TRIE, EXEC_DAMAGE_ENTRY, EXEC_DAMAGE_COUNT };
+const char *exec_damage_name(enum exec_damage damage);
+struct exec_scrubbed {
+    uint32_t records;
+    bool round; /* the last leaf was among them: all were looked at since the last time */
+    enum exec_damage damage;
+    uint8_t path[32]; /* where */
+};
+enum exec_status executor_scrub(struct executor *ex, uint32_t records, struct exec_scrubbed *out) __attribute__((warn_unused_result));
+
 struct exec_figures {
     uint64_t height; /* newest executed */
     uint64_t height_final;

@@ -45,14 +45,21 @@ static int usage(FILE *out, int code) {
     return code;
 }
 
-/* One life of the node. *again: a checkpoint has come from peers, and the next life begins from it; *addresses goes from life to life. */
-static int node_live(const char *config, struct addresses **addresses, bool *again) {
+/* What goes from life to life. */
+struct heritage {
+    struct addresses *addresses;
+    uint32_t damages;
+};
+
+/* One life of the node. *again: there is another one, from a checkpoint that has come from peers, or from what can be proved. */
+static int node_live(const char *config, struct heritage *heritage, bool *again) {
     static char text[NODE_TEXT_BYTES];
     struct node *node = calloc(1, sizeof *node);
     *again = false;
     if (node == NULL) return NODE_EXIT_STOPPED;
-    int code = (int)node_open(node, config, *addresses, text);
-    *addresses = NULL;
+    int code = (int)node_open(node, config, heritage->addresses, text);
+    heritage->addresses = NULL;
+    node->damages = heritage->damages;
     if (code != NODE_EXIT_OK) {
         (void)fprintf(stderr, "heracliusd: %s\n", text);
     } else {
@@ -61,8 +68,9 @@ static int node_live(const char *config, struct addresses **addresses, bool *aga
         running = NULL;
     }
     *again = node->again && !atomic_load(&node_ending);
+    heritage->damages = node->damages;
     if (*again) {
-        *addresses = node->addresses;
+        heritage->addresses = node->addresses;
         node->addresses = NULL;
     }
     node_close(node);
@@ -73,10 +81,10 @@ static int node_live(const char *config, struct addresses **addresses, bool *aga
 static int node_main(const char *config) {
     prctl(PR_SET_DUMPABLE, 0); /* keys never lie in a core dump */
     signals_set();
-    struct addresses *addresses = NULL;
+    struct heritage heritage = {.damages = 0};
     bool again;
     int code;
-    do code = node_live(config, &addresses, &again);
+    do code = node_live(config, &heritage, &again);
     while (again);
     return code;
 }

@@ -203,6 +203,7 @@ struct replica_config replica = {.system = node->system,
     memcpy(replica.noise_key, node->key.noise_key, sizeof replica.noise_key);
     ring_entropy_fill(replica.nonce, sizeof replica.nonce);
     memcpy(replica.genesis_root, node->genesis_root, 32);
+    replica.scrub_records_s = node->config.scrub_records_s;
     node->replica = replica_create(&replica);
     if (node->execution == NULL || node->replica == NULL) return fail(text, NODE_EXIT_CONFIG, "not enough memory for the node's tables");
     *restored = node_restore(node, text);
@@ -225,7 +226,8 @@ static enum node_exit state_restore(struct node *node, char text[NODE_TEXT_BYTES
         if (code == NODE_EXIT_OK && restored != NODE_RESTORED) code = NODE_EXIT_DATA;
     }
     if (code != NODE_EXIT_OK) return code;
-    return node_transfer_start(node) ? NODE_EXIT_OK : fail(text, NODE_EXIT_CONFIG, "not enough memory for state transfer");
+    if (!node_transfer_start(node)) return fail(text, NODE_EXIT_CONFIG, "not enough memory for state transfer");
+    return node_scrub_start(node) ? NODE_EXIT_OK : fail(text, NODE_EXIT_CONFIG, "no thread to scrub the stores");
 }
 
 static enum node_exit core_open(struct node *node, char text[NODE_TEXT_BYTES]) {
@@ -330,6 +332,7 @@ void node_close(struct node *node) {
     node_addresses_stop(node);
     control_stop(node->control);
     node_transfer_stop(node->transfer);
+    node_scrub_stop(node);
     struct net *net = node->net;
     enum store_status wal = node->wal != NULL ? wal_close(node->wal) : STORE_OK;
     enum store_status state = node->state != NULL ? state_close(node->state) : STORE_OK;
@@ -356,6 +359,22 @@ void node_close(struct node *node) {
 
 void node_note(const struct replica_output *output) {
     log_event((enum log_level)output->level, output->event, "%s", output->text);
+}
+
+void node_stop(struct node *node, const struct replica_output *output) {
+    node->stop = true;
+    node->exit_code = NODE_EXIT_STOPPED;
+    bool again = output->again && node->damages + 1 < NODE_DAMAGES_MAX;
+    if (output->again) node->damages++;
+    if (again) {
+        log_event(LOG_LEVEL_WARN, "node_opens_anew", "times=%u limit=%d cause=\"%s\"", node->damages, NODE_DAMAGES_MAX, output->text);
+        node->again = true;
+        return;
+    }
+    log_event(LOG_LEVEL_ERROR, "node_stopped", "cause=\"%s\"", output->text);
+    if (output->again)
+        (void)fprintf(stderr, "heracliusd: %s: %s, for the %u. time since the start: this machine cannot be trusted; check memory and disk, then "
+                      "start again\n", node->name, output->text, node->damages);
 }
 
 static bool store_failed(struct node *node) {

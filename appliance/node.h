@@ -6,6 +6,7 @@
  *   node_addresses.c  addresses.json, read again when it changes
  *   node_restore.c  from the store into executor and replica
  *   node_transfer.c the thread of state transfer
+ *   node_scrub.c    the thread that reads the stores again and again
  *   node_fused.c    one thread for network, consensus and execution
  *   node_split.c    a thread each, joined by single-producer single-consumer rings
  *   node_status.c   the snapshot for the control socket
@@ -28,6 +29,7 @@
 #include "ring/net.h"
 
 enum { NODE_TEXT_BYTES = 700, NODE_DRAIN_MS = 5000, NODE_GOODBYE_MS = 500, NODE_STATUS_MS = 200, NODE_NOTES_MAX = 64, NODE_OBSERVERS_MAX = 64 };
+enum { NODE_DAMAGES_MAX = 3 }; /* damages of memory or checkpoint at which the process ends instead of opening the node anew */
 
 /* Must be HERACLIUS_VERSION of the client library, which this folder may not include. */
 #define NODE_RELEASE "1.0.0"
@@ -78,7 +80,9 @@ struct node {
     /* ending */
     int exit_code;
     bool stop;  /* a sticky error was logged, or `again`: leave the loop */
-    bool again; /* what came from peers has to be opened anew */
+    bool again; /* what came from peers has to be opened anew, or something here was damaged */
+    uint32_t damages; /* lives of this process that ended by damage, the last included */
+    struct node_scrub *scrub; /* node_scrub.c */
     bool draining;
     uint64_t drain_until_ms;
 
@@ -122,6 +126,8 @@ bool node_store_poll(struct node *node);
 /* Reads a record as a blob, NULL: not there. */
 struct blob *node_read(struct node *node, enum wal_db db, const uint8_t *key);
 void node_note(const struct replica_output *output);
+/* A REPLICA_STOP: the loop ends, and the process, or only this life of the node. */
+void node_stop(struct node *node, const struct replica_output *output);
 /* Writes a file of evidence into the data directory, unless it is there. */
 void node_evidence(const struct node *node, const struct replica_output *output);
 /* Draining after SIGTERM; true: time to leave. */
@@ -154,6 +160,16 @@ void node_addresses_apply(struct node *node);
 void node_goodbye(struct node *node);
 /* The store of checkpoints failed: logs, sets stop. */
 void node_state_failed(struct node *node, const struct store_error *error);
+
+/* node_scrub.c: the thread reads what lies in both stores again, at the configured rate; what it finds goes to the replica by node_scrub_poll(), on
+ * the loop's thread. False: no thread. */
+bool node_scrub_start(struct node *node);
+void node_scrub_stop(struct node *node);
+void node_scrub_poll(struct node *node);
+struct node_scrub_figures {
+    uint64_t wal_records, wal_rounds, state_records, state_rounds;
+};
+void node_scrub_figures(const struct node *node, struct node_scrub_figures *figures);
 
 /* node_status.c: by the consensus loop, and by the net's thread. */
 void node_status_update(struct node *node, uint64_t now_ms);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SCRUB_RECORDS_S_DEFAULT = 2000, SCRUB_RECORDS_S_MAX = 1000000 };
+
 const char *const node_thread_names[NODE_THREADS] = {"network", "consensus", "execution", "wal", "state"};
 
 struct reading {
@@ -106,6 +108,11 @@ static bool take_field(const struct reading *reading, const char *name, const js
         config->send_zc_bytes = (uint32_t)number;
         return true;
     }
+    if (strcmp(name, "scrub_records_s") == 0) {
+        if (!take_number(reading, name, value, 0, SCRUB_RECORDS_S_MAX, &number)) return false;
+        config->scrub_records_s = (uint32_t)number;
+        return true;
+    }
     return fail(reading, name, "is no field of a node configuration (a typing error?)");
 }
 
@@ -114,6 +121,7 @@ bool node_config_load(const char *path, struct node_config *config, char text[NO
     memset(config, 0, sizeof *config);
     for (int thread = 0; thread < NODE_THREADS; thread++) config->cpus[thread] = -1;
     config->log_level = LOG_LEVEL_INFO;
+    config->scrub_records_s = SCRUB_RECORDS_S_DEFAULT;
     config->wal_map_bytes = config->state_map_bytes = UINT64_C(64) << 30;
     FILE *file = fopen(path, "re");
     if (file == NULL) return fail(&reading, "cannot be opened", strerror(errno));

@@ -16,6 +16,8 @@
  *   log_level     "info"            "debug", "info", "warn", "error"
  *   wal_map_bytes, state_map_bytes  most that each store may grow to; default 64 GiB each (address space, not disk)
  *   send_zc_bytes 0                 sends of at least this many bytes use SEND_ZC; 0 never
+ *   scrub_records_s 2000            entries of the table, of the checkpoint, and records of the write-ahead store that are read and hashed again
+ *                                   each second, each; 0 none
  */
 #ifndef APPLIANCE_NODE_CONFIG_H
 #define APPLIANCE_NODE_CONFIG_H
@@ -43,6 +45,7 @@ struct node_config {
     enum log_level log_level;
     uint64_t wal_map_bytes, state_map_bytes;
     uint32_t send_zc_bytes;
+    uint32_t scrub_records_s;
 };
 
 extern const char *const node_thread_names[NODE_THREADS];

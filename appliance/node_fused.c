@@ -57,9 +57,7 @@ static void output_do(struct node *node, const struct replica_output *output) {
         node->stop = true;
         break;
     case REPLICA_STOP:
-        log_event(LOG_LEVEL_ERROR, "node_stopped", "cause=\"%s\"", output->text);
-        node->stop = true;
-        node->exit_code = NODE_EXIT_STOPPED;
+        node_stop(node, output);
         break;
     }
 }
@@ -128,6 +126,7 @@ int node_run_fused(struct node *node) {
         events_take(node);
         if (!node_store_poll(node)) break;
         node_transfer_poll(node);
+        node_scrub_poll(node);
         outputs_do(node);
         step(node);
         more = false;

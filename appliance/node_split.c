@@ -195,9 +195,7 @@ static void consensus_output(struct split *split, const struct replica_output *o
         node->stop = true;
         break;
     case REPLICA_STOP:
-        log_event(LOG_LEVEL_ERROR, "node_stopped", "cause=\"%s\"", output->text);
-        node->stop = true;
-        node->exit_code = NODE_EXIT_STOPPED;
+        node_stop(node, output);
         break;
     }
 }
@@ -264,6 +262,7 @@ static void *consensus_main(void *context) {
         unsigned taken = consensus_take(split);
         if (!node_store_poll(node)) break;
         node_transfer_poll(node);
+        node_scrub_poll(node);
         replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
         consensus_outputs(split);
         consensus_checkpoints(split);

@@ -50,6 +50,13 @@ static void counters_put(struct node *node, struct status_node *status) {
     state_figures(node->state, &state);
     counter_put(status, "checkpoints", state.checkpoints);
     counter_put(status, "state_file_bytes", state.file_bytes);
+    struct node_scrub_figures scrub;
+    node_scrub_figures(node, &scrub);
+    status->scrub_wal_records = scrub.wal_records;
+    status->scrub_wal_rounds = scrub.wal_rounds;
+    status->scrub_state_records = scrub.state_records;
+    status->scrub_state_rounds = scrub.state_rounds;
+    status->opened_anew = node->damages;
     counter_put(status, "blob_bytes_now", blob_live_bytes());
     counter_put(status, "log_lines_suppressed", log_suppressed());
     atomic_store_explicit(&node->running_cpu[NODE_THREAD_WAL], wal.cpu, memory_order_relaxed);

@@ -73,6 +73,8 @@ struct replica *replica_create(const struct replica_config *config) {
     memcpy(r->signing_key, config->signing_key, sizeof r->signing_key);
     memcpy(r->noise_key, config->noise_key, sizeof r->noise_key);
     r->is_coordinator = config_cluster_is_coordinator(config->cluster);
+    r->scrub.records_s = config->scrub_records_s;
+    r->scrub.up_to_ms = config->now_ms;
     r->now_ms = config->now_ms;
     r->wall_ms = config->wall_ms;
     r->genesis_height = system_genesis_height(config->system);
@@ -230,10 +232,22 @@ void replica_note(struct replica *r, enum log_level level, const char *event, co
     va_end(arguments);
 }
 
+void replica_again(struct replica *r, const char *format, ...) {
+    if (r->stopping) return;
+    r->stopping = true;
+    struct replica_output *output = output_add(r, REPLICA_STOP);
+    output->again = true;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(output->text, sizeof output->text, format, arguments);
+    va_end(arguments);
+}
+
 void replica_stop(struct replica *r, const char *format, ...) {
     if (r->stopping) return;
     r->stopping = true;
     struct replica_output *output = output_add(r, REPLICA_STOP);
+    output->again = false;
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(output->text, sizeof output->text, format, arguments);
@@ -383,6 +397,7 @@ void replica_job_done(struct replica *r, struct execution_job *job) {
             block_executed(r, job);
         break;
     case EXECUTION_FINAL: block_finalized(r, job); break;
+    case EXECUTION_SCRUB: scrub_done(r, job); break;
     default: job_give(r, job); break;
     }
     replica_run(r);
@@ -437,6 +452,7 @@ void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {
     replica_run(r);
     block_release_old(r);
     transfer_tick_replica(r);
+    scrub_tick(r);
     if (r->open != NULL) transfer_prune(r);
     if (!behind) propose_try(r);
     replica_run(r);

@@ -83,6 +83,7 @@ struct replica_config {
     uint64_t now_ms;          /* monotonic */
     uint64_t wall_ms;         /* the calendar at now_ms: only a first estimate of cluster time */
     uint8_t genesis_root[32]; /* state root of genesis, from executor_genesis() */
+    uint32_t scrub_records_s; /* entries of the table that are hashed again each second; 0: none */
     const struct replica_hooks *hooks;
 };
 
@@ -149,6 +150,11 @@ void replica_transfer_send(struct replica *replica, uint8_t member, uint16_t typ
 void replica_transfer_bad(struct replica *replica, uint8_t member);
 /* Its hold_height, again and again while there is one: blocks above it are kept for whoever takes that checkpoint. */
 void replica_transfer_hold(struct replica *replica, uint64_t height);
+/* A scrub found that this record of the write-ahead store is not as it was written (replica_scrub.c). */
+void replica_scrub_wal(struct replica *replica, enum wal_db db, const uint8_t *key);
+/* It found that of the checkpoint, or that the tree of the write-ahead store leads nowhere: `what` says what. */
+void replica_scrub_state(struct replica *replica, const char *what);
+void replica_scrub_wal_tree(struct replica *replica, const char *what);
 /* A SEND was dropped; full: its queue was full (else the link was down). */
 void replica_send_dropped(struct replica *replica, bool full);
 /* Time only grows. To be called after every bunch of the above, and at replica_deadline_ms() at the latest. now_us: for measuring only. */
@@ -171,7 +177,7 @@ enum replica_output_kind {
     REPLICA_LACKING,  /* `lacking` ? transfer_lacking() : transfer_height(), at height `sequence` */
     REPLICA_EPOCH,    /* replica_epoch() of all up to `sequence` for transfer_epoch(); those before replica_start() are not told */
     REPLICA_AGAIN,    /* the node is to be opened anew from its store, where all is that this replica gave it */
-    REPLICA_STOP     /* the node must stop now and say why: `text` */
+    REPLICA_STOP     /* the node must stop now and say why: `text`; with `again` it opens itself anew instead, from what it can prove */
 };
 
 struct replica_output {
@@ -184,6 +190,7 @@ struct replica_output {
     struct wal_batch batch;
     struct execution_job *job; /* JOB */
     bool lacking;              /* LACKING */
+    bool again;                /* STOP */
     uint64_t cookie;           /* READ */
     enum wal_db db;
     uint8_t key[WAL_KEY_BYTES_MAX]; /* READ; PEER_ADD, PEER_REMOVE */

@@ -242,6 +242,17 @@ void block_drop(struct replica *r, const struct bft_action *action) {
 
 /* ---- durable ---- */
 
+void input_persist(struct replica *r, struct input *input) {
+    input->persisted = true;
+    struct blob *head = blob_make(4);
+    head->bytes[0] = input->kind;
+    head->bytes[1] = input->relay;
+    head->bytes[2] = head->bytes[3] = 0;
+    struct blob_piece pieces[2] = {{.blob = head, .count = 4}, {.blob = input->blob, .offset = input->offset, .count = input->count}};
+    persist_put(r, WAL_INPUTS, input->hash, 32, pieces, 2);
+    blob_drop(head);
+}
+
 void block_store(struct replica *r, uint32_t index) {
     struct rblock *block = &r->blocks[index];
     if (block->persisted) return;
@@ -249,15 +260,7 @@ void block_store(struct replica *r, uint32_t index) {
     for (uint32_t i = 0; i < block->ref_count; i++) {
         if (block->inputs == NULL || block->inputs[i] == NONE) continue;
         struct input *input = &r->inputs[block->inputs[i]];
-        if (input->persisted || input->blob == NULL) continue;
-        input->persisted = true;
-        struct blob *head = blob_make(4);
-        head->bytes[0] = input->kind;
-        head->bytes[1] = input->relay;
-        head->bytes[2] = head->bytes[3] = 0;
-        struct blob_piece pieces[2] = {{.blob = head, .count = 4}, {.blob = input->blob, .offset = input->offset, .count = input->count}};
-        persist_put(r, WAL_INPUTS, input->hash, 32, pieces, 2);
-        blob_drop(head);
+        if (!input->persisted && input->blob != NULL) input_persist(r, input);
     }
     struct blob *header = blob_make(BFT_HEADER_BYTES);
     struct bytes_writer writer = bytes_writer_of(header->bytes, BFT_HEADER_BYTES);
@@ -393,11 +396,7 @@ static bool execution_trouble(struct replica *r, struct execution_job *job) {
     switch (job->status) {
     case EXEC_NO_ROOM:
     case EXEC_OPEN_FULL: r->retry = job; return true;
-    case EXEC_CORRUPT:
-        replica_stop(
-            r, "a checksum of the table in memory does not match: this machine's memory failed at height %llu; check it (memtest), then start again",
-            (unsigned long long)job->block.height);
-        return true;
+    case EXEC_CORRUPT: scrub_memory_failed(r, "checksum", NULL); return true;
     case EXEC_UNKNOWN_PARENT:
         replica_stop(r, "the executor does not know the parent of block %llu (ticket %llu): a fault of this program",
                      (unsigned long long)job->block.height, (unsigned long long)job->block.parent);

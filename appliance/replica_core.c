@@ -35,11 +35,9 @@ static void note_halt(struct replica *r, const struct bft_note *note) {
     r->halted_told = true;
     replica_note(r, LOG_LEVEL_ERROR, note->type == BFT_NOTE_FORK ? "fork_seen" : "state_diverged", "height=%llu id=%s",
                  (unsigned long long)note->height, log_id(note->block_id.bytes, id));
-    if (note->type == BFT_NOTE_DIVERGED)
-        replica_stop(r,
-                     "block %llu is final and executes to something else here: this machine's memory, disk or code is at fault; "
-                     "check the hardware, then restore this node's state from its peers",
-                     (unsigned long long)note->height);
+    if (note->type == BFT_NOTE_DIVERGED) /* what failed memory does; a fault of disk or code shows again when the block is executed again */
+        replica_again(r, "block %llu is final and executes to something else here: this machine's memory, disk or code is at fault",
+                      (unsigned long long)note->height);
     else
         replica_stop(
             r, "two commit certificates contradict each other: more than f members lie; call the other owners before anything is started again");
@@ -254,7 +252,7 @@ void consensus_frame(struct replica *r, struct replica_peer from, uint16_t type,
         block_fetch_frame(r, from, &message->fetch);
         return;
     }
-    if (r->replaying) return;
+    if (r->replaying || (type == BFT_MESSAGE_BLOCK && scrub_block_take(r, from, message, payload))) return;
     /* A node that is behind sees no decision for a while whoever leads: the clock of a NOOP (B-50) would tell it nothing about the leader. */
     if (type == BFT_MESSAGE_NOOP && r->patient_ms != 0 && r->now_ms - r->patient_ms <= TICK_MS) {
         drop_count(r, DROP_CONSENSUS_STALE);

@@ -149,6 +149,12 @@ static void entry_persist(struct replica *r, uint64_t serial) {
     persist_put_blob(r, WAL_CHAIN, key, key_bytes, blob_hold(r->epochs[serial - 1].entry));
 }
 
+bool epoch_again(struct replica *r, uint64_t serial) {
+    if (serial == 0 || serial > r->epoch_count || r->epochs[serial - 1].entry == NULL) return false;
+    entry_persist(r, serial);
+    return true;
+}
+
 void epoch_ended(struct replica *r, const struct rblock *block) {
     uint64_t epoch = block->header.place.epoch;
     if (block->result.config_kind == EXEC_CONFIG_NONE || r->epochs[epoch].entry != NULL) return;

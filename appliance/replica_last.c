@@ -101,11 +101,26 @@ static void retire(struct replica *r, uint32_t by, const char *why) {
     r->last->asking = false;
     r->retired = true;
     replica_note(r, LOG_LEVEL_ERROR, "key_retired",
-                 "member=%u cause=\"%s\" do=\"this node's data were rolled back or its key is used twice: it signs no more; "
+                 "member=%u cause=\"%s\" do=\"this node's data are damaged, were rolled back, or its key is used twice: it signs no more; "
                  "make a new key, have the administrators replace the member\"",
                  by, why);
     struct bft_event event = {.type = BFT_EVENT_RETIRE};
     replica_event(r, &event);
+}
+
+/* Its disk has lost what this key signed, so nobody may rely on it any more; what this process remembers goes there once more, beside the word that
+ * the key is retired, so that the node can start and follow. */
+void last_memory_damaged(struct replica *r) {
+    r->memory_dirty = true;
+    if (!r->retired) retire(r, r->me, "the voting memory on the disk is damaged");
+}
+
+bool last_again(struct replica *r, uint8_t kind, uint8_t member) {
+    struct newest *newest = member < PLACES ? &r->last->newest[member] : NULL;
+    if (newest == NULL) return false;
+    if (kind == WAL_VOTE_PEER_PREPARE) return newest->dirty_prepare = newest->has_prepare;
+    if (kind == WAL_VOTE_PEER_COMMIT) return newest->dirty_commit = newest->has_commit;
+    return kind == WAL_VOTE_PEER_TIMEOUT && (newest->dirty_timeout = newest->has_timeout);
 }
 
 void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {

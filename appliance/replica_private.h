@@ -20,6 +20,7 @@
  *   replica_later.c     a node whose cluster went through CONFIGs without it
  *   replica_restore.c   from the store
  *   replica_transfer.c  what state transfer needs; pruning
+ *   replica_scrub.c     what a scrub finds, and what becomes of it; replica_scrub.h
  *
  * All tables are indexed by u32; NONE is no entry.
  */
@@ -28,6 +29,7 @@
 
 #include "appliance/log.h"
 #include "appliance/replica.h"
+#include "appliance/replica_scrub.h"
 #include "bft/core.h"
 #include "merkle/check.h"
 #include "protocol/batch.h"
@@ -496,6 +498,7 @@ struct replica {
     uint64_t due_since_ms; /* a dispatch became due by my own clock; 0: none is */
     uint64_t input_tick_ms;
 
+    struct scrub scrub;
     /* LAST-SIGNED */
     struct last_signed *last;
     uint8_t evidence[BFT_MEMBERS_MAX]; /* kinds that were kept of each member in evidence_epoch, by bit */

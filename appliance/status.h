@@ -136,6 +136,8 @@ struct status_replica {
     uint64_t enrolment; /* number of the newest that is final; 0 at a shard */
     uint64_t clients_enrolled; /* records of them, revoked ones too; 0 at a shard */
     uint64_t decisions, empty_decisions, inputs_decided, view_changes, proposals, fetches, signatures_verified, waiting_oldest_ms, evidence;
+    uint64_t scrub_records, scrub_rounds;  /* of the table in memory */
+    uint64_t scrub_found, scrub_repaired; /* of any store; repaired while running */
     uint64_t drops[STATUS_DROP_COUNT];
     uint64_t attacks[STATUS_ATTACK_COUNT];
     uint32_t attacker_count, pair_count;
@@ -179,6 +181,8 @@ struct status_node {
     uint32_t prune_holder;             /* whom pruning waits for; replica.members: nobody */
     int64_t clock_difference_ms;       /* this machine's calendar less the cluster's time */
     uint64_t clock_differs;            /* how often that was told */
+    uint64_t scrub_wal_records, scrub_wal_rounds, scrub_state_records, scrub_state_rounds;
+    uint64_t opened_anew; /* how often this process did that, since something was damaged */
     struct status_replica replica;
 };
 

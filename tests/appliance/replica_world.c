@@ -393,9 +393,11 @@ static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
     const struct rw_record *announced = record_find(node, WAL_MISC, key);
     if (announced != NULL) replica_restore_announced(node->replica, announced->bytes, announced->count);
     uint64_t final = rw_status(rw, index)->final_height, first = UINT64_MAX, last = 0;
+    (void)wal_key_vote(key, WAL_VOTE_RETIRED, 0, 0, 0);
+    bool retired = record_find(node, WAL_VOTES, key) != NULL;
     (void)wal_key_vote(key, WAL_VOTE_CORE, 0, 0, 0);
     const struct rw_record *memory = record_find(node, WAL_VOTES, key);
-    CHECK(replica_restore_memory(node->replica, memory != NULL ? memory->bytes : NULL, memory != NULL ? memory->count : 0, false));
+    CHECK(replica_restore_memory(node->replica, memory != NULL ? memory->bytes : NULL, memory != NULL ? memory->count : 0, retired));
     for (uint8_t kind = WAL_VOTE_PEER_PREPARE; kind <= WAL_VOTE_PEER_TIMEOUT; kind++) {
         for (uint8_t member = 0; member < RW_CLUSTER; member++) {
             (void)wal_key_vote(key, kind, member, 0, 0);
