@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SCRUB_RECORDS_S_DEFAULT = 2000, SCRUB_RECORDS_S_MAX = 1000000 };
+enum { SCRUB_RECORDS_S_DEFAULT = 500, SCRUB_RECORDS_S_MAX = 1000000 };
 
 const char *const node_thread_names[NODE_THREADS] = {"network", "consensus", "execution", "wal", "state"};
 

@@ -16,7 +16,7 @@
  *   log_level     "info"            "debug", "info", "warn", "error"
  *   wal_map_bytes, state_map_bytes  most that each store may grow to; default 64 GiB each (address space, not disk)
  *   send_zc_bytes 0                 sends of at least this many bytes use SEND_ZC; 0 never
- *   scrub_records_s 2000            entries of the table, of the checkpoint, and records of the write-ahead store that are read and hashed again
+ *   scrub_records_s 500             entries of the table, of the checkpoint, and records of the write-ahead store that are read and hashed again
  *                                   each second, each; 0 none
  */
 #ifndef APPLIANCE_NODE_CONFIG_H
