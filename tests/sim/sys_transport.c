@@ -17,6 +17,7 @@ struct node *sys_client_node(struct sys_client *client, uint32_t end) {
 void client_node_want(struct node *node, uint64_t now_ms) {
     struct sys_client *client = client_of(node);
     struct sys_world *world = client->world;
+    if (node->card == NULL) return; /* a CONFIG took its place away */
     node->wanted = true;
     if (node->state != NODE_IDLE || now_ms < node->retry_at_ms) return;
     node->state = NODE_CONNECTING;
@@ -44,7 +45,8 @@ void client_node_replace(struct node *node, struct card *card) {
     sys_schedule(world, (struct sys_event){.at_us = world->now_us, .kind = SYS_LINK, .from = *end, .to = self, .type = 1});
     free(node->card_own);
     node->card = node->card_own = card;
-    *end = (uint8_t)sys_end_by_noise_key(world, card->noise_key);
+    *end = card != NULL ? (uint8_t)sys_end_by_noise_key(world, card->noise_key) : SYS_ENDS_MAX;
+    node->wanted = node->wanted && card != NULL;
     node->retry_at_ms = 0;
     node->backoff_ms = 0;
 }
