@@ -62,6 +62,8 @@ bool replica_restore_checkpoint(struct replica *r, const struct state_checkpoint
     r->tip_time = restore->tip.time;
     r->tip_header = restore->tip;
     r->tip_ticket = 0;
+    memcpy(r->status.state_root, restore->tip.state_root.bytes, 32);
+    r->status.state_root_height = checkpoint->height - 1;
     epoch_restore_at(r, checkpoint->height);
     r->pruned_height = checkpoint->height; /* until replica_restore_pruned shows older blocks */
     if (!queue_load(r, queues, queues_bytes)) {
