@@ -240,8 +240,9 @@ static enum backup_error checkpoint_verify(const struct backup *backup, struct b
     const struct checkpoint_shown *shown = &backup->shown;
     const struct epoch *epoch = epoch_of(backup, shown->header.place.epoch), *child = epoch_of(backup, shown->child.place.epoch);
     if (epoch == NULL || child == NULL)
-        return backup_fault_set(fault, BACKUP_BAD_CHAIN, "chain", "it leads to epoch %u only, the checkpoint is of epoch %llu",
-                                backup->epoch_count - 1, (unsigned long long)shown->child.place.epoch);
+        return backup_fault_set(fault, BACKUP_BAD_CHAIN, "checkpoint", "it is of epoch %llu and its child of %llu, `chain` leads to epoch %u only",
+                                (unsigned long long)shown->header.place.epoch, (unsigned long long)shown->child.place.epoch,
+                                backup->epoch_count - 1);
     enum checkpoint_error error = checkpoint_shown_verify(&child->members, &backup->signer, epoch->checkpoint_blocks, shown);
     if (error == CHECKPOINT_OK) return BACKUP_OK;
     return backup_fault_set(fault, BACKUP_BAD_CHECKPOINT, "checkpoint", "it does not verify: %s", checkpoint_error_name(error));
