@@ -1,5 +1,5 @@
 /*
- * A member of a shard is replaced by a new node under load; before, the administrators try to replace two of four at once (S-74): so many might take
+ * A member of a shard is replaced by a new node under load; before, the administrators try to replace two of four at once (S-62): so many might take
  * what was committed with them, so that begins no epoch. The new node catches up, and then nothing is decided without it.
  */
 #include "protocol/admin_op.h"
@@ -19,7 +19,7 @@ static void one(struct scenario *s, uint32_t cluster, struct admin_op *op) {
 
 int main(int argc, char **argv) {
     static struct scenario s;
-    scenario_begin(&s, argc, argv, "S-74");
+    scenario_begin(&s, argc, argv, "S-62");
     scenario_with_config(&s);
     scenario_start(&s);
     scenario_load(&s, 10, 20000);

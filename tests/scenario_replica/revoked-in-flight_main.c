@@ -1,5 +1,5 @@
 /*
- * A client is revoked while a write of it is on its way to the shard (S-76, O-41.1): REVOKE travels in the same queue and closes its numbers there,
+ * A client is revoked while a write of it is on its way to the shard (S-79, O-41.1): REVOKE travels in the same queue and closes its numbers there,
  * so that what the shard has not taken up yet is refused, for good.
  */
 #include "tests/scenario_replica/replica_scenario.h"
@@ -14,7 +14,7 @@ static void policy(struct world *world) {
 
 int main(int argc, char **argv) {
     static struct admin_op op;
-    struct replica_world *rw = rw_create_prepared(rs_begin(argc, argv, "O-41"), policy);
+    struct replica_world *rw = rw_create_prepared(rs_begin(argc, argv, "S-79, O-41"), policy);
     struct operation put = op_put("before", "1"), late = op_put("late", "2"), get = op_get("late", 100);
     uint8_t digest[32];
     uint32_t bytes;
