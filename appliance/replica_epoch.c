@@ -557,6 +557,7 @@ static void chain_ask_own(struct replica *r, struct pair *pair) {
     for (uint32_t tries = 0; tries < r->members.n; tries++) {
         pair->chain_own_next = (uint8_t)((pair->chain_own_next + 1u) % r->members.n);
         if (pair->chain_own_next == r->me || !r->member_up[pair->chain_own_next]) continue;
+        pair->chain_own_asked |= (uint16_t)(1u << pair->chain_own_next);
         chain_ask(r, pair, peer_member(pair->chain_own_next));
         return;
     }
@@ -661,7 +662,14 @@ bool replica_restore_pair_chain(struct replica *r, uint32_t cluster, const uint8
 
 void epoch_chain_frame(struct replica *r, struct replica_peer from, struct blob_piece payload) {
     struct pair *pair = from.kind == REPLICA_FOREIGN ? pair_find(r, from.index) : NULL;
-    if (from.kind == REPLICA_MEMBER && payload.count >= 4) pair = pair_find(r, bytes_get_le32(blob_piece_bytes(&payload)));
+    if (from.kind == REPLICA_MEMBER) {
+        pair = payload.count >= 4 ? pair_find(r, bytes_get_le32(blob_piece_bytes(&payload))) : NULL;
+        if (pair == NULL || from.member >= BFT_MEMBERS_MAX || !(pair->chain_own_asked >> from.member & 1)) { /* nobody asked it: not looked at */
+            drop_count(r, DROP_CHAIN);
+            return;
+        }
+        pair->chain_own_asked &= (uint16_t)~(1u << from.member);
+    }
     struct config_chain_reader reader;
     const uint8_t *entry;
     size_t entry_bytes;

@@ -279,6 +279,7 @@ struct pair {
     uint32_t chain_asks;        /* nodes still to be asked, whether there is more */
     uint64_t chain_asked_ms, chain_own_ms;
     uint8_t chain_next, chain_own_next; /* of that cluster, of this one: asked last */
+    uint16_t chain_own_asked;   /* members of this one whose answer is due, by bit */
     struct blob **entries;      /* its chain, by serial: what members of this cluster are told (S-103) */
     uint32_t entry_count;
     /* to it */
