@@ -33,7 +33,8 @@ static struct transfer_known *known_add(struct transfer *t) {
     }
     struct transfer_known *known = calloc(1, sizeof *known);
     CHECK(known != NULL);
-    return t->epochs[t->epoch_count++] = known;
+    t->epochs[t->epoch_count++] = known;
+    return known;
 }
 
 /* Who was named stays so at its place; another key there has done nothing yet. */

@@ -145,6 +145,7 @@ static enum heraclius_status key_open(struct heraclius *db, const char *path, ui
 static enum heraclius_status choose_preferred(struct heraclius *db, const char *via, char *why) {
     uint32_t filled = 0, chosen = bytes_get_le32(db->key.card_id);
     for (uint32_t i = 0; i < db->coordinator_nodes; i++) filled += db->nodes[i].card != NULL;
+    if (filled == 0) return fail(why, HERACLIUS_BAD_FILE, "the system has no coordinator node");
     chosen %= filled;
     for (uint32_t i = 0; i < db->coordinator_nodes; i++) {
         const struct node *node = &db->nodes[i];
