@@ -102,14 +102,14 @@ static struct heraclius_request *request_begin(unsigned flags) {
     CHECK(client_request_prepare(request) && client_request_build(request));
     request->deadline_ms = UINT64_MAX;
     client_engine_start(request, NOW_MS);
-    for (uint32_t i = 0; i < db->node_count; i++) db->nodes[i].state = NODE_UP;
+    for (uint32_t i = 0; i < db->node_count; i++) db->nodes[i].state = db->nodes[i].card ? NODE_UP : NODE_IDLE;
     return request;
 }
 
 static void request_end(struct heraclius_request *request) {
     heraclius_request_free(request);
     CHECK(!db->held && !db->sendings);
-    for (uint32_t s = 0; s < SHARDS; s++) (void)client_journal_settled(db, s, NUMBER);
+    for (uint32_t s = 0; s < SHARDS; s++) (void)client_journal_settled(db, s, NUMBER, 0, 0);
     CHECK(db->journal.writes_count == 0);
     client_buffer_free(&db->journal.pending);
     for (uint32_t i = 0; i < db->node_count; i++) db->nodes[i].state = NODE_IDLE;
@@ -207,7 +207,7 @@ static void refused(struct bytes_cursor *input, struct heraclius_request *reques
         if (input->failed) break;
         const struct sending *sending = request->sendings[which & 1];
         if (sending && !(which & 2)) memcpy(payload, sending->id, 32);
-        client_answer_frame(&db->nodes[node % db->coordinator_nodes], MESSAGE_REFUSED, payload, which & 4 ? which % 42 : REFUSED_BYTES, NOW_MS);
+        client_answer_frame(&db->nodes[node % NODES], MESSAGE_REFUSED, payload, which & 4 ? which % 42 : REFUSED_BYTES, NOW_MS);
     }
     for (size_t i = 0; i < heraclius_request_count(request); i++) { /* uncertified: no value, and of a write not even its code */
         const struct heraclius_result *result = heraclius_result_at(request, i);
@@ -221,7 +221,7 @@ static void refused(struct bytes_cursor *input, struct heraclius_request *reques
 static void status_begin(struct node *node) {
     for (uint32_t i = 0; i < db->node_count; i++) {
         struct node *at = &db->nodes[i];
-        db->statuses[i] = (struct heraclius_node_status){.name = at->card->name, .cluster = at->cluster, .member = at->member};
+        db->statuses[i] = (struct heraclius_node_status){.name = at->card ? at->card->name : "", .cluster = at->cluster, .member = at->member};
     }
     node->status_asked = true;
     node->status_came = false;
