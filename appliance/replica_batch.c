@@ -469,6 +469,23 @@ void waiting_link_up(struct replica *r, uint8_t member) {
         input_send(r, &r->inputs[index], peer_member(member));
 }
 
+/*
+ * Is a dispatch due by my own clock, and since when? In the final state: it waits until a final block consumed it (B-50), whatever open blocks say
+ * that may never be final. A block above the tip cuts all that was due at once (D-18); what is due by the clock was cut when the oldest item is
+ * another. Then another dispatch is due, and the clock against the leader begins anew; a block that leaves the oldest item where it was does not set
+ * it back.
+ */
+static bool waiting_due(struct replica *r) {
+    const struct exec_due *due = &r->tip_due, *seen = &r->due_seen;
+    bool is_due = due->now || due->time <= bft_core_time(r->core, r->now_ms);
+    bool another = r->tip_height != r->due_seen_height && (seen->now || seen->time != due->time);
+    if (!is_due || another) r->due_since_ms = 0;
+    if (is_due && r->due_since_ms == 0) r->due_since_ms = r->now_ms;
+    r->due_seen = *due;
+    r->due_seen_height = r->tip_height;
+    return is_due;
+}
+
 void waiting_tick(struct replica *r) {
     if (r->now_ms - r->relay_checked_ms < TICK_MS || !last_is_answered(r) || epoch_is_sealed(r)) return;
     r->relay_checked_ms = r->now_ms;
@@ -477,11 +494,7 @@ void waiting_tick(struct replica *r) {
     uint32_t count = 0;
     waiting_batches(r, leader, view, &count, &oldest);
     waiting_slices(r, leader, view, &count, &oldest);
-    bool due = r->due.now || r->due.time <= bft_core_time(r->core, r->now_ms);
-    if (!due)
-        r->due_since_ms = 0;
-    else if (r->due_since_ms == 0)
-        r->due_since_ms = r->now_ms;
+    bool due = waiting_due(r);
     if (due) {
         count++;
         if (r->due_since_ms < oldest) oldest = r->due_since_ms;

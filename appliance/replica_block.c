@@ -431,10 +431,7 @@ void block_executed(struct replica *r, struct execution_job *job) {
                      exec_status_name(job->status), job->result.bad_ref);
     block_result_take(block, job);
     block->executed = job->status == EXEC_VALID;
-    if (block->executed) {
-        r->executed_height = block->header.height;
-        r->due = job->result.due;
-    }
+    if (block->executed) r->executed_height = block->header.height;
     executed_tell(r, block, valid);
     job_give(r, job);
 }
@@ -503,6 +500,7 @@ void block_finalize_job(struct replica *r, uint32_t index) {
     r->tip_height = block->header.height;
     r->tip_time = block->header.time;
     r->tip_ticket = block->ticket;
+    r->tip_due = block->result.due;
     memcpy(r->status.state_root, block->header.state_root.bytes, 32);
     r->status.state_root_height = block->header.height - 1;
     final_inputs(r, block);

@@ -99,7 +99,6 @@ static uint32_t own_block_make(struct replica *r, const struct bft_message *mess
         r->proposing_config = NULL;
         block->seen_us = r->proposed_us;
         r->executed_height = block->header.height;
-        r->due = block->result.due;
     }
     return index;
 }

@@ -409,7 +409,7 @@ struct replica {
     uint64_t tip_height, tip_time;
     uint64_t next_ticket;
     uint64_t executed_height;
-    struct exec_due due; /* in the state after the newest executed block */
+    struct exec_due tip_due; /* in the state after the newest final block */
     struct execution_job *jobs_free;
     uint32_t jobs_out;
     struct execution_job *retry; /* an EXECUTE that found no room */
@@ -481,6 +481,8 @@ struct replica {
 
     struct pending_read reads[READS_MAX];
     uint64_t due_since_ms; /* a dispatch became due by my own clock; 0: none is */
+    struct exec_due due_seen; /* what that is said of, and the tip at which it was last looked at */
+    uint64_t due_seen_height;
     uint64_t input_tick_ms;
 
     struct scrub scrub;
@@ -615,7 +617,6 @@ struct blob *block_share(struct replica *r, struct rblock *block, const uint8_t 
 void propose_try(struct replica *r);
 void propose_executed(struct replica *r, struct execution_job *job);
 void propose_cancel(struct replica *r);
-bool propose_is_due(const struct replica *r);
 uint64_t propose_deadline_ms(const struct replica *r);
 
 /* replica_source.c */

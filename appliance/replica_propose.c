@@ -125,14 +125,27 @@ static bool parent_is_settled(const struct replica *r) {
     return memory->has_high && bft_hash_equal(&memory->high_qc.ballot.block_id, parent);
 }
 
-bool propose_is_due(const struct replica *r) {
-    return r->due.now || r->due.time <= bft_core_time(r->core, r->now_ms);
+/*
+ * What is due in the state on which I would build (D-21). Not in that of the newest executed block: one that an earlier view left behind may have cut
+ * the very slice that is due, and is never final. Then nobody would propose the slice again, and who asked would wait until something else comes.
+ */
+static struct exec_due offer_due(const struct replica *r) {
+    static const struct exec_due nothing = {.time = UINT64_MAX};
+    if (bft_hash_equal(&r->offer.parent_id, &r->tip_id)) return r->tip_due;
+    uint32_t parent = block_find(r, &r->offer.parent_id);
+    return parent != NONE && r->blocks[parent].executed ? r->blocks[parent].result.due : nothing;
+}
+
+static bool propose_is_due(const struct replica *r) {
+    struct exec_due due = offer_due(r);
+    return due.now || due.time <= bft_core_time(r->core, r->now_ms);
 }
 
 uint64_t propose_deadline_ms(const struct replica *r) {
-    if (!r->offer.may_propose || r->due.time == UINT64_MAX) return UINT64_MAX;
+    struct exec_due due = offer_due(r);
+    if (!r->offer.may_propose || due.time == UINT64_MAX) return UINT64_MAX;
     uint64_t time = bft_core_time(r->core, r->now_ms);
-    return r->due.time <= time ? r->now_ms + 1 : r->now_ms + (r->due.time - time);
+    return due.time <= time ? r->now_ms + 1 : r->now_ms + (due.time - time);
 }
 
 /* NOOPs that members asked for and no proposal of mine has named yet (B-25): whoever asked sees a block that was made after. */

@@ -234,7 +234,6 @@ void restore_executed(struct replica *r, struct execution_job *job) {
     block_result_take(block, job);
     block->executed = true;
     r->executed_height = block->header.height;
-    r->due = job->result.due;
     restore->replayed++;
     uint32_t index = job->owner;
     job_give(r, job);

@@ -218,11 +218,14 @@ const struct config *client_chain_config(const struct heraclius *db, uint32_t cl
     return chain ? &chain->chain->config : NULL;
 }
 
+/* A question without an answer is put again: a node that is asked too much in a second, or begins, drops it and keeps the link. */
 void client_chain_ask(struct node *node, uint64_t now_ms) {
     const struct client_chain *chain = client_chain_find(node->db, node->cluster);
     uint8_t query[CONFIG_QUERY_BYTES];
-    if (!chain || node->state != NODE_UP || node->chain_asked) return;
+    if (!chain || node->state != NODE_UP) return;
+    if (node->chain_asked && now_ms - node->chain_asked_ms < node->db->resend_ms) return;
     config_query_encode(node->cluster, (uint64_t)chain->entry_count + 1, query);
+    node->chain_asked_ms = now_ms;
     node->chain_asked = client_node_send(node, MESSAGE_CONFIG_QUERY, query, sizeof query, now_ms);
 }
 

@@ -244,6 +244,7 @@ struct node {
     uint32_t silent_ends;
     uint64_t silent_since_ms;
     bool chain_asked;      /* CONFIG_QUERY is under way */
+    uint64_t chain_asked_ms;
     uint32_t chain_answers; /* that came over this handle's life */
     struct buffer held; /* ANSWERs of epochs not known yet: each u32 length, payload */
 };

@@ -29,7 +29,8 @@ void client_node_close(struct node *node, const char *why, uint64_t now_ms) {
     if (node->state == NODE_IDLE) return;
     node->db->counters.links_lost += node->state == NODE_UP;
     node->state = NODE_IDLE;
-    node->status_asked = false;
+    node->status_asked = node->chain_asked = false;
+    node->held.used = 0;
     snprintf(node->why, sizeof node->why, "%s", why);
     node->backoff_ms = node->backoff_ms ? node->backoff_ms * 2 : CLIENT_RECONNECT_MIN_MS;
     if (node->backoff_ms > CLIENT_RECONNECT_MAX_MS) node->backoff_ms = CLIENT_RECONNECT_MAX_MS;
