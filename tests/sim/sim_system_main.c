@@ -23,10 +23,11 @@ static double cpu_seconds(void) {
 
 static void usage(void) {
     puts("usage: sim_system [--seed S] [--events E] [--duration SECONDS] [--walk SEED] [--walk-events W] [--plant CHECK] [--trace FILE] "
-         "[--no-shrink]\n"
+         "[--without FAULT] [--no-shrink]\n"
          "Walks of W events (default 200000) and a liveness phase each, until E events (default 1000000) or SECONDS are over. --walk runs the one "
          "walk of\n"
          "that seed, as a failure names it; --trace writes what happened in it. --plant makes one checker fire, to show that it does.\n"
+         "--without leaves one kind of fault out of every walk, by the name that the report has for it.\n"
          "A violation is told with the walk's seed, made smaller, traced, and exits with 1.");
 }
 
@@ -34,6 +35,7 @@ struct run {
     uint64_t seed, events, walk_events, walk, duration;
     bool has_walk, shrink;
     enum sys_check plant;
+    uint32_t without; /* by bit of enum sys_fault */
     const char *trace;
 };
 
@@ -44,10 +46,18 @@ static enum sys_check check_named(const char *name) {
     return SYS_CHECK_COUNT;
 }
 
+/* 0: there is none of this name. */
+static uint32_t fault_named(const char *name) {
+    for (int i = 0; i < SYS_FAULT_COUNT; i++) {
+        if (strcmp(sys_fault_name((enum sys_fault)i), name) == 0) return 1u << i;
+    }
+    return 0;
+}
+
 static bool options_read(int argc, char **argv, struct run *run) {
     static const struct option options[] = {
         {"seed", 1, NULL, 's'},  {"events", 1, NULL, 'e'}, {"duration", 1, NULL, 'd'},  {"walk", 1, NULL, 'w'}, {"walk-events", 1, NULL, 'v'},
-        {"plant", 1, NULL, 'p'}, {"trace", 1, NULL, 't'},  {"no-shrink", 0, NULL, 'n'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+        {"plant", 1, NULL, 'p'}, {"without", 1, NULL, 'o'}, {"trace", 1, NULL, 't'},  {"no-shrink", 0, NULL, 'n'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
     *run = (struct run){.seed = 1, .events = 1000000, .walk_events = WALK_EVENTS, .shrink = true};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
@@ -63,6 +73,10 @@ static bool options_read(int argc, char **argv, struct run *run) {
             break;
         case 'v': run->walk_events = strtoull(optarg, NULL, 0); break;
         case 'p': run->plant = check_named(optarg); break;
+        case 'o':
+            if (fault_named(optarg) == 0) return false;
+            run->without |= fault_named(optarg);
+            break;
         case 't': run->trace = optarg; break;
         case 'n': run->shrink = false; break;
         default: return false;
@@ -98,6 +112,7 @@ int main(int argc, char **argv) {
         struct sys_config config;
         uint64_t seed = run.has_walk ? run.walk : keyed_siphash(run.seed, walks, "walk", 4) >> 1;
         sys_walk_config(seed, run.walk_events, run.plant, &config);
+        config.faults &= ~run.without;
         config.trace = run.has_walk ? run.trace : NULL;
         bad = sys_walk(&config, result) != 0;
         if (bad) failed(&run, &config, result);
