@@ -200,7 +200,7 @@ static enum node_exit genesis_find(struct node *node, char text[NODE_TEXT_BYTES]
         executor_genesis(node->executor, node->genesis_root);
         return NODE_EXIT_OK;
     }
-    (void)node_genesis_key(key);
+    replica_genesis_key(key);
     enum store_status status = wal_get(node->wal, WAL_MISC, key, node->genesis_root, sizeof node->genesis_root, &bytes);
     if (status == STORE_OK && bytes == sizeof node->genesis_root) return NODE_EXIT_OK;
     snprintf(text, NODE_TEXT_BYTES, "%.400s: the root of its genesis is not there (%s): make it anew by `heraclius system init`", node->config.data,

@@ -27,9 +27,6 @@ bool node_genesis_inherit(const struct node_config *config, const struct system 
                           node_genesis_visit *visit, void *context, uint8_t root[32], char text[NODE_GENESIS_TEXT_BYTES])
     __attribute__((warn_unused_result));
 
-/* The key of the root in WAL_MISC. */
-size_t node_genesis_key(uint8_t key[WAL_KEY_BYTES_MAX]);
-
 /* For --init: makes the genesis in an executor of its own, to know that it can be made, and its root. */
 bool node_genesis_root(const struct node_config *config, const struct system *system, uint32_t cluster, uint8_t root[32],
                        char text[NODE_GENESIS_TEXT_BYTES]) __attribute__((warn_unused_result));

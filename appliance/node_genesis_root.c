@@ -4,14 +4,11 @@
 #include <string.h>
 
 #include "appliance/node_genesis.h"
+#include "appliance/replica.h"
 
 static bool refuse(char text[NODE_GENESIS_TEXT_BYTES], const char *what) {
     snprintf(text, NODE_GENESIS_TEXT_BYTES, "%s", what);
     return false;
-}
-
-size_t node_genesis_key(uint8_t key[WAL_KEY_BYTES_MAX]) {
-    return wal_key_misc(key, "genesis");
 }
 
 bool node_genesis_root(const struct node_config *config, const struct system *system, uint32_t cluster, uint8_t root[32],
@@ -31,7 +28,7 @@ bool node_genesis_keep(const struct node_config *config, const struct store_iden
     struct store_directory *directory = NULL;
     struct wal *wal = NULL;
     uint8_t key[WAL_KEY_BYTES_MAX] = {0};
-    (void)node_genesis_key(key);
+    replica_genesis_key(key);
     bool good = store_directory_open(config->data, &directory, &error) == STORE_OK;
     struct wal_config about = {.directory = directory, .identity = *identity, .map_bytes = config->wal_map_bytes, .queue_slots = 4, .cpu = -1};
     good = good && wal_open(&about, &wal, &error) == STORE_OK;

@@ -99,6 +99,10 @@ struct replica *replica_create(const struct replica_config *config) {
     return r;
 }
 
+void replica_genesis_key(uint8_t key[WAL_KEY_BYTES_MAX]) {
+    (void)wal_key_misc(key, "genesis");
+}
+
 void replica_destroy(struct replica *r) {
     if (r == NULL) return;
     persist_free_all(r);

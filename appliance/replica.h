@@ -99,6 +99,9 @@ struct replica_config {
 
 struct replica; /* opaque */
 
+/* The key of WAL_MISC under which the genesis_root of a cluster with an origin is kept (S-144): nothing else has it. */
+void replica_genesis_key(uint8_t key[WAL_KEY_BYTES_MAX]);
+
 /* NULL only without memory. */
 struct replica *replica_create(const struct replica_config *config) __attribute__((warn_unused_result));
 void replica_destroy(struct replica *replica);

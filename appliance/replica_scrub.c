@@ -12,6 +12,9 @@
  *                           replaces it.
  *   input                   likewise; one that is in memory no more is removed, and a start that needs it fetches it by its hash.
  *   CONFIG chain            written once more from memory: each step was verified (S-100).
+ *   misc                    the root of an inherited genesis, chains of other clusters, the statement by which this node left, the CONFIG whose new
+ *                           members observe: written once more from memory, where each was verified. Some of it nobody else has, so none is ever
+ *                           removed: one that memory does not have is left as it is, and this is said each time that it is found.
  *   items of other members  (P-7) written once more from memory: they are signed by their members.
  *   own voting memory       the key is retired (P-15). The memory of this process still knows what it signed; but a disk that loses this record may
  *                           lose the next one, and the one start that then reads an older one forks.
@@ -208,6 +211,30 @@ static bool chain_again(struct replica *r, const uint8_t *key) {
     return epoch_again(r, serial);
 }
 
+static bool misc_put(struct replica *r, const uint8_t *key, struct blob *blob) {
+    persist_put_blob(r, WAL_MISC, key, wal_key_bytes(WAL_MISC), blob);
+    return true;
+}
+
+static bool misc_again(struct replica *r, const uint8_t *key) {
+    uint8_t is[WAL_KEY_BYTES_MAX];
+    size_t bytes = wal_key_bytes(WAL_MISC);
+    replica_genesis_key(is);
+    if (memcmp(is, key, bytes) == 0) return misc_put(r, key, blob_copy(r->genesis.state_root.bytes, sizeof r->genesis.state_root.bytes));
+    replica_successor_key(is);
+    if (memcmp(is, key, bytes) == 0) return r->successor != NULL && misc_put(r, key, blob_hold(r->successor));
+    replica_announced_key(is);
+    if (memcmp(is, key, bytes) == 0) return r->announced != NULL && misc_put(r, key, blob_hold(r->announced));
+    for (uint32_t i = 0; i < r->pair_count; i++) {
+        const struct pair *pair = &r->pairs[i];
+        for (uint32_t k = 0; k < pair->entry_count; k++) {
+            replica_pair_chain_key(is, pair->cluster, k + 1);
+            if (memcmp(is, key, bytes) == 0) return misc_put(r, key, blob_hold(pair->entries[k]));
+        }
+    }
+    return false;
+}
+
 void replica_scrub_wal(struct replica *r, enum wal_db db, const uint8_t *key) {
     static const char *const names[WAL_DB_COUNT] = {"vote", "block", "input", "chain", "misc"};
     char where[2 * HEX_BYTES + 1];
@@ -218,10 +245,10 @@ void replica_scrub_wal(struct replica *r, enum wal_db db, const uint8_t *key) {
     case WAL_BLOCKS: again = block_again(r, key); break;
     case WAL_INPUTS: again = input_again(r, key); break;
     case WAL_CHAIN: again = chain_again(r, key); break;
-    case WAL_MISC:
+    case WAL_MISC: again = misc_again(r, key); break;
     case WAL_DB_COUNT: break;
     }
-    bool remove = !again && db != WAL_VOTES && db != WAL_CHAIN;
+    bool remove = !again && (db == WAL_BLOCKS || db == WAL_INPUTS);
     if (remove) persist_delete(r, db, key, wal_key_bytes(db));
     r->status.scrub_found++;
     r->status.scrub_repaired += again || (remove && db != WAL_BLOCKS); /* a block counts when it has come */

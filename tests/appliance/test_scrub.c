@@ -165,6 +165,97 @@ static void what_is_in_memory_is_written_again(void **state) {
     rw_destroy(rw);
 }
 
+static struct rw_record *misc_record(struct rw_node *node, const uint8_t *key) {
+    for (size_t i = 0; i < node->record_count; i++) {
+        struct rw_record *record = &node->records[i];
+        if (record->used && record->db == WAL_MISC && memcmp(record->key, key, wal_key_bytes(WAL_MISC)) == 0) return record;
+    }
+    return NULL;
+}
+
+/* Damages the record under this key, which only this node has; it is as it was afterwards. */
+static void misc_is_written_again(struct replica_world *rw, struct rw_node *node, const uint8_t *key) {
+    struct rw_record *record = misc_record(node, key);
+    assert_non_null(record);
+    size_t count = record->count;
+    uint8_t *was = malloc(count);
+    memcpy(was, record->bytes, count);
+    record->bytes[count / 2] ^= 0x10;
+    uint64_t repaired = node->replica->status.scrub_repaired;
+    replica_scrub_wal(node->replica, WAL_MISC, key);
+    rw_run(rw, 500);
+    record = misc_record(node, key);
+    assert_non_null(record);
+    assert_int_equal(record->count, count);
+    assert_memory_equal(record->bytes, was, count);
+    assert_int_equal(node->replica->status.scrub_repaired, repaired + 1);
+    free(was);
+}
+
+/* A record of the node layer, as --init wrote it. */
+static void misc_add(struct rw_node *node, const uint8_t *key, const uint8_t *bytes, size_t count) {
+    struct rw_record record = {.used = true, .db = WAL_MISC, .bytes = malloc(count), .count = count};
+    memcpy(record.bytes, bytes, count);
+    memcpy(record.key, key, wal_key_bytes(WAL_MISC));
+    assert_true(node->record_count < node->record_room);
+    node->records[node->record_count++] = record;
+}
+
+static void what_only_this_node_has_is_written_again_and_never_removed(void **state) {
+    (void)state;
+    struct rw_script script;
+    rw_script_begin(&script, rw_create(22));
+    struct replica_world *rw = script.rw;
+    struct rw_node *node = &rw->nodes[SHARD_NODE];
+    uint8_t key[WAL_KEY_BYTES_MAX] = {0};
+    assert_true(rw_adds(&script, 2));
+    for (uint32_t epoch = 1; epoch <= 2; epoch++) {
+        rw_config_send(&script, 0, COORDINATOR_CLUSTER_BASE);
+        assert_true(rw_epoch_wait(rw, COORDINATOR_CLUSTER_BASE, epoch, 20000) && rw_adds(&script, 2));
+    }
+    for (uint64_t serial = 1; serial <= 2; serial++) {
+        replica_pair_chain_key(key, COORDINATOR_CLUSTER_BASE, serial);
+        misc_is_written_again(rw, node, key);
+    }
+    replica_genesis_key(key);
+    misc_add(node, key, node->replica->genesis.state_root.bytes, 32);
+    misc_is_written_again(rw, node, key);
+    replica_announced_key(key);
+    misc_add(node, key, (const uint8_t *)"a CONFIG", 8);
+    node->replica->announced = blob_copy((const uint8_t *)"a CONFIG", 8);
+    misc_is_written_again(rw, node, key);
+    struct claim_successor statement = {.signatures_count = 0};
+    memcpy(statement.predecessor_id, rw->world->system.system_id, 16);
+    memset(statement.successor_hash, 1, 32);
+    assert_true(claim_successor_sign(&statement, &rw->admin));
+    replica_successor(node->replica, &statement);
+    rw_run(rw, 500);
+    replica_successor_key(key);
+    misc_is_written_again(rw, node, key);
+    rw_destroy(rw);
+}
+
+static void what_memory_does_not_have_of_it_is_left_and_not_called_repaired(void **state) {
+    (void)state;
+    struct replica_world *rw = world_of(3);
+    struct rw_node *node = &rw->nodes[SHARD_NODE];
+    uint8_t keys[4][WAL_KEY_BYTES_MAX] = {0};
+    replica_successor_key(keys[0]);
+    replica_announced_key(keys[1]);
+    replica_pair_chain_key(keys[2], COORDINATOR_CLUSTER_BASE, 1);
+    (void)wal_key_misc(keys[3], "of a later release");
+    for (unsigned i = 0; i < 4; i++) {
+        misc_add(node, keys[i], (const uint8_t *)"?", 1);
+        replica_scrub_wal(node->replica, WAL_MISC, keys[i]);
+    }
+    rw_run(rw, 500);
+    for (unsigned i = 0; i < 4; i++) assert_true(is_there(node, WAL_MISC, keys[i]));
+    assert_int_equal(node->replica->status.scrub_found, 4);
+    assert_int_equal(node->replica->status.scrub_repaired, 0);
+    assert_int_equal(node->stopped, 0);
+    rw_destroy(rw);
+}
+
 static uint64_t height_of(const struct rw_record *record) {
     uint64_t epoch, height;
     const uint8_t *id;
@@ -316,6 +407,8 @@ int main(void) {
         cmocka_unit_test(an_entry_that_is_too_many_is_counted),
         cmocka_unit_test(a_replica_whose_memory_failed_is_to_be_opened_anew),
         cmocka_unit_test(what_is_in_memory_is_written_again),
+        cmocka_unit_test(what_only_this_node_has_is_written_again_and_never_removed),
+        cmocka_unit_test(what_memory_does_not_have_of_it_is_left_and_not_called_repaired),
         cmocka_unit_test(a_final_block_that_is_in_memory_no_more_comes_back_from_a_peer),
         cmocka_unit_test(a_peer_that_gives_another_block_is_named_and_the_next_one_asked),
         cmocka_unit_test(what_is_known_to_nobody_is_removed),
