@@ -10,12 +10,12 @@
 
 #include "appliance/node.h"
 #include "appliance/transfer_disk.h"
+#include "appliance/transfer_share.h"
 #include "merkle/check.h"
 #include "ring/clock.h"
 #include "ring/entropy.h"
 
 enum {
-    SLOTS = 4096,
     SHARE = 5,                /* transfer_share: one in so many */
     CREDIT_US_MAX = 100000,   /* what may be used at once after a pause */
     TICK_MS = 10,
@@ -54,6 +54,8 @@ struct node_transfer {
     struct transfer *transfer; /* the thread's, as all it owns */
     struct transfer_disk disk;
     struct way news, orders;
+    struct transfer_share share; /* of news: what waits of each asker */
+    atomic_bool taking;          /* written by the thread: answers are looked at */
     uint64_t epochs_told, epochs_due; /* the loop's: it handed over those before, and is to hand over those before */
     int event;               /* eventfd: wakes the thread */
     atomic_bool asleep, end; /* asleep: written by the thread; whoever finds it set wakes it */
@@ -62,9 +64,9 @@ struct node_transfer {
 };
 
 static void way_init(struct way *way) {
-    way->slots = calloc(SLOTS, sizeof *way->slots);
+    way->slots = calloc(TRANSFER_RING_SLOTS, sizeof *way->slots);
     CHECK(way->slots != NULL);
-    ck_ring_init(&way->ring, SLOTS);
+    ck_ring_init(&way->ring, TRANSFER_RING_SLOTS);
 }
 
 static bool way_put(struct way *way, void *entry) {
@@ -126,7 +128,10 @@ static void news_free(struct news *news) {
 static void news_do(struct node_transfer *own, struct news *news, bool may_serve) {
     const uint8_t *bytes = news->blob != NULL ? news->blob->bytes + news->offset : NULL;
     switch (news->kind) {
-    case NEWS_FRAME: transfer_frame(own->transfer, news->member, news->type, bytes, news->count, may_serve); break;
+    case NEWS_FRAME:
+        transfer_frame(own->transfer, news->member, news->type, bytes, news->count, may_serve);
+        transfer_share_give(&own->share, news->member, news->count);
+        break;
     case NEWS_CHILD: transfer_child(own->transfer, bytes, news->count); break;
     case NEWS_LACKING: transfer_lacking(own->transfer, news->height); break;
     case NEWS_HEIGHT: transfer_height(own->transfer, news->height); break;
@@ -171,6 +176,7 @@ static void *thread_main(void *context) {
         struct news *news;
         unsigned done = 0;
         transfer_tick(own->transfer, ring_clock_ms());
+        atomic_store(&own->taking, transfer_taking(own->transfer)); /* before its questions leave */
         orders_put(own);
         while (done < 64 && (news = way_take(&own->news)) != NULL) {
             bool question = is_question(news);
@@ -280,30 +286,37 @@ void node_transfer_stop(struct node_transfer *own) {
     free(own);
 }
 
+/* A frame's block is the net's, which lives on another thread: copied, once there is room for it. An answer that nobody waits for is not. */
+static void frame_put(struct node_transfer *own, const struct replica_output *output) {
+    const struct blob_piece *piece = &output->pieces[0];
+    struct news news = {.kind = NEWS_FRAME, .member = replica_transfer_asker(output->peer), .type = output->type, .count = piece->count};
+    if (!is_question(&news) && !atomic_load(&own->taking)) return;
+    if (!transfer_share_take(&own->share, news.member, news.count)) return;
+    news.blob = blob_copy(blob_piece_bytes(piece), piece->count);
+    if (!news_put(own, &news)) transfer_share_give(&own->share, news.member, news.count);
+    blob_drop(news.blob);
+}
+
 void node_transfer_output(struct node *node, const struct replica_output *output) {
-    if (output->kind == REPLICA_EPOCH) {
-        if (node->transfer != NULL) node->transfer->epochs_due = output->sequence + 1;
-        if (node->transfer != NULL) epochs_tell(node);
+    struct node_transfer *own = node->transfer;
+    if (own == NULL) return;
+    if (output->kind == REPLICA_TRANSFER) {
+        frame_put(own, output);
         return;
     }
-    struct news news = {.kind = output->kind == REPLICA_TRANSFER ? NEWS_FRAME
-                                : output->kind == REPLICA_CHILD  ? NEWS_CHILD
-                                : output->lacking                ? NEWS_LACKING
-                                                                 : NEWS_HEIGHT,
-                        .member = replica_transfer_asker(output->peer),
-                        .type = output->type,
-                        .height = output->sequence};
-    struct blob *copy = NULL;
-    if (output->kind != REPLICA_LACKING) { /* a frame's block is the net's, which lives on another thread: copied */
-        copy = blob_copy(blob_piece_bytes(&output->pieces[0]), output->pieces[0].count);
-        news.blob = copy;
-        news.count = copy->count;
+    if (output->kind == REPLICA_EPOCH) {
+        own->epochs_due = output->sequence + 1;
+        epochs_tell(node);
+        return;
     }
-    /* However much clients ask: half of the ring is not theirs. */
-    bool crowded = output->kind == REPLICA_TRANSFER && output->peer.kind == REPLICA_CLIENT && node->transfer != NULL &&
-                   ck_ring_size(&node->transfer->news.ring) > SLOTS / 2;
-    if (node->transfer != NULL && !crowded) (void)news_put(node->transfer, &news);
-    blob_drop(copy);
+    struct news news = {.kind = output->kind == REPLICA_CHILD ? NEWS_CHILD : output->lacking ? NEWS_LACKING : NEWS_HEIGHT,
+                        .height = output->sequence};
+    if (output->kind == REPLICA_CHILD) {
+        news.blob = blob_copy(blob_piece_bytes(&output->pieces[0]), output->pieces[0].count);
+        news.count = news.blob->count;
+    }
+    (void)news_put(own, &news); /* half of the ring has room for nothing else (transfer_share.h) */
+    blob_drop(news.blob);
 }
 
 void node_transfer_checkpointed(struct node *node) {

@@ -1,9 +1,9 @@
 /*
  * Private to the node's shell: the thread that state transfer runs on (appliance/transfer.h), beside the loop that runs the replica.
  *
- * The loop hands over frames and news, and takes what is to be sent, by two bounded single-producer single-consumer rings. A question that finds the
- * ring full is dropped: it is asked again. Serving takes at most a fifth of one CPU (P-49): the thread measures what its work costs, and without
- * credit questions are answered BUSY.
+ * The loop hands over frames and news, and takes what is to be sent, by two bounded single-producer single-consumer rings. A frame whose sender has
+ * its share of the ring waiting (transfer_share.h) is dropped, as is an answer while nothing is being taken: it is asked again. Serving takes at most
+ * a fifth of one CPU (P-49): the thread measures what its work costs, and without credit questions are answered BUSY.
  */
 #ifndef APPLIANCE_NODE_TRANSFER_H
 #define APPLIANCE_NODE_TRANSFER_H

@@ -134,3 +134,7 @@ void transfer_status(const struct transfer *t, struct transfer_status *status) {
     for (uint32_t i = 0; i < t->take.piece_count; i++) status->pieces_done += t->take.pieces[i].state == PIECE_KEPT;
     for (uint32_t i = 0; i < t->take.item_count; i++) status->pieces_done += t->take.items[i].state == PIECE_KEPT;
 }
+
+bool transfer_taking(const struct transfer *t) {
+    return t->take.phase != TRANSFER_IDLE && t->take.phase != TRANSFER_ENDED;
+}

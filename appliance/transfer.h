@@ -136,5 +136,7 @@ struct transfer_status {
     uint64_t served_pieces, served_bytes, busy_answers, refetched_pieces, bad_pieces;
 };
 void transfer_status(const struct transfer *transfer, struct transfer_status *status);
+/* A checkpoint is being looked for or taken: answers are waited for. */
+bool transfer_taking(const struct transfer *transfer);
 
 #endif

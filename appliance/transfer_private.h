@@ -25,7 +25,7 @@ enum {
     TRANSFER_INDEX_ENTRIES = 1024,   /* indexed by one transfer_work() */
     TRANSFER_INDEX_BYTES = 1 << 20,
     TRANSFER_WANTED_MS = 30000,      /* an index is made for whoever asked so recently */
-    TRANSFER_CANDIDATES_MAX = 32,
+    TRANSFER_CANDIDATES_MAX = CHECKPOINT_SHOWN_MAX * BFT_MEMBERS_MAX, /* those of each member's newest answer */
     TRANSFER_ASK_MS = 300,           /* CHECKPOINT_QUERY again */
     TRANSFER_PATIENCE_MS = 20000,    /* so long f+1 members may take to show the same manifest; then one will do */
     TRANSFER_STALL_MS = 10000,       /* nothing came for so long: another checkpoint */
@@ -140,6 +140,8 @@ struct transfer_query {
 struct transfer_peer {
     bool bad;               /* named: asked no more in this transfer */
     bool unknown;           /* does not have this checkpoint */
+    bool answered;          /* the CHECKPOINT_QUERY of now */
+    bool stalled;           /* one that only it, or f with it, showed did not come: what others show is tried first */
     uint64_t wait_until_ms; /* busy, or did not answer */
     struct transfer_query queries[TRANSFER_OUTSTANDING_MAX];
     uint32_t outstanding;

@@ -200,6 +200,7 @@ static void candidates_ask(struct transfer *t) {
     take->query_nonce = nonce_next(t);
     struct checkpoint_query query = {.nonce = take->query_nonce, .height = take->height + 1};
     for (uint8_t i = 0; i < t->config.members->n; i++) {
+        take->peers[i].answered = false;
         if (i == t->config.member || take->peers[i].bad) continue;
         struct blob *blob = blob_make(CHECKPOINT_QUERY_BYTES);
         checkpoint_query_encode(&query, blob->bytes);
@@ -218,6 +219,24 @@ static bool manifest_bounded(const struct transfer *t, const struct checkpoint_m
         if (bytes > TRANSFER_ITEMS_BYTES_MAX) return false;
     }
     return true;
+}
+
+/* What a member showed before and shows no longer is not its any more. A certificate proves no manifest, and a liar makes up any number of them
+ * around one: so each member has room for those of one answer, and takes none of anybody else's. */
+static void candidates_withdraw(struct transfer *t, uint8_t from, const struct checkpoint_shown *shown, uint16_t number) {
+    struct transfer_take *take = &t->take;
+    uint8_t hashes[CHECKPOINT_SHOWN_MAX][32];
+    uint32_t kept = 0;
+    for (uint16_t i = 0; i < number; i++) checkpoint_manifest_hash(shown[i].manifest_bytes, shown[i].manifest_count, hashes[i]);
+    for (uint32_t i = 0; i < take->candidate_count; i++) {
+        struct transfer_candidate *candidate = &take->candidates[i];
+        bool still = false;
+        for (uint16_t k = 0; k < number; k++) still |= memcmp(candidate->hash, hashes[k], 32) == 0;
+        if (!still) candidate->members &= (uint16_t)~(1u << from);
+        if (candidate->members != 0) take->candidates[kept++] = *candidate;
+        else blob_drop(candidate->shown);
+    }
+    take->candidate_count = kept;
 }
 
 static void candidate_add(struct transfer *t, uint8_t from, const struct checkpoint_shown *shown) {
@@ -261,21 +280,33 @@ void take_checkpoint_frame(struct transfer *t, uint8_t from, const uint8_t *byte
         return;
     }
     if (nonce != t->take.query_nonce) return; /* an answer to an earlier question comes late */
+    if (t->take.peers[from].answered) return;
+    t->take.peers[from].answered = true;
+    candidates_withdraw(t, from, shown, number);
     for (uint16_t i = 0; i < number && !t->take.peers[from].bad; i++) candidate_add(t, from, &shown[i]);
 }
 
 /* One of f+1 members is honest: what they show alike is as it should be. When so many do not come, one is tried alone: what it shows is checked at
- * the end all the same. */
+ * the end all the same. If it does not come, what others show is tried before whatever the same members show. */
 static const struct transfer_candidate *candidate_best(const struct transfer *t) {
     const struct transfer_take *take = &t->take;
     const struct transfer_candidate *best = NULL;
+    bool best_fresh = false;
     bool patient = t->now_ms - take->asking_since_ms < TRANSFER_PATIENCE_MS;
     for (uint32_t i = 0; i < take->candidate_count; i++) {
         const struct transfer_candidate *candidate = &take->candidates[i];
         unsigned members = 0;
-        for (uint8_t k = 0; k < TRANSFER_MEMBERS; k++) members += (candidate->members >> k & 1) && !take->peers[k].bad;
+        bool fresh = false;
+        for (uint8_t k = 0; k < TRANSFER_MEMBERS; k++) {
+            if (!(candidate->members >> k & 1) || take->peers[k].bad) continue;
+            members++;
+            fresh |= !take->peers[k].stalled;
+        }
         if (members == 0 || candidate->height <= take->height || (patient && members <= t->config.members->f)) continue;
-        if (best == NULL || candidate->height > best->height) best = candidate;
+        fresh |= members > t->config.members->f;
+        if (best != NULL && (fresh != best_fresh ? best_fresh : candidate->height <= best->height)) continue;
+        best = candidate;
+        best_fresh = fresh;
     }
     return best;
 }
@@ -414,6 +445,8 @@ static bool is_lacking(const struct transfer *t) {
  * left at all: a node that can never come back is worse than one that asks a liar again. */
 static void nobody_has_it(struct transfer *t) {
     unsigned good = 0;
+    bool by_few = (unsigned)__builtin_popcount(t->take.showed) <= t->config.members->f; /* f may have made it up */
+    for (uint8_t i = 0; i < TRANSFER_MEMBERS; i++) t->take.peers[i].stalled |= by_few && (t->take.showed >> i & 1);
     for (uint8_t i = 0; i < t->config.members->n; i++) good += i != t->config.member && !t->take.peers[i].bad;
     for (uint8_t i = 0; good == 0 && i < TRANSFER_MEMBERS; i++) t->take.peers[i].bad = false;
     take_choose_again(t);
@@ -427,7 +460,7 @@ void take_tick(struct transfer *t) {
         take->phase = TRANSFER_ASKING;
         take->asking_since_ms = t->now_ms;
         take->asked_ms = 0;
-        for (uint8_t i = 0; i < TRANSFER_MEMBERS; i++) take->peers[i].bad = false;
+        for (uint8_t i = 0; i < TRANSFER_MEMBERS; i++) take->peers[i].bad = take->peers[i].stalled = false;
         if (!take->resumed) take_resume(t);
     }
     bool overtaken = take->shown_blob != NULL ? take->shown.manifest.height <= take->height : !is_lacking(t);

@@ -123,10 +123,12 @@ static struct backup_candidate *candidate_find(struct client_backup *backup, con
     return NULL;
 }
 
-/* One checkpoint as a file has it; its proof is checked. A chain that does not reach its epoch yet is no lie of the peer's. */
+/* One checkpoint as a file has it; its proof is checked. A chain that does not reach its epoch yet is no lie of the peer's; nor is
+ * a certificate that has no room for the block's own header, which no backup may have (P-80). */
 static void candidate_add(struct client_backup *backup, struct backup_peer *peer, const struct checkpoint_shown *shown, uint64_t now_ms) {
     struct backup_candidate *candidate = &backup->candidates[backup->candidate_count];
     struct backup_fault fault;
+    if (shown->certificate.header_count == BFT_CERTIFICATE_HEADERS_MAX) return;
     size_t room = 16 + 8 + shown->manifest_count + 2 * BFT_HEADER_BYTES + BFT_CERTIFICATE_BYTES_MAX;
     memset(candidate, 0, sizeof *candidate);
     uint8_t *at = client_buffer_space(&candidate->shown, room);

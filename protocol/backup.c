@@ -182,6 +182,8 @@ static enum backup_error checkpoint_read(struct backup *backup, const uint8_t *b
     if (nonce != 0 || shown_count != 1)
         return backup_fault_set(fault, BACKUP_BAD_CHECKPOINT, "checkpoint", "it must be one checkpoint, with nonce 0");
     backup->shown = shown[0];
+    if (backup->shown.certificate.header_count == BFT_CERTIFICATE_HEADERS_MAX)
+        return backup_fault_set(fault, BACKUP_BAD_CHECKPOINT, "checkpoint", "its certificate has no room for the block's own header");
     const struct checkpoint_manifest *manifest = &backup->shown.manifest;
     checkpoint_manifest_hash(backup->shown.manifest_bytes, backup->shown.manifest_count, backup->manifest_hash);
     if (memcmp(manifest->system_id, backup->system->system_id, sizeof manifest->system_id) != 0)

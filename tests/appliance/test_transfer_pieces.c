@@ -183,6 +183,8 @@ static struct {
     uint16_t bad_members;
     uint32_t pieces; /* entries that were answered */
     uint32_t bend;   /* member whose pieces are bent, N: none */
+    uint32_t makes_up; /* each checkpoint of member 0 becomes so many answers with manifests that it made up; it gives no piece */
+    uint64_t made_up;
     uint32_t commits, stop_after_commits;
 } w;
 
@@ -375,6 +377,36 @@ static void outputs_take(uint8_t member) {
     }
 }
 
+/* Around the same certificate: entries are what nothing proves yet. */
+static void manifests_make_up(const struct blob *blob) {
+    struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX];
+    uint64_t nonce;
+    uint16_t count;
+    CHECK(checkpoint_message_decode(blob->bytes, blob->count, &nonce, shown, &count) == CHECKPOINT_OK);
+    for (uint32_t i = 0; i < w.makes_up && count > 0; i++) {
+        uint8_t manifest[CHECKPOINT_MANIFEST_HEAD_BYTES];
+        struct blob *lie = blob_make(blob->count);
+        CHECK(shown[0].manifest_count == sizeof manifest); /* no items */
+        shown[0].manifest.entries = 1 + w.made_up++ % w.makes_up;
+        struct bytes_writer writer = bytes_writer_of(manifest, sizeof manifest);
+        checkpoint_manifest_put(&writer, &shown[0].manifest);
+        shown[0].manifest_bytes = manifest;
+        writer = bytes_writer_of(lie->bytes, lie->count);
+        checkpoint_message_head_put(&writer, nonce, 1);
+        checkpoint_shown_put(&writer, &shown[0]);
+        CHECK(!writer.failed);
+        transfer_frame(w.nodes[TAKER], 0, 0x010E, lie->bytes, writer.used, true);
+        blob_drop(lie);
+    }
+}
+
+/* False: not as its sender wrote it. */
+static bool mail_is_true(const struct mail *mail) {
+    if (w.makes_up == 0 || mail->from != 0 || mail->to != TAKER) return true;
+    if (mail->type == 0x010E) manifests_make_up(mail->blob);
+    return false;
+}
+
 static void step(void) {
     w.now_ms += 5;
     static struct mail now[MAIL_MAX];
@@ -382,7 +414,8 @@ static void step(void) {
     memcpy(now, w.mail, count * sizeof *now);
     w.mail_count = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (w.nodes[now[i].to] != NULL) transfer_frame(w.nodes[now[i].to], now[i].from, now[i].type, now[i].blob->bytes, now[i].blob->count, true);
+        struct transfer *to = w.nodes[now[i].to];
+        if (to != NULL && mail_is_true(&now[i])) transfer_frame(to, now[i].from, now[i].type, now[i].blob->bytes, now[i].blob->count, true);
         outputs_take(now[i].to);
         blob_drop(now[i].blob);
     }
@@ -565,6 +598,37 @@ static void bent_pieces_name_their_sender_and_nobody_else(void **state) {
     }
 }
 
+static void one_who_makes_up_many_manifests_takes_nobodys_room(void **state) {
+    (void)state;
+    world_open();
+    w.makes_up = 40;
+    state_fill(&w.states[0], 500, 100);
+    state_certify(0);
+    state_serve(0);
+    node_open(TAKER);
+    run_until_done(1500); /* long before it would be tried alone */
+    taken_is(0);
+    assert_true(w.made_up >= w.makes_up && w.bad_count == 0);
+    world_close();
+}
+
+/* It alone and an honest one alone: f+1 never agree. */
+static void a_manifest_of_one_that_does_not_come_is_not_tried_again_before_others(void **state) {
+    (void)state;
+    world_open();
+    w.makes_up = 1;
+    state_fill(&w.states[0], 500, 100);
+    state_certify(0);
+    state_serve(0);
+    transfer_destroy(w.nodes[2]);
+    w.nodes[2] = NULL;
+    node_open(TAKER);
+    run_until_done(20000);
+    taken_is(0);
+    assert_int_equal(w.bad_count, 0); /* it may have been slow */
+    world_close();
+}
+
 /* Every frame that goes to either side is bent: nothing wrong is ever taken, nothing falls over. */
 static void any_bytes_do_no_harm(void **state) {
     (void)state;
@@ -688,6 +752,8 @@ int main(void) {
         cmocka_unit_test(pieces_that_are_too_large_are_cut_deeper),
         cmocka_unit_test(when_the_checkpoint_moves_on_only_what_differs_is_fetched),
         cmocka_unit_test(bent_pieces_name_their_sender_and_nobody_else),
+        cmocka_unit_test(one_who_makes_up_many_manifests_takes_nobodys_room),
+        cmocka_unit_test(a_manifest_of_one_that_does_not_come_is_not_tried_again_before_others),
         cmocka_unit_test(any_bytes_do_no_harm),
         cmocka_unit_test(a_client_is_served_what_members_leave_over),
         cmocka_unit_test(what_only_members_may_say_is_not_heard_from_a_client),

@@ -204,11 +204,23 @@ static void chain_write(struct making *m) {
     free(entry);
 }
 
-static void certificate_make(const struct making *m, struct checkpoint_shown *shown) {
-    struct bft_hash id = bft_header_id(&shown->child);
+/* The headers, which are the caller's to free. */
+static uint8_t *certificate_make(const struct making *m, struct checkpoint_shown *shown) {
+    struct bft_header top = shown->child;
     struct bft_qc *qc = &shown->certificate.qc;
-    uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
-    bft_header_ballot(&shown->child, &id, &qc->ballot);
+    uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES], *headers = malloc((size_t)m->wishes->certificate_headers * BFT_HEADER_BYTES + 1);
+    CHECK(headers);
+    struct bytes_writer writer = bytes_writer_of(headers, (size_t)m->wishes->certificate_headers * BFT_HEADER_BYTES);
+    for (uint32_t i = 0; i < m->wishes->certificate_headers; i++) {
+        if (i > 0) top.parent_id = bft_header_id(&top);
+        if (i > 0) top.height++;
+        bft_header_put(&writer, &top);
+    }
+    CHECK(!writer.failed);
+    shown->certificate.header_count = (uint16_t)m->wishes->certificate_headers;
+    shown->certificate.headers = headers;
+    struct bft_hash id = bft_header_id(&top);
+    bft_header_ballot(&top, &id, &qc->ballot);
     qc->kind = BFT_COMMIT;
     qc->count = (uint8_t)m->chain->members.q;
     bft_vote_preimage(&qc->ballot, BFT_COMMIT, preimage);
@@ -216,6 +228,7 @@ static void certificate_make(const struct making *m, struct checkpoint_shown *sh
         qc->signers[i] = i;
         ed25519_sign(&m->fixture->nodes[0][i].signing, preimage, sizeof preimage, qc->signatures[i].bytes);
     }
+    return headers;
 }
 
 static void manifest_make(struct making *m, struct checkpoint_shown *shown, uint8_t *items, uint8_t *bytes, size_t room) {
@@ -251,13 +264,14 @@ static void checkpoint_write(struct making *m) {
     shown->child.height++;
     shown->child.parent_id = bft_header_id(&shown->header);
     memcpy(shown->child.state_root.bytes, m->root, 32);
-    certificate_make(m, shown);
+    uint8_t *headers = certificate_make(m, shown);
     manifest_make(m, shown, items, manifest, sizeof manifest);
     struct bytes_writer writer = bytes_writer_of(payload, ROOM);
     checkpoint_message_head_put(&writer, 0, 1);
     checkpoint_shown_put(&writer, shown);
     CHECK(!writer.failed);
     file_put(m, "checkpoint", payload, writer.used);
+    free(headers);
     free(payload);
     free(shown);
 }

@@ -223,6 +223,16 @@ static void a_manifest_that_is_not_of_the_state_is_refused(void **state) {
     assert_string_equal(fault.file, "item-3-131072-3");
 }
 
+/* With the block's own header before them they must still be a certificate, which a node that starts from the backup keeps. */
+static void a_certificate_that_leaves_no_room_for_the_blocks_header_is_refused(void **state) {
+    (void)state;
+    write_backup((struct backup_wishes){.entries = ENTRIES, .certificate_headers = BFT_CERTIFICATE_HEADERS_MAX - 1});
+    assert_int_equal(checked(), BACKUP_OK);
+    write_backup((struct backup_wishes){.entries = ENTRIES, .certificate_headers = BFT_CERTIFICATE_HEADERS_MAX});
+    assert_int_equal(checked(), BACKUP_BAD_CHECKPOINT);
+    assert_string_equal(fault.file, "checkpoint");
+}
+
 static void another_systems_backup_is_foreign(void **state) {
     (void)state;
     struct fixture *own = fixture;
@@ -277,6 +287,7 @@ int main(void) {
         cmocka_unit_test(cut_files_are_refused),
         cmocka_unit_test(missing_and_extra_files_are_named),
         cmocka_unit_test(a_manifest_that_is_not_of_the_state_is_refused),
+        cmocka_unit_test(a_certificate_that_leaves_no_room_for_the_blocks_header_is_refused),
         cmocka_unit_test(another_systems_backup_is_foreign),
         cmocka_unit_test(a_chain_that_ends_before_the_checkpoint_proves_nothing),
         cmocka_unit_test(one_file_alone_is_checked_too),

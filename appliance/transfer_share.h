@@ -1,0 +1,45 @@
+/*
+ * What askers may have waiting for the thread of state transfer (appliance/node_transfer.h). Each has a share of slots and of bytes, so that nobody
+ * fills the ring or the memory, and all shares together leave half of the ring to the node's own news, which are few and must not be lost.
+ *
+ * Contract: transfer_share_take() on the thread that hands over, transfer_share_give() on the one that takes.
+ */
+#ifndef APPLIANCE_TRANSFER_SHARE_H
+#define APPLIANCE_TRANSFER_SHARE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "appliance/transfer.h"
+
+enum {
+    TRANSFER_RING_SLOTS = 4096,
+    TRANSFER_SHARE_SLOTS = 24, /* four questions and four answers are under way (P-48), and CHECKPOINT_QUERY */
+    TRANSFER_SHARE_BYTES = 10 << 20, /* a CHECKPOINT of 4 MiB and four PIECEs; then no more until they are done */
+};
+_Static_assert((TRANSFER_ASKERS + TRANSFER_CLIENTS) * TRANSFER_SHARE_SLOTS <= TRANSFER_RING_SLOTS / 2, "half of the ring is the node's own");
+
+struct transfer_share {
+    struct {
+        atomic_uint_fast32_t slots;
+        atomic_uint_fast64_t bytes;
+    } waiting[UINT8_MAX + 1]; /* by replica_transfer_asker() */
+};
+
+/* False: its share is full, and the frame is to be dropped. */
+static inline bool transfer_share_take(struct transfer_share *share, uint8_t asker, size_t bytes) {
+    if (atomic_load(&share->waiting[asker].slots) >= TRANSFER_SHARE_SLOTS) return false;
+    if (atomic_load(&share->waiting[asker].bytes) + bytes > TRANSFER_SHARE_BYTES) return false;
+    atomic_fetch_add(&share->waiting[asker].slots, 1);
+    atomic_fetch_add(&share->waiting[asker].bytes, bytes);
+    return true;
+}
+
+static inline void transfer_share_give(struct transfer_share *share, uint8_t asker, size_t bytes) {
+    atomic_fetch_sub(&share->waiting[asker].slots, 1);
+    atomic_fetch_sub(&share->waiting[asker].bytes, bytes);
+}
+
+#endif

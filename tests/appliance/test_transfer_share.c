@@ -1,0 +1,62 @@
+/* What askers may have waiting for the thread of state transfer: a share each, of slots and of bytes, and never more than half of the ring. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "appliance/transfer_share.h"
+
+static struct transfer_share share;
+
+static int set_up(void **state) {
+    (void)state;
+    memset(&share, 0, sizeof share);
+    return 0;
+}
+
+static void one_that_fills_its_share_takes_nobody_elses(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < TRANSFER_SHARE_SLOTS; i++) assert_true(transfer_share_take(&share, 2, 96));
+    assert_false(transfer_share_take(&share, 2, 96));
+    assert_true(transfer_share_take(&share, 3, 96));
+    transfer_share_give(&share, 2, 96);
+    assert_true(transfer_share_take(&share, 2, 96));
+    assert_false(transfer_share_take(&share, 2, 96));
+}
+
+static void bytes_are_bounded_and_the_largest_answers_fit(void **state) {
+    (void)state;
+    const size_t checkpoint = 4 << 20, piece = (1 << 20) + (1 << 16);
+    size_t bytes = checkpoint;
+    assert_true(transfer_share_take(&share, 1, checkpoint));
+    for (unsigned i = 0; i < TRANSFER_OUTSTANDING_MAX; i++) {
+        assert_true(transfer_share_take(&share, 1, piece));
+        bytes += piece;
+    }
+    while (transfer_share_take(&share, 1, piece)) bytes += piece;
+    assert_true(bytes <= TRANSFER_SHARE_BYTES);
+    transfer_share_give(&share, 1, checkpoint);
+    assert_true(transfer_share_take(&share, 1, piece));
+}
+
+static void all_together_leave_half_of_the_ring(void **state) {
+    (void)state;
+    unsigned slots = 0;
+    for (unsigned asker = 0; asker < TRANSFER_CLIENT + TRANSFER_CLIENTS; asker++) {
+        if (asker >= TRANSFER_ASKERS && asker < TRANSFER_CLIENT) continue;
+        while (transfer_share_take(&share, (uint8_t)asker, 16)) slots++;
+    }
+    assert_true(slots > 0 && slots <= TRANSFER_RING_SLOTS / 2);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(one_that_fills_its_share_takes_nobody_elses, set_up),
+        cmocka_unit_test_setup(bytes_are_bounded_and_the_largest_answers_fit, set_up),
+        cmocka_unit_test_setup(all_together_leave_half_of_the_ring, set_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
