@@ -41,7 +41,12 @@ enum node_exit { NODE_EXIT_OK = 0, NODE_EXIT_STOPPED = 1, NODE_EXIT_CONFIG = 2, 
 struct successors {
     uint64_t look_ms;
     uint32_t count; /* looked at in this life */
-    char ids[16][32];
+    struct successor_looked {
+        char id[32];
+        bool refused;      /* looked at again after a while, and when another CONFIG is in force */
+        uint64_t epoch;    /* of the CONFIG by which it was refused */
+        uint64_t again_ms;
+    } looked[16];
 };
 
 struct node {

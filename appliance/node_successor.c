@@ -7,7 +7,7 @@
 #include "appliance/node.h"
 #include "protocol/successor.h"
 
-enum { LOOK_MS = 1000, ID_DIGITS = 32, LOOKED_AT_MAX = 16, PATH_BYTES = 4352 };
+enum { LOOK_MS = 1000, AGAIN_MS = 60000, ID_DIGITS = 32, LOOKED_AT_MAX = 16, PATH_BYTES = 4352 };
 
 /* "ID.statement" */
 static bool named(const char *name) {
@@ -28,17 +28,29 @@ static bool judge(const struct node *node, const char *name, struct claim_succes
     return !error;
 }
 
-static void look_at(struct node *node, const char *name) {
-    struct successors *looked = &node->successors;
-    for (uint32_t i = 0; i < looked->count; i++) {
-        if (memcmp(looked->ids[i], name, ID_DIGITS) == 0) return;
+static struct successor_looked *looked_of(struct successors *successors, const char *name) {
+    for (uint32_t i = 0; i < successors->count; i++) {
+        if (memcmp(successors->looked[i].id, name, ID_DIGITS) == 0) return &successors->looked[i];
     }
-    if (looked->count == LOOKED_AT_MAX) return; /* one is enough to leave, two to convict */
-    memcpy(looked->ids[looked->count++], name, ID_DIGITS);
+    if (successors->count == LOOKED_AT_MAX) return NULL; /* one is enough to leave, two to convict */
+    struct successor_looked *looked = &successors->looked[successors->count++];
+    *looked = (struct successor_looked){.refused = true};
+    memcpy(looked->id, name, ID_DIGITS);
+    return looked;
+}
+
+/* What was refused may be good by a later CONFIG (other administrators), or by a system file that was not there yet. */
+static void look_at(struct node *node, const char *name, uint64_t now_ms) {
+    struct successor_looked *looked = looked_of(&node->successors, name);
+    uint64_t epoch = replica_config_in_force(node->replica)->members.serial;
+    if (looked == NULL || !looked->refused || (now_ms < looked->again_ms && epoch == looked->epoch)) return;
+    looked->epoch = epoch;
+    looked->again_ms = now_ms + AGAIN_MS;
     struct claim_successor statement;
     struct system_fault fault;
     char quoted[NODE_TEXT_BYTES];
-    if (judge(node, name, &statement, &fault))
+    looked->refused = !judge(node, name, &statement, &fault);
+    if (!looked->refused)
         replica_successor(node->replica, &statement);
     else
         log_event(LOG_LEVEL_WARN, "successor_refused", "id=%.32s cause=%s", name, log_quote(fault.text, quoted, sizeof quoted));
@@ -52,7 +64,7 @@ void node_successors_look(struct node *node, uint64_t now_ms) {
     DIR *open = opendir(folder);
     if (open == NULL) return;
     for (struct dirent *entry = readdir(open); entry != NULL; entry = readdir(open)) {
-        if (named(entry->d_name)) look_at(node, entry->d_name);
+        if (named(entry->d_name)) look_at(node, entry->d_name, now_ms);
     }
     (void)closedir(open);
 }

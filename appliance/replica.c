@@ -181,7 +181,7 @@ static bool peer_is_up(const struct replica *r, struct replica_peer peer) {
     switch (peer.kind) {
     case REPLICA_MEMBER: return peer.member < BFT_MEMBERS_MAX && r->member_up[peer.member];
     case REPLICA_CLIENT: return peer.index < r->client_count && r->clients[peer.index].up;
-    case REPLICA_OBSERVER: return peer.index < r->observer_count && r->observers[peer.index].up;
+    case REPLICA_OBSERVER: return peer.index < OBSERVERS_MAX && r->observers[peer.index].up;
     case REPLICA_FOREIGN:
         for (uint32_t i = 0; i < r->pair_count; i++) {
             if (r->pairs[i].cluster == peer.index) return peer.member < BFT_MEMBERS_MAX && r->pairs[i].up[peer.member];
@@ -319,7 +319,7 @@ void replica_link_up(struct replica *r, struct replica_peer peer) {
         waiting_link_up(r, peer.member);
     }
     if (peer.kind == REPLICA_FOREIGN) source_link(r, peer, true);
-    if (peer.kind == REPLICA_OBSERVER && peer.index < r->observer_count) r->observers[peer.index].up = true;
+    if (peer.kind == REPLICA_OBSERVER && peer.index < OBSERVERS_MAX) r->observers[peer.index].up = r->observers[peer.index].used;
     bool client = peer.kind == REPLICA_CLIENT && peer.index < r->client_count;
     if (client && !r->clients[peer.index].up && !r->clients[peer.index].revoked) {
         r->clients[peer.index].up = true;
@@ -330,7 +330,7 @@ void replica_link_up(struct replica *r, struct replica_peer peer) {
 void replica_link_down(struct replica *r, struct replica_peer peer) {
     if (peer.kind == REPLICA_MEMBER && peer.member < BFT_MEMBERS_MAX) r->member_up[peer.member] = false;
     if (peer.kind == REPLICA_FOREIGN) source_link(r, peer, false);
-    if (peer.kind == REPLICA_OBSERVER && peer.index < r->observer_count) r->observers[peer.index].up = false;
+    if (peer.kind == REPLICA_OBSERVER && peer.index < OBSERVERS_MAX) r->observers[peer.index].up = false;
     if (peer.kind == REPLICA_CLIENT && peer.index < r->client_count && r->clients[peer.index].up) {
         r->clients[peer.index].up = false;
         r->clients_up--;

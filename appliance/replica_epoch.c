@@ -254,7 +254,7 @@ void epoch_query_frame(struct replica *r, struct replica_peer from, struct blob_
         rate = pair != NULL && from.member < BFT_MEMBERS_MAX ? &pair->rates[from.member] : NULL;
     }
     if (from.kind == REPLICA_CLIENT && from.index < r->client_count) rate = &r->clients[from.index].rate;
-    if (from.kind == REPLICA_OBSERVER && from.index < r->observer_count) rate = &r->observers[from.index].rate;
+    if (from.kind == REPLICA_OBSERVER && from.index < OBSERVERS_MAX) rate = &r->observers[from.index].rate;
     if (rate == NULL || !question_allowed(r, rate)) return;
     output_send_blob(r, from, MESSAGE_CONFIG_CHAIN, chain_payload(r, other, serial, CHAIN_ANSWER_BYTES));
 }
@@ -272,19 +272,41 @@ static bool is_own(const struct replica *r, const uint8_t noise_key[32]) {
     return memcmp(noise_key, r->noise_key, 32) == 0;
 }
 
-/* L-47: whoever was removed is let in as an observer, to hear of it; so is who is to become a member (S-81). */
-void epoch_observer_add(struct replica *r, const uint8_t noise_key[32], const char *name, bool announced) {
-    if (r->observer_count == OBSERVERS_MAX || is_own(r, noise_key)) return;
-    for (uint32_t i = 0; i < r->observer_count; i++) {
-        if (memcmp(r->observers[i].noise_key, noise_key, 32) == 0) return;
+/* The number that was free for longest: what is under way under it, of whoever had it before, has come and gone by then. It is safe to give it again
+ * at once, too: the net hears REMOVE before ADD and closes the old link first, and nothing that comes of an observer is believed (B-76): the worst
+ * is an answer to a question that another one asked. OBSERVERS_MAX: all are taken. */
+static uint32_t observer_number(struct replica *r) {
+    for (uint32_t tries = 0; tries < OBSERVERS_MAX; tries++) {
+        uint32_t at = (r->observer_next + tries) % OBSERVERS_MAX;
+        if (!r->observers[at].used) return at;
     }
-    struct observer *observer = &r->observers[r->observer_count++];
-    memcpy(observer->noise_key, noise_key, 32);
-    observer->announced = announced;
-    peer_tell(r, REPLICA_PEER_ADD, (struct replica_peer){.kind = REPLICA_OBSERVER, .index = r->observer_count - 1}, noise_key, name);
+    return OBSERVERS_MAX;
 }
 
-/* Its place is not given to another. */
+/* Members let in those that the last CONFIG removed (B-45): for more than that there is room, not for all that ever were. */
+static void removed_make_room(struct replica *r) {
+    for (uint32_t i = 0; i < OBSERVERS_MAX; i++) {
+        struct observer *observer = &r->observers[i];
+        if (observer->used && !observer->announced && observer->link_epoch < r->link_epoch) epoch_observer_drop(r, i);
+    }
+}
+
+/* L-47: whoever was removed is let in as an observer, to hear of it; so is who is to become a member (S-81). */
+void epoch_observer_add(struct replica *r, const uint8_t noise_key[32], const char *name, bool announced) {
+    if (is_own(r, noise_key)) return;
+    for (uint32_t i = 0; i < OBSERVERS_MAX; i++) {
+        if (r->observers[i].used && memcmp(r->observers[i].noise_key, noise_key, 32) == 0) return;
+    }
+    if (observer_number(r) == OBSERVERS_MAX) removed_make_room(r);
+    uint32_t at = observer_number(r);
+    CHECK(at < OBSERVERS_MAX); /* those announced, and those removed from the start to now and by the last CONFIG: at most 3 x 16 */
+    struct observer *observer = &r->observers[at];
+    *observer = (struct observer){.used = true, .announced = announced, .link_epoch = r->link_epoch};
+    memcpy(observer->noise_key, noise_key, 32);
+    r->observer_next = (at + 1) % OBSERVERS_MAX;
+    peer_tell(r, REPLICA_PEER_ADD, peer_observer(at), noise_key, name);
+}
+
 void epoch_observer_drop(struct replica *r, uint32_t index) {
     peer_tell(r, REPLICA_PEER_REMOVE, peer_observer(index), r->observers[index].noise_key, "");
     memset(&r->observers[index], 0, sizeof r->observers[index]);
@@ -292,8 +314,8 @@ void epoch_observer_drop(struct replica *r, uint32_t index) {
 
 /* One that is a member is no observer any more. */
 static void observer_drop(struct replica *r, const uint8_t noise_key[32]) {
-    for (uint32_t i = 0; i < r->observer_count; i++) {
-        if (memcmp(r->observers[i].noise_key, noise_key, 32) == 0) epoch_observer_drop(r, i);
+    for (uint32_t i = 0; i < OBSERVERS_MAX; i++) {
+        if (r->observers[i].used && memcmp(r->observers[i].noise_key, noise_key, 32) == 0) epoch_observer_drop(r, i);
     }
 }
 
@@ -497,7 +519,7 @@ void epoch_serve(struct replica *r, struct replica_peer to, uint64_t epoch) {
 
 /* B-45, B-75: one that was removed and goes on in the old epoch is shown the CONFIG that removed it, whatever it says; nothing of it is believed. */
 void observer_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
-    if (from.index >= r->observer_count) {
+    if (from.index >= OBSERVERS_MAX || !r->observers[from.index].used) { /* or what it said before it was shut out */
         drop_count(r, DROP_ROLE);
         return;
     }

@@ -12,6 +12,8 @@
 #include "appliance/replica_private.h"
 #include "protocol/admin_op.h"
 
+enum { CHANGES_MAX = 4, CHANGES_WINDOW_MS = 60000 };
+
 static size_t announced_key(uint8_t key[WAL_KEY_BYTES_MAX]) {
     replica_announced_key(key);
     return wal_key_bytes(WAL_MISC);
@@ -23,7 +25,7 @@ void replica_announced_key(uint8_t key[WAL_KEY_BYTES_MAX]) {
 
 /* Those that an earlier one let in, and this one (or NULL) does not name. */
 static void observers_end(struct replica *r, const struct admin_op *operation) {
-    for (uint32_t i = 0; i < r->observer_count; i++) {
+    for (uint32_t i = 0; i < OBSERVERS_MAX; i++) {
         struct observer *observer = &r->observers[i];
         bool named = false;
         for (uint32_t k = 0; operation != NULL && k < operation->nodes_count; k++)
@@ -46,6 +48,16 @@ static void announced_forget(struct replica *r) {
     persist_delete(r, WAL_MISC, key, bytes);
 }
 
+/* Each costs a write to the disk and links, and ends what is under way of those that the one before let in: whoever has two that the administrators
+ * signed may not go from one to the other for ever. */
+static bool change_allowed(struct replica *r) {
+    struct question_rate *rate = &r->announced_rate;
+    if (r->now_ms - rate->window_ms >= CHANGES_WINDOW_MS) *rate = (struct question_rate){.window_ms = r->now_ms};
+    if (rate->count >= CHANGES_MAX) return false;
+    rate->count++;
+    return true;
+}
+
 enum admin_code observe_take(struct replica *r, struct blob_piece bytes, enum system_error *error) {
     struct admin_op *operation = malloc(sizeof *operation);
     CHECK(operation != NULL);
@@ -53,10 +65,13 @@ enum admin_code observe_take(struct replica *r, struct blob_piece bytes, enum sy
     *error = admin_op_decode(operation, blob_piece_bytes(&bytes), bytes.count, NULL);
     if (*error == SYSTEM_OK && operation->kind != ADMIN_OP_CONFIG) *error = SYSTEM_FIELD_RANGE;
     if (*error == SYSTEM_OK) code = admin_config_judge(r, operation, error);
-    if (code == ADMIN_CODE_WAITS) {
+    bool known = r->announced != NULL && memcmp(operation->hash, r->announced_hash, 32) == 0; /* whoever signed it now */
+    if (code == ADMIN_CODE_WAITS && !known && !change_allowed(r)) code = ADMIN_CODE_BUSY;
+    if (code == ADMIN_CODE_WAITS && !known) {
         uint8_t key[WAL_KEY_BYTES_MAX];
         size_t key_bytes = announced_key(key);
         blob_drop(r->announced);
+        memcpy(r->announced_hash, operation->hash, 32);
         r->announced = blob_copy(blob_piece_bytes(&bytes), bytes.count);
         persist_put_blob(r, WAL_MISC, key, key_bytes, blob_hold(r->announced));
         observers_begin(r, operation);
@@ -69,6 +84,7 @@ enum admin_code observe_take(struct replica *r, struct blob_piece bytes, enum sy
 void observe_epoch(struct replica *r) {
     observers_end(r, NULL);
     announced_forget(r);
+    r->announced_rate = (struct question_rate){.window_ms = r->now_ms};
 }
 
 void replica_restore_announced(struct replica *r, const uint8_t *bytes, size_t count) {
@@ -82,6 +98,7 @@ void observe_start(struct replica *r) {
     CHECK(operation != NULL);
     enum system_error error = admin_op_decode(operation, r->announced->bytes, r->announced->count, NULL);
     bool good = error == SYSTEM_OK && operation->kind == ADMIN_OP_CONFIG && admin_config_judge(r, operation, &error) == ADMIN_CODE_WAITS;
+    memcpy(r->announced_hash, operation->hash, 32);
     if (good) observers_begin(r, operation);
     else announced_forget(r);
     free(operation);

@@ -197,7 +197,7 @@ void held_send_release(struct replica *r) {
             if (member != r->me && (held.to == BFT_TO_ALL || held.to == member))
                 output_send(r, peer_member(member), held.type, held.pieces, held.piece_count);
         }
-        for (uint32_t i = 0; i < r->observer_count && held.to == BFT_TO_ALL; i++) { /* B-76 */
+        for (uint32_t i = 0; i < OBSERVERS_MAX && held.to == BFT_TO_ALL; i++) { /* B-76 */
             if (r->observers[i].up) output_send(r, peer_observer(i), held.type, held.pieces, held.piece_count);
         }
         for (unsigned i = 0; i < held.piece_count; i++) blob_drop(held.pieces[i].blob);

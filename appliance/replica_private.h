@@ -320,7 +320,8 @@ struct epoch {
 /* A member that a CONFIG removed: it may still have to hear of it (B-45); or one that is to become a member (S-81). */
 struct observer {
     uint8_t noise_key[32];
-    bool up, announced;
+    bool used, up, announced;
+    uint64_t link_epoch; /* of when it was let in */
     struct question_rate rate;
     struct input_rate input_rate;
     uint64_t served_ms;
@@ -358,7 +359,9 @@ struct replica {
     bool is_coordinator;
     uint64_t genesis_height;
     struct observer observers[OBSERVERS_MAX];
-    uint32_t observer_count;
+    uint32_t observer_next; /* the number after the one that was given last */
+    struct question_rate announced_rate; /* changes of what is announced */
+    uint8_t announced_hash[32]; /* of the operation, signatures apart */
     struct blob *announced; /* a CONFIG not to be decided yet, whose new members observe (S-81); NULL: none */
 
     /* time */

@@ -16,7 +16,9 @@
 #include "appliance/control.h"
 #include "appliance/histogram.h"
 #include "appliance/log.h"
+#include "appliance/node.h"
 #include "appliance/node_config.h"
+#include "appliance/replica_private.h"
 
 static char folder[64];
 
@@ -287,6 +289,49 @@ static void admin_shows_the_living_and_names_the_dead(void **state) {
     control_stop(control);
 }
 
+/* ---- statements of successors ---- */
+
+static struct node *successors_node;
+static uint64_t successors_now_ms;
+
+static void successors_look(void) {
+    node_successors_look(successors_node, successors_now_ms);
+}
+
+static bool refused_at(uint64_t now_ms) {
+    char text[2000];
+    successors_now_ms = now_ms;
+    logged(successors_look, text, sizeof text);
+    return strstr(text, "successor_refused") != NULL;
+}
+
+static void a_refused_statement_is_looked_at_again_by_the_next_config_and_after_a_minute(void **state) {
+    (void)state;
+    char path[200];
+    struct node *node = successors_node = calloc(1, sizeof *node);
+    assert_non_null(node);
+    node->replica = calloc(1, sizeof *node->replica);
+    assert_non_null(node->replica);
+    snprintf(node->config.data, sizeof node->config.data, "%s", folder);
+    snprintf(path, sizeof path, "%s/successors", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_false(refused_at(5000));
+    snprintf(path, sizeof path, "%s/successors/0123456789abcdef0123456789abcdef.statement", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    assert_true(refused_at(6000));
+    assert_false(refused_at(7000));
+    assert_false(refused_at(65000));
+    assert_true(refused_at(66000));
+    assert_false(refused_at(67000));
+    node->replica->config.members.serial = 1;
+    assert_true(refused_at(68000));
+    assert_false(refused_at(69000));
+    free(node->replica);
+    free(node);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_configuration_is_read_with_paths_beside_it_and_defaults),
@@ -295,6 +340,7 @@ int main(void) {
         cmocka_unit_test(a_quantile_is_right_within_a_sixteenth),
         cmocka_unit_test(a_storm_of_one_event_is_cut_and_counted),
         cmocka_unit_test(a_line_stays_one_line_whatever_is_in_it),
+        cmocka_unit_test(a_refused_statement_is_looked_at_again_by_the_next_config_and_after_a_minute),
         cmocka_unit_test(the_control_socket_answers_and_survives_nonsense),
         cmocka_unit_test(admin_shows_the_living_and_names_the_dead),
     };

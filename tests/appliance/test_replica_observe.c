@@ -13,7 +13,7 @@
 #include "tests/appliance/replica_world.h"
 #include "tests/protocol/identity_fixture.h"
 
-enum { WAITS = 1, DONE = 2, NUMBER = 3, INVALID = 4 }; /* O-53 */
+enum { WAITS = 1, DONE = 2, NUMBER = 3, INVALID = 4, BUSY = 6 }; /* O-53 */
 enum { ANNOUNCE = 0x0308, STATUS = 0x0109, BLOCK = 0x0108, FETCH = 0x0107, CONFIG_CHAIN = 0x0114, CHECKPOINT = 0x010E };
 
 static struct admin_op op;
@@ -190,11 +190,66 @@ static void it_ends_with_the_next_config_and_by_another_announcement_and_lasts_o
     rw_destroy(rw);
 }
 
+static struct rw_record *announced_record(struct rw_node *node) {
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    replica_announced_key(key);
+    for (size_t i = 0; i < node->record_count; i++) {
+        struct rw_record *record = &node->records[i];
+        if (record->used && record->db == WAL_MISC && memcmp(record->key, key, wal_key_bytes(WAL_MISC)) == 0) return record;
+    }
+    fail();
+    return NULL;
+}
+
+/* That one of them is shown again costs a node nothing, and whoever has two of them cannot use up the places of observers. */
+static void who_goes_from_one_config_to_another_uses_nothing_up(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(4);
+    struct card cards[2];
+    nodes_enroll(cards);
+    rw_run(rw, 300);
+    for (uint32_t change = 0; change < 4; change++) {
+        config_of(rw, &cards[change % 2]);
+        assert_int_equal(announce(rw, 4, 1), WAITS);
+    }
+    uint64_t refused = rw_status(rw, 4)->drops[DROP_ADMIN_REFUSED];
+    config_of(rw, &cards[0]);
+    assert_int_equal(announce(rw, 4, 1), BUSY); /* enough for this minute */
+    assert_int_equal(rw_status(rw, 4)->drops[DROP_ADMIN_REFUSED], refused + 1);
+    assert_int_equal(observer_of(rw, 4, &cards[0]), -1);
+    assert_true(observer_of(rw, 4, &cards[1]) >= 0);
+    config_of(rw, &cards[1]);
+    rw_run(rw, 500);
+    struct rw_record *kept = announced_record(&rw->nodes[4]);
+    uint8_t mark = kept->bytes[0] ^= 1;
+    for (uint32_t again = 0; again < 6; again++) assert_int_equal(announce(rw, 4, 1), WAITS); /* no change */
+    assert_int_equal(kept->bytes[0], mark); /* and nothing was written */
+    int before = observer_of(rw, 4, &cards[1]);
+    for (uint32_t change = 0; change < 80; change++) {
+        if (change % 4 == 0) rw->now_us += 61000000;
+        rw_run(rw, 5);
+        config_of(rw, &cards[change % 2]);
+        assert_int_equal(announce(rw, 4, 1), WAITS);
+        int number = observer_of(rw, 4, &cards[change % 2]);
+        assert_int_equal(number, (before + 1) % RW_PEERS_MAX); /* each in its turn */
+        assert_int_equal(observer_of(rw, 4, &cards[1 - change % 2]), -1);
+        before = number;
+    }
+    uint8_t query[CONFIG_QUERY_BYTES]; /* what one said that is shut out by now */
+    config_query_encode(SHARD_CLUSTER_BASE, 1, query);
+    uint64_t roles = rw_status(rw, 4)->drops[DROP_ROLE];
+    rw_inject(rw, (struct replica_peer){.kind = REPLICA_OBSERVER, .index = (uint32_t)before - 1}, 4, 0x0113, query, sizeof query);
+    assert_int_equal(rw_status(rw, 4)->drops[DROP_ROLE], roles + 1);
+    assert_int_equal(rw->nodes[4].stopped, 0);
+    rw_destroy(rw);
+}
+
 int main(void) {
     if (!ed25519_start(NULL)) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_what_would_have_an_effect_lets_somebody_in),
         cmocka_unit_test(an_observer_is_served_and_sees_what_goes_to_all),
+        cmocka_unit_test(who_goes_from_one_config_to_another_uses_nothing_up),
         cmocka_unit_test(it_ends_with_the_next_config_and_by_another_announcement_and_lasts_over_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
