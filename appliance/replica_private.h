@@ -382,6 +382,8 @@ struct replica {
     uint64_t noop_nonce, noop_ms;
     uint64_t behind_told_ms; /* `catching_up` was logged; 0: never */
     uint64_t noop_own;                       /* the newest that I asked for; 0: none */
+    uint64_t noops_asked[NOOPS_KEPT], noop_asked_ms; /* and those before it, in turn; when it was */
+    uint32_t noops_asked_count;
     uint64_t noop_named[BFT_MEMBERS_MAX];    /* newest of each member that a proposal of mine named */
     uint64_t decided_ms; /* when a block last became final here */
     struct bft_status peer_status[PLACES];

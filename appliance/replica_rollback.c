@@ -9,6 +9,12 @@
  * its source had consumed my cluster's decision, and that was final before: two final blocks lie on one branch, so what was sent then lies below the
  * block, and is known to whoever executed it. If the state after that block has still not sent what was acknowledged, then more than f members
  * signed two histories: they were rolled back.
+ *
+ * The argument needs the number, not one near it: a leader may name any member and any number (D-4), so a body made long before could hold a comb of
+ * them, one of which lies between two that I asked for. So only the very numbers count, the first lies a random step of up to 2^NOOP_PROOF_BITS above
+ * all before, and of a body that names more than one NOOP of mine, which no honest leader makes, none counts: a body made before the first number
+ * was sent has one guess, right with at most NOOPS_KEPT / 2^NOOP_PROOF_BITS. The numbers after it may come in small steps, since they build on it:
+ * whoever knows them knows it, and made its body after the slice. How far I was behind when I took the slice for a proof is of no matter then.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +23,7 @@
 #include "appliance/replica_private.h"
 #include "merkle/sha256.h"
 
-enum { HINT_IDLES = 10, NOOP_NONCE_BITS = 22 };
+enum { HINT_IDLES = 10, NOOP_NONCE_BITS = 22, NOOP_PROOF_BITS = 40 };
 
 /* Hints and proofs are this node's business only while it may sign: whoever signs nothing has nothing to retire. */
 static bool signs(const struct replica *r) {
@@ -31,14 +37,20 @@ static bool quorum_is_known(const struct replica *r) {
     return count >= r->members.q;
 }
 
-uint64_t rollback_noop_nonce(struct replica *r) {
+static uint64_t nonce_next(struct replica *r, unsigned bits) {
     uint8_t seed[24], hash[32];
     memcpy(seed, r->start_nonce, sizeof r->start_nonce);
     bytes_put_le64(seed + 16, r->noop_nonce);
     sha256_hash(seed, sizeof seed, hash); /* no format of the protocol: a number that grows, and that no leader can name before it was asked */
-    r->noop_nonce += 1 + (bytes_get_le32(hash) & ((1u << NOOP_NONCE_BITS) - 1));
+    r->noop_nonce += 1 + (bytes_get_le64(hash) & (((uint64_t)1 << bits) - 1));
     r->noop_own = r->noop_nonce;
+    r->noops_asked[r->noops_asked_count++ % NOOPS_KEPT] = r->noop_nonce;
+    r->noop_asked_ms = r->now_ms;
     return r->noop_nonce;
+}
+
+uint64_t rollback_noop_nonce(struct replica *r) {
+    return nonce_next(r, NOOP_NONCE_BITS);
 }
 
 uint64_t rollback_noop_first(uint64_t wall_ms, const uint8_t nonce[16]) {
@@ -84,6 +96,14 @@ static void hints_drop(struct replica *r, struct pair *pair) {
 
 /* ---- proofs ---- */
 
+/* This one's slices are taken no more: it sent one that proves nothing, or one of an epoch that nobody could show. The latter is no lie for sure
+ * (D-3), so once they are more than f, an honest one among them, all may try again. */
+static void sender_pass(struct pair *pair, uint32_t member) {
+    struct rollback *back = &pair->rollback;
+    back->liars |= 1u << member;
+    if ((uint32_t)__builtin_popcount(back->liars) > pair->members.f) back->liars = 0;
+}
+
 static void proof_let_go(struct rollback *back) {
     blob_drop(back->slice.blob);
     back->slice.blob = NULL;
@@ -95,17 +115,22 @@ void rollback_free(struct pair *pair) {
     proof_let_go(&pair->rollback);
 }
 
+/* One is held at a time. A slice of an epoch that nobody knows may be made up at no cost, and must not stay for ever: it gives way to one that can be
+ * checked. */
 void rollback_slice(struct replica *r, struct pair *pair, const struct decision *decision, struct blob_piece bytes, struct replica_peer from) {
     struct rollback *back = &pair->rollback;
     struct slice slice;
-    bool mine = from.kind == REPLICA_FOREIGN;
-    if (back->slice.blob != NULL || !signs(r) || !slice_decode(decision->slice, decision->leaf.slice_bytes, &slice)) return;
-    if (slice.ack <= pair->sent_final || (mine && (back->liars & 1u << from.member) != 0)) return;
+    if (from.kind != REPLICA_FOREIGN || !signs(r) || !slice_decode(decision->slice, decision->leaf.slice_bytes, &slice)) return;
+    if (slice.ack <= pair->sent_final || (back->liars & 1u << from.member) != 0) return;
+    bool epoch_known = pair_members(pair, decision->certificate.qc.ballot.place.epoch) != NULL;
+    if (back->slice.blob != NULL && (back->proved || back->epoch_known || !epoch_known)) return;
+    proof_let_go(back);
     back->slice = bytes;
     (void)blob_hold(bytes.blob);
     back->ack = slice.ack;
-    back->from = mine ? from.member : BFT_MEMBERS_MAX;
+    back->from = from.member;
     back->since_ms = r->now_ms;
+    back->epoch_known = epoch_known;
 }
 
 /* It has not been sent for so long that it is worth q signatures' checks. */
@@ -115,18 +140,20 @@ static void prove(struct replica *r, struct pair *pair) {
     CHECK(decision != NULL);
     bool good = decision_decode(blob_piece_bytes(&back->slice), back->slice.count, decision) == DECISION_OK;
     const struct bft_members *members = good ? pair_members(pair, decision->certificate.qc.ballot.place.epoch) : NULL;
-    if (good && members == NULL) { /* its epoch is asked for */
+    if (good && members == NULL) { /* its epoch is asked for, but not for ever */
         free(decision);
+        if (r->now_ms - back->since_ms < HINT_IDLES * r->config.timeouts.t_idle_ms) return;
+        drop_count(r, DROP_SLICE_EPOCH);
+        sender_pass(pair, back->from);
+        proof_let_go(back);
         return;
     }
     r->status.signatures_verified += good ? members->q : 0;
     good = good && decision_verify(decision, members, &r->signer, NULL) == DECISION_OK;
     free(decision);
     if (!good) {
-        if (back->from < BFT_MEMBERS_MAX) {
-            back->liars |= 1u << back->from;
-            attack_seen(r, ATTACK_BAD_SLICE, (struct replica_peer){.kind = REPLICA_FOREIGN, .member = (uint8_t)back->from, .index = pair->cluster});
-        }
+        attack_seen(r, ATTACK_BAD_SLICE, (struct replica_peer){.kind = REPLICA_FOREIGN, .member = (uint8_t)back->from, .index = pair->cluster});
+        sender_pass(pair, back->from);
         proof_let_go(back);
         return;
     }
@@ -139,9 +166,8 @@ static void prove(struct replica *r, struct pair *pair) {
 }
 
 static void noop_ask(struct replica *r, struct rollback *back) {
-    uint64_t nonce = rollback_noop_nonce(r);
+    uint64_t nonce = nonce_next(r, back->noop == 0 ? NOOP_PROOF_BITS : NOOP_NONCE_BITS);
     if (back->noop == 0) back->noop = nonce;
-    back->noop_ms = r->now_ms;
     struct bft_event event = {.type = BFT_EVENT_NOOP, .nonce = nonce};
     replica_event(r, &event);
 }
@@ -152,7 +178,7 @@ void rollback_tick(struct replica *r, struct pair *pair) {
     const struct system_timeouts *timeouts = &r->config.timeouts;
     if (back->slice.blob != NULL && back->ack <= pair->sent_final) proof_let_go(back);
     if (back->slice.blob != NULL && !back->proved && r->now_ms - back->since_ms >= timeouts->t_idle_ms && quorum_is_known(r)) prove(r, pair);
-    if (back->proved && (back->noop == 0 || r->now_ms - back->noop_ms >= 2 * timeouts->view_base_ms)) noop_ask(r, back);
+    if (back->proved && (back->noop == 0 || r->now_ms - r->noop_asked_ms >= 2 * timeouts->view_base_ms)) noop_ask(r, back);
     if (back->hints != 0 && !back->proved && r->now_ms - back->hint_ms >= HINT_IDLES * timeouts->t_idle_ms) hints_drop(r, pair);
     if (back->done) return;
     back->done = (uint32_t)__builtin_popcount(back->answered) > pair->members.f;
@@ -178,16 +204,27 @@ static void judge(struct replica *r, struct pair *pair) {
     proof_let_go(back);
 }
 
-void rollback_final(struct replica *r, const struct rblock *block) {
-    bool waits = false;
-    for (uint32_t i = 0; i < r->pair_count; i++) waits = waits || (r->pairs[i].rollback.proved && r->pairs[i].rollback.noop != 0);
-    for (uint32_t ref = 0; waits && ref < block->ref_count; ref++) {
+/* The NOOP of mine that the block names, if it names one and no more; 0: none. */
+static uint64_t noop_of(const struct replica *r, const struct rblock *block) {
+    uint64_t nonce = 0;
+    uint32_t count = 0;
+    for (uint32_t ref = 0; ref < block->ref_count; ref++) {
         struct body_reference reference;
         CHECK(body_reference_decode(block->body->bytes + block->body_offset + BODY_HEAD_BYTES + (size_t)ref * BODY_REFERENCE_BYTES, &reference));
         if (reference.kind != BODY_NOOP || reference.relay != r->me) continue;
-        for (uint32_t i = 0; i < r->pair_count && r->retired == REPLICA_IN_OFFICE; i++) {
-            const struct rollback *back = &r->pairs[i].rollback;
-            if (back->proved && back->noop != 0 && reference.dseq >= back->noop && reference.dseq <= r->noop_own) judge(r, &r->pairs[i]);
-        }
+        nonce = reference.dseq;
+        count++;
+    }
+    return count == 1 ? nonce : 0;
+}
+
+void rollback_final(struct replica *r, const struct rblock *block) {
+    bool waits = false, asked = false;
+    for (uint32_t i = 0; i < r->pair_count; i++) waits = waits || (r->pairs[i].rollback.proved && r->pairs[i].rollback.noop != 0);
+    uint64_t nonce = waits ? noop_of(r, block) : 0;
+    for (uint32_t i = 0; nonce != 0 && i < NOOPS_KEPT; i++) asked = asked || r->noops_asked[i] == nonce;
+    for (uint32_t i = 0; asked && i < r->pair_count && r->retired == REPLICA_IN_OFFICE; i++) {
+        const struct rollback *back = &r->pairs[i].rollback;
+        if (back->proved && back->noop != 0 && nonce >= back->noop) judge(r, &r->pairs[i]);
     }
 }

@@ -8,17 +8,20 @@
 struct pair;
 struct rblock;
 
+enum { NOOPS_KEPT = 16 }; /* newest NOOPs of mine that count when a block names them */
+
 /* P-70, of one pair. */
 struct rollback {
     bool done;               /* f+1 nodes said what they hold of mine */
     uint32_t answered, hints; /* who did; whose word is a hint that waits for a proof: by bit */
-    uint32_t liars;          /* who sent a slice that proved nothing */
+    uint32_t liars;          /* whose slices are not taken: they sent one that proved nothing */
     uint64_t hint_ms;
     struct blob_piece slice; /* one that acknowledges more than was sent, NULL: none; its certificate is checked once that lasts */
     uint64_t ack, since_ms;
     uint32_t from;
+    bool epoch_known; /* when it came */
     bool proved;
-    uint64_t noop, noop_ms; /* first nonce asked for with the proof at hand, 0: none yet; when it was asked last */
+    uint64_t noop; /* first nonce asked for with the proof at hand, 0: none yet */
 };
 
 uint64_t rollback_noop_first(uint64_t wall_ms, const uint8_t nonce[16]);
