@@ -1,6 +1,6 @@
 /*
- * A CONFIG takes effect, and the client's question for it (S-103) is answered by nobody while all links stay up: nodes drop what is asked too often in
- * a second. It asks again, and takes the answers of the new epoch.
+ * A CONFIG takes effect, and the client's question for it (S-103) is answered by nobody while all links stay up: nodes drop what is asked too often
+ * in a second. It asks again, and takes the answers of the new epoch.
  */
 #include "protocol/admin_op.h"
 #include "tests/scenario/scenario.h"
