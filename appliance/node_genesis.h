@@ -30,8 +30,8 @@ bool node_genesis_inherit(const struct node_config *config, const struct system 
 /* For --init: makes the genesis in an executor of its own, to know that it can be made, and its root. */
 bool node_genesis_root(const struct node_config *config, const struct system *system, uint32_t cluster, uint8_t root[32],
                        char text[NODE_GENESIS_TEXT_BYTES]) __attribute__((warn_unused_result));
-/* ... and keeps the root in a data directory that was just made. */
-bool node_genesis_keep(const struct node_config *config, const struct store_identity *identity, const uint8_t root[32],
-                       char text[NODE_GENESIS_TEXT_BYTES]) __attribute__((warn_unused_result));
+/* ... and keeps the root in a data directory that is being made. */
+bool node_genesis_keep(const struct store_directory *directory, const struct node_config *config, const struct store_identity *identity,
+                       const uint8_t root[32], char text[NODE_GENESIS_TEXT_BYTES]) __attribute__((warn_unused_result));
 
 #endif

@@ -22,16 +22,14 @@ bool node_genesis_root(const struct node_config *config, const struct system *sy
     return good;
 }
 
-bool node_genesis_keep(const struct node_config *config, const struct store_identity *identity, const uint8_t root[32],
-                       char text[NODE_GENESIS_TEXT_BYTES]) {
+bool node_genesis_keep(const struct store_directory *directory, const struct node_config *config, const struct store_identity *identity,
+                       const uint8_t root[32], char text[NODE_GENESIS_TEXT_BYTES]) {
     struct store_error error = {.text = "the write-ahead store takes no record"};
-    struct store_directory *directory = NULL;
     struct wal *wal = NULL;
     uint8_t key[WAL_KEY_BYTES_MAX] = {0};
     replica_genesis_key(key);
-    bool good = store_directory_open(config->data, &directory, &error) == STORE_OK;
     struct wal_config about = {.directory = directory, .identity = *identity, .map_bytes = config->wal_map_bytes, .queue_slots = 4, .cpu = -1};
-    good = good && wal_open(&about, &wal, &error) == STORE_OK;
+    bool good = wal_open(&about, &wal, &error) == STORE_OK;
     if (good) {
         struct iovec part = {.iov_base = (void *)(uintptr_t)root, .iov_len = 32};
         struct wal_record record = {.db = WAL_MISC, .operation = WAL_PUT, .parts = &part, .part_count = 1};
@@ -42,6 +40,5 @@ bool node_genesis_keep(const struct node_config *config, const struct store_iden
         if (!good) (void)wal_error(wal, &error);
         good = wal_close(wal) == STORE_OK && good;
     }
-    store_directory_close(directory);
     return good ? true : refuse(text, error.text);
 }

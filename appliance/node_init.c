@@ -49,31 +49,39 @@ static bool identity_find(const struct node_config *config, const struct system 
 }
 
 /* Nothing is made of a backup that is not whole and valid. */
-static int from_backup(const struct node_config *config, const struct system *system, const struct store_identity *identity, const char *from) {
-    char text[NODE_INIT_TEXT_BYTES];
-    struct store_error error;
-    int code = 0;
-    struct backup_folder *folder = node_init_backup_open(from, system, identity->cluster, text);
-    if (folder == NULL) code = refuse(text);
+static bool backup_is_good(const struct system *system, uint32_t cluster, const char *from, char text[NODE_INIT_TEXT_BYTES]) {
+    struct backup_folder *folder = node_init_backup_open(from, system, cluster, text);
+    bool good = folder != NULL;
     backup_folder_close(folder);
-    if (code == 0 && store_directory_create(config->data, identity, &error) != STORE_OK) code = refuse(error.text);
+    return good;
+}
+
+/* The mark of a key that must not sign on from nothing, the checkpoint and the root of genesis are durable before the directory has its name: one
+ * without them would let a member begin anew that has voted before. */
+static int directory_fill(const struct node_config *config, const struct system *system, const struct store_identity *identity, const char *from,
+                          const uint8_t *root) {
+    struct store_error error;
+    struct store_directory *directory;
+    char text[NODE_INIT_TEXT_BYTES], genesis_text[NODE_GENESIS_TEXT_BYTES];
     bool member = identity->member < CONFIG_MEMBERS_MAX;
-    if (code == 0 && !node_init_backup_fill(config, identity, from, system, member, text)) code = refuse(text);
+    int code = 0;
+    if (store_directory_begin(config->data, identity, &directory, &error) != STORE_OK) return refuse(error.text);
+    if (from != NULL && !node_init_backup_fill(directory, config, identity, from, system, member, text)) code = refuse(text);
+    if (code == 0 && root != NULL && !node_genesis_keep(directory, config, identity, root, genesis_text)) code = refuse(genesis_text);
+    if (code != 0) store_directory_abandon(directory);
+    else if (store_directory_end(directory, config->data, &error) != STORE_OK) code = refuse(error.text);
     return code;
 }
 
 /* The directory, and in that of a successor's shard the root that its genesis has: blocks name it for ever. Nothing is made unless that is known. */
 static int directory_make(const struct node_config *config, const struct system *system, const struct store_identity *identity, const char *from) {
-    struct store_error error;
-    char text[NODE_GENESIS_TEXT_BYTES], hex[65];
+    char text[NODE_GENESIS_TEXT_BYTES], backup_text[NODE_INIT_TEXT_BYTES], hex[65];
     uint8_t root[32];
     bool inherits = successor_has_origin(system, identity->cluster);
-    int code = 0;
     if (inherits && !node_genesis_root(config, system, identity->cluster, root, text)) return refuse(text);
-    if (from != NULL) code = from_backup(config, system, identity, from);
-    else if (store_directory_create(config->data, identity, &error) != STORE_OK) code = refuse(error.text);
+    if (from != NULL && !backup_is_good(system, identity->cluster, from, backup_text)) return refuse(backup_text);
+    int code = directory_fill(config, system, identity, from, inherits ? root : NULL);
     if (code != 0 || !inherits) return code;
-    if (!node_genesis_keep(config, identity, root, text)) return refuse(text);
     canonical_hex_print(root, sizeof root, hex);
     printf("genesis of cluster s%u has root %s: compare it with the other members of the cluster\n", config_cluster_index(identity->cluster), hex);
     return 0;

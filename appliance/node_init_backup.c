@@ -187,21 +187,14 @@ static bool was_member(const struct backup *backup, const struct store_identity 
     return false;
 }
 
-bool node_init_backup_fill(const struct node_config *config, const struct store_identity *identity, const char *from, const struct system *system,
-                           bool retire, char text[NODE_INIT_TEXT_BYTES]) {
+bool node_init_backup_fill(const struct store_directory *directory, const struct node_config *config, const struct store_identity *identity,
+                           const char *from, const struct system *system, bool retire, char text[NODE_INIT_TEXT_BYTES]) {
     char path[PATH_BYTES];
-    struct store_directory *directory;
-    struct store_error error;
     folder_find(from, identity->cluster, path);
     struct backup_folder *folder = folder_open(path, system, identity->cluster, text);
     if (folder == NULL) return false;
     retire = retire || was_member(folder->backup, identity);
-    bool good = store_directory_open(config->data, &directory, &error) == STORE_OK;
-    if (!good) (void)refuse(text, config->data, error.text);
-    if (good) {
-        good = (!retire || key_retire(directory, config, identity, text)) && state_fill(directory, config, identity, folder, text);
-        store_directory_close(directory);
-    }
+    bool good = (!retire || key_retire(directory, config, identity, text)) && state_fill(directory, config, identity, folder, text);
     backup_folder_close(folder);
     return good;
 }

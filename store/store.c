@@ -13,7 +13,7 @@
 
 struct store_directory {
     int lock;
-    char path[STORE_PATH_BYTES_MAX + 1];
+    char path[STORE_PATH_BYTES_MAX + 16]; /* with .making, while it is being made */
 };
 
 static enum store_status fail_errno(struct store_error *error, const char *path, const char *what) {
@@ -59,13 +59,28 @@ static void remove_unfinished(const char *making) {
     }
 }
 
-static enum store_status make_inside(const char *making, const struct store_identity *identity, struct store_error *error) {
-    char path[STORE_PATH_BYTES_MAX + 64];
-    if (mkdir(making, 0700) != 0) return fail_errno(error, making, "mkdir");
-    (void)snprintf(path, sizeof path, "%s/lock", making);
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) return fail_errno(error, path, "create");
+static enum store_status lock_take(const char *path, int flags, int *out, struct store_error *error) {
+    char lock[STORE_PATH_BYTES_MAX + 64];
+    (void)snprintf(lock, sizeof lock, "%s/lock", path);
+    int fd = open(lock, flags | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0) return fail_errno(error, lock, flags == 0 ? "open" : "create");
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        *out = fd;
+        return STORE_OK;
+    }
+    int code = errno;
+    bool taken = code == EWOULDBLOCK;
     (void)close(fd);
+    return env_fail(error, taken ? STORE_IN_USE : STORE_IO, taken ? 0 : code, lock, taken ? "another process uses this directory" : "lock");
+}
+
+/* *lock: -1, or that of the new directory, also if the rest fails. */
+static enum store_status make_inside(const char *making, const struct store_identity *identity, int *lock, struct store_error *error) {
+    char path[STORE_PATH_BYTES_MAX + 64];
+    *lock = -1;
+    if (mkdir(making, 0700) != 0) return fail_errno(error, making, "mkdir");
+    enum store_status taken = lock_take(making, O_CREAT | O_EXCL, lock, error);
+    if (taken != STORE_OK) return taken;
     const struct env_layout *layouts[] = {&env_layout_wal, &env_layout_state};
     for (unsigned i = 0; i < 2; i++) {
         enum store_status status = env_create(making, layouts[i], identity, error);
@@ -91,25 +106,58 @@ static void parent_of(const char *path, char out[STORE_PATH_BYTES_MAX + 1]) {
     out[length] = 0;
 }
 
-enum store_status store_directory_create(const char *path, const struct store_identity *identity, struct store_error *error) {
+/* What a creation that was cut off has left goes; one that is under way stays. */
+static enum store_status making_clear(const char *making, struct store_error *error) {
+    int lock;
+    enum store_status status = lock_take(making, 0, &lock, error);
+    if (status == STORE_IN_USE) return status;
+    remove_unfinished(making);
+    if (status == STORE_OK) (void)close(lock);
+    return STORE_OK;
+}
+
+enum store_status store_directory_begin(const char *path, const struct store_identity *identity, struct store_directory **out,
+                                        struct store_error *error) {
     size_t length = strlen(path);
     if (length == 0 || length > STORE_PATH_BYTES_MAX) return env_fail(error, STORE_TOO_LONG, 0, path, "path");
     while (length > 1 && path[length - 1] == '/') length--;
     enum store_status found = look(path);
     if (found != STORE_OK && found != STORE_MISSING) return env_fail(error, found, 0, path, "create");
-    /* Made beside and moved into place, so that it is there whole or not at all. */
-    char making[STORE_PATH_BYTES_MAX + 16];
-    (void)snprintf(making, sizeof making, "%.*s.making", (int)length, path);
-    remove_unfinished(making);
-    enum store_status status = make_inside(making, identity, error);
-    if (status == STORE_OK && rename(making, path) != 0) status = fail_errno(error, path, "rename into place");
+    struct store_directory *directory = calloc(1, sizeof *directory);
+    if (!directory) return env_fail(error, STORE_NO_MEMORY, ENOMEM, path, "create");
+    (void)snprintf(directory->path, sizeof directory->path, "%.*s.making", (int)length, path);
+    enum store_status status = making_clear(directory->path, error);
     if (status != STORE_OK) {
-        remove_unfinished(making);
+        free(directory);
         return status;
     }
+    status = make_inside(directory->path, identity, &directory->lock, error);
+    if (status == STORE_OK) *out = directory;
+    else store_directory_abandon(directory);
+    return status;
+}
+
+void store_directory_abandon(struct store_directory *directory) {
+    remove_unfinished(directory->path);
+    store_directory_close(directory);
+}
+
+enum store_status store_directory_end(struct store_directory *directory, const char *path, struct store_error *error) {
     char parent[STORE_PATH_BYTES_MAX + 1];
+    if (rename(directory->path, path) != 0) {
+        enum store_status status = fail_errno(error, path, "rename into place");
+        store_directory_abandon(directory);
+        return status;
+    }
+    store_directory_close(directory);
     parent_of(path, parent);
     return sync_directory(parent, error);
+}
+
+enum store_status store_directory_create(const char *path, const struct store_identity *identity, struct store_error *error) {
+    struct store_directory *directory;
+    enum store_status status = store_directory_begin(path, identity, &directory, error);
+    return status == STORE_OK ? store_directory_end(directory, path, error) : status;
 }
 
 /* For the handler: the directory opened first, with what to say around it. Written before the handler is installed, never after. */
@@ -159,18 +207,8 @@ enum store_status store_directory_open(const char *path, struct store_directory 
     struct store_directory *directory = calloc(1, sizeof *directory);
     if (!directory) return env_fail(error, STORE_NO_MEMORY, ENOMEM, path, "open");
     (void)snprintf(directory->path, sizeof directory->path, "%s", path);
-    char lock[STORE_PATH_BYTES_MAX + 8];
-    (void)snprintf(lock, sizeof lock, "%s/lock", path);
-    directory->lock = open(lock, O_RDWR | O_CLOEXEC);
-    if (directory->lock < 0) {
-        status = fail_errno(error, lock, "open");
-    } else if (flock(directory->lock, LOCK_EX | LOCK_NB) != 0) {
-        int code = errno;
-        bool taken = code == EWOULDBLOCK;
-        status = env_fail(error, taken ? STORE_IN_USE : STORE_IO, taken ? 0 : code, lock, taken ? "another process uses this directory" : "lock");
-    }
+    status = lock_take(path, 0, &directory->lock, error);
     if (status != STORE_OK) {
-        if (directory->lock >= 0) (void)close(directory->lock);
         free(directory);
         return status;
     }
@@ -181,7 +219,7 @@ enum store_status store_directory_open(const char *path, struct store_directory 
 
 void store_directory_close(struct store_directory *directory) {
     if (!directory) return;
-    (void)close(directory->lock); /* which unlocks */
+    if (directory->lock >= 0) (void)close(directory->lock); /* which unlocks */
     free(directory);
 }
 

@@ -11,8 +11,8 @@
  *
  * The folder includes merkle/ and nothing else of ours; only it includes lmdb.h. It reads no clock and no entropy.
  *
- * A data directory is made once, by store_directory_create() (`heraclius system init`), and is only ever opened afterwards: a node whose directory or
- * voting memory is missing does not get a fresh one by starting (P-3). Its content:
+ * A data directory is made once, by store_directory_begin() and _end() (`heraclius system init`), and is only ever opened afterwards: a node whose
+ * directory or voting memory is missing does not get a fresh one by starting (P-3). Its content:
  *
  *   lock        flock()ed by the process that uses the directory
  *   wal/        data.mdb, lock.mdb
@@ -85,6 +85,18 @@ struct store_directory;
  */
 enum store_status store_directory_create(const char *path, const struct store_identity *identity, struct store_error *error)
     __attribute__((warn_unused_result));
+
+/*
+ * The same in two steps, for what has to be in a directory from its first moment on. _begin makes it beside its place under another name
+ * (`path`.making), locked and open, to be filled; _end gives it its name. What was begun and not ended is no data directory: _abandon removes it, and
+ * after a power cut the next _begin does. STORE_IN_USE: another process is at it. _end and _abandon close it (after wal and state), whatever they
+ * return. Nothing but the two environments may be made in it.
+ */
+enum store_status store_directory_begin(const char *path, const struct store_identity *identity, struct store_directory **directory,
+                                        struct store_error *error) __attribute__((warn_unused_result));
+enum store_status store_directory_end(struct store_directory *directory, const char *path, struct store_error *error)
+    __attribute__((warn_unused_result));
+void store_directory_abandon(struct store_directory *directory);
 
 /*
  * Locks the existing data directory `path` and checks that it is ours. Never creates or mends anything. On success *directory is to be closed with

@@ -728,6 +728,35 @@ static void a_creation_that_was_cut_off_is_made_again(void **state) {
     assert_int_equal(store_directory_create(at->path, &at->identity, &at->error), STORE_EXISTS);
 }
 
+/* What must be in a directory from its first moment on: power may go, or the filling fail, before it has its name. */
+static void a_directory_that_is_being_filled_is_none_yet(void **state) {
+    struct fixture *at = *state;
+    char path[SCRATCH_PATH_BYTES + 64];
+    struct stat about;
+    struct store_directory *filled, *other;
+    (void)snprintf(path, sizeof path, "%s/filled/", at->root);
+    assert_int_equal(store_directory_begin(path, &at->identity, &filled, &at->error), STORE_OK);
+    assert_int_equal(store_directory_open(path, &other, &at->error), STORE_MISSING);
+    assert_int_equal(store_directory_begin(path, &at->identity, &other, &at->error), STORE_IN_USE);
+    assert_int_equal(store_directory_create(path, &at->identity, &at->error), STORE_IN_USE);
+    store_directory_close(filled); /* as a crash leaves it */
+    assert_int_equal(store_directory_open(path, &other, &at->error), STORE_MISSING);
+    assert_int_equal(store_directory_begin(path, &at->identity, &filled, &at->error), STORE_OK);
+    store_directory_abandon(filled);
+    (void)snprintf(at->path, sizeof at->path, "%s/filled.making", at->root);
+    assert_true(stat(path, &about) != 0 && stat(at->path, &about) != 0);
+    assert_int_equal(store_directory_begin(path, &at->identity, &filled, &at->error), STORE_OK);
+    struct state_config config = {.directory = filled, .identity = at->identity, .map_bytes = 16 << 20, .queue_slots = 4, .cpu = -1};
+    assert_int_equal(state_open(&config, &at->state, &at->error), STORE_OK);
+    assert_int_equal(state_close(at->state), STORE_OK);
+    at->state = NULL;
+    assert_int_equal(store_directory_end(filled, path, &at->error), STORE_OK);
+    assert_true(stat(at->path, &about) != 0);
+    assert_int_equal(store_directory_open(path, &other, &at->error), STORE_OK);
+    store_directory_close(other);
+    assert_int_equal(store_directory_begin(path, &at->identity, &other, &at->error), STORE_EXISTS);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -751,6 +780,7 @@ int main(void) {
         CASE(swapped_and_newer_environments_are_refused),
         CASE(a_newer_format_is_refused_by_name),
         CASE(a_creation_that_was_cut_off_is_made_again),
+        CASE(a_directory_that_is_being_filled_is_none_yet),
     };
     return cmocka_run_group_tests_name("state", tests, NULL, NULL);
 }

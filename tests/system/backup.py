@@ -22,8 +22,9 @@ K = 16
 BIG, VALUE = 60, 30000  # values enough for several pieces of a quarter of a MiB
 
 
-def run(*words, timeout=120):
-    return subprocess.run([CLIENT] + [str(w) for w in words], cwd=TOP, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+def run(*words, timeout=120, env=None):
+    return subprocess.run([CLIENT] + [str(w) for w in words], cwd=TOP, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
+                          env=dict(os.environ, **env) if env else None)
 
 
 def elsewhere(system):
@@ -248,8 +249,9 @@ def liar_named(cases, system, out):
 # ---- restoring
 
 
-def init_from(system, name, key, out, *words):
-    return run("system", "init", "-s", f"{system.root}/system.json", "--node-key", key, "--data", f"{system.root}/{name}", "--from", out, *words)
+def init_from(system, name, key, out, *words, env=None):
+    return run("system", "init", "-s", f"{system.root}/system.json", "--node-key", key, "--data", f"{system.root}/{name}", "--from", out, *words,
+               env=env)
 
 
 def wait_height(system, name, prefix, limit_s=60):
@@ -339,8 +341,30 @@ def bad_backup_makes_nothing(cases, system, out):
                done.stdout + done.stderr)
     done = init_from(system, "s0-from-other", f"{system.root}/s0-n2/node.key", f"{out}/c0")
     cases.case("nor of another cluster's", done.returncode == 2 and "another cluster" in done.stderr, done.stdout + done.stderr)
+    full_disk_makes_nothing(cases, system, out, f"{system.root}/s0-n2/node.key")
     system.start("s0-n2")
     wait_phase(system, "s0-n2", "voting")
+
+
+def full_disk_makes_nothing(cases, system, out, key):
+    """The disk is full at one write after the other: a member's key never gets a directory from which it could sign on."""
+    subprocess.run(["tests/shim/build", f"{TOP}/build/shim"], cwd=TOP, check=True, timeout=120)
+    name = "s0-full-disk"
+    root, plan = os.path.abspath(f"{system.root}/{name}"), os.path.abspath(f"{system.dir}/fault")
+    env = {"LD_PRELOAD": f"{TOP}/build/shim/faults.so", "FAULT_FILE": plan, "FAULT_ROOT": f"{root}/data"}
+    made, text = [], ""
+    for write in range(1, 200):
+        with open(plan, "w") as f:
+            f.write(f"write ENOSPC {write} 0")
+        done = init_from(system, name, key, out, env=env)
+        if done.returncode == 0:
+            break
+        text = done.stderr
+        made += [write] if os.path.exists(f"{root}/data") else []
+    cases.case(f"a disk that is full at any of {write - 1} writes makes no data directory", write > 4 and done.returncode == 0 and not made
+               and "disk_full" in text, f"{made} {text} {done.stderr}")
+    cases.case("and none of the failures is in the way afterwards", "retired" in done.stdout and not os.path.exists(f"{root}/data.making"),
+               done.stdout)
 
 
 def main():
