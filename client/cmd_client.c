@@ -296,6 +296,26 @@ static bool content_take(struct admin_op *op, const struct system *system, char 
     return true;
 }
 
+static bool reads_all(const struct system_right *rights, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (rights[i].prefix_bytes == 0 && (rights[i].flags & SYSTEM_RIGHT_READ)) return true;
+    }
+    return false;
+}
+
+/* P-50: shards go by the system file, as long as they let the client in. */
+static void backups_warn(const struct admin_op *op, const struct system *system) {
+    if (op->kind != ADMIN_OP_CHANGE || reads_all(op->rights, op->rights_count)) return;
+    for (uint32_t i = 0; i < system->clients_count; i++) {
+        const struct system_client *client = &system->clients[i];
+        if (memcmp(client->card.id, op->client_id, 32) != 0 || !reads_all(client->rights, client->rights_count)) continue;
+        (void)fprintf(stderr,
+                      "heraclius: warning: by the system file %s may read every key: shards serve backups to it, all keys and values, until it is "
+                      "revoked (heraclius client revoke)\n",
+                      client->card.name);
+    }
+}
+
 static int operation_make(const struct wishes *wishes, char *text) {
     static struct cmd_operation made;
     struct cmd_operation *ops[] = {&made};
@@ -306,6 +326,7 @@ static int operation_make(const struct wishes *wishes, char *text) {
     made.op.kind = wishes->kind;
     if (system_load(&system, command_options.system_path, &fault) != SYSTEM_OK) return cmd_fail("%s", fault.text);
     if (!content_take(&made.op, system, text)) goto out;
+    backups_warn(&made.op, system);
     bool asks = !wishes->out || (!wishes->after && wishes->number == 0);
     if (asks && !(db = command_open(&command_options, &code))) goto out;
     code = place_find(wishes, system, db, &made.op);

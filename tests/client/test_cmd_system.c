@@ -225,12 +225,30 @@ static void local_refuses_sizes_and_ports_out_of_range(void **state) {
     refused(cmd_system_local, "system-local --out l --move --port-base 20000", "l/system.json");
 }
 
+/* P-50: what the operation cannot take away is said; the operation is made all the same. */
+static void a_change_that_leaves_backups_of_shards_says_so(void **state) {
+    (void)state;
+    done(cmd_client_enroll, "client-enroll --name carol --out keys");
+    done(cmd_client_enroll, "client-enroll --name dave --out keys");
+    done(cmd_system_assemble, "system-assemble --name change " NODES "--admin keys/root.card --client keys/carol.card,w:x/,r: "
+                              "--client keys/dave.card,rw:acct/ --out change.json");
+#define CHANGE "client-change -s change.json --number 1 --admin keys/root.key "
+    assert_int_equal(run(cmd_client_change, CHANGE "--out less.op carol,r:only/,w:"), 0);
+    assert_non_null(strstr(complained, "warning: by the system file carol may read every key"));
+    assert_int_equal(access("less.op", R_OK), 0);
+    done(cmd_client_change, CHANGE "--out all.op carol,r:");
+    done(cmd_client_change, CHANGE "--out no-rule.op carol,quota:5");
+    done(cmd_client_change, CHANGE "--out other.op dave,r:only/");
+    done(cmd_client_revoke, "client-revoke -s change.json --number 1 --admin keys/root.key --out revoke.op carol");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(enrolling_makes_a_secret_key_and_a_public_card), cmocka_unit_test(enrolling_refuses_bad_words_and_never_overwrites),
         cmocka_unit_test(a_node_may_have_an_owner_who_has_a_key_already), cmocka_unit_test(assembling_makes_a_file_that_show_reads),
         cmocka_unit_test(assembling_refuses_what_is_wrong_and_names_it),  cmocka_unit_test(a_flipped_byte_is_refused_by_show_with_file_and_field),
         cmocka_unit_test(init_refuses_a_key_that_is_in_no_cluster),       cmocka_unit_test(local_refuses_sizes_and_ports_out_of_range),
+        cmocka_unit_test(a_change_that_leaves_backups_of_shards_says_so),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
