@@ -16,8 +16,6 @@
 #include "ring/entropy.h"
 
 enum {
-    SHARE = 5,                /* transfer_share: one in so many */
-    CREDIT_US_MAX = 100000,   /* what may be used at once after a pause */
     TICK_MS = 10,
     IDLE_MS = 200,
     STATUS_MS = 200,
@@ -125,11 +123,13 @@ static void news_free(struct news *news) {
     free(news);
 }
 
-static void news_do(struct node_transfer *own, struct news *news, bool may_serve) {
+/* Whether serving was done. */
+static bool news_do(struct node_transfer *own, struct news *news, bool may_serve) {
+    bool served = false;
     const uint8_t *bytes = news->blob != NULL ? news->blob->bytes + news->offset : NULL;
     switch (news->kind) {
     case NEWS_FRAME:
-        transfer_frame(own->transfer, news->member, news->type, bytes, news->count, may_serve);
+        served = transfer_frame(own->transfer, news->member, news->type, bytes, news->count, may_serve);
         transfer_share_give(&own->share, news->member, news->count);
         break;
     case NEWS_CHILD: transfer_child(own->transfer, bytes, news->count); break;
@@ -142,6 +142,7 @@ static void news_do(struct node_transfer *own, struct news *news, bool may_serve
         break;
     }
     news_free(news);
+    return served;
 }
 
 static void thread_sleep(struct node_transfer *own, int timeout_ms) {
@@ -154,22 +155,9 @@ static void thread_sleep(struct node_transfer *own, int timeout_ms) {
     (void)got; /* empty when nobody woke us */
 }
 
-/* What serving may use: grows with time, shrinks by what it used. */
-struct credit {
-    uint64_t at_us;
-    int64_t us;
-};
-
-static void credit_grow(struct credit *credit) {
-    uint64_t now = ring_clock_us();
-    credit->us += (int64_t)((now - credit->at_us) / SHARE);
-    credit->at_us = now;
-    if (credit->us > CREDIT_US_MAX) credit->us = CREDIT_US_MAX;
-}
-
 static void *thread_main(void *context) {
     struct node_transfer *own = context;
-    struct credit credit = {.at_us = ring_clock_us(), .us = CREDIT_US_MAX};
+    struct transfer_credit credit = {.at_us = ring_clock_us(), .us = TRANSFER_CREDIT_US_MAX};
     uint64_t status_ms = 0;
     pthread_setname_np(pthread_self(), "transfer");
     while (!atomic_load(&own->end)) {
@@ -179,20 +167,18 @@ static void *thread_main(void *context) {
         atomic_store(&own->taking, transfer_taking(own->transfer)); /* before its questions leave */
         orders_put(own);
         while (done < 64 && (news = way_take(&own->news)) != NULL) {
-            bool question = is_question(news);
             uint64_t from = ring_clock_thread_us();
-            credit_grow(&credit);
-            news_do(own, news, credit.us > 0);
-            if (question) credit.us -= (int64_t)(ring_clock_thread_us() - from);
+            transfer_credit_grow(&credit, ring_clock_us());
+            if (news_do(own, news, credit.us > 0)) transfer_credit_pay(&credit, ring_clock_thread_us() - from);
             orders_put(own);
             done++;
         }
-        credit_grow(&credit);
+        transfer_credit_grow(&credit, ring_clock_us());
         bool work = false;
         if (credit.us > 0) {
             uint64_t from = ring_clock_thread_us();
             work = transfer_work(own->transfer);
-            credit.us -= (int64_t)(ring_clock_thread_us() - from);
+            transfer_credit_pay(&credit, ring_clock_thread_us() - from);
             orders_put(own);
         }
         uint64_t now = ring_clock_ms();

@@ -198,6 +198,11 @@ struct question_rate {
     uint32_t count;
 };
 
+struct transfer_rate {
+    struct question_rate pieces;
+    uint64_t checkpoint_ms; /* when CHECKPOINT_QUERY was last heard; 0: never */
+};
+
 /* The same of INPUT_FETCH, whose answers are long. */
 struct input_rate {
     uint64_t window_ms, bytes;
@@ -476,7 +481,8 @@ struct replica {
     uint64_t checkpoint_height, checkpoint_before, pruned_height, prune_turn;
     struct bft_header tip_header;        /* of the newest final block */
     uint64_t tip_moved, tip_moved_ms;    /* final height as it was, and since when no better one came although others have it; 0: not looked yet */
-    struct { uint32_t client; uint64_t asked_ms; struct question_rate rate; } transfer_clients[TRANSFER_CLIENTS]; /* P-50; asked_ms 0: nobody */
+    struct { uint32_t client; uint64_t asked_ms; struct transfer_rate rate; } transfer_clients[TRANSFER_CLIENTS]; /* P-50; asked_ms 0: nobody */
+    struct transfer_rate transfer_rates[TRANSFER_ASKERS];
     uint64_t hold_height, hold_ms;       /* a member takes the checkpoint at this height; told last then */
     bool lacking_told;
     uint64_t lacking_told_ms;
@@ -763,6 +769,7 @@ const struct bft_members *pair_members(struct pair *pair, uint64_t epoch);
 void pair_chain_tick(struct replica *r, struct pair *pair);
 
 /* replica_transfer.c */
+/* From a member or an observer. */
 void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
 void transfer_client_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
 /* This block becomes final now, its parent is still the tip. */

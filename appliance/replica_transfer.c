@@ -8,6 +8,8 @@ enum {
     LACKING_AGAIN_MS = 500,
     TRANSFER_CLIENT_MS = 10000,
     TRANSFER_CLIENT_QUERIES_PER_SECOND = 1000,
+    TRANSFER_QUERIES_PER_SECOND = 4000, /* of a member; more than one thread serves with its share */
+    TRANSFER_CHECKPOINT_MS = 100,       /* CHECKPOINT_QUERY of one asker; its answer may be 4 MiB. Whoever takes asks each 300 ms */
     HOLD_MS = 2000, /* a hold is told several times a second while it lasts */
 };
 
@@ -24,13 +26,33 @@ bool transfer_may_be_behind(const struct replica *r) {
     return heard <= r->members.f || later_is(r) || transfer_others_ahead(r, 2 * (uint64_t)r->config.limits.window_blocks);
 }
 
-void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
+static bool transfer_question_allowed(struct replica *r, struct transfer_rate *rate, uint16_t type, uint32_t per_second) {
+    bool allowed;
+    if (type == MESSAGE_CHECKPOINT_QUERY) {
+        allowed = rate->checkpoint_ms == 0 || r->now_ms - rate->checkpoint_ms >= TRANSFER_CHECKPOINT_MS;
+        if (allowed) rate->checkpoint_ms = r->now_ms > 0 ? r->now_ms : 1;
+    } else {
+        if (r->now_ms - rate->pieces.window_ms >= 1000) rate->pieces = (struct question_rate){.window_ms = r->now_ms};
+        allowed = rate->pieces.count++ < per_second;
+    }
+    if (!allowed) drop_count(r, DROP_RATE);
+    return allowed;
+}
+
+static void transfer_frame_tell(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
     struct replica_output *output = output_add(r, REPLICA_TRANSFER);
     output->peer = from;
     output->type = type;
     output->piece_count = 1;
     output->pieces[0] = payload;
     (void)blob_hold(payload.blob);
+}
+
+void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
+    bool question = type == MESSAGE_CHECKPOINT_QUERY || type == MESSAGE_PIECE_QUERY;
+    struct transfer_rate *rate = &r->transfer_rates[replica_transfer_asker(from)];
+    if (question && !transfer_question_allowed(r, rate, type, TRANSFER_QUERIES_PER_SECOND)) return;
+    transfer_frame_tell(r, from, type, payload);
 }
 
 /* Takes the blob over. */
@@ -88,15 +110,10 @@ void transfer_client_frame(struct replica *r, struct replica_peer from, uint16_t
         drop_count(r, DROP_RATE);
         return;
     }
-    struct question_rate *rate = &r->transfer_clients[from.member].rate;
-    if (r->now_ms - rate->window_ms >= 1000) *rate = (struct question_rate){.window_ms = r->now_ms};
     r->transfer_clients[from.member].client = from.index;
     r->transfer_clients[from.member].asked_ms = r->now_ms > 0 ? r->now_ms : 1;
-    if (rate->count++ >= TRANSFER_CLIENT_QUERIES_PER_SECOND) {
-        drop_count(r, DROP_RATE);
-        return;
-    }
-    transfer_member_frame(r, from, type, payload);
+    if (!transfer_question_allowed(r, &r->transfer_clients[from.member].rate, type, TRANSFER_CLIENT_QUERIES_PER_SECOND)) return;
+    transfer_frame_tell(r, from, type, payload);
 }
 
 void replica_transfer_send(struct replica *r, uint8_t member, uint16_t type, struct blob *blob) {

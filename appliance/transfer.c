@@ -87,21 +87,17 @@ bool transfer_is_client(uint8_t asker) {
     return asker >= TRANSFER_CLIENT && asker < TRANSFER_CLIENT + TRANSFER_CLIENTS;
 }
 
-void transfer_frame(struct transfer *t, uint8_t from, uint16_t type, const uint8_t *bytes, size_t count, bool may_serve) {
+bool transfer_frame(struct transfer *t, uint8_t from, uint16_t type, const uint8_t *bytes, size_t count, bool may_serve) {
     bool question = type == TRANSFER_CHECKPOINT_QUERY || type == TRANSFER_PIECE_QUERY;
-    if (transfer_is_client(from)) {
-        if (t->failed || !question) return;
-        if (type == TRANSFER_CHECKPOINT_QUERY) serve_checkpoint_query(t, from, bytes, count);
-        else serve_piece_query(t, from, bytes, count, may_serve);
-        return;
-    }
-    if (from >= (question ? (uint32_t)TRANSFER_ASKERS : t->config.members->n) || from == t->config.member || t->failed) return;
+    if (t->failed || (transfer_is_client(from) && !question)) return false;
+    bool known = transfer_is_client(from) || from < (question ? (uint32_t)TRANSFER_ASKERS : t->config.members->n);
+    if (!known || from == t->config.member) return false;
     switch (type) {
-    case TRANSFER_CHECKPOINT_QUERY: serve_checkpoint_query(t, from, bytes, count); break;
-    case TRANSFER_CHECKPOINT: take_checkpoint_frame(t, from, bytes, count); break;
-    case TRANSFER_PIECE_QUERY: serve_piece_query(t, from, bytes, count, may_serve); break;
-    case TRANSFER_PIECE: take_piece_frame(t, from, bytes, count); break;
-    default: break;
+    case TRANSFER_CHECKPOINT_QUERY: return serve_checkpoint_query(t, from, bytes, count);
+    case TRANSFER_CHECKPOINT: take_checkpoint_frame(t, from, bytes, count); return false;
+    case TRANSFER_PIECE_QUERY: return serve_piece_query(t, from, bytes, count, may_serve);
+    case TRANSFER_PIECE: take_piece_frame(t, from, bytes, count); return false;
+    default: return false;
     }
 }
 

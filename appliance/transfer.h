@@ -93,8 +93,9 @@ struct transfer_epoch {
  * which they were made; who is asked are the members of the newest. One that becomes the newest while a checkpoint is being taken costs the
  * questions under way, and no piece that was kept. */
 void transfer_epoch(struct transfer *transfer, const struct transfer_epoch *epoch);
-/* A CHECKPOINT_QUERY, CHECKPOINT, PIECE_QUERY or PIECE of a member; a query of an observer or a client. */
-void transfer_frame(struct transfer *transfer, uint8_t from, uint16_t type, const uint8_t *bytes, size_t count, bool may_serve);
+/* A CHECKPOINT_QUERY, CHECKPOINT, PIECE_QUERY or PIECE of a member; a query of an observer or a client. True: a query that was served, by work that
+ * the share pays for; a refusal (BUSY, no such checkpoint) is none. */
+bool transfer_frame(struct transfer *transfer, uint8_t from, uint16_t type, const uint8_t *bytes, size_t count, bool may_serve);
 /* The newest own checkpoint is another one now. */
 void transfer_checkpointed(struct transfer *transfer);
 /* The child of a block that may have a checkpoint is final (P-31): header, child's header, certificate of the child, one behind the other. */

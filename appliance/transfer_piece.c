@@ -258,23 +258,23 @@ static void hold(struct transfer *t, uint64_t height) {
     t->hold_ms = t->now_ms;
 }
 
-void serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count, bool may_serve) {
+bool serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count, bool may_serve) {
     struct checkpoint_piece_query query;
     struct transfer_served *served = NULL;
-    if (checkpoint_piece_query_decode(bytes, count, &query) != CHECKPOINT_OK) return;
+    if (checkpoint_piece_query_decode(bytes, count, &query) != CHECKPOINT_OK) return false;
     for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
         if (t->served[i].indexed && memcmp(t->served[i].manifest_hash, query.manifest_hash, 32) == 0) served = &t->served[i];
     }
     if (served == NULL) {
         piece_code(t, from, &query, CHECKPOINT_PIECE_UNKNOWN, 0);
-        return;
+        return false;
     }
     bool client = transfer_is_client(from);
     if (!may_serve || (client ? members_first(t) : not_its_turn(t, from))) {
         if (!client) t->busy_told_ms[from] = t->members_ms = t->now_ms;
         t->status.busy_answers++;
         piece_code(t, from, &query, CHECKPOINT_PIECE_BUSY, TRANSFER_BUSY_MS);
-        return;
+        return false;
     }
     if (!client) {
         t->busy_told_ms[from] = 0;
@@ -285,4 +285,5 @@ void serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, s
     if (query.kind == CHECKPOINT_ENTRIES) entries_serve(t, served, from, &query);
     else if (query.kind == CHECKPOINT_SUBROOTS_OF) subroots_serve(t, served, from, &query);
     else item_serve(t, served, from, &query);
+    return true;
 }

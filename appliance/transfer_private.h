@@ -225,14 +225,14 @@ const struct transfer_epoch *epoch_find(const struct transfer *t, uint64_t epoch
 enum checkpoint_error epoch_shown_verify(const struct transfer *t, const struct checkpoint_shown *shown, bool *known);
 void epochs_free(struct transfer *t);
 
-/* transfer_serve.c */
-void serve_checkpoint_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count);
+/* transfer_serve.c; as transfer_frame() says */
+bool serve_checkpoint_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count);
 bool serve_work(struct transfer *t);
 void serve_free(struct transfer *t);
 const struct transfer_child_of *serve_child_of(const struct transfer *t, const struct transfer_served *served);
 
 /* transfer_piece.c */
-void serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count, bool may_serve);
+bool serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count, bool may_serve);
 
 /* transfer_take.c */
 void take_checkpoint_frame(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count);

@@ -244,9 +244,9 @@ static void shown_put(struct bytes_writer *writer, const struct transfer_served 
     bytes_put_raw(writer, child->certificate->bytes, child->certificate->count);
 }
 
-void serve_checkpoint_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count) {
+bool serve_checkpoint_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count) {
     struct checkpoint_query query;
-    if (checkpoint_query_decode(bytes, count, &query) != CHECKPOINT_OK) return;
+    if (checkpoint_query_decode(bytes, count, &query) != CHECKPOINT_OK) return false;
     const struct transfer_served *shown[TRANSFER_CUTS];
     const struct transfer_child_of *children[TRANSFER_CUTS];
     size_t room = 16;
@@ -267,4 +267,5 @@ void serve_checkpoint_query(struct transfer *t, uint8_t from, const uint8_t *byt
     for (uint16_t i = 0; i < shown_count; i++) shown_put(&writer, shown[i], children[i]);
     CHECK(!writer.failed && writer.used == room);
     transfer_send(t, from, TRANSFER_CHECKPOINT, blob);
+    return shown_count > 0;
 }

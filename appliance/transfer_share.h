@@ -1,6 +1,7 @@
 /*
- * What askers may have waiting for the thread of state transfer (appliance/node_transfer.h). Each has a share of slots and of bytes, so that nobody
- * fills the ring or the memory, and all shares together leave half of the ring to the node's own news, which are few and must not be lost.
+ * What serving may use (P-49), and what askers may have waiting for the thread of state transfer (appliance/node_transfer.h). Each has a share of
+ * slots and of bytes, so that nobody fills the ring or the memory, and all shares together leave half of the ring to the node's own news, which are
+ * few and must not be lost.
  *
  * Contract: transfer_share_take() on the thread that hands over, transfer_share_give() on the one that takes.
  */
@@ -40,6 +41,28 @@ static inline bool transfer_share_take(struct transfer_share *share, uint8_t ask
 static inline void transfer_share_give(struct transfer_share *share, uint8_t asker, size_t bytes) {
     atomic_fetch_sub(&share->waiting[asker].slots, 1);
     atomic_fetch_sub(&share->waiting[asker].bytes, bytes);
+}
+
+/* What serving may use: grows with time, a fifth of it, and shrinks by what it used. What is refused costs nothing: else whoever asks much would have
+ * everybody refused. And no debt is deeper than a pause makes good. */
+enum {
+    TRANSFER_CREDIT_SHARE = 5,       /* transfer_share: one in so many */
+    TRANSFER_CREDIT_US_MAX = 100000, /* what may be used at once after a pause */
+};
+struct transfer_credit {
+    uint64_t at_us;
+    int64_t us;
+};
+
+static inline void transfer_credit_grow(struct transfer_credit *credit, uint64_t now_us) {
+    credit->us += (int64_t)((now_us - credit->at_us) / TRANSFER_CREDIT_SHARE);
+    credit->at_us = now_us;
+    if (credit->us > TRANSFER_CREDIT_US_MAX) credit->us = TRANSFER_CREDIT_US_MAX;
+}
+
+static inline void transfer_credit_pay(struct transfer_credit *credit, uint64_t us) {
+    credit->us -= us > 2 * TRANSFER_CREDIT_US_MAX ? 2 * TRANSFER_CREDIT_US_MAX : (int64_t)us;
+    if (credit->us < -TRANSFER_CREDIT_US_MAX) credit->us = -TRANSFER_CREDIT_US_MAX;
 }
 
 #endif

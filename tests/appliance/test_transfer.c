@@ -10,7 +10,14 @@
 #include "protocol/checkpoint.h"
 #include "tests/appliance/replica_world.h"
 
-enum { K = 16, KEYS = 60, MESSAGE_CHECKPOINT_QUERY = 0x010D, MESSAGE_CHECKPOINT = 0x010E, MESSAGE_PIECE = 0x0110, MESSAGE_BATCH = 0x0301 };
+enum { K = 16, KEYS = 60 };
+enum {
+    MESSAGE_CHECKPOINT_QUERY = 0x010D,
+    MESSAGE_CHECKPOINT = 0x010E,
+    MESSAGE_PIECE_QUERY = 0x010F,
+    MESSAGE_PIECE = 0x0110,
+    MESSAGE_BATCH = 0x0301
+};
 
 static uint64_t number;
 
@@ -380,6 +387,39 @@ static void what_changed_meanwhile_is_fetched_anew_and_nothing_else(void **state
     rw_destroy(rw);
 }
 
+/* ---- rates ---- */
+
+static uint32_t rate_drops(struct replica_world *rw, uint32_t node) {
+    return (uint32_t)rw_status(rw, node)->drops[DROP_RATE];
+}
+
+static void ask_times(struct replica_world *rw, uint32_t node, uint8_t member, uint16_t type, size_t count, uint32_t times) {
+    static const uint8_t zeros[CHECKPOINT_PIECE_QUERY_BYTES];
+    struct blob *blob = blob_copy(zeros, count);
+    struct replica_peer from = {.kind = REPLICA_MEMBER, .member = member};
+    for (uint32_t i = 0; i < times; i++) {
+        replica_frame(rw->nodes[node].replica, from, type, (struct blob_piece){.blob = blob, .count = count});
+        if (i % 64 == 63) rw_run(rw, 0);
+    }
+    blob_drop(blob);
+}
+
+static void a_member_that_asks_without_end_is_heard_at_a_rate(void **state) {
+    (void)state;
+    struct replica_world *rw = world(80);
+    uint32_t node = 4, before = rate_drops(rw, node);
+    ask_times(rw, node, 1, MESSAGE_CHECKPOINT_QUERY, CHECKPOINT_QUERY_BYTES, 10);
+    assert_int_equal(rate_drops(rw, node) - before, 9);
+    ask_times(rw, node, 2, MESSAGE_CHECKPOINT_QUERY, CHECKPOINT_QUERY_BYTES, 1); /* another has its own rate */
+    assert_int_equal(rate_drops(rw, node) - before, 9);
+    rw_run(rw, 150);
+    ask_times(rw, node, 1, MESSAGE_CHECKPOINT_QUERY, CHECKPOINT_QUERY_BYTES, 1);
+    assert_int_equal(rate_drops(rw, node) - before, 9);
+    ask_times(rw, node, 1, MESSAGE_PIECE_QUERY, CHECKPOINT_PIECE_QUERY_BYTES, 12000); /* two windows at most */
+    assert_true(rate_drops(rw, node) - before >= 9 + 4000);
+    rw_destroy(rw);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_shard_node_behind_beyond_pruning_comes_back),
@@ -395,6 +435,7 @@ int main(void) {
         cmocka_unit_test(endless_too_large_busy_unknown_and_silence_stop_nobody),
         cmocka_unit_test(a_manifest_with_a_wrong_count_is_outvoted),
         cmocka_unit_test(a_manifest_with_a_wrong_count_is_found_even_when_only_a_liar_shows_one),
+        cmocka_unit_test(a_member_that_asks_without_end_is_heard_at_a_rate),
         cmocka_unit_test(what_changed_meanwhile_is_fetched_anew_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

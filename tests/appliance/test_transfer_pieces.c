@@ -185,6 +185,7 @@ static struct {
     uint32_t bend;   /* member whose pieces are bent, N: none */
     uint32_t makes_up; /* each checkpoint of member 0 becomes so many answers with manifests that it made up; it gives no piece */
     uint64_t made_up;
+    bool paid; /* what the last asked_by() was answered is paid for by the share */
     uint32_t commits, stop_after_commits;
 } w;
 
@@ -657,7 +658,7 @@ static void any_bytes_do_no_harm(void **state) {
 static struct blob *asked_by(uint8_t asker, uint16_t type, const uint8_t *bytes, size_t count, bool may_serve) {
     struct transfer_output output;
     struct blob *answer = NULL;
-    transfer_frame(w.nodes[0], asker, type, bytes, count, may_serve);
+    w.paid = transfer_frame(w.nodes[0], asker, type, bytes, count, may_serve);
     while (transfer_next(w.nodes[0], &output)) {
         if (output.kind != TRANSFER_SEND) continue;
         CHECK(answer == NULL);
@@ -681,6 +682,7 @@ static uint8_t piece_code_of(uint8_t asker, const uint8_t hash[32], bool may_ser
     uint8_t code = piece.code;
     if (code == 0) assert_int_equal(checkpoint_entries_verify(&piece, &query, w.states[0].about.state_root, &entries), CHECKPOINT_OK);
     blob_drop(answer);
+    assert_true(w.paid == (code == CHECKPOINT_PIECE_OK || code == CHECKPOINT_PIECE_TOO_LARGE)); /* refusals cost nothing */
     return code;
 }
 
@@ -706,6 +708,8 @@ static void a_client_is_served_what_members_leave_over(void **state) {
     checkpoint_manifest_hash(shown[0].manifest_bytes, shown[0].manifest_count, hash);
     blob_drop(answer);
 
+    static const uint8_t nobodys[32] = {1};
+    assert_int_equal(piece_code_of(TRANSFER_CLIENT + 1, nobodys, true), CHECKPOINT_PIECE_UNKNOWN);
     assert_int_equal(piece_code_of(TRANSFER_CLIENT + 1, hash, true), CHECKPOINT_PIECE_OK);
     assert_int_equal(piece_code_of(TRANSFER_CLIENT + 1, hash, false), CHECKPOINT_PIECE_BUSY); /* no time left */
     struct transfer_status status;

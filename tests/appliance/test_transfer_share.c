@@ -52,11 +52,27 @@ static void all_together_leave_half_of_the_ring(void **state) {
     assert_true(slots > 0 && slots <= TRANSFER_RING_SLOTS / 2);
 }
 
+static void no_debt_is_deeper_than_a_pause_makes_good(void **state) {
+    (void)state;
+    struct transfer_credit credit = {.at_us = 1000};
+    transfer_credit_grow(&credit, 1000 + 50 * TRANSFER_CREDIT_SHARE);
+    assert_int_equal(credit.us, 50);
+    transfer_credit_grow(&credit, UINT32_MAX);
+    assert_int_equal(credit.us, TRANSFER_CREDIT_US_MAX);
+    transfer_credit_pay(&credit, 30);
+    assert_int_equal(credit.us, TRANSFER_CREDIT_US_MAX - 30);
+    for (unsigned i = 0; i < 100; i++) transfer_credit_pay(&credit, i % 2 == 0 ? TRANSFER_CREDIT_US_MAX : UINT64_MAX);
+    assert_int_equal(credit.us, -TRANSFER_CREDIT_US_MAX);
+    transfer_credit_grow(&credit, credit.at_us + (uint64_t)TRANSFER_CREDIT_SHARE * (TRANSFER_CREDIT_US_MAX + 1));
+    assert_int_equal(credit.us, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(one_that_fills_its_share_takes_nobody_elses, set_up),
         cmocka_unit_test_setup(bytes_are_bounded_and_the_largest_answers_fit, set_up),
         cmocka_unit_test_setup(all_together_leave_half_of_the_ring, set_up),
+        cmocka_unit_test(no_debt_is_deeper_than_a_pause_makes_good),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

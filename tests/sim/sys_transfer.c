@@ -7,11 +7,10 @@
 #include "appliance/replica_private.h"
 #include "appliance/transfer.h"
 #include "appliance/transfer_disk.h"
+#include "appliance/transfer_share.h"
 #include "tests/sim/sys.h"
 
 enum {
-    SHARE = 5,
-    CREDIT_US_MAX = 100000,
     HAND_US = 200,      /* from thread to thread, at most */
     TICK_US = 10000,
     HOLD_US = 200000,
@@ -37,8 +36,8 @@ struct sys_transfer {
     struct transfer_disk disk;
     struct news *news, **news_end;
     uint32_t news_count, epochs_told;
-    uint64_t event_us, credit_at_us; /* event_us: the next one is due then; 0: none is */
-    int64_t credit_us;
+    uint64_t event_us; /* the next one is due then; 0: none is */
+    struct transfer_credit credit;
 };
 
 /* ---- its life ---- */
@@ -155,8 +154,7 @@ void sys_transfer_start(struct sys_world *world, uint32_t index) {
     struct sys_transfer *own = calloc(1, sizeof *own);
     CHECK(own != NULL && node->transfer == NULL);
     own->news_end = &own->news;
-    own->credit_at_us = world->now_us;
-    own->credit_us = CREDIT_US_MAX;
+    own->credit = (struct transfer_credit){.at_us = world->now_us, .us = TRANSFER_CREDIT_US_MAX};
     own->disk = (struct transfer_disk){.directory = &node->directory, .own = &node->state};
     const struct config *config = replica_config_in_force(node->shell->replica);
     struct transfer_config about = {.system = world->system,
@@ -210,9 +208,9 @@ static void outputs_do(struct sys_world *world, uint32_t index) {
 static void news_do(struct sys_transfer *own, struct news *news) {
     const uint8_t *bytes = news->blob != NULL ? news->blob->bytes : NULL;
     size_t count = news->blob != NULL ? news->blob->count : 0;
-    bool question = news->kind == NEWS_FRAME && (news->type == 0x010D || news->type == 0x010F);
+    bool served = false;
     switch (news->kind) {
-    case NEWS_FRAME: transfer_frame(own->machine, news->member, news->type, bytes, count, own->credit_us > 0); break;
+    case NEWS_FRAME: served = transfer_frame(own->machine, news->member, news->type, bytes, count, own->credit.us > 0); break;
     case NEWS_CHILD: transfer_child(own->machine, bytes, count); break;
     case NEWS_LACKING: transfer_lacking(own->machine, news->height); break;
     case NEWS_HEIGHT: transfer_height(own->machine, news->height); break;
@@ -222,14 +220,8 @@ static void news_do(struct sys_transfer *own, struct news *news) {
         transfer_epoch(own->machine, news->epoch);
         break;
     }
-    if (question) own->credit_us -= QUESTION_US;
+    if (served) transfer_credit_pay(&own->credit, QUESTION_US);
     news_free(news);
-}
-
-static void credit_grow(struct sys_transfer *own, uint64_t now_us) {
-    own->credit_us += (int64_t)((now_us - own->credit_at_us) / SHARE);
-    own->credit_at_us = now_us;
-    if (own->credit_us > CREDIT_US_MAX) own->credit_us = CREDIT_US_MAX;
 }
 
 void sys_transfer_event(struct sys_world *world, const struct sys_event *event) {
@@ -240,7 +232,7 @@ void sys_transfer_event(struct sys_world *world, const struct sys_event *event) 
     world->stats->events++;
     struct news *news;
     unsigned done = 0;
-    credit_grow(own, world->now_us);
+    transfer_credit_grow(&own->credit, world->now_us);
     transfer_tick(own->machine, sys_node_local_us(world, node) / 1000);
     outputs_do(world, event->to);
     while (node->taken.writing_until_us <= world->now_us && done++ < NEWS_AT_ONCE && (news = news_take(own)) != NULL) {
@@ -248,9 +240,9 @@ void sys_transfer_event(struct sys_world *world, const struct sys_event *event) 
         outputs_do(world, event->to);
     }
     bool work = false;
-    if (own->credit_us > 0) {
+    if (own->credit.us > 0) {
         work = transfer_work(own->machine);
-        own->credit_us -= work ? WORK_US : 0;
+        if (work) transfer_credit_pay(&own->credit, WORK_US);
         outputs_do(world, event->to);
     }
     if (node->shell->again) {
@@ -262,7 +254,7 @@ void sys_transfer_event(struct sys_world *world, const struct sys_event *event) 
     if (status.hold_height > 0) replica_transfer_hold(node->shell->replica, status.hold_height);
     if (own->news != NULL) wake(world, event->to, 1);
     else if (work) wake(world, event->to, WORK_US);
-    else if (status.taking || own->credit_us <= 0) wake(world, event->to, TICK_US);
+    else if (status.taking || own->credit.us <= 0) wake(world, event->to, TICK_US);
     else if (status.hold_height > 0) wake(world, event->to, HOLD_US);
     sys_node_step(world, event->to);
 }
