@@ -219,7 +219,9 @@ enum loop_status loop_create(struct loop **out, const struct loop_config *config
         }
         status = ring_make(loop, error);
     } else {
-        snprintf(error, LOOP_ERROR_BYTES, "no memory or no descriptor for the network loop: %s", strerror(errno));
+        bool files = errno == EMFILE || errno == ENFILE;
+        snprintf(error, LOOP_ERROR_BYTES, "no memory or no descriptor for the network loop: %s%s", strerror(errno),
+                 files ? "; raise the limit of open files (ulimit -n)" : "");
     }
     if (status != LOOP_OK) {
         loop_destroy(loop);

@@ -1,5 +1,5 @@
 /*
- * For a while every message takes a quarter of a second, and one in fifty up to two (B-36): no block can be decided within the first time-out of a
+ * For a while every message takes 0.4 s, and one in fifty up to two seconds (B-36): no block can be decided within the first time-out of a
  * view, but each view is given twice the time of the one before, so everything is answered.
  */
 #include "tests/scenario/scenario.h"
@@ -9,8 +9,8 @@ int main(int argc, char **argv) {
     scenario_begin(&s, argc, argv, "B-36");
     scenario_start(&s);
     scenario_load(&s, 3, 20000);
-    s.world->delay_min_us = 200000;
-    s.world->delay_max_us = 250000;
+    s.world->delay_min_us = 350000;
+    s.world->delay_max_us = 400000;
     s.world->spike_ppm = 20000;
     s.world->spike_us = 2000000;
     scenario_load(&s, 8, 60000);

@@ -55,9 +55,10 @@ static uint32_t fault_named(const char *name) {
 }
 
 static bool options_read(int argc, char **argv, struct run *run) {
-    static const struct option options[] = {
-        {"seed", 1, NULL, 's'},  {"events", 1, NULL, 'e'}, {"duration", 1, NULL, 'd'},  {"walk", 1, NULL, 'w'}, {"walk-events", 1, NULL, 'v'},
-        {"plant", 1, NULL, 'p'}, {"without", 1, NULL, 'o'}, {"trace", 1, NULL, 't'},  {"no-shrink", 0, NULL, 'n'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"seed", 1, NULL, 's'},      {"events", 1, NULL, 'e'},  {"duration", 1, NULL, 'd'},
+                                            {"walk", 1, NULL, 'w'},      {"plant", 1, NULL, 'p'},   {"walk-events", 1, NULL, 'v'},
+                                            {"without", 1, NULL, 'o'},   {"trace", 1, NULL, 't'},   {"no-shrink", 0, NULL, 'n'},
+                                            {"help", 0, NULL, 'h'},      {NULL, 0, NULL, 0}};
     *run = (struct run){.seed = 1, .events = 1000000, .walk_events = WALK_EVENTS, .shrink = true};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {

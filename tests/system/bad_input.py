@@ -355,7 +355,7 @@ CLIENT_ATTACKS = (
     ("replayed_flight", 10, {"accepted": 10}),
     ("half_open", 1, {"closed_ended": 20, "refused_half_open": 20, "evicted_half_open": 20}),
     ("unknown_type", 12, {"closed_frame_type": 8}),
-    ("wrong_role", 26, {"closed_frame_type": 26}),
+    ("wrong_role", 24, {"closed_frame_type": 24}),
     ("oversized", 5, {"closed_frame_length": 5}),
     ("bad_header", 3, {"closed_frame_header": 3}),
     ("tampered_record", 3, {"closed_record": 3}),

@@ -221,10 +221,10 @@ ON_A_LINK(replayed_record, do_replayed_record)
 ON_A_LINK(short_record, do_short_record)
 ON_A_LINK(bad_control, do_control)
 
-/* Every type of the product in turn, each on a link of its own: most are not this role's to send. */
+/* Every type of the product in turn, each on a link of its own: none of these is a client's to send. */
 static void do_role(struct target *target, unsigned turn) {
-    static const uint16_t types[] = {0x0101, 0x0102, 0x0103, 0x0104, 0x0105, 0x0106, 0x0107, 0x0108, 0x0109, 0x010A, 0x010B, 0x010C, 0x010D,
-                                     0x010E, 0x010F, 0x0110, 0x0111, 0x0112, 0x0114, 0x0201, 0x0202, 0x0203, 0x0204, 0x0302, 0x0303, 0x0305};
+    static const uint16_t types[] = {0x0101, 0x0102, 0x0103, 0x0104, 0x0105, 0x0106, 0x0107, 0x0108, 0x0109, 0x010A, 0x010B, 0x010C, 0x010E,
+                                     0x0110, 0x0111, 0x0112, 0x0114, 0x0201, 0x0202, 0x0203, 0x0204, 0x0302, 0x0303, 0x0305};
     uint8_t payload[64];
     hostile_fill(target, payload, sizeof payload);
     (void)session_send(&session, types[turn % (sizeof types / sizeof types[0])], payload, 32);
