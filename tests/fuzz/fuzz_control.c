@@ -7,6 +7,7 @@
  * Every whole line is answered by one line, a JSON object, in order, up to a line that is too long; then the connection is closed.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,11 +61,34 @@ static uint32_t lines_of(const uint8_t *bytes, size_t count, bool *cut) {
     return lines;
 }
 
+static char text[ANSWERS_BYTES_MAX];
+static size_t used;
+
+/* What has come; false: it has closed. */
+static bool answers_take(int fd, int flags) {
+    for (;;) {
+        ssize_t got = recv(fd, text + used, sizeof text - used, flags);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && errno == EAGAIN) return true;
+        if (got <= 0) return false;
+        used += (size_t)got;
+        CHECK(used < sizeof text);
+    }
+}
+
+/* In pieces, each of which costs the socket far more than its bytes: who asks so much must take answers meanwhile, or neither end goes on. */
 static void all_sent(int fd, const uint8_t *bytes, size_t count, size_t piece) {
+    used = 0;
     for (size_t at = 0; at < count;) {
         size_t some = piece == 0 || piece > count - at ? count - at : piece;
-        ssize_t sent = send(fd, bytes + at, some, MSG_NOSIGNAL);
+        ssize_t sent = send(fd, bytes + at, some, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0 && errno == EAGAIN) {
+            struct pollfd either = {.fd = fd, .events = POLLIN | POLLOUT};
+            (void)poll(&either, 1, -1);
+            if (!answers_take(fd, MSG_DONTWAIT)) return;
+            continue;
+        }
         if (sent < 0) return; /* it has closed: too long a line */
         at += (size_t)sent;
     }
@@ -72,15 +96,7 @@ static void all_sent(int fd, const uint8_t *bytes, size_t count, size_t piece) {
 
 /* Until it closes; how many whole lines came, each of them an object. */
 static uint32_t answers_read(int fd) {
-    static char text[ANSWERS_BYTES_MAX];
-    size_t used = 0;
-    for (;;) {
-        ssize_t got = recv(fd, text + used, sizeof text - used, 0);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) break;
-        used += (size_t)got;
-        CHECK(used < sizeof text);
-    }
+    (void)answers_take(fd, 0);
     uint32_t lines = 0;
     for (char *at = text, *end; (end = memchr(at, '\n', used - (size_t)(at - text))) != NULL; at = end + 1, lines++) {
         json_t *answer = json_loadb(at, (size_t)(end - at), JSON_REJECT_DUPLICATES, NULL);
