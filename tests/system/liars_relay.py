@@ -16,7 +16,8 @@ def main():
     build()
     # A vote or slice that comes again looks like one that comes late: it is dropped and counted, and named only when an input comes again and again.
     scene(cases, {"c0-n0": "replay", "s0-n0": "replay"}, {"c0-n0": ["replay"], "s0-n0": ["dropped consensus_stale"]}, long)
-    scene(cases, {"c0-n0": "forge,value", "s0-n0": "corrupt,write"}, {"c0-n0": UNSEEN, "s0-n0": ["wrong_result"]}, long, forged=True)
+    scene(cases, {"c0-n0": "forge,value", "s0-n0": "corrupt,write"}, {"c0-n0": UNSEEN, "s0-n0": ["wrong_result"]}, long, forged=True,
+          stops=["s0-n0"])
     scene(cases, {"c0-n0": "forge,quorum", "s0-n1": "corrupt,flip"}, {"c0-n0": UNSEEN}, long, forged=True, stops=["s0-n1"])
     scene(cases, {"c0-n0": "forge,old", "s0-n0": "withhold,proposals"}, {"c0-n0": UNSEEN, "s0-n0": ["silent_leader"]}, long, forged=True)
     scene(cases, {"c0-n0": "flood", "s0-n0": "slices,stale"}, {"c0-n0": ["flood", "bad_input"], "s0-n0": UNSEEN}, long)

@@ -182,7 +182,9 @@ def scene(cases, lies, expected, long, forged=False, stops=(), convicts=None):
         good = not bad and set(convicted) <= set(lies) and all(convicts.get(n, set()) <= convicted.get(n, set()) for n in convicts)
         cases.case(f"{name}: evidence convicts {convicted or 'nobody'}", good, f"{bad} {convicted} {convicts}")
         for node in stops:
-            down = not system.running(node) and "checksum of the table in memory" in system.log(node)
-            cases.case(f"{name}: {node} found the fault of its own memory and stopped with a message", down, system.log(node)[-500:])
+            # The product opens itself anew then; a liar's process ends there.
+            told = any(m in system.log(node) for m in ("checksum of the table in memory", " node_opens_anew "))
+            down = not system.running(node) and told
+            cases.case(f"{name}: {node} found the fault of its own memory and stopped with a message", down, system.log(node)[-900:].replace("\n", "; "))
             unseen = [n for n, s in system.cluster(node[:2]).items() if s["members_seen"][int(node[4:])]["up"]]
             cases.case(f"{name}: the others' status shows that {node} is down", not unseen, unseen)
