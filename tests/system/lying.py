@@ -185,6 +185,7 @@ def scene(cases, lies, expected, long, forged=False, stops=(), convicts=None):
             # The product opens itself anew then; a liar's process ends there.
             told = any(m in system.log(node) for m in ("checksum of the table in memory", " node_opens_anew "))
             down = not system.running(node) and told
-            cases.case(f"{name}: {node} found the fault of its own memory and stopped with a message", down, system.log(node)[-900:].replace("\n", "; "))
+            log = system.log(node)[-900:].replace("\n", "; ")
+            cases.case(f"{name}: {node} found the fault of its own memory and stopped with a message", down, log)
             unseen = [n for n, s in system.cluster(node[:2]).items() if s["members_seen"][int(node[4:])]["up"]]
             cases.case(f"{name}: the others' status shows that {node} is down", not unseen, unseen)
