@@ -130,13 +130,6 @@ def longest_pause_s(times):
     return max((b - a for a, b in zip(times, times[1:])), default=0) / 1e6
 
 
-def first_view_given_up(system, leader):
-    """Did an honest node give up view 0, which this leader leads? A block of its own that was under way may run out of time before an input does, and
-    then nobody can say that it was silent."""
-    peers = [n for n in system.names if n.startswith(leader[:2]) and n != leader]
-    return any(re.search(r" view_timeout .*view=0 cause=progress", system.log(n)) for n in peers)
-
-
 SECONDS_SHORT, SECONDS_LONG = 5, 60
 PAUSE_LIMIT_S = 5.0
 UNSEEN = None
@@ -180,8 +173,7 @@ def scene(cases, lies, expected, long, forged=False, stops=(), convicts=None):
                 named = [a for a, by in attackers if by == node]
                 print(f"     {node} {lies[node]}: no honest node can see this lie, its outcome is what counts (named for: {named})")
                 continue
-            found = [a for a in names if (a, node) in attackers or (a.startswith("dropped ") and dropped.get(a[8:], 0) > 0)
-                     or (a == "view given up" and first_view_given_up(system, node))]
+            found = [a for a in names if (a, node) in attackers or (a.startswith("dropped ") and dropped.get(a[8:], 0) > 0)]
             cases.case(f"{name}: honest nodes name {node} for {found or names}", found, f"{attackers} {dropped}")
         # Leaders and sources are judged by time as well; everything else needs proof, and no honest node may be named for it.
         wrongly = {a: n for a, n in attackers.items() if a[1] not in lies and a[0] not in ("silent_leader", "withheld_slice")}
