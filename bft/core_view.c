@@ -278,8 +278,8 @@ void bft_view_timers(struct step *step) {
     if (core->memory.timed_out || !bft_step_may_sign(core)) return;
     if (core->resign) time_out(step, BFT_TIMEOUT_RESTART);
     else if (turn_is_over(core)) time_out(step, BFT_TIMEOUT_ROTATION);
+    else if (core->now_ms >= input_deadline(core)) time_out(step, BFT_TIMEOUT_INPUT); /* says more than that nothing went on: it comes first */
     else if (core->now_ms >= progress_deadline(core)) time_out(step, BFT_TIMEOUT_PROGRESS);
-    else if (core->now_ms >= input_deadline(core)) time_out(step, BFT_TIMEOUT_INPUT);
     else if (low) time_out(step, BFT_TIMEOUT_SLOW);
 }
 
