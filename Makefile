@@ -79,7 +79,7 @@ EXTRA_LDFLAGS ?=
 $(foreach d,$(FOLDERS),$(eval MAINS_$d := $(wildcard $d/*_main.c)))
 $(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(wildcard $d/*.c))))
 
-# The rules of some hundred test programs take make seconds to read: these goals, which build none of them, do without.
+# The rules of some hundred test programs take make a while to read: these goals, which build none of them, do without.
 WITHOUT_TESTS := all lib local-programs run start stop status reset setup help install uninstall \
                  test test-long test-unit test-fuzz test-tidy test-system recipe
 TESTDIRS := $(if $(filter-out $(WITHOUT_TESTS),$(or $(MAKECMDGOALS),all)),$(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/*.c)))))
@@ -87,16 +87,20 @@ $(foreach d,$(TESTDIRS),$(eval TMAINS_$d := $(wildcard tests/$d/test_*.c tests/$
 $(foreach d,$(TESTDIRS),$(eval TFUZZ_$d := $(wildcard tests/$d/fuzz_*.c)))
 $(foreach d,$(TESTDIRS),$(eval THELP_$d := $(filter-out $(TMAINS_$d) $(TFUZZ_$d),$(wildcard tests/$d/*.c))))
 
-# Words "file:folder" and "file:tests/folder", one per include line of a test's source.
-INCLUDED := $(shell grep -Hos '^\#include "\(tests/\)\?[a-z_0-9]*/' tests/*/*.c tests/*/*.h 2>/dev/null \
-              | sed 's/:\#include "/:/; s,/$$,,' | sort -u)
-included_by = $(foreach f,$1,$(patsubst $f:%,%,$(filter $f:%,$(INCLUDED))))
-# Helper folders and product folders of test folder $1 (and one program $2 of it).
-common_of = $(THELP_$1) $(wildcard tests/$1/*.h)
-helpers1 = $(sort $1 $(filter $(TESTDIRS),$(patsubst tests/%,%,$(filter tests/%,$(call included_by,$2 $(call common_of,$1))))))
+# INCLUDES_<file>: the folders of which a test's source includes something, as "folder" or "tests/folder"; COMMON_<d>: those of all helpers and
+# headers of a test folder. Found by name and once per program, not per flavour: otherwise make reads for seconds before it does anything.
+INCLUDED := $(if $(TESTDIRS),$(shell grep -Hos '^\#include "\(tests/\)\?[a-z_0-9]*/' tests/*/*.c tests/*/*.h 2>/dev/null \
+              | sed 's/^/INCLUDES_/; s/:\#include "/+=/; s,/$$,,' | sort -u))
+$(foreach w,$(INCLUDED),$(eval $w))
+$(foreach d,$(TESTDIRS),$(eval COMMON_$d := $(sort $(foreach f,$(THELP_$d) $(wildcard tests/$d/*.h),$(INCLUDES_$f)))))
+
+# Helper folders and product folders of one program $2 of test folder $1.
+helpers1 = $(sort $1 $(filter $(TESTDIRS),$(patsubst tests/%,%,$(filter tests/%,$(COMMON_$1) $(if $2,$(INCLUDES_$2))))))
 helpers_of = $(sort $(foreach d,$(call helpers1,$1,$2),$(call helpers1,$d,)))
-direct_of = $(sort $(filter $(FOLDERS),$1 $(call included_by,$2 $(foreach d,$(call helpers_of,$1,$2),$(call common_of,$d)))))
+direct_of = $(sort $(filter $(FOLDERS),$1 $(INCLUDES_$2) $(foreach d,$(HELPERS_$2),$(COMMON_$d))))
 folders_of = $(foreach f,$(FOLDERS),$(if $(filter $f,$(foreach x,$(call direct_of,$1,$2),$(BELOW_$x))),$f))
+$(foreach d,$(TESTDIRS),$(foreach m,$(TMAINS_$d) $(TFUZZ_$d),$(eval HELPERS_$m := $(call helpers_of,$d,$m))))
+$(foreach d,$(TESTDIRS),$(foreach m,$(TMAINS_$d) $(TFUZZ_$d),$(eval BENEATH_$m := $(call folders_of,$d,$m))))
 
 program_name = $(patsubst admin,heraclius-admin,$(patsubst %_main,%,$(basename $(notdir $1))))
 
@@ -134,7 +138,7 @@ endef
 define FUZZ_RULES
 TESTS_fuzz += build/fuzz/$(basename $2)
 build/fuzz/$(basename $2): $(2:%.c=build/asan/obj/%.o) \
-    $(foreach h,$(call helpers_of,$1,$2),build/asan/tests/$h.a) $(foreach f,$(call folders_of,$1,$2),build/asan/$f.a)
+    $(HELPERS_$2:%=build/asan/tests/%.a) $(BENEATH_$2:%=build/asan/%.a)
 	@echo "  LINK  $$@"; mkdir -p $$(@D)
 	@$$(CC_asan) $$(LDFLAGS_fuzz) $$(EXTRA_LDFLAGS) -o $$@.$$$$$$$$ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
 	  $$(LIBS) && mv $$@.$$$$$$$$ $$@
@@ -145,7 +149,7 @@ define TEST_RULES
 TESTS_$1_$2 += build/$1/$(patsubst %_main,%,$(basename $3))
 TESTS_$1 += build/$1/$(patsubst %_main,%,$(basename $3))
 build/$1/$(patsubst %_main,%,$(basename $3)): $(3:%.c=build/$1/obj/%.o) \
-    $(foreach h,$(call helpers_of,$2,$3),build/$1/tests/$h.a) $(foreach f,$(call folders_of,$2,$3),build/$1/$f.a)
+    $(HELPERS_$3:%=build/$1/tests/%.a) $(BENEATH_$3:%=build/$1/%.a)
 	@echo "  LINK  $$@"; mkdir -p $$(@D)
 	@$$(CC_$1) $$(LDFLAGS_$1) $$(EXTRA_LDFLAGS) $(if $(filter sim,$2),-Wl$(comma)-Map=$$@.map) -o $$@.$$$$$$$$ $$(filter %.o,$$^) \
 	  -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lcmocka $$(LIBS) && mv $$@.$$$$$$$$ $$@
@@ -170,7 +174,11 @@ endef
 
 .PHONY: FORCE all
 FORCE:
-$(foreach f,$(FLAVOURS),$(eval $(call FLAVOUR_RULES,$f)))
+# Only the flavours that the goals name are read: build/asan/..., units-asan and the like; the goals below need gcc (and pic); any other, all of them.
+WITH_GCC := $(WITHOUT_TESTS) heraclius unit sim vectors vectors-check
+named_in = $(filter $(FLAVOURS),$(subst fuzz,asan,$(word 2,$(subst -, ,$(subst /, ,$1)))))
+flavours_of = $(or $(call named_in,$1),$(if $(filter $(WITH_GCC),$1),gcc pic $(FLAVOUR)),$(FLAVOURS))
+$(foreach f,$(sort $(foreach g,$(or $(MAKECMDGOALS),all),$(call flavours_of,$g))),$(eval $(call FLAVOUR_RULES,$f)))
 
 .PHONY: tests-fuzz
 tests-fuzz: $(TESTS_fuzz)
