@@ -45,7 +45,7 @@ static const struct link_type_rule rules[] = {
     {MESSAGE_LAST_SIGNED_QUERY, M | O, 256},
     {MESSAGE_LAST_SIGNED_ANSWER, M, 2048},
     {MESSAGE_CHECKPOINT_QUERY, M | O | C, 16},
-    {MESSAGE_CHECKPOINT, M, 4 << 20},
+    {MESSAGE_CHECKPOINT, M, CHECKPOINT_MESSAGE_BYTES_MAX},
     {MESSAGE_PIECE_QUERY, M | O | C, 96},
     {MESSAGE_PIECE, M, (1 << 20) + (1 << 16)},
     {MESSAGE_INPUT, M, BIG},

@@ -9,7 +9,7 @@ enum {
     TRANSFER_CLIENT_MS = 10000,
     TRANSFER_CLIENT_QUERIES_PER_SECOND = 1000,
     TRANSFER_QUERIES_PER_SECOND = 4000, /* of a member; more than one thread serves with its share */
-    TRANSFER_CHECKPOINT_MS = 100,       /* CHECKPOINT_QUERY of one asker; its answer may be 4 MiB. Whoever takes asks each 300 ms */
+    TRANSFER_CHECKPOINT_MS = 100,       /* CHECKPOINT_QUERY of one asker; whoever takes asks each 300 ms */
     HOLD_MS = 2000, /* a hold is told several times a second while it lasts */
 };
 

@@ -46,8 +46,7 @@ static void places_change(struct transfer *t, const struct bft_members *before, 
 }
 
 static void newest_set(struct transfer *t, const struct transfer_epoch *newest) {
-    bool taking = t->take.phase == TRANSFER_ASKING || t->take.phase == TRANSFER_ENTRIES || t->take.phase == TRANSFER_ITEMS;
-    if (taking && !t->failed) take_choose_again(t); /* what was asked of places is asked again, of those who are there now */
+    if (transfer_taking(t) && !t->failed) take_choose_again(t); /* what was asked of places is asked again, of those who are there now */
     places_change(t, t->config.members, &newest->members);
     t->config.members = &newest->members;
     t->config.limits = &newest->limits;

@@ -21,15 +21,6 @@ void items_free(struct transfer *t) {
     t->take.item_bytes = 0;
 }
 
-/* What the manifest said is not so, although its root is: those who showed it made it up. */
-static void manifest_bad(struct transfer *t, const char *why) {
-    for (uint8_t i = 0; i < TRANSFER_MEMBERS; i++) {
-        if (t->take.showed >> i & 1 && !t->take.peers[i].bad) transfer_bad(t, i, "manifest", why);
-    }
-    transfer_note(t, "transfer_manifest", "height=%llu cause=%s", (unsigned long long)t->take.shown.manifest.height, why);
-    take_choose_again(t);
-}
-
 /* ---- the whole state ---- */
 
 /* From the disk, not from memory: what will be loaded is what is checked. */
@@ -83,7 +74,7 @@ void items_begin(struct transfer *t) {
     }
     const char *why = manifest_check(t);
     if (why != NULL) {
-        manifest_bad(t, why);
+        take_manifest_bad(t, why);
         return;
     }
     items_free(t);
@@ -162,6 +153,7 @@ static const char *slice_check(const struct transfer *t, struct transfer_item *i
 static const char *item_check(const struct transfer *t, struct transfer_item *item) {
     if (item->about.kind == CHECKPOINT_PENDING) return pending_check(t, item);
     if (item->about.kind == CHECKPOINT_SLICE) return slice_check(t, item);
+    if (item->about.kind == CHECKPOINT_MANIFEST_OF) return manifest_item_check(item);
     uint8_t hash[32];
     routing_hash(item->bytes, item->count, hash);
     return memcmp(hash, item->about.hash, 32) == 0 ? NULL : "hash";
@@ -238,7 +230,7 @@ void items_tick(struct transfer *t) {
         if (take->items[i].state != PIECE_KEPT) return;
     }
     if (!slices_chained(take)) {
-        manifest_bad(t, "slices");
+        take_manifest_bad(t, "slices");
         return;
     }
     const struct checkpoint_manifest *manifest = &take->shown.manifest;

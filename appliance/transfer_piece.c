@@ -220,21 +220,22 @@ static void subroots_serve(struct transfer *t, struct transfer_served *served, u
 
 /* ---- items ---- */
 
-static void item_serve(struct transfer *t, const struct transfer_served *served, uint8_t from, const struct checkpoint_piece_query *query) {
-    for (uint32_t i = 0; i < served->item_count; i++) {
-        const struct checkpoint_item *item = &served->items[i];
-        const struct transfer_place *place = &served->places[i];
-        if (item->kind != query->kind || item->cluster != query->cluster || item->dseq != query->dseq) continue;
-        if (query->offset > place->count) break;
-        size_t bytes = place->count - query->offset;
-        if (bytes > CHECKPOINT_PIECE_BYTES_MAX) bytes = CHECKPOINT_PIECE_BYTES_MAX;
-        struct bytes_writer writer;
-        struct blob *blob = piece_blob(query, place->count, bytes, &writer);
-        bytes_put_raw(&writer, place->bytes + query->offset, bytes);
-        piece_send(t, from, blob, &writer);
+static void bytes_serve(struct transfer *t, uint8_t from, const struct checkpoint_piece_query *query, const uint8_t *of, size_t count) {
+    if (of == NULL || query->offset > count) {
+        piece_code(t, from, query, CHECKPOINT_PIECE_UNKNOWN, 0);
         return;
     }
-    piece_code(t, from, query, CHECKPOINT_PIECE_UNKNOWN, 0);
+    size_t bytes = count - query->offset;
+    if (bytes > CHECKPOINT_PIECE_BYTES_MAX) bytes = CHECKPOINT_PIECE_BYTES_MAX;
+    struct bytes_writer writer;
+    struct blob *blob = piece_blob(query, count, bytes, &writer);
+    bytes_put_raw(&writer, of + query->offset, bytes);
+    piece_send(t, from, blob, &writer);
+}
+
+static void item_serve(struct transfer *t, const struct transfer_served *served, uint8_t from, const struct checkpoint_piece_query *query) {
+    const struct transfer_place *place = serve_place_of(served, query->kind, query->cluster, query->dseq);
+    bytes_serve(t, from, query, place != NULL ? place->bytes : NULL, place != NULL ? place->count : 0);
 }
 
 /* One asker alone takes all that there is time for; when two ask, they take turns: nobody starves another by asking more. */
@@ -284,6 +285,7 @@ bool serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, s
     }
     if (query.kind == CHECKPOINT_ENTRIES) entries_serve(t, served, from, &query);
     else if (query.kind == CHECKPOINT_SUBROOTS_OF) subroots_serve(t, served, from, &query);
+    else if (query.kind == CHECKPOINT_MANIFEST_OF) bytes_serve(t, from, &query, served->manifest, served->manifest_bytes);
     else item_serve(t, served, from, &query);
     return true;
 }

@@ -7,6 +7,7 @@
  *   transfer_piece.c     serving: PIECE_QUERY
  *   transfer_take.c      taking: choose a checkpoint, ask, be answered, durable progress
  *   transfer_pieces.c    taking: the entries, in pieces; what differs when the checkpoint moved on
+ *   transfer_manifest.c  taking: a manifest that is shown short
  *   transfer_items.c     taking: the bytes behind the hashes; the whole
  */
 #ifndef APPLIANCE_TRANSFER_PRIVATE_H
@@ -100,7 +101,7 @@ struct transfer_child_of {
 
 /* ---- taking ---- */
 
-enum transfer_phase { TRANSFER_IDLE = 0, TRANSFER_ASKING, TRANSFER_ENTRIES, TRANSFER_ITEMS, TRANSFER_ENDED };
+enum transfer_phase { TRANSFER_IDLE = 0, TRANSFER_ASKING, TRANSFER_MANIFEST, TRANSFER_ENTRIES, TRANSFER_ITEMS, TRANSFER_ENDED };
 enum transfer_state { PIECE_OPEN = 0, PIECE_ASKED, PIECE_HELD, PIECE_KEPT, PIECE_UNSURE };
 
 struct transfer_piece {
@@ -149,7 +150,7 @@ struct transfer_peer {
 
 /* A checkpoint that members showed, verified. */
 struct transfer_candidate {
-    uint8_t hash[32];
+    uint8_t hash[32]; /* of the manifest as it was shown, be it short: whoever shows another head beside the same hash shows another */
     uint64_t height;
     struct blob *shown; /* a CHECKPOINT message with this one alone */
     uint16_t members;
@@ -230,6 +231,8 @@ bool serve_checkpoint_query(struct transfer *t, uint8_t from, const uint8_t *byt
 bool serve_work(struct transfer *t);
 void serve_free(struct transfer *t);
 const struct transfer_child_of *serve_child_of(const struct transfer *t, const struct transfer_served *served);
+/* Where an item's bytes lie; NULL: the manifest has none such. */
+struct transfer_place *serve_place_of(const struct transfer_served *served, uint8_t kind, uint32_t cluster, uint64_t dseq);
 
 /* transfer_piece.c */
 bool serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count, bool may_serve);
@@ -261,6 +264,21 @@ void pieces_too_large(struct transfer *t, uint8_t from, const struct transfer_qu
 void pieces_put(const struct transfer *t, struct bytes_writer *writer);
 bool pieces_get(struct transfer *t, struct bytes_cursor *cursor);
 enum { TRANSFER_PIECE_RECORD_BYTES = 67 };
+
+/* The chosen manifest is whole: its pieces are asked for next. */
+void take_entries_begin(struct transfer *t);
+/* What a chosen manifest, as checked here, cannot be: those who showed it made it up. Another is chosen. */
+void take_manifest_bad(struct transfer *t, const char *why);
+/* Nothing that a manifest says is a reason to reserve more than the limits of this cluster allow. */
+bool take_manifest_bounded(const struct transfer *t, const struct checkpoint_manifest *manifest);
+/* One checkpoint of a message, verified, is the chosen one; the message has this one alone. False: it is none. */
+bool take_shown(struct transfer *t, struct blob *blob);
+
+/* transfer_manifest.c: asked for and answered as one item (transfer_items.c) */
+void manifest_begin(struct transfer *t);
+const char *manifest_item_check(const struct transfer_item *item);
+/* The chosen manifest is whole once its bytes are. */
+void manifest_tick(struct transfer *t);
 
 /* transfer_items.c */
 /* All entries are there: are they the state, and does the manifest list its items? Goes on to the items, or says what is wrong. */

@@ -69,7 +69,7 @@ static uint8_t *blob_read(const struct transfer_cut *cut, const char *name, size
     return NULL;
 }
 
-static struct transfer_place *place_of(struct transfer_served *served, uint8_t kind, uint32_t cluster, uint64_t dseq) {
+struct transfer_place *serve_place_of(const struct transfer_served *served, uint8_t kind, uint32_t cluster, uint64_t dseq) {
     for (uint32_t low = 0, high = served->item_count; low < high;) {
         uint32_t middle = low + (high - low) / 2;
         const struct checkpoint_item *item = &served->items[middle];
@@ -93,14 +93,14 @@ static bool work_places(struct transfer_served *served) {
         uint64_t item_bytes = bytes_get_u64(&cursor), entry_bytes = bytes_get_u64(&cursor);
         if (cursor.failed || item_bytes > cursor.left || entry_bytes > cursor.left - item_bytes) return false;
         (void)bytes_get_raw(&cursor, item_bytes + entry_bytes);
-        struct transfer_place *place = place_of(served, CHECKPOINT_PENDING, cluster, 0);
+        struct transfer_place *place = serve_place_of(served, CHECKPOINT_PENDING, cluster, 0);
         if (place != NULL) *place = (struct transfer_place){.bytes = pending, .count = 16 + item_bytes + entry_bytes};
         for (uint32_t k = 0; k < lists; k++) {
             uint64_t dseq = bytes_get_u64(&cursor);
             uint32_t bytes = bytes_get_u32(&cursor);
             (void)bytes_get_u32(&cursor);
             const uint8_t *list = bytes_get_raw(&cursor, bytes);
-            place = place_of(served, CHECKPOINT_ROUTING, cluster, dseq);
+            place = serve_place_of(served, CHECKPOINT_ROUTING, cluster, dseq);
             if (cursor.failed || place == NULL) return false;
             *place = (struct transfer_place){.bytes = list, .count = bytes};
         }
@@ -119,7 +119,7 @@ static bool queue_places(struct transfer_served *served) {
         bytes += bytes_get_u32(&cursor);
         const uint8_t *decision = bytes_get_raw(&cursor, bytes);
         if (cursor.failed) return false;
-        struct transfer_place *place = place_of(served, CHECKPOINT_SLICE, cluster, dseq);
+        struct transfer_place *place = serve_place_of(served, CHECKPOINT_SLICE, cluster, dseq);
         if (place != NULL) *place = (struct transfer_place){.bytes = decision, .count = bytes};
     }
     return !cursor.failed;
@@ -231,13 +231,20 @@ bool serve_work(struct transfer *t) {
 
 /* ---- CHECKPOINT_QUERY ---- */
 
+/* One of many items is shown short, and asked for in pieces by whoever chooses it. */
+static bool shown_short(const struct transfer_served *served) {
+    return served->item_count > CHECKPOINT_ITEMS_SHOWN_MAX;
+}
+
 static size_t shown_bytes(const struct transfer_served *served, const struct transfer_child_of *child) {
-    return 4 + served->manifest_bytes + 2 * BFT_HEADER_BYTES + 4 + child->certificate->count;
+    return 4 + (shown_short(served) ? (size_t)CHECKPOINT_SHORT_BYTES : served->manifest_bytes) + 2 * BFT_HEADER_BYTES + 4 + child->certificate->count;
 }
 
 static void shown_put(struct bytes_writer *writer, const struct transfer_served *served, const struct transfer_child_of *child) {
-    bytes_put_u32(writer, (uint32_t)served->manifest_bytes);
-    bytes_put_raw(writer, served->manifest, served->manifest_bytes);
+    bool whole = !shown_short(served);
+    bytes_put_u32(writer, whole ? (uint32_t)served->manifest_bytes : (uint32_t)CHECKPOINT_SHORT_BYTES);
+    bytes_put_raw(writer, served->manifest, whole ? served->manifest_bytes : (size_t)CHECKPOINT_MANIFEST_HEAD_BYTES);
+    if (!whole) bytes_put_hash(writer, served->manifest_hash);
     bft_header_put(writer, &child->header);
     bft_header_put(writer, &child->child);
     bytes_put_u32(writer, (uint32_t)child->certificate->count);

@@ -18,7 +18,7 @@
 enum {
     TRANSFER_RING_SLOTS = 4096,
     TRANSFER_SHARE_SLOTS = 24, /* four questions and four answers are under way (P-48), and CHECKPOINT_QUERY */
-    TRANSFER_SHARE_BYTES = 10 << 20, /* a CHECKPOINT of 4 MiB and four PIECEs; then no more until they are done */
+    TRANSFER_SHARE_BYTES = 10 << 20, /* a CHECKPOINT and four PIECEs, twice; then no more until they are done */
 };
 _Static_assert((TRANSFER_ASKERS + TRANSFER_CLIENTS) * TRANSFER_SHARE_SLOTS <= TRANSFER_RING_SLOTS / 2, "half of the ring is the node's own");
 

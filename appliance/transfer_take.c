@@ -145,17 +145,18 @@ static uint8_t *blob_read(const struct transfer_cut *cut, const char *name, size
     return NULL;
 }
 
-/* One checkpoint of a message, verified; the message has this one alone. */
-static bool shown_take(struct transfer *t, struct blob *blob) {
+bool take_shown(struct transfer *t, struct blob *blob) {
     struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX];
     uint64_t nonce;
     uint16_t count;
     if (checkpoint_message_decode(blob->bytes, blob->count, &nonce, shown, &count) != CHECKPOINT_OK || count != 1) return false;
     bool known;
     if (epoch_shown_verify(t, &shown[0], &known) != CHECKPOINT_OK || !known) return false;
+    (void)blob_hold(blob);
+    blob_drop(t->take.shown_blob);
+    t->take.shown_blob = blob;
     t->take.shown = shown[0];
-    t->take.shown_blob = blob_hold(blob);
-    checkpoint_manifest_hash(shown[0].manifest_bytes, shown[0].manifest_count, t->take.hash);
+    checkpoint_shown_hash(&shown[0], t->take.hash);
     return true;
 }
 
@@ -169,7 +170,7 @@ static void take_resume(struct transfer *t) {
     uint8_t *shown = blob_read(&cut, "shown", &shown_bytes), *pieces = blob_read(&cut, "pieces", &piece_bytes);
     struct bytes_cursor cursor = bytes_cursor_of(pieces, pieces != NULL ? piece_bytes : 0);
     struct blob *blob = shown != NULL ? blob_copy(shown, shown_bytes) : NULL;
-    bool good = blob != NULL && pieces != NULL && pieces_get(t, &cursor) && shown_take(t, blob);
+    bool good = blob != NULL && pieces != NULL && pieces_get(t, &cursor) && take_shown(t, blob) && take->shown.whole;
     blob_drop(blob);
     free(shown);
     free(pieces);
@@ -208,8 +209,7 @@ static void candidates_ask(struct transfer *t) {
     }
 }
 
-/* Nothing that a manifest says is a reason to reserve more than the limits of this cluster allow. */
-static bool manifest_bounded(const struct transfer *t, const struct checkpoint_manifest *manifest) {
+bool take_manifest_bounded(const struct transfer *t, const struct checkpoint_manifest *manifest) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < manifest->item_count; i++) {
         struct checkpoint_item item = checkpoint_manifest_item(manifest, i);
@@ -253,7 +253,7 @@ static void candidate_add(struct transfer *t, uint8_t from, const struct checkpo
     bool known;
     enum checkpoint_error error = epoch_shown_verify(t, shown, &known);
     if (!known) return; /* its sender may have come further than the chain that I have: the replica asks for more of it */
-    if (error != CHECKPOINT_OK || !manifest_bounded(t, &shown->manifest)) {
+    if (error != CHECKPOINT_OK || (shown->whole && !take_manifest_bounded(t, &shown->manifest))) {
         transfer_bad(t, from, "checkpoint", error != CHECKPOINT_OK ? checkpoint_error_name(error) : "beyond_limits");
         return;
     }
@@ -286,6 +286,14 @@ void take_checkpoint_frame(struct transfer *t, uint8_t from, const uint8_t *byte
     for (uint16_t i = 0; i < number && !t->take.peers[from].bad; i++) candidate_add(t, from, &shown[i]);
 }
 
+void take_manifest_bad(struct transfer *t, const char *why) {
+    for (uint8_t i = 0; i < TRANSFER_MEMBERS; i++) {
+        if (t->take.showed >> i & 1 && !t->take.peers[i].bad) transfer_bad(t, i, "manifest", why);
+    }
+    transfer_note(t, "transfer_manifest", "height=%llu cause=%s", (unsigned long long)t->take.shown.manifest.height, why);
+    take_choose_again(t);
+}
+
 /* One of f+1 members is honest: what they show alike is as it should be. When so many do not come, one is tried alone: what it shows is checked at
  * the end all the same. If it does not come, what others show is tried before whatever the same members show. */
 static const struct transfer_candidate *candidate_best(const struct transfer *t) {
@@ -316,7 +324,7 @@ static void candidate_choose(struct transfer *t) {
     const struct transfer_candidate *best = candidate_best(t);
     if (best == NULL) return;
     chosen_forget(t);
-    if (!shown_take(t, best->shown)) return;
+    if (!take_shown(t, best->shown)) return;
     take->showed = best->members;
     candidates_forget(t);
     queries_forget(t);
@@ -325,8 +333,14 @@ static void candidate_choose(struct transfer *t) {
         CHECK(take->memory != NULL);
         state_buffer_init(&take->buffer, take->memory, TRANSFER_BUFFER_BYTES);
     }
-    take->phase = TRANSFER_ENTRIES;
     take->progress_ms = t->now_ms;
+    if (take->shown.whole) take_entries_begin(t);
+    else manifest_begin(t);
+}
+
+void take_entries_begin(struct transfer *t) {
+    struct transfer_take *take = &t->take;
+    take->phase = TRANSFER_ENTRIES;
     transfer_note(t, "transfer_begins", "height=%llu entries=%llu items=%u", (unsigned long long)take->shown.manifest.height,
                   (unsigned long long)take->shown.manifest.entries, take->shown.manifest.item_count);
     if (!pieces_begin(t)) take_start_over(t);
@@ -382,11 +396,15 @@ static void piece_ok(struct transfer *t, uint8_t from, struct transfer_query *qu
     else items_answer(t, from, &asked, piece);
 }
 
+static bool is_fetching(const struct transfer *t) {
+    return t->take.phase == TRANSFER_MANIFEST || t->take.phase == TRANSFER_ENTRIES || t->take.phase == TRANSFER_ITEMS;
+}
+
 void take_piece_frame(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count) {
     struct transfer_peer *peer = &t->take.peers[from];
     struct transfer_query *query = NULL;
     struct checkpoint_piece piece;
-    if ((t->take.phase != TRANSFER_ENTRIES && t->take.phase != TRANSFER_ITEMS) || peer->bad) return;
+    if (!is_fetching(t) || peer->bad) return;
     enum checkpoint_error error = checkpoint_piece_decode(bytes, count, &piece);
     for (unsigned i = 0; error == CHECKPOINT_OK && i < TRANSFER_OUTSTANDING_MAX; i++) {
         if (peer->queries[i].used && peer->queries[i].sent.nonce == piece.nonce) query = &peer->queries[i];
@@ -475,14 +493,15 @@ void take_tick(struct transfer *t) {
         candidates_ask(t);
         candidate_choose(t);
     }
-    if (take->phase != TRANSFER_ENTRIES && take->phase != TRANSFER_ITEMS) return;
+    if (!is_fetching(t)) return;
     queries_late(t);
     if (take_usable_count(t) == 0 || t->now_ms - take->progress_ms > TRANSFER_STALL_MS) {
         nobody_has_it(t);
         return;
     }
     if (take->held > 0 && t->now_ms - take->durable_ms >= TRANSFER_DURABLE_MS && !take_keep(t)) return;
+    if (take->phase == TRANSFER_MANIFEST) manifest_tick(t);
     if (take->phase == TRANSFER_ENTRIES && pieces_done(t) && take_keep(t)) items_begin(t);
     if (take->phase == TRANSFER_ITEMS) items_tick(t);
-    if (take->phase == TRANSFER_ENTRIES || take->phase == TRANSFER_ITEMS) ask_all(t);
+    if (is_fetching(t)) ask_all(t);
 }

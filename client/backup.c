@@ -41,6 +41,7 @@ uint32_t backup_members(const struct client_backup *backup) {
 
 void backup_peer_bad(struct client_backup *backup, struct backup_peer *peer, const char *what, const char *why) {
     peer->bad = true;
+    backup_manifest_drop(peer);
     backup->db->counters.verification_failures++;
     backup_queries_drop(peer, backup);
     const char *name = peer->node->card != NULL ? peer->node->card->name : "who was there";
@@ -87,7 +88,10 @@ void client_backup_end(struct client_backup *backup) {
     struct client_backup **at = &backup->db->backups;
     while (*at != NULL && *at != backup) at = &(*at)->next;
     if (*at != NULL) *at = backup->next;
-    for (uint32_t i = 0; i < backup->peer_count; i++) backup_queries_drop(&backup->peers[i], backup);
+    for (uint32_t i = 0; i < backup->peer_count; i++) {
+        backup_queries_drop(&backup->peers[i], backup);
+        backup_manifest_drop(&backup->peers[i]);
+    }
     candidates_free(backup);
     candidate_free(&backup->chosen);
     free(backup->pieces);
@@ -125,10 +129,10 @@ static struct backup_candidate *candidate_find(struct client_backup *backup, con
 
 /* One checkpoint as a file has it; its proof is checked. A chain that does not reach its epoch yet is no lie of the peer's; nor is
  * a certificate that has no room for the block's own header, which no backup may have (P-80). */
-static void candidate_add(struct client_backup *backup, struct backup_peer *peer, const struct checkpoint_shown *shown, uint64_t now_ms) {
+void backup_candidate_add(struct client_backup *backup, struct backup_peer *peer, const struct checkpoint_shown *shown, uint64_t now_ms) {
     struct backup_candidate *candidate = &backup->candidates[backup->candidate_count];
     struct backup_fault fault;
-    if (shown->certificate.header_count == BFT_CERTIFICATE_HEADERS_MAX) return;
+    if (backup->candidate_count == BACKUP_CANDIDATES_MAX || shown->certificate.header_count == BFT_CERTIFICATE_HEADERS_MAX) return;
     size_t room = 16 + 8 + shown->manifest_count + 2 * BFT_HEADER_BYTES + BFT_CERTIFICATE_BYTES_MAX;
     memset(candidate, 0, sizeof *candidate);
     uint8_t *at = client_buffer_space(&candidate->shown, room);
@@ -160,8 +164,8 @@ static void checkpoint_frame(struct client_backup *backup, struct backup_peer *p
     uint64_t nonce = 0;
     uint16_t count = 0;
     if (shown == NULL) return;
-    enum checkpoint_error error = payload_bytes > BACKUP_SHOWN_BYTES_MAX ? CHECKPOINT_BAD_BYTES
-                                                                         : checkpoint_message_decode(payload, payload_bytes, &nonce, shown, &count);
+    bool fits = payload_bytes <= CHECKPOINT_MESSAGE_BYTES_MAX;
+    enum checkpoint_error error = fits ? checkpoint_message_decode(payload, payload_bytes, &nonce, shown, &count) : CHECKPOINT_BAD_BYTES;
     if (error != CHECKPOINT_OK) {
         backup_peer_bad(backup, peer, "checkpoint", checkpoint_error_name(error));
     } else if (nonce == peer->nonce && peer->nonce != 0) {
@@ -169,10 +173,11 @@ static void checkpoint_frame(struct client_backup *backup, struct backup_peer *p
         peer->showed = true;
         for (uint16_t i = 0; i < count && !peer->bad; i++) {
             uint8_t hash[32];
-            checkpoint_manifest_hash(shown[i].manifest_bytes, shown[i].manifest_count, hash);
+            checkpoint_shown_hash(&shown[i], hash);
             struct backup_candidate *known = candidate_find(backup, hash);
             if (known != NULL) known->members |= 1u << peer->node->member;
-            else if (backup->candidate_count < BACKUP_CANDIDATES_MAX) candidate_add(backup, peer, &shown[i], now_ms);
+            else if (shown[i].whole) backup_candidate_add(backup, peer, &shown[i], now_ms);
+            else backup_manifest_want(backup, peer, &shown[i], now_ms);
         }
     }
     free(shown);
@@ -202,7 +207,10 @@ static void choose(struct client_backup *backup, uint64_t now_ms) {
     backup->chosen = *best;
     memset(best, 0, sizeof *best);
     candidates_free(backup);
-    for (uint32_t i = 0; i < backup->peer_count; i++) backup->peers[i].unknown = false;
+    for (uint32_t i = 0; i < backup->peer_count; i++) {
+        backup->peers[i].unknown = false;
+        backup_manifest_drop(&backup->peers[i]);
+    }
     const struct checkpoint_manifest *manifest = &backup_shown(backup->chosen.head)->manifest;
     backup->phase = BACKUP_PIECES;
     backup->moved_ms = now_ms;
@@ -249,6 +257,7 @@ void client_backup_tick(struct client_backup *backup, uint64_t now_ms) {
     if (bad > 0 && bad == backup_members(backup) && backup->phase < BACKUP_WHOLE) backup_fail(backup, "every node sent what does not verify");
     if (backup->phase == BACKUP_ASKING) {
         checkpoints_ask(backup, now_ms);
+        backup_manifests_ask(backup, now_ms);
         choose(backup, now_ms);
     }
     if (backup->phase != BACKUP_PIECES && backup->phase != BACKUP_ITEMS) return;
@@ -276,6 +285,8 @@ void client_backup_frame(struct node *node, uint16_t type, const uint8_t *payloa
             struct backup_peer *peer = &backup->peers[i];
             if (peer->node != node || peer->bad) continue;
             if (type == MESSAGE_CHECKPOINT && backup->phase == BACKUP_ASKING) checkpoint_frame(backup, peer, payload, payload_bytes, now_ms);
+            if (type != MESSAGE_CHECKPOINT && backup->phase == BACKUP_ASKING)
+                backup_manifest_frame(backup, peer, payload, payload_bytes, now_ms);
             if (type != MESSAGE_CHECKPOINT && (backup->phase == BACKUP_PIECES || backup->phase == BACKUP_ITEMS)) {
                 backup_piece_frame(backup, peer, payload, payload_bytes, now_ms);
                 client_backup_tick(backup, now_ms); /* the next question leaves at once */

@@ -2,6 +2,7 @@
  * The inside of libheraclius that takes a backup of one partition from its nodes (spec/durability.md P-50, P-80).
  *
  *   backup.c         which checkpoint: asks all nodes of the cluster, takes one that f+1 of them show; time, sending, who is asked what
+ *   backup_manifest.c  a manifest that is shown short: its bytes, before the checkpoint is a candidate
  *   backup_pieces.c  what comes: pieces and items, each checked against the certified state root before it is kept
  *   backup_store.c   the folder: what an earlier run left, writing, the whole
  *
@@ -23,7 +24,6 @@
 enum {
     BACKUP_OUTSTANDING_MAX = 4, /* P-48 */
     BACKUP_CANDIDATES_MAX = 32,
-    BACKUP_SHOWN_BYTES_MAX = 32 << 20,
     BACKUP_PIECE_BYTES = 256 << 10, /* pieces are cut to about so much */
     BACKUP_ASK_MS = 300,
     BACKUP_PATIENCE_MS = 10000, /* so long f+1 nodes may take to show one checkpoint alike; then one will do, since all of it is checked */
@@ -52,6 +52,15 @@ struct backup_query {
     struct buffer item; /* what came of an item so far */
 };
 
+/* The bytes of a manifest that this node showed short (P-42). */
+struct backup_manifest {
+    bool asked;
+    uint8_t hash[32];
+    uint64_t nonce, until_ms, ask_at_ms, end_ms, length; /* end: it is given up, whatever comes */
+    struct buffer shown; /* the checkpoint as it was shown, alone */
+    struct buffer bytes; /* what came so far */
+};
+
 struct backup_peer {
     struct node *node; /* a place, in which nobody may be */
     bool bad;     /* sent what does not verify: asked no more */
@@ -59,6 +68,7 @@ struct backup_peer {
     bool showed;  /* answered a question for checkpoints */
     uint64_t ask_at_ms, nonce; /* for checkpoints */
     struct backup_query queries[BACKUP_OUTSTANDING_MAX];
+    struct backup_manifest manifest;
 };
 
 /* What is said on the way, a line each: "s0: checkpoint at height ...", "s0: s0-n2 sent a bad piece: ...". */
@@ -112,6 +122,16 @@ void backup_piece_frame(struct client_backup *backup, struct backup_peer *peer, 
 void backup_queries_drop(struct backup_peer *peer, struct client_backup *backup);
 /* Makes the arrays for this width; false: no memory. */
 bool backup_pieces_make(struct client_backup *backup, uint16_t prefix_bits);
+
+/* A checkpoint that a node showed whole, in the form of the file: one of the candidates, if it verifies. */
+void backup_candidate_add(struct client_backup *backup, struct backup_peer *peer, const struct checkpoint_shown *shown, uint64_t now_ms);
+
+/* backup_manifest.c */
+/* One that is shown short and not known yet: its bytes are asked for, of one node after the other. */
+void backup_manifest_want(struct client_backup *backup, struct backup_peer *peer, const struct checkpoint_shown *shown, uint64_t now_ms);
+void backup_manifests_ask(struct client_backup *backup, uint64_t now_ms);
+void backup_manifest_frame(struct client_backup *backup, struct backup_peer *peer, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms);
+void backup_manifest_drop(struct backup_peer *peer);
 
 /* backup_store.c: of the folder. False: the phase is FAILED. */
 /* The manifest hash of what lies in FOLDER.part; false: nothing, or nothing that verifies. */

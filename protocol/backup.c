@@ -184,6 +184,7 @@ static enum backup_error checkpoint_read(struct backup *backup, const uint8_t *b
     backup->shown = shown[0];
     if (backup->shown.certificate.header_count == BFT_CERTIFICATE_HEADERS_MAX)
         return backup_fault_set(fault, BACKUP_BAD_CHECKPOINT, "checkpoint", "its certificate has no room for the block's own header");
+    if (!backup->shown.whole) return backup_fault_set(fault, BACKUP_BAD_CHECKPOINT, "checkpoint", "its manifest must be whole");
     const struct checkpoint_manifest *manifest = &backup->shown.manifest;
     checkpoint_manifest_hash(backup->shown.manifest_bytes, backup->shown.manifest_count, backup->manifest_hash);
     if (memcmp(manifest->system_id, backup->system->system_id, sizeof manifest->system_id) != 0)

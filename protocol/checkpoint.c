@@ -67,23 +67,29 @@ void checkpoint_manifest_put(struct bytes_writer *writer, const struct checkpoin
     bytes_put_raw(writer, manifest->items, (size_t)manifest->item_count * CHECKPOINT_ITEM_BYTES);
 }
 
+static enum checkpoint_error manifest_head_get(struct bytes_cursor *cursor, struct checkpoint_manifest *manifest) {
+    uint8_t format = bytes_get_u8(cursor);
+    uint8_t zero_first = bytes_get_u8(cursor);
+    uint16_t zero_rest = bytes_get_u16(cursor);
+    manifest->cluster = bytes_get_u32(cursor);
+    (void)bytes_get_copy(cursor, manifest->system_id, BFT_SYSTEM_BYTES);
+    manifest->epoch = bytes_get_u64(cursor);
+    manifest->height = bytes_get_u64(cursor);
+    (void)bytes_get_hash(cursor, manifest->block_id);
+    (void)bytes_get_hash(cursor, manifest->state_root);
+    manifest->entries = bytes_get_u64(cursor);
+    manifest->bytes = bytes_get_u64(cursor);
+    manifest->item_count = bytes_get_u32(cursor);
+    if (cursor->failed) return CHECKPOINT_BAD_BYTES;
+    bool good = format == FORMAT && zero_first == 0 && zero_rest == 0 && manifest->item_count <= CHECKPOINT_ITEMS_MAX;
+    return good ? CHECKPOINT_OK : CHECKPOINT_BAD_FIELD;
+}
+
 enum checkpoint_error checkpoint_manifest_decode(const void *bytes, size_t count, struct checkpoint_manifest *manifest) {
     struct bytes_cursor cursor = bytes_cursor_of(bytes, count);
     struct checkpoint_manifest read = {0};
-    uint8_t format = bytes_get_u8(&cursor);
-    uint8_t zero_first = bytes_get_u8(&cursor);
-    uint16_t zero_rest = bytes_get_u16(&cursor);
-    read.cluster = bytes_get_u32(&cursor);
-    (void)bytes_get_copy(&cursor, read.system_id, BFT_SYSTEM_BYTES);
-    read.epoch = bytes_get_u64(&cursor);
-    read.height = bytes_get_u64(&cursor);
-    (void)bytes_get_hash(&cursor, read.block_id);
-    (void)bytes_get_hash(&cursor, read.state_root);
-    read.entries = bytes_get_u64(&cursor);
-    read.bytes = bytes_get_u64(&cursor);
-    read.item_count = bytes_get_u32(&cursor);
-    if (cursor.failed) return CHECKPOINT_BAD_BYTES;
-    if (format != FORMAT || zero_first != 0 || zero_rest != 0 || read.item_count > CHECKPOINT_ITEMS_MAX) return CHECKPOINT_BAD_FIELD;
+    enum checkpoint_error error = manifest_head_get(&cursor, &read);
+    if (error != CHECKPOINT_OK) return error;
     if (cursor.left != (size_t)read.item_count * CHECKPOINT_ITEM_BYTES) return CHECKPOINT_BAD_BYTES;
     read.items = cursor.at;
     struct checkpoint_item before = {0};
@@ -143,11 +149,29 @@ void checkpoint_shown_put(struct bytes_writer *writer, const struct checkpoint_s
     if (length && !writer->failed) bytes_put_le32(length, (uint32_t)(writer->used - before));
 }
 
+void checkpoint_shown_hash(const struct checkpoint_shown *shown, uint8_t out[32]) {
+    if (shown->whole) checkpoint_manifest_hash(shown->manifest_bytes, shown->manifest_count, out);
+    else memcpy(out, shown->manifest_bytes + CHECKPOINT_MANIFEST_HEAD_BYTES, SHA256_BYTES);
+}
+
+/* No whole one has this length. One that could be shown whole is not shown short: what is shown has one form. */
+static enum checkpoint_error short_get(struct checkpoint_shown *shown) {
+    struct bytes_cursor cursor = bytes_cursor_of(shown->manifest_bytes, CHECKPOINT_SHORT_BYTES);
+    struct checkpoint_manifest read = {0};
+    enum checkpoint_error error = manifest_head_get(&cursor, &read);
+    if (error != CHECKPOINT_OK) return error;
+    if (read.item_count <= CHECKPOINT_ITEMS_SHOWN_MAX) return CHECKPOINT_BAD_BYTES;
+    shown->manifest = read;
+    return CHECKPOINT_OK;
+}
+
 static enum checkpoint_error shown_get(struct bytes_cursor *cursor, struct checkpoint_shown *shown) {
     shown->manifest_count = bytes_get_u32(cursor);
     shown->manifest_bytes = bytes_get_raw(cursor, shown->manifest_count);
     if (cursor->failed) return CHECKPOINT_BAD_BYTES;
-    enum checkpoint_error error = checkpoint_manifest_decode(shown->manifest_bytes, shown->manifest_count, &shown->manifest);
+    shown->whole = shown->manifest_count != CHECKPOINT_SHORT_BYTES;
+    enum checkpoint_error error =
+        shown->whole ? checkpoint_manifest_decode(shown->manifest_bytes, shown->manifest_count, &shown->manifest) : short_get(shown);
     if (error != CHECKPOINT_OK) return error;
     if (!bft_header_get(cursor, &shown->header) || !bft_header_get(cursor, &shown->child)) return CHECKPOINT_BAD_BYTES;
     uint32_t certificate_bytes = bytes_get_u32(cursor);
@@ -228,9 +252,10 @@ static bool bits_after_are_zero(const uint8_t prefix[32], unsigned bits) {
 static bool piece_query_valid(const struct checkpoint_piece_query *query) {
     bool by_prefix = query->kind == CHECKPOINT_ENTRIES || query->kind == CHECKPOINT_SUBROOTS_OF;
     unsigned bits_max = query->kind == CHECKPOINT_ENTRIES ? 256 : query->kind == CHECKPOINT_SUBROOTS_OF ? 256 - CHECKPOINT_SUBROOT_BITS : 0;
-    if (query->kind > CHECKPOINT_SUBROOTS_OF || query->prefix_bits > bits_max || !bits_after_are_zero(query->prefix, query->prefix_bits))
+    if (query->kind > CHECKPOINT_MANIFEST_OF || query->prefix_bits > bits_max || !bits_after_are_zero(query->prefix, query->prefix_bits))
         return false;
     if (by_prefix) return query->cluster == 0 && query->dseq == 0 && query->offset == 0;
+    if (query->kind == CHECKPOINT_MANIFEST_OF) return query->cluster == 0 && query->dseq == 0;
     return query->kind == CHECKPOINT_PENDING ? query->dseq == 0 : query->dseq > 0;
 }
 
@@ -274,7 +299,7 @@ enum checkpoint_error checkpoint_piece_decode(const void *bytes, size_t count, s
     read.total = bytes_get_u64(&cursor);
     if (cursor.failed) return CHECKPOINT_BAD_BYTES;
     bool hinted = read.code == CHECKPOINT_PIECE_TOO_LARGE || read.code == CHECKPOINT_PIECE_BUSY;
-    if (read.kind > CHECKPOINT_SUBROOTS_OF || read.code > CHECKPOINT_PIECE_BUSY || zero != 0 || (!hinted && read.hint != 0))
+    if (read.kind > CHECKPOINT_MANIFEST_OF || read.code > CHECKPOINT_PIECE_BUSY || zero != 0 || (!hinted && read.hint != 0))
         return CHECKPOINT_BAD_FIELD;
     if (read.code == CHECKPOINT_PIECE_TOO_LARGE && (read.hint < 1 || read.hint > 16)) return CHECKPOINT_BAD_FIELD;
     if (read.code != CHECKPOINT_PIECE_OK && read.total != 0) return CHECKPOINT_BAD_FIELD;

@@ -25,13 +25,20 @@ enum {
     CHECKPOINT_MANIFEST_HEAD_BYTES = 124,
     CHECKPOINT_ITEM_BYTES = 56,
     CHECKPOINT_ITEMS_MAX = 1 << 20,
+    CHECKPOINT_ITEMS_SHOWN_MAX = 1024,      /* manifest_items_shown: one of more is shown short on a link */
+    CHECKPOINT_SHORT_BYTES = CHECKPOINT_MANIFEST_HEAD_BYTES + 32,
     CHECKPOINT_SHOWN_MAX = 2,               /* checkpoints_kept */
     CHECKPOINT_PIECE_BYTES_MAX = 1 << 20,   /* piece_bytes_max */
     CHECKPOINT_SUBROOTS = 256,
     CHECKPOINT_SUBROOT_BITS = 8,
     CHECKPOINT_ENTRY_HEAD_BYTES = 20,
     CHECKPOINT_VALUE_BYTES_MAX = 65536,
+    CHECKPOINT_MESSAGE_BYTES_MAX = 1 << 18, /* a CHECKPOINT on a link */
 };
+
+_Static_assert(16 + CHECKPOINT_SHOWN_MAX * (8 + CHECKPOINT_MANIFEST_HEAD_BYTES + CHECKPOINT_ITEMS_SHOWN_MAX * CHECKPOINT_ITEM_BYTES +
+                                            2 * BFT_HEADER_BYTES + BFT_CERTIFICATE_BYTES_MAX) <= CHECKPOINT_MESSAGE_BYTES_MAX,
+               "whatever a node shows fits");
 
 enum checkpoint_error {
     CHECKPOINT_OK = 0,
@@ -87,10 +94,11 @@ struct checkpoint_query {
 void checkpoint_query_encode(const struct checkpoint_query *query, uint8_t out[CHECKPOINT_QUERY_BYTES]);
 enum checkpoint_error checkpoint_query_decode(const void *bytes, size_t count, struct checkpoint_query *query) __attribute__((warn_unused_result));
 
-/* P-42: one checkpoint with its proof. */
+/* P-42: one checkpoint with its proof. Short: the manifest's head and its hash stand for it; `manifest` is without items then. */
 struct checkpoint_shown {
     struct checkpoint_manifest manifest;
-    const uint8_t *manifest_bytes;
+    bool whole;
+    const uint8_t *manifest_bytes; /* as shown */
     size_t manifest_count;
     struct bft_header header;
     struct bft_header child;
@@ -99,6 +107,8 @@ struct checkpoint_shown {
 /* The message: head, then one checkpoint after the other. */
 void checkpoint_message_head_put(struct bytes_writer *writer, uint64_t nonce, uint16_t count);
 void checkpoint_shown_put(struct bytes_writer *writer, const struct checkpoint_shown *shown);
+/* The manifest's hash. A short one states it, and proves nothing of it. */
+void checkpoint_shown_hash(const struct checkpoint_shown *shown, uint8_t out[32]);
 enum checkpoint_error checkpoint_message_decode(const void *bytes, size_t count, uint64_t *nonce, struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX],
                                                 uint16_t *shown_count) __attribute__((warn_unused_result));
 /* members: of the child's epoch. checkpoint_blocks: K of the manifest's epoch. */
@@ -106,7 +116,7 @@ enum checkpoint_error checkpoint_shown_verify(const struct bft_members *members,
                                               const struct checkpoint_shown *shown) __attribute__((warn_unused_result));
 
 /* P-43. */
-enum checkpoint_piece_kind { CHECKPOINT_ENTRIES = 0, CHECKPOINT_SUBROOTS_OF = 4 }; /* 1 to 3: enum checkpoint_item_kind */
+enum checkpoint_piece_kind { CHECKPOINT_ENTRIES = 0, CHECKPOINT_SUBROOTS_OF = 4, CHECKPOINT_MANIFEST_OF = 5 }; /* 1 to 3: of items */
 struct checkpoint_piece_query {
     uint64_t nonce;
     uint8_t manifest_hash[32];

@@ -20,18 +20,37 @@
 #include "tests/client/fake.h"
 #include "tests/protocol/backup_fixture.h"
 
-enum { NODES = 4, ENTRIES = 10000, VALUE = 192, BITS = 4, WIDTHS = 2, STATES = 3, LIMIT_MS = 60000, NOTES_BYTES = 8192 };
+enum { NODES = 4, ENTRIES = 10000, VALUE = 192, BITS = 4, WIDTHS = 2, STATES = 4, MANY = 3 };
+enum { LISTS = CHECKPOINT_ITEMS_SHOWN_MAX - BACKUP_FIXTURE_ITEMS + 1, LIMIT_MS = 60000, NOTES_BYTES = 8192 };
 
-enum act { HONEST, BAD_PIECE, BAD_ITEM, BAD_CHECKPOINT, TOO_LARGE, BUSY, LONG, OTHER_NONCE, MADE_UP, SHOWS_NOTHING };
+enum act {
+    HONEST,
+    BAD_PIECE,
+    BAD_ITEM,
+    BAD_CHECKPOINT,
+    TOO_LARGE,
+    BUSY,
+    LONG,
+    OTHER_NONCE,
+    MADE_UP,
+    SHOWS_NOTHING,
+    SHOWS_LATER, /* once a manifest was asked for */
+    BAD_MANIFEST,
+    OTHER_HEAD,
+    MUTE, /* for ever busy when its manifest is asked for */
+};
 
-/* states[0]: a checkpoint; [1]: the next one; [2]: the first with a manifest that is made up. Each at both widths. The fake's thread reads and counts
+/* states[0]: a checkpoint; [1]: the next one; [2]: the first with a manifest that is made up; [MANY]: one with more
+ * items than are shown. Each at both widths. The fake's thread reads and counts
  * under the fake's lock. */
 static struct {
     struct fake *fake;
     char folder[64], states[STATES][WIDTHS][96], out[96];
     enum act acts[NODES];
     uint32_t pieces[NODES], gone_after; /* pieces that all gave together before the first checkpoint is gone; 0: never */
-    uint32_t given, busy;
+    uint32_t given, busy, manifests; /* manifests: pieces of them that were given */
+    bool many;
+    uint8_t hashes[STATES][32];
     uint32_t seen_pieces[NODES], seen_given; /* as of the end of the last one that was taken */
     char notes[NOTES_BYTES];
 } t;
@@ -51,19 +70,33 @@ static uint8_t *file_of(const char *folder, const char *name, size_t *count) {
 }
 
 static uint32_t state_of(uint32_t node) {
+    if (t.many) return MANY;
     if (t.acts[node] == MADE_UP) return 2;
     return t.gone_after > 0 && t.given >= t.gone_after ? 1 : 0;
 }
 
+/* The manifest's head and hash stand for it (P-42). */
+static void shorten(uint32_t node, struct fake_payload *out) {
+    uint8_t *manifest = out->bytes + 20;
+    size_t count = bytes_get_le32(out->bytes + 16), rest = out->count - 20 - count;
+    assert_true(count == CHECKPOINT_MANIFEST_HEAD_BYTES + (CHECKPOINT_ITEMS_SHOWN_MAX + 1) * CHECKPOINT_ITEM_BYTES);
+    bytes_put_le32(out->bytes + 16, CHECKPOINT_SHORT_BYTES);
+    memcpy(manifest + CHECKPOINT_MANIFEST_HEAD_BYTES, t.hashes[MANY], 32);
+    memmove(manifest + CHECKPOINT_SHORT_BYTES, manifest + count, rest);
+    out->count = 20 + CHECKPOINT_SHORT_BYTES + rest;
+    if (t.acts[node] == OTHER_HEAD) manifest[104] ^= 1; /* entries */
+}
+
 static uint32_t checkpoint_answer(uint32_t node, const uint8_t *query, struct fake_payload *out) {
     out->type = 0x010E;
-    if (t.acts[node] == SHOWS_NOTHING) {
+    if (t.acts[node] == SHOWS_NOTHING || (t.acts[node] == SHOWS_LATER && t.manifests == 0)) {
         out->count = 16;
         out->bytes = calloc(1, 16);
     } else {
         out->bytes = file_of(t.states[state_of(node)][0], "checkpoint", &out->count);
     }
     assert_non_null(out->bytes);
+    if (t.many && out->count > 16) shorten(node, out);
     memcpy(out->bytes, query, 8); /* the nonce */
     if (t.acts[node] == BAD_CHECKPOINT) out->bytes[out->count - 1] ^= 1;
     return 1;
@@ -97,6 +130,19 @@ static uint32_t entries_answer(uint32_t node, const struct checkpoint_piece_quer
     return 1;
 }
 
+/* In two pieces. */
+static uint32_t bytes_answer(const struct checkpoint_piece_query *query, const uint8_t *bytes, const uint8_t *of, size_t count,
+                             struct fake_payload *out) {
+    size_t part = query->offset == 0 ? count / 2 : count - query->offset;
+    (void)code_answer(bytes, 0, 0, out);
+    out->bytes = realloc(out->bytes, out->count + part + 1);
+    assert_non_null(out->bytes);
+    bytes_put_le64(out->bytes + 48, count);
+    memcpy(out->bytes + out->count, of + query->offset, part);
+    out->count += part;
+    return 1;
+}
+
 static uint32_t item_answer(uint32_t node, const struct checkpoint_piece_query *query, const uint8_t *bytes, struct fake_payload *out) {
     struct backup_name name = {.file = BACKUP_FILE_ITEM, .item = {.kind = query->kind, .cluster = query->cluster, .dseq = query->dseq}};
     char file[BACKUP_NAME_BYTES];
@@ -104,31 +150,33 @@ static uint32_t item_answer(uint32_t node, const struct checkpoint_piece_query *
     backup_name_print(&name, file);
     uint8_t *item = file_of(t.states[state_of(node)][0], file, &count);
     assert_non_null(item);
-    size_t part = query->offset == 0 ? count / 2 : count - query->offset; /* in two pieces */
-    (void)code_answer(bytes, 0, 0, out);
-    out->bytes = realloc(out->bytes, out->count + part + 1);
-    assert_non_null(out->bytes);
-    bytes_put_le64(out->bytes + 48, t.acts[node] == LONG ? UINT64_C(1) << 40 : count);
-    memcpy(out->bytes + out->count, item + query->offset, part);
-    out->count += part;
+    (void)bytes_answer(query, bytes, item, count, out);
+    if (t.acts[node] == LONG) bytes_put_le64(out->bytes + 48, UINT64_C(1) << 40);
     if (t.acts[node] == BAD_ITEM) out->bytes[out->count - 1] ^= 1;
     free(item);
     return 1;
 }
 
+static uint32_t manifest_answer(uint32_t node, const struct checkpoint_piece_query *query, const uint8_t *bytes, struct fake_payload *out) {
+    size_t count;
+    uint8_t *file = file_of(t.states[state_of(node)][0], "checkpoint", &count);
+    assert_non_null(file);
+    if (t.acts[node] == MUTE) (void)code_answer(bytes, CHECKPOINT_PIECE_BUSY, 5, out);
+    else (void)bytes_answer(query, bytes, file + 20, bytes_get_le32(file + 16), out);
+    if (t.acts[node] == BAD_MANIFEST) out->bytes[out->count - 1] ^= 1;
+    t.manifests++;
+    free(file);
+    return 1;
+}
+
 static uint32_t answer_locked(uint32_t node, uint16_t type, const uint8_t *bytes, size_t count, struct fake_payload *out) {
     struct checkpoint_piece_query query;
-    struct backup_folder *folder = NULL;
-    uint8_t hash[32];
     if (type == 0x010D) return checkpoint_answer(node, bytes, out);
     if (type != 0x010F) return 0;
     assert_int_equal(checkpoint_piece_query_decode(bytes, count, &query), CHECKPOINT_OK);
-    const struct signer signer = signer_ed25519(NULL);
-    assert_int_equal(backup_folder_open(&folder, t.states[state_of(node)][0], &t.fake->fixture->assembly->system, &signer, NULL), BACKUP_OK);
-    backup_manifest_hash(folder->backup, hash);
-    backup_folder_close(folder);
-    if (memcmp(hash, query.manifest_hash, 32) != 0) return code_answer(bytes, CHECKPOINT_PIECE_UNKNOWN, 0, out);
+    if (memcmp(t.hashes[state_of(node)], query.manifest_hash, 32) != 0) return code_answer(bytes, CHECKPOINT_PIECE_UNKNOWN, 0, out);
     if (t.acts[node] == BUSY && t.busy++ % 3 != 0) return code_answer(bytes, CHECKPOINT_PIECE_BUSY, 5, out);
+    if (query.kind == CHECKPOINT_MANIFEST_OF) return manifest_answer(node, &query, bytes, out);
     return query.kind == CHECKPOINT_ENTRIES ? entries_answer(node, &query, bytes, out) : item_answer(node, &query, bytes, out);
 }
 
@@ -180,10 +228,16 @@ static int set_up(void **state) {
                                                  .value_bytes = VALUE,
                                                  .prefix_bits = (uint16_t)(BITS + width),
                                                  .height = i == 1 ? 2048 : 1024,
-                                                 .extra_entries = i == 2};
+                                                 .extra_entries = i == 2,
+                                                 .lists = i == MANY ? (uint32_t)LISTS : 0};
             (void)snprintf(t.states[i][width], sizeof t.states[i][width], "%s/state-%u-%u", t.folder, i, width);
             backup_fixture_write(t.fake->fixture, &wishes, t.states[i][width]);
         }
+        struct backup_folder *folder = NULL;
+        const struct signer signer = signer_ed25519(NULL);
+        assert_int_equal(backup_folder_open(&folder, t.states[i][0], &t.fake->fixture->assembly->system, &signer, NULL), BACKUP_OK);
+        backup_manifest_hash(folder->backup, t.hashes[i]);
+        backup_folder_close(folder);
     }
     t.fake->frame = answer;
     return 0;
@@ -201,7 +255,8 @@ static void begin(void) {
     pthread_mutex_lock(&t.fake->lock);
     memset(t.acts, 0, sizeof t.acts);
     memset(t.pieces, 0, sizeof t.pieces);
-    t.gone_after = t.given = t.busy = 0;
+    t.gone_after = t.given = t.busy = t.manifests = 0;
+    t.many = false;
     pthread_mutex_unlock(&t.fake->lock);
     t.notes[0] = '\0';
     folder_remove(t.out);
@@ -378,6 +433,49 @@ static void what_an_earlier_run_left_is_gone_on_with_or_thrown_away(void **state
     named(0);
 }
 
+static void many_set(void) {
+    pthread_mutex_lock(&t.fake->lock);
+    t.many = true;
+    pthread_mutex_unlock(&t.fake->lock);
+}
+
+static void a_manifest_that_is_shown_short_is_asked_for_and_kept_whole(void **state) {
+    (void)state;
+    begin();
+    many_set();
+    assert_int_equal(taken(), BACKUP_WHOLE);
+    is_valid(1024);
+    named(0);
+    assert_int_equal(t.manifests, 2); /* in two pieces, from one node; the others show it alike */
+}
+
+/* The others show theirs once it was asked for its own: so it is. */
+static void asked_first(uint32_t liar, enum act act) {
+    begin();
+    many_set();
+    for (uint32_t i = 0; i < NODES; i++) plays(i, i == liar ? act : SHOWS_LATER);
+    assert_int_equal(taken(), BACKUP_WHOLE);
+    is_valid(1024);
+}
+
+static void whoever_gives_another_manifest_than_it_shows_is_named(void **state) {
+    (void)state;
+    for (uint32_t liar = 0; liar < NODES; liar += 3) {
+        asked_first(liar, BAD_MANIFEST);
+        named(1u << liar);
+        asked_first(liar, OTHER_HEAD);
+        named(1u << liar);
+    }
+}
+
+/* What it shows, others show alike; it is for ever busy when it is asked for it. */
+static void whoever_never_gives_its_manifest_makes_room_for_the_next(void **state) {
+    (void)state;
+    asked_first(1, MUTE);
+    named(0);
+    assert_true(t.manifests > 2);
+}
+
 static void when_all_lie_it_says_so(void **state) {
     (void)state;
     begin();
@@ -398,6 +496,9 @@ int main(void) {
         cmocka_unit_test(when_the_nodes_have_gone_on_it_begins_again_with_the_newer),
         cmocka_unit_test(a_manifest_that_was_made_up_is_found_at_the_end),
         cmocka_unit_test(what_an_earlier_run_left_is_gone_on_with_or_thrown_away),
+        cmocka_unit_test(a_manifest_that_is_shown_short_is_asked_for_and_kept_whole),
+        cmocka_unit_test(whoever_gives_another_manifest_than_it_shows_is_named),
+        cmocka_unit_test(whoever_never_gives_its_manifest_makes_room_for_the_next),
         cmocka_unit_test(when_all_lie_it_says_so),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

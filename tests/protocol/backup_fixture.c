@@ -31,12 +31,21 @@ struct making {
     const char *folder;
     struct entry *entries;
     uint32_t count;
-    struct item items[BACKUP_FIXTURE_ITEMS];
+    struct item *items;
     struct config_chain *chain;
     uint8_t *chain_payload;
     struct trie *trie;
     uint8_t root[32], manifest_hash[32];
 };
+
+static uint32_t items_of(const struct making *m) {
+    return BACKUP_FIXTURE_ITEMS + m->wishes->lists;
+}
+
+/* The older of the two unacknowledged slices; the newer comes behind it, and no item after that. */
+static struct item *slice_older(const struct making *m) {
+    return &m->items[items_of(m) - 2];
+}
 
 static uint64_t height_of(const struct making *m) {
     return m->wishes->height != 0 ? m->wishes->height : BACKUP_FIXTURE_HEIGHT;
@@ -74,26 +83,37 @@ static void slices_make(struct making *m) {
     decider->height = 7;
     decider->view = 1;
     uint8_t nobody[32] = {9};
-    slice_make(decider, &m->items[2], 2, nobody, 1);
+    struct item *older = slice_older(m);
+    slice_make(decider, older, 2, nobody, 1);
     decider->height = 8;
-    slice_make(decider, &m->items[3], 3, m->items[2].about.hash, 1);
+    slice_make(decider, older + 1, 3, older->about.hash, 1);
     if (m->wishes->swap_slices) {
-        free(m->items[2].bytes);
+        free(older->bytes);
         decider->height = 7;
-        slice_make(decider, &m->items[2], 2, nobody, 2);
+        slice_make(decider, older, 2, nobody, 2);
     }
     free(genesis);
     free(decider);
 }
 
-/* One pending READ with its routing entry, and the routing list of slice 3. */
+/* The routing list of a slice. */
+static void list_make(struct item *list, uint64_t dseq, const uint8_t route[ROUTING_BYTES]) {
+    list->count = ROUTING_BYTES;
+    list->bytes = malloc(list->count);
+    CHECK(list->bytes);
+    memcpy(list->bytes, route, list->count);
+    list->about = (struct checkpoint_item){.kind = CHECKPOINT_ROUTING, .cluster = CONFIG_CLUSTER_SHARD, .dseq = dseq, .bytes = list->count};
+    routing_hash(list->bytes, list->count, list->about.hash);
+}
+
+/* One pending READ with its routing entry, and the routing lists of slice 3 and of those that were wished for behind it. */
 static void pending_make(struct making *m) {
     uint8_t item[SLICE_ITEM_HEAD_BYTES + SLICE_READ_HEAD_BYTES] = {0}, route[ROUTING_BYTES], items_hash[32], list_hash[32];
     const struct routing routing = {.client_id = {3}, .part_digest = {4}, .op_count = 1};
     slice_item_head_encode(item, SLICE_READ_HEAD_BYTES, SLICE_READ);
     slice_read_head_encode(item + SLICE_ITEM_HEAD_BYTES, 1);
     routing_encode(&routing, route);
-    struct item *pending = &m->items[0], *list = &m->items[1];
+    struct item *pending = &m->items[0];
     pending->count = 16 + sizeof item + sizeof route;
     pending->bytes = malloc(pending->count);
     CHECK(pending->bytes);
@@ -105,12 +125,7 @@ static void pending_make(struct making *m) {
     SHA256_PREFIXED(items_hash, HASH_PENDING, {item, sizeof item});
     SHA256_PREFIXED(list_hash, HASH_ROUTING, {route, sizeof route});
     SHA256_PREFIXED(pending->about.hash, HASH_GROUPS, {items_hash, 32}, {list_hash, 32});
-    list->count = sizeof route;
-    list->bytes = malloc(list->count);
-    CHECK(list->bytes);
-    memcpy(list->bytes, route, sizeof route);
-    list->about = (struct checkpoint_item){.kind = CHECKPOINT_ROUTING, .cluster = CONFIG_CLUSTER_SHARD, .dseq = 3, .bytes = list->count};
-    routing_hash(list->bytes, list->count, list->about.hash);
+    for (uint32_t i = 0; i <= m->wishes->lists; i++) list_make(&m->items[1 + i], 3 + i, route);
 }
 
 /* ---- the state ---- */
@@ -133,7 +148,7 @@ static int by_path(const void *a, const void *b) {
 
 static void entries_make(struct making *m) {
     uint8_t key[13] = {'q'}, value[QUEUE_BYTES] = {0};
-    m->entries = calloc(m->wishes->entries + SYSTEM_ENTRIES, sizeof *m->entries);
+    m->entries = calloc(m->wishes->entries + SYSTEM_ENTRIES + m->wishes->lists, sizeof *m->entries);
     CHECK(m->entries);
     for (uint32_t i = 0; i < m->wishes->entries; i++) {
         uint8_t name[16], text[VALUE_BYTES];
@@ -144,7 +159,7 @@ static void entries_make(struct making *m) {
     }
     bytes_put_le32(key + 1, CONFIG_CLUSTER_SHARD);
     bytes_put_le64(value, 3); /* sent_dseq; sent_leaf; acked_dseq; pending_items, _ops, _bytes; oldest; pending_hash */
-    memcpy(value + 8, m->items[3].about.hash, 32);
+    memcpy(value + 8, slice_older(m)[1].about.hash, 32);
     bytes_put_le64(value + 40, 1);
     bytes_put_le32(value + 48, 1);
     bytes_put_le32(value + 52, 1);
@@ -152,8 +167,10 @@ static void entries_make(struct making *m) {
     memcpy(value + 80, m->items[0].about.hash, 32);
     entry_add(m, TRIE_SPACE_SYSTEM, key, 5, value, sizeof value);
     key[0] = 'u';
-    bytes_put_le64(key + 5, 3);
-    entry_add(m, TRIE_SPACE_SYSTEM, key, 13, m->items[1].about.hash, 32);
+    for (uint32_t i = 0; i <= m->wishes->lists; i++) {
+        bytes_put_le64(key + 5, 3 + i);
+        entry_add(m, TRIE_SPACE_SYSTEM, key, 13, m->items[1 + i].about.hash, 32);
+    }
     qsort(m->entries, m->count, sizeof *m->entries, by_path);
 }
 
@@ -236,10 +253,10 @@ static void manifest_make(struct making *m, struct checkpoint_shown *shown, uint
                                            .epoch = m->wishes->epoch,
                                            .height = height_of(m),
                                            .entries = m->count + m->wishes->extra_entries,
-                                           .item_count = BACKUP_FIXTURE_ITEMS - (uint32_t)m->wishes->drop_items,
+                                           .item_count = items_of(m) - (uint32_t)m->wishes->drop_items,
                                            .items = items};
     for (uint32_t i = 0; i < m->count; i++) manifest.bytes += (uint64_t)m->entries[i].shown.key_bytes + m->entries[i].shown.value_bytes + 64;
-    for (unsigned i = 0; i < BACKUP_FIXTURE_ITEMS; i++) checkpoint_item_encode(&m->items[i].about, items + i * CHECKPOINT_ITEM_BYTES);
+    for (unsigned i = 0; i < items_of(m); i++) checkpoint_item_encode(&m->items[i].about, items + i * CHECKPOINT_ITEM_BYTES);
     struct bft_hash id = bft_header_id(&shown->header);
     memcpy(manifest.system_id, m->chain->members.place.system_id, 16);
     memcpy(manifest.block_id, id.bytes, 32);
@@ -248,6 +265,7 @@ static void manifest_make(struct making *m, struct checkpoint_shown *shown, uint
     checkpoint_manifest_put(&writer, &manifest);
     CHECK(!writer.failed);
     shown->manifest = manifest;
+    shown->whole = true;
     shown->manifest_bytes = bytes;
     shown->manifest_count = writer.used;
     checkpoint_manifest_hash(bytes, writer.used, m->manifest_hash);
@@ -255,8 +273,9 @@ static void manifest_make(struct making *m, struct checkpoint_shown *shown, uint
 
 static void checkpoint_write(struct making *m) {
     struct checkpoint_shown *shown = calloc(1, sizeof *shown);
-    uint8_t items[BACKUP_FIXTURE_ITEMS * CHECKPOINT_ITEM_BYTES], manifest[1024], *payload = malloc(ROOM);
-    CHECK(shown && payload);
+    size_t room = CHECKPOINT_MANIFEST_HEAD_BYTES + (size_t)items_of(m) * CHECKPOINT_ITEM_BYTES;
+    uint8_t *items = malloc(room), *manifest = malloc(room), *payload = malloc(ROOM);
+    CHECK(shown && items && manifest && payload);
     shown->header.place = m->chain->members.place;
     shown->header.height = height_of(m);
     shown->header.view = 2;
@@ -265,7 +284,7 @@ static void checkpoint_write(struct making *m) {
     shown->child.parent_id = bft_header_id(&shown->header);
     memcpy(shown->child.state_root.bytes, m->root, 32);
     uint8_t *headers = certificate_make(m, shown);
-    manifest_make(m, shown, items, manifest, sizeof manifest);
+    manifest_make(m, shown, items, manifest, room);
     struct bytes_writer writer = bytes_writer_of(payload, ROOM);
     checkpoint_message_head_put(&writer, 0, 1);
     checkpoint_shown_put(&writer, shown);
@@ -273,6 +292,8 @@ static void checkpoint_write(struct making *m) {
     file_put(m, "checkpoint", payload, writer.used);
     free(headers);
     free(payload);
+    free(items);
+    free(manifest);
     free(shown);
 }
 
@@ -312,6 +333,8 @@ void backup_fixture_write(const struct fixture *fixture, const struct backup_wis
     uint8_t *payload = malloc(ROOM);
     CHECK(payload);
     (void)mkdir(folder, 0755);
+    m.items = calloc(items_of(&m), sizeof *m.items);
+    CHECK(m.items);
     pending_make(&m);
     slices_make(&m);
     entries_make(&m);
@@ -322,13 +345,14 @@ void backup_fixture_write(const struct fixture *fixture, const struct backup_wis
         backup_name_piece(&name, wishes->prefix_bits, i);
         piece_write(&m, &name, payload, ROOM);
     }
-    for (unsigned i = 0; i < BACKUP_FIXTURE_ITEMS; i++) {
+    for (unsigned i = 0; i < items_of(&m); i++) {
         backup_name_item(&name, &m.items[i].about);
         backup_name_print(&name, file);
         file_put(&m, file, m.items[i].bytes, m.items[i].count);
         free(m.items[i].bytes);
     }
     free(payload);
+    free(m.items);
     free(m.chain);
     free(m.chain_payload);
     free(m.entries);

@@ -12,6 +12,7 @@ struct backup_wishes {
     uint64_t epoch;        /* 0, or 1: after a CONFIG at height 10 */
     uint64_t extra_entries, drop_items; /* a manifest that lies: so many entries too many; the last items not listed */
     uint32_t certificate_headers; /* of the child's certificate: a QC on a descendant, by so many headers; 0: on the child */
+    uint32_t lists;        /* routing lists besides the one that is always there: so many more items */
     bool swap_slices;      /* the older unacknowledged slice is another one than the newer one's `previous` says, properly decided */
 };
 enum { BACKUP_FIXTURE_HEIGHT = 1024, BACKUP_FIXTURE_ITEMS = 4 };

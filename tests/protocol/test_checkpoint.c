@@ -215,6 +215,40 @@ static void items_ascend_and_have_known_kinds(void **state) {
     assert_int_equal(checkpoint_manifest_decode(copy, manifest_count, &back), CHECKPOINT_BAD_BYTES);
 }
 
+/* The head and the hash alone, of a manifest that says it has so many items. */
+static void make_short(uint32_t items) {
+    make_shown(HEIGHT);
+    bytes_put_le32(manifest_bytes + 120, items);
+    memset(manifest_bytes + CHECKPOINT_MANIFEST_HEAD_BYTES, 0x77, 32);
+    shown.manifest_count = CHECKPOINT_SHORT_BYTES;
+}
+
+static void a_manifest_of_many_items_may_be_short_and_no_other(void **state) {
+    (void)state;
+    make_short(CHECKPOINT_ITEMS_SHOWN_MAX + 1);
+    size_t count = message();
+    assert_int_equal(received(payload, count), CHECKPOINT_OK);
+    struct checkpoint_shown back[CHECKPOINT_SHOWN_MAX];
+    uint64_t nonce;
+    uint16_t number;
+    uint8_t hash[32], stated[32];
+    assert_int_equal(checkpoint_message_decode(payload, count, &nonce, back, &number), CHECKPOINT_OK);
+    checkpoint_shown_hash(&back[0], hash);
+    memset(stated, 0x77, sizeof stated);
+    assert_memory_equal(hash, stated, sizeof hash);
+    assert_false(back[0].whole);
+    assert_int_equal(back[0].manifest.item_count, CHECKPOINT_ITEMS_SHOWN_MAX + 1);
+    make_short(CHECKPOINT_ITEMS_MAX);
+    assert_int_equal(received(payload, message()), CHECKPOINT_OK);
+    make_short(CHECKPOINT_ITEMS_MAX + 1);
+    assert_int_equal(received(payload, message()), CHECKPOINT_BAD_FIELD);
+    make_short(CHECKPOINT_ITEMS_SHOWN_MAX);
+    assert_int_equal(received(payload, message()), CHECKPOINT_BAD_BYTES);
+    make_short(CHECKPOINT_ITEMS_SHOWN_MAX + 1);
+    manifest_bytes[40] ^= 1; /* another block */
+    assert_int_equal(received(payload, message()), CHECKPOINT_BAD_HEADER);
+}
+
 /* Pieces. */
 
 static void number_prefix(unsigned number, unsigned bits, uint8_t prefix[32]) {
@@ -356,6 +390,13 @@ static void queries_are_refused_outside_their_ranges(void **state) {
     query.offset = 1 << 20;
     checkpoint_piece_query_encode(&query, bytes);
     assert_int_equal(checkpoint_piece_query_decode(bytes, sizeof bytes, &back), CHECKPOINT_OK);
+    bytes[40] = CHECKPOINT_MANIFEST_OF; /* of the manifest, and a cluster and dseq beside it */
+    assert_int_equal(checkpoint_piece_query_decode(bytes, sizeof bytes, &back), CHECKPOINT_BAD_FIELD);
+    query = (struct checkpoint_piece_query){.kind = CHECKPOINT_MANIFEST_OF, .offset = 1 << 20};
+    checkpoint_piece_query_encode(&query, bytes);
+    assert_int_equal(checkpoint_piece_query_decode(bytes, sizeof bytes, &back), CHECKPOINT_OK);
+    bytes[40] = CHECKPOINT_MANIFEST_OF + 1;
+    assert_int_equal(checkpoint_piece_query_decode(bytes, sizeof bytes, &back), CHECKPOINT_BAD_FIELD);
 }
 
 static void refusals_carry_a_hint_and_nothing_else(void **state) {
@@ -387,6 +428,7 @@ int main(void) {
         cmocka_unit_test(a_checkpoint_with_its_proof_is_accepted_and_no_flipped_bit_is),
         cmocka_unit_test(what_does_not_belong_together_is_refused_by_name),
         cmocka_unit_test(items_ascend_and_have_known_kinds),
+        cmocka_unit_test(a_manifest_of_many_items_may_be_short_and_no_other),
         cmocka_unit_test(all_pieces_of_any_width_make_the_whole_state),
         cmocka_unit_test(no_flipped_bit_of_a_piece_is_accepted),
         cmocka_unit_test(subroots_are_tied_to_the_root_from_the_top_down),

@@ -39,6 +39,7 @@ static struct blob *checkpoint_alter(struct sys_world *world, const uint8_t *byt
     uint16_t shown_count;
     if (checkpoint_message_decode(bytes, count, &nonce, shown, &shown_count) != CHECKPOINT_OK || shown_count == 0) return NULL;
     uint16_t at = (uint16_t)sys_random(world, shown_count);
+    if (!shown[at].whole) return NULL;
     struct checkpoint_manifest *manifest = &shown[at].manifest;
     size_t room = CHECKPOINT_MANIFEST_HEAD_BYTES + (size_t)manifest->item_count * CHECKPOINT_ITEM_BYTES;
     uint8_t *items = malloc(room), *altered = malloc(room);
