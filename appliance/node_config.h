@@ -9,7 +9,8 @@
  *   data          (needed)          the data directory, made by `heraclius system init`
  *   predecessor   (none)            of a successor's node: the system file of the system before,
  *   statement     (none)            the statement that its administrators signed,
- *   backup        (none)            and the backup that its cluster begins from; needed until the node has a checkpoint
+ *   backup        (none)            and a backup of that system, for its chain of CONFIGs; at a shard the one that the shard begins from, needed
+ *                                   until the node has a checkpoint
  *   control       "control.sock"    the Unix control socket
  *   listen        address of the    "host:port" (IPv4 or [IPv6] literal) or an array of up to 4
  *                 node in addresses

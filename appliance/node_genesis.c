@@ -17,14 +17,20 @@ static bool refuse(char text[NODE_GENESIS_TEXT_BYTES], const char *what) {
 
 /* ---- S-142 ---- */
 
-/* Administrators may have changed since the predecessor's genesis: a backup's chain tells. */
-static uint8_t *chain_read(const struct node_config *config, size_t *count) {
+/* Administrators may have changed since the predecessor's genesis: the chain of a backup tells. Without one their word would count who were
+ * administrators once, and that of those who are now would not. NULL: the text says what to bring. */
+static uint8_t *chain_read(const struct node_config *config, size_t *count, char text[NODE_GENESIS_TEXT_BYTES]) {
     char path[NODE_CONFIG_PATH_BYTES + 8];
     struct system_fault fault;
-    *count = 0;
-    if (config->backup[0] == '\0') return NULL;
+    if (config->backup[0] == '\0') {
+        (void)refuse(text, "this system file is a successor: a backup of a cluster of the predecessor shows by its chain of CONFIGs who its "
+                           "administrators are now (--backup DIR, the newest that there is)");
+        return NULL;
+    }
     snprintf(path, sizeof path, "%s/chain", config->backup);
-    return (uint8_t *)canonical_read_file(path, CHAIN_BYTES_MAX, count, &fault);
+    uint8_t *chain = (uint8_t *)canonical_read_file(path, CHAIN_BYTES_MAX, count, &fault);
+    if (chain == NULL) (void)refuse(text, fault.text);
+    return chain;
 }
 
 bool node_genesis_allowed(const struct node_config *config, const struct system *system, char text[NODE_GENESIS_TEXT_BYTES]) {
@@ -37,12 +43,11 @@ bool node_genesis_allowed(const struct node_config *config, const struct system 
                             "--statement)");
     struct signer signer = signer_ed25519(NULL);
     size_t chain_bytes = 0;
-    uint8_t *chain = chain_read(config, &chain_bytes);
-    struct bytes_cursor cursor = bytes_cursor_of(chain, chain_bytes);
-    uint32_t cluster = chain_bytes > 0 ? bytes_get_u32(&cursor) : (uint32_t)CONFIG_CLUSTER_SHARD;
+    uint8_t *chain = chain_read(config, &chain_bytes, text);
+    if (chain == NULL) return false;
     enum system_error error = system_load(&predecessor, config->predecessor, &fault);
     if (!error) error = successor_load(&statement, config->statement, &fault);
-    if (!error) error = successor_verify(&statement, predecessor, cluster, chain, chain_bytes, &signer, system, &fault);
+    if (!error) error = successor_verify(&statement, predecessor, chain, chain_bytes, &signer, system, &fault);
     free(chain);
     system_free(predecessor);
     return error ? refuse(text, fault.text) : true;

@@ -278,7 +278,7 @@ struct heraclius {
     uint32_t resend_ms;
     struct numbering *numbers; /* by shard */
     struct journal journal;
-    const char *predecessor_path, *statement_path; /* of the options, while it is opened; NULL: none */
+    const char *predecessor_path, *statement_path, *predecessor_chain_path; /* of the options, while it is opened; NULL: none */
     bool follows;                                  /* a journal of this system is taken over: */
     uint8_t followed_id[16];
     struct sending *sendings;

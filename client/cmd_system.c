@@ -177,7 +177,7 @@ int cmd_system_init(int argc, char **argv) {
         {"data", 'd', POPT_ARG_STRING, &wishes.data, 0, "folder for node.conf and the data; made if missing", "DIR"},
         {"predecessor", 0, POPT_ARG_STRING, &wishes.predecessor, 0, "of a successor's node: the system file before", "FILE"},
         {"statement", 0, POPT_ARG_STRING, &wishes.statement, 0, "what its administrators signed (successor sign)", "FILE"},
-        {"backup", 0, POPT_ARG_STRING, &wishes.backup, 0, "the backup that its shard begins from; kept until the node has a checkpoint", "DIR"},
+        {"backup", 0, POPT_ARG_STRING, &wishes.backup, 0, "a backup of that system; at a shard the one that it begins from", "DIR"},
         {"threads", 0, POPT_ARG_STRING, &wishes.threads, 0, "fused (few CPUs, the default) or split", "fused|split"},
         {"join", 0, POPT_ARG_STRING, &wishes.join, 0, "the cluster of a node that is not in the system file: a CONFIG will bring it in", "CLUSTER"},
         {"from", 0, POPT_ARG_STRING, &wishes.from, 0, "begin from this backup (heraclius backup); a member's key is retired by it", "DIR"},

@@ -47,7 +47,7 @@ uint32_t command_timeout_ms(const struct command *command) {
 struct heraclius *command_open(const struct command *command, int *exit_code) {
     struct heraclius_options options = {
         .system_path = command->system_path, .key_path = command->client_path, .via = command->via, .lock_wait_ms = LOCK_WAIT_MS,
-        .predecessor_path = command->predecessor, .statement_path = command->statement};
+        .predecessor_path = command->predecessor, .statement_path = command->statement, .predecessor_chain_path = command->chain};
     char why[HERACLIUS_TEXT_BYTES];
     struct heraclius *db;
     if (!options.key_path && getenv("HERACLIUS_CLIENT")) options.key_path = getenv("HERACLIUS_CLIENT");

@@ -42,7 +42,7 @@ struct command {
     const char *system_path; /* options, or the environment, or local/system.json */
     const char *client_path; /* NULL: client.key beside the system file */
     const char *via;
-    const char *predecessor, *statement; /* after a succession */
+    const char *predecessor, *statement, *chain; /* after a succession */
     int timeout_s;
     int json, hex, if_absent, atomic, retry, cancel;
     const char *file;

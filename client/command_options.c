@@ -38,6 +38,7 @@ static const struct {
     {ASKS & ~COMMAND_STATUS, {"via", 0, POPT_ARG_STRING, &command_options.via, 0, "the coordinator node to try first", "NODE"}},
     {ASKS, {"predecessor", 0, POPT_ARG_STRING, &command_options.predecessor, 0, "after a succession: the system file before", "FILE"}},
     {ASKS, {"statement", 0, POPT_ARG_STRING, &command_options.statement, 0, "what its administrators signed", "FILE"}},
+    {ASKS, {"chain", 0, POPT_ARG_STRING, &command_options.chain, 0, "who they were in the end: `chain` of a backup of it", "FILE"}},
     {ASKS | COMMAND_CLIENT, {"timeout", 0, POPT_ARG_INT, &command_options.timeout_s, 0, "seconds until it gives up (default 10)", "S"}},
     {ALL, {"json", 0, POPT_ARG_NONE, &command_options.json, 0, "print one JSON value", NULL}},
     {ONE | COMMAND_BATCH | COMMAND_VERIFY, {"hex", 0, POPT_ARG_NONE, &command_options.hex, 0, "keys and values are typed and printed in hex", NULL}},

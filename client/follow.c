@@ -12,38 +12,62 @@
 
 #include "client/client.h"
 #include "protocol/canonical.h"
+#include "protocol/config_chain.h"
 #include "protocol/successor.h"
 
 enum { CHAIN_FILE_BYTES_MAX = 1 << 28 };
 
-/* The first chain of CONFIGs that this client keeps of the old system, if it keeps one: administrators may have changed since genesis. */
-static uint8_t *chain_of(const struct heraclius *db, size_t *count) {
-    struct system_fault fault;
-    size_t bytes = 0;
-    *count = 0;
-    uint8_t *file = (uint8_t *)canonical_read_file(db->chain_path, CHAIN_FILE_BYTES_MAX, &bytes, &fault);
-    if (!file) return NULL;
-    struct bytes_cursor cursor = bytes_cursor_of(file, bytes);
-    uint32_t length = bytes_get_u32(&cursor);
-    const uint8_t *payload = bytes_get_raw(&cursor, length);
-    if (!cursor.failed && payload) {
-        memmove(file, payload, length);
-        *count = length;
+/* What this client keeps of the old system's chains (KEYFILE.chain): that of `cluster`, or the first one if that is 0. The payload lies in the file's
+ * bytes; NULL: none that is of the old system. */
+static const uint8_t *kept_find(const struct heraclius *db, const struct system *old, const uint8_t *file, size_t file_bytes, uint32_t cluster,
+                                size_t *count) {
+    struct bytes_cursor cursor = bytes_cursor_of(file, file_bytes);
+    struct config_chain *chain = malloc(sizeof *chain);
+    const uint8_t *found = NULL;
+    while (chain && !found && cursor.left > 0) {
+        uint32_t length = bytes_get_u32(&cursor);
+        const uint8_t *payload = bytes_get_raw(&cursor, length);
+        if (!payload || length < CONFIG_CHAIN_HEAD_BYTES) break;
+        uint32_t of = bytes_get_le32(payload);
+        bool good = (cluster == 0 || of == cluster) && config_chain_genesis(chain, old, of) &&
+                    config_chain_extend(chain, payload, length, &db->signer, NULL) == SYSTEM_OK;
+        if (good) *count = length;
+        if (good) found = payload;
     }
-    return file;
+    free(chain);
+    return found;
+}
+
+/* By whose word: the chain that was given, or one that is kept; of one cluster the longer. */
+static enum system_error judge(const struct heraclius *db, const struct system *old, const struct claim_successor *statement,
+                               struct system_fault *fault) {
+    struct system_fault ignored;
+    size_t file_bytes = 0, given_bytes = 0, kept_bytes = 0;
+    uint8_t *given = NULL, *file = (uint8_t *)canonical_read_file(db->chain_path, CHAIN_FILE_BYTES_MAX, &file_bytes, &ignored);
+    enum system_error error = SYSTEM_OK;
+    if (db->predecessor_chain_path) given = (uint8_t *)canonical_read_file(db->predecessor_chain_path, CHAIN_FILE_BYTES_MAX, &given_bytes, fault);
+    if (db->predecessor_chain_path && !given) error = SYSTEM_FILE_UNREADABLE;
+    uint32_t cluster = given_bytes >= 4 ? bytes_get_le32(given) : 0;
+    const uint8_t *kept = error || !file ? NULL : kept_find(db, old, file, file_bytes, cluster, &kept_bytes);
+    if (!error && !given && !kept)
+        error = system_fault_set(fault, SYSTEM_FILE_UNREADABLE,
+                                 "who the old system's administrators are now is not shown: bring the file `chain` of a backup of one of its "
+                                 "clusters, the newest that there is (--chain FILE; predecessor_chain_path)");
+    bool longer = kept && kept_bytes > given_bytes;
+    if (!error)
+        error = successor_verify(statement, old, longer ? kept : given, longer ? kept_bytes : given_bytes, &db->signer, db->system, fault);
+    free(given);
+    free(file);
+    return error;
 }
 
 bool client_follow(struct heraclius *db, char *why) {
     struct system *old = NULL;
     struct claim_successor *statement = malloc(sizeof *statement);
     struct system_fault fault = {.text = "no memory"};
-    size_t chain_bytes = 0;
-    uint8_t *chain = chain_of(db, &chain_bytes);
-    struct bytes_cursor cursor = bytes_cursor_of(chain, chain_bytes);
-    uint32_t cluster = chain_bytes > 0 ? bytes_get_u32(&cursor) : (uint32_t)CONFIG_CLUSTER_SHARD;
     enum system_error error = statement ? system_load(&old, db->predecessor_path, &fault) : SYSTEM_NOTHING_FREE;
     if (!error) error = successor_load(statement, db->statement_path, &fault);
-    if (!error) error = successor_verify(statement, old, cluster, chain, chain_bytes, &db->signer, db->system, &fault);
+    if (!error) error = judge(db, old, statement, &fault);
     if (error) {
         snprintf(why, HERACLIUS_TEXT_BYTES, "the succession is not followed: %s", fault.text);
     } else {
@@ -52,7 +76,6 @@ bool client_follow(struct heraclius *db, char *why) {
     }
     system_free(old);
     free(statement);
-    free(chain);
     return !error;
 }
 

@@ -120,9 +120,12 @@ struct heraclius_options {
     /* After a succession (both or neither): the system file before system_path's, and the statement that its administrators signed. If it is valid,
      * a journal of the old system is taken over, for good: what was unsettled, and what took effect above the states that the successor goes on
      * from (the newest 256 such writes, 1 MiB), is unsettled now. Call heraclius_settle() with HERACLIUS_SETTLE_RETRY before anything else: it
-     * sends them again in their order, and each takes effect once. */
+     * sends them again in their order, and each takes effect once.
+     * Who the administrators were in the end, a chain of CONFIGs shows: the file `chain` of a backup of any cluster of the old system, the newest
+     * that there is. It may be NULL if this client has come to know of a CONFIG there, and keeps its chain beside the key. */
     const char *predecessor_path;
     const char *statement_path;
+    const char *predecessor_chain_path;
 };
 
 struct heraclius_version {

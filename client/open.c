@@ -182,6 +182,7 @@ static enum heraclius_status files_open(struct heraclius *db, const struct herac
     if (options->predecessor_path && options->statement_path) {
         db->predecessor_path = options->predecessor_path;
         db->statement_path = options->statement_path;
+        db->predecessor_chain_path = options->predecessor_chain_path;
         if (!client_follow(db, why)) return HERACLIUS_BAD_FILE;
     }
     status = choose_preferred(db, options->via, why);

@@ -30,10 +30,14 @@ enum system_error successor_follows(const struct system *predecessor, const stru
     return SYSTEM_OK;
 }
 
-enum system_error successor_verify(const struct claim_successor *statement, const struct system *predecessor, uint32_t cluster, const uint8_t *chain,
+enum system_error successor_verify(const struct claim_successor *statement, const struct system *predecessor, const uint8_t *chain,
                                    size_t chain_bytes, const struct signer *signer, const struct system *successor, struct system_fault *fault) {
     enum system_error error = successor_follows(predecessor, successor, fault);
     if (error) return error;
+    struct bytes_cursor cursor = bytes_cursor_of(chain, chain_bytes);
+    uint32_t cluster = bytes_get_u32(&cursor);
+    if (cursor.failed)
+        return system_fault_set(fault, SYSTEM_TRUNCATED, "no chain of CONFIGs of the old system: who its administrators are now is not shown");
     struct config_chain *known = malloc(sizeof *known);
     if (!known) return system_fault_set(fault, SYSTEM_NOTHING_FREE, "no memory");
     if (!config_chain_genesis(known, predecessor, cluster)) error = system_fault_set(fault, SYSTEM_FOREIGN, "the predecessor has no such cluster");

@@ -20,8 +20,9 @@ enum system_error successor_load(struct claim_successor *statement, const char *
 enum system_error successor_follows(const struct system *predecessor, const struct system *successor, struct system_fault *fault)
     __attribute__((warn_unused_result));
 
-/* S-140 and S-142, by the newest CONFIG of the predecessor that is known: that of `cluster` at the end of the chain payload (0 bytes: genesis). */
-enum system_error successor_verify(const struct claim_successor *statement, const struct system *predecessor, uint32_t cluster, const uint8_t *chain,
+/* S-140 and S-142, by the CONFIG at the end of a chain of one of the predecessor's clusters (a CONFIG_CHAIN payload from serial 1 on; one without
+ * entries means genesis' administrators, none at all means nobody's: who they are now is to be shown). */
+enum system_error successor_verify(const struct claim_successor *statement, const struct system *predecessor, const uint8_t *chain,
                                    size_t chain_bytes, const struct signer *signer, const struct system *successor, struct system_fault *fault)
     __attribute__((warn_unused_result));
 

@@ -405,7 +405,7 @@ struct fake *fake_start(const struct fake_options *options) {
 
 static void folder_remove(const char *folder) {
     static const char *const names[] = {"system.json",        "addresses.json",         "client.key", "client.key.journal",
-                                        "client.key.journal.new", "receipt", "statement"};
+                                        "client.key.journal.new", "receipt", "statement", "chain", "client.key.chain"};
     char path[1024];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "protocol/claim.h"
+#include "protocol/config_chain.h"
 #include "tests/client/fake.h"
 
 enum { RESEND_MS = 60, LONG_MS = 8000, HEAD_BYTES = 56, FILE_MAX = 1 << 20 };
@@ -259,29 +260,72 @@ static void a_journal_of_another_system_or_key_is_refused(void **state) {
 
 /* ---- succession ---- */
 
-static void statement_write(const struct fake *next, uint32_t signatures) {
-    struct claim_successor statement = {.signatures_count = 0};
-    const struct system *old = &fake->fixture->assembly->system, *new = &next->fixture->assembly->system;
-    memcpy(statement.predecessor_id, old->system_id, 16);
-    memcpy(statement.successor_id, new->system_id, 16);
-    memcpy(statement.successor_hash, new->file_hash, 32);
-    for (uint32_t i = 0; i < signatures; i++) assert_true(claim_successor_sign(&statement, &fake->fixture->admins[i].signing));
-    uint8_t bytes[CLAIM_SUCCESSOR_BYTES_MAX];
-    size_t count = claim_successor_encode(&statement, bytes);
+static void shown_write(const struct fake *next, const char *name, const uint8_t *bytes, size_t count) {
     char path[640];
-    snprintf(path, sizeof path, "%s/statement", next->folder);
+    snprintf(path, sizeof path, "%s/%s", next->folder, name);
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, count, file), count);
     assert_int_equal(fclose(file), 0);
 }
 
+/* The old system's chain of a coordinator cluster: empty, or with the CONFIG by which the third administrator is none any more. */
+static void chain_write(const struct fake *next, bool changed) {
+    enum { ROOM = 1 << 17 };
+    const struct fixture *fixture = fake->fixture;
+    uint8_t *payload = malloc(ROOM), *entry = malloc(ROOM);
+    struct config_chain *chain = calloc(1, sizeof *chain);
+    struct admin_op *op = calloc(1, sizeof *op);
+    assert_true(payload && entry && chain && op);
+    assert_true(config_chain_genesis(chain, &fixture->assembly->system, CONFIG_CLUSTER_COORDINATOR));
+    struct bytes_writer writer = bytes_writer_of(payload, ROOM);
+    config_chain_head_encode(&writer, CONFIG_CLUSTER_COORDINATOR, changed ? 1 : 0, 1);
+    if (changed) {
+        fixture_config_op(fixture, &chain->config, -1, op);
+        struct config_admin *admins = op->config.admins;
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < op->config.admins_count; i++) {
+            if (memcmp(admins[i].key, fixture->admins[2].signing_key, 32) != 0) admins[kept++] = admins[i];
+        }
+        op->config.admins_count = kept;
+        fixture_sign(fixture, op, 2);
+        size_t count = fixture_chain_entry(fixture, 0, &chain->members, op, 10, chain->members.q, entry, ROOM);
+        bytes_put_u32(&writer, (uint32_t)count);
+        bytes_put_raw(&writer, entry, count);
+    }
+    assert_false(writer.failed);
+    shown_write(next, "chain", payload, writer.used);
+    free(payload);
+    free(entry);
+    free(chain);
+    free(op);
+}
+
+/* By every so many of the administrators. */
+static void statement_write_by(const struct fake *next, uint32_t signatures, uint32_t step) {
+    struct claim_successor statement = {.signatures_count = 0};
+    const struct system *old = &fake->fixture->assembly->system, *new = &next->fixture->assembly->system;
+    memcpy(statement.predecessor_id, old->system_id, 16);
+    memcpy(statement.successor_id, new->system_id, 16);
+    memcpy(statement.successor_hash, new->file_hash, 32);
+    for (uint32_t i = 0; i < signatures; i++) assert_true(claim_successor_sign(&statement, &fake->fixture->admins[i * step].signing));
+    uint8_t bytes[CLAIM_SUCCESSOR_BYTES_MAX];
+    size_t count = claim_successor_encode(&statement, bytes);
+    shown_write(next, "statement", bytes, count);
+}
+
+static void statement_write(const struct fake *next, uint32_t signatures) {
+    statement_write_by(next, signatures, 1);
+}
+
 static enum heraclius_status follows(const struct fake *next, bool shown, struct heraclius **db, char *why) {
-    char statement[640];
+    char statement[640], chain[640];
     snprintf(statement, sizeof statement, "%s/statement", next->folder);
+    snprintf(chain, sizeof chain, "%s/chain", next->folder);
     struct heraclius_options options = {.system_path = next->system_path, .via = "c0-n0", .resend_ms = RESEND_MS};
     if (shown) options.predecessor_path = fake->system_path;
     if (shown) options.statement_path = statement;
+    if (shown && access(chain, F_OK) == 0) options.predecessor_chain_path = chain;
     return heraclius_open(db, &options, why);
 }
 
@@ -331,6 +375,10 @@ static void a_journal_follows_a_succession_and_each_write_takes_effect_there_onc
     journal_hand_over(next, whole, count);
     assert_int_equal(follows(next, false, &db, why), HERACLIUS_BAD_FILE);
     assert_non_null(strstr(why, "--statement"));
+    statement_write(next, 2);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_BAD_FILE); /* whose word would count? */
+    assert_non_null(strstr(why, "--chain"));
+    chain_write(next, false);
     statement_write(next, 1);
     assert_int_equal(follows(next, true, &db, why), HERACLIUS_BAD_FILE);
     assert_non_null(strstr(why, "administrators must sign"));
@@ -350,11 +398,45 @@ static void a_journal_follows_a_succession_and_each_write_takes_effect_there_onc
     next = fake_start(&(struct fake_options){.number_window = 16, .succeeds = fake, .origin_height = UINT64_C(1) << 40});
     journal_hand_over(next, whole, count);
     statement_write(next, 2);
+    chain_write(next, false);
     assert_int_equal(follows(next, true, &db, why), HERACLIUS_OK); /* below the origin: only what has no answer */
     assert_int_equal(heraclius_unsettled_count(db), 1);
     heraclius_close(db);
     fake_stop(next);
     settle_all(HERACLIUS_SETTLE_CANCEL);
+}
+
+/* Two of three signed it, and one of them is none any more: what genesis says of administrators is not asked. */
+static void a_succession_is_judged_by_the_administrators_that_the_chain_shows(void **state) {
+    (void)state;
+    static uint8_t whole[FILE_MAX], chain[FILE_MAX];
+    char why[HERACLIUS_TEXT_BYTES], kept[700];
+    struct heraclius *db;
+    struct fake *next = fake_start(&(struct fake_options){.number_window = 16, .succeeds = fake});
+    journal_hand_over(next, whole, file_read(whole));
+    statement_write_by(next, 2, 2);
+    chain_write(next, true);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_BAD_FILE);
+    /* A chain that this client has come to know itself is not outdone by a shorter one. */
+    snprintf(kept, sizeof kept, "%s/chain", next->folder);
+    FILE *file = fopen(kept, "rb");
+    assert_non_null(file);
+    size_t count = fread(chain + 4, 1, sizeof chain - 4, file);
+    assert_int_equal(fclose(file), 0);
+    bytes_put_le32(chain, (uint32_t)count);
+    shown_write(next, "client.key.chain", chain, 4 + count);
+    chain_write(next, false);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_BAD_FILE);
+    snprintf(kept, sizeof kept, "%s/client.key.chain", next->folder);
+    assert_int_equal(unlink(kept), 0);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_OK); /* by the empty chain: nobody else is known to it */
+    heraclius_close(db);
+    journal_hand_over(next, whole, file_read(whole));
+    statement_write(next, 2);
+    chain_write(next, true);
+    if (follows(next, true, &db, why) != HERACLIUS_OK) fail_msg("%s", why); /* those who are administrators now */
+    heraclius_close(db);
+    fake_stop(next);
 }
 
 /* What took effect is kept over restarts, the newest so many. */
@@ -377,6 +459,7 @@ static void the_newest_writes_that_took_effect_are_kept_and_no_more(void **state
     struct fake *next = fake_start(&(struct fake_options){.number_window = 512, .succeeds = fake});
     journal_hand_over(next, whole, count);
     statement_write(next, 2);
+    chain_write(next, false);
     struct heraclius *db;
     if (follows(next, true, &db, why) != HERACLIUS_OK) fail_msg("%s", why);
     assert_int_equal(heraclius_unsettled_count(db), KEPT);
@@ -738,6 +821,7 @@ int main(void) {
         cmocka_unit_test(a_torn_tail_is_dropped_and_damage_before_it_is_refused),
         cmocka_unit_test(a_journal_of_another_system_or_key_is_refused),
         cmocka_unit_test(a_journal_follows_a_succession_and_each_write_takes_effect_there_once),
+        cmocka_unit_test(a_succession_is_judged_by_the_administrators_that_the_chain_shows),
         cmocka_unit_test(the_newest_writes_that_took_effect_are_kept_and_no_more),
         cmocka_unit_test(a_lost_journal_asks_where_it_stands_and_jumps_beyond_the_window),
         cmocka_unit_test(a_restored_journal_is_found_out_and_each_write_takes_effect_once),

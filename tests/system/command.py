@@ -422,7 +422,7 @@ def manual():
         item = re.search(rf"^\.It Cm {command}\b(.*)$", page, re.M)
         case(f"{command} is in the man page", item)
         named = {"--" + x for x in re.findall(r"Fl -([a-z][a-z-]*)", item.group(1))}
-        common = {"--system", "--client", "--via", "--timeout", "--json", "--hex", "--predecessor", "--statement"}
+        common = {"--system", "--client", "--via", "--timeout", "--json", "--hex", "--predecessor", "--statement", "--chain"}
         case(f"{command} is shown with its own options", command == "bench" or named == in_help - common, f"{named} {in_help}")
     case("no option of the manual belongs to nobody", all(options.values()), options)
     for group, name in (("node", "enroll"), ("client", "enroll"), ("admin", "enroll"), ("system", "assemble"), ("system", "init"),

@@ -165,17 +165,24 @@ def started(cases, old, new, statement):
     done = run("system", "init", "--system", f"{new.root}/system.json", "--node-key", f"{new.root}/{n}/{n}.key", "--data", f"{new.root}/{n}",
                *of_successor, "--backup", f"{backup}/c0")
     cases.case("another backup than the origin's: no data are made", done.returncode == 2 and "origin" in done.stderr, done)
-    new.init({"c0": of_successor, "s0": (*of_successor, "--backup", f"{backup}/s0")})
+    n = "c0-n0"
+    done = run("system", "init", "--system", f"{new.root}/system.json", "--node-key", f"{new.root}/{n}/{n}.key", "--data", f"{new.root}/{n}",
+               *of_successor)
+    cases.case("without a chain of the old system's CONFIGs no data are made, and it says what to bring",
+               done.returncode == 2 and "--backup" in done.stderr, done)
+    new.init({"c0": (*of_successor, "--backup", f"{backup}/c0"), "s0": (*of_successor, "--backup", f"{backup}/s0")})
     roots = {line.split("root ")[1].split(":")[0] for said in new.said for line in said.splitlines() if "has root" in line}
     cases.case("all four nodes of the shard come to one root of genesis", len(roots) == 1, new.said)
     new.start_all()
 
 
 def followed(cases, old, new, statement):
-    shown = ("--predecessor", f"{old.root}/system.json", "--statement", statement)
+    shown = ("--predecessor", f"{old.root}/system.json", "--statement", statement, "--chain", f"{old.dir}/backup/c0/chain")
     done = new.client("settle")
     cases.case("without the statement the client stays with the old system", done.returncode == 2 and "statement" in done.stderr, done)
-    done = new.client("settle", *shown[:2], "--statement", f"{new.root}/statement.0")
+    done = new.client("settle", *shown[:4])
+    cases.case("nor without a chain of its CONFIGs, which says who signs for it", done.returncode == 2 and "--chain" in done.stderr, done)
+    done = new.client("settle", *shown[:2], "--statement", f"{new.root}/statement.0", *shown[4:])
     cases.case("one signature of two does not move it", done.returncode == 2 and "administrators must sign" in done.stderr, done)
     done = new.client("settle", "--retry", *shown, "--timeout", 60, timeout=90)
     cases.case("it follows, and settles what was unsettled or above the cut", done.returncode == 0, done.stdout + done.stderr)
@@ -228,7 +235,7 @@ def two_successors(cases, old, new, statement, both):
     old.start("c0-n0")
     cases.case("over a restart it has left for good", wait(lambda: (old.ask("c0-n0") or {}).get("phase") == "succeeded") and
                " voting " not in old.log("c0-n0")[mark:], old.log("c0-n0")[mark:])
-    done = second.client("settle", "--predecessor", f"{old.root}/system.json", "--statement", other)
+    done = second.client("settle", "--predecessor", f"{old.root}/system.json", "--statement", other, *shown[4:])
     cases.case("the client, which followed the first, refuses the second", done.returncode == 2 and "another system" in done.stderr, done)
 
 
