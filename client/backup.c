@@ -159,6 +159,24 @@ void backup_candidate_add(struct client_backup *backup, struct backup_peer *peer
     backup->candidate_count++;
 }
 
+/* What a node showed before and shows no longer is not its any more. A certificate proves no manifest, and a liar makes up any number of them around
+ * one: so each node has room for those of one answer. */
+static void candidates_withdraw(struct client_backup *backup, const struct backup_peer *peer, const struct checkpoint_shown *shown, uint16_t count) {
+    uint8_t hashes[CHECKPOINT_SHOWN_MAX][32];
+    uint32_t kept = 0;
+    for (uint16_t i = 0; i < count; i++) checkpoint_shown_hash(&shown[i], hashes[i]);
+    for (uint32_t i = 0; i < backup->candidate_count; i++) {
+        struct backup_candidate *candidate = &backup->candidates[i];
+        bool still = false;
+        for (uint16_t k = 0; k < count; k++) still |= memcmp(candidate->hash, hashes[k], 32) == 0;
+        if (!still) candidate->members &= ~(1u << peer->node->member);
+        if (candidate->members == 0) candidate_free(candidate);
+        else if (kept != i) backup->candidates[kept] = *candidate;
+        kept += candidate->members != 0;
+    }
+    backup->candidate_count = kept;
+}
+
 static void checkpoint_frame(struct client_backup *backup, struct backup_peer *peer, const uint8_t *payload, size_t payload_bytes, uint64_t now_ms) {
     struct checkpoint_shown *shown = malloc(CHECKPOINT_SHOWN_MAX * sizeof *shown);
     uint64_t nonce = 0;
@@ -171,6 +189,7 @@ static void checkpoint_frame(struct client_backup *backup, struct backup_peer *p
     } else if (nonce == peer->nonce && peer->nonce != 0) {
         peer->nonce = 0; /* one answer to a question */
         peer->showed = true;
+        candidates_withdraw(backup, peer, shown, count);
         for (uint16_t i = 0; i < count && !peer->bad; i++) {
             uint8_t hash[32];
             checkpoint_shown_hash(&shown[i], hash);
@@ -183,6 +202,14 @@ static void checkpoint_frame(struct client_backup *backup, struct backup_peer *p
     free(shown);
 }
 
+/* More than f nodes show it, or one that did not let the last one stall. */
+static bool is_fresh(const struct client_backup *backup, const struct backup_candidate *candidate) {
+    bool fresh = (uint32_t)__builtin_popcount(candidate->members) > backup->f;
+    for (uint32_t i = 0; i < backup->peer_count; i++)
+        fresh |= (candidate->members >> backup->peers[i].node->member & 1) != 0 && !backup->peers[i].stalled;
+    return fresh;
+}
+
 /* The one that an earlier run began, else the highest that f+1 nodes show alike, one of whom is honest; after a while any. */
 static struct backup_candidate *candidate_best(struct client_backup *backup, uint64_t now_ms) {
     struct backup_candidate *best = NULL;
@@ -193,9 +220,10 @@ static struct backup_candidate *candidate_best(struct client_backup *backup, uin
         struct backup_candidate *candidate = &backup->candidates[i];
         bool shown = (uint32_t)__builtin_popcount(candidate->members) > backup->f || !patient;
         if (!shown) continue;
-        if (candidate == begun) return begun;
-        bool higher = best == NULL || backup_shown(candidate->head)->manifest.height > backup_shown(best->head)->manifest.height;
-        if (higher) best = candidate;
+        if (candidate == begun && is_fresh(backup, candidate)) return begun;
+        bool better = best == NULL || backup_shown(candidate->head)->manifest.height > backup_shown(best->head)->manifest.height;
+        if (best != NULL && is_fresh(backup, candidate) != is_fresh(backup, best)) better = is_fresh(backup, candidate);
+        if (better) best = candidate;
     }
     return best;
 }
@@ -213,7 +241,8 @@ static void choose(struct client_backup *backup, uint64_t now_ms) {
     }
     const struct checkpoint_manifest *manifest = &backup_shown(backup->chosen.head)->manifest;
     backup->phase = BACKUP_PIECES;
-    backup->moved_ms = now_ms;
+    backup->chosen_ms = now_ms;
+    if ((uint32_t)__builtin_popcount(backup->chosen.members) > backup->f) backup->moved_ms = now_ms;
     if (!backup_store_begin(backup)) return;
     backup_say(backup, "checkpoint at height %llu, epoch %llu, shown alike by %d of %u nodes: %llu entries, %llu bytes, in %u pieces and %u items%s",
                (unsigned long long)manifest->height, (unsigned long long)manifest->epoch, __builtin_popcount(backup->chosen.members),
@@ -262,15 +291,18 @@ void client_backup_tick(struct client_backup *backup, uint64_t now_ms) {
     }
     if (backup->phase != BACKUP_PIECES && backup->phase != BACKUP_ITEMS) return;
     uint32_t usable = 0, unknown = 0;
+    uint64_t since_ms = backup->moved_ms > backup->chosen_ms ? backup->moved_ms : backup->chosen_ms;
     for (uint32_t i = 0; i < backup->peer_count; i++) {
         const struct backup_peer *peer = &backup->peers[i];
         client_node_want(peer->node, now_ms);
-        bool here = peer->node->state == NODE_UP || now_ms - backup->moved_ms < BACKUP_PATIENCE_MS; /* a link may come back */
+        bool here = peer->node->state == NODE_UP || now_ms - since_ms < BACKUP_PATIENCE_MS; /* a link may come back */
         usable += backup_peer_usable(peer) && here;
         unknown += !peer->bad && peer->unknown;
     }
-    if (usable == 0 && unknown > 0) {
-        choose_again(backup, now_ms, "no node has that checkpoint any more");
+    bool stalls = usable <= backup->f && now_ms - since_ms >= BACKUP_STALL_MS; /* all that are left may be liars, who say nothing */
+    if (unknown > 0 && (usable == 0 || stalls)) {
+        for (uint32_t i = 0; i < backup->peer_count; i++) backup->peers[i].stalled |= backup_peer_usable(&backup->peers[i]);
+        choose_again(backup, now_ms, usable == 0 ? "no node has that checkpoint any more" : "who may still have that checkpoint does not give it");
         return;
     }
     backup_pieces_ask(backup, now_ms);

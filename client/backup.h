@@ -27,6 +27,9 @@ enum {
     BACKUP_PIECE_BYTES = 256 << 10, /* pieces are cut to about so much */
     BACKUP_ASK_MS = 300,
     BACKUP_PATIENCE_MS = 10000, /* so long f+1 nodes may take to show one checkpoint alike; then one will do, since all of it is checked */
+    BACKUP_STALL_MS = 5000,     /* nothing came for so long, and no more than f nodes are left that may have it: another checkpoint */
+    BACKUP_ITEM_MS = 5000,      /* of one node for one item, and a second for each MiB of it; then it is asked of another */
+    BACKUP_SLOW_MAX = 6,        /* so often its time is doubled */
     BACKUP_LATE_FETCHES = 10,
     BACKUP_LATE_MS_MIN = 3000,
     BACKUP_BUSY_MS_MAX = 2000,
@@ -48,7 +51,7 @@ struct backup_candidate {
 struct backup_query {
     bool used, is_item, paused; /* paused: BUSY in the middle of an item, asked on */
     uint32_t index;
-    uint64_t nonce, until_ms;
+    uint64_t nonce, until_ms, end_ms; /* end: of an item, however it comes */
     struct buffer item; /* what came of an item so far */
 };
 
@@ -66,6 +69,8 @@ struct backup_peer {
     bool bad;     /* sent what does not verify: asked no more */
     bool unknown; /* does not have this checkpoint any more */
     bool showed;  /* answered a question for checkpoints */
+    bool stalled; /* when the last one that was chosen did not come, it was among those who were left: what it alone shows comes last */
+    uint8_t slow; /* items that it did not give in their time */
     uint64_t ask_at_ms, nonce; /* for checkpoints */
     struct backup_query queries[BACKUP_OUTSTANDING_MAX];
     struct backup_manifest manifest;
@@ -83,7 +88,7 @@ struct client_backup {
     client_backup_note *note;
     void *context;
     enum backup_phase phase;
-    uint64_t started_ms, moved_ms; /* when a piece last came */
+    uint64_t started_ms, chosen_ms, moved_ms; /* moved: when a piece last came */
     struct backup_peer peers[BFT_MEMBERS_MAX];
     uint32_t peer_count, f;
     struct backup_candidate candidates[BACKUP_CANDIDATES_MAX];

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client/backup.h"
+#include "merkle/check.h"
 #include "ring/entropy.h"
 
 enum { MESSAGE_PIECE_QUERY = 0x010F, BYTES_PER_MS_MIN = 256 };

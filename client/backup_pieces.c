@@ -74,14 +74,30 @@ static bool open_find(struct client_backup *backup, const struct backup_peer *pe
     return false;
 }
 
+/* Who did not give items in their time is asked for them when nobody is left who was not as slow. */
+static bool is_slower(const struct client_backup *backup, const struct backup_peer *peer) {
+    for (uint32_t i = 0; i < backup->peer_count; i++) {
+        const struct backup_peer *other = &backup->peers[i];
+        if (backup_peer_usable(other) && other->node->state == NODE_UP && other->slow < peer->slow) return true;
+    }
+    return false;
+}
+
+static uint64_t item_end_ms(const struct client_backup *backup, const struct backup_peer *peer, uint32_t index, uint64_t now_ms) {
+    struct checkpoint_item item = checkpoint_manifest_item(&backup_shown(backup->chosen.head)->manifest, index);
+    return now_ms + ((BACKUP_ITEM_MS + item.bytes / 1024) << peer->slow);
+}
+
 static void peer_ask(struct client_backup *backup, struct backup_peer *peer, uint64_t now_ms) {
     bool items = backup->phase == BACKUP_ITEMS;
+    if (items && is_slower(backup, peer)) return;
     for (unsigned i = 0; i < BACKUP_OUTSTANDING_MAX && peer->node->state == NODE_UP; i++) {
         struct backup_query *query = &peer->queries[i];
         uint32_t index;
         if (query->used) continue;
         if (!open_find(backup, peer, items, &index)) return;
         *query = (struct backup_query){.used = true, .is_item = items, .index = index};
+        if (items) query->end_ms = item_end_ms(backup, peer, index, now_ms);
         (items ? backup->items : backup->pieces)[index] = BACKUP_ASKED;
         if (query_send(backup, peer, query, now_ms)) continue;
         query_drop(backup, query);
@@ -95,8 +111,10 @@ void backup_pieces_ask(struct client_backup *backup, uint64_t now_ms) {
         bool down = peer->node->state != NODE_UP;
         for (unsigned k = 0; k < BACKUP_OUTSTANDING_MAX; k++) {
             struct backup_query *query = &peer->queries[k];
-            bool late = query->used && !query->paused && now_ms >= query->until_ms, again = query->paused && now_ms >= peer->ask_at_ms;
-            if (again && !down) {
+            bool slow = query->used && query->is_item && now_ms >= query->end_ms;
+            bool late = slow || (query->used && !query->paused && now_ms >= query->until_ms), again = query->paused && now_ms >= peer->ask_at_ms;
+            if (slow && peer->slow < BACKUP_SLOW_MAX) peer->slow++;
+            if (again && !late && !down) {
                 query->paused = false;
                 down = !query_send(backup, peer, query, now_ms);
             }
