@@ -325,12 +325,14 @@ static bool pair_chains_load(struct node *node, struct wal_reader *reader, char 
 }
 
 static void announced_load(struct node *node, struct wal_reader *reader) {
-    uint8_t key[WAL_KEY_BYTES_MAX];
-    size_t bytes = 0;
-    replica_announced_key(key);
-    uint8_t *value = value_read(reader, WAL_MISC, key, &bytes);
-    if (value != NULL) replica_restore_announced(node->replica, value, bytes);
-    free(value);
+    for (uint32_t i = 0; i < REPLICA_ANNOUNCED_MAX; i++) {
+        uint8_t key[WAL_KEY_BYTES_MAX];
+        size_t bytes = 0;
+        replica_announced_key(i, key);
+        uint8_t *value = value_read(reader, WAL_MISC, key, &bytes);
+        if (value != NULL) replica_restore_announced(node->replica, i, value, bytes);
+        free(value);
+    }
 }
 
 /* Blocks that do not reach down to the state, which was lost: nothing can be executed again before a checkpoint has come from peers. Only the newest

@@ -133,7 +133,7 @@ void replica_destroy(struct replica *r) {
         free(r->jobs_free);
         r->jobs_free = next;
     }
-    blob_drop(r->announced);
+    for (uint32_t i = 0; i < REPLICA_ANNOUNCED_MAX; i++) blob_drop(r->announced[i].bytes);
     blob_drop(r->proposing_body);
     free(r->proposing_config);
     epoch_free(r);

@@ -115,9 +115,10 @@ bool replica_restore_chain_payload(struct replica *replica, const uint8_t *bytes
 /* The chain of another cluster, as far as it was kept: each entry under this key of WAL_MISC, by its serial from 1 on. False: it does not follow. */
 void replica_pair_chain_key(uint8_t key[WAL_KEY_BYTES_MAX], uint32_t cluster, uint64_t serial);
 bool replica_restore_pair_chain(struct replica *replica, uint32_t cluster, const uint8_t *entry, size_t bytes) __attribute__((warn_unused_result));
-/* The CONFIG whose new members observe (S-81), if one was kept under this key of WAL_MISC; judged at the start. */
-void replica_announced_key(uint8_t key[WAL_KEY_BYTES_MAX]);
-void replica_restore_announced(struct replica *replica, const uint8_t *bytes, size_t count);
+/* The CONFIGs whose new members observe (S-81), those that were kept under these keys of WAL_MISC; judged at the start. */
+enum { REPLICA_ANNOUNCED_MAX = 4 };
+void replica_announced_key(uint32_t number, uint8_t key[WAL_KEY_BYTES_MAX]);
+void replica_restore_announced(struct replica *replica, uint32_t number, const uint8_t *bytes, size_t count);
 /* The checkpoint from which the executor was loaded, and its blobs as FINAL jobs once carried them ("tip": header and certificate; "queues":
  * unacknowledged compact decisions). False: they do not fit each other or this cluster; `text` says which. */
 bool replica_restore_checkpoint(struct replica *replica, const struct state_checkpoint *checkpoint, const uint8_t *tip, size_t tip_bytes,

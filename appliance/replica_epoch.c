@@ -299,7 +299,7 @@ void epoch_observer_add(struct replica *r, const uint8_t noise_key[32], const ch
     }
     if (observer_number(r) == OBSERVERS_MAX) removed_make_room(r);
     uint32_t at = observer_number(r);
-    CHECK(at < OBSERVERS_MAX); /* those announced, and those removed from the start to now and by the last CONFIG: at most 3 x 16 */
+    CHECK(at < OBSERVERS_MAX); /* those removed from the start to now and by the last CONFIG: at most 2 x 16; those announced: replica_observe.c */
     struct observer *observer = &r->observers[at];
     *observer = (struct observer){.used = true, .announced = announced, .link_epoch = r->link_epoch};
     memcpy(observer->noise_key, noise_key, 32);

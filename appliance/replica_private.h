@@ -366,9 +366,10 @@ struct replica {
     uint64_t genesis_height;
     struct observer observers[OBSERVERS_MAX];
     uint32_t observer_next; /* the number after the one that was given last */
-    struct question_rate announced_rate; /* changes of what is announced */
-    uint8_t announced_hash[32]; /* of the operation, signatures apart */
-    struct blob *announced; /* a CONFIG not to be decided yet, whose new members observe (S-81); NULL: none */
+    struct { /* CONFIGs not to be decided yet, whose new members observe (S-81) */
+        struct blob *bytes; /* NULL: none */
+        uint8_t hash[32];   /* of the operation, signatures apart */
+    } announced[REPLICA_ANNOUNCED_MAX];
 
     /* time */
     uint64_t now_ms, now_us, wall_ms;

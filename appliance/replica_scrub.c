@@ -223,8 +223,10 @@ static bool misc_again(struct replica *r, const uint8_t *key) {
     if (memcmp(is, key, bytes) == 0) return misc_put(r, key, blob_copy(r->genesis.state_root.bytes, sizeof r->genesis.state_root.bytes));
     replica_successor_key(is);
     if (memcmp(is, key, bytes) == 0) return r->successor != NULL && misc_put(r, key, blob_hold(r->successor));
-    replica_announced_key(is);
-    if (memcmp(is, key, bytes) == 0) return r->announced != NULL && misc_put(r, key, blob_hold(r->announced));
+    for (uint32_t i = 0; i < REPLICA_ANNOUNCED_MAX; i++) {
+        replica_announced_key(i, is);
+        if (memcmp(is, key, bytes) == 0) return r->announced[i].bytes != NULL && misc_put(r, key, blob_hold(r->announced[i].bytes));
+    }
     for (uint32_t i = 0; i < r->pair_count; i++) {
         const struct pair *pair = &r->pairs[i];
         for (uint32_t k = 0; k < pair->entry_count; k++) {

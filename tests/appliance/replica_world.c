@@ -406,9 +406,11 @@ static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
         rw_checkpoint_restore(node);
         rw_pairs_restore(node);
     }
-    replica_announced_key(key);
-    const struct rw_record *announced = record_find(node, WAL_MISC, key);
-    if (announced != NULL) replica_restore_announced(node->replica, announced->bytes, announced->count);
+    for (uint32_t i = 0; i < REPLICA_ANNOUNCED_MAX; i++) {
+        replica_announced_key(i, key);
+        const struct rw_record *announced = record_find(node, WAL_MISC, key);
+        if (announced != NULL) replica_restore_announced(node->replica, i, announced->bytes, announced->count);
+    }
     uint64_t final = rw_status(rw, index)->final_height, first = UINT64_MAX, last = 0;
     (void)wal_key_vote(key, WAL_VOTE_CORE, 0, 0, 0);
     const struct rw_record *memory = record_find(node, WAL_VOTES, key);

@@ -220,10 +220,12 @@ static void what_only_this_node_has_is_written_again_and_never_removed(void **st
     replica_genesis_key(key);
     misc_add(node, key, node->replica->genesis.state_root.bytes, 32);
     misc_is_written_again(rw, node, key);
-    replica_announced_key(key);
-    misc_add(node, key, (const uint8_t *)"a CONFIG", 8);
-    node->replica->announced = blob_copy((const uint8_t *)"a CONFIG", 8);
-    misc_is_written_again(rw, node, key);
+    for (uint32_t i = 0; i < REPLICA_ANNOUNCED_MAX; i++) {
+        replica_announced_key(i, key);
+        misc_add(node, key, (const uint8_t *)"a CONFIG", 8);
+        node->replica->announced[i].bytes = blob_copy((const uint8_t *)"a CONFIG", 8);
+        misc_is_written_again(rw, node, key);
+    }
     struct claim_successor statement = {.signatures_count = 0};
     memcpy(statement.predecessor_id, rw->world->system.system_id, 16);
     memset(statement.successor_hash, 1, 32);
@@ -241,7 +243,7 @@ static void what_memory_does_not_have_of_it_is_left_and_not_called_repaired(void
     struct rw_node *node = &rw->nodes[SHARD_NODE];
     uint8_t keys[4][WAL_KEY_BYTES_MAX] = {0};
     replica_successor_key(keys[0]);
-    replica_announced_key(keys[1]);
+    replica_announced_key(1, keys[1]);
     replica_pair_chain_key(keys[2], COORDINATOR_CLUSTER_BASE, 1);
     (void)wal_key_misc(keys[3], "of a later release");
     for (unsigned i = 0; i < 4; i++) {
