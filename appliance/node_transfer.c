@@ -102,15 +102,19 @@ static void order_put(struct node_transfer *own, const struct order *order) {
     }
 }
 
-static void orders_put(struct node_transfer *own) {
+/* The bytes that the loop is to send. */
+static uint64_t orders_put(struct node_transfer *own) {
     struct order order = {.is_status = false};
     bool any = false;
+    uint64_t bytes = 0;
     while (transfer_next(own->transfer, &order.output)) {
+        if (order.output.kind == TRANSFER_SEND) bytes += order.output.blob->count;
         order_put(own, &order);
         any = true;
     }
     void (*loop_wake)(struct node *) = own->node->wake;
     if (any && loop_wake != NULL) loop_wake(own->node);
+    return bytes;
 }
 
 static bool is_question(const struct news *news) {
@@ -165,12 +169,13 @@ static void *thread_main(void *context) {
         unsigned done = 0;
         transfer_tick(own->transfer, ring_clock_ms());
         atomic_store(&own->taking, transfer_taking(own->transfer)); /* before its questions leave */
-        orders_put(own);
+        (void)orders_put(own);
         while (done < 64 && (news = way_take(&own->news)) != NULL) {
             uint64_t from = ring_clock_thread_us();
             transfer_credit_grow(&credit, ring_clock_us());
-            if (news_do(own, news, credit.us > 0)) transfer_credit_pay(&credit, ring_clock_thread_us() - from);
-            orders_put(own);
+            bool served = news_do(own, news, credit.us > 0);
+            uint64_t bytes = orders_put(own);
+            if (served) transfer_credit_served(&credit, ring_clock_thread_us() - from, bytes);
             done++;
         }
         transfer_credit_grow(&credit, ring_clock_us());
@@ -179,7 +184,7 @@ static void *thread_main(void *context) {
             uint64_t from = ring_clock_thread_us();
             work = transfer_work(own->transfer);
             transfer_credit_pay(&credit, ring_clock_thread_us() - from);
-            orders_put(own);
+            (void)orders_put(own);
         }
         uint64_t now = ring_clock_ms();
         struct order order = {.is_status = true};

@@ -48,6 +48,7 @@ static inline void transfer_share_give(struct transfer_share *share, uint8_t ask
 enum {
     TRANSFER_CREDIT_SHARE = 5,       /* transfer_share: one in so many */
     TRANSFER_CREDIT_US_MAX = 100000, /* what may be used at once after a pause */
+    TRANSFER_SENT_BYTES_PER_US = 1024, /* what is sent costs the loop's thread so much: encrypted, and copied by the kernel */
 };
 struct transfer_credit {
     uint64_t at_us;
@@ -63,6 +64,11 @@ static inline void transfer_credit_grow(struct transfer_credit *credit, uint64_t
 static inline void transfer_credit_pay(struct transfer_credit *credit, uint64_t us) {
     credit->us -= us > 2 * TRANSFER_CREDIT_US_MAX ? 2 * TRANSFER_CREDIT_US_MAX : (int64_t)us;
     if (credit->us < -TRANSFER_CREDIT_US_MAX) credit->us = -TRANSFER_CREDIT_US_MAX;
+}
+
+/* What was served: on the thread of state transfer, and then on the loop's, which sends it. */
+static inline void transfer_credit_served(struct transfer_credit *credit, uint64_t us, uint64_t bytes_sent) {
+    transfer_credit_pay(credit, us + bytes_sent / TRANSFER_SENT_BYTES_PER_US);
 }
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "appliance/transfer_share.h"
+#include "protocol/checkpoint.h"
 
 static struct transfer_share share;
 
@@ -29,7 +30,7 @@ static void one_that_fills_its_share_takes_nobody_elses(void **state) {
 
 static void bytes_are_bounded_and_the_largest_answers_fit(void **state) {
     (void)state;
-    const size_t checkpoint = 4 << 20, piece = (1 << 20) + (1 << 16);
+    const size_t checkpoint = CHECKPOINT_MESSAGE_BYTES_MAX, piece = (1 << 20) + (1 << 16);
     size_t bytes = checkpoint;
     assert_true(transfer_share_take(&share, 1, checkpoint));
     for (unsigned i = 0; i < TRANSFER_OUTSTANDING_MAX; i++) {
@@ -38,7 +39,7 @@ static void bytes_are_bounded_and_the_largest_answers_fit(void **state) {
     }
     while (transfer_share_take(&share, 1, piece)) bytes += piece;
     assert_true(bytes <= TRANSFER_SHARE_BYTES);
-    transfer_share_give(&share, 1, checkpoint);
+    transfer_share_give(&share, 1, piece);
     assert_true(transfer_share_take(&share, 1, piece));
 }
 
@@ -67,12 +68,30 @@ static void no_debt_is_deeper_than_a_pause_makes_good(void **state) {
     assert_int_equal(credit.us, 1);
 }
 
+/* A helper whose own part of it is cheap still spends the loop's time on what it sends: both together are a fifth. */
+static void what_is_sent_is_paid_for_too(void **state) {
+    (void)state;
+    enum { SECONDS = 20, PIECE_US = 100, PIECE_BYTES = 768 << 10 };
+    struct transfer_credit credit = {.at_us = 0};
+    uint64_t spent_us = 0, now_us = 0;
+    while (now_us < UINT64_C(1000000) * SECONDS) {
+        now_us += 200;
+        transfer_credit_grow(&credit, now_us);
+        if (credit.us <= 0) continue;
+        transfer_credit_served(&credit, PIECE_US, PIECE_BYTES);
+        spent_us += PIECE_US + PIECE_BYTES / TRANSFER_SENT_BYTES_PER_US;
+    }
+    assert_true(spent_us <= UINT64_C(1000000) * SECONDS / TRANSFER_CREDIT_SHARE + 1000);
+    assert_true(spent_us >= UINT64_C(900000) * SECONDS / TRANSFER_CREDIT_SHARE);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(one_that_fills_its_share_takes_nobody_elses, set_up),
         cmocka_unit_test_setup(bytes_are_bounded_and_the_largest_answers_fit, set_up),
         cmocka_unit_test_setup(all_together_leave_half_of_the_ring, set_up),
         cmocka_unit_test(no_debt_is_deeper_than_a_pause_makes_good),
+        cmocka_unit_test(what_is_sent_is_paid_for_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
