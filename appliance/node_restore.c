@@ -119,32 +119,32 @@ static enum node_restored state_load(struct node *node, char text[NODE_TEXT_BYTE
 
 /* ---- the write-ahead store ---- */
 
-/* The value under a key, malloc'd; NULL: not there. */
+/* The value under a key, malloc'd; NULL: not there, or not whole, which is the same where it can come again from peers. */
 static uint8_t *value_read(struct wal_reader *reader, enum wal_db db, const uint8_t *key, size_t *count) {
-    enum store_status status = wal_read(reader, db, key, NULL, 0, count);
-    if (status != STORE_TOO_LONG || *count == 0) return NULL;
-    uint8_t *bytes = malloc(*count);
-    CHECK(bytes != NULL);
-    if (wal_read(reader, db, key, bytes, *count, count) == STORE_OK) return bytes;
-    free(bytes);
+    uint8_t *value;
+    if (wal_read_whole(reader, db, key, &value, count) == STORE_OK && *count > 0) return value;
+    free(value);
     return NULL;
 }
 
 /* *value is the record, malloc'd, or NULL if there is none. False: there is one, and it is not whole; that must not pass for none (P-2). */
-static bool vote_read(struct wal_reader *reader, const uint8_t *key, uint8_t **value, size_t *bytes) {
+static bool record_read(struct wal_reader *reader, enum wal_db db, const uint8_t *key, uint8_t **value, size_t *bytes) {
+    enum store_status status = wal_read_whole(reader, db, key, value, bytes);
+    if (status != STORE_OK || *bytes > 0) return status == STORE_OK || status == STORE_ABSENT;
+    free(*value);
     *value = NULL;
-    if (wal_read(reader, WAL_VOTES, key, NULL, 0, bytes) == STORE_ABSENT) return true;
-    *value = value_read(reader, WAL_VOTES, key, bytes);
-    return *value != NULL;
+    return false;
+}
+
+static bool vote_read(struct wal_reader *reader, const uint8_t *key, uint8_t **value, size_t *bytes) {
+    return record_read(reader, WAL_VOTES, key, value, bytes);
 }
 
 static bool successor_load_known(struct node *node, struct wal_reader *reader) {
-    uint8_t key[WAL_KEY_BYTES_MAX] = {0};
+    uint8_t key[WAL_KEY_BYTES_MAX] = {0}, *value;
     size_t bytes = 0;
     replica_successor_key(key);
-    if (wal_read(reader, WAL_MISC, key, NULL, 0, &bytes) == STORE_ABSENT) return true;
-    uint8_t *value = value_read(reader, WAL_MISC, key, &bytes);
-    bool good = value != NULL && replica_restore_successor(node->replica, value, bytes);
+    bool good = record_read(reader, WAL_MISC, key, &value, &bytes) && (value == NULL || replica_restore_successor(node->replica, value, bytes));
     free(value);
     return good;
 }
@@ -291,14 +291,17 @@ static bool blocks_load(struct node *node, struct wal_reader *reader, uint64_t f
     return refuse(node, text, "a stored block or input does not match its hash");
 }
 
-/* The chain of CONFIGs comes first: it says who certified all the rest. */
+/* The chain of CONFIGs comes first: it says who certified all the rest. It ends where no record is, and none comes behind: one that is damaged, or
+ * that a damaged tree hides, is no end. A node that took it for one would go on in an epoch that is over. */
 static bool chain_load(struct node *node, struct wal_reader *reader, char text[NODE_TEXT_BYTES]) {
+    static const char damaged[] = "the chain of CONFIGs is damaged, so who the members are is not known; make this node's data anew (its key must "
+                                  "not sign again), and check the disk";
     for (uint64_t serial = 1;; serial++) {
-        uint8_t key[WAL_KEY_BYTES_MAX];
+        uint8_t key[WAL_KEY_BYTES_MAX], *value;
         size_t bytes = 0;
         (void)wal_key_chain(key, serial);
-        uint8_t *value = value_read(reader, WAL_CHAIN, key, &bytes);
-        if (value == NULL) return true;
+        if (!record_read(reader, WAL_CHAIN, key, &value, &bytes)) return refuse(node, text, damaged);
+        if (value == NULL) return wal_read_next(reader, WAL_CHAIN, key, false) == STORE_ABSENT || refuse(node, text, damaged);
         bool good = replica_restore_chain(node->replica, serial, value, bytes);
         free(value);
         if (!good) return refuse(node, text, "the chain of CONFIGs does not verify");
@@ -311,10 +314,11 @@ static bool pair_chains_load(struct node *node, struct wal_reader *reader, char 
         uint32_t cluster = system->clusters[i].cluster;
         if (config_cluster_is_coordinator(cluster) == config_cluster_is_coordinator(node->cluster)) continue;
         for (uint64_t serial = 1;; serial++) {
-            uint8_t key[WAL_KEY_BYTES_MAX];
+            uint8_t key[WAL_KEY_BYTES_MAX], *value;
             size_t bytes = 0;
             replica_pair_chain_key(key, cluster, serial);
-            uint8_t *value = value_read(reader, WAL_MISC, key, &bytes);
+            if (!record_read(reader, WAL_MISC, key, &value, &bytes))
+                return refuse(node, text, "the chain of CONFIGs of another cluster is damaged: make this node's data anew, and check the disk");
             if (value == NULL) break;
             bool good = replica_restore_pair_chain(node->replica, cluster, value, bytes);
             free(value);

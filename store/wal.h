@@ -130,6 +130,9 @@ void wal_reader_close(struct wal_reader *reader);
  * STORE_DAMAGED, STORE_IO. */
 enum store_status wal_read(struct wal_reader *reader, enum wal_db db, const uint8_t *key, void *value, size_t room, size_t *bytes)
     __attribute__((warn_unused_result));
+/* The value, malloc'd, the caller's to free; NULL unless STORE_OK. STORE_ABSENT: there is none, which what cannot be read never is. */
+enum store_status wal_read_whole(struct wal_reader *reader, enum wal_db db, const uint8_t *key, uint8_t **value, size_t *bytes)
+    __attribute__((warn_unused_result));
 /* The first key >= `key` (or > key, if after) goes to `key`; then wal_read() it. STORE_ABSENT at the end. To start at the beginning: key all zero. */
 enum store_status wal_read_next(struct wal_reader *reader, enum wal_db db, uint8_t key[WAL_KEY_BYTES_MAX], bool after)
     __attribute__((warn_unused_result));

@@ -534,6 +534,46 @@ static void a_flipped_bit_on_disk_never_comes_back_as_a_value(void **state) {
     assert_int_equal(close_all(at), STORE_OK);
 }
 
+/* For a chain the difference is where it ends. */
+static void a_damaged_record_read_whole_is_damaged_and_not_absent(void **state) {
+    struct fixture *at = *state;
+    static uint8_t value[3000];
+    assert_int_equal(open_with(at, 4 << 20, 16, NULL, NULL), STORE_OK);
+    memset(value, 0x5C, sizeof value);
+    struct iovec part = {value, sizeof value};
+    struct wal_record record = {.operation = WAL_PUT, .db = WAL_CHAIN, .parts = &part, .part_count = 1};
+    (void)wal_key_chain(record.key, 1);
+    assert_int_equal(commit(at->wal, &record, 1), STORE_OK);
+    struct wal_reader *reader = NULL;
+    uint8_t *whole, absent[WAL_KEY_BYTES_MAX];
+    size_t bytes = 0;
+    (void)wal_key_chain(absent, 2);
+    assert_int_equal(wal_reader_open(at->wal, &reader), STORE_OK);
+    assert_int_equal(wal_read_whole(reader, WAL_CHAIN, record.key, &whole, &bytes), STORE_OK);
+    assert_int_equal(bytes, sizeof value);
+    assert_memory_equal(whole, value, sizeof value);
+    free(whole);
+    assert_int_equal(wal_read_whole(reader, WAL_CHAIN, absent, &whole, &bytes), STORE_ABSENT);
+    assert_null(whole);
+    wal_reader_close(reader);
+    assert_int_equal(close_all(at), STORE_OK);
+    static uint8_t file[4 << 20];
+    int fd = open(at->file, O_RDWR);
+    ssize_t size = pread(fd, file, sizeof file, 0);
+    assert_true(size > 0);
+    uint8_t *found = memmem(file, (size_t)size, value, sizeof value);
+    assert_non_null(found);
+    uint8_t other = 0x5D;
+    assert_int_equal(pwrite(fd, &other, 1, found - file + 1500), 1);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(open_with(at, 4 << 20, 16, NULL, NULL), STORE_OK);
+    assert_int_equal(wal_reader_open(at->wal, &reader), STORE_OK);
+    assert_int_equal(wal_read_whole(reader, WAL_CHAIN, record.key, &whole, &bytes), STORE_DAMAGED);
+    assert_null(whole);
+    wal_reader_close(reader);
+    assert_int_equal(close_all(at), STORE_OK);
+}
+
 static void a_reader_keeps_its_cut_while_others_write(void **state) {
     struct fixture *at = *state;
     assert_int_equal(open_with(at, 64 << 20, 16, NULL, NULL), STORE_OK);
@@ -570,6 +610,7 @@ int main(void) {
         CASE(a_full_file_system_stops_the_store_and_loses_nothing),
         CASE(a_failed_sync_stops_the_store_and_completes_nothing),
         CASE(a_flipped_bit_on_disk_never_comes_back_as_a_value),
+        CASE(a_damaged_record_read_whole_is_damaged_and_not_absent),
         CASE(a_reader_keeps_its_cut_while_others_write),
     };
     return cmocka_run_group_tests_name("wal", tests, NULL, NULL);
