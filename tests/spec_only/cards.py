@@ -1,9 +1,8 @@
 """Cards, quota and rights (7.2, S-31, S-32)."""
 import ed25519
-from wire import H, Bad, Reader, le, need, tag
+from wire import H, Reader, le, need, tag
 
 KINDS = {"node": 1, "client": 2, "admin": 3}
-SIZE = {1: 164, 2: 132, 3: 68}
 PROVEN = {1: 356, 2: 260, 3: 132}
 POP = {1: "HRC node-pop", 2: "HRC client-pop", 3: "HRC admin-pop"}
 NAME_CHARS = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-")

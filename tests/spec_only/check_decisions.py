@@ -1,11 +1,11 @@
 """Chapter 4 (and receipts, 5.9): vectors/decisions.json."""
 import merkle
-import trie
+import own_decisions
 from check_operations import entries_of
 from consensus import EMPTY_BODY, VOTE_TAG, Certificate, Epoch, Header, references
 from coordinator import Coordinator
 from decisions import LEAF, ClientLeaf, ClusterLeaf, CompactDecision, input_bytes_fit, read_leaf
-from machine import Machine, Queue
+from machine import Machine, genesis_state, pending_hash
 from operations import Batch
 from receipt import Receipt
 from report import Report, differ, load
@@ -81,44 +81,17 @@ def work(c):
     entries = entries_of(c["state"])
     cluster = int.from_bytes([e for e in entries if e[1] == b"g"][0][2][6:10], "little")
     m = (Coordinator if cluster < 0x20000 else Shard)(cluster, entries)
-    lim, r, out = m.config.limits, Reader(c.hex("work")), [(c["state_root"], m.root().hex())]
+    r, out = Reader(c.hex("work")), [(c["state_root"], m.root().hex())]
     need(r.u(4) == 1, "format")
     seen, lists = [], {}
     for _ in range(r.u(4)):
         pair, list_count, item_bytes, entry_bytes = r.u(4), r.u(4), r.u(8), r.u(8)
         items, routing = r.take(item_bytes), Reader(r.take(entry_bytes))
-        q, ir = m.queue(pair), Reader(items)
-        groups, count, total = [], 0, 0
-        while ir.left():
-            at = ir.pos
-            n, kind = ir.u(4), ir.u(1)
-            ir.zero(3)
-            content = ir.take(n)
-            entry = routing.take(76) if m.coordinator and kind in (1, 2) else b""
-            if kind in (1, 2):
-                ops = int.from_bytes(entry[68:72], "little")
-            elif kind == 3:
-                a = Reader(content)
-                a.take(8)
-                parts, ops = a.u(4), 0
-                a.zero(4)
-                for _ in range(parts):
-                    a.take(4)
-                    ops += a.u(4)
-                    a.take(12)
-                    a.take(a.u(4))
-                a.end()
-            else:
-                ops = 1
-            raw = items[at:ir.pos]
-            if not groups or 16 + len(groups[-1][0]) + len(raw) > lim["slice_bytes_max"] \
-                    or groups[-1][2] + ops > lim["slice_ops_max"]:
-                groups.append([b"", b"", 0])
-            g = groups[-1]
-            g[0], g[1], g[2], count, total = g[0] + raw, g[1] + entry, g[2] + ops, count + 1, total + ops
+        q = m.queue(pair)
+        groups = m.cut(items, routing, m.config.limits)
+        count, total = sum(g.count for g in groups), sum(g.ops for g in groups)
         routing.end()
-        want = H(23, b"".join(H(15, a) + H(16, b) for a, b, _ in groups)) if groups else bytes(32)
-        out += [(q.items, count), (q.ops, total), (q.bytes, item_bytes), (q.hash, want)]
+        out += [(q.items, count), (q.ops, total), (q.bytes, item_bytes), (q.hash, pending_hash(groups))]
         open_ops = total if m.coordinator else 0
         for _ in range(list_count):
             dseq, n = r.u(8), r.u(4)
@@ -132,18 +105,6 @@ def work(c):
     busy = [p for p in m.pairs() if m.queue(p).items or any(k[1:5] == le(p, 4) for k in hashes)]
     return differ(*out, (hashes, {k: H(16, v) for k, v in lists.items()}), (busy, seen),
                   (c["case"], "coordinator" if m.coordinator else "shard"))
-
-
-def genesis_state(f, cluster):
-    """D-33."""
-    h = f.succession << 48
-    out = [(1, b"g", f.genesis(cluster).whole(), h, 0)]
-    if cluster < 0x20000:
-        for x in f.clients:
-            rec = b"\x01\0\0\0" + bytes(8) + x.card.binary + x.rights.encode()
-            out += [(1, b"k" + x.card.id, rec, h, 0), (1, b"n" + x.card.signing_key, x.card.id, h, 0)]
-        out.append((1, b"e", bytes(8) + f.file_hash + le(len(f.clients), 4), h, 0))
-    return out
 
 
 def genesis_header(f, m):
@@ -183,6 +144,7 @@ def whole(c):
         box = m.run(h.height, h.time, inputs)
         root = merkle.root([x for x, _ in box])
         cert, d = Certificate(b.hex("certificate")), CompactDecision(b.hex("compact_decision"))
+        d.form()
         got = (word_of(cert.check, epoch), word_of(d.check, epoch))
         decided[d.leaf.hash] = d
         path = merkle.path(d.proof.index, [merkle.leaf_hash(x) for x, _ in box])
@@ -215,6 +177,7 @@ def run(path, mode):
                 d = None
                 try:
                     d = CompactDecision(x.hex("bytes"))
+                    d.form()
                     d.check(epoch)
                     got = "ok"
                 except Bad as e:
@@ -234,4 +197,5 @@ def run(path, mode):
               "outbox_roots": g(outbox), "slices": g(slice_), "cursors": g(cursors),
               "pending": lambda n, v: r.case(n, v, pending), "compact_decisions": compact, "work": g(work),
               "whole": g(whole)}, data)
+    own_decisions.add(r, data["whole"][0])
     return r

@@ -1,9 +1,11 @@
 """Chapter 8: vectors/durability.json."""
 import durability
 import ed25519
+import own_backup
+import own_durability
 import trie
 from consensus import Epoch
-from durability import Answer, Entry, Manifest, PieceQuery, Query
+from durability import Answer, Entry, Known, Manifest, PieceQuery, Query
 from report import Report, differ, load
 from wire import Reader, word_of
 
@@ -59,9 +61,9 @@ def run(path, mode):
 
     def checkpoint(c):
         got = []
-        f = lambda: got.extend(durability.checkpoint_message(c.hex("payload"), epoch, c["checkpoint_blocks"]))
-        word = word_of(f)
-        same = word != "ok" or [m.raw.hex() for m in got] == [data["manifest"]]
+        known = Known(system_id, cluster, {epoch_number: (epoch, c["checkpoint_blocks"])})
+        word = word_of(lambda: got.extend(durability.checkpoint_message(c.hex("payload"), known)))
+        same = word != "ok" or [x.manifest.raw.hex() for x in got] == [data["manifest"]]
         return differ((c["expect"], word), (True, same))
 
     def piece(c):
@@ -79,4 +81,6 @@ def run(path, mode):
               "last_signed_verdicts": g(verdict), "manifest": manifest, "manifest_hash": text,
               "checkpoint_entries": g(entry), "checkpoint_state_root": lambda n, v: r.equal(n, v, root.hex()),
               "checkpoints": g(checkpoint), "pieces": g(piece)}, data)
+    own_durability.add(r)
+    own_backup.add(r)
     return r

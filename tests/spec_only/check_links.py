@@ -2,9 +2,12 @@
 import hashlib
 
 import links
-from links import Direction, Receiver, Refused
+import own_links
+from links import OTHER_NODE, Direction, Receiver, Refused, allowed
 from report import Report, differ, load
 from x25519 import public
+
+NODES = allowed(OTHER_NODE, OTHER_NODE)
 
 
 def word(f, *args):
@@ -63,7 +66,7 @@ def run(path, mode):
         ki, kr = p.keys(suite)
         send = {"initiator": Direction(suite, ki), "responder": Direction(suite, kr)}
         take = {"initiator": Direction(suite, ki), "responder": Direction(suite, kr)}
-        read = {"initiator": Receiver(1, 1 << 20), "responder": Receiver(1, 1 << 20)}
+        read = {"initiator": Receiver(1, 1 << 20, NODES), "responder": Receiver(1, 1 << 20, NODES)}
         for who in send:
             def hello(c):
                 plain = links.frame(1, c.hex("hello_payload"))
@@ -128,7 +131,7 @@ def run(path, mode):
 
     def bad_frame(c):
         ki = p.keys(1)[0]
-        reader = Receiver(1, 1 << 20)
+        reader = Receiver(1, 1 << 20, NODES)
         number = 0 if c["before_hello"] else 1
         if number:
             reader.take(links.frame(1, bytes.fromhex("01000100000010000000000000000000")))
@@ -147,4 +150,5 @@ def run(path, mode):
               "rekey_records": number(links.REKEY_RECORDS), "initiator": person, "responder": person,
               "chachapoly": session, "aesgcm": session, "negative_first_flights": g(first_flight),
               "negative_frames": g(bad_frame), "negative_records": g(bad_record)}, data)
+    own_links.add(r, path)
     return r

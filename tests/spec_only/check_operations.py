@@ -2,10 +2,10 @@
 import ed25519
 import merkle
 import operations as ops
-import trie
+import own_operations
 from coordinator import Coordinator
 from machine import outbox_root
-from operations import Batch, Op, Result
+from operations import Batch, Result
 from report import Report, differ, load
 from shard import Shard
 from wire import Reader, le, word_of
@@ -148,4 +148,5 @@ def run(path, mode):
               "operations": g(operation), "operations_refused": g(operation_refused), "results": g(result),
               "batch_limits": lambda n, v: r.equal(n, 4, len(v)), "batches": g(batch), "batches_refused": g(refused),
               "execution": lambda n, v: run_blocks(r, n, v)}, data)
+    own_operations.add(r, path)
     return r

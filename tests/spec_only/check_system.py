@@ -5,7 +5,9 @@ import consensus
 import ed25519
 import limits
 import merkle
+import own_system
 from report import Report, differ, load
+from succession import Statement
 from sysfile import SystemFile, canonical, parse_card_file
 from wire import Bad, Reader, word_of
 
@@ -99,7 +101,7 @@ def run(path, mode):
         except Bad as e:
             return (c["error"], "does not decode: " + e.word)
         if op.kind <= 2:
-            got = word_of(op.effect, shard)
+            got = word_of(op.effect, shard, shard.limits)
         else:
             got = word_of(op.signed_by, shard)
             if got == "ok":
@@ -112,7 +114,7 @@ def run(path, mode):
 
     def chain(c):
         if "entry" in c:
-            got = word_of(lambda: consensus.take_step(shard, 0, consensus.Entry(c.hex("entry"))))
+            got = word_of(lambda: consensus.take_step(shard.limits, shard, 0, consensus.Entry(c.hex("entry"))))
             return differ((c["error"], got))
         if "payload" in c:
             payloads.append(c.hex("payload"))
@@ -124,7 +126,7 @@ def run(path, mode):
                 raise Bad("serial")
         except Bad as e:
             return differ((c["error"], e.word))
-        e, conf = epochs[c["epoch"]]
+        e, _ = epochs[c["epoch"]]
         return differ((c["error"], "ok"), (c["config_hash"], e.config_hash.hex()), (c["epoch"], e.epoch),
                       (c["keys"], b"".join(e.keys).hex()), (c.num("start_height"), e.start_height),
                       (c.num("height_last"), e.height_last))
@@ -138,7 +140,7 @@ def run(path, mode):
         f = SystemFile(c["file"].encode())
         d = system_file(c)
         old = base.genesis(0x10000)
-        return d or differ((c["error"], word_of(config.successor_statement, c.hex("statement"), old, base, f)))
+        return d or differ((c["error"], word_of(lambda: Statement(c.hex("statement")).check(old, base, f))))
 
     def ends(c):
         valid = c["case"] == "" or config.endpoint(c["case"])
@@ -150,6 +152,7 @@ def run(path, mode):
               "system_file_refused": g(file_refused), "system_files_refused": g(files_refused), "rights": g(rights),
               "endpoints": g(ends), "operations": g(operation), "config_chains": g(chain),
               "owner_records": g(owner), "successors": g(successor)}, data)
+    own_system.add(r)
     r.equal("limits rows", len(limits.LIMITS), len(data["limits"]))
     r.equal("timeouts rows", len(limits.TIMEOUTS), len(data["timeouts"]))
     return r

@@ -1,9 +1,9 @@
-"""CONFIG and administrative operations (7.5, 7.6), owner records (7.9), successors (7.12)."""
+"""CONFIG and administrative operations (7.5, 7.6), owner records (7.9)."""
 import ed25519
 import merkle
 from cards import PROVEN, Card, Rights
 from limits import LIMITS, TIMEOUTS, relations
-from wire import H, Bad, Reader, is_coordinator, le, need, tag
+from wire import H, Bad, Reader, le, need, tag
 
 CONFIG, SEAL, ENROL, CHANGE, REVOKE = 1, 2, 3, 4, 5
 
@@ -91,6 +91,15 @@ def decode_config(whole):
                   succession, c, s)
 
 
+FIXED = ("slice_bytes_max", "slice_ops_max")
+NOT_ABOVE = ("block_input_bytes_max", "credit_ops", "credit_bytes", "table_keys_max", "table_bytes_max", "clients_max")
+
+
+def limits_follow(a, b, base):
+    """D-32: what no CONFIG changes, and what none raises above the system file's value (base); the spec names no word for it."""
+    need(all(b[x] == a[x] for x in FIXED) and all(b[x] <= base[x] for x in NOT_ABOVE), "limits-conflict")
+
+
 def new_members(a, b):
     kept = set(a.members)
     return [m for m in b.members if m not in kept]
@@ -151,14 +160,15 @@ class Operation:
         need(self.system_id == config.system_id, "foreign")
         check_signatures(self.signatures, config, tag("HRC admin-op") + self.system_id + self.hash)
 
-    def effect(self, config):
-        """S-76, for CONFIG and SEAL."""
+    def effect(self, config, base):
+        """S-76 and D-32, for CONFIG and SEAL; base are the limits of the system file."""
         need(self.kind <= 2, "field-range")
         self.signed_by(config)
         need(self.cluster == config.cluster, "foreign")
         need(self.serial == config.serial + 1 and self.predecessor == config.hash, "serial")
         if self.kind == CONFIG:
             may_follow(config, self.config)
+            limits_follow(config.limits, self.config.limits, base)
             self._cards(config)
 
     def _cards(self, before):
@@ -178,23 +188,6 @@ def check_signatures(signatures, config, message):
     known = {a[1] for a in config.admins}
     for key, sig in signatures:
         need(key in known and ed25519.verify(key, message, sig) == "ok", "signature-invalid")
-
-
-def successor_statement(raw, config, old, new):
-    """S-141, S-142: old and new are SystemFile."""
-    r = Reader(raw)
-    need(r.u(1) == 1, "format-unknown")
-    r.zero(3)
-    count = r.ranged(4, 0, 32)
-    predecessor, successor, file_hash = r.take(16), r.take(16), r.take(32)
-    signatures = [(r.take(32), r.take(64)) for _ in range(count)]
-    r.end()
-    need(successor == file_hash[:16], "id-mismatch")
-    need(all(a[0] < b[0] for a, b in zip(signatures, signatures[1:])), "order")
-    need(predecessor == old.system_id == new.predecessor_id and file_hash == new.file_hash, "foreign")
-    need(new.partition_key == old.partition_key and len(new.shards) == len(old.shards), "foreign")
-    need(new.succession == old.succession + 1, "serial")
-    check_signatures(signatures, config, tag("HRC successor") + successor + file_hash)
 
 
 def text(r, low, high, chars=None):

@@ -262,11 +262,11 @@ class Entry:
             raise Bad("certificate")
 
 
-def take_step(config, start_height, entry, start_id=None):
-    """S-101: the epoch that ends here, and the CONFIG after it (None after SEAL)."""
+def take_step(base, config, start_height, entry, start_id=None):
+    """S-101: the epoch that ends here, and the CONFIG after it (None after SEAL); base are the limits of the system file (D-32)."""
     op, h = entry.operation, entry.header
     need(op.kind in (CONFIG, SEAL), "certificate")
-    op.effect(config)
+    op.effect(config, base)
     epoch = Epoch.of_config(config, start_height, h.height, start_id)
     need(h.place == epoch.place, "certificate")
     need(H(7, entry.body) == h.body_hash, "certificate")
@@ -291,20 +291,38 @@ def decode_chain(payload):
     return cluster, first, entries
 
 
+class Chain:
+    """The epochs of a cluster that one knows, from genesis on."""
+
+    def __init__(self, genesis):
+        self.genesis, self.ended = genesis, []
+        self.config, self.start = genesis, (genesis.succession << 48, None)
+
+    def take(self, payload, most=TOP):
+        """S-105: steps from what is known on, up to epoch most; what is known already is skipped, a gap is refused."""
+        cluster, _, entries = decode_chain(payload)
+        need(cluster == self.genesis.cluster, "foreign")
+        for entry in entries:
+            if len(self.ended) < entry.operation.serial <= most:
+                self.step(entry)
+
+    def step(self, entry):
+        need(self.config is not None, "serial")
+        epoch, after = take_step(self.genesis.limits, self.config, self.start[0], entry, self.start[1])
+        self.ended.append((epoch, self.config))
+        self.config, self.start = after, (entry.header.height, entry.header.id)
+
+    def epochs(self):
+        """(epoch, CONFIG) of each; after SEAL the last one has ended, too."""
+        if self.config is None:
+            return self.ended
+        return self.ended + [(Epoch.of_config(self.config, self.start[0], TOP, self.start[1]), self.config)]
+
+
 def epochs_of(genesis, payload, most=TOP):
     """S-104: the epochs that the chain shows, from genesis on; steps are taken up to epoch most."""
-    epochs, config, start = [], genesis, (genesis.succession << 48, None)
+    chain = Chain(genesis)
     if payload:
-        cluster, first, entries = decode_chain(payload)
-        need(cluster == genesis.cluster, "foreign")
-        need(first == 1, "serial")
-        for entry in entries:
-            if entry.operation.serial > most:
-                break
-            need(config is not None, "serial")
-            epoch, after = take_step(config, start[0], entry, start[1])
-            epochs.append((epoch, config))
-            config, start = after, (entry.header.height, entry.header.id)
-    if config is not None:
-        epochs.append((Epoch.of_config(config, *[start[0], TOP, start[1]]), config))
-    return epochs
+        need(decode_chain(payload)[1] == 1, "serial")
+        chain.take(payload, most)
+    return chain.epochs()

@@ -1,11 +1,9 @@
 """What a coordinator cluster does with batches and answers (5.5)."""
 from cards import Rights
 from machine import ANSWER, CONFIG_ITEM, READ, WRITE, Machine
-from operations import (ADD, BUSY, CHECK, CLIENT_STATE, GET, MALFORMED, QUOTA, READS, RECEIPT, REVOKED, RIGHTS, TOO_NEW,
+from operations import (ADD, BUSY, CLIENT_STATE, GET, MALFORMED, QUOTA, READS, RECEIPT, REVOKED, RIGHTS, TOO_NEW,
                         TOO_OLD, client_item, read_item, split_results, write_item)
 from wire import H, Bad, Reader, le, need
-
-M64 = 2**64 - 1
 
 
 class Client:
@@ -51,7 +49,18 @@ def reserve(p, item_bytes, limits):
     return n
 
 
+def tokens_at(rights, bucket, now):
+    """O-30.5: the thousandths of an operation that a bucket (tokens, time) holds now; the first use starts full."""
+    tokens, time = bucket or (1000 * rights.burst, now)
+    return min(1000 * rights.burst, tokens + rights.per_second * (now - time))
+
+
 class Coordinator(Machine):
+    def clients_let_in(self, system):
+        """O-54: noise keys of the clients on record that are not revoked; the file does not matter here."""
+        records = [Client(v[0]) for k, v in self.system.items() if k[:1] == b"k"]
+        return {x.card[68:100] for x in records if not x.revoked}
+
     def room(self, client_id, more, most):
         """Whether the client's slice of this block stays within most bytes (O-25)."""
         return 4 + sum(4 + len(x) for x in self.client_items.get(client_id, ())) + more <= most
@@ -113,9 +122,9 @@ class Coordinator(Machine):
         return None
 
     def pay(self, client_id, rights, ops):
-        raw, full = self.get(b"b" + client_id), 1000 * rights.burst
-        tokens, time = (int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little")) if raw else (full, self.now)
-        tokens = min(full, tokens + rights.per_second * (self.now - time))
+        raw = self.get(b"b" + client_id)
+        bucket = (int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little")) if raw else None
+        tokens = tokens_at(rights, bucket, self.now)
         if tokens < 1000 * ops:
             return False
         self.put(b"b" + client_id, le(tokens - 1000 * ops, 8) + le(self.now, 8))

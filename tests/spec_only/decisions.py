@@ -8,9 +8,9 @@ SLICE_MAX = 64 << 20
 
 
 class ClusterLeaf:
-    """D-9; chained: dseq 1 has zeros as previous (evidence.py says why one may leave that out)."""
+    """D-9; what previous is for dseq 1 is D-4.1's to judge."""
 
-    def __init__(self, raw, chained=True):
+    def __init__(self, raw):
         r = Reader(raw, "bad_leaf", "bad_leaf")
         need(r.u(1) == 1 and r.u(1) == 1, "bad_leaf")
         r.zero(2)
@@ -18,7 +18,7 @@ class ClusterLeaf:
         self.height, self.dseq, self.previous = r.u(8), r.u(8), r.take(32)
         self.slice_bytes, self.slice_hash = r.ranged(4, 16, SLICE_MAX), r.take(32)
         r.end()
-        need(self.dseq >= 1 and (self.dseq > 1 or self.previous == bytes(32) or not chained), "bad_leaf")
+        need(self.dseq >= 1, "bad_leaf")
         self.raw, self.hash = raw, merkle.leaf_hash(raw)
 
     def matches(self, body):
@@ -54,7 +54,7 @@ class ClientLeaf:
 
 
 def read_leaf(raw):
-    need(len(raw) == LEAF and raw[0] in (1, 2), "bad_leaf")
+    need(raw[0] in (1, 2), "bad_leaf")
     return ClusterLeaf(raw) if raw[0] == 1 else ClientLeaf(raw)
 
 
@@ -63,46 +63,54 @@ class OutboxProof:
 
     def __init__(self, r):
         self.index, self.count, n = r.u(4), r.u(4), r.u(4)
-        need(n <= 64, "wrong_leaf")
-        self.path = [r.take(32) for _ in range(n)]
+        path = r.take(32 * n)
+        self.path = [path[i:i + 32] for i in range(0, 32 * n, 32)]
 
     def form(self):
-        need(1 <= self.count <= 1 << 24 and self.index < self.count, "wrong_leaf")
-        need(self.count == merkle.least_size(self.index, len(self.path)), "wrong_leaf")
+        need(1 <= self.count <= 1 << 24 and self.index < self.count, "bad_path")
+        need(self.count == merkle.least_size(self.index, len(self.path)), "bad_path")
 
-    def check(self, leaf_hash, root):
-        self.form()
+    def leads(self, leaf_hash, root):
         need(merkle.root_from(leaf_hash, self.index, self.count, self.path) == root, "wrong_leaf")
 
 
 class DecisionHead:
-    """D-12 up to the leaf, from a reader."""
+    """D-12 up to the leaf, from a reader: the lengths alone."""
 
-    def __init__(self, r, read=read_leaf):
+    def __init__(self, r):
         self.certificate_raw = r.take(r.u(4))
         self.proof = OutboxProof(r)
-        self.leaf = read(r.take(LEAF))
+        self.leaf_raw = r.take(LEAF)
         self.cause = None
 
-    def check(self, epoch):
+    def form(self, read=read_leaf):
+        """What needs no members: bad_certificate, bad_path, bad_leaf."""
         try:
-            self.certificate = c = Certificate(self.certificate_raw)
+            self.certificate = Certificate(self.certificate_raw)
+        except Bad:
+            raise Bad("bad_certificate")
+        self.proof.form()
+        self.leaf = read(self.leaf_raw)
+
+    def check(self, epoch):
+        """After form: unproved (cause: a word of 3.13), wrong_leaf."""
+        c, leaf = self.certificate, self.leaf
+        try:
             c.check(epoch)
         except Bad as e:
             self.cause = e.word
             raise Bad("unproved")
-        leaf = self.leaf
-        self.proof.check(leaf.hash, c.outbox_root)
         need((leaf.height, leaf.source, leaf.system_id) == (c.height, epoch.cluster, epoch.system_id), "wrong_leaf")
+        self.proof.leads(leaf.hash, c.outbox_root)
 
 
 class CompactDecision(DecisionHead):
-    """D-12. Words: truncated, bad_leaf, unproved (cause: that of chapter 3), wrong_leaf, wrong_slice."""
+    """D-12, whole: truncated, those of its head, wrong_slice."""
 
-    def __init__(self, raw, read=read_leaf):
+    def __init__(self, raw):
         r = Reader(raw)
-        super().__init__(r, read)
-        self.slice = r.take(self.leaf.slice_bytes)
+        super().__init__(r)
+        self.slice = r.take(int.from_bytes(self.leaf_raw[76:80], "little"))  # slice_bytes of both kinds of leaf
         r.end()
 
     def check(self, epoch):

@@ -4,6 +4,8 @@ import trie
 from consensus import HEADER, Certificate, Header
 from wire import Bad, H, Reader, le, need, tag
 
+HEADERS_MAX = 256  # of a certificate (B-11)
+
 
 class Query:
     """P-11."""
@@ -93,36 +95,77 @@ class Manifest:
         r.end()
 
 
-def checkpoint_message(raw, epoch, k):
-    """P-42 against the members of an epoch, with checkpoint_blocks K: the manifests."""
-    r = Reader(raw, "bad_bytes", "bad_field")
-    r.take(8)
-    count, out = r.ranged(2, 0, 2), []
-    r.zero(6)
-    for _ in range(count):
-        m = Manifest(r.take(r.u(4)))
-        header, child = Header(r.take(HEADER)), Header(r.take(HEADER))
-        cert = r.take(r.u(4))
+class Known:
+    """What a receiver's chain shows: number -> (epoch, checkpoint_blocks)."""
+
+    def __init__(self, system_id, cluster, epochs):
+        self.system_id, self.cluster, self.epochs = system_id, cluster, epochs
+
+    @staticmethod
+    def of_chain(epochs):
+        """Of consensus.epochs_of."""
+        first = epochs[0][0]
+        return Known(first.system_id, first.cluster, {e.epoch: (e, c.limits["checkpoint_blocks"]) for e, c in epochs})
+
+
+class Checkpoint:
+    """One checkpoint of P-42."""
+
+    def __init__(self, r):
+        self.manifest = Manifest(r.take(r.u(4)))
+        self.header, self.child = Header(r.take(HEADER)), Header(r.take(HEADER))
+        raw = r.take(r.u(4))
         try:
-            cert = Certificate(cert)
+            self.certificate = Certificate(raw)
         except Bad:
             raise Bad("bad_certificate")
-        need(not out or out[-1][0].height > m.height, "bad_field")
-        out.append((m, header, child, cert))
-    r.end()
-    for m, header, child, cert in out:
-        need(m.system_id == epoch.system_id and m.cluster == epoch.cluster, "bad_place")
+
+    def usable(self, known):
+        """True if a receiver may take it, False if it is passed over; errors are Bad.
+
+        The epoch of the manifest gives K: where it is not known the height cannot be judged. A certificate of 256 headers is
+        judged like any other before it is passed over.
+        """
+        m, header, child, cert = self.manifest, self.header, self.child, self.certificate
+        need((m.system_id, m.cluster) == (known.system_id, known.cluster), "bad_place")
+        own, k = known.epochs.get(m.epoch, (None, 1))
         need((m.height & (1 << 48) - 1) % k == 0, "bad_place")
         need(header.id == m.block_id and (header.system_id, header.cluster, header.epoch, header.height)
              == (m.system_id, m.cluster, m.epoch, m.height), "bad_header")
-        need(child.parent_id == m.block_id and child.height == m.height + 1 and child.state_root == m.state_root,
-             "bad_header")
+        need(child.parent_id == m.block_id and child.height == m.height + 1 and child.state_root == m.state_root, "bad_header")
+        need(child.epoch in (m.epoch, m.epoch + 1), "bad_header")
+        epoch, _ = known.epochs.get(child.epoch, (None, 0))
+        if epoch is None:
+            return False
+        need(epoch is own or (epoch.start_height, epoch.start_id) == (m.height, m.block_id), "bad_header")
         try:
             cert.check(epoch)
         except Bad:
             raise Bad("bad_certificate")
         need((cert.block_id, cert.height) == (child.id, child.height), "bad_certificate")
-    return [x[0] for x in out]
+        return len(cert.headers) < HEADERS_MAX
+
+    def own_certificate(self):
+        """P-48: that of the checkpoint's block, made from the child's; of a block that ended its epoch the chain has it."""
+        rest = [self.header] + (self.certificate.headers or [self.child])
+        return self.certificate.qc.raw + le(len(rest), 2) + bytes(2) + b"".join(h.raw for h in rest)
+
+
+def read_checkpoints(raw):
+    """P-42, what needs nothing else: the nonce and the checkpoints."""
+    r = Reader(raw, "bad_bytes", "bad_field")
+    nonce, count, out = r.take(8), r.ranged(2, 0, 2), []
+    r.zero(6)
+    for _ in range(count):
+        out.append(Checkpoint(r))
+        need(len(out) == 1 or out[0].manifest.height > out[1].manifest.height, "bad_field")
+    r.end()
+    return nonce, out
+
+
+def checkpoint_message(raw, known):
+    """P-42: the checkpoints that a receiver may take."""
+    return [c for c in read_checkpoints(raw)[1] if c.usable(known)]
 
 
 class PieceQuery:
@@ -170,6 +213,15 @@ def check_piece(raw, query, root):
         check_entries(r, query, total, root)
     elif code == 0 and kind == 4:
         check_subroots(r, query, total, root)
+
+
+def entries_of_piece(raw):
+    """The entries of an ENTRIES piece that was checked."""
+    r = Reader(raw)
+    r.take(48)
+    total = r.u(8)
+    r.take(r.u(4))
+    return [Entry(r) for _ in range(total)]
 
 
 def check_entries(r, q, total, root):

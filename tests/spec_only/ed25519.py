@@ -142,15 +142,6 @@ def base_mult(k):
     return acc
 
 
-def mult(k, pt):
-    acc = NEUTRAL
-    for bit in bin(k)[2:]:
-        acc = double(acc)
-        if bit == "1":
-            acc = add(acc, pt)
-    return acc
-
-
 def key_form(a):
     """E-2a and E-2b; the error word or None."""
     n = int.from_bytes(a, "little")

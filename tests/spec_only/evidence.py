@@ -1,22 +1,20 @@
 """Evidence (3.11).
 
-How the text was read (B-82, B-83 say so now):
-- chain_bytes: a chain that does not decode is `truncated`; whether it leads to the place of the items needs the system file and is the caller's.
-- Bytes that end between the magic and the items are `truncated`; ones that end within a compact decision are `bad_decision`, as are, in kind 5, bytes
-  that follow it; in kind 6 these are `truncated`.
-- Kinds 5, 6: what D-12 checks before `unproved` is form (B-82), then comes `no_conflict`; what it checks from there on is B-83's.
-- Another place is `bad_signer` in all kinds, as B-83 says without exception. Two items of different places are `no_conflict`.
-- A leaf for a client is `bad_decision`. The head of an item whose zero field is not 0 is no fault of the envelope (D-15).
-- D-9's "zeros for dseq 1" of previous is D-4.1's to judge, not the leaf table's: CHAINED = False leaves this one check out.
+How the text was read where it says less than a program must know:
+- Kind 7: both lengths and the end come first (`truncated`), then both statements (`bad_field`, whatever S-141 calls the fault), then the pair.
+- Kind 7: of each statement the system, then its signatures, then how many (B-83 names them in this order; S-142 counts first).
+- Kind 7: the chain is one of any cluster of the system, and all its steps are taken; after SEAL the CONFIG that it ended is the newest.
+- A chain that does not decode is `truncated`; one whose steps are not valid, or of a cluster that the system lacks, is `bad_signer`.
 """
 import ed25519
-from consensus import Certificate, decode_chain
+from consensus import TOP, decode_chain, epochs_of
 from decisions import ClusterLeaf, CompactDecision, DecisionHead
+from succession import Statement
 from wire import Bad, Reader, need, tag
 
 MAGIC = b"HRCEVID1"
-CLUSTER = 0xFF
-CHAINED = False
+NOBODY = 0xFF
+STATEMENTS = 7
 
 
 class Signed:
@@ -78,19 +76,8 @@ def well_formed(slice_):
     return True
 
 
-def decision(read, *args):
-    """D-12 as far as no members are needed; its place is the certificate's."""
-    try:
-        d = read(*args, lambda raw: ClusterLeaf(raw, CHAINED))
-        d.place = Certificate(d.certificate_raw).qc.ballot.place
-        d.proof.form()
-    except Bad:
-        raise Bad("bad_decision")
-    return d
-
-
 class Evidence:
-    """B-82; check is B-83."""
+    """B-82; check and convict are B-83."""
 
     def __init__(self, raw):
         need(raw[:8] == MAGIC, "not_evidence")
@@ -102,26 +89,48 @@ class Evidence:
                 decode_chain(self.chain)
             except Bad:
                 raise Bad("truncated")
-        self.kind, self.signer = r.ranged(1, 1, 6), r.u(1)
-        need(self.signer < 16 if self.kind <= 4 else self.signer == CLUSTER, "bad_field")
-        self.culprit = None if self.signer == CLUSTER else self.signer
+        self.kind, self.signer = r.ranged(1, 1, STATEMENTS), r.u(1)
+        need(self.signer < 16 if self.kind <= 4 else self.signer == NOBODY, "bad_field")
+        self.culprit = None if self.signer == NOBODY else self.signer
         r.zero(2)
         if self.kind <= 4:
             self.items = [what(r, name) for what, name in PAIRS[self.kind]]
             r.end()
             need(contradict(self.kind, *self.items), "no_conflict")
-        elif self.kind == 5:
-            self.items = [decision(CompactDecision, r.rest())]
+        elif self.kind == STATEMENTS:
+            self.statements(r)
+        else:
+            self.decisions(r)
+        self.place = None if self.kind == STATEMENTS else self.items[0].place
+
+    def decisions(self, r):
+        """D-12 as far as no members are needed; the place is the certificate's."""
+        try:
+            self.items = [CompactDecision(r.rest())] if self.kind == 5 else [DecisionHead(r), DecisionHead(r)]
+            for d in self.items:
+                d.form(ClusterLeaf)
+                d.place = d.certificate.qc.ballot.place
+        except Bad:
+            raise Bad("bad_decision")
+        r.end()
+        if self.kind == 5:
             need(not well_formed(self.items[0].slice), "no_conflict")
         else:
-            self.items = a, b = [decision(DecisionHead, r) for _ in range(2)]
-            r.end()
+            a, b = self.items
             same = [(d.place, d.leaf.source, d.leaf.destination, d.leaf.dseq) for d in (a, b)]
             need(same[0] == same[1] and a.leaf.raw < b.leaf.raw, "no_conflict")
-        self.place = self.items[0].place
+
+    def statements(self, r):
+        raws = [r.take(r.u(4)) for _ in range(2)]
+        r.end()
+        try:
+            self.items = a, b = [Statement(x) for x in raws]
+        except Bad:
+            raise Bad("bad_field")
+        need(a.predecessor == b.predecessor and a.file_hash < b.file_hash, "no_conflict")
 
     def check(self, epoch):
-        """With the members of its place."""
+        """Kinds 1 to 6, with the members of its place."""
         need(self.place == epoch.place, "bad_signer")
         if self.culprit is None:
             try:
@@ -133,3 +142,38 @@ class Evidence:
         need(self.signer < epoch.n, "bad_signer")
         key = epoch.keys[self.signer]
         need(all(ed25519.verify(key, x.signed, x.signature) == "ok" for x in self.items), "bad_signature")
+
+    def check_statements(self, system_id, config):
+        """Kind 7: the keys of the administrators who signed both."""
+        known = {a[1] for a in config.admins}
+        for s in self.items:
+            need(s.predecessor == system_id, "bad_signer")
+            need(all(key in known and ed25519.verify(key, s.signed, sig) == "ok" for key, sig in s.signatures), "bad_signature")
+            need(len(s.signatures) >= config.k, "bad_signer")
+        a, b = ({key for key, _ in s.signatures} for s in self.items)
+        return sorted(a & b)
+
+    def shown(self, system, most):
+        """The epochs that system file and chain show, up to epoch most; the chain's cluster, or the one of the place, or any."""
+        if self.chain:
+            cluster = decode_chain(self.chain)[0]
+        elif self.place:
+            cluster = int.from_bytes(self.place[48:52], "little")
+        else:
+            cluster = system.clusters[0].number
+        need(cluster in [c.number for c in system.clusters], "bad_signer")
+        try:
+            return epochs_of(system.genesis(cluster), self.chain, most)
+        except Bad:
+            raise Bad("bad_signer")
+
+    def convict(self, system):
+        """By system file and chain: what it convicts, an index, a list of administrators' keys or None (the cluster)."""
+        if self.kind == STATEMENTS:
+            return self.check_statements(system.system_id, self.shown(system, TOP)[-1][1])
+        need(self.place[:16] == system.system_id, "bad_signer")
+        number = int.from_bytes(self.place[52:60], "little")
+        epochs = self.shown(system, number + 1)
+        need(number < len(epochs), "bad_signer")
+        self.check(epochs[number][0])
+        return self.culprit

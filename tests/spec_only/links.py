@@ -6,11 +6,31 @@ from aead import AesGcm, ChaChaPoly, rekey
 from x25519 import public, x25519
 
 SUITES = {1: ("Noise_IK_25519_ChaChaPoly_SHA256", ChaChaPoly), 2: ("Noise_IK_25519_AESGCM_SHA256", AesGcm)}
-REKEY_RECORDS, RECORD_PLAIN_MAX, FRAME_MAX = 65536, 16384, 33554432
-TYPES = (set(range(1, 5)) | set(range(0x101, 0x115)) | set(range(0x201, 0x205)) | set(range(0x301, 0x306)))
+REKEY_RECORDS, FRAME_MAX = 65536, 33554432
 CONTROL = {1: 16, 2: 8, 3: 8, 4: 4}
-# what a node of another cluster may send to a member, in either direction of the vectors
-OTHER_NODE = {1, 2, 3, 4, 0x113, 0x114, 0x201, 0x202, 0x203, 0x204}
+# C-12: who sends a type to whom; a link's own frames are not in it
+MEMBER, OBSERVER, OTHER_NODE, CLIENT = "member", "observer", "node of another cluster", "client"
+COORDINATOR = "coordinator member"  # a member, of whom clients ask more
+INSIDE, ANYONE, ASKERS = (MEMBER, OBSERVER), (MEMBER, OBSERVER, OTHER_NODE, CLIENT), (MEMBER, OBSERVER, CLIENT)
+TABLE = {
+    0x101: ((MEMBER,), INSIDE), 0x102: ((MEMBER,), INSIDE), 0x103: ((MEMBER,), INSIDE), 0x104: ((MEMBER,), INSIDE),
+    0x105: ((MEMBER,), INSIDE), 0x106: ((MEMBER,), INSIDE), 0x107: (INSIDE, (MEMBER,)), 0x108: ((MEMBER,), INSIDE),
+    0x109: (INSIDE, INSIDE), 0x10a: ((MEMBER,), (MEMBER,)), 0x10b: ((MEMBER,), (MEMBER,)), 0x10c: ((MEMBER,), (MEMBER,)),
+    0x10d: (ASKERS, (MEMBER,)), 0x10e: ((MEMBER,), ASKERS), 0x10f: (ASKERS, (MEMBER,)), 0x110: ((MEMBER,), ASKERS),
+    0x111: ((MEMBER,), INSIDE), 0x112: (INSIDE, (MEMBER,)), 0x113: (ANYONE, (MEMBER,)), 0x114: ((MEMBER,), ANYONE),
+    0x201: ((OTHER_NODE,), (MEMBER,)), 0x202: ((MEMBER,), (OTHER_NODE,)), 0x203: ((OTHER_NODE,), (MEMBER,)),
+    0x204: ((MEMBER,), (OTHER_NODE,)), 0x301: ((CLIENT,), (COORDINATOR,)), 0x302: ((COORDINATOR,), (CLIENT,)),
+    0x303: ((COORDINATOR,), (CLIENT,)), 0x304: ((CLIENT,), (MEMBER,)), 0x305: ((MEMBER,), (CLIENT,)),
+    0x306: ((CLIENT,), (MEMBER,)), 0x307: ((MEMBER,), (CLIENT,)), 0x308: ((CLIENT,), (MEMBER,))}
+TYPES = set(CONTROL) | set(TABLE)
+
+
+def allowed(sender, receiver):
+    """L-26: the types that one end of a link may send to the other. Of two nodes of different clusters each is the table's
+    member to itself and the other node to its peer, so both directions of the table hold."""
+    pairs = [(MEMBER, OTHER_NODE), (OTHER_NODE, MEMBER)] if sender == receiver == OTHER_NODE else [(sender, receiver)]
+    names = lambda role: {role, MEMBER} if role == COORDINATOR else {role}
+    return set(CONTROL) | {t for t, (a, b) in TABLE.items() for x, y in pairs if names(x) & set(a) and names(y) & set(b)}
 
 
 class Refused(Exception):
@@ -149,8 +169,8 @@ def frame(type_, payload):
 class Receiver:
     """What a peer's frames do to the link (L-18, L-23 to L-28)."""
 
-    def __init__(self, version, stated_max, allowed=OTHER_NODE):
-        self.version, self.limit, self.allowed, self.hello = version, min(stated_max, FRAME_MAX), allowed, False
+    def __init__(self, version, stated_max, types):
+        self.version, self.limit, self.types, self.hello = version, min(stated_max, FRAME_MAX), types, False
 
     def take(self, plain):
         out = []
@@ -159,7 +179,7 @@ class Receiver:
             n, type_ = int.from_bytes(plain[:4], "little"), int.from_bytes(plain[4:6], "little")
             refuse_if(plain[6:8] != bytes(2), "frame_header")
             refuse_if((type_ == 1) == self.hello, "hello")
-            refuse_if(type_ not in TYPES or type_ not in self.allowed, "frame_type")
+            refuse_if(type_ not in self.types, "frame_type")
             refuse_if(n > self.limit, "frame_length")
             refuse_if(type_ in CONTROL and n != CONTROL[type_], "hello" if type_ == 1 else "control")
             payload, plain = plain[8:8 + n], plain[8 + n:]

@@ -1,11 +1,12 @@
 """A cluster's replicated state: pairs, queues, dispatch, outbox (chapter 4)."""
 import merkle
 import trie
-from config import Operation, decode_config
+from config import CHANGE, ENROL, Operation, decode_config
 from wire import H, Bad, Reader, is_coordinator, le, need
 
 READ, WRITE, ANSWER, CONFIG_ITEM, REVOKE_ITEM = 1, 2, 3, 4, 5
 BUDGET_WRITES = 131072
+ENTRY = 76  # bytes of a routing entry (D-8)
 
 
 class ConsumedFrom:
@@ -46,6 +47,42 @@ class Group:
 
     def hash(self):
         return H(15, self.items) + H(16, self.routing)
+
+
+def pending_hash(groups):
+    """D-19."""
+    return H(23, b"".join(g.hash() for g in groups)) if groups else bytes(32)
+
+
+def ops_of(kind, body, entry):
+    """D-19: what an item counts as operations; entry is its routing entry, if it has one."""
+    if kind in (READ, WRITE):
+        return int.from_bytes(entry[68:72], "little")
+    if kind != ANSWER:
+        return 1
+    r, ops = Reader(body), 0
+    r.take(8)
+    parts = r.u(4)
+    r.zero(4)
+    for _ in range(parts):
+        r.take(4)
+        ops += r.u(4)
+        r.take(12)
+        r.take(r.u(4))
+    r.end()
+    return ops
+
+
+def genesis_state(system, cluster):
+    """D-33, from a system file."""
+    h = system.succession << 48
+    out = [(1, b"g", system.genesis(cluster).whole(), h, 0)]
+    if cluster < 0x20000:
+        for x in system.clients:
+            rec = b"\x01\0\0\0" + bytes(8) + x.card.binary + x.rights.encode()
+            out += [(1, b"k" + x.card.id, rec, h, 0), (1, b"n" + x.card.signing_key, x.card.id, h, 0)]
+        out.append((1, b"e", bytes(8) + system.file_hash + le(len(system.clients), 4), h, 0))
+    return out
 
 
 class Machine:
@@ -189,17 +226,33 @@ class Machine:
     def enqueue(self, c, kind, body, ops, routing=b""):
         """D-19."""
         item = le(len(body), 4) + bytes([kind, 0, 0, 0]) + body
-        groups, lim = self.groups.setdefault(c, []), self.config.limits
-        if (not groups or 16 + len(groups[-1].items) + len(item) > lim["slice_bytes_max"]
-                or groups[-1].ops + ops > lim["slice_ops_max"]):
-            groups.append(Group())
-        g = groups[-1]
-        g.items, g.routing, g.ops, g.count = g.items + item, g.routing + routing, g.ops + ops, g.count + 1
+        self.join(self.groups.setdefault(c, []), item, ops, routing, self.config.limits)
         q = self.queue(c)
         if q.items == 0:
             q.time, q.height = self.now, self.height
         q.items, q.ops, q.bytes = q.items + 1, q.ops + ops, q.bytes + len(item)
         self.set_queue(c, q)
+
+    @staticmethod
+    def join(groups, item, ops, routing, lim):
+        """D-19: an item joins the newest group, or begins one."""
+        if (not groups or 16 + len(groups[-1].items) + len(item) > lim["slice_bytes_max"]
+                or groups[-1].ops + ops > lim["slice_ops_max"]):
+            groups.append(Group())
+        g = groups[-1]
+        g.items, g.routing, g.ops, g.count = g.items + item, g.routing + routing, g.ops + ops, g.count + 1
+
+    def cut(self, items, routing, lim):
+        """D-26, P-33: pending items with heads, cut into groups again; routing is a reader of their entries."""
+        r, groups = Reader(items), []
+        while r.left():
+            at = r.pos
+            n, kind = r.u(4), r.u(1)
+            r.zero(3)
+            body = r.take(n)
+            entry = routing.take(ENTRY) if self.coordinator and kind in (READ, WRITE) else b""
+            self.join(groups, items[at:r.pos], ops_of(kind, body, entry), entry, lim)
+        return groups
 
     def dispatch(self, c):
         """D-18."""
@@ -228,10 +281,9 @@ class Machine:
             q.items, q.ops, q.bytes = q.items - g.count, q.ops - g.ops, q.bytes - len(g.items)
             q.time, q.height = (self.now, self.height) if q.items else (0, 0)
             if g.routing:
-                self.lists[c, q.sent] = [g.routing[i:i + 76] for i in range(0, len(g.routing), 76)]
+                self.lists[c, q.sent] = [g.routing[i:i + ENTRY] for i in range(0, len(g.routing), ENTRY)]
                 self.put(b"u" + le(c, 4) + le(q.sent, 8), H(16, g.routing))
-        groups = self.groups.get(c, [])
-        q.hash = H(23, b"".join(x.hash() for x in groups)) if groups else bytes(32)
+        q.hash = pending_hash(self.groups.get(c, []))
         self.set_queue(c, q)
         return out
 
@@ -254,7 +306,7 @@ class Machine:
         try:
             op = Operation(body)
             need(op.kind <= 2, "kind")
-            op.effect(self.known_config(source))
+            op.effect(self.known_config(source), self.genesis_of[source].limits)
         except (Bad, KeyError):
             return
         if op.kind == 1:
@@ -267,7 +319,7 @@ class Machine:
         op = Operation(raw)
         try:
             if op.kind <= 2:
-                op.effect(self.config)
+                op.effect(self.config, self.genesis_of[self.cluster].limits)
                 if op.kind == 1:
                     self.config = op.config
                     self.put(b"g", op.config.whole())
@@ -278,28 +330,33 @@ class Machine:
         except Bad:
             return
 
+    def allows(self, op, clients):
+        """D-32: what an enrolment needs of the records."""
+        rec = self.get(b"k" + op.client_id)
+        if op.kind == ENROL:
+            unknown = rec is None and self.get(b"n" + op.card.signing_key) is None
+            return unknown and clients < self.config.limits["clients_max"]
+        return rec is not None and rec[1] == 0
+
     def enrolment(self, op):
         """S-78, D-32."""
         op.signed_by(self.config)
         r = Reader(self.get(b"e"))
         serial, newest, clients = r.u(8), r.take(32), r.u(4)
         need(op.serial == serial + 1 and op.predecessor == newest, "serial")
+        need(self.allows(op, clients), "client")
         key = b"k" + op.client_id
         rec = self.get(key)
-        if op.kind == 3:
-            need(rec is None and self.get(b"n" + op.card.signing_key) is None, "known")
-            need(clients < self.config.limits["clients_max"], "clients_max")
+        if op.kind == ENROL:
             clients += 1
             self.put(key, b"\x01\0\0\0" + le(op.serial, 8) + op.card.binary + op.rights.encode())
             self.put(b"n" + op.card.signing_key, op.client_id)
+        elif op.kind == CHANGE:
+            self.put(key, b"\x01\0\0\0" + le(op.serial, 8) + rec[12:144] + op.rights.encode())
         else:
-            need(rec is not None and rec[1] == 0, "unknown or revoked")
-            if op.kind == 4:
-                self.put(key, b"\x01\0\0\0" + le(op.serial, 8) + rec[12:144] + op.rights.encode())
-            else:
-                self.put(key, b"\x01\x01\0\0" + le(op.serial, 8) + rec[12:])
-                for c in self.pairs():
-                    self.enqueue(c, REVOKE_ITEM, op.raw, 1)
+            self.put(key, b"\x01\x01\0\0" + le(op.serial, 8) + rec[12:])
+            for c in self.pairs():
+                self.enqueue(c, REVOKE_ITEM, op.raw, 1)
         self.put(b"e", le(op.serial, 8) + op.hash + le(clients, 4))
 
 

@@ -1,10 +1,10 @@
 """Receipts (5.9): run verify SYSTEM.json RECEIPT."""
 import merkle
 import operations as ops
-from consensus import Certificate, epochs_of
-from decisions import LEAF, ClientLeaf, OutboxProof
+from consensus import epochs_of
+from decisions import ClientLeaf, DecisionHead
 from sysfile import SystemFile
-from wire import Bad, Reader, is_coordinator, need
+from wire import Bad, Reader, need
 
 MAGIC = b"HRCRCPT1"
 OPCODES = ("", "GET", "PUT", "PUT-IF-ABSENT", "CAS", "CAS-VERSION", "DELETE", "ADD", "CHECK", "CANCEL", "CLIENT-STATE")
@@ -14,32 +14,34 @@ CODES = {0: "OK", 1: "ABSENT", 2: "EXISTS", 3: "MISMATCH", 4: "CHECK-FAILED", 5:
 
 
 class Item:
-    """O-25."""
+    """O-25, as O-71 wants it: of kind 2, with exactly one result."""
 
     def __init__(self, raw):
         r = Reader(raw, "item", "item")
-        self.kind, self.code = r.ranged(1, 1, 2), r.u(1)
+        need(r.u(1) == 2, "item kind")
+        self.code = r.u(1)
         r.zero(2)
         self.shard, self.digest, self.height, self.index = r.u(4), r.take(32), r.u(8), r.u(4)
-        self.first_op, self.op_count = r.u(4), r.u(4)
-        self.results = r.take(r.u(4))
+        self.first_op = r.u(4)
+        need(r.u(4) == 1, "item op_count")
+        results = r.take(r.u(4))
+        r.end()
+        r = Reader(results, "result", "result")
+        self.result = ops.Result(r)
         r.end()
 
 
 class Receipt:
-    """O-70: the tables."""
+    """O-70: the lengths on construction, the rest in check."""
 
     def __init__(self, raw):
         need(raw[:8] == MAGIC, "not_a_receipt")
         r = Reader(raw[8:])
         self.chain = r.take(r.u(4))
-        self.certificate = r.take(r.u(4))
-        self.outbox = OutboxProof(r)
-        self.leaf = ClientLeaf(r.take(LEAF))
+        self.decision = DecisionHead(r)
         self.item_index, self.item_count = r.u(4), r.u(4)
         self.item_path = self._path(r)
         self.item_raw = r.take(r.u(4))
-        self.item = Item(self.item_raw)
         self.number, self.nonce, self.flags, self.op_count = r.u(8), r.take(16), r.u(1), r.u(4)
         self.op_index, self.op_count_again = r.u(4), r.u(4)
         self.op_path = self._path(r)
@@ -49,66 +51,58 @@ class Receipt:
 
     @staticmethod
     def _path(r):
-        n = r.u(4)
-        need(n <= 64, "path")
-        return [r.take(32) for _ in range(n)]
+        path = r.take(32 * r.u(4))
+        return [path[i:i + 32] for i in range(0, len(path), 32)]
 
-    def decision(self, system):
-        """The certificate and what it proves of the leaf; gives the epoch and the newest that the chain shows."""
-        cert = Certificate(self.certificate)
-        cluster = cert.qc.ballot.cluster
-        need(is_coordinator(cluster) and cluster in [c.number for c in system.coordinators], "cluster")
-        genesis = system.genesis(cluster)
-        number = cert.qc.ballot.epoch
-        epochs = epochs_of(genesis, self.chain, number + 1)
-        need(number < len(epochs), "epoch")
-        epoch = epochs[number][0]
-        cert.check(epoch)
-        leaf = self.leaf
-        self.outbox.check(leaf.hash, cert.outbox_root)
-        need((leaf.system_id, leaf.source, leaf.height) == (system.system_id, cluster, cert.height), "leaf")
+    def decided(self, system):
+        """The decision; gives its epoch and the newest that the chain shows."""
+        d = self.decision
+        d.form(ClientLeaf)
+        self.leaf, ballot = d.leaf, d.certificate.qc.ballot
+        need(ballot.cluster in [c.number for c in system.coordinators], "cluster")
+        epochs = epochs_of(system.genesis(ballot.cluster), self.chain, ballot.epoch + 1)
+        need(ballot.epoch < len(epochs), "epoch")
+        epoch = epochs[ballot.epoch][0]
+        d.check(epoch)
         return epoch, epochs[-1][0]
 
     def check(self, system):
-        """O-71. Words: bad_decision, wrong_item, other_request."""
-        try:
-            out = self.decision(system)
-        except Bad as e:
-            self.cause = e.word
-            raise Bad("bad_decision")
-        try:
-            self.the_item(system)
-        except Bad as e:
-            self.cause = e.word
-            raise Bad("wrong_item")
-        try:
-            self.request()
-        except Bad as e:
-            self.cause = e.word
-            raise Bad("other_request")
+        """O-71. Words: bad_decision, bad_item, item_unproved, bad_operation, other_request (4.3)."""
+        out = self._part("bad_decision", self.decided, system)
+        self._part("bad_item", self.the_item)
+        self._part("item_unproved", self.proved)
+        self._part("bad_operation", self.operation)
+        self._part("other_request", self.request)
         return out
 
-    def the_item(self, system):
-        leaf, item = self.leaf, self.item
-        need(self.item_count == leaf.item_count, "item count")
-        need(merkle.verify_inclusion(merkle.leaf_hash(self.item_raw), self.item_index, self.item_count,
-                                     self.item_path, leaf.items_root) == "ok", "item proof")
-        need(item.kind == 2 and item.op_count == 1 and item.code in (ops.OK, ops.RECORDED), "item")
-        need(item.shard in [c.number for c in system.shards], "item shard")
-        results = ops.split_results(item.results, 1)
-        need(results is not None, "result")
-        self.result = ops.Result(Reader(results[0]))
+    def _part(self, word, f, *args):
+        try:
+            return f(*args)
+        except Bad as e:
+            self.cause = ": ".join(filter(None, (e.word, self.decision.cause)))
+            raise Bad(word)
+
+    def the_item(self):
+        self.item = Item(self.item_raw)
+        self.result = self.item.result
+
+    def proved(self):
+        need(self.item_count == self.leaf.item_count, "item count")
+        word = merkle.verify_inclusion(merkle.leaf_hash(self.item_raw), self.item_index, self.item_count, self.item_path,
+                                       self.leaf.items_root)
+        need(word == "ok", word)
+
+    def operation(self):
+        need(self.flags < 4 and self.flags & ops.RECEIPT, "flags")
+        need(self.op_count == self.op_count_again and self.op_index < self.op_count, "op_count")
+        need(self.op_index == self.item.first_op, "operation index")
+        need(len(self.op_path) == merkle.count(self.op_index, self.op_count), "operation path")
+        (self.op,) = ops.read_ops(self.op_raw, 1)
 
     def request(self):
-        leaf, item = self.leaf, self.item
-        need(self.flags < 4 and self.flags & ops.RECEIPT, "flags")
-        need(self.op_count >= 1 and self.op_count == self.op_count_again, "op_count")
-        need(self.op_index == item.first_op and self.op_index < self.op_count, "operation index")
-        (self.op,) = ops.read_ops(self.op_raw, 1)
-        need(len(self.op_path) == merkle.count(self.op_index, self.op_count), "operation proof")
         root = merkle.root_from(merkle.leaf_hash(self.op_raw), self.op_index, self.op_count, self.op_path)
-        digest = ops.part_digest(leaf.client_id, self.number, self.nonce, self.flags, self.op_count, root)
-        need(digest == item.digest, "part_digest")
+        digest = ops.part_digest(self.leaf.client_id, self.number, self.nonce, self.flags, self.op_count, root)
+        need(digest == self.item.digest, "part_digest")
 
     def explain(self, system, epoch, newest):
         leaf, item, op, res = self.leaf, self.item, self.op, self.result

@@ -1,6 +1,8 @@
 """Counting of cases; nothing is skipped silently."""
 import json
 
+from wire import word_of
+
 
 class Case(dict):
     """A vector case that remembers which of its fields were looked at."""
@@ -70,6 +72,16 @@ class Report:
             self.passed += 1
         else:
             self.fail(what, *diff)
+
+    def words(self, name, cases):
+        """Checks of our own: (label, expected word, function that passes or raises Bad)."""
+        for label, want, f in cases:
+            self.case("own %s: %s" % (name, label), None, lambda _: differ((want, word_of(f))))
+
+    def facts(self, name, cases):
+        """Checks of our own: (label, expected, function that gives it)."""
+        for label, want, f in cases:
+            self.case("own %s: %s" % (name, label), None, lambda _: differ((want, f())))
 
     def group(self, name, cases, judge, label=("name", "case")):
         if not isinstance(cases, list) or not cases:

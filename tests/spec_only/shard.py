@@ -1,11 +1,9 @@
 """What a shard cluster does with requests: execution and exactly once (5.2, 5.6)."""
-import copy
-
 from config import Operation
 from machine import ANSWER, CONFIG_ITEM, READ, REVOKE_ITEM, WRITE, Machine
 from operations import (ABSENT, ADD, ATOMIC, BELOW_FLOOR, BUSY, CANCEL, CANCELLED, CAS, CAS_VERSION, CHECK,
                         CHECK_FAILED, CLIENT_STATE, DELETE, EXISTS, GET, LIMIT, MALFORMED, MISMATCH, NOT_EXECUTED, OK,
-                        OVERFLOW, PUT, PUT_IF_ABSENT, READS, RECORDED, RECORDS_FULL, RESERVED, REUSED, REVOKED,
+                        OVERFLOW, PUT_IF_ABSENT, RECORDED, RECORDS_FULL, RESERVED, REUSED, REVOKED,
                         TABLE_FULL, TOO_NEW, TOO_OLD, UNSUPPORTED, WRONG_SHARD, WRONG_TYPE, ReadItem, WriteItem,
                         check_list, number, read_ops, result, shard_of)
 from wire import Bad, Reader, le, need
@@ -46,6 +44,10 @@ class Record:
 
 
 class Shard(Machine):
+    def clients_let_in(self, system):
+        """O-54: noise keys of the file's clients whose numbers are not closed."""
+        return {x.card.noise_key for x in system.clients if not ClientRecord(self.get(b"w" + x.card.id)).closed}
+
     # records
 
     def chunk_key(self, client, chunk):

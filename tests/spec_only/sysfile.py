@@ -1,7 +1,7 @@
 """Canonical JSON and the system file (7.1, 7.3)."""
 import json
 
-from cards import KINDS, PROVEN, Card, Rights, is_name
+from cards import KINDS, Card, Rights, is_name
 from config import Config, encode_limits, encode_timeouts
 from limits import LIMITS, TIMEOUTS, relations
 from wire import H, Bad, le, need
@@ -150,6 +150,12 @@ class SystemFile:
         need(type(obj["format"]) is int, "field-type")
         need(obj["format"] == 1, "format-unknown")
         names(obj, self.HEAD)
+        self.read(obj)
+        need(self.file_hash[:16] == self.system_id, "id-mismatch")
+        need(canonical(obj) == raw, "not-canonical")
+
+    def read(self, obj):
+        """All but the head's format, the id and the canonical form."""
         self.name = text(obj, "name")
         self.partition_key, self.predecessor_id = hexa(obj, "partition_key", 16), hexa(obj, "predecessor_id", 16)
         self.protocol_version = integer(obj, "protocol_version", 0, 2**32 - 1)
@@ -170,8 +176,6 @@ class SystemFile:
         self._nothing_twice()
         self.binary = self._binary()
         self.file_hash = H(14, self.binary)
-        need(self.file_hash[:16] == self.system_id, "id-mismatch")
-        need(canonical(obj) == raw, "not-canonical")
 
     def _more_rules(self):
         need(is_name(self.name.encode()), "field-range")

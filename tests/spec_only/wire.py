@@ -76,13 +76,5 @@ def quorum(n):
     return n - (n - 1) // 3
 
 
-def is_cluster(c):
-    return 0x10000 <= c < 0x11000 or 0x20000 <= c < 0x21000
-
-
 def is_coordinator(c):
     return 0x10000 <= c < 0x11000
-
-
-def is_shard(c):
-    return 0x20000 <= c < 0x21000

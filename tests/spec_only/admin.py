@@ -1,0 +1,156 @@
+"""What administrators and askers say to one member: ADMIN, ANNOUNCE, ADMIN_STATE (5.7), observers (S-81), who is let in
+(L-13, O-54), who is told which chain (S-103).
+
+How the text was read where it says less than a program must know:
+- O-55: an ANNOUNCE of anything but a CONFIG is code 4 (`field-range`): a SEAL has no members. One without an operation is answered like an ADMIN
+  without one.
+- S-81: what is kept already is judged like any other (code 4 if it is not signed well enough now), and then changes nothing.
+- S-81: the first CONFIG is put in nobody's place; replacements alone are counted. An epoch that begins frees the place, not the count.
+- O-53: a SEAL that is final already is `number`: no CONFIG began an epoch.
+- O-53: an operation of another cluster is `number` if its number or predecessor does not fit, else invalid (`foreign`).
+- S-103: who may not be told a cluster's chain is not answered.
+"""
+from config import CONFIG, SEAL, Operation, new_members
+from links import CLIENT, MEMBER, OBSERVER, OTHER_NODE
+from wire import Bad, Reader, le, need
+
+NOTHING, WAITS, DONE, NUMBER, INVALID, OTHER_CLIENT, BUSY, ELSEWHERE = range(8)
+ROWS = ("file-unreadable file-exists file-in-use file-open-mode too-large truncated not-json not-canonical field-missing "
+        "field-unknown field-type field-range format-unknown id-mismatch key-invalid proof-invalid signature-invalid "
+        "signatures-too-few key-twice name-twice order limits-conflict foreign serial change-too-large certificate nothing-free").split()
+STATE = 76
+REPLACEMENTS, MINUTE_MS = 4, 60000
+
+
+def row(word):
+    """7.14, from 1."""
+    return ROWS.index(word) + 1
+
+
+class Question:
+    """O-53, O-55: the payload of ADMIN and of ANNOUNCE."""
+
+    def __init__(self, raw):
+        r = Reader(raw)
+        self.nonce, self.operation = r.take(8), r.rest()
+
+
+class State:
+    """ADMIN_STATE."""
+
+    def __init__(self, raw):
+        r = Reader(raw)
+        self.nonce, self.code, self.row = r.take(8), r.ranged(1, 0, 7), r.ranged(1, 0, len(ROWS))
+        r.zero(2)
+        self.clients, self.clients_max, self.number, self.hash = r.u(4), r.u(4), r.u(8), r.take(32)
+        self.height, self.cluster = r.u(8), r.u(4)
+        r.zero(4)
+        r.end()
+        need((self.code == INVALID) == (self.row != 0), "field-range")
+
+
+def state(nonce, answer, machine, height):
+    """ADMIN_STATE of a member whose final state is the machine's; answer is (code, row)."""
+    r = Reader(machine.get(b"e") or bytes(44))
+    number, newest, clients = r.u(8), r.take(32), r.u(4)
+    return (nonce + bytes(answer) + bytes(2) + le(clients, 4) + le(machine.config.limits["clients_max"], 4) + le(number, 8)
+            + newest + le(height, 8) + le(machine.cluster, 4) + bytes(4))
+
+
+def handed_in(raw, machine, begun, room=True):
+    """O-53: (code, row); begun: serial -> config_hash of the epochs that are known here."""
+    if not room:
+        return BUSY, 0
+    if not raw:
+        return (NOTHING if machine.coordinator else ELSEWHERE), 0
+    try:
+        op = Operation(raw)
+    except Bad as e:
+        return INVALID, row(e.word)
+    return config_code(op, machine, begun) if op.kind in (CONFIG, SEAL) else enrolment_code(op, machine)
+
+
+def config_code(op, machine, begun):
+    if op.kind == CONFIG and begun.get(op.serial) == op.config.hash:
+        return DONE, 0
+    if op.serial != machine.config.serial + 1 or op.predecessor != machine.config.hash:
+        return NUMBER, 0
+    try:
+        op.effect(machine.config, machine.genesis_of[machine.cluster].limits)
+    except Bad as e:
+        return INVALID, row(e.word)
+    return WAITS, 0
+
+
+def enrolment_code(op, machine):
+    if not machine.coordinator:
+        return ELSEWHERE, 0
+    if op.system_id != machine.config.system_id:
+        return INVALID, row("foreign")
+    r = Reader(machine.get(b"e"))
+    number, newest, clients = r.u(8), r.take(32), r.u(4)
+    if op.hash == newest:
+        return DONE, 0
+    if op.serial != number + 1 or op.predecessor != newest:
+        return NUMBER, 0
+    try:
+        op.signed_by(machine.config)
+    except Bad as e:
+        return INVALID, row(e.word)
+    return (WAITS if machine.allows(op, clients) else OTHER_CLIENT), 0
+
+
+class Announced:
+    """S-81: the CONFIG that a member was shown before it is to be decided."""
+
+    def __init__(self):
+        self.hash, self.keys, self.replaced = None, set(), []
+
+    def take(self, raw, machine, begun, now):
+        """(code, row) of an ANNOUNCE."""
+        answer = handed_in(raw, machine, begun)
+        if answer[0] != WAITS:
+            return answer
+        op = Operation(raw)
+        if op.kind != CONFIG:
+            return INVALID, row("field-range")
+        if op.hash == self.hash:
+            return answer
+        self.replaced = [t for t in self.replaced if now - t < MINUTE_MS]
+        if self.hash is not None:
+            if len(self.replaced) >= REPLACEMENTS:
+                return BUSY, 0
+            self.replaced.append(now)
+        self.hash, self.keys = op.hash, {m[2] for m in new_members(machine.config, op.config)}
+        return answer
+
+    def epoch_began(self):
+        self.hash, self.keys = None, set()
+
+
+def let_in(system, machine, announced, removed=()):
+    """L-13: the static keys that a member takes; removed: of members that CONFIG removed and that L-47 allows."""
+    nodes = {n.noise_key for c in system.clusters if c.number != machine.cluster for n in c.nodes}
+    own = {m[2] for m in machine.config.members}
+    return nodes | own | set(removed) | announced.keys | machine.clients_let_in(system)
+
+
+class ConfigQuery:
+    """S-103."""
+
+    def __init__(self, raw):
+        r = Reader(raw)
+        self.cluster = r.u(4)
+        r.zero(4)
+        self.first = r.u(8)
+        r.end()
+        need(self.first >= 1, "field-range")
+
+
+def chain_answer(query, own, chains, role):
+    """S-103: the payload of CONFIG_CHAIN, or None; chains: cluster -> entries from serial 1, of the own cluster and its pairs."""
+    need(role in (MEMBER, OBSERVER, OTHER_NODE, CLIENT), "frame_type")
+    if query.cluster != own and role not in (MEMBER, OBSERVER) or query.cluster not in chains:
+        return None
+    entries = chains[query.cluster][query.first - 1:][:256]
+    return le(query.cluster, 4) + le(len(entries), 4) + le(query.first, 8) + b"".join(le(len(e), 4) + e for e in entries)

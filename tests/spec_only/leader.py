@@ -1,0 +1,60 @@
+"""What members demand of a leader, and what they ask it for: NOOPs (B-15, B-25), throughput (B-52).
+
+How the text was read where it says less than a program must know:
+- B-15: the newest NOOP is the newest that was taken; one that came too early is not remembered.
+- B-52: a new best is judged after the decay and before `low`, so that a period that makes the best is never low by itself;
+  before the first period there is no best, and a period without operations makes none.
+"""
+from wire import le
+
+
+def noop_reference(signer, nonce):
+    """D-2."""
+    return bytes([4, signer, 0, 0]) + le(0, 4) + le(nonce, 8) + bytes(32)
+
+
+class Noops:
+    """B-15: the NOOPs that a member takes; B-25: those that the leader names in its next body."""
+
+    def __init__(self, view_base_ms):
+        self.base, self.newest, self.unnamed = view_base_ms, {}, {}
+
+    def take(self, signer, nonce, now):
+        nonce_before, time = self.newest.get(signer, (-1, None))
+        if nonce <= nonce_before or time is not None and now - time < self.base:
+            return False
+        self.newest[signer] = (nonce, now)
+        self.unnamed[signer] = nonce
+        return True
+
+    def name(self, references):
+        """The references of the next body that may have one."""
+        front = [noop_reference(s, n) for s, n in sorted(self.unnamed.items())]
+        self.unnamed = {}
+        return front + references
+
+
+class Throughput:
+    """B-52, as one member judges the leader of its view."""
+
+    def __init__(self, percent, window_ms, half_life_ms):
+        self.percent, self.window, self.half_life = percent, window_ms, half_life_ms
+        self.best = self.best_backlog = 0.0
+        self.low_before = False
+
+    def view(self):
+        """On entering a view."""
+        self.best /= 2
+
+    def period(self, operations, backlog, waited_late):
+        """One period's operations, its mean number of waiting inputs, and whether something waited within its last quarter.
+
+        True if the view is to be timed out.
+        """
+        rate = operations / self.window
+        self.best *= 0.5 ** (self.window / self.half_life)
+        if rate > self.best:
+            self.best, self.best_backlog = rate, backlog
+        low = waited_late and backlog >= 1 and backlog >= self.best_backlog / 2 and rate < self.best * self.percent / 100
+        out, self.low_before = low and self.low_before, low
+        return out

@@ -1,0 +1,177 @@
+"""Checks of our own for chapter 5: ADMIN, ANNOUNCE and ADMIN_STATE (O-53, O-55, S-81), what a node refuses alone (O-50)."""
+import admin
+from admin import (BUSY, DONE, ELSEWHERE, INVALID, MINUTE_MS, NOTHING, NUMBER, OTHER_CLIENT, WAITS, Announced, Question, State,
+                   handed_in, row)
+from cards import Rights
+from config import CHANGE, ENROL, REVOKE, SEAL, Operation
+from operations import QUOTA, REVOKED, RIGHTS
+from relay import NEVER, Relay
+from spec_text import errors
+from world import COORDINATOR, SHARD, Pair, card, get, member_of, put, world
+
+
+def add(r, vectors):
+    r.facts("7.14 as its text has it", [("rows", list(admin.ROWS), lambda: errors(vectors))])
+    w = world()
+    of_config(r, w)
+    of_enrolments(r, w)
+    announcements(r, w)
+    states(r, w)
+    reads(r, w)
+
+
+def of_config(r, w):
+    pair, base = Pair.of_genesis(w), w.file.genesis(SHARD)
+    after = w.changed(base, {"due_blocks": 3})
+    op, seal = w.config(base, after), w.operation(SEAL, SHARD, 1, base.hash, b"")
+    new = w.node("new")
+    cards = [w.node("newer"), new]
+    two = w.changed(base, members=base.members[:2] + [member_of(x) for x in cards])
+    answer = lambda raw, begun={}, machine=pair.shard, **k: lambda: handed_in(raw, machine, begun, **k)
+    invalid = lambda word: (INVALID, row(word))
+    r.facts("O-53 CONFIG", [
+        ("waits", (WAITS, 0), answer(op)), ("SEAL waits", (WAITS, 0), answer(seal)),
+        ("busy comes first", (BUSY, 0), answer(b"", room=False)),
+        ("one that began an epoch here", (DONE, 0), answer(op, {1: after.hash})),
+        ("one whose number another CONFIG took", (WAITS, 0), answer(op, {1: base.hash})),
+        ("a later number", (NUMBER, 0), answer(w.operation(SEAL, SHARD, 2, base.hash, b""))),
+        ("another predecessor", (NUMBER, 0), answer(w.operation(SEAL, SHARD, 1, after.hash, b""))),
+        ("a later number, badly signed", (NUMBER, 0), answer(w.operation(SEAL, SHARD, 2, base.hash, b"", w.admins[:1]))),
+        ("one signature short", invalid("signatures-too-few"), answer(w.config(base, after, signers=w.admins[:1]))),
+        ("another cluster, with this one's hash", invalid("foreign"), answer(w.operation(SEAL, COORDINATOR, 1, base.hash, b""))),
+        ("two members at once", invalid("change-too-large"), answer(w.config(base, two, cards))),
+        ("a card is missing", invalid("proof-invalid"), answer(w.config(base, w.replace(base, 3, new)))),
+        ("what does not decode", invalid("truncated"), answer(op[:-1])),
+        ("its first byte alone", invalid("truncated"), answer(op[:1])),
+        ("rows of 7.14", [1, 27], lambda: [row("file-unreadable"), row("nothing-free")])])
+
+
+def of_enrolments(r, w):
+    pair = Pair.of_genesis(w)
+    rights = Rights(0, 0, [(3, b"k")]).encode()
+    fresh = card(2, "fresh")
+    first = w.file.file_hash
+    enrol = lambda serial=1, before=first, who=fresh, signers=None: w.operation(ENROL, 0, serial, before, who.proven + rights, signers)
+    then = Pair.of_genesis(w)
+    then.decide((3, enrol(), 0))
+    newest = Operation(enrol()).hash
+    answer = lambda raw, machine=pair.coordinator: lambda: handed_in(raw, machine, {})
+    other = bytearray(enrol())
+    other[8] ^= 1
+    revoked = Pair.of_genesis(w)
+    revoked.decide((3, w.operation(REVOKE, 0, 1, first, w.client.id), 0))
+    hash1 = Operation(w.operation(REVOKE, 0, 1, first, w.client.id)).hash
+    change = w.operation(CHANGE, 0, 2, hash1, w.client.id + rights)
+    full = Pair.of_genesis(w)
+    full.coordinator.config.limits["clients_max"] = 1
+    r.facts("O-53 enrolment", [
+        ("waits", (WAITS, 0), answer(enrol())), ("at a shard", (ELSEWHERE, 0), answer(enrol(), pair.shard)),
+        ("nothing handed in", (NOTHING, 0), answer(b"")), ("nothing handed in at a shard", (ELSEWHERE, 0), answer(b"", pair.shard)),
+        ("another system", (INVALID, row("foreign")), answer(bytes(other))),
+        ("the newest", (DONE, 0), answer(enrol(), then.coordinator)),
+        ("the newest under other signatures", (DONE, 0), answer(enrol(signers=w.admins[1:]), then.coordinator)),
+        ("not the next number", (NUMBER, 0), answer(enrol(2))),
+        ("another predecessor", (NUMBER, 0), answer(enrol(before=newest))),
+        ("one signature short", (INVALID, row("signatures-too-few")), answer(enrol(signers=w.admins[:1]))),
+        ("a client that has a record", (OTHER_CLIENT, 0), answer(enrol(who=w.client))),
+        ("a revoked client", (OTHER_CLIENT, 0), answer(change, revoked.coordinator)),
+        ("more than clients_max", (OTHER_CLIENT, 0), answer(enrol(), full.coordinator)),
+        ("a second client after the first", (WAITS, 0), answer(enrol(2, newest, card(2, "second")), then.coordinator))])
+
+
+def announcements(r, w):
+    pair, base = Pair.of_genesis(w), w.file.genesis(SHARD)
+    nodes = [w.node("announced-%d" % i) for i in range(6)]
+    ops = [w.config(base, w.replace(base, 3, x), [x]) for x in nodes]
+    again = w.config(base, w.replace(base, 3, nodes[0]), [nodes[0]], w.admins[1:])
+    seal = w.operation(SEAL, SHARD, 1, base.hash, b"")
+    few = w.config(base, w.replace(base, 3, nodes[1]), [nodes[1]], w.admins[:1])
+    take = lambda a, raw, now=0: a.take(raw, pair.shard, {}, now)
+
+    def after(*shown):
+        a = Announced()
+        for raw, now in shown:
+            take(a, raw, now)
+        return a
+    many = [(raw, 0) for raw in ops[:5]]
+
+    def keys(*shown):
+        return after(*shown).keys
+
+    def begun():
+        a = after((ops[0], 0))
+        a.epoch_began()
+        return a.keys
+    r.facts("O-55, S-81", [
+        ("one that would have an effect", (WAITS, 0), lambda: take(after(), ops[0])),
+        ("it lets in the new member", {nodes[0].noise_key}, lambda: keys((ops[0], 0))),
+        ("a CONFIG without new members lets in nobody", set(), lambda: keys((w.config(base, w.changed(base)), 0))),
+        ("one signature short", (INVALID, row("signatures-too-few")), lambda: take(after(), few)),
+        ("what is refused takes no place", {nodes[0].noise_key}, lambda: keys((ops[0], 0), (few, 0))),
+        ("SEAL", (INVALID, row("field-range")), lambda: take(after(), seal)),
+        ("nothing", (ELSEWHERE, 0), lambda: take(after(), b"")),
+        ("another number", (NUMBER, 0), lambda: take(after(), w.operation(SEAL, SHARD, 2, base.hash, b""))),
+        ("another in its place", {nodes[1].noise_key}, lambda: keys((ops[0], 0), (ops[1], 0))),
+        ("four in a minute in the place of others", (WAITS, 0), lambda: take(after(*many[:4]), ops[4])),
+        ("a fifth", (BUSY, 0), lambda: take(after(*many), ops[5])),
+        ("a fifth changes nothing", {nodes[4].noise_key}, lambda: keys(*many, (ops[5], 1))),
+        ("a fifth after a minute", (WAITS, 0), lambda: take(after(*many), ops[5], MINUTE_MS)),
+        ("the one that is kept, under other signatures", (WAITS, 0), lambda: take(after(*many[1:], (ops[0], 0)), again)),
+        ("which is no replacement", (WAITS, 0), lambda: take(after(*[(ops[0], 0), (again, 0)] * 4), ops[1])),
+        ("an epoch begins", set(), begun)])
+
+
+def states(r, w):
+    pair = Pair.of_genesis(w)
+    q = Question(b"nonce-08" + b"operation")
+    raw = admin.state(q.nonce, (INVALID, row("serial")), pair.coordinator, 7)
+    s = State(raw)
+    r.facts("ADMIN_STATE", [
+        ("length", admin.STATE, lambda: len(raw)), ("question", (b"nonce-08", b"operation"), lambda: (q.nonce, q.operation)),
+        ("answer", (b"nonce-08", INVALID, 24), lambda: (s.nonce, s.code, s.row)),
+        ("clients", (1, 65536), lambda: (s.clients, s.clients_max)),
+        ("newest enrolment", (0, w.file.file_hash), lambda: (s.number, s.hash)),
+        ("state", (7, COORDINATOR), lambda: (s.height, s.cluster))])
+    change = lambda at, value: lambda: State(raw[:at] + value + raw[at + len(value):])
+    r.words("ADMIN_STATE", [
+        ("as it is", "ok", lambda: State(raw)), ("code 8", "field-range", change(8, b"\x08")),
+        ("a row with code 1", "field-range", change(8, b"\x01")), ("code 4 without a row", "field-range", change(9, b"\0")),
+        ("a row that 7.14 lacks", "field-range", change(9, b"\x1c")), ("zero", "field-range", change(10, b"\x01")),
+        ("the last zero", "field-range", change(75, b"\x01")), ("a byte less", "truncated", lambda: State(raw[:-1])),
+        ("a byte more", "truncated", lambda: State(raw + b"\0")), ("a question of 7 bytes", "truncated", lambda: Question(bytes(7)))])
+
+
+def reads(r, w):
+    def relay(rights):
+        pair = Pair.of_genesis(w)
+        key = b"k" + w.client.id
+        rec = pair.coordinator.get(key)
+        pair.coordinator.put(key, rec[:144] + rights.encode())
+        return Relay(pair.coordinator)
+    batch = lambda *keys: w.batch([(SHARD, 0, 0, 0, [get(k) for k in keys])], 1)
+    all_, some = Rights(0, 0, [(3, b"")]), Rights(0, 0, [(2, b"a"), (1, b"b")])
+    poor = Rights(3, 4, [(3, b"")])
+    me = w.client.id
+
+    def asked(rights, *times_and_batches):
+        node = relay(rights)
+        return [node.refuse(b, me, now) for now, b in times_and_batches][-1]
+    revoked = Pair.of_genesis(w)
+    revoked.decide((3, w.operation(REVOKE, 0, 1, w.file.file_hash, me), 0))
+    four, one = batch(b"a", b"b", b"c", b"d"), batch(b"a")
+    r.facts("O-50", [
+        ("in its own name", None, lambda: relay(all_).refuse(one, me, 0)),
+        ("in another's name", RIGHTS, lambda: relay(all_).refuse(one, bytes(32), 0)[0]),
+        ("a key that it may read", None, lambda: asked(some, (0, batch(b"bb")))),
+        ("a key that it may only write", (RIGHTS, 0), lambda: asked(some, (0, batch(b"bb", b"a")))),
+        ("a key that it may only read, to be written: admission's matter", None,
+         lambda: asked(some, (0, w.batch([(SHARD, 0, 1, 1, [put(b"bb", b"")])])))),
+        ("a revoked client", (REVOKED, 0), lambda: Relay(revoked.coordinator).refuse(one, me, 0)),
+        ("the first use starts full", None, lambda: asked(poor, (0, four))),
+        ("then one must wait for 1000 thousandths at 3 a ms", (QUOTA, 334), lambda: asked(poor, (0, four), (0, one))),
+        ("one ms too soon", (QUOTA, 1), lambda: asked(poor, (0, four), (333, one))),
+        ("soon enough", None, lambda: asked(poor, (0, four), (334, one))),
+        ("a refusal takes nothing", None, lambda: asked(poor, (0, four), (333, one), (334, one))),
+        ("no more than the burst is saved up", (QUOTA, 334), lambda: asked(poor, (0, one), (10 ** 9, four), (10 ** 9, one))),
+        ("more than the bucket can hold", (QUOTA, NEVER), lambda: asked(poor, (0, batch(*[b"a"] * 5)))),
+        ("without a quota", None, lambda: asked(all_, (0, four), (0, four)))])

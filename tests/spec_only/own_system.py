@@ -1,0 +1,193 @@
+"""Checks of our own for chapter 7: what has an effect (D-32), chains, succession."""
+import copy
+
+from admin import ConfigQuery, chain_answer
+from config import REVOKE, SEAL, Operation
+from consensus import Chain, epochs_of
+from links import CLIENT, MEMBER, OBSERVER, OTHER_NODE
+from machine import genesis_state
+from operations import OK, RECORDED, REUSED, REVOKED, TOO_OLD
+from succession import Leaving, Statement, kept, successor_genesis
+from wire import le
+from world import COORDINATOR, SHARD, Pair, entries_of, put, sealed_file, world
+
+
+def add(r):
+    w = world()
+    limits_of_config(r, w)
+    chains(r, w)
+    statements(r, w)
+    leaving(r, w)
+    genesis(r, w)
+
+
+def limits_of_config(r, w):
+    base = w.file.genesis(SHARD)
+    lowered = w.changed(base, {"credit_ops": 200000})
+    effect = lambda before, after: lambda: Operation(w.config(before, after)).effect(before, base.limits)
+    chain = lambda limits: lambda: epochs_of(base, w.chain(SHARD, [w.entry(base, 5, w.config(base, w.changed(base, limits)))[0]]))
+    other_slices = {"slice_bytes_max": base.limits["slice_bytes_max"] - 65536}
+    first = w.file.genesis(COORDINATOR)
+    less = w.changed(first, {"credit_ops": 200000})
+
+    def executed(*limits):
+        """The newest serial at the coordinator, and at the shard that hears of it, after one CONFIG for each change of limits."""
+        pair = Pair.of_genesis(w)
+        for x in limits:
+            now = pair.coordinator.config
+            pair.decide((3, w.config(now, w.changed(now, x)), 0))
+        pair.decide()  # nothing was acknowledged since the first, so the newest item waits for due_ms
+        return pair.coordinator.config.serial, pair.shard.known_config(COORDINATOR).serial
+    r.facts("D-32 in execution", [
+        ("credit_ops sinks and rises again", (2, 2), lambda: executed(less.limits, first.limits)),
+        ("and above the system file's", (2, 2), lambda: executed(less.limits, first.limits, {"credit_ops": 262145})),
+        ("slice_bytes_max sinks", (0, 0), lambda: executed(other_slices))])
+    r.words("D-32", [
+        ("a limit that nobody reserves memory by is raised", "ok", effect(base, w.changed(base, {"window_blocks": 4}))),
+        ("credit_ops sinks", "ok", effect(base, lowered)),
+        ("credit_ops rises again to the system file's", "ok", effect(lowered, w.changed(lowered, {"credit_ops": 262144}))),
+        ("credit_ops above the system file's", "limits-conflict", effect(lowered, w.changed(lowered, {"credit_ops": 262145}))),
+        ("clients_max above it", "limits-conflict", effect(base, w.changed(base, {"clients_max": 65537}))),
+        ("slice_bytes_max sinks", "limits-conflict", effect(base, w.changed(base, other_slices))),
+        ("slice_ops_max sinks", "limits-conflict", effect(base, w.changed(base, {"slice_ops_max": 65535}))),
+        ("a chain's entry that had an effect", "ok", chain({"due_blocks": 3})),
+        ("a chain's entry that had none", "limits-conflict", chain(other_slices))])
+
+
+def chains(r, w):
+    base = w.file.genesis(SHARD)
+    second = w.changed(base, {"due_blocks": 3})
+    entries = [w.entry(base, 5, w.config(base, second))[0], w.entry(second, 9, w.config(second, w.changed(second)))[0]]
+    known = {SHARD: entries, COORDINATOR: []}
+    query = lambda cluster, first, zero=0: le(cluster, 4) + le(zero, 4) + le(first, 8)
+    answer = lambda cluster, first, role: lambda: chain_answer(ConfigQuery(query(cluster, first)), SHARD, known, role)
+    own, nothing = w.chain(SHARD, entries), w.chain(COORDINATOR, [])
+    r.words("S-103 CONFIG_QUERY", [
+        ("well formed", "ok", lambda: ConfigQuery(query(SHARD, 1))),
+        ("from_serial 0", "field-range", lambda: ConfigQuery(query(SHARD, 0))),
+        ("zero is not", "field-range", lambda: ConfigQuery(query(SHARD, 1, 1))),
+        ("a byte more", "truncated", lambda: ConfigQuery(query(SHARD, 1) + b"\0"))])
+    r.facts("S-103", [("own chain to " + role, own, answer(SHARD, 1, role)) for role in (MEMBER, OBSERVER, OTHER_NODE, CLIENT)])
+    r.facts("S-103", [
+        ("from the second on", w.chain(SHARD, entries[1:], 2), answer(SHARD, 2, CLIENT)),
+        ("beyond the newest: count 0", w.chain(SHARD, [], 3), answer(SHARD, 3, CLIENT)),
+        ("a pair's chain to a member", nothing, answer(COORDINATOR, 1, MEMBER)),
+        ("a pair's chain to an observer", nothing, answer(COORDINATOR, 1, OBSERVER)),
+        ("a pair's chain to a node of another cluster", None, answer(COORDINATOR, 1, OTHER_NODE)),
+        ("a pair's chain to a client", None, answer(COORDINATOR, 1, CLIENT)),
+        ("the chain of a cluster that is no pair", None, answer(SHARD + 1, 1, MEMBER))])
+    sealed = w.entry(second, 9, w.operation(SEAL, SHARD, 2, second.hash, b""))[0]
+    known_chain(r, w, base, entries, sealed)
+    r.words("S-104", [
+        ("a chain that leads to its epoch", "ok", lambda: epochs_of(base, own)),
+        ("a chain from serial 2 on", "serial", lambda: epochs_of(base, w.chain(SHARD, entries[1:], 2))),
+        ("an entry twice", "serial", lambda: epochs_of(base, w.chain(SHARD, entries[:1] * 2)))])
+
+
+def known_chain(r, w, base, entries, sealed):
+    """P-40, S-105: what a member that fell behind takes of the chains that it is told."""
+    payload = lambda *numbers: w.chain(SHARD, [entries[i - 1] for i in numbers], numbers[0])
+
+    def told(*payloads):
+        chain = Chain(base)
+        for x in payloads:
+            chain.take(x)
+        return [e.epoch for e, _ in chain.epochs()]
+    r.facts("S-105", [
+        ("nothing", [0], told), ("all at once", [0, 1, 2], lambda: told(payload(1, 2))),
+        ("one after another", [0, 1, 2], lambda: told(payload(1), payload(2))),
+        ("what is known is skipped", [0, 1, 2], lambda: told(payload(1), payload(1, 2), payload(1))),
+        ("an end by SEAL", [0, 1], lambda: told(payload(1), w.chain(SHARD, [sealed], 2)))])
+    r.words("S-105", [
+        ("the next", "ok", lambda: told(payload(1), payload(2))), ("a gap", "serial", lambda: told(payload(2))),
+        ("another cluster's", "foreign", lambda: told(w.chain(COORDINATOR, []))),
+        ("after SEAL nothing follows", "serial", lambda: told(payload(1), w.chain(SHARD, [sealed], 2), w.chain(SHARD, [
+            w.entry(base, 20, w.operation(SEAL, SHARD, 3, base.hash, b""))[0]], 3)))])
+
+
+def statements(r, w):
+    new, config = w.successor(b"\x11" * 32), w.file.genesis(SHARD)
+    node = w.nodes[SHARD][0]
+    good = w.statement(new, w.admins[:2])
+    check = lambda raw, f=new: lambda: Statement(raw).check(config, w.file, f)
+    other = copy.deepcopy(w.object)
+    other.update(predecessor_id=w.system_id.hex(), succession=2)
+    other["shards"][0].update(origin_height="16", origin_root="11" * 32)
+    later, rekeyed = sealed_file(other), w.successor(b"\x11" * 32, partition_key="22" * 16)
+    swapped = good[:72] + good[168:] + good[72:168]
+    r.words("S-141, S-142", [
+        ("two of three", "ok", check(good)), ("all three", "ok", check(w.statement(new, w.admins))),
+        ("one of three", "signatures-too-few", check(w.statement(new, w.admins[:1]))),
+        ("a stranger", "signature-invalid", check(w.statement(new, w.admins[:2] + [node]))),
+        ("a bit of a signature", "signature-invalid", check(good[:-1] + bytes([good[-1] ^ 1]))),
+        ("not ascending", "order", check(swapped)), ("a byte less", "truncated", check(good[:-1])),
+        ("a byte more", "truncated", check(good + b"\0")), ("format 2", "format-unknown", check(b"\x02" + good[1:])),
+        ("zero is not", "field-range", check(good[:1] + b"\x01" + good[2:])),
+        ("33 signatures", "field-range", check(good[:4] + le(33, 4) + good[8:])),
+        ("successor_id of another file", "id-mismatch", check(w.statement(new, w.admins[:2], successor=bytes(16)))),
+        ("of another predecessor", "foreign", check(w.statement(new, w.admins[:2], predecessor=bytes(16)))),
+        ("of another file", "foreign", check(good, w.successor(b"\x12" * 32))),
+        ("succession by two", "serial", check(w.statement(later, w.admins[:2]), later)),
+        ("another partition key", "foreign", check(w.statement(rekeyed, w.admins[:2]), rekeyed))])
+    origin = lambda **x: lambda: origin_file(w, **x)
+    r.words("S-22 of a successor", [
+        ("a shard with both", "ok", origin(origin_height="7", origin_root="11" * 32)),
+        ("a shard without a root", "field-range", origin(origin_height="7", origin_root="00" * 32)),
+        ("a height of its own succession", "field-range", origin(origin_height=str(1 << 48), origin_root="11" * 32))])
+
+
+def origin_file(w, **shard):
+    obj = copy.deepcopy(w.object)
+    obj.update(predecessor_id=w.system_id.hex(), succession=1)
+    obj["shards"][0].update(shard)
+    return sealed_file(obj)
+
+
+def leaving(r, w):
+    one, two, config = w.successor(b"\x11" * 32), w.successor(b"\x12" * 32), w.file.genesis(SHARD)
+    shown = lambda node, f, signers: node.shown(Statement(w.statement(f, signers)), config, w.file, f)
+
+    def after(*first):
+        node = Leaving()
+        for f, signers in first:
+            shown(node, f, signers)
+        return node
+    few, enough, rest = w.admins[:1], w.admins[:2], w.admins[1:]
+    r.facts("S-143", [
+        ("the first valid one", True, lambda: shown(after(), one, enough)),
+        ("one that is not valid", False, lambda: shown(after(), one, few)),
+        ("the same again under other signatures", True, lambda: shown(after((one, enough)), one, rest)),
+        ("another successor", False, lambda: shown(after((one, enough)), two, enough)),
+        ("another one after one that was not valid", True, lambda: shown(after((one, few)), two, enough))])
+
+
+def genesis(r, w):
+    old = Pair.of_genesis(w)
+    writes = [old.write(3, 1, put(b"a", b"1")), old.write(5, 4, put(b"b", b"2")), old.write(6, 4, put(b"c", b"3"))]
+    origin = entries_of(old.shard)
+    new = w.successor(old.shard.root())
+    first = successor_genesis(origin, new, SHARD)
+    start = lambda state=first: Pair(w, new, {COORDINATOR: genesis_state(new, COORDINATOR), SHARD: state})
+    table = {(e[0], e[1]): e[2:] for e in first}
+    before = {(e[0], e[1]): e[2:] for e in origin}
+    dropped = sorted({k[1][:1] for k in before.keys() - table.keys()})
+    revoke = w.operation(REVOKE, 0, 1, w.file.file_hash, w.client.id)
+    ended = Pair.of_genesis(w)
+    ended.write(3, 1, put(b"a", b"1"))
+    ended.decide((3, revoke, 0))
+    closed = start(successor_genesis(entries_of(ended.shard), new, SHARD))
+    queues = [e for e in origin if e[1][:1] in (b"c", b"q")]
+    r.facts("S-144", [
+        ("three writes before the cut", [OK] * 3, lambda: writes),
+        ("cursors and queues go", [b"c", b"q"], lambda: dropped),
+        ("what is kept is as it was", [], lambda: [k for k in table if kept(*k) and table[k] != before.get(k)]),
+        ("users' keys", [b"a", b"b", b"c"], lambda: sorted(k for s, k in table if s == 0)),
+        ("'g' is the successor's", (new.genesis(SHARD).whole(), 1 << 48, 0), lambda: table[1, b"g"]),
+        ("a root with queues kept is another", False, lambda: start(first + queues).shard.root() == start().shard.root()),
+        ("a coordinator has D-33 alone", genesis_state(new, COORDINATOR),
+         lambda: successor_genesis(entries_of(old.coordinator), new, COORDINATOR)),
+        ("a recorded number", RECORDED, lambda: start().write(6, 4, put(b"c", b"3"))),
+        ("a recorded number with other content", REUSED, lambda: start().write(6, 4, put(b"c", b"4"))),
+        ("a number below the floor", TOO_OLD, lambda: start().write(3, 1, put(b"a", b"1"))),
+        ("a new number", OK, lambda: start().write(7, 4, put(b"d", b"4"))),
+        ("the numbers of a revoked client", REVOKED, lambda: closed.write(9, 1, put(b"d", b"4")))])

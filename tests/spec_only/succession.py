@@ -1,0 +1,63 @@
+"""Succession (7.12): the statement, who leaves and who follows, genesis of a successor."""
+from config import check_signatures
+from machine import genesis_state
+from wire import Bad, Reader, need, tag
+
+CLIENT_KEY, CHUNK_KEY = 33, 41  # bytes of the keys of O-40: 'w' client_id, 'r' client_id chunk
+
+
+class Statement:
+    """S-141: the form."""
+
+    def __init__(self, raw):
+        r, self.raw = Reader(raw), raw
+        need(r.u(1) == 1, "format-unknown")
+        r.zero(3)
+        count = r.ranged(4, 0, 32)
+        self.predecessor, self.successor, self.file_hash = r.take(16), r.take(16), r.take(32)
+        self.signatures = [(r.take(32), r.take(64)) for _ in range(count)]
+        r.end()
+        need(self.successor == self.file_hash[:16], "id-mismatch")
+        need(all(a[0] < b[0] for a, b in zip(self.signatures, self.signatures[1:])), "order")
+        self.signed = tag("HRC successor") + self.successor + self.file_hash
+
+    def check(self, config, old, new):
+        """S-142; old and new are SystemFile, config is one of the old system."""
+        follows(old, new)
+        need(self.predecessor == old.system_id and self.file_hash == new.file_hash, "foreign")
+        check_signatures(self.signatures, config, self.signed)
+
+
+def follows(old, new):
+    """S-140."""
+    need(new.predecessor_id == old.system_id, "foreign")
+    need(new.partition_key == old.partition_key and len(new.shards) == len(old.shards), "foreign")
+    need(new.succession == old.succession + 1, "serial")
+
+
+class Leaving:
+    """S-143: what a node of the old system remembers of the successor that it was shown."""
+
+    def __init__(self):
+        self.statement = None
+
+    def shown(self, statement, config, old, new):
+        """True if it goes to this successor; a statement that is not valid changes nothing."""
+        try:
+            statement.check(config, old, new)
+        except Bad:
+            return False
+        if self.statement is None:
+            self.statement = statement
+        return self.statement.file_hash == statement.file_hash
+
+
+def kept(space, key):
+    """S-144: users' keys, and the records of exactly once."""
+    return space == 0 or key[:1] == b"w" and len(key) == CLIENT_KEY or key[:1] == b"r" and len(key) == CHUNK_KEY
+
+
+def successor_genesis(origin, system, cluster):
+    """S-144: the entries of genesis; origin are those of a shard's origin, as (space, key, value, height, index)."""
+    own = genesis_state(system, cluster)
+    return own if cluster < 0x20000 else [e for e in origin if kept(e[0], e[1])] + own
