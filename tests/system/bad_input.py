@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -59,6 +60,13 @@ def runs(cases, what, system, name, seconds=2.0):
     good = system.running(name) and answer is not None
     cases.case(f"{what}: mended, it runs again", good, system.log(name)[-600:])
     return system.kill(name, signal.SIGTERM) if good else None
+
+
+def wait(what, limit_s):
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until and not what():
+        time.sleep(0.05)
+    return what()
 
 
 class Changed:
@@ -232,7 +240,7 @@ def data_directories(cases, system, other):
 def twice(cases, system):
     """One node started twice: by one configuration, by a copy of the key, by another configuration on the same data."""
     system.start("c0-n0")
-    time.sleep(0.7)
+    wait(lambda: system.ask("c0-n0"), 10)
     refuses(cases, "the same node started twice", system, "c0-n0", EXIT_CONFIG, "in use|another process|locked")
     copy = f"{system.dir}/copy"
     shutil.copytree(f"{system.root}/c0-n0", copy, ignore=shutil.ignore_patterns("*.sock", "log"))
@@ -385,6 +393,16 @@ def counters(system, name):
     return out
 
 
+def changes(system, name, before):
+    """Counter -> by how much it has moved."""
+    after = counters(system, name)
+    return {k: after.get(k, 0) - before.get(k, 0) for k in set(after) | set(before) if after.get(k, 0) != before.get(k, 0)}
+
+
+def bad_of(moved):
+    return sum(v for k, v in moved.items() if k.startswith("closed_frame") or k in DROPS)
+
+
 def hostile(system, attack, key, node, seed, count, limit_s=60):
     at, port = json.load(open(f"{system.root}/addresses.json"))["nodes"][node]["link"].split(":")
     return subprocess.run([HOSTILE, attack, f"{system.root}/system.json", key, node, at, port, str(seed), str(count)], cwd=TOP, capture_output=True,
@@ -395,20 +413,40 @@ def pids(system):
     return {n: p.pid for n, p in system.live.items() if p.poll() is None}
 
 
+class Loads(threading.Thread):
+    """One short bench after the other until end(), which gives the exit codes and what those with another code than 0 said."""
+
+    def __init__(self, system):
+        super().__init__()
+        self.system, self.ended, self.codes, self.said = system, False, [], ""
+        self.start()
+
+    def run(self):
+        while not self.ended:
+            code, _, text = bench(self.system, f"{self.system.dir}/load", "--users", 8, "--seconds", 3, "--mix", "50:50", "--keys", 50,
+                                  "--client-keys", 2)
+            self.codes.append(code)
+            self.said += text if code != 0 else ""
+
+    def end(self):
+        self.ended = True
+        self.join()
+        return self.codes, self.said
+
+
 def over_sockets(cases, system, rng, times):
     target = "c0-n1"
-    load = system.client_background("bench", "--users", 8, "--seconds", 40 * times, "--mix", "50:50", "--keys", 50, "--client-keys", 2,
-                                    "--out", f"{system.dir}/load")
     before_all = pids(system)
     for attack, count, wanted in CLIENT_ATTACKS:
         before = counters(system, target)
         done = hostile(system, attack, f"{system.root}/bench-15.key", target, rng.randrange(1 << 40), count * times)
-        good, until = False, time.monotonic() + 5
-        while not good and time.monotonic() < until:
-            time.sleep(0.3)
-            after = counters(system, target)
-            moved = {k: after.get(k, 0) - before.get(k, 0) for k in set(after) | set(before) if after.get(k, 0) != before.get(k, 0)}
-            good = done.returncode == 0 and any(moved.get(k, 0) >= v for k, v in wanted.items())
+        moved = {}
+
+        def counted():
+            moved.update(changes(system, target, before))
+            return done.returncode == 0 and any(moved.get(k, 0) >= v for k, v in wanted.items())
+
+        good = wait(counted, 5)
         shown = ", ".join(f"{k} +{moved[k]}" for k in wanted if k in moved)
         cases.case(f"{done.stdout.strip()}: counted ({shown})", good, f"{done.returncode} {done.stderr} {moved}")
         if pids(system) != before_all:
@@ -417,7 +455,6 @@ def over_sockets(cases, system, rng, times):
     answered = system.client("get", "hostile", "--timeout", 10)
     cases.case("a good write of the attacker's own, sent hundreds of times, took effect once", answered.stdout == "1\n",
                answered.stdout + answered.stderr)
-    return load
 
 
 def with_node_keys(cases, system, rng, times):
@@ -429,18 +466,16 @@ def with_node_keys(cases, system, rng, times):
             for attack, count in (("node_random", 400), ("node_mutate", 600)):
                 before = counters(system, target)
                 done = hostile(system, attack, f"{system.root}/{thief}/node.key", target, rng.randrange(1 << 40), count * times)
-                time.sleep(0.7)
-                after = counters(system, target)
-                moved = {k: v - before.get(k, 0) for k, v in after.items() if v != before.get(k, 0)}
-                bad = sum(v for k, v in moved.items() if k.startswith("closed_frame") or k in DROPS)
+                least = count * times / 16
+                good = done.returncode == 0 and wait(lambda: bad_of(changes(system, target, before)) >= least, 5)
+                moved = changes(system, target, before)
                 said = " ".join(done.stdout.split("\n")).strip()
-                good = done.returncode == 0 and bad >= count * times / 16
-                cases.case(f"{thief}'s key against {target}: {said}: {bad} counted", good, f"{done.stderr} {moved}")
+                cases.case(f"{thief}'s key against {target}: {said}: {bad_of(moved)} counted", good, f"{done.stderr} {moved}")
         good = cases.case(f"with {thief}'s key: no node was stopped by it", pids(system) == before_all,
                           [n + system.log(n)[-400:] for n in system.names if n != thief and not system.running(n)])
         cases.case("and the others serve", good and system.wait_ready(20))
         system.start(thief)
-        time.sleep(2)
+        cases.case(f"{thief} itself votes again", wait(lambda: (system.ask(thief) or {}).get("phase") == "voting", 30), system.ask(thief))
 
 
 DROPS = ("malformed", "role", "input_relay", "input_unasked", "input_duplicate", "input_malformed", "admin_invalid", "slice_malformed",
@@ -514,7 +549,7 @@ def rolled_back(cases, system):
     line = next((x for x in system.log(victim)[mark:].splitlines() if "key_retired" in x), "")
     cases.case("a rolled back node finds out and says what to do", "rolled back" in line and "do=" in line, system.log(victim)[mark:][-800:])
     cases.case("it never voted after it came back", " voting " not in system.log(victim)[mark:], system.log(victim)[mark:])
-    time.sleep(0.6)
+    wait(lambda: (system.ask(victim) or {}).get("phase") == "retired", 10)
     status = system.ask(victim) or {}
     cases.case("its phase is shown as retired", status.get("phase") == "retired", status)
     cases.case("the others go on", system.wait_ready(20) and system.client("get", "after11").stdout == "11\n")
@@ -583,7 +618,7 @@ def wal_fills(cases, system):
     size = (wal["bytes"] * 16 // 10 >> 20) + 1 << 20
     system.change_conf(victim, {"wal_map_bytes": size})
     system.start(victim)
-    time.sleep(4)  # it has heard the others
+    wait(lambda: ((system.ask(victim) or {}).get("wal") or {}).get("held_back_by_member") == 3, 20)  # it has heard the others
     load = system.client_background("bench", "--users", 4, "--seconds", 60, "--mix", "put", "--value-bytes", 4000, "--keys", 500,
                                     "--out", f"{system.dir}/fill")
     shown = {}
@@ -663,10 +698,13 @@ def main():
             system.change_conf(name, {"threads": "split"})
         system.start_all()
         if cases.case("eight nodes answer, two of them with split threads", system.wait_ready()):
-            load = over_sockets(cases, system, rng, 5 if long else 1)
-            with_node_keys(cases, system, rng, 10 if long else 1)
-            out, err = load.communicate(timeout=240)
-            cases.case("the load beside all that had no error", load.returncode == 0, f"{load.returncode} {err[-1500:]}")
+            loads = Loads(system)
+            try:
+                over_sockets(cases, system, rng, 5 if long else 1)
+                with_node_keys(cases, system, rng, 10 if long else 1)
+            finally:
+                codes, said = loads.end()
+            cases.case(f"{len(codes)} loads beside all that had no error", set(codes) == {0}, f"{codes} {said[-1500:]}")
             wal_fills(cases, system)
             disk_full(cases, system, rng)
             terminated(cases, system)

@@ -26,6 +26,7 @@ struct target {
     uint16_t port;
     struct keyfile key; /* who attacks */
     bool member;        /* it is a node of the same cluster */
+    uint32_t cluster;   /* of the node whose key it is */
     uint64_t random;    /* state of the generator */
 };
 

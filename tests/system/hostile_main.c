@@ -12,12 +12,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "merkle/bytes.h"
 #include "protocol/batch.h"
 #include "ring/check.h"
 #include "ring/entropy.h"
 #include "tests/system/hostile.h"
 
 enum {
+    TYPE_SUBSCRIBE = 0x0201,
+    TYPE_NEWEST_QUERY = 0x0203,
+    TYPE_NEWEST = 0x0204,
     TYPE_BATCH = 0x0301,
     TYPE_STATUS_QUERY = 0x0304,
     BATCH_ROOM = 4096,
@@ -377,11 +381,27 @@ static void node_random(struct target *target, unsigned count, struct tally *tal
     session_close(&session);
 }
 
+/* A node of another cluster hears nothing that it does not ask for (D-23, D-24): where the queue to its cluster stands, and what comes next in it. */
+static void frames_ask(struct target *target) {
+    uint8_t query[16] = {0}, subscribe[16];
+    if (target->member) return;
+    bytes_put_le32(query, target->cluster);
+    (void)session_send(&session, TYPE_NEWEST_QUERY, query, sizeof query);
+    for (int turn = 0; turn < 100 && session.seen_count == 0; turn++) (void)session_read(&session, 20);
+    const struct frame_seen *newest = session.seen;
+    if (session.seen_count == 0 || newest->type != TYPE_NEWEST || newest->bytes < 32) return;
+    bytes_put_le32(subscribe, target->cluster);
+    bytes_put_le32(subscribe + 4, 64);
+    bytes_put_le64(subscribe + 8, bytes_get_le64(newest->payload + 24) + 1); /* the first that was not acknowledged */
+    (void)session_send(&session, TYPE_SUBSCRIBE, subscribe, sizeof subscribe);
+}
+
 /* What the node itself said, sent back: cut, with flipped bits, under another type, in another order, again and again. */
 static void node_mutate(struct target *target, unsigned count, struct tally *tally) {
     static uint8_t payload[FRAME_SEEN_BYTES_MAX];
     if (!session_open(&session, target, NULL, NULL)) return;
-    (void)session_read(&session, 1500);
+    frames_ask(target);
+    for (int turn = 0; turn < 75 && session.seen_count < FRAMES_SEEN_MAX; turn++) (void)session_read(&session, 20);
     for (unsigned i = 0; i < count; i++) {
         if (session.up && i % 8 == 0) (void)session_read(&session, 5);
         if (!session.up) { /* keeps what was seen */
@@ -400,6 +420,7 @@ static void node_mutate(struct target *target, unsigned count, struct tally *tal
             }
         }
         if (session.seen_count == 0) {
+            frames_ask(target);
             (void)session_read(&session, 200);
             continue;
         }
@@ -483,6 +504,7 @@ int main(int argc, char **argv) {
     target.node = system_node_by_name(system, argv[4], &cluster, &member);
     if (target.node == NULL) return usage("no such node");
     target.member = system_node_by_signing_key(system, target.key.signing_key, &mine, &member) != NULL && mine == cluster;
+    target.cluster = mine;
     (void)snprintf(target.host, sizeof target.host, "%s", argv[5]);
     target.port = (uint16_t)strtoul(argv[6], NULL, 10);
     target.random = strtoull(argv[7], NULL, 10);
