@@ -1,20 +1,17 @@
 #include "tests/shim/unsynced.h"
-#include <dlfcn.h>
+#include "tests/shim/calls.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/types.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-enum { FILES_MAX = 64, FDS_MAX = 65536, PAGES_MAX = 1 << 24 };
+enum { FILES_MAX = 64, PAGES_MAX = 1 << 24 };
+_Static_assert((int)UNSYNCED_PATH_MAX == (int)CALLS_PATH_BYTES, "one length of paths");
 
 struct tracked {
     dev_t device;
@@ -35,68 +32,30 @@ struct fd_state {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tracked files[FILES_MAX];
-static struct fd_state fds[FDS_MAX];
+static struct fd_state fds[CALLS_FDS_MAX];
 static char undo_dir[UNSYNCED_PATH_MAX];
 static char root[UNSYNCED_PATH_MAX];
 static bool lie;
 static bool real_sync;
 static bool ready;
 
-static int (*next_openat)(int, const char *, int, ...);
-static int (*next_close)(int);
-static ssize_t (*next_write)(int, const void *, size_t);
-static ssize_t (*next_pwrite)(int, const void *, size_t, off_t);
-static ssize_t (*next_writev)(int, const struct iovec *, int);
-static ssize_t (*next_pwritev)(int, const struct iovec *, int, off_t);
-static int (*next_ftruncate)(int, off_t);
-static int (*next_fsync)(int);
-static int (*next_fdatasync)(int);
-
-__attribute__((noreturn)) static void die(const char *what) {
-    fprintf(stderr, "unsynced: %s: %s\n", what, strerror(errno));
-    abort();
-}
-
-static void find(void *pointer, const char *name) {
-    void *symbol = dlsym(RTLD_NEXT, name);
-    if (!symbol) die(name);
-    memcpy(pointer, &symbol, sizeof symbol);
-}
+const char calls_name[] = "unsynced";
 
 __attribute__((constructor)) static void set_up(void) {
-    find(&next_openat, "openat");
-    find(&next_close, "close");
-    find(&next_write, "write");
-    find(&next_pwrite, "pwrite");
-    find(&next_writev, "writev");
-    find(&next_pwritev, "pwritev");
-    find(&next_ftruncate, "ftruncate");
-    find(&next_fsync, "fsync");
-    find(&next_fdatasync, "fdatasync");
+    calls_begin();
     const char *dir = getenv("UNSYNCED_DIR");
     const char *below = getenv("UNSYNCED_ROOT");
     lie = getenv("UNSYNCED_LIE") != NULL;
     real_sync = getenv("UNSYNCED_REAL") != NULL;
     if (!dir || !below) return;
-    if (!realpath(dir, undo_dir)) die(dir);
-    if (!realpath(below, root)) die(below);
+    if (!realpath(dir, undo_dir)) calls_die(dir);
+    if (!realpath(below, root)) calls_die(below);
     ready = true;
-}
-
-static void write_all(int fd, const void *bytes, size_t count) {
-    const uint8_t *at = bytes;
-    while (count > 0) {
-        ssize_t done = next_write(fd, at, count);
-        if (done < 0 && errno == EINTR) continue;
-        if (done <= 0) die("undo file");
-        at += done;
-        count -= (size_t)done;
-    }
 }
 
 static uint64_t size_of(int fd) {
     struct stat about;
-    if (fstat(fd, &about) != 0) die("fstat");
+    if (fstat(fd, &about) != 0) calls_die("fstat");
     return (uint64_t)about.st_size;
 }
 
@@ -114,17 +73,17 @@ static void record(struct tracked *file, uint64_t page, uint32_t kind) {
     if (!file->headed) {
         struct unsynced_head head = {.durable_size = size_of(file->read_fd), .path_bytes = (uint32_t)strlen(file->path)};
         memcpy(head.magic, UNSYNCED_MAGIC, 8);
-        write_all(file->undo_fd, &head, sizeof head);
-        write_all(file->undo_fd, file->path, head.path_bytes);
+        calls_put(file->undo_fd, &head, sizeof head);
+        calls_put(file->undo_fd, file->path, head.path_bytes);
         file->headed = true;
     }
     ssize_t count = pread(file->read_fd, bytes, sizeof bytes, (off_t)(page * UNSYNCED_PAGE));
-    if (count < 0) die("page before a write");
+    if (count < 0) calls_die("page before a write");
     struct unsynced_record entry = {.page = page, .length = (uint32_t)count, .kind = kind};
     uint8_t whole[sizeof entry + sizeof bytes];
     memcpy(whole, &entry, sizeof entry);
     memcpy(whole + sizeof entry, bytes, (size_t)count);
-    write_all(file->undo_fd, whole, sizeof entry + (size_t)count);
+    calls_put(file->undo_fd, whole, sizeof entry + (size_t)count);
     saved_set(file, page);
 }
 
@@ -132,7 +91,7 @@ static void record(struct tracked *file, uint64_t page, uint32_t kind) {
 static void before_write(struct tracked *file, uint64_t offset, uint64_t count) {
     if (count == 0) return;
     uint64_t last = (offset + count - 1) / UNSYNCED_PAGE;
-    if (last >= PAGES_MAX) die("file too large for the shim");
+    if (last >= PAGES_MAX) calls_die("file too large for the shim");
     for (uint64_t page = offset / UNSYNCED_PAGE; page <= last; page++) {
         if (!saved_get(file, page)) record(file, page, 'P');
     }
@@ -146,8 +105,8 @@ static void after_durable_write(struct tracked *file, uint64_t offset, ssize_t c
 }
 
 static void forget(struct tracked *file) {
-    if (next_ftruncate(file->undo_fd, 0) != 0) die("undo file");
-    if (lseek(file->undo_fd, 0, SEEK_SET) != 0) die("undo file");
+    if (calls_next.ftruncate(file->undo_fd, 0) != 0) calls_die("undo file");
+    if (lseek(file->undo_fd, 0, SEEK_SET) != 0) calls_die("undo file");
     memset(file->saved, 0, file->page_end / 8 + 1);
     file->page_end = 0;
     file->headed = false;
@@ -171,15 +130,7 @@ static void load(struct tracked *file) {
         saved_set(file, entry.page);
         end = lseek(file->undo_fd, 0, SEEK_CUR);
     }
-    if (next_ftruncate(file->undo_fd, end) != 0 || lseek(file->undo_fd, end, SEEK_SET) != end) die("undo file");
-}
-
-static bool wanted(const char *path) {
-    size_t length = strlen(path);
-    if (strncmp(path, root, strlen(root)) != 0 || path[strlen(root)] != '/') return false;
-    if (length >= 4 && strcmp(path + length - 4, ".log") == 0) return false;
-    if (length >= 9 && strcmp(path + length - 9, "/lock.mdb") == 0) return false;
-    return true;
+    if (calls_next.ftruncate(file->undo_fd, end) != 0 || lseek(file->undo_fd, end, SEEK_SET) != end) calls_die("undo file");
 }
 
 static uint8_t file_for(const struct stat *about, const char *path) {
@@ -189,47 +140,50 @@ static uint8_t file_for(const struct stat *about, const char *path) {
             return (uint8_t)(i + 1);
         if (!files[i].saved && !free_at) free_at = (uint8_t)(i + 1);
     }
-    if (!free_at) die("too many files for the shim");
+    if (!free_at) calls_die("too many files for the shim");
     struct tracked *file = &files[free_at - 1];
     file->device = about->st_dev;
     file->inode = about->st_ino;
     (void)snprintf(file->path, sizeof file->path, "%s", path);
     char undo[2 * UNSYNCED_PATH_MAX];
     (void)snprintf(undo, sizeof undo, "%s/%llu-%llu.undo", undo_dir, (unsigned long long)about->st_dev, (unsigned long long)about->st_ino);
-    file->undo_fd = next_openat(AT_FDCWD, undo, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    file->read_fd = next_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-    if (file->undo_fd < 0 || file->read_fd < 0) die(undo);
+    file->undo_fd = calls_next.openat(AT_FDCWD, undo, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    file->read_fd = calls_next.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    if (file->undo_fd < 0 || file->read_fd < 0) calls_die(undo);
     file->saved = mmap(NULL, PAGES_MAX / 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (file->saved == MAP_FAILED) die("mmap");
+    if (file->saved == MAP_FAILED) calls_die("mmap");
     load(file);
     return free_at;
 }
 
 static int opened(int fd, int flags) {
-    if (!ready || fd < 0 || fd >= FDS_MAX || (flags & O_ACCMODE) == O_RDONLY) return fd;
+    if (!ready || fd < 0 || fd >= CALLS_FDS_MAX || (flags & O_ACCMODE) == O_RDONLY) return fd;
     int error = errno;
     struct stat about;
-    char link[64];
-    char path[UNSYNCED_PATH_MAX];
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, sizeof path - 1);
-    if (length > 0 && fstat(fd, &about) == 0 && S_ISREG(about.st_mode)) {
-        path[length] = 0;
-        if (wanted(path)) {
-            (void)pthread_mutex_lock(&lock);
-            fds[fd].durable = (flags & (O_SYNC | O_DSYNC)) != 0;
-            fds[fd].append = (flags & O_APPEND) != 0;
-            fds[fd].file = file_for(&about, path);
-            (void)pthread_mutex_unlock(&lock);
-        }
+    char path[CALLS_PATH_BYTES];
+    if (calls_path_of(fd, false, path) && calls_below(root, path) && fstat(fd, &about) == 0) {
+        (void)pthread_mutex_lock(&lock);
+        fds[fd].durable = (flags & (O_SYNC | O_DSYNC)) != 0;
+        fds[fd].append = (flags & O_APPEND) != 0;
+        fds[fd].file = file_for(&about, path);
+        (void)pthread_mutex_unlock(&lock);
     }
     errno = error;
     return fd;
 }
 
+int watch_open(int directory, const char *path, int flags, int mode) {
+    return opened(calls_next.openat(directory, path, flags, mode), flags);
+}
+
+int watch_close(int fd) {
+    if (ready && fd >= 0 && fd < CALLS_FDS_MAX) fds[fd].file = 0;
+    return calls_next.close(fd);
+}
+
 /* The tracked file of a descriptor, with the lock held; NULL (and no lock) if it has none. */
 static struct tracked *enter(int fd) {
-    if (!ready || fd < 0 || fd >= FDS_MAX || !fds[fd].file) return NULL;
+    if (!ready || fd < 0 || fd >= CALLS_FDS_MAX || !fds[fd].file) return NULL;
     (void)pthread_mutex_lock(&lock);
     return &files[fds[fd].file - 1];
 }
@@ -252,107 +206,31 @@ static ssize_t leave(int fd, struct tracked *file, uint64_t offset, ssize_t done
     return done;
 }
 
-/* The calls. */
-
-static int open_mode(int flags, va_list arguments) {
-    return flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, int) : 0;
-}
-
-#define OPEN_BODY(directory)                                                 \
-    va_list arguments;                                                       \
-    va_start(arguments, flags);                                              \
-    int mode = open_mode(flags, arguments);                                  \
-    va_end(arguments);                                                       \
-    return opened(next_openat(directory, path, flags, mode), flags)
-
-int open(const char *path, int flags, ...) {
-    OPEN_BODY(AT_FDCWD);
-}
-int open64(const char *path, int flags, ...) {
-    OPEN_BODY(AT_FDCWD);
-}
-int openat(int directory, const char *path, int flags, ...) {
-    OPEN_BODY(directory);
-}
-int openat64(int directory, const char *path, int flags, ...) {
-    OPEN_BODY(directory);
-}
-int creat(const char *path, mode_t mode) {
-    return opened(next_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, mode), O_WRONLY);
-}
-
-int close(int fd) {
-    if (ready && fd >= 0 && fd < FDS_MAX) fds[fd].file = 0;
-    return next_close(fd);
-}
-
-ssize_t write(int fd, const void *bytes, size_t count) {
+ssize_t watch_write(int fd, const struct iovec *parts, int count, const off_t *at) {
     struct tracked *file = enter(fd);
-    if (!file) return next_write(fd, bytes, count);
-    uint64_t offset = position(fd);
-    before_write(file, offset, count);
-    return leave(fd, file, offset, next_write(fd, bytes, count));
-}
-
-ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {
-    struct tracked *file = enter(fd);
-    if (!file) return next_pwrite(fd, bytes, count, offset);
-    before_write(file, (uint64_t)offset, count);
-    return leave(fd, file, (uint64_t)offset, next_pwrite(fd, bytes, count, offset));
-}
-
-ssize_t pwrite64(int fd, const void *bytes, size_t count, off_t offset) {
-    return pwrite(fd, bytes, count, offset);
-}
-
-ssize_t writev(int fd, const struct iovec *parts, int count) {
-    struct tracked *file = enter(fd);
-    if (!file) return next_writev(fd, parts, count);
-    uint64_t offset = position(fd);
+    if (!file) return calls_write(fd, parts, count, at);
+    uint64_t offset = at ? (uint64_t)*at : position(fd);
     before_write(file, offset, total_of(parts, count));
-    return leave(fd, file, offset, next_writev(fd, parts, count));
+    return leave(fd, file, offset, calls_write(fd, parts, count, at));
 }
 
-ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
+int watch_truncate(int fd, off_t length) {
     struct tracked *file = enter(fd);
-    if (!file) return next_pwritev(fd, parts, count, offset);
-    before_write(file, (uint64_t)offset, total_of(parts, count));
-    return leave(fd, file, (uint64_t)offset, next_pwritev(fd, parts, count, offset));
-}
-
-ssize_t pwritev64(int fd, const struct iovec *parts, int count, off_t offset) {
-    return pwritev(fd, parts, count, offset);
-}
-
-int ftruncate(int fd, off_t length) {
-    struct tracked *file = enter(fd);
-    if (!file) return next_ftruncate(fd, length);
+    if (!file) return calls_next.ftruncate(fd, length);
     uint64_t size = size_of(fd);
     if ((uint64_t)length < size) {
         before_write(file, (uint64_t)length, size - (uint64_t)length);
     } else if (!file->headed) {
         before_write(file, size, 1); /* so that the durable size is kept */
     }
-    return (int)leave(fd, file, 0, next_ftruncate(fd, length));
+    return (int)leave(fd, file, 0, calls_next.ftruncate(fd, length));
 }
 
-int ftruncate64(int fd, off_t length) {
-    return ftruncate(fd, length);
-}
-
-static int synced(int fd, int (*next)(int)) {
+int watch_sync(int fd, int (*sync)(int)) {
     struct tracked *file = enter(fd);
-    if (!file) return next(fd);
-    int result = real_sync ? next(fd) : 0;
+    if (!file) return sync(fd);
+    int result = real_sync ? sync(fd) : 0;
     if (result == 0 && !lie) forget(file);
     (void)pthread_mutex_unlock(&lock);
     return result;
-}
-
-int fsync(int fd) {
-    return synced(fd, next_fsync);
-}
-
-int fdatasync(int fd) {
-    return synced(fd, next_fdatasync);
 }
