@@ -210,6 +210,12 @@ def bench(system, out, *words, limit_s=300):
     return done.returncode, summary, done.stderr
 
 
+def equal_roots(cases, name, system):
+    for prefix in ("c0", "s0"):
+        root = system.wait_equal(prefix, 60)
+        cases.case(f"{name}: all nodes of {prefix} have one state root at one height", root is not None, system.states(prefix))
+
+
 def seed_of(argv):
     """The seed given as the second argument, or a random one; printed."""
     seed = int(argv[2]) if len(argv) > 2 else random.SystemRandom().getrandbits(32)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Kill -9 under load: any node, the leader included; all eight at once; power loss of all with unsynced writes lost; the client itself.
+"""Kill -9 under load: all eight at once; power loss of all with unsynced writes lost; the client itself. One by one: kills_in_turn.py.
 
-Service goes on with a pause below 2 s, no acknowledged write is lost, retries take effect once, histories are linearizable, and at
-the end all nodes of a cluster have equal state roots at equal heights. kills.py short|long [SEED]
+No acknowledged write is lost, retries take effect once, histories are linearizable, and at the end all nodes of a cluster have equal
+state roots at equal heights. kills.py short|long [SEED]
 """
 import json
 import os
@@ -14,67 +14,8 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cases, System, TOP, bench, is_long, seed_of  # noqa: E402
-
-PAUSE_LIMIT_S = 2.0
-
-
-def longest_pause(history):
-    """Longest time without any answer in a history, in seconds, between the first and the last."""
-    times = []
-    with open(history) as f:
-        for line in f:
-            op = json.loads(line)
-            if op["outcome"] != "unknown":
-                times.append(op["return"])
-    times.sort()
-    return max((b - a for a, b in zip(times, times[1:])), default=0) / 1e6, len(times)
-
-
-def checked(cases, name, history):
-    done = subprocess.run([sys.executable, f"{TOP}/tests/history/checker.py", history], capture_output=True, text=True, timeout=900)
-    cases.case(f"{name}: linearizable: {done.stdout.strip().splitlines()[-1] if done.stdout else done.stderr}", done.returncode == 0, done.stdout)
-
-
-def equal_roots(cases, name, system):
-    for prefix in ("c0", "s0"):
-        root = system.wait_equal(prefix, 60)
-        cases.case(f"{name}: all nodes of {prefix} have one state root at one height", root is not None, system.states(prefix))
-
-
-def kill_one_by_one(cases, rng, seconds):
-    with System() as system:
-        system.start_all()
-        if not cases.case("eight nodes answer", system.wait_ready()):
-            return
-        history = f"{system.dir}/history"
-        load = threading.Thread(target=lambda: results.append(
-            bench(system, f"{system.dir}/out", "--users", 64, "--seconds", seconds, "--keys", 40, "--mix", "50:50", "--client-keys", 4,
-                  "--ops-per-signature", 8, "--history", history, limit_s=seconds + 100)))
-        results = []
-        load.start()
-        time.sleep(2)
-        kinds = []
-        until = time.monotonic() + seconds - 8
-        turn = 0
-        while time.monotonic() < until:
-            prefix = ("c0", "s0")[turn % 2]
-            name = system.leader(prefix) if turn % 4 < 2 else rng.choice([n for n in system.names if n.startswith(prefix)])
-            kinds.append(name)
-            system.kill(name)
-            time.sleep(rng.uniform(1.5, 3))
-            system.start(name)
-            time.sleep(rng.uniform(2, 4))
-            turn += 1
-        load.join(timeout=seconds + 120)
-        code, summary, text = results[0]
-        shown = ", ".join(kinds)
-        cases.case(f"bench ends without an error while {shown} were killed", code == 0, f"exit {code} {summary} {text}")
-        pause, answers = longest_pause(history)
-        good = pause < PAUSE_LIMIT_S and answers > 100
-        cases.case(f"the longest pause was {pause:.2f} s of {answers} answers, below {PAUSE_LIMIT_S} s", good, pause)
-        checked(cases, "kills one by one", history)
-        equal_roots(cases, "kills one by one", system)
+from cluster import Cases, System, TOP, bench, equal_roots, is_long, seed_of  # noqa: E402
+from lying import linearizable  # noqa: E402
 
 
 def counter_load(system, stop, acknowledged, client):
@@ -113,7 +54,8 @@ def history_end(cases, name, system, load, results, dead):
     good = code in (0, 1) and summary and summary["verification_failures"] == 0 and (code == 0 or unknown > 0)
     cases.case(f"{name}: bench beside it: {len(calls)} calls, {unknown} unknown; under way when all nodes were dead: {through}",
                good and through and min(through) > 0, f"exit {code} {summary} {text[-600:]}")
-    checked(cases, name, f"{system.dir}/history")
+    good, text = linearizable(f"{system.dir}/history")
+    cases.case(f"{name}: linearizable: {text}", good, text)
 
 
 def kill_all_at_once(cases, rng, points, shim):
@@ -194,7 +136,6 @@ def main():
     cases = Cases()
     shim = f"{TOP}/build/shim"
     subprocess.run(["tests/shim/build", shim], cwd=TOP, check=True, timeout=120)
-    kill_one_by_one(cases, rng, 600 if long else 30)
     kill_client(cases, rng, 200 if long else 15)
     kill_all_at_once(cases, rng, 20 if long else 3, None)
     kill_all_at_once(cases, rng, 200 if long else 10, shim)

@@ -1,4 +1,4 @@
-"""Systems with one liar in a cluster: started, loaded, looked at. Used by liars_*.py and leaders.py.
+"""Systems with one liar in a cluster: started, loaded, looked at. Used by liars_*.py, leaders.py and kills*.py.
 
 Not a test by itself (no execute bit).
 """
@@ -76,23 +76,24 @@ def evidence_of(system, liars):
 
 
 def linearizable(history):
-    done = subprocess.run([sys.executable, f"{TOP}/tests/history/checker.py", history], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([sys.executable, f"{TOP}/tests/history/checker.py", history], capture_output=True, text=True, timeout=900)
     return done.returncode == 0, (done.stdout.strip().splitlines() or [done.stderr])[-1]
 
 
 class Load(threading.Thread):
     """bench in the background, with a history."""
 
-    def __init__(self, system, name, *words):
+    def __init__(self, system, name, *words, limit_s=300):
         super().__init__()
-        self.system, self.out, self.words = system, f"{system.dir}/{name}", words
+        self.system, self.out, self.words, self.limit_s = system, f"{system.dir}/{name}", words, limit_s
         self.history = f"{self.out}.history"
         self.code, self.summary, self.text = None, None, ""
         self.start()
 
     def run(self):
         try:
-            self.code, self.summary, self.text = bench(self.system, self.out, "--history", self.history, *self.words)
+            self.code, self.summary, self.text = bench(self.system, self.out, "--history", self.history, *self.words,
+                                                       limit_s=self.limit_s)
         except subprocess.TimeoutExpired as e:
             self.text = f"bench never ended: {e}"
 
