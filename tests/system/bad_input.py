@@ -575,7 +575,7 @@ def disk_full(cases, system, rng):
             code = system.live[victim].wait(timeout=45)
         except subprocess.TimeoutExpired:
             code = None
-        load.send_signal(signal.SIGINT)
+        load.terminate()
         load.communicate(timeout=30)
         text = complaint(system.log(victim)).splitlines()
         line = text[-1] if text else ""
@@ -610,7 +610,7 @@ def wal_fills(cases, system):
     until = time.monotonic() + 40
     while time.monotonic() < until and system.ask(victim)["checkpoint_height"] <= low:
         time.sleep(0.2)
-    load.send_signal(signal.SIGINT)
+    load.terminate()
     load.communicate(timeout=30)
     wal = system.ask(victim)["wal"]
     cases.case("a member is away: the others show that it holds pruning back", wal["held_back_by_member"] == 3, wal)
@@ -625,7 +625,7 @@ def wal_fills(cases, system):
     while time.monotonic() < until + 60 and system.running(victim):
         shown = counters(system, victim) or shown
         time.sleep(0.2)
-    load.send_signal(signal.SIGINT)
+    load.terminate()
     load.communicate(timeout=30)
     lines = [x for x in system.log(victim)[mark:].splitlines() if " wal_filling " in x]
     marks = [int(re.search(r"percent=(\d+)", x).group(1)) for x in lines]
