@@ -47,7 +47,7 @@ static enum system_error judge(const struct heraclius *db, const struct system *
     enum system_error error = SYSTEM_OK;
     if (db->predecessor_chain_path) given = (uint8_t *)canonical_read_file(db->predecessor_chain_path, CHAIN_FILE_BYTES_MAX, &given_bytes, fault);
     if (db->predecessor_chain_path && !given) error = SYSTEM_FILE_UNREADABLE;
-    uint32_t cluster = given_bytes >= 4 ? bytes_get_le32(given) : 0;
+    uint32_t cluster = given && given_bytes >= 4 ? bytes_get_le32(given) : 0;
     const uint8_t *kept = error || !file ? NULL : kept_find(db, old, file, file_bytes, cluster, &kept_bytes);
     if (!error && !given && !kept)
         error = system_fault_set(fault, SYSTEM_FILE_UNREADABLE,

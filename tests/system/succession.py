@@ -235,7 +235,8 @@ def two_successors(cases, old, new, statement, both):
     old.start("c0-n0")
     cases.case("over a restart it has left for good", wait(lambda: (old.ask("c0-n0") or {}).get("phase") == "succeeded") and
                " voting " not in old.log("c0-n0")[mark:], old.log("c0-n0")[mark:])
-    done = second.client("settle", "--predecessor", f"{old.root}/system.json", "--statement", other, *shown[4:])
+    done = second.client("settle", "--predecessor", f"{old.root}/system.json", "--statement", other,
+                         "--chain", f"{old.dir}/backup/c0/chain")
     cases.case("the client, which followed the first, refuses the second", done.returncode == 2 and "another system" in done.stderr, done)
 
 
