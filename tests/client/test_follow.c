@@ -1,0 +1,295 @@
+/* Following a succession (client/follow.c; spec/system.md 7.12): a journal of the system before becomes one of the successor, by the word of those
+ * who are its administrators by now, and each write takes effect once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "protocol/claim.h"
+#include "protocol/config_chain.h"
+#include "tests/client/fake.h"
+
+enum { RESEND_MS = 60, LONG_MS = 8000, FILE_MAX = 1 << 20 };
+
+static struct fake *fake;
+
+static int set_up(void **state) {
+    (void)state;
+    fake = fake_start(&(struct fake_options){.number_window = 16});
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    fake_stop(fake);
+    return 0;
+}
+
+static void play(enum fake_act act) {
+    fake_play(fake, -1, (struct fake_script){.act = act});
+}
+
+static enum heraclius_status put(struct heraclius *db, const char *key, const char *value, uint32_t timeout_ms) {
+    struct heraclius_request *request = heraclius_request_new(db);
+    heraclius_put(request, key, strlen(key), value, strlen(value));
+    enum heraclius_status status = heraclius_call(request, timeout_ms);
+    heraclius_request_free(request);
+    return status;
+}
+
+static size_t file_read(uint8_t *out) {
+    FILE *file = fopen(fake->journal_path, "rb");
+    assert_non_null(file);
+    size_t count = fread(out, 1, FILE_MAX, file);
+    fclose(file);
+    return count;
+}
+
+static enum heraclius_status opens(struct heraclius **db, char *why) {
+    struct heraclius_options options = {.system_path = fake->system_path, .via = "c0-n0", .resend_ms = RESEND_MS};
+    return heraclius_open(db, &options, why);
+}
+
+static uint32_t settled_count;
+
+static void settled(const struct heraclius_unsettled *write, enum heraclius_code code, void *argument) {
+    (void)code;
+    (void)argument;
+    assert_true(strlen(write->summary) > 0);
+    settled_count++;
+}
+
+static void settle_all(enum heraclius_settle how) {
+    char why[HERACLIUS_TEXT_BYTES];
+    struct heraclius *db = fake_open(fake, RESEND_MS);
+    settled_count = 0;
+    if (heraclius_settle(db, how, LONG_MS, settled, NULL, why) != HERACLIUS_DONE) fail_msg("%s", why);
+    assert_int_equal(heraclius_unsettled_count(db), 0);
+    heraclius_close(db);
+}
+
+static void shown_write(const struct fake *next, const char *name, const uint8_t *bytes, size_t count) {
+    char path[640];
+    snprintf(path, sizeof path, "%s/%s", next->folder, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, count, file), count);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* The old system's chain of a coordinator cluster: empty, or with the CONFIG by which the third administrator is none any more. */
+static void chain_write(const struct fake *next, bool changed) {
+    enum { ROOM = 1 << 17 };
+    const struct fixture *fixture = fake->fixture;
+    uint8_t *payload = malloc(ROOM), *entry = malloc(ROOM);
+    struct config_chain *chain = calloc(1, sizeof *chain);
+    struct admin_op *op = calloc(1, sizeof *op);
+    assert_true(payload && entry && chain && op);
+    assert_true(config_chain_genesis(chain, &fixture->assembly->system, CONFIG_CLUSTER_COORDINATOR));
+    struct bytes_writer writer = bytes_writer_of(payload, ROOM);
+    config_chain_head_encode(&writer, CONFIG_CLUSTER_COORDINATOR, changed ? 1 : 0, 1);
+    if (changed) {
+        fixture_config_op(fixture, &chain->config, -1, op);
+        struct config_admin *admins = op->config.admins;
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < op->config.admins_count; i++) {
+            if (memcmp(admins[i].key, fixture->admins[2].signing_key, 32) != 0) admins[kept++] = admins[i];
+        }
+        op->config.admins_count = kept;
+        fixture_sign(fixture, op, 2);
+        size_t count = fixture_chain_entry(fixture, 0, &chain->members, op, 10, chain->members.q, entry, ROOM);
+        bytes_put_u32(&writer, (uint32_t)count);
+        bytes_put_raw(&writer, entry, count);
+    }
+    assert_false(writer.failed);
+    shown_write(next, "chain", payload, writer.used);
+    free(payload);
+    free(entry);
+    free(chain);
+    free(op);
+}
+
+/* By every so many of the administrators. */
+static void statement_write_by(const struct fake *next, uint32_t signatures, uint32_t step) {
+    struct claim_successor statement = {.signatures_count = 0};
+    const struct system *old = &fake->fixture->assembly->system, *new = &next->fixture->assembly->system;
+    memcpy(statement.predecessor_id, old->system_id, 16);
+    memcpy(statement.successor_id, new->system_id, 16);
+    memcpy(statement.successor_hash, new->file_hash, 32);
+    for (uint32_t i = 0; i < signatures; i++) assert_true(claim_successor_sign(&statement, &fake->fixture->admins[i * step].signing));
+    uint8_t bytes[CLAIM_SUCCESSOR_BYTES_MAX];
+    size_t count = claim_successor_encode(&statement, bytes);
+    shown_write(next, "statement", bytes, count);
+}
+
+static void statement_write(const struct fake *next, uint32_t signatures) {
+    statement_write_by(next, signatures, 1);
+}
+
+static enum heraclius_status follows(const struct fake *next, bool shown, struct heraclius **db, char *why) {
+    char statement[640], chain[640];
+    snprintf(statement, sizeof statement, "%s/statement", next->folder);
+    snprintf(chain, sizeof chain, "%s/chain", next->folder);
+    struct heraclius_options options = {.system_path = next->system_path, .via = "c0-n0", .resend_ms = RESEND_MS};
+    if (shown) options.predecessor_path = fake->system_path;
+    if (shown) options.statement_path = statement;
+    if (shown && access(chain, F_OK) == 0) options.predecessor_chain_path = chain;
+    return heraclius_open(db, &options, why);
+}
+
+static void journal_hand_over(const struct fake *next, const uint8_t *bytes, size_t count) {
+    FILE *file = fopen(next->journal_path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, count, file), count);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void retry_all(struct fake *next, size_t unsettled) {
+    char why[HERACLIUS_TEXT_BYTES], held[32];
+    struct heraclius *db;
+    if (follows(next, true, &db, why) != HERACLIUS_OK) fail_msg("%s", why);
+    assert_int_equal(heraclius_unsettled_count(db), unsettled);
+    settled_count = 0;
+    if (heraclius_settle(db, HERACLIUS_SETTLE_RETRY, LONG_MS, settled, NULL, why) != HERACLIUS_DONE) fail_msg("%s", why);
+    assert_int_equal(settled_count, unsettled);
+    assert_true(fake_value(next, "{k}", held, sizeof held));
+    assert_string_equal(held, "v4"); /* in the order in which they had happened, and what had no answer last */
+    heraclius_close(db);
+}
+
+static void a_journal_follows_a_succession_and_each_write_takes_effect_there_once(void **state) {
+    (void)state;
+    static uint8_t whole[FILE_MAX];
+    char why[HERACLIUS_TEXT_BYTES];
+    play(FAKE_HONEST);
+    (void)unlink(fake->journal_path);
+    struct heraclius *db = fake_open(fake, RESEND_MS);
+    assert_int_equal(put(db, "{k}", "v1", LONG_MS), HERACLIUS_DONE);
+    assert_int_equal(put(db, "{k}", "v2", LONG_MS), HERACLIUS_DONE);
+    assert_int_equal(put(db, "{k}", "v3", LONG_MS), HERACLIUS_DONE);
+    play(FAKE_SILENT);
+    assert_int_equal(put(db, "{k}", "cancelled", 200), HERACLIUS_UNSETTLED);
+    heraclius_close(db);
+    play(FAKE_HONEST);
+    settle_all(HERACLIUS_SETTLE_CANCEL);
+    play(FAKE_SILENT);
+    db = fake_open(fake, RESEND_MS);
+    assert_int_equal(put(db, "{k}", "v4", 200), HERACLIUS_UNSETTLED);
+    heraclius_close(db);
+    play(FAKE_HONEST);
+    size_t count = file_read(whole);
+
+    struct fake *next = fake_start(&(struct fake_options){.number_window = 16, .succeeds = fake});
+    journal_hand_over(next, whole, count);
+    assert_int_equal(follows(next, false, &db, why), HERACLIUS_BAD_FILE);
+    assert_non_null(strstr(why, "--statement"));
+    statement_write(next, 2);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_BAD_FILE); /* whose word would count? */
+    assert_non_null(strstr(why, "--chain"));
+    chain_write(next, false);
+    statement_write(next, 1);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_BAD_FILE);
+    assert_non_null(strstr(why, "administrators must sign"));
+    statement_write(next, 2);
+    retry_all(next, 4); /* all lie above the cut */
+    assert_int_equal(fake_executed(next), 4);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_OK); /* it is the successor's now: nothing comes again */
+    assert_int_equal(heraclius_unsettled_count(db), 0);
+    heraclius_close(db);
+    journal_hand_over(next, whole, count); /* as if all lay below the cut: everything is on record there */
+    retry_all(next, 4);
+    assert_int_equal(fake_executed(next), 4);
+    assert_int_equal(opens(&db, why), HERACLIUS_OK); /* the old system's own journal is where it was */
+    heraclius_close(db);
+    fake_stop(next);
+
+    next = fake_start(&(struct fake_options){.number_window = 16, .succeeds = fake, .origin_height = UINT64_C(1) << 40});
+    journal_hand_over(next, whole, count);
+    statement_write(next, 2);
+    chain_write(next, false);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_OK); /* below the origin: only what has no answer */
+    assert_int_equal(heraclius_unsettled_count(db), 1);
+    heraclius_close(db);
+    fake_stop(next);
+    settle_all(HERACLIUS_SETTLE_CANCEL);
+}
+
+/* Two of three signed it, and one of them is none any more: what genesis says of administrators is not asked. */
+static void a_succession_is_judged_by_the_administrators_that_the_chain_shows(void **state) {
+    (void)state;
+    static uint8_t whole[FILE_MAX], chain[FILE_MAX];
+    char why[HERACLIUS_TEXT_BYTES], kept[700];
+    struct heraclius *db = fake_open(fake, RESEND_MS);
+    heraclius_close(db);
+    struct fake *next = fake_start(&(struct fake_options){.number_window = 16, .succeeds = fake});
+    journal_hand_over(next, whole, file_read(whole));
+    statement_write_by(next, 2, 2);
+    chain_write(next, true);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_BAD_FILE);
+    /* A chain that this client has come to know itself is not outdone by a shorter one. */
+    snprintf(kept, sizeof kept, "%s/chain", next->folder);
+    FILE *file = fopen(kept, "rb");
+    assert_non_null(file);
+    size_t count = fread(chain + 4, 1, sizeof chain - 4, file);
+    assert_int_equal(fclose(file), 0);
+    bytes_put_le32(chain, (uint32_t)count);
+    shown_write(next, "client.key.chain", chain, 4 + count);
+    chain_write(next, false);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_BAD_FILE);
+    snprintf(kept, sizeof kept, "%s/client.key.chain", next->folder);
+    assert_int_equal(unlink(kept), 0);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_OK); /* by the empty chain: nobody else is known to it */
+    heraclius_close(db);
+    journal_hand_over(next, whole, file_read(whole));
+    statement_write(next, 2);
+    chain_write(next, true);
+    if (follows(next, true, &db, why) != HERACLIUS_OK) fail_msg("%s", why); /* those who are administrators now */
+    heraclius_close(db);
+    fake_stop(next);
+}
+
+/* What took effect is kept over restarts, the newest so many. */
+static void the_newest_writes_that_took_effect_are_kept_and_no_more(void **state) {
+    (void)state;
+    static uint8_t whole[FILE_MAX];
+    enum { KEPT = 256 };
+    char why[HERACLIUS_TEXT_BYTES], value[16];
+    play(FAKE_HONEST);
+    (void)unlink(fake->journal_path);
+    for (int run = 0; run < 3; run++) {
+        struct heraclius *db = fake_open(fake, RESEND_MS);
+        for (int i = 0; i < 100; i++) {
+            snprintf(value, sizeof value, "%d-%d", run, i);
+            assert_int_equal(put(db, "{n}", value, LONG_MS), HERACLIUS_DONE);
+        }
+        heraclius_close(db);
+    }
+    size_t count = file_read(whole);
+    struct fake *next = fake_start(&(struct fake_options){.number_window = 512, .succeeds = fake});
+    journal_hand_over(next, whole, count);
+    statement_write(next, 2);
+    chain_write(next, false);
+    struct heraclius *db;
+    if (follows(next, true, &db, why) != HERACLIUS_OK) fail_msg("%s", why);
+    assert_int_equal(heraclius_unsettled_count(db), KEPT);
+    if (heraclius_settle(db, HERACLIUS_SETTLE_RETRY, LONG_MS, settled, NULL, why) != HERACLIUS_DONE) fail_msg("%s", why);
+    heraclius_close(db);
+    assert_true(fake_value(next, "{n}", value, sizeof value));
+    assert_string_equal(value, "2-99");
+    fake_stop(next);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_journal_follows_a_succession_and_each_write_takes_effect_there_once),
+        cmocka_unit_test(a_succession_is_judged_by_the_administrators_that_the_chain_shows),
+        cmocka_unit_test(the_newest_writes_that_took_effect_are_kept_and_no_more),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
