@@ -318,6 +318,7 @@ uint64_t client_numbers_take(struct heraclius *db, uint32_t shard);
 uint64_t client_numbers_floor(const struct heraclius *db, uint32_t shard);
 
 /* journal.c */
+bool client_journal_is_own(const struct heraclius *db, const char *key_path); /* there is one, of this system and key */
 enum heraclius_status client_journal_open(struct heraclius *db, const char *key_path, char *why);
 void client_journal_close(struct heraclius *db);
 bool client_journal_sent(struct heraclius *db, const struct sending *sending);   /* queues a record; false: no memory */

@@ -325,6 +325,18 @@ static bool read_old(const char *path, uint8_t **bytes, size_t *count) {
     return good;
 }
 
+bool client_journal_is_own(const struct heraclius *db, const char *key_path) {
+    char path[4096];
+    uint8_t head[HEAD_BYTES], found[HEAD_BYTES];
+    if ((size_t)snprintf(path, sizeof path, "%s.journal", key_path) >= sizeof path) return false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    head_put(db, head);
+    bool own = read(fd, found, HEAD_BYTES) == HEAD_BYTES && memcmp(found, head, HEAD_BYTES) == 0;
+    close(fd);
+    return own;
+}
+
 enum heraclius_status client_journal_open(struct heraclius *db, const char *key_path, char *why) {
     struct journal *journal = &db->journal;
     size_t path_bytes = strlen(key_path) + sizeof ".journal";
@@ -342,13 +354,18 @@ enum heraclius_status client_journal_open(struct heraclius *db, const char *key_
         snprintf(why, HERACLIUS_TEXT_BYTES, "%s: cannot be read: %s", journal->path, strerror(errno));
         status = HERACLIUS_BAD_FILE;
     }
-    if (count >= HEAD_BYTES && memcmp(bytes, head, HEAD_BYTES) == 0) db->follows = false; /* it did so before */
     bool mine = count >= HEAD_BYTES && memcmp(bytes, db->follows ? followed : head, HEAD_BYTES) == 0;
     if (status != HERACLIUS_OK) {
         free(bytes);
         return status;
     }
-    if (count > 0 && !mine) {
+    if (count > 0 && !mine && db->follows) {
+        snprintf(why, HERACLIUS_TEXT_BYTES,
+                 "%s: this journal is of another system or key than this successor and its predecessor. A client follows one successor and no second "
+                 "one: if it follows another of the same predecessor, show both statements to all owners; together they convict who signed both",
+                 journal->path);
+        status = HERACLIUS_BAD_FILE;
+    } else if (count > 0 && !mine) {
         snprintf(why, HERACLIUS_TEXT_BYTES,
                  "%s: this journal is of another system or key; after a succession show the statement (--predecessor, --statement); move it away if "
                  "the key was changed on purpose",

@@ -179,7 +179,8 @@ static enum heraclius_status files_open(struct heraclius *db, const struct herac
     if (!db->numbers || db->epoll < 0 || !nodes_make(db) || !client_chain_open(db, key_path))
         return fail(why, HERACLIUS_NO_RESOURCES, "no memory or descriptors for a client");
     link_config_make(db);
-    if (options->predecessor_path && options->statement_path) {
+    /* Whose journal is this system's already has followed: what it keeps of CONFIGs by now is not the predecessor's, and nothing is to be judged. */
+    if (options->predecessor_path && options->statement_path && !client_journal_is_own(db, key_path)) {
         db->predecessor_path = options->predecessor_path;
         db->statement_path = options->statement_path;
         db->predecessor_chain_path = options->predecessor_chain_path;

@@ -163,6 +163,24 @@ static void retry_all(struct fake *next, size_t unsettled) {
     heraclius_close(db);
 }
 
+/* Whose journal follows `next` is shown another successor, whose statement is as valid. */
+static void a_second_one_is_refused(const struct fake *next) {
+    static uint8_t followed[FILE_MAX];
+    char why[HERACLIUS_TEXT_BYTES];
+    struct heraclius *db;
+    struct fake *second = fake_start(&(struct fake_options){.number_window = 16, .succeeds = fake, .origin_height = 77});
+    FILE *file = fopen(next->journal_path, "rb");
+    assert_non_null(file);
+    size_t count = fread(followed, 1, sizeof followed, file);
+    assert_int_equal(fclose(file), 0);
+    journal_hand_over(second, followed, count);
+    statement_write(second, 2);
+    chain_write(second, false);
+    assert_int_equal(follows(second, true, &db, why), HERACLIUS_BAD_FILE);
+    assert_non_null(strstr(why, "no second one"));
+    fake_stop(second);
+}
+
 static void a_journal_follows_a_succession_and_each_write_takes_effect_there_once(void **state) {
     (void)state;
     static uint8_t whole[FILE_MAX];
@@ -202,6 +220,13 @@ static void a_journal_follows_a_succession_and_each_write_takes_effect_there_onc
     assert_int_equal(follows(next, true, &db, why), HERACLIUS_OK); /* it is the successor's now: nothing comes again */
     assert_int_equal(heraclius_unsettled_count(db), 0);
     heraclius_close(db);
+    char chain[640];
+    snprintf(chain, sizeof chain, "%s/chain", next->folder);
+    assert_int_equal(unlink(chain), 0);
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_OK); /* the options may stay where they are, and nothing is to be shown again */
+    heraclius_close(db);
+    chain_write(next, false);
+    a_second_one_is_refused(next);
     journal_hand_over(next, whole, count); /* as if all lay below the cut: everything is on record there */
     retry_all(next, 4);
     assert_int_equal(fake_executed(next), 4);
