@@ -185,6 +185,7 @@ static void answer_take(struct replica_world *rw, const struct rw_mail *mail) {
 }
 
 static void client_take(struct replica_world *rw, const struct rw_mail *mail) {
+    if (rw->frame != NULL) rw->frame(rw->frame_context, mail->type, mail->bytes, mail->count);
     if (mail->type == MESSAGE_ANSWER) answer_take(rw, mail);
     if (mail->type == MESSAGE_CONFIG_CHAIN) chain_take(rw, mail);
     if (mail->type == MESSAGE_REFUSED) rw->refused_code = mail->bytes[32];
@@ -353,8 +354,11 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
 static void node_open(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     uint8_t root[32];
+    bool inherits = rw->kept_count > 0 && node->cluster == SHARD_CLUSTER_BASE;
     if (rw->stored) rw_state_prepare(node);
     node->executor = world_executor(rw->world, node->cluster, root);
+    for (size_t i = 0; inherits && i < rw->kept_count; i++) CHECK(executor_genesis_add(node->executor, &rw->kept[i]) == EXEC_VALID);
+    if (inherits) executor_state_root(node->executor, root);
     node->execution = execution_create(node->executor, node->state);
     struct replica_config config = {.system = &rw->world->system,
                                     .cluster = node->cluster,
@@ -369,6 +373,7 @@ static void node_open(struct replica_world *rw, uint32_t index) {
     memcpy(config.noise_key, rw->world->nodes[index / RW_CLUSTER][node->member].noise_key, 32);
     node->replica = replica_create(&config);
     CHECK(node->execution != NULL && node->replica != NULL);
+    for (size_t i = 0; inherits && i < rw->kept_count; i++) CHECK(replica_restore_client(node->replica, &rw->kept[i]));
     node->up = true;
 }
 
@@ -540,7 +545,7 @@ size_t rw_blocks_stored(const struct replica_world *rw, uint32_t index) {
     return count;
 }
 
-static struct replica_world *world_make(uint64_t seed, uint32_t checkpoint_blocks, void (*prepare)(struct world *world)) {
+struct replica_world *rw_create_wished(uint64_t seed, const struct rw_wishes *wishes) {
     struct replica_world *rw = calloc(1, sizeof *rw);
     CHECK(rw != NULL);
     rw->world = malloc(sizeof *rw->world);
@@ -550,8 +555,10 @@ static struct replica_world *world_make(uint64_t seed, uint32_t checkpoint_block
     rw->delay_us_max = 2000;
     rw->now_us = 1000000;
     world_system(rw->world, 1, 1);
-    rw->stored = checkpoint_blocks > 0;
-    if (rw->stored) rw->world->system.limits.checkpoint_blocks = checkpoint_blocks;
+    rw->kept = wishes->kept;
+    rw->kept_count = wishes->kept_count;
+    rw->stored = wishes->checkpoint_blocks > 0;
+    if (rw->stored) rw->world->system.limits.checkpoint_blocks = wishes->checkpoint_blocks;
     for (uint32_t i = 0; i < RW_NODES; i++) {
         struct rw_node *node = &rw->nodes[i];
         node->cluster = i < RW_CLUSTER ? COORDINATOR_CLUSTER_BASE : SHARD_CLUSTER_BASE;
@@ -572,7 +579,7 @@ static struct replica_world *world_make(uint64_t seed, uint32_t checkpoint_block
     CHECK(ed25519_start(NULL) && ed25519_secret_init(&rw->admin, seed_of_admin));
     ed25519_public_key(&rw->admin, rw->world->admin.signing_key);
     card_identify(&rw->world->admin);
-    if (prepare != NULL) prepare(rw->world);
+    if (wishes->prepare != NULL) wishes->prepare(rw->world);
     rw->chain = malloc(sizeof *rw->chain);
     CHECK(rw->chain != NULL && config_chain_genesis(rw->chain, &rw->world->system, COORDINATOR_CLUSTER_BASE));
     rw->epochs[rw->epoch_count++] = rw->chain->members;
@@ -589,15 +596,15 @@ static struct replica_world *world_make(uint64_t seed, uint32_t checkpoint_block
 }
 
 struct replica_world *rw_create(uint64_t seed) {
-    return world_make(seed, 0, NULL);
+    return rw_create_wished(seed, &(struct rw_wishes){.prepare = NULL});
 }
 
 struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct world *world)) {
-    return world_make(seed, 0, prepare);
+    return rw_create_wished(seed, &(struct rw_wishes){.prepare = prepare});
 }
 
 struct replica_world *rw_create_stored(uint64_t seed, uint32_t checkpoint_blocks) {
-    return world_make(seed, checkpoint_blocks, NULL);
+    return rw_create_wished(seed, &(struct rw_wishes){.checkpoint_blocks = checkpoint_blocks});
 }
 
 void rw_destroy(struct replica_world *rw) {

@@ -109,6 +109,18 @@ struct replica_world {
     uint64_t admin_states;
     uint8_t refused_code; /* of the newest REFUSED */
     uint32_t nonce;
+    void (*frame)(void *context, uint16_t type, const uint8_t *bytes, size_t count); /* of each that comes to the client; may be NULL */
+    void *frame_context;
+    const struct table_entry *kept; /* of the predecessor's state: the shard begins with it */
+    size_t kept_count;
+};
+
+/* Another world than usual; zeros: as usual. */
+struct rw_wishes {
+    uint32_t checkpoint_blocks;             /* checkpoints every so many blocks, pruning, and state transfer */
+    void (*prepare)(struct world *world);   /* may change the system before anybody starts */
+    const struct table_entry *kept;         /* of a successor: what its shard keeps (S-144); the caller's, as long as the world lives */
+    size_t kept_count;
 };
 
 struct replica_world *rw_create(uint64_t seed);
@@ -116,7 +128,15 @@ struct replica_world *rw_create(uint64_t seed);
 struct replica_world *rw_create_prepared(uint64_t seed, void (*prepare)(struct world *world));
 /* The same with checkpoints every so many blocks, pruning, and state transfer. */
 struct replica_world *rw_create_stored(uint64_t seed, uint32_t checkpoint_blocks);
+struct replica_world *rw_create_wished(uint64_t seed, const struct rw_wishes *wishes);
 void rw_destroy(struct replica_world *rw);
+/* The disk of a node as it is now, and that disk put back, once, while the node is down (not its checkpoints). */
+struct rw_disk {
+    struct rw_record *records;
+    size_t count;
+};
+struct rw_disk rw_disk_copy(const struct rw_node *node);
+void rw_disk_put_back(struct rw_node *node, struct rw_disk *disk);
 /* The checkpoints of a node that is down are lost. */
 void rw_lose_state(struct replica_world *rw, uint32_t node);
 /* Blocks that lie in a node's write-ahead store. */

@@ -1,4 +1,7 @@
-/* Checkpoints of the world's nodes: real stores in folders of their own, restored as node_restore.c does, and state transfer between them. */
+/*
+ * Disks of the world's nodes, copied and put back; their checkpoints: real stores in folders of their own, restored as node_restore.c does, and state
+ * transfer between them.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +120,29 @@ bool rw_transfer_run(struct replica_world *rw, struct rw_node *node) {
     transfer_status(node->transfer, &status);
     if (status.hold_height > 0) replica_transfer_hold(node->replica, status.hold_height);
     return again;
+}
+
+struct rw_disk rw_disk_copy(const struct rw_node *node) {
+    struct rw_disk disk = {.records = calloc(node->record_count + 1, sizeof *disk.records), .count = node->record_count};
+    CHECK(disk.records != NULL);
+    for (size_t i = 0; i < node->record_count; i++) {
+        struct rw_record *copy = &disk.records[i];
+        *copy = node->records[i];
+        if (!copy->used) continue;
+        copy->bytes = malloc(copy->count + 1);
+        CHECK(copy->bytes != NULL);
+        memcpy(copy->bytes, node->records[i].bytes, copy->count);
+    }
+    return disk;
+}
+
+void rw_disk_put_back(struct rw_node *node, struct rw_disk *disk) {
+    CHECK(!node->up && disk->count <= node->record_room);
+    for (size_t i = 0; i < node->record_count; i++) free(node->records[i].bytes);
+    memcpy(node->records, disk->records, disk->count * sizeof *disk->records);
+    node->record_count = disk->count;
+    free(disk->records);
+    disk->records = NULL;
 }
 
 void rw_state_make(struct replica_world *rw, struct rw_node *node) {

@@ -11,33 +11,6 @@
 
 enum { SHARD = 4 };
 
-struct snapshot {
-    struct rw_record *records;
-    size_t count;
-};
-
-static struct snapshot snapshot_of(const struct rw_node *node) {
-    struct snapshot snapshot = {.records = calloc(node->record_count + 1, sizeof *snapshot.records), .count = node->record_count};
-    assert_non_null(snapshot.records);
-    for (size_t i = 0; i < node->record_count; i++) {
-        struct rw_record *copy = &snapshot.records[i];
-        *copy = node->records[i];
-        if (!copy->used) continue;
-        copy->bytes = malloc(copy->count + 1);
-        memcpy(copy->bytes, node->records[i].bytes, copy->count);
-    }
-    return snapshot;
-}
-
-static void snapshot_restore(struct rw_node *node, struct snapshot *snapshot) {
-    for (size_t i = 0; i < node->record_count; i++) {
-        if (node->records[i].used) free(node->records[i].bytes);
-    }
-    memcpy(node->records, snapshot->records, snapshot->count * sizeof *snapshot->records);
-    node->record_count = snapshot->count;
-    free(snapshot->records);
-}
-
 static void puts_of(struct replica_world *rw, uint64_t *number, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         struct operation put = op_put("k", "v");
@@ -120,15 +93,15 @@ static uint32_t slices_inject(struct replica_world *rw, const uint8_t *bytes, si
 static void rolled_back_as_a_whole(bool lie) {
     struct replica_world *rw = rw_create(41);
     uint64_t number = 0;
-    struct snapshot snapshots[RW_CLUSTER];
+    struct rw_disk snapshots[RW_CLUSTER];
     rw_run(rw, 300);
     size_t made_up_count = 0;
     uint8_t *made_up = lie ? slice_made_up(rw, &number, 9, &made_up_count) : NULL;
     puts_of(rw, &number, 4);
-    for (uint32_t i = 0; i < RW_CLUSTER; i++) snapshots[i] = snapshot_of(&rw->nodes[SHARD + i]);
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) snapshots[i] = rw_disk_copy(&rw->nodes[SHARD + i]);
     puts_of(rw, &number, 12);
     for (uint32_t i = SHARD; i < SHARD + RW_CLUSTER; i++) rw_crash(rw, i);
-    for (uint32_t i = 0; i < RW_CLUSTER; i++) snapshot_restore(&rw->nodes[SHARD + i], &snapshots[i]);
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) rw_disk_put_back(&rw->nodes[SHARD + i], &snapshots[i]);
     for (uint32_t i = SHARD; i < SHARD + RW_CLUSTER; i++) rw_restart(rw, i);
     if (lie) {
         assert_int_equal(slices_inject(rw, made_up, made_up_count), RW_CLUSTER);

@@ -57,6 +57,10 @@ void rs_administrators(struct world *world) {
     world->system.admins_needed = 2;
 }
 
+const struct fixture *rs_fixture(void) {
+    return fixture;
+}
+
 uint8_t rs_hand_in(struct replica_world *rw, uint32_t node, struct admin_op *op, uint32_t signatures) {
     static uint8_t bytes[ADMIN_OP_BYTES_MAX];
     op->signatures_count = 0;

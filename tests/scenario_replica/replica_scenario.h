@@ -18,6 +18,8 @@ int rs_end(struct replica_world *rw);
 
 /* Two of three administrators must sign; the world is made with rs_administrators as its preparation. */
 void rs_administrators(struct world *world);
+/* Who they are: those of this system. */
+const struct fixture *rs_fixture(void);
 /* Signs with so many administrators and hands it in at this node; the code of its ADMIN_STATE (O-53). */
 uint8_t rs_hand_in(struct replica_world *rw, uint32_t node, struct admin_op *op, uint32_t signatures);
 /* O-53 */
