@@ -6,17 +6,7 @@
 
 enum { NEXT = 1 };
 
-static bool armed;
 static uint64_t wanted;
-
-static bool deaf_frame(void *context, struct replica_peer from, uint16_t type, struct blob_piece payload) {
-    static struct bft_message message;
-    (void)context;
-    (void)from;
-    if (!armed) return true;
-    if (type == BFT_MESSAGE_QC) return scenario_decode(&payload, 1, type, &message) && message.qc.kind == BFT_PREPARE;
-    return type != BFT_MESSAGE_COMMIT && type != BFT_MESSAGE_BLOCK;
-}
 
 static bool in_view(struct scenario *s) {
     for (uint32_t i = 0; i < 4; i++) {
@@ -27,14 +17,12 @@ static bool in_view(struct scenario *s) {
 
 int main(int argc, char **argv) {
     static struct scenario s;
-    static struct replica_hooks deaf = {.frame = deaf_frame};
     scenario_begin(&s, argc, argv, "B-36");
     scenario_start(&s);
     scenario_load(&s, 3, 20000);
     scenario_must(&s, scenario_leader(&s, 0) == 0, "member 0 leads");
     scenario_run(&s, 100);
-    for (uint32_t i = 0; i < 4; i++) scenario_replica(&s, i)->hooks = &deaf;
-    armed = true;
+    scenario_deafen(&s, true);
     uint64_t final = scenario_height(&s, 0);
     (void)scenario_try_put(&s, "x", "y", 60);
     for (uint32_t i = 0; i < 4; i++)
@@ -44,7 +32,7 @@ int main(int argc, char **argv) {
     scenario_must(&s, scenario_until(&s, 1000, in_view), "the view ends");
     wanted = 2;
     scenario_must(&s, scenario_until(&s, 2 * s.config.view_base_ms + 100, in_view), "and so does the next one, in twice the time");
-    armed = false;
+    scenario_deafen(&s, false);
     scenario_load(&s, 5, 60000);
     scenario_restart(&s, NEXT);
     return scenario_end(&s);

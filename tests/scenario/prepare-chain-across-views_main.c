@@ -6,18 +6,8 @@
 
 enum { VIEWS = 3 };
 
-static bool armed;
 static uint64_t wanted;
 static struct bft_ballot chain[VIEWS];
-
-static bool deaf_frame(void *context, struct replica_peer from, uint16_t type, struct blob_piece payload) {
-    static struct bft_message message;
-    (void)context;
-    (void)from;
-    if (!armed) return true;
-    if (type == BFT_MESSAGE_QC) return scenario_decode(&payload, 1, type, &message) && message.qc.kind == BFT_PREPARE;
-    return type != BFT_MESSAGE_COMMIT && type != BFT_MESSAGE_BLOCK;
-}
 
 /* All have a prepare QC of this view. */
 static bool prepared(struct scenario *s) {
@@ -30,14 +20,12 @@ static bool prepared(struct scenario *s) {
 
 int main(int argc, char **argv) {
     static struct scenario s;
-    static struct replica_hooks deaf = {.frame = deaf_frame};
     scenario_begin(&s, argc, argv, "B-21, B-25, B-26");
     scenario_start(&s);
     scenario_load(&s, 3, 5000);
     scenario_must(&s, scenario_view(&s, 0) == 0, "the first leader leads");
-    for (uint32_t i = 0; i < 4; i++) scenario_replica(&s, i)->hooks = &deaf;
     scenario_run(&s, 100);
-    armed = true;
+    scenario_deafen(&s, true);
     uint64_t final = scenario_height(&s, 0);
     (void)scenario_try_put(&s, "x", "prepared", 50);
     for (; wanted < VIEWS; wanted++) {
@@ -45,7 +33,7 @@ int main(int argc, char **argv) {
         chain[wanted] = scenario_replica(&s, 1)->core->memory.high_qc.ballot;
         scenario_must(&s, scenario_height(&s, 0) == final, "and nothing committed");
     }
-    armed = false;
+    scenario_deafen(&s, false);
     scenario_load(&s, 5, 30000);
     for (uint32_t view = 0; view < VIEWS; view++) {
         const struct sys_block *block = &s.world->clusters[0].chain[chain[view].height];

@@ -126,4 +126,21 @@ int scenario_false_leader(int argc, char **argv, const char *rule, void (*alter)
  * it has a fork. */
 int scenario_false_certificate(int argc, char **argv, const char *rule, void (*forge)(struct scenario *scenario, struct bft_qc *qc));
 
+/* ---- parts that attacks on the change of views have in common (scenario_view.c); members are those of the first cluster ---- */
+
+/* While it is so, no member hears a COMMIT, a commit QC, or a final block: what they prepare stays prepared and no more. A restart lets one hear. */
+void scenario_deafen(struct scenario *scenario, bool deaf);
+
+/* A member that collects the PREPAREs of one block, its own among them, and says nothing of consensus itself, so that it alone holds a prepare QC. */
+struct scenario_hoard {
+    bool armed; /* from now on */
+    bool mute;  /* and it says nothing at all to members */
+    uint32_t liar;
+    struct bft_vote votes[SYS_MEMBERS_MAX];
+    uint32_t have; /* whose, by bits */
+};
+struct scenario_hoard *scenario_hoarder(struct scenario *scenario, uint32_t member);
+/* Shows a member, or all (BFT_TO_ALL), the prepare QC of the votes of `members` (bits); its ballot. */
+const struct bft_ballot *scenario_hoard_show(struct scenario *scenario, uint32_t members, uint8_t to);
+
 #endif

@@ -4,17 +4,6 @@
  */
 #include "tests/scenario/scenario.h"
 
-static bool armed;
-
-static bool deaf_frame(void *context, struct replica_peer from, uint16_t type, struct blob_piece payload) {
-    static struct bft_message message;
-    (void)context;
-    (void)from;
-    if (!armed) return true;
-    if (type == BFT_MESSAGE_QC) return scenario_decode(&payload, 1, type, &message) && message.qc.kind == BFT_PREPARE;
-    return type != BFT_MESSAGE_COMMIT && type != BFT_MESSAGE_BLOCK;
-}
-
 static bool next_view(struct scenario *s) {
     for (uint32_t i = 0; i < 4; i++) {
         if (scenario_replica(s, i)->core->memory.view != 1) return false;
@@ -24,16 +13,12 @@ static bool next_view(struct scenario *s) {
 
 int main(int argc, char **argv) {
     static struct scenario s;
-    static struct replica_hooks deaf = {.frame = deaf_frame};
     scenario_begin(&s, argc, argv, "B-21");
     scenario_start(&s);
     scenario_load(&s, 3, 5000);
     scenario_run(&s, 100);
-    for (uint32_t i = 0; i < 4; i++) {
-        scenario_replica(&s, i)->core->limits.window_blocks = 2;
-        scenario_replica(&s, i)->hooks = &deaf;
-    }
-    armed = true;
+    for (uint32_t i = 0; i < 4; i++) scenario_replica(&s, i)->core->limits.window_blocks = 2;
+    scenario_deafen(&s, true);
     uint64_t final = scenario_height(&s, 0);
     for (int i = 0; i < 4; i++) (void)scenario_try_put(&s, "x", "y", 20);
     for (uint32_t i = 0; i < 4; i++) {
@@ -41,7 +26,7 @@ int main(int argc, char **argv) {
         scenario_must(&s, memory->view == 0 && memory->high_qc.ballot.height == final + 2, "the window is full of prepared blocks");
     }
     scenario_must(&s, scenario_until(&s, 5000, next_view), "the view changes");
-    armed = false;
+    scenario_deafen(&s, false);
     scenario_load(&s, 5, 10000);
     scenario_must(&s, scenario_view(&s, 0) == 1, "the next leader needs no further one");
     return scenario_end(&s);

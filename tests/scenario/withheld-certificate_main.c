@@ -5,52 +5,21 @@
  */
 #include "tests/scenario/scenario.h"
 
-enum { LIAR = 3 };
+enum { LIAR = 3, HOLDERS = 1 << 0 | 1 << 1 | 1 << LIAR };
 
-static struct {
-    bool armed, silent;
-    uint32_t deaf;            /* bits: these members get no blocks */
-    struct bft_vote votes[4]; /* PREPAREs of X */
-    uint32_t have;            /* bits */
-} attack;
-
-static void keep(const struct bft_vote *vote) {
-    if (vote->ballot.view != 0 || attack.have >> vote->signer & 1) return;
-    for (uint32_t i = 0; i < 4; i++) {
-        if (attack.have >> i & 1 && !bft_ballot_equal(&attack.votes[i].ballot, &vote->ballot)) return;
-    }
-    attack.votes[vote->signer] = *vote;
-    attack.have |= 1u << vote->signer;
-}
-
-/* The liar: nothing of consensus leaves it once it is armed. */
-static bool liar_send(void *context, struct replica_peer to, uint16_t type, struct blob_piece *pieces, unsigned *count) {
-    static struct bft_message message;
-    (void)context;
-    if (!attack.armed || to.kind != REPLICA_MEMBER) return true;
-    if (type == BFT_MESSAGE_PREPARE && scenario_decode(pieces, *count, type, &message) && message.vote.signer == LIAR) keep(&message.vote);
-    return attack.silent ? false : type < BFT_MESSAGE_PROPOSE || type > BFT_MESSAGE_NOOP;
-}
-
-static bool liar_frame(void *context, struct replica_peer from, uint16_t type, struct blob_piece payload) {
-    static struct bft_message message;
-    (void)context;
-    (void)from;
-    bool vote = attack.armed && (type == BFT_MESSAGE_PREPARE || type == BFT_MESSAGE_PROPOSE);
-    if (vote && scenario_decode(&payload, 1, type, &message)) keep(type == BFT_MESSAGE_PREPARE ? &message.vote : &message.propose.vote);
-    return true;
-}
+static struct scenario_hoard *liar;
+static uint32_t deafened; /* bits: these members get no blocks */
 
 /* Honest members to which no block comes for a while; the context is who. */
 static bool deaf_frame(void *context, struct replica_peer from, uint16_t type, struct blob_piece payload) {
     (void)from;
     (void)payload;
-    return !(attack.deaf >> *(const uint32_t *)context & 1) || (type != BFT_MESSAGE_PROPOSE && type != BFT_MESSAGE_BLOCK);
+    return !(deafened >> *(const uint32_t *)context & 1) || (type != BFT_MESSAGE_PROPOSE && type != BFT_MESSAGE_BLOCK);
 }
 
 static bool certificate_complete(struct scenario *s) {
     (void)s;
-    return attack.have == (1u << 0 | 1u << 1 | 1u << LIAR);
+    return liar->have == HOLDERS;
 }
 
 static bool prepared_in(struct scenario *s, uint32_t node, uint64_t view) {
@@ -73,19 +42,6 @@ static bool all_are_in_the_next(struct scenario *s) {
     return true;
 }
 
-static void certificate_show(struct scenario *s) {
-    static struct bft_message message;
-    message = (struct bft_message){.type = BFT_MESSAGE_QC};
-    message.qc.ballot = attack.votes[0].ballot;
-    message.qc.kind = BFT_PREPARE;
-    for (uint8_t i = 0; i < 4; i++) {
-        if (!(attack.have >> i & 1)) continue;
-        message.qc.signers[message.qc.count] = i;
-        message.qc.signatures[message.qc.count++] = attack.votes[i].signature;
-    }
-    scenario_say(s, LIAR, BFT_TO_ALL, &message);
-}
-
 int main(int argc, char **argv) {
     struct scenario s;
     static uint32_t numbers[LIAR] = {0, 1, 2};
@@ -94,26 +50,26 @@ int main(int argc, char **argv) {
     scenario_start(&s);
     scenario_load(&s, 3, 5000);
     scenario_must(&s, scenario_view(&s, 0) == 0, "the first leader leads");
-    scenario_hook(&s, LIAR, (struct replica_hooks){.send = liar_send, .frame = liar_frame});
+    liar = scenario_hoarder(&s, LIAR);
     for (uint32_t i = 0; i < LIAR; i++) {
         deaf[i] = (struct replica_hooks){.context = &numbers[i], .frame = deaf_frame};
         scenario_replica(&s, i)->hooks = &deaf[i];
     }
     scenario_run(&s, 50);
-    attack.armed = true;
-    attack.deaf = 1 << 2; /* in views 0 and 1: members 0 and 1 alone prepare */
+    liar->armed = true;
+    deafened = 1 << 2; /* in views 0 and 1: members 0 and 1 alone prepare */
     (void)scenario_try_put(&s, "x", "in the withheld block", 100);
     scenario_must(&s, scenario_until(&s, 2000, certificate_complete), "two honest PREPAREs and the liar's make a QC that nobody else has");
     scenario_must(&s, scenario_until(&s, 5000, both_prepared_later), "the two prepared another block in the next view");
-    attack.deaf = 1 << 1 | 1 << 2; /* in view 2: its leader, member 2, and member 0 */
+    deafened = 1 << 1 | 1 << 2; /* in view 2: its leader, member 2, and member 0 */
     scenario_must(&s, scenario_until(&s, 5000, one_prepared_still_later), "view 2 has a block that lacks a vote");
-    certificate_show(&s);
+    const struct bft_ballot *withheld = scenario_hoard_show(&s, HOLDERS, BFT_TO_ALL);
     scenario_run(&s, 20);
     scenario_must(&s, scenario_replica(&s, 0)->core->memory.high_qc.ballot.view == 0, "the QC became a high");
-    attack.silent = true;
+    liar->mute = true;
     scenario_must(&s, scenario_until(&s, 20000, all_are_in_the_next), "view 2 ended without a decision");
-    scenario_must(&s, bft_hash_equal(&scenario_replica(&s, 0)->core->base.id, &attack.votes[0].ballot.block_id), "what comes next must stand on X");
-    attack.deaf = 0;
+    scenario_must(&s, bft_hash_equal(&scenario_replica(&s, 0)->core->base.id, &withheld->block_id), "what comes next must stand on X");
+    deafened = 0;
     scenario_put(&s, "y", "after it", 60000);
     return scenario_end(&s);
 }
