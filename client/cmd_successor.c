@@ -1,4 +1,4 @@
-/* heraclius successor new, show, sign, leave: a system file succeeds another by its administrators' signatures (spec/system.md 7.12). */
+/* heraclius successor new, show, sign, leave, convict: a system file succeeds another by its administrators' signatures (spec/system.md 7.12). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "client/command.h"
 #include "protocol/canonical.h"
 #include "protocol/config_chain.h"
+#include "protocol/evidence.h"
 
 enum { CHAIN_FILE_BYTES_MAX = 64 << 20 };
 
@@ -233,9 +234,69 @@ out:
     return code;
 }
 
+/* Both statements as evidence (B-81), with the chain that shows who the administrators are; false after a message: it would convict nobody. */
+static bool evidence_write(const char *path, const struct succession *succession, const struct claim_successor two[2], const struct config *config) {
+    uint8_t statements[2][CLAIM_SUCCESSOR_BYTES_MAX], none[CONFIG_CHAIN_HEAD_BYTES];
+    size_t counts[2] = {claim_successor_encode(&two[0], statements[0]), claim_successor_encode(&two[1], statements[1])};
+    struct bytes_writer head = bytes_writer_of(none, sizeof none);
+    struct command_bytes chain;
+    struct system_fault fault;
+    uint32_t cluster, both;
+    if (!chain_read(succession, &cluster, &chain)) return false;
+    config_chain_head_encode(&head, cluster, 0, 1);
+    const uint8_t *chain_bytes = chain.count > 0 ? chain.bytes : none;
+    size_t chain_count = chain.count > 0 ? chain.count : head.used, room = 64 + chain_count + counts[0] + counts[1];
+    uint8_t *bytes = room <= EVIDENCE_BYTES_MAX ? malloc(room) : NULL;
+    struct evidence *evidence = malloc(sizeof *evidence);
+    bool good = bytes && evidence;
+    if (!good) (void)cmd_fail("no memory for evidence, or its chain is too long");
+    if (good) {
+        struct bytes_writer writer = bytes_writer_of(bytes, room);
+        evidence_put_successors(&writer, chain_bytes, (uint32_t)chain_count, statements[0], counts[0], statements[1], counts[1]);
+        enum evidence_error error = evidence_decode(bytes, writer.used, evidence);
+        if (!error) error = evidence_verify_successors(evidence, config, &both);
+        good = !error;
+        if (error) (void)cmd_fail("they convict nobody: %s", evidence_error_name(error));
+        else if (canonical_write_new(path, bytes, writer.used, 0644, &fault)) good = ((void)cmd_fail("%s", fault.text), false);
+    }
+    free(evidence);
+    free(bytes);
+    free(chain.bytes);
+    return good;
+}
+
+/* For when no node of the old system is left that could be shown both. */
+static int successor_convict(const struct wishes *wishes, const char **paths) {
+    int code = CMD_EXIT_USAGE;
+    struct succession succession = {.backups = wishes->backups, .chain = wishes->chain};
+    struct claim_successor *two = calloc(2, sizeof *two);
+    struct config *config = malloc(sizeof *config);
+    struct system_fault fault;
+    if (!two || !config || !cmd_signatures_start()) goto out;
+    enum system_error error = system_load(&succession.old, wishes->predecessor, &fault);
+    for (uint32_t i = 0; i < 2 && !error; i++) {
+        error = successor_load(&two[i], paths[i], &fault);
+        if (!error && memcmp(two[i].predecessor_id, succession.old->system_id, 16) != 0)
+            error = system_fault_set(&fault, SYSTEM_FOREIGN, "%s: a statement about a successor of another system", paths[i]);
+    }
+    bool one = !error && memcmp(two[0].successor_hash, two[1].successor_hash, 32) == 0;
+    if (error || one) {
+        (void)cmd_fail("%s", one ? "both name one successor: nobody is convicted" : fault.text);
+        goto out;
+    }
+    if (!config_find(&succession, config) || !evidence_write(wishes->out, &succession, two, config)) goto out;
+    printf("%s convicts who signed both: heraclius -s %s evidence verify %s\n", wishes->out, wishes->predecessor, wishes->out);
+    code = CMD_EXIT_DONE;
+out:
+    succession_close(&succession);
+    free(two);
+    free(config);
+    return code;
+}
+
 /* ---- words and options ---- */
 
-enum verb { VERB_NEW, VERB_SHOW, VERB_SIGN, VERB_LEAVE };
+enum verb { VERB_NEW, VERB_SHOW, VERB_SIGN, VERB_LEAVE, VERB_CONVICT };
 
 static int run(enum verb verb, const struct wishes *wishes, const char **words, int count, const char *name) {
     bool both = wishes->predecessor && wishes->successor, out = wishes->out != NULL;
@@ -243,6 +304,8 @@ static int run(enum verb verb, const struct wishes *wishes, const char **words, 
     if (verb == VERB_SHOW && both && count >= 1) return successor_show(wishes, words);
     if (verb == VERB_SIGN && both && count >= 1 && out && wishes->admin_key) return successor_sign(wishes, words);
     if (verb == VERB_LEAVE && both && count >= 1 && wishes->data) return successor_leave(wishes, words);
+    if (verb == VERB_CONVICT && wishes->predecessor && count == 2 && out) return successor_convict(wishes, words);
+    if (verb == VERB_CONVICT) return cmd_fail("%s needs --predecessor FILE, two STATEMENTs and --out FILE (--help tells more)", name);
     return cmd_fail("%s needs --predecessor FILE, --successor FILE%s (--help tells more)", name,
                     verb == VERB_NEW    ? ", --backup DIR of each shard and --out FILE"
                     : verb == VERB_SIGN ? ", a STATEMENT, --admin-key KEY and --out FILE"
@@ -298,3 +361,4 @@ int cmd_successor_new(int argc, char **argv) { return successor_command(argc, ar
 int cmd_successor_show(int argc, char **argv) { return successor_command(argc, argv, VERB_SHOW, "STATEMENT... [OPTION...]"); }
 int cmd_successor_sign(int argc, char **argv) { return successor_command(argc, argv, VERB_SIGN, "STATEMENT... --admin-key KEY --out FILE [OPTION]"); }
 int cmd_successor_leave(int argc, char **argv) { return successor_command(argc, argv, VERB_LEAVE, "STATEMENT... --data DIR [OPTION...]"); }
+int cmd_successor_convict(int argc, char **argv) { return successor_command(argc, argv, VERB_CONVICT, "STATEMENT STATEMENT --out FILE [OPTION...]"); }

@@ -25,6 +25,7 @@
  *     heraclius successor show STATEMENT... --predecessor OLD --successor NEW [--backup DIR]...
  *     heraclius successor sign STATEMENT... --predecessor OLD --successor NEW --admin-key KEY --out FILE
  *     heraclius successor leave STATEMENT... --predecessor OLD --successor NEW --data DIR                 a node of the old system is shown it
+ *     heraclius successor convict STATEMENT STATEMENT --predecessor OLD --out EVIDENCE                    who signed two successors
  *     heraclius system local --out DIR --move --port-base P              new ports in DIR/addresses.json, nothing else
  *
  * Enrolment while a system runs (7.6); k of the administrators sign, each where his key is:
@@ -63,6 +64,7 @@ int cmd_successor_new(int argc, char **argv);
 int cmd_successor_show(int argc, char **argv);
 int cmd_successor_sign(int argc, char **argv);
 int cmd_successor_leave(int argc, char **argv);
+int cmd_successor_convict(int argc, char **argv);
 int cmd_config_new(int argc, char **argv);
 int cmd_config_show(int argc, char **argv);
 int cmd_config_sign(int argc, char **argv);

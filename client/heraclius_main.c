@@ -51,6 +51,7 @@ static const struct {
     {"successor", "show", cmd_successor_show, "show such a statement, what it cuts off, who signed"},
     {"successor", "sign", cmd_successor_sign, "add an administrator's signature, offline"},
     {"successor", "leave", cmd_successor_leave, "show it to a node, which leaves the old system for good"},
+    {"successor", "convict", cmd_successor_convict, "make evidence of two statements against who signed both"},
     {"config", "new", cmd_config_new, "make the next CONFIG of a cluster, to be signed"},
     {"config", "show", cmd_config_show, "show what a CONFIG changes"},
     {"config", "sign", cmd_config_sign, "add an administrator's signature, offline"},

@@ -230,6 +230,15 @@ def two_successors(cases, old, new, statement, both):
     done = run("evidence", "verify", "-s", f"{old.root}/system.json", path)
     cases.case("which convicts who signed both, and nobody else", done.returncode == 0 and "administrator admin0:" in done.stdout and
                "admin1" not in done.stdout and "admin2" not in done.stdout, done)
+    done = run("successor", "convict", statement, other, "--predecessor", f"{old.root}/system.json", "--out", f"{old.root}/two")
+    same = run("evidence", "verify", "-s", f"{old.root}/system.json", f"{old.root}/two")
+    cases.case("so do the two statements alone, where no old node is left", done.returncode == 0 and same.returncode == 0 and
+               "administrator admin0:" in same.stdout and "admin1" not in same.stdout and "admin2" not in same.stdout, f"{done} {same}")
+    done = run("successor", "convict", statement, f"{new.root}/statement.0", "--predecessor", f"{old.root}/system.json", "--out", f"{old.root}/one")
+    cases.case("two statements about one successor convict nobody", done.returncode == 2 and "one successor" in done.stderr, done)
+    done = run("successor", "convict", statement, f"{second.root}/statement.0", "--predecessor", f"{old.root}/system.json", "--out",
+               f"{old.root}/few")
+    cases.case("nor does one that too few signed", done.returncode == 2 and "convict nobody" in done.stderr, done)
     old.kill("c0-n0")
     mark = len(old.log("c0-n0"))
     old.start("c0-n0")
