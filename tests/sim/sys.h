@@ -323,6 +323,7 @@ struct sys_world {
     /* network */
     uint32_t loss_ppm, duplicate_ppm, spike_ppm;
     uint64_t delay_min_us, delay_max_us, spike_us;
+    uint32_t sites; /* scenarios: member m of each cluster is at site m mod so many, clients at the first; who is at one site is near. 0: nobody is */
     /* phases */
     bool healed;
     uint64_t healed_us, heal_end_us;

@@ -6,7 +6,7 @@
 #include "protocol/batch.h"
 #include "tests/sim/sys.h"
 
-enum { FRAME_BATCH = 0x0301, FRAME_INPUT = 0x0111, CAPTURE_PPM = 50000 };
+enum { FRAME_BATCH = 0x0301, FRAME_INPUT = 0x0111, CAPTURE_PPM = 50000, NEAR_MIN_US = 100, NEAR_MORE_US = 400 };
 
 struct sys_link *sys_link_of(struct sys_world *world, uint32_t a, uint32_t b) {
     return a < b ? &world->links[a][b] : &world->links[b][a];
@@ -61,7 +61,12 @@ void sys_link_later(struct sys_world *world, uint32_t a, uint32_t b, uint64_t us
     sys_schedule(world, (struct sys_event){.at_us = world->now_us + us, .kind = SYS_LINK, .from = (uint8_t)a, .to = (uint8_t)b});
 }
 
-static uint64_t delay_us(struct sys_world *world) {
+static uint32_t site_of(const struct sys_world *world, uint32_t end) {
+    return end < world->node_count ? world->nodes[end].member % world->sites : 0;
+}
+
+static uint64_t delay_us(struct sys_world *world, uint32_t from, uint32_t to) {
+    if (world->sites > 0 && site_of(world, from) == site_of(world, to)) return NEAR_MIN_US + sys_random(world, NEAR_MORE_US);
     uint64_t delay = world->delay_min_us + sys_random(world, world->delay_max_us - world->delay_min_us + 1);
     if (sys_chance(world, world->spike_ppm)) {
         sys_fault_count(world, SYS_DELAY, NULL);
@@ -93,12 +98,12 @@ void sys_transmit(struct sys_world *world, uint32_t from, uint32_t to, uint16_t 
     }
     struct sys_event event = {.kind = SYS_DELIVER, .from = (uint8_t)from, .to = (uint8_t)to, .link = link->changes, .type = type, .blob = blob};
     event.generation = to < world->node_count ? world->nodes[to].generation : 0;
-    event.at_us = world->now_us + delay_us(world);
+    event.at_us = world->now_us + delay_us(world, from, to);
     sys_schedule(world, event);
     if (!sys_chance(world, world->duplicate_ppm)) return;
     sys_fault_count(world, SYS_DUPLICATE, NULL);
     event.blob = blob_hold(blob);
-    event.at_us = world->now_us + delay_us(world);
+    event.at_us = world->now_us + delay_us(world, from, to);
     sys_schedule(world, event);
 }
 
