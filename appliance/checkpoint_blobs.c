@@ -11,6 +11,13 @@ static size_t bytes_of(const struct checkpoint_part *parts, uint32_t count) {
     return bytes;
 }
 
+/* The first so many bytes. Made once every K blocks: blob_live_bytes() takes back what a blob counts when it goes. */
+static struct blob *first_of(struct blob *blob, size_t count) {
+    struct blob *first = blob_copy(blob->bytes, count);
+    blob_drop(blob);
+    return first;
+}
+
 static struct blob *tip_of_chain(const struct checkpoint_shown *shown, const uint8_t *ended, size_t ended_bytes) {
     struct blob *blob = blob_make(BFT_HEADER_BYTES + ended_bytes);
     struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
@@ -38,9 +45,16 @@ struct blob *checkpoint_blob_tip(const struct checkpoint_shown *shown, const uin
     bft_header_put(&writer, &shown->header);
     bft_certificate_put(&writer, &certificate);
     CHECK(!writer.failed);
-    blob->count = writer.used;
     free(headers);
-    return blob;
+    return first_of(blob, writer.used);
+}
+
+struct blob *checkpoint_blob_child(const struct checkpoint_shown *shown) {
+    struct blob *blob = blob_make(2 * BFT_HEADER_BYTES + 4 + BFT_CERTIFICATE_BYTES_MAX);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+    checkpoint_proof_put(&writer, shown);
+    CHECK(!writer.failed);
+    return first_of(blob, writer.used);
 }
 
 struct blob *checkpoint_blob_queues(const struct checkpoint_part *parts, uint32_t count) {

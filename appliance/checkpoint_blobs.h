@@ -1,6 +1,6 @@
 /*
- * What a node keeps beside the entries of its checkpoint (blobs "tip", "queues" and "work" of store/state.h), made of what P-33 lists: for one that
- * came whole from peers, or from a backup.
+ * What a node keeps beside the entries of its checkpoint (blobs "tip", "child", "queues" and "work" of store/state.h), made of what P-33 lists and
+ * P-42 shows: for one that came whole from peers, or from a backup.
  *
  * Contract: pure. Everything was checked before; the bytes must be there. The blobs are new references.
  */
@@ -21,6 +21,8 @@ struct checkpoint_part {
 /* The block's header and a certificate of it. `ended`: its certificate if it ended its epoch, since then none of its child's epoch proves it; else
  * NULL. */
 struct blob *checkpoint_blob_tip(const struct checkpoint_shown *shown, const uint8_t *ended, size_t ended_bytes);
+/* What it is shown by: checkpoint_proof_put(). */
+struct blob *checkpoint_blob_child(const struct checkpoint_shown *shown);
 /* Unacknowledged compact decisions, as replica_queue.c keeps them. */
 struct blob *checkpoint_blob_queues(const struct checkpoint_part *parts, uint32_t count);
 /* D-26. `records`: after checkpoint_records_items(). */

@@ -156,7 +156,6 @@ static void run_checkpoint(struct execution *execution, struct execution_job *jo
         job->status = executor_save(execution->executor, buffer->work, room, &bytes, job->description.state_root);
     }
     if (job->status != EXEC_VALID) return;
-    memcpy(job->root_after, job->description.state_root, 32);
     buffer->description = job->description;
     buffer->blobs[0] = (struct state_blob){.name = EXECUTOR_WORK_BLOB, .bytes = buffer->work, .byte_count = bytes};
     for (uint32_t i = 0; i < job->blob_count; i++) {
@@ -204,7 +203,11 @@ static struct blob *clients_collect(const struct executor *executor) {
     return blob;
 }
 
+/* The checkpoint is of the parent (P-34): its writes are those before this block's. */
 static void run_final(struct execution *execution, struct execution_job *job) {
+    job->status = EXEC_VALID;
+    if (job->checkpoint && execution->state != NULL) run_checkpoint(execution, job);
+    if (job->status != EXEC_VALID) return;
     job->clients = clients_collect(execution->executor);
     if (execution->state == NULL) {
         job->status = executor_finalize(execution->executor, job->ticket, NULL);
@@ -229,7 +232,6 @@ static void run_final(struct execution *execution, struct execution_job *job) {
             .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq,
             .epoch = pair.epoch};
     }
-    if (job->checkpoint && execution->state != NULL) run_checkpoint(execution, job);
 }
 
 static void run_block(struct execution *execution, struct execution_job *job) {

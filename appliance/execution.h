@@ -24,7 +24,7 @@
 
 enum execution_kind {
     EXECUTION_BLOCK = 1,      /* execute */
-    EXECUTION_FINAL,          /* finalize; with `checkpoint` also save */
+    EXECUTION_FINAL,          /* finalize; with `checkpoint` save first what is final before it */
     EXECUTION_RELEASE_BLOCK,  /* ticket */
     EXECUTION_RELEASE_SLICES, /* destination, dseq */
     EXECUTION_SETTLE,         /* hash what the next execute would hash first */
@@ -59,14 +59,14 @@ struct execution_job {
     struct exec_result result;
     struct config config; /* out, with result.config_kind NEXT: what the block brings into force */
     /* EXECUTION_FINAL */
-    bool checkpoint;
+    bool checkpoint; /* of the block's parent, whose child is final with this one (P-34) */
     struct state_checkpoint description; /* epoch, height, block_id: the replica's; the root is filled in */
     struct execution_blob blobs[EXECUTION_BLOBS_MAX];
     uint32_t blob_count;
     uint64_t checkpoint_sequence; /* out: of the state store; 0 without one */
     uint32_t pair_count;          /* out: final cursors */
     struct execution_pair pairs[EXECUTION_PAIRS_MAX];
-    uint8_t root_after[32]; /* out, with checkpoint, and of a BLOCK with a CONFIG or SEAL: the state root after the block */
+    uint8_t root_after[32]; /* out, of a BLOCK with a CONFIG or SEAL: the state root after the block */
     struct blob *clients;   /* out: the records of clients that the block wrote (execution_client_next), NULL: none. The replica's from then on */
     /* EXECUTION_SCRUB */
     uint32_t scrub_records;

@@ -149,8 +149,7 @@ struct exec_position {
 enum exec_status executor_load_end(struct executor *ex, const struct exec_position *position, const uint8_t state_root[32], const uint8_t *work,
                                    size_t work_bytes) __attribute__((warn_unused_result));
 
-/* The work blob as of the newest final block: all pending items and routing lists (D-26). Call right after finalizing the checkpoint's block.
- * *bytes is the
+/* The work blob as of the newest final block: all pending items and routing lists (D-26). Call before another one is finalized. *bytes is the
  * size needed, also on EXEC_BUFFER_FULL. `state_root` (may be NULL) gets the root after that block: what the next header carries. */
 enum exec_status executor_save(struct executor *ex, uint8_t *work, size_t room, size_t *bytes, uint8_t state_root[32])
     __attribute__((warn_unused_result));

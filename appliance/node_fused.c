@@ -49,7 +49,6 @@ static void output_do(struct node *node, const struct replica_output *output) {
     case REPLICA_PEER_ADD: node_peer_let_in(node, output->peer, output->key, output->text); break;
     case REPLICA_PEER_REMOVE: node_peer_shut_out(node, output->peer); break;
     case REPLICA_TRANSFER:
-    case REPLICA_CHILD:
     case REPLICA_LACKING:
     case REPLICA_EPOCH: node_transfer_output(node, output); break;
     case REPLICA_AGAIN:

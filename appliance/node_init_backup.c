@@ -139,14 +139,17 @@ static bool checkpoint_end(struct filling *f, const struct backup *backup) {
     const uint8_t *ended = backup_ended(backup, &ended_bytes), *chain = backup_chain(backup, &chain_bytes);
     memcpy(about.block_id, manifest->block_id, 32);
     memcpy(about.state_root, manifest->state_root, 32);
-    struct blob *tip = checkpoint_blob_tip(shown, ended, ended_bytes), *queues = checkpoint_blob_queues(f->parts, f->part_count),
+    struct blob *tip = checkpoint_blob_tip(shown, ended, ended_bytes), *child = checkpoint_blob_child(shown),
+                *queues = checkpoint_blob_queues(f->parts, f->part_count),
                 *work = checkpoint_blob_work(backup_records(backup), f->parts, f->part_count);
-    struct state_blob blobs[4] = {{.name = "tip", .bytes = tip->bytes, .byte_count = tip->count},
+    struct state_blob blobs[5] = {{.name = "tip", .bytes = tip->bytes, .byte_count = tip->count},
                                   {.name = "queues", .bytes = queues->bytes, .byte_count = queues->count},
                                   {.name = EXECUTOR_WORK_BLOB, .bytes = work->bytes, .byte_count = work->count},
+                                  {.name = "child", .bytes = child->bytes, .byte_count = child->count},
                                   {.name = "chain", .bytes = chain, .byte_count = chain_bytes}};
-    bool good = submit(f, &about, blobs, 4);
+    bool good = submit(f, &about, blobs, 5);
     blob_drop(tip);
+    blob_drop(child);
     blob_drop(queues);
     blob_drop(work);
     return good;

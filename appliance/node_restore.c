@@ -41,9 +41,11 @@ static bool entries_load(struct node *node, struct state_reader *reader) {
 /* NULL, or what is wrong with it. */
 static const char *checkpoint_load(struct node *node, struct state_reader *reader) {
     const struct state_checkpoint *checkpoint = state_reader_checkpoint(reader);
-    size_t work_bytes, tip_bytes, queues_bytes, chain_bytes;
+    size_t work_bytes, tip_bytes, queues_bytes, child_bytes, chain_bytes;
     uint8_t *work = blob_read(reader, EXECUTOR_WORK_BLOB, &work_bytes), *tip = blob_read(reader, "tip", &tip_bytes),
-            *queues = blob_read(reader, "queues", &queues_bytes);
+            *queues = blob_read(reader, "queues", &queues_bytes), *child = blob_read(reader, "child", &child_bytes);
+    const struct replica_checkpoint blobs = {.tip = tip, .queues = queues, .child = child,
+                                             .tip_bytes = tip_bytes, .queues_bytes = queues_bytes, .child_bytes = child_bytes};
     uint8_t *chain = blob_read(reader, "chain", &chain_bytes); /* only in one that may have become durable before its CONFIG's own record */
     const char *why = "the checkpoint lacks a part";
     bool good = work != NULL && tip != NULL && queues != NULL;
@@ -51,7 +53,7 @@ static const char *checkpoint_load(struct node *node, struct state_reader *reade
         why = "the checkpoint's chain of CONFIGs does not verify";
         good = false;
     }
-    if (good && !replica_restore_checkpoint(node->replica, checkpoint, tip, tip_bytes, queues, queues_bytes, &why)) good = false;
+    if (good && !replica_restore_checkpoint(node->replica, checkpoint, &blobs, &why)) good = false;
     if (good) {
         struct bytes_cursor cursor = bytes_cursor_of(tip, tip_bytes);
         struct bft_header header;
@@ -66,6 +68,7 @@ static const char *checkpoint_load(struct node *node, struct state_reader *reade
     free(work);
     free(tip);
     free(queues);
+    free(child);
     return good ? NULL : why;
 }
 

@@ -183,7 +183,7 @@ static bool entry_take(struct node_scrub *scrub, const struct table_entry *entry
 }
 
 static bool blobs_are_good(struct node_scrub *scrub) {
-    static const char *const names[] = {EXECUTOR_WORK_BLOB, "tip", "queues", "chain"};
+    static const char *const names[] = {EXECUTOR_WORK_BLOB, "tip", "child", "queues", "chain"};
     bool good = true;
     for (size_t i = 0; good && i < sizeof names / sizeof names[0]; i++) {
         size_t count = 0;

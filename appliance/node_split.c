@@ -187,7 +187,6 @@ static void consensus_output(struct split *split, const struct replica_output *o
     case REPLICA_NOTE: node_note(output); break;
     case REPLICA_EVIDENCE: node_evidence(node, output); break;
     case REPLICA_TRANSFER:
-    case REPLICA_CHILD:
     case REPLICA_LACKING:
     case REPLICA_EPOCH: node_transfer_output(node, output); break;
     case REPLICA_AGAIN:

@@ -22,7 +22,7 @@ enum {
 };
 
 /* From the loop. */
-enum news_kind { NEWS_FRAME, NEWS_CHILD, NEWS_LACKING, NEWS_HEIGHT, NEWS_CHECKPOINT, NEWS_EPOCH };
+enum news_kind { NEWS_FRAME, NEWS_LACKING, NEWS_HEIGHT, NEWS_CHECKPOINT, NEWS_EPOCH };
 struct news {
     enum news_kind kind;
     uint8_t member;
@@ -136,7 +136,6 @@ static bool news_do(struct node_transfer *own, struct news *news, bool may_serve
         served = transfer_frame(own->transfer, news->member, news->type, bytes, news->count, may_serve);
         transfer_share_give(&own->share, news->member, news->count);
         break;
-    case NEWS_CHILD: transfer_child(own->transfer, bytes, news->count); break;
     case NEWS_LACKING: transfer_lacking(own->transfer, news->height); break;
     case NEWS_HEIGHT: transfer_height(own->transfer, news->height); break;
     case NEWS_CHECKPOINT: transfer_checkpointed(own->transfer); break;
@@ -300,14 +299,8 @@ void node_transfer_output(struct node *node, const struct replica_output *output
         epochs_tell(node);
         return;
     }
-    struct news news = {.kind = output->kind == REPLICA_CHILD ? NEWS_CHILD : output->lacking ? NEWS_LACKING : NEWS_HEIGHT,
-                        .height = output->sequence};
-    if (output->kind == REPLICA_CHILD) {
-        news.blob = blob_copy(blob_piece_bytes(&output->pieces[0]), output->pieces[0].count);
-        news.count = news.blob->count;
-    }
+    struct news news = {.kind = output->lacking ? NEWS_LACKING : NEWS_HEIGHT, .height = output->sequence};
     (void)news_put(own, &news); /* half of the ring has room for nothing else (transfer_share.h) */
-    blob_drop(news.blob);
 }
 
 void node_transfer_checkpointed(struct node *node) {

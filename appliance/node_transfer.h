@@ -18,7 +18,7 @@ struct node_transfer;
 bool node_transfer_start(struct node *node);
 /* Ends the thread; NULL will do. */
 void node_transfer_stop(struct node_transfer *transfer);
-/* A REPLICA_TRANSFER, REPLICA_CHILD, REPLICA_LACKING or REPLICA_EPOCH. */
+/* A REPLICA_TRANSFER, REPLICA_LACKING or REPLICA_EPOCH. */
 void node_transfer_output(struct node *node, const struct replica_output *output);
 /* A checkpoint of the own became durable. */
 void node_transfer_checkpointed(struct node *node);

@@ -89,7 +89,6 @@ struct replica *replica_create(const struct replica_config *config) {
     bft_genesis_header(&r->genesis, config->system->system_id, &hash, config->cluster, r->genesis_height, &root, &cursors);
     r->tip_id = bft_header_id(&r->genesis);
     r->tip_height = r->executed_height = r->checkpoint_height = r->checkpoint_before = r->pruned_height = r->genesis_height;
-    r->tip_header = r->genesis;
     bool members = members_of(r, r->cluster, &r->members) && epoch_init(r);
     CHECK(!members || r->me == NOBODY || memcmp(r->members.keys[r->me], r->signing_key, sizeof r->signing_key) == 0);
     if (!members || !tables_init(r) || !pairs_init(r) || !client_init(r) || !last_init(r, config->nonce)) {
@@ -138,7 +137,6 @@ void replica_destroy(struct replica *r) {
     free(r->proposing_config);
     epoch_free(r);
     last_free(r);
-    blob_drop(r->restored_child);
     restore_free(r);
     free(r->outputs);
     free(r->orphans);

@@ -120,9 +120,14 @@ enum { REPLICA_ANNOUNCED_MAX = 4 };
 void replica_announced_key(uint32_t number, uint8_t key[WAL_KEY_BYTES_MAX]);
 void replica_restore_announced(struct replica *replica, uint32_t number, const uint8_t *bytes, size_t count);
 /* The checkpoint from which the executor was loaded, and its blobs as FINAL jobs once carried them ("tip": header and certificate; "queues":
- * unacknowledged compact decisions). False: they do not fit each other or this cluster; `text` says which. */
-bool replica_restore_checkpoint(struct replica *replica, const struct state_checkpoint *checkpoint, const uint8_t *tip, size_t tip_bytes,
-                                const uint8_t *queues, size_t queues_bytes, const char **text) __attribute__((warn_unused_result));
+ * unacknowledged compact decisions; "child": what certifies its root; child NULL: one that was written before there was this blob). False: they do
+ * not fit each other or this cluster; `text` says which. */
+struct replica_checkpoint {
+    const uint8_t *tip, *queues, *child;
+    size_t tip_bytes, queues_bytes, child_bytes;
+};
+bool replica_restore_checkpoint(struct replica *replica, const struct state_checkpoint *checkpoint, const struct replica_checkpoint *blobs,
+                                const char **text) __attribute__((warn_unused_result));
 /* The cursors of one pair as the executor loaded them, each, after the checkpoint (or genesis). */
 void replica_restore_pair(struct replica *replica, const struct execution_pair *cursors);
 /* Each entry of the checkpoint: of those that tell who is a client, the replica takes note. False: such a record does not decode. */
@@ -194,7 +199,6 @@ enum replica_output_kind {
     REPLICA_PEER_ADD,    /* let this peer in: its static key is `key` (32 bytes). Those of replica_client_key() before replica_start() are not told */
     REPLICA_PEER_REMOVE, /* its link is closed and its key not known any more; no replica_link_down() is due */
     REPLICA_TRANSFER, /* a frame for transfer_frame(): peer (replica_transfer_asker), type, pieces[0] */
-    REPLICA_CHILD,    /* pieces[0] for transfer_child() */
     REPLICA_LACKING,  /* `lacking` ? transfer_lacking() : transfer_height(), at height `sequence` */
     REPLICA_EPOCH,    /* replica_epoch() of all up to `sequence` for transfer_epoch(); those before replica_start() are not told */
     REPLICA_AGAIN,    /* the node is to be opened anew from its store, where all is that this replica gave it */

@@ -492,10 +492,12 @@ static void final_outbox(struct replica *r, struct rblock *block) {
 
 void block_finalize_job(struct replica *r, uint32_t index) {
     struct rblock *block = &r->blocks[index];
+    struct execution_job *job = job_take(r, EXECUTION_FINAL);
+    job->owner = index;
+    job->ticket = block->ticket;
+    transfer_checkpoint(r, block, job);
     final_append(r, index);
     r->decided_ms = r->now_ms;
-    transfer_block_final(r, block);
-    r->tip_header = block->header;
     r->tip_id = block->id;
     r->tip_height = block->header.height;
     r->tip_time = block->header.time;
@@ -505,25 +507,6 @@ void block_finalize_job(struct replica *r, uint32_t index) {
     r->status.state_root_height = block->header.height - 1;
     final_inputs(r, block);
     final_outbox(r, block);
-    struct execution_job *job = job_take(r, EXECUTION_FINAL);
-    job->owner = index;
-    job->ticket = block->ticket;
-    job->checkpoint =
-        (block->header.height & UINT64_C(0xFFFFFFFFFFFF)) % r->config.limits.checkpoint_blocks == 0 && block->certificate != NULL && !r->replaying;
-    if (job->checkpoint) {
-        block_certificates_save(r); /* a restart from this checkpoint has only the store's to serve blocks up to it by */
-        job->description = (struct state_checkpoint){.epoch = block->header.place.epoch, .height = block->header.height};
-        memcpy(job->description.block_id, block->id.bytes, 32);
-        struct blob *tip = blob_make(BFT_HEADER_BYTES + block->certificate->count);
-        struct bytes_writer writer = bytes_writer_of(tip->bytes, BFT_HEADER_BYTES);
-        bft_header_put(&writer, &block->header);
-        memcpy(tip->bytes + BFT_HEADER_BYTES, block->certificate->bytes, block->certificate->count);
-        job->blobs[0] = (struct execution_blob){.name = "tip", .blob = tip};
-        job->blobs[1] = (struct execution_blob){.name = "queues", .blob = queue_save(r)};
-        job->blob_count = 2;
-        struct blob *chain = epoch_undurable(r);
-        if (chain != NULL) job->blobs[job->blob_count++] = (struct execution_blob){.name = "chain", .blob = chain};
-    }
     block->jobs++;
     job_submit(r, job);
 }

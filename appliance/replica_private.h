@@ -481,14 +481,12 @@ struct replica {
 
     /* checkpoints */
     uint64_t checkpoint_height, checkpoint_before, pruned_height, prune_turn;
-    struct bft_header tip_header;        /* of the newest final block */
     uint64_t tip_moved, tip_moved_ms;    /* final height as it was, and since when no better one came although others have it; 0: not looked yet */
     struct { uint32_t client; uint64_t asked_ms; struct transfer_rate rate; } transfer_clients[TRANSFER_CLIENTS]; /* P-50; asked_ms 0: nobody */
     struct transfer_rate transfer_rates[TRANSFER_ASKERS];
     uint64_t hold_height, hold_ms;       /* a member takes the checkpoint at this height; told last then */
     bool lacking_told;
     uint64_t lacking_told_ms;
-    struct blob *restored_child;         /* of the checkpoint that this node started from: what REPLICA_CHILD will say when it starts; NULL: none */
     struct orphan *orphans;
     uint32_t orphan_count, orphan_room;
 
@@ -774,14 +772,12 @@ void pair_chain_tick(struct replica *r, struct pair *pair);
 /* From a member or an observer. */
 void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
 void transfer_client_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
-/* This block becomes final now, its parent is still the tip. */
-void transfer_block_final(struct replica *r, const struct rblock *block);
+/* This job makes the block final; if the newest final one, its parent, has a checkpoint, it keeps that first. */
+void transfer_checkpoint(struct replica *r, const struct rblock *block, struct execution_job *job);
 /* f+1 members state that they are final by more than this beyond me. */
 bool transfer_others_ahead(const struct replica *r, uint64_t by);
 bool transfer_may_be_behind(const struct replica *r);
 void transfer_tick_replica(struct replica *r);
-/* What was executed again at the start may be shown. */
-void transfer_started(struct replica *r);
 void transfer_prune(struct replica *r);
 
 /* replica_restore.c */

@@ -4,6 +4,7 @@
 
 #include "appliance/replica_private.h"
 #include "protocol/admin_op.h"
+#include "protocol/checkpoint.h"
 
 enum { RESTORED_MAX = BFT_BLOCKS_MAX };
 
@@ -38,10 +39,23 @@ static bool certificate_proves(const struct replica *r, const uint8_t *bytes, si
     return members != NULL && bft_certificate_verify(members, &r->signer, &certificate, id, NULL) == BFT_VERIFY_OK;
 }
 
-bool replica_restore_checkpoint(struct replica *r, const struct state_checkpoint *checkpoint, const uint8_t *tip, size_t tip_bytes,
-                                const uint8_t *queues, size_t queues_bytes, const char **text) {
+/* P-31: is this root the certified one? What one without "child" gives, only the next block shows. */
+static bool root_is_certified(const struct replica *r, const struct state_checkpoint *checkpoint, const struct replica_checkpoint *blobs) {
+    struct checkpoint_shown shown = {.manifest = {.cluster = r->cluster, .epoch = checkpoint->epoch, .height = checkpoint->height}};
+    memcpy(shown.manifest.system_id, r->members.place.system_id, sizeof shown.manifest.system_id);
+    memcpy(shown.manifest.block_id, checkpoint->block_id, 32);
+    memcpy(shown.manifest.state_root, checkpoint->state_root, 32);
+    if (blobs->child == NULL) return true;
+    if (checkpoint_proof_decode(blobs->child, blobs->child_bytes, &shown) != CHECKPOINT_OK || checkpoint->epoch >= r->epoch_count) return false;
+    const struct bft_members *members = epoch_members(r, shown.child.place.epoch);
+    uint32_t blocks = (uint32_t)r->epochs[checkpoint->epoch].config->limits.checkpoint_blocks;
+    return members != NULL && checkpoint_shown_verify(members, &r->signer, blocks, &shown) == CHECKPOINT_OK;
+}
+
+bool replica_restore_checkpoint(struct replica *r, const struct state_checkpoint *checkpoint, const struct replica_checkpoint *blobs,
+                                const char **text) {
     struct restore *restore = restore_of(r);
-    struct bytes_cursor cursor = bytes_cursor_of(tip, tip_bytes);
+    struct bytes_cursor cursor = bytes_cursor_of(blobs->tip, blobs->tip_bytes);
     if (!bft_header_get(&cursor, &restore->tip)) {
         *text = "the header of the checkpoint's block does not decode";
         return false;
@@ -55,18 +69,21 @@ bool replica_restore_checkpoint(struct replica *r, const struct state_checkpoint
         *text = "the checkpoint's certificate does not prove its block";
         return false;
     }
+    if (!root_is_certified(r, checkpoint, blobs)) {
+        *text = "the checkpoint's state root is not the one that its child certifies";
+        return false;
+    }
     restore->tip_certificate = blob_copy(cursor.at, cursor.left);
     restore->has_tip = true;
     r->tip_id = id;
     r->tip_height = r->published_height = r->checkpoint_height = r->executed_height = checkpoint->height;
     r->tip_time = restore->tip.time;
-    r->tip_header = restore->tip;
     r->tip_ticket = 0;
     memcpy(r->status.state_root, restore->tip.state_root.bytes, 32);
     r->status.state_root_height = checkpoint->height - 1;
     epoch_restore_at(r, checkpoint->height);
     r->pruned_height = checkpoint->height; /* until replica_restore_pruned shows older blocks */
-    if (!queue_load(r, queues, queues_bytes)) {
+    if (!queue_load(r, blobs->queues, blobs->queues_bytes)) {
         *text = "the queues of the checkpoint do not decode";
         return false;
     }
@@ -338,6 +355,5 @@ void restore_core_begin(struct replica *r) {
 void replica_start(struct replica *r) {
     r->started = true;
     epoch_peers_tell(r);
-    transfer_started(r);
     restore_core_begin(r);
 }

@@ -1,5 +1,8 @@
-/* What state transfer (appliance/transfer.h, beside the replica) needs of a replica: its members' frames, which blocks may be shown as proof, and
+/* What state transfer (appliance/transfer.h, beside the replica) needs of a replica: its members' frames, checkpoints and what they are shown by,
  * whether this node is so far behind that its peers' blocks do not reach down to it any more (P-40); pruning (P-60). */
+#include <string.h>
+
+#include "appliance/checkpoint_blobs.h"
 #include "appliance/replica_private.h"
 
 enum {
@@ -55,36 +58,66 @@ void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t
     transfer_frame_tell(r, from, type, payload);
 }
 
-/* Takes the blob over. */
-static void child_tell(struct replica *r, struct blob *blob) {
-    struct replica_output *output = output_add(r, REPLICA_CHILD);
-    output->piece_count = 1;
-    output->pieces[0] = (struct blob_piece){.blob = blob, .count = blob->count};
+/*
+ * A checkpoint is kept when its child is final, and with what that proves it by (P-31, P-34): so the one before it stays the one to start from, to
+ * serve and to prune by until then.
+ *
+ * What this gives: at any moment, whatever crashed, a node's disk holds one checkpoint that anybody can be shown, and of the blocks above it all up
+ * to the newest final one. For the state's transaction replaces checkpoint, blobs and "child" at once (store/state.h), or nothing; and blocks go
+ * only when the checkpoint that covers them is that transaction's (prune_limit()). So whoever is behind, by however much, comes with a checkpoint
+ * and blocks of any single honest member that is up to where that member is, and nobody has to decide anything first. It may be the very one without
+ * whom nothing can be decided: in a cluster whose f others are down, and whose tip is the block of a checkpoint, no child would come by which that
+ * one could be shown. Were it kept at once, the one before it, which could be, would be gone with the next restart.
+ *
+ * What it costs: nothing is held for it. The executor's final state is that after the parent until this very job makes the child final, and the
+ * parent's header, certificate and queues are here until then as well, however long the cluster stands still. A restart in between replays up to K
+ * blocks more, and keeps the checkpoint then: it is made of the parent whether that was executed again or not. The voting memory and what LAST-SIGNED
+ * asks for lie in the other store and do not hang on which checkpoint it is.
+ *
+ * A parent that ended its epoch has its child in the next one, by whose members its certificate is judged (P-42). The chain of CONFIGs up to there is
+ * durable, or rides along as "chain". A child that ends its epoch itself may add its own entry to that, which does no harm: a start may know more of
+ * the chain than its blocks reach to. (After SEAL there is no child: the checkpoint before it is the last.)
+ */
+
+static void blob_add(struct execution_job *job, const char *name, struct blob *blob) {
+    struct execution_blob *added = &job->blobs[job->blob_count++];
+    memset(added, 0, sizeof *added);
+    memcpy(added->name, name, strlen(name));
+    added->blob = blob;
 }
 
-void transfer_block_final(struct replica *r, const struct rblock *block) {
-    const struct bft_header *parent = &r->tip_header, *child = &block->header;
-    if (block->certificate == NULL || !is_checkpoint_block(r, parent) || parent->height + 1 != child->height) return;
-    struct blob *blob = blob_make(2 * BFT_HEADER_BYTES + block->certificate->count);
-    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
-    bft_header_put(&writer, parent);
-    bft_header_put(&writer, child);
+static struct blob *tip_make(const struct rblock *block) {
+    struct blob *tip = blob_make(BFT_HEADER_BYTES + block->certificate->count);
+    struct bytes_writer writer = bytes_writer_of(tip->bytes, tip->count);
+    bft_header_put(&writer, &block->header);
     bytes_put_raw(&writer, block->certificate->bytes, block->certificate->count);
-    CHECK(!writer.failed && writer.used == blob->count);
-    if (r->started) {
-        child_tell(r, blob);
-        return;
-    }
-    bool own = parent->height == r->checkpoint_height; /* later ones were not made anew by the replay */
-    if (own) r->restored_child = blob;
-    else blob_drop(blob);
+    CHECK(!writer.failed && writer.used == tip->count);
+    return tip;
 }
 
-/* While blocks are replayed nobody listens yet; and in a cluster that stands still, no other block will come by which the checkpoint could be shown
- * to the one member that lacks it and without which there is no quorum. */
-void transfer_started(struct replica *r) {
-    if (r->restored_child != NULL) child_tell(r, r->restored_child);
-    r->restored_child = NULL;
+/* The child's certificate proves the parent as well for whoever takes this checkpoint, with the parent's header before it (P-48): one of 256 headers
+ * leaves no room for that, and must not take the place of a checkpoint that can be taken. */
+static bool child_proves(const struct rblock *parent, const struct rblock *child, struct checkpoint_shown *shown) {
+    if (parent->certificate == NULL || child->certificate == NULL) return false;
+    struct bytes_cursor cursor = bytes_cursor_of(child->certificate->bytes, child->certificate->count);
+    shown->header = parent->header;
+    shown->child = child->header;
+    return bft_certificate_get(&cursor, &shown->certificate, NULL) && shown->certificate.header_count < BFT_CERTIFICATE_HEADERS_MAX;
+}
+
+void transfer_checkpoint(struct replica *r, const struct rblock *block, struct execution_job *job) {
+    const struct rblock *parent = r->final_last != NONE ? &r->blocks[r->final_last] : NULL;
+    struct checkpoint_shown shown;
+    if (r->replaying || parent == NULL || !is_checkpoint_block(r, &parent->header) || !child_proves(parent, block, &shown)) return;
+    block_certificates_save(r); /* a restart from this checkpoint has only the store's to serve blocks up to it by */
+    job->checkpoint = true;
+    job->description = (struct state_checkpoint){.epoch = parent->header.place.epoch, .height = parent->header.height};
+    memcpy(job->description.block_id, parent->id.bytes, sizeof job->description.block_id);
+    blob_add(job, "tip", tip_make(parent));
+    blob_add(job, "child", checkpoint_blob_child(&shown));
+    blob_add(job, "queues", queue_save(r));
+    struct blob *chain = epoch_undurable(r);
+    if (chain != NULL) blob_add(job, "chain", chain);
 }
 
 /* P-50. Which of TRANSFER_CLIENTS this client is; who has asked nothing for a while makes room for another. False: all are taken. */

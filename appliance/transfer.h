@@ -10,7 +10,7 @@
  *   Serving costs time: transfer_work() does one bounded part of what was asked for, and the shell says whether there is time for more now
  *   (`may_serve`); without it a question is answered BUSY. So the shell sets the share (P-49).
  *   A piece counts when transfer_store.take() made it durable. When all is there and proved, what was taken becomes a whole checkpoint (blobs "tip",
- *   "queues" and "work") and TRANSFER_DONE comes: the shell starts the node anew from it (node_transfer.c: the same path as any start).
+ *   "queues", "work" and "child") and TRANSFER_DONE comes: the shell starts the node anew from it (node_transfer.c: the same path as any start).
  *
  * Limits: TRANSFER_*.
  */
@@ -96,10 +96,8 @@ void transfer_epoch(struct transfer *transfer, const struct transfer_epoch *epoc
 /* A CHECKPOINT_QUERY, CHECKPOINT, PIECE_QUERY or PIECE of a member; a query of an observer or a client. True: a query that was served, by work that
  * the share pays for; a refusal (BUSY, no such checkpoint) is none. */
 bool transfer_frame(struct transfer *transfer, uint8_t from, uint16_t type, const uint8_t *bytes, size_t count, bool may_serve);
-/* The newest own checkpoint is another one now. */
+/* The newest own checkpoint is another one now. It brings what it is shown by (P-31): its blob "child". */
 void transfer_checkpointed(struct transfer *transfer);
-/* The child of a block that may have a checkpoint is final (P-31): header, child's header, certificate of the child, one behind the other. */
-void transfer_child(struct transfer *transfer, const uint8_t *bytes, size_t count);
 /* This node is final up to `height` and lacks blocks that its peers do not give. To be said again while it is so. */
 void transfer_lacking(struct transfer *transfer, uint64_t height);
 /* This node is final up to `height`, whatever it lacks. */

@@ -238,15 +238,17 @@ void items_tick(struct transfer *t) {
     memcpy(about.block_id, manifest->block_id, 32);
     memcpy(about.state_root, manifest->state_root, 32);
     struct checkpoint_part *parts = parts_of(take);
-    struct blob *tip = tip_make(t), *queues = checkpoint_blob_queues(parts, take->item_count),
+    struct blob *tip = tip_make(t), *child = checkpoint_blob_child(&take->shown), *queues = checkpoint_blob_queues(parts, take->item_count),
                 *work = checkpoint_blob_work(&take->records, parts, take->item_count);
     free(parts);
-    struct state_blob blobs[3] = {{.name = "tip", .bytes = tip->bytes, .byte_count = tip->count},
+    struct state_blob blobs[4] = {{.name = "tip", .bytes = tip->bytes, .byte_count = tip->count},
                                   {.name = "queues", .bytes = queues->bytes, .byte_count = queues->count},
-                                  {.name = EXECUTOR_WORK_BLOB, .bytes = work->bytes, .byte_count = work->count}};
-    struct state_batch batch = {.checkpoint = &about, .blobs = blobs, .blob_count = 3};
+                                  {.name = EXECUTOR_WORK_BLOB, .bytes = work->bytes, .byte_count = work->count},
+                                  {.name = "child", .bytes = child->bytes, .byte_count = child->count}};
+    struct state_batch batch = {.checkpoint = &about, .blobs = blobs, .blob_count = 4};
     bool good = t->config.store.take(t->config.store.context, &batch);
     blob_drop(tip);
+    blob_drop(child);
     blob_drop(queues);
     blob_drop(work);
     t->failed = !good;

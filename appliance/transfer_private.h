@@ -21,7 +21,6 @@
 
 enum {
     TRANSFER_CUTS = 2,               /* checkpoints_kept */
-    TRANSFER_CHILDREN = 4,
     TRANSFER_OUTPUTS_MAX = 1 << 12,
     TRANSFER_INDEX_ENTRIES = 1024,   /* indexed by one transfer_work() */
     TRANSFER_INDEX_BYTES = 1 << 20,
@@ -87,16 +86,12 @@ struct transfer_served {
     struct checkpoint_records records;
     uint8_t *work, *queues, *manifest;
     size_t work_bytes, queues_bytes, manifest_bytes;
+    uint8_t *child; /* the blob, which fits it (checkpoint_proof_put); NULL: it cannot be shown */
+    size_t child_bytes;
     uint8_t manifest_hash[32];
     struct checkpoint_item *items;
     struct transfer_place *places;
     uint32_t item_count;
-};
-
-struct transfer_child_of {
-    struct bft_header header, child;
-    struct bft_hash id; /* of header */
-    struct blob *certificate;
 };
 
 /* ---- taking ---- */
@@ -201,8 +196,6 @@ struct transfer {
     struct transfer_status status;
     /* serving */
     struct transfer_served served[TRANSFER_CUTS]; /* newest first */
-    struct transfer_child_of children[TRANSFER_CHILDREN];
-    uint32_t child_next;
     uint64_t wanted_ms; /* when a member last asked for checkpoints; 0: never */
     uint64_t members_ms; /* when a member last asked for a piece; 0: never */
     uint64_t busy_told_ms[TRANSFER_ASKERS];
@@ -230,7 +223,6 @@ void epochs_free(struct transfer *t);
 bool serve_checkpoint_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count);
 bool serve_work(struct transfer *t);
 void serve_free(struct transfer *t);
-const struct transfer_child_of *serve_child_of(const struct transfer *t, const struct transfer_served *served);
 /* Where an item's bytes lie; NULL: the manifest has none such. */
 struct transfer_place *serve_place_of(const struct transfer_served *served, uint8_t kind, uint32_t cluster, uint64_t dseq);
 

@@ -13,6 +13,7 @@ static void served_free(struct transfer_served *served) {
     free(served->work);
     free(served->queues);
     free(served->manifest);
+    free(served->child);
     free(served->items);
     free(served->places);
     memset(served, 0, sizeof *served);
@@ -20,7 +21,35 @@ static void served_free(struct transfer_served *served) {
 
 void serve_free(struct transfer *t) {
     for (unsigned i = 0; i < TRANSFER_CUTS; i++) served_free(&t->served[i]);
-    for (unsigned i = 0; i < TRANSFER_CHILDREN; i++) blob_drop(t->children[i].certificate);
+}
+
+static uint8_t *blob_read(const struct transfer_cut *cut, const char *name, size_t *count) {
+    *count = 0;
+    enum store_status status = cut->blob(cut->context, name, NULL, 0, count);
+    if (status != STORE_OK && status != STORE_TOO_LONG) return NULL;
+    uint8_t *bytes = malloc(*count + 1);
+    CHECK(bytes != NULL);
+    if (*count == 0 || cut->blob(cut->context, name, bytes, *count, count) == STORE_OK) return bytes;
+    free(bytes);
+    return NULL;
+}
+
+static void manifest_head(const struct transfer *t, const struct state_checkpoint *about, struct checkpoint_manifest *manifest) {
+    *manifest = (struct checkpoint_manifest){.cluster = t->config.cluster, .epoch = about->epoch, .height = about->height};
+    memcpy(manifest->system_id, t->config.system->system_id, sizeof manifest->system_id);
+    memcpy(manifest->block_id, about->block_id, 32);
+    memcpy(manifest->state_root, about->state_root, 32);
+}
+
+/* What this checkpoint is shown by (P-31). NULL: it has none (an older release wrote it), or it is that of another one (a page of LMDB that led
+ * elsewhere: store/state.h). */
+static uint8_t *child_read(const struct transfer *t, const struct transfer_cut *cut, size_t *count) {
+    uint8_t *bytes = blob_read(cut, "child", count);
+    struct checkpoint_shown shown;
+    manifest_head(t, &cut->about, &shown.manifest);
+    if (bytes != NULL && checkpoint_proof_decode(bytes, *count, &shown) == CHECKPOINT_OK && checkpoint_proof_fits(&shown)) return bytes;
+    free(bytes);
+    return NULL;
 }
 
 /* P-34, P-49: the newest and the one before. A reader costs the pages that changed since; dropping the older bounds that. */
@@ -33,41 +62,12 @@ void transfer_checkpointed(struct transfer *t) {
     }
     served_free(&t->served[TRANSFER_CUTS - 1]);
     for (unsigned i = TRANSFER_CUTS - 1; i > 0; i--) t->served[i] = t->served[i - 1];
-    t->served[0] = (struct transfer_served){.used = true, .cut = cut};
-}
-
-void transfer_child(struct transfer *t, const uint8_t *bytes, size_t count) {
-    struct transfer_child_of *child = &t->children[t->child_next];
-    struct bytes_cursor cursor = bytes_cursor_of(bytes, count);
-    struct bft_header header, next;
-    CHECK(bft_header_get(&cursor, &header) && bft_header_get(&cursor, &next));
-    blob_drop(child->certificate);
-    *child = (struct transfer_child_of){.header = header, .child = next, .id = bft_header_id(&header)};
-    child->certificate = blob_copy(cursor.at, cursor.left);
-    t->child_next = (t->child_next + 1) % TRANSFER_CHILDREN;
-}
-
-const struct transfer_child_of *serve_child_of(const struct transfer *t, const struct transfer_served *served) {
-    for (unsigned i = 0; i < TRANSFER_CHILDREN; i++) {
-        const struct transfer_child_of *child = &t->children[i];
-        if (child->certificate == NULL || memcmp(child->id.bytes, served->cut.about.block_id, 32) != 0) continue;
-        return memcmp(child->child.state_root.bytes, served->cut.about.state_root, 32) == 0 ? child : NULL;
-    }
-    return NULL;
+    struct transfer_served *newest = &t->served[0];
+    *newest = (struct transfer_served){.used = true, .cut = cut};
+    newest->child = child_read(t, &newest->cut, &newest->child_bytes);
 }
 
 /* ---- the manifest ---- */
-
-static uint8_t *blob_read(const struct transfer_cut *cut, const char *name, size_t *count) {
-    *count = 0;
-    enum store_status status = cut->blob(cut->context, name, NULL, 0, count);
-    if (status != STORE_OK && status != STORE_TOO_LONG) return NULL;
-    uint8_t *bytes = malloc(*count + 1);
-    CHECK(bytes != NULL);
-    if (*count == 0 || cut->blob(cut->context, name, bytes, *count, count) == STORE_OK) return bytes;
-    free(bytes);
-    return NULL;
-}
 
 struct transfer_place *serve_place_of(const struct transfer_served *served, uint8_t kind, uint32_t cluster, uint64_t dseq) {
     for (uint32_t low = 0, high = served->item_count; low < high;) {
@@ -141,20 +141,15 @@ static bool items_complete(struct transfer_served *served) {
 }
 
 static void manifest_write(const struct transfer *t, struct transfer_served *served) {
-    const struct state_checkpoint *about = &served->cut.about;
     uint8_t *items = malloc((size_t)served->item_count * CHECKPOINT_ITEM_BYTES + 1);
     CHECK(items != NULL);
     for (uint32_t i = 0; i < served->item_count; i++) checkpoint_item_encode(&served->items[i], items + (size_t)i * CHECKPOINT_ITEM_BYTES);
-    struct checkpoint_manifest manifest = {.cluster = t->config.cluster,
-                                           .epoch = about->epoch,
-                                           .height = about->height,
-                                           .entries = served->records.entries,
-                                           .bytes = served->records.bytes,
-                                           .item_count = served->item_count,
-                                           .items = items};
-    memcpy(manifest.system_id, t->config.system->system_id, sizeof manifest.system_id);
-    memcpy(manifest.block_id, about->block_id, 32);
-    memcpy(manifest.state_root, about->state_root, 32);
+    struct checkpoint_manifest manifest;
+    manifest_head(t, &served->cut.about, &manifest);
+    manifest.entries = served->records.entries;
+    manifest.bytes = served->records.bytes;
+    manifest.item_count = served->item_count;
+    manifest.items = items;
     served->manifest_bytes = CHECKPOINT_MANIFEST_HEAD_BYTES + (size_t)served->item_count * CHECKPOINT_ITEM_BYTES;
     served->manifest = malloc(served->manifest_bytes);
     CHECK(served->manifest != NULL);
@@ -200,11 +195,11 @@ static enum store_status index_step(struct transfer_served *served) {
     return status;
 }
 
-/* The newest that can be shown; in an idle cluster that is the one before, when the newest has no child yet. */
+/* The newest that can be shown. */
 static struct transfer_served *served_newest(struct transfer *t) {
     for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
         struct transfer_served *served = &t->served[i];
-        if (served->used && !served->damaged && serve_child_of(t, served) != NULL) return served;
+        if (served->used && !served->damaged && served->child != NULL) return served;
     }
     return NULL;
 }
@@ -236,42 +231,36 @@ static bool shown_short(const struct transfer_served *served) {
     return served->item_count > CHECKPOINT_ITEMS_SHOWN_MAX;
 }
 
-static size_t shown_bytes(const struct transfer_served *served, const struct transfer_child_of *child) {
-    return 4 + (shown_short(served) ? (size_t)CHECKPOINT_SHORT_BYTES : served->manifest_bytes) + 2 * BFT_HEADER_BYTES + 4 + child->certificate->count;
+static size_t shown_bytes(const struct transfer_served *served) {
+    return 4 + (shown_short(served) ? (size_t)CHECKPOINT_SHORT_BYTES : served->manifest_bytes) + served->child_bytes;
 }
 
-static void shown_put(struct bytes_writer *writer, const struct transfer_served *served, const struct transfer_child_of *child) {
+static void shown_put(struct bytes_writer *writer, const struct transfer_served *served) {
     bool whole = !shown_short(served);
     bytes_put_u32(writer, whole ? (uint32_t)served->manifest_bytes : (uint32_t)CHECKPOINT_SHORT_BYTES);
     bytes_put_raw(writer, served->manifest, whole ? served->manifest_bytes : (size_t)CHECKPOINT_MANIFEST_HEAD_BYTES);
     if (!whole) bytes_put_hash(writer, served->manifest_hash);
-    bft_header_put(writer, &child->header);
-    bft_header_put(writer, &child->child);
-    bytes_put_u32(writer, (uint32_t)child->certificate->count);
-    bytes_put_raw(writer, child->certificate->bytes, child->certificate->count);
+    bytes_put_raw(writer, served->child, served->child_bytes);
 }
 
 bool serve_checkpoint_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count) {
     struct checkpoint_query query;
     if (checkpoint_query_decode(bytes, count, &query) != CHECKPOINT_OK) return false;
     const struct transfer_served *shown[TRANSFER_CUTS];
-    const struct transfer_child_of *children[TRANSFER_CUTS];
     size_t room = 16;
     uint16_t shown_count = 0;
     for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
         const struct transfer_served *served = &t->served[i];
         if (!served->used || served->cut.about.height < query.height) continue;
         t->wanted_ms = t->now_ms;
-        const struct transfer_child_of *child = served->indexed ? serve_child_of(t, served) : NULL;
-        if (child == NULL) continue;
-        shown[shown_count] = served;
-        children[shown_count++] = child;
-        room += shown_bytes(served, child);
+        if (!served->indexed) continue;
+        shown[shown_count++] = served;
+        room += shown_bytes(served);
     }
     struct blob *blob = blob_make(room);
     struct bytes_writer writer = bytes_writer_of(blob->bytes, room);
     checkpoint_message_head_put(&writer, query.nonce, shown_count);
-    for (uint16_t i = 0; i < shown_count; i++) shown_put(&writer, shown[i], children[i]);
+    for (uint16_t i = 0; i < shown_count; i++) shown_put(&writer, shown[i]);
     CHECK(!writer.failed && writer.used == room);
     transfer_send(t, from, TRANSFER_CHECKPOINT, blob);
     return shown_count > 0;

@@ -141,6 +141,10 @@ void checkpoint_message_head_put(struct bytes_writer *writer, uint64_t nonce, ui
 void checkpoint_shown_put(struct bytes_writer *writer, const struct checkpoint_shown *shown) {
     bytes_put_u32(writer, (uint32_t)shown->manifest_count);
     bytes_put_raw(writer, shown->manifest_bytes, shown->manifest_count);
+    checkpoint_proof_put(writer, shown);
+}
+
+void checkpoint_proof_put(struct bytes_writer *writer, const struct checkpoint_shown *shown) {
     bft_header_put(writer, &shown->header);
     bft_header_put(writer, &shown->child);
     uint8_t *length = bytes_put_space(writer, 4);
@@ -165,14 +169,7 @@ static enum checkpoint_error short_get(struct checkpoint_shown *shown) {
     return CHECKPOINT_OK;
 }
 
-static enum checkpoint_error shown_get(struct bytes_cursor *cursor, struct checkpoint_shown *shown) {
-    shown->manifest_count = bytes_get_u32(cursor);
-    shown->manifest_bytes = bytes_get_raw(cursor, shown->manifest_count);
-    if (cursor->failed) return CHECKPOINT_BAD_BYTES;
-    shown->whole = shown->manifest_count != CHECKPOINT_SHORT_BYTES;
-    enum checkpoint_error error =
-        shown->whole ? checkpoint_manifest_decode(shown->manifest_bytes, shown->manifest_count, &shown->manifest) : short_get(shown);
-    if (error != CHECKPOINT_OK) return error;
+static enum checkpoint_error proof_get(struct bytes_cursor *cursor, struct checkpoint_shown *shown) {
     if (!bft_header_get(cursor, &shown->header) || !bft_header_get(cursor, &shown->child)) return CHECKPOINT_BAD_BYTES;
     uint32_t certificate_bytes = bytes_get_u32(cursor);
     const uint8_t *certificate = bytes_get_raw(cursor, certificate_bytes);
@@ -180,6 +177,23 @@ static enum checkpoint_error shown_get(struct bytes_cursor *cursor, struct check
     struct bytes_cursor inner = bytes_cursor_of(certificate, certificate_bytes);
     if (!bft_certificate_get(&inner, &shown->certificate, NULL) || !bytes_finished(&inner)) return CHECKPOINT_BAD_CERTIFICATE;
     return CHECKPOINT_OK;
+}
+
+enum checkpoint_error checkpoint_proof_decode(const void *bytes, size_t count, struct checkpoint_shown *shown) {
+    struct bytes_cursor cursor = bytes_cursor_of(bytes, count);
+    enum checkpoint_error error = proof_get(&cursor, shown);
+    if (error != CHECKPOINT_OK) return error;
+    return bytes_finished(&cursor) ? CHECKPOINT_OK : CHECKPOINT_BAD_BYTES;
+}
+
+static enum checkpoint_error shown_get(struct bytes_cursor *cursor, struct checkpoint_shown *shown) {
+    shown->manifest_count = bytes_get_u32(cursor);
+    shown->manifest_bytes = bytes_get_raw(cursor, shown->manifest_count);
+    if (cursor->failed) return CHECKPOINT_BAD_BYTES;
+    shown->whole = shown->manifest_count != CHECKPOINT_SHORT_BYTES;
+    enum checkpoint_error error =
+        shown->whole ? checkpoint_manifest_decode(shown->manifest_bytes, shown->manifest_count, &shown->manifest) : short_get(shown);
+    return error != CHECKPOINT_OK ? error : proof_get(cursor, shown);
 }
 
 enum checkpoint_error checkpoint_message_decode(const void *bytes, size_t count, uint64_t *nonce, struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX],
@@ -208,6 +222,13 @@ static bool manifest_is_of(const struct checkpoint_manifest *manifest, const str
            header->place.cluster == manifest->cluster && header->place.epoch == manifest->epoch && header->height == manifest->height;
 }
 
+bool checkpoint_proof_fits(const struct checkpoint_shown *shown) {
+    const struct checkpoint_manifest *manifest = &shown->manifest;
+    const struct bft_header *child = &shown->child;
+    return manifest_is_of(manifest, &shown->header) && memcmp(child->parent_id.bytes, manifest->block_id, 32) == 0 &&
+           child->height == manifest->height + 1 && memcmp(child->state_root.bytes, manifest->state_root, 32) == 0;
+}
+
 enum checkpoint_error checkpoint_shown_verify(const struct bft_members *members, const struct signer *signer, uint32_t checkpoint_blocks,
                                               const struct checkpoint_shown *shown) {
     CHECK(checkpoint_blocks > 0);
@@ -215,13 +236,8 @@ enum checkpoint_error checkpoint_shown_verify(const struct bft_members *members,
     if (memcmp(manifest->system_id, members->place.system_id, BFT_SYSTEM_BYTES) != 0 || manifest->cluster != members->place.cluster)
         return CHECKPOINT_BAD_PLACE;
     if ((manifest->height & ((UINT64_C(1) << 48) - 1)) % checkpoint_blocks != 0) return CHECKPOINT_BAD_PLACE;
-    if (!manifest_is_of(manifest, &shown->header)) return CHECKPOINT_BAD_HEADER;
-    const struct bft_header *child = &shown->child;
-    if (memcmp(child->parent_id.bytes, manifest->block_id, 32) != 0 || child->height != manifest->height + 1 ||
-        memcmp(child->state_root.bytes, manifest->state_root, 32) != 0) {
-        return CHECKPOINT_BAD_HEADER;
-    }
-    struct bft_hash id = bft_header_id(child);
+    if (!checkpoint_proof_fits(shown)) return CHECKPOINT_BAD_HEADER;
+    struct bft_hash id = bft_header_id(&shown->child);
     if (bft_certificate_verify(members, signer, &shown->certificate, &id, NULL) != BFT_VERIFY_OK) return CHECKPOINT_BAD_CERTIFICATE;
     return CHECKPOINT_OK;
 }

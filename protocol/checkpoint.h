@@ -109,6 +109,11 @@ void checkpoint_message_head_put(struct bytes_writer *writer, uint64_t nonce, ui
 void checkpoint_shown_put(struct bytes_writer *writer, const struct checkpoint_shown *shown);
 /* The manifest's hash. A short one states it, and proves nothing of it. */
 void checkpoint_shown_hash(const struct checkpoint_shown *shown, uint8_t out[32]);
+/* What proves it, alone: all but the manifest. Decoding leaves the manifest as it is. */
+void checkpoint_proof_put(struct bytes_writer *writer, const struct checkpoint_shown *shown);
+enum checkpoint_error checkpoint_proof_decode(const void *bytes, size_t count, struct checkpoint_shown *shown) __attribute__((warn_unused_result));
+/* Manifest and headers fit each other; whether anybody signed is not looked at. */
+bool checkpoint_proof_fits(const struct checkpoint_shown *shown);
 enum checkpoint_error checkpoint_message_decode(const void *bytes, size_t count, uint64_t *nonce, struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX],
                                                 uint16_t *shown_count) __attribute__((warn_unused_result));
 /* members: of the child's epoch. checkpoint_blocks: K of the manifest's epoch. */

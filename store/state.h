@@ -38,7 +38,11 @@ enum {
     STATE_QUEUE_SLOTS_MAX = 4096,
 };
 
-/* Describes a checkpoint. What `state_root` certifies is P-31's matter. */
+/* Blobs of a node's own checkpoint (appliance/): "work", "tip", "queues", "child", and sometimes "chain". One that was written before there was
+ * "child" lacks it: such a one is started from, and not shown to anybody (P-34); the next one has it. So the form of the file is still version 1: an
+ * older release passes over what it does not ask for.
+ *
+ * Describes a checkpoint. What `state_root` certifies is P-31's matter. */
 struct state_checkpoint {
     uint64_t epoch;
     uint64_t height;

@@ -327,9 +327,6 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
                 transfer_frame(node->transfer, replica_transfer_asker(output.peer), output.type, blob_piece_bytes(&output.pieces[0]),
                                output.pieces[0].count, !node->never_serves);
             break;
-        case REPLICA_CHILD:
-            if (node->transfer != NULL) transfer_child(node->transfer, blob_piece_bytes(&output.pieces[0]), output.pieces[0].count);
-            break;
         case REPLICA_LACKING:
             if (node->transfer != NULL && output.lacking) transfer_lacking(node->transfer, output.sequence);
             if (node->transfer != NULL && !output.lacking) transfer_height(node->transfer, output.sequence);
@@ -543,6 +540,19 @@ size_t rw_blocks_stored(const struct replica_world *rw, uint32_t index) {
         count += part == WAL_PART_HEADER;
     }
     return count;
+}
+
+void rw_certificates_lose(struct replica_world *rw, uint32_t index, uint64_t from) {
+    struct rw_node *node = &rw->nodes[index];
+    CHECK(!node->up);
+    for (size_t i = 0; i < node->record_count; i++) {
+        uint64_t epoch, height;
+        const uint8_t *id;
+        uint8_t part;
+        if (!node->records[i].used || node->records[i].db != WAL_BLOCKS) continue;
+        wal_key_block_read(node->records[i].key, &epoch, &height, &id, &part);
+        if (part == WAL_PART_CERTIFICATE && height >= from) record_drop(&node->records[i]);
+    }
 }
 
 struct replica_world *rw_create_wished(uint64_t seed, const struct rw_wishes *wishes) {

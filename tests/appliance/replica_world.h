@@ -139,6 +139,8 @@ struct rw_disk rw_disk_copy(const struct rw_node *node);
 void rw_disk_put_back(struct rw_node *node, struct rw_disk *disk);
 /* The checkpoints of a node that is down are lost. */
 void rw_lose_state(struct replica_world *rw, uint32_t node);
+/* Of a node that is down, no certificate of a block from this height on had reached the disk. */
+void rw_certificates_lose(struct replica_world *rw, uint32_t node, uint64_t height);
 /* Blocks that lie in a node's write-ahead store. */
 size_t rw_blocks_stored(const struct replica_world *rw, uint32_t node);
 void rw_crash(struct replica_world *rw, uint32_t node);

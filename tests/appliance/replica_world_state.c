@@ -41,12 +41,15 @@ void rw_checkpoint_restore(struct rw_node *node) {
         CHECK(execution_genesis(node->execution));
         return;
     }
-    size_t tip_bytes, queues_bytes, work_bytes;
+    size_t tip_bytes, queues_bytes, child_bytes, work_bytes;
     uint8_t *tip = state_blob(reader, "tip", &tip_bytes), *queues = state_blob(reader, "queues", &queues_bytes);
+    uint8_t *child = state_blob(reader, "child", &child_bytes);
+    const struct replica_checkpoint blobs = {.tip = tip, .queues = queues, .child = child,
+                                             .tip_bytes = tip_bytes, .queues_bytes = queues_bytes, .child_bytes = child_bytes};
     uint8_t *work = state_blob(reader, EXECUTOR_WORK_BLOB, &work_bytes);
     const struct state_checkpoint *checkpoint = state_reader_checkpoint(reader);
     const char *text = NULL;
-    CHECK(replica_restore_checkpoint(node->replica, checkpoint, tip, tip_bytes, queues, queues_bytes, &text));
+    CHECK(replica_restore_checkpoint(node->replica, checkpoint, &blobs, &text));
     struct table_entry entry;
     enum store_status status;
     executor_load_begin(node->executor);
@@ -62,6 +65,7 @@ void rw_checkpoint_restore(struct rw_node *node) {
     state_reader_close(reader);
     free(tip);
     free(queues);
+    free(child);
     free(work);
 }
 

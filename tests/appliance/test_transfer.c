@@ -141,6 +141,65 @@ static void a_cluster_that_cannot_decide_shows_its_checkpoint_after_a_restart(vo
     rw_destroy(rw);
 }
 
+/* So many of these stand at one height, which is that of a checkpoint; puts until it is so. */
+static uint64_t stand_at_checkpoint(struct replica_world *rw, const uint32_t *nodes, uint32_t count) {
+    for (uint32_t i = 0; i < 40 * K; i++) {
+        char key[16];
+        uint32_t bytes;
+        uint8_t digest[32];
+        snprintf(key, sizeof key, "key%u", i % KEYS);
+        struct operation put = op_put(key, "value");
+        uint8_t *batch = rw_batch(rw, BATCH_WRITE, ++number, &put, 1, &bytes, digest);
+        rw_send(rw, i % RW_CLUSTER, MESSAGE_BATCH, batch, bytes);
+        free(batch);
+        for (uint32_t ms = 0; ms < 50; ms++) {
+            rw_run(rw, 1);
+            uint64_t at = height(rw, nodes[0]);
+            bool all = at % K == 0;
+            for (uint32_t k = 1; k < count; k++) all = all && height(rw, nodes[k]) == at;
+            if (all) return at;
+        }
+    }
+    return 0;
+}
+
+/* The same, and the cluster stands just at the height of a checkpoint: it has no child that would show it, and none comes without the one who lacks
+ * everything. So the one before it must be what all start from, show, and still have the blocks above of. */
+static void stands_at_a_checkpoint(uint64_t seed, bool lose_state) {
+    struct replica_world *rw = world(seed);
+    const uint32_t lost = 5, gone = 7, others[] = {4, 6, 7};
+    puts_done(rw, 10);
+    uint64_t at = height(rw, lost);
+    rw_crash(rw, lost);
+    leave_behind(rw, lost, at);
+    uint64_t stands = stand_at_checkpoint(rw, others, 3);
+    assert_true(stands >= at + 3 * K);
+    for (uint32_t i = 0; i < 3; i++) rw_crash(rw, others[i]);
+    if (lose_state) rw_lose_state(rw, lost);
+    for (uint32_t node = RW_CLUSTER; node < RW_NODES; node++) {
+        if (node != gone) rw_restart(rw, node);
+    }
+    rw_run(rw, 100);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(rw_status(rw, others[i])->checkpoint_height, stands - K);
+        assert_true(height(rw, others[i]) >= stands - 1); /* the certificate of the newest may not have been on the disk */
+    }
+    assert_true(back(rw, lost, stands - 1, 60000));
+    assert_int_equal(rw->nodes[lost].transfers, 1);
+    puts_done(rw, 3);
+    rw_restart(rw, gone);
+    rw_run(rw, 2000);
+    for (uint32_t node = RW_CLUSTER; node < RW_NODES; node++) assert_true(rw_status(rw, node)->checkpoint_height >= stands);
+    assert_true(rw_compare(rw) >= 6);
+    rw_destroy(rw);
+}
+
+static void a_cluster_that_stands_at_the_height_of_a_checkpoint_shows_the_one_before(void **state) {
+    (void)state;
+    stands_at_a_checkpoint(6, false);
+    stands_at_a_checkpoint(7, true);
+}
+
 static bool all_checkpointed(struct replica_world *rw, const uint32_t *nodes, uint32_t count, uint64_t at) {
     for (uint32_t i = 0; i < count; i++) {
         if (rw_status(rw, nodes[i])->checkpoint_height < at) return false;
@@ -148,8 +207,8 @@ static bool all_checkpointed(struct replica_world *rw, const uint32_t *nodes, ui
     return true;
 }
 
-/* Power is lost for all of a cluster just when their checkpoint is durable: the certificate of its block, which goes to the other store, is not. From
- * the restart on nobody has that block but in the store, and one who is behind by so little takes blocks and no checkpoint. */
+/* Power is lost for all of a cluster just when their checkpoint is durable: the certificate of its block, which goes to the other store, is not, nor
+ * is its child's. From the restart on nobody has that block but in the store, and one who is behind by so little takes blocks and no checkpoint. */
 static void the_block_of_a_checkpoint_is_served_after_all_lost_power(void **state) {
     (void)state;
     struct replica_world *rw = world(5);
@@ -171,8 +230,9 @@ static void the_block_of_a_checkpoint_is_served_after_all_lost_power(void **stat
         for (uint32_t ms = 0; ms < 100 && !all_checkpointed(rw, others, 3, K); ms++) rw_run(rw, 1);
     }
     for (uint32_t i = 0; i < 3; i++) {
-        assert_int_equal(height(rw, others[i]), K);
+        assert_int_equal(height(rw, others[i]), K + 1);
         rw_crash(rw, others[i]);
+        rw_certificates_lose(rw, others[i], K);
     }
     rw_restart(rw, behind);
     rw_restart(rw, others[0]);
@@ -426,6 +486,7 @@ int main(void) {
         cmocka_unit_test(a_coordinator_node_behind_beyond_pruning_comes_back),
         cmocka_unit_test(a_node_that_lost_its_state_comes_back_with_its_voting_memory),
         cmocka_unit_test(a_cluster_that_cannot_decide_shows_its_checkpoint_after_a_restart),
+        cmocka_unit_test(a_cluster_that_stands_at_the_height_of_a_checkpoint_shows_the_one_before),
         cmocka_unit_test(the_block_of_a_checkpoint_is_served_after_all_lost_power),
         cmocka_unit_test(a_node_that_crashes_again_and_again_while_it_takes_pieces_comes_back),
         cmocka_unit_test(a_helper_that_dies_in_the_middle_is_replaced),

@@ -186,9 +186,6 @@ void tw_node_open(uint8_t member) {
                                      .now_ms = tw.now_ms};
     tw.nodes[member] = transfer_create(&config);
     CHECK(tw.nodes[member] != NULL);
-    for (uint32_t i = 0; i <= tw.newest && member != TW_TAKER; i++) {
-        if (tw.child[i] != NULL) transfer_child(tw.nodes[member], tw.child[i]->bytes, tw.child[i]->count);
-    }
 }
 
 /* The state becomes a checkpoint: header, child, and a commit QC on the child. */
@@ -205,27 +202,29 @@ void tw_state_certify(uint32_t at) {
     state->about = (struct state_checkpoint){.height = header.height};
     memcpy(state->about.block_id, id.bytes, 32);
     memcpy(state->about.state_root, root, 32);
-    static struct bft_certificate certificate;
-    memset(&certificate, 0, sizeof certificate);
-    bft_header_ballot(&child, &child_id, &certificate.qc.ballot);
-    certificate.qc.kind = BFT_COMMIT;
-    certificate.qc.count = (uint8_t)tw.members.q;
+    static struct checkpoint_shown shown;
+    memset(&shown, 0, sizeof shown);
+    struct bft_qc *qc = &shown.certificate.qc;
+    bft_header_ballot(&child, &child_id, &qc->ballot);
+    qc->kind = BFT_COMMIT;
+    qc->count = (uint8_t)tw.members.q;
     uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
-    bft_vote_preimage(&certificate.qc.ballot, BFT_COMMIT, preimage);
+    bft_vote_preimage(&qc->ballot, BFT_COMMIT, preimage);
     for (uint8_t i = 0; i < tw.members.q; i++) {
         struct signer signer = keyed_signer_of(&tw.keys[i]);
-        certificate.qc.signers[i] = i;
-        signer.sign(signer.context, preimage, sizeof preimage, certificate.qc.signatures[i].bytes);
+        qc->signers[i] = i;
+        signer.sign(signer.context, preimage, sizeof preimage, qc->signatures[i].bytes);
     }
-    tw.child[at] = blob_make(4096);
-    struct bytes_writer writer = bytes_writer_of(tw.child[at]->bytes, 4096);
-    bft_header_put(&writer, &header);
-    bft_header_put(&writer, &child);
-    bft_certificate_put(&writer, &certificate);
+    static uint8_t proof[4096];
+    struct bytes_writer writer = bytes_writer_of(proof, sizeof proof);
+    shown.header = header;
+    shown.child = child;
+    checkpoint_proof_put(&writer, &shown);
     CHECK(!writer.failed);
-    tw.child[at]->count = writer.used;
+    bool has_others = state->blob_count > 0;
+    tw_blob_put(state, "child", proof, writer.used);
     static const uint8_t work[8] = {1};
-    if (state->blob_count > 0) return;
+    if (has_others) return;
     tw_blob_put(state, "work", work, sizeof work);
     tw_blob_put(state, "queues", work, 0);
 }
@@ -254,7 +253,6 @@ void tw_world_close(void) {
     for (uint8_t i = 0; i < TW_N; i++) transfer_destroy(tw.nodes[i]);
     for (uint32_t i = 0; i < tw.mail_count; i++) blob_drop(tw.mail[i].blob);
     for (uint32_t i = 0; i < TW_STATES_MAX; i++) {
-        blob_drop(tw.child[i]);
         state_free(&tw.states[i]);
     }
     state_free(&tw.taken);
@@ -293,7 +291,6 @@ void tw_state_serve(uint32_t at) {
     tw.newest = at;
     for (uint8_t i = 0; i < TW_TAKER; i++) {
         if (tw.nodes[i] == NULL) tw_node_open(i);
-        else transfer_child(tw.nodes[i], tw.child[at]->bytes, tw.child[at]->count);
         transfer_checkpointed(tw.nodes[i]);
     }
 }
@@ -387,8 +384,8 @@ void tw_taken_is(uint32_t at) {
     assert_memory_equal(root, tw.states[at].about.state_root, 32);
     assert_int_equal(tw.taken.count, tw.states[at].count);
     assert_int_equal(tw.taken.about.height, tw.states[at].about.height);
-    static const char *const names[] = {"tip", "queues", "work"};
-    for (unsigned i = 0; i < 3; i++) {
+    static const char *const names[] = {"tip", "queues", "work", "child"};
+    for (unsigned i = 0; i < 4; i++) {
         bool there = false;
         for (uint32_t k = 0; k < tw.taken.blob_count; k++) there |= strcmp(tw.taken.blobs[k].name, names[i]) == 0;
         assert_true(there);

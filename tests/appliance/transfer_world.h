@@ -44,7 +44,6 @@ struct transfer_world {
     struct transfer *nodes[TW_N];
     struct tw_state states[TW_STATES_MAX]; /* one after the other; helpers serve the newest when it is told */
     uint32_t newest;
-    struct blob *child[TW_STATES_MAX];
     struct tw_state taken;
     bool taken_any;
     struct tw_mail mail[TW_MAIL_MAX];

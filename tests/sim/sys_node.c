@@ -107,7 +107,6 @@ static void output_do(struct sys_world *world, uint32_t index, struct replica_ou
     case REPLICA_PEER_ADD: sys_peer_add(world, index, output); break;
     case REPLICA_PEER_REMOVE: sys_peer_remove(world, index, output); break;
     case REPLICA_TRANSFER:
-    case REPLICA_CHILD:
     case REPLICA_LACKING:
     case REPLICA_EPOCH: sys_transfer_output(world, index, output); break;
     case REPLICA_AGAIN: node->shell->again = node->shell->stop = true; break;

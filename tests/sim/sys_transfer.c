@@ -20,7 +20,7 @@ enum {
     NEWS_AT_ONCE = 64,
 };
 
-enum news_kind { NEWS_FRAME, NEWS_CHILD, NEWS_LACKING, NEWS_HEIGHT, NEWS_CHECKPOINT, NEWS_EPOCH };
+enum news_kind { NEWS_FRAME, NEWS_LACKING, NEWS_HEIGHT, NEWS_CHECKPOINT, NEWS_EPOCH };
 struct news {
     struct news *next;
     enum news_kind kind;
@@ -133,10 +133,7 @@ void sys_transfer_output(struct sys_world *world, uint32_t index, const struct r
         if (world->nodes[index].transfer != NULL) epochs_tell(world, index);
         return;
     }
-    struct news news = {.kind = output->kind == REPLICA_TRANSFER ? NEWS_FRAME
-                                : output->kind == REPLICA_CHILD  ? NEWS_CHILD
-                                : output->lacking                ? NEWS_LACKING
-                                                                 : NEWS_HEIGHT,
+    struct news news = {.kind = output->kind == REPLICA_TRANSFER ? NEWS_FRAME : output->lacking ? NEWS_LACKING : NEWS_HEIGHT,
                         .member = replica_transfer_asker(output->peer),
                         .type = output->type,
                         .height = output->sequence};
@@ -211,7 +208,6 @@ static void news_do(struct sys_transfer *own, struct news *news) {
     bool served = false;
     switch (news->kind) {
     case NEWS_FRAME: served = transfer_frame(own->machine, news->member, news->type, bytes, count, own->credit.us > 0); break;
-    case NEWS_CHILD: transfer_child(own->machine, bytes, count); break;
     case NEWS_LACKING: transfer_lacking(own->machine, news->height); break;
     case NEWS_HEIGHT: transfer_height(own->machine, news->height); break;
     case NEWS_CHECKPOINT: transfer_checkpointed(own->machine); break;

@@ -81,7 +81,7 @@ static void wal_look(struct wal *wal, struct reopened *out) {
 /* ---- checkpoints ---- */
 
 static bool state_look(struct state *state, uint64_t *hash, enum reopen_state *found) {
-    static const char *const blobs[] = {EXECUTOR_WORK_BLOB, "tip", "queues", "chain", "blob"};
+    static const char *const blobs[] = {EXECUTOR_WORK_BLOB, "tip", "child", "queues", "chain", "blob"};
     static uint8_t value[1 << 24];
     struct state_reader *reader;
     *found = REOPEN_STATE_NONE;
