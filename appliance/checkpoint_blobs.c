@@ -27,9 +27,19 @@ static struct blob *tip_of_chain(const struct checkpoint_shown *shown, const uin
     return blob;
 }
 
-/* P-31: the child's certificate proves the block as well, with the block's header before the child's (B-11). */
+static struct blob *tip_sealed(const struct checkpoint_shown *shown) {
+    struct blob *blob = blob_make(BFT_HEADER_BYTES + BFT_CERTIFICATE_BYTES_MAX);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+    bft_header_put(&writer, &shown->header);
+    bft_certificate_put(&writer, &shown->certificate);
+    CHECK(!writer.failed);
+    return first_of(blob, writer.used);
+}
+
+/* P-31: the child's certificate proves the block as well, with the block's header before the child's (B-11); SEAL's is the block's own. */
 struct blob *checkpoint_blob_tip(const struct checkpoint_shown *shown, const uint8_t *ended, size_t ended_bytes) {
     if (ended != NULL) return tip_of_chain(shown, ended, ended_bytes);
+    if (shown->sealed) return tip_sealed(shown);
     size_t room = BFT_HEADER_BYTES + BFT_WIRE_HEAD_BYTES_MAX + (size_t)BFT_CERTIFICATE_HEADERS_MAX * BFT_HEADER_BYTES;
     uint8_t *headers = malloc((size_t)BFT_CERTIFICATE_HEADERS_MAX * BFT_HEADER_BYTES);
     CHECK(headers != NULL);
@@ -50,7 +60,7 @@ struct blob *checkpoint_blob_tip(const struct checkpoint_shown *shown, const uin
 }
 
 struct blob *checkpoint_blob_child(const struct checkpoint_shown *shown) {
-    struct blob *blob = blob_make(2 * BFT_HEADER_BYTES + 4 + BFT_CERTIFICATE_BYTES_MAX);
+    struct blob *blob = blob_make(CHECKPOINT_PROOF_BYTES_MAX);
     struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
     checkpoint_proof_put(&writer, shown);
     CHECK(!writer.failed);

@@ -160,6 +160,7 @@ enum exec_status executor_execute(struct executor *ex, const struct exec_block *
     ex->now = entry->point;
     result->counts = ex->counts;
     result->config_kind = ex->config_kind;
+    if (ex->config_kind == EXEC_CONFIG_SEAL) exec_state_leaf_lay(ex, result);
     exec_queue_due(ex, &result->due);
     return EXEC_VALID;
 }

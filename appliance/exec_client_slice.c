@@ -118,7 +118,8 @@ bool exec_outputs_lay(struct executor *ex, uint32_t cluster_count, struct exec_r
     struct exec_scratch *scratch = &ex->scratch;
     uint32_t client_count = targets_sort(scratch);
     uint64_t count = (uint64_t)cluster_count + client_count;
-    uint64_t bytes = count * (sizeof(struct exec_output) + sizeof(tree_hash));
+    uint64_t room = count + (ex->config_kind == EXEC_CONFIG_SEAL);
+    uint64_t bytes = room * (sizeof(struct exec_output) + sizeof(tree_hash));
     for (uint32_t i = 0; i < client_count; i++) bytes += scratch->targets[scratch->order[i]].bytes;
     bytes = (bytes + 63) / 64 * 64; /* keeps every segment aligned */
     if (bytes > UINT32_MAX || !exec_log_open(&ex->blocks, bytes)) {
@@ -129,8 +130,8 @@ bool exec_outputs_lay(struct executor *ex, uint32_t cluster_count, struct exec_r
     exec_log_segment(&ex->blocks, ordinal)->bytes = (uint32_t)bytes;
     uint8_t *base = exec_log_bytes(&ex->blocks, ordinal);
     struct exec_output *outputs = (struct exec_output *)(void *)base;
-    tree_hash *hashes = (tree_hash *)(void *)(outputs + count);
-    uint8_t *slice = (uint8_t *)(hashes + count);
+    tree_hash *hashes = (tree_hash *)(void *)(outputs + room);
+    uint8_t *slice = (uint8_t *)(hashes + room);
     if (cluster_count > 0) memcpy(outputs, scratch->outputs, cluster_count * sizeof *outputs);
     for (uint32_t i = 0; i < client_count; i++) {
         const struct exec_target *target = &scratch->targets[scratch->order[i]];
@@ -144,4 +145,17 @@ bool exec_outputs_lay(struct executor *ex, uint32_t cluster_count, struct exec_r
     result->leaf_hashes = (const tree_hash *)hashes;
     result->output_count = (uint32_t)count;
     return true;
+}
+
+/* D-35. The state after the block has none of this leaf in it: what the state keeps of an outbox are the leaves to clusters. */
+void exec_state_leaf_lay(struct executor *ex, struct exec_result *result) {
+    uint32_t at = result->output_count++;
+    struct exec_output *outputs = (struct exec_output *)(void *)exec_log_bytes(&ex->blocks, ex->blocks.next - 1);
+    tree_hash *hashes = (tree_hash *)(void *)(outputs + result->output_count);
+    uint8_t root[32];
+    executor_state_root(ex, root);
+    outputs[at] = (struct exec_output){.kind = LEAF_KIND_STATE};
+    leaf_state_encode(ex->system->system_id, ex->cluster, ex->height, root, outputs[at].leaf);
+    leaf_hash(outputs[at].leaf, hashes[at]);
+    tree_root((const tree_hash *)hashes, result->output_count, result->outbox_root);
 }

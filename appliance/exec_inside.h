@@ -313,6 +313,8 @@ bool exec_client_fits(struct executor *ex, const uint8_t client_id[32], uint64_t
 void exec_client_item(struct executor *ex, const uint8_t client_id[32], const struct exec_item *item);
 /* Lays out the block's outputs: cluster outputs (scratch.outputs) first, then client leaves and slices. False: no room. */
 bool exec_outputs_lay(struct executor *ex, uint32_t cluster_count, struct exec_result *result);
+/* SEAL's block, once it is the newest: one more leaf behind those, for which there is room. */
+void exec_state_leaf_lay(struct executor *ex, struct exec_result *result);
 
 /* exec_save.c */
 void exec_logs_reset(struct executor *ex);

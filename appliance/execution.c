@@ -203,10 +203,11 @@ static struct blob *clients_collect(const struct executor *executor) {
     return blob;
 }
 
-/* The checkpoint is of the parent (P-34): its writes are those before this block's. */
+/* A checkpoint of the parent has the writes before this block's (P-34). */
 static void run_final(struct execution *execution, struct execution_job *job) {
+    bool save = job->checkpoint && execution->state != NULL;
     job->status = EXEC_VALID;
-    if (job->checkpoint && execution->state != NULL) run_checkpoint(execution, job);
+    if (save && !job->checkpoint_own) run_checkpoint(execution, job);
     if (job->status != EXEC_VALID) return;
     job->clients = clients_collect(execution->executor);
     if (execution->state == NULL) {
@@ -232,6 +233,7 @@ static void run_final(struct execution *execution, struct execution_job *job) {
             .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq,
             .epoch = pair.epoch};
     }
+    if (save && job->checkpoint_own) run_checkpoint(execution, job);
 }
 
 static void run_block(struct execution *execution, struct execution_job *job) {

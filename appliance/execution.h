@@ -24,7 +24,7 @@
 
 enum execution_kind {
     EXECUTION_BLOCK = 1,      /* execute */
-    EXECUTION_FINAL,          /* finalize; with `checkpoint` save first what is final before it */
+    EXECUTION_FINAL,          /* finalize; with `checkpoint` save what is final before it, or (`checkpoint_own`) with it */
     EXECUTION_RELEASE_BLOCK,  /* ticket */
     EXECUTION_RELEASE_SLICES, /* destination, dseq */
     EXECUTION_SETTLE,         /* hash what the next execute would hash first */
@@ -59,7 +59,7 @@ struct execution_job {
     struct exec_result result;
     struct config config; /* out, with result.config_kind NEXT: what the block brings into force */
     /* EXECUTION_FINAL */
-    bool checkpoint; /* of the block's parent, whose child is final with this one (P-34) */
+    bool checkpoint, checkpoint_own; /* of the block's parent, whose child is final with this one (P-34); own: of the block itself (SEAL's) */
     struct state_checkpoint description; /* epoch, height, block_id: the replica's; the root is filled in */
     struct execution_blob blobs[EXECUTION_BLOBS_MAX];
     uint32_t blob_count;

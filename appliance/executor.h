@@ -181,7 +181,7 @@ struct exec_block {
 /* One leaf of the outbox with its slice. */
 struct exec_output {
     uint8_t leaf[EXEC_LEAF_BYTES];
-    uint8_t kind;             /* 1 cluster (D-9), 2 client (D-10) */
+    uint8_t kind;             /* 1 cluster (D-9), 2 client (D-10); 3, only of SEAL's block and last: the state root after it (D-35) */
     uint32_t destination;     /* kind 1: cluster */
     uint64_t dseq;            /* kind 1 */
     const uint8_t *client_id; /* kind 2: 32 bytes, within leaf */

@@ -296,6 +296,7 @@ void node_transfer_output(struct node *node, const struct replica_output *output
     }
     if (output->kind == REPLICA_EPOCH) {
         own->epochs_due = output->sequence + 1;
+        if (own->epochs_told > output->sequence) own->epochs_told = output->sequence;
         epochs_tell(node);
         return;
     }

@@ -200,7 +200,7 @@ enum replica_output_kind {
     REPLICA_PEER_REMOVE, /* its link is closed and its key not known any more; no replica_link_down() is due */
     REPLICA_TRANSFER, /* a frame for transfer_frame(): peer (replica_transfer_asker), type, pieces[0] */
     REPLICA_LACKING,  /* `lacking` ? transfer_lacking() : transfer_height(), at height `sequence` */
-    REPLICA_EPOCH,    /* replica_epoch() of all up to `sequence` for transfer_epoch(); those before replica_start() are not told */
+    REPLICA_EPOCH,    /* replica_epoch() of all up to `sequence` for transfer_epoch(), and of that one anew; of none before replica_start() */
     REPLICA_AGAIN,    /* the node is to be opened anew from its store, where all is that this replica gave it */
     REPLICA_STOP     /* the node must stop now and say why: `text`; with `again` it opens itself anew instead, from what it can prove */
 };

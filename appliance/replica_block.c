@@ -306,7 +306,7 @@ struct execution_job *job_take(struct replica *r, enum execution_kind kind) {
     job->kind = kind;
     job->next = NULL;
     job->owner = NONE;
-    job->cancelled = job->checkpoint = false;
+    job->cancelled = job->checkpoint = job->checkpoint_own = false;
     job->blob_count = 0;
     job->checkpoint_sequence = 0;
     job->clients = NULL;
@@ -507,6 +507,7 @@ void block_finalize_job(struct replica *r, uint32_t index) {
     r->status.state_root_height = block->header.height - 1;
     final_inputs(r, block);
     final_outbox(r, block);
+    transfer_checkpoint_sealed(r, block, job);
     block->jobs++;
     job_submit(r, job);
 }

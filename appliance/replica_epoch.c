@@ -136,7 +136,10 @@ static enum system_error entry_append(struct replica *r, struct blob *entry, str
     }
     last->entry = entry;
     last->members.height_last = r->chain->sealed ? r->chain->members.height_last : r->chain->before.height_last;
-    if (r->chain->sealed) return SYSTEM_OK;
+    if (r->chain->sealed) {
+        if (r->started) output_add(r, REPLICA_EPOCH)->sequence = r->epoch_count - 1; /* where it ends is known now */
+        return SYSTEM_OK;
+    }
     (void)epoch_push(r, &r->chain->members, &r->chain->config);
     names_fill(r);
     return SYSTEM_OK;

@@ -59,9 +59,18 @@ bool later_others_ahead(const struct replica *r, uint64_t by) {
 
 /* ---- the chain ---- */
 
-/* Somebody spoke of an epoch that is not known here, or a certificate shows a final block that nobody gives: that of a CONFIG, maybe. */
+/* f+1 members state that the cluster has ended. */
+static bool seal_stated(const struct replica *r) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < r->members.n; i++) count += r->has_peer_status[i] && (r->peer_status[i].flags & BFT_STATUS_SEALED) != 0;
+    return count > r->members.f;
+}
+
+/* Somebody spoke of an epoch that is not known here, or a certificate shows a final block that nobody gives: that of a CONFIG, maybe. Where a SEAL
+ * ended the cluster, what it left can be judged only when the chain shows that (P-42). */
 static bool hinted(const struct replica *r) {
     if (r->chain->sealed) return false;
+    if (seal_stated(r)) return true;
     for (uint32_t i = 0; i < BFT_MEMBERS_MAX; i++) {
         if (r->later.claimed_ms[i] != 0 && r->now_ms - r->later.claimed_ms[i] < LATER_CLAIM_MS) return true;
     }

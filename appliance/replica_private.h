@@ -774,6 +774,8 @@ void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t
 void transfer_client_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload);
 /* This job makes the block final; if the newest final one, its parent, has a checkpoint, it keeps that first. */
 void transfer_checkpoint(struct replica *r, const struct rblock *block, struct execution_job *job);
+/* If it is SEAL's block, which is in the queues now, the job keeps the checkpoint after it. */
+void transfer_checkpoint_sealed(struct replica *r, const struct rblock *block, struct execution_job *job);
 /* f+1 members state that they are final by more than this beyond me. */
 bool transfer_others_ahead(const struct replica *r, uint64_t by);
 bool transfer_may_be_behind(const struct replica *r);

@@ -76,7 +76,10 @@ void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t
  *
  * A parent that ended its epoch has its child in the next one, by whose members its certificate is judged (P-42). The chain of CONFIGs up to there is
  * durable, or rides along as "chain". A child that ends its epoch itself may add its own entry to that, which does no harm: a start may know more of
- * the chain than its blocks reach to. (After SEAL there is no child: the checkpoint before it is the last.)
+ * the chain than its blocks reach to.
+ *
+ * SEAL's block has no child, and is a checkpoint whatever its height: its own outbox names the state root after it, so its own certificate proves
+ * that. It is made with the block, in a replay as well, since nothing else comes after it; and instead of the parent's, should that be one.
  */
 
 static void blob_add(struct execution_job *job, const char *name, struct blob *blob) {
@@ -105,19 +108,35 @@ static bool child_proves(const struct rblock *parent, const struct rblock *child
     return bft_certificate_get(&cursor, &shown->certificate, NULL) && shown->certificate.header_count < BFT_CERTIFICATE_HEADERS_MAX;
 }
 
-void transfer_checkpoint(struct replica *r, const struct rblock *block, struct execution_job *job) {
-    const struct rblock *parent = r->final_last != NONE ? &r->blocks[r->final_last] : NULL;
-    struct checkpoint_shown shown;
-    if (r->replaying || parent == NULL || !is_checkpoint_block(r, &parent->header) || !child_proves(parent, block, &shown)) return;
-    block_certificates_save(r); /* a restart from this checkpoint has only the store's to serve blocks up to it by */
+static void checkpoint_fill(struct replica *r, const struct rblock *block, const struct checkpoint_shown *shown, struct execution_job *job) {
     job->checkpoint = true;
-    job->description = (struct state_checkpoint){.epoch = parent->header.place.epoch, .height = parent->header.height};
-    memcpy(job->description.block_id, parent->id.bytes, sizeof job->description.block_id);
-    blob_add(job, "tip", tip_make(parent));
-    blob_add(job, "child", checkpoint_blob_child(&shown));
+    job->description = (struct state_checkpoint){.epoch = block->header.place.epoch, .height = block->header.height};
+    memcpy(job->description.block_id, block->id.bytes, sizeof job->description.block_id);
+    blob_add(job, "tip", tip_make(block));
+    blob_add(job, "child", checkpoint_blob_child(shown));
     blob_add(job, "queues", queue_save(r));
     struct blob *chain = epoch_undurable(r);
     if (chain != NULL) blob_add(job, "chain", chain);
+}
+
+void transfer_checkpoint(struct replica *r, const struct rblock *block, struct execution_job *job) {
+    const struct rblock *parent = r->final_last != NONE ? &r->blocks[r->final_last] : NULL;
+    struct checkpoint_shown shown = {.sealed = false};
+    if (r->replaying || parent == NULL || block->result.config_kind == EXEC_CONFIG_SEAL || !is_checkpoint_block(r, &parent->header)) return;
+    if (!child_proves(parent, block, &shown)) return;
+    block_certificates_save(r); /* a restart from this checkpoint has only the store's to serve blocks up to it by */
+    checkpoint_fill(r, parent, &shown, job);
+}
+
+void transfer_checkpoint_sealed(struct replica *r, const struct rblock *block, struct execution_job *job) {
+    struct checkpoint_shown shown = {.sealed = true};
+    tree_hash path[TREE_PROOF_HASHES_MAX];
+    if (block->result.config_kind != EXEC_CONFIG_SEAL || !child_proves(block, block, &shown)) return;
+    shown.path = (const tree_hash *)path;
+    shown.path_count = (uint32_t)tree_levels_prove(&block->levels, block->result.output_count - 1, path);
+    if (!r->replaying) block_certificates_save(r);
+    job->checkpoint_own = true;
+    checkpoint_fill(r, block, &shown, job);
 }
 
 /* P-50. Which of TRANSFER_CLIENTS this client is; who has asked nothing for a while makes room for another. False: all are taken. */

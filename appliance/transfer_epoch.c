@@ -70,7 +70,7 @@ void transfer_epoch(struct transfer *t, const struct transfer_epoch *epoch) {
 
 enum checkpoint_error epoch_shown_verify(const struct transfer *t, const struct checkpoint_shown *shown, bool *known) {
     const struct transfer_epoch *of = epoch_find(t, shown->header.place.epoch), *child = epoch_find(t, shown->child.place.epoch);
-    *known = of != NULL && child != NULL;
+    *known = of != NULL && child != NULL && (!shown->sealed || of->members.height_last == shown->manifest.height);
     if (!*known) return CHECKPOINT_OK;
     if (child != of) { /* the checkpoint is that of the block that ended its epoch */
         const struct bft_point *start = &child->members.start;

@@ -32,7 +32,7 @@ const char *manifest_item_check(const struct transfer_item *item) {
 /* The checkpoint as it would have been shown whole. */
 static struct blob *shown_whole(const struct transfer_take *take, const struct transfer_item *item) {
     struct checkpoint_shown shown = take->shown;
-    size_t room = 16 + 8 + item->count + 2 * BFT_HEADER_BYTES + BFT_CERTIFICATE_BYTES_MAX;
+    size_t room = 16 + 4 + item->count + CHECKPOINT_PROOF_BYTES_MAX;
     struct blob *blob = blob_make(room);
     struct bytes_writer writer = bytes_writer_of(blob->bytes, room);
     shown.manifest_bytes = item->bytes;

@@ -257,7 +257,7 @@ static void candidate_add(struct transfer *t, uint8_t from, const struct checkpo
         transfer_bad(t, from, "checkpoint", error != CHECKPOINT_OK ? checkpoint_error_name(error) : "beyond_limits");
         return;
     }
-    size_t certificate = BFT_WIRE_HEAD_BYTES_MAX, room = 16 + 4 + shown->manifest_count + 2 * BFT_HEADER_BYTES + 4 + certificate;
+    size_t room = 16 + 4 + shown->manifest_count + CHECKPOINT_PROOF_BYTES_MAX;
     struct blob *blob = blob_make(room);
     struct bytes_writer writer = bytes_writer_of(blob->bytes, room);
     checkpoint_message_head_put(&writer, 0, 1);

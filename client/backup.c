@@ -133,7 +133,7 @@ void backup_candidate_add(struct client_backup *backup, struct backup_peer *peer
     struct backup_candidate *candidate = &backup->candidates[backup->candidate_count];
     struct backup_fault fault;
     if (backup->candidate_count == BACKUP_CANDIDATES_MAX || shown->certificate.header_count == BFT_CERTIFICATE_HEADERS_MAX) return;
-    size_t room = 16 + 8 + shown->manifest_count + 2 * BFT_HEADER_BYTES + BFT_CERTIFICATE_BYTES_MAX;
+    size_t room = 16 + 4 + shown->manifest_count + CHECKPOINT_PROOF_BYTES_MAX;
     memset(candidate, 0, sizeof *candidate);
     uint8_t *at = client_buffer_space(&candidate->shown, room);
     if (at == NULL || !client_chain_whole(backup->db, backup->cluster, &candidate->chain)) {

@@ -29,7 +29,7 @@ void backup_manifest_want(struct client_backup *backup, struct backup_peer *peer
         const struct backup_manifest *other = &backup->peers[i].manifest;
         if (other->shown.used > 0 && memcmp(other->hash, hash, sizeof hash) == 0) return;
     }
-    size_t room = 16 + 8 + shown->manifest_count + 2 * BFT_HEADER_BYTES + BFT_CERTIFICATE_BYTES_MAX;
+    size_t room = 16 + 4 + shown->manifest_count + CHECKPOINT_PROOF_BYTES_MAX;
     uint8_t *at = client_buffer_space(&manifest->shown, room);
     if (at == NULL) return;
     struct bytes_writer writer = bytes_writer_of(at, room);

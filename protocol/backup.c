@@ -246,6 +246,9 @@ static enum backup_error checkpoint_verify(const struct backup *backup, struct b
         return backup_fault_set(fault, BACKUP_BAD_CHAIN, "checkpoint", "it is of epoch %llu and its child of %llu, `chain` leads to epoch %u only",
                                 (unsigned long long)shown->header.place.epoch, (unsigned long long)shown->child.place.epoch,
                                 backup->epoch_count - 1);
+    if (shown->sealed && epoch->members.height_last != shown->manifest.height)
+        return backup_fault_set(fault, BACKUP_BAD_CHAIN, "checkpoint", "it is that of SEAL's block, and `chain` shows no SEAL at height %llu",
+                                (unsigned long long)shown->manifest.height);
     enum checkpoint_error error = checkpoint_shown_verify(&child->members, &backup->signer, epoch->checkpoint_blocks, shown);
     if (error == CHECKPOINT_OK) return BACKUP_OK;
     return backup_fault_set(fault, BACKUP_BAD_CHECKPOINT, "checkpoint", "it does not verify: %s", checkpoint_error_name(error));

@@ -1,6 +1,7 @@
 #include "protocol/checkpoint.h"
 #include "merkle/check.h"
 #include "merkle/sha256.h"
+#include "protocol/leaf.h"
 
 enum { FORMAT = 1 };
 
@@ -151,6 +152,9 @@ void checkpoint_proof_put(struct bytes_writer *writer, const struct checkpoint_s
     size_t before = writer->used;
     bft_certificate_put(writer, &shown->certificate);
     if (length && !writer->failed) bytes_put_le32(length, (uint32_t)(writer->used - before));
+    if (!shown->sealed) return;
+    bytes_put_u32(writer, shown->path_count);
+    bytes_put_raw(writer, shown->path, (size_t)shown->path_count * BYTES_HASH);
 }
 
 void checkpoint_shown_hash(const struct checkpoint_shown *shown, uint8_t out[32]) {
@@ -170,13 +174,20 @@ static enum checkpoint_error short_get(struct checkpoint_shown *shown) {
 }
 
 static enum checkpoint_error proof_get(struct bytes_cursor *cursor, struct checkpoint_shown *shown) {
+    shown->sealed = cursor->left >= 2 * BFT_HEADER_BYTES && memcmp(cursor->at, cursor->at + BFT_HEADER_BYTES, BFT_HEADER_BYTES) == 0;
+    shown->path_count = 0;
+    shown->path = NULL;
     if (!bft_header_get(cursor, &shown->header) || !bft_header_get(cursor, &shown->child)) return CHECKPOINT_BAD_BYTES;
     uint32_t certificate_bytes = bytes_get_u32(cursor);
     const uint8_t *certificate = bytes_get_raw(cursor, certificate_bytes);
     if (cursor->failed) return CHECKPOINT_BAD_BYTES;
     struct bytes_cursor inner = bytes_cursor_of(certificate, certificate_bytes);
     if (!bft_certificate_get(&inner, &shown->certificate, NULL) || !bytes_finished(&inner)) return CHECKPOINT_BAD_CERTIFICATE;
-    return CHECKPOINT_OK;
+    if (!shown->sealed) return CHECKPOINT_OK;
+    shown->path_count = bytes_get_u32(cursor);
+    if (!cursor->failed && shown->path_count > CHECKPOINT_PATH_MAX) return CHECKPOINT_BAD_FIELD;
+    shown->path = (const tree_hash *)bytes_get_raw(cursor, (size_t)shown->path_count * BYTES_HASH);
+    return cursor->failed ? CHECKPOINT_BAD_BYTES : CHECKPOINT_OK;
 }
 
 enum checkpoint_error checkpoint_proof_decode(const void *bytes, size_t count, struct checkpoint_shown *shown) {
@@ -222,10 +233,23 @@ static bool manifest_is_of(const struct checkpoint_manifest *manifest, const str
            header->place.cluster == manifest->cluster && header->place.epoch == manifest->epoch && header->height == manifest->height;
 }
 
+/* The state leaf is the outbox's last: all its neighbours on the way up lie to the left. */
+static bool outbox_names_root(const struct checkpoint_shown *shown) {
+    const struct checkpoint_manifest *manifest = &shown->manifest;
+    uint8_t leaf[LEAF_BYTES];
+    tree_hash at;
+    leaf_state_encode(manifest->system_id, manifest->cluster, manifest->height, manifest->state_root, leaf);
+    leaf_hash(leaf, at);
+    for (uint32_t i = 0; i < shown->path_count; i++) tree_inner_hash(shown->path[i], at, at);
+    return memcmp(at, shown->header.outbox_root.bytes, sizeof at) == 0;
+}
+
 bool checkpoint_proof_fits(const struct checkpoint_shown *shown) {
     const struct checkpoint_manifest *manifest = &shown->manifest;
     const struct bft_header *child = &shown->child;
-    return manifest_is_of(manifest, &shown->header) && memcmp(child->parent_id.bytes, manifest->block_id, 32) == 0 &&
+    if (!manifest_is_of(manifest, &shown->header)) return false;
+    if (shown->sealed) return outbox_names_root(shown);
+    return memcmp(child->parent_id.bytes, manifest->block_id, 32) == 0 &&
            child->height == manifest->height + 1 && memcmp(child->state_root.bytes, manifest->state_root, 32) == 0;
 }
 
@@ -235,7 +259,9 @@ enum checkpoint_error checkpoint_shown_verify(const struct bft_members *members,
     const struct checkpoint_manifest *manifest = &shown->manifest;
     if (memcmp(manifest->system_id, members->place.system_id, BFT_SYSTEM_BYTES) != 0 || manifest->cluster != members->place.cluster)
         return CHECKPOINT_BAD_PLACE;
-    if ((manifest->height & ((UINT64_C(1) << 48) - 1)) % checkpoint_blocks != 0) return CHECKPOINT_BAD_PLACE;
+    bool is_one = (manifest->height & ((UINT64_C(1) << 48) - 1)) % checkpoint_blocks == 0;
+    if (shown->sealed) is_one = members->height_last == manifest->height; /* the chain shows the SEAL */
+    if (!is_one) return CHECKPOINT_BAD_PLACE;
     if (!checkpoint_proof_fits(shown)) return CHECKPOINT_BAD_HEADER;
     struct bft_hash id = bft_header_id(&shown->child);
     if (bft_certificate_verify(members, signer, &shown->certificate, &id, NULL) != BFT_VERIFY_OK) return CHECKPOINT_BAD_CERTIFICATE;

@@ -16,6 +16,7 @@
 #include "bft/types.h"
 #include "bft/wire.h"
 #include "merkle/bytes.h"
+#include "merkle/tree.h"
 #include "merkle/trie.h"
 
 enum {
@@ -34,10 +35,12 @@ enum {
     CHECKPOINT_ENTRY_HEAD_BYTES = 20,
     CHECKPOINT_VALUE_BYTES_MAX = 65536,
     CHECKPOINT_MESSAGE_BYTES_MAX = 1 << 18, /* a CHECKPOINT on a link */
+    CHECKPOINT_PATH_MAX = 24,               /* of SEAL's proof: an outbox has at most 2^24 leaves */
+    CHECKPOINT_PROOF_BYTES_MAX = 2 * BFT_HEADER_BYTES + 4 + BFT_CERTIFICATE_BYTES_MAX + 4 + 32 * CHECKPOINT_PATH_MAX,
 };
 
-_Static_assert(16 + CHECKPOINT_SHOWN_MAX * (8 + CHECKPOINT_MANIFEST_HEAD_BYTES + CHECKPOINT_ITEMS_SHOWN_MAX * CHECKPOINT_ITEM_BYTES +
-                                            2 * BFT_HEADER_BYTES + BFT_CERTIFICATE_BYTES_MAX) <= CHECKPOINT_MESSAGE_BYTES_MAX,
+_Static_assert(16 + CHECKPOINT_SHOWN_MAX * (4 + CHECKPOINT_MANIFEST_HEAD_BYTES + CHECKPOINT_ITEMS_SHOWN_MAX * CHECKPOINT_ITEM_BYTES +
+                                            CHECKPOINT_PROOF_BYTES_MAX) <= CHECKPOINT_MESSAGE_BYTES_MAX,
                "whatever a node shows fits");
 
 enum checkpoint_error {
@@ -45,7 +48,7 @@ enum checkpoint_error {
     CHECKPOINT_BAD_BYTES,       /* too short, or bytes left over */
     CHECKPOINT_BAD_FIELD,       /* a field out of its range, a zero that is none, items not ascending */
     CHECKPOINT_BAD_PLACE,       /* another system or cluster, or no height for a checkpoint */
-    CHECKPOINT_BAD_HEADER,      /* header, child and manifest do not belong together */
+    CHECKPOINT_BAD_HEADER,      /* header, child (SEAL's: outbox) and manifest do not belong together */
     CHECKPOINT_BAD_CERTIFICATE, /* the child is not proved */
     CHECKPOINT_BAD_NONCE,       /* not an answer to that query */
     CHECKPOINT_BAD_ORDER,       /* entries not ascending by path, or without the prefix */
@@ -103,6 +106,9 @@ struct checkpoint_shown {
     struct bft_header header;
     struct bft_header child;
     struct bft_certificate certificate; /* of the child; its headers point into the payload */
+    bool sealed;                        /* SEAL's: `child` is the header itself, and the block's outbox names the root (P-31) */
+    uint32_t path_count;                /* sealed: from the state leaf, the outbox's last, up to its root */
+    const tree_hash *path;
 };
 /* The message: head, then one checkpoint after the other. */
 void checkpoint_message_head_put(struct bytes_writer *writer, uint64_t nonce, uint16_t count);

@@ -43,6 +43,16 @@ void leaf_encode(const struct leaf *leaf, uint8_t out[LEAF_BYTES]) {
     memcpy(out + 80, leaf->slice_hash, sizeof leaf->slice_hash);
 }
 
+void leaf_state_encode(const uint8_t system_id[16], uint32_t source, uint64_t height, const uint8_t state_root[32], uint8_t out[LEAF_BYTES]) {
+    memset(out, 0, LEAF_BYTES);
+    out[0] = LEAF_KIND_STATE;
+    out[1] = 1;
+    bytes_put_le32(out + 4, source);
+    memcpy(out + 12, system_id, 16);
+    bytes_put_le64(out + 28, height);
+    memcpy(out + 44, state_root, 32);
+}
+
 void leaf_hash(const uint8_t bytes[LEAF_BYTES], uint8_t out[32]) {
     tree_leaf_hash(bytes, LEAF_BYTES, out);
 }

@@ -1,5 +1,5 @@
 /*
- * The two kinds of outbox leaf, 112 bytes each (spec/decisions.md D-9, D-10).
+ * The kinds of outbox leaf, 112 bytes each (spec/decisions.md D-9, D-10), and the one that has no slice: the state leaf (D-35).
  */
 #ifndef PROTOCOL_LEAF_H
 #define PROTOCOL_LEAF_H
@@ -9,7 +9,8 @@
 
 #include "merkle/bytes.h"
 
-enum { LEAF_BYTES = 112, LEAF_KIND_CLUSTER = 1, LEAF_KIND_CLIENT = 2, LEAF_SLICE_BYTES_MAX = 64 * 1024 * 1024, LEAF_ITEMS_MAX = 1 << 24 };
+enum { LEAF_BYTES = 112, LEAF_SLICE_BYTES_MAX = 64 * 1024 * 1024, LEAF_ITEMS_MAX = 1 << 24 };
+enum { LEAF_KIND_CLUSTER = 1, LEAF_KIND_CLIENT = 2, LEAF_KIND_STATE = 3 };
 
 struct leaf {
     uint8_t kind;
@@ -29,6 +30,8 @@ struct leaf {
 /* All fields of the kind in range (those of the other kind are zero); false: invalid. */
 bool leaf_decode(const uint8_t bytes[LEAF_BYTES], struct leaf *leaf) __attribute__((warn_unused_result));
 void leaf_encode(const struct leaf *leaf, uint8_t out[LEAF_BYTES]);
+/* The state leaf: of SEAL's block, the state root after it. No compact decision has one: leaf_decode() refuses it. */
+void leaf_state_encode(const uint8_t system_id[16], uint32_t source, uint64_t height, const uint8_t state_root[32], uint8_t out[LEAF_BYTES]);
 /* Leaf hash: SHA-256(0x00, leaf). */
 void leaf_hash(const uint8_t bytes[LEAF_BYTES], uint8_t out[32]);
 

@@ -41,12 +41,17 @@ void rw_checkpoint_restore(struct rw_node *node) {
         CHECK(execution_genesis(node->execution));
         return;
     }
-    size_t tip_bytes, queues_bytes, child_bytes, work_bytes;
+    size_t tip_bytes, queues_bytes, child_bytes, work_bytes, chain_bytes;
     uint8_t *tip = state_blob(reader, "tip", &tip_bytes), *queues = state_blob(reader, "queues", &queues_bytes);
     uint8_t *child = state_blob(reader, "child", &child_bytes);
     const struct replica_checkpoint blobs = {.tip = tip, .queues = queues, .child = child,
                                              .tip_bytes = tip_bytes, .queues_bytes = queues_bytes, .child_bytes = child_bytes};
     uint8_t *work = state_blob(reader, EXECUTOR_WORK_BLOB, &work_bytes);
+    if (state_read_blob(reader, "chain", NULL, 0, &chain_bytes) == STORE_TOO_LONG) {
+        uint8_t *chain = state_blob(reader, "chain", &chain_bytes);
+        CHECK(replica_restore_chain_payload(node->replica, chain, chain_bytes));
+        free(chain);
+    }
     const struct state_checkpoint *checkpoint = state_reader_checkpoint(reader);
     const char *text = NULL;
     CHECK(replica_restore_checkpoint(node->replica, checkpoint, &blobs, &text));

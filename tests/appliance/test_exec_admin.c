@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "merkle/check.h"
+#include "merkle/tree.h"
 #include "protocol/admin_op.h"
 #include "tests/appliance/exec_world.h"
 #include "tests/protocol/identity_fixture.h"
@@ -264,6 +265,48 @@ static void config_is_the_last_reference_and_rolls_back(void **state) {
     assert_memory_equal(root, after, 32);
 }
 
+/* CONFIG or SEAL, signed by so many, as the only reference of the block after genesis. */
+static void ended_by(uint8_t kind, uint32_t signatures, struct exec_result *result) {
+    static const uint8_t zeros[32];
+    fixture_config_op(fixture, executor_cluster_config(coordinator->ex), -1, &op);
+    op.kind = kind;
+    admin_op_encode(&op, bytes);
+    fixture_sign(fixture, &op, signatures);
+    struct exec_ref ref = {.kind = 3, .hash = zeros, .bytes = bytes, .byte_count = (uint32_t)admin_op_encode(&op, bytes)};
+    struct exec_block block = {.ticket = 9, .height = 1, .time = 1, .refs = &ref, .ref_count = 1};
+    assert_int_equal(executor_execute(coordinator->ex, &block, result), EXEC_VALID);
+}
+
+/* D-35, D-11 by the table. */
+static void a_seal_and_nothing_else_names_the_state_after_it(void **state) {
+    (void)state;
+    struct exec_result result;
+    uint8_t first_root[32];
+    for (uint32_t round = 0; round < 2; round++) { /* and once more, when it was undone */
+        uint8_t leaf[112] = {3, 1}, root[32];
+        tree_hash hashes[8];
+        ended_by(ADMIN_OP_SEAL, 2, &result);
+        executor_state_root(coordinator->ex, root);
+        assert_int_equal(result.config_kind, EXEC_CONFIG_SEAL);
+        assert_true(result.output_count >= 2 && result.output_count <= 8); /* one tells the other half */
+        bytes_put_le32(leaf + 4, coordinator->cluster);
+        memcpy(leaf + 12, world->system.system_id, 16);
+        bytes_put_le64(leaf + 28, 1);
+        memcpy(leaf + 44, root, 32);
+        assert_memory_equal(result.outputs[result.output_count - 1].leaf, leaf, sizeof leaf);
+        for (uint32_t i = 0; i < result.output_count; i++) tree_leaf_hash(result.outputs[i].leaf, 112, hashes[i]);
+        assert_memory_equal(result.leaf_hashes, hashes, result.output_count * sizeof hashes[0]);
+        tree_root((const tree_hash *)hashes, result.output_count, hashes[0]);
+        assert_memory_equal(result.outbox_root, hashes[0], 32);
+        if (round == 0) memcpy(first_root, result.outbox_root, 32);
+        assert_memory_equal(result.outbox_root, first_root, 32);
+        assert_int_equal(executor_rollback(coordinator->ex, 0), EXEC_VALID);
+        ended_by(round == 0 ? ADMIN_OP_CONFIG : ADMIN_OP_SEAL, round == 0 ? 2 : 1, &result); /* the latter has no effect */
+        for (uint32_t i = 0; i < result.output_count; i++) assert_int_not_equal(result.outputs[i].leaf[0], 3);
+        assert_int_equal(executor_rollback(coordinator->ex, 0), EXEC_VALID);
+    }
+}
+
 static void config_lowers_limits_and_raises_none_that_reserve(void **state) {
     (void)state;
     const struct config *config = executor_cluster_config(coordinator->ex);
@@ -323,6 +366,7 @@ int main(void) {
         T(a_forged_revocation_is_refused_by_the_shard),
         T(config_takes_effect_and_the_other_half_hears),
         T(config_is_the_last_reference_and_rolls_back),
+        T(a_seal_and_nothing_else_names_the_state_after_it),
         T(config_lowers_limits_and_raises_none_that_reserve),
         T(records_can_be_proved),
     };

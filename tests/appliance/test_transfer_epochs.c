@@ -446,6 +446,100 @@ static void a_state_lost_in_a_later_epoch_comes_back_by_blocks_and_a_new_start(v
     state_lost(71, 4096, 0);
 }
 
+/* ---- the last state ---- */
+
+static struct blob *shown_last; /* the newest CHECKPOINT that the node sent */
+
+static bool shown_keep(void *context, struct replica_peer to, uint16_t type, struct blob_piece *pieces, unsigned *piece_count) {
+    (void)context;
+    (void)to;
+    if (type != MESSAGE_CHECKPOINT || *piece_count != 1) return true;
+    blob_drop(shown_last);
+    shown_last = blob_copy(blob_piece_bytes(&pieces[0]), pieces[0].count);
+    return true;
+}
+
+/* What node 4 shows to whoever asks, by the chain that it has. */
+static void last_state_is_shown(struct replica_world *rw, uint64_t height) {
+    static struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX];
+    static struct transfer_epoch epoch;
+    uint8_t query[CHECKPOINT_QUERY_BYTES] = {0};
+    uint64_t nonce;
+    uint16_t count = 0;
+    rw->nodes[4].hooks.send = shown_keep;
+    for (uint32_t i = 0; i < 20 && count == 0; i++) {
+        rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 1}, 4, 0x010D, query, sizeof query);
+        rw_run(rw, 200);
+        if (shown_last != NULL)
+            assert_int_equal(checkpoint_message_decode(shown_last->bytes, shown_last->count, &nonce, shown, &count), CHECKPOINT_OK);
+    }
+    rw->nodes[4].hooks.send = NULL;
+    assert_true(count > 0 && shown[0].sealed);
+    assert_int_equal(shown[0].manifest.height, height);
+    struct signer signer = keyed_signer_of(NULL);
+    replica_epoch(rw->nodes[4].replica, 0, &epoch);
+    assert_int_equal(checkpoint_shown_verify(&epoch.members, &signer, K, &shown[0]), CHECKPOINT_OK);
+    blob_drop(shown_last);
+    shown_last = NULL;
+}
+
+static bool all_sealed_at(struct replica_world *rw, uint64_t height) {
+    for (uint32_t node = RW_CLUSTER; node < RW_NODES; node++) {
+        const struct status_replica *status = rw_status(rw, node);
+        if (status->phase != PHASE_SEALED || status->final_height != height || status->checkpoint_height != height) return false;
+    }
+    return true;
+}
+
+/* Between two checkpoints, none of which there is yet: what was decided up to SEAL is in the last one all the same, also where it is made anew. */
+static void the_state_after_a_seal_is_a_checkpoint_that_its_own_block_certifies(void **state) {
+    (void)state;
+    struct replica_world *rw = world_of(90, 4096);
+    puts_done(rw, 5);
+    rw_config_next(&configs[1], &op);
+    op.kind = ADMIN_OP_SEAL;
+    (void)rw_admin_send(rw, 5, &op, 1, signed_bytes);
+    for (uint32_t i = 0; i < 200 && rw_status(rw, 4)->phase != PHASE_SEALED; i++) rw_run(rw, 50);
+    uint64_t height = rw_status(rw, 4)->final_height;
+    for (uint32_t i = 0; i < 200 && !all_sealed_at(rw, height); i++) rw_run(rw, 50);
+    assert_true(height > 0 && height < 4096 && all_sealed_at(rw, height));
+    last_state_is_shown(rw, height);
+    for (uint32_t node = RW_CLUSTER; node < RW_NODES; node++) rw_crash(rw, node);
+    rw_lose_state(rw, 4); /* a crash between the two stores: all blocks are there, and executed again */
+    for (uint32_t node = RW_CLUSTER; node < RW_NODES; node++) rw_restart(rw, node);
+    rw_run(rw, 1000);
+    assert_true(all_sealed_at(rw, height));
+    last_state_is_shown(rw, height);
+    for (uint32_t node = 0; node < RW_NODES; node++) assert_int_equal(rw->nodes[node].stopped, 0);
+    rw_destroy(rw);
+}
+
+/* All that its helpers have of it since they restarted is that last checkpoint, and what SEAL is, the chain has to tell. */
+static void who_is_behind_beyond_pruning_takes_the_last_state_of_a_sealed_cluster(void **state) {
+    (void)state;
+    struct replica_world *rw = world_of(91, K);
+    uint32_t down = 6;
+    puts_done(rw, 5);
+    rw_crash(rw, down);
+    prune(rw, down);
+    rw_config_next(&configs[1], &op);
+    op.kind = ADMIN_OP_SEAL;
+    (void)rw_admin_send(rw, 5, &op, 1, signed_bytes);
+    for (uint32_t i = 0; i < 400 && rw_status(rw, 4)->phase != PHASE_SEALED; i++) rw_run(rw, 50);
+    uint64_t height = rw_status(rw, 4)->final_height;
+    rw_run(rw, 1000);
+    for (uint32_t node = RW_CLUSTER; node < RW_NODES; node++) {
+        if (node != down) rw_crash(rw, node);
+    }
+    for (uint32_t node = RW_CLUSTER; node < RW_NODES; node++) rw_restart(rw, node);
+    for (uint32_t i = 0; i < 600 && !all_sealed_at(rw, height); i++) rw_run(rw, 100);
+    assert_true(height > 4 * K && all_sealed_at(rw, height));
+    assert_int_equal(rw->nodes[down].transfers, 1);
+    for (uint32_t node = 0; node < RW_NODES; node++) assert_int_equal(rw->nodes[node].stopped + rw->nodes[node].bad_pieces, 0);
+    assert_true(rw_compare(rw) >= 6);
+    rw_destroy(rw);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_away_over_configs_and_beyond_pruning_comes_back),
@@ -460,6 +554,8 @@ int main(void) {
         cmocka_unit_test(claims_of_later_epochs_move_nobody),
         cmocka_unit_test(a_state_lost_in_a_later_epoch_comes_back_by_a_checkpoint),
         cmocka_unit_test(a_state_lost_in_a_later_epoch_comes_back_by_blocks_and_a_new_start),
+        cmocka_unit_test(the_state_after_a_seal_is_a_checkpoint_that_its_own_block_certifies),
+        cmocka_unit_test(who_is_behind_beyond_pruning_takes_the_last_state_of_a_sealed_cluster),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

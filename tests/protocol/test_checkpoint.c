@@ -1,6 +1,7 @@
 /* Checkpoints shown with their proof, and pieces of them (P-30 to P-47). */
 #include "merkle/check.h"
 #include "protocol/checkpoint.h"
+#include "protocol/leaf.h"
 #include "tests/keyed/keyed_signer.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -192,6 +193,73 @@ static void what_does_not_belong_together_is_refused_by_name(void **state) {
     make_shown(HEIGHT);
     shown.certificate.qc.kind = BFT_PREPARE;
     assert_int_equal(received(payload, message()), CHECKPOINT_BAD_CERTIFICATE);
+}
+
+/* SEAL's block: no child, but an outbox of these leaves before the one that names the state. */
+static void make_sealed(uint64_t height, uint32_t others, tree_hash path[TREE_PROOF_HASHES_MAX]) {
+    static tree_hash leaves[8];
+    uint8_t leaf[LEAF_BYTES];
+    CHECK(others < 8);
+    make_shown(height);
+    for (uint32_t i = 0; i < others; i++) memset(leaves[i], 0x40 + (int)i, sizeof leaves[i]);
+    leaf_state_encode(members.place.system_id, members.place.cluster, height, root, leaf);
+    leaf_hash(leaf, leaves[others]);
+    tree_root((const tree_hash *)leaves, others + 1, shown.header.outbox_root.bytes);
+    shown.sealed = true;
+    shown.path = (const tree_hash *)path;
+    shown.path_count = (uint32_t)tree_inclusion_prove((const tree_hash *)leaves, others + 1, others, path);
+    shown.child = shown.header;
+    struct bft_hash id = bft_header_id(&shown.header);
+    memcpy(shown.manifest.block_id, id.bytes, 32);
+    struct bytes_writer writer = bytes_writer_of(manifest_bytes, sizeof manifest_bytes);
+    checkpoint_manifest_put(&writer, &shown.manifest);
+    make_certificate();
+    members.height_last = height; /* as the chain shows */
+}
+
+static void the_block_of_a_seal_shows_the_state_after_it(void **state) {
+    (void)state;
+    tree_hash path[TREE_PROOF_HASHES_MAX];
+    for (uint32_t others = 0; others < 8; others++) {
+        make_sealed(HEIGHT + 3, others, path); /* at any height */
+        size_t count = message();
+        assert_int_equal(received(payload, count), CHECKPOINT_OK);
+        for (size_t bit = 0; bit < count * 8; bit++) {
+            size_t in_manifest = bit / 8 - 20;
+            payload[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            bool accepted = received(payload, count) == CHECKPOINT_OK;
+            payload[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            assert_true(!accepted || (in_manifest >= 104 && in_manifest < manifest_count));
+        }
+        for (size_t cut = 0; cut < count; cut++) assert_int_not_equal(received(payload, cut), CHECKPOINT_OK);
+    }
+    members.height_last = UINT64_MAX;
+}
+
+static void what_no_seal_made_is_refused_by_name(void **state) {
+    (void)state;
+    tree_hash path[TREE_PROOF_HASHES_MAX];
+    make_sealed(HEIGHT, 3, path);
+    members.height_last = UINT64_MAX; /* the chain shows no SEAL: whatever its outbox says */
+    assert_int_equal(received(payload, message()), CHECKPOINT_BAD_PLACE);
+    members.height_last = HEIGHT + 1;
+    assert_int_equal(received(payload, message()), CHECKPOINT_BAD_PLACE);
+    make_sealed(HEIGHT, 3, path);
+    shown.manifest.state_root[0] ^= 1;
+    struct bytes_writer writer = bytes_writer_of(manifest_bytes, sizeof manifest_bytes);
+    checkpoint_manifest_put(&writer, &shown.manifest);
+    assert_int_equal(received(payload, message()), CHECKPOINT_BAD_HEADER);
+    make_sealed(HEIGHT, 3, path);
+    shown.path_count--;
+    assert_int_equal(received(payload, message()), CHECKPOINT_BAD_HEADER);
+    make_sealed(HEIGHT, 3, path);
+    shown.certificate.qc.signatures[1].bytes[5] ^= 1;
+    assert_int_equal(received(payload, message()), CHECKPOINT_BAD_CERTIFICATE);
+    make_sealed(HEIGHT, 3, path);
+    size_t count = message();
+    bytes_put_le32(payload + count - 4 - shown.path_count * 32, CHECKPOINT_PATH_MAX + 1);
+    assert_int_equal(received(payload, count), CHECKPOINT_BAD_FIELD);
+    members.height_last = UINT64_MAX;
 }
 
 static void items_ascend_and_have_known_kinds(void **state) {
@@ -427,6 +495,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_checkpoint_with_its_proof_is_accepted_and_no_flipped_bit_is),
         cmocka_unit_test(what_does_not_belong_together_is_refused_by_name),
+        cmocka_unit_test(the_block_of_a_seal_shows_the_state_after_it),
+        cmocka_unit_test(what_no_seal_made_is_refused_by_name),
         cmocka_unit_test(items_ascend_and_have_known_kinds),
         cmocka_unit_test(a_manifest_of_many_items_may_be_short_and_no_other),
         cmocka_unit_test(all_pieces_of_any_width_make_the_whole_state),

@@ -130,7 +130,10 @@ static void epochs_tell(struct sys_world *world, uint32_t index) {
 
 void sys_transfer_output(struct sys_world *world, uint32_t index, const struct replica_output *output) {
     if (output->kind == REPLICA_EPOCH) {
-        if (world->nodes[index].transfer != NULL) epochs_tell(world, index);
+        struct sys_transfer *own = world->nodes[index].transfer;
+        if (own == NULL) return;
+        if (own->epochs_told > output->sequence) own->epochs_told = (uint32_t)output->sequence;
+        epochs_tell(world, index);
         return;
     }
     struct news news = {.kind = output->kind == REPLICA_TRANSFER ? NEWS_FRAME : output->lacking ? NEWS_LACKING : NEWS_HEIGHT,
