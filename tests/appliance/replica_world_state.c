@@ -43,7 +43,8 @@ void rw_checkpoint_restore(struct rw_node *node) {
     }
     size_t tip_bytes, queues_bytes, child_bytes, work_bytes, chain_bytes;
     uint8_t *tip = state_blob(reader, "tip", &tip_bytes), *queues = state_blob(reader, "queues", &queues_bytes);
-    uint8_t *child = state_blob(reader, "child", &child_bytes);
+    bool has_child = state_read_blob(reader, "child", NULL, 0, &child_bytes) != STORE_ABSENT; /* an older release wrote none */
+    uint8_t *child = has_child ? state_blob(reader, "child", &child_bytes) : NULL;
     const struct replica_checkpoint blobs = {.tip = tip, .queues = queues, .child = child,
                                              .tip_bytes = tip_bytes, .queues_bytes = queues_bytes, .child_bytes = child_bytes};
     uint8_t *work = state_blob(reader, EXECUTOR_WORK_BLOB, &work_bytes);
