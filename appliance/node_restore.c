@@ -28,6 +28,12 @@ static uint8_t *blob_read(struct state_reader *reader, const char *name, size_t 
     return NULL;
 }
 
+/* A part that not every checkpoint has: one that is there and not whole must not pass for none. A scrub would find it again and again (P-22). */
+static bool part_is_damaged(struct state_reader *reader, const char *name, const uint8_t *bytes) {
+    size_t count;
+    return bytes == NULL && state_read_blob(reader, name, NULL, 0, &count) != STORE_ABSENT;
+}
+
 static bool entries_load(struct node *node, struct state_reader *reader) {
     struct table_entry entry;
     enum store_status status;
@@ -47,8 +53,8 @@ static const char *checkpoint_load(struct node *node, struct state_reader *reade
     const struct replica_checkpoint blobs = {.tip = tip, .queues = queues, .child = child,
                                              .tip_bytes = tip_bytes, .queues_bytes = queues_bytes, .child_bytes = child_bytes};
     uint8_t *chain = blob_read(reader, "chain", &chain_bytes); /* only in one that may have become durable before its CONFIG's own record */
-    const char *why = "the checkpoint lacks a part";
-    bool good = work != NULL && tip != NULL && queues != NULL;
+    const char *why = "the checkpoint lacks a part, or it is damaged";
+    bool good = work != NULL && tip != NULL && queues != NULL && !part_is_damaged(reader, "child", child) && !part_is_damaged(reader, "chain", chain);
     if (good && chain != NULL && !replica_restore_chain_payload(node->replica, chain, chain_bytes)) {
         why = "the checkpoint's chain of CONFIGs does not verify";
         good = false;
