@@ -159,6 +159,7 @@ struct transfer_take {
     struct transfer_candidate candidates[TRANSFER_CANDIDATES_MAX];
     uint32_t candidate_count;
     bool resumed; /* what an earlier run took was looked at */
+    bool looking; /* while one is taken: members were asked what they have now */
     /* chosen */
     struct blob *shown_blob;
     struct checkpoint_shown shown;

@@ -13,6 +13,10 @@
 
 #include "appliance/transfer_private.h"
 
+static uint64_t late_ms(const struct transfer *t) {
+    return (uint64_t)TRANSFER_LATE_FETCHES * t->config.timeouts->fetch_ms;
+}
+
 static uint64_t nonce_next(struct transfer *t) {
     t->take.nonce = t->take.nonce * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return t->take.nonce;
@@ -68,6 +72,7 @@ static void take_end(struct transfer *t, enum transfer_phase phase) {
     take->memory = NULL;
     take->piece_count = take->piece_room = take->node_count = take->node_room = take->held = 0;
     queries_forget(t);
+    take->looking = false;
     take->phase = phase;
 }
 
@@ -80,10 +85,10 @@ void take_start_over(struct transfer *t) {
     transfer_output_add(t, TRANSFER_FAILED);
 }
 
-void take_choose_again(struct transfer *t) {
+/* What is under way for the chosen one ends; what is kept stays, to be compared. False: the disk failed. */
+static bool chosen_leave(struct transfer *t) {
     struct transfer_take *take = &t->take;
-    if (!take_keep(t)) return;
-    candidates_forget(t);
+    if (!take_keep(t)) return false;
     chosen_forget(t);
     queries_forget(t);
     for (uint32_t i = 0; i < take->piece_count; i++) {
@@ -93,7 +98,13 @@ void take_choose_again(struct transfer *t) {
     take->node_count = 0;
     take->phase = TRANSFER_ASKING;
     take->asking_since_ms = t->now_ms;
-    take->asked_ms = 0;
+    return true;
+}
+
+void take_choose_again(struct transfer *t) {
+    if (!chosen_leave(t)) return;
+    candidates_forget(t);
+    t->take.asked_ms = 0;
 }
 
 /* ---- durable progress ---- */
@@ -273,7 +284,8 @@ void take_checkpoint_frame(struct transfer *t, uint8_t from, const uint8_t *byte
     struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX];
     uint64_t nonce;
     uint16_t number;
-    if (t->take.phase != TRANSFER_ASKING || t->take.peers[from].bad) return;
+    bool taking = t->take.phase == TRANSFER_ENTRIES || t->take.phase == TRANSFER_ITEMS;
+    if ((t->take.phase != TRANSFER_ASKING && !(taking && t->take.looking)) || t->take.peers[from].bad) return;
     enum checkpoint_error error = checkpoint_message_decode(bytes, count, &nonce, shown, &number);
     if (error != CHECKPOINT_OK) {
         transfer_bad(t, from, "checkpoint", checkpoint_error_name(error));
@@ -328,6 +340,7 @@ static void candidate_choose(struct transfer *t) {
     take->showed = best->members;
     candidates_forget(t);
     queries_forget(t);
+    take->looking = false;
     if (take->memory == NULL) {
         take->memory = malloc(TRANSFER_BUFFER_BYTES);
         CHECK(take->memory != NULL);
@@ -346,6 +359,35 @@ void take_entries_begin(struct transfer *t) {
     if (!pieces_begin(t)) take_start_over(t);
 }
 
+/* ---- when the members move on ---- */
+
+/* Somebody has the chosen one no longer, or nothing comes: what do they have now? */
+static void look(struct transfer *t) {
+    struct transfer_take *take = &t->take;
+    bool unknown = false;
+    for (uint8_t i = 0; i < t->config.members->n; i++) unknown |= take->peers[i].unknown;
+    if (!unknown && t->now_ms - take->progress_ms < late_ms(t)) return;
+    take->looking = true;
+    candidates_ask(t);
+}
+
+/* f+1 members, one of whom is honest, show a newer one alike and this one no more. It is gone with the others as well, or soon will be: whoever is
+ * silent, or says BUSY for ever, keeps nobody waiting for it. It is no reason while f alone say so: what they show would cost what is under way. */
+static bool moved_on(const struct transfer *t) {
+    const struct transfer_take *take = &t->take;
+    uint16_t have = 0;
+    for (uint32_t i = 0; i < take->candidate_count; i++) {
+        if (memcmp(take->candidates[i].hash, take->hash, 32) == 0) have = take->candidates[i].members;
+    }
+    for (uint32_t i = 0; i < take->candidate_count; i++) {
+        const struct transfer_candidate *candidate = &take->candidates[i];
+        unsigned members = 0;
+        for (uint8_t k = 0; k < TRANSFER_MEMBERS; k++) members += ((candidate->members & ~have) >> k & 1) && !take->peers[k].bad;
+        if (candidate->height > take->shown.manifest.height && members > t->config.members->f) return true;
+    }
+    return false;
+}
+
 /* ---- asking and being answered ---- */
 
 struct transfer_query *take_query_free(struct transfer *t, uint8_t member) {
@@ -360,7 +402,7 @@ struct transfer_query *take_query_free(struct transfer *t, uint8_t member) {
 void take_query_send(struct transfer *t, uint8_t member, struct transfer_query *query, uint32_t index) {
     query->used = true;
     query->index = index;
-    query->until_ms = t->now_ms + (uint64_t)TRANSFER_LATE_FETCHES * t->config.timeouts->fetch_ms;
+    query->until_ms = t->now_ms + late_ms(t);
     query->sent.nonce = nonce_next(t);
     memcpy(query->sent.manifest_hash, t->take.hash, 32);
     t->take.peers[member].outstanding++;
@@ -437,7 +479,7 @@ static void queries_late(struct transfer *t) {
         for (unsigned i = 0; i < TRANSFER_OUTSTANDING_MAX; i++) {
             if (!peer->queries[i].used || peer->queries[i].until_ms > t->now_ms) continue;
             query_end(t, member, &peer->queries[i]);
-            peer->wait_until_ms = t->now_ms + (uint64_t)TRANSFER_LATE_FETCHES * t->config.timeouts->fetch_ms;
+            peer->wait_until_ms = t->now_ms + late_ms(t);
         }
     }
 }
@@ -497,6 +539,11 @@ void take_tick(struct transfer *t) {
     queries_late(t);
     if (take_usable_count(t) == 0 || t->now_ms - take->progress_ms > TRANSFER_STALL_MS) {
         nobody_has_it(t);
+        return;
+    }
+    look(t);
+    if (moved_on(t)) {
+        if (chosen_leave(t)) candidate_choose(t);
         return;
     }
     if (take->held > 0 && t->now_ms - take->durable_ms >= TRANSFER_DURABLE_MS && !take_keep(t)) return;
