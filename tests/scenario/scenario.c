@@ -1,5 +1,7 @@
 #include "tests/scenario/scenario.h"
 
+#include <unistd.h>
+
 #include "tests/scenario/scenario_client.h"
 
 void scenario_begin(struct scenario *scenario, int argc, char **argv, const char *rule) {
@@ -31,6 +33,7 @@ void scenario_must(struct scenario *scenario, bool so, const char *what) {
     (void)fprintf(stderr, "rule %s, seed %llu, after %llu ms: must hold: %s\n", scenario->rule, (unsigned long long)scenario->config.seed,
                   (unsigned long long)scenario->world->now_us / 1000, what);
     if (scenario->world->trace != NULL) (void)fflush(scenario->world->trace);
+    sys_clients_forget((int)getpid());
     _Exit(1);
 }
 

@@ -489,6 +489,7 @@ void sys_fault_count(struct sys_world *world, enum sys_fault fault, const char *
 /* sys_client.c, sys_transport.c, sys_hostile.c */
 void sys_client_create(struct sys_world *world, uint32_t index);
 void sys_client_destroy(struct sys_world *world, uint32_t index);
+void sys_clients_forget(int process); /* removes the files of all clients of a process: one that ends by a violation, or ended */
 void sys_client_crash(struct sys_world *world, uint32_t index);
 void sys_client_poll(struct sys_world *world, uint32_t index);
 void sys_client_frame(struct sys_world *world, uint32_t index, uint32_t from, uint16_t type, const struct blob *blob);
@@ -528,6 +529,7 @@ struct sys_result {
     struct sys_stats stats;
     uint64_t trace_hash;
     bool done;
+    int process; /* it ran in */
     enum sys_check check; /* that fired; 0: none of them, the process ended otherwise */
     uint64_t failed_event;
     char text[SYS_TEXT_BYTES];

@@ -83,12 +83,23 @@ static const char *folder(void) {
     return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : named != NULL ? named : "/tmp";
 }
 
-static void files_remove(const struct sys_client *client) {
-    char path[sizeof client->path + 16];
-    snprintf(path, sizeof path, "%s.journal", client->path);
-    (void)unlink(path);
-    snprintf(path, sizeof path, "%s.chain", client->path);
-    (void)unlink(path);
+/* Where the files of a process' client lie. */
+static void path_of(int process, uint32_t index, char path[SYS_CLIENT_PATH_BYTES]) {
+    snprintf(path, SYS_CLIENT_PATH_BYTES, "%.32s/heraclius-sim-%d-%u", folder(), process, index);
+}
+
+static void files_remove(int process, uint32_t index) {
+    static const char *const names[] = {"journal", "journal.new", "chain", "chain.new"};
+    char path[SYS_CLIENT_PATH_BYTES], file[SYS_CLIENT_PATH_BYTES + 16];
+    path_of(process, index, path);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(file, sizeof file, "%s.%s", path, names[i]);
+        (void)unlink(file);
+    }
+}
+
+void sys_clients_forget(int process) {
+    for (uint32_t i = 0; i < SYS_CLIENTS_MAX; i++) files_remove(process, i);
 }
 
 void sys_client_create(struct sys_world *world, uint32_t index) {
@@ -97,8 +108,8 @@ void sys_client_create(struct sys_world *world, uint32_t index) {
     world->clients[index] = client;
     client->world = world;
     client->index = index;
-    snprintf(client->path, sizeof client->path, "%.32s/heraclius-sim-%d-%u", folder(), (int)getpid(), index);
-    files_remove(client);
+    path_of((int)getpid(), index, client->path);
+    files_remove((int)getpid(), index);
     open_handle(client);
     sys_schedule(world, (struct sys_event){.at_us = world->now_us + POLL_US + sys_random(world, POLL_US), .kind = SYS_POLL, .to = (uint8_t)index});
 }
@@ -107,7 +118,7 @@ void sys_client_destroy(struct sys_world *world, uint32_t index) {
     struct sys_client *client = world->clients[index];
     if (!client->hostile) {
         close_handle(client);
-        files_remove(client);
+        files_remove((int)getpid(), index);
     }
     free(client);
     world->clients[index] = NULL;

@@ -5,7 +5,7 @@
 #include "client/client.h"
 #include "tests/sim/sys.h"
 
-enum { SYS_ASKS_MAX = 4, SYS_REGISTERS = 3, SYS_COUNTERS = 2, SYS_ACCOUNTS = 3, SYS_GROUPS_MAX = 8, SYS_FUND = 1000 };
+enum { SYS_ASKS_MAX = 4, SYS_REGISTERS = 3, SYS_COUNTERS = 2, SYS_ACCOUNTS = 3, SYS_GROUPS_MAX = 8, SYS_FUND = 1000, SYS_CLIENT_PATH_BYTES = 64 };
 
 enum sys_ask_kind {
     SYS_ASK_NONE = 0,
@@ -37,7 +37,7 @@ struct sys_client {
     struct sys_world *world;
     uint32_t index;
     bool hostile, closing;
-    char path[64]; /* of its key: the journal lies beside it */
+    char path[SYS_CLIENT_PATH_BYTES]; /* of its key: the journal lies beside it */
     uint8_t ends[SYS_CLUSTERS_MAX * BFT_MEMBERS_MAX]; /* which node is at each place; UINT8_MAX: nobody */
     struct sys_ask asks[SYS_ASKS_MAX];
     uint64_t values, next_us;

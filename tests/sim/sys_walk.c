@@ -57,7 +57,9 @@ int sys_walk(const struct sys_config *config, struct sys_result *result) {
     }
     int status = 0;
     CHECK(waitpid(pid, &status, 0) == pid);
+    result->process = (int)pid;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && result->done) return 0;
+    sys_clients_forget((int)pid); /* what ended it may have come before it could */
     if (result->check == SYS_CHECK_NONE) {
         result->failed_event = result->stats.events;
         if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)

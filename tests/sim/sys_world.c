@@ -1,5 +1,6 @@
 /* Events in order of time, and the two phases of a walk (tests/sim/sys.h). */
 #include <stdarg.h>
+#include <unistd.h>
 
 #include "tests/sim/sys.h"
 
@@ -85,6 +86,7 @@ void sys_fail(struct sys_world *world, enum sys_check check, const char *format,
         (void)fprintf(stderr, "seed %llu event %llu: %s: %s\n", (unsigned long long)world->config.seed, (unsigned long long)world->stats->events,
                       sys_check_name(check), text);
     }
+    sys_clients_forget((int)getpid());
     _Exit(SYS_EXIT_VIOLATION);
 }
 
