@@ -377,6 +377,7 @@ uint64_t sys_disk_commit(struct sys_world *world, uint32_t node);
 void sys_disk_crash(struct wal *wal, uint32_t kept);
 void sys_disk_begin(struct sys_world *world, uint32_t node);
 const struct sys_record *sys_disk_find(const struct wal *wal, enum wal_db db, const uint8_t *key);
+void sys_disk_put(struct wal *wal, const struct wal_record *record); /* at once */
 /* Flips a bit of some record: false if there is none. */
 bool sys_disk_damage(struct sys_world *world, struct wal *wal);
 void sys_disk_copy(struct wal *to, const struct wal *from);
@@ -438,6 +439,8 @@ void sys_admin_propose(struct sys_world *world, uint32_t cluster_index, struct a
 void sys_admin_hand_in(struct sys_world *world, uint32_t cluster_index);
 uint32_t sys_admin_spare(const struct sys_world *world, uint32_t cluster_index); /* a node that is in no CONFIG yet; SYS_NODES_MAX: none */
 void sys_admin_put(const struct sys_world *world, struct admin_op *op, uint32_t spare, uint32_t place);
+/* A new node's data before its first start. False: nobody can tell it the chain now. */
+bool sys_admin_chain(struct sys_world *world, uint32_t spare);
 void sys_admin_free(struct sys_world *world);
 bool sys_entropy(void *world, uint8_t *out, size_t count); /* as keyfile_entropy */
 struct admin_op;

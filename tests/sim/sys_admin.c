@@ -6,6 +6,7 @@
 #include "appliance/node.h"
 #include "appliance/replica_private.h"
 #include "protocol/admin_op.h"
+#include "protocol/config_chain.h"
 #include "protocol/keyfile.h"
 #include "tests/sim/sys.h"
 
@@ -232,6 +233,49 @@ static bool members_ready(const struct sys_world *world, const struct sys_cluste
     for (uint32_t i = 0; i < now->config.members.count; i++) {
         if (!world->nodes[now->node_of[i]].faulty && !has_caught_up(world, now->node_of[i])) return false;
     }
+    return true;
+}
+
+/* ---- what a new node is given ---- */
+
+/* One up and honest who has come furthest: what `config new` was told the chain by. NULL: there is none. */
+static const struct replica *teller(const struct sys_world *world, const struct sys_cluster *cluster) {
+    const struct sys_epoch *now = &cluster->epochs[cluster->epoch_count - 1];
+    const struct replica *best = NULL;
+    for (uint32_t i = 0; i < now->config.members.count; i++) {
+        const struct sys_node *node = &world->nodes[now->node_of[i]];
+        if (!node->up || node->liar) continue;
+        if (best == NULL || sys_replica(node)->members.place.epoch > best->members.place.epoch) best = sys_replica(node);
+    }
+    return best;
+}
+
+static void chain_write(struct sys_node *node, const struct blob *payload) {
+    struct config_chain_reader reader;
+    const uint8_t *entry;
+    size_t bytes;
+    CHECK(config_chain_read(&reader, node->cluster, payload->bytes, payload->count, NULL) == SYSTEM_OK);
+    while (config_chain_next(&reader, &entry, &bytes)) {
+        struct iovec part = {.iov_base = (void *)(uintptr_t)entry, .iov_len = bytes};
+        struct wal_record record = {.operation = WAL_PUT, .db = WAL_CHAIN, .parts = &part, .part_count = 1};
+        (void)wal_key_chain(record.key, reader.serial);
+        sys_disk_put(&node->wal, &record);
+    }
+}
+
+/* As `system init --chain` does: half of the time, and whenever nobody of the system file is a member any more (then it knows nobody). */
+bool sys_admin_chain(struct sys_world *world, uint32_t index) {
+    struct sys_node *node = &world->nodes[index];
+    const struct sys_cluster *cluster = &world->clusters[node->cluster_index];
+    const struct sys_epoch *now = &cluster->epochs[cluster->epoch_count - 1];
+    bool knows = false;
+    for (uint32_t i = 0; i < now->config.members.count; i++) knows |= !world->nodes[now->node_of[i]].spare;
+    if (knows && sys_chance(world, 500000)) return true;
+    const struct replica *of = teller(world, cluster);
+    if (of == NULL) return knows;
+    struct blob *payload = epoch_chain(of);
+    if (payload->count > 0) chain_write(node, payload);
+    blob_drop(payload);
     return true;
 }
 

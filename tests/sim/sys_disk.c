@@ -98,7 +98,7 @@ static struct sys_record *record_make(struct wal *wal, enum wal_db db, const uin
     return record;
 }
 
-static void put(struct wal *wal, const struct wal_record *from) {
+void sys_disk_put(struct wal *wal, const struct wal_record *from) {
     size_t count = 0, at = 0;
     for (uint32_t i = 0; i < from->part_count; i++) count += from->parts[i].iov_len;
     struct sys_record *record = record_make(wal, from->db, from->key, count);
@@ -128,7 +128,7 @@ static void delete_range(struct wal *wal, const struct wal_record *range) {
 static void apply(struct wal *wal, const struct wal_batch *batch) {
     for (uint32_t i = 0; i < batch->record_count; i++) {
         const struct wal_record *record = &batch->records[i];
-        if (record->operation == WAL_PUT) put(wal, record);
+        if (record->operation == WAL_PUT) sys_disk_put(wal, record);
         if (record->operation == WAL_DELETE_RANGE) delete_range(wal, record);
         if (record->operation != WAL_DELETE) continue;
         struct sys_record **place = record_place(wal, record->db, record->key, record_hash(record->db, record->key)), *old = *place;

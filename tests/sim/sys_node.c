@@ -150,6 +150,10 @@ void sys_node_event(struct sys_world *world, const struct sys_event *event) {
     struct sys_node *node = &world->nodes[event->to];
     if (event->kind == SYS_START) {
         world->stats->events++;
+        if (node->spare && node->generation == 0 && !sys_admin_chain(world, event->to)) {
+            sys_schedule(world, (struct sys_event){.at_us = world->now_us + AGAIN_US, .kind = SYS_START, .to = event->to});
+            return;
+        }
         if (!node->up && !node->broken) sys_node_start(world, event->to);
         return;
     }
