@@ -93,9 +93,7 @@ bool items_ask(struct transfer *t, uint8_t member, struct transfer_query *query)
     for (uint32_t i = take->item_next; i < take->item_count; i++) {
         struct transfer_item *item = &take->items[i];
         if (item->state != PIECE_OPEN || (item->got > 0 && item->member != member)) continue;
-        bool others = false;
-        for (uint8_t k = 0; k < t->config.members->n; k++) others |= take_member_usable(t, k) && !(item->passed >> k & 1);
-        if (!others) item->passed = 0;
+        if (take_passed_by_all(t, item->passed)) item->passed = 0;
         if (item->passed >> member & 1) continue;
         item->state = PIECE_ASKED;
         item->member = member;

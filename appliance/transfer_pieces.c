@@ -142,13 +142,6 @@ static bool nodes_ask(struct transfer *t, uint8_t member, struct transfer_query 
     return true;
 }
 
-/* Was this piece asked of everybody who may be asked, for nothing? Then it is asked of all again. */
-static bool passed_by_all(const struct transfer *t, uint16_t passed) {
-    for (uint8_t i = 0; i < t->config.members->n; i++) {
-        if (take_member_usable(t, i) && !(passed >> i & 1)) return false;
-    }
-    return true;
-}
 
 bool pieces_ask(struct transfer *t, uint8_t member, struct transfer_query *query) {
     struct transfer_take *take = &t->take;
@@ -157,7 +150,7 @@ bool pieces_ask(struct transfer *t, uint8_t member, struct transfer_query *query
     for (uint32_t i = take->piece_next; i < take->piece_count; i++) {
         struct transfer_piece *piece = &take->pieces[i];
         if (piece->state != PIECE_OPEN) continue;
-        if (passed_by_all(t, piece->passed)) piece->passed = 0;
+        if (take_passed_by_all(t, piece->passed)) piece->passed = 0;
         if ((piece->passed | piece->large) >> member & 1) continue;
         piece->state = PIECE_ASKED;
         query->sent = (struct checkpoint_piece_query){.kind = CHECKPOINT_ENTRIES, .prefix_bits = piece->bits};

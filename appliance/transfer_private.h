@@ -243,6 +243,8 @@ void take_start_over(struct transfer *t);
 bool take_keep(struct transfer *t);
 bool take_member_usable(const struct transfer *t, uint8_t member);
 unsigned take_usable_count(const struct transfer *t);
+/* Was this asked of everybody who may be asked now, for nothing? Then it is asked of all again. */
+bool take_passed_by_all(const struct transfer *t, uint16_t passed);
 /* May this member be asked now? */
 struct transfer_query *take_query_free(struct transfer *t, uint8_t member);
 void take_query_send(struct transfer *t, uint8_t member, struct transfer_query *query, uint32_t index);

@@ -6,7 +6,8 @@
  * only says what to ask for. The node's voting memory is not touched: it started from blocks that were certified, and so is the checkpoint's.
  *
  * Why it ends: a member that gives bad pieces is asked no more; one that gives none (BUSY, silence, UNKNOWN) holds each piece for a bounded time and
- * another is asked; with f+1 honest members that have the checkpoint, each piece comes.
+ * another is asked; with f+1 honest members that have the checkpoint, each piece comes. When they have it no longer, the newer one is taken at once, and
+ * who was silent before is asked last: a checkpoint that is there for less time than a question may take is still taken.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,12 +34,19 @@ unsigned take_usable_count(const struct transfer *t) {
     return count;
 }
 
+bool take_passed_by_all(const struct transfer *t, uint16_t passed) {
+    for (uint8_t i = 0; i < t->config.members->n; i++) {
+        bool now = take_member_usable(t, i) && t->take.peers[i].wait_until_ms <= t->now_ms;
+        if (now && !(passed >> i & 1)) return false;
+    }
+    return true;
+}
+
 static void queries_forget(struct transfer *t) {
     for (uint8_t i = 0; i < TRANSFER_MEMBERS; i++) {
         memset(t->take.peers[i].queries, 0, sizeof t->take.peers[i].queries);
         t->take.peers[i].outstanding = 0;
-        t->take.peers[i].unknown = false;
-        t->take.peers[i].wait_until_ms = 0;
+        t->take.peers[i].unknown = false; /* who was silent or busy is waited for all the same: others are asked first */
     }
 }
 
@@ -484,16 +492,22 @@ static void queries_late(struct transfer *t) {
     }
 }
 
+/* First those who say that they have it: of the others nobody knows whether they are there at all. */
+static bool ask_round(struct transfer *t, bool showed) {
+    bool asked = false;
+    for (uint8_t member = 0; member < t->config.members->n; member++) {
+        struct transfer_query *query = (t->take.showed >> member & 1) == showed ? take_query_free(t, member) : NULL;
+        if (query == NULL) continue;
+        asked |= t->take.phase == TRANSFER_ENTRIES ? pieces_ask(t, member, query) : items_ask(t, member, query);
+    }
+    return asked;
+}
+
 static void ask_all(struct transfer *t) {
     bool asked = true;
-    /* Round by round, so that work is spread over all. */
-    while (asked && !t->failed) {
-        asked = false;
-        for (uint8_t member = 0; member < t->config.members->n; member++) {
-            struct transfer_query *query = take_query_free(t, member);
-            if (query == NULL) continue;
-            asked |= t->take.phase == TRANSFER_ENTRIES ? pieces_ask(t, member, query) : items_ask(t, member, query);
-        }
+    while (asked && !t->failed) { /* round by round, so that work is spread over all */
+        asked = ask_round(t, true);
+        asked |= ask_round(t, false);
     }
 }
 

@@ -346,8 +346,9 @@ static bool lie_send(void *context, struct replica_peer to, uint16_t type, struc
     return true;
 }
 
-static void one_helper_lies(enum lie lie, bool is_named) {
-    struct replica_world *rw = world(40 + lie);
+/* False: nobody asked the liar for anything. */
+static bool one_helper_may_lie(uint64_t seed, enum lie lie, bool is_named) {
+    struct replica_world *rw = world(seed);
     uint32_t down = 5, liar = 4;
     puts_done(rw, 30);
     uint64_t at = height(rw, down);
@@ -361,11 +362,21 @@ static void one_helper_lies(enum lie lie, bool is_named) {
     rw->nodes[liar].hooks.send = NULL;
     blob_drop(lie_blob);
     lie_blob = NULL;
-    assert_true(lies_told > 0 || !is_named);
     assert_int_equal(rw->nodes[down].bad_members & ~(1u << (liar % RW_CLUSTER)), 0); /* nobody else is named */
     if (is_named && lies_told > 0) assert_true(rw->nodes[down].bad_members != 0);
     votes_are_needed(rw, down);
     rw_destroy(rw);
+    return lies_told > 0;
+}
+
+/* Which helpers are asked for the few pieces, those who answered first, is chance. */
+static void one_helper_lies(enum lie lie, bool is_named) {
+    bool lied = false;
+    for (uint64_t turn = 0; turn < 12 && !lied; turn++) {
+        lied = one_helper_may_lie(40 + lie + 100 * turn, lie, is_named);
+        if (!is_named || getenv("SEED") != NULL) return;
+    }
+    assert_true(lied);
 }
 
 static void a_bad_entry_names_its_sender(void **state) {
