@@ -36,10 +36,11 @@ static void signals_set(void) {
 }
 
 static int usage(FILE *out, int code) {
-    (void)fputs("usage: heracliusd --config FILE [--init [--from BACKUP]]\n"
+    (void)fputs("usage: heracliusd --config FILE [--init [--from BACKUP] [--chain FILE]]\n"
                 "  --config FILE  the node's configuration, written by `heraclius system init`\n"
                 "  --init         make the node's data directory, once\n"
                 "  --from BACKUP  with --init: begin from a backup; a member's key is retired by it, and comes back by a CONFIG with a new one\n"
+                "  --chain FILE   with --init, of a node that joins: the chain of CONFIGs of its cluster, as `heraclius config new` writes it\n"
                 "  --version, --help\n"
                 "exit: 0 ended by SIGTERM; 1 stopped itself; 2 configuration, files or usage; 3 data directory or disk; 4 network\n",
                 out);
@@ -91,7 +92,7 @@ static int node_main(const char *config) {
 }
 
 int main(int count, char **words) {
-    const char *config = NULL, *from = NULL;
+    const char *config = NULL, *from = NULL, *chain = NULL;
     bool init = false;
     for (int i = 1; i < count; i++) {
         if (strcmp(words[i], "--help") == 0) return usage(stdout, 0);
@@ -104,11 +105,13 @@ int main(int count, char **words) {
             config = words[i] + 9;
         else if (strcmp(words[i], "--from") == 0 && i + 1 < count)
             from = words[++i];
+        else if (strcmp(words[i], "--chain") == 0 && i + 1 < count)
+            chain = words[++i];
         else
             return usage(stderr, NODE_EXIT_CONFIG);
     }
-    if (config == NULL || (from != NULL && !init)) return usage(stderr, NODE_EXIT_CONFIG);
+    if (config == NULL || ((from != NULL || chain != NULL) && !init)) return usage(stderr, NODE_EXIT_CONFIG);
     if (!init) return node_main(config);
     if (!ed25519_start(NULL)) return NODE_EXIT_CONFIG;
-    return node_init_run(config, from);
+    return node_init_run(config, from, chain);
 }

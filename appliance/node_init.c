@@ -7,6 +7,7 @@
 
 #include "appliance/node_genesis.h"
 #include "appliance/node_init_backup.h"
+#include "appliance/node_init_chain.h"
 #include "protocol/canonical.h"
 #include "protocol/successor.h"
 #include "store/store.h"
@@ -56,38 +57,56 @@ static bool backup_is_good(const struct system *system, uint32_t cluster, const 
     return good;
 }
 
+/* What the directory gets beside its name; each NULL: nothing. */
+struct contents {
+    const char *from;
+    const uint8_t *root; /* of genesis, 32 bytes */
+    uint8_t *chain;
+    size_t chain_bytes;
+};
+
 /* The mark of a key that must not sign on from nothing, the checkpoint and the root of genesis are durable before the directory has its name: one
  * without them would let a member begin anew that has voted before. */
-static int directory_fill(const struct node_config *config, const struct system *system, const struct store_identity *identity, const char *from,
-                          const uint8_t *root) {
+static int directory_fill(const struct node_config *config, const struct system *system, const struct store_identity *identity,
+                          const struct contents *of) {
     struct store_error error;
     struct store_directory *directory;
     char text[NODE_INIT_TEXT_BYTES], genesis_text[NODE_GENESIS_TEXT_BYTES];
     bool member = identity->member < CONFIG_MEMBERS_MAX;
     int code = 0;
     if (store_directory_begin(config->data, identity, &directory, &error) != STORE_OK) return refuse(error.text);
-    if (from != NULL && !node_init_backup_fill(directory, config, identity, from, system, member, text)) code = refuse(text);
-    if (code == 0 && root != NULL && !node_genesis_keep(directory, config, identity, root, genesis_text)) code = refuse(genesis_text);
+    if (of->from != NULL && !node_init_backup_fill(directory, config, identity, of->from, system, member, text)) code = refuse(text);
+    if (code == 0 && of->chain != NULL && !node_init_chain_fill(directory, config, identity, of->chain, of->chain_bytes, text)) code = refuse(text);
+    if (code == 0 && of->root != NULL && !node_genesis_keep(directory, config, identity, of->root, genesis_text)) code = refuse(genesis_text);
     if (code != 0) store_directory_abandon(directory);
     else if (store_directory_end(directory, config->data, &error) != STORE_OK) code = refuse(error.text);
     return code;
 }
 
 /* The directory, and in that of a successor's shard the root that its genesis has: blocks name it for ever. Nothing is made unless that is known. */
-static int directory_make(const struct node_config *config, const struct system *system, const struct store_identity *identity, const char *from) {
-    char text[NODE_GENESIS_TEXT_BYTES], backup_text[NODE_INIT_TEXT_BYTES], hex[65];
+static int directory_make(const struct node_config *config, const struct system *system, const struct store_identity *identity, const char *from,
+                          const char *chain) {
+    char text[NODE_GENESIS_TEXT_BYTES], init_text[NODE_INIT_TEXT_BYTES], hex[65];
     uint8_t root[32];
+    struct contents contents = {.from = from};
     bool inherits = successor_has_origin(system, identity->cluster);
+    if (chain != NULL && identity->member < CONFIG_MEMBERS_MAX) return refuse("--chain is for a node that joins: the system file names this one");
     if (inherits && !node_genesis_root(config, system, identity->cluster, root, text)) return refuse(text);
-    if (from != NULL && !backup_is_good(system, identity->cluster, from, backup_text)) return refuse(backup_text);
-    int code = directory_fill(config, system, identity, from, inherits ? root : NULL);
+    if (inherits) contents.root = root;
+    if (from != NULL && !backup_is_good(system, identity->cluster, from, init_text)) return refuse(init_text);
+    if (chain != NULL) {
+        contents.chain = node_init_chain_read(chain, system, identity->cluster, &contents.chain_bytes, init_text);
+        if (contents.chain == NULL) return refuse(init_text);
+    }
+    int code = directory_fill(config, system, identity, &contents);
+    free(contents.chain);
     if (code != 0 || !inherits) return code;
     canonical_hex_print(root, sizeof root, hex);
     printf("genesis of cluster s%u has root %s: compare it with the other members of the cluster\n", config_cluster_index(identity->cluster), hex);
     return 0;
 }
 
-static int data_make(const struct node_config *config, const char *from) {
+static int data_make(const struct node_config *config, const char *from, const char *chain) {
     struct system *system = NULL;
     struct system_fault fault;
     struct store_identity identity;
@@ -96,19 +115,19 @@ static int data_make(const struct node_config *config, const char *from) {
     if (system_load(&system, config->system, &fault)) return refuse(fault.text);
     if (!identity_find(config, system, &identity, &fault)) code = refuse(fault.text);
     else if (!node_genesis_allowed(config, system, text)) code = refuse(text);
-    else code = directory_make(config, system, &identity, from);
+    else code = directory_make(config, system, &identity, from, chain);
     system_free(system);
     return code;
 }
 
-int node_init_run(const char *config_path, const char *from) {
+int node_init_run(const char *config_path, const char *from, const char *chain) {
     struct node_config *config = calloc(1, sizeof *config); /* its paths are too large for a small stack */
     char text[NODE_CONFIG_TEXT_BYTES];
     int code;
     if (!config) return refuse("no memory");
     if (!ed25519_start(NULL)) code = refuse("the Ed25519 library fails its self-test: another release than this program was made for?");
     else if (!node_config_load(config_path, config, text)) code = refuse(text);
-    else code = data_make(config, from);
+    else code = data_make(config, from, chain);
     free(config);
     return code;
 }

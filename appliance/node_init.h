@@ -1,5 +1,5 @@
 /*
- * heracliusd --init [--from BACKUP] --config FILE: makes a node's data directory, once (spec/system.md S-131, spec/durability.md P-3).
+ * heracliusd --init [--from BACKUP] [--chain FILE] --config FILE: makes a node's data directory, once (spec/system.md S-131, spec/durability.md P-3).
  *
  * `heraclius system init` runs it, since only store/ touches a store and the client does not include it.
  * Reads node.conf, the system file and the key,
@@ -8,8 +8,9 @@
 #ifndef APPLIANCE_NODE_INIT_H
 #define APPLIANCE_NODE_INIT_H
 
-/* from: a backup to begin from (node_init_backup.h); NULL: from genesis. Exit code: 0 done; 2 after one line on stderr that names the file and what
+/* from: a backup to begin from (node_init_backup.h); NULL: from genesis. chain: that of its cluster, for a node that joins (node_init_chain.h), or
+ * NULL. Exit code: 0 done; 2 after one line on stderr that names the file and what
  * to do. */
-int node_init_run(const char *config_path, const char *from);
+int node_init_run(const char *config_path, const char *from, const char *chain);
 
 #endif

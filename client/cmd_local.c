@@ -142,7 +142,7 @@ static bool data_make(const struct system *system, const char *out) {
         for (uint32_t j = 0; j < system->clusters[i].nodes_count; j++) {
             char file[CARD_NAME_BYTES_MAX + 16], conf[CMD_PATH_BYTES];
             (void)snprintf(file, sizeof file, "%s/node.conf", system->clusters[i].nodes[j].name);
-            if (!cmd_path(conf, out, file) || !cmd_node_data_init(conf, NULL)) return false;
+            if (!cmd_path(conf, out, file) || !cmd_node_data_init(conf, NULL, NULL)) return false;
         }
     }
     return true;

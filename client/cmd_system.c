@@ -32,16 +32,25 @@ static void node_program(char out[CMD_PATH_BYTES]) {
     (void)snprintf(out, CMD_PATH_BYTES, "heracliusd");
 }
 
-bool cmd_node_data_init(const char *config_path, const char *from) {
+bool cmd_node_data_init(const char *config_path, const char *from, const char *chain) {
     extern char **environ;
-    char program[CMD_PATH_BYTES], config[CMD_PATH_BYTES], backup[CMD_PATH_BYTES], init_word[] = "--init", config_word[] = "--config",
-                                                            from_word[] = "--from";
+    char program[CMD_PATH_BYTES], config[CMD_PATH_BYTES], backup[CMD_PATH_BYTES], steps[CMD_PATH_BYTES], init_word[] = "--init",
+        config_word[] = "--config", from_word[] = "--from", chain_word[] = "--chain";
     pid_t child;
-    int status = 0;
+    int status = 0, count = 4;
     node_program(program);
     (void)snprintf(config, sizeof config, "%s", config_path);
     (void)snprintf(backup, sizeof backup, "%s", from ? from : "");
-    char *arguments[] = {program, init_word, config_word, config, from ? from_word : NULL, backup, NULL};
+    (void)snprintf(steps, sizeof steps, "%s", chain ? chain : "");
+    char *arguments[9] = {program, init_word, config_word, config};
+    if (from) {
+        arguments[count++] = from_word;
+        arguments[count++] = backup;
+    }
+    if (chain) {
+        arguments[count++] = chain_word;
+        arguments[count++] = steps;
+    }
     (void)fflush(stdout);
     int failure = posix_spawnp(&child, program, NULL, NULL, arguments, environ);
     if (failure != 0) {
@@ -97,7 +106,7 @@ static bool key_belongs(const char *system_path, const char *key_path, const str
 }
 
 struct init_wishes {
-    char *system, *addresses, *key, *data, *threads, *join, *listen, *from;
+    char *system, *addresses, *key, *data, *threads, *join, *listen, *from, *chain;
     char *predecessor, *statement, *backup; /* of a successor's node */
 };
 
@@ -148,7 +157,7 @@ static int init(const struct init_wishes *wishes) {
     if (!wishes->join && !key_belongs(system_path, key_path, &node, &system, &cluster)) goto out;
     if (!cmd_folder(wishes->data, 0700) || !cmd_path(conf, wishes->data, "node.conf")) goto out;
     if (!conf_write(conf, system_path, addresses_path, key_path, wishes)) goto out;
-    if (!cmd_node_data_init(conf, wishes->from)) {
+    if (!cmd_node_data_init(conf, wishes->from, wishes->chain)) {
         (void)unlink(conf);
         goto out;
     }
@@ -181,6 +190,7 @@ int cmd_system_init(int argc, char **argv) {
         {"threads", 0, POPT_ARG_STRING, &wishes.threads, 0, "fused (few CPUs, the default) or split", "fused|split"},
         {"join", 0, POPT_ARG_STRING, &wishes.join, 0, "the cluster of a node that is not in the system file: a CONFIG will bring it in", "CLUSTER"},
         {"from", 0, POPT_ARG_STRING, &wishes.from, 0, "begin from this backup (heraclius backup); a member's key is retired by it", "DIR"},
+        {"chain", 0, POPT_ARG_STRING, &wishes.chain, 0, "with --join: the chain of CONFIGs of the cluster, as `config new` writes it", "FILE"},
         {"listen", 0, POPT_ARG_STRING, &wishes.listen, 0, "where it listens (by default its address in the addresses)", "ADDRESS:PORT"},
         POPT_AUTOHELP POPT_TABLEEND};
     poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
@@ -202,6 +212,7 @@ out:
     free(wishes.join);
     free(wishes.listen);
     free(wishes.from);
+    free(wishes.chain);
     free(wishes.predecessor);
     free(wishes.statement);
     free(wishes.backup);

@@ -47,8 +47,9 @@ bool cmd_rules_take(struct cmd_rules *rules, char *text, const char *of);
 struct assembly;
 bool cmd_setting_take(struct assembly *assembly, const char *text);
 
-/* Has `heracliusd --init --config FILE` make the data directory, from a backup unless `from` is NULL; false after a message. */
-bool cmd_node_data_init(const char *config_path, const char *from);
+/* Has `heracliusd --init --config FILE` make the data directory, from a backup unless `from` is NULL, with the chain of CONFIGs of its cluster unless
+ * `chain` is; false after a message. */
+bool cmd_node_data_init(const char *config_path, const char *from, const char *chain);
 
 /* 16 random bytes and the like, from ring/entropy.h. */
 bool cmd_entropy(void *context, uint8_t *out, size_t count);

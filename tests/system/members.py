@@ -46,15 +46,16 @@ def address_add(system, name, link):
     os.rename(f"{path}.new", path)
 
 
-def enroll(c, system, name, cluster):
-    """Keys and card of a node that the system file does not know, its data directory, started."""
+def enroll(c, system, name, cluster, between=None):
+    """Keys and card of a node that the system file does not know, its data directory, started. `between`: its card to more words for init."""
     cards = f"{system.dir}/new"
     listen = f"127.0.0.1:{free_base(1)}"
     address_add(system, name, listen)
     done = subprocess.run([CLIENT, "node", "enroll", "--name", name, "--out", cards], cwd=TOP, capture_output=True, text=True, timeout=60)
     good = done.returncode == 0
+    words = between(f"{cards}/{name}.card") if between else []
     done = subprocess.run([CLIENT, "system", "init", "-s", f"{system.root}/system.json", "--node-key", f"{cards}/{name}.key", "--data",
-                           f"{system.root}/{name}", "--join", cluster, "--listen", listen], cwd=TOP, capture_output=True,
+                           f"{system.root}/{name}", "--join", cluster, "--listen", listen, *words], cwd=TOP, capture_output=True,
                           text=True, timeout=60)
     c.case(f"{name}: keys, card and data directory", good and done.returncode == 0, done.stdout + done.stderr)
     system.start(name)
