@@ -6,8 +6,8 @@
  * only says what to ask for. The node's voting memory is not touched: it started from blocks that were certified, and so is the checkpoint's.
  *
  * Why it ends: a member that gives bad pieces is asked no more; one that gives none (BUSY, silence, UNKNOWN) holds each piece for a bounded time and
- * another is asked; with f+1 honest members that have the checkpoint, each piece comes. When they have it no longer, the newer one is taken at once, and
- * who was silent before is asked last: a checkpoint that is there for less time than a question may take is still taken.
+ * another is asked; with f+1 honest members that have the checkpoint, each piece comes. When they have it no longer, the newer one is taken at once,
+ * and who was silent before is asked last: a checkpoint that is there for less time than a question may take is still taken.
  */
 #include <stdlib.h>
 #include <string.h>
