@@ -222,7 +222,8 @@ static bool newcomers_ready(const struct sys_world *world, const struct sys_clus
     for (uint32_t i = 0; i < proposed->config.members.count; i++) {
         uint32_t index = proposed->node_of[i];
         if (epoch_has(&cluster->epochs[cluster->epoch_count - 1], index) || world->nodes[index].faulty) continue; /* one of the f: not waited for */
-        if (!has_caught_up(world, index)) return false;
+        bool there = has_caught_up(world, index) && sys_replica(&world->nodes[index])->members.place.epoch + 1 == cluster->epoch_count;
+        if (!there) return false; /* one that has not even heard of the epoch may know nobody who stays */
     }
     return true;
 }
