@@ -8,20 +8,44 @@ anything is made.
 import os
 import subprocess
 import sys
+import time
 
 from cluster import CLIENT, TOP, Cases, System
 from config import Admin, put
-from members import change, enroll, observes, wait_phase
+from members import enroll, wait_phase
 
 CLUSTER = "s0"
+
+
+def observes(c, system, admin, change, name, other, epoch):
+    """The new node looks on until it has what another has: who that is, it learns from members that it knows, or by the chain that it was given."""
+    done = admin.run("observe", f"{admin.dir}/{change}.signed")
+    until = time.monotonic() + 60
+    state = its = None
+    while time.monotonic() < until:
+        state, its = system.ask(name), system.ask(other)
+        if state and its and state["epoch"] == its["epoch"] == epoch and state["height"] >= its["height"]:
+            break
+        time.sleep(0.1)
+    good = state and its and state["epoch"] == its["epoch"] == epoch and state["phase"] == "observing" and state["height"] + 8 >= its["height"]
+    c.case(f"{name} finds its cluster in epoch {epoch} and catches up", done.returncode == 0 and good, f"{done.stdout}{done.stderr} {state} {its}")
+
+
+def submitted(c, system, admin, change, name, epoch):
+    done = admin.submit(f"{change}.signed", 30)
+    c.case(f"CONFIG {change} takes effect", done.returncode == 0, done.stdout + done.stderr)
+    c.case(f"{name} votes in epoch {epoch}", wait_phase(system, name, "voting", epoch), system.ask(name))
 
 
 def all_replaced(c, system, admin):
     """Each by a node that a member of the system file, the last of them to leave, told of those who came before."""
     for place in range(4):
-        new, old = f"{CLUSTER}-k{place}", f"{CLUSTER}-n{place}"
+        new, old, other, change = f"{CLUSTER}-k{place}", f"{CLUSTER}-n{place}", f"{CLUSTER}-n3", f"{CLUSTER}-{place + 1}"
         card = enroll(c, system, new, CLUSTER)
-        change(c, system, admin, CLUSTER, f"{CLUSTER}-{place + 1}", "--replace", f"{old}={card}", joiner=new)
+        done = admin.run("new", CLUSTER, "--out", f"{admin.dir}/{change}", "--replace", f"{old}={card}")
+        c.case(f"CONFIG {change} is made and signed", done.returncode == 0 and admin.sign(change).returncode == 0, done.stdout + done.stderr)
+        observes(c, system, admin, change, new, other, place)
+        submitted(c, system, admin, change, new, place + 1)
         system.kill(old)
     c.case("the cluster goes on without any node of the system file", put(system, "all-new", "1").returncode == 0, system.states(CLUSTER))
 
@@ -63,11 +87,9 @@ def main(_argv):
             return ["--chain", f"{admin.dir}/next.chain"]
 
         enroll(c, system, f"{CLUSTER}-next", CLUSTER, config_first)
-        c.case("signed", admin.sign("next").returncode == 0)
-        observes(c, system, admin, CLUSTER, "next", f"{CLUSTER}-next")
-        done = admin.submit("next.signed", 30)
-        c.case("it takes effect", done.returncode == 0, done.stdout + done.stderr)
-        c.case("and the new node votes", wait_phase(system, f"{CLUSTER}-next", "voting", 5), system.ask(f"{CLUSTER}-next"))
+        c.case("it is signed", admin.sign("next").returncode == 0)
+        observes(c, system, admin, "next", f"{CLUSTER}-next", f"{CLUSTER}-k1", 4)
+        submitted(c, system, admin, "next", f"{CLUSTER}-next", 5)
         system.kill(f"{CLUSTER}-k1")
         c.case("and is needed", put(system, "needs-it", "1").returncode == 0, system.states(CLUSTER))
     return c.end()
