@@ -18,6 +18,10 @@ static uint64_t late_ms(const struct transfer *t) {
     return (uint64_t)TRANSFER_LATE_FETCHES * t->config.timeouts->fetch_ms;
 }
 
+static bool is_fetching(const struct transfer *t) {
+    return t->take.phase == TRANSFER_MANIFEST || t->take.phase == TRANSFER_ENTRIES || t->take.phase == TRANSFER_ITEMS;
+}
+
 static uint64_t nonce_next(struct transfer *t) {
     t->take.nonce = t->take.nonce * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return t->take.nonce;
@@ -292,8 +296,8 @@ void take_checkpoint_frame(struct transfer *t, uint8_t from, const uint8_t *byte
     struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX];
     uint64_t nonce;
     uint16_t number;
-    bool taking = t->take.phase == TRANSFER_ENTRIES || t->take.phase == TRANSFER_ITEMS;
-    if ((t->take.phase != TRANSFER_ASKING && !(taking && t->take.looking)) || t->take.peers[from].bad) return;
+    bool asked = t->take.phase == TRANSFER_ASKING || (is_fetching(t) && t->take.looking);
+    if (!asked || t->take.peers[from].bad) return;
     enum checkpoint_error error = checkpoint_message_decode(bytes, count, &nonce, shown, &number);
     if (error != CHECKPOINT_OK) {
         transfer_bad(t, from, "checkpoint", checkpoint_error_name(error));
@@ -444,10 +448,6 @@ static void piece_ok(struct transfer *t, uint8_t from, struct transfer_query *qu
     t->take.peers[from].outstanding--;
     if (about_entries(&asked)) pieces_answer(t, from, &asked, piece);
     else items_answer(t, from, &asked, piece);
-}
-
-static bool is_fetching(const struct transfer *t) {
-    return t->take.phase == TRANSFER_MANIFEST || t->take.phase == TRANSFER_ENTRIES || t->take.phase == TRANSFER_ITEMS;
 }
 
 void take_piece_frame(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count) {

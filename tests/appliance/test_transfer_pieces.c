@@ -144,6 +144,31 @@ static void when_the_checkpoint_moves_on_only_what_differs_is_fetched(void **sta
     tw_world_close();
 }
 
+/* A helper of whom nothing comes, or BUSY for ever, keeps nobody waiting for what the others no longer have, be it much or one piece. */
+static void one_that_gives_nothing_does_not_hold_up_what_has_moved_on(void **state) {
+    (void)state;
+    for (uint32_t run = 0; run < 4; run++) {
+        bool small = run >= 2;
+        tw_world_open();
+        *(run % 2 == 0 ? &tw.silent : &tw.busy) = true;
+        tw_state_fill(&tw.states[0], small ? 3 : 8000, 200);
+        tw_state_certify(0);
+        tw_state_serve(0);
+        tw_node_open(TW_TAKER);
+        for (uint32_t i = 1; i < 7 && !tw.done; i++) {
+            for (uint32_t k = 0; k < (small ? 120 : 30); k++) tw_step(); /* 600 or 150 ms */
+            tw_state_copy(i - 1, i);
+            tw_key_put(&tw.states[i], &i, sizeof i, 100, 1 + i);
+            tw_state_certify(i);
+            tw_state_serve(i);
+        }
+        tw_run_until_done(small ? 0 : 1000); /* 5 s */
+        tw_taken_is((uint32_t)(tw.taken.about.height / TW_K) - 1);
+        assert_int_equal(tw.bad_count, 0);
+        tw_world_close();
+    }
+}
+
 static void bent_pieces_name_their_sender_and_nobody_else(void **state) {
     (void)state;
     for (uint32_t run = 0; run < 12; run++) {
@@ -317,6 +342,7 @@ int main(void) {
         cmocka_unit_test(after_a_crash_only_what_was_not_durable_is_fetched_again),
         cmocka_unit_test(pieces_that_are_too_large_are_cut_deeper),
         cmocka_unit_test(when_the_checkpoint_moves_on_only_what_differs_is_fetched),
+        cmocka_unit_test(one_that_gives_nothing_does_not_hold_up_what_has_moved_on),
         cmocka_unit_test(bent_pieces_name_their_sender_and_nobody_else),
         cmocka_unit_test(one_who_makes_up_many_manifests_takes_nobodys_room),
         cmocka_unit_test(a_manifest_of_one_that_does_not_come_is_not_tried_again_before_others),

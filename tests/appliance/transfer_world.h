@@ -56,6 +56,7 @@ struct transfer_world {
     uint32_t bend;   /* member whose pieces are bent, TW_N: none */
     uint32_t makes_up; /* each checkpoint of member 0 becomes so many answers with manifests that it made up; it gives no piece */
     uint64_t made_up;
+    bool silent, busy; /* member 0 shows what it has and gives no piece */
     bool paid; /* what the last asked_by() was answered is paid for by the share */
     uint32_t commits;
 };
