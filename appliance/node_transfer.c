@@ -319,6 +319,7 @@ static void order_do(struct node *node, struct order *order) {
     switch (output->kind) {
     case TRANSFER_SEND: replica_transfer_send(node->replica, output->member, output->type, output->blob); break;
     case TRANSFER_BAD: replica_transfer_bad(node->replica, output->member); break;
+    case TRANSFER_EVIDENCE: replica_transfer_evidence(node->replica, output->member, output->epoch, output->blob); break;
     case TRANSFER_NOTE: log_event(LOG_LEVEL_INFO, output->event, "%s", output->text); break;
     case TRANSFER_DONE:
         node->again = true;

@@ -171,6 +171,8 @@ void replica_checkpointed(struct replica *replica, uint64_t height);
 /* What struct transfer wants done: its TRANSFER_SEND (the blob is taken over) and TRANSFER_BAD; `member` as in transfer.h. */
 void replica_transfer_send(struct replica *replica, uint8_t member, uint16_t type, struct blob *blob);
 void replica_transfer_bad(struct replica *replica, uint8_t member);
+/* A wrong piece that this member of that epoch signed (TRANSFER_EVIDENCE): kept as evidence, with the chain before it. The blob is taken over. */
+void replica_transfer_evidence(struct replica *replica, uint8_t member, uint64_t epoch, struct blob *items);
 /* Its hold_height, again and again while there is one: blocks above it are kept for whoever takes that checkpoint. */
 void replica_transfer_hold(struct replica *replica, uint64_t height);
 /* A scrub found that this record of the write-ahead store is not as it was written (replica_scrub.c). */

@@ -233,6 +233,10 @@ struct blob *epoch_chain(const struct replica *r) {
     return r->members.place.epoch > 0 ? chain_payload(r, NULL, 1, SIZE_MAX) : blob_make(0);
 }
 
+struct blob *epoch_chain_known(const struct replica *r) {
+    return r->epoch_count > 1 || r->epochs[0].entry != NULL ? chain_payload(r, NULL, 1, SIZE_MAX) : blob_make(0);
+}
+
 struct blob *epoch_undurable(const struct replica *r) {
     for (uint32_t i = 0; i < r->epoch_count && r->epochs[i].entry != NULL; i++) {
         if (r->epochs[i].sequence > r->durable) return chain_payload(r, NULL, i + 1, SIZE_MAX);

@@ -65,6 +65,18 @@ void replica_evidence_commit(struct replica *r, const struct bft_vote *commit, c
     blob_drop(chain);
 }
 
+void replica_transfer_evidence(struct replica *r, uint8_t member, uint64_t epoch, struct blob *items) {
+    struct bft_place place = {.cluster = r->cluster, .epoch = epoch};
+    struct blob *chain = epoch_chain_known(r), *blob = blob_make(ITEMS_BYTES_MAX + chain->count + items->count);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+    evidence_put_piece_head(&writer, chain->bytes, (uint32_t)chain->count, member);
+    bytes_put_raw(&writer, items->bytes, items->count);
+    if (epoch < CONFIG_CHAIN_ENTRIES_MAX && writer.used <= EVIDENCE_BYTES_MAX) member_keep(r, member, &place, EVIDENCE_PIECE, blob, writer.used);
+    else blob_drop(blob); /* its chain is longer than a payload (S-101) */
+    blob_drop(chain);
+    blob_drop(items);
+}
+
 /* Of another cluster: of its first epoch only, since its chain is not kept as bytes in memory. */
 static bool pair_wanted(struct pair *pair, const struct decision *decision, enum evidence_kind kind) {
     if (decision->certificate.qc.ballot.place.epoch != 0 || (pair->evidence & 1u << kind) != 0) return false;

@@ -761,6 +761,8 @@ void epoch_peers_tell(struct replica *r);
 struct blob *epoch_undurable(const struct replica *r);
 /* The chain of my cluster from serial 1 on, as receipts and evidence carry it (O-70, B-82): empty in epoch 0. */
 struct blob *epoch_chain(const struct replica *r);
+/* All of it that is known here, later epochs than the current one too; empty in epoch 0. */
+struct blob *epoch_chain_known(const struct replica *r);
 void epoch_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 void epoch_chain_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 bool pair_epochs_init(struct replica *r, struct pair *pair);

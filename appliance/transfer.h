@@ -111,6 +111,7 @@ bool transfer_work(struct transfer *transfer);
 enum transfer_output_kind {
     TRANSFER_SEND = 1, /* to `member` (or TRANSFER_OBSERVER, TRANSFER_CLIENT + ...); the caller takes the blob over */
     TRANSFER_BAD,      /* `member` sent what no honest node sends: a bad piece or checkpoint */
+    TRANSFER_EVIDENCE, /* a wrong piece that this member of that epoch signed: the items of a file (evidence_put_piece_items); as SEND */
     TRANSFER_NOTE,     /* a line for the log */
     TRANSFER_DONE,     /* what was taken is whole: start anew from it */
     TRANSFER_FAILED    /* the store failed: the node stops */
@@ -119,6 +120,7 @@ struct transfer_output {
     enum transfer_output_kind kind;
     uint8_t member;
     uint16_t type;
+    uint64_t epoch; /* EVIDENCE */
     struct blob *blob;
     const char *event;
     char text[TRANSFER_NOTE_BYTES];

@@ -105,6 +105,14 @@ static bool proof_make(struct transfer *t, struct transfer_served *served, const
 
 /* ---- ENTRIES ---- */
 
+/* P-45: whoever is given a wrong piece can show it to others. */
+static void piece_sign(const struct transfer *t, const struct checkpoint_piece_query *query, const struct blob *blob, struct bytes_writer *writer) {
+    uint8_t preimage[CHECKPOINT_PIECE_PREIMAGE_BYTES], signature[CHECKPOINT_PIECE_SIGNATURE_BYTES];
+    checkpoint_piece_preimage(t->config.system->system_id, query, blob->bytes, writer->used, preimage);
+    t->config.signer.sign(t->config.signer.context, preimage, sizeof preimage, signature);
+    bytes_put_raw(writer, signature, sizeof signature);
+}
+
 /* Bytes and number of the entries of a piece; stops behind the limit. */
 static enum store_status piece_measure(struct transfer_served *served, const struct checkpoint_piece_query *query, uint64_t *bytes,
                                        uint64_t *leaves) {
@@ -143,7 +151,7 @@ static void entries_serve(struct transfer *t, struct transfer_served *served, ui
         return;
     }
     struct bytes_writer writer;
-    struct blob *blob = piece_blob(query, leaves, 4 + TRIE_PROOF_BYTES_MAX + bytes, &writer);
+    struct blob *blob = piece_blob(query, leaves, 4 + TRIE_PROOF_BYTES_MAX + bytes + CHECKPOINT_PIECE_SIGNATURE_BYTES, &writer);
     uint8_t *length = bytes_put_space(&writer, 4);
     size_t before = writer.used;
     bool good = proof_make(t, served, query, &writer);
@@ -157,6 +165,7 @@ static void entries_serve(struct transfer *t, struct transfer_served *served, ui
         put++;
     }
     if (good && put == leaves && !writer.failed) {
+        if (!transfer_is_client(from)) piece_sign(t, query, blob, &writer);
         piece_send(t, from, blob, &writer);
         return;
     }

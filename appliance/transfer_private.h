@@ -9,6 +9,7 @@
  *   transfer_pieces.c    taking: the entries, in pieces; what differs when the checkpoint moved on
  *   transfer_manifest.c  taking: a manifest that is shown short
  *   transfer_items.c     taking: the bytes behind the hashes; the whole
+ *   transfer_evidence.c  taking: a wrong piece, signed, is kept for others to see
  */
 #ifndef APPLIANCE_TRANSFER_PRIVATE_H
 #define APPLIANCE_TRANSFER_PRIVATE_H
@@ -152,6 +153,7 @@ struct transfer_candidate {
 };
 
 struct transfer_take {
+    uint16_t convicted; /* members, of whom a wrong piece was kept */
     enum transfer_phase phase;
     uint64_t lacking_height, lacking_ms, height; /* what this node has; height: final */
     uint64_t asked_ms, asking_since_ms, nonce, query_nonce;
@@ -268,6 +270,10 @@ void take_manifest_bad(struct transfer *t, const char *why);
 bool take_manifest_bounded(const struct transfer *t, const struct checkpoint_manifest *manifest);
 /* One checkpoint of a message, verified, is the chosen one; the message has this one alone. False: it is none. */
 bool take_shown(struct transfer *t, struct blob *blob);
+
+/* transfer_evidence.c */
+/* This member signed it, and it is not of that state: told once of each. */
+void take_evidence(struct transfer *t, uint8_t from, const struct transfer_query *query, const struct checkpoint_piece *piece);
 
 /* transfer_manifest.c: asked for and answered as one item (transfer_items.c) */
 void manifest_begin(struct transfer *t);

@@ -450,6 +450,18 @@ static void piece_ok(struct transfer *t, uint8_t from, struct transfer_query *qu
     else items_answer(t, from, &asked, piece);
 }
 
+/* P-45. Takes the signature off. */
+static bool piece_is_signed(const struct transfer *t, uint8_t from, const struct transfer_query *query, const uint8_t *bytes, size_t count,
+                            struct checkpoint_piece *piece) {
+    uint8_t preimage[CHECKPOINT_PIECE_PREIMAGE_BYTES];
+    if (piece->content_bytes < CHECKPOINT_PIECE_SIGNATURE_BYTES) return false;
+    piece->content_bytes -= CHECKPOINT_PIECE_SIGNATURE_BYTES;
+    count -= CHECKPOINT_PIECE_SIGNATURE_BYTES;
+    checkpoint_piece_preimage(t->config.system->system_id, &query->sent, bytes, count, preimage);
+    const struct signer *signer = &t->config.signer;
+    return signer->verify(signer->context, t->config.members->keys[from], preimage, sizeof preimage, bytes + count);
+}
+
 void take_piece_frame(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count) {
     struct transfer_peer *peer = &t->take.peers[from];
     struct transfer_query *query = NULL;
@@ -463,8 +475,11 @@ void take_piece_frame(struct transfer *t, uint8_t from, const uint8_t *bytes, si
     if (error == CHECKPOINT_OK && !checkpoint_piece_answers(&piece, &query->sent)) error = CHECKPOINT_BAD_NONCE;
     bool too_large = error == CHECKPOINT_OK && piece.code == CHECKPOINT_PIECE_TOO_LARGE;
     if (too_large && query->sent.kind != CHECKPOINT_ENTRIES) error = CHECKPOINT_BAD_FIELD;
+    bool entries = error == CHECKPOINT_OK && piece.code == CHECKPOINT_PIECE_OK && query->sent.kind == CHECKPOINT_ENTRIES;
     if (error != CHECKPOINT_OK) {
         transfer_bad(t, from, "piece", checkpoint_error_name(error));
+    } else if (entries && !piece_is_signed(t, from, query, bytes, count, &piece)) {
+        transfer_bad(t, from, "piece", "unsigned");
     } else if (piece.code == CHECKPOINT_PIECE_OK) {
         piece_ok(t, from, query, &piece);
     } else if (piece.code == CHECKPOINT_PIECE_TOO_LARGE) {

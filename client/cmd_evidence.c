@@ -89,6 +89,7 @@ static const char *sentence(enum evidence_kind kind) {
     case EVIDENCE_COMMIT_AND_TIMEOUT: return "it signed a COMMIT, and a TIMEOUT that hides it";
     case EVIDENCE_SLICE: return "a quorum certified a slice that does not parse";
     case EVIDENCE_TWO_SLICES: return "a quorum certified two different slices under one number";
+    case EVIDENCE_PIECE: return "it signed a piece of a checkpoint that is not of its state";
     default: return "?";
     }
 }

@@ -45,6 +45,7 @@ enum hash_prefix {
     HASH_NODE_CONFIG = 0x15,
     HASH_MANIFEST = 0x16,
     HASH_GROUPS = 0x17,
+    HASH_PIECE = 0x18,
 };
 
 /* Incremental state; a plain value, may be copied to fork a hash. Use only through the functions below. */

@@ -356,6 +356,16 @@ bool checkpoint_piece_answers(const struct checkpoint_piece *piece, const struct
     return piece->nonce == query->nonce && piece->kind == query->kind && memcmp(piece->manifest_hash, query->manifest_hash, 32) == 0;
 }
 
+void checkpoint_piece_preimage(const uint8_t system_id[BFT_SYSTEM_BYTES], const struct checkpoint_piece_query *query, const uint8_t *piece,
+                               size_t piece_bytes, uint8_t out[CHECKPOINT_PIECE_PREIMAGE_BYTES]) {
+    static const uint8_t tag[16] = "HRC piece";
+    uint8_t asked[CHECKPOINT_PIECE_QUERY_BYTES];
+    checkpoint_piece_query_encode(query, asked);
+    memcpy(out, tag, sizeof tag);
+    memcpy(out + sizeof tag, system_id, BFT_SYSTEM_BYTES);
+    SHA256_PREFIXED(out + sizeof tag + BFT_SYSTEM_BYTES, HASH_PIECE, {asked, sizeof asked}, {piece, piece_bytes});
+}
+
 void checkpoint_entry_put(struct bytes_writer *writer, const struct checkpoint_entry *entry) {
     bytes_put_u8(writer, entry->space);
     bytes_put_u8(writer, 0);

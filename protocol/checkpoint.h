@@ -34,6 +34,8 @@ enum {
     CHECKPOINT_SUBROOT_BITS = 8,
     CHECKPOINT_ENTRY_HEAD_BYTES = 20,
     CHECKPOINT_VALUE_BYTES_MAX = 65536,
+    CHECKPOINT_PIECE_PREIMAGE_BYTES = 16 + BFT_SYSTEM_BYTES + 32,
+    CHECKPOINT_PIECE_SIGNATURE_BYTES = 64,  /* behind the entries, to a member or observer */
     CHECKPOINT_MESSAGE_BYTES_MAX = 1 << 18, /* a CHECKPOINT on a link */
     CHECKPOINT_PATH_MAX = 24,               /* of SEAL's proof: an outbox has at most 2^24 leaves */
     CHECKPOINT_PROOF_BYTES_MAX = 2 * BFT_HEADER_BYTES + 4 + BFT_CERTIFICATE_BYTES_MAX + 4 + 32 * CHECKPOINT_PATH_MAX,
@@ -159,6 +161,10 @@ void checkpoint_piece_head_put(struct bytes_writer *writer, const struct checkpo
 enum checkpoint_error checkpoint_piece_decode(const void *bytes, size_t count, struct checkpoint_piece *piece) __attribute__((warn_unused_result));
 /* Whether it answers the query: nonce, hash, kind. */
 bool checkpoint_piece_answers(const struct checkpoint_piece *piece, const struct checkpoint_piece_query *query);
+
+/* P-45: what a member signs of ENTRIES that it gives to a member or observer. piece: all before the signature. */
+void checkpoint_piece_preimage(const uint8_t system_id[BFT_SYSTEM_BYTES], const struct checkpoint_piece_query *query, const uint8_t *piece,
+                               size_t piece_bytes, uint8_t out[CHECKPOINT_PIECE_PREIMAGE_BYTES]);
 
 /* P-45: one entry of a piece. */
 struct checkpoint_entry {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "merkle/check.h"
+#include "merkle/sha256.h"
 #include "protocol/last_signed.h"
 #include "protocol/leaf.h"
 #include "protocol/slice.h"
@@ -11,7 +12,7 @@ static const uint8_t magic[EVIDENCE_MAGIC_BYTES] = {'H', 'R', 'C', 'E', 'V', 'I'
 
 const char *evidence_kind_name(enum evidence_kind kind) {
     static const char *const names[EVIDENCE_KINDS_END] = {"none", "two_prepares", "two_commits", "two_timeouts", "commit_and_timeout",
-                                                          "slice", "two_slices", "two_successors"};
+                                                          "slice", "two_slices", "two_successors", "piece"};
     return (unsigned)kind < EVIDENCE_KINDS_END ? names[kind] : "unknown";
 }
 
@@ -23,6 +24,7 @@ const char *evidence_error_name(enum evidence_error error) {
     case EVIDENCE_BAD_FIELD: return "bad_field";
     case EVIDENCE_NO_CONFLICT: return "no_conflict";
     case EVIDENCE_BAD_DECISION: return "bad_decision";
+    case EVIDENCE_BAD_CHECKPOINT: return "bad_checkpoint";
     case EVIDENCE_BAD_SIGNER: return "bad_signer";
     case EVIDENCE_BAD_SIGNATURE: return "bad_signature";
     }
@@ -123,6 +125,33 @@ static enum evidence_error successors_get(struct bytes_cursor *cursor, struct ev
     return one && memcmp(a->successor_hash, b->successor_hash, sizeof a->successor_hash) < 0 ? EVIDENCE_OK : EVIDENCE_NO_CONFLICT;
 }
 
+/* `u32 length, CHECKPOINT; PIECE_QUERY; u32 length, PIECE; signature`. */
+static enum evidence_error piece_get(struct bytes_cursor *cursor, struct evidence *out) {
+    struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX];
+    struct checkpoint_piece piece;
+    struct bytes_cursor entries;
+    uint64_t nonce;
+    uint16_t number;
+    uint32_t shown_bytes = bytes_get_u32(cursor);
+    const uint8_t *checkpoint = bytes_get_raw(cursor, shown_bytes), *query = bytes_get_raw(cursor, CHECKPOINT_PIECE_QUERY_BYTES);
+    out->piece.byte_count = bytes_get_u32(cursor);
+    out->piece.bytes = bytes_get_raw(cursor, out->piece.byte_count);
+    out->piece.signature = bytes_get_raw(cursor, CHECKPOINT_PIECE_SIGNATURE_BYTES);
+    if (!bytes_finished(cursor)) return EVIDENCE_TRUNCATED;
+    if (checkpoint_message_decode(checkpoint, shown_bytes, &nonce, shown, &number) != CHECKPOINT_OK || nonce != 0 || number != 1 || !shown[0].whole)
+        return EVIDENCE_BAD_CHECKPOINT;
+    uint8_t hash[SHA256_BYTES];
+    checkpoint_shown_hash(&shown[0], hash);
+    out->piece.shown = shown[0];
+    out->place = shown[0].child.place;
+    if (checkpoint_piece_query_decode(query, CHECKPOINT_PIECE_QUERY_BYTES, &out->piece.query) != CHECKPOINT_OK) return EVIDENCE_BAD_FIELD;
+    if (out->piece.query.kind != CHECKPOINT_ENTRIES || memcmp(out->piece.query.manifest_hash, hash, sizeof hash) != 0) return EVIDENCE_BAD_FIELD;
+    if (checkpoint_piece_decode(out->piece.bytes, out->piece.byte_count, &piece) != CHECKPOINT_OK) return EVIDENCE_BAD_FIELD;
+    if (piece.code != CHECKPOINT_PIECE_OK || !checkpoint_piece_answers(&piece, &out->piece.query)) return EVIDENCE_BAD_FIELD;
+    enum checkpoint_error error = checkpoint_entries_verify(&piece, &out->piece.query, shown[0].manifest.state_root, &entries);
+    return error == CHECKPOINT_OK ? EVIDENCE_NO_CONFLICT : EVIDENCE_OK;
+}
+
 enum evidence_error evidence_decode(const uint8_t *bytes, size_t count, struct evidence *evidence) {
     struct bytes_cursor cursor = bytes_cursor_of(bytes, count);
     const uint8_t *start = bytes_get_raw(&cursor, EVIDENCE_MAGIC_BYTES);
@@ -134,11 +163,12 @@ enum evidence_error evidence_decode(const uint8_t *bytes, size_t count, struct e
     evidence->signer = bytes_get_u8(&cursor);
     uint16_t zero = bytes_get_u16(&cursor);
     if (cursor.failed) return EVIDENCE_TRUNCATED;
-    bool crowd = kind >= EVIDENCE_SLICE;
+    bool crowd = kind >= EVIDENCE_SLICE && kind != EVIDENCE_PIECE;
     if (kind < EVIDENCE_TWO_PREPARES || kind >= EVIDENCE_KINDS_END || zero != 0) return EVIDENCE_BAD_FIELD;
     if (crowd ? evidence->signer != EVIDENCE_NOBODY : evidence->signer >= BFT_MEMBERS_MAX) return EVIDENCE_BAD_FIELD;
     evidence->kind = (enum evidence_kind)kind;
     if (kind == EVIDENCE_TWO_SUCCESSORS) return successors_get(&cursor, evidence);
+    if (kind == EVIDENCE_PIECE) return piece_get(&cursor, evidence);
     if (crowd) return kind == EVIDENCE_SLICE ? slice_get(&cursor, evidence) : decisions_get(&cursor, evidence);
     bool conflict = items_get(&cursor, evidence);
     if (!bytes_finished(&cursor)) return EVIDENCE_TRUNCATED;
@@ -159,6 +189,15 @@ static bool vote_signed(const struct bft_members *members, const struct signer *
     uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
     bft_vote_preimage(&vote->ballot, (enum bft_vote_kind)vote->kind, preimage);
     return signer->verify(signer->context, members->keys[vote->signer], preimage, sizeof preimage, vote->signature.bytes);
+}
+
+/* The state root is certified by the child (its K is not judged: members certify no other state at another height), the piece is signed. */
+static enum evidence_error piece_verify(const struct evidence *evidence, const struct bft_members *members, const struct signer *signer) {
+    uint8_t preimage[CHECKPOINT_PIECE_PREIMAGE_BYTES];
+    if (checkpoint_shown_verify(members, signer, 1, &evidence->piece.shown) != CHECKPOINT_OK) return EVIDENCE_BAD_CHECKPOINT;
+    checkpoint_piece_preimage(members->place.system_id, &evidence->piece.query, evidence->piece.bytes, evidence->piece.byte_count, preimage);
+    bool good = signer->verify(signer->context, members->keys[evidence->signer], preimage, sizeof preimage, evidence->piece.signature);
+    return good ? EVIDENCE_OK : EVIDENCE_BAD_SIGNATURE;
 }
 
 enum evidence_error evidence_verify_successors(const struct evidence *evidence, const struct config *config, uint32_t *both) {
@@ -186,6 +225,7 @@ enum evidence_error evidence_verify(const struct evidence *evidence, const struc
         return EVIDENCE_OK;
     }
     if (evidence->signer >= members->n) return EVIDENCE_BAD_SIGNER;
+    if (evidence->kind == EVIDENCE_PIECE) return piece_verify(evidence, members, signer);
     const struct bft_vote *votes = evidence->votes;
     const struct bft_timeout *timeouts = evidence->timeouts;
     bool good;
@@ -271,4 +311,20 @@ void evidence_put_decisions(struct bytes_writer *writer, const uint8_t *chain, u
     head_put(writer, chain, chain_bytes, EVIDENCE_TWO_SLICES, EVIDENCE_NOBODY);
     bytes_put_raw(writer, first->head, first->head_bytes);
     bytes_put_raw(writer, second->head, second->head_bytes);
+}
+
+void evidence_put_piece_head(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes, uint8_t signer) {
+    head_put(writer, chain, chain_bytes, EVIDENCE_PIECE, signer);
+}
+
+void evidence_put_piece_items(struct bytes_writer *writer, const uint8_t *shown, size_t shown_bytes, const struct checkpoint_piece_query *query,
+                              const uint8_t *piece, size_t piece_bytes, const uint8_t signature[CHECKPOINT_PIECE_SIGNATURE_BYTES]) {
+    uint8_t asked[CHECKPOINT_PIECE_QUERY_BYTES];
+    checkpoint_piece_query_encode(query, asked);
+    bytes_put_u32(writer, (uint32_t)shown_bytes);
+    bytes_put_raw(writer, shown, shown_bytes);
+    bytes_put_raw(writer, asked, sizeof asked);
+    bytes_put_u32(writer, (uint32_t)piece_bytes);
+    bytes_put_raw(writer, piece, piece_bytes);
+    bytes_put_raw(writer, signature, CHECKPOINT_PIECE_SIGNATURE_BYTES);
 }

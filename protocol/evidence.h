@@ -12,9 +12,11 @@
 
 #include "bft/certificate.h"
 #include "merkle/bytes.h"
+#include "protocol/checkpoint.h"
 #include "protocol/claim.h"
 #include "protocol/decision.h"
 
+enum { EVIDENCE_PIECE_BYTES_MORE = 8 + CHECKPOINT_PIECE_QUERY_BYTES + CHECKPOINT_PIECE_SIGNATURE_BYTES }; /* of its items, beside the two */
 enum { EVIDENCE_MAGIC_BYTES = 8, EVIDENCE_BYTES_MAX = 1 << 25, EVIDENCE_NOBODY = 0xFF };
 
 enum evidence_kind {
@@ -25,6 +27,7 @@ enum evidence_kind {
     EVIDENCE_SLICE,               /* a certified slice that does not parse. A COMMIT may be given without executing, so no signer is guilty alone: */
     EVIDENCE_TWO_SLICES,          /* the cluster is. Two certified slices under one number */
     EVIDENCE_TWO_SUCCESSORS,      /* of one system, each signed well enough: administrators signed both (spec/system.md S-143) */
+    EVIDENCE_PIECE,               /* a piece of a checkpoint that a member signed, and that is not of its state */
     EVIDENCE_KINDS_END
 };
 const char *evidence_kind_name(enum evidence_kind kind);
@@ -36,6 +39,7 @@ enum evidence_error {
     EVIDENCE_BAD_FIELD,    /* kind, signer or a zero out of range */
     EVIDENCE_NO_CONFLICT,  /* the items do not contradict each other, or are not in order */
     EVIDENCE_BAD_DECISION, /* the compact decision does not decode or is not proved */
+    EVIDENCE_BAD_CHECKPOINT, /* the checkpoint does not decode, is not whole or not proved */
     EVIDENCE_BAD_SIGNER,   /* verify: no such member in that epoch, or another place than the members' */
     EVIDENCE_BAD_SIGNATURE /* verify */
 };
@@ -51,6 +55,13 @@ struct evidence {
     struct bft_timeout timeouts[2]; /* TWO_TIMEOUTS; COMMIT_AND_TIMEOUT: the first. Without QCs */
     struct decision decisions[2];   /* SLICE: the first; TWO_SLICES: without their slices */
     struct claim_successor successors[2]; /* TWO_SUCCESSORS; place: only the system, and the cluster of the chain */
+    struct { /* PIECE; place: of the child of the checkpoint's block */
+        struct checkpoint_shown shown;
+        struct checkpoint_piece_query query;
+        const uint8_t *bytes; /* the PIECE, before its signature */
+        size_t byte_count;
+        const uint8_t *signature;
+    } piece;
 };
 
 enum evidence_error evidence_decode(const uint8_t *bytes, size_t count, struct evidence *evidence) __attribute__((warn_unused_result));
@@ -78,6 +89,10 @@ void evidence_put_slice_head(struct bytes_writer *writer, const uint8_t *chain, 
 /* Both decode, of one predecessor, with different successors (CHECK). */
 void evidence_put_successors(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes, const uint8_t *a, size_t a_bytes,
                              const uint8_t *b, size_t b_bytes);
+/* PIECE: all before the items, and the items: the payload of the CHECKPOINT as a backup has it, the question, the PIECE, its signature. */
+void evidence_put_piece_head(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes, uint8_t signer);
+void evidence_put_piece_items(struct bytes_writer *writer, const uint8_t *shown, size_t shown_bytes, const struct checkpoint_piece_query *query,
+                              const uint8_t *piece, size_t piece_bytes, const uint8_t signature[CHECKPOINT_PIECE_SIGNATURE_BYTES]);
 bool evidence_decisions_conflict(const struct decision *a, const struct decision *b);
 void evidence_put_decisions(struct bytes_writer *writer, const uint8_t *chain, uint32_t chain_bytes, const struct decision *a,
                             const struct decision *b);

@@ -119,6 +119,7 @@ bool rw_transfer_run(struct replica_world *rw, struct rw_node *node) {
     while (transfer_next(node->transfer, &output)) {
         CHECK(output.kind != TRANSFER_FAILED);
         if (output.kind == TRANSFER_SEND) replica_transfer_send(node->replica, output.member, output.type, output.blob);
+        if (output.kind == TRANSFER_EVIDENCE) replica_transfer_evidence(node->replica, output.member, output.epoch, output.blob);
         if (output.kind == TRANSFER_BAD) {
             replica_transfer_bad(node->replica, output.member);
             node->bad_pieces++;

@@ -267,6 +267,7 @@ static uint8_t piece_code_of(uint8_t asker, const uint8_t hash[32], bool may_ser
     struct bytes_cursor entries;
     assert_int_equal(checkpoint_piece_decode(answer->bytes, answer->count, &piece), CHECKPOINT_OK);
     uint8_t code = piece.code;
+    if (code == 0 && asker < TRANSFER_CLIENT) piece.content_bytes -= CHECKPOINT_PIECE_SIGNATURE_BYTES; /* P-45: to members alone */
     if (code == 0) assert_int_equal(checkpoint_entries_verify(&piece, &query, tw.states[0].about.state_root, &entries), CHECKPOINT_OK);
     blob_drop(answer);
     assert_true(tw.paid == (code == CHECKPOINT_PIECE_OK || code == CHECKPOINT_PIECE_TOO_LARGE)); /* refusals cost nothing */

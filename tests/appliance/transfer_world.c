@@ -256,6 +256,7 @@ void tw_world_close(void) {
         state_free(&tw.states[i]);
     }
     state_free(&tw.taken);
+    blob_drop(tw.evidence);
 }
 
 void tw_key_put(struct tw_state *state, const void *key, size_t key_bytes, uint32_t value_bytes, uint64_t version) {
@@ -311,6 +312,12 @@ static void outputs_take(uint8_t member) {
         if (output.kind == TRANSFER_BAD) {
             tw.bad_count++;
             tw.bad_members |= (uint16_t)(1u << output.member);
+        }
+        if (output.kind == TRANSFER_EVIDENCE) {
+            blob_drop(tw.evidence);
+            tw.evidence = output.blob;
+            tw.evidence_count++;
+            tw.evidence_member = output.member;
         }
         tw.done |= output.kind == TRANSFER_DONE;
         if (output.kind != TRANSFER_SEND) continue;

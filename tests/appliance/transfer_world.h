@@ -59,6 +59,9 @@ struct transfer_world {
     bool silent, busy; /* member 0 shows what it has and gives no piece */
     bool paid; /* what the last asked_by() was answered is paid for by the share */
     uint32_t commits;
+    struct blob *evidence; /* the items of what came last; NULL: none */
+    uint32_t evidence_count;
+    uint8_t evidence_member;
 };
 extern struct transfer_world tw;
 

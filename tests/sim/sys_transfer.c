@@ -195,6 +195,7 @@ static void outputs_do(struct sys_world *world, uint32_t index) {
         switch (output.kind) {
         case TRANSFER_SEND: replica_transfer_send(node->shell->replica, output.member, output.type, output.blob); break;
         case TRANSFER_BAD: named(world, index, output.member); break;
+        case TRANSFER_EVIDENCE: replica_transfer_evidence(node->shell->replica, output.member, output.epoch, output.blob); break;
         case TRANSFER_NOTE:
             sys_reached(world->stats, output.event, 1);
             sys_trace(world, "%s %s %s", sys_end_name(world, index, name), output.event, output.text);
