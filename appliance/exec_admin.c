@@ -88,15 +88,6 @@ static void enrolment_get(struct executor *ex, struct exec_enrolment *enrolment)
     CHECK(executor_enrolment_read(entry.value, entry.value_bytes, enrolment));
 }
 
-/* D-32: memory was reserved by the system file's limits, and queues are cut into groups by them; no CONFIG raises these, or changes those. */
-static bool limits_fit(const struct executor *ex, const struct system_limits *new) {
-    const struct system_limits *most = &ex->system->limits;
-    return new->slice_bytes_max == most->slice_bytes_max && new->slice_ops_max == most->slice_ops_max &&
-           new->block_input_bytes_max <= most->block_input_bytes_max && new->credit_ops <= most->credit_ops &&
-               new->credit_bytes <= most->credit_bytes &&
-           new->table_keys_max <= most->table_keys_max && new->table_bytes_max <= most->table_bytes_max && new->clients_max <= most->clients_max;
-}
-
 /* The table refuses by the limits in force (O-17). */
 void exec_admin_limits_apply(struct executor *ex) {
     if (ex->shard) table_limits_set(ex->table, TRIE_SPACE_USER, ex->config.limits.table_keys_max, ex->config.limits.table_bytes_max);
@@ -107,7 +98,9 @@ bool exec_admin_config_reload(struct executor *ex) {
     struct config *config = ex->scratch.config;
     if (!exec_state_get(ex, (const uint8_t *)"g", 1, &entry)) return false;
     if (config_decode(config, entry.value, entry.value_bytes, NULL) != SYSTEM_OK) return false;
-    if (config->members.cluster != ex->cluster || !limits_fit(ex, &config->limits)) return false;
+    if (config->members.cluster != ex->cluster) return false;
+    /* In force before is not known any more; what D-32 says of the file's limits is. */
+    if (system_limits_follow(&ex->system->limits, &ex->system->limits, &config->limits, NULL) != SYSTEM_OK) return false;
     ex->config = *config;
     exec_admin_limits_apply(ex);
     return true;
@@ -154,7 +147,7 @@ static void item_to_all(struct executor *ex, uint8_t kind, const uint8_t *bytes,
 
 static void config_apply(struct executor *ex, const struct admin_op *op, const struct exec_ref *ref) {
     if (op->kind == ADMIN_OP_CONFIG) {
-        if (!limits_fit(ex, &op->config.limits)) {
+        if (system_limits_follow(&ex->system->limits, &ex->config.limits, &op->config.limits, NULL) != SYSTEM_OK) { /* D-32 */
             ex->counts.garbage++;
             return;
         }

@@ -82,15 +82,18 @@ static bool is_origin(const struct checkpoint_manifest *manifest, const struct s
            memcmp(manifest->state_root, cluster->origin_root, sizeof cluster->origin_root) == 0;
 }
 
-static bool inherit(const struct node_config *config, const struct system *predecessor, const struct system_cluster *cluster,
+static bool inherit(const struct node_config *config, const struct system *predecessor, const struct system *successor, uint32_t id,
                     struct inheriting *inheriting, char text[NODE_GENESIS_TEXT_BYTES]) {
+    const struct system_cluster *cluster = system_cluster_by_id(successor, id);
+    struct system_fault window = {.text = ""};
     struct signer signer = signer_ed25519(NULL);
     struct backup_folder *folder = NULL;
     struct backup_fault fault = {.error = BACKUP_OK};
     enum backup_error error = backup_folder_open(&folder, config->backup, predecessor, &signer, &fault);
     bool origin = !error && is_origin(&backup_shown(folder->backup)->manifest, cluster);
     struct backup_visit visit = {.context = inheriting, .entry = entry_take};
-    if (origin) error = backup_folder_read(folder, &visit, &fault);
+    bool fits = !origin || successor_window_fits(backup_config(folder->backup), successor, &window) == SYSTEM_OK;
+    if (origin && fits) error = backup_folder_read(folder, &visit, &fault);
     backup_folder_close(folder);
     if (error && !inheriting->bad) {
         snprintf(text, NODE_GENESIS_TEXT_BYTES, "%.200s: %s%s%.280s", config->backup, fault.file, fault.file[0] != '\0' ? ": " : "", fault.text);
@@ -99,8 +102,10 @@ static bool inherit(const struct node_config *config, const struct system *prede
     } else if (!origin) {
         snprintf(text, NODE_GENESIS_TEXT_BYTES, "%.200s: a backup of another cluster, height or root than the origin in the system file",
                  config->backup);
+    } else if (!fits) {
+        snprintf(text, NODE_GENESIS_TEXT_BYTES, "%.200s: %.280s", config->backup, window.text);
     }
-    return origin && !error;
+    return origin && fits && !error;
 }
 
 bool node_genesis_inherit(const struct node_config *config, const struct system *system, uint32_t cluster, struct executor *executor,
@@ -113,7 +118,7 @@ bool node_genesis_inherit(const struct node_config *config, const struct system 
     if (system_load(&predecessor, config->predecessor, &fault)) return refuse(text, fault.text);
     uint8_t alone[32];
     executor_genesis(executor, alone);
-    bool good = inherit(config, predecessor, system_cluster_by_id(system, cluster), &inheriting, text);
+    bool good = inherit(config, predecessor, system, cluster, &inheriting, text);
     if (good) executor_state_root(executor, root);
     system_free(predecessor);
     return good;

@@ -12,12 +12,19 @@
 
 enum { ADMIN_WAITING_MAX = 64 }; /* of one relay: administrators sign few, and each is long */
 
+/* S-76, and D-32: what execution would find. */
+static enum system_error effect_judge(const struct replica *r, const struct admin_op *operation) {
+    enum system_error error = admin_op_verify(operation, &r->config, NULL, NULL);
+    if (error != SYSTEM_OK || operation->kind != ADMIN_OP_CONFIG) return error;
+    return system_limits_follow(&r->system->limits, &r->config.limits, &operation->config.limits, NULL);
+}
+
 static enum system_error judge(const struct replica *r, struct blob_piece bytes, bool *decodes, uint64_t *serial) {
     struct admin_op *operation = malloc(sizeof *operation);
     CHECK(operation != NULL);
     enum system_error error = admin_op_decode(operation, blob_piece_bytes(&bytes), bytes.count, NULL);
     *decodes = error == SYSTEM_OK;
-    if (error == SYSTEM_OK) error = admin_op_verify(operation, &r->config, NULL, NULL);
+    if (error == SYSTEM_OK) error = effect_judge(r, operation);
     *serial = operation->kind == ADMIN_OP_CONFIG || operation->kind == ADMIN_OP_SEAL ? 0 : operation->serial;
     free(operation);
     return error;
@@ -64,7 +71,7 @@ static enum admin_code operation_hold(struct replica *r, const struct admin_op *
 
 enum admin_code admin_config_judge(const struct replica *r, const struct admin_op *operation, enum system_error *error) {
     if (is_in_force(r, operation)) return ADMIN_CODE_DONE;
-    *error = admin_op_verify(operation, &r->config, NULL, NULL);
+    *error = effect_judge(r, operation);
     if (*error == SYSTEM_SERIAL || (*error == SYSTEM_OK && r->chain->sealed)) return ADMIN_CODE_NUMBER;
     return *error != SYSTEM_OK ? ADMIN_CODE_INVALID : ADMIN_CODE_WAITS;
 }

@@ -170,7 +170,7 @@ static bool operation_make(const struct config_view *view, const struct wishes *
     if (wishes->version > 0) operation->config.protocol_version = (uint32_t)wishes->version;
     if (config_check(&operation->config, &fault) || config_succeeds(&view->chain->config, &operation->config, NULL, &fault))
         return (void)cmd_fail("%s", fault.text), false;
-    return cmd_config_limits_fit(view->system, &operation->config);
+    return cmd_config_limits_fit(view, &operation->config);
 }
 
 /* What f+1 nodes of the cluster know, or a chain from a file; the payload is malloc'd. */
@@ -243,7 +243,7 @@ static bool may_sign(const struct config_view *view, const struct keyfile *key, 
     if (!admin) return (void)cmd_fail("%s: this key is of no administrator in epoch %" PRIu64, path, config->members.serial), false;
     enum system_error error = admin_op_verify(operation, config, NULL, &fault);
     if (error && error != SYSTEM_SIGNATURES_TOO_FEW) return (void)cmd_fail("not signed, it would have no effect: %s", fault.text), false;
-    return operation->kind == ADMIN_OP_SEAL || cmd_config_limits_fit(view->system, &operation->config);
+    return operation->kind == ADMIN_OP_SEAL || cmd_config_limits_fit(view, &operation->config);
 }
 
 static int config_sign(struct wishes *wishes, const char *path) {

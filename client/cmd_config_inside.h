@@ -35,6 +35,6 @@ int cmd_config_member(const struct config_view *view, const char *word);
 /* What the operation would change, against the view's CONFIG in force, for those who sign it: warnings last. */
 void cmd_config_print(const struct config_view *view, const struct admin_op *operation);
 /* What no CONFIG may change or raise (D-32): nodes would give it no effect. False after a message. */
-bool cmd_config_limits_fit(const struct system *system, const struct config *config);
+bool cmd_config_limits_fit(const struct config_view *view, const struct config *config);
 
 #endif

@@ -176,23 +176,9 @@ void cmd_config_print(const struct config_view *view, const struct admin_op *ope
 }
 
 /* D-32 */
-bool cmd_config_limits_fit(const struct system *system, const struct config *config) {
-    static const char *const fixed[] = {"slice_bytes_max", "slice_ops_max"};
-    static const char *const reserved[] = {"block_input_bytes_max", "credit_ops",      "credit_bytes",
-                                           "table_keys_max",        "table_bytes_max", "clients_max"};
-    for (size_t i = 0; i < SYSTEM_LIMITS_COUNT; i++) {
-        const struct system_limit_row *row = &system_limit_rows[i];
-        uint64_t file = system_limit_get(&system->limits, row), wanted = system_limit_get(&config->limits, row);
-        for (size_t k = 0; k < sizeof fixed / sizeof fixed[0]; k++) {
-            if (strcmp(row->name, fixed[k]) != 0 || wanted == file) continue;
-            (void)cmd_fail("%s cannot be changed by CONFIG: it stays %" PRIu64, row->name, file);
-            return false;
-        }
-        for (size_t k = 0; k < sizeof reserved / sizeof reserved[0]; k++) {
-            if (strcmp(row->name, reserved[k]) != 0 || wanted <= file) continue;
-            (void)cmd_fail("%s cannot be raised above the system file's %" PRIu64 ": nodes reserved memory by it", row->name, file);
-            return false;
-        }
-    }
-    return true;
+bool cmd_config_limits_fit(const struct config_view *view, const struct config *config) {
+    struct system_fault fault;
+    enum system_error error = system_limits_follow(&view->system->limits, &view->chain->config.limits, &config->limits, &fault);
+    if (error) (void)cmd_fail("it would have no effect: %s", fault.text);
+    return !error;
 }

@@ -8,6 +8,7 @@
 #include "client/command.h"
 #include "protocol/backup_folder.h"
 #include "protocol/canonical.h"
+#include "protocol/successor.h"
 
 enum { QUEUES_MAX = SYSTEM_CLUSTERS_MAX, CLIENTS_SHOWN_MAX = 16, HEIGHT_BITS = 48 };
 
@@ -71,6 +72,12 @@ static bool cut_read(const struct succession *succession, const char *path, stru
         cut->epoch = shown->manifest.epoch;
         cut->time = shown->header.time;
         memcpy(cut->root, shown->manifest.state_root, sizeof cut->root);
+        struct system_fault window;
+        if (config_cluster_is_shard(cut->cluster) && successor_window_fits(backup_config(folder->backup), succession->new, &window)) {
+            (void)cmd_fail("%s: %s", path, window.text);
+            backup_folder_close(folder);
+            return false;
+        }
         struct backup_visit visit = {.context = cut, .entry = entry_take};
         error = backup_folder_read(folder, &visit, &fault);
     }

@@ -23,6 +23,7 @@ void config_chain_members_of(const struct config *config, const struct bft_point
 bool config_chain_genesis(struct config_chain *chain, const struct system *system, uint32_t cluster) {
     memset(chain, 0, sizeof *chain);
     if (!system_config(system, cluster, &chain->config)) return false;
+    chain->file = system->limits;
     const struct bft_point start = {.height = system_genesis_height(system)};
     config_chain_members_of(&chain->config, &start, &chain->members);
     return true;
@@ -98,6 +99,9 @@ enum system_error config_chain_step(struct config_chain *chain, const uint8_t *e
         return system_fault_set(fault, SYSTEM_FIELD_RANGE, "CONFIG chain: an operation that is no CONFIG");
     }
     error = admin_op_verify(&chain->operation, &chain->config, NULL, fault);
+    /* A block may hold what D-32 refuses: it had no effect there, and is no step. */
+    if (!error && chain->operation.kind == ADMIN_OP_CONFIG)
+        error = system_limits_follow(&chain->file, &chain->config.limits, &chain->operation.config.limits, fault);
     if (!error) error = block_verify(chain, &parts, signer, &at.id, fault);
     if (error) return error;
     at.height = parts.header.height;

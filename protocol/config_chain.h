@@ -44,6 +44,7 @@ struct config_chain {
     bool sealed;                /* a SEAL was the last step: no certificate proves anything above members.height_last */
     struct bft_members before;  /* of the epoch before, with its height_last; n = 0 at genesis */
     struct admin_op operation;  /* of the last step */
+    struct system_limits file;  /* of the system file: what D-32 allows of them */
 };
 
 /* False: no such cluster in the system. */

@@ -47,6 +47,12 @@ enum system_error successor_verify(const struct claim_successor *statement, cons
     return error;
 }
 
+enum system_error successor_window_fits(const struct config *cut, const struct system *successor, struct system_fault *fault) {
+    if (successor->limits.number_window >= cut->limits.number_window) return SYSTEM_OK;
+    return system_fault_set(fault, SYSTEM_LIMITS_CONFLICT, "number_window: %u, and that of shard %u at the cut is %u: it must not be less",
+                            successor->limits.number_window, config_cluster_index(cut->members.cluster), cut->limits.number_window);
+}
+
 bool successor_keeps(const struct checkpoint_entry *entry) {
     if (entry->space == TRIE_SPACE_USER) return true;
     return (entry->key[0] == 'w' && entry->key_bytes == SYSTEM_KEY_CLIENT_BYTES) ||

@@ -26,6 +26,10 @@ enum system_error successor_verify(const struct claim_successor *statement, cons
                                    size_t chain_bytes, const struct signer *signer, const struct system *successor, struct system_fault *fault)
     __attribute__((warn_unused_result));
 
+/* S-144: records of numbers stay, so the successor looks for them no less far than the shard did by this CONFIG, the one at its cut. */
+enum system_error successor_window_fits(const struct config *cut, const struct system *successor, struct system_fault *fault)
+    __attribute__((warn_unused_result));
+
 /* S-144: does this entry of an origin's state stay? */
 bool successor_keeps(const struct checkpoint_entry *entry);
 

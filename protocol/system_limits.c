@@ -111,3 +111,26 @@ enum system_error system_timeouts_check(const struct system_timeouts *t, struct 
     };
     return check_relations("timeouts", relations, sizeof relations / sizeof relations[0], fault);
 }
+
+enum system_error system_limits_follow(const struct system_limits *file, const struct system_limits *in_force, const struct system_limits *next,
+                                       struct system_fault *fault) {
+    if (next->slice_bytes_max != file->slice_bytes_max || next->slice_ops_max != file->slice_ops_max)
+        return system_fault_set(fault, SYSTEM_LIMITS_CONFLICT, "CONFIG: slice_bytes_max and slice_ops_max cannot be changed from the system file's");
+    if (next->number_window < in_force->number_window)
+        return system_fault_set(fault, SYSTEM_LIMITS_CONFLICT, "CONFIG: number_window cannot be lowered: there are records of the numbers in it");
+    const struct {
+        const char *name;
+        uint64_t file, next;
+    } reserved[] = {{"block_input_bytes_max", file->block_input_bytes_max, next->block_input_bytes_max},
+                    {"credit_ops", file->credit_ops, next->credit_ops},
+                    {"credit_bytes", file->credit_bytes, next->credit_bytes},
+                    {"table_keys_max", file->table_keys_max, next->table_keys_max},
+                    {"table_bytes_max", file->table_bytes_max, next->table_bytes_max},
+                    {"clients_max", file->clients_max, next->clients_max}};
+    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++) {
+        if (reserved[i].next <= reserved[i].file) continue;
+        return system_fault_set(fault, SYSTEM_LIMITS_CONFLICT, "CONFIG: %s cannot be above the system file's %llu: nodes reserved memory by it",
+                                reserved[i].name, (unsigned long long)reserved[i].file);
+    }
+    return SYSTEM_OK;
+}

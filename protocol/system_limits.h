@@ -90,6 +90,10 @@ extern const struct system_limit_row system_limit_rows[SYSTEM_LIMITS_COUNT];
 extern const struct system_limit_row system_timeout_rows[SYSTEM_TIMEOUTS_COUNT];
 
 uint64_t system_limit_get(const void *base, const struct system_limit_row *row);
+
+/* D-32: may a CONFIG with the limits `next` follow one with `in_force`, in a system whose file says `file`? Else SYSTEM_LIMITS_CONFLICT. */
+enum system_error system_limits_follow(const struct system_limits *file, const struct system_limits *in_force, const struct system_limits *next,
+                                       struct system_fault *fault) __attribute__((warn_unused_result));
 /* The value must fit the field (a row's highest always does). */
 void system_limit_set(void *base, const struct system_limit_row *row, uint64_t value);
 

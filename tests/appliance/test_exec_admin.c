@@ -318,6 +318,9 @@ static void config_lowers_limits_and_raises_none_that_reserve(void **state) {
     op.config.limits.slice_bytes_max = world->system.limits.slice_bytes_max + 1;
     assert_false(decide(2));
     fixture_config_op(fixture, config, -1, &op);
+    op.config.limits.number_window = world->system.limits.number_window - 16; /* records beyond it would be found by no floor that rises (O-41) */
+    assert_false(decide(2));
+    fixture_config_op(fixture, config, -1, &op);
     op.config.limits.credit_ops = 1024;
     op.config.limits.batch_ops_max = 128;
     assert_true(decide(2));

@@ -303,7 +303,7 @@ static void what_is_not_signed_well_or_not_the_next_begins_no_epoch(void **state
         uint32_t signatures;
         uint8_t code;
     } cases[] = {{"no signature", 0, INVALID}, {"another system", 1, INVALID}, {"serial 2", 1, NUMBER}, {"another predecessor", 1, NUMBER},
-                 {"another cluster", 1, INVALID}};
+                 {"another cluster", 1, INVALID}, {"what D-32 refuses", 1, INVALID}};
     for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         rw_config_next(&config, &op);
         op.config.timeouts.view_base_ms = 777;
@@ -311,6 +311,7 @@ static void what_is_not_signed_well_or_not_the_next_begins_no_epoch(void **state
         if (i == 2) op.serial = op.config.members.serial = 2;
         if (i == 3) op.predecessor[0] ^= 1;
         if (i == 4) op.cluster = op.config.members.cluster = SHARD_CLUSTER_BASE;
+        if (i == 5) op.config.limits.number_window -= 16;
         uint64_t answers = rw->admin_states;
         (void)rw_admin_send(rw, i % 4, &op, cases[i].signatures, signed_bytes);
         rw_run(rw, 300);
@@ -318,6 +319,7 @@ static void what_is_not_signed_well_or_not_the_next_begins_no_epoch(void **state
         assert_int_equal(rw->admin_states, answers + 1);
         assert_int_equal(rw->admin_state[8], cases[i].code);
     }
+    assert_int_equal(rw->admin_state[9], SYSTEM_LIMITS_CONFLICT);
     /* Bytes that are no operation, and what a member relays without signatures. */
     rw->admin_state[8] = 0;
     rw_admin_bytes(rw, 1, signed_bytes, 100);

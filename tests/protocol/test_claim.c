@@ -172,6 +172,10 @@ static void a_successor_is_named_by_k_administrators_of_the_old_system(void **st
                      claim_successor_verify(&back, &old, successor, NULL) == SYSTEM_OK);
         bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
     }
+    assert_int_equal(successor_window_fits(&old, successor, NULL), SYSTEM_OK);
+    old.limits.number_window += 16; /* its last CONFIG had raised it: records of such numbers would be looked for no more (S-144) */
+    assert_int_equal(successor_window_fits(&old, successor, NULL), SYSTEM_LIMITS_CONFLICT);
+    old.limits.number_window -= 16;
     statement = statement_of(successor, 1);
     assert_int_equal(claim_successor_verify(&statement, &old, successor, NULL), SYSTEM_SIGNATURES_TOO_FEW);
     assert_true(claim_successor_sign(&statement, &fixture->clients[0].signing));

@@ -89,6 +89,50 @@ static void what_the_epoch_did_not_certify_is_refused(void **state) {
     free(op);
 }
 
+/* D-32, by the system file: such a CONFIG can lie in a certified block, has no effect there, and begins no epoch. */
+static void a_config_that_had_no_effect_is_no_step(void **state) {
+    (void)state;
+    begin();
+    struct system_limits now = chain->config.limits, wrong[] = {now, now, now, now, now, now, now, now, now};
+    wrong[0].slice_bytes_max -= 16;
+    wrong[1].slice_ops_max -= 1;
+    wrong[2].number_window -= 16;
+    wrong[3].block_input_bytes_max += 1;
+    wrong[4].credit_ops += 1;
+    wrong[5].credit_bytes += 1;
+    wrong[6].table_keys_max += 1;
+    wrong[7].table_bytes_max += 1;
+    wrong[8].clients_max += 1;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct admin_op *op = config_op(&chain->config, -1);
+        op->config.limits = wrong[i];
+        op->signatures_count = 0;
+        fixture_sign(fixture, op, 2);
+        size_t count = entry_make(&chain->members, op, 10, Q, entry);
+        assert_int_equal(config_chain_step(chain, entry, count, &verifier, NULL), SYSTEM_LIMITS_CONFLICT);
+        assert_true(chain->members.place.epoch == 0);
+        free(op);
+    }
+    struct admin_op *op = config_op(&chain->config, -1);
+    op->config.limits.number_window += 16;
+    op->config.limits.credit_ops -= 1;
+    op->signatures_count = 0;
+    fixture_sign(fixture, op, 2);
+    size_t count = entry_make(&chain->members, op, 10, Q, entry);
+    assert_int_equal(config_chain_step(chain, entry, count, &verifier, NULL), SYSTEM_OK);
+    fixture_config_op(fixture, &chain->config, -1, op);
+    op->config.limits = now; /* the file's again: credit_ops rises up to it, the window sinks below the one in force */
+    fixture_sign(fixture, op, 2);
+    count = entry_make(&chain->members, op, 15, Q, entry);
+    assert_int_equal(config_chain_step(chain, entry, count, &verifier, NULL), SYSTEM_LIMITS_CONFLICT);
+    op->config.limits.number_window += 16;
+    op->signatures_count = 0;
+    fixture_sign(fixture, op, 2);
+    count = entry_make(&chain->members, op, 15, Q, entry);
+    assert_int_equal(config_chain_step(chain, entry, count, &verifier, NULL), SYSTEM_OK);
+    free(op);
+}
+
 static void another_operation_than_the_bodys_is_refused(void **state) {
     (void)state;
     begin();
@@ -219,6 +263,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_certified_config_begins_the_next_epoch),
         cmocka_unit_test(what_the_epoch_did_not_certify_is_refused),
+        cmocka_unit_test(a_config_that_had_no_effect_is_no_step),
         cmocka_unit_test(another_operation_than_the_bodys_is_refused),
         cmocka_unit_test(every_sampled_flip_of_an_entry_is_refused),
         cmocka_unit_test(a_chain_leads_to_any_epoch_and_bounds_the_old_ones),

@@ -81,6 +81,8 @@ def refused_before_it_begins(c, admin):
     c.case("one signature short: refused, and it says so", done.returncode == 4 and "1 of the 1 administrators must sign" in done.stderr, done.stderr)
     done = admin.new("s0", "bad", "slice_bytes_max=2097152")
     c.case("what no CONFIG changes is refused by config new", done.returncode == 2 and "cannot be changed" in done.stderr, done.stderr)
+    done = admin.new("s0", "bad", "number_window=16")
+    c.case("and what none lowers", done.returncode == 2 and "number_window cannot be lowered" in done.stderr, done.stderr)
     done = admin.new("s0", "bad", "due_ms=5000")
     c.case("limits that contradict each other too", done.returncode == 2 and "due_ms" in done.stderr, done.stderr)
     done = admin.new("s7", "bad")
