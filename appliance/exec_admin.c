@@ -46,6 +46,11 @@ bool executor_right(const uint8_t *rights, size_t rights_bytes, uint8_t flag, co
     return false;
 }
 
+/* Of the empty key nothing begins but the empty prefix, and that begins all. */
+bool executor_right_state(const uint8_t *rights, size_t rights_bytes, const uint8_t asker[32], const uint8_t of[32]) {
+    return memcmp(asker, of, 32) == 0 || executor_right(rights, rights_bytes, SYSTEM_RIGHT_READ, of, 0);
+}
+
 static size_t client_write(uint8_t *out, const struct card *card, bool revoked, uint64_t serial, const uint8_t *rights, size_t rights_bytes) {
     struct bytes_writer writer = bytes_writer_of(out, EXEC_CLIENT_RECORD_MAX);
     uint8_t binary[CARD_BYTES_MAX];

@@ -91,6 +91,9 @@ static bool rights_allow(const struct admission *admission, const struct batch_p
     for (uint32_t i = 0; i < part->op_count; i++) {
         struct operation operation;
         CHECK(operation_decode(&cursor, &operation));
+        bool state = operation.opcode == OPERATION_CLIENT_STATE;
+        if (state && !executor_right_state(admission->rights, admission->client.rights_bytes, admission->batch->client_id, operation.argument_a))
+            return false;
         if (operation.key_bytes == 0) continue;
         uint8_t flag = operation_is_write(operation.opcode) ? SYSTEM_RIGHT_WRITE : SYSTEM_RIGHT_READ;
         if (!executor_right(admission->rights, admission->client.rights_bytes, flag, operation.key, operation.key_bytes)) return false;

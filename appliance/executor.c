@@ -309,7 +309,10 @@ bool executor_read_allowed(const struct executor *ex, const uint8_t *batch, size
         for (uint32_t i = 0; i < part.op_count; i++) {
             struct operation operation;
             if (!operation_decode(&cursor, &operation)) return false;
-            if (operation.key_bytes == 0) continue;
+            if (operation.opcode == OPERATION_CLIENT_STATE) {
+                if (!executor_right_state(client.rights, client.rights_bytes, decoded.client_id, operation.argument_a)) return false;
+                continue;
+            }
             if (!executor_right(client.rights, client.rights_bytes, SYSTEM_RIGHT_READ, operation.key, operation.key_bytes)) return false;
         }
     }

@@ -289,6 +289,8 @@ enum exec_status executor_client(const struct executor *ex, const uint8_t client
 bool executor_client_read(const uint8_t *value, size_t value_bytes, struct exec_client *client);
 /* Is the key under a rule with this flag (O-30.3)? rights as in exec_client. */
 bool executor_right(const uint8_t *rights, size_t rights_bytes, uint8_t flag, const uint8_t *key, size_t key_bytes);
+/* O-30.3: may `asker` know the numbers of client `of` (CLIENT-STATE)? */
+bool executor_right_state(const uint8_t *rights, size_t rights_bytes, const uint8_t asker[32], const uint8_t of[32]);
 /* True iff the client may read all keys of a read batch (O-30.3): the relay's check before it relays. The batch must have been decoded (O-20): any
  * other
  * bytes give false. */

@@ -125,7 +125,10 @@ bool client_may_read(const struct replica *r, uint32_t client, const struct batc
         for (uint32_t i = 0; i < part.op_count; i++) {
             struct operation operation;
             if (!operation_decode(&cursor, &operation)) return false;
-            if (operation.opcode == OPERATION_CLIENT_STATE) continue;
+            if (operation.opcode == OPERATION_CLIENT_STATE) {
+                if (!executor_right_state(known->rights, known->rights_bytes, known->id, operation.argument_a)) return false;
+                continue;
+            }
             if (!executor_right(known->rights, known->rights_bytes, SYSTEM_RIGHT_READ, operation.key, operation.key_bytes)) return false;
         }
     }

@@ -94,6 +94,21 @@ static void genesis_has_the_clients_of_the_system_file(void **state) {
     assert_int_equal(put_code(2, 1, "b/x"), CODE_OK);
 }
 
+/* CLIENT-STATE has no key: whose numbers they are counts (O-30.3). */
+static void numbers_of_others_are_for_those_who_may_read_every_key(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t asker, of;
+        uint8_t code;
+        const char *key;
+    } cases[] = {{1, 1, CODE_OK, "a/x"}, {1, 0, CODE_RIGHTS, "a/x"}, {2, 1, CODE_OK, "b/x"}, {0, 2, CODE_OK, "x"}};
+    for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct operation ops[2] = {op_put(cases[i].key, "1"), op_client_state(fixture->client_cards[cases[i].of].id)};
+        struct world_part part = {.client = cases[i].asker, .kind = BATCH_WRITE, .number = 1 + i, .floor = 1, .op_count = 2, .ops = ops};
+        assert_int_equal(world_ask(world, &part)->code, cases[i].code);
+    }
+}
+
 static void enrol(void **state) {
     (void)state;
     struct keyfile key;
@@ -362,6 +377,7 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(genesis_has_the_clients_of_the_system_file),
+        T(numbers_of_others_are_for_those_who_may_read_every_key),
         T(enrol),
         T(what_does_not_fit_has_no_effect),
         T(change),

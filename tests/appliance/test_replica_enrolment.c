@@ -457,6 +457,11 @@ static void changed_rights_hold_for_reads_and_writes(void **state) {
     rw->refused_code = 0;
     assert_null(rw_ask(rw, BATCH_READ, 0, &get, 1, 500));
     assert_int_equal(rw->refused_code, CODE_RIGHTS);
+    struct operation of_itself = op_client_state(rw->client_id), of_another = op_client_state(rw->world->clients[1].card.id);
+    assert_non_null(rw_ask(rw, BATCH_READ, 0, &of_itself, 1, 30000)); /* which has no key */
+    rw->refused_code = 0;
+    assert_null(rw_ask(rw, BATCH_READ, 0, &of_another, 1, 500));
+    assert_int_equal(rw->refused_code, CODE_RIGHTS);
     end();
 }
 
