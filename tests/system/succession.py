@@ -216,7 +216,7 @@ def twice(cases, old, new, shown):
     cases.case("with what it had", new.client("get", "below", "--timeout", 20).stdout == "4\n")
 
 
-def two_successors(cases, old, new, statement, both):
+def two_successors(cases, old, new, statement, both, shown):
     """The old coordinators still run. They leave for the first; a second one, as valid, is refused and convicts who signed both."""
     for n in ("c0-n0", "c0-n1"):
         done = run("successor", "leave", statement, *both[:4], "--data", f"{old.root}/{n}")
@@ -261,7 +261,7 @@ def burned(cases):
             shown = followed(cases, old, new, statement)
             loaded_once(cases, new, shown, loaded)
             twice(cases, old, new, shown)
-            two_successors(cases, old, new, statement, both)
+            two_successors(cases, old, new, statement, both, shown)
         finally:
             for system in (old, new):
                 if system:
