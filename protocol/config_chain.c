@@ -147,6 +147,13 @@ enum system_error config_chain_read_end(struct config_chain_reader *reader, stru
     return SYSTEM_OK;
 }
 
+/* S-104: what comes after the epoch that is asked for, and the end of it, must decode and is not judged. */
+static enum system_error entry_decode(struct config_chain *chain, const uint8_t *entry, size_t entry_bytes, struct system_fault *fault) {
+    struct parts parts;
+    enum system_error error = parts_read(&parts, entry, entry_bytes, fault);
+    return error ? error : admin_op_decode(&chain->operation, parts.operation, parts.operation_bytes, fault);
+}
+
 /* Walks a payload; with `epoch` given, notes that epoch's members. */
 static enum system_error chain_walk(struct config_chain *chain, const uint8_t *bytes, size_t count, const struct signer *signer,
                                     const uint64_t *epoch, struct bft_members *found, struct system_fault *fault) {
@@ -158,6 +165,10 @@ static enum system_error chain_walk(struct config_chain *chain, const uint8_t *b
     while (!error && config_chain_next(&reader, &entry, &entry_bytes)) {
         uint64_t have = chain->config.members.serial + chain->sealed;
         if (reader.serial <= have) continue;
+        if (epoch && (found->n > 0 || (chain->sealed && chain->members.place.epoch == *epoch))) {
+            error = entry_decode(chain, entry, entry_bytes, fault);
+            continue;
+        }
         if (reader.serial > have + 1)
             return system_fault_set(fault, SYSTEM_SERIAL, "CONFIG chain: leaves out serial %llu", (unsigned long long)have + 1);
         error = config_chain_step(chain, entry, entry_bytes, signer, fault);

@@ -198,6 +198,12 @@ static void a_chain_leads_to_any_epoch_and_bounds_the_old_ones(void **state) {
     assert_int_equal(config_chain_members(chain, system, SHARD, payload, count, 2, &verifier, &members, NULL), SYSTEM_OK);
     assert_true(members.place.epoch == 2 && members.height_last == UINT64_MAX);
     assert_int_equal(config_chain_members(chain, system, SHARD, payload, count, 3, &verifier, &members, NULL), SYSTEM_SERIAL);
+    payload[count - 5] ^= 1; /* the last signature of the last entry: epochs 1 and 2 hang on it, epoch 0 ends with the entry before (S-104) */
+    assert_int_equal(config_chain_members(chain, system, SHARD, payload, count, 0, &verifier, &members, NULL), SYSTEM_OK);
+    assert_true(members.height_last == 10);
+    assert_int_equal(config_chain_members(chain, system, SHARD, payload, count, 1, &verifier, &members, NULL), SYSTEM_CERTIFICATE);
+    payload[count - 5] ^= 1;
+    assert_int_equal(config_chain_members(chain, system, SHARD, payload, count - 1, 0, &verifier, &members, NULL), SYSTEM_TRUNCATED);
     assert_int_equal(config_chain_members(chain, system, SHARD, NULL, 0, 0, &verifier, &members, NULL), SYSTEM_OK); /* no chain: genesis */
     assert_int_equal(config_chain_members(chain, system, SHARD, NULL, 0, 1, &verifier, &members, NULL), SYSTEM_SERIAL);
     assert_int_equal(config_chain_members(chain, system, SHARD + 1, NULL, 0, 0, &verifier, &members, NULL), SYSTEM_FOREIGN);
