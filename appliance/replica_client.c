@@ -241,7 +241,8 @@ static struct blob *status_own(struct replica *r) {
         status->prepared_height = memory->prepared.height;
     }
     status->time = bft_core_time(r->core, r->now_ms);
-    status->flags = (uint8_t)((memory->timed_out ? BFT_STATUS_TIMED_OUT : 0) | (last_is_answered(r) && !epoch_is_sealed(r) ? BFT_STATUS_VOTING : 0) |
+    bool may_sign = last_is_answered(r) && !epoch_is_sealed(r) && r->retired == REPLICA_IN_OFFICE;
+    status->flags = (uint8_t)((memory->timed_out ? BFT_STATUS_TIMED_OUT : 0) | (may_sign ? BFT_STATUS_VOTING : 0) |
                               (epoch_is_sealed(r) ? BFT_STATUS_SEALED : 0));
     status->signer = r->me;
     bft_message_sign(&r->signer, message);

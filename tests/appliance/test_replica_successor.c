@@ -53,6 +53,37 @@ static void a_node_that_was_shown_one_signs_no_more_and_says_why(void **state) {
     rw_destroy(rw);
 }
 
+/* Flags of the STATUS that a node shows a client of itself (O-52). */
+static uint8_t flags_shown(struct replica_world *rw, uint32_t node) {
+    enum { STATUS_QUERY = 0x0304, STATUS_ANSWER = 0x0305, FLAGS_AT = 12 + 4 + 180 };
+    static const uint8_t nonce[8];
+    struct replica *r = rw->nodes[node].replica;
+    struct blob *question = blob_copy(nonce, sizeof nonce);
+    replica_frame(r, (struct replica_peer){.kind = REPLICA_CLIENT, .index = rw->client_index}, STATUS_QUERY,
+                  (struct blob_piece){.blob = question, .count = sizeof nonce});
+    blob_drop(question);
+    uint8_t flags = 0xFF;
+    for (uint32_t i = 0; i < r->output_count; i++) {
+        const struct replica_output *at = &r->outputs[(r->output_first + i) % r->output_room];
+        if (at->kind == REPLICA_SEND && at->type == STATUS_ANSWER) flags = at->pieces[0].blob->bytes[at->pieces[0].offset + FLAGS_AT];
+    }
+    rw_run(rw, 10);
+    return flags;
+}
+
+static void its_own_status_says_that_it_may_not_vote(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(53);
+    uint64_t number = 0;
+    rw_run(rw, 300);
+    puts_of(rw, &number, 1);
+    assert_true((flags_shown(rw, 2) & BFT_STATUS_VOTING) != 0);
+    struct claim_successor statement = statement_of(rw, 1);
+    replica_successor(rw->nodes[2].replica, &statement);
+    assert_int_equal(flags_shown(rw, 2) & BFT_STATUS_VOTING, 0);
+    rw_destroy(rw);
+}
+
 static uint32_t kept(const struct rw_node *node) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < node->evidence_count; i++) count += strcmp(node->evidence[i].name, "two_successors") == 0;
@@ -96,6 +127,7 @@ static void a_second_one_is_refused_and_kept_as_evidence(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_that_was_shown_one_signs_no_more_and_says_why),
+        cmocka_unit_test(its_own_status_says_that_it_may_not_vote),
         cmocka_unit_test(a_second_one_is_refused_and_kept_as_evidence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
