@@ -119,6 +119,9 @@ struct state_reader; /* opaque */
 enum store_status state_reader_open(struct state *state, struct state_reader **reader) __attribute__((warn_unused_result));
 void state_reader_close(struct state_reader *reader);
 const struct state_checkpoint *state_reader_checkpoint(const struct state_reader *reader);
+/* What it costs to keep it open: bytes of the pages that checkpoints after it gave up and that cannot be written again while it is there
+ * (`kept_bytes`); and, to compare, the bytes of all pages of its own checkpoint. STORE_OK, or what reading the list of free pages gave. */
+enum store_status state_reader_cost(const struct state_reader *reader, uint64_t *kept_bytes, uint64_t *own_bytes) __attribute__((warn_unused_result));
 /* The next entry in order of path; STORE_ABSENT at the end (read from the first entry on: all have come); STORE_DAMAGED. Pointers hold until the
  * reader is closed. `path` (may be NULL) gets the path. */
 enum store_status state_read_entry(struct state_reader *reader, struct table_entry *entry, uint8_t path[STATE_PATH_BYTES])

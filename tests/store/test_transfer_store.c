@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "merkle/bytes.h"
 #include "store/state.h"
 #include "store/wal.h"
 #include "tests/store/scratch.h"
@@ -50,6 +51,22 @@ static void checkpoint_write(struct state *state, uint64_t height) {
                                 .key_bytes = 1};
     struct state_checkpoint about = {.height = height};
     struct state_batch batch = {.writes = &write, .write_count = 1, .checkpoint = &about};
+    uint64_t sequence;
+    assert_int_equal(state_submit(state, &batch, &sequence), STORE_OK);
+    assert_int_equal(state_wait(state, sequence), STORE_OK);
+}
+
+/* A checkpoint that gives each of 512 entries another value of 1 KiB. */
+static void checkpoint_write_all(struct state *state, uint64_t height) {
+    static uint8_t keys[512][2], values[512][1024];
+    static struct state_write writes[512];
+    for (uint32_t i = 0; i < 512; i++) {
+        memset(values[i], (int)(height + i), sizeof values[i]);
+        bytes_put_le16(keys[i], (uint16_t)i);
+        writes[i] = (struct state_write){.key = keys[i], .key_bytes = 2, .value = values[i], .value_bytes = 1024, .version = {.height = height, .index = i}};
+    }
+    struct state_checkpoint about = {.height = height};
+    struct state_batch batch = {.writes = writes, .write_count = 512, .checkpoint = &about};
     uint64_t sequence;
     assert_int_equal(state_submit(state, &batch, &sequence), STORE_OK);
     assert_int_equal(state_wait(state, sequence), STORE_OK);
@@ -152,6 +169,35 @@ static void a_lost_state_is_made_anew_and_votes_stay(void **unused) {
     assert_int_equal(wal_close(wal), STORE_OK);
 }
 
+static void a_reader_knows_what_it_keeps_from_being_written_again(void **unused) {
+    (void)unused;
+    struct state *own;
+    struct state_reader *reader = NULL;
+    struct state_figures figures;
+    uint64_t kept = 1, bytes = 0, before = 0;
+    assert_int_equal(state_of(false, &own), STORE_OK);
+    for (uint64_t height = 1; height <= 3; height++) checkpoint_write_all(own, height);
+    assert_int_equal(state_reader_open(own, &reader), STORE_OK);
+    assert_int_equal(state_reader_cost(reader, &kept, &bytes), STORE_OK);
+    assert_int_equal(kept, 0);
+    state_figures(own, &figures);
+    assert_true(bytes > 512 * 1024 && bytes <= figures.file_bytes);
+    for (uint64_t height = 4; height <= 12; height++) {
+        checkpoint_write_all(own, height);
+        assert_int_equal(state_reader_cost(reader, &kept, &bytes), STORE_OK);
+        assert_true(kept >= before + bytes / 2 && kept <= before + 2 * bytes);
+        before = kept;
+    }
+    state_figures(own, &figures);
+    uint64_t grown = figures.file_bytes;
+    assert_true(grown >= kept);
+    state_reader_close(reader);
+    for (uint64_t height = 13; height <= 21; height++) checkpoint_write_all(own, height);
+    state_figures(own, &figures);
+    assert_true(figures.file_bytes <= grown + bytes); /* written again */
+    assert_int_equal(state_close(own), STORE_OK);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -159,6 +205,7 @@ int main(void) {
         CASE(what_is_on_its_way_lies_beside_the_own_checkpoint),
         CASE(what_came_takes_the_place_of_the_checkpoint),
         CASE(a_creation_that_was_cut_off_is_made_again),
+        CASE(a_reader_knows_what_it_keeps_from_being_written_again),
         CASE(a_lost_state_is_made_anew_and_votes_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
