@@ -43,6 +43,7 @@ struct transfer_cut {
     void (*seek)(void *context, const uint8_t path[32]);
     enum store_status (*next)(void *context, struct table_entry *entry, uint8_t path[32]);
     enum store_status (*blob)(void *context, const char *name, void *bytes, size_t room, size_t *count);
+    enum store_status (*cost)(const void *context, uint64_t *kept_bytes, uint64_t *own_bytes); /* state_reader_cost() */
     void (*close)(void *context);
 };
 

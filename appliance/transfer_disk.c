@@ -21,6 +21,10 @@ static enum store_status cut_blob(void *context, const char *name, void *bytes, 
     return state_read_blob(context, name, bytes, room, count);
 }
 
+static enum store_status cut_cost(const void *context, uint64_t *kept_bytes, uint64_t *own_bytes) {
+    return state_reader_cost(context, kept_bytes, own_bytes);
+}
+
 static void cut_close(void *context) {
     state_reader_close(context);
 }
@@ -34,6 +38,7 @@ static enum store_status cut_open(struct state *state, struct transfer_cut *cut)
                                  .seek = cut_seek,
                                  .next = cut_next,
                                  .blob = cut_blob,
+                                 .cost = cut_cost,
                                  .close = cut_close};
     return STORE_OK;
 }

@@ -261,13 +261,6 @@ static bool members_first(const struct transfer *t) {
     return t->members_ms != 0 && t->now_ms - t->members_ms < TRANSFER_MEMBERS_FIRST_MS;
 }
 
-/* Who takes this checkpoint will want the blocks above it (a client does not). */
-static void hold(struct transfer *t, uint64_t height) {
-    if (t->hold_ms != 0 && t->now_ms - t->hold_ms < TRANSFER_HOLD_MS && height > t->hold_height) return;
-    t->hold_height = height;
-    t->hold_ms = t->now_ms;
-}
-
 bool serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count, bool may_serve) {
     struct checkpoint_piece_query query;
     struct transfer_served *served = NULL;
@@ -280,6 +273,7 @@ bool serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, s
         return false;
     }
     bool client = transfer_is_client(from);
+    serve_asked(t, served, from);
     if (!may_serve || (client ? members_first(t) : not_its_turn(t, from))) {
         if (!client) t->busy_told_ms[from] = t->members_ms = t->now_ms;
         t->status.busy_answers++;
@@ -290,7 +284,6 @@ bool serve_piece_query(struct transfer *t, uint8_t from, const uint8_t *bytes, s
         t->busy_told_ms[from] = 0;
         t->served_last = from;
         t->members_ms = t->now_ms;
-        hold(t, served->cut.about.height);
     }
     if (query.kind == CHECKPOINT_ENTRIES) entries_serve(t, served, from, &query);
     else if (query.kind == CHECKPOINT_SUBROOTS_OF) subroots_serve(t, served, from, &query);

@@ -21,11 +21,15 @@
 #include "protocol/checkpoint_records.h"
 
 enum {
-    TRANSFER_CUTS = 2,               /* checkpoints_kept */
+    TRANSFER_CUTS = 4,               /* checkpoints_kept (P-34), and two more while somebody takes them (P-49) */
+    TRANSFER_CUTS_TAKEN = 2,
+    TRANSFER_TAKEN_MS_MAX = 300000,  /* so long at most such a one is kept */
+    TRANSFER_TAKEN_BYTES_MIN = 64 << 20, /* so much may be kept from being written again for it, however small it is */
+    TRANSFER_FRESH_MS = 60000,       /* who asks for a checkpoint is shown one that is no older than this, or an index of the newest is made */
     TRANSFER_OUTPUTS_MAX = 1 << 12,
     TRANSFER_INDEX_ENTRIES = 1024,   /* indexed by one transfer_work() */
     TRANSFER_INDEX_BYTES = 1 << 20,
-    TRANSFER_WANTED_MS = 30000,      /* an index is made for whoever asked so recently */
+    TRANSFER_WANTED_MS = 30000,      /* an index is made, and a checkpoint kept, for whoever asked so recently */
     TRANSFER_CANDIDATES_MAX = CHECKPOINT_SHOWN_MAX * BFT_MEMBERS_MAX, /* those of each member's newest answer */
     TRANSFER_ASK_MS = 300,           /* CHECKPOINT_QUERY again */
     TRANSFER_PATIENCE_MS = 20000,    /* so long f+1 members may take to show the same manifest; then one will do */
@@ -82,6 +86,7 @@ struct transfer_place { /* where the bytes of an item lie */
 
 struct transfer_served {
     bool used, indexed, indexing, damaged;
+    uint64_t begun_ms, asked_ms; /* since its index was begun; when it was last shown or a piece of it asked for */
     struct transfer_cut cut;
     struct trie_index *index;
     struct checkpoint_records records;
@@ -223,6 +228,8 @@ enum checkpoint_error epoch_shown_verify(const struct transfer *t, const struct 
 void epochs_free(struct transfer *t);
 
 /* transfer_serve.c; as transfer_frame() says */
+/* Somebody takes this checkpoint, or waits for its index. */
+void serve_asked(struct transfer *t, struct transfer_served *served, uint8_t from);
 bool serve_checkpoint_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count);
 bool serve_work(struct transfer *t);
 void serve_free(struct transfer *t);

@@ -52,7 +52,40 @@ static uint8_t *child_read(const struct transfer *t, const struct transfer_cut *
     return NULL;
 }
 
-/* P-34, P-49: the newest and the one before. A reader costs the pages that changed since; dropping the older bounds that. */
+/*
+ * P-34, P-49: the newest and the one before are served, and beside them at most two that somebody takes. Why these: checkpoints come as fast as
+ * blocks do, and neither an index of a large state nor its pieces, out of a fifth of the time, are done before two newer ones are there. One that was
+ * begun anew with each would never be shown, and a node from far behind would come back only when everything else is idle.
+ *
+ * What that costs is bounded, whoever asks: in disk, by what LMDB cannot write again for it, twice its own size; and in time, since the blocks above
+ * it are kept as well. A client's backup keeps pages, and no blocks.
+ */
+static bool is_taken(const struct transfer *t, const struct transfer_served *served) {
+    if (!served->used || served->damaged || !served->indexing) return false;
+    if (t->now_ms - served->asked_ms >= TRANSFER_WANTED_MS || t->now_ms - served->begun_ms >= TRANSFER_TAKEN_MS_MAX) return false;
+    uint64_t kept, own;
+    if (served->cut.cost(served->cut.context, &kept, &own) != STORE_OK) return false;
+    return kept <= 2 * own || kept <= TRANSFER_TAKEN_BYTES_MIN;
+}
+
+/* Makes room for a newest. Of those that are taken the ones stay that have been for longest. */
+static void served_shift(struct transfer *t) {
+    struct transfer_served taken[TRANSFER_CUTS_TAKEN];
+    unsigned count = 0;
+    for (unsigned i = TRANSFER_CUTS - 1; i > 0; i--) {
+        struct transfer_served *served = &t->served[i];
+        if (count < TRANSFER_CUTS_TAKEN && is_taken(t, served)) {
+            taken[count++] = *served;
+            memset(served, 0, sizeof *served);
+        } else {
+            served_free(served);
+        }
+    }
+    t->served[1] = t->served[0];
+    memset(&t->served[0], 0, sizeof t->served[0]);
+    for (unsigned i = 0; i < count; i++) t->served[2 + i] = taken[count - 1 - i];
+}
+
 void transfer_checkpointed(struct transfer *t) {
     struct transfer_cut cut;
     if (!t->config.store.own(t->config.store.context, &cut)) return;
@@ -60,8 +93,7 @@ void transfer_checkpointed(struct transfer *t) {
         cut.close(cut.context);
         return;
     }
-    served_free(&t->served[TRANSFER_CUTS - 1]);
-    for (unsigned i = TRANSFER_CUTS - 1; i > 0; i--) t->served[i] = t->served[i - 1];
+    served_shift(t);
     struct transfer_served *newest = &t->served[0];
     *newest = (struct transfer_served){.used = true, .cut = cut};
     newest->child = child_read(t, &newest->cut, &newest->child_bytes);
@@ -195,21 +227,25 @@ static enum store_status index_step(struct transfer_served *served) {
     return status;
 }
 
-/* The newest that can be shown. */
-static struct transfer_served *served_newest(struct transfer *t) {
+/* An index that was begun is brought to its end, if newer ones are there by then or not. */
+static struct transfer_served *index_next(struct transfer *t) {
+    struct transfer_served *newest = NULL;
     for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
         struct transfer_served *served = &t->served[i];
-        if (served->used && !served->damaged && served->child != NULL) return served;
+        if (!served->used || served->damaged || served->child == NULL) continue;
+        if (served->indexing && !served->indexed) return served;
+        if (newest == NULL) newest = served;
     }
-    return NULL;
+    bool wanted = t->wanted_ms != 0 && t->now_ms - t->wanted_ms < TRANSFER_WANTED_MS;
+    return newest != NULL && !newest->indexed && wanted ? newest : NULL;
 }
 
 bool serve_work(struct transfer *t) {
-    struct transfer_served *served = served_newest(t);
-    bool wanted = t->wanted_ms != 0 && t->now_ms - t->wanted_ms < TRANSFER_WANTED_MS;
-    if (served == NULL || served->indexed || t->failed || (!served->indexing && !wanted)) return false;
+    struct transfer_served *served = t->failed ? NULL : index_next(t);
+    if (served == NULL) return false;
     if (!served->indexing) {
         served->indexing = true;
+        served->begun_ms = served->asked_ms = t->now_ms;
         served->index = malloc(sizeof *served->index);
         CHECK(served->index != NULL);
         trie_index_begin(served->index);
@@ -243,20 +279,45 @@ static void shown_put(struct bytes_writer *writer, const struct transfer_served 
     bytes_put_raw(writer, served->child, served->child_bytes);
 }
 
+/* Who takes this checkpoint will want the blocks above it (a client does not). */
+static void blocks_hold(struct transfer *t, uint64_t height) {
+    if (t->hold_ms != 0 && t->now_ms - t->hold_ms < TRANSFER_HOLD_MS && height > t->hold_height) return;
+    t->hold_height = height;
+    t->hold_ms = t->now_ms;
+}
+
+void serve_asked(struct transfer *t, struct transfer_served *served, uint8_t from) {
+    if (!served->indexing) return;
+    served->asked_ms = t->now_ms;
+    if (!transfer_is_client(from)) blocks_hold(t, served->cut.about.height);
+}
+
+/* At most two are shown: the newest that can be, and that which somebody takes longest. An index of a newer one is made for who asks when there is
+ * none from `height` on, or only old ones. */
+static uint16_t checkpoints_choose(struct transfer *t, uint8_t from, uint64_t height, const struct transfer_served *shown[CHECKPOINT_SHOWN_MAX]) {
+    uint16_t count = 0;
+    bool any = false, fresh = false;
+    for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
+        struct transfer_served *served = &t->served[i];
+        if (!served->used || served->cut.about.height < height) continue;
+        any = true;
+        serve_asked(t, served, from);
+        fresh |= served->indexing && !served->damaged && (i == 0 || t->now_ms - served->begun_ms < TRANSFER_FRESH_MS);
+        if (!served->indexed) continue;
+        if (count < CHECKPOINT_SHOWN_MAX) count++;
+        shown[count - 1] = served;
+    }
+    if (any && !fresh) t->wanted_ms = t->now_ms;
+    return count;
+}
+
 bool serve_checkpoint_query(struct transfer *t, uint8_t from, const uint8_t *bytes, size_t count) {
     struct checkpoint_query query;
     if (checkpoint_query_decode(bytes, count, &query) != CHECKPOINT_OK) return false;
-    const struct transfer_served *shown[TRANSFER_CUTS];
+    const struct transfer_served *shown[CHECKPOINT_SHOWN_MAX];
+    uint16_t shown_count = checkpoints_choose(t, from, query.height, shown);
     size_t room = 16;
-    uint16_t shown_count = 0;
-    for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
-        const struct transfer_served *served = &t->served[i];
-        if (!served->used || served->cut.about.height < query.height) continue;
-        t->wanted_ms = t->now_ms;
-        if (!served->indexed) continue;
-        shown[shown_count++] = served;
-        room += shown_bytes(served);
-    }
+    for (uint16_t i = 0; i < shown_count; i++) room += shown_bytes(shown[i]);
     struct blob *blob = blob_make(room);
     struct bytes_writer writer = bytes_writer_of(blob->bytes, room);
     checkpoint_message_head_put(&writer, query.nonce, shown_count);
