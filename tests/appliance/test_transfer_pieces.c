@@ -336,6 +336,43 @@ static void what_only_members_may_say_is_not_heard_from_a_client(void **state) {
     tw_world_close();
 }
 
+static struct tw_blob *child_of(uint32_t at) {
+    struct tw_state *state = &tw.states[at];
+    for (uint32_t i = 0; i < state->blob_count; i++) {
+        if (strcmp(state->blobs[i].name, "child") == 0) return &state->blobs[i];
+    }
+    fail();
+    return NULL;
+}
+
+/* P-31: one that lacks what it is shown by (an older release wrote it), and two that have that of another or a bad one (their disks failed). */
+static void a_checkpoint_that_nothing_proves_is_shown_to_nobody(void **state) {
+    (void)state;
+    tw_world_open();
+    for (uint32_t at = 0; at < 4; at++) {
+        if (at > 0) tw_state_copy(at - 1, at);
+        tw_key_put(&tw.states[at], &at, sizeof at, 10, 1 + at);
+        tw_state_certify(at);
+    }
+    child_of(0)->name[0] = (char)(child_of(0)->name[0] + 1);
+    memcpy(child_of(1)->bytes, child_of(3)->bytes, child_of(3)->count);
+    assert_int_equal(child_of(1)->count, child_of(3)->count);
+    child_of(2)->count--;
+    tw_state_serve(0);
+    tw_node_open(TW_TAKER);
+    for (uint32_t at = 0; at < 3; at++) {
+        if (at > 0) tw_state_serve(at);
+        for (uint32_t i = 0; i < 400; i++) tw_step();
+        assert_false(tw.done);
+    }
+    assert_int_equal(tw.pieces, 0);
+    assert_int_equal(tw.bad_count, 0);
+    tw_state_serve(3); /* the next one is whole again */
+    tw_run_until_done(2000);
+    tw_taken_is(3);
+    tw_world_close();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_pieces_from_three_members),
@@ -347,6 +384,7 @@ int main(void) {
         cmocka_unit_test(bent_pieces_name_their_sender_and_nobody_else),
         cmocka_unit_test(one_who_makes_up_many_manifests_takes_nobodys_room),
         cmocka_unit_test(a_manifest_of_one_that_does_not_come_is_not_tried_again_before_others),
+        cmocka_unit_test(a_checkpoint_that_nothing_proves_is_shown_to_nobody),
         cmocka_unit_test(any_bytes_do_no_harm),
         cmocka_unit_test(a_client_is_served_what_members_leave_over),
         cmocka_unit_test(what_only_members_may_say_is_not_heard_from_a_client),
