@@ -244,6 +244,7 @@ bool serve_work(struct transfer *t) {
     struct transfer_served *served = t->failed ? NULL : index_next(t);
     if (served == NULL) return false;
     if (!served->indexing) {
+        t->wanted_ms = 0; /* who needs a newer one yet says so again */
         served->indexing = true;
         served->begun_ms = served->asked_ms = t->now_ms;
         served->index = malloc(sizeof *served->index);

@@ -56,11 +56,19 @@ static enum store_status cut_blob(void *context, const char *name, void *bytes, 
     return STORE_ABSENT;
 }
 
+static enum store_status cut_cost(const void *context, uint64_t *kept_bytes, uint64_t *own_bytes) {
+    (void)context;
+    *kept_bytes = tw.cut_kept_bytes;
+    *own_bytes = TW_OWN_BYTES;
+    return STORE_OK;
+}
+
 static struct transfer_cut cut_of(const struct tw_state *state) {
     struct memory_cut *cut = calloc(1, sizeof *cut);
     CHECK(cut != NULL);
     cut->state = state;
-    return (struct transfer_cut){.context = cut, .about = state->about, .seek = cut_seek, .next = cut_next, .blob = cut_blob, .close = free};
+    return (struct transfer_cut){
+        .context = cut, .about = state->about, .seek = cut_seek, .next = cut_next, .blob = cut_blob, .cost = cut_cost, .close = free};
 }
 
 static void leaf_free(struct tw_leaf *leaf) {

@@ -8,7 +8,7 @@
 #include "appliance/transfer.h"
 #include "tests/keyed/keyed_signer.h"
 
-enum { TW_N = 4, TW_TAKER = 3, TW_CLUSTER = 0x00020000, TW_K = 16, TW_MAIL_MAX = 4096, TW_BLOBS_MAX = 4, TW_STATES_MAX = 8 };
+enum { TW_N = 4, TW_TAKER = 3, TW_CLUSTER = 0x00020000, TW_K = 16, TW_MAIL_MAX = 4096, TW_BLOBS_MAX = 4, TW_STATES_MAX = 8, TW_OWN_BYTES = 64 << 20 };
 
 struct tw_leaf {
     uint8_t path[32];
@@ -62,6 +62,7 @@ struct transfer_world {
     struct blob *evidence; /* the items of what came last; NULL: none */
     uint32_t evidence_count;
     uint8_t evidence_member;
+    uint64_t cut_kept_bytes; /* what each cut says that it keeps from being written again; its own size is TW_OWN_BYTES */
 };
 extern struct transfer_world tw;
 

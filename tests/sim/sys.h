@@ -207,6 +207,7 @@ struct state {
     struct sys_blobs *blobs;
     struct sys_pending *pending, **pending_end; /* submitted, in order */
     uint64_t submitted, completed, latency_us;
+    uint64_t commits; /* with a checkpoint */
     struct state_reader *before; /* transfer: what a power cut finds until writing_until_us */
     uint64_t writing_until_us;
 };

@@ -63,7 +63,8 @@ static void checkpoint_write_all(struct state *state, uint64_t height) {
     for (uint32_t i = 0; i < 512; i++) {
         memset(values[i], (int)(height + i), sizeof values[i]);
         bytes_put_le16(keys[i], (uint16_t)i);
-        writes[i] = (struct state_write){.key = keys[i], .key_bytes = 2, .value = values[i], .value_bytes = 1024, .version = {.height = height, .index = i}};
+        writes[i] = (struct state_write){.key = keys[i], .key_bytes = 2, .value = values[i], .value_bytes = sizeof values[i],
+                                         .version = {.height = height, .index = i}};
     }
     struct state_checkpoint about = {.height = height};
     struct state_batch batch = {.writes = writes, .write_count = 512, .checkpoint = &about};

@@ -1,0 +1,200 @@
+/* A checkpoint that somebody takes stays, beside the two newest, for a bounded time and at a bounded cost (P-49). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "merkle/check.h"
+#include "protocol/checkpoint.h"
+#include "tests/appliance/transfer_world.h"
+
+enum { MEMBER = 1, CLIENT = TRANSFER_CLIENT + 1, CHECKPOINT_QUERY = 0x010D, PIECE_QUERY = 0x010F, TAKEN_MS_MAX = 300000, IDLE_MS = 30000 };
+
+static void states_make(uint32_t count, uint32_t keys) {
+    tw_world_open();
+    tw_state_fill(&tw.states[0], keys, 40);
+    tw_state_certify(0);
+    for (uint32_t i = 1; i < count; i++) {
+        uint32_t key = i;
+        tw_state_copy(i - 1, i);
+        tw_key_put(&tw.states[i], &key, sizeof key, 40, 1 + i);
+        tw_state_certify(i);
+    }
+}
+
+static struct blob *answer_of(uint8_t asker, uint16_t type, const uint8_t *bytes, size_t count) {
+    struct transfer_output output;
+    struct blob *answer = NULL;
+    (void)transfer_frame(tw.nodes[0], asker, type, bytes, count, true);
+    while (transfer_next(tw.nodes[0], &output)) {
+        if (output.kind == TRANSFER_SEND && answer == NULL) answer = output.blob;
+        else blob_drop(output.blob);
+    }
+    assert_non_null(answer);
+    return answer;
+}
+
+/* How many node 0 shows, newest first. */
+static uint16_t shown_to(uint8_t asker, uint64_t heights[CHECKPOINT_SHOWN_MAX], uint8_t hashes[CHECKPOINT_SHOWN_MAX][32]) {
+    static struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX];
+    struct checkpoint_query query = {.nonce = 3};
+    uint8_t bytes[CHECKPOINT_QUERY_BYTES];
+    uint64_t nonce;
+    uint16_t count;
+    checkpoint_query_encode(&query, bytes);
+    struct blob *answer = answer_of(asker, CHECKPOINT_QUERY, bytes, sizeof bytes);
+    assert_int_equal(checkpoint_message_decode(answer->bytes, answer->count, &nonce, shown, &count), CHECKPOINT_OK);
+    for (uint16_t i = 0; i < count; i++) {
+        heights[i] = shown[i].manifest.height;
+        checkpoint_shown_hash(&shown[i], hashes[i]);
+    }
+    blob_drop(answer);
+    return count;
+}
+
+/* As one who takes it asks: whether a piece of it comes. */
+static bool is_there(uint8_t asker, const uint8_t hash[32]) {
+    struct checkpoint_piece_query query = {.nonce = 5, .prefix_bits = 1};
+    struct checkpoint_piece piece;
+    uint8_t bytes[CHECKPOINT_PIECE_QUERY_BYTES];
+    memcpy(query.manifest_hash, hash, 32);
+    checkpoint_piece_query_encode(&query, bytes);
+    struct blob *answer = answer_of(asker, PIECE_QUERY, bytes, sizeof bytes);
+    assert_int_equal(checkpoint_piece_decode(answer->bytes, answer->count, &piece), CHECKPOINT_OK);
+    uint8_t code = piece.code;
+    blob_drop(answer);
+    assert_true(code == CHECKPOINT_PIECE_UNKNOWN || code == CHECKPOINT_PIECE_OK);
+    return code == CHECKPOINT_PIECE_OK;
+}
+
+static void time_goes(uint64_t ms) {
+    tw.now_ms += ms;
+    transfer_tick(tw.nodes[0], tw.now_ms);
+}
+
+/* The newest is asked for, indexed and shown. */
+static uint64_t newest_shown(uint8_t asker, uint8_t hash[32]) {
+    uint64_t heights[CHECKPOINT_SHOWN_MAX];
+    uint8_t hashes[CHECKPOINT_SHOWN_MAX][32];
+    (void)shown_to(asker, heights, hashes);
+    while (transfer_work(tw.nodes[0])) {}
+    assert_true(shown_to(asker, heights, hashes) > 0);
+    memcpy(hash, hashes[0], 32);
+    return heights[0];
+}
+
+static uint64_t held(void) {
+    struct transfer_status status;
+    transfer_status(tw.nodes[0], &status);
+    return status.hold_height;
+}
+
+static void an_index_is_brought_to_its_end_while_newer_checkpoints_come(void **state) {
+    (void)state;
+    states_make(TW_STATES_MAX, 20000); /* 20 parts, four in a step: two newer ones are there before it is done */
+    tw_state_serve(0);
+    tw_node_open(TW_TAKER);
+    for (uint32_t i = 1; i < TW_STATES_MAX; i++) {
+        tw_step();
+        tw_state_serve(i);
+    }
+    tw_run_until_done(4000);
+    uint64_t height = tw.taken.about.height;
+    print_message("taken: %llu, newest: %u\n", (unsigned long long)height, TW_STATES_MAX * TW_K);
+    assert_true(height <= 3 * TW_K);
+    tw_taken_is((uint32_t)(height / TW_K - 1));
+    assert_int_equal(tw.bad_count, 0);
+    tw_world_close();
+}
+
+static void one_that_is_asked_for_stays_and_the_blocks_above_it(void **state) {
+    (void)state;
+    uint8_t hash[32];
+    states_make(6, 300);
+    tw_state_serve(0);
+    assert_int_equal(newest_shown(MEMBER, hash), TW_K);
+    for (uint32_t i = 1; i <= 4; i++) {
+        tw_state_serve(i);
+        time_goes(IDLE_MS - 1000);
+        assert_true(is_there(MEMBER, hash));
+        assert_int_equal(held(), TW_K);
+    }
+    time_goes(IDLE_MS); /* nobody asks any more */
+    tw_state_serve(5);
+    assert_false(is_there(MEMBER, hash));
+    tw_world_close();
+}
+
+static void at_most_two_are_shown_the_newest_and_the_one_that_is_taken_longest(void **state) {
+    (void)state;
+    uint64_t heights[CHECKPOINT_SHOWN_MAX];
+    uint8_t hash[32], newer[32], hashes[CHECKPOINT_SHOWN_MAX][32];
+    states_make(6, 300);
+    tw_state_serve(0);
+    (void)newest_shown(MEMBER, hash);
+    for (uint32_t i = 1; i <= 3; i++) tw_state_serve(i);
+    assert_int_equal(shown_to(MEMBER, heights, hashes), 1); /* it is young: no other is indexed for who comes now */
+    while (transfer_work(tw.nodes[0])) {}
+    assert_int_equal(shown_to(MEMBER, heights, hashes), 1);
+    for (int i = 0; i < 4; i++) {
+        time_goes(IDLE_MS / 2);
+        assert_true(is_there(MEMBER, hash));
+    }
+    assert_int_equal(newest_shown(MEMBER, newer), 4 * TW_K); /* a minute old: one is */
+    tw_state_serve(4);
+    for (int i = 0; i < 4; i++) {
+        time_goes(IDLE_MS / 2);
+        assert_true(is_there(MEMBER, hash) && is_there(MEMBER, newer));
+    }
+    (void)newest_shown(MEMBER, newer);
+    assert_int_equal(shown_to(MEMBER, heights, hashes), 2);
+    assert_int_equal(heights[0], 5 * TW_K);
+    assert_int_equal(heights[1], TW_K);
+    tw_world_close();
+}
+
+static void one_that_costs_too_much_disk_goes(void **state) {
+    (void)state;
+    uint8_t hash[32];
+    states_make(5, 300);
+    tw_state_serve(0);
+    (void)newest_shown(CLIENT, hash);
+    tw.cut_kept_bytes = 2 * TW_OWN_BYTES;
+    for (uint32_t i = 1; i <= 3; i++) tw_state_serve(i);
+    assert_true(is_there(CLIENT, hash));
+    assert_int_equal(held(), 0); /* a client needs no blocks */
+    tw.cut_kept_bytes++;
+    tw_state_serve(4);
+    assert_false(is_there(CLIENT, hash));
+    tw_world_close();
+}
+
+static void one_that_is_asked_for_without_end_goes(void **state) {
+    (void)state;
+    uint8_t hash[32];
+    states_make(5, 300);
+    tw_state_serve(0);
+    (void)newest_shown(MEMBER, hash);
+    for (uint32_t i = 1; i <= 3; i++) tw_state_serve(i);
+    for (uint64_t ms = 0; ms < TAKEN_MS_MAX; ms += IDLE_MS / 2) {
+        time_goes(IDLE_MS / 2);
+        assert_true(is_there(MEMBER, hash));
+    }
+    tw_state_serve(4);
+    assert_false(is_there(MEMBER, hash));
+    tw_world_close();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_index_is_brought_to_its_end_while_newer_checkpoints_come),
+        cmocka_unit_test(one_that_is_asked_for_stays_and_the_blocks_above_it),
+        cmocka_unit_test(at_most_two_are_shown_the_newest_and_the_one_that_is_taken_longest),
+        cmocka_unit_test(one_that_costs_too_much_disk_goes),
+        cmocka_unit_test(one_that_is_asked_for_without_end_goes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
