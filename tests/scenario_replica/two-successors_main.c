@@ -1,7 +1,8 @@
 /*
  * Administrators sign two successors of one predecessor (S-143, B-81), which begin from the same state with the same keys. Half of the old nodes is
  * shown the one first, half the other: each leaves for the first that it was shown, for good, refuses the second, and keeps both statements, which
- * convict who signed both. A client's journal follows one and no other. What the one system decides is nothing in the other.
+ * convict who signed both. A client's journal follows one and no other. What the one system decides, its answers (so its receipts) and its slices, is
+ * nothing in the other.
  */
 #include <stdlib.h>
 #include <string.h>
