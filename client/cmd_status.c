@@ -107,7 +107,11 @@ static void show(const struct heraclius_node_status *nodes, size_t count, const 
     for (size_t i = 0; i < count; i++) {
         const struct heraclius_node_status *node = &nodes[i];
         if (node->cluster != view->cluster) continue;
-        if (node->reached && node->heard) {
+        if (node->silent) {
+            printf("  %-8s up    signs nothing: retired, observing, or just started (its own /status says which)", node->name);
+            if (node->heard) printf("; %u nodes show its last statement, of height %" PRIu64, node->witnesses, node->height);
+            printf("\n");
+        } else if (node->reached && node->heard) {
             printf("  %-8s up    height %" PRIu64 ", view %" PRIu64 "%s%s\n", node->name, node->height, node->view,
                    node->voting ? ", voting" : ", not voting", node->timed_out ? ", timed out" : "");
         } else if (node->heard) {
@@ -119,9 +123,9 @@ static void show(const struct heraclius_node_status *nodes, size_t count, const 
 }
 
 static json_t *node_json(const struct heraclius_node_status *node) {
-    return json_pack("{sssisbsbsbsIsIsIsiss}", "name", node->name, "member", (int)node->member, "reached", node->reached, "heard", node->heard,
-                     "voting", node->voting, "epoch", (json_int_t)node->epoch, "view", (json_int_t)node->view, "height", (json_int_t)node->height,
-                     "witnesses", (int)node->witnesses, "why", node->why ? node->why : "");
+    return json_pack("{sssisbsbsbsbsIsIsIsiss}", "name", node->name, "member", (int)node->member, "reached", node->reached, "heard", node->heard,
+                     "voting", node->voting, "silent", node->silent, "epoch", (json_int_t)node->epoch, "view", (json_int_t)node->view, "height",
+                     (json_int_t)node->height, "witnesses", (int)node->witnesses, "why", node->why ? node->why : "");
 }
 
 static json_t *cluster_json(const struct heraclius_node_status *nodes, size_t count, const struct cluster_view *view) {

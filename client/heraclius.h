@@ -265,7 +265,8 @@ struct heraclius_node_status {
     uint32_t witnesses; /* how many nodes showed us one no older than this */
     uint64_t epoch, view, height, time_ms;
     uint8_t block_id[32];
-    bool voting, timed_out;
+    bool voting, timed_out; /* of one that answered: by its own statement, which it showed itself */
+    bool silent;     /* it answered, and showed no statement of its own: retired, observing, or not ready to sign yet */
     bool shut_out;   /* it does not let this client's key in: a shard knows the clients of the system file alone */
     const char *why; /* if not reached */
 };

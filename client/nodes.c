@@ -8,20 +8,28 @@
 
 enum { MESSAGE_STATUS = 0x0109, MESSAGE_STATUS_QUERY = 0x0304, STATUS_MAX = BFT_MEMBERS_MAX };
 
-static struct heraclius_node_status *slot(struct heraclius *db, uint32_t cluster, uint32_t member) {
+static struct node *node_at(struct heraclius *db, uint32_t cluster, uint32_t member) {
     for (uint32_t i = 0; i < db->node_count; i++) {
-        if (db->nodes[i].cluster == cluster && db->nodes[i].member == member) return &db->statuses[i];
+        if (db->nodes[i].cluster == cluster && db->nodes[i].member == member) return &db->nodes[i];
     }
     return NULL;
 }
 
-/* A newer statement takes the place of an older one; each node that shows the newest height counts as a witness of it. */
-static void status_take(struct heraclius *db, const struct bft_status *status) {
-    struct heraclius_node_status *out = slot(db, status->place.cluster, status->signer);
-    if (!out) return;
-    if (out->heard && status->final.height < out->height) return;
-    bool same = out->heard && status->final.height == out->height && status->view == out->view;
+/* Of statements that others show a newer one takes the place of an older one, and each node that shows the newest height is a witness of it. What a
+ * node shows of itself stands above all of them: it may have been begun anew since, lower, and with its key retired. */
+static void status_take(struct heraclius *db, const struct node *from, const struct bft_status *status) {
+    struct node *node = node_at(db, status->place.cluster, status->signer);
+    if (!node) return;
+    struct heraclius_node_status *out = &db->statuses[node->index];
+    bool own = node == from;
+    bool same = out->heard && (own ? out->height >= status->final.height : status->final.height == out->height && status->view == out->view);
+    if (!own && node->status_came) {
+        out->witnesses += status->final.height >= out->height;
+        return;
+    }
+    if (!own && out->heard && status->final.height < out->height) return;
     out->witnesses = same ? out->witnesses + 1 : 1;
+    node->status_came = own;
     out->heard = true;
     out->epoch = status->place.epoch;
     out->view = status->view;
@@ -53,8 +61,7 @@ void client_nodes_answer(struct node *node, const uint8_t *payload, size_t paylo
         }
         if (signers & 1u << message.status.signer) continue;
         signers |= 1u << message.status.signer;
-        status_take(db, &message.status);
-        if (message.status.signer == node->member) node->status_came = true;
+        status_take(db, node, &message.status);
     }
     db->statuses[node->index].reached = true;
 }
@@ -90,7 +97,10 @@ enum heraclius_status heraclius_nodes(struct heraclius *db, uint32_t timeout_ms,
         if (!node->card) continue;
         db->statuses[i].shut_out = !db->statuses[i].reached && client_node_shut_out(node, ring_clock_ms());
         db->statuses[i].name = node->card->name;
-        db->statuses[i].why = db->statuses[i].reached ? "" : node->why[0] ? node->why : "no answer in time";
+        /* What others show of one that shows nothing itself is its last word of a time that is past: it may have retired its key. */
+        db->statuses[i].silent = db->statuses[i].reached && !node->status_came;
+        if (db->statuses[i].silent) db->statuses[i].voting = false;
+        db->statuses[i].why = db->statuses[i].reached ? "" : node->why[0] ? node->why : "no link yet, and no answer in time";
         if (i >= db->coordinator_nodes) node->wanted = false;
         db->shown[(*count)++] = db->statuses[i];
     }

@@ -287,6 +287,11 @@ def with_old_key(cases, system, out):
     system.kill(victim)
     system.start(victim)
     cases.case("nor after a restart", wait_phase(system, victim, "retired"), system.ask(victim))
+    done = system.client("status", "--json")
+    shown = next(x for x in json.loads(done.stdout)["clusters"] if x["cluster"] == "coordinator 0")
+    member = next(m for m in shown["members"] if m["name"] == victim)
+    cases.case("status counts it among those that do not vote, whatever others still show of it", member["reached"]
+               and not member["voting"] and shown["up"] == 3 and shown["may_fail"] == 0, shown)
     root = {s["state_root"] for s in system.cluster("c0").values()} if system.wait_equal("c0", 30) else None
     cases.case("it has the state that the others have", root is not None and len(root) == 1, system.states("c0"))
     return victim
