@@ -290,8 +290,10 @@ clean: ## removes build/ (never local/)
 COORDINATORS ?=
 SHARDS ?=
 NODES ?=
+SET ?=
 export YES
-SIZES = $(if $(COORDINATORS),--coordinators $(COORDINATORS)) $(if $(SHARDS),--shards $(SHARDS)) $(if $(NODES),--nodes $(NODES))
+SIZES = $(if $(COORDINATORS),--coordinators $(COORDINATORS)) $(if $(SHARDS),--shards $(SHARDS)) $(if $(NODES),--nodes $(NODES)) \
+  $(foreach s,$(SET),--set $(s))
 
 .PHONY: run start stop status reset local-programs
 local-programs: product-gcc heraclius
@@ -299,7 +301,7 @@ local-programs: product-gcc heraclius
 run: setup ## a whole Heraclius here: builds, starts, live status until ctrl-C, which stops it and keeps the data
 	@$(MAKE) --no-print-directory -j2 local-programs
 	@appliance/local run $(SIZES)
-start: setup ## the same in the background; COORDINATORS=2 SHARDS=2 NODES=7 for other sizes
+start: setup ## the same in the background; COORDINATORS=2 SHARDS=2 NODES=7 for other sizes, SET=checkpoint_blocks=64 for a limit
 	@$(MAKE) --no-print-directory -j2 local-programs
 	@appliance/local start $(SIZES)
 stop: ## stops it, keeps the data
