@@ -277,11 +277,6 @@ out:
     return code;
 }
 
-static void words_free(char **words) {
-    for (char **at = words; at && *at; at++) free(*at);
-    free(words);
-}
-
 int cmd_system_assemble(int argc, char **argv) {
     struct wishes wishes = {.needed = 1};
     int code = CMD_EXIT_USAGE;
@@ -309,12 +304,12 @@ int cmd_system_assemble(int argc, char **argv) {
     }
     if (cmd_signatures_start()) code = assemble(&wishes);
 out:
-    words_free(wishes.coordinators);
-    words_free(wishes.shards);
-    words_free(wishes.admins);
-    words_free(wishes.clients);
-    words_free(wishes.settings);
-    words_free(wishes.origins);
+    cmd_words_free(wishes.coordinators);
+    cmd_words_free(wishes.shards);
+    cmd_words_free(wishes.admins);
+    cmd_words_free(wishes.clients);
+    cmd_words_free(wishes.settings);
+    cmd_words_free(wishes.origins);
     free(wishes.name);
     free(wishes.out);
     free(wishes.partition_key);

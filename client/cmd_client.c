@@ -1,11 +1,8 @@
 /* heraclius client add|change|revoke|show|sign|submit: enrolment while a system runs (spec/system.md 7.6, S-70 to S-79). */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/cmd_system.h"
 #include "client/cmd_system_inside.h"
@@ -27,27 +24,21 @@ static bool operation_load(struct cmd_operation *out, const char *path) {
     struct system_fault fault = {.text = ""};
     if (!command_read_file(path, ADMIN_OP_BYTES_MAX, "the most that an operation may have", &file)) return false;
     enum system_error error = admin_op_decode(&out->op, file.bytes, file.count, &fault);
-    if (!error && out->op.kind < ADMIN_OP_ENROL) error = system_fault_set(&fault, SYSTEM_FIELD_RANGE, "this is no enrolment of a client");
+    if (!error && out->op.kind < ADMIN_OP_ENROL) error = system_fault_set(&fault, SYSTEM_FIELD_RANGE, "it is a CONFIG: `heraclius config`");
     free(file.bytes);
-    if (error) (void)cmd_fail("%s: %s", path, fault.text);
+    if (error) (void)cmd_fail("%s: not a file that `client add`, `change` or `revoke` made: %s", path, fault.text);
     return !error;
 }
 
 /* A new file, or (fresh false) in place of the old one, whole or not at all. */
 static bool operation_save(struct admin_op *op, const char *path, bool fresh) {
+    struct system_fault fault;
     uint8_t *bytes = malloc(ADMIN_OP_BYTES_MAX);
-    char beside[CMD_PATH_BYTES];
     if (!bytes) return cmd_fail("no memory") == CMD_EXIT_DONE;
     size_t count = admin_op_encode(op, bytes);
-    bool fits = (size_t)snprintf(beside, sizeof beside, "%s.new", path) < sizeof beside;
-    const char *to = fresh ? path : beside;
-    int fd = fits ? open(to, O_WRONLY | O_CREAT | O_CLOEXEC | (fresh ? O_EXCL : O_TRUNC), 0644) : -1;
-    bool good = fd >= 0 && write(fd, bytes, count) == (ssize_t)count && fsync(fd) == 0;
-    if (!good) (void)cmd_fail("%s: %s", to, strerror(errno));
-    if (fd >= 0) close(fd);
-    if (good && !fresh && rename(beside, path) != 0) good = cmd_fail("%s: %s", path, strerror(errno)) == CMD_EXIT_DONE;
+    enum system_error error = fresh ? canonical_write_new(path, bytes, count, 0644, &fault) : canonical_replace(path, bytes, count, 0644, &fault);
     free(bytes);
-    return good;
+    return error ? cmd_fail("%s", fault.text) == CMD_EXIT_DONE : true;
 }
 
 /* ---- showing ---- */
@@ -137,7 +128,9 @@ static int refused(const char *cluster, const struct admin_op *op, const struct 
         if (op->serial == state->number) return command_fail(EXIT_REFUSED, "%s: another operation has number %" PRIu64 " there", cluster, op->serial);
         return command_fail(EXIT_REFUSED, "%s: number %" PRIu64 " has passed there, it is at %" PRIu64 "%s", cluster, op->serial, state->number,
                             op->serial > state->number ? "; it names another predecessor" : "");
-    case HERACLIUS_ADMIN_INVALID: return command_fail(EXIT_REFUSED, "%s refuses it: %s", cluster, state->why);
+    case HERACLIUS_ADMIN_INVALID:
+        return command_fail(EXIT_REFUSED, "%s refuses it: %s (it has %u signatures; `heraclius client sign` adds one)", cluster, state->why,
+                            op->signatures_count);
     case HERACLIUS_ADMIN_CLIENT:
         return command_fail(EXIT_REFUSED, "%s refuses it: %s", cluster,
                             op->kind == ADMIN_OP_ENROL ? "this client, or its key, is on record already, or there is no room (clients_max)"
@@ -349,11 +342,6 @@ out:
     return code;
 }
 
-static void words_free(char **words) {
-    for (char **at = words; at && *at; at++) free(*at);
-    free(words);
-}
-
 static bool common_valid(void) {
     bool good = command_options.timeout_s >= 1 && command_options.timeout_s <= 86400;
     if (!good) (void)cmd_fail("--timeout is 1 to 86400 seconds");
@@ -366,7 +354,8 @@ static int make(int argc, char **argv, enum admin_op_kind kind, const char *word
     struct poptOption common[COMMAND_OPTIONS_MAX];
     command_options_of(COMMAND_CLIENT, common);
     const struct poptOption options[] = {
-        {"admin", 0, POPT_ARG_ARGV, &wishes.admins, 0, "an administrator's key, which signs it; once per administrator", "KEYFILE"},
+        {"admin", 0, POPT_ARG_ARGV, &wishes.admins, 0, "an administrator's key; once per administrator (also: --admin-key)", "KEYFILE"},
+        {"admin-key", 0, POPT_ARG_ARGV | POPT_ARGFLAG_DOC_HIDDEN, &wishes.admins, 0, NULL, NULL},
         {"out", 'o', POPT_ARG_STRING, &wishes.out, 0, "write it there instead of handing it in", "OP"},
         {"after", 0, POPT_ARG_STRING, &wishes.after, 0, "it follows this operation (no node is asked for the number)", "OP"},
         {"number", 0, POPT_ARG_LONGLONG, &wishes.number, 0, "it has this number", "N"},
@@ -383,7 +372,7 @@ static int make(int argc, char **argv, enum admin_op_kind kind, const char *word
     else if (cmd_signatures_start() && common_valid()) code = operation_make(&wishes, text);
     free(text);
 out:
-    words_free(wishes.admins);
+    cmd_words_free(wishes.admins);
     free(wishes.out);
     free(wishes.after);
     free(wishes.predecessor);
@@ -412,7 +401,9 @@ static int show_or_sign(int argc, char **argv, bool sign) {
     int code = CMD_EXIT_USAGE;
     struct system *system = NULL;
     const struct poptOption signing[] = {
-        {"admin", 0, POPT_ARG_ARGV, &admins, 0, "an administrator's key; once per administrator", "KEYFILE"}, POPT_TABLEEND};
+        {"admin", 0, POPT_ARG_ARGV, &admins, 0, "an administrator's key; once per administrator (also: --admin-key)", "KEYFILE"},
+        {"admin-key", 0, POPT_ARG_ARGV | POPT_ARGFLAG_DOC_HIDDEN, &admins, 0, NULL, NULL},
+        POPT_TABLEEND};
     const struct poptOption nothing[] = {POPT_TABLEEND};
     const struct poptOption options[] = {{NULL, 0, POPT_ARG_INCLUDE_TABLE, (void *)(uintptr_t)(sign ? signing : nothing), 0, NULL, NULL},
                                          {"system", 's', POPT_ARG_STRING, &command_options.system_path, 0, "the system file", "FILE"},
@@ -432,7 +423,7 @@ static int show_or_sign(int argc, char **argv, bool sign) {
     code = EXIT_DONE;
 out:
     system_free(system);
-    words_free(admins);
+    cmd_words_free(admins);
     poptFreeContext(context);
     return code;
 }

@@ -25,9 +25,9 @@ static bool operation_read(const char *path, struct admin_op *operation) {
     if (!command_read_file(path, ADMIN_OP_BYTES_MAX, "the most that an operation may have", &file)) return false;
     enum system_error error = admin_op_decode(operation, file.bytes, file.count, &fault);
     free(file.bytes);
-    if (error) return (void)cmd_fail("%s: %s", path, fault.text), false;
+    if (error) return (void)cmd_fail("%s: not a file that `config new` or `config sign` made: %s", path, fault.text), false;
     if (operation->kind == ADMIN_OP_CONFIG || operation->kind == ADMIN_OP_SEAL) return true;
-    (void)cmd_fail("%s: an operation of another kind than CONFIG and SEAL", path);
+    (void)cmd_fail("%s: an enrolment of a client, not a CONFIG: `heraclius client` shows, signs and submits it", path);
     return false;
 }
 
@@ -54,8 +54,9 @@ static bool view_beside(struct config_view *view, struct system *system, const s
 
 static bool system_open(struct wishes *wishes, struct system **system) {
     struct system_fault fault;
-    const char *from = getenv("HERACLIUS_SYSTEM");
-    if (!wishes->system) wishes->system = strdup(from && from[0] ? from : "local/system.json");
+    struct command command = {.system_path = wishes->system};
+    if (!command_find_system(&command)) return false;
+    if (!wishes->system) wishes->system = strdup(command.system_path);
     if (!wishes->system || !cmd_signatures_start()) return false;
     if (system_load(system, wishes->system, &fault) == SYSTEM_OK) return true;
     (void)cmd_fail("%s", fault.text);
@@ -289,13 +290,8 @@ static bool operations_join(struct admin_op *operation, const char **paths) {
             good = false;
         }
         for (uint32_t i = 0; good && i < other->signatures_count; i++) {
-            uint32_t at = 0;
-            int order = -1;
-            while (at < operation->signatures_count && (order = memcmp(operation->signatures[at].key, other->signatures[i].key, 32)) < 0) at++;
-            if ((at < operation->signatures_count && order == 0) || operation->signatures_count == CONFIG_ADMINS_MAX) continue;
-            memmove(&operation->signatures[at + 1], &operation->signatures[at], (operation->signatures_count - at) * sizeof operation->signatures[0]);
-            operation->signatures[at] = other->signatures[i];
-            operation->signatures_count++;
+            good = admin_op_signature_add(operation, &other->signatures[i]);
+            if (!good) (void)cmd_fail("%s: more than %d signatures", *path, CONFIG_ADMINS_MAX);
         }
     }
     free(other);
@@ -319,6 +315,11 @@ static void names_print(FILE *to, const struct heraclius *db, uint32_t cluster, 
         const struct node *node = &db->nodes[i];
         if (node->cluster == cluster && (places >> node->member & 1) != 0) (void)fprintf(to, " %s", node->card ? node->card->name : "?");
     }
+}
+
+/* A removal alone may cost a cluster its quorum, too: of seven with two down, two of the others. */
+static bool members_changed(const struct config_members *in_force, const struct admin_op *operation) {
+    return operation->kind == ADMIN_OP_CONFIG && (operation->nodes_count > 0 || operation->config.members.count != in_force->count);
 }
 
 /* One that was brought in and has not caught up counts among those that are down: the next change waits for it. */
@@ -404,7 +405,7 @@ static int config_submit(struct wishes *wishes, const char **paths, bool observe
     }
     if (observe && (operation->kind != ADMIN_OP_CONFIG || operation->nodes_count == 0)) code = cmd_fail("%s brings no new node", paths[0]);
     else if (observe) code = announced(db, operation, bytes, count, timeout_ms);
-    else if (operation->nodes_count == 0) code = submitted(db, operation, bytes, count, timeout_ms);
+    else if (!members_changed(&chain->chain->config.members, operation)) code = submitted(db, operation, bytes, count, timeout_ms);
     else if (!wishes->anyway && chain->entry_count + 1 == operation->serial && !stayers_vote(db, operation, timeout_ms)) code = EXIT_REFUSED;
     else {
         *before = chain->chain->config.members;
@@ -492,9 +493,11 @@ static int config_command(int argc, char **argv, enum verb verb, const char *hel
         {"seal", 0, POPT_ARG_NONE, &wishes.seal, 0, "end the cluster, for a successor", NULL},
         POPT_TABLEEND};
     const struct poptOption of_sign[] = {
-        {"admin-key", 0, POPT_ARG_STRING, &wishes.admin_key, 0, "the administrator's secret key", "FILE"}, POPT_TABLEEND};
+        {"admin-key", 0, POPT_ARG_STRING, &wishes.admin_key, 0, "the administrator's secret key (also: --admin)", "FILE"},
+        {"admin", 0, POPT_ARG_STRING | POPT_ARGFLAG_DOC_HIDDEN, &wishes.admin_key, 0, NULL, NULL},
+        POPT_TABLEEND};
     const struct poptOption of_submit[] = {
-        {"anyway", 0, POPT_ARG_NONE, &wishes.anyway, 0, "bring new nodes in although a member that stays does not vote", NULL}, POPT_TABLEEND};
+        {"anyway", 0, POPT_ARG_NONE, &wishes.anyway, 0, "change members although one that stays does not vote", NULL}, POPT_TABLEEND};
     const struct poptOption nothing[] = {POPT_TABLEEND};
     const struct poptOption *of_verb = verb == VERB_NEW ? of_new : verb == VERB_SIGN ? of_sign : verb == VERB_SUBMIT ? of_submit : nothing;
     const struct poptOption options[] = {
@@ -509,23 +512,20 @@ static int config_command(int argc, char **argv, enum verb verb, const char *hel
     poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
     poptSetOtherOptionHelp(context, help);
     if (cmd_options(context)) {
-        static const char *none[1];
-        const char **words = poptGetArgs(context);
-        int count = 0;
-        while (words && words[count]) count++;
+        int count;
+        const char **words = cmd_words(context, &count);
         bool timeout = wishes.timeout_s >= 1 && wishes.timeout_s <= 86400;
-        code = timeout ? run(verb, &wishes, words ? words : none, count, argv[0]) : cmd_fail("--timeout is 1 to 86400 seconds");
+        code = timeout ? run(verb, &wishes, words, count, argv[0]) : cmd_fail("--timeout is 1 to 86400 seconds");
     }
     free(wishes.system);
     free(wishes.client);
     free(wishes.out);
     free(wishes.chain);
     free(wishes.admin_key);
-    char **const lists[] = {wishes.set, wishes.replace, wishes.add, wishes.remove};
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-        for (char **word = lists[i]; word && *word; word++) free(*word);
-        free(lists[i]);
-    }
+    cmd_words_free(wishes.set);
+    cmd_words_free(wishes.replace);
+    cmd_words_free(wishes.add);
+    cmd_words_free(wishes.remove);
     poptFreeContext(context);
     return code;
 }

@@ -29,6 +29,19 @@ bool cmd_options(poptContext context) {
     return false;
 }
 
+const char **cmd_words(poptContext context, int *count) {
+    static const char *none[1];
+    const char **words = poptGetArgs(context);
+    *count = 0;
+    while (words && words[*count]) (*count)++;
+    return words ? words : none;
+}
+
+void cmd_words_free(char **words) {
+    for (char **word = words; word && *word; word++) free(*word);
+    free(words);
+}
+
 bool cmd_signatures_start(void) {
     if (ed25519_start(NULL)) return true;
     (void)cmd_fail("the Ed25519 library fails its self-test: another release than this program was made for?");

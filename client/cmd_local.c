@@ -72,14 +72,12 @@ static bool person_make(struct assembly *assembly, const char *out, enum keyfile
     return false;
 }
 
-/* addresses.json for ports base, base + 1, ... in the order of the system file, the admin's after them. Replaces an old file in one step. */
+/* addresses.json for ports base, base + 1, ... in the order of the system file, the admin's after them. */
 static bool addresses_write(const struct system *system, const char *out, int port_base) {
-    char path[CMD_PATH_BYTES], fresh[CMD_PATH_BYTES];
-    struct system_fault fault;
+    char path[CMD_PATH_BYTES];
     uint32_t clusters = system->coordinators_count + system->shards_count, count = 0;
-    size_t text_bytes = 0;
     for (uint32_t i = 0; i < clusters; i++) count += system->clusters[i].nodes_count;
-    if (!cmd_path(path, out, "addresses.json") || !cmd_path(fresh, out, "addresses.json.new")) return false;
+    if (!cmd_path(path, out, "addresses.json")) return false;
     struct addresses *addresses = calloc(1, sizeof *addresses + count * sizeof addresses->entries[0]);
     if (!addresses) {
         (void)cmd_fail("no memory");
@@ -97,16 +95,8 @@ static bool addresses_write(const struct system *system, const char *out, int po
             addresses->count++;
         }
     }
-    char *text = addresses_encode_json(addresses, &text_bytes);
+    bool good = cmd_addresses_write(path, addresses);
     addresses_free(addresses);
-    (void)unlink(fresh); /* of a call that was cut off */
-    bool good = text && !canonical_write_new(fresh, text, text_bytes, 0644, &fault);
-    if (!good) (void)cmd_fail("%s", text ? fault.text : "no memory");
-    free(text);
-    if (good && rename(fresh, path) != 0) {
-        perror("heraclius: addresses.json");
-        good = false;
-    }
     return good;
 }
 
@@ -226,8 +216,7 @@ int cmd_system_local(int argc, char **argv) {
     code = move ? local_move(out, sizes.port_base) : local_make(out, &sizes);
 out:
     free(out);
-    for (char **at = sizes.settings; at && *at; at++) free(*at);
-    free(sizes.settings);
+    cmd_words_free(sizes.settings);
     poptFreeContext(context);
     return code;
 }

@@ -92,13 +92,8 @@ static bool statements_join(const struct succession *succession, const char **pa
             good = ((void)cmd_fail("%s: a statement about other system files", *path), false);
         if (good && path == paths) *out = *next;
         for (uint32_t i = 0; good && i < next->signatures_count; i++) {
-            uint32_t at = 0;
-            int order = -1;
-            while (at < out->signatures_count && (order = memcmp(out->signatures[at].key, next->signatures[i].key, 32)) < 0) at++;
-            if ((at < out->signatures_count && order == 0) || out->signatures_count == CONFIG_ADMINS_MAX) continue;
-            memmove(&out->signatures[at + 1], &out->signatures[at], (out->signatures_count - at) * sizeof out->signatures[0]);
-            out->signatures[at] = next->signatures[i];
-            out->signatures_count++;
+            good = claim_successor_signature_add(out, &next->signatures[i]);
+            if (!good) (void)cmd_fail("%s: more than %d signatures", *path, CONFIG_ADMINS_MAX);
         }
     }
     free(next);
@@ -313,15 +308,12 @@ static int run(enum verb verb, const struct wishes *wishes, const char **words, 
                                         : ", a STATEMENT and --data DIR");
 }
 
-static void words_free(char **words) {
-    for (char **word = words; word && *word; word++) free(*word);
-    free(words);
-}
-
 static int successor_command(int argc, char **argv, enum verb verb, const char *help) {
     struct wishes wishes = {0};
     const struct poptOption of_sign[] = {
-        {"admin-key", 0, POPT_ARG_STRING, &wishes.admin_key, 0, "the administrator's secret key", "FILE"}, POPT_TABLEEND};
+        {"admin-key", 0, POPT_ARG_STRING, &wishes.admin_key, 0, "the administrator's secret key (also: --admin)", "FILE"},
+        {"admin", 0, POPT_ARG_STRING | POPT_ARGFLAG_DOC_HIDDEN, &wishes.admin_key, 0, NULL, NULL},
+        POPT_TABLEEND};
     const struct poptOption of_leave[] = {
         {"data", 0, POPT_ARG_STRING, &wishes.data, 0, "the folder of the node, as it was given to system init", "DIR"}, POPT_TABLEEND};
     const struct poptOption nothing[] = {POPT_TABLEEND};
@@ -339,11 +331,9 @@ static int successor_command(int argc, char **argv, enum verb verb, const char *
     poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
     poptSetOtherOptionHelp(context, help);
     if (cmd_options(context)) {
-        static const char *none[1];
-        const char **words = poptGetArgs(context);
-        int count = 0;
-        while (words && words[count]) count++;
-        code = run(verb, &wishes, words ? words : none, count, argv[0]);
+        int count;
+        const char **words = cmd_words(context, &count);
+        code = run(verb, &wishes, words, count, argv[0]);
     }
     free(wishes.predecessor);
     free(wishes.successor);
@@ -351,8 +341,8 @@ static int successor_command(int argc, char **argv, enum verb verb, const char *
     free(wishes.admin_key);
     free(wishes.data);
     free(wishes.chain);
-    words_free(wishes.backups);
-    words_free(wishes.seen);
+    cmd_words_free(wishes.backups);
+    cmd_words_free(wishes.seen);
     poptFreeContext(context);
     return code;
 }

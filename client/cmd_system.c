@@ -180,7 +180,7 @@ int cmd_system_init(int argc, char **argv) {
     struct init_wishes wishes = {0};
     int code = CMD_EXIT_USAGE;
     const struct poptOption options[] = {
-        {"system", 's', POPT_ARG_STRING, &wishes.system, 0, "the system file", "FILE"},
+        {"system", 's', POPT_ARG_STRING, &wishes.system, 0, "the system file (default: $HERACLIUS_SYSTEM, or local/system.json)", "FILE"},
         {"addresses", 'a', POPT_ARG_STRING, &wishes.addresses, 0, "where the nodes are (addresses.json beside the system file)", "FILE"},
         {"node-key", 'k', POPT_ARG_STRING, &wishes.key, 0, "the node's secret key", "FILE"},
         {"data", 'd', POPT_ARG_STRING, &wishes.data, 0, "folder for node.conf and the data; made if missing", "DIR"},
@@ -195,14 +195,15 @@ int cmd_system_init(int argc, char **argv) {
         POPT_AUTOHELP POPT_TABLEEND};
     poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
     if (!cmd_options(context)) goto out;
-    const char *from_environment = getenv("HERACLIUS_SYSTEM");
-    if (!wishes.system && from_environment) wishes.system = strdup(from_environment);
     bool threads_good = !wishes.threads || strcmp(wishes.threads, "fused") == 0 || strcmp(wishes.threads, "split") == 0;
-    if (!wishes.system || !wishes.key || !wishes.data || !threads_good || poptPeekArg(context)) {
-        (void)cmd_fail("%s needs --system FILE, --node-key FILE and --data DIR; --threads is fused or split (--help tells more)", argv[0]);
+    if (!wishes.key || !wishes.data || !threads_good || poptPeekArg(context)) {
+        (void)cmd_fail("%s needs --node-key FILE and --data DIR; --threads is fused or split (--help tells more)", argv[0]);
         goto out;
     }
-    if (cmd_signatures_start()) code = init(&wishes);
+    struct command command = {.system_path = wishes.system};
+    if (!command_find_system(&command)) goto out;
+    if (!wishes.system) wishes.system = strdup(command.system_path);
+    if (wishes.system && cmd_signatures_start()) code = init(&wishes);
 out:
     free(wishes.system);
     free(wishes.addresses);

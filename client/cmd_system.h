@@ -3,7 +3,7 @@
  *
  * Each takes the words after its own name: argv[0] is the command as the user wrote it ("heraclius node enroll"), argv[1] the first option. All know
  * the option --help. Returns the exit code: 0 done; 2 usage, or an unreadable or invalid file, after one line on stderr that names file and field.
- * Nothing is ever overwritten. Secret keys are made here, on the owner's machine, with mode 0600; what has to leave it is the card.
+ * Nothing but addresses.json is ever overwritten. Secret keys are made here, on the owner's machine, with mode 0600; what leaves it is the card.
  *
  *     heraclius node enroll --name NAME --out DIR [--owner-key FILE]     DIR/NAME.key, DIR/NAME.card, and DIR/NAME.owner.key unless given
  *     heraclius client enroll --name NAME --out DIR                      DIR/NAME.key, DIR/NAME.card
@@ -14,6 +14,9 @@
  *                               [--predecessor FILE --statement FILE [--backup DIR]]                  a node of a successor
  *     heraclius system show [--json] [FILE]                               by default the system file of all other commands
  *     heraclius system local --out DIR [--coordinators C] [--shards S] [--nodes N] --port-base P
+ *     heraclius address show                                             where every node is reached
+ *     heraclius address set NODE=HOST:PORT[,ADMIN:PORT]... [--new]       the file is replaced in one step, or made
+ *     heraclius address remove NODE...
  *     heraclius evidence verify [-s SYSTEM] [--json] FILE                exit 1: it convicts nobody
  *     heraclius config new CLUSTER --out FILE [--set NAME=VALUE]... [--replace NODE=CARD]... [--add CARD]... [--remove NODE]...
  *                               [--protocol-version N] [--seal] [--chain FILE]                         FILE, FILE.chain
@@ -55,6 +58,9 @@ int cmd_client_revoke(int argc, char **argv);
 int cmd_client_show(int argc, char **argv);
 int cmd_client_sign(int argc, char **argv);
 int cmd_client_submit(int argc, char **argv);
+int cmd_address_show(int argc, char **argv);
+int cmd_address_set(int argc, char **argv);
+int cmd_address_remove(int argc, char **argv);
 int cmd_system_assemble(int argc, char **argv);
 int cmd_system_init(int argc, char **argv);
 int cmd_system_show(int argc, char **argv);

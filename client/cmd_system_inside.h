@@ -15,6 +15,10 @@ int cmd_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Parses all options; false after a message. Words that are no option stay with poptGetArg(). */
 bool cmd_options(poptContext context);
+/* The words that are left after cmd_options(), and how many; they live as long as the context. */
+const char **cmd_words(poptContext context, int *count);
+/* What POPT_ARG_ARGV gave; NULL is nothing. */
+void cmd_words_free(char **words);
 
 /* Starts Ed25519 (self-test included); false after a message. */
 bool cmd_signatures_start(void);
@@ -35,6 +39,10 @@ struct cmd_enrolment {
     bool owner_make;
 };
 bool cmd_enroll_files(const struct cmd_enrolment *enrolment, struct card *card);
+
+/* Replaces addresses.json, or makes it, in one step; false after a message. Entries must ascend by name. */
+struct addresses;
+bool cmd_addresses_write(const char *path, const struct addresses *addresses);
 
 /* RULE,RULE,... of a client; without a right among them: all keys, both ways. The text is cut up; false after a message that begins with `of`. */
 struct cmd_rules {

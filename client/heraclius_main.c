@@ -42,6 +42,9 @@ static const struct {
     {"client", "sign", cmd_client_sign, "add an administrator's signature"},
     {"client", "submit", cmd_client_submit, "hand signed operations in"},
     {"admin", "enroll", cmd_admin_enroll, "make an administrator's key and card"},
+    {"address", "show", cmd_address_show, "where every node is reached"},
+    {"address", "set", cmd_address_set, "a node has moved, or is new: replaces addresses.json whole"},
+    {"address", "remove", cmd_address_remove, "take a node out of it"},
     {"system", "assemble", cmd_system_assemble, "make a system file from cards"},
     {"system", "init", cmd_system_init, "make a node's data directory from it"},
     {"system", "show", cmd_system_show, "show a system file"},
@@ -150,6 +153,21 @@ static int run_tool(int tool, int argc, char **argv, int at) {
     return code;
 }
 
+/* A group's name with another word behind it, or none, is told that group alone. */
+static int unknown(const char *word, const char *next) {
+    bool group = false;
+    for (int i = 0; i < TOOLS; i++) group = group || strcmp(word, tools[i].group) == 0;
+    if (!group) {
+        usage(stderr);
+        return command_fail(EXIT_USAGE, "unknown command '%s'", word);
+    }
+    for (int i = 0; i < TOOLS; i++) {
+        if (strcmp(word, tools[i].group) == 0) fprintf(stderr, "  %-7s %-14s %s\n", tools[i].group, tools[i].name, tools[i].what);
+    }
+    if (next) return command_fail(EXIT_USAGE, "unknown command '%s %s'", word, next);
+    return command_fail(EXIT_USAGE, "'%s' needs one more word, see above", word);
+}
+
 static int run_any(int argc, char **argv) {
     int at = first_word(argc, argv);
     bool version = argc == 2 && strcmp(argv[1], "--version") == 0;
@@ -168,8 +186,7 @@ static int run_any(int argc, char **argv) {
         bool named = at + 1 < argc && strcmp(argv[at], tools[i].group) == 0 && strcmp(argv[at + 1], tools[i].name) == 0;
         if (named) return run_tool(i, argc, argv, at);
     }
-    usage(stderr);
-    return command_fail(EXIT_USAGE, "unknown command '%s'", argv[at]);
+    return unknown(argv[at], at + 1 < argc ? argv[at + 1] : NULL);
 }
 
 int main(int argc, char **argv) {

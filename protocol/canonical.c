@@ -141,6 +141,19 @@ enum system_error canonical_write_new(const char *path, const void *bytes, size_
     return system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "%s: cannot write: %s", path, strerror(failure));
 }
 
+enum system_error canonical_replace(const char *path, const void *bytes, size_t count, unsigned mode, struct system_fault *fault) {
+    char fresh[4096];
+    int length = snprintf(fresh, sizeof fresh, "%s.new", path);
+    if (length < 0 || (size_t)length >= sizeof fresh) return system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "%.80s...: the path is too long", path);
+    (void)unlink(fresh); /* of a call that was cut off */
+    enum system_error error = canonical_write_new(fresh, bytes, count, mode, fault);
+    if (error) return error;
+    if (rename(fresh, path) == 0 && folder_sync(path)) return SYSTEM_OK;
+    int failure = errno;
+    (void)unlink(fresh);
+    return system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "%s: cannot replace: %s", path, strerror(failure));
+}
+
 const char *canonical_path(char *out, const char *path, const char *name) {
     (void)snprintf(out, CANONICAL_PATH_BYTES, "%s%s%s", path, path[0] ? "." : "", name);
     return out;

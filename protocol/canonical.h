@@ -33,6 +33,9 @@ char *canonical_read_file(const char *path, size_t bytes_max, size_t *bytes, str
 /* A new file, synced with its folder; never over an old one. The text names the path. */
 enum system_error canonical_write_new(const char *path, const void *bytes, size_t count, unsigned mode, struct system_fault *fault)
     __attribute__((warn_unused_result));
+/* The same over an old one, in one step: by a file `path`.new, renamed. Nobody else may do that at the same time. */
+enum system_error canonical_replace(const char *path, const void *bytes, size_t count, unsigned mode, struct system_fault *fault)
+    __attribute__((warn_unused_result));
 
 /* `object` is an object and its names are exactly these. */
 enum system_error canonical_names(const json_t *object, const char *path, const char *const *names, size_t names_count,

@@ -299,7 +299,11 @@ enum system_error card_load(struct card *card, int kind, const char *path, struc
     size_t text_bytes = 0;
     struct system_fault own;
     char *text = canonical_read_file(path, CARD_FILE_BYTES_MAX, &text_bytes, &own);
-    enum system_error error = text ? card_parse(card, kind, text, text_bytes, &own) : own.error;
+    /* The two lie side by side, and one of them must not travel. */
+    bool key = text && strncmp(text, "heraclius-key", 13) == 0;
+    enum system_error error = !text ? own.error
+                              : key ? system_fault_set(&own, SYSTEM_FIELD_TYPE, "is a secret key, which stays where it is: give the card beside it")
+                                    : card_parse(card, kind, text, text_bytes, &own);
     free(text);
     if (error && fault) {
         *fault = own;

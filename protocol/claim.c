@@ -341,22 +341,26 @@ static void successor_string(const struct claim_successor *statement, uint8_t ou
     memcpy(out + 32, statement->successor_hash, 32);
 }
 
-bool claim_successor_sign(struct claim_successor *statement, const struct ed25519_secret *admin) {
-    uint8_t string[64], key[32], signature[64];
+bool claim_successor_signature_add(struct claim_successor *statement, const struct claim_signature *signature) {
     uint32_t at = 0;
-    successor_string(statement, string);
-    ed25519_public_key(admin, key);
-    ed25519_sign(admin, string, sizeof string, signature);
-    while (at < statement->signatures_count && memcmp(statement->signatures[at].key, key, 32) < 0) at++;
-    bool replace = at < statement->signatures_count && memcmp(statement->signatures[at].key, key, 32) == 0;
+    while (at < statement->signatures_count && memcmp(statement->signatures[at].key, signature->key, 32) < 0) at++;
+    bool replace = at < statement->signatures_count && memcmp(statement->signatures[at].key, signature->key, 32) == 0;
     if (!replace) {
         if (statement->signatures_count == CONFIG_ADMINS_MAX) return false;
         memmove(&statement->signatures[at + 1], &statement->signatures[at], (statement->signatures_count - at) * sizeof statement->signatures[0]);
         statement->signatures_count++;
     }
-    memcpy(statement->signatures[at].key, key, 32);
-    memcpy(statement->signatures[at].signature, signature, 64);
+    statement->signatures[at] = *signature;
     return true;
+}
+
+bool claim_successor_sign(struct claim_successor *statement, const struct ed25519_secret *admin) {
+    uint8_t string[64];
+    struct claim_signature own;
+    successor_string(statement, string);
+    ed25519_public_key(admin, own.key);
+    ed25519_sign(admin, string, sizeof string, own.signature);
+    return claim_successor_signature_add(statement, &own);
 }
 
 static int successor_admin(const struct config *config, const uint8_t key[32]) {

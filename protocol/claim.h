@@ -101,7 +101,7 @@ struct claim_successor {
     uint8_t successor_id[16];
     uint8_t successor_hash[32]; /* file_hash of the successor's system file */
     uint32_t signatures_count;  /* ascending by key */
-    struct {
+    struct claim_signature {
         uint8_t key[32];
         uint8_t signature[64];
     } signatures[CONFIG_ADMINS_MAX];
@@ -109,7 +109,10 @@ struct claim_successor {
 size_t claim_successor_encode(const struct claim_successor *statement, uint8_t *out);
 enum system_error claim_successor_decode(struct claim_successor *statement, const uint8_t *bytes, size_t count, struct system_fault *fault)
     __attribute__((warn_unused_result));
+/* Adds one administrator's signature (in order, replacing his own). False: there are already CONFIG_ADMINS_MAX. */
 bool claim_successor_sign(struct claim_successor *statement, const struct ed25519_secret *admin);
+/* The same with a signature that another made. */
+bool claim_successor_signature_add(struct claim_successor *statement, const struct claim_signature *signature);
 /* Administrators of this CONFIG who signed it, by bit. False: a signature is of nobody among them, or not valid. */
 bool claim_successor_signers(const struct claim_successor *statement, const struct config *config, uint32_t *signers);
 /* Against the administrators of the old system's newest known CONFIG, the old system file and the new one: ids, succession + 1, partition key, as

@@ -28,6 +28,7 @@
 #include "protocol/canonical.h"
 
 static const char *const kind_names[5] = {NULL, "node", "client", "admin", "owner"};
+static const char *const kind_shown[5] = {NULL, "a node", "a client", "an administrator", "a node's owner"};
 
 static const uint8_t signing_tags[4][16] = {
     [KEYFILE_NODE] = "HRC node-pop",
@@ -176,7 +177,7 @@ static enum system_error text_parse(struct keyfile *key, int kind, const char *t
     }
     if (key->kind == 0) return system_fault_set(fault, SYSTEM_FIELD_RANGE, "line 2: kind must be node, client, admin or owner");
     if (kind != 0 && (int)key->kind != kind) {
-        return system_fault_set(fault, SYSTEM_FIELD_RANGE, "is the key of a %s, not of a %s", kind_names[key->kind], kind_names[kind]);
+        return system_fault_set(fault, SYSTEM_FIELD_RANGE, "is the key of %s, not of %s", kind_shown[key->kind], kind_shown[kind]);
     }
     if (!line_take(&at, end, "name", key->name, sizeof key->name) || !card_name_valid(key->name)) {
         return system_fault_set(fault, SYSTEM_FIELD_RANGE, "line 3: name");

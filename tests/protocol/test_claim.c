@@ -176,6 +176,18 @@ static void a_successor_is_named_by_k_administrators_of_the_old_system(void **st
     old.limits.number_window += 16; /* its last CONFIG had raised it: records of such numbers would be looked for no more (S-144) */
     assert_int_equal(successor_window_fits(&old, successor, NULL), SYSTEM_LIMITS_CONFLICT);
     old.limits.number_window -= 16;
+    back = statement_of(successor, 0);
+    for (uint32_t i = 2; i-- > 0;) assert_true(claim_successor_signature_add(&back, &statement.signatures[i]));
+    assert_true(claim_successor_signature_add(&back, &statement.signatures[1])); /* once more is no more */
+    assert_int_equal(claim_successor_encode(&back, bytes), count);
+    assert_int_equal(claim_successor_verify(&back, &old, successor, NULL), SYSTEM_OK);
+    struct claim_signature other = statement.signatures[0];
+    while (back.signatures_count < CONFIG_ADMINS_MAX) {
+        other.key[0]++;
+        assert_true(claim_successor_signature_add(&back, &other));
+    }
+    memset(other.key, 0xAA, sizeof other.key);
+    assert_false(claim_successor_signature_add(&back, &other)); /* one past the limit */
     statement = statement_of(successor, 1);
     assert_int_equal(claim_successor_verify(&statement, &old, successor, NULL), SYSTEM_SIGNATURES_TOO_FEW);
     assert_true(claim_successor_sign(&statement, &fixture->clients[0].signing));

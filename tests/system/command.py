@@ -141,6 +141,8 @@ def usage(fake):
     exits("--help", run(None, "--help"), 0)
     exits("--version", run(None, "--version"), 0)
     exits("an unknown command", run(fake, "frobnicate"), 2, "", "frobnicate")
+    exits("a group alone", run(fake, "config"), 2, "", "^  config  new .*\n(  config .*\n)+heraclius: 'config' needs one more word")
+    exits("a word that the group does not have", run(fake, "config", "frob"), 2, "", "^(  config .*\n)+heraclius: unknown command 'config frob'")
     exits("an unknown option", run(fake, "get", "k", "--frob"), 2, "", "--frob")
     exits("too few words", run(fake, "cas", "k", "a"), 2, "", "usage")
     exits("too many words", run(fake, "get", "k", "l"), 2, "", "usage")
@@ -330,6 +332,53 @@ def shown(fake):
     case("status --json of it", all(c["height"] is None and c["view"] is None and c["leader"] is None for c in clusters), clusters)
 
 
+def addresses(fake):
+    """address show, set, remove, on a file of their own."""
+    path = os.path.join(WORK, "addresses.json")
+    at = ("--addresses", path)
+    exits("address show of no file", run(fake, "address", "show", *at), 2, "", re.escape(path))
+    exits("address set makes the file", run(fake, "address", "set", "c0-n0=127.0.0.1:7000", "s0-n1=[::1]:7001,127.0.0.1:7002", *at), 0,
+          None, "^$")
+    with open(path) as f:
+        text = f.read()
+    shown = json.loads(text)
+    case("as its form is", text == json.dumps(shown, indent=2, sort_keys=True) + "\n" and shown["nodes"] == {
+        "c0-n0": {"admin": "", "link": "127.0.0.1:7000"}, "s0-n1": {"admin": "127.0.0.1:7002", "link": "[::1]:7001"}}, text)
+    done = run(fake, "address", "show", *at)
+    case("address show names all nodes of the system file", done.returncode == 0 and re.search(r"^c0-n0 +127.0.0.1:7000$", done.stdout, re.M) and
+         re.search(r"^c0-n1 +no address$", done.stdout, re.M) and re.search(r"^s0-n1 +\[::1\]:7001  admin 127.0.0.1:7002$", done.stdout, re.M), done)
+    exits("a name that nobody has", run(fake, "address", "set", "s0-n7=127.0.0.1:7003", *at), 2, "", "s0-n7: no node of the system file.*--new")
+    exits("a node of a CONFIG to come", run(fake, "address", "set", "--new", "s0-n7=127.0.0.1:7003", *at), 0)
+    exits("is known from then on", run(fake, "address", "set", "s0-n7=127.0.0.1:7004", *at), 0, None, "^$")
+    exits("an admin's address stays", run(fake, "address", "set", "s0-n1=127.0.0.1:7005", *at), 0, None, "^$")
+    case("and is shown", "s0-n1                127.0.0.1:7005  admin 127.0.0.1:7002" in run(fake, "address", "show", *at).stdout)
+    exits("two nodes in one place", run(fake, "address", "set", "s0-n1=127.0.0.1:7004", *at), 0, None,
+          "warning: s0-n1 and s0-n7 have the same address")
+    with open(path) as f:
+        before = f.read()
+    for word, why in (("c0-n0", "NODE=HOST:PORT"), ("c0-n0=", "HOST:PORT"), ("c0-n0=127.0.0.1", "HOST:PORT"), ("c0-n0=127.0.0.1:70000", "HOST:PORT"),
+                      ("c0-n0=Host:7000", "HOST:PORT"), ("c0-n0=h:1,x", "second"), ("C0 n0=127.0.0.1:7000", "no name")):
+        exits(f"address set {word}", run(fake, "address", "set", word, *at), 2, "", why)
+        exits(f"address set of a good one and {word}", run(fake, "address", "set", "c0-n1=127.0.0.1:1", word, *at), 2, "", why)
+    exits("address set of nothing", run(fake, "address", "set", *at), 2, "", "usage")
+    exits("address remove of nobody", run(fake, "address", "remove", "s0-n9", *at), 2, "", "s0-n9: not in")
+    with open(path) as f:
+        case("what is refused changes nothing", f.read() == before)
+    with open(path + ".new", "w") as f:
+        f.write("of a call that was cut off")
+    exits("address remove", run(fake, "address", "remove", "s0-n7", "c0-n0", *at), 0)
+    with open(path) as f:
+        case("takes them out", list(json.load(f)["nodes"]) == ["s0-n1"])
+    case("and leaves no other file", not os.path.exists(path + ".new"))
+    with open(path, "w") as f:
+        f.write(before.replace(shown["system_id"], "0" * 32))
+    exits("the file of another system", run(fake, "address", "set", "c0-n0=127.0.0.1:7000", *at), 2, "", "another system")
+    with open(path, "w") as f:
+        f.write(before[:len(before) // 2])
+    exits("half a file", run(fake, "address", "set", "c0-n0=127.0.0.1:7000", *at), 2, "", re.escape(path))
+    exits("a folder that is not there", run(fake, "address", "set", "c0-n0=127.0.0.1:7000", "--addresses", "/nonexistent/a"), 2, "", "/nonexistent")
+
+
 def receipts(fake):
     path = os.path.join(WORK, "receipt")
     exits("put --receipt", run(fake, "put", "{r}k", "a value of thirty-two bytes here", "--receipt", path), 0)
@@ -426,7 +475,7 @@ def manual():
         case(f"{command} is shown with its own options", command == "bench" or named == in_help - common, f"{named} {in_help}")
     case("no option of the manual belongs to nobody", all(options.values()), options)
     for group, name in (("node", "enroll"), ("client", "enroll"), ("admin", "enroll"), ("system", "assemble"), ("system", "init"),
-                        ("system", "show"), ("evidence", "verify")):
+                        ("system", "show"), ("evidence", "verify"), ("address", "show"), ("address", "set"), ("address", "remove")):
         done = run(None, group, name, "--help")
         case(f"{group} {name} --help", done.returncode == 0 and "Usage" in done.stdout, done.stdout + done.stderr)
         case(f"{group} {name} is in the man page", re.search(rf"Cm .*{group} {name}", page))
@@ -447,7 +496,7 @@ def main():
     subprocess.run(["make", "-s", FAKE, "product-gcc", "heraclius"], check=True, timeout=600, stdout=subprocess.DEVNULL)
     fake = Fake(2)
     try:
-        for part in (data, forms, usage, batches, unanswered, refused, restored, unkept, shown, receipts, bench):
+        for part in (data, forms, usage, batches, unanswered, refused, restored, unkept, shown, addresses, receipts, bench):
             began = time.monotonic()
             part(fake)
             print(f"     {part.__name__}: {time.monotonic() - began:.1f} s", flush=True)

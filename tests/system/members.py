@@ -37,13 +37,8 @@ def wait_pruned(system, cluster, limit_s=60):
 
 def address_add(system, name, link):
     """What an operator does: the new node's address joins the file, in one step."""
-    path = f"{system.root}/addresses.json"
-    with open(path) as f:
-        addresses = json.load(f)
-    addresses["nodes"][name] = {"admin": "", "link": link}
-    with open(f"{path}.new", "w") as f:
-        f.write(json.dumps(addresses, indent=2, sort_keys=True) + "\n")
-    os.rename(f"{path}.new", path)
+    subprocess.run([CLIENT, "address", "set", "-s", f"{system.root}/system.json", "--new", f"{name}={link}"], cwd=TOP, check=True, timeout=60,
+                   stdout=subprocess.DEVNULL)
 
 
 def enroll(c, system, name, cluster, between=None):
@@ -134,6 +129,18 @@ def one_after_another(c, system, admin, card, down):
     c.case(f"{down} is back", wait_phase(system, down, "voting"), system.ask(down))
 
 
+def not_removed_early(c, system, admin, cluster, down, other):
+    """Nor is one removed: those who stay may be too few."""
+    system.kill(down)
+    for done in (admin.run("new", cluster, "--out", f"{admin.dir}/{cluster}-less", "--remove", other), admin.sign(f"{cluster}-less")):
+        c.case("a CONFIG that removes is made and signed", done.returncode == 0, done.stdout + done.stderr)
+    done = admin.submit(f"{cluster}-less.signed")
+    c.case(f"submit refuses to remove {other} while {down} does not vote", done.returncode == 4 and f"no vote yet of {down};" in done.stderr,
+           done.stdout + done.stderr)
+    system.start(down)
+    c.case(f"{down} is back after that", wait_phase(system, down, "voting"), system.ask(down))
+
+
 def needed(c, system, cluster, new, others):
     """With one of the others down, and the removed one too, nothing goes without the new node."""
     system.kill(others[0])
@@ -180,6 +187,8 @@ def grow_and_shrink(c, system, admin, cluster, epoch, most):
         for name in names[:2]:
             system.start(name)
             c.case(f"{name} is back", wait_phase(system, name, "voting", epoch), system.ask(name))
+    if cluster == "s0":
+        not_removed_early(c, system, admin, cluster, names[0], f"{cluster}-n0")
     for n in range(most, 4, -1):
         epoch += 1
         name = names.pop() if n > 5 else f"{cluster}-n0" if cluster == "s0" else f"{cluster}-n1"  # the last, and at last one in front of others
