@@ -31,8 +31,8 @@ static bool member_wanted(struct replica *r, uint8_t signer, const struct bft_pl
 }
 
 static void member_keep(struct replica *r, uint8_t signer, const struct bft_place *place, enum evidence_kind kind, struct blob *blob, size_t count) {
-    char who[8];
-    snprintf(who, sizeof who, "-n%u", signer);
+    char who[16];
+    snprintf(who, sizeof who, "-member%u", signer); /* names are of nodes, and who had this place before has another */
     keep(r, place->cluster, who, place->epoch, kind, blob, count);
 }
 

@@ -314,6 +314,15 @@ static void tip_certificate_save(struct replica *r) {
     blob_drop(header);
 }
 
+/* Said at every start: the line that said it first may lie far back, in a log that is gone. */
+static void stays_retired(struct replica *r) {
+    static const char *const what[] = {
+        [REPLICA_RETIRED] = "this key was retired: it signs no more, for good; make a new key, have the administrators replace the member",
+        [REPLICA_ROLLED_BACK] = "its cluster was put back to an older state: it signs no more; docs/operating.md, successor",
+        [REPLICA_SUCCEEDED] = "it left for the successor of this system: stop it, when its members are all told"};
+    replica_note(r, LOG_LEVEL_ERROR, "stays_retired", "do=\"%s\"", what[r->retired]);
+}
+
 void restore_core_begin(struct replica *r) {
     tip_certificate_save(r);
     struct bft_start *start = calloc(1, sizeof *start);
@@ -344,6 +353,7 @@ void restore_core_begin(struct replica *r) {
     struct bft_event tick = {.type = BFT_EVENT_TICK};
     replica_event(r, &tick);
     if (r->retired) {
+        stays_retired(r);
         struct bft_event retire = {.type = BFT_EVENT_RETIRE};
         replica_event(r, &retire);
     } else {

@@ -146,6 +146,9 @@ static bool predecessor_take(struct assembly *assembly, const char *path) {
     memcpy(assembly->system.predecessor_id, old->system_id, 16);
     memcpy(assembly->system.partition_key, old->partition_key, 16);
     assembly->system.succession = (uint16_t)(old->succession + 1);
+    assembly->system.limits = old->limits;
+    assembly->system.timeouts = old->timeouts;
+    puts("limits and time-outs are those of the predecessor's file, but for --set: CONFIGs may have changed them since (config status)");
     system_free(old);
     return good;
 }

@@ -12,7 +12,7 @@
 #include "client/command.h"
 #include "ring/clock.h"
 
-enum { STATUS_WAIT_MS = 3000, POLL_MS = 20, SHOW_MS = 5000 };
+enum { STATUS_WAIT_MS = 3000, POLL_MS = 20, SHOW_MS = 5000, NONE_MS = 5000 };
 
 struct partition {
     uint32_t cluster;
@@ -168,9 +168,20 @@ static void progress_show(struct taking *t, uint64_t now_ms) {
     }
 }
 
+static uint32_t showed_count(const struct client_backup *backup) {
+    uint32_t showed = 0;
+    for (uint32_t i = 0; i < backup->peer_count; i++) showed += backup->peers[i].showed;
+    return showed;
+}
+
+/* More than f nodes answered, and none has a checkpoint: it comes with blocks, not with waiting. */
+static bool none_yet(const struct client_backup *backup) {
+    return backup->phase == BACKUP_ASKING && backup->candidate_count == 0 && showed_count(backup) > backup->f;
+}
+
 /* Until all are whole or failed, or nothing has come for so long. */
 static void run(struct taking *t) {
-    uint64_t stall_ms = (uint64_t)t->command->stall_s * 1000, moved_ms = ring_clock_ms();
+    uint64_t stall_ms = (uint64_t)t->command->stall_s * 1000, moved_ms = ring_clock_ms(), none_ms = moved_ms + NONE_MS;
     for (bool busy = true; busy;) {
         uint64_t now_ms = ring_clock_ms();
         busy = false;
@@ -178,7 +189,7 @@ static void run(struct taking *t) {
             struct client_backup *backup = &t->partitions[i].backup;
             if (!t->partitions[i].begun) continue;
             client_backup_tick(backup, now_ms);
-            busy |= backup->phase < BACKUP_WHOLE;
+            busy |= backup->phase < BACKUP_WHOLE && !(now_ms >= none_ms && none_yet(backup));
             if (backup->moved_ms > moved_ms) moved_ms = backup->moved_ms;
         }
         if (ring_clock_ms() - moved_ms >= stall_ms) return;
@@ -192,18 +203,16 @@ static void run(struct taking *t) {
 static void stalled_why(const struct partition *partition) {
     const struct client_backup *backup = &partition->backup;
     const struct config *config = client_chain_config(backup->db, partition->cluster);
-    uint32_t showed = 0, up = 0;
-    for (uint32_t i = 0; i < backup->peer_count; i++) {
-        showed += backup->peers[i].showed;
-        up += backup->peers[i].node->state == NODE_UP;
-    }
+    uint32_t showed = showed_count(backup), up = 0;
+    for (uint32_t i = 0; i < backup->peer_count; i++) up += backup->peers[i].node->state == NODE_UP;
     if (backup->phase != BACKUP_ASKING)
         fprintf(stderr, "%s: not whole: %u of %u pieces and %u of %u items came, %u of %u nodes are linked; the same command goes on with it\n",
                 partition->name, backup->pieces_kept, backup->piece_count, backup->items_kept, backup->item_count, up, backup_members(backup));
-    else if (showed > backup->f && backup->candidate_count == 0)
+    else if (none_yet(backup))
         fprintf(stderr,
                 "%s: no checkpoint yet: %u nodes answered, and none has one to show; one is made every %u blocks, and shown when the next block "
-                "is final (the cluster states height %" PRIu64 ")\n",
+                "is final (the cluster states height %" PRIu64 "). Writes make blocks, some ten a second: heraclius bench --mix put --users 1 "
+                "--seconds 110 --out DIR; or a CONFIG with a lower checkpoint_blocks\n",
                 partition->name, showed, config->limits.checkpoint_blocks, partition->stated);
     else
         fprintf(stderr, "%s: %u of %u nodes are linked, %u showed what they have: too few\n", partition->name, up, backup_members(backup), showed);

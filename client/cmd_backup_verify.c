@@ -147,6 +147,11 @@ static uint32_t cluster_named(const struct system *system, const char *name) {
     return 0;
 }
 
+static bool part_is(const char *name) {
+    size_t bytes = strlen(name);
+    return bytes > 5 && strcmp(name + bytes - 5, ".part") == 0;
+}
+
 /* What lies in a folder of backups, by cluster; anything else is named. */
 static int one_verify(struct verifying *v, const char *path, const char *name) {
     char inner[PATH_MAX];
@@ -158,8 +163,7 @@ static int one_verify(struct verifying *v, const char *path, const char *name) {
         v->clusters[v->cluster_count++] = cluster;
         return partition_verify(v, inner, cluster);
     }
-    size_t bytes = strlen(name);
-    bool part = bytes > 5 && strcmp(name + bytes - 5, ".part") == 0;
+    bool part = part_is(name);
     (void)backup_fault_set(&fault, part ? BACKUP_MISSING : BACKUP_EXTRA, "",
                            part ? "a backup that was not finished: heraclius backup --out goes on with it"
                                 : "no cluster of this system has this name");
@@ -180,7 +184,11 @@ static int folder_verify(struct verifying *v, const char *path) {
     }
     (void)closedir(directory);
     if (count > 0) qsort(names, count, sizeof *names, by_name);
-    for (size_t i = 0; i < count; i++) {
+    bool any = false;
+    for (size_t i = 0; i < count; i++) any |= cluster_named(v->system, names[i]) != 0 || part_is(names[i]);
+    if (count > 0 && !any) code = command_fail(EXIT_NO, "%s: no folder of backups: nothing in it has the name of a cluster of this system", path);
+    for (size_t i = 0; i < count && !any; i++) free(names[i]);
+    for (size_t i = 0; i < count && any; i++) {
         int one = one_verify(v, path, names[i]);
         if (one > code) code = one;
         free(names[i]);
@@ -220,6 +228,7 @@ int command_backup_verify(const struct command *command, const char *path) {
     } else if (v.valid > 0) {
         if (!one && is_folder(path)) absent_print(&v);
         limits_print();
+        if (code != EXIT_DONE) (void)command_fail(code, "%s: NOT valid as a whole: the faults are named above", path);
     }
     system_free(v.system);
     return code;

@@ -433,7 +433,12 @@ static void cluster_status(const struct heraclius *db, uint32_t cluster, uint32_
     printf("%s: epoch %" PRIu64 " since height %" PRIu64 ", %u members, goes on with %u down or lying, %u of %u administrators sign%s\n", name,
            members->place.epoch, members->start.height, members->n, members->f, config->admins_needed, config->admins_count,
            chain->chain->sealed ? ", SEALED" : "");
-    printf("  config %s, proved by its chain; %u nodes told what they have of it\n", hash, came);
+    printf("  config %s, proved by its chain; %u nodes told what they have of it\n  members", hash, came);
+    for (uint32_t i = 0; i < db->node_count; i++) {
+        const struct node *node = &db->nodes[i];
+        if (node->cluster == cluster && node->card) printf("%s %u %s", node->member > 0 ? "," : "", node->member, node->card->name);
+    }
+    printf("\n");
 }
 
 static int config_status(struct wishes *wishes, const char *word) {

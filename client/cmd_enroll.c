@@ -60,7 +60,8 @@ bool cmd_folder(const char *path, unsigned mode) {
     if (mkdir(path, (mode_t)mode) == 0) return true;
     int failure = errno;
     if (failure == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode)) return true;
-    (void)cmd_fail("%s: cannot make this folder: %s", path, strerror(failure));
+    (void)cmd_fail("%s: cannot make this folder: %s", path,
+                   failure == ENOENT ? "the folder in which it is to be is not there" : strerror(failure));
     return false;
 }
 

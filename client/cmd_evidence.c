@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "client/cmd_system.h"
-#include "client/cmd_system_inside.h"
+#include "client/cmd_config_inside.h"
 #include "client/command.h"
 #include "protocol/canonical.h"
 #include "protocol/config_chain.h"
@@ -70,14 +70,13 @@ static void successors_print(const struct system *system, const struct evidence 
     json_decref(names);
 }
 
-static const char *judge(const struct system *system, const uint8_t *bytes, size_t count, struct evidence *evidence) {
+static const char *judge(const struct system *system, const uint8_t *bytes, size_t count, struct evidence *evidence, struct bft_members *members) {
     struct signer signer = signer_ed25519(NULL);
-    struct bft_members members;
     enum evidence_error error = evidence_decode(bytes, count, evidence);
     if (error != EVIDENCE_OK) return evidence_error_name(error);
-    const char *why = members_find(system, evidence, &signer, &members);
+    const char *why = members_find(system, evidence, &signer, members);
     if (why) return why;
-    error = evidence_verify(evidence, &members, &signer);
+    error = evidence_verify(evidence, members, &signer);
     return error == EVIDENCE_OK ? NULL : evidence_error_name(error);
 }
 
@@ -112,27 +111,34 @@ static void print_json(const struct evidence *evidence, const char *cluster, con
     command_print_json(object);
 }
 
-/* Names of members beyond the system file's (a later CONFIG's) are not in it. */
-static const char *member_name(const struct system *system, const struct evidence *evidence, char out[CARD_NAME_BYTES_MAX + 16]) {
-    const struct system_cluster *cluster = system_cluster_by_id(system, evidence->place.cluster);
+/* By the key: the system file names the first members, the CONFIGs of the chain inside those who came later. */
+static const char *member_name(struct system *system, const struct evidence *evidence, const struct bft_members *members,
+                               char out[CARD_NAME_BYTES_MAX + 16]) {
     if (evidence->signer == EVIDENCE_NOBODY) return NULL;
-    bool named = evidence->place.epoch == 0 && cluster && evidence->signer < cluster->nodes_count;
-    if (named) snprintf(out, CARD_NAME_BYTES_MAX + 16, "%s", cluster->nodes[evidence->signer].name);
+    const uint8_t *key = members->keys[evidence->signer];
+    const struct card *card = system_node_by_signing_key(system, key, NULL, NULL);
+    struct config_view view = {0};
+    if (!card && cmd_config_view_open(&view, system, evidence->place.cluster, "its chain", evidence->chain, evidence->chain_bytes)) {
+        for (uint32_t i = 0; !card && i < view.card_count; i++) card = memcmp(view.cards[i].signing_key, key, 32) == 0 ? &view.cards[i] : NULL;
+    }
+    if (card) snprintf(out, CARD_NAME_BYTES_MAX + 16, "%s", card->name);
     else snprintf(out, CARD_NAME_BYTES_MAX + 16, "member %u", evidence->signer);
+    cmd_config_view_close(&view);
     return out;
 }
 
-static int verify(const struct system *system, const char *file_name, bool as_json) {
+static int verify(struct system *system, const char *file_name, bool as_json) {
     struct command_bytes file;
     if (!command_read_file(file_name, EVIDENCE_BYTES_MAX, "the most that evidence may have", &file)) return CMD_EXIT_USAGE;
     struct evidence *evidence = malloc(sizeof *evidence);
     struct signer signer = signer_ed25519(NULL);
+    struct bft_members members;
     uint8_t both[CONFIG_ADMINS_MAX][32];
     uint32_t both_count = 0;
     bool successors = evidence && evidence_decode(file.bytes, file.count, evidence) == EVIDENCE_OK && evidence->kind == EVIDENCE_TWO_SUCCESSORS;
     const char *why = !evidence    ? "no memory"
                       : successors ? judge_successors(system, evidence, &signer, both, &both_count)
-                                   : judge(system, file.bytes, file.count, evidence);
+                                   : judge(system, file.bytes, file.count, evidence, &members);
     int code = EXIT_DONE;
     if (why) {
         if (as_json) command_print_json(json_pack("{sbss}", "convicts", 0, "why", why));
@@ -143,7 +149,7 @@ static int verify(const struct system *system, const char *file_name, bool as_js
         char cluster[16], member[CARD_NAME_BYTES_MAX + 16];
         snprintf(cluster, sizeof cluster, "%c%u", config_cluster_is_shard(evidence->place.cluster) ? 's' : 'c',
                  config_cluster_index(evidence->place.cluster));
-        const char *who = member_name(system, evidence, member);
+        const char *who = member_name(system, evidence, &members, member);
         as_json ? print_json(evidence, cluster, who) : print(evidence, cluster, who);
     }
     free(evidence);
@@ -156,9 +162,10 @@ int cmd_evidence_verify(int argc, char **argv) {
     int as_json = 0, code = CMD_EXIT_USAGE;
     struct system *system = NULL;
     struct system_fault fault;
-    const struct poptOption options[] = {{"system", 's', POPT_ARG_STRING, &path, 0, "the system file", "FILE"},
-                                         {"json", 0, POPT_ARG_NONE, &as_json, 0, "as JSON", NULL},
-                                         POPT_AUTOHELP POPT_TABLEEND};
+    const struct poptOption options[] = {
+        {"system", 's', POPT_ARG_STRING, &path, 0, "the system file (default: $HERACLIUS_SYSTEM, or local/system.json)", "FILE"},
+        {"json", 0, POPT_ARG_NONE, &as_json, 0, "as JSON", NULL},
+        POPT_AUTOHELP POPT_TABLEEND};
     poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
     poptSetOtherOptionHelp(context, "[OPTION...] FILE");
     if (!cmd_options(context)) goto out;

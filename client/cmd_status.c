@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/client.h"
 #include "client/command.h"
 
 enum { BEHIND_BLOCKS = 64 };
@@ -14,6 +15,7 @@ struct cluster_view {
     uint32_t nodes, faults, quorum;
     uint32_t up;       /* reached or heard, voting, and not far behind */
     uint32_t agreeing; /* nodes that state the view shown; 0: the view is not known */
+    bool sealed;       /* proved by its chain */
     bool height_known; /* f+1 nodes state it or a greater one */
     uint64_t view, height;
 };
@@ -87,7 +89,9 @@ static void show(const struct heraclius_node_status *nodes, size_t count, const 
         return;
     }
     printf("%s: %u of %u nodes up, quorum %u: ", name, view->up, view->nodes, view->quorum);
-    if (view->up >= view->quorum) {
+    if (view->sealed) {
+        printf("SEALED for ever: it decides nothing, a successor goes on\n");
+    } else if (view->up >= view->quorum) {
         printf("%u more may fail\n", view->up - view->quorum);
     } else {
         printf("NO QUORUM, %u more must come back\n", view->quorum - view->up);
@@ -142,6 +146,7 @@ static json_t *cluster_json(const struct heraclius_node_status *nodes, size_t co
                      view->height_known ? json_integer((json_int_t)view->height) : json_null(), "leader",
                      known ? leader_name(nodes, count, view) : NULL, "agreeing", (int)view->agreeing, "members", members);
     if (view_hidden(view)) json_object_set_new(out, "shut_out", json_true());
+    if (view->sealed) json_object_set_new(out, "sealed", json_true());
     if (!view->enrolment || !view->enrolment->known) return out;
     char hash[65];
     for (int i = 0; i < 32; i++) (void)snprintf(hash + 2 * i, 3, "%02x", view->enrolment->hash[i]);
@@ -171,6 +176,8 @@ int command_status(const struct command *command) {
         for (size_t k = 0; k < coordinators; k++) {
             if (enrolments[k].cluster == view.cluster) view.enrolment = &enrolments[k];
         }
+        const struct client_chain *chain = client_chain_find(db, view.cluster);
+        view.sealed = chain && chain->chain->sealed;
         clusters++;
         hidden += view_hidden(&view);
         if (view.up < view.quorum && !view_hidden(&view)) exit_code = EXIT_UNANSWERED;

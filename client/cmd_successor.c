@@ -190,21 +190,25 @@ out:
     return code;
 }
 
-/* A node looks into its data directory for successors that it is shown (S-143): statement last, since that is what it looks for. */
+/* A node looks into its data directory for successors that it is shown (S-143): statement last, since that is what it looks for. Showing it
+ * once more, after a ctrl-C or by mistake, does no harm. */
 static bool handed_over(const struct wishes *wishes, const struct succession *succession, const struct claim_successor *statement) {
     char folder[CMD_PATH_BYTES], name[64], path[CMD_PATH_BYTES], id[33];
     struct system_fault fault;
-    size_t text_bytes = 0;
+    uint8_t bytes[CLAIM_SUCCESSOR_BYTES_MAX];
+    size_t text_bytes = 0, count = claim_successor_encode(statement, bytes);
     canonical_hex_print(statement->successor_id, 16, id);
     if (!cmd_path(folder, wishes->data, "data/successors") || !cmd_folder(folder, 0700)) return false;
     (void)snprintf(name, sizeof name, "%s.json", id);
     if (!cmd_path(path, folder, name)) return false;
     char *text = system_encode_json(succession->new, &text_bytes);
-    enum system_error error = text ? canonical_write_new(path, text, text_bytes, 0644, &fault) : SYSTEM_NOTHING_FREE;
+    enum system_error error = text ? canonical_replace(path, text, text_bytes, 0644, &fault)
+                                   : system_fault_set(&fault, SYSTEM_NOTHING_FREE, "no memory");
     free(text);
-    if (error && error != SYSTEM_FILE_EXISTS) return (void)cmd_fail("%s", error == SYSTEM_NOTHING_FREE ? "no memory" : fault.text), false;
     (void)snprintf(name, sizeof name, "%s.statement", id);
-    return cmd_path(path, folder, name) && statement_write(path, statement);
+    if (!error && !cmd_path(path, folder, name)) return false;
+    if (!error) error = canonical_replace(path, bytes, count, 0644, &fault);
+    return error ? (void)cmd_fail("%s", fault.text), false : true;
 }
 
 static int successor_leave(const struct wishes *wishes, const char **paths) {

@@ -182,11 +182,18 @@ static void halves_print(const struct cut *cuts, size_t count, uint32_t shards) 
            from, first->time, to, last->time, last->time - first->time);
 }
 
-static void clients_print(const struct cut *cut) {
+static const char *client_name(const struct system *system, const uint8_t id[32]) {
+    for (uint32_t i = 0; i < system->clients_count; i++) {
+        if (memcmp(system->clients[i].card.id, id, 32) == 0) return system->clients[i].card.name;
+    }
+    return "enrolled later";
+}
+
+static void clients_print(const struct cut *cut, const struct system *old) {
     char hex[65];
     for (uint32_t i = 0; i < cut->clients_missing && i < CLIENTS_SHOWN_MAX; i++) {
         canonical_hex_print(cut->missing[i], 32, hex);
-        printf("WARNING: client %s was enrolled at the cut and is not in the new system file\n", hex);
+        printf("WARNING: client %s (%s) was enrolled at the cut and is not in the new system file\n", hex, client_name(old, cut->missing[i]));
     }
     for (uint32_t i = 0; i < cut->clients_revoked && i < CLIENTS_SHOWN_MAX; i++) {
         canonical_hex_print(cut->revoked[i], 32, hex);
@@ -229,7 +236,7 @@ bool cmd_successor_cut_print(const struct succession *succession, bool need_all)
     bool coordinator = false;
     for (size_t i = 0; good && i < count; i++) {
         coordinator = coordinator || !config_cluster_is_shard(cuts[i].cluster);
-        if (!config_cluster_is_shard(cuts[i].cluster)) clients_print(&cuts[i]);
+        if (!config_cluster_is_shard(cuts[i].cluster)) clients_print(&cuts[i], succession->old);
     }
     if (good && !coordinator) printf("whether the new file's clients are those at the cut is not looked at: that takes a coordinator's backup\n");
     if (good) printf("clients send again, under the old numbers, what they hold unsettled or above the cut: heraclius settle --retry\n");

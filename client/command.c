@@ -94,6 +94,11 @@ static void length_text(FILE *file, size_t bytes_max, char out[64]) {
     snprintf(out, 64, known ? "%lld bytes" : "more than %lld bytes", known ? (long long)stat.st_size : (long long)bytes_max);
 }
 
+static bool file_is_folder(FILE *file) {
+    struct stat stat;
+    return fstat(fileno(file), &stat) == 0 && S_ISDIR(stat.st_mode);
+}
+
 bool command_read_file(const char *path, size_t bytes_max, const char *limit, struct command_bytes *out) {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
     *out = (struct command_bytes){0};
@@ -117,7 +122,7 @@ bool command_read_file(const char *path, size_t bytes_max, const char *limit, st
         (void)command_fail(EXIT_USAGE, "%s: %s; at most %zu, %s", path, length, bytes_max, limit);
         good = false;
     } else if (!good || ferror(file)) {
-        (void)command_fail(EXIT_USAGE, "%s: cannot be read", path);
+        (void)command_fail(EXIT_USAGE, "%s: cannot be read%s", path, file_is_folder(file) ? ": it is a folder" : "");
         good = false;
     }
     if (file != stdin) fclose(file);

@@ -379,6 +379,21 @@ def addresses(fake):
     exits("a folder that is not there", run(fake, "address", "set", "c0-n0=127.0.0.1:7000", "--addresses", "/nonexistent/a"), 2, "", "/nonexistent")
 
 
+def mistakes(fake):
+    """The wrong file, in the wrong place: named for what it is."""
+    key = f"{fake.folder}/client.key"
+    exits("a folder as evidence", run(fake, "evidence", "verify", WORK), 2, "", "it is a folder")
+    exits("a folder that is no backup", run(fake, "verify", WORK), 1, "", "^heraclius: [^\n]*no folder of backups[^\n]*\n$")
+    exits("keys for a folder in no folder", run(None, "node", "enroll", "--name", "n", "--out", f"{WORK}/none/keys"), 2, "",
+          "the folder in which it is to be is not there")
+    exits("a key as a CONFIG", run(fake, "config", "show", key), 2, "", "not a file that `config new` or `config sign` made")
+    exits("a key as an enrolment", run(fake, "client", "show", key), 2, "", "not a file that `client add`, `change` or `revoke` made")
+    exits("a key as a card", run(fake, "client", "add", key, "--number", "1", "--out", f"{WORK}/op"), 2, "", "is a secret key, which stays")
+    exits("a client's key to sign with", run(fake, "client", "revoke", "0" * 64, "--number", "1", "--admin-key", key, "--out", f"{WORK}/op"), 2, "",
+          "is the key of a client, not of an administrator")
+    case("none of them left a file", not os.path.exists(f"{WORK}/op"))
+
+
 def receipts(fake):
     path = os.path.join(WORK, "receipt")
     exits("put --receipt", run(fake, "put", "{r}k", "a value of thirty-two bytes here", "--receipt", path), 0)
@@ -496,7 +511,7 @@ def main():
     subprocess.run(["make", "-s", FAKE, "product-gcc", "heraclius"], check=True, timeout=600, stdout=subprocess.DEVNULL)
     fake = Fake(2)
     try:
-        for part in (data, forms, usage, batches, unanswered, refused, restored, unkept, shown, addresses, receipts, bench):
+        for part in (data, forms, usage, batches, unanswered, refused, restored, unkept, shown, addresses, mistakes, receipts, bench):
             began = time.monotonic()
             part(fake)
             print(f"     {part.__name__}: {time.monotonic() - began:.1f} s", flush=True)
