@@ -11,7 +11,8 @@
 #include "protocol/body.h"
 
 static bool refuse(struct node *node, char text[NODE_TEXT_BYTES], const char *what) {
-    snprintf(text, NODE_TEXT_BYTES, "%.400s: %s; the data directory is damaged: restore this node's state from its peers, never from a backup",
+    snprintf(text, NODE_TEXT_BYTES,
+             "%.400s: %s; the data directory is damaged: start it no more, nor a copy of it; make a new key and data, have the member replaced",
              node->config.data, what);
     return false;
 }

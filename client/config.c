@@ -85,7 +85,8 @@ enum heraclius_status client_config_submit(struct heraclius *db, const struct ad
                 return HERACLIUS_OK;
         }
         if (there) {
-            snprintf(why, HERACLIUS_TEXT_BYTES, "another CONFIG with serial %llu is in force", (unsigned long long)operation->serial);
+            snprintf(why, HERACLIUS_TEXT_BYTES, "another CONFIG with serial %llu is in force: make this one anew, to follow that (config new)",
+                     (unsigned long long)operation->serial);
             return HERACLIUS_REFUSED;
         }
         if (refused(db, operation->cluster, why)) return HERACLIUS_REFUSED;
