@@ -15,8 +15,12 @@
 #include <unistd.h>
 
 #include "client/cmd_system.h"
+#include "protocol/canonical.h"
+#include "protocol/config_chain.h"
+#include "protocol/evidence.h"
 #include "protocol/keyfile.h"
 #include "protocol/system.h"
+#include "tests/protocol/identity_fixture.h"
 
 enum { WORDS_MAX = 48, TEXT_BYTES = 8192 };
 
@@ -242,13 +246,73 @@ static void a_change_that_leaves_backups_of_shards_says_so(void **state) {
     done(cmd_client_revoke, "client-revoke -s change.json --number 1 --admin keys/root.key --out revoke.op carol");
 }
 
+/* Two COMMITs of this member of epoch 1, in a file; `chain` shows who is in it. */
+static void two_commits(const struct bft_members *members, const struct ed25519_secret *key, uint8_t member, const uint8_t *chain, size_t chain_bytes,
+                        const char *path) {
+    struct ed25519_secret secret = *key;
+    const struct signer signer = signer_ed25519(&secret);
+    struct bft_vote votes[2];
+    memset(votes, 0, sizeof votes);
+    for (uint8_t i = 0; i < 2; i++) {
+        uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
+        votes[i].kind = BFT_COMMIT;
+        votes[i].signer = member;
+        votes[i].ballot.place = members->place;
+        votes[i].ballot.height = members->start.height + 1;
+        memset(votes[i].ballot.block_id.bytes, i + 1, 32);
+        bft_vote_preimage(&votes[i].ballot, BFT_COMMIT, preimage);
+        signer.sign(signer.context, preimage, sizeof preimage, votes[i].signature.bytes);
+    }
+    uint8_t *bytes = malloc(chain_bytes + 4096);
+    assert_non_null(bytes);
+    struct bytes_writer writer = bytes_writer_of(bytes, chain_bytes + 4096);
+    evidence_put_votes(&writer, chain, (uint32_t)chain_bytes, &votes[0], &votes[1]);
+    assert_false(writer.failed);
+    assert_int_equal(canonical_write_new(path, bytes, writer.used, 0600, NULL), SYSTEM_OK);
+    free(bytes);
+}
+
+/* A place in a cluster is not a node: who is convicted is found by the key, in the system file or in the chain that came with it. */
+static void evidence_names_a_member_whom_a_config_brought_in(void **state) {
+    (void)state;
+    enum { CHAIN_ROOM = 1 << 17, LAST = 3 };
+    static uint8_t payload[CHAIN_ROOM + 64], entry[CHAIN_ROOM];
+    struct fixture *fixture = fixture_new(40, 1, 1, 4);
+    struct signer verifier = signer_ed25519(NULL);
+    struct config_chain *chain = calloc(1, sizeof *chain);
+    struct admin_op *op = calloc(1, sizeof *op);
+    assert_true(chain && op);
+    assert_true(config_chain_genesis(chain, &fixture->assembly->system, CONFIG_CLUSTER_SHARD));
+    fixture_config_op(fixture, &chain->config, 0, op); /* the last member becomes a spare */
+    fixture_sign(fixture, op, 2);
+    size_t count = fixture_chain_entry(fixture, 1, &chain->members, op, 10, 3, entry, sizeof entry);
+    assert_int_equal(config_chain_step(chain, entry, count, &verifier, NULL), SYSTEM_OK);
+    struct bytes_writer writer = bytes_writer_of(payload, sizeof payload);
+    config_chain_head_encode(&writer, CONFIG_CLUSTER_SHARD, 1, 1);
+    bytes_put_u32(&writer, (uint32_t)count);
+    bytes_put_raw(&writer, entry, count);
+    assert_false(writer.failed);
+    assert_int_equal(assembly_write(fixture->assembly, "judge.json", NULL), SYSTEM_OK);
+    two_commits(&chain->members, &fixture->spares[0].signing, LAST, payload, writer.used, "new.evidence");
+    two_commits(&chain->members, &fixture->nodes[1][1].signing, 1, payload, writer.used, "old.evidence");
+    done(cmd_evidence_verify, "evidence-verify -s judge.json new.evidence");
+    char line[160];
+    (void)snprintf(line, sizeof line, "convicted: %s of cluster s0, epoch 1: ", fixture->spare_cards[0].name);
+    assert_non_null(strstr(printed, line));
+    done(cmd_evidence_verify, "evidence-verify -s judge.json old.evidence");
+    assert_non_null(strstr(printed, "convicted: s0-n1 of cluster s0, epoch 1: "));
+    free(op);
+    free(chain);
+    fixture_free(fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(enrolling_makes_a_secret_key_and_a_public_card), cmocka_unit_test(enrolling_refuses_bad_words_and_never_overwrites),
         cmocka_unit_test(a_node_may_have_an_owner_who_has_a_key_already), cmocka_unit_test(assembling_makes_a_file_that_show_reads),
         cmocka_unit_test(assembling_refuses_what_is_wrong_and_names_it),  cmocka_unit_test(a_flipped_byte_is_refused_by_show_with_file_and_field),
         cmocka_unit_test(init_refuses_a_key_that_is_in_no_cluster),       cmocka_unit_test(local_refuses_sizes_and_ports_out_of_range),
-        cmocka_unit_test(a_change_that_leaves_backups_of_shards_says_so),
+        cmocka_unit_test(a_change_that_leaves_backups_of_shards_says_so), cmocka_unit_test(evidence_names_a_member_whom_a_config_brought_in),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
