@@ -243,7 +243,7 @@ static void a_member_that_contradicts_itself_leaves_evidence(void **state) {
     assert_int_equal(evidence_judge(rw, file, evidence), EVIDENCE_OK);
     assert_int_equal(evidence->kind, EVIDENCE_TWO_COMMITS);
     assert_int_equal(evidence->signer, 3);
-    assert_string_equal(file->name, "two_commits-c0-n3-epoch0");
+    assert_string_equal(file->name, "two_commits-c0-member3-epoch0");
     assert_int_equal(rw_status(rw, 0)->evidence, 1);
     free(evidence);
     rw_destroy(rw);
