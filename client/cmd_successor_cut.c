@@ -20,6 +20,7 @@ struct cut {
     uint64_t consumed[QUEUES_MAX]; /* by the other cluster's index: a shard, of each coordinator's slices */
     uint64_t sent[QUEUES_MAX];     /* a coordinator, to each shard */
     const struct system *new;
+    bool sealed; /* the cluster ended there */
     uint32_t clients_missing, clients_revoked;
     uint8_t missing[CLIENTS_SHOWN_MAX][32], revoked[CLIENTS_SHOWN_MAX][32];
 };
@@ -71,6 +72,7 @@ static bool cut_read(const struct succession *succession, const char *path, stru
         cut->height = shown->manifest.height;
         cut->epoch = shown->manifest.epoch;
         cut->time = shown->header.time;
+        cut->sealed = shown->sealed;
         memcpy(cut->root, shown->manifest.state_root, sizeof cut->root);
         struct system_fault window;
         if (config_cluster_is_shard(cut->cluster) && successor_window_fits(backup_config(folder->backup), succession->new, &window)) {
@@ -144,6 +146,8 @@ static bool shard_print(const struct succession *succession, const struct system
     if (seen > cluster->origin_height)
         printf("  may lose: what %" PRIu64 " blocks above it did, up to height %" PRIu64 ", the highest seen; and what was decided after that\n",
                seen - cluster->origin_height, seen);
+    else if (cut && cut->sealed)
+        printf("  may lose: nothing, the cluster was sealed at this height\n");
     else
         printf("  may lose: all that was decided above this height; how high the cluster came is not known (--seen %s=HEIGHT)\n", name);
     return true;

@@ -51,6 +51,8 @@ def backed_up(cases, old):
             old.kill(n)
     old.start_all()
     cases.case("killed all at once, they come back sealed, with that checkpoint", wait(lambda: sealed(old, "s0")), ends(old, "s0"))
+    done = old.client("status")
+    cases.case("status says so of both clusters", done.stdout.count("SEALED for ever") == 2, done)
     done = old.client("backup", "--out", f"{old.dir}/backup", timeout=60)
     found = re.search(r"s0: checkpoint at height (\d+)", done.stdout + done.stderr)
     cases.case("the backup is of the state after SEAL", done.returncode == 0 and found and int(found.group(1)) == ended,
@@ -71,6 +73,10 @@ def backed_up(cases, old):
 def begun(cases, old):
     new, statement, _ = succeed(cases, old, "new", old.root)
     try:
+        done = run("successor", "show", statement, "--predecessor", f"{old.root}/system.json", "--successor", f"{new.root}/system.json", "--backup",
+                   f"{old.dir}/backup/s0")
+        cases.case("who signs it reads that nothing is lost", done.returncode == 0 and "may lose: nothing, the cluster was sealed" in done.stdout,
+                   done)
         of_successor = ("--predecessor", f"{old.root}/system.json", "--statement", statement)
         new.init({c: (*of_successor, "--backup", f"{old.dir}/backup/{c}") for c in CLUSTERS})
         new.start_all()
