@@ -324,13 +324,16 @@ enum system_error claim_successor_decode(struct claim_successor *statement, cons
     bytes_get_copy(&cursor, statement->predecessor_id, 16);
     bytes_get_copy(&cursor, statement->successor_id, 16);
     bytes_get_hash(&cursor, statement->successor_hash);
-    bytes_require(&cursor, memcmp(statement->successor_id, statement->successor_hash, 16) == 0);
+    bool ascend = true;
     for (uint32_t i = 0; i < signatures && !cursor.failed; i++) {
         bytes_get_hash(&cursor, statement->signatures[i].key);
         bytes_get_copy(&cursor, statement->signatures[i].signature, 64);
-        bytes_require(&cursor, i == 0 || memcmp(statement->signatures[i - 1].key, statement->signatures[i].key, 32) < 0);
+        ascend = ascend && (i == 0 || memcmp(statement->signatures[i - 1].key, statement->signatures[i].key, 32) < 0);
     }
     if (!bytes_finished(&cursor)) return system_fault_set(fault, SYSTEM_TRUNCATED, "successor statement: does not decode");
+    if (memcmp(statement->successor_id, statement->successor_hash, 16) != 0)
+        return system_fault_set(fault, SYSTEM_ID_MISMATCH, "successor statement: successor_id is not of its file_hash");
+    if (!ascend) return system_fault_set(fault, SYSTEM_ORDER, "successor statement: signatures not in order");
     statement->signatures_count = signatures;
     return SYSTEM_OK;
 }

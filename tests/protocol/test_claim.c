@@ -172,6 +172,12 @@ static void a_successor_is_named_by_k_administrators_of_the_old_system(void **st
                      claim_successor_verify(&back, &old, successor, NULL) == SYSTEM_OK);
         bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
     }
+    bytes[24] ^= 1;
+    assert_int_equal(claim_successor_decode(&back, bytes, count, NULL), SYSTEM_ID_MISMATCH);
+    bytes[24] ^= 1;
+    memcpy(bytes + 72, bytes + 72 + 96, 96);
+    assert_int_equal(claim_successor_decode(&back, bytes, count, NULL), SYSTEM_ORDER);
+    assert_int_equal(claim_successor_decode(&back, bytes, count - 1, NULL), SYSTEM_TRUNCATED);
     assert_int_equal(successor_window_fits(&old, successor, NULL), SYSTEM_OK);
     old.limits.number_window += 16; /* its last CONFIG had raised it: records of such numbers would be looked for no more (S-144) */
     assert_int_equal(successor_window_fits(&old, successor, NULL), SYSTEM_LIMITS_CONFLICT);
