@@ -178,6 +178,14 @@ static void replay(struct replica *r, uint32_t index) {
     job_submit(r, job);
 }
 
+/* The block that ended an epoch has its certificate in the chain as well (S-100), which is durable when a vote of the next epoch is: its own record may
+ * not be. After a power loss of all nobody else could show it, and nobody whose memory is of the next epoch could come there. */
+static const uint8_t *certificate_in_chain(const struct replica *r, uint64_t epoch, const uint8_t *header, size_t *bytes) {
+    const struct blob *entry = r->epochs[epoch].entry;
+    if (entry == NULL || memcmp(entry->bytes, header, BFT_HEADER_BYTES) != 0) return NULL;
+    return config_chain_entry_certificate(entry->bytes, entry->count, bytes);
+}
+
 bool replica_restore_block(struct replica *r, const uint8_t *header, size_t header_bytes, const uint8_t *body, size_t body_bytes,
                            const uint8_t *certificate, size_t certificate_bytes) {
     struct restore *restore = restore_of(r);
@@ -189,6 +197,8 @@ bool replica_restore_block(struct replica *r, const uint8_t *header, size_t head
     if (members == NULL || !bft_place_equal(&decoded.place, &members->place) || !bft_hash_equal(&body_hash, &decoded.body_hash)) return false;
     if (decoded.place.epoch != r->members.place.epoch) return true; /* a suffix block of an epoch that ended (B-42), or after what must be fetched */
     if (decoded.height <= r->tip_height || block_find(r, &id) != NONE) return true; /* below the checkpoint: not needed */
+    bool own = certificate != NULL;
+    if (!own) certificate = certificate_in_chain(r, decoded.place.epoch, header, &certificate_bytes);
     bool certified =
         certificate != NULL && bft_hash_equal(&decoded.parent_id, &r->tip_id) && certificate_proves(r, certificate, certificate_bytes, &id);
     if (!certified && restore->count == RESTORED_MAX) return true; /* losers of a long fight over one height; what matters is fetched */
@@ -200,7 +210,8 @@ bool replica_restore_block(struct replica *r, const uint8_t *header, size_t head
     block->persisted = true;
     if (certified && block->missing == 0 && !block->body_bad) {
         block->certificate = blob_copy(certificate, certificate_bytes);
-        block->certificate_saved = true;
+        block->certificate_saved = own;
+        if (!own && r->certificates_unsaved++ == 0) r->unsaved_since_ms = r->now_ms;
         replay(r, index);
     } else if (restore->count < RESTORED_MAX) {
         restore->blocks[restore->count++] = index;

@@ -221,6 +221,37 @@ static void power_loss_of_all_around_a_config(void **state) {
     }
 }
 
+static bool is_certificate_of(const struct rw_record *record, uint64_t at) {
+    uint64_t epoch = 0, height = 0;
+    const uint8_t *id;
+    uint8_t part = 0;
+    if (!record->used || record->db != WAL_BLOCKS) return false;
+    wal_key_block_read(record->key, &epoch, &height, &id, &part);
+    return epoch == 0 && height == at && part == WAL_PART_CERTIFICATE;
+}
+
+/* S-100: certificates are written lazily, the chain at once. All lose power in between: the CONFIG's block is shown by the chain, or nobody could come
+ * to the epoch of its own votes. */
+static void the_block_that_ended_an_epoch_is_proved_by_the_chain(void **state) {
+    (void)state;
+    struct rw_script *s = begin("lazy", 400);
+    struct replica_world *rw = s->rw;
+    adds(s, 2);
+    rw_config_send(s, 1, COORDINATOR_CLUSTER_BASE);
+    epoch_is(s, COORDINATOR_CLUSTER_BASE, 1, 20000);
+    uint64_t ended = rw->nodes[0].replica->members.start.height;
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) {
+        rw_crash(rw, i);
+        for (size_t k = 0; k < rw->nodes[i].record_count; k++) {
+            if (is_certificate_of(&rw->nodes[i].records[k], ended)) rw->nodes[i].records[k].used = false;
+        }
+    }
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) rw_restart(rw, i);
+    epoch_is(s, COORDINATOR_CLUSTER_BASE, 1, 20000);
+    adds(s, 2);
+    end(s, true);
+}
+
 static bool no_commits(void *context, struct replica_peer to, uint16_t type, struct blob_piece *pieces, unsigned *piece_count) {
     (void)context;
     (void)to;
@@ -464,6 +495,7 @@ int main(void) {
         cmocka_unit_test(members_that_stay_may_change_places),
         cmocka_unit_test(a_config_survives_the_death_of_its_leader_at_any_moment),
         cmocka_unit_test(power_loss_of_all_around_a_config),
+        cmocka_unit_test(the_block_that_ended_an_epoch_is_proved_by_the_chain),
         cmocka_unit_test(a_suffix_block_is_durable_before_it_is_voted_for),
         cmocka_unit_test(a_config_item_that_only_the_new_epoch_certifies_is_consumed),
         cmocka_unit_test(what_is_not_signed_well_or_not_the_next_begins_no_epoch),
