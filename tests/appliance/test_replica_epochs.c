@@ -230,8 +230,8 @@ static bool is_certificate_of(const struct rw_record *record, uint64_t at) {
     return epoch == 0 && height == at && part == WAL_PART_CERTIFICATE;
 }
 
-/* S-100: certificates are written lazily, the chain at once. All lose power in between: the CONFIG's block is shown by the chain, or nobody could come
- * to the epoch of its own votes. */
+/* S-100: certificates are written lazily, the chain at once. All lose power in between: the CONFIG's block is shown by the chain, or nobody could
+ * come to the epoch of its own votes. */
 static void the_block_that_ended_an_epoch_is_proved_by_the_chain(void **state) {
     (void)state;
     struct rw_script *s = begin("lazy", 400);
