@@ -178,8 +178,8 @@ static void replay(struct replica *r, uint32_t index) {
     job_submit(r, job);
 }
 
-/* The block that ended an epoch has its certificate in the chain as well (S-100), which is durable when a vote of the next epoch is: its own record may
- * not be. After a power loss of all nobody else could show it, and nobody whose memory is of the next epoch could come there. */
+/* The block that ended an epoch has its certificate in the chain as well (S-100), which is durable when a vote of the next epoch is: its own record
+ * may not be. After a power loss of all nobody else could show it, and nobody whose memory is of the next epoch could come there. */
 static const uint8_t *certificate_in_chain(const struct replica *r, uint64_t epoch, const uint8_t *header, size_t *bytes) {
     const struct blob *entry = r->epochs[epoch].entry;
     if (entry == NULL || memcmp(entry->bytes, header, BFT_HEADER_BYTES) != 0) return NULL;
