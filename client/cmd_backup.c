@@ -20,6 +20,7 @@ struct partition {
     bool begun, there; /* there: whole already, of an earlier run */
     uint64_t stated;   /* height that f+1 nodes stated when it began; 0: not so many did */
     struct client_backup backup;
+    uint64_t none_ms; /* until then it may yet show that there is a checkpoint */
 };
 
 struct taking {
@@ -181,7 +182,7 @@ static bool none_yet(const struct client_backup *backup) {
 
 /* Until all are whole or failed, or nothing has come for so long. */
 static void run(struct taking *t) {
-    uint64_t stall_ms = (uint64_t)t->command->stall_s * 1000, moved_ms = ring_clock_ms(), none_ms = moved_ms + NONE_MS;
+    uint64_t stall_ms = (uint64_t)t->command->stall_s * 1000, moved_ms = ring_clock_ms();
     for (bool busy = true; busy;) {
         uint64_t now_ms = ring_clock_ms();
         busy = false;
@@ -189,7 +190,8 @@ static void run(struct taking *t) {
             struct client_backup *backup = &t->partitions[i].backup;
             if (!t->partitions[i].begun) continue;
             client_backup_tick(backup, now_ms);
-            busy |= backup->phase < BACKUP_WHOLE && !(now_ms >= none_ms && none_yet(backup));
+            if (!none_yet(backup)) t->partitions[i].none_ms = now_ms + NONE_MS; /* also when it begins again with a newer one */
+            busy |= backup->phase < BACKUP_WHOLE && now_ms < t->partitions[i].none_ms;
             if (backup->moved_ms > moved_ms) moved_ms = backup->moved_ms;
         }
         if (ring_clock_ms() - moved_ms >= stall_ms) return;
