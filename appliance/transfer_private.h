@@ -21,11 +21,11 @@
 #include "protocol/checkpoint_records.h"
 
 enum {
-    TRANSFER_CUTS = 4,               /* checkpoints_kept (P-34), and two more while somebody takes them (P-49) */
-    TRANSFER_CUTS_TAKEN = 2,
+    TRANSFER_CUTS = 8,               /* checkpoints_kept (P-34), and more while somebody takes them (P-49) */
+    TRANSFER_CUTS_TAKEN = 6,         /* one for each of f liars, and one for who is not: each asker keeps one at most */
     TRANSFER_TAKEN_MS_MAX = 300000,  /* so long at most such a one is kept */
     TRANSFER_TAKEN_BYTES_MIN = 64 << 20, /* so much may be kept from being written again for it, however small it is */
-    TRANSFER_FRESH_MS = 60000,       /* who asks for a checkpoint is shown one that is no older than this, or an index of the newest is made */
+    TRANSFER_INQUIRY_MS = 3000,      /* who was silent for so long and asks again begins anew: with the newest */
     TRANSFER_OUTPUTS_MAX = 1 << 12,
     TRANSFER_INDEX_ENTRIES = 1024,   /* indexed by one transfer_work() */
     TRANSFER_INDEX_BYTES = 1 << 20,
@@ -84,9 +84,17 @@ struct transfer_place { /* where the bytes of an item lie */
     size_t count;
 };
 
+/* By TRANSFER_OBSERVER, TRANSFER_CLIENT + ... or place. */
+struct transfer_asker {
+    uint64_t height;      /* of the checkpoint that is kept for it; 0: none */
+    uint64_t asked_ms;    /* when it last waited for that one, or asked for a piece of it */
+    uint64_t inquired_ms; /* when it last asked for that, or for checkpoints; 0: never */
+    bool waits;           /* for the next index that is begun */
+};
+
 struct transfer_served {
     bool used, indexed, indexing, damaged;
-    uint64_t begun_ms, asked_ms; /* since its index was begun; when it was last shown or a piece of it asked for */
+    uint64_t begun_ms; /* when its index was begun */
     struct transfer_cut cut;
     struct trie_index *index;
     struct checkpoint_records records;
@@ -170,7 +178,8 @@ struct transfer_take {
     /* chosen */
     struct blob *shown_blob;
     struct checkpoint_shown shown;
-    uint8_t hash[32];
+    uint8_t hash[32];       /* of the manifest */
+    uint8_t shown_hash[32]; /* of what was shown of it, as a candidate's */
     uint16_t showed; /* members who showed this manifest */
     struct transfer_piece *pieces;
     uint32_t piece_count, piece_room, piece_next;
@@ -204,7 +213,8 @@ struct transfer {
     struct transfer_status status;
     /* serving */
     struct transfer_served served[TRANSFER_CUTS]; /* newest first */
-    uint64_t wanted_ms; /* when a member last asked for checkpoints; 0: never */
+    uint64_t wanted_ms; /* when somebody asked for checkpoints and none was there for him; 0: never */
+    struct transfer_asker askers[UINT8_MAX + 1];
     uint64_t members_ms; /* when a member last asked for a piece; 0: never */
     uint64_t busy_told_ms[TRANSFER_ASKERS];
     uint8_t served_last;

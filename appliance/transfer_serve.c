@@ -53,16 +53,21 @@ static uint8_t *child_read(const struct transfer *t, const struct transfer_cut *
 }
 
 /*
- * P-34, P-49: the newest and the one before are served, and beside them at most two that somebody takes. Why these: checkpoints come as fast as
- * blocks do, and neither an index of a large state nor its pieces, out of a fifth of the time, are done before two newer ones are there. One that was
- * begun anew with each would never be shown, and a node from far behind would come back only when everything else is idle.
+ * P-34, P-49: the newest and the one before are served, and beside them some that somebody takes. Why these: checkpoints come as fast as blocks do, and
+ * neither an index of a large state nor its pieces, out of a fifth of the time, are done before two newer ones are there. One that was begun anew with
+ * each would never be shown, and a node from far behind would come back only when everything else is idle.
  *
- * What that costs is bounded, whoever asks: in disk, by what LMDB cannot write again for it, twice its own size; and in time, since the blocks above
- * it are kept as well. A client's backup keeps pages, and no blocks.
+ * What that costs is bounded, whoever asks. In disk, by what LMDB cannot write again for one, twice its own size; in time, since the blocks above it
+ * are kept as well (a client's backup keeps pages, and no blocks). And nobody keeps others out: each asker has one at most, questions for checkpoints
+ * keep none that is there already, there is room for one of each of f liars beside one more, and what only clients ask for goes first.
  */
-static bool is_taken(const struct transfer *t, const struct transfer_served *served) {
-    if (!served->used || served->damaged || !served->indexing) return false;
-    if (t->now_ms - served->asked_ms >= TRANSFER_WANTED_MS || t->now_ms - served->begun_ms >= TRANSFER_TAKEN_MS_MAX) return false;
+static bool is_taken(const struct transfer *t, const struct transfer_served *served, bool by_client) {
+    bool taken = false;
+    for (unsigned from = 0; from <= UINT8_MAX && !taken; from++) {
+        const struct transfer_asker *asker = &t->askers[from];
+        taken = asker->height == served->cut.about.height && t->now_ms - asker->asked_ms < TRANSFER_WANTED_MS && transfer_is_client((uint8_t)from) == by_client;
+    }
+    if (!taken || !served->used || served->damaged || !served->indexing || t->now_ms - served->begun_ms >= TRANSFER_TAKEN_MS_MAX) return false;
     uint64_t kept, own;
     if (served->cut.cost(served->cut.context, &kept, &own) != STORE_OK) return false;
     return kept <= 2 * own || kept <= TRANSFER_TAKEN_BYTES_MIN;
@@ -70,20 +75,24 @@ static bool is_taken(const struct transfer *t, const struct transfer_served *ser
 
 /* Makes room for a newest. Of those that are taken the ones stay that have been for longest. */
 static void served_shift(struct transfer *t) {
-    struct transfer_served taken[TRANSFER_CUTS_TAKEN];
+    bool stays[TRANSFER_CUTS] = {false};
     unsigned count = 0;
-    for (unsigned i = TRANSFER_CUTS - 1; i > 0; i--) {
-        struct transfer_served *served = &t->served[i];
-        if (count < TRANSFER_CUTS_TAKEN && is_taken(t, served)) {
-            taken[count++] = *served;
-            memset(served, 0, sizeof *served);
-        } else {
-            served_free(served);
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (unsigned i = TRANSFER_CUTS - 1; i > 0; i--) {
+            if (count == TRANSFER_CUTS_TAKEN || stays[i] || !is_taken(t, &t->served[i], pass == 1)) continue;
+            stays[i] = true;
+            count++;
         }
     }
+    unsigned to = TRANSFER_CUTS - 1;
+    for (unsigned i = TRANSFER_CUTS - 1; i > 0; i--) {
+        if (!stays[i]) served_free(&t->served[i]);
+        else if (to != i) t->served[to] = t->served[i];
+        to -= stays[i];
+    }
+    for (unsigned i = 2; i <= to; i++) memset(&t->served[i], 0, sizeof t->served[i]);
     t->served[1] = t->served[0];
     memset(&t->served[0], 0, sizeof t->served[0]);
-    for (unsigned i = 0; i < count; i++) t->served[2 + i] = taken[count - 1 - i];
 }
 
 void transfer_checkpointed(struct transfer *t) {
@@ -227,6 +236,19 @@ static enum store_status index_step(struct transfer_served *served) {
     return status;
 }
 
+/* Who takes this checkpoint will want the blocks above it (a client does not). */
+static void blocks_hold(struct transfer *t, uint64_t height) {
+    if (t->hold_ms != 0 && t->now_ms - t->hold_ms < TRANSFER_HOLD_MS && height > t->hold_height) return;
+    t->hold_height = height;
+    t->hold_ms = t->now_ms;
+}
+
+void serve_asked(struct transfer *t, struct transfer_served *served, uint8_t from) {
+    uint64_t now_ms = t->now_ms > 0 ? t->now_ms : 1;
+    t->askers[from] = (struct transfer_asker){.height = served->cut.about.height, .asked_ms = now_ms, .inquired_ms = now_ms};
+    if (!transfer_is_client(from)) blocks_hold(t, served->cut.about.height);
+}
+
 /* An index that was begun is brought to its end, if newer ones are there by then or not. */
 static struct transfer_served *index_next(struct transfer *t) {
     struct transfer_served *newest = NULL;
@@ -244,9 +266,13 @@ bool serve_work(struct transfer *t) {
     struct transfer_served *served = t->failed ? NULL : index_next(t);
     if (served == NULL) return false;
     if (!served->indexing) {
-        t->wanted_ms = 0; /* who needs a newer one yet says so again */
+        t->wanted_ms = 0;
+        for (unsigned from = 0; from <= UINT8_MAX; from++) {
+            if (t->askers[from].waits) serve_asked(t, served, (uint8_t)from);
+            t->askers[from].waits = false;
+        }
         served->indexing = true;
-        served->begun_ms = served->asked_ms = t->now_ms;
+        served->begun_ms = t->now_ms;
         served->index = malloc(sizeof *served->index);
         CHECK(served->index != NULL);
         trie_index_begin(served->index);
@@ -280,35 +306,37 @@ static void shown_put(struct bytes_writer *writer, const struct transfer_served 
     bytes_put_raw(writer, served->child, served->child_bytes);
 }
 
-/* Who takes this checkpoint will want the blocks above it (a client does not). */
-static void blocks_hold(struct transfer *t, uint64_t height) {
-    if (t->hold_ms != 0 && t->now_ms - t->hold_ms < TRANSFER_HOLD_MS && height > t->hold_height) return;
-    t->hold_height = height;
-    t->hold_ms = t->now_ms;
-}
-
-void serve_asked(struct transfer *t, struct transfer_served *served, uint8_t from) {
-    if (!served->indexing) return;
-    served->asked_ms = t->now_ms;
-    if (!transfer_is_client(from)) blocks_hold(t, served->cut.about.height);
-}
-
-/* At most two are shown: the newest that can be, and that which somebody takes longest. An index of a newer one is made for who asks when there is
- * none from `height` on, or only old ones. */
-static uint16_t checkpoints_choose(struct transfer *t, uint8_t from, uint64_t height, const struct transfer_served *shown[CHECKPOINT_SHOWN_MAX]) {
-    uint16_t count = 0;
-    bool any = false, fresh = false;
+/* The one that is shown to this asker. A new question is not answered with what was made for an older one. */
+static struct transfer_served *kept_for(struct transfer *t, uint8_t from, uint64_t height) {
+    struct transfer_asker *asker = &t->askers[from];
+    if (asker->inquired_ms == 0 || t->now_ms - asker->inquired_ms >= TRANSFER_INQUIRY_MS || asker->height < height) asker->height = 0;
+    asker->inquired_ms = t->now_ms > 0 ? t->now_ms : 1;
     for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
         struct transfer_served *served = &t->served[i];
-        if (!served->used || served->cut.about.height < height) continue;
-        any = true;
-        serve_asked(t, served, from);
-        fresh |= served->indexing && !served->damaged && (i == 0 || t->now_ms - served->begun_ms < TRANSFER_FRESH_MS);
-        if (!served->indexed) continue;
-        if (count < CHECKPOINT_SHOWN_MAX) count++;
-        shown[count - 1] = served;
+        if (served->used && !served->damaged && served->cut.about.height == asker->height) return served;
     }
-    if (any && !fresh) t->wanted_ms = t->now_ms;
+    return NULL;
+}
+
+/* Whoever asks is shown the newest, if need be when its index is made; and then that one for as long as he asks, whatever newer ones come: at most
+ * two, the newest and his own. */
+static uint16_t checkpoints_choose(struct transfer *t, uint8_t from, uint64_t height, const struct transfer_served *shown[CHECKPOINT_SHOWN_MAX]) {
+    struct transfer_asker *asker = &t->askers[from];
+    struct transfer_served *own = kept_for(t, from, height), *newest = &t->served[0];
+    bool any = false;
+    for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
+        struct transfer_served *served = &t->served[i];
+        if (!served->used || served->damaged || served->child == NULL || served->cut.about.height < height) continue;
+        any = true;
+        if (own == NULL && served->indexing && (i == 0 || !served->indexed)) own = served;
+    }
+    asker->waits = own == NULL && any;
+    if (asker->waits) t->wanted_ms = t->now_ms > 0 ? t->now_ms : 1;
+    if (own == NULL) return 0;
+    if (asker->height == 0 || !own->indexed) serve_asked(t, own, from);
+    uint16_t count = 0;
+    if (newest != own && newest->indexed && newest->cut.about.height >= height) shown[count++] = newest;
+    if (own->indexed) shown[count++] = own;
     return count;
 }
 

@@ -168,6 +168,16 @@ static uint8_t *blob_read(const struct transfer_cut *cut, const char *name, size
     return NULL;
 }
 
+/* As a candidate has it: a manifest that was fetched whole was shown short. */
+static void shown_hash_of(const struct checkpoint_shown *shown, const uint8_t hash[32], uint8_t out[32]) {
+    uint8_t brief[CHECKPOINT_SHORT_BYTES];
+    bool was_short = shown->whole && shown->manifest.item_count > CHECKPOINT_ITEMS_SHOWN_MAX;
+    memcpy(brief, shown->manifest_bytes, CHECKPOINT_MANIFEST_HEAD_BYTES);
+    memcpy(brief + CHECKPOINT_MANIFEST_HEAD_BYTES, hash, 32);
+    if (was_short) checkpoint_manifest_hash(brief, sizeof brief, out);
+    else checkpoint_manifest_hash(shown->manifest_bytes, shown->manifest_count, out);
+}
+
 bool take_shown(struct transfer *t, struct blob *blob) {
     struct checkpoint_shown shown[CHECKPOINT_SHOWN_MAX];
     uint64_t nonce;
@@ -180,6 +190,7 @@ bool take_shown(struct transfer *t, struct blob *blob) {
     t->take.shown_blob = blob;
     t->take.shown = shown[0];
     checkpoint_shown_hash(&shown[0], t->take.hash);
+    shown_hash_of(&shown[0], t->take.hash, t->take.shown_hash);
     return true;
 }
 
@@ -389,7 +400,7 @@ static bool moved_on(const struct transfer *t) {
     const struct transfer_take *take = &t->take;
     uint16_t have = 0;
     for (uint32_t i = 0; i < take->candidate_count; i++) {
-        if (memcmp(take->candidates[i].hash, take->hash, 32) == 0) have = take->candidates[i].members;
+        if (memcmp(take->candidates[i].hash, take->shown_hash, 32) == 0) have = take->candidates[i].members;
     }
     for (uint32_t i = 0; i < take->candidate_count; i++) {
         const struct transfer_candidate *candidate = &take->candidates[i];

@@ -180,6 +180,12 @@ static bool none_yet(const struct client_backup *backup) {
     return backup->phase == BACKUP_ASKING && backup->candidate_count == 0 && showed_count(backup) > backup->f;
 }
 
+/* And by its height there can be none: what is asked for first may take its nodes a while to show. */
+static bool none_can_be(const struct partition *partition) {
+    const struct config *config = client_chain_config(partition->backup.db, partition->cluster);
+    return none_yet(&partition->backup) && (partition->stated & UINT64_C(0xFFFFFFFFFFFF)) <= config->limits.checkpoint_blocks;
+}
+
 /* Until all are whole or failed, or nothing has come for so long. */
 static void run(struct taking *t) {
     uint64_t stall_ms = (uint64_t)t->command->stall_s * 1000, moved_ms = ring_clock_ms();
@@ -190,7 +196,7 @@ static void run(struct taking *t) {
             struct client_backup *backup = &t->partitions[i].backup;
             if (!t->partitions[i].begun) continue;
             client_backup_tick(backup, now_ms);
-            if (!none_yet(backup)) t->partitions[i].none_ms = now_ms + NONE_MS; /* also when it begins again with a newer one */
+            if (!none_can_be(&t->partitions[i])) t->partitions[i].none_ms = now_ms + NONE_MS; /* also when it begins again with a newer one */
             busy |= backup->phase < BACKUP_WHOLE && now_ms < t->partitions[i].none_ms;
             if (backup->moved_ms > moved_ms) moved_ms = backup->moved_ms;
         }

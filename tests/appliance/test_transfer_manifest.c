@@ -107,6 +107,36 @@ static void a_manifest_of_many_items_is_shown_short_and_taken_whole(void **state
     tw_world_close();
 }
 
+/* Member 0 gives nothing, so the others are asked what they have: the newest, and still the one that is taken. */
+static void one_that_is_shown_short_is_not_left_for_a_newer_one(void **state) {
+    (void)state;
+    struct transfer_status status = {.height = 0};
+    world_with_lists();
+    tw_state_copy(0, 1);
+    tw_key_put(&tw.states[1], "new", 3, 20, 2);
+    tw_blob_put(&tw.states[1], "work", tw.states[0].blobs[0].bytes, tw.states[0].blobs[0].count);
+    tw_blob_put(&tw.states[1], "queues", (const uint8_t *)"", 0);
+    tw_state_certify(1);
+    tw.silent = true;
+    for (uint32_t i = 0; i < 6000 && status.height == 0; i++) {
+        tw_step();
+        transfer_status(tw.nodes[TW_TAKER], &status);
+    }
+    tw_state_serve(1);
+    struct checkpoint_query query = {.nonce = 9};
+    uint8_t bytes[CHECKPOINT_QUERY_BYTES];
+    checkpoint_query_encode(&query, bytes);
+    for (uint32_t i = 0; i < 20000 && !tw.done; i++) {
+        for (uint8_t k = 0; k < TW_TAKER && i < 100; k++) (void)transfer_frame(tw.nodes[k], TRANSFER_CLIENT, 0x010D, bytes, sizeof bytes, true);
+        tw_step();
+        transfer_status(tw.nodes[TW_TAKER], &status);
+        assert_true(tw.done || status.height == TW_K);
+    }
+    assert_true(tw.done);
+    tw_taken_is(0);
+    tw_world_close();
+}
+
 static void after_a_crash_it_is_not_asked_for_again(void **state) {
     (void)state;
     world_with_lists();
@@ -168,6 +198,7 @@ static void another_head_beside_the_same_hash_is_another_manifest(void **state) 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_manifest_of_many_items_is_shown_short_and_taken_whole),
+        cmocka_unit_test(one_that_is_shown_short_is_not_left_for_a_newer_one),
         cmocka_unit_test(after_a_crash_it_is_not_asked_for_again),
         cmocka_unit_test(bytes_that_do_not_give_the_hash_name_who_sent_them),
         cmocka_unit_test(another_head_beside_the_same_hash_is_another_manifest),

@@ -128,7 +128,14 @@ static void one_that_is_asked_for_stays_and_the_blocks_above_it(void **state) {
     tw_world_close();
 }
 
-static void at_most_two_are_shown_the_newest_and_the_one_that_is_taken_longest(void **state) {
+static void keeps_asking(uint8_t asker, const uint8_t hash[32], uint64_t ms) {
+    for (uint64_t at = 0; at < ms; at += 1000) {
+        time_goes(1000);
+        assert_true(is_there(asker, hash));
+    }
+}
+
+static void who_asks_anew_is_shown_the_newest_and_who_goes_on_what_he_takes(void **state) {
     (void)state;
     uint64_t heights[CHECKPOINT_SHOWN_MAX];
     uint8_t hash[32], newer[32], hashes[CHECKPOINT_SHOWN_MAX][32];
@@ -136,23 +143,59 @@ static void at_most_two_are_shown_the_newest_and_the_one_that_is_taken_longest(v
     tw_state_serve(0);
     (void)newest_shown(MEMBER, hash);
     for (uint32_t i = 1; i <= 3; i++) tw_state_serve(i);
-    assert_int_equal(shown_to(MEMBER, heights, hashes), 1); /* it is young: no other is indexed for who comes now */
-    while (transfer_work(tw.nodes[0])) {}
+    keeps_asking(MEMBER, hash, 5000);
     assert_int_equal(shown_to(MEMBER, heights, hashes), 1);
-    for (int i = 0; i < 4; i++) {
-        time_goes(IDLE_MS / 2);
-        assert_true(is_there(MEMBER, hash));
-    }
-    assert_int_equal(newest_shown(MEMBER, newer), 4 * TW_K); /* a minute old: one is */
-    tw_state_serve(4);
-    for (int i = 0; i < 4; i++) {
-        time_goes(IDLE_MS / 2);
-        assert_true(is_there(MEMBER, hash) && is_there(MEMBER, newer));
-    }
-    (void)newest_shown(MEMBER, newer);
-    assert_int_equal(shown_to(MEMBER, heights, hashes), 2);
-    assert_int_equal(heights[0], 5 * TW_K);
+    assert_int_equal(heights[0], TW_K);
+    assert_int_equal(newest_shown(CLIENT, newer), 4 * TW_K); /* somebody else: nothing old */
+    assert_int_equal(shown_to(CLIENT, heights, hashes), 1);
+    assert_int_equal(shown_to(MEMBER, heights, hashes), 2); /* now that it is there */
+    assert_int_equal(heights[0], 4 * TW_K);
     assert_int_equal(heights[1], TW_K);
+    tw_state_serve(4);
+    keeps_asking(CLIENT, newer, 5000);
+    assert_true(is_there(MEMBER, hash));
+    assert_int_equal(shown_to(CLIENT, heights, hashes), 1);
+    assert_int_equal(heights[0], 4 * TW_K);
+    time_goes(4000); /* it has what it wanted; later it makes another backup */
+    assert_int_equal(newest_shown(CLIENT, newer), 5 * TW_K);
+    assert_int_equal(shown_to(CLIENT, heights, hashes), 1);
+    tw_world_close();
+}
+
+static void who_only_asks_for_checkpoints_keeps_nobody_out(void **state) {
+    (void)state;
+    uint64_t heights[CHECKPOINT_SHOWN_MAX];
+    uint8_t polled[32], hash[32], other[32], hashes[CHECKPOINT_SHOWN_MAX][32];
+    states_make(TW_STATES_MAX, 300);
+    tw_state_serve(0);
+    (void)newest_shown(CLIENT, polled);
+    for (int i = 0; i < 40; i++) {
+        time_goes(1000);
+        (void)shown_to(CLIENT, heights, hashes);
+    }
+    tw_state_serve(1);
+    assert_int_equal(newest_shown(MEMBER, hash), 2 * TW_K);
+    for (uint32_t i = 2; i < 5; i++) {
+        tw_state_serve(i);
+        for (int k = 0; k < 10; k++) {
+            time_goes(1000);
+            (void)shown_to(CLIENT, heights, hashes);
+            assert_true(is_there(MEMBER, hash));
+        }
+    }
+    assert_false(is_there(CLIENT, polled));
+    /* Nor does one who takes pieces now of this one, now of that. */
+    assert_int_equal(newest_shown(MEMBER + 1, polled), 5 * TW_K);
+    tw_state_serve(5);
+    assert_int_equal(newest_shown(CLIENT + 1, other), 6 * TW_K);
+    time_goes(2000);
+    for (uint32_t i = 6; i < 8; i++) {
+        assert_true(is_there(MEMBER, hash) && is_there(MEMBER + 1, other) && is_there(MEMBER + 1, polled));
+        tw_state_serve(i);
+        time_goes(IDLE_MS - 1000);
+    }
+    assert_false(is_there(MEMBER + 1, other));
+    assert_true(is_there(MEMBER + 1, polled));
     tw_world_close();
 }
 
@@ -192,7 +235,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_index_is_brought_to_its_end_while_newer_checkpoints_come),
         cmocka_unit_test(one_that_is_asked_for_stays_and_the_blocks_above_it),
-        cmocka_unit_test(at_most_two_are_shown_the_newest_and_the_one_that_is_taken_longest),
+        cmocka_unit_test(who_asks_anew_is_shown_the_newest_and_who_goes_on_what_he_takes),
+        cmocka_unit_test(who_only_asks_for_checkpoints_keeps_nobody_out),
         cmocka_unit_test(one_that_costs_too_much_disk_goes),
         cmocka_unit_test(one_that_is_asked_for_without_end_goes),
     };

@@ -423,8 +423,11 @@ class Loads(threading.Thread):
 
     def run(self):
         while not self.ended:
-            code, _, text = bench(self.system, f"{self.system.dir}/load", "--users", 8, "--seconds", 3, "--mix", "50:50", "--keys", 50,
-                                  "--client-keys", 2)
+            try:
+                code, _, text = bench(self.system, f"{self.system.dir}/load", "--users", 8, "--seconds", 3, "--mix", "50:50", "--keys", 50,
+                                      "--client-keys", 2)
+            except subprocess.TimeoutExpired as late:
+                code, text = None, str(late)
             self.codes.append(code)
             self.said += text if code != 0 else ""
 
