@@ -13,6 +13,8 @@ struct restore {
     struct bft_memory memory;
     struct bft_header tip;
     struct blob *tip_certificate;
+    struct blob *child_certificate; /* of the block above the checkpoint, which the checkpoint brings; NULL: none */
+    struct bft_hash child_id;
     uint32_t blocks[RESTORED_MAX]; /* not final */
     uint32_t count;
     uint64_t replayed;
@@ -26,6 +28,7 @@ static struct restore *restore_of(struct replica *r) {
 
 void restore_free(struct replica *r) {
     if (r->restore != NULL) blob_drop(r->restore->tip_certificate);
+    if (r->restore != NULL) blob_drop(r->restore->child_certificate);
     free(r->restore);
     r->restore = NULL;
 }
@@ -39,8 +42,21 @@ static bool certificate_proves(const struct replica *r, const uint8_t *bytes, si
     return members != NULL && bft_certificate_verify(members, &r->signer, &certificate, id, NULL) == BFT_VERIFY_OK;
 }
 
+/* What shows the checkpoint shows that its child is final, too: the child's own record may have been written later than the checkpoint. */
+static void child_keep(struct restore *restore, const struct checkpoint_shown *shown) {
+    if (shown->sealed) return;
+    struct blob *blob = blob_make(BFT_CERTIFICATE_BYTES_MAX);
+    struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
+    bft_certificate_put(&writer, &shown->certificate);
+    CHECK(!writer.failed);
+    blob_drop(restore->child_certificate);
+    restore->child_certificate = blob_copy(blob->bytes, writer.used);
+    restore->child_id = bft_header_id(&shown->child);
+    blob_drop(blob);
+}
+
 /* P-31: is this root the certified one? What one without "child" gives, only the next block shows. */
-static bool root_is_certified(const struct replica *r, const struct state_checkpoint *checkpoint, const struct replica_checkpoint *blobs) {
+static bool root_is_certified(struct replica *r, const struct state_checkpoint *checkpoint, const struct replica_checkpoint *blobs) {
     struct checkpoint_shown shown = {.manifest = {.cluster = r->cluster, .epoch = checkpoint->epoch, .height = checkpoint->height}};
     memcpy(shown.manifest.system_id, r->members.place.system_id, sizeof shown.manifest.system_id);
     memcpy(shown.manifest.block_id, checkpoint->block_id, 32);
@@ -49,7 +65,9 @@ static bool root_is_certified(const struct replica *r, const struct state_checkp
     if (checkpoint_proof_decode(blobs->child, blobs->child_bytes, &shown) != CHECKPOINT_OK || checkpoint->epoch >= r->epoch_count) return false;
     const struct bft_members *members = epoch_members(r, shown.child.place.epoch);
     uint32_t blocks = (uint32_t)r->epochs[checkpoint->epoch].config->limits.checkpoint_blocks;
-    return members != NULL && checkpoint_shown_verify(members, &r->signer, blocks, &shown) == CHECKPOINT_OK;
+    if (members == NULL || checkpoint_shown_verify(members, &r->signer, blocks, &shown) != CHECKPOINT_OK) return false;
+    child_keep(r->restore, &shown);
+    return true;
 }
 
 bool replica_restore_checkpoint(struct replica *r, const struct state_checkpoint *checkpoint, const struct replica_checkpoint *blobs,
@@ -186,6 +204,14 @@ static const uint8_t *certificate_in_chain(const struct replica *r, uint64_t epo
     return config_chain_entry_certificate(entry->bytes, entry->count, bytes);
 }
 
+static const uint8_t *certificate_elsewhere(const struct replica *r, uint64_t epoch, const uint8_t *header, const struct bft_hash *id,
+                                            size_t *bytes) {
+    const struct blob *child = r->restore->child_certificate;
+    if (child == NULL || !bft_hash_equal(&r->restore->child_id, id)) return certificate_in_chain(r, epoch, header, bytes);
+    *bytes = child->count;
+    return child->bytes;
+}
+
 bool replica_restore_block(struct replica *r, const uint8_t *header, size_t header_bytes, const uint8_t *body, size_t body_bytes,
                            const uint8_t *certificate, size_t certificate_bytes) {
     struct restore *restore = restore_of(r);
@@ -198,7 +224,7 @@ bool replica_restore_block(struct replica *r, const uint8_t *header, size_t head
     if (decoded.place.epoch != r->members.place.epoch) return true; /* a suffix block of an epoch that ended (B-42), or after what must be fetched */
     if (decoded.height <= r->tip_height || block_find(r, &id) != NONE) return true; /* below the checkpoint: not needed */
     bool own = certificate != NULL;
-    if (!own) certificate = certificate_in_chain(r, decoded.place.epoch, header, &certificate_bytes);
+    if (!own) certificate = certificate_elsewhere(r, decoded.place.epoch, header, &id, &certificate_bytes);
     bool certified =
         certificate != NULL && bft_hash_equal(&decoded.parent_id, &r->tip_id) && certificate_proves(r, certificate, certificate_bytes, &id);
     if (!certified && restore->count == RESTORED_MAX) return true; /* losers of a long fight over one height; what matters is fetched */

@@ -53,9 +53,9 @@ static uint8_t *child_read(const struct transfer *t, const struct transfer_cut *
 }
 
 /*
- * P-34, P-49: the newest and the one before are served, and beside them some that somebody takes. Why these: checkpoints come as fast as blocks do, and
- * neither an index of a large state nor its pieces, out of a fifth of the time, are done before two newer ones are there. One that was begun anew with
- * each would never be shown, and a node from far behind would come back only when everything else is idle.
+ * P-34, P-49: the newest and the one before are served, and beside them some that somebody takes. Why these: checkpoints come as fast as blocks do,
+ * and neither an index of a large state nor its pieces, out of a fifth of the time, are done before two newer ones are there. One that was begun anew
+ * with each would never be shown, and a node from far behind would come back only when everything else is idle.
  *
  * What that costs is bounded, whoever asks. In disk, by what LMDB cannot write again for one, twice its own size; in time, since the blocks above it
  * are kept as well (a client's backup keeps pages, and no blocks). And nobody keeps others out: each asker has one at most, questions for checkpoints
@@ -65,7 +65,8 @@ static bool is_taken(const struct transfer *t, const struct transfer_served *ser
     bool taken = false;
     for (unsigned from = 0; from <= UINT8_MAX && !taken; from++) {
         const struct transfer_asker *asker = &t->askers[from];
-        taken = asker->height == served->cut.about.height && t->now_ms - asker->asked_ms < TRANSFER_WANTED_MS && transfer_is_client((uint8_t)from) == by_client;
+        taken = asker->height == served->cut.about.height && t->now_ms - asker->asked_ms < TRANSFER_WANTED_MS &&
+                transfer_is_client((uint8_t)from) == by_client;
     }
     if (!taken || !served->used || served->damaged || !served->indexing || t->now_ms - served->begun_ms >= TRANSFER_TAKEN_MS_MAX) return false;
     uint64_t kept, own;
