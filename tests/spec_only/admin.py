@@ -5,7 +5,6 @@ How the text was read where it says less than a program must know:
 - O-55: an ANNOUNCE of anything but a CONFIG is code 4 (`field-range`): a SEAL has no members. One without an operation is answered like an ADMIN
   without one.
 - S-81: what is kept already is judged like any other (code 4 if it is not signed well enough now), and then changes nothing.
-- S-81: the first CONFIG is put in nobody's place; replacements alone are counted. An epoch that begins frees the place, not the count.
 - O-53: a SEAL that is final already is `number`: no CONFIG began an epoch.
 - O-53: an operation of another cluster is `number` if its number or predecessor does not fit, else invalid (`foreign`).
 - S-103: who may not be told a cluster's chain is not answered.
@@ -19,7 +18,7 @@ ROWS = ("file-unreadable file-exists file-in-use file-open-mode too-large trunca
         "field-unknown field-type field-range format-unknown id-mismatch key-invalid proof-invalid signature-invalid "
         "signatures-too-few key-twice name-twice order limits-conflict foreign serial change-too-large certificate nothing-free").split()
 STATE = 76
-REPLACEMENTS, MINUTE_MS = 4, 60000
+KEPT = 4  # S-81: CONFIGs beside one another in one epoch
 
 
 def row(word):
@@ -101,12 +100,16 @@ def enrolment_code(op, machine):
 
 
 class Announced:
-    """S-81: the CONFIG that a member was shown before it is to be decided."""
+    """S-81: the CONFIGs that a member was shown before one of them is to be decided."""
 
     def __init__(self):
-        self.hash, self.keys, self.replaced = None, set(), []
+        self.kept = {}  # hash -> noise keys of its new members
 
-    def take(self, raw, machine, begun, now):
+    @property
+    def keys(self):
+        return set().union(*self.kept.values())
+
+    def take(self, raw, machine, begun):
         """(code, row) of an ANNOUNCE."""
         answer = handed_in(raw, machine, begun)
         if answer[0] != WAITS:
@@ -114,18 +117,14 @@ class Announced:
         op = Operation(raw)
         if op.kind != CONFIG:
             return INVALID, row("field-range")
-        if op.hash == self.hash:
-            return answer
-        self.replaced = [t for t in self.replaced if now - t < MINUTE_MS]
-        if self.hash is not None:
-            if len(self.replaced) >= REPLACEMENTS:
+        if op.hash not in self.kept:
+            if len(self.kept) >= KEPT:
                 return BUSY, 0
-            self.replaced.append(now)
-        self.hash, self.keys = op.hash, {m[2] for m in new_members(machine.config, op.config)}
+            self.kept[op.hash] = {m[2] for m in new_members(machine.config, op.config)}
         return answer
 
     def epoch_began(self):
-        self.hash, self.keys = None, set()
+        self.kept = {}
 
 
 def let_in(system, machine, announced, removed=()):

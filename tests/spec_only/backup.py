@@ -49,7 +49,7 @@ class Backup:
     def checkpoint(self):
         try:
             nonce, checkpoints = read_checkpoints(self.files["checkpoint"])
-            need(nonce == bytes(8) and len(checkpoints) == 1, "bad_field")
+            need(nonce == bytes(8) and len(checkpoints) == 1 and not checkpoints[0].manifest.short, "bad_field")
             need(checkpoints[0].usable(Known.of_chain(self.epochs)), "left")
         except Bad:
             raise Bad("bad_checkpoint")

@@ -1,6 +1,7 @@
 """Chapter 3: vectors/consensus.json."""
 import ed25519
 import own_consensus
+import own_entries
 from consensus import VOTE_TAG, Certificate, Epoch, Header, Timeout, decode_qc, decode_tc
 from evidence import Evidence
 from messages import Block, Fetch, Noop, Propose, Status, Vote
@@ -69,4 +70,5 @@ def run(path, mode):
               "body_hash_empty": lambda n, v: r.equal(n, v, H(7, bytes(4)).hex()),
               "outbox_root_empty": lambda n, v: r.equal(n, v, sha256(b"").hexdigest())}, data)
     own_consensus.add(r)
+    own_entries.add(r)
     return r

@@ -3,6 +3,8 @@ import durability
 import ed25519
 import own_backup
 import own_durability
+import own_pieces
+import own_seal
 import trie
 from consensus import Epoch
 from durability import Answer, Entry, Known, Manifest, PieceQuery, Query
@@ -83,4 +85,6 @@ def run(path, mode):
               "checkpoints": g(checkpoint), "pieces": g(piece)}, data)
     own_durability.add(r)
     own_backup.add(r)
+    own_pieces.add(r)
+    own_seal.add(r)
     return r

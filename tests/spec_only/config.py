@@ -96,8 +96,9 @@ NOT_ABOVE = ("block_input_bytes_max", "credit_ops", "credit_bytes", "table_keys_
 
 
 def limits_follow(a, b, base):
-    """D-32: what no CONFIG changes, and what none raises above the system file's value (base); the spec names no word for it."""
-    need(all(b[x] == a[x] for x in FIXED) and all(b[x] <= base[x] for x in NOT_ABOVE), "limits-conflict")
+    """D-32: what no CONFIG changes or lowers, and what none raises above the system file's value (base)."""
+    need(all(b[x] == a[x] for x in FIXED) and b["number_window"] >= a["number_window"], "limits-conflict")
+    need(all(b[x] <= base[x] for x in NOT_ABOVE), "limits-conflict")
 
 
 def new_members(a, b):
@@ -161,15 +162,15 @@ class Operation:
         check_signatures(self.signatures, config, tag("HRC admin-op") + self.system_id + self.hash)
 
     def effect(self, config, base):
-        """S-76 and D-32, for CONFIG and SEAL; base are the limits of the system file."""
+        """S-76 with D-32, for CONFIG and SEAL; base are the limits of the system file."""
         need(self.kind <= 2, "field-range")
         self.signed_by(config)
         need(self.cluster == config.cluster, "foreign")
         need(self.serial == config.serial + 1 and self.predecessor == config.hash, "serial")
         if self.kind == CONFIG:
             may_follow(config, self.config)
-            limits_follow(config.limits, self.config.limits, base)
             self._cards(config)
+            limits_follow(config.limits, self.config.limits, base)
 
     def _cards(self, before):
         """S-77."""

@@ -3,6 +3,7 @@ from cards import Rights
 from machine import ANSWER, CONFIG_ITEM, READ, WRITE, Machine
 from operations import (ADD, BUSY, CLIENT_STATE, GET, MALFORMED, QUOTA, READS, RECEIPT, REVOKED, RIGHTS, TOO_NEW,
                         TOO_OLD, client_item, read_item, split_results, write_item)
+from transfer import may_copy
 from wire import H, Bad, Reader, le, need
 
 
@@ -55,6 +56,17 @@ def tokens_at(rights, bucket, now):
     return min(1000 * rights.burst, tokens + rights.per_second * (now - time))
 
 
+def forbidden(operations, rights, client_id):
+    """O-30.3: whether the client may not do one of these."""
+    for o in operations:
+        if o.code == CLIENT_STATE:
+            if o.arg_a != client_id and not may_copy(rights):
+                return True
+        elif o.key and not rights.may(o.key, 1 if o.code in READS else 2):
+            return True
+    return False
+
+
 class Coordinator(Machine):
     def clients_let_in(self, system):
         """O-54: noise keys of the clients on record that are not revoked; the file does not matter here."""
@@ -101,9 +113,8 @@ class Coordinator(Machine):
                 self.put(key, f.encode(), initial)
             if p.number >= f.floor + window:
                 return TOO_NEW
-            for o in p.ops:
-                if o.key and not client.rights.may(o.key, 1 if o.code in READS else 2):
-                    return RIGHTS
+            if forbidden(p.ops, client.rights, b.client_id):
+                return RIGHTS
         q, hold = self.queue(p.shard), reserve(p, len(body), lim)
         if (q.open_ops + p.op_count > lim["credit_ops"] or q.open_bytes + hold > lim["credit_bytes"] or hold >= 1 << 32
                 or q.relay[relay] + p.op_count > lim["credit_ops"] // (self.config.f + 1)):

@@ -1,7 +1,7 @@
 """Compact decisions and outbox leaves (4.3)."""
 import merkle
 from consensus import Certificate
-from wire import H, Bad, Reader, need
+from wire import H, Bad, Reader, le, need
 
 LEAF = 112
 SLICE_MAX = 64 << 20
@@ -53,7 +53,13 @@ class ClientLeaf:
             return False
 
 
+def state_leaf(system_id, cluster, height, root):
+    """D-35: what a SEAL's block says of the state after it."""
+    return b"\x03\x01\0\0" + le(cluster, 4) + bytes(4) + system_id + le(height, 8) + bytes(8) + root + bytes(36)
+
+
 def read_leaf(raw):
+    """D-12: a state leaf is in no compact decision."""
     need(raw[0] in (1, 2), "bad_leaf")
     return ClusterLeaf(raw) if raw[0] == 1 else ClientLeaf(raw)
 

@@ -1,10 +1,24 @@
-"""LAST-SIGNED, checkpoints and pieces (chapter 8)."""
+"""LAST-SIGNED, checkpoints and pieces (chapter 8).
+
+How the text was read where it says less than a program must know:
+- P-42: a message may show a manifest of more than 1,024 items whole, too; a short one of no more is told by its length of 156 bytes.
+- P-42: that a checkpoint is SEAL's shows when its child header is its own. Its place, header and path are judged before the chain is
+  asked for the SEAL; a certificate of 256 headers is passed over there as well.
+- P-47 names no error for a part of an item or manifest: one beyond piece_bytes_max or the total, of another total than before, or
+  empty before the end is `bad_bytes`.
+- P-45: the head of PIECE is judged (P-44) before the signature.
+"""
 import ed25519
+import merkle
 import trie
-from consensus import HEADER, Certificate, Header
+from consensus import HEADER, TOP, Certificate, Header
+from decisions import state_leaf
 from wire import Bad, H, Reader, le, need, tag
 
 HEADERS_MAX = 256  # of a certificate (B-11)
+ITEMS_SHOWN, SHORT, PIECE_MAX, PATH_MAX = 1024, 156, 1 << 20, 24
+ENTRIES, SUBROOTS, MANIFEST = 0, 4, 5
+SIGNATURE = 64
 
 
 class Query:
@@ -76,15 +90,22 @@ def judge(answer, memory):
 
 
 class Manifest:
+    """P-32; short as P-42 shows one of many items."""
+
     def __init__(self, raw):
         r = Reader(raw, "bad_bytes", "bad_field")
-        self.raw, self.hash = raw, H(22, raw)
+        self.raw, self.short = raw, len(raw) == SHORT
         self.format = r.ranged(1, 1, 1)
         r.zero(3)
         self.cluster, self.system_id, self.epoch, self.height = r.u(4), r.take(16), r.u(8), r.u(8)
         self.block_id, self.state_root, self.entries, self.bytes = r.take(32), r.take(32), r.u(8), r.u(8)
-        self.items, before = [], None
-        for _ in range(r.ranged(4, 0, 1 << 20)):
+        self.item_count = r.ranged(4, 0, 1 << 20)
+        if self.short:
+            need(self.item_count > ITEMS_SHOWN, "bad_bytes")
+            self.hash = r.take(32)
+            return
+        self.hash, self.items, before = H(22, raw), [], None
+        for _ in range(self.item_count):
             kind = r.ranged(1, 1, 3)
             r.zero(3)
             cluster, dseq, size, hash_ = r.u(4), r.u(8), r.u(8), r.take(32)
@@ -94,18 +115,26 @@ class Manifest:
             self.items.append((kind, cluster, dseq, size, hash_))
         r.end()
 
+    def shown(self):
+        """The bytes by which CHECKPOINT shows it."""
+        return self.raw if self.item_count <= ITEMS_SHOWN else self.raw[:SHORT - 32] + self.hash
+
 
 class Known:
-    """What a receiver's chain shows: number -> (epoch, checkpoint_blocks)."""
+    """What a receiver's chain shows: number -> (epoch, checkpoint_blocks); seal: (epoch, height) of SEAL, if it has one."""
 
-    def __init__(self, system_id, cluster, epochs):
-        self.system_id, self.cluster, self.epochs = system_id, cluster, epochs
+    def __init__(self, system_id, cluster, epochs, seal=None):
+        self.system_id, self.cluster, self.epochs, self.seal = system_id, cluster, epochs, seal
 
     @staticmethod
     def of_chain(epochs):
         """Of consensus.epochs_of."""
-        first = epochs[0][0]
-        return Known(first.system_id, first.cluster, {e.epoch: (e, c.limits["checkpoint_blocks"]) for e, c in epochs})
+        first, last = epochs[0][0], epochs[-1][0]
+        seal = None if last.height_last == TOP else (last.epoch, last.height_last)
+        return Known(first.system_id, first.cluster, {e.epoch: (e, c.limits["checkpoint_blocks"]) for e, c in epochs}, seal)
+
+    def but_for_k(self):
+        return Known(self.system_id, self.cluster, {n: (e, 1) for n, (e, _) in self.epochs.items()}, self.seal)
 
 
 class Checkpoint:
@@ -119,6 +148,8 @@ class Checkpoint:
             self.certificate = Certificate(raw)
         except Bad:
             raise Bad("bad_certificate")
+        self.of_seal = self.child.raw == self.header.raw
+        self.path = [r.take(32) for _ in range(r.ranged(4, 0, PATH_MAX))] if self.of_seal else []
 
     def usable(self, known):
         """True if a receiver may take it, False if it is passed over; errors are Bad.
@@ -129,13 +160,16 @@ class Checkpoint:
         m, header, child, cert = self.manifest, self.header, self.child, self.certificate
         need((m.system_id, m.cluster) == (known.system_id, known.cluster), "bad_place")
         own, k = known.epochs.get(m.epoch, (None, 1))
-        need((m.height & (1 << 48) - 1) % k == 0, "bad_place")
+        need(self.of_seal or (m.height & (1 << 48) - 1) % k == 0, "bad_place")
         need(header.id == m.block_id and (header.system_id, header.cluster, header.epoch, header.height)
              == (m.system_id, m.cluster, m.epoch, m.height), "bad_header")
-        need(child.parent_id == m.block_id and child.height == m.height + 1 and child.state_root == m.state_root, "bad_header")
-        need(child.epoch in (m.epoch, m.epoch + 1), "bad_header")
+        if self.of_seal:
+            need(self.path_leads(), "bad_header")
+        else:
+            need(child.parent_id == m.block_id and child.height == m.height + 1 and child.state_root == m.state_root, "bad_header")
+            need(child.epoch in (m.epoch, m.epoch + 1), "bad_header")
         epoch, _ = known.epochs.get(child.epoch, (None, 0))
-        if epoch is None:
+        if epoch is None or self.of_seal and known.seal != (m.epoch, m.height):
             return False
         need(epoch is own or (epoch.start_height, epoch.start_id) == (m.height, m.block_id), "bad_header")
         try:
@@ -145,8 +179,18 @@ class Checkpoint:
         need((cert.block_id, cert.height) == (child.id, child.height), "bad_certificate")
         return len(cert.headers) < HEADERS_MAX
 
+    def path_leads(self):
+        """P-42: from the state leaf, the outbox's last, each neighbour to the left."""
+        m = self.manifest
+        h = merkle.leaf_hash(state_leaf(m.system_id, m.cluster, m.height, m.state_root))
+        for neighbour in self.path:
+            h = merkle.node(neighbour, h)
+        return h == self.header.outbox_root
+
     def own_certificate(self):
         """P-48: that of the checkpoint's block, made from the child's; of a block that ended its epoch the chain has it."""
+        if self.of_seal:
+            return self.certificate.raw
         rest = [self.header] + (self.certificate.headers or [self.child])
         return self.certificate.qc.raw + le(len(rest), 2) + bytes(2) + b"".join(h.raw for h in rest)
 
@@ -173,12 +217,14 @@ class PieceQuery:
 
     def __init__(self, raw):
         r = Reader(raw, "bad_bytes", "bad_field")
-        self.nonce, self.manifest_hash, self.kind = r.take(8), r.take(32), r.ranged(1, 0, 4)
+        self.nonce, self.manifest_hash, self.kind = r.take(8), r.take(32), r.ranged(1, 0, 5)
         r.zero(1)
         self.bits, self.cluster, self.dseq, self.offset, self.prefix = r.u(2), r.u(4), r.u(8), r.u(8), r.take(32)
         r.end()
-        need(self.bits <= {0: 256, 4: 248}.get(self.kind, 0), "bad_field")
-        need(self.kind in (1, 2, 3) or (self.cluster, self.offset) == (0, 0), "bad_field")
+        self.raw = raw
+        need(self.bits <= {ENTRIES: 256, SUBROOTS: 248}.get(self.kind, 0), "bad_field")
+        need(self.kind in (1, 2, 3) or self.cluster == 0, "bad_field")
+        need(self.kind in (1, 2, 3, MANIFEST) or self.offset == 0, "bad_field")
         need(self.kind in (2, 3) or self.dseq == 0, "bad_field")
         need(trie.masked(self.prefix, self.bits) == self.prefix, "bad_field")
 
@@ -198,21 +244,71 @@ class Entry:
         self.declared = k + v + 64
 
 
-def check_piece(raw, query, root):
-    """P-44 to P-46; root is what the piece is checked against."""
+def piece_head(raw, query):
+    """P-44: (the rest, code, total)."""
     r = Reader(raw, "bad_bytes", "bad_field")
     need(len(raw) >= 56, "bad_bytes")
-    nonce, manifest, kind, code = r.take(8), r.take(32), r.ranged(1, 0, 4), r.ranged(1, 0, 3)
+    nonce, manifest, kind, code = r.take(8), r.take(32), r.ranged(1, 0, 5), r.ranged(1, 0, 3)
     r.zero(2)
     hint, total = r.u(4), r.u(8)
     need(1 <= hint <= 16 if code == 2 else code == 3 or hint == 0, "bad_field")
     need(code == 0 or total == 0, "bad_field")
     need(code == 0 or r.left() == 0, "bad_bytes")
     need((nonce, manifest, kind) == (query.nonce, query.manifest_hash, query.kind), "bad_nonce")
-    if code == 0 and kind == 0:
+    return r, code, total
+
+
+def check_piece(raw, query, root):
+    """P-44 to P-46 as a client gets it, or a file has it; root is what the piece is checked against."""
+    r, code, total = piece_head(raw, query)
+    if code == 0 and query.kind == ENTRIES:
         check_entries(r, query, total, root)
-    elif code == 0 and kind == 4:
+    elif code == 0 and query.kind == SUBROOTS:
         check_subroots(r, query, total, root)
+
+
+def piece_message(system_id, query, piece):
+    """P-45: what a sender of ENTRIES signs; query and piece are bytes, the piece up to its signature."""
+    return tag("HRC piece") + system_id + H(24, query, piece)
+
+
+def check_signed(raw, query, root, system_id, key):
+    """P-44 to P-46 as a member or observer gets it from the member with this key."""
+    _, code, _ = piece_head(raw, query)
+    if code == 0 and query.kind == ENTRIES:
+        piece, signature = raw[:-SIGNATURE], raw[-SIGNATURE:]
+        need(ed25519.verify(key, piece_message(system_id, query.raw, piece), signature) == "ok", "unsigned")
+        raw = piece
+    check_piece(raw, query, root)
+
+
+class Gathered:
+    """P-47: an item or a manifest, part after part from one peer."""
+
+    def __init__(self):
+        self.raw, self.total = b"", None
+
+    def take(self, raw, query):
+        """True when it is whole."""
+        r, code, total = piece_head(raw, query)
+        if code:
+            return False
+        need(query.offset == len(self.raw) and self.total in (None, total), "bad_bytes")
+        part = r.rest()
+        self.total, self.raw = total, self.raw + part
+        need(len(part) <= PIECE_MAX and len(self.raw) <= total and (part or len(self.raw) == total), "bad_bytes")
+        return len(self.raw) == total
+
+
+def fetched_manifest(shown, raw):
+    """P-48: the whole of a manifest that was shown short. Bad `sender`: whose bytes they are; `showers`: who showed it."""
+    need(H(22, raw) == shown.hash, "sender")
+    try:
+        whole = Manifest(raw)
+        need(whole.shown() == shown.raw, "begins otherwise")
+    except Bad:
+        raise Bad("showers")
+    return whole
 
 
 def entries_of_piece(raw):
@@ -256,6 +352,11 @@ def check_subroots(r, q, total, root):
     hashes = [r.take(32) for _ in range(256)]
     r.end()
     need(combine(hashes, q.bits) == root, "bad_proof")
+
+
+def make_part(q, whole):
+    """P-47: PIECE with the bytes of an item or manifest."""
+    return q.nonce + q.manifest_hash + bytes([q.kind]) + bytes(7) + le(len(whole), 8) + whole[q.offset:q.offset + PIECE_MAX]
 
 
 def make_piece(q, entries):

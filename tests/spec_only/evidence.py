@@ -1,20 +1,21 @@
 """Evidence (3.11).
 
 How the text was read where it says less than a program must know:
-- Kind 7: both lengths and the end come first (`truncated`), then both statements (`bad_field`, whatever S-141 calls the fault), then the pair.
-- Kind 7: of each statement the system, then its signatures, then how many (B-83 names them in this order; S-142 counts first).
-- Kind 7: the chain is one of any cluster of the system, and all its steps are taken; after SEAL the CONFIG that it ended is the newest.
-- A chain that does not decode is `truncated`; one whose steps are not valid, or of a cluster that the system lacks, is `bad_signer`.
+- Kind 8: all lengths and the end come first (`truncated`), then the checkpoint, the question, the piece, its entries.
+- Kind 8: entries that do not decode (P-45's `bad_bytes`, `bad_order`) convict like a proof that fails; PIECE that does not decode is what P-44 says.
+- Kind 8: a checkpoint that a receiver would pass over (256 headers, a SEAL that the chain does not show) is `bad_checkpoint`.
+- Kind 8: an epoch's last height counts, where the chain goes on, since P-42 has the certificate judged by it.
 """
 import ed25519
 from consensus import TOP, decode_chain, epochs_of
 from decisions import ClusterLeaf, CompactDecision, DecisionHead
+from durability import ENTRIES, Known, PieceQuery, check_piece, piece_head, piece_message, read_checkpoints
 from succession import Statement
-from wire import Bad, Reader, need, tag
+from wire import Bad, Reader, need, tag, word_of
 
 MAGIC = b"HRCEVID1"
 NOBODY = 0xFF
-STATEMENTS = 7
+STATEMENTS, PIECE = 7, 8
 
 
 class Signed:
@@ -84,13 +85,8 @@ class Evidence:
         r = Reader(raw, "truncated", "bad_field")
         r.take(8)
         self.chain = r.take(r.u(4))
-        if self.chain:
-            try:
-                decode_chain(self.chain)
-            except Bad:
-                raise Bad("truncated")
-        self.kind, self.signer = r.ranged(1, 1, STATEMENTS), r.u(1)
-        need(self.signer < 16 if self.kind <= 4 else self.signer == NOBODY, "bad_field")
+        self.kind, self.signer = r.ranged(1, 1, PIECE), r.u(1)
+        need(self.signer < 16 if self.kind <= 4 or self.kind == PIECE else self.signer == NOBODY, "bad_field")
         self.culprit = None if self.signer == NOBODY else self.signer
         r.zero(2)
         if self.kind <= 4:
@@ -99,6 +95,8 @@ class Evidence:
             need(contradict(self.kind, *self.items), "no_conflict")
         elif self.kind == STATEMENTS:
             self.statements(r)
+        elif self.kind == PIECE:
+            self.piece_of(r)
         else:
             self.decisions(r)
         self.place = None if self.kind == STATEMENTS else self.items[0].place
@@ -121,13 +119,42 @@ class Evidence:
             need(same[0] == same[1] and a.leaf.raw < b.leaf.raw, "no_conflict")
 
     def statements(self, r):
-        raws = [r.take(r.u(4)) for _ in range(2)]
+        self.items = []
+        for _ in range(2):
+            raw = r.take(r.u(4))
+            try:
+                self.items.append(Statement(raw))
+            except Bad:
+                raise Bad("bad_field")
+        r.end()
+        a, b = self.items
+        need(a.predecessor == b.predecessor and a.file_hash < b.file_hash, "no_conflict")
+
+    def piece_of(self, r):
+        """Kind 8; the place is that of the checkpoint's child."""
+        shown, asked, self.piece, self.signature = r.take(r.u(4)), r.take(96), r.take(r.u(4)), r.take(64)
         r.end()
         try:
-            self.items = a, b = [Statement(x) for x in raws]
+            nonce, found = read_checkpoints(shown)
+            need(nonce == bytes(8) and len(found) == 1 and not found[0].manifest.short, "not as in a backup")
+        except Bad:
+            raise Bad("bad_checkpoint")
+        self.checkpoint, self.items = found[0], [found[0].child]
+        manifest = self.checkpoint.manifest
+        try:
+            self.query = PieceQuery(asked)
+            need((self.query.kind, self.query.manifest_hash) == (ENTRIES, manifest.hash), "another question")
+            need(piece_head(self.piece, self.query)[1] == 0, "code")
         except Bad:
             raise Bad("bad_field")
-        need(a.predecessor == b.predecessor and a.file_hash < b.file_hash, "no_conflict")
+        need(word_of(check_piece, self.piece, self.query, manifest.state_root) != "ok", "no_conflict")
+
+    def check_piece(self, epoch, known):
+        """Kind 8, with what the chain shows."""
+        need(self.place == epoch.place and self.signer < epoch.n, "bad_signer")
+        need(word_of(lambda: need(self.checkpoint.usable(known.but_for_k()), "left")) == "ok", "bad_checkpoint")
+        signed = piece_message(epoch.system_id, self.query.raw, self.piece)
+        need(ed25519.verify(epoch.keys[self.signer], signed, self.signature) == "ok", "bad_signature")
 
     def check(self, epoch):
         """Kinds 1 to 6, with the members of its place."""
@@ -155,14 +182,14 @@ class Evidence:
 
     def shown(self, system, most):
         """The epochs that system file and chain show, up to epoch most; the chain's cluster, or the one of the place, or any."""
-        if self.chain:
-            cluster = decode_chain(self.chain)[0]
-        elif self.place:
-            cluster = int.from_bytes(self.place[48:52], "little")
-        else:
-            cluster = system.clusters[0].number
-        need(cluster in [c.number for c in system.clusters], "bad_signer")
         try:
+            if self.chain:
+                cluster = decode_chain(self.chain)[0]
+            elif self.place:
+                cluster = int.from_bytes(self.place[48:52], "little")
+            else:
+                cluster = system.clusters[0].number
+            need(cluster in [c.number for c in system.clusters], "foreign")
             return epochs_of(system.genesis(cluster), self.chain, most)
         except Bad:
             raise Bad("bad_signer")
@@ -175,5 +202,8 @@ class Evidence:
         number = int.from_bytes(self.place[52:60], "little")
         epochs = self.shown(system, number + 1)
         need(number < len(epochs), "bad_signer")
-        self.check(epochs[number][0])
+        if self.kind == PIECE:
+            self.check_piece(epochs[number][0], Known.of_chain(epochs))
+        else:
+            self.check(epochs[number][0])
         return self.culprit

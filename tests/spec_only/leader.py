@@ -2,8 +2,7 @@
 
 How the text was read where it says less than a program must know:
 - B-15: the newest NOOP is the newest that was taken; one that came too early is not remembered.
-- B-52: a new best is judged after the decay and before `low`, so that a period that makes the best is never low by itself;
-  before the first period there is no best, and a period without operations makes none.
+- B-52: before the first period the best is 0, which any period's rate is not below.
 """
 from wire import le
 
@@ -27,6 +26,10 @@ class Noops:
         self.unnamed[signer] = nonce
         return True
 
+    def epoch(self):
+        """A new one: what was remembered of nonces is void."""
+        self.newest, self.unnamed = {}, {}
+
     def name(self, references):
         """The references of the next body that may have one."""
         front = [noop_reference(s, n) for s, n in sorted(self.unnamed.items())]
@@ -44,7 +47,7 @@ class Throughput:
 
     def view(self):
         """On entering a view."""
-        self.best /= 2
+        self.best, self.low_before = self.best / 2, False
 
     def period(self, operations, backlog, waited_late):
         """One period's operations, its mean number of waiting inputs, and whether something waited within its last quarter.
@@ -53,7 +56,7 @@ class Throughput:
         """
         rate = operations / self.window
         self.best *= 0.5 ** (self.window / self.half_life)
-        if rate > self.best:
+        if rate >= self.best:
             self.best, self.best_backlog = rate, backlog
         low = waited_late and backlog >= 1 and backlog >= self.best_backlog / 2 and rate < self.best * self.percent / 100
         out, self.low_before = low and self.low_before, low

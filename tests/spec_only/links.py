@@ -23,6 +23,7 @@ TABLE = {
     0x303: ((COORDINATOR,), (CLIENT,)), 0x304: ((CLIENT,), (MEMBER,)), 0x305: ((MEMBER,), (CLIENT,)),
     0x306: ((CLIENT,), (MEMBER,)), 0x307: ((MEMBER,), (CLIENT,)), 0x308: ((CLIENT,), (MEMBER,))}
 TYPES = set(CONTROL) | set(TABLE)
+OF_MEMBERS = set(range(0x101, 0x10c))  # what a member that CONFIG removed sends as long as it does not know it
 
 
 def allowed(sender, receiver):
@@ -30,7 +31,8 @@ def allowed(sender, receiver):
     member to itself and the other node to its peer, so both directions of the table hold."""
     pairs = [(MEMBER, OTHER_NODE), (OTHER_NODE, MEMBER)] if sender == receiver == OTHER_NODE else [(sender, receiver)]
     names = lambda role: {role, MEMBER} if role == COORDINATOR else {role}
-    return set(CONTROL) | {t for t, (a, b) in TABLE.items() for x, y in pairs if names(x) & set(a) and names(y) & set(b)}
+    more = OF_MEMBERS if sender == OBSERVER and receiver in INSIDE else set()
+    return set(CONTROL) | more | {t for t, (a, b) in TABLE.items() for x, y in pairs if names(x) & set(a) and names(y) & set(b)}
 
 
 class Refused(Exception):

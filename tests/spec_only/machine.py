@@ -1,7 +1,8 @@
 """A cluster's replicated state: pairs, queues, dispatch, outbox (chapter 4)."""
 import merkle
 import trie
-from config import CHANGE, ENROL, Operation, decode_config
+from config import CHANGE, ENROL, SEAL, Operation, decode_config
+from decisions import state_leaf
 from wire import H, Bad, Reader, is_coordinator, le, need
 
 READ, WRITE, ANSWER, CONFIG_ITEM, REVOKE_ITEM = 1, 2, 3, 4, 5
@@ -97,7 +98,7 @@ class Machine:
                 self.user_size += len(key) + len(value) + 64
         self.groups, self.lists = {}, {}  # cluster -> [Group]; (cluster, dseq) -> [(entry)]
         self.config = decode_config(self.system[b"g"][0])
-        self.coordinator = is_coordinator(cluster)
+        self.coordinator, self.sealed = is_coordinator(cluster), False
 
     # state
 
@@ -173,6 +174,8 @@ class Machine:
         for client in sorted(self.client_items):
             out.append(self.client_slice(client, self.client_items[client]))
         self.settle(before)
+        if self.sealed:
+            out.append((state_leaf(self.config.system_id, self.cluster, height, self.root()), b""))
         self.cursors_after(old)
         self.time = time
         return out
@@ -323,6 +326,7 @@ class Machine:
                 if op.kind == 1:
                     self.config = op.config
                     self.put(b"g", op.config.whole())
+                self.sealed = op.kind == SEAL
                 for c in self.pairs():
                     self.enqueue(c, CONFIG_ITEM, raw, 1)
             elif self.coordinator:

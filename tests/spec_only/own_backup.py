@@ -53,6 +53,7 @@ def add(r):
     w = world()
     s = Source(w)
     good = s.files()
+    many = Made(w, s.config, 16, root=s.root, items=[(3, SHARD, d, 16, bytes(32)) for d in range(1, 1026)])
     judge = lambda files: lambda: Backup(w.file, files)
     but = lambda **x: judge({**good, **x})
     named = lambda name, raw: judge({**good, name: raw})
@@ -74,6 +75,8 @@ def add(r):
         ("256 headers", "bad_checkpoint", judge(s.files(headers=256))),
         ("a nonce", "bad_checkpoint", but(checkpoint=b"\1" + good["checkpoint"][1:])),
         ("no checkpoint in it", "bad_checkpoint", but(checkpoint=message())),
+        ("a short manifest", "bad_checkpoint", but(checkpoint=message(many.showing(durability.Manifest(many.manifest).shown())))),
+        ("a whole one of 1,025 items is read, and lists others", "bad_name", but(checkpoint=message(many.raw))),
         ("a bit of its certificate", "bad_checkpoint", flipped("checkpoint")),
         ("a chain that goes on", "ok", but(chain=w.chain(COORDINATOR, [step]))),
         ("of the block that began the next epoch", "ok", after([raw])), ("a chain that ends before it", "bad_checkpoint", after([])),

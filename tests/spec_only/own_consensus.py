@@ -38,7 +38,7 @@ def statements(r, w):
     swapped = second[:72] + second[168:] + second[72:168]
     head = file_of(7, 0xff, b"")
     r.words("B-82 kind 7", [
-        ("two successors", "ok", form(good)), ("kind 8", "bad_field", form(file_of(8, 0xff, pair(first, second)))),
+        ("two successors", "ok", form(good)), ("kind 9", "bad_field", form(file_of(9, 0xff, pair(first, second)))),
         ("a member as signer", "bad_field", form(file_of(7, 2, pair(first, second)))),
         ("a zero that is none", "bad_field", form(file_of(7, 0xff, pair(first, second), zero=b"\0\1"))),
         ("without items", "truncated", form(head)), ("half a length", "truncated", form(head + b"\1\0")),
@@ -46,6 +46,10 @@ def statements(r, w):
         ("a byte behind the items", "truncated", form(good + b"\0")),
         ("a length of 2^32 - 1", "truncated", after(b"\xff" * 4 + first)),
         ("a statement without its last byte", "bad_field", after(pair(first, second[:-1]))),
+        ("the first one's fault before the second's length", "bad_field", after(pair(first + b"\0") + b"\1")),
+        ("the second one's fault before what lies behind", "bad_field", after(pair(first, second[:-1]) + b"\0")),
+        ("what lies behind before the pair", "truncated", after(pair(second, first) + b"\0")),
+        ("a chain that does not decode is not looked at", "ok", form(file_of(7, 0xff, pair(first, second), b"\1"))),
         ("a statement with a byte more", "bad_field", after(pair(first + b"\0", second))),
         ("an empty statement", "bad_field", after(pair(b"", second))),
         ("format 2", "bad_field", after(pair(b"\2" + first[1:], second))),
@@ -81,7 +85,7 @@ def statements(r, w):
         ("a chain of no cluster of the system", "bad_signer", judged(*whole, unknown)),
         ("a chain whose step is not valid", "bad_signer", judged(*whole, w.chain(COORDINATOR, [
             w.entry(base, 5, w.config(base, three, signers=[a, w.nodes[SHARD][0]]))[0]]))),
-        ("a chain that does not decode", "truncated", judged(*whole, chain[:-1]))])
+        ("a chain that does not decode", "bad_signer", judged(*whole, chain[:-1]))])
 
 
 def by_chain(r, w):
@@ -137,13 +141,21 @@ def noops(r):
     def taken(*what, base=1000):
         n = Noops(base)
         return [n.take(*x) for x in what]
+
+    def in_new_epoch():
+        n = Noops(1000)
+        n.take(1, 5, 0)
+        n.epoch()
+        return n.take(1, 4, 1)
     r.facts("B-15", [
         ("a nonce that grows, view_base_ms later", [True, True], lambda: taken((1, 5, 0), (1, 6, 1000))),
         ("the same nonce", [True, False], lambda: taken((1, 5, 0), (1, 5, 1000))),
         ("a lower nonce", [True, False], lambda: taken((1, 5, 0), (1, 4, 1000))),
         ("within view_base_ms", [True, False], lambda: taken((1, 5, 0), (1, 6, 999))),
         ("each signer by itself", [True, True], lambda: taken((1, 5, 0), (2, 5, 0))),
-        ("nonce 0 at first", [True], lambda: taken((1, 0, 0)))])
+        ("nonce 0 at first", [True], lambda: taken((1, 0, 0))),
+        ("what came too early counts for neither", [True, False, True], lambda: taken((1, 5, 0), (1, 9, 999), (1, 6, 1000))),
+        ("a lower one in a new epoch", True, in_new_epoch)])
 
     def bodies(*events):
         n, out = Noops(1000), []
@@ -161,8 +173,8 @@ def noops(r):
 
 
 def throughput(r):
-    def times_out(*periods, views=()):
-        t, out = Throughput(35, 1000, 60000), []
+    def times_out(*periods, views=(), half_life=60000):
+        t, out = Throughput(35, 1000, half_life), []
         for i, x in enumerate(periods):
             if i in views:
                 t.view()
@@ -178,6 +190,12 @@ def throughput(r):
         ("less than half of the best's backlog", [False] * 3, lambda: times_out(best, (100, 4.9, True), slow)),
         ("half of it", [False, False, True], lambda: times_out(best, (100, 5, True), slow)),
         ("best halves in a view", [False] * 3, lambda: times_out(best, (180, 10, True), (180, 10, True), views=(1,))),
+        ("low periods are counted anew in a view", [False] * 4, lambda: times_out(best, slow, (100, 10, True), (400, 10, True), views=(2,))),
+        ("two after it", [False, False, False, True], lambda: times_out(best, slow, slow, slow, views=(2,))),
+        ("an equal rate is the new best, with its backlog", [False, False, False, True],
+         lambda: times_out(best, (500, 1, True), (80, 1, True), (40, 1, True), half_life=1000)),
+        ("a rate above, with a small backlog, which is then what half is of", [False, False, False, True],
+         lambda: times_out(best, (2000, 1, True), (100, 1, True), (100, 1, True))),
         ("and did not without", [False, False, True], lambda: times_out(best, (180, 10, True), (180, 10, True))),
         ("the best decays by half in its half-life", [False] * 62, lambda: times_out(best, *[(0, 0, False)] * 59, *[(180, 10, True)] * 2)),
         ("and no sooner", True, lambda: times_out(best, *[(0, 0, False)] * 9, *[(180, 10, True)] * 2)[-1])])
@@ -200,4 +218,5 @@ def signing(r):
         ("an observer", list(ALWAYS), lambda: may(member=False)), ("before LAST-SIGNED is answered", list(ALWAYS), lambda: may(answered=False)),
         ("after SEAL", list(ALWAYS), lambda: may(sealed=True)), ("stopped", [], lambda: may(stopped=True)),
         ("a retired key", list(ALWAYS), lambda: may(retire="P-14")), ("left for a successor", list(ALWAYS), lambda: may(retire="S-143")),
+        ("a retired key still signs", ["STATUS", "LAST_SIGNED_ANSWER", "ENTRIES"], lambda: may(retire="P-70")),
         ("the first reason stays", "S-143", lambda: s.retired)])

@@ -1,5 +1,5 @@
 """Checks of our own for chapter 6: who may send which type (C-12, L-26), whom a responder lets in (L-13)."""
-from admin import MINUTE_MS, Announced, let_in
+from admin import Announced, let_in
 from config import CHANGE, REVOKE
 from links import (CLIENT, CONTROL, COORDINATOR, MEMBER, OBSERVER, OTHER_NODE, TABLE, TYPES, Receiver, Refused, allowed, frame,
                    initiate, respond)
@@ -35,9 +35,9 @@ def add(r, vectors):
 
 
 def table(r):
-    may = {(CLIENT, MEMBER): {0x10d, 0x10f, 0x113, 0x304, 0x306, 0x308}, (OBSERVER, OBSERVER): {0x109},
+    may = {(CLIENT, MEMBER): {0x10d, 0x10f, 0x113, 0x304, 0x306, 0x308}, (OBSERVER, OBSERVER): set(range(0x101, 0x10c)),
            (CLIENT, COORDINATOR): {0x10d, 0x10f, 0x113, 0x301, 0x304, 0x306, 0x308},
-           (OBSERVER, MEMBER): {0x107, 0x109, 0x10d, 0x10f, 0x112, 0x113},
+           (OBSERVER, MEMBER): set(range(0x101, 0x10c)) | {0x10d, 0x10f, 0x112, 0x113},
            (OTHER_NODE, OTHER_NODE): {0x113, 0x114, 0x201, 0x202, 0x203, 0x204},
            (MEMBER, CLIENT): {0x10e, 0x110, 0x114, 0x305, 0x307},
            (COORDINATOR, CLIENT): {0x10e, 0x110, 0x114, 0x302, 0x303, 0x305, 0x307},
@@ -73,8 +73,8 @@ def responder(r):
 
     def after(*shown, ended=False):
         a = Announced()
-        for i, x in enumerate(shown):
-            a.take(announce(x), old.shard, {}, i * MINUTE_MS)
+        for x in shown:
+            a.take(announce(x), old.shard, {})
         if ended:
             a.epoch_began()
         return a
@@ -92,8 +92,8 @@ def responder(r):
         ("a client", "ok", lambda: knock("client", old.shard, after())),
         ("a stranger", "key_unknown", lambda: knock("new", old.shard, after())),
         ("one that observes by S-81", "ok", lambda: knock("new", old.shard, after(new))),
-        ("one of a CONFIG in whose place another came", "key_unknown", lambda: knock("new", old.shard, after(new, other))),
-        ("one of the CONFIG in its place", "ok", lambda: knock("newer", old.shard, after(new, other))),
+        ("one of a CONFIG beside which another came", "ok", lambda: knock("new", old.shard, after(new, other))),
+        ("one of the CONFIG beside it", "ok", lambda: knock("newer", old.shard, after(new, other))),
         ("one that observed, after an epoch began", "key_unknown", lambda: knock("new", old.shard, after(new, ended=True))),
         ("a removed member that L-47 allows", "ok", lambda: knock("gone", old.shard, after(), [gone.noise_key])),
         ("a removed member that it does not", "key_unknown", lambda: knock("gone", old.shard, after())),

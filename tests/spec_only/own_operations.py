@@ -1,12 +1,13 @@
 """Checks of our own for chapter 5: ADMIN, ANNOUNCE and ADMIN_STATE (O-53, O-55, S-81), what a node refuses alone (O-50)."""
 import admin
-from admin import (BUSY, DONE, ELSEWHERE, INVALID, MINUTE_MS, NOTHING, NUMBER, OTHER_CLIENT, WAITS, Announced, Question, State,
+from admin import (BUSY, DONE, ELSEWHERE, INVALID, NOTHING, NUMBER, OTHER_CLIENT, WAITS, Announced, Question, State,
                    handed_in, row)
 from cards import Rights
 from config import CHANGE, ENROL, REVOKE, SEAL, Operation
 from operations import QUOTA, REVOKED, RIGHTS
 from relay import NEVER, Relay
 from spec_text import errors
+from wire import le
 from world import COORDINATOR, SHARD, Pair, card, get, member_of, put, world
 
 
@@ -18,6 +19,7 @@ def add(r, vectors):
     announcements(r, w)
     states(r, w)
     reads(r, w)
+    numbers(r, w)
 
 
 def of_config(r, w):
@@ -86,39 +88,39 @@ def announcements(r, w):
     again = w.config(base, w.replace(base, 3, nodes[0]), [nodes[0]], w.admins[1:])
     seal = w.operation(SEAL, SHARD, 1, base.hash, b"")
     few = w.config(base, w.replace(base, 3, nodes[1]), [nodes[1]], w.admins[:1])
-    take = lambda a, raw, now=0: a.take(raw, pair.shard, {}, now)
+    take = lambda a, raw: a.take(raw, pair.shard, {})
 
     def after(*shown):
         a = Announced()
-        for raw, now in shown:
-            take(a, raw, now)
+        for raw in shown:
+            take(a, raw)
         return a
-    many = [(raw, 0) for raw in ops[:5]]
+    new = [x.noise_key for x in nodes]
 
     def keys(*shown):
         return after(*shown).keys
 
     def begun():
-        a = after((ops[0], 0))
+        a = after(*ops[:4])
         a.epoch_began()
-        return a.keys
+        return a.keys, take(a, ops[5])
     r.facts("O-55, S-81", [
         ("one that would have an effect", (WAITS, 0), lambda: take(after(), ops[0])),
-        ("it lets in the new member", {nodes[0].noise_key}, lambda: keys((ops[0], 0))),
-        ("a CONFIG without new members lets in nobody", set(), lambda: keys((w.config(base, w.changed(base)), 0))),
+        ("it lets in the new member", {nodes[0].noise_key}, lambda: keys(ops[0])),
+        ("a CONFIG without new members lets in nobody", set(), lambda: keys(w.config(base, w.changed(base)))),
         ("one signature short", (INVALID, row("signatures-too-few")), lambda: take(after(), few)),
-        ("what is refused takes no place", {nodes[0].noise_key}, lambda: keys((ops[0], 0), (few, 0))),
+        ("what is refused takes no place", {nodes[0].noise_key}, lambda: keys(ops[0], few)),
         ("SEAL", (INVALID, row("field-range")), lambda: take(after(), seal)),
         ("nothing", (ELSEWHERE, 0), lambda: take(after(), b"")),
         ("another number", (NUMBER, 0), lambda: take(after(), w.operation(SEAL, SHARD, 2, base.hash, b""))),
-        ("another in its place", {nodes[1].noise_key}, lambda: keys((ops[0], 0), (ops[1], 0))),
-        ("four in a minute in the place of others", (WAITS, 0), lambda: take(after(*many[:4]), ops[4])),
-        ("a fifth", (BUSY, 0), lambda: take(after(*many), ops[5])),
-        ("a fifth changes nothing", {nodes[4].noise_key}, lambda: keys(*many, (ops[5], 1))),
-        ("a fifth after a minute", (WAITS, 0), lambda: take(after(*many), ops[5], MINUTE_MS)),
-        ("the one that is kept, under other signatures", (WAITS, 0), lambda: take(after(*many[1:], (ops[0], 0)), again)),
-        ("which is no replacement", (WAITS, 0), lambda: take(after(*[(ops[0], 0), (again, 0)] * 4), ops[1])),
-        ("an epoch begins", set(), begun)])
+        ("another beside it", set(new[:2]), lambda: keys(*ops[:2])),
+        ("four beside one another", (WAITS, 0), lambda: take(after(*ops[:3]), ops[3])),
+        ("a fifth", (BUSY, 0), lambda: take(after(*ops[:4]), ops[4])),
+        ("a fifth changes nothing", set(new[:4]), lambda: keys(*ops[:5])),
+        ("one that is kept, when four are", (WAITS, 0), lambda: take(after(*ops[:4]), ops[1])),
+        ("one that is kept, under other signatures", (WAITS, 0), lambda: take(after(*ops[:4]), again)),
+        ("which is no other one", (WAITS, 0), lambda: take(after(ops[0], again, *ops[1:3]), ops[3])),
+        ("an epoch begins", (set(), (WAITS, 0)), begun)])
 
 
 def states(r, w):
@@ -139,6 +141,33 @@ def states(r, w):
         ("a row that 7.14 lacks", "field-range", change(9, b"\x1c")), ("zero", "field-range", change(10, b"\x01")),
         ("the last zero", "field-range", change(75, b"\x01")), ("a byte less", "truncated", lambda: State(raw[:-1])),
         ("a byte more", "truncated", lambda: State(raw + b"\0")), ("a question of 7 bytes", "truncated", lambda: Question(bytes(7)))])
+
+
+def numbers(r, w):
+    """O-30.3, O-50: whose numbers a CLIENT-STATE may ask for."""
+    me, another = w.client.id, b"\7" * 32
+    state = lambda who: bytes([10, 0, 0, 0]) + le(32, 4) + bytes(4) + who
+    all_, reads_, writes = (Rights(0, 0, [(flags, b"")]) for flags in (3, 1, 2))
+    some = Rights(0, 0, [(3, b"a"), (1, b"b")])
+
+    def machine(rights):
+        m = Pair.of_genesis(w).coordinator
+        m.put(b"k" + me, m.get(b"k" + me)[:144] + rights.encode())
+        return m
+
+    def admitted(rights, who):
+        """The code of the answer in the block, or None."""
+        box = machine(rights).run(1, 10, [(2, w.batch([(SHARD, 0, 1, 1, [put(b"a", b""), state(who)])]), 0)])
+        return [body[9] for leaf, body in box if leaf[0] == 2]
+    asked = lambda rights, who: Relay(machine(rights)).refuse(w.batch([(SHARD, 0, 0, 0, [state(who)])], 1), me, 0)
+    r.facts("O-30.3", [
+        ("its own numbers", [], lambda: admitted(some, me)), ("another's", [RIGHTS], lambda: admitted(some, another)),
+        ("another's, who may read every key", [], lambda: admitted(all_, another)),
+        ("another's, who may write every key and read some", [RIGHTS], lambda: admitted(Rights(0, 0, [(2, b""), (1, b"a")]), another))])
+    r.facts("O-50, O-30.3", [
+        ("its own numbers", None, lambda: asked(some, me)), ("its own without any right", None, lambda: asked(Rights(0, 0, []), me)),
+        ("another's", (RIGHTS, 0), lambda: asked(some, another)), ("another's, who may read every key", None, lambda: asked(reads_, another)),
+        ("another's, who may write every key", (RIGHTS, 0), lambda: asked(writes, another))])
 
 
 def reads(r, w):

@@ -7,7 +7,7 @@ from consensus import Chain, epochs_of
 from links import CLIENT, MEMBER, OBSERVER, OTHER_NODE
 from machine import genesis_state
 from operations import OK, RECORDED, REUSED, REVOKED, TOO_OLD
-from succession import Leaving, Statement, kept, successor_genesis
+from succession import Leaving, Statement, in_office, kept, successor_genesis, windows_follow
 from wire import le
 from world import COORDINATOR, SHARD, Pair, entries_of, put, sealed_file, world
 
@@ -18,12 +18,13 @@ def add(r):
     chains(r, w)
     statements(r, w)
     leaving(r, w)
+    office(r, w)
     genesis(r, w)
 
 
 def limits_of_config(r, w):
     base = w.file.genesis(SHARD)
-    lowered = w.changed(base, {"credit_ops": 200000})
+    lowered, wider = w.changed(base, {"credit_ops": 200000}), w.changed(base, {"number_window": 1040})
     effect = lambda before, after: lambda: Operation(w.config(before, after)).effect(before, base.limits)
     chain = lambda limits: lambda: epochs_of(base, w.chain(SHARD, [w.entry(base, 5, w.config(base, w.changed(base, limits)))[0]]))
     other_slices = {"slice_bytes_max": base.limits["slice_bytes_max"] - 65536}
@@ -41,7 +42,9 @@ def limits_of_config(r, w):
     r.facts("D-32 in execution", [
         ("credit_ops sinks and rises again", (2, 2), lambda: executed(less.limits, first.limits)),
         ("and above the system file's", (2, 2), lambda: executed(less.limits, first.limits, {"credit_ops": 262145})),
-        ("slice_bytes_max sinks", (0, 0), lambda: executed(other_slices))])
+        ("slice_bytes_max sinks", (0, 0), lambda: executed(other_slices)),
+        ("number_window rises", (1, 1), lambda: executed({"number_window": 1040})),
+        ("and never sinks", (1, 1), lambda: executed({"number_window": 1040}, {"number_window": 1024}))])
     r.words("D-32", [
         ("a limit that nobody reserves memory by is raised", "ok", effect(base, w.changed(base, {"window_blocks": 4}))),
         ("credit_ops sinks", "ok", effect(base, lowered)),
@@ -50,8 +53,15 @@ def limits_of_config(r, w):
         ("clients_max above it", "limits-conflict", effect(base, w.changed(base, {"clients_max": 65537}))),
         ("slice_bytes_max sinks", "limits-conflict", effect(base, w.changed(base, other_slices))),
         ("slice_ops_max sinks", "limits-conflict", effect(base, w.changed(base, {"slice_ops_max": 65535}))),
+        ("number_window sinks", "limits-conflict", effect(base, w.changed(base, {"number_window": 1008}))),
+        ("number_window rises", "ok", effect(base, w.changed(base, {"number_window": 1040}))),
+        ("number_window sinks to where it began", "limits-conflict", effect(wider, w.changed(wider, {"number_window": 1024}))),
+        ("a card is missing, before the limits", "proof-invalid", effect(base, w.changed(
+            base, other_slices, w.replace(base, 3, w.node("uncarded")).members))),
         ("a chain's entry that had an effect", "ok", chain({"due_blocks": 3})),
-        ("a chain's entry that had none", "limits-conflict", chain(other_slices))])
+        ("a chain's entry that had none", "limits-conflict", chain(other_slices)),
+        ("one by which number_window sinks", "limits-conflict", chain({"number_window": 1008})),
+        ("one by which clients_max rises", "limits-conflict", chain({"clients_max": 65537}))])
 
 
 def chains(r, w):
@@ -82,6 +92,12 @@ def chains(r, w):
         ("a chain that leads to its epoch", "ok", lambda: epochs_of(base, own)),
         ("a chain from serial 2 on", "serial", lambda: epochs_of(base, w.chain(SHARD, entries[1:], 2))),
         ("an entry twice", "serial", lambda: epochs_of(base, w.chain(SHARD, entries[:1] * 2)))])
+    refused = w.entry(second, 9, w.config(second, w.changed(second, {"slice_ops_max": 65535})))[0]
+    chain_to = lambda most, *more: lambda: [e.epoch for e, _ in epochs_of(base, w.chain(SHARD, [entries[0], *more]), most)]
+    r.facts("S-104", [("a step beyond what is asked for that D-32 refuses", [0, 1], chain_to(1, refused))])
+    r.words("S-104", [
+        ("the step asked for is one", "limits-conflict", chain_to(2, refused)),
+        ("one beyond that does not decode", "truncated", chain_to(1, refused[:-1])), ("nor do its bytes", "truncated", chain_to(1, b""))])
 
 
 def known_chain(r, w, base, entries, sealed):
@@ -159,6 +175,42 @@ def leaving(r, w):
         ("the same again under other signatures", True, lambda: shown(after((one, enough)), one, rest)),
         ("another successor", False, lambda: shown(after((one, enough)), two, enough)),
         ("another one after one that was not valid", True, lambda: shown(after((one, few)), two, enough))])
+
+
+def office(r, w):
+    """S-142: by which CONFIG who is no node of the old system judges."""
+    base, first = w.file.genesis(SHARD), w.file.genesis(COORDINATOR)
+    second = w.changed(base, k=3)
+    third = w.changed(second)
+    entries = [w.entry(base, 5, w.config(base, second))[0], w.entry(second, 9, w.config(second, third, signers=w.admins), signers=3)[0]]
+    none, one, two = (w.chain(SHARD, entries[:n]) for n in range(3))
+    other = w.chain(COORDINATOR, [])
+    sealed = w.chain(SHARD, [entries[0], w.entry(second, 9, w.operation(
+        SEAL, SHARD, 2, second.hash, b"", w.admins), signers=3)[0]])
+    stranger = [w.admins[0], w.nodes[SHARD][0]]
+    strange = w.chain(SHARD, [w.entry(base, 5, w.config(base, second, signers=stranger))[0]])
+    serial = lambda *a: lambda: in_office(w.file, *a).serial
+    new = w.successor(b"\x11" * 32)
+    statement = lambda signers, *a: lambda: Statement(w.statement(new, signers)).check(in_office(w.file, *a), w.file, new)
+    r.facts("S-142 CONFIG", [
+        ("a chain without entries: genesis'", 0, serial(none)), ("the last of the chain", 2, serial(two)),
+        ("of another cluster", first.hash, lambda: in_office(w.file, other).hash), ("the one that SEAL ended", 1, serial(sealed)),
+        ("a longer one that is known counts before it", 2, serial(one, [two])), ("a shorter one does not", 2, serial(two, [none, one])),
+        ("nor a longer one of another cluster", 0, serial(other, [two]))])
+    r.words("S-142 CONFIG", [
+        ("the file alone does not tell", "no-chain", serial(None)), ("an empty one is no chain", "truncated", serial(b"")),
+        ("of no cluster of the system", "foreign", serial(w.chain(SHARD + 1, []))), ("a gap", "serial", serial(w.chain(SHARD, entries[1:], 2))),
+        ("a step that is not valid", "signature-invalid", serial(strange)), ("two of three by genesis", "ok", statement(w.admins[:2], none)),
+        ("two by a CONFIG that needs three", "signatures-too-few", statement(w.admins[:2], one)),
+        ("three by it", "ok", statement(w.admins, one)),
+        ("two, to one who knows it already", "signatures-too-few", statement(w.admins[:2], none, [one]))])
+    wide, wider = w.changed(base, {"number_window": 1040}), w.changed(base, {"number_window": 1056})
+    limits = dict(w.object["limits"], number_window=1040)
+    file = w.successor(b"\x11" * 32, limits=limits)
+    r.words("S-144 number_window", [
+        ("that of the cut", "ok", lambda: windows_follow(new, [base])), ("of each shard's cut", "ok", lambda: windows_follow(file, [base, wide])),
+        ("below it", "limits-conflict", lambda: windows_follow(new, [base, wide])),
+        ("below one's", "limits-conflict", lambda: windows_follow(file, [wider, wide]))])
 
 
 def genesis(r, w):

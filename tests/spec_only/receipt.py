@@ -1,4 +1,9 @@
-"""Receipts (5.9): run verify SYSTEM.json RECEIPT."""
+"""Receipts (5.9): run verify SYSTEM.json RECEIPT.
+
+How the text was read where it says less than a program must know:
+- O-71: `truncated` for an index, count and path count that do not fit is said of the item's and the operation's; the leaf's are `bad_path` (D-12),
+  so `bad_decision`. Other bits in flags are `other_request`, like flags without RECEIPT.
+"""
 import merkle
 import operations as ops
 from consensus import epochs_of
@@ -32,7 +37,7 @@ class Item:
 
 
 class Receipt:
-    """O-70: the lengths on construction, the rest in check."""
+    """O-70; on construction what needs no members (O-71), the rest in check."""
 
     def __init__(self, raw):
         need(raw[:8] == MAGIC, "not_a_receipt")
@@ -47,7 +52,15 @@ class Receipt:
         self.op_path = self._path(r)
         self.op_raw = r.take(r.u(4))
         r.end()
+        fits = lambda i, n, path: need(i < n and len(path) == merkle.count(i, n), "truncated")
+        fits(self.item_index, self.item_count, self.item_path)
+        fits(self.op_index, self.op_count_again, self.op_path)
         self.cause = ""
+        self._part("bad_decision", self.decision.form, ClientLeaf)
+        self.leaf = self.decision.leaf
+        self._part("bad_item", self.the_item)
+        self._part("bad_operation", self.operation)
+        self._part("other_request", self.asked)
 
     @staticmethod
     def _path(r):
@@ -56,9 +69,7 @@ class Receipt:
 
     def decided(self, system):
         """The decision; gives its epoch and the newest that the chain shows."""
-        d = self.decision
-        d.form(ClientLeaf)
-        self.leaf, ballot = d.leaf, d.certificate.qc.ballot
+        d, ballot = self.decision, self.decision.certificate.qc.ballot
         need(ballot.cluster in [c.number for c in system.coordinators], "cluster")
         epochs = epochs_of(system.genesis(ballot.cluster), self.chain, ballot.epoch + 1)
         need(ballot.epoch < len(epochs), "epoch")
@@ -67,11 +78,9 @@ class Receipt:
         return epoch, epochs[-1][0]
 
     def check(self, system):
-        """O-71. Words: bad_decision, bad_item, item_unproved, bad_operation, other_request (4.3)."""
+        """O-71, what needs the members, and the digest."""
         out = self._part("bad_decision", self.decided, system)
-        self._part("bad_item", self.the_item)
         self._part("item_unproved", self.proved)
-        self._part("bad_operation", self.operation)
         self._part("other_request", self.request)
         return out
 
@@ -83,21 +92,22 @@ class Receipt:
             raise Bad(word)
 
     def the_item(self):
+        need(self.item_count == self.leaf.item_count, "item count")
         self.item = Item(self.item_raw)
         self.result = self.item.result
 
     def proved(self):
-        need(self.item_count == self.leaf.item_count, "item count")
         word = merkle.verify_inclusion(merkle.leaf_hash(self.item_raw), self.item_index, self.item_count, self.item_path,
                                        self.leaf.items_root)
         need(word == "ok", word)
 
     def operation(self):
-        need(self.flags < 4 and self.flags & ops.RECEIPT, "flags")
-        need(self.op_count == self.op_count_again and self.op_index < self.op_count, "op_count")
-        need(self.op_index == self.item.first_op, "operation index")
-        need(len(self.op_path) == merkle.count(self.op_index, self.op_count), "operation path")
         (self.op,) = ops.read_ops(self.op_raw, 1)
+
+    def asked(self):
+        need(self.op_count == self.op_count_again, "op_count")
+        need(self.op_index == self.item.first_op, "operation index")
+        need(self.flags < 4 and self.flags & ops.RECEIPT, "flags")
 
     def request(self):
         root = merkle.root_from(merkle.leaf_hash(self.op_raw), self.op_index, self.op_count, self.op_path)

@@ -5,7 +5,7 @@ How the text was read where it says less than a program must know:
 - The quota of reads counts the operations of the whole batch, since it is relayed or refused whole.
 - A batch of more operations than the bucket can ever hold has the highest retry_ms.
 """
-from coordinator import Client, tokens_at
+from coordinator import Client, forbidden, tokens_at
 from operations import QUOTA, REVOKED, RIGHTS
 
 NEVER = 2**32 - 1
@@ -27,7 +27,7 @@ class Relay:
 
     def refuse_reads(self, batch, rights, now):
         operations = [o for p in batch.parts for o in p.ops]
-        if any(o.key and not rights.may(o.key, 1) for o in operations):
+        if forbidden(operations, rights, batch.client_id):
             return RIGHTS, 0
         if not rights.per_second:
             return None

@@ -1,5 +1,6 @@
 """Succession (7.12): the statement, who leaves and who follows, genesis of a successor."""
 from config import check_signatures
+from consensus import Chain
 from machine import genesis_state
 from wire import Bad, Reader, need, tag
 
@@ -35,6 +36,19 @@ def follows(old, new):
     need(new.succession == old.succession + 1, "serial")
 
 
+def in_office(system, payload, known=()):
+    """S-142: the CONFIG by which whoever is no node of the old system judges a statement. payload: the CONFIG_CHAIN that was shown with it;
+    known: those that were taken before, of whichever clusters. After SEAL it is the CONFIG that SEAL ended."""
+    need(payload is not None, "no-chain")
+    cluster = Reader(payload).u(4)
+    need(cluster in [c.number for c in system.clusters], "foreign")
+    chain = Chain(system.genesis(cluster))
+    for x in (payload, *known):
+        if Reader(x).u(4) == cluster:
+            chain.take(x)
+    return chain.epochs()[-1][1]
+
+
 class Leaving:
     """S-143: what a node of the old system remembers of the successor that it was shown."""
 
@@ -50,6 +64,11 @@ class Leaving:
         if self.statement is None:
             self.statement = statement
         return self.statement.file_hash == statement.file_hash
+
+
+def windows_follow(new, configs):
+    """S-144: configs are those in force at each shard's cut."""
+    need(all(new.limits["number_window"] >= c.limits["number_window"] for c in configs), "limits-conflict")
 
 
 def kept(space, key):

@@ -1,9 +1,10 @@
-"""The receiver of a checkpoint (P-48), and which clients may ask (P-50).
+"""The receiver of a checkpoint (P-48), which clients may ask (P-50), and which checkpoints a sender keeps and shows (P-49).
 
 How the text was read where it says less than a program must know:
 - P-48: of several manifests that f+1 peers show alike the newest is taken. What has not come once is asked for again only
   when nothing else is left.
 - P-48: "what others show is tried before what those show": those are all peers who showed a manifest that did not come.
+- P-49: how long one that is taken stays is the node's choice (`hold`): so long after the last piece, ten times as long after the first.
 """
 
 
@@ -43,3 +44,35 @@ def more_bits(too_large, asked, f):
 def may_copy(rights):
     """P-50: who may read every key."""
     return any(flags & 1 and not prefix for flags, prefix in rights.rules)
+
+
+class Snapshots:
+    """P-49: the newest two, and those that somebody takes."""
+
+    def __init__(self, hold):
+        self.hold, self.heights, self.taken = hold, [], {}  # taken: height -> (first asked, last asked)
+
+    def made(self, height, now):
+        self.heights.append(height)
+        self.drop(now)
+
+    def asked(self, height, now):
+        """A piece of it is asked for; False: UNKNOWN."""
+        self.drop(now)
+        if height in self.heights:
+            self.taken[height] = (self.taken.get(height, (now, now))[0], now)
+        return height in self.heights
+
+    def drop(self, now):
+        for h in sorted(self.heights)[:-2]:
+            first, last = self.taken.get(h, (0, None))
+            if last is None or now - last >= self.hold or now - first >= 10 * self.hold:
+                self.heights.remove(h)
+                self.taken.pop(h, None)
+
+    def shown(self, now):
+        """The newest, and the one that is taken longest, else the one before."""
+        self.drop(now)
+        newest, *rest = sorted(self.heights, reverse=True)
+        old = [h for h in rest if h in self.taken]
+        return [newest] + (sorted(old, key=lambda h: self.taken[h][0]) or rest)[:1]

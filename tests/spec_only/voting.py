@@ -1,13 +1,12 @@
 """Who may sign what (B-62, P-15, S-143), and how a member finds that its cluster was rolled back (P-70).
 
 How the text was read where it says less than a program must know:
-- B-62 lets a member that may not sign sign STATUS only; P-10 and P-12 have everybody answer LAST-SIGNED at once, B-43 after SEAL, too.
-  So both are left to all but the stopped (B-26), who sign nothing.
+- P-15 leaves ENTRIES (P-45) to a retired key; B-62 and B-43 do not name them. Whoever serves a checkpoint must sign them, or is named, and a
+  SEAL's is served by members that sign nothing else. So they are left to all but the stopped (B-26), who sign nothing.
 - P-70: a block whose sent_dseq has reached `ack` ends the suspicion, whether or not it names a nonce.
-- P-70: `asked` are nonces of one epoch, as B-15 counts them.
 """
 STEP_MAX = 1 << 40
-ALWAYS = ("STATUS", "LAST_SIGNED_ANSWER")
+ALWAYS = ("STATUS", "LAST_SIGNED_ANSWER", "ENTRIES")
 VOTES = ("PREPARE", "PROPOSE", "COMMIT", "TIMEOUT", "NOOP")
 
 

@@ -6,7 +6,7 @@ import hashlib
 import ed25519
 import merkle
 from cards import make_card
-from config import CONFIG, Config
+from config import CONFIG, SEAL, Config
 from consensus import EMPTY_BODY, VOTE_TAG, Header
 from coordinator import Coordinator
 from limits import LIMITS, TIMEOUTS
@@ -133,11 +133,11 @@ class World:
             out.append(self.header(config, out[-1].height + 1, out[-1].id))
         return out
 
-    def entry(self, config, height, op):
-        """S-100: the entry of a CONFIG or SEAL, and its block's header."""
-        text = op[:-4 - 96 * 2]
+    def entry(self, config, height, op, outbox=None, signers=2):
+        """S-100: the entry of a CONFIG or SEAL that so many signed, and its block's header."""
+        text = op[:-4 - 96 * signers]
         body = le(1, 4) + bytes([3, 0, 0, 0]) + bytes(12) + H(17, text)
-        header = self.header(config, height, body=body)
+        header = self.header(config, height, body=body, outbox=outbox)
         certificate = self.certificate(config, [header])
         return (header.raw + le(len(body), 4) + body + le(len(op), 4) + op + le(len(certificate), 4) + certificate), header
 
@@ -227,9 +227,10 @@ def manifest(w, header, root, entries=0, size=0, items=()):
             + b"".join(bytes([k, 0, 0, 0]) + le(c, 4) + le(d, 8) + le(n, 8) + h for k, c, d, n, h in items))
 
 
-def checkpoint(m, header, child, certificate):
-    """P-42: one checkpoint."""
-    return le(len(m), 4) + m + header.raw + child.raw + le(len(certificate), 4) + certificate
+def checkpoint(m, header, child, certificate, path=None):
+    """P-42: one checkpoint; with a path, of SEAL's block."""
+    tail = b"" if path is None else le(len(path), 4) + b"".join(path)
+    return le(len(m), 4) + m + header.raw + child.raw + le(len(certificate), 4) + certificate + tail
 
 
 def message(*checkpoints, nonce=bytes(8)):
@@ -244,7 +245,43 @@ class Made:
         self.child = w.header(child_config or config, height + 1, self.header.id, state=root)
         line = w.descendants(child_config or config, self.child, max(headers, 1))
         self.certificate = w.certificate(child_config or config, line)
-        self.raw = checkpoint(manifest(w, self.header, root, **of_manifest), self.header, self.child, self.certificate)
+        self.manifest = manifest(w, self.header, root, **of_manifest)
+        self.raw = self.showing(self.manifest)
+
+    def showing(self, shown):
+        """The checkpoint with a manifest shown otherwise."""
+        return checkpoint(shown, self.header, self.child, self.certificate)
+
+
+class Sealed:
+    """A cluster after SEAL at a height, and what shows the state after it (D-35, P-42)."""
+
+    def __init__(self, w, height=5, cluster=SHARD):
+        self.w, self.config, self.height = w, w.file.genesis(cluster), height
+        pair = Pair.of_genesis(w)
+        self.machine = pair.shard if cluster == SHARD else pair.coordinator
+        op = w.operation(SEAL, cluster, 1, self.config.hash, b"")
+        self.outbox = self.machine.run(height, 100, [(3, op, 0)])
+        self.leaves = [leaf for leaf, _ in self.outbox]
+        self.root = self.machine.root()
+        entry, self.header = w.entry(self.config, height, op, self.leaves)
+        self.chain = w.chain(cluster, [entry])
+        self.path = merkle.path(len(self.leaves) - 1, [merkle.leaf_hash(x) for x in self.leaves])
+
+    def showing(self, headers=1, leaves=None, path=None, root=None, **of_manifest):
+        """The checkpoint; leaves: of an outbox that the block has instead."""
+        header, root = self.header, root or self.root
+        if leaves is not None:
+            header = self.w.header(self.config, self.height, outbox=leaves)
+        certificate = self.w.certificate(self.config, self.w.descendants(self.config, header, headers))
+        m = manifest(self.w, header, root, **of_manifest)
+        return checkpoint(m, header, header, certificate, self.path if path is None else path)
+
+
+def flips(raw, first=0, last=None):
+    """The bytes with one bit of each byte of a part changed, another one from byte to byte."""
+    for i in range(first, len(raw) if last is None else last):
+        yield raw[:i] + bytes([raw[i] ^ 1 << i % 8]) + raw[i + 1:]
 
 
 def entries_of(machine):
