@@ -1,8 +1,7 @@
 /*
  * Vectors of spec/system.md: cards (S-10 to S-16), system files (S-20 to S-33), limits (S-40 to S-42), CONFIG (S-50 to S-62), operations
- * (S-70 to S-80), addresses (S-91), the CONFIG chain (S-100 to S-105), owner records (S-110 to S-112), succession (S-141, S-142). The error that a
- * case must give is
- * written here by hand; the code under test is then checked to give it.
+ * (S-70 to S-80), addresses (S-91), the CONFIG chain (S-100 to S-105), owner records (S-110 to S-112), succession (S-141, S-142), what convicts
+ * administrators (B-81, kind 7). The error that a case must give is written here by hand; the code under test is then checked to give it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "protocol/canonical.h"
 #include "protocol/claim.h"
 #include "protocol/config_chain.h"
+#include "protocol/evidence.h"
 #include "tests/protocol/identity_fixture.h"
 #include "tests/vectors_gen/gen.h"
 
@@ -437,6 +437,16 @@ static void gen_chain(json_t *out, const struct fixture *fixture) {
     object = item(list, "one entry, signed by another cluster's nodes");
     set_hex(object, "entry", other_room, count);
     set_error(object, "certificate", config_chain_step(&chain, other_room, count, &verifier, NULL));
+    for (int i = 0; i < 2; i++) {
+        fixture_config_op(fixture, &chain.config, -1, &op);
+        if (i == 0) op.config.limits.credit_ops++;
+        else op.config.limits.number_window -= 16;
+        fixture_sign(fixture, &op, 2);
+        count = fixture_chain_entry(fixture, 1, &chain.members, &op, 10, 3, other_room, ROOM);
+        object = item(list, i == 0 ? "one entry, credit_ops above the system file's" : "one entry, number_window lowered");
+        set_hex(object, "entry", other_room, count);
+        set_error(object, "limits-conflict", config_chain_step(&chain, other_room, count, &verifier, NULL));
+    }
 }
 
 /* ---- owner records, successor: of node 0 of the coordinator of system_files[0] ---- */
@@ -513,6 +523,144 @@ static void gen_successor(json_t *out, const struct fixture *fixture) {
     fixture_free(next);
 }
 
+/* ---- two successors (B-81 to B-83, kind 7) ---- */
+
+struct pair_of_statements {
+    struct claim_successor first, second;
+    uint8_t chain[CONFIG_CHAIN_HEAD_BYTES];
+    uint32_t chain_bytes;
+};
+
+static struct claim_successor statement_of(const struct fixture *fixture, uint8_t hash, uint32_t from, uint32_t to) {
+    struct claim_successor statement;
+    memset(&statement, 0, sizeof statement);
+    memcpy(statement.predecessor_id, fixture->assembly->system.system_id, 16);
+    memset(statement.successor_id, hash, 16);
+    memset(statement.successor_hash, hash, 32);
+    for (uint32_t i = from; i <= to; i++) CHECK(claim_successor_sign(&statement, &fixture->admins[i].signing));
+    return statement;
+}
+
+static struct pair_of_statements pair_of(const struct fixture *fixture) {
+    return (struct pair_of_statements){.first = statement_of(fixture, 0x11, 0, 1), .second = statement_of(fixture, 0x22, 1, 2)};
+}
+
+static size_t pair_put(const struct pair_of_statements *pair, uint8_t *out) {
+    static const uint8_t head[4] = {EVIDENCE_TWO_SUCCESSORS, EVIDENCE_NOBODY};
+    uint8_t statement[CLAIM_SUCCESSOR_BYTES_MAX];
+    struct bytes_writer writer = bytes_writer_of(out, ROOM);
+    bytes_put_raw(&writer, "HRCEVID1", 8);
+    bytes_put_u32(&writer, pair->chain_bytes);
+    bytes_put_raw(&writer, pair->chain, pair->chain_bytes);
+    bytes_put_raw(&writer, head, sizeof head);
+    for (unsigned i = 0; i < 2; i++) {
+        size_t count = claim_successor_encode(i == 0 ? &pair->first : &pair->second, statement);
+        bytes_put_u32(&writer, (uint32_t)count);
+        bytes_put_raw(&writer, statement, count);
+    }
+    CHECK(!writer.failed);
+    return writer.used;
+}
+
+static void evidence_case(json_t *list, const char *name, const struct fixture *fixture, size_t count, const char *expected) {
+    struct evidence *evidence = malloc(sizeof *evidence);
+    struct config_chain *chain = malloc(sizeof *chain);
+    struct signer verifier = signer_ed25519(NULL);
+    uint32_t both = 0;
+    CHECK(evidence && chain);
+    enum evidence_error error = evidence_decode(bytes_room, count, evidence);
+    if (error == EVIDENCE_OK) {
+        bool known = config_chain_genesis(chain, &fixture->assembly->system, evidence->place.cluster) &&
+                     config_chain_extend(chain, evidence->chain, evidence->chain_bytes, &verifier, NULL) == SYSTEM_OK;
+        error = known ? evidence_verify_successors(evidence, &chain->config, &both) : EVIDENCE_BAD_SIGNER;
+    }
+    if (strcmp(evidence_error_name(error), expected) != 0) {
+        (void)fprintf(stderr, "gen_system: evidence: %s: expected %s, got %s\n", name, expected, evidence_error_name(error));
+        CHECK(false);
+    }
+    json_t *object = item(list, name), *keys = json_array();
+    set_hex(object, "bytes", bytes_room, count);
+    set(object, "error", json_string(expected));
+    for (uint32_t i = 0; error == EVIDENCE_OK && i < chain->config.admins_count; i++) {
+        char hex[65];
+        canonical_hex_print(chain->config.admins[i].key, 32, hex);
+        if (both >> i & 1) CHECK(json_array_append_new(keys, json_string(hex)) == 0);
+    }
+    if (error == EVIDENCE_OK) set(object, "administrators", keys);
+    else json_decref(keys);
+    free(evidence);
+    free(chain);
+}
+
+static void gen_evidence_chains(json_t *list, const struct fixture *fixture) {
+    struct pair_of_statements pair = pair_of(fixture);
+    pair.chain_bytes = CONFIG_CHAIN_HEAD_BYTES;
+    struct bytes_writer writer = bytes_writer_of(pair.chain, sizeof pair.chain);
+    config_chain_head_encode(&writer, CONFIG_CLUSTER_COORDINATOR, 0, 1);
+    evidence_case(list, "a chain without entries, of the coordinator", fixture, pair_put(&pair, bytes_room), "ok");
+    pair.chain[0] = 7;
+    evidence_case(list, "a chain of a cluster that the system lacks", fixture, pair_put(&pair, bytes_room), "bad_signer");
+    pair.chain[0] = 0;
+    pair.chain_bytes--;
+    evidence_case(list, "a chain that ends early", fixture, pair_put(&pair, bytes_room), "bad_signer");
+    pair.second = pair.first;
+    evidence_case(list, "that, and no conflict", fixture, pair_put(&pair, bytes_room), "no_conflict");
+}
+
+static void gen_evidence_forms(json_t *list, const struct fixture *fixture) {
+    enum { FIRST_AT = 8 + 4 + 4 }; /* magic, no chain, head: the length of the first statement */
+    const struct pair_of_statements pair = pair_of(fixture);
+    struct pair_of_statements other = {.first = pair.second, .second = pair.first};
+    size_t count = pair_put(&other, bytes_room), second_at;
+    evidence_case(list, "the higher hash first", fixture, count, "no_conflict");
+    other = (struct pair_of_statements){.first = pair.first, .second = pair.first};
+    evidence_case(list, "one successor twice", fixture, pair_put(&other, bytes_room), "no_conflict");
+    other.second = pair.second;
+    other.second.predecessor_id[0] ^= 1;
+    evidence_case(list, "two predecessors", fixture, pair_put(&other, bytes_room), "no_conflict");
+    count = pair_put(&pair, bytes_room);
+    evidence_case(list, "a byte less", fixture, count - 1, "truncated");
+    bytes_room[count] = 0;
+    evidence_case(list, "a byte behind", fixture, count + 1, "truncated");
+    second_at = FIRST_AT + 4 + bytes_get_le32(bytes_room + FIRST_AT);
+    bytes_room[second_at + 4 + 24] ^= 1;
+    evidence_case(list, "the second's successor_id is not of its hash, and a byte behind", fixture, count + 1, "bad_field");
+    (void)pair_put(&pair, bytes_room);
+    bytes_room[FIRST_AT + 4] = 2;
+    evidence_case(list, "the first's format, and a byte less", fixture, count - 1, "bad_field");
+    (void)pair_put(&pair, bytes_room);
+    bytes_room[FIRST_AT + 4 + 4] = 1;
+    evidence_case(list, "the first is longer than its count", fixture, count, "bad_field");
+    (void)pair_put(&pair, bytes_room);
+    bytes_room[FIRST_AT - 3] = 0;
+    evidence_case(list, "a signer", fixture, count, "bad_field");
+}
+
+static void gen_evidence(json_t *out, const struct fixture *fixture) {
+    json_t *list = group(out, "evidence");
+    struct pair_of_statements pair = pair_of(fixture);
+    evidence_case(list, "two signed each, one of them both", fixture, pair_put(&pair, bytes_room), "ok");
+    pair.second = statement_of(fixture, 0x22, 0, 2);
+    evidence_case(list, "two signed one, all the other", fixture, pair_put(&pair, bytes_room), "ok");
+    pair.second = statement_of(fixture, 0x22, 2, 2);
+    evidence_case(list, "fewer than k signed the second", fixture, pair_put(&pair, bytes_room), "bad_signer");
+    pair.first = statement_of(fixture, 0x11, 0, 0);
+    CHECK(claim_successor_sign(&pair.second, &fixture->clients[0].signing));
+    evidence_case(list, "fewer than k the first, a stranger the second", fixture, pair_put(&pair, bytes_room), "bad_signer");
+    pair.first = statement_of(fixture, 0x11, 0, 1);
+    evidence_case(list, "a stranger the second", fixture, pair_put(&pair, bytes_room), "bad_signature");
+    pair = pair_of(fixture);
+    pair.first.signatures[0].signature[0] ^= 1;
+    evidence_case(list, "a signature that does not verify", fixture, pair_put(&pair, bytes_room), "bad_signature");
+    pair.first.signatures_count = 1;
+    evidence_case(list, "one, and it does not verify", fixture, pair_put(&pair, bytes_room), "bad_signature");
+    pair = pair_of(fixture);
+    pair.first.predecessor_id[0] = pair.second.predecessor_id[0] ^= 1;
+    evidence_case(list, "of another system", fixture, pair_put(&pair, bytes_room), "bad_signer");
+    gen_evidence_chains(list, fixture);
+    gen_evidence_forms(list, fixture);
+}
+
 void gen_system(json_t *out) {
     struct fixture *fixture = fixture_new(100, 1, 1, 4);
     gen_cards(out, fixture);
@@ -535,5 +683,6 @@ void gen_system(json_t *out) {
     gen_chain(out, fixture);
     gen_records(out, fixture);
     gen_successor(out, fixture);
+    gen_evidence(out, fixture);
     fixture_free(fixture);
 }
