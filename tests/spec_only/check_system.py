@@ -6,6 +6,7 @@ import ed25519
 import limits
 import merkle
 import own_system
+from evidence import STATEMENTS, Evidence
 from report import Report, differ, load
 from succession import Statement
 from sysfile import SystemFile, canonical, parse_card_file
@@ -142,6 +143,17 @@ def run(path, mode):
         old = base.genesis(0x10000)
         return d or differ((c["error"], word_of(lambda: Statement(c.hex("statement")).check(old, base, f))))
 
+    def evidence(c):
+        found = []
+
+        def one():
+            e = Evidence(c.hex("bytes"))
+            if e.kind != STATEMENTS:
+                raise ValueError("evidence of another kind than 7")
+            found.extend(key.hex() for key in e.convict(base))
+        word = word_of(one)
+        return differ((c["error"], word), (c["administrators"] if c["error"] == "ok" else [], found))
+
     def ends(c):
         valid = c["case"] == "" or config.endpoint(c["case"])
         return differ((c["valid"], int(valid)))
@@ -151,7 +163,7 @@ def run(path, mode):
               "timeouts": g(table(limits.TIMEOUTS)), "system_files": g(system_file),
               "system_file_refused": g(file_refused), "system_files_refused": g(files_refused), "rights": g(rights),
               "endpoints": g(ends), "operations": g(operation), "config_chains": g(chain),
-              "owner_records": g(owner), "successors": g(successor)}, data)
+              "owner_records": g(owner), "successors": g(successor), "evidence": g(evidence)}, data)
     own_system.add(r)
     r.equal("limits rows", len(limits.LIMITS), len(data["limits"]))
     r.equal("timeouts rows", len(limits.TIMEOUTS), len(data["timeouts"]))
