@@ -13,6 +13,7 @@ static const uint8_t claim_tag[16] = "HRC claim";
 static const uint8_t node_config_tag[16] = "HRC node-config";
 static const uint8_t addresses_tag[16] = "HRC addresses";
 static const uint8_t successor_tag[16] = "HRC successor";
+enum { SUCCESSOR_STRING_BYTES = 16 + 16 + 16 + 32 };
 
 static const char *const field_names[CLAIM_FIELDS] = {"architecture", "kernel", "compiler", "code", "operator", "site", "power"};
 
@@ -338,10 +339,12 @@ enum system_error claim_successor_decode(struct claim_successor *statement, cons
     return SYSTEM_OK;
 }
 
-static void successor_string(const struct claim_successor *statement, uint8_t out[64]) {
+/* The predecessor too: two statements of one administrator about successors of two systems are no pair (B-81, kind 7), and nobody makes one of them. */
+static void successor_string(const struct claim_successor *statement, uint8_t out[SUCCESSOR_STRING_BYTES]) {
     memcpy(out, successor_tag, 16);
-    memcpy(out + 16, statement->successor_id, 16);
-    memcpy(out + 32, statement->successor_hash, 32);
+    memcpy(out + 16, statement->predecessor_id, 16);
+    memcpy(out + 32, statement->successor_id, 16);
+    memcpy(out + 48, statement->successor_hash, 32);
 }
 
 bool claim_successor_signature_add(struct claim_successor *statement, const struct claim_signature *signature) {
@@ -358,7 +361,7 @@ bool claim_successor_signature_add(struct claim_successor *statement, const stru
 }
 
 bool claim_successor_sign(struct claim_successor *statement, const struct ed25519_secret *admin) {
-    uint8_t string[64];
+    uint8_t string[SUCCESSOR_STRING_BYTES];
     struct claim_signature own;
     successor_string(statement, string);
     ed25519_public_key(admin, own.key);
@@ -374,7 +377,7 @@ static int successor_admin(const struct config *config, const uint8_t key[32]) {
 }
 
 bool claim_successor_signers(const struct claim_successor *statement, const struct config *config, uint32_t *signers) {
-    uint8_t string[64];
+    uint8_t string[SUCCESSOR_STRING_BYTES];
     successor_string(statement, string);
     *signers = 0;
     for (uint32_t i = 0; i < statement->signatures_count; i++) {
@@ -388,7 +391,7 @@ bool claim_successor_signers(const struct claim_successor *statement, const stru
 
 enum system_error claim_successor_verify(const struct claim_successor *statement, const struct config *old_config, const struct system *successor,
                                          struct system_fault *fault) {
-    uint8_t string[64];
+    uint8_t string[SUCCESSOR_STRING_BYTES];
     if (memcmp(statement->predecessor_id, old_config->system_id, 16) != 0 || memcmp(successor->predecessor_id, old_config->system_id, 16) != 0) {
         return system_fault_set(fault, SYSTEM_FOREIGN, "successor: of another system than this one");
     }

@@ -216,6 +216,30 @@ static size_t two_successors(const struct system *a, uint32_t a_signatures, cons
     return writer.used;
 }
 
+/* Who signed a successor of this system and, rightly, that successor's own successor has signed no pair; nor is one made of it by naming this system
+ * in the second. */
+static void a_statement_of_another_system_is_no_second_one(void **state) {
+    (void)state;
+    struct config old;
+    struct evidence evidence;
+    struct system first = {.shards_count = 1}, later = {.shards_count = 1};
+    uint8_t bytes[2 * CLAIM_SUCCESSOR_BYTES_MAX], one[CLAIM_SUCCESSOR_BYTES_MAX], two[CLAIM_SUCCESSOR_BYTES_MAX];
+    uint32_t both;
+    memset(first.system_id, 1, 16);
+    memset(first.file_hash, 1, 32);
+    memset(later.system_id, 2, 16);
+    memset(later.file_hash, 2, 32);
+    assert_true(system_config(&fixture->assembly->system, CONFIG_CLUSTER_SHARD, &old));
+    struct claim_successor of_this = statement_of(&first, 2), of_that = statement_of(&later, 0);
+    memcpy(of_that.predecessor_id, first.system_id, 16);
+    for (uint32_t i = 0; i < 2; i++) assert_true(claim_successor_sign(&of_that, &fixture->admins[i].signing));
+    memcpy(of_that.predecessor_id, of_this.predecessor_id, 16);
+    struct bytes_writer writer = bytes_writer_of(bytes, sizeof bytes);
+    evidence_put_successors(&writer, NULL, 0, one, claim_successor_encode(&of_this, one), two, claim_successor_encode(&of_that, two));
+    assert_int_equal(evidence_decode(bytes, writer.used, &evidence), EVIDENCE_OK);
+    assert_int_equal(evidence_verify_successors(&evidence, &old, &both), EVIDENCE_BAD_SIGNATURE);
+}
+
 static void two_successors_convict_who_signed_both(void **state) {
     (void)state;
     struct config old;
@@ -294,6 +318,7 @@ int main(void) {
         cmocka_unit_test(an_addresses_record_is_its_owners_alone),
         cmocka_unit_test(a_successor_is_named_by_k_administrators_of_the_old_system),
         cmocka_unit_test(two_successors_convict_who_signed_both),
+        cmocka_unit_test(a_statement_of_another_system_is_no_second_one),
         cmocka_unit_test(of_an_origin_the_users_table_and_the_outcomes_are_kept),
         cmocka_unit_test(a_successor_without_a_root_for_each_shard_is_no_system),
     };

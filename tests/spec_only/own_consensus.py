@@ -1,16 +1,20 @@
 """Checks of our own for chapter 3: evidence (B-81 to B-83), certificates (B-11), NOOPs (B-15, B-25), throughput (B-52), who signs (B-62)."""
+import copy
+
 from config import SEAL
 from consensus import VOTE_TAG, Certificate, Epoch, references
 from evidence import MAGIC, Evidence
 from leader import Noops, Throughput, noop_reference
+from succession import Statement
 from voting import ALWAYS, VOTES, Signer
 from wire import H, le
-from world import COORDINATOR, SHARD, world
+from world import COORDINATOR, SHARD, sealed_file, world
 
 
 def add(r):
     w = world()
     statements(r, w)
+    two_systems(r, w)
     by_chain(r, w)
     certificates(r, w)
     noops(r)
@@ -86,6 +90,27 @@ def statements(r, w):
         ("a chain whose step is not valid", "bad_signer", judged(*whole, w.chain(COORDINATOR, [
             w.entry(base, 5, w.config(base, three, signers=[a, w.nodes[SHARD][0]]))[0]]))),
         ("a chain that does not decode", "bad_signer", judged(*whole, chain[:-1]))])
+
+
+def two_systems(r, w):
+    """S-141: two administrators who sign, honestly, that B follows A and that C follows B are convicted by no pair made of it."""
+    b = w.successor(b"\x11" * 32)
+    obj = copy.deepcopy(w.object)
+    obj.update(name="spec-only-2", predecessor_id=b.system_id.hex(), succession=b.succession + 1)
+    for x in obj["shards"]:
+        x.update(origin_height=str((b.succession << 48) + 16), origin_root="12" * 32)
+    c, signers = sealed_file(obj), w.admins[:2]
+    first, second = w.statement(b, signers), w.statement(c, signers, predecessor=b.system_id)
+    forged = second[:8] + w.system_id + second[24:]
+    by_hash = lambda x, y: pair(*sorted((x, y), key=lambda s: s[40:72]))
+    judged = lambda x, y: lambda: Evidence(file_of(7, 0xff, by_hash(x, y))).convict(w.file)
+    r.words("S-141 of two systems", [
+        ("each of them is valid", "ok", lambda: (Statement(first).check(w.file.genesis(SHARD), w.file, b),
+                                                 Statement(second).check(b.genesis(SHARD), b, c))),
+        ("as they were signed", "no_conflict", judged(first, second)),
+        ("the second under the first one's predecessor", "bad_signature", judged(first, forged))])
+    r.facts("S-141 of two systems", [
+        ("signed for the first one's predecessor", [x.signing_key for x in signers], judged(first, w.statement(c, signers)))])
 
 
 def by_chain(r, w):

@@ -20,7 +20,7 @@ class Statement:
         r.end()
         need(self.successor == self.file_hash[:16], "id-mismatch")
         need(all(a[0] < b[0] for a, b in zip(self.signatures, self.signatures[1:])), "order")
-        self.signed = tag("HRC successor") + self.successor + self.file_hash
+        self.signed = tag("HRC successor") + self.predecessor + self.successor + self.file_hash
 
     def check(self, config, old, new):
         """S-142; old and new are SystemFile, config is one of the old system."""

@@ -180,7 +180,7 @@ class World:
     def statement(self, new, signers, **other):
         """S-141."""
         old_id, new_id = other.get("predecessor", self.system_id), other.get("successor", new.system_id)
-        signed = tag("HRC successor") + new.system_id + new.file_hash
+        signed = tag("HRC successor") + old_id + new.system_id + new.file_hash
         count_and_signatures = self.signatures(signers, signed)
         return (b"\x01\0\0\0" + count_and_signatures[:4] + old_id + new_id + new.file_hash + count_and_signatures[4:])
 
