@@ -130,12 +130,12 @@ static enum admin_code operation_judge(const struct replica *r, struct admin_op 
 }
 
 static enum admin_code operation_hold(struct replica *r, const struct admin_op *op, struct blob_piece bytes) {
-    uint32_t index = input_find(r, op->hash);
+    uint32_t index = input_find(r, op->input_hash);
     if (index != NONE && admin_return(r, index)) index = NONE;
     if (index != NONE && r->inputs[index].state != INPUT_WANTED) return ADMIN_CODE_WAITS;
     bool full = r->relay_bytes[r->me] + bytes.count > r->config.limits.relay_bytes_max || r->waiting[r->me].count >= relay_inputs_max(r) / 2;
     if (full) return ADMIN_CODE_BUSY;
-    if (index == NONE) index = input_make(r, BODY_ADMIN, op->hash);
+    if (index == NONE) index = input_make(r, BODY_ADMIN, op->input_hash);
     if (index == NONE) return ADMIN_CODE_BUSY;
     struct input *input = &r->inputs[index];
     input_is(input, BODY_ADMIN);
@@ -184,7 +184,7 @@ void admin_frame(struct replica *r, struct replica_peer from, uint16_t type, str
     struct bytes_writer writer = bytes_writer_of(answer->bytes, answer->count);
     bytes_put_raw(&writer, blob_piece_bytes(&payload), NONCE_BYTES);
     bytes_put_u8(&writer, (uint8_t)code);
-    bytes_put_u8(&writer, (uint8_t)error);
+    bytes_put_u8(&writer, code == ADMIN_CODE_INVALID ? (uint8_t)error : 0);
     bytes_put_u16(&writer, 0);
     bytes_put_u32(&writer, r->enrolment.clients);
     bytes_put_u32(&writer, r->config.limits.clients_max);

@@ -167,7 +167,7 @@ static bool batch_take(struct replica *r, struct input *input, const struct batc
 
 /* The hash under which these bytes are an input; false: they are none. */
 static bool input_hash(struct replica *r, uint8_t kind, struct blob_piece bytes, struct batch *batch, uint8_t hash[32]) {
-    if (kind == BODY_ADMIN) return admin_op_hash(blob_piece_bytes(&bytes), bytes.count, hash);
+    if (kind == BODY_ADMIN) return admin_op_input_hash(blob_piece_bytes(&bytes), bytes.count, hash);
     struct batch_limits limits = batch_limits_of(r);
     if (batch_decode(blob_piece_bytes(&bytes), bytes.count, &limits, batch) != BATCH_OK) return false;
     batch_id(batch, hash);

@@ -52,11 +52,11 @@ static bool is_in_force(const struct replica *r, const struct admin_op *operatio
 }
 
 static enum admin_code operation_hold(struct replica *r, const struct admin_op *operation, struct blob_piece bytes) {
-    uint32_t index = input_find(r, operation->hash), count = 0;
+    uint32_t index = input_find(r, operation->input_hash), count = 0;
     if (index != NONE && r->inputs[index].state != INPUT_WANTED) return ADMIN_CODE_WAITS;
     for (uint32_t at = r->waiting[r->me].first; at != NONE; at = r->inputs[at].list_next) count += r->inputs[at].kind == BODY_ADMIN;
     if (count >= ADMIN_WAITING_MAX) return ADMIN_CODE_BUSY;
-    if (index == NONE) index = input_make(r, BODY_ADMIN, operation->hash);
+    if (index == NONE) index = input_make(r, BODY_ADMIN, operation->input_hash);
     if (index == NONE) return ADMIN_CODE_BUSY;
     struct input *input = &r->inputs[index];
     input_is(input, BODY_ADMIN);

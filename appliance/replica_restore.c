@@ -160,7 +160,7 @@ bool replica_restore_input(struct replica *r, const uint8_t hash[32], const uint
             input->is_signed = batch.kind == BATCH_WRITE;
         }
     } else {
-        good = admin_op_hash(blob->bytes, blob->count, is) && admin_take(r, input, piece, true);
+        good = admin_op_input_hash(blob->bytes, blob->count, is) && admin_take(r, input, piece, true);
     }
     good = good && memcmp(is, hash, 32) == 0;
     if (good) {

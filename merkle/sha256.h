@@ -46,6 +46,7 @@ enum hash_prefix {
     HASH_MANIFEST = 0x16,
     HASH_GROUPS = 0x17,
     HASH_PIECE = 0x18,
+    HASH_ADMIN_INPUT = 0x19,
 };
 
 /* Incremental state; a plain value, may be copied to fork a hash. Use only through the functions below. */

@@ -116,6 +116,7 @@ size_t admin_op_encode(struct admin_op *op, uint8_t *out) {
         bytes_put_raw(&writer, op->signatures[i].signature, 64);
     }
     CHECK(!writer.failed);
+    SHA256_PREFIXED(op->input_hash, HASH_ADMIN_INPUT, {out, writer.used});
     return writer.used;
 }
 
@@ -217,10 +218,11 @@ enum system_error admin_op_decode(struct admin_op *op, const uint8_t *bytes, siz
     error = signatures_read(op, &cursor, fault);
     if (error) return error;
     SHA256_PREFIXED(op->hash, HASH_ADMIN_OPERATION, {bytes, body_end});
+    SHA256_PREFIXED(op->input_hash, HASH_ADMIN_INPUT, {bytes, count});
     return SYSTEM_OK;
 }
 
-bool admin_op_hash(const uint8_t *bytes, size_t count, uint8_t out[32]) {
+bool admin_op_input_hash(const uint8_t *bytes, size_t count, uint8_t out[32]) {
     struct bytes_cursor cursor = bytes_cursor_of(bytes, count);
     uint8_t kind = bytes_get_u8(&cursor);
     (void)bytes_get_raw(&cursor, ADMIN_OP_HEAD_BYTES - 1);
@@ -245,10 +247,9 @@ bool admin_op_hash(const uint8_t *bytes, size_t count, uint8_t out[32]) {
     } else if (kind != ADMIN_OP_SEAL) {
         return false;
     }
-    size_t body_end = count - cursor.left;
     uint32_t signatures = bytes_get_u32(&cursor);
     if (cursor.failed || signatures > CONFIG_ADMINS_MAX || cursor.left != (size_t)signatures * ADMIN_OP_SIGNATURE_BYTES) return false;
-    SHA256_PREFIXED(out, HASH_ADMIN_OPERATION, {bytes, body_end});
+    SHA256_PREFIXED(out, HASH_ADMIN_INPUT, {bytes, count});
     return true;
 }
 

@@ -5,7 +5,8 @@
  * its CONFIG by serial and config_hash; ENROL, CHANGE, REVOKE are of the whole system, numbered from 1, each naming its predecessor's hash (the first
  * one names the file_hash of the system file), and decided by each coordinator cluster for itself.
  *
- * An operation is bytes; its hash (0x11) covers all but the signatures, so two sets of signatures under one text are one operation.
+ * An operation is bytes; its hash (0x11) covers all but the signatures, so two sets of signatures under one text are one operation. As an input of a
+ * block they are two (0x19): whether it has an effect, and what it puts into queues, hangs on the signatures, and all nodes must hold the same.
  *
  * Layers: admin_op_decode() checks form, ranges, cards with their proofs; admin_op_verify() what needs the CONFIG in force, signatures first;
  * admin_op_follows() the place in the chain of enrolments. A node needs all three before it votes.
@@ -62,13 +63,14 @@ struct admin_op {
     /* Ascending by key, none twice */
     uint32_t signatures_count;
     struct admin_op_signature signatures[CONFIG_ADMINS_MAX];
-    uint8_t hash[32]; /* SHA-256(0x11 | all but the signatures): derived */
+    uint8_t hash[32];       /* SHA-256(0x11 | all but the signatures): derived */
+    uint8_t input_hash[32]; /* SHA-256(0x19 | all, the signatures too): derived; under it a body names it (D-2) */
 };
 
 /* Strict. The whole input is one operation. */
 enum system_error admin_op_decode(struct admin_op *op, const uint8_t *bytes, size_t count, struct system_fault *fault)
     __attribute__((warn_unused_result));
-/* `out` has ADMIN_OP_BYTES_MAX bytes. Returns the size and sets op->hash. The fields must be in range (CHECK). */
+/* `out` has ADMIN_OP_BYTES_MAX bytes. Returns the size and sets op->hash and op->input_hash. The fields must be in range (CHECK). */
 size_t admin_op_encode(struct admin_op *op, uint8_t *out);
 
 /* Adds one administrator's signature (in order, replacing his own). False: there are already CONFIG_ADMINS_MAX. */
@@ -87,8 +89,8 @@ enum system_error admin_op_verify(const struct admin_op *op, const struct config
 enum system_error admin_op_follows(const struct admin_op *op, uint64_t last, const uint8_t last_hash[32], struct system_fault *fault)
     __attribute__((warn_unused_result));
 
-/* Hash of an operation's bytes as they came; false when they do not have the form of one (only heads and lengths are looked at). */
-bool admin_op_hash(const uint8_t *bytes, size_t count, uint8_t out[32]);
+/* input_hash of an operation's bytes as they came; false when they do not have the form of one (only heads and lengths are looked at). */
+bool admin_op_input_hash(const uint8_t *bytes, size_t count, uint8_t out[32]);
 
 /* The encoding of quota and rights, which client records in the state tree share: quota_per_second u32, quota_burst u32, count u16, zero u16, then
  * each rule: flags u8, zero u8, prefix_bytes u16, prefix. `out` has 8 + ADMIN_OP_RIGHTS_BYTES_MAX bytes. */

@@ -339,7 +339,8 @@ enum system_error claim_successor_decode(struct claim_successor *statement, cons
     return SYSTEM_OK;
 }
 
-/* The predecessor too: two statements of one administrator about successors of two systems are no pair (B-81, kind 7), and nobody makes one of them. */
+/* The predecessor too: two statements of one administrator about successors of two systems are no pair (B-81, kind 7), and nobody makes one of
+ * them. */
 static void successor_string(const struct claim_successor *statement, uint8_t out[SUCCESSOR_STRING_BYTES]) {
     memcpy(out, successor_tag, 16);
     memcpy(out + 16, statement->predecessor_id, 16);

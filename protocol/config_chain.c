@@ -77,7 +77,7 @@ static enum system_error block_verify(const struct config_chain *chain, const st
     long references = body_reference_count(parts->body, parts->body_bytes, chain->config.limits.block_refs_max);
     struct body_reference last;
     if (references < 1 || !body_reference_decode(parts->body + parts->body_bytes - BODY_REFERENCE_BYTES, &last) || last.kind != BODY_ADMIN ||
-        memcmp(last.hash, chain->operation.hash, 32) != 0) {
+        memcmp(last.hash, chain->operation.input_hash, 32) != 0) {
         return system_fault_set(fault, SYSTEM_CERTIFICATE, "CONFIG chain: the body does not end with the operation");
     }
     *id = bft_header_id(&parts->header);

@@ -333,7 +333,7 @@ static void an_operation_that_was_decided_too_early_comes_again(void **state) {
     memcpy(two + 4, bytes, count);
     uint32_t leader = rw_status(rw, 0)->leader;
     uint8_t hash[32];
-    memcpy(hash, op.hash, 32);
+    memcpy(hash, op.input_hash, 32);
     for (uint32_t node = 0; node < RW_CLUSTER; node++)
         rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 3}, node, MESSAGE_INPUT, two, two_bytes);
     rw->nodes[leader].replica->enrolment.serial = 1;
@@ -357,12 +357,42 @@ static void inject_all(const uint8_t *input, size_t input_bytes) {
         rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 3}, node, MESSAGE_INPUT, input, input_bytes);
 }
 
+/* A relay that lies hands each node the operation under other signatures: two, three, and two of which one is spoilt. What a block names is one of
+ * them, to the byte: its signatures decide whether it has an effect, and a REVOKE goes with them to the shards. */
+static void one_operation_under_other_signatures_is_another_input(void **state) {
+    (void)state;
+    static uint8_t inputs[RW_CLUSTER][4 + ADMIN_OP_BYTES_MAX];
+    uint8_t ids[RW_CLUSTER][32], hash[32];
+    begin(administrators);
+    operation_begin(ADMIN_OP_REVOKE, rw->world->clients[2].card.id);
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) {
+        op.signatures_count = 0;
+        operation_sign(node % 3 == 1 ? 3 : 2);
+        if (node % 3 == 2) bytes[count - 1] ^= 1;
+        memcpy(inputs[node], (const uint8_t[4]){BODY_ADMIN, 3, 0, 0}, 4);
+        memcpy(inputs[node] + 4, bytes, count);
+        assert_true(admin_op_input_hash(bytes, count, ids[node]));
+        for (uint32_t before = 0; before < node && before < 3; before++)
+            assert_int_equal(memcmp(ids[before], ids[node], 32) == 0, before == node % 3);
+        rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 3}, node, MESSAGE_INPUT, inputs[node], 4 + count);
+    }
+    memcpy(hash, op.hash, 32);
+    wait_number(1);
+    rw_run(rw, 2000);
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) {
+        assert_int_equal(rw->nodes[node].replica->enrolment.serial, 1);
+        assert_memory_equal(rw->nodes[node].replica->enrolment.hash, hash, 32);
+    }
+    assert_int_equal(put_code(1, "alive"), CODE_OK);
+    end();
+}
+
 /* Administrators signed two operations with one number (S-78). Both are decided, one counts, the same everywhere and after a restart; a third that
  * waits somewhere has lost its turn and goes. */
 static void of_operations_with_one_number_one_counts(void **state) {
     (void)state;
     static uint8_t inputs[3][4 + ADMIN_OP_BYTES_MAX];
-    uint8_t hashes[3][32];
+    uint8_t hashes[3][32], ids[3][32];
     size_t input_bytes[3];
     begin(administrators);
     for (uint32_t i = 0; i < 3; i++) {
@@ -371,6 +401,7 @@ static void of_operations_with_one_number_one_counts(void **state) {
         memcpy(inputs[i], (const uint8_t[4]){BODY_ADMIN, 3, 0, 0}, 4);
         memcpy(inputs[i] + 4, bytes, count);
         memcpy(hashes[i], op.hash, 32);
+        memcpy(ids[i], op.input_hash, 32);
         input_bytes[i] = 4 + count;
     }
     uint32_t leader = rw_status(rw, 0)->leader, other = leader == 0 ? 1 : 0;
@@ -389,7 +420,7 @@ static void of_operations_with_one_number_one_counts(void **state) {
         assert_int_equal(replica->enrolment.serial, 1);
         assert_memory_equal(replica->enrolment.hash, counted, 32);
         for (uint32_t i = 0; i < 2; i++) {
-            uint32_t index = input_find(replica, hashes[i]);
+            uint32_t index = input_find(replica, ids[i]);
             assert_true(index != NONE && replica->inputs[index].state == INPUT_DONE);
         }
     }
@@ -400,7 +431,7 @@ static void of_operations_with_one_number_one_counts(void **state) {
     rw_run(rw, 1000);
     rw->nodes[leader].replica->enrolment.serial = 1;
     for (uint32_t node = 0; node < RW_CLUSTER; node++) {
-        uint32_t index = input_find(rw->nodes[node].replica, hashes[2]);
+        uint32_t index = input_find(rw->nodes[node].replica, ids[2]);
         assert_true(index != NONE && rw->nodes[node].replica->inputs[index].state == INPUT_DONE);
     }
     for (uint32_t i = 0; i < RW_NODES; i++) rw_crash(rw, i);
@@ -565,6 +596,7 @@ int main(void) {
         cmocka_unit_test(a_full_table_takes_nobody_and_a_revoked_client_gives_no_place_back),
         cmocka_unit_test(a_member_that_brings_operations_early_and_late_gains_nothing),
         cmocka_unit_test(an_operation_that_was_decided_too_early_comes_again),
+        cmocka_unit_test(one_operation_under_other_signatures_is_another_input),
         cmocka_unit_test(of_operations_with_one_number_one_counts),
         cmocka_unit_test(a_batch_that_is_quicker_than_its_clients_enrolment_is_not_lost),
         cmocka_unit_test(changed_rights_hold_for_reads_and_writes),

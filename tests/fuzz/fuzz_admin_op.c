@@ -24,9 +24,9 @@ static uint8_t out[ADMIN_OP_BYTES_MAX];
 static void operation_try(const uint8_t *bytes, size_t count) {
     static struct admin_op op;
     uint8_t hash[32];
-    bool hashed = admin_op_hash(bytes, count, hash);
+    bool hashed = admin_op_input_hash(bytes, count, hash);
     if (admin_op_decode(&op, bytes, count, NULL)) return;
-    CHECK(hashed && memcmp(hash, op.hash, 32) == 0);
+    CHECK(hashed && memcmp(hash, op.input_hash, 32) == 0);
     CHECK(admin_op_encode(&op, out) == count && memcmp(out, bytes, count) == 0);
     (void)!admin_op_verify(&op, &genesis, NULL, NULL);
     (void)!admin_op_follows(&op, 0, fixture->assembly->system.file_hash, NULL);

@@ -134,7 +134,7 @@ size_t fixture_chain_entry(const struct fixture *fixture, uint32_t cluster, cons
     size_t operation_bytes = admin_op_encode(op, operation);
     uint8_t body[4 + 2 * BODY_REFERENCE_BYTES] = {2}, header_bytes[BFT_HEADER_BYTES], certificate_bytes[4096];
     struct body_reference noop = {.kind = BODY_NOOP, .dseq = 9}, last = {.kind = BODY_ADMIN};
-    memcpy(last.hash, op->hash, 32);
+    memcpy(last.hash, op->input_hash, 32);
     body_reference_encode(&noop, body + 4);
     body_reference_encode(&last, body + 4 + BODY_REFERENCE_BYTES);
     struct bft_header header;

@@ -245,12 +245,14 @@ static void a_config_signed_by_k_is_accepted_and_by_fewer_is_not(void **state) {
     size_t count = encode(op, bytes);
     assert_int_equal(decode_and_verify(count, NULL), SYSTEM_OK);
     assert_memory_equal(&back.config, &op->config, sizeof back.config);
-    assert_true(admin_op_hash(bytes, count, hash));
-    assert_memory_equal(hash, back.hash, 32);
-    fixture_sign(fixture, op, 3); /* more signatures, the same operation */
+    assert_true(admin_op_input_hash(bytes, count, hash));
+    assert_memory_equal(hash, back.input_hash, 32);
+    fixture_sign(fixture, op, 3); /* more signatures: the same operation, another input */
     count = encode(op, bytes);
-    assert_true(admin_op_hash(bytes, count, hash));
-    assert_memory_equal(hash, back.hash, 32);
+    assert_memory_equal(op->hash, back.hash, 32);
+    assert_true(admin_op_input_hash(bytes, count, hash));
+    assert_memory_equal(hash, op->input_hash, 32);
+    assert_memory_not_equal(hash, back.input_hash, 32);
     free(op);
 }
 
