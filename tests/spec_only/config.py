@@ -155,6 +155,7 @@ class Operation:
         self.signatures = [(r.take(32), r.take(64)) for _ in range(count)]
         r.end()
         need(all(a[0] < b[0] for a, b in zip(self.signatures, self.signatures[1:])), "order")
+        self.input_hash = H(25, raw)  # D-2: what a block names; hash is for predecessor links
 
     def signed_by(self, config):
         """S-75."""

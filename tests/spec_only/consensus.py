@@ -271,7 +271,7 @@ def take_step(base, config, start_height, entry, start_id=None):
     need(h.place == epoch.place, "certificate")
     need(H(7, entry.body) == h.body_hash, "certificate")
     refs = references(entry.body, config.limits["block_refs_max"])
-    need(refs and refs[-1][0] == 3 and refs[-1][4] == op.hash, "certificate")
+    need(refs and refs[-1][0] == 3 and refs[-1][4] == op.input_hash, "certificate")
     c = entry.certificate
     try:
         c.check(epoch)

@@ -1,20 +1,23 @@
 """Checks of our own for chapter 7: what has an effect (D-32), chains, succession."""
 import copy
+import hashlib
 
 from admin import ConfigQuery, chain_answer
-from config import REVOKE, SEAL, Operation
-from consensus import Chain, epochs_of
+from cards import Rights
+from config import CHANGE, ENROL, REVOKE, SEAL, Operation
+from consensus import Chain, Entry, epochs_of, take_step
 from links import CLIENT, MEMBER, OBSERVER, OTHER_NODE
 from machine import genesis_state
 from operations import OK, RECORDED, REUSED, REVOKED, TOO_OLD
 from succession import Leaving, Statement, in_office, kept, successor_genesis, windows_follow
 from wire import le
-from world import COORDINATOR, SHARD, Pair, entries_of, put, sealed_file, world
+from world import COORDINATOR, SHARD, Pair, card, entries_of, put, sealed_file, world
 
 
 def add(r):
     w = world()
     limits_of_config(r, w)
+    input_hashes(r, w)
     chains(r, w)
     statements(r, w)
     leaving(r, w)
@@ -62,6 +65,65 @@ def limits_of_config(r, w):
         ("a chain's entry that had none", "limits-conflict", chain(other_slices)),
         ("one by which number_window sinks", "limits-conflict", chain({"number_window": 1008})),
         ("one by which clients_max rises", "limits-conflict", chain({"clients_max": 65537}))])
+
+
+def input_hashes(r, w):
+    """D-2, S-71, S-101, S-102: an operation has one hash, and as an input of a block one for each set of its signatures."""
+    base, first = w.file.genesis(SHARD), w.file.file_hash
+    after = w.changed(base, {"due_blocks": 3})
+    sets = (w.admins[:2], w.admins[1:], w.admins, w.admins[:1])
+    rights = Rights(0, 0, [(3, b"k")]).encode()
+    bodies = {"ENROL": (ENROL, 0, 1, first, card(2, "hashed").proven + rights), "CHANGE": (CHANGE, 0, 1, first, w.client.id + rights),
+              "REVOKE": (REVOKE, 0, 1, first, w.client.id), "SEAL": (SEAL, SHARD, 1, base.hash, b"")}
+    made = {name: [w.operation(*x, signers=s) for s in sets] for name, x in bodies.items()}
+    made["CONFIG"] = [w.config(base, after, signers=s) for s in sets]
+    ops = {name: [Operation(raw) for raw in raws] for name, raws in made.items()}
+    sha = lambda *parts: hashlib.sha256(b"".join(parts)).digest()
+    text = lambda op: op.raw[:-4 - 96 * len(op.signatures)]
+    for name, these in sorted(ops.items()):
+        r.facts("S-71 " + name, [
+            ("one hash", {sha(b"\x11", text(these[0]))}, lambda these=these: {op.hash for op in these}),
+            ("an input hash for each set", [sha(b"\x19", raw) for raw in made[name]], lambda these=these: [op.input_hash for op in these]),
+            ("none twice, and none is a hash", 5, lambda these=these: len({op.input_hash for op in these} | {these[0].hash})),
+            ("no signature, another one still", 6, lambda these=these: len({op.input_hash for op in these} | {
+                these[0].hash, Operation(text(these[0]) + bytes(4)).input_hash}))])
+        r.words("S-71 " + name, [("signed by set %d" % i, "signatures-too-few" if i == 3 else "ok", lambda op=op: op.signed_by(base))
+                                 for i, op in enumerate(these)])
+
+    def step(op, named=None):
+        return lambda: take_step(base.limits, base, 0, Entry(w.entry(base, 5, op.raw, named=named)[0]))
+    for name in ("CONFIG", "SEAL"):
+        a, b, all_, few = ops[name]
+        r.words("S-101 " + name, [
+            ("two signed", "ok", step(a)), ("the other two", "ok", step(b)), ("all three", "ok", step(all_)),
+            ("the body names it", "ok", step(a, a.input_hash)), ("the body names the other set", "certificate", step(a, b.input_hash)),
+            ("and the other way round", "certificate", step(b, a.input_hash)), ("a set with one more", "certificate", step(a, all_.input_hash)),
+            ("a set with one less", "certificate", step(all_, a.input_hash)), ("one that had no effect", "certificate", step(a, few.input_hash)),
+            ("its hash 0x11", "certificate", step(a, a.hash)), ("0x11 over the whole", "certificate", step(a, sha(b"\x11", a.raw))),
+            ("0x19 up to the signatures", "certificate", step(a, sha(b"\x19", text(a)))),
+            ("the signatures before the name", "signatures-too-few", step(few, a.input_hash)),
+            ("another operation", "certificate", step(a, ops["SEAL" if name == "CONFIG" else "CONFIG"][0].input_hash))])
+    swapped = w.chain(SHARD, [w.entry(base, 5, ops["CONFIG"][1].raw, named=ops["CONFIG"][0].input_hash)[0]])
+    r.words("S-104", [("a chain whose body names the other set", "certificate", lambda: epochs_of(base, swapped))])
+
+    def newest(*inputs):
+        """Number and hash of the newest enrolment after these inputs, each in a block of its own; then the state's root."""
+        pair = Pair.of_genesis(w)
+        for raw in inputs:
+            pair.decide((3, raw, 0))
+        raw = pair.coordinator.get(b"e")
+        return int.from_bytes(raw[:8], "little"), raw[8:40], pair.coordinator.root()
+    enrol, second = made["ENROL"], w.operation(REVOKE, 0, 2, ops["ENROL"][0].hash, w.client.id)
+    by_input = w.operation(REVOKE, 0, 2, ops["ENROL"][0].input_hash, w.client.id)
+    hash_ = ops["ENROL"][0].hash
+    r.facts("S-71, S-78", [
+        ("too few, then enough", (1, hash_), lambda: newest(enrol[3], enrol[0])[:2]),
+        ("two sets, of which the second has no effect", (1, hash_), lambda: newest(enrol[0], enrol[1])[:2]),
+        ("ENROL leaves one state, whoever signed", 1, lambda: len({newest(x)[2] for x in enrol[:3]})),
+        ("REVOKE, whose item has the signatures, one for each set", 3, lambda: len({newest(x)[2] for x in made["REVOKE"][:3]})),
+        ("the next one after the first set", 2, lambda: newest(enrol[0], second)[0]),
+        ("and after the other", 2, lambda: newest(enrol[1], second)[0]),
+        ("an input hash is no predecessor", 1, lambda: newest(enrol[0], by_input)[0])])
 
 
 def chains(r, w):
@@ -130,6 +192,12 @@ def statements(r, w):
     other.update(predecessor_id=w.system_id.hex(), succession=2)
     other["shards"][0].update(origin_height="16", origin_root="11" * 32)
     later, rekeyed = sealed_file(other), w.successor(b"\x11" * 32, partition_key="22" * 16)
+    wide = w.successor(b"\x11" * 32, shards=[copy.deepcopy(w.object["shards"][0]), {"nodes": [w.node("t-%d" % i).json() for i in range(4)]}])
+    strange = copy.deepcopy(other)
+    strange.update(predecessor_id="22" * 16, succession=1)
+    child = sealed_file(strange)
+    strange.update(partition_key="22" * 16)
+    strange = sealed_file(strange)
     swapped = good[:72] + good[168:] + good[72:168]
     r.words("S-141, S-142", [
         ("two of three", "ok", check(good)), ("all three", "ok", check(w.statement(new, w.admins))),
@@ -144,7 +212,10 @@ def statements(r, w):
         ("of another predecessor", "foreign", check(w.statement(new, w.admins[:2], predecessor=bytes(16)))),
         ("of another file", "foreign", check(good, w.successor(b"\x12" * 32))),
         ("succession by two", "serial", check(w.statement(later, w.admins[:2]), later)),
-        ("another partition key", "foreign", check(w.statement(rekeyed, w.admins[:2]), rekeyed))])
+        ("another partition key", "serial", check(w.statement(rekeyed, w.admins[:2]), rekeyed)),
+        ("two shards", "serial", check(w.statement(wide, w.admins[:2]), wide)),
+        ("a file of another predecessor", "foreign", check(w.statement(child, w.admins[:2]), child)),
+        ("and with another partition key", "foreign", check(w.statement(strange, w.admins[:2]), strange))])
     origin = lambda **x: lambda: origin_file(w, **x)
     r.words("S-22 of a successor", [
         ("a shard with both", "ok", origin(origin_height="7", origin_root="11" * 32)),
@@ -182,11 +253,11 @@ def office(r, w):
     base, first = w.file.genesis(SHARD), w.file.genesis(COORDINATOR)
     second = w.changed(base, k=3)
     third = w.changed(second)
-    entries = [w.entry(base, 5, w.config(base, second))[0], w.entry(second, 9, w.config(second, third, signers=w.admins), signers=3)[0]]
+    entries = [w.entry(base, 5, w.config(base, second))[0], w.entry(second, 9, w.config(second, third, signers=w.admins))[0]]
     none, one, two = (w.chain(SHARD, entries[:n]) for n in range(3))
     other = w.chain(COORDINATOR, [])
     sealed = w.chain(SHARD, [entries[0], w.entry(second, 9, w.operation(
-        SEAL, SHARD, 2, second.hash, b"", w.admins), signers=3)[0]])
+        SEAL, SHARD, 2, second.hash, b"", w.admins))[0]])
     stranger = [w.admins[0], w.nodes[SHARD][0]]
     strange = w.chain(SHARD, [w.entry(base, 5, w.config(base, second, signers=stranger))[0]])
     serial = lambda *a: lambda: in_office(w.file, *a).serial

@@ -30,10 +30,10 @@ class Statement:
 
 
 def follows(old, new):
-    """S-140."""
+    """S-140, with the words of S-142."""
     need(new.predecessor_id == old.system_id, "foreign")
-    need(new.partition_key == old.partition_key and len(new.shards) == len(old.shards), "foreign")
-    need(new.succession == old.succession + 1, "serial")
+    need(new.succession == old.succession + 1 and new.partition_key == old.partition_key
+         and len(new.shards) == len(old.shards), "serial")
 
 
 def in_office(system, payload, known=()):

@@ -133,10 +133,9 @@ class World:
             out.append(self.header(config, out[-1].height + 1, out[-1].id))
         return out
 
-    def entry(self, config, height, op, outbox=None, signers=2):
-        """S-100: the entry of a CONFIG or SEAL that so many signed, and its block's header."""
-        text = op[:-4 - 96 * signers]
-        body = le(1, 4) + bytes([3, 0, 0, 0]) + bytes(12) + H(17, text)
+    def entry(self, config, height, op, outbox=None, named=None):
+        """S-100: the entry of a CONFIG or SEAL, and its block's header; named: the hash that the body has instead of its input hash (D-2)."""
+        body = le(1, 4) + bytes([3, 0, 0, 0]) + bytes(12) + (named or H(25, op))
         header = self.header(config, height, body=body, outbox=outbox)
         certificate = self.certificate(config, [header])
         return (header.raw + le(len(body), 4) + body + le(len(op), 4) + op + le(len(certificate), 4) + certificate), header
