@@ -222,9 +222,9 @@ static void status_begin(struct node *node) {
     for (uint32_t i = 0; i < db->node_count; i++) {
         struct node *at = &db->nodes[i];
         db->statuses[i] = (struct heraclius_node_status){.name = at->card ? at->card->name : "", .cluster = at->cluster, .member = at->member};
+        at->status_asked = at->status_came = false;
     }
     node->status_asked = true;
-    node->status_came = false;
     node->status_nonce = 0x1122334455667788;
 }
 
