@@ -528,16 +528,21 @@ void rw_lose_state(struct replica_world *rw, uint32_t index) {
     CHECK(store_state_remake(rw->nodes[index].directory, &rw->nodes[index].identity, &error) == STORE_OK);
 }
 
+static bool is_block_part(const struct rw_record *record, uint8_t wanted, uint64_t *height) {
+    uint64_t epoch;
+    const uint8_t *id;
+    uint8_t part;
+    if (!record->used || record->db != WAL_BLOCKS) return false;
+    wal_key_block_read(record->key, &epoch, height, &id, &part);
+    return part == wanted;
+}
+
 size_t rw_blocks_stored(const struct replica_world *rw, uint32_t index) {
     const struct rw_node *node = &rw->nodes[index];
     size_t count = 0;
     for (size_t i = 0; i < node->record_count; i++) {
-        uint64_t epoch, height;
-        const uint8_t *id;
-        uint8_t part;
-        if (!node->records[i].used || node->records[i].db != WAL_BLOCKS) continue;
-        wal_key_block_read(node->records[i].key, &epoch, &height, &id, &part);
-        count += part == WAL_PART_HEADER;
+        uint64_t height;
+        count += is_block_part(&node->records[i], WAL_PART_HEADER, &height);
     }
     return count;
 }
@@ -546,12 +551,8 @@ void rw_certificates_lose(struct replica_world *rw, uint32_t index, uint64_t fro
     struct rw_node *node = &rw->nodes[index];
     CHECK(!node->up);
     for (size_t i = 0; i < node->record_count; i++) {
-        uint64_t epoch, height;
-        const uint8_t *id;
-        uint8_t part;
-        if (!node->records[i].used || node->records[i].db != WAL_BLOCKS) continue;
-        wal_key_block_read(node->records[i].key, &epoch, &height, &id, &part);
-        if (part == WAL_PART_CERTIFICATE && height >= from) record_drop(&node->records[i]);
+        uint64_t height;
+        if (is_block_part(&node->records[i], WAL_PART_CERTIFICATE, &height) && height >= from) record_drop(&node->records[i]);
     }
 }
 

@@ -502,6 +502,23 @@ struct heraclius *fake_open(struct fake *fake, uint32_t resend_ms) {
     abort();
 }
 
+enum heraclius_status fake_put(struct heraclius *db, const char *key, const char *value, uint32_t timeout_ms) {
+    struct heraclius_request *request = heraclius_request_new(db);
+    CHECK(request != NULL);
+    heraclius_put(request, key, strlen(key), value, strlen(value));
+    enum heraclius_status status = heraclius_call(request, timeout_ms);
+    heraclius_request_free(request);
+    return status;
+}
+
+size_t fake_journal_read(const struct fake *fake, uint8_t *out, size_t room) {
+    FILE *file = fopen(fake->journal_path, "rb");
+    CHECK(file != NULL);
+    size_t count = fread(out, 1, room, file);
+    fclose(file);
+    return count;
+}
+
 bool fake_value(struct fake *fake, const char *key, char *out, size_t room) {
     bool found = false;
     pthread_mutex_lock(&fake->lock);

@@ -94,6 +94,10 @@ uint32_t fake_acted(struct fake *fake, int node); /* -1: all */
 uint32_t fake_batches(struct fake *fake, int node);
 /* Opens the fake's client, first node 0 of coordinator cluster 0; CHECKs. */
 struct heraclius *fake_open(struct fake *fake, uint32_t resend_ms);
+/* One put of two texts through `db`, waited for. */
+enum heraclius_status fake_put(struct heraclius *db, const char *key, const char *value, uint32_t timeout_ms);
+/* The journal beside the client's key, as it is on disk: its bytes, at most `room`; CHECKs that it is there. */
+size_t fake_journal_read(const struct fake *fake, uint8_t *out, size_t room);
 /* Copies the fake's view of a key: false if absent. */
 bool fake_value(struct fake *fake, const char *key, char *out, size_t room);
 uint32_t fake_executed(struct fake *fake);

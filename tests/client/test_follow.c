@@ -35,22 +35,6 @@ static void play(enum fake_act act) {
     fake_play(fake, -1, (struct fake_script){.act = act});
 }
 
-static enum heraclius_status put(struct heraclius *db, const char *key, const char *value, uint32_t timeout_ms) {
-    struct heraclius_request *request = heraclius_request_new(db);
-    heraclius_put(request, key, strlen(key), value, strlen(value));
-    enum heraclius_status status = heraclius_call(request, timeout_ms);
-    heraclius_request_free(request);
-    return status;
-}
-
-static size_t file_read(uint8_t *out) {
-    FILE *file = fopen(fake->journal_path, "rb");
-    assert_non_null(file);
-    size_t count = fread(out, 1, FILE_MAX, file);
-    fclose(file);
-    return count;
-}
-
 static enum heraclius_status opens(struct heraclius **db, char *why) {
     struct heraclius_options options = {.system_path = fake->system_path, .via = "c0-n0", .resend_ms = RESEND_MS};
     return heraclius_open(db, &options, why);
@@ -188,20 +172,20 @@ static void a_journal_follows_a_succession_and_each_write_takes_effect_there_onc
     play(FAKE_HONEST);
     (void)unlink(fake->journal_path);
     struct heraclius *db = fake_open(fake, RESEND_MS);
-    assert_int_equal(put(db, "{k}", "v1", LONG_MS), HERACLIUS_DONE);
-    assert_int_equal(put(db, "{k}", "v2", LONG_MS), HERACLIUS_DONE);
-    assert_int_equal(put(db, "{k}", "v3", LONG_MS), HERACLIUS_DONE);
+    assert_int_equal(fake_put(db, "{k}", "v1", LONG_MS), HERACLIUS_DONE);
+    assert_int_equal(fake_put(db, "{k}", "v2", LONG_MS), HERACLIUS_DONE);
+    assert_int_equal(fake_put(db, "{k}", "v3", LONG_MS), HERACLIUS_DONE);
     play(FAKE_SILENT);
-    assert_int_equal(put(db, "{k}", "cancelled", 200), HERACLIUS_UNSETTLED);
+    assert_int_equal(fake_put(db, "{k}", "cancelled", 200), HERACLIUS_UNSETTLED);
     heraclius_close(db);
     play(FAKE_HONEST);
     settle_all(HERACLIUS_SETTLE_CANCEL);
     play(FAKE_SILENT);
     db = fake_open(fake, RESEND_MS);
-    assert_int_equal(put(db, "{k}", "v4", 200), HERACLIUS_UNSETTLED);
+    assert_int_equal(fake_put(db, "{k}", "v4", 200), HERACLIUS_UNSETTLED);
     heraclius_close(db);
     play(FAKE_HONEST);
-    size_t count = file_read(whole);
+    size_t count = fake_journal_read(fake, whole, FILE_MAX);
 
     struct fake *next = fake_start(&(struct fake_options){.number_window = 16, .succeeds = fake});
     journal_hand_over(next, whole, count);
@@ -253,7 +237,7 @@ static void a_succession_is_judged_by_the_administrators_that_the_chain_shows(vo
     struct heraclius *db = fake_open(fake, RESEND_MS);
     heraclius_close(db);
     struct fake *next = fake_start(&(struct fake_options){.number_window = 16, .succeeds = fake});
-    journal_hand_over(next, whole, file_read(whole));
+    journal_hand_over(next, whole, fake_journal_read(fake, whole, FILE_MAX));
     statement_write_by(next, 2, 2);
     chain_write(next, true);
     assert_int_equal(follows(next, true, &db, why), HERACLIUS_BAD_FILE);
@@ -271,7 +255,7 @@ static void a_succession_is_judged_by_the_administrators_that_the_chain_shows(vo
     assert_int_equal(unlink(kept), 0);
     assert_int_equal(follows(next, true, &db, why), HERACLIUS_OK); /* by the empty chain: nobody else is known to it */
     heraclius_close(db);
-    journal_hand_over(next, whole, file_read(whole));
+    journal_hand_over(next, whole, fake_journal_read(fake, whole, FILE_MAX));
     statement_write(next, 2);
     chain_write(next, true);
     if (follows(next, true, &db, why) != HERACLIUS_OK) fail_msg("%s", why); /* those who are administrators now */
@@ -291,11 +275,11 @@ static void the_newest_writes_that_took_effect_are_kept_and_no_more(void **state
         struct heraclius *db = fake_open(fake, RESEND_MS);
         for (int i = 0; i < 100; i++) {
             snprintf(value, sizeof value, "%d-%d", run, i);
-            assert_int_equal(put(db, "{n}", value, LONG_MS), HERACLIUS_DONE);
+            assert_int_equal(fake_put(db, "{n}", value, LONG_MS), HERACLIUS_DONE);
         }
         heraclius_close(db);
     }
-    size_t count = file_read(whole);
+    size_t count = fake_journal_read(fake, whole, FILE_MAX);
     struct fake *next = fake_start(&(struct fake_options){.number_window = 512, .succeeds = fake});
     journal_hand_over(next, whole, count);
     statement_write(next, 2);

@@ -39,22 +39,6 @@ static void play(enum fake_act act) {
     fake_play(fake, -1, (struct fake_script){.act = act});
 }
 
-static enum heraclius_status put(struct heraclius *db, const char *key, const char *value, uint32_t timeout_ms) {
-    struct heraclius_request *request = heraclius_request_new(db);
-    heraclius_put(request, key, strlen(key), value, strlen(value));
-    enum heraclius_status status = heraclius_call(request, timeout_ms);
-    heraclius_request_free(request);
-    return status;
-}
-
-static size_t file_read(uint8_t *out) {
-    FILE *file = fopen(fake->journal_path, "rb");
-    assert_non_null(file);
-    size_t count = fread(out, 1, FILE_MAX, file);
-    fclose(file);
-    return count;
-}
-
 static void file_write(const uint8_t *bytes, size_t count) {
     FILE *file = fopen(fake->journal_path, "wb");
     assert_non_null(file);
@@ -141,7 +125,7 @@ static void an_acknowledged_write_is_not_listed_after_a_kill(void **state) {
     assert_true(child >= 0);
     if (child == 0) {
         struct heraclius *db = fake_open(fake, RESEND_MS);
-        enum heraclius_status status = put(db, "ack", "v", LONG_MS);
+        enum heraclius_status status = fake_put(db, "ack", "v", LONG_MS);
         _exit(status == HERACLIUS_DONE ? 0 : 9);
     }
     int status;
@@ -156,9 +140,9 @@ static void an_acknowledged_write_is_not_listed_after_a_kill(void **state) {
 static void leave_unsettled(int count, enum fake_act act) {
     struct heraclius *db = fake_open(fake, RESEND_MS);
     play(FAKE_HONEST);
-    assert_int_equal(put(db, "first", "v", LONG_MS), HERACLIUS_DONE);
+    assert_int_equal(fake_put(db, "first", "v", LONG_MS), HERACLIUS_DONE);
     play(act);
-    for (int i = 0; i < count; i++) assert_int_equal(put(db, "left", "v", 60), HERACLIUS_UNSETTLED);
+    for (int i = 0; i < count; i++) assert_int_equal(fake_put(db, "left", "v", 60), HERACLIUS_UNSETTLED);
     assert_int_equal(heraclius_unsettled_count(db), count);
     heraclius_close(db);
     play(FAKE_HONEST);
@@ -205,7 +189,7 @@ static void a_torn_tail_is_dropped_and_damage_before_it_is_refused(void **state)
     static uint8_t whole[FILE_MAX], bytes[FILE_MAX];
     char why[HERACLIUS_TEXT_BYTES];
     leave_unsettled(3, FAKE_SILENT);
-    size_t count = file_read(whole), before = 0;
+    size_t count = fake_journal_read(fake, whole, FILE_MAX), before = 0;
     struct heraclius *db;
     for (size_t cut = HEAD_BYTES; cut <= count; cut = cut < count && cut + 29 > count ? count : cut + 29) {
         file_write(whole, cut);
@@ -243,7 +227,7 @@ static void a_journal_of_another_system_or_key_is_refused(void **state) {
     char why[HERACLIUS_TEXT_BYTES];
     struct heraclius *db = fake_open(fake, RESEND_MS);
     heraclius_close(db);
-    size_t count = file_read(whole);
+    size_t count = fake_journal_read(fake, whole, FILE_MAX);
     for (size_t at = 0; at < HEAD_BYTES; at += 11) {
         whole[at] ^= 1;
         file_write(whole, count);
@@ -261,7 +245,7 @@ static void a_lost_journal_asks_where_it_stands_and_jumps_beyond_the_window(void
     (void)state;
     play(FAKE_HONEST);
     struct heraclius *db = fake_open(fake, RESEND_MS);
-    assert_int_equal(put(db, "before", "v", LONG_MS), HERACLIUS_DONE);
+    assert_int_equal(fake_put(db, "before", "v", LONG_MS), HERACLIUS_DONE);
     heraclius_close(db);
     uint64_t highest = fake->shards[0].floor;
     for (uint32_t i = 0; i < fake->shards[0].records_count; i++) {
@@ -271,11 +255,11 @@ static void a_lost_journal_asks_where_it_stands_and_jumps_beyond_the_window(void
     fake->shards[0].seen_count = 0; /* what the lost journal held is given up, as it should be */
     db = fake_open(fake, RESEND_MS);
     uint32_t batches = fake_batches(fake, -1);
-    assert_int_equal(put(db, "after", "v", LONG_MS), HERACLIUS_DONE);
+    assert_int_equal(fake_put(db, "after", "v", LONG_MS), HERACLIUS_DONE);
     assert_int_equal(fake_batches(fake, -1) - batches, 2); /* CLIENT-STATE, then the write */
     assert_true(fake->shards[0].floor > highest + 16);
     batches = fake_batches(fake, -1);
-    assert_int_equal(put(db, "after", "w", LONG_MS), HERACLIUS_DONE);
+    assert_int_equal(fake_put(db, "after", "w", LONG_MS), HERACLIUS_DONE);
     assert_int_equal(fake_batches(fake, -1) - batches, 1);
     heraclius_close(db);
 }
@@ -322,7 +306,7 @@ static void a_restored_journal_is_found_out_and_each_write_takes_effect_once(voi
     play(FAKE_HONEST);
     for (size_t i = 0; i < sizeof rounds / sizeof rounds[0]; i++) {
         run_adds(1);
-        size_t count = file_read(old);
+        size_t count = fake_journal_read(fake, old, FILE_MAX);
         if (rounds[i].lost) assert_int_equal(unlink(fake->journal_path), 0);
         run_adds(rounds[i].since);
         file_write(old, count);
@@ -345,7 +329,7 @@ static void many_writes_under_a_restored_journal_take_effect_once_each(void **st
     play(FAKE_HONEST);
     for (int since = 1; since < 60; since += 13) {
         run_adds(1);
-        size_t count = file_read(old);
+        size_t count = fake_journal_read(fake, old, FILE_MAX);
         run_adds(since);
         file_write(old, count);
         long sum = sum_now();
@@ -451,7 +435,7 @@ static void a_kill_while_numbers_are_renewed_doubles_nothing(void **state) {
     for (int polls = 0; polls < 24; polls++) {
         play(FAKE_HONEST);
         run_adds(1);
-        size_t count = file_read(old);
+        size_t count = fake_journal_read(fake, old, FILE_MAX);
         run_adds(2);
         file_write(old, count);
         uint32_t executed = fake_executed(fake);
@@ -491,7 +475,7 @@ static void writes_beyond_the_window_wait(void **state) {
     (void)state;
     play(FAKE_HONEST);
     struct heraclius *db = fake_open(fake, RESEND_MS);
-    assert_int_equal(put(db, "x", "v", LONG_MS), HERACLIUS_DONE);
+    assert_int_equal(fake_put(db, "x", "v", LONG_MS), HERACLIUS_DONE);
     play(FAKE_SILENT);
     int left = 50;
     fake->shards[0].seen_count = 0;
@@ -526,7 +510,7 @@ static void a_full_disk_sends_nothing_and_heals(void **state) {
     play(FAKE_HONEST);
     for (rlim_t more = 0; more < 180; more += 44) {
         struct heraclius *db = fake_open(fake, RESEND_MS);
-        assert_int_equal(put(db, "d", "v", LONG_MS), HERACLIUS_DONE);
+        assert_int_equal(fake_put(db, "d", "v", LONG_MS), HERACLIUS_DONE);
         struct stat stat_now;
         assert_int_equal(stat(fake->journal_path, &stat_now), 0);
         uint32_t batches = fake_batches(fake, -1);
@@ -543,7 +527,7 @@ static void a_full_disk_sends_nothing_and_heals(void **state) {
         limit_files(RLIM_INFINITY);
         assert_int_equal(fake_batches(fake, -1), batches);
         assert_int_equal(heraclius_unsettled_count(db), 0);
-        assert_int_equal(put(db, "d", "x", LONG_MS), HERACLIUS_DONE);
+        assert_int_equal(fake_put(db, "d", "x", LONG_MS), HERACLIUS_DONE);
         heraclius_close(db);
         db = fake_open(fake, RESEND_MS);
         assert_int_equal(heraclius_unsettled_count(db), 0);
@@ -556,7 +540,7 @@ static void a_long_journal_is_written_anew_while_writes_are_pending(void **state
     static uint8_t value[65536];
     play(FAKE_HONEST);
     struct heraclius *db = fake_open(fake, 2000);
-    assert_int_equal(put(db, "x", "v", LONG_MS), HERACLIUS_DONE);
+    assert_int_equal(fake_put(db, "x", "v", LONG_MS), HERACLIUS_DONE);
     struct stat stat_now = {0};
     int left = 30;
     off_t longest = 0;
