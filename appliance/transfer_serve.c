@@ -334,7 +334,7 @@ static uint16_t checkpoints_choose(struct transfer *t, uint8_t from, uint64_t he
     asker->waits = own == NULL && any;
     if (asker->waits) t->wanted_ms = t->now_ms > 0 ? t->now_ms : 1;
     if (own == NULL) return 0;
-    if (asker->height == 0 || !own->indexed) serve_asked(t, own, from);
+    if (asker->height != own->cut.about.height || !own->indexed) serve_asked(t, own, from);
     uint16_t count = 0;
     if (newest != own && newest->indexed && newest->cut.about.height >= height) shown[count++] = newest;
     if (own->indexed) shown[count++] = own;

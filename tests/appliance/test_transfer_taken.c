@@ -199,6 +199,30 @@ static void who_only_asks_for_checkpoints_keeps_nobody_out(void **state) {
     tw_world_close();
 }
 
+static void who_lost_his_own_is_kept_the_next_that_he_is_shown(void **state) {
+    (void)state;
+    uint64_t heights[CHECKPOINT_SHOWN_MAX];
+    uint8_t hash[32], hashes[CHECKPOINT_SHOWN_MAX][32];
+    states_make(5, 300);
+    tw_state_serve(0);
+    (void)newest_shown(CLIENT, hash);
+    for (int i = 0; i < 31; i++) { /* he never stops asking, and takes nothing */
+        time_goes(1000);
+        (void)shown_to(CLIENT, heights, hashes);
+    }
+    tw_state_serve(1);
+    tw_state_serve(2);
+    assert_false(is_there(CLIENT + 1, hash));
+    assert_int_equal(newest_shown(MEMBER, hash), 3 * TW_K);
+    time_goes(2000);
+    assert_int_equal(shown_to(CLIENT, heights, hashes), 1);
+    tw_state_serve(3);
+    time_goes(IDLE_MS - 1000); /* the member's own time is up, his is not */
+    tw_state_serve(4);
+    assert_true(is_there(CLIENT, hash));
+    tw_world_close();
+}
+
 static void one_that_costs_too_much_disk_goes(void **state) {
     (void)state;
     uint8_t hash[32];
@@ -237,6 +261,7 @@ int main(void) {
         cmocka_unit_test(one_that_is_asked_for_stays_and_the_blocks_above_it),
         cmocka_unit_test(who_asks_anew_is_shown_the_newest_and_who_goes_on_what_he_takes),
         cmocka_unit_test(who_only_asks_for_checkpoints_keeps_nobody_out),
+        cmocka_unit_test(who_lost_his_own_is_kept_the_next_that_he_is_shown),
         cmocka_unit_test(one_that_costs_too_much_disk_goes),
         cmocka_unit_test(one_that_is_asked_for_without_end_goes),
     };
