@@ -314,7 +314,7 @@ static struct transfer_served *kept_for(struct transfer *t, uint8_t from, uint64
     asker->inquired_ms = t->now_ms > 0 ? t->now_ms : 1;
     for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
         struct transfer_served *served = &t->served[i];
-        if (served->used && !served->damaged && served->cut.about.height == asker->height) return served;
+        if (asker->height != 0 && served->used && !served->damaged && served->cut.about.height == asker->height) return served;
     }
     return NULL;
 }
@@ -328,8 +328,8 @@ static uint16_t checkpoints_choose(struct transfer *t, uint8_t from, uint64_t he
     for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
         struct transfer_served *served = &t->served[i];
         if (!served->used || served->damaged || served->child == NULL || served->cut.about.height < height) continue;
+        if (own == NULL && served->indexing && (!any || !served->indexed)) own = served;
         any = true;
-        if (own == NULL && served->indexing && (i == 0 || !served->indexed)) own = served;
     }
     asker->waits = own == NULL && any;
     if (asker->waits) t->wanted_ms = t->now_ms > 0 ? t->now_ms : 1;

@@ -223,6 +223,20 @@ static void who_lost_his_own_is_kept_the_next_that_he_is_shown(void **state) {
     tw_world_close();
 }
 
+static void the_one_before_is_shown_when_the_newest_cannot_be(void **state) {
+    (void)state;
+    uint64_t heights[CHECKPOINT_SHOWN_MAX];
+    uint8_t hash[32], hashes[CHECKPOINT_SHOWN_MAX][32];
+    states_make(2, 300);
+    tw_state_serve(0);
+    (void)newest_shown(MEMBER, hash);
+    tw.states[1].about.state_root[0] ^= 1; /* nothing proves it */
+    tw_state_serve(1);
+    assert_int_equal(shown_to(CLIENT, heights, hashes), 1);
+    assert_int_equal(heights[0], TW_K);
+    tw_world_close();
+}
+
 static void one_that_costs_too_much_disk_goes(void **state) {
     (void)state;
     uint8_t hash[32];
@@ -262,6 +276,7 @@ int main(void) {
         cmocka_unit_test(who_asks_anew_is_shown_the_newest_and_who_goes_on_what_he_takes),
         cmocka_unit_test(who_only_asks_for_checkpoints_keeps_nobody_out),
         cmocka_unit_test(who_lost_his_own_is_kept_the_next_that_he_is_shown),
+        cmocka_unit_test(the_one_before_is_shown_when_the_newest_cannot_be),
         cmocka_unit_test(one_that_costs_too_much_disk_goes),
         cmocka_unit_test(one_that_is_asked_for_without_end_goes),
     };
