@@ -104,6 +104,7 @@ static void start_common(struct bft_core *core, const struct bft_start *start) {
     core->clock_offset_ms = (int64_t)(time - start->now_ms);
     core->clock_slewed_ms = start->now_ms;
     core->view_entered_ms = start->now_ms;
+    core->calm_since_ms = start->now_ms;
     core->progress_ms = start->now_ms;
     core->rate_period_ms = start->now_ms;
     core->rate_sample_ms = start->now_ms;
@@ -300,6 +301,7 @@ static void on_voting(struct step *step, uint64_t epoch) {
     core->voting = true;
     core->progress_ms = core->now_ms;
     core->view_entered_ms = core->now_ms;
+    core->calm_since_ms = core->now_ms;
     step->again = true;
     bft_repair_resend(step);
     bft_vote_rescan(step);

@@ -81,6 +81,8 @@ enum {
     BFT_NOTES_MAX = 64,
     BFT_TO_ALL = 0xFF,       /* all other members and all observers */
     BFT_TIMER_DOUBLINGS_MAX = 20,
+    BFT_STRAIN_MAX = 5,       /* B-55 */
+    BFT_STRAIN_CALM = 4,      /* B-55: a view that lasts so many of its time-outs is calm */
     BFT_FETCH_AHEAD = 48,    /* final blocks taken in beyond the applied one */
 };
 _Static_assert(BFT_SLOTS >= 2 * BFT_WINDOW_MAX, "a window and its successor fit");
@@ -331,6 +333,12 @@ struct bft_core {
     bool restored;                /* bft_restore() was called: HOLD what is stored, once */
     bool resend;                  /* send again what the memory holds, at BFT_EVENT_VOTING */
     uint32_t doublings;
+    uint32_t strain;              /* B-55: time-outs are 2^strain times as long */
+    uint32_t hasty_views;         /* views that decided something and were deposed all the same, since the last calm one */
+    uint64_t calm_since_ms;       /* the current view's next calm period began here */
+    uint64_t longest_wait_ms;     /* of an input or a block, in that period */
+    bool calm;                    /* it had one */
+    bool progressed;              /* something became final in it */
     struct bft_waiting waiting;
     uint64_t noop_nonce[BFT_MEMBERS_MAX]; /* highest seen, per member, */
     uint64_t noop_ms[BFT_MEMBERS_MAX];    /* and when; 0: never */
@@ -403,6 +411,8 @@ bool bft_core_wants(const struct bft_core *core, const struct bft_message *messa
 enum bft_verify_error bft_core_verify(const struct bft_core *core, const struct signer *signer, const struct bft_message *message)
     __attribute__((warn_unused_result));
 static inline uint64_t bft_core_view(const struct bft_core *core) { return core->memory.view; }
+/* Time-outs of views are 2 to this power as long as in calm (B-55). */
+static inline uint32_t bft_core_strain(const struct bft_core *core) { return core->strain; }
 /* Own estimate of cluster time (B-24). */
 uint64_t bft_core_time(const struct bft_core *core, uint64_t now_ms);
 /* The certificate of a block that is final here and still in the table: in wire form (bft_certificate_get reads it). Returns its length, 0 if the

@@ -213,6 +213,11 @@ static void epoch_begin(struct step *step, const struct bft_block *config_block)
     core->noop_wanted = false;
     core->pending = false;
     core->doublings = 0;
+    core->strain = 0;
+    core->hasty_views = 0;
+    core->calm = false;
+    core->progressed = false;
+    core->calm_since_ms = core->now_ms;
     core->fetch_last = 0;
     core->rate_best = 0;
     core->rate_low_periods = 0;

@@ -26,12 +26,69 @@ void bft_view_base_from_memory(struct bft_core *core) {
     core->first_height = core->base.height + 1;
 }
 
+/* ---- time-outs, and how long they are under strain ---- */
+
+static uint64_t timer_ms(const struct bft_core *core, uint64_t base) {
+    uint64_t ms = base << (core->strain > core->doublings ? core->strain : core->doublings);
+    uint64_t most = core->limits.view_max_ms > base ? core->limits.view_max_ms : base;
+    return ms < most ? ms : most;
+}
+
+/* B-53: R decisions of this view are final: the next leader's turn. */
+static bool turn_is_over(const struct bft_core *core) {
+    return core->final_by_qc && core->final_view == core->memory.view && core->first_height > 0 &&
+           core->final.height >= core->first_height + core->limits.rotation_blocks;
+}
+
+/* Since when an input of this view waits; UINT64_MAX: none does. */
+static uint64_t waits_since_ms(const struct bft_core *core) {
+    uint64_t since = UINT64_MAX;
+    if (core->waiting.count > 0 && core->waiting.view == core->memory.view) since = core->waiting.oldest_relayed_ms;
+    if (core->noop_wanted && core->noop_since_ms < since) since = core->noop_since_ms;
+    return since < core->view_entered_ms ? core->view_entered_ms : since;
+}
+
+static uint64_t longest_wait_ms(const struct bft_core *core) {
+    uint64_t since = waits_since_ms(core);
+    if (core->pending && core->progress_ms < since) since = core->progress_ms;
+    return since < core->now_ms ? core->now_ms - since : 0;
+}
+
+/*
+ * B-55. A machine or a network that is slow for everybody makes every leader look slow: each view decides a little and is deposed, and what the next
+ * one begins anew makes the next input late. More than f such views in a row had an honest leader among them, so it is the time-outs that are too
+ * short. A view without any decision says nothing of that: its leader is dead, or B-36 doubles. f lying leaders alone cannot raise the strain: between
+ * them stand honest ones, whose views are calm where the time-outs are long enough.
+ */
+static void strain_judge_ended_view(struct bft_core *core) {
+    if (core->calm || !core->progressed || turn_is_over(core)) return;
+    if (++core->hasty_views <= core->members.f) return;
+    core->hasty_views = 0;
+    if (core->strain < BFT_STRAIN_MAX) core->strain++;
+}
+
+/* A period is calm if half of the time-outs was enough in it; they become shorter again only where half of the shorter ones was enough too. */
+static void strain_calm(struct bft_core *core) {
+    uint64_t longest = longest_wait_ms(core);
+    if (longest > core->longest_wait_ms) core->longest_wait_ms = longest;
+    uint64_t timer = timer_ms(core, core->limits.input_relay_ms);
+    if (core->memory.timed_out || core->now_ms - core->calm_since_ms < BFT_STRAIN_CALM * timer) return;
+    if (core->longest_wait_ms <= timer / 2) {
+        core->calm = true;
+        core->hasty_views = 0;
+    }
+    if (core->strain > 0 && core->longest_wait_ms <= timer / 4) core->strain--;
+    core->longest_wait_ms = 0;
+    core->calm_since_ms = core->now_ms;
+}
+
 /* ---- entering a view ---- */
 
 static void view_set(struct step *step, uint64_t view) {
     struct bft_core *core = step->core;
     struct bft_memory *memory = &core->memory;
     CHECK(view >= memory->view); /* B-30: never decreases */
+    strain_judge_ended_view(core);
     memory->view = view;
     memory->timed_out = false;
     memory->tc.count = 0;
@@ -40,6 +97,10 @@ static void view_set(struct step *step, uint64_t view) {
     step->again = true;
     core->view_entered_ms = core->now_ms;
     core->progress_ms = core->now_ms;
+    core->calm_since_ms = core->now_ms;
+    core->longest_wait_ms = 0;
+    core->calm = false;
+    core->progressed = false;
     core->pending = false;
     core->resign = false;
     core->waiting.count = 0;
@@ -188,12 +249,6 @@ void bft_view_check_joins(struct step *step) {
 
 /* ---- timers ---- */
 
-static uint64_t timer_ms(const struct bft_core *core, uint64_t base) {
-    uint64_t ms = base << core->doublings;
-    uint64_t most = core->limits.view_max_ms > base ? core->limits.view_max_ms : base;
-    return ms < most ? ms : most;
-}
-
 /* Is there something that this view ought to decide: a block that its leader proposed, a prepare QC, or a new view's first block? */
 static bool work_pending(const struct bft_core *core) {
     const struct bft_memory *memory = &core->memory;
@@ -213,21 +268,26 @@ void bft_view_final_progress(struct step *step) {
     struct bft_core *core = step->core;
     core->progress_ms = core->now_ms;
     core->doublings = 0;
+    core->progressed = true;
     core->noop_wanted = false;
 }
 
 /* B-52. One period: the weight that became final against the decaying best, only while at least half as much waits as waited then (a fall in
  * demand lowers both, a slow leader only the first); two low periods in a row are enough. A leader that takes up what waits at the very end of each
  * period, by chance or on purpose, is slow all the same: what counts is its last quarter. */
+static uint64_t rate_window_ms(const struct bft_core *core) {
+    return (uint64_t)core->limits.throughput_window_ms << core->strain;
+}
+
 static bool throughput_low(struct bft_core *core) {
-    uint64_t window = core->limits.throughput_window_ms;
+    uint64_t window = rate_window_ms(core);
     uint64_t elapsed = core->now_ms - core->rate_sample_ms;
     core->rate_backlog_sum += elapsed * core->waiting.count;
     core->rate_sample_ms = core->now_ms;
     if (core->waiting.count > 0) core->rate_waited_ms = core->now_ms;
     uint64_t period = core->now_ms - core->rate_period_ms;
     if (period < window) return false;
-    uint64_t rate = core->rate_weight * window / period;
+    uint64_t rate = core->rate_weight * core->limits.throughput_window_ms / period;
     uint64_t backlog = core->rate_backlog_sum * 16 / period;
     core->rate_period_ms = core->now_ms;
     core->rate_weight = 0;
@@ -255,22 +315,13 @@ static uint64_t progress_deadline(const struct bft_core *core) {
 
 /* B-50: T after it was relayed, and not before the view had its own T. */
 static uint64_t input_deadline(const struct bft_core *core) {
-    uint64_t since = UINT64_MAX;
-    if (core->waiting.count > 0 && core->waiting.view == core->memory.view) since = core->waiting.oldest_relayed_ms;
-    if (core->noop_wanted && core->noop_since_ms < since) since = core->noop_since_ms;
-    if (since == UINT64_MAX) return UINT64_MAX;
-    if (since < core->view_entered_ms) since = core->view_entered_ms;
-    return since + timer_ms(core, core->limits.input_relay_ms);
-}
-
-/* B-53: R decisions of this view are final: the next leader's turn. */
-static bool turn_is_over(const struct bft_core *core) {
-    return core->final_by_qc && core->final_view == core->memory.view && core->first_height > 0 &&
-           core->final.height >= core->first_height + core->limits.rotation_blocks;
+    uint64_t since = waits_since_ms(core);
+    return since == UINT64_MAX ? since : since + timer_ms(core, core->limits.input_relay_ms);
 }
 
 void bft_view_timers(struct step *step) {
     struct bft_core *core = step->core;
+    strain_calm(core);
     bool pending = work_pending(core);
     if (pending && !core->pending) core->progress_ms = core->now_ms;
     core->pending = pending;
@@ -290,7 +341,7 @@ uint64_t bft_view_deadline(const struct bft_core *core) {
     uint64_t input = input_deadline(core);
     if (progress < deadline) deadline = progress;
     if (input < deadline) deadline = input;
-    uint64_t period = core->rate_period_ms + core->limits.throughput_window_ms;
+    uint64_t period = core->rate_period_ms + rate_window_ms(core);
     if ((core->waiting.count > 0 || core->rate_backlog_sum > 0) && period < deadline) deadline = period;
     return deadline;
 }

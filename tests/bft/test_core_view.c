@@ -316,6 +316,107 @@ static void a_fall_in_demand_is_no_fault_of_the_leader(void **state) {
     script_free(s);
 }
 
+/* B-55: the next view, which decides a block and is deposed by the others after `ms`. */
+static struct bft_header deposed_view(struct script *s, const struct bft_header *parent, bool decides, uint32_t ms) {
+    uint64_t view = bft_core_view(&s->core);
+    struct bft_header block = *parent;
+    if (decides) {
+        block = script_block(s, parent, view, (uint8_t)(view + 1));
+        script_decide(s, &block, 7);
+        s->final_count = 0;
+        s->executed_count = 0;
+    }
+    script_tick(s, ms);
+    struct bft_qc high = script_qc(s, &block, BFT_PREPARE, 7);
+    struct bft_tc tc = script_tc(s, view, 7, block.height > 0 ? &high : NULL, NULL);
+    assert_int_equal(script_give_tc(s, &tc), BFT_VERIFY_OK);
+    script_forget(s);
+    return block;
+}
+
+static void more_than_f_hasty_views_in_a_row_double_the_time_outs(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    struct bft_header parent = deposed_view(s, &s->genesis, true, 900);
+    assert_int_equal(bft_core_strain(&s->core), 0);
+    parent = deposed_view(s, &parent, true, 900);
+    assert_int_equal(bft_core_strain(&s->core), 1);
+    struct bft_header block = script_block(s, &parent, 2, 9);
+    script_decide(s, &block, 7); /* which ends the doubling of B-36, but not the strain */
+    assert_int_equal(s->core.doublings, 0);
+    script_forget(s);
+    waiting(s, 1, s->now_ms);
+    script_tick(s, 1999);
+    assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 0);
+    script_tick(s, 1);
+    assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 1);
+    assert_int_equal(cause(s), BFT_TIMEOUT_INPUT);
+    script_free(s);
+}
+
+static void strain_has_an_end(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    struct bft_header parent = s->genesis;
+    for (int i = 0; i < 40; i++) parent = deposed_view(s, &parent, true, 100);
+    assert_int_equal(bft_core_strain(&s->core), BFT_STRAIN_MAX);
+    script_free(s);
+}
+
+static void f_hasty_views_between_calm_ones_raise_no_strain(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    struct bft_header parent = s->genesis;
+    for (int i = 0; i < 10; i++) {
+        parent = deposed_view(s, &parent, true, 900);
+        parent = deposed_view(s, &parent, true, 4000);
+        assert_int_equal(bft_core_strain(&s->core), 0);
+    }
+    script_free(s);
+}
+
+/* B-36 doubles for those, and ends that with the first commit. */
+static void views_that_decide_nothing_raise_no_strain(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    struct bft_header parent = deposed_view(s, &s->genesis, true, 900);
+    for (int i = 0; i < 8; i++) parent = deposed_view(s, &parent, false, 900);
+    assert_int_equal(bft_core_strain(&s->core), 0);
+    script_free(s);
+}
+
+static void a_turn_that_is_over_is_not_hasty(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    s->core.limits.rotation_blocks = 1;
+    struct bft_header parent = s->genesis;
+    for (int i = 0; i < 6; i++) {
+        uint64_t view = bft_core_view(&s->core);
+        struct bft_header one = script_block(s, &parent, view, (uint8_t)(2 * i + 1));
+        script_decide(s, &one, 7);
+        parent = deposed_view(s, &one, true, 10);
+    }
+    assert_int_equal(bft_core_strain(&s->core), 0);
+    script_free(s);
+}
+
+static void calm_takes_the_strain_back_step_by_step(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    struct bft_header parent = s->genesis;
+    for (int i = 0; i < 4; i++) parent = deposed_view(s, &parent, true, 100);
+    struct bft_header block = script_block(s, &parent, 4, 99);
+    script_decide(s, &block, 7);
+    assert_int_equal(bft_core_strain(&s->core), 2);
+    script_tick(s, 15999);
+    assert_int_equal(bft_core_strain(&s->core), 2);
+    script_tick(s, 1);
+    assert_int_equal(bft_core_strain(&s->core), 1);
+    script_tick(s, 8000);
+    assert_int_equal(bft_core_strain(&s->core), 0);
+    script_free(s);
+}
+
 static void after_r_decisions_the_view_ends(void **state) {
     (void)state;
     struct script *s = script_new(4, 3, 4);
@@ -375,6 +476,12 @@ int main(void) {
         cmocka_unit_test(a_slow_leader_is_replaced),
         cmocka_unit_test(a_slow_leader_that_is_quick_when_the_period_ends_is_replaced),
         cmocka_unit_test(a_fall_in_demand_is_no_fault_of_the_leader),
+        cmocka_unit_test(more_than_f_hasty_views_in_a_row_double_the_time_outs),
+        cmocka_unit_test(strain_has_an_end),
+        cmocka_unit_test(f_hasty_views_between_calm_ones_raise_no_strain),
+        cmocka_unit_test(views_that_decide_nothing_raise_no_strain),
+        cmocka_unit_test(a_turn_that_is_over_is_not_hasty),
+        cmocka_unit_test(calm_takes_the_strain_back_step_by_step),
         cmocka_unit_test(after_r_decisions_the_view_ends),
         cmocka_unit_test(a_timeout_with_a_bad_high_costs_only_its_sender),
     };
