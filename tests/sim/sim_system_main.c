@@ -23,11 +23,11 @@ static double cpu_seconds(void) {
 
 static void usage(void) {
     puts("usage: sim_system [--seed S] [--events E] [--duration SECONDS] [--walk SEED] [--walk-events W] [--plant CHECK] [--trace FILE] "
-         "[--without FAULT] [--no-shrink]\n"
+         "[--with FAULT] [--without FAULT] [--no-shrink]\n"
          "Walks of W events (default 200000) and a liveness phase each, until E events (default 1000000) or SECONDS are over. --walk runs the one "
          "walk of\n"
          "that seed, as a failure names it; --trace writes what happened in it. --plant makes one checker fire, to show that it does.\n"
-         "--without leaves one kind of fault out of every walk, by the name that the report has for it.\n"
+         "--with has one kind of fault in every walk, --without leaves it out, by the name that the report has for it.\n"
          "A violation is told with the walk's seed, made smaller, traced, and exits with 1.");
 }
 
@@ -35,7 +35,7 @@ struct run {
     uint64_t seed, events, walk_events, walk, duration;
     bool has_walk, shrink;
     enum sys_check plant;
-    uint32_t without; /* by bit of enum sys_fault */
+    uint32_t with, without; /* by bit of enum sys_fault */
     const char *trace;
 };
 
@@ -55,10 +55,10 @@ static uint32_t fault_named(const char *name) {
 }
 
 static bool options_read(int argc, char **argv, struct run *run) {
-    static const struct option options[] = {{"seed", 1, NULL, 's'},      {"events", 1, NULL, 'e'},  {"duration", 1, NULL, 'd'},
-                                            {"walk", 1, NULL, 'w'},      {"plant", 1, NULL, 'p'},   {"walk-events", 1, NULL, 'v'},
-                                            {"without", 1, NULL, 'o'},   {"trace", 1, NULL, 't'},   {"no-shrink", 0, NULL, 'n'},
-                                            {"help", 0, NULL, 'h'},      {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"seed", 1, NULL, 's'},  {"events", 1, NULL, 'e'}, {"duration", 1, NULL, 'd'},
+                                            {"walk", 1, NULL, 'w'},  {"plant", 1, NULL, 'p'},  {"walk-events", 1, NULL, 'v'},
+                                            {"with", 1, NULL, 'i'},  {"without", 1, NULL, 'o'}, {"trace", 1, NULL, 't'},
+                                            {"no-shrink", 0, NULL, 'n'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
     *run = (struct run){.seed = 1, .events = 1000000, .walk_events = WALK_EVENTS, .shrink = true};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
@@ -74,6 +74,10 @@ static bool options_read(int argc, char **argv, struct run *run) {
             break;
         case 'v': run->walk_events = strtoull(optarg, NULL, 0); break;
         case 'p': run->plant = check_named(optarg); break;
+        case 'i':
+            if (fault_named(optarg) == 0) return false;
+            run->with |= fault_named(optarg);
+            break;
         case 'o':
             if (fault_named(optarg) == 0) return false;
             run->without |= fault_named(optarg);
@@ -113,7 +117,7 @@ int main(int argc, char **argv) {
         struct sys_config config;
         uint64_t seed = run.has_walk ? run.walk : keyed_siphash(run.seed, walks, "walk", 4) >> 1;
         sys_walk_config(seed, run.walk_events, run.plant, &config);
-        config.faults &= ~run.without;
+        config.faults = (config.faults | run.with) & ~run.without;
         config.trace = run.has_walk ? run.trace : NULL;
         bad = sys_walk(&config, result) != 0;
         if (bad) failed(&run, &config, result);

@@ -18,6 +18,8 @@
  *   sys_admin.c       the administrators: CONFIGs signed and handed in, who is a member of what
  *   sys_world.c       events in order of time; the two phases of a walk
  *   sys_enrol.c       clients enrolled, changed and revoked
+ *   sys_place.c       who is at which place of a cluster's list: CONFIGs that change it, and what nodes hold it to be
+ *   sys_address.c     where nodes are reached: they move, and operators' files follow
  *   sys_network.c     links: delay, loss, duplication, order, cuts
  *   sys_peers.c       whom each node's net lets in
  *   sys_fault.c       what goes wrong, and when
@@ -84,7 +86,8 @@ enum {
     X(SYS_HOSTILE, "hostile_client")                                                                                                                 \
     X(SYS_CLIENT_CRASH, "client_crash")                                                                                                              \
     X(SYS_CONFIG, "config")                                                                                                                          \
-    X(SYS_ENROL, "enrolment")
+    X(SYS_ENROL, "enrolment")                                                                                                                        \
+    X(SYS_MOVE, "node_moved")
 #define SYS_IDENTIFIER(identifier, name) identifier,
 enum sys_fault { SYS_FAULTS(SYS_IDENTIFIER) SYS_FAULT_COUNT };
 #undef SYS_IDENTIFIER
@@ -105,7 +108,9 @@ const char *sys_fault_name(enum sys_fault fault);
     X(SYS_CHECK_SUM, "sum")                                                                                                                          \
     X(SYS_CHECK_BOUND, "bound")                                                                                                                      \
     X(SYS_CHECK_ANSWERED, "answered")                                                                                                                \
-    X(SYS_CHECK_STOPPED, "stopped")
+    X(SYS_CHECK_STOPPED, "stopped")                                                                                                                  \
+    X(SYS_CHECK_PLACE, "place")                                                                                                                      \
+    X(SYS_CHECK_ADDRESS, "address")
 #define SYS_IDENTIFIER(identifier, name) identifier,
 enum sys_check { SYS_CHECKS(SYS_IDENTIFIER) SYS_CHECK_COUNT };
 #undef SYS_IDENTIFIER
@@ -129,7 +134,7 @@ enum { SYS_EVENT_NAMES_MAX = 96, SYS_NAME_BYTES = 32 };
 struct sys_stats {
     uint64_t events, delivered, ticks, disk, polls, finals, blocks_empty, views, answers, refused, unsettled, restarts, retired, simulated_ms, checks;
     uint64_t transfers;
-    uint64_t agreed, evidence, certificates, votes, roots, linear, sums; /* how often each checker looked */
+    uint64_t agreed, evidence, certificates, votes, roots, linear, sums, places, names; /* how often each checker looked */
     uint64_t faults[SYS_FAULT_COUNT];
     uint64_t drops[STATUS_DROP_COUNT], attacks[STATUS_ATTACK_COUNT], phases[8];
     struct {
@@ -150,7 +155,8 @@ enum sys_event_kind {
     SYS_FAULT,
     SYS_ACT,
     SYS_TRANSFER,
-    SYS_ADMIN
+    SYS_ADMIN,
+    SYS_ADDRESS
 };
 
 struct sys_event {
@@ -262,7 +268,7 @@ struct sys_node {
     uint64_t checkpoint_told;
     /* checks */
     struct sys_signed votes;
-    uint64_t checked_height, checked_signature, memory_version, enrolled;
+    uint64_t checked_height, checked_signature, memory_version, enrolled, places_checked;
     uint64_t sent_dseq[SYS_CLUSTERS_MAX];
     uint64_t consumed[SYS_CLUSTERS_MAX];
     struct bft_memory *memory; /* as it stands on the disk */
@@ -314,6 +320,7 @@ struct sys_world {
     uint32_t cluster_count, genesis_count, node_count, end_count; /* nodes of the system file come first, then the spare ones */
     struct sys_admins *admins; /* of sys_admin.c; NULL: nothing is to be signed */
     struct sys_enrolments *enrolments; /* of sys_enrol.c; NULL: none is made */
+    struct sys_addresses *addresses;   /* of sys_address.c; NULL: nobody moves, and all find all */
     struct card spare_cards[SYS_SPARES_MAX];
     struct sys_node nodes[SYS_NODES_MAX];
     struct sys_client *clients[SYS_CLIENTS_MAX];
@@ -466,6 +473,24 @@ void sys_enrol_event(struct sys_world *world);
 void sys_enrol_check(struct sys_world *world, uint32_t node);
 bool sys_enrol_settled(const struct sys_world *world);
 void sys_enrol_free(struct sys_world *world);
+
+/* sys_place.c */
+void sys_place_insert(struct sys_world *world, struct admin_op *op, uint32_t spare); /* at any place */
+void sys_place_cut(struct sys_world *world, struct admin_op *op);                    /* whoever it hits */
+void sys_place_shuffle(struct sys_world *world, struct admin_op *op);
+void sys_place_check(struct sys_world *world, uint32_t node);
+
+/* sys_address.c */
+void sys_address_begin(struct sys_world *world);
+void sys_address_free(struct sys_world *world);
+void sys_address_event(struct sys_world *world);
+/* An end starts, or comes to know this node: it reads its file. */
+void sys_address_start(struct sys_world *world, uint32_t end);
+void sys_address_follow(struct sys_world *world, uint32_t end, uint32_t node);
+/* Does one of the two dial the other where it is now? */
+bool sys_address_reaches(struct sys_world *world, uint32_t a, uint32_t b);
+/* After the heal: all who let each other in are linked. */
+bool sys_address_settled(const struct sys_world *world);
 
 /* sys_transfer.c */
 /* At a start, before anything is read: a checkpoint that came whole becomes the node's own. */

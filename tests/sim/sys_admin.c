@@ -339,9 +339,13 @@ static bool change(struct sys_world *world, uint32_t cluster_index, struct admin
     const struct sys_epoch *now = &cluster->epochs[cluster->epoch_count - 1];
     struct config_members *members = &op->config.members;
     uint32_t spare = sys_admin_spare(world, cluster_index);
-    uint64_t die = sys_random(world, 10);
+    uint64_t die = sys_random(world, 12);
     if (die < 3) {
         limits_change(world, &op->config);
+        return true;
+    }
+    if (die >= 10) {
+        sys_place_shuffle(world, op);
         return true;
     }
     if (!members_ready(world, cluster)) return false;
@@ -351,12 +355,12 @@ static bool change(struct sys_world *world, uint32_t cluster_index, struct admin
         sys_admin_put(world, op, spare, place);
     } else if (die < 9) {
         if (spare == SYS_NODES_MAX || members->count == SYS_MEMBERS_MAX) return false;
-        sys_admin_put(world, op, spare, members->count++);
+        sys_place_insert(world, op, spare);
     } else {
         if (members->count == CONFIG_MEMBERS_MIN) return false;
-        members->count--;
-        memset(&members->members[members->count], 0, sizeof members->members[0]);
+        sys_place_cut(world, op);
     }
+    if (sys_chance(world, 250000)) sys_place_shuffle(world, op);
     return true;
 }
 

@@ -46,6 +46,7 @@ static void open_handle(struct sys_client *client) {
     db->numbers = calloc(world->config.shards, sizeof *db->numbers);
     CHECK(db->epoll >= 0 && db->numbers != NULL);
     members_make(client);
+    sys_address_start(world, world->node_count + client->index);
     CHECK(client_chain_open(db, client->path));
     db->preferred = BFT_MEMBERS_MAX * (uint32_t)sys_random(world, world->config.coordinators);
     db->preferred += (uint32_t)sys_random(world, CONFIG_MEMBERS_MIN);

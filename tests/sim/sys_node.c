@@ -143,6 +143,7 @@ void sys_node_step(struct sys_world *world, uint32_t index) {
     if (node->slow_us > 0) node->busy_until_us = world->now_us + node->slow_us;
     if (!node->liar) sys_check_step(world, index);
     if (!node->liar) sys_enrol_check(world, index); /* here, where all outputs are carried out */
+    if (!node->liar) sys_place_check(world, index);
     tick_schedule(world, index);
 }
 
@@ -256,7 +257,8 @@ void sys_node_start(struct sys_world *world, uint32_t index) {
         node->clock_base_us = 1000000 + sys_random(world, 1000000000);
     }
     node->generation++;
-    node->tick_us = node->busy_until_us = node->checkpoint_told = node->checked_height = node->checked_signature = node->enrolled = 0;
+    node->tick_us = node->busy_until_us = node->checkpoint_told = node->checked_height = node->checked_signature = 0;
+    node->enrolled = node->places_checked = 0;
     memset(node->sent_dseq, 0, sizeof node->sent_dseq);
     memset(node->consumed, 0, sizeof node->consumed);
     sys_transfer_install(world, index);
@@ -271,6 +273,7 @@ void sys_node_start(struct sys_world *world, uint32_t index) {
     }
     node->up = true;
     sys_peers_begin(world, index);
+    sys_address_start(world, index);
     sys_transfer_start(world, index);
     uint64_t local_us = sys_node_local_us(world, node);
     sys_liar_started(world, index);

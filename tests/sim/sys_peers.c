@@ -64,10 +64,20 @@ void sys_peers_begin(struct sys_world *world, uint32_t index) {
     }
 }
 
+/* By its name a node's address is found (S-90): with another's, it would be looked for where that one is. */
+static void name_check(struct sys_world *world, uint32_t of, uint32_t end, const char *told) {
+    char name[SYS_NAME_BYTES];
+    world->stats->names++;
+    if (world->nodes[of].liar || strcmp(told, world->nodes[end].card->name) == 0) return;
+    sys_fail(world, SYS_CHECK_ADDRESS, "%s knows %s by the name \"%.40s\"", sys_end_name(world, of, name), world->nodes[end].card->name, told);
+}
+
 void sys_peer_add(struct sys_world *world, uint32_t of, const struct replica_output *output) {
     uint32_t end = sys_end_by_noise_key(world, output->key);
     if (end == SYS_ENDS_MAX || end == of) return;
+    if (end < world->node_count) name_check(world, of, end, output->text);
     set(world, of, end, output->peer);
+    if (end < world->node_count) sys_address_follow(world, of, end);
     if (end < world->node_count) sys_link_later(world, of, end, 2 + sys_random(world, LINK_US));
 }
 

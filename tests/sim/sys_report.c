@@ -94,9 +94,11 @@ void sys_stats_print(const struct sys_stats *s) {
            (unsigned long long)s->retired, (unsigned long long)s->simulated_ms / 1000);
     printf("final %llu view-changes %llu answers %llu refused %llu unsettled %llu\n", (unsigned long long)s->finals, (unsigned long long)s->views,
            (unsigned long long)s->answers, (unsigned long long)s->refused, (unsigned long long)s->unsettled);
-    printf("checked: evidence %llu agreement %llu certificates %llu votes %llu sends %llu roots %llu order %llu sums %llu\n",
+    printf("checked: evidence %llu agreement %llu certificates %llu votes %llu sends %llu roots %llu order %llu sums %llu places %llu "
+           "names %llu\n",
            (unsigned long long)s->evidence, (unsigned long long)s->agreed, (unsigned long long)s->certificates, (unsigned long long)s->votes,
-           (unsigned long long)s->checks, (unsigned long long)s->roots, (unsigned long long)s->linear, (unsigned long long)s->sums);
+           (unsigned long long)s->checks, (unsigned long long)s->roots, (unsigned long long)s->linear, (unsigned long long)s->sums,
+           (unsigned long long)s->places, (unsigned long long)s->names);
     counts_print("faults", s->faults, SYS_FAULT_COUNT, name_of_fault);
     counts_print("refused by the nodes", s->drops, STATUS_DROP_COUNT, name_of_drop);
     counts_print("attacks that they named", s->attacks, STATUS_ATTACK_COUNT, name_of_attack);

@@ -185,6 +185,7 @@ void sys_setup(struct sys_world *world) {
     world->end_count = world->node_count + config->clients + config->hostile + 1;
     sys_admin_begin(world);
     sys_enrol_begin(world);
+    sys_address_begin(world);
 }
 
 void sys_setup_free(struct sys_world *world) {
@@ -192,6 +193,7 @@ void sys_setup_free(struct sys_world *world) {
     for (uint32_t i = 0; i < world->cluster_count; i++) free((void *)(uintptr_t)system->clusters[i].nodes);
     free((void *)(uintptr_t)system->clusters);
     if (world->admins == NULL) free((void *)(uintptr_t)system->admins);
+    sys_address_free(world);
     sys_enrol_free(world);
     sys_admin_free(world);
     free((void *)(uintptr_t)system->clients);

@@ -32,6 +32,8 @@ void sys_walk_config(uint64_t seed, uint64_t events, enum sys_check plant, struc
     if (words[12] % 8 == 0) config->faults = 1u << words[13] % SYS_FAULT_COUNT;
     config->faults |= 1u << SYS_LOST;
     if (plant == SYS_CHECK_STOPPED) config->faults |= 1u << SYS_FLIP | 1u << SYS_CRASH;
+    if ((words[15] >> 8) % 2 != 0) config->faults &= ~(1u << SYS_MOVE);
+    if (plant == SYS_CHECK_ADDRESS) config->faults |= 1u << SYS_MOVE;
     if (words[14] % 3 != 0) config->faults &= ~(1u << SYS_CONFIG);
     if (words[15] % 2 != 0) config->faults &= ~(1u << SYS_ENROL);
     config->plant = plant;

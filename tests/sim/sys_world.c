@@ -161,7 +161,7 @@ static void link_event(struct sys_world *world, const struct sys_event *event) {
         sys_link_later(world, a, b, 200000);
         return;
     }
-    sys_link_set(world, a, b, true);
+    if (sys_address_reaches(world, a, b)) sys_link_set(world, a, b, true);
 }
 
 bool sys_world_step(struct sys_world *world) {
@@ -203,6 +203,10 @@ bool sys_world_step(struct sys_world *world) {
     case SYS_ADMIN:
         world->stats->events++;
         sys_admin_event(world);
+        break;
+    case SYS_ADDRESS:
+        world->stats->events++;
+        sys_address_event(world);
         break;
     }
     return true;
@@ -273,6 +277,7 @@ static void liveness(struct sys_world *world) {
                      2 * (unsigned long long)bound_us / 1000);
         sys_world_run_ms(world, LIVENESS_STEP_MS);
     }
+    while (!sys_address_settled(world)) sys_world_run_ms(world, LIVENESS_STEP_MS); /* what takes too long is a violation there */
     sys_world_run_ms(world, QUIET_MS);
     world->stats->simulated_ms += world->now_us / 1000;
     sys_check_end(world);

@@ -108,6 +108,15 @@ static void a_node_that_does_not_start_is_seen(void **state) {
     fires(SYS_CHECK_STOPPED);
 }
 
+static void a_peer_at_another_place_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_PLACE);
+}
+static void a_node_that_moved_and_is_not_found_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_ADDRESS);
+}
+
 static void a_seed_is_a_walk(void **state) {
     (void)state;
     struct sys_config config;
@@ -137,6 +146,8 @@ int main(void) {
         cmocka_unit_test(a_table_without_bound_is_seen),
         cmocka_unit_test(a_network_that_never_heals_is_seen),
         cmocka_unit_test(a_node_that_does_not_start_is_seen),
+        cmocka_unit_test(a_peer_at_another_place_is_seen),
+        cmocka_unit_test(a_node_that_moved_and_is_not_found_is_seen),
         cmocka_unit_test(a_seed_is_a_walk),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
