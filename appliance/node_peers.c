@@ -119,6 +119,10 @@ static void addresses_again(struct node *node) {
 void node_peer_let_in(struct node *node, struct replica_peer peer, const uint8_t noise_key[32], const char *name) {
     char client[32];
     if (handle_of(node, peer) == NULL) return;
+    if (peer.kind != REPLICA_CLIENT) { /* followed first: what the file says after it is read here comes by the watch */
+        node_addresses_follow(node, noise_key, name);
+        addresses_again(node);
+    }
     switch (peer.kind) {
     case REPLICA_CLIENT:
         (void)snprintf(client, sizeof client, "client %u", peer.index);
@@ -126,8 +130,6 @@ void node_peer_let_in(struct node *node, struct replica_peer peer, const uint8_t
         break;
     case REPLICA_OBSERVER: (void)peer_add(node, noise_key, name, peer, NET_ROLE_OBSERVER, MEMBER_QUEUE_BYTES); break;
     default:
-        addresses_again(node);
-        node_addresses_follow(node, noise_key, name);
         if (peer.kind == REPLICA_MEMBER) (void)peer_add(node, noise_key, name, peer, NET_ROLE_MEMBER, MEMBER_QUEUE_BYTES);
         else (void)peer_add(node, noise_key, name, peer, NET_ROLE_FOREIGN, FOREIGN_QUEUE_BYTES);
         log_event(LOG_LEVEL_INFO, "peer_added", "name=%s kind=%u place=%u", name, peer.kind, peer.member);
