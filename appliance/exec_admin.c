@@ -239,6 +239,9 @@ static bool config_item(struct executor *ex, struct exec_queue *queue, const str
     if (!remote_config(ex, queue->cluster, ex->scratch.config)) return false;
     if (admin_op_verify(op, ex->scratch.config, NULL, NULL) != SYSTEM_OK) return false;
     if (op->kind == ADMIN_OP_SEAL) return true;
+    /* D-32 as at its source and in its chain, though a cluster with at most f faulty nodes certifies no item of a CONFIG that had no effect there:
+     * what this state says of the source is never a CONFIG that the source's chain cannot show. */
+    if (system_limits_follow(&ex->system->limits, &ex->scratch.config->limits, &op->config.limits, NULL) != SYSTEM_OK) return false;
     uint8_t key[EXEC_SYSTEM_KEY_MAX];
     exec_state_put(ex, key, exec_key_cluster('m', queue->cluster, key), ex->scratch.encoded, config_encode(&op->config, ex->scratch.encoded));
     queue->epoch = op->serial;

@@ -252,6 +252,49 @@ static void config_takes_effect_and_the_other_half_hears(void **state) {
     assert_int_equal(pair.epoch, 2);
 }
 
+/* A certified slice of one item: this CONFIG of the coordinator cluster, signed by two. The epoch in which the shard holds it to be then. */
+static uint64_t item_taken(uint64_t now_ms) {
+    static uint8_t slice[ADMIN_OP_BYTES_MAX + 64];
+    struct exec_pair pair;
+    admin_op_encode(&op, bytes);
+    fixture_sign(fixture, &op, 2);
+    size_t count = admin_op_encode(&op, bytes);
+    slice_head_encode(slice, 1, 0);
+    slice_item_head_encode(slice + 16, (uint32_t)count, SLICE_CONFIG);
+    memcpy(slice + 24, bytes, count);
+    world_forge(world, shard, coordinator->cluster, slice, 24 + (uint32_t)count);
+    world_block(world, shard, now_ms);
+    assert_int_equal(executor_pair(shard->ex, coordinator->cluster, true, &pair), EXEC_VALID);
+    return pair.epoch;
+}
+
+/* D-30: as in the chain, what had no effect at the source is no step here. */
+static void a_config_item_is_held_against_the_limits_that_may_follow(void **state) {
+    (void)state;
+    const struct config *config = executor_cluster_config(coordinator->ex);
+    const struct system_limits now = config->limits;
+    struct system_limits wrong[] = {now, now, now, now};
+    wrong[0].slice_bytes_max -= 16;
+    wrong[1].number_window -= 16;
+    wrong[2].credit_ops += 1;
+    wrong[3].clients_max += 1;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        fixture_config_op(fixture, config, -1, &op);
+        op.config.limits = wrong[i];
+        assert_int_equal(item_taken(i + 1), 0);
+        assert_int_equal(shard->result.counts.garbage, 1);
+    }
+    fixture_config_op(fixture, config, -1, &op);
+    op.config.limits.number_window += 16;
+    assert_int_equal(item_taken(10), 1);
+    struct config first = op.config;
+    fixture_config_op(fixture, &first, -1, &op); /* by the CONFIG known by now, not by the system file's */
+    op.config.limits.number_window = now.number_window;
+    assert_int_equal(item_taken(11), 1);
+    fixture_config_op(fixture, &first, -1, &op);
+    assert_int_equal(item_taken(12), 2);
+}
+
 static void config_is_the_last_reference_and_rolls_back(void **state) {
     (void)state;
     static uint8_t other[ADMIN_OP_BYTES_MAX];
@@ -384,6 +427,7 @@ int main(void) {
         T(revoke_reaches_the_shards),
         T(a_forged_revocation_is_refused_by_the_shard),
         T(config_takes_effect_and_the_other_half_hears),
+        T(a_config_item_is_held_against_the_limits_that_may_follow),
         T(config_is_the_last_reference_and_rolls_back),
         T(a_seal_and_nothing_else_names_the_state_after_it),
         T(config_lowers_limits_and_raises_none_that_reserve),
