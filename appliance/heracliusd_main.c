@@ -36,11 +36,12 @@ static void signals_set(void) {
 }
 
 static int usage(FILE *out, int code) {
-    (void)fputs("usage: heracliusd --config FILE [--init [--from BACKUP] [--chain FILE]]\n"
+    (void)fputs("usage: heracliusd --config FILE [--init [--from BACKUP]] [--chain FILE]\n"
                 "  --config FILE  the node's configuration, written by `heraclius system init`\n"
                 "  --init         make the node's data directory, once\n"
                 "  --from BACKUP  with --init: begin from a backup; a member's key is retired by it, and comes back by a CONFIG with a new one\n"
-                "  --chain FILE   with --init, of a node that joins: the chain of CONFIGs of its cluster, as `heraclius config new` writes it\n"
+                "  --chain FILE   with --init, of a node that joins: the chain of CONFIGs of its cluster, as `heraclius config new` writes it;\n"
+                "                 without: put what such a chain has beyond the node's own into its data, and end (of a node that finds nobody)\n"
                 "  --version, --help\n"
                 "exit: 0 ended by SIGTERM; 1 stopped itself; 2 configuration, files or usage; 3 data directory or disk; 4 network\n",
                 out);
@@ -110,7 +111,8 @@ int main(int count, char **words) {
         else
             return usage(stderr, NODE_EXIT_CONFIG);
     }
-    if (config == NULL || ((from != NULL || chain != NULL) && !init)) return usage(stderr, NODE_EXIT_CONFIG);
+    if (config == NULL || (from != NULL && !init)) return usage(stderr, NODE_EXIT_CONFIG);
+    if (!init && chain != NULL) return node_init_chain_run(config, chain);
     if (!init) return node_main(config);
     if (!ed25519_start(NULL)) return NODE_EXIT_CONFIG;
     return node_init_run(config, from, chain);

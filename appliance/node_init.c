@@ -76,7 +76,9 @@ static int directory_fill(const struct node_config *config, const struct system 
     int code = 0;
     if (store_directory_begin(config->data, identity, &directory, &error) != STORE_OK) return refuse(error.text);
     if (of->from != NULL && !node_init_backup_fill(directory, config, identity, of->from, system, member, text)) code = refuse(text);
-    if (code == 0 && of->chain != NULL && !node_init_chain_fill(directory, config, identity, of->chain, of->chain_bytes, text)) code = refuse(text);
+    uint32_t added;
+    if (code == 0 && of->chain != NULL && !node_init_chain_fill(directory, config, identity, of->chain, of->chain_bytes, &added, text))
+        code = refuse(text);
     if (code == 0 && of->root != NULL && !node_genesis_keep(directory, config, identity, of->root, genesis_text)) code = refuse(genesis_text);
     if (code != 0) store_directory_abandon(directory);
     else if (store_directory_end(directory, config->data, &error) != STORE_OK) code = refuse(error.text);
@@ -120,14 +122,53 @@ static int data_make(const struct node_config *config, const char *from, const c
     return code;
 }
 
-int node_init_run(const char *config_path, const char *from, const char *chain) {
+/* Into the data that are there. */
+static int chain_add(const struct node_config *config, const struct system *system, const struct store_identity *identity, const char *chain) {
+    struct store_directory *directory;
+    struct store_error error;
+    char text[NODE_INIT_TEXT_BYTES];
+    uint32_t added = 0;
+    size_t count;
+    uint8_t *payload = node_init_chain_read(chain, system, identity->cluster, &count, text);
+    if (payload == NULL) return refuse(text);
+    if (store_directory_open(config->data, &directory, &error) != STORE_OK) {
+        free(payload);
+        return refuse(error.text);
+    }
+    int code = node_init_chain_fill(directory, config, identity, payload, count, &added, text) ? 0 : refuse(text);
+    store_directory_close(directory);
+    free(payload);
+    if (code == 0) printf("%u CONFIGs that it did not know: start the node as usual\n", added);
+    return code;
+}
+
+static int data_extend(const struct node_config *config, const char *chain) {
+    struct system *system = NULL;
+    struct system_fault fault;
+    struct store_identity identity;
+    if (system_load(&system, config->system, &fault)) return refuse(fault.text);
+    int code = identity_find(config, system, &identity, &fault) ? chain_add(config, system, &identity, chain) : refuse(fault.text);
+    system_free(system);
+    return code;
+}
+
+/* What is wanted of these data: they are made, or (extend) a chain is put into them. */
+static int run(const char *config_path, const char *from, const char *chain, bool extend) {
     struct node_config *config = calloc(1, sizeof *config); /* its paths are too large for a small stack */
     char text[NODE_CONFIG_TEXT_BYTES];
     int code;
     if (!config) return refuse("no memory");
     if (!ed25519_start(NULL)) code = refuse("the Ed25519 library fails its self-test: another release than this program was made for?");
     else if (!node_config_load(config_path, config, text)) code = refuse(text);
-    else code = data_make(config, from, chain);
+    else code = extend ? data_extend(config, chain) : data_make(config, from, chain);
     free(config);
     return code;
+}
+
+int node_init_run(const char *config_path, const char *from, const char *chain) {
+    return run(config_path, from, chain, false);
+}
+
+int node_init_chain_run(const char *config_path, const char *chain) {
+    return run(config_path, NULL, chain, true);
 }

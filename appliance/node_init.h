@@ -13,4 +13,8 @@
  * to do. */
 int node_init_run(const char *config_path, const char *from, const char *chain);
 
+/* heracliusd --chain FILE --config FILE: what this chain has beyond the node's own is put into its data (node_init_chain.h). Exit code likewise; 2
+ * also while the node runs. */
+int node_init_chain_run(const char *config_path, const char *chain);
+
 #endif
