@@ -30,17 +30,22 @@ static void nodes_enroll(struct card cards[CARDS]) {
     }
 }
 
-/* The CONFIG of the shard that replaces its last member by this card. */
-static void config_of(struct replica_world *rw, const struct card *card) {
-    struct config config;
-    assert_true(system_config(&rw->world->system, SHARD_CLUSTER_BASE, &config));
-    rw_config_next(&config, &op);
+/* The CONFIG after this one that replaces the last member by this card. */
+static void config_after(const struct config *config, const struct card *card) {
+    rw_config_next(config, &op);
     struct config_member *member = &op.config.members.members[3];
     memcpy(member->node_id, card->id, 32);
     memcpy(member->signing_key, card->signing_key, 32);
     memcpy(member->noise_key, card->noise_key, 32);
     op.nodes[0] = *card;
     op.nodes_count = 1;
+}
+
+/* The CONFIG of the shard that replaces its last member by this card. */
+static void config_of(struct replica_world *rw, const struct card *card) {
+    struct config config;
+    assert_true(system_config(&rw->world->system, SHARD_CLUSTER_BASE, &config));
+    config_after(&config, card);
 }
 
 /* Hands it to one node as it is; the code of its answer. */
@@ -237,12 +242,11 @@ static void who_goes_from_one_config_to_another_ends_nobodys_observing(void **st
     for (uint32_t i = 0; i < REPLICA_ANNOUNCED_MAX; i++) assert_int_equal(observer_of(rw, 4, &cards[i]), numbers[i]); /* each under its number */
     assert_int_equal(kept->bytes[0], mark); /* and nothing was written */
     assert_int_equal(rw->nodes[4].stopped, 0);
-    /* With the epoch all of them end, and there is room again. */
+    /* With the epoch all of them end, and there is room again: a CONFIG that changes nothing will do (S-81). */
     struct config config;
     assert_true(system_config(&rw->world->system, SHARD_CLUSTER_BASE, &config));
     kept->bytes[0] ^= 1;
     rw_config_next(&config, &op);
-    op.config.timeouts.view_base_ms = 901;
     (void)rw_admin_send(rw, 5, &op, 1, bytes_of_op);
     assert_true(rw_epoch_wait(rw, SHARD_CLUSTER_BASE, 1, 20000));
     rw_run(rw, 500);
@@ -255,6 +259,10 @@ static void who_goes_from_one_config_to_another_ends_nobodys_observing(void **st
     uint64_t roles = rw_status(rw, 4)->drops[DROP_ROLE];
     rw_inject(rw, (struct replica_peer){.kind = REPLICA_OBSERVER, .index = (uint32_t)numbers[2]}, 4, 0x0113, query, sizeof query);
     assert_int_equal(rw_status(rw, 4)->drops[DROP_ROLE], roles + 1);
+    config.members.serial = 1; /* and who was shut out is shown under the next serial */
+    config_after(&config, &cards[REPLICA_ANNOUNCED_MAX]);
+    assert_int_equal(announce(rw, 4, 1), WAITS);
+    assert_true(observer_of(rw, 4, &cards[REPLICA_ANNOUNCED_MAX]) >= 0);
     rw_destroy(rw);
 }
 
