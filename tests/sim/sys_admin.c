@@ -222,8 +222,7 @@ static bool newcomers_ready(const struct sys_world *world, const struct sys_clus
     for (uint32_t i = 0; i < proposed->config.members.count; i++) {
         uint32_t index = proposed->node_of[i];
         if (epoch_has(&cluster->epochs[cluster->epoch_count - 1], index) || world->nodes[index].faulty) continue; /* one of the f: not waited for */
-        bool there = has_caught_up(world, index) && sys_replica(&world->nodes[index])->members.place.epoch + 1 == cluster->epoch_count;
-        if (!there) return false; /* one that has not even heard of the epoch may know nobody who stays */
+        if (!has_caught_up(world, index)) return false; /* one that has not heard of the epoch may know nobody who stays: chain_give() */
     }
     return true;
 }
@@ -260,7 +259,7 @@ static void chain_write(struct sys_node *node, const struct blob *payload) {
         struct iovec part = {.iov_base = (void *)(uintptr_t)entry, .iov_len = bytes};
         struct wal_record record = {.operation = WAL_PUT, .db = WAL_CHAIN, .parts = &part, .part_count = 1};
         (void)wal_key_chain(record.key, reader.serial);
-        sys_disk_put(&node->wal, &record);
+        if (sys_disk_find(&node->wal, WAL_CHAIN, record.key) == NULL) sys_disk_put(&node->wal, &record);
     }
 }
 
@@ -278,6 +277,39 @@ bool sys_admin_chain(struct sys_world *world, uint32_t index) {
     if (payload->count > 0) chain_write(node, payload);
     blob_drop(payload);
     return true;
+}
+
+/* Is it in office, and linked to nobody who is, in an epoch that is over? */
+static bool is_alone(const struct sys_world *world, uint32_t index) {
+    const struct sys_node *node = &world->nodes[index];
+    const struct sys_cluster *cluster = &world->clusters[node->cluster_index];
+    const struct sys_epoch *now = &cluster->epochs[cluster->epoch_count - 1];
+    if (!node->up || node->faulty || !epoch_has(now, index) || sys_replica(node)->epoch_count >= cluster->epoch_count) return false;
+    for (uint32_t i = 0; i < now->config.members.count; i++) {
+        uint32_t other = now->node_of[i];
+        if (other != index && (index < other ? world->links[index][other].up : world->links[other][index].up)) return false;
+    }
+    return true;
+}
+
+/* Its operator shows it the chain as it is by now: `heracliusd --chain` while it does not run (S-105). */
+static void chain_give(struct sys_world *world, uint32_t index) {
+    struct sys_node *node = &world->nodes[index];
+    const struct replica *of = teller(world, &world->clusters[node->cluster_index]);
+    char name[SYS_NAME_BYTES];
+    if (of == NULL || of->epoch_count <= sys_replica(node)->epoch_count) return;
+    struct blob *payload = epoch_chain(of);
+    sys_reached(world->stats, "chain_given", 1);
+    sys_trace(world, "%s finds nobody: it is given the chain", sys_end_name(world, index, name));
+    sys_node_again(world, index);
+    chain_write(node, payload);
+    blob_drop(payload);
+}
+
+static void chains_give(struct sys_world *world) {
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        if (is_alone(world, i) && sys_chance(world, 300000)) chain_give(world, i);
+    }
 }
 
 /* ---- making one ---- */
@@ -447,6 +479,7 @@ void sys_admin_event(struct sys_world *world) {
     uint32_t c = (uint32_t)sys_random(world, world->cluster_count);
     struct sys_cluster *cluster = &world->clusters[c];
     sys_enrol_event(world);
+    chains_give(world);
     bool may = !world->healed && world->config.faults >> SYS_CONFIG & 1;
     bool more = may && (cluster->proposed_count == 0 || (cluster->proposed_count == 1 && sys_chance(world, RIVAL_PPM)));
     if (more && sys_chance(world, 400000)) propose(world, c);

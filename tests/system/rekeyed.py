@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """A cluster of which every member was replaced, and whose first members are gone for good: who is to join it next knows, by the system file, nobody
 who is left. Given the chain of CONFIGs that `config new` wrote (S-105), it finds its cluster, catches up and votes; a wrong chain is refused before
-anything is made.
+anything is made. One that was begun without, and brought in, finds nobody; it is given the chain as it is by then into the data that it has.
 
   tests/system/rekeyed.py short|long
 """
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -72,6 +73,38 @@ def wrong_chains(c, system, card, chain):
     init_refused(c, system, "refused", "a node that joins", "--node-key", f"{system.root}/c0-n0/node.key", "--chain", chain)
 
 
+def left_alone(c, system, admin):
+    """Brought in before it has met anybody: what it lacks is who they are."""
+    name, change, node = f"{CLUSTER}-alone", "alone", "build/gcc/heracliusd"
+    conf, chain = f"{system.root}/{name}/node.conf", f"{system.dir}/s0.chain"
+    card = enroll(c, system, name, CLUSTER)
+    done = admin.run("new", CLUSTER, "--out", f"{admin.dir}/{change}", "--replace", f"{CLUSTER}-k1={card}")
+    c.case("a CONFIG for a node that knows nobody is signed", done.returncode == 0 and admin.sign(change).returncode == 0, done.stdout + done.stderr)
+    done = admin.submit(f"{change}.signed", 6)
+    c.case("it takes effect without that node", "in force" in done.stdout, done.stdout + done.stderr)
+    state = system.ask(name)
+    c.case(f"{name} has come to nobody", state and state["phase"] == "observing" and state["epoch"] == 0, state)
+
+    def give(path):
+        return subprocess.run([node, "--config", conf, "--chain", path], cwd=TOP, capture_output=True, text=True, timeout=60)
+
+    done = system.client("config", "status", CLUSTER, "--out", chain)
+    c.case("the chain is asked of those who have it", done.returncode == 0, done.stdout + done.stderr)
+    done = give(chain)
+    c.case("nothing is put into data that a node has open", done.returncode == 2 and "use" in done.stderr, done.stdout + done.stderr)
+    system.kill(name, signal.SIGTERM)
+    with open(chain, "rb") as f:
+        good = f.read()
+    with open(f"{chain}.bent", "wb") as f:
+        f.write(good[:-1] + bytes([good[-1] ^ 1]))
+    done = give(f"{chain}.bent")
+    c.case("a wrong chain is refused", done.returncode == 2 and "CONFIG" in done.stderr, done.stdout + done.stderr)
+    done = give(chain)
+    c.case("the chain goes into the data that are there", done.returncode == 0 and done.stdout.startswith("6 CONFIGs"), done.stdout + done.stderr)
+    system.start(name)
+    c.case(f"{name} votes in epoch 6", wait_phase(system, name, "voting", 6), system.ask(name))
+
+
 def main(_argv):
     c = Cases()
     with System(settings=["checkpoint_blocks=16"]) as system:
@@ -92,6 +125,7 @@ def main(_argv):
         submitted(c, system, admin, "next", f"{CLUSTER}-next", 5)
         system.kill(f"{CLUSTER}-k1")
         c.case("and is needed", put(system, "needs-it", "1").returncode == 0, system.states(CLUSTER))
+        left_alone(c, system, admin)
     return c.end()
 
 
