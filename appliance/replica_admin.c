@@ -4,8 +4,9 @@
  *
  * What counts is always final state: a client is let in when its enrolment is final here, and shut out when its revocation is. A number that final
  * state has passed never has an effect again (D-4.3), so such an operation is neither taken from a client nor proposed, and no leader is judged by
- * it: otherwise whoever kept old operations could have an honest leader look slow. One that came before its turn and was decided without effect may
- * come again under the same hash: a liar that is early takes nobody's number away.
+ * it: otherwise whoever kept old operations could have an honest leader look slow. Nor one that names another predecessor than its number has by now,
+ * or that D-32 refuses in this very state. One that came before its turn and was decided without effect may come again under the same hash
+ * (admin_return): a liar that is early takes nobody's number away.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,18 +18,6 @@ enum { NONCE_BYTES = 8, STATE_BYTES = 76 };
 
 bool admin_is_next(const struct replica *r, const struct input *input) {
     return input->serial == 0 || input->serial == r->enrolment.serial + 1;
-}
-
-bool admin_may_have_effect(const struct replica *r, const struct input *input) {
-    return input->serial == 0 || input->serial > r->enrolment.serial;
-}
-
-bool admin_return(struct replica *r, uint32_t index) {
-    struct input *input = &r->inputs[index];
-    if (input->kind != BODY_ADMIN || input->state != INPUT_DONE || input->in_blocks > 0 || input->serial <= r->enrolment.serial) return false;
-    if (input->persisted) input_orphan(r, input->hash, input->decided_height);
-    input_free(r, index);
-    return true;
 }
 
 /* ---- batches of clients that are not known here yet ---- */
@@ -65,15 +54,24 @@ static void early_take(struct replica *r) {
 
 /* ---- what final state says ---- */
 
-/* What waits and has lost its turn goes. */
+/* An enrolment that is held: its number has passed, or it is the next one and follows another than that which counts (S-78). */
+static bool is_left_behind(const struct replica *r, const struct input *input) {
+    if (input->kind != BODY_ADMIN || input->serial == 0 || input->serial > r->enrolment.serial + 1) return false;
+    const uint8_t *predecessor = input->blob->bytes + input->offset + ADMIN_OP_PREDECESSOR_AT;
+    return input->serial <= r->enrolment.serial || memcmp(predecessor, r->enrolment.hash, 32) != 0;
+}
+
+/* What waits and has lost its turn goes, at once or with the last block that names it. (What else D-32 would refuse of the next one is left to its
+ * block: there are no more such than administrators signed, and each is decided once.) */
 static void waiting_sweep(struct replica *r) {
     for (uint32_t relay = 0; relay < r->members.n; relay++) {
         for (uint32_t index = r->waiting[relay].first; index != NONE;) {
             uint32_t next = r->inputs[index].list_next;
             struct input *input = &r->inputs[index];
-            if (input->kind == BODY_ADMIN && input->in_blocks == 0 && !admin_may_have_effect(r, input)) {
-                if (input->persisted) input_orphan(r, input->hash, r->tip_height);
-                input_free(r, index);
+            if (is_left_behind(r, input)) {
+                input->is_signed = false;
+                if (input->in_blocks == 0 && input->persisted) input_orphan(r, input->hash, r->tip_height);
+                if (input->in_blocks == 0) input_free(r, index);
             }
             index = next;
         }
@@ -118,6 +116,12 @@ static bool client_fits(const struct replica *r, const struct admin_op *op) {
     return true;
 }
 
+bool admin_enrolment_fits(const struct replica *r, const struct admin_op *op) {
+    if (!r->is_coordinator) return false; /* D-32 */
+    if (op->serial > r->enrolment.serial + 1) return true;
+    return admin_op_follows(op, r->enrolment.serial, r->enrolment.hash, NULL) == SYSTEM_OK && client_fits(r, op);
+}
+
 /* WAITS: it is to be held. Cheap checks come first, signatures last. */
 static enum admin_code operation_judge(const struct replica *r, struct admin_op *op, enum system_error *error) {
     *error = memcmp(op->system_id, r->system->system_id, sizeof op->system_id) == 0 ? SYSTEM_OK : SYSTEM_FOREIGN;
@@ -131,7 +135,7 @@ static enum admin_code operation_judge(const struct replica *r, struct admin_op 
 
 static enum admin_code operation_hold(struct replica *r, const struct admin_op *op, struct blob_piece bytes) {
     uint32_t index = input_find(r, op->input_hash);
-    if (index != NONE && admin_return(r, index)) index = NONE;
+    if (index != NONE && admin_return(r, index, bytes)) index = NONE;
     if (index != NONE && r->inputs[index].state != INPUT_WANTED) return ADMIN_CODE_WAITS;
     bool full = r->relay_bytes[r->me] + bytes.count > r->config.limits.relay_bytes_max || r->waiting[r->me].count >= relay_inputs_max(r) / 2;
     if (full) return ADMIN_CODE_BUSY;

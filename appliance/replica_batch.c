@@ -185,7 +185,7 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
         return false;
     }
     uint32_t index = input_find(r, hash), client = kind == BODY_BATCH ? client_find(r, batch.client_id) : NONE;
-    if (index != NONE && admin_return(r, index)) index = NONE;
+    if (index != NONE && admin_return(r, index, bytes)) index = NONE;
     *out = index;
     if (index != NONE && r->inputs[index].state != INPUT_WANTED) {
         struct input *known = &r->inputs[index];
@@ -221,7 +221,7 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
         return false;
     }
     input_is(input, kind);
-    if (kind == BODY_ADMIN && fresh && !admin_may_have_effect(r, input)) {
+    if (kind == BODY_ADMIN && fresh && !input->is_signed) { /* signed well, and left behind: whoever relays it may be behind itself */
         drop_count(r, DROP_ADMIN_LATE);
         input_free(r, index);
         return true;
@@ -431,7 +431,7 @@ static void waiting_slices(struct replica *r, uint8_t leader, uint64_t view, uin
  * made it up: it is a reason to ask for a NOOP, no more. */
 static bool waiting_counts(struct replica *r, uint32_t index, uint8_t leader, uint64_t view, bool *noop) {
     struct input *input = &r->inputs[index];
-    if (input->kind == BODY_ADMIN && !admin_is_next(r, input)) return false;
+    if (input->kind == BODY_ADMIN && (!input->is_signed || !admin_is_next(r, input))) return false;
     bool old = r->now_ms - input->arrived_ms >= r->config.timeouts.view_base_ms / 4;
     if (!input->mine && !input->is_signed) *noop = *noop || old;
     if (!input->mine && (!input->is_signed || !old)) return false;

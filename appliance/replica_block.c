@@ -20,7 +20,7 @@ static bool input_is_stray(struct replica *r, uint32_t index) {
     const struct input *input = &r->inputs[index];
     if (input->state != INPUT_HELD) return input->state == INPUT_WANTED;
     if (input->kind == BODY_SLICE) return !source_window_has(r, index);
-    if (input->kind == BODY_ADMIN && (!input->is_signed || !admin_may_have_effect(r, input))) return true;
+    if (input->kind == BODY_ADMIN && !input->is_signed) return true;
     if (input->relay >= r->members.n) return true; /* it was removed */
     return !input->mine && r->waiting[input->relay].count > relay_inputs_max(r);
 }

@@ -1,8 +1,22 @@
 /*
- * CONFIG and SEAL as inputs (D-3, D-4.3, O-53, S-75 ff.): handed in by a client's link or relayed by a member, judged by the CONFIG in force.
+ * Administrators' operations as inputs (D-3, D-4.3, O-53, S-75 ff.), judged by the CONFIG in force and by final state; CONFIG and SEAL that a client's
+ * link hands in. (Enrolments from there: replica_admin.c.)
  *
- * Whoever relays one must show that it would have an effect now; what a block names is held if it only decodes, for others may hold it valid without
- * effect. It then counts against no leader and is not proposed.
+ * Whoever relays one must show that it would have an effect now or, of an enrolment, may have one when its turn comes; what a block names is held if
+ * it only decodes, for others may hold it valid without effect. It then counts against no leader and is not proposed. So of what k administrators
+ * signed and final state has left behind (another predecessor, a client that is not there), nothing gets into an honest leader's blocks, however
+ * often and under however many sets of signatures a relay brings it.
+ *
+ * That nodes judge at different moments endangers nothing. What no block names is wanted by nobody's vote, and what one names is fetched and held
+ * whatever this judgement was. Nor is an honest leader deposed by it: whether an enrolment is the next one, and fits, hangs on the final state after
+ * the one before, the same everywhere; and a leader that is a final block behind, so that it refuses what others take already, is handed it once more
+ * by each of them (waiting_counts) before any of them may miss it.
+ *
+ * An operation may lie in a final block and have had no effect: a leader that lies names it before its turn. It is then DONE here, which is a memory of
+ * this node and a rule of nobody, and keeps off only what it was decided for; so when it would have an effect now, it is let go of and taken once more
+ * (admin_return). It counts once all the same: whether it has an effect is judged by the state in which it is executed (S-76, S-78), and the first time
+ * that it has one, its serial or number has passed for good. Nobody gains by repeating it: before its turn, and after, it is a duplicate like any
+ * other. Its bytes in the store stay as long as the first block that names them, or the second, has not been pruned (transfer_prune).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,26 +33,56 @@ static enum system_error effect_judge(const struct replica *r, const struct admi
     return system_limits_follow(&r->system->limits, &r->config.limits, &operation->config.limits, NULL);
 }
 
-static enum system_error judge(const struct replica *r, struct blob_piece bytes, bool *decodes, uint64_t *serial) {
+static bool is_of_config(const struct admin_op *operation) {
+    return operation->kind == ADMIN_OP_CONFIG || operation->kind == ADMIN_OP_SEAL;
+}
+
+struct judgement {
+    bool decodes;
+    bool is_signed;  /* well enough, and what else of its effect hangs on the CONFIG in force */
+    bool has_use;    /* besides: final state has not left it behind */
+    uint64_t serial; /* of an enrolment; else 0 */
+};
+
+static struct judgement judge(const struct replica *r, struct blob_piece bytes) {
     struct admin_op *operation = malloc(sizeof *operation);
     CHECK(operation != NULL);
-    enum system_error error = admin_op_decode(operation, blob_piece_bytes(&bytes), bytes.count, NULL);
-    *decodes = error == SYSTEM_OK;
-    if (error == SYSTEM_OK) error = effect_judge(r, operation);
-    *serial = operation->kind == ADMIN_OP_CONFIG || operation->kind == ADMIN_OP_SEAL ? 0 : operation->serial;
+    struct judgement found = {.decodes = admin_op_decode(operation, blob_piece_bytes(&bytes), bytes.count, NULL) == SYSTEM_OK};
+    if (found.decodes) {
+        found.serial = is_of_config(operation) ? 0 : operation->serial;
+        found.is_signed = effect_judge(r, operation) == SYSTEM_OK;
+        found.has_use = found.is_signed && (is_of_config(operation) ? !r->chain->sealed : admin_enrolment_fits(r, operation));
+    }
     free(operation);
-    return error;
+    return found;
 }
 
 bool admin_take(struct replica *r, struct input *input, struct blob_piece bytes, bool named) {
-    bool decodes;
-    enum system_error error = judge(r, bytes, &decodes, &input->serial);
-    if (!decodes || (error != SYSTEM_OK && !named)) {
+    struct judgement found = judge(r, bytes);
+    if (!found.decodes || (!found.is_signed && !named)) {
         drop_count(r, DROP_ADMIN_INVALID);
         return false;
     }
-    input->is_signed = error == SYSTEM_OK; /* else it has no effect; only the block that names it wants it */
+    input->serial = found.serial;
+    input->is_signed = found.has_use; /* else it has no effect; only the block that names it wants it */
     input->weight = 1;
+    return true;
+}
+
+/* Cheap, and true of nearly all that comes again: it had its effect, or another had that has its place. */
+static bool has_passed(const struct replica *r, struct blob_piece bytes) {
+    uint64_t serial = bytes_get_le64(blob_piece_bytes(&bytes) + ADMIN_OP_SERIAL_AT);
+    uint8_t kind = blob_piece_bytes(&bytes)[0];
+    bool of_config = kind == ADMIN_OP_CONFIG || kind == ADMIN_OP_SEAL;
+    return serial <= (of_config ? r->config.members.serial : r->enrolment.serial);
+}
+
+bool admin_return(struct replica *r, uint32_t index, struct blob_piece bytes) {
+    struct input *input = &r->inputs[index];
+    if (input->kind != BODY_ADMIN || input->state != INPUT_DONE || input->in_blocks > 0) return false;
+    if (has_passed(r, bytes) || !judge(r, bytes).has_use) return false;
+    if (input->persisted) input_orphan(r, input->hash, input->decided_height);
+    input_free(r, index);
     return true;
 }
 
@@ -53,6 +97,7 @@ static bool is_in_force(const struct replica *r, const struct admin_op *operatio
 
 static enum admin_code operation_hold(struct replica *r, const struct admin_op *operation, struct blob_piece bytes) {
     uint32_t index = input_find(r, operation->input_hash), count = 0;
+    if (index != NONE && admin_return(r, index, bytes)) index = NONE;
     if (index != NONE && r->inputs[index].state != INPUT_WANTED) return ADMIN_CODE_WAITS;
     for (uint32_t at = r->waiting[r->me].first; at != NONE; at = r->inputs[at].list_next) count += r->inputs[at].kind == BODY_ADMIN;
     if (count >= ADMIN_WAITING_MAX) return ADMIN_CODE_BUSY;
@@ -87,10 +132,8 @@ void admin_judge_again(struct replica *r) {
         while (index != NONE) {
             struct input *input = &r->inputs[index];
             uint32_t next = input->list_next;
-            bool decodes;
             if (input->kind == BODY_ADMIN) {
-                input->is_signed = judge(r, (struct blob_piece){.blob = input->blob, .offset = input->offset, .count = input->count}, &decodes,
-                                         &input->serial) == SYSTEM_OK;
+                input->is_signed = judge(r, (struct blob_piece){.blob = input->blob, .offset = input->offset, .count = input->count}).has_use;
                 if (!input->is_signed && input->in_blocks == 0) {
                     if (input->persisted) input_orphan(r, input->hash, r->tip_height);
                     input_free(r, index);

@@ -679,9 +679,9 @@ void admin_frame(struct replica *r, struct replica_peer from, uint16_t type, str
 void admin_follow(struct replica *r, const struct blob *clients);
 /* May a block take it up now? */
 bool admin_is_next(const struct replica *r, const struct input *input);
-bool admin_may_have_effect(const struct replica *r, const struct input *input);
-/* An operation that was decided before its turn came is forgotten, so that it may come again. False: this is none such. */
-bool admin_return(struct replica *r, uint32_t index);
+/* Of an enrolment, its signatures apart: may it have an effect in this final state, or in one to come? */
+struct admin_op;
+bool admin_enrolment_fits(const struct replica *r, const struct admin_op *op);
 void early_keep(struct replica *r, uint8_t relay, struct blob_piece bytes);
 void early_free(struct replica *r);
 
@@ -716,8 +716,12 @@ struct admin_op;
 enum admin_code admin_config_judge(const struct replica *r, const struct admin_op *operation, enum system_error *error);
 /* A CONFIG or SEAL from a client's link. */
 enum admin_code admin_config_take(struct replica *r, const struct admin_op *operation, struct blob_piece bytes, enum system_error *error);
-/* Does this operation decode, and has it an effect by the CONFIG in force? What a block names is held if it only decodes (D-4.3). */
+/* Does this operation decode, and is it signed well enough by the CONFIG in force? What a block names is held if it only decodes (D-4.3). is_signed
+ * says then whether it may have an effect: else it is proposed by nobody, and waits for nothing but the block that names it. */
 bool admin_take(struct replica *r, struct input *input, struct blob_piece bytes, bool named);
+/* These are the bytes of an operation that lies in a final block: decided before its turn came, it is forgotten now, so that it may come again.
+ * False: this is none such. */
+bool admin_return(struct replica *r, uint32_t index, struct blob_piece bytes);
 /* After a CONFIG: what waits and has no effect any more goes. */
 void admin_judge_again(struct replica *r);
 

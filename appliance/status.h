@@ -31,7 +31,7 @@
     X(DROP_INPUT_MALFORMED, "input_malformed")                                                                                                       \
     X(DROP_ADMIN_INVALID, "admin_invalid")                                                                                                           \
     X(DROP_ADMIN_REFUSED, "admin_refused") /* handed in by a client */                                                                               \
-    X(DROP_ADMIN_LATE, "admin_late")       /* its number has passed */                                                                               \
+    X(DROP_ADMIN_LATE, "admin_late")       /* final state has left it behind */                                                                      \
     X(DROP_SLICE_MALFORMED, "slice_malformed")                                                                                                       \
     X(DROP_SLICE_CERTIFICATE, "slice_certificate")                                                                                                   \
     X(DROP_SLICE_PROOF, "slice_proof")                                                                                                               \

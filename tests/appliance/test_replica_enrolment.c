@@ -426,10 +426,13 @@ static void of_operations_with_one_number_one_counts(void **state) {
     }
     /* A leader that lies proposes the third all the same: that block is valid, has no effect, and is replayed like any other. */
     leader = rw_status(rw, 0)->leader;
-    rw->nodes[leader].replica->enrolment.serial = 0;
+    struct exec_enrolment *believed = &rw->nodes[leader].replica->enrolment;
+    believed->serial = 0;
+    memcpy(believed->hash, rw->world->system.file_hash, 32);
     rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 3}, leader, MESSAGE_INPUT, inputs[2], input_bytes[2]);
     rw_run(rw, 1000);
-    rw->nodes[leader].replica->enrolment.serial = 1;
+    believed->serial = 1;
+    memcpy(believed->hash, counted, 32);
     for (uint32_t node = 0; node < RW_CLUSTER; node++) {
         uint32_t index = input_find(rw->nodes[node].replica, ids[2]);
         assert_true(index != NONE && rw->nodes[node].replica->inputs[index].state == INPUT_DONE);
@@ -438,6 +441,90 @@ static void of_operations_with_one_number_one_counts(void **state) {
     for (uint32_t i = 0; i < RW_NODES; i++) rw_restart(rw, i);
     rw_run(rw, 1500);
     for (uint32_t node = 0; node < RW_CLUSTER; node++) assert_memory_equal(rw->nodes[node].replica->enrolment.hash, counted, 32);
+    assert_int_equal(put_code(1, "alive"), CODE_OK);
+    end();
+}
+
+/* Signed by two, as INPUT of member 3. */
+static size_t input_of(uint8_t input[4 + ADMIN_OP_BYTES_MAX]) {
+    operation_sign(2);
+    memcpy(input, (const uint8_t[4]){BODY_ADMIN, 3, 0, 0}, 4);
+    memcpy(input + 4, bytes, count);
+    return 4 + count;
+}
+
+/* How often such bytes are decided, from now on for so many rounds in which the liar brings them to all. */
+static uint64_t decided_by_repeating(const uint8_t *input, size_t input_bytes, uint32_t rounds) {
+    uint64_t before = rw_status(rw, 0)->inputs_decided;
+    for (uint32_t i = 0; i < rounds; i++) {
+        inject_all(input, input_bytes);
+        rw_run(rw, 100);
+    }
+    return rw_status(rw, 0)->inputs_decided - before;
+}
+
+/* Two were signed with number 1, and one for after each. What follows the one that does not count is the next by its number and never has an effect:
+ * no relay gets it into an honest leader's blocks, not early, not late, not when a leader that lies has had it decided. */
+static void what_follows_an_enrolment_that_does_not_count_gets_into_no_block(void **state) {
+    (void)state;
+    static uint8_t after_other[4 + ADMIN_OP_BYTES_MAX], after[4 + ADMIN_OP_BYTES_MAX], nobody[4 + ADMIN_OP_BYTES_MAX];
+    static struct admin_op one, other;
+    uint8_t hash[32];
+    begin(administrators);
+    operation_begin(ADMIN_OP_CHANGE, rw->world->clients[1].card.id);
+    one = op;
+    (void)admin_op_encode(&one, bytes);
+    operation_begin(ADMIN_OP_CHANGE, rw->world->clients[2].card.id);
+    other = op;
+    (void)admin_op_encode(&other, bytes);
+    operation_begin(ADMIN_OP_CHANGE, rw->world->clients[3].card.id);
+    op.serial = 2;
+    memcpy(op.predecessor, other.hash, 32);
+    size_t after_other_bytes = input_of(after_other);
+    memcpy(hash, op.input_hash, 32);
+    inject_all(after_other, after_other_bytes); /* early: who is to tell? */
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) assert_int_equal(rw_status(rw, node)->inputs_waiting, 1);
+    op = one;
+    decide(1);
+    rw_run(rw, 500);
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) {
+        assert_int_equal(rw_status(rw, node)->inputs_waiting, 0);
+        assert_true(input_find(rw->nodes[node].replica, hash) == NONE);
+    }
+    uint64_t late = rw_status(rw, 0)->drops[DROP_ADMIN_LATE];
+    assert_int_equal(decided_by_repeating(after_other, after_other_bytes, 10), 0);
+    assert_int_equal(rw_status(rw, 0)->drops[DROP_ADMIN_LATE], late + 10);
+    /* A leader that lies about what counts has it decided; then it lies in a block, and comes no more. */
+    uint32_t leader = rw_status(rw, 0)->leader;
+    struct exec_enrolment *believed = &rw->nodes[leader].replica->enrolment;
+    memcpy(believed->hash, other.hash, 32);
+    rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 3}, leader, MESSAGE_INPUT, after_other, after_other_bytes);
+    rw_run(rw, 1000);
+    memcpy(believed->hash, one.hash, 32);
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) {
+        const struct replica *replica = rw->nodes[node].replica;
+        uint32_t index = input_find(replica, hash);
+        assert_true(index != NONE && replica->inputs[index].state == INPUT_DONE && replica->inputs[index].in_blocks == 0);
+        assert_int_equal(replica->enrolment.serial, 1);
+    }
+    assert_int_equal(decided_by_repeating(after_other, after_other_bytes, 10), 0);
+    /* Nor what D-32 refuses: nobody has this id. And a shard takes none at all. */
+    operation_begin(ADMIN_OP_REVOKE, last);
+    size_t nobody_bytes = input_of(nobody);
+    assert_int_equal(decided_by_repeating(nobody, nobody_bytes, 10), 0);
+    operation_begin(ADMIN_OP_REVOKE, rw->world->clients[3].card.id);
+    size_t after_bytes = input_of(after);
+    for (uint32_t node = RW_CLUSTER; node < RW_NODES; node++) {
+        late = rw_status(rw, node)->drops[DROP_ADMIN_LATE];
+        rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 3}, node, MESSAGE_INPUT, after, after_bytes);
+        assert_int_equal(rw_status(rw, node)->drops[DROP_ADMIN_LATE], late + 1);
+    }
+    inject_all(after, after_bytes); /* what does follow, by the same hands */
+    wait_number(2);
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) {
+        assert_int_equal(rw_status(rw, node)->attacks[ATTACK_BAD_INPUT], 0); /* who relays it may be behind: it costs nobody */
+        assert_int_equal(rw_status(rw, node)->view_changes, 0);
+    }
     assert_int_equal(put_code(1, "alive"), CODE_OK);
     end();
 }
@@ -598,6 +685,7 @@ int main(void) {
         cmocka_unit_test(an_operation_that_was_decided_too_early_comes_again),
         cmocka_unit_test(one_operation_under_other_signatures_is_another_input),
         cmocka_unit_test(of_operations_with_one_number_one_counts),
+        cmocka_unit_test(what_follows_an_enrolment_that_does_not_count_gets_into_no_block),
         cmocka_unit_test(a_batch_that_is_quicker_than_its_clients_enrolment_is_not_lost),
         cmocka_unit_test(changed_rights_hold_for_reads_and_writes),
         cmocka_unit_test(a_quota_holds_for_reads),

@@ -389,6 +389,83 @@ static void a_config_given_twice_and_two_with_one_serial_begin_one_epoch(void **
     end(s, false);
 }
 
+/* CONFIG or SEAL `second` is for after `first`. The leader of the coordinators lies: it believes that the first is in force, and has the second
+ * decided. False: not within some seconds at all of them. */
+static bool decided_before_its_turn(struct replica_world *rw, const struct admin_op *first, const struct admin_op *second, const uint8_t *second_bytes,
+                                    size_t count) {
+    static uint8_t input[4 + ADMIN_OP_BYTES_MAX];
+    static struct config in_force;
+    struct replica *leader = rw->nodes[rw_status(rw, 0)->leader].replica;
+    in_force = leader->config;
+    memcpy(input, (const uint8_t[4]){BODY_ADMIN, 3, 0, 0}, 4);
+    memcpy(input + 4, second_bytes, count);
+    leader->config = first->config;
+    rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = 3}, rw_status(rw, 0)->leader, MESSAGE_INPUT, input, 4 + count);
+    leader->config = in_force;
+    for (uint32_t tries = 0; tries < 200; tries++) {
+        uint32_t done = 0;
+        for (uint32_t node = 0; node < RW_CLUSTER; node++) {
+            const struct replica *replica = rw->nodes[node].replica;
+            uint32_t index = input_find(replica, second->input_hash);
+            done += index != NONE && replica->inputs[index].state == INPUT_DONE && replica->inputs[index].in_blocks == 0;
+        }
+        if (done == RW_CLUSTER) return true;
+        rw_run(rw, 20);
+    }
+    return false;
+}
+
+static void what_was_decided_before_its_turn_takes_effect_when_it_comes_again(enum admin_op_kind kind, uint64_t seed) {
+    static struct admin_op first;
+    static uint8_t second_bytes[ADMIN_OP_BYTES_MAX];
+    struct rw_script *s = begin_seeded(seed);
+    struct replica_world *rw = s->rw;
+    adds(s, 1);
+    uint32_t leader = rw_status(rw, 0)->leader, other = leader == 0 ? 1 : 0;
+    rw_config_next(&s->coordinator, &first);
+    first.config.timeouts.view_base_ms = 777;
+    rw_config_next(&first.config, &op);
+    op.kind = kind;
+    op.config.timeouts.view_base_ms = 888;
+    (void)admin_op_encode(&op, second_bytes);
+    assert_true(admin_op_sign(&op, &rw->admin));
+    size_t count = admin_op_encode(&op, second_bytes);
+    assert_true(decided_before_its_turn(rw, &first, &op, second_bytes, count));
+    epoch_is(s, COORDINATOR_CLUSTER_BASE, 0, 1000);
+    rw_admin_bytes(rw, other, second_bytes, count); /* its turn has not come */
+    rw_run(rw, 300);
+    assert_int_equal(rw->admin_state[8], NUMBER);
+    (void)rw_admin_send(rw, other, &first, 1, signed_bytes);
+    epoch_is(s, COORDINATOR_CLUSTER_BASE, 1, 20000);
+    /* The very same file, at one that has to hand it to the leader: both have it as decided. */
+    leader = rw_status(rw, 0)->leader;
+    rw_admin_bytes(rw, leader == 0 ? 1 : 0, second_bytes, count);
+    if (kind == ADMIN_OP_CONFIG) epoch_is(s, COORDINATOR_CLUSTER_BASE, 2, 20000);
+    for (uint32_t tries = 0; kind == ADMIN_OP_SEAL && tries < 400 && rw_status(rw, 0)->phase != PHASE_SEALED; tries++) rw_run(rw, 50);
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) assert_int_equal(rw_status(rw, i)->view_changes, 0);
+    /* A restart executes both blocks again. */
+    rw_run(rw, 1000);
+    for (uint32_t i = 0; i < RW_NODES; i++) rw_crash(rw, i);
+    for (uint32_t i = 0; i < RW_NODES; i++) rw_restart(rw, i);
+    rw_run(rw, 3000);
+    if (kind == ADMIN_OP_CONFIG) adds(s, 2);
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) {
+        assert_int_equal(rw_status(rw, i)->epoch, kind == ADMIN_OP_CONFIG ? 2 : 1);
+        assert_int_equal(rw_status(rw, i)->phase, kind == ADMIN_OP_CONFIG ? PHASE_VOTING : PHASE_SEALED);
+    }
+    end(s, kind == ADMIN_OP_CONFIG);
+}
+
+static void a_config_that_was_decided_before_its_turn_takes_effect_when_it_comes_again(void **state) {
+    (void)state;
+    what_was_decided_before_its_turn_takes_effect_when_it_comes_again(ADMIN_OP_CONFIG, seed_of_run("early CONFIG", 11));
+}
+
+static void a_seal_that_was_decided_before_its_turn_takes_effect_when_it_comes_again(void **state) {
+    (void)state;
+    what_was_decided_before_its_turn_takes_effect_when_it_comes_again(ADMIN_OP_SEAL, seed_of_run("early SEAL", 12));
+}
+
 static void a_seal_ends_the_cluster_and_a_restart_finds_it_ended(void **state) {
     (void)state;
     struct rw_script *s = begin("seal", 9);
@@ -500,6 +577,8 @@ int main(void) {
         cmocka_unit_test(a_config_item_that_only_the_new_epoch_certifies_is_consumed),
         cmocka_unit_test(what_is_not_signed_well_or_not_the_next_begins_no_epoch),
         cmocka_unit_test(a_config_given_twice_and_two_with_one_serial_begin_one_epoch),
+        cmocka_unit_test(a_config_that_was_decided_before_its_turn_takes_effect_when_it_comes_again),
+        cmocka_unit_test(a_seal_that_was_decided_before_its_turn_takes_effect_when_it_comes_again),
         cmocka_unit_test(a_seal_ends_the_cluster_and_a_restart_finds_it_ended),
         cmocka_unit_test(a_member_is_told_of_other_clusters_by_its_own),
         cmocka_unit_test(a_lying_chain_moves_nobody),
