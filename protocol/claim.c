@@ -393,15 +393,18 @@ bool claim_successor_signers(const struct claim_successor *statement, const stru
 enum system_error claim_successor_verify(const struct claim_successor *statement, const struct config *old_config, const struct system *successor,
                                          struct system_fault *fault) {
     uint8_t string[SUCCESSOR_STRING_BYTES];
-    if (memcmp(statement->predecessor_id, old_config->system_id, 16) != 0 || memcmp(successor->predecessor_id, old_config->system_id, 16) != 0) {
+    if (memcmp(successor->predecessor_id, old_config->system_id, 16) != 0) {
         return system_fault_set(fault, SYSTEM_FOREIGN, "successor: of another system than this one");
-    }
-    if (memcmp(statement->successor_hash, successor->file_hash, 32) != 0) {
-        return system_fault_set(fault, SYSTEM_FOREIGN, "successor: the statement names another system file");
     }
     if (successor->succession != old_config->succession + 1 || memcmp(successor->partition_key, old_config->partition_key, 16) != 0 ||
         successor->shards_count != old_config->shards) {
         return system_fault_set(fault, SYSTEM_SERIAL, "successor: not the next succession number, or another partition key or number of shards");
+    }
+    if (memcmp(statement->predecessor_id, old_config->system_id, 16) != 0) {
+        return system_fault_set(fault, SYSTEM_FOREIGN, "successor: the statement is about a successor of another system");
+    }
+    if (memcmp(statement->successor_hash, successor->file_hash, 32) != 0) {
+        return system_fault_set(fault, SYSTEM_FOREIGN, "successor: the statement names another system file");
     }
     if (statement->signatures_count < old_config->admins_needed) {
         return system_fault_set(fault, SYSTEM_SIGNATURES_TOO_FEW, "successor: %u signatures, %u administrators must sign",

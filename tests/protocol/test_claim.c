@@ -202,6 +202,16 @@ static void a_successor_is_named_by_k_administrators_of_the_old_system(void **st
     assert_true(system_identify(successor));
     statement = statement_of(successor, 2);
     assert_int_equal(claim_successor_verify(&statement, &old, successor, NULL), SYSTEM_SERIAL);
+    /* S-142: the file is judged before what the statement says of it. */
+    statement.successor_hash[31] ^= 1;
+    assert_int_equal(claim_successor_verify(&statement, &old, successor, NULL), SYSTEM_SERIAL);
+    statement.predecessor_id[0] ^= 1;
+    assert_int_equal(claim_successor_verify(&statement, &old, successor, NULL), SYSTEM_SERIAL);
+    successor->predecessor_id[0] ^= 1;
+    assert_int_equal(claim_successor_verify(&statement, &old, successor, NULL), SYSTEM_FOREIGN);
+    successor->predecessor_id[0] ^= 1;
+    successor->partition_key[0] ^= 1;
+    assert_int_equal(claim_successor_verify(&statement, &old, successor, NULL), SYSTEM_FOREIGN);
     fixture_free(next);
 }
 
