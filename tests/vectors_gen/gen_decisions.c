@@ -1,5 +1,5 @@
 /*
- * Vectors of spec/decisions.md: bodies (D-1, D-2), leaves (D-9, D-10), outbox roots (D-11), compact decisions (D-12), slices (D-13 to D-16),
+ * Vectors of spec/decisions.md: bodies (D-1, D-2), leaves (D-9, D-10, D-35), outbox roots (D-11), compact decisions (D-12), slices (D-13 to D-16),
  * pending hash and
  * routing lists (D-8, D-19), cursors (D-20), the work of a checkpoint (D-26), and whole decisions from request to receipt for n = 4 to 7
  * (gen_whole.c). Refusals
@@ -224,6 +224,39 @@ static void gen_leaves(json_t *out) {
     }
 }
 
+/* D-35: as fields and bytes, and as the last of an outbox. */
+static void gen_state_leaves(json_t *out) {
+    json_t *list = gen_group(out, "state_leaves");
+    struct leaf cluster = cluster_leaf(), client = client_leaf(), back;
+    for (uint32_t others = 0; others <= 2; others++) {
+        uint8_t bytes[3][LEAF_BYTES], root_after[32];
+        tree_hash hashes[3], root;
+        uint64_t height = (UINT64_C(1) << 48) + 1000 + others;
+        memset(root_after, (int)(0xC0 + others), 32);
+        cluster.height = client.height = height;
+        leaf_encode(&cluster, bytes[0]);
+        leaf_encode(&client, bytes[1]);
+        leaf_state_encode(system_id, COORDINATOR_CLUSTER_BASE, height, root_after, bytes[others]);
+        CHECK(!leaf_decode(bytes[others], &back)); /* no compact decision has one */
+        json_t *object = gen_case(list, others == 0 ? "alone in its outbox" : others == 1 ? "behind a cluster leaf" : "behind a client leaf");
+        gen_set_hex(object, "system_id", system_id, 16);
+        gen_set_u64(object, "source", COORDINATOR_CLUSTER_BASE);
+        gen_set_u64(object, "height", height);
+        gen_set_hex(object, "state_root", root_after, 32);
+        gen_set_hex(object, "leaf", bytes[others], LEAF_BYTES);
+        json_t *outbox = gen_group(object, "outbox");
+        for (uint32_t i = 0; i <= others; i++) {
+            leaf_hash(bytes[i], hashes[i]);
+            json_t *row = json_object();
+            CHECK(json_array_append_new(outbox, row) == 0);
+            gen_set_hex(row, "leaf", bytes[i], LEAF_BYTES);
+        }
+        gen_set_hex(object, "leaf_hash", hashes[others], 32);
+        tree_root((const tree_hash *)hashes, others + 1, root);
+        gen_set_hex(object, "outbox_root", root, 32);
+    }
+}
+
 /* Slices, routing lists, pending hash. */
 
 static void gen_slices(json_t *out) {
@@ -433,6 +466,7 @@ void gen_decisions(json_t *out) {
     gen_bodies(out);
     gen_body_inputs(out);
     gen_leaves(out);
+    gen_state_leaves(out);
     gen_slices(out);
     gen_pending(out);
     gen_cursors(out);

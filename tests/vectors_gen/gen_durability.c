@@ -1,61 +1,29 @@
 /*
- * Vectors of spec/durability.md: LAST-SIGNED (P-11 to P-14), manifest and CHECKPOINT (P-32, P-42), pieces (P-43 to P-46). Every case carries the
- * error or verdict that it must give, written here by hand; the code under test is then checked to give it.
+ * Vectors of spec/durability.md: LAST-SIGNED (gen_last_signed.c), manifest and CHECKPOINT (P-32, P-42), the last one of a sealed cluster (P-31), one
+ * shown short and its manifest in pieces (P-42, P-47), pieces (P-43 to P-46), and what convicts a member that signed a wrong one (B-81, kind 8).
+ * Every case carries the error or verdict that it must give, written here by hand; the code under test is then checked to give it.
  */
-#include "bft/ed25519.h"
 #include "merkle/check.h"
 #include "protocol/checkpoint.h"
-#include "protocol/last_signed.h"
+#include "protocol/evidence.h"
+#include "protocol/leaf.h"
 #include "tests/vectors_gen/gen.h"
-#include <sodium.h>
+#include "tests/vectors_gen/gen_durability.h"
+#include "tests/vectors_gen/gen_exec.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { N = 4, ASKER = 2, ANSWERER = 1, K = 16, HEIGHT = 48, ENTRIES = 12, ROOM = 1 << 15 };
+enum { N = GEN_MEMBERS, K = 16, HEIGHT = 48, ENTRIES = 12, ROOM = 1 << 15 };
 
-struct world {
-    struct bft_members members;
-    struct ed25519_secret secrets[N];
-    struct last_signed_query query;
-};
-
-static void set_hex(json_t *object, const char *name, const void *bytes, size_t count) {
-    char *text = malloc(2 * count + 1);
-    CHECK(text);
-    sodium_bin2hex(text, 2 * count + 1, bytes, count);
-    CHECK(json_object_set_new(object, name, json_string(text)) == 0);
-    free(text);
-}
-
-static void set_text(json_t *object, const char *name, const char *text) {
-    CHECK(json_object_set_new(object, name, json_string(text)) == 0);
-}
-
-static void set_number(json_t *object, const char *name, uint64_t number) {
-    CHECK(json_object_set_new(object, name, json_integer((json_int_t)number)) == 0);
-}
-
-static json_t *child(json_t *object, const char *name, json_t *value) {
-    CHECK(json_object_set_new(object, name, value) == 0);
-    return value;
-}
-
-static json_t *item_in(json_t *list, const char *name) {
-    json_t *item = json_object();
-    CHECK(json_array_append_new(list, item) == 0);
-    set_text(item, "case", name);
-    return item;
-}
-
-static void world_make(struct world *world, json_t *out) {
+static void world_make(struct gen_members *world, json_t *out) {
     memset(world, 0, sizeof *world);
     struct bft_place place = {.cluster = 0x00020000, .epoch = 3};
     memset(place.system_id, 0x51, sizeof place.system_id);
     memset(place.config_hash.bytes, 0xC0, 32);
     struct bft_point start = {.height = 20};
     uint8_t keys[N][SIGNER_PUBLIC_KEY_BYTES];
-    json_t *list = child(out, "members", json_array());
+    json_t *list = gen_group(out, "members");
     for (unsigned i = 0; i < N; i++) {
         uint8_t seed[32];
         memset(seed, (int)(0x80 + i), sizeof seed);
@@ -63,190 +31,21 @@ static void world_make(struct world *world, json_t *out) {
         ed25519_public_key(&world->secrets[i], keys[i]);
         json_t *item = json_object();
         CHECK(json_array_append_new(list, item) == 0);
-        set_hex(item, "seed", seed, sizeof seed);
-        set_hex(item, "public_key", keys[i], sizeof keys[i]);
+        gen_set_hex(item, "seed", seed, sizeof seed);
+        gen_set_hex(item, "public_key", keys[i], sizeof keys[i]);
     }
     CHECK(bft_members_init(&world->members, &place, &start, N, keys));
-    world->query = (struct last_signed_query){.cluster = place.cluster, .epoch = place.epoch, .asker = ASKER};
+    world->query = (struct last_signed_query){.cluster = place.cluster, .epoch = place.epoch, .asker = GEN_ASKER};
     memcpy(world->query.system_id, place.system_id, sizeof world->query.system_id);
     for (unsigned i = 0; i < LAST_SIGNED_NONCE_BYTES; i++) world->query.nonce[i] = (uint8_t)(0xE0 + i);
-    set_hex(out, "system_id", place.system_id, sizeof place.system_id);
-    set_hex(out, "config_hash", place.config_hash.bytes, 32);
-    set_number(out, "cluster", place.cluster);
-    set_number(out, "epoch", place.epoch);
+    gen_set_hex(out, "system_id", place.system_id, sizeof place.system_id);
+    gen_set_hex(out, "config_hash", place.config_hash.bytes, 32);
+    gen_set_u64(out, "cluster", place.cluster);
+    gen_set_u64(out, "epoch", place.epoch);
 }
 
-static struct signer signer_of(struct world *world, unsigned member) {
+struct signer gen_member_signer(struct gen_members *world, unsigned member) {
     return signer_ed25519(&world->secrets[member]);
-}
-
-/* LAST-SIGNED. */
-
-static struct bft_vote vote_of(struct world *world, enum bft_vote_kind kind, uint64_t epoch, uint64_t view, uint64_t height, uint8_t id) {
-    struct bft_vote vote = {.kind = (uint8_t)kind, .signer = ASKER};
-    vote.ballot.place = world->members.place;
-    vote.ballot.place.epoch = epoch;
-    vote.ballot.view = view;
-    vote.ballot.height = height;
-    memset(vote.ballot.block_id.bytes, id, 32);
-    memset(vote.ballot.outbox_root.bytes, 0x0B, 32);
-    uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
-    bft_vote_preimage(&vote.ballot, kind, preimage);
-    struct signer signer = signer_of(world, ASKER);
-    signer.sign(signer.context, preimage, sizeof preimage, vote.signature.bytes);
-    return vote;
-}
-
-static struct bft_timeout timeout_of(struct world *world, uint64_t view, uint64_t high_view) {
-    struct bft_timeout timeout = {.place = world->members.place, .view = view, .signer = ASKER};
-    timeout.high.view = high_view;
-    timeout.high.block.height = 40;
-    memset(timeout.high.block.id.bytes, 0x40, 32);
-    uint8_t preimage[BFT_TIMEOUT_PREIMAGE_BYTES];
-    bft_timeout_preimage(&timeout.place, view, &timeout.high, preimage);
-    struct signer signer = signer_of(world, ASKER);
-    signer.sign(signer.context, preimage, sizeof preimage, timeout.signature.bytes);
-    return timeout;
-}
-
-static struct last_signed_answer answer_of(struct world *world) {
-    struct last_signed_answer answer;
-    memset(&answer, 0, sizeof answer);
-    answer.query = world->query;
-    answer.signer = ANSWERER;
-    answer.has_prepare = true;
-    answer.has_commit = true;
-    answer.has_timeout = true;
-    answer.prepare = vote_of(world, BFT_PREPARE, 3, 5, 44, 0x44);
-    answer.commit = vote_of(world, BFT_COMMIT, 3, 5, 43, 0x43);
-    answer.timeout = timeout_of(world, 4, 3);
-    return answer;
-}
-
-static enum last_signed_error judge_bytes(struct world *world, const uint8_t *bytes, size_t count) {
-    struct last_signed_answer answer;
-    struct signer signer = signer_ed25519(NULL);
-    enum last_signed_error error = last_signed_answer_decode(bytes, count, &answer);
-    return error != LAST_SIGNED_OK ? error : last_signed_answer_verify(&world->members, &signer, &world->query, &answer);
-}
-
-static void answer_case(struct world *world, json_t *list, const char *name, const uint8_t *bytes, size_t count, enum last_signed_error expected) {
-    CHECK(judge_bytes(world, bytes, count) == expected);
-    json_t *item = item_in(list, name);
-    set_hex(item, "payload", bytes, count);
-    set_text(item, "expect", last_signed_error_name(expected));
-}
-
-static size_t signed_answer(struct world *world, struct last_signed_answer *answer, uint8_t *out) {
-    struct signer signer = signer_of(world, answer->signer);
-    return last_signed_answer_sign(&signer, answer, out);
-}
-
-static void answers_make(struct world *world, json_t *out) {
-    json_t *list = child(out, "last_signed_answers", json_array());
-    uint8_t bytes[LAST_SIGNED_ANSWER_BYTES_MAX + 1] = {0};
-    struct last_signed_answer answer = answer_of(world);
-    size_t count = signed_answer(world, &answer, bytes);
-    answer_case(world, list, "all three items", bytes, count, LAST_SIGNED_OK);
-    answer_case(world, list, "one byte more", bytes, count + 1, LAST_SIGNED_BAD_BYTES);
-    answer_case(world, list, "one byte less", bytes, count - 1, LAST_SIGNED_BAD_BYTES);
-    static const struct {
-        const char *name;
-        size_t offset;
-        uint8_t flip;
-        enum last_signed_error expected;
-    } flips[] = {
-        {"another system", 0, 1, LAST_SIGNED_BAD_QUERY},        {"another cluster", 16, 1, LAST_SIGNED_BAD_QUERY},
-        {"another epoch", 20, 1, LAST_SIGNED_BAD_QUERY},        {"another asker", 28, 1, LAST_SIGNED_BAD_QUERY},
-        {"asker 18", 28, 16, LAST_SIGNED_BAD_FIELD},            {"signer is the asker", 29, 3, LAST_SIGNED_BAD_FIELD},
-        {"signer 5 of 4 members", 29, 4, LAST_SIGNED_BAD_SIGNER}, {"bit 3 of present", 30, 8, LAST_SIGNED_BAD_FIELD},
-        {"zero is not", 31, 1, LAST_SIGNED_BAD_FIELD},          {"another nonce", 47, 1, LAST_SIGNED_BAD_QUERY},
-        {"another member's name", 29, 1, LAST_SIGNED_BAD_SIGNATURE}, {"a flipped bit of an item", 48 + 60, 1, LAST_SIGNED_BAD_SIGNATURE},
-    };
-    for (size_t i = 0; i < sizeof flips / sizeof flips[0]; i++) {
-        bytes[flips[i].offset] ^= flips[i].flip;
-        answer_case(world, list, flips[i].name, bytes, count, flips[i].expected);
-        bytes[flips[i].offset] ^= flips[i].flip;
-    }
-    answer.has_prepare = false;
-    answer.has_commit = false;
-    answer.has_timeout = false;
-    answer_case(world, list, "nothing held", bytes, signed_answer(world, &answer, bytes), LAST_SIGNED_OK);
-    answer = answer_of(world);
-    answer.has_commit = false;
-    answer_case(world, list, "PREPARE and TIMEOUT", bytes, signed_answer(world, &answer, bytes), LAST_SIGNED_OK);
-    answer = answer_of(world);
-    answer.prepare.ballot.height++;
-    answer_case(world, list, "a PREPARE that the asker never signed", bytes, signed_answer(world, &answer, bytes), LAST_SIGNED_BAD_ITEM);
-    answer = answer_of(world);
-    answer.commit.signature = answer.prepare.signature;
-    answer_case(world, list, "a PREPARE's signature on a COMMIT", bytes, signed_answer(world, &answer, bytes), LAST_SIGNED_BAD_ITEM);
-    answer = answer_of(world);
-    answer.timeout.place.cluster++;
-    answer_case(world, list, "a TIMEOUT of another cluster", bytes, signed_answer(world, &answer, bytes), LAST_SIGNED_BAD_ITEM);
-}
-
-static void verdict_case(struct world *world, json_t *list, const char *name, const struct bft_memory *memory, struct last_signed_answer *answer,
-                         enum last_signed_verdict expected) {
-    static const char *const names[] = {"known", "newer", "other"};
-    uint8_t bytes[LAST_SIGNED_ANSWER_BYTES_MAX];
-    size_t count = signed_answer(world, answer, bytes);
-    CHECK(judge_bytes(world, bytes, count) == LAST_SIGNED_OK && last_signed_judge(memory, answer) == expected);
-    json_t *item = item_in(list, name);
-    set_hex(item, "payload", bytes, count);
-    if (memory) {
-        json_t *held = child(item, "memory", json_object());
-        set_number(held, "epoch", memory->place.epoch);
-        set_number(held, "view", memory->view);
-        set_number(held, "timed_out", memory->timed_out);
-        if (memory->timed_out) {
-            set_number(held, "timeout_high_view", memory->timeout_high.view);
-            set_number(held, "timeout_high_height", memory->timeout_high.block.height);
-            set_hex(held, "timeout_high_id", memory->timeout_high.block.id.bytes, 32);
-        }
-        uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
-        bft_vote_preimage(&memory->prepared, BFT_PREPARE, preimage);
-        if (memory->has_prepared) set_hex(held, "prepared", preimage + SIGNER_TAG_BYTES, BFT_BALLOT_BYTES);
-        bft_vote_preimage(&memory->committed, BFT_COMMIT, preimage);
-        if (memory->has_committed) set_hex(held, "committed", preimage + SIGNER_TAG_BYTES, BFT_BALLOT_BYTES);
-    }
-    set_text(item, "expect", names[expected]);
-}
-
-static void verdicts_make(struct world *world, json_t *out) {
-    json_t *list = child(out, "last_signed_verdicts", json_array());
-    struct last_signed_answer answer = answer_of(world);
-    static struct bft_memory memory;
-    memset(&memory, 0, sizeof memory);
-    memory.place = world->members.place;
-    memory.view = 5;
-    memory.has_prepared = true;
-    memory.has_committed = true;
-    memory.prepared = answer.prepare.ballot;
-    memory.committed = answer.commit.ballot;
-    verdict_case(world, list, "as stored", &memory, &answer, LAST_SIGNED_KNOWN);
-    verdict_case(world, list, "no memory at all", NULL, &answer, LAST_SIGNED_NEWER);
-    answer.prepare = vote_of(world, BFT_PREPARE, 3, 5, 45, 0x45);
-    verdict_case(world, list, "a higher PREPARE", &memory, &answer, LAST_SIGNED_NEWER);
-    answer.prepare = vote_of(world, BFT_PREPARE, 3, 6, 1, 0x45);
-    verdict_case(world, list, "a PREPARE of a higher view", &memory, &answer, LAST_SIGNED_NEWER);
-    answer.prepare = vote_of(world, BFT_PREPARE, 3, 5, 44, 0x45);
-    verdict_case(world, list, "another PREPARE at the same place", &memory, &answer, LAST_SIGNED_OTHER);
-    answer.prepare = vote_of(world, BFT_PREPARE, 2, 9, 99, 0x45);
-    verdict_case(world, list, "a PREPARE of an earlier epoch", &memory, &answer, LAST_SIGNED_KNOWN);
-    answer = answer_of(world);
-    memory.has_committed = false;
-    verdict_case(world, list, "a COMMIT where none is stored", &memory, &answer, LAST_SIGNED_NEWER);
-    memory.has_committed = true;
-    answer.timeout = timeout_of(world, 5, 3);
-    verdict_case(world, list, "a TIMEOUT of the view that is not timed out", &memory, &answer, LAST_SIGNED_NEWER);
-    memory.timed_out = true;
-    memory.timeout_high = answer.timeout.high;
-    verdict_case(world, list, "the TIMEOUT as stored", &memory, &answer, LAST_SIGNED_KNOWN);
-    answer.timeout = timeout_of(world, 5, 4);
-    verdict_case(world, list, "a TIMEOUT with another high", &memory, &answer, LAST_SIGNED_OTHER);
-    answer.timeout = timeout_of(world, 6, 4);
-    verdict_case(world, list, "a TIMEOUT of a higher view", &memory, &answer, LAST_SIGNED_NEWER);
 }
 
 /* Checkpoints. */
@@ -282,7 +81,7 @@ static struct trie *state_make(json_t *out, uint8_t root[32]) {
         trie_path((enum trie_space)entry->shown.space, entry->key, 5, entry->path);
     }
     qsort(entries, ENTRIES, sizeof entries[0], by_path);
-    json_t *list = child(out, "checkpoint_entries", json_array());
+    json_t *list = gen_group(out, "checkpoint_entries");
     for (uint32_t i = 0; i < ENTRIES; i++) {
         struct entry *entry = &entries[i];
         entry->shown.key = entry->key;
@@ -297,15 +96,15 @@ static struct trie *state_make(json_t *out, uint8_t root[32]) {
         CHECK(!writer.failed);
         json_t *item = json_object();
         CHECK(json_array_append_new(list, item) == 0);
-        set_hex(item, "path", entry->path, 32);
-        set_hex(item, "entry", bytes_of_entry, writer.used);
+        gen_set_hex(item, "path", entry->path, 32);
+        gen_set_hex(item, "entry", bytes_of_entry, writer.used);
     }
     trie_root(trie, root);
-    set_hex(out, "checkpoint_state_root", root, 32);
+    gen_set_hex(out, "checkpoint_state_root", root, 32);
     return trie;
 }
 
-static void certificate_make(struct world *world, struct checkpoint_shown *shown) {
+static void certificate_make(struct gen_members *world, struct checkpoint_shown *shown) {
     struct bft_hash id = bft_header_id(&shown->child);
     struct bft_qc *qc = &shown->certificate.qc;
     memset(&shown->certificate, 0, sizeof shown->certificate);
@@ -314,14 +113,14 @@ static void certificate_make(struct world *world, struct checkpoint_shown *shown
     qc->count = 3;
     for (uint8_t i = 0; i < 3; i++) {
         uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
-        struct signer signer = signer_of(world, i);
+        struct signer signer = gen_member_signer(world, i);
         bft_vote_preimage(&qc->ballot, BFT_COMMIT, preimage);
         signer.sign(signer.context, preimage, sizeof preimage, qc->signatures[i].bytes);
         qc->signers[i] = i;
     }
 }
 
-static void shown_make(struct world *world, uint64_t height, const uint8_t root[32], struct checkpoint_shown *shown, uint8_t *manifest_bytes,
+static void shown_make(struct gen_members *world, uint64_t height, const uint8_t root[32], struct checkpoint_shown *shown, uint8_t *manifest_bytes,
                        size_t room) {
     static uint8_t items[3 * CHECKPOINT_ITEM_BYTES];
     memset(shown, 0, sizeof *shown);
@@ -360,7 +159,8 @@ static void shown_make(struct world *world, uint64_t height, const uint8_t root[
     shown->manifest_count = writer.used;
 }
 
-static void shown_case(struct world *world, json_t *list, const char *name, const struct checkpoint_shown *shown, enum checkpoint_error expected) {
+static void shown_case(struct gen_members *world, json_t *list, const char *name, const struct checkpoint_shown *shown,
+                       enum checkpoint_error expected) {
     static uint8_t payload[ROOM];
     struct bytes_writer writer = bytes_writer_of(payload, sizeof payload);
     checkpoint_message_head_put(&writer, 77, 1);
@@ -373,22 +173,22 @@ static void shown_case(struct world *world, json_t *list, const char *name, cons
     enum checkpoint_error error = checkpoint_message_decode(payload, writer.used, &nonce, back, &number);
     if (error == CHECKPOINT_OK) error = checkpoint_shown_verify(&world->members, &signer, K, &back[0]);
     CHECK(error == expected);
-    json_t *item = item_in(list, name);
-    set_hex(item, "payload", payload, writer.used);
-    set_number(item, "checkpoint_blocks", K);
-    set_text(item, "expect", checkpoint_error_name(expected));
+    json_t *item = gen_case(list, name);
+    gen_set_hex(item, "payload", payload, writer.used);
+    gen_set_u64(item, "checkpoint_blocks", K);
+    gen_set_text(item, "expect", checkpoint_error_name(expected));
 }
 
-static void shown_cases(struct world *world, json_t *out, const uint8_t root[32]) {
+static void shown_cases(struct gen_members *world, json_t *out, const uint8_t root[32]) {
     static struct checkpoint_shown shown;
     static uint8_t manifest[1024];
-    json_t *list = child(out, "checkpoints", json_array());
+    json_t *list = gen_group(out, "checkpoints");
     shown_make(world, HEIGHT, root, &shown, manifest, sizeof manifest);
     shown_case(world, list, "whole", &shown, CHECKPOINT_OK);
     uint8_t hash[32];
     checkpoint_manifest_hash(manifest, shown.manifest_count, hash);
-    set_hex(out, "manifest", manifest, shown.manifest_count);
-    set_hex(out, "manifest_hash", hash, 32);
+    gen_set_hex(out, "manifest", manifest, shown.manifest_count);
+    gen_set_hex(out, "manifest_hash", hash, 32);
     manifest[125] = 1;
     shown_case(world, list, "zero of an item is not", &shown, CHECKPOINT_BAD_FIELD);
     manifest[125] = 0;
@@ -409,6 +209,191 @@ static void shown_cases(struct world *world, json_t *out, const uint8_t root[32]
     shown_make(world, HEIGHT, root, &shown, manifest, sizeof manifest);
     shown.certificate.qc.signatures[2].bytes[0] ^= 1;
     shown_case(world, list, "one signature is wrong", &shown, CHECKPOINT_BAD_CERTIFICATE);
+}
+
+/* The last checkpoint of a sealed cluster. */
+
+enum { SEAL_HEIGHT = HEIGHT + 5, OUTBOX_MAX = 4 };
+
+struct sealed {
+    struct checkpoint_shown shown;
+    uint8_t manifest[1024];
+    uint8_t leaves[OUTBOX_MAX][LEAF_BYTES];
+    tree_hash hashes[OUTBOX_MAX], path[TREE_PROOF_HASHES_MAX];
+    uint32_t leaf_count;
+};
+
+/* SEAL's block with so many leaves, the last of which is the state leaf. Header, manifest and certificate are made to fit. */
+static void sealed_make(struct gen_members *world, const uint8_t root[32], uint32_t leaf_count, struct sealed *sealed) {
+    struct checkpoint_shown *shown = &sealed->shown;
+    shown_make(world, SEAL_HEIGHT, root, shown, sealed->manifest, sizeof sealed->manifest);
+    sealed->leaf_count = leaf_count;
+    for (uint32_t i = 0; i + 1 < leaf_count; i++) {
+        struct leaf leaf = {.kind = LEAF_KIND_CLUSTER, .source = world->members.place.cluster, .destination = 0x00010000 + i, .height = SEAL_HEIGHT,
+                            .dseq = 1, .slice_bytes = 16};
+        memcpy(leaf.system_id, world->members.place.system_id, sizeof leaf.system_id);
+        memset(leaf.slice_hash, (int)(0xA0 + i), 32);
+        leaf_encode(&leaf, sealed->leaves[i]);
+    }
+    leaf_state_encode(world->members.place.system_id, world->members.place.cluster, SEAL_HEIGHT, root, sealed->leaves[leaf_count - 1]);
+    for (uint32_t i = 0; i < leaf_count; i++) leaf_hash(sealed->leaves[i], sealed->hashes[i]);
+    tree_root((const tree_hash *)sealed->hashes, leaf_count, shown->header.outbox_root.bytes);
+    shown->child = shown->header;
+    shown->sealed = true;
+    shown->path_count = (uint32_t)tree_inclusion_prove((const tree_hash *)sealed->hashes, leaf_count, leaf_count - 1, sealed->path);
+    shown->path = (const tree_hash *)sealed->path;
+    memcpy(shown->manifest.block_id, bft_header_id(&shown->header).bytes, 32);
+    struct bytes_writer writer = bytes_writer_of(sealed->manifest, sizeof sealed->manifest);
+    checkpoint_manifest_put(&writer, &shown->manifest);
+    CHECK(!writer.failed);
+    certificate_make(world, shown);
+}
+
+static void sealed_case(struct gen_members *world, json_t *list, const char *name, const struct sealed *sealed, size_t cut,
+                        enum checkpoint_error expected) {
+    static uint8_t payload[ROOM];
+    struct bft_members members = world->members;
+    struct bytes_writer writer = bytes_writer_of(payload, sizeof payload);
+    checkpoint_message_head_put(&writer, 77, 1);
+    checkpoint_shown_put(&writer, &sealed->shown);
+    CHECK(!writer.failed);
+    members.height_last = SEAL_HEIGHT; /* as the chain shows it, which has the SEAL */
+    struct checkpoint_shown back[CHECKPOINT_SHOWN_MAX];
+    uint64_t nonce = 0;
+    uint16_t number = 0;
+    struct signer signer = signer_ed25519(NULL);
+    enum checkpoint_error error = checkpoint_message_decode(payload, writer.used - cut, &nonce, back, &number);
+    if (error == CHECKPOINT_OK) error = checkpoint_shown_verify(&members, &signer, K, &back[0]);
+    CHECK(error == expected);
+    json_t *item = gen_case(list, name), *leaves = gen_group(item, "outbox");
+    for (uint32_t i = 0; i < sealed->leaf_count; i++) {
+        json_t *row = json_object();
+        CHECK(json_array_append_new(leaves, row) == 0);
+        gen_set_hex(row, "leaf", sealed->leaves[i], LEAF_BYTES);
+    }
+    gen_set_hex(item, "payload", payload, writer.used - cut);
+    gen_set_u64(item, "checkpoint_blocks", K);
+    gen_set_u64(item, "height_last", SEAL_HEIGHT);
+    gen_set_text(item, "expect", checkpoint_error_name(expected));
+}
+
+static void sealed_cases(struct gen_members *world, json_t *out, const uint8_t root[32]) {
+    static struct sealed sealed;
+    uint8_t other[32];
+    json_t *list = gen_group(out, "sealed_checkpoints");
+    for (uint32_t leaves = 1; leaves <= OUTBOX_MAX; leaves++) {
+        char name[48];
+        (void)snprintf(name, sizeof name, "the state leaf is the last of %u", leaves);
+        sealed_make(world, root, leaves, &sealed);
+        sealed_case(world, list, name, &sealed, 0, CHECKPOINT_OK);
+    }
+    sealed_case(world, list, "a byte of the path less", &sealed, 1, CHECKPOINT_BAD_BYTES);
+    sealed_case(world, list, "without path_count and path", &sealed, 4 + 32 * (size_t)sealed.shown.path_count, CHECKPOINT_BAD_BYTES);
+    sealed.shown.path_count--;
+    sealed_case(world, list, "a hash of the path less", &sealed, 0, CHECKPOINT_BAD_HEADER);
+    sealed.shown.path_count = CHECKPOINT_PATH_MAX + 1;
+    sealed_case(world, list, "a path of 25 hashes", &sealed, 0, CHECKPOINT_BAD_FIELD);
+    sealed_make(world, root, OUTBOX_MAX, &sealed);
+    sealed.path[0][31] ^= 1;
+    sealed_case(world, list, "another hash in the path", &sealed, 0, CHECKPOINT_BAD_HEADER);
+    memcpy(other, root, 32);
+    other[0] ^= 1;
+    sealed_make(world, root, OUTBOX_MAX, &sealed);
+    memcpy(sealed.manifest + 72, other, 32);
+    sealed_case(world, list, "the outbox names another state root than the manifest", &sealed, 0, CHECKPOINT_BAD_HEADER);
+    sealed_make(world, root, OUTBOX_MAX, &sealed);
+    sealed.shown.certificate.qc.signatures[0].bytes[0] ^= 1;
+    sealed_case(world, list, "one signature is wrong, at the end", &sealed, 0, CHECKPOINT_BAD_CERTIFICATE);
+}
+
+/* One of so many items that a link shows it short. */
+
+enum { MANY = CHECKPOINT_ITEMS_SHOWN_MAX + 1, LATER = 57000 };
+
+static void short_make(struct gen_members *world, const uint8_t root[32], uint32_t item_count, struct checkpoint_shown *shown, uint8_t *whole,
+                       size_t room) {
+    static uint8_t items[MANY * CHECKPOINT_ITEM_BYTES], brief[1024];
+    shown_make(world, HEIGHT, root, shown, brief, sizeof brief);
+    for (uint32_t i = 0; i < item_count; i++) {
+        struct checkpoint_item item = {.kind = CHECKPOINT_SLICE, .cluster = 0x00010000, .dseq = 1 + i, .bytes = 16};
+        memset(item.hash, (int)(i & 0xFF), 32);
+        checkpoint_item_encode(&item, items + (size_t)i * CHECKPOINT_ITEM_BYTES);
+    }
+    shown->manifest.item_count = item_count;
+    shown->manifest.items = items;
+    struct bytes_writer writer = bytes_writer_of(whole, room);
+    checkpoint_manifest_put(&writer, &shown->manifest);
+    CHECK(!writer.failed && writer.used == CHECKPOINT_MANIFEST_HEAD_BYTES + (size_t)item_count * CHECKPOINT_ITEM_BYTES);
+    memcpy(brief, whole, CHECKPOINT_MANIFEST_HEAD_BYTES);
+    checkpoint_manifest_hash(whole, writer.used, brief + CHECKPOINT_MANIFEST_HEAD_BYTES);
+    shown->manifest_bytes = brief;
+    shown->manifest_count = CHECKPOINT_SHORT_BYTES;
+}
+
+static void manifest_piece_case(json_t *list, const char *name, const struct checkpoint_piece_query *query, const uint8_t *payload, size_t count,
+                                enum checkpoint_error expected) {
+    struct checkpoint_piece piece;
+    uint8_t bytes[CHECKPOINT_PIECE_QUERY_BYTES];
+    enum checkpoint_error error = checkpoint_piece_decode(payload, count, &piece);
+    if (error == CHECKPOINT_OK && !checkpoint_piece_answers(&piece, query)) error = CHECKPOINT_BAD_NONCE;
+    CHECK(error == expected);
+    checkpoint_piece_query_encode(query, bytes);
+    json_t *item = gen_case(list, name);
+    gen_set_hex(item, "query", bytes, sizeof bytes);
+    gen_set_hex(item, "payload", payload, count);
+    gen_set_text(item, "expect", checkpoint_error_name(expected));
+}
+
+static void manifest_pieces(json_t *list, const uint8_t *whole, size_t count) {
+    static uint8_t payload[CHECKPOINT_PIECE_HEAD_BYTES + CHECKPOINT_MANIFEST_HEAD_BYTES + MANY * CHECKPOINT_ITEM_BYTES];
+    struct checkpoint_piece_query query = {.nonce = 9, .kind = CHECKPOINT_MANIFEST_OF};
+    struct checkpoint_piece piece = {.nonce = 9, .kind = CHECKPOINT_MANIFEST_OF, .total = count};
+    checkpoint_manifest_hash(whole, count, query.manifest_hash);
+    memcpy(piece.manifest_hash, query.manifest_hash, 32);
+    struct bytes_writer writer = bytes_writer_of(payload, sizeof payload);
+    checkpoint_piece_head_put(&writer, &piece);
+    bytes_put_raw(&writer, whole, count);
+    CHECK(!writer.failed);
+    manifest_piece_case(list, "the whole manifest", &query, payload, writer.used, CHECKPOINT_OK);
+    query.offset = LATER;
+    writer = bytes_writer_of(payload, sizeof payload);
+    checkpoint_piece_head_put(&writer, &piece);
+    bytes_put_raw(&writer, whole + LATER, count - LATER);
+    manifest_piece_case(list, "from byte 57,000 on", &query, payload, writer.used, CHECKPOINT_OK);
+    payload[40] = CHECKPOINT_SLICE;
+    manifest_piece_case(list, "as a piece of an item", &query, payload, writer.used, CHECKPOINT_BAD_NONCE);
+    payload[40] = CHECKPOINT_MANIFEST_OF;
+    payload[8] ^= 1;
+    manifest_piece_case(list, "of another manifest", &query, payload, writer.used, CHECKPOINT_BAD_NONCE);
+    payload[8] ^= 1;
+    payload[41] = CHECKPOINT_PIECE_UNKNOWN;
+    manifest_piece_case(list, "UNKNOWN, with content", &query, payload, writer.used, CHECKPOINT_BAD_FIELD);
+}
+
+static void short_cases(struct gen_members *world, json_t *out, const uint8_t root[32]) {
+    static struct checkpoint_shown shown;
+    static uint8_t whole[CHECKPOINT_MANIFEST_HEAD_BYTES + MANY * CHECKPOINT_ITEM_BYTES], hash[32];
+    json_t *list = gen_group(out, "short_checkpoints");
+    short_make(world, root, MANY, &shown, whole, sizeof whole);
+    checkpoint_manifest_hash(whole, sizeof whole, hash);
+    gen_set_hex(out, "short_manifest_hash", hash, 32);
+    shown_case(world, list, "1,025 items in 156 bytes", &shown, CHECKPOINT_OK);
+    uint8_t *brief = (uint8_t *)(uintptr_t)shown.manifest_bytes;
+    brief[CHECKPOINT_MANIFEST_HEAD_BYTES] ^= 1;
+    shown_case(world, list, "another hash, of which nothing can be told yet", &shown, CHECKPOINT_OK);
+    brief[CHECKPOINT_MANIFEST_HEAD_BYTES] ^= 1;
+    brief[0] = 2;
+    shown_case(world, list, "format 2", &shown, CHECKPOINT_BAD_FIELD);
+    brief[0] = 1;
+    brief[123] = 1;
+    shown_case(world, list, "more than 2^20 items", &shown, CHECKPOINT_BAD_FIELD);
+    brief[123] = 0;
+    shown.child.state_root.bytes[0] ^= 1;
+    certificate_make(world, &shown);
+    shown_case(world, list, "the child certifies another root", &shown, CHECKPOINT_BAD_HEADER);
+    manifest_pieces(gen_group(out, "manifest_pieces"), whole, sizeof whole);
+    short_make(world, root, CHECKPOINT_ITEMS_SHOWN_MAX, &shown, whole, sizeof whole);
+    shown_case(world, list, "1,024 items, which fit whole", &shown, CHECKPOINT_BAD_BYTES);
 }
 
 static size_t entries_piece(struct trie *trie, const struct checkpoint_piece_query *query, uint8_t *payload, size_t room) {
@@ -450,11 +435,11 @@ static void piece_case(json_t *list, const char *name, const struct checkpoint_p
     CHECK(error == expected);
     uint8_t query_bytes[CHECKPOINT_PIECE_QUERY_BYTES];
     checkpoint_piece_query_encode(query, query_bytes);
-    json_t *item = item_in(list, name);
-    set_hex(item, "query", query_bytes, sizeof query_bytes);
-    set_hex(item, "payload", payload, count);
-    set_hex(item, "against", root, 32);
-    set_text(item, "expect", checkpoint_error_name(expected));
+    json_t *item = gen_case(list, name);
+    gen_set_hex(item, "query", query_bytes, sizeof query_bytes);
+    gen_set_hex(item, "payload", payload, count);
+    gen_set_hex(item, "against", root, 32);
+    gen_set_text(item, "expect", checkpoint_error_name(expected));
 }
 
 static void entries_cases(struct trie *trie, json_t *list, const uint8_t root[32]) {
@@ -528,19 +513,139 @@ static void refusals(json_t *list, const uint8_t root[32]) {
     }
 }
 
+/* What convicts a member that signed entries which are not those of its checkpoint (B-81 to B-83, kind 8). */
+
+struct case_of_piece {
+    struct checkpoint_shown shown;
+    uint8_t manifest[1024], shown_bytes[ROOM], piece[ROOM];
+    size_t shown_count, piece_count;
+    struct checkpoint_piece_query query;
+    uint8_t signer;
+};
+
+/* As a backup has it (P-80). */
+static void checkpoint_put(struct case_of_piece *of, uint64_t nonce) {
+    struct bytes_writer writer = bytes_writer_of(of->shown_bytes, sizeof of->shown_bytes);
+    checkpoint_message_head_put(&writer, nonce, 1);
+    checkpoint_shown_put(&writer, &of->shown);
+    CHECK(!writer.failed);
+    of->shown_count = writer.used;
+}
+
+static void piece_of_make(struct gen_members *world, struct trie *trie, const uint8_t root[32], uint64_t height, struct case_of_piece *of) {
+    memset(of, 0, sizeof *of);
+    of->signer = 1;
+    shown_make(world, height, root, &of->shown, of->manifest, sizeof of->manifest);
+    checkpoint_put(of, 0);
+    of->query.nonce = 5;
+    checkpoint_manifest_hash(of->manifest, of->shown.manifest_count, of->query.manifest_hash);
+    of->piece_count = entries_piece(trie, &of->query, of->piece, sizeof of->piece);
+}
+
+static void evidence_case(struct gen_members *world, json_t *list, const char *name, const struct case_of_piece *of, unsigned key, int more,
+                          enum evidence_error expected) {
+    static uint8_t bytes[2 * ROOM];
+    static struct evidence evidence;
+    uint8_t preimage[CHECKPOINT_PIECE_PREIMAGE_BYTES], signature[SIGNER_SIGNATURE_BYTES];
+    struct signer signer = gen_member_signer(world, key), verifier = signer_ed25519(NULL);
+    checkpoint_piece_preimage(world->members.place.system_id, &of->query, of->piece, of->piece_count, preimage);
+    signer.sign(signer.context, preimage, sizeof preimage, signature);
+    struct bytes_writer writer = bytes_writer_of(bytes, sizeof bytes);
+    evidence_put_piece_head(&writer, NULL, 0, of->signer);
+    evidence_put_piece_items(&writer, of->shown_bytes, of->shown_count, &of->query, of->piece, of->piece_count, signature);
+    CHECK(!writer.failed);
+    bytes[writer.used] = 0;
+    size_t count = (size_t)((long)writer.used + more);
+    enum evidence_error error = evidence_decode(bytes, count, &evidence);
+    if (error == EVIDENCE_OK) error = evidence_verify(&evidence, &world->members, &verifier);
+    CHECK(error == expected);
+    json_t *item = gen_case(list, name);
+    gen_set_hex(item, "bytes", bytes, count);
+    gen_set_text(item, "error", evidence_error_name(expected));
+    if (error == EVIDENCE_OK) gen_set_u64(item, "signer", evidence.signer);
+}
+
+static void evidence_forms(struct gen_members *world, struct trie *trie, json_t *list, const uint8_t root[32]) {
+    static struct case_of_piece of;
+    piece_of_make(world, trie, root, HEIGHT, &of);
+    of.piece[of.piece_count - 1] ^= 1;
+    evidence_case(world, list, "a byte less", &of, 1, -1, EVIDENCE_TRUNCATED);
+    evidence_case(world, list, "a byte behind", &of, 1, 1, EVIDENCE_TRUNCATED);
+    checkpoint_put(&of, 5);
+    evidence_case(world, list, "CHECKPOINT with a nonce", &of, 1, 0, EVIDENCE_BAD_CHECKPOINT);
+    checkpoint_put(&of, 0);
+    of.shown_bytes[of.shown_count++] = 0;
+    evidence_case(world, list, "a byte behind CHECKPOINT", &of, 1, 0, EVIDENCE_BAD_CHECKPOINT);
+    checkpoint_put(&of, 0);
+    of.query.kind = of.piece[40] = CHECKPOINT_SUBROOTS_OF;
+    evidence_case(world, list, "a question of SUBROOTS, and its answer", &of, 1, 0, EVIDENCE_BAD_FIELD);
+    of.query.kind = of.piece[40] = CHECKPOINT_ENTRIES;
+    of.query.manifest_hash[0] ^= 1;
+    of.piece[8] ^= 1;
+    evidence_case(world, list, "question and answer of another manifest", &of, 1, 0, EVIDENCE_BAD_FIELD);
+    of.query.manifest_hash[0] ^= 1;
+    evidence_case(world, list, "an answer of another manifest", &of, 1, 0, EVIDENCE_BAD_FIELD);
+    of.piece[8] ^= 1;
+    of.piece[0] ^= 1;
+    evidence_case(world, list, "an answer to another question", &of, 1, 0, EVIDENCE_BAD_FIELD);
+    of.piece[0] ^= 1;
+    of.piece_count = CHECKPOINT_PIECE_HEAD_BYTES;
+    of.piece[41] = CHECKPOINT_PIECE_UNKNOWN;
+    memset(of.piece + 48, 0, 8);
+    evidence_case(world, list, "UNKNOWN", &of, 1, 0, EVIDENCE_BAD_FIELD);
+    static struct checkpoint_shown shown;
+    static uint8_t whole[CHECKPOINT_MANIFEST_HEAD_BYTES + MANY * CHECKPOINT_ITEM_BYTES];
+    piece_of_make(world, trie, root, HEIGHT, &of);
+    of.piece[of.piece_count - 1] ^= 1;
+    short_make(world, root, MANY, &shown, whole, sizeof whole);
+    of.shown = shown;
+    checkpoint_put(&of, 0);
+    memcpy(of.query.manifest_hash, shown.manifest_bytes + CHECKPOINT_MANIFEST_HEAD_BYTES, 32);
+    memcpy(of.piece + 8, of.query.manifest_hash, 32);
+    evidence_case(world, list, "a manifest that is shown short", &of, 1, 0, EVIDENCE_BAD_CHECKPOINT);
+}
+
+static void evidence_cases(struct gen_members *world, struct trie *trie, json_t *out, const uint8_t root[32]) {
+    static struct case_of_piece of;
+    json_t *list = gen_group(out, "evidence");
+    piece_of_make(world, trie, root, HEIGHT, &of);
+    evidence_case(world, list, "the entries are right", &of, 1, 0, EVIDENCE_NO_CONFLICT);
+    of.piece[of.piece_count - 1] ^= 1;
+    evidence_case(world, list, "another value (bad_proof)", &of, 1, 0, EVIDENCE_OK);
+    evidence_case(world, list, "signed by another member", &of, 2, 0, EVIDENCE_BAD_SIGNATURE);
+    of.signer = N;
+    evidence_case(world, list, "signer n", &of, 1, 0, EVIDENCE_BAD_SIGNER);
+    of.signer = 1;
+    of.shown.certificate.qc.signatures[2].bytes[0] ^= 1;
+    checkpoint_put(&of, 0);
+    evidence_case(world, list, "the child is not certified", &of, 1, 0, EVIDENCE_BAD_CHECKPOINT);
+    piece_of_make(world, trie, root, HEIGHT, &of);
+    of.piece[48]--;
+    evidence_case(world, list, "an entry more than total says (bad_bytes)", &of, 1, 0, EVIDENCE_OK);
+    of.piece[48]++;
+    of.query.prefix_bits = 1;
+    evidence_case(world, list, "entries without the prefix (bad_order)", &of, 1, 0, EVIDENCE_OK);
+    piece_of_make(world, trie, root, HEIGHT + 1, &of);
+    of.piece[of.piece_count - 1] ^= 1;
+    evidence_case(world, list, "at a height that no checkpoint has: K is not judged", &of, 1, 0, EVIDENCE_OK);
+    evidence_forms(world, trie, list, root);
+}
+
 void gen_durability(json_t *out) {
-    static struct world world;
+    static struct gen_members world;
     CHECK(ed25519_start(NULL));
     world_make(&world, out);
     uint8_t query[LAST_SIGNED_QUERY_BYTES];
     last_signed_query_encode(&world.query, query);
-    set_hex(out, "last_signed_query", query, sizeof query);
-    answers_make(&world, out);
-    verdicts_make(&world, out);
+    gen_set_hex(out, "last_signed_query", query, sizeof query);
+    gen_last_signed(&world, out);
     uint8_t root[32];
     struct trie *trie = state_make(out, root);
     shown_cases(&world, out, root);
-    json_t *pieces = child(out, "pieces", json_array());
+    sealed_cases(&world, out, root);
+    short_cases(&world, out, root);
+    evidence_cases(&world, trie, out, root);
+    json_t *pieces = gen_group(out, "pieces");
     entries_cases(trie, pieces, root);
     subroots_cases(trie, pieces, root);
     refusals(pieces, root);

@@ -1,7 +1,8 @@
 /*
  * Vectors of spec/system.md: cards (S-10 to S-16), system files (S-20 to S-33), limits (S-40 to S-42), CONFIG (S-50 to S-62), operations
- * (S-70 to S-80), addresses (S-91), the CONFIG chain (S-100 to S-105), owner records (S-110 to S-112), succession (S-141, S-142), what convicts
- * administrators (B-81, kind 7). The error that a case must give is written here by hand; the code under test is then checked to give it.
+ * (S-70 to S-80) and what a body names them by (D-2), addresses (S-91), the CONFIG chain (S-100 to S-105), owner records (S-110 to S-112),
+ * succession (S-141, S-142), what convicts administrators (B-81, kind 7). The error that a case must give is written here by hand; the code under
+ * test is then checked to give it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "merkle/bytes.h"
 #include "merkle/check.h"
 #include "protocol/addresses.h"
+#include "protocol/body.h"
 #include "protocol/canonical.h"
 #include "protocol/claim.h"
 #include "protocol/config_chain.h"
@@ -394,6 +396,43 @@ static void gen_operations_admin(json_t *out, const struct fixture *fixture) {
     op_case(list, "of another system", &genesis, "foreign");
 }
 
+/* One text under several sets of signatures: one operation, and as many inputs, each of which a body names by its own hash (D-2, S-71). */
+static void gen_inputs(json_t *out, const struct fixture *fixture) {
+    json_t *list = group(out, "operation_inputs");
+    struct config genesis;
+    const struct {
+        const char *name;
+        uint8_t signers; /* by bit */
+        bool spoilt;
+        const char *error;
+    } cases[] = {{"signed by the first and the second", 3, false, "ok"}, {"signed by the first and the third", 5, false, "ok"},
+                 {"signed by all three", 7, false, "ok"}, {"signed by the first two, and one signature is spoilt", 3, true, "signature-invalid"},
+                 {"signed by nobody", 0, false, "signatures-too-few"}};
+    CHECK(system_config(&fixture->assembly->system, SHARD, &genesis));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fixture_config_op(fixture, &genesis, -1, &op);
+        (void)admin_op_encode(&op, bytes_room); /* sets the hash that is signed */
+        for (uint32_t k = 0; k < FIXTURE_ADMINS; k++) {
+            if (cases[i].signers >> k & 1) CHECK(admin_op_sign(&op, &fixture->admins[k].signing));
+        }
+        if (cases[i].spoilt) op.signatures[1].signature[63] ^= 1;
+        size_t count = admin_op_encode(&op, bytes_room);
+        json_t *object = item(list, cases[i].name);
+        set_hex(object, "operation", bytes_room, count);
+        set_hex(object, "hash", op.hash, 32);
+        set_hex(object, "input_hash", op.input_hash, 32);
+        struct body_reference reference = {.kind = BODY_ADMIN, .relay = 2};
+        uint8_t body[BODY_HEAD_BYTES + BODY_REFERENCE_BYTES];
+        memcpy(reference.hash, op.input_hash, 32);
+        bytes_put_le32(body, 1);
+        body_reference_encode(&reference, body + BODY_HEAD_BYTES);
+        set_hex(object, "body", body, sizeof body);
+        set_hex(object, "body_hash", bft_body_hash(body, sizeof body).bytes, 32);
+        CHECK(admin_op_decode(&back, bytes_room, count, NULL) == SYSTEM_OK);
+        set_error(object, cases[i].error, admin_op_verify(&back, &genesis, NULL, NULL));
+    }
+}
+
 /* ---- CONFIG chain, of the same shard ---- */
 
 static void gen_chain(json_t *out, const struct fixture *fixture) {
@@ -497,30 +536,53 @@ static void gen_records(json_t *out, const struct fixture *fixture) {
     set_error(object, "ok", claim_addresses_verify(&addresses, addresses.system_id, node, NULL));
 }
 
-static void gen_successor(json_t *out, const struct fixture *fixture) {
-    json_t *list = group(out, "successors");
+struct successor_case {
+    const char *name;
+    uint16_t succession;
+    bool other_partition, other_predecessor; /* of the file */
+    bool about_another; /* the statement names another file */
+    uint32_t signatures;
+    const char *error;
+};
+
+static void successor_case(json_t *list, const struct fixture *fixture, const struct successor_case *as) {
     struct fixture *next = fixture_new(105, 1, 1, 4);
     struct system *system = &next->assembly->system;
     struct config old;
     struct claim_successor statement;
     CHECK(system_config(&fixture->assembly->system, SHARD, &old));
-    system->succession = 1;
+    system->succession = as->succession;
     memcpy(system->predecessor_id, old.system_id, 16);
     memcpy(system->partition_key, old.partition_key, 16);
+    system->predecessor_id[0] ^= as->other_predecessor;
+    system->partition_key[0] ^= as->other_partition;
     next->assembly->shards[0].origin_height = 4242;
     memset(next->assembly->shards[0].origin_root, 0x5A, 32);
     CHECK(assembly_finish(next->assembly, NULL) == SYSTEM_OK);
-    json_t *object = gen_file(list, "a successor of system_files[0]", system);
+    json_t *object = gen_file(list, as->name, system);
     memset(&statement, 0, sizeof statement);
     memcpy(statement.predecessor_id, old.system_id, 16);
-    memcpy(statement.successor_id, system->system_id, 16);
     memcpy(statement.successor_hash, system->file_hash, 32);
-    CHECK(claim_successor_sign(&statement, &fixture->admins[0].signing));
-    enum system_error few = claim_successor_verify(&statement, &old, system, NULL);
-    CHECK(few == SYSTEM_SIGNATURES_TOO_FEW && claim_successor_sign(&statement, &fixture->admins[2].signing));
+    statement.successor_hash[0] ^= as->about_another;
+    memcpy(statement.successor_id, statement.successor_hash, 16);
+    for (uint32_t i = 0; i < as->signatures; i++) CHECK(claim_successor_sign(&statement, &fixture->admins[2 * i].signing));
     set_hex(object, "statement", bytes_room, claim_successor_encode(&statement, bytes_room));
-    set_error(object, "ok", claim_successor_verify(&statement, &old, system, NULL));
+    set_error(object, as->error, claim_successor_verify(&statement, &old, system, NULL));
     fixture_free(next);
+}
+
+/* S-142: one fault, or several, of which the first in its order gives the word. */
+static void gen_successor(json_t *out, const struct fixture *fixture) {
+    json_t *list = group(out, "successors");
+    const struct successor_case cases[] = {
+        {"a successor of system_files[0]", 1, false, false, false, 2, "ok"},
+        {"one signature short", 1, false, false, false, 1, "signatures-too-few"},
+        {"the statement names another file, and has one signature", 1, false, false, true, 1, "foreign"},
+        {"a file with succession 2, and a statement about another", 2, false, false, true, 2, "serial"},
+        {"a file with another partition key, and a statement about another", 1, true, false, true, 2, "serial"},
+        {"a file of another predecessor, with succession 2", 2, false, true, false, 2, "foreign"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) successor_case(list, fixture, &cases[i]);
 }
 
 /* ---- two successors (B-81 to B-83, kind 7) ---- */
@@ -680,6 +742,7 @@ void gen_system(json_t *out) {
     gen_rights(out);
     gen_endpoints(out);
     gen_operations_admin(out, fixture);
+    gen_inputs(out, fixture);
     gen_chain(out, fixture);
     gen_records(out, fixture);
     gen_successor(out, fixture);
