@@ -214,9 +214,7 @@ static int address_command(int argc, char **argv, enum verb verb, const char *he
         bool good = (count > 0) == (verb != VERB_SHOW);
         code = good ? address_run(verb, &wishes, words, count) : cmd_fail("usage: %s %s (--help tells its options)", argv[0], help);
     }
-    free(wishes.system);
-    free(wishes.addresses);
-    poptFreeContext(context);
+    cmd_options_end(context, options);
     return code;
 }
 

@@ -307,16 +307,6 @@ int cmd_system_assemble(int argc, char **argv) {
     }
     if (cmd_signatures_start()) code = assemble(&wishes);
 out:
-    cmd_words_free(wishes.coordinators);
-    cmd_words_free(wishes.shards);
-    cmd_words_free(wishes.admins);
-    cmd_words_free(wishes.clients);
-    cmd_words_free(wishes.settings);
-    cmd_words_free(wishes.origins);
-    free(wishes.name);
-    free(wishes.out);
-    free(wishes.partition_key);
-    free(wishes.predecessor);
-    poptFreeContext(context);
+    cmd_options_end(context, options);
     return code;
 }

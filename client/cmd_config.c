@@ -522,16 +522,7 @@ static int config_command(int argc, char **argv, enum verb verb, const char *hel
         bool timeout = wishes.timeout_s >= 1 && wishes.timeout_s <= 86400;
         code = timeout ? run(verb, &wishes, words, count, argv[0]) : cmd_fail("--timeout is 1 to 86400 seconds");
     }
-    free(wishes.system);
-    free(wishes.client);
-    free(wishes.out);
-    free(wishes.chain);
-    free(wishes.admin_key);
-    cmd_words_free(wishes.set);
-    cmd_words_free(wishes.replace);
-    cmd_words_free(wishes.add);
-    cmd_words_free(wishes.remove);
-    poptFreeContext(context);
+    cmd_options_end(context, options);
     return code;
 }
 

@@ -42,6 +42,33 @@ void cmd_words_free(char **words) {
     free(words);
 }
 
+static bool is_end(const struct poptOption *option) {
+    return option->longName == NULL && option->shortName == 0 && option->arg == NULL;
+}
+
+/* Two names of one option may share a place: what is freed is forgotten. */
+static void option_free(const struct poptOption *option) {
+    unsigned type = option->argInfo & POPT_ARG_MASK;
+    if (type == POPT_ARG_STRING) {
+        char **text = option->arg;
+        free(*text);
+        *text = NULL;
+    } else if (type == POPT_ARG_ARGV) {
+        char ***words = option->arg;
+        cmd_words_free(*words);
+        *words = NULL;
+    }
+}
+
+void cmd_options_end(poptContext context, const struct poptOption *options) {
+    for (const struct poptOption *option = options; !is_end(option); option++) {
+        option_free(option);
+        bool table = (option->argInfo & POPT_ARG_MASK) == POPT_ARG_INCLUDE_TABLE;
+        for (const struct poptOption *own = table ? option->arg : NULL; own != NULL && !is_end(own); own++) option_free(own);
+    }
+    poptFreeContext(context);
+}
+
 bool cmd_signatures_start(void) {
     if (ed25519_start(NULL)) return true;
     (void)cmd_fail("the Ed25519 library fails its self-test: another release than this program was made for?");

@@ -339,15 +339,7 @@ static int successor_command(int argc, char **argv, enum verb verb, const char *
         const char **words = cmd_words(context, &count);
         code = run(verb, &wishes, words, count, argv[0]);
     }
-    free(wishes.predecessor);
-    free(wishes.successor);
-    free(wishes.out);
-    free(wishes.admin_key);
-    free(wishes.data);
-    free(wishes.chain);
-    cmd_words_free(wishes.backups);
-    cmd_words_free(wishes.seen);
-    poptFreeContext(context);
+    cmd_options_end(context, options);
     return code;
 }
 

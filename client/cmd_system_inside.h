@@ -19,6 +19,8 @@ bool cmd_options(poptContext context);
 const char **cmd_words(poptContext context, int *count);
 /* What POPT_ARG_ARGV gave; NULL is nothing. */
 void cmd_words_free(char **words);
+/* The end of a command: frees every text and list that the options of this table, or of a table that it includes, were given, and the context. */
+void cmd_options_end(poptContext context, const struct poptOption *options);
 
 /* Starts Ed25519 (self-test included); false after a message. */
 bool cmd_signatures_start(void);
