@@ -109,6 +109,7 @@ struct replica_world {
     uint64_t admin_states;
     uint8_t refused_code; /* of the newest REFUSED */
     uint32_t nonce;
+    uint64_t number; /* of the newest put of rw_puts() */
     void (*frame)(void *context, uint16_t type, const uint8_t *bytes, size_t count); /* of each that comes to the client; may be NULL */
     void *frame_context;
     const struct table_entry *kept; /* of the predecessor's state: the shard begins with it */
@@ -188,5 +189,13 @@ bool rw_sum_is_right(struct rw_script *script);
 bool rw_nobody_stopped(const struct replica_world *rw); /* prints who did */
 /* The next CONFIG of this cluster, with another time-out and window, is given to a node. */
 void rw_config_send(struct rw_script *script, uint32_t node, uint32_t cluster);
+
+enum { RW_KEYS = 60 };
+/* So many puts, one after the other, so that each is blocks of its own; all were answered. They go round RW_KEYS keys, under numbers of their own. */
+bool rw_puts(struct replica_world *rw, uint32_t count);
+/* Another node of its cluster that is up; RW_NODES: none. */
+uint32_t rw_other(const struct replica_world *rw, uint32_t node);
+/* This node votes: with another member down, nothing is decided without it. And all states agree, nobody stopped, every answer was proved. */
+bool rw_votes(struct replica_world *rw, uint32_t node);
 
 #endif

@@ -1,4 +1,5 @@
-/* What scripts on the world of replicas do again and again: writes one after the other, a CONFIG of each cluster (replica_world.h). */
+/* What scripts on the world of replicas do again and again: writes one after the other, a CONFIG of each cluster, a member that must be needed
+ * (replica_world.h). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,4 +56,34 @@ void rw_config_send(struct rw_script *script, uint32_t node, uint32_t cluster) {
     script->config_bytes = rw_admin_send(script->rw, node, &op, 1, bytes);
     memcpy(script->config, bytes, script->config_bytes);
     *config = op.config;
+}
+
+bool rw_puts(struct replica_world *rw, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        char key[16], value[64];
+        rw->number++;
+        snprintf(key, sizeof key, "key%llu", (unsigned long long)(rw->number % RW_KEYS));
+        snprintf(value, sizeof value, "value %llu", (unsigned long long)rw->number);
+        struct operation put = op_put(key, value);
+        if (rw_ask(rw, BATCH_WRITE, rw->number, &put, 1, 20000) == NULL) return false;
+    }
+    return true;
+}
+
+uint32_t rw_other(const struct replica_world *rw, uint32_t node) {
+    uint32_t first = node / RW_CLUSTER * RW_CLUSTER;
+    for (uint32_t other = first; other < first + RW_CLUSTER; other++) {
+        if (other != node && rw->nodes[other].up) return other;
+    }
+    return RW_NODES;
+}
+
+bool rw_votes(struct replica_world *rw, uint32_t node) {
+    uint32_t other = rw_other(rw, node);
+    if (other == RW_NODES) return false;
+    rw_crash(rw, other);
+    bool done = rw_puts(rw, 3);
+    rw_restart(rw, other);
+    rw_run(rw, 3000);
+    return done && rw_compare(rw) >= 6 && rw_nobody_stopped(rw) && rw->answers_bad == 0;
 }

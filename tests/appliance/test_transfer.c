@@ -10,7 +10,7 @@
 #include "protocol/checkpoint.h"
 #include "tests/appliance/replica_world.h"
 
-enum { K = 16, KEYS = 60 };
+enum { K = 16, KEYS = RW_KEYS };
 enum {
     MESSAGE_CHECKPOINT_QUERY = 0x010D,
     MESSAGE_CHECKPOINT = 0x010E,
@@ -19,29 +19,17 @@ enum {
     MESSAGE_BATCH = 0x0301
 };
 
-static uint64_t number;
-
 static struct replica_world *world(uint64_t seed) {
     const char *given = getenv("SEED");
     if (given != NULL) seed = strtoull(given, NULL, 10);
     print_message("SEED=%llu\n", (unsigned long long)seed);
-    number = 0;
     struct replica_world *rw = rw_create_stored(seed, K);
     rw_run(rw, 200);
     return rw;
 }
 
-/* One after the other, so that each is blocks of its own. */
 static void puts_done(struct replica_world *rw, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
-        char key[16], value[64];
-        number++;
-        snprintf(key, sizeof key, "key%llu", (unsigned long long)(number % KEYS));
-        snprintf(value, sizeof value, "value %llu", (unsigned long long)number);
-        struct operation put = op_put(key, value);
-        const struct client_item *item = rw_ask(rw, BATCH_WRITE, number, &put, 1, 20000);
-        assert_non_null(item);
-    }
+    assert_true(rw_puts(rw, count));
 }
 
 static uint64_t height(struct replica_world *rw, uint32_t node) {
@@ -73,16 +61,8 @@ static bool back(struct replica_world *rw, uint32_t node, uint64_t above, uint64
     return false;
 }
 
-/* It votes: with another member down, nothing is decided without it. */
 static void votes_are_needed(struct replica_world *rw, uint32_t node) {
-    uint32_t first = node / RW_CLUSTER * RW_CLUSTER, other = first == node ? first + 1 : first;
-    rw_crash(rw, other);
-    puts_done(rw, 3);
-    rw_restart(rw, other);
-    rw_run(rw, 2000);
-    assert_true(rw_compare(rw) >= 6);
-    for (uint32_t i = 0; i < RW_NODES; i++) assert_int_equal(rw->nodes[i].stopped, 0);
-    assert_int_equal(rw->answers_bad, 0);
+    assert_true(rw_votes(rw, node));
 }
 
 static void behind_beyond_pruning(uint64_t seed, uint32_t down, bool lose_state) {
@@ -149,7 +129,7 @@ static uint64_t stand_at_checkpoint(struct replica_world *rw, const uint32_t *no
         uint8_t digest[32];
         snprintf(key, sizeof key, "key%u", i % KEYS);
         struct operation put = op_put(key, "value");
-        uint8_t *batch = rw_batch(rw, BATCH_WRITE, ++number, &put, 1, &bytes, digest);
+        uint8_t *batch = rw_batch(rw, BATCH_WRITE, ++rw->number, &put, 1, &bytes, digest);
         rw_send(rw, i % RW_CLUSTER, MESSAGE_BATCH, batch, bytes);
         free(batch);
         for (uint32_t ms = 0; ms < 50; ms++) {
@@ -224,7 +204,7 @@ static void the_block_of_a_checkpoint_is_served_after_all_lost_power(void **stat
         uint8_t digest[32];
         snprintf(key, sizeof key, "key%u", i);
         struct operation put = op_put(key, "value");
-        uint8_t *batch = rw_batch(rw, BATCH_WRITE, ++number, &put, 1, &bytes, digest);
+        uint8_t *batch = rw_batch(rw, BATCH_WRITE, ++rw->number, &put, 1, &bytes, digest);
         rw_send(rw, i % RW_CLUSTER, MESSAGE_BATCH, batch, bytes);
         free(batch);
         for (uint32_t ms = 0; ms < 100 && !all_checkpointed(rw, others, 3, K); ms++) rw_run(rw, 1);

@@ -15,7 +15,6 @@
 
 enum { K = 16, MESSAGE_CHECKPOINT = 0x010E, MESSAGE_PIECE = 0x0110, MESSAGE_CONFIG_QUERY = 0x0113, MESSAGE_CONFIG_CHAIN = 0x0114 };
 
-static uint64_t number;
 static struct config configs[2]; /* in force: of the coordinator, of the shard */
 static uint8_t signed_bytes[ADMIN_OP_BYTES_MAX];
 static struct admin_op op;
@@ -24,7 +23,6 @@ static struct replica_world *world_of(uint64_t seed, uint32_t checkpoint_blocks)
     const char *given = getenv("SEED");
     if (given != NULL) seed = strtoull(given, NULL, 10);
     print_message("SEED=%llu\n", (unsigned long long)seed);
-    number = 0;
     struct replica_world *rw = rw_create_stored(seed, checkpoint_blocks);
     assert_true(system_config(&rw->world->system, COORDINATOR_CLUSTER_BASE, &configs[0]));
     assert_true(system_config(&rw->world->system, SHARD_CLUSTER_BASE, &configs[1]));
@@ -32,29 +30,18 @@ static struct replica_world *world_of(uint64_t seed, uint32_t checkpoint_blocks)
     return rw;
 }
 
-/* One after the other, so that each is blocks of its own. */
 static void puts_done(struct replica_world *rw, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
-        char key[16], value[64];
-        number++;
-        snprintf(key, sizeof key, "key%llu", (unsigned long long)(number % 60));
-        snprintf(value, sizeof value, "value %llu", (unsigned long long)number);
-        struct operation put = op_put(key, value);
-        assert_non_null(rw_ask(rw, BATCH_WRITE, number, &put, 1, 20000));
-    }
+    assert_true(rw_puts(rw, count));
 }
 
 static uint32_t first_of(uint32_t node) {
     return node / RW_CLUSTER * RW_CLUSTER;
 }
 
-/* Another of its cluster that is up. */
 static uint32_t other_of(const struct replica_world *rw, uint32_t node) {
-    for (uint32_t other = first_of(node); other < first_of(node) + RW_CLUSTER; other++) {
-        if (other != node && rw->nodes[other].up) return other;
-    }
-    fail();
-    return 0;
+    uint32_t other = rw_other(rw, node);
+    assert_true(other < RW_NODES);
+    return other;
 }
 
 /* The next CONFIG of this node's cluster takes effect: another time-out. */
@@ -92,19 +79,8 @@ static bool back(struct replica_world *rw, uint32_t node, uint64_t epoch, uint64
     return false;
 }
 
-/* It votes: with another member down, nothing is decided without it. */
 static void votes_are_needed(struct replica_world *rw, uint32_t node) {
-    uint32_t other = other_of(rw, node);
-    rw_crash(rw, other);
-    puts_done(rw, 3);
-    rw_restart(rw, other);
-    rw_run(rw, 3000);
-    assert_true(rw_compare(rw) >= 6);
-    for (uint32_t i = 0; i < RW_NODES; i++) {
-        if (rw->nodes[i].stopped > 0) print_message("node %u: %s\n", i, rw->nodes[i].stop_text);
-        assert_int_equal(rw->nodes[i].stopped, 0);
-    }
-    assert_int_equal(rw->answers_bad, 0);
+    assert_true(rw_votes(rw, node));
 }
 
 /* Away while so many epochs ended, all of it pruned. */

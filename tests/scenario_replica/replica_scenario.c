@@ -6,8 +6,6 @@
 
 #include "appliance/replica_private.h"
 
-enum { KEYS = 40, ASK_MS = 20000 };
-
 static const char *rule_of_script;
 static uint64_t seed_of_script;
 static struct fixture *fixture;
@@ -81,15 +79,7 @@ int rs_write(struct replica_world *rw, uint64_t number, const struct operation *
 /* ---- behind ---- */
 
 void rs_puts(struct replica_world *rw, uint32_t count) {
-    static uint64_t number;
-    for (uint32_t i = 0; i < count; i++) {
-        char key[16], value[64];
-        number++;
-        snprintf(key, sizeof key, "key%llu", (unsigned long long)(number % KEYS));
-        snprintf(value, sizeof value, "value %llu", (unsigned long long)number);
-        struct operation put = op_put(key, value);
-        rs_must(rw, rs_write(rw, number, &put, ASK_MS) >= 0, "a put is answered");
-    }
+    rs_must(rw, rw_puts(rw, count), "a put is answered");
 }
 
 uint64_t rs_leave_behind(struct replica_world *rw, uint32_t node) {
