@@ -11,7 +11,13 @@
 
 enum { ITEMS_BYTES_MAX = 1024 };
 
+/* Blob is taken over. What is longer than a file can be has a chain that is (EVIDENCE_BYTES_MAX): nobody would read it. */
 static void keep(struct replica *r, uint32_t cluster, const char *who, uint64_t epoch, enum evidence_kind kind, struct blob *blob, size_t count) {
+    if (count > EVIDENCE_BYTES_MAX) {
+        replica_note(r, LOG_LEVEL_WARN, "evidence_too_long", "kind=%s bytes=%zu", evidence_kind_name(kind), count);
+        blob_drop(blob);
+        return;
+    }
     struct replica_output *output = output_add(r, REPLICA_EVIDENCE);
     output->piece_count = 1;
     output->pieces[0] = (struct blob_piece){.blob = blob, .count = count};
@@ -71,7 +77,7 @@ void replica_transfer_evidence(struct replica *r, uint8_t member, uint64_t epoch
     struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);
     evidence_put_piece_head(&writer, chain->bytes, (uint32_t)chain->count, member);
     bytes_put_raw(&writer, items->bytes, items->count);
-    if (epoch < CONFIG_CHAIN_ENTRIES_MAX && writer.used <= EVIDENCE_BYTES_MAX) member_keep(r, member, &place, EVIDENCE_PIECE, blob, writer.used);
+    if (epoch < CONFIG_CHAIN_ENTRIES_MAX) member_keep(r, member, &place, EVIDENCE_PIECE, blob, writer.used);
     else blob_drop(blob); /* its chain is longer than a payload (S-101) */
     blob_drop(chain);
     blob_drop(items);

@@ -21,7 +21,7 @@ void take_evidence(struct transfer *t, uint8_t from, const struct transfer_query
     uint8_t signer = place_of_key(epoch, t->config.members->keys[from]); /* by the epoch whose members certified the checkpoint */
     const uint8_t *bytes = piece->content - CHECKPOINT_PIECE_HEAD_BYTES;
     size_t count = CHECKPOINT_PIECE_HEAD_BYTES + piece->content_bytes;
-    if (signer == BFT_MEMBERS_MAX || take->shown_blob->count + count > EVIDENCE_BYTES_MAX / 2) return;
+    if (signer == BFT_MEMBERS_MAX || take->shown_blob->count > EVIDENCE_CHECKPOINT_BYTES_MAX || count > CHECKPOINT_ENTRIES_PIECE_BYTES_MAX) return;
     take->convicted |= (uint16_t)(1u << from);
     struct blob *blob = blob_make(EVIDENCE_PIECE_BYTES_MORE + take->shown_blob->count + count);
     struct bytes_writer writer = bytes_writer_of(blob->bytes, blob->count);

@@ -245,7 +245,7 @@ static void entries_answer(struct transfer *t, uint8_t from, const struct transf
     if (piece == NULL) return;
     uint8_t subroot[32];
     enum checkpoint_error error = CHECKPOINT_BAD_BYTES;
-    bool fits = answer->content_bytes <= CHECKPOINT_PIECE_BYTES_MAX + TRIE_PROOF_BYTES_MAX + 4 || answer->total == 1;
+    bool fits = CHECKPOINT_PIECE_HEAD_BYTES + answer->content_bytes <= CHECKPOINT_ENTRIES_PIECE_BYTES_MAX;
     if (fits) error = checkpoint_entries_subroot(answer, &query->sent, t->take.shown.manifest.state_root, &cursor, subroot);
     if (fits && error != CHECKPOINT_OK) take_evidence(t, from, query, answer);
     if (error != CHECKPOINT_OK) {

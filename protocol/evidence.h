@@ -16,8 +16,22 @@
 #include "protocol/claim.h"
 #include "protocol/decision.h"
 
-enum { EVIDENCE_PIECE_BYTES_MORE = 8 + CHECKPOINT_PIECE_QUERY_BYTES + CHECKPOINT_PIECE_SIGNATURE_BYTES }; /* of its items, beside the two */
-enum { EVIDENCE_MAGIC_BYTES = 8, EVIDENCE_BYTES_MAX = 1 << 25, EVIDENCE_NOBODY = 0xFF };
+enum { EVIDENCE_MAGIC_BYTES = 8, EVIDENCE_NOBODY = 0xFF };
+
+/*
+ * How large a file can be. The largest items are those of a wrong piece (kind 8): CHECKPOINT, whole, with as many items as a manifest may have (P-32),
+ * and PIECE of ENTRIES, which no receiver takes for one when it is longer than this (P-45). All other items are smaller: a compact decision came in one
+ * frame (32 MiB). The chain before them is what the administrators made it: 64 MiB are enough for the 256 steps that a payload may have (S-103) with
+ * the largest operations, certificates and, at the default block_refs_max, bodies. What is larger nobody keeps, and nobody reads.
+ */
+enum {
+    EVIDENCE_PIECE_BYTES_MORE = 8 + CHECKPOINT_PIECE_QUERY_BYTES + CHECKPOINT_PIECE_SIGNATURE_BYTES, /* of its items, beside the two */
+    EVIDENCE_CHECKPOINT_BYTES_MAX =
+        16 + 4 + CHECKPOINT_MANIFEST_HEAD_BYTES + CHECKPOINT_ITEMS_MAX * CHECKPOINT_ITEM_BYTES + CHECKPOINT_PROOF_BYTES_MAX,
+    EVIDENCE_ITEMS_BYTES_MAX = EVIDENCE_CHECKPOINT_BYTES_MAX + CHECKPOINT_ENTRIES_PIECE_BYTES_MAX + EVIDENCE_PIECE_BYTES_MORE,
+    EVIDENCE_CHAIN_BYTES_MAX = 1 << 26,
+    EVIDENCE_BYTES_MAX = EVIDENCE_MAGIC_BYTES + 4 + EVIDENCE_CHAIN_BYTES_MAX + 4 + EVIDENCE_ITEMS_BYTES_MAX
+};
 
 enum evidence_kind {
     EVIDENCE_TWO_PREPARES = 1,    /* of one view and height */

@@ -25,14 +25,21 @@ static void queries_note(void) {
     }
 }
 
-/* The last value is another one; signed again by `key`. */
-static void piece_alter(struct blob *blob, const struct checkpoint_piece_query *query, struct keyed_signer *key) {
+static size_t piece_bytes; /* so long the liar makes its pieces, by bytes behind the entries; 0: as they are */
+
+/* The last value is another one; signed again by `key`. The blob is taken over. */
+static struct blob *piece_alter(struct blob *blob, const struct checkpoint_piece_query *query, struct keyed_signer *key) {
     uint8_t preimage[CHECKPOINT_PIECE_PREIMAGE_BYTES];
-    size_t count = blob->count - CHECKPOINT_PIECE_SIGNATURE_BYTES;
+    size_t count = blob->count - CHECKPOINT_PIECE_SIGNATURE_BYTES, length = piece_bytes > count ? piece_bytes : count;
     struct signer signer = keyed_signer_of(key);
-    blob->bytes[count - 1] ^= 1;
-    checkpoint_piece_preimage(tw.system.system_id, query, blob->bytes, count, preimage);
-    signer.sign(signer.context, preimage, sizeof preimage, blob->bytes + count);
+    struct blob *altered = blob_make(length + CHECKPOINT_PIECE_SIGNATURE_BYTES);
+    memset(altered->bytes, 0, altered->count);
+    memcpy(altered->bytes, blob->bytes, count);
+    altered->bytes[length - 1] ^= 1;
+    checkpoint_piece_preimage(tw.system.system_id, query, altered->bytes, length, preimage);
+    signer.sign(signer.context, preimage, sizeof preimage, altered->bytes + length);
+    blob_drop(blob);
+    return altered;
 }
 
 /* Until the end; each piece of the liar is wrong, and signed by this key. */
@@ -51,7 +58,9 @@ static void run(struct keyed_signer *key) {
             bool entries = mail->type == MESSAGE_PIECE && mail->from == LIAR && mail->blob->bytes[40] == CHECKPOINT_ENTRIES &&
                            mail->blob->bytes[41] == CHECKPOINT_PIECE_OK;
             for (uint32_t q = 0; entries && q < QUERIES_MAX; q++) {
-                if (bytes_get_le64(mail->blob->bytes) == queries[q].nonce) piece_alter(mail->blob, &queries[q], key);
+                if (bytes_get_le64(mail->blob->bytes) != queries[q].nonce) continue;
+                mail->blob = piece_alter(mail->blob, &queries[q], key);
+                entries = false;
             }
         }
     }
@@ -124,11 +133,30 @@ static void what_another_key_signed_is_refused_and_kept_as_nobodys(void **state)
     tw_world_close();
 }
 
+/* P-45: so long may a piece be. What is longer no honest program sends, and nobody keeps; its sender is named all the same. */
+static void a_wrong_piece_is_kept_up_to_the_length_that_one_may_have(void **state) {
+    (void)state;
+    piece_bytes = CHECKPOINT_ENTRIES_PIECE_BYTES_MAX;
+    run(&tw.keys[LIAR]);
+    assert_int_equal(tw.evidence_count, 1);
+    uint8_t *file;
+    size_t count = file_make(LIAR, &file);
+    assert_int_equal(judged(file, count), EVIDENCE_OK);
+    free(file);
+    tw_world_close();
+    piece_bytes++;
+    run(&tw.keys[LIAR]);
+    assert_int_equal(tw.evidence_count, 0);
+    tw_world_close();
+    piece_bytes = 0;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_wrong_piece_that_was_signed_convicts_its_sender),
         cmocka_unit_test(a_piece_that_is_right_convicts_nobody),
         cmocka_unit_test(what_another_key_signed_is_refused_and_kept_as_nobodys),
+        cmocka_unit_test(a_wrong_piece_is_kept_up_to_the_length_that_one_may_have),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -248,6 +248,72 @@ static void two_certified_slices_under_one_number_convict_it_too(void **state) {
     free(c);
 }
 
+/* A checkpoint of so many items as a manifest may have, its child certified, in `out`; the hash of its manifest. */
+static size_t largest_checkpoint(uint8_t *out, size_t room, uint8_t hash[32]) {
+    static struct checkpoint_shown shown;
+    uint8_t *items = malloc((size_t)CHECKPOINT_ITEMS_MAX * CHECKPOINT_ITEM_BYTES), preimage[BFT_VOTE_PREIMAGE_BYTES];
+    CHECK(items != NULL);
+    for (uint32_t i = 0; i < CHECKPOINT_ITEMS_MAX; i++) {
+        struct checkpoint_item item = {.kind = CHECKPOINT_SLICE, .cluster = 0x00020000, .dseq = 1 + i, .bytes = 16};
+        checkpoint_item_encode(&item, items + (size_t)i * CHECKPOINT_ITEM_BYTES);
+    }
+    shown.header = (struct bft_header){.place = members.place, .height = HEIGHT};
+    struct bft_hash id = bft_header_id(&shown.header);
+    shown.child = (struct bft_header){.place = members.place, .height = HEIGHT + 1, .parent_id = id};
+    shown.manifest = (struct checkpoint_manifest){.cluster = members.place.cluster, .height = HEIGHT, .item_count = CHECKPOINT_ITEMS_MAX, .items = items};
+    memcpy(shown.manifest.system_id, members.place.system_id, BFT_SYSTEM_BYTES);
+    memcpy(shown.manifest.block_id, id.bytes, 32);
+    id = bft_header_id(&shown.child);
+    struct bft_qc *qc = &shown.certificate.qc;
+    qc->kind = BFT_COMMIT;
+    qc->count = 3;
+    bft_header_ballot(&shown.child, &id, &qc->ballot);
+    bft_vote_preimage(&qc->ballot, BFT_COMMIT, preimage);
+    for (uint8_t i = 0; i < 3; i++) {
+        struct signer signer = keyed_signer_of(&keys[i]);
+        qc->signers[i] = i;
+        signer.sign(signer.context, preimage, sizeof preimage, qc->signatures[i].bytes);
+    }
+    struct bytes_writer writer = bytes_writer_of(out, room);
+    checkpoint_message_head_put(&writer, 0, 1);
+    bytes_put_u32(&writer, CHECKPOINT_MANIFEST_HEAD_BYTES + CHECKPOINT_ITEMS_MAX * CHECKPOINT_ITEM_BYTES);
+    size_t at = writer.used;
+    checkpoint_manifest_put(&writer, &shown.manifest);
+    if (!writer.failed) checkpoint_manifest_hash(out + at, writer.used - at, hash);
+    checkpoint_proof_put(&writer, &shown);
+    assert_false(writer.failed);
+    free(items);
+    return writer.used;
+}
+
+/* Whatever the checkpoint and whatever the piece, there is room for it (EVIDENCE_BYTES_MAX), and it convicts. */
+static void a_wrong_piece_of_the_largest_checkpoint_there_can_be_convicts(void **state) {
+    (void)state;
+    uint8_t *shown = malloc(EVIDENCE_CHECKPOINT_BYTES_MAX), *piece = calloc(1, CHECKPOINT_ENTRIES_PIECE_BYTES_MAX), *file = malloc(EVIDENCE_BYTES_MAX);
+    uint8_t preimage[CHECKPOINT_PIECE_PREIMAGE_BYTES], signature[SIGNER_SIGNATURE_BYTES];
+    struct checkpoint_piece_query query = {.nonce = 7};
+    struct checkpoint_piece head = {.nonce = 7};
+    struct signer signer = keyed_signer_of(&keys[LIAR]);
+    CHECK(shown != NULL && piece != NULL && file != NULL);
+    size_t shown_bytes = largest_checkpoint(shown, EVIDENCE_CHECKPOINT_BYTES_MAX, query.manifest_hash);
+    memcpy(head.manifest_hash, query.manifest_hash, 32);
+    struct bytes_writer writer = bytes_writer_of(piece, CHECKPOINT_PIECE_HEAD_BYTES);
+    checkpoint_piece_head_put(&writer, &head);
+    checkpoint_piece_preimage(members.place.system_id, &query, piece, CHECKPOINT_ENTRIES_PIECE_BYTES_MAX, preimage);
+    signer.sign(signer.context, preimage, sizeof preimage, signature);
+    writer = bytes_writer_of(file, EVIDENCE_BYTES_MAX);
+    evidence_put_piece_head(&writer, NULL, 0, LIAR);
+    evidence_put_piece_items(&writer, shown, shown_bytes, &query, piece, CHECKPOINT_ENTRIES_PIECE_BYTES_MAX, signature);
+    assert_false(writer.failed);
+    assert_true(writer.used > 50u << 20 && writer.used <= EVIDENCE_BYTES_MAX - EVIDENCE_CHAIN_BYTES_MAX);
+    convicts(file, writer.used, EVIDENCE_PIECE);
+    file[1000] ^= 1; /* an item of the manifest */
+    assert_int_not_equal(judged(file, writer.used), EVIDENCE_OK);
+    free(shown);
+    free(piece);
+    free(file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_votes_for_one_place_convict),
@@ -257,6 +323,7 @@ int main(void) {
         cmocka_unit_test(nobody_is_convicted_by_anothers_signature_or_of_another_place),
         cmocka_unit_test(a_certified_slice_that_does_not_parse_convicts_the_cluster),
         cmocka_unit_test(two_certified_slices_under_one_number_convict_it_too),
+        cmocka_unit_test(a_wrong_piece_of_the_largest_checkpoint_there_can_be_convicts),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
