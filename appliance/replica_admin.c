@@ -137,6 +137,7 @@ static enum admin_code operation_hold(struct replica *r, const struct admin_op *
     uint32_t index = input_find(r, op->input_hash);
     if (index != NONE && admin_return(r, index, bytes)) index = NONE;
     if (index != NONE && r->inputs[index].state != INPUT_WANTED) return ADMIN_CODE_WAITS;
+    if (index == NONE && admin_waits(r, r->me, bytes_get_le64(op->hash))) return ADMIN_CODE_WAITS;
     bool full = r->relay_bytes[r->me] + bytes.count > r->config.limits.relay_bytes_max || r->waiting[r->me].count >= relay_inputs_max(r) / 2;
     if (full) return ADMIN_CODE_BUSY;
     if (index == NONE) index = input_make(r, BODY_ADMIN, op->input_hash);
@@ -145,6 +146,7 @@ static enum admin_code operation_hold(struct replica *r, const struct admin_op *
     input_is(input, BODY_ADMIN);
     input->relay = r->me;
     input->serial = op->serial;
+    input->operation = bytes_get_le64(op->hash);
     input->weight = 1;
     input->is_signed = true;
     input_hold(r, index, bytes);

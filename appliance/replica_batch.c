@@ -221,8 +221,9 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
         return false;
     }
     input_is(input, kind);
-    if (kind == BODY_ADMIN && fresh && !input->is_signed) { /* signed well, and left behind: whoever relays it may be behind itself */
-        drop_count(r, DROP_ADMIN_LATE);
+    bool waits = kind == BODY_ADMIN && fresh && admin_waits(r, relay, input->operation);
+    if (waits || (kind == BODY_ADMIN && fresh && !input->is_signed)) { /* signed well, and left behind: whoever relays it may be behind itself */
+        drop_count(r, waits ? DROP_INPUT_DUPLICATE : DROP_ADMIN_LATE);
         input_free(r, index);
         return true;
     }

@@ -7,6 +7,10 @@
  * signed and final state has left behind (another predecessor, a client that is not there), nothing gets into an honest leader's blocks, however
  * often and under however many sets of signatures a relay brings it.
  *
+ * With m administrators and k to sign, one operation has as many good sets of signatures as there are ways to choose k and more of m, and whoever has
+ * all signatures can make them all. Each has the effect that any other has; so of each relay one set waits, and a relay, or a client at its link, fills
+ * neither the pool nor an honest leader's blocks with the others.
+ *
  * That nodes judge at different moments endangers nothing. What no block names is wanted by nobody's vote, and what one names is fetched and held
  * whatever this judgement was. Nor is an honest leader deposed by it: whether an enrolment is the next one, and fits, hangs on the final state after
  * the one before, the same everywhere; and a leader that is a final block behind, so that it refuses what others take already, is handed it once more
@@ -42,6 +46,7 @@ struct judgement {
     bool is_signed;  /* well enough, and what else of its effect hangs on the CONFIG in force */
     bool has_use;    /* besides: final state has not left it behind */
     uint64_t serial; /* of an enrolment; else 0 */
+    uint64_t operation;
 };
 
 static struct judgement judge(const struct replica *r, struct blob_piece bytes) {
@@ -50,6 +55,7 @@ static struct judgement judge(const struct replica *r, struct blob_piece bytes) 
     struct judgement found = {.decodes = admin_op_decode(operation, blob_piece_bytes(&bytes), bytes.count, NULL) == SYSTEM_OK};
     if (found.decodes) {
         found.serial = is_of_config(operation) ? 0 : operation->serial;
+        found.operation = bytes_get_le64(operation->hash);
         found.is_signed = effect_judge(r, operation) == SYSTEM_OK;
         found.has_use = found.is_signed && (is_of_config(operation) ? !r->chain->sealed : admin_enrolment_fits(r, operation));
     }
@@ -64,9 +70,18 @@ bool admin_take(struct replica *r, struct input *input, struct blob_piece bytes,
         return false;
     }
     input->serial = found.serial;
+    input->operation = found.operation;
     input->is_signed = found.has_use; /* else it has no effect; only the block that names it wants it */
     input->weight = 1;
     return true;
+}
+
+bool admin_waits(const struct replica *r, uint32_t relay, uint64_t operation) {
+    for (uint32_t index = r->waiting[relay].first; index != NONE; index = r->inputs[index].list_next) {
+        const struct input *input = &r->inputs[index];
+        if (input->kind == BODY_ADMIN && input->is_signed && input->operation == operation) return true;
+    }
+    return false;
 }
 
 /* Cheap, and true of nearly all that comes again: it had its effect, or another had that has its place. */
@@ -99,6 +114,7 @@ static enum admin_code operation_hold(struct replica *r, const struct admin_op *
     uint32_t index = input_find(r, operation->input_hash), count = 0;
     if (index != NONE && admin_return(r, index, bytes)) index = NONE;
     if (index != NONE && r->inputs[index].state != INPUT_WANTED) return ADMIN_CODE_WAITS;
+    if (index == NONE && admin_waits(r, r->me, bytes_get_le64(operation->hash))) return ADMIN_CODE_WAITS;
     for (uint32_t at = r->waiting[r->me].first; at != NONE; at = r->inputs[at].list_next) count += r->inputs[at].kind == BODY_ADMIN;
     if (count >= ADMIN_WAITING_MAX) return ADMIN_CODE_BUSY;
     if (index == NONE) index = input_make(r, BODY_ADMIN, operation->input_hash);
@@ -106,6 +122,7 @@ static enum admin_code operation_hold(struct replica *r, const struct admin_op *
     struct input *input = &r->inputs[index];
     input_is(input, BODY_ADMIN);
     input->relay = r->me;
+    input->operation = bytes_get_le64(operation->hash);
     input->weight = 1;
     input->is_signed = true;
     input_hold(r, index, bytes);

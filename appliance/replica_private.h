@@ -108,6 +108,7 @@ struct input {
     uint32_t source;    /* SLICE */
     uint64_t dseq;
     uint64_t serial;   /* ADMIN: number of an enrolment; 0: it is none */
+    uint64_t operation; /* ADMIN: the first bytes of its hash (S-71), the same under each set of signatures */
     struct blob *blob; /* whole bytes as INPUT carries them after its head; NULL: WANTED, or DONE and dropped from memory */
     size_t offset, count;
     uint32_t leaf_offset, slice_offset, slice_bytes; /* SLICE: within the bytes */
@@ -719,6 +720,8 @@ enum admin_code admin_config_take(struct replica *r, const struct admin_op *oper
 /* Does this operation decode, and is it signed well enough by the CONFIG in force? What a block names is held if it only decodes (D-4.3). is_signed
  * says then whether it may have an effect: else it is proposed by nobody, and waits for nothing but the block that names it. */
 bool admin_take(struct replica *r, struct input *input, struct blob_piece bytes, bool named);
+/* Does this relay's operation wait already, under other signatures? */
+bool admin_waits(const struct replica *r, uint32_t relay, uint64_t operation);
 /* These are the bytes of an operation that lies in a final block: decided before its turn came, it is forgotten now, so that it may come again.
  * False: this is none such. */
 bool admin_return(struct replica *r, uint32_t index, struct blob_piece bytes);

@@ -529,6 +529,59 @@ static void what_follows_an_enrolment_that_does_not_count_gets_into_no_block(voi
     end();
 }
 
+/* Two of three must sign, all three did: of the four sets of signatures that whoever has them can make, one of each relay waits. */
+static void of_one_operation_one_set_of_signatures_of_each_relay_waits(void **state) {
+    (void)state;
+    static const uint8_t sets[4] = {3, 5, 6, 7}; /* who signs, by bit */
+    static uint8_t input[4 + ADMIN_OP_BYTES_MAX];
+    static struct admin_op first;
+    begin(administrators);
+    operation_begin(ADMIN_OP_CHANGE, rw->world->clients[1].card.id);
+    first = op;
+    (void)admin_op_encode(&first, bytes);
+    operation_begin(ADMIN_OP_REVOKE, rw->world->clients[2].card.id);
+    op.serial = 2;
+    memcpy(op.predecessor, first.hash, 32);
+    for (uint8_t relay = 2; relay < RW_CLUSTER; relay++) {
+        for (uint32_t i = 0; i < 4; i++) {
+            op.signatures_count = 0;
+            (void)admin_op_encode(&op, bytes);
+            for (uint32_t k = 0; k < FIXTURE_ADMINS; k++) {
+                if (sets[i] >> k & 1) assert_true(admin_op_sign(&op, &fixture->admins[k].signing));
+            }
+            memcpy(input, (const uint8_t[4]){BODY_ADMIN, relay, 0, 0}, 4);
+            count = admin_op_encode(&op, input + 4);
+            uint64_t duplicates = rw_status(rw, 0)->drops[DROP_INPUT_DUPLICATE];
+            rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = relay}, 0, MESSAGE_INPUT, input, 4 + count);
+            bool same = relay == 3 && i == 0; /* the very bytes that the other relay brought */
+            assert_int_equal(rw_status(rw, 0)->inputs_waiting, relay == 2 || i == 0 ? 1 : 2);
+            assert_int_equal(rw_status(rw, 0)->drops[DROP_INPUT_DUPLICATE], duplicates + (same || i > (relay == 2 ? 0u : 1u)));
+        }
+    }
+    op = first;
+    decide(0);
+    wait_number(2);
+    rw_run(rw, 500);
+    for (uint32_t node = 0; node < RW_CLUSTER; node++) assert_int_equal(rw_status(rw, node)->inputs_waiting, 0);
+    /* And what clients hand in at one node. */
+    operation_begin(ADMIN_OP_CHANGE, rw->world->clients[1].card.id);
+    serial = 2;
+    op.serial = 3;
+    memcpy(op.predecessor, rw->nodes[0].replica->enrolment.hash, 32);
+    uint64_t decided = rw_status(rw, 0)->inputs_decided;
+    for (uint32_t signatures = 2; signatures <= 3; signatures++) {
+        op.signatures_count = 0;
+        operation_sign(signatures);
+        static uint8_t message[8 + ADMIN_OP_BYTES_MAX];
+        memcpy(message + 8, bytes, count);
+        rw_send(rw, 1, MESSAGE_ADMIN, message, 8 + count);
+    }
+    wait_number(3);
+    rw_run(rw, 500);
+    assert_int_equal(rw_status(rw, 0)->inputs_decided, decided + 1);
+    end();
+}
+
 /* The relay's link to its new client is quicker than some member's final block: what came too early is taken when its client is known. */
 static void a_batch_that_is_quicker_than_its_clients_enrolment_is_not_lost(void **state) {
     (void)state;
@@ -686,6 +739,7 @@ int main(void) {
         cmocka_unit_test(one_operation_under_other_signatures_is_another_input),
         cmocka_unit_test(of_operations_with_one_number_one_counts),
         cmocka_unit_test(what_follows_an_enrolment_that_does_not_count_gets_into_no_block),
+        cmocka_unit_test(of_one_operation_one_set_of_signatures_of_each_relay_waits),
         cmocka_unit_test(a_batch_that_is_quicker_than_its_clients_enrolment_is_not_lost),
         cmocka_unit_test(changed_rights_hold_for_reads_and_writes),
         cmocka_unit_test(a_quota_holds_for_reads),
