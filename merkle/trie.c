@@ -15,12 +15,17 @@ static void limits_check(const struct trie_limits *limits) {
     CHECK(limits->journal_max >= 1);
 }
 
+/* journal_max entries in a row, wherever they begin, lie in so many parts at the most. */
+static uint32_t parts_for(const struct trie_limits *limits) {
+    return limits->journal_max / TRIE_PART_ENTRIES + 2;
+}
+
 size_t trie_memory_bytes(const struct trie_limits *limits) {
     limits_check(limits);
-    size_t leaves = limits->leaves_max;
+    size_t leaves = limits->leaves_max, parts = parts_for(limits);
     return aligned(sizeof(struct trie)) + aligned(leaves * sizeof(struct trie_hash_pair)) + aligned(leaves * SHA256_BYTES) +
            aligned(leaves * sizeof(struct trie_link)) + aligned(leaves * sizeof(uint32_t)) +
-           aligned((size_t)limits->journal_max * sizeof(struct trie_journal_entry));
+           aligned(parts * TRIE_PART_ENTRIES * sizeof(struct trie_journal_entry)) + 2 * aligned(parts * sizeof(uint32_t));
 }
 
 struct trie *trie_init(void *memory, size_t memory_bytes, const struct trie_limits *limits) {
@@ -39,6 +44,11 @@ struct trie *trie_init(void *memory, size_t memory_bytes, const struct trie_limi
     trie->refs = (uint32_t *)(void *)at;
     at += aligned(leaves * sizeof(uint32_t));
     trie->journal = (struct trie_journal_entry *)(void *)at;
+    trie->parts = parts_for(limits);
+    at += aligned((size_t)trie->parts * TRIE_PART_ENTRIES * sizeof(struct trie_journal_entry));
+    trie->part_at = (uint32_t *)(void *)at;
+    at += aligned(trie->parts * sizeof(uint32_t));
+    trie->part_next = (uint32_t *)(void *)at;
     return trie;
 }
 
@@ -181,10 +191,46 @@ static bool journal_has_room(const struct trie *trie, uint64_t entries) {
     return trie->marks_open == 0 || entries <= trie->limits.journal_max - (trie->journal_end - trie->journal_begin);
 }
 
+static void part_take(struct trie *trie, uint64_t number) {
+    uint32_t part = trie->part_free;
+    if (part) {
+        trie->part_free = trie->part_next[part - 1];
+    } else {
+        CHECK(trie->part_fresh < trie->parts);
+        part = ++trie->part_fresh;
+    }
+    trie->part_at[number % trie->parts] = part - 1;
+}
+
+static void part_give(struct trie *trie, uint64_t number) {
+    uint32_t part = trie->part_at[number % trie->parts];
+    trie->part_next[part] = trie->part_free;
+    trie->part_free = part + 1;
+}
+
+static struct trie_journal_entry *journal_at(const struct trie *trie, uint64_t number) {
+    uint32_t part = trie->part_at[number / TRIE_PART_ENTRIES % trie->parts];
+    return &trie->journal[(size_t)part * TRIE_PART_ENTRIES + number % TRIE_PART_ENTRIES];
+}
+
+/* What is older than `begin` is not needed any more. */
+static void journal_begin_set(struct trie *trie, uint64_t begin) {
+    for (uint64_t number = trie->journal_begin / TRIE_PART_ENTRIES; number < begin / TRIE_PART_ENTRIES; number++) part_give(trie, number);
+    trie->journal_begin = begin;
+}
+
+/* No mark is open any more: numbers begin anew. */
+static void journal_empty(struct trie *trie) {
+    journal_begin_set(trie, trie->journal_end);
+    if (trie->journal_end % TRIE_PART_ENTRIES != 0) part_give(trie, trie->journal_end / TRIE_PART_ENTRIES);
+    trie->journal_begin = trie->journal_end = 0;
+}
+
 /* Notes what is at `path` now. The caller has made sure of the room. */
 static void journal_note(struct trie *trie, const struct trie_way *way, const uint8_t path[SHA256_BYTES], bool present) {
     if (trie->marks_open == 0) return;
-    struct trie_journal_entry *entry = &trie->journal[trie->journal_end % trie->limits.journal_max];
+    if (trie->journal_end % TRIE_PART_ENTRIES == 0) part_take(trie, trie->journal_end / TRIE_PART_ENTRIES);
+    struct trie_journal_entry *entry = journal_at(trie, trie->journal_end);
     memcpy(entry->path, path, SHA256_BYTES);
     entry->was_present = present;
     entry->ref = 0;
@@ -197,7 +243,7 @@ static void journal_note(struct trie *trie, const struct trie_way *way, const ui
 
 static void journal_undo_last(struct trie *trie) {
     trie->journal_end--;
-    const struct trie_journal_entry *entry = &trie->journal[trie->journal_end % trie->limits.journal_max];
+    const struct trie_journal_entry *entry = journal_at(trie, trie->journal_end);
     struct trie_way way;
     trie_way_walk(trie, entry->path, TRIE_BITS, &way);
     if (entry->was_present) {
@@ -206,6 +252,7 @@ static void journal_undo_last(struct trie *trie) {
         CHECK(way_found(trie, &way, entry->path));
         remove_raw(trie, &way, entry->path);
     }
+    if (trie->journal_end % TRIE_PART_ENTRIES == 0) part_give(trie, trie->journal_end / TRIE_PART_ENTRIES);
 }
 
 /* Public changes. */
@@ -421,7 +468,6 @@ static struct trie_mark *mark_at(struct trie *trie, uint32_t position) {
 enum trie_status trie_mark_begin(struct trie *trie, uint64_t block) {
     if (trie->marks_open > 0 && block <= mark_at(trie, trie->marks_open - 1)->block) return TRIE_NO_MARK;
     if (trie->marks_open == TRIE_MARKS_MAX) return TRIE_MARKS_FULL;
-    if (trie->marks_open == 0) trie->journal_begin = trie->journal_end;
     struct trie_mark *mark = mark_at(trie, trie->marks_open++);
     mark->block = block;
     mark->journal_start = trie->journal_end;
@@ -435,6 +481,7 @@ enum trie_status trie_mark_rollback(struct trie *trie, uint64_t block) {
     uint64_t start = mark_at(trie, position)->journal_start;
     while (trie->journal_end > start) journal_undo_last(trie);
     trie->marks_open = position;
+    if (position == 0) journal_empty(trie);
     return TRIE_OK;
 }
 
@@ -442,7 +489,8 @@ enum trie_status trie_mark_release(struct trie *trie, uint64_t block) {
     if (trie->marks_open == 0 || mark_at(trie, 0)->block != block) return TRIE_NO_MARK;
     trie->marks_first = (trie->marks_first + 1) % TRIE_MARKS_MAX;
     trie->marks_open--;
-    trie->journal_begin = trie->marks_open > 0 ? mark_at(trie, 0)->journal_start : trie->journal_end;
+    if (trie->marks_open > 0) journal_begin_set(trie, mark_at(trie, 0)->journal_start);
+    else journal_empty(trie);
     return TRIE_OK;
 }
 
@@ -451,16 +499,16 @@ uint32_t trie_marks_open(const struct trie *trie) {
 }
 
 void trie_usage(const struct trie *trie, struct trie_usage *usage) {
-    uint64_t entries = trie->journal_end < trie->limits.journal_max ? trie->journal_end : trie->limits.journal_max;
     usage->leaves = trie->leaves;
     usage->leaves_max = trie->limits.leaves_max;
     usage->journal_entries = (uint32_t)(trie->journal_end - trie->journal_begin);
     usage->journal_max = trie->limits.journal_max;
     usage->memory_bytes = trie_memory_bytes(&trie->limits);
-    /* Each of the five arrays may share its last page with nothing: at most a page more than its bytes. */
+    /* Each of the seven arrays may share its last page with nothing: at most a page more than its bytes. */
     usage->touched_bytes = sizeof(struct trie) + (size_t)trie->leaves_fresh * (SHA256_BYTES + sizeof(uint32_t)) +
                            (size_t)trie->inner_fresh * (sizeof(struct trie_hash_pair) + sizeof(struct trie_link)) +
-                           (size_t)entries * sizeof(struct trie_journal_entry) + 6 * (size_t)4096;
+                           (size_t)trie->part_fresh * (TRIE_PART_ENTRIES * sizeof(struct trie_journal_entry) + 2 * sizeof(uint32_t)) +
+                           8 * (size_t)4096;
 }
 
 /* Order. */

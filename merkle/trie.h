@@ -24,7 +24,7 @@
  *
  * Limits
  *   leaves_max <= 2^31 - 1; journal_max entries over all open marks; TRIE_MARKS_MAX open marks. Memory is trie_memory_bytes(limits): 112 bytes per
- *   leaf and 72 per journal entry, plus a few KiB.
+ *   leaf and 73 per journal entry, plus some 40 KiB. Of the journal as much is touched as open marks ever held at once.
  */
 #ifndef MERKLE_TRIE_H
 #define MERKLE_TRIE_H

@@ -3,7 +3,7 @@
  *
  * Layout of the caller's memory (each array begins at a multiple of 64):
  *
- *   struct trie | hash_pair[leaves_max] | leaf_path[leaves_max] | link[leaves_max] | leaf_ref[leaves_max] | journal[journal_max]
+ *   struct trie | hash_pair[leaves_max] | leaf_path[leaves_max] | link[leaves_max] | leaf_ref[leaves_max] | journal | part_at | part_next
  *
  * A node's hash lies with its parent (hash_pair[parent].of[side]), the root's in struct trie. So rehashing an inner node reads one cache line, and
  * a way down reads 12 bytes a level. The hash of a child is stale iff its bit in the parent's link.stale is set; only inner children are ever
@@ -11,6 +11,10 @@
  * trie_root() walks.
  *
  * A node is named by u32: 0 none; with TRIE_NODE_LEAF set the leaf of that index; else the inner node of index - 1.
+ *
+ * The journal lies in parts of TRIE_PART_ENTRIES entries each. Entry number n lies in part part_at[n / TRIE_PART_ENTRIES % parts]; a part is given
+ * back when it has no entry that an open mark needs, and the one given back last is taken first. So as much of the journal is ever touched as open
+ * marks held at once, and not all of it in turn, as in a ring.
  */
 #ifndef MERKLE_TRIE_INSIDE_H
 #define MERKLE_TRIE_INSIDE_H
@@ -24,6 +28,8 @@
 struct trie_hash_pair {
     uint8_t of[2][SHA256_BYTES];
 };
+
+enum { TRIE_PART_ENTRIES = 256 };
 
 struct trie_link {
     uint32_t child[2]; /* free inner nodes: child[0] is the next free one, as index + 1 */
@@ -50,7 +56,10 @@ struct trie {
     uint8_t (*paths)[SHA256_BYTES];
     struct trie_link *links;
     uint32_t *refs;                     /* free leaves: the next free one, as index + 1 */
-    struct trie_journal_entry *journal; /* ring: entry number n lies at n % journal_max */
+    struct trie_journal_entry *journal; /* in parts, see above */
+    uint32_t *part_at;                  /* [parts] */
+    uint32_t *part_next;                /* [parts], of a free one: the next free one, as index + 1 */
+    uint32_t parts, part_free, part_fresh; /* as leaf_free, leaves_fresh */
 
     uint32_t leaves;       /* present leaves; inner nodes in use are leaves - 1 (or 0) */
     uint32_t leaves_fresh; /* leaves never used yet begin here */
@@ -62,8 +71,8 @@ struct trie {
     bool root_stale;
     uint8_t root_hash[SHA256_BYTES];
 
-    uint64_t journal_begin; /* oldest entry still needed */
-    uint64_t journal_end;   /* number of the next entry */
+    uint64_t journal_begin; /* oldest entry still needed; without an open mark 0 */
+    uint64_t journal_end;   /* number of the next entry; its part is held unless it is the first of one */
     uint32_t marks_first;   /* ring index of the oldest open mark */
     uint32_t marks_open;
     struct trie_mark marks[TRIE_MARKS_MAX];

@@ -419,6 +419,46 @@ static void an_empty_trie_of_a_million_leaves_touches_next_to_nothing(void **sta
     munmap(memory, bytes);
 }
 
+/* Marks follow each other without end, three at a time: as much of the journal is touched as three hold. */
+static void the_journal_touches_what_open_marks_hold_at_once(void **state) {
+    (void)state;
+    enum { ENTRIES = 1000, BLOCKS = 200, OPEN = 3 };
+    struct trie *trie = trie_make(1000, 64000);
+    uint8_t path[32] = {0}, hash[32] = {0}, out[32], root[32];
+    uint64_t open[OPEN];
+    unsigned count = 0;
+    struct trie_usage usage;
+    trie_usage(trie, &usage);
+    size_t before = usage.touched_bytes;
+    for (uint64_t block = 1; block <= BLOCKS; block++) {
+        trie_root(trie, root);
+        assert_int_equal(trie_mark_begin(trie, block), TRIE_OK);
+        open[count++] = block;
+        for (unsigned i = 0; i < ENTRIES; i++) {
+            path[0] = (uint8_t)(i >> 2);
+            path[1] = (uint8_t)(i << 6);
+            bytes_put_le64(hash, block);
+            bool removes = i % 10 == block % 10;
+            enum trie_status status = removes ? trie_remove(trie, path) : trie_put(trie, path, hash, i);
+            assert_true(status == TRIE_OK || (removes && status == TRIE_ABSENT));
+        }
+        if (block % 7 == 0) {
+            assert_int_equal(trie_mark_rollback(trie, open[--count]), TRIE_OK);
+            trie_root(trie, out);
+            assert_memory_equal(out, root, 32);
+        }
+        if (count < OPEN) continue;
+        assert_int_equal(trie_mark_release(trie, open[0]), TRIE_OK);
+        memmove(open, open + 1, --count * sizeof *open);
+    }
+    trie_usage(trie, &usage);
+    assert_int_equal(trie_get(trie, path, out, NULL), TRIE_OK);
+    assert_memory_equal(out, hash, 32);
+    print_message("touched: %zu bytes, of them the leaves: %u\n", usage.touched_bytes - before, 1000 * 112);
+    assert_true(usage.touched_bytes - before <= (size_t)1000 * 112 + (size_t)OPEN * (ENTRIES + 256) * 80);
+    free(trie);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_empty_trie_and_one_leaf_have_the_roots_of_the_spec),
@@ -429,6 +469,7 @@ int main(void) {
         cmocka_unit_test(apply_is_the_same_as_one_by_one),
         cmocka_unit_test(limits_hold_exactly_and_a_refused_call_changes_nothing),
         cmocka_unit_test(a_ref_comes_back_with_undo_and_may_be_moved),
+        cmocka_unit_test(the_journal_touches_what_open_marks_hold_at_once),
         cmocka_unit_test(an_empty_trie_of_a_million_leaves_touches_next_to_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
