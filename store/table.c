@@ -1,7 +1,12 @@
 /*
  * How it works. Every version of a key is one record in the arena (table_arena.c). The index is an open-addressed array with linear probing of
- * (tag, reference) pairs, eight to a cache line; the tag is the low half of the hash and its low bits are the home slot. It leads to the key's
+ * (tag, reference) pairs, eight to a cache line; the tag is the low half of the hash and its high bits are the home slot. It leads to the key's
  * newest record.
+ *
+ * The index begins small and doubles, between two areas that are reserved for it: the one of the largest size and one of half of that. Since homes
+ * are high bits, all slots keep their order: doubling is one pass over the old array and one over the new, both in order, and looks at no record.
+ * So the put that doubles takes as long as it takes to write so many bytes: some 10 ms at a million keys, 100 ms when the largest of the default
+ * limits (2^24 slots) comes to be, once in the life of a table.
  *
  * Each open block has a region of the journal; entry {new, old} says which record the block made of a key and which it replaced (0: none). A record
  * knows the entry that made it (`own`, until its block is final) and the entry that replaced it (`next`, as long as it is not the newest): these
@@ -68,9 +73,13 @@ struct open_block {
 struct table {
     struct table_config config;
     struct arena arena;
-    struct slot *slots;
+    struct slot *slots; /* in one of the areas */
     uint64_t slot_count;
+    uint64_t slots_used;
+    uint64_t slots_max; /* slot_count in the end */
     uint32_t slot_mask;
+    unsigned slot_shift;
+    struct slot *areas[2]; /* of slots_max and of half as many */
     uint8_t *touched; /* one for each TOUCH_SLOTS slots: nothing was ever written there iff 0, so that a walk leaves it alone */
     struct journal_entry *journal; /* REGIONS times block_writes_max */
     uint64_t keys[TABLE_SPACES];
@@ -87,7 +96,7 @@ struct table {
 };
 
 static const uint32_t none = (uint32_t)NONE;
-enum { TOUCH_SLOTS = 4096 };
+enum { TOUCH_SLOTS = 4096, SLOTS_FIRST = 1024 };
 
 const char *table_status_name(enum table_status status) {
     switch (status) {
@@ -155,8 +164,17 @@ static void record_show(const struct record *record, struct table_entry *entry) 
 
 /* The index. */
 
+static uint32_t index_home(const struct table *table, uint32_t tag) {
+    return tag >> table->slot_shift;
+}
+
+static void index_put(struct table *table, uint32_t at, struct slot slot) {
+    table->slots[at] = slot;
+    table->touched[at / TOUCH_SLOTS] = 1;
+}
+
 static uint32_t index_find(const struct table *table, uint32_t tag, uint8_t space, const uint8_t *key, size_t key_bytes) {
-    uint32_t at = tag & table->slot_mask;
+    uint32_t at = index_home(table, tag);
     for (; table->slots[at].ref; at = (at + 1) & table->slot_mask) {
         const struct slot *slot = &table->slots[at];
         if (slot->tag == tag && record_has_key(record_at(table, slot->ref), space, key, key_bytes)) return at;
@@ -165,7 +183,7 @@ static uint32_t index_find(const struct table *table, uint32_t tag, uint8_t spac
 }
 
 static uint32_t index_find_ref(const struct table *table, uint32_t tag, uint32_t ref) {
-    uint32_t at = tag & table->slot_mask;
+    uint32_t at = index_home(table, tag);
     while (table->slots[at].ref != ref) {
         CHECK(table->slots[at].ref != 0);
         at = (at + 1) & table->slot_mask;
@@ -181,13 +199,41 @@ static void index_remove(struct table *table, uint32_t hole) {
         at = (at + 1) & mask;
         struct slot slot = table->slots[at];
         if (!slot.ref) break;
-        uint32_t from_home = (at - slot.tag) & mask;
+        uint32_t from_home = (at - index_home(table, slot.tag)) & mask;
         uint32_t from_hole = (at - hole) & mask;
         if (from_home < from_hole) continue;
         table->slots[hole] = slot;
         hole = at;
     }
     table->slots[hole] = (struct slot){0, 0};
+    table->slots_used--;
+}
+
+static void index_size(struct table *table, uint64_t slots) {
+    unsigned doublings = (unsigned)__builtin_ctzll(table->slots_max) - (unsigned)__builtin_ctzll(slots);
+    table->slot_count = slots;
+    table->slot_mask = (uint32_t)(slots - 1);
+    table->slot_shift = 32 - (unsigned)__builtin_ctzll(slots);
+    table->slots = table->areas[doublings % 2];
+}
+
+/* Room for one key more. The first slots may hold what belongs at the end of the old array and went round: it comes last, to its place. */
+static void index_grow(struct table *table) {
+    if (2 * (table->slots_used + 1) <= table->slot_count || table->slot_count == table->slots_max) return;
+    struct slot *old = table->slots;
+    uint64_t count = table->slot_count;
+    uint32_t first = 0;
+    while (old[first].ref) first++; /* at most half full: there is one */
+    index_size(table, 2 * count);
+    memset(table->touched, 0, (size_t)(table->slots_max / TOUCH_SLOTS + 1));
+    for (uint64_t i = 0; i < count; i++) {
+        struct slot slot = old[(first + i) & (count - 1)];
+        if (!slot.ref) continue;
+        uint32_t at = index_home(table, slot.tag);
+        while (table->slots[at].ref) at = (at + 1) & table->slot_mask;
+        index_put(table, at, slot);
+    }
+    store_forget(old, count * sizeof *old);
 }
 
 /* Frees a record that nothing refers to any more, and mends what refers to the one that moved into its place. */
@@ -246,7 +292,7 @@ static uint64_t slots_for(const struct table_config *config) {
     uint64_t slots = keys / 3 * 4 + 4;
     uint64_t with_removed = (keys + (uint64_t)config->open_max * config->block_writes_max) / 8 * 9 + 9;
     if (with_removed > slots) slots = with_removed;
-    uint64_t power = 1024;
+    uint64_t power = SLOTS_FIRST;
     while (power < slots) power *= 2;
     return power;
 }
@@ -259,29 +305,31 @@ enum table_status table_create(const struct table_config *config, struct table *
     struct table *table = calloc(1, sizeof *table);
     if (!table) return TABLE_NO_MEMORY;
     table->config = *config;
-    table->slot_count = slots;
-    table->slot_mask = (uint32_t)(slots - 1);
+    table->slots_max = slots;
     memcpy(table->keys_max, config->keys_max, sizeof table->keys_max);
     memcpy(table->bytes_max, config->bytes_max, sizeof table->bytes_max);
     for (unsigned space = 0; space < TABLE_SPACES; space++) {
         memcpy(table->hash_keys[space], config->hash_key, TABLE_HASH_KEY_BYTES);
         table->hash_keys[space][0] ^= (uint8_t)space;
     }
-    table->slots = store_reserve(slots * sizeof *table->slots);
+    table->areas[0] = store_reserve(slots * sizeof *table->slots);
+    table->areas[1] = store_reserve(slots / 2 * sizeof *table->slots);
     table->touched = calloc((size_t)(slots / TOUCH_SLOTS + 1), 1);
     table->journal = store_reserve((uint64_t)REGIONS * config->block_writes_max * sizeof *table->journal);
     bool arena = arena_create(&table->arena, arena_slabs_for(bytes));
-    if (!table->slots || !table->touched || !table->journal || !arena) {
+    if (!table->areas[0] || !table->areas[1] || !table->touched || !table->journal || !arena) {
         table_destroy(table);
         return TABLE_NO_MEMORY;
     }
+    index_size(table, SLOTS_FIRST);
     *out = table;
     return TABLE_OK;
 }
 
 void table_destroy(struct table *table) {
     if (!table) return;
-    store_unreserve(table->slots, table->slot_count * sizeof *table->slots);
+    store_unreserve(table->areas[0], table->slots_max * sizeof *table->slots);
+    store_unreserve(table->areas[1], table->slots_max / 2 * sizeof *table->slots);
     store_unreserve(table->journal, (uint64_t)REGIONS * table->config.block_writes_max * sizeof *table->journal);
     arena_destroy(&table->arena);
     free(table->touched);
@@ -290,7 +338,9 @@ void table_destroy(struct table *table) {
 
 void table_clear(struct table *table) {
     store_forget(table->slots, table->slot_count * sizeof *table->slots);
-    memset(table->touched, 0, (size_t)(table->slot_count / TOUCH_SLOTS + 1));
+    memset(table->touched, 0, (size_t)(table->slots_max / TOUCH_SLOTS + 1));
+    table->slots_used = 0;
+    index_size(table, SLOTS_FIRST);
     arena_clear(&table->arena);
     memset(table->keys, 0, sizeof table->keys);
     memset(table->bytes, 0, sizeof table->bytes);
@@ -302,8 +352,9 @@ void table_clear(struct table *table) {
 void table_regions(const struct table *table, struct table_region regions[TABLE_REGIONS]) {
     regions[0] = (struct table_region){table->arena.base, table->arena.slabs * ARENA_SLAB_BYTES};
     regions[1] = (struct table_region){table->arena.slab_previous, table->arena.slabs * sizeof *table->arena.slab_previous};
-    regions[2] = (struct table_region){table->slots, table->slot_count * sizeof *table->slots};
-    regions[3] = (struct table_region){table->journal, (uint64_t)REGIONS * table->config.block_writes_max * sizeof *table->journal};
+    regions[2] = (struct table_region){table->areas[0], table->slots_max * sizeof *table->slots};
+    regions[3] = (struct table_region){table->areas[1], table->slots_max / 2 * sizeof *table->slots};
+    regions[4] = (struct table_region){table->journal, (uint64_t)REGIONS * table->config.block_writes_max * sizeof *table->journal};
 }
 
 uint64_t table_keys(const struct table *table, uint8_t space) {
@@ -332,12 +383,12 @@ uint64_t table_hash(const struct table *table, uint8_t space, const uint8_t *key
 }
 
 void table_prefetch(const struct table *table, uint64_t hash) {
-    __builtin_prefetch(&table->slots[(uint32_t)hash & table->slot_mask]);
+    __builtin_prefetch(&table->slots[index_home(table, (uint32_t)hash)]);
 }
 
 void table_prefetch_entry(const struct table *table, uint64_t hash) {
     uint32_t tag = (uint32_t)hash;
-    for (uint32_t at = tag & table->slot_mask; table->slots[at].ref; at = (at + 1) & table->slot_mask) {
+    for (uint32_t at = index_home(table, tag); table->slots[at].ref; at = (at + 1) & table->slot_mask) {
         if (table->slots[at].tag != tag) continue;
         const uint8_t *record = arena_at(&table->arena, table->slots[at].ref);
         __builtin_prefetch(record);
@@ -360,7 +411,7 @@ enum table_status table_get(const struct table *table, uint64_t hash, uint8_t sp
 
 bool table_ref_next(const struct table *table, uint32_t ref, uint64_t *cursor, struct table_entry *entry) {
     for (;;) {
-        const struct slot *slot = &table->slots[(ref + *cursor) & table->slot_mask];
+        const struct slot *slot = &table->slots[(index_home(table, ref) + *cursor) & table->slot_mask];
         if (!slot->ref || *cursor >= table->slot_count) return false;
         ++*cursor;
         if (slot->tag != ref) continue;
@@ -409,13 +460,14 @@ static void huge_pages_want(struct table *table) {
     if (table->huge_pages || table->keys[0] + table->keys[1] < HUGE_PAGES_FROM_KEYS) return;
     table->huge_pages = true;
     /* A large table is walked at random, where page-table misses cost as much as the data; advice only. */
-    (void)madvise(table->slots, table->slot_count * sizeof *table->slots, MADV_HUGEPAGE);
+    (void)madvise(table->areas[0], table->slots_max * sizeof *table->slots, MADV_HUGEPAGE);
+    (void)madvise(table->areas[1], table->slots_max / 2 * sizeof *table->slots, MADV_HUGEPAGE);
     (void)madvise(table->arena.base, table->arena.slabs * ARENA_SLAB_BYTES, MADV_HUGEPAGE);
 }
 
 static void slot_set(struct table *table, uint32_t at, uint32_t tag, uint32_t ref) {
-    table->slots[at] = (struct slot){.tag = tag, .ref = ref};
-    table->touched[at / TOUCH_SLOTS] = 1;
+    table->slots_used += table->slots[at].ref == 0;
+    index_put(table, at, (struct slot){.tag = tag, .ref = ref});
 }
 
 /* Puts the new record `meta` says in place of what slot `at` leads to. TABLE_BLOCK_FULL or TABLE_OK. */
@@ -462,6 +514,7 @@ enum table_status table_put(struct table *table, uint64_t hash, uint8_t space, c
                             const uint8_t *value, size_t value_bytes) {
     CHECK(space < TABLE_SPACES && key_bytes >= 1 && key_bytes <= TABLE_KEY_BYTES_MAX && value_bytes <= TABLE_VALUE_BYTES_MAX);
     uint32_t tag = (uint32_t)hash;
+    index_grow(table);
     uint32_t at = index_find(table, tag, space, key, key_bytes);
     const struct record *old = table->slots[at].ref ? record_at(table, table->slots[at].ref) : NULL;
     uint64_t before = old && !record_deleted(old) ? record_declared(old) : 0;
@@ -494,6 +547,7 @@ enum table_status table_load(struct table *table, uint8_t space, const uint8_t *
                              const uint8_t *value, size_t value_bytes) {
     CHECK(table->open_count == 0 && value_bytes <= TABLE_VALUE_BYTES_MAX);
     uint32_t tag = (uint32_t)table_hash(table, space, key, key_bytes);
+    index_grow(table);
     uint32_t at = index_find(table, tag, space, key, key_bytes);
     if (table->slots[at].ref) return TABLE_CORRUPT;
     uint64_t declared = table_entry_declared(key_bytes, value_bytes);

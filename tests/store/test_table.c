@@ -416,6 +416,89 @@ static void a_million_small_keys_take_at_most_150_mb_and_an_empty_table_next_to_
     table_destroy(table);
 }
 
+static void few_keys_touch_little_of_an_index_for_many(void **state) {
+    (void)state;
+    if (sanitized()) skip();
+    struct table_config config = {.keys_max = {12000000, 4000000}, .bytes_max = {UINT64_C(1) << 31, UINT64_C(1) << 31}, .block_bytes_max = 64 << 20,
+                                  .block_writes_max = 65536, .open_max = 4, .hash_key = "few"};
+    uint64_t before = resident_bytes();
+    struct table *table = table_of(&config);
+    uint8_t key[32] = {0}, value[32] = {1};
+    for (uint64_t number = 0; number < 100000; number++) {
+        memcpy(key, &number, sizeof number);
+        assert_int_equal(table_load(table, 0, key, 32, (struct table_version){.height = 1}, value, 32), TABLE_OK);
+    }
+    uint64_t used = resident_bytes() - before;
+    print_message("100,000 keys, room for 16,000,000: %llu MB resident\n", (unsigned long long)(used / 1000000));
+    assert_true(used <= 20000000); /* 11 of records, 2 to 4 of index */
+    table_destroy(table);
+}
+
+enum { GROWN_KEYS = 40000 };
+
+/* Each key's newest value, if it is there; 0: it is not. */
+static void assert_grown(const struct table *table, const uint32_t *values) {
+    static bool seen[GROWN_KEYS];
+    memset(seen, 0, sizeof seen);
+    uint64_t count = 0, cursor = 0;
+    struct table_entry entry;
+    bool intact;
+    for (uint32_t number = 0; number < GROWN_KEYS; number++) {
+        uint64_t hash = table_hash(table, 0, (const uint8_t *)&number, 4);
+        enum table_status status = table_get(table, hash, 0, (const uint8_t *)&number, 4, &entry);
+        assert_int_equal(status, values[number] ? TABLE_OK : TABLE_ABSENT);
+        if (status == TABLE_OK) assert_memory_equal(entry.value, &values[number], 4);
+        bool found = false;
+        for (uint64_t at = 0; table_ref_next(table, table_ref(hash), &at, &entry);) found |= memcmp(entry.key, &number, 4) == 0;
+        assert_int_equal(found, values[number] != 0);
+        count += values[number] != 0;
+    }
+    assert_int_equal(table_keys(table, 0), count);
+    while (table_next(table, &cursor, &entry, &intact)) {
+        uint32_t number;
+        memcpy(&number, entry.key, 4);
+        assert_true(intact && number < GROWN_KEYS && values[number] != 0 && !seen[number]);
+        seen[number] = true;
+        count--;
+    }
+    assert_int_equal(count, 0);
+}
+
+/* Blocks of some 1,500 writes, one in three rolled back, so that the index doubles in blocks that stay and in such that do not. */
+static void the_index_doubles_under_open_blocks_and_loses_nothing(void **state) {
+    (void)state;
+    static uint32_t values[GROWN_KEYS], before[GROWN_KEYS];
+    memset(values, 0, sizeof values);
+    struct table_config config = {.keys_max = {GROWN_KEYS, 1}, .bytes_max = {UINT64_C(1) << 27, 1 << 20}, .block_bytes_max = 1 << 24,
+                                  .block_writes_max = 4096, .open_max = 4, .hash_key = "grown"};
+    struct table *table = table_of(&config);
+    for (uint32_t height = 1; height <= 120; height++) {
+        memcpy(before, values, sizeof values);
+        table_block_begin(table, height);
+        for (uint32_t i = 0; i < 1500; i++) {
+            uint32_t number = (uint32_t)below(GROWN_KEYS), value = height << 16 | (i + 1);
+            uint64_t hash = table_hash(table, 0, (const uint8_t *)&number, 4);
+            bool removes = below(8) == 0;
+            enum table_status status = removes ? table_remove(table, hash, 0, (const uint8_t *)&number, 4, i)
+                                               : table_put(table, hash, 0, (const uint8_t *)&number, 4, i, (const uint8_t *)&value, 4);
+            assert_int_equal(status, removes && !values[number] ? TABLE_ABSENT : TABLE_OK);
+            values[number] = removes ? 0 : value;
+        }
+        if (below(3) == 0) {
+            table_rollback_newest(table);
+            memcpy(values, before, sizeof values);
+        }
+        if (table_blocks_open(table) > 2) table_finalize_oldest(table);
+        if (height % 8 == 0) assert_grown(table, values);
+    }
+    while (table_blocks_open(table) > 0) table_finalize_oldest(table);
+    assert_grown(table, values);
+    table_clear(table);
+    memset(values, 0, sizeof values);
+    assert_grown(table, values);
+    table_destroy(table);
+}
+
 static void a_flipped_bit_is_corrupt_and_not_an_answer(void **state) {
     (void)state;
     struct table_config config = config_small();
@@ -470,6 +553,8 @@ int main(void) {
         cmocka_unit_test(limits_out_of_range_are_refused),
         cmocka_unit_test(what_the_declared_limit_admits_always_fits),
         cmocka_unit_test(a_million_small_keys_take_at_most_150_mb_and_an_empty_table_next_to_nothing),
+        cmocka_unit_test(few_keys_touch_little_of_an_index_for_many),
+        cmocka_unit_test(the_index_doubles_under_open_blocks_and_loses_nothing),
         cmocka_unit_test(a_flipped_bit_is_corrupt_and_not_an_answer),
         cmocka_unit_test(a_value_may_be_put_from_the_table_itself),
     };
