@@ -87,6 +87,11 @@ bool transfer_is_client(uint8_t asker) {
     return asker >= TRANSFER_CLIENT && asker < TRANSFER_CLIENT + TRANSFER_CLIENTS;
 }
 
+enum transfer_asks transfer_asks(uint8_t asker) {
+    if (transfer_is_client(asker)) return TRANSFER_CLIENT_ASKS;
+    return asker < TRANSFER_OBSERVER ? TRANSFER_MEMBER_ASKS : TRANSFER_OBSERVER_ASKS;
+}
+
 bool transfer_frame(struct transfer *t, uint8_t from, uint16_t type, const uint8_t *bytes, size_t count, bool may_serve) {
     bool question = type == TRANSFER_CHECKPOINT_QUERY || type == TRANSFER_PIECE_QUERY;
     if (t->failed || (transfer_is_client(from) && !question)) return false;

@@ -3,7 +3,8 @@
  *
  *   transfer.c           create, outputs, dispatch, time
  *   transfer_epoch.c     the epochs that are known: whose checkpoints are judged by whom
- *   transfer_serve.c     serving: cuts, their index and manifest; CHECKPOINT_QUERY
+ *   transfer_serve.c     serving: index and manifest of checkpoints; CHECKPOINT_QUERY
+ *   transfer_kept.c      serving: which checkpoints are kept, and for whom
  *   transfer_piece.c     serving: PIECE_QUERY
  *   transfer_take.c      taking: choose a checkpoint, ask, be answered, durable progress
  *   transfer_pieces.c    taking: the entries, in pieces; what differs when the checkpoint moved on
@@ -30,6 +31,9 @@ enum {
     TRANSFER_INDEX_ENTRIES = 1024,   /* indexed by one transfer_work() */
     TRANSFER_INDEX_BYTES = 1 << 20,
     TRANSFER_WANTED_MS = 30000,      /* an index is made, and a checkpoint kept, for whoever asked so recently */
+    TRANSFER_INDEXES_AT_ONCE = 3,    /* begun since one asker waited; then one each time that four times as long as the last took has passed */
+    TRANSFER_INDEX_SHARE = 4,
+    TRANSFER_INDEX_MS_MIN = 2500,    /* however fast it was made, it counts as if it took so long */
     TRANSFER_CANDIDATES_MAX = CHECKPOINT_SHOWN_MAX * BFT_MEMBERS_MAX, /* those of each member's newest answer */
     TRANSFER_ASK_MS = 300,           /* CHECKPOINT_QUERY again */
     TRANSFER_PATIENCE_MS = 20000,    /* so long f+1 members may take to show the same manifest; then one will do */
@@ -90,6 +94,8 @@ struct transfer_asker {
     uint64_t asked_ms;    /* when it last waited for that one, or asked for a piece of it */
     uint64_t inquired_ms; /* when it last asked for that, or for checkpoints; 0: never */
     bool waits;           /* for the next index that is begun */
+    uint32_t indexes;     /* that were begun since it waited, less those that time has paid for */
+    uint64_t indexes_ms;  /* up to when it has */
 };
 
 struct transfer_served {
@@ -213,7 +219,7 @@ struct transfer {
     struct transfer_status status;
     /* serving */
     struct transfer_served served[TRANSFER_CUTS]; /* newest first */
-    uint64_t wanted_ms; /* when somebody asked for checkpoints and none was there for him; 0: never */
+    uint64_t index_ms;  /* so long the last index took */
     struct transfer_asker askers[UINT8_MAX + 1];
     uint64_t members_ms; /* when a member last asked for a piece; 0: never */
     uint64_t busy_told_ms[TRANSFER_ASKERS];
@@ -225,6 +231,8 @@ struct transfer {
 
 /* transfer.c */
 bool transfer_is_client(uint8_t asker);
+enum transfer_asks { TRANSFER_MEMBER_ASKS = 0, TRANSFER_OBSERVER_ASKS, TRANSFER_CLIENT_ASKS, TRANSFER_ASKS };
+enum transfer_asks transfer_asks(uint8_t asker);
 struct transfer_output *transfer_output_add(struct transfer *t, enum transfer_output_kind kind);
 void transfer_send(struct transfer *t, uint8_t member, uint16_t type, struct blob *blob); /* takes the blob over */
 void transfer_note(struct transfer *t, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -236,6 +244,17 @@ const struct transfer_epoch *epoch_find(const struct transfer *t, uint64_t epoch
 /* P-42, by the members of the epochs of the block and of its child. *known false: the chain does not reach there yet, and nothing is said. */
 enum checkpoint_error epoch_shown_verify(const struct transfer *t, const struct checkpoint_shown *shown, bool *known);
 void epochs_free(struct transfer *t);
+
+/* transfer_kept.c */
+void served_free(struct transfer_served *served);
+/* Makes room for a newest: served[0] is empty then. */
+void served_shift(struct transfer *t);
+/* May an index be begun since this one waits for it? */
+bool index_allowed(struct transfer *t, uint8_t from);
+/* Does somebody wait? */
+bool index_wanted(const struct transfer *t);
+/* One was begun: it is for all who wait. */
+void index_charge(struct transfer *t, struct transfer_served *served);
 
 /* transfer_serve.c; as transfer_frame() says */
 /* Somebody takes this checkpoint, or waits for its index. */

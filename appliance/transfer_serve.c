@@ -1,23 +1,9 @@
-/* Serving checkpoints: the last two cuts, their index and manifest, made when somebody asks; CHECKPOINT_QUERY (P-41, P-42). */
+/* Serving checkpoints: their index and manifest, made when somebody asks; CHECKPOINT_QUERY (P-41, P-42). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "appliance/transfer_private.h"
 #include "protocol/decision.h"
-
-static void served_free(struct transfer_served *served) {
-    if (!served->used) return;
-    served->cut.close(served->cut.context);
-    checkpoint_records_free(&served->records);
-    free(served->index);
-    free(served->work);
-    free(served->queues);
-    free(served->manifest);
-    free(served->child);
-    free(served->items);
-    free(served->places);
-    memset(served, 0, sizeof *served);
-}
 
 void serve_free(struct transfer *t) {
     for (unsigned i = 0; i < TRANSFER_CUTS; i++) served_free(&t->served[i]);
@@ -50,50 +36,6 @@ static uint8_t *child_read(const struct transfer *t, const struct transfer_cut *
     if (bytes != NULL && checkpoint_proof_decode(bytes, *count, &shown) == CHECKPOINT_OK && checkpoint_proof_fits(&shown)) return bytes;
     free(bytes);
     return NULL;
-}
-
-/*
- * P-34, P-49: the newest and the one before are served, and beside them some that somebody takes. Why these: checkpoints come as fast as blocks do,
- * and neither an index of a large state nor its pieces, out of a fifth of the time, are done before two newer ones are there. One that was begun anew
- * with each would never be shown, and a node from far behind would come back only when everything else is idle.
- *
- * What that costs is bounded, whoever asks. In disk, by what LMDB cannot write again for one, twice its own size; in time, since the blocks above it
- * are kept as well (a client's backup keeps pages, and no blocks). And nobody keeps others out: each asker has one at most, questions for checkpoints
- * keep none that is there already, there is room for one of each of f liars beside one more, and what only clients ask for goes first.
- */
-static bool is_taken(const struct transfer *t, const struct transfer_served *served, bool by_client) {
-    bool taken = false;
-    for (unsigned from = 0; from <= UINT8_MAX && !taken; from++) {
-        const struct transfer_asker *asker = &t->askers[from];
-        taken = asker->height == served->cut.about.height && t->now_ms - asker->asked_ms < TRANSFER_WANTED_MS &&
-                transfer_is_client((uint8_t)from) == by_client;
-    }
-    if (!taken || !served->used || served->damaged || !served->indexing || t->now_ms - served->begun_ms >= TRANSFER_TAKEN_MS_MAX) return false;
-    uint64_t kept, own;
-    if (served->cut.cost(served->cut.context, &kept, &own) != STORE_OK) return false;
-    return kept <= 2 * own || kept <= TRANSFER_TAKEN_BYTES_MIN;
-}
-
-/* Makes room for a newest. Of those that are taken the ones stay that have been for longest. */
-static void served_shift(struct transfer *t) {
-    bool stays[TRANSFER_CUTS] = {false};
-    unsigned count = 0;
-    for (unsigned pass = 0; pass < 2; pass++) {
-        for (unsigned i = TRANSFER_CUTS - 1; i > 0; i--) {
-            if (count == TRANSFER_CUTS_TAKEN || stays[i] || !is_taken(t, &t->served[i], pass == 1)) continue;
-            stays[i] = true;
-            count++;
-        }
-    }
-    unsigned to = TRANSFER_CUTS - 1;
-    for (unsigned i = TRANSFER_CUTS - 1; i > 0; i--) {
-        if (!stays[i]) served_free(&t->served[i]);
-        else if (to != i) t->served[to] = t->served[i];
-        to -= stays[i];
-    }
-    for (unsigned i = 2; i <= to; i++) memset(&t->served[i], 0, sizeof t->served[i]);
-    t->served[1] = t->served[0];
-    memset(&t->served[0], 0, sizeof t->served[0]);
 }
 
 void transfer_checkpointed(struct transfer *t) {
@@ -245,8 +187,10 @@ static void blocks_hold(struct transfer *t, uint64_t height) {
 }
 
 void serve_asked(struct transfer *t, struct transfer_served *served, uint8_t from) {
-    uint64_t now_ms = t->now_ms > 0 ? t->now_ms : 1;
-    t->askers[from] = (struct transfer_asker){.height = served->cut.about.height, .asked_ms = now_ms, .inquired_ms = now_ms};
+    struct transfer_asker *asker = &t->askers[from];
+    asker->height = served->cut.about.height;
+    asker->asked_ms = asker->inquired_ms = t->now_ms > 0 ? t->now_ms : 1;
+    asker->waits = false;
     if (!transfer_is_client(from)) blocks_hold(t, served->cut.about.height);
 }
 
@@ -259,19 +203,14 @@ static struct transfer_served *index_next(struct transfer *t) {
         if (served->indexing && !served->indexed) return served;
         if (newest == NULL) newest = served;
     }
-    bool wanted = t->wanted_ms != 0 && t->now_ms - t->wanted_ms < TRANSFER_WANTED_MS;
-    return newest != NULL && !newest->indexed && wanted ? newest : NULL;
+    return newest != NULL && !newest->indexed && index_wanted(t) ? newest : NULL;
 }
 
 bool serve_work(struct transfer *t) {
     struct transfer_served *served = t->failed ? NULL : index_next(t);
     if (served == NULL) return false;
     if (!served->indexing) {
-        t->wanted_ms = 0;
-        for (unsigned from = 0; from <= UINT8_MAX; from++) {
-            if (t->askers[from].waits) serve_asked(t, served, (uint8_t)from);
-            t->askers[from].waits = false;
-        }
+        index_charge(t, served);
         served->indexing = true;
         served->begun_ms = t->now_ms;
         served->index = malloc(sizeof *served->index);
@@ -280,6 +219,7 @@ bool serve_work(struct transfer *t) {
     }
     enum store_status status = index_step(served);
     if (status == STORE_OK) return true;
+    t->index_ms = t->now_ms - served->begun_ms;
     served->indexed = status == STORE_ABSENT && index_end(t, served);
     served->damaged = !served->indexed;
     if (served->damaged)
@@ -320,19 +260,18 @@ static struct transfer_served *kept_for(struct transfer *t, uint8_t from, uint64
 }
 
 /* Whoever asks is shown the newest, if need be when its index is made; and then that one for as long as he asks, whatever newer ones come: at most
- * two, the newest and his own. */
+ * two, the newest and his own. One for whom indexes enough were made lately is shown the newest that has one. */
 static uint16_t checkpoints_choose(struct transfer *t, uint8_t from, uint64_t height, const struct transfer_served *shown[CHECKPOINT_SHOWN_MAX]) {
     struct transfer_asker *asker = &t->askers[from];
     struct transfer_served *own = kept_for(t, from, height), *newest = &t->served[0];
-    bool any = false;
+    bool any = false, may_wait = index_allowed(t, from);
     for (unsigned i = 0; i < TRANSFER_CUTS; i++) {
         struct transfer_served *served = &t->served[i];
         if (!served->used || served->damaged || served->child == NULL || served->cut.about.height < height) continue;
-        if (own == NULL && served->indexing && (!any || !served->indexed)) own = served;
+        if (own == NULL && served->indexing && (!any || !served->indexed || !may_wait)) own = served;
         any = true;
     }
-    asker->waits = own == NULL && any;
-    if (asker->waits) t->wanted_ms = t->now_ms > 0 ? t->now_ms : 1;
+    asker->waits = own == NULL && any && may_wait;
     if (own == NULL) return 0;
     if (asker->height != own->cut.about.height || !own->indexed) serve_asked(t, own, from);
     uint16_t count = 0;

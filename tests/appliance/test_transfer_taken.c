@@ -94,16 +94,17 @@ static uint64_t held(void) {
 
 static void an_index_is_brought_to_its_end_while_newer_checkpoints_come(void **state) {
     (void)state;
-    states_make(TW_STATES_MAX, 20000); /* 20 parts, four in a step: two newer ones are there before it is done */
+    enum { STATES = 8 };
+    states_make(STATES, 20000); /* 20 parts, four in a step: two newer ones are there before it is done */
     tw_state_serve(0);
     tw_node_open(TW_TAKER);
-    for (uint32_t i = 1; i < TW_STATES_MAX; i++) {
+    for (uint32_t i = 1; i < STATES; i++) {
         tw_step();
         tw_state_serve(i);
     }
     tw_run_until_done(4000);
     uint64_t height = tw.taken.about.height;
-    print_message("taken: %llu, newest: %u\n", (unsigned long long)height, TW_STATES_MAX * TW_K);
+    print_message("taken: %llu, newest: %u\n", (unsigned long long)height, STATES * TW_K);
     assert_true(height <= 3 * TW_K);
     tw_taken_is((uint32_t)(height / TW_K - 1));
     assert_int_equal(tw.bad_count, 0);
@@ -166,7 +167,7 @@ static void who_only_asks_for_checkpoints_keeps_nobody_out(void **state) {
     (void)state;
     uint64_t heights[CHECKPOINT_SHOWN_MAX];
     uint8_t polled[32], hash[32], other[32], hashes[CHECKPOINT_SHOWN_MAX][32];
-    states_make(TW_STATES_MAX, 300);
+    states_make(8, 300);
     tw_state_serve(0);
     (void)newest_shown(CLIENT, polled);
     for (int i = 0; i < 40; i++) {
@@ -269,6 +270,75 @@ static void one_that_is_asked_for_without_end_goes(void **state) {
     tw_world_close();
 }
 
+/* One takes pieces; one takes nothing and asks anew with each checkpoint, which comes each three seconds. There is time for one thing each 300 ms: a
+ * piece, or a step of an index, and as in the shell, whatever is left of the share goes to the index first. */
+static void who_asks_anew_with_each_checkpoint_is_no_reason_for_an_index_each_time(void **state) {
+    (void)state;
+    enum { GREEDY = 2, ROUNDS = TW_STATES_MAX - 1, STEP_MS = 300, ROUND_MS = 3300, INDEX_STEPS = 10, INDEX_MS = INDEX_STEPS * STEP_MS };
+    enum { INDEXES_MAX = 3 + ROUNDS * ROUND_MS / (4 * INDEX_MS) };
+    uint64_t heights[CHECKPOINT_SHOWN_MAX];
+    uint8_t hash[32], hashes[CHECKPOINT_SHOWN_MAX][32];
+    unsigned shown = 0, pieces = 0, steps = 0;
+    states_make(TW_STATES_MAX, INDEX_STEPS * 1024);
+    tw_state_serve(0);
+    assert_int_equal(newest_shown(MEMBER, hash), TW_K);
+    for (uint32_t round = 1; round <= ROUNDS; round++) {
+        tw_state_serve(round);
+        shown += shown_to(GREEDY, heights, hashes) > 0;
+        for (unsigned ms = 0; ms < ROUND_MS; ms += STEP_MS) {
+            time_goes(STEP_MS);
+            if (transfer_work(tw.nodes[0])) steps++;
+            else pieces += is_there(MEMBER, hash);
+        }
+    }
+    print_message("answers to the greedy one: %u; steps of indexes: %u; pieces to the honest one: %u\n", shown, steps, pieces);
+    assert_true(steps > 0 && steps <= INDEXES_MAX * (INDEX_STEPS + 1));
+    assert_true(pieces > steps);
+    assert_true(shown >= ROUNDS - INDEXES_MAX); /* he is shown what is there */
+    assert_int_equal(newest_shown(CLIENT, hash), TW_STATES_MAX * TW_K); /* whoever else comes is a reason for one */
+    tw_world_close();
+}
+
+static void who_waits_no_more_is_no_reason_for_an_index(void **state) {
+    (void)state;
+    uint64_t heights[CHECKPOINT_SHOWN_MAX];
+    uint8_t hash[32], hashes[CHECKPOINT_SHOWN_MAX][32];
+    states_make(2, 3000);
+    tw_state_serve(0);
+    (void)newest_shown(MEMBER, hash);
+    tw_state_serve(1);
+    time_goes(4000);
+    assert_int_equal(shown_to(MEMBER, heights, hashes), 0);
+    assert_true(is_there(MEMBER, hash)); /* he takes the old one after all, and would not be charged */
+    assert_false(transfer_work(tw.nodes[0]));
+    assert_int_equal(shown_to(MEMBER, heights, hashes), 1);
+    assert_int_equal(heights[0], TW_K);
+    tw_world_close();
+}
+
+static void observers_share_what_members_leave(void **state) {
+    (void)state;
+    enum { OBSERVERS = 6, ALL = OBSERVERS + 4 };
+    uint8_t hash[OBSERVERS][32], member[32];
+    states_make(ALL, 300);
+    for (uint32_t i = 0; i < OBSERVERS; i++) { /* each another one: all places are theirs */
+        tw_state_serve(i);
+        assert_int_equal(newest_shown((uint8_t)(TRANSFER_OBSERVER + i), hash[i]), (i + 1) * TW_K);
+        time_goes(1000);
+    }
+    tw_state_serve(OBSERVERS);
+    assert_int_equal(newest_shown(MEMBER, member), (OBSERVERS + 1) * TW_K);
+    for (uint32_t i = OBSERVERS + 1; i < ALL; i++) {
+        for (uint32_t k = 0; k < OBSERVERS; k++) {
+            bool longest = k + 1 < OBSERVERS || i < OBSERVERS + 3;
+            assert_int_equal(is_there((uint8_t)(TRANSFER_OBSERVER + k), hash[k]), longest);
+        }
+        tw_state_serve(i);
+        assert_true(is_there(MEMBER, member));
+    }
+    tw_world_close();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_index_is_brought_to_its_end_while_newer_checkpoints_come),
@@ -279,6 +349,9 @@ int main(void) {
         cmocka_unit_test(the_one_before_is_shown_when_the_newest_cannot_be),
         cmocka_unit_test(one_that_costs_too_much_disk_goes),
         cmocka_unit_test(one_that_is_asked_for_without_end_goes),
+        cmocka_unit_test(who_asks_anew_with_each_checkpoint_is_no_reason_for_an_index_each_time),
+        cmocka_unit_test(who_waits_no_more_is_no_reason_for_an_index),
+        cmocka_unit_test(observers_share_what_members_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,8 @@
 #include "appliance/transfer.h"
 #include "tests/keyed/keyed_signer.h"
 
-enum { TW_N = 4, TW_TAKER = 3, TW_CLUSTER = 0x00020000, TW_K = 16, TW_MAIL_MAX = 4096, TW_BLOBS_MAX = 4, TW_STATES_MAX = 8, TW_OWN_BYTES = 64 << 20 };
+enum { TW_N = 4, TW_TAKER = 3, TW_CLUSTER = 0x00020000, TW_K = 16, TW_MAIL_MAX = 4096, TW_BLOBS_MAX = 4, TW_STATES_MAX = 24 };
+enum { TW_OWN_BYTES = 64 << 20 };
 
 struct tw_leaf {
     uint8_t path[32];

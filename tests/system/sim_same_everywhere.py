@@ -22,7 +22,7 @@ NEEDED = {"bft": ("core", "core_vote", "core_view", "core_run", "core_table", "c
                         "replica_propose", "replica_queue", "replica_restore", "replica_source", "replica_client", "executor", "exec_block",
                         "exec_coordinator", "exec_shard", "exec_queue", "exec_record", "exec_operation", "execution", "node_restore",
                         "transfer", "transfer_disk", "transfer_evidence", "transfer_items", "transfer_manifest", "transfer_piece",
-                        "transfer_pieces", "transfer_serve", "transfer_take", "transfer_epoch", "checkpoint_blobs",
+                        "transfer_pieces", "transfer_serve", "transfer_kept", "transfer_take", "transfer_epoch", "checkpoint_blobs",
                         "replica_transfer", "replica_epoch", "replica_config", "replica_admin", "exec_admin"),
           "client": ("engine", "request", "answer", "numbers", "journal")}
 REPLACED = (("store", "wal.o"), ("store", "state.o"), ("store", "store.o"), ("ring", "clock.o"), ("ring", "entropy.o"), ("client", "connection.o"))
