@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
-enum { LOG_LINE_BYTES_MAX = 1024, LOG_BURST = 20, LOG_PER_SECOND = 5, LOG_EVENTS_MAX = 256 };
+enum { LOG_LINE_BYTES_MAX = 1024, LOG_BURST = 40, LOG_PER_SECOND = 5, LOG_EVENTS_MAX = 256 };
 
 /* Lines below this level are not written. Default: info. */
 void log_level_set(enum log_level level);

@@ -17,8 +17,9 @@ static void counter_put(struct status_node *status, const char *name, uint64_t v
 /* The list is net's counters, then the store's: each part is written by the thread that owns what is counted. */
 enum { NET_COUNTERS = 96 };
 
-/* LMDB keeps at most 2^17 dirty pages of a transaction in memory, then spills; there are two environments. */
-#define STORE_DIRTY_BYTES (2 * (UINT64_C(1) << 17) * 4096)
+/* LMDB keeps at most 2^17 dirty pages of a transaction in memory, then spills; there are three environments, one of them while a checkpoint is
+ * taken. */
+#define STORE_DIRTY_BYTES (3 * (UINT64_C(1) << 17) * 4096)
 
 void node_status_net(struct node *node, uint64_t now_ms) {
     if (now_ms - node->status_net_ms < NODE_STATUS_MS && node->status_net_ms != 0) return;
@@ -74,6 +75,8 @@ static void threads_put(struct node *node, struct status_node *status) {
     }
 }
 
+_Static_assert(sizeof((struct status_node *)NULL)->budget / sizeof(struct status_counter) < LOG_BURST, "each part is a line, and their sum one more");
+
 static void budget_add(struct status_node *status, const char *name, uint64_t bytes) {
     if (status->budget_count == sizeof status->budget / sizeof status->budget[0]) return;
     struct status_counter *part = &status->budget[status->budget_count++];
@@ -87,6 +90,10 @@ static void budget_put(struct node *node, struct status_node *status) {
     status->budget_count = 0;
     for (enum exec_memory part = 0; part < EXEC_MEMORIES; part++) budget_add(status, exec_memory_name(part), parts[part]);
     budget_add(status, "checkpoint_buffers", execution_budget());
+    struct transfer_memory transfer;
+    node_transfer_memory_max(node, &transfer);
+    budget_add(status, "transfer_serving", transfer.serving);
+    budget_add(status, "transfer_taking", transfer.taking);
     struct replica_budget replica;
     replica_budget(node->replica, &replica);
     budget_add(status, "replica_inputs", replica.inputs_bytes);
@@ -226,7 +233,8 @@ static void resident_add(struct status_node *status, const char *name, uint64_t 
     part->value = bytes;
 }
 
-/* What of the budget is in use: the reserved parts one by one; all others live on the heap. On the thread that asks: a walk over page tables. */
+/* What of the budget is in use: the reserved parts one by one; of the others, which live on the heap, state transfer by what it says itself. On the
+ * thread that asks: a walk over page tables. */
 static void resident_put(const struct node *node, struct status_node *status) {
     uint64_t parts[EXEC_MEMORIES] = {0}, reserved = 0;
     memory_put(status);
@@ -236,6 +244,11 @@ static void resident_put(const struct node *node, struct status_node *status) {
         resident_add(status, exec_memory_name(part), parts[part]);
         reserved += parts[part];
     }
+    struct transfer_memory transfer;
+    node_transfer_memory(node, &transfer);
+    resident_add(status, "transfer_serving", transfer.serving);
+    resident_add(status, "transfer_taking", transfer.taking);
+    reserved += transfer.serving + transfer.taking;
     uint64_t rest = status->resident_bytes - status->resident_file_bytes;
     resident_add(status, "heap_and_stacks", rest > reserved ? rest - reserved : 0);
     resident_add(status, "files", status->resident_file_bytes);

@@ -59,6 +59,7 @@ struct node_transfer {
     atomic_bool asleep, end; /* asleep: written by the thread; whoever finds it set wakes it */
     pthread_t thread;
     struct transfer_status status; /* the loop's */
+    atomic_uint_fast64_t serving_bytes, taking_bytes; /* written by the thread: what it holds */
 };
 
 static void way_init(struct way *way) {
@@ -158,6 +159,13 @@ static void thread_sleep(struct node_transfer *own, int timeout_ms) {
     (void)got; /* empty when nobody woke us */
 }
 
+static void memory_tell(struct node_transfer *own) {
+    struct transfer_memory held;
+    transfer_memory(own->transfer, &held);
+    atomic_store_explicit(&own->serving_bytes, held.serving, memory_order_relaxed);
+    atomic_store_explicit(&own->taking_bytes, held.taking, memory_order_relaxed);
+}
+
 static void *thread_main(void *context) {
     struct node_transfer *own = context;
     struct transfer_credit credit = {.at_us = ring_clock_us(), .us = TRANSFER_CREDIT_US_MAX};
@@ -185,6 +193,7 @@ static void *thread_main(void *context) {
             transfer_credit_pay(&credit, ring_clock_thread_us() - from);
             (void)orders_put(own);
         }
+        memory_tell(own);
         uint64_t now = ring_clock_ms();
         struct order order = {.is_status = true};
         transfer_status(own->transfer, &order.status);
@@ -340,4 +349,17 @@ void node_transfer_poll(struct node *node) {
 
 void node_transfer_status(const struct node *node, struct transfer_status *status) {
     *status = node->transfer != NULL ? node->transfer->status : (struct transfer_status){0};
+}
+
+void node_transfer_memory_max(const struct node *node, struct transfer_memory *most) {
+    bool coordinator = config_cluster_is_coordinator(node->cluster);
+    transfer_memory_max(&node->system->limits, coordinator ? node->system->shards_count : node->system->coordinators_count, coordinator, most);
+    most->taking += TRANSFER_WAITING_BYTES_MAX;
+}
+
+void node_transfer_memory(const struct node *node, struct transfer_memory *held) {
+    *held = (struct transfer_memory){.serving = 0};
+    if (node->transfer == NULL) return;
+    held->serving = atomic_load_explicit(&node->transfer->serving_bytes, memory_order_relaxed);
+    held->taking = atomic_load_explicit(&node->transfer->taking_bytes, memory_order_relaxed);
 }

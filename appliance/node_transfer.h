@@ -26,5 +26,8 @@ void node_transfer_checkpointed(struct node *node);
 void node_transfer_poll(struct node *node);
 /* Figures as of the last poll. */
 void node_transfer_status(const struct node *node, struct transfer_status *status);
+/* The most that it may come to hold, frames that wait for its thread included; and what it held when its thread last told. Any thread. */
+void node_transfer_memory_max(const struct node *node, struct transfer_memory *most);
+void node_transfer_memory(const struct node *node, struct transfer_memory *held);
 
 #endif

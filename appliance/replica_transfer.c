@@ -29,8 +29,12 @@ bool transfer_may_be_behind(const struct replica *r) {
     return heard <= r->members.f || later_is(r) || transfer_others_ahead(r, 2 * (uint64_t)r->config.limits.window_blocks);
 }
 
-static bool transfer_question_allowed(struct replica *r, struct transfer_rate *rate, uint16_t type, uint32_t per_second) {
+static bool transfer_question_allowed(struct replica *r, struct transfer_rate *rate, uint16_t type, size_t count, uint32_t per_second) {
     bool allowed;
+    if (count != (type == MESSAGE_CHECKPOINT_QUERY ? (size_t)CHECKPOINT_QUERY_BYTES : (size_t)CHECKPOINT_PIECE_QUERY_BYTES)) {
+        drop_count(r, DROP_MALFORMED);
+        return false;
+    }
     if (type == MESSAGE_CHECKPOINT_QUERY) {
         allowed = rate->checkpoint_ms == 0 || r->now_ms - rate->checkpoint_ms >= TRANSFER_CHECKPOINT_MS;
         if (allowed) rate->checkpoint_ms = r->now_ms > 0 ? r->now_ms : 1;
@@ -54,7 +58,7 @@ static void transfer_frame_tell(struct replica *r, struct replica_peer from, uin
 void transfer_member_frame(struct replica *r, struct replica_peer from, uint16_t type, struct blob_piece payload) {
     bool question = type == MESSAGE_CHECKPOINT_QUERY || type == MESSAGE_PIECE_QUERY;
     struct transfer_rate *rate = &r->transfer_rates[replica_transfer_asker(from)];
-    if (question && !transfer_question_allowed(r, rate, type, TRANSFER_QUERIES_PER_SECOND)) return;
+    if (question && !transfer_question_allowed(r, rate, type, payload.count, TRANSFER_QUERIES_PER_SECOND)) return;
     transfer_frame_tell(r, from, type, payload);
 }
 
@@ -164,7 +168,7 @@ void transfer_client_frame(struct replica *r, struct replica_peer from, uint16_t
     }
     r->transfer_clients[from.member].client = from.index;
     r->transfer_clients[from.member].asked_ms = r->now_ms > 0 ? r->now_ms : 1;
-    if (!transfer_question_allowed(r, &r->transfer_clients[from.member].rate, type, TRANSFER_CLIENT_QUERIES_PER_SECOND)) return;
+    if (!transfer_question_allowed(r, &r->transfer_clients[from.member].rate, type, payload.count, TRANSFER_CLIENT_QUERIES_PER_SECOND)) return;
     transfer_frame_tell(r, from, type, payload);
 }
 

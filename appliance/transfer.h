@@ -138,6 +138,12 @@ struct transfer_status {
     uint64_t served_pieces, served_bytes, busy_answers, refetched_pieces, bad_pieces;
 };
 void transfer_status(const struct transfer *transfer, struct transfer_status *status);
+/* Memory: what checkpoints that are served, and one that is taken, may come to hold by these limits, with so many paired clusters; and hold now. */
+struct transfer_memory {
+    uint64_t serving, taking;
+};
+void transfer_memory_max(const struct system_limits *limits, uint32_t pairs, bool coordinator, struct transfer_memory *most);
+void transfer_memory(const struct transfer *transfer, struct transfer_memory *held);
 /* A checkpoint is being looked for or taken: answers are waited for. */
 bool transfer_taking(const struct transfer *transfer);
 

@@ -10,6 +10,7 @@
  *   transfer_pieces.c    taking: the entries, in pieces; what differs when the checkpoint moved on
  *   transfer_manifest.c  taking: a manifest that is shown short
  *   transfer_items.c     taking: the bytes behind the hashes; the whole
+ *   transfer_memory.c    what both hold
  *   transfer_evidence.c  taking: a wrong piece, signed, is kept for others to see
  */
 #ifndef APPLIANCE_TRANSFER_PRIVATE_H

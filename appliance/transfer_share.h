@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "appliance/transfer.h"
+#include "protocol/checkpoint.h"
 
 enum {
     TRANSFER_RING_SLOTS = 4096,
@@ -21,6 +22,11 @@ enum {
     TRANSFER_SHARE_BYTES = 10 << 20, /* a CHECKPOINT and four PIECEs, twice; then no more until they are done */
 };
 _Static_assert((TRANSFER_ASKERS + TRANSFER_CLIENTS) * TRANSFER_SHARE_SLOTS <= TRANSFER_RING_SLOTS / 2, "half of the ring is the node's own");
+
+/* All that may wait: who is no member may ask, and a question has its one length (replica_transfer.c). */
+#define TRANSFER_WAITING_BYTES_MAX                                                                                                                   \
+    ((uint64_t)BFT_MEMBERS_MAX * TRANSFER_SHARE_BYTES +                                                                                              \
+     (uint64_t)(TRANSFER_ASKERS - BFT_MEMBERS_MAX + TRANSFER_CLIENTS) * TRANSFER_SHARE_SLOTS * CHECKPOINT_PIECE_QUERY_BYTES)
 
 struct transfer_share {
     struct {

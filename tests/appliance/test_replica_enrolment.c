@@ -692,6 +692,10 @@ static void whoever_may_read_every_key_may_ask_for_the_state_and_nobody_else(voi
     begin(administrators);
     assert_int_equal(state_asked(0, MESSAGE_CHECKPOINT_QUERY, 16), 1);
     assert_int_equal(state_asked(0, MESSAGE_PIECE_QUERY, 96), 1);
+    uint64_t malformed = rw_status(rw, 0)->drops[DROP_MALFORMED];
+    assert_int_equal(state_asked(0, MESSAGE_PIECE_QUERY, 95), 0);
+    assert_int_equal(state_asked(0, MESSAGE_PIECE_QUERY, 200), 0);
+    assert_int_equal(rw_status(rw, 0)->drops[DROP_MALFORMED], malformed + 2);
     assert_int_equal(state_asked(WORLD_CLIENTS, MESSAGE_PIECE_QUERY, 96), 0); /* no such client */
     assert_int_equal(rw_status(rw, 0)->drops[DROP_TRANSFER_RIGHTS], 1);
     assert_int_equal(state_asked(0, MESSAGE_PIECE, 96), 0);

@@ -14,7 +14,7 @@ from cluster import Cases, System, bench, is_long, seed_of  # noqa: E402
 MIB = 1 << 20
 IDLE_MAX = 32 * MIB
 LOADED_MAX = 400 * MIB
-INDEX_MAX = 144 * MIB  # of a table for the local system's keys, and what the newest blocks wrote
+INDEX_MAX = 24 * MIB  # beside that, of what the newest blocks wrote
 BUDGET_MAX = 16 << 30  # of the local system's limits: a sum of worst cases, most of it address space that is never touched
 
 
