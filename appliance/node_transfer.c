@@ -11,6 +11,7 @@
 #include "appliance/node.h"
 #include "appliance/transfer_disk.h"
 #include "appliance/transfer_share.h"
+#include "appliance/watch.h"
 #include "merkle/check.h"
 #include "ring/clock.h"
 #include "ring/entropy.h"
@@ -59,6 +60,7 @@ struct node_transfer {
     atomic_bool asleep, end; /* asleep: written by the thread; whoever finds it set wakes it */
     pthread_t thread;
     struct transfer_status status; /* the loop's */
+    uint64_t hold_let_go;          /* the loop's: the newest that there was no room for, and that was told */
     atomic_uint_fast64_t serving_bytes, taking_bytes; /* written by the thread: what it holds */
 };
 
@@ -318,11 +320,26 @@ void node_transfer_checkpointed(struct node *node) {
     if (node->transfer != NULL) (void)news_put(node->transfer, &news);
 }
 
+/* Blocks above a checkpoint that somebody takes are kept as long as there is room: a node that stops for it helps nobody. Whoever took it finds them
+ * gone, here, and begins anew with a newer one, of which it fetches what differs (P-48). */
+static void hold_tell(struct node *node, uint64_t height) {
+    struct wal_figures wal;
+    wal_figures(node->wal, &wal);
+    bool room = watch_wal_holds(wal.used_bytes, wal.map_bytes);
+    replica_transfer_hold(node->replica, room ? height : UINT64_MAX);
+    if (!room && height > node->transfer->hold_let_go) {
+        node->transfer->hold_let_go = height;
+        log_event(LOG_LEVEL_WARN, "hold_let_go", "height=%llu used_bytes=%llu map_bytes=%llu do=\"raise wal_map_bytes in node.conf: blocks that "
+                  "whoever takes this checkpoint will ask for do not fit\"", (unsigned long long)height, (unsigned long long)wal.used_bytes,
+                  (unsigned long long)wal.map_bytes);
+    }
+}
+
 static void order_do(struct node *node, struct order *order) {
     struct transfer_output *output = &order->output;
     if (order->is_status) {
         node->transfer->status = order->status;
-        if (order->status.hold_height > 0) replica_transfer_hold(node->replica, order->status.hold_height);
+        if (order->status.hold_height > 0) hold_tell(node, order->status.hold_height);
         return;
     }
     switch (output->kind) {

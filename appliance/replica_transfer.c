@@ -253,7 +253,7 @@ void transfer_tick_replica(struct replica *r) {
  * lacks is kept even then, as far as the checkpoint before: who is behind by less fetches blocks, which costs everybody less; who is behind by more
  * takes a checkpoint, so that a member that is gone makes nobody's disk grow. While one takes a checkpoint from here, and for a minute after, the
  * blocks above that are kept: else it would find them gone again when it is done. A hold ends by itself, since a checkpoint is served no longer than
- * until two newer ones are there, or five minutes while it is asked for (transfer_serve.c).
+ * until two newer ones are there, or five minutes while it is asked for (transfer_kept.c); and before the store is full (node_transfer.c).
  */
 static uint64_t prune_limit(const struct replica *r) {
     uint64_t to = r->tip_height > r->checkpoint_height ? r->checkpoint_height : r->checkpoint_before;

@@ -59,6 +59,10 @@ unsigned watch_wal(unsigned *told, uint64_t bytes, uint64_t map_bytes) {
     return 0;
 }
 
+bool watch_wal_holds(uint64_t used_bytes, uint64_t map_bytes) {
+    return used_bytes < map_bytes / 4 * 3;
+}
+
 bool watch_asking(uint64_t *since_ms, enum status_phase phase, uint64_t now_ms) {
     if (*since_ms == UINT64_MAX || phase != PHASE_ASKING) return false;
     if (*since_ms == 0) *since_ms = now_ms;

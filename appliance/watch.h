@@ -37,6 +37,9 @@ enum watch_verdict watch_clock(struct watch_clock *watch, const struct status_re
 /* Half, three quarters and 90 % of the map: the highest that was passed for the first time, in percent; 0: nothing new. `told` begins with 0. */
 unsigned watch_wal(unsigned *told, uint64_t bytes, uint64_t map_bytes);
 
+/* Whether this store has room to keep blocks for whoever takes a checkpoint (P-60), by what is in use: not from three quarters of the map on. */
+bool watch_wal_holds(uint64_t used_bytes, uint64_t map_bytes);
+
 /* True once: the node has waited WATCH_ASKING_MS for the answers without which it may not vote (P-10). `since_ms` begins with 0; UINT64_MAX: told. */
 bool watch_asking(uint64_t *since_ms, enum status_phase phase, uint64_t now_ms);
 

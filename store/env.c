@@ -288,3 +288,21 @@ uint64_t env_file_bytes(const struct env *env) {
     if (mdb_env_info(env->mdb, &info) != 0) return 0;
     return ((uint64_t)info.me_last_pgno + 1) * env->page_bytes;
 }
+
+/* LMDB lists the pages that each transaction gave up under its number, in the database with the handle 0: a count, then the pages. */
+int env_pages_freed(MDB_txn *txn, size_t since, uint64_t *pages) {
+    MDB_cursor *cursor;
+    int code = mdb_cursor_open(txn, 0, &cursor);
+    if (code) return code;
+    *pages = 0;
+    size_t after = since + 1;
+    MDB_val key = {.mv_size = sizeof after, .mv_data = &after}, freed;
+    for (code = mdb_cursor_get(cursor, &key, &freed, MDB_SET_RANGE); code == 0; code = mdb_cursor_get(cursor, &key, &freed, MDB_NEXT)) {
+        size_t count = 0;
+        if (freed.mv_size < sizeof count) break;
+        memcpy(&count, freed.mv_data, sizeof count);
+        *pages += count;
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? 0 : code == 0 ? MDB_CORRUPTED : code;
+}

@@ -58,6 +58,8 @@ enum store_status env_open(struct env *env, const char *directory, const struct 
                            uint64_t map_bytes, struct store_error *error) __attribute__((warn_unused_result));
 void env_close(struct env *env);
 uint64_t env_file_bytes(const struct env *env);
+/* Pages that transactions after number `since` gave up, as `txn` sees it, and that were not written again. 0 or LMDB's code. */
+int env_pages_freed(MDB_txn *txn, size_t since, uint64_t *pages);
 
 /* Why a commit failed with `code`: LMDB says EIO for a write that was cut short, which mostly is a full disk. Asks the file system. */
 enum store_status env_write_status(const struct env *env, int code);

@@ -243,23 +243,6 @@ const struct state_checkpoint *state_reader_checkpoint(const struct state_reader
     return &reader->checkpoint;
 }
 
-/* LMDB lists the pages that each transaction gave up under its number, in the database with the handle 0: a count, then the pages. */
-static int pages_freed_since(MDB_txn *now, size_t since, uint64_t *pages) {
-    MDB_cursor *cursor;
-    int code = mdb_cursor_open(now, 0, &cursor);
-    if (code) return code;
-    size_t after = since + 1;
-    MDB_val key = {.mv_size = sizeof after, .mv_data = &after}, freed;
-    for (code = mdb_cursor_get(cursor, &key, &freed, MDB_SET_RANGE); code == 0; code = mdb_cursor_get(cursor, &key, &freed, MDB_NEXT)) {
-        size_t count = 0;
-        if (freed.mv_size < sizeof count) break;
-        memcpy(&count, freed.mv_data, sizeof count);
-        *pages += count;
-    }
-    mdb_cursor_close(cursor);
-    return code == MDB_NOTFOUND ? 0 : code == 0 ? MDB_CORRUPTED : code;
-}
-
 enum store_status state_reader_cost(const struct state_reader *reader, uint64_t *kept_bytes, uint64_t *own_bytes) {
     const struct env *env = &reader->state->env;
     uint64_t kept = 0, own = 0;
@@ -272,7 +255,7 @@ enum store_status state_reader_cost(const struct state_reader *reader, uint64_t 
     MDB_txn *now;
     int code = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &now);
     if (code) return env_status_of(code);
-    code = pages_freed_since(now, mdb_txn_id(reader->txn), &kept);
+    code = env_pages_freed(now, mdb_txn_id(reader->txn), &kept);
     mdb_txn_abort(now);
     *kept_bytes = kept * env->page_bytes;
     *own_bytes = own * env->page_bytes;

@@ -10,6 +10,8 @@ _Static_assert((int)WAL_CHUNK_BYTES == (int)RECORD_CHUNK_BYTES, "the manual stat
 _Static_assert((int)WAL_VALUE_BYTES_MAX <= (int)RECORD_VALUE_BYTES_MAX, "values fit into records");
 _Static_assert((int)WAL_QUEUE_SLOTS_MAX <= (int)WRITER_SLOTS_MAX, "the queue fits");
 
+enum { USED_COMMITS = 16 };
+
 struct wal {
     struct env env;
     struct writer writer;
@@ -18,6 +20,8 @@ struct wal {
     _Atomic uint64_t batches;
     _Atomic uint64_t bytes;
     _Atomic uint64_t file_bytes;
+    _Atomic uint64_t used_bytes;
+    uint64_t used_told; /* commits when that was looked at; the storage thread's */
 };
 
 struct wal_reader {
@@ -39,6 +43,23 @@ static int apply_record(struct wal *wal, MDB_txn *txn, const struct wal_record *
     return MDB_CORRUPTED; /* no such operation: check_record() has seen to it */
 }
 
+/* A file never shrinks, so its size says nothing of what is left in it. */
+static void used_look(struct wal *wal) {
+    uint64_t file_bytes = env_file_bytes(&wal->env), freed = 0, commits = atomic_load_explicit(&wal->commits, memory_order_relaxed);
+    atomic_store_explicit(&wal->file_bytes, file_bytes, memory_order_relaxed);
+    if (file_bytes <= wal->map_bytes / 2) {
+        atomic_store_explicit(&wal->used_bytes, file_bytes, memory_order_relaxed);
+        return;
+    }
+    if (wal->used_told > 0 && commits - wal->used_told < USED_COMMITS) return;
+    wal->used_told = commits;
+    MDB_txn *txn = NULL;
+    if (mdb_txn_begin(wal->env.mdb, NULL, MDB_RDONLY, &txn) != 0) return;
+    bool known = env_pages_freed(txn, 0, &freed) == 0;
+    mdb_txn_abort(txn);
+    if (known) atomic_store_explicit(&wal->used_bytes, file_bytes - freed * wal->env.page_bytes, memory_order_relaxed);
+}
+
 static enum store_status wal_apply(void *context, void *const *items, uint32_t count, struct store_error *error) {
     struct wal *wal = context;
     MDB_txn *txn = NULL;
@@ -57,7 +78,7 @@ static enum store_status wal_apply(void *context, void *const *items, uint32_t c
     atomic_fetch_add_explicit(&wal->commits, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&wal->batches, count, memory_order_relaxed);
     atomic_fetch_add_explicit(&wal->bytes, bytes, memory_order_relaxed);
-    atomic_store_explicit(&wal->file_bytes, env_file_bytes(&wal->env), memory_order_relaxed);
+    used_look(wal);
     return STORE_OK;
 }
 
@@ -70,6 +91,7 @@ enum store_status wal_open(const struct wal_config *config, struct wal **out, st
     if (status == STORE_OK) {
         wal->map_bytes = config->map_bytes;
         atomic_store(&wal->file_bytes, env_file_bytes(&wal->env));
+        atomic_store(&wal->used_bytes, env_file_bytes(&wal->env));
         struct writer_config writer = {.name = "wal", .slots = config->queue_slots, .items_max = WAL_COMMIT_BATCHES_MAX, .cpu = config->cpu,
                                        .wake = config->wake, .wake_context = config->wake_context, .apply = wal_apply, .apply_context = wal};
         status = writer_start(&wal->writer, &writer, error);
@@ -170,6 +192,7 @@ void wal_figures(const struct wal *wal, struct wal_figures *figures) {
     figures->batches = atomic_load_explicit(&wal->batches, memory_order_relaxed);
     figures->bytes = atomic_load_explicit(&wal->bytes, memory_order_relaxed);
     figures->file_bytes = atomic_load_explicit(&wal->file_bytes, memory_order_relaxed);
+    figures->used_bytes = atomic_load_explicit(&wal->used_bytes, memory_order_relaxed);
     figures->map_bytes = wal->map_bytes;
     figures->cpu = writer_cpu(&wal->writer);
 }

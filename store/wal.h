@@ -148,6 +148,7 @@ struct wal_figures {
     uint64_t batches;
     uint64_t bytes;         /* of values put */
     uint64_t file_bytes;    /* pages ever used, times page size */
+    uint64_t used_bytes;    /* of these, pages that are in use; told from half of the map on, each few commits (before that as file_bytes) */
     uint64_t map_bytes;
     int cpu;                /* on which the thread last ran, -1 before the first commit */
 };

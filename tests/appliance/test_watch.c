@@ -119,6 +119,14 @@ static void a_store_is_told_at_each_mark_once(void **state) {
     assert_int_equal(watch_wal(&mark, UINT64_C(63) << 30, UINT64_C(64) << 30), 0);
 }
 
+static void a_store_keeps_blocks_for_others_up_to_three_quarters(void **state) {
+    (void)state;
+    assert_true(watch_wal_holds(0, UINT64_C(64) << 30));
+    assert_true(watch_wal_holds((UINT64_C(48) << 30) - 1, UINT64_C(64) << 30));
+    assert_false(watch_wal_holds(UINT64_C(48) << 30, UINT64_C(64) << 30));
+    assert_false(watch_wal_holds(1 << 20, 1 << 20));
+}
+
 static void who_waits_long_to_vote_says_so_once(void **state) {
     (void)state;
     uint64_t since = 0;
@@ -155,6 +163,7 @@ int main(void) {
         cmocka_unit_test_setup(others_with_wrong_clocks_do_not_matter, begin),
         cmocka_unit_test_setup(who_is_not_heard_says_nothing, begin),
         cmocka_unit_test_setup(a_store_is_told_at_each_mark_once, begin),
+        cmocka_unit_test_setup(a_store_keeps_blocks_for_others_up_to_three_quarters, begin),
         cmocka_unit_test_setup(who_waits_long_to_vote_says_so_once, begin),
         cmocka_unit_test_setup(the_member_that_holds_pruning_back_is_the_lowest_below_the_checkpoint, begin),
     };

@@ -391,6 +391,45 @@ static void a_full_map_stops_the_store_as_a_full_disk_and_loses_nothing(void **s
     assert_int_equal(close_all(at), STORE_DISK_FULL);
 }
 
+static void one_commit(struct wal *wal, struct wal_record *record) {
+    struct wal_batch batch = {.records = record, .record_count = 1};
+    uint64_t sequence = 0;
+    assert_int_equal(wal_submit(wal, &batch, &sequence), STORE_OK);
+    assert_int_equal(wal_wait(wal, sequence), STORE_OK);
+}
+
+/* From half of the map on: what was given up can be written again, and is not in use. */
+static void what_is_in_use_falls_with_what_is_deleted(void **state) {
+    struct fixture *at = *state;
+    enum { VALUES = 40, VALUE_BYTES = 64 << 10, LATER = 40 };
+    static uint8_t value[VALUE_BYTES];
+    struct iovec part = {value, sizeof value}, small = {value, 8};
+    struct wal_figures full, after;
+    assert_int_equal(open_with(at, 4 << 20, 16, NULL, NULL), STORE_OK);
+    for (uint64_t i = 0; i < VALUES + LATER; i++) { /* the last again and again, until that is looked at */
+        struct wal_record record = put_input(i < VALUES ? i : VALUES, i < VALUES ? &part : &small);
+        one_commit(at->wal, &record);
+    }
+    wal_figures(at->wal, &full);
+    assert_true(full.file_bytes > full.map_bytes / 2);
+    assert_in_range(full.used_bytes, (uint64_t)VALUES * VALUE_BYTES * 9 / 10, full.file_bytes);
+    for (uint64_t i = 0; i < VALUES; i++) {
+        struct wal_record record = put_input(i, &part);
+        record.operation = WAL_DELETE;
+        record.part_count = 0;
+        one_commit(at->wal, &record);
+    }
+    for (uint64_t i = 0; i < LATER; i++) {
+        struct wal_record record = put_input(VALUES, &small);
+        one_commit(at->wal, &record);
+    }
+    wal_figures(at->wal, &after);
+    print_message("in use: %llu, then %llu of %llu\n", (unsigned long long)full.used_bytes, (unsigned long long)after.used_bytes,
+                  (unsigned long long)after.file_bytes);
+    assert_true(after.file_bytes >= full.file_bytes && after.used_bytes < full.used_bytes / 4);
+    assert_int_equal(close_all(at), STORE_OK);
+}
+
 static int limited_child(void *context) {
     struct fixture *at = context;
     struct rlimit limit = {.rlim_cur = 3 << 20, .rlim_max = 3 << 20};
@@ -606,6 +645,7 @@ int main(void) {
         CASE(a_full_queue_pushes_back_at_its_limit_and_loses_nothing),
         CASE(a_kill_at_any_point_loses_nothing_that_was_completed),
         CASE(a_full_map_stops_the_store_as_a_full_disk_and_loses_nothing),
+        CASE(what_is_in_use_falls_with_what_is_deleted),
         CASE(a_file_that_may_not_grow_stops_the_store_as_a_full_disk_and_loses_nothing),
         CASE(a_full_file_system_stops_the_store_and_loses_nothing),
         CASE(a_failed_sync_stops_the_store_and_completes_nothing),
