@@ -425,6 +425,15 @@ static void waiting_slices(struct replica *r, uint8_t leader, uint64_t view, uin
     }
 }
 
+/* As its relay: whoever was. */
+static void input_hand(struct replica *r, uint32_t index, uint8_t member) {
+    struct input *input = &r->inputs[index];
+    uint8_t relay = input->relay;
+    input->relay = r->me; /* D-5: what is not an answer carries its sender's index */
+    input_send(r, input, peer_member(member));
+    input->relay = relay;
+}
+
 /* May this input be counted against the leader, and when was it relayed to it? A batch that came on its client's own link counts at once; a signed
  * one of
  * another relay after a quarter of the time-out (then this node takes the relay's part); an unsigned one of another relay never, since that relay
@@ -440,10 +449,7 @@ static bool waiting_counts(struct replica *r, uint32_t index, uint8_t leader, ui
     input->relayed_view = view;
     input->relayed_ms = r->now_ms;
     if (leader == r->me || !r->member_up[leader]) return true;
-    uint8_t relay = input->relay;
-    input->relay = r->me; /* D-5: what is not an answer carries its sender's index */
-    input_send(r, input, peer_member(leader));
-    input->relay = relay;
+    input_hand(r, index, leader);
     return true;
 }
 
@@ -463,11 +469,21 @@ static void waiting_batches(struct replica *r, uint8_t leader, uint64_t view, ui
     replica_event(r, &event);
 }
 
-/* What came while the leader could not be reached goes to it now; the clock that runs against it is not set back, or it could do so at will. */
+/* What came while the leader could not be reached goes to it now; the clock that runs against it is not set back, or it could do so at will. It stands
+ * in this node's own list unless a CONFIG has put the node at another place since. */
 void waiting_link_up(struct replica *r, uint8_t member) {
-    if (!r->started || member != bft_leader(&r->members, bft_core_view(r->core))) return;
-    for (uint32_t index = r->waiting[r->me].first; index != NONE; index = r->inputs[index].list_next)
-        input_send(r, &r->inputs[index], peer_member(member));
+    if (!r->started || r->me == NOBODY || member != bft_leader(&r->members, bft_core_view(r->core))) return;
+    for (uint32_t relay = 0; relay < r->members.n; relay++) {
+        for (uint32_t index = r->waiting[relay].first; index != NONE; index = r->inputs[index].list_next) {
+            if (relay == r->me || r->inputs[index].mine) input_hand(r, index, member);
+        }
+    }
+}
+
+/* B-50: in each view an input waits from when it was handed to that view's leader. Views begin anew with the epoch, and so do their leaders: what was
+ * handed to the one before counts against the new one when that has it. */
+void waiting_epoch(struct replica *r) {
+    for (uint32_t index = 0; index < INPUTS_MAX; index++) r->inputs[index].relayed_ms = 0;
 }
 
 /*

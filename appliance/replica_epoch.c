@@ -492,6 +492,7 @@ void epoch_begin(struct replica *r) {
     }
     r->waiting_told_count = 0;
     r->waiting_told_ms = 0;
+    waiting_epoch(r);
     memset(r->noop_named, 0, sizeof r->noop_named); /* of other members, and their numbers begin anew */
     admin_judge_again(r);
     if (!r->started) return;

@@ -588,6 +588,7 @@ void waiting_slice_consumed(struct replica *r, uint64_t waited_ms);
 /* Recomputes what the core must know of waiting inputs (B-50), and relays again. */
 void waiting_tick(struct replica *r);
 void waiting_link_up(struct replica *r, uint8_t member);
+void waiting_epoch(struct replica *r); /* another one begins, and its leaders have been handed nothing yet */
 
 /* replica_core.c */
 void replica_event(struct replica *r, const struct bft_event *event); /* queued; message is copied */

@@ -291,6 +291,65 @@ static void a_suffix_block_is_durable_before_it_is_voted_for(void **state) {
     end(s, true);
 }
 
+/* In the first epoch no input of this kind reaches who is at its places 0 and 1. */
+static uint8_t kept_back;
+static bool inputs_to_others(void *context, struct replica_peer to, uint16_t type, struct blob_piece *pieces, unsigned *piece_count) {
+    const struct rw_node *node = context;
+    (void)piece_count;
+    bool first = node->replica->members.place.epoch == 0 && to.member <= 1;
+    return type != MESSAGE_INPUT || blob_piece_bytes(&pieces[0])[0] != kept_back || !first;
+}
+
+/* Of the shard: no slice reaches coordinators 0 and 1, wherever they are. */
+static bool slices_to_others(void *context, struct replica_peer to, uint16_t type, struct blob_piece *pieces, unsigned *piece_count) {
+    const struct rw_node *node = context;
+    (void)pieces;
+    (void)piece_count;
+    return type != MESSAGE_COMPACT_DECISION || (node->place_of[0] != to.member && node->place_of[1] != to.member);
+}
+
+/* Coordinators 2 and 3 alone hold what waits. Leader of view 0 is 0, and in the next epoch 1: another node, and no view is lost by it. */
+static void handed_to_the_next_leader(uint8_t kind, uint64_t seed) {
+    static const uint8_t node_at[RW_CLUSTER] = {1, 3, 2, 0};
+    static uint8_t bytes[ADMIN_OP_BYTES_MAX];
+    struct rw_script *s = begin("handed", seed);
+    struct replica_world *rw = s->rw;
+    adds(s, 1);
+    kept_back = kind;
+    for (uint32_t i = 2; i < RW_CLUSTER; i++) rw->nodes[i].hooks = (struct replica_hooks){.context = &rw->nodes[i], .send = inputs_to_others};
+    for (uint32_t i = RW_CLUSTER; i < RW_NODES && kind == BODY_SLICE; i++)
+        rw->nodes[i].hooks = (struct replica_hooks){.context = &rw->nodes[i], .send = slices_to_others};
+    struct operation add = op_add("sum", 1);
+    uint32_t batch_bytes;
+    uint8_t digest[32], *batch = rw_batch(rw, BATCH_WRITE, ++s->number, &add, 1, &batch_bytes, digest);
+    rw_send(rw, 3, MESSAGE_BATCH, batch, batch_bytes);
+    rw_run(rw, 400); /* two hold it by now, and have told the leader in vain */
+    rw_config_next(&s->coordinator, &op);
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) op.config.members.members[i] = s->coordinator.members.members[node_at[i]];
+    (void)rw_admin_send(rw, 0, &op, 1, bytes);
+    epoch_is(s, COORDINATOR_CLUSTER_BASE, 1, 5000);
+    for (uint32_t ms = 0; rw_answer(rw, digest) == NULL; ms += 20) {
+        assert_true(ms < 5000);
+        if (ms % 1000 == 500) rw_send(rw, 3, MESSAGE_BATCH, batch, batch_bytes); /* its client may not have known of the epoch yet */
+        rw_run(rw, 20);
+    }
+    free(batch);
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) assert_int_equal(rw_status(rw, i)->view, 0);
+    for (uint32_t i = 0; i < RW_NODES; i++) rw->nodes[i].hooks.send = NULL;
+    adds(s, 2);
+    end(s, true);
+}
+
+/* B-50: what was handed to the leader of view 0 has not been handed to that of view 0 of the next epoch. The new leader gets it, and is not deposed. */
+static void a_batch_is_handed_to_the_leader_of_the_next_epoch(void **state) {
+    (void)state;
+    handed_to_the_next_leader(BODY_BATCH, 12); /* by whoever has it, who is at another place himself */
+}
+static void a_slice_is_handed_to_the_leader_of_the_next_epoch(void **state) {
+    (void)state;
+    handed_to_the_next_leader(BODY_SLICE, 13);
+}
+
 /* The CONFIG item waits behind others and travels in a slice that only the new epoch certifies: by a state that learns epochs from such items alone
  * it could never be consumed. */
 static void a_config_item_that_only_the_new_epoch_certifies_is_consumed(void **state) {
@@ -574,6 +633,8 @@ int main(void) {
         cmocka_unit_test(power_loss_of_all_around_a_config),
         cmocka_unit_test(the_block_that_ended_an_epoch_is_proved_by_the_chain),
         cmocka_unit_test(a_suffix_block_is_durable_before_it_is_voted_for),
+        cmocka_unit_test(a_batch_is_handed_to_the_leader_of_the_next_epoch),
+        cmocka_unit_test(a_slice_is_handed_to_the_leader_of_the_next_epoch),
         cmocka_unit_test(a_config_item_that_only_the_new_epoch_certifies_is_consumed),
         cmocka_unit_test(what_is_not_signed_well_or_not_the_next_begins_no_epoch),
         cmocka_unit_test(a_config_given_twice_and_two_with_one_serial_begin_one_epoch),
