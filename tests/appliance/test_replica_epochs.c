@@ -340,7 +340,7 @@ static void handed_to_the_next_leader(uint8_t kind, uint64_t seed) {
     end(s, true);
 }
 
-/* B-50: what was handed to the leader of view 0 has not been handed to that of view 0 of the next epoch. The new leader gets it, and is not deposed. */
+/* B-50: what was handed to the leader of view 0 has not been handed to that of view 0 of the next epoch. It gets it, and is not deposed. */
 static void a_batch_is_handed_to_the_leader_of_the_next_epoch(void **state) {
     (void)state;
     handed_to_the_next_leader(BODY_BATCH, 12); /* by whoever has it, who is at another place himself */

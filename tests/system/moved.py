@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A member moves to another address and is cut out by a CONFIG later: those who stay dial it where it is, though nobody dialled it anew since (L-44: its
-key is the highest of its cluster, so all others dial it), and it is linked to all of them: it hears that it was removed, and is shown what it asks for.
+"""A member moves to another address and is cut out by a CONFIG later: those who stay dial it where it is, though nobody dialled it anew. Its key
+is the highest of its cluster, so all others dial it (L-44). It is linked to all of them: it hears that it was removed, and is shown what it asks for.
 
   tests/system/moved.py short|long
 """
