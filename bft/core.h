@@ -359,6 +359,7 @@ struct bft_core {
     bool clock_set;               /* a final header was seen since the start */
 
     uint64_t status_ms;           /* last STATUS of mine */
+    uint64_t timeout_ms;          /* last TIMEOUT of mine */
     uint64_t repaired_ms[BFT_MEMBERS_MAX + 1]; /* last repair given, per member, and to all other links together */
     uint64_t fetch_ms;            /* last FETCH of heights, */
     uint64_t fetch_last;          /* up to this one, */

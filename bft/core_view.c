@@ -170,7 +170,7 @@ static void time_out(struct step *step, enum bft_timeout_cause cause) {
         memory->timeout_high.block.id = memory->high_qc.ballot.block_id;
     }
     core->resign = false;
-    core->status_ms = core->now_ms; /* it is sent now; again with the next STATUS */
+    core->timeout_ms = core->now_ms; /* it is sent now; again with a later STATUS, which it puts off by nothing */
     step->update->memory_changed = true;
     step->again = true;
     bft_step_note(step, BFT_NOTE_TIMEOUT, bft_leader(&core->members, memory->view), (uint8_t)cause, NULL);

@@ -47,6 +47,25 @@ static void f_plus_one_timeouts_make_me_join(void **state) {
     script_free(s);
 }
 
+/* B-70: whoever is behind learns by STATUS that he is; views that end sooner than one is due put it off for ever otherwise. */
+static void views_that_change_quickly_put_no_status_off(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    uint64_t base_ms = s->limits.view_base_ms;
+    script_tick(s, base_ms);
+    script_forget(s);
+    for (uint64_t view = 0; view < 16; view++) {
+        for (uint8_t i = 1; i <= 2; i++) {
+            struct bft_timeout timeout = script_timeout(s, view, NULL, i);
+            (void)script_give_timeout(s, &timeout);
+        }
+        assert_int_equal(bft_core_view(&s->core), view + 1);
+        script_tick(s, base_ms / 4);
+    }
+    assert_true(script_sent(s, BFT_MESSAGE_STATUS, NULL) >= 4);
+    script_free(s);
+}
+
 static void joining_a_later_view_keeps_the_proof_and_votes_for_nothing(void **state) {
     (void)state;
     struct script *s = script_new(4, 3, 4);
@@ -460,6 +479,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_timeout_alone_moves_nobody),
         cmocka_unit_test(f_plus_one_timeouts_make_me_join),
+        cmocka_unit_test(views_that_change_quickly_put_no_status_off),
         cmocka_unit_test(joining_a_later_view_keeps_the_proof_and_votes_for_nothing),
         cmocka_unit_test(timeouts_of_different_views_do_not_add_up),
         cmocka_unit_test(the_tc_that_i_make_has_the_highest_q_star),
