@@ -1,26 +1,27 @@
 /*
- * Administrators' operations as inputs (D-3, D-4.3, O-53, S-75 ff.), judged by the CONFIG in force and by final state; CONFIG and SEAL that a client's
- * link hands in. (Enrolments from there: replica_admin.c.)
+ * Administrators' operations as inputs (D-3, D-4.3, O-53, S-75 ff.), judged by the CONFIG in force and by final state; CONFIG and SEAL that a
+ * client's link hands in. (Enrolments from there: replica_admin.c.)
  *
  * Whoever relays one must show that it would have an effect now or, of an enrolment, may have one when its turn comes; what a block names is held if
  * it only decodes, for others may hold it valid without effect. It then counts against no leader and is not proposed. So of what k administrators
  * signed and final state has left behind (another predecessor, a client that is not there), nothing gets into an honest leader's blocks, however
  * often and under however many sets of signatures a relay brings it.
  *
- * With m administrators and k to sign, one operation has as many good sets of signatures as there are ways to choose k and more of m, and whoever has
- * all signatures can make them all. Each has the effect that any other has; so of each relay one set waits, and a relay, or a client at its link, fills
- * neither the pool nor an honest leader's blocks with the others.
+ * With m administrators and k to sign, one operation has as many good sets of signatures as there are ways to choose k and more of m, and whoever
+ * has all signatures can make them all. Each has the effect that any other has; so of each relay one set waits, and a relay, or a client at its
+ * link, fills neither the pool nor an honest leader's blocks with the others.
  *
  * That nodes judge at different moments endangers nothing. What no block names is wanted by nobody's vote, and what one names is fetched and held
  * whatever this judgement was. Nor is an honest leader deposed by it: whether an enrolment is the next one, and fits, hangs on the final state after
- * the one before, the same everywhere; and a leader that is a final block behind, so that it refuses what others take already, is handed it once more
- * by each of them (waiting_counts) before any of them may miss it.
+ * the one before, the same everywhere; and a leader that is a final block behind, so that it refuses what others take already, is handed it once
+ * more by each of the others that took it (waiting_counts) before any of them may miss it.
  *
- * An operation may lie in a final block and have had no effect: a leader that lies names it before its turn. It is then DONE here, which is a memory of
- * this node and a rule of nobody, and keeps off only what it was decided for; so when it would have an effect now, it is let go of and taken once more
- * (admin_return). It counts once all the same: whether it has an effect is judged by the state in which it is executed (S-76, S-78), and the first time
- * that it has one, its serial or number has passed for good. Nobody gains by repeating it: before its turn, and after, it is a duplicate like any
- * other. Its bytes in the store stay as long as the first block that names them, or the second, has not been pruned (transfer_prune).
+ * An operation may lie in a final block and have had no effect: a leader that lies names it before its turn. It is then DONE here, which is a memory
+ * of this node and a rule of nobody, and keeps off only what it was decided for; so when it would have an effect now, it is let go of and taken once
+ * more (admin_return). It counts once all the same: whether it has an effect is judged by the state in which it is executed (S-76, S-78), and the
+ * first time that it has one, its serial or number has passed for good. Nobody gains by repeating it: an enrolment that is early waits for its turn
+ * like any other, and what had its effect, or can have none, is a duplicate. Its bytes lie in the store under one key for both blocks, and go when
+ * neither the pool nor a block that is kept has it (transfer_prune).
  */
 #include <stdlib.h>
 #include <string.h>

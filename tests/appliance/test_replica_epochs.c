@@ -450,8 +450,8 @@ static void a_config_given_twice_and_two_with_one_serial_begin_one_epoch(void **
 
 /* CONFIG or SEAL `second` is for after `first`. The leader of the coordinators lies: it believes that the first is in force, and has the second
  * decided. False: not within some seconds at all of them. */
-static bool decided_before_its_turn(struct replica_world *rw, const struct admin_op *first, const struct admin_op *second, const uint8_t *second_bytes,
-                                    size_t count) {
+static bool decided_before_its_turn(struct replica_world *rw, const struct admin_op *first, const struct admin_op *second,
+                                    const uint8_t *second_bytes, size_t count) {
     static uint8_t input[4 + ADMIN_OP_BYTES_MAX];
     static struct config in_force;
     struct replica *leader = rw->nodes[rw_status(rw, 0)->leader].replica;

@@ -260,7 +260,8 @@ static size_t largest_checkpoint(uint8_t *out, size_t room, uint8_t hash[32]) {
     shown.header = (struct bft_header){.place = members.place, .height = HEIGHT};
     struct bft_hash id = bft_header_id(&shown.header);
     shown.child = (struct bft_header){.place = members.place, .height = HEIGHT + 1, .parent_id = id};
-    shown.manifest = (struct checkpoint_manifest){.cluster = members.place.cluster, .height = HEIGHT, .item_count = CHECKPOINT_ITEMS_MAX, .items = items};
+    shown.manifest = (struct checkpoint_manifest){.cluster = members.place.cluster, .height = HEIGHT, .item_count = CHECKPOINT_ITEMS_MAX};
+    shown.manifest.items = items;
     memcpy(shown.manifest.system_id, members.place.system_id, BFT_SYSTEM_BYTES);
     memcpy(shown.manifest.block_id, id.bytes, 32);
     id = bft_header_id(&shown.child);
@@ -289,7 +290,8 @@ static size_t largest_checkpoint(uint8_t *out, size_t room, uint8_t hash[32]) {
 /* Whatever the checkpoint and whatever the piece, there is room for it (EVIDENCE_BYTES_MAX), and it convicts. */
 static void a_wrong_piece_of_the_largest_checkpoint_there_can_be_convicts(void **state) {
     (void)state;
-    uint8_t *shown = malloc(EVIDENCE_CHECKPOINT_BYTES_MAX), *piece = calloc(1, CHECKPOINT_ENTRIES_PIECE_BYTES_MAX), *file = malloc(EVIDENCE_BYTES_MAX);
+    uint8_t *shown = malloc(EVIDENCE_CHECKPOINT_BYTES_MAX), *file = malloc(EVIDENCE_BYTES_MAX);
+    uint8_t *piece = calloc(1, CHECKPOINT_ENTRIES_PIECE_BYTES_MAX);
     uint8_t preimage[CHECKPOINT_PIECE_PREIMAGE_BYTES], signature[SIGNER_SIGNATURE_BYTES];
     struct checkpoint_piece_query query = {.nonce = 7};
     struct checkpoint_piece head = {.nonce = 7};
