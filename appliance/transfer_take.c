@@ -483,9 +483,7 @@ void take_piece_frame(struct transfer *t, uint8_t from, const uint8_t *bytes, si
         if (peer->queries[i].used && peer->queries[i].sent.nonce == piece.nonce) query = &peer->queries[i];
     }
     if (error == CHECKPOINT_OK && query == NULL) return; /* late: asked of another meanwhile */
-    if (error == CHECKPOINT_OK && !checkpoint_piece_answers(&piece, &query->sent)) error = CHECKPOINT_BAD_NONCE;
-    bool too_large = error == CHECKPOINT_OK && piece.code == CHECKPOINT_PIECE_TOO_LARGE;
-    if (too_large && query->sent.kind != CHECKPOINT_ENTRIES) error = CHECKPOINT_BAD_FIELD;
+    if (error == CHECKPOINT_OK) error = checkpoint_piece_judge(&piece, &query->sent);
     bool entries = error == CHECKPOINT_OK && piece.code == CHECKPOINT_PIECE_OK && query->sent.kind == CHECKPOINT_ENTRIES;
     if (error != CHECKPOINT_OK) {
         transfer_bad(t, from, "piece", checkpoint_error_name(error));

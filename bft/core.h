@@ -338,7 +338,6 @@ struct bft_core {
     uint64_t calm_since_ms;       /* the current view's next calm period began here */
     uint64_t longest_wait_ms;     /* of an input or a block, in that period */
     bool calm;                    /* it had one */
-    bool progressed;              /* something became final in it */
     struct bft_waiting waiting;
     uint64_t noop_nonce[BFT_MEMBERS_MAX]; /* highest seen, per member, */
     uint64_t noop_ms[BFT_MEMBERS_MAX];    /* and when; 0: never */

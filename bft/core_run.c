@@ -216,7 +216,6 @@ static void epoch_begin(struct step *step, const struct bft_block *config_block)
     core->strain = 0;
     core->hasty_views = 0;
     core->calm = false;
-    core->progressed = false;
     core->calm_since_ms = core->now_ms;
     core->fetch_last = 0;
     core->rate_best = 0;

@@ -61,7 +61,9 @@ static uint64_t longest_wait_ms(const struct bft_core *core) {
  * them stand honest ones, whose views are calm where the time-outs are long enough.
  */
 static void strain_judge_ended_view(struct bft_core *core) {
-    if (core->calm || !core->progressed || turn_is_over(core)) return;
+    bool decided = core->final_by_qc && core->final_view == core->memory.view;
+    if (turn_is_over(core)) core->hasty_views = 0;
+    if (core->calm || !decided || turn_is_over(core)) return;
     if (++core->hasty_views <= core->members.f) return;
     core->hasty_views = 0;
     if (core->strain < BFT_STRAIN_MAX) core->strain++;
@@ -100,7 +102,6 @@ static void view_set(struct step *step, uint64_t view) {
     core->calm_since_ms = core->now_ms;
     core->longest_wait_ms = 0;
     core->calm = false;
-    core->progressed = false;
     core->pending = false;
     core->resign = false;
     core->waiting.count = 0;
@@ -268,7 +269,6 @@ void bft_view_final_progress(struct step *step) {
     struct bft_core *core = step->core;
     core->progress_ms = core->now_ms;
     core->doublings = 0;
-    core->progressed = true;
     core->noop_wanted = false;
 }
 

@@ -356,6 +356,11 @@ bool checkpoint_piece_answers(const struct checkpoint_piece *piece, const struct
     return piece->nonce == query->nonce && piece->kind == query->kind && memcmp(piece->manifest_hash, query->manifest_hash, 32) == 0;
 }
 
+enum checkpoint_error checkpoint_piece_judge(const struct checkpoint_piece *piece, const struct checkpoint_piece_query *query) {
+    if (!checkpoint_piece_answers(piece, query)) return CHECKPOINT_BAD_NONCE;
+    return piece->code == CHECKPOINT_PIECE_TOO_LARGE && query->kind != CHECKPOINT_ENTRIES ? CHECKPOINT_BAD_FIELD : CHECKPOINT_OK;
+}
+
 void checkpoint_piece_preimage(const uint8_t system_id[BFT_SYSTEM_BYTES], const struct checkpoint_piece_query *query, const uint8_t *piece,
                                size_t piece_bytes, uint8_t out[CHECKPOINT_PIECE_PREIMAGE_BYTES]) {
     static const uint8_t tag[16] = "HRC piece";

@@ -162,6 +162,9 @@ void checkpoint_piece_head_put(struct bytes_writer *writer, const struct checkpo
 enum checkpoint_error checkpoint_piece_decode(const void *bytes, size_t count, struct checkpoint_piece *piece) __attribute__((warn_unused_result));
 /* Whether it answers the query: nonce, hash, kind. */
 bool checkpoint_piece_answers(const struct checkpoint_piece *piece, const struct checkpoint_piece_query *query);
+/* P-44, the last two of its errors: BAD_NONCE if it does not answer the query, BAD_FIELD if it calls too large what has one size. */
+enum checkpoint_error checkpoint_piece_judge(const struct checkpoint_piece *piece, const struct checkpoint_piece_query *query)
+    __attribute__((warn_unused_result));
 
 /* P-45: what a member signs of ENTRIES that it gives to a member or observer. piece: all before the signature. */
 void checkpoint_piece_preimage(const uint8_t system_id[BFT_SYSTEM_BYTES], const struct checkpoint_piece_query *query, const uint8_t *piece,

@@ -394,6 +394,22 @@ static void f_hasty_views_between_calm_ones_raise_no_strain(void **state) {
     script_free(s);
 }
 
+/* R may be so small that an honest leader's turn is over before a calm period is: it parts the hasty views all the same. */
+static void f_hasty_views_between_turns_raise_no_strain(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    s->core.limits.rotation_blocks = 1;
+    struct bft_header parent = s->genesis;
+    for (int i = 0; i < 6; i++) {
+        parent = deposed_view(s, &parent, true, 900);
+        struct bft_header one = script_block(s, &parent, bft_core_view(&s->core), (uint8_t)(100 + i));
+        script_decide(s, &one, 7);
+        parent = deposed_view(s, &one, true, 10);
+        assert_int_equal(bft_core_strain(&s->core), 0);
+    }
+    script_free(s);
+}
+
 /* B-36 doubles for those, and ends that with the first commit. */
 static void views_that_decide_nothing_raise_no_strain(void **state) {
     (void)state;
@@ -499,6 +515,7 @@ int main(void) {
         cmocka_unit_test(more_than_f_hasty_views_in_a_row_double_the_time_outs),
         cmocka_unit_test(strain_has_an_end),
         cmocka_unit_test(f_hasty_views_between_calm_ones_raise_no_strain),
+        cmocka_unit_test(f_hasty_views_between_turns_raise_no_strain),
         cmocka_unit_test(views_that_decide_nothing_raise_no_strain),
         cmocka_unit_test(a_turn_that_is_over_is_not_hasty),
         cmocka_unit_test(calm_takes_the_strain_back_step_by_step),

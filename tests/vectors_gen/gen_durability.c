@@ -430,8 +430,10 @@ static void piece_case(json_t *list, const char *name, const struct checkpoint_p
     struct bytes_cursor cursor;
     const uint8_t *subroots;
     enum checkpoint_error error = checkpoint_piece_decode(payload, count, &piece);
-    if (error == CHECKPOINT_OK && query->kind == CHECKPOINT_ENTRIES) error = checkpoint_entries_verify(&piece, query, root, &cursor);
-    if (error == CHECKPOINT_OK && query->kind == CHECKPOINT_SUBROOTS_OF) error = checkpoint_subroots_verify(&piece, query, root, &subroots);
+    if (error == CHECKPOINT_OK) error = checkpoint_piece_judge(&piece, query);
+    bool filled = error == CHECKPOINT_OK && piece.code == CHECKPOINT_PIECE_OK;
+    if (filled && query->kind == CHECKPOINT_ENTRIES) error = checkpoint_entries_verify(&piece, query, root, &cursor);
+    if (filled && query->kind == CHECKPOINT_SUBROOTS_OF) error = checkpoint_subroots_verify(&piece, query, root, &subroots);
     CHECK(error == expected);
     uint8_t query_bytes[CHECKPOINT_PIECE_QUERY_BYTES];
     checkpoint_piece_query_encode(query, query_bytes);
@@ -493,23 +495,27 @@ static void subroots_cases(struct trie *trie, json_t *list, const uint8_t root[3
 
 static void refusals(json_t *list, const uint8_t root[32]) {
     uint8_t payload[CHECKPOINT_PIECE_HEAD_BYTES];
-    struct checkpoint_piece_query query = {.nonce = 8, .kind = CHECKPOINT_SLICE, .cluster = 0x00010001, .dseq = 9, .offset = 1048576};
+    const struct checkpoint_piece_query of_slice = {.nonce = 8, .kind = CHECKPOINT_SLICE, .cluster = 0x00010001, .dseq = 9, .offset = 1048576};
+    const struct checkpoint_piece_query of_entries = {.nonce = 8, .kind = CHECKPOINT_ENTRIES};
     static const struct {
         const char *name;
+        bool of_entries;
         uint8_t code;
         uint32_t hint;
         enum checkpoint_error expected;
-    } cases[] = {{"UNKNOWN", 1, 0, CHECKPOINT_OK},
-                 {"UNKNOWN with a hint", 1, 9, CHECKPOINT_BAD_FIELD},
-                 {"TOO-LARGE, 4 bits more", 2, 4, CHECKPOINT_OK},
-                 {"TOO-LARGE, 17 bits more", 2, 17, CHECKPOINT_BAD_FIELD},
-                 {"BUSY for 250 ms", 3, 250, CHECKPOINT_OK},
-                 {"code 4", 4, 0, CHECKPOINT_BAD_FIELD}};
+    } cases[] = {{"UNKNOWN", false, 1, 0, CHECKPOINT_OK},
+                 {"UNKNOWN with a hint", false, 1, 9, CHECKPOINT_BAD_FIELD},
+                 {"TOO-LARGE, 4 bits more", true, 2, 4, CHECKPOINT_OK},
+                 {"TOO-LARGE, 17 bits more", true, 2, 17, CHECKPOINT_BAD_FIELD},
+                 {"TOO-LARGE, of a slice", false, 2, 4, CHECKPOINT_BAD_FIELD},
+                 {"BUSY for 250 ms", false, 3, 250, CHECKPOINT_OK},
+                 {"code 4", false, 4, 0, CHECKPOINT_BAD_FIELD}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct checkpoint_piece piece = {.nonce = 8, .kind = CHECKPOINT_SLICE, .code = cases[i].code, .hint = cases[i].hint};
+        const struct checkpoint_piece_query *query = cases[i].of_entries ? &of_entries : &of_slice;
+        struct checkpoint_piece piece = {.nonce = 8, .kind = query->kind, .code = cases[i].code, .hint = cases[i].hint};
         struct bytes_writer writer = bytes_writer_of(payload, sizeof payload);
         checkpoint_piece_head_put(&writer, &piece);
-        piece_case(list, cases[i].name, &query, root, payload, writer.used, cases[i].expected);
+        piece_case(list, cases[i].name, query, root, payload, writer.used, cases[i].expected);
     }
 }
 
