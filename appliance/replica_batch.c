@@ -469,8 +469,8 @@ static void waiting_batches(struct replica *r, uint8_t leader, uint64_t view, ui
     replica_event(r, &event);
 }
 
-/* What came while the leader could not be reached goes to it now; the clock that runs against it is not set back, or it could do so at will. It stands
- * in this node's own list unless a CONFIG has put the node at another place since. */
+/* What came while the leader could not be reached goes to it now; the clock that runs against it is not set back, or it could do so at will. It
+ * stands in this node's own list unless a CONFIG has put the node at another place since. */
 void waiting_link_up(struct replica *r, uint8_t member) {
     if (!r->started || r->me == NOBODY || member != bft_leader(&r->members, bft_core_view(r->core))) return;
     for (uint32_t relay = 0; relay < r->members.n; relay++) {

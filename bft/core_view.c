@@ -55,10 +55,10 @@ static uint64_t longest_wait_ms(const struct bft_core *core) {
 }
 
 /*
- * B-55. A machine or a network that is slow for everybody makes every leader look slow: each view decides a little and is deposed, and what the next
+ * B-55. A machine or a network that is slow for everybody makes each leader look slow: each view decides a little and is deposed, and what the next
  * one begins anew makes the next input late. More than f such views in a row had an honest leader among them, so it is the time-outs that are too
- * short. A view without any decision says nothing of that: its leader is dead, or B-36 doubles. f lying leaders alone cannot raise the strain: between
- * them stand honest ones, whose views are calm where the time-outs are long enough.
+ * short. A view without any decision says nothing of that: its leader is dead, or B-36 doubles. f lying leaders cannot raise the strain: between them
+ * stand honest ones, whose views are calm where the time-outs are long enough.
  */
 static void strain_judge_ended_view(struct bft_core *core) {
     bool decided = core->final_by_qc && core->final_view == core->memory.view;

@@ -2,14 +2,12 @@
 (L-13, O-54), who is told which chain (S-103).
 
 How the text was read where it says less than a program must know:
-- O-55: an ANNOUNCE of anything but a CONFIG is code 4 (`field-range`): a SEAL has no members. One without an operation is answered like an ADMIN
-  without one.
-- S-81: what is kept already is judged like any other (code 4 if it is not signed well enough now), and then changes nothing.
-- O-53: a SEAL that is final already is `number`: no CONFIG began an epoch.
-- O-53: an operation of another cluster is `number` if its number or predecessor does not fit, else invalid (`foreign`).
+- O-53: "the SEAL ended the cluster" is told by its hash (S-71), under whichever signatures; so is an enrolment that is the newest.
+- O-53: "another client has its noise_key": any on record, a revoked one too.
+- O-53: what a relay brings is held if it is signed well enough now (D-3: a CONFIG or SEAL, if it has an effect now) and not left behind.
 - S-103: who may not be told a cluster's chain is not answered.
 """
-from config import CONFIG, SEAL, Operation, new_members
+from config import CONFIG, ENROL, SEAL, Operation, new_members
 from links import CLIENT, MEMBER, OBSERVER, OTHER_NODE
 from wire import Bad, Reader, le, need
 
@@ -69,16 +67,42 @@ def handed_in(raw, machine, begun, room=True):
     return config_code(op, machine, begun) if op.kind in (CONFIG, SEAL) else enrolment_code(op, machine)
 
 
-def config_code(op, machine, begun):
-    if op.kind == CONFIG and begun.get(op.serial) == op.config.hash:
-        return DONE, 0
-    if op.serial != machine.config.serial + 1 or op.predecessor != machine.config.hash:
-        return NUMBER, 0
+def code_of(f, *args):
+    """4 with the row of the error, or None."""
     try:
-        op.effect(machine.config, machine.genesis_of[machine.cluster].limits)
+        f(*args)
     except Bad as e:
         return INVALID, row(e.word)
-    return WAITS, 0
+    return None
+
+
+def config_code(op, machine, begun):
+    """Of a CONFIG or SEAL."""
+    now = machine.config
+    if op.kind == CONFIG and begun.get(op.serial) == op.config.hash or op.kind == SEAL and machine.sealed == op.hash:
+        return DONE, 0
+
+    def signed_here():
+        op.signed_by(now)
+        need(op.cluster == now.cluster, "foreign")
+    bad = code_of(signed_here)
+    if bad:
+        return bad
+    if machine.sealed or op.serial != now.serial + 1 or op.predecessor != now.hash:
+        return NUMBER, 0
+    return code_of(op.effect, now, machine.genesis_of[machine.cluster].limits) or (WAITS, 0)
+
+
+def newest_enrolment(machine):
+    """D-32: number, hash, clients."""
+    r = Reader(machine.get(b"e"))
+    return r.u(8), r.take(32), r.u(4)
+
+
+def noise_key_taken(op, machine):
+    """An ENROL whose noise_key another client on record has (D-31: the card's binary form from byte 12 on, S-11)."""
+    records = ((k[1:], v[0]) for k, v in machine.system.items() if k[:1] == b"k")
+    return op.kind == ENROL and any(client != op.client_id and raw[80:112] == op.card.noise_key for client, raw in records)
 
 
 def enrolment_code(op, machine):
@@ -86,17 +110,54 @@ def enrolment_code(op, machine):
         return ELSEWHERE, 0
     if op.system_id != machine.config.system_id:
         return INVALID, row("foreign")
-    r = Reader(machine.get(b"e"))
-    number, newest, clients = r.u(8), r.take(32), r.u(4)
+    number, newest, clients = newest_enrolment(machine)
     if op.hash == newest:
         return DONE, 0
     if op.serial != number + 1 or op.predecessor != newest:
         return NUMBER, 0
-    try:
-        op.signed_by(machine.config)
-    except Bad as e:
-        return INVALID, row(e.word)
-    return (WAITS if machine.allows(op, clients) else OTHER_CLIENT), 0
+    bad = code_of(op.signed_by, machine.config)
+    if bad:
+        return bad
+    return (WAITS if machine.allows(op, clients) and not noise_key_taken(op, machine) else OTHER_CLIENT), 0
+
+
+def left_behind(op, machine):
+    """O-53: of an enrolment, by final state."""
+    if not machine.coordinator:
+        return True
+    number, newest, clients = newest_enrolment(machine)
+    if op.serial != number + 1:
+        return op.serial <= number
+    return op.predecessor != newest or not machine.allows(op, clients)
+
+
+class Held:
+    """O-53: what a member holds of what relays brought; of one operation under several sets of signatures, one of each relay."""
+
+    def __init__(self):
+        self.kept = {}  # (relay, hash) -> operation
+
+    def take(self, relay, raw, machine):
+        op = Operation(raw)
+        if (relay, op.hash) in self.kept or not self.wanted(op, machine):
+            return False
+        self.kept[relay, op.hash] = op
+        return True
+
+    @staticmethod
+    def wanted(op, machine):
+        if op.kind in (CONFIG, SEAL):
+            return not machine.sealed and code_of(op.effect, machine.config, machine.genesis_of[machine.cluster].limits) is None
+        return code_of(op.signed_by, machine.config) is None and not left_behind(op, machine)
+
+    def final(self, machine):
+        """After a final block."""
+        self.kept = {k: op for k, op in self.kept.items() if self.wanted(op, machine)}
+
+    def proposable(self, machine):
+        """What a leader may name now: of enrolments those whose number is the next."""
+        next_ = newest_enrolment(machine)[0] + 1 if machine.coordinator else 0
+        return [op.raw for _, op in sorted(self.kept.items(), key=lambda x: x[0][0]) if op.kind in (CONFIG, SEAL) or op.serial == next_]
 
 
 class Announced:
@@ -110,17 +171,19 @@ class Announced:
         return set().union(*self.kept.values())
 
     def take(self, raw, machine, begun):
-        """(code, row) of an ANNOUNCE."""
-        answer = handed_in(raw, machine, begun)
-        if answer[0] != WAITS:
-            return answer
+        """O-55: (code, row) of an ANNOUNCE; what is kept already is answered by the signatures that it has now."""
+        bad = code_of(Operation, raw)
+        if bad:
+            return bad
         op = Operation(raw)
         if op.kind != CONFIG:
             return INVALID, row("field-range")
-        if op.hash not in self.kept:
-            if len(self.kept) >= KEPT:
-                return BUSY, 0
-            self.kept[op.hash] = {m[2] for m in new_members(machine.config, op.config)}
+        answer = config_code(op, machine, begun)
+        if answer[0] != WAITS or op.hash in self.kept:
+            return answer
+        if len(self.kept) >= KEPT:
+            return BUSY, 0
+        self.kept[op.hash] = {m[2] for m in new_members(machine.config, op.config)}
         return answer
 
     def epoch_began(self):

@@ -2,6 +2,7 @@
 import ed25519
 import own_consensus
 import own_entries
+import own_strain
 from consensus import VOTE_TAG, Certificate, Epoch, Header, Timeout, decode_qc, decode_tc
 from evidence import Evidence
 from messages import Block, Fetch, Noop, Propose, Status, Vote
@@ -71,4 +72,5 @@ def run(path, mode):
               "outbox_root_empty": lambda n, v: r.equal(n, v, sha256(b"").hexdigest())}, data)
     own_consensus.add(r)
     own_entries.add(r)
+    own_strain.add(r)
     return r

@@ -4,7 +4,7 @@ import own_decisions
 from check_operations import entries_of
 from consensus import EMPTY_BODY, VOTE_TAG, Certificate, Epoch, Header, references
 from coordinator import Coordinator
-from decisions import LEAF, ClientLeaf, ClusterLeaf, CompactDecision, input_bytes_fit, read_leaf
+from decisions import LEAF, ClientLeaf, ClusterLeaf, CompactDecision, input_bytes_fit, read_leaf, state_leaf
 from machine import Machine, genesis_state, pending_hash
 from operations import Batch
 from receipt import Receipt
@@ -49,6 +49,18 @@ def leaf(c):
 def leaf_refused(c):
     got = word_of(read_leaf, c.hex("leaf"))
     return differ((c["error"], "invalid" if got == "bad_leaf" else got))
+
+
+def state_leaf_case(c):
+    """D-35, D-11."""
+    raw = state_leaf(c.hex("system_id"), c["source"], c.num("height"), c.hex("state_root"))
+    box = [x.hex("leaf") for x in c["outbox"]]
+    others = [read_leaf(x) for x in box[:-1]]
+    same = {(x.source, x.system_id, x.height) for x in others} <= {(c["source"], c.hex("system_id"), c.num("height"))}
+    kinds = [x[0] for x in box]
+    return differ((c["leaf"], raw.hex()), (LEAF, len(raw)), (c["leaf_hash"], merkle.leaf_hash(raw).hex()), (raw, box[-1]),
+                  (c["outbox_root"], merkle.root(box).hex()), (True, same), (sorted(kinds), kinds), ("bad_leaf", word_of(read_leaf, raw)),
+                  (True, bool(c["case"])))
 
 
 def outbox(c):
@@ -194,7 +206,7 @@ def run(path, mode):
               "body_inputs_block_input_bytes_max": lambda n, v: r.equal(n, True, 2097152 <= v <= 268435456),
               "body_inputs": g(lambda c: body_inputs(c, bytes_most)),
               "leaves": g(leaf), "leaves_refused": g(leaf_refused),
-              "outbox_roots": g(outbox), "slices": g(slice_), "cursors": g(cursors),
+              "outbox_roots": g(outbox), "state_leaves": g(state_leaf_case), "slices": g(slice_), "cursors": g(cursors),
               "pending": lambda n, v: r.case(n, v, pending), "compact_decisions": compact, "work": g(work),
               "whole": g(whole)}, data)
     own_decisions.add(r, data["whole"][0])

@@ -10,7 +10,7 @@ from evidence import STATEMENTS, Evidence
 from report import Report, differ, load
 from succession import Statement
 from sysfile import SystemFile, canonical, parse_card_file
-from wire import Bad, Reader, word_of
+from wire import H, Bad, Reader, word_of
 
 
 def card(c):
@@ -111,6 +111,19 @@ def run(path, mode):
                 newest[:] = [op.serial, op.hash]
         return differ((c["hash"], op.hash.hex()), (c["error"], got))
 
+    inputs = {}
+
+    def operation_input(c):
+        """D-2, S-71: one hash, and an input hash for each set of signatures."""
+        op, body = config.Operation(c.hex("operation")), c.hex("body")
+        refs = consensus.references(body, shard.limits["block_refs_max"])
+        inputs.setdefault(op.hash, []).append(op.input_hash)
+        twice = len(inputs[op.hash]) - len(set(inputs[op.hash]))
+        return differ((c["hash"], op.hash.hex()), (c["input_hash"], op.input_hash.hex()), (c["body_hash"], H(7, body).hex()),
+                      ([(3, 0, 0, op.input_hash)], [(kind, source, dseq, x) for kind, _, source, dseq, x in refs]),
+                      (True, refs[0][1] < shard.n), (c["error"], word_of(op.effect, shard, shard.limits)), ((1, 0), (len(inputs), twice)),
+                      (True, bool(c["case"])))
+
     payloads = []
 
     def chain(c):
@@ -162,7 +175,7 @@ def run(path, mode):
     r.groups({"cards": g(card), "cards_refused": g(card_refused), "limits": g(table(limits.LIMITS)),
               "timeouts": g(table(limits.TIMEOUTS)), "system_files": g(system_file),
               "system_file_refused": g(file_refused), "system_files_refused": g(files_refused), "rights": g(rights),
-              "endpoints": g(ends), "operations": g(operation), "config_chains": g(chain),
+              "endpoints": g(ends), "operations": g(operation), "operation_inputs": g(operation_input), "config_chains": g(chain),
               "owner_records": g(owner), "successors": g(successor), "evidence": g(evidence)}, data)
     own_system.add(r)
     r.equal("limits rows", len(limits.LIMITS), len(data["limits"]))

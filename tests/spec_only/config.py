@@ -2,7 +2,7 @@
 import ed25519
 import merkle
 from cards import PROVEN, Card, Rights
-from limits import LIMITS, TIMEOUTS, relations
+from limits import LIMITS, TIMEOUTS, limits_relations, timeouts_relations
 from wire import H, Bad, Reader, le, need, tag
 
 CONFIG, SEAL, ENROL, CHANGE, REVOKE = 1, 2, 3, 4, 5
@@ -75,8 +75,10 @@ def decode_config(whole):
     admins = [(r.take(32), r.take(32)) for _ in range(m)]
     r.end()
     need(all(a[1] < b[1] for a, b in zip(admins, admins[1:])), "order")
-    limits, timeouts = read_values(raw[2], 3, LIMITS), read_values(raw[3], 4, TIMEOUTS)
-    relations(limits, timeouts)
+    limits = read_values(raw[2], 3, LIMITS)
+    limits_relations(limits)
+    timeouts = read_values(raw[3], 4, TIMEOUTS)
+    timeouts_relations(timeouts)
     r = Reader(raw[4])
     need(r.u(1) == 5, "field-range")
     version = r.ranged(4, 1, 65535)

@@ -2,11 +2,12 @@
 
 How the text was read where it says less than a program must know:
 - P-42: a message may show a manifest of more than 1,024 items whole, too; a short one of no more is told by its length of 156 bytes.
-- P-42: that a checkpoint is SEAL's shows when its child header is its own. Its place, header and path are judged before the chain is
-  asked for the SEAL; a certificate of 256 headers is passed over there as well.
-- P-47 names no error for a part of an item or manifest: one beyond piece_bytes_max or the total, of another total than before, or
-  empty before the end is `bad_bytes`.
-- P-45: the head of PIECE is judged (P-44) before the signature.
+- P-42: what is passed over or left is told by the epochs and the height of the two headers, not of the manifest, and K is that of the
+  header's epoch. A header or child of another system is left, too, if its epoch's number is beyond the chain.
+- P-42: "whose parent is not what began it": the child's parent_id, and its height less one, are compared with the start of its epoch.
+- P-47 names no word for a part of an item or manifest: one beyond piece_bytes_max or the total, of another total than before, or
+  empty before the end is `bad_bytes` here.
+- P-45: a PIECE is too long by its bytes without signature, and that is judged before the signature.
 """
 import ed25519
 import merkle
@@ -17,6 +18,7 @@ from wire import Bad, H, Reader, le, need, tag
 
 HEADERS_MAX = 256  # of a certificate (B-11)
 ITEMS_SHOWN, SHORT, PIECE_MAX, PATH_MAX = 1024, 156, 1 << 20, 24
+LONGEST = 56 + 4 + 8755 + PIECE_MAX  # of a PIECE before its signature (P-45)
 ENTRIES, SUBROOTS, MANIFEST = 0, 4, 5
 SIGNATURE = 64
 
@@ -104,6 +106,7 @@ class Manifest:
             need(self.item_count > ITEMS_SHOWN, "bad_bytes")
             self.hash = r.take(32)
             return
+        need(r.left() == 56 * self.item_count, "bad_bytes")
         self.hash, self.items, before = H(22, raw), [], None
         for _ in range(self.item_count):
             kind = r.ranged(1, 1, 3)
@@ -113,7 +116,6 @@ class Manifest:
             need(before is None or before < (kind, cluster, dseq), "bad_field")
             before = (kind, cluster, dseq)
             self.items.append((kind, cluster, dseq, size, hash_))
-        r.end()
 
     def shown(self):
         """The bytes by which CHECKPOINT shows it."""
@@ -121,20 +123,18 @@ class Manifest:
 
 
 class Known:
-    """What a receiver's chain shows: number -> (epoch, checkpoint_blocks); seal: (epoch, height) of SEAL, if it has one."""
+    """What a receiver's chain shows: number -> (epoch, checkpoint_blocks); seal: (epoch, height) of SEAL, if it has one; and the height
+    of its newest final block."""
 
-    def __init__(self, system_id, cluster, epochs, seal=None):
-        self.system_id, self.cluster, self.epochs, self.seal = system_id, cluster, epochs, seal
+    def __init__(self, system_id, cluster, epochs, seal=None, final=-1):
+        self.system_id, self.cluster, self.epochs, self.seal, self.final = system_id, cluster, epochs, seal, final
 
     @staticmethod
-    def of_chain(epochs):
+    def of_chain(epochs, final=-1):
         """Of consensus.epochs_of."""
         first, last = epochs[0][0], epochs[-1][0]
         seal = None if last.height_last == TOP else (last.epoch, last.height_last)
-        return Known(first.system_id, first.cluster, {e.epoch: (e, c.limits["checkpoint_blocks"]) for e, c in epochs}, seal)
-
-    def but_for_k(self):
-        return Known(self.system_id, self.cluster, {n: (e, 1) for n, (e, _) in self.epochs.items()}, self.seal)
+        return Known(first.system_id, first.cluster, {e.epoch: (e, c.limits["checkpoint_blocks"]) for e, c in epochs}, seal, final)
 
 
 class Checkpoint:
@@ -152,32 +152,46 @@ class Checkpoint:
         self.path = [r.take(32) for _ in range(r.ranged(4, 0, PATH_MAX))] if self.of_seal else []
 
     def usable(self, known):
-        """True if a receiver may take it, False if it is passed over; errors are Bad.
-
-        The epoch of the manifest gives K: where it is not known the height cannot be judged. A certificate of 256 headers is
-        judged like any other before it is passed over.
-        """
-        m, header, child, cert = self.manifest, self.header, self.child, self.certificate
+        """True if a receiver may take it, False if it is passed over or left, before all else but form; errors are Bad."""
+        if self.passed_over(known):
+            return False
+        m, header, child = self.manifest, self.header, self.child
+        epoch, _ = known.epochs[child.epoch]
+        if child.epoch != header.epoch:
+            need(child.epoch == header.epoch + 1, "bad_header")
+            need((epoch.start_height, epoch.start_id) == (child.height - 1, child.parent_id), "bad_header")
         need((m.system_id, m.cluster) == (known.system_id, known.cluster), "bad_place")
-        own, k = known.epochs.get(m.epoch, (None, 1))
-        need(self.of_seal or (m.height & (1 << 48) - 1) % k == 0, "bad_place")
+        need(self.of_seal or (m.height & (1 << 48) - 1) % known.epochs[header.epoch][1] == 0, "bad_place")
+        self.fits()
+        self.proved(epoch)
+        return True
+
+    def passed_over(self, known):
+        """P-42: names nobody and tells nothing."""
+        header = self.header
+        if len(self.certificate.headers) == HEADERS_MAX or header.height <= known.final:
+            return True
+        if header.epoch not in known.epochs or self.child.epoch not in known.epochs:
+            return True
+        return self.of_seal and known.epochs[header.epoch][0].height_last != header.height
+
+    def fits(self):
+        """Manifest, header, child or path: `bad_header`."""
+        m, header, child = self.manifest, self.header, self.child
         need(header.id == m.block_id and (header.system_id, header.cluster, header.epoch, header.height)
              == (m.system_id, m.cluster, m.epoch, m.height), "bad_header")
         if self.of_seal:
             need(self.path_leads(), "bad_header")
         else:
             need(child.parent_id == m.block_id and child.height == m.height + 1 and child.state_root == m.state_root, "bad_header")
-            need(child.epoch in (m.epoch, m.epoch + 1), "bad_header")
-        epoch, _ = known.epochs.get(child.epoch, (None, 0))
-        if epoch is None or self.of_seal and known.seal != (m.epoch, m.height):
-            return False
-        need(epoch is own or (epoch.start_height, epoch.start_id) == (m.height, m.block_id), "bad_header")
+
+    def proved(self, epoch):
+        """The certificate, by the members of the child's epoch."""
         try:
-            cert.check(epoch)
+            self.certificate.check(epoch)
         except Bad:
             raise Bad("bad_certificate")
-        need((cert.block_id, cert.height) == (child.id, child.height), "bad_certificate")
-        return len(cert.headers) < HEADERS_MAX
+        need((self.certificate.block_id, self.certificate.height) == (self.child.id, self.child.height), "bad_certificate")
 
     def path_leads(self):
         """P-42: from the state leaf, the outbox's last, each neighbour to the left."""
@@ -255,12 +269,14 @@ def piece_head(raw, query):
     need(code == 0 or total == 0, "bad_field")
     need(code == 0 or r.left() == 0, "bad_bytes")
     need((nonce, manifest, kind) == (query.nonce, query.manifest_hash, query.kind), "bad_nonce")
+    need(code != 2 or kind == ENTRIES, "bad_field")
     return r, code, total
 
 
 def check_piece(raw, query, root):
     """P-44 to P-46 as a client gets it, or a file has it; root is what the piece is checked against."""
     r, code, total = piece_head(raw, query)
+    need(len(raw) <= LONGEST, "bad_bytes")
     if code == 0 and query.kind == ENTRIES:
         check_entries(r, query, total, root)
     elif code == 0 and query.kind == SUBROOTS:
@@ -277,6 +293,7 @@ def check_signed(raw, query, root, system_id, key):
     _, code, _ = piece_head(raw, query)
     if code == 0 and query.kind == ENTRIES:
         piece, signature = raw[:-SIGNATURE], raw[-SIGNATURE:]
+        need(len(piece) <= LONGEST, "bad_bytes")
         need(ed25519.verify(key, piece_message(system_id, query.raw, piece), signature) == "ok", "unsigned")
         raw = piece
     check_piece(raw, query, root)

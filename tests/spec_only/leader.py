@@ -2,7 +2,7 @@
 
 How the text was read where it says less than a program must know:
 - B-15: the newest NOOP is the newest that was taken; one that came too early is not remembered.
-- B-52: before the first period the best is 0, which any period's rate is not below.
+- B-52: before the first period the best is 0, which any period's rate is not below. A period is as long as s (B-55) at its beginning says.
 """
 from wire import le
 
@@ -49,13 +49,14 @@ class Throughput:
         """On entering a view."""
         self.best, self.low_before = self.best / 2, False
 
-    def period(self, operations, backlog, waited_late):
+    def period(self, operations, backlog, waited_late, strain=0):
         """One period's operations, its mean number of waiting inputs, and whether something waited within its last quarter.
 
         True if the view is to be timed out.
         """
-        rate = operations / self.window
-        self.best *= 0.5 ** (self.window / self.half_life)
+        length = self.window << strain
+        rate = operations / length
+        self.best *= 0.5 ** (length / self.half_life)
         if rate >= self.best:
             self.best, self.best_backlog = rate, backlog
         low = waited_late and backlog >= 1 and backlog >= self.best_backlog / 2 and rate < self.best * self.percent / 100

@@ -26,7 +26,7 @@ TIMEOUTS = [
     ("last_signed_ms", 500, 50, 60000)]
 
 
-def relations(v, t, clients=0):
+def limits_relations(v, clients=0):
     """S-42."""
     need(v["key_bytes_max"] + v["value_bytes_max"] + 1024 <= v["batch_bytes_max"]
          and v["batch_bytes_max"] + 65536 <= v["slice_bytes_max"]
@@ -37,7 +37,10 @@ def relations(v, t, clients=0):
          and v["slice_bytes_max"] <= v["credit_bytes"] and 64 * v["number_window"] <= v["record_bytes_max"]
          and v["read_bytes_default"] <= v["value_bytes_max"] and v["window_blocks"] <= v["checkpoint_blocks"] // 4
          and v["number_window"] % 16 == 0 and v["link_version_min"] <= v["link_version_max"]
-         and v["aead_allowed"] & 1 and clients <= v["clients_max"]
-         and t["view_base_ms"] <= t["view_max_ms"] and t["due_ms"] <= t["view_base_ms"]
+         and v["aead_allowed"] & 1 and clients <= v["clients_max"], "limits-conflict")
+
+
+def timeouts_relations(t):
+    need(t["view_base_ms"] <= t["view_max_ms"] and t["due_ms"] <= t["view_base_ms"]
          and 2 * t["link_ping_ms"] <= t["link_idle_ms"] and t["reconnect_min_ms"] <= t["reconnect_max_ms"]
          and t["throughput_window_ms"] <= t["throughput_half_life_ms"], "limits-conflict")

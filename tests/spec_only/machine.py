@@ -98,7 +98,7 @@ class Machine:
                 self.user_size += len(key) + len(value) + 64
         self.groups, self.lists = {}, {}  # cluster -> [Group]; (cluster, dseq) -> [(entry)]
         self.config = decode_config(self.system[b"g"][0])
-        self.coordinator, self.sealed = is_coordinator(cluster), False
+        self.coordinator, self.sealed = is_coordinator(cluster), None
 
     # state
 
@@ -326,7 +326,7 @@ class Machine:
                 if op.kind == 1:
                     self.config = op.config
                     self.put(b"g", op.config.whole())
-                self.sealed = op.kind == SEAL
+                self.sealed = op.hash if op.kind == SEAL else None
                 for c in self.pairs():
                     self.enqueue(c, CONFIG_ITEM, raw, 1)
             elif self.coordinator:

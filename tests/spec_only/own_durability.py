@@ -26,14 +26,23 @@ def headers(r, w):
     known, epoch = Known.of_chain(epochs_), epochs_[0][0]
     low, some, most, one_more = (Made(w, config, h, n) for h, n in ((16, 0), (32, 2), (48, 255), (64, 256)))
     heights = lambda *made: lambda: [c.manifest.height for c in checkpoint_message(message(*(x.raw for x in made)), known)]
-    bad = one_more.raw[:-1] + bytes([one_more.raw[-1] ^ 1])
+    spoilt = lambda raw: raw[:-1] + bytes([raw[-1] ^ 1])
+    bad, odd = message(spoilt(one_more.raw)), Made(w, config, 17, 2)
+    elsewhere = Made(w, w.file.genesis(COORDINATOR), 64, 256)
+    told = lambda raw, final=-1: lambda: checkpoint_message(raw, Known.of_chain(epochs_, final))
+    above = lambda final: lambda: [c.manifest.height for c in told(message(some.raw, low.raw), final)()]
     r.facts("P-42", [
         ("a QC alone", [16], heights(low)), ("255 headers", [48], heights(most)), ("256 headers: passed over", [], heights(one_more)),
         ("256 headers, and an older one", [16], heights(one_more, low)), ("two", [32, 16], heights(some, low)),
+        ("those above the newest final block", [[32, 16], [32], [32], []], lambda: [above(n)() for n in (15, 16, 31, 32)]),
         ("none", [], heights())])
     r.words("P-42", [
-        ("256 headers name nobody", "ok", heights(one_more)), ("but prove what they say", "bad_certificate",
-                                                               lambda: checkpoint_message(message(bad), known)),
+        ("256 headers name nobody", "ok", heights(one_more)), ("whatever they prove", "ok", told(bad)),
+        ("wherever they are", "ok", told(message(elsewhere.raw))), ("but decode", "bad_bytes", told(message(one_more.raw[:-1]))),
+        ("the other checkpoint is judged", "bad_certificate", told(message(one_more.raw, spoilt(some.raw)))),
+        ("what is not above the newest final block, at whatever height", "ok", told(message(spoilt(odd.raw)), 17)),
+        ("is above it", "bad_place", told(message(spoilt(odd.raw)), 16)),
+        ("K before the certificate", "bad_place", told(message(spoilt(odd.raw)))),
         ("heights that rise", "bad_field", heights(low, some)), ("one twice", "bad_field", heights(low, low)),
         ("three", "bad_field", heights(most, some, low)), ("257 headers", "bad_certificate", heights(Made(w, config, 80, 257))),
         ("a byte more", "bad_bytes", lambda: checkpoint_message(message(low.raw) + b"\0", known))])
@@ -67,6 +76,14 @@ def epochs(r, w):
     jump = raw_of(early, w.header(second, 33, early.id, state=root), second)
     third = w.changed(second)
     beyond = raw_of(early, w.header(third, 33, early.id, state=root), third)
+    longer = Known.of_chain(epochs_of(base, w.chain(SHARD, [raw, w.entry(second, 80, w.config(second, third))[0]])))
+    late = w.header(second, 64)
+    back = raw_of(late, w.header(base, 65, late.id, state=root), base)
+    odd = w.header(base, 33)
+    astray = raw_of(odd, w.header(second, 34, odd.id, state=root), second)
+    unlike = raw_of(late, w.header(second, 65, late.id), second)
+    elsewhere = w.file.genesis(COORDINATOR)
+    of_other = Made(w, w.changed(elsewhere), 64).raw
     usable = lambda raw, known=whole: lambda: len(checkpoint_message(message(raw), known))
     r.facts("P-42 epochs", [
         ("the CONFIG block, its child of the next epoch", 1, usable(first)),
@@ -81,19 +98,26 @@ def epochs(r, w):
         ("a child above the epoch's last height", "bad_certificate", usable(own)),
         ("of which the chain does not tell", "ok", usable(own, short)), ("after SEAL", "bad_certificate", usable(own, end)),
         ("a parent that is not what began the next epoch", "bad_header", usable(foreign)),
-        ("a lower one", "bad_header", usable(jump)), ("a child two epochs on", "bad_header", usable(beyond)),
+        ("a lower one", "bad_header", usable(jump)), ("a child two epochs on", "bad_header", usable(beyond, longer)),
+        ("whose epoch is not known: left", "ok", usable(beyond)), ("a child of an epoch before", "bad_header", usable(back)),
+        ("a child's epoch before the place", "bad_header", usable(astray)),
+        ("another root, of an epoch that is not known: left", "ok", usable(unlike, short)), ("of one that is", "bad_header", usable(unlike)),
+        ("another cluster's, of an epoch that is not known: left", "ok", usable(of_other, short)),
         ("another cluster", "bad_place", usable(Made(w, w.file.genesis(COORDINATOR), 16).raw))])
 
 
 def choice(r):
     a, b, c = (bytes([x]) * 32 for x in (1, 2, 3))
 
-    def taken(*answers, waited=False, failed=(), f=1):
+    def taken(*answers, waited=False, failed=(), f=1, later=()):
         s = Shown(f)
         for x in answers:
             s.answer(*x)
         for x in failed:
+            s.take(waited)
             s.did_not_come(x)
+        for x in later:
+            s.answer(*x)
         return s.take(waited)
     r.facts("P-48 manifests", [
         ("f + 1 show one", a, lambda: taken((0, {a: 16}), (1, {a: 16}))),
@@ -103,9 +127,29 @@ def choice(r):
         ("its newest answer", None, lambda: taken((0, {a: 16}), (1, {a: 16}), (1, {b: 32}))),
         ("after long any", b, lambda: taken((0, {a: 16}), (1, {b: 32}), waited=True)),
         ("what others show than whose did not come", a, lambda: taken((0, {b: 32, c: 48}), (1, {a: 16}), waited=True, failed=[c])),
+        ("of one height that which came first", b, lambda: taken((0, {b: 16}), (1, {a: 16}), (2, {a: 16}), (3, {b: 16}))),
+        ("likewise after long", c, lambda: taken((0, {c: 16}), (1, {b: 16}), waited=True)),
+        ("those who showed it stay last, whatever they show then", a, lambda: taken(
+            (0, {c: 48}), (1, {a: 16}), waited=True, failed=[c], later=[(0, {b: 64})])),
+        ("who shows it after it was chosen does not", c, lambda: taken(
+            (0, {c: 48}), (1, {a: 16}), waited=True, failed=[c], later=[(1, {c: 48})])),
+        ("what more than f show is never put last", c, lambda: taken(
+            (0, {c: 48}), (1, {a: 16}), waited=True, failed=[c], later=[(2, {c: 48})])),
+        ("nor are those who showed it, more than f of them", b, lambda: taken(
+            (0, {c: 48}), (1, {c: 48}), (2, {a: 16}), failed=[c], later=[(0, {b: 64}), (1, {b: 64})])),
         ("made-up ones keep nobody else's out", a,
          lambda: taken(*[(5, {bytes([i]) * 32: 16 * i}) for i in range(4, 99)], (0, {a: 16}), (1, {a: 16}), waited=True)),
         ("nobody shows any", None, lambda: taken(waited=True))])
+    def moved(*answers):
+        s = Shown(1)
+        for x in answers:
+            s.answer(*x)
+        return s.moved_on(a, 16)
+    r.facts("P-48 a newer one", [
+        ("f + 1 show it and not the old", True, lambda: moved((0, {b: 32}), (1, {c: 48, b: 32}))), ("f do", False, lambda: moved((0, {b: 32}))),
+        ("and the old", False, lambda: moved((0, {b: 32}), (1, {b: 32, a: 16}))),
+        ("at last they all moved on", True, lambda: moved((0, {b: 32}), (1, {b: 32, a: 16}), (1, {b: 32}))),
+        ("nothing at all", False, lambda: moved((0, {}), (1, {}), (2, {b: 32})))])
     r.facts("P-48 TOO-LARGE", [
         ("f + 1 said so", True, lambda: more_bits({0, 1}, {0, 1, 2}, 1)), ("one alone", False, lambda: more_bits({0}, {0, 1, 2}, 1)),
         ("all that may be asked", True, lambda: more_bits({0}, {0}, 1)), ("nobody may be asked", False, lambda: more_bits(set(), set(), 1))])

@@ -95,7 +95,9 @@ def forms(r, case):
         ("the right ones of a part", "no_conflict", form(asked=query(0, case.hash, 1), piece=case.piece(case.entries, query(0, case.hash, 1)))),
         ("the signature comes after", "no_conflict", form(piece=case.piece(case.entries), signature=bytes(64))),
         ("in another order", "ok", form(piece=body + b"".join(e.raw for e in case.entries[::-1]))),
-        ("a byte behind the entries", "ok", form(piece=case.piece(case.entries) + b"\0")), ("no proof", "ok", form(piece=piece[:56]))])
+        ("a byte behind the entries", "ok", form(piece=case.piece(case.entries) + b"\0")), ("no proof", "ok", form(piece=piece[:56])),
+        ("longer than any can be", "no_conflict", form(piece=piece + bytes(durability.LONGEST - len(piece) + 1))),
+        ("as long as one can be", "ok", form(piece=piece + bytes(durability.LONGEST - len(piece))))])
 
 
 def judged(r, w, base, root, case):
@@ -121,13 +123,13 @@ def judged(r, w, base, root, case):
         ("an entry less", 1, convict()), ("another entry less", 1, convict(piece=turned)),
         ("a byte behind the entries", 1, convict(piece=case.piece(case.entries) + b"\0")),
         ("with a chain without entries", 1, convict(chain=chain(SHARD))), ("a height that is none of K", 1, convict(made(17))),
-        ("255 headers", 1, convict(made(16, 255)))])
+        ("255 headers", 1, convict(made(16, 255))), ("256 headers are judged as any others", 1, convict(made(16, 256)))])
     r.words("B-83 kind 8", [
         ("what its receiver found", "bad_proof", lambda: as_member(piece + signature, q)),
         ("signer n", "bad_signer", convict(signer=4)), ("another member's name", "bad_signature", convict(signer=2)),
         ("of another cluster, whose member it is not", "bad_signature", convict(of_made(w, stranger, case.entries, case.key))),
         ("another cluster's chain", "bad_signer", convict(chain=chain(COORDINATOR))), ("of another system", "bad_signer", convict(foreign)),
-        ("a chain that does not decode", "bad_signer", convict(chain=b"\1")), ("256 headers", "bad_checkpoint", convict(made(16, 256))),
+        ("a chain that does not decode", "bad_signer", convict(chain=b"\1")),
         ("a bit of the certificate's last signature", "bad_checkpoint", convict(shown=broken(len(cut.raw) - 8))),
         ("a certificate of fewer than q", "bad_checkpoint", convict(few)), ("a child of another block", "bad_checkpoint", convict(wrong_child)),
         ("the checkpoint before the signature", "bad_checkpoint", convict(shown=broken(len(cut.raw) - 8), signature=bytes(64))),
@@ -169,6 +171,7 @@ def epochs(r, w, base, root, entries):
     in_one = lambda key: case(key, config=second, height=32)
     first = lambda key: case(key, config=base, height=16, header=block, child_config=second)
     last = case(key, config=second, height=41)
+    two_on = case(key, config=base, height=40, header=w.header(base, 40), child_config=third)
     convict = lambda c, chain=chain: lambda: Evidence(c.file(chain=chain)).convict(w.file)
     r.words("B-83 kind 8, epochs", [
         ("of epoch 1", "ok", convict(in_one(key))), ("by the key of epoch 0", "bad_signature", convict(in_one(old_key))),
@@ -179,6 +182,7 @@ def epochs(r, w, base, root, entries):
         ("of which the chain does not tell", "ok", convict(last)),
         ("an entry beyond the next epoch that is no step", "ok", convict(case(old_key, config=base, height=8), no_step(w, raw, second, third))),
         ("one that is the next epoch's", "bad_signer", convict(in_one(key), no_step(w, raw, second, third))),
+        ("of epoch 0, whose child is of epoch 2", "ok", convict(two_on, beyond)),
         ("one that does not decode", "bad_signer", convict(case(old_key, config=base, height=8), w.chain(SHARD, [raw, b"\1"])))])
 
 
@@ -198,5 +202,6 @@ def sealed(r, w, key):
     path = s.showing(path=s.path[:-1] + [bytes(32)])
     r.words("B-83 kind 8, of SEAL's block", [
         ("an entry less", "ok", convict()), ("the right entries", "no_conflict", convict(piece=right)),
+        ("SEAL at another height", "bad_checkpoint", convict(Sealed(w, 6).chain)),
         ("a chain without SEAL", "bad_checkpoint", convict(b"")), ("a path that does not lead", "bad_checkpoint", convict(shown=message(path))),
         ("another member's name", "bad_signature", convict(signer=3))])

@@ -1,14 +1,14 @@
 """Checks of our own for chapter 5: ADMIN, ANNOUNCE and ADMIN_STATE (O-53, O-55, S-81), what a node refuses alone (O-50)."""
 import admin
-from admin import (BUSY, DONE, ELSEWHERE, INVALID, NOTHING, NUMBER, OTHER_CLIENT, WAITS, Announced, Question, State,
+from admin import (BUSY, DONE, ELSEWHERE, INVALID, NOTHING, NUMBER, OTHER_CLIENT, WAITS, Announced, Held, Question, State,
                    handed_in, row)
-from cards import Rights
-from config import CHANGE, ENROL, REVOKE, SEAL, Operation
-from operations import QUOTA, REVOKED, RIGHTS
-from relay import NEVER, Relay
+from cards import Rights, make_card
+from config import CHANGE, CONFIG, ENROL, REVOKE, SEAL, Operation
+from operations import BUSY as NO_ROOM, MALFORMED, QUOTA, REVOKED, RIGHTS
+from relay import Relay
 from spec_text import errors
 from wire import le
-from world import COORDINATOR, SHARD, Pair, card, get, member_of, put, world
+from world import COORDINATOR, SHARD, Pair, card, get, member_of, put, seed_of, world
 
 
 def add(r, vectors):
@@ -16,6 +16,7 @@ def add(r, vectors):
     w = world()
     of_config(r, w)
     of_enrolments(r, w)
+    relayed(r, w)
     announcements(r, w)
     states(r, w)
     reads(r, w)
@@ -29,6 +30,10 @@ def of_config(r, w):
     new = w.node("new")
     cards = [w.node("newer"), new]
     two = w.changed(base, members=base.members[:2] + [member_of(x) for x in cards])
+    ended = Pair.of_genesis(w)
+    ended.shard.run(1, 10, [(3, seal, 0)])
+    far = w.changed(w.changed(base, members=base.members[::-1]), members=two.members).whole()
+    other_system = le(len(far), 4) + far + bytes([2, 0, 0, 0]) + b"".join(x.proven for x in cards)
     answer = lambda raw, begun={}, machine=pair.shard, **k: lambda: handed_in(raw, machine, begun, **k)
     invalid = lambda word: (INVALID, row(word))
     r.facts("O-53 CONFIG", [
@@ -38,7 +43,16 @@ def of_config(r, w):
         ("one whose number another CONFIG took", (WAITS, 0), answer(op, {1: base.hash})),
         ("a later number", (NUMBER, 0), answer(w.operation(SEAL, SHARD, 2, base.hash, b""))),
         ("another predecessor", (NUMBER, 0), answer(w.operation(SEAL, SHARD, 1, after.hash, b""))),
-        ("a later number, badly signed", (NUMBER, 0), answer(w.operation(SEAL, SHARD, 2, base.hash, b"", w.admins[:1]))),
+        ("a later number, badly signed", invalid("signatures-too-few"), answer(w.operation(SEAL, SHARD, 2, base.hash, b"", w.admins[:1]))),
+        ("a later number of another cluster", invalid("foreign"), answer(w.operation(SEAL, COORDINATOR, 2, base.hash, b""))),
+        ("done comes before signatures", (DONE, 0), answer(w.config(base, after, signers=w.admins[:1]), {1: after.hash})),
+        ("SEAL that ended the cluster", (DONE, 0), answer(seal, machine=ended.shard)),
+        ("under other signatures", (DONE, 0), answer(w.operation(SEAL, SHARD, 1, base.hash, b"", w.admins[1:]), machine=ended.shard)),
+        ("after SEAL the CONFIG that might have been", (NUMBER, 0), answer(op, machine=ended.shard)),
+        ("and what would follow", (NUMBER, 0), answer(w.operation(SEAL, SHARD, 2, base.hash, b""), machine=ended.shard)),
+        ("but the signatures come before", invalid("signatures-too-few"), answer(
+            w.config(base, after, signers=w.admins[:1]), machine=ended.shard)),
+        ("the number before S-60", (NUMBER, 0), answer(w.operation(CONFIG, SHARD, 2, base.hash, other_system))),
         ("one signature short", invalid("signatures-too-few"), answer(w.config(base, after, signers=w.admins[:1]))),
         ("another cluster, with this one's hash", invalid("foreign"), answer(w.operation(SEAL, COORDINATOR, 1, base.hash, b""))),
         ("two members at once", invalid("change-too-large"), answer(w.config(base, two, cards))),
@@ -64,6 +78,12 @@ def of_enrolments(r, w):
     revoked.decide((3, w.operation(REVOKE, 0, 1, first, w.client.id), 0))
     hash1 = Operation(w.operation(REVOKE, 0, 1, first, w.client.id)).hash
     change = w.operation(CHANGE, 0, 2, hash1, w.client.id + rights)
+    lent = make_card(2, "lent", seed_of("lent", "signing"), seed_of("client", "noise"), None)
+
+    def decided(raw):
+        pair = Pair.of_genesis(w)
+        pair.decide((3, raw, 0))
+        return admin.newest_enrolment(pair.coordinator)[0]
     full = Pair.of_genesis(w)
     full.coordinator.config.limits["clients_max"] = 1
     r.facts("O-53 enrolment", [
@@ -78,7 +98,54 @@ def of_enrolments(r, w):
         ("a client that has a record", (OTHER_CLIENT, 0), answer(enrol(who=w.client))),
         ("a revoked client", (OTHER_CLIENT, 0), answer(change, revoked.coordinator)),
         ("more than clients_max", (OTHER_CLIENT, 0), answer(enrol(), full.coordinator)),
+        ("another client has its noise_key", (OTHER_CLIENT, 0), answer(enrol(who=lent))),
+        ("which D-32 allows", [1], lambda: [decided(enrol(who=lent))]),
         ("a second client after the first", (WAITS, 0), answer(enrol(2, newest, card(2, "second")), then.coordinator))])
+
+
+def relayed(r, w):
+    """O-53, D-3: what members hold of what relays bring."""
+    base, first = w.file.genesis(SHARD), w.file.file_hash
+    rights = Rights(0, 0, [(3, b"k")]).encode()
+    enrol = lambda serial, before, name, signers=None: w.operation(ENROL, 0, serial, before, card(2, name).proven + rights, signers)
+    one, other = enrol(1, first, "one"), enrol(1, first, "other")
+    again = enrol(1, first, "one", w.admins[1:])
+    two = enrol(2, Operation(one).hash, "two")
+    astray = enrol(2, Operation(other).hash, "two")
+    three = enrol(3, Operation(two).hash, "three")
+    known = w.operation(ENROL, 0, 1, first, w.client.proven + rights)
+    config = w.config(base, w.changed(base))
+
+    def held(*brought, decided=(), shard=False):
+        pair, h = Pair.of_genesis(w), Held()
+        machine = pair.shard if shard else pair.coordinator
+        taken = [h.take(relay, raw, machine) for relay, raw in brought]
+        for raw in decided:
+            pair.decide((3, raw, 0))
+            h.final(machine)
+        return taken, sorted((relay, op.serial) for (relay, _), op in h.kept.items()), h.proposable(machine)
+
+    def early():
+        """Decided before its turn, without effect: taken and proposed again under the same hash."""
+        pair, h = Pair.of_genesis(w), Held()
+        h.take(0, two, pair.coordinator)
+        for raw in (two, one):
+            pair.decide((3, raw, 0))
+            h.final(pair.coordinator)
+        return h.take(0, two, pair.coordinator), h.proposable(pair.coordinator)
+    r.facts("O-53 relays", [
+        ("the next", ([True], [(0, 1)], [one]), lambda: held((0, one))), ("not next yet", ([True], [(0, 2)], []), lambda: held((0, two))),
+        ("in the order of their numbers", [one], lambda: held((0, three), (1, two), (2, one))[2]),
+        ("after the first the second", [two], lambda: held((0, three), (1, two), (2, one), decided=[one])[2]),
+        ("what is settled is dropped", [(0, 3), (1, 2)], lambda: held((0, three), (1, two), (2, one), decided=[one])[1]),
+        ("the next one of another predecessor is, too", [], lambda: held((0, astray), decided=[one])[1]),
+        ("one that D-32 does not allow", [False], lambda: held((0, known))[0]), ("one of too few", [False], lambda: held((0, enrol(
+            1, first, "one", w.admins[:1])))[0]),
+        ("two sets of signatures, of two relays", [one, again], lambda: held((0, one), (1, again))[2]),
+        ("of one relay", [True, False], lambda: held((0, one), (0, again))[0]),
+        ("one set twice, of two relays", [one, one], lambda: held((0, one), (1, one))[2]),
+        ("an enrolment at a shard", [False], lambda: held((0, one), shard=True)[0]), ("a CONFIG", [config], lambda: held((0, config), shard=True)[2]),
+        ("a CONFIG of another cluster", [False], lambda: held((0, config))[0]), ("decided before its turn", (False, [two]), early)])
 
 
 def announcements(r, w):
@@ -88,6 +155,9 @@ def announcements(r, w):
     again = w.config(base, w.replace(base, 3, nodes[0]), [nodes[0]], w.admins[1:])
     seal = w.operation(SEAL, SHARD, 1, base.hash, b"")
     few = w.config(base, w.replace(base, 3, nodes[1]), [nodes[1]], w.admins[:1])
+    few_of_fifth = w.config(base, w.replace(base, 3, nodes[4]), [nodes[4]], w.admins[:1])
+    next_ = w.changed(base)
+    later = w.config(next_, w.replace(next_, 3, nodes[0]), [nodes[0]])
     take = lambda a, raw: a.take(raw, pair.shard, {})
 
     def after(*shown):
@@ -111,8 +181,16 @@ def announcements(r, w):
         ("one signature short", (INVALID, row("signatures-too-few")), lambda: take(after(), few)),
         ("what is refused takes no place", {nodes[0].noise_key}, lambda: keys(ops[0], few)),
         ("SEAL", (INVALID, row("field-range")), lambda: take(after(), seal)),
-        ("nothing", (ELSEWHERE, 0), lambda: take(after(), b"")),
-        ("another number", (NUMBER, 0), lambda: take(after(), w.operation(SEAL, SHARD, 2, base.hash, b""))),
+        ("nothing", (INVALID, row("truncated")), lambda: take(after(), b"")),
+        ("what does not decode", (INVALID, row("format-unknown")), lambda: take(after(), ops[0][:1] + b"\2" + ops[0][2:])),
+        ("SEAL of another number", (INVALID, row("field-range")), lambda: take(after(), w.operation(SEAL, SHARD, 2, base.hash, b""))),
+        ("an enrolment", (INVALID, row("field-range")), lambda: take(after(), w.operation(REVOKE, 0, 1, w.file.file_hash, w.client.id))),
+        ("another number", (NUMBER, 0), lambda: take(after(), later)),
+        ("one that began an epoch", (DONE, 0), lambda: after().take(ops[0], pair.shard, {1: w.replace(base, 3, nodes[0]).hash})),
+        ("one that is invalid, when four are kept", (INVALID, row("signatures-too-few")), lambda: take(after(*ops[:4]), few_of_fifth)),
+        ("one of another number, when four are", (NUMBER, 0), lambda: take(after(*ops[:4]), later)),
+        ("one that is kept, signed by too few now", (INVALID, row("signatures-too-few")), lambda: take(after(ops[1]), few)),
+        ("which keeps it", {nodes[1].noise_key}, lambda: keys(ops[1], few)),
         ("another beside it", set(new[:2]), lambda: keys(*ops[:2])),
         ("four beside one another", (WAITS, 0), lambda: take(after(*ops[:3]), ops[3])),
         ("a fifth", (BUSY, 0), lambda: take(after(*ops[:4]), ops[4])),
@@ -187,6 +265,8 @@ def reads(r, w):
         return [node.refuse(b, me, now) for now, b in times_and_batches][-1]
     revoked = Pair.of_genesis(w)
     revoked.decide((3, w.operation(REVOKE, 0, 1, w.file.file_hash, me), 0))
+    forged = w.batch([(SHARD, 0, 1, 1, [put(b"bb", b"")])])
+    forged.signature = bytes([forged.signature[0] ^ 1]) + forged.signature[1:]
     four, one = batch(b"a", b"b", b"c", b"d"), batch(b"a")
     r.facts("O-50", [
         ("in its own name", None, lambda: relay(all_).refuse(one, me, 0)),
@@ -202,5 +282,12 @@ def reads(r, w):
         ("soon enough", None, lambda: asked(poor, (0, four), (334, one))),
         ("a refusal takes nothing", None, lambda: asked(poor, (0, four), (333, one), (334, one))),
         ("no more than the burst is saved up", (QUOTA, 334), lambda: asked(poor, (0, one), (10 ** 9, four), (10 ** 9, one))),
-        ("more than the bucket can hold", (QUOTA, NEVER), lambda: asked(poor, (0, batch(*[b"a"] * 5)))),
+        ("more than the bucket can hold", (QUOTA, 334), lambda: asked(poor, (0, batch(*[b"a"] * 5)))),
+        ("is never taken", (QUOTA, 334), lambda: asked(poor, (0, batch(*[b"a"] * 5)), (10 ** 9, batch(*[b"a"] * 5)))),
+        ("busy", (NO_ROOM, 77), lambda: relay(all_).refuse(one, me, 0, 77)),
+        ("busy before RIGHTS of its keys", NO_ROOM, lambda: relay(some).refuse(batch(b"a"), me, 0, 77)[0]),
+        ("RIGHTS of its name before busy", (RIGHTS, 0), lambda: relay(all_).refuse(one, bytes(32), 0, 77)),
+        ("REVOKED before busy", (REVOKED, 0), lambda: Relay(revoked.coordinator).refuse(one, me, 0, 77)),
+        ("a write's signature", (MALFORMED, 0), lambda: relay(all_).refuse(forged, me, 0)),
+        ("busy before it", NO_ROOM, lambda: relay(all_).refuse(forged, me, 0, 77)[0]),
         ("without a quota", None, lambda: asked(all_, (0, four), (0, four)))])

@@ -51,7 +51,10 @@ def short(r, w):
         ("format 2", "bad_field", as_shown(b"\2" + good[1:])), ("zero is not", "bad_field", as_shown(good[:3] + b"\1" + good[4:])),
         ("whole, a byte less", "bad_bytes", as_shown(many.manifest[:-1])),
         ("whole, a byte more", "bad_bytes", as_shown(many.manifest + b"\0")),
-        ("whole, an item less", "bad_bytes", as_shown(many.manifest[:-56])), ("the head alone", "bad_bytes", as_shown(good[:124])),
+        ("whole, an item less", "bad_bytes", as_shown(many.manifest[:-56])), ("the length before the items", "bad_bytes", as_shown(
+            many.manifest[:124] + b"\4" + many.manifest[125:-1])), ("the items' fields", "bad_field", as_shown(
+                many.manifest[:124] + b"\4" + many.manifest[125:])), ("the head before the length", "bad_field", as_shown(
+                    b"\2" + many.manifest[1:-1])), ("the head alone", "bad_bytes", as_shown(good[:124])),
         ("of another cluster", "bad_place", as_shown(cut(other))),
         ("of another block", "bad_header", as_shown(good[:40] + bytes(32) + good[72:])),
         ("of another root", "bad_header", as_shown(good[:72] + bytes(32) + good[104:]))])
@@ -159,7 +162,12 @@ def signed(r, w):
         ("signed, a byte more", "bad_bytes", judge(resigned(piece + b"\0"))), ("signed, cut", "bad_bytes", judge(resigned(piece[:-1]))),
         ("UNKNOWN is not signed", "ok", judge(code(1))), ("TOO-LARGE is not", "ok", judge(code(2, 3))), ("BUSY is not", "ok", judge(code(3, 9))),
         ("BUSY with a signature", "bad_bytes", judge(code(3, 9) + signature)), ("SUBROOTS are not", "ok", judge(hashes, subroots)),
+        ("TOO-LARGE to SUBROOTS", "bad_field", judge(hashes[:41] + bytes([2, 0, 0]) + le(3, 4) + bytes(8), subroots)),
+        ("BUSY to SUBROOTS", "ok", judge(hashes[:41] + bytes([3, 0, 0]) + le(3, 4) + bytes(8), subroots)),
+        ("its nonce before that", "bad_nonce", judge(bytes(8) + hashes[8:41] + bytes([2, 0, 0]) + le(3, 4) + bytes(8), subroots)),
         ("SUBROOTS with a signature", "bad_bytes", judge(hashes + me.signature(subroots, hashes), subroots)),
+        ("longer than any can be", "bad_bytes", judge(piece + bytes(durability.LONGEST - len(piece) + 65))),
+        ("as long as one can be", "unsigned", judge(piece + bytes(durability.LONGEST - len(piece) + 64))),
         ("to a client without", "ok", lambda: check_piece(piece, q, me.root)),
         ("to a client with", "bad_bytes", lambda: check_piece(raw, q, me.root))])
     sample = lambda first, last: {word_of(judge(x)) for x in flips(raw, first, last)}

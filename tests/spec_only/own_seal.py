@@ -57,6 +57,7 @@ def shown(r, w):
     by = lambda chain: Known.of_chain(epochs_of(base, chain))
     known, short, elsewhere = by(s.chain), by(b""), by(Sealed(w, 6).chain)
     of_k = Sealed(w, 16)
+    by_config = by(w.chain(SHARD, [w.entry(base, 5, w.config(base, w.changed(base)))[0]]))
     two = message(later.showing(), Made(w, base, 16).raw)
     own = lambda x: Checkpoint(Reader(x)).own_certificate()
     r.facts("P-42 SEAL", [
@@ -83,7 +84,9 @@ def shown(r, w):
     word = lambda x, chain=known: lambda: taken(x, chain)
     r.words("P-42 SEAL", [
         ("as it is", "ok", word(raw)), ("left, it names nobody", "ok", word(raw, short)),
-        ("but it must fit before", "bad_header", word(s.showing(root=b"\1" * 32), short)),
+        ("whatever it says", "ok", word(s.showing(root=b"\1" * 32), short)), ("of another height, likewise", "ok", word(
+            s.showing(root=b"\1" * 32), elsewhere)), ("the height alone is compared, be it a CONFIG's", "ok", word(raw, by_config)),
+        ("256 headers, whatever they say", "ok", word(s.showing(256, root=b"\1" * 32))),
         ("a leaf that fits", "ok", claimed()), ("of another height", "bad_header", claimed(height=6)),
         ("of another cluster", "bad_header", claimed(cluster=COORDINATOR)), ("of another system", "bad_header", claimed(system_id=bytes(16))),
         ("a block without a state leaf", "bad_header", word(s.showing(leaves=s.leaves[:-1], path=[]))),

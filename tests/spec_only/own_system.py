@@ -9,7 +9,7 @@ from consensus import Chain, Entry, epochs_of, take_step
 from links import CLIENT, MEMBER, OBSERVER, OTHER_NODE
 from machine import genesis_state
 from operations import OK, RECORDED, REUSED, REVOKED, TOO_OLD
-from succession import Leaving, Statement, in_office, kept, successor_genesis, windows_follow
+from succession import Leaving, Statement, in_office, judged, kept, successor_genesis, windows_follow
 from wire import le
 from world import COORDINATOR, SHARD, Pair, card, entries_of, put, sealed_file, world
 
@@ -205,9 +205,9 @@ def statements(r, w):
         ("a stranger", "signature-invalid", check(w.statement(new, w.admins[:2] + [node]))),
         ("a bit of a signature", "signature-invalid", check(good[:-1] + bytes([good[-1] ^ 1]))),
         ("not ascending", "order", check(swapped)), ("a byte less", "truncated", check(good[:-1])),
-        ("a byte more", "truncated", check(good + b"\0")), ("format 2", "format-unknown", check(b"\x02" + good[1:])),
-        ("zero is not", "field-range", check(good[:1] + b"\x01" + good[2:])),
-        ("33 signatures", "field-range", check(good[:4] + le(33, 4) + good[8:])),
+        ("a byte more", "truncated", check(good + b"\0")), ("format 2", "truncated", check(b"\x02" + good[1:])),
+        ("zero is not", "truncated", check(good[:1] + b"\x01" + good[2:])),
+        ("33 signatures", "truncated", check(good[:4] + le(33, 4) + good[8:])),
         ("successor_id of another file", "id-mismatch", check(w.statement(new, w.admins[:2], successor=bytes(16)))),
         ("of another predecessor", "foreign", check(w.statement(new, w.admins[:2], predecessor=bytes(16)))),
         ("of another file", "foreign", check(good, w.successor(b"\x12" * 32))),
@@ -263,13 +263,25 @@ def office(r, w):
     serial = lambda *a: lambda: in_office(w.file, *a).serial
     new = w.successor(b"\x11" * 32)
     statement = lambda signers, *a: lambda: Statement(w.statement(new, signers)).check(in_office(w.file, *a), w.file, new)
+    later = copy.deepcopy(w.object)
+    later.update(predecessor_id=w.system_id.hex(), succession=2)
+    later["shards"][0].update(origin_height="16", origin_root="11" * 32)
+    later = sealed_file(later)
+    whole, about = w.statement(new, w.admins), lambda f, chain, raw: lambda: judged(w.file, f, raw, chain)
+    by_files = [
+        ("all together", "ok", about(new, none, whole)), ("no chain", "truncated", about(new, b"", whole)),
+        ("the files before the chain", "serial", about(later, b"", w.statement(later, w.admins))),
+        ("the files before whom the statement is about", "serial", about(later, none, whole)),
+        ("the files before its form", "serial", about(later, none, whole[:-1])), ("its form before the chain", "order", about(
+            new, w.chain(SHARD + 1, []), whole[:72] + whole[168:] + whole[72:168])),
+        ("the chain before its signatures", "truncated", about(new, b"", w.statement(new, w.admins[:1])))]
     r.facts("S-142 CONFIG", [
         ("a chain without entries: genesis'", 0, serial(none)), ("the last of the chain", 2, serial(two)),
         ("of another cluster", first.hash, lambda: in_office(w.file, other).hash), ("the one that SEAL ended", 1, serial(sealed)),
         ("a longer one that is known counts before it", 2, serial(one, [two])), ("a shorter one does not", 2, serial(two, [none, one])),
         ("nor a longer one of another cluster", 0, serial(other, [two]))])
     r.words("S-142 CONFIG", [
-        ("the file alone does not tell", "no-chain", serial(None)), ("an empty one is no chain", "truncated", serial(b"")),
+        ("the file alone does not tell", "truncated", serial(b"")), *by_files,
         ("of no cluster of the system", "foreign", serial(w.chain(SHARD + 1, []))), ("a gap", "serial", serial(w.chain(SHARD, entries[1:], 2))),
         ("a step that is not valid", "signature-invalid", serial(strange)), ("two of three by genesis", "ok", statement(w.admins[:2], none)),
         ("two by a CONFIG that needs three", "signatures-too-few", statement(w.admins[:2], one)),

@@ -1,4 +1,8 @@
-"""Succession (7.12): the statement, who leaves and who follows, genesis of a successor."""
+"""Succession (7.12): the statement, who leaves and who follows, genesis of a successor.
+
+How the text was read where it says less than a program must know:
+- S-142: the two files (S-140) before the statement's form (S-141), and that before the chain.
+"""
 from config import check_signatures
 from consensus import Chain
 from machine import genesis_state
@@ -11,8 +15,8 @@ class Statement:
     """S-141: the form."""
 
     def __init__(self, raw):
-        r, self.raw = Reader(raw), raw
-        need(r.u(1) == 1, "format-unknown")
+        r, self.raw = Reader(raw, "truncated", "truncated"), raw
+        r.ranged(1, 1, 1)
         r.zero(3)
         count = r.ranged(4, 0, 32)
         self.predecessor, self.successor, self.file_hash = r.take(16), r.take(16), r.take(32)
@@ -39,7 +43,6 @@ def follows(old, new):
 def in_office(system, payload, known=()):
     """S-142: the CONFIG by which whoever is no node of the old system judges a statement. payload: the CONFIG_CHAIN that was shown with it;
     known: those that were taken before, of whichever clusters. After SEAL it is the CONFIG that SEAL ended."""
-    need(payload is not None, "no-chain")
     cluster = Reader(payload).u(4)
     need(cluster in [c.number for c in system.clusters], "foreign")
     chain = Chain(system.genesis(cluster))
@@ -47,6 +50,13 @@ def in_office(system, payload, known=()):
         if Reader(x).u(4) == cluster:
             chain.take(x)
     return chain.epochs()[-1][1]
+
+
+def judged(old, new, raw, payload, known=()):
+    """S-142, by whoever is no node of the old system: the two files, then the statement's form, then the chain, then the rest."""
+    follows(old, new)
+    statement = Statement(raw)
+    statement.check(in_office(old, payload, known), old, new)
 
 
 class Leaving:

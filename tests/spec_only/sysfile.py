@@ -3,7 +3,7 @@ import json
 
 from cards import KINDS, Card, Rights, is_name
 from config import Config, encode_limits, encode_timeouts
-from limits import LIMITS, TIMEOUTS, relations
+from limits import LIMITS, TIMEOUTS, limits_relations, timeouts_relations
 from wire import H, Bad, le, need
 
 FILE_MAX, CARD_FILE_MAX = 32 << 20, 8192
@@ -171,7 +171,8 @@ class SystemFile:
         self.shards = [Cluster(0x20000 + i, x) for i, x in enumerate(array(obj, "shards", 1, 256))]
         self.clients = [Client(x) for x in array(obj, "clients", 0, 4096)]
         self.clusters = self.coordinators + self.shards
-        relations(self.limits, self.timeouts, len(self.clients))
+        limits_relations(self.limits, len(self.clients))
+        timeouts_relations(self.timeouts)
         self._more_rules()
         self._nothing_twice()
         self.binary = self._binary()

@@ -1,9 +1,8 @@
 """The receiver of a checkpoint (P-48), which clients may ask (P-50), and which checkpoints a sender keeps and shows (P-49).
 
 How the text was read where it says less than a program must know:
-- P-48: of several manifests that f+1 peers show alike the newest is taken. What has not come once is asked for again only
-  when nothing else is left.
-- P-48: "what others show is tried before what those show": those are all peers who showed a manifest that did not come.
+- P-48: which came first of one height is told by who showed it first at all, not by whose newest answer came first.
+- P-48: of what the same peers show, what has not come once is asked for again last.
 - P-49: how long one that is taken stays is the node's choice (`hold`): so long after the last piece, ten times as long after the first.
 """
 
@@ -12,28 +11,42 @@ class Shown:
     """P-48: which manifest a receiver takes; a member shows what its newest answer shows."""
 
     def __init__(self, f):
-        self.f, self.by_peer, self.failed = f, {}, []  # peer -> {manifest hash: height}
+        self.f, self.by_peer, self.came, self.chosen = f, {}, {}, {}  # peer -> {manifest hash: height}; hash -> how many came before; hash -> peers
+        self.distrusted, self.tried = set(), set()
 
     def answer(self, peer, manifests):
         """The first answer to a question; manifests: hash -> height."""
         self.by_peer[peer] = dict(manifests)
+        for h in manifests:
+            self.came.setdefault(h, len(self.came))
 
     def did_not_come(self, manifest_hash):
-        self.failed.append((manifest_hash, {p for p, m in self.by_peer.items() if manifest_hash in m}))
+        """One that was taken."""
+        self.tried.add(manifest_hash)
+        if len(self.chosen[manifest_hash]) <= self.f:
+            self.distrusted |= self.chosen[manifest_hash]
+
+    def moved_on(self, manifest_hash, height):
+        """Whether f + 1 peers show a newer one and not this, whoever else is silent."""
+        newer = [p for p, shown in self.by_peer.items() if manifest_hash not in shown and any(at > height for at in shown.values())]
+        return len(newer) > self.f
 
     def take(self, waited_long):
         """A manifest's hash, or None."""
-        showers = {}
+        showers, height = {}, {}
         for peer, manifests in self.by_peer.items():
-            for h, height in manifests.items():
-                showers.setdefault((height, h), set()).add(peer)
-        alike = [x for x, peers in showers.items() if len(peers) > self.f]
-        if alike or not waited_long:
-            return max(alike)[1] if alike else None
-        distrusted = {p for _, peers in self.failed for p in peers}
-        tried = {h for h, _ in self.failed}
-        rank = lambda x: (x[1] not in tried, bool(showers[x] - distrusted), x)
-        return max(showers, key=rank)[1] if showers else None
+            for h, at in manifests.items():
+                showers.setdefault(h, set()).add(peer)
+                height[h] = at
+        highest = lambda h: (height[h], -self.came[h])
+        some = [h for h, peers in showers.items() if len(peers) > self.f]
+        if not some and waited_long:
+            some, highest = list(showers), lambda h: (bool(showers[h] - self.distrusted), h not in self.tried, height[h], -self.came[h])
+        if not some:
+            return None
+        best = max(some, key=highest)
+        self.chosen[best] = showers[best]
+        return best
 
 
 def more_bits(too_large, asked, f):

@@ -1,0 +1,144 @@
+"""Checks of our own for time-outs under strain (B-36, B-50, B-52, B-53, B-55)."""
+from leader import Throughput
+from limits import TIMEOUTS
+from strain import Timer
+
+
+def add(r):
+    time_outs(r)
+    hasty(r)
+    calm(r)
+    throughput(r)
+
+
+def timer(f=1, s=0, **other):
+    out = Timer({**{row[0]: row[1] for row in TIMEOUTS}, **other}, f)
+    out.s = s
+    out.view(0)
+    return out
+
+
+def time_outs(r):
+    def both(k, s, **other):
+        x = timer(s=s, **other)
+        x.k = k
+        return x.t(), x.i()
+
+    def due(*events, s=0, until=100000):
+        """The first ms at which the view is to be timed out, and why."""
+        x = timer(s=s)
+        for name, *args in events:
+            getattr(x, name)(*args)
+        for now in range(until):
+            if x.due(now):
+                return now, x.due(now)
+        return None
+    r.facts("B-36, B-50", [
+        ("in calm", (1000, 1000), lambda: both(0, 0)), ("the third view", (8000, 8000), lambda: both(3, 0)),
+        ("under strain", (4000, 4000), lambda: both(0, 2)), ("the higher of both, not their sum", (8000, 8000), lambda: both(3, 2)),
+        ("likewise", (16000, 16000), lambda: both(2, 4)), ("view_max_ms ends it", (60000, 60000), lambda: both(6, 5)),
+        ("of inputs their own time", (2000, 10000), lambda: both(0, 1, input_relay_ms=5000)),
+        ("view_max_ms below input_relay_ms", (1000, 5000), lambda: both(0, 3, view_max_ms=1000, input_relay_ms=5000)),
+        ("nothing pending, nothing waiting", None, due), ("pending", (1007, "pending"), lambda: due(("pend", 7))),
+        ("under strain 3", (8007, "pending"), lambda: due(("pend", 7), s=3)),
+        ("a block became final meanwhile", (1500, "pending"), lambda: due(("pend", 7), ("final", 500))),
+        ("no longer pending", None, lambda: due(("pend", 7), ("pend", 900, False))),
+        ("pending anew", (1950, "pending"), lambda: due(("pend", 7), ("pend", 900, False), ("pend", 950))),
+        ("an input", (1010, "input"), lambda: due(("hand", 10, "a"))), ("the oldest of them", (1010, "input"), lambda: due(
+            ("hand", 10, "a"), ("hand", 20, "b"))), ("that was consumed", (1020, "input"), lambda: due(
+                ("hand", 10, "a"), ("hand", 20, "b"), ("consume", 30, "a"))),
+        ("a final block does not help it", (1010, "input"), lambda: due(("hand", 10, "a"), ("final", 900))),
+        ("under strain 1", (2010, "input"), lambda: due(("hand", 10, "a"), s=1)),
+        ("in the next view from its beginning, twice as long", (2500, "input"), lambda: due(("hand", 10, "a"), ("enter", 500))),
+        ("a view without a block: T doubles", (2507, "pending"), lambda: due(("enter", 500), ("pend", 507))),
+        ("the turn", (0, "turn"), lambda: due(("final", 0, True))), ("timed out once", None, lambda: due(("hand", 0, "a"), ("time_out", 9)))])
+
+
+def views(*kinds, f=1, s=0, gap=100):
+    """The strain after each view: a view of this kind, and then the next is entered. Something waits all the time.
+
+    block: it decided; turn: it ended by that; calm: it decided and had a calm period; idle: it had one and decided nothing; none: neither.
+    """
+    x, now, out = timer(f, s), 0, []
+    x.hand(0, "late")
+    for kind in kinds:
+        now += gap
+        if kind in ("block", "turn", "calm"):
+            x.final(now, turn=kind == "turn")
+        if kind in ("calm", "idle"):
+            x.consume(now, "late")
+            now = x.period_begun + 4 * x.period_i
+            x.hand(now, "late")  # the calm period is over by then
+        x.enter(now)
+        out.append(x.s)
+    return out
+
+
+def hasty(r):
+    r.facts("B-55 hasty", [
+        ("f + 1 views that decided", [0, 1], lambda: views("block", "block")), ("f", [0], lambda: views("block")),
+        ("f + 1 with f = 2", [0, 0, 1], lambda: views(*["block"] * 3, f=2)), ("with f = 5", [0] * 5 + [1], lambda: views(*["block"] * 6, f=5)),
+        ("the count begins anew", [0, 1, 1, 2, 2, 3], lambda: views(*["block"] * 6)),
+        ("5 at most", [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5, 5], lambda: views(*["block"] * 14)),
+        ("views that decided nothing are left aside", [0, 0, 0, 1], lambda: views("block", "none", "none", "block")),
+        ("they are not hasty", [0] * 6, lambda: views(*["none"] * 6)),
+        ("those that end by turn are not", [0] * 4, lambda: views(*["turn"] * 4)),
+        ("a turn parts the hasty", [0, 0, 0, 1], lambda: views("block", "turn", "block", "block")),
+        ("a calm period in one that decided nothing does", [0, 0, 0, 1], lambda: views("block", "idle", "block", "block")),
+        ("f members alone do not raise it, with others' turns between", [0] * 12, lambda: views(*["block", "turn", "turn", "turn"] * 3)),
+        ("a calm period does", [0, 0, 0, 1], lambda: views("block", "calm", "block", "block")),
+        ("calm views alone", [0] * 4, lambda: views(*["calm"] * 4))])
+
+
+def calm(r):
+    def after(*events, s=3, until=0):
+        """(strain, whether the view had a calm period) at a time."""
+        x = timer(s=s)
+        for name, *args in events:
+            getattr(x, name)(*args)
+        x.due(until)
+        return x.s, x.calm
+    i = 8000  # of strain 3; a period is 32,000
+    first, second = 4 * i, 4 * i + 2 * i  # the second period is of strain 2
+    r.facts("B-55 periods", [
+        ("before the first ends", (3, False), lambda: after(until=first - 1)), ("at its end", (2, True), lambda: after(until=first)),
+        ("the next is shorter", (2, True), lambda: after(until=second - 1)), ("and sinks again", (1, True), lambda: after(until=second)),
+        ("down to 0", (0, True), lambda: after(until=10 * first)),
+        ("one waited I / 4", (2, True), lambda: after(("hand", 5, "a"), ("consume", 2005, "a"), until=first)),
+        ("a ms longer: calm, but s stays", (3, True), lambda: after(("hand", 5, "a"), ("consume", 2006, "a"), until=first)),
+        ("I / 2", (3, True), lambda: after(("hand", 5, "a"), ("consume", 4005, "a"), until=first)),
+        ("longer: not calm", (3, False), lambda: after(("hand", 5, "a"), ("consume", 4006, "a"), until=first)),
+        ("one that still waits at the end", (3, False), lambda: after(("hand", first - 4001, "a"), until=first)),
+        ("not long yet", (2, True), lambda: after(("hand", first - 2000, "a"), until=first)),
+        ("and then too long, in the second", (2, True), lambda: after(("hand", first - 2000, "a"), until=second)),
+        ("pending so long", (3, False), lambda: after(("pend", 5), ("pend", 4006, False), until=first)),
+        ("pending, and a block between", (3, True), lambda: after(("pend", 5), ("final", 4000), ("pend", 7000, False), until=first)),
+        ("pending all the time, with a block each 2 s", (2, True), lambda: after(
+            ("pend", 5), *[("final", 2000 * n) for n in range(1, 16)], ("final", first), until=first)),
+        ("timed out: no period ends", (3, False), lambda: after(("time_out", 9), until=9 * first)),
+        ("a view that ends before", (3, False), lambda: after(("enter", first - 1), until=first)),
+        ("the next one's first period begins on entering it", (3, False), lambda: after(("enter", 100), until=first + 99)),
+        ("with the I of its beginning", (2, True), lambda: after(("enter", 100), until=first + 100)),
+        ("a new epoch begins at 0", 0, new_epoch)])
+
+
+def new_epoch():
+    x = timer(s=3)
+    x.final(10)
+    x.hand(10, "a")
+    x.enter(20)
+    x.epoch(30)
+    return x.s + x.hasty + x.k
+
+
+def throughput(r):
+    def times_out(*periods):
+        """Periods are (strain, operations, backlog, something waited late)."""
+        t = Throughput(35, 1000, 60000)
+        return [t.period(*x, strain=s) for s, *x in periods]
+    best = (0, 1000, 10, True)
+    r.facts("B-52 under strain", [
+        ("a longer period of the same rate", [False] * 3, lambda: times_out(best, (2, 2000, 10, True), (2, 2000, 10, True))),
+        ("as many operations in it are low", [False, False, True], lambda: times_out(best, (2, 1000, 10, True), (2, 1000, 10, True))),
+        ("the best decays as long as it is", [False] * 4, lambda: times_out(best, (5, 0, 0, False), (5, 9000, 10, True), (5, 9000, 10, True))),
+        ("and no longer", [False] * 3 + [True], lambda: times_out(best, (0, 0, 0, False), (0, 281, 10, True), (0, 281, 10, True)))])
