@@ -219,8 +219,7 @@ static void stalled_why(const struct partition *partition) {
     else if (none_yet(backup))
         fprintf(stderr,
                 "%s: no checkpoint yet: %u nodes answered, and none has one to show; one is made every %u blocks, and shown when the next block "
-                "is final (the cluster states height %" PRIu64 "). Writes make blocks, some ten a second: heraclius bench --mix put --users 1 "
-                "--seconds 110 --out DIR; or a CONFIG with a lower checkpoint_blocks\n",
+                "is final (the cluster states height %" PRIu64 ")\n",
                 partition->name, showed, config->limits.checkpoint_blocks, partition->stated);
     else
         fprintf(stderr, "%s: %u of %u nodes are linked, %u showed what they have: too few\n", partition->name, up, backup_members(backup), showed);
@@ -228,6 +227,22 @@ static void stalled_why(const struct partition *partition) {
         const struct node *node = backup->peers[i].node;
         if (node->card && node->state != NODE_UP && node->why[0]) fprintf(stderr, "%s:   %s: %s\n", partition->name, node->card->name, node->why);
     }
+}
+
+/* Of a cluster that has no checkpoint yet: how many blocks before there is one and it is shown; else 0. */
+static uint32_t blocks_lacking(const struct partition *partition) {
+    const struct config *config = client_chain_config(partition->backup.db, partition->cluster);
+    uint32_t each = config->limits.checkpoint_blocks;
+    return none_yet(&partition->backup) ? each + 1 - (uint32_t)((partition->stated & UINT64_C(0xFFFFFFFFFFFF)) % each) : 0;
+}
+
+/* How a cluster without a checkpoint comes to one; `blocks` is what it lacks. */
+static void none_yet_hint(uint32_t blocks) {
+    fprintf(stderr,
+            "to have one: writes make blocks, some ten a second (heraclius bench --mix put --users 1 --seconds %u --out DIR), or lower "
+            "checkpoint_blocks by a CONFIG\n"
+            "to try backups on a system of this machine: one that is begun with make start SET=checkpoint_blocks=64 has them soon\n",
+            blocks / 10 + 10);
 }
 
 /* A whole one, from its files. */
@@ -256,6 +271,7 @@ static int partition_print(struct taking *t, const struct partition *partition, 
 static int report(struct taking *t) {
     json_t *all = t->command->json ? json_array() : NULL;
     int code = EXIT_DONE;
+    uint32_t lacking = 0;
     bool any = false;
     for (uint32_t i = 0; i < t->count; i++) {
         const struct partition *partition = &t->partitions[i];
@@ -267,10 +283,13 @@ static int report(struct taking *t) {
             one = command_fail(EXIT_USAGE, "%s: %s", partition->name, partition->backup.why);
         } else {
             stalled_why(partition);
+            uint32_t blocks = blocks_lacking(partition);
+            if (blocks > lacking) lacking = blocks;
             one = EXIT_UNANSWERED;
         }
         if (one > code) code = one;
     }
+    if (lacking > 0) none_yet_hint(lacking);
     if (all != NULL) command_print_json(json_pack("{s:b,s:o}", "whole", code == EXIT_DONE, "partitions", all));
     else if (any) puts("check it later and elsewhere: heraclius -s SYSTEM verify DIR; keep the system file with it");
     return code;

@@ -60,12 +60,24 @@ static void rights_show(const struct admin_op *op) {
     else printf("quota        none: as many as it likes\n");
 }
 
-/* Who of the system file's administrators this is. */
+/* Who of the system file's administrators this is; NULL: none of them. */
 static const char *admin_name(const struct system *system, const uint8_t key[32]) {
-    for (uint32_t i = 0; system && i < system->admins_count; i++) {
+    for (uint32_t i = 0; i < system->admins_count; i++) {
         if (memcmp(system->admins[i].signing_key, key, 32) == 0) return system->admins[i].name;
     }
-    return "?";
+    return NULL;
+}
+
+static void signatures_show(const struct admin_op *op, const struct system *system) {
+    char hex[65];
+    uint32_t good = 0;
+    for (uint32_t i = 0; i < op->signatures_count; i++) {
+        const char *name = system ? admin_name(system, op->signatures[i].key) : NULL;
+        canonical_hex_print(op->signatures[i].key, 32, hex);
+        printf("signed by    %s %s\n", hex, name ? name : system ? "NO ADMINISTRATOR OF THE SYSTEM FILE" : "?");
+        good += name != NULL;
+    }
+    if (system) printf("signatures   %u; %u of %u administrators of the system file must sign\n", good, system->admins_needed, system->admins_count);
 }
 
 static void operation_show(const struct admin_op *op, const struct system *system) {
@@ -82,12 +94,7 @@ static void operation_show(const struct admin_op *op, const struct system *syste
     canonical_hex_print(op->client_id, 32, hex);
     printf("client       %s%s%s\n", hex, op->kind == ADMIN_OP_ENROL ? " " : "", op->kind == ADMIN_OP_ENROL ? op->client.name : "");
     if (op->kind != ADMIN_OP_REVOKE) rights_show(op);
-    for (uint32_t i = 0; i < op->signatures_count; i++) {
-        canonical_hex_print(op->signatures[i].key, 32, hex);
-        printf("signed by    %s %s\n", hex, admin_name(system, op->signatures[i].key));
-    }
-    if (system) printf("signatures   %u; %u of %u administrators of the system file must sign\n", op->signatures_count, system->admins_needed,
-                       system->admins_count);
+    signatures_show(op, system);
 }
 
 /* ---- signing ---- */

@@ -9,7 +9,7 @@
 #include "client/cmd_system.h"
 #include "protocol/canonical.h"
 
-enum { CHAIN_FILE_BYTES_MAX = 1 << 28 };
+enum { CHAIN_FILE_BYTES_MAX = 1 << 28, VERSION_KEPT = -1 };
 
 struct wishes {
     char *system, *client, *out, *chain, *admin_key;
@@ -46,6 +46,7 @@ static bool view_beside(struct config_view *view, struct system *system, const s
     struct command_bytes file = {0};
     (void)snprintf(beside, sizeof beside, "%s.chain", path);
     const char *from = wishes->chain ? wishes->chain : beside;
+    if (memcmp(op->system_id, system->system_id, 16) != 0) return (void)cmd_fail("%s is of another system than %s", path, wishes->system), false;
     if ((wishes->chain || op->serial > 1) && !command_read_file(from, CHAIN_FILE_BYTES_MAX, "the most that a chain may have", &file)) return false;
     bool good = cmd_config_view_open(view, system, op->cluster, from, file.bytes, file.count);
     free(file.bytes);
@@ -161,6 +162,8 @@ static bool operation_make(const struct config_view *view, const struct wishes *
     operation_begin(&view->chain->config, operation);
     if (view->chain->sealed) return (void)cmd_fail("the cluster was sealed: no CONFIG follows"), false;
     if (wishes->seal) {
+        bool alone = !wishes->set && !wishes->replace && !wishes->add && !wishes->remove && wishes->version == VERSION_KEPT;
+        if (!alone) return (void)cmd_fail("--seal ends the cluster and changes nothing else: give it alone"), false;
         operation->kind = ADMIN_OP_SEAL;
         return true;
     }
@@ -168,7 +171,7 @@ static bool operation_make(const struct config_view *view, const struct wishes *
         if (!setting_take(&operation->config, *word)) return false;
     }
     if (!members_change(view, wishes, operation)) return false;
-    if (wishes->version > 0) operation->config.protocol_version = (uint32_t)wishes->version;
+    if (wishes->version != VERSION_KEPT) operation->config.protocol_version = (uint32_t)wishes->version;
     if (config_check(&operation->config, &fault) || config_succeeds(&view->chain->config, &operation->config, NULL, &fault))
         return (void)cmd_fail("%s", fault.text), false;
     return cmd_config_limits_fit(view, &operation->config);
@@ -488,7 +491,7 @@ static int run(enum verb verb, struct wishes *wishes, const char **words, int co
 }
 
 static int config_command(int argc, char **argv, enum verb verb, const char *help) {
-    struct wishes wishes = {.timeout_s = 10};
+    struct wishes wishes = {.timeout_s = 10, .version = VERSION_KEPT};
     const struct poptOption of_new[] = {
         {"set", 0, POPT_ARG_ARGV, &wishes.set, 0, "another limit or time-out, as `system show` names them; as often as you like", "NAME=VALUE"},
         {"replace", 0, POPT_ARG_ARGV, &wishes.replace, 0, "another node, or another key, in the place of this one", "NODE=CARD"},

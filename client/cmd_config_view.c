@@ -40,7 +40,9 @@ bool cmd_config_view_open(struct config_view *view, struct system *system, uint3
     struct config_chain_reader reader = {.left = 0};
     const uint8_t *entry;
     size_t entry_bytes;
-    if (!view->chain || !config_chain_genesis(view->chain, system, cluster)) return cmd_fail("%s", fault.text), false;
+    if (!view->chain) return cmd_fail("%s", fault.text), false;
+    if (!config_chain_genesis(view->chain, system, cluster))
+        return cmd_fail("%s: of cluster 0x%08x, which this system does not have: of another system?", path, cluster), false;
     enum system_error error = bytes > 0 ? config_chain_read(&reader, cluster, payload, bytes, &fault) : SYSTEM_OK;
     while (!error && bytes > 0 && config_chain_next(&reader, &entry, &entry_bytes)) {
         if (reader.serial != view->chain->config.members.serial + 1) {

@@ -71,8 +71,9 @@ static bool config_find(const struct succession *succession, struct config *conf
     uint32_t cluster;
     if (!chain_read(succession, &cluster, &bytes)) return false;
     struct config_chain *chain = malloc(sizeof *chain);
-    bool good = chain && config_chain_genesis(chain, succession->old, cluster) &&
-                config_chain_extend(chain, bytes.bytes, bytes.count, &signer, &fault) == SYSTEM_OK;
+    bool known = chain && config_chain_genesis(chain, succession->old, cluster);
+    if (chain && !known) (void)system_fault_set(&fault, SYSTEM_FOREIGN, "it is no chain, or of no cluster of that system");
+    bool good = known && config_chain_extend(chain, bytes.bytes, bytes.count, &signer, &fault) == SYSTEM_OK;
     if (good) *config = chain->config;
     else (void)cmd_fail("the chain of CONFIGs of the old system: %s", fault.text);
     free(chain);

@@ -246,6 +246,20 @@ static void a_change_that_leaves_backups_of_shards_says_so(void **state) {
     done(cmd_client_revoke, "client-revoke -s change.json --number 1 --admin keys/root.key --out revoke.op carol");
 }
 
+/* Anybody's administrator key signs; only administrators of the system count, and who reads the file sees that. */
+static void a_signature_of_no_administrator_is_shown_and_not_counted(void **state) {
+    (void)state;
+    done(cmd_admin_enroll, "admin-enroll --name passer-by --out keys");
+    done(cmd_client_enroll, "client-enroll --name erin --out keys");
+    done(cmd_system_assemble, "system-assemble --name signed " NODES "--admin keys/root.card --client keys/alice.card --out signed.json");
+    done(cmd_client_add, "client-add -s signed.json --number 1 --admin keys/passer-by.key --out erin.op keys/erin.card,r:");
+    assert_non_null(strstr(printed, " NO ADMINISTRATOR OF THE SYSTEM FILE\n"));
+    assert_non_null(strstr(printed, "signatures   0; 1 of 1 administrators"));
+    done(cmd_client_sign, "client-sign erin.op -s signed.json --admin keys/root.key");
+    assert_non_null(strstr(printed, " root\n"));
+    assert_non_null(strstr(printed, "signatures   1; 1 of 1 administrators"));
+}
+
 /* Two COMMITs of this member of epoch 1, in a file; `chain` shows who is in it. */
 static void two_commits(const struct bft_members *members, const struct ed25519_secret *key, uint8_t member, const uint8_t *chain, size_t chain_bytes,
                         const char *path) {
@@ -313,6 +327,7 @@ int main(void) {
         cmocka_unit_test(assembling_refuses_what_is_wrong_and_names_it),  cmocka_unit_test(a_flipped_byte_is_refused_by_show_with_file_and_field),
         cmocka_unit_test(init_refuses_a_key_that_is_in_no_cluster),       cmocka_unit_test(local_refuses_sizes_and_ports_out_of_range),
         cmocka_unit_test(a_change_that_leaves_backups_of_shards_says_so), cmocka_unit_test(evidence_names_a_member_whom_a_config_brought_in),
+        cmocka_unit_test(a_signature_of_no_administrator_is_shown_and_not_counted),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -382,8 +382,8 @@ def main():
         if not cases.case("a system with a checkpoint every 16 blocks answers", system.wait_ready()):
             return cases.end()
         early = system.client("backup", "--out", f"{system.dir}/early", "--timeout", 2)
-        cases.case("before there is a checkpoint it says so, exit 3", early.returncode == 3 and "no checkpoint yet" in early.stderr,
-                   early.stdout + early.stderr)
+        cases.case("before there is a checkpoint it says so, exit 3", early.returncode == 3 and "no checkpoint yet" in early.stderr
+                   and early.stderr.count("make start SET=checkpoint_blocks=") == 1, early.stdout + early.stderr)
         done = fill(system)
         good, text = to_checkpoint(system)
         if not cases.case("long values are written", done.returncode == 0 and good, done.stderr + text):

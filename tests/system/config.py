@@ -87,6 +87,11 @@ def refused_before_it_begins(c, admin):
     c.case("limits that contradict each other too", done.returncode == 2 and "due_ms" in done.stderr, done.stderr)
     done = admin.new("s7", "bad")
     c.case("and a cluster that is not there", done.returncode == 2 and "no cluster" in done.stderr, done.stderr)
+    done = admin.run("new", "s0", "--seal", "--set", "checkpoint_blocks=16", "--out", f"{admin.dir}/bad")
+    c.case("SEAL with a wish beside it: neither is made", done.returncode == 2 and "alone" in done.stderr and not os.path.exists(f"{admin.dir}/bad"),
+           done.stdout + done.stderr)
+    done = [admin.run("new", "s0", "--protocol-version", v, "--out", f"{admin.dir}/bad") for v in ("0", "-7")]
+    c.case("nor a protocol version that there cannot be", all(d.returncode == 2 and "version" in d.stderr for d in done), done)
     done = admin.run("sign", f"{admin.dir}/shard-1", "--admin-key", f"{admin.system.root}/client.key", "--out", f"{admin.dir}/bad")
     c.case("a client's key signs nothing", done.returncode == 2, done.stderr)
 

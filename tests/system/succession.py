@@ -223,6 +223,10 @@ def two_successors(cases, old, new, statement, both, shown):
         cases.case(f"{n} is shown the successor", done.returncode == 0, done)
     left = wait(lambda: all((old.ask(n) or {}).get("phase") == "succeeded" for n in ("c0-n0", "c0-n1")))
     cases.case("they leave the old system and say so", left, old.states("c0"))
+    with open(f"{old.root}/no-chain", "wb") as f:
+        f.write(b"no chain at all")
+    done = run("successor", "show", statement, *both[:4], "--chain", f"{old.root}/no-chain")
+    cases.case("a file that is no chain is named as that", done.returncode == 2 and "it is no chain" in done.stderr, done)
     second, other, both_of = succeed(cases, old, "second", new.keys, sign=("admin0", "admin1"))
     done = run("successor", "leave", other, *both_of[:4], "--data", f"{old.root}/c0-n0")
     path = f"{old.root}/c0-n0/data/evidence/two_successors.evidence"
