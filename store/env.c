@@ -90,7 +90,9 @@ enum store_status env_write_status(const struct env *env, int code) {
 static const char *advice_for(enum store_status status) {
     switch (status) {
     case STORE_IN_USE: return "stop the other process, or give this one a directory of its own";
-    case STORE_MISSING: return "make it once with 'system init'; if it was there before, its votes are lost: retire this key and enroll a new one";
+    case STORE_MISSING:
+        return "see first that its disk is mounted; a new node's is made once with 'system init'; if it was there before and is lost, so are its "
+               "votes: retire this key and enroll a new one";
     case STORE_EXISTS: return "it was made before; start the node, or choose another path";
     case STORE_FOREIGN: return "this is not a node's data; choose another path";
     case STORE_OTHER_SYSTEM: return "the data belong to another system; check the system file and the data path of the configuration";

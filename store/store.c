@@ -21,19 +21,25 @@ static enum store_status fail_errno(struct store_error *error, const char *path,
     return env_fail(error, env_status_of(code), code, path, what);
 }
 
-/* What is at `path`: STORE_MISSING nothing, STORE_OK an empty directory, STORE_EXISTS a node's data, STORE_FOREIGN anything else. */
-static enum store_status look(const char *path) {
+enum { STRANGER_BYTES = 256 + 24 };
+
+/* What is at `path`: STORE_MISSING nothing, STORE_OK an empty directory, STORE_EXISTS a node's data, STORE_FOREIGN anything else, with the name of
+ * what is none of ours. The lost+found of a file system that is mounted there is nothing. */
+static enum store_status look(const char *path, char stranger[STRANGER_BYTES]) {
     static const char *const names[] = {"lock", "wal", "state", "transfer", "evidence", "successors"};
+    (void)snprintf(stranger, STRANGER_BYTES, "data directory");
     DIR *directory = opendir(path);
     if (!directory) return errno == ENOENT ? STORE_MISSING : errno == EACCES ? STORE_NO_ACCESS : STORE_FOREIGN;
     enum store_status status = STORE_OK;
     const struct dirent *entry;
     while ((entry = readdir(directory))) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || strcmp(entry->d_name, "lost+found") == 0) continue;
         bool ours = false;
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) ours = ours || strcmp(entry->d_name, names[i]) == 0;
         if (ours && status != STORE_FOREIGN) status = STORE_EXISTS;
-        if (!ours) status = STORE_FOREIGN;
+        if (ours) continue;
+        status = STORE_FOREIGN;
+        (void)snprintf(stranger, STRANGER_BYTES, "it holds \"%s\"", entry->d_name);
     }
     (void)closedir(directory);
     return status;
@@ -121,8 +127,9 @@ enum store_status store_directory_begin(const char *path, const struct store_ide
     size_t length = strlen(path);
     if (length == 0 || length > STORE_PATH_BYTES_MAX) return env_fail(error, STORE_TOO_LONG, 0, path, "path");
     while (length > 1 && path[length - 1] == '/') length--;
-    enum store_status found = look(path);
-    if (found != STORE_OK && found != STORE_MISSING) return env_fail(error, found, 0, path, "create");
+    char stranger[STRANGER_BYTES];
+    enum store_status found = look(path, stranger);
+    if (found != STORE_OK && found != STORE_MISSING) return env_fail(error, found, 0, path, found == STORE_FOREIGN ? stranger : "create");
     struct store_directory *directory = calloc(1, sizeof *directory);
     if (!directory) return env_fail(error, STORE_NO_MEMORY, ENOMEM, path, "create");
     (void)snprintf(directory->path, sizeof directory->path, "%.*s.making", (int)length, path);
@@ -194,9 +201,10 @@ static void faults_explain(const char *path) {
 }
 
 static enum store_status check_content(const char *path, struct store_error *error) {
-    enum store_status found = look(path);
+    char stranger[STRANGER_BYTES];
+    enum store_status found = look(path, stranger);
     if (found == STORE_OK) found = STORE_MISSING; /* an empty directory */
-    if (found != STORE_EXISTS) return env_fail(error, found, 0, path, "data directory");
+    if (found != STORE_EXISTS) return env_fail(error, found, 0, path, stranger);
     return STORE_OK;
 }
 
