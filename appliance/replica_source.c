@@ -255,6 +255,8 @@ void source_newest_ask(struct replica *r, struct pair *pair) {
 }
 
 void source_tick(struct replica *r) {
+    /* A cluster that was rolled back asks for slices that it had acknowledged, and that nobody has to keep: nobody withholds them. */
+    if (r->retired == REPLICA_ROLLED_BACK) return;
     for (uint32_t i = 0; i < r->pair_count; i++) {
         struct pair *pair = &r->pairs[i];
         pair_chain_tick(r, pair);

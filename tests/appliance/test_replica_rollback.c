@@ -89,6 +89,18 @@ static uint32_t slices_inject(struct replica_world *rw, const uint8_t *bytes, si
     return held;
 }
 
+/* What it had acknowledged before is asked for once more, and honest sources need not have it any longer. */
+static void accuses_nobody(struct replica_world *rw, uint64_t *number) {
+    uint64_t before[RW_CLUSTER];
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) before[i] = rw_status(rw, SHARD + i)->attacks[ATTACK_WITHHELD_SLICE];
+    writes_go_out(rw, number, 4);
+    rw_run(rw, 20000);
+    for (uint32_t i = 0; i < RW_CLUSTER; i++) {
+        const struct status_replica *status = rw_status(rw, SHARD + i);
+        if (status->phase == PHASE_ROLLED_BACK) assert_int_equal(status->attacks[ATTACK_WITHHELD_SLICE], before[i]);
+    }
+}
+
 /* With a slice that somebody made up, of an epoch that nobody knows, before all others, or without. */
 static void rolled_back_as_a_whole(bool lie) {
     struct replica_world *rw = rw_create(41);
@@ -119,6 +131,7 @@ static void rolled_back_as_a_whole(bool lie) {
         for (uint32_t k = 0; k < node->evidence_count; k++) kept += strcmp(node->evidence[k].name, "rolled-back-shown-by-c0.decision") == 0;
     }
     assert_int_equal(kept, shown);
+    accuses_nobody(rw, &number);
     /* It stays so over a restart, and the node still says why. */
     for (uint32_t i = SHARD; i < SHARD + RW_CLUSTER; i++) {
         if (rw_status(rw, i)->phase != PHASE_ROLLED_BACK) continue;
