@@ -34,7 +34,7 @@ static bool identity_find(const struct node_config *config, const struct system 
     uint32_t cluster = 0, member = 0;
     if (keyfile_open(&key, KEYFILE_NODE, config->key, false, fault)) return false;
     const struct card *node = system_node_by_signing_key(system, key.signing_key, &cluster, &member);
-    bool good = node && memcmp(node->noise_key, key.noise_key, 32) == 0;
+    bool joins = config->join[0] != '\0', good = node && !joins && memcmp(node->noise_key, key.noise_key, 32) == 0;
     memset(identity, 0, sizeof *identity);
     memcpy(identity->system_id, system->system_id, sizeof identity->system_id);
     if (good) {
@@ -42,11 +42,16 @@ static bool identity_find(const struct node_config *config, const struct system 
         identity->cluster = cluster;
         identity->member = member;
     } else {
-        good = !node && config->join[0] != '\0' && joiner_identify(config, system, &key, identity);
+        good = !node && joins && joiner_identify(config, system, &key, identity);
     }
     keyfile_close(&key);
-    if (!good) (void)system_fault_set(fault, SYSTEM_FOREIGN, "%.150s: no node of %.150s has this key", config->key, config->system);
-    return good;
+    if (good) return true;
+    if (joins && node) /* it may have signed as that node, and would have forgotten it here */
+        (void)system_fault_set(fault, SYSTEM_FOREIGN, "%.150s: the key of %s of the system file: who joins has a key of its own (heraclius node enroll)",
+                               config->key, node->name);
+    else if (joins) (void)system_fault_set(fault, SYSTEM_FOREIGN, "%s is no cluster of %.150s", config->join, config->system);
+    else (void)system_fault_set(fault, SYSTEM_FOREIGN, "%.150s: no node of %.150s has this key", config->key, config->system);
+    return false;
 }
 
 /* Nothing is made of a backup that is not whole and valid. */

@@ -31,7 +31,7 @@ uint8_t *node_init_chain_read(const char *path, const struct system *system, uin
     }
     free(chain);
     if (payload == NULL) {
-        (void)snprintf(text, NODE_INIT_TEXT_BYTES, "%.500s", fault.text);
+        (void)refuse(text, path, fault.text);
     } else if (error != SYSTEM_OK) {
         (void)refuse(text, path, fault.text[0] != '\0' ? fault.text : "not the chain of CONFIGs of this cluster");
         free(payload);

@@ -186,7 +186,11 @@ static int folder_verify(struct verifying *v, const char *path) {
     if (count > 0) qsort(names, count, sizeof *names, by_name);
     bool any = false;
     for (size_t i = 0; i < count; i++) any |= cluster_named(v->system, names[i]) != 0 || part_is(names[i]);
-    if (count > 0 && !any) code = command_fail(EXIT_NO, "%s: no folder of backups: nothing in it has the name of a cluster of this system", path);
+    struct backup_name name;
+    bool piece = false; /* of one cluster, whose file `checkpoint` is gone: backup_folder_is() did not know it */
+    for (size_t i = 0; i < count && !any; i++) piece |= backup_name_parse(names[i], &name);
+    if (piece) code = command_fail(EXIT_NO, "%s/checkpoint: not valid: missing: it is not there", path);
+    else if (count > 0 && !any) code = command_fail(EXIT_NO, "%s: no folder of backups: nothing in it has the name of a cluster of this system", path);
     for (size_t i = 0; i < count && !any; i++) free(names[i]);
     for (size_t i = 0; i < count && any; i++) {
         int one = one_verify(v, path, names[i]);

@@ -158,6 +158,10 @@ def other_damage(cases, system, out):
     done = verify(system, out)
     cases.case("a missing piece is named", done.returncode == 1 and f"s0/{piece}: not valid: missing" in done.stderr, done.stderr)
     os.rename(f"{system.dir}/away", f"{folder}/{piece}")
+    os.rename(f"{folder}/checkpoint", f"{system.dir}/away")
+    done = verify(system, folder)
+    cases.case("a missing checkpoint too", done.returncode == 1 and "s0/checkpoint: not valid: missing" in done.stderr, done.stderr)
+    os.rename(f"{system.dir}/away", f"{folder}/checkpoint")
     with open(f"{folder}/notes", "w") as f:
         f.write("x")
     done = verify(system, out)
@@ -344,6 +348,9 @@ def bad_backup_makes_nothing(cases, system, out):
     made = os.path.exists(f"{system.root}/s0-from-bad/data")
     cases.case("of a backup with a flipped bit nothing is made, and the file is named", done.returncode == 2 and piece in done.stderr and not made,
                done.stdout + done.stderr)
+    done = init_from(system, "s0-joins", f"{system.root}/s0-n2/node.key", out, "--join", "s0")
+    cases.case("nor for a member's key that is to join once more, from nothing", done.returncode == 2 and "the key of s0-n2" in done.stderr
+               and not os.path.exists(f"{system.root}/s0-joins/data"), done.stdout + done.stderr)
     done = init_from(system, "s0-from-other", f"{system.root}/s0-n2/node.key", f"{out}/c0")
     cases.case("nor of another cluster's", done.returncode == 2 and "another cluster" in done.stderr, done.stdout + done.stderr)
     full_disk_makes_nothing(cases, system, out, f"{system.root}/s0-n2/node.key")
@@ -383,7 +390,7 @@ def main():
             return cases.end()
         early = system.client("backup", "--out", f"{system.dir}/early", "--timeout", 2)
         cases.case("before there is a checkpoint it says so, exit 3", early.returncode == 3 and "no checkpoint yet" in early.stderr
-                   and early.stderr.count("make start SET=checkpoint_blocks=") == 1, early.stdout + early.stderr)
+                   and early.stderr.count("to have one: writes make blocks") == 1, early.stdout + early.stderr)
         done = fill(system)
         good, text = to_checkpoint(system)
         if not cases.case("long values are written", done.returncode == 0 and good, done.stderr + text):
