@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "protocol/assembly.h"
+#include "client/cmd_config_inside.h"
 #include "client/cmd_system.h"
 #include "client/cmd_system_inside.h"
 #include "protocol/backup_folder.h"
@@ -162,6 +163,9 @@ static bool origin_of_backup(const char *predecessor, const char *path, uint32_t
     struct backup_folder *folder = NULL;
     if (!predecessor) return (void)cmd_fail("--origin: a backup is of the --predecessor"), false;
     if (system_load(&old, predecessor, &fault)) return (void)cmd_fail("%s", fault.text), false;
+    char inner[CMD_PATH_BYTES], name[16];
+    cmd_config_cluster_name(of, name);
+    if (!backup_folder_is(path) && cmd_path(inner, path, name) && backup_folder_is(inner)) path = inner; /* a folder of backups, as --from takes it */
     bool good = backup_folder_open(&folder, path, old, &signer, &why) == BACKUP_OK;
     if (!good) (void)cmd_fail("%s: %s: %s", path, why.file, why.text);
     const struct checkpoint_manifest *manifest = good ? &backup_shown(folder->backup)->manifest : NULL;

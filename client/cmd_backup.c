@@ -12,7 +12,7 @@
 #include "client/command.h"
 #include "ring/clock.h"
 
-enum { STATUS_WAIT_MS = 3000, POLL_MS = 20, SHOW_MS = 5000, NONE_MS = 5000 };
+enum { STATUS_WAIT_MS = 3000, POLL_MS = 20, SHOW_MS = 5000, NONE_MS = 5000, YOUNG_BLOCKS = 64 };
 
 struct partition {
     uint32_t cluster;
@@ -236,13 +236,15 @@ static uint32_t blocks_lacking(const struct partition *partition) {
     return none_yet(&partition->backup) ? each + 1 - (uint32_t)((partition->stated & UINT64_C(0xFFFFFFFFFFFF)) % each) : 0;
 }
 
-/* How a cluster without a checkpoint comes to one; `blocks` is what it lacks. */
-static void none_yet_hint(uint32_t blocks) {
+/* How a cluster without a checkpoint comes to one, which lacks so many blocks; one is made each so many. */
+static void none_yet_hint(uint32_t blocks, uint32_t each) {
     fprintf(stderr,
             "to have one: writes make blocks, some ten a second (heraclius bench --mix put --users 1 --seconds %u --out DIR), or lower "
-            "checkpoint_blocks by a CONFIG\n"
-            "to try backups on a system of this machine: one that is begun with make start SET=checkpoint_blocks=64 has them soon\n",
+            "checkpoint_blocks by a CONFIG\n",
             blocks / 10 + 10);
+    if (each > YOUNG_BLOCKS)
+        fprintf(stderr, "to try backups on a system of this machine: one that is begun with make start SET=checkpoint_blocks=%d has them soon\n",
+                YOUNG_BLOCKS);
 }
 
 /* A whole one, from its files. */
@@ -289,7 +291,7 @@ static int report(struct taking *t) {
         }
         if (one > code) code = one;
     }
-    if (lacking > 0) none_yet_hint(lacking);
+    if (lacking > 0) none_yet_hint(lacking, t->db->system->limits.checkpoint_blocks);
     if (all != NULL) command_print_json(json_pack("{s:b,s:o}", "whole", code == EXIT_DONE, "partitions", all));
     else if (any) puts("check it later and elsewhere: heraclius -s SYSTEM verify DIR; keep the system file with it");
     return code;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/client.h"
 #include "client/cmd_system.h"
 #include "client/cmd_system_inside.h"
 #include "client/command.h"
@@ -146,6 +147,27 @@ static int refused(const char *cluster, const struct admin_op *op, const struct 
     }
 }
 
+/* Signatures of whom the cluster's newest CONFIG does not have as administrator: one of them would have the nodes refuse all. */
+static void strangers_drop(struct heraclius *db, uint32_t cluster, struct admin_op *op, uint32_t timeout_ms) {
+    bool fetched = false;
+    for (uint32_t i = 0; i < op->signatures_count;) {
+        const struct config *config = client_chain_config(db, cluster);
+        bool known = false;
+        char hex[65];
+        for (uint32_t k = 0; k < config->admins_count; k++) known |= memcmp(config->admins[k].key, op->signatures[i].key, 32) == 0;
+        if (known) {
+            i++;
+        } else if (!fetched) {
+            (void)client_config_fetch(db, cluster, timeout_ms); /* who came with a CONFIG that is not known here yet */
+            fetched = true;
+        } else {
+            canonical_hex_print(op->signatures[i].key, 32, hex);
+            (void)fprintf(stderr, "heraclius: warning: the signature by %s is left out: no administrator has this key\n", hex);
+            memmove(&op->signatures[i], &op->signatures[i + 1], (--op->signatures_count - i) * sizeof op->signatures[0]);
+        }
+    }
+}
+
 /* The operations that this cluster lacks, one after another. */
 static int hand_in(struct heraclius *db, const struct heraclius_enrolment *before, struct cmd_operation *const *ops, size_t count,
                    uint32_t timeout_ms) {
@@ -167,6 +189,7 @@ static int hand_in(struct heraclius *db, const struct heraclius_enrolment *befor
                                 state.number + 1);
             break;
         }
+        strangers_drop(db, before->cluster, op, timeout_ms);
         size_t operation_bytes = admin_op_encode(op, bytes);
         enum heraclius_status status = heraclius_admin(db, before->cluster, bytes, operation_bytes, op->serial, timeout_ms, &state);
         if (status == HERACLIUS_DONE) printf("%s: number %" PRIu64 " is in effect\n", name, op->serial);

@@ -92,11 +92,14 @@ static bool setting_take(struct config *config, char *word) {
 
 /* ---- members ---- */
 
-static bool card_take(const char *path, struct admin_op *operation, struct config_member *member) {
+static bool card_take(const struct config_view *view, const char *path, struct admin_op *operation, struct config_member *member) {
+    uint32_t cluster;
     struct system_fault fault;
     struct card *card = &operation->nodes[operation->nodes_count];
     if (operation->nodes_count == CONFIG_MEMBERS_MAX) return (void)cmd_fail("too many new members"), false;
     if (card_load(card, CARD_NODE, path, &fault)) return (void)cmd_fail("%s", fault.text), false;
+    if (system_node_by_signing_key(view->system, card->signing_key, &cluster, NULL) && cluster != view->cluster)
+        return (void)cmd_fail("%s: of a node of another cluster: no key is in two, make another (node enroll)", path), false;
     operation->nodes_count++;
     memcpy(member->node_id, card->id, 32);
     memcpy(member->signing_key, card->signing_key, 32);
@@ -127,7 +130,7 @@ static bool members_change(const struct config_view *view, const struct wishes *
         if (!equals) return (void)cmd_fail("--replace %s: NODE=CARDFILE", *word), false;
         *equals = 0;
         int place = cmd_config_member(view, *word);
-        if (place < 0 || !card_take(equals + 1, operation, &members->members[place])) return false;
+        if (place < 0 || !card_take(view, equals + 1, operation, &members->members[place])) return false;
     }
     for (char **word = wishes->remove; word && *word; word++) {
         int place = cmd_config_member(view, *word);
@@ -139,7 +142,7 @@ static bool members_change(const struct config_view *view, const struct wishes *
     }
     for (char **word = wishes->add; word && *word; word++) {
         if (members->count == CONFIG_MEMBERS_MAX) return (void)cmd_fail("a cluster has at most %d members", CONFIG_MEMBERS_MAX), false;
-        if (!card_take(*word, operation, &members->members[members->count])) return false;
+        if (!card_take(view, *word, operation, &members->members[members->count])) return false;
         members->count++;
     }
     cards_sort(operation);
@@ -444,6 +447,19 @@ static void cluster_status(const struct heraclius *db, uint32_t cluster, uint32_
     printf("\n");
 }
 
+/* What is shown then is what was known before. */
+static int few_told(const struct heraclius *db, uint32_t cluster, uint32_t came) {
+    char name[16];
+    cmd_config_cluster_name(cluster, name);
+    (void)cmd_fail("%s: %u of its nodes told their chain in time, f+1 are needed; below is what this client knew before", name, came);
+    for (uint32_t i = 0; i < db->node_count; i++) {
+        const struct node *node = &db->nodes[i];
+        if (node->cluster != cluster || !node->card || !node->why[0]) continue;
+        (void)fprintf(stderr, "  %s: %s\n", node->card->name, node->why);
+    }
+    return EXIT_UNANSWERED;
+}
+
 static int config_status(struct wishes *wishes, const char *word) {
     int code = CMD_EXIT_USAGE;
     struct system *system = NULL;
@@ -460,7 +476,7 @@ static int config_status(struct wishes *wishes, const char *word) {
         uint32_t cluster = system->clusters[i].cluster;
         if (word && cluster != only) continue;
         uint32_t came = client_config_fetch(db, cluster, (uint32_t)wishes->timeout_s * 1000);
-        if (came <= db->members[i].f) code = EXIT_UNANSWERED;
+        if (came <= db->members[i].f) code = few_told(db, cluster, came);
         cluster_status(db, cluster, came);
         if (!wishes->out) continue;
         if (!client_chain_whole(db, cluster, &payload)) code = cmd_fail("%s: the chain is longer than one file holds", wishes->out);

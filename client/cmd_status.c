@@ -12,7 +12,7 @@ struct cluster_view {
     uint32_t cluster;
     uint32_t strangers; /* nodes that do not let this client in */
     const struct heraclius_enrolment *enrolment; /* of a coordinator */
-    uint32_t nodes, faults, quorum;
+    uint32_t nodes, faults, quorum, reached;
     uint32_t up;       /* reached or heard, voting, and not far behind */
     uint32_t agreeing; /* nodes that state the view shown; 0: the view is not known */
     bool sealed;       /* proved by its chain */
@@ -48,7 +48,9 @@ static struct cluster_view summarize(const struct heraclius_node_status *nodes, 
         if (heights[i] > out.height) out.height = heights[i];
     }
     for (size_t i = 0; i < count; i++) {
-        if (nodes[i].cluster == cluster && nodes[i].reached && nodes[i].voting && nodes[i].height + BEHIND_BLOCKS >= out.height) out.up++;
+        if (nodes[i].cluster != cluster || !nodes[i].reached) continue;
+        out.reached++;
+        out.up += nodes[i].voting && nodes[i].height + BEHIND_BLOCKS >= out.height;
     }
     return out;
 }
@@ -88,7 +90,8 @@ static void show(const struct heraclius_node_status *nodes, size_t count, const 
                view->cluster >> 16 == 1 ? "not enrolled there, or revoked" : "a shard knows the clients of the system file alone, less the revoked");
         return;
     }
-    printf("%s: %u of %u nodes up, quorum %u: ", name, view->up, view->nodes, view->quorum);
+    if (view->reached > view->up) printf("%s: %u of %u nodes vote (%u are up), quorum %u: ", name, view->up, view->nodes, view->reached, view->quorum);
+    else printf("%s: %u of %u nodes up, quorum %u: ", name, view->up, view->nodes, view->quorum);
     if (view->sealed) {
         printf("SEALED for ever: it decides nothing, a successor goes on\n");
     } else if (view->up >= view->quorum) {

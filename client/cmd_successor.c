@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "client/cmd_successor_inside.h"
 #include "client/cmd_system.h"
@@ -27,7 +28,7 @@ static bool succession_open(const struct wishes *wishes, struct succession *succ
     if (!cmd_signatures_start()) return false;
     enum system_error error = system_load(&succession->old, wishes->predecessor, &fault);
     if (!error) error = system_load(&succession->new, wishes->successor, &fault);
-    if (!error) error = successor_follows(succession->old, succession->new, &fault);
+    if (!error && (error = successor_follows(succession->old, succession->new, &fault)) != SYSTEM_OK) system_fault_prefix(&fault, wishes->successor);
     if (error) (void)cmd_fail("%s", fault.text);
     return !error;
 }
@@ -199,6 +200,8 @@ static bool handed_over(const struct wishes *wishes, const struct succession *su
     uint8_t bytes[CLAIM_SUCCESSOR_BYTES_MAX];
     size_t text_bytes = 0, count = claim_successor_encode(statement, bytes);
     canonical_hex_print(statement->successor_id, 16, id);
+    if (!cmd_path(folder, wishes->data, "data/wal")) return false;
+    if (access(folder, F_OK) != 0) return (void)cmd_fail("%s: holds no data of a node; give the folder that system init got", wishes->data), false;
     if (!cmd_path(folder, wishes->data, "data/successors") || !cmd_folder(folder, 0700)) return false;
     (void)snprintf(name, sizeof name, "%s.json", id);
     if (!cmd_path(path, folder, name)) return false;

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/command.h"
 
@@ -22,7 +23,8 @@ static void show(const struct command *command, const struct heraclius_receipt *
     print_bytes("key", receipt->key, receipt->key_bytes, command->hex != 0);
     if (receipt->argument) print_bytes("argument", receipt->argument, receipt->argument_bytes, command->hex != 0);
     printf("  %-12s %s%s\n", "answer", heraclius_code_name(receipt->result.code), receipt->result.recorded ? " (recorded earlier)" : "");
-    if (receipt->result.has_value) print_bytes("value", receipt->result.value, receipt->result.value_bytes, command->hex != 0);
+    bool read = strcmp(receipt->operation, "get") == 0; /* of a write, no value is none */
+    if (receipt->result.has_value && (read || receipt->result.value_bytes > 0)) print_bytes("value", receipt->result.value, receipt->result.value_bytes, command->hex != 0);
     printf("  %-12s shard %u, height %" PRIu64 ", index %u: orders answers for one key\n", "executed", receipt->result.shard, receipt->result.height,
            receipt->shard_index);
     print_bytes("client", receipt->client_id, 32, true);

@@ -12,7 +12,10 @@ enum system_error successor_load(struct claim_successor *statement, const char *
     struct system_fault own;
     size_t count = 0;
     char *bytes = canonical_read_file(path, CLAIM_SUCCESSOR_BYTES_MAX, &count, fault);
-    if (!bytes) return SYSTEM_FILE_UNREADABLE;
+    if (!bytes) {
+        system_fault_prefix(fault, path);
+        return SYSTEM_FILE_UNREADABLE;
+    }
     enum system_error error = claim_successor_decode(statement, (const uint8_t *)bytes, count, &own);
     free(bytes);
     return error ? system_fault_set(fault, error, "%.150s: %.200s", path, own.text) : SYSTEM_OK;

@@ -85,6 +85,8 @@ def refused_before_it_begins(c, admin):
     c.case("and what none lowers", done.returncode == 2 and "number_window cannot be lowered" in done.stderr, done.stderr)
     done = admin.new("s0", "bad", "due_ms=5000")
     c.case("limits that contradict each other too", done.returncode == 2 and "due_ms" in done.stderr, done.stderr)
+    done = admin.run("new", "s0", "--add", f"{admin.system.root}/cards/c0-n2.card", "--out", f"{admin.dir}/bad")
+    c.case("a key of another cluster's node comes into none", done.returncode == 2 and "of another cluster" in done.stderr, done.stderr)
     done = admin.new("s7", "bad")
     c.case("and a cluster that is not there", done.returncode == 2 and "no cluster" in done.stderr, done.stderr)
     done = admin.run("new", "s0", "--seal", "--set", "checkpoint_blocks=16", "--out", f"{admin.dir}/bad")

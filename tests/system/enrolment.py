@@ -124,8 +124,13 @@ def offline(cases, system):
     cases.case("k - 1 signatures are refused: exit 4", done.returncode == 4 and "signatures-too-few" in done.stderr, done)
     done = system.admin("sign", copy, "--admin", f"{system.root}/bob.key")
     cases.case("another signs a copy elsewhere", done.returncode == 0 and "bob" in done.stdout, done)
+    subprocess.run([CLIENT, "admin", "enroll", "--name", "passer-by", "--out", system.dir], cwd=TOP, check=True, capture_output=True, timeout=30)
+    done = system.admin("sign", copy, "--admin", f"{system.dir}/passer-by.key")
+    cases.case("somebody's signature is shown as that of no administrator", done.returncode == 0 and "NO ADMINISTRATOR" in done.stdout
+               and "signatures   1;" in done.stdout, done)
     done = system.admin("submit", op, copy, "--only", "c0")
-    cases.case("both handed in at c0 alone: in effect there", done.returncode == 0 and "coordinator 0: number 1 is in effect" in done.stdout, done)
+    cases.case("both handed in at c0 alone: in effect there; the third signature is left out, and that is said",
+               done.returncode == 0 and "coordinator 0: number 1 is in effect" in done.stdout and "is left out" in done.stderr, done)
     cases.case("status shows which cluster has which number", system.enrolments() == {"coordinator 0": 1, "coordinator 1": 0}, system.enrolments())
     done = system.client("put", "late/a", 1, "--via", "c1-n0", "--timeout", 20, client="late")
     cases.case("a cluster that has not heard of it costs the client a moment, no more", done.returncode == 0, done)
