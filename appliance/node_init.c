@@ -47,8 +47,9 @@ static bool identity_find(const struct node_config *config, const struct system 
     keyfile_close(&key);
     if (good) return true;
     if (joins && node) /* it may have signed as that node, and would have forgotten it here */
-        (void)system_fault_set(fault, SYSTEM_FOREIGN, "%.150s: the key of %s of the system file: who joins has a key of its own (heraclius node enroll)",
-                               config->key, node->name);
+        (void)system_fault_set(fault, SYSTEM_FOREIGN,
+                               "%.150s: the key of %s of the system file: who joins has a key of its own (heraclius node enroll)", config->key,
+                               node->name);
     else if (joins) (void)system_fault_set(fault, SYSTEM_FOREIGN, "%s is no cluster of %.150s", config->join, config->system);
     else (void)system_fault_set(fault, SYSTEM_FOREIGN, "%.150s: no node of %.150s has this key", config->key, config->system);
     return false;

@@ -190,7 +190,8 @@ static int folder_verify(struct verifying *v, const char *path) {
     bool piece = false; /* of one cluster, whose file `checkpoint` is gone: backup_folder_is() did not know it */
     for (size_t i = 0; i < count && !any; i++) piece |= backup_name_parse(names[i], &name);
     if (piece) code = command_fail(EXIT_NO, "%s/checkpoint: not valid: missing: it is not there", path);
-    else if (count > 0 && !any) code = command_fail(EXIT_NO, "%s: no folder of backups: nothing in it has the name of a cluster of this system", path);
+    else if (count > 0 && !any)
+        code = command_fail(EXIT_NO, "%s: no folder of backups: nothing in it has the name of a cluster of this system", path);
     for (size_t i = 0; i < count && !any; i++) free(names[i]);
     for (size_t i = 0; i < count && any; i++) {
         int one = one_verify(v, path, names[i]);

@@ -90,8 +90,10 @@ static void show(const struct heraclius_node_status *nodes, size_t count, const 
                view->cluster >> 16 == 1 ? "not enrolled there, or revoked" : "a shard knows the clients of the system file alone, less the revoked");
         return;
     }
-    if (view->reached > view->up) printf("%s: %u of %u nodes vote (%u are up), quorum %u: ", name, view->up, view->nodes, view->reached, view->quorum);
-    else printf("%s: %u of %u nodes up, quorum %u: ", name, view->up, view->nodes, view->quorum);
+    printf("%s: %u of %u nodes ", name, view->up, view->nodes);
+    if (view->reached > view->up) printf("vote (%u are up)", view->reached);
+    else printf("up");
+    printf(", quorum %u: ", view->quorum);
     if (view->sealed) {
         printf("SEALED for ever: it decides nothing, a successor goes on\n");
     } else if (view->up >= view->quorum) {

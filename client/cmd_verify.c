@@ -24,7 +24,8 @@ static void show(const struct command *command, const struct heraclius_receipt *
     if (receipt->argument) print_bytes("argument", receipt->argument, receipt->argument_bytes, command->hex != 0);
     printf("  %-12s %s%s\n", "answer", heraclius_code_name(receipt->result.code), receipt->result.recorded ? " (recorded earlier)" : "");
     bool read = strcmp(receipt->operation, "get") == 0; /* of a write, no value is none */
-    if (receipt->result.has_value && (read || receipt->result.value_bytes > 0)) print_bytes("value", receipt->result.value, receipt->result.value_bytes, command->hex != 0);
+    if (receipt->result.has_value && (read || receipt->result.value_bytes > 0))
+        print_bytes("value", receipt->result.value, receipt->result.value_bytes, command->hex != 0);
     printf("  %-12s shard %u, height %" PRIu64 ", index %u: orders answers for one key\n", "executed", receipt->result.shard, receipt->result.height,
            receipt->shard_index);
     print_bytes("client", receipt->client_id, 32, true);

@@ -229,7 +229,8 @@ enum system_error card_from_json(struct card *card, enum card_kind kind, const j
     enum system_error error = canonical_get_text(object, path, "card", kind_text, sizeof kind_text - 1, fault);
     if (error) return error;
     if (strcmp(kind_text, kind_names[kind]) != 0) {
-        return system_fault_set(fault, SYSTEM_FIELD_RANGE, "%s: must be \"%s\", and is \"%s\"", canonical_path(where, path, "card"), kind_names[kind], kind_text);
+        return system_fault_set(fault, SYSTEM_FIELD_RANGE, "%s: must be \"%s\", and is \"%s\"", canonical_path(where, path, "card"),
+                                kind_names[kind], kind_text);
     }
     error = canonical_get_u64(object, path, "format", 0, UINT32_MAX, &format, fault);
     if (error) return error;
