@@ -3,10 +3,10 @@
  *
  * Contract
  *   One thread owns a table. All memory is reserved at table_create() by mmap and touched only when used: an empty table costs a few pages. Nothing
- *   is allocated afterwards. The index is touched as far as the entries need: it is at most half full until it has the size that the limits need, and
- *   the put that would fill it further moves it to one of twice the size (table.c says what that costs). "Full" is computed from declared bytes alone
- *   (P-20: key + value + TABLE_ENTRY_BYTES per entry), so that every node says it at the same operation; the arena is sized so that what the declared
- *   limits admit always fits (the bound is derived in table_arena.c).
+ *   is allocated afterwards. The index is touched as far as the entries need: it is five eighths full at the most until it has the size that the
+ *   limits need, and the put that would fill it further moves it to one of twice the size (table.c says what that costs). "Full" is computed from
+ *   declared bytes alone (P-20: key + value + TABLE_ENTRY_BYTES per entry), so that every node says it at the same operation; the arena is sized so
+ *   that what the declared limits admit always fits (the bound is derived in table_arena.c).
  *
  *   Writes belong to blocks. table_block_begin(h) opens block h on top of the ones that are open (at most open_max); put and remove write to the
  *   newest; reads see the newest state. table_rollback_newest() undoes the newest block, table_finalize_oldest() makes the oldest one permanent.
