@@ -58,7 +58,7 @@ enum {
     KEPT_BYTES_MAX = 64 << 20, /* O-50: answers kept in memory to be sent again; besides answer_blocks_kept, and BLOCKS_MAX / 2 */
     CERTIFICATE_LAZY_MS = 500, /* certificates ride in batches that go anyway, or go alone after this */
     FETCH_GRACE_MS = 10,       /* an input that a proposal names may still be under way from its relay */
-    DONE_BYTES_MAX = 64 << 20, /* consumed inputs kept in memory for members that fetch them */
+    DONE_BYTES_MAX = 16 << 20, /* consumed inputs kept in memory for members that fetch them; older ones are read from the store */
     /* The disk is behind when more than one of these waits for it; the core then gets nothing from others until half of it is done. */
     FLYING_BATCHES_MAX = 4096,
     FLYING_BYTES_MAX = 256 << 20,
