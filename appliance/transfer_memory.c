@@ -1,5 +1,6 @@
 /* What state transfer may come to hold in memory, and what it holds (transfer.h). */
 #include "appliance/transfer_private.h"
+#include "protocol/evidence.h"
 #include "protocol/slice.h"
 
 enum {
@@ -19,9 +20,13 @@ void transfer_memory_max(const struct system_limits *limits, uint32_t pairs, boo
     uint64_t items = pairs * (uint64_t)(2 * SLICES_MAX + 1) *
                      (sizeof(struct checkpoint_item) + sizeof(struct transfer_place) + (uint64_t)CHECKPOINT_ITEM_BYTES);
     most->serving = (uint64_t)TRANSFER_CUTS * (sizeof(struct trie_index) + CHECKPOINT_PROOF_BYTES_MAX + behind + items);
-    if (behind > TRANSFER_ITEMS_BYTES_MAX) behind = TRANSFER_ITEMS_BYTES_MAX;
+    /* What a manifest says that its items hold, be it false; or what they do hold, twice at the end. */
+    uint64_t taken = behind > TRANSFER_ITEMS_BYTES_MAX ? TRANSFER_ITEMS_BYTES_MAX : behind;
+    taken = BLOB_PARTS * taken > TRANSFER_ITEMS_BYTES_MAX ? BLOB_PARTS * taken : TRANSFER_ITEMS_BYTES_MAX;
+    uint64_t stated = CHECKPOINT_ITEMS_MAX * (sizeof(struct transfer_item) + 2 * (uint64_t)CHECKPOINT_ITEM_BYTES);
+    uint64_t evidence = 2 * ((uint64_t)EVIDENCE_PIECE_BYTES_MORE + EVIDENCE_CHECKPOINT_BYTES_MAX + CHECKPOINT_ENTRIES_PIECE_BYTES_MAX);
     most->taking = TRANSFER_BUFFER_BYTES + TRANSFER_PIECES_MAX * (uint64_t)(sizeof(struct transfer_piece) + sizeof(struct transfer_node)) +
-                   TRANSFER_CANDIDATES_MAX * (uint64_t)CHECKPOINT_MESSAGE_BYTES_MAX + BLOB_PARTS * behind + items;
+                   TRANSFER_CANDIDATES_MAX * (uint64_t)CHECKPOINT_MESSAGE_BYTES_MAX + taken + stated + evidence;
 }
 
 static uint64_t served_bytes(const struct transfer_served *served) {
