@@ -195,11 +195,10 @@ struct journal {
     uint64_t rewrite_at; /* file_bytes beyond which it is written anew */
     bool sync_wanted;    /* a record that must be durable is pending */
     bool broken;         /* a write failed: the file's end is not known, the next sync writes it anew */
-    struct journal_write *writes;
+    struct journal_write *writes; /* oldest first, in the file too: what a succession reopens is sent again in this order, over crashes (S-144) */
     size_t writes_count, writes_room;
     struct journal_kept kept[JOURNAL_KEPT_MAX]; /* the newest, oldest first */
     size_t kept_count, kept_bytes;
-    bool in_order; /* what is sent again is sent in the order of `writes` */
 };
 
 /* enrolment.c: a node's newest ADMIN_STATE. */
@@ -329,6 +328,10 @@ bool client_journal_settled(struct heraclius *db, uint32_t shard, uint64_t numbe
 /* What took effect is unsettled again, as of an earlier run; false: no memory. */
 bool client_journal_reopen(struct journal *journal, const struct journal_kept *kept);
 bool client_journal_sync(struct heraclius *db); /* false: the disk said no; errno */
+
+/* settle.c */
+/* What heraclius_settle() submits next; there is an unsettled write. NULL: no memory. */
+struct heraclius_request *client_settle_request(struct heraclius *db, enum heraclius_settle how);
 
 /* follow.c */
 bool client_follow(struct heraclius *db, char *why); /* predecessor and statement are valid: its journals may be taken over */

@@ -141,7 +141,6 @@ bool client_kept_reopen(struct heraclius *db) {
         if (above_cut(db, kept)) good = client_journal_reopen(journal, kept);
     }
     if (before > 0) rotate(journal->writes, journal->writes_count, before);
-    journal->in_order = true;
     client_kept_free(journal);
     return good;
 }

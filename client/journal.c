@@ -100,9 +100,7 @@ static void write_drop(struct journal *journal, size_t index) {
         free(write->bytes);
         free(write->settled);
     }
-    size_t behind = --journal->writes_count - index;
-    if (journal->in_order) memmove(write, write + 1, behind * sizeof *write);
-    else *write = journal->writes[journal->writes_count];
+    memmove(write, write + 1, (--journal->writes_count - index) * sizeof *write);
 }
 
 /* Marks (shard, number) settled in memory; true if it was known and open. */

@@ -96,23 +96,29 @@ static enum heraclius_code outcome(const struct heraclius_request *request) {
     return HERACLIUS_CODE_OK;
 }
 
+/* For the first open part of all; NULL: no memory. */
+struct heraclius_request *client_settle_request(struct heraclius *db, enum heraclius_settle how) {
+    struct journal_write *write;
+    struct batch_part part;
+    CHECK(open_part(db, 0, &write, &part));
+    if (how == HERACLIUS_SETTLE_RETRY) return retry_request(db, write, &part);
+    struct heraclius_request *request = heraclius_request_new(db);
+    if (!request) return NULL;
+    request->cancel_number = part.number;
+    request->cancel_shard = part.shard - SHARD_CLUSTER_BASE;
+    return request;
+}
+
 enum heraclius_status heraclius_settle(struct heraclius *db, enum heraclius_settle how, uint32_t timeout_ms, heraclius_settled *settled,
                                        void *argument, char *why) {
     uint64_t until_ms = ring_clock_ms() + timeout_ms;
     why[0] = 0;
     while (heraclius_unsettled_count(db) > 0) {
-        struct journal_write *write;
-        struct batch_part part;
         size_t before = heraclius_unsettled_count(db);
-        CHECK(open_part(db, 0, &write, &part));
         struct heraclius_unsettled shown;
         CHECK(heraclius_unsettled_at(db, 0, &shown));
-        struct heraclius_request *request = how == HERACLIUS_SETTLE_RETRY ? retry_request(db, write, &part) : heraclius_request_new(db);
+        struct heraclius_request *request = client_settle_request(db, how);
         if (!request) return HERACLIUS_NO_RESOURCES;
-        if (how == HERACLIUS_SETTLE_CANCEL) {
-            request->cancel_number = part.number;
-            request->cancel_shard = part.shard - SHARD_CLUSTER_BASE;
-        }
         uint64_t now_ms = ring_clock_ms();
         enum heraclius_status status = heraclius_call(request, until_ms > now_ms ? (uint32_t)(until_ms - now_ms) : 1);
         bool still = heraclius_unsettled_count(db) >= before;

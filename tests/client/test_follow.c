@@ -294,10 +294,51 @@ static void the_newest_writes_that_took_effect_are_kept_and_no_more(void **state
     fake_stop(next);
 }
 
+static struct fake *silenced;
+
+static void settled_and_then_no_more(const struct heraclius_unsettled *write, enum heraclius_code code, void *argument) {
+    settled(write, code, argument);
+    fake_play(silenced, -1, (struct fake_script){.act = FAKE_SILENT});
+}
+
+/* Who goes on after a crash sends the others in the order in which they had happened, too. */
+static void a_following_that_was_interrupted_goes_on_in_order(void **state) {
+    (void)state;
+    static uint8_t whole[FILE_MAX];
+    char why[HERACLIUS_TEXT_BYTES], value[16];
+    play(FAKE_HONEST);
+    (void)unlink(fake->journal_path);
+    struct heraclius *db = fake_open(fake, RESEND_MS);
+    for (int i = 1; i <= 4; i++) {
+        snprintf(value, sizeof value, "o%d", i);
+        assert_int_equal(fake_put(db, "{o}", value, LONG_MS), HERACLIUS_DONE);
+    }
+    heraclius_close(db);
+    size_t count = fake_journal_read(fake, whole, FILE_MAX);
+    struct fake *next = silenced = fake_start(&(struct fake_options){.number_window = 16, .succeeds = fake});
+    journal_hand_over(next, whole, count);
+    statement_write(next, 2);
+    chain_write(next, false);
+    if (follows(next, true, &db, why) != HERACLIUS_OK) fail_msg("%s", why);
+    settled_count = 0;
+    assert_int_equal(heraclius_settle(db, HERACLIUS_SETTLE_RETRY, 1500, settled_and_then_no_more, NULL, why), HERACLIUS_UNSETTLED);
+    assert_int_equal(settled_count, 1);
+    heraclius_close(db);
+    fake_play(next, -1, (struct fake_script){.act = FAKE_HONEST});
+    assert_int_equal(follows(next, true, &db, why), HERACLIUS_OK);
+    assert_int_equal(heraclius_unsettled_count(db), 3);
+    if (heraclius_settle(db, HERACLIUS_SETTLE_RETRY, LONG_MS, settled, NULL, why) != HERACLIUS_DONE) fail_msg("%s", why);
+    heraclius_close(db);
+    assert_true(fake_value(next, "{o}", value, sizeof value));
+    assert_string_equal(value, "o4");
+    fake_stop(next);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_journal_follows_a_succession_and_each_write_takes_effect_there_once),
         cmocka_unit_test(a_succession_is_judged_by_the_administrators_that_the_chain_shows),
+        cmocka_unit_test(a_following_that_was_interrupted_goes_on_in_order),
         cmocka_unit_test(the_newest_writes_that_took_effect_are_kept_and_no_more),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
