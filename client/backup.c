@@ -105,13 +105,21 @@ static uint32_t f_of(const struct client_backup *backup) {
     return config_faults(client_chain_config(backup->db, backup->cluster)->members.count);
 }
 
+/* Of a cluster that SEAL ended, as the chain shows, the last state: nodes would go on showing an older checkpoint to one who asked for it just before
+ * (P-49). After a while what there is, since all who have the last one may be gone. */
+static uint64_t height_wanted(const struct client_backup *backup, uint64_t now_ms) {
+    const struct client_chain *chain = client_chain_find(backup->db, backup->cluster);
+    bool last = chain != NULL && chain->chain->sealed && now_ms - backup->started_ms < BACKUP_PATIENCE_MS;
+    return last ? chain->chain->members.height_last : 0;
+}
+
 static void checkpoints_ask(struct client_backup *backup, uint64_t now_ms) {
     for (uint32_t i = 0; i < backup->peer_count; i++) {
         struct backup_peer *peer = &backup->peers[i];
         client_node_want(peer->node, now_ms);
         if (peer->node->state != NODE_UP || peer->bad || now_ms < peer->ask_at_ms) continue;
         client_chain_ask(peer->node, now_ms);
-        struct checkpoint_query query = {.nonce = ring_entropy_u64()};
+        struct checkpoint_query query = {.nonce = ring_entropy_u64(), .height = height_wanted(backup, now_ms)};
         uint8_t bytes[CHECKPOINT_QUERY_BYTES];
         checkpoint_query_encode(&query, bytes);
         peer->nonce = query.nonce;
@@ -219,7 +227,7 @@ static struct backup_candidate *candidate_best(struct client_backup *backup, uin
     for (uint32_t i = 0; i < backup->candidate_count; i++) {
         struct backup_candidate *candidate = &backup->candidates[i];
         bool shown = (uint32_t)__builtin_popcount(candidate->members) > backup->f || !patient;
-        if (!shown) continue;
+        if (!shown || backup_shown(candidate->head)->manifest.height < height_wanted(backup, now_ms)) continue;
         if (candidate == begun && is_fresh(backup, candidate)) return begun;
         bool better = best == NULL || backup_shown(candidate->head)->manifest.height > backup_shown(best->head)->manifest.height;
         if (best != NULL && is_fresh(backup, candidate) != is_fresh(backup, best)) better = is_fresh(backup, candidate);

@@ -52,7 +52,8 @@ static struct {
     enum act acts[NODES];
     uint32_t pieces[NODES], gone_after; /* pieces that all gave together before the first checkpoint is gone; 0: never */
     uint32_t given, busy, made_up, manifests; /* manifests: pieces of them that were given */
-    bool many;
+    bool many, late; /* late: so long after it began that what there is will do */
+    uint64_t ended_at; /* the cluster's chain shows that SEAL ended it there; 0: it did not */
     uint8_t hashes[STATES][32];
     uint32_t seen_pieces[NODES], seen_given; /* as of the end of the last one that was taken */
     char notes[NOTES_BYTES];
@@ -92,6 +93,7 @@ static void shorten(uint32_t node, struct fake_payload *out) {
 
 static uint32_t checkpoint_answer(uint32_t node, const uint8_t *query, struct fake_payload *out) {
     out->type = 0x010E;
+    if (bytes_get_le64(query + 8) == 2048) t.gone_after = t.given = 1; /* who is asked for the newer one shows it */
     if (t.acts[node] == SHOWS_NOTHING || (t.acts[node] == SHOWS_LATER && t.manifests == 0)) {
         out->count = 16;
         out->bytes = calloc(1, 16);
@@ -263,7 +265,8 @@ static void begin(void) {
     memset(t.acts, 0, sizeof t.acts);
     memset(t.pieces, 0, sizeof t.pieces);
     t.gone_after = t.given = t.busy = t.made_up = t.manifests = 0;
-    t.many = false;
+    t.many = t.late = false;
+    t.ended_at = 0;
     pthread_mutex_unlock(&t.fake->lock);
     t.notes[0] = '\0';
     folder_remove(t.out);
@@ -278,6 +281,12 @@ static enum backup_phase taken(void) {
     uint64_t until_ms = ring_clock_ms() + LIMIT_MS;
     assert_non_null(backup);
     assert_true(client_backup_begin(backup, db, CONFIG_CLUSTER_COORDINATOR, t.out, note, NULL));
+    if (t.ended_at > 0) {
+        struct config_chain *chain = client_chain_find(db, CONFIG_CLUSTER_COORDINATOR)->chain;
+        chain->sealed = true;
+        chain->members.height_last = t.ended_at;
+    }
+    if (t.late) backup->started_ms -= BACKUP_PATIENCE_MS;
     while (backup->phase < BACKUP_WHOLE && ring_clock_ms() < until_ms) {
         client_backup_tick(backup, ring_clock_ms());
         if (backup->phase < BACKUP_WHOLE) (void)heraclius_poll(db, 5);
@@ -392,6 +401,21 @@ static void when_the_nodes_have_gone_on_it_begins_again_with_the_newer(void **st
         named(0);
         assert_non_null(strstr(t.notes, "beginning again"));
     }
+}
+
+/* Nodes go on showing an older one to who took it just before (P-49), unless he asks for no less than the last. */
+static void of_a_cluster_that_was_ended_the_last_state_is_taken(void **state) {
+    (void)state;
+    begin();
+    t.ended_at = 2048;
+    assert_int_equal(taken(), BACKUP_WHOLE);
+    is_valid(2048);
+    begin();
+    t.ended_at = 2048 + 1; /* who had that is gone */
+    t.late = true;
+    assert_int_equal(taken(), BACKUP_WHOLE);
+    is_valid(1024);
+    named(0);
 }
 
 /* Those who had it say that it is gone; who says nothing may have it still, as far as can be told. */
@@ -544,6 +568,7 @@ int main(void) {
         cmocka_unit_test(busy_nodes_and_answers_to_nothing_cost_time_alone),
         cmocka_unit_test(when_more_than_f_say_too_large_pieces_are_cut_narrower),
         cmocka_unit_test(when_the_nodes_have_gone_on_it_begins_again_with_the_newer),
+        cmocka_unit_test(of_a_cluster_that_was_ended_the_last_state_is_taken),
         cmocka_unit_test(one_who_says_nothing_does_not_hold_up_a_checkpoint_that_is_gone),
         cmocka_unit_test(one_who_stops_in_the_middle_of_an_item_does_not_keep_it),
         cmocka_unit_test(one_who_makes_up_many_manifests_has_room_for_one),
