@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocol/backup_folder.h"
 #include "protocol/canonical.h"
 #include "protocol/successor.h"
 
@@ -55,71 +54,15 @@ bool node_genesis_allowed(const struct node_config *config, const struct system 
 
 /* ---- S-144 ---- */
 
-struct inheriting {
-    struct executor *executor;
-    node_genesis_visit *visit;
-    void *context;
-    bool bad;
-};
-
-static bool entry_take(void *context, const struct checkpoint_entry *from) {
-    struct inheriting *inheriting = context;
-    if (!successor_keeps(from)) return true;
-    struct table_entry entry = {.key = from->key,
-                                .value = from->value,
-                                .version = {.height = from->version_height, .index = from->version_index},
-                                .value_bytes = from->value_bytes,
-                                .key_bytes = from->key_bytes,
-                                .space = from->space};
-    bool good = executor_genesis_add(inheriting->executor, &entry) == EXEC_VALID;
-    good = good && (inheriting->visit == NULL || inheriting->visit(inheriting->context, &entry));
-    inheriting->bad = !good;
-    return good;
-}
-
-static bool is_origin(const struct checkpoint_manifest *manifest, const struct system_cluster *cluster) {
-    return manifest->cluster == cluster->cluster && manifest->height == cluster->origin_height &&
-           memcmp(manifest->state_root, cluster->origin_root, sizeof cluster->origin_root) == 0;
-}
-
-static bool inherit(const struct node_config *config, const struct system *predecessor, const struct system *successor, uint32_t id,
-                    struct inheriting *inheriting, char text[NODE_GENESIS_TEXT_BYTES]) {
-    const struct system_cluster *cluster = system_cluster_by_id(successor, id);
-    struct system_fault window = {.text = ""};
-    struct signer signer = signer_ed25519(NULL);
-    struct backup_folder *folder = NULL;
-    struct backup_fault fault = {.error = BACKUP_OK};
-    enum backup_error error = backup_folder_open(&folder, config->backup, predecessor, &signer, &fault);
-    bool origin = !error && is_origin(&backup_shown(folder->backup)->manifest, cluster);
-    struct backup_visit visit = {.context = inheriting, .entry = entry_take};
-    bool fits = !origin || successor_window_fits(backup_config(folder->backup), successor, &window) == SYSTEM_OK;
-    if (origin && fits) error = backup_folder_read(folder, &visit, &fault);
-    backup_folder_close(folder);
-    if (error && !inheriting->bad) {
-        snprintf(text, NODE_GENESIS_TEXT_BYTES, "%.200s: %s%s%.280s", config->backup, fault.file, fault.file[0] != '\0' ? ": " : "", fault.text);
-    } else if (error) {
-        snprintf(text, NODE_GENESIS_TEXT_BYTES, "%.200s: more than this system's limits hold: raise table_keys_max, table_bytes_max", config->backup);
-    } else if (!origin) {
-        snprintf(text, NODE_GENESIS_TEXT_BYTES, "%.200s: a backup of another cluster, height or root than the origin in the system file",
-                 config->backup);
-    } else if (!fits) {
-        snprintf(text, NODE_GENESIS_TEXT_BYTES, "%.200s: %.280s", config->backup, window.text);
-    }
-    return origin && fits && !error;
-}
-
 bool node_genesis_inherit(const struct node_config *config, const struct system *system, uint32_t cluster, struct executor *executor,
                           node_genesis_visit *visit, void *context, uint8_t root[32], char text[NODE_GENESIS_TEXT_BYTES]) {
-    struct inheriting inheriting = {.executor = executor, .visit = visit, .context = context};
     struct system *predecessor = NULL;
     struct system_fault fault;
     if (config->backup[0] == '\0' || config->predecessor[0] == '\0')
         return refuse(text, "this cluster begins from a backup: it needs its folder and the predecessor's system file (--backup, --predecessor)");
     if (system_load(&predecessor, config->predecessor, &fault)) return refuse(text, fault.text);
-    uint8_t alone[32];
-    executor_genesis(executor, alone);
-    bool good = inherit(config, predecessor, system, cluster, &inheriting, text);
-    if (good) executor_state_root(executor, root);
+    const struct node_origin origin = {.backup = config->backup, .predecessor = predecessor, .successor = system, .signer = signer_ed25519(NULL)};
+    bool good = node_inherit(&origin, cluster, executor, visit, context, root, text);
     system_free(predecessor);
     return good;
 }

@@ -9,6 +9,7 @@
 
 #include "appliance/executor.h"
 #include "appliance/node_config.h"
+#include "bft/signer.h"
 #include "protocol/keyfile.h"
 #include "store/wal.h"
 
@@ -26,6 +27,15 @@ bool node_genesis_allowed(const struct node_config *config, const struct system 
 bool node_genesis_inherit(const struct node_config *config, const struct system *system, uint32_t cluster, struct executor *executor,
                           node_genesis_visit *visit, void *context, uint8_t root[32], char text[NODE_GENESIS_TEXT_BYTES])
     __attribute__((warn_unused_result));
+
+/* node_inherit.c: the same, of files that are read and judged already. */
+struct node_origin {
+    const char *backup; /* the folder of one partition */
+    const struct system *predecessor, *successor;
+    struct signer signer;
+};
+bool node_inherit(const struct node_origin *origin, uint32_t cluster, struct executor *executor, node_genesis_visit *visit, void *context,
+                  uint8_t root[32], char text[NODE_GENESIS_TEXT_BYTES]) __attribute__((warn_unused_result));
 
 /* For --init: makes the genesis in an executor of its own, to know that it can be made, and its root. */
 bool node_genesis_root(const struct node_config *config, const struct system *system, uint32_t cluster, uint8_t root[32],
