@@ -20,6 +20,9 @@
  *   sys_enrol.c       clients enrolled, changed and revoked
  *   sys_place.c       who is at which place of a cluster's list: CONFIGs that change it, and what nodes hold it to be
  *   sys_address.c     where nodes are reached: they move, and operators' files follow
+ *   sys_seal.c        clusters ended by SEAL
+ *   sys_backup.c      backups taken by honest clients
+ *   sys_succession.c  the successor of a system, begun from backups, and who goes over to it
  *   sys_network.c     links: delay, loss, duplication, order, cuts
  *   sys_peers.c       whom each node's net lets in
  *   sys_fault.c       what goes wrong, and when
@@ -59,6 +62,8 @@ enum {
     SYS_ADMINS_NEEDED = 2,
     SYS_ENDS_MAX = SYS_NODES_MAX + SYS_CLIENTS_MAX,
     SYS_TEXT_BYTES = 256,
+    SYS_PATH_BYTES = 96,
+    SYS_SYSTEMS_MAX = 2, /* a walk's: a first one, and its successor */
     SYS_EXIT_VIOLATION = 3,
 };
 
@@ -87,7 +92,9 @@ enum {
     X(SYS_CLIENT_CRASH, "client_crash")                                                                                                              \
     X(SYS_CONFIG, "config")                                                                                                                          \
     X(SYS_ENROL, "enrolment")                                                                                                                        \
-    X(SYS_MOVE, "node_moved")
+    X(SYS_MOVE, "node_moved")                                                                                                                        \
+    X(SYS_BACKUP, "backup")                                                                                                                          \
+    X(SYS_SEAL, "seal")
 #define SYS_IDENTIFIER(identifier, name) identifier,
 enum sys_fault { SYS_FAULTS(SYS_IDENTIFIER) SYS_FAULT_COUNT };
 #undef SYS_IDENTIFIER
@@ -110,7 +117,8 @@ const char *sys_fault_name(enum sys_fault fault);
     X(SYS_CHECK_ANSWERED, "answered")                                                                                                                \
     X(SYS_CHECK_STOPPED, "stopped")                                                                                                                  \
     X(SYS_CHECK_PLACE, "place")                                                                                                                      \
-    X(SYS_CHECK_ADDRESS, "address")
+    X(SYS_CHECK_ADDRESS, "address")                                                                                                                  \
+    X(SYS_CHECK_CUT, "cut")
 #define SYS_IDENTIFIER(identifier, name) identifier,
 enum sys_check { SYS_CHECKS(SYS_IDENTIFIER) SYS_CHECK_COUNT };
 #undef SYS_IDENTIFIER
@@ -128,7 +136,7 @@ struct sys_config {
     const char *trace; /* path of the readable trace, NULL: none */
 };
 
-enum { SYS_EVENT_NAMES_MAX = 96, SYS_NAME_BYTES = 32 };
+enum { SYS_EVENT_NAMES_MAX = 128, SYS_NAME_BYTES = 32 };
 
 /* A part of the result of a walk, in memory shared with the parent. */
 struct sys_stats {
@@ -289,6 +297,14 @@ struct sys_epoch {
     size_t count;
 };
 
+/* SEAL of a cluster; sealed: an honest member shows it as final. */
+struct sys_seal {
+    uint8_t *bytes; /* the operation; NULL: none was signed */
+    size_t count;
+    uint64_t serial, height;
+    bool sealed;
+};
+
 struct sys_cluster {
     uint32_t cluster, first, n, f; /* of the system file: nodes first ... first + n - 1 */
     uint32_t broken;               /* so many of it ever lied or broke */
@@ -296,7 +312,9 @@ struct sys_cluster {
     uint32_t epoch_count;
     struct sys_epoch proposed[2];  /* signed, for the epoch after; two of them are rivals */
     uint32_t proposed_count;
-    struct sys_block *chain; /* by height */
+    struct sys_seal seal;
+    uint64_t base;           /* height of genesis */
+    struct sys_block *chain; /* by height above it */
     uint64_t chain_room, height;
     uint64_t sent_max[SYS_CLUSTERS_MAX], consumed_max[SYS_CLUSTERS_MAX];
     uint8_t (*leaves[SYS_CLUSTERS_MAX])[32]; /* leaf hash by dseq, to each cluster */
@@ -321,6 +339,8 @@ struct sys_world {
     struct sys_admins *admins; /* of sys_admin.c; NULL: nothing is to be signed */
     struct sys_enrolments *enrolments; /* of sys_enrol.c; NULL: none is made */
     struct sys_addresses *addresses;   /* of sys_address.c; NULL: nobody moves, and all find all */
+    struct sys_backups *backups; /* of sys_backup.c; NULL: none is taken */
+    struct sys_origin *origin;   /* of sys_succession.c: this world is a successor's; NULL: a first system's */
     struct card spare_cards[SYS_SPARES_MAX];
     struct sys_node nodes[SYS_NODES_MAX];
     struct sys_client *clients[SYS_CLIENTS_MAX];
@@ -333,7 +353,7 @@ struct sys_world {
     uint64_t delay_min_us, delay_max_us, spike_us;
     uint32_t sites; /* scenarios: member m of each cluster is at site m mod so many, clients at the first; who is at one site is near. 0: nobody is */
     /* phases */
-    bool healed;
+    bool healed, closing; /* closing: all clusters are ended by SEAL, and clients go on meanwhile */
     uint64_t healed_us, heal_end_us;
     struct blob *captured[64]; /* signed batches that went by, for those who replay them */
     uint32_t captured_count;
@@ -347,12 +367,16 @@ uint64_t sys_random(struct sys_world *world, uint64_t below);
 bool sys_chance(struct sys_world *world, uint32_t ppm);
 void sys_schedule(struct sys_world *world, struct sys_event event);
 struct sys_world *sys_world_create(const struct sys_config *config, struct sys_stats *stats);
+/* The same in two steps, for a successor (`origin`; else NULL): keys and disks, then nodes and clients. */
+struct sys_world *sys_world_make(const struct sys_config *config, struct sys_stats *stats, struct sys_origin *origin, uint64_t now_us);
+void sys_world_begin(struct sys_world *world);
 void sys_world_destroy(struct sys_world *world);
 /* The next event; false: there is none. */
 bool sys_world_step(struct sys_world *world);
 void sys_world_run_ms(struct sys_world *world, uint64_t ms);
-/* Both phases: config.events events in which things go wrong, then all heals and everything must get its answer. */
-void sys_world_walk(struct sys_world *world);
+/* Both phases: config.events events in which things go wrong, then all heals and everything must get its answer. The world of the system that there
+ * is in the end: this one, or its successor's, which owns it. */
+struct sys_world *sys_world_walk(struct sys_world *world);
 void sys_world_heal(struct sys_world *world);
 /* The bound of the liveness phase, in simulated ms after the heal. */
 uint64_t sys_world_bound_ms(const struct sys_world *world);
@@ -450,6 +474,9 @@ void sys_admin_put(const struct sys_world *world, struct admin_op *op, uint32_t 
 /* A new node's data before its first start. False: nobody can tell it the chain now. */
 bool sys_admin_chain(struct sys_world *world, uint32_t spare);
 void sys_admin_free(struct sys_world *world);
+/* Of two of them, on a successor of this system; one: not enough. */
+struct claim_successor;
+void sys_admin_statement(struct sys_world *world, struct claim_successor *statement, uint32_t signers);
 bool sys_entropy(void *world, uint8_t *out, size_t count); /* as keyfile_entropy */
 struct admin_op;
 void sys_admin_sign(struct sys_world *world, struct admin_op *op); /* by k of them, or all */
@@ -491,6 +518,38 @@ void sys_address_follow(struct sys_world *world, uint32_t end, uint32_t node);
 bool sys_address_reaches(struct sys_world *world, uint32_t a, uint32_t b);
 /* After the heal: all who let each other in are linked. */
 bool sys_address_settled(const struct sys_world *world);
+/* sys_seal.c */
+void sys_seal_event(struct sys_world *world);
+bool sys_seal_all(const struct sys_world *world); /* all clusters are sealed */
+void sys_seal_free(struct sys_world *world);
+
+/* sys_backup.c */
+void sys_backup_begin(struct sys_world *world);
+void sys_backup_free(struct sys_world *world);
+/* An honest client takes one of this cluster, unless another is being taken. */
+void sys_backup_take(struct sys_world *world, uint32_t cluster_index);
+void sys_backup_poll(struct sys_world *world, uint32_t client);
+void sys_backup_client_gone(struct sys_world *world, uint32_t client);
+/* The newest whole one of a cluster, which is there as long as the world; NULL: none. */
+struct sys_backup {
+    char folder[SYS_PATH_BYTES];
+    uint64_t height;
+    uint8_t root[32];
+    bool sealed;
+};
+const struct sys_backup *sys_backup_of(const struct sys_world *world, uint32_t cluster_index);
+void sys_backups_forget(const char *files, int process); /* removes the folders of a process */
+const char *sys_files_folder(void);
+
+/* sys_succession.c */
+bool sys_succession_due(const struct sys_world *world);
+/* Ends all clusters and goes over. The successor's world, which owns this one. */
+struct sys_world *sys_succession(struct sys_world *world);
+void sys_succession_identity(struct sys_world *world); /* sys_setup(): what its file inherits */
+void sys_succession_cluster(const struct sys_world *world, uint32_t index, struct system_cluster *cluster); /* ... and where it goes on from */
+void sys_succession_open(const struct sys_world *world, struct node *shell); /* as `system init` leaves a node's data, and node.conf */
+const uint8_t *sys_succession_followed(const struct sys_world *world);       /* system_id of the system before; NULL: none */
+void sys_succession_free(struct sys_world *world);
 
 /* sys_transfer.c */
 /* At a start, before anything is read: a checkpoint that came whole becomes the node's own. */
@@ -528,8 +587,17 @@ void sys_client_ask_again(struct sys_world *world); /* the liveness phase: each 
 void sys_hostile_act(struct sys_world *world, uint32_t index);
 void sys_hostile_create(struct sys_world *world, uint32_t index);
 
+/* From a world to that of its successor: as one who ends and begins again with its journal. */
+void sys_client_move(struct sys_world *from, struct sys_world *to, uint32_t index);
+
 /* sys_model.c */
 void sys_model_create(struct sys_world *world);
+/* A succession, from which nothing may lose: each entry that a shard goes on from; then, that what was acknowledged is there; then each ADD that a
+ * client sends again. */
+struct checkpoint_entry;
+void sys_model_cut_entry(struct sys_world *world, const struct checkpoint_entry *entry);
+void sys_model_cut_end(struct sys_world *world);
+void sys_model_again(struct sys_world *world, const uint8_t *key, size_t key_bytes);
 void sys_model_destroy(struct sys_world *world);
 
 /* sys_check.c */
@@ -537,6 +605,8 @@ void sys_check_signed(struct sys_world *world, uint32_t node, const uint8_t *byt
 void sys_check_send(struct sys_world *world, uint32_t node, const struct replica_output *output);
 void sys_check_evidence(struct sys_world *world, uint32_t node, const struct blob_piece *evidence);
 void sys_check_step(struct sys_world *world, uint32_t node);
+/* A whole backup is of a block that is final, and of the state after it. */
+void sys_check_backup(struct sys_world *world, uint32_t cluster_index, uint64_t height, const uint8_t block_id[32], const uint8_t root[32]);
 void sys_check_checkpoint(struct sys_world *world, uint32_t node, const struct state_checkpoint *checkpoint);
 /* Where a node stands, into the trace. */
 void sys_check_describe(struct sys_world *world, uint32_t node);
@@ -548,6 +618,7 @@ void sys_check_free(struct sys_world *world);
 /* sys_report.c */
 void sys_trace(struct sys_world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sys_reached(struct sys_stats *stats, const char *event, uint64_t count);
+uint64_t sys_reached_count(const struct sys_stats *stats, const char *event);
 void sys_stats_add(struct sys_stats *to, const struct sys_stats *from);
 void sys_stats_print(const struct sys_stats *stats);
 const char *sys_type_name(uint16_t type);

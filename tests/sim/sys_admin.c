@@ -6,6 +6,7 @@
 #include "appliance/node.h"
 #include "appliance/replica_private.h"
 #include "protocol/admin_op.h"
+#include "protocol/claim.h"
 #include "protocol/config_chain.h"
 #include "protocol/keyfile.h"
 #include "tests/sim/sys.h"
@@ -103,7 +104,7 @@ void sys_admin_begin(struct sys_world *world) {
         CHECK(system_config(world->system, cluster->cluster, &genesis->config));
         nodes_fill(world, genesis);
         struct bft_place place = {.cluster = cluster->cluster};
-        struct bft_point start = {.height = 0};
+        struct bft_point start = {.height = cluster->base};
         uint8_t keys[BFT_MEMBERS_MAX][SIGNER_PUBLIC_KEY_BYTES];
         memcpy(place.system_id, world->system->system_id, sizeof place.system_id);
         config_hash(&genesis->config, place.config_hash.bytes);
@@ -480,11 +481,17 @@ void sys_admin_event(struct sys_world *world) {
     struct sys_cluster *cluster = &world->clusters[c];
     sys_enrol_event(world);
     chains_give(world);
-    bool may = !world->healed && world->config.faults >> SYS_CONFIG & 1;
+    sys_seal_event(world);
+    bool may = !world->healed && world->config.faults >> SYS_CONFIG & 1 && !cluster->seal.sealed;
     bool more = may && (cluster->proposed_count == 0 || (cluster->proposed_count == 1 && sys_chance(world, RIVAL_PPM)));
     if (more && sys_chance(world, 400000)) propose(world, c);
     if (cluster->proposed_count > 0) sys_admin_hand_in(world, c);
     sys_schedule(world, (struct sys_event){.at_us = world->now_us + sys_random(world, THINK_US), .kind = SYS_ADMIN});
+}
+
+void sys_admin_statement(struct sys_world *world, struct claim_successor *statement, uint32_t signers) {
+    uint32_t from = (uint32_t)sys_random(world, SYS_ADMINS);
+    for (uint32_t i = 0; i < signers; i++) CHECK(claim_successor_sign(statement, &world->admins->keys[(from + i) % SYS_ADMINS].signing));
 }
 
 bool sys_admin_settled(const struct sys_world *world) {

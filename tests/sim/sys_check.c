@@ -160,7 +160,9 @@ static void decision_check(struct sys_world *world, uint32_t index, const struct
         sys_fail(world, SYS_CHECK_QUEUE, "%s sent a compact decision that does not decode", name);
     uint64_t height = decision.leaf.height;
     sys_check_step(world, index); /* it may have become final in this very step */
-    const struct bft_hash *id = height < cluster->chain_room && cluster->chain[height].known ? &cluster->chain[height].id : NULL;
+    uint64_t above = height - cluster->base;
+    bool there = height >= cluster->base && above < cluster->chain_room && cluster->chain[above].known;
+    const struct bft_hash *id = there ? &cluster->chain[above].id : NULL;
     if (id == NULL) sys_fail(world, SYS_CHECK_DURABLE, "%s sent a decision of a height that it has not said to be final", name);
     if (!block_durable(node, decision.certificate.qc.ballot.place.epoch, height, id))
         sys_fail(world, SYS_CHECK_DURABLE, "%s sent a decision of height %llu before the block was on its disk", name, (unsigned long long)height);
@@ -247,7 +249,9 @@ void sys_check_evidence(struct sys_world *world, uint32_t index, const struct bl
 
 /* ---- what became final ---- */
 
-static struct sys_block *chain_at(struct sys_cluster *cluster, uint64_t height) {
+static struct sys_block *chain_at(struct sys_cluster *cluster, uint64_t absolute) {
+    uint64_t height = absolute - cluster->base;
+    CHECK(absolute >= cluster->base);
     if (height >= cluster->chain_room) {
         uint64_t room = height * 2 + 1024;
         cluster->chain = realloc(cluster->chain, room * sizeof *cluster->chain);
@@ -268,6 +272,8 @@ static void final_check(struct sys_world *world, uint32_t index, const struct rb
     if (known->known && !bft_hash_equal(&known->id, &id))
         sys_fail(world, SYS_CHECK_AGREEMENT, "two blocks are final at height %llu of 0x%x; %s has the second",
                  (unsigned long long)block->header.height, node->cluster, sys_end_name(world, index, name));
+    if (cluster->seal.sealed && block->header.height > cluster->seal.height)
+        sys_fail(world, SYS_CHECK_AGREEMENT, "%s has a final block above the SEAL of 0x%x", sys_end_name(world, index, name), node->cluster);
     world->stats->agreed += known->known;
     known->known = true;
     known->id = id;
@@ -294,6 +300,19 @@ static void final_check(struct sys_world *world, uint32_t index, const struct rb
     enum bft_wire_error error;
     CHECK(bft_certificate_get(&cursor, &certificate, &error));
     certificate_check(world, cluster, &certificate.qc);
+}
+
+void sys_check_backup(struct sys_world *world, uint32_t cluster_index, uint64_t height, const uint8_t block_id[32], const uint8_t root[32]) {
+    struct sys_cluster *cluster = &world->clusters[cluster_index];
+    const struct sys_block *child = chain_at(cluster, height + 1), *block = chain_at(cluster, height);
+    world->stats->roots++;
+    if (block->known && memcmp(block->id.bytes, block_id, 32) != 0)
+        sys_fail(world, SYS_CHECK_ROOT, "a backup of 0x%x is of another block of height %llu than is final", cluster->cluster,
+                 (unsigned long long)height);
+    bool other = block->has_root && memcmp(block->root_after.bytes, root, 32) != 0;
+    if (other || (child->known && memcmp(child->state_root.bytes, root, 32) != 0))
+        sys_fail(world, SYS_CHECK_ROOT, "a backup of 0x%x has another root than what is final after height %llu", cluster->cluster,
+                 (unsigned long long)height);
 }
 
 void sys_check_checkpoint(struct sys_world *world, uint32_t index, const struct state_checkpoint *checkpoint) {
@@ -433,7 +452,7 @@ void sys_check_describe(struct sys_world *world, uint32_t index) {
 void sys_check_end(struct sys_world *world) {
     for (uint32_t a = 0; a < world->cluster_count; a++) {
         for (uint32_t b = 0; b < world->cluster_count; b++) {
-            if (world->clusters[a].consumed_max[b] > world->clusters[b].sent_max[a])
+            if (world->clusters[b].broken == 0 && world->clusters[a].consumed_max[b] > world->clusters[b].sent_max[a]) /* a liar may know it first */
                 sys_fail(world, SYS_CHECK_QUEUE, "more slices were consumed than sent");
         }
     }

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "protocol/operation.h"
 #include "tests/sim/sys_client.h"
 
 enum { POLL_US = 20000, THINK_US = 40000, PATIENCE_MS = 60000 };
@@ -47,6 +48,10 @@ static void open_handle(struct sys_client *client) {
     CHECK(db->epoll >= 0 && db->numbers != NULL);
     members_make(client);
     sys_address_start(world, world->node_count + client->index);
+    if (sys_succession_followed(world) != NULL && !client_journal_is_own(db, client->path)) { /* as client_follow(), whose judgement went before */
+        db->follows = client->following = true;
+        memcpy(db->followed_id, sys_succession_followed(world), sizeof db->followed_id);
+    }
     CHECK(client_chain_open(db, client->path));
     db->preferred = BFT_MEMBERS_MAX * (uint32_t)sys_random(world, world->config.coordinators);
     db->preferred += (uint32_t)sys_random(world, CONFIG_MEMBERS_MIN);
@@ -56,6 +61,7 @@ static void open_handle(struct sys_client *client) {
 static void close_handle(struct sys_client *client) {
     struct heraclius *db = &client->db;
     struct sys_world *world = client->world;
+    sys_backup_client_gone(world, client->index);
     client->closing = true;
     for (uint32_t i = 0; i < world->node_count; i++) sys_link_set(world, world->node_count + client->index, i, false);
     for (uint32_t i = 0; i < SYS_ASKS_MAX; i++) {
@@ -79,14 +85,14 @@ static void close_handle(struct sys_client *client) {
     client->closing = false;
 }
 
-static const char *folder(void) {
+const char *sys_files_folder(void) {
     const char *named = getenv("TMPDIR");
     return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : named != NULL ? named : "/tmp";
 }
 
 /* Where the files of a process' client lie. */
 static void path_of(int process, uint32_t index, char path[SYS_CLIENT_PATH_BYTES]) {
-    snprintf(path, SYS_CLIENT_PATH_BYTES, "%.32s/heraclius-sim-%d-%u", folder(), process, index);
+    snprintf(path, SYS_CLIENT_PATH_BYTES, "%.32s/heraclius-sim-%d-%u", sys_files_folder(), process, index);
 }
 
 static void files_remove(int process, uint32_t index) {
@@ -101,6 +107,7 @@ static void files_remove(int process, uint32_t index) {
 
 void sys_clients_forget(int process) {
     for (uint32_t i = 0; i < SYS_CLIENTS_MAX; i++) files_remove(process, i);
+    sys_backups_forget(sys_files_folder(), process);
 }
 
 void sys_client_create(struct sys_world *world, uint32_t index) {
@@ -134,6 +141,42 @@ void sys_client_crash(struct sys_world *world, uint32_t index) {
     open_handle(client);
 }
 
+/* ADDs that its journal holds open are sent again. */
+static void again_count(struct sys_client *client) {
+    const struct journal *journal = &client->db.journal;
+    for (size_t i = 0; i < journal->writes_count; i++) {
+        const struct journal_write *write = &journal->writes[i];
+        struct batch batch = {.kind = BATCH_WRITE, .bytes = write->bytes, .bytes_count = (uint32_t)write->bytes_count};
+        struct batch_part part;
+        size_t at = 0;
+        for (uint16_t k = 0; batch_part_next(&batch, &at, &part); k++) {
+            struct bytes_cursor cursor = bytes_cursor_of(part.ops, part.ops_bytes);
+            struct operation operation;
+            while (write->settled[k] == JOURNAL_OPEN && cursor.left > 0) {
+                CHECK(operation_decode(&cursor, &operation));
+                sys_model_again(client->world, operation.key, operation.key_bytes);
+            }
+        }
+    }
+}
+
+void sys_client_move(struct sys_world *from, struct sys_world *to, uint32_t index) {
+    struct sys_client *client = from->clients[index];
+    char chain[SYS_CLIENT_PATH_BYTES + 16];
+    if (sys_chance(to, 500000)) client->db.journal.pending.used = 0; /* a crash: not written yet, lost */
+    close_handle(client);
+    from->clients[index] = NULL;
+    to->clients[index] = client;
+    client->world = to;
+    snprintf(chain, sizeof chain, "%s.chain", client->path); /* the old system's; it would show nothing to this one's */
+    (void)unlink(chain);
+    open_handle(client);
+    again_count(client);
+    sys_reached(to->stats, "followed", 1);
+    sys_reached(to->stats, "followed_writes", heraclius_unsettled_count(&client->db));
+    sys_schedule(to, (struct sys_event){.at_us = to->now_us + POLL_US + sys_random(to, POLL_US), .kind = SYS_POLL, .to = (uint8_t)index});
+}
+
 /* ---- asking ---- */
 
 static void came(struct heraclius_request *request, enum heraclius_status status, void *argument) {
@@ -143,10 +186,10 @@ static void came(struct heraclius_request *request, enum heraclius_status status
     if (world->trace != NULL)
         sys_trace(world, "client%u: kind %d of group %u: %s %s", ask->client->index, (int)ask->kind, ask->group, heraclius_status_name(status),
                   heraclius_why(request));
-    bool settled = ask->kind == SYS_ASK_SETTLE && status == HERACLIUS_REFUSED; /* the number is closed, and that is an answer */
-    if (status == HERACLIUS_DONE || settled) {
+    bool open = ask->kind == SYS_ASK_SETTLE || ask->kind == SYS_ASK_AGAIN, settled = open && status == HERACLIUS_REFUSED;
+    if (status == HERACLIUS_DONE || settled) { /* settled: the number is closed, and that is an answer */
         world->stats->answers++;
-        if (ask->kind != SYS_ASK_SETTLE) sys_model_answer(world, ask);
+        if (!open) sys_model_answer(world, ask);
     } else if (ask->final) {
         sys_fail(world, SYS_CHECK_ANSWERED, "client%u asked after everything had healed, and got %s: %s", ask->client->index,
                  heraclius_status_name(status), heraclius_why(request));
@@ -160,16 +203,21 @@ static void came(struct heraclius_request *request, enum heraclius_status status
     heraclius_request_free(request);
 }
 
+static void ask_prepare(struct sys_client *client, struct sys_ask *ask, enum sys_ask_kind kind, uint32_t group) {
+    const struct sys_world *world = client->world;
+    bool final = world->healed && !world->closing;
+    *ask = (struct sys_ask){.client = client, .kind = kind, .group = group, .since_us = world->now_us, .final = final};
+}
+
 static void ask_new(struct sys_client *client, struct sys_ask *ask, enum sys_ask_kind kind, uint32_t group) {
-    struct sys_world *world = client->world;
-    *ask = (struct sys_ask){.client = client, .kind = kind, .group = group, .since_us = world->now_us, .final = world->healed};
+    ask_prepare(client, ask, kind, group);
     ask->request = heraclius_request_new(&client->db);
     CHECK(ask->request != NULL);
 }
 
 static void ask_submit(struct sys_ask *ask) {
     struct sys_world *world = ask->client->world;
-    uint32_t patience = world->healed ? (uint32_t)sys_world_bound_ms(world) : 1000 + (uint32_t)sys_random(world, PATIENCE_MS);
+    uint32_t patience = ask->final ? (uint32_t)sys_world_bound_ms(world) : 1000 + (uint32_t)sys_random(world, PATIENCE_MS);
     CHECK(heraclius_submit(ask->request, patience, came, ask) == HERACLIUS_OK);
 }
 
@@ -202,6 +250,17 @@ static bool settle(struct sys_client *client, struct sys_ask *ask) {
     return false;
 }
 
+/* What was unsettled under the predecessor is sent again, in its order, before anything else is asked. False: all is settled. */
+static bool follow(struct sys_client *client) {
+    if (heraclius_unsettled_count(&client->db) == 0) client->following = false;
+    if (!client->following || client->asks[0].kind != SYS_ASK_NONE) return client->following;
+    ask_prepare(client, &client->asks[0], SYS_ASK_AGAIN, 0);
+    client->asks[0].request = client_settle_request(&client->db, HERACLIUS_SETTLE_RETRY);
+    CHECK(client->asks[0].request != NULL);
+    ask_submit(&client->asks[0]);
+    return true;
+}
+
 static enum sys_ask_kind kind_any(struct sys_world *world) {
     static const enum sys_ask_kind kinds[] = {SYS_ASK_GET,   SYS_ASK_GET,  SYS_ASK_PUT,   SYS_ASK_PUT,      SYS_ASK_CAS,
                                               SYS_ASK_ADD,   SYS_ASK_ADD,  SYS_ASK_COUNT, SYS_ASK_TRANSFER, SYS_ASK_TRANSFER,
@@ -225,10 +284,12 @@ static bool final_ask(struct sys_client *client, struct sys_ask *ask) {
 
 static void ask_more(struct sys_client *client) {
     struct sys_world *world = client->world;
+    bool ending = world->healed && !world->closing;
+    if (client->following && follow(client)) return;
     for (uint32_t i = 0; i < SYS_ASKS_MAX; i++) {
         if (client->asks[i].kind != SYS_ASK_NONE) continue;
-        if (!world->config.quiet_faults && (world->healed || sys_chance(world, 20000)) && settle(client, &client->asks[i])) continue;
-        if (world->healed) {
+        if (!world->config.quiet_faults && (ending || sys_chance(world, 20000)) && settle(client, &client->asks[i])) continue;
+        if (ending) {
             if (!final_ask(client, &client->asks[i])) return;
             continue;
         }
@@ -244,6 +305,7 @@ void sys_client_poll(struct sys_world *world, uint32_t index) {
     world->current = UINT8_MAX;
     ask_more(client);
     (void)heraclius_poll(&client->db, 0);
+    if (world->backups != NULL) sys_backup_poll(world, index);
     sys_schedule(world, (struct sys_event){.at_us = world->now_us + POLL_US, .kind = SYS_POLL, .to = (uint8_t)index});
 }
 

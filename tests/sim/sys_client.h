@@ -18,7 +18,8 @@ enum sys_ask_kind {
     SYS_ASK_AUDIT,
     SYS_ASK_FUND,
     SYS_ASK_TWO,
-    SYS_ASK_SETTLE
+    SYS_ASK_SETTLE,
+    SYS_ASK_AGAIN
 };
 
 /* One request under way, and what was known when it began. */
@@ -36,7 +37,7 @@ struct sys_client {
     struct heraclius db; /* first: the library gives it back */
     struct sys_world *world;
     uint32_t index;
-    bool hostile, closing;
+    bool hostile, closing, following; /* following: what its journal brought over a succession is not settled yet */
     char path[SYS_CLIENT_PATH_BYTES]; /* of its key: the journal lies beside it */
     uint8_t ends[SYS_CLUSTERS_MAX * BFT_MEMBERS_MAX]; /* which node is at each place; UINT8_MAX: nobody */
     struct sys_ask asks[SYS_ASKS_MAX];

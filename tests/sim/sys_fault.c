@@ -223,6 +223,8 @@ void sys_fault_event(struct sys_world *world) {
     else if (die < 88 && has(world, SYS_CLIENT_CRASH)) {
         sys_fault_count(world, SYS_CLIENT_CRASH, NULL);
         sys_client_crash(world, (uint32_t)sys_random(world, world->config.clients));
+    } else if (die < 93 && has(world, SYS_BACKUP)) {
+        sys_backup_take(world, (uint32_t)sys_random(world, world->cluster_count));
     }
 }
 

@@ -8,6 +8,8 @@
  *               for: exactly once, nothing acknowledged lost.
  *   accounts    moved between by atomic lists of two ADDs with a floor; a read of all of a group shows one state, whose sum never changes.
  */
+#include "merkle/trie.h"
+#include "protocol/checkpoint.h"
 #include "protocol/operation.h"
 #include "tests/sim/sys_client.h"
 
@@ -17,6 +19,7 @@ struct seen {
 
 struct reg {
     uint64_t done; /* newest version in an answer */
+    uint64_t at_cut; /* what a successor began with */
     struct seen *seen;
     uint32_t seen_count, seen_room;
     uint64_t *gaps; /* pairs: no version lies between */
@@ -25,11 +28,14 @@ struct reg {
 
 struct counter {
     uint64_t asked, answered, done;
+    uint64_t at_cut; /* what a successor began with */
     bool *taken; /* results */
     uint64_t taken_room;
 };
 
 struct group {
+    int64_t sum_at_cut; /* of its accounts; so many are there */
+    uint32_t accounts_at_cut;
     struct reg registers[SYS_REGISTERS];
     struct counter counters[SYS_COUNTERS];
 };
@@ -79,8 +85,13 @@ static void put(struct sys_ask *ask, uint32_t group, uint32_t at, uint64_t *valu
     heraclius_put(ask->request, key, key_bytes, text, text_bytes);
 }
 
+/* A version as one number: succession, height within it, index. */
+static uint64_t version_pack(uint64_t height, uint32_t index) {
+    return (height >> 48) << 60 | (height & UINT64_C(0xFFFFFFFFF)) << 24 | index;
+}
+
 static struct heraclius_version version_of(uint64_t packed) {
-    return (struct heraclius_version){.height = packed >> 24, .index = (uint32_t)packed & 0xFFFFFF};
+    return (struct heraclius_version){.height = (packed >> 60) << 48 | (packed >> 24 & UINT64_C(0xFFFFFFFFF)), .index = (uint32_t)packed & 0xFFFFFF};
 }
 
 static void transfer(struct sys_world *world, struct sys_ask *ask) {
@@ -122,6 +133,7 @@ void sys_model_ask(struct sys_world *world, struct sys_ask *ask) {
     if (ask->kind == SYS_ASK_TWO && world->model->groups < 2) ask->kind = SYS_ASK_PUT;
     switch (ask->kind) {
     case SYS_ASK_SETTLE:
+    case SYS_ASK_AGAIN:
     case SYS_ASK_NONE: CHECK(false); break;
     case SYS_ASK_GET: heraclius_get(ask->request, key, bytes, 64, true); break;
     case SYS_ASK_PUT: put(ask, ask->group, ask->at, &ask->value); break;
@@ -208,7 +220,7 @@ static void register_answer(struct sys_world *world, const struct sys_ask *ask, 
     else if (result->code != HERACLIUS_CODE_OK)
         sys_fail(world, SYS_CHECK_ORDER, "a register answers %s", heraclius_code_name(result->code));
     if (!result->has_version) return; /* the recorded outcome of an earlier sending */
-    uint64_t version = result->version.height << 24 | result->version.index;
+    uint64_t version = version_pack(result->version.height, result->version.index);
     bool old = world->config.plant == SYS_CHECK_ORDER ? !ask->final && sys_chance(world, 50000) : world->config.plant == SYS_CHECK_LOST && ask->final;
     if (old && floor > 0) version = floor - 1; /* what an earlier reader would have seen */
     if (write ? version <= floor : version < floor)
@@ -277,6 +289,7 @@ void sys_model_answer(struct sys_world *world, struct sys_ask *ask) {
     CHECK(result != NULL);
     switch (ask->kind) {
     case SYS_ASK_SETTLE:
+    case SYS_ASK_AGAIN:
     case SYS_ASK_NONE: CHECK(false); break;
     case SYS_ASK_GET:
     case SYS_ASK_PUT:
@@ -293,4 +306,69 @@ void sys_model_answer(struct sys_world *world, struct sys_ask *ask) {
     case SYS_ASK_TRANSFER:
     case SYS_ASK_FUND: break; /* whatever it answers: the audits tell */
     }
+}
+
+/* ---- a succession ---- */
+
+/* "{g3}r1": group 3, register 1. False: of somebody else. */
+static bool key_read(const uint8_t *key, size_t key_bytes, uint32_t *group, char *kind, uint32_t *at) {
+    char text[48], again[48];
+    if (key_bytes >= sizeof text) return false;
+    memcpy(text, key, key_bytes);
+    text[key_bytes] = 0;
+    if (sscanf(text, "{g%u}%c%u", group, kind, at) != 3) return false;
+    (void)snprintf(again, sizeof again, "{g%u}%c%u", *group, *kind, *at);
+    return strcmp(again, text) == 0;
+}
+
+void sys_model_cut_entry(struct sys_world *world, const struct checkpoint_entry *entry) {
+    uint32_t group_index, at;
+    char kind;
+    int64_t number = 0;
+    if (entry->space != TRIE_SPACE_USER || !key_read(entry->key, entry->key_bytes, &group_index, &kind, &at)) return;
+    if (group_index >= world->model->groups) return;
+    struct group *group = &world->model->group[group_index];
+    if (kind == 'r' && at < SYS_REGISTERS) {
+        uint64_t version = version_pack(entry->version_height, entry->version_index);
+        group->registers[at].at_cut = version;
+        seen_add(world, &group->registers[at], version, keyed_siphash(41, 43, entry->value, entry->value_bytes));
+        return;
+    }
+    if (!operation_number_parse(entry->value, entry->value_bytes, &number))
+        sys_fail(world, SYS_CHECK_CUT, "a number of group %u is none at the cut", group_index);
+    if (kind == 'a') group->sum_at_cut += number;
+    if (kind == 'a') group->accounts_at_cut++;
+    bool planted = world->config.plant == SYS_CHECK_CUT && group->counters[at % SYS_COUNTERS].answered > 0; /* as if an ADD were not below it */
+    if (kind == 'c' && at < SYS_COUNTERS) group->counters[at].at_cut = planted ? 0 : (uint64_t)number;
+}
+
+void sys_model_cut_end(struct sys_world *world) {
+    for (uint32_t g = 0; g < world->model->groups; g++) {
+        struct group *group = &world->model->group[g];
+        bool whole = group->accounts_at_cut == SYS_ACCOUNTS && group->sum_at_cut == SYS_ACCOUNTS * SYS_FUND;
+        if (group->accounts_at_cut > 0 && !whole)
+            sys_fail(world, SYS_CHECK_CUT, "the accounts of group %u hold %lld at the cut", g, (long long)group->sum_at_cut);
+        for (uint32_t i = 0; i < SYS_REGISTERS; i++) {
+            struct reg *reg = &group->registers[i];
+            if (reg->at_cut < reg->done)
+                sys_fail(world, SYS_CHECK_CUT, "register %u of group %u was seen in version %llu/%u, and a successor goes on from an older one", i, g,
+                         (unsigned long long)version_of(reg->done).height, version_of(reg->done).index);
+            reg->done = reg->at_cut; /* what nobody was told of is there from here on */
+        }
+        for (uint32_t i = 0; i < SYS_COUNTERS; i++) {
+            struct counter *counter = &group->counters[i];
+            if (counter->at_cut < counter->done || counter->at_cut < counter->answered || counter->at_cut > counter->asked)
+                sys_fail(world, SYS_CHECK_CUT, "counter %u of group %u: a successor goes on from %llu; %llu were asked for, %llu answered, %llu seen",
+                         i, g, (unsigned long long)counter->at_cut, (unsigned long long)counter->asked, (unsigned long long)counter->answered,
+                         (unsigned long long)counter->done);
+            counter->done = counter->asked = counter->at_cut; /* nothing adds to it but what is sent again, and what is asked from here on */
+        }
+    }
+}
+
+void sys_model_again(struct sys_world *world, const uint8_t *key, size_t key_bytes) {
+    uint32_t group, at;
+    char kind;
+    if (!key_read(key, key_bytes, &group, &kind, &at) || kind != 'c' || group >= world->model->groups || at >= SYS_COUNTERS) return;
+    world->model->group[group].counters[at].asked++;
 }

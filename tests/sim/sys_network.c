@@ -14,7 +14,7 @@ struct sys_link *sys_link_of(struct sys_world *world, uint32_t a, uint32_t b) {
 
 bool sys_link_known(const struct sys_world *world, uint32_t a, uint32_t b) {
     if (a == b || (a >= world->node_count && b >= world->node_count)) return false;
-    if (a >= world->node_count || b >= world->node_count) return world->nodes[a < b ? a : b].cluster_index < world->config.coordinators;
+    if (a >= world->node_count || b >= world->node_count) return true; /* a client's backup is of a shard, too */
     bool first = world->nodes[a].cluster_index < world->config.coordinators, second = world->nodes[b].cluster_index < world->config.coordinators;
     return world->nodes[a].cluster_index == world->nodes[b].cluster_index || first != second;
 }

@@ -188,7 +188,7 @@ void sys_node_event(struct sys_world *world, const struct sys_event *event) {
 static void replica_open(struct sys_world *world, uint32_t index) {
     struct sys_node *node = &world->nodes[index];
     struct node *shell = node->shell;
-    executor_genesis(shell->executor, shell->genesis_root);
+    if (!shell->inherits) executor_genesis(shell->executor, shell->genesis_root); /* else node_restore() makes it */
     shell->execution = execution_create(shell->executor, shell->state);
     uint64_t local_ms = sys_node_local_us(world, node) / 1000;
     struct replica_config replica = {.system = world->system,
@@ -218,6 +218,7 @@ static void shell_open(struct sys_world *world, uint32_t index) {
     shell->state = &node->state;
     char name[SYS_NAME_BYTES];
     snprintf(shell->config.data, sizeof shell->config.data, "%s", sys_end_name(world, index, name));
+    sys_succession_open(world, shell);
     struct executor_config executor = {
         .system = world->system, .cluster = node->cluster, .blocks_kept_max = EXEC_KEPT_MAX, .open_max = EXEC_OPEN_MAX};
     for (size_t i = 0; i < sizeof executor.hash_key; i++) executor.hash_key[i] = (uint8_t)sys_random(world, 256);

@@ -63,6 +63,13 @@ void sys_reached(struct sys_stats *stats, const char *event, uint64_t count) {
     stats->reached[stats->reached_count++].count = count;
 }
 
+uint64_t sys_reached_count(const struct sys_stats *stats, const char *event) {
+    for (uint32_t i = 0; i < stats->reached_count; i++) {
+        if (strcmp(stats->reached[i].name, event) == 0) return stats->reached[i].count;
+    }
+    return 0;
+}
+
 void sys_stats_add(struct sys_stats *to, const struct sys_stats *from) {
     const uint64_t *words = (const uint64_t *)(const void *)from;
     uint64_t *sums = (uint64_t *)(void *)to;

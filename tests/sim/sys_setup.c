@@ -74,6 +74,8 @@ uint32_t sys_cluster_index(const struct sys_world *world, uint32_t cluster) {
 
 /* ---- the system ---- */
 
+enum { NODE_KEYS = 10000 }; /* of a system; clients' have numbers of their own */
+
 static int client_compare(const void *a, const void *b) {
     return memcmp(((const struct system_client *)a)->card.id, ((const struct system_client *)b)->card.id, 32);
 }
@@ -106,6 +108,7 @@ static void cluster_make(struct sys_world *world, struct system_cluster *of_syst
     bool coordinator = index < config->coordinators;
     cluster->cluster = coordinator ? (uint32_t)COORDINATOR_CLUSTER_BASE + index : (uint32_t)SHARD_CLUSTER_BASE + (index - config->coordinators);
     cluster->first = world->node_count;
+    cluster->base = cluster->height = system_genesis_height(world->system);
     cluster->n = config->n;
     cluster->f = bft_faults(config->n);
     struct card *cards = calloc(cluster->n, sizeof *cards);
@@ -118,12 +121,13 @@ static void cluster_make(struct sys_world *world, struct system_cluster *of_syst
         node->cluster = cluster->cluster;
         node->member = member;
         node->card = &cards[member];
-        key_make(world, &node->key, at, 1 + at);
+        key_make(world, &node->key, at, 1 + at + NODE_KEYS * (uint64_t)world->system->succession); /* no key of a node is used again */
         card_make(world, &cards[member], CARD_NODE, node->key.public_key, sys_end_name(world, at, name));
         int64_t apart_ms = config->quiet_faults ? 400 : 2000; /* B-24 wants calendars less than 1000 ms apart, or views are lost */
         node->wall_offset_ms = (int64_t)sys_random(world, (uint64_t)apart_ms) - apart_ms / 2;
     }
     *of_system = (struct system_cluster){.cluster = cluster->cluster, .nodes_count = cluster->n, .nodes = cards};
+    if (world->origin != NULL) sys_succession_cluster(world, index, of_system);
 }
 
 static void clients_make(struct sys_world *world, struct system *system) {
@@ -173,13 +177,14 @@ void sys_setup(struct sys_world *world) {
     fill(world, system->partition_key, 16);
     system->protocol_version = 1;
     limits(world, system);
-    if (config->faults >> SYS_CONFIG & 1 || config->faults >> SYS_ENROL & 1) sys_admin_setup(world);
+    if (world->origin != NULL) sys_succession_identity(world);
+    if (config->faults & (1u << SYS_CONFIG | 1u << SYS_ENROL | 1u << SYS_SEAL)) sys_admin_setup(world);
     else admin_make(world, system);
     system->clusters = of_system;
     system->coordinators_count = config->coordinators;
     system->shards_count = config->shards;
     for (uint32_t i = 0; i < clusters; i++) cluster_make(world, &of_system[i], i);
-    clients_make(world, system);
+    if (world->origin == NULL) clients_make(world, system);
     world->cluster_count = clusters;
     sys_admin_spares(world);
     world->end_count = world->node_count + config->clients + config->hostile + 1;

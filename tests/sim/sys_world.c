@@ -4,7 +4,7 @@
 
 #include "tests/sim/sys.h"
 
-enum { FAULT_US = 150000, LIVENESS_STEP_MS = 100, QUIET_MS = 3000 };
+enum { BEGIN_US = 1000000, FAULT_US = 150000, LIVENESS_STEP_MS = 100, QUIET_MS = 3000 };
 
 /* ---- chance: xoshiro256** ---- */
 
@@ -92,16 +92,14 @@ void sys_fail(struct sys_world *world, enum sys_check check, const char *format,
 
 /* ---- the world ---- */
 
-struct sys_world *sys_world_create(const struct sys_config *config, struct sys_stats *stats) {
+struct sys_world *sys_world_make(const struct sys_config *config, struct sys_stats *stats, struct sys_origin *origin, uint64_t now_us) {
     struct sys_world *world = calloc(1, sizeof *world);
     CHECK(world != NULL);
     world->config = *config;
     world->stats = stats;
-    uint64_t seed = config->seed;
-    for (int i = 0; i < 4; i++) world->random[i] = keyed_siphash(seed, (uint64_t)i, "world", 5);
-    sys_entropy_seed(keyed_siphash(seed, 9, "entropy", 7));
-    world->now_us = 1000000;
-    sys_clock_set(world->now_us);
+    world->origin = origin;
+    world->now_us = now_us;
+    for (int i = 0; i < 4; i++) world->random[i] = keyed_siphash(config->seed, (uint64_t)i, origin == NULL ? "world" : "later", 5);
     world->current = UINT8_MAX;
     world->delay_min_us = 100;
     world->delay_max_us = 2000;
@@ -111,18 +109,31 @@ struct sys_world *sys_world_create(const struct sys_config *config, struct sys_s
         sys_config_print(world->trace, config);
     }
     sys_setup(world);
-    sys_model_create(world);
     for (uint32_t i = 0; i < world->node_count; i++) {
         sys_disk_init(world, &world->nodes[i].wal);
         sys_state_init(world, i, &world->nodes[i].state);
         sys_state_init(world, i, &world->nodes[i].taken);
         world->nodes[i].taken.transfer = true;
     }
+    return world;
+}
+
+void sys_world_begin(struct sys_world *world) {
+    const struct sys_config *config = &world->config;
+    sys_backup_begin(world);
     if (!config->quiet_faults) sys_fault_begin(world);
     for (uint32_t i = 0; i < world->genesis_count; i++) sys_node_start(world, i);
-    for (uint32_t i = 0; i < config->clients; i++) sys_client_create(world, i);
+    for (uint32_t i = 0; i < config->clients && world->origin == NULL; i++) sys_client_create(world, i);
     for (uint32_t i = 0; i < config->hostile; i++) sys_hostile_create(world, config->clients + i);
     if (!config->quiet_faults) sys_schedule(world, (struct sys_event){.at_us = world->now_us + FAULT_US, .kind = SYS_FAULT});
+}
+
+struct sys_world *sys_world_create(const struct sys_config *config, struct sys_stats *stats) {
+    sys_entropy_seed(keyed_siphash(config->seed, 9, "entropy", 7));
+    sys_clock_set(BEGIN_US);
+    struct sys_world *world = sys_world_make(config, stats, NULL, BEGIN_US);
+    sys_model_create(world);
+    sys_world_begin(world);
     return world;
 }
 
@@ -139,11 +150,14 @@ void sys_world_destroy(struct sys_world *world) {
     }
     for (size_t i = 0; i < world->heap_count; i++) blob_drop(world->heap[i].blob);
     for (uint32_t i = 0; i < world->captured_count; i++) blob_drop(world->captured[i]);
-    sys_model_destroy(world);
+    if (world->model != NULL) sys_model_destroy(world);
     sys_check_free(world);
+    sys_seal_free(world);
+    sys_backup_free(world);
     sys_setup_free(world);
     if (world->trace != NULL) fclose(world->trace);
     free(world->heap);
+    sys_succession_free(world);
     free(world);
 }
 
@@ -283,7 +297,16 @@ static void liveness(struct sys_world *world) {
     sys_check_end(world);
 }
 
-void sys_world_walk(struct sys_world *world) {
+static void safety(struct sys_world *world) {
     while (world->stats->events < world->config.events && sys_world_step(world)) continue;
+}
+
+struct sys_world *sys_world_walk(struct sys_world *world) {
+    safety(world);
+    if (sys_succession_due(world)) {
+        world = sys_succession(world);
+        safety(world);
+    }
     liveness(world);
+    return world;
 }

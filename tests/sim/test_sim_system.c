@@ -117,6 +117,30 @@ static void a_node_that_moved_and_is_not_found_is_seen(void **state) {
     fires(SYS_CHECK_ADDRESS);
 }
 
+static void a_successor_that_begins_below_what_was_acknowledged_is_seen(void **state) {
+    (void)state;
+    fires(SYS_CHECK_CUT);
+}
+
+/* With backups and a succession in it. */
+static void a_succession_is_in_a_walk(void **state) {
+    (void)state;
+    struct sys_config config;
+    sys_walk_config(3, EVENTS, SYS_CHECK_NONE, &config);
+    config.faults |= 1u << SYS_SEAL | 1u << SYS_BACKUP;
+    uint64_t hash = 0;
+    for (int again = 0; again < 2; again++) {
+        int code = sys_walk(&config, result);
+        if (code != 0) print_message("%s: %s\n", sys_check_name(result->check), result->text);
+        assert_int_equal(code, 0);
+        assert_true(again == 0 || result->trace_hash == hash);
+        hash = result->trace_hash;
+        assert_true(sys_reached_count(&result->stats, "succession") == 1 && sys_reached_count(&result->stats, "followed_writes") > 0);
+        assert_true(sys_reached_count(&result->stats, "backup_of_sealed") >= config.coordinators + config.shards);
+        nothing_is_left(result->process);
+    }
+}
+
 static void a_seed_is_a_walk(void **state) {
     (void)state;
     struct sys_config config;
@@ -148,6 +172,8 @@ int main(void) {
         cmocka_unit_test(a_node_that_does_not_start_is_seen),
         cmocka_unit_test(a_peer_at_another_place_is_seen),
         cmocka_unit_test(a_node_that_moved_and_is_not_found_is_seen),
+        cmocka_unit_test(a_successor_that_begins_below_what_was_acknowledged_is_seen),
+        cmocka_unit_test(a_succession_is_in_a_walk),
         cmocka_unit_test(a_seed_is_a_walk),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
