@@ -6,7 +6,7 @@
 #include "protocol/admin_op.h"
 #include "tests/sim/sys.h"
 
-enum { BEGIN_PPM = 30000 };
+enum { BEGIN_PPM = 200000 };
 
 static const struct sys_epoch *newest(const struct sys_cluster *cluster) {
     return &cluster->epochs[cluster->epoch_count - 1];
