@@ -167,6 +167,12 @@ struct numbering {
 enum journal_settled { JOURNAL_OPEN = 0, JOURNAL_ENDED /* without effect */, JOURNAL_DONE };
 
 /* journal.c: one signed write batch of which some part is unsettled. */
+/* Where a part took effect, at its shard. */
+struct journal_effect {
+    uint64_t height;
+    uint32_t index;
+};
+
 struct journal_write {
     uint8_t *bytes;
     size_t bytes_count;
@@ -174,16 +180,14 @@ struct journal_write {
     uint16_t open; /* unsettled parts */
     uint8_t *settled; /* by part: enum journal_settled */
     bool earlier;  /* of an earlier run: no request waits for it */
-    uint64_t height; /* where the part took effect that was settled last; 0: none did */
-    uint32_t index;
+    struct journal_effect *effects; /* by part, of those that are JOURNAL_DONE */
 };
 
 /* A write that took effect, kept for a while in case a successor system begins from below it (follow.c). */
 struct journal_kept {
     uint8_t *bytes, *settled; /* as in journal_write; no part is open */
+    struct journal_effect *effects;
     size_t bytes_count;
-    uint64_t height;
-    uint32_t index;
 };
 enum { JOURNAL_KEPT_MAX = 256, JOURNAL_KEPT_BYTES_MAX = 1 << 20 };
 

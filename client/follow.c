@@ -85,6 +85,7 @@ void client_kept_free(struct journal *journal) {
     for (size_t i = 0; i < journal->kept_count; i++) {
         free(journal->kept[i].bytes);
         free(journal->kept[i].settled);
+        free(journal->kept[i].effects);
     }
     journal->kept_count = 0;
     journal->kept_bytes = 0;
@@ -94,6 +95,7 @@ static void oldest_drop(struct journal *journal) {
     journal->kept_bytes -= journal->kept[0].bytes_count;
     free(journal->kept[0].bytes);
     free(journal->kept[0].settled);
+    free(journal->kept[0].effects);
     memmove(&journal->kept[0], &journal->kept[1], --journal->kept_count * sizeof journal->kept[0]);
 }
 
@@ -101,15 +103,68 @@ void client_kept_add(struct journal *journal, const struct journal_write *write)
     size_t count = write->bytes_count;
     while (journal->kept_count == JOURNAL_KEPT_MAX || (journal->kept_count > 0 && journal->kept_bytes + count > JOURNAL_KEPT_BYTES_MAX))
         oldest_drop(journal);
-    journal->kept[journal->kept_count++] = (struct journal_kept){
-        .bytes = write->bytes, .settled = write->settled, .bytes_count = count, .height = write->height, .index = write->index};
+    journal->kept[journal->kept_count++] =
+        (struct journal_kept){.bytes = write->bytes, .settled = write->settled, .effects = write->effects, .bytes_count = count};
     journal->kept_bytes += count;
 }
 
-static int in_order(const void *a, const void *b) {
-    const struct journal_kept *left = a, *right = b;
-    if (left->height != right->height) return left->height < right->height ? -1 : 1;
-    return (left->index > right->index) - (left->index < right->index);
+static bool part_done(const struct journal_kept *kept, struct batch *batch, size_t *at, uint16_t *k, struct batch_part *part,
+                      const struct journal_effect **effect) {
+    while (batch_part_next(batch, at, part)) {
+        uint16_t index = (*k)++;
+        *effect = &kept->effects[index];
+        if (kept->settled[index] == JOURNAL_DONE) return true;
+    }
+    return false;
+}
+
+/* Heights of two shards say nothing of one another: the first shard at which both took effect decides. Parts ascend by shard (O-20). */
+static bool is_before(const struct journal_kept *left, const struct journal_kept *right) {
+    struct batch l = {.kind = BATCH_WRITE, .bytes = left->bytes, .bytes_count = (uint32_t)left->bytes_count};
+    struct batch r = {.kind = BATCH_WRITE, .bytes = right->bytes, .bytes_count = (uint32_t)right->bytes_count};
+    struct batch_part l_part, r_part;
+    const struct journal_effect *l_at, *r_at;
+    size_t l_next = 0, r_next = 0;
+    uint16_t l_k = 0, r_k = 0;
+    bool more = part_done(left, &l, &l_next, &l_k, &l_part, &l_at) && part_done(right, &r, &r_next, &r_k, &r_part, &r_at);
+    while (more && l_part.shard != r_part.shard) {
+        if (l_part.shard < r_part.shard) more = part_done(left, &l, &l_next, &l_k, &l_part, &l_at);
+        else more = part_done(right, &r, &r_next, &r_k, &r_part, &r_at);
+    }
+    if (!more) return false;
+    return l_at->height != r_at->height ? l_at->height < r_at->height : l_at->index < r_at->index;
+}
+
+/* Into the order in which they happened: before each stands what came before it at a shard of both, the one that was settled first before others. In a
+ * circle (two batches that were under way at once, one of them first at this shard and the other at that) any is as good. False: no memory. */
+static bool kept_order(struct journal *journal) {
+    size_t count = journal->kept_count;
+    bool *before = calloc(count * count + 1, sizeof *before), *taken = calloc(count + 1, sizeof *taken);
+    size_t *waits = calloc(count + 1, sizeof *waits);
+    struct journal_kept *sorted = calloc(count + 1, sizeof *sorted);
+    bool good = before && taken && waits && sorted;
+    for (size_t i = 0; good && i < count * count; i++) {
+        before[i] = is_before(&journal->kept[i / count], &journal->kept[i % count]);
+        waits[i % count] += before[i];
+    }
+    for (size_t done = 0; good && done < count; done++) {
+        size_t first = count, next = count;
+        for (size_t i = count; i-- > 0;) {
+            if (taken[i]) continue;
+            first = i;
+            if (waits[i] == 0) next = i;
+        }
+        if (next == count) next = first;
+        taken[next] = true;
+        sorted[done] = journal->kept[next];
+        for (size_t i = 0; i < count; i++) waits[i] -= before[next * count + i] && !taken[i];
+    }
+    if (good) memcpy(journal->kept, sorted, count * sizeof *sorted);
+    free(before);
+    free(taken);
+    free(waits);
+    free(sorted);
+    return good;
 }
 
 /* A batch of several shards is settled part by part, and lies below the cut only if all its parts do. */
@@ -119,7 +174,7 @@ static bool above_cut(const struct heraclius *db, const struct journal_kept *kep
     size_t at = 0, parts = 0;
     const struct system_cluster *cluster = NULL;
     for (; batch_part_next(&batch, &at, &part); parts++) cluster = system_cluster_by_id(db->system, part.shard);
-    return parts != 1 || !cluster || kept->height > cluster->origin_height;
+    return parts != 1 || !cluster || kept->effects[0].height > cluster->origin_height;
 }
 
 /* What is behind `first` of them comes before them: what took effect did so before what has no answer yet, as far as anybody was told. */
@@ -133,9 +188,8 @@ static void rotate(struct journal_write *writes, size_t count, size_t first) {
 
 bool client_kept_reopen(struct heraclius *db) {
     struct journal *journal = &db->journal;
-    bool good = true;
     size_t before = journal->writes_count;
-    qsort(journal->kept, journal->kept_count, sizeof journal->kept[0], in_order);
+    bool good = kept_order(journal);
     for (size_t i = 0; good && i < journal->kept_count; i++) {
         const struct journal_kept *kept = &journal->kept[i];
         if (above_cut(db, kept)) good = client_journal_reopen(journal, kept);

@@ -71,9 +71,11 @@ static bool write_add(struct journal *journal, const uint8_t *bytes, size_t coun
     uint16_t parts = bytes_get_le16(bytes + 2);
     struct journal_write write = {.bytes = malloc(count), .bytes_count = count, .part_count = parts, .open = parts, .earlier = earlier};
     write.settled = calloc(parts, sizeof *write.settled);
-    if (!write.bytes || !write.settled) {
+    write.effects = calloc(parts, sizeof *write.effects);
+    if (!write.bytes || !write.settled || !write.effects) {
         free(write.bytes);
         free(write.settled);
+        free(write.effects);
         return false;
     }
     memcpy(write.bytes, bytes, count);
@@ -94,11 +96,14 @@ bool client_journal_reopen(struct journal *journal, const struct journal_kept *k
 
 static void write_drop(struct journal *journal, size_t index) {
     struct journal_write *write = &journal->writes[index];
-    if (write->height > 0 && write->open == 0) {
+    bool done = false;
+    for (uint16_t k = 0; k < write->part_count; k++) done |= write->settled[k] == JOURNAL_DONE;
+    if (done && write->open == 0) {
         client_kept_add(journal, write);
     } else {
         free(write->bytes);
         free(write->settled);
+        free(write->effects);
     }
     memmove(write, write + 1, (--journal->writes_count - index) * sizeof *write);
 }
@@ -113,8 +118,7 @@ static bool settle_in_memory(struct journal *journal, uint32_t shard, uint64_t n
         for (uint16_t k = 0; batch_part_next(&batch, &at, &part); k++) {
             if (part.shard - SHARD_CLUSTER_BASE != shard || part.number != number || write->settled[k]) continue;
             write->settled[k] = height > 0 ? JOURNAL_DONE : JOURNAL_ENDED;
-            if (height > 0) write->height = height;
-            if (height > 0) write->index = index;
+            write->effects[k] = (struct journal_effect){.height = height, .index = index};
             if (--write->open == 0) write_drop(journal, i);
             return true;
         }
@@ -224,8 +228,7 @@ static bool kept_record_add(struct journal *journal, const struct journal_kept *
     size_t at = 0;
     bool good = record_add(journal, RECORD_SENT, kept->bytes, kept->bytes_count);
     for (uint16_t k = 0; good && batch_part_next(&batch, &at, &part); k++) {
-        uint64_t height = kept->settled[k] == JOURNAL_DONE ? kept->height : 0;
-        good = settled_add(journal, part.shard - SHARD_CLUSTER_BASE, part.number, height, kept->index);
+        good = settled_add(journal, part.shard - SHARD_CLUSTER_BASE, part.number, kept->effects[k].height, kept->effects[k].index);
     }
     return good;
 }
@@ -249,9 +252,9 @@ static bool snapshot(struct heraclius *db) {
         struct batch_part part;
         size_t at = 0;
         for (uint16_t k = 0; batch_part_next(&batch, &at, &part); k++) {
-            uint64_t height = write->settled[k] == JOURNAL_DONE ? write->height : 0;
+            const struct journal_effect *effect = &write->effects[k];
             if (write->settled[k] == JOURNAL_OPEN) continue;
-            if (!settled_add(journal, part.shard - SHARD_CLUSTER_BASE, part.number, height, write->index)) return false;
+            if (!settled_add(journal, part.shard - SHARD_CLUSTER_BASE, part.number, effect->height, effect->index)) return false;
         }
     }
     return true;

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/client.h"
+#include "protocol/batch.h"
 #include "protocol/claim.h"
 #include "protocol/config_chain.h"
 #include "tests/client/fake.h"
@@ -334,11 +336,63 @@ static void a_following_that_was_interrupted_goes_on_in_order(void **state) {
     fake_stop(next);
 }
 
+/* A write of ADDs, a part for each shard with a height, that took effect there. */
+static void kept_make(struct journal *journal, const struct signer *signer, uint8_t name, uint64_t height0, uint64_t height1) {
+    const uint64_t heights[2] = {height0, height1};
+    static const uint8_t one[8] = {1}, id[32], system_id[16];
+    struct operation add = {.opcode = OPERATION_ADD, .key_bytes = 1, .a = 8, .key = (const uint8_t *)"k", .argument_a = one};
+    uint8_t nonce[BATCH_NONCE_BYTES] = {name}, *bytes = malloc(4096);
+    struct bytes_writer writer = bytes_writer_of(bytes, 4096);
+    struct batch_builder builder;
+    struct journal_write write = {.bytes = bytes, .settled = calloc(2, 1), .effects = calloc(2, sizeof(struct journal_effect))};
+    assert_true(bytes && write.settled && write.effects);
+    batch_build_begin(&builder, &writer, BATCH_WRITE, id, nonce, 0);
+    for (uint32_t shard = 0; shard < 2; shard++) {
+        if (heights[shard] == 0) continue;
+        batch_build_part_begin(&builder, SHARD_CLUSTER_BASE + shard, 0, name, 1);
+        operation_encode(&writer, &add);
+        batch_build_part_end(&builder, 1);
+        write.settled[write.part_count] = JOURNAL_DONE;
+        write.effects[write.part_count++].height = heights[shard];
+    }
+    assert_true(batch_build_end(&builder, system_id, signer));
+    write.bytes_count = writer.used;
+    client_kept_add(journal, &write);
+}
+
+/* Heights of two shards say nothing of one another: a write to both comes after what it came after at either. */
+static void writes_come_again_in_the_order_that_they_had_at_each_shard(void **state) {
+    (void)state;
+    static const struct system_cluster clusters[] = {{.cluster = SHARD_CLUSTER_BASE}, {.cluster = SHARD_CLUSTER_BASE + 1}};
+    static struct system system = {.shards_count = 2, .clusters = clusters};
+    static struct heraclius db;
+    struct ed25519_secret secret;
+    static const uint8_t seed[ED25519_SEED_BYTES] = {7};
+    bool locked = ed25519_secret_init(&secret, seed);
+    (void)locked;
+    const struct signer signer = signer_ed25519(&secret);
+    memset(&db, 0, sizeof db);
+    db.system = &system;
+    db.journal.fd = -1;
+    kept_make(&db.journal, &signer, 'c', 3, 12); /* settled first, and at shard 1 last */
+    kept_make(&db.journal, &signer, 'b', 0, 10);
+    kept_make(&db.journal, &signer, 'a', 2, 0);
+    kept_make(&db.journal, &signer, 'e', 9, 30);
+    kept_make(&db.journal, &signer, 'd', 8, 40); /* ... a circle: the first shard decides */
+    assert_true(client_kept_reopen(&db));
+    assert_int_equal(db.journal.writes_count, 5);
+    char order[6] = {0};
+    for (size_t i = 0; i < 5; i++) order[i] = (char)db.journal.writes[i].bytes[40];
+    assert_string_equal(order, "bacde");
+    client_journal_close(&db);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_journal_follows_a_succession_and_each_write_takes_effect_there_once),
         cmocka_unit_test(a_succession_is_judged_by_the_administrators_that_the_chain_shows),
         cmocka_unit_test(a_following_that_was_interrupted_goes_on_in_order),
+        cmocka_unit_test(writes_come_again_in_the_order_that_they_had_at_each_shard),
         cmocka_unit_test(the_newest_writes_that_took_effect_are_kept_and_no_more),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
