@@ -94,7 +94,8 @@ enum {
     X(SYS_ENROL, "enrolment")                                                                                                                        \
     X(SYS_MOVE, "node_moved")                                                                                                                        \
     X(SYS_BACKUP, "backup")                                                                                                                          \
-    X(SYS_SEAL, "seal")
+    X(SYS_SEAL, "seal")                                                                                                                              \
+    X(SYS_BURN, "cluster_lost")
 #define SYS_IDENTIFIER(identifier, name) identifier,
 enum sys_fault { SYS_FAULTS(SYS_IDENTIFIER) SYS_FAULT_COUNT };
 #undef SYS_IDENTIFIER
@@ -313,6 +314,7 @@ struct sys_cluster {
     struct sys_epoch proposed[2];  /* signed, for the epoch after; two of them are rivals */
     uint32_t proposed_count;
     struct sys_seal seal;
+    bool burnt;              /* more than f members are gone for good */
     uint64_t base;           /* height of genesis */
     struct sys_block *chain; /* by height above it */
     uint64_t chain_room, height;
@@ -353,6 +355,7 @@ struct sys_world {
     uint64_t delay_min_us, delay_max_us, spike_us;
     uint32_t sites; /* scenarios: member m of each cluster is at site m mod so many, clients at the first; who is at one site is near. 0: nobody is */
     /* phases */
+    uint32_t journals_full; /* clients that may not hold all that took effect above a cut */
     bool healed, closing; /* closing: all clusters are ended by SEAL, and clients go on meanwhile */
     uint64_t healed_us, heal_end_us;
     struct blob *captured[64]; /* signed batches that went by, for those who replay them */
@@ -520,7 +523,10 @@ bool sys_address_reaches(struct sys_world *world, uint32_t a, uint32_t b);
 bool sys_address_settled(const struct sys_world *world);
 /* sys_seal.c */
 void sys_seal_event(struct sys_world *world);
-bool sys_seal_all(const struct sys_world *world); /* all clusters are sealed */
+bool sys_seal_all(const struct sys_world *world); /* all clusters are sealed but those that are burnt */
+/* More than f members of a shard that was backed up are lost for good. */
+void sys_burn_event(struct sys_world *world);
+bool sys_burnt_any(const struct sys_world *world);
 void sys_seal_free(struct sys_world *world);
 
 /* sys_backup.c */
@@ -529,6 +535,8 @@ void sys_backup_free(struct sys_world *world);
 /* An honest client takes one of this cluster, unless another is being taken. */
 void sys_backup_take(struct sys_world *world, uint32_t cluster_index);
 void sys_backup_poll(struct sys_world *world, uint32_t client);
+void sys_backup_stop(struct sys_world *world);
+bool sys_backup_busy(const struct sys_world *world);
 void sys_backup_client_gone(struct sys_world *world, uint32_t client);
 /* The newest whole one of a cluster, which is there as long as the world; NULL: none. */
 struct sys_backup {
@@ -592,12 +600,13 @@ void sys_client_move(struct sys_world *from, struct sys_world *to, uint32_t inde
 
 /* sys_model.c */
 void sys_model_create(struct sys_world *world);
-/* A succession, from which nothing may lose: each entry that a shard goes on from; then, that what was acknowledged is there; then each ADD that a
- * client sends again. */
+/* A succession: each entry that a shard goes on from; then, that what was acknowledged is there, of a shard that was lost what lies not above its cut
+ * (`cuts` by shard; UINT64_MAX: it lost nothing); each ADD that clients hold to send it again, and that nothing acknowledged is missing there. */
 struct checkpoint_entry;
 void sys_model_cut_entry(struct sys_world *world, const struct checkpoint_entry *entry);
-void sys_model_cut_end(struct sys_world *world);
+void sys_model_cut_end(struct sys_world *world, const uint64_t cuts[SYS_SIDE_MAX]);
 void sys_model_again(struct sys_world *world, const uint8_t *key, size_t key_bytes);
+void sys_model_again_end(struct sys_world *world);
 void sys_model_destroy(struct sys_world *world);
 
 /* sys_check.c */

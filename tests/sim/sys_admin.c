@@ -481,8 +481,9 @@ void sys_admin_event(struct sys_world *world) {
     struct sys_cluster *cluster = &world->clusters[c];
     sys_enrol_event(world);
     chains_give(world);
+    sys_burn_event(world);
     sys_seal_event(world);
-    bool may = !world->healed && world->config.faults >> SYS_CONFIG & 1 && !cluster->seal.sealed;
+    bool may = !world->healed && world->config.faults >> SYS_CONFIG & 1 && !cluster->seal.sealed && !cluster->burnt;
     bool more = may && (cluster->proposed_count == 0 || (cluster->proposed_count == 1 && sys_chance(world, RIVAL_PPM)));
     if (more && sys_chance(world, 400000)) propose(world, c);
     if (cluster->proposed_count > 0) sys_admin_hand_in(world, c);

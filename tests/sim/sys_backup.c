@@ -55,7 +55,7 @@ static void turn_folder(const struct sys_world *world, uint32_t cluster, char ou
 /* ---- one of them ---- */
 
 void sys_backup_begin(struct sys_world *world) {
-    if (!(world->config.faults & (1u << SYS_BACKUP | 1u << SYS_SEAL))) return;
+    if (!(world->config.faults & (1u << SYS_BACKUP | 1u << SYS_SEAL | 1u << SYS_BURN))) return;
     world->backups = calloc(1, sizeof *world->backups);
     CHECK(world->backups != NULL);
 }
@@ -109,6 +109,11 @@ static void whole(struct sys_world *world) {
     if (error) sys_fail(world, SYS_CHECK_ROOT, "a backup that was taken is none: %.60s: %.150s", fault.file, fault.text);
     const struct checkpoint_shown *shown = backup_shown(folder->backup);
     sys_check_backup(world, own->cluster, shown->manifest.height, shown->manifest.block_id, shown->manifest.state_root);
+    if (kept->folder[0] != '\0' && kept->height > shown->manifest.height) { /* who is left has but an older one */
+        backup_folder_close(folder);
+        folder_remove(path);
+        return;
+    }
     if (kept->folder[0] != '\0') folder_remove(kept->folder);
     *kept = (struct sys_backup){.height = shown->manifest.height, .sealed = shown->sealed};
     memcpy(kept->root, shown->manifest.state_root, sizeof kept->root);
@@ -117,6 +122,14 @@ static void whole(struct sys_world *world) {
     sys_reached(world->stats, kept->sealed ? "backup_of_sealed" : "backup_whole", 1);
     sys_mix(world, kept->height);
     backup_folder_close(folder);
+}
+
+void sys_backup_stop(struct sys_world *world) {
+    if (world->backups->busy) end(world);
+}
+
+bool sys_backup_busy(const struct sys_world *world) {
+    return world->backups->busy;
 }
 
 void sys_backup_poll(struct sys_world *world, uint32_t client) {

@@ -164,6 +164,8 @@ void sys_client_move(struct sys_world *from, struct sys_world *to, uint32_t inde
     struct sys_client *client = from->clients[index];
     char chain[SYS_CLIENT_PATH_BYTES + 16];
     if (sys_chance(to, 500000)) client->db.journal.pending.used = 0; /* a crash: not written yet, lost */
+    bool full = client->db.journal.kept_count == JOURNAL_KEPT_MAX || client->db.journal.kept_bytes > JOURNAL_KEPT_BYTES_MAX / 2;
+    if (full) to->journals_full++; /* it may have let go of some */
     close_handle(client);
     from->clients[index] = NULL;
     to->clients[index] = client;
@@ -190,6 +192,7 @@ static void came(struct heraclius_request *request, enum heraclius_status status
     if (status == HERACLIUS_DONE || settled) { /* settled: the number is closed, and that is an answer */
         world->stats->answers++;
         if (!open) sys_model_answer(world, ask);
+        if (ask->kind == SYS_ASK_AGAIN && status == HERACLIUS_DONE) sys_model_again_answer(ask->client, request);
     } else if (ask->final) {
         sys_fail(world, SYS_CHECK_ANSWERED, "client%u asked after everything had healed, and got %s: %s", ask->client->index,
                  heraclius_status_name(status), heraclius_why(request));

@@ -52,6 +52,7 @@ struct node *sys_client_node(struct sys_client *client, uint32_t end);
 /* sys_model.c */
 void sys_model_ask(struct sys_world *world, struct sys_ask *ask);    /* fills the request in */
 void sys_model_answer(struct sys_world *world, struct sys_ask *ask); /* HERACLIUS_DONE */
+void sys_model_again_answer(struct sys_client *client, const struct heraclius_request *request); /* something was sent again, and ended */
 uint32_t sys_model_groups(const struct sys_world *world);
 
 #endif

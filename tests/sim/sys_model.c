@@ -11,10 +11,14 @@
 #include "merkle/trie.h"
 #include "protocol/checkpoint.h"
 #include "protocol/operation.h"
+#include "protocol/partition.h"
 #include "tests/sim/sys_client.h"
 
 struct seen {
     uint64_t version, value;
+    uint64_t asked_us, answered_us; /* by the client whose write it was, when it was answered to it; 0: it was not */
+    uint32_t client;
+    bool again; /* it took effect again */
 };
 
 struct reg {
@@ -22,8 +26,15 @@ struct reg {
     uint64_t at_cut; /* what a successor began with */
     struct seen *seen;
     uint32_t seen_count, seen_room;
+    struct seen *lost; /* what was seen above a cut */
+    uint32_t lost_count;
     uint64_t *gaps; /* pairs: no version lies between */
     uint32_t gap_count, gap_room;
+};
+
+struct count_seen { /* by an ADD's answer or a read */
+    uint64_t version, number;
+    bool add;
 };
 
 struct counter {
@@ -31,6 +42,9 @@ struct counter {
     uint64_t at_cut; /* what a successor began with */
     bool *taken; /* results */
     uint64_t taken_room;
+    struct count_seen *seen;
+    uint32_t seen_count, seen_room;
+    uint64_t above, again; /* ADDs that were answered above a cut, and that clients hold to send them again */
 };
 
 struct group {
@@ -57,8 +71,12 @@ void sys_model_destroy(struct sys_world *world) {
         for (uint32_t i = 0; i < SYS_REGISTERS; i++) {
             free(group->registers[i].seen);
             free(group->registers[i].gaps);
+            free(group->registers[i].lost);
         }
-        for (uint32_t i = 0; i < SYS_COUNTERS; i++) free(group->counters[i].taken);
+        for (uint32_t i = 0; i < SYS_COUNTERS; i++) {
+            free(group->counters[i].taken);
+            free(group->counters[i].seen);
+        }
     }
     free(world->model);
 }
@@ -208,6 +226,14 @@ static void seen_add(struct sys_world *world, struct reg *reg, uint64_t version,
     reg->seen[reg->seen_count++] = (struct seen){.version = version, .value = value};
 }
 
+static void own_mark(struct reg *reg, uint64_t version, const struct sys_ask *ask) {
+    uint32_t i = reg->seen_count - 1;
+    while (reg->seen[i].version != version) i--;
+    reg->seen[i].asked_us = ask->since_us;
+    reg->seen[i].answered_us = ask->client->world->now_us;
+    reg->seen[i].client = ask->client->index;
+}
+
 static void register_answer(struct sys_world *world, const struct sys_ask *ask, const struct heraclius_result *result, struct reg *reg,
                             uint64_t floor, uint64_t value) {
     bool write = ask->kind != SYS_ASK_GET;
@@ -226,22 +252,35 @@ static void register_answer(struct sys_world *world, const struct sys_ask *ask, 
     if (write ? version <= floor : version < floor)
         sys_fail(world, order_or_lost(ask), "version %llu/%u is older than %llu/%u, which was seen before this began",
                  (unsigned long long)version >> 24, (uint32_t)version & 0xFFFFFF, (unsigned long long)floor >> 24, (uint32_t)floor & 0xFFFFFF);
-    if (write)
+    if (write) {
         seen_add(world, reg, version, value);
-    else if (result->has_value)
+        own_mark(reg, version, ask);
+    } else if (result->has_value)
         seen_add(world, reg, version, keyed_siphash(41, 43, result->value, result->value_bytes));
     if (write && ask->kind == SYS_ASK_CAS) gap_add(world, reg, ask->expected, version);
     if (version > reg->done) reg->done = version;
 }
 
-static void added(struct sys_world *world, const struct sys_ask *ask, const struct heraclius_result *result, struct counter *counter) {
+static void count_seen(struct counter *counter, const struct heraclius_result *result, uint64_t number, bool add) {
+    if (!result->has_version) return;
+    if (counter->seen_count == counter->seen_room) {
+        counter->seen_room = counter->seen_room == 0 ? 16 : 2 * counter->seen_room;
+        counter->seen = realloc(counter->seen, counter->seen_room * sizeof *counter->seen);
+        CHECK(counter->seen != NULL);
+    }
+    counter->seen[counter->seen_count++] =
+        (struct count_seen){.version = version_pack(result->version.height, result->version.index), .number = number, .add = add};
+}
+
+static void added(struct sys_world *world, uint64_t floor, const struct heraclius_result *result, struct counter *counter) {
     int64_t number;
     counter->answered++;
     if (result->code != HERACLIUS_CODE_OK) sys_fail(world, SYS_CHECK_ONCE, "ADD answers %s", heraclius_code_name(result->code));
     if (!result->has_value) return;
     if (!operation_number_parse(result->value, result->value_bytes, &number) || number <= 0 || (uint64_t)number > counter->asked)
         sys_fail(world, SYS_CHECK_ONCE, "a counter shows more than was asked for");
-    if ((uint64_t)number <= ask->floor) sys_fail(world, SYS_CHECK_ONCE, "a counter went back");
+    if ((uint64_t)number <= floor) sys_fail(world, SYS_CHECK_ONCE, "a counter went back");
+    count_seen(counter, result, (uint64_t)number, true);
     if ((uint64_t)number >= counter->taken_room) {
         uint64_t room = 2 * (uint64_t)number + 64;
         counter->taken = realloc(counter->taken, room * sizeof *counter->taken);
@@ -262,6 +301,7 @@ static void counted(struct sys_world *world, const struct sys_ask *ask, const st
     if ((uint64_t)number < ask->floor) sys_fail(world, order_or_lost(ask), "a counter lost an ADD that was acknowledged");
     if ((uint64_t)number > counter->asked) sys_fail(world, SYS_CHECK_ONCE, "a counter shows more than was asked for");
     if ((uint64_t)number > counter->done) counter->done = (uint64_t)number;
+    count_seen(counter, result, (uint64_t)number, false);
 }
 
 static void audited(struct sys_world *world, const struct sys_ask *ask) {
@@ -300,7 +340,7 @@ void sys_model_answer(struct sys_world *world, struct sys_ask *ask) {
         CHECK(result != NULL);
         register_answer(world, ask, result, &world->model->group[ask->group2].registers[ask->at2], ask->floor2, ask->value2);
         break;
-    case SYS_ASK_ADD: added(world, ask, result, &group->counters[ask->at]); break;
+    case SYS_ASK_ADD: added(world, ask->floor, result, &group->counters[ask->at]); break;
     case SYS_ASK_COUNT: counted(world, ask, result, &group->counters[ask->at]); break;
     case SYS_ASK_AUDIT: audited(world, ask); break;
     case SYS_ASK_TRANSFER:
@@ -342,33 +382,128 @@ void sys_model_cut_entry(struct sys_world *world, const struct checkpoint_entry 
     if (kind == 'c' && at < SYS_COUNTERS) group->counters[at].at_cut = planted ? 0 : (uint64_t)number;
 }
 
-void sys_model_cut_end(struct sys_world *world) {
+/* What was seen above the cut is gone; what was seen below it is there. */
+static void register_cut(struct sys_world *world, uint32_t g, uint32_t i, uint64_t last) {
+    struct reg *reg = &world->model->group[g].registers[i];
+    uint64_t below = 0;
+    uint32_t kept = 0;
+    reg->lost = malloc((reg->seen_count + 1) * sizeof *reg->lost);
+    CHECK(reg->lost != NULL);
+    for (uint32_t k = 0; k < reg->seen_count; k++) {
+        const struct seen seen = reg->seen[k];
+        if (seen.version > last) reg->lost[reg->lost_count++] = seen;
+        else reg->seen[kept++] = seen;
+        if (seen.version <= last && seen.version > below) below = seen.version;
+    }
+    reg->seen_count = kept;
+    kept = 0;
+    for (uint32_t k = 0; k < reg->gap_count; k++) {
+        if (reg->gaps[2 * k + 1] > last) continue;
+        reg->gaps[2 * kept] = reg->gaps[2 * k];
+        reg->gaps[2 * kept++ + 1] = reg->gaps[2 * k + 1];
+    }
+    reg->gap_count = kept;
+    if (last == UINT64_MAX && reg->done > below) below = reg->done;
+    if (reg->at_cut < below || reg->at_cut > last)
+        sys_fail(world, SYS_CHECK_CUT, "register %u of group %u was seen in version %llu/%u below the cut, and a successor has %llu/%u", i, g,
+                 (unsigned long long)version_of(below).height, version_of(below).index, (unsigned long long)version_of(reg->at_cut).height,
+                 version_of(reg->at_cut).index);
+    reg->done = reg->at_cut; /* what nobody was told of is there from here on */
+}
+
+static void counter_cut(struct sys_world *world, uint32_t g, uint32_t i, uint64_t last) {
+    struct counter *counter = &world->model->group[g].counters[i];
+    uint64_t answered = 0, shown = 0;
+    for (uint32_t k = 0; k < counter->seen_count; k++) {
+        const struct count_seen *seen = &counter->seen[k];
+        bool below = seen->version <= last;
+        answered += seen->add && below;
+        counter->above += seen->add && !below;
+        if (below && seen->number > shown) shown = seen->number;
+    }
+    if (last == UINT64_MAX) answered = counter->answered;
+    if (last == UINT64_MAX && counter->done > shown) shown = counter->done;
+    if (counter->at_cut < shown || counter->at_cut < answered || counter->at_cut > counter->asked)
+        sys_fail(world, SYS_CHECK_CUT, "counter %u of group %u: a successor goes on from %llu; %llu were asked for, %llu answered, %llu seen", i, g,
+                 (unsigned long long)counter->at_cut, (unsigned long long)counter->asked, (unsigned long long)answered, (unsigned long long)shown);
+    for (uint64_t number = counter->at_cut + 1; number < counter->taken_room; number++) counter->taken[number] = false;
+    counter->seen_count = 0;
+    counter->answered = answered;
+    counter->done = counter->asked = counter->at_cut; /* nothing adds to it but what is sent again, and what is asked from here on */
+}
+
+void sys_model_cut_end(struct sys_world *world, const uint64_t cuts[SYS_SIDE_MAX]) {
     for (uint32_t g = 0; g < world->model->groups; g++) {
         struct group *group = &world->model->group[g];
+        char key[48];
+        size_t bytes = key_of(key, g, "r", 0);
+        uint64_t cut = cuts[partition_shard(world->system->partition_key, world->config.shards, (const uint8_t *)key, bytes)];
+        uint64_t last = cut == UINT64_MAX ? cut : version_pack(cut, 0xFFFFFF);
         bool whole = group->accounts_at_cut == SYS_ACCOUNTS && group->sum_at_cut == SYS_ACCOUNTS * SYS_FUND;
         if (group->accounts_at_cut > 0 && !whole)
             sys_fail(world, SYS_CHECK_CUT, "the accounts of group %u hold %lld at the cut", g, (long long)group->sum_at_cut);
-        for (uint32_t i = 0; i < SYS_REGISTERS; i++) {
-            struct reg *reg = &group->registers[i];
-            if (reg->at_cut < reg->done)
-                sys_fail(world, SYS_CHECK_CUT, "register %u of group %u was seen in version %llu/%u, and a successor goes on from an older one", i, g,
-                         (unsigned long long)version_of(reg->done).height, version_of(reg->done).index);
-            reg->done = reg->at_cut; /* what nobody was told of is there from here on */
-        }
-        for (uint32_t i = 0; i < SYS_COUNTERS; i++) {
-            struct counter *counter = &group->counters[i];
-            if (counter->at_cut < counter->done || counter->at_cut < counter->answered || counter->at_cut > counter->asked)
-                sys_fail(world, SYS_CHECK_CUT, "counter %u of group %u: a successor goes on from %llu; %llu were asked for, %llu answered, %llu seen",
-                         i, g, (unsigned long long)counter->at_cut, (unsigned long long)counter->asked, (unsigned long long)counter->answered,
-                         (unsigned long long)counter->done);
-            counter->done = counter->asked = counter->at_cut; /* nothing adds to it but what is sent again, and what is asked from here on */
-        }
+        for (uint32_t i = 0; i < SYS_REGISTERS; i++) register_cut(world, g, i, last);
+        for (uint32_t i = 0; i < SYS_COUNTERS; i++) counter_cut(world, g, i, last);
     }
 }
+
+/* ---- what clients send again ---- */
 
 void sys_model_again(struct sys_world *world, const uint8_t *key, size_t key_bytes) {
     uint32_t group, at;
     char kind;
     if (!key_read(key, key_bytes, &group, &kind, &at) || kind != 'c' || group >= world->model->groups || at >= SYS_COUNTERS) return;
     world->model->group[group].counters[at].asked++;
+    world->model->group[group].counters[at].again++;
+}
+
+void sys_model_again_end(struct sys_world *world) {
+    for (uint32_t g = 0; g < world->model->groups && world->journals_full == 0; g++) {
+        for (uint32_t i = 0; i < SYS_COUNTERS; i++) {
+            const struct counter *counter = &world->model->group[g].counters[i];
+            sys_reached(world->stats, "lost_and_held", counter->above);
+            if (counter->again < counter->above)
+                sys_fail(world, SYS_CHECK_CUT, "%llu ADDs to counter %u of group %u were answered above the cut, and clients hold %llu",
+                         (unsigned long long)counter->above, i, g, (unsigned long long)counter->again);
+        }
+    }
+}
+
+/* What a client was told of before it asked for something else comes again before that (S-144). */
+static void order_check(const struct sys_client *client, struct reg *reg, uint64_t value) {
+    struct seen *now = NULL;
+    for (uint32_t i = 0; i < reg->lost_count; i++) {
+        if (reg->lost[i].value == value && reg->lost[i].answered_us > 0 && reg->lost[i].client == client->index) now = &reg->lost[i];
+    }
+    if (now == NULL) return;
+    now->again = true;
+    for (uint32_t i = 0; i < reg->lost_count; i++) {
+        const struct seen *later = &reg->lost[i];
+        if (later->client != client->index || !later->again || later->asked_us <= now->answered_us) continue;
+        sys_fail(client->world, SYS_CHECK_CUT, "client%u sent a write again before one that it was told of before it asked for that", client->index);
+    }
+    sys_reached(client->world->stats, "again_in_order", 1);
+}
+
+void sys_model_again_answer(struct sys_client *client, const struct heraclius_request *request) {
+    struct sys_world *world = client->world;
+    for (size_t i = 0; i < request->op_count; i++) {
+        const struct heraclius_result *result = heraclius_result_at(request, i);
+        struct bytes_cursor cursor = bytes_cursor_of(request->ops.bytes + request->op[i].at, request->op[i].bytes);
+        struct operation operation;
+        uint32_t group, at;
+        char kind;
+        CHECK(operation_decode(&cursor, &operation));
+        bool now = result != NULL && result->code == HERACLIUS_CODE_OK && result->has_version &&
+                   result->version.height > system_genesis_height(world->system);
+        if (!now || !key_read(operation.key, operation.key_bytes, &group, &kind, &at)) continue; /* on record, or without effect */
+        sys_reached(world->stats, "again_took_effect", 1);
+        if (kind == 'c') added(world, 0, result, &world->model->group[group].counters[at]);
+        if (kind != 'r') continue;
+        bool put = operation.opcode == OPERATION_PUT;
+        uint64_t value = keyed_siphash(41, 43, put ? operation.argument_a : operation.argument_b, put ? operation.a : operation.b);
+        struct reg *reg = &world->model->group[group].registers[at];
+        seen_add(world, reg, version_pack(result->version.height, result->version.index), value);
+        order_check(client, reg, value);
+    }
 }

@@ -6,7 +6,7 @@
 #include "protocol/admin_op.h"
 #include "tests/sim/sys.h"
 
-enum { BEGIN_PPM = 200000 };
+enum { BEGIN_PPM = 200000, BURN_PPM = 300000 };
 
 static const struct sys_epoch *newest(const struct sys_cluster *cluster) {
     return &cluster->epochs[cluster->epoch_count - 1];
@@ -57,6 +57,39 @@ static void hand_in(struct sys_world *world, uint32_t cluster_index) {
     }
 }
 
+bool sys_burnt_any(const struct sys_world *world) {
+    for (uint32_t c = 0; c < world->cluster_count; c++) {
+        if (world->clusters[c].burnt) return true;
+    }
+    return false;
+}
+
+/* Whether anybody lies or breaks counts no more in it. */
+static void burn(struct sys_world *world, uint32_t cluster_index) {
+    struct sys_cluster *cluster = &world->clusters[cluster_index];
+    const struct sys_epoch *now = newest(cluster);
+    uint32_t n = now->config.members.count, from = (uint32_t)sys_random(world, n), f = config_faults(n);
+    uint32_t lost = f + 1 + (uint32_t)sys_random(world, n - f);
+    cluster->burnt = true;
+    sys_fault_count(world, SYS_BURN, NULL);
+    sys_trace(world, "%u of %u members of 0x%x burn", lost, n, cluster->cluster);
+    for (uint32_t i = 0; i < lost; i++) {
+        uint32_t index = now->node_of[(from + i) % n];
+        struct sys_node *node = &world->nodes[index];
+        node->broken = node->doubtful = true;
+        sys_broke(world, index);
+        if (node->up) sys_node_crash(world, index);
+    }
+}
+
+void sys_burn_event(struct sys_world *world) {
+    bool late = world->stats->events > world->config.events / 2;
+    if (!(world->config.faults >> SYS_BURN & 1) || world->healed || sys_burnt_any(world)) return;
+    uint32_t c = world->config.coordinators + (uint32_t)sys_random(world, world->config.shards);
+    if (sys_backup_of(world, c) == NULL) sys_backup_take(world, c); /* else there is nothing to begin from */
+    else if (late && sys_chance(world, BURN_PPM) && world->clusters[c].seal.bytes == NULL) burn(world, c);
+}
+
 static bool begun_any(const struct sys_world *world) {
     for (uint32_t c = 0; c < world->cluster_count; c++) {
         if (world->clusters[c].seal.bytes != NULL) return true;
@@ -65,12 +98,14 @@ static bool begun_any(const struct sys_world *world) {
 }
 
 void sys_seal_event(struct sys_world *world) {
-    if (!(world->config.faults >> SYS_SEAL & 1) || (world->healed && !world->closing)) return;
+    bool chosen = world->config.faults >> SYS_SEAL & 1;
+    if (!world->closing && (!chosen || world->healed)) return;
     bool late = world->stats->events > world->config.events / 2;
     if (!world->closing && late && !begun_any(world) && sys_chance(world, BEGIN_PPM))
         sign(world, (uint32_t)sys_random(world, world->cluster_count));
     for (uint32_t c = 0; c < world->cluster_count; c++) {
         struct sys_cluster *cluster = &world->clusters[c];
+        if (cluster->burnt) continue;
         if (cluster->seal.bytes == NULL && world->closing) sign(world, c);
         if (cluster->seal.bytes == NULL) continue;
         look(world, c);
@@ -80,7 +115,7 @@ void sys_seal_event(struct sys_world *world) {
 
 bool sys_seal_all(const struct sys_world *world) {
     for (uint32_t c = 0; c < world->cluster_count; c++) {
-        if (!world->clusters[c].seal.sealed) return false;
+        if (!world->clusters[c].seal.sealed && !world->clusters[c].burnt) return false;
     }
     return true;
 }

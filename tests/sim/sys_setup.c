@@ -178,7 +178,7 @@ void sys_setup(struct sys_world *world) {
     system->protocol_version = 1;
     limits(world, system);
     if (world->origin != NULL) sys_succession_identity(world);
-    if (config->faults & (1u << SYS_CONFIG | 1u << SYS_ENROL | 1u << SYS_SEAL)) sys_admin_setup(world);
+    if (config->faults & (1u << SYS_CONFIG | 1u << SYS_ENROL | 1u << SYS_SEAL | 1u << SYS_BURN)) sys_admin_setup(world);
     else admin_make(world, system);
     system->clusters = of_system;
     system->coordinators_count = config->coordinators;

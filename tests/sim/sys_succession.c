@@ -14,7 +14,7 @@
 #include "protocol/successor.h"
 #include "tests/sim/sys.h"
 
-enum { STEP_MS = 100, LEAVE_MS = 1000, CHAIN_BYTES_MAX = 1 << 26 };
+enum { STEP_MS = 100, LEAVE_MS = 1000, REST_MS = 15000, CHAIN_BYTES_MAX = 1 << 26 };
 
 struct sys_origin {
     struct sys_world *before;
@@ -26,7 +26,7 @@ static const struct sys_origin *origin_of_nodes; /* for node_genesis_inherit(), 
 /* ---- the old system ends ---- */
 
 bool sys_succession_due(const struct sys_world *world) {
-    return world->origin == NULL && world->config.faults >> SYS_SEAL & 1;
+    return world->origin == NULL && (world->config.faults >> SYS_SEAL & 1 || sys_burnt_any(world));
 }
 
 static void wait_or_fail(struct sys_world *world, const char *what) {
@@ -38,15 +38,30 @@ static void wait_or_fail(struct sys_world *world, const char *what) {
 
 /* The next cluster whose last state is not backed up; cluster_count: none. */
 static uint32_t not_backed_up(const struct sys_world *world) {
-    uint32_t c = 0;
-    while (c < world->cluster_count && sys_backup_of(world, c) != NULL && sys_backup_of(world, c)->sealed) c++;
-    return c;
+    for (uint32_t c = 0; c < world->cluster_count; c++) {
+        const struct sys_backup *backup = sys_backup_of(world, c);
+        if (!world->clusters[c].burnt && (backup == NULL || !backup->sealed)) return c;
+    }
+    return world->cluster_count;
+}
+
+/* Of a cluster that is lost, what those who are left of it have, if they give anything. */
+static void back_up_the_rest(struct sys_world *world) {
+    for (uint32_t c = 0; c < world->cluster_count; c++) {
+        if (!world->clusters[c].burnt) continue;
+        uint64_t until_us = world->now_us + REST_MS * 1000;
+        while (sys_backup_busy(world) && world->now_us < until_us) sys_world_run_ms(world, STEP_MS);
+        sys_backup_take(world, c);
+        while (sys_backup_busy(world) && world->now_us < until_us) sys_world_run_ms(world, STEP_MS);
+        sys_backup_stop(world);
+    }
 }
 
 static void end_all(struct sys_world *world) {
     world->closing = true;
     sys_world_heal(world);
     while (!sys_seal_all(world)) wait_or_fail(world, "a cluster is not sealed");
+    back_up_the_rest(world);
     world->healed_us = world->now_us;
     for (uint32_t c; (c = not_backed_up(world)) < world->cluster_count;) {
         sys_backup_take(world, c); /* unless one is under way */
@@ -61,12 +76,14 @@ static bool entry_see(void *context, const struct checkpoint_entry *entry) {
 }
 
 static void cut_check(struct sys_world *world) {
+    uint64_t cuts[SYS_SIDE_MAX];
     for (uint32_t c = world->config.coordinators; c < world->cluster_count; c++) {
         const struct sys_backup *backup = sys_backup_of(world, c);
         const struct backup_visit visit = {.context = world, .entry = entry_see};
         struct backup_folder *folder = NULL;
         struct backup_fault fault;
-        if (backup->height != world->clusters[c].seal.height)
+        cuts[c - world->config.coordinators] = world->clusters[c].burnt ? backup->height : UINT64_MAX;
+        if (!world->clusters[c].burnt && backup->height != world->clusters[c].seal.height)
             sys_fail(world, SYS_CHECK_CUT, "the backup of 0x%x is of height %llu, and it is sealed at %llu", world->clusters[c].cluster,
                      (unsigned long long)backup->height, (unsigned long long)world->clusters[c].seal.height);
         bool good = backup_folder_open(&folder, backup->folder, world->system, &world->verifier, &fault) == BACKUP_OK &&
@@ -74,7 +91,7 @@ static void cut_check(struct sys_world *world) {
         CHECK(good); /* it was read when it was taken */
         backup_folder_close(folder);
     }
-    sys_model_cut_end(world);
+    sys_model_cut_end(world, cuts);
 }
 
 /* ---- the new system's file ---- */
@@ -226,7 +243,7 @@ struct sys_world *sys_succession(struct sys_world *before) {
     origin_of_nodes = origin;
     config.events = before->stats->events + config.events / 4;
     config.trace = NULL;
-    config.faults &= ~(1u << SYS_SEAL); /* no third one */
+    config.faults &= ~(1u << SYS_SEAL | 1u << SYS_BURN); /* no third one */
     struct sys_world *world = sys_world_make(&config, before->stats, origin, before->now_us + LEAVE_MS * 1000);
     world->trace = before->trace;
     statement_make(world);
@@ -236,10 +253,11 @@ struct sys_world *sys_succession(struct sys_world *before) {
     hand_over(before, world);
     sys_clock_set(world->now_us);
     sys_trace(world, "the successor begins");
-    sys_reached(world->stats, "succession", 1);
+    sys_reached(world->stats, sys_burnt_any(before) ? "succession_after_fire" : "succession", 1);
     for (uint32_t c = world->config.coordinators; c < world->cluster_count; c++) genesis_make(world, c);
     sys_world_begin(world);
     for (uint32_t i = 0; i < world->config.clients; i++) sys_client_move(before, world, i);
+    sys_model_again_end(world);
     return world;
 }
 

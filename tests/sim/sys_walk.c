@@ -16,8 +16,8 @@ struct sys_result *sys_walk_result;
 void sys_walk_config(uint64_t seed, uint64_t events, enum sys_check plant, struct sys_config *config) {
     static const uint32_t sizes[] = {4, 4, 4, 4, 5, 6, 7, 7, 8, 10}, sides[] = {1, 1, 1, 1, 2, 2, 3, 4}, checkpoints[] = {16, 32, 64, 256, 1024},
                           views[] = {100, 250, 500, 1000};
-    uint64_t words[18];
-    for (uint64_t i = 0; i < 18; i++) words[i] = keyed_siphash(seed, i, "config", 6);
+    uint64_t words[19];
+    for (uint64_t i = 0; i < 19; i++) words[i] = keyed_siphash(seed, i, "config", 6);
     *config = (struct sys_config){.seed = seed, .events = events};
     config->n = sizes[words[0] % 10];
     config->coordinators = sides[words[1] % 8];
@@ -36,9 +36,11 @@ void sys_walk_config(uint64_t seed, uint64_t events, enum sys_check plant, struc
     if (plant == SYS_CHECK_ADDRESS) config->faults |= 1u << SYS_MOVE;
     if (words[14] % 3 != 0) config->faults &= ~(1u << SYS_CONFIG);
     if (words[15] % 2 != 0) config->faults &= ~(1u << SYS_ENROL);
-    config->faults &= ~(1u << SYS_BACKUP | 1u << SYS_SEAL);
+    config->faults &= ~(1u << SYS_BACKUP | 1u << SYS_SEAL | 1u << SYS_BURN);
     if (words[16] % 4 == 0) config->faults |= 1u << SYS_BACKUP;
     if (words[17] % 6 == 0 || plant == SYS_CHECK_CUT) config->faults |= 1u << SYS_SEAL;
+    if (words[18] % 8 == 0) config->faults |= 1u << SYS_BURN | 1u << SYS_BACKUP;
+    if (config->faults >> SYS_BURN & 1 && config->checkpoint_blocks > 64) config->checkpoint_blocks = 16; /* else there is nothing to begin from */
     config->plant = plant;
     config->faults &= (1u << SYS_FAULT_COUNT) - 1;
 }

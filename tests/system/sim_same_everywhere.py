@@ -26,7 +26,8 @@ NEEDED = {"bft": ("core", "core_vote", "core_view", "core_run", "core_table", "c
                         "transfer_pieces", "transfer_serve", "transfer_kept", "transfer_take", "transfer_epoch", "checkpoint_blobs",
                         "replica_transfer", "replica_epoch", "replica_config", "replica_admin", "exec_admin",
                         "replica_successor", "node_inherit"),
-          "client": ("engine", "request", "answer", "numbers", "journal", "settle", "follow", "backup", "backup_manifest", "backup_pieces", "backup_store")}
+          "client": ("engine", "request", "answer", "numbers", "journal", "settle", "follow", "backup", "backup_manifest", "backup_pieces",
+                     "backup_store")}
 REPLACED = (("store", "wal.o"), ("store", "state.o"), ("store", "store.o"), ("ring", "clock.o"), ("ring", "entropy.o"), ("client", "connection.o"),
             ("appliance", "node_genesis.o"))
 passed = failed = 0
