@@ -65,19 +65,6 @@ static void note(void *context, const char *line) {
     sys_trace(world, "client%u backs up %s", world->backups->client, line);
 }
 
-void sys_backup_take(struct sys_world *world, uint32_t cluster) {
-    struct sys_backups *own = world->backups;
-    if (own->busy) return;
-    char folder[SYS_PATH_BYTES];
-    own->cluster = cluster;
-    own->client = (uint32_t)sys_random(world, world->config.clients);
-    turn_folder(world, cluster, folder);
-    bool good = client_backup_begin(&own->taking, &world->clients[own->client]->db, world->clusters[cluster].cluster, folder, note, world);
-    CHECK(good);
-    own->busy = true;
-    sys_fault_count(world, SYS_BACKUP, NULL);
-}
-
 static void end(struct sys_world *world) {
     client_backup_end(&world->backups->taking);
     world->backups->busy = false;
@@ -124,6 +111,28 @@ static void whole(struct sys_world *world) {
     backup_folder_close(folder);
 }
 
+void sys_backup_take(struct sys_world *world, uint32_t cluster) {
+    struct sys_backups *own = world->backups;
+    if (own->busy) return;
+    char folder[SYS_PATH_BYTES];
+    own->cluster = cluster;
+    own->client = (uint32_t)sys_random(world, world->config.clients);
+    turn_folder(world, cluster, folder);
+    if (access(folder, F_OK) == 0) { /* whole already: whoever took it ended before it said so */
+        whole(world);
+        return;
+    }
+    bool good = client_backup_begin(&own->taking, &world->clients[own->client]->db, world->clusters[cluster].cluster, folder, note, world);
+    CHECK(good);
+    own->busy = true;
+    sys_fault_count(world, SYS_BACKUP, NULL);
+}
+
+static void backup_failed(struct sys_world *world) {
+    sys_reached(world->stats, "backup_failed", 1);
+    note(world, world->backups->taking.why);
+}
+
 void sys_backup_stop(struct sys_world *world) {
     if (world->backups->busy) end(world);
 }
@@ -139,7 +148,7 @@ void sys_backup_poll(struct sys_world *world, uint32_t client) {
     named_check(world);
     if (own->taking.phase < BACKUP_WHOLE) return;
     if (own->taking.phase == BACKUP_WHOLE) whole(world);
-    else sys_reached(world->stats, "backup_failed", 1);
+    else backup_failed(world);
     end(world);
 }
 
