@@ -15,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -114,6 +115,30 @@ class Sites(System):
         self.relay.wait(timeout=30)
 
 
+class Stalls(threading.Thread):
+    """How long this process was kept waiting for the machine, and when: what a false view change is to be held against."""
+
+    PAUSE_S, WORTH_S = 0.05, 0.3
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.seen = []
+
+    def run(self):
+        while True:
+            before = time.monotonic()
+            time.sleep(self.PAUSE_S)
+            late = time.monotonic() - before - self.PAUSE_S
+            if late >= self.WORTH_S:
+                self.seen.append(f"{time.strftime('%H:%M:%S')} {late * 1000:.0f} ms")
+
+
+def alarms(system):
+    """Who gave up a view, when and why, by the nodes' logs: time, node, view, cause."""
+    lines = [x for n in system.names for x in system.log(n).splitlines() if " view_timeout " in x]
+    return [" ".join([x[11:23]] + [w for w in x.split() if w.startswith(("node=", "view=", "cause="))]) for x in sorted(lines)]
+
+
 def get_times(path):
     """Milliseconds of each GET of a history."""
     with open(path) as f:
@@ -152,6 +177,8 @@ def quiet(cases, system):
     views = {n: s["view"] for n, s in states.items()}
     cases.case(f"no false view change, heights {max(s['height'] for s in states.values())}, views {sorted(set(views.values()))}",
                len(states) == len(system.names) and not false, f"{false} {system.states('c0')} {system.states('s0')}")
+    for line in alarms(system):
+        print(f"     gave up a view: {line}")
     accused = sorted((n, a["attack"], a["peer"]) for n, s in states.items() for a in s["attackers"])
     print(f"     accused by one and not deposed, as when a machine stands still for a second: {accused or 'nobody'}")
 
@@ -162,6 +189,8 @@ def main():
         asyncio.run(relays([tuple(map(int, pair.split(":"))) for pair in sys.argv[2:]]))
         return 0
     seconds = int(sys.argv[2]) if len(sys.argv) > 2 else LONG_S if is_long(sys.argv) else SHORT_S
+    stalls = Stalls()
+    stalls.start()
     with Sites() as system:
         system.start_all()
         if not cases.case("a system over three sites answers", system.wait_ready(), system.states("c0")):
@@ -178,6 +207,7 @@ def main():
         if is_long(sys.argv):
             cases.case(f"a GET of one who asks alone: p50 below {GET_P50_MS} ms", p50[min(p50)] < GET_P50_MS, p50)
             quiet(cases, system)
+            print(f"     kept waiting by the machine for {Stalls.WORTH_S * 1000:.0f} ms and more: {', '.join(stalls.seen) or 'never'}")
     return cases.end()
 
 
