@@ -135,8 +135,8 @@ static bool is_before(const struct journal_kept *left, const struct journal_kept
     return l_at->height != r_at->height ? l_at->height < r_at->height : l_at->index < r_at->index;
 }
 
-/* Into the order in which they happened: before each stands what came before it at a shard of both, the one that was settled first before others. In a
- * circle (two batches that were under way at once, one of them first at this shard and the other at that) any is as good. False: no memory. */
+/* Into the order in which they happened: before each stands what came before it at a shard of both, the one that was settled first before others. In
+ * a circle (batches that were under way at once, one of them first at this shard and the other at that) any is as good. False: no memory. */
 static bool kept_order(struct journal *journal) {
     size_t count = journal->kept_count;
     bool *before = calloc(count * count + 1, sizeof *before), *taken = calloc(count + 1, sizeof *taken);
