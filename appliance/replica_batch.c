@@ -6,7 +6,7 @@
 #include "appliance/replica_private.h"
 #include "protocol/admin_op.h"
 
-enum { INPUT_HEAD_BYTES = 4, INPUT_FETCH_BYTES = 36, REPEATS_SUSPICIOUS = 8, SLICE_WAIT_SAMPLES = 256, SLICE_COUNTS_AS = 4 };
+enum { INPUT_HEAD_BYTES = 4, INPUT_FETCH_BYTES = 36, REPEATS_SUSPICIOUS = 8, SLICE_WAIT_SAMPLES = 256 };
 
 static struct batch_limits batch_limits_of(const struct replica *r) {
     const struct system_limits *limits = &r->config.limits;
@@ -403,8 +403,14 @@ static uint64_t slice_patience_ms(const struct replica *r) {
     return usual > least ? usual : least;
 }
 
-/* Slices that no block took up for longer than that go to the leader, whole. Each stands for many requests, and counts for more than one. */
-static void waiting_slices(struct replica *r, uint8_t leader, uint64_t view, uint32_t *count, uint64_t *oldest) {
+static void waiting_add(struct bft_waiting *waiting, uint32_t weight, uint64_t since_ms) {
+    waiting->count++;
+    waiting->weight += weight;
+    if (since_ms < waiting->oldest_relayed_ms) waiting->oldest_relayed_ms = since_ms;
+}
+
+/* Slices that no block took up for longer than that go to the leader, whole. */
+static void waiting_slices(struct replica *r, uint8_t leader, struct bft_waiting *waiting) {
     uint64_t patience = slice_patience_ms(r);
     for (uint32_t i = 0; i < r->pair_count; i++) {
         struct pair *pair = &r->pairs[i];
@@ -412,15 +418,14 @@ static void waiting_slices(struct replica *r, uint8_t leader, uint64_t view, uin
             uint32_t index = pair->window[dseq % SOURCE_WINDOW];
             if (index == NONE || r->inputs[index].state != INPUT_HELD || r->inputs[index].dseq != dseq) break;
             struct input *input = &r->inputs[index];
-            bool told = input->relayed_ms != 0 && input->relayed_view == view;
+            bool told = input->relayed_ms != 0 && input->relayed_view == waiting->view;
             if (!told && r->now_ms - input->arrived_ms < patience) break;
             if (!told && leader != r->me && r->member_up[leader]) input_send(r, input, peer_member(leader));
             if (!told) {
                 input->relayed_ms = r->now_ms;
-                input->relayed_view = view;
+                input->relayed_view = waiting->view;
             }
-            *count += SLICE_COUNTS_AS;
-            if (input->relayed_ms < *oldest) *oldest = input->relayed_ms;
+            waiting_add(waiting, input->weight, input->relayed_ms);
         }
     }
 }
@@ -453,13 +458,12 @@ static bool waiting_counts(struct replica *r, uint32_t index, uint8_t leader, ui
     return true;
 }
 
-static void waiting_batches(struct replica *r, uint8_t leader, uint64_t view, uint32_t *count, uint64_t *oldest) {
+static void waiting_batches(struct replica *r, uint8_t leader, struct bft_waiting *waiting) {
     bool noop = false;
     for (uint32_t relay = 0; relay < r->members.n; relay++) {
         for (uint32_t index = r->waiting[relay].first; index != NONE; index = r->inputs[index].list_next) {
-            if (!waiting_counts(r, index, leader, view, &noop)) continue;
-            (*count)++;
-            if (r->inputs[index].relayed_ms < *oldest) *oldest = r->inputs[index].relayed_ms;
+            if (!waiting_counts(r, index, leader, waiting->view, &noop)) continue;
+            waiting_add(waiting, r->inputs[index].weight, r->inputs[index].relayed_ms);
         }
     }
     uint64_t pause = r->config.timeouts.view_base_ms / 4;
@@ -506,23 +510,18 @@ static bool waiting_due(struct replica *r) {
 void waiting_tick(struct replica *r) {
     if (r->now_ms - r->relay_checked_ms < TICK_MS || !last_is_answered(r) || epoch_is_sealed(r)) return;
     r->relay_checked_ms = r->now_ms;
-    uint64_t view = bft_core_view(r->core), oldest = UINT64_MAX;
-    uint8_t leader = bft_leader(&r->members, view);
-    uint32_t count = 0;
-    waiting_batches(r, leader, view, &count, &oldest);
-    waiting_slices(r, leader, view, &count, &oldest);
-    bool due = waiting_due(r);
-    if (due) {
-        count++;
-        if (r->due_since_ms < oldest) oldest = r->due_since_ms;
-    }
-    if (oldest < r->patient_ms) oldest = r->patient_ms;
-    if (count == 0) oldest = 0;
-    r->status.waiting_oldest_ms = count > 0 ? r->now_ms - oldest : 0;
-    if (count == r->waiting_told_count && oldest == r->waiting_told_ms && view == r->waiting_told_view) return;
-    r->waiting_told_count = count;
-    r->waiting_told_ms = oldest;
-    r->waiting_told_view = view;
-    struct bft_event event = {.type = BFT_EVENT_WAITING, .waiting = {.view = view, .count = count, .oldest_relayed_ms = oldest}};
+    struct bft_event event = {.type = BFT_EVENT_WAITING, .waiting = {.view = bft_core_view(r->core), .oldest_relayed_ms = UINT64_MAX}};
+    struct bft_waiting *waiting = &event.waiting, *told = &r->waiting_told;
+    uint8_t leader = bft_leader(&r->members, waiting->view);
+    waiting_batches(r, leader, waiting);
+    waiting_slices(r, leader, waiting);
+    if (waiting_due(r)) waiting_add(waiting, 1, r->due_since_ms);
+    if (waiting->oldest_relayed_ms < r->patient_ms) waiting->oldest_relayed_ms = r->patient_ms;
+    if (waiting->count == 0) waiting->oldest_relayed_ms = 0;
+    r->status.waiting_oldest_ms = waiting->count > 0 ? r->now_ms - waiting->oldest_relayed_ms : 0;
+    if (waiting->count == told->count && waiting->weight == told->weight && waiting->oldest_relayed_ms == told->oldest_relayed_ms &&
+        waiting->view == told->view)
+        return;
+    *told = *waiting;
     replica_event(r, &event);
 }

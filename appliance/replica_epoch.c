@@ -490,8 +490,7 @@ void epoch_begin(struct replica *r) {
         blob_drop(r->peer_status_bytes[i]);
         r->peer_status_bytes[i] = NULL;
     }
-    r->waiting_told_count = 0;
-    r->waiting_told_ms = 0;
+    memset(&r->waiting_told, 0, sizeof r->waiting_told);
     waiting_epoch(r);
     memset(r->noop_named, 0, sizeof r->noop_named); /* of other members, and their numbers begin anew */
     admin_judge_again(r);

@@ -150,9 +150,7 @@ bool persist_behind(struct replica *r) {
     if (behind) { /* what waits from now on waits for this disk: waiting_tick tells the core of it again afterwards */
         struct bft_event event = {.type = BFT_EVENT_WAITING, .waiting = {.view = bft_core_view(r->core)}};
         replica_event(r, &event);
-        r->waiting_told_count = 0;
-        r->waiting_told_ms = 0;
-        r->waiting_told_view = event.waiting.view;
+        r->waiting_told = event.waiting;
     }
     replica_note(r, behind ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, behind ? "disk_behind" : "disk_caught_up",
                  "batches=%u bytes=%llu blocks=%u sends=%u height=%llu", r->flying_count, (unsigned long long)r->flying_bytes, r->unpublished,

@@ -453,8 +453,7 @@ struct replica {
     uint64_t input_bytes, done_bytes;
     uint32_t wanted_count, unplaced_count;
     uint32_t *selected; /* block_refs_max, for the proposal being built */
-    uint64_t waiting_told_view, waiting_told_ms;
-    uint32_t waiting_told_count;
+    struct bft_waiting waiting_told; /* what the core was told last */
     uint64_t relay_checked_ms;
     uint64_t slice_wait_us; /* long-run mean from a slice's coming to its block's being final */
 

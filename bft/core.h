@@ -151,7 +151,8 @@ struct bft_proposal {
 
 struct bft_waiting {
     uint64_t view;               /* in which they were relayed; ignored if it is not the current one */
-    uint32_t count;
+    uint32_t count;              /* inputs */
+    uint64_t weight;             /* operations in them, as in bft_executed and bft_proposal */
     uint64_t oldest_relayed_ms;
 };
 
@@ -348,9 +349,9 @@ struct bft_core {
     uint64_t rate_sample_ms;
     uint64_t rate_waited_ms;      /* when something waited last */
     uint64_t rate_weight;
-    uint64_t rate_backlog_sum;    /* waiting inputs x ms */
+    uint64_t rate_backlog_sum;    /* waiting weight x ms */
     uint64_t rate_best;           /* weight per period, decaying */
-    uint64_t rate_best_backlog;   /* mean waiting inputs then, x 16 */
+    uint64_t rate_best_backlog;   /* mean waiting weight then, x 16 */
     uint32_t rate_low_periods;
 
     int64_t clock_offset_ms;      /* estimate of cluster time = now_ms + this */

@@ -7,6 +7,8 @@
  */
 #include "bft/core_internal.h"
 
+#define BACKLOG_MAX (UINT64_C(1) << 32) /* operations: so that sums over a period stay within 64 bits */
+
 /* ---- Q* ---- */
 
 /* Where the current view begins, from TC(view - 1); unknown after a join without it. */
@@ -272,7 +274,7 @@ void bft_view_final_progress(struct step *step) {
     core->noop_wanted = false;
 }
 
-/* B-52. One period: the weight that became final against the decaying best, only while at least half as much waits as waited then (a fall in
+/* B-52. One period: the weight that became final against the decaying best, only while at least half as much weight waits as waited then (a fall in
  * demand lowers both, a slow leader only the first); two low periods in a row are enough. A leader that takes up what waits at the very end of each
  * period, by chance or on purpose, is slow all the same: what counts is its last quarter. */
 static uint64_t rate_window_ms(const struct bft_core *core) {
@@ -282,7 +284,7 @@ static uint64_t rate_window_ms(const struct bft_core *core) {
 static bool throughput_low(struct bft_core *core) {
     uint64_t window = rate_window_ms(core);
     uint64_t elapsed = core->now_ms - core->rate_sample_ms;
-    core->rate_backlog_sum += elapsed * core->waiting.count;
+    if (core->waiting.count > 0) core->rate_backlog_sum += elapsed * (core->waiting.weight < BACKLOG_MAX ? core->waiting.weight : BACKLOG_MAX);
     core->rate_sample_ms = core->now_ms;
     if (core->waiting.count > 0) core->rate_waited_ms = core->now_ms;
     uint64_t period = core->now_ms - core->rate_period_ms;

@@ -83,7 +83,7 @@ static void execute(struct script *script, const struct bft_action *action) {
     script->executed[script->executed_count++] = action->block_id;
     struct bft_event event = {.type = BFT_EVENT_EXECUTED};
     event.executed = (struct bft_executed){.block_id = action->block_id, .valid = true, .outbox_root = action->header.outbox_root,
-                                           .state_root = action->header.state_root, .weight = 100};
+                                           .state_root = action->header.state_root, .weight = script->weight ? script->weight : 100};
     if (script->execute_wrong) event.executed.outbox_root.bytes[0] ^= 1;
     if (bft_hash_equal(&action->block_id, &script->config_id)) event.executed.config = script->config;
     script_step(script, &event);

@@ -14,6 +14,7 @@
 enum { SCRIPT_SENT_MAX = 512, SCRIPT_BLOCKS_MAX = 256, SCRIPT_START = 100 };
 
 struct script {
+    uint64_t weight; /* of each block that is executed; 0: 100 */
     struct bft_core core;
     struct bft_update update;
     struct bft_members members; /* of the first epoch */

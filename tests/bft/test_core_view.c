@@ -7,10 +7,14 @@
 
 #include "tests/bft/script.h"
 
-static void waiting(struct script *s, uint32_t count, uint64_t since_ms) {
+static void waiting_of(struct script *s, uint32_t count, uint64_t weight, uint64_t since_ms) {
     struct bft_event event = {.type = BFT_EVENT_WAITING};
-    event.waiting = (struct bft_waiting){.view = bft_core_view(&s->core), .count = count, .oldest_relayed_ms = since_ms};
+    event.waiting = (struct bft_waiting){.view = bft_core_view(&s->core), .count = count, .weight = weight, .oldest_relayed_ms = since_ms};
     script_step(s, &event);
+}
+
+static void waiting(struct script *s, uint32_t count, uint64_t since_ms) {
+    waiting_of(s, count, count, since_ms);
 }
 
 static uint8_t cause(const struct script *s) {
@@ -452,6 +456,27 @@ static void calm_takes_the_strain_back_step_by_step(void **state) {
     script_free(s);
 }
 
+/* As many inputs wait as before, but with fewer operations each: what is decided of those falls with them. */
+static void fewer_operations_in_as_many_inputs_are_no_fault_of_the_leader(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    struct bft_header parent = s->genesis;
+    for (int i = 0; i < 300; i++) {
+        uint64_t operations = i < 100 ? 64 : 8;
+        waiting_of(s, 8, 8 * operations, s->now_ms);
+        script_tick(s, 50);
+        struct bft_header block = script_block(s, &parent, 0, (uint8_t)(i % 200 + 1));
+        s->weight = 8 * operations;
+        script_decide(s, &block, 7);
+        parent = block;
+        s->final_count = 0;
+        s->executed_count = 0;
+        assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 0);
+        script_forget(s);
+    }
+    script_free(s);
+}
+
 static void after_r_decisions_the_view_ends(void **state) {
     (void)state;
     struct script *s = script_new(4, 3, 4);
@@ -512,6 +537,7 @@ int main(void) {
         cmocka_unit_test(a_slow_leader_is_replaced),
         cmocka_unit_test(a_slow_leader_that_is_quick_when_the_period_ends_is_replaced),
         cmocka_unit_test(a_fall_in_demand_is_no_fault_of_the_leader),
+        cmocka_unit_test(fewer_operations_in_as_many_inputs_are_no_fault_of_the_leader),
         cmocka_unit_test(more_than_f_hasty_views_in_a_row_double_the_time_outs),
         cmocka_unit_test(strain_has_an_end),
         cmocka_unit_test(f_hasty_views_between_calm_ones_raise_no_strain),

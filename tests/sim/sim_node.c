@@ -409,6 +409,7 @@ void sim_node_wait(struct sim_world *world, uint8_t index) {
     uint64_t waiting = world->inputs > final->consumed_after ? world->inputs - final->consumed_after : 0;
     event.waiting.view = bft_core_view(&node->core);
     event.waiting.count = (uint32_t)waiting;
+    event.waiting.weight = waiting;
     event.waiting.oldest_relayed_ms = world->input_ms[final->consumed_after % 65536];
     if (event.waiting.oldest_relayed_ms < node->view_ms) event.waiting.oldest_relayed_ms = node->view_ms;
     step(world, index, &event);
