@@ -302,6 +302,7 @@ static void on_voting(struct step *step, uint64_t epoch) {
     core->progress_ms = core->now_ms;
     core->view_entered_ms = core->now_ms;
     core->calm_since_ms = core->now_ms;
+    core->longest_wait_ms = 0;
     step->again = true;
     bft_repair_resend(step);
     bft_vote_rescan(step);

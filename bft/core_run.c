@@ -217,6 +217,7 @@ static void epoch_begin(struct step *step, const struct bft_block *config_block)
     core->hasty_views = 0;
     core->calm = false;
     core->calm_since_ms = core->now_ms;
+    core->longest_wait_ms = 0;
     core->fetch_last = 0;
     core->rate_best = 0;
     core->rate_low_periods = 0;

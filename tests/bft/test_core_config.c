@@ -100,6 +100,26 @@ static void a_final_config_begins_the_next_epoch_with_its_own_constant_as_high(v
     script_free(s);
 }
 
+/* B-55: what waited in the epoch before is nothing to the first period of this one. */
+static void a_new_epoch_begins_a_period_of_its_own(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    struct bft_header config = config_block(s, &s->genesis, 2, 3);
+    struct bft_event wait = {.type = BFT_EVENT_WAITING};
+    wait.waiting = (struct bft_waiting){.view = 0, .count = 1, .oldest_relayed_ms = s->now_ms};
+    script_step(s, &wait);
+    script_tick(s, 900);
+    script_decide(s, &config, 7);
+    assert_int_equal(s->core.members.place.epoch, 1);
+    struct bft_event event = {.type = BFT_EVENT_VOTING, .epoch = 1};
+    script_step(s, &event);
+    script_tick(s, 3999);
+    assert_false(s->core.calm);
+    script_tick(s, 1);
+    assert_true(s->core.calm);
+    script_free(s);
+}
+
 static void a_timeout_with_another_beginning_of_the_epoch_is_refused(void **state) {
     (void)state;
     struct script *s = script_new(4, 3, 4);
@@ -238,6 +258,7 @@ int main(void) {
         cmocka_unit_test(an_ordinary_block_after_config_is_not_prepared),
         cmocka_unit_test(each_field_of_a_suffix_block_is_fixed),
         cmocka_unit_test(a_final_config_begins_the_next_epoch_with_its_own_constant_as_high),
+        cmocka_unit_test(a_new_epoch_begins_a_period_of_its_own),
         cmocka_unit_test(a_timeout_with_another_beginning_of_the_epoch_is_refused),
         cmocka_unit_test(config_made_final_by_a_suffix_block_has_a_certificate),
         cmocka_unit_test(a_new_leader_makes_the_suffix_block_itself),
