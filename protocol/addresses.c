@@ -117,9 +117,10 @@ enum system_error addresses_parse(struct addresses **out, const char *text, size
     size_t again_bytes = 0;
     *out = NULL;
     if (text_bytes > ADDRESSES_FILE_BYTES_MAX) return system_fault_set(fault, SYSTEM_TOO_LARGE, "%zu bytes", text_bytes);
-    json_t *object = canonical_parse(text, text_bytes, fault);
-    if (!object) return SYSTEM_NOT_JSON;
-    enum system_error error = file_read(&read, object, system, fault);
+    json_t *object;
+    enum system_error error = canonical_parse(&object, text, text_bytes, fault);
+    if (error) return error;
+    error = file_read(&read, object, system, fault);
     json_decref(object);
     if (error) return error;
     char *again = addresses_encode_json(read, &again_bytes);

@@ -15,19 +15,28 @@ enum { JSON_FLAGS_PRINT = JSON_INDENT(2) | JSON_SORT_KEYS };
 
 static const uint64_t INTEGER_MAX = (UINT64_C(1) << 53) - 1;
 
-json_t *canonical_parse(const char *text, size_t text_bytes, struct system_fault *fault) {
+/* A number that the parser cannot hold, at the end of these bytes: it is JSON, and no value of ours (S-4). */
+static enum system_error number_error(const char *text, size_t end) {
+    bool whole = true;
+    for (size_t at = end; at > 0 && strchr("0123456789+-.eE", text[at - 1]) && text[at - 1] != 0; at--)
+        whole = whole && text[at - 1] >= '0' && text[at - 1] <= '9';
+    return whole ? SYSTEM_FIELD_RANGE : SYSTEM_FIELD_TYPE;
+}
+
+enum system_error canonical_parse(json_t **out, const char *text, size_t text_bytes, struct system_fault *fault) {
     json_error_t error;
     json_t *value = json_loadb(text, text_bytes, JSON_REJECT_DUPLICATES, &error);
-    if (!value) {
-        (void)system_fault_set(fault, SYSTEM_NOT_JSON, "line %d, column %d: no valid JSON: %s", error.line, error.column, error.text);
-        return NULL;
+    *out = NULL;
+    if (!value && json_error_code(&error) == json_error_numeric_overflow) {
+        return system_fault_set(fault, number_error(text, (size_t)error.position), "line %d, column %d: %s", error.line, error.column, error.text);
     }
+    if (!value) return system_fault_set(fault, SYSTEM_NOT_JSON, "line %d, column %d: no valid JSON: %s", error.line, error.column, error.text);
     if (!json_is_object(value)) {
         json_decref(value);
-        (void)system_fault_set(fault, SYSTEM_NOT_JSON, "the outermost value is no JSON object");
-        return NULL;
+        return system_fault_set(fault, SYSTEM_NOT_JSON, "the outermost value is no JSON object");
     }
-    return value;
+    *out = value;
+    return SYSTEM_OK;
 }
 
 char *canonical_print(const json_t *value, size_t *text_bytes) {
@@ -202,11 +211,12 @@ enum system_error canonical_get_text(const json_t *object, const char *path, con
     size_t count;
     enum system_error error = get_string(object, path, name, &text, &count, fault);
     if (error) return error;
-    bool good = count <= text_max;
+    bool good = true;
     for (size_t i = 0; i < count && good; i++) good = text[i] >= 0x20 && text[i] <= 0x7E && text[i] != '"' && text[i] != '\\';
-    if (!good) {
-        return system_fault_set(fault, SYSTEM_FIELD_RANGE, "%s: at most %zu printable ASCII characters without quote and backslash",
-                                canonical_path(where, path, name), text_max);
+    if (!good || count > text_max) {
+        return system_fault_set(fault, good ? SYSTEM_FIELD_RANGE : SYSTEM_FIELD_TYPE,
+                                "%s: at most %zu printable ASCII characters without quote and backslash", canonical_path(where, path, name),
+                                text_max);
     }
     memcpy(out, text, count);
     out[count] = 0;
@@ -232,7 +242,8 @@ enum system_error canonical_get_u64(const json_t *object, const char *path, cons
     if (!value) return system_fault_set(fault, SYSTEM_FIELD_MISSING, "%s: missing", canonical_path(where, path, name));
     if (!json_is_integer(value)) return system_fault_set(fault, SYSTEM_FIELD_TYPE, "%s: must be an integer", canonical_path(where, path, name));
     json_int_t number = json_integer_value(value);
-    if (number < 0 || (uint64_t)number < lowest || (uint64_t)number > highest) {
+    if (number < 0) return system_fault_set(fault, SYSTEM_FIELD_TYPE, "%s: must have no sign", canonical_path(where, path, name));
+    if ((uint64_t)number < lowest || (uint64_t)number > highest) {
         return system_fault_set(fault, SYSTEM_FIELD_RANGE, "%s: %lld is not within %llu to %llu", canonical_path(where, path, name),
                                 (long long)number, (unsigned long long)lowest, (unsigned long long)highest);
     }
@@ -246,15 +257,17 @@ enum system_error canonical_get_decimal(const json_t *object, const char *path, 
     size_t count;
     enum system_error error = get_string(object, path, name, &text, &count, fault);
     if (error) return error;
-    bool good = count >= 1 && count <= 20 && (text[0] != '0' || count == 1);
+    bool good = count >= 1 && (text[0] != '0' || count == 1), fits = true;
     uint64_t number = 0;
     for (size_t i = 0; i < count && good; i++) {
         unsigned digit = (unsigned)(unsigned char)text[i] - '0';
-        good = digit <= 9 && number <= (UINT64_MAX - digit) / 10;
-        if (good) number = number * 10 + digit;
+        good = digit <= 9;
+        fits = fits && good && number <= (UINT64_MAX - digit) / 10;
+        if (fits) number = number * 10 + digit;
     }
-    if (!good) {
-        return system_fault_set(fault, SYSTEM_FIELD_TYPE, "%s: must be a decimal number below 2^64 in a string", canonical_path(where, path, name));
+    if (!good || !fits) {
+        return system_fault_set(fault, good ? SYSTEM_FIELD_RANGE : SYSTEM_FIELD_TYPE, "%s: must be a decimal number below 2^64 in a string",
+                                canonical_path(where, path, name));
     }
     *out = number;
     return SYSTEM_OK;
@@ -268,8 +281,8 @@ enum system_error canonical_get_array(const json_t *object, const char *path, co
     if (!json_is_array(value)) return system_fault_set(fault, SYSTEM_FIELD_TYPE, "%s: must be an array", canonical_path(where, path, name));
     size_t count = json_array_size(value);
     if (count < lowest || count > highest) {
-        return system_fault_set(fault, SYSTEM_FIELD_RANGE, "%s: %zu elements, must be %zu to %zu", canonical_path(where, path, name), count, lowest,
-                                highest);
+        return system_fault_set(fault, count < lowest ? SYSTEM_FIELD_RANGE : SYSTEM_TOO_LARGE, "%s: %zu elements, must be %zu to %zu",
+                                canonical_path(where, path, name), count, lowest, highest);
     }
     *out = value;
     return SYSTEM_OK;

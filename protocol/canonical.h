@@ -20,8 +20,8 @@
 
 enum { CANONICAL_PATH_BYTES = 160 };
 
-/* A JSON object out of text, no name twice; NULL with the fault set. The caller owns the reference. */
-json_t *canonical_parse(const char *text, size_t text_bytes, struct system_fault *fault);
+/* A JSON object out of text, no name twice. The caller owns the reference. */
+enum system_error canonical_parse(json_t **out, const char *text, size_t text_bytes, struct system_fault *fault) __attribute__((warn_unused_result));
 /* malloc'd text, NUL-terminated; NULL without memory. */
 char *canonical_print(const json_t *value, size_t *text_bytes);
 /* SYSTEM_OK iff equal, else SYSTEM_NOT_CANONICAL with line and column of the first difference. */

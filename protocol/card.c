@@ -276,9 +276,9 @@ static int kind_of(const json_t *object) {
 enum system_error card_parse(struct card *card, int kind, const char *text, size_t text_bytes, struct system_fault *fault) {
     struct card read;
     if (text_bytes > CARD_FILE_BYTES_MAX) return system_fault_set(fault, SYSTEM_TOO_LARGE, "%zu bytes are no card", text_bytes);
-    json_t *object = canonical_parse(text, text_bytes, fault);
-    if (!object) return SYSTEM_NOT_JSON;
-    enum system_error error;
+    json_t *object;
+    enum system_error error = canonical_parse(&object, text, text_bytes, fault);
+    if (error) return error;
     int found = kind ? kind : kind_of(object);
     if (found) error = card_from_json(&read, (enum card_kind)found, object, "", fault);
     else error = system_fault_set(fault, SYSTEM_FIELD_RANGE, "card: must be node, client or admin");

@@ -314,10 +314,11 @@ enum system_error system_parse(struct system **out, const char *text, size_t tex
     uint8_t id[16];
     *out = NULL;
     if (text_bytes > SYSTEM_FILE_BYTES_MAX) return system_fault_set(fault, SYSTEM_TOO_LARGE, "%zu bytes are no system file", text_bytes);
-    json_t *object = canonical_parse(text, text_bytes, fault);
-    if (!object) return SYSTEM_NOT_JSON;
+    json_t *object;
+    enum system_error error = canonical_parse(&object, text, text_bytes, fault);
+    if (error) return error;
     struct owned *owned = calloc(1, sizeof *owned);
-    enum system_error error = owned ? SYSTEM_OK : system_fault_set(fault, SYSTEM_NOTHING_FREE, "no memory");
+    if (!owned) error = system_fault_set(fault, SYSTEM_NOTHING_FREE, "no memory");
     if (!error) error = head_read(&owned->system, object, id, fault);
     if (!error) error = arrays_read(owned, object, fault);
     json_decref(object);

@@ -136,17 +136,23 @@ static void only_one_spelling_is_accepted(void **state) {
     refuse_replaced("\"format\": 1", "\"format\": 1.0", SYSTEM_FIELD_TYPE, "format");
     refuse_replaced("\"name\": \"test\"", "\"name\": \"t\\u0065st\"", SYSTEM_NOT_CANONICAL, "line");
     refuse_replaced("\"name\": \"test\"", "\"name\": \"te\\u0000st\"", SYSTEM_NOT_JSON, "line");
-    refuse_replaced("\"name\": \"test\"", "\"name\": \"t\xc3\xa4st\"", SYSTEM_FIELD_RANGE, "name");
+    refuse_replaced("\"name\": \"test\"", "\"name\": \"t\xc3\xa4st\"", SYSTEM_FIELD_TYPE, "name");
     refuse_replaced("\"name\": \"test\"", "\"name\": \"test\",\n  \"name\": \"test\"", SYSTEM_NOT_JSON, "duplicate");
     refuse_replaced("\"name\": \"test\",\n", "", SYSTEM_FIELD_MISSING, "name");
     refuse_replaced("\"name\": \"test\"", "\"name\": \"test\",\n  \"nome\": 1", SYSTEM_FIELD_UNKNOWN, "nome");
     refuse_replaced("\"name\": \"test\"", "\"name\": 7", SYSTEM_FIELD_TYPE, "name");
     refuse_replaced("\"window_blocks\": 4", "\"window_blocks\": 04", SYSTEM_NOT_JSON, "line");
-    refuse_replaced("\"window_blocks\": 4", "\"window_blocks\": -4", SYSTEM_FIELD_RANGE, "limits.window_blocks");
-    refuse_replaced("\"window_blocks\": 4", "\"window_blocks\": 9223372036854775808", SYSTEM_NOT_JSON, "line");
+    refuse_replaced("\"window_blocks\": 4", "\"window_blocks\": -4", SYSTEM_FIELD_TYPE, "limits.window_blocks");
+    refuse_replaced("\"queue_policy\": 0", "\"queue_policy\": -0", SYSTEM_NOT_CANONICAL, "line");
+    refuse_replaced("\"window_blocks\": 4", "\"window_blocks\": 9223372036854775807", SYSTEM_FIELD_RANGE, "limits.window_blocks");
+    refuse_replaced("\"window_blocks\": 4", "\"window_blocks\": 9223372036854775808", SYSTEM_FIELD_RANGE, "line");
+    refuse_replaced("\"window_blocks\": 4", "\"window_blocks\": -9223372036854775809", SYSTEM_FIELD_TYPE, "line");
+    refuse_replaced("\"window_blocks\": 4", "\"window_blocks\": 4e400", SYSTEM_FIELD_TYPE, "line");
     refuse_replaced("\"window_blocks\": 4", "\"window_blocks\": true", SYSTEM_FIELD_TYPE, "limits.window_blocks");
     refuse_replaced("\"origin_height\": \"0\"", "\"origin_height\": \"00\"", SYSTEM_FIELD_TYPE, "coordinators[0].origin_height");
+    refuse_replaced("\"origin_height\": \"0\"", "\"origin_height\": \"18446744073709551616\"", SYSTEM_FIELD_RANGE, "coordinators[0].origin_height");
     refuse_replaced("\"origin_height\": \"0\"", "\"origin_height\": 0", SYSTEM_FIELD_TYPE, "coordinators[0].origin_height");
+    refuse_replaced("\"rights\": [", "\"rights\": [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,", SYSTEM_TOO_LARGE, "rights");
     refuse_replaced("{\n", "{ \n", SYSTEM_NOT_CANONICAL, "line 1, column 2");
 }
 
