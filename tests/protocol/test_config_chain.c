@@ -147,6 +147,24 @@ static void another_operation_than_the_bodys_is_refused(void **state) {
     free(shown);
 }
 
+/* S-101: lengths, the certificate's form, the operation's. */
+static void form_is_judged_from_the_outside_in(void **state) {
+    (void)state;
+    begin();
+    struct admin_op *op = config_op(&chain->config, 0);
+    size_t certificate_bytes, count = entry_make(&chain->members, op, 10, Q, entry);
+    uint32_t body_bytes = bytes_get_le32(entry + BFT_HEADER_BYTES);
+    uint8_t *operation = entry + BFT_HEADER_BYTES + 4 + body_bytes + 4;
+    uint8_t *certificate = entry + (config_chain_entry_certificate(entry, count, &certificate_bytes) - entry);
+    operation[1] = 2;
+    assert_int_equal(config_chain_step(chain, entry, count, &verifier, NULL), SYSTEM_FORMAT_UNKNOWN);
+    certificate[0] = 3;
+    assert_int_equal(config_chain_step(chain, entry, count, &verifier, NULL), SYSTEM_CERTIFICATE);
+    bytes_put_le32(entry + BFT_HEADER_BYTES, BFT_BODY_BYTES_MAX + 1);
+    assert_int_equal(config_chain_step(chain, entry, count, &verifier, NULL), SYSTEM_TRUNCATED);
+    free(op);
+}
+
 static void every_sampled_flip_of_an_entry_is_refused(void **state) {
     (void)state;
     begin();
@@ -271,6 +289,7 @@ int main(void) {
         cmocka_unit_test(what_the_epoch_did_not_certify_is_refused),
         cmocka_unit_test(a_config_that_had_no_effect_is_no_step),
         cmocka_unit_test(another_operation_than_the_bodys_is_refused),
+        cmocka_unit_test(form_is_judged_from_the_outside_in),
         cmocka_unit_test(every_sampled_flip_of_an_entry_is_refused),
         cmocka_unit_test(a_chain_leads_to_any_epoch_and_bounds_the_old_ones),
         cmocka_unit_test(what_is_known_is_skipped_and_a_gap_is_refused),

@@ -548,6 +548,21 @@ static void piece_of_make(struct gen_members *world, struct trie *trie, const ui
     of->piece_count = entries_piece(trie, &of->query, of->piece, sizeof of->piece);
 }
 
+/* The same, two epochs below that of its child. */
+static void piece_of_age(struct gen_members *world, struct case_of_piece *of) {
+    struct checkpoint_shown *shown = &of->shown;
+    shown->manifest.epoch = shown->header.place.epoch = shown->child.place.epoch - 2;
+    shown->child.parent_id = bft_header_id(&shown->header);
+    memcpy(shown->manifest.block_id, shown->child.parent_id.bytes, 32);
+    certificate_make(world, shown);
+    struct bytes_writer writer = bytes_writer_of(of->manifest, sizeof of->manifest);
+    checkpoint_manifest_put(&writer, &shown->manifest);
+    CHECK(!writer.failed && writer.used == shown->manifest_count);
+    checkpoint_put(of, 0);
+    checkpoint_manifest_hash(of->manifest, shown->manifest_count, of->query.manifest_hash);
+    memcpy(of->piece + 8, of->query.manifest_hash, 32);
+}
+
 static void evidence_case(struct gen_members *world, json_t *list, const char *name, const struct case_of_piece *of, unsigned key, int more,
                           enum evidence_error expected) {
     static uint8_t bytes[2 * ROOM];
@@ -583,6 +598,9 @@ static void evidence_forms(struct gen_members *world, struct trie *trie, json_t 
     of.shown_bytes[of.shown_count++] = 0;
     evidence_case(world, list, "a byte behind CHECKPOINT", &of, 1, 0, EVIDENCE_BAD_CHECKPOINT);
     checkpoint_put(&of, 0);
+    of.query.prefix_bits = 257;
+    evidence_case(world, list, "a question that does not decode: 257 bits", &of, 1, 0, EVIDENCE_BAD_FIELD);
+    of.query.prefix_bits = 0;
     of.query.kind = of.piece[40] = CHECKPOINT_SUBROOTS_OF;
     evidence_case(world, list, "a question of SUBROOTS, and its answer", &of, 1, 0, EVIDENCE_BAD_FIELD);
     of.query.kind = of.piece[40] = CHECKPOINT_ENTRIES;
@@ -634,6 +652,10 @@ static void evidence_cases(struct gen_members *world, struct trie *trie, json_t 
     piece_of_make(world, trie, root, HEIGHT + 1, &of);
     of.piece[of.piece_count - 1] ^= 1;
     evidence_case(world, list, "at a height that no checkpoint has: K is not judged", &of, 1, 0, EVIDENCE_OK);
+    piece_of_make(world, trie, root, HEIGHT, &of);
+    of.piece[of.piece_count - 1] ^= 1;
+    piece_of_age(world, &of);
+    evidence_case(world, list, "of an epoch that is neither its child's nor the one before", &of, 1, 0, EVIDENCE_OK);
     evidence_forms(world, trie, list, root);
 }
 

@@ -207,6 +207,13 @@ static void gen_files_refused(json_t *out, const struct fixture *fixture) {
         {"a fraction", "\"window_blocks\": 4", "\"window_blocks\": 4.0", "field-type"},
         {"below the range", "\"window_blocks\": 4", "\"window_blocks\": 0", "field-range"},
         {"above the range", "\"window_blocks\": 4", "\"window_blocks\": 17", "field-range"},
+        {"2^53", "\"window_blocks\": 4", "\"window_blocks\": 9007199254740992", "field-range"},
+        {"2^63", "\"window_blocks\": 4", "\"window_blocks\": 9223372036854775808", "field-range"},
+        {"a sign", "\"window_blocks\": 4", "\"window_blocks\": -4", "field-type"},
+        {"a sign, and below -2^63", "\"window_blocks\": 4", "\"window_blocks\": -9223372036854775809", "field-type"},
+        {"an exponent that no float has", "\"window_blocks\": 4", "\"window_blocks\": 4e400", "field-type"},
+        {"a character that no string has", "\"name\": \"test\"", "\"name\": \"t\xc3\xa9st\"", "field-type"},
+        {"a name of 33 characters", "\"name\": \"test\"", "\"name\": \"testtesttesttesttesttesttesttestt\"", "field-range"},
         {"a limit changed", "\"window_blocks\": 4", "\"window_blocks\": 5", "id-mismatch"},
         {"relation of limits", "\"batch_bytes_max\": 1048576", "\"batch_bytes_max\": 4194304", "limits-conflict"},
         {"a field missing", "  \"succession\": 0,\n", "", "field-missing"},
@@ -215,9 +222,11 @@ static void gen_files_refused(json_t *out, const struct fixture *fixture) {
         {"protocol version 2", "\"protocol_version\": 1", "\"protocol_version\": 2", "format-unknown"},
         {"half of the administrators", "\"needed\": 2", "\"needed\": 1", "field-range"},
         {"height as a number", "\"origin_height\": \"0\"", "\"origin_height\": 0", "field-type"},
+        {"height 2^64", "\"origin_height\": \"0\"", "\"origin_height\": \"18446744073709551616\"", "field-range"},
         {"height with a leading zero", "\"origin_height\": \"0\"", "\"origin_height\": \"00\"", "field-type"},
         {"a node's name changed", "\"name\": \"c0-n1\"", "\"name\": \"c0-n9\"", "proof-invalid"},
         {"succession without predecessor", "\"succession\": 0", "\"succession\": 1", "field-range"},
+        {"17 rules", "\"rights\": [", "\"rights\": [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,", "too-large"},
         {"hex in capitals", "\"partition_key\": \"", "\"partition_key\": \"A", "field-type"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) file_refused(list, cases[i].name, text, cases[i].from, cases[i].to, cases[i].error);
@@ -476,6 +485,11 @@ static void gen_chain(json_t *out, const struct fixture *fixture) {
     object = item(list, "one entry, signed by another cluster's nodes");
     set_hex(object, "entry", other_room, count);
     set_error(object, "certificate", config_chain_step(&chain, other_room, count, &verifier, NULL));
+    count = fixture_chain_entry(fixture, 1, &chain.members, &op, 10, 3, other_room, ROOM);
+    other_room[BFT_HEADER_BYTES + 4 + bytes_get_le32(other_room + BFT_HEADER_BYTES) + 4 + 1] = 2;
+    object = item(list, "one entry, its operation has format 2");
+    set_hex(object, "entry", other_room, count);
+    set_error(object, "format-unknown", config_chain_step(&chain, other_room, count, &verifier, NULL));
     for (int i = 0; i < 2; i++) {
         fixture_config_op(fixture, &chain.config, -1, &op);
         if (i == 0) op.config.limits.credit_ops++;
