@@ -8,6 +8,7 @@
 #include "bft/core_internal.h"
 
 #define BACKLOG_MAX (UINT64_C(1) << 32) /* operations: so that sums over a period stay within 64 bits */
+#define RATE_LEAST 64                   /* operations a period: of fewer, chance alone halves the next period's, and B-50 is bound enough (B-52) */
 
 /* ---- Q* ---- */
 
@@ -297,7 +298,7 @@ static bool throughput_low(struct bft_core *core) {
     uint64_t half_life = core->limits.throughput_half_life_ms > period ? core->limits.throughput_half_life_ms : period;
     core->rate_best -= core->rate_best * period * 7 / (half_life * 10); /* ln 2 is about 7/10 */
     bool waits = core->now_ms - core->rate_waited_ms <= window / 4 && backlog >= 16 && backlog * 2 >= core->rate_best_backlog;
-    bool low = waits && rate * 100 < core->rate_best * core->limits.throughput_percent;
+    bool low = waits && core->rate_best >= RATE_LEAST && rate * 100 < core->rate_best * core->limits.throughput_percent;
     if (rate >= core->rate_best) {
         core->rate_best = rate;
         core->rate_best_backlog = backlog;
@@ -333,7 +334,7 @@ void bft_view_timers(struct step *step) {
     else if (turn_is_over(core)) time_out(step, BFT_TIMEOUT_ROTATION);
     else if (core->now_ms >= input_deadline(core)) time_out(step, BFT_TIMEOUT_INPUT); /* says more than that nothing went on: it comes first */
     else if (core->now_ms >= progress_deadline(core)) time_out(step, BFT_TIMEOUT_PROGRESS);
-    else if (low) time_out(step, BFT_TIMEOUT_SLOW);
+    else if (low && bft_leader(&core->members, core->memory.view) != core->me) time_out(step, BFT_TIMEOUT_SLOW); /* by B-35 its own would be enough */
 }
 
 uint64_t bft_view_deadline(const struct bft_core *core) {

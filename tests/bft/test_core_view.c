@@ -279,7 +279,7 @@ static void a_leader_that_decides_other_things_does_not_save_itself(void **state
 }
 
 /* B-52: at a fifth of the speed, while as much waits as before. `idle_ms` before the end of each of its blocks' time nothing waits any more. */
-static struct script *slow_leader(uint64_t idle_ms) {
+static struct script *slow_leader(uint64_t idle_ms, bool mine) {
     struct script *s = script_new(4, 3, 4);
     struct bft_header parent = s->genesis;
     uint64_t begun = 0;
@@ -291,6 +291,7 @@ static struct script *slow_leader(uint64_t idle_ms) {
             script_tick(s, idle_ms);
         }
         if (i == 100) begun = s->now_ms;
+        if (i == 100 && mine) s->core.me = 0; /* from now on it looks as the leader */
         struct bft_header block = script_block(s, &parent, 0, (uint8_t)(i % 200 + 1));
         script_decide(s, &block, 7);
         parent = block;
@@ -304,15 +305,23 @@ static struct script *slow_leader(uint64_t idle_ms) {
 
 static void a_slow_leader_is_replaced(void **state) {
     (void)state;
-    struct script *s = slow_leader(0);
+    struct script *s = slow_leader(0, false);
     assert_int_equal(cause(s), BFT_TIMEOUT_SLOW);
+    script_free(s);
+}
+
+/* Its own alarm would be enough (B-35), and others judge it. */
+static void a_leader_does_not_judge_its_own_pace(void **state) {
+    (void)state;
+    struct script *s = slow_leader(0, true);
+    assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 0);
     script_free(s);
 }
 
 /* Whatever ends a period, nothing waits then: that is when a slow leader would like to take up what it was given. */
 static void a_slow_leader_that_is_quick_when_the_period_ends_is_replaced(void **state) {
     (void)state;
-    struct script *s = slow_leader(60);
+    struct script *s = slow_leader(60, false);
     assert_int_equal(cause(s), BFT_TIMEOUT_SLOW);
     script_free(s);
 }
@@ -456,6 +465,26 @@ static void calm_takes_the_strain_back_step_by_step(void **state) {
     script_free(s);
 }
 
+/* Three requests a second and then one: chance, not the leader. */
+static void few_operations_a_period_judge_nobody(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    struct bft_header parent = s->genesis;
+    s->weight = 4;
+    for (int i = 0; i < 60; i++) {
+        waiting(s, 8, s->now_ms);
+        script_tick(s, i < 40 ? 100 : 900);
+        struct bft_header block = script_block(s, &parent, 0, (uint8_t)(i + 1));
+        script_decide(s, &block, 7);
+        parent = block;
+        assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 0);
+        script_forget(s);
+        s->final_count = 0;
+        s->executed_count = 0;
+    }
+    script_free(s);
+}
+
 /* As many inputs wait as before, but with fewer operations each: what is decided of those falls with them. */
 static void fewer_operations_in_as_many_inputs_are_no_fault_of_the_leader(void **state) {
     (void)state;
@@ -535,8 +564,10 @@ int main(void) {
         cmocka_unit_test(an_input_that_is_settled_in_time_times_nobody_out),
         cmocka_unit_test(a_leader_that_decides_other_things_does_not_save_itself),
         cmocka_unit_test(a_slow_leader_is_replaced),
+        cmocka_unit_test(a_leader_does_not_judge_its_own_pace),
         cmocka_unit_test(a_slow_leader_that_is_quick_when_the_period_ends_is_replaced),
         cmocka_unit_test(a_fall_in_demand_is_no_fault_of_the_leader),
+        cmocka_unit_test(few_operations_a_period_judge_nobody),
         cmocka_unit_test(fewer_operations_in_as_many_inputs_are_no_fault_of_the_leader),
         cmocka_unit_test(more_than_f_hasty_views_in_a_row_double_the_time_outs),
         cmocka_unit_test(strain_has_an_end),
