@@ -1,14 +1,15 @@
 """A backup of one partition (P-80): a folder of files, checked against nothing but the system file.
 
-The spec names one error, `bad_checkpoint`; the others here are ours: bad_chain, bad_name (a file that is none of P-80's, or pieces
-of several lengths), missing, bad_piece, bad_item, bad_counts. Entries of the chain beyond the child's epoch must be valid, too.
+The spec names one error, `bad_checkpoint`; the others here are ours: bad_chain (also one by which the checkpoint is left, P-42), bad_name
+(a file that is none of P-80's, or pieces of several lengths), missing, bad_piece, bad_item, bad_counts. Entries of the chain beyond the
+child's epoch must be valid, too. A chain of another cluster than the checkpoint's is found as P-42 finds another cluster.
 """
 import re
 
 from consensus import epochs_of
 from coordinator import Coordinator
 from decisions import ClusterLeaf, CompactDecision
-from durability import Known, PieceQuery, check_piece, entries_of_piece, read_checkpoints
+from durability import HEADERS_MAX, Known, PieceQuery, check_piece, entries_of_piece, read_checkpoints
 from machine import ENTRY, pending_hash
 from shard import Shard
 from wire import H, Bad, Reader, is_coordinator, le, need
@@ -50,9 +51,11 @@ class Backup:
         try:
             nonce, checkpoints = read_checkpoints(self.files["checkpoint"])
             need(nonce == bytes(8) and len(checkpoints) == 1 and not checkpoints[0].manifest.short, "bad_field")
-            need(checkpoints[0].usable(Known.of_chain(self.epochs)), "left")
+            need(len(checkpoints[0].certificate.headers) < HEADERS_MAX, "headers")
+            reached = checkpoints[0].usable(Known.of_chain(self.epochs))
         except Bad:
             raise Bad("bad_checkpoint")
+        need(reached, "bad_chain")
         self.manifest, child = checkpoints[0].manifest, checkpoints[0].child
         self.limits = [c.limits for e, c in self.epochs if e.epoch == child.epoch][0]
 

@@ -1,10 +1,17 @@
-"""Headers, votes, QCs, TIMEOUTs, TCs and certificates (chapter 3), and the chain of CONFIGs (7.8)."""
+"""Headers, votes, QCs, TIMEOUTs, TCs and certificates (chapter 3), and the chain of CONFIGs (7.8).
+
+How the text was read where it says less than a program must know:
+- S-101, S-104: the frame of CONFIG_CHAIN (S-103) first, then entry after entry: "that" which is checked first is that nothing follows SEAL.
+- S-103: the serial of an entry is that of its place; what its operation says is judged by S-76 alone, so of none beyond E + 1.
+- S-105: what is known already is skipped, but must decode.
+"""
 import ed25519
 from config import CONFIG, SEAL, Operation
 from wire import H, Bad, Reader, form, le, need, quorum, tag
 
 EMPTY_BODY = bytes(4)
 HEADER = 244
+BODY_MAX = 1 << 20
 TOP = 2**64 - 1
 
 
@@ -248,24 +255,22 @@ class Entry:
     """S-100."""
 
     def __init__(self, raw):
-        r = Reader(raw)
+        r = Reader(raw, field="truncated")
         self.header = Header(r.take(HEADER))
-        n = r.u(4)
-        need(n <= 1 << 20, "too-large")
-        self.body = r.take(n)
-        self.operation = Operation(r.take(r.u(4)))
-        cert = r.take(r.u(4))
+        self.body = r.take(r.ranged(4, 0, BODY_MAX))
+        operation, certificate = r.take(r.u(4)), r.take(r.u(4))
         r.end()
         try:
-            self.certificate = Certificate(cert)
+            self.certificate = Certificate(certificate)
         except Bad:
             raise Bad("certificate")
+        self.operation = Operation(operation)
 
 
 def take_step(base, config, start_height, entry, start_id=None):
     """S-101: the epoch that ends here, and the CONFIG after it (None after SEAL); base are the limits of the system file (D-32)."""
     op, h = entry.operation, entry.header
-    need(op.kind in (CONFIG, SEAL), "certificate")
+    need(op.kind in (CONFIG, SEAL), "field-range")
     op.effect(config, base)
     epoch = Epoch.of_config(config, start_height, h.height, start_id)
     need(h.place == epoch.place, "certificate")
@@ -282,12 +287,11 @@ def take_step(base, config, start_height, entry, start_id=None):
 
 
 def decode_chain(payload):
+    """S-103: the cluster, the first serial, and the entries' bytes."""
     r = Reader(payload)
     cluster, count, first = r.u(4), r.ranged(4, 0, 256), r.u(8)
-    entries = [Entry(r.take(r.u(4))) for _ in range(count)]
+    entries = [r.take(r.u(4)) for _ in range(count)]
     r.end()
-    for i, e in enumerate(entries):
-        need(e.operation.serial == first + i, "serial")
     return cluster, first, entries
 
 
@@ -300,14 +304,17 @@ class Chain:
 
     def take(self, payload, most=TOP):
         """S-105: steps from what is known on, up to epoch most; what is known already is skipped, a gap is refused."""
-        cluster, _, entries = decode_chain(payload)
+        cluster, first, entries = decode_chain(payload)
         need(cluster == self.genesis.cluster, "foreign")
-        for entry in entries:
-            if len(self.ended) < entry.operation.serial <= most:
-                self.step(entry)
+        for serial, raw in enumerate(entries, first):
+            if len(self.ended) < serial <= most:
+                self.step(serial, raw)
+            else:
+                Entry(raw)
 
-    def step(self, entry):
-        need(self.config is not None, "serial")
+    def step(self, serial, raw):
+        need(self.config is not None and serial == len(self.ended) + 1, "serial")
+        entry = Entry(raw)
         epoch, after = take_step(self.genesis.limits, self.config, self.start[0], entry, self.start[1])
         self.ended.append((epoch, self.config))
         self.config, self.start = after, (entry.header.height, entry.header.id)

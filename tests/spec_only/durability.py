@@ -2,12 +2,9 @@
 
 How the text was read where it says less than a program must know:
 - P-42: a message may show a manifest of more than 1,024 items whole, too; a short one of no more is told by its length of 156 bytes.
-- P-42: what is passed over or left is told by the epochs and the height of the two headers, not of the manifest, and K is that of the
-  header's epoch. A header or child of another system is left, too, if its epoch's number is beyond the chain.
-- P-42: "whose parent is not what began it": the child's parent_id, and its height less one, are compared with the start of its epoch.
+- P-42: what is passed over as not above the newest final block is told by the manifest's height, too.
 - P-47 names no word for a part of an item or manifest: one beyond piece_bytes_max or the total, of another total than before, or
   empty before the end is `bad_bytes` here.
-- P-45: a PIECE is too long by its bytes without signature, and that is judged before the signature.
 """
 import ed25519
 import merkle
@@ -159,7 +156,7 @@ class Checkpoint:
         epoch, _ = known.epochs[child.epoch]
         if child.epoch != header.epoch:
             need(child.epoch == header.epoch + 1, "bad_header")
-            need((epoch.start_height, epoch.start_id) == (child.height - 1, child.parent_id), "bad_header")
+            need((epoch.start_height, epoch.start_id) == (m.height, m.block_id), "bad_header")
         need((m.system_id, m.cluster) == (known.system_id, known.cluster), "bad_place")
         need(self.of_seal or (m.height & (1 << 48) - 1) % known.epochs[header.epoch][1] == 0, "bad_place")
         self.fits()
@@ -168,12 +165,12 @@ class Checkpoint:
 
     def passed_over(self, known):
         """P-42: names nobody and tells nothing."""
-        header = self.header
-        if len(self.certificate.headers) == HEADERS_MAX or header.height <= known.final:
+        header, height = self.header, self.manifest.height
+        if len(self.certificate.headers) == HEADERS_MAX or height <= known.final:
             return True
         if header.epoch not in known.epochs or self.child.epoch not in known.epochs:
             return True
-        return self.of_seal and known.epochs[header.epoch][0].height_last != header.height
+        return self.of_seal and known.epochs[header.epoch][0].height_last != height
 
     def fits(self):
         """Manifest, header, child or path: `bad_header`."""
@@ -274,9 +271,8 @@ def piece_head(raw, query):
 
 
 def check_piece(raw, query, root):
-    """P-44 to P-46 as a client gets it, or a file has it; root is what the piece is checked against."""
+    """P-44 to P-46 as a client gets it, or a file has it, however long; root is what the piece is checked against."""
     r, code, total = piece_head(raw, query)
-    need(len(raw) <= LONGEST, "bad_bytes")
     if code == 0 and query.kind == ENTRIES:
         check_entries(r, query, total, root)
     elif code == 0 and query.kind == SUBROOTS:
@@ -293,8 +289,8 @@ def check_signed(raw, query, root, system_id, key):
     _, code, _ = piece_head(raw, query)
     if code == 0 and query.kind == ENTRIES:
         piece, signature = raw[:-SIGNATURE], raw[-SIGNATURE:]
-        need(len(piece) <= LONGEST, "bad_bytes")
         need(ed25519.verify(key, piece_message(system_id, query.raw, piece), signature) == "ok", "unsigned")
+        need(len(piece) <= LONGEST, "bad_bytes")
         raw = piece
     check_piece(raw, query, root)
 

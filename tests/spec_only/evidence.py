@@ -1,13 +1,12 @@
 """Evidence (3.11).
 
 How the text was read where it says less than a program must know:
-- Kind 8: a PIECE that is longer than P-45 has one is no evidence: `no_conflict`.
 - Kind 8: "nothing is asked of the header's epoch but that it is the manifest's": the child may be of any epoch, before it or after it.
 """
 import ed25519
 from consensus import TOP, decode_chain, epochs_of
 from decisions import ClusterLeaf, CompactDecision, DecisionHead
-from durability import ENTRIES, LONGEST, Known, PieceQuery, check_piece, piece_head, piece_message, read_checkpoints
+from durability import ENTRIES, Known, PieceQuery, check_piece, piece_head, piece_message, read_checkpoints
 from succession import Statement
 from wire import Bad, Reader, need, tag, word_of
 
@@ -83,10 +82,11 @@ class Evidence:
         r = Reader(raw, "truncated", "bad_field")
         r.take(8)
         self.chain = r.take(r.u(4))
-        self.kind, self.signer = r.ranged(1, 1, PIECE), r.u(1)
+        head = Reader(r.take(4), field="bad_field")
+        self.kind, self.signer = head.ranged(1, 1, PIECE), head.u(1)
         need(self.signer < 16 if self.kind <= 4 or self.kind == PIECE else self.signer == NOBODY, "bad_field")
         self.culprit = None if self.signer == NOBODY else self.signer
-        r.zero(2)
+        head.zero(2)
         if self.kind <= 4:
             self.items = [what(r, name) for what, name in PAIRS[self.kind]]
             r.end()
@@ -145,7 +145,6 @@ class Evidence:
             need(piece_head(self.piece, self.query)[1] == 0, "code")
         except Bad:
             raise Bad("bad_field")
-        need(len(self.piece) <= LONGEST, "no_conflict")
         need(word_of(check_piece, self.piece, self.query, manifest.state_root) != "ok", "no_conflict")
 
     def check_piece(self, epoch, known):

@@ -2,7 +2,9 @@
 
 How the text was read where it says less than a program must know:
 - B-15: the newest NOOP is the newest that was taken; one that came too early is not remembered.
-- B-52: before the first period the best is 0, which any period's rate is not below. A period is as long as s (B-55) at its beginning says.
+- B-52: before the first period the best is 0, which any period's rate is not below. When s (B-55) sinks, a period that has
+  lasted as long by now ends at once, and its rate is that of all the time that it lasted.
+- B-52: of a slice's bytes / 64 the whole ones count.
 """
 from wire import le
 
@@ -37,6 +39,11 @@ class Noops:
         return front + references
 
 
+def slice_operations(size):
+    """B-52: what a slice counts for while it waits."""
+    return size // 64 + 1
+
+
 class Throughput:
     """B-52, as one member judges the leader of its view."""
 
@@ -49,13 +56,17 @@ class Throughput:
         """On entering a view."""
         self.best, self.low_before = self.best / 2, False
 
-    def period(self, operations, backlog, waited_late, strain=0):
-        """One period's operations, its mean number of waiting inputs, and whether something waited within its last quarter.
+    def over(self, lasted, strain):
+        """Whether a period that lasted so long ends, as s is now."""
+        return lasted >= self.window << strain
+
+    def period(self, operations, backlog, waited_late, lasted=None):
+        """One period's operations, its mean number of operations in what waits, and whether something waited within its last quarter.
 
         True if the view is to be timed out.
         """
-        length = self.window << strain
-        rate = operations / length
+        length = lasted or self.window
+        rate = operations * self.window / length
         self.best *= 0.5 ** (length / self.half_life)
         if rate >= self.best:
             self.best, self.best_backlog = rate, backlog

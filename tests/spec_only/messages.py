@@ -1,9 +1,7 @@
 """Messages inside a cluster (3.3), inputs and decision queues (4.1, 4.6), the work blob (D-26)."""
 import ed25519
-from consensus import HEADER, QC, TC, VOTE_TAG, Ballot, Certificate, Header, check_place
+from consensus import BODY_MAX, HEADER, QC, TC, VOTE_TAG, Ballot, Certificate, Header, check_place
 from wire import H, form, le, need, tag
-
-BODY_MAX = 1 << 20
 
 
 class Vote:

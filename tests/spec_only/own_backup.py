@@ -79,7 +79,7 @@ def add(r):
         ("a whole one of 1,025 items is read, and lists others", "bad_name", but(checkpoint=message(many.raw))),
         ("a bit of its certificate", "bad_checkpoint", flipped("checkpoint")),
         ("a chain that goes on", "ok", but(chain=w.chain(COORDINATOR, [step]))),
-        ("of the block that began the next epoch", "ok", after([raw])), ("a chain that ends before it", "bad_checkpoint", after([])),
+        ("of the block that began the next epoch", "ok", after([raw])), ("a chain that ends before it", "bad_chain", after([])),
         ("a chain of another cluster", "bad_checkpoint", but(chain=w.chain(SHARD, []))),
         ("a chain from serial 2 on", "bad_chain", but(chain=w.chain(COORDINATOR, [], 2))),
         ("a step that is not valid", "bad_chain", but(chain=w.chain(COORDINATOR, [strange]))),

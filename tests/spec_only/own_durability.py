@@ -85,6 +85,14 @@ def epochs(r, w):
     elsewhere = w.file.genesis(COORDINATOR)
     of_other = Made(w, w.changed(elsewhere), 64).raw
     usable = lambda raw, known=whole: lambda: len(checkpoint_message(message(raw), known))
+    by_next = (block, w.header(second, 49, block.id, state=root))
+    certified = w.certificate(second, [by_next[1]])
+    of_other_height = checkpoint(manifest(w, odd, root), *by_next, certified)
+    head = manifest(w, block, root)
+    stray = w.header(second, 49, fork.id, state=root)
+    placed = checkpoint(head[:4] + le(COORDINATOR, 4) + head[8:], block, stray, w.certificate(second, [stray]))
+    of_k = checkpoint(manifest(w, early, root), late, w.header(second, 65, late.id, state=root), certified)
+    astray_k = checkpoint(manifest(w, w.header(base, 48), root), late, w.header(second, 65, late.id, state=root), certified)
     r.facts("P-42 epochs", [
         ("the CONFIG block, its child of the next epoch", 1, usable(first)),
         ("the child's epoch is not known", 0, usable(first, short)),
@@ -101,6 +109,10 @@ def epochs(r, w):
         ("a lower one", "bad_header", usable(jump)), ("a child two epochs on", "bad_header", usable(beyond, longer)),
         ("whose epoch is not known: left", "ok", usable(beyond)), ("a child of an epoch before", "bad_header", usable(back)),
         ("a child's epoch before the place", "bad_header", usable(astray)),
+        ("it is the manifest's height that is compared", "bad_header", usable(of_other_height)),
+        ("not the child's parent", "bad_place", usable(placed)),
+        ("K of the header's epoch, the manifest's height", "bad_header", usable(of_k)),
+        ("which that epoch does not allow", "bad_place", usable(astray_k)),
         ("another root, of an epoch that is not known: left", "ok", usable(unlike, short)), ("of one that is", "bad_header", usable(unlike)),
         ("another cluster's, of an epoch that is not known: left", "ok", usable(of_other, short)),
         ("another cluster", "bad_place", usable(Made(w, w.file.genesis(COORDINATOR), 16).raw))])
@@ -128,11 +140,22 @@ def choice(r):
         ("after long any", b, lambda: taken((0, {a: 16}), (1, {b: 32}), waited=True)),
         ("what others show than whose did not come", a, lambda: taken((0, {b: 32, c: 48}), (1, {a: 16}), waited=True, failed=[c])),
         ("of one height that which came first", b, lambda: taken((0, {b: 16}), (1, {a: 16}), (2, {a: 16}), (3, {b: 16}))),
+        ("whoever shows it by now", b, lambda: taken(
+            (0, {b: 16}), (1, {a: 16}), (2, {a: 16}), (3, {b: 16}), (4, {b: 16}), (0, {a: 16}))),
+        ("with a gap, from its end on", a, lambda: taken((0, {b: 16}), (0, {}), (1, {a: 16}), (2, {a: 16}), (3, {b: 16}), (0, {b: 16}))),
+        ("an answer that has it still is no gap", b, lambda: taken(
+            (0, {b: 16}), (1, {a: 16}), (0, {b: 16, c: 8}), (2, {a: 16}), (3, {b: 16}))),
+        ("height before that", c, lambda: taken((0, {b: 16}), (1, {b: 16}), (2, {c: 32}), (3, {c: 32}))),
         ("likewise after long", c, lambda: taken((0, {c: 16}), (1, {b: 16}), waited=True)),
         ("those who showed it stay last, whatever they show then", a, lambda: taken(
             (0, {c: 48}), (1, {a: 16}), waited=True, failed=[c], later=[(0, {b: 64})])),
         ("who shows it after it was chosen does not", c, lambda: taken(
             (0, {c: 48}), (1, {a: 16}), waited=True, failed=[c], later=[(1, {c: 48})])),
+        ("once somebody else shows it, it counts like any", c, lambda: taken(
+            (0, {c: 48}), (1, {a: 16}), waited=True, failed=[c], f=2, later=[(2, {c: 48, b: 32})])),
+        ("the highest of which is taken", b, lambda: taken(
+            (0, {c: 48}), (1, {a: 16}), waited=True, failed=[c], f=2, later=[(2, {c: 48, b: 64})])),
+        ("of what is put last, it comes last", b, lambda: taken((0, {c: 48, b: 32}), waited=True, failed=[c])),
         ("what more than f show is never put last", c, lambda: taken(
             (0, {c: 48}), (1, {a: 16}), waited=True, failed=[c], later=[(2, {c: 48})])),
         ("nor are those who showed it, more than f of them", b, lambda: taken(

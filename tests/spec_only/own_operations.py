@@ -5,7 +5,7 @@ from admin import (BUSY, DONE, ELSEWHERE, INVALID, NOTHING, NUMBER, OTHER_CLIENT
 from cards import Rights, make_card
 from config import CHANGE, CONFIG, ENROL, REVOKE, SEAL, Operation
 from operations import BUSY as NO_ROOM, MALFORMED, QUOTA, REVOKED, RIGHTS
-from relay import Relay
+from relay import Relay, held, refused
 from spec_text import errors
 from wire import le
 from world import COORDINATOR, SHARD, Pair, card, get, member_of, put, seed_of, world
@@ -263,6 +263,13 @@ def reads(r, w):
     def asked(rights, *times_and_batches):
         node = relay(rights)
         return [node.refuse(b, me, now) for now, b in times_and_batches][-1]
+
+    def strange():
+        """A state that does not know the client."""
+        m = Pair.of_genesis(w).coordinator
+        m.put(b"k" + me, None)
+        return m
+
     revoked = Pair.of_genesis(w)
     revoked.decide((3, w.operation(REVOKE, 0, 1, w.file.file_hash, me), 0))
     forged = w.batch([(SHARD, 0, 1, 1, [put(b"bb", b"")])])
@@ -290,4 +297,16 @@ def reads(r, w):
         ("REVOKED before busy", (REVOKED, 0), lambda: Relay(revoked.coordinator).refuse(one, me, 0, 77)),
         ("a write's signature", (MALFORMED, 0), lambda: relay(all_).refuse(forged, me, 0)),
         ("busy before it", NO_ROOM, lambda: relay(all_).refuse(forged, me, 0, 77)[0]),
+        ("retry_ms is a u32", (NO_ROOM, 2**32 - 1), lambda: relay(all_).refuse(one, me, 0, 2**33)),
+        ("in the name of nobody", (RIGHTS, 0), lambda: Relay(strange()).refuse(one, bytes(32), 0)),
         ("without a quota", None, lambda: asked(all_, (0, four), (0, four)))])
+    write = w.batch([(SHARD, 0, 1, 1, [put(b"bb", b"")])])
+    r.facts("D-3", [
+        ("a batch", True, lambda: held(Pair.of_genesis(w).coordinator, write)),
+        ("signed wrong", False, lambda: held(Pair.of_genesis(w).coordinator, forged)),
+        ("reads", True, lambda: held(Pair.of_genesis(w).coordinator, one)),
+        ("of a client not known yet", None, lambda: held(strange(), write)), ("its reads", None, lambda: held(strange(), one)),
+        ("of one who was revoked", True, lambda: held(revoked.coordinator, write))])
+    r.facts("O-51", [
+        ("REFUSED", bytes(32) + bytes([MALFORMED]) + bytes(7), lambda: refused(None, MALFORMED, 0)),
+        ("with a time", b"\1" * 32 + bytes([QUOTA, 0, 0, 0]) + le(334, 4), lambda: refused(b"\1" * 32, QUOTA, 334))])

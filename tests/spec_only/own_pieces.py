@@ -166,8 +166,11 @@ def signed(r, w):
         ("BUSY to SUBROOTS", "ok", judge(hashes[:41] + bytes([3, 0, 0]) + le(3, 4) + bytes(8), subroots)),
         ("its nonce before that", "bad_nonce", judge(bytes(8) + hashes[8:41] + bytes([2, 0, 0]) + le(3, 4) + bytes(8), subroots)),
         ("SUBROOTS with a signature", "bad_bytes", judge(hashes + me.signature(subroots, hashes), subroots)),
-        ("longer than any can be", "bad_bytes", judge(piece + bytes(durability.LONGEST - len(piece) + 65))),
-        ("as long as one can be", "unsigned", judge(piece + bytes(durability.LONGEST - len(piece) + 64))),
+        ("longer than any can be, and not signed", "unsigned", judge(piece + bytes(durability.LONGEST - len(piece) + 65))),
+        ("longer than any can be, its entries' order not looked at", "bad_bytes", judge(resigned(
+            turned + bytes(durability.LONGEST - len(piece) + 1)))),
+        ("as long as one can be, which has its order", "bad_order", judge(resigned(turned + bytes(durability.LONGEST - len(piece))))),
+        ("to a client it may be longer", "bad_order", lambda: check_piece(turned + bytes(durability.LONGEST), q, me.root)),
         ("to a client without", "ok", lambda: check_piece(piece, q, me.root)),
         ("to a client with", "bad_bytes", lambda: check_piece(raw, q, me.root))])
     sample = lambda first, last: {word_of(judge(x)) for x in flips(raw, first, last)}
@@ -181,17 +184,22 @@ def signed(r, w):
 def snapshots(r):
     def after(*events, hold=600):
         s = Snapshots(hold)
-        for what, height, now in events:
-            getattr(s, what)(height, now)
+        for what, *args in events:
+            getattr(s, what)(*args)
         return s
     made = [("made", h, h) for h in (16, 32)]
-    taken = lambda last: [("asked", 16, 40), ("made", 48, 48), ("made", 64, 64)] + [("asked", 16, t) for t in range(540, last + 1, 500)]
+    two_more = [("made", h, h) for h in (48, 64)]
+    asks = lambda last: [("asked", 16, t, "a") for t in range(540, last + 1, 500)]
+    old = [("made", 16, 16), ("shown", "a", 20), ("made", 32, 32), ("asked", 16, 40, "a"), *two_more]
     r.facts("P-49", [
-        ("the newest two", [32, 16], lambda: after(*made).shown(32)), ("a third takes the oldest one's place", [48, 32], lambda: after(
-            *made, ("made", 48, 48)).shown(48)),
-        ("one that is taken stays, and is shown", [64, 16], lambda: after(
-            *made, ("asked", 16, 40), ("made", 48, 48), ("asked", 16, 60), ("made", 64, 64)).shown(64)),
-        ("until nobody asks for its pieces", [64, 48], lambda: after(*made, ("asked", 16, 40), ("made", 48, 48), ("made", 64, 64)).shown(641)),
-        ("as long as somebody asks", [64, 16], lambda: after(*made, *taken(5540)).shown(5600)),
-        ("but for no more than a bounded time", [64, 48], lambda: after(*made, *taken(9540)).shown(9600)),
+        ("the newest", [32], lambda: after(*made).shown("a", 32)), ("a third takes the oldest one's place", False, lambda: after(
+            *made, ("made", 48, 48)).asked(16, 48)), ("the older of two is there", True, lambda: after(*made).asked(16, 32)),
+        ("one that he takes stays, and is shown behind the newest", [64, 16], lambda: after(*old).shown("a", 64)),
+        ("who asks anew is shown the newest", [64], lambda: after(*old).shown("b", 64)),
+        ("who goes on asking is shown what he was first", [64, 48], lambda: after(
+            ("made", 48, 48), ("shown", "b", 50), ("made", 64, 64)).shown("b", 70)),
+        ("until it is gone", [64], lambda: after(("made", 16, 16), ("shown", "b", 20), ("made", 32, 32), *two_more).shown("b", 70)),
+        ("until nobody asks for its pieces", [64], lambda: after(*old).shown("a", 641)),
+        ("as long as he asks", [64, 16], lambda: after(*old, *asks(5540)).shown("a", 5600)),
+        ("but for no more than a bounded time", [64], lambda: after(*old, *asks(9540)).shown("a", 9600)),
         ("what is gone is UNKNOWN", False, lambda: after(*made, ("made", 48, 48)).asked(16, 50))])

@@ -75,7 +75,8 @@ def shown(r, w):
         ("of the path", ["bad_header"], lambda: words(flips(raw, end))),
         ("of the state_root", ["bad_header"], lambda: words(flips(raw, at, at + 32))),
         ("of the block_id", ["bad_header"], lambda: words(flips(raw, at - 32, at))),
-        ("of height and epoch", ["bad_header"], lambda: words(flips(raw, at - 48, at - 32))),
+        ("of the manifest's epoch", ["bad_header"], lambda: words(flips(raw, at - 48, at - 40))),
+        ("of its height, which is then not SEAL's", ["ok"], lambda: words(flips(raw, at - 40, at - 32))),
         ("of cluster and system", ["bad_place"], lambda: words(flips(raw, 8, 28))),
         ("of the last signature", ["bad_certificate"], lambda: words(flips(raw, end - 72, end - 8))),
         ("of a header alone, so that no path is read", ["bad_bytes"], lambda: words(flips(raw, at + 52, at + 52 + 244)))])
@@ -136,8 +137,8 @@ def backups(r, w):
     good = files()
     r.words("P-80 of SEAL's block", [
         ("whole", "ok", judge()), ("255 headers", "ok", judge(headers=255)), ("256 headers", "bad_checkpoint", judge(headers=256)),
-        ("a chain without SEAL", "bad_checkpoint", judge(chain=w.chain(SHARD, []))),
-        ("SEAL at another height", "bad_checkpoint", judge(chain=Sealed(w, 6).chain)),
+        ("a chain without SEAL", "bad_chain", judge(chain=w.chain(SHARD, []))),
+        ("SEAL at another height", "bad_chain", judge(chain=Sealed(w, 6).chain)),
         ("a bit of the path", "bad_checkpoint", judge(checkpoint=good["checkpoint"][:-1] + bytes([good["checkpoint"][-1] ^ 1]))),
         ("an entry less", "bad_piece", judge(**{"piece-000-": make_piece(
             PieceQuery(bytes(8) + good["piece-000-"][8:40] + bytes(56)), entries[:-1])}))])

@@ -1,5 +1,5 @@
-"""Checks of our own for time-outs under strain (B-36, B-50, B-52, B-53, B-55)."""
-from leader import Throughput
+"""Checks of our own for time-outs under strain (B-36, B-50, B-52, B-53, B-55, D-25)."""
+from leader import Throughput, slice_operations
 from limits import TIMEOUTS
 from strain import Timer
 
@@ -50,14 +50,28 @@ def time_outs(r):
         ("a final block does not help it", (1010, "input"), lambda: due(("hand", 10, "a"), ("final", 900))),
         ("under strain 1", (2010, "input"), lambda: due(("hand", 10, "a"), s=1)),
         ("in the next view from its beginning, twice as long", (2500, "input"), lambda: due(("hand", 10, "a"), ("enter", 500))),
+        ("not handed to the new leader", None, lambda: due(("hand", 10, "a"), ("enter", 500, 1, False))),
+        ("handed to it later", (2700, "input"), lambda: due(("hand", 10, "a"), ("enter", 500, 1, False), ("hand", 700, "a"))),
+        ("handed twice, it waits since the first time", (1010, "input"), lambda: due(("hand", 10, "a"), ("hand", 90, "a"))),
+        ("a dispatch, which nobody hands on", (2500, "input"), lambda: due(("dispatch", 10, "d"), ("enter", 500, 1, False))),
+        ("that was sent", None, lambda: due(("dispatch", 10, "d"), ("consume", 500, "d"))),
+        ("not handed in a new epoch", None, lambda: due(("hand", 10, "a"), ("epoch", 500))),
+        ("a dispatch in a new epoch, from its beginning", (1500, "input"), lambda: due(("dispatch", 10, "d"), ("epoch", 500))),
+        ("before it may sign", None, lambda: due(("epoch", 0, False), ("hand", 10, "a"), ("pend", 10))),
+        ("from then on", (1700, "pending"), lambda: due(("epoch", 0, False), ("pend", 10), ("allow", 700), ("hand", 710, "a"))),
+        ("an input that came before", (1700, "input"), lambda: due(("epoch", 0, False), ("hand", 10, "a"), ("allow", 700))),
         ("a view without a block: T doubles", (2507, "pending"), lambda: due(("enter", 500), ("pend", 507))),
+        ("three views at once: it doubles once", (2507, "pending"), lambda: due(("enter", 500, 3), ("pend", 507))),
+        ("and so from one to the next", (4507, "pending"), lambda: due(("enter", 400), ("enter", 500), ("pend", 507))),
+        ("D-25: a quarter of view_base_ms, whatever s is", 257, lambda: timer(s=5).hand_by(7)),
         ("the turn", (0, "turn"), lambda: due(("final", 0, True))), ("timed out once", None, lambda: due(("hand", 0, "a"), ("time_out", 9)))])
 
 
 def views(*kinds, f=1, s=0, gap=100):
     """The strain after each view: a view of this kind, and then the next is entered. Something waits all the time.
 
-    block: it decided; turn: it ended by that; calm: it decided and had a calm period; idle: it had one and decided nothing; none: neither.
+    block: it decided; turn: it ended by that; calm: it decided and had a calm period; idle: it had one and decided nothing; none: neither;
+    late: its block became final by a QC of a later view; both: it decided, and then another block became final so; over: and it was over by turn.
     """
     x, now, out = timer(f, s), 0, []
     x.hand(0, "late")
@@ -65,9 +79,13 @@ def views(*kinds, f=1, s=0, gap=100):
         now += gap
         if kind in ("block", "turn", "calm"):
             x.final(now, turn=kind == "turn")
+        if kind in ("late", "both", "over"):
+            if kind != "late":
+                x.final(now, turn=kind == "over")
+            x.final(now, by=x.number + 1)
         if kind in ("calm", "idle"):
             x.consume(now, "late")
-            now = x.period_begun + 4 * x.period_i
+            now = x.period_begun + 4 * x.i()
             x.hand(now, "late")  # the calm period is over by then
         x.enter(now)
         out.append(x.s)
@@ -87,7 +105,22 @@ def hasty(r):
         ("a calm period in one that decided nothing does", [0, 0, 0, 1], lambda: views("block", "idle", "block", "block")),
         ("f members alone do not raise it, with others' turns between", [0] * 12, lambda: views(*["block", "turn", "turn", "turn"] * 3)),
         ("a calm period does", [0, 0, 0, 1], lambda: views("block", "calm", "block", "block")),
-        ("calm views alone", [0] * 4, lambda: views(*["calm"] * 4))])
+        ("calm views alone", [0] * 4, lambda: views(*["calm"] * 4)),
+        ("a QC of a later view decided nothing here", [0] * 4, lambda: views(*["late"] * 4)),
+        ("nor if an own one came before", [0] * 4, lambda: views(*["both"] * 4)),
+        ("such views are left aside", [0, 0, 0, 1], lambda: views("block", "late", "both", "block")),
+        ("but for one that was over by turn", [0, 0, 0, 1], lambda: views("block", "over", "block", "block")),
+        ("the QC of an earlier one neither", [0, 0], lambda: [earlier() for _ in range(2)])])
+
+
+def earlier():
+    """Blocks that become final, after it was left, by the QC of the view before."""
+    x = timer()
+    x.final(0)
+    for now in (100, 200, 300):
+        x.enter(now)
+        x.final(now, by=x.number - 1)
+    return x.s
 
 
 def calm(r):
@@ -100,6 +133,7 @@ def calm(r):
         return x.s, x.calm
     i = 8000  # of strain 3; a period is 32,000
     first, second = 4 * i, 4 * i + 2 * i  # the second period is of strain 2
+    skipped = [("enter", 100 * n) for n in range(2, 6)]  # k is 4
     r.facts("B-55 periods", [
         ("before the first ends", (3, False), lambda: after(until=first - 1)), ("at its end", (2, True), lambda: after(until=first)),
         ("the next is shorter", (2, True), lambda: after(until=second - 1)), ("and sinks again", (1, True), lambda: after(until=second)),
@@ -118,7 +152,23 @@ def calm(r):
         ("timed out: no period ends", (3, False), lambda: after(("time_out", 9), until=9 * first)),
         ("a view that ends before", (3, False), lambda: after(("enter", first - 1), until=first)),
         ("the next one's first period begins on entering it", (3, False), lambda: after(("enter", 100), until=first + 99)),
-        ("with the I of its beginning", (2, True), lambda: after(("enter", 100), until=first + 100)),
+        ("with the I of its end", (2, True), lambda: after(("enter", 100), until=first + 100)),
+        ("k is above s: longer by so much", (3, False), lambda: after(*skipped, until=2 * first + 499)),
+        ("and then it ends", (2, True), lambda: after(*skipped, until=2 * first + 500)),
+        ("a block makes it shorter", (3, False), lambda: after(*skipped, ("final", 900), until=first + 499)),
+        ("so that it ends before", (2, True), lambda: after(*skipped, ("final", 900), until=first + 500)),
+        ("at once", (2, True), lambda: after(*skipped, ("final", first + 7000), until=first + 7000)),
+        ("what had waited is held against the shorter one", (3, True), lambda: after(
+            *skipped, ("hand", 5000, "a"), ("consume", 8000, "a"), ("final", first + 7000), until=first + 7000)),
+        ("and not calm by it", (3, False), lambda: after(
+            *skipped, ("hand", 5000, "a"), ("consume", 9001, "a"), ("final", first + 7000), until=first + 7000)),
+        ("calm by the longer", (3, True), lambda: after(
+            *skipped, ("hand", 5000, "a"), ("consume", 9001, "a"), until=2 * first + 500)),
+        ("the next one begins where it ended", (2, True), lambda: after(
+            *skipped, ("final", first + 7000), until=first + 7000 + 2 * i - 1)),
+        ("not handed to this leader: it does not wait", (2, True), lambda: after(("hand", 5, "a"), ("enter", 9, 1, False), until=first + 9)),
+        ("before it may sign none begins", (0, False), lambda: after(("epoch", 0, False), until=first)),
+        ("from then on", (0, [False, True]), lambda: (0, [after(("epoch", 0, False), ("allow", 50), until=50 + n)[1] for n in (3999, 4000)])),
         ("a new epoch begins at 0", 0, new_epoch)])
 
 
@@ -135,9 +185,15 @@ def throughput(r):
     def times_out(*periods):
         """Periods are (strain, operations, backlog, something waited late)."""
         t = Throughput(35, 1000, 60000)
-        return [t.period(*x, strain=s) for s, *x in periods]
+        return [t.period(*x, lasted=1000 << s) for s, *x in periods]
+    over = lambda lasted, s: lambda: Throughput(35, 1000, 60000).over(lasted, s)
     best = (0, 1000, 10, True)
     r.facts("B-52 under strain", [
+        ("a period in calm", [False, True], lambda: [over(n, 0)() for n in (999, 1000)]),
+        ("under strain 3", [False, True], lambda: [over(n, 3)() for n in (7999, 8000)]),
+        ("by the s of its end", True, over(7999, 2)),
+        ("operations of a slice", [1, 1, 2, 65537], lambda: [slice_operations(n) for n in (16, 63, 64, 1 << 22)]),
+        ("one that became longer than s says", [False] * 3, lambda: times_out(best, (1, 800, 10, True), (1, 800, 10, True))),
         ("a longer period of the same rate", [False] * 3, lambda: times_out(best, (2, 2000, 10, True), (2, 2000, 10, True))),
         ("as many operations in it are low", [False, False, True], lambda: times_out(best, (2, 1000, 10, True), (2, 1000, 10, True))),
         ("the best decays as long as it is", [False] * 4, lambda: times_out(best, (5, 0, 0, False), (5, 9000, 10, True), (5, 9000, 10, True))),

@@ -1,4 +1,4 @@
-"""Checks of our own for chapter 7: what has an effect (D-32), chains, succession."""
+"""Checks of our own for chapter 7: JSON (S-1 to S-4), what has an effect (D-32), chains and their entries, succession."""
 import copy
 import hashlib
 
@@ -10,19 +10,104 @@ from links import CLIENT, MEMBER, OBSERVER, OTHER_NODE
 from machine import genesis_state
 from operations import OK, RECORDED, REUSED, REVOKED, TOO_OLD
 from succession import Leaving, Statement, in_office, judged, kept, successor_genesis, windows_follow
+from sysfile import SystemFile, canonical
 from wire import le
 from world import COORDINATOR, SHARD, Pair, card, entries_of, put, sealed_file, world
 
 
 def add(r):
     w = world()
+    json_texts(r, w)
     limits_of_config(r, w)
     input_hashes(r, w)
     chains(r, w)
+    entry_order(r, w)
     statements(r, w)
     leaving(r, w)
     office(r, w)
     genesis(r, w)
+
+
+def json_texts(r, w):
+    whole = canonical(w.object)
+
+    def but(*pairs):
+        text = whole
+        for find, replace in pairs:
+            if find not in text:
+                raise ValueError("not in the file: %s" % find)
+            text = text.replace(find, replace, 1)
+        return lambda: SystemFile(text)
+    window = lambda x: but((b'"window_blocks": 4', b'"window_blocks": ' + x))
+    burst = lambda x: (b'"quota_burst": 0', b'"quota_burst": ' + x)
+    name = lambda x: (b'"name": "spec-only"', b'"name": "' + x + b'"')
+    form = lambda x: (b'"format": 1,\n  "limits"', b'"format": ' + x + b',\n  "limits"')
+    needed, no_needed = b'"needed": 2', (b',\n    "needed": 2', b'')
+    r.words("S-4 numbers", [
+        ("as it is", "ok", but()), ("-0", "not-canonical", but(burst(b"-0"))), ("-0 where no 0 is allowed", "field-range", window(b"-0")),
+        ("-0 and another fault", "format-unknown", but(burst(b"-0"), form(b"2"))), ("-1", "field-type", window(b"-1")),
+        ("0.0", "field-type", but(burst(b"0.0"))), ("-0.0", "field-type", but(burst(b"-0.0"))), ("0e0", "field-type", but(burst(b"0e0"))),
+        ("4e400", "field-type", window(b"4e400")), ("-00", "not-json", but(burst(b"-00"))), ("00", "not-json", but(burst(b"00"))),
+        ("04", "not-json", window(b"04")), ("+4", "not-json", window(b"+4")), (".5", "not-json", window(b".5")), ("4.", "not-json", window(b"4.")),
+        ("NaN", "not-json", window(b"NaN")), ("-Infinity", "not-json", window(b"-Infinity")), ("true", "field-type", window(b"true")),
+        ("null", "field-type", window(b"null")), ("2^53 - 1", "field-range", window(b"9007199254740991")),
+        ("2^64", "field-range", window(b"18446744073709551616")), ("50 digits", "field-range", window(b"9" * 50)),
+        ("10,000 digits", "field-range", window(b"9" * 10000)), ("50 digits below 0", "field-type", window(b"-" + b"9" * 50)),
+        ("2^53 as format", "field-range", but(form(b"9007199254740992"))), ("2^53 - 1 as format", "format-unknown", but(form(b"9007199254740991"))),
+        ("a fraction as format", "field-type", but(form(b"1.0")))])
+    r.words("S-1, S-3 strings", [
+        ("U+0000 as an escape", "not-json", but(name(b"a\\u0000b"))), ("as it is", "not-json", but(name(b"a\0b"))),
+        ("before format 2", "not-json", but(name(b"\\u0000"), form(b"2"))), ("in a name", "not-json", but((b'"name"', b'"na\\u0000me"'))),
+        ("where no string may be", "not-json", but(burst(b'["\\u0000"]'))), ("in a card", "not-json", but((b'"name": "c-0"', b'"name": "c\\u0000"'))),
+        ("U+0001 as an escape", "field-type", but(name(b"a\\u0001b"))), ("as it is, which JSON lacks", "not-json", but(name(b"a\1b"))),
+        ("U+0020 as an escape: S-5", "field-range", but(name(b"a\\u0020b"))), ("a letter as one", "not-canonical", but(name(b"spec-onl\\u0079"))),
+        ("a backslash", "field-type", but(name(b"a\\\\b"))), ("half a pair", "field-type", but(name(b"\\ud800"))),
+        ("no UTF-8", "not-json", but(name(b"\xff"))), ("a mark of order", "not-json", lambda: SystemFile(b"\xef\xbb\xbf" + whole)),
+        ("a name twice, once as an escape", "not-json", but((needed, b'"needed": 2,\n    "neede\\u0064": 2'))),
+        ("nothing", "not-json", lambda: SystemFile(b"")), ("an array", "field-type", lambda: SystemFile(b"[]\n")),
+        ("missing before unknown", "field-missing", but((needed, b'"nedeed": 2'))),
+        ("unknown before values", "field-unknown", but((needed, b'"needed": -1,\n    "z": 0'))),
+        ("missing before what is inside of others", "field-missing", but(no_needed, (b'"card": "admin"', b'"card": 1')))])
+
+
+def entry_order(r, w):
+    """S-101, S-104: the order of an entry's faults."""
+    base = w.file.genesis(SHARD)
+    second = w.changed(base, {"due_blocks": 3})
+    op, enrol = w.config(base, second), w.operation(ENROL, 0, 1, w.file.file_hash, card(2, "late").proven + Rights(0, 0, []).encode())
+    few = w.config(base, second, signers=w.admins[:1])
+    good = w.entry(base, 5, op)[0]
+    body, certificate = good[248:248 + 52], good[248 + 52 + 4 + len(op) + 4:]
+    part = lambda x: le(len(x), 4) + x
+    made = lambda body=body, op=op, certificate=certificate, tail=b"", head=good[:244]: head + part(body) + part(op) + part(certificate) + tail
+    step = lambda **x: lambda: take_step(base.limits, base, 0, Entry(made(**x)))
+    format_2, no_form, wrong = op[:1] + b"\2" + op[2:], b"\3" + certificate[1:], certificate[:-5] + bytes([certificate[-5] ^ 1]) + certificate[-4:]
+    long, most = bytes((1 << 20) + 1), bytes(1 << 20)
+    r.words("S-101 order", [
+        ("a step", "ok", step()), ("a body of 2^20 + 1", "truncated", step(body=long)), ("of 2^20", "certificate", step(body=most)),
+        ("a byte behind", "truncated", step(tail=b"\0")),
+        ("lengths before the certificate's form", "truncated", step(certificate=no_form, tail=b"\0")),
+        ("before the operation", "truncated", step(op=format_2, tail=b"\0")),
+        ("the certificate's form before the operation", "certificate", step(certificate=no_form, op=format_2)),
+        ("the operation before what the certificate proves", "format-unknown", step(certificate=wrong, op=format_2)),
+        ("an enrolment", "field-range", step(op=enrol)), ("its kind before its signatures", "field-range", step(op=enrol[:-196] + bytes(4))),
+        ("the operation's signatures before the body", "signatures-too-few", step(op=few, body=bytes(4))),
+        ("before what the certificate proves", "signatures-too-few", step(op=few, certificate=wrong)),
+        ("what it proves", "certificate", step(certificate=wrong)), ("another header", "certificate", step(head=bytes(244)))])
+    seal = w.entry(second, 9, w.operation(SEAL, SHARD, 2, second.hash, b""))[0]
+    shown = lambda *entries, most=2**64 - 1: lambda: epochs_of(base, w.chain(SHARD, entries), most)
+    r.words("S-104 order", [
+        ("entry after entry", "certificate", shown(made(certificate=wrong), b"")), ("the frame before", "truncated", lambda: epochs_of(
+            base, w.chain(SHARD, [made(certificate=wrong)]) + b"\0")),
+        ("after SEAL, whatever it is", "serial", shown(good, seal, b"")), ("beyond, it must decode", "truncated", shown(good, seal, b"", most=2)),
+        ("beyond, after SEAL", "ok", shown(good, seal, good, most=2)), ("beyond, of whatever kind", "ok", shown(good, made(op=enrol), most=1)),
+        ("beyond, of whatever serial", "ok", shown(good, good, most=1)), ("which is judged", "serial", shown(good, good, most=2)),
+        ("beyond, proved by nothing", "ok", shown(good, made(certificate=wrong), most=1)),
+        ("beyond, whose certificate does not decode", "certificate", shown(good, made(certificate=no_form), most=1)),
+        ("before the operation", "certificate", shown(good, made(certificate=no_form, op=format_2), most=1)),
+        ("beyond, whose operation does not", "format-unknown", shown(good, made(op=format_2), most=1)),
+        ("beyond, whose body is too long", "truncated", shown(good, made(body=long), most=1)),
+        ("beyond, whose body is no body", "ok", shown(good, made(body=b"\1"), most=1))])
 
 
 def limits_of_config(r, w):
@@ -272,7 +357,7 @@ def office(r, w):
         ("all together", "ok", about(new, none, whole)), ("no chain", "truncated", about(new, b"", whole)),
         ("the files before the chain", "serial", about(later, b"", w.statement(later, w.admins))),
         ("the files before whom the statement is about", "serial", about(later, none, whole)),
-        ("the files before its form", "serial", about(later, none, whole[:-1])), ("its form before the chain", "order", about(
+        ("its form before the files", "truncated", about(later, none, whole[:-1])), ("its form before the chain", "order", about(
             new, w.chain(SHARD + 1, []), whole[:72] + whole[168:] + whole[72:168])),
         ("the chain before its signatures", "truncated", about(new, b"", w.statement(new, w.admins[:1])))]
     r.facts("S-142 CONFIG", [

@@ -1,7 +1,7 @@
 """Succession (7.12): the statement, who leaves and who follows, genesis of a successor.
 
 How the text was read where it says less than a program must know:
-- S-142: the two files (S-140) before the statement's form (S-141), and that before the chain.
+- S-142: a chain that is shown is judged whole from genesis on, and then what is known beside it.
 """
 from config import check_signatures
 from consensus import Chain
@@ -53,9 +53,9 @@ def in_office(system, payload, known=()):
 
 
 def judged(old, new, raw, payload, known=()):
-    """S-142, by whoever is no node of the old system: the two files, then the statement's form, then the chain, then the rest."""
-    follows(old, new)
+    """S-142, by whoever is no node of the old system: the statement's form (S-141), then the two files, then the chain, then the rest."""
     statement = Statement(raw)
+    follows(old, new)
     statement.check(in_office(old, payload, known), old, new)
 
 

@@ -1,4 +1,10 @@
-"""Canonical JSON and the system file (7.1, 7.3)."""
+"""Canonical JSON and the system file (7.1, 7.3).
+
+How the text was read where it says less than a program must know:
+- S-4, S-25: "from the outside in" holds in a cluster, a client and `administrators`, too: first types, ranges and lengths of its own values in
+  the order of the table, then what is inside of them, in the same order.
+- S-4: an integer of 2^53 or more is `field-range` as `format`, too. A prefix (S-31) of more than 256 bytes is `field-range`.
+"""
 import json
 
 from cards import KINDS, Card, Rights, is_name
@@ -8,28 +14,47 @@ from wire import H, Bad, le, need
 
 FILE_MAX, CARD_FILE_MAX = 32 << 20, 8192
 TWO53 = 1 << 53
+DIGITS = 20  # more than any integer has that is not beyond all ranges
 
 
 class NotInteger:
     """A JSON number that S-3 does not know."""
 
 
+def strings(value):
+    """All strings and names in it."""
+    left = [value]
+    while left:
+        v = left.pop()
+        if isinstance(v, str):
+            yield v
+        elif isinstance(v, dict):
+            left += [*v, *v.values()]
+        elif isinstance(v, list):
+            left += v
+
+
 def parse(raw):
+    """S-1, S-4: JSON, with -0 as another spelling of 0."""
     def pairs(items):
         out = dict(items)
         need(len(out) == len(items), "not-json")
         return out
 
     def integer(s):
-        return int(s) if len(s) < 40 and s[0] != "-" else NotInteger()
+        if s == "-0":
+            return 0
+        return NotInteger() if s[0] == "-" else int(s) if len(s) <= DIGITS else 10 ** DIGITS
 
     def constant(s):
         raise Bad("not-json")
     try:
-        return json.loads(raw.decode("utf-8"), object_pairs_hook=pairs, parse_int=integer,
-                          parse_float=lambda s: NotInteger(), parse_constant=constant)
+        out = json.loads(raw.decode("utf-8"), object_pairs_hook=pairs, parse_int=integer,
+                         parse_float=lambda s: NotInteger(), parse_constant=constant)
     except (ValueError, RecursionError):
         raise Bad("not-json")
+    need(all("\0" not in s for s in strings(out)), "not-json")
+    return out
 
 
 def canonical(value):
@@ -120,15 +145,16 @@ class Cluster:
 class Client:
     def __init__(self, obj):
         names(obj, {"card", "quota_burst", "quota_per_second", "rights"})
+        need(isinstance(obj["card"], dict), "field-type")
         burst, per_second = (integer(obj, n, 0, 2**32 - 1) for n in ("quota_burst", "quota_per_second"))
-        rules = []
-        for rule in array(obj, "rights", 0, 16):
+        rights, rules = array(obj, "rights", 0, 16), []
+        self.card = card_of(obj["card"], 2)
+        for rule in rights:
             names(rule, {"allow", "prefix"})
             allow = text(rule, "allow")
             need(allow in ("r", "w", "rw"), "field-range")
             rules.append(({"r": 1, "w": 2, "rw": 3}[allow], hexa(rule, "prefix", most=256)))
         self.rights = Rights(per_second, burst, rules)
-        self.card = card_of(obj["card"], 2)
 
 
 def values(obj, table):
@@ -147,8 +173,7 @@ class SystemFile:
         obj = parse(raw)
         need(isinstance(obj, dict), "field-type")
         need("format" in obj, "field-missing")
-        need(type(obj["format"]) is int, "field-type")
-        need(obj["format"] == 1, "format-unknown")
+        need(integer(obj, "format", 0, TWO53) == 1, "format-unknown")
         names(obj, self.HEAD)
         self.read(obj)
         need(self.file_hash[:16] == self.system_id, "id-mismatch")

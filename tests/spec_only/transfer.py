@@ -1,9 +1,10 @@
 """The receiver of a checkpoint (P-48), which clients may ask (P-50), and which checkpoints a sender keeps and shows (P-49).
 
 How the text was read where it says less than a program must know:
-- P-48: which came first of one height is told by who showed it first at all, not by whose newest answer came first.
-- P-48: of what the same peers show, what has not come once is asked for again last.
+- P-48: "since one was chosen last": what was shown already when one was chosen last goes on in the order in which it was shown.
+- P-48: of what is put last, what has not come once comes last of all.
 - P-49: how long one that is taken stays is the node's choice (`hold`): so long after the last piece, ten times as long after the first.
+  So long after his last question an asker asks anew. What it takes to show one is computed here at once.
 """
 
 
@@ -11,14 +12,16 @@ class Shown:
     """P-48: which manifest a receiver takes; a member shows what its newest answer shows."""
 
     def __init__(self, f):
-        self.f, self.by_peer, self.came, self.chosen = f, {}, {}, {}  # peer -> {manifest hash: height}; hash -> how many came before; hash -> peers
-        self.distrusted, self.tried = set(), set()
+        self.f, self.by_peer, self.chosen = f, {}, {}  # peer -> {manifest hash: height}; hash -> who showed it when it was chosen
+        self.since = {}  # hash -> when somebody's newest answer came to have it, without a gap since; answers are counted
+        self.answers, self.distrusted, self.tried = 0, set(), set()
 
     def answer(self, peer, manifests):
         """The first answer to a question; manifests: hash -> height."""
         self.by_peer[peer] = dict(manifests)
-        for h in manifests:
-            self.came.setdefault(h, len(self.came))
+        self.answers += 1
+        shown = {h for hashes in self.by_peer.values() for h in hashes}
+        self.since = {h: self.since.get(h, self.answers) for h in shown}
 
     def did_not_come(self, manifest_hash):
         """One that was taken."""
@@ -38,10 +41,11 @@ class Shown:
             for h, at in manifests.items():
                 showers.setdefault(h, set()).add(peer)
                 height[h] = at
-        highest = lambda h: (height[h], -self.came[h])
+        highest = lambda h: (height[h], -self.since[h])
         some = [h for h, peers in showers.items() if len(peers) > self.f]
         if not some and waited_long:
-            some, highest = list(showers), lambda h: (bool(showers[h] - self.distrusted), h not in self.tried, height[h], -self.came[h])
+            others = lambda h: bool(showers[h] - self.distrusted)
+            some, highest = list(showers), lambda h: (others(h), others(h) or h not in self.tried, height[h], -self.since[h])
         if not some:
             return None
         best = max(some, key=highest)
@@ -60,21 +64,27 @@ def may_copy(rights):
 
 
 class Snapshots:
-    """P-49: the newest two, and those that somebody takes."""
+    """P-49: the newest two, and those that somebody takes; whom a sender shows which."""
 
     def __init__(self, hold):
         self.hold, self.heights, self.taken = hold, [], {}  # taken: height -> (first asked, last asked)
+        self.of = {}  # asker -> (height that he was shown first, when he last asked for it, for a piece of it or what there is)
 
     def made(self, height, now):
         self.heights.append(height)
         self.drop(now)
 
-    def asked(self, height, now):
+    def asked(self, height, now, asker=None):
         """A piece of it is asked for; False: UNKNOWN."""
         self.drop(now)
         if height in self.heights:
-            self.taken[height] = (self.taken.get(height, (now, now))[0], now)
+            self.take(height, now)
+            if asker in self.of and self.of[asker][0] == height:
+                self.of[asker] = (height, now)
         return height in self.heights
+
+    def take(self, height, now):
+        self.taken[height] = (self.taken.get(height, (now, now))[0], now)
 
     def drop(self, now):
         for h in sorted(self.heights)[:-2]:
@@ -83,9 +93,12 @@ class Snapshots:
                 self.heights.remove(h)
                 self.taken.pop(h, None)
 
-    def shown(self, now):
-        """The newest, and the one that is taken longest, else the one before."""
+    def shown(self, asker, now):
+        """To CHECKPOINT_QUERY: the newest, and behind it the one that he was shown first, as long as he goes on asking."""
         self.drop(now)
-        newest, *rest = sorted(self.heights, reverse=True)
-        old = [h for h in rest if h in self.taken]
-        return [newest] + (sorted(old, key=lambda h: self.taken[h][0]) or rest)[:1]
+        newest = max(self.heights)
+        height, last = self.of.get(asker, (newest, now))
+        if height not in self.heights or now - last >= self.hold:
+            height = newest
+        self.of[asker] = (height, now)
+        return [newest] if height == newest else [newest, height]
