@@ -253,15 +253,26 @@ void input_persist(struct replica *r, struct input *input) {
     blob_drop(head);
 }
 
-void block_store(struct replica *r, uint32_t index) {
-    struct rblock *block = &r->blocks[index];
-    if (block->persisted) return;
-    uint8_t key[WAL_KEY_BYTES_MAX];
+static bool block_inputs_store(struct replica *r, const struct rblock *block) {
+    bool stored = false;
     for (uint32_t i = 0; i < block->ref_count; i++) {
         if (block->inputs == NULL || block->inputs[i] == NONE) continue;
         struct input *input = &r->inputs[block->inputs[i]];
-        if (!input->persisted && input->blob != NULL) input_persist(r, input);
+        if (input->persisted || input->blob == NULL) continue;
+        input_persist(r, input);
+        stored = true;
     }
+    return stored;
+}
+
+/* A block that came from the store may lack inputs there, which a flip has spoilt: what was fetched in their place is stored, or each start would end
+ * below it again. */
+void block_store(struct replica *r, uint32_t index) {
+    struct rblock *block = &r->blocks[index];
+    bool stored = block_inputs_store(r, block);
+    if (block->persisted && stored) block->durable_at = persist_sequence(r);
+    if (block->persisted) return;
+    uint8_t key[WAL_KEY_BYTES_MAX];
     struct blob *header = blob_make(BFT_HEADER_BYTES);
     struct bytes_writer writer = bytes_writer_of(header->bytes, BFT_HEADER_BYTES);
     bft_header_put(&writer, &block->header);
