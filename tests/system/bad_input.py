@@ -229,7 +229,7 @@ def data_directories(cases, system, other):
                     runs(cases, f"state {how}", system, "c0-n0")
                     cases.case(f"state {how}: it says so", " state_lost " in system.log("c0-n0")[mark:], system.log("c0-n0")[mark:][-800:])
     with Aside(f"{node}/data/wal"):
-        refuses(cases, "votes are missing", system, "c0-n0", EXIT_DATA, "wal", "No such file", "votes are lost")
+        refuses(cases, "votes are missing", system, "c0-n0", EXIT_DATA, "wal", "No such file", "disk is mounted", "so are its votes")
     if host.may_drop():
         os.chmod(f"{node}/data", 0)
         refuses(cases, "no permission on the data", system, "c0-n0", EXIT_DATA, "data", "owner|permission|Permission", preexec=host.as_nobody_special)
