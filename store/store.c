@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -175,10 +176,15 @@ struct fault_line {
 static struct fault_line bus_line;
 static struct fault_line fault_line;
 
+static atomic_flag fault_told = ATOMIC_FLAG_INIT;
+
+/* Several threads read one damaged file at once: the first explains and ends the process, the others wait for that. */
 static void on_fault(int number) {
+    while (atomic_flag_test_and_set(&fault_told)) (void)pause();
     const struct fault_line *line = number == SIGBUS ? &bus_line : &fault_line;
     (void)!write(STDERR_FILENO, line->text, line->bytes);
-    (void)raise(number); /* SA_RESETHAND: the default action, once this returns */
+    (void)signal(number, SIG_DFL);
+    (void)raise(number); /* the default action, once this returns */
 }
 
 static void fault_explain(int number, struct fault_line *line, const char *path, const char *what) {
@@ -186,7 +192,7 @@ static void fault_explain(int number, struct fault_line *line, const char *path,
     if (sigaction(number, NULL, &now) != 0 || now.sa_handler != SIG_DFL) return;
     int length = snprintf(line->text, sizeof line->text, "%s: %s\n", path, what);
     line->bytes = length > 0 && (size_t)length < sizeof line->text ? (size_t)length : 0;
-    struct sigaction action = {.sa_handler = on_fault, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_fault};
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(number, &action, NULL); /* without it the process ends all the same, unexplained */
 }

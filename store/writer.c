@@ -69,8 +69,9 @@ static enum store_status thread_start(struct writer *writer, struct store_error 
         if (writer->config.cpu < CPU_SETSIZE) CPU_SET((unsigned)writer->config.cpu, &set);
         code = pthread_attr_setaffinity_np(&attributes, sizeof set, &set);
     }
-    CHECK(sigfillset(&all) == 0);
-    CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0); /* signals are for the threads that wait for them */
+    /* Signals are for the threads that wait for them, but a fault is its own thread's: blocked, it would end the process unexplained. */
+    CHECK(sigfillset(&all) == 0 && sigdelset(&all, SIGBUS) == 0 && sigdelset(&all, SIGSEGV) == 0);
+    CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
     if (code == 0) code = pthread_create(&writer->thread, &attributes, writer_run, writer);
     CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
     CHECK(pthread_attr_destroy(&attributes) == 0);

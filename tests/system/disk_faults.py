@@ -139,7 +139,8 @@ def cut_file(cases, system, load, name):
     stopped = load.until(lambda: not system.running(name))
     lines = new_lines(system, name, before)
     named = any("cannot be read" in x or "damaged" in x or "Input/output" in x for x in lines)
-    cases.case(f"a file that is cut: {name} stops: {lines[0][:160] if lines else ''}", stopped and named, system.log(name)[before:][-600:])
+    said = f"{name} stops, exit {system.live[name].returncode}: {lines[0][:160] if lines else ''}"
+    cases.case(f"a file that is cut: {said}", stopped and named, system.log(name)[before:][-600:])
     before = len(system.log(name))
     system.start(name)
     ended = wait(lambda: not system.running(name), 20)
