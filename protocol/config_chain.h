@@ -33,7 +33,7 @@
 
 enum {
     CONFIG_CHAIN_HEAD_BYTES = 16,
-    CONFIG_CHAIN_ENTRIES_MAX = 256, /* in one payload; ask again for more */
+    CONFIG_CHAIN_ENTRIES_MAX = 4096, /* in one payload; ask again for more */
     CONFIG_CHAIN_ENTRY_BYTES_MAX = BFT_HEADER_BYTES + 12 + BFT_BODY_BYTES_MAX + ADMIN_OP_BYTES_MAX + BFT_CERTIFICATE_BYTES_MAX,
     CONFIG_QUERY_BYTES = 16
 };

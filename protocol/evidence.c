@@ -10,12 +10,6 @@
 #include "protocol/leaf.h"
 #include "protocol/slice.h"
 
-enum {
-    REFS_MAX_DEFAULT = 1024, /* block_refs_max (S-40) */
-    STEP_BYTES = CONFIG_CHAIN_ENTRY_BYTES_MAX - BFT_BODY_BYTES_MAX + BODY_HEAD_BYTES + REFS_MAX_DEFAULT * BODY_REFERENCE_BYTES
-};
-_Static_assert(CONFIG_CHAIN_ENTRIES_MAX * (4 + STEP_BYTES) + 16 <= EVIDENCE_CHAIN_BYTES_MAX, "by default no chain is longer");
-
 static const uint8_t magic[EVIDENCE_MAGIC_BYTES] = {'H', 'R', 'C', 'E', 'V', 'I', 'D', '1'};
 
 const char *evidence_kind_name(enum evidence_kind kind) {

@@ -21,8 +21,8 @@ enum { EVIDENCE_MAGIC_BYTES = 8, EVIDENCE_NOBODY = 0xFF };
 /*
  * How large a file can be. The largest items are those of a wrong piece (kind 8): CHECKPOINT, whole, with as many items as a manifest may have
  * (P-32), and PIECE of ENTRIES, which no receiver takes for one when it is longer than this (P-45). All other items are smaller: a compact decision
- * came in one frame (32 MiB). The chain before them is what the administrators made it: 64 MiB are enough for the 256 steps that a payload may have
- * (S-103) with the largest operations, certificates and, at the default block_refs_max, bodies. What is larger nobody keeps, and nobody reads.
+ * came in one frame (32 MiB). The chain before them is what the administrators made it: 64 MiB are 16 KiB for each of the 4,096
+ * steps that a payload may have (S-103); with four nodes and a body of its own a step is some KiB. What is larger nobody keeps, and nobody reads.
  */
 enum {
     EVIDENCE_PIECE_BYTES_MORE = 8 + CHECKPOINT_PIECE_QUERY_BYTES + CHECKPOINT_PIECE_SIGNATURE_BYTES, /* of its items, beside the two */

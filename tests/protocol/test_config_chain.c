@@ -227,6 +227,36 @@ static void a_chain_leads_to_any_epoch_and_bounds_the_old_ones(void **state) {
     assert_int_equal(config_chain_members(chain, system, SHARD + 1, NULL, 0, 0, &verifier, &members, NULL), SYSTEM_FOREIGN);
 }
 
+/* What a receipt carries after years: more steps than one would make in a test of anything else. */
+static void a_payload_takes_as_many_steps_as_it_says_it_may(void **state) {
+    (void)state;
+    enum { STEPS = 300, STEP_ROOM = 8192 };
+    static uint8_t many[CONFIG_CHAIN_HEAD_BYTES + STEPS * STEP_ROOM];
+    begin();
+    struct bytes_writer writer = bytes_writer_of(many, sizeof many);
+    config_chain_head_encode(&writer, SHARD, STEPS, 1);
+    for (uint64_t i = 0; i < STEPS; i++) {
+        struct admin_op *op = config_op(&chain->config, -1);
+        size_t count = entry_make(&chain->members, op, 10 + i, Q, entry);
+        bytes_put_u32(&writer, (uint32_t)count);
+        bytes_put_raw(&writer, entry, count);
+        assert_int_equal(config_chain_step(chain, entry, count, &verifier, NULL), SYSTEM_OK);
+        free(op);
+    }
+    assert_false(writer.failed);
+    struct bft_members members;
+    const struct system *system = &fixture->assembly->system;
+    assert_int_equal(config_chain_members(chain, system, SHARD, many, writer.used, STEPS, &verifier, &members, NULL), SYSTEM_OK);
+    assert_true(members.place.epoch == STEPS && members.start.height == 10 + STEPS - 1);
+    begin();
+    assert_int_equal(config_chain_extend(chain, many, writer.used, &verifier, NULL), SYSTEM_OK);
+    struct config_chain_reader reader;
+    bytes_put_le32(many + 4, CONFIG_CHAIN_ENTRIES_MAX);
+    assert_int_equal(config_chain_read(&reader, SHARD, many, writer.used, NULL), SYSTEM_OK);
+    bytes_put_le32(many + 4, CONFIG_CHAIN_ENTRIES_MAX + 1);
+    assert_int_equal(config_chain_read(&reader, SHARD, many, writer.used, NULL), SYSTEM_TRUNCATED);
+}
+
 static void what_is_known_is_skipped_and_a_gap_is_refused(void **state) {
     (void)state;
     size_t count = payload_make(payload, false);
@@ -292,6 +322,7 @@ int main(void) {
         cmocka_unit_test(form_is_judged_from_the_outside_in),
         cmocka_unit_test(every_sampled_flip_of_an_entry_is_refused),
         cmocka_unit_test(a_chain_leads_to_any_epoch_and_bounds_the_old_ones),
+        cmocka_unit_test(a_payload_takes_as_many_steps_as_it_says_it_may),
         cmocka_unit_test(what_is_known_is_skipped_and_a_gap_is_refused),
         cmocka_unit_test(nothing_follows_a_seal),
         cmocka_unit_test(queries_have_one_encoding),
