@@ -18,7 +18,7 @@ SHELL := /bin/bash
 .SUFFIXES:
 .SECONDARY:
 
-FOLDERS := client appliance protocol ring store bft merkle
+FOLDERS := client appliance protocol ring store bft merkle init
 FLAVOURS := gcc clang asan tsan cov pic
 FLAVOUR ?= gcc
 DIR ?=
@@ -35,6 +35,7 @@ BELOW_ring := ring
 BELOW_protocol := protocol bft merkle
 BELOW_appliance := appliance protocol ring store bft merkle
 BELOW_client := client protocol ring bft merkle
+BELOW_init := init
 
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 BORINGSSL_DIR ?= /usr/lib/$(MULTIARCH)/android
@@ -47,6 +48,9 @@ WARN := -Wall -Wextra -Werror -Wconversion -Wshadow -Wvla -Wstrict-prototypes -W
 BASE := -std=c17 -D_GNU_SOURCE $(WARN) -I. -isystem /usr/include/android -fno-omit-frame-pointer
 HARD := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 LINK_HARD := -pie -Wl,-z,relro,-z,now
+# PID 1 needs no library and no loader; sanitizers want theirs.
+ALONE_gcc_init := -static-pie
+ALONE_clang_init := -static-pie
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 CC_gcc := gcc
@@ -102,7 +106,7 @@ folders_of = $(foreach f,$(FOLDERS),$(if $(filter $f,$(foreach x,$(call direct_o
 $(foreach d,$(TESTDIRS),$(foreach m,$(TMAINS_$d) $(TFUZZ_$d),$(eval HELPERS_$m := $(call helpers_of,$d,$m))))
 $(foreach d,$(TESTDIRS),$(foreach m,$(TMAINS_$d) $(TFUZZ_$d),$(eval BENEATH_$m := $(call folders_of,$d,$m))))
 
-program_name = $(patsubst admin,heraclius-admin,$(patsubst %_main,%,$(basename $(notdir $1))))
+program_name = $(patsubst admin,heraclius-admin,$(patsubst console,heraclius-console,$(patsubst setup,heraclius-setup,$(patsubst %_main,%,$(basename $(notdir $1))))))
 
 # ---------------------------------------------------------------- rules of one flavour
 
@@ -121,7 +125,8 @@ define PROGRAM_RULES
 PROGRAMS_$1 += $4
 $4: $(3:%.c=build/$1/obj/%.o) $(foreach f,$(BELOW_$2),build/$1/$f.a)
 	@echo "  LINK  $$@"
-	@$$(CC_$1) $$(LDFLAGS_$1) $$(EXTRA_LDFLAGS) -Wl,-Map=$$@.map -o $$@.$$$$$$$$ $$(filter %.o %.a,$$^) $$(LIBS) && mv $$@.$$$$$$$$ $$@
+	@$$(CC_$1) $$(if $$(ALONE_$1_$2),$$(filter-out -pie,$$(LDFLAGS_$1)) $$(ALONE_$1_$2),$$(LDFLAGS_$1)) $$(EXTRA_LDFLAGS) -Wl,-Map=$$@.map -o $$@.$$$$$$$$ \
+	  $$(filter %.o %.a,$$^) $$(if $$(ALONE_$1_$2),,$$(LIBS)) && mv $$@.$$$$$$$$ $$@
 endef
 
 # $1 flavour, $2 tests folder

@@ -1,0 +1,32 @@
+/*
+ * Which configuration this machine goes by. init reads none itself: it copies a candidate to where nobody else can change it, has heraclius-setup
+ * judge that copy (signature of the owner, number, node), and keeps it at /data/config/bundle if it is accepted. What was accepted last stays in
+ * force until then.
+ *
+ * Candidates at a start, in this order; each is judged against what is in force by then:
+ *
+ *   QEMU's fw_cfg       opt/heraclius/config
+ *   a disk              vfat or ISO 9660 with the label HERACLIUS-CFG, its file heraclius.cfg
+ *
+ * and later whatever the console or the admin hands in. Labels on disk: vfat at byte 71 (FAT32) or 43 (FAT12, FAT16) of the boot sector, 11 bytes,
+ * filled up with spaces; it is HERACLIUS-C then, its first 11. ISO 9660: at byte 40 of the descriptor at byte 32768, 32 bytes.
+ */
+#ifndef INIT_CONFIG_H
+#define INIT_CONFIG_H
+
+#include <stdbool.h>
+
+#include "init/plan.h"
+
+enum { CONFIG_BYTES_MAX = 8 << 20, CONFIG_REASON_BYTES = 240 };
+
+/* The stage. */
+void config_start(void);
+/* A candidate from an open file, from its beginning. False: `reason` is one line. */
+bool config_offer(int fd, const char *whence, char reason[CONFIG_REASON_BYTES]) __attribute__((warn_unused_result));
+/* In force; NULL: none. */
+const struct plan *config_plan(void);
+/* The node has its files and may be started. */
+bool config_node_ready(void);
+
+#endif

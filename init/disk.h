@@ -1,0 +1,46 @@
+/*
+ * The data disk: found by its label, made only on a disk that is wholly blank, grown to the size of its disk, mounted at /data.
+ *
+ * A disk is a data disk iff it (or a partition of it) carries ext4 with the label HERACLIUS-DATA. Two of them: neither is used, since one may be a
+ * copy of the other, and a node must not choose its memory by chance. None, and exactly one wholly blank disk: that one is formatted. A disk with
+ * anything on it is never formatted, nor one whose mount fails.
+ *
+ * Formatting writes the blocks that mke2fs made at build time (/etc/heraclius/ext4: image/steps/disk.py), the superblock last. Before the first of
+ * them DISK_BEGUN is written to the first bytes of the disk, which ext4 leaves alone: a machine that loses power in between finds a disk that it
+ * may begin anew, and not one that it must take for foreign.
+ *
+ * Offsets of ext4's superblock, which begins at byte 1024 (kernel documentation, filesystems/ext4/super.rst):
+ *
+ *   56   2   magic 0xEF53, little-endian
+ *   120  16  volume label
+ */
+#ifndef INIT_DISK_H
+#define INIT_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define DISK_LABEL "HERACLIUS-DATA"
+#define DISK_BEGUN "HERACLIUS-FORMATTING\n"
+
+enum {
+    DISK_BLANK_BYTES = 1 << 20, /* so much at both ends, and DISK_SAMPLES blocks between, must be zeros */
+    DISK_SAMPLES = 64,
+    DISK_BLOCK_BYTES = 4096,
+    DISK_BYTES_MIN = 512 << 20, /* smaller blank disks are not taken */
+    DISK_BLOCKS_MAX = 4096,     /* of the shipped file system */
+};
+
+/* The stage; true: /data is there and writable. */
+bool disk_start(void);
+/* "vdb", "" if there is none. */
+const char *disk_name(void);
+uint64_t disk_bytes(void);
+
+/* The parts that tests drive on files: what a disk is, and formatting it. */
+enum disk_kind { DISK_UNREADABLE, DISK_DATA, DISK_BLANK, DISK_OTHER };
+enum disk_kind disk_look(int fd, uint64_t bytes);
+/* Blocks file: 8 bytes "HRCEXT4\1", u32 count, then count times u32 block number, 4096 bytes; little-endian, ascending. NULL: done; else why not. */
+const char *disk_format(int fd, uint64_t bytes, const char *blocks_path);
+
+#endif

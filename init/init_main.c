@@ -1,0 +1,128 @@
+/*
+ * PID 1 of the appliance. Stages in order (say.h), then one loop that waits for everything: children, timers, their outputs, the control socket.
+ *
+ * A stage that cannot be done is said and the machine goes on without it as far as it can; the console always comes up. Nothing here takes memory
+ * from a heap, and nothing here reads what comes from the network.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "init/config.h"
+#include "init/control.h"
+#include "init/disk.h"
+#include "init/machine.h"
+#include "init/modules.h"
+#include "init/mounts.h"
+#include "init/net.h"
+#include "init/program.h"
+#include "init/say.h"
+#include "init/words.h"
+
+enum { FEED_MS = 5000 };
+
+enum ending { RUNNING, REBOOT, HALT };
+
+static int signals_open(void) {
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGCHLD);
+    (void)sigaddset(&set, SIGINT); /* ctrl-alt-del */
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGPWR);
+    (void)sigprocmask(SIG_SETMASK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static enum ending signals_take(int fd, uint64_t now_ms) {
+    struct signalfd_siginfo info;
+    enum ending ending = RUNNING;
+    while (read(fd, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM) ending = REBOOT;
+        if (info.ssi_signo == SIGPWR) ending = HALT;
+    }
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) (void)program_ended(pid, status, now_ms);
+    return ending;
+}
+
+static void stop_all(uint64_t now_ms) {
+    for (int p = 0; p < PROGRAMS; p++) program_event((enum program)p, SERVICE_STOP, now_ms);
+}
+
+/* What a configuration in force asks for is begun; what runs is left alone. */
+static void programs_begin(uint64_t now_ms) {
+    if (!config_plan()) return;
+    net_apply(config_plan());
+    if (net_wants_dhcp()) program_event(PROGRAM_DHCP, SERVICE_START, now_ms);
+    if (config_node_ready()) program_event(PROGRAM_NODE, SERVICE_START, now_ms);
+    program_event(PROGRAM_ADMIN, SERVICE_START, now_ms);
+    stage_set(STAGE_SERVICES, config_node_ready() ? STAGE_GOOD : STAGE_CANNOT, "%s", config_node_ready() ? "" : "the node has no files yet");
+}
+
+static void run(void) {
+    struct pollfd polls[1 + PROGRAMS + CONTROL_POLLS];
+    enum ending ending = RUNNING;
+    uint64_t feed_ms = 0;
+    polls[0] = (struct pollfd){.fd = signals_open(), .events = POLLIN};
+    control_start();
+    program_event(PROGRAM_CONSOLE, SERVICE_START, machine_now_ms());
+    config_start();
+    programs_begin(machine_now_ms());
+    for (;;) {
+        uint64_t now_ms = machine_now_ms();
+        if (now_ms >= feed_ms) {
+            machine_feed();
+            feed_ms = now_ms + FEED_MS;
+        }
+        uint64_t due_ms = programs_timers(now_ms);
+        if (feed_ms < due_ms) due_ms = feed_ms;
+        if (ending != RUNNING && programs_all_down()) machine_end(ending == REBOOT);
+        programs_poll(polls + 1);
+        control_polls(polls + 1 + PROGRAMS);
+        if (poll(polls, sizeof polls / sizeof *polls, (int)(due_ms - now_ms)) < 0) continue;
+        now_ms = machine_now_ms();
+        enum ending asked = polls[0].revents ? signals_take(polls[0].fd, now_ms) : RUNNING;
+        for (int p = 0; p < PROGRAMS; p++) {
+            if (polls[1 + p].revents) program_output((enum program)p);
+        }
+        enum control_wish wish = control_ready(polls + 1 + PROGRAMS, now_ms);
+        if (wish != CONTROL_NOTHING) asked = wish == CONTROL_REBOOT ? REBOOT : HALT;
+        if (asked != RUNNING && ending == RUNNING) {
+            say(asked == REBOOT ? "going down, to come up again" : "going down");
+            ending = asked;
+            stop_all(now_ms);
+        }
+    }
+}
+
+int main(void) {
+    if (getpid() != 1) {
+        (void)fprintf(stderr, "init: this is the first process of the Heraclius appliance; it does nothing elsewhere\n");
+        return 1;
+    }
+    (void)umask(022);
+    (void)reboot(RB_DISABLE_CAD); /* ctrl-alt-del becomes a signal */
+    bool mounted = mounts_early();
+    say_start();
+    words_load();
+    say("Heraclius appliance");
+    if (mounted) {
+        modules_load();
+        (void)machine_entropy();
+        machine_watchdog();
+        machine_clock();
+        (void)disk_start();
+        mounts_late();
+    }
+    net_links_up();
+    programs_prepare();
+    run();
+}

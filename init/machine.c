@@ -1,0 +1,81 @@
+#include "init/machine.h"
+#include "init/mounts.h"
+#include "init/say.h"
+#include "init/text.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/watchdog.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/reboot.h>
+#include <time.h>
+#include <unistd.h>
+
+static int watchdog = -1;
+
+uint64_t machine_now_ms(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+bool machine_entropy(void) {
+    uint64_t began = machine_now_ms();
+    uint8_t byte;
+    stage_set(STAGE_ENTROPY, STAGE_RUNNING, "%s", "");
+    while (getrandom(&byte, 1, GRND_NONBLOCK) != 1) {
+        if (machine_now_ms() - began >= MACHINE_ENTROPY_MS) {
+            stage_set(STAGE_ENTROPY, STAGE_CANNOT, "no random numbers after %d s: give the machine a virtio-rng or a processor with RDRAND",
+                      MACHINE_ENTROPY_MS / 1000);
+            return false;
+        }
+        (void)usleep(50000);
+    }
+    stage_set(STAGE_ENTROPY, STAGE_GOOD, "%s", "");
+    return true;
+}
+
+void machine_clock(void) {
+    char text[32];
+    uint64_t made = 0;
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    if (text_read("/etc/heraclius/made", text, sizeof text) <= 0 || !text_number(text, INT64_MAX, &made)) {
+        stage_set(STAGE_CLOCK, STAGE_CANNOT, "/etc/heraclius/made is missing; this image is not whole");
+        return;
+    }
+    if ((uint64_t)now.tv_sec >= made) {
+        stage_set(STAGE_CLOCK, STAGE_GOOD, "%s", "");
+        return;
+    }
+    struct timespec least = {.tv_sec = (time_t)made};
+    bool set = clock_settime(CLOCK_REALTIME, &least) == 0;
+    stage_set(STAGE_CLOCK, set ? STAGE_GOOD : STAGE_CANNOT, "the calendar was %llu days before this image was made%s",
+              (unsigned long long)((made - (uint64_t)now.tv_sec) / 86400), set ? " and was set to that day" : "");
+}
+
+void machine_watchdog(void) {
+    char identity[64] = "unknown";
+    int seconds = MACHINE_WATCHDOG_S;
+    watchdog = open("/dev/watchdog0", O_WRONLY | O_CLOEXEC);
+    if (watchdog < 0 || ioctl(watchdog, WDIOC_SETTIMEOUT, &seconds) < 0) {
+        stage_set(STAGE_WATCHDOG, STAGE_CANNOT, "/dev/watchdog0: %s; a hanging machine stays hanging", strerror(errno));
+        return;
+    }
+    if (text_read("/sys/class/watchdog/watchdog0/identity", identity, sizeof identity) <= 0) identity[0] = '\0';
+    stage_set(STAGE_WATCHDOG, STAGE_GOOD, "%s, %d s", identity, seconds);
+}
+
+void machine_feed(void) {
+    if (watchdog >= 0 && write(watchdog, "", 1) < 0) say("watchdog: %s", strerror(errno));
+}
+
+void machine_end(bool reboot_after) {
+    if (!mounts_end()) say("/data could not be unmounted");
+    say(reboot_after ? "rebooting" : "halted; power may be cut");
+    sync();
+    if (watchdog >= 0 && write(watchdog, "V", 1) < 0) say("watchdog: it stays on");
+    (void)reboot(reboot_after ? RB_AUTOBOOT : RB_POWER_OFF);
+    for (;;) (void)pause();
+}

@@ -1,0 +1,131 @@
+#include "init/modules.h"
+#include "init/say.h"
+#include "init/text.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TABLE "/etc/heraclius/modules"
+
+struct module {
+    const char *name, *path;
+    const char *needs[MODULES_NEEDS_MAX];
+    unsigned needs_count;
+    bool tried;
+};
+
+static struct {
+    char table[MODULES_TABLE_BYTES_MAX]; /* its lines, cut into words in place */
+    struct module modules[MODULES_MAX];
+    unsigned count;
+    struct alias {
+        const char *pattern, *name;
+    } aliases[4096];
+    unsigned aliases_count;
+    unsigned loaded, failed;
+    char path[256]; /* the bus that is looked at */
+} self;
+
+static struct module *find(const char *name) {
+    for (unsigned i = 0; i < self.count; i++) {
+        if (strcmp(self.modules[i].name, name) == 0) return &self.modules[i];
+    }
+    return NULL;
+}
+
+static void load_file(struct module *module) {
+    if (module->tried) return;
+    module->tried = true;
+    int fd = open(module->path, O_RDONLY | O_CLOEXEC);
+    long result = fd < 0 ? -1 : syscall(SYS_finit_module, fd, "", 0);
+    int error = errno;
+    if (fd >= 0) (void)close(fd);
+    if (result == 0) self.loaded++;
+    /* EEXIST: built in after all. ENODEV: a driver whose hardware is not there. */
+    if (result < 0 && error != EEXIST && error != ENODEV) {
+        self.failed++;
+        say("modules: %s: %s", module->name, strerror(error));
+    }
+    (void)unlink(module->path);
+}
+
+static void load(const char *name) {
+    struct module *module = find(name);
+    if (!module) return;
+    for (unsigned i = 0; i < module->needs_count; i++) {
+        struct module *need = find(module->needs[i]);
+        if (need) load_file(need);
+    }
+    load_file(module);
+}
+
+static void line_take(char *line) {
+    char *words[MODULES_NEEDS_MAX + 3];
+    size_t count = text_words(line, words, sizeof words / sizeof *words);
+    if (count >= 3 && strcmp(words[0], "module") == 0 && self.count < MODULES_MAX) {
+        struct module *module = &self.modules[self.count++];
+        module->name = words[1];
+        module->path = words[2];
+        for (size_t i = 3; i < count; i++) module->needs[module->needs_count++] = words[i];
+    } else if (count == 3 && strcmp(words[0], "alias") == 0 && self.aliases_count < sizeof self.aliases / sizeof *self.aliases) {
+        self.aliases[self.aliases_count++] = (struct alias){words[1], words[2]};
+    } else if (count == 2 && strcmp(words[0], "load") == 0) {
+        return; /* taken in a pass of its own, when all modules are known */
+    } else if (count > 0) {
+        say("modules: a line of " TABLE " is not understood: %s", words[0]);
+        self.failed++;
+    }
+}
+
+static bool device(void *context, const char *name) {
+    (void)context;
+    char path[512], alias[512];
+    if (!text_form(path, sizeof path, "%s/%s/modalias", self.path, name) || text_read(path, alias, sizeof alias) <= 0) return true;
+    for (unsigned i = 0; i < self.aliases_count; i++) {
+        if (fnmatch(self.aliases[i].pattern, alias, 0) == 0) load(self.aliases[i].name);
+    }
+    return true;
+}
+
+static bool bus(void *context, const char *name) {
+    (void)context;
+    if (!text_form(self.path, sizeof self.path, "/sys/bus/%s/devices", name)) return true;
+    if (text_folder(self.path, device, NULL) < 0) self.path[0] = '\0'; /* a bus without devices */
+    return true;
+}
+
+void modules_load(void) {
+    stage_set(STAGE_MODULES, STAGE_RUNNING, "%s", "");
+    long bytes = text_read(TABLE, self.table, sizeof self.table);
+    if (bytes < 0) {
+        stage_set(STAGE_MODULES, STAGE_CANNOT, "%s: %s; this image is not whole", TABLE, strerror((int)-bytes));
+        return;
+    }
+    const char *always[MODULES_MAX];
+    unsigned always_count = 0;
+    for (char *line = self.table, *next; line; line = next) {
+        next = strchr(line, '\n');
+        if (next) *next++ = '\0';
+        if (strncmp(line, "load ", 5) == 0 && always_count < MODULES_MAX) always[always_count++] = line + 5;
+        else line_take(line);
+    }
+    for (unsigned before = 0, round = 0; round < MODULES_ROUNDS_MAX; round++) {
+        if (text_folder("/sys/bus", bus, NULL) < 0 || self.loaded == before) break;
+        before = self.loaded;
+    }
+    for (unsigned i = 0; i < always_count; i++) load(always[i]);
+    for (unsigned before = self.loaded, round = 0; round < MODULES_ROUNDS_MAX; round++) {
+        if (text_folder("/sys/bus", bus, NULL) < 0 || self.loaded == before) break;
+        before = self.loaded;
+    }
+    for (unsigned i = 0; i < self.count; i++) {
+        if (!self.modules[i].tried) (void)unlink(self.modules[i].path);
+    }
+    stage_set(STAGE_MODULES, self.failed ? STAGE_CANNOT : STAGE_GOOD, "%u loaded%s", self.loaded, self.failed ? ", others not: see above" : "");
+}

@@ -1,0 +1,18 @@
+/*
+ * Kernel modules, from the table that the image carries (/etc/heraclius/modules, made by image/steps/kernel.py), one line each:
+ *
+ *   module NAME PATH [NEED ...]    a file, and what must be loaded before it, in order
+ *   load NAME                      at each boot
+ *   alias PATTERN NAME             when a device's modalias fits the pattern
+ *
+ * Loading a bus's driver makes devices appear, so devices are asked again until nothing new comes. The files of the modules that nothing wanted are
+ * removed from memory afterwards: the root is a RAM disk.
+ */
+#ifndef INIT_MODULES_H
+#define INIT_MODULES_H
+
+enum { MODULES_MAX = 192, MODULES_TABLE_BYTES_MAX = 512 * 1024, MODULES_ROUNDS_MAX = 8, MODULES_NEEDS_MAX = 24 };
+
+void modules_load(void);
+
+#endif

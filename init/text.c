@@ -1,0 +1,152 @@
+#include "init/text.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+long text_read(const char *path, char *out, size_t size) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) return -errno;
+    size_t count = 0;
+    long result = 0;
+    while (count < size) {
+        ssize_t got = read(fd, out + count, size - count);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) result = -errno;
+        if (got <= 0) break;
+        count += (size_t)got;
+    }
+    (void)close(fd);
+    if (result == 0 && count == size) result = -EFBIG;
+    if (result < 0) {
+        out[0] = '\0';
+        return result;
+    }
+    if (count > 0 && out[count - 1] == '\n') count--;
+    out[count] = '\0';
+    return (long)count;
+}
+
+int text_write(const char *path, const char *text) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) return -errno;
+    size_t count = strlen(text);
+    ssize_t done = write(fd, text, count);
+    int result = done < 0 ? -errno : (size_t)done == count ? 0 : -EIO;
+    (void)close(fd);
+    return result;
+}
+
+static int write_whole(int fd, const uint8_t *bytes, size_t count) {
+    while (count > 0) {
+        ssize_t done = write(fd, bytes, count);
+        if (done < 0 && errno == EINTR) continue;
+        if (done <= 0) return done < 0 ? -errno : -EIO;
+        bytes += done;
+        count -= (size_t)done;
+    }
+    return fsync(fd) == 0 ? 0 : -errno;
+}
+
+static int folder_sync(const char *path) {
+    char folder[256];
+    const char *slash = strrchr(path, '/');
+    if (!slash || !text_form(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path)) return -ENAMETOOLONG;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    int result = fsync(fd) == 0 ? 0 : -errno;
+    (void)close(fd);
+    return result;
+}
+
+int text_replace(const char *path, const void *bytes, size_t count, unsigned mode) {
+    char beside[256];
+    if (!text_form(beside, sizeof beside, "%s.new", path)) return -ENAMETOOLONG;
+    (void)unlink(beside);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, (mode_t)mode);
+    if (fd < 0) return -errno;
+    int result = write_whole(fd, bytes, count);
+    (void)close(fd);
+    if (result == 0 && rename(beside, path) < 0) result = -errno;
+    if (result < 0) {
+        (void)unlink(beside);
+        return result;
+    }
+    return folder_sync(path);
+}
+
+bool text_form(char *out, size_t size, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    int count = vsnprintf(out, size, format, arguments);
+    va_end(arguments);
+    return count >= 0 && (size_t)count < size;
+}
+
+size_t text_words(char *line, char **words, size_t max) {
+    size_t count = 0;
+    char *at = line;
+    while (count < max) {
+        at += strspn(at, " \t");
+        if (!*at) break;
+        words[count++] = at;
+        if (count == max) break;
+        at += strcspn(at, " \t");
+        if (!*at) break;
+        *at++ = '\0';
+    }
+    return count;
+}
+
+bool text_number(const char *text, uint64_t max, uint64_t *out) {
+    uint64_t value = 0;
+    if (!*text) return false;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9') return false;
+        unsigned digit = (unsigned)(*text - '0');
+        if (value > (max - digit) / 10 || digit > max) return false;
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return true;
+}
+
+void text_clean(char *text) {
+    for (; *text; text++) {
+        if (*text < 0x20 || *text > 0x7E) *text = '?';
+    }
+}
+
+struct linux_dirent64 {
+    uint64_t d_ino;
+    int64_t d_off;
+    unsigned short d_reclen;
+    unsigned char d_type;
+    char d_name[];
+};
+
+int text_folder(const char *path, text_name *each, void *context) {
+    /* readdir() takes memory from the heap; the system call does not. */
+    _Alignas(struct linux_dirent64) char buffer[2048];
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    int result = 0;
+    for (bool more = true; more;) {
+        long count = syscall(SYS_getdents64, fd, buffer, sizeof buffer);
+        if (count <= 0) {
+            result = count < 0 ? -errno : 0;
+            break;
+        }
+        for (long at = 0; at < count && more;) {
+            const struct linux_dirent64 *entry = (const struct linux_dirent64 *)(const void *)(buffer + at);
+            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) more = each(context, entry->d_name);
+            at += entry->d_reclen;
+        }
+    }
+    (void)close(fd);
+    return result;
+}
