@@ -84,8 +84,8 @@ $(foreach d,$(FOLDERS),$(eval MAINS_$d := $(wildcard $d/*_main.c)))
 $(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(wildcard $d/*.c))))
 
 # The rules of some hundred test programs take make a while to read: these goals, which build none of them, do without.
-WITHOUT_TESTS := all lib local-programs run start stop status reset setup help install uninstall \
-                 test test-long test-unit test-fuzz test-tidy test-system recipe
+WITHOUT_TESTS := all lib local-programs run start stop status reset setup help install uninstall image repro boot \
+                 test test-long test-unit test-fuzz test-tidy test-system test-image recipe
 TESTDIRS := $(if $(filter-out $(WITHOUT_TESTS),$(or $(MAKECMDGOALS),all)),$(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/*.c)))))
 $(foreach d,$(TESTDIRS),$(eval TMAINS_$d := $(wildcard tests/$d/test_*.c tests/$d/*_main.c)))
 $(foreach d,$(TESTDIRS),$(eval TFUZZ_$d := $(wildcard tests/$d/fuzz_*.c)))
@@ -229,7 +229,7 @@ uninstall: ## removes what install put there
 
 # ---------------------------------------------------------------- tests
 
-.PHONY: setup test test-long test-unit test-fuzz test-tidy test-system sim unit
+.PHONY: setup test test-long test-unit test-fuzz test-tidy test-system test-image sim unit
 .PHONY: vectors vectors-check bench bench-recovery broken coverage format clean help
 setup: ## installs missing Debian packages (without root: prints the one line to run)
 	@tests/setup
@@ -255,6 +255,9 @@ test-tidy: ## house style, as far as a machine can check it
 
 test-system: ## system tests against real processes
 	@tests/run system
+
+test-image: ## the image, in virtual machines
+	@tests/run image
 
 # For tests/broken/scenarios: how gcc compiles, how it links, and with what.
 .PHONY: recipe
@@ -287,8 +290,8 @@ coverage: ## line coverage of the unit tests, build/coverage/
 format: ## clang-format over our sources
 	clang-format -i $(wildcard $(addsuffix /*.[ch],$(FOLDERS)) tests/*/*.[ch])
 
-clean: ## removes build/ (never local/)
-	rm -rf build heraclius
+clean: ## removes build/ and image/out/ (never local/)
+	rm -rf build heraclius image/out
 
 # ---------------------------------------------------------------- a system on this machine
 
@@ -315,6 +318,32 @@ status: ## which processes are up, and what the clusters say
 	@appliance/local status
 reset: ## stops it and deletes the data; asks first (YES=1 does not)
 	@appliance/local reset
+
+# ---------------------------------------------------------------- the appliance
+
+ARCH ?= amd64
+NODE ?= build/gcc/heracliusd
+OUT ?= image/out
+LEVEL ?= 19
+OWNER ?=
+ONLY ?=
+SIGN_KEY ?=
+SIGN_CERT ?=
+IMAGE_VERSION ?=
+FRESH ?=
+IMAGE_PROGRAMS = $(filter $(addprefix build/gcc/heraclius-,admin console setup lease),$(PROGRAMS_gcc))
+
+.PHONY: setup-image image repro boot
+setup-image:
+	@tests/setup image
+image: setup-image product-gcc ## the appliance: UKI, raw disk, ISO, SBOM in image/out/; NODE=PATH another team's node, OWNER=KEY|CARD whose it is
+	@image/build --arch $(ARCH) --out $(OUT) --level $(LEVEL) --init build/gcc/init --node $(NODE) $(IMAGE_PROGRAMS:%=--program %) \
+	  $(if $(OWNER),--owner $(OWNER)) $(if $(ONLY),--only $(ONLY)) $(if $(SIGN_KEY),--sign-key $(SIGN_KEY) --sign-cert $(SIGN_CERT)) \
+	  $(if $(IMAGE_VERSION),--version $(IMAGE_VERSION)) $(if $(FRESH),--fresh)
+repro: setup-image ## builds the image twice, in different folders, as different users, in different languages: every byte must be the same
+	@image/repro --arch $(ARCH)
+boot: ## one virtual machine from image/out with its console here; KVM=1 is faster; without a terminal: one line of what was measured
+	@image/boot --out $(OUT)
 
 help: ## this map
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | sort | expand -t 16

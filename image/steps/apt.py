@@ -30,7 +30,8 @@ class Apt:
 
     def tried(self, program, arch, *words):
         for attempt in range(3):
-            done = subprocess.run([program] + self.options(arch) + list(words), stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.root)
+            done = subprocess.run([program] + self.options(arch) + list(words), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  cwd=self.root)
             if done.returncode == 0:
                 return done.stdout
         raise SystemExit(f"image: {program} {' '.join(words)} ({arch}) failed three times:\n{done.stderr.strip()}")

@@ -2,20 +2,19 @@
 import glob
 import os
 import re
+import shutil
 import subprocess
-
-PACKAGE = {"amd64": "linux-image-amd64", "arm64": "linux-image-arm64", "s390x": "linux-image-s390x"}
 
 
 class Kernel:
-    """`version`: of the package; `release`: what uname -r says; `image`: path of the kernel; `modules`: name -> path of each module."""
+    """`release`: what uname -r says; `image`: path of the kernel; `modules`: name -> path of each module."""
 
-    def __init__(self, apt, arch, cache):
-        newest = apt.depends(PACKAGE[arch], arch, r"linux-image-[0-9].*")
-        deb = apt.download(newest, arch, cache)
-        self.package, self.version = newest, apt.version_of(deb)
+    def __init__(self, deb, cache):
+        self.deb = deb
+        self.package = os.path.basename(deb).split("_")[0]
         self.tree = os.path.join(cache, f"{os.path.basename(deb)[:-4]}.tree")
         if not os.path.exists(os.path.join(self.tree, "whole")):
+            shutil.rmtree(self.tree, ignore_errors=True)  # one that was broken off
             subprocess.run(["dpkg-deb", "-x", deb, self.tree], check=True)
             open(os.path.join(self.tree, "whole"), "w").close()
         self.image = glob.glob(os.path.join(self.tree, "boot/vmlinu*"))[0]

@@ -38,7 +38,8 @@ def make(stub, parts, out, time, objcopy="objcopy"):
             with open(path, "wb") as file:
                 file.write(content)
             end = (end + PAGE - 1) // PAGE * PAGE
-            words += ["--add-section", f"{name}={path}", "--set-section-flags", f"{name}=data,readonly", "--change-section-vma", f"{name}={base + end:#x}"]
+            words += ["--add-section", f"{name}={path}", "--set-section-flags", f"{name}=data,readonly", "--change-section-vma",
+                      f"{name}={base + end:#x}"]
             end += len(content)
         subprocess.run(words + [stub, out], check=True, env=dict(os.environ, SOURCE_DATE_EPOCH=str(time)))
     stamp(out, time)

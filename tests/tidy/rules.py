@@ -66,7 +66,7 @@ BANNED_IN_PRODUCT = {"system": "no shell", "popen": "no shell", "fork": "no proc
 HEAP = r"malloc|calloc|realloc|reallocarray|free|strdup|strndup|posix_memalign|aligned_alloc|asprintf|vasprintf|mmap"
 IMPURE_HEADERS = re.compile(r"^(unistd|pthread|threads|time|fcntl|poll|signal|semaphore|sys/\w+|netinet/\w+|arpa/\w+|linux/\w+)\.h$")
 
-SKIP_DIRS = {".git", "build", "local", "__pycache__", "corpus", ".ci-cache"}
+SKIP_DIRS = {".git", "build", "local", "__pycache__", "corpus", ".ci-cache", "out"}
 RULE = re.compile(r"(?<![\w/-])([CEMTBDOLSP])-(\d+[a-z]?)(?![\w-])")
 RULE_DEFINED = re.compile(r"\*\*([CEMTBDOLSP])-(\d+[a-z]?)\b")
 

@@ -1,0 +1,266 @@
+"""Virtual machines for tests and for `make boot`: QEMU, one process each, ended by whoever made it.
+
+    with vm.Machine(folder, vm.direct("image/out", "amd64"), disks=[vm.blank(folder, 64)]) as machine:
+        machine.expect(r"heraclius: disk: .*", 30)
+        machine.send(b"help\\n")
+
+Emulated by TCG, unless KVM=1 is in the environment. The serial line and the monitor are sockets that QEMU inherits, so nothing of the machine can be
+reached from outside, and nothing is said before there is somebody who listens. A machine dies with the thread that started it.
+"""
+import ctypes
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+FIRMWARE = "/usr/share/OVMF"
+SERIAL_BYTES_MAX = 4 << 20
+PROGRAM = {"amd64": "qemu-system-x86_64"}
+
+
+class Failed(Exception):
+    """Something that was waited for did not come; says what came instead."""
+
+
+# ---------------------------------------------------------------- what a machine starts from: its words for QEMU, made in its own folder
+
+def direct(out, arch, words=""):
+    """Kernel and initrd of image/out, put into memory by QEMU itself."""
+    at = os.path.join(out, f"heraclius-{arch}")
+    with open(f"{at}.words") as file:
+        line = f"{file.read().strip()} {words}".strip()
+    return lambda folder: ["-kernel", f"{at}.linux", "-initrd", f"{at}.initrd", "-append", line]
+
+
+def bios_disk(path):
+    return lambda folder: drive("start", overlay(folder, "start", path), "virtio-blk-pci", 1)
+
+
+def bios_cd(path):
+    return lambda folder: ["-drive", f"if=none,id=start,format=raw,readonly=on,media=cdrom,file={path}", "-device",
+                           "ide-cd,drive=start,bootindex=1"]
+
+
+def uefi_disk(path, **firmware):
+    return lambda folder: ovmf(folder, **firmware) + drive("start", overlay(folder, "start", path), "virtio-blk-pci", 1)
+
+
+def uefi_cd(path, **firmware):
+    return lambda folder: ovmf(folder, **firmware) + bios_cd(path)(folder)
+
+
+def uefi_program(path, **firmware):
+    """An EFI program alone, as firmware finds it on a disk: QEMU shows a folder as one."""
+    def words(folder):
+        tree = os.path.join(folder, "esp")
+        os.makedirs(os.path.join(tree, "EFI/BOOT"), exist_ok=True)
+        shutil.copyfile(path, os.path.join(tree, "EFI/BOOT/BOOTX64.EFI"))
+        return ovmf(folder, **firmware) + ["-drive", f"if=none,id=start,format=raw,readonly=on,file=fat:{tree}", "-device",
+                                           "virtio-blk-pci,drive=start,bootindex=1"]
+    return words
+
+
+def ovmf(folder, code="OVMF_CODE_4M.fd", variables="OVMF_VARS_4M.fd", secure=False):
+    """Firmware with variables of its own; they stay in the folder over a restart."""
+    own = os.path.join(folder, "firmware.vars")
+    if not os.path.exists(own):
+        shutil.copyfile(variables if "/" in variables else os.path.join(FIRMWARE, variables), own)
+    words = ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={os.path.join(FIRMWARE, code)}", "-drive",
+             f"if=pflash,format=raw,unit=1,file={own}"]
+    return words + (["-global", "driver=cfi.pflash01,property=secure,value=on"] if secure else [])
+
+
+# ---------------------------------------------------------------- what it has
+
+def drive(name, path, device="virtio-blk-pci", bootindex=None, form=None):
+    """A disk behind a device of QEMU's: virtio-blk-pci, nvme, ide-hd, scsi-hd, usb-storage."""
+    more = ",serial=" + name if device in ("nvme", "virtio-blk-pci") else ""
+    more += f",bootindex={bootindex}" if bootindex is not None else ""
+    form = form or ("qcow2" if path.endswith(".qcow2") else "raw")
+    return ["-drive", f"if=none,id={name},format={form},file={path}", "-device", f"{device},drive={name}{more}"]
+
+
+def blank(folder, megabytes, name="data"):
+    """A sparse file of zeros."""
+    path = os.path.join(folder, f"{name}.disk")
+    with open(path, "wb") as file:
+        file.truncate(megabytes << 20)
+    return path
+
+
+def overlay(folder, name, path):
+    """A disk of the machine's own over a file that stays as it is."""
+    own = os.path.join(folder, f"{name}.qcow2")
+    if not os.path.exists(own):
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", os.path.abspath(path), own], check=True)
+    return own
+
+
+def network(number, netdev, device="virtio-net-pci", mac=None):
+    """`netdev`: what QEMU's -netdev says without the id: user_network(), multicast(), link()."""
+    kind, _, rest = netdev.partition(",")
+    return ["-netdev", f"{kind},id=net{number}" + (f",{rest}" if rest else ""), "-device",
+            f"{device},netdev=net{number}" + (f",mac={mac}" if mac else "")]
+
+
+def frames(number, path):
+    """All that goes through network `number`, into a file (pcap)."""
+    return ["-object", f"filter-dump,id=frames{number},netdev=net{number},file={path}"]
+
+
+def user_network(forward=()):
+    """Cut off from the world; `forward`: (port on 127.0.0.1, port in the machine)."""
+    return "user,restrict=on" + "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in forward)
+
+
+def multicast(port, group="230.0.0.1"):
+    """A hub on the loopback interface that machines with the same port share."""
+    return f"dgram,local.type=inet,local.host=127.0.0.1,local.port={port},remote.type=inet,remote.host={group},remote.port={port}"
+
+
+def link(path, listens):
+    """A cable between two machines: a unix socket, one of them listens."""
+    return f"stream,server={'on' if listens else 'off'},addr.type=unix,addr.path={path}"
+
+
+def configuration(path):
+    """fw_cfg: what init looks for first (init/config.h)."""
+    return ["-fw_cfg", f"name=opt/heraclius/config,file={path}"]
+
+
+# ---------------------------------------------------------------- the machine
+
+def die_with_maker():
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
+
+
+class Machine:
+    def __init__(self, folder, start, extra=(), memory_mb=256, cpus=1, arch="amd64", watchdog=True, terminal=False, tpm=None, secure=False):
+        """`start`: of the functions above; `extra`: lists of words; `tpm`: the control socket of a swtpm; `terminal`: the serial line is our own."""
+        os.makedirs(folder, exist_ok=True)
+        self.folder, self.serial, self.text, self.process, self.monitor = folder, None, bytearray(), None, None
+        self.changed, self.closed = threading.Condition(), False
+        kvm = os.environ.get("KVM") == "1"
+        self.words = [PROGRAM[arch], "-M", "q35,smm=on" if secure else "q35", "-accel", "kvm" if kvm else "tcg", "-cpu", "max", "-m", str(memory_mb),
+                      "-smp", str(cpus), "-nodefaults", "-display", "none", "-no-reboot", "-device", "virtio-rng-pci"]
+        if watchdog:
+            self.words += ["-device", "i6300esb", "-watchdog-action", "reset"]
+        if tpm:
+            self.words += ["-chardev", f"socket,id=tpm,path={tpm}", "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"]
+        self.words += start(folder)
+        for words in extra:
+            self.words += words
+        self.terminal = terminal
+
+    def __enter__(self):
+        ours, theirs = socket.socketpair()
+        monitor, monitor_theirs = socket.socketpair()
+        words = self.words + ["-S", "-chardev", f"socket,id=monitor,fd={monitor_theirs.fileno()}", "-mon", "chardev=monitor,mode=control"]
+        if self.terminal:
+            words += ["-chardev", "stdio,id=serial,mux=on,signal=off", "-mon", "chardev=serial,mode=readline", "-serial", "chardev:serial"]
+        else:
+            words += ["-chardev", f"socket,id=serial,fd={theirs.fileno()}", "-serial", "chardev:serial"]
+        with open(os.path.join(self.folder, "qemu.log"), "wb") as log:
+            self.process = subprocess.Popen(words, pass_fds=(theirs.fileno(), monitor_theirs.fileno()), stderr=log, preexec_fn=die_with_maker,
+                                            stdin=None if self.terminal else subprocess.DEVNULL, stdout=None if self.terminal else log)
+        theirs.close()
+        monitor_theirs.close()
+        self.serial, self.monitor = ours, monitor.makefile("rw")
+        monitor.close()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        try:
+            self.monitor.readline()  # who QEMU is
+            self.ask("qmp_capabilities")
+            self.ask("cont")
+        except (OSError, ValueError, Failed):
+            self.end()
+            raise Failed(f"QEMU did not start: {self.log()}") from None
+        self.started = time.monotonic()
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def log(self):
+        with open(os.path.join(self.folder, "qemu.log"), errors="replace") as file:
+            return file.read()[-2000:].strip()
+
+    def read(self):
+        """All that the serial line says, kept in serial.log too."""
+        with open(os.path.join(self.folder, "serial.log"), "ab", buffering=0) as log:
+            while True:
+                try:
+                    some = self.serial.recv(65536)
+                except OSError:
+                    some = b""
+                with self.changed:
+                    self.text += some
+                    self.closed = not some or len(self.text) > SERIAL_BYTES_MAX
+                    self.changed.notify_all()
+                    if self.closed:
+                        return
+                log.write(some)
+
+    def expect(self, pattern, seconds, after=0):
+        """The match of a pattern in what the serial line said from byte `after` on. Failed: not in time, or the machine ended before."""
+        wanted, until = re.compile(pattern.encode() if isinstance(pattern, str) else pattern), time.monotonic() + seconds
+        with self.changed:
+            while True:
+                if found := wanted.search(self.text, after):
+                    return found
+                left = until - time.monotonic()
+                if left <= 0 or self.closed:
+                    why = "the machine ended before" if self.closed else f"not in {seconds} s"
+                    raise Failed(f"{pattern!r}: {why}; its last words:\n{self.last(1500)}\n{self.log()}")
+                self.changed.wait(min(left, 0.5))
+
+    def last(self, count):
+        return re.sub(rb"\x1b\[[0-9;?=]*[A-Za-z]|\r", b"", bytes(self.text[-count:])).decode(errors="replace")
+
+    def send(self, content):
+        self.serial.sendall(content)
+
+    def ask(self, command, **arguments):
+        """One command of QEMU's monitor (QMP); its answer."""
+        self.monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.monitor.flush()
+        while line := self.monitor.readline():
+            answer = json.loads(line)
+            if "error" in answer:
+                raise Failed(f"{command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return answer["return"]
+        raise Failed(f"{command}: QEMU ended")
+
+    def pid(self):
+        return self.process.pid
+
+    def seconds(self):
+        """Since power was given."""
+        return time.monotonic() - self.started
+
+    def ended(self, seconds):
+        """Waits until the machine has ended by itself: True."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def end(self):
+        """Power off, as if a plug were pulled."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for one in (self.serial, self.monitor):
+            if one:
+                try:
+                    one.close()
+                except OSError:
+                    pass
