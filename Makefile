@@ -106,7 +106,8 @@ folders_of = $(foreach f,$(FOLDERS),$(if $(filter $f,$(foreach x,$(call direct_o
 $(foreach d,$(TESTDIRS),$(foreach m,$(TMAINS_$d) $(TFUZZ_$d),$(eval HELPERS_$m := $(call helpers_of,$d,$m))))
 $(foreach d,$(TESTDIRS),$(foreach m,$(TMAINS_$d) $(TFUZZ_$d),$(eval BENEATH_$m := $(call folders_of,$d,$m))))
 
-program_name = $(patsubst admin,heraclius-admin,$(patsubst console,heraclius-console,$(patsubst setup,heraclius-setup,$(patsubst %_main,%,$(basename $(notdir $1))))))
+main_name = $(patsubst %_main,%,$(basename $(notdir $1)))
+program_name = $(if $(filter admin console setup lease,$(main_name)),heraclius-)$(main_name)
 
 # ---------------------------------------------------------------- rules of one flavour
 
@@ -125,8 +126,8 @@ define PROGRAM_RULES
 PROGRAMS_$1 += $4
 $4: $(3:%.c=build/$1/obj/%.o) $(foreach f,$(BELOW_$2),build/$1/$f.a)
 	@echo "  LINK  $$@"
-	@$$(CC_$1) $$(if $$(ALONE_$1_$2),$$(filter-out -pie,$$(LDFLAGS_$1)) $$(ALONE_$1_$2),$$(LDFLAGS_$1)) $$(EXTRA_LDFLAGS) -Wl,-Map=$$@.map -o $$@.$$$$$$$$ \
-	  $$(filter %.o %.a,$$^) $$(if $$(ALONE_$1_$2),,$$(LIBS)) && mv $$@.$$$$$$$$ $$@
+	@$$(CC_$1) $$(if $$(ALONE_$1_$2),$$(filter-out -pie,$$(LDFLAGS_$1)) $$(ALONE_$1_$2),$$(LDFLAGS_$1)) $$(EXTRA_LDFLAGS) -Wl,-Map=$$@.map \
+	  -o $$@.$$$$$$$$ $$(filter %.o %.a,$$^) $$(if $$(ALONE_$1_$2),,$$(LIBS)) && mv $$@.$$$$$$$$ $$@
 endef
 
 # $1 flavour, $2 tests folder

@@ -46,9 +46,12 @@ def make(stub, parts, out, time, objcopy="objcopy"):
 
 
 def stamp(path, time):
-    """The time in the PE header is that of the making: it becomes the image's."""
+    """Two words of the PE header are the making's: its time, which becomes the image's, and a checksum over that time too, which no UEFI firmware
+    reads: none (signing sets it)."""
     with open(path, "r+b") as file:
         file.seek(0x3C)
         at = struct.unpack("<I", file.read(4))[0]
         file.seek(at + 8)
         file.write(struct.pack("<I", time & 0xFFFFFFFF))
+        file.seek(at + 24 + 64)
+        file.write(bytes(4))

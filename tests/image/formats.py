@@ -7,6 +7,8 @@
 A boot has come up when init has made a data disk of the blank one that the machine has. Limits are for a slow and busy machine.
 """
 import contextlib
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -169,12 +171,43 @@ def hashes(c):
     c.case("manifest.sha256: what is there", done.returncode == 0, done.stdout + done.stderr)
 
 
+def unpacked(content):
+    """{path: content} of the plain files of a newc archive, read by its format's description alone."""
+    found, at = {}, 0
+    while True:
+        assert content[at:at + 6] == b"070701"
+        fields = [int(content[at + 6 + 8 * n:at + 14 + 8 * n], 16) for n in range(13)]
+        mode, size, name_bytes = fields[1], fields[6], fields[11]
+        name = content[at + 110:at + 109 + name_bytes].decode()
+        at += (110 + name_bytes + 3) & ~3
+        if name == "TRAILER!!!":
+            return found
+        if mode >> 12 == 8:
+            found[f"/{name}"] = content[at:at + size]
+        at += (size + 3) & ~3
+
+
+def contents(c):
+    """What the SBOM says is what is there, and Debian's signatures are still behind the modules."""
+    initrd = subprocess.run(["zstd", "-dqc", os.path.join(OUT, "heraclius-amd64.initrd")], check=True, capture_output=True).stdout
+    files = unpacked(initrd)
+    with open(os.path.join(OUT, "heraclius-amd64.spdx.json")) as text:
+        listed = json.load(text)["files"]
+    said = {f["fileName"][1:]: s["checksumValue"] for f in listed for s in f["checksums"] if s["algorithm"] == "SHA256"}
+    is_so = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+    c.case("SBOM: each file of the initrd, and its hash", said == is_so and files, sorted(set(said.items()) ^ set(is_so.items()))[:3])
+    modules = [path for path in files if path.endswith(".ko")]
+    unsigned = [path for path in modules if not files[path].endswith(b"~Module signature appended~\n")]
+    c.case(f"{len(modules)} modules: Debian's signatures are there", modules and not unsigned, unsigned)
+
+
 def main():
     c = Cases()
     work = tempfile.mkdtemp(prefix="heraclius-image-")
     good, text = make([] if is_long(sys.argv) else ["ONLY=direct"])
     if c.case("make image", good, text):
         hashes(c)
+        contents(c)
         boots(c, work, "kernel and initrd by QEMU", vm.direct(OUT, "amd64"), extra=[vm.network(0, vm.user_network())])
         if is_long(sys.argv):
             formats(c, work)
