@@ -38,8 +38,8 @@ ON_AHCI = (("ahci", [], r"ahci \S+ AHCI"),
 CARDS = ("virtio-net-pci", "e1000e", "e1000", "igb")  # as far as QEMU has them: 7.2 has no igb
 
 
-def make(words):
-    done = subprocess.run(["make", "-C", TOP, "--no-print-directory", "image", f"OUT={OUT}", "LEVEL=3", *words], stdin=subprocess.DEVNULL,
+def make(words, out):
+    done = subprocess.run(["make", "-C", TOP, "--no-print-directory", "image", f"OUT={out}", "LEVEL=3", *words], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=1500)
     return done.returncode == 0, (done.stdout + done.stderr)[-2000:]
 
@@ -107,19 +107,15 @@ def cards(c, work):
         c.case("network cards", False, failed)
 
 
-def signed(work, image):
-    """The UKI signed by the test's own key, which its firmware's variables know."""
-    out = os.path.join(work, "signed.efi")
-    key = os.path.join(work, "key")
-    subprocess.run(["openssl", "rsa", "-passin", "pass:snakeoil", "-in", f"{SNAKEOIL}.key", "-out", key], check=True, capture_output=True)
-    subprocess.run(["sbsign", "--key", key, "--cert", f"{SNAKEOIL}.pem", "--output", out, image], check=True, capture_output=True)
-    return out
-
-
 def secure_boot(c, work):
+    """By a key that only this test's firmware knows: UKI and loader of `make image SIGN_KEY=`; the unsigned UKI is refused."""
     firmware = {"code": "OVMF_CODE_4M.secboot.fd", "variables": "OVMF_VARS_4M.snakeoil.fd", "secure": True}
-    image = os.path.join(OUT, "heraclius-amd64.efi")
-    boots(c, work, "signed UKI under Secure Boot", vm.uefi_program(signed(work, image), **firmware), secure=True)
+    image, key, out = os.path.join(OUT, "heraclius-amd64.efi"), os.path.join(work, "key"), os.path.join(work, "signed")
+    subprocess.run(["openssl", "rsa", "-passin", "pass:snakeoil", "-in", f"{SNAKEOIL}.key", "-out", key], check=True, capture_output=True)
+    good, text = make([f"SIGN_KEY={key}", f"SIGN_CERT={SNAKEOIL}.pem"], out)
+    if c.case("make image SIGN_KEY=", good, text):
+        boots(c, work, "signed UKI under Secure Boot", vm.uefi_program(f"{out}/heraclius-amd64.efi", **firmware), secure=True)
+        boots(c, work, "signed raw disk under Secure Boot", vm.uefi_disk(f"{out}/heraclius-amd64.img", **firmware), secure=True)
     try:
         with machine(work, "unsigned", vm.uefi_program(image, **firmware), secure=True) as one:
             one.expect("Access Denied", LIMIT_S)
@@ -204,7 +200,7 @@ def contents(c):
 def main():
     c = Cases()
     work = tempfile.mkdtemp(prefix="heraclius-image-")
-    good, text = make([] if is_long(sys.argv) else ["ONLY=direct"])
+    good, text = make([] if is_long(sys.argv) else ["ONLY=direct"], OUT)
     if c.case("make image", good, text):
         hashes(c)
         contents(c)
