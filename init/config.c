@@ -32,26 +32,6 @@ bool config_node_ready(void) {
     return self.node_ready;
 }
 
-static int copy(int from, const char *path) {
-    char bytes[16384];
-    size_t all = 0;
-    int result = 0;
-    (void)unlink(path);
-    int to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0444);
-    if (to < 0) return -errno;
-    for (ssize_t count; result == 0 && (count = pread(from, bytes, sizeof bytes, (off_t)all)) != 0;) {
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) result = -errno;
-        else if (all + (size_t)count > CONFIG_BYTES_MAX) result = -EFBIG;
-        else if (write(to, bytes, (size_t)count) != count) result = -ENOSPC;
-        else all += (size_t)count;
-    }
-    if (result == 0 && fsync(to) < 0) result = -errno;
-    (void)close(to);
-    if (result < 0) (void)unlink(path);
-    return result;
-}
-
 /* Has `path` judged; its plan comes into force. */
 static bool judge(const char *path, const char *what, char reason[CONFIG_REASON_BYTES]) {
     static struct plan plan;
@@ -81,7 +61,7 @@ static int keep(void) {
     int fd = open(CANDIDATE, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return -errno;
     (void)mkdir("/data/config", 0755);
-    int result = copy(fd, KEPT ".new");
+    int result = text_copy(fd, KEPT ".new", CONFIG_BYTES_MAX, 0444);
     (void)close(fd);
     if (result == 0 && rename(KEPT ".new", KEPT) < 0) result = -errno;
     fd = open("/data/config", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -103,7 +83,7 @@ static void node_files(void) {
 
 bool config_offer(int from, const char *whence, char reason[CONFIG_REASON_BYTES]) {
     uint64_t before = self.in_force ? self.plan.number : 0;
-    int result = copy(from, CANDIDATE);
+    int result = text_copy(from, CANDIDATE, CONFIG_BYTES_MAX, 0444);
     bool good = result == 0 && judge(CANDIDATE, "take", reason);
     if (result < 0) text_form(reason, CONFIG_REASON_BYTES, "%s", result == -EFBIG ? "larger than 8 MiB" : strerror(-result));
     if (good && (before == 0 || self.plan.number > before)) {
@@ -121,8 +101,10 @@ static bool is_config_disk(const char *path) {
     char head[LABEL_READ], iso[LABEL_READ];
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return false;
-    bool good = pread(fd, head, sizeof head, 0) == sizeof head && (memcmp(head + 71, "HERACLIUS-C", 11) == 0 || memcmp(head + 43, "HERACLIUS-C", 11) == 0);
-    good = good || (pread(fd, iso, sizeof iso, ISO_AT) == sizeof iso && memcmp(iso + 1, "CD001", 5) == 0 && memcmp(iso + 40, "HERACLIUS-CFG ", 14) == 0);
+    bool good =
+        pread(fd, head, sizeof head, 0) == sizeof head && (memcmp(head + 71, "HERACLIUS-C", 11) == 0 || memcmp(head + 43, "HERACLIUS-C", 11) == 0);
+    good =
+        good || (pread(fd, iso, sizeof iso, ISO_AT) == sizeof iso && memcmp(iso + 1, "CD001", 5) == 0 && memcmp(iso + 40, "HERACLIUS-CFG ", 14) == 0);
     (void)close(fd);
     return good;
 }

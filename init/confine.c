@@ -1,15 +1,16 @@
 #include "init/confine.h"
 #include "init/say.h"
+#include "init/seccomp.h"
 #include "init/text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/landlock.h>
-#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,54 +19,79 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define FILES_MAX 10
-#define CALLS_MAX 160
+#define FILES_MAX 6
 
 #define LANDLOCK_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define LANDLOCK_RUN (LANDLOCK_READ | LANDLOCK_ACCESS_FS_EXECUTE)
-#define LANDLOCK_CHANGE                                                                                                                            \
-    (LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |                              \
-     LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
-#define LANDLOCK_HANDLED                                                                                                                           \
+#define LANDLOCK_CHANGE                                                                                                                              \
+    (LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |  \
+     LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
+#define LANDLOCK_HANDLED                                                                                                                             \
     (LANDLOCK_CHANGE | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO)
 
+#define LANDLOCK_USE (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
+
+struct file {
+    const char *path; /* what is missing is left out */
+    unsigned long long access;
+};
+
+/* Of every program: itself, what it is linked with, the image's own facts. */
+static const struct file commons[] = {
+    {"/bin", LANDLOCK_RUN},      {"/lib", LANDLOCK_RUN},          {"/lib64", LANDLOCK_RUN},          {"/usr/lib", LANDLOCK_RUN},
+    {"/dev/null", LANDLOCK_USE}, {"/dev/urandom", LANDLOCK_READ}, {"/etc/heraclius", LANDLOCK_READ},
+};
+
+/* dhcpcd's own folders have their names compiled in; the image makes /var/lib/dhcpcd lead to /run/dhcpcd. Without an account of its name it keeps to
+ * one process, which has nothing to give up: it never was root. */
 static const struct rights {
     const char *name;
-    uid_t user; /* and group */
-    unsigned capabilities; /* bits */
+    uid_t user;             /* and group */
+    unsigned capabilities;  /* bits */
     const char *memory_max; /* cgroup v2, "max": no limit but the machine's */
     unsigned descriptors;
     unsigned long locked; /* RLIMIT_MEMLOCK */
-    const char *own;      /* its folder below /data and /run, made for it; NULL: none */
-    struct {
-        const char *path; /* what is missing is left out */
-        unsigned long long access;
-    } files[FILES_MAX];
+    const char *own;      /* its folder below /data and /run, made for it */
+    struct file files[FILES_MAX];
 } all_rights[] = {
-    {"node", 100, 1u << CAP_IPC_LOCK, "max", 4096, RLIM_INFINITY, "node",
-     {{"/bin", LANDLOCK_RUN}, {"/lib", LANDLOCK_RUN}, {"/lib64", LANDLOCK_RUN}, {"/usr/lib", LANDLOCK_RUN}, {"/proc", LANDLOCK_READ},
-      {"/sys/devices/system/cpu", LANDLOCK_READ}, {"/dev/null", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
-      {"/dev/urandom", LANDLOCK_ACCESS_FS_READ_FILE}, {"/data/node", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_CHANGE}}},
-    {"admin", 101, 0, "64M", 1024, 0, "admin",
-     {{"/bin", LANDLOCK_RUN}, {"/lib", LANDLOCK_RUN}, {"/lib64", LANDLOCK_RUN}, {"/usr/lib", LANDLOCK_RUN},
-      {"/dev/null", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE}, {"/dev/urandom", LANDLOCK_ACCESS_FS_READ_FILE},
-      {"/data/admin", LANDLOCK_CHANGE}, {"/run/admin", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
-      {"/run/init", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE}}},
-    {"console", 102, 0, "32M", 64, 0, "console",
-     {{"/bin", LANDLOCK_RUN}, {"/lib", LANDLOCK_RUN}, {"/lib64", LANDLOCK_RUN}, {"/usr/lib", LANDLOCK_RUN},
-      {"/etc/terminfo", LANDLOCK_READ}, {"/dev/console", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
-      {"/run/console", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
-      {"/run/init", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE}}},
-    {"setup", 103, 0, "32M", 32, 0, "setup",
-     {{"/bin", LANDLOCK_RUN}, {"/lib", LANDLOCK_RUN}, {"/lib64", LANDLOCK_RUN}, {"/usr/lib", LANDLOCK_RUN}, {"/etc/heraclius", LANDLOCK_READ},
-      {"/dev/null", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE}, {"/dev/urandom", LANDLOCK_ACCESS_FS_READ_FILE}, {"/data/config", LANDLOCK_READ},
-      {"/data/public", LANDLOCK_READ}}},
-    {"setup-node", 100, 0, "64M", 64, 1 << 20, "public",
-     {{"/bin", LANDLOCK_RUN}, {"/lib", LANDLOCK_RUN}, {"/lib64", LANDLOCK_RUN}, {"/usr/lib", LANDLOCK_RUN}, {"/etc/heraclius", LANDLOCK_READ},
-      {"/dev/null", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE}, {"/dev/urandom", LANDLOCK_ACCESS_FS_READ_FILE}, {"/data/node", LANDLOCK_CHANGE},
-      {"/data/public", LANDLOCK_CHANGE}}},
-    {"dhcp", 0, 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE | 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SYS_CHROOT,
-     "16M", 64, 0, "dhcp", {{"/", LANDLOCK_RUN}, {"/run/dhcp", LANDLOCK_CHANGE}, {"/data/dhcp", LANDLOCK_CHANGE}}},
+    {"node",
+     100,
+     1u << CAP_IPC_LOCK,
+     "max",
+     4096,
+     RLIM_INFINITY,
+     "node",
+     {{"/proc", LANDLOCK_READ}, {"/sys/devices/system/cpu", LANDLOCK_READ}, {"/data/node", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_CHANGE}}},
+    {"admin",
+     101,
+     0,
+     "64M",
+     1024,
+     0,
+     "admin",
+     {{"/data/admin", LANDLOCK_CHANGE}, {"/run/admin", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_USE}, {"/run/init", LANDLOCK_USE}}},
+    {"console",
+     102,
+     0,
+     "32M",
+     64,
+     0,
+     "console",
+     {{"/etc/terminfo", LANDLOCK_READ},
+      {"/dev/console", LANDLOCK_USE},
+      {"/run/console", LANDLOCK_CHANGE},
+      {"/run/node", LANDLOCK_USE},
+      {"/run/init", LANDLOCK_USE}}},
+    {"setup", 103, 0, "32M", 32, 0, "setup", {{"/data/config", LANDLOCK_READ}, {"/data/public", LANDLOCK_READ}}},
+    {"setup-node", 100, 0, "64M", 64, 1 << 20, "public", {{"/data/node", LANDLOCK_CHANGE}, {"/data/public", LANDLOCK_CHANGE}}},
+    {"dhcp",
+     104,
+     1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE,
+     "16M",
+     64,
+     0,
+     "dhcpcd",
+     {{"/etc", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/proc", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE}, {"/run/dhcpcd", LANDLOCK_CHANGE}}},
 };
 
 static const struct rights *rights_of(const char *name) {
@@ -96,7 +122,6 @@ void confine_prepare(void) {
             int result = text_write(path, rights->memory_max);
             if (result < 0 && result != -ENOENT) say("%s: %s", path, strerror(-result));
         }
-        if (!rights->own) continue;
         folder("/run", rights);
         folder("/data", rights);
     }
@@ -113,7 +138,8 @@ static const char *user(const struct rights *rights) {
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0) return "groups";
     if (setresgid(rights->user, rights->user, rights->user) < 0 || setresuid(rights->user, rights->user, rights->user) < 0) return "user";
     for (unsigned c = 0; c <= CAP_LAST_CAP; c++) {
-        if (!(c < 32 && rights->capabilities >> c & 1u) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0 && errno != EINVAL && errno != EPERM) return "capabilities";
+        if (!(c < 32 && rights->capabilities >> c & 1u) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0 && errno != EINVAL && errno != EPERM)
+            return "capabilities";
     }
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
     struct __user_cap_data_struct sets[2] = {{rights->capabilities, rights->capabilities, rights->capabilities}, {0, 0, 0}};
@@ -124,33 +150,55 @@ static const char *user(const struct rights *rights) {
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? "no_new_privs" : NULL;
 }
 
+static bool landlock_allow(int ruleset, const struct file *file) {
+    struct stat status;
+    struct landlock_path_beneath_attr beneath = {.allowed_access = file->access};
+    beneath.parent_fd = open(file->path, O_PATH | O_CLOEXEC);
+    if (beneath.parent_fd < 0) return errno == ENOENT;
+    bool good = fstat(beneath.parent_fd, &status) == 0;
+    /* Rights on folders alone are refused for a file. */
+    if (good && !S_ISDIR(status.st_mode)) beneath.allowed_access &= LANDLOCK_USE | LANDLOCK_ACCESS_FS_EXECUTE;
+    good = good && syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) == 0;
+    (void)close(beneath.parent_fd);
+    return good;
+}
+
 static const char *landlock(const struct rights *rights) {
     struct landlock_ruleset_attr ruleset = {.handled_access_fs = LANDLOCK_HANDLED};
     int fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof ruleset, 0);
-    if (fd < 0) return "landlock";
-    for (size_t i = 0; i < FILES_MAX && rights->files[i].path; i++) {
-        struct stat status;
-        struct landlock_path_beneath_attr beneath = {.allowed_access = rights->files[i].access};
-        beneath.parent_fd = open(rights->files[i].path, O_PATH | O_CLOEXEC);
-        if (beneath.parent_fd < 0 && errno == ENOENT) continue;
-        if (beneath.parent_fd < 0 || fstat(beneath.parent_fd, &status) < 0) return "landlock";
-        /* Rights on folders alone are refused for a file. */
-        if (!S_ISDIR(status.st_mode)) beneath.allowed_access &= LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE;
-        if (syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0) return "landlock";
-        (void)close(beneath.parent_fd);
-    }
-    const char *fault = syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? "landlock" : NULL;
-    (void)close(fd);
-    return fault;
+    bool good = fd >= 0;
+    for (size_t i = 0; i < sizeof commons / sizeof *commons; i++) good = good && landlock_allow(fd, &commons[i]);
+    for (size_t i = 0; i < FILES_MAX && rights->files[i].path; i++) good = good && landlock_allow(fd, &rights->files[i]);
+    good = good && syscall(SYS_landlock_restrict_self, fd, 0) == 0;
+    if (fd >= 0) (void)close(fd);
+    return good ? NULL : "landlock";
 }
 
-const char *confine_child(const char *name) {
-    char path[96];
+const char *confine_rights(const char *name) {
     const struct rights *rights = rights_of(name);
     if (!rights) return "nothing is known of what it may do";
-    if (!text_form(path, sizeof path, "/sys/fs/cgroup/%s/cgroup.procs", name) || text_write(path, "0") < 0) return "cgroup";
     const char *fault = limits(rights);
     if (!fault) fault = user(rights);
     if (!fault) fault = landlock(rights);
+    if (!fault && seccomp_apply(name) < 0) fault = "seccomp";
     return fault;
+}
+
+static const char *child(const char *name) {
+    char path[96];
+    if (!text_form(path, sizeof path, "/sys/fs/cgroup/%s/cgroup.procs", name) || text_write(path, "0") < 0) return "cgroup";
+    return confine_rights(name);
+}
+
+void confine_become(const char *name, const char *const *words, int told) {
+    static char *const environment[] = {"PATH=/bin", "HOME=/", "TERM=vt100", "LC_ALL=C", NULL};
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    const char *fault = child(name);
+    if (!fault) {
+        (void)execve(words[0], (char *const *)(uintptr_t)words, environment);
+        fault = "cannot be started";
+    }
+    (void)dprintf(told, "%s: %s: %s\n", words[0], fault, strerror(errno));
 }

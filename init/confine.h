@@ -7,7 +7,9 @@
 
 /* Cgroups with their memory limits, folders with their owners. In init, once; again after /data came. */
 void confine_prepare(void);
-/* In the child. NULL: done; else what could not be done, with errno. */
-const char *confine_child(const char *name);
+/* In the child, whose descriptors are in place: becomes the program. It returns only if it cannot, with errno, and has said why on `told`. */
+void confine_become(const char *name, const char *const *words, int told);
+/* Its part without the cgroup; what tests drive. NULL: done; else what could not be done, with errno. */
+const char *confine_rights(const char *name);
 
 #endif

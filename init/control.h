@@ -2,13 +2,22 @@
  * init's control socket, /run/init/control.sock: SOCK_SEQPACKET, a request is one packet of words, its answer one packet: "ok" or "error TEXT", then
  * lines name=value, or bytes of a log.
  *
- *   status                  stages, disk, services, addresses, uptime
- *   log NAME                the newest lines of a program's log, or of init's ("init")
+ *   status                  see below
+ *   log NAME [BYTES]        the newest lines of a program's log, or of init's ("init")
+ *   kmsg [BYTES]            the newest lines of the kernel's
  *   restart NAME            asks a program to end and begins it anew
- *   reboot sure, halt sure  orderly
+ *   config                  with one descriptor (SCM_RIGHTS) of a regular file: a candidate, judged and taken or refused (config.h)
+ *   request                 this node's card request, its keys made on first use
+ *   reboot sure, halt sure  orderly; without `sure` an error that says what it costs
  *
- * Who asks is known by the kernel (SO_PEERCRED): admin and console may ask all of this, the node nothing. At most CONTROL_CONNECTIONS_MAX at a time;
- * one that is silent for CONTROL_SILENT_MS gives way to a new one when all are taken.
+ * `status` has: uptime_ms; boot_ms, when all stages had been gone through; stage, the first that cannot go on; stage.NAME=STATE TEXT of each, STATE
+ * one of waiting, running, good, cannot; image_version; watchdog, clock: their stage's text; disk, disk_bytes, disk_free; config_number and
+ * config_text of the configuration in force; net.LINK=ADDRESS STATE, `-` for no address; program.NAME=STATE pid=N restarts=N TEXT, the text how it
+ * ended last.
+ *
+ * Who asks is known by the kernel (SO_PEERCRED): admin and console may ask all of this, the node nothing. At most CONTROL_CONNECTIONS_MAX at a time
+ * and CONTROL_PEER_MAX of one user; one that is silent for CONTROL_SILENT_MS gives way to a new one when all are taken. `config` and `request` keep
+ * the whole loop waiting for heraclius-setup: each user has one of them in CONTROL_JOB_MS.
  */
 #ifndef INIT_CONTROL_H
 #define INIT_CONTROL_H
@@ -16,12 +25,16 @@
 #include <poll.h>
 #include <stdint.h>
 
-enum { CONTROL_CONNECTIONS_MAX = 8, CONTROL_POLLS = 1 + CONTROL_CONNECTIONS_MAX, CONTROL_SILENT_MS = 10000, CONTROL_REQUEST_BYTES = 512, CONTROL_ANSWER_BYTES = 65536 };
+enum { CONTROL_CONNECTIONS_MAX = 8, CONTROL_PEER_MAX = 4, CONTROL_POLLS = 1 + CONTROL_CONNECTIONS_MAX };
+enum { CONTROL_SILENT_MS = 10000, CONTROL_JOB_MS = 2000 };
+enum { CONTROL_REQUEST_BYTES = 512, CONTROL_ANSWER_BYTES = 65536 + 8 }; /* a job's answer, with "ok" before it */
 
 /* What a request asks the main loop to do after its answer has gone out. */
-enum control_wish { CONTROL_NOTHING, CONTROL_REBOOT, CONTROL_HALT };
+enum control_wish { CONTROL_NOTHING, CONTROL_BEGIN, CONTROL_REBOOT, CONTROL_HALT }; /* BEGIN: a configuration came into force */
 
 void control_start(void);
+/* The stages have been gone through. */
+void control_booted(uint64_t now_ms);
 void control_polls(struct pollfd polls[CONTROL_POLLS]);
 enum control_wish control_ready(const struct pollfd polls[CONTROL_POLLS], uint64_t now_ms);
 

@@ -23,7 +23,7 @@ struct fsuuid {
 };
 #define EXT4_IOC_SETFSUUID _IOW('f', 44, uint64_t) /* the kernel's own structure ends before the UUID, whose length is not fixed there */
 
-enum { NAME_BYTES = 32, SUPER_AT = 1024, MAGIC_AT = SUPER_AT + 56, LABEL_AT = SUPER_AT + 120, LABEL_BYTES = 16 };
+enum { NAME_BYTES = 32, SUPER_AT = 1024, MAGIC_AT = SUPER_AT + 56, LABEL_AT = SUPER_AT + 120, SECTOR_BYTES = 512 };
 
 static struct {
     char name[NAME_BYTES];
@@ -104,6 +104,19 @@ static uint32_t u32_at(const uint8_t *bytes) {
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
+static bool settle(int fd, uint64_t at, const uint8_t *bytes, size_t count) {
+    return write_at(fd, at, bytes, count) && fsync(fd) == 0;
+}
+
+/* Without its magic and below our mark; then the sector that has the magic; then the mark goes. */
+static bool super_write(int fd, const uint8_t super[DISK_BLOCK_BYTES]) {
+    uint8_t block[DISK_BLOCK_BYTES];
+    (void)memcpy(block, super, sizeof block);
+    (void)memcpy(block, DISK_BEGUN, sizeof DISK_BEGUN - 1);
+    block[MAGIC_AT] = block[MAGIC_AT + 1] = 0;
+    return settle(fd, 0, block, sizeof block) && settle(fd, SUPER_AT, super + SUPER_AT, SECTOR_BYTES) && settle(fd, 0, super, SECTOR_BYTES);
+}
+
 static const char *blocks_write(int from, int fd, uint64_t bytes) {
     uint8_t head[12], entry[4 + DISK_BLOCK_BYTES], super[DISK_BLOCK_BYTES];
     if (!read_at(from, 0, head, sizeof head) || memcmp(head, "HRCEXT4\1", 8) != 0) return "the image's file system is damaged";
@@ -117,8 +130,8 @@ static const char *blocks_write(int from, int fd, uint64_t bytes) {
         if (i == 0) (void)memcpy(super, entry + 4, sizeof super);
         else if (!write_at(fd, at, entry + 4, DISK_BLOCK_BYTES)) return strerror(errno);
     }
-    if (fsync(fd) < 0 || !write_at(fd, 0, super, sizeof super) || fsync(fd) < 0) return strerror(errno);
-    return NULL;
+    if (!zeros(super, SUPER_AT)) return "the image's file system is damaged";
+    return fsync(fd) == 0 && super_write(fd, super) ? NULL : strerror(errno);
 }
 
 const char *disk_format(int fd, uint64_t bytes, const char *blocks_path) {
@@ -223,7 +236,8 @@ bool disk_start(void) {
     }
     bool fresh = false;
     if (self.data > 1) {
-        stage_set(STAGE_DISK, STAGE_CANNOT, "two data disks, %s and %s: one may be a copy; take one away, then reboot", self.data_name, self.data_second);
+        stage_set(STAGE_DISK, STAGE_CANNOT, "two data disks, %s and %s: one may be a copy; take one away, then reboot", self.data_name,
+                  self.data_second);
         return false;
     }
     if (self.data == 0 && self.blank > 1) {

@@ -1,13 +1,15 @@
 /*
  * The data disk: found by its label, made only on a disk that is wholly blank, grown to the size of its disk, mounted at /data.
  *
- * A disk is a data disk iff it (or a partition of it) carries ext4 with the label HERACLIUS-DATA. Two of them: neither is used, since one may be a
+ * A disk is a data disk iff it (or a partition of it) has ext4 with the label HERACLIUS-DATA. Two of them: neither is used, since one may be a
  * copy of the other, and a node must not choose its memory by chance. None, and exactly one wholly blank disk: that one is formatted. A disk with
  * anything on it is never formatted, nor one whose mount fails.
  *
- * Formatting writes the blocks that mke2fs made at build time (/etc/heraclius/ext4: image/steps/disk.py), the superblock last. Before the first of
- * them DISK_BEGUN is written to the first bytes of the disk, which ext4 leaves alone: a machine that loses power in between finds a disk that it
- * may begin anew, and not one that it must take for foreign.
+ * Formatting writes the blocks that mke2fs made at build time (/etc/heraclius/ext4: image/steps/disk.py), each step durable before the next:
+ * DISK_BEGUN into the first bytes of the disk, which ext4 leaves alone; all blocks but the first; the first without the magic number, the mark still
+ * in it; the one sector that has the magic; the mark is cleared. So a machine that loses power in between finds either a disk under our mark without
+ * a magic number, which it may begin anew, or a whole file system, and never one that it must take for foreign, or a half-made one for whole. What
+ * this needs of the disk is that a sector of 512 bytes is written or not.
  *
  * Offsets of ext4's superblock, which begins at byte 1024 (kernel documentation, filesystems/ext4/super.rst):
  *

@@ -18,6 +18,7 @@
 #include "init/config.h"
 #include "init/control.h"
 #include "init/disk.h"
+#include "init/log.h"
 #include "init/machine.h"
 #include "init/modules.h"
 #include "init/mounts.h"
@@ -67,6 +68,18 @@ static void programs_begin(uint64_t now_ms) {
     stage_set(STAGE_SERVICES, config_node_ready() ? STAGE_GOOD : STAGE_CANNOT, "%s", config_node_ready() ? "" : "the node has no files yet");
 }
 
+static void logs_prepare(void) {
+    (void)mkdir("/data/log", 0755);
+    unsigned crashes = log_crashes("/sys/fs/pstore", "/data/log/pstore");
+    if (crashes) say("the kernel had crashed: %u records lie in /data/log/pstore", crashes);
+}
+
+static void logs_save(void) {
+    if (stage_state(STAGE_DISK) != STAGE_GOOD) return;
+    (void)log_save(say_log(), "/data/log", "init");
+    for (int p = 0; p < PROGRAMS; p++) (void)log_save(&program_now((enum program)p)->log, "/data/log", program_name((enum program)p));
+}
+
 static void run(void) {
     struct pollfd polls[1 + PROGRAMS + CONTROL_POLLS];
     enum ending ending = RUNNING;
@@ -76,6 +89,7 @@ static void run(void) {
     program_event(PROGRAM_CONSOLE, SERVICE_START, machine_now_ms());
     config_start();
     programs_begin(machine_now_ms());
+    control_booted(machine_now_ms());
     for (;;) {
         uint64_t now_ms = machine_now_ms();
         if (now_ms >= feed_ms) {
@@ -94,7 +108,9 @@ static void run(void) {
             if (polls[1 + p].revents) program_output((enum program)p);
         }
         enum control_wish wish = control_ready(polls + 1 + PROGRAMS, now_ms);
-        if (wish != CONTROL_NOTHING) asked = wish == CONTROL_REBOOT ? REBOOT : HALT;
+        if (wish == CONTROL_BEGIN && ending == RUNNING) programs_begin(machine_now_ms());
+        if (wish == CONTROL_REBOOT || wish == CONTROL_HALT) asked = wish == CONTROL_REBOOT ? REBOOT : HALT;
+        logs_save();
         if (asked != RUNNING && ending == RUNNING) {
             say(asked == REBOOT ? "going down, to come up again" : "going down");
             ending = asked;
@@ -112,15 +128,16 @@ int main(void) {
     (void)reboot(RB_DISABLE_CAD); /* ctrl-alt-del becomes a signal */
     bool mounted = mounts_early();
     say_start();
-    words_load();
+    words_load("/proc/cmdline");
     say("Heraclius appliance");
     if (mounted) {
-        modules_load();
+        modules_load("/etc/heraclius/modules", "/sys/bus");
         (void)machine_entropy();
         machine_watchdog();
         machine_clock();
         (void)disk_start();
         mounts_late();
+        if (stage_state(STAGE_DISK) == STAGE_GOOD) logs_prepare();
     }
     net_links_up();
     programs_prepare();

@@ -7,26 +7,16 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static _Noreturn void child(const char *name, const char *const *words, int input, int output) {
-    static char *const environment[] = {"PATH=/bin", "HOME=/", "LC_ALL=C", NULL};
-    sigset_t none;
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)setsid();
     int nothing = open("/dev/null", O_RDWR);
     if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) _exit(127);
     if (input >= 0 && dup2(input, 3) < 0) _exit(127);
-    const char *fault = confine_child(name);
-    if (!fault) {
-        (void)execve(words[0], (char *const *)(uintptr_t)words, environment);
-        fault = "cannot be started";
-    }
-    (void)dprintf(1, "%s: %s: %s\n", words[0], fault, strerror(errno));
+    confine_become(name, words, 1);
     _exit(127);
 }
 

@@ -56,6 +56,9 @@ void machine_clock(void) {
 }
 
 void machine_watchdog(void) {
+    /* A kernel that has lost its way is not gone on with. */
+    (void)text_write("/proc/sys/kernel/panic", "10");
+    (void)text_write("/proc/sys/kernel/panic_on_oops", "1");
     char identity[64] = "unknown";
     int seconds = MACHINE_WATCHDOG_S;
     watchdog = open("/dev/watchdog0", O_WRONLY | O_CLOEXEC);

@@ -11,8 +11,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define TABLE "/etc/heraclius/modules"
-
 struct module {
     const char *name, *path;
     const char *needs[MODULES_NEEDS_MAX];
@@ -29,6 +27,7 @@ static struct {
     } aliases[4096];
     unsigned aliases_count;
     unsigned loaded, failed;
+    const char *buses;
     char path[256]; /* the bus that is looked at */
 } self;
 
@@ -66,19 +65,17 @@ static void load(const char *name) {
 }
 
 static void line_take(char *line) {
-    char *words[MODULES_NEEDS_MAX + 3];
+    char *words[MODULES_NEEDS_MAX + 4]; /* one more than may be: text_words() puts what is too much into the last */
     size_t count = text_words(line, words, sizeof words / sizeof *words);
-    if (count >= 3 && strcmp(words[0], "module") == 0 && self.count < MODULES_MAX) {
+    if (count >= 3 && count <= MODULES_NEEDS_MAX + 3 && strcmp(words[0], "module") == 0 && self.count < MODULES_MAX) {
         struct module *module = &self.modules[self.count++];
         module->name = words[1];
         module->path = words[2];
         for (size_t i = 3; i < count; i++) module->needs[module->needs_count++] = words[i];
     } else if (count == 3 && strcmp(words[0], "alias") == 0 && self.aliases_count < sizeof self.aliases / sizeof *self.aliases) {
         self.aliases[self.aliases_count++] = (struct alias){words[1], words[2]};
-    } else if (count == 2 && strcmp(words[0], "load") == 0) {
-        return; /* taken in a pass of its own, when all modules are known */
     } else if (count > 0) {
-        say("modules: a line of " TABLE " is not understood: %s", words[0]);
+        say("modules: a line of the table is not understood: %s", words[0]);
         self.failed++;
     }
 }
@@ -95,35 +92,39 @@ static bool device(void *context, const char *name) {
 
 static bool bus(void *context, const char *name) {
     (void)context;
-    if (!text_form(self.path, sizeof self.path, "/sys/bus/%s/devices", name)) return true;
+    if (!text_form(self.path, sizeof self.path, "%s/%s/devices", self.buses, name)) return true;
     if (text_folder(self.path, device, NULL) < 0) self.path[0] = '\0'; /* a bus without devices */
     return true;
 }
 
-void modules_load(void) {
-    stage_set(STAGE_MODULES, STAGE_RUNNING, "%s", "");
-    long bytes = text_read(TABLE, self.table, sizeof self.table);
-    if (bytes < 0) {
-        stage_set(STAGE_MODULES, STAGE_CANNOT, "%s: %s; this image is not whole", TABLE, strerror((int)-bytes));
-        return;
+/* As long as there is something new. */
+static void devices_ask(void) {
+    for (unsigned before = self.loaded, round = 0; round < MODULES_ROUNDS_MAX; round++) {
+        if (text_folder(self.buses, bus, NULL) < 0 || self.loaded == before) break;
+        before = self.loaded;
     }
+}
+
+void modules_load(const char *table, const char *buses) {
     const char *always[MODULES_MAX];
     unsigned always_count = 0;
+    stage_set(STAGE_MODULES, STAGE_RUNNING, "%s", "");
+    (void)memset(&self, 0, sizeof self);
+    self.buses = buses;
+    long bytes = text_read(table, self.table, sizeof self.table);
+    if (bytes < 0) {
+        stage_set(STAGE_MODULES, STAGE_CANNOT, "%s: %s; this image is not whole", table, strerror((int)-bytes));
+        return;
+    }
     for (char *line = self.table, *next; line; line = next) {
         next = strchr(line, '\n');
         if (next) *next++ = '\0';
         if (strncmp(line, "load ", 5) == 0 && always_count < MODULES_MAX) always[always_count++] = line + 5;
         else line_take(line);
     }
-    for (unsigned before = 0, round = 0; round < MODULES_ROUNDS_MAX; round++) {
-        if (text_folder("/sys/bus", bus, NULL) < 0 || self.loaded == before) break;
-        before = self.loaded;
-    }
+    devices_ask();
     for (unsigned i = 0; i < always_count; i++) load(always[i]);
-    for (unsigned before = self.loaded, round = 0; round < MODULES_ROUNDS_MAX; round++) {
-        if (text_folder("/sys/bus", bus, NULL) < 0 || self.loaded == before) break;
-        before = self.loaded;
-    }
+    devices_ask();
     for (unsigned i = 0; i < self.count; i++) {
         if (!self.modules[i].tried) (void)unlink(self.modules[i].path);
     }

@@ -13,6 +13,7 @@
 
 enum { MODULES_MAX = 192, MODULES_TABLE_BYTES_MAX = 512 * 1024, MODULES_ROUNDS_MAX = 8, MODULES_NEEDS_MAX = 24 };
 
-void modules_load(void);
+/* The stage. In the machine: "/etc/heraclius/modules", "/sys/bus". */
+void modules_load(const char *table, const char *buses);
 
 #endif

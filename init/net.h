@@ -10,7 +10,8 @@
 
 /* lo, and every other link up, so that their state can be seen. */
 void net_links_up(void);
-/* The stage. What was there before is taken away first, so that it may be called again. */
+/* The stage. Addresses and routes of an earlier plan that this one does not have are taken away first, so that it may be called again. Whether
+ * another machine has an address, too, is not asked (RFC 5227): a node's links are authenticated, so that a duplicate costs it its own vote alone. */
 void net_apply(const struct plan *plan);
 /* Is there a link for dhcpcd? */
 bool net_wants_dhcp(void);

@@ -1,37 +1,31 @@
 #include "init/program.h"
 #include "init/confine.h"
+#include "init/log.h"
 #include "init/say.h"
 #include "init/text.h"
+#include "init/words.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 /* What each may do beyond its own files stands in confine.c, by the same names. */
 static const struct what {
     const char *name;
-    const char *words[8];
-    const char *terminal; /* its standard input and output; NULL: none, output goes to its log */
+    const char *words[10];
+    const char *terminal; /* its standard input and output (the command line's heraclius.console=ttyS1 names another); NULL: output goes to its log */
 } whats[PROGRAMS] = {
     [PROGRAM_NODE] = {"node", {"/bin/heracliusd", "--config", "/data/node/node.conf"}, NULL},
     [PROGRAM_ADMIN] = {"admin", {"/bin/heraclius-admin", "--appliance"}, NULL},
     [PROGRAM_CONSOLE] = {"console", {"/bin/heraclius-console"}, "/dev/console"},
-    [PROGRAM_DHCP] = {"dhcp", {"/bin/dhcpcd", "--nobackground", "--script", "/bin/heraclius-lease"}, NULL},
+    [PROGRAM_DHCP] = {"dhcp", {"/bin/dhcpcd", "--nobackground", "--config", "/dev/null", "--script", "/dev/null", "--noipv4ll", "--nodev"}, NULL},
 };
 
-static struct running {
-    struct service service;
-    pid_t pid;
-    int output; /* -1: none */
-    bool again; /* it is begun anew once it is down */
-    char last[96];
-    char log[PROGRAM_LOG_BYTES];
-    unsigned long written;
-} programs[PROGRAMS];
+static struct program_now programs[PROGRAMS];
 
 const char *program_name(enum program program) {
     return whats[program].name;
@@ -44,16 +38,8 @@ int program_of(const char *name) {
     return -1;
 }
 
-const struct service *program_service(enum program program) {
-    return &programs[program].service;
-}
-
-pid_t program_pid(enum program program) {
-    return programs[program].pid;
-}
-
-const char *program_last(enum program program) {
-    return programs[program].last;
+struct program_now *program_now(enum program program) {
+    return &programs[program];
 }
 
 void programs_prepare(void) {
@@ -63,27 +49,22 @@ void programs_prepare(void) {
 
 /* In the child, after fork: no heap, no return. */
 static _Noreturn void child(enum program program, int output) {
-    static char *const environment[] = {"PATH=/bin", "HOME=/", "TERM=vt100", "LC_ALL=C", NULL};
     const struct what *what = &whats[program];
-    sigset_t none;
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)setsid();
-    int in = open(what->terminal ? what->terminal : "/dev/null", O_RDWR);
+    char path[64];
+    const char *port = what->terminal ? words_get("console") : NULL;
+    bool named = port && port[0] && strspn(port, LETTERS) == strlen(port) && text_form(path, sizeof path, "/dev/%s", port);
+    int in = named ? open(path, O_RDWR) : -1;
+    if (in < 0) in = open(what->terminal ? what->terminal : "/dev/null", O_RDWR); /* a console on the wrong port is better than none */
     int out = what->terminal ? in : output;
     if (in < 0 || dup2(out, 1) < 0 || dup2(what->terminal ? in : output, 2) < 0 || dup2(in, 0) < 0) _exit(127);
-    const char *fault = confine_child(what->name);
-    if (!fault) {
-        (void)execve(what->words[0], (char *const *)(uintptr_t)what->words, environment);
-        fault = "cannot be started";
-    }
-    (void)dprintf(2, "%s: %s: %s\n", what->words[0], fault, strerror(errno));
+    confine_become(what->name, what->words, 2);
     _exit(errno == ENOENT ? SERVICE_EXIT_CONFIG : 127);
 }
 
 static bool spawn(enum program program) {
     int ends[2] = {-1, -1};
-    struct running *running = &programs[program];
+    struct program_now *running = &programs[program];
     if (running->output < 0 && pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) return false;
     pid_t pid = fork();
     if (pid == 0) child(program, ends[1]);
@@ -98,13 +79,13 @@ static bool spawn(enum program program) {
 }
 
 void program_event(enum program program, enum service_event event, uint64_t now_ms) {
-    struct running *running = &programs[program];
+    struct program_now *running = &programs[program];
     enum service_state before = running->service.state;
     enum service_action action = service_step(&running->service, event, now_ms);
     if (action == SERVICE_SPAWN) {
         bool spawned = spawn(program);
         if (!spawned) (void)text_form(running->last, sizeof running->last, "could not be started: %s", strerror(errno));
-        program_event(program, spawned ? SERVICE_SPAWNED : SERVICE_LOST, now_ms);
+        (void)service_step(&running->service, spawned ? SERVICE_SPAWNED : SERVICE_LOST, now_ms); /* neither asks for anything */
     }
     if (action == SERVICE_TERM && running->pid > 0) (void)kill(-running->pid, SIGTERM);
     if (action == SERVICE_KILL && running->pid > 0) (void)kill(-running->pid, SIGKILL);
@@ -123,7 +104,7 @@ void program_again(enum program program, uint64_t now_ms) {
 
 bool program_ended(pid_t pid, int wait_status, uint64_t now_ms) {
     for (int p = 0; p < PROGRAMS; p++) {
-        struct running *running = &programs[p];
+        struct program_now *running = &programs[p];
         if (running->pid != pid) continue;
         program_output((enum program)p);
         if (running->output >= 0) (void)close(running->output);
@@ -166,20 +147,12 @@ void programs_poll(struct pollfd polls[PROGRAMS]) {
 }
 
 void program_output(enum program program) {
-    struct running *running = &programs[program];
+    struct program_now *running = &programs[program];
     char bytes[4096];
     if (running->output < 0) return;
     for (unsigned round = 0; round < 16; round++) {
         ssize_t count = read(running->output, bytes, sizeof bytes);
         if (count <= 0) return;
-        for (ssize_t i = 0; i < count; i++) running->log[running->written++ % PROGRAM_LOG_BYTES] = bytes[i];
+        log_take(&running->log, bytes, (size_t)count);
     }
-}
-
-unsigned long program_log(enum program program, char *out, unsigned long size) {
-    const struct running *running = &programs[program];
-    unsigned long count = running->written < PROGRAM_LOG_BYTES ? running->written : PROGRAM_LOG_BYTES;
-    if (count > size) count = size;
-    for (unsigned long i = 0; i < count; i++) out[i] = running->log[(running->written - count + i) % PROGRAM_LOG_BYTES];
-    return count;
 }

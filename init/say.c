@@ -1,18 +1,15 @@
 #include "init/say.h"
+#include "init/log.h"
 #include "init/text.h"
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-enum { LOG_BYTES = 32768 };
 
 static struct {
     int console;
-    char log[LOG_BYTES]; /* a ring: byte number n lies at n % LOG_BYTES */
-    unsigned long written;
+    struct log log;
     struct {
         enum stage_state state;
         char text[SAY_LINE_BYTES];
@@ -28,18 +25,11 @@ void say_start(void) {
     self.console = open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 }
 
-static void keep(const char *line, size_t count) {
-    for (size_t i = 0; i < count; i++) self.log[self.written++ % LOG_BYTES] = line[i];
-}
-
 static void say_line(const char *text) {
-    struct timespec now;
     char line[SAY_LINE_BYTES + 64];
-    (void)clock_gettime(CLOCK_BOOTTIME, &now);
-    int count = snprintf(line, sizeof line, "[%5ld.%03ld] %s\n", (long)now.tv_sec, now.tv_nsec / 1000000, text);
-    if (count < 0 || (size_t)count >= sizeof line) return;
-    keep(line, (size_t)count);
-    count = snprintf(line, sizeof line, "heraclius: %s\r\n", text);
+    log_take(&self.log, text, strlen(text));
+    log_take(&self.log, "\n", 1);
+    int count = snprintf(line, sizeof line, "heraclius: %s\r\n", text);
     if (self.console >= 0 && count > 0 && write(self.console, line, (size_t)count) < 0) return; /* nobody reads there: the log has it */
 }
 
@@ -84,9 +74,6 @@ enum stage stage_now(void) {
     return STAGE_SERVICES;
 }
 
-unsigned long say_log(char *out, unsigned long size) {
-    unsigned long count = self.written < LOG_BYTES ? self.written : LOG_BYTES;
-    if (count > size) count = size;
-    for (unsigned long i = 0; i < count; i++) out[i] = self.log[(self.written - count + i) % LOG_BYTES];
-    return count;
+struct log *say_log(void) {
+    return &self.log;
 }

@@ -9,22 +9,13 @@
 #include <stdbool.h>
 
 /* The order is that of the work; names and texts are what `status` shows. */
-enum stage {
-    STAGE_MOUNTS,
-    STAGE_MODULES,
-    STAGE_ENTROPY,
-    STAGE_WATCHDOG,
-    STAGE_CLOCK,
-    STAGE_DISK,
-    STAGE_CONFIG,
-    STAGE_NETWORK,
-    STAGE_SERVICES,
-    STAGES
-};
+enum stage { STAGE_MOUNTS, STAGE_MODULES, STAGE_ENTROPY, STAGE_WATCHDOG, STAGE_CLOCK, STAGE_DISK, STAGE_CONFIG, STAGE_NETWORK,
+             STAGE_SERVICES, STAGES };
+enum { SAY_LINE_BYTES = 240 };
 
 enum stage_state { STAGE_WAITING, STAGE_RUNNING, STAGE_GOOD, STAGE_CANNOT };
 
-enum { SAY_LINE_BYTES = 240 };
+struct log;
 
 const char *stage_name(enum stage stage);
 
@@ -39,7 +30,7 @@ const char *stage_text(enum stage stage);
 /* The first stage that cannot go on, else the one that is running, else SERVICES. */
 enum stage stage_now(void);
 
-/* The lines said so far, newest last, as much as fits; returns the count of bytes. */
-unsigned long say_log(char *out, unsigned long size);
+/* The lines said so far. */
+struct log *say_log(void);
 
 #endif

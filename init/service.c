@@ -36,7 +36,9 @@ static enum service_action back_off(struct service *service, uint64_t now_ms) {
 
 static enum service_action step_alive(struct service *service, enum service_event event, uint64_t now_ms) {
     switch (event) {
-    case SERVICE_SPAWNED: return to(service, SERVICE_UP, now_ms + SERVICE_CALM_MS, SERVICE_NOTHING);
+    case SERVICE_SPAWNED:
+        if (service->state == SERVICE_UP) return SERVICE_NOTHING;
+        return to(service, SERVICE_UP, now_ms + SERVICE_CALM_MS, SERVICE_NOTHING);
     case SERVICE_LOST_WELL:
     case SERVICE_LOST: return back_off(service, now_ms);
     case SERVICE_LOST_CONFIG: return to(service, SERVICE_FAILED, 0, SERVICE_NOTHING);

@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -41,42 +40,24 @@ int text_write(const char *path, const char *text) {
     return result;
 }
 
-static int write_whole(int fd, const uint8_t *bytes, size_t count) {
-    while (count > 0) {
-        ssize_t done = write(fd, bytes, count);
-        if (done < 0 && errno == EINTR) continue;
-        if (done <= 0) return done < 0 ? -errno : -EIO;
-        bytes += done;
-        count -= (size_t)done;
+int text_copy(int from, const char *path, size_t max, unsigned mode) {
+    char bytes[16384];
+    size_t all = 0;
+    int result = 0;
+    (void)unlink(path);
+    int to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, (mode_t)mode);
+    if (to < 0) return -errno;
+    for (ssize_t count; result == 0 && (count = pread(from, bytes, sizeof bytes, (off_t)all)) != 0;) {
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) result = -errno;
+        else if (all + (size_t)count > max) result = -EFBIG;
+        else if (write(to, bytes, (size_t)count) != count) result = -ENOSPC;
+        else all += (size_t)count;
     }
-    return fsync(fd) == 0 ? 0 : -errno;
-}
-
-static int folder_sync(const char *path) {
-    char folder[256];
-    const char *slash = strrchr(path, '/');
-    if (!slash || !text_form(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path)) return -ENAMETOOLONG;
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return -errno;
-    int result = fsync(fd) == 0 ? 0 : -errno;
-    (void)close(fd);
+    if (result == 0 && fsync(to) < 0) result = -errno;
+    (void)close(to);
+    if (result < 0) (void)unlink(path);
     return result;
-}
-
-int text_replace(const char *path, const void *bytes, size_t count, unsigned mode) {
-    char beside[256];
-    if (!text_form(beside, sizeof beside, "%s.new", path)) return -ENAMETOOLONG;
-    (void)unlink(beside);
-    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, (mode_t)mode);
-    if (fd < 0) return -errno;
-    int result = write_whole(fd, bytes, count);
-    (void)close(fd);
-    if (result == 0 && rename(beside, path) < 0) result = -errno;
-    if (result < 0) {
-        (void)unlink(beside);
-        return result;
-    }
-    return folder_sync(path);
 }
 
 bool text_form(char *out, size_t size, const char *format, ...) {

@@ -14,8 +14,8 @@
 long text_read(const char *path, char *out, size_t size) __attribute__((warn_unused_result));
 /* One write to a file that exists (sysfs, procfs, cgroup). 0 or -errno. */
 int text_write(const char *path, const char *text);
-/* A file as a whole: beside it, synced, renamed over it, its folder synced. 0 or -errno. */
-int text_replace(const char *path, const void *bytes, size_t count, unsigned mode) __attribute__((warn_unused_result));
+/* An open file, from its beginning, into a new one of at most `max` bytes, synced; on an error there is none. 0 or -errno. */
+int text_copy(int from, const char *path, size_t max, unsigned mode) __attribute__((warn_unused_result));
 
 /* snprintf that tells whether all of it went in. */
 bool text_form(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));

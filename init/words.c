@@ -3,18 +3,17 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { LINE_BYTES = 4096, WORDS_MAX = 64 };
-
 static struct {
-    char line[LINE_BYTES];
+    char line[WORDS_LINE_BYTES];
     const char *words[WORDS_MAX];
     size_t count;
 } self;
 
-void words_load(void) {
+void words_load(const char *path) {
     static const char prefix[] = "heraclius.";
     char *all[256];
-    if (text_read("/proc/cmdline", self.line, sizeof self.line) < 0) return;
+    self.count = 0;
+    if (text_read(path, self.line, sizeof self.line) < 0) return;
     size_t count = text_words(self.line, all, sizeof all / sizeof *all);
     for (size_t i = 0; i < count && self.count < WORDS_MAX; i++) {
         if (strncmp(all[i], prefix, sizeof prefix - 1) == 0) self.words[self.count++] = all[i] + sizeof prefix - 1;

@@ -1,0 +1,337 @@
+/*
+ * What a confined program is refused: each case is a child that gets the rights of a program and tries one thing. Users, capabilities and files need
+ * root; the filter of system calls does not.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "init/confine.h"
+#include "init/seccomp.h"
+
+static const char *const programs[] = {"node", "admin", "console", "setup", "setup-node", "dhcp"};
+enum { PROGRAM_COUNT = sizeof programs / sizeof *programs, UNCONFINED = 200, KILLED = 1000 };
+
+typedef int attempt(void);
+
+/* errno of the attempt in a child (0: it went well), or KILLED + the signal. */
+static int filtered(const char *name, attempt *what) {
+    int status = 0;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || seccomp_apply(name) < 0) _exit(UNCONFINED);
+        errno = 0;
+        _exit(what() < 0 ? errno : 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFSIGNALED(status) ? KILLED + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int with_rights(const char *name, attempt *what) {
+    int status = 0;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const char *fault = confine_rights(name);
+        if (fault) fprintf(stderr, "%s: %s\n", fault, strerror(errno));
+        if (fault) _exit(UNCONFINED);
+        errno = 0;
+        _exit(what() < 0 ? errno : 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFSIGNALED(status) ? KILLED + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int try_nothing(void) {
+    return 0;
+}
+static int try_ptrace(void) {
+    return (int)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+}
+static int try_mount(void) {
+    return mount("none", "/nowhere", "tmpfs", 0, NULL);
+}
+static int try_unshare(void) {
+    return unshare(CLONE_NEWUSER);
+}
+static int try_setns(void) {
+    return setns(-1, 0);
+}
+static int try_bpf(void) {
+    return (int)syscall(SYS_bpf, 0, NULL, 0);
+}
+static int try_module(void) {
+    return (int)syscall(SYS_init_module, NULL, 0, "");
+}
+static int try_kexec(void) {
+    return (int)syscall(SYS_kexec_load, 0, 0, NULL, 0);
+}
+static int try_clock(void) {
+    return (int)syscall(SYS_clock_settime, 0, NULL);
+}
+static int try_write_execute(void) {
+    return mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0;
+}
+static int try_packet_socket(void) {
+    return socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+}
+static int try_vsock(void) {
+    return socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+static int try_internet(void) {
+    return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+static int try_local(void) {
+    return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+}
+static int try_type_into_terminal(void) {
+    return ioctl(0, TIOCSTI, "x");
+}
+static int try_clone3(void) {
+    return (int)syscall(SYS_clone3, NULL, 0);
+}
+static int try_ring(void) {
+    return (int)syscall(SYS_io_uring_setup, 1, NULL);
+}
+static int try_listen_in(void) {
+    return (int)syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0);
+}
+static int try_new_folder(void) {
+    return mkdir("/nowhere/at/all", 0700);
+}
+static int try_entropy(void) {
+    char byte;
+    return getrandom(&byte, 1, 0) == 1 ? 0 : -1;
+}
+static int try_fork(void) {
+    pid_t pid = fork();
+    if (pid == 0) _exit(0);
+    return pid < 0 ? -1 : 0;
+}
+static int try_write_then_execute(void) {
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return page == MAP_FAILED ? -1 : mprotect(page, 4096, PROT_WRITE | PROT_EXEC);
+}
+static void *nothing(void *arg) {
+    return arg;
+}
+static int try_thread(void) {
+    pthread_t thread;
+    errno = pthread_create(&thread, NULL, nothing, NULL);
+    if (errno == 0) errno = pthread_join(thread, NULL);
+    return errno ? -1 : 0;
+}
+static int try_x32(void) {
+#ifdef __x86_64__
+    return (int)syscall(SYS_getpid | 0x40000000);
+#else
+    return ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0 ? -1 : 0;
+#endif
+}
+
+static void every_program_has_a_filter_that_fits(void **unused) {
+    (void)unused;
+    struct sock_filter code[SECCOMP_CODE_MAX];
+    for (int p = 0; p < PROGRAM_COUNT; p++) {
+        unsigned short count = seccomp_filter(programs[p], code);
+        assert_true(count > 100 && count < SECCOMP_CODE_MAX);
+        assert_int_equal(code[count - 1].code, BPF_RET | BPF_K);
+        assert_int_equal(code[count - 1].k, SECCOMP_RET_ERRNO | EPERM);
+    }
+    assert_int_equal(seccomp_filter("nobody", code), 0);
+    assert_int_equal(seccomp_filter("", code), 0);
+}
+
+static void what_only_an_intruder_wants_kills(void **unused) {
+    (void)unused;
+    attempt *const deadly[] = {try_ptrace, try_mount, try_unshare, try_setns, try_bpf, try_module, try_kexec, try_clock, try_listen_in, try_x32};
+    for (int p = 0; p < PROGRAM_COUNT; p++) {
+        for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
+            int result = filtered(programs[p], deadly[i]);
+            if (result != KILLED + SIGSYS) fail_msg("%s, attempt %zu: %d", programs[p], i, result);
+        }
+    }
+}
+
+static void every_program_computes_and_has_entropy(void **unused) {
+    (void)unused;
+    for (int p = 0; p < PROGRAM_COUNT; p++) {
+        assert_int_equal(filtered(programs[p], try_nothing), 0);
+        assert_int_equal(filtered(programs[p], try_entropy), 0);
+        assert_int_equal(filtered(programs[p], try_clone3), ENOSYS);
+        assert_int_equal(filtered(programs[p], try_thread), 0);
+    }
+}
+
+static void no_memory_is_written_and_executed(void **unused) {
+    (void)unused;
+    for (int p = 0; p < PROGRAM_COUNT; p++) {
+#ifndef __s390x__
+        assert_int_equal(filtered(programs[p], try_write_execute), EPERM);
+#endif
+        assert_int_equal(filtered(programs[p], try_write_then_execute), EPERM);
+    }
+}
+
+static void each_has_what_the_table_gives_it_and_no_more(void **unused) {
+    (void)unused;
+    static const struct {
+        const char *name;
+        attempt *what;
+        int result;
+    } cases[] = {
+        {"node", try_fork, EPERM},
+        {"node", try_internet, 0},
+        {"node", try_packet_socket, EPERM},
+        {"node", try_vsock, EPERM},
+        {"node", try_ring, EFAULT},
+        {"node", try_new_folder, ENOENT},
+        {"node", try_type_into_terminal, EPERM},
+        {"admin", try_fork, EPERM},
+        {"admin", try_internet, 0},
+        {"admin", try_ring, EPERM},
+        {"admin", try_packet_socket, EPERM},
+        {"console", try_fork, EPERM},
+        {"console", try_internet, EPERM},
+        {"console", try_local, 0},
+        {"console", try_new_folder, EPERM},
+        {"console", try_ring, EPERM},
+        {"console", try_type_into_terminal, EPERM},
+        {"setup", try_fork, EPERM},
+        {"setup", try_local, EPERM},
+        {"setup", try_internet, EPERM},
+        {"setup", try_new_folder, EPERM},
+        {"setup-node", try_local, EPERM},
+        {"setup-node", try_fork, EPERM},
+        {"setup-node", try_new_folder, ENOENT},
+        {"dhcp", try_fork, 0},
+        {"dhcp", try_ring, EPERM},
+        {"dhcp", try_vsock, EPERM},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int result = filtered(cases[i].name, cases[i].what);
+        if (result != cases[i].result) fail_msg("case %zu (%s): %d, not %d", i, cases[i].name, result, cases[i].result);
+    }
+}
+
+/* ---- with users, capabilities and files ---- */
+
+static int try_root_again(void) {
+    return setuid(0);
+}
+static int try_chown(void) {
+    return chown("/dev/null", 0, 0);
+}
+static int try_passwords(void) {
+    return open("/etc/shadow", O_RDONLY | O_CLOEXEC);
+}
+static int try_list_root(void) {
+    return open("/root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+static int try_write_tmp(void) {
+    return open("/tmp", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+}
+static int try_run_shell(void) {
+    return execl("/usr/sbin/nologin", "nologin", (char *)NULL);
+}
+static int try_who_am_i(void) {
+    struct rlimit core;
+    if (getuid() == 0 || getuid() != geteuid() || getgid() == 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) return -1;
+    if (getrlimit(RLIMIT_CORE, &core) < 0 || core.rlim_max != 0) return -1;
+    return 0;
+}
+
+static bool is_root(void) {
+    if (geteuid() == 0) return true;
+    print_message("this needs root: left out\n");
+    return false;
+}
+
+/* The node may lock all memory, which a test without CAP_SYS_RESOURCE cannot hand on. */
+static int try_lock_all(void) {
+    struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    return setrlimit(RLIMIT_MEMLOCK, &all);
+}
+
+static bool is_left_out(const char *name) {
+    int status = 0;
+    if (strcmp(name, "node") != 0) return false;
+    pid_t pid = fork();
+    if (pid == 0) _exit(try_lock_all() < 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (status) print_message("%s: this needs CAP_SYS_RESOURCE: left out\n", name);
+    return status != 0;
+}
+
+static void nobody_is_root_and_nobody_becomes_it(void **unused) {
+    (void)unused;
+    if (!is_root()) skip();
+    for (int p = 0; p < PROGRAM_COUNT; p++) {
+        if (is_left_out(programs[p])) continue;
+        assert_int_equal(with_rights(programs[p], try_who_am_i), 0);
+        assert_int_equal(with_rights(programs[p], try_root_again), EPERM);
+        assert_int_equal(with_rights(programs[p], try_chown), EPERM);
+    }
+}
+
+static void files_beyond_its_own_are_closed(void **unused) {
+    (void)unused;
+    if (!is_root()) skip();
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 0) {
+        print_message("this kernel has no Landlock: left out\n");
+        skip();
+    }
+    static const char *const closed[] = {"node", "admin", "console", "setup", "setup-node"};
+    for (size_t i = 0; i < sizeof closed / sizeof *closed; i++) {
+        if (is_left_out(closed[i])) continue;
+        assert_int_equal(with_rights(closed[i], try_passwords), EACCES);
+        assert_int_equal(with_rights(closed[i], try_list_root), EACCES);
+        assert_int_equal(with_rights(closed[i], try_write_tmp), EACCES);
+        assert_int_equal(with_rights(closed[i], try_run_shell), EACCES);
+    }
+}
+
+static void a_program_without_rights_does_not_start(void **unused) {
+    (void)unused;
+    assert_non_null(confine_rights("nobody"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_program_has_a_filter_that_fits),
+        cmocka_unit_test(what_only_an_intruder_wants_kills),
+        cmocka_unit_test(every_program_computes_and_has_entropy),
+        cmocka_unit_test(no_memory_is_written_and_executed),
+        cmocka_unit_test(each_has_what_the_table_gives_it_and_no_more),
+        cmocka_unit_test(nobody_is_root_and_nobody_becomes_it),
+        cmocka_unit_test(files_beyond_its_own_are_closed),
+        cmocka_unit_test(a_program_without_rights_does_not_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

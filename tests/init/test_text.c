@@ -1,0 +1,269 @@
+/* Small text without a heap, the command line's words, and a plan: at their limits, one past them, and on what nobody should send. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "init/plan.h"
+#include "init/text.h"
+#include "init/words.h"
+#include "tests/init/files.h"
+
+static void a_file_is_read_whole_or_not_at_all(void **unused) {
+    (void)unused;
+    char out[8];
+    assert_int_equal(text_read(files_text("seven", "1234567"), out, sizeof out), 7);
+    assert_string_equal(out, "1234567");
+    assert_int_equal(text_read(files_text("eight", "12345678"), out, sizeof out), -EFBIG);
+    assert_string_equal(out, "");
+    assert_int_equal(text_read(files_text("line", "1\n"), out, sizeof out), 1);
+    assert_string_equal(out, "1");
+    assert_int_equal(text_read(files_text("lines", "1\n\n"), out, sizeof out), 2);
+    assert_int_equal(text_read(files_text("empty", ""), out, sizeof out), 0);
+    assert_string_equal(out, "");
+    assert_int_equal(text_read(files_path("nothing"), out, sizeof out), -ENOENT);
+    assert_int_equal(text_read(files_path("."), out, sizeof out), -EISDIR);
+}
+
+static void a_copy_is_whole_or_is_not_there(void **unused) {
+    (void)unused;
+    char out[16];
+    int fd = open(files_text("from", "0123456789"), O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(lseek(fd, 5, SEEK_SET), 5);
+    const char *to = files_path("to");
+    assert_int_equal(text_copy(fd, to, 10, 0600), 0);
+    assert_int_equal(files_get(to, out, sizeof out), 10);
+    assert_string_equal(out, "0123456789");
+    assert_int_equal(text_copy(fd, to, 9, 0600), -EFBIG);
+    assert_int_equal(files_get(to, out, sizeof out), -1);
+    assert_int_equal(symlink(files_path("elsewhere"), to), 0);
+    assert_int_equal(text_copy(fd, to, 10, 0600), 0); /* the link is replaced, not followed */
+    assert_int_equal(files_get(files_path("elsewhere"), out, sizeof out), -1);
+    (void)close(fd);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(text_copy(ends[0], to, 10, 0600), -ESPIPE); /* what could keep it waiting is refused */
+    assert_int_equal(files_get(to, out, sizeof out), -1);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+static void forming_tells_what_did_not_fit(void **unused) {
+    (void)unused;
+    char out[4];
+    assert_true(text_form(out, sizeof out, "%d", 123));
+    assert_false(text_form(out, sizeof out, "%d", 1234));
+    assert_string_equal(out, "123");
+}
+
+static void words_are_split_at_blanks_and_the_last_takes_the_rest(void **unused) {
+    (void)unused;
+    char *words[3];
+    char none[] = "", blanks[] = " \t ", two[] = "\t a  b ", many[] = "a b c d  e ", three[] = "a b c";
+    assert_int_equal(text_words(none, words, 3), 0);
+    assert_int_equal(text_words(blanks, words, 3), 0);
+    assert_int_equal(text_words(two, words, 3), 2);
+    assert_string_equal(words[0], "a");
+    assert_string_equal(words[1], "b");
+    assert_int_equal(text_words(three, words, 3), 3);
+    assert_string_equal(words[2], "c");
+    assert_int_equal(text_words(many, words, 3), 3);
+    assert_string_equal(words[2], "c d  e ");
+}
+
+static void a_number_is_digits_within_its_limit(void **unused) {
+    (void)unused;
+    uint64_t n = 7;
+    assert_true(text_number("0", 0, &n) && n == 0);
+    assert_true(text_number("18446744073709551615", UINT64_MAX, &n) && n == UINT64_MAX);
+    assert_true(text_number("00032", 32, &n) && n == 32);
+    static const char *const bad[] = {"", " 1", "1 ", "-1", "+1", "0x1", "1.0", "18446744073709551616", "99999999999999999999999"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(text_number(bad[i], UINT64_MAX, &n));
+    assert_false(text_number("33", 32, &n));
+    assert_false(text_number("9", 5, &n));
+    assert_false(text_number("128", 127, &n));
+    assert_int_equal(n, 32); /* untouched */
+}
+
+static void only_printable_ascii_goes_to_a_console(void **unused) {
+    (void)unused;
+    char text[] = "a\x1b[2J\r\n\x7f\xc3\xa4~ ";
+    text_clean(text);
+    assert_string_equal(text, "a?[2J?????~ ");
+}
+
+static bool count_some(void *context, const char *name) {
+    assert_true(strcmp(name, ".") != 0 && strcmp(name, "..") != 0);
+    return --*(int *)context > 0;
+}
+
+static void a_folder_is_gone_through_until_it_is_enough(void **unused) {
+    (void)unused;
+    char name[32];
+    for (int i = 0; i < 300; i++) {
+        (void)snprintf(name, sizeof name, "folder/a-longer-name-%d", i);
+        (void)files_text(name, "");
+    }
+    int all = 1000, some = 5;
+    assert_int_equal(text_folder(files_path("folder"), count_some, &all), 0);
+    assert_int_equal(all, 700);
+    assert_int_equal(text_folder(files_path("folder"), count_some, &some), 0);
+    assert_int_equal(some, 0);
+    assert_int_equal(text_folder(files_path("no-folder"), count_some, &some), -ENOENT);
+}
+
+static void the_last_word_of_a_name_counts(void **unused) {
+    (void)unused;
+    words_load(files_text("cmdline",
+                          "quiet heraclius.console=ttyS0 console=x heraclius.console=ttyS1 heraclius.consoles=no heraclius.bare xheraclius.y=1\n"));
+    assert_string_equal(words_get("console"), "ttyS1");
+    assert_string_equal(words_get("bare"), "");
+    assert_null(words_get("quiet"));
+    assert_null(words_get("y"));
+    assert_null(words_get("consol"));
+    words_load(files_path("no-such-line"));
+    assert_null(words_get("console"));
+}
+
+static void a_command_line_is_bounded(void **unused) {
+    (void)unused;
+    static char line[WORDS_LINE_BYTES + 1];
+    memset(line, 'x', sizeof line);
+    memcpy(line, "heraclius.a=1 ", 14);
+    words_load(files_put("long", line, WORDS_LINE_BYTES - 1));
+    assert_string_equal(words_get("a"), "1");
+    words_load(files_put("too-long", line, WORDS_LINE_BYTES));
+    assert_null(words_get("a"));
+    size_t at = 0;
+    for (int i = 0; i <= WORDS_MAX; i++) at += (size_t)snprintf(line + at, sizeof line - at, "heraclius.w%d=%d ", i, i);
+    words_load(files_put("many", line, at));
+    assert_string_equal(words_get("w0"), "0");
+    assert_string_equal(words_get("w63"), "63");
+    assert_null(words_get("w64"));
+}
+
+/* ---- plans ---- */
+
+static bool plan_of(const char *text, struct plan *plan) {
+    static char copy[65536];
+    char fault[128] = "";
+    (void)snprintf(copy, sizeof copy, "%s", text);
+    bool good = plan_read(copy, plan, fault);
+    assert_true(good || fault[0]);
+    return good;
+}
+
+static void a_plan_is_read(void **unused) {
+    (void)unused;
+    struct plan plan;
+    uint8_t four[4], six[16];
+    assert_true(plan_of("number 18446744073709551615\nnode n-1\nnet any dhcp\nnet mac=52:54:00:12:34:56 address 10.0.0.1/8\n"
+                        "net name=eth0 address fd00::1/64\nnet name=eth0 gateway fe80::1\nready\n",
+                        &plan));
+    assert_true(plan.number == UINT64_MAX);
+    assert_string_equal(plan.node, "n-1");
+    assert_int_equal(plan.nets_count, 4);
+    assert_int_equal(plan.nets[0].kind, PLAN_DHCP);
+    assert_int_equal(plan.nets[1].kind, PLAN_ADDRESS);
+    assert_int_equal(plan.nets[1].family, 4);
+    assert_int_equal(plan.nets[1].bits, 8);
+    assert_int_equal(inet_pton(AF_INET, "10.0.0.1", four), 1);
+    assert_memory_equal(plan.nets[1].address, four, 4);
+    assert_int_equal(plan.nets[2].family, 6);
+    assert_int_equal(plan.nets[2].bits, 64);
+    assert_int_equal(plan.nets[3].kind, PLAN_GATEWAY);
+    assert_int_equal(inet_pton(AF_INET6, "fe80::1", six), 1);
+    assert_memory_equal(plan.nets[3].address, six, 16);
+}
+
+static void what_is_no_plan_is_refused(void **unused) {
+    (void)unused;
+    static const char *const bad[] = {
+        "",
+        "\n",
+        "ready",
+        "number 1\n",
+        "ready\nready\n",
+        "ready\nnumber 1\n",
+        "ready now\n",
+        "number\nready\n",
+        "number -1\nready\n",
+        "number 1 2\nready\n",
+        "number 18446744073709551616\nready\n",
+        "node\nready\n",
+        "node a b\nready\n",
+        "what 1\nready\n",
+        "\nready\n",
+        "number 1\n\nready\n",
+        "net\nready\n",
+        "net any\nready\n",
+        "net any dhcp now\nready\n",
+        "net any slow\nready\n",
+        "net eth0 dhcp\nready\n",
+        "net any address\nready\n",
+        "net any address 10.0.0.1\nready\n",
+        "net any address 10.0.0.1/33\nready\n",
+        "net any address 10.0.0.1/\nready\n",
+        "net any address 10.0.0.1/-1\nready\n",
+        "net any address 10.0.0.256/8\nready\n",
+        "net any address ::1/129\nready\n",
+        "net any address 10.0.0.1/8/8\nready\n",
+        "net any gateway 10.0.0.1/8\nready\n",
+        "net any gateway\nready\n",
+        "net any gateway x\nready\n",
+        "net any address /8\nready\n",
+        "net any gateway 10.0.0.1 more\nready\n",
+        "number 1\r\nready\n",
+        "node 0123456789012345678901234567890123456789012345678901234567890123\nready\n",
+        "net name=0123456789012345678901234567890123456789012345678901234567890123 dhcp\nready\n",
+    };
+    struct plan plan;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (i == 2) continue; /* "ready" alone is a plan: below */
+        if (plan_of(bad[i], &plan)) fail_msg("taken for a plan: %s", bad[i]);
+    }
+    assert_true(plan_of(bad[2], &plan));
+    assert_int_equal(plan.nets_count, 0);
+}
+
+static void a_plan_has_so_many_links(void **unused) {
+    (void)unused;
+    static char text[8192];
+    struct plan plan;
+    text[0] = '\0';
+    for (int i = 0; i < PLAN_NETS_MAX; i++) (void)snprintf(text + strlen(text), sizeof text - strlen(text), "net name=eth%d dhcp\n", i);
+    size_t end = strlen(text);
+    (void)snprintf(text + end, sizeof text - end, "ready\n");
+    assert_true(plan_of(text, &plan));
+    assert_int_equal(plan.nets_count, PLAN_NETS_MAX);
+    (void)snprintf(text + end, sizeof text - end, "net any dhcp\nready\n");
+    assert_false(plan_of(text, &plan));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_is_read_whole_or_not_at_all),
+        cmocka_unit_test(a_copy_is_whole_or_is_not_there),
+        cmocka_unit_test(forming_tells_what_did_not_fit),
+        cmocka_unit_test(words_are_split_at_blanks_and_the_last_takes_the_rest),
+        cmocka_unit_test(a_number_is_digits_within_its_limit),
+        cmocka_unit_test(only_printable_ascii_goes_to_a_console),
+        cmocka_unit_test(a_folder_is_gone_through_until_it_is_enough),
+        cmocka_unit_test(the_last_word_of_a_name_counts),
+        cmocka_unit_test(a_command_line_is_bounded),
+        cmocka_unit_test(a_plan_is_read),
+        cmocka_unit_test(what_is_no_plan_is_refused),
+        cmocka_unit_test(a_plan_has_so_many_links),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
