@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Nodes and heraclius-admin under the filters of system calls that the appliance puts on them (init/seccomp.h): everything that they do still works.
+
+A cluster whose nodes all run confined takes load, loses a node and gets it back, makes checkpoints; no node was refused a single call, as far as the
+kernel's log can be read, and each ends in order. confined.py short|long
+"""
+import os
+import re
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import admin  # noqa: E402
+from cluster import TOP, Cases, System, is_long  # noqa: E402
+
+CLONE3 = "syscall=435 "  # glibc asks once and goes on with clone
+CONFINED = f"{TOP}/build/gcc/tests/init/confined"
+
+
+def wrapped(folder, name, program):
+    path = os.path.join(folder, f"confined-{name}")
+    with open(path, "w") as f:
+        f.write(f'#!/bin/sh\nexec "{CONFINED}" {name} "{program}" "$@"\n')
+    os.chmod(path, 0o755)
+    return path
+
+
+def filter_of(pid):
+    """Seccomp mode of the process: 2 is a filter."""
+    with open(f"/proc/{pid}/status") as f:
+        return re.search(r"^Seccomp:\s+(\d)", f.read(), re.M).group(1)
+
+
+def refusals(pids):
+    """What the kernel says that it refused these processes; None where its log cannot be read."""
+    done = subprocess.run(["dmesg"], capture_output=True, text=True)
+    if done.returncode != 0:
+        return None
+    return [line for line in done.stdout.splitlines() if "type=1326" in line and CLONE3 not in line and any(f" pid={p} " in line for p in pids)]
+
+
+def main():
+    cases = Cases()
+    built = subprocess.run(["make", "build/gcc/tests/init/confined"], cwd=TOP, capture_output=True, text=True)
+    if not cases.case("the wrapper is built", built.returncode == 0, built.stderr):
+        return cases.end()
+    with System(coordinators=1, shards=1, nodes=4) as system:
+        node = wrapped(system.dir, "node", f"{TOP}/build/gcc/heracliusd")
+        system.programs = {name: node for name in system.names}
+        system.start_all()
+        if not cases.case("a confined cluster answers", system.wait_ready(), system.states("c0")):
+            print(system.log(system.names[0])[-2000:])
+            return cases.end()
+        pids = {name: process.pid for name, process in system.live.items()}
+        modes = {name: filter_of(pid) for name, pid in pids.items()}
+        cases.case("each node runs under a filter", set(modes.values()) == {"2"}, modes)
+        admin.ADMIN = os.path.relpath(wrapped(system.dir, "admin", f"{TOP}/build/gcc/heraclius-admin"), TOP)
+        watcher = admin.Admin(system)
+        pids["admin"] = watcher.process.pid
+        cases.case("heraclius-admin runs under one, too", filter_of(pids["admin"]) == "2", pids)
+        load = system.client("bench", "--seconds", "20" if is_long(sys.argv) else "4", "--mix", "50:50", "--out", f"{system.dir}/bench", timeout=120)
+        cases.case("it takes load", load.returncode == 0, load.stdout + load.stderr)
+        page = watcher.get("/metrics")
+        cases.case("and heraclius-admin shows it", page[0] == 200 and "heraclius" in page[2] and watcher.get("/readyz")[0] == 200, page[2][:300])
+        system.kill("s0-n3")
+        cases.case("it goes on with one node less", system.client("put", "k", "v", "--timeout", 20).returncode == 0, system.states("s0"))
+        system.start("s0-n3")
+        pids["s0-n3 again"] = system.live["s0-n3"].pid
+        cases.case("the node comes back", system.wait_equal("s0", 30) is not None, system.states("s0"))
+        cases.case("and what was put is there", system.client("get", "k", "--timeout", 20).stdout == "v\n", system.states("s0"))
+        admin_ended = watcher.stop()
+        cases.case("heraclius-admin ends in order", admin_ended == 0, admin_ended)
+        ended = {name: system.kill(name, signal.SIGTERM) for name in system.names}
+        cases.case("each ends in order", set(ended.values()) == {0}, ended)
+        said = refusals(pids.values())
+        if said is None:
+            print("the kernel's log cannot be read here: refused calls were not looked for")
+        else:
+            cases.case("no call was refused", not said, "\n".join(said[:10]))
+    return cases.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
