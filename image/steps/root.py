@@ -23,6 +23,7 @@ class Root:
         self.time, self.archive, self.origin = time, cpio.Archive(), {}
         for folder in FOLDERS:
             self.archive.folder(folder)
+        self.archive.link("/var/lib/dhcpcd", "/run/dhcpcd")  # its folders' names are compiled in; init gives it the one in /run
         self.archive.character("/dev/console", 0o600, 5, 1)
         self.archive.character("/dev/null", 0o666, 1, 3)
 
