@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""init in a virtual machine, with programs that stand in for the appliance's (tests/init/standin_main.c): its stages, its disk, its socket, its end.
+
+A blank disk is made the data disk; a configuration from outside is judged, kept, and in force again after a restart; a foreign disk and a second data
+disk are refused and not written to; programs have what confine.c gives them. boot.py short|long
+"""
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True
+sys.path[:0] = [os.path.join(TOP, "image"), os.path.join(TOP, "tests/system")]
+from cluster import Cases  # noqa: E402
+from steps import vm  # noqa: E402
+
+STANDIN = "build/gcc/tests/init/standin"
+PLAN = "number {};node n1;net any address 10.0.2.{}/24;net any address fd00::{}/64;net any gateway 10.0.2.2;ready"
+BOOT_S = 60
+
+
+class Console:
+    """The stand-in for the console: a request to init's control socket, and its answer's lines."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        machine.expect("standin: ready", BOOT_S)
+
+    def ask(self, line, seconds=30):
+        after = len(self.machine.text)
+        self.machine.send(line.encode() + b"\n")
+        self.machine.expect(r"\n\|\.\r?\n", seconds, after)
+        said = bytes(self.machine.text[after:]).decode(errors="replace").replace("\r", "")
+        return re.findall(r"^\| (.*)$", said, re.M)
+
+    def job(self, line):
+        """What heraclius-setup is run for, again while init says that it is too early for another."""
+        while (answer := self.ask(line))[0].startswith("error busy"):
+            pass
+        return answer
+
+    def status(self):
+        return dict(line.split("=", 1) for line in self.ask("status") if "=" in line)
+
+    def until(self, name, pattern, seconds=30):
+        """The status once a value fits; else the last one."""
+        end = self.machine.seconds() + seconds
+        while True:
+            status = self.status()
+            if re.search(pattern, status.get(name, "")) or self.machine.seconds() > end:
+                return status
+
+
+def made(folder):
+    """Kernel and initrd with stand-ins; their folder."""
+    subprocess.run(["make", "-s", "build/gcc/init", STANDIN], cwd=TOP, check=True)
+    programs = os.path.join(folder, "programs")
+    os.makedirs(programs)
+    for name in ("heracliusd", "heraclius-admin", "heraclius-console", "heraclius-setup"):
+        shutil.copy(os.path.join(TOP, STANDIN), os.path.join(programs, name))
+    words = [os.path.join(TOP, "image/build"), "--cache", os.environ.get("IMAGE_CACHE", "build/image"), "--out", folder, "--init", "build/gcc/init",
+             "--node", f"{programs}/heracliusd", "--level", "3", "--only", "direct"]
+    for name in ("heraclius-admin", "heraclius-console", "heraclius-setup"):
+        words += ["--program", f"{programs}/{name}"]
+    subprocess.run(words, cwd=TOP, check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+def machine(folder, name, out, *disks):
+    extra = [vm.drive(f"disk{i}", path) for i, path in enumerate(disks)] + [vm.network(0, vm.user_network())]
+    return vm.Machine(os.path.join(folder, name), vm.direct(out, "amd64"), extra)
+
+
+def first_boot(cases, folder, out, disk):
+    with machine(folder, "first", out, disk) as m:
+        console = Console(m)
+        cases.case(f"a console after {m.seconds():.1f} s", True)
+        status = console.status()
+        cases.case("modules are loaded", re.match(r"good \d+ loaded", status["stage.modules"]), status)
+        states = {status[f"stage.{s}"].split()[0] for s in ("entropy", "clock", "watchdog")}
+        cases.case("there is entropy, a calendar, a watchdog", states == {"good"}, status)
+        cases.case("the blank disk is the data disk now", status["stage.disk"].endswith(", new") and status["disk"] == "vda", status)
+        cases.case("there is no configuration, and init says what to do", "card request" in status["stage.config"], status)
+        cases.case("the card request is handed out", console.job("request")[:2] == ["ok", "-----BEGIN CARD REQUEST-----"])
+        refused = console.job("config forged")
+        cases.case("a candidate that the judge refuses is refused with the reason", refused == ["error the signature is not the owner's"], refused)
+        taken = console.job("config " + PLAN.format(2, 7, 7))
+        status = console.until("net.eth0", "10.0.2.7 up")
+        cases.case("one that it accepts is in force", taken[:2] == ["ok", "config_number=2"] and status["net.eth0"] == "10.0.2.7 up", (taken, status))
+        taken = console.job("config " + PLAN.format(3, 9, 9))
+        status = console.until("net.eth0", "10.0.2.9 up")
+        cases.case("a newer one takes its place, and its address the old one's", taken[:2] == ["ok", "config_number=3"] and
+                   status["net.eth0"] == "10.0.2.9 up", (taken, status))
+        taken = console.job("config number 4;node n1;net any dhcp;ready")
+        status = console.until("net.eth0", "10.0.2.15 up")
+        cases.case("one by DHCP, too", status["net.eth0"] == "10.0.2.15 up", (taken, status, console.ask("log dhcp 1500")))
+        status = console.until("program.admin", "failed", 10)
+        cases.case("the node is up", status["program.node"].startswith("up "), status)
+        cases.case("what ended with 64 is not tried again", status["program.admin"].startswith("failed"), status)
+        confined(cases, console)
+        cost = console.ask("halt")
+        cases.case("halt alone says what it costs", cost[0].startswith("error ") and "halt sure" in cost[0], cost)
+        m.send(b"halt sure\n")
+        m.expect("going down", 10)
+        cases.case("halt ends in order", m.ended(30), m.last(800))
+    check = subprocess.run(["/usr/sbin/e2fsck", "-fn", disk], capture_output=True, text=True)
+    cases.case("the disk is clean", check.returncode == 0, check.stdout + check.stderr)
+
+
+def confined(cases, console):
+    log = "\n".join(console.ask("log node"))
+    wanted = {"own file": "done", "own socket's folder": "done", "locked memory": "done", "a log": "refused", "the disk": "refused",
+              "another's folder": "refused", "root again": "refused", "a child": "refused"}
+    said = dict(re.findall(r"standin: (.*) (done|refused)$", log, re.M))
+    cases.case("the node has what the table gives it and no more", said == wanted and "user 100 group 100" in log, log)
+    cases.case("its log tells no terminal what to do", "standin: ?[2Jover" in log and "\x1b" not in log, log)
+
+
+def second_boot(cases, folder, out, disk):
+    with machine(folder, "second", out, disk) as m:
+        console = Console(m)
+        status = console.until("program.node", "^up ", 20)
+        cases.case("the disk is kept", status["disk"] == "vda" and not status["stage.disk"].endswith("new"), status)
+        cases.case("and so is the configuration", status.get("config_number") == "4" and status["program.node"].startswith("up "), status)
+        m.send(b"reboot sure\n")
+        cases.case("reboot ends in order", m.ended(30) and b"rebooting" in m.text, m.last(800))
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read()).hexdigest()
+
+
+def refused_disks(cases, folder, out, disk):
+    foreign = vm.blank(folder, 600, "foreign")
+    subprocess.run(["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-L", "SOMEBODY", foreign], check=True)
+    copied = os.path.join(folder, "copy.disk")
+    subprocess.run(["cp", "--sparse=always", disk, copied], check=True)
+    for name, disks, words in (("a foreign disk", [foreign], "none labelled HERACLIUS-DATA"), ("two data disks", [disk, copied], "two data disks")):
+        before = [digest(path) for path in disks]
+        with machine(folder, name.replace(" ", "-"), out, *disks) as m:
+            status = Console(m).status()
+            cases.case(f"{name}: refused, with the reason", status["stage.disk"].startswith("cannot ") and words in status["stage.disk"], status)
+        cases.case(f"{name}: not a byte is changed", before == [digest(path) for path in disks])
+
+
+def main():
+    cases = Cases()
+    with tempfile.TemporaryDirectory(prefix="boot-", dir=os.environ.get("TMPDIR")) as folder:
+        out = made(os.path.join(folder, "out"))
+        disk = vm.blank(folder, 1024)
+        try:
+            first_boot(cases, folder, out, disk)
+            second_boot(cases, folder, out, disk)
+            refused_disks(cases, folder, out, disk)
+        except vm.Failed as fault:
+            cases.case("the machine answers", False, fault)
+    return cases.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
