@@ -6,6 +6,7 @@
  * Nothing but addresses.json is ever overwritten. Secret keys are made here, on the owner's machine, with mode 0600; what leaves it is the card.
  *
  *     heraclius node enroll --name NAME --out DIR [--owner-key FILE]     DIR/NAME.key, DIR/NAME.card, and DIR/NAME.owner.key unless given
+ *     heraclius node claim --card FILE --owner-key FILE --number N [--set FIELD=TEXT]... --out FILE
  *     heraclius client enroll --name NAME --out DIR                      DIR/NAME.key, DIR/NAME.card
  *     heraclius admin enroll --name NAME --out DIR                       DIR/NAME.key, DIR/NAME.card
  *     heraclius system assemble --name NAME --coordinator CARD,CARD,... --shard CARD,... --admin CARD --needed K [--client CARD[,RULE]...]...
@@ -50,6 +51,7 @@
 #define CLIENT_CMD_SYSTEM_H
 
 int cmd_node_enroll(int argc, char **argv);
+int cmd_node_claim(int argc, char **argv);
 int cmd_client_enroll(int argc, char **argv);
 int cmd_admin_enroll(int argc, char **argv);
 int cmd_client_add(int argc, char **argv);

@@ -34,6 +34,7 @@ static const struct {
     const char *what;
 } tools[] = {
     {"node", "enroll", cmd_node_enroll, "make a node's keys and card"},
+    {"node", "claim", cmd_node_claim, "say what a node runs on and where, signed by its owner"},
     {"client", "enroll", cmd_client_enroll, "make a client's keys and card"},
     {"client", "add", cmd_client_add, "enrol a client while the system runs"},
     {"client", "change", cmd_client_change, "give it other rights and quota"},
