@@ -40,7 +40,7 @@ BELOW_init := init
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 BORINGSSL_DIR ?= /usr/lib/$(MULTIARCH)/android
 LIBS := -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -Wl,--as-needed -lcrypto -lsodium -luring -llmdb \
-        -ljansson -lmicrohttpd -lck -lpopt -lpthread -lm
+        -ljansson -lmicrohttpd -lgnutls -lck -lpopt -lpthread -lm
 CLIENT_LIBS := -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -Wl,--as-needed -lcrypto -lsodium -luring \
         -ljansson -lpthread -lm
 
@@ -168,6 +168,7 @@ build/$1/flags: FORCE
 build/$1/obj/%.o: %.c build/$1/flags
 	@mkdir -p $$(@D); echo "  CC    $1 $$<"
 	@$$(CC_$1) $$(CFLAGS_$1) $$(EXTRA_CFLAGS) -MMD -MP -MF $$(@:.o=.d) -MT $$@ -c -o $$@.$$$$$$$$ $$< && mv $$@.$$$$$$$$ $$@
+build/$1/obj/appliance/admin_page.o: $$(wildcard appliance/page/*)
 $$(foreach d,$$(FOLDERS),$$(eval $$(call FOLDER_RULES,$1,$$d)))
 $$(foreach d,$$(TESTDIRS),$$(eval $$(call TESTDIR_RULES,$1,$$d)))
 -include $$(wildcard build/$1/obj/*/*.d build/$1/obj/*/*/*.d)

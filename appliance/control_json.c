@@ -140,9 +140,9 @@ json_t *control_status_json(const struct status_node *status) {
     json_object_set_new(out, "decisions", number(replica->decisions));
     json_object_set_new(out, "view_changes", number(replica->view_changes));
     json_object_set_new(out, "commit_us",
-                        json_pack("{s:o,s:o,s:o,s:o,s:o}", "count", number(commit->count), "p50", number(histogram_quantile(commit, 500)), "p90",
-                                  number(histogram_quantile(commit, 900)), "p99", number(histogram_quantile(commit, 990)), "max",
-                                  number(commit->max)));
+                        json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "count", number(commit->count), "sum", number(commit->sum), "p50",
+                                  number(histogram_quantile(commit, 500)), "p90", number(histogram_quantile(commit, 900)), "p99",
+                                  number(histogram_quantile(commit, 990)), "max", number(commit->max)));
     put_seen(out, replica);
     put_scrub(out, status);
     put_peers(out, status);

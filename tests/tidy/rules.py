@@ -29,7 +29,8 @@ TEST_FUNCTION_LINES_MAX = 100
 COLUMNS_MAX = 150
 
 # Headers that one folder alone may include.
-ONLY = {"lmdb.h": ("store",), "liburing.h": ("ring",), "microhttpd.h": ("appliance",), "popt.h": ("client", "appliance")}
+ONLY = {"lmdb.h": ("store",), "liburing.h": ("ring",), "microhttpd.h": ("appliance",), "gnutls/gnutls.h": ("appliance",),
+        "popt.h": ("client", "appliance")}
 
 # The files that read the clock, and those that read entropy, each with its reason.
 CLOCK_FILES = {

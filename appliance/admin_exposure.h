@@ -1,0 +1,24 @@
+/*
+ * Exposure: which nodes of a cluster share something that could fail or be captured at once, by the claims that their owners signed (spec/system.md,
+ * S-110). A claim shows who says it, not that it is so.
+ *
+ * Claims are the files *.claim of a folder, at most ADMIN_CLAIMS_MAX of them; of one node the highest number counts. A claim that is missing, does
+ * not verify, is older than ADMIN_CLAIM_STALE_DAYS by its file's date (or from the future), or leaves a text empty, counts as shared: it might say
+ * what any other says. So does a node of which two different claims have one number. A cluster is green if nothing is shared by more than f of its
+ * nodes. Its nodes are those of the system file; CONFIGs that came later are not known here.
+ */
+#ifndef APPLIANCE_ADMIN_EXPOSURE_H
+#define APPLIANCE_ADMIN_EXPOSURE_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "protocol/system.h"
+
+enum { ADMIN_CLAIMS_MAX = 512, ADMIN_CLAIM_STALE_DAYS = 180, ADMIN_CLAIMS_REFUSED_SHOWN = 32 };
+
+/* {"good", "text", "clusters": [...], "refused": [{"file", "why"}]}; a new reference. Without `system` or `folder` it says what is lacking, and no
+ * cluster is good. now_ms is the calendar's. */
+json_t *admin_exposure_json(const struct system *system, const char *folder, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,132 @@
+/* "Can I lose another node, and which": what the admin console makes of nodes' statuses, lies and nonsense among them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "appliance/admin_clusters.h"
+
+/* A node of cluster s0 with `members`, of whom the bits of `linked` are up for it. */
+static void status_add(json_t *list, int member, int members, int ready, unsigned linked) {
+    char name[] = "s0-n0";
+    json_t *seen = json_array();
+    name[4] = (char)('0' + member);
+    for (int i = 0; i < members; i++) json_array_append_new(seen, json_pack("{s:i,s:b}", "member", i, "up", (int)(linked >> i & 1)));
+    json_array_append_new(list, json_pack("{s:s,s:s,s:i,s:i,s:b,s:s,s:i,s:i,s:i,s:o}", "node", name, "cluster", "s0", "member", member, "members",
+                                          members, "ready", ready, "phase", ready ? "voting" : "restoring", "view", 5 + member, "leader", 1, "height",
+                                          7, "members_seen", seen));
+}
+
+static json_t *only(json_t *statuses) {
+    json_t *clusters = admin_clusters_json(statuses);
+    json_decref(statuses);
+    assert_int_equal(json_array_size(clusters), 1);
+    json_t *one = json_incref(json_array_get(clusters, 0));
+    json_decref(clusters);
+    return one;
+}
+
+static void expect(json_t *cluster, int up, int may_lose, const char *text) {
+    assert_int_equal(json_integer_value(json_object_get(cluster, "up")), up);
+    assert_int_equal(json_integer_value(json_object_get(cluster, "may_lose")), may_lose);
+    assert_string_equal(json_string_value(json_object_get(cluster, "text")), text);
+    json_decref(cluster);
+}
+
+static void all_up_one_may_go(void **state) {
+    json_t *list = json_array();
+    (void)state;
+    for (int i = 0; i < 4; i++) status_add(list, i, 4, 1, 15);
+    expect(only(list), 4, 1, "yes, any 1 of: s0-n0, s0-n1, s0-n2, s0-n3");
+}
+
+static void one_down_nobody_may_go(void **state) {
+    json_t *list = json_array();
+    (void)state;
+    for (int i = 0; i < 3; i++) status_add(list, i, 4, 1, 7);
+    json_array_append_new(list, json_pack("{s:s,s:s}", "socket", "n3/control.sock", "error", "no answer"));
+    json_t *cluster = only(list);
+    const json_t *nodes = json_object_get(cluster, "nodes");
+    assert_true(json_is_true(json_object_get(json_array_get(nodes, 0), "needed")));
+    assert_false(json_is_true(json_object_get(json_array_get(nodes, 3), "needed")));
+    assert_true(json_is_true(json_object_get(json_array_get(nodes, 1), "leads")));
+    expect(cluster, 3, 0, "no, each of these is needed: s0-n0, s0-n1, s0-n2; already not voting: member 3");
+}
+
+static void two_down_nothing_is_decided(void **state) {
+    json_t *list = json_array();
+    (void)state;
+    status_add(list, 0, 4, 1, 3);
+    status_add(list, 1, 4, 1, 3);
+    status_add(list, 2, 4, 0, 15);
+    expect(only(list), 2, 0, "no: 1 more must vote before anything is decided; not voting: s0-n2, member 3");
+}
+
+static void seven_members_may_lose_two(void **state) {
+    json_t *list = json_array();
+    (void)state;
+    for (int i = 0; i < 7; i++) status_add(list, i, 7, 1, 127);
+    expect(only(list), 7, 2, "yes, any 2 of: s0-n0, s0-n1, s0-n2, s0-n3, s0-n4, s0-n5, s0-n6");
+}
+
+static void a_node_elsewhere_counts_only_if_all_that_vote_have_a_link(void **state) {
+    json_t *list = json_array();
+    (void)state;
+    status_add(list, 0, 4, 1, 15);
+    status_add(list, 1, 4, 1, 7);
+    status_add(list, 2, 4, 0, 0); /* does not vote: not asked */
+    expect(only(list), 2, 0, "no: 1 more must vote before anything is decided; not voting: s0-n2, member 3");
+}
+
+static void one_node_alone_speaks_for_those_that_it_is_linked_to(void **state) {
+    json_t *list = json_array();
+    (void)state;
+    status_add(list, 0, 4, 1, 15);
+    expect(only(list), 4, 1, "yes, any 1 of: s0-n0, member 1, member 2, member 3");
+}
+
+static void nonsense_is_left_out(void **state) {
+    static const char *const texts[] = {"{}",
+                                        "{\"cluster\":5,\"member\":0,\"members\":4}",
+                                        "{\"cluster\":\"s1\",\"member\":4,\"members\":4}",
+                                        "{\"cluster\":\"s1\",\"member\":-1,\"members\":4}",
+                                        "{\"cluster\":\"s1\",\"member\":0,\"members\":17}",
+                                        "{\"cluster\":\"s1\",\"member\":0,\"members\":0}",
+                                        "{\"cluster\":\"s1\",\"member\":4294967296,\"members\":4294967297}",
+                                        "[]",
+                                        "\"s0\"",
+                                        "{\"cluster\":\"s0\",\"member\":0,\"members\":7,\"ready\":true}" /* s0 has four */};
+    json_t *list = json_array();
+    (void)state;
+    for (int i = 0; i < 4; i++) status_add(list, i, 4, 1, 15);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) json_array_append_new(list, json_loads(texts[i], JSON_DECODE_ANY, NULL));
+    expect(only(list), 4, 1, "yes, any 1 of: s0-n0, s0-n1, s0-n2, s0-n3");
+}
+
+static void no_more_clusters_than_the_limit(void **state) {
+    json_t *list = json_array();
+    (void)state;
+    for (int i = 0; i <= ADMIN_CLUSTERS_MAX; i++)
+        json_array_append_new(list, json_pack("{s:o,s:i,s:i}", "cluster", json_sprintf("s%03d", i), "member", 0, "members", 4));
+    json_t *clusters = admin_clusters_json(list);
+    assert_int_equal(json_array_size(clusters), ADMIN_CLUSTERS_MAX);
+    json_decref(clusters);
+    json_decref(list);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_up_one_may_go),
+        cmocka_unit_test(one_down_nobody_may_go),
+        cmocka_unit_test(two_down_nothing_is_decided),
+        cmocka_unit_test(seven_members_may_lose_two),
+        cmocka_unit_test(a_node_elsewhere_counts_only_if_all_that_vote_have_a_link),
+        cmocka_unit_test(one_node_alone_speaks_for_those_that_it_is_linked_to),
+        cmocka_unit_test(nonsense_is_left_out),
+        cmocka_unit_test(no_more_clusters_than_the_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,160 @@
+"""heraclius-admin with TLS, and init's socket played by a thread: for admin_console.py and admin_page.py.
+
+Not a test by itself (no execute bit). Python's standard library only.
+"""
+import hashlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cluster import TOP, free_base  # noqa: E402
+
+ADMIN = f"{TOP}/build/gcc/heraclius-admin"
+
+
+def fingerprint(path):
+    with open(path) as f:
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(f.read())).hexdigest()
+
+
+class Init:
+    """Answers as init's control socket does (init/control.h); remembers what it was asked."""
+
+    def __init__(self, path, answer=b"ok\n"):
+        self.asked, self.answer, self.path = [], answer, path
+        self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listening.bind(path)
+        self.listening.listen(8)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                peer, _ = self.listening.accept()
+            except OSError:
+                return
+            with peer:
+                self.asked.append(peer.recv(512).decode())
+                if self.answer:
+                    peer.sendall(self.answer)
+                else:
+                    time.sleep(2)
+
+    def close(self):
+        self.listening.close()
+        os.unlink(self.path)
+
+
+class Admin:
+    """One heraclius-admin over `sockets` (paths from `cwd`, short), plain and with TLS; its standard output is read as it comes."""
+
+    def __init__(self, cwd, sockets, state, extra=()):
+        self.base = free_base(2)
+        self.state = state
+        self.lines = []
+        os.makedirs(state, exist_ok=True)
+        self.process = subprocess.Popen(
+            [ADMIN, "--listen", f"127.0.0.1:{self.base}", "--tls", f"127.0.0.1:{self.base + 1}", "--state", state, "--name", "test.example",
+             "--pairing", f"{state}/pairing", *extra, "--sockets", *sockets], cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self.read, daemon=True).start()
+        self.wait(lambda: self.http("GET", "/livez")[0] == 200)
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.append(line)
+
+    @staticmethod
+    def wait(what, limit_s=20):
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
+            got = what()
+            if got:
+                return got
+            time.sleep(0.05)
+        return None
+
+    def context(self, certificate=None, lowest=ssl.TLSVersion.TLSv1_2, highest=ssl.TLSVersion.MAXIMUM_SUPPORTED):
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        made.load_verify_locations(f"{self.state}/tls.cert")
+        made.minimum_version, made.maximum_version = lowest, highest
+        if certificate:
+            made.load_cert_chain(f"{certificate}/tls.cert", f"{certificate}/tls.key")
+        return made
+
+    def connect(self, context=None, timeout=20):
+        raw = socket.create_connection(("127.0.0.1", self.base + 1), timeout=timeout)
+        return (context or self.context()).wrap_socket(raw, server_hostname="test.example")
+
+    def http(self, method, path, body=None, headers=None, host=None):
+        """Over plain HTTP: (status, headers, text); status 0: no answer."""
+        return self.over(http.client.HTTPConnection("127.0.0.1", self.base, timeout=20), method, path, body, dict(headers or {}), host)
+
+    def https(self, method, path, body=None, headers=None, cookie=None, csrf=None, certificate=None):
+        """The same over TLS; a body that is no text is sent as JSON."""
+        headers = dict(headers or {})
+        if cookie:
+            headers["Cookie"] = f"__Host-heraclius={cookie}"
+        if csrf:
+            headers["X-CSRF-Token"] = csrf
+        if body is not None and not isinstance(body, str):
+            body = json.dumps(body)
+            headers.setdefault("Content-Type", "application/json")
+        connection = http.client.HTTPSConnection("test.example", self.base + 1, timeout=20)
+        try:
+            connection.sock = self.connect(self.context(certificate))
+        except OSError as error:
+            return 0, {}, str(error)
+        return self.over(connection, method, path, body, headers, None)
+
+    @staticmethod
+    def over(connection, method, path, body, headers, host):
+        try:
+            if host:
+                headers["Host"] = host
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode()
+        except (OSError, http.client.HTTPException) as error:
+            return 0, {}, str(error)
+        finally:
+            connection.close()
+
+    def code(self):
+        """Asks for a pairing code and reads it where the machine shows it; None: there is none."""
+        before = len(self.lines)
+        code, _, text = self.https("POST", "/api/v1/pairing")
+        if code != 202 or not json.loads(text)["open"]:
+            return None
+        found = self.wait(lambda: [m.group(1) for m in (re.match(r"pairing code (\d{8}) ", line) for line in self.lines[before:]) if m], 5)
+        return found[-1] if found else None
+
+    def pair(self, role):
+        """(cookie, csrf) of a new session."""
+        status, headers, text = self.https("POST", "/api/v1/session", {"code": self.code(), "role": role})
+        assert status == 201, (status, text)
+        return re.match(r"__Host-heraclius=([0-9a-f]{64});", headers["set-cookie"]).group(1), json.loads(text)["csrf"]
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=20)
+
+
+def certificate_make(folder):
+    """A key and a certificate of their own in `folder`, as heraclius-admin makes them: a client may show such a one too."""
+    os.makedirs(folder, exist_ok=True)
+    process = subprocess.Popen([ADMIN, "--tls", f"127.0.0.1:{free_base(1)}", "--state", folder, "--sockets", "none"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, text=True)
+    line = process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=20)
+    return line.split()[-1]
