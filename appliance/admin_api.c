@@ -180,7 +180,9 @@ struct admin_answer admin_api_faults(struct admin_request *request) {
     json_t *statuses = admin_statuses(request->server->nodes), *faults = json_array();
     const json_t *status;
     size_t at;
-    json_array_foreach(statuses, at, status) json_array_append_new(faults, faults_of(status));
+    json_array_foreach(statuses, at, status) {
+        json_array_append_new(faults, faults_of(status));
+    }
     json_decref(statuses);
     return admin_answer_json(MHD_HTTP_OK, json_pack("{s:o}", "nodes", faults));
 }

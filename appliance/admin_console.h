@@ -100,7 +100,7 @@ enum admin_pairing admin_pairing_take(struct admin_request *request, const char 
 json_t *admin_statuses(const struct admin_nodes *nodes);
 
 /* admin_page.c */
-admin_handler admin_page, admin_page_pair, admin_page_script, admin_page_style, admin_page_openapi;
+admin_handler admin_page, admin_page_pair, admin_page_script, admin_page_style, admin_page_icon, admin_page_openapi;
 
 /* admin_http.c */
 struct admin_listener;

@@ -134,6 +134,8 @@ static json_t *field_json(const struct system_cluster *cluster, const struct cla
     *good = most <= faults;
     if (worst == NULL)
         (void)snprintf(text, sizeof text, "nobody says its %s: counts as shared by all %u", claim_field_name(field), count);
+    else if (most <= 1)
+        (void)snprintf(text, sizeof text, "no two nodes may share it");
     else
         (void)snprintf(text, sizeof text, "%u of %u may share %s \"%s\"%s", most, count, claim_field_name(field), worst,
                        json_array_size(silent) > 0 ? ", those that say nothing included" : "");

@@ -45,7 +45,7 @@ static enum MHD_Result respond(struct MHD_Connection *connection, struct admin_a
     header_put(response, "Content-Type", answer->type);
     header_put(response, "Cache-Control", "no-store");
     header_put(response, "X-Content-Type-Options", "nosniff");
-    header_put(response, "Referrer-Policy", "no-referrer");
+    header_put(response, "Referrer-Policy", "same-origin"); /* with no-referrer a form of our own would come from origin "null" */
     header_put(response, "Cross-Origin-Opener-Policy", "same-origin");
     header_put(response, "Cross-Origin-Resource-Policy", "same-origin");
     header_put(response, "Content-Security-Policy",

@@ -16,6 +16,7 @@ ASSET(html, "page.html");
 ASSET(pair, "pair.html");
 ASSET(script, "page.js");
 ASSET(style, "page.css");
+ASSET(icon, "icon.svg");
 ASSET(openapi, "openapi.json");
 
 static const char html[] = "text/html; charset=utf-8";
@@ -32,6 +33,11 @@ struct admin_answer admin_page_script(struct admin_request *request) {
 struct admin_answer admin_page_style(struct admin_request *request) {
     (void)request;
     return asset("text/css; charset=utf-8", admin_asset_style, admin_asset_style_end);
+}
+
+struct admin_answer admin_page_icon(struct admin_request *request) {
+    (void)request;
+    return asset("image/svg+xml", admin_asset_icon, admin_asset_icon_end);
 }
 
 struct admin_answer admin_page_openapi(struct admin_request *request) {
@@ -86,7 +92,9 @@ static void cluster_draw(FILE *out, const json_t *cluster) {
                   number_of(cluster, "members"), quorum);
     text_put(out, text_of(cluster, "text", ""));
     (void)fprintf(out, ".</p><p>View %lld, height %lld</p><ul class=\"members\">", number_of(cluster, "view"), number_of(cluster, "height"));
-    json_array_foreach(json_object_get(cluster, "nodes"), at, node) member_draw(out, node);
+    json_array_foreach(json_object_get(cluster, "nodes"), at, node) {
+        member_draw(out, node);
+    }
     (void)fputs("</ul></article>", out);
 }
 
@@ -124,13 +132,17 @@ static void status_draw(FILE *out, const struct admin_request *request) {
     const json_t *one;
     size_t at;
     (void)fputs("<section aria-labelledby=\"h-clusters\"><h2 id=\"h-clusters\">Clusters</h2><div id=\"clusters\" class=\"cards\">", out);
-    json_array_foreach(clusters, at, one) cluster_draw(out, one);
+    json_array_foreach(clusters, at, one) {
+        cluster_draw(out, one);
+    }
     (void)fputs("</div></section><section aria-labelledby=\"h-nodes\"><h2 id=\"h-nodes\">Nodes</h2>"
                 "<div class=\"wide\" role=\"region\" aria-labelledby=\"h-nodes\" tabindex=\"0\"><table><thead><tr>",
                 out);
     for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) (void)fprintf(out, "<th scope=\"col\">%s</th>", columns[i]);
     (void)fputs("</tr></thead><tbody id=\"nodes\">", out);
-    json_array_foreach(statuses, at, one) node_draw(out, one);
+    json_array_foreach(statuses, at, one) {
+        node_draw(out, one);
+    }
     (void)fputs("</tbody></table></div></section>", out);
     json_decref(clusters);
     json_decref(statuses);

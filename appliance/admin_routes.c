@@ -46,6 +46,7 @@ static const struct route {
     {"GET", "/", ADMIN_NOBODY, 0, admin_page},
     {"GET", "/page.js", ADMIN_NOBODY, 0, admin_page_script},
     {"GET", "/page.css", ADMIN_NOBODY, 0, admin_page_style},
+    {"GET", "/icon.svg", ADMIN_NOBODY, 0, admin_page_icon},
     {"POST", "/pair", ADMIN_NOBODY, 0, admin_page_pair},
     {"GET", "/api/v1/openapi.json", ADMIN_NOBODY, 0, admin_page_openapi},
     {"POST", "/api/v1/pairing", ADMIN_NOBODY, 0, admin_api_pairing},

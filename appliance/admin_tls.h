@@ -2,8 +2,8 @@
  * The admin console's certificate and key, and who a client certificate is. GnuTLS, TLS 1.2 and later.
  *
  * Given files are read and must fit one another. Without them, tls.key and tls.cert in the state folder are read, or made when neither is there: an
- * ECDSA key (secp256r1) and a certificate signed with itself, good for ADMIN_TLS_YEARS from the day before the machine's clock. Nobody vouches for that
- * one: people compare its SHA-256, which is shown at the machine.
+ * ECDSA key (secp256r1) and a certificate signed with itself, good for ADMIN_TLS_YEARS from the day before the machine's clock. Nobody vouches for
+ * that one: people compare its SHA-256, which is shown at the machine.
  *
  * A client certificate counts by its SHA-256 alone (--client ROLE:HEX): neither its issuer nor its dates are asked. That its sender holds the key is
  * shown by TLS itself.

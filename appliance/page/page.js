@@ -110,7 +110,7 @@ function plot(place, title, lines) {
     drawn("text", { x: LEFT - 5, y: HEIGHT - BOTTOM, "text-anchor": "end" }, "0"),
     drawn("text", { x: LEFT, y: HEIGHT - 5 }, `${minutes} min ago`), drawn("text", { x: WIDTH - 6, y: HEIGHT - 5, "text-anchor": "end" }, "now"));
   lines.forEach((line, i) => image.append(drawn("polyline", { class: `plot s${i % STYLES}`,
-    points: line.points.map((p) => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join(" ") })));
+    points: [...line.points.slice(0, 1), ...line.points].map((p) => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join(" ") })));
   const legend = element("ul", { class: "legend" }, ...now.map((text, i) => element("li", {},
     drawn("svg", { viewBox: "0 0 32 10", "aria-hidden": "true" }, drawn("path", { class: `plot s${i % STYLES}`, d: "M0 5H32" })), ` ${text}`)));
   place.replaceChildren(image, legend);
@@ -124,7 +124,8 @@ function faultLines(node) {
   for (const one of node.attackers || []) out.push(`${name}: ${one.attack} by ${one.peer}, ${one.count} times`);
   for (const [attack, count] of Object.entries(node.attacks || {}))
     if (!(node.attackers || []).some((one) => one.attack === attack)) out.push(`${name}: ${attack}, ${count} times`);
-  for (const [cause, count] of Object.entries(node.dropped || {})) out.push(`${name}: ${count} messages dropped, ${cause}`);
+  const dropped = Object.entries(node.dropped || {}).map(([cause, count]) => `${cause} ${count}`);
+  if (dropped.length) out.push(`${name}: input dropped, by cause: ${dropped.join(", ")}`);
   if (node.evidence > 0) out.push(`${name}: ${node.evidence} files of evidence, in its data folder under evidence/ (heraclius evidence verify)`);
   if (node.damage_found > 0) out.push(`${name}: damage found ${node.damage_found} times, mended ${node.damage_repaired} times`);
   return out;
