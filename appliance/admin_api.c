@@ -165,9 +165,9 @@ struct admin_answer admin_api_history(struct admin_request *request) {
 /* What one node tells of attacks, dropped input and damage; of one that does not answer, that. */
 static json_t *faults_of(const json_t *status) {
     static const char *const names[] = {"attacks", "attackers", "dropped", "evidence"};
-    json_t *out = json_object();
     const json_t *scrub = json_object_get(status, "scrub");
     if (json_object_get(status, "error") != NULL) return json_deep_copy(status);
+    json_t *out = json_object();
     json_object_set(out, "node", json_object_get(status, "node"));
     json_object_set(out, "cluster", json_object_get(status, "cluster"));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) json_object_set(out, names[i], json_object_get(status, names[i]));
@@ -247,7 +247,7 @@ struct admin_answer admin_api_restart(struct admin_request *request) {
     bool good = name != NULL && program_named(name);
     if (good) (void)snprintf(question, sizeof question, "restart %s", name);
     json_decref(body);
-    return good ? init_do(request, "restart", question) : admin_answer_error(MHD_HTTP_BAD_REQUEST, "wants {\"program\": \"heracliusd\"}");
+    return good ? init_do(request, "restart", question) : admin_answer_error(MHD_HTTP_BAD_REQUEST, "wants {\"program\": \"node\"}, as init names it");
 }
 
 static struct admin_answer machine_do(struct admin_request *request, const char *action, const char *question) {

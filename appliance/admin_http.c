@@ -1,5 +1,6 @@
 /* The listeners: libmicrohttpd, one thread each. */
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,7 +143,9 @@ struct admin_listener *admin_listen(struct admin_server *server, const struct so
     if (listener == NULL) return NULL;
     listener->server = server;
     listener->tls = tls;
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | (address->ss_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;
+    if (address->ss_family == AF_INET6) /* "[::]" is every address, of IPv4 too */
+        flags |= IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)address)->sin6_addr) ? MHD_USE_DUAL_STACK : MHD_USE_IPv6;
     const struct MHD_OptionItem secure[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, server->tls.certificate},
                                             {MHD_OPTION_HTTPS_MEM_KEY, 0, server->tls.key},
                                             {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)ADMIN_TLS_PRIORITIES},

@@ -33,6 +33,8 @@ static int usage(FILE *out, int code) {
                 "  --client ROLE:HEX   a client certificate's SHA-256 and what its holder may do: view, operate or own; up to 64 times\n"
                 "  --pairing FILE      a pairing code is written here too, while it can be used\n"
                 "  --init PATH         init's control socket: restarts and reboots\n"
+                "  --appliance         what it is in the image: --listen 127.0.0.1:8080 --tls [::]:8443 --state /data/admin, one node,\n"
+                "                      init's socket; words after it override\n"
                 "  --sockets PATH...   control sockets of the nodes\n"
                 "  --system FILE       the system file: which nodes there are, for exposure\n"
                 "  --claims DIR        folder of signed node claims (heraclius node claim), *.claim\n"
@@ -45,6 +47,18 @@ static int usage(FILE *out, int code) {
 static bool is_loopback(const struct sockaddr_storage *address) {
     if (address->ss_family == AF_INET) return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
     return address->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
+}
+
+/* What it is in the image: init gives no words but this (init/program.c); words after it override. */
+static void appliance_take(struct options *options) {
+    options->listen = "127.0.0.1:8080";
+    options->tls = "[::]:8443"; /* no port for which one needs privileges */
+    options->state = "/data/admin";
+    server.pairing_path = "/run/admin/pairing";
+    server.claims_path = "/data/admin/claims";
+    server.init_path = "/run/init/control.sock";
+    nodes.paths[0] = "/run/node/control.sock";
+    nodes.count = 1;
 }
 
 /* 0: go on; else an exit code, one more than it. */
@@ -62,7 +76,9 @@ static int options_take(struct options *options, int count, char **words) {
             if (strcmp(words[i], texts[t].name) == 0) to = texts[t].to;
         }
         if (strcmp(words[i], "--help") == 0) return usage(stdout, 0) + 1;
-        if (to != NULL && i + 1 < count)
+        if (strcmp(words[i], "--appliance") == 0)
+            appliance_take(options);
+        else if (to != NULL && i + 1 < count)
             *to = words[++i];
         else if (strcmp(words[i], "--client") == 0 && i + 1 < count) {
             if (admin_tls_pin(&server.tls, words[++i])) continue;

@@ -208,7 +208,7 @@ async function begin() {
   for (const button of document.querySelectorAll("button.own")) button.hidden = session.role !== "own";
   byId("do-end").hidden = !session.who.startsWith("session");
   const cost = "Until this node votes again its cluster may lose one node less.";
-  byId("do-restart").addEventListener("click", () => act("/api/v1/actions/restart", { program: "heracliusd" }, `Restart heracliusd? ${cost}`));
+  byId("do-restart").addEventListener("click", () => act("/api/v1/actions/restart", { program: "node" }, `Restart the node program? ${cost}`));
   byId("do-reboot").addEventListener("click", () => act("/api/v1/actions/reboot", { sure: true }, `Reboot this machine? ${cost}`));
   byId("do-halt").addEventListener("click", () => act("/api/v1/actions/halt", { sure: true },
     `Halt this machine? Somebody must switch it on again. ${cost}`));

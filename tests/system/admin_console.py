@@ -114,7 +114,7 @@ def strangers(cases, admin, system):
     cases.case("its headers allow nothing from elsewhere and nothing inline", good, headers)
     paths = ["/status", "/readyz", "/metrics"] + [f"/api/v1/{p}" for p in ("nodes", "clusters", "history", "faults", "exposure", "audit", "session")]
     codes = {p: admin.https("GET", p)[0] for p in paths}
-    codes.update({p: admin.https("POST", f"/api/v1/{p}", {"sure": True, "program": "heracliusd"})[0]
+    codes.update({p: admin.https("POST", f"/api/v1/{p}", {"sure": True, "program": "node"})[0]
                   for p in ("actions/restart", "actions/reboot", "actions/halt", "session/end")})
     cases.case("a stranger is told 401 everywhere else", set(codes.values()) == {401}, codes)
     codes = [admin.https("GET", "/api/v1/nodes", cookie=c)[0] for c in ("0" * 64, "", "x", "0" * 5000)]
@@ -154,7 +154,7 @@ def pairing(cases, admin, init):
 
 def roles(cases, admin, init, view):
     operate, own = admin.pair("operate"), admin.pair("own")
-    restart, sure = {"program": "heracliusd"}, {"sure": True}
+    restart, sure = {"program": "node"}, {"sure": True}
     want = []
     for name, who in (("view", view), ("operate", operate), ("own", own)):
         said = json.loads(admin.https("GET", "/api/v1/session", cookie=who[0])[2])
@@ -165,7 +165,7 @@ def roles(cases, admin, init, view):
              for name, who in (("view", view), ("operate", operate), ("own", own))}
     cases.case("view changes nothing, operate restarts, own reboots and halts",
                codes == {"view": [403, 403, 403], "operate": [200, 403, 403], "own": [200, 200, 200]}, codes)
-    cases.case("init was asked just that", init.asked == ["restart heracliusd", "restart heracliusd", "reboot sure", "halt sure"], init.asked)
+    cases.case("init was asked just that", init.asked == ["restart node", "restart node", "reboot sure", "halt sure"], init.asked)
     asked = len(init.asked)
     post = "/api/v1/actions/reboot"
     codes = [admin.https("POST", post, sure, cookie=own[0])[0], admin.https("POST", post, sure, cookie=own[0], csrf=operate[1])[0],
@@ -194,13 +194,51 @@ def roles(cases, admin, init, view):
     return own
 
 
+def every_address():
+    """Of both kinds, where this machine has IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6) as s:
+            s.bind(("::", 0))
+        return "[::]"
+    except OSError:
+        return "0.0.0.0"
+
+
+def in_the_image(cases, system):
+    """As init starts it, but for the places that only the image has."""
+    base = free_base(2)
+    state = f"{system.dir}/image"
+    os.mkdir(state)
+    process = subprocess.Popen([ADMIN, "--appliance", "--listen", f"127.0.0.1:{base}", "--tls", f"{every_address()}:{base + 1}", "--state", state],
+                               cwd=system.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        shown = process.stdout.readline().split()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(f"{state}/tls.cert")
+
+        def live():
+            try:
+                with socket.create_connection(("127.0.0.1", base + 1), timeout=5) as raw:
+                    with context.wrap_socket(raw, server_hostname="heraclius-admin") as s:
+                        s.sendall(b"GET /livez HTTP/1.0\r\nHost: x\r\n\r\n")
+                        return b" 200 " in s.recv(4096)
+            except ConnectionError:
+                return False
+        good = Admin.wait(live)
+        good = good and shown[-1] == fingerprint(f"{state}/tls.cert")
+        cases.case("--appliance serves TLS on all addresses, and words after it override", good, shown)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+
+
 def certificates_of_clients(cases, admin, init, pinned, stranger):
     code, _, text = admin.https("GET", "/api/v1/session", certificate=pinned)
     said = json.loads(text)
     good = code == 200 and said["role"] == "operate" and fingerprint(f"{pinned}/tls.cert") in said["who"]
     cases.case("a pinned client certificate has its role", good, (code, text))
     asked = len(init.asked)
-    body = {"program": "heracliusd"}
+    body = {"program": "node"}
     codes = [admin.https("POST", "/api/v1/actions/restart", body, certificate=pinned)[0],
              admin.https("POST", "/api/v1/actions/restart", body, certificate=pinned, csrf=said["csrf"])[0],
              admin.https("POST", "/api/v1/actions/halt", {"sure": True}, certificate=pinned, csrf=said["csrf"])[0]]
@@ -513,6 +551,7 @@ def main():
             exposure(cases, admin, system, own)
             page(cases, admin, system, own)
             lying_node(cases, system)
+            in_the_image(cases, system)
             hostile(cases, admin, own, rng, 10 if is_long(sys.argv) else 1)
             guesses(cases, admin)
             again(cases, admin, system, sockets, init.path)

@@ -94,8 +94,8 @@ def act(cases, page, init):
     page.click("#do-restart")
     page.click("#sure button[value=yes]")
     done = page.wait(lambda: page.text("#done"))
-    cases.case("a restart is asked of init", done == "Done." and init.asked == ["restart heracliusd"], (done, init.asked))
-    rows = page.wait(lambda: "restart heracliusd" in page.text("#audit") and page.text("#audit"))
+    cases.case("a restart is asked of init", done == "Done." and init.asked == ["restart node"], (done, init.asked))
+    rows = page.wait(lambda: "restart node" in page.text("#audit") and page.text("#audit"))
     cases.case("and stands in the audit log", rows and "begun" in rows and "done" in rows, rows)
 
 
