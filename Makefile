@@ -40,7 +40,7 @@ BELOW_init := init
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 BORINGSSL_DIR ?= /usr/lib/$(MULTIARCH)/android
 LIBS := -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -Wl,--as-needed -lcrypto -lsodium -luring -llmdb \
-        -ljansson -lmicrohttpd -lgnutls -lck -lpopt -lpthread -lm
+        -ljansson -lmicrohttpd -lgnutls -lck -lpopt -ledit -lpthread -lm
 CLIENT_LIBS := -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -Wl,--as-needed -lcrypto -lsodium -luring \
         -ljansson -lpthread -lm
 
@@ -217,7 +217,7 @@ build/libheraclius.pc: FORCE
 
 install: all ## programs, library, header, pkg-config file and man pages into $(DESTDIR)$(PREFIX)
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include share/man/man1 share/man/man3 share/man/man5 share/man/man8)
-	install -m 755 build/gcc/heraclius build/gcc/heracliusd build/gcc/heraclius-admin $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 build/gcc/heraclius build/gcc/heracliusd build/gcc/heraclius-admin build/gcc/heraclius-console $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 build/$(SONAME) $(DESTDIR)$(PREFIX)/lib/
 	ln -sfn $(SONAME) $(DESTDIR)$(PREFIX)/lib/libheraclius.so
 	install -m 644 client/heraclius.h $(DESTDIR)$(PREFIX)/include/
@@ -225,7 +225,7 @@ install: all ## programs, library, header, pkg-config file and man pages into $(
 	for m in $(wildcard docs/man/*.[1358]); do install -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/; done
 
 uninstall: ## removes what install put there
-	@rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/heraclius bin/heracliusd bin/heraclius-admin lib/$(SONAME) lib/libheraclius.so \
+	@rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/heraclius bin/heracliusd bin/heraclius-admin bin/heraclius-console lib/$(SONAME) lib/libheraclius.so \
 	  include/heraclius.h lib/pkgconfig/libheraclius.pc) \
 	  $(foreach m,$(wildcard docs/man/*.[1358]),$(DESTDIR)$(PREFIX)/share/man/man*/$(notdir $m))
 

@@ -27,7 +27,7 @@ finish
 mkdir -p build/test-tmp
 
 check "make install" make --no-print-directory install PREFIX="$prefix"
-for program in heraclius heracliusd heraclius-admin; do
+for program in heraclius heracliusd heraclius-admin heraclius-console; do
     check "$program --help, as installed" "$prefix/bin/$program" --help
 done
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig LD_LIBRARY_PATH=$prefix/lib

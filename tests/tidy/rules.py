@@ -30,6 +30,7 @@ COLUMNS_MAX = 150
 
 # Headers that one folder alone may include.
 ONLY = {"lmdb.h": ("store",), "liburing.h": ("ring",), "microhttpd.h": ("appliance",), "gnutls/gnutls.h": ("appliance",),
+        "histedit.h": ("appliance",),
         "popt.h": ("client", "appliance")}
 
 # The files that read the clock, and those that read entropy, each with its reason.
