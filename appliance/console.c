@@ -81,7 +81,7 @@ static const struct command {
     const char *says; /* before it is asked */
 } commands[] = {
     {.name = "status", .words = "[all]", .help = "is this node well, and why not; an empty line does the same", .kind = STATUS},
-    {.name = "logs", .words = "[NAME [LINES]]", .help = "the newest lines of a program's log; without a name, of init's", .kind = LOGS},
+    {.name = "logs", .words = "[NAME [LINES]]", .help = "the newest lines of a program's log, of init's, of kmsg (the kernel)", .kind = LOGS},
     {.name = "links", .words = "", .help = "network, and who is linked", .kind = VIEW, .view = console_look_links},
     {.name = "disk", .words = "", .help = "data disk and stores", .kind = VIEW, .view = console_look_disk},
     {.name = "votes", .words = "", .help = "view, heights, members", .kind = VIEW, .view = console_look_votes},
@@ -107,11 +107,12 @@ static const struct command {
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-static const char *program_names[FACT_LINES_MAX + 2];
+static const char *program_names[FACT_LINES_MAX + 3];
 
 void console_candidates_from(const struct console *console) {
     unsigned count = 0;
     program_names[count++] = "init";
+    program_names[count++] = "kmsg";
     for (uint32_t i = 0; i < console->facts.init.programs_count; i++) program_names[count++] = console->facts.init.programs[i].name;
     program_names[count] = NULL;
 }
@@ -121,7 +122,7 @@ const char *console_candidate(const char *line, unsigned word_index, unsigned i)
     if (word_index > 1) return NULL;
     while (*line == ' ') line++;
     if (strncmp(line, "logs ", 5) == 0) return program_names[i];
-    if (strncmp(line, "restart ", 8) == 0) return program_names[i + 1]; /* not init */
+    if (strncmp(line, "restart ", 8) == 0) return program_names[i + 2]; /* these two are none */
     if (strncmp(line, "config ", 7) == 0) return i == 0 ? "paste" : NULL;
     if (strncmp(line, "status ", 7) == 0) return i == 0 ? "all" : NULL;
     return NULL;
@@ -148,7 +149,10 @@ static void log_show(const struct console *console, const char *name, unsigned l
     char request[REQUEST_BYTES];
     const char *text;
     size_t count, start;
-    snprintf(request, sizeof request, "log %s", name);
+    if (strcmp(name, "kmsg") == 0)
+        snprintf(request, sizeof request, "kmsg");
+    else
+        snprintf(request, sizeof request, "log %s", name);
     if (!init_ask(console, request, -1, ASK_MS, &text, &count)) return;
     if (count > 0 && text[count - 1] == '\n') count--;
     for (start = count; start > 0; start--) {

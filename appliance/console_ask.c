@@ -117,7 +117,7 @@ static bool packet_take(int fd, char answer[ASK_INIT_BYTES], size_t *count, uint
         ssize_t some = recv(fd, answer, ASK_INIT_BYTES, MSG_TRUNC);
         if (some < 0 && (errno == EAGAIN || errno == EINTR)) continue;
         if (some <= 0) return failed(fault, "it closed the connection before it had answered");
-        if (some > ASK_INIT_BYTES) return failed(fault, "its answer is longer than 64 KiB");
+        if (some > ASK_INIT_BYTES) return failed(fault, "its answer is longer than 128 KiB");
         *count = (size_t)some;
         return true;
     }

@@ -10,7 +10,7 @@
 
 enum {
     ASK_NODE_BYTES = 1 << 20,  /* the longest answer of a node */
-    ASK_INIT_BYTES = 65536,    /* and of init */
+    ASK_INIT_BYTES = 1 << 17,  /* and of init: twice what it may say (init/control.h) */
     ASK_MS = 3000,             /* for a look */
     ASK_JUDGE_MS = 60000,      /* for what init has to have judged, or keys made for */
     ASK_FAULT_BYTES = 160

@@ -211,7 +211,7 @@ static void stage_read(struct console_init *init, struct piece name, struct piec
     console_facts_text(line->text, sizeof line->text, value.at, value.count);
 }
 
-/* STATE [pid=N] [restarts=N] [last=]TEXT */
+/* STATE [pid=N] [restarts=N] TEXT */
 static void program_read(struct console_init *init, struct piece name, struct piece value) {
     struct console_line *line = line_new(init->programs, &init->programs_count, name);
     if (!line) return;
@@ -219,7 +219,6 @@ static void program_read(struct console_init *init, struct piece name, struct pi
     console_facts_text(line->state, sizeof line->state, state.at, state.count);
     if (piece_starts(&value, "pid=")) (void)piece_cut(&value, ' ');
     if (piece_starts(&value, "restarts=")) line->restarts = piece_number(piece_cut(&value, ' '));
-    (void)piece_starts(&value, "last=");
     console_facts_text(line->text, sizeof line->text, value.at, value.count);
 }
 
@@ -237,8 +236,7 @@ static void value_read(struct console_init *init, struct piece name, struct piec
         const char *name;
         char *to;
         size_t size;
-    } texts[] = {{"image", init->image, sizeof init->image},
-                 {"image_version", init->image, sizeof init->image},
+    } texts[] = {{"image_version", init->image, sizeof init->image},
                  {"image_hash", init->image_hash, sizeof init->image_hash},
                  {"slot", init->slot, sizeof init->slot},
                  {"clock", init->clock, sizeof init->clock},
@@ -272,7 +270,7 @@ bool console_facts_init(struct console_init *init, const char *answer, size_t co
         struct piece name = piece_cut(&value, '=');
         if (piece_starts(&name, "stage."))
             stage_read(init, name, value);
-        else if (piece_starts(&name, "program.") || piece_starts(&name, "service."))
+        else if (piece_starts(&name, "program."))
             program_read(init, name, value);
         else if (piece_starts(&name, "net."))
             net_read(init, name, value);

@@ -99,7 +99,7 @@ static void judge_init(const struct console_init *init, struct console_verdict *
         const struct console_line *program = &init->programs[i];
         if (strcmp(program->state, "failed") == 0)
             reason(verdict, "%s failed and is not tried again by itself: %.120s (logs %s)", program->name, program->text, program->name);
-        else if (strcmp(program->state, "backing-off") == 0 || strcmp(program->state, "backing_off") == 0)
+        else if (strcmp(program->state, "backing-off") == 0)
             reason(verdict, "%s: %.150s; it is tried again soon (logs %s)", program->name, program->text, program->name);
     }
     if (init->disk_free_known && init->disk_bytes > 0 && init->disk_free / DISK_FREE_PERCENT_MIN < init->disk_bytes / 100) {
@@ -192,12 +192,10 @@ static void put_disk(const struct console_facts *facts, struct console_page *pag
 
 /* The newest of each program's ends is all that init keeps; the node's counts first. */
 static void put_last_fault(const struct console_init *init, struct console_page *page) {
-    static const char *const states[] = {"failed", "backing-off", "backing_off"};
     const struct console_line *worst = NULL;
     for (uint32_t i = 0; i < init->programs_count; i++) {
         const struct console_line *program = &init->programs[i];
-        bool bad = false;
-        for (size_t s = 0; s < sizeof states / sizeof *states; s++) bad = bad || strcmp(program->state, states[s]) == 0;
+        bool bad = strcmp(program->state, "failed") == 0 || strcmp(program->state, "backing-off") == 0;
         if (!program->text[0] || (!bad && program->restarts == 0)) continue;
         if (!worst || (strcmp(program->name, "node") == 0)) worst = program;
     }

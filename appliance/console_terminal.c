@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/time.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -73,6 +74,11 @@ static void on_stuck(int number) {
     int fault = errno;
     (void)tcflush(1, TCOFLUSH);
     errno = fault;
+}
+
+static void stuck_after(unsigned seconds) {
+    struct itimerval timer = {.it_value = {.tv_sec = (time_t)seconds}};
+    (void)setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 /* ---------------------------------------------------------------- out */
@@ -219,7 +225,7 @@ static bool line_is_full(EditLine *edit) {
 
 /* libedit's hunger for a key. The end of a line is also what it gets when the line is given up: self.event then says so. */
 static int key_take(EditLine *edit, wchar_t *key) {
-    (void)alarm(0);
+    stuck_after(0);
     int taken = KEY_NONE;
     while (taken == KEY_NONE) {
         if (self.bytes_at == self.bytes_count && !bytes_wait(self.until_ms, &self.event)) {
@@ -243,7 +249,7 @@ static int key_take(EditLine *edit, wchar_t *key) {
         }
     }
     if (taken == KEY_ENTER) settle();
-    (void)alarm(STUCK_S);
+    stuck_after(STUCK_S);
     *key = (wchar_t)taken;
     return 1;
 }
@@ -301,9 +307,9 @@ enum terminal_event console_terminal_line(const char *prompt, int wait_ms, bool 
     self.line[0] = '\0';
     *line = self.line;
     settle();
-    (void)alarm(STUCK_S);
+    stuck_after(STUCK_S);
     const char *text = el_gets(self.edit, &count);
-    (void)alarm(0);
+    stuck_after(0);
     (void)fflush(self.out);
     if (!text || count <= 0) return TERMINAL_ENDED;
     if (self.event == TERMINAL_SILENT || self.event == TERMINAL_CANCELLED) return self.event;

@@ -42,7 +42,7 @@ stage=services
 stage.disk=good
 stage.config=good number 5
 stage.network=good
-image=1.4.2
+image_version=1.4.2
 slot=a
 disk=/dev/vda
 disk_bytes=8589934592
@@ -291,7 +291,7 @@ def dead_or_lying(cases):
             ("a node that goes on and on", lambda f: Node(f, long), Init, "heraclius> ", ["longer than 1 MiB"]),
             ("a node with escapes in its name", lambda f: Node(f, escapes), Init, "?[2J??evil?> ", ["?voting"]),
             ("an init that says garbage", Node, lambda f: Init(f, "\xff\x1b[2J"), "c0-n1> ", ["neither ok nor error"]),
-            ("an init that goes on and on", Node, lambda f: Init(f, "ok\n" + "x" * 80000), "c0-n1> ", ["longer than 64 KiB"])]
+            ("an init that goes on and on", Node, lambda f: Init(f, "ok\n" + "x" * 150000), "c0-n1> ", ["longer than 128 KiB"])]
 
     def one(case):
         name, node, init, prompt, wanted = case
@@ -355,6 +355,8 @@ def logs(cases):
         shown = s.console.do("logs node 40", "c0-n1> ")
         lines = re.findall(r"line (\d+) \?\[31m\?\?", shown)
         cases.case("logs node 40: the newest 40, made harmless", lines == [str(i) for i in range(460, 500)], shown)
+        s.init.answers["kmsg"] = "ok\n[    0.000000] Linux\n"
+        cases.case("the kernel's", "0.000000] Linux" in s.console.do("logs kmsg 3", "c0-n1> "))
         s.init.answers["log init"] = "ok\n"
         cases.case("an empty log is said to be one", "(empty)" in s.console.do("logs", "c0-n1> "))
         cases.case("no such count of lines", "usage" in s.console.do("logs node 0", "c0-n1> ") and "usage" in s.console.do("logs node 4x", "c0-n1> "))
