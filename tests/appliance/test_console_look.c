@@ -3,11 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "appliance/console_look.h"
+#include "appliance/control.h"
 
 static struct console_facts facts;
 static struct console_page page;
@@ -20,8 +22,8 @@ static const char *const well_node =
     "\"members_seen\":[{\"member\":0,\"up\":true,\"height\":4711,\"view\":7},{\"member\":1,\"up\":false,\"height\":0,\"view\":0},"
     "{\"member\":2,\"up\":true,\"height\":4710,\"view\":7},{\"member\":3,\"up\":true,\"height\":4711,\"view\":7}]}";
 static const char *const well_init = "ok\nuptime_ms=363905000\nstage.network=good\nimage_version=1.4.2\nslot=a\ndisk=/dev/vda\n"
-                                     "disk_bytes=8589934592\ndisk_free=6442450944\nconfig_number=5\nnet.eth0=10.0.2.15/24 up\nnet.eth1=fd00::5/64 down\n"
-                                     "program.node=up pid=71 restarts=0 \n";
+                                     "disk_bytes=8589934592\ndisk_free=6442450944\nconfig_number=5\nnet.eth0=10.0.2.15/24 up\n"
+                                     "net.eth1=fd00::5/64 down\nprogram.node=up pid=71 restarts=0 \n";
 
 static void node_is(const char *text) {
     (void)console_facts_node(&facts.node, text, strlen(text));
@@ -210,6 +212,45 @@ static void an_answer_that_lacks_or_lies_is_refused(void **state) {
     assert_string_equal(facts.node.fault, "its answer is no JSON object");
 }
 
+/* The two ends of the control socket: what our own node says is read as it was meant. */
+static void our_own_node_is_understood(void **state) {
+    (void)state;
+    static struct status_node node;
+    memset(&node, 0, sizeof node);
+    snprintf(node.name, sizeof node.name, "s3-n2");
+    node.ready = true;
+    node.wal_bytes = 5, node.wal_map_bytes = 6, node.links_up = 7, node.links_known = 8, node.resident_bytes = 9, node.clock_difference_ms = -10;
+    node.budget_count = 1;
+    node.budget[0].value = 11;
+    struct status_replica *replica = &node.replica;
+    *replica = (struct status_replica){.phase = PHASE_VOTING, .cluster = 0x00020003, .member = 2, .members = 4, .faults = 1, .leader = 3, .epoch = 12,
+                                       .view = 13, .final_height = 14, .prepared_height = 15, .executed_height = 16, .checkpoint_height = 17,
+                                       .decisions = 18, .view_changes = 19, .evidence = 20, .scrub_found = 21, .scrub_repaired = 22};
+    replica->attacks[ATTACK_REPLAY] = 23;
+    replica->drops[DROP_RATE] = 24;
+    replica->peers[1] = (struct status_member){.up = true, .final_height = 25, .view = 26};
+    replica->pair_count = 1;
+    replica->pairs[0] = (struct status_pair){.cluster = 0x00010000, .consumed_dseq = 27, .sent_dseq = 28, .acked_dseq = 29, .held_slices = 30};
+    json_t *document = control_status_json(&node);
+    char *text = json_dumps(document, JSON_COMPACT);
+    assert_non_null(text);
+    node_is(text);
+    free(text);
+    json_decref(document);
+    const struct console_node *seen = &facts.node;
+    assert_string_equal(seen->fault, "");
+    assert_string_equal(seen->node, "s3-n2");
+    assert_string_equal(seen->cluster, "s3");
+    assert_string_equal(seen->phase, "voting");
+    assert_true(seen->ready && seen->seen[1].up && seen->seen[2].up && !seen->seen[0].up && !seen->seen[3].up);
+    const uint64_t values[] = {seen->wal_bytes, seen->wal_map_bytes, seen->links_up, seen->links_known, seen->resident_bytes,
+                               (uint64_t)-seen->clock_difference_ms, seen->budget_bytes, seen->epoch, seen->view, seen->height, seen->prepared,
+                               seen->executed, seen->checkpoint, seen->decisions, seen->view_changes, seen->evidence, seen->scrub_found,
+                               seen->scrub_repaired, seen->attacks[0].value, seen->dropped[0].value, seen->seen[1].height, seen->seen[1].view,
+                               seen->pairs[0].consumed, seen->pairs[0].sent, seen->pairs[0].acknowledged, seen->pairs[0].held};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) assert_int_equal(values[i], 5 + i);
+}
+
 static void what_need_not_be_there_may_be_anything(void **state) {
     (void)state;
     node_is(changed("\"wal\":{", "\"scrub\":[],\"pairs\":{},\"attacks\":[1],\"attackers\":\"x\",\"dropped\":{\"a\":-1,\"b\":\"c\"},\"wal\":{"));
@@ -280,6 +321,7 @@ int main(void) {
         cmocka_unit_test_setup(how_many_more_may_fail, begin),
         cmocka_unit_test_setup(what_it_costs_that_this_node_goes, begin),
         cmocka_unit_test_setup(an_answer_that_lacks_or_lies_is_refused, begin),
+        cmocka_unit_test_setup(our_own_node_is_understood, begin),
         cmocka_unit_test_setup(what_need_not_be_there_may_be_anything, begin),
         cmocka_unit_test_setup(what_init_tells_may_be_anything, begin),
         cmocka_unit_test_setup(a_page_is_bounded, begin),
