@@ -122,7 +122,6 @@ static void numbers_of(struct console_node *node, const json_t *status) {
     node->executed = number_of(status, "executed_height");
     node->checkpoint = number_of(status, "checkpoint_height");
     node->links_up = number_of(status, "links_up");
-    node->links_known = number_of(status, "links_known");
     node->decisions = number_of(status, "decisions");
     node->view_changes = number_of(status, "view_changes");
     node->evidence = number_of(status, "evidence");

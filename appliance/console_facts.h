@@ -5,7 +5,7 @@
  *
  * Of a node's "status" the console needs: node, cluster, phase (texts), ready (true or false), member, members, faults, view, leader, height
  * (numbers). What else it shows is left out when it is not there: system, epoch, prepared_height, executed_height, checkpoint_height,
- * members_seen[{member, up, height, view}], links_up, links_known, pairs[{cluster, consumed, sent, acknowledged, held}], decisions, view_changes,
+ * members_seen[{member, up, height, view}], links_up, pairs[{cluster, consumed, sent, acknowledged, held}], decisions, view_changes,
  * commit_us{p50, p99}, evidence, attacks{name: count}, attackers[{attack, peer, count}], dropped{name: count}, wal{bytes, map_bytes},
  * scrub{found, repaired}, resident_bytes, memory_budget_total_bytes, clock_difference_ms, uptime_ms.
  *
@@ -50,7 +50,7 @@ struct console_node {
     uint32_t member, members, faults; /* 1 <= members <= FACT_MEMBERS_MAX, member and faults below it */
     uint64_t leader, epoch, view, height, prepared, executed, checkpoint;
     struct console_member seen[FACT_MEMBERS_MAX]; /* by member; one of which nothing was said is not up */
-    uint64_t links_up, links_known, pairs_count;  /* pairs_count may be more than are kept */
+    uint64_t links_up, pairs_count;           /* pairs_count may be more than are kept */
     struct console_pair pairs[FACT_PAIRS_MAX];
     uint64_t decisions, view_changes, commit_p50_us, commit_p99_us, evidence;
     struct console_count attacks[FACT_COUNTS_MAX], attackers[FACT_COUNTS_MAX], dropped[FACT_COUNTS_MAX];

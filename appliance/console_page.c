@@ -24,7 +24,7 @@ static void row_put(struct console_page *page, const char *label, const char *te
         return;
     }
     page->last = page->used;
-    int wrote = snprintf(page->text + page->used, room, "%-*.*s%.*s", columns, columns, label ? label : "", count, text);
+    int wrote = snprintf(page->text + page->used, room, "%-*.*s%.*s", columns, columns ? columns - 1 : 0, label ? label : "", count, text);
     if (wrote < 0) return;
     page->used += (size_t)wrote;
     while (page->used > 0 && page->text[page->used - 1] == ' ') page->used--;

@@ -14,7 +14,7 @@ enum {
     PAGE_LINE_BYTES = 512,  /* of one text, before it is broken */
     PAGE_WIDTH_MIN = 20,    /* a narrower window is written to as if it were so wide */
     PAGE_WIDTH_MAX = 132,
-    PAGE_LABEL_COLUMNS = 11 /* of a label with its blanks */
+    PAGE_LABEL_COLUMNS = 11 /* of a label (cut to that) with at least a blank */
 };
 
 struct console_page {

@@ -25,7 +25,7 @@ void console_look_links(const struct console_facts *facts, struct console_page *
         if (network) console_page_put(page, "network", "%s%s%s", network->state, network->text[0] ? ": " : "", network->text);
     }
     if (!node_answers(node, page)) return;
-    console_page_put(page, "links", "%" PRIu64 " up of %" PRIu64 " known", node->links_up, node->links_known);
+    console_page_put(page, "links", "%" PRIu64 " up", node->links_up);
     for (uint32_t i = 0; i < node->members; i++) {
         const struct console_member *member = &node->seen[i];
         snprintf(label, sizeof label, "member %" PRIu32, i);
@@ -71,7 +71,7 @@ void console_look_votes(const struct console_facts *facts, struct console_page *
     console_page_put(page, "this node", "member %" PRIu32 ", %s, %s", node->member, node->phase, node->ready ? "ready" : "not ready");
     console_page_put(page, "height", "%" PRIu64 " final, %" PRIu64 " prepared, %" PRIu64 " executed", node->height, node->prepared, node->executed);
     console_page_put(page, "decisions", "%" PRIu64 " since it started, %" PRIu64 " changes of view", node->decisions, node->view_changes);
-    console_page_put(page, "final after", "%" PRIu64 " us half of them, %" PRIu64 " us 99 of 100", node->commit_p50_us, node->commit_p99_us);
+    console_page_put(page, "final in", "%" PRIu64 " us half of the decisions, %" PRIu64 " us 99 of 100", node->commit_p50_us, node->commit_p99_us);
     console_page_put(page, "needed", "%" PRIu32 " votes of %" PRIu32 " members", node->members - node->faults, node->members);
     for (uint32_t i = 0; i < node->members; i++) {
         const struct console_member *member = &node->seen[i];

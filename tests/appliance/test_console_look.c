@@ -219,18 +219,18 @@ static void our_own_node_is_understood(void **state) {
     memset(&node, 0, sizeof node);
     snprintf(node.name, sizeof node.name, "s3-n2");
     node.ready = true;
-    node.wal_bytes = 5, node.wal_map_bytes = 6, node.links_up = 7, node.links_known = 8, node.resident_bytes = 9, node.clock_difference_ms = -10;
+    node.wal_bytes = 5, node.wal_map_bytes = 6, node.links_up = 7, node.resident_bytes = 8, node.clock_difference_ms = -9;
     node.budget_count = 1;
-    node.budget[0].value = 11;
+    node.budget[0].value = 10;
     struct status_replica *replica = &node.replica;
-    *replica = (struct status_replica){.phase = PHASE_VOTING, .cluster = 0x00020003, .member = 2, .members = 4, .faults = 1, .leader = 3, .epoch = 12,
-                                       .view = 13, .final_height = 14, .prepared_height = 15, .executed_height = 16, .checkpoint_height = 17,
-                                       .decisions = 18, .view_changes = 19, .evidence = 20, .scrub_found = 21, .scrub_repaired = 22};
-    replica->attacks[ATTACK_REPLAY] = 23;
-    replica->drops[DROP_RATE] = 24;
-    replica->peers[1] = (struct status_member){.up = true, .final_height = 25, .view = 26};
+    *replica = (struct status_replica){.phase = PHASE_VOTING, .cluster = 0x00020003, .member = 2, .members = 4, .faults = 1, .leader = 3, .epoch = 11,
+                                       .view = 12, .final_height = 13, .prepared_height = 14, .executed_height = 15, .checkpoint_height = 16,
+                                       .decisions = 17, .view_changes = 18, .evidence = 19, .scrub_found = 20, .scrub_repaired = 21};
+    replica->attacks[ATTACK_REPLAY] = 22;
+    replica->drops[DROP_RATE] = 23;
+    replica->peers[1] = (struct status_member){.up = true, .final_height = 24, .view = 25};
     replica->pair_count = 1;
-    replica->pairs[0] = (struct status_pair){.cluster = 0x00010000, .consumed_dseq = 27, .sent_dseq = 28, .acked_dseq = 29, .held_slices = 30};
+    replica->pairs[0] = (struct status_pair){.cluster = 0x00010000, .consumed_dseq = 26, .sent_dseq = 27, .acked_dseq = 28, .held_slices = 29};
     json_t *document = control_status_json(&node);
     char *text = json_dumps(document, JSON_COMPACT);
     assert_non_null(text);
@@ -243,7 +243,7 @@ static void our_own_node_is_understood(void **state) {
     assert_string_equal(seen->cluster, "s3");
     assert_string_equal(seen->phase, "voting");
     assert_true(seen->ready && seen->seen[1].up && seen->seen[2].up && !seen->seen[0].up && !seen->seen[3].up);
-    const uint64_t values[] = {seen->wal_bytes, seen->wal_map_bytes, seen->links_up, seen->links_known, seen->resident_bytes,
+    const uint64_t values[] = {seen->wal_bytes, seen->wal_map_bytes, seen->links_up, seen->resident_bytes,
                                (uint64_t)-seen->clock_difference_ms, seen->budget_bytes, seen->epoch, seen->view, seen->height, seen->prepared,
                                seen->executed, seen->checkpoint, seen->decisions, seen->view_changes, seen->evidence, seen->scrub_found,
                                seen->scrub_repaired, seen->attacks[0].value, seen->dropped[0].value, seen->seen[1].height, seen->seen[1].view,
@@ -283,6 +283,9 @@ static void a_page_is_bounded(void **state) {
     for (int i = 0; i < 2000; i++) console_page_put(&page, "label", "%s", word);
     assert_true(page.cut && page.used < sizeof page.text && strlen(page.text) == page.used);
     for (const char *at = page.text, *end; (end = strchr(at, '\n')) != NULL; at = end + 1) assert_true(end - at < PAGE_WIDTH_MIN);
+    console_page_begin(&page, 80, 0);
+    console_page_put(&page, "a-label-that-is-long", "text");
+    assert_string_equal(page.text, "a-label-th text\n");
     console_page_begin(&page, 80, 3);
     for (int i = 0; i < 9; i++) console_page_put(&page, "n", "%d", i);
     console_page_end(&page, "(more)");
