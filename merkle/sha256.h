@@ -47,6 +47,7 @@ enum hash_prefix {
     HASH_GROUPS = 0x17,
     HASH_PIECE = 0x18,
     HASH_ADMIN_INPUT = 0x19,
+    HASH_BUNDLE = 0x1A,
 };
 
 /* Incremental state; a plain value, may be copied to fork a hash. Use only through the functions below. */

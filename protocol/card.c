@@ -85,38 +85,54 @@ void card_identify(struct card *card) {
     SHA256_PREFIXED(card->id, HASH_CARD, {bytes, count});
 }
 
-enum system_error card_decode_proven(struct card *card, enum card_kind kind, const uint8_t *bytes, size_t count, struct system_fault *fault) {
+/* The binary form, whose size is a constant of the kind; what is fixed in it is checked. */
+static enum system_error form_get(struct card *read, struct bytes_cursor *cursor, enum card_kind kind, struct system_fault *fault) {
+    *read = (struct card){.kind = kind};
+    uint8_t own_kind = bytes_get_u8(cursor), format = bytes_get_u8(cursor);
+    uint16_t zero = bytes_get_u16(cursor);
+    bytes_get_copy(cursor, read->name, CARD_NAME_BYTES_MAX);
+    bytes_get_hash(cursor, read->signing_key);
+    if (kind != CARD_ADMIN) {
+        bytes_get_hash(cursor, read->noise_key);
+        bytes_get_hash(cursor, read->noise_proof_key);
+    }
+    if (kind == CARD_NODE) bytes_get_hash(cursor, read->owner_key);
+    if (own_kind != (uint8_t)kind || zero != 0) return system_fault_set(fault, SYSTEM_FIELD_RANGE, "card.kind: not a %s card", kind_names[kind]);
+    if (format != CARD_FORMAT) return system_fault_set(fault, SYSTEM_FORMAT_UNKNOWN, "card.format: %u is unknown, %d is", format, CARD_FORMAT);
+    for (size_t i = strlen(read->name); i < CARD_NAME_BYTES_MAX; i++) {
+        if (read->name[i] != 0) return system_fault_set(fault, SYSTEM_FIELD_RANGE, "card.name: bytes after its end");
+    }
+    card_identify(read);
+    return SYSTEM_OK;
+}
+
+/* owned: with the owner's proof. */
+static enum system_error proven_get(struct card *card, enum card_kind kind, bool owned, const uint8_t *bytes, size_t count,
+                                    struct system_fault *fault) {
     struct bytes_cursor cursor = bytes_cursor_of(bytes, count);
-    struct card read = {.kind = kind};
+    struct card read;
+    enum system_error error = form_get(&read, &cursor, kind, fault);
+    if (error) return error;
+    bytes_get_copy(&cursor, read.signing_proof, 64);
+    if (kind != CARD_ADMIN) bytes_get_copy(&cursor, read.noise_proof, 64);
+    if (owned && kind == CARD_NODE) bytes_get_copy(&cursor, read.owner_proof, 64);
+    CHECK(bytes_finished(&cursor)); /* the sizes are constants */
+    error = owned ? card_verify(&read, fault) : card_verify_unowned(&read, fault);
+    if (error) system_fault_prefix(fault, "card");
+    else *card = read;
+    return error;
+}
+
+enum system_error card_decode_proven(struct card *card, enum card_kind kind, const uint8_t *bytes, size_t count, struct system_fault *fault) {
     if (count != card_proven_bytes(kind)) {
         return system_fault_set(fault, SYSTEM_TRUNCATED, "card: %zu bytes, not %zu", count, card_proven_bytes(kind));
     }
-    uint8_t own_kind = bytes_get_u8(&cursor), format = bytes_get_u8(&cursor);
-    uint16_t zero = bytes_get_u16(&cursor);
-    bytes_get_copy(&cursor, read.name, CARD_NAME_BYTES_MAX);
-    bytes_get_hash(&cursor, read.signing_key);
-    if (kind != CARD_ADMIN) {
-        bytes_get_hash(&cursor, read.noise_key);
-        bytes_get_hash(&cursor, read.noise_proof_key);
-    }
-    if (kind == CARD_NODE) bytes_get_hash(&cursor, read.owner_key);
-    bytes_get_copy(&cursor, read.signing_proof, 64);
-    if (kind != CARD_ADMIN) bytes_get_copy(&cursor, read.noise_proof, 64);
-    if (kind == CARD_NODE) bytes_get_copy(&cursor, read.owner_proof, 64);
-    CHECK(bytes_finished(&cursor)); /* the sizes are constants */
-    if (own_kind != (uint8_t)kind || zero != 0) return system_fault_set(fault, SYSTEM_FIELD_RANGE, "card.kind: not a %s card", kind_names[kind]);
-    if (format != CARD_FORMAT) return system_fault_set(fault, SYSTEM_FORMAT_UNKNOWN, "card.format: %u is unknown, %d is", format, CARD_FORMAT);
-    for (size_t i = strlen(read.name); i < CARD_NAME_BYTES_MAX; i++) {
-        if (read.name[i] != 0) return system_fault_set(fault, SYSTEM_FIELD_RANGE, "card.name: bytes after its end");
-    }
-    card_identify(&read);
-    enum system_error error = card_verify(&read, fault);
-    if (error) {
-        system_fault_prefix(fault, "card");
-        return error;
-    }
-    *card = read;
-    return SYSTEM_OK;
+    return proven_get(card, kind, true, bytes, count, fault);
+}
+
+enum system_error card_decode_unowned(struct card *card, const uint8_t *bytes, size_t count, struct system_fault *fault) {
+    if (count != CARD_NODE_BYTES + 128) return system_fault_set(fault, SYSTEM_TRUNCATED, "card: %zu bytes, not %d", count, CARD_NODE_BYTES + 128);
+    return proven_get(card, CARD_NODE, false, bytes, count, fault);
 }
 
 /* One key and its signature under `tag` over the card's binary form. */
@@ -133,17 +149,12 @@ static enum system_error proof_verify(const uint8_t tag[16], const uint8_t *card
                             proof_name, ed25519_error_name(error));
 }
 
-enum system_error card_verify(const struct card *card, struct system_fault *fault) {
-    uint8_t bytes[CARD_BYTES_MAX], mapped[32];
-    if (card_bytes(card->kind) == 0) return system_fault_set(fault, SYSTEM_FIELD_RANGE, "kind: no kind of card");
-    if (!card_name_valid(card->name)) {
-        return system_fault_set(fault, SYSTEM_FIELD_RANGE, "name: 1 to %d of a-z 0-9 . - that begin with a letter or digit", CARD_NAME_BYTES_MAX);
-    }
-    size_t count = card_encode(card, bytes);
+/* S-14 up to the owner's proof; `bytes` is the card's binary form. */
+static enum system_error keys_verify(const struct card *card, const uint8_t *bytes, size_t count, struct system_fault *fault) {
+    uint8_t mapped[32];
     enum system_error error =
         proof_verify(signing_tags[card->kind], bytes, count, card->signing_key, card->signing_proof, "signing_key", "signing_proof", fault);
-    if (error) return error;
-    if (card->kind == CARD_ADMIN) return SYSTEM_OK;
+    if (error || card->kind == CARD_ADMIN) return error;
     error = proof_verify(noise_tag, bytes, count, card->noise_proof_key, card->noise_proof, "noise_proof_key", "noise_proof", fault);
     if (error) return error;
     if (crypto_sign_ed25519_pk_to_curve25519(mapped, card->noise_proof_key) != 0 || memcmp(mapped, card->noise_key, 32) != 0) {
@@ -152,13 +163,37 @@ enum system_error card_verify(const struct card *card, struct system_fault *faul
     if (memcmp(card->signing_key, card->noise_proof_key, 32) == 0) {
         return system_fault_set(fault, SYSTEM_KEY_TWICE, "noise_proof_key: is the signing key too");
     }
-    if (card->kind == CARD_CLIENT) return SYSTEM_OK;
-    error = proof_verify(owner_tag, bytes, count, card->owner_key, card->owner_proof, "owner_key", "owner_proof", fault);
-    if (error) return error;
+    return SYSTEM_OK;
+}
+
+static enum system_error owner_twice(const struct card *card, struct system_fault *fault) {
     if (memcmp(card->owner_key, card->signing_key, 32) == 0 || memcmp(card->owner_key, card->noise_proof_key, 32) == 0) {
         return system_fault_set(fault, SYSTEM_KEY_TWICE, "owner_key: is another key of the card too");
     }
     return SYSTEM_OK;
+}
+
+enum system_error card_verify_unowned(const struct card *card, struct system_fault *fault) {
+    uint8_t bytes[CARD_BYTES_MAX];
+    if (card->kind != CARD_NODE || !card_name_valid(card->name)) return system_fault_set(fault, SYSTEM_FIELD_RANGE, "name or kind: not of a node");
+    enum system_error error = keys_verify(card, bytes, card_encode(card, bytes), fault);
+    if (error) return error;
+    enum ed25519_error bad = ed25519_key_check(card->owner_key);
+    if (bad) return system_fault_set(fault, SYSTEM_KEY_INVALID, "owner_key: no valid Ed25519 key (%s)", ed25519_error_name(bad));
+    return owner_twice(card, fault);
+}
+
+enum system_error card_verify(const struct card *card, struct system_fault *fault) {
+    uint8_t bytes[CARD_BYTES_MAX];
+    if (card_bytes(card->kind) == 0) return system_fault_set(fault, SYSTEM_FIELD_RANGE, "kind: no kind of card");
+    if (!card_name_valid(card->name)) {
+        return system_fault_set(fault, SYSTEM_FIELD_RANGE, "name: 1 to %d of a-z 0-9 . - that begin with a letter or digit", CARD_NAME_BYTES_MAX);
+    }
+    size_t count = card_encode(card, bytes);
+    enum system_error error = keys_verify(card, bytes, count, fault);
+    if (error || card->kind != CARD_NODE) return error;
+    error = proof_verify(owner_tag, bytes, count, card->owner_key, card->owner_proof, "owner_key", "owner_proof", fault);
+    return error ? error : owner_twice(card, fault);
 }
 
 /* ---- JSON ---- */

@@ -61,10 +61,16 @@ size_t card_encode_proven(const struct card *card, uint8_t *out);
 enum system_error card_decode_proven(struct card *card, enum card_kind kind, const uint8_t *bytes, size_t count, struct system_fault *fault)
     __attribute__((warn_unused_result));
 
+/* A node's without the owner's proof: binary form, signing_proof, noise_proof. */
+enum system_error card_decode_unowned(struct card *card, const uint8_t *bytes, size_t count, struct system_fault *fault)
+    __attribute__((warn_unused_result));
+
 /* Sets card->id. */
 void card_identify(struct card *card);
 /* Name, keys, proofs (S-14). */
 enum system_error card_verify(const struct card *card, struct system_fault *fault) __attribute__((warn_unused_result));
+/* The same of a node's card that its owner has not signed yet: all but owner_proof. */
+enum system_error card_verify_unowned(const struct card *card, struct system_fault *fault) __attribute__((warn_unused_result));
 /* 1 to 32 characters of [a-z0-9.-] that begin with a letter or digit. */
 bool card_name_valid(const char *name);
 

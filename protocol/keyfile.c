@@ -85,8 +85,8 @@ static void proof_sign(const uint8_t tag[16], const struct card *card, const str
     ed25519_sign(secret, string, 16 + count, proof);
 }
 
-enum system_error keyfile_make_card(struct keyfile *key, const struct keyfile *owner, struct card *card, struct system_fault *fault) {
-    CHECK(key->kind != KEYFILE_OWNER && (key->kind == KEYFILE_NODE) == (owner != NULL));
+/* What the key itself puts into its card and proves there; `owner_key` NULL: none. */
+static void card_fill(struct keyfile *key, const uint8_t *owner_key, struct card *card) {
     memset(card, 0, sizeof *card);
     card->kind = (enum card_kind)key->kind; /* the numbers agree: see the assertions below */
     memcpy(card->name, key->name, sizeof card->name);
@@ -97,15 +97,35 @@ enum system_error keyfile_make_card(struct keyfile *key, const struct keyfile *o
         memcpy(card->noise_key, key->noise_key, 32);
         ed25519_public_key(&noise, card->noise_proof_key);
     }
-    if (owner) memcpy(card->owner_key, owner->signing_key, 32);
+    if (owner_key) memcpy(card->owner_key, owner_key, 32);
     proof_sign(signing_tags[key->kind], card, &key->signing, card->signing_proof);
     if (has_noise(key->kind)) proof_sign(noise_tag, card, &noise, card->noise_proof);
-    if (owner) proof_sign(owner_tag, card, &owner->signing, card->owner_proof);
     ed25519_secret_wipe(&noise);
     card_identify(card);
+}
+
+enum system_error keyfile_make_card(struct keyfile *key, const struct keyfile *owner, struct card *card, struct system_fault *fault) {
+    CHECK(key->kind != KEYFILE_OWNER && (key->kind == KEYFILE_NODE) == (owner != NULL));
+    card_fill(key, owner ? owner->signing_key : NULL, card);
+    if (owner) proof_sign(owner_tag, card, &owner->signing, card->owner_proof);
     enum system_error error = card_verify(card, fault); /* a fault of memory or library shows here, not at a stranger's */
     if (!error) memcpy(key->card_id, card->id, 32);
     return error;
+}
+
+enum system_error keyfile_make_unowned(struct keyfile *key, const uint8_t owner_key[32], struct card *card, struct system_fault *fault) {
+    CHECK(key->kind == KEYFILE_NODE);
+    card_fill(key, owner_key, card);
+    enum system_error error = card_verify_unowned(card, fault);
+    if (!error) memcpy(key->card_id, card->id, 32);
+    return error;
+}
+
+enum system_error keyfile_own_card(const struct keyfile *owner, struct card *card, struct system_fault *fault) {
+    CHECK(owner->kind == KEYFILE_OWNER && card->kind == CARD_NODE);
+    if (memcmp(card->owner_key, owner->signing_key, 32) != 0) return system_fault_set(fault, SYSTEM_FOREIGN, "names another owner than this key's");
+    proof_sign(owner_tag, card, &owner->signing, card->owner_proof);
+    return card_verify(card, fault);
 }
 
 _Static_assert((int)KEYFILE_NODE == (int)CARD_NODE && (int)KEYFILE_CLIENT == (int)CARD_CLIENT && (int)KEYFILE_ADMIN == (int)CARD_ADMIN,

@@ -45,6 +45,11 @@ enum system_error keyfile_generate(struct keyfile *key, enum keyfile_kind kind, 
 /* Makes the card and sets key->card_id. `owner` is needed for a node, NULL otherwise. */
 enum system_error keyfile_make_card(struct keyfile *key, const struct keyfile *owner, struct card *card, struct system_fault *fault)
     __attribute__((warn_unused_result));
+/* The same in two steps, for a node that makes its own key: the card with the pinned key of its owner, who has not signed it, and sets key->card_id;
+ * then the owner's signature on a card that is sound otherwise. */
+enum system_error keyfile_make_unowned(struct keyfile *key, const uint8_t owner_key[32], struct card *card, struct system_fault *fault)
+    __attribute__((warn_unused_result));
+enum system_error keyfile_own_card(const struct keyfile *owner, struct card *card, struct system_fault *fault) __attribute__((warn_unused_result));
 /* Writes a new file, never over an old one. */
 enum system_error keyfile_create(const struct keyfile *key, const char *path, struct system_fault *fault) __attribute__((warn_unused_result));
 /* Opens, locks, reads, checks. `kind` 0 takes any. With `lock` false no lock is asked for (show, sign one card). On success keyfile_close() is due.

@@ -81,8 +81,8 @@ HEAP = r"malloc|calloc|realloc|reallocarray|free|strdup|strndup|posix_memalign|a
 IMPURE_HEADERS = re.compile(r"^(unistd|pthread|threads|time|fcntl|poll|signal|semaphore|sys/\w+|netinet/\w+|arpa/\w+|linux/\w+)\.h$")
 
 SKIP_DIRS = {".git", "build", "local", "__pycache__", "corpus", ".ci-cache", "out"}
-RULE = re.compile(r"(?<![\w/-])([CEMTBDOLSP])-(\d+[a-z]?)(?![\w-])")
-RULE_DEFINED = re.compile(r"\*\*([CEMTBDOLSP])-(\d+[a-z]?)\b")
+RULE = re.compile(r"(?<![\w/-])([ACEMTBDOLSP])-(\d+[a-z]?)(?![\w-])")
+RULE_DEFINED = re.compile(r"\*\*([ACEMTBDOLSP])-(\d+[a-z]?)\b")
 
 
 class Tree:
