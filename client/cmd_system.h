@@ -7,6 +7,11 @@
  *
  *     heraclius node enroll --name NAME --out DIR [--owner-key FILE]     DIR/NAME.key, DIR/NAME.card, and DIR/NAME.owner.key unless given
  *     heraclius node claim --card FILE --owner-key FILE --number N [--set FIELD=TEXT]... --out FILE
+ *     heraclius node owner --name NAME --out DIR                         DIR/NAME.owner.key: of appliances, which make their own keys
+ *     heraclius node approve REQUEST --owner-key FILE --out CARD         a card of what such a node asks
+ *     heraclius node config new --node NAME [--from OLD] [--set NAME=VALUE]... --out FILE
+ *     heraclius node config sign FILE --owner-key FILE --out FILE; node config show FILE
+ *     heraclius node check-config FILE [--card FILE] [--owner HEX] [--kept FILE]    exit 1: a node would refuse it
  *     heraclius client enroll --name NAME --out DIR                      DIR/NAME.key, DIR/NAME.card
  *     heraclius admin enroll --name NAME --out DIR                       DIR/NAME.key, DIR/NAME.card
  *     heraclius system assemble --name NAME --coordinator CARD,CARD,... --shard CARD,... --admin CARD --needed K [--client CARD[,RULE]...]...
@@ -52,6 +57,10 @@
 
 int cmd_node_enroll(int argc, char **argv);
 int cmd_node_claim(int argc, char **argv);
+int cmd_node_owner(int argc, char **argv);
+int cmd_node_approve(int argc, char **argv);
+int cmd_node_config(int argc, char **argv);
+int cmd_node_check_config(int argc, char **argv);
 int cmd_client_enroll(int argc, char **argv);
 int cmd_admin_enroll(int argc, char **argv);
 int cmd_client_add(int argc, char **argv);

@@ -35,6 +35,10 @@ static const struct {
 } tools[] = {
     {"node", "enroll", cmd_node_enroll, "make a node's keys and card"},
     {"node", "claim", cmd_node_claim, "say what a node runs on and where, signed by its owner"},
+    {"node", "owner", cmd_node_owner, "make an owner's key, for nodes that make their own"},
+    {"node", "approve", cmd_node_approve, "make a card of what such a node asks"},
+    {"node", "config", cmd_node_config, "new, sign, show: an appliance's configuration"},
+    {"node", "check-config", cmd_node_check_config, "say what a node would do with it"},
     {"client", "enroll", cmd_client_enroll, "make a client's keys and card"},
     {"client", "add", cmd_client_add, "enrol a client while the system runs"},
     {"client", "change", cmd_client_change, "give it other rights and quota"},
