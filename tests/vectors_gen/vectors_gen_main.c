@@ -61,6 +61,7 @@ int main(int argc, char **argv)
         {"links", gen_links},
         {"system", gen_system},
         {"durability", gen_durability},
+        {"appliance", gen_appliance},
     };
     int bad = 0;
     for (size_t i = 0; i < sizeof chapters / sizeof chapters[0]; i++) bad |= chapter_write(argv[1], &chapters[i]);

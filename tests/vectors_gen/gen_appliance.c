@@ -1,0 +1,261 @@
+/*
+ * Vectors of spec/appliance.md: blocks (A-3), card requests (A-11), bundles (A-13 to A-15) as a node judges them. The word that a case must give is
+ * written here by hand; the code under test is then checked to give it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "merkle/check.h"
+#include "protocol/candidate.h"
+#include "protocol/canonical.h"
+#include "protocol/card_request.h"
+#include "tests/protocol/identity_fixture.h"
+#include "tests/vectors_gen/gen.h"
+
+/* ---- JSON ---- */
+
+static void set(json_t *object, const char *name, json_t *value) {
+    CHECK(json_object_set_new(object, name, value) == 0);
+}
+
+static void set_hex(json_t *object, const char *name, const void *bytes, size_t count) {
+    char *text = malloc(2 * count + 1);
+    CHECK(text);
+    canonical_hex_print(bytes, count, text);
+    set(object, name, json_string(text));
+    free(text);
+}
+
+static json_t *item(json_t *list, const char *name) {
+    json_t *object = json_object();
+    CHECK(json_array_append_new(list, object) == 0);
+    set(object, "case", json_string(name));
+    return object;
+}
+
+static void set_error(json_t *object, const char *expected, enum system_error got) {
+    if (strcmp(expected, system_error_name(got)) != 0) {
+        (void)fprintf(stderr, "gen_appliance: %s: expected %s, got %s\n", json_string_value(json_object_get(object, "case")), expected,
+                      system_error_name(got));
+        CHECK(false);
+    }
+    set(object, "error", json_string(expected));
+}
+
+static uint8_t *copy_of(const char *text, size_t count) {
+    uint8_t *copy = malloc(count + 1);
+    CHECK(copy);
+    memcpy(copy, text, count);
+    return copy;
+}
+
+/* ---- blocks ---- */
+
+static void gen_blocks(json_t *out) {
+#define BLOCK(label, base64) "-----BEGIN HERACLIUS " label "-----\n" base64 "-----END HERACLIUS " label "-----\n"
+    static const struct {
+        const char *name, *text, *error;
+    } cases[] = {
+        {"three blocks", BLOCK("NODE CONFIG", "Zg==\n") BLOCK("SYSTEM", "Zm8=\n") BLOCK("ADDRESSES", "Zm9v\n"), "ok"},
+        {"as a terminal gives it", "\r\n-----BEGIN HERACLIUS SYSTEM-----\r\nZm9v\r\n-----END HERACLIUS SYSTEM-----", "ok"},
+        {"nothing", "", "truncated"},
+        {"cut within a line", "-----BEGIN HERACLIUS SYSTEM-----\nZm9", "truncated"},
+        {"without its end", "-----BEGIN HERACLIUS SYSTEM-----\nZm9v\n", "truncated"},
+        {"another end", "-----BEGIN HERACLIUS SYSTEM-----\nZm9v\n-----END HERACLIUS CHAIN-----\n", "truncated"},
+        {"empty", BLOCK("SYSTEM", ""), "truncated"},
+        {"a word before", "x\n" BLOCK("SYSTEM", "Zm9v\n"), "not-canonical"},
+        {"an empty line within", BLOCK("SYSTEM", "\nZm9v\n"), "not-canonical"},
+        {"a short line that is not the last", BLOCK("SYSTEM", "Zm9v\nZm9v\n"), "not-canonical"},
+        {"bits beyond the content", BLOCK("SYSTEM", "Zm9=\n"), "not-canonical"},
+        {"digits of another base64", BLOCK("SYSTEM", "Zm-_\n"), "not-canonical"},
+        {"an unknown label", BLOCK("SISTEM", "Zm9v\n"), "format-unknown"},
+        {"twice", BLOCK("SYSTEM", "Zm9v\n") BLOCK("SYSTEM", "Zm9v\n"), "order"},
+        {"another order", BLOCK("SYSTEM", "Zm9v\n") BLOCK("NODE CONFIG", "Zm9v\n"), "order"},
+    };
+    json_t *list = json_array();
+    set(out, "blocks", list);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct bundle bundle;
+        json_t *object = item(list, cases[i].name);
+        uint8_t *text = copy_of(cases[i].text, strlen(cases[i].text));
+        set(object, "text", json_string(cases[i].text));
+        set_error(object, cases[i].error, bundle_decode(&bundle, text, strlen(cases[i].text), NULL));
+        free(text);
+    }
+}
+
+/* ---- card requests ---- */
+
+static void request_case(json_t *list, const char *name, uint8_t bytes[CARD_REQUEST_BYTES], size_t flip, const char *error) {
+    struct card card;
+    char text[CARD_REQUEST_TEXT_BYTES_MAX];
+    struct bundle bundle = {.blocks[BUNDLE_CARD_REQUEST] = {.bytes = bytes, .count = CARD_REQUEST_BYTES}};
+    json_t *object = item(list, name);
+    if (flip < CARD_REQUEST_BYTES) bytes[flip] ^= 1;
+    size_t count = bundle_encode(&bundle, text);
+    if (flip < CARD_REQUEST_BYTES) bytes[flip] ^= 1;
+    set(object, "text", json_stringn(text, count));
+    set_error(object, error, card_request_parse(&card, (uint8_t *)text, count, NULL));
+    if (strcmp(error, "ok") == 0) set_hex(object, "id", card.id, 32);
+}
+
+static void gen_requests(json_t *out, const struct card *own) {
+    uint8_t bytes[CARD_REQUEST_BYTES];
+    json_t *list = json_array();
+    set(out, "requests", list);
+    card_request_encode(own, bytes);
+    request_case(list, "of a node", bytes, CARD_REQUEST_BYTES, "ok");
+    request_case(list, "another name than the one that was signed", bytes, 4, "proof-invalid");
+    request_case(list, "another signing_proof", bytes, CARD_NODE_BYTES, "proof-invalid");
+    request_case(list, "another noise_proof", bytes, CARD_NODE_BYTES + 64, "proof-invalid");
+    request_case(list, "another format", bytes, 1, "format-unknown");
+}
+
+/* ---- bundles ---- */
+
+struct made {
+    const struct fixture *fixture;
+    const struct card *own;
+    char *system, *addresses, *moved; /* of the same system */
+    size_t system_bytes, addresses_bytes, moved_bytes;
+    char *kept; /* the text of the first case */
+    size_t kept_bytes;
+};
+
+struct bundle_case {
+    const char *name, *error;
+    uint64_t number;
+    bool kept;                          /* the first case is in force */
+    bool other_node, other_system;      /* in the record */
+    bool unsigned_, other_owner, mixed; /* mixed: addresses that the hash is not of */
+    bool no_addresses, cut;
+    const char *setting, *value; /* beside bundle.sha256 */
+};
+
+static void record_make(struct claim_node_config *record, const struct made *made, const struct bundle_case *as, const struct bundle *bundle) {
+    uint8_t hash[32];
+    char hex[65];
+    memset(record, 0, sizeof *record);
+    memcpy(record->system_id, made->fixture->assembly->system.system_id, 16);
+    memcpy(record->node_id, as->other_node ? made->fixture->assembly->nodes[1].id : made->own->id, 32);
+    record->system_id[0] ^= as->other_system;
+    record->number = as->number;
+    bundle_hash(bundle, hash);
+    canonical_hex_print(hash, 32, hex);
+    (void)snprintf(record->settings[0].name, sizeof record->settings[0].name, "bundle.sha256");
+    (void)snprintf(record->settings[0].value, sizeof record->settings[0].value, "%s", hex);
+    record->settings_count = 1;
+    if (as->setting) {
+        record->settings_count = 2;
+        (void)snprintf(record->settings[1].name, sizeof record->settings[1].name, "%s", as->setting);
+        (void)snprintf(record->settings[1].value, sizeof record->settings[1].value, "%s", as->value);
+    }
+    if (!as->unsigned_) claim_node_config_sign(record, &made->fixture->owners[0][as->other_owner ? 1 : 0].signing);
+}
+
+static enum system_error judge(const struct made *made, const char *text, size_t count, bool kept) {
+    static struct candidate candidate, before;
+    const struct candidate_node node = {.own = made->own, .owner_key = made->own->owner_key};
+    enum system_error error = candidate_judge(&candidate, copy_of(text, count), count, &node, NULL);
+    if (!error && kept) {
+        CHECK(candidate_judge(&before, copy_of(made->kept, made->kept_bytes), made->kept_bytes, &node, NULL) == SYSTEM_OK);
+        error = candidate_follows(&candidate, &before, NULL);
+        candidate_free(&before);
+    }
+    candidate_free(&candidate);
+    return error;
+}
+
+static void bundle_case(json_t *list, struct made *made, const struct bundle_case *as) {
+    static struct claim_node_config record;
+    static uint8_t record_bytes[CLAIM_NODE_CONFIG_BYTES_MAX];
+    uint8_t hash[32];
+    struct bundle bundle = {.blocks[BUNDLE_SYSTEM] = {(const uint8_t *)made->system, made->system_bytes},
+                            .blocks[BUNDLE_ADDRESSES] = {(const uint8_t *)made->addresses, made->addresses_bytes}};
+    record_make(&record, made, as, &bundle);
+    bundle.blocks[BUNDLE_NODE_CONFIG] = (struct bundle_block){record_bytes, claim_node_config_encode(&record, record_bytes)};
+    if (as->mixed) bundle.blocks[BUNDLE_ADDRESSES] = (struct bundle_block){(const uint8_t *)made->moved, made->moved_bytes};
+    if (as->no_addresses) bundle.blocks[BUNDLE_ADDRESSES].bytes = NULL;
+    size_t count = bundle_text_bytes(&bundle);
+    char *text = malloc(count);
+    CHECK(text);
+    (void)bundle_encode(&bundle, text);
+    if (as->cut) count /= 2;
+    json_t *object = item(list, as->name);
+    set(object, "text", json_stringn(text, count));
+    if (as->kept) set(object, "kept", json_integer(0));
+    bundle_hash(&bundle, hash);
+    if (!as->cut) set_hex(object, "hash", hash, 32);
+    set_error(object, as->error, judge(made, text, count, as->kept));
+    if (made->kept) {
+        free(text);
+    } else {
+        made->kept = text;
+        made->kept_bytes = count;
+    }
+}
+
+static void gen_bundles(json_t *out, struct made *made) {
+    static const struct bundle_case cases[] = {
+        {.name = "the first one", .error = "ok", .number = 5},
+        {.name = "a higher number, with a static address",
+         .error = "ok",
+         .number = 6,
+         .kept = true,
+         .setting = "net.0.address",
+         .value = "192.0.2.7/24,2001:db8::7/64"},
+        {.name = "the one that is in force", .error = "ok", .number = 5, .kept = true},
+        {.name = "the same number, another record", .error = "serial", .number = 5, .kept = true, .setting = "threads", .value = "fused"},
+        {.name = "a lower number", .error = "serial", .number = 4, .kept = true},
+        {.name = "not signed", .error = "signature-invalid", .number = 6, .unsigned_ = true},
+        {.name = "signed by another owner", .error = "signature-invalid", .number = 6, .other_owner = true},
+        {.name = "of another node", .error = "foreign", .number = 6, .other_node = true},
+        {.name = "of another system than its file", .error = "foreign", .number = 6, .other_system = true},
+        {.name = "with the addresses of another one", .error = "id-mismatch", .number = 6, .mixed = true},
+        {.name = "an unknown setting", .error = "field-unknown", .number = 6, .setting = "listne", .value = "1.2.3.4:5"},
+        {.name = "a listen that is a name", .error = "field-range", .number = 6, .setting = "listen", .value = "localhost:5"},
+        {.name = "joins, but is in the system file", .error = "foreign", .number = 6, .setting = "join", .value = "s0"},
+        {.name = "without addresses", .error = "field-missing", .number = 6, .no_addresses = true},
+        {.name = "cut off", .error = "truncated", .number = 6, .cut = true},
+    };
+    json_t *list = json_array();
+    set(out, "bundles", list);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) bundle_case(list, made, &cases[i]);
+}
+
+static char *addresses_text(const struct fixture *fixture, uint16_t port, size_t *count) {
+    struct addresses *addresses = calloc(1, sizeof *addresses + sizeof addresses->entries[0]);
+    CHECK(addresses);
+    memcpy(addresses->system_id, fixture->assembly->system.system_id, 16);
+    addresses->count = 1;
+    (void)snprintf(addresses->entries[0].node, sizeof addresses->entries[0].node, "%s", fixture->assembly->nodes[0].name);
+    (void)snprintf(addresses->entries[0].link.host, sizeof addresses->entries[0].link.host, "192.0.2.7");
+    addresses->entries[0].link.port = port;
+    char *text = addresses_encode_json(addresses, count);
+    CHECK(text);
+    addresses_free(addresses);
+    return text;
+}
+
+void gen_appliance(json_t *out) {
+    struct fixture *fixture = fixture_new(109, 1, 1, 4);
+    struct card own;
+    uint8_t proven[CARD_PROVEN_BYTES_MAX];
+    struct made made = {.fixture = fixture, .own = &own};
+    CHECK(keyfile_make_unowned(&fixture->nodes[0][0], fixture->owners[0][0].signing_key, &own, NULL) == SYSTEM_OK);
+    set_hex(out, "owner_key", own.owner_key, 32);
+    set_hex(out, "card", proven, card_encode_proven(&fixture->assembly->nodes[0], proven));
+    made.system = system_encode_json(&fixture->assembly->system, &made.system_bytes);
+    made.addresses = addresses_text(fixture, 7000, &made.addresses_bytes);
+    made.moved = addresses_text(fixture, 7001, &made.moved_bytes);
+    CHECK(made.system);
+    gen_blocks(out);
+    gen_requests(out, &own);
+    gen_bundles(out, &made);
+    free(made.system);
+    free(made.addresses);
+    free(made.moved);
+    free(made.kept);
+    fixture_free(fixture);
+}
