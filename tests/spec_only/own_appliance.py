@@ -1,0 +1,372 @@
+"""Checks of our own for chapter 9: blocks, settings, the order of A-13, requests, the tables of the text itself."""
+import itertools
+import re
+
+import ed25519
+from appliance import (ADDRESSES, CHAIN, CONFIG, FORMS, KINDS, NUMBERS, REQUEST, SYSTEM, TEXT_MAX, Addresses, Appliance, Bundle, Record, Request,
+                       bundle_hash, check_settings, configuration, known, listens, nets_of, read_blocks, write_blocks)
+from cards import Card
+from spec_text import errors, lines
+from sysfile import canonical
+from wire import Bad, H, le, need, tag
+from world import COORDINATOR, seed_of, world
+
+B, E = "-----BEGIN HERACLIUS %s-----\n", "-----END HERACLIUS %s-----\n"
+SHA = "0123456789abcdef" * 4
+
+
+def add(r, path):
+    w = world()
+    tables(r, path)
+    blocks(r)
+    contents(r)
+    settings(r)
+    addresses(r, w)
+    requests(r, w)
+    order_of_checks(r, w)
+    elsewhere(r, w)
+    in_force(r, w)
+
+
+def tables(r, path):
+    """What the text's tables list is what is here."""
+    text, vectors = lines(path, "appliance"), path
+    rows = [re.fullmatch(r"\| (\d) \| `([A-Z ]+)` \| ([0-9,]+) \|.*", line) for line in text]
+    r.equal("A-4 table", [(i, *k) for i, k in enumerate(KINDS)], [(int(m[1]), m[2], int(m[3].replace(",", ""))) for m in rows if m])
+    begin = next(i for i, line in enumerate(text) if line.startswith("- **A-7**"))
+    end = next(i for i, line in enumerate(text) if line.startswith("- **A-8**"))
+    found = [m[1] for m in (re.match(r"\| `([a-zN0-9.]+)` \|", line) for line in text[begin:end]) if m]
+    r.equal("A-7 table", sorted(FORMS), found)
+    words = set(errors(vectors))
+    quoted = {x for line in text for x in re.findall(r"`([a-z]+(?:-[a-z]+)+)`", line)}
+    r.equal("words of 7.14", set(), {x for x in quoted if x not in words})
+    prefixes = [line for line in lines(path, "conventions") if line.startswith("| 0x1A |")]
+    r.equal("C-9 has 0x1A once", 1, len(prefixes))
+
+
+def one(content, label="SYSTEM", end=None):
+    return B % label + content + E % (end or label)
+
+
+def blocks(r):
+    t = lambda text: lambda: read_blocks(text.encode("latin-1"))
+    good, line = one("Zm9v\n"), "A" * 64 + "\n"
+    r.words("A-1 to A-3", [
+        ("empty lines around", "ok", t("\n\r\n" + good + "\n\n")), ("no end of the last line", "ok", t(good[:-1])),
+        ("both line ends mixed", "ok", t(good.replace("\n", "\r\n", 1))), ("a lone CR behind the last END", "truncated", t(good[:-1] + "\r")),
+        ("two CR", "not-canonical", t(good.replace("v\n", "v\r\r\n"))), ("CR alone as line end", "not-canonical", t(good.replace("\n", "\r"))),
+        ("a blank line with a space", "not-canonical", t(" \n" + good)), ("a word behind", "not-canonical", t(good + "x")),
+        ("a blank behind BEGIN", "not-canonical", t(good.replace("-----\n", "----- \n", 1))),
+        ("a mark of byte order", "not-canonical", t("\xef\xbb\xbf" + good)),
+        ("END outside of a block", "not-canonical", t(good + E % "SYSTEM")), ("PEM outside", "not-canonical", t("-----BEGIN CERTIFICATE-----\n")),
+        ("only empty lines", "truncated", t("\n\n")), ("a BEGIN line without its end", "truncated", t((B % "SYSTEM")[:-1])),
+        ("BEGIN alone", "truncated", t(B % "SYSTEM")), ("BEGIN within", "truncated", t(B % "SYSTEM" + "Zm9v\n" + B % "CHAIN")),
+        ("a BEGIN of no label within", "truncated", t(B % "SYSTEM" + "Zm9v\n" + B % "X")),
+        ("END of another, nothing before", "truncated", t(one("", end="CHAIN"))),
+        ("END of PEM within", "not-canonical", t(B % "SYSTEM" + "Zm9v\n-----END CERTIFICATE-----\n" + E % "SYSTEM")),
+        ("a lower-case label", "format-unknown", t(one("Zm9v\n", "system"))), ("an empty label", "format-unknown", t(one("Zm9v\n", ""))),
+        ("CARD REQUEST is a label", "ok", t(one("Zm9v\n", "CARD REQUEST"))),
+        ("an unknown one after it", "format-unknown", t(good + one("Zm9v\n", "X"))),
+        ("an earlier one before a fault in it", "order", t(good + B % "NODE CONFIG" + "!\n")),
+        ("a fault before a wrong order", "not-canonical", t(one("!\n") + good)),
+        ("an unknown label before its fault", "format-unknown", t(one("!\n", "X")))])
+    r.words("A-1 lines", [
+        ("64", "ok", t(one(line))), ("64 and 4", "ok", t(one(line + "AAAA\n"))), ("64 twice", "ok", t(one(line * 2))),
+        ("68", "not-canonical", t(one("A" * 68 + "\n"))),
+        ("60 and 4", "not-canonical", t(one("A" * 60 + "\nAAAA\n"))), ("65", "not-canonical", t(one("A" * 65 + "\n"))),
+        ("3", "not-canonical", t(one("AAA\n"))),
+        ("padded 64 and 4", "not-canonical", t(one("A" * 63 + "=\nAAAA\n"))), ("padded 64 last", "ok", t(one(line + "A" * 63 + "=\n"))),
+        ("three of padding", "not-canonical", t(one("A===\n"))), ("padding alone", "not-canonical", t(one("====\n"))),
+        ("padding within", "not-canonical", t(one("AA==AAAA\n"))),
+        ("A=A=", "not-canonical", t(one("AA=A\n"))), ("bits behind one byte", "not-canonical", t(one("AB==\n"))), ("none", "ok", t(one("AA==\n"))),
+        ("bits behind two bytes", "not-canonical", t(one("AAB=\n"))), ("four bits that count", "ok", t(one("AAE=\n"))),
+        ("a blank", "not-canonical", t(one("AAA A\n"))),
+        ("a blank line last", "not-canonical", t(one("AAAA\n\n"))), ("no base64 as last line without end", "truncated", t(B % "SYSTEM" + "!"))])
+
+
+def contents(r):
+    def size(kind, n):
+        return lambda: read_blocks(write_blocks({kind: bytes(n)}))
+    for kind, (label, most) in enumerate(KINDS):
+        if most <= 4194304:
+            r.words("A-3 " + label, [("at most", "ok", size(kind, most)), ("one more", "too-large", size(kind, most + 1))])
+    r.words("A-1 whole", [
+        ("at most", "not-canonical", lambda: read_blocks(b"x" * TEXT_MAX)), ("one more", "too-large", lambda: read_blocks(b"x" * (TEXT_MAX + 1))),
+        ("too many bytes before what follows them", "too-large", lambda: read_blocks(write_blocks({4: bytes(65 * 1024)}) + b"x")),
+        ("no base64 before too many bytes", "not-canonical",
+         lambda: read_blocks(write_blocks({4: bytes(65536)}).replace(b"\n-----END", b"\nAAAA\n-----END")))])
+    some = {CONFIG: b"c", SYSTEM: b"s", ADDRESSES: b"a"}
+    without = lambda *k: lambda: configuration(write_blocks({i: x for i, x in {**some, REQUEST: b"r", CHAIN: b"h"}.items() if i not in k}))
+    r.words("A-4", [("all needed", "ok", without(REQUEST)), ("a request with them", "field-unknown", without()),
+                    ("a request alone", "field-missing", without(*some)),
+                    *[("no " + KINDS[k][0], "field-missing", without(k, REQUEST)) for k in some]])
+    r.facts("A-4 sizes", [
+        ("the largest record of S-111", KINDS[CONFIG][1], lambda: 8 + 8 + 16 + 32 + 64 * (1 + 32 + 2 + 256) + 64),
+        ("a SYSTEM of at most bytes is in no text", True, lambda: len(write_blocks({SYSTEM: bytes(TEXT_MAX * 3 // 4)})) > TEXT_MAX)])
+    r.facts("A-5", [
+        ("by hand", H(0x1A, le(1, 4), le(1, 4), b"s", le(2, 4), le(1, 4), b"a").hex(), lambda: bundle_hash(some).hex()),
+        ("the record has no part", bundle_hash(some), lambda: bundle_hash({**some, CONFIG: b"other"})),
+        ("line ends have none", bundle_hash(some), lambda: bundle_hash(read_blocks(write_blocks(some, b"\r\n")))),
+        ("a certificate has one", False, lambda: bundle_hash(some) == bundle_hash({**some, 4: b"x"})),
+        ("kinds are told apart", False, lambda: bundle_hash({**some, 4: b"x"}) == bundle_hash({**some, 5: b"x"}))])
+
+
+GOOD = {
+    "admin.client.0": ["view:" + SHA, "operate:" + SHA, "own:" + SHA],
+    "admin.listen": ["192.0.2.1:1", "[::1]:65535", "0.0.0.0:80"],
+    "bundle.sha256": [SHA],
+    "join": ["c0", "s4095"],
+    "listen": ["1.2.3.4:5", "1.2.3.4:5,[::]:5", ",".join(["[1:2:3:4:5:6:7:8]:1"] * 4)],
+    "log.level": ["debug", "info", "warn", "error"],
+    "net.3.address": ["dhcp", "10.0.0.1/8", "10.0.0.1/1,::1/128,fe80::1/64,255.255.255.255/32"],
+    "net.0.gateway": ["10.0.0.1", "10.0.0.1,fe80::1", "::ffff:192.0.2.1"],
+    "net.0.mac": ["00:1a:2b:3c:4d:5e"],
+    "net.1.name": ["e", "eth0", "enp0s31f6.1234x", "...", "a@b"],
+    "syslog": ["log.example:514", "192.0.2.1:1", "[2001:db8::1]:6514"],
+    "threads": ["auto", "fused", "split"]}
+WRONG = {
+    "admin.client.15": ["", SHA, "view:" + SHA.upper(), "view:" + SHA[1:], "view:" + SHA + "0", "admin:" + SHA, "view :" + SHA, "View:" + SHA],
+    "admin.listen": ["", "192.0.2.1", "192.0.2.1:0", "192.0.2.1:65536", "192.0.2.1:080", "::1:80", "[192.0.2.1]:80", "host:80",
+                     "[::1]80", "[::1]:", "1.2.3.4:5,1.2.3.4:6"],
+    "bundle.sha256": ["", SHA[1:], SHA.upper(), SHA + "00"],
+    "join": ["", "c", "x0", "c4096", "c00", "C0", "s-1", "0"],
+    "listen": ["", "1.2.3.4:5,", ",1.2.3.4:5", "1.2.3.4:5, [::]:5", ",".join(["1.2.3.4:5"] * 5), "1.2.3:5", "1.2.3.256:5",
+               "1.2.3.04:5", "1.2.3.4.5:5", "[fe80::1%eth0]:5"],
+    "log.level": ["", "Info", "trace"],
+    "net.0.address": ["", "DHCP", "10.0.0.1", "10.0.0.1/0", "10.0.0.1/33", "::1/129", "::1/0", "[::1]/64", "10.0.0.1/08",
+                      "dhcp,10.0.0.1/8", ",".join(["10.0.0.1/8"] * 5)],
+    "net.0.gateway": ["", "10.0.0.1/8", "a,b", "10.0.0.1,10.0.0.2,10.0.0.3", "[::1]", "10.0.0.1,"],
+    "net.0.mac": ["", "001a2b3c4d5e", "00:1A:2b:3c:4d:5e", "00:1a:2b:3c:4d", "00-1a-2b-3c-4d-5e"],
+    "net.0.name": ["", ".", "..", "a/b", "a:b", "a b", "x" * 16],
+    "syslog": ["", "host", "host:0", "Host:1", "host:65536", "::1:514"],
+    "threads": ["", "Auto", "2"]}
+V6_RIGHT = ("::", "::1", "1::", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1::3:4:5:6:7:8", "2001:DB8::A", "0001::",
+            "1:2:3:4:5:6:1.2.3.4", "::1.2.3.4", "1::1.2.3.4")
+V6_WRONG = ("", ":", ":::", "1", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3", "1:2:3:4::5:6:7:8", "::1:2:3:4:5:6:7:8", ":1::", "1:", "1::2:",
+            "12345::", "g::", "1.2.3.4::", "::1.2.3.4:5", "::1.2.3", "1:2:3:4:5:6:7:1.2.3.4", "::01.2.3.4")
+
+
+def settings(r):
+    def judged(pairs):
+        have = {"bundle.sha256": SHA, **pairs}
+        for n in {k.split(".")[1] for k in pairs if re.match(r"net\.\d\.", k)}:
+            have.setdefault("net.%s.address" % n, "dhcp")
+        return lambda: check_settings(sorted(have.items()))
+    cases = [(k + " " + v, "ok", judged({k: v})) for k, vs in GOOD.items() for v in vs]
+    cases += [(k + " " + (v or "(empty)"), "field-range", judged({k: v})) for k, vs in WRONG.items() for v in vs]
+    cases += [(a + " as IPv6", word, judged({"net.0.gateway": a})) for word, list_ in (("ok", V6_RIGHT), ("field-range", V6_WRONG)) for a in list_]
+    unknown = ["admin.client", "admin.client.", "admin.client.16", "admin.client.00", "admin.client.n", "admin.client.0.x", "net.4.address", "net.0",
+               "net..mac", "net.0.mtu", "lists", "bundle", "bundle.sha-256", "listen.0", "net.00.address", "net.0.address.1", "threads."]
+    cases += [(k, "field-unknown", judged({k: "dhcp"})) for k in unknown]
+    r.words("A-7", cases)
+    raw = lambda **x: lambda: check_settings(sorted(({"bundle.sha256": SHA} | {k.replace("_", "."): v for k, v in x.items()}).items()))
+    mac, other = "00:00:00:00:00:01", "00:00:00:00:00:02"
+    r.words("A-7, A-8 together", [
+        ("none", "field-missing", lambda: check_settings([])), ("only the hash", "ok", raw()),
+        ("a net without address", "field-missing", raw(net_0_mac=mac)),
+        ("the other has it", "field-missing", raw(net_0_address="dhcp", net_1_gateway="10.0.0.1")),
+        ("mac and name", "field-range", raw(net_0_address="dhcp", net_0_mac=mac, net_0_name="e")),
+        ("no address before both", "field-missing", raw(net_0_mac=mac, net_0_name="e")),
+        ("one mac twice", "name-twice", raw(net_0_address="dhcp", net_0_mac=mac, net_1_address="dhcp", net_1_mac=mac)),
+        ("one name twice", "name-twice", raw(net_0_address="dhcp", net_0_name="e", net_3_address="dhcp", net_3_name="e")),
+        ("two macs", "ok", raw(net_0_address="dhcp", net_0_mac=mac, net_1_address="dhcp", net_1_mac=other)),
+        ("the rest twice", "name-twice", raw(net_0_address="dhcp", net_1_address="dhcp")),
+        ("one and the rest", "ok", raw(net_0_address="dhcp", net_1_address="dhcp", net_1_name="e"))])
+    links = [("e", mac), ("f", other)]
+    r.facts("A-8", [
+        ("no net setting", ["dhcp", "dhcp"], lambda: nets_of({}, links)), ("of all", ["0", "0"], lambda: nets_of({"net.0.address": "dhcp"}, links)),
+        ("the rest", ["1", "0"], lambda: nets_of({"net.0.address": "dhcp", "net.1.address": "dhcp", "net.1.mac": mac}, links)),
+        ("nobody's", [None, "1"], lambda: nets_of({"net.1.address": "dhcp", "net.1.name": "f"}, links))])
+    r.facts("A-7", [("N's of " + row, most + 1, lambda row=row: sum(known(row.replace("N", str(n))) == row for n in range(20)))
+                    for row, most in NUMBERS.items()])
+
+
+def addresses(r, w):
+    me = w.nodes[COORDINATOR][0].name.decode()
+    good = {"format": 1, "nodes": {me: {"admin": "", "link": "192.0.2.1:7000"}}, "system_id": w.system_id.hex()}
+    t = lambda **x: lambda: Addresses(canonical({**good, **x}), w.system_id)
+    node = lambda link, name=me, **x: t(nodes={name: {"admin": "", "link": link, **x}})
+    without = lambda name: lambda: Addresses(canonical({k: v for k, v in good.items() if k != name}), w.system_id)
+    r.words("S-90", [
+        ("as it is", "ok", t()), ("nobody", "ok", t(nodes={})), ("a node of no file", "ok", node("", "nobody")),
+        ("no name", "foreign", node("", "Nobody")), ("an empty name", "foreign", node("", "")),
+        ("another system", "foreign", t(system_id="00" * 16)), ("a short id", "field-type", t(system_id="00")),
+        ("format 2", "format-unknown", t(format=2)),
+        ("format 2 before what is missing", "format-unknown", lambda: Addresses(canonical({"format": 2}), w.system_id)),
+        *[("no " + k, "field-missing", without(k)) for k in good],
+        ("one more", "field-unknown", t(x=1)), ("one more in a node", "field-unknown", node("", x="")), ("a list", "field-type", t(nodes=[])),
+        ("no admin", "field-missing", t(nodes={me: {"link": ""}})), ("a number", "field-type", node(1)),
+        ("no endpoint", "field-range", node("192.0.2.1")),
+        ("no canonical form", "not-canonical", lambda: Addresses(canonical(good) + b"\n", w.system_id)),
+        ("no JSON", "not-json", lambda: Addresses(b"{", w.system_id)),
+        ("an array", "field-type", lambda: Addresses(b"[]\n", w.system_id)),
+        ("too large", "too-large", lambda: Addresses(bytes((4 << 20) + 1), w.system_id))])
+
+    def of(link, have=None):
+        return lambda: listens(have or {}, Addresses(canonical({**good, "nodes": {me: {"admin": "a:1", "link": link}}}), w.system_id), me)
+    r.facts("A-9", [("IPv4", ["0.0.0.0:7000"], of("192.0.2.1:7000")), ("a name", ["0.0.0.0:1"], of("a.example:1")),
+                    ("IPv6", ["[::]:7001"], of("[2001:db8::1]:7001")),
+                    ("told", ["1.2.3.4:5", "[::]:6"], of("", {"listen": "1.2.3.4:5,[::]:6"}))])
+    r.words("A-9", [("no link address", "field-missing", of("")),
+                    ("not listed", "field-missing", lambda: listens({}, Addresses(canonical(good), w.system_id), "nobody"))])
+
+
+def requests(r, w):
+    name, node = "fresh", w.node("fresh")
+    seeds = {k: seed_of(name, k) for k in ("signing", "noise", "owner")}
+
+    def content(binary, signing="signing", noise="noise"):
+        return binary + ed25519.sign(seeds[signing], tag("HRC node-pop") + binary) + ed25519.sign(seeds[noise], tag("HRC noise-pop") + binary)
+    whole = content(node.binary)
+    q = lambda raw, end=b"\n": lambda: Request(write_blocks({REQUEST: raw}, end))
+
+    def but(at, new, **x):
+        return q(content(node.binary[:at] + new + node.binary[at + len(new):], **x))
+    small = (1).to_bytes(32, "little")
+    r.words("A-11", [
+        ("as it is", "ok", q(whole)), ("by a terminal", "ok", q(whole, b"\r\n")), ("one byte less", "truncated", q(whole[:-1])),
+        ("one more", "truncated", q(whole + b"\0")),
+        ("the proven form", "truncated", q(node.proven)), ("very long", "truncated", q(bytes(100000))),
+        ("short, of another format", "truncated", q(whole[:1] + b"\2" + whole[2:-1])),
+        ("another block before", "field-unknown", lambda: Request(write_blocks({SYSTEM: b"x", REQUEST: whole}))),
+        ("another block alone", "field-unknown", lambda: Request(write_blocks({SYSTEM: b"x"}))),
+        ("nothing", "truncated", lambda: Request(b"")), ("kind 2", "field-range", but(0, b"\2")), ("format 2", "format-unknown", but(1, b"\2")),
+        ("zero", "field-range", but(2, b"\1")),
+        ("a name with a capital", "field-range", but(4, b"F")), ("a byte behind the name's zeros", "field-range", but(35, b"x")),
+        ("a small signing key", "key-invalid", but(36, small)),
+        ("another noise key", "key-invalid", but(68, bytes(32))), ("a small proof key", "key-invalid", but(100, small)),
+        ("one key for both", "key-invalid", but(100, node.signing_key, noise="signing")),
+        ("one key for both, and its map", "key-twice", but(68, ed25519.montgomery(node.signing_key) + node.signing_key, noise="signing")),
+        ("a small owner's key", "key-invalid", but(132, small)), ("the owner's is the signing key", "key-twice", but(132, node.signing_key)),
+        ("the owner's is the proof key", "key-twice", but(132, node.noise_proof_key)),
+        ("another owner, signed", "ok", but(132, w.admins[0].signing_key)),
+        ("another owner, not signed", "proof-invalid", q(node.binary[:132] + w.admins[0].signing_key + whole[164:])),
+        ("proofs exchanged", "proof-invalid", q(whole[:164] + whole[228:] + whole[164:228]))])
+
+    def handed(seed):
+        got = Request(write_blocks({REQUEST: whole}))
+        return Card(1, got.content + ed25519.sign(seed, tag("HRC owner-pop") + got.binary)).id
+    r.facts("A-12", [("the owner makes the card", node.id, lambda: handed(seeds["owner"])),
+                     ("the id of the request", node.id, lambda: Request(write_blocks({REQUEST: whole})).id)])
+    r.words("A-12", [("nobody else", "proof-invalid", lambda: handed(seeds["signing"]))])
+
+
+class Made:
+    """A bundle that its node accepts, but for what is told."""
+
+    def __init__(self, w, node=None, owner=None, number=1, have=None, **other):
+        self.node = node or w.nodes[COORDINATOR][0]
+        good = {"format": 1, "nodes": {self.node.name.decode(): {"admin": "", "link": "192.0.2.1:7000"}}, "system_id": w.system_id.hex()}
+        blocks = {SYSTEM: canonical(w.object), ADDRESSES: canonical(good), **other.get("blocks", {})}
+        blocks = {k: v for k, v in blocks.items() if v is not None}
+        have = {"bundle.sha256": bundle_hash(blocks).hex(), **(have or {})}
+        have = sorted((k, v) for k, v in have.items() if v is not None)
+        system_id = other.get("system_id", w.system_id)
+        head = b"\1\0\0\0" + le(other.get("count", len(have)), 4) + le(number, 8) + system_id + other.get("node_id", self.node.id)
+        head += b"".join(bytes([len(k)]) + k.encode() + le(len(v), 2) + v.encode("latin-1") for k, v in have)
+        seed = seed_of(owner or self.node.name.decode(), "owner")
+        record = head + ed25519.sign(seed, tag("HRC node-config") + system_id + H(0x15, head))
+        self.record = other["record"](record) if "record" in other else record
+        self.text = write_blocks({CONFIG: self.record, **blocks}) + other.get("behind", b"")
+
+    def judged(self, pinned=None, kept=None, disk=None):
+        return Bundle(self.text, self.node, pinned or self.node.owner_key, kept and Record(kept), disk)
+
+
+MAC = {"net.%d.%s" % (n, k): v for n in (0, 1) for k, v in (("address", "dhcp"), ("mac", "00:00:00:00:00:01"))}
+
+
+def faults(w):
+    """Of A-13, in its order: word, arguments of Made, arguments of judged."""
+    new = w.node("newcomer")
+    kept = Made(w, number=9).record
+    return [
+        ("A-3", "not-canonical", {"behind": b"x\n"}, {}), ("A-4", "field-missing", {"blocks": {ADDRESSES: None}}, {}),
+        ("decodes", "truncated", {"record": lambda x: x + b"\0"}, {}), ("node_id", "foreign", {"node_id": bytes(32)}, {}),
+        ("pinned", "foreign", {}, {"pinned": w.admins[0].signing_key}), ("signature", "signature-invalid", {"owner": "somebody"}, {}),
+        ("A-7", "field-unknown", {"have": {"x": ""}}, {}), ("A-8", "name-twice", {"have": MAC}, {}),
+        ("A-5", "id-mismatch", {"have": {"bundle.sha256": SHA}}, {}),
+        ("system file", "not-json", {"blocks": {SYSTEM: b"{"}}, {}), ("its id", "foreign", {"system_id": bytes(16)}, {}),
+        ("CHAIN", "field-unknown", {"blocks": {CHAIN: b"x"}}, {}),
+        ("card", "foreign", {"node": new}, {}), ("addresses", "not-json", {"blocks": {ADDRESSES: b"{"}}, {}),
+        ("A-9", "field-missing", {"blocks": {ADDRESSES: canonical({"format": 1, "nodes": {}, "system_id": w.system_id.hex()})}}, {}),
+        ("A-14", "foreign", {}, {"disk": (bytes(32), bytes(16))}), ("A-15", "serial", {}, {"kept": kept})]
+
+
+def order_of_checks(r, w):
+    all_of = faults(w)
+    r.words("A-13", [("nothing wrong", "ok", lambda: Made(w).judged())] + [(a[0], a[1], lambda a=a: Made(w, **a[2]).judged(**a[3])) for a in all_of])
+
+    def both(a, b):
+        made = dict(b[2])
+        for k, v in a[2].items():
+            made[k] = {**made.get(k, {}), **v} if isinstance(v, dict) else v
+        return lambda: Made(w, **made).judged(**{**b[3], **a[3]})
+    r.words("A-13 order", [(a[0] + " before " + b[0], a[1], both(a, b)) for a, b in itertools.combinations(all_of, 2)])
+    new, join = w.node("newcomer"), {"join": "s0"}
+    foreign = canonical({"format": 1, "nodes": {}, "system_id": bytes(16).hex()})
+    cut = lambda at, x: lambda raw: raw[:at] + x + raw[at + len(x):]
+    r.words("A-13 more", [
+        ("joins", "ok", Made(w, node=new, have=join).judged), ("joins with a chain", "ok", Made(w, node=new, have=join, blocks={CHAIN: b"x"}).judged),
+        ("joins a cluster that is not", "foreign", Made(w, node=new, have={"join": "s1"}).judged),
+        ("joins and is there", "foreign", Made(w, have=join).judged),
+        ("certificates", "ok", Made(w, blocks={4: b"any", 5: b"thing"}).judged),
+        ("addresses of another system", "foreign", Made(w, blocks={ADDRESSES: foreign}).judged),
+        ("no hash", "field-missing", Made(w, have={"bundle.sha256": None}).judged),
+        ("listen, no address", "ok", Made(w, have={"listen": "[::]:1"}, blocks=all_of[-3][2]["blocks"]).judged),
+        ("number 0", "ok", Made(w, number=0).judged), ("its own disk", "ok", lambda: Made(w).judged(disk=(w.nodes[COORDINATOR][0].id, w.system_id)))])
+    r.words("A-13 the record", [
+        (what, "truncated", Made(w, **x).judged) for what, x in [
+            ("format 2", {"record": cut(0, b"\2")}), ("zero", {"record": cut(1, b"\1")}), ("65 settings", {"count": 65}),
+            ("one more than there are", {"count": 2}),
+            ("cut off", {"record": lambda x: x[:-1]}), ("an upper-case name", {"have": {"A": ""}}),
+            ("a value of 257 bytes", {"have": {"syslog": "a" * 257}}),
+            ("a control character", {"have": {"syslog": "a\n:1"}}), ("an empty name", {"have": {"": ""}}),
+            ("a name of 33", {"have": {"a" * 33: ""}})]])
+
+
+def elsewhere(r, w):
+    """A-13: who judges elsewhere, the signature last."""
+    seen = lambda x: lambda: Bundle(x.text)
+    late = [f for f in faults(w) if not f[3] and f[0] not in ("node_id", "signature")]
+    r.words("A-13 elsewhere", [("right", "ok", seen(Made(w))), ("another owner", "signature-invalid", seen(Made(w, owner="somebody"))),
+                                ("a node of no file", "foreign", seen(Made(w, node_id=bytes(32))))]
+            + [(f[0] + " before the signature", f[1], seen(Made(w, owner="somebody", **f[2]))) for f in late])
+
+
+def in_force(r, w):
+    """A-14 to A-16."""
+    node = w.nodes[COORDINATOR][0]
+    first, same, higher = Made(w, number=5), Made(w, number=5, have={"threads": "fused"}), Made(w, number=6)
+
+    def after(*texts):
+        a, words = Appliance(node, node.owner_key), []
+        for t in texts:
+            try:
+                a.take(t)
+                words.append("ok")
+            except Bad as e:
+                words.append(e.word)
+        return words, a.start().record.number if a.start() else None
+    old = {"number": 4}
+    r.facts("A-15, A-16", [
+        ("nothing yet", ([], None), lambda: after()), ("any number", (["ok"], 0), lambda: after(Made(w, number=0).text)),
+        ("the same again", (["ok", "ok"], 5), lambda: after(first.text, first.text)),
+        ("the same with other line ends", (["ok", "ok"], 5), lambda: after(first.text, first.text.replace(b"\n", b"\r\n"))),
+        ("the same number", (["ok", "serial"], 5), lambda: after(first.text, same.text)),
+        ("higher, then the lower", (["ok", "ok", "serial"], 6), lambda: after(first.text, higher.text, first.text)),
+        ("a refused one first", (["truncated", "ok"], 4), lambda: after(first.text[:99], Made(w, **old).text)),
+        ("2^64 - 1 is the last", (["ok", "serial"], 2**64 - 1),
+         lambda: after(Made(w, number=2**64 - 1).text, higher.text))])
+    r.words("A-14, A-15", [
+        ("a disk of another system", "foreign", lambda: first.judged(disk=(node.id, bytes(16)))),
+        ("of another node", "foreign", lambda: first.judged(disk=(bytes(32), w.system_id))),
+        ("another system in force", "foreign", lambda: first.judged(kept=Made(w, number=1, system_id=bytes(16)).record))])
+
+    def broken():
+        a = Appliance(node, node.owner_key)
+        a.take(first.text)
+        a.text = a.text[:-30]
+        return a.start()
+    r.facts("A-16", [("a kept one that fails is not gone by", None, broken)])
+    need(first.record != same.record, "the fixture")
