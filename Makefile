@@ -107,7 +107,7 @@ $(foreach d,$(TESTDIRS),$(foreach m,$(TMAINS_$d) $(TFUZZ_$d),$(eval HELPERS_$m :
 $(foreach d,$(TESTDIRS),$(foreach m,$(TMAINS_$d) $(TFUZZ_$d),$(eval BENEATH_$m := $(call folders_of,$d,$m))))
 
 main_name = $(patsubst %_main,%,$(basename $(notdir $1)))
-program_name = $(if $(filter admin console setup lease,$(main_name)),heraclius-)$(main_name)
+program_name = $(if $(filter admin console setup net,$(main_name)),heraclius-)$(main_name)
 
 # ---------------------------------------------------------------- rules of one flavour
 
@@ -333,7 +333,7 @@ SIGN_KEY ?=
 SIGN_CERT ?=
 IMAGE_VERSION ?=
 FRESH ?=
-IMAGE_PROGRAMS = $(filter $(addprefix build/gcc/heraclius-,admin console setup lease),$(PROGRAMS_gcc))
+IMAGE_PROGRAMS = $(filter $(addprefix build/gcc/heraclius-,admin console setup net),$(PROGRAMS_gcc))
 
 .PHONY: setup-image image repro boot
 setup-image:

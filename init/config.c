@@ -13,6 +13,7 @@
 #define KEPT "/data/config/bundle"
 #define CANDIDATE "/run/init/candidate"
 #define MOUNTED "/run/init/disk"
+#define PLAN "/run/init/plan"
 #define FW_CFG "/sys/firmware/qemu_fw_cfg/by_name/opt/heraclius/config/raw"
 
 enum { ISO_AT = 32768, LABEL_READ = 512 };
@@ -20,8 +21,7 @@ enum { ISO_AT = 32768, LABEL_READ = 512 };
 static struct {
     bool in_force, node_ready;
     struct plan plan;
-    char answer[JOB_ANSWER_BYTES];
-    bool disks_tried;
+    char answer[JOB_ANSWER_BYTES]; /* the newest one of heraclius-setup */
 } self;
 
 const struct plan *config_plan(void) {
@@ -32,9 +32,8 @@ bool config_node_ready(void) {
     return self.node_ready;
 }
 
-/* Has `path` judged; its plan comes into force. */
-static bool judge(const char *path, const char *what, char reason[CONFIG_REASON_BYTES]) {
-    static struct plan plan;
+/* Has `path` judged; true: its plan, whose text is the answer. */
+static bool judge(const char *path, const char *what, struct plan *plan, char reason[CONFIG_REASON_BYTES]) {
     const char *const words[] = {"/bin/heraclius-setup", what, NULL};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -44,17 +43,20 @@ static bool judge(const char *path, const char *what, char reason[CONFIG_REASON_
     bool good = job_run("setup", words, fd, self.answer);
     (void)close(fd);
     if (!good) {
-        text_form(reason, CONFIG_REASON_BYTES, "%.200s", self.answer);
+        text_form(reason, CONFIG_REASON_BYTES, "%s", self.answer);
         return false;
     }
-    char fault[128];
-    if (!plan_read(self.answer, &plan, fault)) {
-        text_form(reason, CONFIG_REASON_BYTES, "%s", fault);
-        return false;
-    }
-    self.plan = plan;
+    return plan_read(self.answer, plan, reason);
+}
+
+/* What was judged last comes into force; heraclius-net reads its text when it is begun anew. */
+static void apply(const struct plan *plan) {
+    int fd = open(PLAN, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    size_t count = strlen(self.answer);
+    if (fd < 0 || write(fd, self.answer, count) != (ssize_t)count) say("config: " PLAN ": %s", strerror(errno));
+    if (fd >= 0) (void)close(fd);
+    self.plan = *plan;
     self.in_force = true;
-    return true;
 }
 
 static int keep(void) {
@@ -78,18 +80,19 @@ static void node_files(void) {
     self.node_ready = job_run("setup-node", words, fd, self.answer);
     (void)close(fd);
     if (self.node_ready) stage_set(STAGE_CONFIG, STAGE_GOOD, "number %llu, node %s", (unsigned long long)self.plan.number, self.plan.node);
-    else stage_set(STAGE_CONFIG, STAGE_CANNOT, "%.200s", self.answer);
+    else stage_set(STAGE_CONFIG, STAGE_CANNOT, "%s", self.answer);
 }
 
 bool config_offer(int from, const char *whence, char reason[CONFIG_REASON_BYTES]) {
-    uint64_t before = self.in_force ? self.plan.number : 0;
+    struct plan plan;
     int result = text_copy(from, CANDIDATE, CONFIG_BYTES_MAX, 0444);
-    bool good = result == 0 && judge(CANDIDATE, "take", reason);
+    bool good = result == 0 && judge(CANDIDATE, "take", &plan, reason);
     if (result < 0) text_form(reason, CONFIG_REASON_BYTES, "%s", result == -EFBIG ? "larger than 8 MiB" : strerror(-result));
-    if (good && (before == 0 || self.plan.number > before)) {
+    if (good && (!self.in_force || plan.number > self.plan.number)) { /* durable first: what is gone by is there after a restart, too */
         result = keep();
         if (result < 0) text_form(reason, CONFIG_REASON_BYTES, "it could not be kept: %s", strerror(-result));
         good = result == 0;
+        if (good) apply(&plan);
         if (good) node_files();
     }
     (void)unlink(CANDIDATE);
@@ -130,12 +133,16 @@ static bool disk(void *context, const char *name) {
 void config_start(void) {
     char reason[CONFIG_REASON_BYTES] = "";
     struct stat status;
+    struct plan plan;
     stage_set(STAGE_CONFIG, STAGE_RUNNING, "%s", "");
     if (stage_state(STAGE_DISK) != STAGE_GOOD) {
         stage_set(STAGE_CONFIG, STAGE_CANNOT, "there is no data disk to keep it on");
         return;
     }
-    if (stat(KEPT, &status) == 0 && !judge(KEPT, "plan", reason)) stage_set(STAGE_CONFIG, STAGE_CANNOT, "what was kept: %s", reason);
+    if (stat(KEPT, &status) == 0) {
+        if (judge(KEPT, "plan", &plan, reason)) apply(&plan);
+        else stage_set(STAGE_CONFIG, STAGE_CANNOT, "what was kept: %s", reason);
+    }
     int fd = open(FW_CFG, O_RDONLY | O_CLOEXEC);
     if (fd >= 0 && config_offer(fd, "fw_cfg", reason)) say("config: fw_cfg was looked at");
     if (fd >= 0) (void)close(fd);

@@ -17,8 +17,9 @@
 #include <stdbool.h>
 
 #include "init/plan.h"
+#include "init/say.h"
 
-enum { CONFIG_BYTES_MAX = 8 << 20, CONFIG_REASON_BYTES = 240 };
+enum { CONFIG_BYTES_MAX = 8 << 20, CONFIG_REASON_BYTES = SAY_LINE_BYTES };
 
 /* The stage. */
 void config_start(void);

@@ -84,6 +84,14 @@ static const struct rights {
       {"/run/init", LANDLOCK_USE}}},
     {"setup", 103, 0, "32M", 32, 0, "setup", {{"/data/config", LANDLOCK_READ}, {"/data/public", LANDLOCK_READ}}},
     {"setup-node", 100, 0, "64M", 64, 1 << 20, "public", {{"/data/node", LANDLOCK_CHANGE}, {"/data/public", LANDLOCK_CHANGE}}},
+    {"net",
+     105,
+     1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW,
+     "16M",
+     32,
+     0,
+     "net",
+     {{"/run/init", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/run/net", LANDLOCK_CHANGE}}},
     {"dhcp",
      104,
      1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE,
@@ -91,7 +99,8 @@ static const struct rights {
      64,
      0,
      "dhcpcd",
-     {{"/etc", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/proc", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE}, {"/run/dhcpcd", LANDLOCK_CHANGE}}},
+     {{"/etc", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/proc", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE}, {"/run/dhcpcd", LANDLOCK_CHANGE},
+      {"/run/net", LANDLOCK_READ}}},
 };
 
 static const struct rights *rights_of(const char *name) {

@@ -66,11 +66,6 @@ static void answer(const char *format, ...) {
     if (count > 0 && (size_t)count < room) self.answer_bytes += (size_t)count;
 }
 
-static void net_line(void *context, const char *name, const char *state, const char *address) {
-    (void)context;
-    answer("net.%s=%s %s\n", name, address[0] ? address : "-", state);
-}
-
 static void status(uint64_t now_ms) {
     static const char *const states[] = {"waiting", "running", "good", "cannot"};
     char text[96];
@@ -86,7 +81,7 @@ static void status(uint64_t now_ms) {
     if (text_read("/etc/heraclius/version", text, sizeof text) > 0) answer("image_version=%s\n", text);
     if (plan) answer("config_number=%llu\n", (unsigned long long)plan->number);
     answer("config_text=%s\n", stage_text(STAGE_CONFIG));
-    net_each(net_line, NULL);
+    answer("%s", net_lines());
     for (int p = 0; p < PROGRAMS; p++) {
         const struct program_now *now = program_now((enum program)p);
         answer("program.%s=%s pid=%d restarts=%u %s\n", program_name((enum program)p), service_state_name(now->service.state), now->pid,

@@ -61,8 +61,7 @@ static void stop_all(uint64_t now_ms) {
 /* What a configuration in force asks for is begun; what runs is left alone. */
 static void programs_begin(uint64_t now_ms) {
     if (!config_plan()) return;
-    net_apply(config_plan());
-    if (net_wants_dhcp()) program_event(PROGRAM_DHCP, SERVICE_START, now_ms);
+    program_again(PROGRAM_NET, now_ms);
     if (config_node_ready()) program_event(PROGRAM_NODE, SERVICE_START, now_ms);
     program_event(PROGRAM_ADMIN, SERVICE_START, now_ms);
     stage_set(STAGE_SERVICES, config_node_ready() ? STAGE_GOOD : STAGE_CANNOT, "%s", config_node_ready() ? "" : "the node has no files yet");
@@ -87,6 +86,7 @@ static void run(void) {
     polls[0] = (struct pollfd){.fd = signals_open(), .events = POLLIN};
     control_start();
     program_event(PROGRAM_CONSOLE, SERVICE_START, machine_now_ms());
+    program_event(PROGRAM_NET, SERVICE_START, machine_now_ms());
     config_start();
     programs_begin(machine_now_ms());
     control_booted(machine_now_ms());
@@ -107,6 +107,7 @@ static void run(void) {
         for (int p = 0; p < PROGRAMS; p++) {
             if (polls[1 + p].revents) program_output((enum program)p);
         }
+        if (polls[1 + PROGRAM_NET].revents) net_look(ending == RUNNING, now_ms);
         enum control_wish wish = control_ready(polls + 1 + PROGRAMS, now_ms);
         if (wish == CONTROL_BEGIN && ending == RUNNING) programs_begin(machine_now_ms());
         if (wish == CONTROL_REBOOT || wish == CONTROL_HALT) asked = wish == CONTROL_REBOOT ? REBOOT : HALT;
@@ -139,7 +140,6 @@ int main(void) {
         mounts_late();
         if (stage_state(STAGE_DISK) == STAGE_GOOD) logs_prepare();
     }
-    net_links_up();
     programs_prepare();
     run();
 }

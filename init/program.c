@@ -22,7 +22,9 @@ static const struct what {
     [PROGRAM_NODE] = {"node", {"/bin/heracliusd", "--config", "/data/node/node.conf"}, NULL},
     [PROGRAM_ADMIN] = {"admin", {"/bin/heraclius-admin", "--appliance"}, NULL},
     [PROGRAM_CONSOLE] = {"console", {"/bin/heraclius-console"}, "/dev/console"},
-    [PROGRAM_DHCP] = {"dhcp", {"/bin/dhcpcd", "--nobackground", "--config", "/dev/null", "--script", "/dev/null", "--noipv4ll", "--nodev"}, NULL},
+    [PROGRAM_NET] = {"net", {"/bin/heraclius-net"}, NULL},
+    [PROGRAM_DHCP] = {"dhcp", {"/bin/dhcpcd", "--nobackground", "--config", "/run/net/dhcpcd.conf", "--script", "/dev/null", "--noipv4ll", "--nodev"},
+                      NULL},
 };
 
 static struct program_now programs[PROGRAMS];

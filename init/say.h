@@ -11,7 +11,7 @@
 /* The order is that of the work; names and texts are what `status` shows. */
 enum stage { STAGE_MOUNTS, STAGE_MODULES, STAGE_ENTROPY, STAGE_WATCHDOG, STAGE_CLOCK, STAGE_DISK, STAGE_CONFIG, STAGE_NETWORK,
              STAGE_SERVICES, STAGES };
-enum { SAY_LINE_BYTES = 240 };
+enum { SAY_LINE_BYTES = 480 }; /* a reason of heraclius-setup, and what is said before it */
 
 enum stage_state { STAGE_WAITING, STAGE_RUNNING, STAGE_GOOD, STAGE_CANNOT };
 

@@ -111,6 +111,7 @@ static const struct allowed {
     {"console", BASE | NETWORK | EVENTS, LOCAL},
     {"setup", BASE | LOCK, 0},
     {"setup-node", BASE | FILES | LOCK, 0},
+    {"net", BASE | FILES | NETWORK, LINKS | RAW},
     {"dhcp", BASE | FILES | NETWORK | EVENTS | PROCESSES, LOCAL | INTERNET | LINKS | RAW},
 };
 

@@ -1,5 +1,5 @@
 /*
- * What heraclius-setup answers, on hostile bytes: init reads it as text, cut off at the first \0.
+ * What heraclius-setup answers, on hostile bytes: init reads it as text, cut off at the first \0, and heraclius-net the lines `net` in it.
  *
  * Whatever is taken keeps within its limits, and says the same when it is written down and read again.
  */
@@ -7,51 +7,65 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "appliance/net_plan.h"
 #include "init/plan.h"
-#include "init/text.h"
 #include "merkle/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static size_t plan_write(const struct plan *plan, char *out, size_t size) {
+static size_t nets_write(const struct net_plan *plan, char *out, size_t size) {
     char address[64];
-    size_t at = (size_t)snprintf(out, size, "number %llu\n", (unsigned long long)plan->number);
-    if (plan->node[0]) at += (size_t)snprintf(out + at, size - at, "node %s\n", plan->node);
-    for (unsigned i = 0; i < plan->nets_count; i++) {
-        const struct plan_net *net = &plan->nets[i];
-        at += (size_t)snprintf(out + at, size - at, "net %s ", net->which);
-        if (net->kind == PLAN_DHCP) {
+    size_t at = 0;
+    for (unsigned i = 0; i < plan->count; i++) {
+        const struct net_line *line = &plan->lines[i];
+        at += (size_t)snprintf(out + at, size - at, "net %s ", line->which);
+        if (line->kind == NET_DHCP) {
             at += (size_t)snprintf(out + at, size - at, "dhcp\n");
             continue;
         }
-        CHECK(net->family == 4 || net->family == 6);
-        CHECK(net->bits <= (net->family == 4 ? 32 : 128));
-        CHECK(inet_ntop(net->family == 4 ? AF_INET : AF_INET6, net->address, address, sizeof address) != NULL);
-        if (net->kind == PLAN_ADDRESS)
-            at += (size_t)snprintf(out + at, size - at, "address %s/%u\n", address, net->bits);
+        CHECK(line->family == 4 || line->family == 6);
+        CHECK(line->bits <= (line->family == 4 ? 32 : 128));
+        CHECK(inet_ntop(line->family == 4 ? AF_INET : AF_INET6, line->address, address, sizeof address) != NULL);
+        if (line->kind == NET_ADDRESS)
+            at += (size_t)snprintf(out + at, size - at, "address %s/%u\n", address, line->bits);
         else
             at += (size_t)snprintf(out + at, size - at, "gateway %s\n", address);
     }
-    return at + (size_t)snprintf(out + at, size - at, "ready\n");
+    return at;
+}
+
+static void init_reads(const char *text) {
+    static struct plan plan, second;
+    char fault[128] = "", again[256];
+    if (!plan_read(text, &plan, fault)) {
+        CHECK(fault[0] != '\0');
+        return;
+    }
+    size_t at = (size_t)snprintf(again, sizeof again, "number %llu\n", (unsigned long long)plan.number);
+    if (plan.node[0]) at += (size_t)snprintf(again + at, sizeof again - at, "node %s\n", plan.node);
+    CHECK((size_t)snprintf(again + at, sizeof again - at, "ready\n") < sizeof again - at);
+    CHECK(plan_read(again, &second, fault));
+    CHECK(second.number == plan.number && strcmp(second.node, plan.node) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static char text[65536], again[65536];
-    static struct plan plan, second;
-    char fault[128] = "";
+    static struct net_plan plan, second;
+    char fault[NET_FAULT_BYTES] = "";
     if (size >= sizeof text) return 0;
     memcpy(text, data, size);
     text[size] = '\0';
-    if (!plan_read(text, &plan, fault)) {
+    init_reads(text);
+    if (!net_plan_read(text, &plan, fault)) {
         CHECK(fault[0] != '\0');
         return 0;
     }
-    CHECK(plan.nets_count <= PLAN_NETS_MAX);
-    CHECK(plan_write(&plan, again, sizeof again) < sizeof again);
-    CHECK(plan_read(again, &second, fault));
-    CHECK(second.number == plan.number && second.nets_count == plan.nets_count && strcmp(second.node, plan.node) == 0);
-    for (unsigned i = 0; i < plan.nets_count; i++) {
-        const struct plan_net *a = &plan.nets[i], *b = &second.nets[i];
+    CHECK(plan.count <= NET_LINES_MAX);
+    CHECK(nets_write(&plan, again, sizeof again) < sizeof again);
+    CHECK(net_plan_read(again, &second, fault));
+    CHECK(second.count == plan.count);
+    for (unsigned i = 0; i < plan.count; i++) {
+        const struct net_line *a = &plan.lines[i], *b = &second.lines[i];
         CHECK(strcmp(a->which, b->which) == 0 && a->kind == b->kind && a->family == b->family && a->bits == b->bits);
         CHECK(memcmp(a->address, b->address, sizeof a->address) == 0);
     }

@@ -34,7 +34,7 @@
 #include "init/confine.h"
 #include "init/seccomp.h"
 
-static const char *const programs[] = {"node", "admin", "console", "setup", "setup-node", "dhcp"};
+static const char *const programs[] = {"node", "admin", "console", "setup", "setup-node", "net", "dhcp"};
 enum { PROGRAM_COUNT = sizeof programs / sizeof *programs, UNCONFINED = 200, KILLED = 1000 };
 
 typedef int attempt(void);
@@ -230,6 +230,10 @@ static void each_has_what_the_table_gives_it_and_no_more(void **unused) {
         {"setup-node", try_local, EPERM},
         {"setup-node", try_fork, EPERM},
         {"setup-node", try_new_folder, ENOENT},
+        {"net", try_fork, EPERM},
+        {"net", try_internet, EPERM},
+        {"net", try_local, EPERM},
+        {"net", try_ring, EPERM},
         {"dhcp", try_fork, 0},
         {"dhcp", try_ring, EPERM},
         {"dhcp", try_vsock, EPERM},
@@ -307,7 +311,7 @@ static void files_beyond_its_own_are_closed(void **unused) {
         print_message("this kernel has no Landlock: left out\n");
         skip();
     }
-    static const char *const closed[] = {"node", "admin", "console", "setup", "setup-node"};
+    static const char *const closed[] = {"node", "admin", "console", "setup", "setup-node", "net"};
     for (size_t i = 0; i < sizeof closed / sizeof *closed; i++) {
         if (is_left_out(closed[i])) continue;
         assert_int_equal(with_rights(closed[i], try_passwords), EACCES);
