@@ -1,7 +1,7 @@
 /*
  * Supervision of one program: a table of state x event, pure.
  *
- *   state     start     spawned   lost(0)   lost(64)  lost(..)  timer     stop
+ *   state     start     spawned   lost(0)   lost(2)   lost(..)  timer     stop
  *   DOWN      SPAWN     -         -         -         -         -         -
  *   STARTING  -         UP        back off  FAILED    back off  -         (as UP)
  *   UP        -         -         back off  FAILED    back off  calm      TERM
@@ -9,7 +9,7 @@
  *   STOPPING  -         -         DOWN      DOWN      DOWN      KILL      -
  *   FAILED    SPAWN     -         -         -         -         -         DOWN
  *
- * "lost" is the end of the process, by cause: 0 when it was asked nothing and ended well, 64 (EX_USAGE) when its configuration is refused, so that
+ * "lost" is the end of the process, by cause: 0 when it was asked nothing and ended well, 2 when its configuration or its words are refused, so that
  * trying again says the same; anything else, signals too, is tried again after a pause that doubles from SERVICE_PAUSE_MIN_MS to SERVICE_PAUSE_MAX_MS
  * and is forgotten once the program has been up for SERVICE_CALM_MS. A stop is TERM, and KILL after SERVICE_STOP_MS.
  */
@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SERVICE_PAUSE_MIN_MS = 200, SERVICE_PAUSE_MAX_MS = 30000, SERVICE_CALM_MS = 60000, SERVICE_STOP_MS = 10000, SERVICE_EXIT_CONFIG = 64 };
+enum { SERVICE_PAUSE_MIN_MS = 200, SERVICE_PAUSE_MAX_MS = 30000, SERVICE_CALM_MS = 60000, SERVICE_STOP_MS = 10000, SERVICE_EXIT_CONFIG = 2 };
 
 enum service_state { SERVICE_DOWN, SERVICE_STARTING, SERVICE_UP, SERVICE_BACKING_OFF, SERVICE_STOPPING, SERVICE_FAILED, SERVICE_STATES };
 enum service_event { SERVICE_START, SERVICE_SPAWNED, SERVICE_LOST_WELL, SERVICE_LOST_CONFIG, SERVICE_LOST, SERVICE_TIMER,

@@ -5,7 +5,7 @@
  *                       line "config TEXT" hands TEXT in as a candidate, ";" for an end of line
  *   heraclius-setup     a candidate is the plan itself (init/plan.h): accepted if it begins with "number"
  *   heracliusd          tries what it may and what it may not, says what came of it, and stays
- *   heraclius-admin     ends with 64, as with a bad configuration
+ *   heraclius-admin     ends with 2, as with a bad configuration
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -107,5 +107,5 @@ int main(int count, char **words) {
     if (strcmp(name, "heraclius-console") == 0) return console();
     if (strcmp(name, "heraclius-setup") == 0) return setup(count > 1 ? words[1] : "");
     if (strcmp(name, "heracliusd") == 0) node();
-    return 64;
+    return 2;
 }
