@@ -139,6 +139,7 @@ json_t *control_status_json(const struct status_node *status) {
     json_object_set_new(out, "clients_enrolled", number(replica->clients_enrolled));
     json_object_set_new(out, "decisions", number(replica->decisions));
     json_object_set_new(out, "view_changes", number(replica->view_changes));
+    json_object_set_new(out, "strain", number(replica->strain));
     json_object_set_new(out, "commit_us",
                         json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "count", number(commit->count), "sum", number(commit->sum), "p50",
                                   number(histogram_quantile(commit, 500)), "p90", number(histogram_quantile(commit, 900)), "p99",
@@ -195,6 +196,7 @@ static void put_gauges(json_t *list, const struct status_node *status) {
     metric(list, "heraclius_decisions_total", "counter", "blocks that became final", NULL, replica->decisions);
     metric(list, "heraclius_inputs_decided_total", "counter", "inputs in final blocks", NULL, replica->inputs_decided);
     metric(list, "heraclius_view_changes_total", "counter", "views left by time-out", NULL, replica->view_changes);
+    metric(list, "heraclius_timeout_strain", "gauge", "doublings of the time-outs, since no view fitted them", NULL, replica->strain);
     metric(list, "heraclius_proposals_total", "counter", "proposals made", NULL, replica->proposals);
     metric(list, "heraclius_evidence_total", "counter", "files of evidence kept", NULL, replica->evidence);
     metric(list, "heraclius_fetches_total", "counter", "blocks and inputs asked for", NULL, replica->fetches);

@@ -545,6 +545,7 @@ void replica_status(const struct replica *r, struct status_replica *status) {
     status->epoch = r->members.place.epoch;
     status->view = r->core->memory.view;
     status->leader = bft_leader(&r->members, r->core->memory.view);
+    status->strain = bft_core_strain(r->core);
     status->final_height = r->tip_height;
     status->prepared_height = r->core->memory.has_prepared ? r->core->memory.prepared.height : r->tip_height;
     status->executed_height = r->executed_height;

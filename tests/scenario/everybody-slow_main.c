@@ -6,11 +6,13 @@
 #include "tests/scenario/scenario.h"
 #include "tests/scenario/scenario_client.h"
 
-static uint32_t strain_most(const struct scenario *s) {
+static uint32_t strain_most(struct scenario *s) {
     uint32_t most = 0;
     for (uint32_t member = 0; member < 4; member++) {
-        uint32_t strain = bft_core_strain(scenario_replica(s, scenario_node(s, 0, member))->core);
-        if (strain > most) most = strain;
+        static struct status_replica status;
+        replica_status(scenario_replica(s, scenario_node(s, 0, member)), &status);
+        scenario_must(s, status.strain == bft_core_strain(scenario_replica(s, scenario_node(s, 0, member))->core), "status shows the strain");
+        if (status.strain > most) most = status.strain;
     }
     return most;
 }
