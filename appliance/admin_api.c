@@ -245,7 +245,7 @@ struct admin_answer admin_api_restart(struct admin_request *request) {
     const char *name = json_string_value(json_object_get(body, "program"));
     char question[64];
     bool good = name != NULL && program_named(name);
-    if (good) (void)snprintf(question, sizeof question, "restart %s", name);
+    if (good) (void)snprintf(question, sizeof question, "restart %s sure", name);
     json_decref(body);
     return good ? init_do(request, "restart", question) : admin_answer_error(MHD_HTTP_BAD_REQUEST, "wants {\"program\": \"node\"}, as init names it");
 }

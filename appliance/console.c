@@ -76,7 +76,7 @@ static const struct command {
     const char *name, *words, *help;
     enum kind kind;
     view *view;
-    const char *request; /* of init; with a word of the operator's behind it if `words` says so */
+    const char *request; /* of init; with a word of the operator's behind it if `words` says so, and "sure" if it is an action */
     enum cost cost;
     const char *says; /* before it is asked */
 } commands[] = {
@@ -87,20 +87,20 @@ static const struct command {
     {.name = "votes", .words = "", .help = "view, heights, members", .kind = VIEW, .view = console_look_votes},
     {.name = "evidence", .words = "", .help = "faults of others that were seen", .kind = VIEW, .view = console_look_evidence},
     {.name = "config", .words = "[paste]", .help = "the configuration in force; takes a new one", .kind = CONFIG, .view = console_look_config},
-    {.name = "request", .words = "", .help = "the card request, for the node's owner", .kind = ASK, .request = "request"},
+    {.name = "request", .words = "[NAME]", .help = "the card request, for the node's owner; its name at first", .kind = ASK, .request = "request"},
     {.name = "owner", .words = "HEX", .help = "pins the public key of the owner, once", .kind = ACTION, .request = "owner",
      .says = "From then on only what the holder of this key has signed is taken as a configuration. It cannot be changed here."},
-    {.name = "adopt", .words = "", .help = "takes over the disk of another machine", .kind = ACTION, .request = "adopt sure",
+    {.name = "adopt", .words = "", .help = "takes over the disk of another machine", .kind = ACTION, .request = "adopt",
      .says = "The data disk becomes this machine's. If the node that it belongs to runs anywhere else as well, that is a fault of a member."},
     {.name = "restart", .words = "NAME", .help = "ends a program and begins it anew", .kind = ACTION, .request = "restart", .cost = COST_AWAY,
      .says = "The program ends, within 10 s, and is begun anew."},
-    {.name = "reboot", .words = "", .help = "stops all, comes up again", .kind = ACTION, .request = "reboot sure", .cost = COST_AWAY,
+    {.name = "reboot", .words = "", .help = "stops all, comes up again", .kind = ACTION, .request = "reboot", .cost = COST_AWAY,
      .says = "The machine goes down and comes up again."},
-    {.name = "rollback", .words = "", .help = "reboots into the image before this one", .kind = ACTION, .request = "rollback sure", .cost = COST_AWAY,
+    {.name = "rollback", .words = "", .help = "reboots into the image before this one", .kind = ACTION, .request = "rollback", .cost = COST_AWAY,
      .says = "The machine comes up again with the image that it ran before."},
-    {.name = "halt", .words = "", .help = "stops all, switches off", .kind = ACTION, .request = "halt sure", .cost = COST_AWAY,
+    {.name = "halt", .words = "", .help = "stops all, switches off", .kind = ACTION, .request = "halt", .cost = COST_AWAY,
      .says = "The machine goes down and stays down until somebody switches it on."},
-    {.name = "retire", .words = "", .help = "gives up the node's key for ever", .kind = ACTION, .request = "retire sure", .cost = COST_FOR_GOOD,
+    {.name = "retire", .words = "", .help = "gives up the node's key for ever", .kind = ACTION, .request = "retire", .cost = COST_FOR_GOOD,
      .says = "The key of this node never signs again. This cannot be taken back: its place has to be given to a new node."},
     {.name = "help", .words = "", .help = "this page", .kind = HELP},
 };
@@ -194,9 +194,15 @@ static bool action_run(struct console *console, const struct command *command, c
         console_terminal_say("Not done.\n");
         return true;
     }
-    snprintf(request, sizeof request, "%s%s%s", command->request, word ? " " : "", word ? word : "");
+    snprintf(request, sizeof request, "%s%s%s sure", command->request, word ? " " : "", word ? word : "");
     if (console_init_do(console, request, -1)) console_terminal_say("Done: init has taken it.\n");
     return true;
+}
+
+static void ask_run(const struct console *console, const struct command *command, const char *word) {
+    char request[REQUEST_BYTES];
+    snprintf(request, sizeof request, "%s%s%s", command->request, word ? " " : "", word ? word : "");
+    (void)console_init_do(console, request, -1);
 }
 
 static bool command_run(struct console *console, const struct command *command, char *words[WORDS_MAX], unsigned count) {
@@ -222,7 +228,7 @@ static bool command_run(struct console *console, const struct command *command, 
         console_look(console);
         command->view(&console->facts, &page);
         break;
-    case ASK: (void)console_init_do(console, command->request, -1); return true;
+    case ASK: ask_run(console, command, count > 1 ? words[1] : NULL); return true;
     case ACTION: return action_run(console, command, count > 1 ? words[1] : NULL, &page);
     }
     page_show(&page);
@@ -234,6 +240,7 @@ static bool words_fit(const struct command *command, char *words[WORDS_MAX], uns
     switch (command->kind) {
     case LOGS: return count <= 2 || (count == 3 && lines_of(words[2]) > 0);
     case STATUS: return count == 1 || (count == 2 && strcmp(words[1], "all") == 0);
+    case ASK: return count <= 2;
     case CONFIG: return count == 1 || (count == 2 && strcmp(words[1], "paste") == 0);
     default: return count == (command->words[0] ? 2u : 1u);
     }

@@ -101,6 +101,10 @@ static bool take_field(const struct reading *reading, const char *name, const js
     if (strcmp(name, "control") == 0) return take_path(reading, name, value, config->control);
     if (strcmp(name, "listen") == 0) return take_listen(reading, value, config);
     if (strcmp(name, "join") == 0) return take_join(reading, value, config);
+    if (strcmp(name, "retired") == 0) {
+        config->retired = json_is_true(value);
+        return json_is_boolean(value) ? true : fail(reading, name, "must be true or false");
+    }
     if (strcmp(name, "threads") == 0) return take_threads(reading, value, config);
     if (strcmp(name, "cpus") == 0) return take_cpus(reading, value, config);
     if (strcmp(name, "log_level") == 0) return take_level(reading, value, config);

@@ -17,6 +17,7 @@
  *   threads       "fused"           "fused": network, consensus and execution in one thread; "split": a thread each
  *   cpus          {}                {"network": 0, "consensus": 1, "execution": 2, "wal": 3, "state": 4}: which to pin where; absent: not pinned.
  *                                   fused uses "network" for its one thread
+ *   retired       false             its operator gave the node's key up: it signs nothing any more (P-15)
  *   log_level     "info"            "debug", "info", "warn", "error"
  *   wal_map_bytes, state_map_bytes  most that each store may grow to; default 64 GiB each (address space, not disk)
  *   send_zc_bytes 0                 sends of at least this many bytes use SEND_ZC; 0 never
@@ -45,7 +46,7 @@ struct node_config {
     char listen[NODE_CONFIG_LISTEN_MAX][64];
     uint32_t listen_count;
     char join[8]; /* "c0", "s12": the cluster of a node that the system file does not name; "" */
-    bool split;
+    bool split, retired;
     int cpus[NODE_THREADS]; /* -1: not pinned */
     enum log_level log_level;
     uint64_t wal_map_bytes, state_map_bytes;

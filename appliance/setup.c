@@ -27,8 +27,16 @@ int setup_end(enum system_error error, const struct system_fault *fault) {
 
 /* ---- who ---- */
 
-static bool is_there(const char *path) {
+bool setup_is_there(const char *path) {
     return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+static enum system_error owner_parse(const char *text, size_t count, const char *whence, uint8_t owner_key[32], struct system_fault *fault) {
+    if (!canonical_hex_parse(text, count, owner_key, 32)) {
+        return system_fault_set(fault, SYSTEM_FIELD_TYPE, "%.200s: must be the owner's public key, 64 lowercase hex digits", whence);
+    }
+    if (ed25519_key_check(owner_key) == ED25519_OK) return SYSTEM_OK;
+    return system_fault_set(fault, SYSTEM_KEY_INVALID, "%.200s: is no valid Ed25519 key: a digit was lost?", whence);
 }
 
 static enum system_error owner_read(const char *path, uint8_t owner_key[32], struct system_fault *fault) {
@@ -39,11 +47,9 @@ static enum system_error owner_read(const char *path, uint8_t owner_key[32], str
         return fault->error;
     }
     if (count == OWNER_DIGITS + 1 && text[OWNER_DIGITS] == '\n') count = OWNER_DIGITS;
-    bool good = canonical_hex_parse(text, count, owner_key, 32);
+    enum system_error error = owner_parse(text, count, path, owner_key, fault);
     free(text);
-    if (!good) return system_fault_set(fault, SYSTEM_FIELD_TYPE, "%.200s: must be the owner's public key, 64 lowercase hex digits", path);
-    if (ed25519_key_check(owner_key) == ED25519_OK) return SYSTEM_OK;
-    return system_fault_set(fault, SYSTEM_KEY_INVALID, "%.200s: is no valid Ed25519 key: a digit was lost?", path);
+    return error;
 }
 
 enum system_error setup_owner(const char *root, uint8_t owner_key[32], struct system_fault *fault) {
@@ -51,11 +57,42 @@ enum system_error setup_owner(const char *root, uint8_t owner_key[32], struct sy
     char path[SETUP_PATH_BYTES];
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         if (!setup_path(path, root, places[i], fault)) return fault->error;
-        if (is_there(path)) return owner_read(path, owner_key, fault);
+        if (setup_is_there(path)) return owner_read(path, owner_key, fault);
     }
     return system_fault_set(fault, SYSTEM_FIELD_MISSING,
                             "no owner is pinned here: type the owner's public key at the console (owner), or use an image "
                             "that has it");
+}
+
+int setup_owner_pin(const char *root, const char *hex) {
+    char by_image[SETUP_PATH_BYTES], pinned[SETUP_PATH_BYTES], request[SETUP_PATH_BYTES];
+    struct system_fault fault = {.text = ""};
+    uint8_t wanted[32], now[32];
+    bool good = setup_path(by_image, root, "/etc/heraclius/owner", &fault) && setup_path(pinned, root, "/data/public/owner", &fault) &&
+                setup_path(request, root, "/data/public/request", &fault);
+    enum system_error error = good ? owner_parse(hex, strlen(hex), "owner", wanted, &fault) : fault.error;
+    if (error) return setup_end(error, &fault);
+    if (setup_is_there(by_image) || setup_is_there(request)) { /* it is in the image, or in the request of the keys */
+        error = setup_owner(root, now, &fault);
+        if (!error && memcmp(now, wanted, 32) != 0) {
+            error = system_fault_set(&fault, SYSTEM_FILE_EXISTS,
+                                     "another owner is pinned here, %s: it changes with the node's keys alone, on a blank disk",
+                                     setup_is_there(by_image) ? "by the image" : "and the node's keys were made for it");
+        }
+        return setup_end(error, &fault);
+    }
+    return setup_end(canonical_replace(pinned, hex, strlen(hex), 0644, &fault), &fault);
+}
+
+int setup_retire(const char *root) {
+    static const char said[] = "the operator gave this node's key up\n";
+    char path[SETUP_PATH_BYTES];
+    struct system_fault fault = {.text = ""};
+    struct setup_self self;
+    enum system_error error = setup_self_read(&self, root, &fault); /* without a key there is none to give up */
+    if (!error && !setup_path(path, root, "/data/public/retired", &fault)) error = fault.error;
+    if (!error) error = canonical_replace(path, said, sizeof said - 1, 0644, &fault);
+    return setup_end(error, &fault);
 }
 
 enum system_error setup_self_read(struct setup_self *self, const char *root, struct system_fault *fault) {
@@ -64,7 +101,7 @@ enum system_error setup_self_read(struct setup_self *self, const char *root, str
     enum system_error error = setup_owner(root, self->owner_key, fault);
     if (error) return error;
     if (!setup_path(path, root, "/data/public/request", fault)) return fault->error;
-    if (!is_there(path)) {
+    if (!setup_is_there(path)) {
         return system_fault_set(fault, SYSTEM_FIELD_MISSING, "this node has no keys yet: ask for its card request first (console: request)");
     }
     char *text = canonical_read_file(path, CARD_REQUEST_TEXT_BYTES_MAX, &count, fault);
@@ -124,7 +161,7 @@ enum system_error setup_made_check(const char *root, const struct candidate *can
     char path[SETUP_PATH_BYTES], expected[SETUP_MADE_BYTES];
     size_t count = 0, expected_bytes = setup_made_text(candidate, expected);
     if (!setup_path(path, root, "/data/public/made", fault)) return fault->error;
-    *made = is_there(path);
+    *made = setup_is_there(path);
     if (!*made) return SYSTEM_OK;
     char *text = canonical_read_file(path, SETUP_MADE_BYTES, &count, fault);
     if (text == NULL) {

@@ -5,12 +5,15 @@
  *   plan    a configuration that is kept      -> lines of the plan (init/plan.h)
  *   take    a candidate; judged also against what is kept in /data/config/bundle  -> the same
  *   keys    makes the node's keys, once       -> its card request
+ *   owner HEX   pins the owner's key; another one as long as there are no keys  -> nothing
+ *   retire  gives the node's key up, for ever -> nothing; `files` tells the node (A-17)
  *   files   a configuration that is kept      -> files of the node, and, by /bin/heracliusd --init, its data if they were never made; says nothing
  *
  *   file                       who writes it           what it is
  *   /etc/heraclius/owner       the image               the owner's key: 64 hex digits; goes before
- *   /data/public/owner         init, from the console  the same
+ *   /data/public/owner         owner, at the console   the same
  *   /data/public/request       keys                    the card request: who this node is, for those who may not read its key
+ *   /data/public/retired       retire                  that the node's key was given up
  *   /data/public/made          files                   that the node's data were made, and whose
  *   /data/public/admin.conf, admin.pem, syslog.pem   files   what the admin console is told
  *   /data/node/node.key        keys                    the secret keys
@@ -36,6 +39,8 @@ int setup_plan(const char *root);
 int setup_take(const char *root);
 int setup_keys(const char *root, const char *name); /* name: into the card; NULL: node- and 12 digits of its key's hash */
 int setup_files(const char *root);
+int setup_owner_pin(const char *root, const char *hex);
+int setup_retire(const char *root);
 
 /* ---- what they share (setup.c) ---- */
 
@@ -45,6 +50,7 @@ struct setup_self {
     uint8_t owner_key[32];
     struct candidate_node node; /* of the two */
 };
+bool setup_is_there(const char *path); /* also what cannot be looked at */
 bool setup_path(char out[SETUP_PATH_BYTES], const char *root, const char *path, struct system_fault *fault);
 enum system_error setup_owner(const char *root, uint8_t owner_key[32], struct system_fault *fault) __attribute__((warn_unused_result));
 enum system_error setup_self_read(struct setup_self *self, const char *root, struct system_fault *fault) __attribute__((warn_unused_result));

@@ -59,8 +59,8 @@ static bool is_split(const struct candidate *candidate, long cpus) {
 }
 
 static enum system_error conf_put(const char *root, const struct candidate *candidate, struct system_fault *fault) {
-    char control[SETUP_PATH_BYTES];
-    if (!setup_path(control, root, "/run/node/control.sock", fault)) return fault->error;
+    char control[SETUP_PATH_BYTES], retired[SETUP_PATH_BYTES];
+    if (!setup_path(control, root, "/run/node/control.sock", fault) || !setup_path(retired, root, "/data/public/retired", fault)) return fault->error;
     const long count = sysconf(_SC_NPROCESSORS_ONLN);
     bool split = is_split(candidate, count);
     json_t *listen = json_array();
@@ -69,6 +69,7 @@ static enum system_error conf_put(const char *root, const struct candidate *cand
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "system", "system.json", "addresses", "addresses.json", "key", "node.key", "data",
                   "data", "control", control, "log_level", candidate->settings.log_level, "threads", split ? "split" : "fused", "listen", listen);
     if (object && candidate->settings.join[0]) json_object_set_new(object, "join", json_string(candidate->settings.join));
+    if (object && setup_is_there(retired)) json_object_set_new(object, "retired", json_true());
     json_t *cpus = split && count >= NODE_SETTINGS_SPLIT_CPUS ? cpus_json() : NULL;
     if (object && cpus) json_object_set_new(object, "cpus", cpus);
     size_t bytes = 0;

@@ -8,6 +8,7 @@
 
 static int usage(FILE *out, int code) {
     (void)fputs("usage: heraclius-setup [--root DIR] plan|take|files   (the configuration on descriptor 3)\n"
+                "       heraclius-setup [--root DIR] owner HEX|retire\n"
                 "       heraclius-setup [--root DIR] [--name NAME] keys\n"
                 "  --root DIR   the folder in which etc, data and run are, for tests\n"
                 "  --name NAME  what the node is called in its card; at the first time alone\n"
@@ -17,7 +18,7 @@ static int usage(FILE *out, int code) {
 }
 
 int main(int count, char **words) {
-    const char *root = "", *name = NULL, *job = NULL;
+    const char *root = "", *name = NULL, *job = NULL, *owner = NULL;
     for (int i = 1; i < count; i++) {
         if (strcmp(words[i], "--help") == 0) return usage(stdout, 0);
         if (strcmp(words[i], "--root") == 0 && i + 1 < count)
@@ -26,6 +27,8 @@ int main(int count, char **words) {
             name = words[++i];
         else if (job == NULL && words[i][0] != '-')
             job = words[i];
+        else if (job != NULL && owner == NULL && strcmp(job, "owner") == 0)
+            owner = words[i];
         else
             return usage(stderr, 2);
     }
@@ -39,5 +42,7 @@ int main(int count, char **words) {
     if (strcmp(job, "take") == 0) return setup_take(root);
     if (strcmp(job, "keys") == 0) return setup_keys(root, name);
     if (strcmp(job, "files") == 0) return setup_files(root);
+    if (strcmp(job, "retire") == 0) return setup_retire(root);
+    if (strcmp(job, "owner") == 0 && owner != NULL) return setup_owner_pin(root, owner);
     return usage(stderr, 2);
 }

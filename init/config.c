@@ -72,8 +72,8 @@ static int keep(void) {
     return result;
 }
 
-/* The node's own files, made of what is kept, by the node's own user. */
-static void node_files(void) {
+/* By the node's own user. */
+void config_files(void) {
     const char *const words[] = {"/bin/heraclius-setup", "files", NULL};
     int fd = open(KEPT, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return;
@@ -93,7 +93,7 @@ bool config_offer(int from, const char *whence, char reason[CONFIG_REASON_BYTES]
         if (result < 0) text_form(reason, CONFIG_REASON_BYTES, "it could not be kept: %s", strerror(-result));
         good = result == 0;
         if (good) apply(&plan);
-        if (good) node_files();
+        if (good) config_files();
     }
     (void)unlink(CANDIDATE);
     if (!good) say("config: %s: refused: %s", whence, reason);
@@ -147,7 +147,7 @@ void config_start(void) {
     if (fd >= 0 && config_offer(fd, "fw_cfg", reason)) say("config: fw_cfg was looked at");
     if (fd >= 0) (void)close(fd);
     if (text_folder("/sys/class/block", disk, NULL) < 0) say("config: /sys/class/block cannot be read");
-    if (self.in_force && !self.node_ready) node_files();
+    if (self.in_force && !self.node_ready) config_files();
     if (!self.in_force && stage_state(STAGE_CONFIG) != STAGE_CANNOT) {
         stage_set(STAGE_CONFIG, STAGE_CANNOT, "none yet: copy this node's card request out and its configuration in (console: request, config)");
     }

@@ -27,6 +27,8 @@ void config_start(void);
 bool config_offer(int fd, const char *whence, char reason[CONFIG_REASON_BYTES]) __attribute__((warn_unused_result));
 /* In force; NULL: none. */
 const struct plan *config_plan(void);
+/* The node's own files, made anew of what is in force. */
+void config_files(void);
 /* The node has its files and may be started. */
 bool config_node_ready(void);
 

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define PATH "/run/init/control.sock"
+#define SETUP "/bin/heraclius-setup"
 
 /* Whose requests are heard, and when each may have the next job. */
 static struct user {
@@ -130,34 +131,24 @@ static enum control_wish config(struct user *user, int fd, uint64_t now_ms) {
     return good ? CONTROL_BEGIN : CONTROL_NOTHING;
 }
 
-static void card_request(struct user *user, uint64_t now_ms) {
-    static const char *const words[] = {"/bin/heraclius-setup", "keys", NULL};
+/* heraclius-setup with the node's rights; its answer. */
+static bool setup(struct user *user, const char *const *words, uint64_t now_ms) {
     static char text[JOB_ANSWER_BYTES];
+    if (!job_allowed(user, now_ms)) return false;
+    bool good = job_run("setup-node", words, -1, text);
+    user->job_ms = machine_now_ms() + CONTROL_JOB_MS;
+    answer(good ? "ok\n%s" : "error %s\n", text);
+    return good;
+}
+
+static void card_request(struct user *user, const char *name, uint64_t now_ms) {
+    const char *const plain[] = {SETUP, "keys", NULL}, *const named[] = {SETUP, "--name", name, "keys", NULL};
     if (stage_state(STAGE_ENTROPY) != STAGE_GOOD || stage_state(STAGE_DISK) != STAGE_GOOD) {
         enum stage lacking = stage_state(STAGE_ENTROPY) != STAGE_GOOD ? STAGE_ENTROPY : STAGE_DISK;
         answer("error no keys are made now: %s: %s\n", stage_name(lacking), stage_text(lacking));
         return;
     }
-    if (!job_allowed(user, now_ms)) return;
-    bool good = job_run("setup-node", words, -1, text);
-    user->job_ms = machine_now_ms() + CONTROL_JOB_MS;
-    answer(good ? "ok\n%s" : "error %s\n", text);
-}
-
-static enum control_wish ending(const char *what, bool sure) {
-    bool again = strcmp(what, "reboot") == 0;
-    if (!sure) {
-        answer("error until this node votes again, its cluster can bear one fault less%s; to do it: %s sure\n",
-               again ? "" : ", and somebody has to switch this machine on", what);
-        return CONTROL_NOTHING;
-    }
-    answer("ok\n");
-    return again ? CONTROL_REBOOT : CONTROL_HALT;
-}
-
-static void restart(enum program program, uint64_t now_ms) {
-    program_again(program, now_ms);
-    answer("ok\n");
+    (void)setup(user, name ? named : plain, now_ms);
 }
 
 /* Is it this word, with so many after it? */
@@ -165,24 +156,79 @@ static bool is(char **words, size_t count, const char *word, size_t least, size_
     return count > least && count <= most + 1 && strcmp(words[0], word) == 0;
 }
 
+/* ---- what may hurt ---- */
+
+#define ONE_FAULT_LESS "until this node votes again, its cluster can bear one fault less"
+
+static const struct action {
+    const char *name;
+    size_t words; /* behind it, without "sure" */
+    const char *cost;
+} actions[] = {
+    {"restart", 1, "the program is away for a moment; if it is the node: " ONE_FAULT_LESS},
+    {"reboot", 0, ONE_FAULT_LESS},
+    {"halt", 0, ONE_FAULT_LESS ", and somebody has to switch this machine on"},
+    {"owner", 1, "from then on only the holder of this key configures this node; it does not change while the node has its keys"},
+    {"retire", 0, "this node's key never signs again, and its cluster can bear one fault less until a CONFIG gives its place to a new node"},
+    {"adopt", 0, "if the machine that this disk is from still runs its node anywhere, two sign with one key: that is a fault of a member, for good"},
+};
+
+static enum control_wish act(const char *name, const char *word, struct user *user, uint64_t now_ms) {
+    const char *const owner[] = {SETUP, "owner", word, NULL}, *const retire[] = {SETUP, "retire", NULL};
+    const char *fault = NULL;
+    int program = word ? program_of(word) : -1;
+    if (strcmp(name, "owner") == 0) {
+        (void)setup(user, owner, now_ms);
+        return CONTROL_NOTHING;
+    }
+    if (strcmp(name, "retire") == 0) {
+        if (!setup(user, retire, now_ms)) return CONTROL_NOTHING;
+        config_files();
+        program_again(PROGRAM_NODE, now_ms);
+        return CONTROL_NOTHING;
+    }
+    if (strcmp(name, "restart") == 0) {
+        if (program < 0) fault = "there is no such program";
+        else program_again((enum program)program, now_ms);
+    }
+    if (strcmp(name, "adopt") == 0) fault = disk_adopt();
+    answer(fault ? "error %s\n" : "ok\n", fault);
+    if (fault || strcmp(name, "restart") == 0) return CONTROL_NOTHING;
+    return strcmp(name, "halt") == 0 ? CONTROL_HALT : CONTROL_REBOOT;
+}
+
+/* True: it was one of the actions. */
+static bool action(char **words, size_t count, struct user *user, uint64_t now_ms, enum control_wish *wish) {
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
+        const struct action *a = &actions[i];
+        if (!is(words, count, a->name, a->words, a->words + 1)) continue;
+        bool sure = count == a->words + 2 && strcmp(words[a->words + 1], "sure") == 0;
+        const char *word = a->words ? words[1] : NULL;
+        if (sure) *wish = act(a->name, word, user, now_ms);
+        else answer("error %s; to do it: %s%s%s sure\n", a->cost, a->name, word ? " " : "", word ? word : "");
+        return true;
+    }
+    return false;
+}
+
 static enum control_wish request(char *line, int fd, struct user *user, uint64_t now_ms) {
     char *words[4];
     uint64_t bytes = CONTROL_ANSWER_BYTES;
+    enum control_wish wish = CONTROL_NOTHING;
     self.answer_bytes = 0;
     text_clean(line);
     size_t count = text_words(line, words, 4);
     bool is_log = is(words, count, "log", 1, 2), is_kmsg = is(words, count, "kmsg", 0, 1);
     const char *number = is_log && count == 3 ? words[2] : is_kmsg && count == 2 ? words[1] : "65536";
-    if (is(words, count, "reboot", 0, 1) || is(words, count, "halt", 0, 1)) return ending(words[0], count == 2 && strcmp(words[1], "sure") == 0);
+    if (action(words, count, user, now_ms, &wish)) return wish;
     if (is(words, count, "config", 0, 0)) return config(user, fd, now_ms);
     if (is(words, count, "status", 0, 0)) status(now_ms);
-    else if (is(words, count, "request", 0, 0)) card_request(user, now_ms);
+    else if (is(words, count, "request", 0, 1)) card_request(user, count == 2 ? words[1] : NULL, now_ms);
     else if ((is_log || is_kmsg) && !text_number(number, CONTROL_ANSWER_BYTES, &bytes)) answer("error not a number of bytes: %s\n", number);
     else if (is_log) log_of(words[1], bytes);
     else if (is_kmsg) kernel_log(bytes);
-    else if (is(words, count, "restart", 1, 1) && program_of(words[1]) >= 0) restart((enum program)program_of(words[1]), now_ms);
     else answer("error not understood: %s\n", count ? words[0] : "");
-    return CONTROL_NOTHING;
+    return wish;
 }
 
 static void drop(unsigned i) {

@@ -23,7 +23,7 @@ struct fsuuid {
 };
 #define EXT4_IOC_SETFSUUID _IOW('f', 44, uint64_t) /* the kernel's own structure ends before the UUID, whose length is not fixed there */
 
-enum { NAME_BYTES = 32, SUPER_AT = 1024, MAGIC_AT = SUPER_AT + 56, LABEL_AT = SUPER_AT + 120, SECTOR_BYTES = 512 };
+enum { NAME_BYTES = 32, IDENTITY_BYTES = 96, SUPER_AT = 1024, MAGIC_AT = SUPER_AT + 56, LABEL_AT = SUPER_AT + 120, SECTOR_BYTES = 512 };
 
 static struct {
     char name[NAME_BYTES];
@@ -32,6 +32,7 @@ static struct {
     unsigned data, blank, disks;
     char data_name[NAME_BYTES], data_second[NAME_BYTES], blank_name[NAME_BYTES], blank_second[NAME_BYTES];
     uint64_t data_bytes, blank_bytes;
+    bool foreign; /* another machine's */
 } self;
 
 const char *disk_name(void) {
@@ -226,6 +227,52 @@ static void grow(bool fresh) {
     (void)close(fd);
 }
 
+/* ---- whose it is ---- */
+
+static bool machine_identity(char out[IDENTITY_BYTES]) {
+    static const char *const files[] = {"/sys/class/dmi/id/product_uuid", "/proc/device-tree/serial-number"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        /* All zeros or all F: firmware that was never told. */
+        if (text_read(files[i], out, IDENTITY_BYTES) > 0 && out[strspn(out, "0-")] && out[strspn(out, "fF-")]) {
+            text_clean(out);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool mark_write(const char *identity) {
+    int fd = open(DISK_MARK ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    bool good = fd >= 0 && write(fd, identity, strlen(identity)) == (ssize_t)strlen(identity) && fsync(fd) == 0;
+    if (fd >= 0) (void)close(fd);
+    if (!good || rename(DISK_MARK ".new", DISK_MARK) < 0) return false;
+    sync();
+    return true;
+}
+
+/* Of this machine, or of none so far; else its mark. */
+static bool is_ours(char there[IDENTITY_BYTES]) {
+    char here[IDENTITY_BYTES];
+    if (!machine_identity(here)) return true;
+    if (text_read(DISK_MARK, there, IDENTITY_BYTES) >= 0) return strcmp(here, there) == 0;
+    if (!mark_write(here)) say("disk: it keeps no mark of this machine: %s", strerror(errno));
+    return true;
+}
+
+static bool data_mount(void) {
+    char path[64];
+    (void)text_form(path, sizeof path, "/dev/%s", self.data_name);
+    return mount(path, "/data", "ext4", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME, "errors=remount-ro") == 0;
+}
+
+const char *disk_adopt(void) {
+    char here[IDENTITY_BYTES];
+    if (!self.foreign || !machine_identity(here)) return "there is no disk of another machine";
+    const char *fault = data_mount() && mark_write(here) ? NULL : strerror(errno);
+    (void)umount2("/data", 0);
+    return fault;
+}
+
 bool disk_start(void) {
     stage_set(STAGE_DISK, STAGE_RUNNING, "%s", "");
     self.data = self.blank = self.disks = 0;
@@ -253,10 +300,17 @@ bool disk_start(void) {
         fresh = true;
         if (!format()) return false;
     }
-    char path[64];
-    (void)text_form(path, sizeof path, "/dev/%s", self.data_name);
-    if (mount(path, "/data", "ext4", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME, "errors=remount-ro") < 0) {
+    if (!data_mount()) {
         stage_set(STAGE_DISK, STAGE_CANNOT, "%s does not mount: %s; it was not touched", self.data_name, strerror(errno));
+        return false;
+    }
+    char other[IDENTITY_BYTES];
+    if (!is_ours(other)) {
+        (void)umount2("/data", 0);
+        self.foreign = true;
+        text_clean(other);
+        stage_set(STAGE_DISK, STAGE_CANNOT, "%s is the disk of another machine, %s; if that one is off for good: adopt (console)", self.data_name,
+                  other);
         return false;
     }
     grow(fresh);

@@ -5,6 +5,10 @@
  * copy of the other, and a node must not choose its memory by chance. None, and exactly one wholly blank disk: that one is formatted. A disk with
  * anything on it is never formatted, nor one whose mount fails.
  *
+ * A data disk belongs to a machine, if that has an identity (SMBIOS's UUID, a device tree's serial number): the file DISK_MARK on it has it from its
+ * first start there. On another machine it is named and not used until somebody says that the first one is off for good (disk_adopt()): a disk that
+ * was copied or put into a second machine must not make its node vote twice. After the mainboard was changed that is to be said, too.
+ *
  * Formatting writes the blocks that mke2fs made at build time (/etc/heraclius/ext4: image/steps/disk.py), each step durable before the next:
  * DISK_BEGUN into the first bytes of the disk, which ext4 leaves alone; all blocks but the first; the first without the magic number, the mark still
  * in it; the one sector that has the magic; the mark is cleared. So a machine that loses power in between finds either a disk under our mark without
@@ -23,6 +27,7 @@
 #include <stdint.h>
 
 #define DISK_LABEL "HERACLIUS-DATA"
+#define DISK_MARK "/data/disk"
 #define DISK_BEGUN "HERACLIUS-FORMATTING\n"
 
 enum {
@@ -36,6 +41,8 @@ enum {
 /* The stage; true: /data is there and writable. */
 bool disk_start(void);
 /* "vdb", "" if there is none. */
+/* NULL: it is this machine's at its next start; else why not. */
+const char *disk_adopt(void);
 const char *disk_name(void);
 uint64_t disk_bytes(void);
 

@@ -141,12 +141,12 @@ static void each_thing_that_is_wrong_is_a_reason(void **state) {
     assert_true(is_reason("behind"));
     facts.init.disk_free = facts.init.disk_bytes / 20;
     assert_true(is_reason("the data disk is nearly full"));
-    init_is("ok\nprogram.node=failed pid=0 restarts=3 ended with 64\nprogram.admin=backing-off pid=0 restarts=1 ended with 1\n"
+    init_is("ok\nprogram.node=failed pid=0 restarts=3 ended with 2\nprogram.admin=backing-off pid=0 restarts=1 ended with 1\n"
             "stage.disk=cannot\n");
-    assert_true(is_reason("node failed and is not tried again by itself: ended with 64"));
+    assert_true(is_reason("node failed and is not tried again by itself: ended with 2"));
     assert_true(is_reason("admin: ended with 1; it is tried again soon"));
     assert_true(is_reason("disk: it could not be done"));
-    assert_non_null(strstr(look(80, 0), "last fault node: ended with 64; begun anew 3 times\n"));
+    assert_non_null(strstr(look(80, 0), "last fault node: ended with 2; begun anew 3 times\n"));
 }
 
 static void how_many_more_may_fail(void **state) {

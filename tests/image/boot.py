@@ -71,8 +71,11 @@ def made(folder):
     return folder
 
 
-def machine(folder, name, out, *disks):
-    extra = [vm.drive(f"disk{i}", path) for i, path in enumerate(disks)] + [vm.network(0, vm.user_network())]
+UUID = "2b0d8a55-63a1-4a9f-9d3e-8a1f2c3b4d5e"
+
+
+def machine(folder, name, out, *disks, uuid=UUID):
+    extra = [vm.drive(f"disk{i}", path) for i, path in enumerate(disks)] + [vm.network(0, vm.user_network()), ["-uuid", uuid]]
     return vm.Machine(os.path.join(folder, name), vm.direct(out, "amd64"), extra)
 
 
@@ -105,6 +108,17 @@ def first_boot(cases, folder, out, disk):
         confined(cases, console)
         cost = console.ask("halt")
         cases.case("halt alone says what it costs", cost[0].startswith("error ") and "halt sure" in cost[0], cost)
+        for line in ("reboot", "restart node", "retire", "adopt", "owner " + "ab" * 32):
+            cost = console.ask(line)
+            good = len(cost) == 1 and cost[0].startswith("error ") and cost[0].endswith(f"{line} sure")
+            cases.case(f"{line.split()[0]} alone does, too", good, cost)
+        again = console.ask("restart node sure")
+        status = console.until("program.node", "ended with|ended by", 20)
+        cases.case("restart ends a program and begins it anew", again == ["ok"] and status["program.node"].startswith("up "), (again, status))
+        retired = console.job("retire sure")
+        cases.case("a key is given up when that is durable", retired == ["ok"], retired)
+        none = console.ask("adopt sure")
+        cases.case("there is nothing to adopt", none == ["error there is no disk of another machine"], none)
         m.send(b"halt sure\n")
         m.expect("going down", 10)
         cases.case("halt ends in order", m.ended(30), m.last(800))
@@ -129,6 +143,22 @@ def second_boot(cases, folder, out, disk):
         cases.case("and so is the configuration", status.get("config_number") == "4" and status["program.node"].startswith("up "), status)
         m.send(b"reboot sure\n")
         cases.case("reboot ends in order", m.ended(30) and b"rebooting" in m.text, m.last(800))
+
+
+def another_machine(cases, folder, out, disk):
+    """The disk in a machine that has another identity: named, not used, used once somebody says so."""
+    with machine(folder, "another", out, disk, uuid="3c1e9b66-74b2-4ba0-8e4f-9b203d4c5e6f") as m:
+        console = Console(m)
+        status = console.status()
+        cases.case("a disk of another machine is named and not used", status["stage.disk"].startswith("cannot vda is the disk of another machine") and
+                   UUID in status["stage.disk"] and status["disk"] == "", status)
+        refused = console.job("config " + PLAN.format(9, 7, 7))
+        cases.case("no configuration is kept meanwhile", refused[0].startswith("error "), refused)
+        m.send(b"adopt sure\n")
+        cases.case("it is adopted: the machine comes up anew", m.ended(30) and b"rebooting" in m.text, m.last(800))
+    with machine(folder, "another-again", out, disk, uuid="3c1e9b66-74b2-4ba0-8e4f-9b203d4c5e6f") as m:
+        status = Console(m).until("program.node", "^up ", 20)
+        cases.case("and has its disk, and its configuration", status["disk"] == "vda" and status.get("config_number") == "4", status)
 
 
 def digest(path):
@@ -158,6 +188,7 @@ def main():
             first_boot(cases, folder, out, disk)
             second_boot(cases, folder, out, disk)
             refused_disks(cases, folder, out, disk)
+            another_machine(cases, folder, out, disk)
         except vm.Failed as fault:
             cases.case("the machine answers", False, fault)
     return cases.end()

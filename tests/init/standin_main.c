@@ -3,7 +3,7 @@
  *
  *   heraclius-console   each line from its terminal goes to init's control socket as a request, the answer comes back with "| " before each line; the
  *                       line "config TEXT" hands TEXT in as a candidate, ";" for an end of line
- *   heraclius-setup     a candidate is the plan itself (init/plan.h): accepted if it begins with "number"
+ *   heraclius-setup     pins any owner, retires; a candidate is the plan itself (init/plan.h): accepted if it begins with "number"
  *   heracliusd          tries what it may and what it may not, says what came of it, and stays
  *   heraclius-admin     ends with 2, as with a bad configuration
  */
@@ -76,6 +76,7 @@ static int console(void) {
 static int setup(const char *what) {
     static char text[65536];
     if (strcmp(what, "keys") == 0) return printf("-----BEGIN CARD REQUEST-----\nc3RhbmRpbg==\n-----END CARD REQUEST-----\n") < 0;
+    if (strcmp(what, "owner") == 0 || strcmp(what, "retire") == 0) return 0;
     ssize_t count = read(3, text, sizeof text - 1);
     text[count < 0 ? 0 : count] = '\0';
     if (strncmp(text, "number ", 7) != 0) return puts("the signature is not the owner's") < 0 ? 2 : 1;

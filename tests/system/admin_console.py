@@ -165,7 +165,7 @@ def roles(cases, admin, init, view):
              for name, who in (("view", view), ("operate", operate), ("own", own))}
     cases.case("view changes nothing, operate restarts, own reboots and halts",
                codes == {"view": [403, 403, 403], "operate": [200, 403, 403], "own": [200, 200, 200]}, codes)
-    cases.case("init was asked just that", init.asked == ["restart node", "restart node", "reboot sure", "halt sure"], init.asked)
+    cases.case("init was asked just that", init.asked == ["restart node sure", "restart node sure", "reboot sure", "halt sure"], init.asked)
     asked = len(init.asked)
     post = "/api/v1/actions/reboot"
     codes = [admin.https("POST", post, sure, cookie=own[0])[0], admin.https("POST", post, sure, cookie=own[0], csrf=operate[1])[0],

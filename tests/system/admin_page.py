@@ -94,7 +94,7 @@ def act(cases, page, init):
     page.click("#do-restart")
     page.click("#sure button[value=yes]")
     done = page.wait(lambda: page.text("#done"))
-    cases.case("a restart is asked of init", done == "Done." and init.asked == ["restart node"], (done, init.asked))
+    cases.case("a restart is asked of init", done == "Done." and init.asked == ["restart node sure"], (done, init.asked))
     rows = page.wait(lambda: "restart node" in page.text("#audit") and page.text("#audit"))
     cases.case("and stands in the audit log", rows and "begun" in rows and "done" in rows, rows)
 

@@ -140,6 +140,30 @@ def keys(cases, machines):
                lost.returncode == 1 and "is lost" in lost.stderr and not os.path.exists(f"{root}/data/node/node.key"), lost)
 
 
+def owner(cases, machines):
+    root = machines.machine("fresh", machines.stranger, False)
+    pinned = f"{root}/data/public/owner"
+    os.unlink(pinned)
+    early = setup(root, "keys")
+    cases.case("without an owner there are no keys", early.returncode == 1 and "field-missing: no owner is pinned" in early.stderr, early)
+    for what, text, word in (("63 digits", machines.owner[:63], "field-type"), ("capitals", machines.owner.upper(), "field-type"),
+                             ("no point of the curve", "02" + "00" * 31, "key-invalid"), ("65 digits", machines.owner + "0", "field-type")):
+        refused = setup(root, "owner", text)
+        cases.case(f"an owner of {what}: {word}", refused.returncode == 1 and refused.stderr.startswith(f"{word}: owner: ")
+                   and not os.path.exists(pinned), refused)
+    first, second = setup(root, "owner", machines.stranger), setup(root, "owner", machines.owner)
+    cases.case("one is pinned, and a wrong one put right before there are keys",
+               (first.returncode, second.returncode) == (0, 0) and read(pinned) == machines.owner, f"{first} {second}")
+    made = setup(root, "--name", "fresh", "keys")
+    other, same = setup(root, "owner", machines.stranger), setup(root, "owner", machines.owner)
+    cases.case("then it stays", made.returncode == 0 and other.returncode == 1 and other.stderr.startswith("file-exists: ") and
+               same.returncode == 0 and read(pinned) == machines.owner, f"{other} {same}")
+    put(f"{root}/etc/heraclius/owner", "not hex\n")
+    bad = setup(root, "keys")
+    cases.case("an image's owner that is no key is refused by its file's name",
+               bad.returncode == 1 and "field-type: " in bad.stderr and "/etc/heraclius/owner: must be the owner's public key" in bad.stderr, bad)
+
+
 def ceremony(cases, machines):
     cards = {}
     good = True
@@ -240,6 +264,26 @@ def follows(cases, machines):
     cases.case("also without the kept one a disk stays with its system", taken.returncode == 1 and taken.stderr.startswith("foreign: "), taken)
 
 
+def retired(cases, machines):
+    name, root = "s0-n1", machines.at("s0-n1")
+    done = setup(root, "retire")
+    made = machines.files(name)
+    machines.kill(name)
+    machines.start(name)
+    until = time.monotonic() + 30
+    while time.monotonic() < until and "stays_retired" not in machines.log(name):
+        time.sleep(0.2)
+    cases.case("a key that was given up signs no more", (done.returncode, made.returncode) == (0, 0) and "stays_retired" in machines.log(name),
+               f"{done} {made} {machines.log(name)[-500:]}")
+    machines.kill(name)
+    again = machines.files(name)
+    conf = json.loads(read(f"{root}/data/node/node.conf"))
+    cases.case("nor after its files were made anew", again.returncode == 0 and conf["retired"] is True, again)
+    keyless = machines.machine("keyless", machines.owner, True)
+    none = setup(keyless, "retire")
+    cases.case("who has no key gives none up", none.returncode == 1 and not os.path.exists(f"{keyless}/data/public/retired"), none)
+
+
 def lost(cases, machines):
     name, root = "s0-n3", machines.at("s0-n3")
     machines.kill(name)
@@ -262,10 +306,12 @@ def main():
     cases = Cases()
     with Machines(cases) as machines:
         keys(cases, machines)
+        owner(cases, machines)
         ceremony(cases, machines)
         first_boot(cases, machines)
         refused(cases, machines)
         follows(cases, machines)
+        retired(cases, machines)
         lost(cases, machines)
     return cases.end()
 

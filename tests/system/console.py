@@ -261,13 +261,13 @@ def one_look(cases):
 
 def sick(cases):
     stuck = {"members_seen": [{"member": i, "up": i == 1, "height": 9, "view": 1} for i in range(4)]}
-    dead_init = "ok\nstage.disk=cannot two disks have this label\nprogram.node=failed pid=0 restarts=0 ended with 64\n"
+    dead_init = "ok\nstage.disk=cannot two disks have this label\nprogram.node=failed pid=0 restarts=0 ended with 2\n"
     for name, node, init, wanted in [
             ("a node that restores", lambda f: Node(f, status(ready=False, phase="restoring")), Init,
              ["WELL       NO", "phase restoring", "may fail   0 more"]),
             ("a rolled-back node", lambda f: Node(f, status(ready=False, phase="rolled_back")), Init, ["older than what it signed"]),
             ("a cluster that is stuck", lambda f: Node(f, status(**stuck)), Init, ["cannot decide", "1 of its 4", "no link to member 0, 2, 3"]),
-            ("init's complaints", Node, lambda f: Init(f, dead_init), ["disk: two disks", "node failed", "ended with 64"]),
+            ("init's complaints", Node, lambda f: Init(f, dead_init), ["disk: two disks", "node failed", "ended with 2"]),
             ("init that refuses", Node, lambda f: Init(f, "error not yours\n"), ["it says: not yours", "c0-n1"])]:
         with Stage(node, init) as s:
             look = s.console.until("c0-n1> ")
@@ -308,7 +308,7 @@ def dead_or_lying(cases):
 
 
 ACTIONS = [("reboot", "reboot sure"), ("halt", "halt sure"), ("rollback", "rollback sure"), ("retire", "retire sure"),
-           ("restart node", "restart node"), ("owner " + "ab" * 32, "owner " + "ab" * 32), ("adopt", "adopt sure")]
+           ("restart node", "restart node sure"), ("owner " + "ab" * 32, "owner " + "ab" * 32 + " sure"), ("adopt", "adopt sure")]
 
 
 def actions(cases):
