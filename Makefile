@@ -107,7 +107,7 @@ $(foreach d,$(TESTDIRS),$(foreach m,$(TMAINS_$d) $(TFUZZ_$d),$(eval HELPERS_$m :
 $(foreach d,$(TESTDIRS),$(foreach m,$(TMAINS_$d) $(TFUZZ_$d),$(eval BENEATH_$m := $(call folders_of,$d,$m))))
 
 main_name = $(patsubst %_main,%,$(basename $(notdir $1)))
-program_name = $(if $(filter admin console setup net,$(main_name)),heraclius-)$(main_name)
+program_name = $(if $(filter admin console setup net slots,$(main_name)),heraclius-)$(main_name)
 
 # ---------------------------------------------------------------- rules of one flavour
 
@@ -328,12 +328,14 @@ NODE ?= build/gcc/heracliusd
 OUT ?= image/out
 LEVEL ?= 19
 OWNER ?=
+RELEASE ?=
+NUMBER ?=
 ONLY ?=
 SIGN_KEY ?=
 SIGN_CERT ?=
 IMAGE_VERSION ?=
 FRESH ?=
-IMAGE_PROGRAMS = $(filter $(addprefix build/gcc/heraclius-,admin console setup net),$(PROGRAMS_gcc))
+IMAGE_PROGRAMS = $(filter $(addprefix build/gcc/heraclius-,admin console setup net slots),$(PROGRAMS_gcc))
 
 .PHONY: setup-image image repro boot
 setup-image:
@@ -341,7 +343,7 @@ setup-image:
 image: setup-image product-gcc ## the appliance: UKI, raw disk, ISO, SBOM in image/out/; NODE=PATH another team's node, OWNER=KEY|CARD whose it is
 	@image/build --arch $(ARCH) --out $(OUT) --level $(LEVEL) --init build/gcc/init --node $(NODE) $(IMAGE_PROGRAMS:%=--program %) \
 	  $(if $(OWNER),--owner $(OWNER)) $(if $(ONLY),--only $(ONLY)) $(if $(SIGN_KEY),--sign-key $(SIGN_KEY) --sign-cert $(SIGN_CERT)) \
-	  $(if $(IMAGE_VERSION),--version $(IMAGE_VERSION)) $(if $(FRESH),--fresh)
+	  $(if $(RELEASE),--release $(RELEASE)) $(if $(NUMBER),--number $(NUMBER)) $(if $(IMAGE_VERSION),--version $(IMAGE_VERSION)) $(if $(FRESH),--fresh)
 repro: setup-image ## builds the image twice, in different folders, as different users, in different languages: every byte must be the same
 	@image/repro --arch $(ARCH)
 boot: ## one virtual machine from image/out with its console here; KVM=1 is faster; without a terminal: one line of what was measured

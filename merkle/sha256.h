@@ -48,6 +48,7 @@ enum hash_prefix {
     HASH_PIECE = 0x18,
     HASH_ADMIN_INPUT = 0x19,
     HASH_BUNDLE = 0x1A,
+    HASH_RELEASE = 0x1B,
 };
 
 /* Incremental state; a plain value, may be copied to fork a hash. Use only through the functions below. */

@@ -6,7 +6,7 @@
   /lib/modules                the kernel's modules
   /etc/heraclius/modules      which of them, in what order, for which device   (steps/kernel.py)
   /etc/heraclius/ext4         the blocks of an empty data disk                 (steps/disk.py)
-  /etc/heraclius/made, version, owner
+  /etc/heraclius/made, version, number, owner, release
 """
 import os
 import tempfile
@@ -61,12 +61,15 @@ class Root:
         for at, here in libraries.closure(programs, [""], triplet).items():
             self.copy(at, here, "debian", 0o755)
 
-    def facts(self, version, owner):
+    def facts(self, version, number, owner, release):
         self.text("/etc/heraclius/ext4", disk.blocks(self.time))
         self.text("/etc/heraclius/made", f"{self.time}\n".encode())
         self.text("/etc/heraclius/version", f"{version}\n".encode())
+        self.text("/etc/heraclius/number", f"{number}\n".encode())
         if owner:
             self.text("/etc/heraclius/owner", owner)
+        if release:
+            self.text("/etc/heraclius/release", release)
 
     def packed(self, level):
         """zstd in one thread, whose output does not depend on the number of processors; the kernel's own decompressor wants no window above 8 MiB

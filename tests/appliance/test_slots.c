@@ -1,0 +1,540 @@
+/* Two slots: what is taken and what is refused, what starts next, and that a power cut at any write of any change leaves an image that starts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/slots.h"
+#include "merkle/sha256.h"
+#include "tests/appliance/boot_disk.h"
+
+enum { IMAGE_BYTES = 70000, SEEDS = 6 };
+
+static struct ed25519_secret key, stranger;
+static struct release_keys keys;
+
+static int start(void **state) {
+    (void)state;
+    uint8_t seed[32] = {7}, other[32] = {8};
+    assert_true(ed25519_start(NULL));
+    (void)!ed25519_secret_init(&key, seed);
+    (void)!ed25519_secret_init(&stranger, other);
+    keys.count = 1;
+    ed25519_public_key(&key, keys.keys[0]);
+    return 0;
+}
+
+/* ---- images ---- */
+
+/* A PE head with one section, .osrel, by the format's description; the rest is of no meaning. */
+static void image_make(uint8_t *image, uint64_t number, unsigned machine) {
+    memset(image, 0, IMAGE_BYTES);
+    for (unsigned i = 4096; i < IMAGE_BYTES; i++) image[i] = (uint8_t)(i * 31 + number * 7 + i / 512);
+    memcpy(image, "MZ", 2);
+    image[0x3C] = 0x80;
+    uint8_t *pe = image + 0x80, *section = pe + 24 + 16;
+    memcpy(pe, "PE\0\0", 4);
+    pe[4] = (uint8_t)machine;
+    pe[5] = (uint8_t)(machine >> 8);
+    pe[6] = 1;
+    pe[20] = 16;
+    memcpy(section, ".osrel\0\0", 8);
+    int bytes = snprintf((char *)image + 1024, 256, "ID=heraclius\nVERSION_ID=\"0.%llu\"\nIMAGE_VERSION=%llu\n", (unsigned long long)number,
+                         (unsigned long long)number);
+    section[8] = section[16] = (uint8_t)bytes;
+    section[21] = 4; /* at 1024 */
+}
+
+struct upload {
+    uint8_t bytes[RELEASE_BYTES + IMAGE_BYTES];
+    size_t count, at;
+    struct release release;
+};
+
+static unsigned own_machine(void) {
+    return release_architecture_own() == RELEASE_ARM64 ? 0xAA64 : 0x8664;
+}
+
+static void upload_seal(struct upload *upload, const struct ed25519_secret *by) {
+    sha256_hash(upload->bytes + RELEASE_BYTES, IMAGE_BYTES, upload->release.sha256);
+    release_sign(&upload->release, by);
+    release_encode(&upload->release, upload->bytes);
+}
+
+static void upload_make(struct upload *upload, uint64_t number) {
+    memset(upload, 0, sizeof *upload);
+    image_make(upload->bytes + RELEASE_BYTES, number, own_machine());
+    upload->count = sizeof upload->bytes;
+    upload->release = (struct release){.architecture = release_architecture_own(), .number = number, .bytes = IMAGE_BYTES, .label = "test"};
+    upload_seal(upload, &key);
+}
+
+static bool upload_part(void *context, uint8_t *out, size_t count) {
+    struct upload *upload = context;
+    if (count > upload->count - upload->at) return false;
+    memcpy(out, upload->bytes + upload->at, count);
+    upload->at += count;
+    return true;
+}
+
+/* ---- machines ---- */
+
+struct whole {
+    const uint8_t *bytes;
+};
+
+static bool whole_part(void *context, uint8_t *out, size_t count) {
+    struct whole *whole = context;
+    memcpy(out, whole->bytes, count);
+    whole->bytes += count;
+    return true;
+}
+
+static void file_put(struct boot_disk *disk, const char *name, uint64_t number) {
+    static uint8_t image[IMAGE_BYTES];
+    const struct fat_device device = boot_disk_device(disk);
+    struct fat fat;
+    struct whole whole = {image};
+    image_make(image, number, own_machine());
+    assert_null(fat_open(&fat, &device, BOOT_DISK_BYTES));
+    assert_null(fat_put(&fat, 4, name, IMAGE_BYTES, whole_part, &whole));
+    fat_close(&fat);
+}
+
+/* A machine as it was made, with the first image in slot 1. */
+static void disk_new(struct boot_disk *disk, unsigned spread) {
+    boot_disk_make(disk, spread);
+    file_put(disk, "heraclius-1.efi", 10);
+}
+
+static enum system_error slots_at(struct slots *slots, struct boot_disk *disk, int running, uint64_t number) {
+    const struct fat_device device = boot_disk_device(disk);
+    memset(slots, 0, sizeof *slots);
+    slots->running = running;
+    slots->number = number;
+    slots->keys = keys;
+    return slots_open(slots, &device, BOOT_DISK_BYTES, NULL);
+}
+
+/* What systemd-boot does: the loader takes `slot`, and one try of it. */
+static void loader_starts(struct boot_disk *disk, int slot) {
+    const struct fat_device device = boot_disk_device(disk);
+    struct slots slots;
+    char name[64];
+    assert_int_equal(slots_at(&slots, disk, slot, 0), SYSTEM_OK);
+    assert_int_equal(slots_next(&slots), slot);
+    struct slot *one = &slots.slots[slot - 1];
+    if (one->tries_left > 0) {
+        (void)snprintf(name, sizeof name, "heraclius-%d+%d-%d.efi", slot, one->tries_left - 1, one->tries_done + 1);
+        assert_null(fat_rename(&slots.fat, slots.folder, &one->file, name));
+    }
+    slots_close(&slots);
+    (void)device;
+}
+
+static const char *refusal(struct boot_disk *disk, struct upload *upload) {
+    static struct system_fault fault;
+    struct slots slots;
+    int slot = 0;
+    assert_int_equal(slots_at(&slots, disk, 1, 10), SYSTEM_OK);
+    upload->at = 0;
+    enum system_error error = slots_upgrade(&slots, upload_part, upload, upload->count, &slot, &fault);
+    slots_close(&slots);
+    return error ? system_error_name(error) : "ok";
+}
+
+static void upgraded(struct boot_disk *disk, int running, uint64_t from, uint64_t to) {
+    static struct upload upload;
+    struct slots slots;
+    struct system_fault fault = {.text = ""};
+    int slot = 0;
+    upload_make(&upload, to);
+    assert_int_equal(slots_at(&slots, disk, running, from), SYSTEM_OK);
+    enum system_error error = slots_upgrade(&slots, upload_part, &upload, upload.count, &slot, &fault);
+    if (error) print_message("%s\n", fault.text);
+    assert_int_equal(error, SYSTEM_OK);
+    assert_int_equal(slot, 3 - running);
+    assert_int_equal(slots_next(&slots), slot);
+    assert_true(slots.slots[slot - 1].recorded);
+    slots_close(&slots);
+}
+
+/* ---- tests ---- */
+
+static void names_are_slots(void **state) {
+    (void)state;
+    int left, done;
+    assert_int_equal(slots_name_parse("heraclius-1.efi", &left, &done), 1);
+    assert_int_equal(left, SLOTS_BLESSED);
+    assert_int_equal(slots_name_parse("HERACLIUS-2+1-1.EFI", &left, &done), 2);
+    assert_int_equal(left, 1);
+    assert_int_equal(done, 1);
+    static const char *const others[] = {"",
+                                         "heraclius-3.efi",
+                                         "heraclius-1",
+                                         "heraclius-1+.efi",
+                                         "heraclius-1-2.efi",
+                                         "heraclius-1+2-.efi",
+                                         "heraclius-1.efi.old",
+                                         "heraclius-11.efi",
+                                         "heraclius-2+99999999999.efi",
+                                         "xheraclius-1.efi"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) assert_int_equal(slots_name_parse(others[i], &left, &done), 0);
+}
+
+static void a_release_is_started_and_kept(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct boot_folder folder;
+    struct slots slots;
+    disk_new(&disk, 0);
+    upgraded(&disk, 1, 10, 11);
+    boot_disk_look(&disk, &folder);
+    const struct boot_file *file = boot_folder_find(&folder, "heraclius-2+2.efi");
+    static struct upload upload;
+    upload_make(&upload, 11);
+    assert_non_null(file);
+    assert_int_equal(file->bytes, IMAGE_BYTES);
+    assert_memory_equal(file->content, upload.bytes + RELEASE_BYTES, IMAGE_BYTES);
+    boot_folder_free(&folder);
+    loader_starts(&disk, 2);
+    assert_int_equal(slots_at(&slots, &disk, 2, 11), SYSTEM_OK);
+    assert_int_equal(slots.slots[1].tries_left, 1);
+    assert_int_equal(slots_bless(&slots, NULL), SYSTEM_OK);
+    assert_int_equal(slots.slots[1].tries_left, SLOTS_BLESSED);
+    assert_int_equal(slots_bless(&slots, NULL), SYSTEM_OK); /* twice is once */
+    assert_int_equal(slots_next(&slots), 2);
+    slots_close(&slots);
+    upgraded(&disk, 2, 11, 12); /* and so on, into the first */
+    loader_starts(&disk, 1);
+    boot_disk_free(&disk);
+}
+
+static void an_image_that_does_not_start_twice_is_left(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct slots slots;
+    disk_new(&disk, 0);
+    upgraded(&disk, 1, 10, 11);
+    loader_starts(&disk, 2);
+    loader_starts(&disk, 2);
+    loader_starts(&disk, 1);
+    assert_int_equal(slots_at(&slots, &disk, 1, 10), SYSTEM_OK);
+    assert_int_equal(slots_bless(&slots, NULL), SYSTEM_OK); /* the old one: nothing changes */
+    assert_int_equal(slots_next(&slots), 1);
+    slots_close(&slots);
+    upgraded(&disk, 1, 10, 11); /* may be tried again */
+    boot_disk_free(&disk);
+}
+
+static void an_image_that_does_not_vote_is_given_up(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct slots slots;
+    disk_new(&disk, 0);
+    upgraded(&disk, 1, 10, 11);
+    loader_starts(&disk, 2);
+    assert_int_equal(slots_at(&slots, &disk, 2, 11), SYSTEM_OK);
+    assert_int_equal(slots_fail(&slots, NULL), SYSTEM_OK);
+    assert_int_equal(slots_next(&slots), 1);
+    assert_int_equal(slots_fail(&slots, NULL), SYSTEM_OK); /* said twice */
+    slots_close(&slots);
+    loader_starts(&disk, 1);
+    assert_int_equal(slots_at(&slots, &disk, 1, 10), SYSTEM_OK);
+    assert_int_equal(slots_fail(&slots, NULL), SYSTEM_ORDER); /* a blessed one is not given up */
+    slots_close(&slots);
+    boot_disk_free(&disk);
+}
+
+static void rollback_goes_to_the_other_and_back(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct slots slots;
+    disk_new(&disk, 0);
+    assert_int_equal(slots_at(&slots, &disk, 1, 10), SYSTEM_OK);
+    assert_int_equal(slots_rollback(&slots, NULL), SYSTEM_FIELD_MISSING);
+    slots_close(&slots);
+    upgraded(&disk, 1, 10, 11);
+    loader_starts(&disk, 2);
+    assert_int_equal(slots_at(&slots, &disk, 2, 11), SYSTEM_OK);
+    assert_int_equal(slots_bless(&slots, NULL), SYSTEM_OK);
+    assert_int_equal(slots_rollback(&slots, NULL), SYSTEM_OK);
+    slots_close(&slots);
+    loader_starts(&disk, 1); /* on trial: it fails twice, and the newer one comes back */
+    loader_starts(&disk, 1);
+    loader_starts(&disk, 2);
+    assert_int_equal(slots_at(&slots, &disk, 2, 11), SYSTEM_OK);
+    assert_int_equal(slots_fail(&slots, NULL), SYSTEM_FIELD_MISSING); /* nothing to go back to: it stays */
+    assert_int_equal(slots_bless(&slots, NULL), SYSTEM_OK);
+    assert_int_equal(slots_rollback(&slots, NULL), SYSTEM_OK);
+    slots_close(&slots);
+    loader_starts(&disk, 1);
+    assert_int_equal(slots_at(&slots, &disk, 1, 10), SYSTEM_OK);
+    assert_int_equal(slots_bless(&slots, NULL), SYSTEM_OK);
+    assert_int_equal(slots_next(&slots), 1);
+    assert_int_equal(slots_rollback(&slots, NULL), SYSTEM_OK); /* forwards again */
+    slots_close(&slots);
+    loader_starts(&disk, 2);
+    boot_disk_free(&disk);
+}
+
+static void a_damaged_slot_is_not_gone_back_to(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct slots slots;
+    disk_new(&disk, 0);
+    upgraded(&disk, 1, 10, 11);
+    assert_int_equal(slots_at(&slots, &disk, 1, 10), SYSTEM_OK);
+    disk.bytes[slots.fat.data_at + (uint64_t)(slots.slots[1].file.first - 2 + 50) * 512] ^= 1;
+    assert_int_equal(slots_rollback(&slots, NULL), SYSTEM_ID_MISMATCH);
+    assert_int_equal(slots.slots[0].tries_left, SLOTS_BLESSED);
+    slots_close(&slots);
+    boot_disk_free(&disk);
+}
+
+static void what_is_not_a_good_release_is_refused(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct slots slots;
+    static struct upload upload;
+    disk_new(&disk, 0);
+    uint8_t *before = malloc(BOOT_DISK_BYTES);
+    assert_non_null(before);
+    memcpy(before, disk.bytes, BOOT_DISK_BYTES);
+    upload_make(&upload, 11);
+    upload_seal(&upload, &stranger);
+    assert_string_equal(refusal(&disk, &upload), "signature-invalid");
+    upload_make(&upload, 11);
+    memset(upload.bytes + 96, 0, 64);
+    assert_string_equal(refusal(&disk, &upload), "signature-invalid");
+    upload_make(&upload, 11);
+    upload.release.architecture = RELEASE_S390X;
+    upload_seal(&upload, &key);
+    assert_string_equal(refusal(&disk, &upload), "foreign");
+    upload_make(&upload, 10);
+    assert_string_equal(refusal(&disk, &upload), "serial");
+    upload_make(&upload, 9);
+    assert_string_equal(refusal(&disk, &upload), "serial");
+    upload_make(&upload, 11);
+    upload.count--;
+    assert_string_equal(refusal(&disk, &upload), "truncated");
+    upload.count = 100;
+    assert_string_equal(refusal(&disk, &upload), "truncated");
+    upload.count = 0;
+    assert_string_equal(refusal(&disk, &upload), "truncated");
+    assert_memory_equal(disk.bytes, before, BOOT_DISK_BYTES); /* not a byte so far */
+    upload_make(&upload, 11);
+    upload.bytes[RELEASE_BYTES + 60000] ^= 1;
+    assert_string_equal(refusal(&disk, &upload), "id-mismatch");
+    upload_make(&upload, 11);
+    image_make(upload.bytes + RELEASE_BYTES, 12, own_machine()); /* signed as 11, and says 12: the loader would go by 12 */
+    upload_seal(&upload, &key);
+    assert_string_equal(refusal(&disk, &upload), "id-mismatch");
+    upload_make(&upload, 11);
+    memset(upload.bytes + RELEASE_BYTES, 'x', IMAGE_BYTES);
+    upload_seal(&upload, &key);
+    assert_string_equal(refusal(&disk, &upload), "format-unknown");
+    assert_int_equal(slots_at(&slots, &disk, 1, 10), SYSTEM_OK);
+    assert_true(!slots.slots[1].there && slots_next(&slots) == 1);
+    slots_close(&slots);
+    upload_make(&upload, 11);
+    assert_string_equal(refusal(&disk, &upload), "ok");
+    free(before);
+    boot_disk_free(&disk);
+}
+
+static void who_did_not_start_from_a_slot_changes_nothing(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct slots slots;
+    static struct upload upload;
+    struct system_fault fault;
+    int slot;
+    disk_new(&disk, 0);
+    upload_make(&upload, 11);
+    assert_int_equal(slots_at(&slots, &disk, 0, 10), SYSTEM_OK); /* BIOS, CD */
+    assert_int_equal(slots_upgrade(&slots, upload_part, &upload, upload.count, &slot, &fault), SYSTEM_FOREIGN);
+    assert_int_equal(slots_rollback(&slots, &fault), SYSTEM_FOREIGN);
+    assert_int_equal(slots_bless(&slots, &fault), SYSTEM_FOREIGN);
+    slots_close(&slots);
+    assert_int_equal(slots_at(&slots, &disk, 1, 9), SYSTEM_OK); /* slot 1 is not what runs */
+    assert_int_equal(slots_upgrade(&slots, upload_part, &upload, upload.count, &slot, &fault), SYSTEM_FOREIGN);
+    slots_close(&slots);
+    upgraded(&disk, 1, 10, 11);
+    loader_starts(&disk, 2);
+    assert_int_equal(slots_at(&slots, &disk, 2, 11), SYSTEM_OK); /* on trial */
+    upload_make(&upload, 12);
+    assert_int_equal(slots_upgrade(&slots, upload_part, &upload, upload.count, &slot, &fault), SYSTEM_ORDER);
+    slots_close(&slots);
+    boot_disk_free(&disk);
+}
+
+static void a_full_partition_is_said(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    static struct upload upload;
+    disk_new(&disk, 0);
+    for (unsigned i = 0; i < 13; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "filling-%02u.dat", i);
+        file_put(&disk, name, 1000 + i);
+    }
+    upload_make(&upload, 11);
+    assert_string_equal(refusal(&disk, &upload), "file-unreadable");
+    boot_disk_free(&disk);
+}
+
+/* ---- power cuts ---- */
+
+enum change { UPGRADE, UPGRADE_AGAIN, BLESS, ROLLBACK, ROLLBACK_ON_TRIAL, FAIL, CHANGES };
+
+/* A machine just before a change; who runs. */
+static int before(struct boot_disk *disk, enum change change, unsigned spread) {
+    struct slots slots;
+    disk_new(disk, spread);
+    if (change == UPGRADE) return 1;
+    upgraded(disk, 1, 10, 11);
+    loader_starts(disk, 2);
+    if (change == BLESS || change == FAIL || change == ROLLBACK_ON_TRIAL) return 2;
+    assert_int_equal(slots_at(&slots, disk, 2, 11), SYSTEM_OK);
+    assert_int_equal(slots_bless(&slots, NULL), SYSTEM_OK);
+    slots_close(&slots);
+    return 2;
+}
+
+static enum system_error carry_out(struct boot_disk *disk, enum change change, int running) {
+    static struct upload upload;
+    struct slots slots;
+    struct system_fault fault;
+    int slot;
+    enum system_error error = slots_at(&slots, disk, running, running == 1 ? 10 : 11);
+    if (error) return error;
+    upload_make(&upload, running == 1 ? 11 : 12);
+    switch (change) {
+    case UPGRADE:
+    case UPGRADE_AGAIN: error = slots_upgrade(&slots, upload_part, &upload, upload.count, &slot, &fault); break;
+    case BLESS: error = slots_bless(&slots, &fault); break;
+    case FAIL: error = slots_fail(&slots, &fault); break;
+    default: error = slots_rollback(&slots, &fault); break;
+    }
+    slots_close(&slots);
+    return error;
+}
+
+/* By the plain reader alone: each file that the loader could start is whole, and the one that it takes first is one that may be. */
+static void sound(const struct boot_disk *disk, enum change change, int running, unsigned write, uint64_t seed) {
+    static uint8_t image[IMAGE_BYTES];
+    struct boot_folder folder;
+    bool blessed_there = false;
+    boot_disk_look(disk, &folder);
+    for (unsigned i = 0; i < folder.count; i++) {
+        const struct boot_file *file = &folder.files[i];
+        int left, done, slot = slots_name_parse(file->name, &left, &done);
+        if (slot == 0) continue;
+        uint64_t number = slot == running ? (running == 1 ? 10 : 11) : running == 1 ? 11 : change == UPGRADE_AGAIN ? 12 : 10;
+        image_make(image, number, own_machine());
+        bool whole = file->content != NULL && file->bytes == IMAGE_BYTES && memcmp(file->content, image, IMAGE_BYTES) == 0;
+        /* The older image in the slot that is written next may be there yet. */
+        if (!whole && change == UPGRADE_AGAIN && slot != running) {
+            image_make(image, 10, own_machine());
+            whole = file->content != NULL && file->bytes == IMAGE_BYTES && memcmp(file->content, image, IMAGE_BYTES) == 0;
+        }
+        if (!whole) fail_msg("change %d, cut after write %u, seed %llu: %s is torn", change, write, (unsigned long long)seed, file->name);
+        blessed_there = blessed_there || left != 0;
+    }
+    if (!blessed_there) fail_msg("change %d, cut after write %u, seed %llu: nothing starts", change, write, (unsigned long long)seed);
+    boot_folder_free(&folder);
+}
+
+static unsigned swept(enum change change, unsigned spread) {
+    struct boot_disk disk, cut;
+    int running = before(&disk, change, spread);
+    boot_disk_record(&disk);
+    assert_int_equal(carry_out(&disk, change, running), SYSTEM_OK);
+    unsigned writes = disk.count;
+    for (unsigned write = 0; write <= writes; write++) {
+        for (uint64_t seed = 0; seed < SEEDS; seed++) {
+            boot_disk_cut(&disk, write, seed, &cut);
+            sound(&cut, change, running, write, seed);
+            /* The machine starts again from where it ran; the same is asked once more, and done. */
+            enum system_error again = carry_out(&cut, change, running);
+            if (again != SYSTEM_OK)
+                fail_msg("change %d, cut after write %u, seed %llu: then %s", change, write, (unsigned long long)seed, system_error_name(again));
+            sound(&cut, change, running, write, seed);
+            boot_disk_free(&cut);
+        }
+    }
+    boot_disk_free(&disk);
+    return writes;
+}
+
+static void a_power_cut_anywhere_leaves_an_image_that_starts(void **state) {
+    (void)state;
+    /* Entries in use before ours: with 8 of them and more, names straddle sectors and the folder grows. */
+    static const unsigned spreads[] = {0, 3, 5, 8, 10, 12, 13};
+    for (int change = 0; change < CHANGES; change++) {
+        for (size_t i = 0; i < sizeof spreads / sizeof spreads[0]; i++) {
+            unsigned writes = swept((enum change)change, spreads[i]);
+            assert_true(writes > 0);
+        }
+    }
+}
+
+static void a_disk_that_stops_taking_writes_is_said(void **state) {
+    (void)state;
+    for (unsigned left = 0; left < 40; left++) {
+        struct boot_disk disk;
+        int running = before(&disk, UPGRADE, 0);
+        disk.writes_left = left;
+        enum system_error error = carry_out(&disk, UPGRADE, running);
+        sound(&disk, UPGRADE, running, left, 0);
+        boot_disk_free(&disk);
+        if (!error) return; /* it needed no more */
+        assert_int_equal(error, SYSTEM_FILE_UNREADABLE);
+    }
+    fail();
+}
+
+/* ---- hostile partitions ---- */
+
+static void damage_never_harms_more(void **state) {
+    (void)state;
+    struct boot_disk disk, bad;
+    uint64_t random = 12345;
+    (void)before(&disk, UPGRADE_AGAIN, 3);
+    boot_disk_record(&disk);
+    for (unsigned round = 0; round < 3000; round++) {
+        boot_disk_cut(&disk, 0, 0, &bad);
+        for (unsigned i = 0; i < 1 + round % 4; i++) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+            /* boot sector, info, tables, folders */
+            bad.bytes[random >> 33 & 1 ? (random >> 34) % 512 : (random >> 34) % (60 * 512)] = (uint8_t)(random >> 24);
+        }
+        (void)!carry_out(&bad, (enum change)(round % CHANGES), 2); /* ends, within its bounds: asan and the disk's own checks see to it */
+        boot_disk_free(&bad);
+    }
+    boot_disk_free(&disk);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_are_slots),
+        cmocka_unit_test(a_release_is_started_and_kept),
+        cmocka_unit_test(an_image_that_does_not_start_twice_is_left),
+        cmocka_unit_test(an_image_that_does_not_vote_is_given_up),
+        cmocka_unit_test(rollback_goes_to_the_other_and_back),
+        cmocka_unit_test(a_damaged_slot_is_not_gone_back_to),
+        cmocka_unit_test(what_is_not_a_good_release_is_refused),
+        cmocka_unit_test(who_did_not_start_from_a_slot_changes_nothing),
+        cmocka_unit_test(a_full_partition_is_said),
+        cmocka_unit_test(a_power_cut_anywhere_leaves_an_image_that_starts),
+        cmocka_unit_test(a_disk_that_stops_taking_writes_is_said),
+        cmocka_unit_test(damage_never_harms_more),
+    };
+    return cmocka_run_group_tests(tests, start, NULL);
+}
