@@ -54,8 +54,10 @@ static json_t *answer_to(struct control *control, const char *line, size_t count
     } else if (ask != NULL && strcmp(ask, "ready") == 0) {
         answer = json_pack("{s:b,s:s,s:s}", "ready", control->status.ready, "phase", status_phase_name(control->status.replica.phase), "node",
                            control->status.name);
+    } else if (ask != NULL && strcmp(ask, "evidence") == 0) {
+        answer = control_evidence_json(control->status.data);
     } else {
-        answer = json_pack("{s:s}", "error", "ask for status, metrics or ready: {\"ask\":\"status\"}");
+        answer = json_pack("{s:s}", "error", "ask for status, metrics, ready or evidence: {\"ask\":\"status\"}");
     }
     json_decref(request);
     return answer;

@@ -5,6 +5,7 @@
  *   {"ask":"status"}    what /status shows
  *   {"ask":"metrics"}   {"metrics":[{"name","type","help","labels":{},"value"}, ...]}
  *   {"ask":"ready"}     {"ready":true|false,"phase":"..."}
+ *   {"ask":"evidence"}  {"evidence":[{"file","bytes"}, ...]}: the files of evidence that are kept, at most CONTROL_EVIDENCE_MAX
  *   anything else       {"error":"..."}
  * Nothing can be changed through it. A line is at most CONTROL_REQUEST_BYTES_MAX; at most CONTROL_CONNECTIONS_MAX connections, further ones are
  * closed; one that
@@ -22,6 +23,7 @@
 #include "appliance/status.h"
 
 enum { CONTROL_REQUEST_BYTES_MAX = 4096, CONTROL_CONNECTIONS_MAX = 16, CONTROL_IDLE_MS = 60000, CONTROL_TEXT_BYTES = 300 };
+enum { CONTROL_EVIDENCE_MAX = 256 };
 
 struct control;
 
@@ -35,8 +37,9 @@ struct control *control_start(const char *path, control_snapshot *snapshot, void
 /* Ends the thread, removes the socket. NULL will do. */
 void control_stop(struct control *control);
 
-/* The two documents, new references. */
+/* The documents, new references. data: the node's data folder, or NULL. */
 json_t *control_status_json(const struct status_node *status);
 json_t *control_metrics_json(const struct status_node *status);
+json_t *control_evidence_json(const char *data);
 
 #endif

@@ -1,6 +1,9 @@
 /* The documents of the control socket. */
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "appliance/control.h"
 
@@ -85,8 +88,8 @@ static void put_peers(json_t *out, const struct status_node *status) {
     json_t *members = json_array(), *pairs = json_array();
     for (uint32_t i = 0; i < replica->members && i < STATUS_MEMBERS_MAX; i++) {
         const struct status_member *member = &replica->peers[i];
-        json_array_append_new(members, json_pack("{s:i,s:b,s:o,s:o}", "member", (int)i, "up", member->up || i == replica->member, "height",
-                                                 number(member->final_height), "view", number(member->view)));
+        json_array_append_new(members, json_pack("{s:i,s:b,s:o,s:o,s:o}", "member", (int)i, "up", member->up || i == replica->member, "height",
+                                                 number(member->final_height), "view", number(member->view), "node_id", hex(member->node_id, 32)));
     }
     for (uint32_t i = 0; i < replica->pair_count; i++) {
         const struct status_pair *pair = &replica->pairs[i];
@@ -257,4 +260,19 @@ json_t *control_metrics_json(const struct status_node *status) {
                json_pack("{s:s}", "thread", status->threads[i].name), (uint64_t)status->threads[i].running);
     }
     return json_pack("{s:s,s:o}", "node", status->name, "metrics", list);
+}
+
+json_t *control_evidence_json(const char *data) {
+    char path[4096];
+    json_t *list = json_array();
+    const struct dirent *entry;
+    struct stat about;
+    bool fits = data != NULL && (size_t)snprintf(path, sizeof path, "%s/evidence", data) < sizeof path;
+    DIR *folder = fits ? opendir(path) : NULL; /* there is none until there is some */
+    while (folder != NULL && json_array_size(list) < CONTROL_EVIDENCE_MAX && (entry = readdir(folder)) != NULL) {
+        if (entry->d_name[0] == '.' || fstatat(dirfd(folder), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(about.st_mode)) continue;
+        json_array_append_new(list, json_pack("{s:s,s:I}", "file", entry->d_name, "bytes", (json_int_t)about.st_size));
+    }
+    if (folder != NULL) (void)closedir(folder);
+    return json_pack("{s:o}", "evidence", list);
 }

@@ -185,6 +185,7 @@ void node_status_update(struct node *node, uint64_t now_ms) {
     snprintf(status->system_name, sizeof status->system_name, "%s", node->system->name);
     memcpy(status->system_id, node->system->system_id, 16);
     snprintf(status->threads_map, sizeof status->threads_map, "%s", node->config.split ? "split" : "fused");
+    status->data = node->config.data;
     status->started_ms = node->started_ms;
     status->now_ms = now_ms;
     status->ready = replica_is_ready(node->replica);

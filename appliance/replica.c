@@ -565,6 +565,7 @@ void replica_status(const struct replica *r, struct status_replica *status) {
     for (uint32_t relay = 0; relay < r->members.n; relay++) status->inputs_waiting += r->waiting[relay].count;
     for (uint32_t i = 0; i < r->members.n; i++) {
         status->peers[i] = (struct status_member){.up = r->member_up[i], .status_ms = r->peer_status_ms[i]};
+        memcpy(status->peers[i].node_id, r->config.members.members[i].node_id, 32);
         if (!r->has_peer_status[i]) continue;
         status->peers[i].final_height = r->peer_status[i].final.height;
         status->peers[i].view = r->peer_status[i].view;

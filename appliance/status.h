@@ -107,6 +107,7 @@ enum status_phase {
 const char *status_phase_name(enum status_phase phase);
 
 struct status_member {
+    uint8_t node_id[32];
     bool up;               /* link */
     uint64_t final_height; /* by its last STATUS */
     uint64_t view;
@@ -170,6 +171,7 @@ struct status_node {
     uint8_t system_id[16];
     uint64_t started_ms, now_ms;
     bool ready;
+    const char *data; /* the node's data folder, or NULL */
     char threads_map[8];
     uint32_t thread_count, counter_count, budget_count, links_up, links_known;
     struct status_thread threads[STATUS_THREADS_MAX];
