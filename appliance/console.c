@@ -28,6 +28,9 @@ void console_look(struct console *console) {
         memset(init, 0, sizeof *init);
         snprintf(init->fault, sizeof init->fault, "%s", fault);
     }
+    struct console_admin *admin = &console->facts.admin;
+    console_ask_file(console->admin_path, "pairing", admin->code, sizeof admin->code);
+    console_ask_file(console->admin_path, "fingerprint", admin->fingerprint, sizeof admin->fingerprint);
 }
 
 /* ---------------------------------------------------------------- what init is asked to do */

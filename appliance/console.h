@@ -22,7 +22,7 @@ enum { CONSOLE_CONFIRM_MS = 60000, CONSOLE_LOG_LINES_MAX = 5000, CONSOLE_CONFIG_
        CONSOLE_PASTE_END_MS = 2000 };
 
 struct console {
-    const char *node_path, *init_path;
+    const char *node_path, *init_path, *admin_path; /* two sockets, a folder */
     struct console_facts facts; /* as they were at the last look */
 };
 

@@ -1,6 +1,7 @@
 #include "appliance/console_ask.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -131,4 +132,16 @@ bool console_ask_init(const char *path, const char *request, int fd, int wait_ms
     bool good = packet_send(connection, request, fd, fault) && packet_take(connection, answer, count, until_ms, fault);
     close(connection);
     return good;
+}
+
+void console_ask_file(const char *folder, const char *name, char *out, size_t size) {
+    char path[ASK_FAULT_BYTES];
+    out[0] = '\0';
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path) return;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t got = fd >= 0 ? read(fd, out, size - 1) : 0;
+    if (fd >= 0) close(fd);
+    out[got > 0 ? got : 0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+    if (strspn(out, "0123456789abcdefghijklmnopqrstuvwxyz") != strlen(out)) out[0] = '\0';
 }

@@ -22,5 +22,7 @@ bool console_ask_node(const char *path, const char *request, char answer[ASK_NOD
 /* Sends `request` as one packet, with the descriptor `fd` unless it is -1; takes one packet. */
 bool console_ask_init(const char *path, const char *request, int fd, int wait_ms, char answer[ASK_INIT_BYTES], size_t *count,
                       char fault[ASK_FAULT_BYTES]) __attribute__((warn_unused_result));
+/* A file of one line of digits and lower-case letters in `folder`; "": it is not there, or is something else. */
+void console_ask_file(const char *folder, const char *name, char *out, size_t size);
 
 #endif

@@ -74,6 +74,11 @@ struct console_init {
     uint32_t stages_count, programs_count, nets_count;
 };
 
+/* What heraclius-admin shows on this line alone (appliance/admin_appliance.h); "": nothing. */
+struct console_admin {
+    char code[16], fingerprint[72];
+};
+
 /* One answer of the node, without its line feed. False: node->fault says why, and everything else is zero. */
 bool console_facts_node(struct console_node *node, const char *answer, size_t count);
 /* One answer of init. False: init->fault says why, and everything else is zero. */

@@ -211,6 +211,10 @@ void console_look_status(const struct console_facts *facts, struct console_page 
     console_look_judge(facts, &verdict);
     console_page_put(page, "WELL", verdict.count ? "NO" : "yes");
     for (unsigned i = 0; i < verdict.count; i++) console_page_put(page, i ? " " : "why not", "- %s", verdict.reasons[i]);
+    if (facts->admin.code[0]) {
+        console_page_put(page, "pairing", "code %s, for the admin console's page: 5 minutes, one use", facts->admin.code);
+        console_page_put(page, "its SHA-256", "%s", facts->admin.fingerprint);
+    }
     put_node(&facts->node, page);
     if (facts->init.fault[0]) {
         console_page_put(page, "init", "does not answer: %s", facts->init.fault);

@@ -16,6 +16,7 @@ enum { LOOK_REASONS_MAX = 12 };
 struct console_facts {
     struct console_node node;
     struct console_init init;
+    struct console_admin admin;
 };
 
 struct console_verdict {

@@ -35,10 +35,11 @@ static void talk(struct console *console) {
 }
 
 int main(int argc, const char **argv) {
-    static struct console console = {.node_path = "/run/node/control.sock", .init_path = "/run/init/control.sock"};
+    static struct console console = {.node_path = "/run/node/control.sock", .init_path = "/run/init/control.sock", .admin_path = "/run/admin"};
     const struct poptOption options[] = {
         {"node", 'n', POPT_ARG_STRING | POPT_ARGFLAG_SHOW_DEFAULT, &console.node_path, 0, "the node's control socket", "PATH"},
         {"init", 'i', POPT_ARG_STRING | POPT_ARGFLAG_SHOW_DEFAULT, &console.init_path, 0, "init's control socket", "PATH"},
+        {"admin", 'a', POPT_ARG_STRING | POPT_ARGFLAG_SHOW_DEFAULT, &console.admin_path, 0, "where the admin console shows its pairing code", "DIR"},
         POPT_AUTOHELP POPT_TABLEEND,
     };
     poptContext context = poptGetContext("heraclius-console", argc, argv, options, 0);

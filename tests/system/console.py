@@ -135,8 +135,9 @@ class Console:
         self.size(columns, rows)
         self.found = termios.tcgetattr(self.master)
         self.got = b""
-        self.process = subprocess.Popen([CONSOLE, "--node", f"{folder}/node.sock", "--init", f"{folder}/init.sock"], stdin=slave, stdout=slave,
-                                        stderr=slave, start_new_session=True, env=env if env is not None else {"PATH": "/bin"})
+        self.process = subprocess.Popen([CONSOLE, "--node", f"{folder}/node.sock", "--init", f"{folder}/init.sock", "--admin", folder],
+                                        stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                                        env=env if env is not None else {"PATH": "/bin"})
         os.close(slave)
 
     def size(self, columns, rows):
@@ -252,6 +253,18 @@ def one_look(cases):
         s.console.size(40, 10)
         s.console.process.send_signal(signal.SIGWINCH)
         cases.case("it follows a new size", fits(s.console.do("status", "(more: status all)"), 40, 10))
+        for name, text in (("pairing", "12345678\n"), ("fingerprint", "ab" * 32 + "\n")):
+            with open(f"{s.dir}/{name}", "w") as f:
+                f.write(text)
+        s.console.size(80, 24)
+        s.console.process.send_signal(signal.SIGWINCH)
+        look = s.console.do("status", "c0-n1> ")
+        cases.case("a pairing code of the admin console is shown, with its certificate's hash",
+                   "pairing    code 12345678" in look and "ab" * 32 in look and fits(look, 80, 24), look)
+        with open(f"{s.dir}/pairing", "w") as f:
+            f.write("\033[2Jx\n")
+        look = s.console.do("status", "c0-n1> ")
+        cases.case("and what is no code is not", "pairing" not in look and "WELL" in look, look)
     with Stage(columns=40, rows=10) as s:
         look = s.console.until("c0-n1> ")
         cases.case("40x10: it fits, the verdict first", look and fits(look, 40, 10) and look.startswith("WELL       yes"), look)
