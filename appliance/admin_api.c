@@ -39,14 +39,17 @@ json_t *admin_statuses(const struct admin_nodes *nodes) {
 /* For the machine's own people; a file that cannot be written leaves standard output. */
 static void code_show(const struct admin_server *server) {
     const char *code = server->sessions.code;
-    if (code[0] != '\0') {
+    if (code[0] != '\0' && server->code_by_file_alone) {
+        (void)printf("a pairing code was asked for: the serial console shows it\n");
+        (void)fflush(stdout);
+    } else if (code[0] != '\0') {
         (void)printf("pairing code %s (good for 5 minutes and one use; certificate SHA-256 %s)\n", code, server->tls.fingerprint);
         (void)fflush(stdout);
     }
     if (server->pairing_path == NULL) return;
     (void)unlink(server->pairing_path);
     if (code[0] == '\0') return;
-    int fd = open(server->pairing_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    int fd = open(server->pairing_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, server->code_by_file_alone ? 0644 : 0640);
     if (fd < 0 || dprintf(fd, "%s\n", code) < 0) (void)fprintf(stderr, "heraclius-admin: cannot write %s\n", server->pairing_path);
     if (fd >= 0) (void)close(fd);
 }
@@ -95,7 +98,7 @@ struct admin_answer admin_api_pairing(struct admin_request *request) {
 }
 
 /* The body's JSON object; NULL: it is none. */
-static json_t *body_object(const struct admin_request *request) {
+json_t *admin_body_object(const struct admin_request *request) {
     json_t *body = NULL;
     if (strncmp(request->content_type, "application/json", 16) == 0) body = json_loads(request->body, JSON_REJECT_DUPLICATES, NULL);
     if (json_is_object(body)) return body;
@@ -104,7 +107,7 @@ static json_t *body_object(const struct admin_request *request) {
 }
 
 struct admin_answer admin_api_session_begin(struct admin_request *request) {
-    json_t *body = body_object(request);
+    json_t *body = admin_body_object(request);
     const char *code = json_string_value(json_object_get(body, "code")), *name = json_string_value(json_object_get(body, "role"));
     enum admin_role role = name != NULL ? admin_role_of(name) : ADMIN_OWN;
     struct admin_answer begun = {.code = 0};
@@ -176,30 +179,44 @@ static json_t *faults_of(const json_t *status) {
     return out;
 }
 
-struct admin_answer admin_api_faults(struct admin_request *request) {
-    json_t *statuses = admin_statuses(request->server->nodes), *faults = json_array();
+json_t *admin_faults(const json_t *statuses) {
+    json_t *faults = json_array();
     const json_t *status;
     size_t at;
     json_array_foreach(statuses, at, status) {
         json_array_append_new(faults, faults_of(status));
     }
+    return faults;
+}
+
+struct admin_answer admin_api_faults(struct admin_request *request) {
+    json_t *statuses = admin_statuses(request->server->nodes), *faults = admin_faults(statuses);
     json_decref(statuses);
     return admin_answer_json(MHD_HTTP_OK, json_pack("{s:o}", "nodes", faults));
 }
 
-/* Read once a second at the most, not for each request: to read claims is to verify signatures. */
-struct admin_answer admin_api_exposure(struct admin_request *request) {
-    struct admin_server *server = request->server;
-    pthread_mutex_lock(&server->lock);
+/* Read once a second at the most, not for each request: to read claims is to verify signatures. `statuses` is what the nodes say now. */
+static json_t *exposure_of(struct admin_server *server, const json_t *statuses) {
     uint64_t now_ms = ring_clock_ms();
+    pthread_mutex_lock(&server->lock);
     if (server->exposure == NULL || now_ms - server->exposure_ms >= EXPOSURE_KEPT_MS) {
         json_decref(server->exposure);
-        server->exposure = admin_exposure_json(server->system, server->claims_path, ring_clock_wall_ms());
+        server->exposure = admin_exposure_json(server->system, server->claims_path, statuses, ring_clock_wall_ms());
         server->exposure_ms = now_ms;
     }
-    struct admin_answer answer = admin_answer_json(MHD_HTTP_OK, json_incref(server->exposure));
+    json_t *exposure = json_deep_copy(server->exposure); /* references are counted without a lock */
     pthread_mutex_unlock(&server->lock);
-    return answer;
+    return exposure;
+}
+
+json_t *admin_exposure_newest(struct admin_server *server) {
+    json_t *statuses = admin_statuses(server->nodes), *exposure = exposure_of(server, statuses);
+    json_decref(statuses);
+    return exposure;
+}
+
+struct admin_answer admin_api_exposure(struct admin_request *request) {
+    return admin_answer_json(MHD_HTTP_OK, admin_exposure_newest(request->server));
 }
 
 struct admin_answer admin_api_audit(struct admin_request *request) {
@@ -211,7 +228,7 @@ struct admin_answer admin_api_audit(struct admin_request *request) {
 
 /* ---- what is done ---- */
 
-static bool audit(struct admin_request *request, const char *action, const char *outcome, const char *detail) {
+bool admin_audit_of(struct admin_request *request, const char *action, const char *outcome, const char *detail) {
     pthread_mutex_lock(&request->server->lock);
     bool good = admin_audit_add(&request->server->audit, request->who, action, outcome, detail);
     pthread_mutex_unlock(&request->server->lock);
@@ -222,7 +239,7 @@ static bool audit(struct admin_request *request, const char *action, const char 
 static struct admin_answer init_do(struct admin_request *request, const char *action, const char *question) {
     const char *path = request->server->init_path;
     if (path == NULL) return admin_answer_error(MHD_HTTP_SERVICE_UNAVAILABLE, "this is no appliance: nothing here starts programs or the machine");
-    if (!audit(request, action, "begun", question))
+    if (!admin_audit_of(request, action, "begun", question))
         return admin_answer_error(MHD_HTTP_SERVICE_UNAVAILABLE, "not done: the audit log cannot be written");
     char *text = admin_init_ask(path, question);
     bool good = text != NULL && (strcmp(text, "ok") == 0 || strncmp(text, "ok\n", 3) == 0);
@@ -230,7 +247,7 @@ static struct admin_answer init_do(struct admin_request *request, const char *ac
     if (text != NULL) (void)snprintf(why, sizeof why, "%s", good ? "ok" : text);
     why[strcspn(why, "\n")] = '\0';
     free(text);
-    bool told = audit(request, action, good ? "done" : "failed", why);
+    bool told = admin_audit_of(request, action, good ? "done" : "failed", why);
     return good ? admin_answer_json(MHD_HTTP_OK, json_pack("{s:s,s:b}", "done", question, "audited", (int)told))
                 : admin_answer_error(MHD_HTTP_BAD_GATEWAY, why);
 }
@@ -241,7 +258,7 @@ static bool program_named(const char *name) {
 }
 
 struct admin_answer admin_api_restart(struct admin_request *request) {
-    json_t *body = body_object(request);
+    json_t *body = admin_body_object(request);
     const char *name = json_string_value(json_object_get(body, "program"));
     char question[64];
     bool good = name != NULL && program_named(name);
@@ -251,7 +268,7 @@ struct admin_answer admin_api_restart(struct admin_request *request) {
 }
 
 static struct admin_answer machine_do(struct admin_request *request, const char *action, const char *question) {
-    json_t *body = body_object(request);
+    json_t *body = admin_body_object(request);
     bool sure = json_is_true(json_object_get(body, "sure"));
     json_decref(body);
     if (!sure)

@@ -95,8 +95,10 @@ bool admin_audit_add(struct admin_audit *audit, const char *who, const char *act
     if (good) {
         text[count] = '\n'; /* in place of the zero: one write, so a line is whole or torn, never two mixed */
         good = write(audit->fd, text, count + 1) == (ssize_t)(count + 1) && fdatasync(audit->fd) == 0;
+        text[count] = '\0';
     }
     if (good) audit->number++;
+    if (good) admin_syslog_add(audit->syslog, "heraclius-audit", ADMIN_SEVERITY_NOTICE, text);
     free(text);
     json_decref(entry);
     return good;

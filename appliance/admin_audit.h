@@ -12,12 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "appliance/admin_syslog.h"
+
 enum { ADMIN_AUDIT_BYTES_MAX = 4 << 20, ADMIN_AUDIT_PATH_BYTES = 4096, ADMIN_AUDIT_SHOWN = 200, ADMIN_AUDIT_LINE_BYTES = 1024 };
 
 struct admin_audit {
     char path[ADMIN_AUDIT_PATH_BYTES]; /* "": none */
     int fd;
-    uint64_t number; /* of the newest line */
+    uint64_t number;             /* of the newest line */
+    struct admin_syslog *syslog; /* where each line goes too, or NULL */
 };
 
 /* Opens or makes FOLDER/audit.jsonl and finds the newest number; a line that a power cut tore is ended. False: errno says why. */

@@ -5,6 +5,7 @@
  *   admin_http.c    the two listeners (plain on loopback, TLS anywhere), connections and their limits, headers, bodies
  *   admin_routes.c  which path and method needs which role, and who the sender is
  *   admin_api.c     the answers of the API
+ *   admin_support.c the support bundle; admin_claims.c takes claims and cards in
  *   admin_page.c    the page as the server draws it, and the files that are built in
  *
  * Over TLS nobody may do anything but pair until a session or a pinned client certificate says who it is. Over plain HTTP, which is on loopback
@@ -28,13 +29,14 @@
 #include "appliance/admin_audit.h"
 #include "appliance/admin_history.h"
 #include "appliance/admin_session.h"
+#include "appliance/admin_syslog.h"
 #include "appliance/admin_tls.h"
 #include "protocol/system.h"
 
 enum {
     ADMIN_CONNECTIONS_FULL = ADMIN_CONNECTIONS_MAX * 3 / 4,
     ADMIN_HEAD_BYTES = 16 << 10,
-    ADMIN_BODY_BYTES = 1024,
+    ADMIN_BODY_BYTES = 4096,
     ADMIN_SILENT_S = 5, /* a connection without a byte */
     ADMIN_WHO_BYTES = 96,
     ADMIN_COOKIE_BYTES = 256
@@ -47,6 +49,9 @@ struct admin_server {
     const struct system *system; /* or NULL */
     const char *claims_path;     /* the folder of claims, or NULL */
     const char *pairing_path;    /* where a code is shown beside standard output, or NULL */
+    bool code_by_file_alone;     /* standard output is a log that others read: a code is not in it */
+    const char *conf_path;       /* an appliance's configuration of this console, or NULL */
+    struct admin_syslog *syslog; /* or NULL */
     struct admin_tls tls;
     char certificate_csrf[ADMIN_TOKEN_TEXT + 1]; /* what clients with a certificate have in place of a session's */
     pthread_mutex_t lock;                        /* over what follows: two listeners and the sampler use it */
@@ -80,6 +85,7 @@ struct admin_answer {
     size_t fixed_bytes;
     char cookie[ADMIN_COOKIE_BYTES]; /* "": none is set */
     const char *location, *allow;    /* NULL: no such header */
+    const char *saved_as;            /* NULL: shown; else the name of the file that a browser makes of it */
 };
 
 /* admin_routes.c: what to answer; never fails, but for lack of memory, when text and fixed stay NULL. */
@@ -89,6 +95,8 @@ struct admin_answer admin_answer_make(struct admin_request *request);
 typedef struct admin_answer admin_handler(struct admin_request *request);
 admin_handler admin_api_session, admin_api_session_begin, admin_api_session_end, admin_api_pairing, admin_api_nodes, admin_api_clusters,
     admin_api_history, admin_api_faults, admin_api_exposure, admin_api_audit, admin_api_restart, admin_api_reboot, admin_api_halt;
+/* admin_support.c, admin_claims.c */
+admin_handler admin_api_support, admin_api_claim;
 /* A JSON answer of `body`, which is taken over; and {"error": text}. */
 struct admin_answer admin_answer_json(unsigned code, json_t *body);
 struct admin_answer admin_answer_error(unsigned code, const char *text);
@@ -98,6 +106,14 @@ bool admin_pairing_show(struct admin_server *server);
 enum admin_pairing admin_pairing_take(struct admin_request *request, const char *code, enum admin_role role, struct admin_answer *answer);
 /* Every node's status, errors too; a new reference. */
 json_t *admin_statuses(const struct admin_nodes *nodes);
+/* What each node tells of attacks, dropped input and damage. */
+json_t *admin_faults(const json_t *statuses);
+/* Exposure, a second old at the most; a new reference. */
+json_t *admin_exposure_newest(struct admin_server *server);
+/* A line of the audit log on behalf of the sender. False: it could not be written, so nothing is to be done. */
+bool admin_audit_of(struct admin_request *request, const char *action, const char *outcome, const char *detail) __attribute__((warn_unused_result));
+/* The body as a JSON object; NULL: it is none. A new reference. */
+json_t *admin_body_object(const struct admin_request *request);
 
 /* admin_page.c */
 admin_handler admin_page, admin_page_pair, admin_page_script, admin_page_style, admin_page_icon, admin_page_openapi;

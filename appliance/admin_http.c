@@ -1,6 +1,7 @@
 /* The listeners: libmicrohttpd, one thread each. */
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,11 @@ static enum MHD_Result respond(struct MHD_Connection *connection, struct admin_a
     header_put(response, "Set-Cookie", answer->cookie);
     header_put(response, "Location", answer->location);
     header_put(response, "Allow", answer->allow);
+    if (answer->saved_as != NULL) {
+        char disposition[128];
+        (void)snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", answer->saved_as);
+        header_put(response, "Content-Disposition", disposition);
+    }
     enum MHD_Result queued = MHD_queue_response(connection, answer->code, response);
     MHD_destroy_response(response);
     return queued;
@@ -79,7 +85,7 @@ static enum MHD_Result answer_whole(const struct admin_listener *listener, struc
     gnutls_session_t session = listener->tls ? session_of(connection) : NULL;
     if (session != NULL) request.certificate_role = admin_tls_role(&listener->server->tls, session, request.certificate);
     if (incoming->too_long || strlen(incoming->body) != incoming->used)
-        answer = admin_answer_error(MHD_HTTP_CONTENT_TOO_LARGE, "a body of at most 1024 bytes, none of them zero");
+        answer = admin_answer_error(MHD_HTTP_CONTENT_TOO_LARGE, "a body of at most 4096 bytes, none of them zero");
     else
         answer = admin_answer_make(&request);
     return respond(connection, &answer, listener->tls);

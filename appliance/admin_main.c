@@ -6,21 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "appliance/admin_appliance.h"
 #include "appliance/admin_console.h"
+#include "appliance/admin_syslog.h"
 #include "bft/ed25519.h"
 #include "ring/clock.h"
 #include "ring/entropy.h"
 #include "ring/net.h"
 
-enum { EXIT_USAGE = 2, EXIT_LISTEN = 4, EXIT_FILES = 5 };
+enum { EXIT_USAGE = 2, EXIT_LISTEN = 4, EXIT_FILES = 5, LOOK_MS = 1000 };
 
 struct options {
-    const char *listen, *tls, *certificate, *key, *state, *name, *system;
+    const char *listen, *tls, *certificate, *key, *state, *name, *system, *syslog, *syslog_ca, *root;
+    bool appliance;
 };
 
 static struct admin_nodes nodes;
+static struct admin_appliance appliance;
 static struct admin_server server;
 
 static int usage(FILE *out, int code) {
@@ -33,8 +39,9 @@ static int usage(FILE *out, int code) {
                 "  --client ROLE:HEX   a client certificate's SHA-256 and what its holder may do: view, operate or own; up to 64 times\n"
                 "  --pairing FILE      a pairing code is written here too, while it can be used\n"
                 "  --init PATH         init's control socket: restarts and reboots\n"
-                "  --appliance         what it is in the image: --listen 127.0.0.1:8080 --tls [::]:8443 --state /data/admin, one node,\n"
-                "                      init's socket; words after it override\n"
+                "  --syslog HOST:PORT  audit log, and with --init the programs' logs, to a syslog collector by TLS, with --syslog-ca FILE\n"
+                "  --appliance         what it is in the image: all of this from /data/public, as the node's owner configured it\n"
+                "  --root DIR          with --appliance: the folder in which data and run are, for tests\n"
                 "  --sockets PATH...   control sockets of the nodes\n"
                 "  --system FILE       the system file: which nodes there are, for exposure\n"
                 "  --claims DIR        folder of signed node claims (heraclius node claim), *.claim\n"
@@ -49,18 +56,6 @@ static bool is_loopback(const struct sockaddr_storage *address) {
     return address->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
 }
 
-/* What it is in the image: init gives no words but this (init/program.c); words after it override. */
-static void appliance_take(struct options *options) {
-    options->listen = "127.0.0.1:8080";
-    options->tls = "[::]:8443"; /* no port for which one needs privileges */
-    options->state = "/data/admin";
-    server.pairing_path = "/run/admin/pairing";
-    server.claims_path = "/data/admin/claims";
-    server.init_path = "/run/init/control.sock";
-    nodes.paths[0] = "/run/node/control.sock";
-    nodes.count = 1;
-}
-
 /* 0: go on; else an exit code, one more than it. */
 static int options_take(struct options *options, int count, char **words) {
     const struct {
@@ -68,7 +63,8 @@ static int options_take(struct options *options, int count, char **words) {
     } texts[] = {
         {"--listen", &options->listen}, {"--tls", &options->tls},         {"--tls-cert", &options->certificate}, {"--tls-key", &options->key},
         {"--state", &options->state},   {"--name", &options->name},       {"--init", &server.init_path},         {"--pairing", &server.pairing_path},
-        {"--system", &options->system}, {"--claims", &server.claims_path}};
+        {"--system", &options->system}, {"--claims", &server.claims_path}, {"--syslog", &options->syslog},      {"--syslog-ca", &options->syslog_ca},
+        {"--root", &options->root}};
     bool sockets = false;
     for (int i = 1; i < count; i++) {
         const char **to = NULL;
@@ -77,7 +73,7 @@ static int options_take(struct options *options, int count, char **words) {
         }
         if (strcmp(words[i], "--help") == 0) return usage(stdout, 0) + 1;
         if (strcmp(words[i], "--appliance") == 0)
-            appliance_take(options);
+            options->appliance = true;
         else if (to != NULL && i + 1 < count)
             *to = words[++i];
         else if (strcmp(words[i], "--client") == 0 && i + 1 < count) {
@@ -92,9 +88,10 @@ static int options_take(struct options *options, int count, char **words) {
         else
             return usage(stderr, EXIT_USAGE) + 1;
     }
-    bool listens = options->listen != NULL || options->tls != NULL;
-    if (!listens || nodes.count == 0 || (options->tls != NULL && options->state == NULL) || (options->certificate == NULL) != (options->key == NULL))
-        return usage(stderr, EXIT_USAGE) + 1;
+    if (options->appliance) return sockets || count > 2 + 2 * (options->root != NULL) ? usage(stderr, EXIT_USAGE) + 1 : 0;
+    bool listens = options->listen != NULL || options->tls != NULL, pairs = (options->certificate == NULL) == (options->key == NULL);
+    pairs = pairs && (options->syslog == NULL) == (options->syslog_ca == NULL) && options->root == NULL;
+    if (!listens || nodes.count == 0 || (options->tls != NULL && options->state == NULL) || !pairs) return usage(stderr, EXIT_USAGE) + 1;
     return 0;
 }
 
@@ -109,23 +106,65 @@ static bool system_read(const char *path, struct system **system) {
     return false;
 }
 
-/* One sample of every node each ADMIN_SAMPLE_MS, until SIGTERM or SIGINT. */
-static void sample_until(const sigset_t *ending) {
+static void samples_take(void) {
+    for (size_t i = 0; i < nodes.count; i++) {
+        json_t *status = admin_ask(nodes.paths[i], "status");
+        pthread_mutex_lock(&server.lock);
+        admin_history_add(&server.history, i, status, ring_clock_wall_ms());
+        pthread_mutex_unlock(&server.lock);
+        json_decref(status);
+    }
+}
+
+/* One sample of every node each ADMIN_SAMPLE_MS, until SIGTERM or SIGINT, or until an appliance is told something else. */
+static void sample_until(const sigset_t *ending, bool samples) {
     uint64_t next = ring_clock_ms();
     for (;;) {
         uint64_t now = ring_clock_ms(), wait = next > now ? next - now : 0;
+        if (appliance.conf.node[0] != '\0' || !samples) wait = wait < LOOK_MS ? wait : LOOK_MS;
         const struct timespec limit = {.tv_sec = (time_t)(wait / 1000), .tv_nsec = (long)(wait % 1000) * 1000000};
         if (sigtimedwait(ending, NULL, &limit) > 0) return;
-        if (ring_clock_ms() < next) continue; /* another signal */
-        next = ring_clock_ms() + ADMIN_SAMPLE_MS;
-        for (size_t i = 0; i < nodes.count; i++) {
-            json_t *status = admin_ask(nodes.paths[i], "status");
-            pthread_mutex_lock(&server.lock);
-            admin_history_add(&server.history, i, status, ring_clock_wall_ms());
-            pthread_mutex_unlock(&server.lock);
-            json_decref(status);
+        if (appliance.places[0][0] != '\0' && admin_appliance_changed(&appliance)) {
+            (void)printf("another configuration: starting anew\n");
+            return;
         }
+        if (ring_clock_ms() < next) continue; /* another signal, or just a look */
+        next = ring_clock_ms() + ADMIN_SAMPLE_MS;
+        if (samples) samples_take();
     }
+}
+
+/* What the owner configured. False: after a line on stderr; it may become another. */
+static bool appliance_take(struct options *options) {
+    char why[ADMIN_TLS_WHY_BYTES];
+    const struct admin_conf *conf = &appliance.conf;
+    const char *path = appliance.places[ADMIN_PLACE_CONF];
+    if (!admin_appliance_read(&appliance, why)) {
+        (void)fprintf(stderr, "heraclius-admin: %s: %s\n", path, why);
+        return false;
+    }
+    for (unsigned i = 0; i < conf->clients_count; i++) {
+        if (admin_tls_pin(&server.tls, conf->clients[i])) continue;
+        (void)fprintf(stderr, "heraclius-admin: %s: no role and certificate: %s\n", path, conf->clients[i]);
+        return false;
+    }
+    options->state = appliance.places[ADMIN_PLACE_STATE];
+    options->tls = conf->listen[0] != '\0' ? conf->listen : NULL;
+    options->system = access(appliance.places[ADMIN_PLACE_SYSTEM], F_OK) == 0 ? appliance.places[ADMIN_PLACE_SYSTEM] : NULL;
+    options->name = conf->node;
+    options->syslog = conf->syslog[0] != '\0' ? conf->syslog : NULL;
+    options->syslog_ca = appliance.places[ADMIN_PLACE_SYSLOG_CA];
+    server.init_path = appliance.places[ADMIN_PLACE_INIT];
+    server.pairing_path = appliance.places[ADMIN_PLACE_PAIRING];
+    server.claims_path = appliance.places[ADMIN_PLACE_CLAIMS];
+    server.conf_path = path;
+    server.code_by_file_alone = true;
+    (void)mkdir(server.claims_path, 0750); /* if it is not there, what is read and written there says so */
+    nodes.paths[0] = appliance.places[ADMIN_PLACE_NODE];
+    nodes.count = 1;
+    if (options->tls == NULL) (void)printf("no admin.listen is configured: the admin console is not served\n");
+    (void)fflush(stdout);
+    return true;
 }
 
 static bool secure_start(const struct options *options) {
@@ -135,7 +174,9 @@ static bool secure_start(const struct options *options) {
         (void)fprintf(stderr, "heraclius-admin: --state %s: the audit log cannot be opened: %s\n", options->state, strerror(errno));
         return false;
     }
-    if (!admin_tls_load(&server.tls, options->certificate, options->key, options->state, options->name, why)) {
+    bool good = options->appliance ? admin_appliance_certificate(&appliance, &server.tls, why)
+                                   : admin_tls_load(&server.tls, options->certificate, options->key, options->state, options->name, why);
+    if (!good) {
         (void)fprintf(stderr, "heraclius-admin: %s\n", why);
         return false;
     }
@@ -144,6 +185,16 @@ static bool secure_start(const struct options *options) {
     (void)printf("certificate SHA-256 %s\n", server.tls.fingerprint);
     (void)fflush(stdout);
     return true;
+}
+
+/* An appliance goes on without: its console is what one mends it with. */
+static bool syslog_start(const struct options *options) {
+    char why[ADMIN_SYSLOG_WHY_BYTES];
+    if (options->syslog == NULL) return true;
+    server.syslog = admin_syslog_start(options->syslog, options->syslog_ca, options->name, server.init_path, why);
+    if (server.syslog == NULL) (void)fprintf(stderr, "heraclius-admin: nothing is sent to a syslog collector: %s\n", why);
+    server.audit.syslog = server.syslog;
+    return server.syslog != NULL || options->appliance;
 }
 
 /* NULL: after a line on stderr, and *code. */
@@ -166,9 +217,23 @@ static struct admin_listener *listener_start(const char *where, bool tls, int *c
     return listener;
 }
 
+/* Until it is to end; an exit code. */
+static int serve(const struct options *options, const sigset_t *ending) {
+    struct admin_listener *plain = NULL, *secure = NULL;
+    int code = 0;
+    if (options->listen != NULL) plain = listener_start(options->listen, false, &code);
+    if ((options->listen == NULL || plain != NULL) && options->tls != NULL) secure = listener_start(options->tls, true, &code);
+    if ((options->listen == NULL || plain != NULL) && (options->tls == NULL || secure != NULL)) {
+        code = 0;
+        sample_until(ending, true);
+    }
+    admin_listen_end(plain);
+    admin_listen_end(secure);
+    return code;
+}
+
 int main(int count, char **words) {
     struct options options = {.name = "heraclius-admin"};
-    struct admin_listener *plain = NULL, *secure = NULL;
     struct system *system = NULL;
     sigset_t ending;
     int code = options_take(&options, count, words);
@@ -180,21 +245,23 @@ int main(int count, char **words) {
     signal(SIGPIPE, SIG_IGN);
     server.nodes = &nodes;
     pthread_mutex_init(&server.lock, NULL);
+    if (options.appliance) {
+        if (!admin_appliance_places(&appliance, options.root != NULL ? options.root : "")) return usage(stderr, EXIT_USAGE);
+        if (!appliance_take(&options)) {
+            sample_until(&ending, false);
+            return 0;
+        }
+    }
     if (!admin_history_start(&server.history, &nodes)) return EXIT_FILES;
-    if (options.system != NULL && !system_read(options.system, &system)) return EXIT_FILES;
+    if (options.system != NULL && !system_read(options.system, &system) && !options.appliance) return EXIT_FILES;
     server.system = system;
     if (options.tls != NULL && !secure_start(&options)) return EXIT_FILES;
-    if (options.listen != NULL && (plain = listener_start(options.listen, false, &code)) == NULL) return code;
-    if (options.tls != NULL && (secure = listener_start(options.tls, true, &code)) == NULL) {
-        admin_listen_end(plain);
-        return code;
-    }
-    sample_until(&ending);
-    admin_listen_end(plain);
-    admin_listen_end(secure);
+    if (!syslog_start(&options)) return EXIT_FILES;
+    code = serve(&options, &ending);
+    admin_syslog_end(server.syslog);
     admin_tls_free(&server.tls);
     json_decref(server.exposure);
     free(server.history.series);
     system_free(system);
-    return 0;
+    return code;
 }

@@ -26,8 +26,33 @@ static struct admin_answer status(struct admin_request *request) {
     return answer_text(MHD_HTTP_OK, "application/json", admin_status_text(request->server->nodes));
 }
 
+static long long number_of(const json_t *object, const char *name) {
+    return (long long)json_integer_value(json_object_get(object, name));
+}
+
+/* The nodes' metrics, and this program's own. */
 static struct admin_answer metrics(struct admin_request *request) {
-    return answer_text(MHD_HTTP_OK, "text/plain; version=0.0.4", admin_metrics_text(request->server->nodes));
+    char *text = NULL, *of_nodes = admin_metrics_text(request->server->nodes);
+    json_t *syslog = admin_syslog_json(request->server->syslog);
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    if (out != NULL) {
+        (void)fputs(of_nodes != NULL ? of_nodes : "", out);
+        if (!json_is_null(syslog))
+            (void)fprintf(out,
+                          "# HELP heraclius_syslog_up 1 if the syslog collector is linked\n# TYPE heraclius_syslog_up gauge\nheraclius_syslog_up %d\n"
+                          "# HELP heraclius_syslog_sent_total messages that it took\n# TYPE heraclius_syslog_sent_total counter\n"
+                          "heraclius_syslog_sent_total %lld\n# HELP heraclius_syslog_lost_total messages that it did not take in time\n"
+                          "# TYPE heraclius_syslog_lost_total counter\nheraclius_syslog_lost_total %lld\n",
+                          json_is_true(json_object_get(syslog, "up")), number_of(syslog, "sent"), number_of(syslog, "lost"));
+        if (fclose(out) != 0) {
+            free(text);
+            text = NULL;
+        }
+    }
+    free(of_nodes);
+    json_decref(syslog);
+    return answer_text(MHD_HTTP_OK, "text/plain; version=0.0.4", text);
 }
 
 /* PROBE: for health checks, under any name. CHANGES: needs the CSRF token too. */
@@ -59,6 +84,8 @@ static const struct route {
     {"GET", "/api/v1/faults", ADMIN_VIEW, 0, admin_api_faults},
     {"GET", "/api/v1/exposure", ADMIN_VIEW, 0, admin_api_exposure},
     {"GET", "/api/v1/audit", ADMIN_VIEW, 0, admin_api_audit},
+    {"GET", "/api/v1/support", ADMIN_OPERATE, 0, admin_api_support},
+    {"POST", "/api/v1/claims", ADMIN_OPERATE, CHANGES, admin_api_claim},
     {"POST", "/api/v1/actions/restart", ADMIN_OPERATE, CHANGES, admin_api_restart},
     {"POST", "/api/v1/actions/reboot", ADMIN_OWN, CHANGES, admin_api_reboot},
     {"POST", "/api/v1/actions/halt", ADMIN_OWN, CHANGES, admin_api_halt},

@@ -15,7 +15,7 @@
  *   /data/public/request       keys                    the card request: who this node is, for those who may not read its key
  *   /data/public/retired       retire                  that the node's key was given up
  *   /data/public/made          files                   that the node's data were made, and whose
- *   /data/public/admin.conf, admin.pem, syslog.pem   files   what the admin console is told
+ *   /data/public/admin.conf, admin.pem, syslog.pem, system.json   files   what the admin console is told (appliance/admin_appliance.h)
  *   /data/node/node.key        keys                    the secret keys
  *   /data/node/node.conf, system.json, addresses.json, chain, data/   files
  *

@@ -13,10 +13,11 @@
 #include "appliance/setup.h"
 #include "protocol/canonical.h"
 
-enum { FILE_MODE = 0644, ADMIN_CONF_BYTES = 4096 };
+enum { FILE_MODE = 0644, GROUP_MODE = 0640, ADMIN_CONF_BYTES = 4096 };
 
 /* Replaced in one step, and only if it is another: the node looks at times. */
-static enum system_error file_put(const char *root, const char *where, const void *bytes, size_t count, struct system_fault *fault) {
+static enum system_error file_put(const char *root, const char *where, const void *bytes, size_t count, unsigned mode,
+                                  struct system_fault *fault) {
     char path[SETUP_PATH_BYTES];
     struct system_fault none = {.text = ""};
     size_t before = 0;
@@ -24,14 +25,16 @@ static enum system_error file_put(const char *root, const char *where, const voi
     char *old = canonical_read_file(path, BUNDLE_TEXT_BYTES_MAX, &before, &none);
     bool same = old != NULL && before == count && memcmp(old, bytes, count) == 0;
     free(old);
-    return same ? SYSTEM_OK : canonical_replace(path, bytes, count, FILE_MODE, fault);
+    return same ? SYSTEM_OK : canonical_replace(path, bytes, count, mode, fault);
 }
 
+/* A certificate may come with its key: that one is for the group alone, of which the admin console is. */
 static enum system_error block_put(const char *root, const char *where, const struct candidate *candidate, enum bundle_kind kind,
                                    struct system_fault *fault) {
     char path[SETUP_PATH_BYTES];
     const struct bundle_block *block = &candidate->bundle.blocks[kind];
-    if (block->bytes != NULL) return file_put(root, where, block->bytes, block->count, fault);
+    const unsigned mode = kind == BUNDLE_ADMIN_CERTIFICATE ? GROUP_MODE : FILE_MODE;
+    if (block->bytes != NULL) return file_put(root, where, block->bytes, block->count, mode, fault);
     if (!setup_path(path, root, where, fault)) return fault->error;
     if (unlink(path) == 0 || errno == ENOENT) return SYSTEM_OK;
     return system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "%.200s: cannot be removed: %s", path, strerror(errno));
@@ -76,7 +79,7 @@ static enum system_error conf_put(const char *root, const struct candidate *cand
     char *text = object ? canonical_print(object, &bytes) : NULL;
     json_decref(object);
     if (!text) return system_fault_set(fault, SYSTEM_NOTHING_FREE, "no memory, or a path that is no UTF-8");
-    enum system_error error = file_put(root, "/data/node/node.conf", text, bytes, fault);
+    enum system_error error = file_put(root, "/data/node/node.conf", text, bytes, FILE_MODE, fault);
     free(text);
     return error;
 }
@@ -92,7 +95,8 @@ static enum system_error admin_put(const char *root, const struct candidate *can
         if (settings->admin_clients[i][0]) used += (size_t)snprintf(text + used, sizeof text - used, "client %s\n", settings->admin_clients[i]);
     }
     if (settings->syslog[0]) used += (size_t)snprintf(text + used, sizeof text - used, "syslog %s\n", settings->syslog);
-    enum system_error error = file_put(root, "/data/public/admin.conf", text, used, fault); /* 16 clients of 88 bytes fit */
+    enum system_error error = file_put(root, "/data/public/admin.conf", text, used, FILE_MODE, fault); /* 16 clients of 88 bytes fit */
+    if (!error) error = block_put(root, "/data/public/system.json", candidate, BUNDLE_SYSTEM, fault);
     if (!error) error = block_put(root, "/data/public/admin.pem", candidate, BUNDLE_ADMIN_CERTIFICATE, fault);
     return error ? error : block_put(root, "/data/public/syslog.pem", candidate, BUNDLE_SYSLOG_CA, fault);
 }

@@ -138,6 +138,7 @@ function exposureCard(cluster) {
     ` ${field.good ? "green" : "red"}: ${field.text}${field.silent.length && field.value !== null ? ` (${field.silent.join(", ")})` : ""}`));
   return element("article", { class: `card ${cluster.good ? "good" : "bad"}` }, element("h3", {}, `Cluster ${cluster.cluster}`),
     element("p", { class: "mood" }, element("strong", {}, cluster.good ? "Green: " : "Red: "), cluster.text),
+    element("p", { class: "faint" }, cluster.epoch === null ? "Members: those of the system file." : `Members: those of epoch ${cluster.epoch}.`),
     element("ul", { class: "members" }, ...fields));
 }
 
@@ -176,6 +177,23 @@ async function act(path, body, question) {
   refresh();
 }
 
+// A claim is binary, a card JSON: what is in the file tells which.
+async function claimBring(event) {
+  const file = event.target.files[0];
+  if (!file) return;
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  let body = { claim: btoa(String.fromCharCode(...bytes.slice(0, 4096))) };
+  if (bytes[0] === 0x7b) {
+    try {
+      body = { card: JSON.parse(new TextDecoder().decode(bytes)) };
+    } catch {
+      body = {};
+    }
+  }
+  await act("/api/v1/claims", body);
+  event.target.value = "";
+}
+
 // ---- all of it
 
 async function refresh() {
@@ -206,6 +224,8 @@ async function begin() {
   byId("actions").hidden = !session.tls || session.role === "view" && !session.who.startsWith("session");
   byId("do-restart").hidden = session.role === "view";
   for (const button of document.querySelectorAll("button.own")) button.hidden = session.role !== "own";
+  for (const one of document.querySelectorAll(".operate")) one.hidden = session.role === "view";
+  byId("claim-file").addEventListener("change", claimBring);
   byId("do-end").hidden = !session.who.startsWith("session");
   const cost = "Until this node votes again its cluster may lose one node less.";
   byId("do-restart").addEventListener("click", () => act("/api/v1/actions/restart", { program: "node" }, `Restart the node program? ${cost}`));

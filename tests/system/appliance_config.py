@@ -48,6 +48,7 @@ class Machines(System):
         self.cases = cases
         self.env, self.node_env, self.programs, self.live = {}, {}, {}, {}
         self.names = [f"{c}-n{i}" for c in ("c0", "s0") for i in range(NODES)]
+        self.ids = {}
         self.base = free_base(len(self.names))
         self.owner = self.owner_make("team")
         self.stranger = self.owner_make("stranger")
@@ -173,6 +174,7 @@ def ceremony(cases, machines):
         put(f"{root}/request", asked.stdout)
         approved = run("node", "approve", f"{root}/request", "--owner-key", f"{machines.dir}/team.owner.key", "--out", f"{machines.dir}/{name}.card")
         good = good and asked.returncode == 0 and approved.returncode == 0
+        machines.ids[name] = approved.stdout.split()[1]
         cards.setdefault(name[:2], []).append(f"{machines.dir}/{name}.card")
     cases.case("eight machines make their keys, their owner makes cards of what they ask", good, approved)
     good = all(run(kind, "enroll", "--name", kind, "--out", machines.root).returncode == 0 for kind in ("client", "admin"))
@@ -316,4 +318,5 @@ def main():
     return cases.end()
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
