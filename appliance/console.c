@@ -6,6 +6,9 @@
 
 #include "appliance/console_ask.h"
 #include "appliance/console_terminal.h"
+#include "bft/ed25519.h"
+#include "protocol/canonical.h"
+#include "protocol/card_request.h"
 
 enum { WORDS_MAX = 4, REQUEST_BYTES = 160, LOG_LINES = 20 };
 
@@ -202,10 +205,35 @@ static bool action_run(struct console *console, const struct command *command, c
     return true;
 }
 
+/* By the id the owner sees that nobody changed the request on its way. */
+static void request_id_show(const char *text, size_t count) {
+    static uint8_t copy[CARD_REQUEST_TEXT_BYTES_MAX];
+    static bool started;
+    char id[2 * 32 + 1];
+    struct card card;
+    struct system_fault fault = {.text = "it is too long"};
+    started = started || ed25519_start(NULL);
+    if (!started) {
+        console_terminal_say("Its id cannot be computed: the Ed25519 library fails its self-test.\n");
+        return;
+    }
+    if (count <= sizeof copy) memcpy(copy, text, count);
+    if (count > sizeof copy || card_request_parse(&card, copy, count, &fault) != SYSTEM_OK) {
+        console_terminal_say("This is no card request that can be approved: %.200s\n", fault.text);
+        return;
+    }
+    canonical_hex_print(card.id, 32, id);
+    console_terminal_say("id    %s\nname  %s\n", id, card.name);
+}
+
 static void ask_run(const struct console *console, const struct command *command, const char *word) {
     char request[REQUEST_BYTES];
+    const char *text;
+    size_t count;
     snprintf(request, sizeof request, "%s%s%s", command->request, word ? " " : "", word ? word : "");
-    (void)console_init_do(console, request, -1);
+    if (!init_ask(console, request, -1, ASK_JUDGE_MS, &text, &count)) return;
+    console_terminal_write(text, count);
+    request_id_show(text, count);
 }
 
 static bool command_run(struct console *console, const struct command *command, char *words[WORDS_MAX], unsigned count) {

@@ -354,8 +354,15 @@ def actions(cases):
         s.init.answers["halt sure"] = "error the last one\nsecond"
         s.console.do("halt", "Type yes: ")
         cases.case("a refusal is shown", "init refuses: the last one" in s.console.do("yes", "c0-n1> "))
+        with open(f"{TOP}/spec/vectors/appliance.json") as f:
+            good = json.load(f)["requests"][0]
+        s.init.answers["request"] = "ok\n" + good["text"]
+        shown = s.console.do("request", "c0-n1> ")
+        cases.case("request shows the card request, and the id that its owner compares",
+                   good["text"] in shown and "id    " + good["id"] in shown, shown)
         s.init.answers["request"] = "ok\n-----BEGIN HERACLIUS CARD REQUEST-----\nQUJD\n-----END HERACLIUS CARD REQUEST-----\n"
-        cases.case("request shows the card request", "QUJD\n-----END HERACLIUS CARD REQUEST-----" in s.console.do("request", "c0-n1> "))
+        shown = s.console.do("request", "c0-n1> ")
+        cases.case("one that is none is said to be none", "QUJD\n-----END" in shown and "no card request" in shown, shown)
         s.node.text = status(members_seen=[{"member": i, "up": i != 3, "height": 9, "view": 1} for i in range(4)])
         asked = s.console.do("reboot", "Type yes: ")
         cases.case("it says when it costs the cluster its decisions", "costs cluster c0 its decisions" in " ".join(asked.split()), asked)
