@@ -47,6 +47,8 @@ static const struct file commons[] = {
 static const struct rights {
     const char *name;
     uid_t user;             /* and group */
+    gid_t group;            /* one more; 0: none. 100: the node's control socket */
+    mode_t open;            /* its folder below /data: what others may do there */
     unsigned capabilities;  /* bits */
     const char *memory_max; /* cgroup v2, "max": no limit but the machine's */
     unsigned descriptors;
@@ -54,53 +56,25 @@ static const struct rights {
     const char *own;      /* its folder below /data and /run, made for it */
     struct file files[FILES_MAX];
 } all_rights[] = {
-    {"node",
-     100,
-     1u << CAP_IPC_LOCK,
-     "max",
-     4096,
-     RLIM_INFINITY,
-     "node",
-     {{"/proc", LANDLOCK_READ}, {"/sys/devices/system/cpu", LANDLOCK_READ}, {"/data/node", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_CHANGE}}},
-    {"admin",
-     101,
-     0,
-     "64M",
-     1024,
-     0,
-     "admin",
-     {{"/data/admin", LANDLOCK_CHANGE}, {"/run/admin", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_USE}, {"/run/init", LANDLOCK_USE}}},
-    {"console",
-     102,
-     0,
-     "32M",
-     64,
-     0,
-     "console",
-     {{"/etc/terminfo", LANDLOCK_READ},
-      {"/dev/console", LANDLOCK_USE},
-      {"/run/console", LANDLOCK_CHANGE},
-      {"/run/node", LANDLOCK_USE},
-      {"/run/init", LANDLOCK_USE}}},
-    {"setup", 103, 0, "32M", 32, 0, "setup", {{"/data/config", LANDLOCK_READ}, {"/data/public", LANDLOCK_READ}}},
-    {"setup-node", 100, 0, "64M", 64, 1 << 20, "public", {{"/data/node", LANDLOCK_CHANGE}, {"/data/public", LANDLOCK_CHANGE}}},
-    {"net",
-     105,
-     1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW,
-     "16M",
-     32,
-     0,
-     "net",
-     {{"/run/init", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/run/net", LANDLOCK_CHANGE}}},
-    {"dhcp",
-     104,
-     1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE,
-     "16M",
-     64,
-     0,
-     "dhcpcd",
-     {{"/etc", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/proc", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE}, {"/run/dhcpcd", LANDLOCK_CHANGE},
-      {"/run/net", LANDLOCK_READ}}},
+    {.name = "node", .user = 100, .capabilities = 1u << CAP_IPC_LOCK, .memory_max = "max", .descriptors = 4096, .locked = RLIM_INFINITY,
+     .own = "node", .files = {{"/proc", LANDLOCK_READ}, {"/sys/devices/system/cpu", LANDLOCK_READ}, {"/data/node", LANDLOCK_CHANGE},
+                              {"/run/node", LANDLOCK_CHANGE}}},
+    {.name = "admin", .user = 101, .group = 100, .memory_max = "64M", .descriptors = 1024, .own = "admin",
+     .files = {{"/data/admin", LANDLOCK_CHANGE}, {"/data/public", LANDLOCK_READ}, {"/run/admin", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_USE},
+               {"/run/init", LANDLOCK_USE}}},
+    {.name = "console", .user = 102, .group = 100, .memory_max = "32M", .descriptors = 64, .own = "console",
+     .files = {{"/etc/terminfo", LANDLOCK_READ}, {"/dev/console", LANDLOCK_USE}, {"/run/console", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_USE},
+               {"/run/init", LANDLOCK_USE}}},
+    {.name = "setup", .user = 103, .memory_max = "32M", .descriptors = 32, .own = "setup",
+     .files = {{"/data/config", LANDLOCK_READ}, {"/data/public", LANDLOCK_READ}}},
+    {.name = "setup-node", .user = 100, .memory_max = "64M", .descriptors = 64, .locked = 1 << 20, .own = "public", .open = 0055,
+     .files = {{"/data/node", LANDLOCK_CHANGE}, {"/data/public", LANDLOCK_CHANGE}}},
+    {.name = "net", .user = 105, .capabilities = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW, .memory_max = "16M", .descriptors = 32, .own = "net",
+     .files = {{"/run/init", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/run/net", LANDLOCK_CHANGE}}},
+    {.name = "dhcp", .user = 104, .capabilities = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE, .memory_max = "16M",
+     .descriptors = 64, .own = "dhcpcd",
+     .files = {{"/etc", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/proc", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
+               {"/run/dhcpcd", LANDLOCK_CHANGE}, {"/run/net", LANDLOCK_READ}}},
 };
 
 static const struct rights *rights_of(const char *name) {
@@ -110,15 +84,15 @@ static const struct rights *rights_of(const char *name) {
     return NULL;
 }
 
-static void folder(const char *base, const struct rights *rights) {
+static void folder(const char *base, const struct rights *rights, mode_t mode) {
     char path[64];
     struct stat status;
     if (stat(base, &status) < 0 || !text_form(path, sizeof path, "%s/%s", base, rights->own)) return;
-    if (mkdir(path, 0750) < 0 && errno != EEXIST) {
+    if (mkdir(path, mode) < 0 && errno != EEXIST) {
         if (errno != EROFS) say("%s: %s", path, strerror(errno));
         return;
     }
-    if (chown(path, rights->user, rights->user) < 0 && errno != EROFS) say("%s: %s", path, strerror(errno));
+    if ((chown(path, rights->user, rights->user) < 0 || chmod(path, mode) < 0) && errno != EROFS) say("%s: %s", path, strerror(errno));
 }
 
 void confine_prepare(void) {
@@ -131,8 +105,8 @@ void confine_prepare(void) {
             int result = text_write(path, rights->memory_max);
             if (result < 0 && result != -ENOENT) say("%s: %s", path, strerror(-result));
         }
-        folder("/run", rights);
-        folder("/data", rights);
+        folder("/run", rights, 0750);
+        folder("/data", rights, 0700 | rights->open);
     }
 }
 
@@ -144,7 +118,7 @@ static const char *limits(const struct rights *rights) {
 }
 
 static const char *user(const struct rights *rights) {
-    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0) return "groups";
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(rights->group != 0, &rights->group) < 0) return "groups";
     if (setresgid(rights->user, rights->user, rights->user) < 0 || setresuid(rights->user, rights->user, rights->user) < 0) return "user";
     for (unsigned c = 0; c <= CAP_LAST_CAP; c++) {
         if (!(c < 32 && rights->capabilities >> c & 1u) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0 && errno != EINVAL && errno != EPERM)

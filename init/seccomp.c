@@ -35,7 +35,7 @@ static const int base[] = {
     SYS_sched_yield, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigtimedwait, SYS_sigaltstack, SYS_tgkill, SYS_exit,
     SYS_exit_group, SYS_execve, SYS_getpid, SYS_gettid, SYS_getppid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_prlimit64, SYS_getrusage,
     SYS_sysinfo, SYS_uname, SYS_umask, SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, SYS_getrandom,
-    SYS_prctl, SYS_restart_syscall, SYS_fadvise64, SYS_sched_getaffinity, SYS_getpgid, SYS_getsid,
+    SYS_prctl, SYS_restart_syscall, SYS_fadvise64, SYS_sched_getaffinity, SYS_getpgid, SYS_getsid, SYS_getgroups,
 #ifdef SYS_arch_prctl
     SYS_arch_prctl,
 #endif
@@ -69,6 +69,10 @@ static const int ring[] = {
     SYS_sched_setscheduler, SYS_sched_getscheduler, SYS_sched_getparam, SYS_getcpu, SYS_membarrier, SYS_get_mempolicy,
 };
 static const int lock[] = {SYS_mlock, SYS_mlock2, SYS_munlock};
+/* A file that has no name: what is pasted at the console. */
+static const int nameless[] = {SYS_memfd_create};
+/* Runs another program and waits for it. What that one may do is the same filter's. */
+static const int child[] = {SYS_wait4, SYS_waitid};
 /* Processes of its own, and what they give up. */
 static const int processes[] = {
     SYS_wait4, SYS_waitid, SYS_kill, SYS_setsid, SYS_setpgid, SYS_setuid, SYS_setgid, SYS_setgroups, SYS_setresuid, SYS_setresgid, SYS_chroot,
@@ -86,7 +90,7 @@ static const int deadly[] = {
     SYS_fanotify_init,
 };
 
-enum { BASE = 1, FILES = 2, NETWORK = 4, EVENTS = 8, RING = 16, LOCK = 32, PROCESSES = 64 };
+enum { BASE = 1, FILES = 2, NETWORK = 4, EVENTS = 8, RING = 16, LOCK = 32, PROCESSES = 64, NAMELESS = 128, CHILD = 256 };
 enum { LOCAL = 1, INTERNET = 2, LINKS = 4, RAW = 8 };
 
 #define GROUP(bit, list) {bit, list, sizeof(list) / sizeof *(list)}
@@ -95,7 +99,8 @@ static const struct group {
     const int *calls;
     size_t count;
 } groups[] = {GROUP(BASE, base), GROUP(FILES, files), GROUP(NETWORK, network),    GROUP(EVENTS, events),
-              GROUP(RING, ring), GROUP(LOCK, lock), GROUP(PROCESSES, processes)};
+              GROUP(RING, ring), GROUP(LOCK, lock), GROUP(PROCESSES, processes), GROUP(NAMELESS, nameless),
+              GROUP(CHILD, child)};
 
 static const struct {
     unsigned bit;
@@ -108,9 +113,9 @@ static const struct allowed {
 } all_allowed[] = {
     {"node", BASE | FILES | NETWORK | EVENTS | RING, LOCAL | INTERNET | LINKS},
     {"admin", BASE | FILES | NETWORK | EVENTS | LOCK, LOCAL | INTERNET | LINKS},
-    {"console", BASE | NETWORK | EVENTS, LOCAL},
+    {"console", BASE | NETWORK | EVENTS | NAMELESS, LOCAL},
     {"setup", BASE | LOCK, 0},
-    {"setup-node", BASE | FILES | LOCK, 0},
+    {"setup-node", BASE | FILES | LOCK | CHILD, 0},
     {"net", BASE | FILES | NETWORK, LINKS | RAW},
     {"dhcp", BASE | FILES | NETWORK | EVENTS | PROCESSES, LOCAL | INTERNET | LINKS | RAW},
 };
@@ -151,7 +156,7 @@ static void never_both(struct maker *maker, int nr) {
 }
 
 static void looked_at(struct maker *maker, const struct allowed *allowed) {
-    const bool own = allowed->groups & PROCESSES;
+    const bool own = allowed->groups & (PROCESSES | CHILD);
     const uint32_t refused = SECCOMP_RET_ERRNO | EPERM;
 #ifdef __s390x__
     words_of(maker, SYS_clone, 1, 3);

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -147,6 +148,17 @@ static int try_thread(void) {
     if (errno == 0) errno = pthread_join(thread, NULL);
     return errno ? -1 : 0;
 }
+static int try_nameless_file(void) {
+    return memfd_create("nothing", MFD_CLOEXEC);
+}
+static int try_other_program(void) {
+    extern char **environ;
+    static char *const words[] = {"/bin/true", NULL};
+    pid_t child;
+    int status = 0;
+    errno = posix_spawn(&child, words[0], NULL, NULL, words, environ);
+    return errno == 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
 static int try_x32(void) {
 #ifdef __x86_64__
     return (int)syscall(SYS_getpid | 0x40000000);
@@ -217,18 +229,22 @@ static void each_has_what_the_table_gives_it_and_no_more(void **unused) {
         {"admin", try_internet, 0},
         {"admin", try_ring, EPERM},
         {"admin", try_packet_socket, EPERM},
+        {"admin", try_nameless_file, EPERM},
         {"console", try_fork, EPERM},
         {"console", try_internet, EPERM},
         {"console", try_local, 0},
         {"console", try_new_folder, EPERM},
         {"console", try_ring, EPERM},
         {"console", try_type_into_terminal, EPERM},
+        {"console", try_nameless_file, 0},
         {"setup", try_fork, EPERM},
+        {"setup", try_other_program, EPERM},
         {"setup", try_local, EPERM},
         {"setup", try_internet, EPERM},
         {"setup", try_new_folder, EPERM},
         {"setup-node", try_local, EPERM},
-        {"setup-node", try_fork, EPERM},
+        {"setup-node", try_other_program, 0},
+        {"setup-node", try_nameless_file, EPERM},
         {"setup-node", try_new_folder, ENOENT},
         {"net", try_fork, EPERM},
         {"net", try_internet, EPERM},
@@ -271,6 +287,14 @@ static int try_who_am_i(void) {
     return 0;
 }
 
+static int try_node_group(void) {
+    gid_t groups[2];
+    return getgroups(2, groups) == 1 && groups[0] == 100 ? 0 : -1;
+}
+static int try_no_group(void) {
+    return getgroups(0, NULL) == 0 ? 0 : -1;
+}
+
 static bool is_root(void) {
     if (geteuid() == 0) return true;
     print_message("this needs root: left out\n");
@@ -304,6 +328,17 @@ static void nobody_is_root_and_nobody_becomes_it(void **unused) {
     }
 }
 
+/* Its control socket is open to its group. */
+static void those_who_ask_the_node_are_in_its_group(void **unused) {
+    (void)unused;
+    if (!is_root()) skip();
+    for (int p = 0; p < PROGRAM_COUNT; p++) {
+        if (is_left_out(programs[p])) continue;
+        bool asks = strcmp(programs[p], "admin") == 0 || strcmp(programs[p], "console") == 0;
+        assert_int_equal(with_rights(programs[p], asks ? try_node_group : try_no_group), 0);
+    }
+}
+
 static void files_beyond_its_own_are_closed(void **unused) {
     (void)unused;
     if (!is_root()) skip();
@@ -334,6 +369,7 @@ int main(void) {
         cmocka_unit_test(no_memory_is_written_and_executed),
         cmocka_unit_test(each_has_what_the_table_gives_it_and_no_more),
         cmocka_unit_test(nobody_is_root_and_nobody_becomes_it),
+        cmocka_unit_test(those_who_ask_the_node_are_in_its_group),
         cmocka_unit_test(files_beyond_its_own_are_closed),
         cmocka_unit_test(a_program_without_rights_does_not_start),
     };
