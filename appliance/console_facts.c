@@ -121,6 +121,8 @@ static void numbers_of(struct console_node *node, const json_t *status) {
     node->prepared = number_of(status, "prepared_height");
     node->executed = number_of(status, "executed_height");
     node->checkpoint = number_of(status, "checkpoint_height");
+    node->root_height = number_of(status, "state_root_height");
+    (void)text_of(status, "state_root", node->root, sizeof node->root);
     node->links_up = number_of(status, "links_up");
     node->decisions = number_of(status, "decisions");
     node->view_changes = number_of(status, "view_changes");

@@ -4,7 +4,8 @@
  * Every text is cut to its place, and what is no printable ASCII becomes '?'.
  *
  * Of a node's "status" the console needs: node, cluster, phase (texts), ready (true or false), member, members, faults, view, leader, height
- * (numbers). What else it shows is left out when it is not there: system, epoch, prepared_height, executed_height, checkpoint_height,
+ * (numbers). What else it shows is left out when it is not there: system, epoch, prepared_height, executed_height, checkpoint_height, state_root,
+ * state_root_height,
  * members_seen[{member, up, height, view}], links_up, pairs[{cluster, consumed, sent, acknowledged, held}], decisions, view_changes,
  * commit_us{p50, p99}, evidence, attacks{name: count}, attackers[{attack, peer, count}], dropped{name: count}, wal{bytes, map_bytes},
  * scrub{found, repaired}, resident_bytes, memory_budget_total_bytes, clock_difference_ms, uptime_ms.
@@ -48,7 +49,8 @@ struct console_node {
     char node[FACT_NAME_BYTES], system[FACT_NAME_BYTES], cluster[FACT_NAME_BYTES], phase[FACT_NAME_BYTES];
     bool ready;
     uint32_t member, members, faults; /* 1 <= members <= FACT_MEMBERS_MAX, member and faults below it */
-    uint64_t leader, epoch, view, height, prepared, executed, checkpoint;
+    uint64_t leader, epoch, view, height, prepared, executed, checkpoint, root_height;
+    char root[65]; /* of the state after root_height; "" */
     struct console_member seen[FACT_MEMBERS_MAX]; /* by member; one of which nothing was said is not up */
     uint64_t links_up, pairs_count;           /* pairs_count may be more than are kept */
     struct console_pair pairs[FACT_PAIRS_MAX];

@@ -70,6 +70,7 @@ void console_look_votes(const struct console_facts *facts, struct console_page *
                      node->leader);
     console_page_put(page, "this node", "member %" PRIu32 ", %s, %s", node->member, node->phase, node->ready ? "ready" : "not ready");
     console_page_put(page, "height", "%" PRIu64 " final, %" PRIu64 " prepared, %" PRIu64 " executed", node->height, node->prepared, node->executed);
+    if (node->root[0]) console_page_put(page, "state root", "%s of height %" PRIu64, node->root, node->root_height);
     console_page_put(page, "decisions", "%" PRIu64 " since it started, %" PRIu64 " changes of view", node->decisions, node->view_changes);
     console_page_put(page, "final in", "%" PRIu64 " us half of the decisions, %" PRIu64 " us 99 of 100", node->commit_p50_us, node->commit_p99_us);
     console_page_put(page, "needed", "%" PRIu32 " votes of %" PRIu32 " members", node->members - node->faults, node->members);
