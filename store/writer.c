@@ -33,6 +33,8 @@ static void *writer_run(void *context) {
     struct writer *writer = context;
     void *items[ITEMS_MAX];
     uint64_t taken = 0;
+    /* By the thread itself: another one's name is a file below /proc, which a confined node does not write. */
+    CHECK(pthread_setname_np(pthread_self(), writer->config.name) == 0);
     atomic_store_explicit(&writer->cpu, sched_getcpu(), memory_order_relaxed);
     while (await_work(writer, taken)) {
         uint64_t queued = atomic_load_explicit(&writer->submitted, memory_order_acquire) - taken;
@@ -77,7 +79,6 @@ static enum store_status thread_start(struct writer *writer, struct store_error 
     CHECK(pthread_attr_destroy(&attributes) == 0);
     const char *what = code == EINVAL ? "this machine has no such CPU for the storage thread" : "storage thread";
     if (code) return env_fail(error, code == EAGAIN || code == ENOMEM ? STORE_NO_MEMORY : STORE_IO, code, writer->config.name, what);
-    CHECK(pthread_setname_np(writer->thread, writer->config.name) == 0);
     return STORE_OK;
 }
 
