@@ -5,9 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "appliance/watch.h"
-
-enum { DISK_FREE_PERCENT_MIN = 10, WAL_PERCENT_MAX = 90 };
+/* A machine's calendar is kept in whole seconds while it is off, and cluster time asks nobody's: what is this far off is a clock that was never set. */
+enum { DISK_FREE_PERCENT_MIN = 10, WAL_PERCENT_MAX = 90, CALENDAR_OFF_MS = 5000 };
 
 /* What a phase means for the operator, and what helps. By the names of appliance/status.h. */
 static const struct phase {
@@ -80,7 +79,7 @@ static void judge_node(const struct console_node *node, struct console_verdict *
     if (node->wal_map_bytes > 0 && node->wal_bytes / WAL_PERCENT_MAX >= node->wal_map_bytes / 100) {
         reason(verdict, "the write-ahead store is nearly full (disk)");
     }
-    if (node->clock_difference_ms > WATCH_CLOCK_MS || node->clock_difference_ms < -WATCH_CLOCK_MS) {
+    if (node->clock_difference_ms > CALENDAR_OFF_MS || node->clock_difference_ms < -CALENDAR_OFF_MS) {
         reason(verdict, "this machine's calendar is %s the cluster's time by %" PRId64 " s", node->clock_difference_ms > 0 ? "ahead of" : "behind",
                (node->clock_difference_ms > 0 ? node->clock_difference_ms : -(node->clock_difference_ms + 1)) / 1000);
     }

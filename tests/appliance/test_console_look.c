@@ -135,6 +135,8 @@ static void each_thing_that_is_wrong_is_a_reason(void **state) {
     assert_false(is_reason("nearly full"));
     facts.node.wal_bytes = 58 << 20;
     assert_true(is_reason("write-ahead store is nearly full"));
+    facts.node.clock_difference_ms = -5000;
+    assert_false(is_reason("the cluster's time"));
     facts.node.clock_difference_ms = -9000;
     assert_true(is_reason("behind the cluster's time by 8 s"));
     facts.node.clock_difference_ms = INT64_MIN;
