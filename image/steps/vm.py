@@ -113,9 +113,10 @@ def frames(number, path):
     return ["-object", f"filter-dump,id=frames{number},netdev=net{number},file={path}"]
 
 
-def user_network(forward=()):
-    """Cut off from the world; `forward`: (port on 127.0.0.1, port in the machine)."""
-    return "user,restrict=on" + "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in forward)
+def user_network(forward=(), reaches_host=False):
+    """Cut off from the world; `forward`: (port on 127.0.0.1, port in the machine). `reaches_host`: 127.0.0.1 is 10.0.2.2 in the machine, and what it
+    sends further, if it was given a gateway, goes out."""
+    return f"user,restrict={'off' if reaches_host else 'on'}" + "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in forward)
 
 
 def multicast(port, group="230.0.0.1"):
