@@ -159,6 +159,7 @@ uint64_t net_watch_look(uint64_t now_ms) {
             if (claim->address.due_ms > now_ms && claim->address.due_ms < next_ms) next_ms = claim->address.due_ms;
         }
     }
+    self.held_count = net_held_read(self.held); /* with what was just set: that is shown */
     return next_ms;
 }
 

@@ -316,6 +316,9 @@ bool disk_start(void) {
     grow(fresh);
     (void)memcpy(self.name, self.data_name, NAME_BYTES);
     self.bytes = self.data_bytes;
-    stage_set(STAGE_DISK, STAGE_GOOD, "%s, %llu MiB%s", self.name, (unsigned long long)(self.bytes >> 20), fresh ? ", new" : "");
+    struct statfs left;
+    bool full = statfs("/data", &left) == 0 && (uint64_t)left.f_bavail * (uint64_t)left.f_bsize < DISK_FREE_MIN;
+    stage_set(STAGE_DISK, STAGE_GOOD, "%s, %llu MiB%s%s", self.name, (unsigned long long)(self.bytes >> 20), fresh ? ", new" : "",
+              full ? ", and is full: give it more room, then reboot" : "");
     return true;
 }

@@ -13,7 +13,7 @@
  * DISK_BEGUN into the first bytes of the disk, which ext4 leaves alone; all blocks but the first; the first without the magic number, the mark still
  * in it; the one sector that has the magic; the mark is cleared. So a machine that loses power in between finds either a disk under our mark without
  * a magic number, which it may begin anew, or a whole file system, and never one that it must take for foreign, or a half-made one for whole. What
- * this needs of the disk is that a sector of 512 bytes is written or not.
+ * this needs of the disk is that a sector of 512 bytes is written or not; once it is mounted, ext4 needs it of its superblock, 1024 bytes.
  *
  * Offsets of ext4's superblock, which begins at byte 1024 (kernel documentation, filesystems/ext4/super.rst):
  *
@@ -35,6 +35,7 @@ enum {
     DISK_SAMPLES = 64,
     DISK_BLOCK_BYTES = 4096,
     DISK_BYTES_MIN = 512 << 20, /* smaller blank disks are not taken */
+    DISK_FREE_MIN = 4 << 20,    /* with less left it is full */
     DISK_BLOCKS_MAX = 4096,     /* of the shipped file system */
 };
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MACHINE_WATCHDOG_S = 30, MACHINE_ENTROPY_MS = 20000 };
+enum { MACHINE_WATCHDOG_S = 30, MACHINE_ENTROPY_MS = 20000, MACHINE_IMAGE_YEARS = 10 };
 
 /* Waits until the kernel's random numbers are seeded, at most so long. False: they are not; keys must not be made. */
 bool machine_entropy(void);

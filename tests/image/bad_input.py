@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""What nobody wants an appliance to meet, in virtual machines: each gives a clear line on the console, and a state that one can leave.
+
+No disk, a full one, a read-only one, torn ones; a calendar years off; no network, an address that another machine has, or comes with later, a gateway
+that is dead, a link without carrier, no DHCP server. Short: the network and no disk at all. bad_input.py short|long
+"""
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import boot  # noqa: E402
+from boot import Cases, Console, vm  # noqa: E402
+
+OWN, OTHER, GATEWAY = "10.0.2.7", bytes([2, 0, 0, 0, 0, 9]), "10.0.2.99"
+ARP, ASKS, ANSWERS = b"\x08\x06", 1, 2
+
+
+class Peer:
+    """The other end of a machine's cable: a unix socket with a frame in each datagram. It has the addresses that it is given, and answers ARP."""
+
+    def __init__(self, folder):
+        self.at = os.path.join(folder, "peer")
+        self.machine = os.path.join(folder, "card")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.at)
+        self.addresses, self.defended, self.asked = set(), threading.Event(), threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def words(self):
+        return vm.network(0, f"dgram,local.type=unix,local.path={self.machine},remote.type=unix,remote.path={self.at}", mac="52:54:00:00:00:01")
+
+    def arp(self, what, address, target_mac, target):
+        packet = b"\0\1\x08\0\6\4\0" + bytes([what]) + OTHER + socket.inet_aton(address) + target_mac + socket.inet_aton(target)
+        try:
+            self.socket.sendto((b"\xff" * 6 + OTHER + ARP + packet).ljust(60, b"\0"), self.machine)
+        except OSError:
+            pass  # the machine is not there any more
+
+    def run(self):
+        while True:
+            frame = self.socket.recv(4096)
+            if frame[12:14] != ARP or len(frame) < 42:
+                continue
+            sender, target = socket.inet_ntoa(frame[28:32]), socket.inet_ntoa(frame[38:42])
+            if sender == target == OWN:
+                self.defended.set()
+            elif target == OWN and sender == "0.0.0.0":
+                self.asked.set()
+            if frame[21] == ASKS and target in self.addresses:
+                self.arp(ANSWERS, target, frame[22:28], sender)
+
+
+def network(cases, folder, out):
+    peer = Peer(folder)
+    peer.addresses = {OWN, "10.0.2.2"}
+    extra = [vm.drive("disk0", vm.blank(folder, 600, "net")), peer.words()]
+    with vm.Machine(os.path.join(folder, "network"), vm.direct(out, "amd64"), extra) as m:
+        console = Console(m)
+        taken = console.job(f"config number 1;node n1;net any address {OWN}/24;net any gateway 10.0.2.2;ready")
+        status = console.until("stage.network", "not used", 20)
+        said = f"cannot eth0: {OWN} is not used: {OTHER.hex(':')} has it"
+        cases.case("an address that another machine has is not used, and said", taken[0] == "ok" and status["stage.network"] == said and
+                   status["net.eth0"].startswith("- ") and peer.asked.is_set(), (taken, status))
+        peer.addresses.discard(OWN)
+        status = console.until("stage.network", "good", 30)
+        cases.case("it is used once the other has gone", status["stage.network"] == "good static" and status["net.eth0"] == f"{OWN} up", status)
+        peer.defended.clear()
+        peer.arp(ANSWERS, OWN, b"\xff" * 6, OWN)
+        status = console.until("stage.network", "too", 20)
+        cases.case("another that comes with it later is said", f"{OWN} is used by {OTHER.hex(':')}, too" in status["stage.network"], status)
+        cases.case("and it is defended", peer.defended.wait(10) and status["net.eth0"] == f"{OWN} up", status)
+        console.job(f"config number 2;node n1;net any address 10.0.2.8/24;net any gateway {GATEWAY};ready")
+        status = console.until("stage.network", "answer", 40)
+        cases.case("a dead gateway is said", status["stage.network"] == f"cannot eth0: the gateway {GATEWAY} does not answer" and
+                   status["net.eth0"] == "10.0.2.8 up", status)
+        peer.addresses.add(GATEWAY)
+        status = console.until("stage.network", "good", 40)
+        cases.case("and that it is back", status["stage.network"] == "good static", status)
+        m.ask("set_link", name="net0", up=False)
+        status = console.until("stage.network", "carrier", 20)
+        cases.case("a link without carrier is said", status["stage.network"].startswith("cannot eth0 has no carrier"), status)
+        m.ask("set_link", name="net0", up=True)
+        status = console.until("stage.network", "good", 30)
+        cases.case("and that it is back", status["stage.network"] == "good static", status)
+        console.job("config number 3;node n1;net any dhcp;ready")
+        status = console.until("stage.network", "no DHCP server answers", 60)
+        cases.case("no DHCP server: said, and asked again", status["stage.network"] == "cannot eth0: no DHCP server answers" and
+                   status["program.dhcp"].startswith("up "), status)
+        console.job("config number 4;node n1;net mac=02:00:00:00:00:77 dhcp;ready")
+        status = console.until("stage.network", "no link", 20)
+        cases.case("a link that there is not", status["stage.network"] == "cannot no link is mac=02:00:00:00:00:77", status)
+        console.job(f"config number 5;node n1;net name=eth0 address {OWN}/24;ready")
+        status = console.until("stage.network", "good", 30)
+        cases.case("each of these states can be left", status["net.eth0"] == f"{OWN} up" and status["program.dhcp"].startswith("down"), status)
+
+
+def one_look(cases, folder, out, name, words, stage, wanted, again=None):
+    """A machine that comes up, with its console, and says this of a stage; then `again`, in which it is well."""
+    with vm.Machine(os.path.join(folder, name), vm.direct(out, "amd64"), words) as m:
+        status = Console(m).status()
+        cases.case(f"{name.replace('-', ' ')}: said", wanted in status[f"stage.{stage}"] and wanted.encode() in m.text, status)
+    if again:
+        with vm.Machine(os.path.join(folder, name), vm.direct(out, "amd64"), again) as m:
+            status = Console(m).status()
+            cases.case(f"{name.replace('-', ' ')}: left", status[f"stage.{stage}"].startswith("good "), status)
+
+
+def filled(folder):
+    """A data disk of 64 MiB of which a file has all."""
+    path, tree, free = vm.blank(folder, 64, "full"), os.path.join(folder, "tree"), 0
+    os.makedirs(tree)
+    for more in (54 << 20, 0):
+        with open(os.path.join(tree, "big"), "ab") as file:
+            file.write(b"x" * (more + 4096 * free))
+        subprocess.run(["/usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-b", "4096", "-J", "size=4", "-O", "^resize_inode,meta_bg,64bit", "-L",
+                        "HERACLIUS-DATA", "-d", tree, path, "64m"], check=True)
+        about = subprocess.run(["/usr/sbin/dumpe2fs", "-h", path], capture_output=True, text=True, check=True).stdout
+        free = int(re.search(r"Free blocks: +(\d+)", about).group(1))
+    return path
+
+
+def torn(folder, name, at, count):
+    """A data disk that lost `count` bytes from `at` on."""
+    path = vm.blank(folder, 64, name)
+    subprocess.run(["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-b", "4096", "-L", "HERACLIUS-DATA", path, "64m"], check=True)
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(b"\xa5" * count)
+    return path
+
+
+def no_disk(cases, folder, out):
+    one_look(cases, folder, out, "no-disk", [], "disk", "0 disks, none labelled HERACLIUS-DATA", [vm.drive("disk0", vm.blank(folder, 600, "given"))])
+
+
+def disks(cases, folder, out):
+    full = filled(folder)
+    with vm.Machine(os.path.join(folder, "full-disk"), vm.direct(out, "amd64"), [vm.drive("disk0", full)]) as m:
+        console = Console(m)
+        status = console.status()
+        cases.case("full disk: said", "is full" in status["stage.disk"] and b"is full" in m.text, status)
+        refused = console.job("config number 1;node n1;net any dhcp;ready")
+        cases.case("full disk: no configuration is taken that could not be kept", refused[0].startswith("error it could not be kept"), refused)
+    os.truncate(full, 600 << 20)
+    with vm.Machine(os.path.join(folder, "larger-disk"), vm.direct(out, "amd64"), [vm.drive("disk0", full)]) as m:
+        console = Console(m)
+        taken = console.job("config number 1;node n1;net any dhcp;ready")
+        cases.case("full disk: left by making it larger", taken[0] == "ok" and "is full" not in console.status()["stage.disk"], taken)
+    read_only = ["-drive", f"if=none,id=disk0,format=raw,readonly=on,file={torn(folder, 'whole', 0, 0)}", "-device", "virtio-blk-pci,drive=disk0"]
+    one_look(cases, folder, out, "read-only-disk", [read_only], "disk", "does not mount: ")
+    for name, at, count in (("torn-descriptors", 4096, 4096), ("torn-super-block", 1024, 48)):
+        path = torn(folder, name, at, count)
+        before = boot.digest(path)
+        one_look(cases, folder, out, name, [vm.drive("disk0", path)], "disk", "does not mount: ")
+        cases.case(f"{name.replace('-', ' ')}: not a byte is changed", boot.digest(path) == before)
+
+
+def calendar(cases, folder, out):
+    disk = vm.blank(folder, 600, "calendar")
+    one_look(cases, folder, out, "a-calendar-of-2001", [vm.drive("disk0", disk), ["-rtc", "base=2001-02-03T04:05:06"]], "clock",
+             "days before this image was made and was set to that day")
+    one_look(cases, folder, out, "a-calendar-of-2090", [vm.drive("disk0", disk), ["-rtc", "base=2090-02-03T04:05:06"]], "clock",
+             "years after this image was made")
+
+
+def main():
+    cases = Cases()
+    with tempfile.TemporaryDirectory(prefix="bad-", dir=os.environ.get("TMPDIR")) as folder:
+        out = boot.made(os.path.join(folder, "out"))
+        try:
+            network(cases, folder, out)
+            no_disk(cases, folder, out)
+            if sys.argv[1:2] == ["long"]:
+                disks(cases, folder, out)
+                calendar(cases, folder, out)
+        except vm.Failed as fault:
+            cases.case("the machine answers", False, fault)
+    return cases.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
