@@ -24,6 +24,7 @@ static struct {
     unsigned count;
     struct alias {
         const char *pattern, *name;
+        size_t plain; /* so many bytes of the pattern stand for themselves: thousands of patterns meet each device, and these tell most apart */
     } aliases[4096];
     unsigned aliases_count;
     unsigned loaded, failed;
@@ -73,7 +74,7 @@ static void line_take(char *line) {
         module->path = words[2];
         for (size_t i = 3; i < count; i++) module->needs[module->needs_count++] = words[i];
     } else if (count == 3 && strcmp(words[0], "alias") == 0 && self.aliases_count < sizeof self.aliases / sizeof *self.aliases) {
-        self.aliases[self.aliases_count++] = (struct alias){words[1], words[2]};
+        self.aliases[self.aliases_count++] = (struct alias){words[1], words[2], strcspn(words[1], "*?[\\")};
     } else if (count > 0) {
         say("modules: a line of the table is not understood: %s", words[0]);
         self.failed++;
@@ -85,7 +86,8 @@ static bool device(void *context, const char *name) {
     char path[512], alias[512];
     if (!text_form(path, sizeof path, "%s/%s/modalias", self.path, name) || text_read(path, alias, sizeof alias) <= 0) return true;
     for (unsigned i = 0; i < self.aliases_count; i++) {
-        if (fnmatch(self.aliases[i].pattern, alias, 0) == 0) load(self.aliases[i].name);
+        const struct alias *a = &self.aliases[i];
+        if (strncmp(a->pattern, alias, a->plain) == 0 && fnmatch(a->pattern, alias, 0) == 0) load(a->name);
     }
     return true;
 }

@@ -30,11 +30,11 @@ class Failed(Exception):
 # ---------------------------------------------------------------- what a machine starts from: its words for QEMU, made in its own folder
 
 def direct(out, arch, words=""):
-    """Kernel and initrd of image/out, put into memory by QEMU itself."""
+    """Kernel and initrd of image/out, put into memory by QEMU itself; the kernel as it is when it has unpacked itself."""
     at = os.path.join(out, f"heraclius-{arch}")
     with open(f"{at}.words") as file:
         line = f"{file.read().strip()} {words}".strip()
-    return lambda folder: ["-kernel", f"{at}.linux", "-initrd", f"{at}.initrd", "-append", line]
+    return lambda folder: ["-kernel", f"{at}.vmlinux", "-initrd", f"{at}.initrd", "-append", line]
 
 
 def bios_disk(path):

@@ -119,8 +119,8 @@ def filled(folder):
     for more in (54 << 20, 0):
         with open(os.path.join(tree, "big"), "ab") as file:
             file.write(b"x" * (more + 4096 * free))
-        subprocess.run(["/usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-b", "4096", "-J", "size=4", "-O", "^resize_inode,meta_bg,64bit", "-L",
-                        "HERACLIUS-DATA", "-d", tree, path, "64m"], check=True)
+        subprocess.run(["/usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-b", "4096", "-J", "size=4", "-O", "^resize_inode,meta_bg,64bit",
+                        "-L", "HERACLIUS-DATA", "-d", tree, path, "64m"], check=True)
         about = subprocess.run(["/usr/sbin/dumpe2fs", "-h", path], capture_output=True, text=True, check=True).stdout
         free = int(re.search(r"Free blocks: +(\d+)", about).group(1))
     return path
@@ -137,7 +137,8 @@ def torn(folder, name, at, count):
 
 
 def no_disk(cases, folder, out):
-    one_look(cases, folder, out, "no-disk", [], "disk", "0 disks, none labelled HERACLIUS-DATA", [vm.drive("disk0", vm.blank(folder, 600, "given"))])
+    given = vm.drive("disk0", vm.blank(folder, 600, "given"))
+    one_look(cases, folder, out, "no-disk", [], "disk", "0 disks, none labelled HERACLIUS-DATA", [given])
 
 
 def disks(cases, folder, out):
