@@ -2,9 +2,11 @@
 """What nobody wants an appliance to meet, in virtual machines: each gives a clear line on the console, and a state that one can leave.
 
 No disk, a full one, a read-only one, torn ones; a calendar years off; no network, an address that another machine has, or comes with later, a gateway
-that is dead, a link without carrier, no DHCP server. Short: the network and no disk at all. bad_input.py short|long
+that is dead, a link without carrier, no DHCP server; configurations that are refused, by fw_cfg and on a disk; noise and floods on the serial line.
+Short: the network and no disk at all. bad_input.py short|long
 """
 import os
+import random
 import re
 import socket
 import subprocess
@@ -171,6 +173,62 @@ def calendar(cases, folder, out):
              "years after this image was made")
 
 
+def configurations(cases, folder, out):
+    """The judge's words are tests/system/appliance_config.py's; here: that they reach the console, and that what was kept stays."""
+    disk, brought = vm.blank(folder, 600, "kept"), vm.blank(folder, 8, "brought")
+    good, bad = os.path.join(folder, "good.cfg"), os.path.join(folder, "bad.cfg")
+    for path, text in ((good, "number 3\nnode n1\nnet any dhcp\nready\n"), (bad, "forged\n")):
+        with open(path, "w") as file:
+            file.write(text)
+    subprocess.run(["/usr/sbin/mkfs.vfat", "-n", "HERACLIUS-C", brought], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["mcopy", "-i", brought, bad, "::heraclius.cfg"], check=True)
+    with vm.Machine(os.path.join(folder, "taken"), vm.direct(out, "amd64"), [vm.drive("disk0", disk), vm.configuration(good)]) as m:
+        status = Console(m).status()
+        cases.case("a configuration by fw_cfg is taken", status.get("config_number") == "3", status)
+    extra = [vm.drive("disk0", disk), vm.drive("disk1", brought), vm.configuration(bad)]
+    with vm.Machine(os.path.join(folder, "refused"), vm.direct(out, "amd64"), extra) as m:
+        status = Console(m).status()
+        for whence in ("fw_cfg", "vdb"):
+            wanted = f"config: {whence}: refused: the signature is not the owner's".encode()
+            cases.case(f"one that is refused, by {whence}: said", wanted in m.text, m.last(2000))
+        cases.case("the last good one stays in force", status.get("config_number") == "3" and status["stage.config"].startswith("good"), status)
+    with open(bad, "wb") as file:
+        file.write(bytes(9 << 20))
+    with vm.Machine(os.path.join(folder, "large"), vm.direct(out, "amd64"), [vm.drive("disk0", disk), vm.configuration(bad)]) as m:
+        status = Console(m).status()
+        cases.case("one that is too large: said", b"config: fw_cfg: refused: larger than 8 MiB" in m.text and status.get("config_number") == "3",
+                   m.last(2000))
+
+
+def serial(cases, folder):
+    """heraclius-console itself on the line (tests/system/console.py has it on a pseudo-terminal, with what each key does)."""
+    out = boot.made(os.path.join(folder, "out-console"), real=[("build/gcc/heraclius-console", "heraclius-console")])
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    noise = random.Random(seed)
+    with vm.Machine(os.path.join(folder, "serial"), vm.direct(out, "amd64"), [vm.drive("disk0", vm.blank(folder, 600, "serial"))]) as m:
+        m.expect("> ", boot.BOOT_S)
+        for name, content in (("noise", noise.randbytes(100000)), ("a line without an end", b"x" * 100000), ("blank lines", b"\r" * 20000),
+                              ("a command a thousand times", b"links\r" * 1000)):
+            m.send(content)
+            m.send(b"\x03\r")
+            good = False
+            for _ in range(60):  # what was sent before is worked off, and the rest lost: the line answers again
+                after = len(m.text)
+                m.send(b"\x03\rdisk\r")
+                try:
+                    m.expect("data disk +vda", 5, after)
+                    good = True
+                    break
+                except vm.Failed:
+                    continue
+            cases.case(f"{name}: the console answers afterwards", good, m.last(1500))
+        m.send(b"\x03\rhalt\r")
+        m.expect("Type yes", 60)
+        m.send(b"yes\r")
+        cases.case("and the machine halts in order", m.ended(60), m.last(1500))
+
+
 def main():
     cases = Cases()
     with tempfile.TemporaryDirectory(prefix="bad-", dir=os.environ.get("TMPDIR")) as folder:
@@ -180,6 +238,8 @@ def main():
             no_disk(cases, folder, out)
             if sys.argv[1:2] == ["long"]:
                 disks(cases, folder, out)
+                configurations(cases, folder, out)
+                serial(cases, folder)
                 calendar(cases, folder, out)
         except vm.Failed as fault:
             cases.case("the machine answers", False, fault)

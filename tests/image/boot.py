@@ -55,9 +55,9 @@ class Console:
                 return status
 
 
-def made(folder):
-    """Kernel and initrd with stand-ins; their folder."""
-    subprocess.run(["make", "-s", "build/gcc/init", "build/gcc/heraclius-net", STANDIN], cwd=TOP, check=True)
+def made(folder, real=()):
+    """Kernel and initrd with stand-ins; their folder. `real`: (program, its name in /bin) beside them, or in the place of one."""
+    subprocess.run(["make", "-s", "build/gcc/init", "build/gcc/heraclius-net", STANDIN] + [program for program, _ in real], cwd=TOP, check=True)
     programs = os.path.join(folder, "programs")
     os.makedirs(programs)
     for name in ("heracliusd", "heraclius-admin", "heraclius-console", "heraclius-setup"):
@@ -67,6 +67,10 @@ def made(folder):
     for name in ("heraclius-admin", "heraclius-console", "heraclius-setup"):
         words += ["--program", f"{programs}/{name}"]
     words += ["--program", "build/gcc/heraclius-net"]
+    for program, name in real:
+        if not os.path.exists(f"{programs}/{name}"):
+            words += ["--program", f"{programs}/{name}"]
+        shutil.copy(os.path.join(TOP, program), os.path.join(programs, name))
     subprocess.run(words, cwd=TOP, check=True, stdout=subprocess.DEVNULL)
     return folder
 

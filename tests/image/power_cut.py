@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Power that fails at any point of a first boot: a blank disk is formatted, an owner pinned, keys are made, a configuration is kept.
+
+QEMU writes down each write and each flush of the disk (blklogwrites). Then, for each point of that record, the disk is made as a cut there may leave
+it: what was flushed is there, of the rest any blocks of 4 KiB, by chance (sectors of 512 bytes, while init formats: tests/init/test_disk.c). Each
+must be a disk that init may begin anew, or a file system that its journal puts right, in which every file of ours is whole or not there. Some are
+booted, among them all that e2fsck has doubts about (it looks at descriptors before the journal has been played back, as the kernel does not): the
+machine comes up, and the node's keys are made or found.
+power_cut.py short|long [SEED]
+"""
+import os
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import boot  # noqa: E402
+from boot import Cases, Console, vm  # noqa: E402
+
+MEGABYTES, SECTOR, BLOCK = 600, 512, 4096
+LOG_MAGIC, FLUSH, FUA, DISCARD = 0x6A736677736872, 1, 2, 4
+OWNER = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"  # RFC 8032, 7.1, test 1
+FILES = ("node/node.key", "public/request", "public/owner", "config/bundle", "disk")
+MARK = b"HERACLIUS-FORMATTING\n"
+
+
+def logged(disk, log):
+    return ["-blockdev", f"driver=file,node-name=raw0,filename={disk}", "-blockdev", f"driver=file,node-name=log0,filename={log}", "-blockdev",
+            "driver=blklogwrites,node-name=disk0,file=raw0,log=log0,log-sector-size=512", "-device", "virtio-blk-pci,drive=disk0,serial=disk0"]
+
+
+def record(path):
+    """(flags, byte, content) of each entry, in the order in which the disk was told."""
+    with open(path, "rb") as file:
+        magic, version, count, size = struct.unpack("<QQQI", file.read(28))
+        if (magic, version, size) != (LOG_MAGIC, 1, SECTOR):
+            raise vm.Failed("QEMU's record of writes has another form")
+        at, entries = SECTOR, []
+        for _ in range(count):
+            file.seek(at)
+            sector, sectors, flags, _ = struct.unpack("<QQQQ", file.read(32))
+            file.seek(at + SECTOR)
+            content = b"" if flags & DISCARD else file.read(sectors * SECTOR)
+            entries.append((flags, sector * SECTOR, content))
+            at += SECTOR + (0 if flags & DISCARD else sectors * SECTOR)
+    return entries
+
+
+def cut(path, entries, point, seed):
+    """The disk after a cut in front of entry `point`, the same for the same seed."""
+    chance = random.Random(f"{seed} {point}")
+    settled = max((i for i in range(point) if entries[i][0] & FLUSH), default=-1)
+    keep = chance.choice((0.0, 0.5, 1.0))
+    with open(path, "wb") as file:
+        file.truncate(MEGABYTES << 20)
+        for i in range(point):
+            flags, at, content = entries[i]
+            whole = i < settled or flags & FUA
+            for begin in range(at - at % BLOCK, at + len(content), BLOCK):
+                if whole or chance.random() < keep:
+                    piece = content[max(begin - at, 0):begin + BLOCK - at]
+                    file.seek(max(begin, at))
+                    file.write(piece)
+
+
+def files_of(disk):
+    """The files of ours on it; None for one that is not there."""
+    found = {}
+    for name in FILES:
+        done = subprocess.run(["/usr/sbin/debugfs", "-R", f"cat /{name}", disk], capture_output=True)
+        found[name] = None if b"not found" in done.stderr else done.stdout
+    return found
+
+
+def verdict(path, whole):
+    """What is wrong with this disk, or "", and what it is: begun, whole, doubtful."""
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    if head[1080:1082] != b"\x53\xef":
+        return "" if head.startswith(MARK) or not any(head) else "neither blank, nor begun, nor a file system", "begun"
+    done = subprocess.run(["/usr/sbin/e2fsck", "-fy", path], capture_output=True, text=True)
+    if done.returncode > 1:
+        return "", "doubtful"
+    found = files_of(path)
+    torn = [n for n, content in found.items() if content is not None and content != whole[n]]
+    if torn:
+        return f"{torn} are neither whole nor missing", "whole"
+    return "" if found["node/node.key"] or not found["public/request"] else "a request without its key", "whole"
+
+
+def first_boot(folder, out):
+    disk, log = vm.blank(folder, MEGABYTES, "first"), os.path.join(folder, "writes")
+    open(log, "wb").close()
+    with vm.Machine(os.path.join(folder, "first"), vm.direct(out, "amd64"), [logged(disk, log), ["-uuid", boot.UUID]]) as m:
+        console = Console(m)
+        said = [console.job(f"owner {OWNER} sure"), console.job("request first"), console.job("config number 1;node n1;net any dhcp;ready")]
+        if [answer[0] for answer in said] != ["ok"] * 3:
+            raise vm.Failed(f"the first boot does not go well: {said}")
+        m.send(b"halt sure\n")
+        if not m.ended(60):
+            raise vm.Failed("the machine does not halt")
+    return disk, record(log)
+
+
+def boots(cases, folder, out, entries, points, seed):
+    for point in points:
+        path = os.path.join(folder, "booted.disk")
+        cut(path, entries, point, seed)
+        with vm.Machine(os.path.join(folder, f"cut-{point}"), vm.direct(out, "amd64"), [vm.drive("disk0", path), ["-uuid", boot.UUID]]) as m:
+            console = Console(m)
+            status = console.status()
+            owner, asked = console.job(f"owner {OWNER} sure"), console.job("request first")
+            taken = console.job("config number 2;node n1;net any dhcp;ready")
+            good = status["stage.disk"].startswith("good") and [a[0] for a in (owner, asked, taken)] == ["ok"] * 3
+            cases.case(f"cut before write {point}: the machine comes up, has its keys and takes a configuration", good, (status, owner, asked, taken))
+
+
+def main():
+    cases, is_short = Cases(), sys.argv[1:2] != ["long"]
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    with tempfile.TemporaryDirectory(prefix="cut-", dir=os.environ.get("TMPDIR")) as folder:
+        try:
+            out = boot.made(os.path.join(folder, "out"), real=[("build/gcc/heraclius-setup", "setup-real")])
+            disk, entries = first_boot(folder, out)
+            whole = files_of(disk)
+            cases.case("a first boot leaves its files", all(whole.values()), {n: c and len(c) for n, c in whole.items()})
+            bad, kinds, path = [], {"doubtful": []}, os.path.join(folder, "cut.disk")
+            points = range(0, len(entries) + 1, max(1, len(entries) // 150) if is_short else 1)
+            for point in points:
+                cut(path, entries, point, seed)
+                fault, kind = verdict(path, whole)
+                kinds.setdefault(kind, []).append(point)
+                if fault:
+                    bad.append((point, fault))
+            counts = ", ".join(f"{len(found)} {kind}" for kind, found in sorted(kinds.items()))
+            cases.case(f"{len(points)} cuts in {len(entries)} writes: {counts}", not bad and len(kinds) == 3, bad[:5])
+            chosen = random.Random(seed).sample(range(len(entries) + 1), 2 if is_short else 12)
+            boots(cases, folder, out, entries, sorted(set(chosen + kinds["doubtful"][:2 if is_short else 40])), seed)
+        except vm.Failed as fault:
+            cases.case("the machine answers", False, fault)
+    return cases.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
