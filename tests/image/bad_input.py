@@ -65,6 +65,7 @@ def network(cases, folder, out):
     extra = [vm.drive("disk0", vm.blank(folder, 600, "net")), peer.words()]
     with vm.Machine(os.path.join(folder, "network"), vm.direct(out, "amd64"), extra) as m:
         console = Console(m)
+        began_ms, began = int(console.status()["uptime_ms"]), m.seconds()
         taken = console.job(f"config number 1;node n1;net any address {OWN}/24;net any gateway 10.0.2.2;ready")
         status = console.until("stage.network", "not used", 20)
         said = f"cannot eth0: {OWN} is not used: {OTHER.hex(':')} has it"
@@ -101,6 +102,8 @@ def network(cases, folder, out):
         console.job(f"config number 5;node n1;net name=eth0 address {OWN}/24;ready")
         status = console.until("stage.network", "good", 30)
         cases.case("each of these states can be left", status["net.eth0"] == f"{OWN} up" and status["program.dhcp"].startswith("down"), status)
+        ratio = (int(console.status()["uptime_ms"]) - began_ms) / 1000 / (m.seconds() - began)
+        cases.case(f"a second of the machine is a second: {ratio:.2f}", 0.8 < ratio < 1.25, ratio)
 
 
 def one_look(cases, folder, out, name, words, stage, wanted, again=None):
