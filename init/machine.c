@@ -47,8 +47,8 @@ void machine_clock(void) {
     }
     if ((uint64_t)now.tv_sec >= made) { /* no clock is asked for anything that matters: certificates of the admin console are all that may fail */
         uint64_t years = ((uint64_t)now.tv_sec - made) / (86400 * 365);
-        stage_set(STAGE_CLOCK, STAGE_GOOD, years < MACHINE_IMAGE_YEARS ? "" : "the calendar is %llu years after this image was made: is it right?",
-                  (unsigned long long)years);
+        bool odd = years >= MACHINE_IMAGE_YEARS && text_form(text, sizeof text, "%llu years", (unsigned long long)years);
+        stage_set(STAGE_CLOCK, STAGE_GOOD, "%s%s%s", odd ? "the calendar is " : "", odd ? text : "", odd ? " after this image was made" : "");
         return;
     }
     struct timespec least = {.tv_sec = (time_t)made};

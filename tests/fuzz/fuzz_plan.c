@@ -16,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static size_t nets_write(const struct net_plan *plan, char *out, size_t size) {
     char address[64];
     size_t at = 0;
+    out[0] = '\0';
     for (unsigned i = 0; i < plan->count; i++) {
         const struct net_line *line = &plan->lines[i];
         at += (size_t)snprintf(out + at, size - at, "net %s ", line->which);
