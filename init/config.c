@@ -144,7 +144,11 @@ void config_start(void) {
         else stage_set(STAGE_CONFIG, STAGE_CANNOT, "what was kept: %s", reason);
     }
     int fd = open(FW_CFG, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && config_offer(fd, "fw_cfg", reason)) say("config: fw_cfg was looked at");
+    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size > CONFIG_FW_CFG_MAX) {
+        say("config: fw_cfg: refused: larger than %d KiB; bring it on a disk", CONFIG_FW_CFG_MAX >> 10);
+    } else if (fd >= 0 && config_offer(fd, "fw_cfg", reason)) {
+        say("config: fw_cfg was looked at");
+    }
     if (fd >= 0) (void)close(fd);
     if (text_folder("/sys/class/block", disk, NULL) < 0) say("config: /sys/class/block cannot be read");
     if (self.in_force && !self.node_ready) config_files();

@@ -5,7 +5,7 @@
  *
  * Candidates at a start, in this order; each is judged against what is in force by then:
  *
- *   QEMU's fw_cfg       opt/heraclius/config
+ *   QEMU's fw_cfg       opt/heraclius/config, at most CONFIG_FW_CFG_MAX: the kernel reads it byte by byte, and each page from its beginning anew
  *   a disk              vfat or ISO 9660 with the label HERACLIUS-CFG, its file heraclius.cfg
  *
  * and later whatever the console or the admin hands in. Labels on disk: vfat at byte 71 (FAT32) or 43 (FAT12, FAT16) of the boot sector, 11 bytes,
@@ -19,7 +19,7 @@
 #include "init/plan.h"
 #include "init/say.h"
 
-enum { CONFIG_BYTES_MAX = 8 << 20, CONFIG_REASON_BYTES = SAY_LINE_BYTES };
+enum { CONFIG_BYTES_MAX = 8 << 20, CONFIG_FW_CFG_MAX = 256 << 10, CONFIG_REASON_BYTES = SAY_LINE_BYTES };
 
 /* The stage. */
 void config_start(void);

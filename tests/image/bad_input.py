@@ -196,10 +196,10 @@ def configurations(cases, folder, out):
             cases.case(f"one that is refused, by {whence}: said", wanted in m.text, m.last(2000))
         cases.case("the last good one stays in force", status.get("config_number") == "3" and status["stage.config"].startswith("good"), status)
     with open(bad, "wb") as file:
-        file.write(bytes(9 << 20))
+        file.write(bytes((256 << 10) + 1))
     with vm.Machine(os.path.join(folder, "large"), vm.direct(out, "amd64"), [vm.drive("disk0", disk), vm.configuration(bad)]) as m:
         status = Console(m).status()
-        cases.case("one that is too large: said", b"config: fw_cfg: refused: larger than 8 MiB" in m.text and status.get("config_number") == "3",
+        cases.case("one that is too large: said", b"config: fw_cfg: refused: larger than 256 KiB" in m.text and status.get("config_number") == "3",
                    m.last(2000))
 
 
