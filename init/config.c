@@ -14,7 +14,7 @@
 #define CANDIDATE "/run/init/candidate"
 #define MOUNTED "/run/init/disk"
 #define PLAN "/run/init/plan"
-#define FW_CFG "/sys/firmware/qemu_fw_cfg/by_name/opt/heraclius/config/raw"
+#define FW_CFG "/sys/firmware/qemu_fw_cfg/by_name/opt/heraclius/config"
 
 enum { ISO_AT = 32768, LABEL_READ = 512 };
 
@@ -134,6 +134,8 @@ void config_start(void) {
     char reason[CONFIG_REASON_BYTES] = "";
     struct stat status;
     struct plan plan;
+    char size[24];
+    uint64_t bytes;
     stage_set(STAGE_CONFIG, STAGE_RUNNING, "%s", "");
     if (stage_state(STAGE_DISK) != STAGE_GOOD) {
         stage_set(STAGE_CONFIG, STAGE_CANNOT, "there is no data disk to keep it on");
@@ -143,8 +145,9 @@ void config_start(void) {
         if (judge(KEPT, "plan", &plan, reason)) apply(&plan);
         else stage_set(STAGE_CONFIG, STAGE_CANNOT, "what was kept: %s", reason);
     }
-    int fd = open(FW_CFG, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size > CONFIG_FW_CFG_MAX) {
+    int fd = open(FW_CFG "/raw", O_RDONLY | O_CLOEXEC);
+    bool known = text_read(FW_CFG "/size", size, sizeof size) > 0 && text_number(size, UINT32_MAX, &bytes);
+    if (fd >= 0 && (!known || bytes > CONFIG_FW_CFG_MAX)) {
         say("config: fw_cfg: refused: larger than %d KiB; bring it on a disk", CONFIG_FW_CFG_MAX >> 10);
     } else if (fd >= 0 && config_offer(fd, "fw_cfg", reason)) {
         say("config: fw_cfg was looked at");
