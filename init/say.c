@@ -1,6 +1,7 @@
 #include "init/say.h"
 #include "init/log.h"
 #include "init/text.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,7 +31,10 @@ static void say_line(const char *text) {
     log_take(&self.log, text, strlen(text));
     log_take(&self.log, "\n", 1);
     int count = snprintf(line, sizeof line, "heraclius: %s\r\n", text);
-    if (self.console >= 0 && count > 0 && write(self.console, line, (size_t)count) < 0) return; /* nobody reads there: the log has it */
+    for (unsigned turn = 0; self.console >= 0 && count > 0 && turn < SAY_TRIES; turn++) { /* another may be writing: once more, soon */
+        if (write(self.console, line, (size_t)count) >= 0 || errno != EAGAIN) return;
+        (void)usleep(SAY_PAUSE_US);
+    }
 }
 
 void say(const char *format, ...) {

@@ -1,7 +1,8 @@
 /*
  * What init says: a line to the console and into its own log, and what each stage came to.
  *
- * A line on the console begins "heraclius: ". It never blocks: a serial line that nobody reads loses lines, the log keeps them.
+ * A line on the console begins "heraclius: ". It waits for SAY_TRIES times SAY_PAUSE_US at most: a serial line that nobody reads loses lines, the log
+ * keeps them.
  */
 #ifndef INIT_SAY_H
 #define INIT_SAY_H
@@ -11,7 +12,7 @@
 /* The order is that of the work; names and texts are what `status` shows. */
 enum stage { STAGE_MOUNTS, STAGE_MODULES, STAGE_ENTROPY, STAGE_WATCHDOG, STAGE_CLOCK, STAGE_DISK, STAGE_CONFIG, STAGE_NETWORK,
              STAGE_SERVICES, STAGES };
-enum { SAY_LINE_BYTES = 480 }; /* a reason of heraclius-setup, and what is said before it */
+enum { SAY_TRIES = 5, SAY_PAUSE_US = 2000, SAY_LINE_BYTES = 480 }; /* a reason of heraclius-setup, and what is said before it */
 
 enum stage_state { STAGE_WAITING, STAGE_RUNNING, STAGE_GOOD, STAGE_CANNOT };
 
