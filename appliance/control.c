@@ -29,6 +29,7 @@ struct control {
     int listener, ending;
     char path[sizeof((struct sockaddr_un *)0)->sun_path];
     control_snapshot *snapshot;
+    control_decide *decide;
     void *context;
     struct status_node status; /* the control thread's copy */
     struct connection connections[CONTROL_CONNECTIONS_MAX];
@@ -56,8 +57,11 @@ static json_t *answer_to(struct control *control, const char *line, size_t count
                            control->status.name);
     } else if (ask != NULL && strcmp(ask, "evidence") == 0) {
         answer = control_evidence_json(control->status.data);
+    } else if (ask != NULL && strcmp(ask, "decide") == 0) {
+        control->decide(control->context);
+        answer = json_pack("{s:b}", "voted", control->status.replica.voted);
     } else {
-        answer = json_pack("{s:s}", "error", "ask for status, metrics, ready or evidence: {\"ask\":\"status\"}");
+        answer = json_pack("{s:s}", "error", "ask for status, metrics, ready, evidence or decide: {\"ask\":\"status\"}");
     }
     json_decref(request);
     return answer;
@@ -164,7 +168,7 @@ static bool socket_is_live(const struct sockaddr_un *address) {
     return live;
 }
 
-struct control *control_start(const char *path, control_snapshot *snapshot, void *context, char text[CONTROL_TEXT_BYTES]) {
+struct control *control_start(const char *path, control_snapshot *snapshot, control_decide *decide, void *context, char text[CONTROL_TEXT_BYTES]) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) {
         snprintf(text, CONTROL_TEXT_BYTES,
@@ -180,6 +184,7 @@ struct control *control_start(const char *path, control_snapshot *snapshot, void
     memcpy(address.sun_path, path, strlen(path) + 1);
     memcpy(control->path, path, strlen(path) + 1);
     control->snapshot = snapshot;
+    control->decide = decide;
     control->context = context;
     for (size_t i = 0; i < CONTROL_CONNECTIONS_MAX; i++) control->connections[i].fd = -1;
     control->ending = eventfd(0, EFD_CLOEXEC);

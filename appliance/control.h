@@ -6,12 +6,13 @@
  *   {"ask":"metrics"}   {"metrics":[{"name","type","help","labels":{},"value"}, ...]}
  *   {"ask":"ready"}     {"ready":true|false,"phase":"..."}
  *   {"ask":"evidence"}  {"evidence":[{"file","bytes"}, ...]}: the files of evidence that are kept, at most CONTROL_EVIDENCE_MAX
+ *   {"ask":"decide"}    {"voted":true|false}; if not: this node asks its cluster for one decision, as soon as it may vote
  *   anything else       {"error":"..."}
- * Nothing can be changed through it. A line is at most CONTROL_REQUEST_BYTES_MAX; at most CONTROL_CONNECTIONS_MAX connections, further ones are
+ * Nothing else can be changed through it. A line is at most CONTROL_REQUEST_BYTES_MAX; at most CONTROL_CONNECTIONS_MAX connections, further ones are
  * closed; one that
  * is silent for CONTROL_IDLE_MS is closed. The socket's mode is 0660.
  *
- * A thread of its own, which shares nothing with the node but the snapshot that the callback copies out.
+ * A thread of its own, which shares nothing with the node but the snapshot that one callback copies out, and the wish that the other takes.
  */
 #ifndef APPLIANCE_CONTROL_H
 #define APPLIANCE_CONTROL_H
@@ -29,10 +30,12 @@ struct control;
 
 /* Copies the newest snapshot; called on the control thread. */
 typedef void control_snapshot(void *context, struct status_node *status);
+/* Takes the wish for one decision; called on the control thread. */
+typedef void control_decide(void *context);
 
 /* Makes the socket (a stale one of a dead process is replaced, a live one is refused) and starts the thread. NULL: `text` is one line that says
  * what to do. */
-struct control *control_start(const char *path, control_snapshot *snapshot, void *context, char text[CONTROL_TEXT_BYTES])
+struct control *control_start(const char *path, control_snapshot *snapshot, control_decide *decide, void *context, char text[CONTROL_TEXT_BYTES])
     __attribute__((warn_unused_result));
 /* Ends the thread, removes the socket. NULL will do. */
 void control_stop(struct control *control);

@@ -344,7 +344,7 @@ enum node_exit node_open(struct node *node, const char *config_path, struct addr
     if (code != NODE_EXIT_OK) return code;
     char line[CONTROL_TEXT_BYTES];
     node_status_update(node, node->started_ms);
-    node->control = control_start(node->config.control, node_status_copy, node, line);
+    node->control = control_start(node->config.control, node_status_copy, node_decide, node, line);
     return node->control != NULL ? NODE_EXIT_OK : fail(text, NODE_EXIT_CONFIG, line);
 }
 

@@ -69,6 +69,7 @@ struct node {
     struct replica *replica;
     struct node_transfer *transfer;
     struct net *net;
+    atomic_bool decision_wanted;   /* set by the control thread, taken by the replica's */
     atomic_bool net_running;       /* net_wake() may be called */
     uint32_t *node_handles;        /* of the net, by cluster of the system file and place in it; NET_PEER_NONE: nobody. The net's thread */
     uint32_t observer_handles[NODE_OBSERVERS_MAX]; /* likewise, by the replica's index */
@@ -192,6 +193,7 @@ void node_scrub_figures(const struct node *node, struct node_scrub_figures *figu
 void node_status_update(struct node *node, uint64_t now_ms);
 void node_status_net(struct node *node, uint64_t now_ms);
 void node_status_copy(void *context, struct status_node *status);
+void node_decide(void *context);
 void node_budget_log(struct node *node);
 
 #endif

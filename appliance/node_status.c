@@ -179,6 +179,7 @@ void node_status_update(struct node *node, uint64_t now_ms) {
     if (now_ms - node->status_ms < NODE_STATUS_MS && node->status_ms != 0) return;
     node->status_ms = now_ms;
     if (node->config.split) node_cpu_sample(node, NODE_THREAD_CONSENSUS);
+    if (atomic_exchange(&node->decision_wanted, false)) replica_decision_want(node->replica);
     pthread_mutex_lock(&node->status_lock);
     struct status_node *status = &node->status;
     snprintf(status->name, sizeof status->name, "%s", node->name);
@@ -253,6 +254,11 @@ static void resident_put(const struct node *node, struct status_node *status) {
     uint64_t rest = status->resident_bytes - status->resident_file_bytes;
     resident_add(status, "heap_and_stacks", rest > reserved ? rest - reserved : 0);
     resident_add(status, "files", status->resident_file_bytes);
+}
+
+void node_decide(void *context) {
+    struct node *node = context;
+    atomic_store(&node->decision_wanted, true);
 }
 
 void node_status_copy(void *context, struct status_node *status) {

@@ -495,6 +495,10 @@ bool replica_is_drained(const struct replica *r) {
     return true;
 }
 
+void replica_decision_want(struct replica *r) {
+    r->decision_wanted = true;
+}
+
 bool replica_is_ready(const struct replica *r) {
     if (!r->started || r->replaying || r->draining || r->retired || r->core->halted || !last_is_answered(r) || later_is(r)) return false;
     uint64_t ahead = 0;

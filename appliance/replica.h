@@ -258,5 +258,8 @@ bool replica_client_key(const struct replica *replica, uint32_t index, uint8_t n
 void replica_status(const struct replica *replica, struct status_replica *status);
 /* Votes, and is not known to be behind. */
 bool replica_is_ready(const struct replica *replica);
+/* Has it ask for one decision (B-15) when it may vote, unless it has voted since it was started. Once for each call, and not more often than
+ * anybody may. */
+void replica_decision_want(struct replica *replica);
 
 #endif

@@ -459,7 +459,7 @@ static bool waiting_counts(struct replica *r, uint32_t index, uint8_t leader, ui
 }
 
 static void waiting_batches(struct replica *r, uint8_t leader, struct bft_waiting *waiting) {
-    bool noop = false;
+    bool noop = r->decision_wanted && !r->status.voted && replica_is_ready(r);
     for (uint32_t relay = 0; relay < r->members.n; relay++) {
         for (uint32_t index = r->waiting[relay].first; index != NONE; index = r->inputs[index].list_next) {
             if (!waiting_counts(r, index, leader, waiting->view, &noop)) continue;
@@ -469,6 +469,7 @@ static void waiting_batches(struct replica *r, uint8_t leader, struct bft_waitin
     uint64_t pause = r->config.timeouts.view_base_ms / 4;
     if (!noop || r->patient_ms == r->now_ms || r->now_ms - r->decided_ms < pause || r->now_ms - r->noop_ms < pause * 4) return;
     r->noop_ms = r->now_ms;
+    r->decision_wanted = false;
     struct bft_event event = {.type = BFT_EVENT_NOOP, .nonce = rollback_noop_nonce(r)};
     replica_event(r, &event);
 }

@@ -532,6 +532,7 @@ void block_final(struct replica *r, const struct bft_action *action) {
     size_t bytes = bft_core_certificate(r->core, &action->block_id, certificate);
     CHECK(bytes > 0);
     block->certificate = blob_copy(certificate, bytes);
+    r->status.voted = r->status.voted || block->voted;
     if (r->certificates_unsaved++ == 0) r->unsaved_since_ms = r->now_ms;
     epoch_ended(r, block);
     block_finalize_job(r, index);

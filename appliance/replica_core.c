@@ -134,6 +134,11 @@ static void update_send(struct replica *r, struct bft_send *send) {
         *own = *message;
         last_seen(r, message);
     }
+    bool vote = message->type == BFT_MESSAGE_PREPARE || message->type == BFT_MESSAGE_COMMIT;
+    if (send->sign && vote && message->vote.ballot.height > r->voted_before) {
+        uint32_t index = block_find(r, &message->vote.ballot.block_id);
+        if (index != NONE) r->blocks[index].voted = true;
+    }
     if (message->type == BFT_MESSAGE_STATUS) {
         blob_drop(r->peer_status_bytes[r->me]);
         r->peer_status_bytes[r->me] = blob_hold(pieces[0].blob);

@@ -138,7 +138,7 @@ struct list {
 struct rblock {
     bool used;
     bool held_told;  /* INPUTS_HELD was given, or the core does not wait for it */
-    bool own;        /* my proposal */
+    bool own, voted; /* my proposal; I signed a vote for it since I was started */
     bool core_holds; /* between HOLD (or own PROPOSE) and DROP */
     bool executed, final, published, persisted;
     bool body_bad;
@@ -388,6 +388,7 @@ struct replica {
     bool replaying; /* blocks of the store are executed again before the core begins */
     uint8_t start_nonce[16];
     uint64_t noop_nonce, noop_ms;
+    uint64_t voted_before; bool decision_wanted; /* voted for before it was started, the highest; a NOOP is to be asked for (control.h) */
     uint64_t behind_told_ms; /* `catching_up` was logged; 0: never */
     uint64_t noop_own;                       /* the newest that I asked for; 0: none */
     uint64_t noops_asked[NOOPS_KEPT], noop_asked_ms; /* and those before it, in turn; when it was */

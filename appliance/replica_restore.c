@@ -264,6 +264,10 @@ bool replica_restore_memory(struct replica *r, const uint8_t *memory, size_t mem
     r->retired = retired;
     if (memory == NULL) return true;
     restore->has_memory = bft_memory_decode(memory, memory_bytes, &restore->memory);
+    /* What it says again of these it had said before: `voted` is of later ones alone. */
+    if (restore->has_memory && restore->memory.has_prepared) r->voted_before = restore->memory.prepared.height;
+    if (restore->has_memory && restore->memory.has_committed && restore->memory.committed.height > r->voted_before)
+        r->voted_before = restore->memory.committed.height;
     return restore->has_memory;
 }
 

@@ -53,6 +53,8 @@ static struct trial_seen look(const char *path, char fault[ASK_FAULT_BYTES]) {
     size_t count = 0;
     bool good = console_ask_node(path, "{\"ask\":\"status\"}\n", answer, &count, fault);
     if (good && !trial_seen_read(&seen, answer, count)) (void)snprintf(fault, ASK_FAULT_BYTES, "its status is not understood");
+    /* An idle cluster decides nothing by itself. What it says to that is seen at the next look. */
+    if (seen.answered && !seen.voted) (void)!console_ask_node(path, "{\"ask\":\"decide\"}\n", answer, &count, fault);
     return seen;
 }
 

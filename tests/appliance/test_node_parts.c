@@ -218,13 +218,20 @@ static void snapshot(void *context, struct status_node *status) {
     status->prune_holder = 2;
 }
 
+static unsigned decided;
+
+static void decide(void *context) {
+    (void)context;
+    decided++;
+}
+
 static void the_control_socket_answers_and_survives_nonsense(void **state) {
     (void)state;
     char path[100], text[CONTROL_TEXT_BYTES] = "";
     snprintf(path, sizeof path, "%s/control.sock", folder);
-    struct control *control = control_start(path, snapshot, NULL, text);
+    struct control *control = control_start(path, snapshot, decide, NULL, text);
     assert_non_null(control);
-    assert_null(control_start(path, snapshot, NULL, text));
+    assert_null(control_start(path, snapshot, decide, NULL, text));
     assert_non_null(strstr(text, "running already"));
     struct stat about;
     assert_int_equal(stat(path, &about), 0);
@@ -235,6 +242,9 @@ static void the_control_socket_answers_and_survives_nonsense(void **state) {
     assert_int_equal(json_integer_value(json_object_get(json_object_get(status, "wal"), "held_back_by_member")), 2);
     assert_int_equal(json_integer_value(json_object_get(json_object_get(status, "dropped"), "malformed")), 5);
     json_decref(status);
+    json_t *asked = admin_ask(path, "decide");
+    assert_true(json_is_false(json_object_get(asked, "voted")) && decided == 1);
+    json_decref(asked);
     json_t *wrong = admin_ask(path, "x\\\"},{");
     assert_non_null(json_object_get(wrong, "error"));
     json_decref(wrong);
@@ -262,7 +272,7 @@ static void admin_shows_the_living_and_names_the_dead(void **state) {
     (void)state;
     char path[100], text[CONTROL_TEXT_BYTES] = "";
     snprintf(path, sizeof path, "%s/a.sock", folder);
-    struct control *control = control_start(path, snapshot, NULL, text);
+    struct control *control = control_start(path, snapshot, decide, NULL, text);
     assert_non_null(control);
     struct admin_nodes nodes = {.paths = {path, "/nowhere.sock"}, .count = 2};
     bool good = true;

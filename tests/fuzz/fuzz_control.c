@@ -37,12 +37,16 @@ static void snapshot(void *context, struct status_node *status) {
     status->replica.cluster = 0x00010000;
 }
 
+static void decide(void *context) {
+    (void)context;
+}
+
 static void set_up(void) {
     char text[CONTROL_TEXT_BYTES] = "";
     snprintf(folder, sizeof folder, "/tmp/fuzz-control-XXXXXX");
     CHECK(mkdtemp(folder) && atexit(folder_remove) == 0);
     snprintf(address.sun_path, sizeof address.sun_path, "%s/control.sock", folder);
-    CHECK(control_start(address.sun_path, snapshot, NULL, text));
+    CHECK(control_start(address.sun_path, snapshot, decide, NULL, text));
 }
 
 /* How many lines must be answered; *cut: a line follows that is too long. LINES_MAX + 1: too many for one input. */
