@@ -40,7 +40,7 @@ static bool judge(const char *path, const char *what, struct plan *plan, char re
         text_form(reason, CONFIG_REASON_BYTES, "%s: %s", path, strerror(errno));
         return false;
     }
-    bool good = job_run("setup", words, fd, self.answer);
+    bool good = job_run("setup", words, fd, -1, self.answer);
     (void)close(fd);
     if (!good) {
         text_form(reason, CONFIG_REASON_BYTES, "%s", self.answer);
@@ -77,7 +77,7 @@ void config_files(void) {
     const char *const words[] = {"/bin/heraclius-setup", "files", NULL};
     int fd = open(KEPT, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return;
-    self.node_ready = job_run("setup-node", words, fd, self.answer);
+    self.node_ready = job_run("setup-node", words, fd, -1, self.answer);
     (void)close(fd);
     if (self.node_ready) stage_set(STAGE_CONFIG, STAGE_GOOD, "number %llu, node %s", (unsigned long long)self.plan.number, self.plan.node);
     else stage_set(STAGE_CONFIG, STAGE_CANNOT, "%s", self.answer);

@@ -7,6 +7,7 @@
 #include "init/net.h"
 #include "init/program.h"
 #include "init/say.h"
+#include "init/slots.h"
 #include "init/text.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -21,12 +22,13 @@
 
 #define PATH "/run/init/control.sock"
 #define SETUP "/bin/heraclius-setup"
+#define TRIAL 107 /* its user, who asks for two words only */
 
 /* Whose requests are heard, and when each may have the next job. */
 static struct user {
     uid_t user;
     uint64_t job_ms;
-} users[] = {{0, 0}, {101, 0}, {102, 0}};
+} users[] = {{0, 0}, {101, 0}, {102, 0}, {TRIAL, 0}};
 
 static struct {
     int listener;
@@ -82,7 +84,7 @@ static void status(uint64_t now_ms) {
     if (text_read("/etc/heraclius/version", text, sizeof text) > 0) answer("image_version=%s\n", text);
     if (plan) answer("config_number=%llu\n", (unsigned long long)plan->number);
     answer("config_text=%s\n", stage_text(STAGE_CONFIG));
-    answer("%s", net_lines());
+    answer("%s%s", net_lines(), slots_text());
     for (int p = 0; p < PROGRAMS; p++) {
         const struct program_now *now = program_now((enum program)p);
         answer("program.%s=%s pid=%d restarts=%u %s\n", program_name((enum program)p), service_state_name(now->service.state), now->pid,
@@ -135,7 +137,7 @@ static enum control_wish config(struct user *user, int fd, uint64_t now_ms) {
 static bool setup(struct user *user, const char *const *words, uint64_t now_ms) {
     static char text[JOB_ANSWER_BYTES];
     if (!job_allowed(user, now_ms)) return false;
-    bool good = job_run("setup-node", words, -1, text);
+    bool good = job_run("setup-node", words, -1, -1, text);
     user->job_ms = machine_now_ms() + CONTROL_JOB_MS;
     answer(good ? "ok\n%s" : "error %s\n", text);
     return good;
@@ -149,6 +151,18 @@ static void card_request(struct user *user, const char *name, uint64_t now_ms) {
         return;
     }
     (void)setup(user, name ? named : plain, now_ms);
+}
+
+/* Another image is started at once, but after an upgrade; one that is blessed is on trial no more. */
+static enum control_wish slots(const char *word, int upload, struct user *user, uint64_t now_ms) {
+    static char text[JOB_ANSWER_BYTES];
+    if (!job_allowed(user, now_ms)) return CONTROL_NOTHING;
+    bool good = slots_do(word, upload, text), bless = strcmp(word, "bless") == 0;
+    user->job_ms = machine_now_ms() + CONTROL_JOB_MS;
+    answer(good ? "ok\n%s" : "error %s\n", text);
+    say("slots: %s: %s", word, good ? "done" : text);
+    if (good && bless) program_event(PROGRAM_TRIAL, SERVICE_STOP, now_ms);
+    return good && !bless && strcmp(word, "upgrade") != 0 ? CONTROL_REBOOT : CONTROL_NOTHING;
 }
 
 /* Is it this word, with so many after it? */
@@ -170,6 +184,9 @@ static const struct action {
     {"halt", 0, ONE_FAULT_LESS ", and somebody has to switch this machine on"},
     {"owner", 1, "from then on only the holder of this key configures this node; it does not change while the node has its keys"},
     {"retire", 0, "this node's key never signs again, and its cluster can bear one fault less until a CONFIG gives its place to a new node"},
+    {"bless", 0, "the image that runs is kept though its node has not voted: only another roll back would leave it"},
+    {"fail", 0, "the image that runs is given up, and the other one started: " ONE_FAULT_LESS},
+    {"rollback", 0, "the other image is started, on trial: " ONE_FAULT_LESS},
     {"adopt", 0, "if the machine that this disk is from still runs its node anywhere, two sign with one key: that is a fault of a member, for good"},
 };
 
@@ -187,6 +204,7 @@ static enum control_wish act(const char *name, const char *word, struct user *us
         program_again(PROGRAM_NODE, now_ms);
         return CONTROL_NOTHING;
     }
+    if (strcmp(name, "bless") == 0 || strcmp(name, "fail") == 0 || strcmp(name, "rollback") == 0) return slots(name, -1, user, now_ms);
     if (strcmp(name, "restart") == 0) {
         if (program < 0) fault = "there is no such program";
         else program_again((enum program)program, now_ms);
@@ -220,7 +238,9 @@ static enum control_wish request(char *line, int fd, struct user *user, uint64_t
     size_t count = text_words(line, words, 4);
     bool is_log = is(words, count, "log", 1, 2), is_kmsg = is(words, count, "kmsg", 0, 1);
     const char *number = is_log && count == 3 ? words[2] : is_kmsg && count == 2 ? words[1] : "65536";
-    if (action(words, count, user, now_ms, &wish)) return wish;
+    bool trial = user->user != TRIAL || is(words, count, "bless", 1, 1) || is(words, count, "fail", 1, 1);
+    if (trial && action(words, count, user, now_ms, &wish)) return wish;
+    if (trial && is(words, count, "upgrade", 0, 0)) return slots("upgrade", fd, user, now_ms);
     if (is(words, count, "config", 0, 0)) return config(user, fd, now_ms);
     if (is(words, count, "status", 0, 0)) status(now_ms);
     else if (is(words, count, "request", 0, 1)) card_request(user, count == 2 ? words[1] : NULL, now_ms);

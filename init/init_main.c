@@ -25,6 +25,7 @@
 #include "init/net.h"
 #include "init/program.h"
 #include "init/say.h"
+#include "init/slots.h"
 #include "init/words.h"
 
 enum { FEED_MS = 5000 };
@@ -80,6 +81,7 @@ static void logs_save(void) {
 }
 
 static void run(void) {
+    static char answer[JOB_ANSWER_BYTES];
     struct pollfd polls[1 + PROGRAMS + CONTROL_POLLS];
     enum ending ending = RUNNING;
     uint64_t feed_ms = 0;
@@ -89,6 +91,8 @@ static void run(void) {
     program_event(PROGRAM_NET, SERVICE_START, machine_now_ms());
     config_start();
     programs_begin(machine_now_ms());
+    if (!slots_do("status", -1, answer)) say("slots: %s", answer);
+    if (strstr(slots_text(), "slot_state=trial\n")) program_event(PROGRAM_TRIAL, SERVICE_START, machine_now_ms());
     control_booted(machine_now_ms());
     for (;;) {
         uint64_t now_ms = machine_now_ms();

@@ -11,11 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static _Noreturn void child(const char *name, const char *const *words, int input, int output) {
+static _Noreturn void child(const char *name, const char *const *words, int input, int device, int output) {
     (void)setsid();
     int nothing = open("/dev/null", O_RDWR);
     if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) _exit(127);
-    if (input >= 0 && dup2(input, 3) < 0) _exit(127);
+    if ((input >= 0 && dup2(input, 3) < 0) || (device >= 0 && dup2(device, 4) < 0)) _exit(127);
     confine_become(name, words, 1);
     _exit(127);
 }
@@ -39,12 +39,12 @@ static bool listen_to(int fd, char *answer) {
     }
 }
 
-bool job_run(const char *name, const char *const *words, int input, char answer[JOB_ANSWER_BYTES]) {
+bool job_run(const char *name, const char *const *words, int input, int device, char answer[JOB_ANSWER_BYTES]) {
     int ends[2], status = 0;
     answer[0] = '\0';
     if (pipe2(ends, O_CLOEXEC) < 0) return false;
     pid_t pid = fork();
-    if (pid == 0) child(name, words, input, ends[1]);
+    if (pid == 0) child(name, words, input, device, ends[1]);
     (void)close(ends[1]);
     bool heard = pid > 0 && listen_to(ends[0], answer);
     (void)close(ends[0]);

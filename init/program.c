@@ -25,6 +25,7 @@ static const struct what {
     [PROGRAM_NET] = {"net", {"/bin/heraclius-net"}, NULL},
     [PROGRAM_DHCP] = {"dhcp", {"/bin/dhcpcd", "--nobackground", "--config", "/run/net/dhcpcd.conf", "--script", "/dev/null", "--noipv4ll", "--nodev"},
                       NULL},
+    [PROGRAM_TRIAL] = {"trial", {"/bin/heraclius-slots", "trial"}, NULL},
 };
 
 static struct program_now programs[PROGRAMS];

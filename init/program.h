@@ -10,7 +10,7 @@
 #include "init/log.h"
 #include "init/service.h"
 
-enum program { PROGRAM_NODE, PROGRAM_ADMIN, PROGRAM_CONSOLE, PROGRAM_NET, PROGRAM_DHCP, PROGRAMS };
+enum program { PROGRAM_NODE, PROGRAM_ADMIN, PROGRAM_CONSOLE, PROGRAM_NET, PROGRAM_DHCP, PROGRAM_TRIAL, PROGRAMS };
 
 struct program_now {
     struct service service;

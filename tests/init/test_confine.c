@@ -35,7 +35,7 @@
 #include "init/confine.h"
 #include "init/seccomp.h"
 
-static const char *const programs[] = {"node", "admin", "console", "setup", "setup-node", "net", "dhcp"};
+static const char *const programs[] = {"node", "admin", "console", "setup", "setup-node", "net", "slots", "trial", "dhcp"};
 enum { PROGRAM_COUNT = sizeof programs / sizeof *programs, UNCONFINED = 200, KILLED = 1000 };
 
 typedef int attempt(void);
@@ -346,7 +346,7 @@ static void files_beyond_its_own_are_closed(void **unused) {
         print_message("this kernel has no Landlock: left out\n");
         skip();
     }
-    static const char *const closed[] = {"node", "admin", "console", "setup", "setup-node", "net"};
+    static const char *const closed[] = {"node", "admin", "console", "setup", "setup-node", "net", "slots", "trial"};
     for (size_t i = 0; i < sizeof closed / sizeof *closed; i++) {
         if (is_left_out(closed[i])) continue;
         assert_int_equal(with_rights(closed[i], try_passwords), EACCES);

@@ -1,0 +1,15 @@
+/*
+ * The two images on the boot partition (spec/appliance.md 9.7): heraclius-slots does all that is done with them. init finds the partition (vfat with
+ * the label HERACLIUS, at byte 71 of its first sector) and opens it for that job alone; it is never mounted.
+ */
+#ifndef INIT_SLOTS_H
+#define INIT_SLOTS_H
+
+#include "init/job.h"
+
+/* One of the job's words; `upload`: descriptor of a release, or -1. False: the answer is one line that says why not. */
+bool slots_do(const char *word, int upload, char answer[JOB_ANSWER_BYTES]) __attribute__((warn_unused_result));
+/* Lines name=value as the job said them last. */
+const char *slots_text(void);
+
+#endif
