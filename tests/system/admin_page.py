@@ -20,10 +20,10 @@ PLOTTED = "return Math.min(...[...document.querySelectorAll('#p-rate polyline')]
 TAB = "\ue004"
 
 
-def claim(system, node, number, texts):
+def claim(system, node, number, texts, folder="claims"):
     words = [w for name, text in texts.items() for w in ("--set", f"{name}={text}")]
     subprocess.run([CLIENT, "node", "claim", "--card", f"{system.root}/cards/{node}.card", "--owner-key", f"{system.root}/owners/{node}.key",
-                    "--number", str(number), "--out", f"{system.dir}/claims/{node}-{number}.claim", *words], cwd=TOP, check=True,
+                    "--number", str(number), "--out", f"{system.dir}/{folder}/{node}-{number}.claim", *words], cwd=TOP, check=True,
                    capture_output=True, timeout=20)
 
 
@@ -85,7 +85,7 @@ def red(cases, page, system, state):
     cases.case("and back", page.wait(lambda: page.text("#clusters").count("Can I lose another node? yes") == 2))
 
 
-def act(cases, page, init):
+def act(cases, page, system, init):
     page.click("#do-reboot")
     asked = page.text("#sure-text")
     cases.case("a reboot asks first and says what it costs", "may lose one node less" in asked, asked)
@@ -95,6 +95,16 @@ def act(cases, page, init):
     page.click("#sure button[value=yes]")
     done = page.wait(lambda: page.text("#done"))
     cases.case("a restart is asked of init", done == "Done." and init.asked == ["restart node sure"], (done, init.asked))
+    os.mkdir(f"{system.dir}/brought")
+    claim(system, "s0-n2", 3, {f: f"{f} of s0-n2" for f in FIELDS}, "brought")
+    page.type("#claim-file", f"{system.dir}/brought/s0-n2-3.claim")
+    told = page.wait(lambda: page.text("#exposure-text").startswith("Green: ") and page.text("#done") == "Done.")
+    cases.case("a signed claim that is chosen there is taken in, and exposure green", told, (page.text("#done"), page.text("#exposure")))
+    page.type("#claim-file", f"{system.dir}/brought/s0-n2-3.claim")
+    told = page.wait(lambda: page.text("#done").startswith("Not done"))
+    log = page.complaints()  # the browser's own word about that answer
+    cases.case("a second time it is refused, with the reason", told and "number" in page.text("#done") and len(log) == 1 and "422" in log[0],
+               (page.text("#done"), log))
     rows = page.wait(lambda: "restart node" in page.text("#audit") and page.text("#audit"))
     cases.case("and stands in the audit log", rows and "begun" in rows and "done" in rows, rows)
 
@@ -159,7 +169,7 @@ def main():
             pair(cases, page, admin, url)
             views(cases, page, system, admin.state)
             red(cases, page, system, admin.state)
-            act(cases, page, init)
+            act(cases, page, system, init)
             readers(cases, page, url, admin.state)
             without_scripts(cases, page, system, url, admin.state)
             page.open(url)
