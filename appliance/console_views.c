@@ -107,6 +107,6 @@ void console_look_config(const struct console_facts *facts, struct console_page 
     if (init->config_text[0]) console_page_put(page, "in force", "%s", init->config_text);
     if (stage) console_page_put(page, "state", "%s%s%s", stage->state, stage->text[0] ? ": " : "", stage->text);
     for (uint32_t i = 0; i < init->nets_count; i++) console_page_put(page, init->nets[i].name, "%s", init->nets[i].text);
-    if (facts->admin.fingerprint[0]) console_page_put(page, "admin TLS", "SHA-256 %s", facts->admin.fingerprint);
+    if (facts->admin.fingerprint[0]) console_page_put(page, "admin TLS", "%s", facts->admin.fingerprint);
     console_page_put(page, "", "A new one: \"config paste\". What this machine asks its owner for: \"request\".");
 }

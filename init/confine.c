@@ -63,8 +63,8 @@ static const struct rights {
      .files = {{"/data/admin", LANDLOCK_CHANGE}, {"/data/public", LANDLOCK_READ}, {"/run/admin", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_USE},
                {"/run/init", LANDLOCK_USE}}},
     {.name = "console", .user = 102, .group = 100, .memory_max = "32M", .descriptors = 64, .own = "console",
-     .files = {{"/etc/terminfo", LANDLOCK_READ}, {"/dev/console", LANDLOCK_USE}, {"/run/console", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_USE},
-               {"/run/init", LANDLOCK_USE}}},
+     .files = {{"/etc/terminfo", LANDLOCK_READ}, {"/dev/console", LANDLOCK_USE}, {"/run/console", LANDLOCK_CHANGE}, {"/run/admin", LANDLOCK_READ},
+               {"/run/node", LANDLOCK_USE}, {"/run/init", LANDLOCK_USE}}},
     {.name = "setup", .user = 103, .memory_max = "32M", .descriptors = 32, .own = "setup",
      .files = {{"/data/config", LANDLOCK_READ}, {"/data/public", LANDLOCK_READ}}},
     {.name = "setup-node", .user = 100, .memory_max = "64M", .descriptors = 64, .locked = 1 << 20, .own = "public", .open = 0055,
@@ -88,7 +88,7 @@ static const struct rights *rights_of(const char *name) {
     return NULL;
 }
 
-static void folder(const char *base, const struct rights *rights, mode_t mode) {
+static void folder(const char *base, const struct rights *rights, gid_t group, mode_t mode) {
     char path[64];
     struct stat status;
     if (stat(base, &status) < 0 || !text_form(path, sizeof path, "%s/%s", base, rights->own)) return;
@@ -96,7 +96,7 @@ static void folder(const char *base, const struct rights *rights, mode_t mode) {
         if (errno != EROFS) say("%s: %s", path, strerror(errno));
         return;
     }
-    if ((chown(path, rights->user, rights->user) < 0 || chmod(path, mode) < 0) && errno != EROFS) say("%s: %s", path, strerror(errno));
+    if ((chown(path, rights->user, group) < 0 || chmod(path, mode) < 0) && errno != EROFS) say("%s: %s", path, strerror(errno));
 }
 
 void confine_prepare(void) {
@@ -109,8 +109,8 @@ void confine_prepare(void) {
             int result = text_write(path, rights->memory_max);
             if (result < 0 && result != -ENOENT) say("%s: %s", path, strerror(-result));
         }
-        folder("/run", rights, 0750);
-        folder("/data", rights, 0700 | rights->open);
+        folder("/run", rights, rights->group ? rights->group : rights->user, 0750); /* the console reads the admin console's pairing code */
+        folder("/data", rights, rights->user, 0700 | rights->open);
     }
 }
 

@@ -6,9 +6,13 @@ The machine makes its keys at its first start, its owner makes a card of what it
 fw_cfg at the second. One of the other three is killed: what is answered then has the machine's vote in it. Its state root is the others'. No program
 was refused a system call. It is halted at the console. vote.py short|long
 """
+import hashlib
+import http.client
+import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -35,7 +39,8 @@ class Beside(System):
         self.root, self.out = f"{self.dir}/s", f"{self.dir}/image"
         self.env, self.node_env, self.programs, self.live = {}, {}, {}, {}
         self.names = [place for place in PLACES if place != MACHINE]
-        self.base = free_base(len(PLACES))
+        self.base = free_base(len(PLACES) + 1)
+        self.admin = self.base + len(PLACES)
         self.owner = operator.Owner(self.root)
         self.disk = vm.blank(self.dir, 1024)
 
@@ -43,7 +48,7 @@ class Beside(System):
         return self.base + PLACES.index(place)
 
     def machine(self, *extra):
-        lan = vm.user_network([(self.port(MACHINE), self.port(MACHINE))], reaches_host=True)
+        lan = vm.user_network([(self.port(MACHINE), self.port(MACHINE)), (self.admin, 8443)], reaches_host=True)
         return vm.Machine(f"{self.dir}/machine", vm.direct(self.out, "amd64"), [vm.drive("data", self.disk), vm.network(0, lan), *extra], MEMORY_MB)
 
     def assemble(self, name):
@@ -58,7 +63,7 @@ class Beside(System):
         for place in self.names:
             operator.command("system", "init", "--system", f"{self.root}/system.json", "--addresses", here, "--node-key",
                              f"{self.root}/{place}/{place}.key", "--data", f"{self.root}/{place}")
-        return self.owner.configure(MACHINE, name, there, ["net.0.address=10.0.2.15/24"])
+        return self.owner.configure(MACHINE, name, there, ["net.0.address=10.0.2.15/24", "admin.listen=10.0.2.15:8443"])
 
 
 def first_boot(cases, system):
@@ -121,6 +126,36 @@ def calls(cases, console):
     cases.case("no program was refused a system call that it needs", said and not others, "\n".join(others[:10]) or "nothing of it in the log")
 
 
+def administered(cases, system, console):
+    """The admin console on the network, by the certificate and the code that the serial console shows."""
+    shown = console.view("config").get("admin TLS", "")
+    got = ssl.get_server_certificate(("127.0.0.1", system.admin), timeout=60)
+    own = hashlib.sha256(ssl.PEM_cert_to_DER_cert(got)).hexdigest()
+    cases.case("the admin console has the certificate whose hash the serial console shows", shown == own, (shown, own))
+    context = ssl.create_default_context(cadata=got)
+    context.check_hostname = False
+
+    def ask(method, path, body=None, headers=()):
+        connection = http.client.HTTPSConnection("127.0.0.1", system.admin, timeout=60, context=context)
+        connection.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json", **dict(headers)})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, text, answer.headers.get("set-cookie", "")
+    asked = ask("POST", "/api/v1/pairing")
+    code = re.search(r"code (\d{8})", console.view("status all").get("pairing", ""))
+    cases.case("it has a pairing code shown on the serial console", code, (asked, console.do("logs admin")))
+    status, text, cookie = ask("POST", "/api/v1/session", {"code": code.group(1) if code else ""})
+    session = {"Cookie": cookie.partition(";")[0]}
+    nodes, exposure = ask("GET", "/api/v1/nodes", headers=session), ask("GET", "/api/v1/exposure", headers=session)
+    cases.case("paired, it shows the node that votes here", status == 201 and '"phase":"voting"' in nodes[1], (status, text, nodes))
+    cases.case("and, by the system file, what its members may share", '"cluster":"s0"' in exposure[1] and '"silent":["s0-n0"' in exposure[1], exposure)
+    bundle = ask("GET", "/api/v1/support", headers=session)
+    logs = json.loads(bundle[1])["machine"]["logs"] if bundle[0] == 200 else {}
+    cases.case("the support bundle has the programs' logs, and no code", logs.get("node") and logs.get("kernel") and code.group(1) not in bundle[1],
+               bundle[1][:500])
+
+
 def second_boot(cases, system, config):
     with system.machine(vm.configuration(config)) as machine:
         console = operator.Console(machine)
@@ -132,8 +167,7 @@ def second_boot(cases, system, config):
         root = same_state(cases, system, console)
         look = console.view("status all")
         cases.case("the console says that it is well", look.get("WELL") == "yes", look)
-        said = console.do("logs admin")
-        cases.case("the admin console runs beside it", "certificate SHA-256" in said, said)
+        administered(cases, system, console)
         calls(cases, console)
         console.confirmed("halt")
         cases.case("it goes down in order", machine.ended(30) and b"halted" in machine.text, machine.last(600))
