@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A machine's calendar is kept in whole seconds while it is off, and cluster time asks nobody's: what is this far off is a clock that was never set. */
+/* A machine's calendar is kept in whole seconds while it is off, and cluster time asks nobody's: what is this far off is a clock that was never
+ * set. */
 enum { DISK_FREE_PERCENT_MIN = 10, WAL_PERCENT_MAX = 90, CALENDAR_OFF_MS = 5000 };
 
 /* What a phase means for the operator, and what helps. By the names of appliance/status.h. */

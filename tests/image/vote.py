@@ -149,7 +149,8 @@ def administered(cases, system, console):
     session = {"Cookie": cookie.partition(";")[0]}
     nodes, exposure = ask("GET", "/api/v1/nodes", headers=session), ask("GET", "/api/v1/exposure", headers=session)
     cases.case("paired, it shows the node that votes here", status == 201 and '"phase":"voting"' in nodes[1], (status, text, nodes))
-    cases.case("and, by the system file, what its members may share", '"cluster":"s0"' in exposure[1] and '"silent":["s0-n0"' in exposure[1], exposure)
+    cases.case("and, by the system file, what its members may share",
+               '"cluster":"s0"' in exposure[1] and '"silent":["s0-n0"' in exposure[1], exposure)
     bundle = ask("GET", "/api/v1/support", headers=session)
     logs = json.loads(bundle[1])["machine"]["logs"] if bundle[0] == 200 else {}
     cases.case("the support bundle has the programs' logs, and no code", logs.get("node") and logs.get("kernel") and code.group(1) not in bundle[1],
@@ -161,7 +162,8 @@ def second_boot(cases, system, config):
         console = operator.Console(machine)
         console.ready(BOOT_S)
         voting = until_it_votes(console, BOOT_S)
-        if not cases.case("configured by fw_cfg, it votes", voting, f"{console.do('status all')} {console.do('logs node 20')} {console.do('logs init 20')}"):
+        if not cases.case("configured by fw_cfg, it votes", voting,
+                          f"{console.do('status all')} {console.do('logs node 20')} {console.do('logs init 20')}"):
             return None
         needed(cases, system)
         root = same_state(cases, system, console)
@@ -186,8 +188,8 @@ def run(cases, system):
         return
     if seen := second_boot(cases, system, config):
         voting, (height, root), memory = seen
-        print(f"vote: {size:.1f} MB of kernel and initrd; first power-on to a console {console_s:.1f} s; power-on to ready to vote {voting:.1f} s, in "
-              f"a guest of {MEMORY_MB} MB (node: {memory}); height {height}, root {root[:16]}, equal at four of four")
+        print(f"vote: {size:.1f} MB of kernel and initrd; first power-on to a console {console_s:.1f} s; power-on to ready to vote {voting:.1f} s, "
+              f"in a guest of {MEMORY_MB} MB (node: {memory}); height {height}, root {root[:16]}, equal at four of four")
 
 
 def main():

@@ -30,7 +30,8 @@ from cluster import TOP, Cases, System, is_long, seed_of  # noqa: E402
 CONSOLE = f"{TOP}/build/gcc/heraclius-console"
 NODE = {"node": "c0-n1", "system": "demo", "cluster": "c0", "member": 1, "members": 4, "faults": 1, "ready": True, "phase": "voting", "epoch": 0,
         "view": 7, "leader": 2, "height": 4711, "prepared_height": 4712, "executed_height": 4711, "checkpoint_height": 4096, "links_up": 5,
-        "state_root": "0f" * 32, "state_root_height": 4710, "links_known": 7, "decisions": 600, "view_changes": 3, "evidence": 2, "attacks": {"equivocation": 2},
+        "state_root": "0f" * 32, "state_root_height": 4710, "links_known": 7, "decisions": 600, "view_changes": 3, "evidence": 2,
+        "attacks": {"equivocation": 2},
         "attackers": [{"attack": "equivocation", "peer": "member 3", "count": 2}], "dropped": {"malformed": 9},
         "members_seen": [{"member": i, "up": True, "height": 4700 + i, "view": 7} for i in range(4)],
         "pairs": [{"cluster": "s0", "consumed": 11, "sent": 22, "acknowledged": 21, "held": 0}], "commit_us": {"p50": 2100, "p99": 9000},
@@ -241,7 +242,8 @@ def one_look(cases):
         cases.case("it fits 80x24", look and fits(look, 80, 24), look)
         cases.case("its bytes are ASCII and few escapes", re.fullmatch(rb"[\x20-\x7e\r\n\x08\x07]*", ESCAPES.sub(b"", s.console.got)), s.console.got)
         views = [("links", ["member 3", "links      5 up", "eth0", "sent 22"]), ("disk", ["/dev/vda", "3.0 MiB", "64 MiB"]),
-                 ("votes", ["3 votes of 4", "4703", "state root " + "0f" * 32, "of height 4710"]), ("evidence", ["2 files", "member 3: equivocation"]),
+                 ("votes", ["3 votes of 4", "4703", "state root " + "0f" * 32, "of height 4710"]),
+                 ("evidence", ["2 files", "member 3: equivocation"]),
                  ("config", ["number", "5"]), ("help", ["retire", "rollback"])]
         for word, wanted in views:
             page = s.console.do(word, "c0-n1> ")
