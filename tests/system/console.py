@@ -242,7 +242,7 @@ def one_look(cases):
         cases.case("it fits 80x24", look and fits(look, 80, 24), look)
         cases.case("its bytes are ASCII and few escapes", re.fullmatch(rb"[\x20-\x7e\r\n\x08\x07]*", ESCAPES.sub(b"", s.console.got)), s.console.got)
         views = [("links", ["member 3", "links      5 up", "eth0", "sent 22"]), ("disk", ["/dev/vda", "3.0 MiB", "64 MiB"]),
-                 ("votes", ["3 votes of 4", "4703", "state root " + "0f" * 32, "of height 4710"]),
+                 ("votes", ["3 votes of 4", "4703", "state root " + "0f" * 32, "height 4710"]),
                  ("evidence", ["2 files", "member 3: equivocation"]),
                  ("config", ["number", "5"]), ("help", ["retire", "rollback"])]
         for word, wanted in views:
