@@ -18,14 +18,14 @@
  *   bless, fail, rollback   keeps the image that runs; gives it up; starts the other one (spec/appliance.md 9.7)
  *   adopt                   the data disk of another machine becomes this one's, which comes up anew (disk.h)
  *
- * `status` has: uptime_ms; boot_ms, when all stages had been gone through; stage, the first that cannot go on; stage.NAME=STATE TEXT of each, STATE
- * one of waiting, running, good, cannot; image_version; watchdog, clock: their stage's text; disk, disk_bytes, disk_free; config_number and
- * config_text of the configuration in force; slot, slot_state, slot_next, slot.N, image_number, image_hash as heraclius-slots says; net.LINK=ADDRESS STATE, `-` for no address; program.NAME=STATE pid=N restarts=N TEXT, the text how it
- * ended last.
+ * `status` has: uptime_ms; boot_ms, when all stages had been gone through; stage, the first that cannot go on; stage.NAME=STATE TEXT of each,
+ * STATE one of waiting, running, good, cannot; image_version; watchdog, clock: their stage's text; disk, disk_bytes, disk_free; config_number and
+ * config_text of the configuration in force; slot, slot_state, slot_next, slot.N, image_number, image_hash as heraclius-slots says;
+ * net.LINK=ADDRESS STATE, `-` for no address; program.NAME=STATE pid=N restarts=N TEXT, the text how it ended last.
  *
- * Who asks is known by the kernel (SO_PEERCRED): admin and console may ask all of this, the trial bless and fail, the node nothing. At most CONTROL_CONNECTIONS_MAX at a time
- * and CONTROL_PEER_MAX of one user; one that is silent for CONTROL_SILENT_MS gives way to a new one when all are taken. `config`, `request`, `owner`,
- * `retire` keep the whole loop waiting for heraclius-setup: each user has one of them in CONTROL_JOB_MS.
+ * Who asks is known by the kernel (SO_PEERCRED): admin and console may ask all of this, the trial bless and fail, the node nothing. At most
+ * CONTROL_CONNECTIONS_MAX at a time and CONTROL_PEER_MAX of one user; one that is silent for CONTROL_SILENT_MS gives way to a new one when all
+ * are taken. `config`, `request`, `owner`, `retire` keep the whole loop waiting for heraclius-setup: each user has one of them in CONTROL_JOB_MS.
  */
 #ifndef INIT_CONTROL_H
 #define INIT_CONTROL_H

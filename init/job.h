@@ -9,8 +9,8 @@
 
 enum { JOB_ANSWER_BYTES = 65536, JOB_MS = 30000 };
 
-/* `name`: whose rights it has; `words`: NULL-ended; `input`, `device`: descriptor or -1. True: it ended with 0. `answer` has what it printed, \0-ended; on
- * false a line that says why, its own if it gave one. */
+/* `name`: whose rights it has; `words`: NULL-ended; `input`, `device`: descriptor or -1. True: it ended with 0. `answer` has what it printed,
+ * \0-ended; on false a line that says why, its own if it gave one. */
 bool job_run(const char *name, const char *const *words, int input, int device, char answer[JOB_ANSWER_BYTES])
     __attribute__((warn_unused_result));
 

@@ -134,7 +134,8 @@ def first(c, host, sender, images):
     with host.machine() as m:
         console = up(m)
         status = console.until("slot", "1", 60)
-        c.case("slot 1 runs, blessed", status.get("slot") == "1" and status.get("slot_state") == "blessed" and status.get("image_number") == "1000", status)
+        blessed = status.get("slot") == "1" and status.get("slot_state") == "blessed" and status.get("image_number") == "1000"
+        c.case("slot 1 runs, blessed", blessed, status)
         console.job(PLAN)
         answer = offered(console, sender, images.release(1001, "stranger"), 0)
         c.case("a stranger's release is refused, with the reason", answer.startswith("error signature-invalid: "), answer)
