@@ -84,7 +84,7 @@ $(foreach d,$(FOLDERS),$(eval MAINS_$d := $(wildcard $d/*_main.c)))
 $(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(wildcard $d/*.c))))
 
 # The rules of some hundred test programs take make a while to read: these goals, which build none of them, do without.
-WITHOUT_TESTS := all lib local-programs run start stop status reset setup help install uninstall image repro boot test-upgrade \
+WITHOUT_TESTS := all lib local-programs run start stop status reset setup help install uninstall image repro boot cluster test-upgrade \
                  test test-long test-unit test-fuzz test-tidy test-system test-image recipe
 TESTDIRS := $(if $(filter-out $(WITHOUT_TESTS),$(or $(MAKECMDGOALS),all)),$(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/*.c)))))
 $(foreach d,$(TESTDIRS),$(eval TMAINS_$d := $(wildcard tests/$d/test_*.c tests/$d/*_main.c)))
@@ -337,7 +337,7 @@ IMAGE_VERSION ?=
 FRESH ?=
 IMAGE_PROGRAMS = $(filter $(addprefix build/gcc/heraclius-,admin console setup net slots),$(PROGRAMS_gcc))
 
-.PHONY: setup-image image repro boot test-upgrade
+.PHONY: setup-image image repro boot cluster test-upgrade
 test-upgrade: ## a machine upgrades itself by UEFI, in a virtual machine: on trial, blessed, back by itself when the image is bad
 	@tests/image/upgrade.py long
 setup-image:
@@ -350,6 +350,8 @@ repro: setup-image ## builds the image twice, in different folders, as different
 	@image/repro --arch $(ARCH)
 boot: ## one virtual machine from image/out with its console here; KVM=1 is faster; without a terminal: one line of what was measured
 	@image/boot --out $(OUT)
+cluster: setup-image product-gcc heraclius ## eight virtual machines from one image, from keys to verified answers, twice; one line of figures
+	@image/cluster
 
 help: ## this map
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | sort | expand -t 16
