@@ -141,14 +141,18 @@ def die_with_maker():
 
 
 class Machine:
-    def __init__(self, folder, start, extra=(), memory_mb=256, cpus=1, arch="amd64", watchdog=True, terminal=False, tpm=None, secure=False):
-        """`start`: of the functions above; `extra`: lists of words; `tpm`: the control socket of a swtpm; `terminal`: the serial line is our own."""
+    def __init__(self, folder, start, extra=(), memory_mb=256, cpus=1, arch="amd64", watchdog=True, terminal=False, tpm=None, secure=False,
+                 reboots=False):
+        """`start`: of the functions above; `extra`: lists of words; `tpm`: the control socket of a swtpm; `terminal`: the serial line is our own;
+        `reboots`: what resets it (its watchdog, say) starts it anew, else it ends."""
         os.makedirs(folder, exist_ok=True)
         self.folder, self.serial, self.text, self.process, self.monitor = folder, None, bytearray(), None, None
         self.changed, self.closed = threading.Condition(), False
         kvm = os.environ.get("KVM") == "1"
         self.words = [PROGRAM[arch], "-M", "q35,smm=on" if secure else "q35", "-accel", "kvm" if kvm else "tcg", "-cpu", "max", "-m", str(memory_mb),
-                      "-smp", str(cpus), "-nodefaults", "-display", "none", "-no-reboot", "-device", "virtio-rng-pci"]
+                      "-smp", str(cpus), "-nodefaults", "-display", "none", "-device", "virtio-rng-pci"]
+        if not reboots:
+            self.words += ["-no-reboot"]
         if watchdog:
             self.words += ["-device", "i6300esb", "-watchdog-action", "reset"]
         if tpm:
