@@ -20,6 +20,8 @@ SHELL := /bin/bash
 
 FOLDERS := client appliance protocol ring store bft merkle init
 FLAVOURS := gcc clang asan tsan cov pic
+# Flavours that only a goal that names them needs: libsodium as the only cryptographic back end; the other architectures of the appliance.
+SPECIAL := alone arm64 s390x
 FLAVOUR ?= gcc
 DIR ?=
 PREFIX ?= /usr/local
@@ -39,18 +41,34 @@ BELOW_init := init
 
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 BORINGSSL_DIR ?= /usr/lib/$(MULTIARCH)/android
-LIBS := -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -Wl,--as-needed -lcrypto -lsodium -luring -llmdb \
-        -ljansson -lmicrohttpd -lgnutls -lck -lpopt -ledit -lpthread -lm
-CLIENT_LIBS := -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -Wl,--as-needed -lcrypto -lsodium -luring \
-        -ljansson -lpthread -lm
+
+# Cryptographic back ends: BoringSSL beside libsodium, or libsodium alone, where Debian has no BoringSSL (s390x) or CRYPTO=sodium says so.
+# Files of the one end in _boring.c or _boringssl.c, those of the other in _alone.c; nothing else differs.
+CRYPTO ?= boringssl
+$(if $(filter-out boringssl sodium,$(CRYPTO)),$(error CRYPTO is boringssl or sodium, not $(CRYPTO)))
+CRYPTO_alone := sodium
+CRYPTO_s390x := sodium
+crypto_of = $(or $(CRYPTO_$1),$(CRYPTO))
+LEFT_OUT_boringssl := %_alone.c
+LEFT_OUT_sodium := %_boring.c %_boringssl.c
+CRYPTO_CFLAGS_sodium := -DLIBSODIUM_ALONE
+CRYPTO_LIBS_boringssl = -L$(SYSROOT_$1)$(BORINGSSL_DIR_$1) -Wl,-rpath,$(BORINGSSL_DIR_$1) -Wl,--as-needed -lcrypto -lsodium
+CRYPTO_LIBS_sodium = -Wl,--as-needed -lsodium
+crypto_libs = $(call CRYPTO_LIBS_$(call crypto_of,$1),$1)
+$(foreach f,$(FLAVOURS) alone,$(eval BORINGSSL_DIR_$f := $(BORINGSSL_DIR)))
+LIBS = $(call crypto_libs,$1) -luring -llmdb -ljansson -lmicrohttpd -lgnutls -lck -lpopt -ledit -lpthread -lm
+CLIENT_LIBS = $(call crypto_libs,pic) -luring -ljansson -lpthread -lm
 
 WARN := -Wall -Wextra -Werror -Wconversion -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes
-BASE := -std=c17 -D_GNU_SOURCE $(WARN) -I. -isystem /usr/include/android -fno-omit-frame-pointer
+BASE_ANYWHERE := -std=c17 -D_GNU_SOURCE $(WARN) -I. -fno-omit-frame-pointer
+BASE := $(BASE_ANYWHERE) -isystem /usr/include/android
 HARD := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 LINK_HARD := -pie -Wl,-z,relro,-z,now
 # PID 1 needs no library and no loader; sanitizers want theirs.
 ALONE_gcc_init := -static-pie
 ALONE_clang_init := -static-pie
+ALONE_arm64_init := -static-pie
+ALONE_s390x_init := -static-pie
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 CC_gcc := gcc
@@ -73,6 +91,27 @@ LDFLAGS_cov := -fprofile-instr-generate -fcoverage-mapping
 CC_pic := gcc
 CFLAGS_pic := $(BASE) -fPIC -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2 -O2 -g
 LDFLAGS_pic := -Wl,-z,relro,-z,now
+CC_alone := gcc
+CFLAGS_alone := $(CFLAGS_gcc)
+LDFLAGS_alone := $(LDFLAGS_gcc)
+
+# Other architectures: Debian's cross compilers, and Debian's libraries of that architecture in a tree of their own (image/sysroot), which stand
+# before whatever this machine has for them.
+TRIPLET_arm64 := aarch64-linux-gnu
+TRIPLET_s390x := s390x-linux-gnu
+define CROSS
+CC_$1 := $$(TRIPLET_$1)-gcc
+AR_$1 := $$(TRIPLET_$1)-gcc-ar
+SYSROOT_$1 := build/image/sysroot.$1
+BORINGSSL_DIR_$1 := /usr/lib/$$(TRIPLET_$1)/android
+CFLAGS_$1 := $$(BASE_ANYWHERE) --sysroot=$$(SYSROOT_$1) -isystem $$(SYSROOT_$1)/usr/include/android \
+             -isystem $$(SYSROOT_$1)/usr/include/$$(TRIPLET_$1) -isystem $$(SYSROOT_$1)/usr/include $$(HARD) -O2 -g
+LDFLAGS_$1 := --sysroot=$$(SYSROOT_$1) -B$$(SYSROOT_$1)/usr/lib/$$(TRIPLET_$1) -L$$(SYSROOT_$1)/usr/lib/$$(TRIPLET_$1) \
+              -L$$(SYSROOT_$1)/lib/$$(TRIPLET_$1) $$(LINK_HARD)
+$$(SYSROOT_$1)/whole: image/sysroot.packages
+	@image/sysroot --arch $1 --cache build/image
+endef
+$(foreach a,arm64 s390x,$(eval $(call CROSS,$a)))
 
 comma := ,
 EXTRA_CFLAGS ?=
@@ -84,8 +123,8 @@ $(foreach d,$(FOLDERS),$(eval MAINS_$d := $(wildcard $d/*_main.c)))
 $(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(wildcard $d/*.c))))
 
 # The rules of some hundred test programs take make a while to read: these goals, which build none of them, do without.
-WITHOUT_TESTS := all lib local-programs run start stop status reset setup help install uninstall image repro boot cluster test-upgrade \
-                 test test-long test-unit test-fuzz test-tidy test-system test-image recipe
+WITHOUT_TESTS := all lib local-programs run start stop status reset setup help install uninstall image images repro boot cluster \
+                 diverse-cluster big-endian test-upgrade test test-long test-unit test-fuzz test-tidy test-system test-image recipe
 TESTDIRS := $(if $(filter-out $(WITHOUT_TESTS),$(or $(MAKECMDGOALS),all)),$(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/*.c)))))
 $(foreach d,$(TESTDIRS),$(eval TMAINS_$d := $(wildcard tests/$d/test_*.c tests/$d/*_main.c)))
 $(foreach d,$(TESTDIRS),$(eval TFUZZ_$d := $(wildcard tests/$d/fuzz_*.c)))
@@ -113,11 +152,11 @@ program_name = $(if $(filter admin console setup net slots,$(main_name)),heracli
 
 # $1 flavour, $2 folder
 define FOLDER_RULES
-OBJ_$1_$2 := $$(SRC_$2:%.c=build/$1/obj/%.o)
+OBJ_$1_$2 := $$(patsubst %.c,build/$1/obj/%.o,$$(filter-out $$(LEFT_OUT_$$(call crypto_of,$1)),$$(SRC_$2)))
 build/$1/$2.list: FORCE
 	@mkdir -p $$(@D); echo '$$(OBJ_$1_$2)' | cmp -s - $$@ || echo '$$(OBJ_$1_$2)' > $$@
 build/$1/$2.a: $$(OBJ_$1_$2) build/$1/$2.list
-	@$$(AR) rcs $$@.$$$$$$$$ $$(OBJ_$1_$2) && mv $$@.$$$$$$$$ $$@
+	@$$(or $$(AR_$1),$$(AR)) rcs $$@.$$$$$$$$ $$(OBJ_$1_$2) && mv $$@.$$$$$$$$ $$@
 $$(foreach m,$$(MAINS_$2),$$(eval $$(call PROGRAM_RULES,$1,$2,$$m,build/$1/$$(call program_name,$$m))))
 endef
 
@@ -127,7 +166,7 @@ PROGRAMS_$1 += $4
 $4: $(3:%.c=build/$1/obj/%.o) $(foreach f,$(BELOW_$2),build/$1/$f.a)
 	@echo "  LINK  $$@"
 	@$$(CC_$1) $$(if $$(ALONE_$1_$2),$$(filter-out -pie,$$(LDFLAGS_$1)) $$(ALONE_$1_$2),$$(LDFLAGS_$1)) $$(EXTRA_LDFLAGS) -Wl,-Map=$$@.map \
-	  -o $$@.$$$$$$$$ $$(filter %.o %.a,$$^) $$(if $$(ALONE_$1_$2),,$$(LIBS)) && mv $$@.$$$$$$$$ $$@
+	  -o $$@.$$$$$$$$ $$(filter %.o %.a,$$^) $$(if $$(ALONE_$1_$2),,$$(call LIBS,$1)) && mv $$@.$$$$$$$$ $$@
 endef
 
 # $1 flavour, $2 tests folder
@@ -135,7 +174,7 @@ define TESTDIR_RULES
 build/$1/tests/$2.list: FORCE
 	@mkdir -p $$(@D); echo '$$(THELP_$2)' | cmp -s - $$@ || echo '$$(THELP_$2)' > $$@
 build/$1/tests/$2.a: $$(THELP_$2:%.c=build/$1/obj/%.o) build/$1/tests/$2.list
-	@$$(AR) rcs $$@.$$$$$$$$ $$(THELP_$2:%.c=build/$1/obj/%.o) && mv $$@.$$$$$$$$ $$@
+	@$$(or $$(AR_$1),$$(AR)) rcs $$@.$$$$$$$$ $$(THELP_$2:%.c=build/$1/obj/%.o) && mv $$@.$$$$$$$$ $$@
 $$(foreach m,$$(TMAINS_$2),$$(eval $$(call TEST_RULES,$1,$2,$$m)))
 $$(if $$(filter asan,$1),$$(foreach m,$$(TFUZZ_$2),$$(eval $$(call FUZZ_RULES,$2,$$m))))
 endef
@@ -147,7 +186,7 @@ build/fuzz/$(basename $2): $(2:%.c=build/asan/obj/%.o) \
     $(HELPERS_$2:%=build/asan/tests/%.a) $(BENEATH_$2:%=build/asan/%.a)
 	@echo "  LINK  $$@"; mkdir -p $$(@D)
 	@$$(CC_asan) $$(LDFLAGS_fuzz) $$(EXTRA_LDFLAGS) -o $$@.$$$$$$$$ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
-	  $$(LIBS) && mv $$@.$$$$$$$$ $$@
+	  $$(call LIBS,asan) && mv $$@.$$$$$$$$ $$@
 endef
 
 # $1 flavour, $2 tests folder, $3 source
@@ -158,16 +197,16 @@ build/$1/$(patsubst %_main,%,$(basename $3)): $(3:%.c=build/$1/obj/%.o) \
     $(HELPERS_$3:%=build/$1/tests/%.a) $(BENEATH_$3:%=build/$1/%.a)
 	@echo "  LINK  $$@"; mkdir -p $$(@D)
 	@$$(CC_$1) $$(LDFLAGS_$1) $$(EXTRA_LDFLAGS) $(if $(filter sim,$2),-Wl$(comma)-Map=$$@.map) -o $$@.$$$$$$$$ $$(filter %.o,$$^) \
-	  -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lcmocka $$(LIBS) && mv $$@.$$$$$$$$ $$@
+	  -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lcmocka $$(call LIBS,$1) && mv $$@.$$$$$$$$ $$@
 endef
 
 define FLAVOUR_RULES
+FLAGS_$1 := $$(CC_$1) $$(CFLAGS_$1) $$(CRYPTO_CFLAGS_$$(call crypto_of,$1)) $$(EXTRA_CFLAGS)
 build/$1/flags: FORCE
-	@mkdir -p $$(@D); echo '$$(CC_$1) $$(subst ','"'"',$$(CFLAGS_$1)) $$(EXTRA_CFLAGS)' | cmp -s - $$@ \
-	  || echo '$$(CC_$1) $$(subst ','"'"',$$(CFLAGS_$1)) $$(EXTRA_CFLAGS)' > $$@
-build/$1/obj/%.o: %.c build/$1/flags
+	@mkdir -p $$(@D); echo '$$(subst ','"'"',$$(FLAGS_$1))' | cmp -s - $$@ || echo '$$(subst ','"'"',$$(FLAGS_$1))' > $$@
+build/$1/obj/%.o: %.c build/$1/flags $$(if $$(SYSROOT_$1),$$(SYSROOT_$1)/whole)
 	@mkdir -p $$(@D); echo "  CC    $1 $$<"
-	@$$(CC_$1) $$(CFLAGS_$1) $$(EXTRA_CFLAGS) -MMD -MP -MF $$(@:.o=.d) -MT $$@ -c -o $$@.$$$$$$$$ $$< && mv $$@.$$$$$$$$ $$@
+	@$$(FLAGS_$1) -MMD -MP -MF $$(@:.o=.d) -MT $$@ -c -o $$@.$$$$$$$$ $$< && mv $$@.$$$$$$$$ $$@
 build/$1/obj/appliance/admin_page.o: $$(wildcard appliance/page/*)
 $$(foreach d,$$(FOLDERS),$$(eval $$(call FOLDER_RULES,$1,$$d)))
 $$(foreach d,$$(TESTDIRS),$$(eval $$(call TESTDIR_RULES,$1,$$d)))
@@ -183,8 +222,8 @@ endef
 FORCE:
 # Only the flavours that the goals name are read: build/asan/..., units-asan and the like; the goals below need gcc (and pic); any other, all of them.
 WITH_GCC := $(WITHOUT_TESTS) heraclius unit sim vectors vectors-check
-named_in = $(filter $(FLAVOURS),$(subst fuzz,asan,$(word 2,$(subst -, ,$(subst /, ,$1)))))
-flavours_of = $(or $(call named_in,$1),$(if $(filter $(WITH_GCC),$1),gcc pic $(FLAVOUR)),$(FLAVOURS))
+named_in = $(filter $(FLAVOURS) $(SPECIAL),$(subst fuzz,asan,$(word 2,$(subst -, ,$(subst /, ,$1)))))
+flavours_of = $(or $(call named_in,$1),$(if $(filter $(WITH_GCC),$1),gcc pic $(FLAVOUR) $(filter $(SPECIAL),$(ARCH))),$(FLAVOURS))
 $(foreach f,$(sort $(foreach g,$(or $(MAKECMDGOALS),all),$(call flavours_of,$g))),$(eval $(call FLAVOUR_RULES,$f)))
 
 .PHONY: tests-fuzz
@@ -264,7 +303,7 @@ test-image: ## the image, in virtual machines
 # For tests/broken/scenarios: how gcc compiles, how it links, and with what.
 .PHONY: recipe
 recipe:
-	@echo '$(CC_gcc) $(CFLAGS_gcc)'; echo '$(CC_gcc) $(LDFLAGS_gcc)'; echo '-lcmocka $(LIBS)'
+	@echo '$(CC_gcc) $(CFLAGS_gcc)'; echo '$(CC_gcc) $(LDFLAGS_gcc)'; echo '-lcmocka $(call LIBS,gcc)'
 
 DURATION ?= 60
 SEED ?= $(shell od -An -N7 -tu8 /dev/urandom | tr -d ' ')
@@ -324,7 +363,8 @@ reset: ## stops it and deletes the data; asks first (YES=1 does not)
 # ---------------------------------------------------------------- the appliance
 
 ARCH ?= amd64
-NODE ?= build/gcc/heracliusd
+IMAGE_FLAVOUR := $(or $(filter $(SPECIAL),$(ARCH)),gcc)
+NODE ?= build/$(IMAGE_FLAVOUR)/heracliusd
 OUT ?= image/out
 LEVEL ?= 19
 OWNER ?=
@@ -335,23 +375,30 @@ SIGN_KEY ?=
 SIGN_CERT ?=
 IMAGE_VERSION ?=
 FRESH ?=
-IMAGE_PROGRAMS = $(filter $(addprefix build/gcc/heraclius-,admin console setup net slots),$(PROGRAMS_gcc))
+IMAGE_PROGRAMS = $(filter $(addprefix build/$(IMAGE_FLAVOUR)/heraclius-,admin console setup net slots),$(PROGRAMS_$(IMAGE_FLAVOUR)))
 
-.PHONY: setup-image image repro boot cluster test-upgrade
+.PHONY: setup-image image images repro boot cluster diverse-cluster big-endian test-upgrade
 test-upgrade: ## a machine upgrades itself by UEFI, in a virtual machine: on trial, blessed, back by itself when the image is bad
 	@tests/image/upgrade.py long
 setup-image:
-	@tests/setup image
-image: setup-image product-gcc ## the appliance: UKI, raw disk, ISO, SBOM in image/out/; NODE=PATH another team's node, OWNER=KEY|CARD whose it is
-	@image/build --arch $(ARCH) --out $(OUT) --level $(LEVEL) --init build/gcc/init --node $(NODE) $(IMAGE_PROGRAMS:%=--program %) \
+	@tests/setup $(if $(filter amd64,$(ARCH)),image,images)
+image: setup-image product-$(IMAGE_FLAVOUR) ## the appliance: UKI, raw disk, ISO, SBOM in image/out/; NODE=PATH, OWNER=KEY|CARD, ARCH=arm64|s390x (image/README.md)
+	@image/build --arch $(ARCH) --out $(OUT) --level $(LEVEL) --init build/$(IMAGE_FLAVOUR)/init --node $(NODE) $(IMAGE_PROGRAMS:%=--program %) \
 	  $(if $(OWNER),--owner $(OWNER)) $(if $(ONLY),--only $(ONLY)) $(if $(SIGN_KEY),--sign-key $(SIGN_KEY) --sign-cert $(SIGN_CERT)) \
 	  $(if $(RELEASE),--release $(RELEASE)) $(if $(NUMBER),--number $(NUMBER)) $(if $(IMAGE_VERSION),--version $(IMAGE_VERSION)) $(if $(FRESH),--fresh)
 repro: setup-image ## builds the image twice, in different folders, as different users, in different languages: every byte must be the same
-	@image/repro --arch $(ARCH)
+	@image/repro --arch $(ARCH) $(if $(filter-out 19,$(LEVEL)),LEVEL=$(LEVEL))
+images: ## make image for amd64, arm64 and s390x, one after the other
+	@for arch in amd64 arm64 s390x; do $(MAKE) --no-print-directory image ARCH=$$arch || exit 1; done
 boot: ## one virtual machine from image/out with its console here; KVM=1 is faster; without a terminal: one line of what was measured
-	@image/boot --out $(OUT)
+	@image/boot --out $(OUT) --arch $(ARCH)
 cluster: setup-image product-gcc heraclius ## eight virtual machines from one image, from keys to verified answers, twice; one line of figures
 	@image/cluster
+diverse-cluster: images local-programs ## four nodes of one cluster on three architectures, two endians, two crypto back ends: same roots
+	@$(MAKE) --no-print-directory build/alone/heracliusd build/alone/heraclius-setup
+	@image/diverse-cluster --out $(OUT)
+big-endian: ## unit tests of the pure folders, and the vectors, as s390x programs under emulation
+	@tests/setup images && tests/big_endian
 
 help: ## this map
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | sort | expand -t 16

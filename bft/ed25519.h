@@ -55,7 +55,7 @@ struct ed25519_backend {
 };
 
 extern const struct ed25519_backend ed25519_backend_sodium;
-extern const struct ed25519_backend ed25519_backend_boring;
+extern const struct ed25519_backend ed25519_backend_boring; /* not in a program that is built with libsodium alone */
 
 /* Initialises the library, selects the back end (NULL: the default, libsodium, the faster one by tests/bench/bench_ed25519_main.c) and runs its
  * self-test. False if the library cannot start or the self-test fails: then sign nothing, stop. May be called again with another back end (tests);

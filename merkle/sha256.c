@@ -1,10 +1,11 @@
 /*
- * SHA-256 around BoringSSL's compression function. The state and the padding are ours: a trie inner node then costs one call with two blocks.
+ * SHA-256 around a library's compression function. The state and the padding are ours: a trie inner node then costs one call with two blocks.
  */
 #include "merkle/sha256.h"
 
-#include <openssl/sha.h>
 #include <string.h>
+
+#include "merkle/sha256_blocks.h"
 
 static const uint32_t initial_chain[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
@@ -43,12 +44,12 @@ void sha256_update(struct sha256_state *state, const void *bytes, size_t count) 
         size_t taken = count < room ? count : room;
         memcpy(state->pending + pending, at, taken);
         if (taken < room) return;
-        SHA256_TransformBlocks(state->chain, state->pending, 1);
+        sha256_blocks(state->chain, state->pending, 1);
         at += taken;
         count -= taken;
     }
     size_t blocks = count / SHA256_BLOCK_BYTES;
-    if (blocks > 0) SHA256_TransformBlocks(state->chain, at, blocks);
+    if (blocks > 0) sha256_blocks(state->chain, at, blocks);
     memcpy(state->pending, at + blocks * SHA256_BLOCK_BYTES, count % SHA256_BLOCK_BYTES);
 }
 
@@ -59,7 +60,7 @@ void sha256_final(struct sha256_state *state, uint8_t out[SHA256_BYTES]) {
     tail[pending] = 0x80;
     size_t blocks = pending < SHA256_BLOCK_BYTES - 8 ? 1 : 2;
     length_write(state->bytes_total, tail + blocks * SHA256_BLOCK_BYTES - 8);
-    SHA256_TransformBlocks(state->chain, tail, blocks);
+    sha256_blocks(state->chain, tail, blocks);
     chain_write(state->chain, out);
 }
 
@@ -80,6 +81,6 @@ void sha256_prefixed(enum hash_prefix prefix, const struct sha256_part *parts, s
 void sha256_padded_blocks(const uint8_t *blocks_bytes, size_t blocks, uint8_t out[SHA256_BYTES]) {
     uint32_t chain[8];
     memcpy(chain, initial_chain, sizeof chain);
-    SHA256_TransformBlocks(chain, blocks_bytes, blocks);
+    sha256_blocks(chain, blocks_bytes, blocks);
     chain_write(chain, out);
 }

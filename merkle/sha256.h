@@ -2,8 +2,8 @@
  * SHA-256 (FIPS 180-4) and the one-byte prefixes of every preimage (spec/conventions.md C-9).
  *
  * Contract
- *   The compression function is BoringSSL's, which uses the processor's own instructions; no heap, no failure. All lengths are bytes. Input and
- *   output may not overlap. Nothing here is for secrets: states are not wiped.
+ *   The compression function is a library's (sha256_blocks.h), BoringSSL's as a rule, which uses the processor's own instructions; no heap, no
+ *   failure. All lengths are bytes. Input and output may not overlap. Nothing here is for secrets: states are not wiped.
  *
  *   Whatever enters a tree, a chain or a signature is hashed with sha256_prefixed(): SHA-256(prefix | part 1 | part 2 | ...). The parts are joined
  *   without separators, so the caller's formats must have fixed or stated lengths.

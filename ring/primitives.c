@@ -7,10 +7,6 @@
 
 #define BLOCK_BYTES 64
 
-const struct ring_primitives *ring_primitives_default(void) {
-    return ring_primitives_boringssl();
-}
-
 void ring_wipe(void *bytes, size_t count) {
     explicit_bzero(bytes, count);
 }

@@ -66,11 +66,11 @@ struct ring_primitives {
     void (*aead_wipe)(struct ring_aead *aead);
 };
 
-/* The two back ends, ready for use. Never NULL. */
+/* The two back ends, ready for use. Never NULL. A program that is built with libsodium alone lacks the first. */
 const struct ring_primitives *ring_primitives_boringssl(void);
 const struct ring_primitives *ring_primitives_sodium(void);
 
-/* The one that nodes and clients use unless told otherwise: BoringSSL. */
+/* The one that nodes and clients use unless told otherwise: BoringSSL, where there is one. */
 const struct ring_primitives *ring_primitives_default(void);
 
 /* HMAC-SHA-256 (RFC 2104) over up to 4 pieces. */

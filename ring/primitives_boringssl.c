@@ -88,3 +88,7 @@ const struct ring_primitives *ring_primitives_boringssl(void) {
     };
     return &primitives;
 }
+
+const struct ring_primitives *ring_primitives_default(void) {
+    return ring_primitives_boringssl();
+}

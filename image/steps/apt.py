@@ -58,13 +58,14 @@ class Apt:
             os.replace(glob.glob(f"{fetched}/*.deb")[0], path)
         return path
 
-    def tried_in(self, folder, arch, package):
+    def tried_in(self, folder, arch, *names):
+        folder = os.path.abspath(folder)
         for attempt in range(3):
-            done = subprocess.run(["apt-get"] + self.options(arch) + ["-q", "download", package], stdin=subprocess.DEVNULL, capture_output=True,
+            done = subprocess.run(["apt-get"] + self.options(arch) + ["-q", "download", *names], stdin=subprocess.DEVNULL, capture_output=True,
                                   text=True, cwd=folder)
             if done.returncode == 0:
                 return
-        raise SystemExit(f"image: apt-get download {package} ({arch}) failed three times:\n{done.stderr.strip()}")
+        raise SystemExit(f"image: apt-get download {' '.join(names)} ({arch}) failed three times:\n{done.stderr.strip()}")
 
     @staticmethod
     def version_of(deb):

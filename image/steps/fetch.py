@@ -5,8 +5,8 @@ import os
 import time as clock
 
 from . import apt, manifest, packages, tool
+from .arch import ALL
 
-PACKAGE = {"amd64": "linux-image-amd64", "arm64": "linux-image-arm64", "s390x": "linux-image-s390x"}
 OLD_DAYS = 30
 
 
@@ -16,7 +16,7 @@ def kernel(arch, cache, fresh):
     os.makedirs(cache, exist_ok=True)
     if not os.path.exists(note) or fresh:
         debian = apt.Apt(cache)
-        deb = debian.download(debian.depends(PACKAGE[arch], arch, r"linux-image-[0-9].*"), arch, cache)
+        deb = debian.download(debian.depends(ALL[arch].kernel, arch, r"linux-image-[0-9].*"), arch, cache)
         tool.write(note, f"{os.path.basename(deb)} {manifest.sha256(deb)}\n".encode())
         for old in os.listdir(cache):
             if old.endswith(f"_{arch}.deb") and old != os.path.basename(deb):

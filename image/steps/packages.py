@@ -5,6 +5,9 @@ import subprocess
 
 
 class Packages:
+    """This machine's own. `root`: where its files lie."""
+    root = ""
+
     def __init__(self):
         self.known = {}
 

@@ -1,6 +1,6 @@
-"""The raw disk: starts by UEFI (systemd-boot, which knows two slots and counts tries) and by BIOS (syslinux, one slot).
+"""The raw disk: starts by UEFI (systemd-boot, which knows two slots and counts tries), on amd64 by BIOS too (syslinux, one slot).
 
-  /EFI/BOOT/BOOTX64.EFI           systemd-boot, where firmware looks first
+  /EFI/BOOT/BOOT*.EFI             systemd-boot, where firmware looks first
   /EFI/Linux/heraclius-1.efi      slot 1: the image. An upgrade goes into the other slot, heraclius-2+N.efi with N tries; blessing takes the +N away
   /loader/loader.conf             no menu, no editor
   /ldlinux.sys, /ldlinux.c32, /syslinux.cfg, /heraclius/linux, /heraclius/initrd      the same for BIOS
@@ -8,7 +8,7 @@
 import os
 import tempfile
 
-from . import fat, gpt, tool
+from . import arch, fat, gpt, tool
 
 ESP_MEGABYTES = 256
 LOADER = b"timeout 0\neditor no\nauto-entries no\nauto-firmware no\ndefault heraclius-*\n"
@@ -24,13 +24,16 @@ def read(path):
         return file.read()
 
 
-def make(path, parts, loaders, seed, time):
-    """`parts`: the image's uki, linux, initrd (bytes) and words; `loaders`: {name: path}; `seed`: hex digits of what the image is."""
-    files = {"EFI/BOOT/BOOTX64.EFI": parts.boot, "EFI/Linux/heraclius-1.efi": parts.uki, "loader/loader.conf": LOADER,
-             "ldlinux.c32": read(loaders["ldlinux.c32"]), "syslinux.cfg": syslinux_config(parts.words), "heraclius/linux": parts.linux,
-             "heraclius/initrd": parts.initrd}
+def make(path, of, parts, loaders, seed, time):
+    """`of`: the architecture; `parts`: the image's uki, linux, initrd (bytes) and words; `loaders`: {name: path}; `seed`: hex digits of what the
+    image is."""
+    files = {arch.removable(of): parts.boot, "EFI/Linux/heraclius-1.efi": parts.uki, "loader/loader.conf": LOADER}
+    if of.bios:
+        files.update({"ldlinux.c32": read(loaders["ldlinux.c32"]), "syslinux.cfg": syslinux_config(parts.words), "heraclius/linux": parts.linux,
+                      "heraclius/initrd": parts.initrd})
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
         esp = os.path.join(folder, "esp")
         fat.make(esp, ESP_MEGABYTES, "HERACLIUS", int(seed[:8], 16), files, time, hidden=gpt.FIRST)
-        tool.run(["syslinux", "--install", esp], time)
-        gpt.make(path, esp, read(loaders["gptmbr.bin"])[:CODE_BYTES], seed)
+        if of.bios:
+            tool.run(["syslinux", "--install", esp], time)
+        gpt.make(path, esp, read(loaders["gptmbr.bin"])[:CODE_BYTES] if of.bios else b"", seed)

@@ -19,8 +19,8 @@ FOLDERS = ("/proc", "/sys", "/dev", "/run", "/data", "/bin", "/etc/heraclius")
 class Root:
     """`origin`: {path in the image: (path here, what of: ours, kernel, debian)}, for the SBOM; `archive`: the files."""
 
-    def __init__(self, time):
-        self.time, self.archive, self.origin = time, cpio.Archive(), {}
+    def __init__(self, time, arch):
+        self.time, self.arch, self.archive, self.origin = time, arch, cpio.Archive(), {}
         for folder in FOLDERS:
             self.archive.folder(folder)
         self.archive.link("/var/lib/dhcpcd", "/run/dhcpcd")  # its folders' names are compiled in; init gives it the one in /run
@@ -39,7 +39,7 @@ class Root:
         """One of ours: without its symbols, and without the hash of its debug information, which names the folder that it was built in."""
         with tempfile.TemporaryDirectory() as folder:
             out = os.path.join(folder, "stripped")
-            tool.run(["strip", "-R", ".note.gnu.build-id", "-R", ".comment", "-o", out, here], self.time)
+            tool.run([f"{self.arch.tools}strip", "-R", ".note.gnu.build-id", "-R", ".comment", "-o", out, here], self.time)
             self.archive.copy(at, out, 0o755)
         self.origin[at] = (here, "ours")
 
@@ -53,12 +53,14 @@ class Root:
         """image/contents.ARCH; returns the programs, whose libraries are wanted too."""
         programs = []
         for kind, at, package, here in lists.contents(listing):
-            self.copy(at, packages.path(package, here), "debian", 0o755 if kind == "program" else 0o644)
-            programs += [here] if kind == "program" else []
+            found = packages.path(package, here)
+            self.copy(at, found, "debian", 0o755 if kind == "program" else 0o644)
+            programs += [found] if kind == "program" else []
         return programs
 
-    def libraries(self, programs, triplet):
-        for at, here in libraries.closure(programs, [""], triplet).items():
+    def libraries(self, programs, root):
+        """`root`: stands for /, from which they come."""
+        for at, here in libraries.closure(programs, [root], self.arch.triplet).items():
             self.copy(at, here, "debian", 0o755)
 
     def facts(self, version, number, owner, release):

@@ -4,12 +4,16 @@
         machine.expect(r"heraclius: disk: .*", 30)
         machine.send(b"help\\n")
 
-Emulated by TCG, unless KVM=1 is in the environment. The serial line and the monitor are sockets that QEMU inherits, so nothing of the machine can be
-reached from outside, and nothing is said before there is somebody who listens. A machine dies with the thread that started it.
+Of any architecture that an image can be of; devices go by the names that they have on PCI, and those of virtio become a channel's on s390x, which
+has no PCI here. Emulated by TCG, unless KVM=1 is in the environment and the machine is of this one's kind. The serial line and the monitor are
+sockets that QEMU inherits, so nothing of the machine can be reached from outside, and nothing is said before there is somebody who listens. A machine
+dies with the thread that started it.
 """
+import collections
 import ctypes
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -18,9 +22,20 @@ import subprocess
 import threading
 import time
 
-FIRMWARE = "/usr/share/OVMF"
+from . import fat
+
 SERIAL_BYTES_MAX = 4 << 20
-PROGRAM = {"amd64": "qemu-system-x86_64"}
+# uname: this machine's own name of the architecture. cpu: as TCG has it; of s390x not all that QEMU 7.2 can (max): in a machine of it making a first
+# Ed25519 key never ended, with the older model it is made at once. firmware: UEFI's folder, code, variables, and the name under which it looks for
+# a program.
+Kind = collections.namedtuple("Kind", "uname program machine cpu watchdog firmware")
+KINDS = {
+    "amd64": Kind("x86_64", "qemu-system-x86_64", "q35", "max", "i6300esb",
+                  ("/usr/share/OVMF", "OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd", "BOOTX64.EFI")),
+    "arm64": Kind("aarch64", "qemu-system-aarch64", "virt", "cortex-a72", "i6300esb",
+                  ("/usr/share/AAVMF", "AAVMF_CODE.fd", "AAVMF_VARS.fd", "BOOTAA64.EFI")),
+    "s390x": Kind("s390x", "qemu-system-s390x", "s390-ccw-virtio", "qemu", "diag288", None),
+}
 
 
 class Failed(Exception):
@@ -34,7 +49,7 @@ def direct(out, arch, words=""):
     at = os.path.join(out, f"heraclius-{arch}")
     with open(f"{at}.words") as file:
         line = f"{file.read().strip()} {words}".strip()
-    return lambda folder: ["-kernel", f"{at}.vmlinux", "-initrd", f"{at}.initrd", "-append", line]
+    return lambda folder: ["-kernel", f"{at}.vmlinux" if arch == "amd64" else f"{at}.linux", "-initrd", f"{at}.initrd", "-append", line]
 
 
 def bios_disk(path):
@@ -46,31 +61,36 @@ def bios_cd(path):
                            "ide-cd,drive=start,bootindex=1"]
 
 
-def uefi_disk(path, **firmware):
-    return lambda folder: ovmf(folder, **firmware) + drive("start", overlay(folder, "start", path), "virtio-blk-pci", 1)
+def uefi_disk(path, arch="amd64", **firmware):
+    return lambda folder: uefi(folder, arch, **firmware) + drive("start", overlay(folder, "start", path), "virtio-blk-pci", 1)
 
 
-def uefi_cd(path, **firmware):
-    return lambda folder: ovmf(folder, **firmware) + bios_cd(path)(folder)
+def uefi_cd(path, arch="amd64", **firmware):
+    if arch == "amd64":
+        return lambda folder: uefi(folder, arch, **firmware) + bios_cd(path)(folder)
+    return lambda folder: uefi(folder, arch, **firmware) + ["-device", "virtio-scsi-pci", "-drive",
+                                                             f"if=none,id=start,format=raw,readonly=on,media=cdrom,file={path}", "-device",
+                                                             "scsi-cd,drive=start,bootindex=1"]
 
 
-def uefi_program(path, **firmware):
+def uefi_program(path, arch="amd64", **firmware):
     """An EFI program alone, as firmware finds it on a disk: QEMU shows a folder as one."""
     def words(folder):
         tree = os.path.join(folder, "esp")
         os.makedirs(os.path.join(tree, "EFI/BOOT"), exist_ok=True)
-        shutil.copyfile(path, os.path.join(tree, "EFI/BOOT/BOOTX64.EFI"))
-        return ovmf(folder, **firmware) + ["-drive", f"if=none,id=start,format=raw,readonly=on,file=fat:{tree}", "-device",
+        shutil.copyfile(path, os.path.join(tree, "EFI/BOOT", KINDS[arch].firmware[3]))
+        return uefi(folder, arch, **firmware) + ["-drive", f"if=none,id=start,format=raw,readonly=on,file=fat:{tree}", "-device",
                                            "virtio-blk-pci,drive=start,bootindex=1"]
     return words
 
 
-def ovmf(folder, code="OVMF_CODE_4M.fd", variables="OVMF_VARS_4M.fd", secure=False):
+def uefi(folder, arch, code=None, variables=None, secure=False):
     """Firmware with variables of its own; they stay in the folder over a restart."""
-    own = os.path.join(folder, "firmware.vars")
+    own, (at, usual_code, usual_variables, _) = os.path.join(folder, "firmware.vars"), KINDS[arch].firmware
+    code, variables = code or usual_code, variables or usual_variables
     if not os.path.exists(own):
-        shutil.copyfile(variables if "/" in variables else os.path.join(FIRMWARE, variables), own)
-    words = ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={os.path.join(FIRMWARE, code)}", "-drive",
+        shutil.copyfile(variables if "/" in variables else os.path.join(at, variables), own)
+    words = ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={os.path.join(at, code)}", "-drive",
              f"if=pflash,format=raw,unit=1,file={own}"]
     return words + (["-global", "driver=cfi.pflash01,property=secure,value=on"] if secure else [])
 
@@ -130,8 +150,16 @@ def link(path, listens):
 
 
 def configuration(path):
-    """fw_cfg: what init looks for first (init/config.h)."""
+    """fw_cfg: what init looks for first (init/config.h); s390x has none: config_disk()."""
     return ["-fw_cfg", f"name=opt/heraclius/config,file={path}"]
+
+
+def config_disk(folder, path, name="config"):
+    """The same on a disk of its own: vfat, labelled, with one file."""
+    own = os.path.join(folder, f"{name}.disk")
+    with open(path, "rb") as file:
+        fat.make(own, 16, "HERACLIUS-C", 0x68657263, {"heraclius.cfg": file.read()}, 1 << 30)
+    return drive(name, own)
 
 
 # ---------------------------------------------------------------- the machine
@@ -148,18 +176,22 @@ class Machine:
         os.makedirs(folder, exist_ok=True)
         self.folder, self.serial, self.text, self.process, self.monitor = folder, None, bytearray(), None, None
         self.changed, self.closed = threading.Condition(), False
-        kvm = os.environ.get("KVM") == "1"
-        self.words = [PROGRAM[arch], "-M", "q35,smm=on" if secure else "q35", "-accel", "kvm" if kvm else "tcg", "-cpu", "max", "-m", str(memory_mb),
-                      "-smp", str(cpus), "-nodefaults", "-display", "none", "-device", "virtio-rng-pci"]
+        kind = KINDS[arch]
+        kvm = os.environ.get("KVM") == "1" and platform.machine() == kind.uname
+        self.words = [kind.program, "-M", kind.machine + (",smm=on" if secure else ""), "-accel", "kvm" if kvm else "tcg", "-cpu",
+                      "max" if kvm else kind.cpu, "-m", str(memory_mb), "-smp", str(cpus), "-nodefaults", "-display", "none",
+                      "-device", "virtio-rng-pci"]
         if not reboots:
             self.words += ["-no-reboot"]
         if watchdog:
-            self.words += ["-device", "i6300esb", "-watchdog-action", "reset"]
+            self.words += ["-device", kind.watchdog, "-watchdog-action", "reset"]
         if tpm:
             self.words += ["-chardev", f"socket,id=tpm,path={tpm}", "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"]
         self.words += start(folder)
         for words in extra:
             self.words += words
+        if arch == "s390x":
+            self.words = [re.sub(r"^(virtio-[a-z]+)-pci\b", r"\1-ccw", word) for word in self.words]
         self.terminal = terminal
 
     def __enter__(self):

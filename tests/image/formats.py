@@ -70,7 +70,7 @@ def boots(c, work, name, start, limit_s=LIMIT_S, **more):
 
 
 def has_device(name):
-    listed = subprocess.run([vm.PROGRAM["amd64"], "-device", "help"], capture_output=True, text=True).stdout
+    listed = subprocess.run([vm.KINDS["amd64"].program, "-device", "help"], capture_output=True, text=True).stdout
     return f'name "{name}"' in listed
 
 
@@ -93,7 +93,7 @@ def sends(path, mac, limit_s):
 
 
 def cards(c, work):
-    known = subprocess.run([vm.PROGRAM["amd64"], "-device", "help"], capture_output=True, text=True).stdout
+    known = subprocess.run([vm.KINDS["amd64"].program, "-device", "help"], capture_output=True, text=True).stdout
     there = [card for card in CARDS if f'name "{card}"' in known]
     macs = {card: f"52:54:00:48:52:{number:02x}" for number, card in enumerate(there, 1)}
     frames = {card: os.path.join(work, f"{card}.pcap") for card in there}

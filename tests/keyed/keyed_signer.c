@@ -1,5 +1,6 @@
 #include "tests/keyed/keyed_signer.h"
 
+#include <endian.h>
 #include <string.h>
 
 static inline uint64_t rotate(uint64_t x, int by) {
@@ -26,6 +27,7 @@ uint64_t keyed_siphash(uint64_t key0, uint64_t key1, const void *bytes, size_t b
     uint64_t word = 0;
     for (; left >= 8; left -= 8, at += 8) {
         memcpy(&word, at, 8);
+        word = le64toh(word);
         v[3] ^= word;
         sip_round(v);
         sip_round(v);
@@ -33,6 +35,7 @@ uint64_t keyed_siphash(uint64_t key0, uint64_t key1, const void *bytes, size_t b
     }
     word = 0;
     memcpy(&word, at, left);
+    word = le64toh(word);
     word |= (uint64_t)bytes_count << 56;
     v[3] ^= word;
     sip_round(v);

@@ -9,7 +9,7 @@
 #include "tests/ring/support.h"
 
 static struct support_pair *pair_up(enum ring_suite suite, uint64_t seed) {
-    struct support_pair *pair = support_pair_new(ring_primitives_boringssl(), ring_primitives_sodium(), seed);
+    struct support_pair *pair = support_pair_new(ring_primitives_default(), ring_primitives_sodium(), seed);
     support_pair_begin(pair, suite, 0, seed + 1);
     support_settle(pair, 0);
     assert_true(link_is_up(&pair->initiator.link) && link_is_up(&pair->responder.link));
@@ -24,7 +24,7 @@ static enum link_cause cause_of(const struct support_end *end) {
 
 static void test_comes_up_with_both_suites_and_all_back_ends(void **state) {
     (void)state;
-    const struct ring_primitives *ends[2] = {ring_primitives_boringssl(), ring_primitives_sodium()};
+    const struct ring_primitives *ends[2] = {ring_primitives_default(), ring_primitives_sodium()};
     for (unsigned i = 0; i < 8; i++) {
         enum ring_suite suite = i < 4 ? RING_SUITE_CHACHAPOLY : RING_SUITE_AESGCM;
         if (!ends[0]->suite_available(suite) || !ends[1]->suite_available(suite)) {
@@ -147,7 +147,7 @@ static void capture(struct support_end *end, uint8_t *to, size_t *bytes) {
 
 static void test_no_flipped_bit_of_the_first_flight_gets_a_reply(void **state) {
     (void)state;
-    struct support_pair *pair = support_pair_new(ring_primitives_boringssl(), ring_primitives_boringssl(), 3);
+    struct support_pair *pair = support_pair_new(ring_primitives_default(), ring_primitives_default(), 3);
     uint8_t flight[256];
     size_t bytes;
     unsigned causes[LINK_CAUSE_COUNT] = {0};
@@ -173,7 +173,7 @@ static void test_no_flipped_bit_of_the_first_flight_gets_a_reply(void **state) {
 
 static void test_no_flipped_bit_of_the_reply_is_taken(void **state) {
     (void)state;
-    struct support_pair *pair = support_pair_new(ring_primitives_boringssl(), ring_primitives_boringssl(), 3);
+    struct support_pair *pair = support_pair_new(ring_primitives_default(), ring_primitives_default(), 3);
     uint8_t flight[256];
     uint8_t reply[256];
     size_t bytes;
@@ -202,7 +202,7 @@ static void test_no_flipped_bit_of_the_reply_is_taken(void **state) {
 
 static void test_stranger_gets_silence_after_one_look_up(void **state) {
     (void)state;
-    struct support_pair *pair = support_pair_new(ring_primitives_boringssl(), ring_primitives_boringssl(), 3);
+    struct support_pair *pair = support_pair_new(ring_primitives_default(), ring_primitives_default(), 3);
     pair->responder.expected[5] ^= 1;
     support_pair_begin(pair, RING_SUITE_CHACHAPOLY, 0, 4);
     support_settle(pair, 0);
@@ -216,7 +216,7 @@ static void test_stranger_gets_silence_after_one_look_up(void **state) {
 
 static void test_other_system_version_suite_or_responder_key_fails(void **state) {
     (void)state;
-    struct support_pair *pair = support_pair_new(ring_primitives_boringssl(), ring_primitives_boringssl(), 3);
+    struct support_pair *pair = support_pair_new(ring_primitives_default(), ring_primitives_default(), 3);
     pair->responder.config.system_id[15] ^= 1;
     support_pair_begin(pair, RING_SUITE_CHACHAPOLY, 0, 4);
     support_settle(pair, 0);
@@ -256,7 +256,7 @@ static void test_versions_meet_at_the_highest_common(void **state) {
         {1, 2, 1, 2, 1, LINK_CAUSE_VERSION_LOW, LINK_CAUSE_VERSION_LOW},
         {1, 3, 1, 5, 2, LINK_CAUSE_VERSION_LOW, LINK_CAUSE_VERSION_LOW},
     };
-    struct support_pair *pair = support_pair_new(ring_primitives_boringssl(), ring_primitives_boringssl(), 3);
+    struct support_pair *pair = support_pair_new(ring_primitives_default(), ring_primitives_default(), 3);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         pair->initiator.config.version_min = cases[i].a_min;
         pair->initiator.config.version_max = cases[i].a_max;
@@ -279,7 +279,7 @@ static void test_versions_meet_at_the_highest_common(void **state) {
 
 static void test_replayed_first_flight_never_comes_up(void **state) {
     (void)state;
-    struct support_pair *pair = support_pair_new(ring_primitives_boringssl(), ring_primitives_boringssl(), 3);
+    struct support_pair *pair = support_pair_new(ring_primitives_default(), ring_primitives_default(), 3);
     uint8_t flight[256];
     size_t bytes;
     uint8_t session[4096];
@@ -308,7 +308,7 @@ static void test_replayed_first_flight_never_comes_up(void **state) {
 
 static void test_reflection_is_refused(void **state) {
     (void)state;
-    struct support_pair *pair = support_pair_new(ring_primitives_boringssl(), ring_primitives_boringssl(), 3);
+    struct support_pair *pair = support_pair_new(ring_primitives_default(), ring_primitives_default(), 3);
     uint8_t flight[4096];
     size_t bytes;
     support_pair_begin(pair, RING_SUITE_CHACHAPOLY, 0, 4);
@@ -333,7 +333,7 @@ static void test_no_flipped_bit_of_a_record_is_taken(void **state) {
     static const uint8_t content[40] = "forty bytes of a payment order ........";
     struct iovec piece = {(void *)(uintptr_t)content, sizeof content};
     for (int suite = RING_SUITE_CHACHAPOLY; suite <= RING_SUITE_AESGCM; suite++) {
-        struct support_pair *pair = support_pair_new(ring_primitives_boringssl(), ring_primitives_boringssl(), 3);
+        struct support_pair *pair = support_pair_new(ring_primitives_default(), ring_primitives_default(), 3);
         uint8_t wire[256];
         size_t bytes = 1;
         for (unsigned bit = 0; bit < bytes * 8; bit++) {
@@ -467,7 +467,7 @@ static void test_bad_hello_closes_the_link(void **state) {
         {15, 0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1, 0},                         /* too short */
     };
     for (size_t i = 0; i < sizeof hellos / sizeof hellos[0]; i++) {
-        struct support_pair *pair = support_pair_new(ring_primitives_boringssl(), ring_primitives_boringssl(), 3);
+        struct support_pair *pair = support_pair_new(ring_primitives_default(), ring_primitives_default(), 3);
         support_pair_begin(pair, RING_SUITE_CHACHAPOLY, 0, 4);
         support_output(&pair->initiator);
         support_feed(pair, &pair->responder, pair->initiator.wire, pair->initiator.wire_bytes, 0);
@@ -505,7 +505,7 @@ static void test_without_memory_the_link_closes_and_says_overload(void **state) 
 
 static void test_sender_keeps_to_what_the_peer_accepts(void **state) {
     (void)state;
-    struct support_pair *pair = support_pair_new(ring_primitives_boringssl(), ring_primitives_boringssl(), 3);
+    struct support_pair *pair = support_pair_new(ring_primitives_default(), ring_primitives_default(), 3);
     static uint8_t content[5001];
     struct iovec pieces[2] = {{content, 5000}, {content, 1}};
     pair->responder.peer.frame_bytes_max = 5000;
@@ -531,7 +531,7 @@ static void tick_both(struct support_pair *pair, uint64_t by_ms) {
 
 static void test_handshake_that_stalls_times_out(void **state) {
     (void)state;
-    struct support_pair *pair = support_pair_new(ring_primitives_boringssl(), ring_primitives_boringssl(), 3);
+    struct support_pair *pair = support_pair_new(ring_primitives_default(), ring_primitives_default(), 3);
     support_pair_begin(pair, RING_SUITE_CHACHAPOLY, 0, 4);
     tick_both(pair, LINK_HANDSHAKE_MS - 1);
     assert_int_equal(cause_of(&pair->initiator), LINK_CAUSE_NONE);

@@ -116,7 +116,7 @@ static bool run_vector(const struct ring_primitives *primitives, const json_t *v
 }
 
 static void run_file(const char *path) {
-    const struct ring_primitives *ends[2] = {ring_primitives_boringssl(), ring_primitives_sodium()};
+    const struct ring_primitives *ends[2] = {ring_primitives_default(), ring_primitives_sodium()};
     json_t *root = support_json(path);
     for (size_t e = 0; e < 2; e++) {
         const json_t *vector;
@@ -147,7 +147,7 @@ static void test_noise_c_vectors(void **state) {
 }
 
 static void keyed(struct noise_cipher *sending, struct noise_cipher *receiving, enum ring_suite suite) {
-    const struct ring_primitives *p = ring_primitives_boringssl();
+    const struct ring_primitives *p = ring_primitives_default();
     struct noise_handshake a;
     struct noise_handshake b;
     struct noise_cipher unused[2];
@@ -250,7 +250,7 @@ static void test_small_order_points_are_refused(void **state) {
         "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
         "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", "0000000000000000000000000000000000000000000000000000000000000080",
     };
-    const struct ring_primitives *ends[2] = {ring_primitives_boringssl(), ring_primitives_sodium()};
+    const struct ring_primitives *ends[2] = {ring_primitives_default(), ring_primitives_sodium()};
     for (size_t e = 0; e < 2; e++) {
         for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
             struct noise_handshake handshake;

@@ -14,7 +14,7 @@ typedef void run_vector(const struct ring_primitives *primitives, const json_t *
 static unsigned ran;
 
 static void run_all(const char *path, run_vector *run) {
-    const struct ring_primitives *ends[2] = {ring_primitives_boringssl(), ring_primitives_sodium()};
+    const struct ring_primitives *ends[2] = {ring_primitives_default(), ring_primitives_sodium()};
     for (size_t e = 0; e < 2; e++) {
         json_t *root = support_json(path);
         const json_t *group;
@@ -167,7 +167,7 @@ static void test_back_ends_agree_on_long_messages(void **state) {
     (void)state;
     static uint8_t plain[RING_AEAD_MESSAGE_BYTES_MAX];
     static uint8_t sealed[2][RING_AEAD_MESSAGE_BYTES_MAX + 16];
-    const struct ring_primitives *ends[2] = {ring_primitives_boringssl(), ring_primitives_sodium()};
+    const struct ring_primitives *ends[2] = {ring_primitives_default(), ring_primitives_sodium()};
     uint64_t seed = 1;
     uint8_t key[32];
     uint8_t nonce[12];
@@ -192,7 +192,7 @@ static void test_back_ends_agree_on_long_messages(void **state) {
 
 static void test_wiped_key_leaves_nothing(void **state) {
     (void)state;
-    const struct ring_primitives *ends[2] = {ring_primitives_boringssl(), ring_primitives_sodium()};
+    const struct ring_primitives *ends[2] = {ring_primitives_default(), ring_primitives_sodium()};
     static const uint8_t key[32] = "a key that must not be found ...";
     static const struct ring_aead zero;
     for (size_t e = 0; e < 2; e++) {
