@@ -382,7 +382,7 @@ test-upgrade: ## a machine upgrades itself by UEFI, in a virtual machine: on tri
 	@tests/image/upgrade.py long
 setup-image:
 	@tests/setup $(if $(filter amd64,$(ARCH)),image,images)
-image: setup-image product-$(IMAGE_FLAVOUR) ## the appliance: UKI, raw disk, ISO, SBOM in image/out/; NODE=PATH, OWNER=KEY|CARD, ARCH=arm64|s390x (image/README.md)
+image: setup-image product-$(IMAGE_FLAVOUR) ## the appliance: UKI, raw disk, ISO, SBOM in image/out/; NODE=PATH, OWNER=KEY|CARD, ARCH=arm64|s390x
 	@image/build --arch $(ARCH) --out $(OUT) --level $(LEVEL) --init build/$(IMAGE_FLAVOUR)/init --node $(NODE) $(IMAGE_PROGRAMS:%=--program %) \
 	  $(if $(OWNER),--owner $(OWNER)) $(if $(ONLY),--only $(ONLY)) $(if $(SIGN_KEY),--sign-key $(SIGN_KEY) --sign-cert $(SIGN_CERT)) \
 	  $(if $(RELEASE),--release $(RELEASE)) $(if $(NUMBER),--number $(NUMBER)) $(if $(IMAGE_VERSION),--version $(IMAGE_VERSION)) $(if $(FRESH),--fresh)

@@ -8,14 +8,15 @@ How the text was read where it says less than a program must know:
 - S-103: who may not be told a cluster's chain is not answered.
 """
 from config import CONFIG, ENROL, SEAL, Operation, new_members
-from links import CLIENT, MEMBER, OBSERVER, OTHER_NODE
+from consensus import ENTRIES_MAX
+from links import CLIENT, FRAME_MAX, MEMBER, OBSERVER, OTHER_NODE
 from wire import Bad, Reader, le, need
 
 NOTHING, WAITS, DONE, NUMBER, INVALID, OTHER_CLIENT, BUSY, ELSEWHERE = range(8)
 ROWS = ("file-unreadable file-exists file-in-use file-open-mode too-large truncated not-json not-canonical field-missing "
         "field-unknown field-type field-range format-unknown id-mismatch key-invalid proof-invalid signature-invalid "
         "signatures-too-few key-twice name-twice order limits-conflict foreign serial change-too-large certificate nothing-free").split()
-STATE = 76
+STATE, CHAIN_HEAD = 76, 16
 KEPT = 4  # S-81: CONFIGs beside one another in one epoch
 
 
@@ -209,10 +210,16 @@ class ConfigQuery:
         need(self.first >= 1, "field-range")
 
 
-def chain_answer(query, own, chains, role):
-    """S-103: the payload of CONFIG_CHAIN, or None; chains: cluster -> entries from serial 1, of the own cluster and its pairs."""
+def chain_answer(query, own, chains, role, frame_max=FRAME_MAX):
+    """S-103: the payload of CONFIG_CHAIN, or None; chains: cluster -> entries from serial 1, of the own cluster and its pairs.
+    frame_max: what the asker accepts (L-24)."""
     need(role in (MEMBER, OBSERVER, OTHER_NODE, CLIENT), "frame_type")
     if query.cluster != own and role not in (MEMBER, OBSERVER) or query.cluster not in chains:
         return None
-    entries = chains[query.cluster][query.first - 1:][:256]
-    return le(query.cluster, 4) + le(len(entries), 4) + le(query.first, 8) + b"".join(le(len(e), 4) + e for e in entries)
+    entries, left = [], frame_max - CHAIN_HEAD
+    for e in chains[query.cluster][query.first - 1:][:ENTRIES_MAX]:
+        left -= 4 + len(e)
+        if left < 0:
+            break
+        entries.append(le(len(e), 4) + e)
+    return le(query.cluster, 4) + le(len(entries), 4) + le(query.first, 8) + b"".join(entries)

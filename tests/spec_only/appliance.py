@@ -1,13 +1,11 @@
 """The bundle of an appliance, its settings, card requests, and what is accepted (chapter 9, 7.7).
 
 How the text was read where it says less than a program must know:
-- A-3: what has `-----BEGIN HERACLIUS ` before and `-----` behind is a BEGIN line, whatever stands between; END alike. A BEGIN line at the end
-  of the text without its own end is one. `CARD REQUEST` is a known label, after all of A-4, and no table bounds its bytes.
-- A-7: names and values are judged setting by setting, in the order of the record; then what is missing, then A-8.
-- A-7: numbers have no leading zeros; PORT is that of S-91, HOST:PORT an endpoint of it; hex digits of IPv6 in either case (RFC 4291).
-- A-8: two `net.N` with neither mac nor name are two of one link.
-- A-13: whatever S-111 asks of the record's form is `truncated`; CHAIN's content is not judged.
-- S-90: system_id is compared before `nodes` is looked at; a name that S-5 does not allow is `foreign` whatever its characters.
+- A-3: a BEGIN line at the end of the text without its own end is one.
+- A-7, A-8: that the other of mac and name stands already is found in the record's order, before what is missing.
+- A-10: neither in the image nor typed: `field-missing`.
+- A-14: data are made after the bundle was accepted; A-16: a kept bundle that fails counts as none.
+- S-90: of an entry the name goes before its value, `admin` before `link`. A name that S-5 does not allow is `foreign` whatever its characters.
 """
 import base64
 import re
@@ -19,13 +17,13 @@ from sysfile import SystemFile, TWO53, canonical, hexa, integer, names, parse, t
 from wire import H, Bad, Reader, le, need, tag
 
 TEXT_MAX = 8388608
+KEY = re.compile("[0-9a-f]{64}")
 KINDS = [("NODE CONFIG", 18752), ("SYSTEM", 8388608), ("ADDRESSES", 4194304), ("CHAIN", 2097152),
          ("ADMIN CERTIFICATE", 65536), ("SYSLOG CA", 65536)]
 CONFIG, SYSTEM, ADDRESSES, CHAIN = range(4)
-REQUEST = len(KINDS)
+REQUEST, REQUEST_BYTES, BINARY = len(KINDS), 292, 164
 LABELS = {label: i for i, (label, _) in enumerate(KINDS + [("CARD REQUEST", None)])}
-MOST = [most for _, most in KINDS] + [TEXT_MAX]
-REQUEST_BYTES, BINARY = 292, 164
+MOST = [most for _, most in KINDS] + [REQUEST_BYTES]
 BEGIN, END, DASHES = b"-----BEGIN HERACLIUS ", b"-----END HERACLIUS ", b"-----"
 BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4}){0,15}(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)")
 
@@ -173,10 +171,8 @@ def address(s):
 
 
 def address_port(s):
-    host, colon, port = s.rpartition(":")
-    if not colon or not decimal(port, 1, 65535):
-        return False
-    return ipv6(host[1:-1]) if host.startswith("[") and host.endswith("]") else ipv4(host)
+    host = s.rpartition(":")[0]
+    return endpoint(s) and (ipv6(host[1:-1]) if host.startswith("[") else ipv4(host))
 
 
 def address_bits(s):
@@ -232,20 +228,21 @@ def known(name):
 
 def check_settings(pairs):
     """A-7, A-8: name -> value."""
+    out, other = {}, {"net.N.mac": "name", "net.N.name": "mac"}
     for name, value in pairs:
         row = known(name)
         need(row is not None, "field-unknown")
         need(FORMS[row](value), "field-range")
-    out = dict(pairs)
+        need(row not in other or name[:len("net.N.")] + other[row] not in out, "field-range")
+        out[name] = value
     need("bundle.sha256" in out, "field-missing")
     nets = sorted({name.split(".")[1] for name in out if name.startswith("net.")})
-    need(all("net.%s.address" % n in out for n in nets), "field-missing")
     links = []
     for n in nets:
+        need("net.%s.address" % n in out, "field-missing")
         mac, name = out.get("net.%s.mac" % n), out.get("net.%s.name" % n)
-        need(mac is None or name is None, "field-range")
+        need((mac, name) not in links, "name-twice")
         links.append((mac, name))
-    need(len(set(links)) == len(links), "name-twice")
     return out
 
 
@@ -266,24 +263,27 @@ def join_cluster(s):
 
 # addresses.json (7.7)
 
+def end(obj, name):
+    e = text(obj, name)
+    need(e == "" or endpoint(e), "field-range")
+    return e
+
+
 class Addresses:
     def __init__(self, raw, system_id):
         need(len(raw) <= 4 << 20, "too-large")
         obj = parse(raw)
-        need(isinstance(obj, dict), "field-type")
         need("format" in obj, "field-missing")
         need(integer(obj, "format", 0, TWO53) == 1, "format-unknown")
         names(obj, {"format", "nodes", "system_id"})
-        need(hexa(obj, "system_id", 16) == system_id, "foreign")
         need(isinstance(obj["nodes"], dict), "field-type")
+        need(hexa(obj, "system_id", 16) == system_id, "foreign")
         self.nodes = {}
-        for name in sorted(obj["nodes"]):
+        for name in obj["nodes"]:
             need(is_name(name.encode("utf-8", "surrogatepass")), "foreign")
             node = obj["nodes"][name]
             names(node, {"admin", "link"})
-            ends = text(node, "admin"), text(node, "link")
-            need(all(e == "" or endpoint(e) for e in ends), "field-range")
-            self.nodes[name] = ends
+            self.nodes[name] = end(node, "admin"), end(node, "link")
         need(canonical(obj) == raw, "not-canonical")
 
     def link(self, name):
@@ -300,6 +300,16 @@ def listens(settings, addresses, name):
 
 
 # 9.3
+
+def pinned_key(image, typed=None):
+    """A-10: the owner's key; the image's goes before what is typed."""
+    text_ = typed if image is None else image
+    need(text_ is not None, "field-missing")
+    need(KEY.fullmatch(text_), "field-type")
+    key = bytes.fromhex(text_)
+    need(ed25519.check_key(key) == "ok", "key-invalid")
+    return key
+
 
 class Request:
     """A-11."""
@@ -339,10 +349,11 @@ class Bundle:
             need(card.owner_key == pinned, "foreign")
             rec.signed_by(card.owner_key)
         self.settings = check_settings(rec.settings)
+        self.join = self.settings.get("join")
+        need(card or not self.join, "proof-invalid")
         need(self.settings["bundle.sha256"] == bundle_hash(self.blocks).hex(), "id-mismatch")
         self.system = SystemFile(self.blocks[SYSTEM])
         need(self.system.system_id == rec.system_id, "foreign")
-        self.join = self.settings.get("join")
         need(self.join or CHAIN not in self.blocks, "field-unknown")
         found = [n for c in self.system.clusters for n in c.nodes if n.id == rec.node_id]
         if self.join:
@@ -350,34 +361,45 @@ class Bundle:
             need(join_cluster(self.join) in [c.number for c in self.system.clusters], "foreign")
         else:
             need(found, "foreign")
-        self.card = card or (found[0] if found else None)
+        self.card = card or found[0]
         self.addresses = Addresses(self.blocks[ADDRESSES], self.system.system_id)
-        if self.card:
-            self.listen = listens(self.settings, self.addresses, self.card.name.decode())
+        self.listen = listens(self.settings, self.addresses, self.card.name.decode())
         need(disk is None or disk == (rec.node_id, rec.system_id), "foreign")
         if kept is not None:
             need(rec.system_id == kept.system_id, "foreign")
             need(rec.number > kept.number or rec.raw == kept.raw, "serial")
         if not card:
-            need(self.card, "proof-invalid")  # 7.14: the card that should prove is not there
             rec.signed_by(self.card.owner_key)
 
 
 class Appliance:
-    """A-15, A-16: which bundle is in force."""
+    """A-14 to A-17: which bundle is in force, whose the disk is, whether the key was given up. What begins with `disk` is durable."""
 
     def __init__(self, card, pinned):
-        self.card, self.pinned, self.text, self.disk = card, pinned, None, None
+        self.card, self.pinned = card, pinned
+        self.disk_text = self.disk = self.in_force = None
+        self.disk_retired = False
 
     def take(self, raw):
-        kept = Record(configuration(self.text)[CONFIG]) if self.text is not None else None
+        kept = self.in_force and self.in_force.record
         b = Bundle(raw, self.card, self.pinned, kept, self.disk)
         if kept is None or b.record.raw != kept.raw:
-            self.text, self.disk = raw, (b.record.node_id, b.record.system_id)
+            self.disk_text, self.in_force = raw, b
+
+    def data_made(self):
+        self.disk = (self.in_force.record.node_id, self.in_force.record.system_id)
 
     def start(self):
         """A-16: what it goes by after a start, or None."""
+        self.in_force = None
         try:
-            return Bundle(self.text, self.card, self.pinned, None, self.disk) if self.text is not None else None
+            if self.disk_text is not None:
+                self.in_force = Bundle(self.disk_text, self.card, self.pinned, None, self.disk)
         except Bad:
-            return None
+            pass
+        return self.in_force
+
+    def give_up(self, tell):
+        """A-17: the mark is durable before the node is told."""
+        self.disk_retired = True
+        tell(self.disk_retired)

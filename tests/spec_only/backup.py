@@ -1,12 +1,13 @@
 """A backup of one partition (P-80): a folder of files, checked against nothing but the system file.
 
-The spec names one error, `bad_checkpoint`; the others here are ours: bad_chain (also one by which the checkpoint is left, P-42), bad_name
-(a file that is none of P-80's, or pieces of several lengths), missing, bad_piece, bad_item, bad_counts. Entries of the chain beyond the
-child's epoch must be valid, too. A chain of another cluster than the checkpoint's is found as P-42 finds another cluster.
+The spec names one error, `bad_checkpoint`; the others here are ours: bad_chain (also one by which the checkpoint is left, P-42, or of
+another cluster), bad_system, bad_name (a file that is none of P-80's, or pieces of several lengths), missing, bad_piece, bad_item, bad_counts.
+Entries of the chain beyond the child's epoch must be valid, too. Another system, and a chain of another cluster, are told by the manifest,
+after the checkpoint's form and before the rest of P-42.
 """
 import re
 
-from consensus import epochs_of
+from consensus import Payload, epochs_of
 from coordinator import Coordinator
 from decisions import ClusterLeaf, CompactDecision
 from durability import HEADERS_MAX, Known, PieceQuery, check_piece, entries_of_piece, read_checkpoints
@@ -43,6 +44,7 @@ class Backup:
             payload = self.files["chain"]
             cluster = Reader(payload).u(4)
             need(cluster in [c.number for c in self.system.clusters], "foreign")
+            need(Payload(payload).first == 1, "serial")  # P-80, also without entries
             self.epochs = epochs_of(self.system.genesis(cluster), payload)
         except Bad:
             raise Bad("bad_chain")
@@ -52,11 +54,16 @@ class Backup:
             nonce, checkpoints = read_checkpoints(self.files["checkpoint"])
             need(nonce == bytes(8) and len(checkpoints) == 1 and not checkpoints[0].manifest.short, "bad_field")
             need(len(checkpoints[0].certificate.headers) < HEADERS_MAX, "headers")
+        except Bad:
+            raise Bad("bad_checkpoint")
+        self.manifest, child = checkpoints[0].manifest, checkpoints[0].child
+        need(self.manifest.system_id == self.system.system_id, "bad_system")
+        need(self.manifest.cluster == self.epochs[0][0].cluster, "bad_chain")
+        try:
             reached = checkpoints[0].usable(Known.of_chain(self.epochs))
         except Bad:
             raise Bad("bad_checkpoint")
         need(reached, "bad_chain")
-        self.manifest, child = checkpoints[0].manifest, checkpoints[0].child
         self.limits = [c.limits for e, c in self.epochs if e.epoch == child.epoch][0]
 
     def names(self):

@@ -1,5 +1,7 @@
 """Chapter 9: vectors/appliance.json."""
 import own_appliance
+import own_contract
+import own_release
 from appliance import CONFIG, Bundle, Record, Request, bundle_hash, configuration, read_blocks, write_blocks
 from cards import Card
 from report import Report, differ, load
@@ -43,4 +45,6 @@ def run(path, mode):
     g = lambda judge: lambda name, cases: r.group(name, cases, judge)
     r.groups({"owner_key": one, "card": one, "blocks": g(block), "requests": g(request), "bundles": g(bundle)}, data)
     own_appliance.add(r, path)
+    own_contract.add(r, path)
+    own_release.add(r, path)
     return r

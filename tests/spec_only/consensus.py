@@ -1,7 +1,8 @@
 """Headers, votes, QCs, TIMEOUTs, TCs and certificates (chapter 3), and the chain of CONFIGs (7.8).
 
 How the text was read where it says less than a program must know:
-- S-101, S-104: the frame of CONFIG_CHAIN (S-103) first, then entry after entry: "that" which is checked first is that nothing follows SEAL.
+- S-101, S-104: the head of CONFIG_CHAIN (S-103) first: its table, the cluster, that it begins with serial 1, also without entries; then entry
+  after entry: "that" which is checked first is that nothing follows SEAL, and before it the lengths of the payload.
 - S-103: the serial of an entry is that of its place; what its operation says is judged by S-76 alone, so of none beyond E + 1.
 - S-105: what is known already is skipped, but must decode.
 """
@@ -12,6 +13,7 @@ from wire import H, Bad, Reader, form, le, need, quorum, tag
 EMPTY_BODY = bytes(4)
 HEADER = 244
 BODY_MAX = 1 << 20
+ENTRIES_MAX = 4096  # of a CONFIG_CHAIN
 TOP = 2**64 - 1
 
 
@@ -286,31 +288,46 @@ def take_step(base, config, start_height, entry, start_id=None):
     return epoch, op.config
 
 
-def decode_chain(payload):
-    """S-103: the cluster, the first serial, and the entries' bytes."""
-    r = Reader(payload)
-    cluster, count, first = r.u(4), r.ranged(4, 0, 256), r.u(8)
-    entries = [r.take(r.u(4)) for _ in range(count)]
-    r.end()
-    return cluster, first, entries
+class Payload:
+    """S-103: a CONFIG_CHAIN; the entries' bytes come one after another (S-104), the end when all were taken. What breaks its table is
+    `truncated`, also first_serial 0 without entries."""
+
+    def __init__(self, payload):
+        self.rest = r = Reader(payload, field="truncated")
+        self.cluster, self.count, self.first = r.u(4), r.ranged(4, 0, ENTRIES_MAX), r.ranged(8, 1, TOP)
+
+    def entries(self):
+        for serial in range(self.first, self.first + self.count):
+            yield serial, self.rest.take(self.rest.u(4))
+        self.rest.end()
 
 
 class Chain:
-    """The epochs of a cluster that one knows, from genesis on."""
+    """The epochs of a cluster that one knows, from genesis on.
+
+    S-105: of an entry that is skipped the length within the payload must fit, not those of S-100; a gap is found after that length.
+    S-104: in a chain that is shown from another serial than 1 on, the gap is met before the first entry's length.
+    """
 
     def __init__(self, genesis):
         self.genesis, self.ended = genesis, []
         self.config, self.start = genesis, (genesis.succession << 48, None)
 
+    def begins(self, payload):
+        """S-104: a chain that is shown is of this cluster, and from serial 1 on if it has entries (S-103)."""
+        shown = Payload(payload)
+        need(shown.cluster == self.genesis.cluster, "foreign")
+        need(shown.first == 1 or shown.count == 0, "serial")
+
     def take(self, payload, most=TOP):
-        """S-105: steps from what is known on, up to epoch most; what is known already is skipped, a gap is refused."""
-        cluster, first, entries = decode_chain(payload)
-        need(cluster == self.genesis.cluster, "foreign")
-        for serial, raw in enumerate(entries, first):
-            if len(self.ended) < serial <= most:
-                self.step(serial, raw)
-            else:
+        """S-105: steps from what is known on, up to epoch most; what is known already is skipped, whatever is in it, a gap is refused."""
+        shown = Payload(payload)
+        need(shown.cluster == self.genesis.cluster, "foreign")
+        for serial, raw in shown.entries():
+            if serial > most:
                 Entry(raw)
+            elif serial > len(self.ended):
+                self.step(serial, raw)
 
     def step(self, serial, raw):
         need(self.config is not None and serial == len(self.ended) + 1, "serial")
@@ -330,6 +347,6 @@ def epochs_of(genesis, payload, most=TOP):
     """S-104: the epochs that the chain shows, from genesis on; steps are taken up to epoch most."""
     chain = Chain(genesis)
     if payload:
-        need(decode_chain(payload)[1] == 1, "serial")
+        chain.begins(payload)
         chain.take(payload, most)
     return chain.epochs()

@@ -4,7 +4,7 @@ How the text was read where it says less than a program must know:
 - Kind 8: "nothing is asked of the header's epoch but that it is the manifest's": the child may be of any epoch, before it or after it.
 """
 import ed25519
-from consensus import TOP, decode_chain, epochs_of
+from consensus import TOP, Payload, epochs_of
 from decisions import ClusterLeaf, CompactDecision, DecisionHead
 from durability import ENTRIES, Known, PieceQuery, check_piece, piece_head, piece_message, read_checkpoints
 from succession import Statement
@@ -190,7 +190,7 @@ class Evidence:
         """The epochs that system file and chain show, up to epoch most; the chain's cluster, or the one of the place, or any."""
         try:
             if self.chain:
-                cluster = decode_chain(self.chain)[0]
+                cluster = Payload(self.chain).cluster
             elif self.place:
                 cluster = int.from_bytes(self.place[48:52], "little")
             else:

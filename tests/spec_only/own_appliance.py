@@ -1,14 +1,15 @@
 """Checks of our own for chapter 9: blocks, settings, the order of A-13, requests, the tables of the text itself."""
 import itertools
+import json
 import re
 
 import ed25519
 from appliance import (ADDRESSES, CHAIN, CONFIG, FORMS, KINDS, NUMBERS, REQUEST, SYSTEM, TEXT_MAX, Addresses, Appliance, Bundle, Record, Request,
-                       bundle_hash, check_settings, configuration, known, listens, nets_of, read_blocks, write_blocks)
-from cards import Card
+                       bundle_hash, check_settings, configuration, known, listens, nets_of, pinned_key, read_blocks, write_blocks)
+from cards import Card, make_card
 from spec_text import errors, lines
 from sysfile import canonical
-from wire import Bad, H, le, need, tag
+from wire import Bad, H, le, need, tag, word_of
 from world import COORDINATOR, seed_of, world
 
 B, E = "-----BEGIN HERACLIUS %s-----\n", "-----END HERACLIUS %s-----\n"
@@ -23,6 +24,7 @@ def add(r, path):
     settings(r)
     addresses(r, w)
     requests(r, w)
+    pinned(r, w)
     order_of_checks(r, w)
     elsewhere(r, w)
     in_force(r, w)
@@ -90,6 +92,13 @@ def contents(r):
     for kind, (label, most) in enumerate(KINDS):
         if most <= 4194304:
             r.words("A-3 " + label, [("at most", "ok", size(kind, most)), ("one more", "too-large", size(kind, most + 1))])
+    request = write_blocks({REQUEST: bytes(292)})
+    r.words("A-3 CARD REQUEST", [
+        ("292", "ok", size(REQUEST, 292)), ("293", "too-large", size(REQUEST, 293)), ("291 is no matter of A-3", "ok", size(REQUEST, 291)),
+        ("line by line: too much before what follows", "too-large", lambda: read_blocks(write_blocks({REQUEST: bytes(336)}).replace(
+            b"\n-----END", b"\n!\n-----END"))),
+        ("a line behind a shorter one before too much", "not-canonical", lambda: read_blocks(request.replace(b"\n-----END", b"\nAAAA\n-----END"))),
+        ("empty lines around it", "ok", lambda: read_blocks(b"\r\n\n" + request + b"\n\r\n"))])
     r.words("A-1 whole", [
         ("at most", "not-canonical", lambda: read_blocks(b"x" * TEXT_MAX)), ("one more", "too-large", lambda: read_blocks(b"x" * (TEXT_MAX + 1))),
         ("too many bytes before what follows them", "too-large", lambda: read_blocks(write_blocks({4: bytes(65 * 1024)}) + b"x")),
@@ -113,32 +122,32 @@ def contents(r):
 
 GOOD = {
     "admin.client.0": ["view:" + SHA, "operate:" + SHA, "own:" + SHA],
-    "admin.listen": ["192.0.2.1:1", "[::1]:65535", "0.0.0.0:80"],
+    "admin.listen": ["192.0.2.1:1", "[::1]:65535", "0.0.0.0:80", "[::ffff:192.0.2.1]:1"],
     "bundle.sha256": [SHA],
     "join": ["c0", "s4095"],
     "listen": ["1.2.3.4:5", "1.2.3.4:5,[::]:5", ",".join(["[1:2:3:4:5:6:7:8]:1"] * 4)],
     "log.level": ["debug", "info", "warn", "error"],
     "net.3.address": ["dhcp", "10.0.0.1/8", "10.0.0.1/1,::1/128,fe80::1/64,255.255.255.255/32"],
-    "net.0.gateway": ["10.0.0.1", "10.0.0.1,fe80::1", "::ffff:192.0.2.1"],
+    "net.0.gateway": ["10.0.0.1", "10.0.0.1,fe80::1", "::FFFF:192.0.2.1", "FE80::A"],
     "net.0.mac": ["00:1a:2b:3c:4d:5e"],
     "net.1.name": ["e", "eth0", "enp0s31f6.1234x", "...", "a@b"],
-    "syslog": ["log.example:514", "192.0.2.1:1", "[2001:db8::1]:6514"],
+    "syslog": ["log.example:514", "192.0.2.1:1", "[2001:db8::1]:6514", "1.2.3.256:5", "[:::]:514", "[1:2]:514", "[.:]:1"],
     "threads": ["auto", "fused", "split"]}
 WRONG = {
     "admin.client.15": ["", SHA, "view:" + SHA.upper(), "view:" + SHA[1:], "view:" + SHA + "0", "admin:" + SHA, "view :" + SHA, "View:" + SHA],
     "admin.listen": ["", "192.0.2.1", "192.0.2.1:0", "192.0.2.1:65536", "192.0.2.1:080", "::1:80", "[192.0.2.1]:80", "host:80",
-                     "[::1]80", "[::1]:", "1.2.3.4:5,1.2.3.4:6"],
+                     "[::1]80", "[::1]:", "1.2.3.4:5,1.2.3.4:6", "[FE80::1]:80", "[1:2]:80"],
     "bundle.sha256": ["", SHA[1:], SHA.upper(), SHA + "00"],
     "join": ["", "c", "x0", "c4096", "c00", "C0", "s-1", "0"],
     "listen": ["", "1.2.3.4:5,", ",1.2.3.4:5", "1.2.3.4:5, [::]:5", ",".join(["1.2.3.4:5"] * 5), "1.2.3:5", "1.2.3.256:5",
-               "1.2.3.04:5", "1.2.3.4.5:5", "[fe80::1%eth0]:5"],
+               "1.2.3.04:5", "1.2.3.4.5:5", "[fe80::1%eth0]:5", "1.2.3.4:5,[::A]:5"],
     "log.level": ["", "Info", "trace"],
     "net.0.address": ["", "DHCP", "10.0.0.1", "10.0.0.1/0", "10.0.0.1/33", "::1/129", "::1/0", "[::1]/64", "10.0.0.1/08",
                       "dhcp,10.0.0.1/8", ",".join(["10.0.0.1/8"] * 5)],
     "net.0.gateway": ["", "10.0.0.1/8", "a,b", "10.0.0.1,10.0.0.2,10.0.0.3", "[::1]", "10.0.0.1,"],
     "net.0.mac": ["", "001a2b3c4d5e", "00:1A:2b:3c:4d:5e", "00:1a:2b:3c:4d", "00-1a-2b-3c-4d-5e"],
     "net.0.name": ["", ".", "..", "a/b", "a:b", "a b", "x" * 16],
-    "syslog": ["", "host", "host:0", "Host:1", "host:65536", "::1:514"],
+    "syslog": ["", "host", "host:0", "Host:1", "host:65536", "::1:514", "[2001:DB8::1]:514", "[12]:514", "[::1:514", "a_b:1"],
     "threads": ["", "Auto", "2"]}
 V6_RIGHT = ("::", "::1", "1::", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1::3:4:5:6:7:8", "2001:DB8::A", "0001::",
             "1:2:3:4:5:6:1.2.3.4", "::1.2.3.4", "1::1.2.3.4")
@@ -161,21 +170,42 @@ def settings(r):
     r.words("A-7", cases)
     raw = lambda **x: lambda: check_settings(sorted(({"bundle.sha256": SHA} | {k.replace("_", "."): v for k, v in x.items()}).items()))
     mac, other = "00:00:00:00:00:01", "00:00:00:00:00:02"
+    two = {"net_%d_%s" % (n, k): v for n in (0, 1) for k, v in (("address", "dhcp"), ("mac", mac))}
     r.words("A-7, A-8 together", [
         ("none", "field-missing", lambda: check_settings([])), ("only the hash", "ok", raw()),
         ("a net without address", "field-missing", raw(net_0_mac=mac)),
         ("the other has it", "field-missing", raw(net_0_address="dhcp", net_1_gateway="10.0.0.1")),
         ("mac and name", "field-range", raw(net_0_address="dhcp", net_0_mac=mac, net_0_name="e")),
-        ("no address before both", "field-missing", raw(net_0_mac=mac, net_0_name="e")),
+        ("both before no address", "field-range", raw(net_0_mac=mac, net_0_name="e")),
         ("one mac twice", "name-twice", raw(net_0_address="dhcp", net_0_mac=mac, net_1_address="dhcp", net_1_mac=mac)),
         ("one name twice", "name-twice", raw(net_0_address="dhcp", net_0_name="e", net_3_address="dhcp", net_3_name="e")),
         ("two macs", "ok", raw(net_0_address="dhcp", net_0_mac=mac, net_1_address="dhcp", net_1_mac=other)),
         ("the rest twice", "name-twice", raw(net_0_address="dhcp", net_1_address="dhcp")),
-        ("one and the rest", "ok", raw(net_0_address="dhcp", net_1_address="dhcp", net_1_name="e"))])
+        ("one and the rest", "ok", raw(net_0_address="dhcp", net_1_address="dhcp", net_1_name="e")),
+        ("the hash before an address", "field-missing", lambda: check_settings([("net.0.mac", mac)])),
+        ("both before the hash", "field-range", lambda: check_settings([("net.0.mac", mac), ("net.0.name", "e")])),
+        ("both before a later name", "field-range", raw(net_0_mac=mac, net_0_name="e", x="")),
+        ("mac and name of two", "ok", raw(net_0_address="dhcp", net_0_mac=mac, net_1_address="dhcp", net_1_name="e")),
+        ("N ascending: two of one link before an address", "name-twice", raw(**two, net_2_name="f")),
+        ("an address before two of one link", "field-missing", raw(net_0_name="f", **{k.replace("_0_", "_2_"): v for k, v in two.items()})),
+        ("both before a later one's address", "field-range", raw(net_0_address="dhcp", net_0_mac=mac, net_0_name="e", net_1_mac=other)),
+        ("a later one's both before two of one link", "field-range", raw(**two, net_2_address="dhcp", net_2_mac=other, net_2_name="e"))])
+    order = lambda *pairs: lambda: check_settings(pairs)
+    r.words("A-7 order", [
+        ("a value before the next name", "field-range", order(("join", "x"), ("x", ""))), ("a name before the next value", "field-unknown", order(
+            ("a", ""), ("join", "x"))), ("a name before its value", "field-unknown", order(("net.4.address", "x"),)),
+        ("a value before what is missing", "field-range", order(("net.0.gateway", "x"),))])
+    r.words("A-7 no fault", [
+        ("a gateway beside dhcp", "ok", raw(net_0_address="dhcp", net_0_gateway="10.0.0.1")),
+        ("one out of reach", "ok", raw(net_0_address="10.0.0.2/32", net_0_gateway="192.0.2.1,fe80::1")),
+        ("an address twice", "ok", raw(net_0_address="10.0.0.2/8,10.0.0.2/8", net_0_name="e", net_1_address="10.0.0.2/8", net_1_name="f")),
+        ("one certificate in two roles", "ok", raw(admin_client_0="view:" + SHA, admin_client_1="own:" + SHA))])
     links = [("e", mac), ("f", other)]
     r.facts("A-8", [
         ("no net setting", ["dhcp", "dhcp"], lambda: nets_of({}, links)), ("of all", ["0", "0"], lambda: nets_of({"net.0.address": "dhcp"}, links)),
         ("the rest", ["1", "0"], lambda: nets_of({"net.0.address": "dhcp", "net.1.address": "dhcp", "net.1.mac": mac}, links)),
+        ("a mac and a name of one link: the mac's", ["1", "2"], lambda: nets_of({
+            "net.0.address": "dhcp", "net.0.name": "e", "net.1.address": "dhcp", "net.1.mac": mac, "net.2.address": "dhcp"}, links)),
         ("nobody's", [None, "1"], lambda: nets_of({"net.1.address": "dhcp", "net.1.name": "f"}, links))])
     r.facts("A-7", [("N's of " + row, most + 1, lambda row=row: sum(known(row.replace("N", str(n))) == row for n in range(20)))
                     for row, most in NUMBERS.items()])
@@ -183,6 +213,7 @@ def settings(r):
 
 def addresses(r, w):
     me = w.nodes[COORDINATOR][0].name.decode()
+    unsorted = lambda nodes: json.dumps({**good, "nodes": nodes}, indent=2).encode() + b"\n"
     good = {"format": 1, "nodes": {me: {"admin": "", "link": "192.0.2.1:7000"}}, "system_id": w.system_id.hex()}
     t = lambda **x: lambda: Addresses(canonical({**good, **x}), w.system_id)
     node = lambda link, name=me, **x: t(nodes={name: {"admin": "", "link": link, **x}})
@@ -193,13 +224,25 @@ def addresses(r, w):
         ("another system", "foreign", t(system_id="00" * 16)), ("a short id", "field-type", t(system_id="00")),
         ("format 2", "format-unknown", t(format=2)),
         ("format 2 before what is missing", "format-unknown", lambda: Addresses(canonical({"format": 2}), w.system_id)),
+        ("and before what is unknown", "format-unknown", t(format=2, x=1)), ("a text as format, before what is unknown", "field-type", t(
+            format="1", x=1)), ("what is unknown before nodes", "field-unknown", t(nodes=1, x=1)),
+        ("missing before unknown", "field-missing", lambda: Addresses(
+                canonical({"format": 1, "nodes": {}, "x": 1}), w.system_id)), ("format 2 before another system", "format-unknown", t(
+            format=2, system_id=bytes(16).hex())), ("that nodes is an object before another system", "field-type", t(
+            system_id=bytes(16).hex(), nodes=1)), ("another system before an entry", "foreign", t(system_id=bytes(16).hex(), nodes={"A": 1})),
+        ("entries in the file's order", "foreign", lambda: Addresses(unsorted({"b": {"admin": "", "link": ""}, "B": 1, "a": 1}), w.system_id)),
+        ("whatever their names", "field-type", lambda: Addresses(unsorted({"b": 1, "B": 1}), w.system_id)),
+        ("before the canonical form", "not-canonical", lambda: Addresses(
+            unsorted({"b": dict(link="", admin=""), "a": dict(link="", admin="")}), w.system_id)),
+        ("`admin` wholly before `link`", "field-range", node(1, admin="x")), ("one node before the next", "field-type", t(
+            nodes={"a": {"admin": "", "link": 1}, "b": {"admin": "", "link": "x"}})),
         *[("no " + k, "field-missing", without(k)) for k in good],
         ("one more", "field-unknown", t(x=1)), ("one more in a node", "field-unknown", node("", x="")), ("a list", "field-type", t(nodes=[])),
         ("no admin", "field-missing", t(nodes={me: {"link": ""}})), ("a number", "field-type", node(1)),
         ("no endpoint", "field-range", node("192.0.2.1")),
         ("no canonical form", "not-canonical", lambda: Addresses(canonical(good) + b"\n", w.system_id)),
         ("no JSON", "not-json", lambda: Addresses(b"{", w.system_id)),
-        ("an array", "field-type", lambda: Addresses(b"[]\n", w.system_id)),
+        ("an array", "not-json", lambda: Addresses(b"[]\n", w.system_id)),
         ("too large", "too-large", lambda: Addresses(bytes((4 << 20) + 1), w.system_id))])
 
     def of(link, have=None):
@@ -225,8 +268,11 @@ def requests(r, w):
     small = (1).to_bytes(32, "little")
     r.words("A-11", [
         ("as it is", "ok", q(whole)), ("by a terminal", "ok", q(whole, b"\r\n")), ("one byte less", "truncated", q(whole[:-1])),
-        ("one more", "truncated", q(whole + b"\0")),
-        ("the proven form", "truncated", q(node.proven)), ("very long", "truncated", q(bytes(100000))),
+        ("one more", "too-large", q(whole + b"\0")),
+        ("the proven form", "too-large", q(node.proven)), ("very long", "too-large", q(bytes(100000))),
+        ("too long before another block", "too-large", lambda: Request(write_blocks({SYSTEM: b"x", REQUEST: whole + b"\0"}))),
+        ("another block before too short", "field-unknown", lambda: Request(write_blocks({SYSTEM: b"x", REQUEST: whole[:-1]}))),
+        ("empty lines around", "ok", lambda: Request(b"\n" + write_blocks({REQUEST: whole}) + b"\n")),
         ("short, of another format", "truncated", q(whole[:1] + b"\2" + whole[2:-1])),
         ("another block before", "field-unknown", lambda: Request(write_blocks({SYSTEM: b"x", REQUEST: whole}))),
         ("another block alone", "field-unknown", lambda: Request(write_blocks({SYSTEM: b"x"}))),
@@ -249,6 +295,18 @@ def requests(r, w):
     r.facts("A-12", [("the owner makes the card", node.id, lambda: handed(seeds["owner"])),
                      ("the id of the request", node.id, lambda: Request(write_blocks({REQUEST: whole})).id)])
     r.words("A-12", [("nobody else", "proof-invalid", lambda: handed(seeds["signing"]))])
+
+
+def pinned(r, w):
+    """A-10."""
+    key, other = (x.owner_key.hex() for x in w.nodes[COORDINATOR][:2])
+    r.facts("A-10", [("the image's", key, lambda: pinned_key(key).hex()), ("typed", key, lambda: pinned_key(None, key).hex()),
+                     ("the image's goes before", key, lambda: pinned_key(key, other).hex())])
+    r.words("A-10", [
+        ("none", "field-missing", lambda: pinned_key(None)), ("in capitals", "field-type", lambda: pinned_key(None, "AB" * 32)),
+        ("a digit less", "field-type", lambda: pinned_key(key[1:])), ("no key", "key-invalid", lambda: pinned_key("01" + "00" * 31)),
+        ("which a typed one does not mend", "key-invalid", lambda: pinned_key("01" + "00" * 31, key)),
+        ("an empty one in the image neither", "field-type", lambda: pinned_key("", key))])
 
 
 class Made:
@@ -332,6 +390,41 @@ def elsewhere(r, w):
     r.words("A-13 elsewhere", [("right", "ok", seen(Made(w))), ("another owner", "signature-invalid", seen(Made(w, owner="somebody"))),
                                 ("a node of no file", "foreign", seen(Made(w, node_id=bytes(32))))]
             + [(f[0] + " before the signature", f[1], seen(Made(w, owner="somebody", **f[2]))) for f in late])
+    new, join = w.node("newcomer"), {"join": "s0"}
+    joins = Made(w, node=new, have={**join, "listen": "[::]:1"})
+    other = Made(w, node=new, have=join, owner="somebody", blocks={ADDRESSES: b"{"})
+    r.words("A-13 elsewhere, with join", [
+        ("the card is brought", "ok", joins.judged), ("it is not", "proof-invalid", seen(joins)),
+        ("brought, the signature goes before the addresses", "signature-invalid", other.judged),
+        ("not brought, found before the addresses", "proof-invalid", seen(other)),
+        *[("not brought, " + f[0] + " before it", f[1], seen(Made(w, node=new, **{**f[2], "have": {**join, **f[2].get("have", {})}})))
+          for f in faults(w) if f[0] in ("A-3", "A-4", "decodes", "A-7", "A-8")],
+        *[("not brought, before " + f[0], "proof-invalid", seen(Made(w, node=new, **{**f[2], "have": {**join, **f[2].get("have", {})}})))
+          for f in faults(w) if f[0] in ("A-5", "system file", "its id")],
+        ("joins and is there, the card not brought", "proof-invalid", seen(Made(w, have=join)))])
+
+
+def given_up(r, w, first):
+    """A-17, A-18."""
+    node = w.nodes[COORDINATOR][0]
+    name = node.name.decode()
+    again = make_card(1, name, seed_of("again", "signing"), seed_of("again", "noise"), seed_of("new owner", "owner"))
+    of_new = lambda **x: Made(w, node=again, owner="new owner", **x)
+
+    def marks():
+        a, told = Appliance(node, node.owner_key), []
+        a.take(first.text)
+        a.give_up(lambda mark: told.append((mark, a.disk_retired)))
+        a.start()
+        a.take(Made(w, number=77).text)
+        return told, a.disk_retired, a.in_force.record.number
+    r.facts("A-17", [("durable before the node is told, and for ever", ([(True, True)], True, 77), marks)])
+    old = lambda x: lambda: Bundle(x.text, node, node.owner_key)
+    r.words("A-18", [
+        ("the new owner's card, at the old node", "foreign", old(of_new())), ("whoever signed", "foreign", old(Made(w, node=again, owner=name))),
+        ("the old one's, signed by the new owner", "signature-invalid", old(Made(w, owner="new owner"))),
+        ("at a blank one, before a CONFIG: it joins", "ok", of_new(have={"join": "c0"}).judged), ("and not otherwise", "foreign", of_new().judged),
+        ("the old card at the new one", "foreign", lambda: Bundle(Made(w).text, again, again.owner_key))])
 
 
 def in_force(r, w):
@@ -363,10 +456,21 @@ def in_force(r, w):
         ("of another node", "foreign", lambda: first.judged(disk=(bytes(32), w.system_id))),
         ("another system in force", "foreign", lambda: first.judged(kept=Made(w, number=1, system_id=bytes(16)).record))])
 
-    def broken():
+    def broken(*then, made=False):
+        """A kept one that fails at the next start, then others."""
         a = Appliance(node, node.owner_key)
         a.take(first.text)
-        a.text = a.text[:-30]
-        return a.start()
-    r.facts("A-16", [("a kept one that fails is not gone by", None, broken)])
+        if made:
+            a.data_made()
+        a.disk_text = a.disk_text[:-30]
+        before = a.start()
+        words = [word_of(a.take, x.text) for x in then]
+        return before, words, a.in_force and a.in_force.record.number
+    elsewhere_ = Made(w, number=9, system_id=bytes(16), have={"bundle.sha256": None})
+    r.facts("A-16", [
+        ("a kept one that fails is not gone by", (None, [], None), broken),
+        ("and bars no number", (None, ["ok", "serial"], 1), lambda: broken(Made(w, number=1), Made(w, number=0))),
+        ("what is refused then changes nothing", (None, ["field-missing"], None), lambda: broken(elsewhere_)),
+        ("the disk is whose it was", (None, ["ok"], 1), lambda: broken(Made(w, number=1), made=True))])
+    given_up(r, w, first)
     need(first.record != same.record, "the fixture")

@@ -63,6 +63,8 @@ def add(r):
     zero, one = "piece-001-00", "piece-001-80"
     other = good[zero][:8] + bytes(32) + good[zero][40:]
     long = s.listed[:2] + [(*s.listed[2][:3], s.listed[2][3] + 1, s.listed[2][4])]
+    header = 20 + int.from_bytes(good["checkpoint"][16:20], "little")
+    foreign = lambda at: good["checkpoint"][:at] + bytes(16) + good["checkpoint"][at + 16:]
     base = s.config
     step = w.entry(base, 32, w.config(base, w.changed(base)))[0]
     raw, block = w.entry(base, 16, w.config(base, w.changed(base)))
@@ -80,7 +82,11 @@ def add(r):
         ("a bit of its certificate", "bad_checkpoint", flipped("checkpoint")),
         ("a chain that goes on", "ok", but(chain=w.chain(COORDINATOR, [step]))),
         ("of the block that began the next epoch", "ok", after([raw])), ("a chain that ends before it", "bad_chain", after([])),
-        ("a chain of another cluster", "bad_checkpoint", but(chain=w.chain(SHARD, []))),
+        ("a chain of another cluster", "bad_chain", but(chain=w.chain(SHARD, []))),
+        ("a checkpoint of another", "bad_chain", but(checkpoint=message(Made(w, w.file.genesis(SHARD), 16).raw))),
+        ("a chain of no cluster", "bad_chain", but(chain=w.chain(COORDINATOR + 1, []))),
+        ("another system", "bad_system", but(checkpoint=foreign(28))), ("its header of another", "bad_checkpoint", but(checkpoint=foreign(header))),
+        ("a height that K does not divide", "bad_checkpoint", but(checkpoint=message(Made(w, s.config, 17, root=s.root).raw))),
         ("a chain from serial 2 on", "bad_chain", but(chain=w.chain(COORDINATOR, [], 2))),
         ("a step that is not valid", "bad_chain", but(chain=w.chain(COORDINATOR, [strange]))),
         ("an empty chain", "bad_chain", but(chain=b"")),

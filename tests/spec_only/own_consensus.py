@@ -144,6 +144,8 @@ def by_chain(r, w):
         ("votes of epoch 0", "ok", judged(1, votes(base, 3), b"")),
         ("no chain", "bad_signer", judged(1, vote, b"")), ("a chain that ends before", "bad_signer", judged(1, votes(third, 11), to_epoch)),
         ("another cluster's chain", "bad_signer", judged(1, vote, other)),
+        ("none from serial 2 on", "ok", judged(1, votes(base, 3), w.chain(SHARD, [], 2))), 
+        ("nor from 0", "bad_signer", judged(1, votes(base, 3), w.chain(SHARD, [], 0))),
         ("a chain from serial 2 on", "bad_signer", judged(1, vote, w.chain(SHARD, entries[1:], 2))),
         ("another system", "bad_signer", judged(1, foreign, to_epoch)),
         ("votes above the epoch's last height", "ok", judged(1, votes(second, 12), beyond)),
@@ -244,5 +246,6 @@ def signing(r):
         ("an observer", list(ALWAYS), lambda: may(member=False)), ("before LAST-SIGNED is answered", list(ALWAYS), lambda: may(answered=False)),
         ("after SEAL", list(ALWAYS), lambda: may(sealed=True)), ("stopped", ["ENTRIES"], lambda: may(stopped=True)),
         ("a retired key", list(ALWAYS), lambda: may(retire="P-14")), ("left for a successor", list(ALWAYS), lambda: may(retire="S-143")),
+        ("given up by its operator", list(ALWAYS), lambda: may(retire="A-17")),
         ("a retired key still signs", ["STATUS", "LAST_SIGNED_ANSWER", "ENTRIES"], lambda: may(retire="P-70")),
         ("the first reason stays", "S-143", lambda: s.retired)])

@@ -29,6 +29,7 @@ def headers(r, w):
     spoilt = lambda raw: raw[:-1] + bytes([raw[-1] ^ 1])
     bad, odd = message(spoilt(one_more.raw)), Made(w, config, 17, 2)
     elsewhere = Made(w, w.file.genesis(COORDINATOR), 64, 256)
+    unlike = lambda a, b: checkpoint(a.manifest, b.header, b.child, b.certificate)
     told = lambda raw, final=-1: lambda: checkpoint_message(raw, Known.of_chain(epochs_, final))
     above = lambda final: lambda: [c.manifest.height for c in told(message(some.raw, low.raw), final)()]
     r.facts("P-42", [
@@ -43,6 +44,8 @@ def headers(r, w):
         ("what is not above the newest final block, at whatever height", "ok", told(message(spoilt(odd.raw)), 17)),
         ("is above it", "bad_place", told(message(spoilt(odd.raw)), 16)),
         ("K before the certificate", "bad_place", told(message(spoilt(odd.raw)))),
+        ("the manifest is not above it, its header is", "ok", told(message(unlike(low, some)), 16)),
+        ("the manifest is, its header is not", "bad_header", told(message(unlike(some, low)), 16)),
         ("heights that rise", "bad_field", heights(low, some)), ("one twice", "bad_field", heights(low, low)),
         ("three", "bad_field", heights(most, some, low)), ("257 headers", "bad_certificate", heights(Made(w, config, 80, 257))),
         ("a byte more", "bad_bytes", lambda: checkpoint_message(message(low.raw) + b"\0", known))])
@@ -131,6 +134,8 @@ def choice(r):
         for x in later:
             s.answer(*x)
         return s.take(waited)
+    both = [(0, {c: 32, a: 16}), (1, {c: 32, a: 16}), (2, {b: 16}), (3, {b: 16})]
+    gone = [(0, {a: 16}), (1, {a: 16})]
     r.facts("P-48 manifests", [
         ("f + 1 show one", a, lambda: taken((0, {a: 16}), (1, {a: 16}))),
         ("f show one", None, lambda: taken((0, {a: 16}), (1, {b: 16}))),
@@ -145,6 +150,8 @@ def choice(r):
         ("with a gap, from its end on", a, lambda: taken((0, {b: 16}), (0, {}), (1, {a: 16}), (2, {a: 16}), (3, {b: 16}), (0, {b: 16}))),
         ("an answer that has it still is no gap", b, lambda: taken(
             (0, {b: 16}), (1, {a: 16}), (0, {b: 16, c: 8}), (2, {a: 16}), (3, {b: 16}))),
+        ("of two that were there at the last choice, either", True, lambda: taken(*both, failed=[c], later=gone) in (a, b)),
+        ("one of them before one that came since", a, lambda: taken(*both[:2], failed=[c], later=[*both[2:], *gone])),
         ("height before that", c, lambda: taken((0, {b: 16}), (1, {b: 16}), (2, {c: 32}), (3, {c: 32}))),
         ("likewise after long", c, lambda: taken((0, {c: 16}), (1, {b: 16}), waited=True)),
         ("those who showed it stay last, whatever they show then", a, lambda: taken(

@@ -71,6 +71,19 @@ def shown(r, w):
     at = raw.index(s.root)  # of the manifest; its counts, the header and the header again follow
     end = len(raw) - 32 * len(s.path)
     words = lambda cases: sorted({word_of(taken, x, known) for x in cases})
+    other = Sealed(w, 6).showing()
+    heights = lambda raw, height: raw[:44 - 8] + le(height, 8) + raw[44:]  # the manifest's, of a header that keeps its own
+    final = lambda n: Known.of_chain(epochs_of(base, s.chain), n)
+    top = Sealed(w, 2**64 - 1)
+    r.facts("P-42 SEAL, the manifest's height", [
+        ("is compared with the newest final block's", [1, 0], lambda: [taken(raw, final(n)) for n in (4, 5)]),
+        ("and not the header's", 0, lambda: taken(heights(other, 5), final(5))),
+        ("with 2^64 - 1 while the epoch goes on", [1, 0], lambda: [taken(top.showing(), x) for x in (short, known)])])
+    r.words("P-42 SEAL, the manifest's height", [
+        ("is SEAL's, the header's is not: it is seen", "bad_header", lambda: taken(heights(other, 5), known)),
+        ("it is not, the header's is: it is left", "ok", lambda: taken(heights(raw, 6), known)),
+        ("2^64 - 1, while the epoch goes on", "bad_header", lambda: taken(heights(raw, 2**64 - 1), short)),
+        ("and after it ended", "ok", lambda: taken(heights(raw, 2**64 - 1), known))])
     r.facts("P-42 SEAL, a bit changed", [
         ("of the path", ["bad_header"], lambda: words(flips(raw, end))),
         ("of the state_root", ["bad_header"], lambda: words(flips(raw, at, at + 32))),

@@ -10,18 +10,22 @@ from links import CLIENT, MEMBER, OBSERVER, OTHER_NODE
 from machine import genesis_state
 from operations import OK, RECORDED, REUSED, REVOKED, TOO_OLD
 from succession import Leaving, Statement, in_office, judged, kept, successor_genesis, windows_follow
-from sysfile import SystemFile, canonical
-from wire import le
+from sysfile import SystemFile, canonical, parse_card_file
+from wire import le, word_of
 from world import COORDINATOR, SHARD, Pair, card, entries_of, put, sealed_file, world
 
 
 def add(r):
     w = world()
     json_texts(r, w)
+    values_in_order(r, w)
     limits_of_config(r, w)
     input_hashes(r, w)
     chains(r, w)
     entry_order(r, w)
+    card_files(r, w)
+    rules(r, w)
+    payload_ends(r, w)
     statements(r, w)
     leaving(r, w)
     office(r, w)
@@ -55,19 +59,59 @@ def json_texts(r, w):
         ("10,000 digits", "field-range", window(b"9" * 10000)), ("50 digits below 0", "field-type", window(b"-" + b"9" * 50)),
         ("2^53 as format", "field-range", but(form(b"9007199254740992"))), ("2^53 - 1 as format", "format-unknown", but(form(b"9007199254740991"))),
         ("a fraction as format", "field-type", but(form(b"1.0")))])
+    either = {"not-json", "field-type"}  # S-1: programs differ there
+    r.facts("S-1 as one likes", [
+        (what, True, lambda f=f: word_of(f) in either) for what, f in [
+            ("half a pair", but(name(b"\\ud800"))), ("1,100 brackets", but((needed, b'"needed": ' + b"[" * 1100 + b"]" * 1100)))]])
     r.words("S-1, S-3 strings", [
         ("U+0000 as an escape", "not-json", but(name(b"a\\u0000b"))), ("as it is", "not-json", but(name(b"a\0b"))),
         ("before format 2", "not-json", but(name(b"\\u0000"), form(b"2"))), ("in a name", "not-json", but((b'"name"', b'"na\\u0000me"'))),
         ("where no string may be", "not-json", but(burst(b'["\\u0000"]'))), ("in a card", "not-json", but((b'"name": "c-0"', b'"name": "c\\u0000"'))),
         ("U+0001 as an escape", "field-type", but(name(b"a\\u0001b"))), ("as it is, which JSON lacks", "not-json", but(name(b"a\1b"))),
         ("U+0020 as an escape: S-5", "field-range", but(name(b"a\\u0020b"))), ("a letter as one", "not-canonical", but(name(b"spec-onl\\u0079"))),
-        ("a backslash", "field-type", but(name(b"a\\\\b"))), ("half a pair", "field-type", but(name(b"\\ud800"))),
+        ("a backslash", "field-type", but(name(b"a\\\\b"))),
+        ("a name twice in an object that is unknown", "not-json", but((needed, b'"needed": {"a": 1, "a": 1}'))),
+        ("1,000 brackets", "field-type", but((needed, b'"needed": ' + b"[" * 997 + b"]" * 997))),
+        ("one bracket less at the end", "not-json", but((needed, b'"needed": ' + b"[" * 997 + b"]" * 996))),
         ("no UTF-8", "not-json", but(name(b"\xff"))), ("a mark of order", "not-json", lambda: SystemFile(b"\xef\xbb\xbf" + whole)),
         ("a name twice, once as an escape", "not-json", but((needed, b'"needed": 2,\n    "neede\\u0064": 2'))),
-        ("nothing", "not-json", lambda: SystemFile(b"")), ("an array", "field-type", lambda: SystemFile(b"[]\n")),
+        ("nothing", "not-json", lambda: SystemFile(b"")), ("an array", "not-json", lambda: SystemFile(b"[]\n")),
+        ("a text", "not-json", lambda: SystemFile(b'"format"\n')),
+        ("a number", "not-json", lambda: SystemFile(b"1\n")), ("null", "not-json", lambda: SystemFile(b"null\n")),
         ("missing before unknown", "field-missing", but((needed, b'"nedeed": 2'))),
         ("unknown before values", "field-unknown", but((needed, b'"needed": -1,\n    "z": 0'))),
         ("missing before what is inside of others", "field-missing", but(no_needed, (b'"card": "admin"', b'"card": 1')))])
+
+
+def card_files(r, w):
+    """S-1, S-16."""
+    good = w.nodes[SHARD][0].json()
+    read = lambda kind=1, **x: lambda: parse_card_file(canonical({k: v for k, v in {**good, **x}.items() if v is not None}), kind)
+    raw = lambda text: lambda: parse_card_file(text, 1)
+    r.words("S-16", [
+        ("as it is", "ok", read()), ("an array", "not-json", raw(b"[]\n")), ("a text", "not-json", raw(b'"card"\n')),
+        ("another id", "id-mismatch", read(id="00" * 32)), ("its proofs before the id", "proof-invalid", read(id="00" * 32, signing_proof="00" * 64)),
+        ("a key before it", "key-invalid", read(id="00" * 32, signing_key="00" * 32)),
+        ("the id before the form", "id-mismatch", raw(canonical({**good, "id": "00" * 32}) + b"\n")),
+        ("no owner's key", "field-missing", read(owner_key=None)), ("one more", "field-unknown", read(x=1)),
+        ("format 2", "format-unknown", read(format=2)),
+        ("8,193 bytes", "too-large", raw(b" " * 8193)), ("of 8,192", "not-json", raw(b" " * 8192))])
+
+
+def rules(r, w):
+    """S-31."""
+    def with_(*some, **x):
+        obj = copy.deepcopy(w.object)
+        obj["clients"][0].update(rights=[{"allow": allow, "prefix": prefix} for allow, prefix in some], **x)
+        return lambda: sealed_file(obj)
+    r.words("S-31", [
+        ("none", "ok", with_()), ("a prefix before what it begins", "ok", with_(("r", ""), ("w", "00"), ("rw", "0000"))),
+        ("behind it", "order", with_(("r", "0000"), ("w", "00"))), ("twice", "order", with_(("r", "00"), ("w", "00"))),
+        ("256 bytes", "ok", with_(("r", "00" * 256))), ("257", "field-range", with_(("r", "00" * 257))),
+        ("half a byte", "field-type", with_(("r", "000"))), ("wr", "field-range", with_(("wr", ""))), ("16 rules", "ok", with_(*[
+            ("r", "%02x" % i) for i in range(16)])), ("17", "too-large", with_(*[("r", "%02x" % i) for i in range(17)])),
+        ("a burst without quota", "field-range", with_(quota_burst=1)), ("a quota without burst", "field-range", with_(quota_per_second=1)),
+        ("both", "ok", with_(quota_per_second=1, quota_burst=2**32 - 1)), ("2^32", "field-range", with_(quota_per_second=2**32, quota_burst=1))])
 
 
 def entry_order(r, w):
@@ -97,8 +141,8 @@ def entry_order(r, w):
     seal = w.entry(second, 9, w.operation(SEAL, SHARD, 2, second.hash, b""))[0]
     shown = lambda *entries, most=2**64 - 1: lambda: epochs_of(base, w.chain(SHARD, entries), most)
     r.words("S-104 order", [
-        ("entry after entry", "certificate", shown(made(certificate=wrong), b"")), ("the frame before", "truncated", lambda: epochs_of(
-            base, w.chain(SHARD, [made(certificate=wrong)]) + b"\0")),
+        ("entry after entry", "certificate", shown(made(certificate=wrong), b"")), ("its length first", "certificate", shown(
+            made(certificate=wrong), made(tail=b"\0"))),
         ("after SEAL, whatever it is", "serial", shown(good, seal, b"")), ("beyond, it must decode", "truncated", shown(good, seal, b"", most=2)),
         ("beyond, after SEAL", "ok", shown(good, seal, good, most=2)), ("beyond, of whatever kind", "ok", shown(good, made(op=enrol), most=1)),
         ("beyond, of whatever serial", "ok", shown(good, good, most=1)), ("which is judged", "serial", shown(good, good, most=2)),
@@ -108,6 +152,98 @@ def entry_order(r, w):
         ("beyond, whose operation does not", "format-unknown", shown(good, made(op=format_2), most=1)),
         ("beyond, whose body is too long", "truncated", shown(good, made(body=long), most=1)),
         ("beyond, whose body is no body", "ok", shown(good, made(body=b"\1"), most=1))])
+
+
+def payload_ends(r, w):
+    """S-103, S-104: what the payload is, and where its faults are found."""
+    base = w.file.genesis(SHARD)
+    second = w.changed(base, {"due_blocks": 3})
+    good = w.entry(base, 5, w.config(base, second))[0]
+    few = w.entry(base, 5, w.config(base, second, signers=w.admins[:1]))[0]
+    after = w.entry(second, 9, w.config(second, w.changed(second)))[0]
+    seal = w.entry(second, 9, w.operation(SEAL, SHARD, 2, second.hash, b""))[0]
+    head = lambda count, first=1, cluster=SHARD: le(cluster, 4) + le(count, 4) + le(first, 8)
+    part = lambda x: le(len(x), 4) + x
+    told = lambda raw, most=2**64 - 1: lambda: epochs_of(base, raw, most)
+
+    def kept(count, *parts, first=1):
+        """S-105: the epochs that one comes to who knows epoch 1, then the word."""
+        chain = Chain(base)
+        chain.take(w.chain(SHARD, [good]))
+        word = word_of(chain.take, head(count, first) + b"".join(parts))
+        return len(chain.epochs()) - 1, word
+    r.words("S-104 payload", [
+        ("none", "ok", told(b"")), ("a head alone", "ok", told(head(0))), ("a head cut off", "truncated", told(head(0)[:-1])),
+        ("4,097 entries", "truncated", told(head(4097))), ("4,096, of which none is there", "truncated", told(head(4096))),
+        ("257, of which one is there", "truncated", told(head(257) + part(good))),
+        ("4,097 before another cluster", "truncated", told(head(4097, cluster=COORDINATOR))),
+        ("serial 0 before another cluster", "truncated", told(head(1, 0, COORDINATOR) + part(good))),
+        ("serial 0 without entries", "truncated", told(head(0, 0))),
+        ("another cluster before the serial", "foreign", told(head(1, 2, COORDINATOR) + part(good))),
+        ("from serial 2, without entries: nowhere", "ok", told(head(0, 2))), ("and a byte", "truncated", told(head(0, 2) + b"\0")),
+        ("from serial 0", "truncated", told(head(1, 0) + part(good))),
+        ("a gap before what the entry is", "serial", told(head(1, 2) + part(b""))),
+        ("an entry less than counted", "truncated", told(head(2) + part(good))), ("found last", "signatures-too-few", told(head(2) + part(few))),
+        ("a byte behind", "truncated", told(head(1) + part(good) + b"\0")),
+        ("found last", "signatures-too-few", told(head(1) + part(few) + b"\0")),
+        ("a length beyond the payload", "truncated", told(head(1) + part(good)[:-1])),
+        ("found where it stands", "signatures-too-few", told(head(2) + part(few) + part(after)[:-1])),
+        ("before the entry that it cuts off", "truncated", told(head(1) + le(len(few) + 1, 4) + few)),
+        ("before the next one's faults", "truncated", told(head(2) + le(2**32 - 1, 4) + good + part(few))),
+        ("after SEAL, of which the payload has too little", "truncated", told(head(3) + part(good) + part(seal) + part(good)[:-1])),
+        ("beyond the epoch asked for, too", "truncated", told(head(2) + part(good) + part(after)[:-1], 1)),
+        ("and behind it", "truncated", told(head(2) + part(good) + part(after) + b"\0", 1))])
+    r.facts("S-105 payload", [
+        ("steps before a fault are steps", (2, "truncated"), lambda: kept(1, part(after), b"\0", first=2)),
+        ("and before one of the payload's length", (2, "truncated"), lambda: kept(2, part(after), first=2)),
+        ("a gap", (1, "serial"), lambda: kept(1, part(after), first=3)), ("serial 0", (1, "truncated"), lambda: kept(0, first=0)),
+        ("what is skipped is not looked at", (2, "ok"), lambda: kept(2, part(b"x"), part(after))),
+        ("not even if there is nothing", (2, "ok"), lambda: kept(2, part(b""), part(after))),
+        ("but its length must fit", (1, "truncated"), lambda: kept(1, part(b"x")[:-1])),
+        ("and no more be counted", (1, "truncated"), lambda: kept(2, part(b"x"))), ("nothing", (1, "ok"), lambda: kept(0, first=3)),
+        ("nothing, and a byte", (1, "truncated"), lambda: kept(0, b"\0", first=2))])
+    small, many = ConfigQuery(head(0)), [b"x"] * 4097
+    count = lambda entries, *frame: lambda: int.from_bytes(chain_answer(small, SHARD, {SHARD: entries}, CLIENT, *frame)[4:8], "little")
+    r.facts("S-103 answer", [
+        ("4,096 at most", 4096, count(many)), ("as many as fit a frame", 3, count(many, 16 + 15)), ("to the byte", 2, count(many, 16 + 14)),
+        ("of 32 MiB", 31, count([bytes(1 << 20)] * 33)), ("none fits", 0, count(many, 20))])
+
+
+def values_in_order(r, w):
+    """S-4: each value wholly where it stands."""
+    def but(change):
+        obj = copy.deepcopy(w.object)
+        change(obj)
+        return lambda: SystemFile(canonical(obj))
+
+    def at(*changes):
+        def change(obj):
+            for path, value in changes:
+                place = obj
+                for x in path[:-1]:
+                    place = place[x]
+                place[path[-1]] = value
+        return but(change)
+    card_bad, card_type = (("administrators", "cards", 2, "id"), "00" * 32), (("administrators", "cards", 0, "name"), 1)
+    needed, nodes = (("administrators", "needed"), -1), ("coordinators", 0, "nodes")
+    height, burst = (("coordinators", 0, "origin_height"), "00"), (("clients", 0, "quota_burst"), 2**32)
+    client, rights = (("clients", 0, "card", "id"), "00" * 32), ("clients", 0, "rights")
+    r.words("S-4 order", [
+        ("the last card before `needed`", "id-mismatch", at(card_bad, needed)), ("card after card", "field-type", at(card_bad, card_type)),
+        ("`needed` before coordinators", "field-type", at(needed, (nodes, []))),
+        ("too few nodes before a height", "field-range", at((nodes, []), height)), ("too many", "too-large", at((nodes, [1] * 17), height)),
+        ("a node's id before a height", "id-mismatch", at((nodes + (3, "id"), "00" * 32), height)),
+        ("a height before the next cluster", "field-type", at(height, (("shards", 0, "nodes"), []))),
+        ("a height before its root", "field-range", at((height[0], str(2**64)), (("coordinators", 0, "origin_root"), 0))),
+        ("a client's card before its quota", "id-mismatch", at(client, burst)),
+        ("that it is no object, too", "field-type", at((client[0][:3], 1), burst)),
+        ("the quota before the rights", "field-range", at(burst, (rights, 1))),
+        ("rule after rule", "field-range", at((rights, [{"allow": "x", "prefix": ""}, 1]))),
+        ("17 rules before what is in them", "too-large", at((rights, [1] * 17))),
+        ("`allow` before `prefix`", "field-range", at((rights, [{"allow": "x", "prefix": 1}]))),
+        ("an integer beyond 64 bits, where it stands", "field-type", at((("administrators", "needed"), 10**30), card_type)),
+        ("what is missing inside after what is of another type before", "field-type", at((("name",), 1), (("administrators",), {}))),
+        ("limits before administrators", "field-type", at((("limits",), []), card_type))])
 
 
 def limits_of_config(r, w):
@@ -367,7 +503,10 @@ def office(r, w):
         ("nor a longer one of another cluster", 0, serial(other, [two]))])
     r.words("S-142 CONFIG", [
         ("the file alone does not tell", "truncated", serial(b"")), *by_files,
-        ("of no cluster of the system", "foreign", serial(w.chain(SHARD + 1, []))), ("a gap", "serial", serial(w.chain(SHARD, entries[1:], 2))),
+        ("of no cluster of the system", "foreign", serial(w.chain(SHARD + 1, []))),
+        ("too many entries before that", "truncated", serial(le(SHARD + 1, 4) + le(4097, 4) + le(1, 8))),
+        ("without entries, from serial 7", "ok", serial(le(SHARD, 4) + le(0, 4) + le(7, 8))),
+        ("a gap", "serial", serial(w.chain(SHARD, entries[1:], 2))),
         ("a step that is not valid", "signature-invalid", serial(strange)), ("two of three by genesis", "ok", statement(w.admins[:2], none)),
         ("two by a CONFIG that needs three", "signatures-too-few", statement(w.admins[:2], one)),
         ("three by it", "ok", statement(w.admins, one)),

@@ -4,7 +4,7 @@ How the text was read where it says less than a program must know:
 - S-142: a chain that is shown is judged whole from genesis on, and then what is known beside it.
 """
 from config import check_signatures
-from consensus import Chain
+from consensus import Chain, Payload
 from machine import genesis_state
 from wire import Bad, Reader, need, tag
 
@@ -43,11 +43,12 @@ def follows(old, new):
 def in_office(system, payload, known=()):
     """S-142: the CONFIG by which whoever is no node of the old system judges a statement. payload: the CONFIG_CHAIN that was shown with it;
     known: those that were taken before, of whichever clusters. After SEAL it is the CONFIG that SEAL ended."""
-    cluster = Reader(payload).u(4)
+    cluster = Payload(payload).cluster
     need(cluster in [c.number for c in system.clusters], "foreign")
     chain = Chain(system.genesis(cluster))
+    chain.begins(payload)
     for x in (payload, *known):
-        if Reader(x).u(4) == cluster:
+        if Payload(x).cluster == cluster:
             chain.take(x)
     return chain.epochs()[-1][1]
 

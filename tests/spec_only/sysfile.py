@@ -1,9 +1,11 @@
 """Canonical JSON and the system file (7.1, 7.3).
 
 How the text was read where it says less than a program must know:
-- S-4, S-25: "from the outside in" holds in a cluster, a client and `administrators`, too: first types, ranges and lengths of its own values in
-  the order of the table, then what is inside of them, in the same order.
-- S-4: an integer of 2^53 or more is `field-range` as `format`, too. A prefix (S-31) of more than 256 bytes is `field-range`.
+- S-4, S-25: values go in the order of the table, each wholly where it stands: an array's length, then its elements, then the value behind it.
+  Only of the file's head S-25 names another order. A card's id is compared after S-14.
+- S-1: of the two that programs may read otherwise, half a pair is `field-type` where a text stands, and brackets are read as far as Python reads.
+- S-4: an integer of 2^53 or more is `field-range` as `format`, too. A prefix (S-31) of more than 256 bytes is `field-range`. Integers beyond
+  64 bits are found where they stand.
 """
 import json
 
@@ -53,7 +55,7 @@ def parse(raw):
                          parse_float=lambda s: NotInteger(), parse_constant=constant)
     except (ValueError, RecursionError):
         raise Bad("not-json")
-    need(all("\0" not in s for s in strings(out)), "not-json")
+    need(isinstance(out, dict) and all("\0" not in s for s in strings(out)), "not-json")
     return out
 
 
@@ -137,19 +139,16 @@ class Cluster:
     def __init__(self, number, obj):
         names(obj, {"nodes", "origin_height", "origin_root"})
         self.number = number
-        nodes = array(obj, "nodes", 4, 16)
+        self.nodes = [card_of(x, 1) for x in array(obj, "nodes", 4, 16)]
         self.origin_height, self.origin_root = decimal(obj, "origin_height"), hexa(obj, "origin_root", 32)
-        self.nodes = [card_of(x, 1) for x in nodes]
 
 
 class Client:
     def __init__(self, obj):
         names(obj, {"card", "quota_burst", "quota_per_second", "rights"})
-        need(isinstance(obj["card"], dict), "field-type")
+        self.card, rules = card_of(obj["card"], 2), []
         burst, per_second = (integer(obj, n, 0, 2**32 - 1) for n in ("quota_burst", "quota_per_second"))
-        rights, rules = array(obj, "rights", 0, 16), []
-        self.card = card_of(obj["card"], 2)
-        for rule in rights:
+        for rule in array(obj, "rights", 0, 16):
             names(rule, {"allow", "prefix"})
             allow = text(rule, "allow")
             need(allow in ("r", "w", "rw"), "field-range")
@@ -171,7 +170,6 @@ class SystemFile:
     def __init__(self, raw):
         need(len(raw) <= FILE_MAX, "too-large")
         obj = parse(raw)
-        need(isinstance(obj, dict), "field-type")
         need("format" in obj, "field-missing")
         need(integer(obj, "format", 0, TWO53) == 1, "format-unknown")
         names(obj, self.HEAD)
@@ -189,9 +187,8 @@ class SystemFile:
         self.limits, self.timeouts = values(obj["limits"], LIMITS), values(obj["timeouts"], TIMEOUTS)
         admins = obj["administrators"]
         names(admins, {"cards", "needed"})
-        cards = array(admins, "cards", 1, 32)
+        self.admins = [card_of(x, 3) for x in array(admins, "cards", 1, 32)]
         self.needed = integer(admins, "needed", 0, TWO53)
-        self.admins = [card_of(x, 3) for x in cards]
         self.coordinators = [Cluster(0x10000 + i, x) for i, x in enumerate(array(obj, "coordinators", 1, 256))]
         self.shards = [Cluster(0x20000 + i, x) for i, x in enumerate(array(obj, "shards", 1, 256))]
         self.clients = [Client(x) for x in array(obj, "clients", 0, 4096)]

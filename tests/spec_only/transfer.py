@@ -1,7 +1,7 @@
 """The receiver of a checkpoint (P-48), which clients may ask (P-50), and which checkpoints a sender keeps and shows (P-49).
 
 How the text was read where it says less than a program must know:
-- P-48: "since one was chosen last": what was shown already when one was chosen last goes on in the order in which it was shown.
+- P-48: of two that were shown when one was chosen last already, either will do: here the one that was shown first.
 - P-48: of what is put last, what has not come once comes last of all.
 - P-49: how long one that is taken stays is the node's choice (`hold`): so long after the last piece, ten times as long after the first.
   So long after his last question an asker asks anew. What it takes to show one is computed here at once.
