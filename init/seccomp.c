@@ -39,6 +39,9 @@ static const int base[] = {
 #ifdef SYS_arch_prctl
     SYS_arch_prctl, SYS_time,
 #endif
+#ifdef SYS_sigreturn /* s390x: behind each handler of a signal */
+    SYS_sigreturn,
+#endif
 #ifdef SYS_open /* the older ones, which the newest architectures do without */
     SYS_open, SYS_access, SYS_stat, SYS_lstat, SYS_readlink, SYS_poll, SYS_select, SYS_pipe, SYS_dup2, SYS_getrlimit,
 #endif
