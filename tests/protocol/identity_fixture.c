@@ -1,6 +1,7 @@
 /* Systems from a seed. */
 #include "tests/protocol/identity_fixture.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +16,9 @@
 bool fixture_entropy_fill(void *context, uint8_t *out, size_t count) {
     struct fixture_entropy *entropy = context;
     while (count > 0) {
-        uint8_t block[32], from[16];
+        uint8_t block[32];
+        const uint64_t from[2] = {htole64(entropy->seed), htole64(entropy->counter)};
         size_t take = count < sizeof block ? count : sizeof block;
-        memcpy(from, &entropy->seed, 8);
-        memcpy(from + 8, &entropy->counter, 8);
         entropy->counter++;
         sha256_hash(from, sizeof from, block);
         memcpy(out, block, take);

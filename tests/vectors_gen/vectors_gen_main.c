@@ -1,11 +1,12 @@
 /* vectors_gen DIRECTORY: writes DIRECTORY/<chapter>.json for every chapter.
  *
  * The same bytes on every machine: keys sorted, two spaces of indentation, one line feed at the end.
- * Exit 0: all written; 1: a file could not be written; 2: usage. */
+ * Exit 0: all written, but for links.json where a suite is lacking; 1: a file could not be written; 2: usage. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ring/primitives.h"
 #include "tests/vectors_gen/gen.h"
 
 #define PATH_BYTES_MAX 4096
@@ -63,7 +64,14 @@ int main(int argc, char **argv)
         {"durability", gen_durability},
         {"appliance", gen_appliance},
     };
+    /* libsodium alone has AES-GCM on some processors only; where it lacks, the chapter that shows both suites is left out, and said. */
+    const bool both_suites = ring_primitives_default()->suite_available(RING_SUITE_AESGCM);
     int bad = 0;
-    for (size_t i = 0; i < sizeof chapters / sizeof chapters[0]; i++) bad |= chapter_write(argv[1], &chapters[i]);
+    for (size_t i = 0; i < sizeof chapters / sizeof chapters[0]; i++) {
+        if (!both_suites && chapters[i].generate == gen_links)
+            fprintf(stderr, "vectors_gen: no AES-GCM here: links.json is left out\n");
+        else
+            bad |= chapter_write(argv[1], &chapters[i]);
+    }
     return bad;
 }
