@@ -124,7 +124,7 @@ $(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(wildcard $d/*
 
 # The rules of some hundred test programs take make a while to read: these goals, which build none of them, do without.
 WITHOUT_TESTS := all lib local-programs run start stop status reset setup help install uninstall image images repro boot cluster \
-                 diverse-cluster big-endian test-upgrade test test-long test-unit test-fuzz test-tidy test-system test-image recipe
+                 diverse-cluster split-map big-endian test-upgrade test test-long test-unit test-fuzz test-tidy test-system test-image recipe
 TESTDIRS := $(if $(filter-out $(WITHOUT_TESTS),$(or $(MAKECMDGOALS),all)),$(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/*.c)))))
 $(foreach d,$(TESTDIRS),$(eval TMAINS_$d := $(wildcard tests/$d/test_*.c tests/$d/*_main.c)))
 $(foreach d,$(TESTDIRS),$(eval TFUZZ_$d := $(wildcard tests/$d/fuzz_*.c)))
@@ -377,7 +377,7 @@ IMAGE_VERSION ?=
 FRESH ?=
 IMAGE_PROGRAMS = $(filter $(addprefix build/$(IMAGE_FLAVOUR)/heraclius-,admin console setup net slots),$(PROGRAMS_$(IMAGE_FLAVOUR)))
 
-.PHONY: setup-image image images repro boot cluster diverse-cluster big-endian test-upgrade
+.PHONY: setup-image image images repro boot cluster diverse-cluster split-map big-endian test-upgrade
 test-upgrade: ## a machine upgrades itself by UEFI, in a virtual machine: on trial, blessed, back by itself when the image is bad
 	@tests/image/upgrade.py long
 setup-image:
@@ -397,6 +397,8 @@ cluster: setup-image product-gcc heraclius ## eight virtual machines from one im
 diverse-cluster: images local-programs ## four nodes of one cluster on three architectures, two endians, two crypto back ends: same roots
 	@$(MAKE) --no-print-directory build/alone/heracliusd build/alone/heraclius-setup
 	@image/diverse-cluster --out $(OUT)
+split-map: ## a machine with eight CPUs beside local nodes: the split thread map, one pinned CPU a thread, the same root
+	@tests/setup image && python3 tests/image/threads.py
 big-endian: ## unit tests of the pure folders, and the vectors, as s390x programs under emulation
 	@tests/setup images && tests/big_endian
 
