@@ -25,9 +25,9 @@ import time
 from . import fat
 
 SERIAL_BYTES_MAX = 4 << 20
-# uname: this machine's own name of the architecture. cpu: as TCG has it; of s390x not all that QEMU 7.2 can (max): in a machine of it making a first
-# Ed25519 key never ended, with the older model it is made at once. firmware: UEFI's folder, code, variables, and the name under which it looks for
-# a program.
+# uname: this machine's own name of the architecture. cpu: as TCG has it; of s390x the model that QEMU takes by itself; there making a first
+# Ed25519 key takes 20 to 30 s in the machine, and 0.9 s as a program under emulation: why is not known. firmware: UEFI's folder, code,
+# variables, and the name under which it looks for a program.
 Kind = collections.namedtuple("Kind", "uname program machine cpu watchdog firmware")
 KINDS = {
     "amd64": Kind("x86_64", "qemu-system-x86_64", "q35", "max", "i6300esb",
