@@ -84,6 +84,7 @@ static bool spawn(enum program program) {
 void program_event(enum program program, enum service_event event, uint64_t now_ms) {
     struct program_now *running = &programs[program];
     enum service_state before = running->service.state;
+    if (event == SERVICE_STOP) running->again = false; /* the machine goes down while a program was to begin anew: it does not */
     enum service_action action = service_step(&running->service, event, now_ms);
     if (action == SERVICE_SPAWN) {
         bool spawned = spawn(program);

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.dont_write_bytecode = True
@@ -40,7 +41,7 @@ class Console:
     def job(self, line):
         """What heraclius-setup is run for, again while init says that it is too early for another."""
         while (answer := self.ask(line))[0].startswith("error busy"):
-            pass
+            time.sleep(0.1)
         return answer
 
     def status(self):
@@ -53,6 +54,7 @@ class Console:
             status = self.status()
             if re.search(pattern, status.get(name, "")) or self.machine.seconds() > end:
                 return status
+            time.sleep(0.1)  # what is said on the line is kept, up to SERIAL_BYTES_MAX
 
 
 def made(folder, real=()):
