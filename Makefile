@@ -275,7 +275,7 @@ uninstall: ## removes what install put there
 setup: ## installs missing Debian packages (without root: prints the one line to run)
 	@tests/setup
 
-test: ## everything in its short form, about 20 minutes on two cores; ends with "N passed, N failed"
+test: ## everything in its short form, about 25 minutes on two cores; ends with "N passed, N failed"
 	@tests/run all
 
 test-long: ## the long forms
