@@ -9,6 +9,7 @@
 #include "client/command.h"
 #include "merkle/bytes.h"
 #include "merkle/sha256.h"
+#include "merkle/trie.h"
 #include "protocol/system.h"
 #include "ring/clock.h"
 
@@ -51,7 +52,11 @@ struct flight {
     uint32_t *users;
     uint32_t count, room;
     bool write;
-    uint64_t load_first; /* --load: keys load_first ... ; users is not used */
+};
+
+struct load_key {
+    uint8_t path[8]; /* its first bytes */
+    uint64_t key;
 };
 
 struct bench {
@@ -63,7 +68,8 @@ struct bench {
     struct flight *flights;
     uint64_t random;
     bool measuring, stopping, loading;
-    uint64_t load_next;
+    uint64_t load_next; /* position in load_order */
+    struct load_key *load_order;
     int epoll;
     bool failed;
 };
@@ -262,6 +268,27 @@ static void write_flight(struct bench *bench, struct handle *handle) {
     flight_go(bench, flight);
 }
 
+static int load_key_compare(const void *left, const void *right) {
+    const struct load_key *a = left, *b = right;
+    return memcmp(a->path, b->path, sizeof a->path);
+}
+
+/* The order in which keys are loaded: of their paths in the state trie, which is the one in which nodes keep them on disk. So a table that is larger
+ * than what is left of the memory for the disk's cache is written page after page. */
+static bool load_order_make(struct bench *bench) {
+    bench->load_order = calloc(bench->options->keys, sizeof *bench->load_order);
+    if (!bench->load_order) return false;
+    for (uint64_t i = 0; i < bench->options->keys; i++) {
+        uint8_t key[BENCH_KEY_BYTES], path[SHA256_BYTES];
+        key_make(bench, i, key);
+        trie_path(TRIE_SPACE_USER, key, sizeof key, path);
+        memcpy(bench->load_order[i].path, path, sizeof bench->load_order[i].path);
+        bench->load_order[i].key = i;
+    }
+    qsort(bench->load_order, bench->options->keys, sizeof *bench->load_order, load_key_compare);
+    return true;
+}
+
 static void load_flight(struct bench *bench, struct handle *handle) {
     static uint8_t value[HERACLIUS_VALUE_BYTES_MAX];
     struct flight *flight = flight_take(bench, handle);
@@ -269,9 +296,10 @@ static void load_flight(struct bench *bench, struct handle *handle) {
     uint64_t end = bench->load_next + LOAD_OPS < bench->options->keys ? bench->load_next + LOAD_OPS : bench->options->keys;
     for (; bench->load_next < end; bench->load_next++) {
         uint8_t key[BENCH_KEY_BYTES];
-        bench->issued[bench->load_next] = 1;
-        key_make(bench, bench->load_next, key);
-        value_make(bench, bench->load_next, 1, value);
+        uint64_t index = bench->load_order[bench->load_next].key;
+        bench->issued[index] = 1;
+        key_make(bench, index, key);
+        value_make(bench, index, 1, value);
         heraclius_put(flight->request, key, sizeof key, value, bench->options->value_bytes);
     }
     flight_go(bench, flight);
@@ -403,7 +431,7 @@ bool bench_run(const struct bench_options *options, struct bench_totals *totals,
     bench.handles = calloc(options->client_keys, sizeof *bench.handles);
     bench.users = calloc(options->users, sizeof *bench.users);
     bench.issued = calloc(options->keys, sizeof *bench.issued);
-    bool good = bench.handles && bench.users && bench.issued && bench.epoll >= 0;
+    bool good = bench.handles && bench.users && bench.issued && bench.epoll >= 0 && (!options->load || load_order_make(&bench));
     if (!good) (void)command_fail(EXIT_USAGE, "bench: no memory for %u users and %" PRIu64 " keys", options->users, options->keys);
     if (good && handles_open(&bench, exit_code)) {
         /* Write numbers above those of an earlier run with the same seed: the clock's milliseconds above 2^40. */
@@ -419,5 +447,6 @@ bool bench_run(const struct bench_options *options, struct bench_totals *totals,
     free(bench.handles);
     free(bench.users);
     free(bench.issued);
+    free(bench.load_order);
     return good;
 }
