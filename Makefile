@@ -1,7 +1,7 @@
 # Heraclius: the one Makefile. `make help` is the map of the targets.
 #
 # Non-recursive. Sources are found by their place, nothing is listed by hand:
-#   <folder>/*.c                one static archive per folder, build/<flavour>/<folder>.a
+#   <folder>/*.c                one static archive per folder, build/<flavour>/<folder>.a; FOLDERS names them
 #   <folder>/<name>_main.c      a program, build/<flavour>/<name> (admin_main.c becomes heraclius-admin)
 #   tests/<folder>/test_*.c     a cmocka program each, build/<flavour>/tests/<folder>/test_*
 #   tests/<folder>/*_main.c     a program each, beside them
@@ -18,7 +18,8 @@ SHELL := /bin/bash
 .SUFFIXES:
 .SECONDARY:
 
-FOLDERS := client appliance protocol ring store bft merkle init
+APPLIANCE := $(addprefix appliance/,admin slots setup console net node replica transfer exec base config status)
+FOLDERS := client $(APPLIANCE) protocol ring store bft merkle init
 FLAVOURS := gcc clang asan tsan cov pic
 # Flavours that only a goal that names them needs: libsodium as the only cryptographic back end; the other architectures of the appliance.
 SPECIAL := alone arm64 s390x
@@ -29,13 +30,24 @@ DESTDIR ?=
 VERSION := $(shell sed -n 's/^.define HERACLIUS_VERSION "\(.*\)"/\1/p' client/heraclius.h 2>/dev/null)
 SONAME := libheraclius.so.$(firstword $(subst ., ,$(VERSION)))
 
-# What lies below each folder: the include arrows. tests/tidy/ enforces the same table.
+# What lies below each folder: whatever the include arrows of tests/tidy/rules.py lead to.
 BELOW_merkle := merkle
 BELOW_bft := bft merkle
 BELOW_store := store merkle
 BELOW_ring := ring
 BELOW_protocol := protocol bft merkle
-BELOW_appliance := appliance protocol ring store bft merkle
+BELOW_appliance/base := appliance/base protocol bft merkle
+BELOW_appliance/status := appliance/status ring
+BELOW_appliance/config := appliance/config appliance/status ring
+BELOW_appliance/exec := appliance/exec appliance/base protocol store bft merkle
+BELOW_appliance/transfer := appliance/transfer appliance/exec appliance/base protocol store bft merkle
+BELOW_appliance/replica := appliance/replica appliance/transfer appliance/exec appliance/base appliance/status protocol ring store bft merkle
+BELOW_appliance/node := appliance/node appliance/config $(BELOW_appliance/replica)
+BELOW_appliance/admin := appliance/admin protocol ring bft merkle
+BELOW_appliance/console := appliance/console protocol ring bft merkle
+BELOW_appliance/setup := appliance/setup appliance/config appliance/status protocol ring bft merkle
+BELOW_appliance/net := appliance/net ring
+BELOW_appliance/slots := appliance/slots appliance/setup appliance/console appliance/config appliance/status protocol ring bft merkle
 BELOW_client := client protocol ring bft merkle
 BELOW_init := init
 
@@ -132,7 +144,7 @@ $(foreach d,$(TESTDIRS),$(eval THELP_$d := $(filter-out $(TMAINS_$d) $(TFUZZ_$d)
 
 # INCLUDES_<file>: the folders of which a test's source includes something, as "folder" or "tests/folder"; COMMON_<d>: those of all helpers and
 # headers of a test folder. Found by name and once per program, not per flavour: otherwise make reads for seconds before it does anything.
-INCLUDED := $(if $(TESTDIRS),$(shell grep -Hos '^\#include "\(tests/\)\?[a-z_0-9]*/' tests/*/*.c tests/*/*.h 2>/dev/null \
+INCLUDED := $(if $(TESTDIRS),$(shell grep -Hos '^\#include "[a-z_0-9/]*/' tests/*/*.c tests/*/*.h 2>/dev/null \
               | sed 's/^/INCLUDES_/; s/:\#include "/+=/; s,/$$,,' | sort -u))
 $(foreach w,$(INCLUDED),$(eval $w))
 $(foreach d,$(TESTDIRS),$(eval COMMON_$d := $(sort $(foreach f,$(THELP_$d) $(wildcard tests/$d/*.h),$(INCLUDES_$f)))))
@@ -207,7 +219,7 @@ build/$1/flags: FORCE
 build/$1/obj/%.o: %.c build/$1/flags $$(if $$(SYSROOT_$1),$$(SYSROOT_$1)/whole)
 	@mkdir -p $$(@D); echo "  CC    $1 $$<"
 	@$$(FLAGS_$1) -MMD -MP -MF $$(@:.o=.d) -MT $$@ -c -o $$@.$$$$$$$$ $$< && mv $$@.$$$$$$$$ $$@
-build/$1/obj/appliance/admin_page.o: $$(wildcard appliance/page/*)
+build/$1/obj/appliance/admin/admin_page.o: $$(wildcard appliance/admin/page/*)
 $$(foreach d,$$(FOLDERS),$$(eval $$(call FOLDER_RULES,$1,$$d)))
 $$(foreach d,$$(TESTDIRS),$$(eval $$(call TESTDIR_RULES,$1,$$d)))
 -include $$(wildcard build/$1/obj/*/*.d build/$1/obj/*/*/*.d)

@@ -1,5 +1,5 @@
 /*
- * The network is heraclius-net's (appliance/net_watch.h), which is not root; dhcpcd's is what `dhcp` stands for. init hands the plan on, and goes by
+ * The network is heraclius-net's (appliance/net/), which is not root; dhcpcd's is what `dhcp` stands for. init hands the plan on, and goes by
  * the file in which heraclius-net says how it stands:
  *
  *   STATE TEXT       good, cannot, running, waiting: the stage

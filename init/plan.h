@@ -3,7 +3,7 @@
  *
  *   number N     of the configuration
  *   node NAME
- *   net ...      not looked at here: handed on to heraclius-net (appliance/net_plan.h)
+ *   net ...      not looked at here: handed on to heraclius-net (appliance/net/net_plan.h)
  *   ready        last; without it the plan is not whole
  *
  * An unknown line is a fault: init and heraclius-setup come in one image.

@@ -18,7 +18,7 @@
  *   wal/        data.mdb, lock.mdb
  *   state/      data.mdb, lock.mdb
  *   transfer/   a checkpoint on its way from peers
- *   evidence/, successors/   files of the node's own (appliance/node_evidence.c, node_successor.c), which the store never looks into
+ *   evidence/, successors/   files of the node's own (appliance/node/node_evidence.c, node_successor.c), which the store never looks into
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H

@@ -5,7 +5,7 @@
 #ifndef TESTS_APPLIANCE_BOOT_DISK_H
 #define TESTS_APPLIANCE_BOOT_DISK_H
 
-#include "appliance/fat.h"
+#include "appliance/slots/fat.h"
 
 enum { BOOT_DISK_BYTES = 1 << 20, BOOT_WRITES_MAX = 4096, BOOT_FILES_MAX = 32 };
 

@@ -6,7 +6,7 @@
 #ifndef TESTS_APPLIANCE_EXEC_WORLD_H
 #define TESTS_APPLIANCE_EXEC_WORLD_H
 
-#include "appliance/executor.h"
+#include "appliance/exec/executor.h"
 #include "protocol/batch.h"
 #include "protocol/leaf.h"
 #include "protocol/operation.h"

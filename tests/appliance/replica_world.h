@@ -8,8 +8,8 @@
 #ifndef TESTS_APPLIANCE_REPLICA_WORLD_H
 #define TESTS_APPLIANCE_REPLICA_WORLD_H
 
-#include "appliance/replica.h"
-#include "appliance/transfer_disk.h"
+#include "appliance/node/transfer_disk.h"
+#include "appliance/replica/replica.h"
 #include "protocol/config_chain.h"
 #include "tests/appliance/exec_world.h"
 #include "tests/keyed/keyed_signer.h"

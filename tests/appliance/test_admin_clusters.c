@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "appliance/admin_clusters.h"
+#include "appliance/admin/admin_clusters.h"
 
 /* A node of cluster s0 with `members`, of whom the bits of `linked` are up for it. */
 static void status_add(json_t *list, int member, int members, int ready, unsigned linked) {

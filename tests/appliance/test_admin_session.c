@@ -1,4 +1,4 @@
-/* Pairing codes and sessions of the admin console (appliance/admin_session.h), with a clock of the test's own. */
+/* Pairing codes and sessions of the admin console (appliance/admin/admin_session.h), with a clock of the test's own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "appliance/admin_session.h"
+#include "appliance/admin/admin_session.h"
 
 static uint64_t seed = 0x9E3779B97F4A7C15u;
 

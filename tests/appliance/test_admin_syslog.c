@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "appliance/admin_appliance.h"
-#include "appliance/admin_syslog.h"
+#include "appliance/admin/admin_appliance.h"
+#include "appliance/admin/admin_syslog.h"
 
 static char message[ADMIN_SYSLOG_BYTES];
 

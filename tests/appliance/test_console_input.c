@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "appliance/console_input.h"
+#include "appliance/console/console_input.h"
 
 static struct console_input input;
 static struct console_paste paste;

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "appliance/console_look.h"
-#include "appliance/control.h"
+#include "appliance/console/console_look.h"
+#include "appliance/status/control.h"
 
 static struct console_facts facts;
 static struct console_page page;

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "appliance/exec_log.h"
+#include "appliance/exec/exec_log.h"
 #include "merkle/check.h"
 #include "tests/appliance/exec_world.h"
 

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "appliance/net_claim.h"
-#include "appliance/net_plan.h"
+#include "appliance/net/net_claim.h"
+#include "appliance/net/net_plan.h"
 
 /* ---- plans ---- */
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "appliance/node_init_chain.h"
+#include "appliance/node/node_init_chain.h"
 #include "merkle/check.h"
 #include "protocol/config_chain.h"
 #include "store/wal.h"

@@ -11,14 +11,14 @@
 
 #include <cmocka.h>
 
-#include "appliance/admin.h"
-#include "appliance/blob.h"
-#include "appliance/control.h"
-#include "appliance/histogram.h"
-#include "appliance/log.h"
-#include "appliance/node.h"
-#include "appliance/node_config.h"
-#include "appliance/replica_private.h"
+#include "appliance/admin/admin.h"
+#include "appliance/base/blob.h"
+#include "appliance/node/node.h"
+#include "appliance/config/node_config.h"
+#include "appliance/replica/replica_private.h"
+#include "appliance/status/control.h"
+#include "appliance/status/histogram.h"
+#include "appliance/status/log.h"
 
 static char folder[64];
 

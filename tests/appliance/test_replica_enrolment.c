@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "merkle/check.h"
 #include "tests/appliance/replica_world.h"
 #include "tests/protocol/identity_fixture.h"

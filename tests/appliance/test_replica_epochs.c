@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "tests/appliance/replica_world.h"
 
 enum { DONE = 2, NUMBER = 3, INVALID = 4 }; /* O-53 */

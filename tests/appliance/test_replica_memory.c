@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "protocol/evidence.h"
 #include "tests/appliance/replica_world.h"
 

@@ -1,4 +1,4 @@
-/* Scrubbing: what is found in memory and in the write-ahead store, and what becomes of it (appliance/exec_scrub.c, replica_scrub.c). */
+/* Scrubbing: what is found in memory and in the write-ahead store, and what becomes of it (appliance/exec/exec_scrub.c, replica_scrub.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "appliance/exec_inside.h"
-#include "appliance/replica_private.h"
+#include "appliance/exec/exec_inside.h"
+#include "appliance/replica/replica_private.h"
 #include "tests/appliance/replica_world.h"
 
 enum { SHARD_NODE = RW_CLUSTER + 1, ENOUGH = 100000 };

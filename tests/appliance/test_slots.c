@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/slots.h"
+#include "appliance/slots/slots.h"
 #include "merkle/sha256.h"
 #include "tests/appliance/boot_disk.h"
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "appliance/slots_trial.h"
+#include "appliance/slots/slots_trial.h"
 
 static struct trial trial;
 static uint64_t now_ms;

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "appliance/transfer_share.h"
+#include "appliance/node/transfer_share.h"
 #include "protocol/checkpoint.h"
 
 static struct transfer_share share;

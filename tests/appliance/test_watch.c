@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "appliance/watch.h"
+#include "appliance/status/watch.h"
 
 enum { YEAR_S = 365 * 86400, FRESH_MS = 3000 };
 

@@ -5,7 +5,7 @@
 #ifndef TESTS_APPLIANCE_TRANSFER_WORLD_H
 #define TESTS_APPLIANCE_TRANSFER_WORLD_H
 
-#include "appliance/transfer.h"
+#include "appliance/transfer/transfer.h"
 #include "tests/keyed/keyed_signer.h"
 
 enum { TW_N = 4, TW_TAKER = 3, TW_CLUSTER = 0x00020000, TW_K = 16, TW_MAIL_MAX = 4096, TW_BLOBS_MAX = 4, TW_STATES_MAX = 24 };

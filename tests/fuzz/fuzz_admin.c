@@ -1,5 +1,5 @@
 /*
- * heraclius-admin on hostile requests (appliance/admin_routes.c and what it leads to), on a hostile admin.conf, and on hostile logs. No sockets: what
+ * heraclius-admin on hostile requests (admin_routes.c and what it leads to), on a hostile admin.conf, and on hostile logs. No sockets: what
  * libmicrohttpd hands on, and what init answers.
  *
  *   byte 0  bits 0, 1: 0, 1: a request; 2: admin.conf; 3: a log, in two looks
@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/admin_appliance.h"
-#include "appliance/admin_console.h"
+#include "appliance/admin/admin_appliance.h"
+#include "appliance/admin/admin_console.h"
 #include "merkle/check.h"
 #include "ring/clock.h"
 

@@ -1,5 +1,5 @@
 /*
- * The console on hostile answers (appliance/console_facts.c, console_look.c, console_views.c), and on a hostile line (console_input.c).
+ * The console on hostile answers (appliance/console/console_facts.c, console_look.c, console_views.c), and on a hostile line (console_input.c).
  *
  *   byte 0   columns of the window
  *   byte 1   its rows; odd: the line, even: the answers
@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/console_input.h"
-#include "appliance/console_look.h"
+#include "appliance/console/console_input.h"
+#include "appliance/console/console_look.h"
 #include "merkle/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,5 +1,5 @@
 /*
- * The control socket on hostile bytes (appliance/control.c): no node, only the socket's own thread and a snapshot that stands still.
+ * The control socket on hostile bytes (appliance/status/control.c): no node, only the socket's own thread and a snapshot that stands still.
  *
  *   byte 0  bytes handed over at a time (0: all at once)
  *   rest    what is written, before this end is shut
@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "appliance/control.h"
+#include "appliance/status/control.h"
 #include "merkle/check.h"
 
 enum { INPUT_BYTES_MAX = 3 * CONTROL_REQUEST_BYTES_MAX, LINES_MAX = 64, ANSWERS_BYTES_MAX = 4 << 20 };

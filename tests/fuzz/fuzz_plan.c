@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "appliance/net_plan.h"
+#include "appliance/net/net_plan.h"
 #include "init/plan.h"
 #include "merkle/check.h"
 

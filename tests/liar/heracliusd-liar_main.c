@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/node.h"
+#include "appliance/node/node.h"
 #include "ring/clock.h"
 #include "tests/liar/liar.h"
 

@@ -31,7 +31,7 @@
 
 #include <stdatomic.h>
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 
 enum liar_kind {
     LIAR_EQUIVOCATE,

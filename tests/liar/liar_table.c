@@ -1,7 +1,7 @@
 /* A table that goes bad in memory: some user's value changes, with and without its checksum. */
 #include <string.h>
 
-#include "appliance/exec_inside.h"
+#include "appliance/exec/exec_inside.h"
 #include "tests/liar/liar.h"
 
 /* Some stored value of a user; another one each time. */

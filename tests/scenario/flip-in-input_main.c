@@ -2,7 +2,7 @@
  * Bits of inputs flip on a node's disk (P-22): the blocks that name them cannot be replayed, and the node fetches what it lacks. What it fetched lies
  * on its disk again: the next start goes through all of it. Otherwise each start would end below those blocks anew.
  */
-#include "appliance/node.h"
+#include "appliance/node/node.h"
 #include "tests/scenario/scenario.h"
 
 static uint32_t inputs_damage(struct wal *wal) {

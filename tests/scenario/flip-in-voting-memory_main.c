@@ -1,5 +1,5 @@
 /* A bit of the voting memory flips (P-2, P-15): that is not the same as having none. The node does not start, and so signs nothing a second time. */
-#include "appliance/node.h"
+#include "appliance/node/node.h"
 #include "tests/scenario/scenario.h"
 
 int main(int argc, char **argv) {

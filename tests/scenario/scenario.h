@@ -9,7 +9,7 @@
 #ifndef TESTS_SCENARIO_SCENARIO_H
 #define TESTS_SCENARIO_SCENARIO_H
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "tests/sim/sys.h"
 
 struct scenario {

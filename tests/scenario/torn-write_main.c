@@ -4,7 +4,7 @@
  */
 #include "tests/scenario/scenario.h"
 
-#include "appliance/node.h"
+#include "appliance/node/node.h"
 
 /* The newest body with references; its second half is as if it had never been written. */
 static bool tear(struct wal *wal) {

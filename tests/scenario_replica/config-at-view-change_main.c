@@ -2,7 +2,7 @@
  * A CONFIG is prepared and not committed when the leader dies (B-41): the next leader makes it final by an empty block behind it, and the epoch
  * begins.
  */
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "tests/scenario_replica/replica_scenario.h"
 
 static bool armed;

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "tests/scenario_replica/replica_scenario.h"
 
 /* In a final block at all coordinators, which hold it for no block any more. */

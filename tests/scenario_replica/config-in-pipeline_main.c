@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "tests/scenario_replica/replica_scenario.h"
 
 enum { WRITES = 12 };

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "tests/scenario_replica/replica_scenario.h"
 
 static void change(struct replica_world *rw, struct admin_op *op, uint64_t serial, const uint8_t predecessor[32], uint32_t client) {

@@ -5,7 +5,7 @@
  */
 #include "tests/scenario_replica/replica_scenario.h"
 
-#include "appliance/transfer_private.h"
+#include "appliance/transfer/transfer_private.h"
 #include "protocol/evidence.h"
 
 enum { DOWN = 5, LIAR = 4, MESSAGE_PIECE = 0x0110 };

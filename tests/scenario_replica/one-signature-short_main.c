@@ -4,7 +4,7 @@
  */
 #include "tests/scenario_replica/replica_scenario.h"
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 
 int main(int argc, char **argv) {
     static struct rw_script script;

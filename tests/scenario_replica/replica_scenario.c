@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 
 static const char *rule_of_script;
 static uint64_t seed_of_script;

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "protocol/slice.h"
 #include "tests/scenario_replica/replica_scenario.h"
 

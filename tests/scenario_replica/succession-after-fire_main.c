@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "tests/scenario_replica/succession.h"
 
 enum { SHARD = RW_CLUSTER, ABOVE = 8, HEIGHT_BITS = 48 };

@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "appliance/message_type.h"
-#include "appliance/node.h"
-#include "appliance/replica_private.h"
+#include "appliance/base/message_type.h"
+#include "appliance/node/node.h"
+#include "appliance/replica/replica_private.h"
 #include "protocol/backup.h"
 #include "protocol/canonical.h"
 #include "protocol/successor.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "client/heraclius.h"
 #include "protocol/evidence.h"
 #include "tests/scenario_replica/succession.h"

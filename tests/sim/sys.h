@@ -44,7 +44,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/replica.h"
+#include "appliance/replica/replica.h"
 #include "bft/wire.h"
 #include "merkle/check.h"
 #include "store/state.h"
@@ -250,7 +250,7 @@ struct sys_signed {
 };
 
 struct sys_node {
-    struct node *shell; /* appliance/node.h */
+    struct node *shell; /* appliance/node/node.h */
     const struct card *card;
     bool spare, ordered; /* spare: not of the system file; ordered: the administrators had it started */
     bool faulty;         /* counts among the f of each CONFIG that it is in */

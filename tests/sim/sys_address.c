@@ -1,15 +1,15 @@
 /*
- * Where nodes are reached (tests/sim/sys.h), in the place of appliance/node_addresses.c and of what client/ does with the same file: each node and
- * each client has an addresses.json of its own (S-90), in the product's form and read by the product's code. Nodes move: to an address that nobody
- * had, to one that another has left, or two change places. Their operators run `heraclius address set` one after another, some late, some wrongly, at
- * times the entry is removed or the file is spoilt. Each holder looks at its file once a second; a file that is refused, and to a node an entry that
- * is not there, changes nothing.
+ * Where nodes are reached (tests/sim/sys.h), in the place of appliance/node/node_addresses.c and of what client/ does with the same file: each node
+ * and each client has an addresses.json of its own (S-90), in the product's form and read by the product's code. Nodes move: to an address that
+ * nobody had, to one that another has left, or two change places. Their operators run `heraclius address set` one after another, some late, some
+ * wrongly, at times the entry is removed or the file is spoilt. Each holder looks at its file once a second; a file that is refused, and to a node
+ * an entry that is not there, changes nothing.
  *
  * A link comes up only if one of the two dials the other (L-44) at the address where it is now: whoever else is there has not its key (L-13). No
  * message carries an address, so all that a liar could do is to have a node looked for under another's name: sys_peers.c holds each name that a
  * replica tells against the key's card. After the heal the files are right, and all who let each other in must be linked within REACHED_US.
  */
-#include "appliance/node.h"
+#include "appliance/node/node.h"
 #include "protocol/addresses.h"
 #include "tests/sim/sys.h"
 

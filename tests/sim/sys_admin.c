@@ -3,8 +3,8 @@
  * whichever members they reach, and again until one is in force (enrolments: sys_enrol.c). Sometimes two with the same serial are about. What is in
  * force is never taken from the administrators: an honest node shows it by entering the epoch, and must have one that was signed.
  */
-#include "appliance/node.h"
-#include "appliance/replica_private.h"
+#include "appliance/node/node.h"
+#include "appliance/replica/replica_private.h"
 #include "protocol/admin_op.h"
 #include "protocol/claim.h"
 #include "protocol/config_chain.h"

@@ -2,8 +2,8 @@
  * Safety, looked at after each step of an honest node (tests/sim/sys.h). What is compared comes from the nodes' own state and from what they sent;
  * what is held against it was noted here when it happened.
  */
-#include "appliance/node.h"
-#include "appliance/replica_private.h"
+#include "appliance/node/node.h"
+#include "appliance/replica/replica_private.h"
 #include "protocol/evidence.h"
 #include "tests/sim/sys.h"
 

@@ -3,8 +3,8 @@
  * handed to members of each coordinator cluster until all have decided it. What a node holds to be decided is compared with what was signed, and with
  * whom its net lets in.
  */
-#include "appliance/node.h"
-#include "appliance/replica_private.h"
+#include "appliance/node/node.h"
+#include "appliance/replica/replica_private.h"
 #include "protocol/admin_op.h"
 #include "protocol/keyfile.h"
 #include "tests/sim/sys.h"

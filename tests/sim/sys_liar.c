@@ -4,7 +4,7 @@
  * well formed as its key allows. It also speaks out of turn: what it kept of others' and its own frames, as it was or altered, to
  * whom it likes. What it gives to those who take a checkpoint from it: sys_liar_piece.c.
  */
-#include "appliance/node.h"
+#include "appliance/node/node.h"
 #include "tests/liar/liar.h"
 #include "tests/sim/sys.h"
 

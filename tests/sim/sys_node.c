@@ -1,9 +1,9 @@
 /*
- * A node: the loop of appliance/node_fused.c with another machine under it (tests/sim/sys.h). Opening is core_open() of appliance/node.c, recovery is
- * the product's node_restore() itself.
+ * A node: the loop of appliance/node/node_fused.c with another machine under it (tests/sim/sys.h). Opening is core_open() of node.c there, recovery
+ * is the product's node_restore() itself.
  */
-#include "appliance/node.h"
-#include "appliance/replica_private.h"
+#include "appliance/node/node.h"
+#include "appliance/replica/replica_private.h"
 #include "tests/sim/sys.h"
 
 enum { LINK_US = 5000, AGAIN_US = 20000 };
@@ -234,7 +234,7 @@ static void shell_close(struct sys_node *node) {
     node->shell = NULL;
 }
 
-/* As state_restore() of appliance/node.c: a damaged checkpoint spoils executor and replica, which begin anew; what lacks comes from peers. */
+/* As state_restore() of appliance/node/node.c: a damaged checkpoint spoils executor and replica, which begin anew; what lacks comes from peers. */
 static enum node_restored restore(struct sys_world *world, uint32_t index, char text[NODE_TEXT_BYTES]) {
     struct sys_node *node = &world->nodes[index];
     char name[SYS_NAME_BYTES];

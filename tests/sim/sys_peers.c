@@ -1,8 +1,8 @@
 /*
- * Whom a node's net lets in (tests/sim/sys.h), in the place of appliance/node_peers.c: those of the system file and the clients of final state at a
- * start, then what the replica tells. A link is up only between two who know each other.
+ * Whom a node's net lets in (tests/sim/sys.h), in the place of appliance/node/node_peers.c: those of the system file and the clients of final state
+ * at a start, then what the replica tells. A link is up only between two who know each other.
  */
-#include "appliance/node.h"
+#include "appliance/node/node.h"
 #include "tests/sim/sys.h"
 
 enum { LINK_US = 5000 };

@@ -5,8 +5,8 @@
  * its peers by, the places of the list of the epoch that it links by, and of the newest list that it knows of each paired cluster. (That certificates
  * are read by the list of their own epoch: certificate_check() of sys_check.c holds each signature against who was at its place then.)
  */
-#include "appliance/node.h"
-#include "appliance/replica_private.h"
+#include "appliance/node/node.h"
+#include "appliance/replica/replica_private.h"
 #include "protocol/admin_op.h"
 #include "tests/sim/sys.h"
 

@@ -2,7 +2,7 @@
  * Clusters ended by SEAL (tests/sim/sys.h): one of them somewhere in a walk, while all goes on that goes wrong in it, and a CONFIG may win the race
  * for the serial; the others when the system is closed for its successor. That it is sealed is believed of honest members alone, and is for ever.
  */
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "protocol/admin_op.h"
 #include "tests/sim/sys.h"
 

@@ -5,9 +5,9 @@
  * its genesis from the origin's folder, by the product's node_inherit(), at each start until it has a checkpoint; clients go over with their journals
  * and send again what is unsettled. Then things go wrong again for a while, and the liveness phase is the successor's.
  */
-#include "appliance/node.h"
-#include "appliance/node_genesis.h"
-#include "appliance/replica_private.h"
+#include "appliance/node/node.h"
+#include "appliance/node/node_genesis.h"
+#include "appliance/replica/replica_private.h"
 #include "protocol/backup_folder.h"
 #include "protocol/canonical.h"
 #include "protocol/claim.h"

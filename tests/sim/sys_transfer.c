@@ -1,13 +1,13 @@
 /*
- * State transfer at a node (tests/sim/sys.h): the thread of appliance/node_transfer.c with another machine under it. The state machine (transfer*.c)
- * and its disk (transfer_disk.c) are the product's. What the thread is told waits in a queue, since it does one thing at a time and waits for its
- * disk; what it may use for others grows with time as there, and questions cost a set time instead of a measured one.
+ * State transfer at a node (tests/sim/sys.h): the thread of appliance/node/node_transfer.c with another machine under it. The state machine
+ * (transfer*.c) and its disk (transfer_disk.c) are the product's. What the thread is told waits in a queue, since it does one thing at a time and
+ * waits for its disk; what it may use for others grows with time as there, and questions cost a set time instead of a measured one.
  */
-#include "appliance/node.h"
-#include "appliance/replica_private.h"
-#include "appliance/transfer.h"
-#include "appliance/transfer_disk.h"
-#include "appliance/transfer_share.h"
+#include "appliance/node/node.h"
+#include "appliance/node/transfer_disk.h"
+#include "appliance/node/transfer_share.h"
+#include "appliance/replica/replica_private.h"
+#include "appliance/transfer/transfer.h"
 #include "tests/sim/sys.h"
 
 enum {

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/node.h"
-#include "appliance/replica_private.h"
+#include "appliance/node/node.h"
+#include "appliance/replica/replica_private.h"
 #include "tests/sweep/record.h"
 
 static struct node node;

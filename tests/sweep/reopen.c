@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "merkle/check.h"
 #include "protocol/system.h"
 

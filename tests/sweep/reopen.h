@@ -2,7 +2,7 @@
 #ifndef TESTS_SWEEP_REOPEN_H
 #define TESTS_SWEEP_REOPEN_H
 
-#include "appliance/node.h"
+#include "appliance/node/node.h"
 #include "bft/memory.h"
 
 enum reopen_state { REOPEN_STATE_WHOLE, REOPEN_STATE_NONE, REOPEN_STATE_LOST };

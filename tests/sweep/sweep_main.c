@@ -31,7 +31,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "appliance/replica_private.h"
+#include "appliance/replica/replica_private.h"
 #include "merkle/check.h"
 #include "protocol/last_signed.h"
 #include "tests/sweep/image.h"

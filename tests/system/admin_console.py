@@ -227,7 +227,7 @@ def audit(cases, admin, own):
 
 def api(cases, admin, own):
     doc = json.loads(admin.https("GET", "/api/v1/openapi.json")[2])
-    with open(f"{TOP}/appliance/admin_routes.c") as f:
+    with open(f"{TOP}/appliance/admin/admin_routes.c") as f:
         served = set(re.findall(r'\{"(GET|POST)", "([^"]+)",', f.read()))
     named = {(method.upper(), path) for path, methods in doc["paths"].items() for method in methods}
     good = served == named and len(served) > 15

@@ -150,7 +150,7 @@ def main():
     cases = Cases()
     if not browser.installed():
         print("skipped: chromium and chromium-driver are not installed (tests/setup test browser)")
-        lacking = [f for f in ("page.html", "pair.html", "page.js", "page.css", "icon.svg") if not os.path.exists(f"{TOP}/appliance/page/{f}")]
+        lacking = [f for f in ("page.html", "pair.html", "page.js", "page.css", "icon.svg") if not os.path.exists(f"{TOP}/appliance/admin/page/{f}")]
         cases.case("the page's files are there; the rest was not tested", not lacking, lacking)
         return cases.end()
     with System() as system:

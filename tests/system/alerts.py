@@ -55,7 +55,7 @@ def main():
     cases.case("each has its line in docs/operating.md", not lacking, lacking)
     drills = set(re.findall(r"drill: docs/operating.md#([a-z0-9-]+)", rules))
     cases.case("and a drill that there is", drills and drills <= anchors(operating), drills - anchors(operating))
-    served = "".join(read(f"{TOP}/appliance/{f}") for f in ("control_json.c", "admin.c", "admin_routes.c"))
+    served = "".join(read(f"{TOP}/appliance/{f}") for f in ("status/control_json.c", "admin/admin.c", "admin/admin_routes.c"))
     metrics = set(re.findall(r"\bheraclius_[a-z_]+", re.sub(r"^ *(?!.*expr).*$", "", rules, flags=re.M)))
     lacking = [m for m in metrics if m not in served]
     cases.case("they ask for metrics that are served", len(metrics) > 10 and not lacking, lacking)

@@ -14,22 +14,24 @@ import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAMS = {"sim": "build/gcc/tests/sim/sim_system", "node": "build/gcc/heracliusd", "client": "build/gcc/heraclius"}
-MEMBER = re.compile(r"(build/gcc/(\w+)\.a)\((\w+\.o)\)")
+MEMBER = re.compile(r"(build/gcc/([\w/]+)\.a)\((\w+\.o)\)")
 NEEDED = {"bft": ("core", "core_vote", "core_view", "core_run", "core_table", "core_repair", "certificate", "wire", "memory"),
           "merkle": ("tree", "trie", "sha256"), "store": ("table", "state_buffer", "wal_key"),
           "protocol": ("batch", "decision", "slice", "operation", "system", "checkpoint", "checkpoint_records", "pending",
                        "backup", "backup_folder", "successor"),
-          "appliance": ("replica", "replica_batch", "replica_block", "replica_core", "replica_input", "replica_last", "replica_persist",
-                        "replica_propose", "replica_queue", "replica_restore", "replica_source", "replica_client", "executor", "exec_block",
-                        "exec_coordinator", "exec_shard", "exec_queue", "exec_record", "exec_operation", "execution", "node_restore",
-                        "transfer", "transfer_disk", "transfer_evidence", "transfer_items", "transfer_manifest", "transfer_piece",
-                        "transfer_pieces", "transfer_serve", "transfer_kept", "transfer_take", "transfer_epoch", "checkpoint_blobs",
-                        "replica_transfer", "replica_epoch", "replica_config", "replica_admin", "exec_admin",
-                        "replica_successor", "node_inherit"),
+          "appliance/base": ("checkpoint_blobs",),
+          "appliance/exec": ("executor", "exec_block", "exec_coordinator", "exec_shard", "exec_queue", "exec_record", "exec_operation", "execution",
+                             "exec_admin"),
+          "appliance/transfer": ("transfer", "transfer_evidence", "transfer_items", "transfer_manifest", "transfer_piece", "transfer_pieces",
+                                 "transfer_serve", "transfer_kept", "transfer_take", "transfer_epoch"),
+          "appliance/replica": ("replica", "replica_batch", "replica_block", "replica_core", "replica_input", "replica_last", "replica_persist",
+                                "replica_propose", "replica_queue", "replica_restore", "replica_source", "replica_client", "replica_transfer",
+                                "replica_epoch", "replica_config", "replica_admin", "replica_successor"),
+          "appliance/node": ("node_restore", "transfer_disk", "node_inherit"),
           "client": ("engine", "request", "answer", "numbers", "journal", "settle", "follow", "backup", "backup_manifest", "backup_pieces",
                      "backup_store")}
 REPLACED = (("store", "wal.o"), ("store", "state.o"), ("store", "store.o"), ("ring", "clock.o"), ("ring", "entropy.o"), ("client", "connection.o"),
-            ("appliance", "node_genesis.o"))
+            ("appliance/node", "node_genesis.o"))
 passed = failed = 0
 
 

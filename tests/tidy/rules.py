@@ -7,20 +7,32 @@ import os
 import re
 import subprocess
 
-# The include arrows: a folder may include itself and these. The Makefile links by the same table.
+# The include arrows: a folder may include itself and these. The Makefile (BELOW_*) links what they lead to.
 ARROWS = {
     "merkle": set(),
     "bft": {"merkle"},
     "store": {"merkle"},
     "ring": set(),
     "protocol": {"merkle", "bft"},
-    "appliance": {"protocol", "ring", "store", "bft", "merkle"},
+    "appliance/base": {"protocol", "merkle"},
+    "appliance/status": {"ring"},
+    "appliance/config": {"appliance/status"},
+    "appliance/exec": {"appliance/base", "protocol", "store", "merkle"},
+    "appliance/transfer": {"appliance/exec", "appliance/base", "protocol", "store", "bft", "merkle"},
+    "appliance/replica": {"appliance/transfer", "appliance/exec", "appliance/base", "appliance/status", "protocol", "store", "bft", "merkle"},
+    "appliance/node": {"appliance/replica", "appliance/transfer", "appliance/exec", "appliance/base", "appliance/config", "appliance/status",
+                       "protocol", "ring", "store", "bft", "merkle"},
+    "appliance/admin": {"protocol", "ring", "bft", "merkle"},
+    "appliance/console": {"protocol", "ring", "bft"},
+    "appliance/setup": {"appliance/config", "protocol", "ring", "bft", "merkle"},
+    "appliance/net": {"ring"},
+    "appliance/slots": {"appliance/setup", "appliance/console", "protocol", "ring", "bft", "merkle"},
     "client": {"protocol", "ring", "bft", "merkle"},
     "init": set(),
 }
 FOLDERS = tuple(ARROWS)
-PURE = ("merkle", "bft")
-WITHOUT_HEAP = PURE + ("init",)
+WITHOUT_HEAP = ("merkle", "bft", "init")
+PURE = ("merkle", "bft", "appliance/base", "appliance/exec", "appliance/transfer", "appliance/replica")
 INIT_LINES_MAX = 3000
 
 FILE_LINES_MAX = 800
@@ -29,9 +41,9 @@ TEST_FUNCTION_LINES_MAX = 100
 COLUMNS_MAX = 150
 
 # Headers that one folder alone may include.
-ONLY = {"lmdb.h": ("store",), "liburing.h": ("ring",), "microhttpd.h": ("appliance",), "gnutls/gnutls.h": ("appliance",),
-        "histedit.h": ("appliance",),
-        "popt.h": ("client", "appliance")}
+ONLY = {"lmdb.h": ("store",), "liburing.h": ("ring",), "microhttpd.h": ("appliance/admin",),
+        "gnutls/gnutls.h": ("appliance/admin",), "histedit.h": ("appliance/console",),
+        "popt.h": ("client",) + tuple(f for f in FOLDERS if f.startswith("appliance/"))}
 
 # The files that read the clock, and those that read entropy, each with its reason.
 CLOCK_FILES = {
@@ -117,7 +129,7 @@ class Tree:
 
     def c_files(self, product_only=False):
         for p in self.files:
-            if p.endswith((".c", ".h")) and (p.split("/")[0] in FOLDERS or (not product_only and p.startswith("tests/"))):
+            if p.endswith((".c", ".h")) and (folder_of(p) in FOLDERS or (not product_only and p.startswith("tests/"))):
                 yield p
 
     def texts(self):
@@ -142,7 +154,9 @@ def blank(text):
 
 
 def folder_of(path):
-    return path.split("/")[0]
+    """Of the product's folders the one that it lies in; else the uppermost."""
+    parts = path.split("/")
+    return "/".join(parts[:2]) if "/".join(parts[:2]) in FOLDERS else parts[0]
 
 
 def is_product(path):
@@ -185,11 +199,14 @@ def functions(tree, path):
 # ---------------------------------------------------------------- the rules
 
 def rule_arrows(tree):
-    """Includes point one way only."""
+    """Includes point one way only, and each source lies in a folder that has its arrows."""
+    for p in tree.files:
+        if p.endswith((".c", ".h")) and not is_product(p) and not p.startswith("tests/"):
+            yield p, 1, "lies in no folder of the product"
     for p in tree.c_files(product_only=True):
         folder = folder_of(p)
         for i, quoted, name in includes(tree, p):
-            to = name.split("/")[0]
+            to = folder_of(name)
             if quoted and to == "tests":
                 yield p, i, f"product code includes {name}"
             elif quoted and to in FOLDERS and to != folder and to not in ARROWS[folder]:
@@ -210,6 +227,25 @@ def rule_one_owner(tree):
         for i, _, name in includes(tree, p):
             if name in ONLY and folder_of(p) not in ONLY[name]:
                 yield p, i, f"only {' and '.join(ONLY[name])} may include {name}"
+
+
+def rule_archives(tree):
+    """A program is linked with what the arrows lead to: the Makefile's BELOW_*."""
+    if "Makefile" not in tree.files:
+        return
+    below = dict(re.findall(r"^BELOW_(\S+) := (.*)$", tree.text("Makefile"), re.M))
+    for folder in FOLDERS:
+        wanted, found = {folder}, set()
+        while wanted - found:
+            found |= wanted
+            wanted = found.union(*(ARROWS[f] for f in found))
+        words = re.sub(r"\$\(BELOW_(\S+)\)", lambda m: below.get(m.group(1), ""), below.get(folder, "")).split()
+        if set(words) != found:
+            yield "Makefile", 1, f"BELOW_{folder} is not {' '.join(sorted(found))}"
+        for i, f in enumerate(words):
+            for upper in words[i + 1:]:
+                if f in ARROWS.get(upper, ()):
+                    yield "Makefile", 1, f"BELOW_{folder}: {f} stands before {upper}, which needs it"
 
 
 def calls(tree, path, names):
@@ -267,7 +303,7 @@ def rule_init_is_small(tree):
 
 
 def rule_pure(tree):
-    """merkle/ and bft/ make no system call and start no thread."""
+    """What decides makes no system call and starts no thread."""
     for p in tree.c_files(product_only=True):
         if folder_of(p) in PURE:
             for i, _, name in includes(tree, p):

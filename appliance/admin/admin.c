@@ -1,0 +1,174 @@
+#include "appliance/admin/admin.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "ring/clock.h"
+
+/* Reads one line; NULL: too long, too slow, or the other end closed. */
+static char *line_read(int fd, size_t *used) {
+    size_t room = 65536;
+    char *line = malloc(room);
+    uint64_t until = ring_clock_ms() + ADMIN_ANSWER_MS;
+    *used = 0;
+    while (line != NULL) {
+        uint64_t now = ring_clock_ms();
+        struct pollfd polled = {.fd = fd, .events = POLLIN};
+        if (now >= until || poll(&polled, 1, (int)(until - now)) <= 0) break;
+        ssize_t got = recv(fd, line + *used, room - *used, 0);
+        if (got <= 0) break;
+        *used += (size_t)got;
+        if (line[*used - 1] == '\n') return line;
+        if (*used < room) continue;
+        room *= 2;
+        char *grown = room <= ADMIN_ANSWER_BYTES_MAX ? realloc(line, room) : NULL;
+        if (grown == NULL) break;
+        line = grown;
+    }
+    free(line);
+    return NULL;
+}
+
+json_t *admin_ask(const char *path, const char *ask) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char question[64];
+    if (strlen(path) >= sizeof address.sun_path) return NULL;
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int length = snprintf(question, sizeof question, "{\"ask\":\"%s\"}\n", ask);
+    json_t *answer = NULL;
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
+        send(fd, question, (size_t)length, MSG_NOSIGNAL) == length) {
+        size_t bytes;
+        char *line = line_read(fd, &bytes);
+        if (line != NULL) answer = json_loadb(line, bytes, 0, NULL);
+        free(line);
+    }
+    if (fd >= 0) close(fd);
+    return answer;
+}
+
+char *admin_status_text(const struct admin_nodes *nodes) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < nodes->count; i++) {
+        json_t *answer = admin_ask(nodes->paths[i], "status");
+        if (answer == NULL) answer = json_pack("{s:s,s:s}", "socket", nodes->paths[i], "error", "no answer: is this node running?");
+        json_array_append_new(list, answer);
+    }
+    json_t *all = json_pack("{s:o}", "nodes", list);
+    char *text = json_dumps(all, JSON_INDENT(1));
+    json_decref(all);
+    return text;
+}
+
+char *admin_ready_text(const struct admin_nodes *nodes, bool *good) {
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    *good = true;
+    if (out == NULL) return NULL;
+    for (size_t i = 0; i < nodes->count; i++) {
+        json_t *answer = admin_ask(nodes->paths[i], "ready");
+        bool ready = json_is_true(json_object_get(answer, "ready"));
+        const char *name = json_string_value(json_object_get(answer, "node")), *phase = json_string_value(json_object_get(answer, "phase"));
+        (void)fprintf(out, "%s %s %s\n", name != NULL ? name : nodes->paths[i], ready ? "ready" : "not ready", phase != NULL ? phase : "down");
+        *good = *good && ready;
+        json_decref(answer);
+    }
+    (void)fclose(out);
+    return text;
+}
+
+/* ---- Prometheus text ---- */
+
+static void sample_print(FILE *out, const json_t *sample, const char *node) {
+    const char *name = json_string_value(json_object_get(sample, "name")), *key;
+    const json_t *value = json_object_get(sample, "value");
+    json_t *label;
+    if (name == NULL) return;
+    (void)fprintf(out, "%s{node=\"%s\"", name, node);
+    json_object_foreach(json_object_get(sample, "labels"), key, label) {
+        if (json_is_string(label)) (void)fprintf(out, ",%s=\"%s\"", key, json_string_value(label));
+    }
+    if (json_is_integer(value))
+        (void)fprintf(out, "} %lld\n", (long long)json_integer_value(value));
+    else
+        (void)fprintf(out, "} %.6f\n", json_number_value(value));
+}
+
+/* The family that a sample belongs to: a histogram's parts have one. */
+static size_t family_bytes(const json_t *sample) {
+    static const char *const endings[] = {"_bucket", "_sum", "_count"};
+    const char *name = json_string_value(json_object_get(sample, "name")), *type = json_string_value(json_object_get(sample, "type"));
+    size_t bytes = strlen(name);
+    for (size_t i = 0; type != NULL && strcmp(type, "histogram") == 0 && i < 3; i++) {
+        size_t ending = strlen(endings[i]);
+        if (bytes > ending && strcmp(name + bytes - ending, endings[i]) == 0) return bytes - ending;
+    }
+    return bytes;
+}
+
+static void head_print(FILE *out, const json_t *sample) {
+    const char *name = json_string_value(json_object_get(sample, "name")), *type = json_string_value(json_object_get(sample, "type"));
+    const char *help = json_string_value(json_object_get(sample, "help"));
+    int bytes = (int)family_bytes(sample);
+    if (help != NULL && help[0] != '\0') (void)fprintf(out, "# HELP %.*s %s\n", bytes, name, help);
+    (void)fprintf(out, "# TYPE %.*s %s\n", bytes, name, type != NULL ? type : "untyped");
+}
+
+/* All nodes have the same list in the same order of families, so the first node's list leads. */
+static void family_print(FILE *out, json_t *const *metrics, const struct admin_nodes *nodes, const char *const *names, const json_t *head) {
+    const char *family = json_string_value(json_object_get(head, "name"));
+    size_t bytes = family_bytes(head);
+    head_print(out, head);
+    for (size_t node = 0; node < nodes->count; node++) {
+        size_t at;
+        json_t *sample;
+        json_array_foreach(metrics[node], at, sample) {
+            const char *name = json_string_value(json_object_get(sample, "name"));
+            if (name != NULL && family_bytes(sample) == bytes && strncmp(name, family, bytes) == 0) sample_print(out, sample, names[node]);
+        }
+    }
+}
+
+char *admin_metrics_text(const struct admin_nodes *nodes) {
+    char *text = NULL;
+    size_t bytes = 0, lead = SIZE_MAX;
+    FILE *out = open_memstream(&text, &bytes);
+    json_t **answers = calloc(nodes->count + 1, sizeof *answers), **metrics = calloc(nodes->count + 1, sizeof *metrics);
+    const char **names = calloc(nodes->count + 1, sizeof *names);
+    if (out == NULL || answers == NULL || metrics == NULL || names == NULL) goto out;
+    (void)fprintf(out, "# HELP heraclius_up 1 if the node answers on its control socket\n# TYPE heraclius_up gauge\n");
+    for (size_t i = 0; i < nodes->count; i++) {
+        answers[i] = admin_ask(nodes->paths[i], "metrics");
+        metrics[i] = json_object_get(answers[i], "metrics");
+        names[i] = json_string_value(json_object_get(answers[i], "node"));
+        if (names[i] == NULL) names[i] = nodes->paths[i];
+        if (lead == SIZE_MAX && json_is_array(metrics[i])) lead = i;
+        (void)fprintf(out, "heraclius_up{node=\"%s\"} %d\n", names[i], json_is_array(metrics[i]));
+    }
+    size_t at, before_bytes = 0;
+    json_t *sample;
+    const char *before = "";
+    if (lead != SIZE_MAX) {
+        json_array_foreach(metrics[lead], at, sample) {
+            const char *name = json_string_value(json_object_get(sample, "name"));
+            if (name == NULL || (family_bytes(sample) == before_bytes && strncmp(name, before, before_bytes) == 0)) continue;
+            before = name;
+            before_bytes = family_bytes(sample);
+            family_print(out, metrics, nodes, names, sample);
+        }
+    }
+out:
+    if (out != NULL) (void)fclose(out);
+    for (size_t i = 0; answers != NULL && i < nodes->count; i++) json_decref(answers[i]);
+    free(answers);
+    free(metrics);
+    free(names);
+    return text;
+}

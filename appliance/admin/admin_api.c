@@ -1,0 +1,284 @@
+/* The answers of /api/v1/: appliance/admin/page/openapi.json says what they look like. */
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "appliance/admin/admin_clusters.h"
+#include "appliance/admin/admin_console.h"
+#include "appliance/admin/admin_exposure.h"
+#include "ring/clock.h"
+#include "ring/entropy.h"
+
+enum { PROGRAM_NAME_MAX = 32, COOKIE_SECONDS = ADMIN_SESSION_MS / 1000, EXPOSURE_KEPT_MS = 1000 };
+
+struct admin_answer admin_answer_json(unsigned code, json_t *body) {
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+    json_decref(body);
+    return (struct admin_answer){.code = code, .type = "application/json", .text = text};
+}
+
+struct admin_answer admin_answer_error(unsigned code, const char *text) {
+    return admin_answer_json(code, json_pack("{s:s}", "error", text));
+}
+
+json_t *admin_statuses(const struct admin_nodes *nodes) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < nodes->count; i++) {
+        json_t *answer = admin_ask(nodes->paths[i], "status");
+        if (answer == NULL) answer = json_pack("{s:s,s:s}", "socket", nodes->paths[i], "error", "no answer: is this node running?");
+        json_array_append_new(list, answer);
+    }
+    return list;
+}
+
+/* ---- pairing and sessions ---- */
+
+/* For the machine's own people; a file that cannot be written leaves standard output. */
+static void code_show(const struct admin_server *server) {
+    const char *code = server->sessions.code;
+    if (code[0] != '\0' && server->code_by_file_alone) {
+        (void)printf("a pairing code was asked for: the serial console shows it\n");
+        (void)fflush(stdout);
+    } else if (code[0] != '\0') {
+        (void)printf("pairing code %s (good for 5 minutes and one use; certificate SHA-256 %s)\n", code, server->tls.fingerprint);
+        (void)fflush(stdout);
+    }
+    if (server->pairing_path == NULL) return;
+    (void)unlink(server->pairing_path);
+    if (code[0] == '\0') return;
+    int fd = open(server->pairing_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, server->code_by_file_alone ? 0644 : 0640);
+    if (fd < 0 || dprintf(fd, "%s\n", code) < 0) (void)fprintf(stderr, "heraclius-admin: cannot write %s\n", server->pairing_path);
+    if (fd >= 0) (void)close(fd);
+}
+
+bool admin_pairing_show(struct admin_server *server) {
+    uint8_t random[8];
+    ring_entropy_fill(random, sizeof random);
+    pthread_mutex_lock(&server->lock);
+    if (admin_pairing_begin(&server->sessions, ring_clock_ms(), random)) code_show(server);
+    bool open = admin_pairing_open(&server->sessions, ring_clock_ms());
+    pthread_mutex_unlock(&server->lock);
+    return open;
+}
+
+enum admin_pairing admin_pairing_take(struct admin_request *request, const char *code, enum admin_role role, struct admin_answer *answer) {
+    struct admin_server *server = request->server;
+    struct admin_session *session;
+    uint8_t random[2 * ADMIN_TOKEN_BYTES];
+    char who[ADMIN_WHO_BYTES] = "somebody";
+    ring_entropy_fill(random, sizeof random);
+    pthread_mutex_lock(&server->lock);
+    enum admin_pairing result = admin_pairing_try(&server->sessions, ring_clock_ms(), code, role, random, &session);
+    if (session != NULL) (void)snprintf(who, sizeof who, "session %llu", (unsigned long long)session->number);
+    /* Tries without a code cost nobody anything, and are not told of: they would fill the log. */
+    bool told = result == ADMIN_PAIRING_NONE ||
+                admin_audit_add(&server->audit, who, "pair", result == ADMIN_PAIRED ? "done" : "refused", admin_role_name(role));
+    if (session != NULL && told)
+        (void)snprintf(answer->cookie, sizeof answer->cookie, ADMIN_COOKIE "=%s; Path=/; Max-Age=%d; Secure; HttpOnly; SameSite=Strict",
+                       session->token, COOKIE_SECONDS);
+    if (session != NULL && told) memcpy(request->csrf, session->csrf, sizeof request->csrf);
+    if (session != NULL && !told) { /* no session without a line in the log */
+        admin_session_end(session);
+        result = ADMIN_PAIRING_NONE;
+    }
+    if (!admin_pairing_open(&server->sessions, ring_clock_ms())) code_show(server); /* takes the file away */
+    pthread_mutex_unlock(&server->lock);
+    explicit_bzero(random, sizeof random);
+    return result;
+}
+
+struct admin_answer admin_api_pairing(struct admin_request *request) {
+    bool open = admin_pairing_show(request->server);
+    return admin_answer_json(MHD_HTTP_ACCEPTED,
+                             json_pack("{s:b,s:s}", "open", (int)open, "text",
+                                       open ? "the code is shown at the machine" : "too many wrong tries: a new code in a few minutes"));
+}
+
+/* The body's JSON object; NULL: it is none. */
+json_t *admin_body_object(const struct admin_request *request) {
+    json_t *body = NULL;
+    if (strncmp(request->content_type, "application/json", 16) == 0) body = json_loads(request->body, JSON_REJECT_DUPLICATES, NULL);
+    if (json_is_object(body)) return body;
+    json_decref(body);
+    return NULL;
+}
+
+struct admin_answer admin_api_session_begin(struct admin_request *request) {
+    json_t *body = admin_body_object(request);
+    const char *code = json_string_value(json_object_get(body, "code")), *name = json_string_value(json_object_get(body, "role"));
+    enum admin_role role = name != NULL ? admin_role_of(name) : ADMIN_OWN;
+    struct admin_answer begun = {.code = 0};
+    enum admin_pairing result = ADMIN_PAIRING_NONE;
+    bool good = code != NULL && role != ADMIN_NOBODY;
+    if (good) result = admin_pairing_take(request, code, role, &begun);
+    json_decref(body);
+    if (!good) return admin_answer_error(MHD_HTTP_BAD_REQUEST, "wants {\"code\": \"12345678\", \"role\": \"view\", \"operate\" or \"own\"}");
+    if (result == ADMIN_PAIRING_NONE) return admin_answer_error(MHD_HTTP_TOO_MANY_REQUESTS, "no code to be used: ask for one, in a few minutes");
+    if (result == ADMIN_PAIRING_WRONG) return admin_answer_error(MHD_HTTP_FORBIDDEN, "a wrong code");
+    struct admin_answer answer = admin_answer_json(MHD_HTTP_CREATED, json_pack("{s:s,s:s}", "role", admin_role_name(role), "csrf", request->csrf));
+    memcpy(answer.cookie, begun.cookie, sizeof answer.cookie);
+    return answer;
+}
+
+struct admin_answer admin_api_session(struct admin_request *request) {
+    return admin_answer_json(MHD_HTTP_OK, json_pack("{s:s,s:s,s:s,s:b}", "role", admin_role_name(request->role), "who", request->who, "csrf",
+                                                    request->csrf, "tls", (int)request->tls));
+}
+
+struct admin_answer admin_api_session_end(struct admin_request *request) {
+    struct admin_server *server = request->server;
+    pthread_mutex_lock(&server->lock);
+    struct admin_session *session = admin_session_find(&server->sessions, ring_clock_ms(), request->cookie);
+    bool told = session != NULL && admin_audit_add(&server->audit, request->who, "session-end", "done", "");
+    if (session != NULL) admin_session_end(session); /* told or not: less may be done after it */
+    pthread_mutex_unlock(&server->lock);
+    struct admin_answer answer = admin_answer_json(MHD_HTTP_OK, json_pack("{s:b}", "audited", (int)told));
+    (void)snprintf(answer.cookie, sizeof answer.cookie, ADMIN_COOKIE "=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict");
+    return answer;
+}
+
+/* ---- what is seen ---- */
+
+struct admin_answer admin_api_nodes(struct admin_request *request) {
+    return admin_answer_json(MHD_HTTP_OK, json_pack("{s:o}", "nodes", admin_statuses(request->server->nodes)));
+}
+
+struct admin_answer admin_api_clusters(struct admin_request *request) {
+    json_t *statuses = admin_statuses(request->server->nodes);
+    json_t *clusters = admin_clusters_json(statuses);
+    json_decref(statuses);
+    return admin_answer_json(MHD_HTTP_OK, json_pack("{s:o}", "clusters", clusters));
+}
+
+struct admin_answer admin_api_history(struct admin_request *request) {
+    struct admin_server *server = request->server;
+    char *end = NULL;
+    unsigned long newest = request->newest[0] != '\0' ? strtoul(request->newest, &end, 10) : ADMIN_SAMPLES_MAX;
+    if (end != NULL && (*end != '\0' || newest == 0 || newest > ADMIN_SAMPLES_MAX || request->newest[0] < '0' || request->newest[0] > '9'))
+        return admin_answer_error(MHD_HTTP_BAD_REQUEST, "newest is a number from 1 to 720");
+    pthread_mutex_lock(&server->lock);
+    json_t *series = admin_history_json(&server->history, newest);
+    pthread_mutex_unlock(&server->lock);
+    return admin_answer_json(MHD_HTTP_OK, json_pack("{s:i,s:o}", "sample_ms", ADMIN_SAMPLE_MS, "series", series));
+}
+
+/* What one node tells of attacks, dropped input and damage; of one that does not answer, that. */
+static json_t *faults_of(const json_t *status) {
+    static const char *const names[] = {"attacks", "attackers", "dropped", "evidence"};
+    const json_t *scrub = json_object_get(status, "scrub");
+    if (json_object_get(status, "error") != NULL) return json_deep_copy(status);
+    json_t *out = json_object();
+    json_object_set(out, "node", json_object_get(status, "node"));
+    json_object_set(out, "cluster", json_object_get(status, "cluster"));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) json_object_set(out, names[i], json_object_get(status, names[i]));
+    json_object_set(out, "damage_found", json_object_get(scrub, "found"));
+    json_object_set(out, "damage_repaired", json_object_get(scrub, "repaired"));
+    return out;
+}
+
+json_t *admin_faults(const json_t *statuses) {
+    json_t *faults = json_array();
+    const json_t *status;
+    size_t at;
+    json_array_foreach(statuses, at, status) {
+        json_array_append_new(faults, faults_of(status));
+    }
+    return faults;
+}
+
+struct admin_answer admin_api_faults(struct admin_request *request) {
+    json_t *statuses = admin_statuses(request->server->nodes), *faults = admin_faults(statuses);
+    json_decref(statuses);
+    return admin_answer_json(MHD_HTTP_OK, json_pack("{s:o}", "nodes", faults));
+}
+
+/* Read once a second at the most, not for each request: to read claims is to verify signatures. `statuses` is what the nodes say now. */
+static json_t *exposure_of(struct admin_server *server, const json_t *statuses) {
+    uint64_t now_ms = ring_clock_ms();
+    pthread_mutex_lock(&server->lock);
+    if (server->exposure == NULL || now_ms - server->exposure_ms >= EXPOSURE_KEPT_MS) {
+        json_decref(server->exposure);
+        server->exposure = admin_exposure_json(server->system, server->claims_path, statuses, ring_clock_wall_ms());
+        server->exposure_ms = now_ms;
+    }
+    json_t *exposure = json_deep_copy(server->exposure); /* references are counted without a lock */
+    pthread_mutex_unlock(&server->lock);
+    return exposure;
+}
+
+json_t *admin_exposure_newest(struct admin_server *server) {
+    json_t *statuses = admin_statuses(server->nodes), *exposure = exposure_of(server, statuses);
+    json_decref(statuses);
+    return exposure;
+}
+
+struct admin_answer admin_api_exposure(struct admin_request *request) {
+    return admin_answer_json(MHD_HTTP_OK, admin_exposure_newest(request->server));
+}
+
+struct admin_answer admin_api_audit(struct admin_request *request) {
+    pthread_mutex_lock(&request->server->lock);
+    json_t *entries = admin_audit_newest(&request->server->audit);
+    pthread_mutex_unlock(&request->server->lock);
+    return admin_answer_json(MHD_HTTP_OK, json_pack("{s:o}", "entries", entries));
+}
+
+/* ---- what is done ---- */
+
+bool admin_audit_of(struct admin_request *request, const char *action, const char *outcome, const char *detail) {
+    pthread_mutex_lock(&request->server->lock);
+    bool good = admin_audit_add(&request->server->audit, request->who, action, outcome, detail);
+    pthread_mutex_unlock(&request->server->lock);
+    return good;
+}
+
+/* One question to init, told of before and after. */
+static struct admin_answer init_do(struct admin_request *request, const char *action, const char *question) {
+    const char *path = request->server->init_path;
+    if (path == NULL) return admin_answer_error(MHD_HTTP_SERVICE_UNAVAILABLE, "this is no appliance: nothing here starts programs or the machine");
+    if (!admin_audit_of(request, action, "begun", question))
+        return admin_answer_error(MHD_HTTP_SERVICE_UNAVAILABLE, "not done: the audit log cannot be written");
+    char *text = admin_init_ask(path, question);
+    bool good = text != NULL && (strcmp(text, "ok") == 0 || strncmp(text, "ok\n", 3) == 0);
+    char why[160] = "init does not answer";
+    if (text != NULL) (void)snprintf(why, sizeof why, "%s", good ? "ok" : text);
+    why[strcspn(why, "\n")] = '\0';
+    free(text);
+    bool told = admin_audit_of(request, action, good ? "done" : "failed", why);
+    return good ? admin_answer_json(MHD_HTTP_OK, json_pack("{s:s,s:b}", "done", question, "audited", (int)told))
+                : admin_answer_error(MHD_HTTP_BAD_GATEWAY, why);
+}
+
+static bool program_named(const char *name) {
+    size_t count = strlen(name);
+    return count > 0 && count <= PROGRAM_NAME_MAX && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == count;
+}
+
+struct admin_answer admin_api_restart(struct admin_request *request) {
+    json_t *body = admin_body_object(request);
+    const char *name = json_string_value(json_object_get(body, "program"));
+    char question[64];
+    bool good = name != NULL && program_named(name);
+    if (good) (void)snprintf(question, sizeof question, "restart %s sure", name);
+    json_decref(body);
+    return good ? init_do(request, "restart", question) : admin_answer_error(MHD_HTTP_BAD_REQUEST, "wants {\"program\": \"node\"}, as init names it");
+}
+
+static struct admin_answer machine_do(struct admin_request *request, const char *action, const char *question) {
+    json_t *body = admin_body_object(request);
+    bool sure = json_is_true(json_object_get(body, "sure"));
+    json_decref(body);
+    if (!sure)
+        return admin_answer_error(MHD_HTTP_BAD_REQUEST, "wants {\"sure\": true}: until this node votes again its cluster may lose one node less");
+    return init_do(request, action, question);
+}
+
+struct admin_answer admin_api_reboot(struct admin_request *request) {
+    return machine_do(request, "reboot", "reboot sure");
+}
+struct admin_answer admin_api_halt(struct admin_request *request) {
+    return machine_do(request, "halt", "halt sure");
+}

@@ -1,0 +1,109 @@
+#include "appliance/admin/admin_audit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ring/clock.h"
+
+enum { TAIL_BYTES = ADMIN_AUDIT_SHOWN * ADMIN_AUDIT_LINE_BYTES, TEXT_BYTES = 160 };
+
+/* The last TAIL_BYTES of the file, ended by a zero; NULL: cannot be read. */
+static char *tail_read(int fd, size_t *used) {
+    struct stat about;
+    char *text = fstat(fd, &about) == 0 ? malloc(TAIL_BYTES + 1) : NULL;
+    off_t from = text != NULL && about.st_size > TAIL_BYTES ? about.st_size - TAIL_BYTES : 0;
+    ssize_t got = text != NULL ? pread(fd, text, TAIL_BYTES, from) : -1;
+    if (got < 0) {
+        free(text);
+        return NULL;
+    }
+    *used = (size_t)got;
+    text[got] = '\0';
+    return text;
+}
+
+static json_t *lines_of(int fd) {
+    size_t used = 0;
+    char *text = tail_read(fd, &used), *rest = NULL;
+    json_t *lines = json_array();
+    for (char *line = text != NULL ? strtok_r(text, "\n", &rest) : NULL; line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        json_t *entry = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+        if (json_is_integer(json_object_get(entry, "number")))
+            json_array_insert_new(lines, 0, entry);
+        else
+            json_decref(entry); /* torn by a power cut, or cut by where the tail begins */
+    }
+    free(text);
+    while (json_array_size(lines) > ADMIN_AUDIT_SHOWN) json_array_remove(lines, json_array_size(lines) - 1);
+    return lines;
+}
+
+static bool file_open(struct admin_audit *audit) {
+    char last = '\n';
+    struct stat about;
+    audit->fd = open(audit->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (audit->fd < 0 || fstat(audit->fd, &about) != 0) return false;
+    if (about.st_size > 0 && pread(audit->fd, &last, 1, about.st_size - 1) != 1) return false;
+    return last == '\n' || write(audit->fd, "\n", 1) == 1;
+}
+
+bool admin_audit_open(struct admin_audit *audit, const char *folder) {
+    char older[ADMIN_AUDIT_PATH_BYTES + 2];
+    if ((size_t)snprintf(audit->path, sizeof audit->path, "%s/audit.jsonl", folder) >= sizeof audit->path) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    if (!file_open(audit)) return false;
+    json_t *lines = lines_of(audit->fd);
+    if (json_array_size(lines) == 0) { /* moved away just now, perhaps */
+        (void)snprintf(older, sizeof older, "%s.1", audit->path);
+        int fd = open(older, O_RDONLY | O_CLOEXEC);
+        json_decref(lines);
+        lines = fd >= 0 ? lines_of(fd) : NULL;
+        if (fd >= 0) (void)close(fd);
+    }
+    audit->number = (uint64_t)json_integer_value(json_object_get(json_array_get(lines, 0), "number"));
+    json_decref(lines);
+    return true;
+}
+
+static bool make_room(struct admin_audit *audit) {
+    struct stat about;
+    char older[ADMIN_AUDIT_PATH_BYTES + 2];
+    if (fstat(audit->fd, &about) != 0) return false;
+    if (about.st_size < ADMIN_AUDIT_BYTES_MAX - ADMIN_AUDIT_LINE_BYTES) return true;
+    (void)snprintf(older, sizeof older, "%s.1", audit->path);
+    if (rename(audit->path, older) != 0) return false;
+    (void)close(audit->fd);
+    return file_open(audit);
+}
+
+bool admin_audit_add(struct admin_audit *audit, const char *who, const char *action, const char *outcome, const char *detail) {
+    char short_detail[TEXT_BYTES];
+    if (audit->path[0] == '\0' || !make_room(audit)) return false;
+    (void)snprintf(short_detail, sizeof short_detail, "%s", detail);
+    json_t *entry = json_pack("{s:I,s:I,s:s,s:s,s:s,s:s}", "number", (json_int_t)(audit->number + 1), "time_ms", (json_int_t)ring_clock_wall_ms(),
+                              "who", who, "action", action, "outcome", outcome, "detail", short_detail);
+    char *text = entry != NULL ? json_dumps(entry, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+    size_t count = text != NULL ? strlen(text) : 0;
+    bool good = text != NULL;
+    if (good) {
+        text[count] = '\n'; /* in place of the zero: one write, so a line is whole or torn, never two mixed */
+        good = write(audit->fd, text, count + 1) == (ssize_t)(count + 1) && fdatasync(audit->fd) == 0;
+        text[count] = '\0';
+    }
+    if (good) audit->number++;
+    if (good) admin_syslog_add(audit->syslog, "heraclius-audit", ADMIN_SEVERITY_NOTICE, text);
+    free(text);
+    json_decref(entry);
+    return good;
+}
+
+json_t *admin_audit_newest(const struct admin_audit *audit) {
+    return audit->path[0] != '\0' ? lines_of(audit->fd) : json_array();
+}

@@ -1,0 +1,176 @@
+/* The listeners: libmicrohttpd, one thread each. */
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliance/admin/admin_console.h"
+
+struct admin_listener {
+    struct admin_server *server;
+    struct MHD_Daemon *daemon;
+    bool tls;
+    /* Connections in the order in which they came. Only the daemon's thread is here: each is open until it has told of its end. */
+    size_t open_count;
+    int open[ADMIN_CONNECTIONS_MAX];
+};
+
+/* A body that is coming in. */
+struct incoming {
+    size_t used;
+    bool too_long;
+    char body[ADMIN_BODY_BYTES + 1];
+};
+
+static const char *value_of(struct MHD_Connection *connection, enum MHD_ValueKind kind, const char *name) {
+    const char *value = MHD_lookup_connection_value(connection, kind, name);
+    return value != NULL ? value : "";
+}
+
+static void header_put(struct MHD_Response *response, const char *name, const char *value) {
+    if (value != NULL && value[0] != '\0') (void)MHD_add_response_header(response, name, value);
+}
+
+static enum MHD_Result respond(struct MHD_Connection *connection, struct admin_answer *answer, bool tls) {
+    static char nothing[] = "no memory\n";
+    if (answer->text == NULL && answer->fixed == NULL)
+        *answer =
+            (struct admin_answer){.code = MHD_HTTP_INTERNAL_SERVER_ERROR, .type = "text/plain", .fixed = nothing, .fixed_bytes = sizeof nothing - 1};
+    struct MHD_Response *response =
+        answer->text != NULL ? MHD_create_response_from_buffer(strlen(answer->text), answer->text, MHD_RESPMEM_MUST_FREE)
+                             : MHD_create_response_from_buffer(answer->fixed_bytes, (void *)(uintptr_t)answer->fixed, MHD_RESPMEM_PERSISTENT);
+    if (response == NULL) {
+        free(answer->text);
+        return MHD_NO;
+    }
+    header_put(response, "Content-Type", answer->type);
+    header_put(response, "Cache-Control", "no-store");
+    header_put(response, "X-Content-Type-Options", "nosniff");
+    header_put(response, "Referrer-Policy", "same-origin"); /* with no-referrer a form of our own would come from origin "null" */
+    header_put(response, "Cross-Origin-Opener-Policy", "same-origin");
+    header_put(response, "Cross-Origin-Resource-Policy", "same-origin");
+    header_put(response, "Content-Security-Policy",
+               "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+               "frame-ancestors 'none'");
+    if (tls) header_put(response, "Strict-Transport-Security", "max-age=31536000");
+    header_put(response, "Set-Cookie", answer->cookie);
+    header_put(response, "Location", answer->location);
+    header_put(response, "Allow", answer->allow);
+    if (answer->saved_as != NULL) {
+        char disposition[128];
+        (void)snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", answer->saved_as);
+        header_put(response, "Content-Disposition", disposition);
+    }
+    enum MHD_Result queued = MHD_queue_response(connection, answer->code, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+static gnutls_session_t session_of(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info != NULL ? (gnutls_session_t)info->tls_session : NULL;
+}
+
+static enum MHD_Result answer_whole(const struct admin_listener *listener, struct MHD_Connection *connection, const char *url, const char *method,
+                                    const struct incoming *incoming) {
+    struct admin_request request = {.server = listener->server, .method = method, .path = url, .tls = listener->tls, .body = incoming->body};
+    struct admin_answer answer;
+    request.host = value_of(connection, MHD_HEADER_KIND, "Host");
+    request.origin = value_of(connection, MHD_HEADER_KIND, "Origin");
+    request.content_type = value_of(connection, MHD_HEADER_KIND, "Content-Type");
+    request.csrf_given = value_of(connection, MHD_HEADER_KIND, "X-CSRF-Token");
+    request.cookie = value_of(connection, MHD_COOKIE_KIND, ADMIN_COOKIE);
+    request.newest = value_of(connection, MHD_GET_ARGUMENT_KIND, "newest");
+    gnutls_session_t session = listener->tls ? session_of(connection) : NULL;
+    if (session != NULL) request.certificate_role = admin_tls_role(&listener->server->tls, session, request.certificate);
+    if (incoming->too_long || strlen(incoming->body) != incoming->used)
+        answer = admin_answer_error(MHD_HTTP_CONTENT_TOO_LARGE, "a body of at most 4096 bytes, none of them zero");
+    else
+        answer = admin_answer_make(&request);
+    return respond(connection, &answer, listener->tls);
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
+                                  const char *upload, size_t *upload_bytes, void **state) {
+    struct incoming *incoming = *state;
+    (void)version;
+    if (incoming == NULL) { /* the head alone */
+        *state = calloc(1, sizeof *incoming);
+        return *state != NULL ? MHD_YES : MHD_NO;
+    }
+    if (*upload_bytes == 0) return answer_whole(context, connection, url, method, incoming);
+    if (incoming->used + *upload_bytes <= ADMIN_BODY_BYTES) {
+        memcpy(incoming->body + incoming->used, upload, *upload_bytes);
+        incoming->used += *upload_bytes;
+    } else {
+        if (incoming->too_long) return MHD_NO; /* goes on and on */
+        incoming->too_long = true;
+    }
+    *upload_bytes = 0;
+    return MHD_YES;
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode code) {
+    (void)context;
+    (void)connection;
+    (void)code;
+    free(*state);
+    *state = NULL;
+}
+
+static int socket_of(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info != NULL ? (int)info->connect_fd : -1;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **of_socket, enum MHD_ConnectionNotificationCode code) {
+    struct admin_listener *listener = context;
+    int fd = socket_of(connection);
+    (void)of_socket;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        if (listener->tls && listener->server->tls.pins_count > 0 && session_of(connection) != NULL) admin_tls_ask(session_of(connection));
+        if (listener->open_count >= ADMIN_CONNECTIONS_FULL) { /* the oldest reads its end now, and is closed by the loop */
+            (void)shutdown(listener->open[0], SHUT_RDWR);
+            memmove(listener->open, listener->open + 1, --listener->open_count * sizeof listener->open[0]);
+        }
+        listener->open[listener->open_count++] = fd;
+        return;
+    }
+    for (size_t i = 0; i < listener->open_count; i++) {
+        if (listener->open[i] != fd) continue;
+        memmove(listener->open + i, listener->open + i + 1, (--listener->open_count - i) * sizeof listener->open[0]);
+        return;
+    }
+}
+
+struct admin_listener *admin_listen(struct admin_server *server, const struct sockaddr_storage *address, bool tls) {
+    struct admin_listener *listener = calloc(1, sizeof *listener);
+    if (listener == NULL) return NULL;
+    listener->server = server;
+    listener->tls = tls;
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;
+    if (address->ss_family == AF_INET6) /* "[::]" is every address, of IPv4 too */
+        flags |= IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)address)->sin6_addr) ? MHD_USE_DUAL_STACK : MHD_USE_IPv6;
+    const struct MHD_OptionItem secure[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, server->tls.certificate},
+                                            {MHD_OPTION_HTTPS_MEM_KEY, 0, server->tls.key},
+                                            {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)ADMIN_TLS_PRIORITIES},
+                                            {MHD_OPTION_END, 0, NULL}};
+    const struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
+    if (tls) flags |= MHD_USE_TLS;
+    /* Not LISTENING_ADDRESS_REUSE: it would let two share one port. */
+    listener->daemon =
+        MHD_start_daemon(flags, 0, NULL, NULL, on_request, listener, MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)ADMIN_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ADMIN_SILENT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                         (size_t)ADMIN_HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+                         listener, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, tls ? secure : plain, MHD_OPTION_END);
+    if (listener->daemon != NULL) return listener;
+    free(listener);
+    return NULL;
+}
+
+void admin_listen_end(struct admin_listener *listener) {
+    if (listener == NULL) return;
+    MHD_stop_daemon(listener->daemon);
+    free(listener);
+}

@@ -1,0 +1,106 @@
+#include "appliance/admin/admin_session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "merkle/check.h"
+
+static const char *const role_names[ADMIN_ROLES] = {"nobody", "view", "operate", "own"};
+
+const char *admin_role_name(enum admin_role role) {
+    CHECK((unsigned)role < ADMIN_ROLES);
+    return role_names[role];
+}
+
+enum admin_role admin_role_of(const char *name) {
+    for (int i = ADMIN_VIEW; i < ADMIN_ROLES; i++) {
+        if (strcmp(name, role_names[i]) == 0) return (enum admin_role)i;
+    }
+    return ADMIN_NOBODY;
+}
+
+bool admin_text_equal(const char *wanted, const char *given) {
+    size_t count = strlen(wanted), given_count = strlen(given);
+    volatile unsigned differs = count != given_count;
+    for (size_t i = 0; i < count; i++) differs |= (unsigned char)(wanted[i] ^ given[i < given_count ? i : 0]);
+    return count > 0 && differs == 0;
+}
+
+static void code_forget(struct admin_sessions *all) {
+    memset(all->code, 0, sizeof all->code);
+}
+
+bool admin_pairing_open(struct admin_sessions *all, uint64_t now_ms) {
+    if (all->code_begun_ms != 0 && now_ms - all->code_begun_ms >= ADMIN_PAIRING_MS) {
+        code_forget(all);
+        all->code_begun_ms = 0;
+    }
+    return all->code[0] != '\0';
+}
+
+bool admin_pairing_begin(struct admin_sessions *all, uint64_t now_ms, const uint8_t random[8]) {
+    uint64_t word = 0;
+    CHECK(now_ms != 0);
+    if (admin_pairing_open(all, now_ms) || all->code_begun_ms != 0) return false;
+    for (int i = 0; i < 8; i++) word = word << 8 | random[i];
+    (void)snprintf(all->code, sizeof all->code, "%08u", (unsigned)(word % 100000000u)); /* the bias is 10^8 in 2^64 */
+    all->code_begun_ms = now_ms;
+    all->tries = 0;
+    return true;
+}
+
+static void token_print(char out[ADMIN_TOKEN_TEXT + 1], const uint8_t *bytes) {
+    for (int i = 0; i < ADMIN_TOKEN_BYTES; i++) (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static bool alive(const struct admin_session *session, uint64_t now_ms) {
+    return session->role != ADMIN_NOBODY && now_ms - session->begun_ms < ADMIN_SESSION_MS && now_ms - session->used_ms < ADMIN_SESSION_IDLE_MS;
+}
+
+/* A free place, else that of the session unused for longest. */
+static struct admin_session *place_find(struct admin_sessions *all, uint64_t now_ms) {
+    struct admin_session *oldest = &all->sessions[0];
+    for (int i = 0; i < ADMIN_SESSIONS_MAX; i++) {
+        struct admin_session *session = &all->sessions[i];
+        if (!alive(session, now_ms)) return session;
+        if (session->used_ms < oldest->used_ms) oldest = session;
+    }
+    return oldest;
+}
+
+enum admin_pairing admin_pairing_try(struct admin_sessions *all, uint64_t now_ms, const char *code, enum admin_role role, const uint8_t random[64],
+                                     struct admin_session **session) {
+    CHECK(role > ADMIN_NOBODY && role < ADMIN_ROLES);
+    *session = NULL;
+    if (!admin_pairing_open(all, now_ms)) return ADMIN_PAIRING_NONE;
+    if (!admin_text_equal(all->code, code)) {
+        if (++all->tries >= ADMIN_PAIRING_TRIES) code_forget(all); /* its time goes on: the next one waits for the end of it */
+        return ADMIN_PAIRING_WRONG;
+    }
+    code_forget(all);
+    all->code_begun_ms = 0;
+    struct admin_session *fresh = place_find(all, now_ms);
+    *fresh = (struct admin_session){.role = role, .number = ++all->numbers, .begun_ms = now_ms, .used_ms = now_ms};
+    token_print(fresh->token, random);
+    token_print(fresh->csrf, random + ADMIN_TOKEN_BYTES);
+    *session = fresh;
+    return ADMIN_PAIRED;
+}
+
+struct admin_session *admin_session_find(struct admin_sessions *all, uint64_t now_ms, const char *token) {
+    struct admin_session *found = NULL;
+    for (int i = 0; i < ADMIN_SESSIONS_MAX; i++) {
+        struct admin_session *session = &all->sessions[i];
+        if (!alive(session, now_ms)) {
+            admin_session_end(session);
+            continue;
+        }
+        if (admin_text_equal(session->token, token)) found = session;
+    }
+    if (found != NULL) found->used_ms = now_ms;
+    return found;
+}
+
+void admin_session_end(struct admin_session *session) {
+    memset(session, 0, sizeof *session);
+}

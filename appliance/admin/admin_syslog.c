@@ -1,0 +1,339 @@
+/* The link to the collector, its thread and its queue. */
+#include "appliance/admin/admin_syslog.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <gnutls/x509.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "appliance/admin/admin_console.h"
+#include "appliance/admin/admin_tls.h"
+#include "ring/clock.h"
+
+enum { WAIT_MS = 200, LENGTH_BYTES = 8, LINE_BYTES = 1100, CLOCK_LEAD_MS = 1000 /* ring_clock_ms() begins with it */ };
+
+/* Whose logs init keeps: its name for each, and what it is called at the collector. */
+static const struct kept {
+    const char *request, *program;
+} kept[] = {{"log init 60000", "heraclius-init"},       {"log node 60000", "heraclius-node"}, {"log admin 60000", "heraclius-admin"},
+            {"log console 60000", "heraclius-console"}, {"log net 60000", "heraclius-net"},   {"log dhcp 60000", "heraclius-dhcp"},
+            {"kmsg 60000", "kernel"}};
+enum { KEPT = sizeof kept / sizeof kept[0] };
+_Static_assert(ADMIN_SYSLOG_LOG_BYTES == 60000, "as the requests say");
+
+struct message {
+    size_t bytes;
+    char text[ADMIN_SYSLOG_BYTES];
+};
+
+struct admin_syslog {
+    pthread_t thread;
+    int wake; /* an eventfd: something waits, or the end */
+    atomic_bool ending;
+    char where[ADMIN_SYSLOG_WHY_BYTES - 64], host[256], port[8], name[256];
+    const char *init_path;
+    gnutls_certificate_credentials_t trusted;
+    /* The thread's own */
+    struct admin_syslog_mark marks[KEPT];
+    gnutls_session_t session; /* NULL: no link */
+    int fd;
+    uint64_t again_ms, look_ms;
+    unsigned pause_ms;
+    pthread_mutex_t lock; /* over what follows */
+    struct message *queue;
+    size_t first, waiting;
+    bool up;
+    uint64_t sent, lost, lost_now; /* lost_now: not said yet */
+    char fault[ADMIN_SYSLOG_WHY_BYTES];
+};
+
+/* ---- the queue ---- */
+
+static void queue_put(struct admin_syslog *syslog, uint64_t wall_ms, const char *program, enum admin_severity severity, const char *text) {
+    struct message *place = &syslog->queue[(syslog->first + syslog->waiting++) % ADMIN_SYSLOG_QUEUE];
+    place->bytes = admin_syslog_message(place->text, wall_ms, syslog->name, program, severity, text);
+}
+
+static void add(struct admin_syslog *syslog, uint64_t wall_ms, const char *program, enum admin_severity severity, const char *text) {
+    char said[96];
+    pthread_mutex_lock(&syslog->lock);
+    if (syslog->lost_now > 0 && syslog->waiting + 2 <= ADMIN_SYSLOG_QUEUE) {
+        (void)snprintf(said, sizeof said, "%llu messages are lost here: the collector did not take them in time",
+                       (unsigned long long)syslog->lost_now);
+        queue_put(syslog, wall_ms, "heraclius-admin", ADMIN_SEVERITY_WARNING, said);
+        syslog->lost_now = 0;
+    }
+    if (syslog->lost_now == 0 && syslog->waiting < ADMIN_SYSLOG_QUEUE) {
+        queue_put(syslog, wall_ms, program, severity, text);
+    } else {
+        syslog->lost++;
+        syslog->lost_now++;
+    }
+    pthread_mutex_unlock(&syslog->lock);
+}
+
+static void wake(const struct admin_syslog *syslog) {
+    uint64_t one = 1;
+    ssize_t wrote = write(syslog->wake, &one, sizeof one);
+    (void)wrote; /* full: it is awake */
+}
+
+void admin_syslog_add(struct admin_syslog *syslog, const char *program, enum admin_severity severity, const char *text) {
+    if (syslog == NULL) return;
+    add(syslog, ring_clock_wall_ms(), program, severity, text);
+    wake(syslog);
+}
+
+/* ---- what init keeps ---- */
+
+static void line_add(struct admin_syslog *syslog, const struct kept *of, const char *start, size_t count) {
+    char text[LINE_BYTES];
+    (void)snprintf(text, sizeof text, "%.*s", (int)(count < LINE_BYTES ? count : LINE_BYTES - 1), start);
+    struct admin_syslog_line line = admin_syslog_line_read(text, strcmp(of->program, "kernel") == 0);
+    uint64_t wall_ms = ring_clock_wall_ms(), up_ms = ring_clock_ms() - CLOCK_LEAD_MS;
+    uint64_t age_ms = line.stamped && line.since_boot_ms < up_ms ? up_ms - line.since_boot_ms : 0;
+    add(syslog, age_ms < wall_ms ? wall_ms - age_ms : wall_ms, of->program, line.severity, line.text);
+}
+
+static void log_take(struct admin_syslog *syslog, size_t i) {
+    size_t fresh = 0;
+    bool missing = false;
+    char *answer = admin_init_ask(syslog->init_path, kept[i].request);
+    if (answer == NULL || strncmp(answer, "ok\n", 3) != 0) {
+        free(answer);
+        return;
+    }
+    const char *at = admin_syslog_fresh(&syslog->marks[i], answer + 3, strlen(answer + 3), &fresh, &missing);
+    if (missing)
+        add(syslog, ring_clock_wall_ms(), kept[i].program, ADMIN_SEVERITY_WARNING, "some lines are missing here: more was said than init keeps");
+    for (const char *end = at + fresh; at < end;) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        if (line_end > at) line_add(syslog, &kept[i], at, (size_t)(line_end - at));
+        at = line_end + 1;
+    }
+    free(answer);
+}
+
+/* ---- the link ---- */
+
+static void fault_set(struct admin_syslog *syslog, bool up, const char *what, const char *why) {
+    char fault[ADMIN_SYSLOG_WHY_BYTES];
+    (void)snprintf(fault, sizeof fault, "%.100s%.200s", what, why);
+    pthread_mutex_lock(&syslog->lock);
+    bool news = syslog->up != up || strcmp(syslog->fault, fault) != 0;
+    syslog->up = up;
+    memcpy(syslog->fault, fault, sizeof fault);
+    pthread_mutex_unlock(&syslog->lock);
+    if (!news) return;
+    (void)printf("syslog %s: %s\n", syslog->where, up ? "connected" : fault);
+    (void)fflush(stdout);
+}
+
+static void link_drop(struct admin_syslog *syslog, const char *what, const char *why) {
+    if (syslog->session != NULL) gnutls_deinit(syslog->session);
+    if (syslog->fd >= 0) (void)close(syslog->fd);
+    syslog->session = NULL;
+    syslog->fd = -1;
+    syslog->again_ms = ring_clock_ms() + syslog->pause_ms;
+    syslog->pause_ms = syslog->pause_ms * 2 < ADMIN_SYSLOG_AGAIN_MAX_MS ? syslog->pause_ms * 2 : ADMIN_SYSLOG_AGAIN_MAX_MS;
+    fault_set(syslog, false, what, why);
+}
+
+/* False: not until the time is over, or the end is near. */
+static bool ready(struct admin_syslog *syslog, short events, uint64_t until_ms) {
+    while (!atomic_load(&syslog->ending) && ring_clock_ms() < until_ms) {
+        struct pollfd polled = {.fd = syslog->fd, .events = events};
+        if (poll(&polled, 1, WAIT_MS) > 0) return true;
+    }
+    return false;
+}
+
+/* A connected descriptor in syslog->fd; NULL, or why not. */
+static const char *reach(struct admin_syslog *syslog, uint64_t until_ms) {
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *all = NULL;
+    int error = getaddrinfo(syslog->host, syslog->port, &hints, &all), failure = ETIMEDOUT;
+    if (error != 0) return gai_strerror(error);
+    for (const struct addrinfo *one = all; one != NULL; one = one->ai_next) {
+        socklen_t size = sizeof failure;
+        syslog->fd = socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (syslog->fd < 0) continue;
+        failure = connect(syslog->fd, one->ai_addr, one->ai_addrlen) == 0 ? 0 : errno;
+        if (failure == EINPROGRESS) {
+            failure = ETIMEDOUT;
+            if (ready(syslog, POLLOUT, until_ms)) (void)getsockopt(syslog->fd, SOL_SOCKET, SO_ERROR, &failure, &size);
+        }
+        if (failure == 0) break;
+        (void)close(syslog->fd);
+        syslog->fd = -1;
+    }
+    freeaddrinfo(all);
+    return failure == 0 && syslog->fd >= 0 ? NULL : strerror(failure);
+}
+
+static bool is_literal(const char *host) {
+    uint8_t address[16];
+    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+}
+
+/* 0: the handshake is done and the certificate is good; else GnuTLS's error. */
+static int shake(struct admin_syslog *syslog, uint64_t until_ms) {
+    int error = gnutls_init(&syslog->session, GNUTLS_CLIENT | GNUTLS_NONBLOCK);
+    if (error) syslog->session = NULL;
+    if (!error) error = gnutls_priority_set_direct(syslog->session, ADMIN_TLS_PRIORITIES, NULL);
+    if (!error) error = gnutls_credentials_set(syslog->session, GNUTLS_CRD_CERTIFICATE, syslog->trusted);
+    if (!error && !is_literal(syslog->host)) error = gnutls_server_name_set(syslog->session, GNUTLS_NAME_DNS, syslog->host, strlen(syslog->host));
+    if (error) return error;
+    gnutls_session_set_verify_cert(syslog->session, syslog->host, 0);
+    gnutls_transport_set_int(syslog->session, syslog->fd);
+    while ((error = gnutls_handshake(syslog->session)) != 0) {
+        if (gnutls_error_is_fatal(error)) return error;
+        if (!ready(syslog, gnutls_record_get_direction(syslog->session) ? POLLOUT : POLLIN, until_ms)) return GNUTLS_E_TIMEDOUT;
+    }
+    return 0;
+}
+
+static void link_try(struct admin_syslog *syslog) {
+    uint64_t until_ms = ring_clock_ms() + ADMIN_SYSLOG_LINK_MS;
+    const char *why = reach(syslog, until_ms);
+    if (why != NULL) return link_drop(syslog, "cannot be reached: ", why);
+    int error = shake(syslog, until_ms);
+    if (error == 0) return fault_set(syslog, true, "", "");
+    gnutls_datum_t text = {NULL, 0};
+    if (error == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR &&
+        gnutls_certificate_verification_status_print(gnutls_session_get_verify_cert_status(syslog->session), GNUTLS_CRT_X509, &text, 0) == 0) {
+        link_drop(syslog, "its certificate is refused: ", (const char *)text.data);
+    } else {
+        link_drop(syslog, "no TLS with it: ", gnutls_strerror(error));
+    }
+    gnutls_free(text.data);
+}
+
+static bool send_all(struct admin_syslog *syslog, const char *bytes, size_t count) {
+    uint64_t until_ms = ring_clock_ms() + ADMIN_SYSLOG_LINK_MS;
+    for (size_t at = 0; at < count;) {
+        ssize_t wrote = gnutls_record_send(syslog->session, bytes + at, count - at);
+        if (wrote > 0) at += (size_t)wrote;
+        if (wrote > 0 || wrote == GNUTLS_E_INTERRUPTED) continue;
+        if (wrote != GNUTLS_E_AGAIN || !ready(syslog, POLLOUT, until_ms)) {
+            link_drop(syslog, "the link broke: ", wrote != GNUTLS_E_AGAIN ? gnutls_strerror((int)wrote) : "it takes nothing");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A message is taken from the queue when TLS has it. */
+static void queue_send(struct admin_syslog *syslog) {
+    char framed[LENGTH_BYTES + ADMIN_SYSLOG_BYTES];
+    while (!atomic_load(&syslog->ending)) {
+        pthread_mutex_lock(&syslog->lock);
+        const struct message *next = &syslog->queue[syslog->first];
+        int count = syslog->waiting > 0 ? snprintf(framed, sizeof framed, "%zu %s", next->bytes, next->text) : 0;
+        pthread_mutex_unlock(&syslog->lock);
+        if (count == 0 || !send_all(syslog, framed, (size_t)count)) return;
+        syslog->pause_ms = ADMIN_SYSLOG_AGAIN_MIN_MS;
+        pthread_mutex_lock(&syslog->lock);
+        syslog->first = (syslog->first + 1) % ADMIN_SYSLOG_QUEUE;
+        syslog->waiting--;
+        syslog->sent++;
+        pthread_mutex_unlock(&syslog->lock);
+    }
+}
+
+/* A collector says nothing; what comes is the end, or TLS's own matters. */
+static void link_hear(struct admin_syslog *syslog) {
+    char nothing[256];
+    ssize_t got = gnutls_record_recv(syslog->session, nothing, sizeof nothing);
+    if (got == 0)
+        link_drop(syslog, "", "it closed the link");
+    else if (got < 0 && gnutls_error_is_fatal((int)got))
+        link_drop(syslog, "the link broke: ", gnutls_strerror((int)got));
+}
+
+static void *run(void *context) {
+    struct admin_syslog *syslog = context;
+    while (!atomic_load(&syslog->ending)) {
+        uint64_t now_ms = ring_clock_ms(), drained;
+        struct pollfd polled[2] = {{.fd = syslog->wake, .events = POLLIN}, {.fd = syslog->fd, .events = POLLIN}};
+        (void)poll(polled, 2, WAIT_MS * 2);
+        if (polled[0].revents != 0 && read(syslog->wake, &drained, sizeof drained) < 0 && errno != EAGAIN) break;
+        if (syslog->session != NULL && polled[1].revents != 0) link_hear(syslog);
+        if (syslog->init_path != NULL && now_ms >= syslog->look_ms) {
+            for (size_t i = 0; i < KEPT; i++) log_take(syslog, i);
+            syslog->look_ms = ring_clock_ms() + ADMIN_SYSLOG_LOOK_MS;
+        }
+        if (syslog->session == NULL && now_ms >= syslog->again_ms) link_try(syslog);
+        if (syslog->session != NULL) queue_send(syslog);
+    }
+    if (syslog->session != NULL) (void)gnutls_bye(syslog->session, GNUTLS_SHUT_WR);
+    return NULL;
+}
+
+/* ---- begin and end ---- */
+
+static void all_free(struct admin_syslog *syslog) {
+    if (syslog->session != NULL) gnutls_deinit(syslog->session);
+    if (syslog->fd >= 0) (void)close(syslog->fd);
+    if (syslog->wake >= 0) (void)close(syslog->wake);
+    if (syslog->trusted != NULL) gnutls_certificate_free_credentials(syslog->trusted);
+    free(syslog->queue);
+    free(syslog);
+}
+
+struct admin_syslog *admin_syslog_start(const char *where, const char *ca, const char *host, const char *init_path,
+                                        char why[ADMIN_SYSLOG_WHY_BYTES]) {
+    struct admin_syslog *syslog = calloc(1, sizeof *syslog);
+    if (syslog != NULL) syslog->queue = calloc(ADMIN_SYSLOG_QUEUE, sizeof *syslog->queue);
+    (void)snprintf(why, ADMIN_SYSLOG_WHY_BYTES, "no memory");
+    if (syslog == NULL || syslog->queue == NULL) {
+        free(syslog);
+        return NULL;
+    }
+    syslog->fd = -1;
+    syslog->pause_ms = ADMIN_SYSLOG_AGAIN_MIN_MS;
+    syslog->init_path = init_path;
+    syslog->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    (void)snprintf(syslog->where, sizeof syslog->where, "%s", where);
+    (void)snprintf(syslog->name, sizeof syslog->name, "%s", host);
+    int trusted = gnutls_certificate_allocate_credentials(&syslog->trusted);
+    if (trusted == 0) trusted = gnutls_certificate_set_x509_trust_file(syslog->trusted, ca, GNUTLS_X509_FMT_PEM);
+    if (!admin_syslog_where(where, syslog->host, syslog->port))
+        (void)snprintf(why, ADMIN_SYSLOG_WHY_BYTES, "%.100s: wants HOST:PORT", where);
+    else if (trusted <= 0)
+        (void)snprintf(why, ADMIN_SYSLOG_WHY_BYTES, "the collector's CA %.150s: %s", ca, trusted < 0 ? gnutls_strerror(trusted) : "no certificate");
+    else if (syslog->wake < 0 || pthread_mutex_init(&syslog->lock, NULL) != 0 || pthread_create(&syslog->thread, NULL, run, syslog) != 0)
+        (void)snprintf(why, ADMIN_SYSLOG_WHY_BYTES, "no thread");
+    else
+        return syslog;
+    all_free(syslog);
+    return NULL;
+}
+
+json_t *admin_syslog_json(struct admin_syslog *syslog) {
+    if (syslog == NULL) return json_null();
+    pthread_mutex_lock(&syslog->lock);
+    json_t *out = json_pack("{s:s,s:b,s:I,s:I,s:I,s:s}", "where", syslog->where, "up", (int)syslog->up, "sent", (json_int_t)syslog->sent, "lost",
+                            (json_int_t)syslog->lost, "waiting", (json_int_t)syslog->waiting, "fault", syslog->fault);
+    pthread_mutex_unlock(&syslog->lock);
+    return out;
+}
+
+void admin_syslog_end(struct admin_syslog *syslog) {
+    if (syslog == NULL) return;
+    atomic_store(&syslog->ending, true);
+    wake(syslog);
+    (void)pthread_join(syslog->thread, NULL);
+    (void)pthread_mutex_destroy(&syslog->lock);
+    all_free(syslog);
+}

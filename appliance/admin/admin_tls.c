@@ -1,0 +1,193 @@
+#include "appliance/admin/admin_tls.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gnutls/crypto.h>
+#include <gnutls/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "merkle/check.h"
+#include "ring/clock.h"
+#include "ring/entropy.h"
+
+enum { PATH_BYTES = 4096, SERIAL_BYTES = 16 };
+static const time_t day_s = 24 * 60 * 60;
+
+static bool fail(char *why, const char *what, const char *path, const char *text) {
+    (void)snprintf(why, ADMIN_TLS_WHY_BYTES, "%s %s: %s", what, path, text);
+    return false;
+}
+
+/* A whole file as a text; NULL: errno says why. */
+static char *file_read(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char *text = fd >= 0 ? malloc(ADMIN_TLS_FILE_BYTES_MAX + 1) : NULL;
+    size_t used = 0;
+    ssize_t got = 1;
+    while (text != NULL && got != 0 && used < ADMIN_TLS_FILE_BYTES_MAX) {
+        got = read(fd, text + used, ADMIN_TLS_FILE_BYTES_MAX - used);
+        if (got > 0) used += (size_t)got;
+        if (got < 0 && errno != EINTR) break;
+    }
+    int error = got == 0 ? 0 : got > 0 ? EFBIG : errno;
+    if (fd >= 0) (void)close(fd);
+    if (text != NULL && error == 0) {
+        text[used] = '\0';
+        return text;
+    }
+    free(text);
+    if (fd >= 0) errno = error;
+    return NULL;
+}
+
+static bool file_make(const char *path, mode_t mode, const gnutls_datum_t *text) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd < 0) return false;
+    bool good = write(fd, text->data, text->size) == (ssize_t)text->size && fsync(fd) == 0;
+    if (close(fd) != 0 || !good) {
+        (void)unlink(path);
+        return false;
+    }
+    return true;
+}
+
+static void hex_print(char *out, const uint8_t *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++) (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static bool datum_fingerprint(const gnutls_datum_t *der, char out[ADMIN_FINGERPRINT_TEXT + 1]) {
+    uint8_t hash[32];
+    if (gnutls_hash_fast(GNUTLS_DIG_SHA256, der->data, der->size, hash) != 0) return false;
+    hex_print(out, hash, sizeof hash);
+    return true;
+}
+
+/* What the certificate says of itself; a GnuTLS error code. */
+static int certificate_fill(gnutls_x509_crt_t certificate, gnutls_x509_privkey_t key, const char *name) {
+    uint8_t serial[SERIAL_BYTES];
+    time_t now = (time_t)(ring_clock_wall_ms() / 1000);
+    ring_entropy_fill(serial, sizeof serial);
+    serial[0] = (serial[0] & 0x7F) | 0x40; /* positive, and of full length */
+    int error = gnutls_x509_crt_set_version(certificate, 3);
+    if (!error) error = gnutls_x509_crt_set_serial(certificate, serial, sizeof serial);
+    if (!error) error = gnutls_x509_crt_set_activation_time(certificate, now - day_s);
+    if (!error) error = gnutls_x509_crt_set_expiration_time(certificate, now + ADMIN_TLS_YEARS * 365 * day_s);
+    if (!error) error = gnutls_x509_crt_set_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, name, (unsigned)strlen(name));
+    if (!error) error = gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_DNSNAME, name, (unsigned)strlen(name), GNUTLS_FSAN_SET);
+    if (!error) error = gnutls_x509_crt_set_key(certificate, key);
+    if (!error) error = gnutls_x509_crt_set_basic_constraints(certificate, 0, -1);
+    if (!error) error = gnutls_x509_crt_set_key_usage(certificate, GNUTLS_KEY_DIGITAL_SIGNATURE);
+    if (!error) error = gnutls_x509_crt_set_key_purpose_oid(certificate, GNUTLS_KP_TLS_WWW_SERVER, 0);
+    if (!error) error = gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0);
+    return error;
+}
+
+/* The key first: a power cut between the two leaves a key alone, which the next start names. */
+static bool pair_make(const char *certificate_path, const char *key_path, const char *name, char *why) {
+    gnutls_x509_privkey_t key = NULL;
+    gnutls_x509_crt_t certificate = NULL;
+    gnutls_datum_t key_text = {NULL, 0}, certificate_text = {NULL, 0};
+    int error = gnutls_x509_privkey_init(&key);
+    if (!error) error = gnutls_x509_crt_init(&certificate);
+    if (!error) error = gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+    if (!error) error = certificate_fill(certificate, key, name);
+    if (!error) error = gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &key_text);
+    if (!error) error = gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &certificate_text);
+    bool good = !error || fail(why, "certificate", name, gnutls_strerror(error));
+    good = good && (file_make(key_path, 0600, &key_text) || fail(why, "cannot make", key_path, strerror(errno)));
+    if (good && !file_make(certificate_path, 0644, &certificate_text)) {
+        good = fail(why, "cannot make", certificate_path, strerror(errno));
+        (void)unlink(key_path);
+    }
+    if (key_text.data != NULL) gnutls_memset(key_text.data, 0, key_text.size);
+    gnutls_free(key_text.data);
+    gnutls_free(certificate_text.data);
+    gnutls_x509_crt_deinit(certificate);
+    gnutls_x509_privkey_deinit(key);
+    return good;
+}
+
+/* Do they belong together, and what is the certificate's fingerprint? */
+static bool pair_check(struct admin_tls *tls, const char *certificate_path, char *why) {
+    gnutls_datum_t certificate = {(unsigned char *)tls->certificate, (unsigned)strlen(tls->certificate)};
+    gnutls_datum_t key = {(unsigned char *)tls->key, (unsigned)strlen(tls->key)}, der = {NULL, 0};
+    gnutls_certificate_credentials_t both = NULL;
+    gnutls_x509_crt_t first = NULL;
+    int error = gnutls_certificate_allocate_credentials(&both);
+    if (!error) error = gnutls_certificate_set_x509_key_mem(both, &certificate, &key, GNUTLS_X509_FMT_PEM);
+    if (error > 0) error = 0; /* an index */
+    if (!error) error = gnutls_x509_crt_init(&first);
+    if (!error) error = gnutls_x509_crt_import(first, &certificate, GNUTLS_X509_FMT_PEM);
+    if (!error) error = gnutls_x509_crt_export2(first, GNUTLS_X509_FMT_DER, &der);
+    if (!error && !datum_fingerprint(&der, tls->fingerprint)) error = GNUTLS_E_HASH_FAILED;
+    gnutls_free(der.data);
+    if (first != NULL) gnutls_x509_crt_deinit(first);
+    if (both != NULL) gnutls_certificate_free_credentials(both);
+    return !error || fail(why, "certificate and key", certificate_path, gnutls_strerror(error));
+}
+
+bool admin_tls_load(struct admin_tls *tls, const char *certificate, const char *key, const char *folder, const char *name,
+                    char why[ADMIN_TLS_WHY_BYTES]) {
+    char own_certificate[PATH_BYTES], own_key[PATH_BYTES];
+    CHECK((certificate == NULL) == (key == NULL) && (certificate != NULL || folder != NULL));
+    if (certificate == NULL) {
+        if ((size_t)snprintf(own_certificate, PATH_BYTES, "%s/tls.cert", folder) >= PATH_BYTES ||
+            (size_t)snprintf(own_key, PATH_BYTES, "%s/tls.key", folder) >= PATH_BYTES)
+            return fail(why, "folder", folder, "its name is too long");
+        certificate = own_certificate;
+        key = own_key;
+        if (access(key, F_OK) != 0 && access(certificate, F_OK) != 0 && !pair_make(certificate, key, name, why)) return false;
+    }
+    tls->certificate = file_read(certificate);
+    if (tls->certificate == NULL) return fail(why, "cannot read", certificate, strerror(errno));
+    tls->key = file_read(key);
+    if (tls->key == NULL) return fail(why, "cannot read", key, strerror(errno));
+    return pair_check(tls, certificate, why);
+}
+
+void admin_tls_free(struct admin_tls *tls) {
+    if (tls->key != NULL) gnutls_memset(tls->key, 0, strlen(tls->key));
+    free(tls->key);
+    free(tls->certificate);
+    tls->key = tls->certificate = NULL;
+}
+
+bool admin_tls_pin(struct admin_tls *tls, const char *text) {
+    const char *colon = strchr(text, ':');
+    char role[16];
+    if (colon == NULL || (size_t)(colon - text) >= sizeof role || tls->pins_count == ADMIN_PINS_MAX) return false;
+    memcpy(role, text, (size_t)(colon - text));
+    role[colon - text] = '\0';
+    struct admin_pin *pin = &tls->pins[tls->pins_count];
+    size_t used = 0;
+    for (const char *at = colon + 1; *at != '\0'; at++) {
+        if (*at == ':' && used > 0 && used % 2 == 0) continue;
+        if (!isxdigit((unsigned char)*at) || used == ADMIN_FINGERPRINT_TEXT) return false;
+        pin->fingerprint[used++] = (char)tolower((unsigned char)*at);
+    }
+    pin->fingerprint[used] = '\0';
+    pin->role = admin_role_of(role);
+    if (used != ADMIN_FINGERPRINT_TEXT || pin->role == ADMIN_NOBODY) return false;
+    tls->pins_count++;
+    return true;
+}
+
+void admin_tls_ask(gnutls_session_t session) {
+    gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
+    gnutls_certificate_send_x509_rdn_sequence(session, 1); /* no list of issuers: any certificate may be shown */
+}
+
+enum admin_role admin_tls_role(const struct admin_tls *tls, gnutls_session_t session, char fingerprint[ADMIN_FINGERPRINT_TEXT + 1]) {
+    unsigned count = 0;
+    const gnutls_datum_t *shown = gnutls_certificate_get_peers(session, &count);
+    if (shown == NULL || count == 0 || !datum_fingerprint(&shown[0], fingerprint)) return ADMIN_NOBODY;
+    for (size_t i = 0; i < tls->pins_count; i++) {
+        if (strcmp(tls->pins[i].fingerprint, fingerprint) == 0) return tls->pins[i].role;
+    }
+    return ADMIN_NOBODY;
+}

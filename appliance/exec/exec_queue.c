@@ -1,0 +1,327 @@
+/* Pending items in groups, each of which becomes one slice; dispatch (D-18, D-19); the pending hash (D-7). */
+#include "appliance/exec/exec_inside.h"
+
+#include <string.h>
+
+#include "merkle/sha256.h"
+
+/* Segments: a slice of at most slice_bytes_max, and behind it an ANSWER item that may turn out too long for it. */
+static size_t segment_need(const struct executor *ex) {
+    return 3 * (size_t)ex->config.limits.slice_bytes_max + 65536;
+}
+
+/* Entries of one group: every READ or WRITE item has an operation. */
+static size_t routing_need(const struct executor *ex) {
+    return (size_t)ROUTING_BYTES * ex->config.limits.slice_ops_max;
+}
+
+/* True iff the newest segment is a group that is still pending. */
+static bool group_open(const struct exec_queue *queue) {
+    return queue->log_next > queue->sent_dseq + 1;
+}
+
+/* A new, empty group at the end of the queue. */
+static bool group_begin(struct executor *ex, uint32_t pair) {
+    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_log *log = &ex->slices[pair];
+    CHECK(log->next == queue->log_next);
+    if (!exec_log_open(log, segment_need(ex))) {
+        exec_fail(ex, EXEC_NO_ROOM);
+        return false;
+    }
+    if (!ex->shard && !exec_log_open(&ex->routings[pair], routing_need(ex))) {
+        exec_log_truncate(log, log->next - 1);
+        exec_fail(ex, EXEC_NO_ROOM);
+        return false;
+    }
+    exec_log_segment(log, queue->log_next)->bytes = SLICE_HEAD_BYTES;
+    queue->log_next++;
+    return true;
+}
+
+static bool group_fits(const struct executor *ex, const struct exec_segment *segment, uint64_t bytes, uint64_t ops) {
+    if (segment->items == 0) return true;
+    return segment->bytes + bytes <= ex->config.limits.slice_bytes_max && segment->ops + ops <= ex->config.limits.slice_ops_max;
+}
+
+/* D-19: the item just placed at the end of the newest group. */
+static void item_count(struct executor *ex, uint32_t pair, uint32_t bytes, uint32_t ops) {
+    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_segment *segment = exec_log_segment(&ex->slices[pair], queue->log_next - 1);
+    segment->bytes += bytes;
+    segment->items++;
+    segment->ops += ops;
+    if (queue->pending_items == 0) {
+        queue->oldest_time = ex->time;
+        queue->oldest_height = ex->height;
+    }
+    queue->pending_items++;
+    queue->pending_ops += ops;
+    queue->pending_bytes += bytes;
+}
+
+uint8_t *exec_queue_space(struct executor *ex, uint32_t pair, uint32_t item_bytes, uint32_t ops) {
+    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_log *log = &ex->slices[pair];
+    if (ex->fault != EXEC_VALID) return NULL;
+    CHECK((uint64_t)item_bytes + SLICE_HEAD_BYTES <= ex->config.limits.slice_bytes_max);
+    bool fits = group_open(queue) && group_fits(ex, exec_log_segment(log, queue->log_next - 1), item_bytes, ops);
+    if (!fits && !group_begin(ex, pair)) return NULL;
+    uint8_t *at = exec_log_bytes(log, queue->log_next - 1) + exec_log_segment(log, queue->log_next - 1)->bytes;
+    item_count(ex, pair, item_bytes, ops);
+    return at;
+}
+
+void exec_queue_route(struct executor *ex, uint32_t pair, const struct routing *routing) {
+    struct exec_log *log = &ex->routings[pair];
+    struct exec_segment *segment = exec_log_segment(log, log->next - 1);
+    CHECK(segment->bytes + ROUTING_BYTES <= routing_need(ex));
+    routing_encode(routing, exec_log_bytes(log, log->next - 1) + segment->bytes);
+    segment->bytes += ROUTING_BYTES;
+    segment->items++;
+}
+
+/* ANSWER items (O-24): written at the end of the log, placed into a group when their length is known. */
+
+/* Longest item with its head: what a slice may hold, less 64 KiB. */
+uint32_t exec_answer_bytes_max(const struct executor *ex) {
+    return ex->config.limits.slice_bytes_max - 65536;
+}
+
+void exec_answer_begin(struct executor *ex, struct exec_answer *answer) {
+    struct exec_queue *queue = &ex->queues[answer->pair];
+    struct exec_log *log = &ex->slices[answer->pair];
+    answer->item = NULL;
+    answer->bytes = SLICE_ITEM_HEAD_BYTES + SLICE_ANSWER_HEAD_BYTES;
+    answer->parts = 0;
+    answer->ops = 0;
+    if (ex->fault != EXEC_VALID || (!group_open(queue) && !group_begin(ex, answer->pair))) return;
+    answer->item = exec_log_bytes(log, queue->log_next - 1) + exec_log_segment(log, queue->log_next - 1)->bytes;
+}
+
+uint8_t *exec_answer_part(struct executor *ex, struct exec_answer *answer) {
+    return ex->fault == EXEC_VALID && answer->item ? answer->item + answer->bytes : NULL;
+}
+
+void exec_answer_part_done(struct executor *ex, struct exec_answer *answer, const struct slice_part *part) {
+    if (ex->fault != EXEC_VALID) return;
+    uint32_t part_bytes = SLICE_PART_HEAD_BYTES + part->results_bytes;
+    uint8_t *at = answer->item + answer->bytes;
+    slice_part_head_encode(at, part);
+    if (answer->parts > 0 && answer->bytes + part_bytes > exec_answer_bytes_max(ex)) {
+        memcpy(ex->scratch.part_bytes, at, part_bytes);
+        exec_answer_end(ex, answer);
+        exec_answer_begin(ex, answer);
+        if (!answer->item) return;
+        memcpy(answer->item + answer->bytes, ex->scratch.part_bytes, part_bytes);
+    }
+    answer->bytes += part_bytes;
+    answer->parts++;
+    answer->ops += part->op_count;
+}
+
+void exec_answer_end(struct executor *ex, struct exec_answer *answer) {
+    if (ex->fault != EXEC_VALID || answer->parts == 0) return;
+    struct exec_log *log = &ex->slices[answer->pair];
+    slice_item_head_encode(answer->item, answer->bytes - SLICE_ITEM_HEAD_BYTES, SLICE_ANSWER);
+    slice_answer_head_encode(answer->item + SLICE_ITEM_HEAD_BYTES, answer->request_dseq, answer->parts);
+    const uint8_t *item = answer->item;
+    if (!group_fits(ex, exec_log_segment(log, log->next - 1), answer->bytes, answer->ops)) {
+        if (!group_begin(ex, answer->pair)) return;
+        memmove(exec_log_bytes(log, log->next - 1) + SLICE_HEAD_BYTES, item, answer->bytes);
+    }
+    item_count(ex, answer->pair, answer->bytes, answer->ops);
+    answer->item = NULL;
+}
+
+/* Dispatch. */
+
+static bool queue_idle(const struct exec_queue *queue) {
+    return queue->sent_dseq == queue->acked_dseq;
+}
+
+/* D-18 but for the clock: would a block at this height cut a slice? */
+static bool dispatch_now(const struct executor *ex, const struct exec_queue *queue, uint64_t height) {
+    const struct system_limits *limits = &ex->config.limits;
+    if (queue->pending_items == 0) return queue->consumed_bytes >= limits->unacked_bytes_max;
+    if (queue->unfinished_count >= EXEC_UNFINISHED_MAX) return false;
+    return limits->queue_policy == 1 || queue_idle(queue) || queue->pending_ops >= limits->enough_ops ||
+           queue->pending_bytes >= limits->enough_bytes || height - queue->oldest_height >= limits->due_blocks;
+}
+
+static bool dispatch_ready(const struct executor *ex, const struct exec_queue *queue) {
+    if (dispatch_now(ex, queue, ex->height)) return true;
+    if (queue->pending_items == 0 || queue->unfinished_count >= EXEC_UNFINISHED_MAX) return false;
+    return ex->time - queue->oldest_time >= ex->config.timeouts.due_ms;
+}
+
+void exec_queue_due(const struct executor *ex, struct exec_due *due) {
+    due->now = false;
+    due->time = UINT64_MAX;
+    for (uint32_t i = 0; i < ex->pairs; i++) {
+        const struct exec_queue *queue = &ex->queues[i];
+        if (dispatch_now(ex, queue, ex->now.height + 1)) due->now = true;
+        if (queue->pending_items == 0 || queue->unfinished_count >= EXEC_UNFINISHED_MAX) continue;
+        uint64_t time = queue->oldest_time + ex->config.timeouts.due_ms;
+        if (time < due->time) due->time = time;
+    }
+}
+
+/* The 'u' record of the slice just cut (D-8). */
+static void unfinished_begin(struct executor *ex, uint32_t pair, uint64_t dseq) {
+    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_log *log = &ex->routings[pair];
+    const struct exec_segment *segment = exec_log_segment(log, dseq);
+    if (segment->bytes == 0) return;
+    uint8_t key[EXEC_SYSTEM_KEY_MAX], hash[32];
+    size_t key_bytes = exec_key_cluster('u', queue->cluster, key);
+    bytes_put_le64(key + key_bytes, dseq);
+    routing_hash(exec_log_bytes(log, dseq), segment->bytes, hash);
+    exec_state_put(ex, key, key_bytes + 8, hash, sizeof hash);
+    if (queue->unfinished_count++ == 0) {
+        queue->unfinished_first = dseq;
+        queue->unfinished_at = 0;
+    }
+}
+
+static void dispatch_leaf(struct executor *ex, uint32_t pair, uint64_t dseq, struct exec_output *output) {
+    struct exec_queue *queue = &ex->queues[pair];
+    const struct exec_segment *segment = exec_log_segment(&ex->slices[pair], dseq);
+    uint8_t *slice = exec_log_bytes(&ex->slices[pair], dseq);
+    slice_head_encode(slice, segment->items, queue->consumed_dseq);
+    struct leaf leaf = {.kind = LEAF_KIND_CLUSTER, .source = ex->cluster, .destination = queue->cluster, .height = ex->height, .dseq = dseq,
+                        .slice_bytes = segment->bytes};
+    memcpy(leaf.system_id, ex->system->system_id, sizeof leaf.system_id);
+    memcpy(leaf.previous, queue->sent_leaf, sizeof leaf.previous);
+    slice_hash(slice, segment->bytes, leaf.slice_hash);
+    *output = (struct exec_output){.kind = LEAF_KIND_CLUSTER, .destination = queue->cluster, .dseq = dseq, .item_count = segment->items,
+        .slice = slice,
+                                   .slice_bytes = segment->bytes};
+    leaf_encode(&leaf, output->leaf);
+    leaf_hash(output->leaf, queue->sent_leaf);
+    ex->counts.slice_bytes_out += segment->bytes;
+}
+
+static bool dispatch_pair(struct executor *ex, uint32_t pair, struct exec_output *output) {
+    struct exec_queue *queue = &ex->queues[pair];
+    bool idle = queue_idle(queue);
+    uint64_t dseq = queue->sent_dseq + 1;
+    bool acknowledgement = queue->pending_items == 0;
+    if (acknowledgement && !group_begin(ex, pair)) return false;
+    const struct exec_segment *segment = exec_log_segment(&ex->slices[pair], dseq);
+    dispatch_leaf(ex, pair, dseq, output);
+    queue->sent_dseq = dseq;
+    queue->consumed_bytes = 0;
+    if (acknowledgement) {
+        if (idle) queue->acked_dseq = dseq;
+        return true;
+    }
+    queue->pending_items -= segment->items;
+    queue->pending_ops -= segment->ops;
+    queue->pending_bytes -= segment->bytes - SLICE_HEAD_BYTES;
+    queue->oldest_time = queue->pending_items > 0 ? ex->time : 0;
+    queue->oldest_height = queue->pending_items > 0 ? ex->height : 0;
+    if (!ex->shard) unfinished_begin(ex, pair, dseq);
+    return true;
+}
+
+void exec_queue_dispatch(struct executor *ex, uint32_t *output_count) {
+    for (uint32_t i = 0; i < ex->pairs && ex->fault == EXEC_VALID; i++) {
+        if (dispatch_ready(ex, &ex->queues[i]) && dispatch_pair(ex, i, &ex->scratch.outputs[*output_count])) *output_count += 1;
+        exec_queue_hash(ex, i);
+    }
+}
+
+/* The pending hash (D-7), hashing only what came since the last block. */
+
+static void hash_restart(struct exec_queue *queue, uint64_t segment) {
+    queue->hash_segment = segment;
+    queue->hash_bytes = SLICE_HEAD_BYTES;
+    queue->hash_routing_bytes = 0;
+    sha256_init_prefixed(&queue->hash_state, HASH_PENDING);
+    sha256_init_prefixed(&queue->hash_routing_state, HASH_ROUTING);
+}
+
+static void hash_extend(struct executor *ex, uint32_t pair, uint64_t number) {
+    struct exec_queue *queue = &ex->queues[pair];
+    const struct exec_segment *segment = exec_log_segment(&ex->slices[pair], number);
+    sha256_update(&queue->hash_state, exec_log_bytes(&ex->slices[pair], number) + queue->hash_bytes, segment->bytes - queue->hash_bytes);
+    queue->hash_bytes = segment->bytes;
+    if (ex->shard) return;
+    const struct exec_segment *routing = exec_log_segment(&ex->routings[pair], number);
+    sha256_update(&queue->hash_routing_state, exec_log_bytes(&ex->routings[pair], number) + queue->hash_routing_bytes,
+                  routing->bytes - queue->hash_routing_bytes);
+    queue->hash_routing_bytes = routing->bytes;
+}
+
+static void hash_final(const struct exec_queue *queue, uint8_t items[32], uint8_t routing[32]) {
+    struct sha256_state state = queue->hash_state;
+    sha256_final(&state, items);
+    state = queue->hash_routing_state;
+    sha256_final(&state, routing);
+}
+
+void exec_queue_hash(struct executor *ex, uint32_t pair) {
+    struct exec_queue *queue = &ex->queues[pair];
+    memset(queue->pending_hash, 0, sizeof queue->pending_hash);
+    if (ex->fault != EXEC_VALID || queue->pending_items == 0) return;
+    if (queue->hash_segment <= queue->sent_dseq) hash_restart(queue, queue->sent_dseq + 1);
+    uint64_t newest = queue->log_next - 1;
+    for (; queue->hash_segment < newest; hash_restart(queue, queue->hash_segment + 1)) {
+        struct exec_segment *segment = exec_log_segment(&ex->slices[pair], queue->hash_segment);
+        hash_extend(ex, pair, queue->hash_segment);
+        hash_final(queue, segment->items_hash, segment->routing_hash);
+    }
+    hash_extend(ex, pair, newest);
+    struct sha256_state state;
+    sha256_init_prefixed(&state, HASH_GROUPS);
+    for (uint64_t number = queue->sent_dseq + 1; number < newest; number++) {
+        sha256_update(&state, exec_log_segment(&ex->slices[pair], number)->items_hash, 32);
+        sha256_update(&state, exec_log_segment(&ex->slices[pair], number)->routing_hash, 32);
+    }
+    uint8_t items[32], routing[32];
+    hash_final(queue, items, routing);
+    sha256_update(&state, items, 32);
+    sha256_update(&state, routing, 32);
+    sha256_final(&state, queue->pending_hash);
+}
+
+void exec_queue_snapshot(const struct executor *ex, struct exec_queue *before) {
+    for (uint32_t i = 0; i < ex->pairs; i++) {
+        before[i] = ex->queues[i];
+        if (!group_open(&before[i])) continue;
+        before[i].tail = *exec_log_segment(&ex->slices[i], before[i].log_next - 1);
+        before[i].routing_tail_bytes = ex->shard ? 0 : exec_log_segment(&ex->routings[i], before[i].log_next - 1)->bytes;
+    }
+}
+
+/* The pair as of the newest final block, its tail included. */
+void exec_queue_final(const struct executor *ex, uint32_t pair, struct exec_queue *view) {
+    if (ex->next > ex->open) {
+        *view = exec_snapshot(ex, ex->open)[pair];
+        return;
+    }
+    *view = ex->queues[pair];
+    if (!group_open(view)) return;
+    view->tail = *exec_log_segment(&ex->slices[pair], view->log_next - 1);
+    view->routing_tail_bytes = ex->shard ? 0 : exec_log_segment(&ex->routings[pair], view->log_next - 1)->bytes;
+}
+
+/* Undo: back to the copies made before a block. The logs' bytes below the copies' ends were never written over. */
+void exec_queue_restore(struct executor *ex, const struct exec_queue *before) {
+    for (uint32_t i = 0; i < ex->pairs; i++) {
+        const struct exec_queue *queue = &before[i];
+        ex->queues[i] = *queue;
+        exec_log_truncate(&ex->slices[i], queue->log_next);
+        if (!ex->shard) exec_log_truncate(&ex->routings[i], queue->log_next);
+        if (!group_open(queue)) continue;
+        struct exec_segment *segment = exec_log_segment(&ex->slices[i], queue->log_next - 1);
+        segment->bytes = queue->tail.bytes;
+        segment->items = queue->tail.items;
+        segment->ops = queue->tail.ops;
+        if (ex->shard) continue;
+        segment = exec_log_segment(&ex->routings[i], queue->log_next - 1);
+        segment->bytes = queue->routing_tail_bytes;
+        segment->items = queue->routing_tail_bytes / ROUTING_BYTES;
+    }
+}

@@ -1,0 +1,205 @@
+#include "appliance/exec/exec_inside.h"
+
+#include <string.h>
+
+#include "merkle/sha256.h"
+
+enum { SETTLE_CHANGES = 4096 };
+
+size_t exec_key_cluster(uint8_t letter, uint32_t cluster, uint8_t key[EXEC_SYSTEM_KEY_MAX]) {
+    key[0] = letter;
+    bytes_put_le32(key + 1, cluster);
+    return 5;
+}
+
+size_t exec_key_client(uint8_t letter, const uint8_t client_id[32], uint8_t key[EXEC_SYSTEM_KEY_MAX]) {
+    key[0] = letter;
+    memcpy(key + 1, client_id, 32);
+    return 33;
+}
+
+static enum table_status lookup(const struct executor *ex, const uint8_t *key, size_t key_bytes, struct table_entry *entry) {
+    return table_get(ex->table, table_hash(ex->table, TRIE_SPACE_SYSTEM, key, key_bytes), TRIE_SPACE_SYSTEM, key, key_bytes, entry);
+}
+
+bool exec_state_get(struct executor *ex, const uint8_t *key, size_t key_bytes, struct table_entry *entry) {
+    enum table_status status = lookup(ex, key, key_bytes, entry);
+    if (status == TABLE_CORRUPT) exec_fail(ex, EXEC_CORRUPT);
+    return status == TABLE_OK;
+}
+
+bool exec_state_peek(const struct executor *ex, const uint8_t *key, size_t key_bytes, struct table_entry *entry) {
+    return lookup(ex, key, key_bytes, entry) == TABLE_OK;
+}
+
+/* D-34: a system record's version is (height, 0). The budgets of O-18 keep the table from ever being full here. */
+void exec_state_put(struct executor *ex, const uint8_t *key, size_t key_bytes, const uint8_t *value, size_t value_bytes) {
+    uint64_t hash = table_hash(ex->table, TRIE_SPACE_SYSTEM, key, key_bytes);
+    enum table_status status = table_put(ex->table, hash, TRIE_SPACE_SYSTEM, key, key_bytes, 0, value, value_bytes);
+    if (status == TABLE_CORRUPT) {
+        exec_fail(ex, EXEC_CORRUPT);
+        return;
+    }
+    CHECK(status == TABLE_OK);
+}
+
+void exec_state_remove(struct executor *ex, const uint8_t *key, size_t key_bytes) {
+    uint64_t hash = table_hash(ex->table, TRIE_SPACE_SYSTEM, key, key_bytes);
+    enum table_status status = table_remove(ex->table, hash, TRIE_SPACE_SYSTEM, key, key_bytes, 0);
+    if (status == TABLE_CORRUPT) {
+        exec_fail(ex, EXEC_CORRUPT);
+        return;
+    }
+    CHECK(status == TABLE_OK || status == TABLE_ABSENT);
+}
+
+void exec_leaf_of(const struct table_entry *entry, uint8_t path[32], uint8_t leaf_hash[32]) {
+    struct trie_value value = {.version_height = entry->version.height, .version_index = entry->version.index};
+    trie_value_hash(entry->value, entry->value_bytes, value.value_hash);
+    trie_path((enum trie_space)entry->space, entry->key, entry->key_bytes, path);
+    trie_leaf_hash((enum trie_space)entry->space, entry->key, entry->key_bytes, &value, leaf_hash);
+}
+
+bool exec_state_load(struct executor *ex, const struct table_entry *entry) {
+    if (entry->space > TRIE_SPACE_SYSTEM || entry->key_bytes < 1 || entry->key_bytes > TABLE_KEY_BYTES_MAX ||
+            entry->value_bytes > TABLE_VALUE_BYTES_MAX)
+        return false;
+    if (table_load(ex->table, entry->space, entry->key, entry->key_bytes, entry->version, entry->value, entry->value_bytes) != TABLE_OK) return false;
+    uint8_t path[32], hash[32];
+    exec_leaf_of(entry, path, hash);
+    return trie_put(ex->trie, path, hash, table_ref(table_hash(ex->table, entry->space, entry->key, entry->key_bytes))) == TRIE_OK;
+}
+
+/* The newest block's writes go into the trie under a mark of their own. */
+void exec_state_settle(struct executor *ex) {
+    if (ex->next == ex->open) return;
+    struct exec_entry *newest = exec_entry_at(ex, ex->next - 1);
+    if (newest->settled) return;
+    CHECK(trie_mark_begin(ex->trie, newest->point.height) == TRIE_OK);
+    struct table_writes writes = table_writes_of_newest(ex->table);
+    struct table_write write;
+    size_t count = 0;
+    while (table_writes_next(&writes, &write)) {
+        if (write.deleted && !write.existed) continue;
+        struct trie_change *change = &ex->scratch.changes[count];
+        if (write.deleted) {
+            trie_path((enum trie_space)write.entry.space, write.entry.key, write.entry.key_bytes, change->path);
+            change->leaf_hash = NULL;
+        } else {
+            exec_leaf_of(&write.entry, change->path, ex->scratch.change_hashes[count]);
+            change->leaf_hash = ex->scratch.change_hashes[count];
+        }
+        change->ref = table_ref(table_hash(ex->table, write.entry.space, write.entry.key, write.entry.key_bytes)); /* for the scrub */
+        if (++count == SETTLE_CHANGES) {
+            CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
+            count = 0;
+        }
+    }
+    CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
+    newest->settled = true;
+}
+
+void exec_queue_encode(const struct exec_queue *queue, uint8_t consumed[EXEC_CONSUMED_RECORD_BYTES], uint8_t sent[EXEC_QUEUE_RECORD_BYTES]) {
+    struct bytes_writer writer = bytes_writer_of(consumed, EXEC_CONSUMED_RECORD_BYTES);
+    bytes_put_u64(&writer, queue->consumed_dseq);
+    bytes_put_hash(&writer, queue->consumed_leaf);
+    bytes_put_u64(&writer, queue->consumed_bytes);
+    bytes_put_u64(&writer, queue->epoch);
+    CHECK(!writer.failed && writer.used == EXEC_CONSUMED_RECORD_BYTES);
+    writer = bytes_writer_of(sent, EXEC_QUEUE_RECORD_BYTES);
+    bytes_put_u64(&writer, queue->sent_dseq);
+    bytes_put_hash(&writer, queue->sent_leaf);
+    bytes_put_u64(&writer, queue->acked_dseq);
+    bytes_put_u32(&writer, queue->pending_items);
+    bytes_put_u32(&writer, queue->pending_ops);
+    bytes_put_u64(&writer, queue->pending_bytes);
+    bytes_put_u64(&writer, queue->oldest_time);
+    bytes_put_u64(&writer, queue->oldest_height);
+    bytes_put_hash(&writer, queue->pending_hash);
+    bytes_put_u32(&writer, queue->open_ops);
+    bytes_put_u32(&writer, 0);
+    bytes_put_u64(&writer, queue->open_bytes);
+    for (unsigned i = 0; i < EXEC_MEMBERS_MAX; i++) bytes_put_u32(&writer, queue->relay_ops[i]);
+    CHECK(!writer.failed && writer.used == EXEC_QUEUE_RECORD_BYTES);
+}
+
+/* Both may be absent (no bytes): the initial values. */
+bool exec_queue_decode(struct exec_queue *queue, const uint8_t *consumed, size_t consumed_bytes, const uint8_t *sent, size_t sent_bytes) {
+    struct bytes_cursor cursor = bytes_cursor_of(consumed, consumed_bytes);
+    if (consumed_bytes > 0) {
+        queue->consumed_dseq = bytes_get_u64(&cursor);
+        bytes_get_hash(&cursor, queue->consumed_leaf);
+        queue->consumed_bytes = bytes_get_u64(&cursor);
+        queue->epoch = bytes_get_u64(&cursor);
+    }
+    if (!bytes_finished(&cursor)) return false;
+    cursor = bytes_cursor_of(sent, sent_bytes);
+    if (sent_bytes > 0) {
+        queue->sent_dseq = bytes_get_u64(&cursor);
+        bytes_get_hash(&cursor, queue->sent_leaf);
+        queue->acked_dseq = bytes_get_u64(&cursor);
+        queue->pending_items = bytes_get_u32(&cursor);
+        queue->pending_ops = bytes_get_u32(&cursor);
+        queue->pending_bytes = bytes_get_u64(&cursor);
+        queue->oldest_time = bytes_get_u64(&cursor);
+        queue->oldest_height = bytes_get_u64(&cursor);
+        bytes_get_hash(&cursor, queue->pending_hash);
+        queue->open_ops = bytes_get_u32(&cursor);
+        bytes_require(&cursor, bytes_get_u32(&cursor) == 0);
+        queue->open_bytes = bytes_get_u64(&cursor);
+        for (unsigned i = 0; i < EXEC_MEMBERS_MAX; i++) queue->relay_ops[i] = bytes_get_u32(&cursor);
+    }
+    return bytes_finished(&cursor);
+}
+
+void exec_records_write(struct executor *ex, const struct exec_queue *before) {
+    for (uint32_t i = 0; i < ex->pairs; i++) {
+        uint8_t was_c[EXEC_CONSUMED_RECORD_BYTES], is_c[EXEC_CONSUMED_RECORD_BYTES], was_q[EXEC_QUEUE_RECORD_BYTES], is_q[EXEC_QUEUE_RECORD_BYTES];
+        exec_queue_encode(&before[i], was_c, was_q);
+        exec_queue_encode(&ex->queues[i], is_c, is_q);
+        uint8_t key[EXEC_SYSTEM_KEY_MAX];
+        if (memcmp(was_c, is_c, sizeof is_c) != 0) exec_state_put(ex, key, exec_key_cluster('c', ex->queues[i].cluster, key), is_c, sizeof is_c);
+        if (memcmp(was_q, is_q, sizeof is_q) != 0) exec_state_put(ex, key, exec_key_cluster('q', ex->queues[i].cluster, key), is_q, sizeof is_q);
+    }
+}
+
+static bool cursor_changed(const struct exec_queue *a, const struct exec_queue *b) {
+    return a->consumed_dseq != b->consumed_dseq || !sha256_equal(a->consumed_leaf, b->consumed_leaf) || a->sent_dseq != b->sent_dseq ||
+           !sha256_equal(a->sent_leaf, b->sent_leaf) || a->acked_dseq != b->acked_dseq;
+}
+
+/* D-20. ex->now is the parent. */
+void exec_cursors_hash(const struct executor *ex, const struct exec_queue *before, uint8_t hash[32]) {
+    struct sha256_state state;
+    sha256_init_prefixed(&state, HASH_CURSORS);
+    sha256_update(&state, ex->now.cursors_hash, 32);
+    bool changed = false;
+    for (uint32_t i = 0; i < ex->pairs; i++) {
+        const struct exec_queue *queue = &ex->queues[i];
+        if (!cursor_changed(&before[i], queue)) continue;
+        changed = true;
+        uint8_t entry[EXEC_CURSOR_ENTRY_BYTES];
+        bytes_put_le32(entry, queue->cluster);
+        bytes_put_le32(entry + 4, 0);
+        bytes_put_le64(entry + 8, queue->consumed_dseq);
+        memcpy(entry + 16, queue->consumed_leaf, 32);
+        bytes_put_le64(entry + 48, queue->sent_dseq);
+        memcpy(entry + 56, queue->sent_leaf, 32);
+        bytes_put_le64(entry + 88, queue->acked_dseq);
+        sha256_update(&state, entry, sizeof entry);
+    }
+    if (changed) sha256_final(&state, hash);
+    else memcpy(hash, ex->now.cursors_hash, 32);
+}
+
+bool exec_budget_take(struct executor *ex, uint64_t writes, uint64_t bytes) {
+    if (ex->block_writes + writes > EXEC_BLOCK_WRITES || ex->block_bytes + bytes > exec_block_bytes_max(&ex->config.limits)) return false;
+    ex->block_writes += writes;
+    ex->block_bytes += bytes;
+    return true;
+}
+
+bool exec_records_room(const struct executor *ex) {
+    return table_keys(ex->table, TRIE_SPACE_SYSTEM) < ex->system_keys_soft &&
+           table_declared_bytes(ex->table, TRIE_SPACE_SYSTEM) < ex->system_bytes_soft;
+}

@@ -1,0 +1,261 @@
+#include "appliance/exec/execution.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "merkle/bytes.h"
+#include "merkle/check.h"
+
+enum { BUFFERS_MAX = 64, BUFFER_BYTES = 4 << 20, WORK_ROOM_FIRST = 1 << 20, CLIENT_HEAD_BYTES = 8 };
+
+/* Memory of one batch on its way to the checkpoint store. */
+struct buffer {
+    uint8_t *memory;
+    uint64_t sequence; /* of the store; 0: not submitted */
+    struct state_buffer writes;
+    struct state_batch batch; /* the store's thread reads it until it is completed */
+    /* Blobs of the checkpoint in this batch. */
+    struct state_blob blobs[EXECUTION_BLOBS_MAX + 1];
+    struct blob *held[EXECUTION_BLOBS_MAX];
+    uint32_t blob_count, held_count;
+    uint8_t *work;
+    struct state_checkpoint description;
+};
+
+struct execution {
+    struct executor *executor;
+    struct state *state;
+    struct buffer ring[BUFFERS_MAX];
+    uint32_t first, count; /* submitted and not reaped, oldest first; the one at first + count is open if is_open */
+    bool is_open;
+    bool clear_next; /* the next batch begins from nothing */
+    uint64_t durable_height;
+    struct store_error error;
+};
+
+struct execution *execution_create(struct executor *executor, struct state *state) {
+    struct execution *execution = calloc(1, sizeof *execution);
+    if (execution == NULL) return NULL;
+    execution->executor = executor;
+    execution->state = state;
+    return execution;
+}
+
+static void buffer_empty(struct buffer *buffer) {
+    for (uint32_t i = 0; i < buffer->held_count; i++) blob_drop(buffer->held[i]);
+    free(buffer->work);
+    free(buffer->memory);
+    memset(buffer, 0, sizeof *buffer);
+}
+
+void execution_destroy(struct execution *execution) {
+    if (execution == NULL) return;
+    for (uint32_t i = 0; i < BUFFERS_MAX; i++) buffer_empty(&execution->ring[i]);
+    free(execution);
+}
+
+uint64_t execution_budget(void) {
+    return (uint64_t)BUFFERS_MAX * BUFFER_BYTES;
+}
+
+uint64_t execution_reap(struct execution *execution) {
+    if (execution->state == NULL) return execution->durable_height;
+    uint64_t completed = state_completed(execution->state);
+    while (execution->count > 0 && execution->ring[execution->first].sequence <= completed) {
+        struct buffer *buffer = &execution->ring[execution->first];
+        if (buffer->blob_count > 0) execution->durable_height = buffer->description.height;
+        buffer_empty(buffer);
+        execution->first = (execution->first + 1) % BUFFERS_MAX;
+        execution->count--;
+    }
+    return execution->durable_height;
+}
+
+enum store_status execution_error(const struct execution *execution, struct store_error *error) {
+    if (execution->error.status != STORE_OK) {
+        *error = execution->error;
+        return error->status;
+    }
+    return execution->state != NULL ? state_error(execution->state, error) : STORE_OK;
+}
+
+/* The buffer that takes writes now. */
+static struct buffer *buffer_open(struct execution *execution) {
+    struct buffer *buffer = &execution->ring[(execution->first + execution->count) % BUFFERS_MAX];
+    if (execution->is_open) return buffer;
+    buffer->memory = malloc(BUFFER_BYTES);
+    CHECK(buffer->memory != NULL);
+    state_buffer_init(&buffer->writes, buffer->memory, BUFFER_BYTES);
+    execution->is_open = true;
+    return buffer;
+}
+
+/* Waits until a slot of the ring is free; the store's thread empties it, or fails. False: it failed. */
+static bool ring_wait(struct execution *execution) {
+    (void)execution_reap(execution);
+    while (execution->count >= BUFFERS_MAX - 1) {
+        if (state_wait(execution->state, execution->ring[execution->first].sequence) != STORE_OK) return false;
+        (void)execution_reap(execution);
+    }
+    return true;
+}
+
+/* Hands the open buffer to the store. `job`: it carries a checkpoint, and the buffer its blobs. */
+static bool buffer_submit(struct execution *execution, struct execution_job *job) {
+    struct buffer *buffer = buffer_open(execution);
+    struct state_batch *batch = &buffer->batch;
+    *batch = (struct state_batch){
+        .writes = state_buffer_writes(&buffer->writes), .write_count = buffer->writes.count, .clear_first = execution->clear_next};
+    if (job != NULL) {
+        batch->checkpoint = &buffer->description;
+        batch->blobs = buffer->blobs;
+        batch->blob_count = buffer->blob_count;
+    }
+    enum store_status status = state_submit(execution->state, batch, &buffer->sequence);
+    while (status == STORE_BUSY && execution->count > 0) {
+        if (state_wait(execution->state, execution->ring[execution->first].sequence) != STORE_OK) break;
+        (void)execution_reap(execution);
+        status = state_submit(execution->state, batch, &buffer->sequence);
+    }
+    if (status != STORE_OK) {
+        execution->error.status = status;
+        (void)state_error(execution->state, &execution->error);
+        return false;
+    }
+    if (job != NULL) job->checkpoint_sequence = buffer->sequence;
+    execution->is_open = false;
+    execution->clear_next = false;
+    execution->count++;
+    return ring_wait(execution);
+}
+
+bool execution_genesis(struct execution *execution) {
+    uint64_t cursor = 0;
+    struct table_write write = {.deleted = false};
+    execution->clear_next = true;
+    if (execution->state == NULL) return true;
+    while (executor_entry_next(execution->executor, &cursor, &write.entry)) {
+        if (state_buffer_add(&buffer_open(execution)->writes, &write)) continue;
+        if (!buffer_submit(execution, NULL)) return false;
+        CHECK(state_buffer_add(&buffer_open(execution)->writes, &write));
+    }
+    return true;
+}
+
+static void run_checkpoint(struct execution *execution, struct execution_job *job) {
+    struct buffer *buffer = buffer_open(execution);
+    size_t room = WORK_ROOM_FIRST, bytes = 0;
+    buffer->work = malloc(room);
+    CHECK(buffer->work != NULL);
+    job->status = executor_save(execution->executor, buffer->work, room, &bytes, job->description.state_root);
+    if (job->status == EXEC_BUFFER_FULL) {
+        free(buffer->work);
+        buffer->work = malloc(bytes);
+        CHECK(buffer->work != NULL);
+        room = bytes;
+        job->status = executor_save(execution->executor, buffer->work, room, &bytes, job->description.state_root);
+    }
+    if (job->status != EXEC_VALID) return;
+    buffer->description = job->description;
+    buffer->blobs[0] = (struct state_blob){.name = EXECUTOR_WORK_BLOB, .bytes = buffer->work, .byte_count = bytes};
+    for (uint32_t i = 0; i < job->blob_count; i++) {
+        struct state_blob *blob = &buffer->blobs[1 + i];
+        memcpy(blob->name, job->blobs[i].name, sizeof blob->name);
+        blob->bytes = job->blobs[i].blob->bytes;
+        blob->byte_count = job->blobs[i].blob->count;
+        buffer->held[i] = blob_hold(job->blobs[i].blob);
+    }
+    buffer->held_count = job->blob_count;
+    buffer->blob_count = 1 + job->blob_count;
+    (void)buffer_submit(execution, job);
+}
+
+/* A record of a client in a blob: key_bytes u32, value_bytes u32, key, value. */
+
+bool execution_client_next(const struct blob *clients, size_t *at, struct table_entry *entry) {
+    if (clients->count == *at) return false;
+    const uint8_t *head = clients->bytes + *at;
+    *entry = (struct table_entry){.key = head + CLIENT_HEAD_BYTES,
+                                  .key_bytes = bytes_get_le32(head),
+                                  .value_bytes = bytes_get_le32(head + 4),
+                                  .space = TRIE_SPACE_SYSTEM};
+    entry->value = entry->key + entry->key_bytes;
+    *at += CLIENT_HEAD_BYTES + entry->key_bytes + entry->value_bytes;
+    return true;
+}
+
+static struct blob *clients_collect(const struct executor *executor) {
+    struct exec_client_writes walk;
+    struct table_entry entry;
+    size_t bytes = 0, at = 0;
+    executor_client_writes(executor, &walk);
+    while (executor_client_writes_next(&walk, &entry)) bytes += CLIENT_HEAD_BYTES + entry.key_bytes + entry.value_bytes;
+    if (bytes == 0) return NULL;
+    struct blob *blob = blob_make(bytes);
+    executor_client_writes(executor, &walk);
+    while (executor_client_writes_next(&walk, &entry)) {
+        bytes_put_le32(blob->bytes + at, entry.key_bytes);
+        bytes_put_le32(blob->bytes + at + 4, entry.value_bytes);
+        memcpy(blob->bytes + at + CLIENT_HEAD_BYTES, entry.key, entry.key_bytes);
+        memcpy(blob->bytes + at + CLIENT_HEAD_BYTES + entry.key_bytes, entry.value, entry.value_bytes);
+        at += CLIENT_HEAD_BYTES + entry.key_bytes + entry.value_bytes;
+    }
+    return blob;
+}
+
+/* A checkpoint of the parent has the writes before this block's (P-34). */
+static void run_final(struct execution *execution, struct execution_job *job) {
+    bool save = job->checkpoint && execution->state != NULL;
+    job->status = EXEC_VALID;
+    if (save && !job->checkpoint_own) run_checkpoint(execution, job);
+    if (job->status != EXEC_VALID) return;
+    job->clients = clients_collect(execution->executor);
+    if (execution->state == NULL) {
+        job->status = executor_finalize(execution->executor, job->ticket, NULL);
+        if (job->status == EXEC_VALID && job->checkpoint) execution->durable_height = job->description.height;
+    } else {
+        struct buffer *buffer = buffer_open(execution);
+        job->status = executor_finalize(execution->executor, job->ticket, &buffer->writes);
+        while (job->status == EXEC_BUFFER_FULL) {
+            CHECK(buffer->writes.count > 0); /* a key and a value are at most 65 KiB: an empty buffer takes one */
+            if (!buffer_submit(execution, NULL)) return;
+            buffer = buffer_open(execution);
+            job->status = executor_finalize(execution->executor, job->ticket, &buffer->writes);
+        }
+    }
+    if (job->status != EXEC_VALID) return;
+    job->pair_count = executor_pairs(execution->executor);
+    CHECK(job->pair_count <= EXECUTION_PAIRS_MAX);
+    for (uint32_t i = 0; i < job->pair_count; i++) {
+        struct exec_pair pair;
+        executor_pair_at(execution->executor, i, true, &pair);
+        job->pairs[i] = (struct execution_pair){
+            .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq,
+            .epoch = pair.epoch};
+    }
+    if (save && job->checkpoint_own) run_checkpoint(execution, job);
+}
+
+static void run_block(struct execution *execution, struct execution_job *job) {
+    job->status = executor_execute(execution->executor, &job->block, &job->result);
+    if (job->status != EXEC_VALID || job->result.config_kind == EXEC_CONFIG_NONE) return;
+    job->config = *executor_cluster_config(execution->executor);
+    executor_state_root(execution->executor, job->root_after); /* what suffix blocks state (B-41) */
+}
+
+void execution_run(struct execution *execution, struct execution_job *job) {
+    switch (job->kind) {
+    case EXECUTION_BLOCK: run_block(execution, job); break;
+    case EXECUTION_FINAL: run_final(execution, job); break;
+    case EXECUTION_RELEASE_BLOCK: job->status = executor_release_block(execution->executor, job->ticket); break;
+    case EXECUTION_RELEASE_SLICES:
+        executor_release_slices(execution->executor, job->destination, job->dseq);
+        job->status = EXEC_VALID;
+        break;
+    case EXECUTION_SETTLE:
+        executor_settle(execution->executor);
+        job->status = EXEC_VALID;
+        break;
+    case EXECUTION_SCRUB: job->status = executor_scrub(execution->executor, job->scrub_records, &job->scrubbed); break;
+    }
+}

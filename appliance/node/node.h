@@ -1,0 +1,199 @@
+/*
+ * Private to the node's shell: heracliusd_main.c, node*.c. What it opens, and the two ways to run it.
+ *
+ *   node.c          opening and closing: configuration, keys, stores, links; errors of the world, each as one line
+ *   node_peers.c    the net's peers: nodes and clients
+ *   node_addresses.c  addresses.json, read again when it changes
+ *   node_restore.c  from the store into executor and replica
+ *   node_transfer.c the thread of state transfer
+ *   node_scrub.c    the thread that reads the stores again and again
+ *   node_fused.c    one thread for network, consensus and execution
+ *   node_split.c    a thread each, joined by single-producer single-consumer rings
+ *   node_status.c   the snapshot for the control socket
+ */
+#ifndef APPLIANCE_NODE_H
+#define APPLIANCE_NODE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "appliance/config/node_config.h"
+#include "appliance/node/node_transfer.h"
+#include "appliance/replica/replica.h"
+#include "appliance/status/control.h"
+#include "appliance/status/watch.h"
+#include "protocol/addresses.h"
+#include "protocol/keyfile.h"
+#include "ring/net.h"
+
+enum { NODE_TEXT_BYTES = 700, NODE_DRAIN_MS = 5000, NODE_GOODBYE_MS = 500, NODE_STATUS_MS = 200, NODE_NOTES_MAX = 64, NODE_OBSERVERS_MAX = 64 };
+enum { NODE_DAMAGES_MAX = 3 }; /* damages of memory or checkpoint at which the process ends instead of opening the node anew */
+
+/* Must be HERACLIUS_VERSION of the client library, which this folder may not include. */
+#define NODE_RELEASE "1.0.0"
+
+/* Exit codes of heracliusd. */
+enum node_exit { NODE_EXIT_OK = 0, NODE_EXIT_STOPPED = 1, NODE_EXIT_CONFIG = 2, NODE_EXIT_DATA = 3, NODE_EXIT_NETWORK = 4 };
+
+/* node_successor.c; the consensus loop's. */
+struct successors {
+    uint64_t look_ms;
+    uint32_t count; /* looked at in this life */
+    struct successor_looked {
+        char id[32];
+        bool refused;      /* looked at again after a while, and when another CONFIG is in force */
+        uint64_t epoch;    /* of the CONFIG by which it was refused */
+        uint64_t again_ms;
+    } looked[16];
+};
+
+struct node {
+    struct node_config config;
+    struct system *system;
+    struct addresses *addresses, *addresses_before;
+    struct keyfile key;
+    bool key_open;
+    char name[CARD_NAME_BYTES_MAX + 1];
+    uint32_t cluster, member;
+    struct store_directory *directory;
+    struct store_identity identity;
+    struct wal *wal;
+    struct state *state;
+    bool state_remade; /* in this start: once is enough */
+    struct executor *executor;
+    struct exec_region *regions; /* what it reserved; constant while it lives */
+    uint32_t region_count;
+    struct execution *execution;
+    struct replica *replica;
+    struct node_transfer *transfer;
+    struct net *net;
+    atomic_bool decision_wanted;   /* set by the control thread, taken by the replica's */
+    atomic_bool net_running;       /* net_wake() may be called */
+    uint32_t *node_handles;        /* of the net, by cluster of the system file and place in it; NET_PEER_NONE: nobody. The net's thread */
+    uint32_t observer_handles[NODE_OBSERVERS_MAX]; /* likewise, by the replica's index */
+    uint32_t *client_handles;      /* of the net, by the replica's index of a client; NET_PEER_NONE: not let in. The net's thread */
+    struct node_addresses *watch;  /* node_addresses.c */
+    struct timespec addresses_time; /* of the file, just before it was read first */
+    struct control *control;
+    const struct replica_hooks *hooks; /* a test build's liars; NULL in the product */
+    uint8_t genesis_root[32];
+    struct successors successors;
+    bool inherits; /* genesis is made from a backup (node_genesis.h) */
+    uint64_t checkpoint_told;
+
+    /* PERSISTs that the store had no room for yet */
+    struct wal_batch *waiting;
+    uint32_t waiting_first, waiting_count, waiting_room;
+    uint64_t submitted, durable_told;
+
+    /* Wakes the consensus loop from the storage thread. */
+    void (*_Atomic wake)(struct node *node); /* written by the loop's thread before and after it runs */
+    struct split *split;                     /* node_split.c */
+
+    /* ending */
+    int exit_code;
+    bool stop;  /* a sticky error was logged, or `again`: leave the loop */
+    bool again; /* what came from peers has to be opened anew, or something here was damaged */
+    uint32_t damages; /* lives of this process that ended by damage, the last included */
+    struct node_scrub *scrub; /* node_scrub.c */
+    bool draining;
+    uint64_t drain_until_ms;
+
+    /* the snapshot: written by the loop, read by the control thread */
+    pthread_mutex_t status_lock;
+    struct status_node status;
+    uint64_t status_ms, status_net_ms, started_ms;
+    struct watch_clock clock_watch; /* by the loop */
+    unsigned wal_told;
+    uint64_t asking_since_ms;
+    atomic_int running_cpu[NODE_THREADS]; /* each written by its own thread */
+};
+
+/* Set by the signal handler: SIGTERM or SIGINT came; SIGHUP: read addresses.json again. */
+extern atomic_bool node_ending, node_rereading;
+
+/* Opens everything. NODE_EXIT_OK, or an exit code after one line in `text`. */
+/* `before` (taken over; NULL in the first life of the process): the addresses of the life before, in force as long as the file is not good. */
+enum node_exit node_open(struct node *node, const char *config_path, struct addresses *before, char text[NODE_TEXT_BYTES]);
+void node_close(struct node *node);
+/* Runs until it is to end; the exit code. */
+int node_run_fused(struct node *node);
+int node_run_split(struct node *node);
+/* After the stores are closed: their wake-ups may still come until then. */
+void node_split_free(struct node *node);
+/* Read by the race detector's runtime in its own build: the rings' fences are not its language. */
+const char *__tsan_default_suppressions(void);
+
+/* node_restore.c: fills executor and replica. Otherwise `text` says why. NODE_STATE_LOST: the checkpoint is damaged, the rest was not looked at;
+ * executor and replica are spoilt. */
+enum node_restored { NODE_RESTORED, NODE_RESTORE_FAILED, NODE_STATE_LOST };
+enum node_restored node_restore(struct node *node, char text[NODE_TEXT_BYTES]);
+/* node.c: the store of checkpoints; made anew, empty, when what is there is lost. */
+enum node_exit node_state_open(struct node *node, char text[NODE_TEXT_BYTES]);
+enum node_exit node_state_remake(struct node *node, const char *why, char text[NODE_TEXT_BYTES]);
+
+/* Parts of both loops. */
+/* Gives what the replica persists to the store, in order; and what became durable back to it. False: the store stopped, logged. */
+bool node_persist(struct node *node, const struct replica_output *output);
+bool node_store_poll(struct node *node);
+/* Reads a record as a blob, NULL: not there. */
+struct blob *node_read(struct node *node, enum wal_db db, const uint8_t *key);
+void node_note(const struct replica_output *output);
+/* A REPLICA_STOP: the loop ends, and the process, or only this life of the node. */
+void node_stop(struct node *node, const struct replica_output *output);
+/* Writes a file of evidence into the data directory, unless it is there. */
+void node_evidence(const struct node *node, const struct replica_output *output);
+/* Draining after SIGTERM; true: time to leave. */
+bool node_drain_step(struct node *node, uint64_t now_ms);
+void node_pin(struct node *node, enum node_thread thread, const char *name);
+void node_cpu_sample(struct node *node, enum node_thread thread);
+
+/* node_successor.c: by the consensus loop, now and then. */
+void node_successors_look(struct node *node, uint64_t now_ms);
+
+/* node_peers.c */
+/* All addresses of an endpoint, as far as there is room; none, and a line in the log, where its name is not known. */
+void node_address_resolve(const struct address_endpoint *endpoint, struct net_peer_config *peer);
+/* Everybody whom the system file lets this node talk to. False: one was refused, logged. */
+bool node_peers_add(struct node *node);
+/* So many at the most: nodes, and clients enrolled later. */
+uint32_t node_peers_max(const struct node *node);
+/* On the net's thread: lets a client in or shuts it out, as a REPLICA_PEER_ADD or _REMOVE says; sends a frame. */
+void node_peer_let_in(struct node *node, struct replica_peer peer, const uint8_t noise_key[32], const char *name);
+void node_peer_shut_out(struct node *node, struct replica_peer peer);
+enum net_status node_send(struct node *node, struct replica_peer to, uint16_t type, const struct iovec *pieces, size_t count);
+/* node_addresses.c. False: no thread. */
+bool node_addresses_start(struct node *node);
+void node_addresses_stop(struct node *node);
+/* On the net's thread: the file's address of this name is that of this key too, whom no system file names; and is no more. */
+void node_addresses_follow(struct node *node, const uint8_t noise_key[32], const char *name);
+void node_addresses_leave(struct node *node, const uint8_t noise_key[32]);
+/* One line in the log: the file is not good, and what was in force stays so. */
+void node_addresses_refused(const char *why);
+/* On the net's thread, now and then: what was read since is dialled from now on. */
+void node_addresses_apply(struct node *node);
+/* Says goodbye on all links and waits a little. */
+void node_goodbye(struct node *node);
+/* The store of checkpoints failed: logs, sets stop. */
+void node_state_failed(struct node *node, const struct store_error *error);
+
+/* node_scrub.c: the thread reads what lies in both stores again, at the configured rate; what it finds goes to the replica by node_scrub_poll(), on
+ * the loop's thread. False: no thread. */
+bool node_scrub_start(struct node *node);
+void node_scrub_stop(struct node *node);
+void node_scrub_poll(struct node *node);
+struct node_scrub_figures {
+    uint64_t wal_records, wal_rounds, state_records, state_rounds;
+};
+void node_scrub_figures(const struct node *node, struct node_scrub_figures *figures);
+
+/* node_status.c: by the consensus loop, and by the net's thread. */
+void node_status_update(struct node *node, uint64_t now_ms);
+void node_status_net(struct node *node, uint64_t now_ms);
+void node_status_copy(void *context, struct status_node *status);
+void node_decide(void *context);
+void node_budget_log(struct node *node);
+
+#endif

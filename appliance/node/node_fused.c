@@ -1,0 +1,141 @@
+/* One thread for network, consensus and execution; storage has its own two. Best on a host with few cores. */
+#include <sys/uio.h>
+
+#include "appliance/node/node.h"
+#include "ring/clock.h"
+
+enum { KEEP_FROM_BYTES = 16384, FRAMES_AT_ONCE = 256 };
+
+/* The network's block goes back to it; this thread is the net's. */
+static void frame_release(struct blob *blob) {
+    struct node *node = blob->context;
+    net_frame_release(node->net, blob->bytes);
+    blob_wrapper_free(blob);
+}
+
+/* A frame becomes a blob: without a copy when it has a block of its own. */
+static void frame_take(struct node *node, const struct net_event *event) {
+    struct blob *blob = NULL;
+    if (event->payload_bytes >= KEEP_FROM_BYTES) {
+        const uint8_t *kept = net_frame_keep(node->net, event);
+        if (kept != NULL) blob = blob_wrap((uint8_t *)(uintptr_t)kept, event->payload_bytes, frame_release, node);
+    }
+    if (blob == NULL) blob = blob_copy(event->payload, event->payload_bytes);
+    replica_frame(node->replica, replica_peer_unpack(event->tag), event->type, (struct blob_piece){.blob = blob, .count = blob->count});
+    blob_drop(blob);
+}
+
+static void output_send(struct node *node, const struct replica_output *output) {
+    struct iovec pieces[REPLICA_PIECES_MAX];
+    for (unsigned i = 0; i < output->piece_count; i++)
+        pieces[i] = (struct iovec){.iov_base = output->pieces[i].blob->bytes + output->pieces[i].offset, .iov_len = output->pieces[i].count};
+    enum net_status status = node_send(node, output->peer, output->type, pieces, output->piece_count);
+    if (status == NET_OK) return;
+    replica_send_dropped(node->replica, status == NET_FULL);
+    log_event(LOG_LEVEL_DEBUG, "send_dropped", "type=0x%04x cause=%s", output->type, net_status_name(status));
+}
+
+static void output_do(struct node *node, const struct replica_output *output) {
+    switch (output->kind) {
+    case REPLICA_SEND: output_send(node, output); break;
+    case REPLICA_PERSIST: (void)node_persist(node, output); break;
+    case REPLICA_JOB:
+        execution_run(node->execution, output->job);
+        replica_job_done(node->replica, output->job);
+        break;
+    case REPLICA_READ: replica_read_done(node->replica, output->cookie, node_read(node, output->db, output->key)); break;
+    case REPLICA_NOTE: node_note(output); break;
+    case REPLICA_EVIDENCE: node_evidence(node, output); break;
+    case REPLICA_PEER_ADD: node_peer_let_in(node, output->peer, output->key, output->text); break;
+    case REPLICA_PEER_REMOVE: node_peer_shut_out(node, output->peer); break;
+    case REPLICA_TRANSFER:
+    case REPLICA_LACKING:
+    case REPLICA_EPOCH: node_transfer_output(node, output); break;
+    case REPLICA_AGAIN:
+        node->again = true;
+        node->stop = true;
+        break;
+    case REPLICA_STOP:
+        node_stop(node, output);
+        break;
+    }
+}
+
+static void outputs_do(struct node *node) {
+    struct replica_output output;
+    while (!node->stop && replica_next(node->replica, &output)) output_do(node, &output);
+}
+
+static void events_take(struct node *node) {
+    struct net_event event;
+    unsigned frames = 0;
+    while (net_next(node->net, &event)) {
+        struct replica_peer peer = replica_peer_unpack(event.tag);
+        switch (event.kind) {
+        case NET_UP: replica_link_up(node->replica, peer); break;
+        case NET_DOWN:
+            replica_link_down(node->replica, peer);
+            log_event(LOG_LEVEL_DEBUG, "link_down", "kind=%u member=%u cause=%s", peer.kind, peer.member, link_cause_name(event.cause));
+            break;
+        case NET_FRAME:
+            frame_take(node, &event);
+            if (++frames % FRAMES_AT_ONCE == 0) outputs_do(node);
+            break;
+        case NET_WOKEN: break;
+        }
+    }
+}
+
+static void step(struct node *node) {
+    node_successors_look(node, ring_clock_ms());
+    replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
+    outputs_do(node);
+    uint64_t checkpoint = execution_reap(node->execution);
+    if (checkpoint > node->checkpoint_told) {
+        node->checkpoint_told = checkpoint;
+        replica_checkpointed(node->replica, checkpoint);
+        node_transfer_checkpointed(node);
+    }
+    struct store_error error;
+    if (execution_error(node->execution, &error) != STORE_OK) node_state_failed(node, &error);
+}
+
+static void wake(struct node *node) {
+    net_wake(node->net);
+}
+
+int node_run_fused(struct node *node) {
+    char error[NET_ERROR_BYTES];
+    node_pin(node, NODE_THREAD_NETWORK, "node");
+    if (net_start(node->net, error) != NET_OK) {
+        (void)fprintf(stderr, "heracliusd: %s: %s\n", node->name, error);
+        return NODE_EXIT_NETWORK;
+    }
+    if (net_note(node->net)[0] != '\0') log_event(LOG_LEVEL_WARN, "network_reduced", "note=\"%s\"", net_note(node->net));
+    node->wake = wake;
+    atomic_store(&node->net_running, true);
+    replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
+    replica_start(node->replica);
+    node_budget_log(node);
+    log_event(LOG_LEVEL_INFO, "started", "threads=fused port=%u", net_listen_port(node->net, 0));
+    bool more = true;
+    while (!node->stop) {
+        uint64_t now = ring_clock_ms(), deadline = replica_deadline_ms(node->replica);
+        node_addresses_apply(node);
+        net_poll(node->net, more || deadline <= now ? 0 : (uint32_t)(deadline - now));
+        events_take(node);
+        if (!node_store_poll(node)) break;
+        node_transfer_poll(node);
+        node_scrub_poll(node);
+        outputs_do(node);
+        step(node);
+        more = false;
+        now = ring_clock_ms();
+        node_status_net(node, now);
+        node_status_update(node, now);
+        if (node_drain_step(node, now)) break;
+    }
+    node_goodbye(node);
+    log_event(LOG_LEVEL_INFO, "stopped", "code=%d", node->exit_code);
+    return node->exit_code;
+}
