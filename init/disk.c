@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -23,7 +24,8 @@ struct fsuuid {
 };
 #define EXT4_IOC_SETFSUUID _IOW('f', 44, uint64_t) /* the kernel's own structure ends before the UUID, whose length is not fixed there */
 
-enum { NAME_BYTES = 32, IDENTITY_BYTES = 96, SUPER_AT = 1024, MAGIC_AT = SUPER_AT + 56, LABEL_AT = SUPER_AT + 120, SECTOR_BYTES = 512 };
+enum { NAME_BYTES = 32, IDENTITY_BYTES = 96, SECTOR_BYTES = 512 };
+enum { SUPER_AT = 1024, MAGIC_AT = SUPER_AT + 56, LABEL_AT = SUPER_AT + 120, JOURNAL_NUMBER_AT = 24 };
 
 static struct {
     char name[NAME_BYTES];
@@ -88,10 +90,9 @@ enum disk_kind disk_look(int fd, uint64_t bytes) {
     bool readable = true;
     if (bytes < 2 * DISK_BLANK_BYTES) return DISK_OTHER;
     if (!read_at(fd, 0, head, sizeof head)) return DISK_UNREADABLE;
-    bool ext4 = head[MAGIC_AT] == 0x53 && head[MAGIC_AT + 1] == 0xEF;
-    if (ext4) return memcmp(head + LABEL_AT, DISK_LABEL "\0", sizeof DISK_LABEL) == 0 ? DISK_DATA : DISK_OTHER;
-    /* No superblock below our own mark: formatting was begun here and never ended. */
-    if (memcmp(head, DISK_BEGUN, sizeof DISK_BEGUN - 1) == 0) return DISK_BLANK;
+    bool begun = memcmp(head, DISK_BEGUN, sizeof DISK_BEGUN - 1) == 0, ext4 = head[MAGIC_AT] == 0x53 && head[MAGIC_AT + 1] == 0xEF;
+    if (ext4 && memcmp(head + LABEL_AT, DISK_LABEL "\0", sizeof DISK_LABEL) != 0) return DISK_OTHER;
+    if (begun || ext4) return begun ? DISK_BLANK : DISK_DATA;
     bytes -= bytes % DISK_BLOCK_BYTES;
     bool blank = range_blank(fd, 0, DISK_BLANK_BYTES, &readable) && range_blank(fd, bytes - DISK_BLANK_BYTES, DISK_BLANK_BYTES, &readable);
     for (uint64_t i = 1; blank && i < DISK_SAMPLES; i++) {
@@ -105,21 +106,13 @@ static uint32_t u32_at(const uint8_t *bytes) {
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
-static bool settle(int fd, uint64_t at, const uint8_t *bytes, size_t count) {
-    return write_at(fd, at, bytes, count) && fsync(fd) == 0;
-}
-
-/* Without its magic and below our mark; then the sector that has the magic; then the mark goes. */
-static bool super_write(int fd, const uint8_t super[DISK_BLOCK_BYTES]) {
-    uint8_t block[DISK_BLOCK_BYTES];
-    (void)memcpy(block, super, sizeof block);
-    (void)memcpy(block, DISK_BEGUN, sizeof DISK_BEGUN - 1);
-    block[MAGIC_AT] = block[MAGIC_AT + 1] = 0;
-    return settle(fd, 0, block, sizeof block) && settle(fd, SUPER_AT, super + SUPER_AT, SECTOR_BYTES) && settle(fd, 0, super, SECTOR_BYTES);
+/* What another file system left where the journal is has other numbers: none of it is played back as if it were of this one. */
+static bool journal_number(uint8_t super[DISK_BLOCK_BYTES]) {
+    return getrandom(super + JOURNAL_NUMBER_AT, 4, GRND_INSECURE) == 4;
 }
 
 static const char *blocks_write(int from, int fd, uint64_t bytes) {
-    uint8_t head[12], entry[4 + DISK_BLOCK_BYTES], super[DISK_BLOCK_BYTES];
+    uint8_t head[12], entry[4 + DISK_BLOCK_BYTES];
     if (!read_at(from, 0, head, sizeof head) || memcmp(head, "HRCEXT4\1", 8) != 0) return "the image's file system is damaged";
     uint32_t count = u32_at(head + 8);
     if (count < 2 || count > DISK_BLOCKS_MAX) return "the image's file system is damaged";
@@ -127,12 +120,12 @@ static const char *blocks_write(int from, int fd, uint64_t bytes) {
         if (!read_at(from, sizeof head + (uint64_t)i * sizeof entry, entry, sizeof entry)) return "the image's file system is cut off";
         uint64_t at = (uint64_t)u32_at(entry) * DISK_BLOCK_BYTES;
         if (at + DISK_BLOCK_BYTES > bytes) return "the disk is smaller than the smallest file system";
-        if ((i == 0) != (at == 0)) return "the image's file system is damaged";
-        if (i == 0) (void)memcpy(super, entry + 4, sizeof super);
-        else if (!write_at(fd, at, entry + 4, DISK_BLOCK_BYTES)) return strerror(errno);
+        if ((i == 0) != (at == 0) || (i == 0 && !zeros(entry + 4, SUPER_AT))) return "the image's file system is damaged";
+        if (i == 0) (void)memcpy(entry + 4, DISK_BEGUN, sizeof DISK_BEGUN - 1);
+        if (memcmp(entry + 4, "\xC0\x3B\x39\x98\0\0\0\4", 8) == 0 && !journal_number(entry + 4)) return "no random numbers";
+        if (!write_at(fd, at, entry + 4, DISK_BLOCK_BYTES)) return strerror(errno);
     }
-    if (!zeros(super, SUPER_AT)) return "the image's file system is damaged";
-    return fsync(fd) == 0 && super_write(fd, super) ? NULL : strerror(errno);
+    return fsync(fd) == 0 ? NULL : strerror(errno);
 }
 
 const char *disk_format(int fd, uint64_t bytes, const char *blocks_path) {
@@ -143,6 +136,11 @@ const char *disk_format(int fd, uint64_t bytes, const char *blocks_path) {
     if (!fault) fault = blocks_write(from, fd, bytes);
     (void)close(from);
     return fault;
+}
+
+const char *disk_format_end(int fd) {
+    static const uint8_t sector[SECTOR_BYTES];
+    return fsync(fd) == 0 && write_at(fd, 0, sector, sizeof sector) && fsync(fd) == 0 ? NULL : strerror(errno);
 }
 
 static bool device_open(const char *name, int flags, int *fd, uint64_t *bytes) {
@@ -192,27 +190,10 @@ static bool device(void *context, const char *name) {
     return true;
 }
 
-static bool format(void) {
-    int fd;
-    uint64_t bytes;
-    const char *fault = "cannot be opened";
-    if (device_open(self.blank_name, O_RDWR | O_EXCL, &fd, &bytes)) {
-        fault = disk_format(fd, bytes, BLOCKS);
-        (void)close(fd);
-    }
-    if (fault) {
-        stage_set(STAGE_DISK, STAGE_CANNOT, "%s is blank, but could not be made a data disk: %s", self.blank_name, fault);
-        return false;
-    }
-    say("disk: %s was blank and is the data disk now", self.blank_name);
-    (void)memcpy(self.data_name, self.blank_name, NAME_BYTES);
-    self.data_bytes = bytes;
-    return true;
-}
-
-static void grow(bool fresh) {
+/* True: it has grown. */
+static bool grow(bool fresh) {
     int fd = open("/data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;
+    if (fd < 0) return false;
     if (fresh) {
         struct fsuuid fs = {.len = sizeof fs.uuid};
         if (getrandom(fs.uuid, sizeof fs.uuid, 0) != sizeof fs.uuid || ioctl(fd, EXT4_IOC_SETFSUUID, &fs) < 0) {
@@ -221,10 +202,11 @@ static void grow(bool fresh) {
     }
     struct statfs status;
     uint64_t blocks = self.data_bytes / DISK_BLOCK_BYTES;
-    if (fstatfs(fd, &status) == 0 && (uint64_t)status.f_blocks + status.f_blocks / 8 < blocks && ioctl(fd, EXT4_IOC_RESIZE_FS, &blocks) < 0) {
-        say("disk: it could not be grown to the disk's size: %s", strerror(errno));
-    }
+    bool smaller = fstatfs(fd, &status) == 0 && (uint64_t)status.f_blocks + status.f_blocks / 8 < blocks;
+    bool grown = smaller && ioctl(fd, EXT4_IOC_RESIZE_FS, &blocks) == 0;
+    if (smaller && !grown) say("disk: it could not be grown to the disk's size: %s", strerror(errno));
     (void)close(fd);
+    return grown;
 }
 
 /* ---- whose it is ---- */
@@ -265,6 +247,33 @@ static bool data_mount(void) {
     return mount(path, "/data", "ext4", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME, "errors=remount-ro") == 0;
 }
 
+/* Unmounted in between, since the journal has the first block, mark and all: played back later, it would bring the mark back onto a disk in use. */
+static const char *make(void) {
+    int fd;
+    const char *fault = "cannot be opened";
+    if (!device_open(self.blank_name, O_RDWR | O_EXCL, &fd, &self.data_bytes)) return fault;
+    fault = disk_format(fd, self.data_bytes, BLOCKS);
+    (void)close(fd);
+    if (fault) return fault;
+    (void)memcpy(self.data_name, self.blank_name, NAME_BYTES);
+    if (!data_mount()) return strerror(errno);
+    (void)grow(true);
+    if (umount2("/data", 0) < 0 || !device_open(self.data_name, O_RDWR | O_EXCL, &fd, &self.data_bytes)) return strerror(errno);
+    fault = disk_format_end(fd);
+    (void)close(fd);
+    return fault;
+}
+
+/* Still, when the journal has been played back. */
+static bool is_data(void) {
+    int fd;
+    uint64_t bytes;
+    if (!device_open(self.data_name, O_RDONLY, &fd, &bytes)) return false;
+    bool good = disk_look(fd, bytes) == DISK_DATA;
+    (void)close(fd);
+    return good;
+}
+
 const char *disk_adopt(void) {
     char here[IDENTITY_BYTES];
     if (!self.foreign || !machine_identity(here)) return "there is no disk of another machine";
@@ -273,47 +282,49 @@ const char *disk_adopt(void) {
     return fault;
 }
 
+static bool cannot(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static bool cannot(const char *format, ...) {
+    char text[SAY_LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    stage_set(STAGE_DISK, STAGE_CANNOT, "%s", text);
+    return false;
+}
+
 bool disk_start(void) {
+    char other[IDENTITY_BYTES];
     stage_set(STAGE_DISK, STAGE_RUNNING, "%s", "");
     self.data = self.blank = self.disks = 0;
     int result = text_folder("/sys/class/block", device, NULL);
-    if (result < 0) {
-        stage_set(STAGE_DISK, STAGE_CANNOT, "/sys/class/block: %s", strerror(-result));
-        return false;
+    if (result < 0) return cannot("/sys/class/block: %s", strerror(-result));
+    bool fresh = self.data == 0;
+    if (self.data > 1) return cannot("two data disks, %s and %s: one may be a copy; take one away, then reboot", self.data_name, self.data_second);
+    if (fresh && self.blank > 1) {
+        return cannot("two blank disks, %s and %s: give one of them alone for the first boot", self.blank_name, self.blank_second);
     }
-    bool fresh = false;
-    if (self.data > 1) {
-        stage_set(STAGE_DISK, STAGE_CANNOT, "two data disks, %s and %s: one may be a copy; take one away, then reboot", self.data_name,
-                  self.data_second);
-        return false;
+    if (fresh && self.blank == 0) {
+        return cannot("%u disks, none labelled " DISK_LABEL " and none blank (at least 512 MiB, all zeros)", self.disks);
     }
-    if (self.data == 0 && self.blank > 1) {
-        stage_set(STAGE_DISK, STAGE_CANNOT, "two blank disks, %s and %s: give one of them alone for the first boot", self.blank_name,
-                  self.blank_second);
-        return false;
+    const char *fault = fresh ? make() : NULL;
+    if (fault) return cannot("%s is blank, but could not be made a data disk: %s", self.blank_name, fault);
+    if (fresh) say("disk: %s was blank and is the data disk now", self.data_name);
+    if (!data_mount()) return cannot("%s does not mount: %s; it was not touched", self.data_name, strerror(errno));
+    if (!is_data()) {
+        (void)umount2("/data", 0);
+        return cannot("%s is not used: mounted, it is under the mark of a formatting that was begun", self.data_name);
     }
-    if (self.data == 0 && self.blank == 0) {
-        stage_set(STAGE_DISK, STAGE_CANNOT, "%u disks, none labelled " DISK_LABEL " and none blank (at least 512 MiB, all zeros)", self.disks);
-        return false;
-    }
-    if (self.data == 0) {
-        fresh = true;
-        if (!format()) return false;
-    }
-    if (!data_mount()) {
-        stage_set(STAGE_DISK, STAGE_CANNOT, "%s does not mount: %s; it was not touched", self.data_name, strerror(errno));
-        return false;
-    }
-    char other[IDENTITY_BYTES];
     if (!is_ours(other)) {
         (void)umount2("/data", 0);
         self.foreign = true;
         text_clean(other);
-        stage_set(STAGE_DISK, STAGE_CANNOT, "%s is the disk of another machine, %s; if that one is off for good: adopt (console)", self.data_name,
-                  other);
-        return false;
+        return cannot("%s is the disk of another machine, %s; if that one is off for good: adopt (console)", self.data_name, other);
     }
-    grow(fresh);
+    /* Brought to rest at once: as long as it is only in the journal in part, a loss of power can leave what the kernel does not mount. */
+    if (grow(false) && (umount2("/data", 0) < 0 || !data_mount())) {
+        return cannot("%s was grown, and does not mount: %s", self.data_name, strerror(errno));
+    }
     (void)memcpy(self.name, self.data_name, NAME_BYTES);
     self.bytes = self.data_bytes;
     struct statfs left;

@@ -4,11 +4,11 @@
 QEMU writes down each write and each flush of the disk (blklogwrites). Then, for each point of that record, the disk is made as a cut there may leave
 it: what was flushed is there, of the rest any blocks of 4 KiB, by chance (sectors of 512 bytes, while init formats: tests/init/test_disk.c). Each
 must be a disk that init may begin anew, or a file system that its journal puts right, in which every file of ours is whole or not there. Some are
-booted, in the long form among them all that e2fsck has doubts about (it looks at descriptors before the journal has been played back): the machine
-comes up, and the node's keys are made or found.
+booted, among them all that e2fsck has doubts about (it looks at descriptors before the journal has been played back): the machine comes up, and the
+node's keys are made or found.
 
-Known, and not mended: a cut between the first mount and the end of growing can leave a file system that does not mount (long 1547317224, in front of
-write 42: "Structure needs cleaning"). Nothing of the node's is on it then; init says so and leaves it alone; it wants a blank disk.
+The long form does all of it once more with the disk of the last cut before init's mark is cleared, so one that was mounted and grown already: nothing
+that the first file system left there comes back.
 power_cut.py short|long [SEED]
 """
 import os
@@ -52,13 +52,17 @@ def record(path):
     return entries
 
 
-def cut(path, entries, point, seed):
-    """The disk after a cut in front of entry `point`, the same for the same seed."""
+def copy(path, to):
+    subprocess.run(["cp", "--sparse=always", path, to], check=True)
+
+
+def cut(path, entries, point, seed, before):
+    """The disk after a cut in front of entry `point`, the same for the same seed; `before`: what it was at first."""
     chance = random.Random(f"{seed} {point}")
     settled = max((i for i in range(point) if entries[i][0] & FLUSH), default=-1)
     keep = chance.choice((0.0, 0.5, 1.0))
-    with open(path, "wb") as file:
-        file.truncate(MEGABYTES << 20)
+    copy(before, path)
+    with open(path, "r+b") as file:
         for i in range(point):
             flags, at, content = entries[i]
             whole = i < settled or flags & FUA
@@ -82,8 +86,10 @@ def verdict(path, whole):
     """What is wrong with this disk, or "", and what it is: begun, whole, doubtful."""
     with open(path, "rb") as file:
         head = file.read(4096)
+    if head.startswith(MARK) or not any(head):
+        return "", "begun"
     if head[1080:1082] != b"\x53\xef":
-        return "" if head.startswith(MARK) or not any(head) else "neither blank, nor begun, nor a file system", "begun"
+        return "neither blank, nor begun, nor a file system", "begun"
     done = subprocess.run(["/usr/sbin/e2fsck", "-fy", path], capture_output=True, text=True)
     if done.returncode > 1:
         return "", "doubtful"
@@ -94,10 +100,10 @@ def verdict(path, whole):
     return "" if found["node/node.key"] or not found["public/request"] else "a request without its key", "whole"
 
 
-def first_boot(folder, out):
-    disk, log = vm.blank(folder, MEGABYTES, "first"), os.path.join(folder, "writes")
+def first_boot(folder, out, disk, name):
+    log = os.path.join(folder, f"{name}.writes")
     open(log, "wb").close()
-    with vm.Machine(os.path.join(folder, "first"), vm.direct(out, "amd64"), [logged(disk, log), ["-uuid", boot.UUID]]) as m:
+    with vm.Machine(os.path.join(folder, name), vm.direct(out, "amd64"), [logged(disk, log), ["-uuid", boot.UUID]]) as m:
         console = Console(m)
         said = [console.job(f"owner {OWNER} sure"), console.job("request first"), console.job("config number 1;node n1;net any dhcp;ready")]
         if [answer[0] for answer in said] != ["ok"] * 3:
@@ -105,20 +111,45 @@ def first_boot(folder, out):
         m.send(b"halt sure\n")
         if not m.ended(60):
             raise vm.Failed("the machine does not halt")
-    return disk, record(log)
+    return record(log)
 
 
-def boots(cases, folder, out, entries, points, seed):
+def boots(cases, out, path, make, points):
     for point in points:
-        path = os.path.join(folder, "booted.disk")
-        cut(path, entries, point, seed)
-        with vm.Machine(os.path.join(folder, f"cut-{point}"), vm.direct(out, "amd64"), [vm.drive("disk0", path), ["-uuid", boot.UUID]]) as m:
+        make(point)
+        with vm.Machine(f"{path}-{point}", vm.direct(out, "amd64"), [vm.drive("disk0", path), ["-uuid", boot.UUID]]) as m:
             console = Console(m)
             status = console.status()
             owner, asked = console.job(f"owner {OWNER} sure"), console.job("request first")
             taken = console.job("config number 2;node n1;net any dhcp;ready")
             good = status["stage.disk"].startswith("good") and [a[0] for a in (owner, asked, taken)] == ["ok"] * 3
             cases.case(f"cut before write {point}: the machine comes up, has its keys and takes a configuration", good, (status, owner, asked, taken))
+
+
+def swept(cases, folder, out, name, before, seed, is_short):
+    """A first boot on a copy of `before`, and cuts all along it; a disk cut off last before its mark is cleared."""
+    disk, path = os.path.join(folder, f"{name}.disk"), os.path.join(folder, f"{name}.cut")
+    copy(before, disk)
+    entries = first_boot(folder, out, disk, name)
+    whole = files_of(disk)
+    cases.case(f"a {name} boot leaves its files", all(whole.values()), {n: c and len(c) for n, c in whole.items()})
+
+    def make(point, to=path):
+        cut(to, entries, point, f"{name} {seed}", before)
+        return to
+    bad, kinds = [], {"begun": [], "whole": [], "doubtful": []}
+    points = range(0, len(entries) + 1, max(1, len(entries) // 150) if is_short else 1)
+    for point in points:
+        fault, kind = verdict(make(point), whole)
+        kinds[kind].append(point)
+        if fault:
+            bad.append((point, fault))
+    counts = ", ".join(f"{len(found)} {kind}" for kind, found in sorted(kinds.items()))
+    good = not bad and kinds["begun"] and kinds["whole"] and max(kinds["begun"]) < min(kinds["whole"] + kinds["doubtful"])
+    cases.case(f"{name} boot, {len(points)} cuts in {len(entries)} writes: {counts}; first all begun, then none", good, bad[:5] or kinds)
+    chosen = random.Random(seed).sample(range(len(entries) + 1), 2 if is_short else 12)
+    boots(cases, out, path, make, sorted(set(chosen + kinds["doubtful"][:2 if is_short else 40])))
+    return make(max(kinds["begun"]), os.path.join(folder, f"{name}.begun"))
 
 
 def main():
@@ -128,22 +159,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="cut-", dir=os.environ.get("TMPDIR")) as folder:
         try:
             out = boot.made(os.path.join(folder, "out"), real=[("build/gcc/heraclius-setup", "setup-real")])
-            disk, entries = first_boot(folder, out)
-            whole = files_of(disk)
-            cases.case("a first boot leaves its files", all(whole.values()), {n: c and len(c) for n, c in whole.items()})
-            bad, kinds, path = [], {"doubtful": []}, os.path.join(folder, "cut.disk")
-            points = range(0, len(entries) + 1, max(1, len(entries) // 150) if is_short else 1)
-            for point in points:
-                cut(path, entries, point, seed)
-                fault, kind = verdict(path, whole)
-                kinds.setdefault(kind, []).append(point)
-                if fault:
-                    bad.append((point, fault))
-            counts = ", ".join(f"{len(found)} {kind}" for kind, found in sorted(kinds.items()))
-            cases.case(f"{len(points)} cuts in {len(entries)} writes: {counts}", not bad and len(kinds) == 3, bad[:5])
-            chosen = random.Random(seed).sample(range(len(entries) + 1), 2 if is_short else 12)
-            doubtful = kinds["doubtful"][:40]
-            boots(cases, folder, out, entries, sorted(set(chosen) - set(doubtful) if is_short else set(chosen + doubtful)), seed)
+            begun = swept(cases, folder, out, "first", vm.blank(folder, MEGABYTES, "blank"), seed, is_short)
+            if not is_short:
+                swept(cases, folder, out, "second", begun, seed, is_short)
         except vm.Failed as fault:
             cases.case("the machine answers", False, fault)
     return cases.end()

@@ -138,20 +138,43 @@ static void a_disk_that_ends_early_cannot_be_read(void **unused) {
     (void)close(fd);
 }
 
-static void our_mark_alone_may_be_begun_anew_and_a_file_system_above_it_is_whole(void **unused) {
+static void our_mark_means_begin_anew_with_or_without_our_file_system(void **unused) {
     (void)unused;
     int fd = disk_new("disk", disk_size);
     put(fd, 0, DISK_BEGUN, sizeof DISK_BEGUN - 1);
     put(fd, 5 * MIB, "x", 1);
     assert_int_equal(disk_look(fd, disk_size), DISK_BLANK);
-    super_put(fd, "HERACLIUS-DATA");
+    super_put(fd, "HERACLIUS-DATA"); /* mounted perhaps, growing perhaps, never used */
+    assert_int_equal(disk_look(fd, disk_size), DISK_BLANK);
+    assert_null(disk_format_end(fd));
     assert_int_equal(disk_look(fd, disk_size), DISK_DATA);
+    (void)close(fd);
+}
+
+static void anothers_file_system_above_our_mark_is_left_alone(void **unused) {
+    (void)unused;
+    int fd = disk_new("disk", disk_size);
+    put(fd, 0, DISK_BEGUN, sizeof DISK_BEGUN - 1);
     super_put(fd, "OTHER");
     assert_int_equal(disk_look(fd, disk_size), DISK_OTHER);
     (void)close(fd);
-    fd = disk_new("disk", disk_size);
-    put(fd, 0, DISK_BEGUN, sizeof DISK_BEGUN - 2); /* not quite our mark */
+}
+
+static void what_is_not_quite_our_mark_is_none(void **unused) {
+    (void)unused;
+    int fd = disk_new("disk", disk_size);
+    put(fd, 0, DISK_BEGUN, sizeof DISK_BEGUN - 2);
     assert_int_equal(disk_look(fd, disk_size), DISK_OTHER);
+    super_put(fd, "HERACLIUS-DATA");
+    assert_int_equal(disk_look(fd, disk_size), DISK_DATA);
+    (void)close(fd);
+}
+
+static void the_mark_of_a_disk_that_cannot_be_written_is_not_said_to_be_cleared(void **unused) {
+    (void)unused;
+    (void)close(disk_new("disk", disk_size));
+    int fd = open(files_path("disk"), O_RDONLY | O_CLOEXEC);
+    assert_non_null(disk_format_end(fd));
     (void)close(fd);
 }
 
@@ -237,9 +260,11 @@ static void a_cut_at_any_point_leaves_a_disk_to_begin_anew_or_a_whole_one(void *
     print_message("seed %llu\n", (unsigned long long)seed);
     record.on = true;
     assert_null(disk_format(whole, disk_size, blocks));
+    assert_int_equal(disk_look(whole, disk_size), DISK_BLANK);
+    assert_null(disk_format_end(whole));
     record.on = false;
     assert_int_equal(disk_look(whole, disk_size), DISK_DATA);
-    assert_true(record.count == 1 + 7 + 3 && record.epoch == 5);
+    assert_true(record.count == 1 + 8 + 1 && record.epoch == 4);
     for (unsigned count = 0; count <= record.count; count++) {
         int epoch = count == record.count ? record.epoch : record.writes[count].epoch;
         bool at_barrier = count > 0 && record.writes[count - 1].epoch < epoch; /* it may not have come to its end */
@@ -247,13 +272,14 @@ static void a_cut_at_any_point_leaves_a_disk_to_begin_anew_or_a_whole_one(void *
             cut_make(fd, count, epoch - (at_barrier && chance(2)));
             enum disk_kind kind = disk_look(fd, disk_size);
             if (kind == DISK_DATA) {
-                assert_true(equal_from(fd, whole, sizeof DISK_BEGUN - 1));
+                assert_true(equal_from(fd, whole, 0));
                 data++;
                 continue;
             }
             assert_int_equal(kind, DISK_BLANK);
             begun++;
             assert_null(disk_format(fd, disk_size, blocks));
+            assert_null(disk_format_end(fd));
             assert_int_equal(disk_look(fd, disk_size), DISK_DATA);
             assert_true(equal_from(fd, whole, 0));
         }
@@ -321,6 +347,7 @@ static void what_mke2fs_made_is_clean_after_a_cut_and_a_new_beginning(void **unu
     assert_int_equal(disk_look(fd, disk_size), DISK_BLANK);
     (void)blocks_pick(from, blocks);
     assert_null(disk_format(fd, disk_size, blocks));
+    assert_null(disk_format_end(fd));
     assert_int_equal(disk_look(fd, disk_size), DISK_DATA);
     (void)close(fd);
     (void)close(from);
@@ -335,7 +362,10 @@ int main(void) {
         cmocka_unit_test(a_disk_is_what_it_carries),
         cmocka_unit_test(one_byte_anywhere_at_its_ends_makes_it_foreign),
         cmocka_unit_test(a_disk_that_ends_early_cannot_be_read),
-        cmocka_unit_test(our_mark_alone_may_be_begun_anew_and_a_file_system_above_it_is_whole),
+        cmocka_unit_test(our_mark_means_begin_anew_with_or_without_our_file_system),
+        cmocka_unit_test(anothers_file_system_above_our_mark_is_left_alone),
+        cmocka_unit_test(what_is_not_quite_our_mark_is_none),
+        cmocka_unit_test(the_mark_of_a_disk_that_cannot_be_written_is_not_said_to_be_cleared),
         cmocka_unit_test(a_damaged_image_formats_nothing_that_is_taken_for_whole),
         cmocka_unit_test(a_cut_at_any_point_leaves_a_disk_to_begin_anew_or_a_whole_one),
         cmocka_unit_test(what_mke2fs_made_is_clean_after_a_cut_and_a_new_beginning),
