@@ -75,8 +75,8 @@ static const struct rights {
      .descriptors = 64, .own = "dhcpcd",
      .files = {{"/etc", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/proc", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
                {"/run/dhcpcd", LANDLOCK_CHANGE}, {"/run/net", LANDLOCK_READ}}},
-    {.name = "slots", .user = 106, .memory_max = "64M", .descriptors = 64, .own = "slots",
-     .files = {{"/sys/firmware/efi/efivars", LANDLOCK_READ}, {"/data/public", LANDLOCK_READ}}},
+    {.name = "slots", .user = 106, .group = 100, .memory_max = "64M", .descriptors = 64, .own = "slots",
+     .files = {{"/sys/firmware/efi/efivars", LANDLOCK_READ}, {"/data/public", LANDLOCK_READ}, {"/run/node", LANDLOCK_USE}}},
     {.name = "trial", .user = 107, .group = 100, .memory_max = "16M", .descriptors = 64, .own = "trial",
      .files = {{"/run/node", LANDLOCK_USE}, {"/run/init", LANDLOCK_USE}}},
 };

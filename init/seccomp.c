@@ -120,7 +120,7 @@ static const struct allowed {
     {"setup", BASE | LOCK, 0},
     {"setup-node", BASE | FILES | LOCK | CHILD, 0},
     {"net", BASE | FILES | NETWORK, LINKS | RAW},
-    {"slots", BASE | FILES, 0},
+    {"slots", BASE | FILES | NETWORK, LOCAL},
     {"trial", BASE | NETWORK, LOCAL},
     {"dhcp", BASE | FILES | NETWORK | EVENTS | PROCESSES, LOCAL | INTERNET | LINKS | RAW},
 };

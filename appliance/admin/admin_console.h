@@ -6,6 +6,7 @@
  *   admin_routes.c  which path and method needs which role, and who the sender is
  *   admin_api.c     the answers of the API
  *   admin_support.c the support bundle; admin_claims.c takes claims and cards in
+ *   admin_upgrade.c releases and slots; admin_task.c what init takes long for
  *   admin_page.c    the page as the server draws it, and the files that are built in
  *
  * Over TLS nobody may do anything but pair until a session or a pinned client certificate says who it is. Over plain HTTP, which is on loopback
@@ -14,7 +15,7 @@
  * it is in the audit log before it is done.
  *
  * Limits: ADMIN_CONNECTIONS_MAX a listener; past ADMIN_CONNECTIONS_FULL each new one ends the oldest, so slow ones cannot keep others out; a
- * request's head has ADMIN_HEAD_BYTES, its body ADMIN_BODY_BYTES.
+ * request's head has ADMIN_HEAD_BYTES, its body ADMIN_BODY_BYTES; a release is streamed, one at a time (admin_task.h).
  */
 #ifndef APPLIANCE_ADMIN_CONSOLE_H
 #define APPLIANCE_ADMIN_CONSOLE_H
@@ -30,6 +31,7 @@
 #include "appliance/admin/admin_history.h"
 #include "appliance/admin/admin_session.h"
 #include "appliance/admin/admin_syslog.h"
+#include "appliance/admin/admin_task.h"
 #include "appliance/admin/admin_tls.h"
 #include "protocol/system.h"
 
@@ -46,6 +48,7 @@ enum {
 struct admin_server {
     const struct admin_nodes *nodes;
     const char *init_path;       /* init's control socket, or NULL */
+    const char *state_path;      /* the folder of state, or NULL: nothing can be changed */
     const struct system *system; /* or NULL */
     const char *claims_path;     /* the folder of claims, or NULL */
     const char *pairing_path;    /* where a code is shown beside standard output, or NULL */
@@ -60,6 +63,8 @@ struct admin_server {
     struct admin_history history;
     json_t *exposure; /* as it was read last; NULL: not yet */
     uint64_t exposure_ms;
+    char *machine; /* what init said of the machine last; NULL: nothing yet */
+    struct admin_task task;
 };
 
 /* A request that came whole. Texts are "" when there is none. */
@@ -67,7 +72,7 @@ struct admin_request {
     struct admin_server *server;
     const char *method, *path;
     bool tls;
-    const char *host, *origin, *content_type, *csrf_given, *cookie, *newest;
+    const char *host, *origin, *content_type, *content_length, *csrf_given, *cookie, *newest;
     const char *body;
     /* Found out by admin_answer_make() */
     enum admin_role role;
@@ -85,11 +90,15 @@ struct admin_answer {
     size_t fixed_bytes;
     char cookie[ADMIN_COOKIE_BYTES]; /* "": none is set */
     const char *location, *allow;    /* NULL: no such header */
+    bool waits;                      /* for init: the task was begun, and will have the answer (admin_task.h) */
     const char *saved_as;            /* NULL: shown; else the name of the file that a browser makes of it */
 };
 
 /* admin_routes.c: what to answer; never fails, but for lack of memory, when text and fixed stay NULL. */
 struct admin_answer admin_answer_make(struct admin_request *request);
+
+/* A body of this is not kept, but handed on as it comes: its handler is called with the head, and answers with code 0 if it wants the body. */
+bool admin_answer_streams(const char *method, const char *path);
 
 /* admin_api.c */
 typedef struct admin_answer admin_handler(struct admin_request *request);
@@ -97,6 +106,8 @@ admin_handler admin_api_session, admin_api_session_begin, admin_api_session_end,
     admin_api_history, admin_api_faults, admin_api_exposure, admin_api_audit, admin_api_restart, admin_api_reboot, admin_api_halt;
 /* admin_support.c, admin_claims.c */
 admin_handler admin_api_support, admin_api_claim;
+/* admin_upgrade.c */
+admin_handler admin_api_upgrade, admin_api_upgrade_seen, admin_api_rollback;
 /* A JSON answer of `body`, which is taken over; and {"error": text}. */
 struct admin_answer admin_answer_json(unsigned code, json_t *body);
 struct admin_answer admin_answer_error(unsigned code, const char *text);

@@ -16,10 +16,12 @@ struct admin_listener {
     int open[ADMIN_CONNECTIONS_MAX];
 };
 
-/* A body that is coming in. */
+/* A request, and its body as it comes in. */
 struct incoming {
     size_t used;
     bool too_long;
+    bool streams; /* its body is the task's (admin_task.h) */
+    bool has_task, waits;
     char body[ADMIN_BODY_BYTES + 1];
 };
 
@@ -72,56 +74,109 @@ static gnutls_session_t session_of(struct MHD_Connection *connection) {
     return info != NULL ? (gnutls_session_t)info->tls_session : NULL;
 }
 
-static enum MHD_Result answer_whole(const struct admin_listener *listener, struct MHD_Connection *connection, const char *url, const char *method,
-                                    const struct incoming *incoming) {
-    struct admin_request request = {.server = listener->server, .method = method, .path = url, .tls = listener->tls, .body = incoming->body};
-    struct admin_answer answer;
+static int socket_of(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info != NULL ? (int)info->connect_fd : -1;
+}
+
+static struct admin_request request_of(const struct admin_listener *listener, struct MHD_Connection *connection, const char *url, const char *method,
+                                       const char *body) {
+    struct admin_request request = {.server = listener->server, .method = method, .path = url, .tls = listener->tls, .body = body};
     request.host = value_of(connection, MHD_HEADER_KIND, "Host");
     request.origin = value_of(connection, MHD_HEADER_KIND, "Origin");
     request.content_type = value_of(connection, MHD_HEADER_KIND, "Content-Type");
+    request.content_length = value_of(connection, MHD_HEADER_KIND, "Content-Length");
     request.csrf_given = value_of(connection, MHD_HEADER_KIND, "X-CSRF-Token");
     request.cookie = value_of(connection, MHD_COOKIE_KIND, ADMIN_COOKIE);
     request.newest = value_of(connection, MHD_GET_ARGUMENT_KIND, "newest");
     gnutls_session_t session = listener->tls ? session_of(connection) : NULL;
     if (session != NULL) request.certificate_role = admin_tls_role(&listener->server->tls, session, request.certificate);
+    return request;
+}
+
+/* The connection is not among those that a flood of new ones ends. */
+static void open_forget(struct admin_listener *listener, int fd) {
+    for (size_t i = 0; i < listener->open_count; i++) {
+        if (listener->open[i] != fd) continue;
+        memmove(listener->open + i, listener->open + i + 1, (--listener->open_count - i) * sizeof listener->open[0]);
+        return;
+    }
+}
+
+static void resume(void *context) {
+    MHD_resume_connection(context);
+}
+
+/* Sets the request aside; it comes here once more when init has answered. */
+static enum MHD_Result wait_for_init(struct admin_listener *listener, struct MHD_Connection *connection, struct incoming *incoming) {
+    incoming->waits = true;
+    MHD_suspend_connection(connection);
+    admin_task_ask(listener->server, resume, connection);
+    return MHD_YES;
+}
+
+static enum MHD_Result answer_whole(struct admin_listener *listener, struct MHD_Connection *connection, const char *url, const char *method,
+                                    struct incoming *incoming) {
+    struct admin_request request = request_of(listener, connection, url, method, incoming->body);
+    struct admin_answer answer;
     if (incoming->too_long || strlen(incoming->body) != incoming->used)
         answer = admin_answer_error(MHD_HTTP_CONTENT_TOO_LARGE, "a body of at most 4096 bytes, none of them zero");
     else
         answer = admin_answer_make(&request);
-    return respond(connection, &answer, listener->tls);
+    incoming->has_task = answer.waits;
+    return answer.waits ? wait_for_init(listener, connection, incoming) : respond(connection, &answer, listener->tls);
+}
+
+/* The head alone. Of a body that streams the head is judged before any of it is read. */
+static enum MHD_Result begin(struct admin_listener *listener, struct MHD_Connection *connection, const char *url, const char *method, void **state) {
+    struct incoming *incoming = *state = calloc(1, sizeof *incoming);
+    if (incoming == NULL) return MHD_NO;
+    incoming->streams = admin_answer_streams(method, url);
+    if (!incoming->streams) return MHD_YES;
+    struct admin_request request = request_of(listener, connection, url, method, "");
+    struct admin_answer refusal = admin_answer_make(&request);
+    if (refusal.code != 0) return respond(connection, &refusal, listener->tls);
+    incoming->has_task = true;
+    open_forget(listener, socket_of(connection));
+    return MHD_YES;
+}
+
+static enum MHD_Result body_take(struct incoming *incoming, const char *upload, size_t bytes) {
+    if (incoming->used + bytes <= ADMIN_BODY_BYTES) {
+        memcpy(incoming->body + incoming->used, upload, bytes);
+        incoming->used += bytes;
+        return MHD_YES;
+    }
+    if (incoming->too_long) return MHD_NO; /* goes on and on */
+    incoming->too_long = true;
+    return MHD_YES;
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
                                   const char *upload, size_t *upload_bytes, void **state) {
+    struct admin_listener *listener = context;
     struct incoming *incoming = *state;
+    size_t bytes = *upload_bytes;
     (void)version;
-    if (incoming == NULL) { /* the head alone */
-        *state = calloc(1, sizeof *incoming);
-        return *state != NULL ? MHD_YES : MHD_NO;
-    }
-    if (*upload_bytes == 0) return answer_whole(context, connection, url, method, incoming);
-    if (incoming->used + *upload_bytes <= ADMIN_BODY_BYTES) {
-        memcpy(incoming->body + incoming->used, upload, *upload_bytes);
-        incoming->used += *upload_bytes;
-    } else {
-        if (incoming->too_long) return MHD_NO; /* goes on and on */
-        incoming->too_long = true;
+    if (incoming == NULL) return begin(listener, connection, url, method, state);
+    if (incoming->waits) {
+        struct admin_answer answer = admin_task_answer(listener->server);
+        return respond(connection, &answer, listener->tls);
     }
     *upload_bytes = 0;
-    return MHD_YES;
+    if (incoming->streams)
+        return bytes == 0 ? wait_for_init(listener, connection, incoming) : admin_task_take(listener->server, upload, bytes) ? MHD_YES : MHD_NO;
+    return bytes == 0 ? answer_whole(listener, connection, url, method, incoming) : body_take(incoming, upload, bytes);
 }
 
 static void on_completed(void *context, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode code) {
-    (void)context;
+    struct admin_listener *listener = context;
+    const struct incoming *incoming = *state;
     (void)connection;
     (void)code;
+    if (incoming != NULL && incoming->has_task) admin_task_end(listener->server);
     free(*state);
     *state = NULL;
-}
-
-static int socket_of(struct MHD_Connection *connection) {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return info != NULL ? (int)info->connect_fd : -1;
 }
 
 static void on_connection(void *context, struct MHD_Connection *connection, void **of_socket, enum MHD_ConnectionNotificationCode code) {
@@ -137,11 +192,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         listener->open[listener->open_count++] = fd;
         return;
     }
-    for (size_t i = 0; i < listener->open_count; i++) {
-        if (listener->open[i] != fd) continue;
-        memmove(listener->open + i, listener->open + i + 1, (--listener->open_count - i) * sizeof listener->open[0]);
-        return;
-    }
+    open_forget(listener, fd);
 }
 
 struct admin_listener *admin_listen(struct admin_server *server, const struct sockaddr_storage *address, bool tls) {
@@ -149,7 +200,7 @@ struct admin_listener *admin_listen(struct admin_server *server, const struct so
     if (listener == NULL) return NULL;
     listener->server = server;
     listener->tls = tls;
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_ALLOW_SUSPEND_RESUME;
     if (address->ss_family == AF_INET6) /* "[::]" is every address, of IPv4 too */
         flags |= IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)address)->sin6_addr) ? MHD_USE_DUAL_STACK : MHD_USE_IPv6;
     const struct MHD_OptionItem secure[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, server->tls.certificate},
@@ -162,7 +213,7 @@ struct admin_listener *admin_listen(struct admin_server *server, const struct so
     listener->daemon =
         MHD_start_daemon(flags, 0, NULL, NULL, on_request, listener, MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_CONNECTION_LIMIT,
                          (unsigned)ADMIN_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ADMIN_SILENT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                         (size_t)ADMIN_HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+                         (size_t)ADMIN_HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, listener, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
                          listener, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, tls ? secure : plain, MHD_OPTION_END);
     if (listener->daemon != NULL) return listener;
     free(listener);
@@ -171,6 +222,7 @@ struct admin_listener *admin_listen(struct admin_server *server, const struct so
 
 void admin_listen_end(struct admin_listener *listener) {
     if (listener == NULL) return;
+    admin_task_quiet(listener->server); /* a request that is set aside cannot be ended */
     MHD_stop_daemon(listener->daemon);
     free(listener);
 }

@@ -180,6 +180,7 @@ static bool secure_start(const struct options *options) {
         (void)fprintf(stderr, "heraclius-admin: %s\n", why);
         return false;
     }
+    server.state_path = options->state;
     ring_entropy_fill(random, sizeof random);
     for (int i = 0; i < ADMIN_TOKEN_BYTES; i++) (void)snprintf(server.certificate_csrf + 2 * i, 3, "%02x", random[i]);
     (void)printf("certificate SHA-256 %s\n", server.tls.fingerprint);
@@ -244,6 +245,7 @@ int main(int count, char **words) {
     pthread_sigmask(SIG_BLOCK, &ending, NULL);
     signal(SIGPIPE, SIG_IGN);
     server.nodes = &nodes;
+    server.task.fd = -1;
     pthread_mutex_init(&server.lock, NULL);
     if (options.appliance) {
         if (!admin_appliance_places(&appliance, options.root != NULL ? options.root : "")) return usage(stderr, EXIT_USAGE);
@@ -261,6 +263,7 @@ int main(int count, char **words) {
     admin_syslog_end(server.syslog);
     admin_tls_free(&server.tls);
     json_decref(server.exposure);
+    free(server.machine);
     free(server.history.series);
     system_free(system);
     return code;

@@ -55,8 +55,8 @@ static struct admin_answer metrics(struct admin_request *request) {
     return answer_text(MHD_HTTP_OK, "text/plain; version=0.0.4", text);
 }
 
-/* PROBE: for health checks, under any name. CHANGES: needs the CSRF token too. */
-enum { PROBE = 1, CHANGES = 2 };
+/* PROBE: for health checks, under any name. CHANGES: needs the CSRF token too. STREAMS: admin_answer_streams(). */
+enum { PROBE = 1, CHANGES = 2, STREAMS = 4 };
 
 static const struct route {
     const char *method, *path;
@@ -89,7 +89,17 @@ static const struct route {
     {"POST", "/api/v1/actions/restart", ADMIN_OPERATE, CHANGES, admin_api_restart},
     {"POST", "/api/v1/actions/reboot", ADMIN_OWN, CHANGES, admin_api_reboot},
     {"POST", "/api/v1/actions/halt", ADMIN_OWN, CHANGES, admin_api_halt},
+    {"POST", "/api/v1/actions/rollback", ADMIN_OWN, CHANGES, admin_api_rollback},
+    {"GET", "/api/v1/upgrade", ADMIN_VIEW, 0, admin_api_upgrade_seen},
+    {"POST", "/api/v1/upgrade", ADMIN_OWN, CHANGES | STREAMS, admin_api_upgrade},
 };
+
+bool admin_answer_streams(const char *method, const char *path) {
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        if ((routes[i].flags & STREAMS) != 0 && strcmp(routes[i].method, method) == 0 && strcmp(routes[i].path, path) == 0) return true;
+    }
+    return false;
+}
 
 static const struct route *route_find(const struct admin_request *request, const char **allow) {
     bool head = strcmp(request->method, "HEAD") == 0;

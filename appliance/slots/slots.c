@@ -77,6 +77,16 @@ static bool read_part(void *context, uint64_t at, uint8_t *out, size_t count) {
     return fat_read(&reading->slots->fat, reading->file, at, out, count);
 }
 
+/* One that was written for another image counts as none. */
+static void was_read(struct slots *slots, int number) {
+    struct slot *slot = &slots->slots[number - 1];
+    struct fat_file file;
+    char name[NAME_BYTES], text[SLOTS_WAS_BYTES];
+    (void)snprintf(name, sizeof name, "slot%d.was", number);
+    if (!fat_find(&slots->fat, slots->folder, name, &file) || file.bytes > sizeof text || !fat_read(&slots->fat, &file, 0, text, file.bytes)) return;
+    if (!slots_was_parse(&slot->was, text, file.bytes) || slot->was.number != slot->facts.number) memset(&slot->was, 0, sizeof slot->was);
+}
+
 static void slot_read(struct slots *slots, int number) {
     struct slot *slot = &slots->slots[number - 1];
     struct reading reading = {slots, &slot->file};
@@ -85,6 +95,7 @@ static void slot_read(struct slots *slots, int number) {
     char name[NAME_BYTES];
     if (!slot->there) return;
     if (release_facts_read(&slot->facts, read_part, &reading, NULL)) memset(&slot->facts, 0, sizeof slot->facts);
+    was_read(slots, number);
     (void)snprintf(name, sizeof name, "slot%d.rel", number);
     if (!fat_find(&slots->fat, slots->folder, name, &file) || file.bytes != RELEASE_BYTES) return;
     if (!fat_read(&slots->fat, &file, 0, bytes, sizeof bytes) || release_decode(&slot->record, bytes, sizeof bytes, NULL)) return;
@@ -143,7 +154,7 @@ static struct slot *own_slot(struct slots *slots, struct system_fault *fault) {
                                "another image comes by a new disk");
         return NULL;
     }
-    if (slot->facts.number != slots->number) {
+    if (slots->number == 0 || slot->facts.number != slots->number) {
         (void)system_fault_set(fault, SYSTEM_FOREIGN, "slot %d has image %llu, but %llu runs: was the disk changed?", slots->running,
                                (unsigned long long)slot->facts.number, (unsigned long long)slots->number);
         return NULL;
@@ -194,6 +205,30 @@ static bool hash_is(struct slots *slots, const struct fat_file *file, const uint
     return good && sha256_equal(hash, sha256);
 }
 
+struct bytes_left {
+    const uint8_t *bytes;
+};
+
+static bool bytes_part(void *context, uint8_t *out, size_t count) {
+    struct bytes_left *left = context;
+    memcpy(out, left->bytes, count);
+    left->bytes += count;
+    return true;
+}
+
+/* What the node is now, for the image that is put next into that slot. Whoever reads it finds it whole, or of another number, or not at all. */
+static const char *was_write(struct slots *slots, int to, uint64_t number) {
+    struct slots_was was = slots->now;
+    struct fat_file file;
+    char name[NAME_BYTES], text[SLOTS_WAS_BYTES];
+    was.number = number;
+    size_t count = slots_was_print(&was, text);
+    struct bytes_left left = {(const uint8_t *)text};
+    (void)snprintf(name, sizeof name, "slot%d.was", to);
+    const char *fault = fat_find(&slots->fat, slots->folder, name, &file) ? fat_erase(&slots->fat, &file) : NULL;
+    return fault ? fault : fat_put(&slots->fat, slots->folder, name, (uint32_t)count, bytes_part, &left);
+}
+
 enum system_error slots_rollback(struct slots *slots, struct system_fault *fault) {
     struct slot *own = own_slot(slots, fault);
     if (!own) return fault->error;
@@ -207,7 +242,8 @@ enum system_error slots_rollback(struct slots *slots, struct system_fault *fault
     if (!own_blessed && !other_blessed) return system_fault_set(fault, SYSTEM_ORDER, "neither slot is blessed: wait for the end of this trial");
     if (other->recorded && !hash_is(slots, &other->file, other->record.sha256))
         return system_fault_set(fault, SYSTEM_ID_MISMATCH, "slot %d is not what its record says: it is damaged", to);
-    enum system_error error = own_blessed ? counter_set(slots, to, SLOTS_TRIES, fault) : SYSTEM_OK;
+    enum system_error error = own_blessed ? disk_fault(fault, was_write(slots, to, other_number)) : SYSTEM_OK;
+    if (!error && own_blessed) error = counter_set(slots, to, SLOTS_TRIES, fault);
     if (!error && (own_number >= other_number || !own_blessed)) error = counter_set(slots, slots->running, 0, fault);
     return error;
 }
@@ -233,17 +269,6 @@ static bool upload_part(void *context, uint8_t *out, size_t count) {
     sha256_final(&upload->state, hash);
     upload->other_hash = !sha256_equal(hash, upload->wanted);
     return !upload->other_hash;
-}
-
-struct bytes_left {
-    const uint8_t *bytes;
-};
-
-static bool bytes_part(void *context, uint8_t *out, size_t count) {
-    struct bytes_left *left = context;
-    memcpy(out, left->bytes, count);
-    left->bytes += count;
-    return true;
 }
 
 static enum system_error record_take(const struct slots *slots, const uint8_t bytes[RELEASE_BYTES], uint64_t count, struct release *release,
@@ -277,10 +302,12 @@ struct erasing {
 static bool erase_look(void *context, const struct fat_file *file) {
     struct erasing *erasing = context;
     int left, done;
-    char record[NAME_BYTES];
+    char record[NAME_BYTES], was[NAME_BYTES];
     (void)snprintf(record, sizeof record, "slot%d.rel", erasing->slot);
-    bool is = erasing->slot ? slots_name_parse(file->name, &left, &done) == erasing->slot || strcasecmp(file->name, record) == 0
-                            : strcasecmp(file->name, NEW_NAME) == 0;
+    (void)snprintf(was, sizeof was, "slot%d.was", erasing->slot);
+    bool of_slot = slots_name_parse(file->name, &left, &done) == erasing->slot || strcasecmp(file->name, record) == 0 ||
+                   strcasecmp(file->name, was) == 0;
+    bool is = erasing->slot ? of_slot : strcasecmp(file->name, NEW_NAME) == 0;
     if (!is || file->folder) return true;
     erasing->file = *file;
     erasing->found = true;
@@ -301,7 +328,7 @@ static const char *erase_all(struct slots *slots, int slot) {
 
 static enum system_error upload_write(struct slots *slots, int to, const struct release *release, struct upload *upload, struct system_fault *fault) {
     const char *text = erase_all(slots, 0);
-    if (!text && fat_room(&slots->fat) < release->bytes + 2 * RELEASE_BYTES) text = erase_all(slots, to);
+    if (!text && fat_room(&slots->fat) < release->bytes + 3 * RELEASE_BYTES) text = erase_all(slots, to);
     if (!text) text = fat_put(&slots->fat, slots->folder, NEW_NAME, (uint32_t)release->bytes, upload_part, upload);
     if (upload->other_hash) return system_fault_set(fault, SYSTEM_ID_MISMATCH, "the image is not the one that was signed: it was damaged on the way");
     return disk_fault(fault, text);
@@ -324,6 +351,7 @@ static enum system_error upload_show(struct slots *slots, int to, const struct r
     const char *text = erase_all(slots, to);
     (void)snprintf(name, sizeof name, "slot%d.rel", to);
     if (!text) text = fat_put(&slots->fat, slots->folder, name, RELEASE_BYTES, bytes_part, &left);
+    if (!text) text = was_write(slots, to, release->number);
     name_make(name, to, SLOTS_TRIES);
     if (!text) text = fat_rename(&slots->fat, slots->folder, &file, name);
     return disk_fault(fault, text);

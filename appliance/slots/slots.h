@@ -12,11 +12,13 @@
  *
  * systemd-boot chooses among EFI/Linux/heraclius-N[+LEFT[-DONE]].efi: a file with +0 comes last, then the higher IMAGE_VERSION goes first; one with
  * +LEFT is renamed to one less before it is started. A file without a counter is blessed. So the state is these names alone, and each change is a
- * rename, which is one write of one sector (fat.h). The records of releases lie beside them, slot1.rel and slot2.rel.
+ * rename, which is one write of one sector (fat.h). The records of releases lie beside them, slot1.rel and slot2.rel, and what the node was when the
+ * slot was put next, slot1.was and slot2.was (slots_was.h).
  *
- *   upgrade    slot.new is written and read again; the other slot's files are erased; its record is written; slot.new becomes heraclius-N+2.efi
+ *   upgrade    slot.new is written and read again; the other slot's files are erased; its record and slotN.was are written; slot.new becomes
+ *              heraclius-N+2.efi
  *   bless      heraclius-N+L-D.efi becomes heraclius-N.efi
- *   rollback   the other one gets +2; then, if ours has the higher number and so would go first, ours gets +0
+ *   rollback   slotN.was of the other one is written, it gets +2; then, if ours has the higher number and so would go first, ours gets +0
  *   fail       ours gets +0
  *
  * At every moment the blessed slot that runs, or the one that ran before, starts: an image that does not come up twice is given up by the loader, one
@@ -30,6 +32,7 @@
 #include <stdint.h>
 
 #include "appliance/slots/fat.h"
+#include "appliance/slots/slots_was.h"
 #include "protocol/release.h"
 #include "protocol/system_error.h"
 
@@ -42,6 +45,7 @@ struct slot {
     struct release_facts facts;  /* what its UKI says; number 0: nothing */
     bool recorded;               /* there is a record, signed by one of the keys, of as many bytes and of this number */
     struct release record;
+    struct slots_was was; /* number 0: none that was written for the image that lies there */
 };
 
 struct slots {
@@ -52,6 +56,7 @@ struct slots {
     int running;     /* 1 or 2; 0: it did not start from a slot */
     uint64_t number; /* of the image that runs; 0: it has none */
     struct release_keys keys;
+    struct slots_was now; /* what its node is, but for the number: written beside the slot that upgrade and rollback put next */
 };
 
 /* The name of a file as a slot's: 1 or 2, 0: none. */

@@ -114,19 +114,24 @@ static void hex_print(const char *name, const uint8_t sha256[32]) {
 
 static void status_print(const struct slots *slots) {
     const struct slot *own = slots->running ? &slots->slots[slots->running - 1] : NULL;
+    char line[SLOTS_WAS_BYTES];
     printf("slot=%d\n", slots->running);
     if (own && own->there) printf("slot_state=%s\n", own->tries_left == SLOTS_BLESSED ? "blessed" : "trial");
     printf("image_number=%llu\n", (unsigned long long)slots->number);
     if (own && own->recorded && own->record.number == slots->number) hex_print("image_hash", own->record.sha256);
     printf("slot_next=%d\n", slots_next(slots));
+    if (own && own->was.number > 0) {
+        (void)slots_was_print(&own->was, line);
+        printf("slot_was=%s", line);
+    }
     for (int i = 0; i < SLOTS; i++) {
         const struct slot *slot = &slots->slots[i];
         if (!slot->there)
             printf("slot.%d=empty\n", i + 1);
         else
-            printf("slot.%d=number %llu label %s %s tries %d %s\n", i + 1, (unsigned long long)slot->facts.number,
+            printf("slot.%d=number %llu label %s %s tries %d done %d %s\n", i + 1, (unsigned long long)slot->facts.number,
                    slot->facts.label[0] ? slot->facts.label : "-", slot->tries_left == SLOTS_BLESSED ? "blessed" : "unblessed",
-                   slot->tries_left == SLOTS_BLESSED ? 0 : slot->tries_left, slot->recorded ? "signed" : "unsigned");
+                   slot->tries_left == SLOTS_BLESSED ? 0 : slot->tries_left, slot->tries_done, slot->recorded ? "signed" : "unsigned");
     }
 }
 
@@ -163,6 +168,7 @@ int slots_job(const char *root, const char *word) {
         slots.keys.count = 0;
     if (!error) error = slots_open(&slots, &device, (uint64_t)bytes, &fault);
     if (error) return setup_end(error, &fault);
+    if (strcmp(word, "upgrade") == 0 || strcmp(word, "rollback") == 0) slots_was_ask(&slots.now, root);
     error = carry_out(&slots, word, &fault);
     if (!error) status_print(&slots);
     slots_close(&slots);

@@ -11,15 +11,29 @@
 #include "appliance/setup/setup.h"
 #include "ring/clock.h"
 
-enum trial_verdict trial_step(struct trial *trial, const struct trial_seen *seen, uint64_t now_ms) {
+/* As far as the image before, with a node that has no vote? The new one's word alone would let an image through that is wrong about it. */
+static bool as_before(const struct slots_was *was, const struct trial_seen *seen) {
+    if (was->number == 0) return false;
+    if (strcmp(was->phase, SLOTS_UNCONFIGURED) == 0) return !seen->answered && seen->unconfigured;
+    if (!seen->answered || !slots_phase_voteless(was->phase) || strcmp(was->phase, seen->phase) != 0) return false;
+    return seen->height >= was->height && (seen->up > 0 || !was->linked) && seen->ahead <= seen->faults;
+}
+
+enum trial_verdict trial_step(struct trial *trial, const struct slots_was *was, const struct trial_seen *seen, uint64_t now_ms) {
     uint64_t passed = trial->seen_ms == 0 ? now_ms : now_ms - trial->seen_ms;
     bool first = trial->seen_ms == 0;
     trial->seen_ms = now_ms;
     if (seen->answered && seen->voted) return TRIAL_BLESS;
+    /* A machine that stood still (its host did) is not blamed for it, nor does it prove anything. */
+    uint64_t stood = !first && passed > TRIAL_STEP_MS_MAX ? TRIAL_STEP_MS_MAX : passed;
+    if (as_before(was, seen)) {
+        trial->proven_ms += first ? 0 : stood;
+        return trial->proven_ms >= TRIAL_PROOF_MS ? TRIAL_BLESS : TRIAL_PROVES;
+    }
+    trial->proven_ms = 0;
     uint32_t needed = seen->members - seen->faults;
     if (seen->answered && seen->up > 0 && seen->up + 1 < needed) return TRIAL_WAITS;
-    /* A machine that stood still (its host did) is not blamed for it. */
-    trial->counted_ms += !first && passed > TRIAL_STEP_MS_MAX ? TRIAL_STEP_MS_MAX : passed;
+    trial->counted_ms += stood;
     return trial->counted_ms >= TRIAL_MS ? TRIAL_FAIL : TRIAL_RUNS;
 }
 
@@ -35,26 +49,104 @@ bool trial_seen_read(struct trial_seen *seen, const char *text, uint64_t count) 
     json_t *answer = json_loadb(text, count, JSON_REJECT_DUPLICATES, NULL);
     uint32_t member = 0, number;
     size_t i;
-    const json_t *one, *members = json_object_get(answer, "members_seen");
+    const json_t *one, *members = json_object_get(answer, "members_seen"), *height = json_object_get(answer, "height");
+    const char *phase = json_string_value(json_object_get(answer, "phase"));
     *seen = (struct trial_seen){.answered = true, .voted = json_is_true(json_object_get(answer, "voted"))};
     bool good = number_get(answer, "members", MEMBERS_MAX, &seen->members) && number_get(answer, "faults", MEMBERS_MAX, &seen->faults) &&
-                number_get(answer, "member", MEMBERS_MAX, &member) && seen->faults < seen->members;
+                seen->faults < seen->members;
+    bool is_member = number_get(answer, "member", MEMBERS_MAX, &member); /* an observer is none */
+    if (json_is_integer(height) && json_integer_value(height) > 0) seen->height = (uint64_t)json_integer_value(height);
+    if (phase != NULL && strlen(phase) < sizeof seen->phase) (void)snprintf(seen->phase, sizeof seen->phase, "%s", phase);
     json_array_foreach(members, i, one) {
-        bool other = number_get(one, "member", MEMBERS_MAX, &number) && number != member;
-        seen->up += other && json_is_true(json_object_get(one, "up"));
+        json_int_t at = json_integer_value(json_object_get(one, "height"));
+        bool other = number_get(one, "member", MEMBERS_MAX, &number) && !(is_member && number == member);
+        if (!other || !json_is_true(json_object_get(one, "up"))) continue;
+        seen->up++;
+        seen->ahead += at > 0 && (uint64_t)at > seen->height && (uint64_t)at - seen->height > TRIAL_AHEAD_MAX;
     }
     json_decref(answer);
+    if (!good) memset(seen, 0, sizeof *seen);
     return good;
 }
 
-static struct trial_seen look(const char *path, char fault[ASK_FAULT_BYTES]) {
+/* Is the line there, or one that begins so if `prefix`? */
+static bool line_is(const char *text, const char *wanted, bool prefix) {
+    size_t bytes = strlen(wanted);
+    for (const char *line = text; *line != '\0'; line += strcspn(line, "\n"), line += *line == '\n') {
+        if (strncmp(line, wanted, bytes) == 0 && (prefix || line[bytes] == '\n' || line[bytes] == '\0')) return true;
+    }
+    return false;
+}
+
+void trial_machine_read(struct trial_seen *seen, struct slots_was *was, const char *text) {
+    static const char name[] = "\nslot_was=";
+    const char *found = strstr(text, name);
+    seen->unconfigured = line_is(text, "stage.disk=good", true) && line_is(text, "program.console=up ", true) && !line_is(text, "config_number=", true);
+    memset(was, 0, sizeof *was);
+    if (found == NULL) return;
+    found += sizeof name - 1;
+    (void)slots_was_parse(was, found, strcspn(found, "\n") + 1);
+}
+
+/* ---- what it says ---- */
+
+void trial_told_make(struct trial_told *told, enum trial_verdict verdict, const struct trial *trial, const struct trial_seen *seen, const char *fault) {
+    bool members = verdict == TRIAL_RUNS && seen->answered && seen->up == 0;
+    const char *word = verdict == TRIAL_WAITS    ? "quorum"
+                       : verdict == TRIAL_PROVES ? "proof"
+                       : !seen->answered         ? "node"
+                       : members                 ? "members"
+                                                 : "vote";
+    *told = (struct trial_told){.counted_ms = trial->counted_ms, .limit_ms = TRIAL_MS};
+    (void)snprintf(told->waits_for, sizeof told->waits_for, "%s", word);
+    char *text = told->text;
+    if (verdict == TRIAL_WAITS)
+        (void)snprintf(text, sizeof told->text, "%" PRIu32 " of %" PRIu32 " other members are reached, %" PRIu32 " are needed: no image could vote now",
+                       seen->up, seen->members - 1, seen->members - seen->faults - 1);
+    else if (verdict == TRIAL_PROVES)
+        (void)snprintf(text, sizeof told->text, "its node has no vote, as before: for %" PRIu64 " of %d s it has been as far as under the image before",
+                       trial->proven_ms / 1000, TRIAL_PROOF_MS / 1000);
+    else if (verdict == TRIAL_BLESS)
+        (void)snprintf(text, sizeof told->text, "%s: this image is kept",
+                       seen->voted ? "the node has voted in a decision" : "the node has no vote, and is as far as it was");
+    else if (verdict == TRIAL_FAIL)
+        (void)snprintf(text, sizeof told->text, "the node did not vote in time: this image is given up");
+    else if (!seen->answered)
+        (void)snprintf(text, sizeof told->text, "the node does not answer: %.120s", fault);
+    else
+        (void)snprintf(text, sizeof told->text, members ? "no other member is reached: is it this image's network?" : "the node has not voted yet");
+}
+
+#define TOLD "trial waits for "
+
+void trial_told_print(const struct trial_told *told, char out[256]) {
+    (void)snprintf(out, 256, TOLD "%s, %" PRIu64 " of %" PRIu64 " ms counted: %s", told->waits_for, told->counted_ms, told->limit_ms, told->text);
+}
+
+/* Each line of a log has a time in front. */
+void trial_told_read(struct trial_told *told, const char *log) {
+    for (const char *line = log; (line = strstr(line, TOLD)) != NULL; line++) {
+        struct trial_told read = {.text = ""};
+        if (sscanf(line, TOLD "%15[a-z], %18" SCNu64 " of %18" SCNu64 " ms counted: %159[^\n]", read.waits_for, &read.counted_ms, &read.limit_ms, read.text) == 4)
+            *told = read;
+    }
+}
+
+/* ---- the process ---- */
+
+static struct trial_seen look(const char *node, const char *init, struct slots_was *was, char fault[ASK_FAULT_BYTES]) {
     static char answer[ASK_NODE_BYTES];
+    _Static_assert(ASK_NODE_BYTES > ASK_INIT_BYTES, "one buffer for both");
     struct trial_seen seen = {0};
+    char of_init[ASK_FAULT_BYTES];
     size_t count = 0;
-    bool good = console_ask_node(path, "{\"ask\":\"status\"}\n", answer, &count, fault);
+    bool good = console_ask_node(node, "{\"ask\":\"status\"}\n", answer, &count, fault);
     if (good && !trial_seen_read(&seen, answer, count)) (void)snprintf(fault, ASK_FAULT_BYTES, "its status is not understood");
     /* An idle cluster decides nothing by itself. What it says to that is seen at the next look. */
-    if (seen.answered && !seen.voted) (void)!console_ask_node(path, "{\"ask\":\"decide\"}\n", answer, &count, fault);
+    if (seen.answered && !seen.voted) (void)!console_ask_node(node, "{\"ask\":\"decide\"}\n", answer, &count, fault);
+    if (seen.voted || !console_ask_init(init, "status", -1, ASK_MS, answer, &count, of_init) || count == ASK_INIT_BYTES) return seen;
+    answer[count] = '\0';
+    trial_machine_read(&seen, was, answer);
     return seen;
 }
 
@@ -69,30 +161,25 @@ static void wish(const char *path, const char *what) {
         printf("init, asked for %s: %.*s\n", what, (int)strcspn(answer, "\n"), answer);
 }
 
-static void say(enum trial_verdict verdict, const struct trial *trial, const struct trial_seen *seen, const char *fault) {
-    if (verdict == TRIAL_WAITS)
-        printf("waits for a quorum: %" PRIu32 " of %" PRIu32 " other members are reached, %" PRIu32 " are needed\n", seen->up, seen->members - 1,
-               seen->members - seen->faults - 1);
-    else if (verdict == TRIAL_RUNS)
-        printf("this image is on trial for %" PRIu64 " s more: %s%s\n", (TRIAL_MS - trial->counted_ms) / 1000,
-               seen->answered ? "its node has not voted yet" : "its node: ", seen->answered ? "" : fault);
-    else
-        printf("%s\n", verdict == TRIAL_BLESS ? "the node has voted in a decision: this image is kept"
-                                              : "the node did not vote in time: this image is given up");
-}
-
 int trial_run(const char *root) {
-    enum { SAY_AGAIN = 15 };
-    char node[SETUP_PATH_BYTES], init[SETUP_PATH_BYTES], fault[ASK_FAULT_BYTES] = "";
+    enum { SAY_AGAIN = 5 };
+    char node[SETUP_PATH_BYTES], init[SETUP_PATH_BYTES], fault[ASK_FAULT_BYTES] = "", line[256];
     struct system_fault long_root;
     struct trial trial = {0};
+    struct trial_told told, before = {.text = ""};
+    struct slots_was was = {0};
     if (!setup_path(node, root, "/run/node/control.sock", &long_root) || !setup_path(init, root, "/run/init/control.sock", &long_root)) return 2;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     for (unsigned quiet = 0;; quiet = (quiet + 1) % SAY_AGAIN) {
-        struct trial_seen seen = look(node, fault);
-        enum trial_verdict verdict = trial_step(&trial, &seen, ring_clock_ms());
+        struct trial_seen seen = look(node, init, &was, fault);
+        enum trial_verdict verdict = trial_step(&trial, &was, &seen, ring_clock_ms());
         bool over = verdict == TRIAL_BLESS || verdict == TRIAL_FAIL;
-        if (quiet == 0 || over) say(verdict, &trial, &seen, fault);
+        trial_told_make(&told, verdict, &trial, &seen, fault);
+        if (quiet == 0 || over || strcmp(told.waits_for, before.waits_for) != 0) {
+            trial_told_print(&told, line);
+            (void)puts(line);
+        }
+        before = told;
         if (over) wish(init, verdict == TRIAL_BLESS ? "bless sure" : "fail sure");
         const struct timespec pause = {.tv_sec = over ? TRIAL_STEP_MS_MAX / 1000 : TRIAL_LOOK_MS / 1000};
         (void)nanosleep(&pause, NULL);

@@ -118,6 +118,7 @@ static enum system_error slots_at(struct slots *slots, struct boot_disk *disk, i
     slots->running = running;
     slots->number = number;
     slots->keys = keys;
+    slots->now = (struct slots_was){.phase = "observing", .height = 640, .linked = true};
     return slots_open(slots, &device, BOOT_DISK_BYTES, NULL);
 }
 
@@ -161,6 +162,7 @@ static void upgraded(struct boot_disk *disk, int running, uint64_t from, uint64_
     assert_int_equal(slot, 3 - running);
     assert_int_equal(slots_next(&slots), slot);
     assert_true(slots.slots[slot - 1].recorded);
+    assert_int_equal(slots.slots[slot - 1].was.number, to);
     slots_close(&slots);
 }
 
@@ -280,6 +282,38 @@ static void rollback_goes_to_the_other_and_back(void **state) {
     assert_int_equal(slots_rollback(&slots, NULL), SYSTEM_OK); /* forwards again */
     slots_close(&slots);
     loader_starts(&disk, 2);
+    boot_disk_free(&disk);
+}
+
+static void what_the_node_was_is_written_beside_what_is_put_next(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct slots slots;
+    disk_new(&disk, 0);
+    assert_int_equal(slots_at(&slots, &disk, 1, 10), SYSTEM_OK);
+    assert_int_equal(slots.slots[0].was.number, 0); /* the first image is judged by nobody's word */
+    slots_close(&slots);
+    upgraded(&disk, 1, 10, 11);
+    loader_starts(&disk, 2);
+    assert_int_equal(slots_at(&slots, &disk, 2, 11), SYSTEM_OK);
+    assert_string_equal(slots.slots[1].was.phase, "observing");
+    assert_true(slots.slots[1].was.height == 640 && slots.slots[1].was.linked);
+    assert_int_equal(slots_bless(&slots, NULL), SYSTEM_OK);
+    slots.now = (struct slots_was){.phase = "sealed", .height = 700};
+    assert_int_equal(slots_rollback(&slots, NULL), SYSTEM_OK); /* of the one that is gone back to as well, and anew */
+    assert_true(slots.slots[0].was.number == 10 && strcmp(slots.slots[0].was.phase, "sealed") == 0);
+    slots_close(&slots);
+    boot_disk_free(&disk);
+    /* Somebody puts another image there: what was written is not about it. */
+    disk_new(&disk, 0);
+    upgraded(&disk, 1, 10, 11);
+    assert_int_equal(slots_at(&slots, &disk, 1, 10), SYSTEM_OK);
+    assert_null(fat_erase(&slots.fat, &slots.slots[1].file));
+    slots_close(&slots);
+    file_put(&disk, "heraclius-2+2.efi", 12);
+    assert_int_equal(slots_at(&slots, &disk, 1, 10), SYSTEM_OK);
+    assert_true(slots.slots[1].there && slots.slots[1].was.number == 0);
+    slots_close(&slots);
     boot_disk_free(&disk);
 }
 
@@ -528,6 +562,7 @@ int main(void) {
         cmocka_unit_test(an_image_that_does_not_start_twice_is_left),
         cmocka_unit_test(an_image_that_does_not_vote_is_given_up),
         cmocka_unit_test(rollback_goes_to_the_other_and_back),
+        cmocka_unit_test(what_the_node_was_is_written_beside_what_is_put_next),
         cmocka_unit_test(a_damaged_slot_is_not_gone_back_to),
         cmocka_unit_test(what_is_not_a_good_release_is_refused),
         cmocka_unit_test(who_did_not_start_from_a_slot_changes_nothing),

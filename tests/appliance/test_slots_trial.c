@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -10,11 +11,13 @@
 #include "appliance/slots/slots_trial.h"
 
 static struct trial trial;
+static struct slots_was was; /* of the image before */
 static uint64_t now_ms;
 
 static int begin(void **state) {
     (void)state;
     memset(&trial, 0, sizeof trial);
+    memset(&was, 0, sizeof was);
     now_ms = 9000; /* the node was started some seconds after the machine */
     return 0;
 }
@@ -23,7 +26,7 @@ static int begin(void **state) {
 static unsigned looked(struct trial_seen seen, unsigned seconds, enum trial_verdict wanted) {
     unsigned looks = 0;
     for (uint64_t end = now_ms + (uint64_t)seconds * 1000; now_ms < end; now_ms += TRIAL_LOOK_MS, looks++) {
-        if (trial_step(&trial, &seen, now_ms) != wanted) break;
+        if (trial_step(&trial, &was, &seen, now_ms) != wanted) break;
     }
     return looks;
 }
@@ -31,9 +34,9 @@ static unsigned looked(struct trial_seen seen, unsigned seconds, enum trial_verd
 static void a_node_that_voted_has_its_image_kept(void **state) {
     (void)state;
     struct trial_seen seen = {.answered = true, .members = 4, .faults = 1, .up = 2};
-    assert_int_equal(trial_step(&trial, &seen, now_ms), TRIAL_RUNS);
+    assert_int_equal(trial_step(&trial, &was, &seen, now_ms), TRIAL_RUNS);
     seen.voted = true;
-    assert_int_equal(trial_step(&trial, &seen, now_ms + 2000), TRIAL_BLESS);
+    assert_int_equal(trial_step(&trial, &was, &seen, now_ms + 2000), TRIAL_BLESS);
 }
 
 static void a_node_that_does_not_vote_though_it_could_is_given_up(void **state) {
@@ -41,13 +44,13 @@ static void a_node_that_does_not_vote_though_it_could_is_given_up(void **state) 
     const struct trial_seen seen = {.answered = true, .members = 4, .faults = 1, .up = 2};
     unsigned looks = looked(seen, 3600, TRIAL_RUNS);
     assert_in_range(9000 + looks * TRIAL_LOOK_MS, TRIAL_MS, TRIAL_MS + TRIAL_LOOK_MS); /* the time since the machine was started */
-    assert_int_equal(trial_step(&trial, &seen, now_ms), TRIAL_FAIL);
+    assert_int_equal(trial_step(&trial, &was, &seen, now_ms), TRIAL_FAIL);
 }
 
 static void a_node_that_does_not_answer_is_given_up(void **state) {
     (void)state;
     assert_true(looked((struct trial_seen){0}, 3600, TRIAL_RUNS) <= TRIAL_MS / TRIAL_LOOK_MS);
-    assert_int_equal(trial_step(&trial, &(struct trial_seen){0}, now_ms), TRIAL_FAIL);
+    assert_int_equal(trial_step(&trial, &was, &(struct trial_seen){0}, now_ms), TRIAL_FAIL);
 }
 
 static void without_a_quorum_it_waits_however_long(void **state) {
@@ -59,23 +62,201 @@ static void without_a_quorum_it_waits_however_long(void **state) {
     assert_in_range(trial.counted_ms, 0, 70000); /* hours without a quorum are not counted */
     const struct trial_seen five_of_seven = {.answered = true, .members = 7, .faults = 2, .up = 4},
                             four = {.answered = true, .members = 7, .faults = 2, .up = 3};
-    assert_int_equal(trial_step(&trial, &five_of_seven, now_ms), TRIAL_RUNS);
-    assert_int_equal(trial_step(&trial, &four, now_ms + 1), TRIAL_WAITS);
+    assert_int_equal(trial_step(&trial, &was, &five_of_seven, now_ms), TRIAL_RUNS);
+    assert_int_equal(trial_step(&trial, &was, &four, now_ms + 1), TRIAL_WAITS);
 }
 
 static void a_network_that_reaches_nobody_counts_against_the_image(void **state) {
     (void)state;
     const struct trial_seen nobody = {.answered = true, .members = 4, .faults = 1};
     (void)looked(nobody, 3600, TRIAL_RUNS);
-    assert_int_equal(trial_step(&trial, &nobody, now_ms), TRIAL_FAIL);
+    assert_int_equal(trial_step(&trial, &was, &nobody, now_ms), TRIAL_FAIL);
 }
 
 static void a_machine_that_stood_still_is_not_blamed(void **state) {
     (void)state;
     const struct trial_seen seen = {.answered = true, .members = 4, .faults = 1, .up = 3};
-    assert_int_equal(trial_step(&trial, &seen, now_ms), TRIAL_RUNS);
-    assert_int_equal(trial_step(&trial, &seen, now_ms + 86400000), TRIAL_RUNS);
+    assert_int_equal(trial_step(&trial, &was, &seen, now_ms), TRIAL_RUNS);
+    assert_int_equal(trial_step(&trial, &was, &seen, now_ms + 86400000), TRIAL_RUNS);
 }
+
+/* ---- a node that has no vote ---- */
+
+static struct slots_was was_of(const char *phase, uint64_t height, bool linked) {
+    struct slots_was made = {.number = 12, .height = height, .linked = linked};
+    (void)strcpy(made.phase, phase);
+    return made;
+}
+
+static struct trial_seen seen_of(const char *phase, uint64_t height, uint32_t up) {
+    struct trial_seen seen = {.answered = true, .members = 4, .faults = 1, .up = up, .height = height};
+    (void)strcpy(seen.phase, phase);
+    return seen;
+}
+
+/* Is an image that shows this, for as long as its trial lasts, kept? */
+static bool kept(struct trial_seen seen) {
+    memset(&trial, 0, sizeof trial);
+    now_ms = 9000;
+    for (unsigned looks = 0; looks < 2000; looks++, now_ms += TRIAL_LOOK_MS) {
+        enum trial_verdict verdict = trial_step(&trial, &was, &seen, now_ms);
+        if (verdict == TRIAL_BLESS || verdict == TRIAL_FAIL) return verdict == TRIAL_BLESS;
+    }
+    return false;
+}
+
+static void a_node_without_a_vote_is_kept_when_it_is_as_far_as_before(void **state) {
+    (void)state;
+    static const char *const phases[] = {"retired", "rolled_back", "succeeded", "observing", "removed", "sealed"};
+    for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
+        was = was_of(phases[i], 640, true);
+        assert_true(kept(seen_of(phases[i], 640, 1)));
+        assert_in_range(now_ms, 9000 + TRIAL_PROOF_MS, 9000 + TRIAL_PROOF_MS + TRIAL_LOOK_MS); /* not a look earlier */
+    }
+    was = was_of("sealed", 640, false); /* of a cluster that is off for good */
+    assert_true(kept(seen_of("sealed", 640, 0)));
+}
+
+static void an_image_that_wrongly_thinks_that_it_has_no_vote_is_given_up(void **state) {
+    (void)state;
+    was = was_of("voting", 640, true);
+    assert_false(kept(seen_of("observing", 700, 3)));
+    assert_false(kept(seen_of("voting", 700, 3))); /* a phase that has a vote proves nothing */
+    was = was_of("observing", 640, true);
+    assert_false(kept(seen_of("retired", 700, 3)));
+    was = was_of("silent", 640, true);
+    assert_false(kept(seen_of("observing", 700, 3)));
+    memset(&was, 0, sizeof was); /* nothing was written down, or it was for another image */
+    assert_false(kept(seen_of("observing", 700, 3)));
+}
+
+static void an_image_that_is_not_as_far_as_the_one_before_is_given_up(void **state) {
+    (void)state;
+    was = was_of("observing", 640, true);
+    assert_false(kept(seen_of("observing", 639, 3))); /* it cannot read its store */
+    assert_false(kept(seen_of("observing", 640, 0))); /* nor its network */
+    struct trial_seen behind = seen_of("observing", 640, 3);
+    behind.ahead = 1;
+    assert_true(kept(behind)); /* one member's word is not enough */
+    behind.ahead = 2;
+    assert_false(kept(behind)); /* it takes no blocks */
+    struct trial_seen silent = {.unconfigured = true};
+    assert_false(kept(silent));
+}
+
+static void what_a_node_without_a_vote_shows_it_must_show_on_end(void **state) {
+    (void)state;
+    was = was_of("observing", 640, true);
+    const struct trial_seen good = seen_of("observing", 640, 2), restoring = seen_of("restoring", 0, 2);
+    assert_true(looked(good, 58, TRIAL_PROVES) > 0);
+    assert_int_equal(trial_step(&trial, &was, &restoring, now_ms), TRIAL_RUNS);
+    now_ms += TRIAL_LOOK_MS;
+    assert_int_equal(looked(good, 56, TRIAL_PROVES), 28);
+    /* A node that comes and goes is not waited for without an end. */
+    begin(NULL);
+    was = was_of("observing", 640, true);
+    unsigned rounds = 0;
+    enum trial_verdict verdict = TRIAL_RUNS;
+    for (; rounds < 1000 && verdict != TRIAL_FAIL; rounds++) {
+        (void)looked(good, 40, TRIAL_PROVES);
+        verdict = trial_step(&trial, &was, &restoring, now_ms);
+        now_ms += TRIAL_LOOK_MS;
+    }
+    assert_true(rounds <= TRIAL_MS / TRIAL_LOOK_MS);
+}
+
+static void a_machine_that_was_never_configured_is_kept_when_its_console_works(void **state) {
+    (void)state;
+    was = was_of(SLOTS_UNCONFIGURED, 0, false);
+    struct trial_seen seen = {.unconfigured = true};
+    assert_true(kept(seen));
+    seen.unconfigured = false; /* a disk or a console that this image cannot use, or a configuration */
+    assert_false(kept(seen));
+    assert_false(kept(seen_of("observing", 640, 3)));
+}
+
+static void a_vote_is_enough_whatever_was_before(void **state) {
+    (void)state;
+    was = was_of("observing", 640, true);
+    struct trial_seen seen = seen_of("voting", 10, 1);
+    seen.voted = true;
+    assert_int_equal(trial_step(&trial, &was, &seen, now_ms), TRIAL_BLESS);
+}
+
+static void what_init_says_is_read_by_its_lines(void **state) {
+    (void)state;
+    struct trial_seen seen = {0};
+    trial_machine_read(&seen, &was, "ok\nstage.disk=good\nconfig_text=none yet\nprogram.console=up pid=9 restarts=0 \n"
+                                    "slot_was=heraclius-was 1 12 observing 640 1\nslot.1=number 11 label x blessed\n");
+    assert_true(seen.unconfigured && was.number == 12 && was.height == 640 && was.linked);
+    assert_string_equal(was.phase, "observing");
+    static const char *const configured[] = {"ok\nstage.disk=good\nconfig_number=0\nprogram.console=up pid=9\n",
+                                             "ok\nstage.disk=cannot x\nprogram.console=up pid=9\n",
+                                             "ok\nstage.disk=goodness\nprogram.console=backing-off pid=0\n", "ok\nstage.disk=good\n", ""};
+    for (size_t i = 0; i < sizeof configured / sizeof configured[0]; i++) {
+        trial_machine_read(&seen, &was, configured[i]);
+        assert_false(seen.unconfigured);
+        assert_int_equal(was.number, 0);
+    }
+}
+
+static void what_was_written_down_has_one_form(void **state) {
+    (void)state;
+    struct slots_was read;
+    char text[SLOTS_WAS_BYTES];
+    was = was_of("observing", UINT64_MAX, true);
+    size_t count = slots_was_print(&was, text);
+    assert_true(slots_was_parse(&read, text, count));
+    assert_memory_equal(&read.phase, &was.phase, sizeof read.phase);
+    assert_true(read.number == 12 && read.height == UINT64_MAX && read.linked);
+    static const char *const others[] = {"",
+                                         "heraclius-was 1 12 observing 640 1",
+                                         "heraclius-was 1 12 observing 640 1\n\n",
+                                         "heraclius-was 1 12 observing 640 2\n",
+                                         "heraclius-was 1 0 observing 640 1\n",
+                                         "heraclius-was 1 012 observing 640 1\n",
+                                         "heraclius-was 1 12 Observing 640 1\n",
+                                         "heraclius-was 1 12  observing 640 1\n",
+                                         "heraclius-was 1 12 observing 99999999999999999999 1\n",
+                                         "heraclius-was 1 12 observing -1 1\n",
+                                         "heraclius-was 1 12  640 1\n",
+                                         "heraclius-was 2 12 observing 640 1\n"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        assert_false(slots_was_parse(&read, others[i], strlen(others[i])));
+        assert_int_equal(read.number, 0);
+    }
+    assert_false(slots_was_parse(&read, "heraclius-was 1 12 observing 640 1\n\0", 36));
+}
+
+static void what_the_trial_says_is_read_again(void **state) {
+    (void)state;
+    static const struct {
+        enum trial_verdict verdict;
+        struct trial_seen seen;
+        const char *word;
+    } cases[] = {{TRIAL_RUNS, {0}, "node"},
+                 {TRIAL_RUNS, {.answered = true, .members = 4, .faults = 1, .up = 2}, "vote"},
+                 {TRIAL_RUNS, {.answered = true, .members = 4, .faults = 1}, "members"},
+                 {TRIAL_WAITS, {.answered = true, .members = 4, .faults = 1, .up = 1}, "quorum"},
+                 {TRIAL_PROVES, {.answered = true, .members = 4, .faults = 1, .up = 1}, "proof"}};
+    trial.counted_ms = 12000;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct trial_told told, read = {.waits_for = "unknown"};
+        char line[256], log[600];
+        trial_told_make(&told, cases[i].verdict, &trial, &cases[i].seen, "a fault: of, 5 of 6 ms counted: x");
+        trial_told_print(&told, line);
+        (void)snprintf(log, sizeof log, "[    1.000] trial waits for vote, 1 of 300000 ms counted: old\n[   13.500] %s\n[   14.000] more\n", line);
+        trial_told_read(&read, log);
+        assert_string_equal(read.waits_for, cases[i].word);
+        assert_string_equal(read.text, told.text);
+        assert_true(read.counted_ms == 12000 && read.limit_ms == TRIAL_MS);
+    }
+    struct trial_told none = {.waits_for = "unknown", .counted_ms = 5};
+    trial_told_read(&none, "[   1.000] trial waits for the end\ntrial waits for vote, x of 5 ms counted: y\n");
+    assert_true(strcmp(none.waits_for, "unknown") == 0 && none.counted_ms == 5);
+}
+
+/* ---- what is read of a node ---- */
 
 static bool is_read(struct trial_seen *seen, const char *text) {
     return trial_seen_read(seen, text, strlen(text));
@@ -87,6 +268,11 @@ static void a_status_is_read_by_the_contract(void **state) {
     assert_true(is_read(&seen, "{\"member\":1,\"members\":4,\"faults\":1,\"voted\":true,\"members_seen\":[{\"member\":0,\"up\":true},"
                                "{\"member\":1,\"up\":true},{\"member\":2,\"up\":false},{\"member\":3,\"up\":true}]}"));
     assert_true(seen.answered && seen.voted && seen.up == 2 && seen.members == 4 && seen.faults == 1);
+    assert_true(is_read(&seen, "{\"member\":16,\"members\":4,\"faults\":1,\"phase\":\"observing\",\"height\":100,\"members_seen\":"
+                               "[{\"member\":0,\"up\":true,\"height\":165},{\"member\":1,\"up\":true,\"height\":164},"
+                               "{\"member\":2,\"up\":false,\"height\":900},{\"member\":3,\"up\":true,\"height\":-1}]}"));
+    assert_true(seen.up == 3 && seen.ahead == 1 && seen.height == 100);
+    assert_string_equal(seen.phase, "observing");
     assert_true(is_read(&seen, "{\"member\":0,\"members\":4,\"faults\":1}")); /* a node that says nothing of votes has not voted */
     assert_true(!seen.voted && seen.up == 0);
     static const char *const bad[] = {"",
@@ -110,6 +296,15 @@ int main(void) {
         cmocka_unit_test_setup(without_a_quorum_it_waits_however_long, begin),
         cmocka_unit_test_setup(a_network_that_reaches_nobody_counts_against_the_image, begin),
         cmocka_unit_test_setup(a_machine_that_stood_still_is_not_blamed, begin),
+        cmocka_unit_test_setup(a_node_without_a_vote_is_kept_when_it_is_as_far_as_before, begin),
+        cmocka_unit_test_setup(an_image_that_wrongly_thinks_that_it_has_no_vote_is_given_up, begin),
+        cmocka_unit_test_setup(an_image_that_is_not_as_far_as_the_one_before_is_given_up, begin),
+        cmocka_unit_test_setup(what_a_node_without_a_vote_shows_it_must_show_on_end, begin),
+        cmocka_unit_test_setup(a_machine_that_was_never_configured_is_kept_when_its_console_works, begin),
+        cmocka_unit_test_setup(a_vote_is_enough_whatever_was_before, begin),
+        cmocka_unit_test_setup(what_init_says_is_read_by_its_lines, begin),
+        cmocka_unit_test_setup(what_was_written_down_has_one_form, begin),
+        cmocka_unit_test_setup(what_the_trial_says_is_read_again, begin),
         cmocka_unit_test_setup(a_status_is_read_by_the_contract, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

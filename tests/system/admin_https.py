@@ -57,13 +57,13 @@ class Init:
 class Admin:
     """One heraclius-admin over `sockets` (paths from `cwd`, short), plain and with TLS; its standard output is read as it comes."""
 
-    def __init__(self, cwd, sockets, state, extra=()):
+    def __init__(self, cwd, sockets, state, extra=(), program=ADMIN):
         self.base = free_base(2)
         self.state = state
         self.lines = []
         os.makedirs(state, exist_ok=True)
         self.process = subprocess.Popen(
-            [ADMIN, "--listen", f"127.0.0.1:{self.base}", "--tls", f"127.0.0.1:{self.base + 1}", "--state", state, "--name", "test.example",
+            [program, "--listen", f"127.0.0.1:{self.base}", "--tls", f"127.0.0.1:{self.base + 1}", "--state", state, "--name", "test.example",
              "--pairing", f"{state}/pairing", *extra, "--sockets", *sockets], cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         threading.Thread(target=self.read, daemon=True).start()
         self.wait(lambda: self.http("GET", "/livez")[0] == 200)

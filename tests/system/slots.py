@@ -101,10 +101,10 @@ class Machine:
         self.cases.case(f"{when}: fsck.vfat finds nothing, and no other file changed", checked.returncode == 0 and same, checked)
 
 
-def release_make(c, folder, number, key="team", machine=MACHINE):
+def release_make(c, folder, number, key="team", machine=MACHINE, megabytes=3):
     path, out = f"{folder}/{number}-{machine:x}.efi", f"{folder}/{number}-{machine:x}-{key}.release"
     with open(path, "wb") as file:
-        file.write(uki(number, machine=machine))
+        file.write(uki(number, megabytes, machine))
     made = run("image", "sign", path, "--key", f"{folder}/{key}.owner.key", "--out", out)
     c.case(f"image sign: {number} by {key}", made.returncode == 0 and f"number       {number}" in made.stdout, made)
     return out
@@ -229,4 +229,5 @@ def main():
     return c.end()
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
