@@ -105,11 +105,11 @@ void admin_upgrade_said(const char *said, char *out, size_t size) {
 
 json_t *admin_upgrade_taken(const char *said, bool audited) {
     struct admin_slots slots;
-    char text[LINE_BYTES];
+    char where[LINE_BYTES], text[LINE_BYTES + 40];
     admin_slots_read(&slots, said);
     const struct admin_slot *next = slot_next(&slots);
-    admin_upgrade_said(said, text, sizeof text - 40);
-    (void)strcat(text, ": restart this machine");
+    admin_upgrade_said(said, where, sizeof where);
+    (void)snprintf(text, sizeof text, "%s: restart this machine", where);
     return json_pack("{s:I,s:s,s:i,s:s,s:b}", "number", (json_int_t)(next != NULL ? next->number : 0), "label", next != NULL ? next->label : "",
                      "slot", slots.next, "text", text, "audited", (int)audited);
 }

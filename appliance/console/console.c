@@ -102,6 +102,7 @@ static const struct command {
      .says = "The program ends, within 10 s, and is begun anew."},
     {.name = "reboot", .words = "", .help = "stops all, comes up again", .kind = ACTION, .request = "reboot", .cost = COST_AWAY,
      .says = "The machine goes down and comes up again."},
+    {.name = "slots", .words = "", .help = "the two images, which runs, on trial or kept, which is next", .kind = VIEW, .view = console_look_slots},
     {.name = "rollback", .words = "", .help = "reboots into the image before this one", .kind = ACTION, .request = "rollback", .cost = COST_AWAY,
      .says = "The machine comes up again with the image that it ran before."},
     {.name = "halt", .words = "", .help = "stops all, switches off", .kind = ACTION, .request = "halt", .cost = COST_AWAY,

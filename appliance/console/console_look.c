@@ -164,11 +164,17 @@ static void put_address(const struct console_init *init, struct console_page *pa
     console_page_put(page, "address", "%s", text);
 }
 
+bool console_look_restart_due(const struct console_init *init) {
+    return init->slot[0] && strcmp(init->slot, "0") != 0 && init->slot_next[0] && strcmp(init->slot_next, init->slot) != 0;
+}
+
 static void put_image(const struct console_init *init, struct console_page *page) {
     char number[24];
     snprintf(number, sizeof number, "%" PRIu64, init->config_number);
-    console_page_put(page, "image", "%s%s%s%s%s, configuration %s", init->image[0] ? init->image : "of no known version",
-                     init->slot[0] ? ", slot " : "", init->slot, init->secure_boot[0] ? ", Secure Boot " : "", init->secure_boot,
+    bool trial = strcmp(init->slot_state, "trial") == 0, due = console_look_restart_due(init);
+    console_page_put(page, "image", "%s%s%s%s%s%s%s, configuration %s", init->image[0] ? init->image : "of no known version",
+                     init->slot[0] ? ", slot " : "", init->slot, trial ? ", ON TRIAL (slots)" : "",
+                     due ? ", another one after a restart (slots)" : "", init->secure_boot[0] ? ", Secure Boot " : "", init->secure_boot,
                      init->config_known ? number : "not known");
 }
 

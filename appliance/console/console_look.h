@@ -28,12 +28,16 @@ void console_look_judge(const struct console_facts *facts, struct console_verdic
 /* Below 0: the cluster cannot decide. False: the node does not answer. */
 bool console_look_may_fail(const struct console_node *node, int *more);
 
+/* Another slot than the one that runs comes next. */
+bool console_look_restart_due(const struct console_init *init);
+
 /* The one look, the gravest lines first. */
 void console_look_status(const struct console_facts *facts, struct console_page *page);
 void console_look_links(const struct console_facts *facts, struct console_page *page);
 void console_look_disk(const struct console_facts *facts, struct console_page *page);
 void console_look_votes(const struct console_facts *facts, struct console_page *page);
 void console_look_evidence(const struct console_facts *facts, struct console_page *page);
+void console_look_slots(const struct console_facts *facts, struct console_page *page);
 void console_look_config(const struct console_facts *facts, struct console_page *page);
 
 /* What it costs that this node goes away for a while (`for_good`: for ever). */

@@ -99,6 +99,25 @@ void console_look_evidence(const struct console_facts *facts, struct console_pag
     }
 }
 
+void console_look_slots(const struct console_facts *facts, struct console_page *page) {
+    const struct console_init *init = &facts->init;
+    char label[24];
+    if (!init_answers(init, page)) return;
+    console_page_put(page, "image", "%s", init->image[0] ? init->image : "of no known version");
+    if (!init->slot[0] || strcmp(init->slot, "0") == 0) {
+        console_page_put(page, "slots", "none: this machine did not start from a slot of its boot partition (BIOS, CD, network)");
+        return;
+    }
+    bool trial = strcmp(init->slot_state, "trial") == 0;
+    console_page_put(page, "runs", "slot %s, %s", init->slot, trial ? "on trial: what it waits for is in \"logs trial\"" : "blessed: it is kept");
+    for (unsigned i = 0; i < sizeof init->slots / sizeof init->slots[0]; i++) {
+        snprintf(label, sizeof label, "slot %u", i + 1);
+        console_page_put(page, label, "%s", init->slots[i][0] ? init->slots[i] : "not told");
+    }
+    if (console_look_restart_due(init)) console_page_put(page, "next", "slot %s: a restart starts it, on trial (reboot)", init->slot_next);
+    console_page_put(page, "", "A release comes by the admin console or \"heraclius upgrade\". Back to the other image: \"rollback\".");
+}
+
 void console_look_config(const struct console_facts *facts, struct console_page *page) {
     const struct console_init *init = &facts->init;
     if (!init_answers(init, page)) return;

@@ -69,11 +69,10 @@ bool trial_seen_read(struct trial_seen *seen, const char *text, uint64_t count) 
     return good;
 }
 
-/* Is the line there, or one that begins so if `prefix`? */
-static bool line_is(const char *text, const char *wanted, bool prefix) {
-    size_t bytes = strlen(wanted);
+/* Is there a line that begins so? */
+static bool line_begins(const char *text, const char *wanted) {
     for (const char *line = text; *line != '\0'; line += strcspn(line, "\n"), line += *line == '\n') {
-        if (strncmp(line, wanted, bytes) == 0 && (prefix || line[bytes] == '\n' || line[bytes] == '\0')) return true;
+        if (strncmp(line, wanted, strlen(wanted)) == 0) return true;
     }
     return false;
 }
@@ -81,7 +80,7 @@ static bool line_is(const char *text, const char *wanted, bool prefix) {
 void trial_machine_read(struct trial_seen *seen, struct slots_was *was, const char *text) {
     static const char name[] = "\nslot_was=";
     const char *found = strstr(text, name);
-    seen->unconfigured = line_is(text, "stage.disk=good", true) && line_is(text, "program.console=up ", true) && !line_is(text, "config_number=", true);
+    seen->unconfigured = line_begins(text, "stage.disk=good") && line_begins(text, "program.console=up ") && !line_begins(text, "config_number=");
     memset(was, 0, sizeof *was);
     if (found == NULL) return;
     found += sizeof name - 1;
@@ -90,7 +89,8 @@ void trial_machine_read(struct trial_seen *seen, struct slots_was *was, const ch
 
 /* ---- what it says ---- */
 
-void trial_told_make(struct trial_told *told, enum trial_verdict verdict, const struct trial *trial, const struct trial_seen *seen, const char *fault) {
+void trial_told_make(struct trial_told *told, enum trial_verdict verdict, const struct trial *trial, const struct trial_seen *seen,
+                     const char *fault) {
     bool members = verdict == TRIAL_RUNS && seen->answered && seen->up == 0;
     const char *word = verdict == TRIAL_WAITS    ? "quorum"
                        : verdict == TRIAL_PROVES ? "proof"
@@ -100,21 +100,22 @@ void trial_told_make(struct trial_told *told, enum trial_verdict verdict, const 
     *told = (struct trial_told){.counted_ms = trial->counted_ms, .limit_ms = TRIAL_MS};
     (void)snprintf(told->waits_for, sizeof told->waits_for, "%s", word);
     char *text = told->text;
+    size_t size = sizeof told->text;
     if (verdict == TRIAL_WAITS)
-        (void)snprintf(text, sizeof told->text, "%" PRIu32 " of %" PRIu32 " other members are reached, %" PRIu32 " are needed: no image could vote now",
-                       seen->up, seen->members - 1, seen->members - seen->faults - 1);
+        (void)snprintf(text, size, "%" PRIu32 " of %" PRIu32 " other members are reached, %" PRIu32 " are needed: no image could vote now", seen->up,
+                       seen->members - 1, seen->members - seen->faults - 1);
     else if (verdict == TRIAL_PROVES)
-        (void)snprintf(text, sizeof told->text, "its node has no vote, as before: for %" PRIu64 " of %d s it has been as far as under the image before",
+        (void)snprintf(text, size, "its node has no vote, as before: for %" PRIu64 " of %d s it has been as far as under the image before",
                        trial->proven_ms / 1000, TRIAL_PROOF_MS / 1000);
     else if (verdict == TRIAL_BLESS)
-        (void)snprintf(text, sizeof told->text, "%s: this image is kept",
+        (void)snprintf(text, size, "%s: this image is kept",
                        seen->voted ? "the node has voted in a decision" : "the node has no vote, and is as far as it was");
     else if (verdict == TRIAL_FAIL)
-        (void)snprintf(text, sizeof told->text, "the node did not vote in time: this image is given up");
+        (void)snprintf(text, size, "the node did not vote in time: this image is given up");
     else if (!seen->answered)
-        (void)snprintf(text, sizeof told->text, "the node does not answer: %.120s", fault);
+        (void)snprintf(text, size, "the node does not answer: %.120s", fault);
     else
-        (void)snprintf(text, sizeof told->text, members ? "no other member is reached: is it this image's network?" : "the node has not voted yet");
+        (void)snprintf(text, size, members ? "no other member is reached: is it this image's network?" : "the node has not voted yet");
 }
 
 #define TOLD "trial waits for "
@@ -127,8 +128,9 @@ void trial_told_print(const struct trial_told *told, char out[256]) {
 void trial_told_read(struct trial_told *told, const char *log) {
     for (const char *line = log; (line = strstr(line, TOLD)) != NULL; line++) {
         struct trial_told read = {.text = ""};
-        if (sscanf(line, TOLD "%15[a-z], %18" SCNu64 " of %18" SCNu64 " ms counted: %159[^\n]", read.waits_for, &read.counted_ms, &read.limit_ms, read.text) == 4)
-            *told = read;
+        int fields = sscanf(line, TOLD "%15[a-z], %18" SCNu64 " of %18" SCNu64 " ms counted: %159[^\n]", read.waits_for, &read.counted_ms,
+                            &read.limit_ms, read.text);
+        if (fields == 4) *told = read;
     }
 }
 

@@ -2,13 +2,13 @@
  * The trial of an image that was started for the first time (spec/appliance.md A-37): it is blessed once its node has voted in a decision since it
  * started, and given up when it has not within TRIAL_MS. The decision is pure: what is seen of the node, and the time, go in.
  *
- * The time runs while the fault may be this image's: the node does not answer, or is not ready though enough others are reached, or nobody at all is
- * reached (a network that this image cannot use looks the same). It stands while some members are reached but too few for a quorum: no image could
- * vote then. It does not matter how long that takes; the machine says that it waits.
+ * The time runs while the fault may be this image's: the node does not answer, or is not ready though enough others are reached, or nobody at all
+ * is reached (a network that this image cannot use looks the same). It stands while some members are reached but too few for a quorum: no image
+ * could vote then. It does not matter how long that takes; the machine says that it waits.
  *
- * A node that has no vote (retired, observing, ...) can never show one. Its image is blessed if it comes as far as the image did that it is to follow,
- * and stays there for TRIAL_PROOF_MS: slots_was.h says what that one wrote down. What it says of itself alone is not enough, since an image that
- * wrongly thinks that its node has no vote is a bad one.
+ * A node that has no vote (retired, observing, ...) can never show one. Its image is blessed if it comes as far as the image did that it is to
+ * follow, and stays there for TRIAL_PROOF_MS: slots_was.h says what that one wrote down. What it says of itself alone is not enough, since an image
+ * that wrongly thinks that its node has no vote is a bad one.
  */
 #ifndef APPLIANCE_SLOTS_TRIAL_H
 #define APPLIANCE_SLOTS_TRIAL_H
@@ -51,7 +51,8 @@ struct trial_told {
     char text[160];
     uint64_t counted_ms, limit_ms;
 };
-void trial_told_make(struct trial_told *told, enum trial_verdict verdict, const struct trial *trial, const struct trial_seen *seen, const char *fault);
+void trial_told_make(struct trial_told *told, enum trial_verdict verdict, const struct trial *trial, const struct trial_seen *seen,
+                     const char *fault);
 /* The line, without its end. */
 void trial_told_print(const struct trial_told *told, char out[256]);
 /* The newest such line of a log; without one *told stays. */

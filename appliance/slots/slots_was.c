@@ -26,7 +26,8 @@ bool slots_was_parse(struct slots_was *was, const char *text, size_t count) {
     if (count == 0 || count >= sizeof line) return false;
     memcpy(line, text, count);
     line[count] = '\0';
-    if (sscanf(line, "heraclius-was 1 %20" SCNu64 " %31[a-z_] %20" SCNu64 " %1u\n", &read.number, read.phase, &read.height, &linked) != 4) return false;
+    int fields = sscanf(line, "heraclius-was 1 %20" SCNu64 " %31[a-z_] %20" SCNu64 " %1u\n", &read.number, read.phase, &read.height, &linked);
+    if (fields != 4) return false;
     read.linked = linked == 1;
     if (read.number == 0 || slots_was_print(&read, again) != count || memcmp(again, line, count) != 0) return false;
     *was = read;

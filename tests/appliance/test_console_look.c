@@ -66,6 +66,25 @@ static void a_node_that_is_well(void **state) {
                                       "up         4 d 05:05\n");
 }
 
+static void an_image_on_trial_is_said(void **state) {
+    (void)state;
+    (void)snprintf(facts.init.slot_state, sizeof facts.init.slot_state, "trial");
+    assert_non_null(strstr(look(80, 22), "image      1.4.2, slot a, ON TRIAL (slots), configuration 5\n"));
+    (void)snprintf(facts.init.slot_state, sizeof facts.init.slot_state, "blessed");
+    (void)snprintf(facts.init.slot, sizeof facts.init.slot, "1");
+    (void)snprintf(facts.init.slot_next, sizeof facts.init.slot_next, "1");
+    assert_non_null(strstr(look(80, 22), "image      1.4.2, slot 1, configuration 5\n"));
+    (void)snprintf(facts.init.slot_next, sizeof facts.init.slot_next, "2");
+    assert_non_null(strstr(look(120, 22), "image      1.4.2, slot 1, another one after a restart (slots), configuration 5\n"));
+    console_page_begin(&page, 80, 0);
+    console_look_slots(&facts, &page);
+    assert_non_null(strstr(page.text, "next       slot 2: a restart starts it, on trial (reboot)\n"));
+    facts.init.slot[0] = '\0';
+    console_page_begin(&page, 80, 0);
+    console_look_slots(&facts, &page);
+    assert_non_null(strstr(page.text, "slots      none: "));
+}
+
 static void a_narrow_window_breaks_lines_between_words(void **state) {
     (void)state;
     assert_string_equal(look(40, 8), "WELL       yes\n"
@@ -319,6 +338,7 @@ static void sizes_and_times(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_node_that_is_well, begin),
+        cmocka_unit_test_setup(an_image_on_trial_is_said, begin),
         cmocka_unit_test_setup(a_narrow_window_breaks_lines_between_words, begin),
         cmocka_unit_test_setup(a_machine_before_its_first_configuration, begin),
         cmocka_unit_test_setup(a_machine_of_which_nothing_is_known, begin),

@@ -84,13 +84,13 @@ static void a_machine_that_stood_still_is_not_blamed(void **state) {
 
 static struct slots_was was_of(const char *phase, uint64_t height, bool linked) {
     struct slots_was made = {.number = 12, .height = height, .linked = linked};
-    (void)strcpy(made.phase, phase);
+    (void)snprintf(made.phase, sizeof made.phase, "%s", phase);
     return made;
 }
 
 static struct trial_seen seen_of(const char *phase, uint64_t height, uint32_t up) {
     struct trial_seen seen = {.answered = true, .members = 4, .faults = 1, .up = up, .height = height};
-    (void)strcpy(seen.phase, phase);
+    (void)snprintf(seen.phase, sizeof seen.phase, "%s", phase);
     return seen;
 }
 

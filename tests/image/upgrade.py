@@ -142,7 +142,7 @@ def first(c, host, sender, images):
         answer = offered(console, sender, images.release(1001), 1)
         status = console.status()
         c.case("the owner's is taken, into slot 2, which is next", answer == "ok" and status.get("slot_next") == "2" and
-               status.get("slot.2", "").startswith("number 1001 ") and "unblessed tries 2 signed" in status["slot.2"], (answer, status))
+               status.get("slot.2", "").startswith("number 1001 ") and "unblessed tries 2 done 0 signed" in status["slot.2"], (answer, status))
         c.case("slot 1 goes on meanwhile", status.get("slot") == "1" and status["program.node"].startswith("up "), status)
         reboots(c, console, "reboot")
 

@@ -43,7 +43,9 @@ class Init:
             except OSError:
                 return
             with peer:
-                self.asked.append(peer.recv(512).decode())
+                asked = peer.recv(512).decode()
+                if asked != "status" and not asked.startswith("log "):  # looks
+                    self.asked.append(asked)
                 if self.answer:
                     peer.sendall(self.answer)
                 else:

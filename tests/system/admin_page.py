@@ -109,6 +109,37 @@ def act(cases, page, system, init):
     cases.case("and stands in the audit log", rows and "begun" in rows and "done" in rows, rows)
 
 
+RUNS = b"ok\nslot=1\nslot_state=blessed\nimage_number=7\nslot_next=%d\nslot.1=number 7 label r7 blessed tries 0 done 0 signed\n"
+TAKEN = RUNS % 2 + b"slot.2=number 8 label r8 unblessed tries 2 done 0 signed\n"
+
+
+def upgrade(cases, page, system, init, state):
+    init.answer = RUNS % 1
+    lines = page.wait(lambda: "slot 1, release 7 (r7), blessed" in page.text("#upgrade-lines") and page.text("#upgrade-lines"))
+    cases.case("the image that runs is shown", lines and "other slot is empty" in lines, lines)
+    release, asked = f"{system.dir}/r8.release", len(init.asked)
+    with open(release, "wb") as f:
+        f.write(b"r" * (1 << 20))
+    init.answer = TAKEN
+    page.type("#release-file", release)
+    asks = page.text("#sure-text")
+    cases.case("a release that is chosen is handed over only if one is sure", "r8.release, 1.0 MiB" in asks and len(init.asked) == asked, asks)
+    page.click("#sure button[value=yes]")
+    told = page.wait(lambda: page.text("#upgraded").startswith("Taken: ") and page.text("#upgraded"))
+    cases.case("it is taken: which, where, and what is to be done", told and "release 8 (r8) lies in slot 2" in told and "restart" in told and
+               init.asked[asked:] == ["upgrade"], (page.text("#upgraded"), init.asked))
+    lines = page.wait(lambda: "A restart is due: slot 2" in page.text("#upgrade-lines") and page.text("#upgrade-lines"))
+    cases.case("and the page says that a restart is due", lines and "untried" in lines, lines)
+    page.picture(f"{state}/upgrade.png")
+    init.answer = b"error serial: release 7 is not newer than 7, which runs\n"
+    page.type("#release-file", release)
+    page.click("#sure button[value=yes]")
+    told = page.wait(lambda: page.text("#upgraded").startswith("Not taken: serial: release 7 is not newer") and page.text("#upgraded"))
+    log = page.complaints()
+    cases.case("a refusal is told with its reason", told and len(log) == 1 and "422" in log[0], (page.text("#upgraded"), log))
+    init.answer = b"ok\n"
+
+
 def readers(cases, page, url, state):
     page.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     colours = page.run("const s = getComputedStyle(document.body); return [s.backgroundColor, s.color]")
@@ -170,6 +201,7 @@ def main():
             views(cases, page, system, admin.state)
             red(cases, page, system, admin.state)
             act(cases, page, system, init)
+            upgrade(cases, page, system, init, admin.state)
             readers(cases, page, url, admin.state)
             without_scripts(cases, page, system, url, admin.state)
             page.open(url)

@@ -45,6 +45,10 @@ stage.config=good number 5
 stage.network=good
 image_version=1.4.2
 slot=a
+slot_state=blessed
+slot_next=2
+slot.1=number 7 label r7 blessed tries 0 done 0 signed
+slot.2=number 8 label r8 unblessed tries 2 done 0 signed
 disk=/dev/vda
 disk_bytes=8589934592
 disk_free=6442450944
@@ -244,7 +248,7 @@ def one_look(cases):
         views = [("links", ["member 3", "links      5 up", "eth0", "sent 22"]), ("disk", ["/dev/vda", "3.0 MiB", "64 MiB"]),
                  ("votes", ["3 votes of 4", "4703", "state root " + "0f" * 32, "height 4710"]),
                  ("evidence", ["2 files", "member 3: equivocation"]),
-                 ("config", ["number", "5"]), ("help", ["retire", "rollback"])]
+                 ("config", ["number", "5"]), ("slots", ["slot a, blessed", "number 8 label r8 unblessed", "next       slot 2", "rollback"]), ("help", ["retire", "rollback"])]
         for word, wanted in views:
             page = s.console.do(word, "c0-n1> ")
             cases.case(f"{word}", all(w in page for w in wanted) and fits(page, 80, 24), page)

@@ -4,7 +4,7 @@
 
 const EVERY_MS = 5000, SAMPLES = 180, WIDTH = 360, HEIGHT = 150, LEFT = 44, BOTTOM = 20, STYLES = 6;
 const SVG = "http://www.w3.org/2000/svg";
-let session = null;
+let session = null, appliance = false;
 
 const byId = (id) => document.getElementById(id);
 
@@ -148,6 +148,53 @@ function exposureDraw(exposure) {
   byId("refused").replaceChildren(...exposure.refused.map((one) => element("li", {}, `Not counted: ${one.file}: ${one.why}`)));
 }
 
+// ---- image and upgrade
+
+function upgradeLines(seen) {
+  const named = (slot) => `slot ${slot.slot}, release ${slot.number}${slot.label ? ` (${slot.label})` : ""}`, out = [];
+  if (!seen.running) return [seen.why];
+  out.push(`Runs: ${named(seen.running)}, ${seen.running.state === "trial" ? "on trial" : "blessed: it is kept"}.`);
+  const seconds = (ms) => Math.round(ms / 1000);
+  if (seen.trial) out.push(`Its trial waits for ${seen.trial.waits_for}: ${seen.trial.text}. ${seconds(seen.trial.counted_ms)} of ${
+    seconds(seen.trial.limit_ms)} s are counted; then the other image comes back.`);
+  out.push(seen.other ? `Other: ${named(seen.other)}, ${seen.other.state}: it ${seen.other.text}.` : "The other slot is empty.");
+  if (seen.next && seen.next !== seen.running.slot) out.push(`A restart is due: slot ${seen.next} is started next, on trial.`);
+  if (seen.upload) out.push(`A release is ${seen.upload.state === "checking" ? "being verified and written" : "coming in"}: ${
+    mebibytes(seen.upload.bytes)} of ${mebibytes(seen.upload.of_bytes)} MiB.`);
+  const last = seen.last;
+  if (last) out.push(`Last, ${new Date(last.time_ms).toISOString().replace("T", " ").slice(0, 19)}: ${last.action} ${last.outcome}: ${
+    last.name ? `${last.name}: ` : ""}${last.text}.`);
+  return out;
+}
+
+async function upgradeDraw() {
+  if (!appliance) return;
+  const seen = await ask("/api/v1/upgrade");
+  byId("upgrade-lines").replaceChildren(...upgradeLines(seen).map((line) => element("li", {}, line)));
+  byId("upgrade").hidden = false;
+  byId("upgrade-own").hidden = byId("actions").hidden || session.role !== "own" || !seen.running;
+}
+
+// The browser reads the file as it sends it.
+async function releaseBring(event) {
+  const file = event.target.files[0];
+  event.target.disabled = true;
+  try {
+    if (!file || !await confirmed(`Hand over ${file.name}, ${mebibytes(file.size)} MiB? What runs is not touched; a restart starts it, on trial.`)) return;
+    byId("upgraded").textContent = "It is handed over ...";
+    const answer = await fetch("/api/v1/upgrade", { method: "POST", credentials: "same-origin", cache: "no-store", body: file,
+      headers: { "Content-Type": "application/octet-stream", "X-CSRF-Token": session.csrf } });
+    const said = await answer.json();
+    byId("upgraded").textContent = answer.ok ? `Taken: ${said.text}.` : `Not taken: ${said.name ? `${said.name}: ` : ""}${said.error}`;
+  } catch (error) {
+    byId("upgraded").textContent = `Not taken: ${error.message}`;
+  } finally {
+    event.target.disabled = false;
+    event.target.value = "";
+  }
+  refresh();
+}
+
 // ---- audit and actions
 
 function auditRow(entry) {
@@ -209,6 +256,7 @@ async function refresh() {
     byId("faults").replaceChildren(...(lines.length ? lines : ["None."]).map((line) => element("li", {}, line)));
     exposureDraw(exposure);
     byId("audit").replaceChildren(...audit.entries.map(auditRow));
+    await upgradeDraw();
     byId("audit-section").hidden = audit.entries.length === 0;
     byId("stale").hidden = true;
   } catch (error) {
@@ -226,12 +274,16 @@ async function begin() {
   for (const button of document.querySelectorAll("button.own")) button.hidden = session.role !== "own";
   for (const one of document.querySelectorAll(".operate")) one.hidden = session.role === "view";
   byId("claim-file").addEventListener("change", claimBring);
+  byId("release-file").addEventListener("change", releaseBring);
+  appliance = (await fetch("/api/v1/upgrade", { credentials: "same-origin", cache: "no-store" })).status !== 503;
   byId("do-end").hidden = !session.who.startsWith("session");
   const cost = "Until this node votes again its cluster may lose one node less.";
   byId("do-restart").addEventListener("click", () => act("/api/v1/actions/restart", { program: "node" }, `Restart the node program? ${cost}`));
   byId("do-reboot").addEventListener("click", () => act("/api/v1/actions/reboot", { sure: true }, `Reboot this machine? ${cost}`));
   byId("do-halt").addEventListener("click", () => act("/api/v1/actions/halt", { sure: true },
     `Halt this machine? Somebody must switch it on again. ${cost}`));
+  byId("do-rollback").addEventListener("click", () => act("/api/v1/actions/rollback", { sure: true },
+    `Go back to the other image? The machine comes up with it, on trial. ${cost}`));
   byId("do-end").addEventListener("click", () => act("/api/v1/session/end", {}));
   await refresh();
   setInterval(refresh, EVERY_MS);
