@@ -10,8 +10,8 @@
  * commit_us{p50, p99}, evidence, attacks{name: count}, attackers[{attack, peer, count}], dropped{name: count}, wal{bytes, map_bytes},
  * scrub{found, repaired}, resident_bytes, memory_budget_total_bytes, clock_difference_ms, uptime_ms.
  *
- * Of init's "status": stage.NAME, program.NAME, image_version, image_hash, slot, slot_state, slot_next, slot.1, slot.2, uptime_ms, clock, disk, disk_bytes,
- * disk_free, config_number, config_text, net.NAME, watchdog, secure_boot.
+ * Of init's "status": stage.NAME, program.NAME, image_version, image_hash, slot, slot_state, slot_next, slot.1, slot.2, uptime_ms, clock, disk,
+ * disk_bytes, disk_free, config_number, config_text, net.NAME, watchdog, secure_boot.
  */
 #ifndef APPLIANCE_CONSOLE_FACTS_H
 #define APPLIANCE_CONSOLE_FACTS_H

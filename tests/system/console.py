@@ -248,7 +248,8 @@ def one_look(cases):
         views = [("links", ["member 3", "links      5 up", "eth0", "sent 22"]), ("disk", ["/dev/vda", "3.0 MiB", "64 MiB"]),
                  ("votes", ["3 votes of 4", "4703", "state root " + "0f" * 32, "height 4710"]),
                  ("evidence", ["2 files", "member 3: equivocation"]),
-                 ("config", ["number", "5"]), ("slots", ["slot a, blessed", "number 8 label r8 unblessed", "next       slot 2", "rollback"]), ("help", ["retire", "rollback"])]
+                 ("config", ["number", "5"]), ("slots", ["slot a, blessed", "number 8 label r8 unblessed", "next       slot 2", "rollback"]),
+                 ("help", ["retire", "rollback"])]
         for word, wanted in views:
             page = s.console.do(word, "c0-n1> ")
             cases.case(f"{word}", all(w in page for w in wanted) and fits(page, 80, 24), page)

@@ -22,7 +22,7 @@ ARROWS = {
     "appliance/replica": {"appliance/transfer", "appliance/exec", "appliance/base", "appliance/status", "protocol", "store", "bft", "merkle"},
     "appliance/node": {"appliance/replica", "appliance/transfer", "appliance/exec", "appliance/base", "appliance/config", "appliance/status",
                        "protocol", "ring", "store", "bft", "merkle"},
-    "appliance/admin": {"protocol", "ring", "bft", "merkle"},
+    "appliance/admin": {"appliance/slots", "appliance/console", "protocol", "ring", "bft", "merkle"},
     "appliance/console": {"protocol", "ring", "bft"},
     "appliance/setup": {"appliance/config", "protocol", "ring", "bft", "merkle"},
     "appliance/net": {"ring"},

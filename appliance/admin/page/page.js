@@ -180,7 +180,8 @@ async function releaseBring(event) {
   const file = event.target.files[0];
   event.target.disabled = true;
   try {
-    if (!file || !await confirmed(`Hand over ${file.name}, ${mebibytes(file.size)} MiB? What runs is not touched; a restart starts it, on trial.`)) return;
+    if (!file) return;
+    if (!await confirmed(`Hand over ${file.name}, ${mebibytes(file.size)} MiB? What runs is not touched; a restart starts it, on trial.`)) return;
     byId("upgraded").textContent = "It is handed over ...";
     const answer = await fetch("/api/v1/upgrade", { method: "POST", credentials: "same-origin", cache: "no-store", body: file,
       headers: { "Content-Type": "application/octet-stream", "X-CSRF-Token": session.csrf } });
