@@ -124,16 +124,23 @@ static enum system_error judge(const struct command_bytes *file, struct release 
                             (unsigned long long)release->number);
 }
 
-static int show(const char *path, const char *said) {
-    struct command_bytes file;
-    struct release release;
+int cmd_release_read(const char *path, const char *said, struct release *release, struct command_bytes *file) {
     struct release_keys keys;
     struct system_fault fault;
     if (said && !keys_take(&keys, said)) return CMD_EXIT_USAGE;
-    if (!command_read_file(path, RELEASE_BYTES + RELEASE_IMAGE_BYTES_MAX, "the most that a release may have", &file)) return CMD_EXIT_USAGE;
-    enum system_error error = judge(&file, &release, said ? &keys : NULL, &fault);
+    if (!command_read_file(path, RELEASE_BYTES + RELEASE_IMAGE_BYTES_MAX, "the most that a release may have", file)) return CMD_EXIT_USAGE;
+    enum system_error error = judge(file, release, said ? &keys : NULL, &fault);
+    if (!error) return CMD_EXIT_DONE;
+    free(file->bytes);
+    return (void)cmd_fail("%s: %s: %s", path, system_error_name(error), fault.text), EXIT_NO;
+}
+
+static int show(const char *path, const char *said) {
+    struct command_bytes file;
+    struct release release;
+    int code = cmd_release_read(path, said, &release, &file);
+    if (code != CMD_EXIT_DONE) return code;
     free(file.bytes);
-    if (error) return (void)cmd_fail("%s: %s: %s", path, system_error_name(error), fault.text), EXIT_NO;
     release_print(&release);
     printf("%s\n", said ? "signed       by a key that may" : "signature    not checked: image verify --key does");
     return CMD_EXIT_DONE;

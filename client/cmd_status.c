@@ -8,21 +8,12 @@
 
 enum { BEHIND_BLOCKS = 64 };
 
-struct cluster_view {
-    uint32_t cluster;
-    uint32_t strangers; /* nodes that do not let this client in */
-    const struct heraclius_enrolment *enrolment; /* of a coordinator */
-    uint32_t nodes, faults, quorum, reached;
-    uint32_t up;       /* reached or heard, voting, and not far behind */
-    uint32_t agreeing; /* nodes that state the view shown; 0: the view is not known */
-    bool sealed;       /* proved by its chain */
-    bool height_known; /* f+1 nodes state it or a greater one */
-    uint64_t view, height;
-};
+bool command_cluster_counts(const struct command_cluster *view, const struct heraclius_node_status *node) {
+    return node->reached && node->voting && node->height + BEHIND_BLOCKS >= view->height;
+}
 
-/* The view that most nodes state; the greatest height that f+1 of them state or pass. */
-static struct cluster_view summarize(const struct heraclius_node_status *nodes, size_t count, uint32_t cluster) {
-    struct cluster_view out = {.cluster = cluster};
+struct command_cluster command_cluster_of(const struct heraclius_node_status *nodes, size_t count, uint32_t cluster) {
+    struct command_cluster out = {.cluster = cluster};
     uint64_t heights[16];
     uint32_t known = 0;
     for (size_t i = 0; i < count; i++) {
@@ -50,7 +41,7 @@ static struct cluster_view summarize(const struct heraclius_node_status *nodes, 
     for (size_t i = 0; i < count; i++) {
         if (nodes[i].cluster != cluster || !nodes[i].reached) continue;
         out.reached++;
-        out.up += nodes[i].voting && nodes[i].height + BEHIND_BLOCKS >= out.height;
+        out.up += command_cluster_counts(&out, &nodes[i]);
     }
     return out;
 }
@@ -59,7 +50,7 @@ static void cluster_name(uint32_t cluster, char out[32]) {
     snprintf(out, 32, "%s %u", cluster >> 16 == 1 ? "coordinator" : "shard", cluster & 0xFFFF);
 }
 
-static const char *leader_name(const struct heraclius_node_status *nodes, size_t count, const struct cluster_view *view) {
+static const char *leader_name(const struct heraclius_node_status *nodes, size_t count, const struct command_cluster *view) {
     for (size_t i = 0; i < count; i++) {
         if (nodes[i].cluster == view->cluster && nodes[i].member == view->view % view->nodes) return nodes[i].name;
     }
@@ -67,7 +58,7 @@ static const char *leader_name(const struct heraclius_node_status *nodes, size_t
 }
 
 /* Nobody of f+1 nodes lets this client in: what they do is not for it to know. */
-static bool view_hidden(const struct cluster_view *view) {
+static bool view_hidden(const struct command_cluster *view) {
     return view->strangers > view->faults && view->up == 0;
 }
 
@@ -82,7 +73,7 @@ static void show_enrolment(const struct heraclius_enrolment *enrolment) {
     printf("...), %u clients on record of at most %u\n", enrolment->clients, enrolment->clients_max);
 }
 
-static void show(const struct heraclius_node_status *nodes, size_t count, const struct cluster_view *view) {
+static void show(const struct heraclius_node_status *nodes, size_t count, const struct command_cluster *view) {
     char name[32];
     cluster_name(view->cluster, name);
     if (view_hidden(view)) {
@@ -137,7 +128,7 @@ static json_t *node_json(const struct heraclius_node_status *node) {
                      (json_int_t)node->height, "witnesses", (int)node->witnesses, "why", node->why ? node->why : "");
 }
 
-static json_t *cluster_json(const struct heraclius_node_status *nodes, size_t count, const struct cluster_view *view) {
+static json_t *cluster_json(const struct heraclius_node_status *nodes, size_t count, const struct command_cluster *view) {
     char name[32];
     cluster_name(view->cluster, name);
     json_t *members = json_array();
@@ -177,7 +168,7 @@ int command_status(const struct command *command) {
     json_t *all = command->json ? json_array() : NULL;
     for (size_t i = 0; i < count; i++) {
         if (nodes[i].member != 0) continue;
-        struct cluster_view view = summarize(nodes, count, nodes[i].cluster);
+        struct command_cluster view = command_cluster_of(nodes, count, nodes[i].cluster);
         for (size_t k = 0; k < coordinators; k++) {
             if (enrolments[k].cluster == view.cluster) view.enrolment = &enrolments[k];
         }

@@ -57,6 +57,12 @@ bool cmd_rules_take(struct cmd_rules *rules, char *text, const char *of);
 struct assembly;
 bool cmd_setting_take(struct assembly *assembly, const char *text);
 
+/* cmd_image.c: a release and all that a machine would check of it but its own number and architecture; `said`: a key or a file of keys, NULL: the
+ * signature is not checked. The file's bytes are malloc'd. Else the exit code, after a message. */
+struct command_bytes;
+struct release;
+int cmd_release_read(const char *path, const char *said, struct release *release, struct command_bytes *file);
+
 /* Has `heracliusd --init --config FILE` make the data directory, from a backup unless `from` is NULL, with the chain of CONFIGs of its cluster unless
  * `chain` is; false after a message. */
 bool cmd_node_data_init(const char *config_path, const char *from, const char *chain);

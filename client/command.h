@@ -12,6 +12,7 @@
  *   cmd_backup.c      backup; cmd_backup_verify.c: verify of a backup
  *   cmd_status.c      status
  *   cmd_bench.c       bench (bench_*.c)
+ *   cmd_upgrade.c     upgrade (upgrade.h)
  *   cmd_system.h      node, client, admin enroll; system assemble, init, show, local
  *
  * Each subcommand returns the exit code of the table below.
@@ -51,6 +52,8 @@ struct command {
     const char *out;       /* backup */
     const char **clusters; /* backup: NULL-terminated; NULL: all */
     int stall_s;           /* backup */
+    const char *consoles, *release_key; /* upgrade */
+    int at_once, wait_s, again, dry_run;
     const char **words; /* after the name */
     int words_count;
 };
@@ -63,7 +66,7 @@ struct command_bytes {
 
 typedef int command_function(const struct command *command);
 command_function command_get, command_put, command_del, command_cas, command_add, command_batch, command_settle, command_verify, command_status,
-    command_backup;
+    command_backup, command_upgrade;
 int command_bench(int argc, const char **argv);
 
 /* command_options.c: one bit per command that has options of ours. */
@@ -80,6 +83,7 @@ enum command_set {
     COMMAND_BENCH = 1 << 9,
     COMMAND_CLIENT = 1 << 10, /* client add, change, revoke, submit */
     COMMAND_BACKUP = 1 << 11,
+    COMMAND_UPGRADE = 1 << 12,
 };
 enum { COMMAND_OPTIONS_MAX = 20 };
 extern struct command command_options; /* where they go */
@@ -112,6 +116,23 @@ int command_backup_verify(const struct command *command, const char *path);
 struct backup;
 void command_backup_print(const struct backup *backup, const char *path);
 json_t *command_backup_json(const struct backup *backup, const char *path);
+
+/* cmd_status.c: what the nodes of a cluster state, taken together. */
+struct command_cluster {
+    uint32_t cluster;
+    uint32_t strangers;                          /* nodes that do not let this client in */
+    const struct heraclius_enrolment *enrolment; /* of a coordinator */
+    uint32_t nodes, faults, quorum, reached;
+    uint32_t up;       /* reached, voting, and not far behind */
+    uint32_t agreeing; /* nodes that state the view shown; 0: the view is not known */
+    bool sealed;       /* proved by its chain */
+    bool height_known; /* f+1 nodes state it or a greater one */
+    uint64_t view, height;
+};
+/* The view that most nodes state; the greatest height that f+1 of them state or pass. `sealed` and `enrolment` are the caller's. */
+struct command_cluster command_cluster_of(const struct heraclius_node_status *nodes, size_t count, uint32_t cluster);
+/* Is this one of those that are `up`? */
+bool command_cluster_counts(const struct command_cluster *cluster, const struct heraclius_node_status *node);
 
 /* argv[0]: a checkout's system file may be beside it. */
 extern const char *command_program;

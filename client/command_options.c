@@ -2,15 +2,16 @@
 #include <string.h>
 
 #include "client/command.h"
+#include "client/upgrade.h"
 #include "merkle/check.h"
 
-struct command command_options = {.timeout_s = 10, .stall_s = 60};
+struct command command_options = {.timeout_s = 10, .stall_s = 60, .at_once = 1, .wait_s = UPGRADE_WAIT_S};
 
 enum {
     WRITES_ONE = COMMAND_PUT | COMMAND_DEL | COMMAND_CAS | COMMAND_ADD,
     ONE = COMMAND_GET | WRITES_ONE,
     ASKS = ONE | COMMAND_BATCH | COMMAND_SETTLE | COMMAND_STATUS, /* a client of the system */
-    ALL = ASKS | COMMAND_VERIFY | COMMAND_BENCH | COMMAND_BACKUP,
+    ALL = ASKS | COMMAND_VERIFY | COMMAND_BENCH | COMMAND_BACKUP | COMMAND_UPGRADE,
 };
 
 static const struct {
@@ -30,9 +31,19 @@ static const struct {
      {"cluster", 0, POPT_ARG_ARGV, &command_options.clusters, 0, "this cluster only, e.g. s0; may come again (default: all)", "NAME"}},
     {COMMAND_BACKUP,
      {"timeout", 0, POPT_ARG_INT, &command_options.stall_s, 0, "seconds without progress until it gives up (default 60)", "S"}},
+    {COMMAND_UPGRADE,
+     {"consoles", 0, POPT_ARG_STRING, &command_options.consoles, 0, "the consoles' certificates, and mine (docs/operating.md)", "FILE"}},
+    {COMMAND_UPGRADE,
+     {"key", 'k', POPT_ARG_STRING, &command_options.release_key, 0, "who may have signed it: 64 hex digits, or a file of 1 to 8 lines of them",
+      "HEX|FILE"}},
+    {COMMAND_UPGRADE, {"at-once", 0, POPT_ARG_INT, &command_options.at_once, 0, "nodes of a cluster at a time, 1 (default) to f", "N"}},
+    {COMMAND_UPGRADE,
+     {"wait", 0, POPT_ARG_INT, &command_options.wait_s, 0, "seconds for a node to vote again after its restart (default 900)", "S"}},
+    {COMMAND_UPGRADE, {"again", 0, POPT_ARG_NONE, &command_options.again, 0, "also where a trial of it failed before", NULL}},
+    {COMMAND_UPGRADE, {"dry-run", 0, POPT_ARG_NONE, &command_options.dry_run, 0, "look at all, say what would be done, and send nothing", NULL}},
     {ALL | COMMAND_CLIENT,
      {"system", 's', POPT_ARG_STRING, &command_options.system_path, 0, "the system file (default: $HERACLIUS_SYSTEM, or local/system.json)", "FILE"}},
-    {ASKS | COMMAND_BENCH | COMMAND_CLIENT | COMMAND_BACKUP,
+    {ASKS | COMMAND_BENCH | COMMAND_CLIENT | COMMAND_BACKUP | COMMAND_UPGRADE,
      {"client", 0, POPT_ARG_STRING, &command_options.client_path, 0,
       "the client's key (default: $HERACLIUS_CLIENT, or client.key beside the system file)", "KEYFILE"}},
     {ASKS & ~COMMAND_STATUS, {"via", 0, POPT_ARG_STRING, &command_options.via, 0, "the coordinator node to try first", "NODE"}},
@@ -56,7 +67,7 @@ void command_options_of(enum command_set command, struct poptOption out[COMMAND_
 }
 
 bool command_option_takes_word(const char *word) {
-    if (strcmp(word, "-s") == 0) return true;
+    if (strcmp(word, "-s") == 0 || strcmp(word, "-k") == 0) return true;
     for (size_t i = 0; i < OPTIONS && word[0] == '-' && word[1] == '-'; i++) {
         if ((options[i].option.argInfo & POPT_ARG_MASK) != POPT_ARG_NONE && strcmp(word + 2, options[i].option.longName) == 0) return true;
     }

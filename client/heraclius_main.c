@@ -24,6 +24,7 @@ static const struct subcommand {
     {"verify", COMMAND_VERIFY, "FILE", 1, 1, command_verify, "check a receipt or a backup offline"},
     {"backup", COMMAND_BACKUP, "--out DIR", 0, 0, command_backup, "a certified checkpoint of each cluster, as files"},
     {"status", COMMAND_STATUS, "", 0, 0, command_status, "clusters, nodes, leaders, how many may fail"},
+    {"upgrade", COMMAND_UPGRADE, "FILE.release", 1, 1, command_upgrade, "bring a release to the appliances, node by node"},
 };
 
 enum { SUBCOMMANDS = sizeof subcommands / sizeof subcommands[0] };

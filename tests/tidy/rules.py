@@ -42,7 +42,7 @@ COLUMNS_MAX = 150
 
 # Headers that one folder alone may include.
 ONLY = {"lmdb.h": ("store",), "liburing.h": ("ring",), "microhttpd.h": ("appliance/admin",),
-        "gnutls/gnutls.h": ("appliance/admin",), "histedit.h": ("appliance/console",),
+        "gnutls/gnutls.h": ("appliance/admin", "client"), "histedit.h": ("appliance/console",),
         "popt.h": ("client",) + tuple(f for f in FOLDERS if f.startswith("appliance/"))}
 
 # The files that read the clock, and those that read entropy, each with its reason.
