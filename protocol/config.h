@@ -18,6 +18,12 @@
 #include "protocol/system_error.h"
 #include "protocol/system_limits.h"
 
+/* The newest protocol version that this program knows; it knows all from 1 on (spec/README.md, editions). A build that plays the next release is told
+ * another one (tests/system/neighbours.py). */
+#ifndef CONFIG_PROTOCOL_VERSION_NEWEST
+#define CONFIG_PROTOCOL_VERSION_NEWEST 1
+#endif
+
 enum {
     CONFIG_MEMBERS_MIN = 4,
     CONFIG_MEMBERS_MAX = 16,
@@ -25,7 +31,7 @@ enum {
     CONFIG_CLUSTER_COORDINATOR = 0x00010000, /* + index, index < 4096 */
     CONFIG_CLUSTER_SHARD = 0x00020000,
     CONFIG_CLUSTER_INDEX_MAX = 4095,
-    CONFIG_PROTOCOL_VERSION = 1
+    CONFIG_PROTOCOL_VERSION = CONFIG_PROTOCOL_VERSION_NEWEST
 };
 
 /* Order of the leaves; the first byte of each leaf is this number plus one. */

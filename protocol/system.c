@@ -278,8 +278,8 @@ static enum system_error head_check(const struct system *system, struct system_f
     if (!card_name_valid(system->name)) {
         return system_fault_set(fault, SYSTEM_FIELD_RANGE, "name: 1 to %d of a-z 0-9 . - that begin with a letter or digit", SYSTEM_NAME_BYTES_MAX);
     }
-    if (system->protocol_version != CONFIG_PROTOCOL_VERSION) {
-        return system_fault_set(fault, SYSTEM_FORMAT_UNKNOWN, "protocol_version: %u is unknown to this program, which knows %d",
+    if (system->protocol_version < 1 || system->protocol_version > CONFIG_PROTOCOL_VERSION) {
+        return system_fault_set(fault, SYSTEM_FORMAT_UNKNOWN, "protocol_version: %u is unknown to this program, which knows 1 to %d",
                                 system->protocol_version, CONFIG_PROTOCOL_VERSION);
     }
     if ((system->succession == 0) != all_zero(system->predecessor_id, 16)) {
