@@ -229,6 +229,12 @@ static const char *was_write(struct slots *slots, int to, uint64_t number) {
     return fault ? fault : fat_put(&slots->fat, slots->folder, name, (uint32_t)count, bytes_part, &left);
 }
 
+/* What is there is right without it. */
+static void tidy(struct slots *slots, enum system_error error) {
+    const char *untidy = fat_tidy(&slots->fat);
+    if (untidy && !error) (void)fprintf(stderr, "the boot partition keeps unused space: it %s\n", untidy);
+}
+
 enum system_error slots_rollback(struct slots *slots, struct system_fault *fault) {
     struct slot *own = own_slot(slots, fault);
     if (!own) return fault->error;
@@ -245,6 +251,7 @@ enum system_error slots_rollback(struct slots *slots, struct system_fault *fault
     enum system_error error = own_blessed ? disk_fault(fault, was_write(slots, to, other_number)) : SYSTEM_OK;
     if (!error && own_blessed) error = counter_set(slots, to, SLOTS_TRIES, fault);
     if (!error && (own_number >= other_number || !own_blessed)) error = counter_set(slots, slots->running, 0, fault);
+    tidy(slots, error);
     return error;
 }
 
@@ -373,8 +380,6 @@ enum system_error slots_upgrade(struct slots *slots, fat_source *source, void *c
     error = upload_write(slots, *slot, &release, &upload, fault);
     if (!error) error = upload_show(slots, *slot, &release, record, fault);
     if (error && erase_all(slots, 0)) error = system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "the boot partition cannot be written");
-    /* What is there is right without it. */
-    const char *untidy = fat_tidy(&slots->fat);
-    if (untidy && !error) (void)fprintf(stderr, "the boot partition keeps unused space: it %s\n", untidy);
+    tidy(slots, error);
     return error ? error : look(slots, fault);
 }

@@ -167,7 +167,7 @@ def life(c, folder, machine, good):
     c.case("rollback with an empty slot is refused", refused.returncode == 1 and refused.stderr.startswith("field-missing: "), refused)
     done = machine.job("upgrade", good)
     c.case("upgrade: slot 2, next, two tries", done.returncode == 0 and "slot_next=2" in done.stdout.split() and
-           machine.names() == ["heraclius-1.efi", "heraclius-2+2.efi", "slot2.rel"], (done, machine.names()))
+           machine.names() == ["heraclius-1.efi", "heraclius-2+2.efi", "slot2.rel", "slot2.was"], (done, machine.names()))
     c.case("what lies there is the image", machine.content("heraclius-2+2.efi") == uki(101) and machine.content("heraclius-1.efi") == uki(100))
     machine.clean("after an upgrade")
     name = machine.starts("heraclius-2+2.efi", 101)
@@ -181,7 +181,7 @@ def life(c, folder, machine, good):
     machine.starts("heraclius-2.efi", 101)
     bad = release_make(c, folder, 102)
     c.case("the next one goes into slot 1", machine.job("upgrade", bad).returncode == 0 and
-           machine.names() == ["heraclius-1+2.efi", "heraclius-2.efi", "slot1.rel", "slot2.rel"], machine.names())
+           machine.names() == ["heraclius-1+2.efi", "heraclius-2.efi", "slot1.rel", "slot1.was", "slot2.rel", "slot2.was"], machine.names())
     machine.starts("heraclius-1+2.efi", 102)
     done = machine.job("fail")
     c.case("given up: slot 2 is next", done.returncode == 0 and machine.status()["slot_next"] == "2", done)
