@@ -50,8 +50,8 @@ static void file_drop(struct admin_task *task) {
 bool admin_task_begin(struct admin_request *request, const char *action, const char *question, uint64_t of_bytes, struct admin_answer *refusal) {
     struct admin_server *server = request->server;
     struct admin_task *task = &server->task;
-    char detail[64];
-    (void)snprintf(detail, sizeof detail, of_bytes > 0 ? "%" PRIu64 " bytes" : "", of_bytes);
+    char detail[64] = "";
+    if (of_bytes > 0) (void)snprintf(detail, sizeof detail, "%" PRIu64 " bytes", of_bytes);
     pthread_mutex_lock(&server->lock);
     bool free_place = task->state == ADMIN_TASK_NONE;
     if (free_place) {
