@@ -98,7 +98,7 @@ class Host:
 
     def machine(self):
         def start(folder):
-            return vm.ovmf(folder) + vm.drive("start", self.disk, "virtio-blk-pci", 1)
+            return vm.uefi(folder, "amd64") + vm.drive("start", self.disk, "virtio-blk-pci", 1)
         extra = [vm.drive("data", self.data), vm.network(0, vm.user_network(reaches_host=True)), ["-uuid", boot.UUID]]
         return vm.Machine(f"{self.folder}/machine", start, extra)
 
