@@ -128,6 +128,9 @@ static void an_image_that_wrongly_thinks_that_it_has_no_vote_is_given_up(void **
     assert_false(kept(seen_of("observing", 700, 3)));
     memset(&was, 0, sizeof was); /* nothing was written down, or it was for another image */
     assert_false(kept(seen_of("observing", 700, 3)));
+    was = was_of("observing", 640, true);
+    was.number = 0;
+    assert_false(kept(seen_of("observing", 700, 3)));
 }
 
 static void an_image_that_is_not_as_far_as_the_one_before_is_given_up(void **state) {
