@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Two neighbouring releases side by side in one system: this tree's node, and one built of the same tree that plays the next release, which has another
-number and knows one protocol version more. Mixed clusters decide, their roots are equal, receipts verify; each node is rolled to the next release, one
-back and forth again; the next protocol version is activated by a CONFIG, where a node of the release before stops and says why, and comes back by
-the next one. Nothing acknowledged is lost meanwhile.
+"""Two neighbouring releases side by side in one system: this tree's node, and one built of the same tree that plays the next release, which has
+another number and knows one protocol version more. Mixed clusters decide, their roots are equal, receipts verify; each node is rolled to the next
+release, one back and forth again; the next protocol version is activated by a CONFIG, where a node of the release before stops and says why, and
+comes back by the next one. Nothing acknowledged is lost meanwhile.
 
 neighbours.py short|long
 """
@@ -87,7 +87,8 @@ def main():
     c = Cases()
     with System() as system:
         following = build_next(f"{system.dir}/heracliusd-next")
-        versions = [subprocess.run([p, "--version"], cwd=TOP, capture_output=True, text=True, timeout=20).stdout.split()[1] for p in (NODE, following)]
+        versions = [subprocess.run([p, "--version"], cwd=TOP, capture_output=True, text=True, timeout=20).stdout.split()[1]
+                    for p in (NODE, following)]
         c.case("two releases", versions[0] != versions[1] and versions[1] == "1.1.0", versions)
         for name in ("c0-n1", "c0-n2", "s0-n2", "s0-n3"):
             system.programs[name] = following
@@ -109,7 +110,8 @@ def main():
         writer.join(60)
         equal_roots(c, "at the end", system)
         lost = [key for key, value in writer.acknowledged.items() if system.client("get", key).stdout != value + "\n"]
-        c.case(f"all {len(writer.acknowledged)} writes that were acknowledged meanwhile are there", len(writer.acknowledged) > 10 and not lost, lost)
+        c.case(f"all {len(writer.acknowledged)} writes that were acknowledged meanwhile are there", len(writer.acknowledged) > 10 and not lost,
+               lost)
         c.case("every write of that time was answered", not writer.others, writer.others[:3])
     return c.end()
 
