@@ -120,7 +120,7 @@ static void node_judge(const struct upgrade_roll *roll, struct upgrade_node *nod
     case UPGRADE_BUSY: (void)snprintf(why, UPGRADE_TEXT_BYTES, "runs %" PRIu64 " on trial: wait until that is blessed", state->number); break;
     case UPGRADE_NEWER: (void)snprintf(why, UPGRADE_TEXT_BYTES, "runs %" PRIu64 ", which is newer", state->number); break;
     case UPGRADE_NO_SLOTS:
-        (void)snprintf(why, UPGRADE_TEXT_BYTES, "has no slots: %.120s; it takes a new disk, CD or server. Leave it out of the consoles' file",
+        (void)snprintf(why, UPGRADE_TEXT_BYTES, "has no slots: %.220s. Leave it out of the consoles' file",
                        state->why[0] ? state->why : "it says no reason");
         break;
     default: break;
