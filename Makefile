@@ -135,7 +135,7 @@ $(foreach d,$(FOLDERS),$(eval MAINS_$d := $(wildcard $d/*_main.c)))
 $(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(wildcard $d/*.c))))
 
 # The rules of some hundred test programs take make a while to read: these goals, which build none of them, do without.
-WITHOUT_TESTS := all lib local-programs run start stop status reset setup help install uninstall image images repro boot cluster \
+WITHOUT_TESTS := test-rollback all lib local-programs run start stop status reset setup help install uninstall image images repro boot cluster \
                  diverse-cluster split-map big-endian test-upgrade test test-long test-unit test-fuzz test-tidy test-system test-image recipe
 TESTDIRS := $(if $(filter-out $(WITHOUT_TESTS),$(or $(MAKECMDGOALS),all)),$(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/*.c)))))
 $(foreach d,$(TESTDIRS),$(eval TMAINS_$d := $(wildcard tests/$d/test_*.c tests/$d/*_main.c)))
@@ -392,9 +392,11 @@ IMAGE_VERSION ?=
 FRESH ?=
 IMAGE_PROGRAMS = $(filter $(addprefix build/$(IMAGE_FLAVOUR)/heraclius-,admin console setup net slots),$(PROGRAMS_$(IMAGE_FLAVOUR)))
 
-.PHONY: setup-image image images repro boot cluster diverse-cluster split-map big-endian test-upgrade
+.PHONY: setup-image image images repro boot cluster diverse-cluster split-map big-endian test-upgrade test-rollback
 test-upgrade: ## a machine upgrades itself by UEFI, in a virtual machine: on trial, blessed, back by itself when the image is bad
 	@tests/image/upgrade.py long
+test-rollback: setup-image ## a machine on an older copy of its data disk does not vote and says so, in a virtual machine beside seven local nodes
+	@tests/image/rollback.py long
 setup-image:
 	@tests/setup $(if $(filter amd64,$(ARCH)),image,images)
 image: setup-image product-$(IMAGE_FLAVOUR) ## the appliance: UKI, raw disk, ISO, SBOM in image/out/; NODE=PATH, OWNER=KEY|CARD, ARCH=arm64|s390x
