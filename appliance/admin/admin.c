@@ -84,16 +84,37 @@ char *admin_ready_text(const struct admin_nodes *nodes, bool *good) {
     return text;
 }
 
-/* ---- Prometheus text ---- */
+/* ---- Prometheus text: what a node gives is hostile, and must not end a line or a label, nor take the place of another ---- */
+
+static bool name_valid(const char *name) {
+    if (name == NULL || name[0] == '\0' || (name[0] >= '0' && name[0] <= '9')) return false;
+    return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789")] == '\0';
+}
+
+/* Escaped as the format asks for: in a label's value quotes too, in a help not. */
+static void text_print(FILE *out, const char *text, bool quoted) {
+    for (; *text != '\0'; text++) {
+        if (*text == '\\' || (quoted && *text == '"')) (void)fputc('\\', out);
+        (void)fputs(*text == '\n' ? "\\n" : (char[2]){*text, '\0'}, out);
+    }
+}
+
+static void node_print(FILE *out, const char *name, const char *node) {
+    (void)fprintf(out, "%s{node=\"", name);
+    text_print(out, node, true);
+    (void)fputc('"', out);
+}
 
 static void sample_print(FILE *out, const json_t *sample, const char *node) {
     const char *name = json_string_value(json_object_get(sample, "name")), *key;
     const json_t *value = json_object_get(sample, "value");
     json_t *label;
-    if (name == NULL) return;
-    (void)fprintf(out, "%s{node=\"%s\"", name, node);
+    node_print(out, name, node);
     json_object_foreach(json_object_get(sample, "labels"), key, label) {
-        if (json_is_string(label)) (void)fprintf(out, ",%s=\"%s\"", key, json_string_value(label));
+        if (!json_is_string(label) || !name_valid(key) || strcmp(key, "node") == 0) continue;
+        (void)fprintf(out, ",%s=\"", key);
+        text_print(out, json_string_value(label), true);
+        (void)fputc('"', out);
     }
     if (json_is_integer(value))
         (void)fprintf(out, "} %lld\n", (long long)json_integer_value(value));
@@ -117,8 +138,13 @@ static void head_print(FILE *out, const json_t *sample) {
     const char *name = json_string_value(json_object_get(sample, "name")), *type = json_string_value(json_object_get(sample, "type"));
     const char *help = json_string_value(json_object_get(sample, "help"));
     int bytes = (int)family_bytes(sample);
-    if (help != NULL && help[0] != '\0') (void)fprintf(out, "# HELP %.*s %s\n", bytes, name, help);
-    (void)fprintf(out, "# TYPE %.*s %s\n", bytes, name, type != NULL ? type : "untyped");
+    bool known = type != NULL && (strcmp(type, "counter") == 0 || strcmp(type, "gauge") == 0 || strcmp(type, "histogram") == 0);
+    if (help != NULL && help[0] != '\0') {
+        (void)fprintf(out, "# HELP %.*s ", bytes, name);
+        text_print(out, help, false);
+        (void)fputc('\n', out);
+    }
+    (void)fprintf(out, "# TYPE %.*s %s\n", bytes, name, known ? type : "untyped");
 }
 
 /* All nodes have the same list in the same order of families, so the first node's list leads. */
@@ -131,7 +157,7 @@ static void family_print(FILE *out, json_t *const *metrics, const struct admin_n
         json_t *sample;
         json_array_foreach(metrics[node], at, sample) {
             const char *name = json_string_value(json_object_get(sample, "name"));
-            if (name != NULL && family_bytes(sample) == bytes && strncmp(name, family, bytes) == 0) sample_print(out, sample, names[node]);
+            if (name_valid(name) && family_bytes(sample) == bytes && strncmp(name, family, bytes) == 0) sample_print(out, sample, names[node]);
         }
     }
 }
@@ -150,7 +176,8 @@ char *admin_metrics_text(const struct admin_nodes *nodes) {
         names[i] = json_string_value(json_object_get(answers[i], "node"));
         if (names[i] == NULL) names[i] = nodes->paths[i];
         if (lead == SIZE_MAX && json_is_array(metrics[i])) lead = i;
-        (void)fprintf(out, "heraclius_up{node=\"%s\"} %d\n", names[i], json_is_array(metrics[i]));
+        node_print(out, "heraclius_up", names[i]);
+        (void)fprintf(out, "} %d\n", json_is_array(metrics[i]));
     }
     size_t at, before_bytes = 0;
     json_t *sample;
@@ -158,7 +185,8 @@ char *admin_metrics_text(const struct admin_nodes *nodes) {
     if (lead != SIZE_MAX) {
         json_array_foreach(metrics[lead], at, sample) {
             const char *name = json_string_value(json_object_get(sample, "name"));
-            if (name == NULL || (family_bytes(sample) == before_bytes && strncmp(name, before, before_bytes) == 0)) continue;
+            if (!name_valid(name) || strcmp(name, "heraclius_up") == 0) continue;
+            if (family_bytes(sample) == before_bytes && strncmp(name, before, before_bytes) == 0) continue;
             before = name;
             before_bytes = family_bytes(sample);
             family_print(out, metrics, nodes, names, sample);

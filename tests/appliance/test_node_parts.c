@@ -1,6 +1,7 @@
 /* The small parts of the node: configuration, blobs, histogram, log, control socket and what heraclius-admin makes of it. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -299,6 +300,42 @@ static void admin_shows_the_living_and_names_the_dead(void **state) {
     control_stop(control);
 }
 
+/* A node that is not ours: one answer, whatever it is asked. */
+static void *stranger_answers(void *context) {
+    static const char answer[] =
+        "{\"node\":\"a\\\"} 1\\nheraclius_up{node=\\\"c0-n2\",\"metrics\":["
+        "{\"name\":\"good\",\"type\":\"gauge\\nforged 1\",\"help\":\"one\\nforged 2\",\"value\":3,"
+        "\"labels\":{\"node\":\"c0-n2\",\"bad-key\":\"x\",\"key\":\"a\\\"b\\\\c\\nforged 3\"}},"
+        "{\"name\":\"forged 4\\nforged\",\"value\":5},{\"name\":\"\",\"value\":5},{\"name\":\"heraclius_up\",\"value\":5},{\"value\":5},7]}\n";
+    char question[64];
+    int fd = accept(*(int *)context, NULL, NULL);
+    if (fd >= 0 && recv(fd, question, sizeof question, 0) > 0) (void)send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
+    if (fd >= 0) close(fd);
+    return NULL;
+}
+
+static void what_a_node_calls_itself_ends_no_line_of_metrics(void **state) {
+    (void)state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    pthread_t thread;
+    char path[100];
+    snprintf(path, sizeof path, "%s/stranger.sock", folder);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(pthread_create(&thread, NULL, stranger_answers, &fd), 0);
+    struct admin_nodes nodes = {.paths = {path}, .count = 1};
+    char *metrics = admin_metrics_text(&nodes);
+    pthread_join(thread, NULL);
+    close(fd);
+    assert_string_equal(metrics, "# HELP heraclius_up 1 if the node answers on its control socket\n# TYPE heraclius_up gauge\n"
+                                 "heraclius_up{node=\"a\\\"} 1\\nheraclius_up{node=\\\"c0-n2\"} 1\n"
+                                 "# HELP good one\\nforged 2\n# TYPE good untyped\n"
+                                 "good{node=\"a\\\"} 1\\nheraclius_up{node=\\\"c0-n2\",key=\"a\\\"b\\\\c\\nforged 3\"} 3\n");
+    free(metrics);
+}
+
 /* ---- statements of successors ---- */
 
 static struct node *successors_node;
@@ -353,6 +390,7 @@ int main(void) {
         cmocka_unit_test(a_refused_statement_is_looked_at_again_by_the_next_config_and_after_a_minute),
         cmocka_unit_test(the_control_socket_answers_and_survives_nonsense),
         cmocka_unit_test(admin_shows_the_living_and_names_the_dead),
+        cmocka_unit_test(what_a_node_calls_itself_ends_no_line_of_metrics),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }
