@@ -5,7 +5,8 @@
  *   byte 0  bits 0, 1: 0, 1: a request; 2: admin.conf; 3: a log, in two looks
  *   byte 1  of a request: bit 0 by TLS; bit 1 by a POST, bit 2 by another method; bit 3 with a session, bit 4 with its CSRF token; bits 5, 6 the role
  *           of a client certificate; of a log: bit 0 the kernel's
- *   rest    of a request texts, each ended by a zero: path, body, Host, Origin, Content-Type, X-CSRF-Token, cookie, newest; else the text
+ *   rest    of a request texts, each ended by a zero: path, body, Host, Origin, Content-Type, X-CSRF-Token, cookie, newest,
+ *           Content-Length; else the text
  *
  * Every request is answered. Nobody who has no role sees more than the form to pair, nothing is changed without TLS, a role and the CSRF token, and
  * every answer but a file that is built in is JSON, a page or plain text without what the sender put in as markup.
@@ -21,7 +22,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { TEXTS = 8, TEXT_BYTES = 2048 };
+enum { TEXTS = 9, TEXT_BYTES = 2048 };
 
 static struct admin_nodes nodes;
 static struct admin_server server = {.nodes = &nodes, .code_by_file_alone = true};
@@ -66,7 +67,8 @@ static void request_try(const uint8_t *data, size_t size) {
     }
     bool with_session = bits & 8, with_token = bits & 16, post = bits & 2;
     struct admin_request request = {.server = &server, .method = bits & 4 ? "PUT" : post ? "POST" : "GET", .path = texts[0], .tls = bits & 1,
-                                    .host = texts[2], .origin = texts[3], .content_type = texts[4], .newest = texts[7], .body = texts[1]};
+                                    .host = texts[2], .origin = texts[3], .content_type = texts[4], .newest = texts[7], .body = texts[1],
+                                    .content_length = texts[8]};
     request.csrf_given = with_token ? session.csrf : texts[5];
     request.cookie = with_session ? session.token : texts[6];
     request.certificate_role = (enum admin_role)(bits >> 5 & 3);
