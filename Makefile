@@ -43,11 +43,11 @@ BELOW_appliance/exec := appliance/exec appliance/base protocol store bft merkle
 BELOW_appliance/transfer := appliance/transfer appliance/exec appliance/base protocol store bft merkle
 BELOW_appliance/replica := appliance/replica appliance/transfer appliance/exec appliance/base appliance/status protocol ring store bft merkle
 BELOW_appliance/node := appliance/node appliance/config $(BELOW_appliance/replica)
-BELOW_appliance/admin := appliance/admin appliance/slots appliance/setup appliance/console appliance/config appliance/status protocol ring bft merkle
-BELOW_appliance/console := appliance/console protocol ring bft merkle
+BELOW_appliance/admin := appliance/admin appliance/slots appliance/setup appliance/config appliance/status protocol ring bft merkle
+BELOW_appliance/console := appliance/console appliance/status protocol ring bft merkle
 BELOW_appliance/setup := appliance/setup appliance/config appliance/status protocol ring bft merkle
 BELOW_appliance/net := appliance/net ring
-BELOW_appliance/slots := appliance/slots appliance/setup appliance/console appliance/config appliance/status protocol ring bft merkle
+BELOW_appliance/slots := appliance/slots appliance/setup appliance/config appliance/status protocol ring bft merkle
 BELOW_client := client protocol ring bft merkle
 BELOW_init := init
 

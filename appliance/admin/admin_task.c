@@ -13,7 +13,7 @@
 
 #include "appliance/admin/admin_console.h"
 #include "appliance/admin/admin_upgrade.h"
-#include "appliance/console/console_ask.h"
+#include "appliance/status/ask.h"
 #include "ring/clock.h"
 
 enum { PATH_BYTES = 4096, WHY_BYTES = 512, PAUSE_MS = 250, QUIET_MS = 3000 };
@@ -112,7 +112,7 @@ static char *init_says(const char *path, const char *question, int fd, char why[
     (void)snprintf(why, ASK_FAULT_BYTES, "no memory");
     for (bool again = answer != NULL; again;) {
         size_t count = 0;
-        if (!console_ask_init(path, question, fd, ASK_JUDGE_MS, answer, &count, why) || count == ASK_INIT_BYTES) {
+        if (!ask_init(path, question, fd, ASK_JUDGE_MS, answer, &count, why) || count == ASK_INIT_BYTES) {
             free(answer);
             return NULL;
         }

@@ -1,11 +1,13 @@
 #include "appliance/console/console.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "appliance/console/console_ask.h"
 #include "appliance/console/console_terminal.h"
+#include "appliance/status/ask.h"
 #include "bft/ed25519.h"
 #include "protocol/canonical.h"
 #include "protocol/card_request.h"
@@ -14,26 +16,39 @@ enum { WORDS_MAX = 4, REQUEST_BYTES = 160, LOG_LINES = 20 };
 
 static char node_answer[ASK_NODE_BYTES], init_answer[ASK_INIT_BYTES];
 
+/* A file of one line of digits and lower-case letters in `folder`; "": it is not there, or is something else. */
+static void file_take(const char *folder, const char *name, char *out, size_t size) {
+    char path[ASK_FAULT_BYTES];
+    out[0] = '\0';
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path) return;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t got = fd >= 0 ? read(fd, out, size - 1) : 0;
+    if (fd >= 0) close(fd);
+    out[got > 0 ? got : 0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+    if (strspn(out, "0123456789abcdefghijklmnopqrstuvwxyz") != strlen(out)) out[0] = '\0';
+}
+
 void console_look(struct console *console) {
     char fault[ASK_FAULT_BYTES];
     size_t count;
     struct console_node *node = &console->facts.node;
     struct console_init *init = &console->facts.init;
-    if (console_ask_node(console->node_path, "{\"ask\":\"status\"}\n", node_answer, &count, fault)) {
+    if (ask_node(console->node_path, "{\"ask\":\"status\"}\n", node_answer, &count, fault)) {
         (void)console_facts_node(node, node_answer, count); /* its fault is in it */
     } else {
         memset(node, 0, sizeof *node);
         snprintf(node->fault, sizeof node->fault, "%s", fault);
     }
-    if (console_ask_init(console->init_path, "status", -1, ASK_MS, init_answer, &count, fault)) {
+    if (ask_init(console->init_path, "status", -1, ASK_MS, init_answer, &count, fault)) {
         (void)console_facts_init(init, init_answer, count);
     } else {
         memset(init, 0, sizeof *init);
         snprintf(init->fault, sizeof init->fault, "%s", fault);
     }
     struct console_admin *admin = &console->facts.admin;
-    console_ask_file(console->admin_path, "pairing", admin->code, sizeof admin->code);
-    console_ask_file(console->admin_path, "fingerprint", admin->fingerprint, sizeof admin->fingerprint);
+    file_take(console->admin_path, "pairing", admin->code, sizeof admin->code);
+    file_take(console->admin_path, "fingerprint", admin->fingerprint, sizeof admin->fingerprint);
 }
 
 /* ---------------------------------------------------------------- what init is asked to do */
@@ -41,7 +56,7 @@ void console_look(struct console *console) {
 /* The answer's text behind its first line, or the reason. */
 static bool init_ask(const struct console *console, const char *request, int fd, int wait_ms, const char **text, size_t *count) {
     char fault[ASK_FAULT_BYTES];
-    if (!console_ask_init(console->init_path, request, fd, wait_ms, init_answer, count, fault)) {
+    if (!ask_init(console->init_path, request, fd, wait_ms, init_answer, count, fault)) {
         console_terminal_say("init does not answer: %s\n", fault);
         return false;
     }

@@ -6,10 +6,9 @@
  *   console_look.c      the one look and the verdict, console_views.c the other views; pure
  *   console_page.c      lines that fit the window; pure
  *   console_input.c     bytes of the line to keys, a pasted configuration; pure
- *   console_ask.c       the two sockets
  *   console_terminal.c  the line, with libedit
  *   console_config.c    the command "config paste"
- *   console.c           the commands
+ *   console.c           the commands; the two sockets are asked by status/ask.h
  */
 #ifndef APPLIANCE_CONSOLE_H
 #define APPLIANCE_CONSOLE_H

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "appliance/console/console_ask.h"
 #include "appliance/setup/setup.h"
 #include "appliance/slots/slots_was.h"
+#include "appliance/status/ask.h"
 
 static void phase_set(struct slots_was *was, const char *phase) {
     size_t count = strlen(phase);
@@ -34,7 +34,7 @@ void slots_was_ask(struct slots_was *was, const char *root) {
     }
     phase_set(was, SLOTS_SILENT);
     if (!setup_path(path, root, "/run/node/control.sock", &long_root)) return;
-    if (!console_ask_node(path, "{\"ask\":\"status\"}\n", text, &count, fault)) return;
+    if (!ask_node(path, "{\"ask\":\"status\"}\n", text, &count, fault)) return;
     json_t *answer = json_loadb(text, count, JSON_REJECT_DUPLICATES, NULL);
     const char *phase = json_string_value(json_object_get(answer, "phase"));
     json_int_t height = json_integer_value(json_object_get(answer, "checkpoint_height"));

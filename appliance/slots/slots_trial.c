@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "appliance/console/console_ask.h"
 #include "appliance/setup/setup.h"
+#include "appliance/status/ask.h"
 #include "ring/clock.h"
 
 /* As far as the image before, with a node that has no vote? The new one's word alone would let an image through that is wrong about it. */
@@ -142,11 +142,11 @@ static struct trial_seen look(const char *node, const char *init, struct slots_w
     struct trial_seen seen = {0};
     char of_init[ASK_FAULT_BYTES];
     size_t count = 0;
-    bool good = console_ask_node(node, "{\"ask\":\"status\"}\n", answer, &count, fault);
+    bool good = ask_node(node, "{\"ask\":\"status\"}\n", answer, &count, fault);
     if (good && !trial_seen_read(&seen, answer, count)) (void)snprintf(fault, ASK_FAULT_BYTES, "its status is not understood");
     /* An idle cluster decides nothing by itself. What it says to that is seen at the next look. */
-    if (seen.answered && !seen.voted) (void)!console_ask_node(node, "{\"ask\":\"decide\"}\n", answer, &count, fault);
-    if (seen.voted || !console_ask_init(init, "status", -1, ASK_MS, answer, &count, of_init) || count == ASK_INIT_BYTES) return seen;
+    if (seen.answered && !seen.voted) (void)!ask_node(node, "{\"ask\":\"decide\"}\n", answer, &count, fault);
+    if (seen.voted || !ask_init(init, "status", -1, ASK_MS, answer, &count, of_init) || count == ASK_INIT_BYTES) return seen;
     answer[count] = '\0';
     trial_machine_read(&seen, was, answer);
     return seen;
@@ -157,7 +157,7 @@ static void wish(const char *path, const char *what) {
     static char answer[ASK_INIT_BYTES];
     char fault[ASK_FAULT_BYTES];
     size_t count = 0;
-    if (!console_ask_init(path, what, -1, ASK_JUDGE_MS, answer, &count, fault))
+    if (!ask_init(path, what, -1, ASK_JUDGE_MS, answer, &count, fault))
         printf("init, asked for %s: %s\n", what, fault);
     else
         printf("init, asked for %s: %.*s\n", what, (int)strcspn(answer, "\n"), answer);

@@ -1,7 +1,6 @@
-#include "appliance/console/console_ask.h"
+#include "appliance/status/ask.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -44,7 +43,7 @@ static int connect_to(const char *path, int type, char fault[ASK_FAULT_BYTES]) {
     case ECONNREFUSED: (void)failed(fault, "nobody listens on its socket: it has ended"); break;
     case EAGAIN: (void)failed(fault, "it takes no more connections: it hangs, or is very busy"); break;
     case EACCES:
-    case EPERM: (void)failed(fault, "this console may not use its socket"); break;
+    case EPERM: (void)failed(fault, "this program may not use its socket"); break;
     default: (void)failed(fault, strerror(errno));
     }
     if (fd >= 0) close(fd);
@@ -83,7 +82,7 @@ static bool line_take(int fd, char answer[ASK_NODE_BYTES], size_t *count, uint64
     }
 }
 
-bool console_ask_node(const char *path, const char *request, char answer[ASK_NODE_BYTES], size_t *count, char fault[ASK_FAULT_BYTES]) {
+bool ask_node(const char *path, const char *request, char answer[ASK_NODE_BYTES], size_t *count, char fault[ASK_FAULT_BYTES]) {
     uint64_t until_ms = ring_clock_ms() + ASK_MS;
     int fd = connect_to(path, SOCK_STREAM, fault);
     if (fd < 0) return false;
@@ -124,7 +123,7 @@ static bool packet_take(int fd, char answer[ASK_INIT_BYTES], size_t *count, uint
     }
 }
 
-bool console_ask_init(const char *path, const char *request, int fd, int wait_ms, char answer[ASK_INIT_BYTES], size_t *count,
+bool ask_init(const char *path, const char *request, int fd, int wait_ms, char answer[ASK_INIT_BYTES], size_t *count,
                       char fault[ASK_FAULT_BYTES]) {
     uint64_t until_ms = ring_clock_ms() + (uint64_t)wait_ms;
     int connection = connect_to(path, SOCK_SEQPACKET, fault);
@@ -132,16 +131,4 @@ bool console_ask_init(const char *path, const char *request, int fd, int wait_ms
     bool good = packet_send(connection, request, fd, fault) && packet_take(connection, answer, count, until_ms, fault);
     close(connection);
     return good;
-}
-
-void console_ask_file(const char *folder, const char *name, char *out, size_t size) {
-    char path[ASK_FAULT_BYTES];
-    out[0] = '\0';
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path) return;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    ssize_t got = fd >= 0 ? read(fd, out, size - 1) : 0;
-    if (fd >= 0) close(fd);
-    out[got > 0 ? got : 0] = '\0';
-    out[strcspn(out, "\n")] = '\0';
-    if (strspn(out, "0123456789abcdefghijklmnopqrstuvwxyz") != strlen(out)) out[0] = '\0';
 }
