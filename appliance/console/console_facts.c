@@ -114,6 +114,7 @@ static void numbers_of(struct console_node *node, const json_t *status) {
     const json_t *difference = json_object_get(status, "clock_difference_ms");
     node->ready = json_is_true(json_object_get(status, "ready"));
     (void)text_of(status, "system", node->system, sizeof node->system);
+    (void)text_of(status, "retired_by", node->retired_by, sizeof node->retired_by);
     node->epoch = number_of(status, "epoch");
     node->view = number_of(status, "view");
     node->leader = number_of(status, "leader");

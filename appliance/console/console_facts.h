@@ -5,10 +5,9 @@
  *
  * Of a node's "status" the console needs: node, cluster, phase (texts), ready (true or false), member, members, faults, view, leader, height
  * (numbers). What else it shows is left out when it is not there: system, epoch, prepared_height, executed_height, checkpoint_height, state_root,
- * state_root_height,
- * members_seen[{member, up, height, view}], links_up, pairs[{cluster, consumed, sent, acknowledged, held}], decisions, view_changes,
- * commit_us{p50, p99}, evidence, attacks{name: count}, attackers[{attack, peer, count}], dropped{name: count}, wal{bytes, map_bytes},
- * scrub{found, repaired}, resident_bytes, memory_budget_total_bytes, clock_difference_ms, uptime_ms.
+ * state_root_height, retired_by, members_seen[{member, up, height, view}], links_up, pairs[{cluster, consumed, sent, acknowledged, held}],
+ * decisions, view_changes, commit_us{p50, p99}, evidence, attacks{name: count}, attackers[{attack, peer, count}], dropped{name: count}, wal{bytes,
+ * map_bytes}, scrub{found, repaired}, resident_bytes, memory_budget_total_bytes, clock_difference_ms, uptime_ms.
  *
  * Of init's "status": stage.NAME, program.NAME, image_version, image_hash, slot, slot_state, slot_next, slot.1, slot.2, uptime_ms, clock, disk,
  * disk_bytes, disk_free, config_number, config_text, net.NAME, watchdog, secure_boot.
@@ -47,6 +46,7 @@ struct console_pair {
 struct console_node {
     char fault[FACT_TEXT_BYTES]; /* why nothing is known; "": it answered, and what is needed is there */
     char node[FACT_NAME_BYTES], system[FACT_NAME_BYTES], cluster[FACT_NAME_BYTES], phase[FACT_NAME_BYTES];
+    char retired_by[FACT_NAME_BYTES]; /* why it is retired: a word of A-28, or what another program says; "" */
     bool ready;
     uint32_t member, members, faults; /* 1 <= members <= FACT_MEMBERS_MAX, member and faults below it */
     uint64_t leader, epoch, view, height, prepared, executed, checkpoint, root_height;

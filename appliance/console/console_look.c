@@ -9,27 +9,43 @@
  * set. */
 enum { DISK_FREE_PERCENT_MIN = 10, WAL_PERCENT_MAX = 90, CALENDAR_OFF_MS = 5000 };
 
-/* What a phase means for the operator, and what helps. By the names of appliance/status/status.h. */
-static const struct phase {
+/* A word that a node says, what it means for the operator, and what helps. */
+struct meaning {
     const char *name, *text;
-} phases[] = {
+};
+
+/* By the names of appliance/status/status.h. */
+static const struct meaning phases[] = {
     {"restoring", "it reads its disk and does not vote yet; wait"},
     {"asking_last_signed", "it asks the others what it signed last and does not vote before it knows; are enough of them up? (links)"},
     {"catching_up", "it fetches what it missed and does not vote yet; wait"},
     {"draining", "it takes no new work and is about to end"},
     {"retired", "its key is retired: it never votes again; give this place to a new node"},
-    {"rolled_back", "its disk is older than what it signed: it must not vote; give this place to a new node"},
+    {"rolled_back", "its whole cluster was put back to an older state: it must not vote; the cluster needs a successor"},
     {"succeeded", "its cluster was succeeded by another and decides nothing any more"},
     {"observing", "it follows its cluster and is no voting member yet"},
     {"removed", "its cluster goes on without it"},
     {"sealed", "its cluster is sealed and decides nothing any more"},
 };
 
-static const char *phase_text(const char *name) {
-    for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
-        if (strcmp(phases[i].name, name) == 0) return phases[i].text;
+/* Why a key is retired. */
+static const struct meaning causes[] = {
+    {"newer_signature", "its disk is older than what its key signed: put back, a copy, or blank"},
+    {"other_signature", "its key signed something else elsewhere: a copy of its disk runs on another machine"},
+    {"memory_damaged", "its disk has lost what its key signed (disk)"},
+    {"given_up", "its operator gave its key up"},
+    {"from_backup", "its data was made of a backup, and its key may have signed since"},
+};
+
+static const char *meaning_of(const struct meaning *meanings, size_t count, const char *name, const char *otherwise) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(meanings[i].name, name) == 0) return meanings[i].text;
     }
-    return "a phase that this console does not know";
+    return otherwise;
+}
+
+static const char *phase_text(const char *name) {
+    return meaning_of(phases, sizeof phases / sizeof *phases, name, "a phase that this console does not know");
 }
 
 static unsigned members_down(const struct console_node *node) {
@@ -65,7 +81,10 @@ static void judge_node(const struct console_node *node, struct console_verdict *
         reason(verdict, "the node does not answer: %.200s", node->fault);
         return;
     }
-    if (strcmp(node->phase, "voting") != 0)
+    if (strcmp(node->phase, "retired") == 0 && node->retired_by[0])
+        reason(verdict, "retired: %.100s; it never votes again: give this place to a new node",
+               meaning_of(causes, sizeof causes / sizeof *causes, node->retired_by, node->retired_by));
+    else if (strcmp(node->phase, "voting") != 0)
         reason(verdict, "phase %s: %.180s", node->phase, phase_text(node->phase));
     else if (!node->ready)
         reason(verdict, "it is a voter, but not ready: behind the others, or without enough links (links)");

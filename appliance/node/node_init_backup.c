@@ -6,6 +6,7 @@
 
 #include "appliance/base/checkpoint_blobs.h"
 #include "appliance/exec/executor.h"
+#include "appliance/replica/replica.h"
 #include "merkle/check.h"
 #include "store/state.h"
 #include "store/wal.h"
@@ -74,8 +75,8 @@ static bool key_retire(const struct store_directory *directory, const struct nod
     struct wal *wal;
     struct store_error error;
     if (wal_open(&about, &wal, &error) != STORE_OK) return refuse(text, config->data, error.text);
-    char mark[] = "retired";
-    struct iovec part = {.iov_base = mark, .iov_len = sizeof mark - 1};
+    uint8_t mark = REPLICA_FROM_BACKUP;
+    struct iovec part = {.iov_base = &mark, .iov_len = sizeof mark};
     struct wal_record record = {.operation = WAL_PUT, .db = WAL_VOTES, .parts = &part, .part_count = 1};
     struct wal_batch batch = {.records = &record, .record_count = 1};
     uint64_t sequence;

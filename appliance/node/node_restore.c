@@ -167,8 +167,8 @@ static bool votes_load(struct node *node, struct wal_reader *reader, char text[N
     if (!vote_read(reader, key, &value, &bytes)) return refuse(node, text, damaged);
     /* Before there were causes it was a word; what is there in any other form retires too. */
     enum replica_retired retired = value == NULL ? REPLICA_IN_OFFICE : REPLICA_RETIRED;
-    if (value != NULL && bytes == 1 && (*value == REPLICA_ROLLED_BACK || *value == REPLICA_SUCCEEDED)) retired = (enum replica_retired)*value;
-    if (retired == REPLICA_IN_OFFICE && node->config.retired) retired = REPLICA_RETIRED; /* node.conf says so at each start from now on */
+    if (value != NULL && bytes == 1 && *value > REPLICA_IN_OFFICE && *value < REPLICA_RETIRED_COUNT) retired = (enum replica_retired)*value;
+    if (retired == REPLICA_IN_OFFICE && node->config.retired) retired = REPLICA_GIVEN_UP; /* node.conf says so at each start from now on */
     free(value);
     (void)wal_key_vote(key, WAL_VOTE_CORE, 0, 0, 0);
     if (!vote_read(reader, key, &value, &bytes)) return refuse(node, text, damaged);

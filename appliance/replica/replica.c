@@ -542,6 +542,7 @@ static enum status_phase status_phase(const struct replica *r) {
 void replica_status(const struct replica *r, struct status_replica *status) {
     *status = r->status;
     status->phase = status_phase(r);
+    status->retired_by = replica_retired_name(r->retired);
     status->cluster = r->cluster;
     status->member = r->me;
     status->members = r->members.n;

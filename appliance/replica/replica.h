@@ -43,10 +43,18 @@ enum replica_peer_kind { REPLICA_MEMBER = 1, REPLICA_OBSERVER, REPLICA_FOREIGN, 
 /* Why a key signs nothing any more: as it is kept under WAL_VOTE_RETIRED, one byte. */
 enum replica_retired {
     REPLICA_IN_OFFICE = 0,
-    REPLICA_RETIRED,     /* P-15: its voting memory is not what it signed last */
-    REPLICA_ROLLED_BACK, /* P-70: its whole cluster was put back to an older state */
-    REPLICA_SUCCEEDED    /* S-143: it was shown a valid successor, and left this system */
+    REPLICA_RETIRED,         /* P-15: a mark of before there were causes, or one that this release does not know */
+    REPLICA_ROLLED_BACK,     /* P-70: its whole cluster was put back to an older state */
+    REPLICA_SUCCEEDED,       /* S-143: it was shown a valid successor, and left this system */
+    REPLICA_NEWER_SIGNATURE, /* P-14, clauses 1 and 3: it was shown a signature of its key that is newer than its disk */
+    REPLICA_OTHER_SIGNATURE, /* P-14, clauses 2 and 4: one for the same place with other content */
+    REPLICA_MEMORY_DAMAGED,  /* P-15: its disk has lost what the key signed */
+    REPLICA_GIVEN_UP,        /* its operator gave the key up */
+    REPLICA_FROM_BACKUP,     /* P-80: its data was made of a backup, and the key may have signed since */
+    REPLICA_RETIRED_COUNT
 };
+/* the word of `retired_by`; NULL: it is in office. */
+const char *replica_retired_name(enum replica_retired retired);
 
 /* Who is at the other end of a link. Packs into the tag that the network layer carries. */
 struct replica_peer {

@@ -161,8 +161,20 @@ void last_retire(struct replica *r, enum replica_retired why) {
     replica_event(r, &event);
 }
 
-static void retire(struct replica *r, uint32_t by, const char *why) {
-    last_retire(r, REPLICA_RETIRED);
+const char *replica_retired_name(enum replica_retired retired) {
+    static const char *const names[] = {[REPLICA_RETIRED] = "unknown",
+                                        [REPLICA_ROLLED_BACK] = "rolled_back",
+                                        [REPLICA_SUCCEEDED] = "succeeded",
+                                        [REPLICA_NEWER_SIGNATURE] = "newer_signature",
+                                        [REPLICA_OTHER_SIGNATURE] = "other_signature",
+                                        [REPLICA_MEMORY_DAMAGED] = "memory_damaged",
+                                        [REPLICA_GIVEN_UP] = "given_up",
+                                        [REPLICA_FROM_BACKUP] = "from_backup"};
+    return (unsigned)retired < sizeof names / sizeof *names ? names[retired] : NULL;
+}
+
+static void retire(struct replica *r, uint32_t by, enum replica_retired cause, const char *why) {
+    last_retire(r, cause);
     replica_note(r, LOG_LEVEL_ERROR, "key_retired",
                  "member=%u cause=\"%s\" do=\"this node's data are damaged, were rolled back, or its key is used twice: it signs no more; "
                  "make a new key, have the administrators replace the member\"",
@@ -173,7 +185,7 @@ static void retire(struct replica *r, uint32_t by, const char *why) {
  * the key is retired, so that the node can start and follow. */
 void last_memory_damaged(struct replica *r) {
     r->memory_dirty = true;
-    if (!r->retired) retire(r, r->me, "the voting memory on the disk is damaged");
+    if (!r->retired) retire(r, r->me, REPLICA_MEMORY_DAMAGED, "the voting memory on the disk is damaged");
 }
 
 bool last_again(struct replica *r, uint8_t kind, uint8_t member) {
@@ -201,9 +213,10 @@ void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_
     bool nothing = r->members.place.epoch == 0 && !memory->has_prepared && !memory->has_committed && !memory->timed_out && memory->view == 0;
     enum last_signed_verdict verdict = last_signed_judge(nothing ? NULL : memory, answer);
     if (verdict != LAST_SIGNED_KNOWN) {
-        retire(r, from.member,
-               verdict == LAST_SIGNED_NEWER ? "a newer signature of this key than the store has"
-                                            : "another signature of this key than the store has");
+        if (verdict == LAST_SIGNED_NEWER)
+            retire(r, from.member, REPLICA_NEWER_SIGNATURE, "a newer signature of this key than the store has");
+        else
+            retire(r, from.member, REPLICA_OTHER_SIGNATURE, "another signature of this key than the store has");
         goto out;
     }
     last->answer_mask |= 1u << answer->signer;

@@ -357,11 +357,13 @@ static void tip_certificate_save(struct replica *r) {
 
 /* Said at every start: the line that said it first may lie far back, in a log that is gone. */
 static void stays_retired(struct replica *r) {
-    static const char *const what[] = {
-        [REPLICA_RETIRED] = "this key was retired: it signs no more, for good; make a new key, have the administrators replace the member",
-        [REPLICA_ROLLED_BACK] = "its cluster was put back to an older state: it signs no more; docs/operating.md, successor",
-        [REPLICA_SUCCEEDED] = "it left for the successor of this system: stop it, when its members are all told"};
-    replica_note(r, LOG_LEVEL_ERROR, "stays_retired", "do=\"%s\"", what[r->retired]);
+    const char *what;
+    switch (r->retired) {
+    case REPLICA_ROLLED_BACK: what = "its cluster was put back to an older state: it signs no more; docs/operating.md, successor"; break;
+    case REPLICA_SUCCEEDED: what = "it left for the successor of this system: stop it, when its members are all told"; break;
+    default: what = "this key was retired: it signs no more, for good; make a new key, have the administrators replace the member";
+    }
+    replica_note(r, LOG_LEVEL_ERROR, "stays_retired", "cause=%s do=\"%s\"", replica_retired_name(r->retired), what);
 }
 
 void restore_core_begin(struct replica *r) {

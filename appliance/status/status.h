@@ -132,6 +132,7 @@ struct status_attacker {
 
 struct status_replica {
     enum status_phase phase;
+    const char *retired_by; /* why it signs nothing any more, a word of A-28 that lives as long as the program; NULL: it may */
     bool voted; /* a block became final that this node voted for since it was started */
     uint32_t cluster, member, members, faults, leader;
     uint64_t epoch, view, final_height, prepared_height, executed_height, checkpoint_height, genesis_height, pruned_height;

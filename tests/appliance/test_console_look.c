@@ -145,7 +145,20 @@ static void each_thing_that_is_wrong_is_a_reason(void **state) {
     facts.node.ready = false;
     assert_true(is_reason("not ready"));
     snprintf(facts.node.phase, sizeof facts.node.phase, "rolled_back");
-    assert_true(is_reason("older than what it signed"));
+    assert_true(is_reason("phase rolled_back: its whole cluster was put back to an older state"));
+    snprintf(facts.node.phase, sizeof facts.node.phase, "retired");
+    assert_true(is_reason("phase retired: its key is retired"));
+    static const char *const causes[][2] = {{"newer_signature", "retired: its disk is older than what its key signed: put back, a copy, or blank; "
+                                                                "it never votes again: give this place to a new node"},
+                                            {"other_signature", "a copy of its disk runs on another machine"},
+                                            {"memory_damaged", "its disk has lost what its key signed (disk)"},
+                                            {"given_up", "its operator gave its key up"},
+                                            {"from_backup", "its data was made of a backup"},
+                                            {"a word of another program", "retired: a word of another program; it never votes again"}};
+    for (size_t i = 0; i < sizeof causes / sizeof *causes; i++) {
+        snprintf(facts.node.retired_by, sizeof facts.node.retired_by, "%s", causes[i][0]);
+        assert_true(is_reason(causes[i][1]));
+    }
     facts.node.seen[0].up = false;
     assert_true(is_reason("cannot decide, as far as this node sees: 2 of its 4 members vote, 3 must"));
     facts.node.scrub_found = 3, facts.node.scrub_repaired = 1;
@@ -247,6 +260,7 @@ static void our_own_node_is_understood(void **state) {
     *replica = (struct status_replica){.phase = PHASE_VOTING, .cluster = 0x00020003, .member = 2, .members = 4, .faults = 1, .leader = 3, .epoch = 11,
                                        .view = 12, .final_height = 13, .prepared_height = 14, .executed_height = 15, .checkpoint_height = 16,
                                        .decisions = 17, .view_changes = 18, .evidence = 19, .scrub_found = 20, .scrub_repaired = 21};
+    replica->retired_by = "given_up";
     replica->attacks[ATTACK_REPLAY] = 22;
     replica->drops[DROP_RATE] = 23;
     replica->peers[1] = (struct status_member){.up = true, .final_height = 24, .view = 25};
@@ -263,6 +277,7 @@ static void our_own_node_is_understood(void **state) {
     assert_string_equal(seen->node, "s3-n2");
     assert_string_equal(seen->cluster, "s3");
     assert_string_equal(seen->phase, "voting");
+    assert_string_equal(seen->retired_by, "given_up");
     assert_true(seen->ready && seen->seen[1].up && seen->seen[2].up && !seen->seen[0].up && !seen->seen[3].up);
     const uint64_t values[] = {seen->wal_bytes, seen->wal_map_bytes, seen->links_up, seen->resident_bytes,
                                (uint64_t)-seen->clock_difference_ms, seen->budget_bytes, seen->epoch, seen->view, seen->height, seen->prepared,

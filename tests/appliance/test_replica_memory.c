@@ -66,6 +66,11 @@ static void rolled_back(bool late) {
     rw_run(rw, 4000);
     assert_true(node->replica->retired);
     assert_int_equal(rw_status(rw, 3)->phase, PHASE_RETIRED);
+    assert_string_equal(rw_status(rw, 3)->retired_by, "newer_signature");
+    rw_crash(rw, 3);
+    rw_restart(rw, 3);
+    rw_run(rw, 1000);
+    assert_string_equal(rw_status(rw, 3)->retired_by, "newer_signature"); /* kept beside the mark */
     assert_int_equal(rw_status(rw, 0)->attacks[ATTACK_EQUIVOCATION], 0);
     rw_destroy(rw);
 }

@@ -275,7 +275,8 @@ def retired(cases, machines):
     until = time.monotonic() + 30
     while time.monotonic() < until and "stays_retired" not in machines.log(name):
         time.sleep(0.2)
-    cases.case("a key that was given up signs no more", (done.returncode, made.returncode) == (0, 0) and "stays_retired" in machines.log(name),
+    cases.case("a key that was given up signs no more", (done.returncode, made.returncode) == (0, 0)
+               and "stays_retired" in machines.log(name) and "cause=given_up" in machines.log(name),
                f"{done} {made} {machines.log(name)[-500:]}")
     machines.kill(name)
     again = machines.files(name)

@@ -554,14 +554,15 @@ def rolled_back(cases, system):
     cases.case("it never voted after it came back", " voting " not in system.log(victim)[mark:], system.log(victim)[mark:])
     wait(lambda: (system.ask(victim) or {}).get("phase") == "retired", 10)
     status = system.ask(victim) or {}
-    cases.case("its phase is shown as retired", status.get("phase") == "retired", status)
+    cases.case("its phase is shown as retired, and why", (status.get("phase"), status.get("retired_by")) == ("retired", "newer_signature"), status)
     cases.case("the others go on", system.wait_ready(20) and system.client("get", "after11").stdout == "11\n")
     system.kill(victim)
     mark = len(system.log(victim))
     system.start(victim)
     time.sleep(2)
     status = system.ask(victim) or {}
-    cases.case("it stays retired over a restart", status.get("phase") == "retired" and " voting " not in system.log(victim)[mark:], status)
+    cases.case("it stays retired over a restart, and still says why", (status.get("phase"), status.get("retired_by")) ==
+               ("retired", "newer_signature") and " voting " not in system.log(victim)[mark:], status)
 
 
 def disk_full(cases, system, rng):

@@ -281,17 +281,26 @@ def one_look(cases):
 
 def sick(cases):
     stuck = {"members_seen": [{"member": i, "up": i == 1, "height": 9, "view": 1} for i in range(4)]}
+    foreign = "ok\nstage.disk=cannot /dev/vda is the disk of another machine, 0f1e; if that one is off for good: adopt (console)\n"
     dead_init = "ok\nstage.disk=cannot two disks have this label\nprogram.node=failed pid=0 restarts=0 ended with 2\n"
     for name, node, init, wanted in [
             ("a node that restores", lambda f: Node(f, status(ready=False, phase="restoring")), Init,
-             ["WELL       NO", "phase restoring", "may fail   0 more"]),
-            ("a rolled-back node", lambda f: Node(f, status(ready=False, phase="rolled_back")), Init, ["older than what it signed"]),
+             ["WELL NO", "phase restoring", "may fail 0 more"]),
+            ("a cluster that was rolled back", lambda f: Node(f, status(ready=False, phase="rolled_back")), Init, ["whole cluster", "successor"]),
+            ("a disk that was rolled back", lambda f: Node(f, status(ready=False, phase="retired", retired_by="newer_signature")), Init,
+             ["retired: its disk is older than what its key signed", "give this place to a new node"]),
+            ("a copied disk", lambda f: Node(f, status(ready=False, phase="retired", retired_by="other_signature")), Init,
+             ["retired: its key signed something else elsewhere", "a copy of its disk"]),
+            ("a key that was given up", lambda f: Node(f, status(ready=False, phase="retired", retired_by="given_up")), Init,
+             ["retired: its operator gave its key up"]),
+            ("a node that is retired and says no more", lambda f: Node(f, status(ready=False, phase="retired")), Init, ["its key is retired"]),
+            ("another machine's disk", Node, lambda f: Init(f, foreign), ["disk:", "another machine", "adopt"]),
             ("a cluster that is stuck", lambda f: Node(f, status(**stuck)), Init, ["cannot decide", "1 of its 4", "no link to member 0, 2, 3"]),
             ("init's complaints", Node, lambda f: Init(f, dead_init), ["disk: two disks", "node failed", "ended with 2"]),
             ("init that refuses", Node, lambda f: Init(f, "error not yours\n"), ["it says: not yours", "c0-n1"])]:
         with Stage(node, init) as s:
             look = s.console.until("c0-n1> ")
-            cases.case(name, look and all(w in look for w in wanted) and fits(look, 80, 24), look)
+            cases.case(name, look and all(w in " ".join(look.split()) for w in wanted) and fits(look, 80, 24), look)
 
 
 def dead_or_lying(cases):

@@ -151,7 +151,8 @@ def in_votes(cases, system, name):
     cases.case("votes: the cluster goes on", system.wait_ready())
     system.kill(name)
     system.start(name)
-    cases.case("votes: and it stays so", wait(lambda: (system.ask(name) or {}).get("phase") == "retired"), system.log(name)[-800:])
+    cases.case("votes: and it stays so, and says why", wait(lambda: (system.ask(name) or {}).get("retired_by") == "memory_damaged"),
+               system.log(name)[-800:])
 
 
 def again_and_again(cases, rng, system, name):
