@@ -53,14 +53,66 @@ json_t *admin_ask(const char *path, const char *ask) {
     return answer;
 }
 
-char *admin_status_text(const struct admin_nodes *nodes) {
+static bool name_known(const struct admin_nodes *nodes, const char *name) {
+    for (size_t i = 0; i < nodes->count; i++) {
+        if (strcmp(admin_nodes_name(nodes, i), name) == 0) return true;
+    }
+    return false;
+}
+
+bool admin_nodes_add(struct admin_nodes *nodes, const char *word) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", ending[] = "/control.sock";
+    const char *path = word + strcspn(word, "=/"), *name = word;
+    size_t bytes = (size_t)(path - word), all = strlen(word);
+    bool said = *path == '=';
+    path = said ? path + 1 : word;
+    if (!said && all >= sizeof ending && strcmp(word + all - (sizeof ending - 1), ending) == 0) {
+        const char *end = word + all - (sizeof ending - 1);
+        for (name = end; name > word && name[-1] != '/';) name--;
+        bytes = (size_t)(end - name);
+    } else if (!said) {
+        bytes = 0;
+    }
+    bool good = bytes < ADMIN_NAME_BYTES && strspn(name, letters) >= bytes && (bytes > 0 || !said) && path[0] != '\0';
+    if (nodes->count == ADMIN_SOCKETS_MAX || (said && !good)) return false;
+    char *to = nodes->names[nodes->count];
+    (void)snprintf(to, ADMIN_NAME_BYTES, "%.*s", good ? (int)bytes : 0, name);
+    if (name_known(nodes, to[0] != '\0' ? to : path)) return false;
+    nodes->paths[nodes->count++] = path;
+    return true;
+}
+
+const char *admin_nodes_name(const struct admin_nodes *nodes, size_t node) {
+    return nodes->names[node][0] != '\0' ? nodes->names[node] : nodes->paths[node];
+}
+
+json_t *admin_nodes_ask(const struct admin_nodes *nodes, size_t node, const char *ask) {
+    json_t *answer = admin_ask(nodes->paths[node], ask);
+    const char *name = admin_nodes_name(nodes, node), *says = json_string_value(json_object_get(answer, "node"));
+    if (!json_is_object(answer)) {
+        json_decref(answer);
+        return NULL;
+    }
+    (void)json_object_del(answer, "says");
+    if (says != NULL && strcmp(says, name) != 0) json_object_set(answer, "says", json_object_get(answer, "node"));
+    json_object_set_new(answer, "node", json_string(name));
+    return answer;
+}
+
+json_t *admin_statuses(const struct admin_nodes *nodes) {
     json_t *list = json_array();
     for (size_t i = 0; i < nodes->count; i++) {
-        json_t *answer = admin_ask(nodes->paths[i], "status");
-        if (answer == NULL) answer = json_pack("{s:s,s:s}", "socket", nodes->paths[i], "error", "no answer: is this node running?");
+        json_t *answer = admin_nodes_ask(nodes, i, "status");
+        if (answer == NULL)
+            answer = json_pack("{s:s,s:s,s:s}", "node", admin_nodes_name(nodes, i), "socket", nodes->paths[i], "error",
+                               "no answer: is this node running?");
         json_array_append_new(list, answer);
     }
-    json_t *all = json_pack("{s:o}", "nodes", list);
+    return list;
+}
+
+char *admin_status_text(const struct admin_nodes *nodes) {
+    json_t *all = json_pack("{s:o}", "nodes", admin_statuses(nodes));
     char *text = json_dumps(all, JSON_INDENT(1));
     json_decref(all);
     return text;
@@ -73,10 +125,10 @@ char *admin_ready_text(const struct admin_nodes *nodes, bool *good) {
     *good = true;
     if (out == NULL) return NULL;
     for (size_t i = 0; i < nodes->count; i++) {
-        json_t *answer = admin_ask(nodes->paths[i], "ready");
+        json_t *answer = admin_nodes_ask(nodes, i, "ready");
         bool ready = json_is_true(json_object_get(answer, "ready"));
-        const char *name = json_string_value(json_object_get(answer, "node")), *phase = json_string_value(json_object_get(answer, "phase"));
-        (void)fprintf(out, "%s %s %s\n", name != NULL ? name : nodes->paths[i], ready ? "ready" : "not ready", phase != NULL ? phase : "down");
+        const char *phase = json_string_value(json_object_get(answer, "phase"));
+        (void)fprintf(out, "%s %s %s\n", admin_nodes_name(nodes, i), ready ? "ready" : "not ready", phase != NULL ? phase : "down");
         *good = *good && ready;
         json_decref(answer);
     }
@@ -147,56 +199,56 @@ static void head_print(FILE *out, const json_t *sample) {
     (void)fprintf(out, "# TYPE %.*s %s\n", bytes, name, known ? type : "untyped");
 }
 
-/* All nodes have the same list in the same order of families, so the first node's list leads. */
-static void family_print(FILE *out, json_t *const *metrics, const struct admin_nodes *nodes, const char *const *names, const json_t *head) {
+static void family_print(FILE *out, json_t *const *metrics, const struct admin_nodes *nodes, const json_t *head) {
     const char *family = json_string_value(json_object_get(head, "name"));
     size_t bytes = family_bytes(head);
     head_print(out, head);
     for (size_t node = 0; node < nodes->count; node++) {
-        size_t at;
-        json_t *sample;
-        json_array_foreach(metrics[node], at, sample) {
+        for (size_t at = 0; at < json_array_size(metrics[node]) && at < ADMIN_METRICS_MAX; at++) {
+            const json_t *sample = json_array_get(metrics[node], at);
             const char *name = json_string_value(json_object_get(sample, "name"));
-            if (name_valid(name) && family_bytes(sample) == bytes && strncmp(name, family, bytes) == 0) sample_print(out, sample, names[node]);
+            if (name_valid(name) && family_bytes(sample) == bytes && strncmp(name, family, bytes) == 0)
+                sample_print(out, sample, admin_nodes_name(nodes, node));
         }
+    }
+}
+
+/* The families of this node that came with none before, those of our own program excepted. */
+static void families_print(FILE *out, json_t *const *metrics, const struct admin_nodes *nodes, size_t node, json_t *known) {
+    char family[ADMIN_NAME_BYTES * 2];
+    size_t fresh = 0;
+    for (size_t at = 0; at < json_array_size(metrics[node]) && at < ADMIN_METRICS_MAX && fresh < ADMIN_FAMILIES_MAX; at++) {
+        const json_t *sample = json_array_get(metrics[node], at);
+        const char *name = json_string_value(json_object_get(sample, "name"));
+        if (!name_valid(name) || strlen(name) >= sizeof family) continue;
+        (void)snprintf(family, sizeof family, "%.*s", (int)family_bytes(sample), name);
+        if (json_object_get(known, family) != NULL) continue;
+        json_object_set_new(known, family, json_true());
+        family_print(out, metrics, nodes, sample);
+        fresh++;
     }
 }
 
 char *admin_metrics_text(const struct admin_nodes *nodes) {
     char *text = NULL;
-    size_t bytes = 0, lead = SIZE_MAX;
+    size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
     json_t **answers = calloc(nodes->count + 1, sizeof *answers), **metrics = calloc(nodes->count + 1, sizeof *metrics);
-    const char **names = calloc(nodes->count + 1, sizeof *names);
-    if (out == NULL || answers == NULL || metrics == NULL || names == NULL) goto out;
+    json_t *known = json_pack("{s:b,s:b,s:b}", "heraclius_up", 1, "heraclius_syslog_up", 1, "heraclius_syslog_lost_total", 1);
+    if (out == NULL || answers == NULL || metrics == NULL || known == NULL) goto out;
     (void)fprintf(out, "# HELP heraclius_up 1 if the node answers on its control socket\n# TYPE heraclius_up gauge\n");
     for (size_t i = 0; i < nodes->count; i++) {
-        answers[i] = admin_ask(nodes->paths[i], "metrics");
+        answers[i] = admin_nodes_ask(nodes, i, "metrics");
         metrics[i] = json_object_get(answers[i], "metrics");
-        names[i] = json_string_value(json_object_get(answers[i], "node"));
-        if (names[i] == NULL) names[i] = nodes->paths[i];
-        if (lead == SIZE_MAX && json_is_array(metrics[i])) lead = i;
-        node_print(out, "heraclius_up", names[i]);
+        node_print(out, "heraclius_up", admin_nodes_name(nodes, i));
         (void)fprintf(out, "} %d\n", json_is_array(metrics[i]));
     }
-    size_t at, before_bytes = 0;
-    json_t *sample;
-    const char *before = "";
-    if (lead != SIZE_MAX) {
-        json_array_foreach(metrics[lead], at, sample) {
-            const char *name = json_string_value(json_object_get(sample, "name"));
-            if (!name_valid(name) || strcmp(name, "heraclius_up") == 0) continue;
-            if (family_bytes(sample) == before_bytes && strncmp(name, before, before_bytes) == 0) continue;
-            before = name;
-            before_bytes = family_bytes(sample);
-            family_print(out, metrics, nodes, names, sample);
-        }
-    }
+    for (size_t i = 0; i < nodes->count; i++) families_print(out, metrics, nodes, i, known);
 out:
     if (out != NULL) (void)fclose(out);
     for (size_t i = 0; answers != NULL && i < nodes->count; i++) json_decref(answers[i]);
     free(answers);
     free(metrics);
-    free(names);
+    json_decref(known);
     return text;
 }

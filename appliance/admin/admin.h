@@ -8,6 +8,8 @@
  *   GET /status   JSON: {"nodes": [each node's status, or {"socket", "error"}]}
  *   GET /metrics  Prometheus text, each sample labelled with its node
  *
+ * A node is called what whoever started this program calls it, whatever it says itself: a node that calls itself another's name takes nobody's place.
+ *
  * Limits: ADMIN_SOCKETS_MAX nodes; a node that does not answer in ADMIN_ANSWER_MS counts as down; ADMIN_CONNECTIONS_MAX at a time; GET and HEAD only.
  */
 #ifndef APPLIANCE_ADMIN_H
@@ -18,14 +20,25 @@
 #include <stddef.h>
 
 enum { ADMIN_SOCKETS_MAX = 256, ADMIN_ANSWER_MS = 1000, ADMIN_ANSWER_BYTES_MAX = 4 << 20, ADMIN_CONNECTIONS_MAX = 256 };
+enum { ADMIN_NAME_BYTES = 64, ADMIN_FAMILIES_MAX = 256, ADMIN_METRICS_MAX = 8192 }; /* of the metrics of one node */
 
 struct admin_nodes {
     const char *paths[ADMIN_SOCKETS_MAX];
+    char names[ADMIN_SOCKETS_MAX][ADMIN_NAME_BYTES]; /* "": its path */
     size_t count;
 };
 
+/* Adds "[NAME=]PATH", which stays the caller's. Without a name it is that of the folder if PATH ends in /control.sock, else PATH itself. False:
+ * there are ADMIN_SOCKETS_MAX, the name is none (letters, digits, . _ -), or another has it. */
+bool admin_nodes_add(struct admin_nodes *nodes, const char *word) __attribute__((warn_unused_result));
+const char *admin_nodes_name(const struct admin_nodes *nodes, size_t node);
+
 /* Asks one node; a new reference, NULL: no answer. ask: "status", "metrics", "ready". */
 json_t *admin_ask(const char *path, const char *ask);
+/* The same, an object in which "node" is the name that is known here; "says" is what it calls itself, if that is another. */
+json_t *admin_nodes_ask(const struct admin_nodes *nodes, size_t node, const char *ask);
+/* Of each node its status, or {"node", "socket", "error"}; a new reference. */
+json_t *admin_statuses(const struct admin_nodes *nodes);
 
 /* The bodies; malloc'd text that the caller frees. *good: /readyz only. */
 char *admin_status_text(const struct admin_nodes *nodes);

@@ -24,16 +24,6 @@ struct admin_answer admin_answer_error(unsigned code, const char *text) {
     return admin_answer_json(code, json_pack("{s:s}", "error", text));
 }
 
-json_t *admin_statuses(const struct admin_nodes *nodes) {
-    json_t *list = json_array();
-    for (size_t i = 0; i < nodes->count; i++) {
-        json_t *answer = admin_ask(nodes->paths[i], "status");
-        if (answer == NULL) answer = json_pack("{s:s,s:s}", "socket", nodes->paths[i], "error", "no answer: is this node running?");
-        json_array_append_new(list, answer);
-    }
-    return list;
-}
-
 /* ---- pairing and sessions ---- */
 
 /* For the machine's own people; a file that cannot be written leaves standard output. */

@@ -6,12 +6,13 @@
 
 #include "bft/types.h"
 
-enum { TEXT_BYTES = 1024, NAME_BYTES = 40 };
+enum { TEXT_BYTES = 1024, NAME_BYTES = 80 };
 
 struct seen {
     const char *name;
     uint32_t members;
     const json_t *own[ADMIN_MEMBERS_MAX];          /* what the member said itself */
+    const json_t *other[ADMIN_MEMBERS_MAX];        /* another node says that it is this member: one of the two lies, and neither is believed */
     uint32_t linked[ADMIN_MEMBERS_MAX], reporting; /* how many of those that vote have a link to it */
     const json_t *newest;                          /* of the highest view, of those that vote; else any */
 };
@@ -42,6 +43,10 @@ static void status_take(struct seen *seen, const json_t *status) {
     const json_t *other;
     bool votes = json_is_true(json_object_get(status, "ready"));
     if (!place_of(status, &member, &members)) return;
+    if (seen->own[member] != NULL) {
+        seen->other[member] = status;
+        return;
+    }
     seen->own[member] = status;
     if (seen->newest == NULL || (votes && !json_is_true(json_object_get(seen->newest, "ready"))) ||
         (votes && json_integer_value(json_object_get(status, "view")) > json_integer_value(json_object_get(seen->newest, "view"))))
@@ -54,12 +59,14 @@ static void status_take(struct seen *seen, const json_t *status) {
 }
 
 static bool member_up(const struct seen *seen, uint32_t member) {
+    if (seen->other[member] != NULL) return false;
     if (seen->own[member] != NULL) return json_is_true(json_object_get(seen->own[member], "ready"));
     return seen->reporting > 0 && seen->linked[member] == seen->reporting;
 }
 
 static const char *member_state(const struct seen *seen, uint32_t member) {
     const char *phase = json_string_value(json_object_get(seen->own[member], "phase"));
+    if (seen->other[member] != NULL) return "claimed by two nodes";
     if (seen->own[member] != NULL) return phase != NULL ? phase : "unknown";
     if (seen->reporting == 0) return "unknown";
     return member_up(seen, member) ? "linked" : "down";
@@ -67,7 +74,10 @@ static const char *member_state(const struct seen *seen, uint32_t member) {
 
 static void member_name(const struct seen *seen, uint32_t member, char out[NAME_BYTES]) {
     const char *name = json_string_value(json_object_get(seen->own[member], "node"));
-    if (name != NULL)
+    const char *other = json_string_value(json_object_get(seen->other[member], "node"));
+    if (name != NULL && other != NULL)
+        (void)snprintf(out, NAME_BYTES, "%s or %s", name, other);
+    else if (name != NULL)
         (void)snprintf(out, NAME_BYTES, "%s", name);
     else
         (void)snprintf(out, NAME_BYTES, "member %u", member);

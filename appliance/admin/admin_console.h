@@ -115,8 +115,6 @@ struct admin_answer admin_answer_error(unsigned code, const char *text);
 bool admin_pairing_show(struct admin_server *server);
 /* Tries a code; on success the answer's cookie is set. */
 enum admin_pairing admin_pairing_take(struct admin_request *request, const char *code, enum admin_role role, struct admin_answer *answer);
-/* Every node's status, errors too; a new reference. */
-json_t *admin_statuses(const struct admin_nodes *nodes);
 /* What each node tells of attacks, dropped input and damage. */
 json_t *admin_faults(const json_t *statuses);
 /* Exposure, a second old at the most; a new reference. */

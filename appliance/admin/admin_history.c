@@ -7,7 +7,7 @@ bool admin_history_start(struct admin_history *history, const struct admin_nodes
     history->nodes = nodes;
     history->series = calloc(nodes->count + 1, sizeof *history->series);
     for (size_t i = 0; history->series != NULL && i < nodes->count; i++)
-        (void)snprintf(history->series[i].name, sizeof history->series[i].name, "%s", nodes->paths[i]);
+        (void)snprintf(history->series[i].name, sizeof history->series[i].name, "%s", admin_nodes_name(nodes, i));
     return history->series != NULL;
 }
 
@@ -19,8 +19,6 @@ static uint64_t number_of(const json_t *object, const char *name) {
 void admin_history_add(struct admin_history *history, size_t node, const json_t *status, uint64_t at_ms) {
     struct admin_series *series = &history->series[node];
     const json_t *commit = json_object_get(status, "commit_us"), *queues = json_object_get(status, "queues");
-    const char *name = json_string_value(json_object_get(status, "node"));
-    if (name != NULL) (void)snprintf(series->name, sizeof series->name, "%s", name);
     series->samples[series->count++ % ADMIN_SAMPLES_MAX] = (struct admin_sample){
         .at_ms = at_ms,
         .up = status != NULL,

@@ -23,7 +23,7 @@ struct admin_sample {
 struct admin_history {
     const struct admin_nodes *nodes;
     struct admin_series {
-        char name[ADMIN_HISTORY_NAME_BYTES]; /* as the node last said; its socket until then */
+        char name[ADMIN_HISTORY_NAME_BYTES]; /* as this program was told */
         uint64_t count;                      /* taken in all; the newest is at (count - 1) % ADMIN_SAMPLES_MAX */
         struct admin_sample samples[ADMIN_SAMPLES_MAX];
     } * series; /* one a node */

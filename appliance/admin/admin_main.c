@@ -30,7 +30,7 @@ static struct admin_appliance appliance;
 static struct admin_server server;
 
 static int usage(FILE *out, int code) {
-    (void)fputs("usage: heraclius-admin [--listen 127.0.0.1:PORT] [--tls HOST:PORT --state DIR] [options] --sockets PATH...\n"
+    (void)fputs("usage: heraclius-admin [--listen 127.0.0.1:PORT] [--tls HOST:PORT --state DIR] [options] --sockets [NAME=]PATH...\n"
                 "  --listen HOST:PORT  where to serve plain HTTP; loopback only, and nothing can be changed there\n"
                 "  --tls HOST:PORT     where to serve HTTPS\n"
                 "  --state DIR         folder of the audit log, and of tls.key and tls.cert, which are made when there are none\n"
@@ -42,7 +42,8 @@ static int usage(FILE *out, int code) {
                 "  --syslog HOST:PORT  audit log, and with --init the programs' logs, to a syslog collector by TLS, with --syslog-ca FILE\n"
                 "  --appliance         what it is in the image: all of this from /data/public, as the node's owner configured it\n"
                 "  --root DIR          with --appliance: the folder in which data and run are, for tests\n"
-                "  --sockets PATH...   control sockets of the nodes\n"
+                "  --sockets [NAME=]PATH...\n"
+                "                      control sockets of the nodes, and what each is called, whatever it says itself; without NAME by its folder\n"
                 "  --system FILE       the system file: which nodes there are, for exposure\n"
                 "  --claims DIR        folder of signed node claims (heraclius node claim), *.claim\n"
                 "the page is at /, the API at /api/v1/ (openapi.json there); also /livez, /readyz, /status, /metrics; ends with SIGTERM;\n"
@@ -83,9 +84,11 @@ static int options_take(struct options *options, int count, char **words) {
             return EXIT_USAGE + 1;
         } else if (strcmp(words[i], "--sockets") == 0)
             sockets = true;
-        else if (sockets && words[i][0] != '-' && nodes.count < ADMIN_SOCKETS_MAX)
-            nodes.paths[nodes.count++] = words[i];
-        else
+        else if (sockets && words[i][0] != '-') {
+            if (admin_nodes_add(&nodes, words[i])) continue;
+            (void)fprintf(stderr, "heraclius-admin: --sockets %s: wants [NAME=]PATH, each name once, %d at most\n", words[i], ADMIN_SOCKETS_MAX);
+            return EXIT_USAGE + 1;
+        } else
             return usage(stderr, EXIT_USAGE) + 1;
     }
     if (options->appliance) return sockets || count > 2 + 2 * (options->root != NULL) ? usage(stderr, EXIT_USAGE) + 1 : 0;
@@ -108,7 +111,7 @@ static bool system_read(const char *path, struct system **system) {
 
 static void samples_take(void) {
     for (size_t i = 0; i < nodes.count; i++) {
-        json_t *status = admin_ask(nodes.paths[i], "status");
+        json_t *status = admin_nodes_ask(&nodes, i, "status");
         pthread_mutex_lock(&server.lock);
         admin_history_add(&server.history, i, status, ring_clock_wall_ms());
         pthread_mutex_unlock(&server.lock);
@@ -161,6 +164,7 @@ static bool appliance_take(struct options *options) {
     server.code_by_file_alone = true;
     (void)mkdir(server.claims_path, 0750); /* if it is not there, what is read and written there says so */
     nodes.paths[0] = appliance.places[ADMIN_PLACE_NODE];
+    (void)snprintf(nodes.names[0], sizeof nodes.names[0], "%.*s", ADMIN_NAME_BYTES - 1, conf->node);
     nodes.count = 1;
     if (options->tls == NULL) (void)printf("no admin.listen is configured: the admin console is not served\n");
     (void)fflush(stdout);

@@ -114,11 +114,15 @@ static void node_draw(FILE *out, const json_t *status) {
         return;
     }
     (void)fputs("</th><td>", out);
-    const char *phase = text_of(status, "phase", "?"), *cause = text_of(status, "retired_by", NULL);
+    const char *phase = text_of(status, "phase", "?"), *cause = text_of(status, "retired_by", NULL), *says = text_of(status, "says", NULL);
     text_put(out, phase);
     if (cause != NULL && strcmp(phase, "retired") == 0) {
         (void)fputs(": ", out);
         text_put(out, cause);
+    }
+    if (says != NULL) {
+        (void)fputs("; calls itself ", out);
+        text_put(out, says);
     }
     (void)fprintf(out, "</td><td class=\"number\">%lld</td><td class=\"number\">%.1f</td><td class=\"number\">%.1f</td>", number_of(status, "height"),
                   (double)number_of(commit, "p50") / 1000, (double)number_of(commit, "p99") / 1000);

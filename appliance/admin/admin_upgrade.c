@@ -191,7 +191,7 @@ static json_t *last_json(struct admin_server *server) {
 /* Of the first node, which on an appliance is the only one. */
 static json_t *node_json(const struct admin_nodes *nodes) {
     static const char *const names[] = {"node", "cluster", "member", "members", "faults", "ready", "voted", "phase", "height"};
-    json_t *status = nodes->count > 0 ? admin_ask(nodes->paths[0], "status") : NULL;
+    json_t *status = nodes->count > 0 ? admin_nodes_ask(nodes, 0, "status") : NULL;
     if (status == NULL) return json_null();
     json_t *out = json_object();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) json_object_set(out, names[i], json_object_get(status, names[i]));

@@ -88,6 +88,20 @@ static void one_node_alone_speaks_for_those_that_it_is_linked_to(void **state) {
     expect(only(list), 4, 1, "yes, any 1 of: s0-n0, member 1, member 2, member 3");
 }
 
+/* Which of the two lies is not known here: a green answer could be the liar's. */
+static void a_place_that_two_nodes_say_is_theirs_counts_as_down(void **state) {
+    json_t *list = json_array(), *liar;
+    (void)state;
+    for (int i = 0; i < 4; i++) status_add(list, i, 4, 1, 15);
+    status_add(list, 2, 4, 1, 15);
+    liar = json_array_get(list, 4);
+    json_object_set_new(liar, "node", json_string("s0-n9"));
+    json_t *cluster = only(list);
+    const json_t *place = json_array_get(json_object_get(cluster, "nodes"), 2);
+    assert_string_equal(json_string_value(json_object_get(place, "state")), "claimed by two nodes");
+    expect(cluster, 3, 0, "no, each of these is needed: s0-n0, s0-n1, s0-n3; already not voting: s0-n2 or s0-n9");
+}
+
 static void nonsense_is_left_out(void **state) {
     static const char *const texts[] = {"{}",
                                         "{\"cluster\":5,\"member\":0,\"members\":4}",
@@ -125,6 +139,7 @@ int main(void) {
         cmocka_unit_test(seven_members_may_lose_two),
         cmocka_unit_test(a_node_elsewhere_counts_only_if_all_that_vote_have_a_link),
         cmocka_unit_test(one_node_alone_speaks_for_those_that_it_is_linked_to),
+        cmocka_unit_test(a_place_that_two_nodes_say_is_theirs_counts_as_down),
         cmocka_unit_test(nonsense_is_left_out),
         cmocka_unit_test(no_more_clusters_than_the_limit),
     };

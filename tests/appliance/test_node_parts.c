@@ -269,30 +269,56 @@ static void the_control_socket_answers_and_survives_nonsense(void **state) {
     assert_int_not_equal(stat(path, &about), 0);
 }
 
+static void a_node_is_called_what_was_said_at_the_start(void **state) {
+    (void)state;
+    struct admin_nodes nodes = {.count = 0};
+    static const char *const good[][2] = {{"/run/a/c0-n1/control.sock", "c0-n1"}, {"c0-n2/control.sock", "c0-n2"}, {"s0-n1=/run/x=y.sock", "s0-n1"},
+                                          {"/run/other.sock", "/run/other.sock"}, {"control.sock", "control.sock"},
+                                          {"a b/control.sock", "a b/control.sock"}, {"c0/n4=/x", "c0/n4=/x"}};
+    static const char *const bad[] = {"=x", "a b=x", "c0-n3=", "c0-n1=/run/other", "c0-n2/control.sock", "/run/other.sock"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_true(admin_nodes_add(&nodes, good[i][0]));
+        assert_string_equal(admin_nodes_name(&nodes, i), good[i][1]);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(admin_nodes_add(&nodes, bad[i]));
+    while (nodes.count < ADMIN_SOCKETS_MAX) {
+        static char words[ADMIN_SOCKETS_MAX][16];
+        snprintf(words[nodes.count], 16, "n%zu=/x", nodes.count);
+        assert_true(admin_nodes_add(&nodes, words[nodes.count]));
+    }
+    assert_false(admin_nodes_add(&nodes, "last=/x"));
+}
+
 static void admin_shows_the_living_and_names_the_dead(void **state) {
     (void)state;
-    char path[100], text[CONTROL_TEXT_BYTES] = "";
+    char path[100], word[120], text[CONTROL_TEXT_BYTES] = "";
     snprintf(path, sizeof path, "%s/a.sock", folder);
     struct control *control = control_start(path, snapshot, decide, NULL, text);
     assert_non_null(control);
-    struct admin_nodes nodes = {.paths = {path, "/nowhere.sock"}, .count = 2};
+    struct admin_nodes nodes = {.count = 0};
+    snprintf(word, sizeof word, "known=%s", path);
+    assert_true(admin_nodes_add(&nodes, word) && admin_nodes_add(&nodes, "/nowhere.sock"));
     bool good = true;
     char *ready = admin_ready_text(&nodes, &good);
     assert_false(good);
-    assert_non_null(strstr(ready, "c0-n1 ready voting"));
+    assert_non_null(strstr(ready, "known ready voting"));
     assert_non_null(strstr(ready, "/nowhere.sock not ready down"));
     char *status = admin_status_text(&nodes);
     json_t *parsed = json_loads(status, 0, NULL);
     assert_int_equal(json_array_size(json_object_get(parsed, "nodes")), 2);
+    const json_t *living = json_array_get(json_object_get(parsed, "nodes"), 0), *dead = json_array_get(json_object_get(parsed, "nodes"), 1);
+    assert_string_equal(json_string_value(json_object_get(living, "node")), "known");
+    assert_string_equal(json_string_value(json_object_get(living, "says")), "c0-n1");
+    assert_string_equal(json_string_value(json_object_get(dead, "node")), "/nowhere.sock");
     json_decref(parsed);
     char *metrics = admin_metrics_text(&nodes);
-    assert_non_null(strstr(metrics, "heraclius_up{node=\"c0-n1\"} 1"));
+    assert_non_null(strstr(metrics, "heraclius_up{node=\"known\"} 1"));
     assert_non_null(strstr(metrics, "heraclius_up{node=\"/nowhere.sock\"} 0"));
-    assert_non_null(strstr(metrics, "heraclius_height{node=\"c0-n1\"} 77"));
-    assert_non_null(strstr(metrics, "heraclius_clock_difference_ms{node=\"c0-n1\"} -5000\n"));
-    assert_non_null(strstr(metrics, "heraclius_wal_map_bytes{node=\"c0-n1\"} 68719476736\n"));
-    assert_non_null(strstr(metrics, "heraclius_dropped_total{node=\"c0-n1\",cause=\"malformed\"} 5"));
-    assert_non_null(strstr(metrics, "heraclius_commit_seconds_bucket{node=\"c0-n1\",le=\"+Inf\"} 1"));
+    assert_non_null(strstr(metrics, "heraclius_height{node=\"known\"} 77"));
+    assert_non_null(strstr(metrics, "heraclius_clock_difference_ms{node=\"known\"} -5000\n"));
+    assert_non_null(strstr(metrics, "heraclius_wal_map_bytes{node=\"known\"} 68719476736\n"));
+    assert_non_null(strstr(metrics, "heraclius_dropped_total{node=\"known\",cause=\"malformed\"} 5"));
+    assert_non_null(strstr(metrics, "heraclius_commit_seconds_bucket{node=\"known\",le=\"+Inf\"} 1"));
     assert_null(strstr(strstr(metrics, "# TYPE heraclius_dropped_total") + 1, "# TYPE heraclius_dropped_total")); /* each family once */
     free(ready);
     free(status);
@@ -325,15 +351,28 @@ static void what_a_node_calls_itself_ends_no_line_of_metrics(void **state) {
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(listen(fd, 1), 0);
     assert_int_equal(pthread_create(&thread, NULL, stranger_answers, &fd), 0);
-    struct admin_nodes nodes = {.paths = {path}, .count = 1};
+    struct admin_nodes nodes = {.paths = {path}, .names = {"c0-n1"}, .count = 1};
     char *metrics = admin_metrics_text(&nodes);
     pthread_join(thread, NULL);
-    close(fd);
     assert_string_equal(metrics, "# HELP heraclius_up 1 if the node answers on its control socket\n# TYPE heraclius_up gauge\n"
-                                 "heraclius_up{node=\"a\\\"} 1\\nheraclius_up{node=\\\"c0-n2\"} 1\n"
+                                 "heraclius_up{node=\"c0-n1\"} 1\n"
                                  "# HELP good one\\nforged 2\n# TYPE good untyped\n"
-                                 "good{node=\"a\\\"} 1\\nheraclius_up{node=\\\"c0-n2\",key=\"a\\\"b\\\\c\\nforged 3\"} 3\n");
+                                 "good{node=\"c0-n1\",key=\"a\\\"b\\\\c\\nforged 3\"} 3\n");
     free(metrics);
+    /* Nor does it keep what others tell from being shown. */
+    char own[100], text[CONTROL_TEXT_BYTES] = "";
+    snprintf(own, sizeof own, "%s/own.sock", folder);
+    struct control *control = control_start(own, snapshot, decide, NULL, text);
+    assert_non_null(control);
+    nodes = (struct admin_nodes){.paths = {path, own}, .names = {"c0-n0", "c0-n1"}, .count = 2};
+    assert_int_equal(pthread_create(&thread, NULL, stranger_answers, &fd), 0);
+    metrics = admin_metrics_text(&nodes);
+    pthread_join(thread, NULL);
+    assert_non_null(strstr(metrics, "\ngood{node=\"c0-n0\",key"));
+    assert_non_null(strstr(metrics, "\nheraclius_height{node=\"c0-n1\"} 77\n"));
+    free(metrics);
+    control_stop(control);
+    close(fd);
 }
 
 /* ---- statements of successors ---- */
@@ -389,6 +428,7 @@ int main(void) {
         cmocka_unit_test(a_line_stays_one_line_whatever_is_in_it),
         cmocka_unit_test(a_refused_statement_is_looked_at_again_by_the_next_config_and_after_a_minute),
         cmocka_unit_test(the_control_socket_answers_and_survives_nonsense),
+        cmocka_unit_test(a_node_is_called_what_was_said_at_the_start),
         cmocka_unit_test(admin_shows_the_living_and_names_the_dead),
         cmocka_unit_test(what_a_node_calls_itself_ends_no_line_of_metrics),
     };

@@ -56,7 +56,8 @@ function nodeRow(status) {
   const { queues = {}, commit_us: commit = {}, wal = {} } = status;
   const numbers = [status.height, milliseconds(commit.p50), milliseconds(commit.p99), queues.inputs_waiting, queues.blocks_open,
     mebibytes(status.resident_bytes), mebibytes(status.memory_budget_total_bytes), mebibytes(wal.bytes), mebibytes(wal.map_bytes)];
-  const phase = (status.phase || "?") + (status.phase === "retired" && status.retired_by ? `: ${status.retired_by}` : "");
+  const cause = status.phase === "retired" && status.retired_by ? `: ${status.retired_by}` : "";
+  const phase = (status.phase || "?") + cause + (status.says ? `; calls itself ${status.says}` : "");
   return element("tr", {}, name, element("td", {}, phase), ...numbers.map((n) => element("td", { class: "number" }, String(n ?? ""))));
 }
 
