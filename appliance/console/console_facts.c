@@ -129,6 +129,8 @@ static void numbers_of(struct console_node *node, const json_t *status) {
     node->view_changes = number_of(status, "view_changes");
     node->evidence = number_of(status, "evidence");
     node->resident_bytes = number_of(status, "resident_bytes");
+    node->resident_file_bytes = number_of(status, "resident_file_bytes");
+    node->memory_limit_bytes = number_of(status, "memory_limit_bytes");
     node->budget_bytes = number_of(status, "memory_budget_total_bytes");
     node->uptime_ms = number_of(status, "uptime_ms");
     node->commit_p50_us = number_of(commit, "p50");

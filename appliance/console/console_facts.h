@@ -7,7 +7,8 @@
  * (numbers). What else it shows is left out when it is not there: system, epoch, prepared_height, executed_height, checkpoint_height, state_root,
  * state_root_height, retired_by, members_seen[{member, up, height, view}], links_up, pairs[{cluster, consumed, sent, acknowledged, held}],
  * decisions, view_changes, commit_us{p50, p99}, evidence, attacks{name: count}, attackers[{attack, peer, count}], dropped{name: count}, wal{bytes,
- * map_bytes}, scrub{found, repaired}, resident_bytes, memory_budget_total_bytes, clock_difference_ms, uptime_ms.
+ * map_bytes}, scrub{found, repaired}, resident_bytes, resident_file_bytes, memory_limit_bytes, memory_budget_total_bytes, clock_difference_ms,
+ * uptime_ms.
  *
  * Of init's "status": stage.NAME, program.NAME, image_version, image_hash, slot, slot_state, slot_next, slot.1, slot.2, uptime_ms, clock, disk,
  * disk_bytes, disk_free, config_number, config_text, net.NAME, watchdog, secure_boot.
@@ -57,7 +58,7 @@ struct console_node {
     uint64_t decisions, view_changes, commit_p50_us, commit_p99_us, evidence;
     struct console_count attacks[FACT_COUNTS_MAX], attackers[FACT_COUNTS_MAX], dropped[FACT_COUNTS_MAX];
     uint32_t attacks_count, attackers_count, dropped_count;
-    uint64_t wal_bytes, wal_map_bytes, scrub_found, scrub_repaired, resident_bytes, budget_bytes, uptime_ms;
+    uint64_t wal_bytes, wal_map_bytes, scrub_found, scrub_repaired, resident_bytes, resident_file_bytes, memory_limit_bytes, budget_bytes, uptime_ms;
     int64_t clock_difference_ms;
 };
 

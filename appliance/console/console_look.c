@@ -7,7 +7,7 @@
 
 /* A machine's calendar is kept in whole seconds while it is off, and cluster time asks nobody's: what is this far off is a clock that was never
  * set. */
-enum { DISK_FREE_PERCENT_MIN = 10, WAL_PERCENT_MAX = 90, CALENDAR_OFF_MS = 5000 };
+enum { DISK_FREE_PERCENT_MIN = 10, WAL_PERCENT_MAX = 90, MEMORY_PERCENT_MAX = 90, CALENDAR_OFF_MS = 5000 };
 
 /* A word that a node says, what it means for the operator, and what helps. */
 struct meaning {
@@ -98,6 +98,12 @@ static void judge_node(const struct console_node *node, struct console_verdict *
     }
     if (node->wal_map_bytes > 0 && node->wal_bytes / WAL_PERCENT_MAX >= node->wal_map_bytes / 100) {
         reason(verdict, "the write-ahead store is nearly full (disk)");
+    }
+    uint64_t used = node->resident_bytes > node->resident_file_bytes ? node->resident_bytes - node->resident_file_bytes : 0;
+    if (node->memory_limit_bytes > 0 && used / MEMORY_PERCENT_MAX >= node->memory_limit_bytes / 100) {
+        char text[32];
+        console_page_bytes(text, node->memory_limit_bytes);
+        reason(verdict, "it has nearly used up the memory that it can have, %s; when that is full the kernel ends it", text);
     }
     if (node->clock_difference_ms > CALENDAR_OFF_MS || node->clock_difference_ms < -CALENDAR_OFF_MS) {
         reason(verdict, "this machine's calendar is %s the cluster's time by %" PRId64 " s", node->clock_difference_ms > 0 ? "ahead of" : "behind",
@@ -232,7 +238,7 @@ static void put_last_fault(const struct console_init *init, struct console_page 
 
 void console_look_status(const struct console_facts *facts, struct console_page *page) {
     static struct console_verdict verdict;
-    char up[32], resident[32], budget[32];
+    char up[32], resident[32], limit[32], budget[32];
     console_look_judge(facts, &verdict);
     console_page_put(page, "WELL", verdict.count ? "NO" : "yes");
     for (unsigned i = 0; i < verdict.count; i++) console_page_put(page, i ? " " : "why not", "- %s", verdict.reasons[i]);
@@ -249,8 +255,11 @@ void console_look_status(const struct console_facts *facts, struct console_page 
     }
     put_disk(facts, page);
     console_page_bytes(resident, facts->node.resident_bytes);
+    console_page_bytes(limit, facts->node.memory_limit_bytes);
     console_page_bytes(budget, facts->node.budget_bytes);
-    if (!facts->node.fault[0]) console_page_put(page, "memory", "%s resident, budget of the node %s", resident, budget);
+    bool limited = facts->node.memory_limit_bytes > 0;
+    if (!facts->node.fault[0])
+        console_page_put(page, "memory", "%s resident%s%s, budget of the node %s", resident, limited ? " of " : "", limited ? limit : "", budget);
     put_last_fault(&facts->init, page);
     console_page_time(up, facts->init.uptime_ms);
     if (!facts->init.fault[0]) console_page_put(page, "up", "%s", up);

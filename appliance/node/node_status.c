@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "appliance/node/node.h"
+#include "appliance/status/memory.h"
 #include "ring/clock.h"
 
 static void counter_put(struct status_node *status, const char *name, uint64_t value) {
@@ -132,6 +133,7 @@ static void memory_put(struct status_node *status) {
     struct mallinfo2 heap = mallinfo2();
     status->resident_bytes = resident * page;
     status->resident_file_bytes = shared * page;
+    status->memory_limit_bytes = memory_limit("");
     status->heap_bytes = heap.uordblks + heap.hblkhd;
 }
 

@@ -47,6 +47,7 @@ static void put_threads(json_t *out, const struct status_node *status) {
     json_object_set_new(out, "resident_bytes", number(status->resident_bytes));
     json_object_set_new(out, "resident_file_bytes", number(status->resident_file_bytes));
     json_object_set_new(out, "heap_bytes", number(status->heap_bytes));
+    if (status->memory_limit_bytes > 0) json_object_set_new(out, "memory_limit_bytes", number(status->memory_limit_bytes));
 }
 
 static void put_seen(json_t *out, const struct status_replica *replica) {
@@ -190,6 +191,9 @@ static void put_gauges(json_t *list, const struct status_node *status) {
     metric(list, "heraclius_enrolment", "gauge", "number of the newest enrolment", NULL, replica->enrolment);
     metric(list, "heraclius_clients_enrolled", "gauge", "clients on record, revoked ones too", NULL, replica->clients_enrolled);
     metric(list, "heraclius_resident_bytes", "gauge", "resident memory", NULL, status->resident_bytes);
+    if (status->memory_limit_bytes > 0)
+        metric(list, "heraclius_memory_limit_bytes", "gauge", "memory that the node can have: the machine's, or its control group's", NULL,
+               status->memory_limit_bytes);
     for (uint32_t i = 0; i < status->budget_count; i++) {
         metric(list, "heraclius_memory_budget_bytes", "gauge", i == 0 ? "the most that a part of the node may come to use" : "",
                json_pack("{s:s}", "part", status->budget[i].name), status->budget[i].value);

@@ -186,6 +186,7 @@ struct status_node {
     uint64_t resident_bytes;
     uint64_t resident_file_bytes; /* of these, pages of files: the program and the stores' maps */
     uint64_t heap_bytes;
+    uint64_t memory_limit_bytes; /* that this process can have; 0: not known */
     uint64_t wal_bytes, wal_map_bytes; /* the file and the most that it may grow to */
     uint32_t prune_holder;             /* whom pruning waits for; replica.members: nobody */
     int64_t clock_difference_ms;       /* this machine's calendar less the cluster's time */

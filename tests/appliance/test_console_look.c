@@ -167,6 +167,11 @@ static void each_thing_that_is_wrong_is_a_reason(void **state) {
     assert_false(is_reason("nearly full"));
     facts.node.wal_bytes = 58 << 20;
     assert_true(is_reason("write-ahead store is nearly full"));
+    facts.node.memory_limit_bytes = 1000 << 20, facts.node.resident_bytes = 999 << 20, facts.node.resident_file_bytes = 100 << 20;
+    assert_false(is_reason("memory"));
+    assert_non_null(strstr(look(80, 0), "memory     999 MiB resident of 1000 MiB, budget of the node 96 MiB\n"));
+    facts.node.resident_bytes = 1000 << 20;
+    assert_true(is_reason("nearly used up the memory that it can have, 1000 MiB"));
     facts.node.clock_difference_ms = -5000;
     assert_false(is_reason("the cluster's time"));
     facts.node.clock_difference_ms = -9000;
@@ -254,6 +259,7 @@ static void our_own_node_is_understood(void **state) {
     snprintf(node.name, sizeof node.name, "s3-n2");
     node.ready = true;
     node.wal_bytes = 5, node.wal_map_bytes = 6, node.links_up = 7, node.resident_bytes = 8, node.clock_difference_ms = -9;
+    node.resident_file_bytes = 30, node.memory_limit_bytes = 31;
     node.budget_count = 1;
     node.budget[0].value = 10;
     struct status_replica *replica = &node.replica;
@@ -283,7 +289,8 @@ static void our_own_node_is_understood(void **state) {
                                (uint64_t)-seen->clock_difference_ms, seen->budget_bytes, seen->epoch, seen->view, seen->height, seen->prepared,
                                seen->executed, seen->checkpoint, seen->decisions, seen->view_changes, seen->evidence, seen->scrub_found,
                                seen->scrub_repaired, seen->attacks[0].value, seen->dropped[0].value, seen->seen[1].height, seen->seen[1].view,
-                               seen->pairs[0].consumed, seen->pairs[0].sent, seen->pairs[0].acknowledged, seen->pairs[0].held};
+                               seen->pairs[0].consumed, seen->pairs[0].sent, seen->pairs[0].acknowledged, seen->pairs[0].held,
+                               seen->resident_file_bytes, seen->memory_limit_bytes};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) assert_int_equal(values[i], 5 + i);
 }
 

@@ -114,7 +114,7 @@ def pages(cases, admin, system):
     cases.case("/metrics: the histogram of commit latency adds up", not wrong, wrong[:1])
     needed = ("heraclius_up", "heraclius_view", "heraclius_height", "heraclius_leader", "heraclius_queue_depth", "heraclius_links_up",
               "heraclius_dropped_total", "heraclius_attacks_total", "heraclius_commit_seconds_bucket", "heraclius_counter",
-              "heraclius_resident_bytes", "heraclius_memory_budget_bytes")
+              "heraclius_resident_bytes", "heraclius_memory_budget_bytes", "heraclius_memory_resident_bytes", "heraclius_memory_limit_bytes")
     lacking = [(m, n) for m in needed for n in system.names if not any(name == m and f'node="{n}"' in (labels or "") for name, labels in seen)]
     cases.case("/metrics: each node has what an operator needs", not lacking, lacking)
     before = seen["heraclius_decisions_total", '{node="c0-n0"}']
