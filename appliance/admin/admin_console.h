@@ -14,8 +14,9 @@
  * page of another site can read them by a name of its own that leads here. A change is a POST with the session's CSRF token, from no other origin;
  * it is in the audit log before it is done.
  *
- * Limits: ADMIN_CONNECTIONS_MAX a listener; past ADMIN_CONNECTIONS_FULL each new one ends the oldest, so slow ones cannot keep others out; a
- * request's head has ADMIN_HEAD_BYTES, its body ADMIN_BODY_BYTES; a release is streamed, one at a time (admin_task.h).
+ * Limits: ADMIN_CONNECTIONS_MAX a listener; past ADMIN_CONNECTIONS_FULL each new one ends the oldest of the address that has most, so slow ones
+ * cannot keep others out, nor a flood from one address end another's; a request's head has ADMIN_HEAD_BYTES, its body ADMIN_BODY_BYTES; a release is
+ * streamed, one at a time (admin_task.h).
  */
 #ifndef APPLIANCE_ADMIN_CONSOLE_H
 #define APPLIANCE_ADMIN_CONSOLE_H

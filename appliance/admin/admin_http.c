@@ -7,13 +7,19 @@
 
 #include "appliance/admin/admin_console.h"
 
+struct open {
+    int fd;
+    uint8_t from[16]; /* whom it is from: an IPv4 address, or the first half of an IPv6 one, in which one machine can have all addresses */
+    size_t same;      /* how many are open from there */
+};
+
 struct admin_listener {
     struct admin_server *server;
     struct MHD_Daemon *daemon;
     bool tls;
     /* Connections in the order in which they came. Only the daemon's thread is here: each is open until it has told of its end. */
     size_t open_count;
-    int open[ADMIN_CONNECTIONS_MAX];
+    struct open open[ADMIN_CONNECTIONS_MAX];
 };
 
 /* A request, and its body as it comes in. */
@@ -94,13 +100,60 @@ static struct admin_request request_of(const struct admin_listener *listener, st
     return request;
 }
 
+/* As many more, or fewer, from there. */
+static size_t open_same(struct admin_listener *listener, const uint8_t from[16], bool more) {
+    size_t count = 0;
+    for (size_t i = 0; i < listener->open_count; i++) {
+        struct open *one = &listener->open[i];
+        if (memcmp(one->from, from, sizeof one->from) != 0) continue;
+        one->same = more ? one->same + 1 : one->same - 1;
+        count++;
+    }
+    return count;
+}
+
+static void open_remove(struct admin_listener *listener, size_t at) {
+    const struct open gone = listener->open[at];
+    memmove(listener->open + at, listener->open + at + 1, (--listener->open_count - at) * sizeof listener->open[0]);
+    (void)open_same(listener, gone.from, false);
+}
+
 /* The connection is not among those that a flood of new ones ends. */
 static void open_forget(struct admin_listener *listener, int fd) {
     for (size_t i = 0; i < listener->open_count; i++) {
-        if (listener->open[i] != fd) continue;
-        memmove(listener->open + i, listener->open + i + 1, (--listener->open_count - i) * sizeof listener->open[0]);
+        if (listener->open[i].fd != fd) continue;
+        open_remove(listener, i);
         return;
     }
+}
+
+static void from_of(struct MHD_Connection *connection, uint8_t from[16]) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info != NULL ? info->client_addr : NULL;
+    memset(from, 0, 16);
+    if (address != NULL && address->sa_family == AF_INET) {
+        memcpy(from + 12, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+    } else if (address != NULL && address->sa_family == AF_INET6) {
+        const struct in6_addr *of = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+        memcpy(from, of->s6_addr, IN6_IS_ADDR_V4MAPPED(of) ? 16 : 8);
+        if (IN6_IS_ADDR_V4MAPPED(of)) memset(from, 0, 12);
+    }
+}
+
+/* A new one. When there are many, the oldest of whoever has most goes: it reads its end now, and is closed by the loop. Who floods ends his own. */
+static void open_add(struct admin_listener *listener, struct MHD_Connection *connection, int fd) {
+    size_t worst = 0;
+    if (listener->open_count >= ADMIN_CONNECTIONS_FULL) {
+        for (size_t i = 1; i < listener->open_count; i++) {
+            if (listener->open[i].same > listener->open[worst].same) worst = i;
+        }
+        (void)shutdown(listener->open[worst].fd, SHUT_RDWR);
+        open_remove(listener, worst);
+    }
+    struct open one = {.fd = fd};
+    from_of(connection, one.from);
+    one.same = open_same(listener, one.from, true) + 1;
+    listener->open[listener->open_count++] = one;
 }
 
 static void resume(void *context) {
@@ -185,11 +238,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     (void)of_socket;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         if (listener->tls && listener->server->tls.pins_count > 0 && session_of(connection) != NULL) admin_tls_ask(session_of(connection));
-        if (listener->open_count >= ADMIN_CONNECTIONS_FULL) { /* the oldest reads its end now, and is closed by the loop */
-            (void)shutdown(listener->open[0], SHUT_RDWR);
-            memmove(listener->open, listener->open + 1, --listener->open_count * sizeof listener->open[0]);
-        }
-        listener->open[listener->open_count++] = fd;
+        open_add(listener, connection, fd);
         return;
     }
     open_forget(listener, fd);

@@ -62,7 +62,7 @@ def misfit(value, schema, doc, at="$"):
 
 
 def certificate(cases, admin, system, sockets):
-    shown = [line.split()[-1] for line in admin.lines if line.startswith("certificate SHA-256 ")]
+    shown = admin.wait(lambda: [line.split()[-1] for line in admin.lines if line.startswith("certificate SHA-256 ")], 5)
     own = fingerprint(f"{admin.state}/tls.cert")
     cases.case("a certificate is made and its SHA-256 shown", shown == [own], (shown, own))
     cases.case("its key is for its owner alone", stat.S_IMODE(os.stat(f"{admin.state}/tls.key").st_mode) == 0o600)
@@ -437,12 +437,16 @@ def hostile(cases, admin, own, rng, times):
             pass
     good = admin.https("GET", "/livez")[0] == 200 and admin.process.poll() is None
     cases.case("garbage within TLS and in place of its handshake hurts nobody", good)
+    half = admin.connect()  # of somebody else, in the middle of a request
+    half.sendall(b"GET /livez HTTP/1.1\r\nHost: test.example\r\n")
     slow = []
     for port in (admin.base, admin.base + 1):
         for _ in range(SLOW):
             s = socket.socket()
             s.settimeout(5)
+            s.bind(("127.0.0.9", 0))
             try:
+                half.sendall(b"X" if len(slow) % 100 == 0 else b"")
                 s.connect(("127.0.0.1", port))
                 s.sendall(b"GET /" if port == admin.base else b"\x16\x03\x01\x02\x00")
             except OSError:
@@ -459,6 +463,13 @@ def hostile(cases, admin, own, rng, times):
     cases.case(f"{SLOW} slow connections on each port, a byte now and then: /livez is answered on both (at worst after {worst:.2f} s)",
                served == [200] * 10, served)
     cases.case(f"they cost little ({kib} KiB resident)", kib < 64 << 10, kib)
+    try:
+        half.sendall(b": y\r\n\r\n")
+        got = half.recv(100)
+    except OSError as error:
+        got = str(error).encode()
+    half.close()
+    cases.case("and end nobody's request that comes from another address", b" 200 " in got, got)
     for s in slow:
         s.close()
     cases.case("and a session outlives it", admin.https("GET", "/api/v1/session", cookie=own[0])[0] == 200)
