@@ -13,7 +13,6 @@ power_cut.py short|long [SEED]
 """
 import os
 import random
-import struct
 import subprocess
 import sys
 import tempfile
@@ -22,34 +21,12 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import boot  # noqa: E402
 from boot import Cases, Console, vm  # noqa: E402
+from steps import writes  # noqa: E402
 
-MEGABYTES, SECTOR, BLOCK = 600, 512, 4096
-LOG_MAGIC, FLUSH, FUA, DISCARD = 0x6A736677736872, 1, 2, 4
+MEGABYTES = 600
 OWNER = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"  # RFC 8032, 7.1, test 1
 FILES = ("node/node.key", "public/request", "public/owner", "config/bundle", "disk")
 MARK = b"HERACLIUS-FORMATTING\n"
-
-
-def logged(disk, log):
-    return ["-blockdev", f"driver=file,node-name=raw0,filename={disk}", "-blockdev", f"driver=file,node-name=log0,filename={log}", "-blockdev",
-            "driver=blklogwrites,node-name=disk0,file=raw0,log=log0,log-sector-size=512", "-device", "virtio-blk-pci,drive=disk0,serial=disk0"]
-
-
-def record(path):
-    """(flags, byte, content) of each entry, in the order in which the disk was told."""
-    with open(path, "rb") as file:
-        magic, version, count, size = struct.unpack("<QQQI", file.read(28))
-        if (magic, version, size) != (LOG_MAGIC, 1, SECTOR):
-            raise vm.Failed("QEMU's record of writes has another form")
-        at, entries = SECTOR, []
-        for _ in range(count):
-            file.seek(at)
-            sector, sectors, flags, _ = struct.unpack("<QQQQ", file.read(32))
-            file.seek(at + SECTOR)
-            content = b"" if flags & DISCARD else file.read(sectors * SECTOR)
-            entries.append((flags, sector * SECTOR, content))
-            at += SECTOR + (0 if flags & DISCARD else sectors * SECTOR)
-    return entries
 
 
 def copy(path, to):
@@ -59,18 +36,10 @@ def copy(path, to):
 def cut(path, entries, point, seed, before):
     """The disk after a cut in front of entry `point`, the same for the same seed; `before`: what it was at first."""
     chance = random.Random(f"{seed} {point}")
-    settled = max((i for i in range(point) if entries[i][0] & FLUSH), default=-1)
     keep = chance.choice((0.0, 0.5, 1.0))
     copy(before, path)
     with open(path, "r+b") as file:
-        for i in range(point):
-            flags, at, content = entries[i]
-            whole = i < settled or flags & FUA
-            for begin in range(at - at % BLOCK, at + len(content), BLOCK):
-                if whole or chance.random() < keep:
-                    piece = content[max(begin - at, 0):begin + BLOCK - at]
-                    file.seek(max(begin, at))
-                    file.write(piece)
+        writes.cut(file, entries, point, chance, keep)
 
 
 def files_of(disk):
@@ -103,7 +72,7 @@ def verdict(path, whole):
 def first_boot(folder, out, disk, name):
     log = os.path.join(folder, f"{name}.writes")
     open(log, "wb").close()
-    with vm.Machine(os.path.join(folder, name), vm.direct(out, "amd64"), [logged(disk, log), ["-uuid", boot.UUID]]) as m:
+    with vm.Machine(os.path.join(folder, name), vm.direct(out, "amd64"), [writes.logged(disk, log), ["-uuid", boot.UUID]]) as m:
         console = Console(m)
         said = [console.job(f"owner {OWNER} sure"), console.job("request first"), console.job("config number 1;node n1;net any dhcp;ready")]
         if [answer[0] for answer in said] != ["ok"] * 3:
@@ -111,7 +80,7 @@ def first_boot(folder, out, disk, name):
         m.send(b"halt sure\n")
         if not m.ended(60):
             raise vm.Failed("the machine does not halt")
-    return record(log)
+    return writes.record(log)
 
 
 def boots(cases, out, path, make, points):
