@@ -392,7 +392,7 @@ IMAGE_VERSION ?=
 FRESH ?=
 IMAGE_PROGRAMS = $(filter $(addprefix build/$(IMAGE_FLAVOUR)/heraclius-,admin console setup net slots),$(PROGRAMS_$(IMAGE_FLAVOUR)))
 
-.PHONY: setup-image image images repro boot cluster diverse-cluster split-map big-endian test-upgrade test-rollback
+.PHONY: setup-image image images repro boot cluster cluster-chaos diverse-cluster split-map big-endian test-upgrade test-rollback
 test-upgrade: ## a machine upgrades itself by UEFI, in a virtual machine: on trial, blessed, back by itself when the image is bad
 	@tests/image/upgrade.py long
 test-rollback: setup-image ## a machine on an older copy of its data disk does not vote and says so, in a virtual machine beside seven local nodes
@@ -411,6 +411,8 @@ boot: ## one virtual machine from image/out with its console here; KVM=1 is fast
 	@image/boot --out $(OUT) --arch $(ARCH)
 cluster: setup-image product-gcc heraclius ## eight virtual machines from one image, from keys to verified answers, twice; one line of figures
 	@image/cluster
+cluster-chaos: setup-image product-gcc heraclius ## the same under load: kills, cuts, torn and damaged disks; SEED=N
+	@image/cluster-chaos $(if $(SEED),--seed $(SEED))
 diverse-cluster: images local-programs ## four nodes of one cluster on three architectures, two endians, two crypto back ends: same roots
 	@$(MAKE) --no-print-directory build/alone/heracliusd build/alone/heraclius-setup
 	@image/diverse-cluster --out $(OUT)
