@@ -26,7 +26,6 @@
 #include "init/program.h"
 #include "init/say.h"
 #include "init/slots.h"
-#include "init/words.h"
 
 enum { FEED_MS = 5000 };
 
@@ -133,7 +132,6 @@ int main(void) {
     (void)reboot(RB_DISABLE_CAD); /* ctrl-alt-del becomes a signal */
     bool mounted = mounts_early();
     say_start();
-    words_load("/proc/cmdline");
     say("Heraclius appliance");
     if (mounted) {
         modules_load("/etc/heraclius/modules", "/sys/bus");

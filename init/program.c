@@ -3,7 +3,6 @@
 #include "init/log.h"
 #include "init/say.h"
 #include "init/text.h"
-#include "init/words.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,7 +16,7 @@
 static const struct what {
     const char *name;
     const char *words[10];
-    const char *terminal; /* its standard input and output (the command line's heraclius.console=ttyS1 names another); NULL: output goes to its log */
+    const char *terminal; /* its standard input and output (the kernel's word heraclius.console=ttyS1 names another); NULL: output goes to its log */
 } whats[PROGRAMS] = {
     [PROGRAM_NODE] = {"node", {"/bin/heracliusd", "--config", "/data/node/node.conf"}, NULL},
     [PROGRAM_ADMIN] = {"admin", {"/bin/heraclius-admin", "--appliance"}, NULL},
@@ -54,9 +53,9 @@ void programs_prepare(void) {
 static _Noreturn void child(enum program program, int output) {
     const struct what *what = &whats[program];
     (void)setsid();
-    char path[64];
-    const char *port = what->terminal ? words_get("console") : NULL;
-    bool named = port && port[0] && strspn(port, LETTERS) == strlen(port) && text_form(path, sizeof path, "/dev/%s", port);
+    char line[4096], port[32], path[64];
+    bool named = what->terminal && text_read("/proc/cmdline", line, sizeof line) > 0 && text_option(line, "heraclius.console", port, sizeof port);
+    named = named && port[0] && strspn(port, LETTERS) == strlen(port) && text_form(path, sizeof path, "/dev/%s", port);
     int in = named ? open(path, O_RDWR) : -1;
     if (in < 0) in = open(what->terminal ? what->terminal : "/dev/null", O_RDWR); /* a console on the wrong port is better than none */
     int out = what->terminal ? in : output;

@@ -83,6 +83,16 @@ size_t text_words(char *line, char **words, size_t max) {
     return count;
 }
 
+bool text_option(const char *line, const char *name, char *out, size_t size) {
+    bool found = false;
+    for (size_t bytes, own = strlen(name); *(line += strspn(line, " \t\n")); line += bytes) {
+        bytes = strcspn(line, " \t\n");
+        if (bytes <= own || strncmp(line, name, own) != 0 || line[own] != '=') continue;
+        found = text_form(out, size, "%.*s", (int)(bytes - own - 1), line + own + 1);
+    }
+    return found;
+}
+
 bool text_number(const char *text, uint64_t max, uint64_t *out) {
     uint64_t value = 0;
     if (!*text) return false;

@@ -23,6 +23,9 @@ bool text_form(char *out, size_t size, const char *format, ...) __attribute__((f
 /* Splits in place at spaces and tabs; at most `max` words, the last one takes the rest when there are more. Returns their count. */
 size_t text_words(char *line, char **words, size_t max);
 
+/* The value of the last word `name`=VALUE among those of a line. False: there is none, or it does not fit. */
+bool text_option(const char *line, const char *name, char *out, size_t size) __attribute__((warn_unused_result));
+
 /* Decimal, nothing else, at most `max`. */
 bool text_number(const char *text, uint64_t max, uint64_t *out) __attribute__((warn_unused_result));
 

@@ -14,7 +14,6 @@
 
 #include "init/plan.h"
 #include "init/text.h"
-#include "init/words.h"
 #include "tests/init/files.h"
 
 static void a_file_is_read_whole_or_not_at_all(void **unused) {
@@ -123,32 +122,16 @@ static void a_folder_is_gone_through_until_it_is_enough(void **unused) {
 
 static void the_last_word_of_a_name_counts(void **unused) {
     (void)unused;
-    words_load(files_text("cmdline",
-                          "quiet heraclius.console=ttyS0 console=x heraclius.console=ttyS1 heraclius.consoles=no heraclius.bare xheraclius.y=1\n"));
-    assert_string_equal(words_get("console"), "ttyS1");
-    assert_string_equal(words_get("bare"), "");
-    assert_null(words_get("quiet"));
-    assert_null(words_get("y"));
-    assert_null(words_get("consol"));
-    words_load(files_path("no-such-line"));
-    assert_null(words_get("console"));
-}
-
-static void a_command_line_is_bounded(void **unused) {
-    (void)unused;
-    static char line[WORDS_LINE_BYTES + 1];
-    memset(line, 'x', sizeof line);
-    memcpy(line, "heraclius.a=1 ", 14);
-    words_load(files_put("long", line, WORDS_LINE_BYTES - 1));
-    assert_string_equal(words_get("a"), "1");
-    words_load(files_put("too-long", line, WORDS_LINE_BYTES));
-    assert_null(words_get("a"));
-    size_t at = 0;
-    for (int i = 0; i <= WORDS_MAX; i++) at += (size_t)snprintf(line + at, sizeof line - at, "heraclius.w%d=%d ", i, i);
-    words_load(files_put("many", line, at));
-    assert_string_equal(words_get("w0"), "0");
-    assert_string_equal(words_get("w63"), "63");
-    assert_null(words_get("w64"));
+    static const char line[] = "quiet here.console=ttyS0 console=x\there.console=ttyS1 here.consoles=no here.bare xhere.y=1 z=\n";
+    static const char *const none[] = {"quiet", "here.bare", "here.y", "here.consol"};
+    char value[6] = "";
+    assert_true(text_option(line, "here.console", value, sizeof value));
+    assert_string_equal(value, "ttyS1");
+    assert_true(text_option(line, "z", value, sizeof value));
+    assert_string_equal(value, "");
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) assert_false(text_option(line, none[i], value, sizeof value));
+    assert_false(text_option("", "quiet", value, sizeof value));
+    assert_false(text_option(line, "here.console", value, 5));
 }
 
 /* ---- plans ---- */
@@ -218,7 +201,6 @@ int main(void) {
         cmocka_unit_test(only_printable_ascii_goes_to_a_console),
         cmocka_unit_test(a_folder_is_gone_through_until_it_is_enough),
         cmocka_unit_test(the_last_word_of_a_name_counts),
-        cmocka_unit_test(a_command_line_is_bounded),
         cmocka_unit_test(a_plan_is_read),
         cmocka_unit_test(what_is_no_plan_is_refused),
         cmocka_unit_test(a_line_of_a_plan_is_so_long),
