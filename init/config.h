@@ -8,7 +8,7 @@
  *   QEMU's fw_cfg       opt/heraclius/config, at most CONFIG_FW_CFG_MAX: the kernel reads it byte by byte, and each page from its beginning anew
  *   a disk              vfat or ISO 9660 with the label HERACLIUS-CFG, its file heraclius.cfg
  *
- * and later whatever the console or the admin hands in. Labels on disk: vfat at byte 71 (FAT32) or 43 (FAT12, FAT16) of the boot sector, 11 bytes,
+ * and later whatever the console hands in. Labels on disk: vfat at byte 71 (FAT32) or 43 (FAT12, FAT16) of the boot sector, 11 bytes,
  * filled up with spaces; it is HERACLIUS-C then, its first 11. ISO 9660: at byte 40 of the descriptor at byte 32768, 32 bytes.
  */
 #ifndef INIT_CONFIG_H

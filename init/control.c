@@ -22,13 +22,15 @@
 
 #define PATH "/run/init/control.sock"
 #define SETUP "/bin/heraclius-setup"
-#define TRIAL 107 /* its user, who asks for two words only */
 
 /* Whose requests are heard, and when each may have the next job. */
+enum { INIT = 1, ADMIN = 2, CONSOLE = 4, TRIAL = 8, OPERATOR = INIT | CONSOLE };
 static struct user {
     uid_t user;
+    unsigned bit;
+    const char *name;
     uint64_t job_ms;
-} users[] = {{0, 0}, {101, 0}, {102, 0}, {TRIAL, 0}};
+} users[] = {{0, INIT, "init", 0}, {101, ADMIN, "admin", 0}, {102, CONSOLE, "console", 0}, {107, TRIAL, "trial", 0}};
 
 static struct {
     int listener;
@@ -92,22 +94,29 @@ static void status(uint64_t now_ms) {
     }
 }
 
-static void log_of(const char *name, uint64_t bytes) {
-    int program = program_of(name);
-    if (program < 0 && strcmp(name, "init") != 0) {
-        answer("error no program %s\n", name);
-        return;
-    }
-    answer("ok\n");
+/* How many of the newest bytes go behind "ok". */
+static bool answer_ok(const char *number, size_t *bytes) {
+    uint64_t asked = CONTROL_ANSWER_BYTES;
+    bool good = !number || text_number(number, CONTROL_ANSWER_BYTES, &asked);
+    answer(good ? "ok\n" : "error not a number of bytes: %s\n", number);
     size_t room = sizeof self.answer - self.answer_bytes;
-    self.answer_bytes += log_newest(program < 0 ? say_log() : &program_now((enum program)program)->log, self.answer + 3, bytes < room ? bytes : room);
+    *bytes = asked < room ? asked : room;
+    return good;
 }
 
-static void kernel_log(uint64_t bytes) {
+static void log_of(const char *name, const char *number) {
+    int program = program_of(name);
+    size_t bytes;
+    if (program < 0 && strcmp(name, "init") != 0) answer("error no program %s\n", name);
+    else if (answer_ok(number, &bytes)) {
+        self.answer_bytes += log_newest(program < 0 ? say_log() : &program_now((enum program)program)->log, self.answer + self.answer_bytes, bytes);
+    }
+}
+
+static void kernel_log(const char *number) {
     enum { READ_ALL = 3 };
-    answer("ok\n");
-    size_t room = sizeof self.answer - self.answer_bytes;
-    int count = klogctl(READ_ALL, self.answer + 3, (int)(bytes < room ? bytes : room));
+    size_t bytes;
+    int count = answer_ok(number, &bytes) ? klogctl(READ_ALL, self.answer + self.answer_bytes, (int)bytes) : 0;
     if (count > 0) self.answer_bytes += (size_t)count;
 }
 
@@ -126,7 +135,7 @@ static enum control_wish config(struct user *user, int fd, uint64_t now_ms) {
         return CONTROL_NOTHING;
     }
     if (!job_allowed(user, now_ms)) return CONTROL_NOTHING;
-    bool good = config_offer(fd, user->user == 0 ? "init" : user->user == 101 ? "admin" : "console", reason);
+    bool good = config_offer(fd, user->name, reason);
     user->job_ms = machine_now_ms() + CONTROL_JOB_MS;
     if (good) answer("ok\nconfig_number=%llu\nconfig_text=%s\n", (unsigned long long)config_plan()->number, stage_text(STAGE_CONFIG));
     else answer("error %s\n", reason);
@@ -165,90 +174,90 @@ static enum control_wish slots(const char *word, int upload, struct user *user, 
     return good && !bless && strcmp(word, "upgrade") != 0 ? CONTROL_REBOOT : CONTROL_NOTHING;
 }
 
-/* Is it this word, with so many after it? */
-static bool is(char **words, size_t count, const char *word, size_t least, size_t most) {
-    return count > least && count <= most + 1 && strcmp(words[0], word) == 0;
-}
-
-/* ---- what may hurt ---- */
+/* ---- who may ask for what (spec/appliance.md A-28) ---- */
 
 #define ONE_FAULT_LESS "until this node votes again, its cluster can bear one fault less"
+#define ONE_FAULT_FOR_GOOD "its cluster can bear one fault less until a CONFIG gives its place to a new node"
 
-static const struct action {
+enum word { STATUS, LOG, KMSG, CONFIG, UPGRADE, REQUEST, RESTART, REBOOT, HALT, OWNER, RETIRE, BLESS, FAIL, ROLLBACK, ADOPT, WORDS };
+
+static const struct {
     const char *name;
-    size_t words; /* behind it, without "sure" */
-    const char *cost;
-} actions[] = {
-    {"restart", 1, "the program is away for a moment; if it is the node: " ONE_FAULT_LESS},
-    {"reboot", 0, ONE_FAULT_LESS},
-    {"halt", 0, ONE_FAULT_LESS ", and somebody has to switch this machine on"},
-    {"owner", 1, "from then on only the holder of this key configures this node; it does not change while the node has its keys"},
-    {"retire", 0, "this node's key never signs again, and its cluster can bear one fault less until a CONFIG gives its place to a new node"},
-    {"bless", 0, "the image that runs is kept though its node has not voted: only another roll back would leave it"},
-    {"fail", 0, "the image that runs is given up, and the other one started: " ONE_FAULT_LESS},
-    {"rollback", 0, "the other image is started, on trial: " ONE_FAULT_LESS},
-    {"adopt", 0, "if the machine that this disk is from still runs its node anywhere, two sign with one key: that is a fault of a member, for good"},
+    unsigned users;
+    size_t least, most; /* words behind it, without "sure" */
+    const char *cost;   /* NULL: it is done without "sure" */
+} all_words[WORDS] = {
+    [STATUS] = {"status", OPERATOR | ADMIN | TRIAL, 0, 0, NULL},
+    [LOG] = {"log", OPERATOR | ADMIN, 1, 2, NULL},
+    [KMSG] = {"kmsg", OPERATOR | ADMIN, 0, 1, NULL},
+    [CONFIG] = {"config", OPERATOR, 0, 0, NULL},
+    [UPGRADE] = {"upgrade", OPERATOR | ADMIN, 0, 0, NULL},
+    [REQUEST] = {"request", OPERATOR, 0, 1, NULL},
+    [RESTART] = {"restart", OPERATOR | ADMIN, 1, 1, "the program is away for a moment; if it is the node: " ONE_FAULT_LESS},
+    [REBOOT] = {"reboot", OPERATOR | ADMIN, 0, 0, ONE_FAULT_LESS},
+    [HALT] = {"halt", OPERATOR | ADMIN, 0, 0, ONE_FAULT_LESS ", and somebody has to switch this machine on"},
+    [OWNER] = {"owner", OPERATOR, 1, 1, "from then on only this key's holder configures this node; it does not change while the node has its keys"},
+    [RETIRE] = {"retire", OPERATOR, 0, 0, "this node's key never signs again: " ONE_FAULT_FOR_GOOD},
+    [BLESS] = {"bless", OPERATOR | TRIAL, 0, 0, "the image that runs is kept though its node has not voted: only another roll back would leave it"},
+    [FAIL] = {"fail", OPERATOR | TRIAL, 0, 0, "the image that runs is given up, and the other one started: " ONE_FAULT_LESS},
+    [ROLLBACK] = {"rollback", OPERATOR | ADMIN, 0, 0, "the other image is started, on trial: " ONE_FAULT_LESS},
+    [ADOPT] = {"adopt", OPERATOR, 0, 0,
+               "if the machine that this disk is from still runs its node anywhere, two sign with one key: that is a fault of a member, for good"},
 };
 
-static enum control_wish act(const char *name, const char *word, struct user *user, uint64_t now_ms) {
-    const char *const owner[] = {SETUP, "owner", word, NULL}, *const retire[] = {SETUP, "retire", NULL};
-    const char *fault = NULL;
-    int program = word ? program_of(word) : -1;
-    if (strcmp(name, "owner") == 0) {
-        (void)setup(user, owner, now_ms);
-        return CONTROL_NOTHING;
-    }
-    if (strcmp(name, "retire") == 0) {
+/* It is allowed, and whole. `of`: the word behind it, or NULL. */
+static enum control_wish carry_out(enum word word, const char *of, const char *second, int fd, struct user *user, uint64_t now_ms) {
+    const char *const owner[] = {SETUP, "owner", of, NULL}, *const retire[] = {SETUP, "retire", NULL}, *fault = NULL;
+    int program = word == RESTART ? program_of(of) : -1;
+    switch (word) {
+    case STATUS: status(now_ms); return CONTROL_NOTHING;
+    case LOG: log_of(of, second); return CONTROL_NOTHING;
+    case KMSG: kernel_log(of); return CONTROL_NOTHING;
+    case REQUEST: card_request(user, of, now_ms); return CONTROL_NOTHING;
+    case CONFIG: return config(user, fd, now_ms);
+    case UPGRADE: return slots("upgrade", fd, user, now_ms);
+    case BLESS:
+    case FAIL:
+    case ROLLBACK: return slots(all_words[word].name, -1, user, now_ms);
+    case OWNER: (void)setup(user, owner, now_ms); return CONTROL_NOTHING;
+    case RETIRE:
         if (!setup(user, retire, now_ms)) return CONTROL_NOTHING;
         config_files();
         program_again(PROGRAM_NODE, now_ms);
         return CONTROL_NOTHING;
-    }
-    if (strcmp(name, "bless") == 0 || strcmp(name, "fail") == 0 || strcmp(name, "rollback") == 0) return slots(name, -1, user, now_ms);
-    if (strcmp(name, "restart") == 0) {
+    case RESTART:
         if (program < 0) fault = "there is no such program";
         else program_again((enum program)program, now_ms);
+        break;
+    default: fault = word == ADOPT ? disk_adopt() : NULL;
     }
-    if (strcmp(name, "adopt") == 0) fault = disk_adopt();
     answer(fault ? "error %s\n" : "ok\n", fault);
-    if (fault || strcmp(name, "restart") == 0) return CONTROL_NOTHING;
-    return strcmp(name, "halt") == 0 ? CONTROL_HALT : CONTROL_REBOOT;
+    return fault || word == RESTART ? CONTROL_NOTHING : word == HALT ? CONTROL_HALT : CONTROL_REBOOT;
 }
 
-/* True: it was one of the actions. */
-static bool action(char **words, size_t count, struct user *user, uint64_t now_ms, enum control_wish *wish) {
-    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
-        const struct action *a = &actions[i];
-        if (!is(words, count, a->name, a->words, a->words + 1)) continue;
-        bool sure = count == a->words + 2 && strcmp(words[a->words + 1], "sure") == 0;
-        const char *word = a->words ? words[1] : NULL;
-        if (sure) *wish = act(a->name, word, user, now_ms);
-        else answer("error %s; to do it: %s%s%s sure\n", a->cost, a->name, word ? " " : "", word ? word : "");
-        return true;
-    }
-    return false;
+/* Somebody who is refused may be in strange hands: it is said, but does not fill the log. */
+static void refuse(enum word word, struct user *user, uint64_t now_ms) {
+    answer("error %s may not ask for %s\n", user->name, all_words[word].name);
+    if (now_ms < user->job_ms) return;
+    user->job_ms = now_ms + CONTROL_JOB_MS;
+    say("control: %s asked for %s, which it may not", user->name, all_words[word].name);
 }
 
 static enum control_wish request(char *line, int fd, struct user *user, uint64_t now_ms) {
-    char *words[4];
-    uint64_t bytes = CONTROL_ANSWER_BYTES;
-    enum control_wish wish = CONTROL_NOTHING;
+    char *words[4] = {NULL};
+    enum word word = 0;
     self.answer_bytes = 0;
     text_clean(line);
     size_t count = text_words(line, words, 4);
-    bool is_log = is(words, count, "log", 1, 2), is_kmsg = is(words, count, "kmsg", 0, 1);
-    const char *number = is_log && count == 3 ? words[2] : is_kmsg && count == 2 ? words[1] : "65536";
-    bool trial = user->user != TRIAL || is(words, count, "bless", 1, 1) || is(words, count, "fail", 1, 1);
-    if (trial && action(words, count, user, now_ms, &wish)) return wish;
-    if (trial && is(words, count, "upgrade", 0, 0)) return slots("upgrade", fd, user, now_ms);
-    if (is(words, count, "config", 0, 0)) return config(user, fd, now_ms);
-    if (is(words, count, "status", 0, 0)) status(now_ms);
-    else if (is(words, count, "request", 0, 1)) card_request(user, count == 2 ? words[1] : NULL, now_ms);
-    else if ((is_log || is_kmsg) && !text_number(number, CONTROL_ANSWER_BYTES, &bytes)) answer("error not a number of bytes: %s\n", number);
-    else if (is_log) log_of(words[1], bytes);
-    else if (is_kmsg) kernel_log(bytes);
-    else answer("error not understood: %s\n", count ? words[0] : "");
-    return wish;
+    while (word < WORDS && (count == 0 || strcmp(words[0], all_words[word].name) != 0)) word++;
+    const char *cost = word < WORDS ? all_words[word].cost : NULL;
+    size_t most = word < WORDS ? all_words[word].most + (cost != NULL) : 0;
+    bool sure = cost && count == most + 1 && strcmp(words[most], "sure") == 0;
+    if (word < WORDS && !(all_words[word].users & user->bit)) refuse(word, user, now_ms);
+    else if (word == WORDS || count <= all_words[word].least || count > most + 1) answer("error not understood: %s\n", count ? words[0] : "");
+    else if (cost && !sure) answer("error %s; to do it: %s%s%s sure\n", cost, words[0], most > 1 ? " " : "", most > 1 ? words[1] : "");
+    else return carry_out(word, words[1], words[2], fd, user, now_ms);
+    return CONTROL_NOTHING;
 }
 
 static void drop(unsigned i) {
