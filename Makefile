@@ -136,7 +136,8 @@ $(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(wildcard $d/*
 
 # The rules of some hundred test programs take make a while to read: these goals, which build none of them, do without.
 WITHOUT_TESTS := test-rollback all lib local-programs run start stop status reset setup help install uninstall image images repro boot cluster \
-                 diverse-cluster split-map big-endian test-upgrade test test-long test-unit test-fuzz test-tidy test-system test-image recipe
+                 diverse-cluster start-time split-map big-endian test-upgrade test test-long test-unit test-fuzz test-tidy test-system \
+                 test-image recipe
 TESTDIRS := $(if $(filter-out $(WITHOUT_TESTS),$(or $(MAKECMDGOALS),all)),$(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/*.c)))))
 $(foreach d,$(TESTDIRS),$(eval TMAINS_$d := $(wildcard tests/$d/test_*.c tests/$d/*_main.c)))
 $(foreach d,$(TESTDIRS),$(eval TFUZZ_$d := $(wildcard tests/$d/fuzz_*.c)))
@@ -392,7 +393,7 @@ IMAGE_VERSION ?=
 FRESH ?=
 IMAGE_PROGRAMS = $(filter $(addprefix build/$(IMAGE_FLAVOUR)/heraclius-,admin console setup net slots),$(PROGRAMS_$(IMAGE_FLAVOUR)))
 
-.PHONY: setup-image image images repro boot cluster cluster-chaos diverse-cluster split-map big-endian test-upgrade test-rollback
+.PHONY: setup-image image images repro boot cluster cluster-chaos diverse-cluster start-time split-map big-endian test-upgrade test-rollback
 test-upgrade: ## a machine upgrades itself by UEFI, in a virtual machine: on trial, blessed, back by itself when the image is bad
 	@tests/image/upgrade.py long
 test-rollback: setup-image ## a machine on an older copy of its data disk does not vote and says so, in a virtual machine beside seven local nodes
@@ -416,6 +417,8 @@ cluster-chaos: setup-image product-gcc heraclius ## the same under load: kills, 
 diverse-cluster: images local-programs ## four nodes of one cluster on three architectures, two endians, two crypto back ends: same roots
 	@$(MAKE) --no-print-directory build/alone/heracliusd build/alone/heraclius-setup
 	@image/diverse-cluster --out $(OUT)
+start-time: setup-image ## from power-on to a vote: how long, and where it goes, of a virtual machine that is started five times
+	@python3 tests/image/start_time.py
 split-map: ## a machine with eight CPUs beside local nodes: the split thread map, one pinned CPU a thread, the same root
 	@tests/setup image && python3 tests/image/threads.py
 big-endian: ## unit tests of the pure folders, and the vectors, as s390x programs under emulation
