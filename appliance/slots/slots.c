@@ -283,9 +283,9 @@ static enum system_error record_take(const struct slots *slots, const uint8_t by
     enum system_error error = release_decode(release, bytes, RELEASE_BYTES, fault);
     if (!error) error = release_verify(release, &slots->keys, fault);
     if (error) return error;
-    if (release->architecture != release_architecture_own())
+    if (release->architecture != slots->architecture)
         return system_fault_set(fault, SYSTEM_FOREIGN, "release %llu is for %s machines, this is %s", (unsigned long long)release->number,
-                                release_architecture_name(release->architecture), release_architecture_name(release_architecture_own()));
+                                release_architecture_name(release->architecture), release_architecture_name(slots->architecture));
     if (release->number <= slots->number)
         return system_fault_set(
             fault, SYSTEM_SERIAL,

@@ -55,13 +55,14 @@ struct slots {
     /* of this machine, from the caller */
     int running;     /* 1 or 2; 0: it did not start from a slot */
     uint64_t number; /* of the image that runs; 0: it has none */
+    enum release_architecture architecture;
     struct release_keys keys;
     struct slots_was now; /* what its node is, but for the number: written beside the slot that upgrade and rollback put next */
 };
 
 /* The name of a file as a slot's: 1 or 2, 0: none. */
 int slots_name_parse(const char *name, int *tries_left, int *tries_done);
-/* running, number and keys are set. On SYSTEM_OK slots_close() is due. */
+/* running, number, architecture and keys are set. On SYSTEM_OK slots_close() is due. */
 enum system_error slots_open(struct slots *slots, const struct fat_device *device, uint64_t bytes, struct system_fault *fault)
     __attribute__((warn_unused_result));
 void slots_close(struct slots *slots);

@@ -159,6 +159,7 @@ int slots_job(const char *root, const char *word) {
     off_t bytes = lseek(fd, 0, SEEK_END);
     enum system_error error = SYSTEM_OK;
     slots.number = number_read(root);
+    slots.architecture = release_architecture_own();
     slots.running = running_read(root);
     if (bytes < 0) error = system_fault_set(&fault, SYSTEM_FILE_UNREADABLE, "no boot partition was given");
     /* Whoever changes nothing needs no key: without an owner yet, slots are shown as unsigned. */

@@ -117,6 +117,7 @@ static enum system_error slots_at(struct slots *slots, struct boot_disk *disk, i
     memset(slots, 0, sizeof *slots);
     slots->running = running;
     slots->number = number;
+    slots->architecture = release_architecture_own();
     slots->keys = keys;
     slots->now = (struct slots_was){.phase = "observing", .height = 640, .linked = true};
     return slots_open(slots, &device, BOOT_DISK_BYTES, NULL);
