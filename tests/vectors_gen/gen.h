@@ -16,6 +16,7 @@ void gen_operations(json_t *out); /* spec/operations.md: batches, answers, execu
 void gen_links(json_t *out);      /* spec/links.md: handshake, records, frames */
 void gen_system(json_t *out);     /* spec/system.md: cards, system file, CONFIG, receipts */
 void gen_durability(json_t *out); /* spec/durability.md: LAST-SIGNED, checkpoints */
-void gen_appliance(json_t *out);  /* spec/appliance.md: blocks, card requests, bundles */
+void gen_appliance(json_t *out);  /* spec/appliance.md: blocks, card requests, bundles, releases */
+void gen_releases(json_t *out);   /* its part on releases */
 
 #endif

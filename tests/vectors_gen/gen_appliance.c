@@ -253,6 +253,7 @@ void gen_appliance(json_t *out) {
     gen_blocks(out);
     gen_requests(out, &own);
     gen_bundles(out, &made);
+    gen_releases(out);
     free(made.system);
     free(made.addresses);
     free(made.moved);
