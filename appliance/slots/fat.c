@@ -189,7 +189,7 @@ bool fat_find(struct fat *fat, uint32_t folder, const char *name, struct fat_fil
 
 bool fat_read(struct fat *fat, const struct fat_file *file, uint64_t at, void *out, size_t count) {
     uint32_t cluster = file->first, bytes = fat_cluster_bytes(fat);
-    if (at > file->bytes || count > file->bytes - at) return false;
+    if (at > file->bytes || count > file->bytes - at || at / bytes >= fat->clusters) return false;
     for (uint64_t skip = at / bytes; skip > 0; skip--) {
         if (!fat_is_cluster(fat, cluster)) return false;
         cluster = fat_next(fat, cluster);
@@ -212,15 +212,29 @@ bool fat_read(struct fat *fat, const struct fat_file *file, uint64_t at, void *o
 struct scan {
     struct fat *fat;
     uint32_t folders[FAT_FOLDERS_MAX], count;
+    uint64_t again; /* clusters that may be walked for second names yet */
 };
 
-static void chain_reach(struct fat *fat, uint32_t first, uint64_t clusters) {
+/* A second name is of the whole file: its chain has as many clusters. */
+static void chain_again(struct scan *scan, uint32_t first, uint64_t clusters) {
+    struct fat *fat = scan->fat;
+    uint32_t cluster = first;
+    uint64_t count = 0;
+    for (; count < clusters && fat_is_cluster(fat, cluster) && scan->again > 0; count++, scan->again--) cluster = fat_next(fat, cluster);
+    if (clusters == 0 || count < clusters || cluster < CLUSTER_END) fat->damaged = true;
+}
+
+static void chain_reach(struct scan *scan, uint32_t first, uint64_t clusters) {
+    struct fat *fat = scan->fat;
     if (first == 0 && clusters == 0) return;
     if (!fat_is_cluster(fat, first) || fat->used[first] == FAT_REACHED) {
         fat->damaged = true;
         return;
     }
-    if (fat->used[first] == FAT_FIRST) return; /* a second name of it */
+    if (fat->used[first] == FAT_FIRST) {
+        chain_again(scan, first, clusters);
+        return;
+    }
     uint32_t cluster = first;
     for (uint64_t i = 0; i < clusters; i++) {
         if (!fat_is_cluster(fat, cluster) || fat->used[cluster]) {
@@ -237,7 +251,7 @@ static bool scan_file(void *context, const struct fat_file *file) {
     struct scan *scan = context;
     struct fat *fat = scan->fat;
     if (!file->folder) {
-        chain_reach(fat, file->first, ((uint64_t)file->bytes + fat_cluster_bytes(fat) - 1) / fat_cluster_bytes(fat));
+        chain_reach(scan, file->first, ((uint64_t)file->bytes + fat_cluster_bytes(fat) - 1) / fat_cluster_bytes(fat));
         return true;
     }
     if (scan->count == FAT_FOLDERS_MAX)
@@ -259,7 +273,7 @@ static void folder_reach(struct fat *fat, uint32_t first) {
 }
 
 void fat_scan(struct fat *fat) {
-    struct scan scan = {.fat = fat, .folders = {fat->root}, .count = 1};
+    struct scan scan = {.fat = fat, .folders = {fat->root}, .count = 1, .again = 4 * (uint64_t)fat->clusters};
     memset(fat->used, 0, fat->clusters);
     fat->damaged = false;
     for (uint32_t i = 0; i < scan.count && !fat->damaged; i++) {

@@ -13,7 +13,8 @@
  *   A sector is taken to be written whole or not at all, and what was written before a sync is there after it.
  *
  * Limits: 512-byte sectors, FAT32, a table of FAT_TABLE_BYTES_MAX, FAT_FOLDERS_MAX folders; names of our own are ASCII. Bytes from the disk are
- * hostile: each number is checked, each chain is bounded. Damage that this does not understand (`damaged`) refuses every change that takes space.
+ * hostile: each number is checked, each chain is bounded. Damage (`damaged`: what two files share, what leads out of the partition, what goes round)
+ * refuses every change but those that write nothing but entries which are there: a name replaced in place, or erased.
  */
 #ifndef APPLIANCE_FAT_H
 #define APPLIANCE_FAT_H
@@ -53,6 +54,8 @@ struct fat_file {
 /* NULL, or why not. On NULL fat_close() is due. */
 const char *fat_open(struct fat *fat, const struct fat_device *device, uint64_t bytes) __attribute__((warn_unused_result));
 void fat_close(struct fat *fat);
+/* NULL, or that it is damaged. */
+const char *fat_fault(const struct fat *fat) __attribute__((warn_unused_result));
 
 /* Each entry of a folder (its first cluster), until the function says false. False: the folder cannot be read. */
 typedef bool fat_each_function(void *context, const struct fat_file *file);

@@ -7,10 +7,15 @@
 #include "appliance/slots/fat_inside.h"
 #include "merkle/bytes.h"
 
-enum { DAY_ZERO = 0x21 /* 1 January 1980: clocks are not asked */, BUFFER_BYTES = 1 << 16, INFO_FREE = 488, INFO_NEXT = 492, OWN_ENTRIES_MAX = 6 };
+enum { DAY_ZERO = 0x21 /* 1 January 1980: clocks are not asked */, BUFFER_BYTES = 1 << 16, INFO_FREE = 488, INFO_NEXT = 492, OWN_ENTRIES_MAX = 6,
+       SHORT_NUMBERS = 1000 };
 
 static const char no_write[] = "cannot be written", no_room[] = "has no room",
                   is_damaged[] = "is damaged: check it with fsck.vfat on another machine";
+
+const char *fat_fault(const struct fat *fat) {
+    return fat->damaged ? is_damaged : NULL;
+}
 
 static bool put(struct fat *fat, uint64_t at, const void *bytes, size_t count) {
     return fat->device.write(fat->device.context, at, bytes, count);
@@ -95,27 +100,34 @@ static bool short_name(const char *name, uint8_t out[11]) {
 }
 
 struct taken {
-    const uint8_t *name;
-    bool is;
+    bool numbers[SHORT_NUMBERS];
 };
+
+static void short_name_make(unsigned number, char out[12]) {
+    (void)snprintf(out, 12, "HRC%05uEFI", number % SHORT_NUMBERS);
+}
 
 static bool taken_look(void *context, const struct fat_file *file) {
     struct taken *taken = context;
-    taken->is = taken->is || memcmp(file->short_name, taken->name, 11) == 0;
-    return !taken->is;
+    char text[12];
+    unsigned number = 0;
+    for (int i = 3; i < 8 && file->short_name[i] >= '0' && file->short_name[i] <= '9'; i++) number = number * 10 + (file->short_name[i] - '0');
+    short_name_make(number, text);
+    if (memcmp(file->short_name, text, 11) == 0) taken->numbers[number] = true;
+    return true;
 }
 
-/* A short name that this folder lacks. */
+/* A short name that this folder lacks, found by one walk through it. */
 static bool short_name_new(struct fat *fat, uint32_t folder, uint8_t out[11]) {
+    struct taken taken = {{false}};
     char text[12];
-    for (unsigned i = 1; i < 1000; i++) {
-        struct taken taken = {.name = out};
-        (void)snprintf(text, sizeof text, "HRC%05uEFI", i);
-        memcpy(out, text, 11);
-        if (!fat_each(fat, folder, taken_look, &taken)) return false;
-        if (!taken.is) return true;
-    }
-    return false;
+    unsigned number = 1;
+    if (!fat_each(fat, folder, taken_look, &taken)) return false;
+    while (number < SHORT_NUMBERS && taken.numbers[number]) number++;
+    if (number == SHORT_NUMBERS) return false;
+    short_name_make(number, text);
+    memcpy(out, text, 11);
+    return true;
 }
 
 /* The long part of a name, in the order on disk; returns how many entries that is. */
@@ -309,6 +321,8 @@ const char *fat_rename(struct fat *fat, uint32_t folder, const struct fat_file *
         (void)long_put(name, file->short_name, sector + (file->at[0] - at));
         return put(fat, at, sector, sizeof sector) && sync_all(fat) ? NULL : no_write;
     }
+    /* What looks unused in this folder may be another file's. */
+    if (fat->damaged) return is_damaged;
     uint32_t count = entries_make(fat, folder, name, file->first, file->bytes, entries);
     const char *fault = count ? place(fat, folder, entries, count) : no_room;
     return fault ? fault : fat_erase(fat, file);

@@ -11,7 +11,7 @@
 
 #define NEW_NAME "slot.new"
 
-enum { NAME_BYTES = 40, CHUNK = 1 << 16 };
+enum { NAME_BYTES = 40, CHUNK = 1 << 16, ERASED_MAX = 16 /* a slot has 4 names, and half as many again after a cut */ };
 
 /* ---- names ---- */
 
@@ -324,18 +324,30 @@ static bool erase_look(void *context, const struct fat_file *file) {
 /* Every name of a slot, and its record. */
 static const char *erase_all(struct slots *slots, int slot) {
     struct erasing erasing = {.slots = slots, .slot = slot};
-    for (;;) {
+    for (unsigned i = 0; i < ERASED_MAX; i++) {
         erasing.found = false;
         if (!fat_each(&slots->fat, slots->folder, erase_look, &erasing)) return "cannot be read";
         if (!erasing.found) return NULL;
         const char *text = fat_erase(&slots->fat, &erasing.file);
         if (text) return text;
     }
+    return "has the same name again and again";
+}
+
+/* Room for a UKI of so many bytes, its record, slotN.was, and one cluster more for the folder. The other slot is emptied only where that helps. */
+static const char *room_make(struct slots *slots, int to, uint64_t bytes) {
+    const struct slot *other = &slots->slots[to - 1];
+    uint64_t each = (uint64_t)slots->fat.cluster_sectors * FAT_SECTOR, wanted = (bytes + each - 1) / each * each + 3 * each;
+    const char *text = fat_fault(&slots->fat);
+    if (!text) text = erase_all(slots, 0);
+    if (text || fat_room(&slots->fat) >= wanted) return text;
+    uint64_t emptied = other->there ? (other->file.bytes + each - 1) / each * each + 2 * each : 0;
+    if (!other->twice && fat_room(&slots->fat) + emptied < wanted) return "has no room for it, even with the other slot empty";
+    return erase_all(slots, to);
 }
 
 static enum system_error upload_write(struct slots *slots, int to, const struct release *release, struct upload *upload, struct system_fault *fault) {
-    const char *text = erase_all(slots, 0);
-    if (!text && fat_room(&slots->fat) < release->bytes + 3 * RELEASE_BYTES) text = erase_all(slots, to);
+    const char *text = room_make(slots, to, release->bytes);
     if (!text) text = fat_put(&slots->fat, slots->folder, NEW_NAME, (uint32_t)release->bytes, upload_part, upload);
     if (upload->other_hash) return system_fault_set(fault, SYSTEM_ID_MISMATCH, "the image is not the one that was signed: it was damaged on the way");
     return disk_fault(fault, text);

@@ -1,13 +1,10 @@
 #include "tests/appliance/boot_disk.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "merkle/check.h"
 
 /* Sectors: 0 boot, 1 info, 8 to 23 and 24 to 39 the tables, 40 on clusters 2, 3, ... */
 enum {
@@ -50,7 +47,7 @@ static void folder_entry(uint8_t *at, const char *name, uint32_t first) {
 void boot_disk_make(struct boot_disk *disk, unsigned spread) {
     memset(disk, 0, sizeof *disk);
     uint8_t *b = disk->bytes = calloc(1, BOOT_DISK_BYTES);
-    assert_non_null(b);
+    CHECK(b);
     disk->writes_left = UINT32_MAX;
     memcpy(b, "\xEB\x58\x90MSDOS5.0", 11);
     put16(b + 11, SECTOR);
@@ -89,22 +86,23 @@ void boot_disk_free(struct boot_disk *disk) {
 
 static bool disk_read(void *context, uint64_t at, void *out, size_t count) {
     struct boot_disk *disk = context;
-    if (at > BOOT_DISK_BYTES || count > BOOT_DISK_BYTES - at) return false;
+    CHECK(at <= BOOT_DISK_BYTES && count <= BOOT_DISK_BYTES - at);
+    disk->reads++;
     memcpy(out, disk->bytes + at, count);
     return true;
 }
 
 static bool disk_write(void *context, uint64_t at, const void *bytes, size_t count) {
     struct boot_disk *disk = context;
-    assert_true(at <= BOOT_DISK_BYTES && count <= BOOT_DISK_BYTES - at && at % SECTOR == 0 && count % SECTOR == 0);
+    CHECK(at <= BOOT_DISK_BYTES && count <= BOOT_DISK_BYTES - at && at % SECTOR == 0 && count % SECTOR == 0);
     if (disk->writes_left == 0) return false;
     disk->writes_left--;
     memcpy(disk->bytes + at, bytes, count);
     if (disk->start == NULL) return true;
-    assert_true(disk->count < BOOT_WRITES_MAX);
+    CHECK(disk->count < BOOT_WRITES_MAX);
     struct boot_write *write = &disk->writes[disk->count++];
     *write = (struct boot_write){at, count, malloc(count), disk->syncs};
-    assert_non_null(write->bytes);
+    CHECK(write->bytes);
     memcpy(write->bytes, bytes, count);
     return true;
 }
@@ -120,9 +118,9 @@ struct fat_device boot_disk_device(struct boot_disk *disk) {
 }
 
 void boot_disk_record(struct boot_disk *disk) {
-    assert_null(disk->start);
+    CHECK(disk->start == NULL);
     disk->start = malloc(BOOT_DISK_BYTES);
-    assert_non_null(disk->start);
+    CHECK(disk->start);
     memcpy(disk->start, disk->bytes, BOOT_DISK_BYTES);
 }
 
@@ -136,9 +134,9 @@ void boot_disk_cut(const struct boot_disk *disk, unsigned writes, uint64_t seed,
     memset(out, 0, sizeof *out);
     out->bytes = malloc(BOOT_DISK_BYTES);
     out->writes_left = UINT32_MAX;
-    assert_non_null(out->bytes);
+    CHECK(out->bytes);
     memcpy(out->bytes, disk->start, BOOT_DISK_BYTES);
-    assert_true(writes <= disk->count);
+    CHECK(writes <= disk->count);
     for (unsigned i = 0; i < writes; i++) {
         const struct boot_write *write = &disk->writes[i];
         bool durable = write->synced < disk->writes[writes - 1].synced;
@@ -162,7 +160,7 @@ static bool is_data(uint32_t cluster) {
 
 static uint8_t *content_of(const struct boot_disk *disk, uint32_t first, uint32_t bytes) {
     uint8_t *content = malloc((size_t)bytes + SECTOR);
-    assert_non_null(content);
+    CHECK(content);
     uint32_t cluster = first;
     for (uint32_t at = 0; at < bytes; at += SECTOR) {
         if (!is_data(cluster) || table_get(disk, cluster) == 0) {
@@ -197,7 +195,7 @@ void boot_disk_look(const struct boot_disk *disk, struct boot_folder *folder) {
             }
             uint32_t sum = 0;
             for (unsigned i = 0; i < 11; i++) sum = ((sum >> 1 | sum << 7) + e[i]) & 0xFF;
-            assert_true(folder->count < BOOT_FILES_MAX);
+            CHECK(folder->count < BOOT_FILES_MAX);
             struct boot_file *file = &folder->files[folder->count++];
             if (name[0] && expected == 0 && sum == check)
                 (void)snprintf(file->name, sizeof file->name, "%.63s", name);

@@ -1,13 +1,13 @@
 /*
  * A boot partition in memory that remembers each write, so that a power cut after any of them can be tried: what was written before the last sync is
- * there, of what came after it any part is. And a reader of FAT32 that shares nothing with the product's.
+ * there, of what came after it any part is. Nobody reads or writes outside of it. And a reader of FAT32 that shares nothing with the product's.
  */
 #ifndef TESTS_APPLIANCE_BOOT_DISK_H
 #define TESTS_APPLIANCE_BOOT_DISK_H
 
 #include "appliance/slots/fat.h"
 
-enum { BOOT_DISK_BYTES = 1 << 20, BOOT_WRITES_MAX = 4096, BOOT_FILES_MAX = 32 };
+enum { BOOT_DISK_BYTES = 1 << 20, BOOT_WRITES_MAX = 4096, BOOT_FILES_MAX = 128 };
 
 struct boot_write {
     uint64_t at;
@@ -20,7 +20,7 @@ struct boot_disk {
     uint8_t *bytes;
     uint8_t *start; /* as it was when recording began */
     struct boot_write writes[BOOT_WRITES_MAX];
-    unsigned count, syncs;
+    unsigned count, syncs, reads;
     unsigned writes_left; /* then each write fails */
 };
 

@@ -10,8 +10,7 @@
 #include <string.h>
 
 #include "appliance/slots/slots.h"
-#include "merkle/sha256.h"
-#include "tests/appliance/boot_disk.h"
+#include "tests/appliance/boot_image.h"
 
 enum { IMAGE_BYTES = 70000, SEEDS = 6 };
 
@@ -29,81 +28,12 @@ static int start(void **state) {
     return 0;
 }
 
-/* ---- images ---- */
-
-/* A PE head with one section, .osrel, by the format's description; the rest is of no meaning. */
-static void image_make(uint8_t *image, uint64_t number, unsigned machine) {
-    memset(image, 0, IMAGE_BYTES);
-    for (unsigned i = 4096; i < IMAGE_BYTES; i++) image[i] = (uint8_t)(i * 31 + number * 7 + i / 512);
-    memcpy(image, "MZ", 2);
-    image[0x3C] = 0x80;
-    uint8_t *pe = image + 0x80, *section = pe + 24 + 16;
-    memcpy(pe, "PE\0\0", 4);
-    pe[4] = (uint8_t)machine;
-    pe[5] = (uint8_t)(machine >> 8);
-    pe[6] = 1;
-    pe[20] = 16;
-    memcpy(section, ".osrel\0\0", 8);
-    int bytes = snprintf((char *)image + 1024, 256, "ID=heraclius\nVERSION_ID=\"0.%llu\"\nIMAGE_VERSION=%llu\n", (unsigned long long)number,
-                         (unsigned long long)number);
-    section[8] = section[16] = (uint8_t)bytes;
-    section[21] = 4; /* at 1024 */
-}
-
-struct upload {
-    uint8_t bytes[RELEASE_BYTES + IMAGE_BYTES];
-    size_t count, at;
-    struct release release;
-};
-
-static unsigned own_machine(void) {
-    return release_architecture_own() == RELEASE_ARM64 ? 0xAA64 : 0x8664;
-}
-
-static void upload_seal(struct upload *upload, const struct ed25519_secret *by) {
-    sha256_hash(upload->bytes + RELEASE_BYTES, IMAGE_BYTES, upload->release.sha256);
-    release_sign(&upload->release, by);
-    release_encode(&upload->release, upload->bytes);
-}
-
-static void upload_make(struct upload *upload, uint64_t number) {
-    memset(upload, 0, sizeof *upload);
-    image_make(upload->bytes + RELEASE_BYTES, number, own_machine());
-    upload->count = sizeof upload->bytes;
-    upload->release = (struct release){.architecture = release_architecture_own(), .number = number, .bytes = IMAGE_BYTES, .label = "test"};
-    upload_seal(upload, &key);
-}
-
-static bool upload_part(void *context, uint8_t *out, size_t count) {
-    struct upload *upload = context;
-    if (count > upload->count - upload->at) return false;
-    memcpy(out, upload->bytes + upload->at, count);
-    upload->at += count;
-    return true;
-}
-
 /* ---- machines ---- */
-
-struct whole {
-    const uint8_t *bytes;
-};
-
-static bool whole_part(void *context, uint8_t *out, size_t count) {
-    struct whole *whole = context;
-    memcpy(out, whole->bytes, count);
-    whole->bytes += count;
-    return true;
-}
 
 static void file_put(struct boot_disk *disk, const char *name, uint64_t number) {
     static uint8_t image[IMAGE_BYTES];
-    const struct fat_device device = boot_disk_device(disk);
-    struct fat fat;
-    struct whole whole = {image};
-    image_make(image, number, own_machine());
-    assert_null(fat_open(&fat, &device, BOOT_DISK_BYTES));
-    assert_null(fat_put(&fat, 4, name, IMAGE_BYTES, whole_part, &whole));
-    fat_close(&fat);
+    boot_image_make(image, IMAGE_BYTES, number, release_architecture_own());
+    boot_disk_put(disk, name, image, IMAGE_BYTES);
 }
 
 /* A machine as it was made, with the first image in slot 1. */
@@ -139,25 +69,25 @@ static void loader_starts(struct boot_disk *disk, int slot) {
     (void)device;
 }
 
-static const char *refusal(struct boot_disk *disk, struct upload *upload) {
+static const char *refusal(struct boot_disk *disk, struct boot_upload *upload) {
     static struct system_fault fault;
     struct slots slots;
     int slot = 0;
     assert_int_equal(slots_at(&slots, disk, 1, 10), SYSTEM_OK);
     upload->at = 0;
-    enum system_error error = slots_upgrade(&slots, upload_part, upload, upload->count, &slot, &fault);
+    enum system_error error = slots_upgrade(&slots, boot_upload_part, upload, upload->count, &slot, &fault);
     slots_close(&slots);
     return error ? system_error_name(error) : "ok";
 }
 
 static void upgraded(struct boot_disk *disk, int running, uint64_t from, uint64_t to) {
-    static struct upload upload;
+    static struct boot_upload upload;
     struct slots slots;
     struct system_fault fault = {.text = ""};
     int slot = 0;
-    upload_make(&upload, to);
+    boot_upload_make(&upload, IMAGE_BYTES, to, &key);
     assert_int_equal(slots_at(&slots, disk, running, from), SYSTEM_OK);
-    enum system_error error = slots_upgrade(&slots, upload_part, &upload, upload.count, &slot, &fault);
+    enum system_error error = slots_upgrade(&slots, boot_upload_part, &upload, upload.count, &slot, &fault);
     if (error) print_message("%s\n", fault.text);
     assert_int_equal(error, SYSTEM_OK);
     assert_int_equal(slot, 3 - running);
@@ -199,8 +129,8 @@ static void a_release_is_started_and_kept(void **state) {
     upgraded(&disk, 1, 10, 11);
     boot_disk_look(&disk, &folder);
     const struct boot_file *file = boot_folder_find(&folder, "heraclius-2+2.efi");
-    static struct upload upload;
-    upload_make(&upload, 11);
+    static struct boot_upload upload;
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key);
     assert_non_null(file);
     assert_int_equal(file->bytes, IMAGE_BYTES);
     assert_memory_equal(file->content, upload.bytes + RELEASE_BYTES, IMAGE_BYTES);
@@ -336,26 +266,26 @@ static void what_is_not_a_good_release_is_refused(void **state) {
     (void)state;
     struct boot_disk disk;
     struct slots slots;
-    static struct upload upload;
+    static struct boot_upload upload;
     disk_new(&disk, 0);
     uint8_t *before = malloc(BOOT_DISK_BYTES);
     assert_non_null(before);
     memcpy(before, disk.bytes, BOOT_DISK_BYTES);
-    upload_make(&upload, 11);
-    upload_seal(&upload, &stranger);
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key);
+    boot_upload_seal(&upload, &stranger);
     assert_string_equal(refusal(&disk, &upload), "signature-invalid");
-    upload_make(&upload, 11);
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key);
     memset(upload.bytes + 96, 0, 64);
     assert_string_equal(refusal(&disk, &upload), "signature-invalid");
-    upload_make(&upload, 11);
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key);
     upload.release.architecture = RELEASE_S390X;
-    upload_seal(&upload, &key);
+    boot_upload_seal(&upload, &key);
     assert_string_equal(refusal(&disk, &upload), "foreign");
-    upload_make(&upload, 10);
+    boot_upload_make(&upload, IMAGE_BYTES, 10, &key);
     assert_string_equal(refusal(&disk, &upload), "serial");
-    upload_make(&upload, 9);
+    boot_upload_make(&upload, IMAGE_BYTES, 9, &key);
     assert_string_equal(refusal(&disk, &upload), "serial");
-    upload_make(&upload, 11);
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key);
     upload.count--;
     assert_string_equal(refusal(&disk, &upload), "truncated");
     upload.count = 100;
@@ -363,21 +293,21 @@ static void what_is_not_a_good_release_is_refused(void **state) {
     upload.count = 0;
     assert_string_equal(refusal(&disk, &upload), "truncated");
     assert_memory_equal(disk.bytes, before, BOOT_DISK_BYTES); /* not a byte so far */
-    upload_make(&upload, 11);
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key);
     upload.bytes[RELEASE_BYTES + 60000] ^= 1;
     assert_string_equal(refusal(&disk, &upload), "id-mismatch");
-    upload_make(&upload, 11);
-    image_make(upload.bytes + RELEASE_BYTES, 12, own_machine()); /* signed as 11, and says 12: the loader would go by 12 */
-    upload_seal(&upload, &key);
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key); /* signed as 11, and says 12: the loader would go by 12 */
+    boot_image_make(upload.bytes + RELEASE_BYTES, IMAGE_BYTES, 12, release_architecture_own());
+    boot_upload_seal(&upload, &key);
     assert_string_equal(refusal(&disk, &upload), "id-mismatch");
-    upload_make(&upload, 11);
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key);
     memset(upload.bytes + RELEASE_BYTES, 'x', IMAGE_BYTES);
-    upload_seal(&upload, &key);
+    boot_upload_seal(&upload, &key);
     assert_string_equal(refusal(&disk, &upload), "format-unknown");
     assert_int_equal(slots_at(&slots, &disk, 1, 10), SYSTEM_OK);
     assert_true(!slots.slots[1].there && slots_next(&slots) == 1);
     slots_close(&slots);
-    upload_make(&upload, 11);
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key);
     assert_string_equal(refusal(&disk, &upload), "ok");
     free(before);
     boot_disk_free(&disk);
@@ -387,24 +317,24 @@ static void who_did_not_start_from_a_slot_changes_nothing(void **state) {
     (void)state;
     struct boot_disk disk;
     struct slots slots;
-    static struct upload upload;
+    static struct boot_upload upload;
     struct system_fault fault;
     int slot;
     disk_new(&disk, 0);
-    upload_make(&upload, 11);
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key);
     assert_int_equal(slots_at(&slots, &disk, 0, 10), SYSTEM_OK); /* BIOS, CD */
-    assert_int_equal(slots_upgrade(&slots, upload_part, &upload, upload.count, &slot, &fault), SYSTEM_FOREIGN);
+    assert_int_equal(slots_upgrade(&slots, boot_upload_part, &upload, upload.count, &slot, &fault), SYSTEM_FOREIGN);
     assert_int_equal(slots_rollback(&slots, &fault), SYSTEM_FOREIGN);
     assert_int_equal(slots_bless(&slots, &fault), SYSTEM_FOREIGN);
     slots_close(&slots);
     assert_int_equal(slots_at(&slots, &disk, 1, 9), SYSTEM_OK); /* slot 1 is not what runs */
-    assert_int_equal(slots_upgrade(&slots, upload_part, &upload, upload.count, &slot, &fault), SYSTEM_FOREIGN);
+    assert_int_equal(slots_upgrade(&slots, boot_upload_part, &upload, upload.count, &slot, &fault), SYSTEM_FOREIGN);
     slots_close(&slots);
     upgraded(&disk, 1, 10, 11);
     loader_starts(&disk, 2);
     assert_int_equal(slots_at(&slots, &disk, 2, 11), SYSTEM_OK); /* on trial */
-    upload_make(&upload, 12);
-    assert_int_equal(slots_upgrade(&slots, upload_part, &upload, upload.count, &slot, &fault), SYSTEM_ORDER);
+    boot_upload_make(&upload, IMAGE_BYTES, 12, &key);
+    assert_int_equal(slots_upgrade(&slots, boot_upload_part, &upload, upload.count, &slot, &fault), SYSTEM_ORDER);
     slots_close(&slots);
     boot_disk_free(&disk);
 }
@@ -412,14 +342,14 @@ static void who_did_not_start_from_a_slot_changes_nothing(void **state) {
 static void a_full_partition_is_said(void **state) {
     (void)state;
     struct boot_disk disk;
-    static struct upload upload;
+    static struct boot_upload upload;
     disk_new(&disk, 0);
     for (unsigned i = 0; i < 13; i++) {
         char name[32];
         (void)snprintf(name, sizeof name, "filling-%02u.dat", i);
         file_put(&disk, name, 1000 + i);
     }
-    upload_make(&upload, 11);
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key);
     assert_string_equal(refusal(&disk, &upload), "file-unreadable");
     boot_disk_free(&disk);
 }
@@ -443,16 +373,16 @@ static int before(struct boot_disk *disk, enum change change, unsigned spread) {
 }
 
 static enum system_error carry_out(struct boot_disk *disk, enum change change, int running) {
-    static struct upload upload;
+    static struct boot_upload upload;
     struct slots slots;
     struct system_fault fault;
     int slot;
     enum system_error error = slots_at(&slots, disk, running, running == 1 ? 10 : 11);
     if (error) return error;
-    upload_make(&upload, running == 1 ? 11 : 12);
+    boot_upload_make(&upload, IMAGE_BYTES, running == 1 ? 11 : 12, &key);
     switch (change) {
     case UPGRADE:
-    case UPGRADE_AGAIN: error = slots_upgrade(&slots, upload_part, &upload, upload.count, &slot, &fault); break;
+    case UPGRADE_AGAIN: error = slots_upgrade(&slots, boot_upload_part, &upload, upload.count, &slot, &fault); break;
     case BLESS: error = slots_bless(&slots, &fault); break;
     case FAIL: error = slots_fail(&slots, &fault); break;
     default: error = slots_rollback(&slots, &fault); break;
@@ -472,11 +402,11 @@ static void sound(const struct boot_disk *disk, enum change change, int running,
         int left, done, slot = slots_name_parse(file->name, &left, &done);
         if (slot == 0) continue;
         uint64_t number = slot == running ? (running == 1 ? 10 : 11) : running == 1 ? 11 : change == UPGRADE_AGAIN ? 12 : 10;
-        image_make(image, number, own_machine());
+        boot_image_make(image, IMAGE_BYTES, number, release_architecture_own());
         bool whole = file->content != NULL && file->bytes == IMAGE_BYTES && memcmp(file->content, image, IMAGE_BYTES) == 0;
         /* The older image in the slot that is written next may be there yet. */
         if (!whole && change == UPGRADE_AGAIN && slot != running) {
-            image_make(image, 10, own_machine());
+            boot_image_make(image, IMAGE_BYTES, 10, release_architecture_own());
             whole = file->content != NULL && file->bytes == IMAGE_BYTES && memcmp(file->content, image, IMAGE_BYTES) == 0;
         }
         if (!whole) fail_msg("change %d, cut after write %u, seed %llu: %s is torn", change, write, (unsigned long long)seed, file->name);
@@ -537,6 +467,146 @@ static void a_disk_that_stops_taking_writes_is_said(void **state) {
 
 /* ---- hostile partitions ---- */
 
+/* The folder's chain goes round: it is damaged in one way, and all that is in its first sectors can be read. */
+static void loop_make(struct boot_disk *disk) {
+    enum { TABLES_AT = 8, SECTORS_EACH = 16, LINUX_FOLDER = 4 };
+    for (unsigned table = 0; table < 2; table++) disk->bytes[(TABLES_AT + table * SECTORS_EACH) * 512 + LINUX_FOLDER * 4] = LINUX_FOLDER;
+    for (unsigned table = 0; table < 2; table++) memset(disk->bytes + (TABLES_AT + table * SECTORS_EACH) * 512 + LINUX_FOLDER * 4 + 1, 0, 3);
+}
+
+static void a_damaged_partition_takes_no_new_name(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct fat fat;
+    struct fat_file file;
+    disk_new(&disk, 0);
+    file_put(&disk, "heraclius-2+2.efi", 11);
+    file_put(&disk, "slot.new", 12);
+    loop_make(&disk);
+    const struct fat_device device = boot_disk_device(&disk);
+    uint8_t *before = malloc(BOOT_DISK_BYTES);
+    assert_non_null(before);
+    memcpy(before, disk.bytes, BOOT_DISK_BYTES);
+    assert_null(fat_open(&fat, &device, BOOT_DISK_BYTES));
+    assert_non_null(fat_fault(&fat));
+    assert_true(fat_find(&fat, 4, "slot.new", &file));
+    assert_non_null(strstr(fat_rename(&fat, 4, &file, "heraclius-2+1.efi"), "damaged")); /* more entries than it has */
+    assert_non_null(strstr(fat_put(&fat, 4, "slot2.rel", 1, boot_upload_part, NULL), "damaged"));
+    assert_non_null(strstr(fat_tidy(&fat), "damaged"));
+    assert_memory_equal(disk.bytes, before, BOOT_DISK_BYTES);
+    assert_true(fat_find(&fat, 4, "heraclius-2+2.efi", &file));
+    assert_null(fat_rename(&fat, 4, &file, "heraclius-2+0.efi")); /* in place: one sector, and entries that are there */
+    assert_true(fat_find(&fat, 4, "heraclius-2+0.efi", &file) && !fat_find(&fat, 4, "heraclius-2+2.efi", &file));
+    fat_close(&fat);
+    free(before);
+    boot_disk_free(&disk);
+}
+
+/* Two files share a cluster, which a walk through the folder does not show. */
+static void share_make(struct boot_disk *disk) {
+    struct boot_folder folder;
+    boot_disk_look(disk, &folder);
+    const struct boot_file *one = boot_folder_find(&folder, "heraclius-1.efi"), *two = boot_folder_find(&folder, "heraclius-2+2.efi");
+    assert_true(one && two);
+    for (unsigned table = 0; table < 2; table++) {
+        uint8_t *entry = disk->bytes + (8 + table * 16) * 512 + (size_t)two->first * 4;
+        entry[0] = (uint8_t)(one->first + 1);
+        entry[1] = (uint8_t)((one->first + 1) >> 8);
+    }
+    boot_folder_free(&folder);
+}
+
+static void an_upgrade_of_a_damaged_partition_changes_nothing(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    static struct boot_upload upload;
+    disk_new(&disk, 0);
+    file_put(&disk, "heraclius-2+2.efi", 9);
+    share_make(&disk);
+    uint8_t *before = malloc(BOOT_DISK_BYTES);
+    assert_non_null(before);
+    memcpy(before, disk.bytes, BOOT_DISK_BYTES);
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key);
+    assert_string_equal(refusal(&disk, &upload), "file-unreadable");
+    assert_memory_equal(disk.bytes, before, BOOT_DISK_BYTES); /* above all, the other slot is there */
+    free(before);
+    boot_disk_free(&disk);
+}
+
+/* A folder of as many sectors as one may have, full of the short names that ours would be: a new name costs one walk, not one for each. */
+static void a_new_name_costs_one_walk(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct fat fat;
+    struct fat_file file;
+    boot_disk_make(&disk, 0);
+    const struct fat_device device = boot_disk_device(&disk);
+    for (unsigned i = 1; i <= 900; i++) {
+        char name[32];
+        const uint8_t byte = 'x';
+        (void)snprintf(name, sizeof name, "a-long-name-%u.efi", i);
+        boot_disk_put(&disk, name, &byte, 1);
+    }
+    assert_null(fat_open(&fat, &device, BOOT_DISK_BYTES));
+    assert_true(fat_find(&fat, 4, "a-long-name-899.efi", &file));
+    disk.reads = 0;
+    assert_null(fat_rename(&fat, 4, &file, "another-name-of-three-entries-and-more.efi"));
+    assert_true(disk.reads < 2000); /* four walks of 170 sectors, and the tree once more; it was 170 for each of 900 */
+    assert_true(fat_find(&fat, 4, "another-name-of-three-entries-and-more.efi", &file));
+    fat_close(&fat);
+    boot_disk_free(&disk);
+}
+
+/* One name again and again, in four more sectors of the folder: some are erased, then it is refused, and it ends. */
+static void names_without_end_are_not_erased_without_end(void **state) {
+    (void)state;
+    enum { FOLDER = 4, MORE = 1900, MORE_SECTORS = 4, TABLE_AT = 8 * 512, DATA_AT = (8 + 2 * 16) * 512 };
+    struct boot_disk disk;
+    struct boot_folder folder;
+    static struct boot_upload upload;
+    disk_new(&disk, 0);
+    for (uint32_t cluster = MORE; cluster < MORE + MORE_SECTORS; cluster++) {
+        uint8_t *entry = disk.bytes + TABLE_AT + (cluster == MORE ? (size_t)FOLDER : cluster - 1) * 4;
+        entry[0] = (uint8_t)cluster;
+        entry[1] = (uint8_t)(cluster >> 8);
+        entry[2] = entry[3] = 0;
+    }
+    memset(disk.bytes + TABLE_AT + (size_t)(MORE + MORE_SECTORS - 1) * 4, 0xFF, 4);
+    for (unsigned at = 0; at < (1 + MORE_SECTORS) * 512; at += 32) {
+        uint8_t *entry = disk.bytes + DATA_AT + (size_t)(at < 512 ? FOLDER - 2 : MORE - 3) * 512 + at;
+        if (entry[0] == 0) memcpy(entry, "SLOT    NEW", 11);
+    }
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key);
+    disk.reads = 0;
+    assert_string_equal(refusal(&disk, &upload), "file-unreadable");
+    assert_true(disk.reads < 2000);
+    boot_disk_look(&disk, &folder);
+    assert_true(boot_folder_find(&folder, "heraclius-1.efi") && boot_folder_find(&folder, "SLOT    .NEW"));
+    boot_folder_free(&folder);
+    boot_disk_free(&disk);
+}
+
+static void room_is_not_made_where_it_would_not_help(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct slots slots;
+    static struct boot_upload upload;
+    disk_new(&disk, 0);
+    static const uint8_t small[BOOT_IMAGE_BYTES_MIN] = {0};
+    boot_disk_put(&disk, "heraclius-2+0.efi", small, sizeof small);
+    for (unsigned i = 0; i < 13; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "filling-%02u.dat", i);
+        file_put(&disk, name, 1000 + i);
+    }
+    boot_upload_make(&upload, IMAGE_BYTES, 11, &key);
+    assert_string_equal(refusal(&disk, &upload), "file-unreadable");
+    assert_int_equal(slots_at(&slots, &disk, 1, 10), SYSTEM_OK);
+    assert_true(slots.slots[1].there); /* what there is in the other slot is kept */
+    slots_close(&slots);
+    boot_disk_free(&disk);
+}
+
 static void damage_never_harms_more(void **state) {
     (void)state;
     struct boot_disk disk, bad;
@@ -570,6 +640,11 @@ int main(void) {
         cmocka_unit_test(a_full_partition_is_said),
         cmocka_unit_test(a_power_cut_anywhere_leaves_an_image_that_starts),
         cmocka_unit_test(a_disk_that_stops_taking_writes_is_said),
+        cmocka_unit_test(a_damaged_partition_takes_no_new_name),
+        cmocka_unit_test(an_upgrade_of_a_damaged_partition_changes_nothing),
+        cmocka_unit_test(a_new_name_costs_one_walk),
+        cmocka_unit_test(names_without_end_are_not_erased_without_end),
+        cmocka_unit_test(room_is_not_made_where_it_would_not_help),
         cmocka_unit_test(damage_never_harms_more),
     };
     return cmocka_run_group_tests(tests, start, NULL);

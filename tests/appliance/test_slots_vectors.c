@@ -11,9 +11,9 @@
 
 #include "appliance/slots/slots.h"
 #include "protocol/canonical.h"
-#include "tests/appliance/boot_disk.h"
+#include "tests/appliance/boot_image.h"
 
-enum { CASES_MIN = 30, LINUX_FOLDER = 4 /* boot_disk.c */ };
+enum { CASES_MIN = 30 };
 
 struct bytes {
     uint8_t *bytes;
@@ -52,13 +52,8 @@ static void disk_of(struct boot_disk *disk, const json_t *machine) {
     const json_t *slot = json_object_get(machine, "slot");
     boot_disk_make(disk, 0);
     if (!slot) return;
-    const struct fat_device device = boot_disk_device(disk);
     struct bytes uki = hex_of(slot);
-    struct fat fat;
-    assert_null(fat_open(&fat, &device, BOOT_DISK_BYTES));
-    assert_null(fat_put(&fat, LINUX_FOLDER, json_is_true(json_object_get(machine, "blessed")) ? "heraclius-1.efi" : "heraclius-1+1-1.efi",
-                        (uint32_t)uki.count, part, &uki));
-    fat_close(&fat);
+    boot_disk_put(disk, json_is_true(json_object_get(machine, "blessed")) ? "heraclius-1.efi" : "heraclius-1+1-1.efi", uki.bytes, uki.count);
     free(uki.bytes);
 }
 
