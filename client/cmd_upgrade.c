@@ -98,75 +98,6 @@ static bool nodes_take(struct upgrade_roll *roll, const struct consoles *console
     return names_known(roll, consoles);
 }
 
-/* ---- may it begin? ---- */
-
-/* Why a node cannot have this release now; "" if it can, or has it. */
-static void node_judge(const struct upgrade_roll *roll, struct upgrade_node *node, char why[UPGRADE_TEXT_BYTES]) {
-    const struct upgrade_state *state = &node->state;
-    const char *own = release_architecture_name(roll->release.architecture);
-    why[0] = 0;
-    node->number_before = state->number;
-    if (state->node[0] && strcmp(state->node, node->name) != 0) {
-        (void)snprintf(why, UPGRADE_TEXT_BYTES, "its console says that it is %s: look at addresses.json", state->node);
-        return;
-    }
-    switch (upgrade_place_of(state, roll->release.number)) {
-    case UPGRADE_DONE: node->phase = UPGRADE_OVER, node->skipped = true; return;
-    case UPGRADE_ON_TRIAL: node->phase = UPGRADE_UNDER_WAY, node->begun_ms = ring_clock_ms(); return;
-    case UPGRADE_FELL_BACK:
-        if (!roll->command->again)
-            (void)snprintf(why, UPGRADE_TEXT_BYTES, "gave this release up before: look at `logs trial` of its console; --again tries it once more");
-        break;
-    case UPGRADE_BUSY: (void)snprintf(why, UPGRADE_TEXT_BYTES, "runs %" PRIu64 " on trial: wait until that is blessed", state->number); break;
-    case UPGRADE_NEWER: (void)snprintf(why, UPGRADE_TEXT_BYTES, "runs %" PRIu64 ", which is newer", state->number); break;
-    case UPGRADE_NO_SLOTS:
-        (void)snprintf(why, UPGRADE_TEXT_BYTES, "has no slots: %.220s. Leave it out of the consoles' file",
-                       state->why[0] ? state->why : "it says no reason");
-        break;
-    default: break;
-    }
-    if (!why[0] && state->architecture[0] && strcmp(state->architecture, own) != 0)
-        (void)snprintf(why, UPGRADE_TEXT_BYTES, "is %s, the release is for %s: leave it out of this consoles' file, and give it a release of its own",
-                       state->architecture, own);
-}
-
-/* Asks each console. How many nodes cannot have the release, each after a line that says why. */
-static unsigned consoles_ask(struct upgrade_roll *roll, int *code) {
-    unsigned bad = 0;
-    for (size_t i = 0; i < roll->count && !upgrade_broken_off(); i++) {
-        struct upgrade_node *node = &roll->nodes[i];
-        char why[UPGRADE_TEXT_BYTES];
-        enum upgrade_said said = upgrade_console_state(&node->console, &node->state, why);
-        if (said == UPGRADE_SAID) node_judge(roll, node, why);
-        if (said == UPGRADE_SAID && !why[0]) continue;
-        bad++;
-        if (said != UPGRADE_SAID) *code = said == UPGRADE_REFUSED ? EXIT_REFUSED : EXIT_UNANSWERED;
-        (void)cmd_fail("%s: %s%s", node->name, said == UPGRADE_SILENT ? "its console is not reached: " : "", why);
-    }
-    return bad;
-}
-
-/* All members of the clusters that are rolled through vote, but for those that are on trial with this very release. */
-static unsigned clusters_judge(const struct upgrade_roll *roll) {
-    unsigned bad = 0;
-    for (size_t i = 0; i < roll->statuses_count; i++) {
-        const struct heraclius_node_status *status = &roll->statuses[i];
-        struct command_cluster view = command_cluster_of(roll->statuses, roll->statuses_count, status->cluster);
-        char why[UPGRADE_TEXT_BYTES];
-        bool concerned = false, under_way = false;
-        for (size_t k = 0; k < roll->count; k++) {
-            const struct upgrade_node *node = &roll->nodes[k];
-            if (node->cluster != status->cluster) continue;
-            concerned = concerned || node->phase == UPGRADE_WAITS;
-            under_way = under_way || (node->member == status->member && node->phase == UPGRADE_UNDER_WAY);
-        }
-        if (!concerned || under_way || upgrade_well(status, &view, why)) continue;
-        bad++;
-        (void)cmd_fail("%s %s", status->name, why);
-    }
-    return bad;
-}
-
 static bool at_once_fits(const struct upgrade_roll *roll) {
     for (size_t i = 0; i < roll->count; i++) {
         struct command_cluster view = command_cluster_of(roll->statuses, roll->statuses_count, roll->nodes[i].cluster);
@@ -174,18 +105,6 @@ static bool at_once_fits(const struct upgrade_roll *roll) {
         return (void)cmd_fail("--at-once is 1 to %u: more of the cluster of %s may not fail", view.faults, roll->nodes[i].name), false;
     }
     return true;
-}
-
-static int begin_judge(struct upgrade_roll *roll) {
-    int code = EXIT_NO;
-    unsigned bad = consoles_ask(roll, &code);
-    if (upgrade_broken_off()) return command_fail(EXIT_UNANSWERED, "broken off: nothing was sent");
-    unsigned down = clusters_judge(roll);
-    if (down > 0)
-        return command_fail(EXIT_UNANSWERED,
-                            "not begun, nothing was sent: a node that is upgraded is away for a while, so all others must vote before. Bring back "
-                            "what is named above (what starts again from an upgrade comes by itself), then run this again");
-    return bad > 0 ? command_fail(code, "not begun, nothing was sent") : EXIT_DONE;
 }
 
 /* ---- what is said ---- */
@@ -196,10 +115,19 @@ static size_t count_of(const struct upgrade_roll *roll, enum upgrade_phase phase
     return count;
 }
 
+static size_t others_of(const struct upgrade_roll *roll) {
+    size_t count = 0;
+    for (size_t i = 0; i < roll->count; i++) count += roll->nodes[i].other_kind;
+    return count;
+}
+
 /* The order is that of now: another leader is another last one. */
 static void plan_say(struct upgrade_roll *roll) {
     for (size_t i = 0; i < roll->count; i++) {
         if (roll->nodes[i].skipped) upgrade_say(roll, "%s: runs %" PRIu64 " already", roll->nodes[i].name, roll->release.number);
+        if (roll->nodes[i].other_kind)
+            upgrade_say(roll, "%s: is %s, this release is for %s: left as it is, it takes a release of its own", roll->nodes[i].name,
+                        roll->nodes[i].state.architecture, release_architecture_name(roll->release.architecture));
         if (roll->nodes[i].phase == UPGRADE_UNDER_WAY) upgrade_say(roll, "%s: on trial with it already", roll->nodes[i].name);
     }
     if (!roll->command->dry_run) return;
@@ -215,8 +143,9 @@ static json_t *node_json(const struct upgrade_node *node, uint64_t number) {
     static const char *const phases[] = {"waits", "under-way", "done"};
     uint64_t took_ms = node->over_ms > node->begun_ms ? node->over_ms - node->begun_ms : 0;
     bool fell_back = upgrade_place_of(&node->state, number) == UPGRADE_FELL_BACK;
-    return json_pack("{sssssIsIsI}", "name", node->name, "state", node->skipped ? "skipped" : fell_back ? "fell-back" : phases[node->phase],
-                     "number_before", (json_int_t)node->number_before, "number", (json_int_t)node->state.number, "ms", (json_int_t)took_ms);
+    const char *state = node->other_kind ? "other-architecture" : node->skipped ? "skipped" : fell_back ? "fell-back" : phases[node->phase];
+    return json_pack("{sssssIsIsI}", "name", node->name, "state", state, "number_before", (json_int_t)node->number_before, "number",
+                     (json_int_t)node->state.number, "ms", (json_int_t)took_ms);
 }
 
 static void report(const struct upgrade_roll *roll, int code, bool sent) {
@@ -227,7 +156,11 @@ static void report(const struct upgrade_roll *roll, int code, bool sent) {
                                      release_architecture_name(roll->release.architecture), "done", code == EXIT_DONE && !roll->command->dry_run,
                                      "sent", sent, "stopped", roll->stopped, "nodes", nodes));
     } else if (code == EXIT_DONE && !roll->command->dry_run) {
-        upgrade_say(roll, "%zu of %zu nodes run %" PRIu64, count_of(roll, UPGRADE_OVER), roll->count, roll->release.number);
+        size_t others = others_of(roll);
+        char left[96] = "";
+        if (others > 0) (void)snprintf(left, sizeof left, "; %zu of another architecture were left as they are", others);
+        upgrade_say(roll, "%zu of %zu nodes run %" PRIu64 "%s", count_of(roll, UPGRADE_OVER) - others, roll->count - others,
+                    roll->release.number, left);
     }
 }
 
@@ -235,7 +168,7 @@ static int carry_out(struct upgrade_roll *roll, const struct consoles *consoles)
     if (!nodes_take(roll, consoles) || !at_once_fits(roll)) return EXIT_USAGE;
     upgrade_say(roll, "release %" PRIu64 " (%s) for %s, %zu nodes", roll->release.number, roll->release.label,
                 release_architecture_name(roll->release.architecture), roll->count);
-    int code = begin_judge(roll);
+    int code = upgrade_begin(roll);
     if (code != EXIT_DONE) return code;
     plan_say(roll);
     if (!roll->command->dry_run) code = upgrade_run(roll);
@@ -250,6 +183,7 @@ int command_upgrade(const struct command *command) {
     static struct upgrade_roll roll;
     roll.command = command;
     if (!command->consoles) return command_fail(EXIT_USAGE, "usage: heraclius upgrade FILE.release --consoles FILE (--help tells more)");
+    if (command->away_s < 0 || command->away_s > WAIT_S_MAX) return command_fail(EXIT_USAGE, "--away is 0 to %d seconds", WAIT_S_MAX);
     if (command->wait_s < 1 || command->wait_s > WAIT_S_MAX) return command_fail(EXIT_USAGE, "--wait is 1 to %d seconds", WAIT_S_MAX);
     if (!cmd_signatures_start()) return EXIT_USAGE;
     int code = cmd_release_read(command->words[0], command->release_key, &roll.release, &roll.file);

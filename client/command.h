@@ -53,7 +53,7 @@ struct command {
     const char **clusters; /* backup: NULL-terminated; NULL: all */
     int stall_s;           /* backup */
     const char *consoles, *release_key; /* upgrade */
-    int at_once, wait_s, again, dry_run;
+    int at_once, wait_s, away_s, again, dry_run;
     const char **words; /* after the name */
     int words_count;
 };

@@ -5,7 +5,7 @@
 #include "client/upgrade.h"
 #include "merkle/check.h"
 
-struct command command_options = {.timeout_s = 10, .stall_s = 60, .at_once = 1, .wait_s = UPGRADE_WAIT_S};
+struct command command_options = {.timeout_s = 10, .stall_s = 60, .at_once = 1, .wait_s = UPGRADE_WAIT_S, .away_s = UPGRADE_AWAY_S};
 
 enum {
     WRITES_ONE = COMMAND_PUT | COMMAND_DEL | COMMAND_CAS | COMMAND_ADD,
@@ -39,6 +39,8 @@ static const struct {
     {COMMAND_UPGRADE, {"at-once", 0, POPT_ARG_INT, &command_options.at_once, 0, "nodes of a cluster at a time, 1 (default) to f", "N"}},
     {COMMAND_UPGRADE,
      {"wait", 0, POPT_ARG_INT, &command_options.wait_s, 0, "seconds for a node to vote again after its restart (default 900)", "S"}},
+    {COMMAND_UPGRADE,
+     {"away", 0, POPT_ARG_INT, &command_options.away_s, 0, "seconds to wait for nodes that are away at the beginning (default 300)", "S"}},
     {COMMAND_UPGRADE, {"again", 0, POPT_ARG_NONE, &command_options.again, 0, "also where a trial of it failed before", NULL}},
     {COMMAND_UPGRADE, {"dry-run", 0, POPT_ARG_NONE, &command_options.dry_run, 0, "look at all, say what would be done, and send nothing", NULL}},
     {ALL | COMMAND_CLIENT,

@@ -3,6 +3,7 @@
  * (spec/appliance.md 9.6, 9.7).
  *
  *   cmd_upgrade.c      what is asked for: the release verified, the consoles' file, who there is; then the roll, and what is said at the end
+ *   upgrade_begin.c    may it begin? Who is away is waited for, so long; whoever cannot have the release ends it before anything is sent
  *   upgrade_roll.c     the roll: who is next, when nobody may be, what becomes of a node that was handed the release
  *   upgrade_state.c    pure: what a console's answer says, and whether the members of a cluster are well
  *   upgrade_console.c  one request to a console, and its answer; over upgrade_tls.h
@@ -46,6 +47,8 @@ enum {
     UPGRADE_ORDER_AGAIN_MS = 20000,
     UPGRADE_ORDERS_MAX = 3,
     UPGRADE_WAIT_S = 900, /* by default, from the restart to the vote: twice a start, and 300 s of trial */
+    UPGRADE_AWAY_S = 300, /* by default, at the beginning for a node that is away: one start, of a server that takes minutes for it */
+    UPGRADE_AWAY_LOOK_MS = 1000,
 };
 
 /* ---- upgrade_state.c ---- */
@@ -98,6 +101,7 @@ enum upgrade_said {
     UPGRADE_SAID, /* 200 */
     UPGRADE_REFUSED, /* another answer */
     UPGRADE_SILENT,  /* none */
+    UPGRADE_STRANGER, /* it is not the one whose certificate is pinned: nothing was said to it */
 };
 
 /* From now on ctrl-C ends an exchange that is under way, and upgrade_broken_off() tells; the second one ends the program. */
@@ -109,7 +113,7 @@ enum upgrade_said upgrade_console_state(struct upgrade_console *console, struct 
 enum upgrade_said upgrade_console_hand_over(struct upgrade_console *console, const uint8_t *release, size_t bytes, char why[UPGRADE_TEXT_BYTES]);
 enum upgrade_said upgrade_console_reboot(struct upgrade_console *console, char why[UPGRADE_TEXT_BYTES]);
 
-/* ---- upgrade_roll.c ---- */
+/* ---- upgrade_begin.c, upgrade_roll.c ---- */
 
 enum upgrade_phase { UPGRADE_WAITS, UPGRADE_UNDER_WAY, UPGRADE_OVER };
 
@@ -119,10 +123,12 @@ struct upgrade_node {
     struct upgrade_console console;
     struct upgrade_state state;
     enum upgrade_phase phase;
-    bool skipped; /* ran the number before */
+    bool skipped;    /* ran the number before */
+    bool other_kind; /* of another architecture: the release is not for it */
     uint64_t number_before, begun_ms, over_ms, ordered_ms;
     uint32_t orders;
     char said[UPGRADE_TEXT_BYTES]; /* the last progress of it */
+    char why[UPGRADE_TEXT_BYTES];  /* at the beginning: why it cannot have the release; "": it can */
 };
 
 struct upgrade_roll {
@@ -140,6 +146,11 @@ struct upgrade_roll {
 
 /* Asks the nodes; valid until the next time. */
 void upgrade_votes_ask(struct upgrade_roll *roll);
+/* Sees to the client meanwhile, and ends early when upgrade_broken_off(). */
+void upgrade_pause(const struct upgrade_roll *roll, uint32_t for_ms);
+/* Asks each console and all members, and again while somebody is away, for --away seconds at most. EXIT_DONE: each node can have the release, has it,
+ * or is left out, and all others of their clusters vote. Else the exit code, after lines that name who stands in the way: nothing was sent. */
+int upgrade_begin(struct upgrade_roll *roll);
 /* A line of progress: on standard output, with --json on standard error. */
 void upgrade_say(const struct upgrade_roll *roll, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Each node's state was read, and each cluster found well. The exit code; why it went no further is in `stopped`. */

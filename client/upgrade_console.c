@@ -21,6 +21,7 @@ struct exchange {
     char *text;     /* what came */
     size_t used;
     unsigned code;
+    bool stranger;
     json_t *answer; /* NULL: no JSON object */
 };
 
@@ -113,6 +114,7 @@ static bool exchange_run(struct upgrade_console *console, struct exchange *excha
     }
     good = good && !tls.why[0] && (exchange->code != 0 || answer_read(&tls, exchange));
     upgrade_text(why, UPGRADE_TEXT_BYTES, good ? "" : tls.why[0] ? tls.why : "no memory");
+    exchange->stranger = tls.stranger;
     upgrade_tls_close(&tls);
     free(exchange->text);
     exchange->text = NULL;
@@ -143,7 +145,7 @@ static enum upgrade_said exchange_judge(const struct exchange *exchange, char wh
 
 enum upgrade_said upgrade_console_state(struct upgrade_console *console, struct upgrade_state *state, char why[UPGRADE_TEXT_BYTES]) {
     struct exchange exchange = {.path = "/api/v1/upgrade", .timeout_ms = UPGRADE_ASK_MS};
-    if (!exchange_run(console, &exchange, why)) return UPGRADE_SILENT;
+    if (!exchange_run(console, &exchange, why)) return exchange.stranger ? UPGRADE_STRANGER : UPGRADE_SILENT;
     enum upgrade_said said = exchange_judge(&exchange, why);
     if (said == UPGRADE_SAID && !upgrade_state_read(state, exchange.answer)) {
         (void)snprintf(why, UPGRADE_TEXT_BYTES, "its answer is none of this kind");
@@ -156,7 +158,7 @@ enum upgrade_said upgrade_console_state(struct upgrade_console *console, struct 
 /* The token that goes with each change: another one after each start of the console. */
 static enum upgrade_said csrf_ask(struct upgrade_console *console, char csrf[CSRF_TEXT + 1], char why[UPGRADE_TEXT_BYTES]) {
     struct exchange exchange = {.path = "/api/v1/session", .timeout_ms = UPGRADE_ASK_MS};
-    if (!exchange_run(console, &exchange, why)) return UPGRADE_SILENT;
+    if (!exchange_run(console, &exchange, why)) return exchange.stranger ? UPGRADE_STRANGER : UPGRADE_SILENT;
     enum upgrade_said said = exchange_judge(&exchange, why);
     const char *told = said == UPGRADE_SAID ? json_string_value(json_object_get(exchange.answer, "csrf")) : NULL;
     if (said == UPGRADE_SAID && (!told || strlen(told) != CSRF_TEXT || strspn(told, "0123456789abcdef") != CSRF_TEXT)) {
@@ -174,7 +176,7 @@ static enum upgrade_said change(struct upgrade_console *console, struct exchange
     enum upgrade_said said = csrf_ask(console, csrf, why);
     if (said != UPGRADE_SAID) return said;
     exchange->csrf = csrf;
-    if (!exchange_run(console, exchange, why)) return UPGRADE_SILENT;
+    if (!exchange_run(console, exchange, why)) return exchange->stranger ? UPGRADE_STRANGER : UPGRADE_SILENT;
     said = exchange_judge(exchange, why);
     json_decref(exchange->answer);
     return said;

@@ -39,7 +39,7 @@ void upgrade_votes_ask(struct upgrade_roll *roll) {
     (void)heraclius_nodes(roll->db, UPGRADE_VOTES_MS, &roll->statuses, &roll->statuses_count);
 }
 
-static void pause_ms(const struct upgrade_roll *roll, uint32_t for_ms) {
+void upgrade_pause(const struct upgrade_roll *roll, uint32_t for_ms) {
     uint64_t now_ms = ring_clock_ms(), until_ms = now_ms + for_ms;
     for (; now_ms < until_ms && !upgrade_broken_off(); now_ms = ring_clock_ms()) {
         uint64_t left_ms = until_ms - now_ms;
@@ -174,7 +174,7 @@ static int hand_over(struct upgrade_roll *roll, struct upgrade_node *node) {
     enum upgrade_said said = upgrade_console_hand_over(&node->console, roll->file.bytes, roll->file.count, why);
     if (said != UPGRADE_SAID) node->phase = UPGRADE_WAITS; /* nothing of it was started */
     if (said == UPGRADE_REFUSED) return stop(roll, EXIT_REFUSED, "%s: does not take the release: %s", node->name, why);
-    if (said == UPGRADE_SILENT) return stop(roll, EXIT_UNANSWERED, "%s: was not handed the release: %s; run this again", node->name, why);
+    if (said != UPGRADE_SAID) return stop(roll, EXIT_UNANSWERED, "%s: was not handed the release: %s; run this again", node->name, why);
     say_of(roll, node, "has it, and is started again");
     node->begun_ms = ring_clock_ms();
     return order(roll, node);
@@ -216,7 +216,7 @@ static int cluster_run(struct upgrade_roll *roll, uint32_t cluster) {
         if (upgrade_broken_off())
             return stop(roll, EXIT_UNANSWERED, "broken off; what is under way goes on by itself, and the same command goes on from there");
         if (code != EXIT_DONE) return code;
-        pause_ms(roll, UPGRADE_LOOK_MS);
+        upgrade_pause(roll, UPGRADE_LOOK_MS);
     }
 }
 

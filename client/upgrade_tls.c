@@ -71,6 +71,7 @@ static int on_certificate(gnutls_session_t session) {
     sha256_hash(shown[0].data, shown[0].size, hash);
     if (sha256_equal(hash, tls->pin)) return 0;
     canonical_hex_print(hash, sizeof hash, hex);
+    tls->stranger = true;
     (void)fail(tls, "another certificate than the pinned one: it shows SHA-256 ", hex);
     return GNUTLS_E_CERTIFICATE_ERROR;
 }

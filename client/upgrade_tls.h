@@ -25,6 +25,7 @@ struct upgrade_tls {
     gnutls_certificate_credentials_t credentials;
     gnutls_session_t session;
     char why[UPGRADE_TLS_WHY_BYTES]; /* after a failure */
+    bool stranger;                   /* that failure was another certificate */
 };
 
 /* Connects and shakes hands. `certificate` and `key`: PEM files of this client. */

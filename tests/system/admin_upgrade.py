@@ -269,6 +269,8 @@ def rollback(cases, admin, own, init, machine):
     machine.starts("heraclius-2+2.efi", 102)
     init.status = init.job("status", os.open(os.devnull, os.O_RDONLY))[1]
     seen = own.get()
+    good = seen["architecture"] == {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+    cases.case("GET says the machine's architecture", good, seen)
     good = seen["running"]["state"] == "trial" and seen["running"]["number"] == 102 and seen["number"] == 102
     good = good and seen["trial"] == {"waits_for": "quorum", "text": "0 of 3 other members are reached", "counted_ms": 12000, "limit_ms": 300000}
     cases.case("an image on trial: what it waits for, and how long it may", good, seen)

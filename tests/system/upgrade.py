@@ -22,6 +22,7 @@ from slots import owners, release_make  # noqa: E402
 
 CLUSTER = [f"s0-n{i}" for i in range(4)]
 CSRF = "c5" * 32
+OWN, OTHER = ("amd64", "arm64") if os.uname().machine == "x86_64" else ("arm64", "amd64")
 
 
 def certificate_make(folder, name):
@@ -40,6 +41,7 @@ class Console:
     def __init__(self, system, name, port, folder, operator, stranger, record):
         self.system, self.name, self.record = system, name, record
         self.number, self.state, self.other, self.down = 7, "blessed", None, False
+        self.architecture = OWN
         self.bad = False  # the image that it is handed does not vote
         self.hold = threading.Event()  # a machine starts again when this is set
         self.hold.set()
@@ -131,7 +133,7 @@ class Console:
     def told(self):
         status = self.ask("status")
         trial = {"waits_for": "vote", "text": "it has not voted in a decision yet", "counted_ms": 1000, "limit_ms": 300000}
-        return {"uptime_ms": 1, "version": "played", "number": self.number, "architecture": "amd64" if os.uname().machine == "x86_64" else "arm64",
+        return {"uptime_ms": 1, "version": "played", "number": self.number, "architecture": self.architecture,
                 "running": {"slot": 1, "number": self.number, "label": "r", "state": self.state, "signed": True}, "other": self.other, "next": 1,
                 "why": "", "trial": trial if self.state == "trial" else None, "upload": None, "last": None,
                 "node": {"node": self.name, "ready": status.get("ready", False)} if status else None}
@@ -277,14 +279,28 @@ def refusals(c, w, release):
     done = w.upgrade(release, "--dry-run")
     good = done.returncode == 0 and done.stdout.count("would be handed the release") == 4 and "nothing was sent" in done.stdout
     c.case("--dry-run names all four, and sends nothing", good, done)
+    w.console("s0-n2").architecture = OTHER
+    done = w.upgrade(release, "--dry-run")
+    good = done.returncode == 0 and done.stdout.count("would be handed the release") == 3
+    good = good and f"s0-n2: is {OTHER}, this release is for {OWN}: left as it is" in done.stdout
+    c.case("a node of another architecture is named, and left as it is", good, done)
+    for console in w.record.consoles:
+        console.architecture = OTHER
+    done = w.upgrade(release)
+    c.case("a release that is for none of them: exit 1", done.returncode == 1 and f"none of these nodes is {OWN}" in done.stderr, done)
+    for console in w.record.consoles:
+        console.architecture = OWN
     c.case("up to here no console was handed anything", w.untouched(), w.record.events)
 
 
 def one_down(c, w, release):
     w.system.kill("s0-n3")
-    done = w.upgrade(release)
+    done = w.upgrade(release, "--away", "0")
     good = done.returncode == 3 and "s0-n3 down" in done.stderr and "nothing was sent" in done.stderr and w.untouched()
-    c.case("with a node down it does not begin, and says which", good, done)
+    c.case("with a node down it does not begin, and says which", good and "waited for" not in done.stdout + done.stderr, done)
+    done = w.upgrade(release, "--away", "1")
+    good = done.returncode == 3 and "s0-n3 down" in done.stdout and "waited for, 1 s at most" in done.stdout and "s0-n3 down" in done.stderr
+    c.case("it waits for that node for the time that it says, then does not begin", good and "they were waited for" in done.stderr, done)
     w.system.start("s0-n3")
     c.case("the node is back", w.voting())
 
@@ -313,12 +329,19 @@ def roll_under_load(c, w, bad, good_release):
     broken.send_signal(signal.SIGINT)
     out, text = broken.communicate(timeout=30)
     c.case("ctrl-C while a node is away: exit 3, and it says that a rerun goes on", broken.returncode == 3 and "goes on" in text, (out, text))
-    done = w.upgrade(good_release)
-    good = done.returncode == 3 and f"{first} down" in done.stderr and w.record.order() == [first]
-    c.case("begun anew while that node is still away: not yet", good, (done, w.record.events))
+    again = subprocess.Popen(w.words(good_release, "--json"), cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True)
+    said = []
+    for line in again.stderr:
+        said.append(line)
+        if "waited for" in line:
+            break
+    c.case("begun anew while that node is still away: it says that it waits, and for how long",
+           said and first in said[-1] and "300 s at most" in said[-1] and w.record.order() == [first], (said, w.record.events))
     w.console(first).hold.set()
-    c.case("that node comes back by itself", w.voting())
-    done = w.upgrade(good_release, "--json")
+    out, text = again.communicate(timeout=120)
+    done = subprocess.CompletedProcess(again.args, again.returncode, out, "".join(said) + text)
+    c.case("that node comes back by itself", "all that are concerned vote" in done.stderr, done)
     told = json.loads(done.stdout) if done.stdout else {}
     states = {n["name"]: (n["state"], n["number"]) for n in told.get("nodes", [])}
     good = done.returncode == 0 and all(n == 9 and state in ("done", "skipped") for state, n in states.values()) and len(states) == 4 and told["done"]
