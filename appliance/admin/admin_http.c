@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "appliance/admin/admin_console.h"
+#include "ring/clock.h"
 
 struct open {
     int fd;
@@ -217,8 +218,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return respond(connection, &answer, listener->tls);
     }
     *upload_bytes = 0;
-    if (incoming->streams)
-        return bytes == 0 ? wait_for_init(listener, connection, incoming) : admin_task_take(listener->server, upload, bytes) ? MHD_YES : MHD_NO;
+    if (incoming->streams && bytes == 0) return wait_for_init(listener, connection, incoming);
+    if (incoming->streams) return admin_task_take(listener->server, upload, bytes, ring_clock_ms()) ? MHD_YES : MHD_NO;
     return bytes == 0 ? answer_whole(listener, connection, url, method, incoming) : body_take(incoming, upload, bytes);
 }
 

@@ -77,9 +77,9 @@ bool admin_task_begin(struct admin_request *request, const char *action, const c
     return refusal->code == 0;
 }
 
-bool admin_task_take(struct admin_server *server, const char *bytes, uint64_t count) {
+bool admin_task_take(struct admin_server *server, const char *bytes, uint64_t count, uint64_t now_ms) {
     struct admin_task *task = &server->task;
-    if (count > task->of_bytes - task->bytes || ring_clock_ms() - task->begun_ms > ADMIN_TASK_UPLOAD_MS) return false;
+    if (count > task->of_bytes - task->bytes || now_ms - task->begun_ms > ADMIN_TASK_UPLOAD_MS) return false;
     for (uint64_t put = 0; put < count && !task->write_failed;) {
         ssize_t some = pwrite(task->fd, bytes + put, count - put, (off_t)(task->bytes + put));
         if (some > 0)

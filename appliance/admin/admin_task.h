@@ -57,8 +57,8 @@ struct admin_answer;
 /* Takes the place. False: *refusal. `of_bytes` 0: nothing is received. */
 bool admin_task_begin(struct admin_request *request, const char *action, const char *question, uint64_t of_bytes, struct admin_answer *refusal)
     __attribute__((warn_unused_result));
-/* The next bytes. False: the connection is to be closed. */
-bool admin_task_take(struct admin_server *server, const char *bytes, uint64_t count) __attribute__((warn_unused_result));
+/* The next bytes, that came now (ring/clock.h). False: more than was announced, or too late: the connection is to be closed. */
+bool admin_task_take(struct admin_server *server, const char *bytes, uint64_t count, uint64_t now_ms) __attribute__((warn_unused_result));
 /* Asks init on a thread; `resume` is called from there when it has answered, or at once. The request is set aside already. */
 void admin_task_ask(struct admin_server *server, admin_task_resume *resume, void *context);
 /* After `resume`: what is to be answered. */

@@ -223,13 +223,13 @@ struct admin_answer admin_api_upgrade_seen(struct admin_request *request) {
     admin_slots_read(&slots, said);
     (void)value_of(said, "image_version", version, sizeof version);
     enum release_architecture own = release_architecture_own();
+    static const char no_slots[] = "this machine did not start from a slot of its boot partition (BIOS, CD, network): it takes no release, another "
+                                   "image comes by a new disk";
     json_t *out = json_pack("{s:I,s:s?,s:s?,s:I,s:o,s:o,s:i,s:s,s:o,s:o,s:o,s:o}", "uptime_ms", (json_int_t)number_of(said, "uptime_ms"), "version",
-                            version[0] != '\0' ? version : NULL, "architecture", own != 0 ? release_architecture_name(own) : NULL, "number", (json_int_t)slots.number, "running", running_json(&slots), "other",
-                            other_json(&slots), "next", slots.next, "why",
-                            slots.running != 0 ? "" : "this machine did not start from a slot of its boot partition (BIOS, CD, network): it takes no "
-                                                      "release, another image comes by a new disk",
-                            "trial", slots.on_trial ? trial_json(server->init_path) : json_null(), "upload", upload_json(server), "last",
-                            last_json(server), "node", node_json(server->nodes));
+                            version[0] != '\0' ? version : NULL, "architecture", own != 0 ? release_architecture_name(own) : NULL, "number",
+                            (json_int_t)slots.number, "running", running_json(&slots), "other", other_json(&slots), "next", slots.next, "why",
+                            slots.running != 0 ? "" : no_slots, "trial", slots.on_trial ? trial_json(server->init_path) : json_null(), "upload",
+                            upload_json(server), "last", last_json(server), "node", node_json(server->nodes));
     free(said);
     return admin_answer_json(MHD_HTTP_OK, out);
 }

@@ -2,8 +2,8 @@
 """A release by HTTPS: heraclius-admin takes it, hands it to init, which runs heraclius-slots on a boot partition. init is played here.
 
 Both run under the appliance's filters of system calls. What is taken, each refusal by its name, roll back; heads that are refused before a byte is
-read; an upload that ends early, is silent, comes twice, or meanwhile a flood of connections; a job that takes long while others are served; init
-that is busy, dead, or says nonsense. admin_upgrade.py short|long
+read; a disk without room; an upload that ends early, is silent, comes twice, or meanwhile a flood of connections; a job that takes long while
+others are served; init that is busy, dead, or says nonsense. admin_upgrade.py short|long
 """
 import fcntl
 import http.client
@@ -245,6 +245,36 @@ def under_way(cases, admin, own, init, paths):
     cases.case(f"{len(release) >> 20} MiB cost {grown} KiB of the program's memory", grown < 6144, grown)
 
 
+class SmallDisk(Admin):
+    """Its state lies on a disk of some megabytes, which nobody else sees."""
+
+    def __init__(self, folder, megabytes, *words):
+        program = f"{folder}/small-disk"
+        with open(program, "w") as file:
+            file.write(f"#!/bin/sh\nexec unshare {'' if os.getuid() == 0 else '--map-root-user '}--mount sh -c '"
+                       f"mount -t tmpfs -o size={megabytes}m,mode=700 none \"$0\" && exec {ADMIN} \"$@\"' {folder}/small \"$@\"\n")
+        os.chmod(program, 0o755)
+        super().__init__(folder, ["root/run/node/control.sock"], f"{folder}/small", ["--init", "init.sock"], program)
+        self.state = f"/proc/{self.process.pid}/root{folder}/small"
+
+
+def no_room(cases, folder, init, paths):
+    admin = SmallDisk(folder, 80)
+    try:
+        own, asked, release = Session(admin, "own"), len(init.asked), read(paths["101"])
+        code, said = own.end(own.begin(len(read(paths["102"])), Expect="100-continue"))
+        cases.case("20 MiB where the node would be left less than 64: 507", code == 507 and "64 MiB left for the node" in said["error"], (code, said))
+        cases.case("nothing is kept of it, and init was asked nothing", own.get()["upload"] is None and len(init.asked) == asked and
+                   not os.path.exists(f"{admin.state}/upload"), init.asked[asked:])
+        code, said = own.upload(release)
+        cases.case("3 MiB, for which there is room, are taken", code == 200 and said["number"] == 101, (code, said))
+        code, said = own.upload(release)
+        cases.case("and again: the first ones are gone from that disk", code == 200, (code, said))
+    finally:
+        code = admin.stop()
+    cases.case("TERM: exit 0", code == 0, code)
+
+
 def broken(cases, admin, own, init, paths):
     release, asked = read(paths["102"]), len(init.asked)
     connection = own.begin(len(release))
@@ -321,6 +351,7 @@ def main():
             heads(cases, admin, own, init, read(paths["101"]))
             refusals(cases, own, init, paths, machine)
             taken(cases, admin, own, init, paths, machine, node)
+            no_room(cases, folder, init, paths)
             under_way(cases, admin, own, init, paths)
             broken(cases, admin, own, init, paths)
             rollback(cases, admin, own, init, machine)
