@@ -1,5 +1,5 @@
 /*
- * init's control socket: which word is whose (spec/appliance.md A-28), and that nothing is done for anybody else.
+ * init's control socket: which word is whose (spec/appliance.md A-29), and that nothing is done for anybody else.
  *
  * The socket's calls and all that a word would do are below: who asks is what the test says, and what would have been done is written down.
  */
@@ -202,7 +202,7 @@ static const struct asker {
              {103, NULL}, {104, NULL},    {105, NULL},      {106, NULL},    {1000, NULL}};
 enum { ASKERS = sizeof askers / sizeof *askers };
 
-/* Of A-28, line by line: root and console may ask for all of it. */
+/* Of A-29, line by line: root and console may ask for all of it. */
 static const struct row {
     const char *line;
     bool admin, trial, hurts;
@@ -303,8 +303,8 @@ static void no_way_of_writing_a_word_gets_past_the_table(void **unused) {
         assert_non_null(strstr(ask(101, lines[i], &wish), "error admin may not ask for "));
         assert_string_equal(world.done, "");
     }
-    static const char *const none[] = {"", " ", "retir", "retiree sure", "RETIRE sure", "retire\nsure", "\tretire\tsure", "status now", "log", "restart", "halt sure sure",
-                                       "status\nretire sure"};
+    static const char *const none[] = {"", " ", "retir", "retiree sure", "RETIRE sure", "retire\nsure", "\tretire\tsure", "status now", "log",
+                                       "restart", "halt sure sure", "status\nretire sure"};
     for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
         const char *answer = ask(0, none[i], &wish);
         if (none[i][0] && strncmp(answer, "error not understood: ", 22) != 0) fail_msg("%s: %s", none[i], answer);
