@@ -104,12 +104,21 @@ static bool answer_ok(const char *number, size_t *bytes) {
     return good;
 }
 
-static void log_of(const char *name, const char *number) {
+static const struct log *log_named(const char *name) {
     int program = program_of(name);
+    if (program >= 0) return &program_now((enum program)program)->log;
+    return strcmp(name, "init") == 0 ? say_log() : strcmp(name, "crash") == 0 ? log_crash() : NULL;
+}
+
+static void log_of(char **words) {
+    const struct log *log = log_named(words[1]);
+    bool before = words[2] && strcmp(words[2], "before") == 0;
     size_t bytes;
-    if (program < 0 && strcmp(name, "init") != 0) answer("error no program %s\n", name);
-    else if (answer_ok(number, &bytes)) {
-        self.answer_bytes += log_newest(program < 0 ? say_log() : &program_now((enum program)program)->log, self.answer + self.answer_bytes, bytes);
+    if (!log) answer("error no program %s\n", words[1]);
+    else if (!before && words[3]) answer("error not understood: log\n");
+    else if (answer_ok(words[2 + before], &bytes)) {
+        char *out = self.answer + self.answer_bytes;
+        self.answer_bytes += before ? log_before(log, "/data/log", words[1], out, bytes) : log_newest(log, out, bytes);
     }
 }
 
@@ -188,7 +197,7 @@ static const struct {
     const char *cost;   /* NULL: it is done without "sure" */
 } all_words[WORDS] = {
     [STATUS] = {"status", OPERATOR | ADMIN | TRIAL, 0, 0, NULL},
-    [LOG] = {"log", OPERATOR | ADMIN, 1, 2, NULL},
+    [LOG] = {"log", OPERATOR | ADMIN, 1, 3, NULL},
     [KMSG] = {"kmsg", OPERATOR | ADMIN, 0, 1, NULL},
     [CONFIG] = {"config", OPERATOR, 0, 0, NULL},
     [UPGRADE] = {"upgrade", OPERATOR | ADMIN, 0, 0, NULL},
@@ -205,13 +214,14 @@ static const struct {
                "if the machine that this disk is from still runs its node anywhere, two sign with one key: that is a fault of a member, for good"},
 };
 
-/* It is allowed, and whole. `of`: the word behind it, or NULL. */
-static enum control_wish carry_out(enum word word, const char *of, const char *second, int fd, struct user *user, uint64_t now_ms) {
+/* It is allowed, and whole. */
+static enum control_wish carry_out(enum word word, char **words, int fd, struct user *user, uint64_t now_ms) {
+    const char *of = words[1];
     const char *const owner[] = {SETUP, "owner", of, NULL}, *const retire[] = {SETUP, "retire", NULL}, *fault = NULL;
     int program = word == RESTART ? program_of(of) : -1;
     switch (word) {
     case STATUS: status(now_ms); return CONTROL_NOTHING;
-    case LOG: log_of(of, second); return CONTROL_NOTHING;
+    case LOG: log_of(words); return CONTROL_NOTHING;
     case KMSG: kernel_log(of); return CONTROL_NOTHING;
     case REQUEST: card_request(user, of, now_ms); return CONTROL_NOTHING;
     case CONFIG: return config(user, fd, now_ms);
@@ -244,7 +254,7 @@ static void refuse(enum word word, struct user *user, uint64_t now_ms) {
 }
 
 static enum control_wish request(char *line, int fd, struct user *user, uint64_t now_ms) {
-    char *words[4] = {NULL};
+    char *words[5] = {NULL}; /* the last one stays NULL */
     enum word word = 0;
     self.answer_bytes = 0;
     text_clean(line);
@@ -256,7 +266,7 @@ static enum control_wish request(char *line, int fd, struct user *user, uint64_t
     if (word < WORDS && !(all_words[word].users & user->bit)) refuse(word, user, now_ms);
     else if (word == WORDS || count <= all_words[word].least || count > most + 1) answer("error not understood: %s\n", count ? words[0] : "");
     else if (cost && !sure) answer("error %s; to do it: %s%s%s sure\n", cost, words[0], most > 1 ? " " : "", most > 1 ? words[1] : "");
-    else return carry_out(word, words[1], words[2], fd, user, now_ms);
+    else return carry_out(word, words, fd, user, now_ms);
     return CONTROL_NOTHING;
 }
 

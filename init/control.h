@@ -3,7 +3,8 @@
  * lines name=value, or bytes of a log.
  *
  *   status                  see below
- *   log NAME [BYTES]        the newest lines of a program's log, or of init's ("init")
+ *   log NAME [before] [BYTES]   the newest lines of a program's log, of init's ("init"), or of the kernel's when it had crashed ("crash");
+ *                           "before": of what earlier starts of the machine wrote, from the data disk
  *   kmsg [BYTES]            the newest lines of the kernel's
  *   config                  with one descriptor (SCM_RIGHTS) of a regular file: a candidate, judged and taken or refused (config.h)
  *   upgrade                 with the descriptor of a release: into the other slot, which a reboot starts on trial (slots.h)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -282,48 +281,39 @@ const char *disk_adopt(void) {
     return fault;
 }
 
-static bool cannot(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static bool cannot(const char *format, ...) {
-    char text[SAY_LINE_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    stage_set(STAGE_DISK, STAGE_CANNOT, "%s", text);
-    return false;
-}
+#define CANNOT(...) (stage_set(STAGE_DISK, STAGE_CANNOT, __VA_ARGS__), false)
 
 bool disk_start(void) {
     char other[IDENTITY_BYTES];
     stage_set(STAGE_DISK, STAGE_RUNNING, "%s", "");
     self.data = self.blank = self.disks = 0;
     int result = text_folder("/sys/class/block", device, NULL);
-    if (result < 0) return cannot("/sys/class/block: %s", strerror(-result));
+    if (result < 0) return CANNOT("/sys/class/block: %s", strerror(-result));
     bool fresh = self.data == 0;
-    if (self.data > 1) return cannot("two data disks, %s and %s: one may be a copy; take one away, then reboot", self.data_name, self.data_second);
+    if (self.data > 1) return CANNOT("two data disks, %s and %s: one may be a copy; take one away, then reboot", self.data_name, self.data_second);
     if (fresh && self.blank > 1) {
-        return cannot("two blank disks, %s and %s: give one of them alone for the first boot", self.blank_name, self.blank_second);
+        return CANNOT("two blank disks, %s and %s: give one of them alone for the first boot", self.blank_name, self.blank_second);
     }
     if (fresh && self.blank == 0) {
-        return cannot("%u disks, none labelled " DISK_LABEL " and none blank (at least 512 MiB, all zeros)", self.disks);
+        return CANNOT("%u disks, none labelled " DISK_LABEL " and none blank (at least 512 MiB, all zeros)", self.disks);
     }
     const char *fault = fresh ? make() : NULL;
-    if (fault) return cannot("%s is blank, but could not be made a data disk: %s", self.blank_name, fault);
+    if (fault) return CANNOT("%s is blank, but could not be made a data disk: %s", self.blank_name, fault);
     if (fresh) say("disk: %s was blank and is the data disk now", self.data_name);
-    if (!data_mount()) return cannot("%s does not mount: %s; it was not touched", self.data_name, strerror(errno));
+    if (!data_mount()) return CANNOT("%s does not mount: %s; it was not touched", self.data_name, strerror(errno));
     if (!is_data()) {
         (void)umount2("/data", 0);
-        return cannot("%s is not used: mounted, it is under the mark of a formatting that was begun", self.data_name);
+        return CANNOT("%s is not used: mounted, it is under the mark of a formatting that was begun", self.data_name);
     }
     if (!is_ours(other)) {
         (void)umount2("/data", 0);
         self.foreign = true;
         text_clean(other);
-        return cannot("%s is the disk of another machine, %s; if that one is off for good: adopt (console)", self.data_name, other);
+        return CANNOT("%s is the disk of another machine, %s; if that one is off for good: adopt (console)", self.data_name, other);
     }
     /* Brought to rest at once: as long as it is only in the journal in part, a loss of power can leave what the kernel does not mount. */
     if (grow(false) && (umount2("/data", 0) < 0 || !data_mount())) {
-        return cannot("%s was grown, and does not mount: %s", self.data_name, strerror(errno));
+        return CANNOT("%s was grown, and does not mount: %s", self.data_name, strerror(errno));
     }
     (void)memcpy(self.name, self.data_name, NAME_BYTES);
     self.bytes = self.data_bytes;

@@ -29,8 +29,6 @@
 
 enum { FEED_MS = 5000 };
 
-enum ending { RUNNING, REBOOT, HALT };
-
 static int signals_open(void) {
     sigset_t set;
     (void)sigemptyset(&set);
@@ -42,20 +40,16 @@ static int signals_open(void) {
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static enum ending signals_take(int fd, uint64_t now_ms) {
+static enum control_wish signals_take(int fd, uint64_t now_ms) {
     struct signalfd_siginfo info;
-    enum ending ending = RUNNING;
+    enum control_wish ending = CONTROL_NOTHING;
     while (read(fd, &info, sizeof info) == sizeof info) {
-        if (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM) ending = REBOOT;
-        if (info.ssi_signo == SIGPWR) ending = HALT;
+        if (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM) ending = CONTROL_REBOOT;
+        if (info.ssi_signo == SIGPWR) ending = CONTROL_HALT;
     }
     int status;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) (void)program_ended(pid, status, now_ms);
     return ending;
-}
-
-static void stop_all(uint64_t now_ms) {
-    for (int p = 0; p < PROGRAMS; p++) program_event((enum program)p, SERVICE_STOP, now_ms);
 }
 
 /* What a configuration in force asks for is begun; what runs is left alone. */
@@ -69,8 +63,8 @@ static void programs_begin(uint64_t now_ms) {
 
 static void logs_prepare(void) {
     (void)mkdir("/data/log", 0755);
-    unsigned crashes = log_crashes("/sys/fs/pstore", "/data/log/pstore");
-    if (crashes) say("the kernel had crashed: %u records lie in /data/log/pstore", crashes);
+    unsigned crashes = log_crashes("/sys/fs/pstore", "/data/log");
+    if (crashes) say("the kernel had crashed: its last lines are in the log \"crash\", %u pieces", crashes);
 }
 
 static void logs_save(void) {
@@ -82,7 +76,7 @@ static void logs_save(void) {
 static void run(void) {
     static char answer[JOB_ANSWER_BYTES];
     struct pollfd polls[1 + PROGRAMS + CONTROL_POLLS];
-    enum ending ending = RUNNING;
+    enum control_wish ending = CONTROL_NOTHING; /* how the machine goes down */
     uint64_t feed_ms = 0;
     polls[0] = (struct pollfd){.fd = signals_open(), .events = POLLIN};
     control_start();
@@ -101,24 +95,24 @@ static void run(void) {
         }
         uint64_t due_ms = programs_timers(now_ms);
         if (feed_ms < due_ms) due_ms = feed_ms;
-        if (ending != RUNNING && programs_all_down()) machine_end(ending == REBOOT);
+        if (ending && programs_all_down()) machine_end(ending == CONTROL_REBOOT);
         programs_poll(polls + 1);
         control_polls(polls + 1 + PROGRAMS);
         if (poll(polls, sizeof polls / sizeof *polls, (int)(due_ms - now_ms)) < 0) continue;
         now_ms = machine_now_ms();
-        enum ending asked = polls[0].revents ? signals_take(polls[0].fd, now_ms) : RUNNING;
+        enum control_wish asked = polls[0].revents ? signals_take(polls[0].fd, now_ms) : CONTROL_NOTHING;
         for (int p = 0; p < PROGRAMS; p++) {
             if (polls[1 + p].revents) program_output((enum program)p);
         }
-        if (polls[1 + PROGRAM_NET].revents) net_look(ending == RUNNING, now_ms);
+        if (polls[1 + PROGRAM_NET].revents) net_look(!ending, now_ms);
         enum control_wish wish = control_ready(polls + 1 + PROGRAMS, now_ms);
-        if (wish == CONTROL_BEGIN && ending == RUNNING) programs_begin(machine_now_ms());
-        if (wish == CONTROL_REBOOT || wish == CONTROL_HALT) asked = wish == CONTROL_REBOOT ? REBOOT : HALT;
+        if (wish == CONTROL_BEGIN && !ending) programs_begin(machine_now_ms());
+        if (wish > CONTROL_BEGIN) asked = wish;
         logs_save();
-        if (asked != RUNNING && ending == RUNNING) {
-            say(asked == REBOOT ? "going down, to come up again" : "going down");
+        if (asked && !ending) {
+            say(asked == CONTROL_REBOOT ? "going down, to come up again" : "going down");
             ending = asked;
-            stop_all(now_ms);
+            for (int p = 0; p < PROGRAMS; p++) program_event((enum program)p, SERVICE_STOP, now_ms);
         }
     }
 }

@@ -26,8 +26,13 @@ void say_start(void) {
     self.console = open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 }
 
-static void say_line(const char *text) {
-    char line[SAY_LINE_BYTES + 64];
+void say(const char *format, ...) {
+    char text[SAY_LINE_BYTES], line[SAY_LINE_BYTES + 64];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    text_clean(text);
     log_take(&self.log, text, strlen(text));
     log_take(&self.log, "\n", 1);
     int count = snprintf(line, sizeof line, "heraclius: %s\r\n", text);
@@ -35,16 +40,6 @@ static void say_line(const char *text) {
         if (write(self.console, line, (size_t)count) >= 0 || errno != EAGAIN) return;
         (void)usleep(SAY_PAUSE_US);
     }
-}
-
-void say(const char *format, ...) {
-    char text[SAY_LINE_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    text_clean(text);
-    say_line(text);
 }
 
 void stage_set(enum stage stage, enum stage_state state, const char *format, ...) {

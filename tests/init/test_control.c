@@ -212,6 +212,9 @@ static const struct row {
     {"status", true, true, false, "", CONTROL_NOTHING},
     {"log init", true, false, false, "", CONTROL_NOTHING},
     {"log node 100", true, false, false, "", CONTROL_NOTHING},
+    {"log crash", true, false, false, "", CONTROL_NOTHING},
+    {"log node before", true, false, false, "", CONTROL_NOTHING},
+    {"log init before 100", true, false, false, "", CONTROL_NOTHING},
     {"kmsg", true, false, false, "", CONTROL_NOTHING},
     {"kmsg 100", true, false, false, "", CONTROL_NOTHING},
     {"upgrade", true, false, false, "slots upgrade with a file", CONTROL_NOTHING},
@@ -315,6 +318,10 @@ static void no_way_of_writing_a_word_gets_past_the_table(void **unused) {
     assert_non_null(strstr(ask(0, "restart sure", &wish), "to do it: restart sure sure\n"));
     assert_string_equal(ask(0, "restart nobody sure", &wish), "error there is no such program\n");
     assert_string_equal(ask(0, "log node 1x", &wish), "error not a number of bytes: 1x\n");
+    assert_string_equal(ask(0, "log node before 1x", &wish), "error not a number of bytes: 1x\n");
+    assert_string_equal(ask(0, "log node 100 before", &wish), "error not understood: log\n");
+    assert_string_equal(ask(0, "log node before 100 100", &wish), "error not a number of bytes: 100 100\n");
+    assert_string_equal(ask(0, "log nobody before", &wish), "error no program nobody\n");
 }
 
 static unsigned said_by_init(const char *text) {
