@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { ADMIN_SOCKETS_MAX = 256, ADMIN_ANSWER_MS = 1000, ADMIN_ANSWER_BYTES_MAX = 4 << 20, ADMIN_CONNECTIONS_MAX = 256 };
+enum { ADMIN_SOCKETS_MAX = 256, ADMIN_ANSWER_MS = 1000, ADMIN_ANSWER_BYTES_MAX = 256 << 10, ADMIN_CONNECTIONS_MAX = 256 };
 enum { ADMIN_NAME_BYTES = 64, ADMIN_FAMILIES_MAX = 256, ADMIN_METRICS_MAX = 8192 }; /* of the metrics of one node */
 
 struct admin_nodes {

@@ -137,8 +137,8 @@ void trial_told_read(struct trial_told *told, const char *log) {
 /* ---- the process ---- */
 
 static struct trial_seen look(const char *node, const char *init, struct slots_was *was, char fault[ASK_FAULT_BYTES]) {
-    static char answer[ASK_NODE_BYTES];
-    _Static_assert(ASK_NODE_BYTES > ASK_INIT_BYTES, "one buffer for both");
+    static char answer[ASK_INIT_BYTES];
+    _Static_assert(ASK_NODE_BYTES < ASK_INIT_BYTES, "one buffer for both");
     struct trial_seen seen = {0};
     char of_init[ASK_FAULT_BYTES];
     size_t count = 0;

@@ -78,7 +78,7 @@ static bool line_take(int fd, char answer[ASK_NODE_BYTES], size_t *count, uint64
         used += (size_t)some;
         *count = end ? (size_t)(end - answer) : used;
         if (end) return true;
-        if (used == ASK_NODE_BYTES) return failed(fault, "its answer is longer than 1 MiB");
+        if (used == ASK_NODE_BYTES) return failed(fault, "its answer is longer than 64 KiB");
     }
 }
 

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 enum {
-    ASK_NODE_BYTES = 1 << 20,  /* the longest answer of a node */
+    ASK_NODE_BYTES = 1 << 16,  /* the longest answer of a node: what JSON makes of it in memory is up to 90 times as much */
     ASK_INIT_BYTES = 1 << 17,  /* and of init: twice what it may say (init/control.h) */
     ASK_MS = 3000,             /* for a look */
     ASK_JUDGE_MS = 60000,      /* for what init has to have judged, or keys made for */

@@ -304,7 +304,7 @@ def sick(cases):
 
 
 def dead_or_lying(cases):
-    deep, long = b"[" * 100000 + b"\n", b"x" * (2 << 20)
+    deep, long = b"[" * 60000 + b"\n", b"x" * (2 << 20)
     escapes = status(node="\x1b[2J\u00e9evil\n", phase="\x07voting")
     hostile = [
             ("no node", None, Init, "heraclius> ", ["has no socket", "10.0.2.15"]),
@@ -317,7 +317,7 @@ def dead_or_lying(cases):
             ("a node that says half", lambda f: Node(f, b'{"node":"a"'), Init, "heraclius> ", ["closed the connection"]),
             ("a node that says too little", lambda f: Node(f, b'{"node":"a"}\n'), Init, "heraclius> ", ['no good "cluster"']),
             ("a node that nests", lambda f: Node(f, deep), Init, "heraclius> ", ["no JSON object"]),
-            ("a node that goes on and on", lambda f: Node(f, long), Init, "heraclius> ", ["longer than 1 MiB"]),
+            ("a node that goes on and on", lambda f: Node(f, long), Init, "heraclius> ", ["longer than 64 KiB"]),
             ("a node with escapes in its name", lambda f: Node(f, escapes), Init, "?[2J??evil?> ", ["?voting"]),
             ("an init that says garbage", Node, lambda f: Init(f, "\xff\x1b[2J"), "c0-n1> ", ["neither ok nor error"]),
             ("an init that goes on and on", Node, lambda f: Init(f, "ok\n" + "x" * 150000), "c0-n1> ", ["longer than 128 KiB"])]
@@ -334,6 +334,18 @@ def dead_or_lying(cases):
         for name, good, look, works in pool.map(one, hostile):
             cases.case(name, good, look)
             cases.case(f"{name}: the line still works", works)
+
+
+def bombs(cases):
+    """Of what is allowed the worst that JSON can become in memory: below the 32 MB that the appliance gives it (init/confine.c)."""
+    for name, text in (("objects", b"{},"), ("arrays", b"[],")):
+        head = b'{"node":"c0-n1","x":['
+        bomb = head + text * ((65536 - len(head) - 8) // 3) + b"0]}\n"
+        with Stage(lambda f: Node(f, bomb)) as s:
+            look = s.console.until("heraclius> ")
+            with open(f"/proc/{s.console.process.pid}/status") as file:
+                peak = int(next(line for line in file if line.startswith("VmHWM")).split()[1])
+            cases.case(f"a node that answers with {name} without end costs no memory", look and "no good" in look and peak < 24 << 10, (peak, look))
 
 
 ACTIONS = [("reboot", "reboot sure"), ("halt", "halt sure"), ("rollback", "rollback sure"), ("retire", "retire sure"),
@@ -568,6 +580,7 @@ def main():
     one_look(cases)
     sick(cases)
     dead_or_lying(cases)
+    bombs(cases)
     actions(cases)
     logs(cases)
     editing(cases)
