@@ -46,9 +46,9 @@ static const int base[] = {
     SYS_open, SYS_access, SYS_stat, SYS_lstat, SYS_readlink, SYS_poll, SYS_select, SYS_pipe, SYS_dup2, SYS_getrlimit,
 #endif
 };
-/* Makes and changes files. */
+/* Makes and changes files; truncate is not among them, since it cuts by path what Landlock does not let it open. */
 static const int files[] = {
-    SYS_mkdirat, SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_symlinkat, SYS_linkat, SYS_ftruncate, SYS_truncate, SYS_fallocate, SYS_fsync,
+    SYS_mkdirat, SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_symlinkat, SYS_linkat, SYS_ftruncate, SYS_fallocate, SYS_fsync,
     SYS_fdatasync, SYS_sync_file_range, SYS_msync, SYS_flock, SYS_fchmod, SYS_fchmodat, SYS_fstatfs, SYS_statfs, SYS_pwritev, SYS_preadv,
     SYS_pwritev2, SYS_preadv2, SYS_utimensat, SYS_copy_file_range,
 #ifdef SYS_open
@@ -75,7 +75,15 @@ static const int lock[] = {SYS_mlock, SYS_mlock2, SYS_munlock};
 /* A file that has no name: what is pasted at the console. */
 static const int nameless[] = {SYS_memfd_create};
 /* Runs another program and waits for it. What that one may do is the same filter's. */
-static const int child[] = {SYS_wait4, SYS_waitid};
+static const int child[] = {
+    SYS_wait4, SYS_waitid,
+#ifdef SYS_landlock_restrict_self /* which takes more from it */
+    SYS_landlock_create_ruleset, SYS_landlock_add_rule, SYS_landlock_restrict_self,
+#endif
+#ifdef SYS_fork
+    SYS_fork, SYS_vfork,
+#endif
+};
 /* Processes of its own, and what they give up. */
 static const int processes[] = {
     SYS_wait4, SYS_waitid, SYS_kill, SYS_setsid, SYS_setpgid, SYS_setuid, SYS_setgid, SYS_setgroups, SYS_setresuid, SYS_setresgid, SYS_chroot,

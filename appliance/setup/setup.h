@@ -7,7 +7,8 @@
  *   keys    makes the node's keys, once       -> its card request
  *   owner HEX   pins the owner's key; another one as long as there are no keys  -> nothing
  *   retire  gives the node's key up, for ever -> nothing; `files` tells the node (A-17)
- *   files   a configuration that is kept      -> files of the node, and, by /bin/heracliusd --init, its data if they were never made; says nothing
+ *   files   a configuration that is kept      -> files of the node, and, by /bin/heracliusd --init, its data if they were never made; -> `changed`,
+ *           if node.conf is another than it was: a program that runs is to be begun anew (A-20)
  *
  *   file                       who writes it           what it is
  *   /etc/heraclius/owner       the image               the owner's key: 64 hex digits; goes before
@@ -61,6 +62,9 @@ enum system_error setup_input_judge(struct candidate *candidate, const struct se
 size_t setup_made_text(const struct candidate *candidate, char out[SETUP_MADE_BYTES]);
 enum system_error setup_made_check(const char *root, const struct candidate *candidate, bool *made, struct system_fault *fault)
     __attribute__((warn_unused_result));
+/* In the child that becomes the node's program at its --init, whoever wrote it (A-26): from now on it may write /data/node alone, and read neither
+ * /proc nor /run nor what setup keeps. False: errno. A kernel without Landlock (init starts nothing there) leaves it as it is. */
+bool setup_confine(const char *root, const char *program) __attribute__((warn_unused_result));
 /* Exit code; an error is told. */
 int setup_end(enum system_error error, const struct system_fault *fault);
 

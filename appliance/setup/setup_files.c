@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <sched.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,7 @@
 enum { FILE_MODE = 0644, GROUP_MODE = 0640, ADMIN_CONF_BYTES = 4096 };
 
 /* Replaced in one step, and only if it is another: the node looks at times. */
-static enum system_error file_put(const char *root, const char *where, const void *bytes, size_t count, unsigned mode,
+static enum system_error file_put(const char *root, const char *where, const void *bytes, size_t count, unsigned mode, bool *replaced,
                                   struct system_fault *fault) {
     char path[SETUP_PATH_BYTES];
     struct system_fault none = {.text = ""};
@@ -24,6 +23,7 @@ static enum system_error file_put(const char *root, const char *where, const voi
     if (!setup_path(path, root, where, fault)) return fault->error;
     char *old = canonical_read_file(path, BUNDLE_TEXT_BYTES_MAX, &before, &none);
     bool same = old != NULL && before == count && memcmp(old, bytes, count) == 0;
+    if (replaced) *replaced = old != NULL && !same;
     free(old);
     return same ? SYSTEM_OK : canonical_replace(path, bytes, count, mode, fault);
 }
@@ -34,7 +34,7 @@ static enum system_error block_put(const char *root, const char *where, const st
     char path[SETUP_PATH_BYTES];
     const struct bundle_block *block = &candidate->bundle.blocks[kind];
     const unsigned mode = kind == BUNDLE_ADMIN_CERTIFICATE ? GROUP_MODE : FILE_MODE;
-    if (block->bytes != NULL) return file_put(root, where, block->bytes, block->count, mode, fault);
+    if (block->bytes != NULL) return file_put(root, where, block->bytes, block->count, mode, NULL, fault);
     if (!setup_path(path, root, where, fault)) return fault->error;
     if (unlink(path) == 0 || errno == ENOENT) return SYSTEM_OK;
     return system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "%.200s: cannot be removed: %s", path, strerror(errno));
@@ -61,7 +61,8 @@ static bool is_split(const struct candidate *candidate, long cpus) {
     return candidate->settings.threads == NODE_SETTINGS_SPLIT;
 }
 
-static enum system_error conf_put(const char *root, const struct candidate *candidate, struct system_fault *fault) {
+/* *changed: a program that runs goes by another one than this. */
+static enum system_error conf_put(const char *root, const struct candidate *candidate, bool *changed, struct system_fault *fault) {
     char control[SETUP_PATH_BYTES], retired[SETUP_PATH_BYTES];
     if (!setup_path(control, root, "/run/node/control.sock", fault) || !setup_path(retired, root, "/data/public/retired", fault)) return fault->error;
     const long count = sysconf(_SC_NPROCESSORS_ONLN);
@@ -79,7 +80,7 @@ static enum system_error conf_put(const char *root, const struct candidate *cand
     char *text = object ? canonical_print(object, &bytes) : NULL;
     json_decref(object);
     if (!text) return system_fault_set(fault, SYSTEM_NOTHING_FREE, "no memory, or a path that is no UTF-8");
-    enum system_error error = file_put(root, "/data/node/node.conf", text, bytes, FILE_MODE, fault);
+    enum system_error error = file_put(root, "/data/node/node.conf", text, bytes, FILE_MODE, changed, fault);
     free(text);
     return error;
 }
@@ -95,7 +96,7 @@ static enum system_error admin_put(const char *root, const struct candidate *can
         if (settings->admin_clients[i][0]) used += (size_t)snprintf(text + used, sizeof text - used, "client %s\n", settings->admin_clients[i]);
     }
     if (settings->syslog[0]) used += (size_t)snprintf(text + used, sizeof text - used, "syslog %s\n", settings->syslog);
-    enum system_error error = file_put(root, "/data/public/admin.conf", text, used, FILE_MODE, fault); /* 16 clients of 88 bytes fit */
+    enum system_error error = file_put(root, "/data/public/admin.conf", text, used, FILE_MODE, NULL, fault); /* 16 clients of 88 bytes fit */
     if (!error) error = block_put(root, "/data/public/system.json", candidate, BUNDLE_SYSTEM, fault);
     if (!error) error = block_put(root, "/data/public/admin.pem", candidate, BUNDLE_ADMIN_CERTIFICATE, fault);
     return error ? error : block_put(root, "/data/public/syslog.pem", candidate, BUNDLE_SYSLOG_CA, fault);
@@ -104,12 +105,16 @@ static enum system_error admin_put(const char *root, const struct candidate *can
 /* ---- data ---- */
 
 /* The node program makes its own data, whoever wrote it. */
-static enum system_error program_init(const char *program, const char *conf, const char *chain, struct system_fault *fault) {
-    extern char **environ;
+static enum system_error program_init(const char *root, const char *program, const char *conf, const char *chain, struct system_fault *fault) {
     const char *words[] = {program, "--init", "--config", conf, chain ? "--chain" : NULL, chain, NULL};
-    pid_t child;
-    int status = 0, failure = posix_spawn(&child, program, NULL, NULL, (char *const *)(uintptr_t)words, environ);
-    if (failure != 0) return system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "%.200s: cannot be run: %s", program, strerror(failure));
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        if (setup_confine(root, program)) (void)execv(program, (char *const *)(uintptr_t)words);
+        (void)fprintf(stderr, "%s: cannot be run: %s\n", program, strerror(errno));
+        _exit(127);
+    }
+    if (child < 0) return system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "%.200s: cannot be run: %s", program, strerror(errno));
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return SYSTEM_OK;
     return system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "the node's data could not be made: see the line before");
@@ -133,7 +138,7 @@ static enum system_error data_make(const char *root, const struct candidate *can
                                 data, strerror(errno));
     }
     bool chained = candidate->bundle.blocks[BUNDLE_CHAIN].bytes != NULL;
-    enum system_error error = there ? SYSTEM_OK : program_init(program, conf, chained ? chain : NULL, fault);
+    enum system_error error = there ? SYSTEM_OK : program_init(root, program, conf, chained ? chain : NULL, fault);
     if (error) return error;
     return canonical_replace(mark, text, setup_made_text(candidate, text), FILE_MODE, fault);
 }
@@ -142,16 +147,17 @@ int setup_files(const char *root) {
     static struct candidate candidate;
     struct system_fault fault = {.text = ""};
     struct setup_self self;
-    bool made = false;
+    bool made = false, changed = false;
     enum system_error error = setup_self_read(&self, root, &fault);
     if (!error) error = setup_input_judge(&candidate, &self, &fault);
     if (!error) error = setup_made_check(root, &candidate, &made, &fault);
     if (!error) error = block_put(root, "/data/node/system.json", &candidate, BUNDLE_SYSTEM, &fault);
     if (!error) error = block_put(root, "/data/node/addresses.json", &candidate, BUNDLE_ADDRESSES, &fault);
     if (!error) error = block_put(root, "/data/node/chain", &candidate, BUNDLE_CHAIN, &fault);
-    if (!error) error = conf_put(root, &candidate, &fault);
+    if (!error) error = conf_put(root, &candidate, &changed, &fault);
     if (!error) error = admin_put(root, &candidate, &fault);
     if (!error) error = data_make(root, &candidate, made, &fault);
     candidate_free(&candidate);
+    if (!error && changed) printf("changed\n");
     return setup_end(error, &fault);
 }

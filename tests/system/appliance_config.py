@@ -5,6 +5,7 @@ of what they ask, signs a bundle for each, and they run by it; then what is refu
 The part of init (it keeps what `take` accepted, spec/appliance.md 9.5) is played here. Ends with "N passed, N failed".
 """
 import base64
+import ctypes
 import json
 import os
 import shutil
@@ -187,6 +188,47 @@ def ceremony(cases, machines):
     machines.addresses()
 
 
+GREEDY = """#!/bin/sh
+cd {root}/data || exit 1
+for file in public/made public/retired public/owner public/admin.conf node/own; do
+    (echo "$0 was here" > $file) 2> node/said || {{ echo "no $file" >> node/tried; continue; }}
+    echo "wrote $file" >> node/tried
+done
+cat public/request > /dev/null 2>&1 && echo "read public/request" >> node/tried
+echo "greedy: not this time" >&2
+exit 1
+"""
+
+
+def has_landlock():
+    return ctypes.CDLL(None).syscall(444, None, 0, 1) > 0  # landlock_create_ruleset: its version
+
+
+def greedy(cases, machines, name):
+    """Another team's program, at its --init, goes for what the image keeps (A-22, A-26)."""
+    root = machines.at(name)
+    if not has_landlock():
+        print("this kernel has no Landlock: a greedy --init is left out")
+        return
+    before = {file: read(f"{root}/data/public/{file}") for file in os.listdir(f"{root}/data/public")}
+    program = f"{root}/bin/heracliusd"
+    os.unlink(program)
+    put(program, GREEDY.format(root=root))
+    os.chmod(program, 0o755)
+    made = machines.files(name)
+    after = {file: read(f"{root}/data/public/{file}") for file in os.listdir(f"{root}/data/public")}
+    after.pop("admin.conf"), after.pop("system.json")  # which setup itself puts there, before
+    tried = read(f"{root}/data/node/tried").splitlines()
+    cases.case("a program's --init writes in its own folder alone, and reads nothing of what the image keeps", made.returncode == 1 and
+               tried == ["no public/made", "no public/retired", "no public/owner", "no public/admin.conf", "wrote node/own"] and before == after,
+               f"{made} {tried} {before} {after}")
+    cases.case("its line is said", made.stderr.startswith("greedy: not this time\n"), made)
+    for file in ("node/tried", "node/said", "node/own"):
+        os.unlink(f"{root}/data/{file}")
+    os.unlink(program)
+    os.symlink(f"{TOP}/build/gcc/heracliusd", program)
+
+
 def first_boot(cases, machines):
     done = machines.bundle("c0-n0", "default")
     planned = machines.take("c0-n0", "default")
@@ -197,8 +239,10 @@ def first_boot(cases, machines):
         done = machines.bundle(name, f"{name}.1", "--set", f"listen=127.0.0.1:{machines.base + i}", "--set", "net.0.name=eth0", "--set",
                                "net.0.address=192.0.2.7/24,2001:db8::7/64", "--set", "net.0.gateway=192.0.2.1", "--set", "admin.listen=127.0.0.1:1")
         taken = machines.take(name, f"{name}.1")
+        if i == 0:
+            greedy(cases, machines, name)
         made = machines.files(name)
-        good = good and (done.returncode, taken.returncode, made.returncode) == (0, 0, 0)
+        good = good and made.stdout == "" and (done.returncode, taken.returncode, made.returncode) == (0, 0, 0)
         if not good:
             break
     cases.case("each takes the bundle that its owner signed, and has its files and data", good, f"{done} {taken} {made}")
@@ -252,7 +296,8 @@ def follows(cases, machines):
     cases.case("the one that is in force, handed in again, changes nothing", taken.returncode == 0 and taken.stdout.startswith("number 1\n"), taken)
     taken = machines.take(name, "moved")
     made = machines.files(name)
-    cases.case("a higher number comes into force on a running node", taken.returncode == 0 and made.returncode == 0, f"{taken} {made}")
+    cases.case("a higher number comes into force on a running node; its log.level is another, which it reads at its start",
+               taken.returncode == 0 and made.returncode == 0 and made.stdout == "changed\n", f"{taken} {made}")
     until = time.monotonic() + 30
     while time.monotonic() < until and "addresses_read" not in machines.log(name):
         time.sleep(0.2)
@@ -282,6 +327,7 @@ def retired(cases, machines):
     again = machines.files(name)
     conf = json.loads(read(f"{root}/data/node/node.conf"))
     cases.case("nor after its files were made anew", again.returncode == 0 and conf["retired"] is True, again)
+    cases.case("init is told when a program that runs is to begin anew", made.stdout == "changed\n" and again.stdout == "", f"{made} {again}")
     keyless = machines.machine("keyless", machines.owner, True)
     none = setup(keyless, "retire")
     cases.case("who has no key gives none up", none.returncode == 1 and not os.path.exists(f"{keyless}/data/public/retired"), none)
