@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -36,7 +37,7 @@
 #include "init/seccomp.h"
 
 static const char *const programs[] = {"node", "admin", "console", "setup", "setup-node", "net", "slots", "trial", "dhcp"};
-enum { PROGRAM_COUNT = sizeof programs / sizeof *programs, UNCONFINED = 200, KILLED = 1000 };
+enum { PROGRAM_COUNT = sizeof programs / sizeof *programs, UNCONFINED = 200, NOT_SO = 201, KILLED = 1000 };
 
 typedef int attempt(void);
 
@@ -48,7 +49,7 @@ static int filtered(const char *name, attempt *what) {
     if (pid == 0) {
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || seccomp_apply(name) < 0) _exit(UNCONFINED);
         errno = 0;
-        _exit(what() < 0 ? errno : 0);
+        _exit(what() >= 0 ? 0 : errno ? errno : NOT_SO);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFSIGNALED(status) ? KILLED + WTERMSIG(status) : WEXITSTATUS(status);
@@ -63,7 +64,7 @@ static int with_rights(const char *name, attempt *what) {
         if (fault) fprintf(stderr, "%s: %s\n", fault, strerror(errno));
         if (fault) _exit(UNCONFINED);
         errno = 0;
-        _exit(what() < 0 ? errno : 0);
+        _exit(what() >= 0 ? 0 : errno ? errno : NOT_SO);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFSIGNALED(status) ? KILLED + WTERMSIG(status) : WEXITSTATUS(status);
@@ -122,6 +123,9 @@ static int try_ring(void) {
 }
 static int try_listen_in(void) {
     return (int)syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0);
+}
+static int try_cut_by_path(void) {
+    return truncate("/nowhere/at/all", 0);
 }
 static int try_new_folder(void) {
     return mkdir("/nowhere/at/all", 0700);
@@ -222,6 +226,8 @@ static void each_has_what_the_table_gives_it_and_no_more(void **unused) {
         {"node", try_internet, 0},
         {"node", try_packet_socket, EPERM},
         {"node", try_vsock, EPERM},
+        {"node", try_cut_by_path, EPERM},
+        {"setup-node", try_cut_by_path, EPERM},
         {"node", try_ring, EFAULT},
         {"node", try_new_folder, ENOENT},
         {"node", try_type_into_terminal, EPERM},
@@ -334,7 +340,9 @@ static void those_who_ask_the_node_are_in_its_group(void **unused) {
     if (!is_root()) skip();
     for (int p = 0; p < PROGRAM_COUNT; p++) {
         if (is_left_out(programs[p])) continue;
-        bool asks = strcmp(programs[p], "admin") == 0 || strcmp(programs[p], "console") == 0;
+        bool asks = false;
+        static const char *const askers[] = {"admin", "console", "slots", "trial"};
+        for (size_t i = 0; i < sizeof askers / sizeof *askers; i++) asks = asks || strcmp(programs[p], askers[i]) == 0;
         assert_int_equal(with_rights(programs[p], asks ? try_node_group : try_no_group), 0);
     }
 }
@@ -356,6 +364,83 @@ static void files_beyond_its_own_are_closed(void **unused) {
     }
 }
 
+/* ---- what each may read and write below /data and /run, in a tree of the test's own ---- */
+
+enum { NEITHER, READS, WRITES };
+enum { DATA_NODE, DATA_ADMIN, DATA_PUBLIC, DATA_CONFIG, DATA_LOG, RUN_NODE, RUN_ADMIN, RUN_CONSOLE, RUN_INIT, RUN_NET, RUN_DHCP, FOLDERS };
+static const char *const folders[FOLDERS] = {"data/node", "data/admin", "data/public", "data/config", "data/log", "run/node",
+                                             "run/admin", "run/console", "run/init", "run/net", "run/dhcpcd"};
+static char file_path[64];
+
+static int try_read_file(void) {
+    return open(file_path, O_RDONLY | O_CLOEXEC);
+}
+static int try_write_file(void) {
+    return open(file_path, O_WRONLY | O_CLOEXEC);
+}
+
+/* A root folder with what init makes in it, and in each folder a file that its mode opens to all. */
+static bool tree_make(const char *root) {
+    static const char *const others[] = {"/data", "/run", "/data/config", "/data/log", "/run/init"};
+    bool good = chroot(root) == 0 && chdir("/") == 0;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) good = good && mkdir(others[i], 0755) == 0;
+    if (good) confine_prepare();
+    good = good && chmod("/run/net", 0755) == 0; /* by heraclius-net: dhcpcd reads there */
+    for (int f = 0; f < FOLDERS; f++) {
+        snprintf(file_path, sizeof file_path, "/%s/file", folders[f]);
+        int fd = open(file_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        good = good && fd >= 0 && fchmod(fd, 0666) == 0 && close(fd) == 0;
+    }
+    return good;
+}
+
+/* In a child, since there is no way back out of the tree. True: all is as it ought to be. */
+static bool table_try(const char *root) {
+    static const struct {
+        const char *name;
+        uint8_t may[FOLDERS];
+    } table[] = {
+        {"node", {[DATA_NODE] = WRITES, [RUN_NODE] = WRITES}},
+        {"admin", {[DATA_ADMIN] = WRITES, [DATA_PUBLIC] = READS, [RUN_ADMIN] = WRITES, [RUN_NODE] = WRITES, [RUN_INIT] = WRITES}},
+        {"console", {[RUN_CONSOLE] = WRITES, [RUN_ADMIN] = READS, [RUN_NODE] = WRITES, [RUN_INIT] = WRITES}},
+        {"setup", {[DATA_CONFIG] = READS, [DATA_PUBLIC] = READS}},
+        {"setup-node", {[DATA_NODE] = WRITES, [DATA_PUBLIC] = WRITES}},
+        {"net", {[RUN_INIT] = READS, [RUN_NET] = WRITES}},
+        {"dhcp", {[RUN_NET] = READS, [RUN_DHCP] = WRITES}},
+        {"slots", {[DATA_PUBLIC] = READS, [RUN_NODE] = WRITES}},
+        {"trial", {[RUN_NODE] = WRITES, [RUN_INIT] = WRITES}},
+    };
+    bool all = tree_make(root);
+    if (!all) print_error("%s: %s\n", root, strerror(errno));
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (is_left_out(table[i].name)) continue;
+        for (int f = 0; f < FOLDERS; f++) {
+            snprintf(file_path, sizeof file_path, "/%s/file", folders[f]);
+            int reads = with_rights(table[i].name, try_read_file), writes = with_rights(table[i].name, try_write_file);
+            bool good = reads == (table[i].may[f] >= READS ? 0 : EACCES) && writes == (table[i].may[f] == WRITES ? 0 : EACCES);
+            if (!good) print_error("%s, %s: reading %d, writing %d\n", table[i].name, file_path, reads, writes);
+            all = all && good;
+        }
+    }
+    return all;
+}
+
+static void each_reads_and_writes_what_the_table_gives_it_and_no_more(void **unused) {
+    (void)unused;
+    if (!is_root() || syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 0) skip();
+    char root[] = "/tmp/confine-XXXXXX", command[64];
+    assert_non_null(mkdtemp(root));
+    assert_int_equal(chmod(root, 0755), 0);
+    int status = 0;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) _exit(table_try(root) ? 0 : 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    snprintf(command, sizeof command, "rm -r %s", root);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(status, 0);
+}
+
 static void a_program_without_rights_does_not_start(void **unused) {
     (void)unused;
     assert_non_null(confine_rights("nobody"));
@@ -363,6 +448,7 @@ static void a_program_without_rights_does_not_start(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_reads_and_writes_what_the_table_gives_it_and_no_more),
         cmocka_unit_test(every_program_has_a_filter_that_fits),
         cmocka_unit_test(what_only_an_intruder_wants_kills),
         cmocka_unit_test(every_program_computes_and_has_entropy),
