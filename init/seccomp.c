@@ -74,12 +74,9 @@ static const int ring[] = {
 static const int lock[] = {SYS_mlock, SYS_mlock2, SYS_munlock};
 /* A file that has no name: what is pasted at the console. */
 static const int nameless[] = {SYS_memfd_create};
-/* Runs another program and waits for it. What that one may do is the same filter's. */
+/* Runs another program, from which it takes more, and waits for it. What that one may do is the same filter's. */
 static const int child[] = {
-    SYS_wait4, SYS_waitid,
-#ifdef SYS_landlock_restrict_self /* which takes more from it */
-    SYS_landlock_create_ruleset, SYS_landlock_add_rule, SYS_landlock_restrict_self,
-#endif
+    SYS_wait4, SYS_waitid, SYS_landlock_create_ruleset, SYS_landlock_add_rule, SYS_landlock_restrict_self,
 #ifdef SYS_fork
     SYS_fork, SYS_vfork,
 #endif
