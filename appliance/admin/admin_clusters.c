@@ -6,15 +6,25 @@
 
 #include "bft/types.h"
 
-enum { TEXT_BYTES = 1024, NAME_BYTES = 80 };
+enum { TEXT_BYTES = 1024, SENTENCE_BYTES = 6 * TEXT_BYTES, NAME_BYTES = 80 };
+
+/* What is known of a member's vote. CLAIMED: two nodes say that they are this member; one of the two lies, and neither is believed. */
+enum vote { VOTES, VOTES_NOT, UNREACHED, UNKNOWN, CLAIMED };
+
+/* What the nodes that report say of a member that is none of those here. */
+struct reports {
+    uint32_t votes, votes_not, linked;
+};
 
 struct seen {
     const char *name;
     uint32_t members;
-    const json_t *own[ADMIN_MEMBERS_MAX];          /* what the member said itself */
-    const json_t *other[ADMIN_MEMBERS_MAX];        /* another node says that it is this member: one of the two lies, and neither is believed */
-    uint32_t linked[ADMIN_MEMBERS_MAX], reporting; /* how many of those that vote have a link to it */
-    const json_t *newest;                          /* of the highest view, of those that vote; else any */
+    const json_t *own[ADMIN_MEMBERS_MAX];   /* what the member said itself */
+    const json_t *other[ADMIN_MEMBERS_MAX]; /* another node says that it is this member */
+    uint32_t voting;                        /* nodes here that vote: they report; if there are none, all here do */
+    uint32_t reporting;
+    struct reports reports[ADMIN_MEMBERS_MAX];
+    const json_t *newest; /* of the highest view, of those that vote; else any */
 };
 
 /* member and members, if they can be. */
@@ -37,44 +47,81 @@ static struct seen *seen_of(struct seen *all, size_t *count, const json_t *statu
     return &all[(*count)++];
 }
 
+static bool is_voting(const json_t *status) {
+    return json_is_true(json_object_get(status, "ready"));
+}
+
 static void status_take(struct seen *seen, const json_t *status) {
     uint32_t member, members;
-    size_t at;
-    const json_t *other;
-    bool votes = json_is_true(json_object_get(status, "ready"));
+    bool votes = is_voting(status);
     if (!place_of(status, &member, &members)) return;
     if (seen->own[member] != NULL) {
         seen->other[member] = status;
         return;
     }
     seen->own[member] = status;
-    if (seen->newest == NULL || (votes && !json_is_true(json_object_get(seen->newest, "ready"))) ||
+    seen->voting += votes;
+    if (seen->newest == NULL || (votes && !is_voting(seen->newest)) ||
         (votes && json_integer_value(json_object_get(status, "view")) > json_integer_value(json_object_get(seen->newest, "view"))))
         seen->newest = status;
-    if (!votes) return;
-    seen->reporting++;
+}
+
+/* What a node says of a member; NULL: nothing. */
+static const json_t *said_of(const json_t *status, uint32_t member) {
+    size_t at;
+    const json_t *other;
     json_array_foreach(json_object_get(status, "members_seen"), at, other) {
-        if (at < members && json_is_true(json_object_get(other, "up"))) seen->linked[at]++;
+        const json_t *number = json_object_get(other, "member");
+        if (json_is_integer(number) && json_integer_value(number) == (json_int_t)member) return other;
+    }
+    return NULL;
+}
+
+static void reports_take(struct seen *seen) {
+    for (uint32_t i = 0; i < seen->members; i++) {
+        if (seen->own[i] == NULL || (seen->voting > 0 && !is_voting(seen->own[i]))) continue;
+        seen->reporting++;
+        for (uint32_t k = 0; k < seen->members; k++) {
+            const json_t *said = said_of(seen->own[i], k), *votes = json_object_get(said, "votes");
+            seen->reports[k].votes += json_is_true(votes);
+            seen->reports[k].votes_not += json_is_false(votes);
+            seen->reports[k].linked += json_is_true(json_object_get(said, "up"));
+        }
     }
 }
 
-static bool member_up(const struct seen *seen, uint32_t member) {
-    if (seen->other[member] != NULL) return false;
-    if (seen->own[member] != NULL) return json_is_true(json_object_get(seen->own[member], "ready"));
-    return seen->reporting > 0 && seen->linked[member] == seen->reporting;
+static enum vote vote_of(const struct seen *seen, uint32_t member) {
+    const struct reports *reports = &seen->reports[member];
+    if (seen->other[member] != NULL) return CLAIMED;
+    if (seen->own[member] != NULL) return is_voting(seen->own[member]) ? VOTES : VOTES_NOT;
+    if (reports->votes_not > 0) return VOTES_NOT;
+    if (seen->reporting > 0 && reports->votes == seen->reporting) return VOTES;
+    return seen->reporting > 0 && reports->linked == 0 ? UNREACHED : UNKNOWN;
 }
 
 static const char *member_state(const struct seen *seen, uint32_t member) {
+    static const char *const states[] = {[VOTES] = "voting", [VOTES_NOT] = "not voting", [UNREACHED] = "no link", [UNKNOWN] = "unknown"};
     const char *phase = json_string_value(json_object_get(seen->own[member], "phase"));
     if (seen->other[member] != NULL) return "claimed by two nodes";
     if (seen->own[member] != NULL) return phase != NULL ? phase : "unknown";
-    if (seen->reporting == 0) return "unknown";
-    return member_up(seen, member) ? "linked" : "down";
+    return states[vote_of(seen, member)];
+}
+
+/* As names of nodes are (S-121's cards); another form could not be shown. */
+static const char *card_name(const json_t *name) {
+    size_t bytes = json_string_length(name);
+    const char *text = json_string_value(name);
+    return bytes >= 1 && bytes <= 32 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789.-") == bytes ? text : NULL;
+}
+
+/* By what it is called here, or as a node of its cluster calls it, by the system file or the newest CONFIG; NULL: neither. */
+static const char *name_known(const struct seen *seen, uint32_t member) {
+    const char *name = json_string_value(json_object_get(seen->own[member], "node"));
+    return name != NULL ? name : card_name(json_object_get(said_of(seen->newest, member), "name"));
 }
 
 static void member_name(const struct seen *seen, uint32_t member, char out[NAME_BYTES]) {
-    const char *name = json_string_value(json_object_get(seen->own[member], "node"));
-    const char *other = json_string_value(json_object_get(seen->other[member], "node"));
+    const char *name = name_known(seen, member), *other = json_string_value(json_object_get(seen->other[member], "node"));
     if (name != NULL && other != NULL)
         (void)snprintf(out, NAME_BYTES, "%s or %s", name, other);
     else if (name != NULL)
@@ -83,49 +130,61 @@ static void member_name(const struct seen *seen, uint32_t member, char out[NAME_
         (void)snprintf(out, NAME_BYTES, "member %u", member);
 }
 
-static void names_print(const struct seen *seen, bool up, char out[TEXT_BYTES]) {
+/* `before` and the names of those of whom that is known; "" without any. */
+static void names_print(const struct seen *seen, enum vote vote, const char *before, char out[TEXT_BYTES]) {
     size_t used = 0;
     out[0] = '\0';
     for (uint32_t i = 0; i < seen->members; i++) {
         char name[NAME_BYTES];
-        if (member_up(seen, i) != up) continue;
+        if (vote_of(seen, i) != vote) continue;
         member_name(seen, i, name);
-        int more = snprintf(out + used, TEXT_BYTES - used, "%s%s", used > 0 ? ", " : "", name);
+        int more = snprintf(out + used, TEXT_BYTES - used, "%s%s", used > 0 ? ", " : before, name);
         if (more < 0 || (size_t)more >= TEXT_BYTES - used) return;
         used += (size_t)more;
     }
 }
 
-/* The answer to "can I lose another node, and which". */
-static void sentence_print(const struct seen *seen, uint32_t up, char out[2 * TEXT_BYTES + 128]) {
-    char well[TEXT_BYTES], ill[TEXT_BYTES];
-    uint32_t quorum = bft_quorum(seen->members);
-    names_print(seen, true, well);
-    names_print(seen, false, ill);
-    const char *also = ill[0] != '\0' ? "; already not voting: " : "";
+static uint32_t count_of(const struct seen *seen, enum vote vote) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < seen->members; i++) count += vote_of(seen, i) == vote;
+    return count;
+}
+
+/* The answer to "can I lose another node, and which". Who is not known to vote counts as lost, and is named. */
+static void sentence_print(const struct seen *seen, char out[SENTENCE_BYTES]) {
+    char well[TEXT_BYTES], ill[TEXT_BYTES], unreached[TEXT_BYTES], unknown[TEXT_BYTES], claimed[TEXT_BYTES], head[TEXT_BYTES + 128];
+    uint32_t quorum = bft_quorum(seen->members), up = count_of(seen, VOTES);
+    uint32_t open = count_of(seen, UNREACHED) + count_of(seen, UNKNOWN) + count_of(seen, CLAIMED);
+    names_print(seen, VOTES, "", well);
+    names_print(seen, VOTES_NOT, "; not voting: ", ill);
+    names_print(seen, UNREACHED, "; no link to: ", unreached);
+    names_print(seen, UNKNOWN, "; not known whether they vote: ", unknown);
+    names_print(seen, CLAIMED, "; claimed by two nodes: ", claimed);
     if (up > quorum)
-        (void)snprintf(out, 2 * TEXT_BYTES + 128, "yes, any %u of: %s%s%s", up - quorum, well, also, ill);
+        (void)snprintf(head, sizeof head, "yes, any %u of: %s", up - quorum, well);
     else if (up == quorum)
-        (void)snprintf(out, 2 * TEXT_BYTES + 128, "no, each of these is needed: %s%s%s", well, also, ill);
+        (void)snprintf(head, sizeof head, "no, each of these is needed: %s", well);
+    else if (up + open >= quorum)
+        (void)snprintf(head, sizeof head, "no: %u must vote before anything is decided, and only of %u it is known that they do", quorum, up);
     else
-        (void)snprintf(out, 2 * TEXT_BYTES + 128, "no: %u more must vote before anything is decided; not voting: %s", quorum - up, ill);
+        (void)snprintf(head, sizeof head, "no: %u more must vote before anything is decided", quorum - up);
+    (void)snprintf(out, SENTENCE_BYTES, "%s%s%s%s%s", head, ill, unreached, unknown, claimed);
 }
 
 static json_t *cluster_json(const struct seen *seen) {
-    char text[2 * TEXT_BYTES + 128], name[NAME_BYTES];
-    uint32_t up = 0, quorum = bft_quorum(seen->members);
+    char text[SENTENCE_BYTES];
+    uint32_t up = count_of(seen, VOTES), quorum = bft_quorum(seen->members);
     json_int_t leader = json_integer_value(json_object_get(seen->newest, "leader"));
-    bool led = json_is_true(json_object_get(seen->newest, "ready")) && leader >= 0 && leader < (json_int_t)seen->members;
+    bool led = is_voting(seen->newest) && leader >= 0 && leader < (json_int_t)seen->members;
     json_t *nodes = json_array();
-    for (uint32_t i = 0; i < seen->members; i++) up += member_up(seen, i);
     for (uint32_t i = 0; i < seen->members; i++) {
-        bool good = member_up(seen, i), known = seen->own[i] != NULL;
-        member_name(seen, i, name);
-        json_array_append_new(nodes, json_pack("{s:i,s:o,s:s,s:b,s:b,s:b}", "member", (int)i, "name", known ? json_string(name) : json_null(),
+        bool good = vote_of(seen, i) == VOTES;
+        const char *name = name_known(seen, i);
+        json_array_append_new(nodes, json_pack("{s:i,s:o,s:s,s:b,s:b,s:b}", "member", (int)i, "name", name != NULL ? json_string(name) : json_null(),
                                                "state", member_state(seen, i), "up", (int)good, "leads", (int)(led && leader == (json_int_t)i),
                                                "needed", (int)(good && up <= quorum)));
     }
-    sentence_print(seen, up, text);
+    sentence_print(seen, text);
     return json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:s,s:o,s:I,s:I,s:o}", "cluster", seen->name, "members", (int)seen->members, "faults",
                      (int)(seen->members - quorum), "quorum", (int)quorum, "up", (int)up, "may_lose", up > quorum ? (int)(up - quorum) : 0, "text",
                      text, "leader", led ? json_integer(leader) : json_null(), "view", json_integer_value(json_object_get(seen->newest, "view")),
@@ -146,6 +205,7 @@ json_t *admin_clusters_json(const json_t *statuses) {
         struct seen *seen = seen_of(all, &count, status);
         if (seen != NULL) status_take(seen, status);
     }
+    for (size_t i = 0; i < count; i++) reports_take(&all[i]);
     qsort(all, count, sizeof *all, by_name);
     for (size_t i = 0; i < count; i++) json_array_append_new(out, cluster_json(&all[i]));
     free(all);

@@ -89,7 +89,7 @@ static void cluster_draw(FILE *out, const json_t *cluster) {
     size_t at;
     (void)fprintf(out, "<article class=\"card %s\"><h3>Cluster ", mood);
     text_put(out, text_of(cluster, "cluster", "?"));
-    (void)fprintf(out, "</h3><p class=\"mood\"><strong>%lld of %lld up, %lld decide.</strong> Can I lose another node? ", up,
+    (void)fprintf(out, "</h3><p class=\"mood\"><strong>%lld of %lld vote, %lld decide.</strong> Can I lose another node? ", up,
                   number_of(cluster, "members"), quorum);
     text_put(out, text_of(cluster, "text", ""));
     (void)fprintf(out, ".</p><p>View %lld, height %lld</p><ul class=\"members\">", number_of(cluster, "view"), number_of(cluster, "height"));

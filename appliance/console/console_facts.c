@@ -57,9 +57,14 @@ static void members_of(struct console_node *node, const json_t *list) {
     json_array_foreach((json_t *)(uintptr_t)list, i, value) {
         uint64_t member = number_of(value, "member");
         if (!is_number(value, "member") || member >= node->members) continue;
+        const json_t *votes = json_object_get(value, "votes");
         node->seen[member] = (struct console_member){.up = json_is_true(json_object_get(value, "up")),
+                                                     .votes = json_is_true(votes)    ? CONSOLE_VOTE_YES
+                                                              : json_is_false(votes) ? CONSOLE_VOTE_NO
+                                                                                     : CONSOLE_VOTE_UNKNOWN,
                                                      .height = number_of(value, "height"),
                                                      .view = number_of(value, "view")};
+        (void)text_of(value, "name", node->seen[member].name, sizeof node->seen[member].name);
     }
     node->seen[node->member].up = true;
 }

@@ -5,10 +5,10 @@
  *
  * Of a node's "status" the console needs: node, cluster, phase (texts), ready (true or false), member, members, faults, view, leader, height
  * (numbers). What else it shows is left out when it is not there: system, epoch, prepared_height, executed_height, checkpoint_height, state_root,
- * state_root_height, retired_by, members_seen[{member, up, height, view}], links_up, pairs[{cluster, consumed, sent, acknowledged, held}],
- * decisions, view_changes, commit_us{p50, p99}, evidence, attacks{name: count}, attackers[{attack, peer, count}], dropped{name: count}, wal{bytes,
- * map_bytes}, scrub{found, repaired}, resident_bytes, resident_file_bytes, memory_limit_bytes, memory_budget_total_bytes, clock_difference_ms,
- * uptime_ms.
+ * state_root_height, retired_by, members_seen[{member, name, up, votes, height, view}], links_up, pairs[{cluster, consumed, sent, acknowledged,
+ * held}], decisions, view_changes, commit_us{p50, p99}, evidence, attacks{name: count}, attackers[{attack, peer, count}], dropped{name: count},
+ * wal{bytes, map_bytes}, scrub{found, repaired}, resident_bytes, resident_file_bytes, memory_limit_bytes, memory_budget_total_bytes,
+ * clock_difference_ms, uptime_ms.
  *
  * Of init's "status": stage.NAME, program.NAME, image_version, image_hash, slot, slot_state, slot_next, slot.1, slot.2, uptime_ms, clock, disk,
  * disk_bytes, disk_free, config_number, config_text, net.NAME, watchdog, secure_boot.
@@ -35,7 +35,9 @@ struct console_count {
 };
 
 struct console_member {
+    char name[FACT_NAME_BYTES]; /* "": not told */
     bool up;
+    enum console_vote { CONSOLE_VOTE_UNKNOWN, CONSOLE_VOTE_NO, CONSOLE_VOTE_YES } votes; /* */
     uint64_t height, view;
 };
 

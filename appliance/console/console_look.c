@@ -48,20 +48,57 @@ static const char *phase_text(const char *name) {
     return meaning_of(phases, sizeof phases / sizeof *phases, name, "a phase that this console does not know");
 }
 
-static unsigned members_down(const struct console_node *node) {
-    unsigned down = 0;
-    for (uint32_t i = 0; i < node->members; i++) down += !node->seen[i].up;
-    return down;
-}
-
 static bool is_voting(const struct console_node *node) {
     return node->ready && strcmp(node->phase, "voting") == 0;
 }
 
+/* How many vote, as far as this node knows; of *unknown it does not know it. */
+static unsigned voters(const struct console_node *node, unsigned *unknown) {
+    unsigned count = is_voting(node);
+    *unknown = 0;
+    for (uint32_t i = 0; i < node->members; i++) {
+        if (i == node->member) continue;
+        count += node->seen[i].votes == CONSOLE_VOTE_YES;
+        *unknown += node->seen[i].votes == CONSOLE_VOTE_UNKNOWN;
+    }
+    return count;
+}
+
 bool console_look_may_fail(const struct console_node *node, int *more) {
+    unsigned unknown;
     if (node->fault[0]) return false;
-    *more = (int)node->faults - (int)members_down(node) - (is_voting(node) ? 0 : 1);
+    *more = (int)voters(node, &unknown) - (int)(node->members - node->faults);
     return true;
+}
+
+/* Could the cluster decide, if those of whom it is not known vote? */
+static bool may_decide(const struct console_node *node) {
+    unsigned unknown, votes = voters(node, &unknown);
+    return votes + unknown >= node->members - node->faults;
+}
+
+/* "; not voting: s0-n3; no link to s0-n1": those of the others that are not counted, and why. */
+static void missing_put(const struct console_node *node, char out[FACT_TEXT_BYTES]) {
+    static const char *const kinds[] = {"not voting:", "no link to", "not known whether they vote:"};
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
+        bool first = true;
+        for (uint32_t i = 0; i < node->members; i++) {
+            const struct console_member *member = &node->seen[i];
+            size_t its = member->votes == CONSOLE_VOTE_NO ? 0 : member->up ? 2 : 1;
+            char name[FACT_NAME_BYTES];
+            if (i == node->member || member->votes == CONSOLE_VOTE_YES || its != kind) continue;
+            if (member->name[0])
+                (void)snprintf(name, sizeof name, "%s", member->name);
+            else
+                (void)snprintf(name, sizeof name, "member %" PRIu32, i);
+            int wrote = snprintf(out + used, FACT_TEXT_BYTES - used, "%s%s %s", first ? "; " : ",", first ? kinds[kind] : "", name);
+            if (wrote < 0 || (size_t)wrote >= FACT_TEXT_BYTES - used) return;
+            used += (size_t)wrote;
+            first = false;
+        }
+    }
 }
 
 /* ---------------------------------------------------------------- the verdict */
@@ -89,9 +126,13 @@ static void judge_node(const struct console_node *node, struct console_verdict *
     else if (!node->ready)
         reason(verdict, "it is a voter, but not ready: behind the others, or without enough links (links)");
     if (console_look_may_fail(node, &more) && more < 0) {
-        unsigned up = node->members - members_down(node) - (is_voting(node) ? 0 : 1);
-        reason(verdict, "cluster %s cannot decide, as far as this node sees: %u of its %u members vote, %u must", node->cluster, up, node->members,
-               node->members - node->faults);
+        unsigned unknown, votes = voters(node, &unknown), must = node->members - node->faults;
+        if (may_decide(node))
+            reason(verdict, "cluster %s may not be able to decide: this node sees %u of its %u members vote, %u must; of %u it does not know",
+                   node->cluster, votes, node->members, must, unknown);
+        else
+            reason(verdict, "cluster %s cannot decide, as far as this node sees: %u of its %u members vote, %u must", node->cluster, votes,
+                   node->members, must);
     }
     if (node->scrub_found > node->scrub_repaired) {
         reason(verdict, "%" PRIu64 " damaged records were found and not repaired (disk)", node->scrub_found - node->scrub_repaired);
@@ -144,22 +185,16 @@ void console_look_judge(const struct console_facts *facts, struct console_verdic
 
 static void put_may_fail(const struct console_node *node, struct console_page *page) {
     int more;
-    char missing[128] = "";
-    size_t used = 0;
+    char missing[FACT_TEXT_BYTES];
     if (!console_look_may_fail(node, &more)) {
         console_page_put(page, "may fail", "not known here while the node does not answer: ask another node");
         return;
     }
-    for (uint32_t i = 0; i < node->members; i++) {
-        if (node->seen[i].up) continue;
-        int wrote = snprintf(missing + used, sizeof missing - used, "%s %" PRIu32, used ? "," : "; no link to member", i);
-        used += wrote > 0 && (size_t)wrote < sizeof missing - used ? (size_t)wrote : 0;
-    }
-    missing[used] = '\0';
+    missing_put(node, missing);
     if (more >= 0)
         console_page_put(page, "may fail", "%d more of %" PRIu32 " (%" PRIu32 " in all)%s", more, node->members, node->faults, missing);
     else
-        console_page_put(page, "may fail", "none: the cluster cannot decide now%s", missing);
+        console_page_put(page, "may fail", "none: the cluster %s decide now%s", may_decide(node) ? "may not be able to" : "cannot", missing);
 }
 
 static void put_node(const struct console_node *node, struct console_page *page) {
@@ -268,16 +303,18 @@ void console_look_status(const struct console_facts *facts, struct console_page 
 void console_look_cost(const struct console_facts *facts, bool for_good, struct console_page *page) {
     const struct console_node *node = &facts->node;
     int more;
+    char missing[FACT_TEXT_BYTES];
     const char *away = for_good ? "from then on" : "while it is away";
     if (!console_look_may_fail(node, &more)) {
         console_page_put(page, "", "How many more nodes may fail %s is not known here: the node does not answer. Ask another node first.", away);
         return;
     }
     int after = more - (is_voting(node) ? 1 : 0);
+    missing_put(node, missing);
     if (after < 0)
-        console_page_put(page, "", "It costs cluster %s its decisions: %s too few of its %" PRIu32 " members would vote (%" PRIu32 " must).",
-                         node->cluster, away, node->members, node->members - node->faults);
+        console_page_put(page, "", "It costs cluster %s its decisions: %s too few of its %" PRIu32 " members would vote, as far as this node sees (%"
+                         PRIu32 " must)%s.", node->cluster, away, node->members, node->members - node->faults, missing);
     else
-        console_page_put(page, "", "Of cluster %s %d more node%s may fail %s; now it is %d.", node->cluster, after, after == 1 ? "" : "s", away,
-                         more);
+        console_page_put(page, "", "Of cluster %s %d more node%s may fail %s; now it is %d%s.", node->cluster, after, after == 1 ? "" : "s", away,
+                         more, missing);
 }

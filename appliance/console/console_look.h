@@ -2,8 +2,8 @@
  * What the console shows of the facts (console_facts.h), as pages (console_page.h). Pure: the same facts give the same text.
  *
  * A node is well when it answers, votes, and init has nothing to say against it; each thing that is not so is a reason, the gravest first. How many
- * more nodes may fail is this node's view: its cluster bears `faults` of them, less the members to which it has no link, less itself while it is not
- * ready.
+ * more nodes may fail is this node's view: the members that it sees vote (A-29; a link is no vote), itself while it is ready, less those that must.
+ * Of whom it is not known counts as lost, and is named.
  */
 #ifndef APPLIANCE_CONSOLE_LOOK_H
 #define APPLIANCE_CONSOLE_LOOK_H

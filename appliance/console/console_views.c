@@ -15,6 +15,10 @@ static bool init_answers(const struct console_init *init, struct console_page *p
     return !init->fault[0];
 }
 
+static const char *vote_text(enum console_vote votes) {
+    return votes == CONSOLE_VOTE_YES ? "votes" : votes == CONSOLE_VOTE_NO ? "DOES NOT VOTE" : "not known whether it votes";
+}
+
 void console_look_links(const struct console_facts *facts, struct console_page *page) {
     const struct console_node *node = &facts->node;
     char label[24];
@@ -32,7 +36,8 @@ void console_look_links(const struct console_facts *facts, struct console_page *
         if (i == node->member)
             console_page_put(page, label, "this node, height %" PRIu64, node->height);
         else
-            console_page_put(page, label, "%s, height %" PRIu64 " in view %" PRIu64, member->up ? "up" : "NO LINK", member->height, member->view);
+            console_page_put(page, label, "%s%s%s, %s, height %" PRIu64 " in view %" PRIu64, member->name, member->name[0] ? ": " : "",
+                             member->up ? "up" : "NO LINK", vote_text(member->votes), member->height, member->view);
     }
     for (uint32_t i = 0; i < node->pairs_count && i < FACT_PAIRS_MAX; i++) {
         const struct console_pair *pair = &node->pairs[i];
@@ -78,7 +83,8 @@ void console_look_votes(const struct console_facts *facts, struct console_page *
         const struct console_member *member = &node->seen[i];
         if (i == node->member) continue;
         snprintf(label, sizeof label, "member %" PRIu32, i);
-        console_page_put(page, label, "%s, height %" PRIu64 " in view %" PRIu64, member->up ? "up" : "NO LINK", member->height, member->view);
+        console_page_put(page, label, "%s%s%s, %s, height %" PRIu64 " in view %" PRIu64, member->name, member->name[0] ? ": " : "",
+                         member->up ? "up" : "NO LINK", vote_text(member->votes), member->height, member->view);
     }
 }
 

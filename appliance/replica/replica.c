@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/replica/replica_members.h"
 #include "appliance/replica/replica_private.h"
 
 /* ---- create ---- */
@@ -326,7 +327,10 @@ void replica_link_up(struct replica *r, struct replica_peer peer) {
 }
 
 void replica_link_down(struct replica *r, struct replica_peer peer) {
-    if (peer.kind == REPLICA_MEMBER && peer.member < BFT_MEMBERS_MAX) r->member_up[peer.member] = false;
+    if (peer.kind == REPLICA_MEMBER && peer.member < BFT_MEMBERS_MAX) {
+        r->member_up[peer.member] = false;
+        r->peer_heard_ms[peer.member] = 0;
+    }
     if (peer.kind == REPLICA_FOREIGN) source_link(r, peer, false);
     if (peer.kind == REPLICA_OBSERVER && peer.index < OBSERVERS_MAX) r->observers[peer.index].up = false;
     if (peer.kind == REPLICA_CLIENT && peer.index < r->client_count && r->clients[peer.index].up) {
@@ -568,13 +572,6 @@ void replica_status(const struct replica *r, struct status_replica *status) {
     status->answers_kept = r->blocks_final;
     status->inputs_waiting = 0;
     for (uint32_t relay = 0; relay < r->members.n; relay++) status->inputs_waiting += r->waiting[relay].count;
-    for (uint32_t i = 0; i < r->members.n; i++) {
-        status->peers[i] = (struct status_member){.up = r->member_up[i], .status_ms = r->peer_status_ms[i]};
-        memcpy(status->peers[i].node_id, r->config.members.members[i].node_id, 32);
-        if (!r->has_peer_status[i]) continue;
-        status->peers[i].final_height = r->peer_status[i].final.height;
-        status->peers[i].view = r->peer_status[i].view;
-        status->peers[i].time_ms = r->peer_status[i].time;
-    }
+    members_status(r, status);
     status_pairs(r, status);
 }

@@ -229,6 +229,7 @@ static void status_take(struct replica *r, uint8_t link, const struct bft_status
     uint8_t from = status->signer;
     /* The core verifies nothing of another epoch's. */
     if (from >= r->members.n || from == r->me || !bft_place_equal(&status->place, &r->members.place)) return;
+    if (link == from) r->peer_heard_ms[from] = r->now_ms;
     if (link != from && r->has_peer_status[from] && status->time <= r->peer_status[from].time) return;
     r->peer_status[from] = *status;
     r->has_peer_status[from] = true;

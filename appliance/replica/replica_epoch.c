@@ -408,6 +408,7 @@ void epoch_peers_tell(struct replica *r) {
 static void place_clear(struct replica *r, uint32_t place) {
     r->has_peer_status[place] = false;
     r->peer_status_ms[place] = 0;
+    r->peer_heard_ms[place] = 0;
     r->evidence[place] = 0;
 }
 
@@ -489,6 +490,7 @@ void epoch_begin(struct replica *r) {
     for (uint32_t i = 0; i < PLACES; i++) { /* what was stated in the old epoch shows where a member is, and is no statement of this one */
         blob_drop(r->peer_status_bytes[i]);
         r->peer_status_bytes[i] = NULL;
+        r->peer_heard_ms[i] = 0;
     }
     memset(&r->waiting_told, 0, sizeof r->waiting_told);
     waiting_epoch(r);

@@ -20,6 +20,7 @@
  *   replica_evidence.c  what convicts a member or a cluster is kept
  *   replica_later.c     a node whose cluster went through CONFIGs without it
  *   replica_successor.c a successor was shown: the system is left
+ *   replica_members.c   what is told of the members: how far they are, who votes
  *   replica_restore.c   from the store
  *   replica_transfer.c  what state transfer needs; pruning
  *   replica_scrub.c     what a scrub finds, and what becomes of it; replica_scrub.h
@@ -391,13 +392,12 @@ struct replica {
     uint64_t voted_before; bool decision_wanted; /* voted for before it was started, the highest; a NOOP is to be asked for (control.h) */
     uint64_t behind_told_ms; /* `catching_up` was logged; 0: never */
     uint64_t noop_own;                       /* the newest that I asked for; 0: none */
-    uint64_t noops_asked[NOOPS_KEPT], noop_asked_ms; /* and those before it, in turn; when it was */
-    uint32_t noops_asked_count;
+    uint64_t noops_asked[NOOPS_KEPT], noop_asked_ms; uint32_t noops_asked_count; /* and those before it, in turn; when it was */
     uint64_t noop_named[BFT_MEMBERS_MAX];    /* newest of each member that a proposal of mine named */
     uint64_t decided_ms; /* when a block last became final here */
     struct bft_status peer_status[PLACES];
     bool has_peer_status[PLACES];
-    uint64_t peer_status_ms[PLACES];
+    uint64_t peer_status_ms[PLACES], peer_heard_ms[PLACES]; /* heard: on its signer's own link, which was not down since; 0: never */
     struct blob *peer_status_bytes[PLACES];
     bool member_up[PLACES];
     struct question_rate member_rates[PLACES], status_rates[PLACES];

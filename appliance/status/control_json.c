@@ -89,8 +89,10 @@ static void put_peers(json_t *out, const struct status_node *status) {
     json_t *members = json_array(), *pairs = json_array();
     for (uint32_t i = 0; i < replica->members && i < STATUS_MEMBERS_MAX; i++) {
         const struct status_member *member = &replica->peers[i];
-        json_array_append_new(members, json_pack("{s:i,s:b,s:o,s:o,s:o}", "member", (int)i, "up", member->up || i == replica->member, "height",
-                                                 number(member->final_height), "view", number(member->view), "node_id", hex(member->node_id, 32)));
+        json_t *votes = member->votes == VOTE_UNKNOWN ? json_null() : json_boolean(member->votes == VOTE_YES);
+        json_array_append_new(members, json_pack("{s:i,s:s,s:b,s:o,s:o,s:o,s:o}", "member", (int)i, "name", member->name, "up",
+                                                 member->up || i == replica->member, "votes", votes, "height", number(member->final_height), "view",
+                                                 number(member->view), "node_id", hex(member->node_id, 32)));
     }
     for (uint32_t i = 0; i < replica->pair_count; i++) {
         const struct status_pair *pair = &replica->pairs[i];

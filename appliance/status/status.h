@@ -106,9 +106,14 @@ enum status_phase {
 };
 const char *status_phase_name(enum status_phase phase);
 
+/* Is it a vote that its cluster can count on? By what the member signed last. */
+enum status_vote { VOTE_UNKNOWN, VOTE_NO, VOTE_YES };
+
 struct status_member {
     uint8_t node_id[32];
-    bool up;               /* link */
+    char name[STATUS_NAME_BYTES]; /* by the system file, or the CONFIG by which it came */
+    bool up;                      /* link */
+    enum status_vote votes;
     uint64_t final_height; /* by its last STATUS */
     uint64_t view;
     uint64_t time_ms;   /* the cluster time that it stated then */

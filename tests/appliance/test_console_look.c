@@ -19,8 +19,10 @@ static const char *const well_node =
     "{\"node\":\"c0-n1\",\"system\":\"demo\",\"cluster\":\"c0\",\"member\":1,\"members\":4,\"faults\":1,\"ready\":true,\"phase\":\"voting\","
     "\"epoch\":2,\"view\":7,\"leader\":1,\"height\":4711,\"prepared_height\":4712,\"executed_height\":4711,\"checkpoint_height\":4096,\"links_up\":5,"
     "\"links_known\":7,\"resident_bytes\":66060288,\"memory_budget_total_bytes\":100663296,\"wal\":{\"bytes\":3145728,\"map_bytes\":67108864},"
-    "\"members_seen\":[{\"member\":0,\"up\":true,\"height\":4711,\"view\":7},{\"member\":1,\"up\":false,\"height\":0,\"view\":0},"
-    "{\"member\":2,\"up\":true,\"height\":4710,\"view\":7},{\"member\":3,\"up\":true,\"height\":4711,\"view\":7}]}";
+    "\"members_seen\":[{\"member\":0,\"name\":\"c0-n0\",\"up\":true,\"votes\":true,\"height\":4711,\"view\":7},"
+    "{\"member\":1,\"up\":false,\"height\":0,\"view\":0},"
+    "{\"member\":2,\"name\":\"c0-n2\",\"up\":true,\"votes\":true,\"height\":4710,\"view\":7},"
+    "{\"member\":3,\"up\":true,\"votes\":true,\"height\":4711,\"view\":7}]}";
 static const char *const well_init = "ok\nuptime_ms=363905000\nstage.network=good\nimage_version=1.4.2\nslot=a\ndisk=/dev/vda\n"
                                      "disk_bytes=8589934592\ndisk_free=6442450944\nconfig_number=5\nnet.eth0=10.0.2.15/24 up\n"
                                      "net.eth1=fd00::5/64 down\nprogram.node=up pid=71 restarts=0 \n";
@@ -159,7 +161,7 @@ static void each_thing_that_is_wrong_is_a_reason(void **state) {
         snprintf(facts.node.retired_by, sizeof facts.node.retired_by, "%s", causes[i][0]);
         assert_true(is_reason(causes[i][1]));
     }
-    facts.node.seen[0].up = false;
+    facts.node.seen[0].votes = CONSOLE_VOTE_NO;
     assert_true(is_reason("cannot decide, as far as this node sees: 2 of its 4 members vote, 3 must"));
     facts.node.scrub_found = 3, facts.node.scrub_repaired = 1;
     assert_true(is_reason("2 damaged records"));
@@ -194,6 +196,7 @@ static void how_many_more_may_fail(void **state) {
     assert_true(console_look_may_fail(&facts.node, &more));
     assert_int_equal(more, 1);
     facts.node.seen[3].up = false;
+    facts.node.seen[3].votes = CONSOLE_VOTE_UNKNOWN;
     assert_true(console_look_may_fail(&facts.node, &more));
     assert_int_equal(more, 0);
     assert_non_null(strstr(look(80, 0), "may fail   0 more of 4 (1 in all); no link to member 3\n"));
@@ -202,6 +205,42 @@ static void how_many_more_may_fail(void **state) {
     assert_int_equal(more, -1);
     snprintf(facts.node.fault, sizeof facts.node.fault, "gone");
     assert_false(console_look_may_fail(&facts.node, &more));
+}
+
+/* a retired member keeps its links, and is of no use. */
+static void who_is_linked_and_does_not_vote_counts_as_lost(void **state) {
+    (void)state;
+    int more;
+    facts.node.seen[2].votes = CONSOLE_VOTE_NO;
+    assert_true(console_look_may_fail(&facts.node, &more));
+    assert_int_equal(more, 0);
+    assert_non_null(strstr(look(80, 0), "may fail   0 more of 4 (1 in all); not voting: c0-n2\n"));
+    facts.node.seen[3].votes = CONSOLE_VOTE_UNKNOWN;
+    assert_true(console_look_may_fail(&facts.node, &more));
+    assert_int_equal(more, -1);
+    assert_true(is_reason("cluster c0 may not be able to decide: this node sees 2 of its 4 members vote, 3 must; of 1 it does not know"));
+    assert_non_null(strstr(look(132, 0), "may fail   none: the cluster may not be able to decide now; not voting: c0-n2; "
+                                         "not known whether they vote: member 3\n"));
+    facts.node.seen[3].votes = CONSOLE_VOTE_NO;
+    assert_true(is_reason("cluster c0 cannot decide, as far as this node sees: 2 of its 4 members vote, 3 must"));
+    assert_non_null(strstr(look(80, 0), "may fail   none: the cluster cannot decide now; not voting: c0-n2, member 3\n"));
+}
+
+static void a_node_that_tells_of_links_alone_tells_of_no_votes(void **state) {
+    (void)state;
+    int more;
+    static const char *const words[] = {"1", "\"true\"", "null", "{}"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 "{\"node\":\"a\",\"cluster\":\"c0\",\"phase\":\"voting\",\"ready\":true,\"member\":0,\"members\":4,"
+                 "\"faults\":1,\"view\":0,\"leader\":0,\"height\":1,\"members_seen\":[{\"member\":1,\"up\":true,\"votes\":%s},"
+                 "{\"member\":2,\"up\":true},{\"member\":3,\"up\":true,\"votes\":true}]}", words[i]);
+        node_is(text);
+        assert_true(console_look_may_fail(&facts.node, &more));
+        assert_int_equal(more, -1);
+        assert_non_null(strstr(look(132, 0), "not known whether they vote: member 1, member 2\n"));
+    }
 }
 
 static const char *cost(bool for_good) {
@@ -213,9 +252,11 @@ static const char *cost(bool for_good) {
 static void what_it_costs_that_this_node_goes(void **state) {
     (void)state;
     assert_string_equal(cost(false), "Of cluster c0 0 more nodes may fail while it is away; now it is 1.\n");
-    facts.node.seen[2].up = false;
-    assert_string_equal(cost(true), "It costs cluster c0 its decisions: from then on too few of its 4 members would vote (3 must).\n");
-    facts.node.seen[2].up = true;
+    facts.node.seen[2].votes = CONSOLE_VOTE_NO;
+    assert_string_equal(cost(true), "It costs cluster c0 its decisions: from then on too few of its 4 members would vote, as far as this node sees "
+                                    "(3 must); "
+                                    "not voting:\nc0-n2.\n");
+    facts.node.seen[2].votes = CONSOLE_VOTE_YES;
     facts.node.ready = false; /* it does not vote anyway: nothing more is lost */
     assert_string_equal(cost(false), "Of cluster c0 0 more nodes may fail while it is away; now it is 0.\n");
     snprintf(facts.node.fault, sizeof facts.node.fault, "gone");
@@ -366,6 +407,8 @@ int main(void) {
         cmocka_unit_test_setup(a_machine_of_which_nothing_is_known, begin),
         cmocka_unit_test_setup(each_thing_that_is_wrong_is_a_reason, begin),
         cmocka_unit_test_setup(how_many_more_may_fail, begin),
+        cmocka_unit_test_setup(who_is_linked_and_does_not_vote_counts_as_lost, begin),
+        cmocka_unit_test_setup(a_node_that_tells_of_links_alone_tells_of_no_votes, begin),
         cmocka_unit_test_setup(what_it_costs_that_this_node_goes, begin),
         cmocka_unit_test_setup(an_answer_that_lacks_or_lies_is_refused, begin),
         cmocka_unit_test_setup(our_own_node_is_understood, begin),

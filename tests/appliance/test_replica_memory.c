@@ -108,6 +108,73 @@ static void a_retired_node_follows_and_its_status_says_so(void **state) {
     assert_int_equal(height, rw_status(rw, 0)->final_height);
     assert_int_equal(rw_status(rw, 0)->peers[3].final_height, height);
     assert_int_equal(node->replica->core->memory.prepared.height, memory.prepared.height); /* it voted for nothing */
+    const struct status_member *seen = rw_status(rw, 0)->peers; /* its link is up, and no vote is to be had from it */
+    assert_true(seen[3].up);
+    assert_int_equal(seen[3].votes, VOTE_NO);
+    assert_int_equal(seen[0].votes, VOTE_YES);
+    assert_int_equal(seen[1].votes, VOTE_YES);
+    assert_int_equal(seen[2].votes, VOTE_YES);
+    assert_int_equal(rw_status(rw, 3)->peers[3].votes, VOTE_NO); /* it says so itself */
+    assert_int_equal(rw_status(rw, 3)->peers[0].votes, VOTE_YES);
+    rw_destroy(rw);
+}
+
+static enum status_vote vote(struct replica_world *rw, uint32_t of) {
+    return rw_status(rw, 0)->peers[of].votes;
+}
+
+/* what was stated long ago, what another member hands on, and a link alone say nothing. */
+static void of_whom_nothing_was_heard_lately_it_is_not_known_whether_it_votes(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(16);
+    struct replica *r = rw->nodes[0].replica;
+    rw_run(rw, 3000);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(vote(rw, i), VOTE_YES);
+        assert_string_equal(rw_status(rw, 0)->peers[i].name, system_cluster_by_id(r->system, r->cluster)->nodes[i].name);
+    }
+    uint64_t lately_ms = 3 * r->config.timeouts.view_base_ms > 5000 ? 3 * r->config.timeouts.view_base_ms : 5000, now_ms = r->now_ms;
+    r->peer_heard_ms[2] = now_ms - lately_ms;
+    assert_int_equal(vote(rw, 2), VOTE_YES);
+    r->peer_heard_ms[2] = now_ms - lately_ms - 1;
+    assert_int_equal(vote(rw, 2), VOTE_UNKNOWN);
+    struct blob *handed = blob_copy(r->peer_status_bytes[2]->bytes, r->peer_status_bytes[2]->count); /* its own word, from member 1 */
+    rw_inject(rw, peer_member(1), 0, BFT_MESSAGE_STATUS, handed->bytes, (uint32_t)handed->count);
+    assert_int_equal(vote(rw, 2), VOTE_UNKNOWN);
+    rw_inject(rw, peer_member(2), 0, BFT_MESSAGE_STATUS, handed->bytes, (uint32_t)handed->count);
+    assert_int_equal(vote(rw, 2), VOTE_YES);
+    replica_link_down(r, peer_member(2));
+    assert_int_equal(vote(rw, 2), VOTE_UNKNOWN);
+    replica_link_up(r, peer_member(2)); /* a process that begins anew there may have retired its key meanwhile */
+    assert_int_equal(vote(rw, 2), VOTE_UNKNOWN);
+    blob_drop(handed);
+    rw_run(rw, 2000);
+    assert_int_equal(vote(rw, 2), VOTE_YES);
+    rw_destroy(rw);
+}
+
+/* Whoever is far behind decides nothing; how far the others are, one liar does not say. */
+static void who_is_far_behind_does_not_vote_yet(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(17);
+    struct replica *r = rw->nodes[0].replica;
+    rw_run(rw, 3000);
+    uint64_t tip = r->tip_height;
+    r->peer_status[3].final.height = tip + 1000000;
+    for (uint32_t i = 0; i < 4; i++) assert_int_equal(vote(rw, i), VOTE_YES);
+    r->peer_status[1].final.height = tip + 65; /* and with it f+1 say that there is so much, above the 64 for the two others */
+    assert_int_equal(vote(rw, 0), VOTE_NO);
+    assert_int_equal(vote(rw, 2), VOTE_NO);
+    r->peer_status[1].final.height = tip + 64;
+    assert_int_equal(vote(rw, 0), VOTE_YES);
+    assert_int_equal(vote(rw, 2), VOTE_YES);
+    r->tip_height = tip + 65; /* what is final here needs nobody's word */
+    assert_int_equal(vote(rw, 2), VOTE_NO);
+    r->tip_height = tip;
+    r->peer_status[2].flags |= BFT_STATUS_SEALED;
+    assert_int_equal(vote(rw, 2), VOTE_NO);
+    r->peer_status[2].flags = 0;
+    assert_int_equal(vote(rw, 2), VOTE_NO);
     rw_destroy(rw);
 }
 
@@ -316,6 +383,8 @@ int main(void) {
         cmocka_unit_test(a_node_whose_disk_was_rolled_back_retires),
         cmocka_unit_test(and_so_does_one_whose_votes_were_all_late),
         cmocka_unit_test(a_retired_node_follows_and_its_status_says_so),
+        cmocka_unit_test(of_whom_nothing_was_heard_lately_it_is_not_known_whether_it_votes),
+        cmocka_unit_test(who_is_far_behind_does_not_vote_yet),
         cmocka_unit_test(pruning_spares_the_inputs_of_blocks_that_are_held),
         cmocka_unit_test(pruning_goes_in_steps_that_a_write_can_hold),
         cmocka_unit_test(a_member_that_contradicts_itself_leaves_evidence),

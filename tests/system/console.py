@@ -33,7 +33,7 @@ NODE = {"node": "c0-n1", "system": "demo", "cluster": "c0", "member": 1, "member
         "state_root": "0f" * 32, "state_root_height": 4710, "links_known": 7, "decisions": 600, "view_changes": 3, "evidence": 2,
         "attacks": {"equivocation": 2},
         "attackers": [{"attack": "equivocation", "peer": "member 3", "count": 2}], "dropped": {"malformed": 9},
-        "members_seen": [{"member": i, "up": True, "height": 4700 + i, "view": 7} for i in range(4)],
+        "members_seen": [{"member": i, "name": f"c0-n{i}", "up": True, "votes": True, "height": 4700 + i, "view": 7} for i in range(4)],
         "pairs": [{"cluster": "s0", "consumed": 11, "sent": 22, "acknowledged": 21, "held": 0}], "commit_us": {"p50": 2100, "p99": 9000},
         "wal": {"bytes": 3 << 20, "map_bytes": 64 << 20}, "scrub": {"found": 0, "repaired": 0}, "resident_bytes": 63 << 20,
         "memory_budget_total_bytes": 96 << 20, "clock_difference_ms": 12, "uptime_ms": 5000}
@@ -280,7 +280,9 @@ def one_look(cases):
 
 
 def sick(cases):
-    stuck = {"members_seen": [{"member": i, "up": i == 1, "height": 9, "view": 1} for i in range(4)]}
+    stuck = {"members_seen": [{"member": i, "up": True, "votes": i == 1, "height": 9, "view": 1} for i in range(4)]}
+    alone = {"members_seen": [{"member": i, "up": i == 1, "height": 9, "view": 1} for i in range(4)]}
+    retired = {"members_seen": [{"member": i, "name": f"c0-n{i}", "up": True, "votes": i < 3, "height": 9, "view": 1} for i in range(4)]}
     foreign = "ok\nstage.disk=cannot /dev/vda is the disk of another machine, 0f1e; if that one is off for good: adopt (console)\n"
     dead_init = "ok\nstage.disk=cannot two disks have this label\nprogram.node=failed pid=0 restarts=0 ended with 2\n"
     for name, node, init, wanted in [
@@ -295,7 +297,11 @@ def sick(cases):
              ["retired: its operator gave its key up"]),
             ("a node that is retired and says no more", lambda f: Node(f, status(ready=False, phase="retired")), Init, ["its key is retired"]),
             ("another machine's disk", Node, lambda f: Init(f, foreign), ["disk:", "another machine", "adopt"]),
-            ("a cluster that is stuck", lambda f: Node(f, status(**stuck)), Init, ["cannot decide", "1 of its 4", "no link to member 0, 2, 3"]),
+            ("a cluster that is stuck", lambda f: Node(f, status(**stuck)), Init,
+             ["cannot decide", "1 of its 4", "not voting: member 0, member 2, member 3"]),
+            ("a node that reaches nobody", lambda f: Node(f, status(**alone)), Init,
+             ["may not be able to decide", "1 of its 4", "no link to member 0, member 2, member 3"]),
+            ("a member that is linked and retired", lambda f: Node(f, status(**retired)), Init, ["WELL yes", "may fail 0 more", "not voting: c0-n3"]),
             ("init's complaints", Node, lambda f: Init(f, dead_init), ["disk: two disks", "node failed", "ended with 2"]),
             ("init that refuses", Node, lambda f: Init(f, "error not yours\n"), ["it says: not yours", "c0-n1"])]:
         with Stage(node, init) as s:
@@ -391,7 +397,7 @@ def actions(cases):
         s.init.answers["request"] = "ok\n-----BEGIN HERACLIUS CARD REQUEST-----\nQUJD\n-----END HERACLIUS CARD REQUEST-----\n"
         shown = s.console.do("request", "c0-n1> ")
         cases.case("one that is none is said to be none", "QUJD\n-----END" in shown and "no card request" in shown, shown)
-        s.node.text = status(members_seen=[{"member": i, "up": i != 3, "height": 9, "view": 1} for i in range(4)])
+        s.node.text = status(members_seen=[{"member": i, "up": True, "votes": i != 3, "height": 9, "view": 1} for i in range(4)])
         asked = s.console.do("reboot", "Type yes: ")
         cases.case("it says when it costs the cluster its decisions", "costs cluster c0 its decisions" in " ".join(asked.split()), asked)
 

@@ -42,7 +42,7 @@ function clusterCard(cluster) {
   const members = cluster.nodes.map((node) => element("li", { class: node.up ? "up" : "down" },
     element("span", {}, node.name || `member ${node.member}`), ` ${node.state}${node.leads ? ", leads" : ""}${node.needed ? ", needed" : ""}`));
   return element("article", { class: `card ${mood}` }, element("h3", {}, `Cluster ${cluster.cluster}`),
-    element("p", { class: "mood" }, element("strong", {}, `${cluster.up} of ${cluster.members} up, ${cluster.quorum} decide.`),
+    element("p", { class: "mood" }, element("strong", {}, `${cluster.up} of ${cluster.members} vote, ${cluster.quorum} decide.`),
       ` Can I lose another node? ${cluster.text}.`),
     element("p", {}, `View ${cluster.view}, height ${cluster.height}`), element("ul", { class: "members" }, ...members));
 }
