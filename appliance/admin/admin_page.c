@@ -99,46 +99,100 @@ static void cluster_draw(FILE *out, const json_t *cluster) {
     (void)fputs("</ul></article>", out);
 }
 
-static void megabytes_put(FILE *out, long long bytes) {
-    (void)fprintf(out, "<td class=\"number\">%.1f</td>", (double)bytes / (1 << 20));
+/* The columns, as page.js fills them anew; on a phone each stands beside its value. */
+static const struct column {
+    const char *name;
+    bool number;
+} columns[] = {
+    {"Node", false},          {"State", false},      {"Height", true}, {"Commit p50, ms", true}, {"Commit p99, ms", true}, {"Inputs waiting", true},
+    {"Open blocks", true},    {"Memory", true},      {"It can have", true}, {"Budget", true},    {"Store", true},          {"Store's limit", true},
+};
+enum { COLUMNS = sizeof columns / sizeof *columns, NUMBERS = COLUMNS - 2 };
+
+static void cell_begin(FILE *out, unsigned column) {
+    (void)fprintf(out, "<td role=\"cell\"%s data-label=\"%s\">", columns[column].number ? " class=\"number\"" : "", columns[column].name);
 }
 
-static void node_draw(FILE *out, const json_t *status) {
-    const json_t *queues = json_object_get(status, "queues"), *commit = json_object_get(status, "commit_us"), *wal = json_object_get(status, "wal");
-    (void)fputs("<tr><th scope=\"row\">", out);
-    text_put(out, text_of(status, "node", text_of(status, "socket", "?")));
-    if (json_object_get(status, "error") != NULL) {
-        (void)fputs("</th><td colspan=\"10\">", out);
-        text_put(out, text_of(status, "error", ""));
-        (void)fputs("</td></tr>", out);
+static void size_put(FILE *out, const json_t *bytes) {
+    double mebibytes = (double)json_integer_value(bytes) / (1 << 20);
+    bool large = mebibytes >= 1000;
+    if (bytes == NULL) {
+        (void)fputc('?', out);
         return;
     }
-    (void)fputs("</th><td>", out);
+    (void)fprintf(out, "%.1f&nbsp;%s", large ? mebibytes / 1024 : mebibytes, large ? "GiB" : "MiB");
+}
+
+static void state_put(FILE *out, const json_t *status) {
     const char *phase = text_of(status, "phase", "?"), *cause = text_of(status, "retired_by", NULL), *says = text_of(status, "says", NULL);
     text_put(out, phase);
     if (cause != NULL && strcmp(phase, "retired") == 0) {
         (void)fputs(": ", out);
         text_put(out, cause);
     }
-    if (says != NULL) {
-        (void)fputs("; calls itself ", out);
-        text_put(out, says);
+    if (says == NULL) return;
+    (void)fputs("; calls itself ", out);
+    text_put(out, says);
+}
+
+static void numbers_put(FILE *out, const json_t *status) {
+    const json_t *queues = json_object_get(status, "queues"), *commit = json_object_get(status, "commit_us"), *wal = json_object_get(status, "wal");
+    const long long counts[] = {number_of(status, "height"), number_of(commit, "p50"), number_of(commit, "p99"), number_of(queues, "inputs_waiting"),
+                                number_of(queues, "blocks_open")};
+    const json_t *sizes[] = {json_object_get(status, "resident_bytes"), json_object_get(status, "memory_limit_bytes"),
+                             json_object_get(status, "memory_budget_total_bytes"), json_object_get(wal, "bytes"), json_object_get(wal, "map_bytes")};
+    enum { COUNTS = sizeof counts / sizeof *counts };
+    _Static_assert(COUNTS + sizeof sizes / sizeof *sizes == NUMBERS, "a cell a column");
+    for (unsigned i = 0; i < NUMBERS; i++) {
+        cell_begin(out, i + 2);
+        if (i >= COUNTS)
+            size_put(out, sizes[i - COUNTS]);
+        else if (i == 1 || i == 2)
+            (void)fprintf(out, "%.1f", (double)counts[i] / 1000);
+        else
+            (void)fprintf(out, "%lld", counts[i]);
+        (void)fputs("</td>", out);
     }
-    (void)fprintf(out, "</td><td class=\"number\">%lld</td><td class=\"number\">%.1f</td><td class=\"number\">%.1f</td>", number_of(status, "height"),
-                  (double)number_of(commit, "p50") / 1000, (double)number_of(commit, "p99") / 1000);
-    (void)fprintf(out, "<td class=\"number\">%lld</td><td class=\"number\">%lld</td>", number_of(queues, "inputs_waiting"),
-                  number_of(queues, "blocks_open"));
-    megabytes_put(out, number_of(status, "resident_bytes"));
-    megabytes_put(out, number_of(status, "memory_budget_total_bytes"));
-    megabytes_put(out, number_of(wal, "bytes"));
-    megabytes_put(out, number_of(wal, "map_bytes"));
+}
+
+static void node_draw(FILE *out, const json_t *status) {
+    (void)fputs("<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">", out);
+    text_put(out, text_of(status, "node", "?"));
+    (void)fputs("</th>", out);
+    if (json_object_get(status, "error") != NULL) {
+        (void)fprintf(out, "<td role=\"cell\" colspan=\"%u\">", COLUMNS - 1u);
+        text_put(out, text_of(status, "error", ""));
+        (void)fputs("</td></tr>", out);
+        return;
+    }
+    cell_begin(out, 1);
+    state_put(out, status);
+    (void)fputs("</td>", out);
+    numbers_put(out, status);
     (void)fputs("</tr>", out);
+}
+
+/* For a browser without scripts; with them page.js shows more. */
+static void exposure_draw(FILE *out, struct admin_server *server) {
+    json_t *exposure = admin_exposure_newest(server);
+    const json_t *one;
+    size_t at;
+    (void)fprintf(out, "<noscript><h2>Exposure</h2><p><strong>%s</strong> ", json_is_true(json_object_get(exposure, "good")) ? "Green:" : "Red:");
+    text_put(out, text_of(exposure, "text", ""));
+    (void)fputs("</p><ul>", out);
+    json_array_foreach(json_object_get(exposure, "clusters"), at, one) {
+        (void)fputs("<li>Cluster ", out);
+        text_put(out, text_of(one, "cluster", "?"));
+        (void)fputs(json_is_true(json_object_get(one, "good")) ? ": green: " : ": red: ", out);
+        text_put(out, text_of(one, "text", ""));
+        (void)fputs("</li>", out);
+    }
+    (void)fputs("</ul></noscript>", out);
+    json_decref(exposure);
 }
 
 static void status_draw(FILE *out, const struct admin_request *request) {
     json_t *statuses = admin_statuses(request->server->nodes), *clusters = admin_clusters_json(statuses);
-    static const char *const columns[] = {"Node",        "State",       "Height", "Commit p50, ms", "p99, ms", "Inputs waiting",
-                                          "Open blocks", "Memory, MiB", "budget", "Disk, MiB",      "limit"};
     const json_t *one;
     size_t at;
     (void)fputs("<section aria-labelledby=\"h-clusters\"><h2 id=\"h-clusters\">Clusters</h2><div id=\"clusters\" class=\"cards\">", out);
@@ -146,14 +200,17 @@ static void status_draw(FILE *out, const struct admin_request *request) {
         cluster_draw(out, one);
     }
     (void)fputs("</div></section><section aria-labelledby=\"h-nodes\"><h2 id=\"h-nodes\">Nodes</h2>"
-                "<div class=\"wide\" role=\"region\" aria-labelledby=\"h-nodes\" tabindex=\"0\"><table><thead><tr>",
+                "<div class=\"wide\" role=\"region\" aria-labelledby=\"h-nodes\" tabindex=\"0\">"
+                "<table role=\"table\" class=\"stacked\"><thead role=\"rowgroup\"><tr role=\"row\">",
                 out);
-    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) (void)fprintf(out, "<th scope=\"col\">%s</th>", columns[i]);
-    (void)fputs("</tr></thead><tbody id=\"nodes\">", out);
+    for (size_t i = 0; i < COLUMNS; i++)
+        (void)fprintf(out, "<th role=\"columnheader\" scope=\"col\"%s>%s</th>", columns[i].number ? " class=\"number\"" : "", columns[i].name);
+    (void)fputs("</tr></thead><tbody role=\"rowgroup\" id=\"nodes\">", out);
     json_array_foreach(statuses, at, one) {
         node_draw(out, one);
     }
     (void)fputs("</tbody></table></div></section>", out);
+    exposure_draw(out, request->server);
     json_decref(clusters);
     json_decref(statuses);
 }
@@ -183,8 +240,9 @@ static void nothing_draw(FILE *out, const struct admin_request *request) {
 }
 
 static void shown_draw(FILE *out, const struct admin_request *request) {
-    (void)request;
-    (void)fputs("<p role=\"status\">The code is shown at the machine now: on its console and in the log of heraclius-admin.</p>", out);
+    bool console_alone = request->server->code_by_file_alone;
+    (void)fprintf(out, "<p role=\"status\">The code is shown at the machine now: %s.</p>",
+                  console_alone ? "on its serial console, at the next press of enter there" : "in the output of heraclius-admin");
 }
 
 static void spent_draw(FILE *out, const struct admin_request *request) {

@@ -6,6 +6,7 @@ admin_page.py short|long    (KEEP=1 keeps its folder, with light.png, dark.png, 
 Skipped, in a clear word, where chromium and chromium-driver are not installed.
 """
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,8 +51,8 @@ def views(cases, page, system, state):
     good = len(cards) == 2 and all(c.count(w) == 1 for c in cards for w in wanted)
     cases.case("clusters: who is up, who leads, whether one may be lost", good, cards)
     rows = page.run("return [...document.querySelectorAll('#nodes tr')].map((r) => [...r.children].map((c) => c.innerText))")
-    good = sorted(r[0] for r in rows) == system.names and all(len(r) == 11 and r[1] == "voting" for r in rows)
-    good = good and all(float(r[8]) > 0 and float(r[10]) > 0 for r in rows)
+    good = sorted(r[0] for r in rows) == system.names and all(len(r) == 12 and r[1] == "voting" for r in rows)
+    good = good and all(re.fullmatch(r"[0-9]+\.[0-9]\s[MG]iB", text) and float(text[:-4]) > 0 for r in rows for text in r[7:])
     cases.case("nodes: state, queues, memory and disk against their budget", good, rows)
     for i in range(30):
         system.client("put", f"k{i % 3}", str(i))
@@ -172,6 +173,7 @@ def without_scripts(cases, page, system, url, state):
     page.open(url)
     text = page.text("main")
     good = all(name in text for name in system.names) and text.count("Can I lose another node? yes") == 2 and "Without scripts" in text
+    good = good and "Cluster s0: green: " in text
     cases.case("without scripts it shows the status", good and not page.find_all("svg"), text[:800])
     page.picture(f"{state}/without-scripts.png")
     page.command("Emulation.setScriptExecutionDisabled", value=False)

@@ -85,7 +85,14 @@ class Browser:
         return self.do("GET", f"/element/{element}/computedlabel")
 
     def click(self, selector):
-        self.do("POST", f"/element/{self.find(selector)}/click")
+        """Again if what is above it grew in between, as this page does: then something else lay where it was."""
+        for left in range(20, -1, -1):
+            try:
+                return self.do("POST", f"/element/{self.find(selector)}/click")
+            except RuntimeError as error:
+                if "click intercepted" not in str(error) or left == 0:
+                    raise
+                time.sleep(0.25)
 
     def type(self, selector, text):
         self.do("POST", f"/element/{self.find(selector)}/value", {"text": text})

@@ -48,17 +48,21 @@ function clusterCard(cluster) {
 }
 
 const mebibytes = (bytes) => ((bytes || 0) / 1048576).toFixed(1);
+const size = (bytes) => bytes === undefined ? "?" :
+  bytes >= 1000 * 1048576 ? `${(bytes / 1073741824).toFixed(1)}\u00a0GiB` : `${mebibytes(bytes)}\u00a0MiB`;
 const milliseconds = (us) => ((us || 0) / 1000).toFixed(1);
 
 function nodeRow(status) {
-  const name = element("th", { scope: "row" }, status.node || status.socket);
-  if (status.error) return element("tr", {}, name, element("td", { colspan: "10" }, status.error));
+  const name = element("th", { role: "rowheader", scope: "row" }, status.node);
+  const labels = [...document.querySelectorAll("[aria-labelledby=h-nodes] thead th")].map((head) => head.textContent);
+  if (status.error) return element("tr", { role: "row" }, name, element("td", { role: "cell", colspan: String(labels.length - 1) }, status.error));
   const { queues = {}, commit_us: commit = {}, wal = {} } = status;
   const numbers = [status.height, milliseconds(commit.p50), milliseconds(commit.p99), queues.inputs_waiting, queues.blocks_open,
-    mebibytes(status.resident_bytes), mebibytes(status.memory_budget_total_bytes), mebibytes(wal.bytes), mebibytes(wal.map_bytes)];
+    size(status.resident_bytes), size(status.memory_limit_bytes), size(status.memory_budget_total_bytes), size(wal.bytes), size(wal.map_bytes)];
   const cause = status.phase === "retired" && status.retired_by ? `: ${status.retired_by}` : "";
   const phase = (status.phase || "?") + cause + (status.says ? `; calls itself ${status.says}` : "");
-  return element("tr", {}, name, element("td", {}, phase), ...numbers.map((n) => element("td", { class: "number" }, String(n ?? ""))));
+  return element("tr", { role: "row" }, name, element("td", { role: "cell", "data-label": labels[1] }, phase), ...numbers.map((n, i) =>
+    element("td", { role: "cell", class: "number", "data-label": labels[i + 2] }, String(n ?? ""))));
 }
 
 // ---- plots: one line a cluster
@@ -126,11 +130,15 @@ function faultLines(node) {
   for (const one of node.attackers || []) out.push(`${name}: ${one.attack} by ${one.peer}, ${one.count} times`);
   for (const [attack, count] of Object.entries(node.attacks || {}))
     if (!(node.attackers || []).some((one) => one.attack === attack)) out.push(`${name}: ${attack}, ${count} times`);
-  const dropped = Object.entries(node.dropped || {}).map(([cause, count]) => `${cause} ${count}`);
-  if (dropped.length) out.push(`${name}: input dropped, by cause: ${dropped.join(", ")}`);
   if (node.evidence > 0) out.push(`${name}: ${node.evidence} files of evidence, in its data folder under evidence/ (heraclius evidence verify)`);
   if (node.damage_found > 0) out.push(`${name}: damage found ${node.damage_found} times, mended ${node.damage_repaired} times`);
   return out;
+}
+
+// A late vote, a link that went down: counted, and no fault as long as it does not grow fast.
+function droppedLine(node) {
+  const dropped = Object.entries(node.dropped || {}).map(([cause, count]) => `${cause} ${count}`);
+  return dropped.length ? [`${node.node}: ${dropped.join(", ")}`] : [];
 }
 
 // ---- exposure
@@ -145,6 +153,7 @@ function exposureCard(cluster) {
 }
 
 function exposureDraw(exposure) {
+  byId("exposure-text").className = `mood ${exposure.good ? "good" : "bad"}`;
   byId("exposure-text").replaceChildren(element("strong", {}, exposure.good ? "Green: " : "Red: "), exposure.text);
   byId("exposure").replaceChildren(...exposure.clusters.map(exposureCard));
   byId("refused").replaceChildren(...exposure.refused.map((one) => element("li", {}, `Not counted: ${one.file}: ${one.why}`)));
@@ -154,7 +163,7 @@ function exposureDraw(exposure) {
 
 function upgradeLines(seen) {
   const named = (slot) => `slot ${slot.slot}, release ${slot.number}${slot.label ? ` (${slot.label})` : ""}`, out = [];
-  if (!seen.running) return [seen.why];
+  if (!seen.running) return [`${seen.why.charAt(0).toUpperCase()}${seen.why.slice(1)}.`];
   out.push(`Runs: ${named(seen.running)}, ${seen.running.state === "trial" ? "on trial" : "blessed: it is kept"}.`);
   const seconds = (ms) => Math.round(ms / 1000);
   if (seen.trial) out.push(`Its trial waits for ${seen.trial.waits_for}: ${seen.trial.text}. ${seconds(seen.trial.counted_ms)} of ${
@@ -164,7 +173,7 @@ function upgradeLines(seen) {
   if (seen.upload) out.push(`A release is ${seen.upload.state === "checking" ? "being verified and written" : "coming in"}: ${
     mebibytes(seen.upload.bytes)} of ${mebibytes(seen.upload.of_bytes)} MiB.`);
   const last = seen.last;
-  if (last) out.push(`Last, ${new Date(last.time_ms).toISOString().replace("T", " ").slice(0, 19)}: ${last.action} ${last.outcome}: ${
+  if (last) out.push(`Last, ${new Date(last.time_ms).toISOString().replace("T", " ").slice(0, 19)} UTC: ${last.action} ${last.outcome}: ${
     last.name ? `${last.name}: ` : ""}${last.text}.`);
   return out;
 }
@@ -202,7 +211,9 @@ async function releaseBring(event) {
 
 function auditRow(entry) {
   const when = new Date(entry.time_ms).toISOString().replace("T", " ").slice(0, 19);
-  return element("tr", {}, ...[when, entry.who, entry.action, entry.outcome, entry.detail].map((text) => element("td", {}, String(text))));
+  const labels = ["Time, UTC", "Who", "Action", "Outcome", "Detail"];
+  return element("tr", { role: "row" }, ...[when, entry.who, entry.action, entry.outcome, entry.detail].map((text, i) =>
+    element("td", { role: "cell", "data-label": labels[i] }, String(text))));
 }
 
 function confirmed(text) {
@@ -257,6 +268,8 @@ async function refresh() {
     for (const what of ["rate", "commit", "queue"]) plot(byId(`p-${what}`), byId(`t-${what}`).textContent, linesOf(history, clusterOf, what));
     const lines = faults.nodes.flatMap(faultLines);
     byId("faults").replaceChildren(...(lines.length ? lines : ["None."]).map((line) => element("li", {}, line)));
+    const dropped = faults.nodes.flatMap(droppedLine);
+    byId("dropped").replaceChildren(...(dropped.length ? dropped : ["None."]).map((line) => element("li", {}, line)));
     exposureDraw(exposure);
     byId("audit").replaceChildren(...audit.entries.map(auditRow));
     await upgradeDraw();
