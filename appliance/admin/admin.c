@@ -34,23 +34,28 @@ static char *line_read(int fd, size_t *used) {
     return NULL;
 }
 
-json_t *admin_ask(const char *path, const char *ask) {
+json_t *admin_ask_line(const char *path, const char *line) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char question[64];
     if (strlen(path) >= sizeof address.sun_path) return NULL;
     memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int length = snprintf(question, sizeof question, "{\"ask\":\"%s\"}\n", ask);
+    ssize_t length = (ssize_t)strlen(line);
     json_t *answer = NULL;
     if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
-        send(fd, question, (size_t)length, MSG_NOSIGNAL) == length) {
+        send(fd, line, (size_t)length, MSG_NOSIGNAL) == length) {
         size_t bytes;
-        char *line = line_read(fd, &bytes);
-        if (line != NULL) answer = json_loadb(line, bytes, 0, NULL);
-        free(line);
+        char *said = line_read(fd, &bytes);
+        if (said != NULL) answer = json_loadb(said, bytes, 0, NULL);
+        free(said);
     }
     if (fd >= 0) close(fd);
     return answer;
+}
+
+json_t *admin_ask(const char *path, const char *ask) {
+    char question[64];
+    (void)snprintf(question, sizeof question, "{\"ask\":\"%s\"}\n", ask);
+    return admin_ask_line(path, question);
 }
 
 static bool name_known(const struct admin_nodes *nodes, const char *name) {

@@ -35,6 +35,8 @@ const char *admin_nodes_name(const struct admin_nodes *nodes, size_t node);
 
 /* Asks one node; a new reference, NULL: no answer. ask: "status", "metrics", "ready". */
 json_t *admin_ask(const char *path, const char *ask);
+/* The same with a whole request, its line feed included. */
+json_t *admin_ask_line(const char *path, const char *line);
 /* The same, an object in which "node" is the name that is known here; "says" is what it calls itself, if that is another. */
 json_t *admin_nodes_ask(const struct admin_nodes *nodes, size_t node, const char *ask);
 /* Of each node its status, or {"node", "socket", "error"}; a new reference. */

@@ -5,6 +5,7 @@
  *   admin_http.c    the two listeners (plain on loopback, TLS anywhere), connections and their limits, headers, bodies
  *   admin_routes.c  which path and method needs which role, and who the sender is
  *   admin_api.c     the answers of the API
+ *   admin_evidence.c the files of evidence that nodes keep
  *   admin_support.c the support bundle; admin_claims.c takes claims and cards in
  *   admin_upgrade.c releases and slots; admin_task.c what init takes long for
  *   admin_page.c    the page as the server draws it, and the files that are built in
@@ -41,6 +42,9 @@ enum {
     ADMIN_HEAD_BYTES = 16 << 10,
     ADMIN_BODY_BYTES = 4096,
     ADMIN_SILENT_S = 5, /* a connection without a byte */
+    ADMIN_EVIDENCE_NAME_BYTES = 200,
+    ADMIN_EVIDENCE_BYTES_MAX = 8 << 20, /* of a file that is given out here */
+    ADMIN_EVIDENCE_ASKED = 256,         /* times for one file: a node gives 128 KiB at once (control.h) */
     ADMIN_WHO_BYTES = 96,
     ADMIN_COOKIE_BYTES = 256
 };
@@ -73,7 +77,7 @@ struct admin_request {
     struct admin_server *server;
     const char *method, *path;
     bool tls;
-    const char *host, *origin, *content_type, *content_length, *csrf_given, *cookie, *newest;
+    const char *host, *origin, *content_type, *content_length, *csrf_given, *cookie, *newest, *node, *file;
     const char *body;
     /* Found out by admin_answer_make() */
     enum admin_role role;
@@ -87,6 +91,7 @@ struct admin_answer {
     unsigned code;
     const char *type;
     char *text;        /* malloc'd, or NULL: then `fixed` */
+    size_t text_bytes; /* of a text that is none, but bytes; 0: it ends with a zero */
     const char *fixed; /* lives as long as the program */
     size_t fixed_bytes;
     char cookie[ADMIN_COOKIE_BYTES]; /* "": none is set */
@@ -106,7 +111,7 @@ typedef struct admin_answer admin_handler(struct admin_request *request);
 admin_handler admin_api_session, admin_api_session_begin, admin_api_session_end, admin_api_pairing, admin_api_nodes, admin_api_clusters,
     admin_api_history, admin_api_faults, admin_api_exposure, admin_api_audit, admin_api_restart, admin_api_reboot, admin_api_halt;
 /* admin_support.c, admin_claims.c */
-admin_handler admin_api_support, admin_api_claim;
+admin_handler admin_api_evidence, admin_api_evidence_file, admin_api_support, admin_api_claim;
 /* admin_upgrade.c */
 admin_handler admin_api_upgrade, admin_api_upgrade_seen, admin_api_rollback;
 /* A JSON answer of `body`, which is taken over; and {"error": text}. */
@@ -118,6 +123,8 @@ bool admin_pairing_show(struct admin_server *server);
 enum admin_pairing admin_pairing_take(struct admin_request *request, const char *code, enum admin_role role, struct admin_answer *answer);
 /* What each node tells of attacks, dropped input and damage. */
 json_t *admin_faults(const json_t *statuses);
+/* Of each node its files of evidence, by name and length: [{"node", "socket", "files": [{"file", "bytes"}, ...] or null}, ...]. */
+json_t *admin_evidence_json(const struct admin_nodes *nodes);
 /* Exposure, a second old at the most; a new reference. */
 json_t *admin_exposure_newest(struct admin_server *server);
 /* A line of the audit log on behalf of the sender. False: it could not be written, so nothing is to be done. */

@@ -46,8 +46,9 @@ static enum MHD_Result respond(struct MHD_Connection *connection, struct admin_a
     if (answer->text == NULL && answer->fixed == NULL)
         *answer =
             (struct admin_answer){.code = MHD_HTTP_INTERNAL_SERVER_ERROR, .type = "text/plain", .fixed = nothing, .fixed_bytes = sizeof nothing - 1};
+    size_t bytes = answer->text == NULL || answer->text_bytes > 0 ? answer->text_bytes : strlen(answer->text);
     struct MHD_Response *response =
-        answer->text != NULL ? MHD_create_response_from_buffer(strlen(answer->text), answer->text, MHD_RESPMEM_MUST_FREE)
+        answer->text != NULL ? MHD_create_response_from_buffer(bytes, answer->text, MHD_RESPMEM_MUST_FREE)
                              : MHD_create_response_from_buffer(answer->fixed_bytes, (void *)(uintptr_t)answer->fixed, MHD_RESPMEM_PERSISTENT);
     if (response == NULL) {
         free(answer->text);
@@ -96,6 +97,8 @@ static struct admin_request request_of(const struct admin_listener *listener, st
     request.csrf_given = value_of(connection, MHD_HEADER_KIND, "X-CSRF-Token");
     request.cookie = value_of(connection, MHD_COOKIE_KIND, ADMIN_COOKIE);
     request.newest = value_of(connection, MHD_GET_ARGUMENT_KIND, "newest");
+    request.node = value_of(connection, MHD_GET_ARGUMENT_KIND, "node");
+    request.file = value_of(connection, MHD_GET_ARGUMENT_KIND, "file");
     gnutls_session_t session = listener->tls ? session_of(connection) : NULL;
     if (session != NULL) request.certificate_role = admin_tls_role(&listener->server->tls, session, request.certificate);
     return request;

@@ -82,6 +82,8 @@ static const struct route {
     {"GET", "/api/v1/clusters", ADMIN_VIEW, 0, admin_api_clusters},
     {"GET", "/api/v1/history", ADMIN_VIEW, 0, admin_api_history},
     {"GET", "/api/v1/faults", ADMIN_VIEW, 0, admin_api_faults},
+    {"GET", "/api/v1/evidence", ADMIN_VIEW, 0, admin_api_evidence},
+    {"GET", "/api/v1/evidence/file", ADMIN_OPERATE, 0, admin_api_evidence_file},
     {"GET", "/api/v1/exposure", ADMIN_VIEW, 0, admin_api_exposure},
     {"GET", "/api/v1/audit", ADMIN_VIEW, 0, admin_api_audit},
     {"GET", "/api/v1/support", ADMIN_OPERATE, 0, admin_api_support},

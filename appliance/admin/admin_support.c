@@ -53,17 +53,6 @@ static json_t *versions_json(void) {
                      gnutls_check_version(NULL), "microhttpd", MHD_get_version(), "jansson", jansson_version_str());
 }
 
-/* Of each node: its files of evidence, by name. */
-static json_t *evidence_json(const struct admin_nodes *nodes) {
-    json_t *all = json_array();
-    for (size_t i = 0; i < nodes->count; i++) {
-        json_t *answer = admin_ask(nodes->paths[i], "evidence");
-        json_array_append_new(all, json_pack("{s:s,s:O?}", "socket", nodes->paths[i], "files", json_object_get(answer, "evidence")));
-        json_decref(answer);
-    }
-    return all;
-}
-
 /* admin.conf has no secret: addresses, roles, hashes of certificates. Of the system file: which one. */
 static json_t *configuration_json(const struct admin_server *server) {
     struct system_fault fault = {.text = ""};
@@ -103,7 +92,7 @@ struct admin_answer admin_api_support(struct admin_request *request) {
     json_t *text = metrics != NULL ? json_string(metrics) : NULL; /* of a node that says what is no UTF-8: none */
     json_object_set_new(out, "metrics", text != NULL ? text : json_null());
     free(metrics);
-    json_object_set_new(out, "evidence", evidence_json(server->nodes));
+    json_object_set_new(out, "evidence", admin_evidence_json(server->nodes));
     json_object_set_new(out, "exposure", admin_exposure_newest(server));
     json_object_set_new(out, "configuration", configuration_json(server));
     json_object_set_new(out, "syslog", admin_syslog_json(server->syslog));

@@ -91,7 +91,8 @@ void console_look_votes(const struct console_facts *facts, struct console_page *
 void console_look_evidence(const struct console_facts *facts, struct console_page *page) {
     const struct console_node *node = &facts->node;
     if (!node_answers(node, page)) return;
-    console_page_put(page, "evidence", "%" PRIu64 " files kept since it started", node->evidence);
+    console_page_put(page, "evidence", "%" PRIu64 " files kept since it started%s", node->evidence,
+                     node->evidence > 0 ? "; the admin console gives them out" : "");
     for (uint32_t i = 0; i < node->attacks_count; i++) {
         console_page_put(page, i ? " " : "attacks", "%s: %" PRIu64, node->attacks[i].name, node->attacks[i].value);
     }

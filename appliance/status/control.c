@@ -56,7 +56,9 @@ static json_t *answer_to(struct control *control, const char *line, size_t count
         answer = json_pack("{s:b,s:s,s:s}", "ready", control->status.ready, "phase", status_phase_name(control->status.replica.phase), "node",
                            control->status.name);
     } else if (ask != NULL && strcmp(ask, "evidence") == 0) {
-        answer = control_evidence_json(control->status.data);
+        const json_t *file = json_object_get(request, "file"), *from = json_object_get(request, "from");
+        answer = file == NULL ? control_evidence_json(control->status.data)
+                              : control_evidence_piece_json(control->status.data, json_string_value(file), json_integer_value(from));
     } else if (ask != NULL && strcmp(ask, "decide") == 0) {
         control->decide(control->context);
         answer = json_pack("{s:b}", "voted", control->status.replica.voted);

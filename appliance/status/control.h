@@ -5,7 +5,8 @@
  *   {"ask":"status"}    what /status shows
  *   {"ask":"metrics"}   {"metrics":[{"name","type","help","labels":{},"value"}, ...]}
  *   {"ask":"ready"}     {"ready":true|false,"phase":"..."}
- *   {"ask":"evidence"}  {"evidence":[{"file","bytes"}, ...]}: the files of evidence that are kept, at most CONTROL_EVIDENCE_MAX
+ *   {"ask":"evidence"}  {"evidence":[{"file","bytes"}, ...]}: the files of evidence that are kept, at most CONTROL_EVIDENCE_MAX;
+ *                       with "file":NAME,"from":OFFSET  {"file","bytes","from","hex"}: at most CONTROL_PIECE_BYTES of that file
  *   {"ask":"decide"}    {"voted":true|false}; if not: this node asks its cluster for one decision, as soon as it may vote
  *   anything else       {"error":"..."}
  * Nothing else can be changed through it. A line is at most CONTROL_REQUEST_BYTES_MAX; at most CONTROL_CONNECTIONS_MAX connections, further ones are
@@ -24,7 +25,7 @@
 #include "appliance/status/status.h"
 
 enum { CONTROL_REQUEST_BYTES_MAX = 4096, CONTROL_CONNECTIONS_MAX = 16, CONTROL_IDLE_MS = 60000, CONTROL_TEXT_BYTES = 300 };
-enum { CONTROL_EVIDENCE_MAX = 256 };
+enum { CONTROL_EVIDENCE_MAX = 256, CONTROL_PIECE_BYTES = 128 << 10 };
 
 struct control;
 
@@ -44,5 +45,6 @@ void control_stop(struct control *control);
 json_t *control_status_json(const struct status_node *status);
 json_t *control_metrics_json(const struct status_node *status);
 json_t *control_evidence_json(const char *data);
+json_t *control_evidence_piece_json(const char *data, const char *file, json_int_t from);
 
 #endif

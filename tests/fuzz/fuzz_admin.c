@@ -6,7 +6,7 @@
  *   byte 1  of a request: bit 0 by TLS; bit 1 by a POST, bit 2 by another method; bit 3 with a session, bit 4 with its CSRF token; bits 5, 6 the role
  *           of a client certificate; of a log: bit 0 the kernel's
  *   rest    of a request texts, each ended by a zero: path, body, Host, Origin, Content-Type, X-CSRF-Token, cookie, newest,
- *           Content-Length; else the text
+ *           Content-Length, node, file; else the text
  *
  * Every request is answered. Nobody who has no role sees more than the form to pair, nothing is changed without TLS, a role and the CSRF token, and
  * every answer but a file that is built in is JSON, a page or plain text without what the sender put in as markup.
@@ -22,7 +22,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { TEXTS = 9, TEXT_BYTES = 2048 };
+enum { TEXTS = 11, TEXT_BYTES = 2048 };
 
 static struct admin_nodes nodes;
 static struct admin_server server = {.nodes = &nodes, .code_by_file_alone = true};
@@ -68,7 +68,7 @@ static void request_try(const uint8_t *data, size_t size) {
     bool with_session = bits & 8, with_token = bits & 16, post = bits & 2;
     struct admin_request request = {.server = &server, .method = bits & 4 ? "PUT" : post ? "POST" : "GET", .path = texts[0], .tls = bits & 1,
                                     .host = texts[2], .origin = texts[3], .content_type = texts[4], .newest = texts[7], .body = texts[1],
-                                    .content_length = texts[8]};
+                                    .content_length = texts[8], .node = texts[9], .file = texts[10]};
     request.csrf_given = with_token ? session.csrf : texts[5];
     request.cookie = with_session ? session.token : texts[6];
     request.certificate_role = (enum admin_role)(bits >> 5 & 3);

@@ -225,6 +225,33 @@ def audit(cases, admin, own):
     cases.case("no token is in it", not secrets)
 
 
+KEPT = {"node": "c0-n1", "file": "two_commits-c0-member2-epoch0.evidence"}
+
+
+def evidence(cases, admin, system, view, own):
+    """What a node keeps lies in its data folder; the file here convicts nobody, but is longer than the node gives out at once."""
+    folder = f"{system.root}/{KEPT['node']}/data/evidence"
+    os.makedirs(folder, exist_ok=True)
+    text = "".join(f"{i:07}\n" for i in range(40000))
+    with open(f"{folder}/{KEPT['file']}", "w") as f:
+        f.write(text)
+    os.symlink(f"{system.root}/{KEPT['node']}/node.key", f"{folder}/link.evidence")
+    shown = {n["node"]: n["files"] for n in json.loads(admin.https("GET", "/api/v1/evidence", cookie=view[0])[2])["nodes"]}
+    cases.case("evidence: each node's files are named", shown[KEPT["node"]] == [{"file": KEPT["file"], "bytes": len(text)}] and
+               sorted(shown) == system.names and shown["s0-n0"] == [], shown)
+    place = "/api/v1/evidence/file?node={node}&file={file}"
+    code, headers, got = admin.https("GET", place.format(**KEPT), cookie=own[0])
+    cases.case("a file is given out whole", (code, headers.get("content-type")) == (200, "application/octet-stream") and got == text and
+               KEPT["file"] in headers.get("content-disposition", ""), (code, headers, len(got)))
+    cases.case("to nobody who only looks", admin.https("GET", place.format(**KEPT), cookie=view[0])[0] == 403)
+    last = json.loads(admin.https("GET", "/api/v1/audit", cookie=own[0])[2])["entries"][0]
+    cases.case("and that is in the audit log", (last["action"], last["detail"]) == ("evidence", f"{KEPT['node']}: {KEPT['file']}"), last)
+    codes = [admin.https("GET", place.format(node=node, file=file), cookie=own[0])[0] for node, file in (
+        ("c0-n1", "none.evidence"), ("c0-n1", "link.evidence"), ("nobody", KEPT["file"]), ("c0-n1", "..%2fnode.key"), ("c0-n1", ".."),
+        ("c0-n1", ""), ("c0-n1", "a%22,%22x%22:%22b"), ("c0-n1", "a" * 300))]
+    cases.case("no other file, no link, no other folder", codes == [404, 404, 404, 400, 400, 400, 400, 400], codes)
+
+
 def api(cases, admin, own):
     doc = json.loads(admin.https("GET", "/api/v1/openapi.json")[2])
     with open(f"{TOP}/appliance/admin/admin_routes.c") as f:
@@ -236,7 +263,8 @@ def api(cases, admin, own):
     for path, methods in doc["paths"].items():
         if "get" not in methods:
             continue
-        code, headers, text = admin.https("GET", path, cookie=own[0])
+        asked = [f"{p['name']}={KEPT[p['name']]}" for p in methods["get"].get("parameters", []) if p["required"]]
+        code, headers, text = admin.https("GET", f"{path}?{'&'.join(asked)}" if asked else path, cookie=own[0])
         answer = methods["get"]["responses"].get(str(code), {}).get("content", {})
         kind = headers.get("content-type")
         if code != 200 or kind not in answer:
@@ -525,6 +553,7 @@ def main():
             own = roles(cases, admin, init, view)
             certificates_of_clients(cases, admin, init, f"{system.dir}/pinned", f"{system.dir}/stranger")
             audit(cases, admin, own)
+            evidence(cases, admin, system, view, own)
             api(cases, admin, own)
             exposure(cases, admin, system, own)
             page(cases, admin, system, own)

@@ -61,7 +61,11 @@ def views(cases, page, system, state):
     cases.case("of each cluster one", lines == 2, lines)
     labels = [page.label(e) for e in page.find_all("figure svg[role=img]")]
     cases.case("each plot has a name that says its newest values", len(labels) == 3 and all("Newest: c0 " in text for text in labels), labels)
-    cases.case("faults are shown", page.text("#faults") != "")
+    os.makedirs(f"{system.root}/c0-n1/data/evidence")
+    with open(f"{system.root}/c0-n1/data/evidence/two_commits-c0-member2-epoch0.evidence", "w") as f:
+        f.write("played")
+    link = page.wait(lambda: page.find_all("#faults a") and page.text("#faults"))
+    cases.case("faults are shown, and evidence is there to be taken", link and "c0-n1 keeps evidence: two_commits-c0-member2" in link, link)
     said = page.text("#exposure-text")
     cases.case("exposure: green, in a word", said.startswith("Green: "), said)
     entries = page.run("return [...document.querySelectorAll('#audit tr')].map((r) => r.innerText)")

@@ -130,9 +130,16 @@ function faultLines(node) {
   for (const one of node.attackers || []) out.push(`${name}: ${one.attack} by ${one.peer}, ${one.count} times`);
   for (const [attack, count] of Object.entries(node.attacks || {}))
     if (!(node.attackers || []).some((one) => one.attack === attack)) out.push(`${name}: ${attack}, ${count} times`);
-  if (node.evidence > 0) out.push(`${name}: ${node.evidence} files of evidence, in its data folder under evidence/ (heraclius evidence verify)`);
   if (node.damage_found > 0) out.push(`${name}: damage found ${node.damage_found} times, mended ${node.damage_repaired} times`);
   return out;
+}
+
+// Files of evidence convict by themselves, anywhere: heraclius evidence verify FILE.
+function evidenceLines(node) {
+  const place = (file) => `/api/v1/evidence/file?node=${encodeURIComponent(node.node)}&file=${encodeURIComponent(file)}`;
+  return (node.files || []).map((one) => element("li", {}, `${node.node} keeps evidence: `,
+    session.role === "view" || !session.tls ? one.file : element("a", { href: place(one.file), download: one.file }, one.file),
+    `, ${one.bytes} bytes`));
 }
 
 // A late vote, a link that went down: counted, and no fault as long as it does not grow fast.
@@ -259,15 +266,15 @@ async function claimBring(event) {
 
 async function refresh() {
   try {
-    const [clusters, nodes, history, faults, exposure, audit] =
-      await Promise.all(["clusters", "nodes", `history?newest=${SAMPLES}`, "faults", "exposure", "audit"]
+    const [clusters, nodes, history, faults, evidence, exposure, audit] =
+      await Promise.all(["clusters", "nodes", `history?newest=${SAMPLES}`, "faults", "evidence", "exposure", "audit"]
       .map((path) => ask(`/api/v1/${path}`)));
     byId("clusters").replaceChildren(...clusters.clusters.map(clusterCard));
     byId("nodes").replaceChildren(...nodes.nodes.map(nodeRow));
     const clusterOf = new Map(nodes.nodes.filter((node) => node.node).map((node) => [node.node, node.cluster]));
     for (const what of ["rate", "commit", "queue"]) plot(byId(`p-${what}`), byId(`t-${what}`).textContent, linesOf(history, clusterOf, what));
-    const lines = faults.nodes.flatMap(faultLines);
-    byId("faults").replaceChildren(...(lines.length ? lines : ["None."]).map((line) => element("li", {}, line)));
+    const lines = [...faults.nodes.flatMap(faultLines).map((line) => element("li", {}, line)), ...evidence.nodes.flatMap(evidenceLines)];
+    byId("faults").replaceChildren(...(lines.length ? lines : [element("li", {}, "None.")]));
     const dropped = faults.nodes.flatMap(droppedLine);
     byId("dropped").replaceChildren(...(dropped.length ? dropped : ["None."]).map((line) => element("li", {}, line)));
     exposureDraw(exposure);
