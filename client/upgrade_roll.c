@@ -99,6 +99,12 @@ static int order(struct upgrade_roll *roll, struct upgrade_node *node) {
     return said == UPGRADE_REFUSED ? stop(roll, EXIT_REFUSED, "%s: is not started again: %s", node->name, why) : EXIT_DONE;
 }
 
+static size_t under_way_besides(const struct upgrade_roll *roll, const struct upgrade_node *node) {
+    size_t count = 0;
+    for (size_t i = 0; i < roll->count; i++) count += &roll->nodes[i] != node && roll->nodes[i].phase == UPGRADE_UNDER_WAY;
+    return count;
+}
+
 static int under_way_look(struct upgrade_roll *roll, struct upgrade_node *node) {
     char why[UPGRADE_TEXT_BYTES], text[UPGRADE_TEXT_BYTES];
     uint64_t now_ms = ring_clock_ms();
@@ -119,8 +125,9 @@ static int under_way_look(struct upgrade_roll *roll, struct upgrade_node *node) 
     case UPGRADE_FELL_BACK:
         return stop(roll, EXIT_NO,
                     "%s: gave release %" PRIu64 " up and runs %" PRIu64 " again: look at `logs trial` of its console before anything else; no "
-                    "other node was handed it after this one",
-                    node->name, roll->release.number, node->state.number);
+                    "further node is handed it%s",
+                    node->name, roll->release.number, node->state.number,
+                    under_way_besides(roll, node) > 0 ? ", but who has it already starts with it" : "");
     default:
         return stop(roll, EXIT_NO, "%s: runs %" PRIu64 ", and release %" PRIu64 " is in its other slot no more: somebody else is at it", node->name,
                     node->state.number, roll->release.number);

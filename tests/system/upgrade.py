@@ -204,17 +204,17 @@ class Writer(threading.Thread):
 
 
 class World:
-    def __init__(self, cases, system):
+    def __init__(self, cases, system, names=CLUSTER):
         self.cases, self.system, self.record = cases, system, Record()
         self.folder = f"{system.dir}/w"
         os.mkdir(self.folder)
         self.operator, self.stranger = (certificate_make(self.folder, name) for name in ("operator", "stranger"))
-        base = free_base(len(CLUSTER))
+        base = free_base(len(names))
         with open(f"{system.root}/addresses.json") as file:
             links = {name: entry["link"] for name, entry in json.load(file)["nodes"].items()}
-        for i, name in enumerate(CLUSTER):
+        for i, name in enumerate(names):
             self.record.consoles.append(Console(system, name, base + i, self.folder, self.operator, self.stranger, self.record))
-        moved = system.client("address", "set", *(f"{name}={links[name]},127.0.0.1:{base + i}" for i, name in enumerate(CLUSTER)))
+        moved = system.client("address", "set", *(f"{name}={links[name]},127.0.0.1:{base + i}" for i, name in enumerate(names)))
         assert moved.returncode == 0, moved
         self.pins = {c.name: c.pin for c in self.record.consoles}
         self.file = self.consoles_file("consoles.json", self.pins)
@@ -247,6 +247,19 @@ class World:
                 return True
             time.sleep(0.1)
         return False
+
+
+def written(c, w, writer):
+    writer.ends.set()
+    writer.join(60)
+    with open(f"{w.folder}/gets", "w") as file:
+        file.write("".join(f"get {key}\n" for key in writer.acknowledged))
+    told = w.system.client("batch", f"{w.folder}/gets", "--json", "--timeout", 30)
+    values = [r.get("value") for r in json.loads(told.stdout)] if told.returncode == 0 else []
+    c.case(f"all {len(writer.acknowledged)} writes that were acknowledged meanwhile are there",
+           len(writer.acknowledged) > 10 and values == list(writer.acknowledged.values()), (told.stdout[:500], told.stderr[:500], writer.others[:2]))
+    c.case("every write of that time was answered", not writer.others, writer.others[:3])
+
 
 
 def refusals(c, w, release):
@@ -354,15 +367,7 @@ def roll_under_load(c, w, bad, good_release):
     c.case("whenever one went down, its node had said that all others vote", not alone, alone)
     done = w.upgrade(good_release)
     c.case("once more: nothing to do", done.returncode == 0 and "4 of 4 nodes run 9" in done.stdout and len(w.record.order()) == 4, done)
-    writer.ends.set()
-    writer.join(60)
-    with open(f"{w.folder}/gets", "w") as file:
-        file.write("".join(f"get {key}\n" for key in writer.acknowledged))
-    told = w.system.client("batch", f"{w.folder}/gets", "--json", "--timeout", 30)
-    values = [r.get("value") for r in json.loads(told.stdout)] if told.returncode == 0 else []
-    c.case(f"all {len(writer.acknowledged)} writes that were acknowledged meanwhile are there",
-           len(writer.acknowledged) > 10 and values == list(writer.acknowledged.values()), (told.stdout[:500], told.stderr[:500], writer.others[:2]))
-    c.case("every write of that time was answered", not writer.others, writer.others[:3])
+    written(c, w, writer)
 
 
 def main():
