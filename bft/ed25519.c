@@ -162,7 +162,9 @@ static const char *self_test_keys(void) {
     return NULL;
 }
 
+/* At each start a bit at both ends of R and of S is changed: all 64 bytes, which tests/bft/test_ed25519.c has, were most of a program's start. */
 static const char *self_test_signing(const struct ed25519_backend *backend) {
+    static const uint8_t ends[] = {0, 31, 32, 63};
     for (size_t i = 0; i < sizeof signing_cases / sizeof *signing_cases; i++) {
         const struct signing_case *c = &signing_cases[i];
         struct ed25519_secret secret;
@@ -173,10 +175,10 @@ static const char *self_test_signing(const struct ed25519_backend *backend) {
         sodium_memzero(&secret, sizeof secret);
         if (!right) return c->name;
         if (verify_with(backend, c->public_key, c->message, c->message_bytes, signature) != ED25519_OK) return c->name;
-        for (size_t byte = 0; byte < sizeof signature; byte++) {
-            signature[byte] ^= 1;
+        for (size_t e = 0; e < sizeof ends; e++) {
+            signature[ends[e]] ^= 1;
             if (verify_with(backend, c->public_key, c->message, c->message_bytes, signature) == ED25519_OK) return "one bit of a signature changed";
-            signature[byte] ^= 1;
+            signature[ends[e]] ^= 1;
         }
     }
     return NULL;

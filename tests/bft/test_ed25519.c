@@ -86,6 +86,11 @@ static void rfc_8032_signs_and_verifies(void **state) {
             ed25519_sign(&secret, message, count, signed_now);
             assert_memory_equal(signed_now, signature, 64);
             assert_true(strict(key, message, count, signature));
+            for (size_t bit = 0; bit < 8 * sizeof signature; bit += 3) { /* each byte; the self-test tries four */
+                signature[bit / 8] ^= (uint8_t)(1u << bit % 8);
+                assert_false(strict(key, message, count, signature));
+                signature[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            }
             ed25519_secret_wipe(&secret);
             for (size_t i = 0; i < sizeof secret.expanded; i++) assert_int_equal(secret.expanded[i], 0);
         }
