@@ -183,7 +183,7 @@ static enum control_wish slots(const char *word, int upload, struct user *user, 
     return good && !bless && strcmp(word, "upgrade") != 0 ? CONTROL_REBOOT : CONTROL_NOTHING;
 }
 
-/* ---- who may ask for what (spec/appliance.md A-29) ---- */
+/* ---- who may ask for what (spec/appliance.md A-40) ---- */
 
 #define ONE_FAULT_LESS "until this node votes again, its cluster can bear one fault less"
 #define ONE_FAULT_FOR_GOOD "its cluster can bear one fault less until a CONFIG gives its place to a new node"

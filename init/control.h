@@ -24,7 +24,7 @@
  * config_text of the configuration in force; slot, slot_state, slot_next, slot.N, image_number, image_hash as heraclius-slots says;
  * net.LINK=ADDRESS STATE, `-` for no address; program.NAME=STATE pid=N restarts=N TEXT, the text how it ended last.
  *
- * Who asks is known by the kernel (SO_PEERCRED), and which words are whose is spec/appliance.md A-29: root and console may ask all of this; admin,
+ * Who asks is known by the kernel (SO_PEERCRED), and which words are whose is spec/appliance.md A-40: root and console may ask all of this; admin,
  * which hears strangers, status, log, kmsg, upgrade, restart, reboot, halt, rollback; the trial status, bless, fail; the node and others nothing. At
  * most CONTROL_CONNECTIONS_MAX at a time and CONTROL_PEER_MAX of one user; one that is silent for CONTROL_SILENT_MS gives way to a new one when all
  * are taken. Jobs (config, request, owner, retire, upgrade, bless, fail, rollback) keep the whole loop waiting: each user has one in CONTROL_JOB_MS.

@@ -1,5 +1,5 @@
 /*
- * init's control socket: which word is whose (spec/appliance.md A-29), and that nothing is done for anybody else.
+ * init's control socket: which word is whose (spec/appliance.md A-40), and that nothing is done for anybody else.
  *
  * The socket's calls and all that a word would do are below: who asks is what the test says, and what would have been done is written down.
  */
@@ -202,7 +202,7 @@ static const struct asker {
              {103, NULL}, {104, NULL},    {105, NULL},      {106, NULL},    {1000, NULL}};
 enum { ASKERS = sizeof askers / sizeof *askers };
 
-/* Of A-29, line by line: root and console may ask for all of it. */
+/* Of A-40, line by line: root and console may ask for all of it. */
 static const struct row {
     const char *line;
     bool admin, trial, hurts;
