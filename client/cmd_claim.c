@@ -29,7 +29,7 @@ static bool text_take(struct claim *claim, const char *word) {
         memcpy(claim->texts[i], equal + 1, bytes + 1);
         return true;
     }
-    (void)cmd_fail("--set %s: wants FIELD=TEXT, FIELD one of architecture, kernel, compiler, code, operator, site, power", word);
+    (void)cmd_fail("--set %s: wants FIELD=TEXT, FIELD one of architecture, kernel, compiler, code, image, operator, site, power", word);
     return false;
 }
 
@@ -61,7 +61,7 @@ int cmd_node_claim(int argc, char **argv) {
         {"card", 0, POPT_ARG_STRING, &wishes.card, 0, "the node's card", "FILE"},
         {"owner-key", 0, POPT_ARG_STRING, &wishes.owner, 0, "the owner's key, NAME.owner.key", "FILE"},
         {"number", 0, POPT_ARG_LONGLONG, &wishes.number, 0, "from 1, higher with each claim of this node: the highest counts", "N"},
-        {"set", 0, POPT_ARG_ARGV, &wishes.texts, 0, "architecture, kernel, compiler, code, operator, site or power", "FIELD=TEXT"},
+        {"set", 0, POPT_ARG_ARGV, &wishes.texts, 0, "architecture, kernel, compiler, code, image (SHA-256), operator, site or power", "FIELD=TEXT"},
         {"out", 'o', POPT_ARG_STRING, &wishes.out, 0, "the file to make, NAME.claim", "FILE"},
         POPT_AUTOHELP POPT_TABLEEND};
     int code = CMD_EXIT_USAGE;

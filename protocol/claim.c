@@ -15,7 +15,7 @@ static const uint8_t addresses_tag[16] = "HRC addresses";
 static const uint8_t successor_tag[16] = "HRC successor";
 enum { SUCCESSOR_STRING_BYTES = 16 + 16 + 16 + 32 };
 
-static const char *const field_names[CLAIM_FIELDS] = {"architecture", "kernel", "compiler", "code", "operator", "site", "power"};
+static const char *const field_names[CLAIM_FIELDS] = {"architecture", "kernel", "compiler", "code", "image", "operator", "site", "power"};
 
 const char *claim_field_name(enum claim_field field) {
     CHECK((unsigned)field < CLAIM_FIELDS);

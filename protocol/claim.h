@@ -22,7 +22,7 @@
 
 enum {
     CLAIM_TEXT_BYTES_MAX = 128, /* printable ASCII */
-    CLAIM_BYTES_MAX = 48 + 7 * (1 + CLAIM_TEXT_BYTES_MAX) + 64,
+    CLAIM_BYTES_MAX = 48 + 8 * (1 + CLAIM_TEXT_BYTES_MAX) + 64,
     CLAIM_SETTINGS_MAX = 64,
     CLAIM_SETTING_NAME_MAX = 32,
     CLAIM_SETTING_VALUE_MAX = 256,
@@ -37,13 +37,14 @@ enum claim_field {
     CLAIM_KERNEL,
     CLAIM_COMPILER,
     CLAIM_CODE,
+    CLAIM_IMAGE,
     CLAIM_OPERATOR,
     CLAIM_SITE,
     CLAIM_POWER,
     CLAIM_FIELDS
 };
 
-/* Node claim (0x12, tag `HRC claim`). */
+/* Node claim (0x12, tag `HRC claim`). It has all eight texts: one of fewer does not decode. */
 struct claim {
     uint8_t node_id[32];
     uint64_t number; /* from 1 */

@@ -185,13 +185,22 @@ struct admin_answer admin_api_faults(struct admin_request *request) {
     return admin_answer_json(MHD_HTTP_OK, json_pack("{s:o}", "nodes", faults));
 }
 
+static bool exposure_due(const struct admin_server *server, uint64_t now_ms) {
+    return server->exposure == NULL || now_ms >= server->exposure_ms + EXPOSURE_KEPT_MS;
+}
+
 /* Read once a second at the most, not for each request: to read claims is to verify signatures. `statuses` is what the nodes say now. */
 static json_t *exposure_of(struct admin_server *server, const json_t *statuses) {
     uint64_t now_ms = ring_clock_ms();
+    struct admin_exposure_own own = {.name = server->nodes->count == 1 ? admin_nodes_name(server->nodes, 0) : NULL};
     pthread_mutex_lock(&server->lock);
-    if (server->exposure == NULL || now_ms - server->exposure_ms >= EXPOSURE_KEPT_MS) {
+    bool due = exposure_due(server, now_ms);
+    pthread_mutex_unlock(&server->lock);
+    bool known = due && own.name != NULL && admin_image_runs(server, own.image);
+    pthread_mutex_lock(&server->lock);
+    if (due && exposure_due(server, now_ms)) { /* nobody else did meanwhile */
         json_decref(server->exposure);
-        server->exposure = admin_exposure_json(server->system, server->claims_path, statuses, ring_clock_wall_ms());
+        server->exposure = admin_exposure_json(server->system, server->claims_path, statuses, known ? &own : NULL, ring_clock_wall_ms());
         server->exposure_ms = now_ms;
     }
     json_t *exposure = json_deep_copy(server->exposure); /* references are counted without a lock */

@@ -114,6 +114,8 @@ admin_handler admin_api_session, admin_api_session_begin, admin_api_session_end,
 admin_handler admin_api_evidence, admin_api_evidence_file, admin_api_support, admin_api_claim;
 /* admin_upgrade.c */
 admin_handler admin_api_upgrade, admin_api_upgrade_seen, admin_api_rollback;
+/* The SHA-256 of the image that runs, in hex, as init tells it of a release in a slot. False: not known. Asks init. */
+bool admin_image_runs(struct admin_server *server, char sha256[65]);
 /* A JSON answer of `body`, which is taken over; and {"error": text}. */
 struct admin_answer admin_answer_json(unsigned code, json_t *body);
 struct admin_answer admin_answer_error(unsigned code, const char *text);

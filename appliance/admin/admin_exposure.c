@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,8 @@ static void cluster_name(uint32_t cluster, char out[CLUSTER_NAME_BYTES]) {
 
 /* One member, and the newest claim of its owner. */
 struct claimed {
-    bool known, twice, stale;
+    bool known, twice, stale, image_other; /* than what runs here */
+    char file[NAME_MAX + 1];               /* of the claim */
     struct claim claim;
     uint8_t node_id[32];
     bool carded; /* the card is here, so who owns it is known */
@@ -175,6 +177,7 @@ static void claim_take(struct claims *claims, const char *file) {
     node->twice = twice;
     node->stale = age_s > ADMIN_CLAIM_STALE_DAYS * day_s || age_s < -day_s;
     node->claim = claim;
+    (void)snprintf(node->file, sizeof node->file, "%s", file);
     if (twice) refuse(claims, file, "another claim of the same node has the same number");
 }
 
@@ -198,11 +201,27 @@ static bool folder_read(struct claims *claims, const char *ending, void (*take)(
     return true;
 }
 
+/* What this machine's own node is said to run, against what it runs. */
+static void own_compare(struct claims *claims, const struct admin_exposure_own *own) {
+    char why[TEXT_BYTES];
+    for (uint32_t c = 0; c < claims->clusters_count; c++) {
+        for (uint32_t i = 0; i < claims->clusters[c].count; i++) {
+            struct claimed *node = &claims->clusters[c].nodes[i];
+            const char *text = node->claim.texts[CLAIM_IMAGE];
+            if (!node->known || strcmp(node->name, own->name) != 0 || text[0] == '\0' || strcmp(text, own->image) == 0) continue;
+            node->image_other = true;
+            (void)snprintf(why, sizeof why, "its image is not counted: the claim says %s, and this machine runs %s", text, own->image);
+            refuse(claims, node->file, why);
+        }
+    }
+}
+
 /* ---- what is shared ---- */
 
 /* What a node claims; NULL: nothing that counts. */
 static const char *said(const struct claimed *node, enum claim_field field) {
     bool good = node->known && !node->twice && !node->stale && node->claim.texts[field][0] != '\0';
+    if (field == CLAIM_IMAGE && node->image_other) return NULL;
     return good ? node->claim.texts[field] : NULL;
 }
 
@@ -272,7 +291,8 @@ static json_t *whole_json(bool good, const char *text, json_t *clusters, json_t 
     return json_pack("{s:b,s:s,s:o,s:o}", "good", (int)good, "text", text, "clusters", clusters, "refused", refused);
 }
 
-json_t *admin_exposure_json(const struct system *system, const char *folder, const json_t *statuses, uint64_t now_ms) {
+json_t *admin_exposure_json(const struct system *system, const char *folder, const json_t *statuses, const struct admin_exposure_own *own,
+                            uint64_t now_ms) {
     json_t *clusters = json_array();
     struct claims claims = {.system = system, .folder = folder, .now_s = (int64_t)(now_ms / 1000), .refused = json_array()};
     size_t red = 0;
@@ -282,6 +302,7 @@ json_t *admin_exposure_json(const struct system *system, const char *folder, con
     if (claims.clusters == NULL) return whole_json(false, "no memory", clusters, claims.refused);
     members_find(&claims, statuses);
     bool read = folder != NULL && folder_read(&claims, ".card", card_take) && folder_read(&claims, ".claim", claim_take);
+    if (read && own != NULL) own_compare(&claims, own);
     for (uint32_t i = 0; i < claims.clusters_count; i++) {
         bool good;
         json_array_append_new(clusters, cluster_json(&claims.clusters[i], &good));

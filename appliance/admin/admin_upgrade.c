@@ -213,6 +213,13 @@ static char *machine_says(struct admin_server *server) {
     return said;
 }
 
+bool admin_image_runs(struct admin_server *server, char sha256[65]) {
+    char *said = server->init_path != NULL ? machine_says(server) : NULL;
+    bool known = said != NULL && value_of(said, "image_hash", sha256, 65) && strspn(sha256, "0123456789abcdef") == 64;
+    free(said);
+    return known;
+}
+
 struct admin_answer admin_api_upgrade_seen(struct admin_request *request) {
     struct admin_server *server = request->server;
     struct admin_slots slots;

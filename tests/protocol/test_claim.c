@@ -80,6 +80,20 @@ static void claims_are_bounded_at_their_limits(void **state) {
     assert_int_equal(claim_decode(&back, bytes, count, NULL), SYSTEM_TRUNCATED);
 }
 
+/* As they were before there was an image: a byte of the signature is no length of a text, or the signature ends too early. */
+static void a_claim_of_seven_texts_is_none(void **state) {
+    (void)state;
+    struct claim claim = a_claim(), back;
+    uint8_t bytes[CLAIM_BYTES_MAX];
+    claim.texts[CLAIM_FIELDS - 1][0] = '\0';
+    for (unsigned first = 0; first <= UINT8_MAX; first++) {
+        memset(claim.signature, (int)first, sizeof claim.signature);
+        size_t count = claim_encode(&claim, bytes), before = count - 65;
+        memmove(bytes + before, bytes + before + 1, 64); /* the last text's length */
+        assert_int_equal(claim_decode(&back, bytes, count - 1, NULL), SYSTEM_TRUNCATED);
+    }
+}
+
 static void a_node_configuration_is_sorted_and_signed(void **state) {
     (void)state;
     struct claim_node_config *record = calloc(1, sizeof *record), *back = calloc(1, sizeof *back);
@@ -324,6 +338,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_claim_is_its_owners_alone),
         cmocka_unit_test(claims_are_bounded_at_their_limits),
+        cmocka_unit_test(a_claim_of_seven_texts_is_none),
         cmocka_unit_test(a_node_configuration_is_sorted_and_signed),
         cmocka_unit_test(an_addresses_record_is_its_owners_alone),
         cmocka_unit_test(a_successor_is_named_by_k_administrators_of_the_old_system),

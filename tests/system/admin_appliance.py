@@ -26,7 +26,7 @@ from appliance_config import Machines, ceremony, put, read, run  # noqa: E402
 from cluster import TOP, Cases, free_base  # noqa: E402
 
 NAME = "c0-n0"
-FIELDS = ("architecture", "kernel", "compiler", "code", "operator", "site", "power")
+FIELDS = ("architecture", "kernel", "compiler", "code", "image", "operator", "site", "power")
 MESSAGE = re.compile(r"<(\d+)>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (\S+) (\S+) - - - (.*)", re.S)
 
 
@@ -35,7 +35,7 @@ class Init:
 
     def __init__(self, path):
         self.asked, self.logs = [], {"node": "", "admin": "", "init": "[    1.000] Heraclius appliance\n", "console": "", "dhcp": ""}
-        self.kmsg = "<3>[    0.500000] a fault of the kernel's\n"
+        self.kmsg, self.status = "<3>[    0.500000] a fault of the kernel's\n", "disk=/dev/vda\ndisk_free=5\n"
         self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.listening.bind(path)
         self.listening.listen(8)
@@ -47,7 +47,7 @@ class Init:
             with peer:
                 words = peer.recv(512).decode().split()
                 self.asked.append(" ".join(words))
-                text = self.kmsg if words[0] == "kmsg" else self.logs.get(words[1], "") if words[0] == "log" else "disk=/dev/vda\ndisk_free=5\n"
+                text = self.kmsg if words[0] == "kmsg" else self.logs.get(words[1], "") if words[0] == "log" else self.status
                 peer.sendall(b"ok\n" + text.encode()[-60000:])
 
 
@@ -327,6 +327,35 @@ def exposure(cases, machines, client):
     cases.case("green again", seen(client, lambda c, whole: whole["good"])[0])
 
 
+def own_image(cases, machines, init, client):
+    """Of its own node the console knows what image runs."""
+    def image_of(whole):
+        return next(f for c in whole["clusters"] if c["cluster"] == "c0" for f in c["fields"] if f["field"] == "image")
+
+    before, runs, other = init.status, "5f" * 32, "e0" * 32
+    claims = {text: claim(machines, NAME, number, **fields_of(NAME, image=text)) for number, text in ((4, other), (5, runs))}
+    client.ask("POST", "/api/v1/claims", {"claim": claims[other]})
+    good, last = seen(client, lambda c, whole: whole["good"] and not whole["refused"])
+    cases.case("an image that nothing here contradicts is believed", good, last)
+    init.status += f"image_hash={runs}\n"
+    good, last = seen(client, lambda c, whole: not c["c0"]["good"] and image_of(whole)["silent"] == [NAME])
+    why = [r["why"] for r in last["refused"]]
+    good = good and len(why) == 1 and runs in why[0] and other in why[0] and [f["field"] for c in last["clusters"] for f in c["fields"]
+                                                                               if not f["good"]] == ["image"]
+    cases.case("the claim says another image than the one that runs: it counts as shared, and both are named", good, last)
+    client.ask("POST", "/api/v1/claims", {"claim": claims[runs]})
+    good, last = seen(client, lambda c, whole: whole["good"] and not whole["refused"])
+    cases.case("a new claim says what runs: green", good, last)
+    init.status = before + f"image_hash={runs.upper()}\n"
+    shared = fields_of(NAME, image=other, kernel="kernel of c0-n1")
+    client.ask("POST", "/api/v1/claims", {"claim": claim(machines, NAME, 6, **shared)})
+    good, last = seen(client, lambda c, whole: "may share: kernel" in c["c0"]["text"])
+    cases.case("what init says that is no hash contradicts nobody", good and not last["refused"] and image_of(last)["silent"] == [], last)
+    init.status = before
+    client.ask("POST", "/api/v1/claims", {"claim": claim(machines, NAME, 7, **fields_of(NAME))})
+    cases.case("green once more", seen(client, lambda c, whole: whole["good"])[0])
+
+
 def later_config(cases, machines, client, node):
     """c0-n3 was replaced by a node that the system file does not know, as a node of the cluster tells."""
     made = run("node", "enroll", "--name", "c0-new", "--out", f"{machines.dir}/fresh", "--owner-key", f"{machines.dir}/team.owner.key")
@@ -412,6 +441,7 @@ def main():
             secret = pairing(cases, machines, service, base)
             syslog(cases, machines, service, init, client, base, pins)
             exposure(cases, machines, client)
+            own_image(cases, machines, init, client)
             later_config(cases, machines, client, node)
             back = changed(cases, machines, service, init, base, pins, client)
             support(cases, machines, service, back, secret)

@@ -312,7 +312,7 @@ def claim(system, node, number, out=None, owner=None, **texts):
 
 
 def exposure(cases, admin, system, own):
-    fields = ("architecture", "kernel", "compiler", "code", "operator", "site", "power")
+    fields = ("architecture", "kernel", "compiler", "code", "image", "operator", "site", "power")
 
     def seen(what):
         """The answer once `what` is true of its clusters by name, else the last one."""

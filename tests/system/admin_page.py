@@ -16,7 +16,7 @@ import browser  # noqa: E402
 from admin_https import Admin, Init  # noqa: E402
 from cluster import CLIENT, TOP, Cases, System  # noqa: E402
 
-FIELDS = ("architecture", "kernel", "compiler", "code", "operator", "site", "power")
+FIELDS = ("architecture", "kernel", "compiler", "code", "image", "operator", "site", "power")
 PLOTTED = "return Math.min(...[...document.querySelectorAll('#p-rate polyline')].map((line) => line.points.length), 99) % 99"
 TAB = "\ue004"
 
