@@ -52,6 +52,7 @@ static int usage(FILE *out, int code) {
 struct heritage {
     struct addresses *addresses;
     uint32_t damages;
+    uint64_t progress;
 };
 
 /* One life of the node. *again: there is another one, from a checkpoint that has come from peers, or from what can be proved. */
@@ -60,7 +61,7 @@ static int node_live(const char *config, struct heritage *heritage, bool *again)
     struct node *node = calloc(1, sizeof *node);
     *again = false;
     if (node == NULL) return NODE_EXIT_STOPPED;
-    int code = (int)node_open(node, config, heritage->addresses, text);
+    int code = (int)node_open(node, config, heritage->addresses, heritage->progress, text);
     heritage->addresses = NULL;
     node->damages = heritage->damages;
     if (code != NODE_EXIT_OK) {
@@ -72,6 +73,7 @@ static int node_live(const char *config, struct heritage *heritage, bool *again)
     }
     *again = node->again && !atomic_load(&node_ending);
     heritage->damages = node->damages;
+    heritage->progress = node->progress;
     if (*again) {
         heritage->addresses = node->addresses;
         node->addresses = NULL;

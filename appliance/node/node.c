@@ -324,9 +324,18 @@ static enum node_exit net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
 
 /* ---- all ---- */
 
-enum node_exit node_open(struct node *node, const char *config_path, struct addresses *before, char text[NODE_TEXT_BYTES]) {
+/* Before what may take long: whoever asks is answered all the while. The stores are locked by then, so that no other process is this node. */
+static enum node_exit control_open(struct node *node, char text[NODE_TEXT_BYTES]) {
+    char line[CONTROL_TEXT_BYTES];
+    node_opening(node);
+    node->control = control_start(node->config.control, node_status_copy, node_decide, node, line);
+    return node->control != NULL ? NODE_EXIT_OK : fail(text, NODE_EXIT_CONFIG, line);
+}
+
+enum node_exit node_open(struct node *node, const char *config_path, struct addresses *before, uint64_t progress, char text[NODE_TEXT_BYTES]) {
     memset(node, 0, sizeof *node);
     node->addresses_before = before;
+    node->progress = progress;
     node->key.lock = -1;
     node->started_ms = ring_clock_ms();
     pthread_mutex_init(&node->status_lock, NULL);
@@ -338,14 +347,15 @@ enum node_exit node_open(struct node *node, const char *config_path, struct addr
         log_context_set(context);
         code = stores_open(node, text);
     }
+    if (code == NODE_EXIT_OK) code = control_open(node, text);
     if (code == NODE_EXIT_OK) code = core_open(node, text);
     if (code == NODE_EXIT_OK) code = net_open(node, text);
     if (code == NODE_EXIT_OK && !node_addresses_start(node)) code = fail(text, NODE_EXIT_CONFIG, "no thread to watch addresses.json");
     if (code != NODE_EXIT_OK) return code;
-    char line[CONTROL_TEXT_BYTES];
-    node_status_update(node, node->started_ms);
-    node->control = control_start(node->config.control, node_status_copy, node_decide, node, line);
-    return node->control != NULL ? NODE_EXIT_OK : fail(text, NODE_EXIT_CONFIG, line);
+    node->status_ms = 0;
+    node_status_update(node, ring_clock_ms());
+    atomic_store(&node->opened, true);
+    return NODE_EXIT_OK;
 }
 
 void node_close(struct node *node) {

@@ -107,6 +107,9 @@ struct node {
     pthread_mutex_t status_lock;
     struct status_node status;
     uint64_t status_ms, status_net_ms, started_ms;
+    atomic_bool opened;                           /* the control thread may look at more than the snapshot */
+    uint64_t progress;                            /* node_progress.c: of this process, whatever its lives */
+    uint64_t progress_height, progress_pieces;    /* that were counted */
     struct watch_clock clock_watch; /* by the loop */
     unsigned wal_told;
     uint64_t asking_since_ms;
@@ -117,8 +120,9 @@ struct node {
 extern atomic_bool node_ending, node_rereading;
 
 /* Opens everything. NODE_EXIT_OK, or an exit code after one line in `text`. */
-/* `before` (taken over; NULL in the first life of the process): the addresses of the life before, in force as long as the file is not good. */
-enum node_exit node_open(struct node *node, const char *config_path, struct addresses *before, char text[NODE_TEXT_BYTES]);
+/* `before` (taken over; NULL in the first life of the process): the addresses of the life before, in force as long as the file is not good.
+ * `progress`: of the life before, 0 in the first. */
+enum node_exit node_open(struct node *node, const char *config_path, struct addresses *before, uint64_t progress, char text[NODE_TEXT_BYTES]);
 void node_close(struct node *node);
 /* Runs until it is to end; the exit code. */
 int node_run_fused(struct node *node);
@@ -191,8 +195,18 @@ struct node_scrub_figures {
 };
 void node_scrub_figures(const struct node *node, struct node_scrub_figures *figures);
 
+/* node_progress.c: what is told while the node is opened, and how far it is with what it has to do before it may vote. */
+/* Opening begins: its stores are its own. */
+void node_opening(struct node *node);
+/* So much more of that work is done, entries and blocks, by the thread that opens it: now and then the snapshot is brought up to date. */
+void node_progress(struct node *node, uint32_t pieces);
+/* By the loop, which holds status_lock. */
+void node_progress_look(struct node *node);
+
 /* node_status.c: by the consensus loop, and by the net's thread. */
 void node_status_update(struct node *node, uint64_t now_ms);
+/* What stays the same while it lives; status_lock is held. */
+void node_status_head(struct node *node);
 void node_status_net(struct node *node, uint64_t now_ms);
 void node_status_copy(void *context, struct status_node *status);
 void node_decide(void *context);

@@ -36,11 +36,14 @@ static bool part_is_damaged(struct state_reader *reader, const char *name, const
 }
 
 static bool entries_load(struct node *node, struct state_reader *reader) {
+    enum { ENTRIES_TOLD = 256 };
+    uint64_t loaded = 0;
     struct table_entry entry;
     enum store_status status;
     executor_load_begin(node->executor);
     while ((status = state_read_entry(reader, &entry, NULL)) == STORE_OK) {
         if (executor_load_entry(node->executor, &entry) != EXEC_VALID || !replica_restore_client(node->replica, &entry)) return false;
+        if (++loaded % ENTRIES_TOLD == 0) node_progress(node, ENTRIES_TOLD);
     }
     return status == STORE_ABSENT;
 }
@@ -216,6 +219,7 @@ static bool replay(struct node *node, char text[NODE_TEXT_BYTES]) {
         if (output.kind == REPLICA_JOB) {
             execution_run(node->execution, output.job);
             replica_job_done(node->replica, output.job);
+            node_progress(node, 1);
         } else if (output.kind == REPLICA_NOTE) {
             node_note(&output);
         } else if (output.kind == REPLICA_STOP) {

@@ -177,12 +177,7 @@ static void asking_watch(struct node *node, const struct status_replica *replica
               replica->members - replica->faults - 1);
 }
 
-void node_status_update(struct node *node, uint64_t now_ms) {
-    if (now_ms - node->status_ms < NODE_STATUS_MS && node->status_ms != 0) return;
-    node->status_ms = now_ms;
-    if (node->config.split) node_cpu_sample(node, NODE_THREAD_CONSENSUS);
-    if (atomic_exchange(&node->decision_wanted, false)) replica_decision_want(node->replica);
-    pthread_mutex_lock(&node->status_lock);
+void node_status_head(struct node *node) {
     struct status_node *status = &node->status;
     snprintf(status->name, sizeof status->name, "%s", node->name);
     snprintf(status->system_name, sizeof status->system_name, "%s", node->system->name);
@@ -190,9 +185,20 @@ void node_status_update(struct node *node, uint64_t now_ms) {
     snprintf(status->threads_map, sizeof status->threads_map, "%s", node->config.split ? "split" : "fused");
     status->data = node->config.data;
     status->started_ms = node->started_ms;
+}
+
+void node_status_update(struct node *node, uint64_t now_ms) {
+    if (now_ms - node->status_ms < NODE_STATUS_MS && node->status_ms != 0) return;
+    node->status_ms = now_ms;
+    if (node->config.split) node_cpu_sample(node, NODE_THREAD_CONSENSUS);
+    if (atomic_exchange(&node->decision_wanted, false)) replica_decision_want(node->replica);
+    pthread_mutex_lock(&node->status_lock);
+    struct status_node *status = &node->status;
+    node_status_head(node);
     status->now_ms = now_ms;
     status->ready = replica_is_ready(node->replica);
     replica_status(node->replica, &status->replica);
+    node_progress_look(node);
     counters_put(node, status);
     clock_watch(node, status, now_ms);
     wal_watch(node, status);
@@ -268,5 +274,5 @@ void node_status_copy(void *context, struct status_node *status) {
     pthread_mutex_lock(&node->status_lock);
     *status = node->status;
     pthread_mutex_unlock(&node->status_lock);
-    resident_put(node, status);
+    if (atomic_load(&node->opened)) resident_put(node, status);
 }

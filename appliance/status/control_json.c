@@ -126,6 +126,7 @@ json_t *control_status_json(const struct status_node *status) {
     json_object_set_new(out, "ready", json_boolean(status->ready));
     json_object_set_new(out, "voted", json_boolean(replica->voted));
     json_object_set_new(out, "phase", json_string(status_phase_name(replica->phase)));
+    json_object_set_new(out, "progress", number(status->progress));
     if (replica->retired_by != NULL) json_object_set_new(out, "retired_by", json_string(replica->retired_by));
     json_object_set_new(out, "epoch", number(replica->epoch));
     json_object_set_new(out, "view", number(replica->view));

@@ -178,6 +178,7 @@ struct status_node {
     uint8_t system_id[16];
     uint64_t started_ms, now_ms;
     bool ready;
+    uint64_t progress; /* of the work before it may vote */
     const char *data; /* the node's data folder, or NULL */
     char threads_map[8];
     uint32_t thread_count, counter_count, budget_count, links_up, links_known;

@@ -45,7 +45,7 @@ int main(int count, char **words) {
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
-    int code = (int)node_open(&node, words[2], NULL, text);
+    int code = (int)node_open(&node, words[2], NULL, 0, text);
     if (code != NODE_EXIT_OK) {
         (void)fprintf(stderr, "heracliusd-liar: %s\n", text);
         return code;

@@ -43,7 +43,7 @@ int main(int count, char **words) {
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
-    int code = (int)node_open(&node, words[2], NULL, text);
+    int code = (int)node_open(&node, words[2], NULL, 0, text);
     if (code != NODE_EXIT_OK) {
         (void)fprintf(stderr, "heracliusd-recorded: %s\n", text);
         return code;

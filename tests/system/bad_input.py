@@ -54,10 +54,10 @@ def runs(cases, what, system, name, seconds=2.0):
     """The node runs when what was wrong is gone."""
     system.start(name)
     until = time.monotonic() + seconds + 8
-    while time.monotonic() < until and system.running(name) and system.ask(name) is None:
+    while time.monotonic() < until and system.running(name) and (system.ask(name) or {"phase": "restoring"})["phase"] == "restoring":
         time.sleep(0.05)
     answer = system.ask(name)
-    good = system.running(name) and answer is not None
+    good = system.running(name) and answer is not None and answer["phase"] != "restoring"
     cases.case(f"{what}: mended, it runs again", good, system.log(name)[-600:])
     return system.kill(name, signal.SIGTERM) if good else None
 
