@@ -19,6 +19,11 @@ static bool as_before(const struct slots_was *was, const struct trial_seen *seen
     return seen->height >= was->height && (seen->up > 0 || !was->linked) && seen->ahead <= seen->faults;
 }
 
+/* It is not where it may vote yet, and says so. */
+static bool works(const struct trial_seen *seen) {
+    return seen->answered && seen->phase[0] != '\0' && strcmp(seen->phase, "voting") != 0 && !slots_phase_voteless(seen->phase);
+}
+
 enum trial_verdict trial_step(struct trial *trial, const struct slots_was *was, const struct trial_seen *seen, uint64_t now_ms) {
     uint64_t passed = trial->seen_ms == 0 ? now_ms : now_ms - trial->seen_ms;
     bool first = trial->seen_ms == 0;
@@ -31,10 +36,15 @@ enum trial_verdict trial_step(struct trial *trial, const struct slots_was *was, 
         return trial->proven_ms >= TRIAL_PROOF_MS ? TRIAL_BLESS : TRIAL_PROVES;
     }
     trial->proven_ms = 0;
+    bool further = works(seen) && seen->progress > trial->progress;
+    if (further) trial->progress = seen->progress;
     uint32_t needed = seen->members - seen->faults;
-    if (seen->answered && seen->up > 0 && seen->up + 1 < needed) return TRIAL_WAITS;
+    if (seen->answered && seen->up > 0 && seen->up - seen->mute + 1 < needed) return TRIAL_WAITS;
+    trial->all_ms += stood;
     trial->counted_ms += stood;
-    return trial->counted_ms >= TRIAL_MS ? TRIAL_FAIL : TRIAL_RUNS;
+    if (further && trial->all_ms <= TRIAL_WORK_MS) trial->counted_ms = 0;
+    if (trial->counted_ms >= TRIAL_MS) return TRIAL_FAIL;
+    return further ? TRIAL_WORKS : TRIAL_RUNS;
 }
 
 static bool number_get(const json_t *object, const char *name, uint32_t most, uint32_t *out) {
@@ -50,18 +60,21 @@ bool trial_seen_read(struct trial_seen *seen, const char *text, uint64_t count) 
     uint32_t member = 0, number;
     size_t i;
     const json_t *one, *members = json_object_get(answer, "members_seen"), *height = json_object_get(answer, "height");
+    const json_t *progress = json_object_get(answer, "progress");
     const char *phase = json_string_value(json_object_get(answer, "phase"));
     *seen = (struct trial_seen){.answered = true, .voted = json_is_true(json_object_get(answer, "voted"))};
     bool good = number_get(answer, "members", MEMBERS_MAX, &seen->members) && number_get(answer, "faults", MEMBERS_MAX, &seen->faults) &&
                 seen->faults < seen->members;
     bool is_member = number_get(answer, "member", MEMBERS_MAX, &member); /* an observer is none */
     if (json_is_integer(height) && json_integer_value(height) > 0) seen->height = (uint64_t)json_integer_value(height);
+    if (json_is_integer(progress) && json_integer_value(progress) > 0) seen->progress = (uint64_t)json_integer_value(progress);
     if (phase != NULL && strlen(phase) < sizeof seen->phase) (void)snprintf(seen->phase, sizeof seen->phase, "%s", phase);
     json_array_foreach(members, i, one) {
         json_int_t at = json_integer_value(json_object_get(one, "height"));
         bool other = number_get(one, "member", MEMBERS_MAX, &number) && !(is_member && number == member);
         if (!other || !json_is_true(json_object_get(one, "up"))) continue;
         seen->up++;
+        seen->mute += json_is_false(json_object_get(one, "votes"));
         seen->ahead += at > 0 && (uint64_t)at > seen->height && (uint64_t)at - seen->height > TRIAL_AHEAD_MAX;
     }
     json_decref(answer);
@@ -93,6 +106,7 @@ void trial_told_make(struct trial_told *told, enum trial_verdict verdict, const 
                      const char *fault) {
     bool members = verdict == TRIAL_RUNS && seen->answered && seen->up == 0;
     const char *word = verdict == TRIAL_WAITS    ? "quorum"
+                       : verdict == TRIAL_WORKS  ? "work"
                        : verdict == TRIAL_PROVES ? "proof"
                        : !seen->answered         ? "node"
                        : members                 ? "members"
@@ -102,8 +116,10 @@ void trial_told_make(struct trial_told *told, enum trial_verdict verdict, const 
     char *text = told->text;
     size_t size = sizeof told->text;
     if (verdict == TRIAL_WAITS)
-        (void)snprintf(text, size, "%" PRIu32 " of %" PRIu32 " other members are reached, %" PRIu32 " are needed: no image could vote now", seen->up,
-                       seen->members - 1, seen->members - seen->faults - 1);
+        (void)snprintf(text, size, "of %" PRIu32 " other members %" PRIu32 " are reached, %" PRIu32 " of them do not vote, %" PRIu32
+                       " must: no image could vote now", seen->members - 1, seen->up, seen->mute, seen->members - seen->faults - 1);
+    else if (verdict == TRIAL_WORKS)
+        (void)snprintf(text, size, "the node is %.31s and gets further (progress %" PRIu64 ")", seen->phase, seen->progress);
     else if (verdict == TRIAL_PROVES)
         (void)snprintf(text, size, "its node has no vote, as before: for %" PRIu64 " of %d s it has been as far as under the image before",
                        trial->proven_ms / 1000, TRIAL_PROOF_MS / 1000);

@@ -66,6 +66,69 @@ static void without_a_quorum_it_waits_however_long(void **state) {
     assert_int_equal(trial_step(&trial, &was, &four, now_ms + 1), TRIAL_WAITS);
 }
 
+/* N18: links that stay up, as of members that are retired, or that a power cut of the site left asking. */
+static void without_a_quorum_of_voters_it_waits_though_all_are_linked(void **state) {
+    (void)state;
+    const struct trial_seen mute = {.answered = true, .members = 4, .faults = 1, .up = 3, .mute = 2},
+                            enough = {.answered = true, .members = 4, .faults = 1, .up = 3, .mute = 1},
+                            few = {.answered = true, .members = 4, .faults = 1, .up = 2, .mute = 1};
+    assert_int_equal(looked(mute, 36000, TRIAL_WAITS), 18000);
+    assert_int_equal(looked(few, 600, TRIAL_WAITS), 300);
+    (void)looked(enough, 3600, TRIAL_RUNS);
+    assert_int_equal(trial_step(&trial, &was, &enough, now_ms), TRIAL_FAIL);
+}
+
+static struct trial_seen working(const char *phase, uint64_t progress) {
+    struct trial_seen seen = {.answered = true, .members = 4, .faults = 1, .progress = progress};
+    (void)snprintf(seen.phase, sizeof seen.phase, "%s", phase);
+    return seen;
+}
+
+/* Looks for so long while the progress grows by `step` a look, until the verdict is FAIL; how long that was, in seconds. */
+static uint64_t given_up_after(const char *phase, uint64_t progress, uint64_t step, uint64_t rises) {
+    uint64_t from_ms = now_ms;
+    for (uint64_t looks = 0;; looks++, now_ms += TRIAL_LOOK_MS) {
+        const struct trial_seen seen = working(phase, progress + step * (looks < rises ? looks : rises));
+        if (trial_step(&trial, &was, &seen, now_ms) == TRIAL_FAIL) return (now_ms - from_ms) / 1000;
+    }
+}
+
+static void a_node_that_gets_further_with_its_data_is_given_time(void **state) {
+    (void)state;
+    static const char *const phases[] = {"restoring", "asking_last_signed", "catching_up", "a_word_of_another_program"};
+    for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
+        begin(NULL);
+        assert_in_range(given_up_after(phases[i], 1, 1000, 1800), 3600 + 300 - 4, 3600 + 300 + 4); /* an hour of work, then 300 s */
+    }
+    begin(NULL); /* as long as it grows now and then */
+    for (unsigned k = 1; k < 20; k++) {
+        struct trial_seen seen = working("restoring", k);
+        assert_int_equal(trial_step(&trial, &was, &seen, now_ms), TRIAL_WORKS);
+        now_ms += TRIAL_LOOK_MS;
+        (void)looked(seen, 290, TRIAL_RUNS);
+    }
+    struct trial_seen seen = working("voting", 20);
+    seen.voted = true;
+    assert_int_equal(trial_step(&trial, &was, &seen, now_ms), TRIAL_BLESS);
+}
+
+static void but_not_without_an_end(void **state) {
+    (void)state;
+    assert_in_range(given_up_after("catching_up", 1, 1, UINT64_MAX), TRIAL_WORK_MS / 1000, TRIAL_WORK_MS / 1000 + 304);
+    begin(NULL); /* it never gets further than it was: it ends and begins again, each time from nothing */
+    uint64_t looks = 0;
+    for (enum trial_verdict verdict = TRIAL_RUNS; verdict != TRIAL_FAIL && looks < 100000; looks++, now_ms += TRIAL_LOOK_MS) {
+        const struct trial_seen seen = looks % 10 == 9 ? (struct trial_seen){0} : working("restoring", 1 + looks % 10);
+        verdict = trial_step(&trial, &was, &seen, now_ms);
+    }
+    assert_in_range(looks, 0, (TRIAL_MS + 40000) / TRIAL_LOOK_MS);
+    static const char *const others[] = {"voting", "retired", ""}; /* which have nothing to do before they may vote, or do not say that they have */
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        begin(NULL);
+        assert_in_range(given_up_after(others[i], 1, 1000, UINT64_MAX), 280, 300);
+    }
+}
+
 static void a_network_that_reaches_nobody_counts_against_the_image(void **state) {
     (void)state;
     const struct trial_seen nobody = {.answered = true, .members = 4, .faults = 1};
@@ -241,6 +304,7 @@ static void what_the_trial_says_is_read_again(void **state) {
                  {TRIAL_RUNS, {.answered = true, .members = 4, .faults = 1, .up = 2}, "vote"},
                  {TRIAL_RUNS, {.answered = true, .members = 4, .faults = 1}, "members"},
                  {TRIAL_WAITS, {.answered = true, .members = 4, .faults = 1, .up = 1}, "quorum"},
+                 {TRIAL_WORKS, {.answered = true, .members = 4, .faults = 1, .phase = "restoring", .progress = 5}, "work"},
                  {TRIAL_PROVES, {.answered = true, .members = 4, .faults = 1, .up = 1}, "proof"}};
     trial.counted_ms = 12000;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -270,7 +334,12 @@ static void a_status_is_read_by_the_contract(void **state) {
     struct trial_seen seen;
     assert_true(is_read(&seen, "{\"member\":1,\"members\":4,\"faults\":1,\"voted\":true,\"members_seen\":[{\"member\":0,\"up\":true},"
                                "{\"member\":1,\"up\":true},{\"member\":2,\"up\":false},{\"member\":3,\"up\":true}]}"));
-    assert_true(seen.answered && seen.voted && seen.up == 2 && seen.members == 4 && seen.faults == 1);
+    assert_true(seen.answered && seen.voted && seen.up == 2 && seen.mute == 0 && seen.members == 4 && seen.faults == 1 && seen.progress == 0);
+    assert_true(is_read(&seen, "{\"member\":1,\"members\":4,\"faults\":1,\"progress\":17,\"members_seen\":["
+                               "{\"member\":0,\"up\":true,\"votes\":false},{\"member\":1,\"up\":true,\"votes\":false},"
+                               "{\"member\":2,\"up\":false,\"votes\":false},"
+                               "{\"member\":3,\"up\":true,\"votes\":null}]}"));
+    assert_true(seen.up == 2 && seen.mute == 1 && seen.progress == 17); /* null: it may vote; one without a link is none that is reached */
     assert_true(is_read(&seen, "{\"member\":16,\"members\":4,\"faults\":1,\"phase\":\"observing\",\"height\":100,\"members_seen\":"
                                "[{\"member\":0,\"up\":true,\"height\":165},{\"member\":1,\"up\":true,\"height\":164},"
                                "{\"member\":2,\"up\":false,\"height\":900},{\"member\":3,\"up\":true,\"height\":-1}]}"));
@@ -297,6 +366,9 @@ int main(void) {
         cmocka_unit_test_setup(a_node_that_does_not_vote_though_it_could_is_given_up, begin),
         cmocka_unit_test_setup(a_node_that_does_not_answer_is_given_up, begin),
         cmocka_unit_test_setup(without_a_quorum_it_waits_however_long, begin),
+        cmocka_unit_test_setup(without_a_quorum_of_voters_it_waits_though_all_are_linked, begin),
+        cmocka_unit_test_setup(a_node_that_gets_further_with_its_data_is_given_time, begin),
+        cmocka_unit_test_setup(but_not_without_an_end, begin),
         cmocka_unit_test_setup(a_network_that_reaches_nobody_counts_against_the_image, begin),
         cmocka_unit_test_setup(a_machine_that_stood_still_is_not_blamed, begin),
         cmocka_unit_test_setup(a_node_without_a_vote_is_kept_when_it_is_as_far_as_before, begin),
