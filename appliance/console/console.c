@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "appliance/console/console_terminal.h"
@@ -101,14 +102,14 @@ static const struct command {
     enum cost cost;
     const char *says; /* before it is asked */
 } commands[] = {
-    {.name = "status", .words = "[all]", .help = "is this node well, and why not; an empty line does the same", .kind = STATUS},
-    {.name = "logs", .words = "[NAME [LINES]]", .help = "the newest lines of a program's log, of init's, of kmsg (the kernel)", .kind = LOGS},
+    {.name = "status", .words = "[all]", .help = "is this node well, and why not (or enter alone)", .kind = STATUS},
+    {.name = "logs", .words = "[NAME [LINES]]", .help = "the newest lines of a program, init, kmsg (the kernel)", .kind = LOGS},
     {.name = "links", .words = "", .help = "network, and who is linked", .kind = VIEW, .view = console_look_links},
     {.name = "disk", .words = "", .help = "data disk and stores", .kind = VIEW, .view = console_look_disk},
     {.name = "votes", .words = "", .help = "view, heights, members", .kind = VIEW, .view = console_look_votes},
     {.name = "evidence", .words = "", .help = "faults of others that were seen", .kind = VIEW, .view = console_look_evidence},
     {.name = "config", .words = "[paste]", .help = "the configuration in force; takes a new one", .kind = CONFIG, .view = console_look_config},
-    {.name = "request", .words = "[NAME]", .help = "the card request, for the node's owner; its name at first", .kind = ASK, .request = "request"},
+    {.name = "request", .words = "[NAME]", .help = "the card request, for the owner; at first with a name", .kind = ASK, .request = "request"},
     {.name = "owner", .words = "HEX", .help = "pins the public key of the owner, once", .kind = ACTION, .request = "owner",
      .says = "From then on only what the holder of this key has signed is taken as a configuration. It cannot be changed here."},
     {.name = "adopt", .words = "", .help = "takes over the disk of another machine", .kind = ACTION, .request = "adopt",
@@ -117,7 +118,7 @@ static const struct command {
      .says = "The program ends, within 10 s, and is begun anew."},
     {.name = "reboot", .words = "", .help = "stops all, comes up again", .kind = ACTION, .request = "reboot", .cost = COST_AWAY,
      .says = "The machine goes down and comes up again."},
-    {.name = "slots", .words = "", .help = "the two images, which runs, on trial or kept, which is next", .kind = VIEW, .view = console_look_slots},
+    {.name = "slots", .words = "", .help = "the two images: which runs, which is next", .kind = VIEW, .view = console_look_slots},
     {.name = "rollback", .words = "", .help = "reboots into the image before this one", .kind = ACTION, .request = "rollback", .cost = COST_AWAY,
      .says = "The machine comes up again with the image that it ran before."},
     {.name = "halt", .words = "", .help = "stops all, switches off", .kind = ACTION, .request = "halt", .cost = COST_AWAY,
@@ -163,7 +164,7 @@ static void help_show(struct console_page *page) {
         else
             console_page_put(page, "", "%s: %s", usage, commands[i].help);
     }
-    console_page_put(page, "", "Tab completes, arrows go through the history, ctrl-C gives a line up.");
+    console_page_put(page, "", "What only shows may be shortened: st, li, v. Tab completes, ctrl-C leaves a line.");
 }
 
 /* The newest `lines` lines of init's answer. */
@@ -282,6 +283,41 @@ static bool command_run(struct console *console, const struct command *command, 
     return true;
 }
 
+static bool names_program(const struct console_init *init, const char *name) {
+    return init->programs_count == 0 || console_facts_line(init->programs, init->programs_count, name) != NULL;
+}
+
+/* What init would refuse after it was confirmed is refused before. */
+static bool word_good(struct console *console, const struct command *command, const char *word) {
+    if (strcmp(command->name, "owner") == 0 && (strlen(word) != 64 || word[strspn(word, "0123456789abcdef")] != '\0')) {
+        console_terminal_say("An owner's key is 64 digits, 0 to 9 and a to f; these are %zu, or other ones.\n", strlen(word));
+        return false;
+    }
+    if (strcmp(command->name, "restart") != 0) return true;
+    console_look(console);
+    if (names_program(&console->facts.init, word)) return true;
+    console_terminal_say("no program %.40s; there are:", word);
+    for (uint32_t i = 0; i < console->facts.init.programs_count; i++) console_terminal_say(" %s", console->facts.init.programs[i].name);
+    console_terminal_say("\n");
+    return false;
+}
+
+/* By its name in any case; what changes nothing by its beginning too, if no other such begins so. */
+static const struct command *command_find(const char *word) {
+    const struct command *found = NULL;
+    size_t count = strlen(word);
+    if (strcmp(word, "?") == 0) word = "help", count = 4;
+    for (unsigned i = 0; i < COMMANDS; i++) {
+        if (strcasecmp(word, commands[i].name) == 0) return &commands[i];
+    }
+    for (unsigned i = 0; i < COMMANDS; i++) {
+        if (commands[i].kind == ACTION || commands[i].kind == ASK || strncasecmp(word, commands[i].name, count) != 0) continue;
+        if (found) return NULL;
+        found = &commands[i];
+    }
+    return found;
+}
+
 /* How many words may stand behind the command, and whether these do. */
 static bool words_fit(const struct command *command, char *words[WORDS_MAX], unsigned count) {
     switch (command->kind) {
@@ -302,12 +338,12 @@ bool console_run(struct console *console, const char *line) {
         count++;
     }
     if (count == 0) return command_run(console, &commands[0], words, 1);
-    for (unsigned i = 0; i < COMMANDS; i++) {
-        if (strcmp(words[0], commands[i].name) != 0) continue;
-        if (count < WORDS_MAX && words_fit(&commands[i], words, count)) return command_run(console, &commands[i], words, count);
-        console_terminal_say("usage: %s %s\n", commands[i].name, commands[i].words);
-        return true;
-    }
-    console_terminal_say("no command %.40s (help)\n", words[0]);
+    const struct command *command = command_find(words[0]);
+    if (!command)
+        console_terminal_say("no command %.40s: \"help\" names them\n", words[0]);
+    else if (count >= WORDS_MAX || !words_fit(command, words, count))
+        console_terminal_say("usage: %s %s\n", command->name, command->words);
+    else if (command->kind != ACTION || count == 1 || word_good(console, command, words[1]))
+        return command_run(console, command, words, count);
     return true;
 }

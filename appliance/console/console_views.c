@@ -77,7 +77,8 @@ void console_look_votes(const struct console_facts *facts, struct console_page *
     console_page_put(page, "height", "%" PRIu64 " final, %" PRIu64 " prepared, %" PRIu64 " executed", node->height, node->prepared, node->executed);
     if (node->root[0]) console_page_put(page, "state root", "%s of height %" PRIu64, node->root, node->root_height);
     console_page_put(page, "decisions", "%" PRIu64 " since it started, %" PRIu64 " changes of view", node->decisions, node->view_changes);
-    console_page_put(page, "final in", "%" PRIu64 " us half of the decisions, %" PRIu64 " us 99 of 100", node->commit_p50_us, node->commit_p99_us);
+    console_page_put(page, "final in", "%.1f ms or less: half of the decisions; %.1f ms: 99 of 100", (double)node->commit_p50_us / 1000,
+                     (double)node->commit_p99_us / 1000);
     console_page_put(page, "needed", "%" PRIu32 " votes of %" PRIu32 " members", node->members - node->faults, node->members);
     for (uint32_t i = 0; i < node->members; i++) {
         const struct console_member *member = &node->seen[i];
@@ -106,6 +107,22 @@ void console_look_evidence(const struct console_facts *facts, struct console_pag
     }
 }
 
+/* "number 7 label r7 blessed tries 0 done 0 signed", as heraclius-slots says it; what has another form is shown as it is. */
+static void slot_put(struct console_page *page, const char *label, const char *text) {
+    unsigned long long number;
+    char name[41], state[16], by[16];
+    int tries, done, used = 0;
+    bool read = sscanf(text, "number %18llu label %40s %15s tries %3d done %3d %15s%n", &number, name, state, &tries, &done, by, &used) == 6;
+    if (!read || text[used] != '\0') {
+        console_page_put(page, label, "%s", text[0] ? text : "not told");
+        return;
+    }
+    const char *is = strcmp(state, "blessed") == 0 ? "blessed" : tries == 0 ? "given up" : done == 0 ? "untried" : "on trial";
+    bool named = strcmp(name, "-") != 0;
+    console_page_put(page, label, "release %llu%s%s%s, %s%s", number, named ? " (" : "", named ? name : "", named ? ")" : "", is,
+                     strcmp(by, "signed") == 0 ? "" : ", not signed");
+}
+
 void console_look_slots(const struct console_facts *facts, struct console_page *page) {
     const struct console_init *init = &facts->init;
     char label[24];
@@ -119,7 +136,7 @@ void console_look_slots(const struct console_facts *facts, struct console_page *
     console_page_put(page, "runs", "slot %s, %s", init->slot, trial ? "on trial: what it waits for is in \"logs trial\"" : "blessed: it is kept");
     for (unsigned i = 0; i < sizeof init->slots / sizeof init->slots[0]; i++) {
         snprintf(label, sizeof label, "slot %u", i + 1);
-        console_page_put(page, label, "%s", init->slots[i][0] ? init->slots[i] : "not told");
+        slot_put(page, label, init->slots[i]);
     }
     if (console_look_restart_due(init)) console_page_put(page, "next", "slot %s: a restart starts it, on trial (reboot)", init->slot_next);
     console_page_put(page, "", "A release comes by the admin console or \"heraclius upgrade\". Back to the other image: \"rollback\".");

@@ -81,6 +81,19 @@ static void an_image_on_trial_is_said(void **state) {
     console_page_begin(&page, 80, 0);
     console_look_slots(&facts, &page);
     assert_non_null(strstr(page.text, "next       slot 2: a restart starts it, on trial (reboot)\n"));
+    static const char *const said[][2] = {{"number 7 label r7 blessed tries 0 done 0 signed", "slot 1     release 7 (r7), blessed\n"},
+                                          {"number 8 label - unblessed tries 2 done 0 unsigned", "slot 1     release 8, untried, not signed\n"},
+                                          {"number 8 label x unblessed tries 1 done 1 signed", "slot 1     release 8 (x), on trial\n"},
+                                          {"number 8 label x unblessed tries 0 done 2 signed", "slot 1     release 8 (x), given up\n"},
+                                          {"empty", "slot 1     empty\n"},
+                                          {"number 8 label x unblessed tries 0 done 2 signed more", "slot 1     number 8 label x unblessed"},
+                                          {"", "slot 1     not told\n"}};
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        (void)snprintf(facts.init.slots[0], sizeof facts.init.slots[0], "%s", said[i][0]);
+        console_page_begin(&page, 80, 0);
+        console_look_slots(&facts, &page);
+        assert_non_null(strstr(page.text, said[i][1]));
+    }
     facts.init.slot[0] = '\0';
     console_page_begin(&page, 80, 0);
     console_look_slots(&facts, &page);

@@ -248,12 +248,19 @@ def one_look(cases):
         views = [("links", ["member 3", "links      5 up", "eth0", "sent 22"]), ("disk", ["/dev/vda", "3.0 MiB", "64 MiB"]),
                  ("votes", ["3 votes of 4", "4703", "state root " + "0f" * 32, "height 4710"]),
                  ("evidence", ["2 files", "member 3: equivocation"]),
-                 ("config", ["number", "5"]), ("slots", ["slot a, blessed", "number 8 label r8 unblessed", "next       slot 2", "rollback"]),
+                 ("config", ["number", "5"]),
+                 ("slots", ["slot a, blessed", "slot 1     release 7 (r7), blessed", "slot 2     release 8 (r8), untried", "next       slot 2", "rollback"]),
                  ("help", ["retire", "rollback"])]
         for word, wanted in views:
             page = s.console.do(word, "c0-n1> ")
             cases.case(f"{word}", all(w in page for w in wanted) and fits(page, 80, 24), page)
         cases.case("an unknown word is said to be one", "no command nonsense" in s.console.do("nonsense", "c0-n1> "))
+        cases.case("a view is found by its beginning, in any case", "7 of epoch" in s.console.do("ST", "c0-n1> ") and
+                   "member 0" in s.console.do("vo", "c0-n1> ") and "retire" in s.console.do("?", "c0-n1> "))
+        cases.case("an action by its whole name alone", all("no command" in s.console.do(w, "c0-n1> ") for w in ("ret", "reb", "hal", "r")) and
+                   s.init.asked == [])
+        cases.case("what cannot be is refused before it is asked", "no program nod; there are: node admin" in s.console.do("restart nod", "c0-n1> ")
+                   and "64 digits" in s.console.do("owner zz", "c0-n1> ") and s.init.asked == [])
         cases.case("wrong words get the usage", "usage: restart NAME" in s.console.do("restart", "c0-n1> "))
         time.sleep(0.6)
         cases.case("an empty line is a look", "WELL" in s.console.do("", "last fault"))
