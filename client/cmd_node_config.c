@@ -1,4 +1,5 @@
 /* heraclius node config new, sign, show; node check-config: the bundle that configures an appliance (spec/appliance.md 9.1, 9.2, 9.4). */
+#include <arpa/inet.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -319,6 +320,24 @@ static void peers_print(const struct candidate *candidate) {
     }
 }
 
+/* `host` without brackets. */
+static void name_warn(const char *of, const char *host) {
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (host[0] == '\0' || inet_pton(AF_INET, host, &v4) == 1 || inet_pton(AF_INET6, host, &v6) == 1) return;
+    printf("warning  %s: %s is a name, and an appliance resolves no names: it does not get there; write the address in numbers\n", of, host);
+}
+
+/* Of every node, those of other clusters too: this one dials them all. */
+static void names_warn(const struct candidate *candidate) {
+    struct address_endpoint syslog = {.host = ""};
+    for (uint32_t i = 0; i < candidate->addresses->count; i++) {
+        const struct address *address = &candidate->addresses->entries[i];
+        if (strcmp(address->node, candidate->card.name) != 0) name_warn(address->node, address->link.host);
+    }
+    if (address_endpoint_parse(&syslog, candidate->settings.syslog)) name_warn("syslog", syslog.host);
+}
+
 static void admin_print(const struct node_settings *settings) {
     if (settings->admin_listen[0])
         printf("admin    listens on %s\n", settings->admin_listen);
@@ -349,6 +368,7 @@ static void candidate_print(const struct candidate *candidate) {
     printf("threads  %s\n", threads[candidate->settings.threads]);
     peers_print(candidate);
     admin_print(&candidate->settings);
+    names_warn(candidate);
 }
 
 static enum system_error file_judge(struct candidate *candidate, const char *path, const struct candidate_node *node, struct system_fault *fault) {

@@ -44,7 +44,7 @@ enum {
     ADMIN_SILENT_S = 5, /* a connection without a byte */
     ADMIN_EVIDENCE_NAME_BYTES = 200,
     ADMIN_EVIDENCE_BYTES_MAX = 8 << 20, /* of a file that is given out here */
-    ADMIN_EVIDENCE_ASKED = 256,         /* times for one file: a node gives 128 KiB at once (control.h) */
+    ADMIN_EVIDENCE_ASKED = 512,         /* times for one file: a node gives 24 KiB at once (control.h) */
     ADMIN_WHO_BYTES = 96,
     ADMIN_COOKIE_BYTES = 256
 };

@@ -163,6 +163,7 @@ static const char *reach(struct admin_syslog *syslog, uint64_t until_ms) {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *all = NULL;
     int error = getaddrinfo(syslog->host, syslog->port, &hints, &all), failure = ETIMEDOUT;
+    if (error == EAI_NONAME || error == EAI_AGAIN) return "its name is not known here (an appliance knows none): write its address in numbers";
     if (error != 0) return gai_strerror(error);
     for (const struct addrinfo *one = all; one != NULL; one = one->ai_next) {
         socklen_t size = sizeof failure;

@@ -24,7 +24,9 @@ void node_address_resolve(const struct address_endpoint *endpoint, struct net_pe
     snprintf(port, sizeof port, "%u", endpoint->port);
     if (getaddrinfo(endpoint->host, port, &hints, &found) != 0) {
         char quoted[300];
-        log_event(LOG_LEVEL_WARN, "address_unknown", "host=%s", log_quote(endpoint->host, quoted, sizeof quoted));
+        log_event(LOG_LEVEL_WARN, "address_unknown",
+                  "host=%s do=\"this machine knows no such name (an appliance knows none): write the address in numbers\"",
+                  log_quote(endpoint->host, quoted, sizeof quoted));
         return;
     }
     for (struct addrinfo *at = found; at != NULL && peer->address_count < NET_ADDRESSES_MAX; at = at->ai_next)

@@ -252,6 +252,17 @@ def first_boot(cases, machines):
     checked = run("node", "check-config", f"{machines.dir}/{name}.1")
     wanted = ("accepted: number 1", f"{name}, member 3 of cluster s0", "192.0.2.7/24", f"127.0.0.1:{machines.base + 7}", machines.owner)
     cases.case("check-config says the same on any machine", checked.returncode == 0 and all(w in checked.stdout for w in wanted), checked)
+    addresses = json.loads(read(f"{machines.root}/addresses.json"))
+    addresses["nodes"]["c0-n0"]["link"] = "one.example:4000"
+    put(f"{machines.dir}/named.json", json.dumps(addresses, indent=2) + "\n")
+    put(f"{machines.dir}/ca.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    made = machines.bundle(name, "named", "--addresses", f"{machines.dir}/named.json", "--set", f"listen=127.0.0.1:{machines.base + 7}",
+                    "--set", "syslog=logs.example:6514", "--syslog-ca", f"{machines.dir}/ca.pem")
+    named = run("node", "check-config", f"{machines.dir}/named")
+    told = [line for line in named.stdout.splitlines() if line.startswith("warning")]
+    cases.case("check-config says which of its addresses are names, which a node there does not resolve", named.returncode == 0 and len(told) == 2
+               and told[0].startswith("warning  c0-n0: one.example is a name") and told[1].startswith("warning  syslog: logs.example is a name")
+               and "warning" not in checked.stdout, f"{made} {named}")
     machines.start_all()
     cases.case("they run by it: a write and a read are answered with proof", machines.wait_ready(60), machines.log("c0-n0")[-800:])
 

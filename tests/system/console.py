@@ -249,7 +249,8 @@ def one_look(cases):
                  ("votes", ["3 votes of 4", "4703", "state root " + "0f" * 32, "height 4710"]),
                  ("evidence", ["2 files", "member 3: equivocation"]),
                  ("config", ["number", "5"]),
-                 ("slots", ["slot a, blessed", "slot 1     release 7 (r7), blessed", "slot 2     release 8 (r8), untried", "next       slot 2", "rollback"]),
+                 ("slots", ["slot a, blessed", "slot 1     release 7 (r7), blessed", "slot 2     release 8 (r8), untried", "next       slot 2",
+                            "rollback"]),
                  ("help", ["retire", "rollback"])]
         for word, wanted in views:
             page = s.console.do(word, "c0-n1> ")
