@@ -27,8 +27,8 @@ bool slots_do(const char *word, int upload, char answer[JOB_ANSWER_BYTES]) {
     struct finding found = {-1, 0};
     bool good = text_folder("/sys/class/block", look, &found) >= 0 && found.count == 1;
     if (good) good = job_run("slots", words, upload, found.fd, answer);
-    else if (found.count > 0) (void)text_form(answer, JOB_ANSWER_BYTES, "there are two boot partitions: take one disk away");
-    else (void)text_form(answer, JOB_ANSWER_BYTES, "there is no boot partition, so no slots");
+    else if (found.count > 0) (void)text_form(answer, JOB_ANSWER_BYTES, "file-unreadable: there are two boot partitions: take one disk away");
+    else (void)text_form(answer, JOB_ANSWER_BYTES, "foreign: there is no boot partition, so no slots");
     if (found.fd >= 0) (void)close(found.fd);
     if (good) (void)text_form(text, sizeof text, "%s", answer);
     return good;
