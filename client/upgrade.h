@@ -42,6 +42,7 @@ enum {
     UPGRADE_LOOK_MS = 500,         /* between two looks at what is under way */
     UPGRADE_ASK_MS = 10000,        /* for an answer that takes a console 3 s */
     UPGRADE_HAND_OVER_MS = 700000, /* 600 s to take it in, 90 s to check and write it */
+    UPGRADE_STALL_MS = 120000,     /* without a byte either way; it takes a console 90 s to answer a release */
     UPGRADE_VOTES_MS = 3000,       /* for the nodes' own statements */
     UPGRADE_WELL_MS = 60000,       /* so long the others may take to vote again, and catch up, before a further node */
     UPGRADE_ORDER_AGAIN_MS = 20000,

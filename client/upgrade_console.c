@@ -104,7 +104,7 @@ static bool body_wanted(struct upgrade_tls *tls, struct exchange *exchange) {
 
 /* False: no answer, and why. */
 static bool exchange_run(struct upgrade_console *console, struct exchange *exchange, char why[UPGRADE_TEXT_BYTES]) {
-    struct upgrade_tls tls = {.pin = console->pin, .until_ms = ring_clock_ms() + exchange->timeout_ms, .fd = -1};
+    struct upgrade_tls tls = {.pin = console->pin, .until_ms = ring_clock_ms() + exchange->timeout_ms, .stall_ms = UPGRADE_STALL_MS, .fd = -1};
     exchange->text = malloc(UPGRADE_ANSWER_BYTES_MAX + 1);
     bool good = exchange->text && upgrade_tls_open(&tls, &console->endpoint, console->certificate, console->key);
     good = good && head_write(&tls, console, exchange);

@@ -31,6 +31,7 @@ static bool ready(struct upgrade_tls *tls, short events) {
         struct pollfd one = {.fd = tls->fd, .events = events};
         if (upgrade_broken_off()) return fail(tls, "broken off", "");
         if (now_ms >= tls->until_ms) return fail(tls, "no answer in time", "");
+        if (now_ms - tls->moved_ms >= tls->stall_ms) return fail(tls, "the link stands still", "");
         uint64_t left_ms = tls->until_ms - now_ms;
         if (poll(&one, 1, left_ms < 200 ? (int)left_ms : 200) > 0) return true;
     }
@@ -87,6 +88,7 @@ static bool handshake(struct upgrade_tls *tls) {
 
 bool upgrade_tls_open(struct upgrade_tls *tls, const struct address_endpoint *endpoint, const char *certificate, const char *key) {
     tls->fd = -1;
+    tls->moved_ms = ring_clock_ms();
     int error = gnutls_certificate_allocate_credentials(&tls->credentials);
     if (!error) error = gnutls_certificate_set_x509_key_file(tls->credentials, certificate, key, GNUTLS_X509_FMT_PEM);
     if (error < 0) return fail(tls, "this client's certificate and key: ", gnutls_strerror(error));
@@ -104,7 +106,7 @@ bool upgrade_tls_open(struct upgrade_tls *tls, const struct address_endpoint *en
 bool upgrade_tls_write(struct upgrade_tls *tls, const void *bytes, size_t count) {
     for (size_t at = 0; at < count;) {
         ssize_t wrote = gnutls_record_send(tls->session, (const uint8_t *)bytes + at, count - at);
-        if (wrote > 0) at += (size_t)wrote;
+        if (wrote > 0) at += (size_t)wrote, tls->moved_ms = ring_clock_ms();
         else if (wrote != GNUTLS_E_AGAIN && wrote != GNUTLS_E_INTERRUPTED) return fail(tls, "the link broke: ", gnutls_strerror((int)wrote));
         else if (!ready(tls, POLLOUT)) return false;
     }
@@ -114,7 +116,7 @@ bool upgrade_tls_write(struct upgrade_tls *tls, const void *bytes, size_t count)
 long upgrade_tls_read(struct upgrade_tls *tls, void *bytes, size_t count) {
     for (;;) {
         ssize_t got = gnutls_record_recv(tls->session, bytes, count);
-        if (got >= 0) return got;
+        if (got >= 0) return tls->moved_ms = ring_clock_ms(), got;
         if (got == GNUTLS_E_PREMATURE_TERMINATION) return 0; /* the length of the answer says whether it is whole */
         if (gnutls_error_is_fatal((int)got)) return fail(tls, "the link broke: ", gnutls_strerror((int)got)), -1;
         if (!ready(tls, POLLIN)) return -1;

@@ -4,7 +4,8 @@
  * The other side is who the SHA-256 of its certificate says, and nobody else: neither an issuer, nor a name, nor dates are asked, and no session is
  * resumed, so that the certificate is shown each time. It is compared while the handshake goes on; nothing is sent to another.
  *
- * All waits end at until_ms (ring/clock.h), and when upgrade_broken_off(). After a failure nothing but upgrade_tls_close() is of use.
+ * All waits end at until_ms (ring/clock.h), when nothing has moved for stall_ms, and when upgrade_broken_off(). After a failure nothing but
+ * upgrade_tls_close() is of use.
  */
 #ifndef CLIENT_UPGRADE_TLS_H
 #define CLIENT_UPGRADE_TLS_H
@@ -20,7 +21,8 @@ enum { UPGRADE_TLS_WHY_BYTES = 200 };
 
 struct upgrade_tls {
     const uint8_t *pin; /* 32 bytes */
-    uint64_t until_ms;
+    uint64_t until_ms, stall_ms;
+    uint64_t moved_ms; /* when something did last */
     int fd; /* -1: none */
     gnutls_certificate_credentials_t credentials;
     gnutls_session_t session;
