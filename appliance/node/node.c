@@ -391,7 +391,8 @@ void node_note(const struct replica_output *output) {
     log_event((enum log_level)output->level, output->event, "%s", output->text);
 }
 
-void node_stop(struct node *node, const struct replica_output *output) {
+/* The loop ends, and the process, or only this life of the node. */
+static void stop(struct node *node, const struct replica_output *output) {
     node->stop = true;
     node->exit_code = NODE_EXIT_STOPPED;
     bool again = output->again && node->damages + 1 < NODE_DAMAGES_MAX;
@@ -427,7 +428,8 @@ static bool waiting_submit(struct node *node) {
     return true;
 }
 
-bool node_persist(struct node *node, const struct replica_output *output) {
+/* To the store, in order. */
+static void persist(struct node *node, const struct replica_output *output) {
     if (node->waiting_count == node->waiting_room) {
         uint32_t room = node->waiting_room == 0 ? 64 : node->waiting_room * 2;
         struct wal_batch *grown = malloc(room * sizeof *grown);
@@ -439,7 +441,7 @@ bool node_persist(struct node *node, const struct replica_output *output) {
         node->waiting_room = room;
     }
     node->waiting[(node->waiting_first + node->waiting_count++) % node->waiting_room] = output->batch;
-    return waiting_submit(node);
+    (void)waiting_submit(node);
 }
 
 bool node_store_poll(struct node *node) {
@@ -452,13 +454,42 @@ bool node_store_poll(struct node *node) {
     return waiting_submit(node);
 }
 
-struct blob *node_read(struct node *node, enum wal_db db, const uint8_t *key) {
+/* A record as a blob, NULL: not there. */
+static struct blob *record_read(struct node *node, enum wal_db db, const uint8_t *key) {
     size_t bytes = 0;
     if (wal_get(node->wal, db, key, NULL, 0, &bytes) != STORE_TOO_LONG || bytes == 0) return NULL;
     struct blob *blob = blob_make(bytes);
     if (wal_get(node->wal, db, key, blob->bytes, bytes, &bytes) == STORE_OK && bytes == blob->count) return blob;
     blob_drop(blob);
     return NULL;
+}
+
+void node_output(struct node *node, const struct replica_output *output) {
+    switch (output->kind) {
+    case REPLICA_PERSIST: persist(node, output); break;
+    case REPLICA_READ: replica_read_done(node->replica, output->cookie, record_read(node, output->db, output->key)); break;
+    case REPLICA_NOTE: node_note(output); break;
+    case REPLICA_EVIDENCE: node_evidence(node, output); break;
+    case REPLICA_TRANSFER:
+    case REPLICA_LACKING:
+    case REPLICA_EPOCH: node_transfer_output(node, output); break;
+    case REPLICA_AGAIN:
+        node->again = true;
+        node->stop = true;
+        break;
+    case REPLICA_STOP: stop(node, output); break;
+    case REPLICA_SEND:
+    case REPLICA_JOB:
+    case REPLICA_PEER_ADD:
+    case REPLICA_PEER_REMOVE: CHECK(false); break;
+    }
+}
+
+void node_checkpointed(struct node *node, uint64_t height) {
+    if (height <= node->checkpoint_told) return;
+    node->checkpoint_told = height;
+    replica_checkpointed(node->replica, height);
+    node_transfer_checkpointed(node);
 }
 
 bool node_drain_step(struct node *node, uint64_t now_ms) {
@@ -498,6 +529,17 @@ void node_pin(struct node *node, enum node_thread thread, const char *name) {
     CPU_SET((size_t)node->config.cpus[thread], &set);
     int error = pthread_setaffinity_np(pthread_self(), sizeof set, &set);
     if (error != 0) log_event(LOG_LEVEL_WARN, "thread_not_pinned", "thread=%s cpu=%d cause=\"%s\"", name, node->config.cpus[thread], strerror(error));
+}
+
+bool node_net_start(struct node *node, const char *thread) {
+    char error[NET_ERROR_BYTES];
+    node_pin(node, NODE_THREAD_NETWORK, thread);
+    if (net_start(node->net, error) != NET_OK) {
+        (void)fprintf(stderr, "heracliusd: %s: %s\n", node->name, error);
+        return false;
+    }
+    if (net_note(node->net)[0] != '\0') log_event(LOG_LEVEL_WARN, "network_reduced", "note=\"%s\"", net_note(node->net));
+    return true;
 }
 
 void node_cpu_sample(struct node *node, enum node_thread thread) {

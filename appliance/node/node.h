@@ -16,7 +16,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/uio.h>
 #include <time.h>
 
 #include "appliance/config/node_config.h"
@@ -141,14 +140,15 @@ enum node_exit node_state_open(struct node *node, char text[NODE_TEXT_BYTES]);
 enum node_exit node_state_remake(struct node *node, const char *why, char text[NODE_TEXT_BYTES]);
 
 /* Parts of both loops. */
-/* Gives what the replica persists to the store, in order; and what became durable back to it. False: the store stopped, logged. */
-bool node_persist(struct node *node, const struct replica_output *output);
-bool node_store_poll(struct node *node);
-/* Reads a record as a blob, NULL: not there. */
-struct blob *node_read(struct node *node, enum wal_db db, const uint8_t *key);
+/* The net is up, on the calling thread, which is named; false: a line on standard error says why not. */
+bool node_net_start(struct node *node, const char *thread);
+/* On the replica's thread: what it asks of its node, but for jobs and the net's part (REPLICA_SEND, _PEER_ADD, _PEER_REMOVE). */
+void node_output(struct node *node, const struct replica_output *output);
 void node_note(const struct replica_output *output);
-/* A REPLICA_STOP: the loop ends, and the process, or only this life of the node. */
-void node_stop(struct node *node, const struct replica_output *output);
+/* What became durable is given back to the replica, what waits goes to the store. False: the store stopped, logged. */
+bool node_store_poll(struct node *node);
+/* So far the state is checkpointed. */
+void node_checkpointed(struct node *node, uint64_t height);
 /* Writes a file of evidence into the data directory, unless it is there. */
 void node_evidence(const struct node *node, const struct replica_output *output);
 /* Draining after SIGTERM; true: time to leave. */
@@ -169,7 +169,7 @@ uint32_t node_peers_max(const struct node *node);
 /* On the net's thread: lets a client in or shuts it out, as a REPLICA_PEER_ADD or _REMOVE says; sends a frame. */
 void node_peer_let_in(struct node *node, struct replica_peer peer, const uint8_t noise_key[32], const char *name);
 void node_peer_shut_out(struct node *node, struct replica_peer peer);
-enum net_status node_send(struct node *node, struct replica_peer to, uint16_t type, const struct iovec *pieces, size_t count);
+enum net_status node_send(struct node *node, struct replica_peer to, uint16_t type, const struct blob_piece *pieces, unsigned count);
 /* node_addresses.c. False: no thread. */
 bool node_addresses_start(struct node *node);
 void node_addresses_stop(struct node *node);

@@ -1,6 +1,4 @@
 /* One thread for network, consensus and execution; storage has its own two. Best on a host with few cores. */
-#include <sys/uio.h>
-
 #include "appliance/node/node.h"
 #include "ring/clock.h"
 
@@ -26,10 +24,7 @@ static void frame_take(struct node *node, const struct net_event *event) {
 }
 
 static void output_send(struct node *node, const struct replica_output *output) {
-    struct iovec pieces[REPLICA_PIECES_MAX];
-    for (unsigned i = 0; i < output->piece_count; i++)
-        pieces[i] = (struct iovec){.iov_base = output->pieces[i].blob->bytes + output->pieces[i].offset, .iov_len = output->pieces[i].count};
-    enum net_status status = node_send(node, output->peer, output->type, pieces, output->piece_count);
+    enum net_status status = node_send(node, output->peer, output->type, output->pieces, output->piece_count);
     if (status == NET_OK) return;
     replica_send_dropped(node->replica, status == NET_FULL);
     log_event(LOG_LEVEL_DEBUG, "send_dropped", "type=0x%04x cause=%s", output->type, net_status_name(status));
@@ -38,26 +33,13 @@ static void output_send(struct node *node, const struct replica_output *output) 
 static void output_do(struct node *node, const struct replica_output *output) {
     switch (output->kind) {
     case REPLICA_SEND: output_send(node, output); break;
-    case REPLICA_PERSIST: (void)node_persist(node, output); break;
     case REPLICA_JOB:
         execution_run(node->execution, output->job);
         replica_job_done(node->replica, output->job);
         break;
-    case REPLICA_READ: replica_read_done(node->replica, output->cookie, node_read(node, output->db, output->key)); break;
-    case REPLICA_NOTE: node_note(output); break;
-    case REPLICA_EVIDENCE: node_evidence(node, output); break;
     case REPLICA_PEER_ADD: node_peer_let_in(node, output->peer, output->key, output->text); break;
     case REPLICA_PEER_REMOVE: node_peer_shut_out(node, output->peer); break;
-    case REPLICA_TRANSFER:
-    case REPLICA_LACKING:
-    case REPLICA_EPOCH: node_transfer_output(node, output); break;
-    case REPLICA_AGAIN:
-        node->again = true;
-        node->stop = true;
-        break;
-    case REPLICA_STOP:
-        node_stop(node, output);
-        break;
+    default: node_output(node, output); break;
     }
 }
 
@@ -90,12 +72,7 @@ static void step(struct node *node) {
     node_successors_look(node, ring_clock_ms());
     replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
     outputs_do(node);
-    uint64_t checkpoint = execution_reap(node->execution);
-    if (checkpoint > node->checkpoint_told) {
-        node->checkpoint_told = checkpoint;
-        replica_checkpointed(node->replica, checkpoint);
-        node_transfer_checkpointed(node);
-    }
+    node_checkpointed(node, execution_reap(node->execution));
     struct store_error error;
     if (execution_error(node->execution, &error) != STORE_OK) node_state_failed(node, &error);
 }
@@ -105,13 +82,7 @@ static void wake(struct node *node) {
 }
 
 int node_run_fused(struct node *node) {
-    char error[NET_ERROR_BYTES];
-    node_pin(node, NODE_THREAD_NETWORK, "node");
-    if (net_start(node->net, error) != NET_OK) {
-        (void)fprintf(stderr, "heracliusd: %s: %s\n", node->name, error);
-        return NODE_EXIT_NETWORK;
-    }
-    if (net_note(node->net)[0] != '\0') log_event(LOG_LEVEL_WARN, "network_reduced", "note=\"%s\"", net_note(node->net));
+    if (!node_net_start(node, "node")) return NODE_EXIT_NETWORK;
     node->wake = wake;
     atomic_store(&node->net_running, true);
     replica_tick(node->replica, ring_clock_ms(), ring_clock_us());

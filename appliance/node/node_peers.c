@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "appliance/node/node.h"
 #include "bft/wire.h"
@@ -149,7 +150,10 @@ void node_peer_shut_out(struct node *node, struct replica_peer peer) {
     net_peer_remove(node->net, handle);
 }
 
-enum net_status node_send(struct node *node, struct replica_peer to, uint16_t type, const struct iovec *pieces, size_t count) {
+enum net_status node_send(struct node *node, struct replica_peer to, uint16_t type, const struct blob_piece *pieces, unsigned count) {
     const uint32_t *place = handle_of(node, to);
-    return place == NULL || *place == NET_PEER_NONE ? NET_NOT_UP : net_send(node->net, *place, type, pieces, count);
+    struct iovec parts[REPLICA_PIECES_MAX];
+    if (place == NULL || *place == NET_PEER_NONE) return NET_NOT_UP;
+    for (unsigned i = 0; i < count; i++) parts[i] = (struct iovec){.iov_base = pieces[i].blob->bytes + pieces[i].offset, .iov_len = pieces[i].count};
+    return net_send(node->net, *place, type, parts, count);
 }

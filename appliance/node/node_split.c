@@ -181,21 +181,8 @@ static void consensus_output(struct split *split, const struct replica_output *o
     case REPLICA_SEND:
     case REPLICA_PEER_ADD:
     case REPLICA_PEER_REMOVE: hand_over(split, output); break;
-    case REPLICA_PERSIST: (void)node_persist(node, output); break;
     case REPLICA_JOB: CHECK(++split->job_count < RING_SLOTS - 1 && lane_put(&split->jobs, output->job)); break;
-    case REPLICA_READ: replica_read_done(node->replica, output->cookie, node_read(node, output->db, output->key)); break;
-    case REPLICA_NOTE: node_note(output); break;
-    case REPLICA_EVIDENCE: node_evidence(node, output); break;
-    case REPLICA_TRANSFER:
-    case REPLICA_LACKING:
-    case REPLICA_EPOCH: node_transfer_output(node, output); break;
-    case REPLICA_AGAIN:
-        node->again = true;
-        node->stop = true;
-        break;
-    case REPLICA_STOP:
-        node_stop(node, output);
-        break;
+    default: node_output(node, output); break;
     }
 }
 
@@ -242,12 +229,7 @@ static unsigned consensus_take(struct split *split) {
 
 static void consensus_checkpoints(struct split *split) {
     struct node *node = split->node;
-    uint64_t height = atomic_load(&split->checkpoint_height);
-    if (height > node->checkpoint_told) {
-        node->checkpoint_told = height;
-        replica_checkpointed(node->replica, height);
-        node_transfer_checkpointed(node);
-    }
+    node_checkpointed(node, atomic_load(&split->checkpoint_height));
     if (atomic_load(&split->state_failed)) node_state_failed(node, &split->state_error);
 }
 
@@ -289,10 +271,7 @@ static void inbound_put(struct split *split, struct inbound in) {
 
 static void network_send(struct split *split, struct outbound *out) {
     struct node *node = split->node;
-    struct iovec pieces[REPLICA_PIECES_MAX];
-    for (unsigned i = 0; i < out->piece_count; i++)
-        pieces[i] = (struct iovec){.iov_base = out->pieces[i].blob->bytes + out->pieces[i].offset, .iov_len = out->pieces[i].count};
-    enum net_status status = node_send(node, out->peer, out->type, pieces, out->piece_count);
+    enum net_status status = node_send(node, out->peer, out->type, out->pieces, out->piece_count);
     for (unsigned i = 0; i < out->piece_count; i++) blob_drop(out->pieces[i].blob);
     free(out);
     if (status != NET_OK && split->stuck == NULL) inbound_put(split, (struct inbound){.full = status == NET_FULL});
@@ -371,13 +350,7 @@ static void split_free(struct split *split) {
 }
 
 int node_run_split(struct node *node) {
-    char error[NET_ERROR_BYTES];
-    node_pin(node, NODE_THREAD_NETWORK, "network");
-    if (net_start(node->net, error) != NET_OK) {
-        (void)fprintf(stderr, "heracliusd: %s: %s\n", node->name, error);
-        return NODE_EXIT_NETWORK;
-    }
-    if (net_note(node->net)[0] != '\0') log_event(LOG_LEVEL_WARN, "network_reduced", "note=\"%s\"", net_note(node->net));
+    if (!node_net_start(node, "network")) return NODE_EXIT_NETWORK;
     struct split *split = calloc(1, sizeof *split);
     CHECK(split != NULL);
     split->node = node;
