@@ -1,6 +1,8 @@
 #include "appliance/admin/admin.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,18 +10,52 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "appliance/status/ask.h"
 #include "ring/clock.h"
 
-/* Reads one line; NULL: too long, too slow, or the other end closed. */
-static char *line_read(int fd, size_t *used) {
+/* The paths that let a question run out, and until when they are not asked again; several threads ask. */
+static struct silent {
+    pthread_mutex_t lock;
+    size_t count, next;
+    struct {
+        char path[sizeof((struct sockaddr_un *)NULL)->sun_path];
+        uint64_t until_ms;
+    } of[ADMIN_SOCKETS_MAX];
+} silent = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool is_silent(const char *path, uint64_t now_ms) {
+    bool found = false;
+    pthread_mutex_lock(&silent.lock);
+    for (size_t i = 0; i < silent.count && !found; i++) found = now_ms < silent.of[i].until_ms && strcmp(silent.of[i].path, path) == 0;
+    pthread_mutex_unlock(&silent.lock);
+    return found;
+}
+
+/* There are as many places as nodes; when they are full the oldest word is forgotten, and its node asked. */
+static void silent_add(const char *path, uint64_t until_ms) {
+    size_t at = 0;
+    pthread_mutex_lock(&silent.lock);
+    while (at < silent.count && strcmp(silent.of[at].path, path) != 0) at++;
+    if (at == ADMIN_SOCKETS_MAX) at = silent.next, silent.next = (silent.next + 1) % ADMIN_SOCKETS_MAX;
+    if (at == silent.count) silent.count++;
+    (void)snprintf(silent.of[at].path, sizeof silent.of[at].path, "%s", path);
+    silent.of[at].until_ms = until_ms;
+    pthread_mutex_unlock(&silent.lock);
+}
+
+/* Reads one line; NULL: too long, too slow (then *late), or the other end closed. */
+static char *line_read(int fd, size_t *used, bool *late) {
     size_t room = 65536;
     char *line = malloc(room);
-    uint64_t until = ring_clock_ms() + ADMIN_ANSWER_MS;
+    uint64_t until = ring_clock_ms() + ASK_NODE_MS;
     *used = 0;
     while (line != NULL) {
         uint64_t now = ring_clock_ms();
         struct pollfd polled = {.fd = fd, .events = POLLIN};
-        if (now >= until || poll(&polled, 1, (int)(until - now)) <= 0) break;
+        if (now >= until || poll(&polled, 1, (int)(until - now)) <= 0) {
+            *late = true;
+            break;
+        }
         ssize_t got = recv(fd, line + *used, room - *used, 0);
         if (got <= 0) break;
         *used += (size_t)got;
@@ -36,19 +72,23 @@ static char *line_read(int fd, size_t *used) {
 
 json_t *admin_ask_line(const char *path, const char *line) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) return NULL;
+    bool late = false;
+    if (strlen(path) >= sizeof address.sun_path || is_silent(path, ring_clock_ms())) return NULL;
     memcpy(address.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* One that hangs takes no connections either: a connect would wait for ever when those that it did not take fill its backlog. */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     ssize_t length = (ssize_t)strlen(line);
     json_t *answer = NULL;
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
-        send(fd, line, (size_t)length, MSG_NOSIGNAL) == length) {
+    bool connected = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0 && !connected) late = errno == EAGAIN;
+    if (connected && send(fd, line, (size_t)length, MSG_NOSIGNAL) == length) {
         size_t bytes;
-        char *said = line_read(fd, &bytes);
+        char *said = line_read(fd, &bytes, &late);
         if (said != NULL) answer = json_loadb(said, bytes, 0, NULL);
         free(said);
     }
     if (fd >= 0) close(fd);
+    if (late) silent_add(path, ring_clock_ms() + ADMIN_SILENT_MS);
     return answer;
 }
 

@@ -10,7 +10,8 @@
  *
  * A node is called what whoever started this program calls it, whatever it says itself: a node that calls itself another's name takes nobody's place.
  *
- * Limits: ADMIN_SOCKETS_MAX nodes; a node that does not answer in ADMIN_ANSWER_MS counts as down; ADMIN_CONNECTIONS_MAX at a time; GET and HEAD only.
+ * Limits: ADMIN_SOCKETS_MAX nodes; a node that does not answer in ASK_NODE_MS counts as down, and so it does for ADMIN_SILENT_MS without being asked
+ * again: one that hangs does not keep each request waiting; ADMIN_CONNECTIONS_MAX at a time; GET and HEAD only.
  */
 #ifndef APPLIANCE_ADMIN_H
 #define APPLIANCE_ADMIN_H
@@ -19,7 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { ADMIN_SOCKETS_MAX = 256, ADMIN_ANSWER_MS = 1000, ADMIN_ANSWER_BYTES_MAX = 256 << 10, ADMIN_CONNECTIONS_MAX = 256 };
+enum { ADMIN_SOCKETS_MAX = 256, ADMIN_INIT_MS = 1000, ADMIN_SILENT_MS = 10000, ADMIN_ANSWER_BYTES_MAX = 256 << 10, ADMIN_CONNECTIONS_MAX = 256 };
 enum { ADMIN_NAME_BYTES = 64, ADMIN_FAMILIES_MAX = 256, ADMIN_METRICS_MAX = 8192 }; /* of the metrics of one node */
 
 struct admin_nodes {
@@ -33,7 +34,7 @@ struct admin_nodes {
 bool admin_nodes_add(struct admin_nodes *nodes, const char *word) __attribute__((warn_unused_result));
 const char *admin_nodes_name(const struct admin_nodes *nodes, size_t node);
 
-/* Asks one node; a new reference, NULL: no answer. ask: "status", "metrics", "ready". */
+/* Asks one node; a new reference, NULL: no answer. ask: "status", "metrics", "ready". Any thread. */
 json_t *admin_ask(const char *path, const char *ask);
 /* The same with a whole request, its line feed included. */
 json_t *admin_ask_line(const char *path, const char *line);

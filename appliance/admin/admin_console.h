@@ -143,7 +143,7 @@ struct admin_listener;
 struct admin_listener *admin_listen(struct admin_server *server, const struct sockaddr_storage *address, bool tls);
 void admin_listen_end(struct admin_listener *listener); /* NULL is fine */
 
-/* admin_init.c: asks init (init/control.h); the whole answer, malloc'd; NULL: no answer in ADMIN_ANSWER_MS. */
+/* admin_init.c: asks init (init/control.h); the whole answer, malloc'd; NULL: no answer in ADMIN_INIT_MS. */
 char *admin_init_ask(const char *path, const char *question);
 
 #endif

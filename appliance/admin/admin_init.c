@@ -20,7 +20,7 @@ char *admin_init_ask(const char *path, const char *question) {
     if (answer != NULL && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
         send(fd, question, strlen(question), MSG_NOSIGNAL) == (ssize_t)strlen(question)) {
         struct pollfd polled = {.fd = fd, .events = POLLIN};
-        if (poll(&polled, 1, ADMIN_ANSWER_MS) == 1) got = recv(fd, answer, ANSWER_BYTES, 0);
+        if (poll(&polled, 1, ADMIN_INIT_MS) == 1) got = recv(fd, answer, ANSWER_BYTES, 0);
     }
     if (fd >= 0) (void)close(fd);
     if (got > 0) {

@@ -83,7 +83,7 @@ static bool line_take(int fd, char answer[ASK_NODE_BYTES], size_t *count, uint64
 }
 
 bool ask_node(const char *path, const char *request, char answer[ASK_NODE_BYTES], size_t *count, char fault[ASK_FAULT_BYTES]) {
-    uint64_t until_ms = ring_clock_ms() + ASK_MS;
+    uint64_t until_ms = ring_clock_ms() + ASK_NODE_MS;
     int fd = connect_to(path, SOCK_STREAM, fault);
     if (fd < 0) return false;
     bool good = line_send(fd, request, until_ms, fault) && line_take(fd, answer, count, until_ms, fault);

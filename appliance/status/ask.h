@@ -12,7 +12,8 @@
 enum {
     ASK_NODE_BYTES = 1 << 16,  /* the longest answer of a node: what JSON makes of it in memory is up to 90 times as much */
     ASK_INIT_BYTES = 1 << 17,  /* and of init: twice what it may say (init/control.h) */
-    ASK_MS = 3000,             /* for a look */
+    ASK_NODE_MS = 5500,        /* a node answers within 5 seconds: whoever asks waits so long, the admin console too */
+    ASK_MS = 3000,             /* for a look at init */
     ASK_JUDGE_MS = 60000,      /* for what init has to have judged, or keys made for */
     ASK_FAULT_BYTES = 160
 };
