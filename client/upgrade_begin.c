@@ -39,7 +39,7 @@ static void node_judge(const struct upgrade_roll *roll, struct upgrade_node *nod
     case UPGRADE_ON_TRIAL: node->phase = UPGRADE_UNDER_WAY, node->begun_ms = ring_clock_ms(); return;
     case UPGRADE_FELL_BACK:
         if (!roll->command->again)
-            (void)snprintf(why, UPGRADE_TEXT_BYTES, "gave this release up before: look at `logs trial` of its console; --again tries it once more");
+            (void)snprintf(why, UPGRADE_TEXT_BYTES, "gave this release up before: `slots` at its console says why; --again tries it once more");
         return;
     case UPGRADE_BUSY: (void)snprintf(why, UPGRADE_TEXT_BYTES, "runs %" PRIu64 " on trial: wait until that is blessed", state->number); return;
     case UPGRADE_NEWER: (void)snprintf(why, UPGRADE_TEXT_BYTES, "runs %" PRIu64 ", which is newer", state->number); return;

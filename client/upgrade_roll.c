@@ -124,7 +124,7 @@ static int under_way_look(struct upgrade_roll *roll, struct upgrade_node *node) 
         return order(roll, node);
     case UPGRADE_FELL_BACK:
         return stop(roll, EXIT_NO,
-                    "%s: gave release %" PRIu64 " up and runs %" PRIu64 " again: look at `logs trial` of its console before anything else; no "
+                    "%s: gave release %" PRIu64 " up and runs %" PRIu64 " again: `slots` at its console says why, look there first; no "
                     "further node is handed it%s",
                     node->name, roll->release.number, node->state.number,
                     under_way_besides(roll, node) > 0 ? ", but who has it already starts with it" : "");

@@ -8,6 +8,7 @@
  */
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -35,14 +36,18 @@ static json_t *lines_of(char *answer) {
 }
 
 static json_t *machine_json(const char *init_path) {
-    static const struct {
-        const char *name, *request;
-    } parts[] = {{"init", "log init 60000"},       {"node", "log node 60000"}, {"admin", "log admin 60000"},
-                 {"console", "log console 60000"}, {"net", "log net 60000"},   {"dhcp", "log dhcp 60000"}, {"kernel", "kmsg 60000"}};
+    static const char *const names[] = {"init", "node", "admin", "console", "net", "dhcp", "trial", "crash"};
+    char request[64], before[32];
     json_t *logs = json_object();
     if (init_path == NULL) return json_null();
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        json_object_set_new(logs, parts[i].name, lines_of(admin_init_ask(init_path, parts[i].request)));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        (void)snprintf(request, sizeof request, "log %s 60000", names[i]);
+        json_object_set_new(logs, names[i], lines_of(admin_init_ask(init_path, request)));
+        (void)snprintf(before, sizeof before, "%s before", names[i]); /* earlier starts of the machine */
+        (void)snprintf(request, sizeof request, "log %s 60000", before);
+        json_object_set_new(logs, before, lines_of(admin_init_ask(init_path, request)));
+    }
+    json_object_set_new(logs, "kernel", lines_of(admin_init_ask(init_path, "kmsg 60000")));
     return json_pack("{s:o,s:o}", "status", lines_of(admin_init_ask(init_path, "status")), "logs", logs);
 }
 

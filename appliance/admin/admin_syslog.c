@@ -22,12 +22,23 @@
 
 enum { WAIT_MS = 200, LENGTH_BYTES = 8, LINE_BYTES = 1100, CLOCK_LEAD_MS = 1000 /* ring_clock_ms() begins with it */ };
 
-/* Whose logs init keeps: its name for each, and what it is called at the collector. */
+/* Whose logs init keeps: its name for each, and what it is called at the collector. What was said last before this start of the machine comes first,
+ * once: the collector may have got none of it, and why an image was given up is there. */
 static const struct kept {
     const char *request, *program;
-} kept[] = {{"log init 60000", "heraclius-init"},       {"log node 60000", "heraclius-node"}, {"log admin 60000", "heraclius-admin"},
-            {"log console 60000", "heraclius-console"}, {"log net 60000", "heraclius-net"},   {"log dhcp 60000", "heraclius-dhcp"},
-            {"kmsg 60000", "kernel"}};
+    bool before;
+} kept[] = {{"log init before 4000", "heraclius-init-before", true},
+            {"log node before 4000", "heraclius-node-before", true},
+            {"log trial before 4000", "heraclius-trial-before", true},
+            {"log crash 60000", "kernel-crash", false},
+            {"log init 60000", "heraclius-init", false},
+            {"log node 60000", "heraclius-node", false},
+            {"log admin 60000", "heraclius-admin", false},
+            {"log console 60000", "heraclius-console", false},
+            {"log net 60000", "heraclius-net", false},
+            {"log dhcp 60000", "heraclius-dhcp", false},
+            {"log trial 60000", "heraclius-trial", false},
+            {"kmsg 60000", "kernel", false}};
 enum { KEPT = sizeof kept / sizeof kept[0] };
 _Static_assert(ADMIN_SYSLOG_LOG_BYTES == 60000, "as the requests say");
 
@@ -45,6 +56,7 @@ struct admin_syslog {
     gnutls_certificate_credentials_t trusted;
     /* The thread's own */
     struct admin_syslog_mark marks[KEPT];
+    bool before_sent;         /* what was said before this start */
     gnutls_session_t session; /* NULL: no link */
     int fd;
     uint64_t again_ms, look_ms;
@@ -99,19 +111,24 @@ void admin_syslog_add(struct admin_syslog *syslog, const char *program, enum adm
 static void line_add(struct admin_syslog *syslog, const struct kept *of, const char *start, size_t count) {
     char text[LINE_BYTES];
     (void)snprintf(text, sizeof text, "%.*s", (int)(count < LINE_BYTES ? count : LINE_BYTES - 1), start);
+    if (of->before) { /* its time is of another start */
+        add(syslog, ring_clock_wall_ms(), of->program, ADMIN_SEVERITY_NOTICE, text);
+        return;
+    }
     struct admin_syslog_line line = admin_syslog_line_read(text, strcmp(of->program, "kernel") == 0);
     uint64_t wall_ms = ring_clock_wall_ms(), up_ms = ring_clock_ms() - CLOCK_LEAD_MS;
     uint64_t age_ms = line.stamped && line.since_boot_ms < up_ms ? up_ms - line.since_boot_ms : 0;
     add(syslog, age_ms < wall_ms ? wall_ms - age_ms : wall_ms, of->program, line.severity, line.text);
 }
 
-static void log_take(struct admin_syslog *syslog, size_t i) {
+/* True: init answered. */
+static bool log_take(struct admin_syslog *syslog, size_t i) {
     size_t fresh = 0;
     bool missing = false;
     char *answer = admin_init_ask(syslog->init_path, kept[i].request);
     if (answer == NULL || strncmp(answer, "ok\n", 3) != 0) {
         free(answer);
-        return;
+        return false;
     }
     const char *at = admin_syslog_fresh(&syslog->marks[i], answer + 3, strlen(answer + 3), &fresh, &missing);
     if (missing)
@@ -122,6 +139,16 @@ static void log_take(struct admin_syslog *syslog, size_t i) {
         at = line_end + 1;
     }
     free(answer);
+    return true;
+}
+
+static void logs_look(struct admin_syslog *syslog) {
+    bool answered = true;
+    for (size_t i = 0; i < KEPT; i++) {
+        if (!kept[i].before || !syslog->before_sent) answered = log_take(syslog, i) && answered;
+    }
+    syslog->before_sent = syslog->before_sent || answered;
+    syslog->look_ms = ring_clock_ms() + ADMIN_SYSLOG_LOOK_MS;
 }
 
 /* ---- the link ---- */
@@ -270,10 +297,7 @@ static void *run(void *context) {
         (void)poll(polled, 2, WAIT_MS * 2);
         if (polled[0].revents != 0 && read(syslog->wake, &drained, sizeof drained) < 0 && errno != EAGAIN) break;
         if (syslog->session != NULL && polled[1].revents != 0) link_hear(syslog);
-        if (syslog->init_path != NULL && now_ms >= syslog->look_ms) {
-            for (size_t i = 0; i < KEPT; i++) log_take(syslog, i);
-            syslog->look_ms = ring_clock_ms() + ADMIN_SYSLOG_LOOK_MS;
-        }
+        if (syslog->init_path != NULL && now_ms >= syslog->look_ms) logs_look(syslog);
         if (syslog->session == NULL && now_ms >= syslog->again_ms) link_try(syslog);
         if (syslog->session != NULL) queue_send(syslog);
     }

@@ -3,7 +3,9 @@
  * the CA that was configured, for the host that was configured, and nothing is sent without; ours is not shown.
  *
  * What is sent: the audit log (heraclius-audit), and, where there is an init to be asked, what it keeps of each program's log, of its own and of
- * the kernel's (heraclius-node, ..., kernel), looked at every ADMIN_SYSLOG_LOOK_MS. HOSTNAME is the node's name, the facility local0.
+ * the kernel's (heraclius-node, ..., kernel), looked at every ADMIN_SYSLOG_LOOK_MS; before that, once, the last lines of the start of the machine
+ * before (heraclius-init-before, -node-before, -trial-before, with their time since that start; kernel-crash, if it had crashed). HOSTNAME is the
+ * node's name, the facility local0.
  *
  * One thread of its own; whoever adds never waits. At most ADMIN_SYSLOG_QUEUE messages wait; what comes while it is full is dropped and counted, and
  * a message at that place says how many are lacking. What a program said beyond what init keeps between two looks is missing too, and said likewise,

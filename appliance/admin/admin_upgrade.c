@@ -11,7 +11,7 @@
 #include "appliance/slots/slots_trial.h"
 #include "ring/clock.h"
 
-enum { LINE_BYTES = 512, TRIAL_LOG_BYTES = 600 };
+enum { LINE_BYTES = 512 };
 
 /* ---- what init says ---- */
 
@@ -127,25 +127,32 @@ static json_t *running_json(const struct admin_slots *slots) {
                      slots->on_trial ? "trial" : "blessed", "signed", (int)slot->is_signed);
 }
 
-static json_t *other_json(const struct admin_slots *slots) {
+/* The newest line that a trial wrote into its log. */
+static void told_ask(struct trial_told *told, const char *init_path, const char *question, uint64_t number) {
+    char *log = admin_init_ask(init_path, question);
+    if (log != NULL) trial_told_read(told, log, number);
+    free(log);
+}
+
+static json_t *other_json(const struct admin_slots *slots, const char *init_path) {
+    struct trial_told told = {.text = ""};
     const struct admin_slot *slot = slots->running != 0 ? &slots->slots[SLOTS - slots->running] : NULL;
     if (slot == NULL || !slot->there) return json_null();
+    if (!slot->blessed && slot->tries_left == 0 && slot->number > 0) told_ask(&told, init_path, "log trial before 60000", slot->number);
+    char last[sizeof told.text + 64];
+    (void)snprintf(last, sizeof last, "was on trial, which said last: %s", told.text);
     const char *text = slot->blessed          ? "was kept: one can go back to it"
                        : slot->tries_left > 0 ? "was not started yet"
-                       : slot->tries_done > 0 ? "was started, and did not come so far as to be judged"
+                       : told.text[0] != '\0' ? last
+                       : slot->tries_done > 0 ? "was started, and did not come so far as to be judged: see the log \"crash\""
                                               : "was given up by its trial, or by an operator who went back from it";
     return json_pack("{s:i,s:I,s:s,s:s,s:b,s:i,s:s}", "slot", SLOTS + 1 - slots->running, "number", (json_int_t)slot->number, "label", slot->label,
                      "state", state_of(slot), "signed", (int)slot->is_signed, "tries_left", slot->tries_left, "text", text);
 }
 
-/* By the newest line that the trial wrote into its log. */
 static json_t *trial_json(const char *init_path) {
-    char ask[32];
     struct trial_told told = {.waits_for = "unknown", .text = "its trial has not said anything yet", .limit_ms = TRIAL_MS};
-    (void)snprintf(ask, sizeof ask, "log trial %d", TRIAL_LOG_BYTES);
-    char *log = admin_init_ask(init_path, ask);
-    if (log != NULL) trial_told_read(&told, log);
-    free(log);
+    told_ask(&told, init_path, "log trial 600", 0);
     return json_pack("{s:s,s:s,s:I,s:I}", "waits_for", told.waits_for, "text", told.text, "counted_ms", (json_int_t)told.counted_ms, "limit_ms",
                      (json_int_t)told.limit_ms);
 }
@@ -234,7 +241,8 @@ struct admin_answer admin_api_upgrade_seen(struct admin_request *request) {
                                    "image comes by a new disk";
     json_t *out = json_pack("{s:I,s:s?,s:s?,s:I,s:o,s:o,s:i,s:s,s:o,s:o,s:o,s:o}", "uptime_ms", (json_int_t)number_of(said, "uptime_ms"), "version",
                             version[0] != '\0' ? version : NULL, "architecture", own != 0 ? release_architecture_name(own) : NULL, "number",
-                            (json_int_t)slots.number, "running", running_json(&slots), "other", other_json(&slots), "next", slots.next, "why",
+                            (json_int_t)slots.number, "running", running_json(&slots), "other",
+                            other_json(&slots, server->init_path), "next", slots.next, "why",
                             slots.running != 0 ? "" : no_slots, "trial", slots.on_trial ? trial_json(server->init_path) : json_null(), "upload",
                             upload_json(server), "last", last_json(server), "node", node_json(server->nodes));
     free(said);

@@ -13,7 +13,7 @@
 #include "protocol/canonical.h"
 #include "protocol/card_request.h"
 
-enum { WORDS_MAX = 4, REQUEST_BYTES = 160, LOG_LINES = 20 };
+enum { WORDS_MAX = 5, REQUEST_BYTES = 160, LOG_LINES = 20 };
 
 static char node_answer[ASK_NODE_BYTES], init_answer[ASK_INIT_BYTES];
 
@@ -103,7 +103,7 @@ static const struct command {
     const char *says; /* before it is asked */
 } commands[] = {
     {.name = "status", .words = "[all]", .help = "is this node well, and why not (or enter alone)", .kind = STATUS},
-    {.name = "logs", .words = "[NAME [LINES]]", .help = "the newest lines of a program, init, kmsg (the kernel)", .kind = LOGS},
+    {.name = "logs", .words = "[NAME [before] [LINES]]", .help = "of a program, init, kmsg, crash; earlier starts", .kind = LOGS},
     {.name = "links", .words = "", .help = "network, and who is linked", .kind = VIEW, .view = console_look_links},
     {.name = "disk", .words = "", .help = "data disk and stores", .kind = VIEW, .view = console_look_disk},
     {.name = "votes", .words = "", .help = "view, heights, members", .kind = VIEW, .view = console_look_votes},
@@ -130,22 +130,24 @@ static const struct command {
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-static const char *program_names[FACT_LINES_MAX + 3];
+static const char *program_names[FACT_LINES_MAX + 4];
 
 void console_candidates_from(const struct console *console) {
     unsigned count = 0;
     program_names[count++] = "init";
     program_names[count++] = "kmsg";
+    program_names[count++] = "crash";
     for (uint32_t i = 0; i < console->facts.init.programs_count; i++) program_names[count++] = console->facts.init.programs[i].name;
     program_names[count] = NULL;
 }
 
 const char *console_candidate(const char *line, unsigned word_index, unsigned i) {
     if (word_index == 0) return i < COMMANDS ? commands[i].name : NULL;
-    if (word_index > 1) return NULL;
     while (*line == ' ') line++;
+    if (word_index == 2 && strncmp(line, "logs ", 5) == 0) return i == 0 ? "before" : NULL;
+    if (word_index > 1) return NULL;
     if (strncmp(line, "logs ", 5) == 0) return program_names[i];
-    if (strncmp(line, "restart ", 8) == 0) return program_names[i + 2]; /* these two are none */
+    if (strncmp(line, "restart ", 8) == 0) return program_names[i + 3]; /* these three are none */
     if (strncmp(line, "config ", 7) == 0) return i == 0 ? "paste" : NULL;
     if (strncmp(line, "status ", 7) == 0) return i == 0 ? "all" : NULL;
     return NULL;
@@ -168,14 +170,14 @@ static void help_show(struct console_page *page) {
 }
 
 /* The newest `lines` lines of init's answer. */
-static void log_show(const struct console *console, const char *name, unsigned lines) {
+static void log_show(const struct console *console, const char *name, bool before, unsigned lines) {
     char request[REQUEST_BYTES];
     const char *text;
     size_t count, start;
     if (strcmp(name, "kmsg") == 0)
-        snprintf(request, sizeof request, "kmsg");
+        snprintf(request, sizeof request, before ? "log crash before" : "kmsg");
     else
-        snprintf(request, sizeof request, "log %s", name);
+        snprintf(request, sizeof request, "log %s%s", name, before ? " before" : "");
     if (!init_ask(console, request, -1, ASK_MS, &text, &count)) return;
     if (count > 0 && text[count - 1] == '\n') count--;
     for (start = count; start > 0; start--) {
@@ -253,6 +255,24 @@ static void ask_run(const struct console *console, const struct command *command
     request_id_show(text, count);
 }
 
+/* If the other image was given up: what its trial said last, in an earlier start of the machine. */
+static void given_up_look(struct console *console) {
+    struct console_init *init = &console->facts.init;
+    const char *slot = init->slots[strcmp(init->slot, "1") == 0], *text = NULL;
+    char number[24], wanted[64];
+    size_t count = 0, length;
+    if (strcmp(init->slot, "0") == 0 || !strstr(slot, " unblessed tries 0 ") || sscanf(slot, "number %20[0-9] ", number) != 1) return;
+    snprintf(init->given_up, sizeof init->given_up, "its trial said nothing that is kept: it may not have come so far (logs crash)");
+    if (!init_ask(console, "log trial before 60000", -1, ASK_MS, &text, &count)) return;
+    length = (size_t)snprintf(wanted, sizeof wanted, "trial of %s waits for ", number);
+    for (const char *at; (at = memmem(text, count, wanted, length)) != NULL;) {
+        count -= (size_t)(at + length - text);
+        text = at + length;
+        const char *end = memchr(text, '\n', count), *said = memmem(text, end ? (size_t)(end - text) : count, ": ", 2);
+        if (end && said) snprintf(init->given_up, sizeof init->given_up, "%.*s", (int)(end - said - 2), said + 2);
+    }
+}
+
 static bool command_run(struct console *console, const struct command *command, char *words[WORDS_MAX], unsigned count) {
     static struct console_page page;
     unsigned width, rows;
@@ -266,7 +286,12 @@ static bool command_run(struct console *console, const struct command *command, 
         console_look_status(&console->facts, &page);
         console_page_end(&page, "(more: status all)");
         break;
-    case LOGS: log_show(console, count > 1 ? words[1] : "init", count > 2 ? lines_of(words[2]) : LOG_LINES); return true;
+    case LOGS: {
+        bool before = count > 2 && strcmp(words[2], "before") == 0;
+        unsigned number = 2u + before;
+        log_show(console, count > 1 ? words[1] : "init", before, count > number ? lines_of(words[number]) : LOG_LINES);
+        return true;
+    }
     case CONFIG:
         if (count == 2) return console_config_paste(console);
         console_look(console);
@@ -274,6 +299,7 @@ static bool command_run(struct console *console, const struct command *command, 
         break;
     case VIEW:
         console_look(console);
+        if (command->view == console_look_slots) given_up_look(console);
         command->view(&console->facts, &page);
         break;
     case ASK: ask_run(console, command, count > 1 ? words[1] : NULL); return true;
@@ -321,7 +347,10 @@ static const struct command *command_find(const char *word) {
 /* How many words may stand behind the command, and whether these do. */
 static bool words_fit(const struct command *command, char *words[WORDS_MAX], unsigned count) {
     switch (command->kind) {
-    case LOGS: return count <= 2 || (count == 3 && lines_of(words[2]) > 0);
+    case LOGS: {
+        unsigned number = 2u + (count > 2 && strcmp(words[2], "before") == 0);
+        return count <= number || (count == number + 1 && lines_of(words[number]) > 0);
+    }
     case STATUS: return count == 1 || (count == 2 && strcmp(words[1], "all") == 0);
     case ASK: return count <= 2;
     case CONFIG: return count == 1 || (count == 2 && strcmp(words[1], "paste") == 0);

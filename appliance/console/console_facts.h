@@ -73,6 +73,7 @@ struct console_init {
     char fault[FACT_TEXT_BYTES]; /* as above */
     char image[FACT_NAME_BYTES], image_hash[FACT_NAME_BYTES + 32], slot[FACT_NAME_BYTES], clock[FACT_TEXT_BYTES], disk[FACT_TEXT_BYTES];
     char slot_state[FACT_NAME_BYTES], slot_next[FACT_NAME_BYTES], slots[2][FACT_TEXT_BYTES]; /* as heraclius-slots says them; "": nothing */
+    char given_up[FACT_TEXT_BYTES]; /* why the image that does not run was; "": it was not, or nobody asked (console.c) */
     char config_text[FACT_TEXT_BYTES], watchdog[FACT_NAME_BYTES], secure_boot[FACT_NAME_BYTES];
     bool disk_free_known, config_known;
     uint64_t disk_bytes, disk_free, config_number, uptime_ms;

@@ -138,6 +138,7 @@ void console_look_slots(const struct console_facts *facts, struct console_page *
         snprintf(label, sizeof label, "slot %u", i + 1);
         slot_put(page, label, init->slots[i]);
     }
+    if (init->given_up[0]) console_page_put(page, "given up", "slot %s: %s", strcmp(init->slot, "1") == 0 ? "2" : "1", init->given_up);
     if (console_look_restart_due(init)) console_page_put(page, "next", "slot %s: a restart starts it, on trial (reboot)", init->slot_next);
     console_page_put(page, "", "A release comes by the admin console or \"heraclius upgrade\". Back to the other image: \"rollback\".");
 }

@@ -79,5 +79,7 @@ enum system_error slots_fail(struct slots *slots, struct system_fault *fault) __
 
 /* slots_job.c: one word of the above, on an appliance whose root is `root` (""). The exit code: 0, or 1 after a line on standard error. */
 int slots_job(const char *root, const char *word);
+/* Of the image that runs; 0: it has none. */
+uint64_t slots_number_read(const char *root);
 
 #endif

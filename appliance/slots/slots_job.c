@@ -80,7 +80,7 @@ static enum system_error keys_read(struct slots *slots, const char *root, struct
     return error;
 }
 
-static uint64_t number_read(const char *root) {
+uint64_t slots_number_read(const char *root) {
     struct system_fault fault;
     size_t count = 0;
     char *text = file_read(root, "/etc/heraclius/number", &count, &fault), *end = NULL;
@@ -158,7 +158,7 @@ int slots_job(const char *root, const char *word) {
     const struct fat_device device = {&fd, device_read, device_write, device_sync};
     off_t bytes = lseek(fd, 0, SEEK_END);
     enum system_error error = SYSTEM_OK;
-    slots.number = number_read(root);
+    slots.number = slots_number_read(root);
     slots.architecture = release_architecture_own();
     slots.running = running_read(root);
     if (bytes < 0) error = system_fault_set(&fault, SYSTEM_FILE_UNREADABLE, "no boot partition was given");

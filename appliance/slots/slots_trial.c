@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "appliance/setup/setup.h"
+#include "appliance/slots/slots.h"
 #include "appliance/status/ask.h"
 #include "ring/clock.h"
 
@@ -102,19 +103,30 @@ void trial_machine_read(struct trial_seen *seen, struct slots_was *was, const ch
 
 /* ---- what it says ---- */
 
+/* What keeps it from being blessed, as far as one sees. */
+static void lacking_print(char *out, size_t size, const struct trial_seen *seen, const char *fault) {
+    bool word = seen->phase[0] != '\0' && strspn(seen->phase, "abcdefghijklmnopqrstuvwxyz_") == strlen(seen->phase);
+    if (!seen->answered)
+        (void)snprintf(out, size, "the node does not answer: %.90s", fault);
+    else if (seen->up == 0)
+        (void)snprintf(out, size, "no other member is reached: is it this image's network?");
+    else
+        (void)snprintf(out, size, "the node has not voted yet%s%s", word ? ", its phase is " : "", word ? seen->phase : "");
+}
+
 void trial_told_make(struct trial_told *told, enum trial_verdict verdict, const struct trial *trial, const struct trial_seen *seen,
                      const char *fault) {
-    bool members = verdict == TRIAL_RUNS && seen->answered && seen->up == 0;
+    bool members = (verdict == TRIAL_RUNS || verdict == TRIAL_FAIL) && seen->answered && seen->up == 0;
     const char *word = verdict == TRIAL_WAITS    ? "quorum"
                        : verdict == TRIAL_WORKS  ? "work"
                        : verdict == TRIAL_PROVES ? "proof"
                        : !seen->answered         ? "node"
                        : members                 ? "members"
                                                  : "vote";
-    *told = (struct trial_told){.counted_ms = trial->counted_ms, .limit_ms = TRIAL_MS};
+    *told = (struct trial_told){.number = trial->number, .counted_ms = trial->counted_ms, .limit_ms = TRIAL_MS};
     (void)snprintf(told->waits_for, sizeof told->waits_for, "%s", word);
     char *text = told->text;
-    size_t size = sizeof told->text;
+    size_t size = sizeof told->text, used = 0;
     if (verdict == TRIAL_WAITS)
         (void)snprintf(text, size, "of %" PRIu32 " other members %" PRIu32 " are reached, %" PRIu32 " of them do not vote, %" PRIu32
                        " must: no image could vote now", seen->members - 1, seen->up, seen->mute, seen->members - seen->faults - 1);
@@ -126,27 +138,24 @@ void trial_told_make(struct trial_told *told, enum trial_verdict verdict, const 
     else if (verdict == TRIAL_BLESS)
         (void)snprintf(text, size, "%s: this image is kept",
                        seen->voted ? "the node has voted in a decision" : "the node has no vote, and is as far as it was");
-    else if (verdict == TRIAL_FAIL)
-        (void)snprintf(text, size, "the node did not vote in time: this image is given up");
-    else if (!seen->answered)
-        (void)snprintf(text, size, "the node does not answer: %.120s", fault);
-    else
-        (void)snprintf(text, size, members ? "no other member is reached: is it this image's network?" : "the node has not voted yet");
+    else {
+        if (verdict == TRIAL_FAIL) used = (size_t)snprintf(text, size, "given up: ");
+        lacking_print(text + used, size - used, seen, fault);
+    }
 }
 
-#define TOLD "trial waits for "
-
-void trial_told_print(const struct trial_told *told, char out[256]) {
-    (void)snprintf(out, 256, TOLD "%s, %" PRIu64 " of %" PRIu64 " ms counted: %s", told->waits_for, told->counted_ms, told->limit_ms, told->text);
+void trial_told_print(const struct trial_told *told, char out[TRIAL_LINE_BYTES]) {
+    (void)snprintf(out, TRIAL_LINE_BYTES, "trial of %" PRIu64 " waits for %s, %" PRIu64 " of %" PRIu64 " ms counted: %s", told->number,
+                   told->waits_for, told->counted_ms, told->limit_ms, told->text);
 }
 
 /* Each line of a log has a time in front. */
-void trial_told_read(struct trial_told *told, const char *log) {
-    for (const char *line = log; (line = strstr(line, TOLD)) != NULL; line++) {
+void trial_told_read(struct trial_told *told, const char *log, uint64_t number) {
+    for (const char *line = log; (line = strstr(line, "trial of ")) != NULL; line++) {
         struct trial_told read = {.text = ""};
-        int fields = sscanf(line, TOLD "%15[a-z], %18" SCNu64 " of %18" SCNu64 " ms counted: %159[^\n]", read.waits_for, &read.counted_ms,
-                            &read.limit_ms, read.text);
-        if (fields == 4) *told = read;
+        int fields = sscanf(line, "trial of %20" SCNu64 " waits for %15[a-z], %18" SCNu64 " of %18" SCNu64 " ms counted: %159[^\n]", &read.number,
+                            read.waits_for, &read.counted_ms, &read.limit_ms, read.text);
+        if (fields == 5 && (number == 0 || read.number == number)) *told = read;
     }
 }
 
@@ -181,9 +190,9 @@ static void wish(const char *path, const char *what) {
 
 int trial_run(const char *root) {
     enum { SAY_AGAIN = 5 };
-    char node[SETUP_PATH_BYTES], init[SETUP_PATH_BYTES], fault[ASK_FAULT_BYTES] = "", line[256];
+    char node[SETUP_PATH_BYTES], init[SETUP_PATH_BYTES], fault[ASK_FAULT_BYTES] = "", line[TRIAL_LINE_BYTES];
     struct system_fault long_root;
-    struct trial trial = {0};
+    struct trial trial = {.number = slots_number_read(root)};
     struct trial_told told, before = {.text = ""};
     struct slots_was was = {0};
     if (!setup_path(node, root, "/run/node/control.sock", &long_root) || !setup_path(init, root, "/run/init/control.sock", &long_root)) return 2;

@@ -25,6 +25,7 @@
 #include "appliance/slots/slots_was.h"
 
 enum { TRIAL_MS = 300000, TRIAL_PROOF_MS = 60000, TRIAL_LOOK_MS = 2000, TRIAL_STEP_MS_MAX = 10000, TRIAL_AHEAD_MAX = 64 };
+enum { TRIAL_LINE_BYTES = 320 };
 enum { TRIAL_WORK_MS = 4 * 3600 * 1000 }; /* 0.8 million keys are opened in a second: far beyond the largest machine */
 
 enum trial_verdict { TRIAL_RUNS, TRIAL_WAITS, TRIAL_WORKS, TRIAL_PROVES, TRIAL_BLESS, TRIAL_FAIL };
@@ -39,6 +40,7 @@ struct trial_seen {
 };
 
 struct trial {
+    uint64_t number;     /* of the image that is on trial; 0: not known */
     uint64_t seen_ms;    /* of the last look; 0: none yet */
     uint64_t counted_ms; /* how much of TRIAL_MS is used up */
     uint64_t proven_ms;  /* how long on end it has been as far as the one before */
@@ -54,8 +56,10 @@ bool trial_seen_read(struct trial_seen *seen, const char *text, uint64_t count);
 /* init's answer to `status`: sets seen->unconfigured, and *was. */
 void trial_machine_read(struct trial_seen *seen, struct slots_was *was, const char *text);
 
-/* What the trial says in its log, a line; the admin console and the serial console read it there. */
+/* What the trial says in its log, a line with the image's number; the admin console and the serial console read it there, also after the image was
+ * given up and the other one runs ("log trial before" of init). The last line of one that was given up says what it lacked. */
 struct trial_told {
+    uint64_t number;
     char waits_for[16]; /* vote, quorum, members, node, work, proof; unknown */
     char text[160];
     uint64_t counted_ms, limit_ms;
@@ -63,9 +67,9 @@ struct trial_told {
 void trial_told_make(struct trial_told *told, enum trial_verdict verdict, const struct trial *trial, const struct trial_seen *seen,
                      const char *fault);
 /* The line, without its end. */
-void trial_told_print(const struct trial_told *told, char out[256]);
-/* The newest such line of a log; without one *told stays. */
-void trial_told_read(struct trial_told *told, const char *log);
+void trial_told_print(const struct trial_told *told, char out[TRIAL_LINE_BYTES]);
+/* The newest such line of a log, of that image if `number` is not 0; without one *told stays. */
+void trial_told_read(struct trial_told *told, const char *log, uint64_t number);
 
 /* The process: looks until init has done what it asks for, which ends it. `root` is put before the paths of the two sockets. */
 int trial_run(const char *root);

@@ -299,27 +299,48 @@ static void what_the_trial_says_is_read_again(void **state) {
     static const struct {
         enum trial_verdict verdict;
         struct trial_seen seen;
-        const char *word;
-    } cases[] = {{TRIAL_RUNS, {0}, "node"},
-                 {TRIAL_RUNS, {.answered = true, .members = 4, .faults = 1, .up = 2}, "vote"},
-                 {TRIAL_RUNS, {.answered = true, .members = 4, .faults = 1}, "members"},
-                 {TRIAL_WAITS, {.answered = true, .members = 4, .faults = 1, .up = 1}, "quorum"},
-                 {TRIAL_WORKS, {.answered = true, .members = 4, .faults = 1, .phase = "restoring", .progress = 5}, "work"},
-                 {TRIAL_PROVES, {.answered = true, .members = 4, .faults = 1, .up = 1}, "proof"}};
+        const char *word, *text;
+    } cases[] = {{TRIAL_RUNS, {0}, "node", "the node does not answer: a fault: of, 5 of 6 ms counted: x"},
+                 {TRIAL_RUNS, {.answered = true, .members = 4, .faults = 1, .up = 2}, "vote", "the node has not voted yet"},
+                 {TRIAL_RUNS, {.answered = true, .members = 4, .faults = 1, .up = 2, .phase = "catching_up"}, "vote",
+                  "the node has not voted yet, its phase is catching_up"},
+                 {TRIAL_RUNS, {.answered = true, .members = 4, .faults = 1, .up = 2, .phase = "x\ny"}, "vote", "the node has not voted yet"},
+                 {TRIAL_RUNS, {.answered = true, .members = 4, .faults = 1}, "members", "no other member is reached: is it this image's network?"},
+                 {TRIAL_WAITS, {.answered = true, .members = 4, .faults = 1, .up = 1}, "quorum",
+                  "of 3 other members 1 are reached, 0 of them do not vote, 2 must: no image could vote now"},
+                 {TRIAL_WORKS, {.answered = true, .members = 4, .faults = 1, .phase = "restoring", .progress = 5}, "work",
+                  "the node is restoring and gets further (progress 5)"},
+                 {TRIAL_PROVES, {.answered = true, .members = 4, .faults = 1, .up = 1}, "proof",
+                  "its node has no vote, as before: for 0 of 60 s it has been as far as under the image before"},
+                 {TRIAL_FAIL, {0}, "node", "given up: the node does not answer: a fault: of, 5 of 6 ms counted: x"},
+                 {TRIAL_FAIL, {.answered = true, .members = 4, .faults = 1}, "members",
+                  "given up: no other member is reached: is it this image's network?"},
+                 {TRIAL_FAIL, {.answered = true, .members = 4, .faults = 1, .up = 3, .phase = "recovering"}, "vote",
+                  "given up: the node has not voted yet, its phase is recovering"}};
     trial.counted_ms = 12000;
+    trial.number = UINT64_MAX;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct trial_told told, read = {.waits_for = "unknown"};
-        char line[256], log[600];
+        char line[TRIAL_LINE_BYTES], log[900];
         trial_told_make(&told, cases[i].verdict, &trial, &cases[i].seen, "a fault: of, 5 of 6 ms counted: x");
         trial_told_print(&told, line);
-        (void)snprintf(log, sizeof log, "[    1.000] trial waits for vote, 1 of 300000 ms counted: old\n[   13.500] %s\n[   14.000] more\n", line);
-        trial_told_read(&read, log);
+        (void)snprintf(log, sizeof log,
+                       "[    1.000] trial of 7 waits for vote, 1 of 300000 ms counted: old\n[   13.500] %s\n[   14.000] more\n"
+                       "[    2.000] trial of 8 waits for node, 2 of 300000 ms counted: a later image\n",
+                       line);
+        trial_told_read(&read, log, UINT64_MAX);
         assert_string_equal(read.waits_for, cases[i].word);
-        assert_string_equal(read.text, told.text);
-        assert_true(read.counted_ms == 12000 && read.limit_ms == TRIAL_MS);
+        assert_string_equal(read.text, cases[i].text);
+        assert_true(read.counted_ms == 12000 && read.limit_ms == TRIAL_MS && read.number == UINT64_MAX);
+        trial_told_read(&read, log, 7);
+        assert_string_equal(read.text, "old");
+        trial_told_read(&read, log, 0);
+        assert_string_equal(read.text, "a later image");
+        trial_told_read(&read, log, 9);
+        assert_string_equal(read.text, "a later image");
     }
     struct trial_told none = {.waits_for = "unknown", .counted_ms = 5};
-    trial_told_read(&none, "[   1.000] trial waits for the end\ntrial waits for vote, x of 5 ms counted: y\n");
+    trial_told_read(&none, "[   1.000] trial of 1 waits for the end\ntrial of 1 waits for vote, x of 5 ms counted: y\n", 0);
     assert_true(strcmp(none.waits_for, "unknown") == 0 && none.counted_ms == 5);
 }
 

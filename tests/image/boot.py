@@ -146,6 +146,11 @@ def second_boot(cases, folder, out, disk):
         console = Console(m)
         status = console.until("program.node", "^up ", 20)
         cases.case("the disk is kept", status["disk"] == "vda" and not status["stage.disk"].endswith("new"), status)
+        node, init, now = (console.ask(f"log {words}") for words in ("node before", "init before 400", "log node"))
+        good = sum("standin: own file done" in line for line in node) == 2 and "going down" in init[-1] and len(init) > 3
+        cases.case("what the programs and init said in the start before can be read", good, (node, init))
+        cases.case("nothing of it is taken for this start's, and no crash is known", console.ask("log crash") == ["ok"] and
+                   console.ask("log crash before") == ["ok"] and not any("going down" in line for line in console.ask("log init")), now)
         cases.case("and so is the configuration", status.get("config_number") == "4" and status["program.node"].startswith("up "), status)
         m.send(b"reboot sure\n")
         cases.case("reboot ends in order", m.ended(30) and b"rebooting" in m.text, m.last(800))

@@ -3,7 +3,8 @@
 stood in for, by the contract (tests/image/voter.c).
 
 A release is taken over the network, handed to init, written to the other slot, started on trial, blessed once its node voted. A foreign one is
-refused. An image that does not come up is started twice, then the old one comes back by itself.
+refused. An image that does not come up is started twice, then the old one comes back by itself; of one that is given up the last words of its trial
+can be read.
 
   upgrade.py short    no machine, since each start by UEFI takes its time: a UKI as it is made, its release, and what it says of itself
   upgrade.py long     all of it
@@ -60,8 +61,9 @@ class Images:
                        check=True)
         for name in ("heraclius-console", "heraclius-setup"):
             shutil.copy(os.path.join(TOP, boot.STANDIN), f"{self.programs}/{name}")
-        for name in ("heracliusd", "heraclius-admin"):
-            subprocess.run(["gcc", "-std=c17", "-D_GNU_SOURCE", "-O2", f"-DPORT={port}", "-o", f"{self.programs}/{name}",
+        os.makedirs(f"{folder}/mute")
+        for name, votes in ((f"{self.programs}/heracliusd", 1), (f"{self.programs}/heraclius-admin", 1), (f"{folder}/mute/heracliusd", 0)):
+            subprocess.run(["gcc", "-std=c17", "-D_GNU_SOURCE", "-O2", f"-DPORT={port}", f"-DVOTES={votes}", "-o", name,
                             os.path.join(TOP, "tests/image/voter.c")], check=True)
         with open(f"{folder}/ends.c", "w") as file:
             file.write("int main(void) { return 1; }\n")
@@ -71,10 +73,10 @@ class Images:
     def key(self, name):
         return re.match(r"owner (\S+)", operator.command("node", "owner", "--name", name, "--out", self.folder)).group(1)
 
-    def make(self, number, init="build/gcc/init", only="uki"):
+    def make(self, number, init="build/gcc/init", only="uki", node=None):
         out = f"{self.folder}/{number}"
         words = [os.path.join(TOP, "image/build"), "--cache", os.environ.get("IMAGE_CACHE", "build/image"), "--out", out, "--init", init, "--node",
-                 f"{self.programs}/heracliusd", "--level", "3", "--number", str(number), "--owner", self.owner]
+                 node or f"{self.programs}/heracliusd", "--level", "3", "--number", str(number), "--owner", self.owner]
         for path in [f"{self.programs}/heraclius-{name}" for name in ("admin", "console", "setup")] + ["build/gcc/heraclius-net",
                                                                                                           "build/gcc/heraclius-slots"]:
             words += ["--program", path]
@@ -172,6 +174,29 @@ def falls_back(c, host):
         c.case("rollback alone says what it costs", cost[0].startswith("error ") and "rollback sure" in cost[0], cost)
 
 
+def gives_up(c, host, sender, images):
+    """An image that comes up and does not vote. Its trial would give it up after 300 s; here the operator says the word."""
+    with host.machine() as m:
+        console = up(m)
+        answer = offered(console, sender, images.release(1003, node=f"{images.folder}/mute/heracliusd"), 0)
+        c.case("an image whose node will not vote is taken", answer == "ok", answer)
+        reboots(c, console, "reboot")
+    with host.machine() as m:
+        console = up(m)
+        status, end = console.until("slot_state", "trial", 60), m.seconds() + 60
+        while (said := console.ask("log trial 2000")) and "has not voted yet" not in said[-1] and m.seconds() < end:
+            time.sleep(0.5)
+        c.case("it is on trial, and says what it waits for", status.get("image_number") == "1003" and "trial of 1003 waits for vote" in said[-1],
+               (status, said))
+        reboots(c, console, "fail")
+    with host.machine() as m:
+        console = up(m)
+        status = console.until("slot", "2", 60)
+        before, now = console.ask("log trial before"), console.ask("log trial")
+        c.case("the one before runs again, and has what the other's trial said last", status.get("image_number") == "1001" and now == ["ok"] and
+               "trial of 1003 waits for vote" in before[-1], (status, before, now))
+
+
 def shown(c, images):
     release = images.release(1001)
     said = operator.command("image", "verify", f"{images.folder}/1001/team.release", "--key", images.owner)
@@ -190,6 +215,7 @@ def main():
             first(c, host, sender, images)
             second(c, host, sender, images)
             falls_back(c, host)
+            gives_up(c, host, sender, images)
         else:
             shown(c, images)
     except (vm.Failed, operator.Refused) as fault:

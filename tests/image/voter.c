@@ -1,7 +1,8 @@
 /*
  * Stand-ins for a test of upgrades, by name:
  *
- *   heracliusd        a node by the contract (spec/appliance.md A-24), one of four whose others are up: it votes when it is asked to decide
+ *   heracliusd        a node by the contract (spec/appliance.md A-24), one of four whose others are up: it votes when it is asked to decide; with
+ *                     VOTES=0 it never does
  *   heraclius-admin   has a release sent by the host (10.0.2.2, PORT), hands it to init, and says what init said
  */
 #include <arpa/inet.h>
@@ -14,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static _Noreturn void node(void) {
+static _Noreturn void node(bool votes) {
     struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/run/node/control.sock"};
     bool voted = false;
     char line[4096];
@@ -26,7 +27,7 @@ static _Noreturn void node(void) {
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         ssize_t count = fd < 0 ? -1 : recv(fd, line, sizeof line - 1, 0);
         line[count > 0 ? count : 0] = '\0';
-        voted = voted || strstr(line, "decide");
+        voted = voted || (votes && strstr(line, "decide"));
         int bytes = snprintf(
             line, sizeof line,
             "{\"member\":0,\"members\":4,\"faults\":1,\"voted\":%s,\"members_seen\":[{\"member\":1,\"up\":true},{\"member\":2,\"up\":true}]}\n",
@@ -75,7 +76,7 @@ static void hand(int file) {
 int main(int count, char **words) {
     (void)count;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
-    if (strstr(words[0], "heracliusd")) node();
+    if (strstr(words[0], "heracliusd")) node(VOTES);
     for (;;) {
         int file = open("/data/admin/release", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (fetched(file)) hand(file);

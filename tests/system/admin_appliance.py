@@ -34,7 +34,8 @@ class Init:
     """init's socket, with logs that grow."""
 
     def __init__(self, path):
-        self.asked, self.logs = [], {"node": "", "admin": "", "init": "[    1.000] Heraclius appliance\n", "console": "", "dhcp": ""}
+        self.asked, self.logs = [], {"node": "", "admin": "", "init": "[    1.000] Heraclius appliance\n", "console": "", "dhcp": "", "crash": "",
+                                   "trial before": "[  300.000] trial of 7 waits for node, 1 of 1 ms counted: given up: error\n"}
         self.kmsg, self.status = "<3>[    0.500000] a fault of the kernel's\n", "disk=/dev/vda\ndisk_free=5\n"
         self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.listening.bind(path)
@@ -47,8 +48,11 @@ class Init:
             with peer:
                 words = peer.recv(512).decode().split()
                 self.asked.append(" ".join(words))
-                text = self.kmsg if words[0] == "kmsg" else self.logs.get(words[1], "") if words[0] == "log" else self.status
+                text = self.kmsg if words[0] == "kmsg" else self.log(words) if words[0] == "log" else self.status
                 peer.sendall(b"ok\n" + text.encode()[-60000:])
+
+    def log(self, words):
+        return self.logs.get(f"{words[1]} before" if words[2:3] == ["before"] else words[1], "")
 
 
 class Node:
@@ -256,6 +260,10 @@ def syslog(cases, machines, service, init, client, base, pins):
     time.sleep(3)
     once = [m for m in collector.messages if "store_failed" in m]
     cases.case("each line once", len(once) == 1, once)
+    before = [MESSAGE.fullmatch(m) for m in collector.messages if "given up: error" in m]
+    cases.case("and once what the start of the machine before said last, with its time there", len(before) == 1 and before[0] and
+               before[0].group(1, 3, 4) == ("133", "heraclius-trial-before", "[  300.000] trial of 7 waits for node, 1 of 1 ms counted: "
+                                                                             "given up: error"), (before, init.asked[-20:]))
     collector.close()
     init.logs["node"] += "".join(f"[    3.000] {i:05}\n" for i in range(3000))
 
@@ -404,7 +412,9 @@ def support(cases, machines, service, client, secret):
     bundle = json.loads(text) if code == 200 else {}
     wanted = {"format", "made_ms", "versions", "machine", "clusters", "faults", "nodes", "metrics", "evidence", "exposure", "configuration", "syslog",
               "history", "audit"}
-    good = set(bundle) == wanted and bundle["machine"]["logs"]["node"] and "disk_free=5" in bundle["machine"]["status"]
+    logs = bundle["machine"]["logs"] if bundle else {}
+    whole = logs and logs["node"] and "crash" in logs and logs["trial before"][0].endswith("given up: error")
+    good = set(bundle) == wanted and whole and "disk_free=5" in bundle["machine"]["status"]
     good = good and bundle["evidence"][0]["files"][0]["file"].startswith("two_commits") and "listen 127" in bundle["configuration"]["admin_conf"]
     cases.case("one download has all parts", good and "attachment" in client.headers.get("content-disposition", ""), (code, text[:500]))
     for name in ("data/node/node.key", "data/admin/tls.key", "data/public/admin.pem"):

@@ -52,8 +52,11 @@ class Init:
                     os.close(fd)
 
     def answer(self, words, release):
+        if words[:3] == ["log", "trial", "before"]:
+            return (b"ok\n[  300.000] trial of 102 waits for members, 300000 of 300000 ms counted: given up: no other member is reached\n"
+                    b"[    9.000] trial of 90 waits for vote, 1 of 300000 ms counted: another one\n")
         if words[0] == "log":
-            return b"ok\n[    1.000] trial waits for quorum, 12000 of 300000 ms counted: 0 of 3 other members are reached\n"
+            return b"ok\n[    1.000] trial of 102 waits for quorum, 12000 of 300000 ms counted: 0 of 3 other members are reached\n"
         if words[0] == "status":
             return b"ok\nuptime_ms=5000\nimage_version=test 1\n" + self.status.encode()
         self.asked.append(" ".join(words))
@@ -315,6 +318,9 @@ def rollback(cases, admin, own, init, machine):
     seen = own.get()
     cases.case("then the other one was given up, and it is said", seen["running"]["number"] == 100 and seen["other"]["state"] == "given-up" and
                seen["next"] == 1, seen)
+    cases.case("and why, by the last line of its own trial in an earlier start", seen["other"]["text"] ==
+               "was on trial, which said last: given up: no other member is reached", seen["other"])
+    fits(cases, admin, seen, "an image that was given up")
     init.status = ""
     seen = own.get()
     cases.case("a machine without slots says why", seen["running"] is None and seen["other"] is None and "boot partition" in seen["why"], seen)

@@ -423,7 +423,28 @@ def logs(cases):
         cases.case("an empty log is said to be one", "(empty)" in s.console.do("logs", "c0-n1> "))
         cases.case("no such count of lines", "usage" in s.console.do("logs node 0", "c0-n1> ") and "usage" in s.console.do("logs node 4x", "c0-n1> "))
         s.init.answers["log nobody"] = "error no program nobody\n"
+        s.init.answers["log node before"] = "ok\n[    1.000] of the start before\n[    2.000] and its end\n"
+        shown = s.console.do("logs node before 1", "c0-n1> ")
+        cases.case("what earlier starts wrote", "and its end" in shown and "of the start before" not in shown, shown)
+        s.init.answers["log crash before"] = "ok\n[    0.100] Panic#1 Part1\n"
+        cases.case("of the kernel, if it had crashed", "Panic#1" in s.console.do("logs kmsg before", "c0-n1> "))
+        wrong = [words for words in ("after", "before 0", "before 5 5", "5 before") if "usage" not in s.console.do(f"logs node {words}", "c0-n1> ")]
+        cases.case("no such word", not wrong, wrong)
         cases.case("no such log", "init refuses: no program nobody" in s.console.do("logs nobody", "c0-n1> "))
+
+
+def given_up(cases):
+    with Stage() as s:
+        s.console.until("c0-n1> ")
+        s.init.text = INIT.replace("slot=a", "slot=1").replace("unblessed tries 2 done 0", "unblessed tries 0 done 1")
+        s.init.answers["log trial before 60000"] = ("ok\n[  9.000] trial of 8 waits for node, 9000 of 300000 ms counted: early\n"
+                                                    "[300.000] trial of 8 waits for members, 300000 of 300000 ms counted: given up: no other: none\n"
+                                                    "[  1.000] trial of 9 waits for vote, 1000 of 300000 ms counted: another image\n")
+        shown = s.console.do("slots", "c0-n1> ")
+        cases.case("why an image was given up: what its own trial said last", "given up   slot 2: given up: no other: none" in shown and
+                   "early" not in shown and "another image" not in shown, shown)
+        s.init.answers["log trial before 60000"] = "ok\n"
+        cases.case("nothing is kept of it: that is said", "its trial said nothing that is kept" in s.console.do("slots", "c0-n1> "))
 
 
 def editing(cases):
@@ -597,6 +618,7 @@ def main():
     bombs(cases)
     actions(cases)
     logs(cases)
+    given_up(cases)
     editing(cases)
     pastes(cases, randoms)
     noise(cases, randoms, (16 if is_long(sys.argv) else 1) << 20)
