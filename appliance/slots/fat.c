@@ -213,6 +213,10 @@ struct scan {
     struct fat *fat;
     uint32_t folders[FAT_FOLDERS_MAX], count;
     uint64_t again; /* clusters that may be walked for second names yet */
+    /* what is left out; NULL: nothing */
+    uint32_t now, without;
+    fat_each_function *function;
+    void *context;
 };
 
 /* A second name is of the whole file: its chain has as many clusters. */
@@ -250,6 +254,7 @@ static void chain_reach(struct scan *scan, uint32_t first, uint64_t clusters) {
 static bool scan_file(void *context, const struct fat_file *file) {
     struct scan *scan = context;
     struct fat *fat = scan->fat;
+    if (scan->function && scan->now == scan->without && scan->function(scan->context, file)) return true;
     if (!file->folder) {
         chain_reach(scan, file->first, ((uint64_t)file->bytes + fat_cluster_bytes(fat) - 1) / fat_cluster_bytes(fat));
         return true;
@@ -272,14 +277,35 @@ static void folder_reach(struct fat *fat, uint32_t first) {
     fat->damaged = true;
 }
 
-void fat_scan(struct fat *fat) {
-    struct scan scan = {.fat = fat, .folders = {fat->root}, .count = 1, .again = 4 * (uint64_t)fat->clusters};
+static void scan_all(struct scan *scan) {
+    struct fat *fat = scan->fat;
     memset(fat->used, 0, fat->clusters);
     fat->damaged = false;
-    for (uint32_t i = 0; i < scan.count && !fat->damaged; i++) {
-        folder_reach(fat, scan.folders[i]);
-        if (!fat->damaged && !fat_each(fat, scan.folders[i], scan_file, &scan)) fat->damaged = true;
+    scan->folders[0] = fat->root;
+    scan->count = 1;
+    scan->again = 4 * (uint64_t)fat->clusters;
+    for (uint32_t i = 0; i < scan->count && !fat->damaged; i++) {
+        scan->now = scan->folders[i];
+        folder_reach(fat, scan->now);
+        if (!fat->damaged && !fat_each(fat, scan->now, scan_file, scan)) fat->damaged = true;
     }
+}
+
+void fat_scan(struct fat *fat) {
+    struct scan scan = {.fat = fat};
+    scan_all(&scan);
+}
+
+const char *fat_fault(const struct fat *fat) {
+    return fat->damaged ? "is damaged: check it with fsck.vfat on another machine" : NULL;
+}
+
+const char *fat_fault_without(struct fat *fat, uint32_t folder, fat_each_function *function, void *context) {
+    struct scan scan = {.fat = fat, .without = folder, .function = function, .context = context};
+    scan_all(&scan);
+    const char *fault = fat_fault(fat);
+    fat_scan(fat);
+    return fault;
 }
 
 /* ---- open ---- */

@@ -54,12 +54,13 @@ struct fat_file {
 /* NULL, or why not. On NULL fat_close() is due. */
 const char *fat_open(struct fat *fat, const struct fat_device *device, uint64_t bytes) __attribute__((warn_unused_result));
 void fat_close(struct fat *fat);
-/* NULL, or that it is damaged. */
-const char *fat_fault(const struct fat *fat) __attribute__((warn_unused_result));
 
 /* Each entry of a folder (its first cluster), until the function says false. False: the folder cannot be read. */
 typedef bool fat_each_function(void *context, const struct fat_file *file);
 bool fat_each(struct fat *fat, uint32_t folder, fat_each_function *function, void *context) __attribute__((warn_unused_result));
+/* NULL, or that it is damaged; and that it would be without the files of a folder of which the function says true. */
+const char *fat_fault(const struct fat *fat) __attribute__((warn_unused_result));
+const char *fat_fault_without(struct fat *fat, uint32_t folder, fat_each_function *function, void *context) __attribute__((warn_unused_result));
 /* By name in a folder; letters' case does not count. */
 bool fat_find(struct fat *fat, uint32_t folder, const char *name, struct fat_file *file) __attribute__((warn_unused_result));
 bool fat_read(struct fat *fat, const struct fat_file *file, uint64_t at, void *out, size_t count) __attribute__((warn_unused_result));

@@ -10,12 +10,7 @@
 enum { DAY_ZERO = 0x21 /* 1 January 1980: clocks are not asked */, BUFFER_BYTES = 1 << 16, INFO_FREE = 488, INFO_NEXT = 492, OWN_ENTRIES_MAX = 6,
        SHORT_NUMBERS = 1000 };
 
-static const char no_write[] = "cannot be written", no_room[] = "has no room",
-                  is_damaged[] = "is damaged: check it with fsck.vfat on another machine";
-
-const char *fat_fault(const struct fat *fat) {
-    return fat->damaged ? is_damaged : NULL;
-}
+static const char no_write[] = "cannot be written", no_room[] = "has no room";
 
 static bool put(struct fat *fat, uint64_t at, const void *bytes, size_t count) {
     return fat->device.write(fat->device.context, at, bytes, count);
@@ -72,7 +67,7 @@ static bool allocate(const struct fat *fat, uint32_t *chain, uint32_t count) {
 const char *fat_tidy(struct fat *fat) {
     uint8_t info[FAT_SECTOR];
     uint32_t free_count = 0;
-    if (fat->damaged) return is_damaged;
+    if (fat->damaged) return fat_fault(fat);
     for (uint32_t c = CLUSTER_FIRST; c < fat->clusters; c++) {
         if (is_free(fat, c) && fat_next(fat, c) != 0) table_set(fat, c, 0);
         free_count += is_free(fat, c);
@@ -180,7 +175,7 @@ static uint32_t entries_make(struct fat *fat, uint32_t folder, const char *name,
 /* One cluster more at the end of a folder, with these entries in it: they appear by the write that links it. */
 static const char *folder_grow(struct fat *fat, uint32_t last, const uint8_t *entries, uint32_t count) {
     uint32_t cluster;
-    if (fat->damaged) return is_damaged;
+    if (fat->damaged) return fat_fault(fat);
     if (!allocate(fat, &cluster, 1)) return no_room;
     uint8_t *content = calloc(1, fat_cluster_bytes(fat));
     if (!content) return "no memory";
@@ -211,7 +206,7 @@ static const char *place_at_end(struct fat *fat, struct fat_walk *walk, uint64_t
     uint64_t next_at;
     uint32_t last = walk->cluster;
     bool fits = end + count <= EACH, more = fat_walk_sector(fat, walk, &next_at);
-    if (walk->broken) return is_damaged;
+    if (walk->broken) return "cannot be read";
     if (!fits) memcpy(next, entries, (size_t)count * FAT_ENTRY);
     if (more && (!fits || end + count == EACH) && !(put(fat, next_at, next, sizeof next) && sync_all(fat))) return no_write;
     if (!more && !fits) {
@@ -241,7 +236,7 @@ static const char *place(struct fat *fat, uint32_t folder, const uint8_t *entrie
         }
         if (end < EACH) return place_at_end(fat, &walk, at, sector, end, entries, count);
     }
-    return walk.broken ? is_damaged : folder_grow(fat, walk.cluster, entries, count);
+    return walk.broken ? "cannot be read" : folder_grow(fat, walk.cluster, entries, count);
 }
 
 /* ---- files ---- */
@@ -269,7 +264,7 @@ const char *fat_put(struct fat *fat, uint32_t folder, const char *name, uint32_t
     uint8_t entries[OWN_ENTRIES_MAX * FAT_ENTRY];
     uint32_t each = fat_cluster_bytes(fat), clusters = (uint32_t)(((uint64_t)bytes + each - 1) / each);
     struct fat_file file;
-    if (fat->damaged) return is_damaged;
+    if (fat->damaged) return fat_fault(fat);
     if (!name_valid(name) || bytes == 0 || fat_find(fat, folder, name, &file)) return "has that name already";
     uint32_t *chain = malloc(clusters * sizeof *chain);
     const char *fault = chain ? NULL : "no memory";
@@ -322,7 +317,7 @@ const char *fat_rename(struct fat *fat, uint32_t folder, const struct fat_file *
         return put(fat, at, sector, sizeof sector) && sync_all(fat) ? NULL : no_write;
     }
     /* What looks unused in this folder may be another file's. */
-    if (fat->damaged) return is_damaged;
+    if (fat->damaged) return fat_fault(fat);
     uint32_t count = entries_make(fat, folder, name, file->first, file->bytes, entries);
     const char *fault = count ? place(fat, folder, entries, count) : no_room;
     return fault ? fault : fat_erase(fat, file);

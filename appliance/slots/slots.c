@@ -306,19 +306,28 @@ struct erasing {
     bool found;
 };
 
-static bool erase_look(void *context, const struct fat_file *file) {
-    struct erasing *erasing = context;
+/* Of a slot, or, 0, of an unfinished upload. */
+static bool is_of(int slot, const struct fat_file *file) {
     int left, done;
     char record[NAME_BYTES], was[NAME_BYTES];
-    (void)snprintf(record, sizeof record, "slot%d.rel", erasing->slot);
-    (void)snprintf(was, sizeof was, "slot%d.was", erasing->slot);
-    bool of_slot = slots_name_parse(file->name, &left, &done) == erasing->slot || strcasecmp(file->name, record) == 0 ||
-                   strcasecmp(file->name, was) == 0;
-    bool is = erasing->slot ? of_slot : strcasecmp(file->name, NEW_NAME) == 0;
-    if (!is || file->folder) return true;
+    if (file->folder) return false;
+    if (slot == 0) return strcasecmp(file->name, NEW_NAME) == 0;
+    (void)snprintf(record, sizeof record, "slot%d.rel", slot);
+    (void)snprintf(was, sizeof was, "slot%d.was", slot);
+    return slots_name_parse(file->name, &left, &done) == slot || strcasecmp(file->name, record) == 0 || strcasecmp(file->name, was) == 0;
+}
+
+static bool erase_look(void *context, const struct fat_file *file) {
+    struct erasing *erasing = context;
+    if (!is_of(erasing->slot, file)) return true;
     erasing->file = *file;
     erasing->found = true;
     return false;
+}
+
+static bool goes(void *context, const struct fat_file *file) {
+    const int *slot = context;
+    return is_of(0, file) || (*slot != 0 && is_of(*slot, file));
 }
 
 /* Every name of a slot, and its record. */
@@ -334,12 +343,21 @@ static const char *erase_all(struct slots *slots, int slot) {
     return "has the same name again and again";
 }
 
+/* What is damaged is what this upgrade writes anew: the unfinished upload, or else the other slot too. It goes. */
+static const char *heal(struct slots *slots, int to) {
+    int none = 0;
+    const char *text = fat_fault(&slots->fat);
+    if (!text || fat_fault_without(&slots->fat, slots->folder, goes, &none) == NULL) return erase_all(slots, 0);
+    if (fat_fault_without(&slots->fat, slots->folder, goes, &to) != NULL) return text;
+    text = erase_all(slots, 0);
+    return text ? text : erase_all(slots, to);
+}
+
 /* Room for a UKI of so many bytes, its record, slotN.was, and one cluster more for the folder. The other slot is emptied only where that helps. */
 static const char *room_make(struct slots *slots, int to, uint64_t bytes) {
     const struct slot *other = &slots->slots[to - 1];
     uint64_t each = (uint64_t)slots->fat.cluster_sectors * FAT_SECTOR, wanted = (bytes + each - 1) / each * each + 3 * each;
-    const char *text = fat_fault(&slots->fat);
-    if (!text) text = erase_all(slots, 0);
+    const char *text = heal(slots, to);
     if (text || fat_room(&slots->fat) >= wanted) return text;
     uint64_t emptied = other->there ? (other->file.bytes + each - 1) / each * each + 2 * each : 0;
     if (!other->twice && fat_room(&slots->fat) + emptied < wanted) return "has no room for it, even with the other slot empty";

@@ -503,10 +503,10 @@ static void a_damaged_partition_takes_no_new_name(void **state) {
 }
 
 /* Two files share a cluster, which a walk through the folder does not show. */
-static void share_make(struct boot_disk *disk) {
+static void share_make(struct boot_disk *disk, const char *whole, const char *torn) {
     struct boot_folder folder;
     boot_disk_look(disk, &folder);
-    const struct boot_file *one = boot_folder_find(&folder, "heraclius-1.efi"), *two = boot_folder_find(&folder, "heraclius-2+2.efi");
+    const struct boot_file *one = boot_folder_find(&folder, whole), *two = boot_folder_find(&folder, torn);
     assert_true(one && two);
     for (unsigned table = 0; table < 2; table++) {
         uint8_t *entry = disk->bytes + (8 + table * 16) * 512 + (size_t)two->first * 4;
@@ -522,7 +522,8 @@ static void an_upgrade_of_a_damaged_partition_changes_nothing(void **state) {
     static struct boot_upload upload;
     disk_new(&disk, 0);
     file_put(&disk, "heraclius-2+2.efi", 9);
-    share_make(&disk);
+    file_put(&disk, "another-image.efi", 1);
+    share_make(&disk, "heraclius-1.efi", "another-image.efi");
     uint8_t *before = malloc(BOOT_DISK_BYTES);
     assert_non_null(before);
     memcpy(before, disk.bytes, BOOT_DISK_BYTES);
@@ -530,6 +531,24 @@ static void an_upgrade_of_a_damaged_partition_changes_nothing(void **state) {
     assert_string_equal(refusal(&disk, &upload), "file-unreadable");
     assert_memory_equal(disk.bytes, before, BOOT_DISK_BYTES); /* above all, the other slot is there */
     free(before);
+    boot_disk_free(&disk);
+}
+
+static void a_damaged_slot_that_is_written_anew_is_no_hindrance(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct boot_folder folder;
+    static uint8_t image[IMAGE_BYTES];
+    disk_new(&disk, 0);
+    file_put(&disk, "heraclius-2+2.efi", 9);
+    share_make(&disk, "heraclius-1.efi", "heraclius-2+2.efi");
+    upgraded(&disk, 1, 10, 11);
+    boot_disk_look(&disk, &folder);
+    const struct boot_file *own = boot_folder_find(&folder, "heraclius-1.efi");
+    boot_image_make(image, IMAGE_BYTES, 10, release_architecture_own());
+    assert_true(own && own->content && own->bytes == IMAGE_BYTES);
+    assert_memory_equal(own->content, image, IMAGE_BYTES); /* not a byte of what it shared is written over */
+    boot_folder_free(&folder);
     boot_disk_free(&disk);
 }
 
@@ -642,6 +661,7 @@ int main(void) {
         cmocka_unit_test(a_disk_that_stops_taking_writes_is_said),
         cmocka_unit_test(a_damaged_partition_takes_no_new_name),
         cmocka_unit_test(an_upgrade_of_a_damaged_partition_changes_nothing),
+        cmocka_unit_test(a_damaged_slot_that_is_written_anew_is_no_hindrance),
         cmocka_unit_test(a_new_name_costs_one_walk),
         cmocka_unit_test(names_without_end_are_not_erased_without_end),
         cmocka_unit_test(room_is_not_made_where_it_would_not_help),

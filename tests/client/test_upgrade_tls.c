@@ -1,4 +1,4 @@
-/* One connection to an admin console (client/upgrade_tls.h): the certificate that is pinned, another one, and a link on which nothing moves any more. */
+/* One connection to an admin console (client/upgrade_tls.h): the pinned certificate, another one, and a link on which nothing moves any more. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
