@@ -417,8 +417,8 @@ cluster-chaos: setup-image product-gcc heraclius ## the same under load: kills, 
 diverse-cluster: images local-programs ## four nodes of one cluster on three architectures, two endians, two crypto back ends: same roots
 	@$(MAKE) --no-print-directory build/alone/heracliusd build/alone/heraclius-setup
 	@image/diverse-cluster --out $(OUT)
-start-time: setup-image ## from power-on to a vote: how long, and where it goes, of a virtual machine that is started five times
-	@python3 tests/image/start_time.py
+start-time: setup-image product-gcc heraclius ## from power-on to a vote: how long, and where it goes, of a virtual machine that is started five times
+	@tests/bench/start_time
 split-map: ## a machine with eight CPUs beside local nodes: the split thread map, one pinned CPU a thread, the same root
 	@tests/setup image && python3 tests/image/threads.py
 big-endian: ## unit tests of the pure folders, and the vectors, as s390x programs under emulation

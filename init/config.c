@@ -1,5 +1,6 @@
 #include "init/config.h"
 #include "init/job.h"
+#include "init/modules.h"
 #include "init/say.h"
 #include "init/text.h"
 #include <errno.h>
@@ -118,6 +119,7 @@ static bool disk(void *context, const char *name) {
     if (!text_form(path, sizeof path, "/dev/%s", name) || !is_config_disk(path)) return true;
     const unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
     (void)mkdir(MOUNTED, 0755);
+    modules_late();
     if (mount(path, MOUNTED, "vfat", flags, NULL) < 0 && mount(path, MOUNTED, "iso9660", flags, NULL) < 0) {
         say("config: %s does not mount: %s", name, strerror(errno));
         return true;

@@ -45,10 +45,7 @@ uint64_t disk_bytes(void) {
 }
 
 static bool zeros(const uint8_t *bytes, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        if (bytes[i]) return false;
-    }
-    return true;
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0;
 }
 
 static bool read_at(int fd, uint64_t at, uint8_t *out, size_t count) {
@@ -294,9 +291,7 @@ bool disk_start(void) {
     if (fresh && self.blank > 1) {
         return CANNOT("two blank disks, %s and %s: give one of them alone for the first boot", self.blank_name, self.blank_second);
     }
-    if (fresh && self.blank == 0) {
-        return CANNOT("%u disks, none labelled " DISK_LABEL " and none blank (at least 512 MiB, all zeros)", self.disks);
-    }
+    if (fresh && self.blank == 0) return CANNOT("%u disks, none labelled " DISK_LABEL " and none blank (at least 512 MiB, all zeros)", self.disks);
     const char *fault = fresh ? make() : NULL;
     if (fault) return CANNOT("%s is blank, but could not be made a data disk: %s", self.blank_name, fault);
     if (fresh) say("disk: %s was blank and is the data disk now", self.data_name);

@@ -24,7 +24,6 @@ static _Noreturn void child(const char *name, const char *const *words, int inpu
 static bool listen_to(int fd, char *answer) {
     uint64_t end_ms = machine_now_ms() + JOB_MS;
     size_t count = 0;
-    answer[0] = '\0';
     for (;;) {
         struct pollfd one = {.fd = fd, .events = POLLIN};
         uint64_t now_ms = machine_now_ms();

@@ -27,6 +27,10 @@ static struct {
         size_t plain; /* so many bytes of the pattern stand for themselves: thousands of patterns meet each device, and these tell most apart */
     } aliases[4096];
     unsigned aliases_count;
+    struct load {
+        const char *name, *when;
+    } loads[MODULES_MAX];
+    unsigned loads_count;
     unsigned loaded, failed;
     const char *buses;
     char path[256]; /* the bus that is looked at */
@@ -40,7 +44,7 @@ static struct module *find(const char *name) {
 }
 
 static void load_file(struct module *module) {
-    if (module->tried) return;
+    if (!module || module->tried) return;
     module->tried = true;
     int fd = open(module->path, O_RDONLY | O_CLOEXEC);
     long result = fd < 0 ? -1 : syscall(SYS_finit_module, fd, "", 0);
@@ -58,15 +62,20 @@ static void load_file(struct module *module) {
 static void load(const char *name) {
     struct module *module = find(name);
     if (!module) return;
-    for (unsigned i = 0; i < module->needs_count; i++) {
-        struct module *need = find(module->needs[i]);
-        if (need) load_file(need);
-    }
+    for (unsigned i = 0; i < module->needs_count; i++) load_file(find(module->needs[i]));
     load_file(module);
 }
 
+static void loads(bool late) {
+    for (unsigned i = 0; i < self.loads_count; i++) {
+        const char *when = self.loads[i].when;
+        bool without = when[0] == '!', fits = !strchr(when, '/') || (access(when + without, F_OK) == 0) != without;
+        if (fits && (strcmp(when, "late") == 0) == late) load(self.loads[i].name);
+    }
+}
+
 static void line_take(char *line) {
-    char *words[MODULES_NEEDS_MAX + 4]; /* one more than may be: text_words() puts what is too much into the last */
+    char *words[MODULES_NEEDS_MAX + 4] = {0}; /* one more than may be: text_words() puts what is too much into the last */
     size_t count = text_words(line, words, sizeof words / sizeof *words);
     if (count >= 3 && count <= MODULES_NEEDS_MAX + 3 && strcmp(words[0], "module") == 0 && self.count < MODULES_MAX) {
         struct module *module = &self.modules[self.count++];
@@ -75,6 +84,8 @@ static void line_take(char *line) {
         for (size_t i = 3; i < count; i++) module->needs[module->needs_count++] = words[i];
     } else if (count == 3 && strcmp(words[0], "alias") == 0 && self.aliases_count < sizeof self.aliases / sizeof *self.aliases) {
         self.aliases[self.aliases_count++] = (struct alias){words[1], words[2], strcspn(words[1], "*?[\\")};
+    } else if ((count == 2 || count == 3) && strcmp(words[0], "load") == 0 && self.loads_count < MODULES_MAX) {
+        self.loads[self.loads_count++] = (struct load){words[1], count == 3 ? words[2] : ""};
     } else if (count > 0) {
         say("modules: a line of the table is not understood: %s", words[0]);
         self.failed++;
@@ -108,8 +119,6 @@ static void devices_ask(void) {
 }
 
 void modules_load(const char *table, const char *buses) {
-    const char *always[MODULES_MAX];
-    unsigned always_count = 0;
     stage_set(STAGE_MODULES, STAGE_RUNNING, "%s", "");
     (void)memset(&self, 0, sizeof self);
     self.buses = buses;
@@ -121,14 +130,17 @@ void modules_load(const char *table, const char *buses) {
     for (char *line = self.table, *next; line; line = next) {
         next = strchr(line, '\n');
         if (next) *next++ = '\0';
-        if (strncmp(line, "load ", 5) == 0 && always_count < MODULES_MAX) always[always_count++] = line + 5;
-        else line_take(line);
+        line_take(line);
     }
     devices_ask();
-    for (unsigned i = 0; i < always_count; i++) load(always[i]);
+    loads(false);
     devices_ask();
     for (unsigned i = 0; i < self.count; i++) {
-        if (!self.modules[i].tried) (void)unlink(self.modules[i].path);
+        if (!self.modules[i].tried && !strstr(self.modules[i].path, "/late/")) (void)unlink(self.modules[i].path);
     }
     stage_set(STAGE_MODULES, self.failed ? STAGE_CANNOT : STAGE_GOOD, "%u loaded%s", self.loaded, self.failed ? ", others not: see above" : "");
+}
+
+void modules_late(void) {
+    loads(true);
 }

@@ -2,11 +2,11 @@
  * Kernel modules, from the table that the image carries (/etc/heraclius/modules, made by image/steps/kernel.py), one line each:
  *
  *   module NAME PATH [NEED ...]    a file, and what must be loaded before it, in order
- *   load NAME                      at each boot
+ *   load NAME [WHEN]               at each boot; WHEN: /PATH: if that is there by then; !/PATH: if not; late: when modules_late() is called
  *   alias PATTERN NAME             when a device's modalias fits the pattern
  *
  * Loading a bus's driver makes devices appear, so devices are asked again until nothing new comes. The files of the modules that nothing wanted are
- * removed from memory afterwards: the root is a RAM disk.
+ * removed from memory afterwards, but those below a folder `late`: the root is a RAM disk.
  */
 #ifndef INIT_MODULES_H
 #define INIT_MODULES_H
@@ -15,5 +15,6 @@ enum { MODULES_MAX = 192, MODULES_TABLE_BYTES_MAX = 512 * 1024, MODULES_ROUNDS_M
 
 /* The stage. In the machine: "/etc/heraclius/modules", "/sys/bus". */
 void modules_load(const char *table, const char *buses);
+void modules_late(void); /* file systems of disks that few machines have */
 
 #endif

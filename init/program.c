@@ -114,11 +114,9 @@ bool program_ended(pid_t pid, int wait_status, uint64_t now_ms) {
         running->output = -1;
         running->pid = 0;
         (void)kill(-pid, SIGKILL); /* whoever it left behind in its session */
-        if (WIFSIGNALED(wait_status)) {
-            (void)text_form(running->last, sizeof running->last, "ended by signal %d", WTERMSIG(wait_status));
-        } else {
-            (void)text_form(running->last, sizeof running->last, "ended with %d", WEXITSTATUS(wait_status));
-        }
+        bool killed = WIFSIGNALED(wait_status);
+        (void)text_form(running->last, sizeof running->last, "ended %s %d", killed ? "by signal" : "with",
+                        killed ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
         program_event((enum program)p, service_event_of(wait_status), now_ms);
         if (running->again) program_event((enum program)p, SERVICE_START, now_ms);
         running->again = false;

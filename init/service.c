@@ -18,14 +18,10 @@ static enum service_action to(struct service *service, enum service_state state,
     return action;
 }
 
-static enum service_action begin(struct service *service) {
-    return to(service, SERVICE_STARTING, 0, SERVICE_SPAWN);
-}
-
 static enum service_action begin_fresh(struct service *service) {
     service->restarts = 0;
     service->pause_ms = 0;
-    return begin(service);
+    return to(service, SERVICE_STARTING, 0, SERVICE_SPAWN);
 }
 
 static enum service_action back_off(struct service *service, uint64_t now_ms) {
@@ -56,20 +52,15 @@ enum service_action service_step(struct service *service, enum service_event eve
     case SERVICE_STARTING:
     case SERVICE_UP: return step_alive(service, event, now_ms);
     case SERVICE_BACKING_OFF:
-        if (event == SERVICE_START) return begin_fresh(service);
-        if (event == SERVICE_STOP) return to(service, SERVICE_DOWN, 0, SERVICE_NOTHING);
-        if (event != SERVICE_TIMER) return SERVICE_NOTHING;
-        service->restarts++;
-        return begin(service);
-    case SERVICE_STOPPING:
-        if (event == SERVICE_TIMER) return to(service, SERVICE_STOPPING, now_ms + SERVICE_STOP_MS, SERVICE_KILL);
-        if (event == SERVICE_LOST_WELL || event == SERVICE_LOST_CONFIG || event == SERVICE_LOST) {
-            return to(service, SERVICE_DOWN, 0, SERVICE_NOTHING);
-        }
-        return SERVICE_NOTHING;
     case SERVICE_FAILED:
         if (event == SERVICE_START) return begin_fresh(service);
         if (event == SERVICE_STOP) return to(service, SERVICE_DOWN, 0, SERVICE_NOTHING);
+        if (event != SERVICE_TIMER || service->state == SERVICE_FAILED) return SERVICE_NOTHING;
+        service->restarts++;
+        return to(service, SERVICE_STARTING, 0, SERVICE_SPAWN);
+    case SERVICE_STOPPING:
+        if (event == SERVICE_TIMER) return to(service, SERVICE_STOPPING, now_ms + SERVICE_STOP_MS, SERVICE_KILL);
+        if (event == SERVICE_LOST_WELL || event == SERVICE_LOST_CONFIG || event == SERVICE_LOST) return to(service, SERVICE_DOWN, 0, SERVICE_NOTHING);
         return SERVICE_NOTHING;
     default: return SERVICE_NOTHING;
     }

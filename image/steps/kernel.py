@@ -39,19 +39,27 @@ def entries(path):
 
 
 class Chosen:
-    """The modules of an image: `order`: names, each after what it needs; `always`; `aliases`: (pattern, name)."""
+    """The modules of an image: `order`: names, each after what it needs; `loads`: lines of the table; `aliases`: (pattern, name)."""
 
     def __init__(self, kernel, listing):
-        self.order, self.always, self.aliases, self.needs = [], [], [], {}
+        self.order, self.loads, self.aliases, self.needs = [], [], [], {}
+        late = []
         for name, when in read_list(listing):
             if name in kernel.builtin:
                 continue
             if name not in kernel.modules:
                 raise SystemExit(f"image: {listing} names {name}, which Debian's {kernel.package} does not have")
             self.add(kernel, name, [])
-            if when == "always":
-                self.always.append(name)
+            late += [name] if when == "late" else []
+            if when != "device":
+                self.loads.append(f"load {name}" if when == "always" else f"load {name} {when}")
             self.aliases += [(value, name) for key, value in entries(kernel.modules[name]) if key == "alias"]
+
+        self.late = {need for name in late for need in self.all_needs(name) + [name]}
+
+    def path(self, name):
+        """In the image. init removes what no device asked for, but below late/."""
+        return f"/lib/modules/{'late/' if name in self.late else ''}{name}.ko"
 
     def add(self, kernel, name, above):
         if name in self.needs:
@@ -79,8 +87,8 @@ class Chosen:
 
     def table(self):
         """/etc/heraclius/modules, as init reads it."""
-        lines = [" ".join(["module", n, f"/lib/modules/{n}.ko"] + self.all_needs(n)) for n in self.order]
-        lines += [f"load {n}" for n in self.always]
+        lines = [" ".join(["module", n, self.path(n)] + self.all_needs(n)) for n in self.order]
+        lines += self.loads
         lines += [f"alias {pattern} {n}" for pattern, n in self.aliases]
         return "".join(line + "\n" for line in lines)
 
@@ -92,6 +100,6 @@ def read_list(path):
             words = line.split()
             if not words or words[0].startswith("#"):
                 continue
-            if len(words) < 3 or words[1] not in ("always", "device"):
-                raise SystemExit(f"image: {path}:{number}: want NAME, always or device, and why")
+            if len(words) < 3 or words[1] not in ("always", "device", "late") and not re.match("!?/", words[1]):
+                raise SystemExit(f"image: {path}:{number}: want NAME, always, device, late, /PATH or !/PATH, and why")
             yield words[0].replace("-", "_"), words[1]

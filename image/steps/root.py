@@ -46,7 +46,7 @@ class Root:
     def modules(self, chosen, paths):
         # Never stripped: each has Debian's signature behind its last section, and module.sig_enforce wants it.
         for name in chosen.order:
-            self.copy(f"/lib/modules/{name}.ko", paths[name], "kernel")
+            self.copy(chosen.path(name), paths[name], "kernel")
         self.text("/etc/heraclius/modules", chosen.table().encode())
 
     def debian(self, listing, packages):

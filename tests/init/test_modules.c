@@ -28,13 +28,10 @@ static void device_put(const char *bus, const char *device, const char *modalias
     (void)files_text(path, modalias);
 }
 
-/* The names that were tried, in order, and "?" for a line that was not understood. */
-static const char *tried(const char *buses) {
+/* The names that init's log has from there on as tried, in order, and "?" for a line that was not understood. */
+static const char *tried_since(unsigned long before) {
     static char log[LOG_BYTES + 1], names[4096];
-    unsigned long before = say_log()->written;
-    char path[256], name[64];
-    (void)snprintf(path, sizeof path, "%s", buses);
-    modules_load(files_text("table", table), path);
+    char name[64];
     log[log_newest(say_log(), log, say_log()->written - before)] = '\0';
     names[0] = '\0';
     for (char *line = log, *next; line && *line; line = next) {
@@ -45,11 +42,25 @@ static const char *tried(const char *buses) {
         size_t at = strlen(names);
         if (strstr(text, "is not understood"))
             (void)snprintf(names + at, sizeof names - at, "? ");
-        else if (sscanf(text, "modules: %63[a-z0-9_]: ", name) == 1 && strstr(text, name)[strlen(name)] == ':') {
+        else if (sscanf(text, "modules: %63[a-z0-9_/]: ", name) == 1 && strstr(text, name)[strlen(name)] == ':') {
             (void)snprintf(names + at, sizeof names - at, "%s ", name);
         }
     }
     return names;
+}
+
+static const char *tried(const char *buses) {
+    unsigned long before = say_log()->written;
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s", buses);
+    modules_load(files_text("table", table), path);
+    return tried_since(before);
+}
+
+static const char *tried_late(void) {
+    unsigned long before = say_log()->written;
+    modules_late();
+    return tried_since(before);
 }
 
 static bool there(const char *name) {
@@ -86,6 +97,25 @@ static void what_is_always_wanted_comes_once_and_after_the_devices(void **unused
     (void)snprintf(table + strlen(table), sizeof table - strlen(table), "load c\nload a\nload nowhere\nalias pci:v00008086* a\nalias pci:v0000* a\n");
     device_put("pci", "0000:00:01.0", "pci:v00008086d0000100E\n");
     assert_string_equal(tried(files_path("bus")), "b a c ");
+}
+
+static void what_is_for_a_place_comes_there_and_what_is_late_when_it_is_asked_for(void **unused) {
+    (void)unused;
+    char place[256];
+    (void)snprintf(place, sizeof place, "%s", files_text("place", ""));
+    module_put("efi", "");
+    module_put("none", "");
+    module_put("soft", "");
+    module_put("hard", "");
+    module_put("late/fat", "");
+    module_put("late/fs", "late/fat");
+    (void)snprintf(table + strlen(table), sizeof table - strlen(table),
+                   "load efi %s\nload none %s.not\nload soft !%s.not\nload hard !%s\nload late/fs late\n", place, place, place, place);
+    assert_string_equal(tried(files_path("no-bus")), "efi soft ");
+    assert_false(there("none") || there("hard"));
+    assert_true(there("late/fs") && there("late/fat"));
+    assert_string_equal(tried_late(), "late/fat late/fs ");
+    assert_string_equal(tried_late(), "");
 }
 
 static void what_a_table_needs_may_be_built_in(void **unused) {
@@ -142,6 +172,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_a_device_asks_for_comes_after_what_it_needs, fresh),
         cmocka_unit_test_setup(what_is_always_wanted_comes_once_and_after_the_devices, fresh),
+        cmocka_unit_test_setup(what_is_for_a_place_comes_there_and_what_is_late_when_it_is_asked_for, fresh),
         cmocka_unit_test_setup(what_a_table_needs_may_be_built_in, fresh),
         cmocka_unit_test_setup(modules_that_need_each_other_end, fresh),
         cmocka_unit_test_setup(lines_that_are_none_are_said, fresh),
