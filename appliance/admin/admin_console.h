@@ -42,9 +42,6 @@ enum {
     ADMIN_HEAD_BYTES = 16 << 10,
     ADMIN_BODY_BYTES = 4096,
     ADMIN_SILENT_S = 5, /* a connection without a byte */
-    ADMIN_EVIDENCE_NAME_BYTES = 200,
-    ADMIN_EVIDENCE_BYTES_MAX = 8 << 20, /* of a file that is given out here */
-    ADMIN_EVIDENCE_ASKED = 512,         /* times for one file: a node gives 24 KiB at once (control.h) */
     ADMIN_WHO_BYTES = 96,
     ADMIN_COOKIE_BYTES = 256
 };
@@ -91,13 +88,13 @@ struct admin_answer {
     unsigned code;
     const char *type;
     char *text;        /* malloc'd, or NULL: then `fixed` */
-    size_t text_bytes; /* of a text that is none, but bytes; 0: it ends with a zero */
     const char *fixed; /* lives as long as the program */
     size_t fixed_bytes;
     char cookie[ADMIN_COOKIE_BYTES]; /* "": none is set */
     const char *location, *allow;    /* NULL: no such header */
     bool waits;                      /* for init: the task was begun, and will have the answer (admin_task.h) */
     const char *saved_as;            /* NULL: shown; else the name of the file that a browser makes of it */
+    struct admin_evidence *streamed; /* NULL, or in place of a text: a file that goes out in pieces */
 };
 
 /* admin_routes.c: what to answer; never fails, but for lack of memory, when text and fixed stay NULL. */

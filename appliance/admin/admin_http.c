@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "appliance/admin/admin_console.h"
+#include "appliance/admin/admin_evidence.h"
 #include "ring/clock.h"
 
 struct open {
@@ -41,16 +42,22 @@ static void header_put(struct MHD_Response *response, const char *name, const ch
     if (value != NULL && value[0] != '\0') (void)MHD_add_response_header(response, name, value);
 }
 
+static struct MHD_Response *response_of(const struct admin_answer *answer) {
+    struct admin_evidence *streamed = answer->streamed;
+    if (streamed != NULL)
+        return MHD_create_response_from_callback(streamed->bytes, CONTROL_PIECE_BYTES, admin_evidence_read, streamed, admin_evidence_free);
+    if (answer->text != NULL) return MHD_create_response_from_buffer(strlen(answer->text), answer->text, MHD_RESPMEM_MUST_FREE);
+    return MHD_create_response_from_buffer(answer->fixed_bytes, (void *)(uintptr_t)answer->fixed, MHD_RESPMEM_PERSISTENT);
+}
+
 static enum MHD_Result respond(struct MHD_Connection *connection, struct admin_answer *answer, bool tls) {
     static char nothing[] = "no memory\n";
-    if (answer->text == NULL && answer->fixed == NULL)
+    if (answer->text == NULL && answer->fixed == NULL && answer->streamed == NULL)
         *answer =
             (struct admin_answer){.code = MHD_HTTP_INTERNAL_SERVER_ERROR, .type = "text/plain", .fixed = nothing, .fixed_bytes = sizeof nothing - 1};
-    size_t bytes = answer->text == NULL || answer->text_bytes > 0 ? answer->text_bytes : strlen(answer->text);
-    struct MHD_Response *response =
-        answer->text != NULL ? MHD_create_response_from_buffer(bytes, answer->text, MHD_RESPMEM_MUST_FREE)
-                             : MHD_create_response_from_buffer(answer->fixed_bytes, (void *)(uintptr_t)answer->fixed, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = response_of(answer);
     if (response == NULL) {
+        admin_evidence_free(answer->streamed);
         free(answer->text);
         return MHD_NO;
     }
@@ -68,7 +75,7 @@ static enum MHD_Result respond(struct MHD_Connection *connection, struct admin_a
     header_put(response, "Location", answer->location);
     header_put(response, "Allow", answer->allow);
     if (answer->saved_as != NULL) {
-        char disposition[128];
+        char disposition[CONTROL_EVIDENCE_NAME_MAX + 32];
         (void)snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", answer->saved_as);
         header_put(response, "Content-Disposition", disposition);
     }

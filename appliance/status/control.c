@@ -43,6 +43,15 @@ static void connection_close(struct connection *connection) {
     connection->used = 0;
 }
 
+/* The list, or with a "file" a piece of it. */
+static json_t *evidence_answer(const struct control *control, const json_t *request) {
+    const json_t *file = json_object_get(request, "file"), *from = json_object_get(request, "from");
+    if (file == NULL && from == NULL) return control_evidence_json(control->status.data);
+    if (!json_is_string(file) || !json_is_integer(from))
+        return json_pack("{s:s}", "error", "evidence is asked for by \"file\", a name, and \"from\", a number");
+    return control_evidence_piece_json(control->status.data, json_string_value(file), json_integer_value(from));
+}
+
 static json_t *answer_to(struct control *control, const char *line, size_t count) {
     json_t *request = json_loadb(line, count, JSON_REJECT_DUPLICATES, NULL);
     const char *ask = json_string_value(json_object_get(request, "ask"));
@@ -56,9 +65,7 @@ static json_t *answer_to(struct control *control, const char *line, size_t count
         answer = json_pack("{s:b,s:s,s:s}", "ready", control->status.ready, "phase", status_phase_name(control->status.replica.phase), "node",
                            control->status.name);
     } else if (ask != NULL && strcmp(ask, "evidence") == 0) {
-        const json_t *file = json_object_get(request, "file"), *from = json_object_get(request, "from");
-        answer = file == NULL ? control_evidence_json(control->status.data)
-                              : control_evidence_piece_json(control->status.data, json_string_value(file), json_integer_value(from));
+        answer = evidence_answer(control, request);
     } else if (ask != NULL && strcmp(ask, "decide") == 0) {
         control->decide(control->context);
         answer = json_pack("{s:b}", "voted", control->status.replica.voted);

@@ -25,7 +25,7 @@
 #include "appliance/status/status.h"
 
 enum { CONTROL_REQUEST_BYTES_MAX = 4096, CONTROL_CONNECTIONS_MAX = 16, CONTROL_IDLE_MS = 60000, CONTROL_TEXT_BYTES = 300 };
-enum { CONTROL_EVIDENCE_MAX = 256, CONTROL_PIECE_BYTES = 24 << 10 };
+enum { CONTROL_EVIDENCE_MAX = 256, CONTROL_EVIDENCE_NAME_MAX = 128, CONTROL_PIECE_BYTES = 24 << 10 }; /* an answer has at most 64 KiB */
 
 struct control;
 
@@ -45,6 +45,9 @@ void control_stop(struct control *control);
 json_t *control_status_json(const struct status_node *status);
 json_t *control_metrics_json(const struct status_node *status);
 json_t *control_evidence_json(const char *data);
-json_t *control_evidence_piece_json(const char *data, const char *file, json_int_t from);
+/* A piece of one file, or {"error"}. */
+json_t *control_evidence_piece_json(const char *data, const char *name, json_int_t from);
+/* Can it be the name of a file of evidence? 1 to CONTROL_EVIDENCE_NAME_MAX of A-Z a-z 0-9 _ . -, no "." first, no ".new" last (not whole yet). */
+bool control_evidence_named(const char *name);
 
 #endif

@@ -1,11 +1,6 @@
 /* The documents of the control socket. */
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "appliance/status/control.h"
 
@@ -271,50 +266,4 @@ json_t *control_metrics_json(const struct status_node *status) {
                json_pack("{s:s}", "thread", status->threads[i].name), (uint64_t)status->threads[i].running);
     }
     return json_pack("{s:s,s:o}", "node", status->name, "metrics", list);
-}
-
-json_t *control_evidence_json(const char *data) {
-    char path[4096];
-    json_t *list = json_array();
-    const struct dirent *entry;
-    struct stat about;
-    bool fits = data != NULL && (size_t)snprintf(path, sizeof path, "%s/evidence", data) < sizeof path;
-    DIR *folder = fits ? opendir(path) : NULL; /* there is none until there is some */
-    while (folder != NULL && json_array_size(list) < CONTROL_EVIDENCE_MAX && (entry = readdir(folder)) != NULL) {
-        if (entry->d_name[0] == '.' || fstatat(dirfd(folder), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(about.st_mode)) continue;
-        json_array_append_new(list, json_pack("{s:s,s:I}", "file", entry->d_name, "bytes", (json_int_t)about.st_size));
-    }
-    if (folder != NULL) (void)closedir(folder);
-    return json_pack("{s:o}", "evidence", list);
-}
-
-/* Only a plain file of that folder: a name of letters, digits and . _ - that does not begin with a dot is no other path. */
-static int evidence_open(const char *data, const char *file) {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-    char path[4096];
-    if (data == NULL || file == NULL || file[0] == '\0' || file[0] == '.' || file[strspn(file, letters)] != '\0') return -1;
-    if ((size_t)snprintf(path, sizeof path, "%s/evidence/%s", data, file) >= sizeof path) return -1;
-    return open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-}
-
-json_t *control_evidence_piece_json(const char *data, const char *file, json_int_t from) {
-    static const char digits[] = "0123456789abcdef";
-    struct stat about;
-    int fd = evidence_open(data, file);
-    uint8_t *bytes = fd >= 0 ? malloc(CONTROL_PIECE_BYTES) : NULL;
-    char *text = bytes != NULL ? malloc(2 * CONTROL_PIECE_BYTES) : NULL;
-    json_t *answer = NULL;
-    if (text != NULL && fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && from >= 0 && from < about.st_size) {
-        ssize_t got = pread(fd, bytes, CONTROL_PIECE_BYTES, (off_t)from);
-        for (ssize_t i = 0; i < got; i++) {
-            text[2 * i] = digits[bytes[i] >> 4];
-            text[2 * i + 1] = digits[bytes[i] & 15];
-        }
-        if (got > 0)
-            answer = json_pack("{s:s,s:I,s:I,s:s%}", "file", file, "bytes", (json_int_t)about.st_size, "from", from, "hex", text, (size_t)(2 * got));
-    }
-    free(text);
-    free(bytes);
-    if (fd >= 0) (void)close(fd);
-    return answer != NULL ? answer : json_pack("{s:s}", "error", "no such file of evidence, or not as long");
 }

@@ -289,45 +289,6 @@ static void a_node_is_called_what_was_said_at_the_start(void **state) {
     assert_false(admin_nodes_add(&nodes, "last=/x"));
 }
 
-static json_t *piece(const char *file, json_int_t from) {
-    return control_evidence_piece_json(folder, file, from);
-}
-
-static void evidence_is_given_out_piece_by_piece_and_nothing_else(void **state) {
-    (void)state;
-    static const char *const bad[] = {NULL, "", ".", "..", ".hidden", "a/b", "../secret", "link", "folder", "none"};
-    char path[200];
-    snprintf(path, sizeof path, "%s/evidence", folder);
-    assert_int_equal(mkdir(path, 0700), 0);
-    snprintf(path, sizeof path, "%s/evidence/folder", folder);
-    assert_int_equal(mkdir(path, 0700), 0);
-    snprintf(path, sizeof path, "%s/evidence/link", folder);
-    assert_int_equal(symlink("/etc/hostname", path), 0);
-    snprintf(path, sizeof path, "%s/evidence/one.evidence", folder);
-    FILE *file = fopen(path, "we");
-    assert_non_null(file);
-    for (int i = 0; i < CONTROL_PIECE_BYTES + 3; i++) assert_true(putc(i & 255, file) != EOF);
-    assert_int_equal(fclose(file), 0);
-    json_t *first = piece("one.evidence", 0), *last = piece("one.evidence", CONTROL_PIECE_BYTES);
-    json_t *behind = piece("one.evidence", CONTROL_PIECE_BYTES + 3);
-    assert_int_equal(json_integer_value(json_object_get(first, "bytes")), CONTROL_PIECE_BYTES + 3);
-    assert_int_equal(json_string_length(json_object_get(first, "hex")), 2 * CONTROL_PIECE_BYTES);
-    assert_memory_equal(json_string_value(json_object_get(first, "hex")), "000102", 6);
-    assert_string_equal(json_string_value(json_object_get(last, "hex")), "000102");
-    assert_non_null(json_object_get(behind, "error"));
-    json_decref(first);
-    json_decref(last);
-    json_decref(behind);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        json_t *refused = piece(bad[i], 0);
-        assert_non_null(json_object_get(refused, "error"));
-        json_decref(refused);
-    }
-    json_t *before = piece("one.evidence", -1);
-    assert_non_null(json_object_get(before, "error"));
-    json_decref(before);
-}
-
 static void admin_shows_the_living_and_names_the_dead(void **state) {
     (void)state;
     char path[100], word[120], text[CONTROL_TEXT_BYTES] = "";
@@ -468,7 +429,6 @@ int main(void) {
         cmocka_unit_test(a_refused_statement_is_looked_at_again_by_the_next_config_and_after_a_minute),
         cmocka_unit_test(the_control_socket_answers_and_survives_nonsense),
         cmocka_unit_test(a_node_is_called_what_was_said_at_the_start),
-        cmocka_unit_test(evidence_is_given_out_piece_by_piece_and_nothing_else),
         cmocka_unit_test(admin_shows_the_living_and_names_the_dead),
         cmocka_unit_test(what_a_node_calls_itself_ends_no_line_of_metrics),
     };

@@ -4,7 +4,8 @@
  *   byte 0  bytes handed over at a time (0: all at once)
  *   rest    what is written, before this end is shut
  *
- * Every whole line is answered by one line, a JSON object, in order, up to a line that is too long; then the connection is closed.
+ * Every whole line is answered by one line, a JSON object, in order, up to a line that is too long; then the connection is closed. There is a file of
+ * evidence, `kept`, a link beside it, `link`, and what it leads to outside, whose bytes never come out.
  */
 #include <errno.h>
 #include <poll.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -24,8 +26,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static char folder[64];
+static const char outside[] = "ffffffff"; /* hex of what is not to come out; in no other answer */
+
+static const char *path_of(const char *name) {
+    static char path[sizeof folder + 32];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void file_make(const char *name, const char *bytes) {
+    FILE *file = fopen(path_of(name), "w");
+    CHECK(file && fputs(bytes, file) >= 0 && fclose(file) == 0);
+}
 
 static void folder_remove(void) {
+    static const char *const names[] = {"evidence/kept", "evidence/link", "outside"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) (void)unlink(path_of(names[i]));
+    (void)rmdir(path_of("evidence"));
     (void)unlink(address.sun_path);
     (void)rmdir(folder);
 }
@@ -35,6 +52,7 @@ static void snapshot(void *context, struct status_node *status) {
     memset(status, 0, sizeof *status);
     snprintf(status->name, sizeof status->name, "c0-n1");
     status->replica.cluster = 0x00010000;
+    status->data = folder;
 }
 
 static void decide(void *context) {
@@ -44,7 +62,10 @@ static void decide(void *context) {
 static void set_up(void) {
     char text[CONTROL_TEXT_BYTES] = "";
     snprintf(folder, sizeof folder, "/tmp/fuzz-control-XXXXXX");
-    CHECK(mkdtemp(folder) && atexit(folder_remove) == 0);
+    CHECK(mkdtemp(folder) && atexit(folder_remove) == 0 && mkdir(path_of("evidence"), 0700) == 0);
+    file_make("evidence/kept", "two votes of one member");
+    file_make("outside", "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF");
+    CHECK(symlink("../outside", path_of("evidence/link")) == 0);
     snprintf(address.sun_path, sizeof address.sun_path, "%s/control.sock", folder);
     CHECK(control_start(address.sun_path, snapshot, decide, NULL, text));
 }
@@ -102,6 +123,7 @@ static void all_sent(int fd, const uint8_t *bytes, size_t count, size_t piece) {
 static uint32_t answers_read(int fd) {
     (void)answers_take(fd, 0);
     uint32_t lines = 0;
+    CHECK(memmem(text, used, outside, strlen(outside)) == NULL);
     for (char *at = text, *end; (end = memchr(at, '\n', used - (size_t)(at - text))) != NULL; at = end + 1, lines++) {
         json_t *answer = json_loadb(at, (size_t)(end - at), JSON_REJECT_DUPLICATES, NULL);
         CHECK(json_is_object(answer));
