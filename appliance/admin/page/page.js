@@ -290,6 +290,7 @@ async function refresh() {
 
 async function begin() {
   session = await ask("/api/v1/session");
+  appliance = (await fetch("/api/v1/upgrade", { credentials: "same-origin", cache: "no-store" })).status !== 503;
   byId("who").textContent = `${session.who}, may ${session.role}`;
   for (const section of document.querySelectorAll(".scripted")) section.hidden = false;
   byId("actions").hidden = !session.tls || session.role === "view" && !session.who.startsWith("session");
@@ -298,7 +299,6 @@ async function begin() {
   for (const one of document.querySelectorAll(".operate")) one.hidden = session.role === "view";
   byId("claim-file").addEventListener("change", claimBring);
   byId("release-file").addEventListener("change", releaseBring);
-  appliance = (await fetch("/api/v1/upgrade", { credentials: "same-origin", cache: "no-store" })).status !== 503;
   byId("do-end").hidden = !session.who.startsWith("session");
   const cost = "Until this node votes again its cluster may lose one node less.";
   byId("do-restart").addEventListener("click", () => act("/api/v1/actions/restart", { program: "node" }, `Restart the node program? ${cost}`));
