@@ -21,7 +21,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import confined  # noqa: E402
-from admin_https import ADMIN, Admin, certificate_make, fingerprint  # noqa: E402
+from admin_https import ADMIN, Admin, Played, PlayedNode, certificate_make, fingerprint  # noqa: E402
 from appliance_config import Machines, ceremony, put, read, run  # noqa: E402
 from cluster import TOP, Cases, free_base  # noqa: E402
 
@@ -30,49 +30,36 @@ FIELDS = ("architecture", "kernel", "compiler", "code", "image", "operator", "si
 MESSAGE = re.compile(r"<(\d+)>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (\S+) (\S+) - - - (.*)", re.S)
 
 
-class Init:
+class Init(Played):
     """init's socket, with logs that grow."""
 
     def __init__(self, path):
         self.asked, self.logs = [], {"node": "", "admin": "", "init": "[    1.000] Heraclius appliance\n", "console": "", "dhcp": "", "crash": "",
                                    "trial before": "[  300.000] trial of 7 waits for node, 1 of 1 ms counted: given up: error\n"}
         self.kmsg, self.status = "<3>[    0.500000] a fault of the kernel's\n", "disk=/dev/vda\ndisk_free=5\n"
-        self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.listening.bind(path)
-        self.listening.listen(8)
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__(path, socket.SOCK_SEQPACKET)
 
-    def serve(self):
-        while True:
-            peer, _ = self.listening.accept()
-            with peer:
-                words = peer.recv(512).decode().split()
-                self.asked.append(" ".join(words))
-                text = self.kmsg if words[0] == "kmsg" else self.log(words) if words[0] == "log" else self.status
-                peer.sendall(b"ok\n" + text.encode()[-60000:])
+    def answer_to(self, asked, peer):
+        words = asked.split()
+        self.asked.append(" ".join(words))
+        text = self.kmsg if words[0] == "kmsg" else self.log(words) if words[0] == "log" else self.status
+        peer.sendall(b"ok\n" + text.encode()[-60000:])
 
     def log(self, words):
         return self.logs.get(f"{words[1]} before" if words[2:3] == ["before"] else words[1], "")
 
 
-class Node:
-    """A node's control socket that says what it is told to."""
+class Node(PlayedNode):
+    """Its `status` is what it is told to be."""
 
     def __init__(self, path, status):
-        self.status, self.path = status, path
-        self.listening = socket.socket(socket.AF_UNIX)
-        self.listening.bind(path)
-        self.listening.listen(16)
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.status = status
+        super().__init__(path, {"metrics": {"node": NAME, "metrics": []}, "ready": {"ready": True, "phase": "voting", "node": NAME},
+                                "evidence": {"evidence": [{"file": "two_commits-c0-member1-epoch0.evidence", "bytes": 700}]}})
 
-    def serve(self):
-        while True:
-            peer, _ = self.listening.accept()
-            with peer:
-                ask = json.loads(peer.recv(512))["ask"]
-                answer = {"status": self.status, "metrics": {"node": NAME, "metrics": []}, "ready": {"ready": True, "phase": "voting", "node": NAME},
-                          "evidence": {"evidence": [{"file": "two_commits-c0-member1-epoch0.evidence", "bytes": 700}]}}[ask]
-                peer.sendall(json.dumps(answer).encode() + b"\n")
+    def answer_to(self, asked, peer):
+        self.says["status"] = self.status
+        super().answer_to(asked, peer)
 
 
 class Service:

@@ -14,12 +14,11 @@ import ssl
 import stat
 import subprocess
 import sys
-import threading
 import time
 import warnings
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from admin_https import ADMIN, Admin, Init, certificate_make, fingerprint  # noqa: E402
+from admin_https import ADMIN, Admin, Init, PlayedNode, certificate_make, fingerprint  # noqa: E402
 from cluster import CLIENT, TOP, Cases, System, free_base, is_long, seed_of  # noqa: E402
 
 SLOW = 1000
@@ -394,32 +393,14 @@ def page(cases, admin, system, own):
     system.start("s0-n1")
 
 
-class Liar:
-    """A node that says whatever is put into `status`."""
-
-    def __init__(self, path, status):
-        self.status = status
-        self.listening = socket.socket(socket.AF_UNIX)
-        self.listening.bind(path)
-        self.listening.listen(16)
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            peer, _ = self.listening.accept()
-            with peer:
-                peer.recv(512)
-                peer.sendall(self.status)
-
-
 def lying_node(cases, system):
     here = os.getcwd()
     os.chdir(system.root)
     evil = "<script>alert(1)</script>\"'&"
     lie = {"node": evil, "cluster": "s0" + evil, "member": 0, "members": 4, "phase": evil, "ready": True, "leader": 99999, "wal": 7, "queues": [],
            "commit_us": {"p50": "x"}, "members_seen": {"a": 1}, "height": -1}
-    Liar("liar.sock", json.dumps(lie).encode() + b"\n")
-    Liar("mute.sock", b"[" * 100000 + b"\n")
+    PlayedNode("liar.sock", json.dumps(lie).encode() + b"\n")
+    PlayedNode("mute.sock", b"[" * 100000 + b"\n")
     os.chdir(here)
     admin = Admin(system.root, ["liar.sock", "mute.sock"], f"{system.dir}/liar-state")
     code, _, text = admin.http("GET", "/")

@@ -1,4 +1,4 @@
-"""heraclius-admin with TLS, and init's socket played by a thread: for admin_console.py and admin_page.py.
+"""heraclius-admin with TLS, and the sockets of a node and of init played by threads: for the tests of the admin console.
 
 Not a test by itself (no execute bit). Python's standard library only.
 """
@@ -26,14 +26,13 @@ def fingerprint(path):
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(f.read())).hexdigest()
 
 
-class Init:
-    """Answers as init's control socket does (init/control.h); remembers what it was asked."""
+class Played:
+    """A control socket: who connects asks once, and is answered by `answer_to(asked, peer)`."""
 
-    def __init__(self, path, answer=b"ok\n"):
-        self.asked, self.answer, self.path = [], answer, path
-        self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def __init__(self, path, kind):
+        self.path, self.listening = path, socket.socket(socket.AF_UNIX, kind)
         self.listening.bind(path)
-        self.listening.listen(8)
+        self.listening.listen(16)
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
@@ -43,17 +42,41 @@ class Init:
             except OSError:
                 return
             with peer:
-                asked = peer.recv(512).decode()
-                if asked != "status" and not asked.startswith("log "):  # looks
-                    self.asked.append(asked)
-                if self.answer:
-                    peer.sendall(self.answer)
-                else:
-                    time.sleep(2)
+                try:
+                    self.answer_to(peer.recv(512).decode(), peer)
+                except (OSError, ValueError):
+                    pass  # it went away before it had asked, or before it was answered
 
     def close(self):
         self.listening.close()
         os.unlink(self.path)
+
+
+class PlayedNode(Played):
+    """A node that says `says`: bytes, whatever it is asked, or an answer for each word that it is asked."""
+
+    def __init__(self, path, says):
+        self.says = says
+        super().__init__(path, socket.SOCK_STREAM)
+
+    def answer_to(self, asked, peer):
+        peer.sendall(self.says if isinstance(self.says, bytes) else json.dumps(self.says[json.loads(asked)["ask"]]).encode() + b"\n")
+
+
+class Init(Played):
+    """Answers as init's control socket does (init/control.h); remembers what it was asked."""
+
+    def __init__(self, path, answer=b"ok\n"):
+        self.asked, self.answer = [], answer
+        super().__init__(path, socket.SOCK_SEQPACKET)
+
+    def answer_to(self, asked, peer):
+        if asked != "status" and not asked.startswith("log "):  # looks
+            self.asked.append(asked)
+        if self.answer:
+            peer.sendall(self.answer)
+        else:
+            time.sleep(2)
 
 
 class Admin:
