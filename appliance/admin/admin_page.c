@@ -263,16 +263,24 @@ struct admin_answer admin_page(struct admin_request *request) {
     return framed(request, MHD_HTTP_OK, admin_asset_html, admin_asset_html_end, status_draw);
 }
 
-/* The form of pair.html, for which no script is needed: code= and the digits, or nothing, which asks for a code. */
+/* The form of pair.html, for which no script is needed: code= and the digits, then &role= and a role or nothing, which is own; or nothing at all,
+ * which asks for a code. */
 struct admin_answer admin_page_pair(struct admin_request *request) {
-    static const char field[] = "code=";
+    static const char field[] = "code=", of_role[] = "&role=";
     bool form = strncmp(request->content_type, "application/x-www-form-urlencoded", 33) == 0;
     if (!form || strncmp(request->body, field, sizeof field - 1) != 0) {
         bool open = admin_pairing_show(request->server);
         return framed(request, MHD_HTTP_OK, admin_asset_pair, admin_asset_pair_end, open ? shown_draw : spent_draw);
     }
+    const char *text = request->body + sizeof field - 1;
+    size_t digits = strcspn(text, "&");
+    enum admin_role role = text[digits] == '\0' ? ADMIN_OWN : ADMIN_NOBODY;
+    if (strncmp(text + digits, of_role, sizeof of_role - 1) == 0) role = admin_role_of(text + digits + sizeof of_role - 1);
+    if (role == ADMIN_NOBODY) return framed(request, MHD_HTTP_BAD_REQUEST, admin_asset_pair, admin_asset_pair_end, nothing_draw);
+    char code[ADMIN_PAIRING_DIGITS + 2]; /* one too long is wrong, and stays it */
+    (void)snprintf(code, sizeof code, "%.*s", digits < sizeof code ? (int)digits : (int)sizeof code - 1, text);
     struct admin_answer begun = {.code = MHD_HTTP_SEE_OTHER, .type = "text/plain", .fixed = "", .fixed_bytes = 0, .location = "/"};
-    enum admin_pairing result = admin_pairing_take(request, request->body + sizeof field - 1, ADMIN_OWN, &begun);
+    enum admin_pairing result = admin_pairing_take(request, code, role, &begun);
     if (result == ADMIN_PAIRED) return begun;
     return framed(request, MHD_HTTP_FORBIDDEN, admin_asset_pair, admin_asset_pair_end, result == ADMIN_PAIRING_WRONG ? wrong_draw : spent_draw);
 }

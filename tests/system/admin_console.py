@@ -144,6 +144,16 @@ def pairing(cases, admin, init):
     status, headers, _ = admin.https("POST", "/pair", f"code={code}", form)
     good = status == 303 and headers.get("location") == "/" and "HttpOnly" in headers.get("set-cookie", "")
     cases.case("the form without a script gives one too", good, (status, headers))
+    roles_given = []
+    for role in ("view", "operate", "own"):
+        code = admin.code()
+        bad = [admin.https("POST", "/pair", f"code={code}&{more}", form)[0] for more in ("role=root", "role=", "x=y", "")]
+        cookie = admin.https("POST", "/pair", f"code={code}&role={role}", form)[1].get("set-cookie", "")
+        session = re.match(r"__Host-heraclius=([0-9a-f]{64})", cookie)
+        said = json.loads(admin.https("GET", "/api/v1/session", cookie=session.group(1))[2]) if session else {}
+        roles_given.append((bad, said.get("role")))
+    cases.case("the form says what the browser may; another role pairs nobody, and the code is still good",
+               roles_given == [([400] * 4, role) for role in ("view", "operate", "own")], roles_given)
     status, _, text = admin.https("POST", "/pair", "code=00000000", form)
     cases.case("and says what is wrong", status == 403 and 'role="alert"' in text, (status, text))
     status, _, _ = admin.https("POST", "/api/v1/pairing", headers={"Origin": "https://elsewhere.example"})
