@@ -12,36 +12,7 @@
 #include "protocol/card_request.h"
 #include "tests/protocol/identity_fixture.h"
 #include "tests/vectors_gen/gen.h"
-
-/* ---- JSON ---- */
-
-static void set(json_t *object, const char *name, json_t *value) {
-    CHECK(json_object_set_new(object, name, value) == 0);
-}
-
-static void set_hex(json_t *object, const char *name, const void *bytes, size_t count) {
-    char *text = malloc(2 * count + 1);
-    CHECK(text);
-    canonical_hex_print(bytes, count, text);
-    set(object, name, json_string(text));
-    free(text);
-}
-
-static json_t *item(json_t *list, const char *name) {
-    json_t *object = json_object();
-    CHECK(json_array_append_new(list, object) == 0);
-    set(object, "case", json_string(name));
-    return object;
-}
-
-static void set_error(json_t *object, const char *expected, enum system_error got) {
-    if (strcmp(expected, system_error_name(got)) != 0) {
-        (void)fprintf(stderr, "gen_appliance: %s: expected %s, got %s\n", json_string_value(json_object_get(object, "case")), expected,
-                      system_error_name(got));
-        CHECK(false);
-    }
-    set(object, "error", json_string(expected));
-}
+#include "tests/vectors_gen/gen_json.h"
 
 static uint8_t *copy_of(const char *text, size_t count) {
     uint8_t *copy = malloc(count + 1);
@@ -74,13 +45,13 @@ static void gen_blocks(json_t *out) {
         {"another order", BLOCK("SYSTEM", "Zm9v\n") BLOCK("NODE CONFIG", "Zm9v\n"), "order"},
     };
     json_t *list = json_array();
-    set(out, "blocks", list);
+    gen_set(out, "blocks", list);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct bundle bundle;
-        json_t *object = item(list, cases[i].name);
+        json_t *object = gen_case(list, cases[i].name);
         uint8_t *text = copy_of(cases[i].text, strlen(cases[i].text));
-        set(object, "text", json_string(cases[i].text));
-        set_error(object, cases[i].error, bundle_decode(&bundle, text, strlen(cases[i].text), NULL));
+        gen_set(object, "text", json_string(cases[i].text));
+        gen_set_error(object, cases[i].error, bundle_decode(&bundle, text, strlen(cases[i].text), NULL));
         free(text);
     }
 }
@@ -91,19 +62,19 @@ static void request_case(json_t *list, const char *name, uint8_t bytes[CARD_REQU
     struct card card;
     char text[CARD_REQUEST_TEXT_BYTES_MAX];
     struct bundle bundle = {.blocks[BUNDLE_CARD_REQUEST] = {.bytes = bytes, .count = CARD_REQUEST_BYTES}};
-    json_t *object = item(list, name);
+    json_t *object = gen_case(list, name);
     if (flip < CARD_REQUEST_BYTES) bytes[flip] ^= 1;
     size_t count = bundle_encode(&bundle, text);
     if (flip < CARD_REQUEST_BYTES) bytes[flip] ^= 1;
-    set(object, "text", json_stringn(text, count));
-    set_error(object, error, card_request_parse(&card, (uint8_t *)text, count, NULL));
-    if (strcmp(error, "ok") == 0) set_hex(object, "id", card.id, 32);
+    gen_set(object, "text", json_stringn(text, count));
+    gen_set_error(object, error, card_request_parse(&card, (uint8_t *)text, count, NULL));
+    if (strcmp(error, "ok") == 0) gen_set_hex(object, "id", card.id, 32);
 }
 
 static void gen_requests(json_t *out, const struct card *own) {
     uint8_t bytes[CARD_REQUEST_BYTES];
     json_t *list = json_array();
-    set(out, "requests", list);
+    gen_set(out, "requests", list);
     card_request_encode(own, bytes);
     request_case(list, "of a node", bytes, CARD_REQUEST_BYTES, "ok");
     request_case(list, "another name than the one that was signed", bytes, 4, "proof-invalid");
@@ -182,12 +153,12 @@ static void bundle_case(json_t *list, struct made *made, const struct bundle_cas
     CHECK(text);
     (void)bundle_encode(&bundle, text);
     if (as->cut) count /= 2;
-    json_t *object = item(list, as->name);
-    set(object, "text", json_stringn(text, count));
-    if (as->kept) set(object, "kept", json_integer(0));
+    json_t *object = gen_case(list, as->name);
+    gen_set(object, "text", json_stringn(text, count));
+    if (as->kept) gen_set(object, "kept", json_integer(0));
     bundle_hash(&bundle, hash);
-    if (!as->cut) set_hex(object, "hash", hash, 32);
-    set_error(object, as->error, judge(made, text, count, as->kept));
+    if (!as->cut) gen_set_hex(object, "hash", hash, 32);
+    gen_set_error(object, as->error, judge(made, text, count, as->kept));
     if (made->kept) {
         free(text);
     } else {
@@ -220,7 +191,7 @@ static void gen_bundles(json_t *out, struct made *made) {
         {.name = "cut off", .error = "truncated", .number = 6, .cut = true},
     };
     json_t *list = json_array();
-    set(out, "bundles", list);
+    gen_set(out, "bundles", list);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) bundle_case(list, made, &cases[i]);
 }
 
@@ -244,8 +215,8 @@ void gen_appliance(json_t *out) {
     uint8_t proven[CARD_PROVEN_BYTES_MAX];
     struct made made = {.fixture = fixture, .own = &own};
     CHECK(keyfile_make_unowned(&fixture->nodes[0][0], fixture->owners[0][0].signing_key, &own, NULL) == SYSTEM_OK);
-    set_hex(out, "owner_key", own.owner_key, 32);
-    set_hex(out, "card", proven, card_encode_proven(&fixture->assembly->nodes[0], proven));
+    gen_set_hex(out, "owner_key", own.owner_key, 32);
+    gen_set_hex(out, "card", proven, card_encode_proven(&fixture->assembly->nodes[0], proven));
     made.system = system_encode_json(&fixture->assembly->system, &made.system_bytes);
     made.addresses = addresses_text(fixture, 7000, &made.addresses_bytes);
     made.moved = addresses_text(fixture, 7001, &made.moved_bytes);

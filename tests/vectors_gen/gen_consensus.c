@@ -10,6 +10,7 @@
 #include "protocol/leaf.h"
 #include "protocol/slice.h"
 #include "tests/vectors_gen/gen.h"
+#include "tests/vectors_gen/gen_json.h"
 
 enum { ROOM = 1 << 16, START = 40 };
 
@@ -23,19 +24,6 @@ struct world {
 
 static const uint8_t empty_body[4];
 static uint8_t bytes[ROOM];
-
-static void set_hex(json_t *object, const char *name, const void *at, size_t count) {
-    static const char digits[] = "0123456789abcdef";
-    char *text = malloc(2 * count + 1);
-    CHECK(text != NULL);
-    for (size_t i = 0; i < count; i++) {
-        text[2 * i] = digits[((const uint8_t *)at)[i] >> 4];
-        text[2 * i + 1] = digits[((const uint8_t *)at)[i] & 15];
-    }
-    text[2 * count] = 0;
-    CHECK(json_object_set_new(object, name, json_string(text)) == 0);
-    free(text);
-}
 
 static void set_number(json_t *object, const char *name, uint64_t value) {
     char text[24];
@@ -152,7 +140,7 @@ static void add(struct world *w, const char *name, const char *what, uint32_t ty
     CHECK(json_object_set_new(item, "what", json_string(what)) == 0);
     set_number(item, "n", w->n);
     if (type != 0) set_number(item, "type", type);
-    set_hex(item, "bytes", bytes, count);
+    gen_set_hex(item, "bytes", bytes, count);
     CHECK(json_object_set_new(item, "error", json_string(error)) == 0);
     CHECK(json_array_append_new(w->cases, item) == 0);
 }
@@ -463,7 +451,7 @@ static void evidence_case(struct world *w, const char *name, size_t count, const
     json_t *item = json_object();
     CHECK(item != NULL && json_object_set_new(item, "name", json_string(name)) == 0);
     set_number(item, "n", w->n);
-    set_hex(item, "bytes", bytes, count);
+    gen_set_hex(item, "bytes", bytes, count);
     CHECK(json_object_set_new(item, "error", json_string(error)) == 0);
     if (got == EVIDENCE_OK) {
         set_number(item, "kind", evidence.kind);
@@ -618,27 +606,27 @@ static json_t *header_vector(const struct bft_header *header) {
     struct bytes_writer writer = bytes_writer_of(bytes, ROOM);
     bft_header_put(&writer, header);
     struct bft_hash id = bft_header_id(header);
-    set_hex(item, "system_id", header->place.system_id, 16);
-    set_hex(item, "config_hash", header->place.config_hash.bytes, 32);
+    gen_set_hex(item, "system_id", header->place.system_id, 16);
+    gen_set_hex(item, "config_hash", header->place.config_hash.bytes, 32);
     set_number(item, "cluster", header->place.cluster);
     set_number(item, "epoch", header->place.epoch);
     set_number(item, "view", header->view);
     set_number(item, "height", header->height);
-    set_hex(item, "outbox_root", header->outbox_root.bytes, 32);
-    set_hex(item, "parent_id", header->parent_id.bytes, 32);
-    set_hex(item, "body_hash", header->body_hash.bytes, 32);
-    set_hex(item, "state_root", header->state_root.bytes, 32);
-    set_hex(item, "cursors_hash", header->cursors_hash.bytes, 32);
+    gen_set_hex(item, "outbox_root", header->outbox_root.bytes, 32);
+    gen_set_hex(item, "parent_id", header->parent_id.bytes, 32);
+    gen_set_hex(item, "body_hash", header->body_hash.bytes, 32);
+    gen_set_hex(item, "state_root", header->state_root.bytes, 32);
+    gen_set_hex(item, "cursors_hash", header->cursors_hash.bytes, 32);
     set_number(item, "time", header->time);
-    set_hex(item, "bytes", bytes, writer.used);
-    set_hex(item, "block_id", id.bytes, 32);
+    gen_set_hex(item, "bytes", bytes, writer.used);
+    gen_set_hex(item, "block_id", id.bytes, 32);
     struct bft_ballot ballot;
     uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
     bft_header_ballot(header, &id, &ballot);
     bft_vote_preimage(&ballot, BFT_PREPARE, preimage);
-    set_hex(item, "prepare_preimage", preimage, sizeof preimage);
+    gen_set_hex(item, "prepare_preimage", preimage, sizeof preimage);
     bft_vote_preimage(&ballot, BFT_COMMIT, preimage);
-    set_hex(item, "commit_preimage", preimage, sizeof preimage);
+    gen_set_hex(item, "commit_preimage", preimage, sizeof preimage);
     return item;
 }
 
@@ -649,18 +637,18 @@ static json_t *epoch_vector(struct world *w) {
     set_number(item, "n", w->n);
     set_number(item, "f", w->members.f);
     set_number(item, "q", w->members.q);
-    set_hex(item, "system_id", w->members.place.system_id, 16);
-    set_hex(item, "config_hash", w->members.place.config_hash.bytes, 32);
+    gen_set_hex(item, "system_id", w->members.place.system_id, 16);
+    gen_set_hex(item, "config_hash", w->members.place.config_hash.bytes, 32);
     set_number(item, "cluster", w->members.place.cluster);
     set_number(item, "epoch", w->members.place.epoch);
     set_number(item, "start_height", w->members.start.height);
-    set_hex(item, "start_id", w->members.start.id.bytes, 32);
+    gen_set_hex(item, "start_id", w->members.start.id.bytes, 32);
     set_number(item, "height_last", w->members.height_last);
     for (uint32_t i = 0; i < w->n; i++) {
         json_t *key = json_object();
         CHECK(key != NULL);
-        set_hex(key, "seed", w->secrets[i].expanded, 32);
-        set_hex(key, "public_key", w->members.keys[i], 32);
+        gen_set_hex(key, "seed", w->secrets[i].expanded, 32);
+        gen_set_hex(key, "public_key", w->members.keys[i], 32);
         CHECK(json_array_append_new(keys, key) == 0);
     }
     CHECK(json_object_set_new(item, "members", keys) == 0);
@@ -674,9 +662,9 @@ void gen_consensus(json_t *out) {
     json_t *cases = json_array(), *evidence = json_array();
     CHECK(evidence != NULL && epochs != NULL && headers != NULL && cases != NULL);
     struct bft_hash hash = bft_body_hash_empty();
-    set_hex(out, "body_hash_empty", hash.bytes, 32);
+    gen_set_hex(out, "body_hash_empty", hash.bytes, 32);
     hash = bft_outbox_root_empty();
-    set_hex(out, "outbox_root_empty", hash.bytes, 32);
+    gen_set_hex(out, "outbox_root_empty", hash.bytes, 32);
     for (uint32_t n = 4; n <= 7; n++) {
         struct world *w = malloc(sizeof *w);
         CHECK(w != NULL);

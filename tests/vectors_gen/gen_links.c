@@ -8,6 +8,7 @@
 
 #include "ring/link.h"
 #include "tests/vectors_gen/gen.h"
+#include "tests/vectors_gen/gen_json.h"
 
 #define WIRE_ROOM 65536u
 #define CHECK(cond) ((cond) ? (void)0 : die(#cond, __LINE__))
@@ -33,14 +34,6 @@ struct end {
 struct session {
     struct end initiator, responder;
 };
-
-static void set_hex(json_t *object, const char *name, const void *bytes, size_t count) {
-    char *text = malloc(2 * count + 1);
-    CHECK(text != NULL);
-    sodium_bin2hex(text, 2 * count + 1, bytes, count);
-    CHECK(json_object_set_new(object, name, json_string(text)) == 0);
-    free(text);
-}
 
 static void set_text(json_t *object, const char *name, const char *text) {
     CHECK(json_object_set_new(object, name, json_string(text)) == 0);
@@ -162,9 +155,9 @@ static void record_case(json_t *out, const char *name, struct end *from, struct 
     set_text(item, "name", name);
     set_text(item, "from", from->link.initiator ? "initiator" : "responder");
     set_number(item, "number", from->link.sending.number);
-    set_hex(item, "plain", plain, bytes + 8);
+    gen_set_hex(item, "plain", plain, bytes + 8);
     size_t wire_bytes = seal(from, plain, bytes + 8, wire);
-    set_hex(item, "wire", wire, wire_bytes);
+    gen_set_hex(item, "wire", wire, wire_bytes);
     enum link_next next = feed(to, wire, wire_bytes);
     CHECK(next == (type == LINK_TYPE_GOODBYE ? LINK_CLOSED : LINK_MORE));
 }
@@ -189,7 +182,7 @@ static void long_frame(json_t *out, struct end *from, struct end *to) {
     CHECK(done);
     crypto_hash_sha256(hash, from->wire, from->wire_bytes);
     set_number(item, "wire_bytes", from->wire_bytes);
-    set_hex(item, "wire_sha256", hash, 32);
+    gen_set_hex(item, "wire_sha256", hash, 32);
     unsigned before = to->frames;
     CHECK(feed(to, from->wire, from->wire_bytes) == LINK_MORE && to->frames == before + 1);
 }
@@ -204,11 +197,11 @@ static void key_change(json_t *out, struct end *from, struct end *to) {
     }
     json_t *item = object_in(out, "key_change");
     set_number(item, "number", from->link.sending.number);
-    set_hex(item, "key_before", from->link.sending.key, 32);
+    gen_set_hex(item, "key_before", from->link.sending.key, 32);
     bytes = seal(from, plain, sizeof plain, wire);
-    set_hex(item, "key_after", from->link.sending.key, 32);
-    set_hex(item, "plain", plain, sizeof plain);
-    set_hex(item, "wire", wire, bytes);
+    gen_set_hex(item, "key_after", from->link.sending.key, 32);
+    gen_set_hex(item, "plain", plain, sizeof plain);
+    gen_set_hex(item, "wire", wire, bytes);
     CHECK(feed(to, wire, bytes) == LINK_MORE);
 }
 
@@ -224,22 +217,22 @@ static void transcript(json_t *out, enum ring_suite suite) {
     uint8_t prologue[LINK_PREAMBLE_BYTES + LINK_SYSTEM_ID_BYTES];
     memcpy(prologue, a->link.flight, LINK_PREAMBLE_BYTES);
     memcpy(prologue + LINK_PREAMBLE_BYTES, system_id, LINK_SYSTEM_ID_BYTES);
-    set_hex(out, "prologue", prologue, sizeof prologue);
+    gen_set_hex(out, "prologue", prologue, sizeof prologue);
     output(a);
     CHECK(a->wire_bytes == LINK_FIRST_FLIGHT_BYTES);
-    set_hex(out, "first_flight", a->wire, a->wire_bytes);
+    gen_set_hex(out, "first_flight", a->wire, a->wire_bytes);
     CHECK(feed(b, a->wire, a->wire_bytes) == LINK_MORE);
     output(b);
-    set_hex(out, "second_message", b->wire, NOISE_IK_SECOND_BYTES);
-    set_hex(out, "responder_hello_wire", b->wire + NOISE_IK_SECOND_BYTES, b->wire_bytes - NOISE_IK_SECOND_BYTES);
-    set_hex(out, "key_responder_to_initiator", b->link.sending.key, 32);
+    gen_set_hex(out, "second_message", b->wire, NOISE_IK_SECOND_BYTES);
+    gen_set_hex(out, "responder_hello_wire", b->wire + NOISE_IK_SECOND_BYTES, b->wire_bytes - NOISE_IK_SECOND_BYTES);
+    gen_set_hex(out, "key_responder_to_initiator", b->link.sending.key, 32);
     CHECK(feed(a, b->wire, b->wire_bytes) == LINK_MORE);
     output(a);
-    set_hex(out, "initiator_hello_wire", a->wire, a->wire_bytes);
-    set_hex(out, "key_initiator_to_responder", a->link.sending.key, 32);
+    gen_set_hex(out, "initiator_hello_wire", a->wire, a->wire_bytes);
+    gen_set_hex(out, "key_initiator_to_responder", a->link.sending.key, 32);
     CHECK(feed(b, a->wire, a->wire_bytes) == LINK_MORE);
     CHECK(link_is_up(&a->link) && link_is_up(&b->link));
-    set_hex(out, "hello_payload", (const uint8_t[16]){1, 0, 1, 0, 0, 0, 16, 0}, 16);
+    gen_set_hex(out, "hello_payload", (const uint8_t[16]){1, 0, 1, 0, 0, 0, 16, 0}, 16);
 
     record_case(out, "ping", a, b, LINK_TYPE_PING, token, 8);
     output(b);
@@ -247,7 +240,7 @@ static void transcript(json_t *out, enum ring_suite suite) {
     set_text(item, "name", "pong");
     set_text(item, "from", "responder");
     set_number(item, "number", 1);
-    set_hex(item, "wire", b->wire, b->wire_bytes);
+    gen_set_hex(item, "wire", b->wire, b->wire_bytes);
     CHECK(feed(a, b->wire, b->wire_bytes) == LINK_MORE);
     record_case(out, "frame", a, b, 0x0203, (const uint8_t *)"a frame of forty bytes, this one exactly", 40);
     record_case(out, "empty_frame", b, a, 0x0203, token, 0);
@@ -291,7 +284,7 @@ static void negative_flights(json_t *out) {
         CHECK(link_closed_cause(&session.responder.link) == cases[i].error && !link_output_wanted(&session.responder.link));
         json_t *item = item_in(out, "negative_first_flights");
         set_text(item, "name", cases[i].name);
-        set_hex(item, "bytes", session.initiator.wire, session.initiator.wire_bytes);
+        gen_set_hex(item, "bytes", session.initiator.wire, session.initiator.wire_bytes);
         set_text(item, "error", link_cause_name(cases[i].error));
         end_session(&session);
     }
@@ -340,8 +333,8 @@ static void negative_frames(json_t *out) {
         json_t *item = item_in(out, "negative_frames");
         set_text(item, "name", cases[i].name);
         CHECK(json_object_set_new(item, "before_hello", json_boolean(cases[i].before_hello)) == 0);
-        set_hex(item, "plain", cases[i].plain, cases[i].bytes);
-        set_hex(item, "wire", wire, bytes);
+        gen_set_hex(item, "plain", cases[i].plain, cases[i].bytes);
+        gen_set_hex(item, "wire", wire, bytes);
         set_text(item, "error", link_cause_name(cases[i].error));
         end_session(&session);
     }
@@ -379,7 +372,7 @@ static void negative_records(json_t *out) {
         CHECK(feed(b, wire, bytes) == LINK_CLOSED && link_closed_cause(&b->link) == LINK_CAUSE_RECORD);
         json_t *item = item_in(out, "negative_records");
         set_text(item, "name", names[i]);
-        set_hex(item, "wire", wire, bytes);
+        gen_set_hex(item, "wire", wire, bytes);
         set_text(item, "error", "record");
         end_session(&session);
     }
@@ -389,7 +382,7 @@ void gen_links(json_t *out) {
     struct session *session = calloc(1, sizeof *session);
     CHECK(sodium_init() >= 0 && session != NULL);
     begin(session, RING_SUITE_CHACHAPOLY);
-    set_hex(out, "system_id", system_id, LINK_SYSTEM_ID_BYTES);
+    gen_set_hex(out, "system_id", system_id, LINK_SYSTEM_ID_BYTES);
     set_number(out, "link_version", LINK_VERSION_CURRENT);
     set_number(out, "rekey_records", NOISE_REKEY_RECORDS);
     const struct end *ends[2] = {&session->initiator, &session->responder};
@@ -397,10 +390,10 @@ void gen_links(json_t *out) {
         json_t *item = object_in(out, i == 0 ? "initiator" : "responder");
         uint8_t ephemeral_public[32];
         ring_primitives_sodium()->x25519_base(ephemeral_public, ends[i]->ephemeral);
-        set_hex(item, "static_private", ends[i]->identity.private_key, 32);
-        set_hex(item, "static_public", ends[i]->identity.public_key, 32);
-        set_hex(item, "ephemeral_private", ends[i]->ephemeral, 32);
-        set_hex(item, "ephemeral_public", ephemeral_public, 32);
+        gen_set_hex(item, "static_private", ends[i]->identity.private_key, 32);
+        gen_set_hex(item, "static_public", ends[i]->identity.public_key, 32);
+        gen_set_hex(item, "ephemeral_private", ends[i]->ephemeral, 32);
+        gen_set_hex(item, "ephemeral_public", ephemeral_public, 32);
     }
     end_session(session);
     free(session);

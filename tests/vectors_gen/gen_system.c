@@ -18,71 +18,33 @@
 #include "protocol/evidence.h"
 #include "tests/protocol/identity_fixture.h"
 #include "tests/vectors_gen/gen.h"
+#include "tests/vectors_gen/gen_json.h"
 
 enum { SHARD = CONFIG_CLUSTER_SHARD, ROOM = 1 << 17 };
-
-/* ---- JSON ---- */
-
-static void set(json_t *object, const char *name, json_t *value) { CHECK(json_object_set_new(object, name, value) == 0); }
-
-static void set_hex(json_t *object, const char *name, const void *bytes, size_t count) {
-    char *text = malloc(2 * count + 1);
-    CHECK(text);
-    canonical_hex_print(bytes, count, text);
-    set(object, name, json_string(text));
-    free(text);
-}
-
-static void set_u64(json_t *object, const char *name, uint64_t value) {
-    set(object, name, value >> 53 ? canonical_decimal(value) : json_integer((json_int_t)value));
-}
-
-static json_t *group(json_t *out, const char *name) {
-    json_t *list = json_array();
-    set(out, name, list);
-    return list;
-}
-
-static json_t *item(json_t *list, const char *name) {
-    json_t *object = json_object();
-    CHECK(json_array_append_new(list, object) == 0);
-    set(object, "case", json_string(name));
-    return object;
-}
-
-/* The error of a case, and that the code gives it. */
-static void set_error(json_t *object, const char *expected, enum system_error got) {
-    if (strcmp(expected, system_error_name(got)) != 0) {
-        (void)fprintf(stderr, "gen_system: %s: expected %s, got %s\n", json_string_value(json_object_get(object, "case")), expected,
-                      system_error_name(got));
-        CHECK(false);
-    }
-    set(object, "error", json_string(expected));
-}
 
 /* ---- cards ---- */
 
 static void card_fields(json_t *object, const struct keyfile *key, const struct keyfile *owner, const struct card *card) {
     uint8_t bytes[CARD_PROVEN_BYTES_MAX];
-    set_u64(object, "kind", (uint64_t)card->kind);
-    set(object, "name", json_string(card->name));
-    set_hex(object, "signing_seed", key->signing_seed, 32);
-    set_hex(object, "signing_key", card->signing_key, 32);
+    gen_set_u64(object, "kind", (uint64_t)card->kind);
+    gen_set(object, "name", json_string(card->name));
+    gen_set_hex(object, "signing_seed", key->signing_seed, 32);
+    gen_set_hex(object, "signing_key", card->signing_key, 32);
     if (card->kind != CARD_ADMIN) {
-        set_hex(object, "noise_seed", key->noise_seed, 32);
-        set_hex(object, "noise_secret", key->noise_secret, 32);
-        set_hex(object, "noise_key", card->noise_key, 32);
-        set_hex(object, "noise_proof_key", card->noise_proof_key, 32);
+        gen_set_hex(object, "noise_seed", key->noise_seed, 32);
+        gen_set_hex(object, "noise_secret", key->noise_secret, 32);
+        gen_set_hex(object, "noise_key", card->noise_key, 32);
+        gen_set_hex(object, "noise_proof_key", card->noise_proof_key, 32);
     }
-    if (owner) set_hex(object, "owner_seed", owner->signing_seed, 32);
-    set_hex(object, "binary", bytes, card_encode(card, bytes));
-    set_hex(object, "id", card->id, 32);
-    set_hex(object, "proven", bytes, card_encode_proven(card, bytes));
+    if (owner) gen_set_hex(object, "owner_seed", owner->signing_seed, 32);
+    gen_set_hex(object, "binary", bytes, card_encode(card, bytes));
+    gen_set_hex(object, "id", card->id, 32);
+    gen_set_hex(object, "proven", bytes, card_encode_proven(card, bytes));
     size_t count = 0;
     json_t *json = card_to_json(card);
     char *text = canonical_print(json, &count);
     CHECK(text);
-    set(object, "file", json_string(text));
+    gen_set(object, "file", json_string(text));
     free(text);
     json_decref(json);
 }
@@ -93,18 +55,18 @@ static void card_refused(json_t *list, const char *name, const struct card *card
     size_t count = card_encode_proven(card, bytes);
     CHECK(flip_at < count);
     bytes[flip_at] ^= flip;
-    json_t *object = item(list, name);
-    set_u64(object, "kind", (uint64_t)card->kind);
-    set_hex(object, "proven", bytes, count);
-    set_error(object, error, card_decode_proven(&back, card->kind, bytes, count, NULL));
+    json_t *object = gen_case(list, name);
+    gen_set_u64(object, "kind", (uint64_t)card->kind);
+    gen_set_hex(object, "proven", bytes, count);
+    gen_set_error(object, error, card_decode_proven(&back, card->kind, bytes, count, NULL));
 }
 
 static void gen_cards(json_t *out, const struct fixture *fixture) {
-    json_t *good = group(out, "cards"), *bad = group(out, "cards_refused");
+    json_t *good = gen_group(out, "cards"), *bad = gen_group(out, "cards_refused");
     const struct card *node = &fixture->assembly->nodes[0], *client = &fixture->client_cards[0], *admin = &fixture->admin_cards[0];
-    card_fields(item(good, "node"), &fixture->nodes[0][0], &fixture->owners[0][0], node);
-    card_fields(item(good, "client"), &fixture->clients[0], NULL, client);
-    card_fields(item(good, "administrator"), &fixture->admins[0], NULL, admin);
+    card_fields(gen_case(good, "node"), &fixture->nodes[0][0], &fixture->owners[0][0], node);
+    card_fields(gen_case(good, "client"), &fixture->clients[0], NULL, client);
+    card_fields(gen_case(good, "administrator"), &fixture->admins[0], NULL, admin);
     card_refused(bad, "kind of another", node, 0, 3, "field-range");
     card_refused(bad, "format 2", node, 1, 3, "format-unknown");
     card_refused(bad, "zero field", client, 2, 1, "field-range");
@@ -126,47 +88,47 @@ static void gen_cards(json_t *out, const struct fixture *fixture) {
 
 static void gen_rows(json_t *list, const struct system_limit_row *rows, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        json_t *object = item(list, rows[i].name);
-        set_u64(object, "index", i);
-        set_u64(object, "default", rows[i].standard);
-        set_u64(object, "lowest", rows[i].lowest);
-        set_u64(object, "highest", rows[i].highest);
+        json_t *object = gen_case(list, rows[i].name);
+        gen_set_u64(object, "index", i);
+        gen_set_u64(object, "default", rows[i].standard);
+        gen_set_u64(object, "lowest", rows[i].lowest);
+        gen_set_u64(object, "highest", rows[i].highest);
     }
 }
 
 /* ---- system files and genesis CONFIGs ---- */
 
 static void gen_config(json_t *list, const char *name, const struct config *config) {
-    json_t *object = item(list, name), *leaves = group(object, "leaves");
+    json_t *object = gen_case(list, name), *leaves = gen_group(object, "leaves");
     uint8_t bytes[CONFIG_BYTES_MAX], hash[32], proof[CONFIG_PROOF_HASHES_MAX][32];
-    set_u64(object, "cluster", config->members.cluster);
-    set_hex(object, "whole", bytes, config_encode(config, bytes));
+    gen_set_u64(object, "cluster", config->members.cluster);
+    gen_set_hex(object, "whole", bytes, config_encode(config, bytes));
     for (int leaf = 0; leaf < CONFIG_LEAVES; leaf++) {
         char path[24];
         (void)snprintf(path, sizeof path, "leaf %d", leaf);
-        json_t *row = item(leaves, path);
-        set_hex(row, "bytes", bytes, config_leaf_encode(config, (enum config_leaf)leaf, bytes));
+        json_t *row = gen_case(leaves, path);
+        gen_set_hex(row, "bytes", bytes, config_leaf_encode(config, (enum config_leaf)leaf, bytes));
         size_t hashes = config_leaf_prove(config, (enum config_leaf)leaf, proof);
-        set_hex(row, "proof", proof, hashes * 32);
+        gen_set_hex(row, "proof", proof, hashes * 32);
     }
     config_hash(config, hash);
-    set_hex(object, "config_hash", hash, 32);
+    gen_set_hex(object, "config_hash", hash, 32);
 }
 
 static json_t *gen_file(json_t *list, const char *name, const struct system *system) {
-    json_t *object = item(list, name), *configs = group(object, "genesis_configs");
+    json_t *object = gen_case(list, name), *configs = gen_group(object, "genesis_configs");
     size_t count = 0;
     char *text = system_encode_json(system, &count);
     uint8_t *binary;
     CHECK(text);
-    set(object, "file", json_string(text));
+    gen_set(object, "file", json_string(text));
     free(text);
     binary = system_encode_binary(system, &count);
     CHECK(binary);
-    set_hex(object, "binary", binary, count);
+    gen_set_hex(object, "binary", binary, count);
     free(binary);
-    set_hex(object, "file_hash", system->file_hash, 32);
-    set_hex(object, "system_id", system->system_id, 16);
+    gen_set_hex(object, "file_hash", system->file_hash, 32);
+    gen_set_hex(object, "system_id", system->system_id, 16);
     for (uint32_t i = 0; i < system->coordinators_count + system->shards_count; i++) {
         struct config config;
         CHECK(system_config(system, system->clusters[i].cluster, &config));
@@ -184,16 +146,16 @@ static void file_refused(json_t *list, const char *name, const char *text, const
     struct system *system = NULL;
     CHECK(changed);
     (void)snprintf(changed, count + 1, "%.*s%s%s", (int)head, text, to, at + strlen(from));
-    json_t *object = item(list, name);
-    set(object, "find", json_string(from));
-    set(object, "replace", json_string(to));
-    set_error(object, error, system_parse(&system, changed, count, NULL));
+    json_t *object = gen_case(list, name);
+    gen_set(object, "find", json_string(from));
+    gen_set(object, "replace", json_string(to));
+    gen_set_error(object, error, system_parse(&system, changed, count, NULL));
     system_free(system);
     free(changed);
 }
 
 static void gen_files_refused(json_t *out, const struct fixture *fixture) {
-    json_t *list = group(out, "system_file_refused"); /* of system_files[0] */
+    json_t *list = gen_group(out, "system_file_refused"); /* of system_files[0] */
     size_t count = 0;
     char *text = system_encode_json(&fixture->assembly->system, &count);
     CHECK(text);
@@ -240,15 +202,15 @@ static void whole_refused(json_t *list, const char *name, struct fixture *fixtur
     CHECK(system_identify(&fixture->assembly->system));
     char *text = system_encode_json(&fixture->assembly->system, &count);
     CHECK(text);
-    json_t *object = item(list, name);
-    set(object, "file", json_string(text));
-    set_error(object, error, system_parse(&back, text, count, NULL));
+    json_t *object = gen_case(list, name);
+    gen_set(object, "file", json_string(text));
+    gen_set_error(object, error, system_parse(&back, text, count, NULL));
     free(text);
     fixture_free(fixture);
 }
 
 static void gen_wholes_refused(json_t *out) {
-    json_t *list = group(out, "system_files_refused");
+    json_t *list = gen_group(out, "system_files_refused");
     struct fixture *fixture = fixture_new(100, 1, 1, 4);
     fixture->assembly->nodes[5] = fixture->assembly->nodes[2];
     whole_refused(list, "one node in two clusters", fixture, "key-twice");
@@ -270,7 +232,7 @@ static void gen_wholes_refused(json_t *out) {
 /* ---- rights, endpoints ---- */
 
 static void gen_rights(json_t *out) {
-    json_t *list = group(out, "rights");
+    json_t *list = gen_group(out, "rights");
     const struct system_right rights[3] = {
         {.flags = 1}, {.flags = 2, .prefix_bytes = 2, .prefix = "b/"}, {.flags = 3, .prefix_bytes = 3, .prefix = "c\x00\xff"}};
     uint8_t bytes[8 + ADMIN_OP_RIGHTS_BYTES_MAX];
@@ -280,18 +242,18 @@ static void gen_rights(json_t *out) {
         bool read, write;
     } cases[] = {{"x", 1, true, false}, {"b/", 2, true, true}, {"b", 1, true, false}, {"c\x00\xff\x01", 4, true, true}, {"c\x00", 2, true, false}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        json_t *object = item(list, "quota 50, burst 500");
-        set_hex(object, "rights", bytes, admin_op_rights_encode(50, 500, rights, 3, bytes));
-        set_hex(object, "key", cases[i].key, cases[i].count);
-        set_u64(object, "read", cases[i].read);
-        set_u64(object, "write", cases[i].write);
+        json_t *object = gen_case(list, "quota 50, burst 500");
+        gen_set_hex(object, "rights", bytes, admin_op_rights_encode(50, 500, rights, 3, bytes));
+        gen_set_hex(object, "key", cases[i].key, cases[i].count);
+        gen_set_u64(object, "read", cases[i].read);
+        gen_set_u64(object, "write", cases[i].write);
         CHECK(system_rights_allow(rights, 3, SYSTEM_RIGHT_READ, (const uint8_t *)cases[i].key, cases[i].count) == cases[i].read);
         CHECK(system_rights_allow(rights, 3, SYSTEM_RIGHT_WRITE, (const uint8_t *)cases[i].key, cases[i].count) == cases[i].write);
     }
 }
 
 static void gen_endpoints(json_t *out) {
-    json_t *list = group(out, "endpoints");
+    json_t *list = gen_group(out, "endpoints");
     const struct {
         const char *text;
         bool good;
@@ -299,8 +261,8 @@ static void gen_endpoints(json_t *out) {
                  {"a:01", false}, {"a:65536", false}, {"A:1", false}, {"[a]:1", false}, {"::1:80", false}, {"[::1]", false}, {":1", false}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct address_endpoint endpoint;
-        json_t *object = item(list, cases[i].text);
-        set_u64(object, "valid", cases[i].good);
+        json_t *object = gen_case(list, cases[i].text);
+        gen_set_u64(object, "valid", cases[i].good);
         CHECK(address_endpoint_parse(&endpoint, cases[i].text) == cases[i].good);
     }
 }
@@ -313,12 +275,12 @@ static struct admin_op op, back;
 static void op_case(json_t *list, const char *name, const struct config *genesis, const char *error) {
     uint32_t changed = 0;
     size_t count = admin_op_encode(&op, bytes_room);
-    json_t *object = item(list, name);
-    set_hex(object, "operation", bytes_room, count);
-    set_hex(object, "hash", op.hash, 32);
+    json_t *object = gen_case(list, name);
+    gen_set_hex(object, "operation", bytes_room, count);
+    gen_set_hex(object, "hash", op.hash, 32);
     enum system_error got = admin_op_decode(&back, bytes_room, count, NULL);
     if (!got) got = admin_op_verify(&back, genesis, &changed, NULL);
-    set_error(object, error, got);
+    gen_set_error(object, error, got);
 }
 
 static void enrolment(const struct fixture *fixture, enum admin_op_kind kind, uint64_t serial, const uint8_t predecessor[32]) {
@@ -381,7 +343,7 @@ static void gen_config_ops(json_t *list, const struct fixture *fixture, const st
 }
 
 static void gen_operations_admin(json_t *out, const struct fixture *fixture) {
-    json_t *list = group(out, "operations");
+    json_t *list = gen_group(out, "operations");
     struct config genesis;
     uint8_t enrol_hash[32];
     CHECK(system_config(&fixture->assembly->system, SHARD, &genesis));
@@ -407,7 +369,7 @@ static void gen_operations_admin(json_t *out, const struct fixture *fixture) {
 
 /* One text under several sets of signatures: one operation, and as many inputs, each of which a body names by its own hash (D-2, S-71). */
 static void gen_inputs(json_t *out, const struct fixture *fixture) {
-    json_t *list = group(out, "operation_inputs");
+    json_t *list = gen_group(out, "operation_inputs");
     struct config genesis;
     const struct {
         const char *name;
@@ -426,19 +388,19 @@ static void gen_inputs(json_t *out, const struct fixture *fixture) {
         }
         if (cases[i].spoilt) op.signatures[1].signature[63] ^= 1;
         size_t count = admin_op_encode(&op, bytes_room);
-        json_t *object = item(list, cases[i].name);
-        set_hex(object, "operation", bytes_room, count);
-        set_hex(object, "hash", op.hash, 32);
-        set_hex(object, "input_hash", op.input_hash, 32);
+        json_t *object = gen_case(list, cases[i].name);
+        gen_set_hex(object, "operation", bytes_room, count);
+        gen_set_hex(object, "hash", op.hash, 32);
+        gen_set_hex(object, "input_hash", op.input_hash, 32);
         struct body_reference reference = {.kind = BODY_ADMIN, .relay = 2};
         uint8_t body[BODY_HEAD_BYTES + BODY_REFERENCE_BYTES];
         memcpy(reference.hash, op.input_hash, 32);
         bytes_put_le32(body, 1);
         body_reference_encode(&reference, body + BODY_HEAD_BYTES);
-        set_hex(object, "body", body, sizeof body);
-        set_hex(object, "body_hash", bft_body_hash(body, sizeof body).bytes, 32);
+        gen_set_hex(object, "body", body, sizeof body);
+        gen_set_hex(object, "body_hash", bft_body_hash(body, sizeof body).bytes, 32);
         CHECK(admin_op_decode(&back, bytes_room, count, NULL) == SYSTEM_OK);
-        set_error(object, cases[i].error, admin_op_verify(&back, &genesis, NULL, NULL));
+        gen_set_error(object, cases[i].error, admin_op_verify(&back, &genesis, NULL, NULL));
     }
 }
 
@@ -446,7 +408,7 @@ static void gen_inputs(json_t *out, const struct fixture *fixture) {
 
 static void gen_chain(json_t *out, const struct fixture *fixture) {
     static struct config_chain chain;
-    json_t *list = group(out, "config_chains");
+    json_t *list = gen_group(out, "config_chains");
     struct signer verifier = signer_ed25519(NULL);
     struct bft_members members;
     const struct system *system = &fixture->assembly->system;
@@ -463,49 +425,49 @@ static void gen_chain(json_t *out, const struct fixture *fixture) {
     }
     CHECK(!writer.failed);
     for (uint64_t epoch = 0; epoch <= 3; epoch++) {
-        json_t *object = item(list, "members of an epoch");
-        if (epoch == 0) set_hex(object, "payload", bytes_room, writer.used); /* the same for all */
-        set_u64(object, "epoch", epoch);
-        set_error(object, epoch < 3 ? "ok" : "serial",
+        json_t *object = gen_case(list, "members of an epoch");
+        if (epoch == 0) gen_set_hex(object, "payload", bytes_room, writer.used); /* the same for all */
+        gen_set_u64(object, "epoch", epoch);
+        gen_set_error(object, epoch < 3 ? "ok" : "serial",
                   config_chain_members(&chain, system, SHARD, bytes_room, writer.used, epoch, &verifier, &members, NULL));
         if (epoch == 3) break;
-        set_hex(object, "config_hash", members.place.config_hash.bytes, 32);
-        set_u64(object, "start_height", members.start.height);
-        set(object, "height_last", canonical_decimal(members.height_last));
-        set_hex(object, "keys", members.keys, (size_t)members.n * 32);
+        gen_set_hex(object, "config_hash", members.place.config_hash.bytes, 32);
+        gen_set_u64(object, "start_height", members.start.height);
+        gen_set(object, "height_last", canonical_decimal(members.height_last));
+        gen_set_hex(object, "keys", members.keys, (size_t)members.n * 32);
     }
     CHECK(config_chain_genesis(&chain, system, SHARD));
     fixture_config_op(fixture, &chain.config, 0, &op);
     fixture_sign(fixture, &op, 2);
     size_t count = fixture_chain_entry(fixture, 1, &chain.members, &op, 10, 2, other_room, ROOM);
-    json_t *object = item(list, "one entry, quorum short by one");
-    set_hex(object, "entry", other_room, count);
-    set_error(object, "certificate", config_chain_step(&chain, other_room, count, &verifier, NULL));
+    json_t *object = gen_case(list, "one entry, quorum short by one");
+    gen_set_hex(object, "entry", other_room, count);
+    gen_set_error(object, "certificate", config_chain_step(&chain, other_room, count, &verifier, NULL));
     count = fixture_chain_entry(fixture, 0, &chain.members, &op, 10, 3, other_room, ROOM);
-    object = item(list, "one entry, signed by another cluster's nodes");
-    set_hex(object, "entry", other_room, count);
-    set_error(object, "certificate", config_chain_step(&chain, other_room, count, &verifier, NULL));
+    object = gen_case(list, "one entry, signed by another cluster's nodes");
+    gen_set_hex(object, "entry", other_room, count);
+    gen_set_error(object, "certificate", config_chain_step(&chain, other_room, count, &verifier, NULL));
     count = fixture_chain_entry(fixture, 1, &chain.members, &op, 10, 3, other_room, ROOM);
     other_room[BFT_HEADER_BYTES + 4 + bytes_get_le32(other_room + BFT_HEADER_BYTES) + 4 + 1] = 2;
-    object = item(list, "one entry, its operation has format 2");
-    set_hex(object, "entry", other_room, count);
-    set_error(object, "format-unknown", config_chain_step(&chain, other_room, count, &verifier, NULL));
+    object = gen_case(list, "one entry, its operation has format 2");
+    gen_set_hex(object, "entry", other_room, count);
+    gen_set_error(object, "format-unknown", config_chain_step(&chain, other_room, count, &verifier, NULL));
     for (int i = 0; i < 2; i++) {
         fixture_config_op(fixture, &chain.config, -1, &op);
         if (i == 0) op.config.limits.credit_ops++;
         else op.config.limits.number_window -= 16;
         fixture_sign(fixture, &op, 2);
         count = fixture_chain_entry(fixture, 1, &chain.members, &op, 10, 3, other_room, ROOM);
-        object = item(list, i == 0 ? "one entry, credit_ops above the system file's" : "one entry, number_window lowered");
-        set_hex(object, "entry", other_room, count);
-        set_error(object, "limits-conflict", config_chain_step(&chain, other_room, count, &verifier, NULL));
+        object = gen_case(list, i == 0 ? "one entry, credit_ops above the system file's" : "one entry, number_window lowered");
+        gen_set_hex(object, "entry", other_room, count);
+        gen_set_error(object, "limits-conflict", config_chain_step(&chain, other_room, count, &verifier, NULL));
     }
 }
 
 /* ---- owner records, successor: of node 0 of the coordinator of system_files[0] ---- */
 
 static void gen_records(json_t *out, const struct fixture *fixture) {
-    json_t *list = group(out, "owner_records");
+    json_t *list = gen_group(out, "owner_records");
     const struct card *node = &fixture->assembly->nodes[0];
     const struct ed25519_secret *owner = &fixture->owners[0][0].signing;
     struct claim claim;
@@ -516,13 +478,13 @@ static void gen_records(json_t *out, const struct fixture *fixture) {
         (void)snprintf(claim.texts[i], sizeof claim.texts[i], "%s", claim_field_name((enum claim_field)i));
     }
     claim_sign(&claim, owner);
-    json_t *object = item(list, "claim");
-    set_hex(object, "record", bytes_room, claim_encode(&claim, bytes_room));
-    set_error(object, "ok", claim_verify(&claim, node, NULL));
+    json_t *object = gen_case(list, "claim");
+    gen_set_hex(object, "record", bytes_room, claim_encode(&claim, bytes_room));
+    gen_set_error(object, "ok", claim_verify(&claim, node, NULL));
     claim.number = 8;
-    object = item(list, "claim with another number");
-    set_hex(object, "record", bytes_room, claim_encode(&claim, bytes_room));
-    set_error(object, "signature-invalid", claim_verify(&claim, node, NULL));
+    object = gen_case(list, "claim with another number");
+    gen_set_hex(object, "record", bytes_room, claim_encode(&claim, bytes_room));
+    gen_set_error(object, "signature-invalid", claim_verify(&claim, node, NULL));
 
     static struct claim_node_config config;
     memcpy(config.system_id, fixture->assembly->system.system_id, 16);
@@ -533,9 +495,9 @@ static void gen_records(json_t *out, const struct fixture *fixture) {
     (void)snprintf(config.settings[0].value, sizeof config.settings[0].value, "0.0.0.0:7000");
     (void)snprintf(config.settings[1].name, sizeof config.settings[1].name, "threads");
     claim_node_config_sign(&config, owner);
-    object = item(list, "node configuration");
-    set_hex(object, "record", bytes_room, claim_node_config_encode(&config, bytes_room));
-    set_error(object, "ok", claim_node_config_verify(&config, config.system_id, node, NULL));
+    object = gen_case(list, "node configuration");
+    gen_set_hex(object, "record", bytes_room, claim_node_config_encode(&config, bytes_room));
+    gen_set_error(object, "ok", claim_node_config_verify(&config, config.system_id, node, NULL));
 
     struct claim_addresses addresses;
     memset(&addresses, 0, sizeof addresses);
@@ -545,9 +507,9 @@ static void gen_records(json_t *out, const struct fixture *fixture) {
     (void)snprintf(addresses.link_host, sizeof addresses.link_host, "node.example");
     addresses.link_port = 7000;
     claim_addresses_sign(&addresses, owner);
-    object = item(list, "addresses record");
-    set_hex(object, "record", bytes_room, claim_addresses_encode(&addresses, bytes_room));
-    set_error(object, "ok", claim_addresses_verify(&addresses, addresses.system_id, node, NULL));
+    object = gen_case(list, "addresses record");
+    gen_set_hex(object, "record", bytes_room, claim_addresses_encode(&addresses, bytes_room));
+    gen_set_error(object, "ok", claim_addresses_verify(&addresses, addresses.system_id, node, NULL));
 }
 
 struct successor_case {
@@ -580,14 +542,14 @@ static void successor_case(json_t *list, const struct fixture *fixture, const st
     statement.successor_hash[0] ^= as->about_another;
     memcpy(statement.successor_id, statement.successor_hash, 16);
     for (uint32_t i = 0; i < as->signatures; i++) CHECK(claim_successor_sign(&statement, &fixture->admins[2 * i].signing));
-    set_hex(object, "statement", bytes_room, claim_successor_encode(&statement, bytes_room));
-    set_error(object, as->error, claim_successor_verify(&statement, &old, system, NULL));
+    gen_set_hex(object, "statement", bytes_room, claim_successor_encode(&statement, bytes_room));
+    gen_set_error(object, as->error, claim_successor_verify(&statement, &old, system, NULL));
     fixture_free(next);
 }
 
 /* S-142: one fault, or several, of which the first in its order gives the word. */
 static void gen_successor(json_t *out, const struct fixture *fixture) {
-    json_t *list = group(out, "successors");
+    json_t *list = gen_group(out, "successors");
     const struct successor_case cases[] = {
         {"a successor of system_files[0]", 1, false, false, false, 2, "ok"},
         {"one signature short", 1, false, false, false, 1, "signatures-too-few"},
@@ -654,15 +616,15 @@ static void evidence_case(json_t *list, const char *name, const struct fixture *
         (void)fprintf(stderr, "gen_system: evidence: %s: expected %s, got %s\n", name, expected, evidence_error_name(error));
         CHECK(false);
     }
-    json_t *object = item(list, name), *keys = json_array();
-    set_hex(object, "bytes", bytes_room, count);
-    set(object, "error", json_string(expected));
+    json_t *object = gen_case(list, name), *keys = json_array();
+    gen_set_hex(object, "bytes", bytes_room, count);
+    gen_set(object, "error", json_string(expected));
     for (uint32_t i = 0; error == EVIDENCE_OK && i < chain->config.admins_count; i++) {
         char hex[65];
         canonical_hex_print(chain->config.admins[i].key, 32, hex);
         if (both >> i & 1) CHECK(json_array_append_new(keys, json_string(hex)) == 0);
     }
-    if (error == EVIDENCE_OK) set(object, "administrators", keys);
+    if (error == EVIDENCE_OK) gen_set(object, "administrators", keys);
     else json_decref(keys);
     free(evidence);
     free(chain);
@@ -713,7 +675,7 @@ static void gen_evidence_forms(json_t *list, const struct fixture *fixture) {
 }
 
 static void gen_evidence(json_t *out, const struct fixture *fixture) {
-    json_t *list = group(out, "evidence");
+    json_t *list = gen_group(out, "evidence");
     struct pair_of_statements pair = pair_of(fixture);
     evidence_case(list, "two signed each, one of them both", fixture, pair_put(&pair, bytes_room), "ok");
     pair.second = statement_of(fixture, 0x22, 0, 2);
@@ -740,9 +702,9 @@ static void gen_evidence(json_t *out, const struct fixture *fixture) {
 void gen_system(json_t *out) {
     struct fixture *fixture = fixture_new(100, 1, 1, 4);
     gen_cards(out, fixture);
-    gen_rows(group(out, "limits"), system_limit_rows, SYSTEM_LIMITS_COUNT);
-    gen_rows(group(out, "timeouts"), system_timeout_rows, SYSTEM_TIMEOUTS_COUNT);
-    json_t *files = group(out, "system_files");
+    gen_rows(gen_group(out, "limits"), system_limit_rows, SYSTEM_LIMITS_COUNT);
+    gen_rows(gen_group(out, "timeouts"), system_timeout_rows, SYSTEM_TIMEOUTS_COUNT);
+    json_t *files = gen_group(out, "system_files");
     (void)gen_file(files, "n = 4", &fixture->assembly->system);
     for (uint32_t n = 5; n <= 7; n++) {
         char name[16];
