@@ -33,6 +33,8 @@ static struct {
     unsigned loads_count;
     unsigned loaded, failed;
     const char *buses;
+    char usb[256];  /* the folder of what is on USB */
+    bool has_usb;   /* a controller of it */
     char path[256]; /* the bus that is looked at */
 } self;
 
@@ -118,6 +120,26 @@ static void devices_ask(void) {
     }
 }
 
+static bool count_one(void *context, const char *name) {
+    (void)name;
+    return ++*(unsigned *)context > 0;
+}
+
+/* Who is on a USB shows up by itself, one after the other, a disk a second after its driver: until it is quiet. */
+static void usb_wait(void) {
+    for (unsigned turn = 0, quiet = 0, before = 0; turn < MODULES_USB_TURNS && quiet < MODULES_USB_QUIET; turn++, quiet++) {
+        devices_ask();
+        unsigned now = self.loaded;
+        if (text_folder(self.usb, count_one, &now) < 0 || text_folder("/sys/class/block", count_one, &now) < 0 || now != before) quiet = 0;
+        before = now;
+        (void)usleep(MODULES_USB_PAUSE_US);
+    }
+}
+
+void modules_again(void) {
+    if (self.has_usb) devices_ask();
+}
+
 void modules_load(const char *table, const char *buses) {
     stage_set(STAGE_MODULES, STAGE_RUNNING, "%s", "");
     (void)memset(&self, 0, sizeof self);
@@ -135,7 +157,10 @@ void modules_load(const char *table, const char *buses) {
     devices_ask();
     loads(false);
     devices_ask();
-    for (unsigned i = 0; i < self.count; i++) {
+    unsigned usb = 0;
+    self.has_usb = text_form(self.usb, sizeof self.usb, "%s/usb/devices", buses) && text_folder(self.usb, count_one, &usb) == 0 && usb > 0;
+    if (self.has_usb) usb_wait();
+    for (unsigned i = 0; i < self.count && !self.has_usb; i++) {
         if (!self.modules[i].tried && !strstr(self.modules[i].path, "/late/")) (void)unlink(self.modules[i].path);
     }
     stage_set(STAGE_MODULES, self.failed ? STAGE_CANNOT : STAGE_GOOD, "%u loaded%s", self.loaded, self.failed ? ", others not: see above" : "");
