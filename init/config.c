@@ -1,13 +1,17 @@
 #include "init/config.h"
+#include "init/disk.h"
 #include "init/job.h"
 #include "init/modules.h"
 #include "init/say.h"
 #include "init/text.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,8 +20,6 @@
 #define MOUNTED "/run/init/disk"
 #define PLAN "/run/init/plan"
 #define FW_CFG "/sys/firmware/qemu_fw_cfg/by_name/opt/heraclius/config"
-
-enum { ISO_AT = 32768, LABEL_READ = 512 };
 
 static struct {
     bool in_force, node_ready;
@@ -41,7 +43,7 @@ static bool judge(const char *path, const char *what, struct plan *plan, char re
         text_form(reason, CONFIG_REASON_BYTES, "%s: %s", path, strerror(errno));
         return false;
     }
-    bool good = job_run("setup", words, fd, -1, self.answer);
+    bool good = job_run("setup", words, fd, self.answer);
     (void)close(fd);
     if (!good) {
         text_form(reason, CONFIG_REASON_BYTES, "%s", self.answer);
@@ -78,7 +80,7 @@ void config_files(void) {
     const char *const words[] = {"/bin/heraclius-setup", "files", NULL};
     int fd = open(KEPT, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return;
-    self.node_ready = job_run("setup-node", words, fd, -1, self.answer);
+    self.node_ready = job_run("setup-node", words, fd, self.answer);
     (void)close(fd);
     if (self.node_ready) stage_set(STAGE_CONFIG, STAGE_GOOD, "number %llu, node %s", (unsigned long long)self.plan.number, self.plan.node);
     else stage_set(STAGE_CONFIG, STAGE_CANNOT, "%s", self.answer);
@@ -101,35 +103,48 @@ bool config_offer(int from, const char *whence, char reason[CONFIG_REASON_BYTES]
     return good;
 }
 
-static bool is_config_disk(const char *path) {
-    char head[LABEL_READ], iso[LABEL_READ];
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return false;
-    bool good =
-        pread(fd, head, sizeof head, 0) == sizeof head && (memcmp(head + 71, "HERACLIUS-C", 11) == 0 || memcmp(head + 43, "HERACLIUS-C", 11) == 0);
-    good =
-        good || (pread(fd, iso, sizeof iso, ISO_AT) == sizeof iso && memcmp(iso + 1, "CD001", 5) == 0 && memcmp(iso + 40, "HERACLIUS-CFG ", 14) == 0);
-    (void)close(fd);
-    return good;
+/* A configuration disk's file, into one of memory alone. Its file system is a stranger's: it is mounted where nobody else sees it, by a process that
+ * may be lost over it, without Rock Ridge (FIFOs, links), and what is no regular file is none. */
+struct medium {
+    const char *name, *file_system;
+    int to;
+};
+
+static const char *work_fetch(void *context) {
+    const struct medium *medium = context;
+    static const char *const names[] = {MOUNTED "/heraclius.cfg", MOUNTED "/heracliu.cfg"}; /* the second: of an ISO with short names alone */
+    const bool iso = strcmp(medium->file_system, "iso9660") == 0;
+    struct stat status;
+    char path[64];
+    int fd = -1;
+    (void)mkdir(MOUNTED, 0755);
+    (void)text_form(path, sizeof path, "/dev/%s", medium->name);
+    if (unshare(CLONE_NEWNS) < 0) return strerror(errno);
+    if (mount(path, MOUNTED, medium->file_system, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, iso ? "norock" : NULL) < 0) {
+        (void)dprintf(1, "it does not mount: ");
+        return strerror(errno);
+    }
+    for (size_t i = 0; i < 2 && fd < 0; i++) fd = open(names[i], O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) return "it has no file heraclius.cfg";
+    ssize_t got = 1;
+    for (size_t all = 0; got > 0 && all <= CONFIG_BYTES_MAX; all += (size_t)got) got = sendfile(medium->to, fd, NULL, CONFIG_BYTES_MAX + 1 - all);
+    return got < 0 ? strerror(errno) : NULL;
 }
 
-static bool disk(void *context, const char *name) {
-    char path[64], reason[CONFIG_REASON_BYTES];
-    (void)context;
-    if (!text_form(path, sizeof path, "/dev/%s", name) || !is_config_disk(path)) return true;
-    const unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
-    (void)mkdir(MOUNTED, 0755);
+static void disk(const char *name, const char *file_system) {
+    static char answer[JOB_ANSWER_BYTES];
+    char reason[CONFIG_REASON_BYTES];
+    struct medium medium = {name, file_system, memfd_create("config", MFD_CLOEXEC)};
     modules_late();
-    if (mount(path, MOUNTED, "vfat", flags, NULL) < 0 && mount(path, MOUNTED, "iso9660", flags, NULL) < 0) {
-        say("config: %s does not mount: %s", name, strerror(errno));
-        return true;
-    }
-    int fd = open(MOUNTED "/heraclius.cfg", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) say("config: %s has no heraclius.cfg", name);
-    if (fd >= 0 && config_offer(fd, name, reason)) say("config: %s was looked at", name);
-    if (fd >= 0) (void)close(fd);
-    (void)umount2(MOUNTED, MNT_DETACH);
-    return true;
+    if (!job_do(&(struct job){.name = name, .work = work_fetch, .context = &medium, .limit_ms = JOB_MS}, answer)) say("config: %s: %s", name, answer);
+    else if (config_offer(medium.to, name, reason)) say("config: %s was looked at", name);
+    if (medium.to >= 0) (void)close(medium.to);
+}
+
+bool config_again(void) {
+    uint64_t number = self.in_force ? self.plan.number : 0;
+    disk_configs(disk);
+    return self.in_force && self.plan.number > number;
 }
 
 void config_start(void) {
@@ -155,7 +170,7 @@ void config_start(void) {
         say("config: fw_cfg was looked at");
     }
     if (fd >= 0) (void)close(fd);
-    if (text_folder("/sys/class/block", disk, NULL) < 0) say("config: /sys/class/block cannot be read");
+    disk_configs(disk);
     if (self.in_force && !self.node_ready) config_files();
     if (!self.in_force && stage_state(STAGE_CONFIG) != STAGE_CANNOT) {
         stage_set(STAGE_CONFIG, STAGE_CANNOT, "none yet: copy this node's card request out and its configuration in (console: request, config)");

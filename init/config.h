@@ -8,8 +8,7 @@
  *   QEMU's fw_cfg       opt/heraclius/config, at most CONFIG_FW_CFG_MAX: the kernel reads it byte by byte, and each page from its beginning anew
  *   a disk              vfat or ISO 9660 with the label HERACLIUS-CFG, its file heraclius.cfg
  *
- * and later whatever the console hands in. Labels on disk: vfat at byte 71 (FAT32) or 43 (FAT12, FAT16) of the boot sector, 11 bytes,
- * filled up with spaces; it is HERACLIUS-C then, its first 11. ISO 9660: at byte 40 of the descriptor at byte 32768, 32 bytes.
+ * and later whatever the console or the admin hands in, or comes on a disk that appears (disk.h).
  */
 #ifndef INIT_CONFIG_H
 #define INIT_CONFIG_H
@@ -23,6 +22,8 @@ enum { CONFIG_BYTES_MAX = 8 << 20, CONFIG_FW_CFG_MAX = 256 << 10, CONFIG_REASON_
 
 /* The stage. */
 void config_start(void);
+/* Disks that appeared since. True: a newer one is in force now. */
+bool config_again(void) __attribute__((warn_unused_result));
 /* A candidate from an open file, from its beginning. False: `reason` is one line. */
 bool config_offer(int fd, const char *whence, char reason[CONFIG_REASON_BYTES]) __attribute__((warn_unused_result));
 /* In force; NULL: none. */

@@ -1,4 +1,5 @@
 #include "init/confine.h"
+#include "init/disk.h"
 #include "init/say.h"
 #include "init/seccomp.h"
 #include "init/text.h"
@@ -53,7 +54,7 @@ static const struct rights {
     const char *memory_max; /* cgroup v2, "max": no limit but the machine's */
     unsigned descriptors;
     unsigned long locked; /* RLIMIT_MEMLOCK */
-    const char *own;      /* its folder below /data and /run, made for it */
+    const char *own;      /* its folder below /data and /run, made for it; NULL: none */
     struct file files[FILES_MAX];
 } all_rights[] = {
     {.name = "node", .user = 100, .capabilities = 1u << CAP_IPC_LOCK, .memory_max = "max", .descriptors = 4096, .locked = RLIM_INFINITY,
@@ -77,6 +78,9 @@ static const struct rights {
                {"/run/dhcpcd", LANDLOCK_CHANGE}, {"/run/net", LANDLOCK_READ}}},
     {.name = "slots", .user = 106, .group = 100, .memory_max = "64M", .descriptors = 64, .own = "slots",
      .files = {{"/sys/firmware/efi/efivars", LANDLOCK_READ}, {"/data/public", LANDLOCK_READ}, {"/run/node", LANDLOCK_USE}}},
+    {.name = "disk", .user = DISK_USER, .memory_max = "32M", .descriptors = 256,
+     .files = {{"/dev", LANDLOCK_ACCESS_FS_READ_FILE}, {"/sys", LANDLOCK_READ}}},
+    {.name = "disk-grow", .user = DISK_USER, .capabilities = 1u << CAP_SYS_RESOURCE, .memory_max = "32M", .descriptors = 8},
     {.name = "trial", .user = 107, .group = 100, .memory_max = "16M", .descriptors = 64, .own = "trial",
      .files = {{"/run/node", LANDLOCK_USE}, {"/run/init", LANDLOCK_USE}}},
 };
@@ -99,7 +103,7 @@ static void folder(const char *base, const struct rights *rights, gid_t group, m
     if ((chown(path, rights->user, group) < 0 || chmod(path, mode) < 0) && errno != EROFS) say("%s: %s", path, strerror(errno));
 }
 
-void confine_prepare(void) {
+void confine_prepare(bool data) {
     (void)text_write("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
     (void)text_write("/sys/fs/cgroup/cgroup.subtree_control", "+cpu");
     for (size_t i = 0; i < sizeof all_rights / sizeof *all_rights; i++) {
@@ -110,8 +114,9 @@ void confine_prepare(void) {
             int result = text_write(path, rights->memory_max);
             if (result < 0 && result != -ENOENT) say("%s: %s", path, strerror(-result));
         }
+        if (!rights->own) continue;
         folder("/run", rights, rights->group ? rights->group : rights->user, 0750); /* the console reads the admin console's pairing code */
-        folder("/data", rights, rights->user, 0700 | rights->open);
+        if (data) folder("/data", rights, rights->user, 0700 | rights->open);
     }
     (void)text_write("/sys/fs/cgroup/admin/cpu.weight", "20"); /* of 100: at a start the node comes first, and whatever strangers ask for */
 }

@@ -5,8 +5,10 @@
 #ifndef INIT_CONFINE_H
 #define INIT_CONFINE_H
 
-/* Cgroups with their memory limits, folders with their owners. In init, once; again after /data came. */
-void confine_prepare(void);
+#include <stdbool.h>
+
+/* Cgroups with their memory limits, folders with their owners, below /data once it is there. */
+void confine_prepare(bool data);
 /* In the child, whose descriptors are in place: becomes the program. It returns only if it cannot, with errno, and has said why on `told`. */
 void confine_become(const char *name, const char *const *words, int told);
 /* Its part without the cgroup; what tests drive. NULL: done; else what could not be done, with errno. */

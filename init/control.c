@@ -155,7 +155,7 @@ static enum control_wish config(struct user *user, int fd, uint64_t now_ms) {
 static bool setup(struct user *user, const char *const *words, uint64_t now_ms) {
     static char text[JOB_ANSWER_BYTES];
     if (!job_allowed(user, now_ms)) return false;
-    bool good = job_run("setup-node", words, -1, -1, text);
+    bool good = job_run("setup-node", words, -1, text);
     user->job_ms = machine_now_ms() + CONTROL_JOB_MS;
     answer(good ? "ok\n%s" : "error %s\n", text);
     return good;

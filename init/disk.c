@@ -1,39 +1,32 @@
 #include "init/disk.h"
+#include "init/job.h"
 #include "init/say.h"
 #include "init/text.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/random.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-#define BLOCKS "/etc/heraclius/ext4"
-#define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t)
+#define PROGRAM "/bin/heraclius-disk"
 
-/* linux/ext4.h of 6.1; userspace has no header for it. */
-struct fsuuid {
-    uint32_t len, flags;
-    uint8_t uuid[16];
-};
-#define EXT4_IOC_SETFSUUID _IOW('f', 44, uint64_t) /* the kernel's own structure ends before the UUID, whose length is not fixed there */
-
-enum { NAME_BYTES = 32, IDENTITY_BYTES = 96, SECTOR_BYTES = 512 };
-enum { SUPER_AT = 1024, MAGIC_AT = SUPER_AT + 56, LABEL_AT = SUPER_AT + 120, JOURNAL_NUMBER_AT = 24 };
+enum { IDENTITY_BYTES = 96, FOUND_BYTES = 16384 };
 
 static struct {
-    char name[NAME_BYTES];
+    char name[DISK_NAME_BYTES]; /* the data disk, "" as long as it is not used */
     uint64_t bytes;
-    /* of one search */
-    unsigned data, blank, disks;
-    char data_name[NAME_BYTES], data_second[NAME_BYTES], blank_name[NAME_BYTES], blank_second[NAME_BYTES];
-    uint64_t data_bytes, blank_bytes;
-    bool foreign; /* another machine's */
+    struct disk {
+        char name[DISK_NAME_BYTES];
+        uint64_t bytes;
+    } chosen;
+    char found[FOUND_BYTES]; /* the newest survey */
+    uint64_t names;          /* of all devices, added up */
+    bool foreign;            /* another machine's */
+    char answer[JOB_ANSWER_BYTES];
 } self;
 
 const char *disk_name(void) {
@@ -44,179 +37,75 @@ uint64_t disk_bytes(void) {
     return self.bytes;
 }
 
-static bool zeros(const uint8_t *bytes, size_t count) {
-    return bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0;
+static const char *path_of(const char *name) {
+    static char path[DISK_NAME_BYTES + 8];
+    (void)text_form(path, sizeof path, "/dev/%s", name);
+    return path;
 }
 
-static bool read_at(int fd, uint64_t at, uint8_t *out, size_t count) {
-    while (count > 0) {
-        ssize_t got = pread(fd, out, count, (off_t)at);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return false;
-        out += got;
-        at += (uint64_t)got;
-        count -= (size_t)got;
-    }
+static bool job(const char *word, int flags, unsigned limit_ms) {
+    const char *const words[] = {PROGRAM, word, NULL};
+    return job_do(&(struct job){"disk", words, -1, path_of(self.chosen.name), flags, limit_ms, NULL, NULL}, self.answer);
+}
+
+/* ---- what there is ---- */
+
+static bool device(void *context, const char *name) {
+    uint64_t hash = 14695981039346656037u;
+    for (const char *at = name; *at; at++) hash = (hash ^ (unsigned char)*at) * 1099511628211u;
+    *(uint64_t *)context += hash;
+    if (lchown(path_of(name), 0, DISK_USER) == 0) (void)chmod(path_of(name), 0640);
     return true;
 }
 
-static bool write_at(int fd, uint64_t at, const uint8_t *bytes, size_t count) {
-    while (count > 0) {
-        ssize_t done = pwrite(fd, bytes, count, (off_t)at);
-        if (done < 0 && errno == EINTR) continue;
-        if (done <= 0) return false;
-        bytes += done;
-        at += (uint64_t)done;
-        count -= (size_t)done;
-    }
+/* False: nothing has come or gone. */
+static bool survey(void) {
+    const char *const words[] = {PROGRAM, "survey", NULL};
+    uint64_t names = 0;
+    if (text_folder("/sys/class/block", device, &names) == 0 && names == self.names && self.found[0]) return false;
+    self.names = names;
+    bool good = job_run("disk", words, -1, self.answer);
+    (void)text_form(self.found, sizeof self.found, "%s%s\n", good ? "" : "cannot ", self.answer);
     return true;
 }
 
-static bool range_blank(int fd, uint64_t from, uint64_t count, bool *readable) {
-    uint8_t block[DISK_BLOCK_BYTES];
-    for (uint64_t at = from; at < from + count; at += sizeof block) {
-        *readable = read_at(fd, at, block, sizeof block);
-        if (!*readable || !zeros(block, sizeof block)) return false;
+/* The words of the n-th line that begins with `word`, two behind it or all the rest. */
+static bool found(const char *word, unsigned n, char line[SAY_LINE_BYTES], char *words[3]) {
+    for (const char *at = self.found; *at; at += strcspn(at, "\n"), at += *at == '\n') {
+        size_t count = strcspn(at, "\n"), length = strlen(word);
+        if (strncmp(at, word, length) != 0 || at[length] != ' ' || n-- > 0) continue;
+        (void)text_form(line, SAY_LINE_BYTES, "%.*s", (int)count, at);
+        text_clean(line);
+        size_t got = text_words(line, words, 3);
+        return got > 1 && strlen(words[1]) < DISK_NAME_BYTES && !strchr(words[1], '/');
     }
-    return true;
-}
-
-enum disk_kind disk_look(int fd, uint64_t bytes) {
-    uint8_t head[DISK_BLOCK_BYTES];
-    bool readable = true;
-    if (bytes < 2 * DISK_BLANK_BYTES) return DISK_OTHER;
-    if (!read_at(fd, 0, head, sizeof head)) return DISK_UNREADABLE;
-    bool begun = memcmp(head, DISK_BEGUN, sizeof DISK_BEGUN - 1) == 0, ext4 = head[MAGIC_AT] == 0x53 && head[MAGIC_AT + 1] == 0xEF;
-    if (ext4 && memcmp(head + LABEL_AT, DISK_LABEL "\0", sizeof DISK_LABEL) != 0) return DISK_OTHER;
-    if (begun || ext4) return begun ? DISK_BLANK : DISK_DATA;
-    bytes -= bytes % DISK_BLOCK_BYTES;
-    bool blank = range_blank(fd, 0, DISK_BLANK_BYTES, &readable) && range_blank(fd, bytes - DISK_BLANK_BYTES, DISK_BLANK_BYTES, &readable);
-    for (uint64_t i = 1; blank && i < DISK_SAMPLES; i++) {
-        uint64_t at = bytes / DISK_SAMPLES * i;
-        blank = range_blank(fd, at - at % DISK_BLOCK_BYTES, DISK_BLOCK_BYTES, &readable);
-    }
-    return !readable ? DISK_UNREADABLE : blank ? DISK_BLANK : DISK_OTHER;
-}
-
-static uint32_t u32_at(const uint8_t *bytes) {
-    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
-}
-
-/* What another file system left where the journal is has other numbers: none of it is played back as if it were of this one. */
-static bool journal_number(uint8_t super[DISK_BLOCK_BYTES]) {
-    return getrandom(super + JOURNAL_NUMBER_AT, 4, GRND_INSECURE) == 4;
-}
-
-static const char *blocks_write(int from, int fd, uint64_t bytes) {
-    uint8_t head[12], entry[4 + DISK_BLOCK_BYTES];
-    if (!read_at(from, 0, head, sizeof head) || memcmp(head, "HRCEXT4\1", 8) != 0) return "the image's file system is damaged";
-    uint32_t count = u32_at(head + 8);
-    if (count < 2 || count > DISK_BLOCKS_MAX) return "the image's file system is damaged";
-    for (uint32_t i = 0; i < count; i++) {
-        if (!read_at(from, sizeof head + (uint64_t)i * sizeof entry, entry, sizeof entry)) return "the image's file system is cut off";
-        uint64_t at = (uint64_t)u32_at(entry) * DISK_BLOCK_BYTES;
-        if (at + DISK_BLOCK_BYTES > bytes) return "the disk is smaller than the smallest file system";
-        if ((i == 0) != (at == 0) || (i == 0 && !zeros(entry + 4, SUPER_AT))) return "the image's file system is damaged";
-        if (i == 0) (void)memcpy(entry + 4, DISK_BEGUN, sizeof DISK_BEGUN - 1);
-        if (memcmp(entry + 4, "\xC0\x3B\x39\x98\0\0\0\4", 8) == 0 && !journal_number(entry + 4)) return "no random numbers";
-        if (!write_at(fd, at, entry + 4, DISK_BLOCK_BYTES)) return strerror(errno);
-    }
-    return fsync(fd) == 0 ? NULL : strerror(errno);
-}
-
-const char *disk_format(int fd, uint64_t bytes, const char *blocks_path) {
-    int from = open(blocks_path, O_RDONLY | O_CLOEXEC);
-    if (from < 0) return "the image has no file system for a blank disk";
-    const char *fault = NULL;
-    if (!write_at(fd, 0, (const uint8_t *)DISK_BEGUN, sizeof DISK_BEGUN - 1) || fsync(fd) < 0) fault = strerror(errno);
-    if (!fault) fault = blocks_write(from, fd, bytes);
-    (void)close(from);
-    return fault;
-}
-
-const char *disk_format_end(int fd) {
-    static const uint8_t sector[SECTOR_BYTES];
-    return fsync(fd) == 0 && write_at(fd, 0, sector, sizeof sector) && fsync(fd) == 0 ? NULL : strerror(errno);
-}
-
-static bool device_open(const char *name, int flags, int *fd, uint64_t *bytes) {
-    char path[64];
-    if (!text_form(path, sizeof path, "/dev/%s", name)) return false;
-    *fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW);
-    if (*fd < 0) return false;
-    if (ioctl(*fd, BLKGETSIZE64, bytes) == 0) return true;
-    (void)close(*fd);
     return false;
 }
 
-static bool is_partition_or_has_some(const char *name, bool *partition) {
-    char path[96];
-    struct stat status;
-    *partition = text_form(path, sizeof path, "/sys/class/block/%s/partition", name) && stat(path, &status) == 0;
-    return *partition || (text_form(path, sizeof path, "/sys/class/block/%s/%s1", name, name) && stat(path, &status) == 0) ||
-           (text_form(path, sizeof path, "/sys/class/block/%s/%sp1", name, name) && stat(path, &status) == 0);
+void disk_configs(disk_config *each) {
+    char line[SAY_LINE_BYTES], *words[3] = {"", "", ""};
+    for (unsigned n = 0; found("config", n, line, words); n++) each(words[1], strcmp(words[2], "iso9660") == 0 ? "iso9660" : "vfat");
 }
 
-static bool device(void *context, const char *name) {
-    (void)context;
-    static const char *const never[] = {"loop", "ram", "zram", "sr", "fd", "mtd"};
-    char path[96], text[8];
-    int fd;
-    uint64_t bytes;
-    bool partition;
-    if (strlen(name) >= NAME_BYTES) return true;
-    for (size_t i = 0; i < sizeof never / sizeof *never; i++) {
-        if (strncmp(name, never[i], strlen(never[i])) == 0) return true;
-    }
-    if (!device_open(name, O_RDONLY, &fd, &bytes)) return true;
-    enum disk_kind kind = disk_look(fd, bytes);
-    (void)close(fd);
-    bool parted = is_partition_or_has_some(name, &partition);
-    self.disks += !partition;
-    bool read_only = text_form(path, sizeof path, "/sys/class/block/%s/ro", name) && text_read(path, text, sizeof text) == 1 && text[0] == '1';
-    if (kind == DISK_UNREADABLE) say("disk: %s cannot be read", name);
-    if (kind == DISK_DATA) {
-        (void)text_form(self.data++ ? self.data_second : self.data_name, NAME_BYTES, "%s", name);
-        self.data_bytes = bytes;
-    }
-    if (kind == DISK_BLANK && !parted && !read_only && bytes >= DISK_BYTES_MIN) {
-        (void)text_form(self.blank++ ? self.blank_second : self.blank_name, NAME_BYTES, "%s", name);
-        self.blank_bytes = bytes;
-    }
-    return true;
-}
-
-/* True: it has grown. */
-static bool grow(bool fresh) {
-    int fd = open("/data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return false;
-    if (fresh) {
-        struct fsuuid fs = {.len = sizeof fs.uuid};
-        if (getrandom(fs.uuid, sizeof fs.uuid, 0) != sizeof fs.uuid || ioctl(fd, EXT4_IOC_SETFSUUID, &fs) < 0) {
-            say("disk: it keeps the image's UUID: %s", strerror(errno));
-        }
-    }
-    struct statfs status;
-    uint64_t blocks = self.data_bytes / DISK_BLOCK_BYTES;
-    bool smaller = fstatfs(fd, &status) == 0 && (uint64_t)status.f_blocks + status.f_blocks / 8 < blocks;
-    bool grown = smaller && ioctl(fd, EXT4_IOC_RESIZE_FS, &blocks) == 0;
-    if (smaller && !grown) say("disk: it could not be grown to the disk's size: %s", strerror(errno));
-    (void)close(fd);
-    return grown;
+unsigned disk_boots(char name[DISK_NAME_BYTES]) {
+    char line[SAY_LINE_BYTES], *words[3];
+    unsigned count = 0;
+    for (; found("boot", count, line, words); count++) (void)text_form(name, DISK_NAME_BYTES, "%s", words[1]);
+    return count;
 }
 
 /* ---- whose it is ---- */
 
-static bool machine_identity(char out[IDENTITY_BYTES]) {
+static void machine_identity(char out[IDENTITY_BYTES]) {
     static const char *const files[] = {"/sys/class/dmi/id/product_uuid", "/proc/device-tree/serial-number"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         /* All zeros or all F: firmware that was never told. */
         if (text_read(files[i], out, IDENTITY_BYTES) > 0 && out[strspn(out, "0-")] && out[strspn(out, "fF-")]) {
             text_clean(out);
-            return true;
+            return;
         }
     }
-    return false;
+    (void)text_form(out, IDENTITY_BYTES, DISK_NAMELESS);
 }
 
 static bool mark_write(const char *identity) {
@@ -228,93 +117,129 @@ static bool mark_write(const char *identity) {
     return true;
 }
 
+/* ---- work, in a process apart; what it prints besides is said ---- */
+
+static const char *work_mount(void *disk) {
+    const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME;
+    return mount(path_of(((struct disk *)disk)->name), "/data", "ext4", flags, "errors=remount-ro") == 0 ? NULL : strerror(errno);
+}
+
+static const char *work_leave(void *disk) {
+    (void)disk;
+    return umount2("/data", 0) == 0 ? NULL : strerror(errno);
+}
+
 /* Of this machine, or of none so far; else its mark. */
-static bool is_ours(char there[IDENTITY_BYTES]) {
+static const char *work_whose(void *disk) {
+    static char there[IDENTITY_BYTES];
     char here[IDENTITY_BYTES];
-    if (!machine_identity(here)) return true;
-    if (text_read(DISK_MARK, there, IDENTITY_BYTES) >= 0) return strcmp(here, there) == 0;
-    if (!mark_write(here)) say("disk: it keeps no mark of this machine: %s", strerror(errno));
-    return true;
+    (void)disk;
+    machine_identity(here);
+    long got = text_read(DISK_MARK, there, sizeof there);
+    if (got < 0 && got != -ENOENT) return "its mark cannot be read";
+    bool nameless = strcmp(here, DISK_NAMELESS) == 0, free = got < 0 || strcmp(there, DISK_NAMELESS) == 0;
+    if (!free && strcmp(here, there) != 0) return there;
+    if (free && !nameless && !mark_write(here)) (void)dprintf(1, "it keeps no mark of this machine: %s\n", strerror(errno));
+    return NULL;
 }
 
-static bool data_mount(void) {
-    char path[64];
-    (void)text_form(path, sizeof path, "/dev/%s", self.data_name);
-    return mount(path, "/data", "ext4", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME, "errors=remount-ro") == 0;
-}
-
-/* Unmounted in between, since the journal has the first block, mark and all: played back later, it would bring the mark back onto a disk in use. */
-static const char *make(void) {
-    int fd;
-    const char *fault = "cannot be opened";
-    if (!device_open(self.blank_name, O_RDWR | O_EXCL, &fd, &self.data_bytes)) return fault;
-    fault = disk_format(fd, self.data_bytes, BLOCKS);
-    (void)close(fd);
-    if (fault) return fault;
-    (void)memcpy(self.data_name, self.blank_name, NAME_BYTES);
-    if (!data_mount()) return strerror(errno);
-    (void)grow(true);
-    if (umount2("/data", 0) < 0 || !device_open(self.data_name, O_RDWR | O_EXCL, &fd, &self.data_bytes)) return strerror(errno);
-    fault = disk_format_end(fd);
-    (void)close(fd);
-    return fault;
-}
-
-/* Still, when the journal has been played back. */
-static bool is_data(void) {
-    int fd;
-    uint64_t bytes;
-    if (!device_open(self.data_name, O_RDONLY, &fd, &bytes)) return false;
-    bool good = disk_look(fd, bytes) == DISK_DATA;
-    (void)close(fd);
-    return good;
-}
-
-const char *disk_adopt(void) {
+static const char *work_adopt(void *disk) {
     char here[IDENTITY_BYTES];
-    if (!self.foreign || !machine_identity(here)) return "there is no disk of another machine";
-    const char *fault = data_mount() && mark_write(here) ? NULL : strerror(errno);
+    machine_identity(here);
+    const char *fault = work_mount(disk);
+    if (!fault && !mark_write(here)) fault = strerror(errno);
     (void)umount2("/data", 0);
     return fault;
 }
 
+static bool apart(job_work *work) {
+    bool good = job_do(&(struct job){.name = self.chosen.name, .work = work, .context = &self.chosen, .limit_ms = DISK_WORK_MS}, self.answer);
+    if (good && self.answer[0]) say("disk: %s: %s", self.chosen.name, self.answer);
+    return good;
+}
+
+const char *disk_adopt(void) {
+    return !self.foreign ? "there is no disk of another machine" : apart(work_adopt) ? NULL : self.answer;
+}
+
+/* ---- the stage ---- */
+
 #define CANNOT(...) (stage_set(STAGE_DISK, STAGE_CANNOT, __VA_ARGS__), false)
 
-bool disk_start(void) {
-    char other[IDENTITY_BYTES];
-    stage_set(STAGE_DISK, STAGE_RUNNING, "%s", "");
-    self.data = self.blank = self.disks = 0;
-    int result = text_folder("/sys/class/block", device, NULL);
-    if (result < 0) return CANNOT("/sys/class/block: %s", strerror(-result));
-    bool fresh = self.data == 0;
-    if (self.data > 1) return CANNOT("two data disks, %s and %s: one may be a copy; take one away, then reboot", self.data_name, self.data_second);
-    if (fresh && self.blank > 1) {
-        return CANNOT("two blank disks, %s and %s: give one of them alone for the first boot", self.blank_name, self.blank_second);
+/* To the disk's size; true: it has grown. */
+static bool grow(void) {
+    char bytes[24];
+    const char *const words[] = {PROGRAM, "grow", bytes, NULL};
+    (void)text_form(bytes, sizeof bytes, "%llu", (unsigned long long)self.chosen.bytes);
+    bool good = job_do(&(struct job){"disk-grow", words, -1, "/data", O_RDONLY | O_DIRECTORY, DISK_WORK_MS, NULL, NULL}, self.answer);
+    if (!good) say("disk: %s could not be grown to the disk's size: %s", self.chosen.name, self.answer);
+    return good && self.answer[0];
+}
+
+static bool make(bool begun) {
+    const char *name = self.chosen.name;
+    if (!begun && !job("blank", O_RDONLY, DISK_BLANK_MS)) {
+        return CANNOT("%s is not known to be blank: %s; if nothing on it is needed: operating.md, \"a used disk\"", name, self.answer);
     }
-    if (fresh && self.blank == 0) return CANNOT("%u disks, none labelled " DISK_LABEL " and none blank (at least 512 MiB, all zeros)", self.disks);
-    const char *fault = fresh ? make() : NULL;
-    if (fault) return CANNOT("%s is blank, but could not be made a data disk: %s", self.blank_name, fault);
-    if (fresh) say("disk: %s was blank and is the data disk now", self.data_name);
-    if (!data_mount()) return CANNOT("%s does not mount: %s; it was not touched", self.data_name, strerror(errno));
-    if (!is_data()) {
-        (void)umount2("/data", 0);
-        return CANNOT("%s is not used: mounted, it is under the mark of a formatting that was begun", self.data_name);
-    }
-    if (!is_ours(other)) {
-        (void)umount2("/data", 0);
+    /* Unmounted in between, since the journal has the first block, mark and all: played back later, it would bring the mark back onto a used disk. */
+    bool good = job("format", O_RDWR | O_EXCL, DISK_WORK_MS) && apart(work_mount);
+    good = good && (grow() || true) && apart(work_leave) && job("end", O_RDWR | O_EXCL, DISK_WORK_MS);
+    if (!good) return CANNOT("%s is blank, but could not be made a data disk: %s", name, self.answer);
+    say("disk: %s was blank and is the data disk now", name);
+    return true;
+}
+
+/* Mounted, and still a data disk when its journal has been played back; or not mounted. */
+static bool take(void) {
+    const char *name = self.chosen.name, *const words[] = {PROGRAM, "look", name, NULL};
+    if (!apart(work_mount)) return CANNOT("%s does not mount: %s; it was not touched", name, self.answer);
+    bool good = job_run("disk", words, -1, self.answer) && strncmp(self.answer, "data ", 5) == 0;
+    if (!good) (void)CANNOT("%s is not used: mounted, it does not answer, or is under the mark of a formatting that was begun", name);
+    if (good && !apart(work_whose)) {
         self.foreign = true;
-        text_clean(other);
-        return CANNOT("%s is the disk of another machine, %s; if that one is off for good: adopt (console)", self.data_name, other);
+        good = CANNOT("%s is the disk of another machine, %s; if that one is off for good: adopt (console)", name, self.answer);
     }
     /* Brought to rest at once: as long as it is only in the journal in part, a loss of power can leave what the kernel does not mount. */
-    if (grow(false) && (umount2("/data", 0) < 0 || !data_mount())) {
-        return CANNOT("%s was grown, and does not mount: %s", self.data_name, strerror(errno));
-    }
-    (void)memcpy(self.name, self.data_name, NAME_BYTES);
-    self.bytes = self.data_bytes;
+    if (good && grow() && !(apart(work_leave) && apart(work_mount))) good = CANNOT("%s was grown, and does not mount: %s", name, self.answer);
+    if (!good && !apart(work_leave)) say("disk: %s could not be unmounted: %s", name, self.answer);
+    return good;
+}
+
+/* `late`: what was not there at the start, and so is not formatted. */
+static bool choose(bool late) {
+    static const char *const kinds[] = {"data", "blank", "begun"};
+    char line[SAY_LINE_BYTES], *words[3] = {NULL}, path[96], errors[24] = "0";
     struct statfs left;
+    unsigned kind = 0;
+    for (unsigned n = 0; found("lost", n, line, words); n++) say("disk: %s cannot be read, or does not answer", words[1]);
+    while (kind < 3 && !(found(kinds[kind], 0, line, words) && words[2] && text_number(words[2], INT64_MAX, &self.chosen.bytes))) kind++;
+    const char *why = strstr(self.found, "cannot ");
+    if (kind == 3 && why) return CANNOT("%.*s", (int)strcspn(why + 7, "\n"), why + 7);
+    if (kind == 3 || (late && kind > 0)) return CANNOT("%s", kind == 3 ? PROGRAM " says something else" : "a blank disk came late: reboot");
+    (void)text_form(self.chosen.name, sizeof self.chosen.name, "%s", words[1]);
+    if ((kind > 0 && !make(kind == 2)) || !take()) return false;
+    (void)memcpy(self.name, self.chosen.name, sizeof self.name);
+    self.bytes = self.chosen.bytes;
     bool full = statfs("/data", &left) == 0 && (uint64_t)left.f_bavail * (uint64_t)left.f_bsize < DISK_FREE_MIN;
-    stage_set(STAGE_DISK, STAGE_GOOD, "%s, %llu MiB%s%s", self.name, (unsigned long long)(self.bytes >> 20), fresh ? ", new" : "",
-              full ? ", and is full: give it more room, then reboot" : "");
+    (void)text_form(path, sizeof path, "/sys/fs/ext4/%s/errors_count", self.name);
+    bool bad = text_read(path, errors, sizeof errors) > 0 && strcmp(errors, "0") != 0;
+    stage_set(STAGE_DISK, STAGE_GOOD, "%s, %llu MiB%s%s%s%s", self.name, (unsigned long long)(self.bytes >> 20), kind > 0 ? ", new" : "",
+              full ? ", and is full: give it more room, then reboot" : "", bad ? ", have it replaced: errors that the kernel found (kmsg): " : "",
+              bad ? errors : "");
     return true;
+}
+
+void disk_start(void) {
+    stage_set(STAGE_DISK, STAGE_RUNNING, "%s", "");
+    (void)survey();
+    (void)choose(false);
+}
+
+unsigned disk_again(void) {
+    struct statvfs data;
+    if (stage_state(STAGE_DISK) == STAGE_GOOD && statvfs("/data", &data) == 0 && data.f_flag & ST_RDONLY) {
+        (void)CANNOT("%s cannot be written any more: the kernel found errors (kmsg); reboot, and if it comes again have it replaced", self.name);
+    }
+    if (!survey()) return 0;
+    return DISK_CAME | (!self.name[0] && !self.foreign && choose(true) ? DISK_CAME_DATA : 0);
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "init/config.h"
+#include "init/confine.h"
 #include "init/control.h"
 #include "init/disk.h"
 #include "init/log.h"
@@ -27,7 +28,7 @@
 #include "init/say.h"
 #include "init/slots.h"
 
-enum { FEED_MS = 5000 };
+enum { FEED_MS = 5000, LATE_MS = 5000 };
 
 static int signals_open(void) {
     sigset_t set;
@@ -73,8 +74,29 @@ static void logs_save(void) {
     for (int p = 0; p < PROGRAMS; p++) (void)log_save(&program_now((enum program)p)->log, "/data/log", program_name((enum program)p));
 }
 
-static void run(void) {
+static void slots_begin(uint64_t now_ms) {
     static char answer[JOB_ANSWER_BYTES];
+    if (!slots_do("status", -1, answer)) say("slots: %s", answer);
+    if (strstr(slots_text(), "slot_state=trial\n")) program_event(PROGRAM_TRIAL, SERVICE_START, now_ms);
+}
+
+/* What came after the start: a stick, a disk behind a controller that takes its time. */
+static void late(uint64_t now_ms) {
+    static uint64_t due_ms;
+    if (now_ms < due_ms) return;
+    due_ms = now_ms + LATE_MS;
+    modules_again();
+    unsigned came = disk_again();
+    if (came & DISK_CAME_DATA) {
+        logs_prepare();
+        confine_prepare(true);
+        config_start();
+    }
+    if ((came & DISK_CAME_DATA) || ((came & DISK_CAME) && config_again())) programs_begin(machine_now_ms());
+    if ((came & DISK_CAME) && !slots_text()[0]) slots_begin(machine_now_ms());
+}
+
+static void run(void) {
     struct pollfd polls[1 + PROGRAMS + CONTROL_POLLS];
     enum control_wish ending = CONTROL_NOTHING; /* how the machine goes down */
     uint64_t feed_ms = 0;
@@ -84,8 +106,7 @@ static void run(void) {
     program_event(PROGRAM_NET, SERVICE_START, machine_now_ms());
     config_start();
     programs_begin(machine_now_ms());
-    if (!slots_do("status", -1, answer)) say("slots: %s", answer);
-    if (strstr(slots_text(), "slot_state=trial\n")) program_event(PROGRAM_TRIAL, SERVICE_START, machine_now_ms());
+    slots_begin(machine_now_ms());
     control_booted(machine_now_ms());
     for (;;) {
         uint64_t now_ms = machine_now_ms();
@@ -109,6 +130,7 @@ static void run(void) {
         if (wish == CONTROL_BEGIN && !ending) programs_begin(machine_now_ms());
         if (wish > CONTROL_BEGIN) asked = wish;
         logs_save();
+        if (!ending) late(now_ms);
         if (asked && !ending) {
             say(asked == CONTROL_REBOOT ? "going down, to come up again" : "going down");
             ending = asked;
@@ -127,15 +149,16 @@ int main(void) {
     bool mounted = mounts_early();
     say_start();
     say("Heraclius appliance");
+    programs_prepare();
     if (mounted) {
         modules_load("/etc/heraclius/modules", "/sys/bus");
         (void)machine_entropy();
         machine_watchdog();
         machine_clock();
-        (void)disk_start();
+        disk_start();
         mounts_late();
         if (stage_state(STAGE_DISK) == STAGE_GOOD) logs_prepare();
     }
-    programs_prepare();
+    if (stage_state(STAGE_DISK) == STAGE_GOOD) confine_prepare(true);
     run();
 }

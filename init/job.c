@@ -7,22 +7,31 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static _Noreturn void child(const char *name, const char *const *words, int input, int device, int output) {
+static _Noreturn void child(const struct job *job, int output) {
     (void)setsid();
     int nothing = open("/dev/null", O_RDWR);
     if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) _exit(127);
-    if ((input >= 0 && dup2(input, 3) < 0) || (device >= 0 && dup2(device, 4) < 0)) _exit(127);
-    confine_become(name, words, 1);
+    if (job->work) {
+        const char *fault = job->work(job->context);
+        if (fault) (void)dprintf(1, "%s\n", fault);
+        _exit(fault != NULL);
+    }
+    if (job->input >= 0 && dup2(job->input, 3) < 0) _exit(127);
+    int device = job->device ? open(job->device, job->flags | O_NOFOLLOW) : -1;
+    if (job->device && device < 0) (void)dprintf(1, "it cannot be opened: %s\n", strerror(errno));
+    if (job->device && (device < 0 || dup2(device, 4) < 0)) _exit(127);
+    if (device > 4) (void)close(device);
+    confine_become(job->name, job->words, 1);
     _exit(127);
 }
 
 /* Until the other end is closed, the time is over or the answer full. */
-static bool listen_to(int fd, char *answer) {
-    uint64_t end_ms = machine_now_ms() + JOB_MS;
+static bool listen_to(int fd, uint64_t end_ms, char *answer) {
     size_t count = 0;
     for (;;) {
         struct pollfd one = {.fd = fd, .events = POLLIN};
@@ -38,23 +47,36 @@ static bool listen_to(int fd, char *answer) {
     }
 }
 
-bool job_run(const char *name, const char *const *words, int input, int device, char answer[JOB_ANSWER_BYTES]) {
-    int ends[2], status = 0;
-    answer[0] = '\0';
-    if (pipe2(ends, O_CLOEXEC) < 0) return false;
-    pid_t pid = fork();
-    if (pid == 0) child(name, words, input, device, ends[1]);
-    (void)close(ends[1]);
-    bool heard = pid > 0 && listen_to(ends[0], answer);
-    (void)close(ends[0]);
-    if (pid > 0) {
-        if (!heard) (void)kill(-pid, SIGKILL);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-        (void)kill(-pid, SIGKILL);
+static bool ends(pid_t pid, uint64_t end_ms, int *status) {
+    for (unsigned turn = 0;; turn++) {
+        pid_t ended = waitpid(pid, status, WNOHANG);
+        if (ended == pid || (ended < 0 && errno != EINTR)) return ended == pid;
+        if (machine_now_ms() >= end_ms) return false;
+        if (turn % 512 == 0) machine_feed();
+        (void)usleep(1000);
     }
-    if (pid > 0 && heard && WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
+}
+
+bool job_do(const struct job *job, char answer[JOB_ANSWER_BYTES]) {
+    int output[2], status = 0;
+    answer[0] = '\0';
+    if (pipe2(output, O_CLOEXEC) < 0) return false;
+    uint64_t end_ms = machine_now_ms() + job->limit_ms;
+    pid_t pid = fork();
+    if (pid == 0) child(job, output[1]);
+    (void)close(output[1]);
+    bool in_time = pid > 0 && listen_to(output[0], end_ms, answer) && ends(pid, end_ms, &status), ended = in_time;
+    (void)close(output[0]);
+    if (pid > 0) (void)kill(-pid, SIGKILL);
+    if (pid > 0 && !in_time) ended = ends(pid, machine_now_ms() + JOB_KILLED_MS, &status);
+    if (in_time && WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
     answer[strcspn(answer, "\n")] = '\0';
     text_clean(answer);
-    if (!answer[0]) text_form(answer, JOB_ANSWER_BYTES, "%s %s", words[0], heard ? "ended without a word" : "took too long or said too much");
+    const char *why = in_time ? "ended without a word" : ended ? "took too long or said too much" : "took too long, and does not end";
+    if (!answer[0] || !in_time) text_form(answer, JOB_ANSWER_BYTES, "%s %s", job->work ? job->name : job->words[0], why);
     return false;
+}
+
+bool job_run(const char *name, const char *const *words, int input, char answer[JOB_ANSWER_BYTES]) {
+    return job_do(&(struct job){.name = name, .words = words, .input = input, .limit_ms = JOB_MS}, answer);
 }

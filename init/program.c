@@ -46,7 +46,7 @@ struct program_now *program_now(enum program program) {
 
 void programs_prepare(void) {
     for (int p = 0; p < PROGRAMS; p++) programs[p].output = -1;
-    confine_prepare();
+    confine_prepare(false);
 }
 
 /* In the child, after fork: no heap, no return. */

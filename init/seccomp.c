@@ -126,6 +126,8 @@ static const struct allowed {
     {"setup-node", BASE | FILES | LOCK | CHILD, 0},
     {"net", BASE | FILES | NETWORK, LINKS | RAW},
     {"slots", BASE | FILES | NETWORK, LOCAL},
+    {"disk", BASE | FILES | CHILD, 0},
+    {"disk-grow", BASE | FILES, 0},
     {"trial", BASE | NETWORK, LOCAL},
     {"dhcp", BASE | FILES | NETWORK | EVENTS | PROCESSES, LOCAL | INTERNET | LINKS | RAW},
 };

@@ -1,6 +1,6 @@
 /*
- * The two images on the boot partition (spec/appliance.md 9.7): heraclius-slots does all that is done with them. init finds the partition (vfat with
- * the label HERACLIUS, at byte 71 of its first sector) and opens it for that job alone; it is never mounted.
+ * The two images on the boot partition (spec/appliance.md 9.7): heraclius-slots does all that is done with them. The partition (vfat with the
+ * label HERACLIUS: disk.h) is opened by that job alone; it is never mounted.
  */
 #ifndef INIT_SLOTS_H
 #define INIT_SLOTS_H

@@ -59,7 +59,8 @@ class Console:
 
 def made(folder, real=()):
     """Kernel and initrd with stand-ins; their folder. `real`: (program, its name in /bin) beside them, or in the place of one."""
-    subprocess.run(["make", "-s", "build/gcc/init", "build/gcc/heraclius-net", STANDIN] + [program for program, _ in real], cwd=TOP, check=True)
+    own = ["build/gcc/heraclius-net", "build/gcc/heraclius-disk"]
+    subprocess.run(["make", "-s", "build/gcc/init", STANDIN] + own + [program for program, _ in real], cwd=TOP, check=True)
     programs = os.path.join(folder, "programs")
     os.makedirs(programs)
     for name in ("heracliusd", "heraclius-admin", "heraclius-console", "heraclius-setup"):
@@ -68,7 +69,8 @@ def made(folder, real=()):
              "--node", f"{programs}/heracliusd", "--level", "3", "--only", "direct"]
     for name in ("heraclius-admin", "heraclius-console", "heraclius-setup"):
         words += ["--program", f"{programs}/{name}"]
-    words += ["--program", "build/gcc/heraclius-net"]
+    for program in own:
+        words += ["--program", program]
     for program, name in real:
         if not os.path.exists(f"{programs}/{name}"):
             words += ["--program", f"{programs}/{name}"]

@@ -57,8 +57,8 @@ class Images:
     def __init__(self, folder, port):
         self.folder, self.programs = folder, f"{folder}/programs"
         os.makedirs(self.programs)
-        subprocess.run(["make", "-s", "heraclius", "build/gcc/init", "build/gcc/heraclius-net", "build/gcc/heraclius-slots", boot.STANDIN], cwd=TOP,
-                       check=True)
+        self.own = [f"build/gcc/heraclius-{name}" for name in ("net", "disk", "slots")]
+        subprocess.run(["make", "-s", "heraclius", "build/gcc/init", boot.STANDIN] + self.own, cwd=TOP, check=True)
         for name in ("heraclius-console", "heraclius-setup"):
             shutil.copy(os.path.join(TOP, boot.STANDIN), f"{self.programs}/{name}")
         os.makedirs(f"{folder}/mute")
@@ -77,8 +77,7 @@ class Images:
         out = f"{self.folder}/{number}"
         words = [os.path.join(TOP, "image/build"), "--cache", os.environ.get("IMAGE_CACHE", "build/image"), "--out", out, "--init", init, "--node",
                  node or f"{self.programs}/heracliusd", "--level", "3", "--number", str(number), "--owner", self.owner]
-        for path in [f"{self.programs}/heraclius-{name}" for name in ("admin", "console", "setup")] + ["build/gcc/heraclius-net",
-                                                                                                          "build/gcc/heraclius-slots"]:
+        for path in [f"{self.programs}/heraclius-{name}" for name in ("admin", "console", "setup")] + self.own:
             words += ["--program", path]
         subprocess.run(words + (["--only", only] if only else []), cwd=TOP, check=True, stdout=subprocess.DEVNULL)
         return out

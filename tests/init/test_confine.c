@@ -36,7 +36,7 @@
 #include "init/confine.h"
 #include "init/seccomp.h"
 
-static const char *const programs[] = {"node", "admin", "console", "setup", "setup-node", "net", "slots", "trial", "dhcp"};
+static const char *const programs[] = {"node", "admin", "console", "setup", "setup-node", "net", "slots", "trial", "dhcp", "disk", "disk-grow"};
 enum { PROGRAM_COUNT = sizeof programs / sizeof *programs, UNCONFINED = 200, NOT_SO = 201, KILLED = 1000 };
 
 typedef int attempt(void);
@@ -252,6 +252,13 @@ static void each_has_what_the_table_gives_it_and_no_more(void **unused) {
         {"setup-node", try_other_program, 0},
         {"setup-node", try_nameless_file, EPERM},
         {"setup-node", try_new_folder, ENOENT},
+        {"disk", try_fork, 0}, /* one for each device */
+        {"disk", try_local, EPERM},
+        {"disk", try_internet, EPERM},
+        {"disk", try_ring, EPERM},
+        {"disk", try_nameless_file, EPERM},
+        {"disk-grow", try_fork, EPERM},
+        {"disk-grow", try_local, EPERM},
         {"net", try_fork, EPERM},
         {"net", try_internet, EPERM},
         {"net", try_local, EPERM},
@@ -307,7 +314,7 @@ static bool is_root(void) {
     return false;
 }
 
-/* The node may lock all memory, which a test without CAP_SYS_RESOURCE cannot hand on. */
+/* The node may lock all memory, and who grows the data disk may use what is left of it, which a test without CAP_SYS_RESOURCE cannot hand on. */
 static int try_lock_all(void) {
     struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
     return setrlimit(RLIMIT_MEMLOCK, &all);
@@ -315,7 +322,7 @@ static int try_lock_all(void) {
 
 static bool is_left_out(const char *name) {
     int status = 0;
-    if (strcmp(name, "node") != 0) return false;
+    if (strcmp(name, "node") != 0 && strcmp(name, "disk-grow") != 0) return false;
     pid_t pid = fork();
     if (pid == 0) _exit(try_lock_all() < 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -384,7 +391,7 @@ static bool tree_make(const char *root) {
     static const char *const others[] = {"/data", "/run", "/data/config", "/data/log", "/run/init"};
     bool good = chroot(root) == 0 && chdir("/") == 0;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) good = good && mkdir(others[i], 0755) == 0;
-    if (good) confine_prepare();
+    if (good) confine_prepare(true);
     good = good && chmod("/run/net", 0755) == 0; /* by heraclius-net: dhcpcd reads there */
     for (int f = 0; f < FOLDERS; f++) {
         snprintf(file_path, sizeof file_path, "/%s/file", folders[f]);
@@ -409,6 +416,8 @@ static bool table_try(const char *root) {
         {"dhcp", {[RUN_NET] = READS, [RUN_DHCP] = WRITES}},
         {"slots", {[DATA_PUBLIC] = READS, [RUN_NODE] = WRITES}},
         {"trial", {[RUN_NODE] = WRITES, [RUN_INIT] = WRITES}},
+        {"disk", {[DATA_NODE] = NEITHER}},
+        {"disk-grow", {[DATA_NODE] = NEITHER}},
     };
     bool all = tree_make(root);
     if (!all) print_error("%s: %s\n", root, strerror(errno));

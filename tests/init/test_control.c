@@ -75,8 +75,8 @@ int getsockopt(int fd, int level, int name, void *out, socklen_t *size) {
 
 /* ---- what is done ---- */
 
-bool job_run(const char *name, const char *const *words, int input, int device, char answer[JOB_ANSWER_BYTES]) {
-    (void)input, (void)device;
+bool job_run(const char *name, const char *const *words, int input, char answer[JOB_ANSWER_BYTES]) {
+    (void)input;
     done("%s", name);
     for (size_t i = 1; words[i]; i++) done(" %s", words[i]);
     answer[0] = '\0';

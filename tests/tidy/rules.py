@@ -26,6 +26,7 @@ ARROWS = {
     "appliance/console": {"appliance/status", "protocol", "ring", "bft"},
     "appliance/setup": {"appliance/config", "protocol", "ring", "bft", "merkle"},
     "appliance/net": {"ring"},
+    "appliance/disk": {"ring"},
     "appliance/slots": {"appliance/setup", "appliance/status", "protocol", "ring", "bft", "merkle"},
     "client": {"protocol", "ring", "bft", "merkle"},
     "init": set(),
@@ -54,7 +55,7 @@ CLOCK_FILES = {
 ENTROPY_FILES = {
     "ring/entropy.c": "the entropy of nodes and clients",
     "init/machine.c": "waits until the kernel's random numbers are seeded; keeps none",
-    "init/disk.c": "a new file system's UUID, by a program that stands alone",
+    "appliance/disk/disk_format.c": "a new file system's UUID, and the first number of its journal: what an older one left is not played back",
 }
 CLOCK = r"clock_gettime|gettimeofday|timespec_get|ftime|clock|time|getrusage_time|__rdtsc|_rdtsc"
 ENTROPY = (r"getrandom|getentropy|randombytes_buf|randombytes_random|randombytes_uniform|randombytes|RAND_bytes|arc4random(?:_buf|_uniform)?"

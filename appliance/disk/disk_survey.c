@@ -1,0 +1,201 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "appliance/disk/disk.h"
+#include "ring/clock.h"
+
+#define CLASS "/sys/class/block"
+
+enum { PATH_BYTES = 512, ANSWER_BYTES = 96, TURN_MS = 200 };
+
+/* ---- one device ---- */
+
+static bool is_fact(const char *root, const char *name, const char *file, const char *wanted) {
+    char path[PATH_BYTES], text[32] = "";
+    (void)snprintf(path, sizeof path, "%s" CLASS "/%s/%s", root, name, file);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) (void)close(fd);
+    if (got <= 0) return false;
+    text[strcspn(text, "\n")] = '\0';
+    return strcmp(text, wanted) == 0;
+}
+
+static bool is_there(const char *root, const char *name, const char *between, const char *last) {
+    char path[PATH_BYTES];
+    struct stat status;
+    (void)snprintf(path, sizeof path, "%s" CLASS "/%s/%s%s", root, name, between, last);
+    return stat(path, &status) == 0;
+}
+
+/* What is nobody's disk: made by the kernel, or a reader without a card. */
+static bool is_none(const char *root, const char *name) {
+    static const char *const never[] = {"loop", "ram", "zram", "fd", "mtd"};
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
+        if (strncmp(name, never[i], strlen(never[i])) == 0) return true;
+    }
+    return strlen(name) >= DISK_NAME_BYTES || is_fact(root, name, "size", "0");
+}
+
+void disk_look_named(const char *root, const char *name, char *out, size_t size) {
+    char path[PATH_BYTES], partition[DISK_NAME_BYTES + 8];
+    (void)snprintf(path, sizeof path, "%s/dev/%s", root, name);
+    (void)snprintf(partition, sizeof partition, "%.*sp", DISK_NAME_BYTES, name);
+    bool cd = strncmp(name, "sr", 2) == 0, whole = !cd && !is_there(root, name, "partition", "");
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+    uint64_t bytes = end < 0 ? 0 : (uint64_t)end;
+    enum disk_kind kind = end < 0 ? DISK_UNREADABLE : disk_look(fd, bytes);
+    enum disk_medium medium = kind == DISK_UNREADABLE ? DISK_MEDIUM_NONE : disk_medium_look(fd, bytes);
+    bool parted = is_there(root, name, name, "1") || is_there(root, name, partition, "1");
+    bool blank = kind == DISK_SEEMS_BLANK || kind == DISK_BEGAN;
+    /* What cannot be made a data disk is not blank, whatever is on it; a CD is none, readable or not. */
+    if (cd || (blank && (!whole || parted || bytes < DISK_BYTES_MIN || is_fact(root, name, "ro", "1")))) kind = DISK_OTHER;
+    (void)snprintf(out, size, "%s %" PRIu64 " %s %s\n", disk_kind_name(kind), bytes, disk_medium_name(medium), whole ? "whole" : "part");
+    if (fd >= 0) (void)close(fd);
+}
+
+/* ---- all ---- */
+
+static struct one {
+    struct disk_found found;
+    int from; /* -1: it has said what it has to say */
+    size_t count;
+    char said[ANSWER_BYTES];
+} ones[DISK_DEVICES_MAX];
+
+/* The words of a look; anything else, and nothing, is a device that cannot be read. */
+static void said_take(struct one *one) {
+    char kind[16], medium[16], whole[16];
+    struct disk_found *found = &one->found;
+    found->kind = DISK_UNREADABLE;
+    found->medium = DISK_MEDIUM_NONE;
+    found->whole = true;
+    one->said[one->count] = '\0';
+    if (sscanf(one->said, "%15s %" SCNu64 " %15s %15s", kind, &found->bytes, medium, whole) != 4) return;
+    for (enum disk_kind k = DISK_DATA; k <= DISK_OTHER; k++) {
+        if (strcmp(kind, disk_kind_name(k)) == 0) found->kind = k;
+    }
+    for (enum disk_medium m = DISK_MEDIUM_NONE; m <= DISK_MEDIUM_ISO9660; m++) {
+        if (strcmp(medium, disk_medium_name(m)) == 0) found->medium = m;
+    }
+    found->whole = strcmp(whole, "whole") == 0;
+}
+
+static void look_begin(const char *program, const char *root, struct one *one) {
+    extern char **environ;
+    const char *const words[] = {program, "--root", root, "look", one->found.name, NULL};
+    posix_spawn_file_actions_t actions;
+    int ends[2];
+    pid_t child;
+    one->from = -1;
+    if (pipe2(ends, O_CLOEXEC) < 0) return;
+    bool good = posix_spawn_file_actions_init(&actions) == 0 && posix_spawn_file_actions_adddup2(&actions, ends[1], 1) == 0 &&
+                posix_spawn_file_actions_adddup2(&actions, 0, 2) == 0 && /* who hangs holds nothing of what init waits for */
+                posix_spawn(&child, program, &actions, NULL, (char *const *)(uintptr_t)words, environ) == 0;
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)close(ends[1]);
+    if (good) one->from = ends[0];
+    else (void)close(ends[0]);
+}
+
+static void look_hear(struct one *one) {
+    ssize_t got = read(one->from, one->said + one->count, sizeof one->said - 1 - one->count);
+    if (got > 0) one->count += (size_t)got;
+    if (got > 0 && one->count + 1 < sizeof one->said) return;
+    (void)close(one->from);
+    one->from = -1;
+}
+
+/* Until all have answered or the time is over: a disk that does not answer keeps who asked it, and nobody else. */
+static void looks_hear(size_t count) {
+    struct pollfd polls[DISK_DEVICES_MAX];
+    uint64_t end_ms = ring_clock_ms() + DISK_SURVEY_MS;
+    for (;;) {
+        size_t waiting = 0;
+        for (size_t i = 0; i < count; i++) {
+            polls[i] = (struct pollfd){.fd = ones[i].from, .events = POLLIN};
+            waiting += ones[i].from >= 0;
+        }
+        uint64_t now_ms = ring_clock_ms();
+        if (waiting == 0 || now_ms >= end_ms) return;
+        if (poll(polls, count, TURN_MS) <= 0) continue;
+        for (size_t i = 0; i < count; i++) {
+            if (polls[i].fd >= 0 && polls[i].revents) look_hear(&ones[i]);
+        }
+    }
+}
+
+bool disk_survey(const char *root, const char *program, char out[DISK_TEXT_BYTES]) {
+    static struct disk_found found[DISK_DEVICES_MAX];
+    char path[PATH_BYTES];
+    size_t count = 0;
+    (void)snprintf(path, sizeof path, "%s" CLASS, root);
+    DIR *folder = opendir(path);
+    if (!folder) return snprintf(out, DISK_TEXT_BYTES, "%s: %s\n", path, strerror(errno)) < 0;
+    for (struct dirent *entry; count < DISK_DEVICES_MAX && (entry = readdir(folder)) != NULL;) {
+        if (entry->d_name[0] == '.' || is_none(root, entry->d_name)) continue;
+        ones[count] = (struct one){.from = -1};
+        (void)snprintf(ones[count].found.name, DISK_NAME_BYTES, "%s", entry->d_name);
+        look_begin(program, root, &ones[count++]);
+    }
+    (void)closedir(folder);
+    looks_hear(count);
+    for (size_t i = 0; i < count; i++) {
+        said_take(&ones[i]);
+        found[i] = ones[i].found;
+    }
+    disk_choose(found, count, out);
+    return true;
+}
+
+/* ---- which one ---- */
+
+static void put(char out[DISK_TEXT_BYTES], const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void put(char out[DISK_TEXT_BYTES], const char *format, ...) {
+    size_t used = strlen(out);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(out + used, DISK_TEXT_BYTES - used, format, arguments);
+    va_end(arguments);
+}
+
+void disk_choose(const struct disk_found *found, size_t count, char out[DISK_TEXT_BYTES]) {
+    const struct disk_found *data[2] = {NULL, NULL}, *blank[2] = {NULL, NULL}, *lost = NULL;
+    unsigned disks = 0, datas = 0, blanks = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        const struct disk_found *one = &found[i];
+        disks += one->whole;
+        if (one->kind == DISK_UNREADABLE) {
+            put(out, "lost %s\n", one->name);
+            lost = one;
+        }
+        if (one->medium == DISK_MEDIUM_BOOT) put(out, "boot %s\n", one->name);
+        else if (one->medium != DISK_MEDIUM_NONE) put(out, "config %s %s\n", one->name, disk_medium_name(one->medium));
+        if (one->kind == DISK_DATA && datas++ < 2) data[datas - 1] = one;
+        if ((one->kind == DISK_SEEMS_BLANK || one->kind == DISK_BEGAN) && blanks++ < 2) blank[blanks - 1] = one;
+    }
+    const struct disk_found *chosen = datas > 0 ? data[0] : blank[0];
+    if (datas > 1) {
+        put(out, "cannot two data disks, %s and %s: one may be a copy; take one away, then reboot\n", data[0]->name, data[1]->name);
+    } else if (datas == 0 && lost) {
+        put(out, "cannot %s cannot be read, and may be the data disk: take it away or mend it, then reboot\n", lost->name);
+    } else if (datas == 0 && blanks > 1) {
+        put(out, "cannot two blank disks, %s and %s: give one of them alone for the first boot\n", blank[0]->name, blank[1]->name);
+    } else if (!chosen) {
+        put(out, "cannot %u disks, none labelled " DISK_LABEL " and none blank (at least 512 MiB, all zeros)\n", disks);
+    } else {
+        put(out, "%s %s %" PRIu64 "\n", disk_kind_name(chosen->kind), chosen->name, chosen->bytes);
+    }
+}
