@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What nobody wants an appliance to meet, in virtual machines: each gives a clear line on the console, and a state that one can leave.
 
-No disk, a full one, a read-only one, torn ones; a calendar years off; no network, an address that another machine has, or comes with later, a gateway
-that is dead, a link without carrier, no DHCP server; configurations that are refused, by fw_cfg and on a disk; noise and floods on the serial line.
+No disk, a full one, a read-only one, torn ones, one that does not answer, a used one that has lost its partition table; sticks and CDs; a calendar
+years off; no network, an address that another machine has, or comes with later, a gateway that is dead, a link without carrier, no DHCP server;
+configurations that are refused, by fw_cfg and on a disk; noise and floods on the serial line.
 Short: the network and no disk at all. bad_input.py short|long
 """
 import os
@@ -168,6 +169,118 @@ def disks(cases, folder, out):
         cases.case(f"{name.replace('-', ' ')}: not a byte is changed", boot.digest(path) == before)
 
 
+def silent(name, path):
+    """A disk that stops to answer once the kernel has read its partition table."""
+    return ["-drive", f"if=none,id={name},format=raw,file={path},throttling.bps-total=1,throttling.bps-total-max=400000", "-device",
+            f"virtio-blk-pci,drive={name}"]
+
+
+def not_answering(cases, folder, out):
+    good, bad = vm.blank(folder, 600, "answers"), vm.blank(folder, 600, "silent")
+    with vm.Machine(os.path.join(folder, "silent-and-blank"), vm.direct(out, "amd64"), [vm.drive("disk0", good), silent("disk1", bad)]) as m:
+        status = Console(m).status()
+        cases.case("a disk that does not answer: the console comes up, it is said, and nothing is formatted beside it",
+                   status["stage.disk"].startswith("cannot vdb cannot be read") and b"vdb cannot be read, or does not answer" in m.text, status)
+    with open(good, "rb") as file:
+        cases.case("a disk that does not answer: the blank one is blank", not any(file.read(1 << 20)))
+    one_look(cases, folder, out, "made-alone", [vm.drive("disk0", good)], "disk", "vda, 600 MiB, new")
+    with vm.Machine(os.path.join(folder, "silent-and-data"), vm.direct(out, "amd64"), [vm.drive("disk0", good), silent("disk1", bad)]) as m:
+        status = Console(m).status()
+        cases.case("a disk that does not answer keeps nobody from his data disk", status["stage.disk"].startswith("good vda") and
+                   b"vdb cannot be read, or does not answer" in m.text, status)
+
+
+def used(cases, folder, out):
+    """A disk with a file system from its first MiB on, whose partition table is lost; then with the mark by which its owner gives it up."""
+    path, part = vm.blank(folder, 65536, "used"), vm.blank(folder, 2048, "used-part")
+    subprocess.run(["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-E", "nodiscard", part, "2048m"], check=True)
+    subprocess.run(["dd", f"if={part}", f"of={path}", "bs=1M", "seek=20", "conv=notrunc,sparse", "status=none"], check=True)
+    before = os.stat(path).st_mtime_ns
+    one_look(cases, folder, out, "a-used-disk", [vm.drive("disk0", path)], "disk", "vda is not known to be blank: there is something in its MiB 20")
+    cases.case("a used disk: nothing is written", os.stat(path).st_mtime_ns == before)
+    with open(path, "r+b") as file:
+        file.write(bytes(1 << 20))
+        file.seek(0)
+        file.write(b"HERACLIUS-FORMATTING\n")
+    one_look(cases, folder, out, "a-used-disk-that-is-marked", [vm.drive("disk0", path)], "disk", "vda, 65536 MiB, new")
+
+
+def whose(cases, folder, out):
+    """Where the machine has no identity; and a file system that turns out to be damaged."""
+    disk = vm.drive("disk0", vm.blank(folder, 600, "whose"))
+    named = [disk, ["-uuid", boot.UUID]]
+    one_look(cases, folder, out, "the-first-machine", named, "disk", "new")
+    with vm.Machine(os.path.join(folder, "nameless"), vm.direct(out, "amd64"), [disk]) as m:
+        console = Console(m)
+        status = console.status()
+        cases.case("a machine without an identity does not take another's disk", status["stage.disk"].startswith(
+            f"cannot vda is the disk of another machine, {boot.UUID}"), status)
+        m.send(b"adopt sure\n")
+        cases.case("but adopts it", m.ended(60), m.last(800))
+    one_look(cases, folder, out, "nameless-again", [disk], "disk", "vda, 600 MiB")
+    path = vm.blank(folder, 64, "errors")
+    subprocess.run(["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-b", "4096", "-O", "metadata_csum", "-L", "HERACLIUS-DATA", path, "64m"], check=True)
+    about = subprocess.run(["/usr/sbin/dumpe2fs", path], capture_output=True, text=True, check=True).stdout
+    at = int(re.search(r"Inode bitmap at (\d+)", about).group(1)) * 4096
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(b"\x5a" * 4096)
+    with vm.Machine(os.path.join(folder, "errors"), vm.direct(out, "amd64"), [vm.drive("disk0", path)]) as m:
+        status = Console(m).until("stage.disk", "cannot", 60)
+        cases.case("a file system with errors: said once it is read-only", status["stage.disk"].startswith("cannot vda cannot be written any more"),
+                   status)
+
+
+def iso(folder, name, make, *words):
+    """A CD with what `make` puts into a folder."""
+    tree, path = os.path.join(folder, f"{name}.tree"), os.path.join(folder, f"{name}.iso")
+    os.makedirs(tree)
+    make(os.path.join(tree, "heraclius.cfg"))
+    subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-V", "HERACLIUS-CFG", *words, "-o", path, tree], check=True, stderr=subprocess.DEVNULL)
+    return ["-drive", f"if=none,id={name},format=raw,readonly=on,media=cdrom,file={path}", "-device", f"ide-cd,drive={name}"]
+
+
+def media(cases, folder, out):
+    def text(number):
+        def put(path):
+            with open(path, "w") as file:
+                file.write(f"number {number}\nnode n1\nnet any dhcp\nready\n")
+        return put
+    disk = vm.drive("disk0", vm.blank(folder, 600, "media"))
+    for number, (name, words) in enumerate((("cd-rock-ridge-joliet", ["-R", "-J"]), ("cd-rock-ridge", ["-R"]), ("cd-plain", [])), 1):
+        with vm.Machine(os.path.join(folder, name), vm.direct(out, "amd64"), [disk, iso(folder, name, text(number), *words)]) as m:
+            status = Console(m).status()
+            cases.case(f"a configuration on a {name}", status.get("config_number") == str(number), (status, m.last(1500)))
+    # Without Rock Ridge, which is not asked for, a FIFO and a link are files without content.
+    for name, make in (("cd-fifo", os.mkfifo), ("cd-link", lambda path: os.symlink("/data/node/node.key", path)), ("cd-folder", os.mkdir)):
+        with vm.Machine(os.path.join(folder, name), vm.direct(out, "amd64"), [disk, iso(folder, name, make, "-R")]) as m:
+            status = Console(m).status()
+            cases.case(f"a {name}: no configuration, and the machine comes up", status.get("config_number") == "3" and
+                       re.search(rb"config: sr0: (it has no file heraclius.cfg|refused: )", m.text), (status, m.last(1500)))
+    own, late = os.path.join(folder, "stick.cfg"), os.path.join(folder, "late.cfg")
+    text(4)(own)
+    text(5)(late)
+    usb = vm.config_disk(folder, own, "stick")
+    usb[-1] = usb[-1].replace("virtio-blk-pci", "usb-storage").split(",serial")[0]
+    later = vm.config_disk(folder, late, "late")[:2]
+    data = vm.drive("disk1", vm.blank(folder, 600, "usb-data"), "usb-storage")
+    with vm.Machine(os.path.join(folder, "usb"), vm.direct(out, "amd64"), [["-device", "qemu-xhci"], data, usb, later]) as m:
+        console = Console(m)
+        status = console.status()
+        cases.case("data disk and configuration on USB", status["stage.disk"].startswith("good sd") and status.get("config_number") == "4",
+                   (status, m.last(1500)))
+        m.ask("device_add", driver="usb-storage", drive="late", id="latestick")
+        status = console.until("config_number", "5", 60)
+        cases.case("a stick that comes later", status.get("config_number") == "5", (status, m.last(1500)))
+    with vm.Machine(os.path.join(folder, "usb-late"), vm.direct(out, "amd64"), [["-device", "qemu-xhci"], data[:2]]) as m:
+        console = Console(m)
+        cases.case("no disk yet", console.status()["stage.disk"].startswith("cannot 0 disks"))
+        m.ask("device_add", driver="usb-storage", drive="disk1", id="latedisk")
+        status = console.until("stage.config", "good", 90)
+        cases.case("a data disk that comes later, with its configuration", status["stage.disk"].startswith("good sd") and
+                   status.get("config_number") == "5", (status, m.last(1500)))
+
+
 def calendar(cases, folder, out):
     disk = vm.blank(folder, 600, "calendar")
     one_look(cases, folder, out, "a-calendar-of-2001", [vm.drive("disk0", disk), ["-rtc", "base=2001-02-03T04:05:06"]], "clock",
@@ -246,6 +359,10 @@ def main():
             no_disk(cases, folder, out)
             if sys.argv[1:2] == ["long"]:
                 disks(cases, folder, out)
+                not_answering(cases, folder, out)
+                used(cases, folder, out)
+                whose(cases, folder, out)
+                media(cases, folder, out)
                 configurations(cases, folder, out)
                 serial(cases, folder)
                 calendar(cases, folder, out)
