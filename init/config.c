@@ -1,7 +1,9 @@
 #include "init/config.h"
 #include "init/disk.h"
 #include "init/job.h"
+#include "init/machine.h"
 #include "init/modules.h"
+#include "init/program.h"
 #include "init/say.h"
 #include "init/text.h"
 #include <errno.h>
@@ -23,9 +25,11 @@
 
 static struct {
     bool in_force, node_ready;
+    uint32_t pause_ms;
+    uint64_t again_ms; /* UINT64_MAX: its files are there, or nothing is in force */
     struct plan plan;
     char answer[JOB_ANSWER_BYTES]; /* the newest one of heraclius-setup */
-} self;
+} self = {.again_ms = UINT64_MAX};
 
 const struct plan *config_plan(void) {
     return self.in_force ? &self.plan : NULL;
@@ -52,12 +56,18 @@ static bool judge(const char *path, const char *what, struct plan *plan, char re
     return plan_read(self.answer, plan, reason);
 }
 
-/* What was judged last comes into force; heraclius-net reads its text when it is begun anew. */
-static void apply(const struct plan *plan) {
-    int fd = open(PLAN, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    size_t count = strlen(self.answer);
-    if (fd < 0 || write(fd, self.answer, count) != (ssize_t)count) say("config: " PLAN ": %s", strerror(errno));
+/* The text that was judged last, for heraclius-net, which reads it when it is begun anew: all of it, or the one before stays. */
+static int plan_write(void) {
+    int fd = open(PLAN ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    ssize_t count = (ssize_t)strlen(self.answer), written = fd < 0 ? -1 : write(fd, self.answer, (size_t)count);
+    int result = written < 0 ? -errno : written < count ? -ENOSPC : 0;
     if (fd >= 0) (void)close(fd);
+    return result;
+}
+
+/* It comes into force. */
+static void apply(const struct plan *plan) {
+    if (rename(PLAN ".new", PLAN) < 0) say("config: " PLAN ": %s", strerror(errno));
     self.plan = *plan;
     self.in_force = true;
 }
@@ -75,15 +85,30 @@ static int keep(void) {
     return result;
 }
 
-/* By the node's own user. */
 void config_files(void) {
     const char *const words[] = {"/bin/heraclius-setup", "files", NULL};
+    bool stopping = program_now(PROGRAM_NODE)->service.state == SERVICE_STOPPING;
     int fd = open(KEPT, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return;
-    self.node_ready = job_run("setup-node", words, fd, self.answer);
-    (void)close(fd);
-    if (self.node_ready) stage_set(STAGE_CONFIG, STAGE_GOOD, "number %llu, node %s", (unsigned long long)self.plan.number, self.plan.node);
-    else stage_set(STAGE_CONFIG, STAGE_CANNOT, "%s", self.answer);
+    self.node_ready = fd >= 0 && job_run("setup-node", words, fd, self.answer);
+    if (fd < 0) text_form(self.answer, sizeof self.answer, KEPT ": %s", strerror(errno));
+    if (fd >= 0) (void)close(fd);
+    stage_set(STAGE_SERVICES, self.node_ready ? STAGE_GOOD : STAGE_CANNOT, "%s", self.node_ready ? "" : "the node is not started: config says why");
+    if (!self.node_ready) {
+        stage_set(STAGE_CONFIG, STAGE_CANNOT, "%s", self.answer);
+        self.pause_ms = self.pause_ms > SERVICE_PAUSE_MAX_MS / 2 ? SERVICE_PAUSE_MAX_MS : self.pause_ms ? 2 * self.pause_ms : SERVICE_PAUSE_MIN_MS;
+        self.again_ms = machine_now_ms() + self.pause_ms;
+        return;
+    }
+    stage_set(STAGE_CONFIG, STAGE_GOOD, "number %llu, node %s", (unsigned long long)self.plan.number, self.plan.node);
+    self.pause_ms = 0;
+    self.again_ms = UINT64_MAX;
+    if (stopping || strcmp(self.answer, "changed\n") == 0) program_again(PROGRAM_NODE, machine_now_ms());
+    else program_event(PROGRAM_NODE, SERVICE_START, machine_now_ms());
+}
+
+uint64_t config_retry(uint64_t now_ms) {
+    if (now_ms >= self.again_ms) config_files();
+    return self.again_ms;
 }
 
 bool config_offer(int from, const char *whence, char reason[CONFIG_REASON_BYTES]) {
@@ -92,7 +117,8 @@ bool config_offer(int from, const char *whence, char reason[CONFIG_REASON_BYTES]
     bool good = result == 0 && judge(CANDIDATE, "take", &plan, reason);
     if (result < 0) text_form(reason, CONFIG_REASON_BYTES, "%s", result == -EFBIG ? "larger than 8 MiB" : strerror(-result));
     if (good && (!self.in_force || plan.number > self.plan.number)) { /* durable first: what is gone by is there after a restart, too */
-        result = keep();
+        result = plan_write();
+        if (result == 0) result = keep();
         if (result < 0) text_form(reason, CONFIG_REASON_BYTES, "it could not be kept: %s", strerror(-result));
         good = result == 0;
         if (good) apply(&plan);
@@ -159,8 +185,10 @@ void config_start(void) {
         return;
     }
     if (stat(KEPT, &status) == 0) {
-        if (judge(KEPT, "plan", &plan, reason)) apply(&plan);
-        else stage_set(STAGE_CONFIG, STAGE_CANNOT, "what was kept: %s", reason);
+        bool good = judge(KEPT, "plan", &plan, reason);
+        if (good && plan_write() < 0) text_form(reason, sizeof reason, PLAN ": cannot be written");
+        else if (good) apply(&plan);
+        if (!self.in_force) stage_set(STAGE_CONFIG, STAGE_CANNOT, "what was kept: %s", reason);
     }
     int fd = open(FW_CFG "/raw", O_RDONLY | O_CLOEXEC);
     bool known = text_read(FW_CFG "/size", size, sizeof size) > 0 && text_number(size, UINT32_MAX, &bytes);

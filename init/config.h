@@ -2,18 +2,15 @@
  * Which configuration this machine goes by. init reads none itself: it copies a candidate to where nobody else can change it, has heraclius-setup
  * judge that copy (signature of the owner, number, node), and keeps it at /data/config/bundle if it is accepted. What was accepted last stays in
  * force until then.
- *
- * Candidates at a start, in this order; each is judged against what is in force by then:
- *
- *   QEMU's fw_cfg       opt/heraclius/config, at most CONFIG_FW_CFG_MAX: the kernel reads it byte by byte, and each page from its beginning anew
- *   a disk              vfat or ISO 9660 with the label HERACLIUS-CFG, its file heraclius.cfg
- *
- * and later whatever the console or the admin hands in, or comes on a disk that appears (disk.h).
+ * Candidates, each judged against what is in force by then: at a start QEMU's fw_cfg (opt/heraclius/config, at most CONFIG_FW_CFG_MAX, which the kernel
+ * reads byte by byte, and each page from its beginning anew), then disks (vfat or ISO 9660 with the label HERACLIUS-CFG, their file heraclius.cfg); later
+ * what the console hands in, or comes on a disk that appears (disk.h).
  */
 #ifndef INIT_CONFIG_H
 #define INIT_CONFIG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "init/plan.h"
 #include "init/say.h"
@@ -28,9 +25,11 @@ bool config_again(void) __attribute__((warn_unused_result));
 bool config_offer(int fd, const char *whence, char reason[CONFIG_REASON_BYTES]) __attribute__((warn_unused_result));
 /* In force; NULL: none. */
 const struct plan *config_plan(void);
-/* The node's own files, made anew of what is in force. */
+/* The node's own files, made anew of what is in force, by its own user; then it is started, or begun anew by what it reads at its start alone. */
 void config_files(void);
-/* The node has its files and may be started. */
+/* If that failed (A-22: its --init, say) and the pause is over, once more. When that is due again; UINT64_MAX: it is done. */
+uint64_t config_retry(uint64_t now_ms);
+/* The node has its files. */
 bool config_node_ready(void);
 
 #endif

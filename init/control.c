@@ -214,11 +214,23 @@ static const struct {
                "if the machine that this disk is from still runs its node anywhere, two sign with one key: that is a fault of a member, for good"},
 };
 
+/* The node is stopped whatever becomes of its files, so that it signs no more, and begun anew, to be seen as retired, by those that say so. */
+static void give_up(struct user *user, uint64_t now_ms) {
+    const char *const retire[] = {SETUP, "retire", NULL};
+    if (!setup(user, retire, now_ms)) return;
+    program_event(PROGRAM_NODE, SERVICE_STOP, now_ms);
+    if (config_plan()) config_files();
+    if (config_node_ready() || !config_plan()) return;
+    self.answer_bytes = 0;
+    answer("error the key is given up and the node stopped, which is begun anew, to be seen as retired, after this: %s\n", stage_text(STAGE_CONFIG));
+}
+
 /* It is allowed, and whole. */
 static enum control_wish carry_out(enum word word, char **words, int fd, struct user *user, uint64_t now_ms) {
     const char *of = words[1];
-    const char *const owner[] = {SETUP, "owner", of, NULL}, *const retire[] = {SETUP, "retire", NULL}, *fault = NULL;
+    const char *const owner[] = {SETUP, "owner", of, NULL}, *fault = NULL;
     int program = word == RESTART ? program_of(of) : -1;
+    enum service_state state;
     switch (word) {
     case STATUS: status(now_ms); return CONTROL_NOTHING;
     case LOG: log_of(words); return CONTROL_NOTHING;
@@ -230,13 +242,11 @@ static enum control_wish carry_out(enum word word, char **words, int fd, struct 
     case FAIL:
     case ROLLBACK: return slots(all_words[word].name, -1, user, now_ms);
     case OWNER: (void)setup(user, owner, now_ms); return CONTROL_NOTHING;
-    case RETIRE:
-        if (!setup(user, retire, now_ms)) return CONTROL_NOTHING;
-        config_files();
-        program_again(PROGRAM_NODE, now_ms);
-        return CONTROL_NOTHING;
+    case RETIRE: give_up(user, now_ms); return CONTROL_NOTHING;
     case RESTART:
+        state = program < 0 ? SERVICE_DOWN : program_now((enum program)program)->service.state;
         if (program < 0) fault = "there is no such program";
+        else if (program == PROGRAM_TRIAL || state == SERVICE_DOWN || state == SERVICE_STOPPING) fault = "it is not to run now: status says why";
         else program_again((enum program)program, now_ms);
         break;
     default: fault = word == ADOPT ? disk_adopt() : NULL;

@@ -53,13 +53,11 @@ static enum control_wish signals_take(int fd, uint64_t now_ms) {
     return ending;
 }
 
-/* What a configuration in force asks for is begun; what runs is left alone. */
+/* What a configuration in force asks for is begun, beside the node (config_files()). */
 static void programs_begin(uint64_t now_ms) {
     if (!config_plan()) return;
     program_again(PROGRAM_NET, now_ms);
-    if (config_node_ready()) program_event(PROGRAM_NODE, SERVICE_START, now_ms);
     program_event(PROGRAM_ADMIN, SERVICE_START, now_ms);
-    stage_set(STAGE_SERVICES, config_node_ready() ? STAGE_GOOD : STAGE_CANNOT, "%s", config_node_ready() ? "" : "the node has no files yet");
 }
 
 static void logs_prepare(void) {
@@ -114,9 +112,10 @@ static void run(void) {
             machine_feed();
             feed_ms = now_ms + FEED_MS;
         }
-        uint64_t due_ms = programs_timers(now_ms);
+        uint64_t due_ms = programs_timers(now_ms), retry_ms = ending ? UINT64_MAX : config_retry(now_ms);
+        if (retry_ms < due_ms) due_ms = retry_ms;
         if (feed_ms < due_ms) due_ms = feed_ms;
-        if (ending && programs_all_down()) machine_end(ending == CONTROL_REBOOT);
+        if (ending && programs_ended(now_ms)) machine_end(ending == CONTROL_REBOOT);
         programs_poll(polls + 1);
         control_polls(polls + 1 + PROGRAMS);
         if (poll(polls, sizeof polls / sizeof *polls, (int)(due_ms - now_ms)) < 0) continue;
@@ -134,7 +133,7 @@ static void run(void) {
         if (asked && !ending) {
             say(asked == CONTROL_REBOOT ? "going down, to come up again" : "going down");
             ending = asked;
-            for (int p = 0; p < PROGRAMS; p++) program_event((enum program)p, SERVICE_STOP, now_ms);
+            programs_stop(now_ms);
         }
     }
 }

@@ -12,7 +12,6 @@
 #include <stddef.h>
 
 enum { LOG_BYTES = 65536, LOG_FILE_BYTES = 1 << 20, LOG_CRASHES_MAX = 64, LOG_NAME_BYTES = 256 };
-
 struct log {
     char ring[LOG_BYTES]; /* byte number n lies at n % LOG_BYTES */
     unsigned long written, saved;
@@ -21,16 +20,13 @@ struct log {
     bool begun;     /* it has written */
     bool in_line;   /* the newest line has not ended */
 };
-
 void log_take(struct log *log, const char *bytes, size_t count);
 /* The newest bytes, as many as fit; returns their count. */
 size_t log_newest(const struct log *log, char *out, size_t size);
 /* Appends what is new to folder/name; false: it could not, and tries again when it is called next. A folder that is not there is no fault. */
 bool log_save(struct log *log, const char *folder, const char *name);
-
 /* The newest bytes that earlier starts of the machine wrote, as many as fit; returns their count. */
 size_t log_before(const struct log *log, const char *folder, const char *name, char *out, size_t size);
-
 /* Records of crashes (pstore, a folder) go into a log of their own, folder/crash, and are gone from there once they are durable: at most
  * LOG_CRASHES_MAX of them, by name, the last one first, as the kernel numbers the pieces of its log from the end. Returns how many. */
 unsigned log_crashes(const char *from, const char *folder);

@@ -28,6 +28,7 @@ static const struct what {
 };
 
 static struct program_now programs[PROGRAMS];
+static uint64_t going_down_ms; /* since then nothing is begun any more; 0: as usual */
 
 const char *program_name(enum program program) {
     return whats[program].name;
@@ -83,7 +84,7 @@ static bool spawn(enum program program) {
 void program_event(enum program program, enum service_event event, uint64_t now_ms) {
     struct program_now *running = &programs[program];
     enum service_state before = running->service.state;
-    if (event == SERVICE_STOP) running->again = false; /* the machine goes down while a program was to begin anew: it does not */
+    if (event == SERVICE_START && going_down_ms) return;
     enum service_action action = service_step(&running->service, event, now_ms);
     if (action == SERVICE_SPAWN) {
         bool spawned = spawn(program);
@@ -101,7 +102,7 @@ void program_event(enum program program, enum service_event event, uint64_t now_
 
 void program_again(enum program program, uint64_t now_ms) {
     program_event(program, SERVICE_STOP, now_ms);
-    programs[program].again = programs[program].pid != 0;
+    programs[program].again = programs[program].pid != 0 && !going_down_ms;
     if (!programs[program].again) program_event(program, SERVICE_START, now_ms);
 }
 
@@ -136,11 +137,21 @@ uint64_t programs_timers(uint64_t now_ms) {
     return next;
 }
 
-bool programs_all_down(void) {
+void programs_stop(uint64_t now_ms) {
+    going_down_ms = now_ms;
     for (int p = 0; p < PROGRAMS; p++) {
-        if (programs[p].pid) return false;
+        programs[p].again = false;
+        program_event((enum program)p, SERVICE_STOP, now_ms);
     }
-    return true;
+}
+
+bool programs_ended(uint64_t now_ms) {
+    bool late = now_ms - going_down_ms >= PROGRAMS_END_MS, all = true;
+    for (int p = 0; p < PROGRAMS; p++) {
+        all = all && !programs[p].pid;
+        if (programs[p].pid && late) say("%s cannot be killed: going down without it", whats[p].name);
+    }
+    return all || late;
 }
 
 void programs_poll(struct pollfd polls[PROGRAMS]) {

@@ -15,22 +15,17 @@ enum stage { STAGE_MOUNTS, STAGE_MODULES, STAGE_ENTROPY, STAGE_WATCHDOG, STAGE_C
 enum { SAY_TRIES = 5, SAY_PAUSE_US = 2000, SAY_LINE_BYTES = 480 }; /* a reason of heraclius-setup, and what is said before it */
 
 enum stage_state { STAGE_WAITING, STAGE_RUNNING, STAGE_GOOD, STAGE_CANNOT };
-
 struct log;
-
 const char *stage_name(enum stage stage);
-
 /* Opens /dev/console; before that nothing is shown. Called once after devtmpfs is there. */
 void say_start(void);
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 /* A stage's outcome; the text says why, and what to do if it is CANNOT. It is shown when it is new. */
 void stage_set(enum stage stage, enum stage_state state, const char *format, ...) __attribute__((format(printf, 3, 4)));
 enum stage_state stage_state(enum stage stage);
 const char *stage_text(enum stage stage);
 /* The first stage that cannot go on, else the one that is running, else SERVICES. */
 enum stage stage_now(void);
-
 /* The lines said so far. */
 struct log *say_log(void);
 

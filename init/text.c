@@ -70,15 +70,10 @@ bool text_form(char *out, size_t size, const char *format, ...) {
 
 size_t text_words(char *line, char **words, size_t max) {
     size_t count = 0;
-    char *at = line;
-    while (count < max) {
-        at += strspn(at, " \t");
-        if (!*at) break;
+    for (char *at = line; count < max && *(at += strspn(at, " \t"));) {
         words[count++] = at;
-        if (count == max) break;
-        at += strcspn(at, " \t");
-        if (!*at) break;
-        *at++ = '\0';
+        if (count < max) at += strcspn(at, " \t");
+        if (count < max && *at) *at++ = '\0';
     }
     return count;
 }

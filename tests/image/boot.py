@@ -123,8 +123,10 @@ def first_boot(cases, folder, out, disk):
         again = console.ask("restart node sure")
         status = console.until("program.node", "ended with|ended by", 20)
         cases.case("restart ends a program and begins it anew", again == ["ok"] and status["program.node"].startswith("up "), (again, status))
+        files(cases, console)
         retired = console.job("retire sure")
         cases.case("a key is given up when that is durable", retired == ["ok"], retired)
+        lost(cases, console)
         none = console.ask("adopt sure")
         cases.case("there is nothing to adopt", none == ["error there is no disk of another machine"], none)
         m.send(b"halt sure\n")
@@ -132,6 +134,36 @@ def first_boot(cases, folder, out, disk):
         cases.case("halt ends in order", m.ended(30), m.last(800))
     check = subprocess.run(["/usr/sbin/e2fsck", "-fn", disk], capture_output=True, text=True)
     cases.case("the disk is clean", check.returncode == 0, check.stdout + check.stderr)
+
+
+def files(cases, console):
+    """The node's own files: another node.conf is read at the node's start alone, and what could not be made is tried again (A-20, A-22)."""
+    pid = console.status()["program.node"].split()[1]
+    console.job("config number 5;node n1;net any dhcp;ready")
+    same = console.status()["program.node"].split()[1]
+    console.job("config number 6;node n1;net any dhcp;files changed;ready")
+    status = console.until("program.node", f"^up (?!{pid} )pid=", 20)
+    cases.case("a node is begun anew by a configuration that changes what it read at its start, and by no other",
+               same == pid and status["program.node"].startswith("up ") and status["program.node"].split()[1] != pid, (pid, same, status))
+    failed = console.job("config number 7;node n1;net any dhcp;files fail;ready")
+    status = console.until("stage.config", "^good ", 30)
+    cases.case("files that could not be made are tried again, without anybody", status["stage.config"] == "good number 7, node n1" and
+               status["stage.services"].startswith("good") and "the data cannot be made" in "\n".join(console.ask("log init")), (failed, status))
+
+
+def lost(cases, console):
+    console.job("config number 8;node n1;net any dhcp;files lost;ready")
+    said = console.job("retire sure")
+    status = console.until("program.node", "^down ", 20)
+    cases.case("a node whose retirement cannot be told to it is stopped, and the console says why", said[0].startswith("error the key is given up") and
+               "the data cannot be made" in said[0] and status["program.node"].startswith("down "), (said, status))
+    again = console.ask("restart node sure")
+    cases.case("nobody starts it meanwhile", again == ["error it is not to run now: status says why"], again)
+    trial = console.ask("restart trial sure")
+    cases.case("nor a trial that is none", trial == ["error it is not to run now: status says why"], trial)
+    console.job("config number 9;node n1;net any dhcp;ready")
+    status = console.until("program.node", "^up ", 20)
+    cases.case("then it is mended, and it runs", status["program.node"].startswith("up "), status)
 
 
 def confined(cases, console):
@@ -149,11 +181,11 @@ def second_boot(cases, folder, out, disk):
         status = console.until("program.node", "^up ", 20)
         cases.case("the disk is kept", status["disk"] == "vda" and not status["stage.disk"].endswith("new"), status)
         node, init, now = (console.ask(f"log {words}") for words in ("node before", "init before 400", "log node"))
-        good = sum("standin: own file done" in line for line in node) == 2 and "going down" in init[-1] and len(init) > 3
+        good = sum("standin: own file done" in line for line in node) >= 2 and "going down" in init[-1] and len(init) > 3
         cases.case("what the programs and init said in the start before can be read", good, (node, init))
         cases.case("nothing of it is taken for this start's, and no crash is known", console.ask("log crash") == ["ok"] and
                    console.ask("log crash before") == ["ok"] and not any("going down" in line for line in console.ask("log init")), now)
-        cases.case("and so is the configuration", status.get("config_number") == "4" and status["program.node"].startswith("up "), status)
+        cases.case("and so is the configuration", status.get("config_number") == "9" and status["program.node"].startswith("up "), status)
         m.send(b"reboot sure\n")
         cases.case("reboot ends in order", m.ended(30) and b"rebooting" in m.text, m.last(800))
 
@@ -171,7 +203,7 @@ def another_machine(cases, folder, out, disk):
         cases.case("it is adopted: the machine comes up anew", m.ended(30) and b"rebooting" in m.text, m.last(800))
     with machine(folder, "another-again", out, disk, uuid="3c1e9b66-74b2-4ba0-8e4f-9b203d4c5e6f") as m:
         status = Console(m).until("program.node", "^up ", 20)
-        cases.case("and has its disk, and its configuration", status["disk"] == "vda" and status.get("config_number") == "4", status)
+        cases.case("and has its disk, and its configuration", status["disk"] == "vda" and status.get("config_number") == "9", status)
 
 
 def digest(path):

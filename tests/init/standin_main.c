@@ -4,7 +4,8 @@
  *   heraclius-console   each line from its terminal goes to init's control socket as a request, the answer comes back with "| " before each line; the
  *                       line "config TEXT" hands TEXT in as a candidate, ";" for an end of line
  *   heraclius-setup     a candidate is the plan itself (init/plan.h): accepted if it begins with "number"; an owner and a retirement are taken, keys
- *                       are a text; by /bin/setup-real, if the image has it, owner and keys are real
+ *                       are a text; by /bin/setup-real, if the image has it, owner and keys are real. A line "files changed" of the plan: so says
+ *                       the making of files; "files fail": that fails twice, then no more; "files lost": it fails once the key was given up
  *   heracliusd          tries what it may and what it may not, says what came of it, and stays
  *   heraclius-admin     ends with 2, as with a bad configuration
  */
@@ -74,16 +75,38 @@ static int console(void) {
     return 0;
 }
 
+static bool is_there(const char *path) {
+    return access(path, F_OK) == 0;
+}
+
+/* What /data/public has of the turns before. */
+static int files(const char *plan) {
+    if (strstr(plan, "\nfiles changed\n")) return puts("changed") == EOF;
+    const char *turn = is_there("/data/public/once") ? "/data/public/twice" : "/data/public/once";
+    bool fails = strstr(plan, "\nfiles fail\n") && !is_there("/data/public/twice");
+    if (fails && open(turn, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0) return 1;
+    fails = fails || (strstr(plan, "\nfiles lost\n") && is_there("/data/public/given-up"));
+    if (fails) puts("the data cannot be made");
+    return fails;
+}
+
 static int setup(const char *what, char **words) {
     static char text[65536];
     bool real = strcmp(what, "keys") == 0 || strcmp(what, "owner") == 0;
     if (real && access("/bin/setup-real", X_OK) == 0) return execv("/bin/setup-real", words);
     if (strcmp(what, "keys") == 0) return printf("-----BEGIN CARD REQUEST-----\nc3RhbmRpbg==\n-----END CARD REQUEST-----\n") < 0;
-    if (strcmp(what, "owner") == 0 || strcmp(what, "retire") == 0) return 0;
+    if (strcmp(what, "owner") == 0) return 0;
+    if (strcmp(what, "retire") == 0) return open("/data/public/given-up", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0;
     ssize_t count = read(3, text, sizeof text - 1);
     text[count < 0 ? 0 : count] = '\0';
     if (strncmp(text, "number ", 7) != 0) return puts("the signature is not the owner's") < 0 ? 2 : 1;
-    return strcmp(what, "files") != 0 && fputs(text, stdout) == EOF;
+    if (strcmp(what, "files") == 0) return files(text);
+    for (char *line = text, *next; *line; line = next) {
+        next = line + strcspn(line, "\n");
+        next += *next == '\n';
+        if (strncmp(line, "files ", 6) != 0) printf("%.*s", (int)(next - line), line);
+    }
+    return 0;
 }
 
 static const char *outcome(bool good) {

@@ -34,7 +34,8 @@ static struct {
     uint64_t now_ms;
     char done[256];
     struct program_now program;
-} world;
+    bool files_fail;
+} world = {.program.service.state = SERVICE_UP};
 
 static void done(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void done(const char *format, ...) {
@@ -102,6 +103,9 @@ const struct plan *config_plan(void) {
 void config_files(void) {
     done(", files");
 }
+bool config_node_ready(void) {
+    return !world.files_fail;
+}
 const char *disk_adopt(void) {
     done("adopt");
     return NULL;
@@ -128,6 +132,7 @@ struct program_now *program_now(enum program program) {
 void program_event(enum program program, enum service_event event, uint64_t now_ms) {
     (void)now_ms;
     if (program == PROGRAM_TRIAL && event == SERVICE_STOP) done(", trial over");
+    if (program == PROGRAM_NODE && event == SERVICE_STOP) done(", node stop");
 }
 void program_again(enum program program, uint64_t now_ms) {
     (void)program, (void)now_ms;
@@ -226,7 +231,7 @@ static const struct row {
     {"request", false, false, false, "setup-node keys", CONTROL_NOTHING},
     {"request n1", false, false, false, "setup-node --name n1 keys", CONTROL_NOTHING},
     {"owner abcd", false, false, true, "setup-node owner abcd", CONTROL_NOTHING},
-    {"retire", false, false, true, "setup-node retire, files, node again", CONTROL_NOTHING},
+    {"retire", false, false, true, "setup-node retire, node stop, files", CONTROL_NOTHING},
     {"adopt", false, false, true, "adopt", CONTROL_REBOOT},
     {"bless", false, true, true, "slots bless, trial over", CONTROL_NOTHING},
     {"fail", false, true, true, "slots fail", CONTROL_REBOOT},
@@ -354,6 +359,30 @@ static void one_job_at_a_time_of_each_user(void **unused) {
     assert_string_equal(world.done, "slots fail");
 }
 
+/* The key is given up, and the node's files cannot say so: it must not be begun by those of before. */
+static void a_node_whose_retirement_cannot_be_told_to_it_stays_down(void **unused) {
+    (void)unused;
+    enum control_wish wish;
+    world.files_fail = true;
+    const char *said = ask(102, "retire sure", &wish);
+    world.files_fail = false;
+    assert_true(strncmp(said, "error the key is given up and the node stopped", 46) == 0);
+    assert_string_equal(world.done, "setup-node retire, node stop, files");
+}
+
+static void what_is_not_to_run_is_not_begun_by_a_restart(void **unused) {
+    (void)unused;
+    enum control_wish wish;
+    static const enum service_state never[] = {SERVICE_DOWN, SERVICE_STOPPING};
+    for (size_t i = 0; i < 2; i++) {
+        world.program.service.state = never[i];
+        assert_string_equal(ask(102, "restart node sure", &wish), "error it is not to run now: status says why\n");
+        assert_string_equal(world.done, "");
+    }
+    world.program.service.state = SERVICE_UP;
+    assert_string_equal(ask(102, "restart node sure", &wish), "ok\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_word_is_done_for_those_whose_it_is_alone),
@@ -361,6 +390,8 @@ int main(void) {
         cmocka_unit_test(no_way_of_writing_a_word_gets_past_the_table),
         cmocka_unit_test(who_asks_for_what_he_may_not_is_named_but_fills_no_log),
         cmocka_unit_test(one_job_at_a_time_of_each_user),
+        cmocka_unit_test(a_node_whose_retirement_cannot_be_told_to_it_stays_down),
+        cmocka_unit_test(what_is_not_to_run_is_not_begun_by_a_restart),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -1,0 +1,49 @@
+/* The programs as a whole: how they are ended with the machine. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "init/program.h"
+
+enum { NOW_MS = 100000, PID = 1 << 29 /* no process has that */ };
+
+static void one_that_cannot_be_killed_keeps_no_machine_up(void **unused) {
+    (void)unused;
+    struct program_now *node = program_now(PROGRAM_NODE);
+    node->pid = PID;
+    node->service.state = SERVICE_UP;
+    node->output = -1;
+    programs_stop(NOW_MS);
+    assert_int_equal(node->service.state, SERVICE_STOPPING);
+    assert_false(programs_ended(NOW_MS));
+    assert_false(programs_ended(NOW_MS + PROGRAMS_END_MS - 1));
+    assert_true(programs_ended(NOW_MS + PROGRAMS_END_MS));
+    node->pid = 0;
+    assert_true(programs_ended(NOW_MS));
+}
+
+/* Whoever asks: what was told to end with the machine is not begun anew. */
+static void nothing_is_begun_while_it_goes_down(void **unused) {
+    (void)unused;
+    struct program_now *node = program_now(PROGRAM_NODE), *admin = program_now(PROGRAM_ADMIN);
+    node->pid = PID;
+    node->service.state = SERVICE_STOPPING;
+    program_again(PROGRAM_NODE, NOW_MS);
+    program_again(PROGRAM_ADMIN, NOW_MS);
+    assert_false(node->again);
+    assert_int_equal(admin->service.state, SERVICE_DOWN);
+    assert_true(program_ended(PID, 0, NOW_MS));
+    assert_int_equal(node->service.state, SERVICE_DOWN);
+    assert_true(programs_ended(NOW_MS));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_that_cannot_be_killed_keeps_no_machine_up),
+        cmocka_unit_test(nothing_is_begun_while_it_goes_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
