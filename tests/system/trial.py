@@ -13,7 +13,7 @@ from cluster import TOP, Cases, System  # noqa: E402
 from console import Init  # noqa: E402
 
 SLOTS = f"{TOP}/build/gcc/heraclius-slots"
-LINE = re.compile(r"trial waits for (\w+), (\d+) of 300000 ms counted: (.*)")
+LINE = re.compile(r"trial of \d+ waits for (\w+), (\d+) of 300000 ms counted: (.*)")
 
 
 class Trial:
