@@ -105,7 +105,6 @@ static void folder(const char *base, const struct rights *rights, gid_t group, m
 
 void confine_prepare(bool data) {
     (void)text_write("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
-    (void)text_write("/sys/fs/cgroup/cgroup.subtree_control", "+cpu");
     for (size_t i = 0; i < sizeof all_rights / sizeof *all_rights; i++) {
         const struct rights *rights = &all_rights[i];
         char path[96];
@@ -118,7 +117,6 @@ void confine_prepare(bool data) {
         folder("/run", rights, rights->group ? rights->group : rights->user, 0750); /* the console reads the admin console's pairing code */
         if (data) folder("/data", rights, rights->user, 0700 | rights->open);
     }
-    (void)text_write("/sys/fs/cgroup/admin/cpu.weight", "20"); /* of 100: at a start the node comes first, and whatever strangers ask for */
 }
 
 static const char *limits(const struct rights *rights) {
