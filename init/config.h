@@ -2,9 +2,9 @@
  * Which configuration this machine goes by. init reads none itself: it copies a candidate to where nobody else can change it, has heraclius-setup
  * judge that copy (signature of the owner, number, node), and keeps it at /data/config/bundle if it is accepted. What was accepted last stays in
  * force until then.
- * Candidates, each judged against what is in force by then: at a start QEMU's fw_cfg (opt/heraclius/config, at most CONFIG_FW_CFG_MAX, which the kernel
- * reads byte by byte, and each page from its beginning anew), then disks (vfat or ISO 9660 with the label HERACLIUS-CFG, their file heraclius.cfg); later
- * what the console hands in, or comes on a disk that appears (disk.h).
+ * Candidates, each judged against what is in force by then: at a start QEMU's fw_cfg (opt/heraclius/config, at most CONFIG_FW_CFG_MAX, which the
+ * kernel reads byte by byte, and each page from its beginning anew), then disks (vfat or ISO 9660 with the label HERACLIUS-CFG, their file
+ * heraclius.cfg); later what the console hands in, or comes on a disk that appears (disk.h).
  */
 #ifndef INIT_CONFIG_H
 #define INIT_CONFIG_H

@@ -155,7 +155,8 @@ def lost(cases, console):
     console.job("config number 8;node n1;net any dhcp;files lost;ready")
     said = console.job("retire sure")
     status = console.until("program.node", "^down ", 20)
-    cases.case("a node whose retirement cannot be told to it is stopped, and the console says why", said[0].startswith("error the key is given up") and
+    cases.case("a node whose retirement cannot be told to it is stopped, and the console says why",
+               said[0].startswith("error the key is given up") and
                "the data cannot be made" in said[0] and status["program.node"].startswith("down "), (said, status))
     again = console.ask("restart node sure")
     cases.case("nobody starts it meanwhile", again == ["error it is not to run now: status says why"], again)
