@@ -80,7 +80,7 @@ static const struct rights {
      .files = {{"/sys/firmware/efi/efivars", LANDLOCK_READ}, {"/data/public", LANDLOCK_READ}, {"/run/node", LANDLOCK_USE}}},
     {.name = "disk", .user = DISK_USER, .memory_max = "32M", .descriptors = 256,
      .files = {{"/dev", LANDLOCK_ACCESS_FS_READ_FILE}, {"/sys", LANDLOCK_READ}}},
-    {.name = "disk-grow", .user = DISK_USER, .capabilities = 1u << CAP_SYS_RESOURCE, .memory_max = "32M", .descriptors = 8},
+    {.name = "disk-grow", .user = DISK_USER, .capabilities = 1u << CAP_SYS_RESOURCE, .memory_max = "32M", .descriptors = 32},
     {.name = "trial", .user = 107, .group = 100, .memory_max = "16M", .descriptors = 64, .own = "trial",
      .files = {{"/run/node", LANDLOCK_USE}, {"/run/init", LANDLOCK_USE}}},
 };

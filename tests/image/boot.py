@@ -96,6 +96,7 @@ def first_boot(cases, folder, out, disk):
         states = {status[f"stage.{s}"].split()[0] for s in ("entropy", "clock", "watchdog")}
         cases.case("there is entropy, a calendar, a watchdog", states == {"good"}, status)
         cases.case("the blank disk is the data disk now", status["stage.disk"].endswith(", new") and status["disk"] == "vda", status)
+        cases.case("and has all of the disk", int(status["disk_free"]) > 960 << 20, status)
         cases.case("there is no configuration, and init says what to do", "card request" in status["stage.config"], status)
         cases.case("the card request is handed out", console.job("request")[:2] == ["ok", "-----BEGIN CARD REQUEST-----"])
         refused = console.job("config forged")
