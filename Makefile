@@ -394,9 +394,11 @@ IMAGE_VERSION ?=
 FRESH ?=
 IMAGE_PROGRAMS = $(filter $(addprefix build/$(IMAGE_FLAVOUR)/heraclius-,admin console setup net slots disk),$(PROGRAMS_$(IMAGE_FLAVOUR)))
 
-.PHONY: setup-image image images repro boot cluster cluster-chaos diverse-cluster start-time split-map big-endian test-upgrade test-rollback
+.PHONY: setup-image image images repro boot cluster cluster-chaos diverse-cluster start-time split-map big-endian test-upgrade test-roll test-rollback
 test-upgrade: ## a machine upgrades itself by UEFI, in a virtual machine: on trial, blessed, back by itself when the image is bad
 	@tests/image/upgrade.py long
+test-roll: setup-image ## heraclius upgrade, to a machine beside seven local nodes: a bad release falls back by itself, a good one is kept
+	@python3 tests/image/rolled.py
 test-rollback: setup-image ## a machine on an older copy of its data disk does not vote and says so, in a virtual machine beside seven local nodes
 	@tests/image/rollback.py long
 setup-image:

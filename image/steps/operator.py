@@ -1,9 +1,11 @@
 """What people do with appliances, as tests and `make cluster` need it: an operator at a machine's serial console, and the owner of nodes with
 `heraclius` on a machine of his own. Nothing here has a way in that they have not."""
 import glob
+import hashlib
 import json
 import os
 import re
+import ssl
 import subprocess
 import time
 
@@ -93,6 +95,15 @@ class Console:
     def is_voting(self):
         return self.view("status all").get("phase", "") == "voting, ready"
 
+    def slots(self):
+        """(slot that runs, is it blessed, {slot: (number, what became of it); None: it is empty})"""
+        view = self.view("slots")
+        runs = re.match(r"\s*slot (\d), (blessed|on trial)", view.get("runs", ""))
+        if not runs:
+            raise vm.Failed(f"{self.machine.folder} says nothing of its slots: {view}")
+        releases = {n: re.match(r"\s*release (\d+) .*?, (blessed|given up|untried|on trial)", view.get(f"slot {n}", "")) for n in (1, 2)}
+        return int(runs[1]), runs[2] == "blessed", {n: (int(one[1]), one[2]) if one else None for n, one in releases.items()}
+
     def root(self):
         """(height, state root) that its node states."""
         found = re.match(r"([0-9a-f]{64}) of height (\d+)", self.view("votes").get("state root", ""))
@@ -113,12 +124,13 @@ def command(*words, timeout=60):
     return done.stdout
 
 
-def image(out, owner, level=3):
-    """Kernel and initrd with our programs, with this owner's key pinned; MB of both."""
+def image(out, owner, level=3, only="direct", number=None, init=f"{BUILT}/init", node=f"{BUILT}/heracliusd"):
+    """Kernel and initrd with our programs, with this owner's key pinned; MB of both. `only`: of image/build; None: all that it makes."""
     programs = [path for path in sorted(glob.glob(f"{BUILT}/heraclius-*")) if "." not in os.path.basename(path)]
-    done = subprocess.run([os.path.join(TOP, "image/build"), "--cache", os.environ.get("IMAGE_CACHE", "build/image"), "--out", out, "--init",
-                           f"{BUILT}/init", "--node", f"{BUILT}/heracliusd", "--owner", owner, "--level", str(level), "--only", "direct"] +
-                          [word for path in programs for word in ("--program", path)], cwd=TOP, capture_output=True, text=True)
+    words = [os.path.join(TOP, "image/build"), "--cache", os.environ.get("IMAGE_CACHE", "build/image"), "--out", out, "--init", init, "--node",
+             node, "--owner", owner, "--level", str(level)]
+    words += (["--only", only] if only else []) + (["--number", str(number)] if number else [])
+    done = subprocess.run(words + [word for path in programs for word in ("--program", path)], cwd=TOP, capture_output=True, text=True)
     if done.returncode != 0:
         raise Refused(f"image/build: {done.stdout}{done.stderr}")
     return sum(os.path.getsize(f"{out}/heraclius-amd64.{part}") for part in ("linux", "initrd")) / 1e6
@@ -142,14 +154,14 @@ class Owner:
         said = command("node", "approve", self.path(f"{place}.request"), "--owner-key", self.key, "--out", self.path(f"{place}.card"))
         return re.search(r"^name\s+(\S+)", said, re.M).group(1)
 
-    def assemble(self, coordinators, shards, settings=()):
-        """The system file of these places' cards, a client and an administrator; its id."""
-        for kind in ("client", "admin"):
-            command(kind, "enroll", "--name", kind, "--out", self.folder)
+    def assemble(self, coordinators, shards, settings=(), clients=("client",)):
+        """The system file of these places' cards, clients and an administrator; its id."""
+        for kind, name in [("admin", "admin")] + [("client", name) for name in clients]:
+            command(kind, "enroll", "--name", name, "--out", self.folder)
         cards = [",".join(self.path(f"{place}.card") for place in places) for places in (coordinators, shards)]
         command("system", "assemble", "--name", "appliances", "--coordinator", cards[0], "--shard", cards[1], "--admin", self.path("admin.card"),
-                "--needed", 1, "--client", self.path("client.card"), *(word for setting in settings for word in ("--set", setting)), "--out",
-                self.path("system.json"))
+                "--needed", 1, *(word for name in clients for word in ("--client", self.path(f"{name}.card"))),
+                *(word for setting in settings for word in ("--set", setting)), "--out", self.path("system.json"))
         return json.loads(command("system", "show", "--json", self.path("system.json")))["system_id"]
 
     def addresses(self, file, system_id, links):
@@ -166,3 +178,25 @@ class Owner:
                 *(word for setting in settings for word in ("--set", setting)), "--out", new)
         command("node", "config", "sign", new, "--owner-key", self.key, "--out", signed)
         return signed
+
+    def certificate(self):
+        """me.pem and me.key: with them this owner goes to its machines' admin consoles; its SHA-256."""
+        done = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "3650",
+                               "-subj", "/CN=me", "-keyout", self.path("me.key"), "-out", self.path("me.pem")], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Refused(f"openssl: {done.stderr}")
+        with open(self.path("me.pem")) as file:
+            return hashlib.sha256(ssl.PEM_cert_to_DER_cert(file.read())).hexdigest()
+
+    def release(self, number, ends=None):
+        """A release of an image of this number; its file. `ends`: what of it, `init` or `node`, is a program that ends at once: a bad image."""
+        out, path, parts = self.path(f"image-{number}"), self.path(f"{number}.release"), {}
+        if ends:
+            parts[ends] = self.path("ends")
+            compiler = ["gcc", "-static", "-x", "c", "-o", parts[ends], "-"]
+            done = subprocess.run(compiler, input="int main(void) { return 1; }\n", capture_output=True, text=True)
+            if done.returncode != 0:
+                raise Refused(f"gcc: {done.stderr}")
+        image(out, self.public, only="uki", number=number, **parts)
+        command("image", "sign", f"{out}/heraclius-amd64.efi", "--key", self.key, "--out", path)
+        return path
