@@ -177,7 +177,7 @@ def run(path, mode):
               "system_file_refused": g(file_refused), "system_files_refused": g(files_refused), "rights": g(rights),
               "endpoints": g(ends), "operations": g(operation), "operation_inputs": g(operation_input), "config_chains": g(chain),
               "owner_records": g(owner), "successors": g(successor), "evidence": g(evidence)}, data)
-    own_system.add(r)
+    own_system.add(r, path)
     r.equal("limits rows", len(limits.LIMITS), len(data["limits"]))
     r.equal("timeouts rows", len(limits.TIMEOUTS), len(data["timeouts"]))
     return r

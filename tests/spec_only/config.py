@@ -202,6 +202,7 @@ def text(r, low, high, chars=None):
 
 SETTING = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789._-")
 HOST = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-:")
+CLAIM = "architecture kernel compiler code image operator site power".split()
 
 
 def owner_record(raw, what, system_id, node):
@@ -217,7 +218,7 @@ def owner_record(raw, what, system_id, node):
         need(r.take(16) == system_id, "foreign")
     need(r.take(32) == node.id, "foreign")
     if what == "claim":
-        for _ in range(7):
+        for _ in CLAIM:
             text(r, 0, 128)
         prefix, name, scope = 18, "HRC claim", b""
     elif what == "node configuration":

@@ -7,10 +7,15 @@ How the text was read where it says less than a program must know:
 - A-23: what is forgotten after a minute up is the doubling: the end after that waits 0.2 s again. An end that was asked for is none of the
   pauses' business, with whatever code. Refused (2) stays so until the configuration changes, also if the program was asked to end.
 - A-22: a first call that fails is followed by the pauses of A-23 as any end is, also with 2; the doubling goes on from the one to the other.
-- A-24: what is no object with the one text `ask` is answered with `error`, too. A line that is too long closes the connection; a 17th
-  connection is not taken. `voted` is of blocks that became final after it had voted for them since it started; it stays true.
+- A-24: what is no object with the text `ask` is answered with `error`, too; a member that WHAT has no use for is ignored. A line that is too long
+  closes the connection; a 17th connection is not taken. `voted` is of blocks that became final after it had voted for them since it started; it
+  stays true. `hex` has at most 24,576 bytes, in digits twice as many; of `file` and `from` neither goes without the other (`error`).
+- A-25: once `progress` stands still it does so as long as the process runs, whatever the phase is later.
+- A-27: where several words are true the first in the text's order is said, of the reasons of a retirement the first that there was (A-28).
+- A-29: f+1 others state a height if that many state it or a higher one, each by its newest STATUS that tells of its vote.
 """
 import json
+import re
 
 from appliance import CHAIN, FORMS, address_port
 from sysfile import parse
@@ -22,11 +27,21 @@ ASKED, REFUSED, DISK = 0, 2, 3
 INIT_MS, END_MS = 25000, 10000
 PAUSE_MS, PAUSE_MAX_MS, FORGET_MS = 200, 30000, 60000
 LINE_MAX, CONNECTIONS = 4096, 16  # the 0x0A is one of the bytes
-STATUS = ("node system system_id cluster member members faults ready phase voted epoch view leader height state_root "
+STATUS = ("node system system_id cluster member members faults ready phase retired_by voted progress epoch view leader height state_root "
           "state_root_height checkpoint_height time_ms uptime_ms decisions view_changes links_up links_known "
           "clients_connected evidence resident_bytes members_seen").split()
-SEEN = "member up height view node_id".split()
+SEEN = "member name up votes height view node_id".split()
 ASKS = "ready status decide metrics evidence".split()
+NO_VOTE = "retired rolled_back succeeded observing removed sealed".split()
+RETIRED = {"P-14 newer": "newer_signature", "P-14 other": "other_signature", "P-15": "memory_damaged", "A-17": "given_up", "P-80": "from_backup"}
+ANSWER_MAX, METRICS_MAX = 65536, 262144  # with the 0x0A
+FILES_MAX, FILE, PART_MAX = 256, re.compile("[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"), 24576
+BEHIND, FRESH_MS = 64, 5000
+MAY_VOTE, SEALED = 2, 8
+SERIAL, ADMIN, TRIAL = "serial console", "admin console", "trial"
+BOTH = "log kmsg upgrade restart reboot halt rollback".split()
+MAY_ASK = {"status": {SERIAL, ADMIN, TRIAL}, **dict.fromkeys(BOTH, {SERIAL, ADMIN}), **dict.fromkeys(("bless", "fail"), {SERIAL, TRIAL}),
+           **dict.fromkeys("config request owner retire adopt".split(), {SERIAL})}
 
 
 def node_conf(bundle, retired=False, cpus=None, machine_cpus=1):
@@ -118,13 +133,73 @@ class Machine:
         self.refused, self.pause = False, None
 
 
-def phase(signer, behind=False):
-    """A-24: why it does not vote, or `voting`; a retired key says so and stays up (A-23)."""
+def phase_form(text):
+    """A-27."""
+    return isinstance(text, str) and re.fullmatch("[a-z_]{1,31}", text) is not None
+
+
+def phase(signer, behind=False, was_member=False):
+    """A-24, A-27: why it does not vote, or `voting`; a retired key says so and stays up (A-23)."""
     if signer.retired is not None:
-        return "retired: " + signer.retired
+        return {"P-70": "rolled_back", "S-143": "succeeded"}.get(signer.retired, "retired")
+    if not signer.member:
+        return "removed" if was_member else "observing"
+    if signer.sealed:
+        return "sealed"
     if not signer.may("PREPARE"):
-        return "does not sign"
+        return "stopped" if signer.stopped else "asking"
     return "behind" if behind else "voting"
+
+
+def retired_by(signer):
+    """A-28, of a node whose phase is `retired`."""
+    return RETIRED.get(signer.retired, "unknown")
+
+
+class Progress:
+    """A-25: one for each record read, block executed again or taken, piece of a checkpoint taken."""
+
+    def __init__(self):
+        self.count, self.done = 0, False
+
+    def did(self, now, count=1):
+        """now: the phase."""
+        self.done = self.done or now == "voting" or now in NO_VOTE
+        self.count += 0 if self.done else count
+        return self.count
+
+
+# A-29
+
+def fresh(heard, epoch, now_ms, view_base_ms):
+    """The newest STATUS of the epoch on a member's own link, if it is new enough; heard: (ms, epoch, STATUS) of what came on it."""
+    of_epoch = [(ms, status) for ms, e, status in heard if e == epoch]
+    if not of_epoch or now_ms - of_epoch[-1][0] > max(3 * view_base_ms, FRESH_MS):
+        return None
+    return of_epoch[-1][1]
+
+
+def who_votes(me, ready, epoch, final, links, now_ms, view_base_ms, faults):
+    """`votes` of each member. links: for each what came on its own link, or None without one; epoch: None in none, or in one that is over."""
+    newest = [None if x is None or epoch is None or i == me else fresh(x, epoch, now_ms, view_base_ms) for i, x in enumerate(links)]
+    stated = sorted((x.final_height for x in newest if x), reverse=True)
+    highest = max([final] + stated[faults:faults + 1])
+    votes = [x and x.flags & MAY_VOTE != 0 and x.flags & SEALED == 0 and x.final_height >= highest - BEHIND for x in newest]
+    votes[me] = ready
+    return votes
+
+
+def may_fail(answer):
+    """How many more nodes may fail, by an answer to `status`, and of how many it is not known."""
+    votes = [m.get("votes") for m in answer["members_seen"]]
+    unknown = votes.count(None) + answer["members"] - len(votes)
+    return votes.count(True) - (answer["members"] - answer["faults"]), unknown
+
+
+def machine_asked(who, word, act):
+    """A-40: act is done for those alone whose word it is."""
+    need(who in MAY_ASK.get(word, ()), "refused")
+    return act()
 
 
 class Voted:
@@ -152,11 +227,11 @@ class Voted:
 
 
 class Control:
-    """A-24: the control socket, by bytes. evidence: (file, bytes) of each, or None."""
+    """A-24: the control socket, by bytes. evidence: name -> content of each file, or None."""
 
     def __init__(self, signer, status=(), behind=False, voted=None, evidence=()):
         self.signer, self.status, self.behind, self.open = signer, dict(status), behind, {}
-        self.voted, self.evidence = voted or Voted(), evidence
+        self.voted, self.evidence = voted or Voted(), None if evidence is None else dict(evidence)
 
     def connect(self, who):
         if len(self.open) < CONNECTIONS:
@@ -181,8 +256,21 @@ class Control:
             return {"error": e.word}
         what = asked.get("ask") if isinstance(asked, dict) else None
         known = {"ready": ready, "status": {**self.status, **ready, "voted": self.voted.voted}, "metrics": {"metrics": []}}
+        if now == "retired":
+            known["status"]["retired_by"] = retired_by(self.signer)
         if what == "decide":
             return self.voted.decide()
-        if self.evidence is not None:
-            known["evidence"] = {"evidence": [{"file": name, "bytes": size} for name, size in self.evidence]}
+        if what == "evidence" and self.evidence is not None:
+            return self.files(asked)
         return known[what] if isinstance(what, str) and what in known else {"error": "what is asked is not known"}
+
+    def files(self, asked):
+        """The list, or a part of one file."""
+        if "file" not in asked and "from" not in asked:
+            names = sorted(n for n in self.evidence if FILE.fullmatch(n))[:FILES_MAX]
+            return {"evidence": [{"file": n, "bytes": len(self.evidence[n])} for n in names]}
+        name, at = asked.get("file"), asked.get("from")
+        raw = self.evidence.get(name, b"") if isinstance(name, str) and FILE.fullmatch(name) else b""
+        if type(at) is not int or not 0 <= at < len(raw):
+            return {"error": "no such file, or nothing of it there"}
+        return {"file": name, "bytes": len(raw), "from": at, "hex": raw[at:at + PART_MAX].hex()}

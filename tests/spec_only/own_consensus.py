@@ -245,7 +245,7 @@ def signing(r):
         ("a member", list(VOTES + ALWAYS), may), ("nothing unknown", False, lambda: Signer().may("SOMETHING")),
         ("an observer", list(ALWAYS), lambda: may(member=False)), ("before LAST-SIGNED is answered", list(ALWAYS), lambda: may(answered=False)),
         ("after SEAL", list(ALWAYS), lambda: may(sealed=True)), ("stopped", ["ENTRIES"], lambda: may(stopped=True)),
-        ("a retired key", list(ALWAYS), lambda: may(retire="P-14")), ("left for a successor", list(ALWAYS), lambda: may(retire="S-143")),
+        ("a retired key", list(ALWAYS), lambda: may(retire="P-14 newer")), ("left for a successor", list(ALWAYS), lambda: may(retire="S-143")),
         ("given up by its operator", list(ALWAYS), lambda: may(retire="A-17")),
         ("a retired key still signs", ["STATUS", "LAST_SIGNED_ANSWER", "ENTRIES"], lambda: may(retire="P-70")),
         ("the first reason stays", "S-143", lambda: s.retired)])

@@ -3,11 +3,13 @@ import json
 import re
 
 from appliance import CHAIN
-from contract import (ASKED, ASKS, CONNECTIONS, DISK, END_MS, LINE_MAX, PROGRAM, REFUSED, SEEN, STATUS, Control, Machine, NodeConf, Voted, exit_code,
-                      first_call, node_conf, phase)
+from contract import (ADMIN, ANSWER_MAX, ASKED, ASKS, CONNECTIONS, DISK, END_MS, FILES_MAX, LINE_MAX, MAY_ASK, METRICS_MAX, NO_VOTE, PART_MAX,
+                      PROGRAM, REFUSED, RETIRED, SEEN, SERIAL, STATUS, TRIAL, Control, Machine, NodeConf, Progress, Voted, exit_code, first_call,
+                      machine_asked, may_fail, node_conf, phase, phase_form, retired_by, who_votes)
 from own_appliance import Made
 from spec_text import lines
 from voting import Signer
+from wire import word_of
 from world import world
 
 
@@ -18,16 +20,30 @@ def add(r, path):
     calls(r)
     pauses(r)
     socket(r)
+    evidence(r)
+    phases(r)
+    voters(r)
+    machine(r)
 
 
 def tables(r, path):
-    """What A-20, A-21 and A-24 list is what is here."""
+    """What A-20, A-21, A-24, A-27, A-28 and A-40 list is what is here."""
     text = "\n".join(lines(path, "appliance"))
     row = re.search(r"\| `status` \| (.*) \|", text)[1]
     r.equal("A-24 status", STATUS, re.findall(r"`([a-z_]+)`", re.sub(r"\([^()]*\)", "", row)))
     r.equal("A-24 members_seen", SEEN, re.findall(r"`([a-z_]+)`", re.search(r"`members_seen` \(([^()]*)\)", row)[1]))
     part = text[text.index("- **A-24**"):text.index("- **A-25**")]
     r.equal("A-24 WHAT", sorted(ASKS), sorted(re.findall(r"(?m)^\| `([a-z]+)` \|", part)))
+    sizes = (r"has at most ([0-9,]+) bytes, of `metrics` ([0-9,]+)", r"that are kept\. At most ([0-9]+);", r"from there on, at most ([0-9,]+)\)")
+    found = [int(x.replace(",", "")) for pattern in sizes for x in re.search(pattern, part).groups()]
+    r.equal("A-24 sizes", [ANSWER_MAX, METRICS_MAX, FILES_MAX, PART_MAX], found)
+    rule = re.search(r"- \*\*A-27\*\*.*", text)[0]
+    r.equal("A-27", NO_VOTE, re.findall(r"`([a-z_]+)` \(", rule))
+    rule = re.search(r"- \*\*A-28\*\*.*", text)[0].partition("what its operator has to know:")[2]
+    r.equal("A-28", {*RETIRED.values(), "unknown"}, set(re.findall(r"`([a-z_]+)`", rule)))
+    part = text[text.index("- **A-40**"):text.index("## 9.6")]
+    r.equal("A-40", MAY_ASK, {word: {who for who, yes in zip((SERIAL, ADMIN, TRIAL), m[2].split("|")) if yes.strip() == "yes"}
+                              for m in re.finditer(r"(?m)^\| (`.*?) \| (.*) \|$", part) for word in re.findall(r"`([a-z]+)`", m[1])})
     rule = re.search(r"- \*\*A-21\*\*.*", text)[0]
     named = set(re.findall(r"`([a-z_]+)`", rule)) - {"fused", "split", "auto"}
     r.equal("A-21 members", set(), set("system addresses key data control listen log_level threads cpus join retired".split()) - named)
@@ -117,14 +133,12 @@ def socket(r):
     error = lambda data: lambda: [list(x) for x in says(data)]
     full = lambda n: b" " * (n - len(one)) + one
     r.facts("A-24", [
-        ("evidence", [{"evidence": [{"file": "a", "bytes": 5}]}], lambda: says(b'{"ask":"evidence"}\n', evidence=[("a", 5)])),
-        ("no evidence", [{"evidence": []}], lambda: says(b'{"ask":"evidence"}\n')),
-        ("which may be error", ["error"], lambda: list(says(b'{"ask":"evidence"}\n', evidence=None)[0])),
         ("decide", [{"voted": False}], lambda: says(b'{"ask":"decide"}\n')),
         ("ready", [{"ready": True, "phase": "voting"}], lambda: says(one)),
         ("behind", [{"ready": False, "phase": "behind"}], lambda: says(one, behind=True)),
-        ("a key that was given up says so", [{"ready": False, "phase": "retired: A-17"}], lambda: says(one, given_up)),
-        ("and is no reason to end", "retired: A-17", lambda: phase(given_up, True)), ("sealed", False, lambda: says(one, sealed)[0]["ready"]),
+        ("a key that was given up says so", [{"ready": False, "phase": "retired"}], lambda: says(one, given_up)),
+        ("and why", "given_up", lambda: says(b'{"ask":"status"}\n', given_up)[0]["retired_by"]),
+        ("and is no reason to end", "retired", lambda: phase(given_up, True)), ("sealed", False, lambda: says(one, sealed)[0]["ready"]),
         ("metrics may be empty", [{"metrics": []}], lambda: says(b'{"ask":"metrics"}\n')),
         ("status has ready, too", [{"cluster": "c0", "ready": True, "phase": "voting", "voted": False}], lambda: says(
             b'{"ask":"status"}\n', status={"cluster": "c0"})),
@@ -140,6 +154,118 @@ def socket(r):
         return sum(c.connect(i) for i in range(CONNECTIONS + 1))
     r.facts("A-24", [("16 connections", 16, connections)])
     decisions(r)
+
+
+def evidence(r):
+    """A-24: the list of files, and one file in parts."""
+    def says(kept, **x):
+        c = Control(Signer(), evidence=kept)
+        c.connect(0)
+        return c.came(0, json.dumps({"ask": "evidence", **x}).encode() + b"\n")
+    answer = lambda kept, **x: lambda: json.loads(says(kept, **x))
+    long = bytes(range(256)) * 200
+    files = {"a": b"x" * 5, "long.bin": long, ".hidden": b"x", "a/b": b"x", "n" * 128: b"y", "n" * 129: b"y"}
+
+    def whole(name):
+        got, sizes = b"", []
+        while len(got) < len(files[name]):
+            part = json.loads(says(files, file=name, **{"from": len(got)}))
+            got, sizes = got + bytes.fromhex(part["hex"]), sizes + [part["bytes"]]
+        return got, set(sizes)
+    many = {"%0128d" % i: b"x" * 1000000 for i in range(FILES_MAX + 1)}
+    r.facts("A-24 evidence", [
+        ("the list", [("a", 5), ("long.bin", len(long)), ("n" * 128, 1)], lambda: [tuple(x.values()) for x in answer(files)()["evidence"]]),
+        ("none", {"evidence": []}, answer({})), ("which may be error", ["error"], lambda: list(answer(None)())),
+        ("no more than 256, and in one answer", (FILES_MAX, True), lambda: (len(answer(many)()["evidence"]), len(says(many)) <= ANSWER_MAX)),
+        ("a part", {"file": "a", "bytes": 5, "from": 3, "hex": "7878"}, answer(files, file="a", **{"from": 3})),
+        ("part by part", (long, {len(long)}), lambda: whole("long.bin")),
+        ("a part is at most so long", (2 * PART_MAX, True), lambda: (len(answer(files, file="long.bin", **{"from": 0})()["hex"]), len(says(
+            files, file="long.bin", **{"from": 0})) <= ANSWER_MAX))])
+    r.facts("A-24 evidence error", [(what, ["error"], lambda x=x: list(answer(files, **x)())) for what, x in [
+        ("from its length on", {"file": "a", "from": 5}), ("below 0", {"file": "a", "from": -1}), ("no number", {"file": "a", "from": True}),
+        ("no such file", {"file": "b", "from": 0}), ("a name that is none", {"file": ".hidden", "from": 0}), ("another folder", {
+            "file": "a/b", "from": 0}), ("no text", {"file": 1, "from": 0}), ("no from", {"file": "a"}), ("no file", {"from": 0})]])
+
+
+def phases(r):
+    """A-25, A-27, A-28."""
+    def of(retire=None, **change):
+        s = Signer()
+        for name, value in change.items():
+            setattr(s, name, value)
+        for why in retire or ():
+            s.retire(why)
+        return s
+    r.facts("A-27", [
+        ("retired", ["retired"] * len(RETIRED), lambda: [phase(of([x])) for x in RETIRED]),
+        ("rolled back", "rolled_back", lambda: phase(of(["P-70"]))), ("left for a successor", "succeeded", lambda: phase(of(["S-143"]))),
+        ("an observer", ["observing", "removed"], lambda: [phase(of(member=False), was_member=x) for x in (False, True)]),
+        ("sealed", "sealed", lambda: phase(of(sealed=True))), ("retired goes before", "retired", lambda: phase(of(["P-15"], sealed=True))),
+        ("the program's own are none of them", [], lambda: [x for x in (phase(of()), phase(of(), True), phase(of(answered=False)), phase(
+            of(stopped=True))) if x in NO_VOTE or not phase_form(x)]),
+        ("forms", [True, True, False, False, False, False], lambda: [phase_form(x) for x in ("a_z", "a" * 31, "a" * 32, "", "A", 1)])])
+    r.facts("A-28", [
+        ("each reason", list(RETIRED.values()), lambda: [retired_by(of([x])) for x in RETIRED]),
+        ("another one", "unknown", lambda: retired_by(of(["something"]))),
+        ("the first stays", ["other_signature", "rolled_back"], lambda: [retired_by(of(["P-14 other", "A-17"])), phase(of(["P-70", "A-17"]))])])
+
+    def did(*steps):
+        p = Progress()
+        return [p.did(*x) for x in steps]
+    r.facts("A-25", [
+        ("one for each", [1, 4], lambda: did(("asking",), ("behind", 3))),
+        ("not once it votes", [2, 2], lambda: did(("behind", 2), ("voting",))),
+        ("nor later", [0, 0], lambda: did(("voting",), ("behind", 5))),
+        ("nor where it gets no vote", [0] * len(NO_VOTE), lambda: [did((x,))[0] for x in NO_VOTE])])
+
+
+class Heard:
+    """What A-29 looks at in a STATUS."""
+
+    def __init__(self, final_height=100, flags=2):
+        self.final_height, self.flags = final_height, flags
+
+
+def voters(r):
+    """A-29, of a node that is member 0 of 4, at final height 100."""
+    def of(*links, epoch=3, ready=True, final=100, base=1000, now=10000, faults=1):
+        links = [x if x is None else [x if isinstance(x, tuple) else (now, 3, x)] if not isinstance(x, list) else x for x in links]
+        return who_votes(0, ready, epoch, final, [None] + links, now, base, faults)[1:]
+    good, asks = Heard(), Heard(flags=6)
+    r.facts("A-29", [
+        ("itself", [True, False], lambda: [who_votes(0, x, 3, 100, [None] * 4, 0, 1000, 1)[0] for x in (True, False)]),
+        ("flags", [True, True, False, False, True], lambda: of(good, asks, Heard(flags=0), Heard(flags=10), Heard(flags=3))),
+        ("no link", [None, True], lambda: of(None, good)), ("no STATUS yet", [None], lambda: of([])),
+        ("of another epoch", [None], lambda: of((10000, 2, good))), ("the newest of the epoch", [True], lambda: of([(9000, 3, good), (10000, 2, Heard(
+            flags=0))])),
+        ("the newest of two", [False], lambda: of([(9000, 3, good), (9500, 3, Heard(flags=0))])),
+        ("5 seconds", [True, None], lambda: of((5000, 3, good), (4999, 3, good))),
+        ("3 view_base_ms", [True, None], lambda: of((4000, 3, good), (3999, 3, good), base=2000)),
+        ("in no epoch", [None, None], lambda: of(good, Heard(flags=0), epoch=None)),
+        ("64 below", [True, False], lambda: of(Heard(36), Heard(35))), ("one alone states more", [True, True], lambda: of(good, Heard(1000))),
+        ("f+1 do", [False, True, True], lambda: of(good, Heard(1000), Heard(165))),
+        ("as high as the lower of them allows", [True, True, True], lambda: of(good, Heard(1000), Heard(164))),
+        ("of seven it takes three", [True] * 3 + [False], lambda: of(good, Heard(1000), Heard(1000), Heard(35), faults=2)),
+        ("the node itself is behind", [True, True], lambda: of(good, good, final=0))])
+    told = lambda *votes, n=4, f=1: lambda: may_fail({"members": n, "faults": f, "members_seen": [{"votes": x} for x in votes]})
+    r.facts("A-29 how many may fail", [
+        ("all vote", (1, 0), told(True, True, True, True)), ("one does not", (0, 0), told(True, True, True, False)),
+        ("of one it is not known", (0, 1), told(True, True, True, None)), ("too few", (-1, 0), told(True, True, False, False)),
+        ("one is not told of", (0, 1), told(True, True, True)), ("of another program, that does not say", (-3, 4), lambda: may_fail(
+            {"members": 4, "faults": 1, "members_seen": [{}] * 4}))])
+
+
+def machine(r):
+    """A-40: nothing is done for whose word it is not."""
+    def asked(who, word):
+        done = []
+        return word_of(machine_asked, who, word, lambda: done.append(word)), len(done)
+    r.facts("A-40", [
+        ("every word at the serial console, but of no other", [("ok", 1)] * len(MAY_ASK), lambda: [asked(SERIAL, x) for x in MAY_ASK]),
+        ("the admin console has none that uses the key", [("refused", 0)] * 7, lambda: [asked(ADMIN, x) for x in (
+            "bless", "fail", "config", "request", "owner", "retire", "adopt")]),
+        ("the trial", ["bless", "fail", "status"], lambda: sorted(x for x in MAY_ASK if asked(TRIAL, x) == ("ok", 1))),
+        ("an unknown word", ("refused", 0), lambda: asked(SERIAL, "shell")), ("another program", ("refused", 0), lambda: asked("node", "status"))])
 
 
 def decisions(r):

@@ -1,10 +1,9 @@
-"""Checks of our own for 9.6 and 9.7: the record, release keys, what is taken, slots under power cuts, trials."""
+"""Checks of our own for 9.6: the record, release keys, what a UKI says, what is taken."""
 import re
 from hashlib import sha256
 
 import ed25519
-from release import RECORD, SIGNED, UKI_MAX, Release, Uki, make_record, make_uki, release_keys, sections, taken
-from slots import Disk, Trial, name_of, parsed, record_of
+from release import NUMBER_MAX, RECORD, SIGNED, UKI_MAX, Release, Running, Uki, make_record, make_uki, release_keys, sections, taken
 from spec_text import lines
 from wire import H, le, need, tag, word_of
 from world import seed_of
@@ -20,10 +19,6 @@ def add(r, path):
     keys(r)
     ukis(r)
     order(r)
-    loader(r)
-    cuts(r)
-    trials(r)
-    back(r)
 
 
 def tables(r, path):
@@ -72,46 +67,65 @@ def records(r):
 
 def keys(r):
     a, b = (PUBLIC[x].hex().encode() for x in (KEY, OTHER))
-    of = lambda file: lambda: release_keys(file, PUBLIC[OWNER])
+    of = lambda file, owner=PUBLIC[OWNER]: lambda: release_keys(file, owner)
+    bad = b"01" + b"00" * 31
     r.facts("A-32", [
         ("without a file the owner's", [PUBLIC[OWNER]], of(None)), ("one, and not the owner's", [PUBLIC[KEY]], of(a + b"\n")),
+        ("one, without an owner", [PUBLIC[KEY]], of(a + b"\n", None)),
         ("two", [PUBLIC[KEY], PUBLIC[OTHER]], of(a + b"\n" + b)), ("eight", 8, lambda: len(of((a + b"\n") * 8)()))])
-    r.words("A-32", [("nine", "too-large", of((a + b"\n") * 9)), ("none", "truncated", of(b"")), ("in capitals", "field-type", of(a.upper())),
-                     ("no key", "key-invalid", of(a + b"\n01" + b"00" * 31)), ("a blank line", "field-type", of(a + b"\n\n" + b))])
+    r.words("A-32", [
+        ("nine", "field-type", of((a + b"\n") * 9)), ("none", "field-missing", of(b"")), ("in capitals", "field-type", of(a.upper())),
+        ("neither file nor owner", "field-missing", of(None, None)), ("an empty file, and an owner", "field-missing", of(b"")),
+        ("no key", "key-invalid", of(a + b"\n" + bad)), ("a blank line", "field-type", of(a + b"\n\n" + b)),
+        ("no key before another form", "key-invalid", of(bad + b"\nx\n")), ("another form before no key", "field-type", of(b"x\n" + bad))])
 
 
 def ukis(r):
-    said = lambda osrel: lambda: Uki(make_uki(0, osrel=osrel)).number
+    number = lambda osrel: lambda: Uki(make_uki(0, osrel=osrel)).number
+    label = lambda osrel: lambda: Uki(make_uki(0, osrel=osrel)).label
     u = lambda raw: lambda: Uki(raw)
+    linux = make_uki(7, first=[(b".linux", b"kernel")])
+    far = linux[:344] + le(2**32 - 1, 4) + le(2**32 - 2, 4) + linux[352:]  # its bytes in the file, and their place
     r.facts("A-33", [
         ("number and architecture", [(7, 1), (7, 2)], lambda: [(x.number, x.architecture) for x in (Uki(SEVEN), Uki(make_uki(7, 0xAA64)))]),
-        ("first line", 5, said(b"IMAGE_VERSION=5\n")), ("no end of line", 5, said(b"A=1\nIMAGE_VERSION=5")),
-        ("another name", None, said(b"MY_IMAGE_VERSION=5\n")), ("none", None, said(b"ID=x\n")), ("no decimals", None, said(b"IMAGE_VERSION=0x5\n")),
-        ("twice", None, said(b"IMAGE_VERSION=5\nIMAGE_VERSION=6\n")), ("the sections", [b".linux", b".osrel"], lambda: sorted(sections(SEVEN)[1]))])
-    r.words("A-33", [("as it is", "ok", u(SEVEN)), ("no MZ", "format-unknown", u(b"x" + SEVEN[1:])), ("cut off", "format-unknown", u(SEVEN[:-1])),
-                     ("no PE", "format-unknown", u(SEVEN.replace(b"PE\0\0", b"PX\0\0"))), ("its head alone", "format-unknown", u(SEVEN[:100])),
-                     ("another machine", "format-unknown", u(make_uki(7, 0x14C))), ("no kernel", "format-unknown", u(make_uki(7, linux=b".text")))])
+        ("first line", 5, number(b"IMAGE_VERSION=5\n")), ("no end of line", 5, number(b"A=1\nIMAGE_VERSION=5")),
+        ("another name", 0, number(b"MY_IMAGE_VERSION=5\n")), ("none", 0, number(b"ID=x\n")), ("no decimals", 0, number(b"IMAGE_VERSION=0x5\n")),
+        ("twice", 6, number(b"IMAGE_VERSION=5\nIMAGE_VERSION=6\n")), ("in quotes", 5, number(b'IMAGE_VERSION="5"')),
+        ("in others", 0, number(b"IMAGE_VERSION='5'")), ("twice in quotes", 0, number(b'IMAGE_VERSION=""5""')),
+        ("of 23 digits", 5, number(b"IMAGE_VERSION=" + b"5".rjust(23, b"0"))), ("of 24", 0, number(b"IMAGE_VERSION=" + b"5".rjust(24, b"0"))),
+        ("the highest", NUMBER_MAX, number(b"IMAGE_VERSION=18446744073709551609")), ("0", 0, number(b"IMAGE_VERSION=0")),
+        ("behind 0x00", 5, number(b"IMAGE_VERSION=5\n\0\nIMAGE_VERSION=6\n")), ("cut by it", 5, number(b"IMAGE_VERSION=5\x006")),
+        ("a label", b"r=1", label(b"VERSION_ID=r=1\n")), ("an empty one", b"", label(b'VERSION_ID=""\n')), ("none", b"", label(b"ID=x")),
+        ("the sections", [b".linux", b".osrel"], lambda: [x[0].rstrip(b"\0") for x in sections(far)[1]]),
+        ("another section's content is not looked at", 7, lambda: Uki(far).number)])
+    r.words("A-33", [
+        ("as it is", "ok", u(SEVEN)), ("no MZ", "format-unknown", u(b"x" + SEVEN[1:])), ("cut off", "format-unknown", u(SEVEN[:-1])),
+        ("no PE", "format-unknown", u(SEVEN.replace(b"PE\0\0", b"PX\0\0"))), ("its head alone", "format-unknown", u(SEVEN[:100])),
+        ("another machine", "format-unknown", u(make_uki(7, 0x14C))), ("no .osrel", "format-unknown", u(SEVEN.replace(b".osrel", b".osrem"))),
+        ("63 before it", "ok", u(make_uki(7, first=[(b".text", b"")] * 63))), ("64", "format-unknown", u(make_uki(7, first=[(b".text", b"")] * 64))),
+        ("4,096 bytes", "ok", u(make_uki(7, osrel=b"\0" * 4096))), ("one more", "format-unknown", u(make_uki(7, osrel=b"\0" * 4097)))])
 
 
 class Runs:
     """A machine that runs number 7 from a blessed slot, and a release 9 for it, but for what is told."""
 
     def __init__(self, **x):
-        self.number, self.architecture, self.keys = 7, 1, [PUBLIC[KEY]]
-        self.slot, self.blessed, self.uki = x.get("slot", 1), x.get("blessed", True), x.get("runs", SEVEN)
+        file = x.get("keys", PUBLIC[KEY].hex().encode())
+        self.machine = Running(1, x.get("running", 7), x.get("slot", SEVEN), x.get("blessed", True), file, x.get("owner"), x.get("partitions", 1))
         raw = x.get("raw", NINE)
         record = make_record(x.get("by", KEY), raw, x.get("number", 9), x.get("architecture", 1), **x.get("record", {}))
         self.file = record + raw + x.get("behind", b"")
         self.file, self.disk = self.file[:len(self.file) - x.get("less", 0)], x.get("disk", lambda raw: raw)
 
     def word(self):
-        return word_of(taken, self.file, self, self.disk)
+        return word_of(taken, self.file, self.machine, self.disk)
 
 
 def order(r):
     """A-34: each fault, and each before all that come later."""
     rot = lambda raw: raw[:-1] + b"?"
     faults = [
+        ("two partitions", "file-unreadable", {"partitions": 2}), ("keys", "field-type", {"keys": b"x"}),
         ("no slot", "foreign", {"slot": None}), ("on trial", "order", {"blessed": False}), ("record", "field-range", {"record": {"label": b""}}),
         ("signature", "signature-invalid", {"by": OTHER}), ("architecture", "foreign", {"architecture": 2}), ("number", "serial", {"number": 7}),
         ("less", "truncated", {"less": 1}), ("hash", "id-mismatch", {"record": {"hash": bytes(32)}}), ("disk", "file-unreadable", {"disk": rot}),
@@ -126,109 +140,14 @@ def order(r):
     r.facts("A-34", [("taken", "ok", Runs().word)] + [(f[0], f[1], Runs(**f[2]).word) for f in faults])
     r.facts("A-34 order", [("each of %d before each later one" % len(faults), [], lambda: [
         (a[0], b[0], got) for a, b in pairs for got in [Runs(**both(a, b)).word()] if got != a[1]])])
+    unnumbered = make_uki(7, osrel=b"")
     r.facts("A-34 more", [
         ("one higher", "ok", Runs(number=8, raw=make_uki(8)).word), ("a lower one, signed", "serial", Runs(number=6, raw=make_uki(6)).word),
-        ("a byte behind", "too-large", Runs(behind=b"x").word), ("the slot says another number", "foreign", Runs(runs=NINE).word),
-        ("a slot that is no UKI", "foreign", Runs(runs=b"").word), ("and is on trial", "foreign", Runs(runs=NINE, blessed=False).word),
+        ("a byte behind", "too-large", Runs(behind=b"x").word), ("the slot says another number", "foreign", Runs(slot=NINE).word),
+        ("no partition", "foreign", Runs(partitions=0, keys=b"x").word), ("no number runs", "foreign", Runs(running=0, slot=unnumbered).word),
+        ("a slot that is no UKI", "foreign", Runs(slot=b"").word), ("and is on trial", "foreign", Runs(slot=NINE, blessed=False).word),
         ("its UKI is of another architecture", "id-mismatch", Runs(raw=make_uki(9, 0xAA64)).word),
         ("a UKI without number", "id-mismatch", Runs(raw=make_uki(9, osrel=b"")).word), ("no file", "truncated", Runs(less=RECORD + len(NINE)).word),
-        ("signed by the release's own new key", "signature-invalid", Runs(by=OWNER).word)])
-
-
-def two(left=2, used=0, one=None, first=SEVEN, second=NINE):
-    """Slot 1 (blessed, 7) and slot 2 (9)."""
-    return Disk({name_of(1, one): first, name_of(2, left, used): second})
-
-
-def loader(r):
-    r.facts("A-35 names", [
-        ("blessed", (1, None, 0), lambda: parsed("EFI/Linux/heraclius-1.efi")), ("left", (2, 2, 0), lambda: parsed("EFI/Linux/heraclius-2+2.efi")),
-        ("used", (2, 0, 2), lambda: parsed("EFI/Linux/heraclius-2+0-2.efi")),
-        ("none", [None] * 4, lambda: [parsed("EFI/Linux/heraclius-" + x) for x in ("3.efi", "1-1.efi", "1+.efi", "1+1.new")])])
-
-    def starts(disk, count):
-        return [disk.boot() for _ in range(count)], sorted(x.split("/")[-1] for x in disk.files)
-    r.facts("A-35, A-37", [
-        ("twice, then the other one", ([2, 2, 1, 1], ["heraclius-1.efi", "heraclius-2+0-2.efi"]), lambda: starts(two(), 4)),
-        ("a try is taken off", ([2], ["heraclius-1.efi", "heraclius-2+1-1.efi"]), lambda: starts(two(), 1)),
-        ("blessed: the higher number", ([2, 2], ["heraclius-1.efi", "heraclius-2.efi"]), lambda: starts(two(None), 2)),
-        ("one alone without tries", ([2], ["heraclius-2+0-2.efi"]), lambda: starts(Disk({name_of(2, 0, 2): NINE}), 1)),
-        ("numbers, not slots", [1], lambda: starts(two(None, first=make_uki(10)), 1)[0])])
-
-
-def cuts(r):
-    """A-36: whatever was done when the power went, all that the loader would start is whole, and there is one to rely on."""
-    record, old = make_record(KEY, NINE, 9), make_uki(5)
-    before = {name_of(1): SEVEN, name_of(2): old, record_of(2): make_record(KEY, old, 5)}
-
-    def all_of(files, act, running=1):
-        out = []
-        for cut in range(12):
-            disk, done = Disk(files, cut), False
-            try:
-                act(disk)
-                done = True
-            except EOFError:
-                pass
-            whole = all(x in (SEVEN, NINE, old) for n, x in disk.files.items() if parsed(n))
-            safe = any(parsed(n)[1] is None or parsed(n)[0] == running for n in disk.files if parsed(n))
-            fits = record_of(2) not in disk.files or not disk.slot(2) or Release(disk.files[record_of(2)]).hash == sha256(disk.slot(2)[2]).digest()
-            kept = all(disk.files.get(n) == files[n] for n in files if n.startswith(name_of(1)[:-4])) or act not in (upgrade,)
-            same = all(len({disk.files[n] for n in disk.names(s)}) <= 1 for s in (1, 2))
-            disk.cut = None
-            out.append((whole, safe, fits, kept, same, disk.choice() is not None))
-            if done:
-                return set(out), cut, sorted(x.split("/")[-1] for x in disk.files if parsed(x))
-        return out
-    upgrade = lambda d: d.upgrade(1, record, NINE)
-    fine = {(True,) * 6}
-    trial = {name_of(1): SEVEN, name_of(2, 1, 1): NINE}
-    r.facts("A-36", [
-        ("an upgrade", (fine, 4, ["heraclius-1.efi", "heraclius-2+2.efi"]), lambda: all_of(before, upgrade)),
-        ("the first one", (fine, 2, ["heraclius-1.efi", "heraclius-2+2.efi"]), lambda: all_of({name_of(1): SEVEN}, upgrade)),
-        ("a blessing", (fine, 2, ["heraclius-1.efi", "heraclius-2.efi"]), lambda: all_of(trial, lambda d: d.rename(2, None), 2)),
-        ("a giving up", (fine, 2, ["heraclius-1.efi", "heraclius-2+0-1.efi"]), lambda: all_of(trial, lambda d: d.rename(2, 0, 1), 2)),
-        ("a going back", (fine, 4, ["heraclius-1+0.efi", "heraclius-2+2.efi"]), lambda: all_of(before, lambda d: d.go_back(1))),
-        ("of two names the one that promises less", [1, 1, 0], lambda: [Disk({name_of(2, *x): NINE for x in pair}).slot(2)[0] for pair in (
-            [(None,), (1, 1)], [(2,), (1, 1)], [(1, 1), (0, 1)])])])
-
-
-def trials(r):
-    def run_(*steps, disk=None, slot=2):
-        disk = disk or two(1, 1)
-        t = Trial(disk, slot)
-        return [t.passed(*x) for x in steps], disk.slot(slot)[0]
-    has = lambda up, voted=False, n=4: {"voted": voted, "up": up, "members": n}
-    all_, some, nobody = has(3), has(1), has(0)
-    long, short = 300000, 299999
-    r.facts("A-37", [
-        ("voted", (["asked to decide", "blessed", "is blessed"], None), lambda: run_((9, all_), (9, has(3, True)), (long, None))),
-        ("no answer", (["runs", "given up"], 0), lambda: run_((short,), (1,))),
-        ("an answer alone", (["asked to decide", "given up"], 0), lambda: run_((short, all_), (1, all_))),
-        ("reaching nobody counts", (["asked to decide", "given up"], 0), lambda: run_((short, nobody), (1, nobody))),
-        ("fewer than a quorum: time stands still", (["waits", "asked to decide", "given up"], 0), lambda: run_(
-            (long, some), (short, all_), (1, all_))),
-        ("with itself a quorum: it counts", (["given up"], 0), lambda: run_((long, has(2)))),
-        ("of seven", (["waits", "given up"], 0), lambda: run_((long, has(3, n=7)), (long, has(4, n=7)))),
-        ("voted in time", (["blessed"], None), lambda: run_((long, has(1, True)))),
-        ("no other slot: it stays", (["runs", "blessed"], None), lambda: run_((long,), (1, has(3, True)), disk=Disk({name_of(2, 0, 2): NINE}))),
-        ("one without tries is none", (["runs"], 1), lambda: run_((long,), disk=two(1, 1, one=0))),
-        ("a blessed one is on no trial", (["is blessed"], None), lambda: run_((long,), slot=1)),
-        ("the other starts then", 1, lambda: (lambda d: (run_((long,), disk=d), d.boot())[1])(two(1, 1)))])
-
-
-def back(r):
-    def goes(disk, running, *fails):
-        disk.go_back(running)
-        return [disk.boot() for _ in range(3)]
-    def kept(disk):
-        disk.go_back(2)
-        return disk.boot(), Trial(disk, 1).passed(1, {"voted": True}), disk.boot(), disk.boot()
-    good, bad = make_record(KEY, SEVEN, 7), make_record(KEY, NINE, 7)
-    with_ = lambda record: Disk({**two(None).files, record_of(1): record})
-    r.facts("A-38", [
-        ("to the lower number, twice, and the one that ran", [1, 1, 2], lambda: goes(two(None), 2)),
-        ("to the higher one, once given up", [2, 2, 1], lambda: goes(two(0, 2), 1)), ("with its record", [1, 1, 2], lambda: goes(with_(good), 2)),
-        ("blessed again it is kept", (1, "blessed", 1, 1), lambda: kept(two(None)))])
-    r.words("A-38", [("another's record", "id-mismatch", lambda: with_(bad).go_back(2)), ("half a record", "id-mismatch", lambda: with_(
-        good[:-1]).go_back(2)), ("no other slot", "file-unreadable", lambda: Disk({name_of(2): NINE}).go_back(2))])
+        ("by the owner, beside a file", "signature-invalid", Runs(by=OWNER, owner=PUBLIC[OWNER]).word),
+        ("by the owner, without one", "ok", Runs(by=OWNER, owner=PUBLIC[OWNER], keys=None).word),
+        ("signed by the release's own new key", "signature-invalid", Runs(by=OTHER).word)])

@@ -1,22 +1,26 @@
 """Checks of our own for chapter 7: JSON (S-1 to S-4), what has an effect (D-32), chains and their entries, succession."""
 import copy
 import hashlib
+import re
 
+import ed25519
 from admin import ConfigQuery, chain_answer
 from cards import Rights
-from config import CHANGE, ENROL, REVOKE, SEAL, Operation
+from config import CHANGE, CLAIM, ENROL, REVOKE, SEAL, Operation, owner_record
 from consensus import Chain, Entry, epochs_of, take_step
 from links import CLIENT, MEMBER, OBSERVER, OTHER_NODE
 from machine import genesis_state
 from operations import OK, RECORDED, REUSED, REVOKED, TOO_OLD
+from spec_text import lines
 from succession import Leaving, Statement, in_office, judged, kept, successor_genesis, windows_follow
 from sysfile import SystemFile, canonical, parse_card_file
-from wire import le, word_of
-from world import COORDINATOR, SHARD, Pair, card, entries_of, put, sealed_file, world
+from wire import H, le, tag, word_of
+from world import COORDINATOR, SHARD, Pair, card, entries_of, put, sealed_file, seed_of, world
 
 
-def add(r):
+def add(r, path):
     w = world()
+    claims(r, w, path)
     json_texts(r, w)
     values_in_order(r, w)
     limits_of_config(r, w)
@@ -30,6 +34,25 @@ def add(r):
     leaving(r, w)
     office(r, w)
     genesis(r, w)
+
+
+def claims(r, w, path):
+    """S-110."""
+    node, digits = w.nodes[SHARD][0], "0123456789abcdef" * 4
+    rule = next(line for line in lines(path, "system") if line.startswith("- **S-110**"))
+    listed = re.search(r"then ([a-z]+) texts, each .* and bytes: ([a-z, ]+); then", rule)
+    r.equal("S-110 texts", ("eight", CLAIM), (listed[1], listed[2].split(", ")))
+
+    def claim(*texts, number=1, behind=b"", owner="s-0"):
+        texts = [x.encode("latin-1") for x in texts] + [b""] * (len(CLAIM) - len(texts))
+        head = b"\1" + bytes(3) + le(0, 4) + le(number, 8) + node.id + b"".join(le(len(x), 1) + x for x in texts)
+        signed = ed25519.sign(seed_of(owner, "owner"), tag("HRC claim") + H(0x12, head))
+        return lambda: owner_record(head + signed + behind, "claim", w.system_id, node)
+    r.words("S-110", [
+        ("eight that say nothing", "ok", claim()), ("all of 128", "ok", claim(*["~" * 128] * 8)), ("one of 129", "field-range", claim("", "~" * 129)),
+        ("an image by its digits", "ok", claim("amd64", "", "", "", digits)), ("by a word", "ok", claim("", "", "", "", "a tar of today")),
+        ("a ninth", "truncated", claim(*[""] * 9)), ("0x7F", "field-range", claim("\x7f")), ("number 0", "field-range", claim(number=0)),
+        ("a byte behind", "truncated", claim(behind=b"x")), ("signed by another owner", "signature-invalid", claim(owner="s-1"))])
 
 
 def json_texts(r, w):

@@ -2,12 +2,10 @@
 
 How the text was read where it says less than a program must know:
 - A-31: a record that stands alone (`slotN.rel`) has 160 bytes, no more; a release's is what its file begins with.
-- A-32: the last line may lack its 0x0A. A file that is there and not of this form is refused, whoever signed (`field-type`; too many lines
-  `too-large`, none `truncated`; no key: `key-invalid`); the owner's key does not take its place.
-- A-33: a UKI is a PE file whose machine is one of ours, with the sections `.osrel` and `.linux` within the file. In `.osrel` one line is
-  IMAGE_VERSION= and decimals, not 0, without leading zeros or quotes; what says it otherwise, twice or not, says no number. s390x has no
-  machine of PE, so no UKI of it is one.
-- A-34: `foreign` of a slot is also a slot whose UKI cannot be read.
+- A-32: a file is judged line by line, its form before its key; a ninth line is `field-type` in its turn. A key may stand there twice.
+- A-33: only the first `.osrel` must lie within the file, by the lesser of its sizes; the table of the sections lies within it as a whole. A line
+  of `.osrel` that is not NAME=VALUE says nothing; any byte may be in it. One `"` alone is not two.
+- A-34: a machine that has no boot partition, or two, says so before its release keys are read.
 """
 import re
 from hashlib import sha256
@@ -17,8 +15,9 @@ from wire import Bad, H, Reader, le, need, tag
 
 RECORD, SIGNED, LABEL, UKI_MAX = 160, 96, 40, 67108864
 MACHINES = {0x8664: 1, 0xAA64: 2}  # of the PE head -> architecture of A-30
-KEYS_MAX = 8
-VERSION = re.compile(rb"IMAGE_VERSION=([1-9][0-9]{0,19})")
+KEYS_MAX, SECTIONS_MAX, OSREL_MAX = 8, 64, 4096
+NUMBER, NUMBER_MAX = re.compile(rb"[0-9]{1,23}"), 2**64 - 7
+TEXT = re.compile(rb"[!-~]{1,40}")
 
 
 class Release:
@@ -32,7 +31,7 @@ class Release:
         self.length, self.hash = r.ranged(8, 1, UKI_MAX), r.take(32)
         label = r.take(LABEL)
         self.label = label.rstrip(b"\0")
-        need(self.label and all(0x21 <= c <= 0x7E for c in self.label), "field-range")
+        need(TEXT.fullmatch(self.label), "field-range")
         self.raw, self.signature = raw, r.take(64)
 
     def signed_by(self, keys):
@@ -48,58 +47,77 @@ def make_record(seed, uki, number, architecture=1, label=b"1", **other):
 
 
 def release_keys(file, owner):
-    """A-32: file is the content of /etc/heraclius/release, or None."""
+    """A-32: file is the content of /etc/heraclius/release, owner the owner's key; None: there is none."""
     if file is None:
+        need(owner is not None, "field-missing")
         return [owner]
-    lines = file.split(b"\n")
+    need(file, "field-missing")
+    lines, keys = file.split(b"\n"), []
     if lines[-1] == b"":
         lines.pop()
-    need(lines, "truncated")
-    need(len(lines) <= KEYS_MAX, "too-large")
-    need(all(re.fullmatch(b"[0-9a-f]{64}", x) for x in lines), "field-type")
-    keys = [bytes.fromhex(x.decode()) for x in lines]
-    need(all(ed25519.check_key(k) == "ok" for k in keys), "key-invalid")
+    for line in lines:
+        need(len(keys) < KEYS_MAX and re.fullmatch(b"[0-9a-f]{64}", line), "field-type")
+        keys.append(bytes.fromhex(line.decode()))
+        need(ed25519.check_key(keys[-1]) == "ok", "key-invalid")
     return keys
 
 
 # A-33
 
 def sections(raw):
-    """The machine of a PE head, and name -> content; what is no PE file is `format-unknown`."""
+    """The machine of a PE head, and for each section its name, filled up, with place and length; what is no PE file is `format-unknown`."""
     r = Reader(raw, "format-unknown")
     need(r.take(2) == b"MZ", "format-unknown")
     r.take(0x3A)
     r.pos = r.u(4)
-    need(r.pos <= len(raw) and r.take(4) == b"PE\0\0", "format-unknown")
+    need(r.take(4) == b"PE\0\0", "format-unknown")
     machine, count = r.u(2), r.u(2)
+    need(count <= SECTIONS_MAX, "format-unknown")
     r.take(12)
-    optional = r.u(2)
-    r.take(2 + optional)
-    out = {}
+    between = r.u(2)
+    r.take(2 + between)
+    out = []
     for _ in range(count):
-        name, virtual = r.take(8).rstrip(b"\0"), r.u(4)
+        name, size = r.take(8), r.u(4)
         r.take(4)
-        size, at = r.u(4), r.u(4)
+        size, at = min(size, r.u(4)), r.u(4)
         r.take(16)
-        need(at + size <= len(raw), "format-unknown")
-        out.setdefault(name, raw[at:at + min(size, virtual)])
+        out.append((name, at, size))
     return machine, out
 
 
+def said(osrel):
+    """NAME -> VALUE, of the text up to the first 0x00."""
+    out = {}
+    for line in osrel.split(b"\0")[0].split(b"\n"):
+        name, equals, value = line.partition(b"=")
+        if equals:
+            quoted = len(value) >= 2 and value[:1] == value[-1:] == b'"'
+            out[name] = value[1:-1] if quoted else value
+    return out
+
+
 class Uki:
+    """number 0 and an empty label stand for none."""
+
     def __init__(self, raw):
         machine, found = sections(raw)
-        need(machine in MACHINES and b".osrel" in found and b".linux" in found, "format-unknown")
+        need(machine in MACHINES, "format-unknown")
+        first = next((x for x in found if x[0] == b".osrel".ljust(8, b"\0")), None)
+        need(first is not None, "format-unknown")
+        _, at, size = first
+        need(size <= OSREL_MAX and at + size <= len(raw), "format-unknown")
+        text = said(raw[at:at + size])
+        number, label = text.get(b"IMAGE_VERSION", b""), text.get(b"VERSION_ID", b"")
         self.raw, self.architecture = raw, MACHINES[machine]
-        said = [x for x in found[b".osrel"].split(b"\n") if x.startswith(b"IMAGE_VERSION=")]
-        m = VERSION.fullmatch(said[0]) if len(said) == 1 else None
-        self.number = int(m[1]) if m else None
+        self.number = int(number) if NUMBER.fullmatch(number) and int(number) <= NUMBER_MAX else 0
+        self.label = label if TEXT.fullmatch(label) else b""
 
 
-def make_uki(number, machine=0x8664, osrel=None, more=b"kernel", linux=b".linux"):
-    """A file that is one as far as A-33 goes; the head of PE32+ is all zeros."""
+def make_uki(number, machine=0x8664, osrel=None, first=()):
+    """A file that is one as far as A-33 goes, the sections `first` before `.osrel`; the head of PE32+ is all zeros."""
     osrel = b"ID=heraclius\nIMAGE_VERSION=%d\nNAME=x\n" % number if osrel is None else osrel
-    parts, head = [(b".osrel", osrel), (linux, more)], b"MZ" + bytes(0x3A) + le(0x40, 4) + b"PE\0\0"
+    parts, head = [*first, (b".osrel", osrel)], b"MZ" + bytes(0x3A) + le(0x40, 4) + b"PE\0\0"
     head += le(machine, 2) + le(len(parts), 2) + bytes(12) + le(240, 2) + bytes(2) + bytes(240)
     at, table = len(head) + 40 * len(parts), b""
     for name, x in parts:
@@ -111,19 +129,30 @@ def make_uki(number, machine=0x8664, osrel=None, more=b"kernel", linux=b".linux"
 # A-34
 
 def says(raw):
+    """The number that the UKI of a slot says; 0: none, or it is none."""
     try:
         return Uki(raw).number
     except Bad:
-        return None
+        return 0
+
+
+class Running:
+    """What runs, and where it started from. slot: the UKI of that slot, or None; keys: the content of /etc/heraclius/release, or None."""
+
+    def __init__(self, architecture, number, slot=None, blessed=True, keys=None, owner=None, partitions=1):
+        self.architecture, self.number, self.slot, self.blessed = architecture, number, slot, blessed
+        self.keys, self.owner, self.partitions = keys, owner, partitions
 
 
 def taken(file, machine, written=lambda x: x):
-    """A-34: a release's file; machine has number, architecture, keys (of A-32), slot (None or its number), blessed and uki (the bytes of the
-    slot that runs). written gives what the disk gives back of a UKI."""
-    need(machine.slot is not None and says(machine.uki) == machine.number, "foreign")
+    """A-34: a release's file, to a Running; written gives what the disk gives back of a UKI."""
+    need(machine.partitions != 0, "foreign")
+    need(machine.partitions == 1, "file-unreadable")
+    keys = release_keys(machine.keys, machine.owner)
+    need(machine.slot is not None and machine.number != 0 and says(machine.slot) == machine.number, "foreign")
     need(machine.blessed, "order")
     record, raw = Release(file[:RECORD]), file[RECORD:]
-    record.signed_by(machine.keys)
+    record.signed_by(keys)
     need(record.architecture == machine.architecture, "foreign")
     need(record.number > machine.number, "serial")
     need(len(raw) >= record.length, "truncated")

@@ -3,18 +3,22 @@
 How the text was read where it says less than a program must know:
 - A-35: a counter is decimal digits. Of two with L = 0 the one with the higher number goes first, too.
 - A-36: of two names of one slot that one promises less which has a counter, then which has less tries left.
-- A-37: the node itself is one of those that a quorum needs; who does not say how many members there are is no reason to wait. What comes
-  late, `voted` after 300 seconds where there is no other slot, blesses still. A slot that was given up (L = 0) is none to go back to.
-- A-38: the other slot gets two tries; where the loader would take the one that runs all the same, that one's L becomes 0: after a failed trial
-  both have none, and the one that ran has the higher number.
+- A-37: a look's answer tells of the time since the look before. The first answer that tells `progress` is higher than none before. Time that
+  stands still is no part of the 4 hours; what the last renewal would give beyond them is not given. What comes late, `voted` after 300 seconds
+  where there is no other slot, blesses still. A slot is none to go back to if the loader would not take it: L = 0, and no higher number.
+- A-38: a record that is not signed by a release key, or of another length or number than the UKI, is none and bars nothing; what the other slot
+  must have is looked at before whether it is blessed. The other slot goes by its number, not by what the loader would do.
+- A-39: the 60 seconds begin with the first look that shows it; a look that does not lets them begin anew. A height that is not known is none.
 """
 import re
 from hashlib import sha256
 
-from release import RECORD, Release, says
-from wire import need, quorum
+from contract import NO_VOTE, phase_form
+from release import Release, says
+from wire import Bad, need
 
-FOLDER, TRIES, TRIAL_MS = "EFI/Linux/", 2, 300000
+FOLDER, TRIES, TRIAL_MS, LOOK_MS, MORE_MS, SHOWN_MS, BEHIND = "EFI/Linux/", 2, 300000, 10000, 4 * 3600000, 60000, 64
+WAS = re.compile(rb"heraclius-was 1 (0|[1-9][0-9]*) ([a-z_]{1,31}) (0|[1-9][0-9]*) ([01])\n")
 NAME = re.compile(r"EFI/Linux/heraclius-([12])(?:\+([0-9]+)(?:-([0-9]+))?)?\.efi")
 
 
@@ -25,6 +29,30 @@ def name_of(slot, left=None, used=0):
 
 def record_of(slot):
     return "%sslot%d.rel" % (FOLDER, slot)
+
+
+def was_of(slot):
+    return "%sslot%d.was" % (FOLDER, slot)
+
+
+def reached(answer):
+    """A-24: the other members that a node reaches."""
+    return [m for m in answer["members_seen"] if m["up"] and m["member"] != answer["member"]]
+
+
+def was_line(number, answer, configured=True):
+    """A-39: what is written beside a slot; answer is the node's to `status`, or None."""
+    phase, height, linked = "silent" if configured else "unconfigured", 0, 0
+    if answer:
+        phase = answer["phase"] if phase_form(answer["phase"]) else phase
+        height, linked = answer["checkpoint_height"], int(bool(reached(answer)))
+    return b"heraclius-was 1 %d %s %d %d\n" % (number, phase.encode(), height, linked)
+
+
+def was_read(raw, number):
+    """(PHASE, HEIGHT, LINKED); a line of another form or image, or none, is as `silent`."""
+    m = WAS.fullmatch(raw or b"")
+    return (m[2].decode(), int(m[3]), m[4] == b"1") if m and int(m[1]) == number else ("silent", 0, False)
 
 
 def parsed(name):
@@ -68,7 +96,7 @@ class Disk:
             if old != new:
                 self.change(old, None)
 
-    def upgrade(self, running, record, raw):
+    def upgrade(self, running, record, raw, was=b""):
         """A-35, after A-34: what the loader could start goes first, and comes last."""
         slot = 3 - running
         for name in self.names(slot):
@@ -76,6 +104,7 @@ class Disk:
         if record_of(slot) in self.files:
             self.change(record_of(slot), None)
         self.change(record_of(slot), record)
+        self.change(was_of(slot), was)
         self.change(name_of(slot, TRIES), raw)
 
     def choice(self):
@@ -91,41 +120,97 @@ class Disk:
             self.rename(slot, left - 1, used + 1)
         return slot
 
-    def go_back(self, running):
-        """A-38."""
-        slot = 3 - running
-        need(self.slot(slot), "file-unreadable")
-        raw = self.slot(slot)[2]
-        if record_of(slot) in self.files:
-            record = self.files[record_of(slot)]
-            need(len(record) == RECORD and Release(record).hash == sha256(raw).digest(), "id-mismatch")
+    def go_back(self, running, keys, was=b""):
+        """A-38; keys are those of A-32."""
+        slot, here = 3 - running, self.slot(running)
+        other = self.slot(slot)
+        number = says(other[2]) if other else 0
+        need(number, "field-missing")
+        record = signed_record(self.files.get(record_of(slot)), keys)
+        if record and (record.length, record.number) == (len(other[2]), number):
+            need(record.hash == sha256(other[2]).digest(), "id-mismatch")
+        if here[0] is not None:
+            need(other[0] is None, "order")
+            self.rename(running, 0, here[1])
+            return
+        self.change(was_of(slot), was)
         self.rename(slot, TRIES)
-        if self.choice() != slot:
-            self.rename(running, 0, self.slot(running)[1])
+        if number < says(here[2]):
+            self.rename(running, 0, here[1])
+
+
+def signed_record(raw, keys):
+    """A slot's record, if it is there and signed by one of the keys."""
+    try:
+        record = Release(raw or b"")
+        record.signed_by(keys)
+    except Bad:
+        return None
+    return record
+
+
+def could_vote(answer):
+    """A-37: whether those that a node reaches, and of which it does not say that they do not vote, are a quorum with it, or it reaches nobody."""
+    up = reached(answer)
+    return not up or 1 + sum(m.get("votes") is not False for m in up) >= answer["members"] - answer["faults"]
+
+
+def as_before(was, answer):
+    """A-39: a node that says the same as under the image before, and has lost nothing since."""
+    phase, height, linked = was
+    if phase not in NO_VOTE or answer["phase"] != phase or answer["height"] < height:
+        return False
+    up = reached(answer)
+    ahead = sum(m["height"] is not None and m["height"] > answer["height"] + BEHIND for m in up)
+    return bool(up or not linked) and ahead <= answer["faults"]
 
 
 class Trial:
-    """A-37, of the slot that runs."""
+    """A-37, A-39, of the slot that runs. bare: no configuration is in force, the data disk is good, and the console runs."""
 
     def __init__(self, disk, slot):
-        self.disk, self.slot, self.counted = disk, slot, 0
-        self.on = disk.slot(slot)[0] is not None
+        self.disk, self.slot = disk, slot
+        left, _, raw = disk.slot(slot)
+        self.on, self.was = left is not None, was_read(disk.files.get(was_of(slot)), says(raw))
+        self.counted, self.given, self.best, self.shown = 0, 0, -1, None
 
-    def passed(self, ms, answer=None):
-        """So long after the last time, with the answer to `status` (None: it does not answer): what is done."""
+    def passed(self, ms, answer=None, bare=False):
+        """A look, so long after the last one, with the answer to `status` (None: it does not answer): what is done."""
         if not self.on:
             return "is blessed"
-        if answer and answer.get("voted"):
+        ms = min(ms, LOOK_MS)
+        if answer and answer["voted"] or self.shows(ms, answer, bare):
             self.disk.rename(self.slot, None)
             self.on = False
             return "blessed"
-        up, n = (answer or {}).get("up", 0), (answer or {}).get("members", 0)
-        if 1 <= up and up + 1 < quorum(n):
-            return "waits"
-        self.counted += ms
-        other = self.disk.slot(3 - self.slot)
-        if self.counted < TRIAL_MS or not other or other[0] == 0:
+        still = "shows" if self.shown is not None else "waits" if answer and not could_vote(answer) else None
+        self.counted += 0 if still else ms
+        if answer:
+            self.renew(answer)
+        if still:
+            return still
+        if self.counted < TRIAL_MS or not self.other():
             return "asked to decide" if answer else "runs"
-        self.disk.rename(self.slot, 0, self.disk.slot(self.slot)[1])
+        if self.disk.slot(self.slot)[0] != 0:
+            self.disk.rename(self.slot, 0, self.disk.slot(self.slot)[1])
         self.on = False
         return "given up"
+
+    def other(self):
+        """Whether there is another slot to go back to."""
+        left, _, raw = self.disk.slot(3 - self.slot) or (0, 0, b"")
+        return left != 0 or says(raw) > says(self.disk.slot(self.slot)[2])
+
+    def shows(self, ms, answer, bare):
+        """Whether A-39 has been shown long enough."""
+        fits = as_before(self.was, answer) if answer else self.was[0] == "unconfigured" and bare
+        self.shown = None if not fits else 0 if self.shown is None else self.shown + ms
+        return fits and self.shown >= SHOWN_MS
+
+    def renew(self, answer):
+        """The time begins anew with more progress, as long as there is some to give."""
+        progress = answer.get("progress", -1)
+        higher, self.best = progress > self.best, max(self.best, progress)
+        if higher and answer["phase"] != "voting" and answer["phase"] not in NO_VOTE:
+            more = min(self.counted, MORE_MS - self.given)
+            self.counted, self.given = self.counted - more, self.given + more

@@ -9,7 +9,7 @@ VOTES = ("PREPARE", "PROPOSE", "COMMIT", "TIMEOUT", "NOOP")
 
 
 class Signer:
-    """B-62; a key is retired by P-14, P-15, P-70, S-143 or A-17, for ever."""
+    """B-62; a key is retired by P-14 (with the word of what was found), P-15, P-70, P-80, S-143 or A-17, for ever."""
 
     def __init__(self):
         self.member, self.answered, self.sealed, self.stopped, self.retired = True, True, False, False, None
