@@ -9,7 +9,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define PROGRAM "/bin/heraclius-disk"
@@ -26,13 +25,13 @@ static struct {
     char found[FOUND_BYTES]; /* the newest survey */
     uint64_t names;          /* of all devices, added up */
     bool foreign;            /* another machine's */
+    char errors[24];         /* that the kernel had counted on it at the start */
     char answer[JOB_ANSWER_BYTES];
 } self;
 
 const char *disk_name(void) {
     return self.name;
 }
-
 uint64_t disk_bytes(void) {
     return self.bytes;
 }
@@ -157,7 +156,6 @@ static bool apart(job_work *work) {
     if (good && self.answer[0]) say("disk: %s: %s", self.chosen.name, self.answer);
     return good;
 }
-
 const char *disk_adopt(void) {
     return !self.foreign ? "there is no disk of another machine" : apart(work_adopt) ? NULL : self.answer;
 }
@@ -205,10 +203,16 @@ static bool take(void) {
     return good;
 }
 
+static void errors_read(char out[24]) {
+    char path[96];
+    (void)text_form(path, sizeof path, "/sys/fs/ext4/%s/errors_count", self.name);
+    if (text_read(path, out, 24) <= 0) (void)text_form(out, 24, "0");
+}
+
 /* `late`: what was not there at the start, and so is not formatted. */
 static bool choose(bool late) {
     static const char *const kinds[] = {"data", "blank", "begun"};
-    char line[SAY_LINE_BYTES], *words[3] = {NULL}, path[96], errors[24] = "0";
+    char line[SAY_LINE_BYTES], *words[3] = {NULL};
     struct statfs left;
     unsigned kind = 0;
     for (unsigned n = 0; found("lost", n, line, words); n++) say("disk: %s cannot be read, or does not answer", words[1]);
@@ -218,14 +222,14 @@ static bool choose(bool late) {
     if (kind == 3 || (late && kind > 0)) return CANNOT("%s", kind == 3 ? PROGRAM " says something else" : "a blank disk came late: reboot");
     (void)text_form(self.chosen.name, sizeof self.chosen.name, "%s", words[1]);
     if ((kind > 0 && !make(kind == 2)) || !take()) return false;
-    (void)memcpy(self.name, self.chosen.name, sizeof self.name);
+    (void)text_form(self.name, sizeof self.name, "%s", self.chosen.name);
     self.bytes = self.chosen.bytes;
     bool full = statfs("/data", &left) == 0 && (uint64_t)left.f_bavail * (uint64_t)left.f_bsize < DISK_FREE_MIN;
-    (void)text_form(path, sizeof path, "/sys/fs/ext4/%s/errors_count", self.name);
-    bool bad = text_read(path, errors, sizeof errors) > 0 && strcmp(errors, "0") != 0;
+    errors_read(self.errors);
+    bool bad = self.errors[0] != '0';
     stage_set(STAGE_DISK, STAGE_GOOD, "%s, %llu MiB%s%s%s%s", self.name, (unsigned long long)(self.bytes >> 20), kind > 0 ? ", new" : "",
               full ? ", and is full: give it more room, then reboot" : "", bad ? ", have it replaced: errors that the kernel found (kmsg): " : "",
-              bad ? errors : "");
+              bad ? self.errors : "");
     return true;
 }
 
@@ -236,10 +240,10 @@ void disk_start(void) {
 }
 
 unsigned disk_again(void) {
-    struct statvfs data;
-    if (stage_state(STAGE_DISK) == STAGE_GOOD && statvfs("/data", &data) == 0 && data.f_flag & ST_RDONLY) {
+    char errors[24];
+    errors_read(errors);
+    if (stage_state(STAGE_DISK) == STAGE_GOOD && strcmp(errors, self.errors) != 0) { /* errors=remount-ro; not every kernel says so of the mount */
         (void)CANNOT("%s cannot be written any more: the kernel found errors (kmsg); reboot, and if it comes again have it replaced", self.name);
     }
-    if (!survey()) return 0;
-    return DISK_CAME | (!self.name[0] && !self.foreign && choose(true) ? DISK_CAME_DATA : 0);
+    return !survey() ? 0 : DISK_CAME | (!self.name[0] && !self.foreign && choose(true) ? DISK_CAME_DATA : 0);
 }
