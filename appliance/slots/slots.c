@@ -179,12 +179,19 @@ enum system_error slots_bless(struct slots *slots, struct system_fault *fault) {
     return counter_set(slots, slots->running, SLOTS_BLESSED, fault);
 }
 
+/* Does the loader take the other slot once this one has +0? A +0 of its own, which a rollback gave it, comes before ours if its number is higher. The
+ * two cannot give each other up in turn: from there the lower one, with +0 too, is never next. */
+static bool comes_back(const struct slot *own, const struct slot *other) {
+    if (!other->there || other->twice || other->facts.number == 0) return false;
+    return other->tries_left != 0 || other->facts.number > own->facts.number;
+}
+
 enum system_error slots_fail(struct slots *slots, struct system_fault *fault) {
     struct slot *own = own_slot(slots, fault);
     if (!own) return fault->error;
     const struct slot *other = &slots->slots[2 - slots->running];
     if (own->tries_left == SLOTS_BLESSED) return system_fault_set(fault, SYSTEM_ORDER, "slot %d is blessed: it is on no trial", slots->running);
-    if (!other->there || other->twice || other->tries_left == 0 || other->facts.number == 0)
+    if (!comes_back(own, other))
         return system_fault_set(fault, SYSTEM_FIELD_MISSING, "slot %d has nothing to go back to: this image stays", 3 - slots->running);
     return counter_set(slots, slots->running, 0, fault);
 }
@@ -240,12 +247,13 @@ enum system_error slots_rollback(struct slots *slots, struct system_fault *fault
     if (!own) return fault->error;
     int to = 3 - slots->running;
     struct slot *other = &slots->slots[to - 1];
-    bool own_blessed = own->tries_left == SLOTS_BLESSED, other_blessed = other->tries_left == SLOTS_BLESSED;
+    bool own_blessed = own->tries_left == SLOTS_BLESSED;
     uint64_t own_number = own->facts.number, other_number = other->facts.number;
     if (!other->there || other->twice || other_number == 0)
         return system_fault_set(fault, SYSTEM_FIELD_MISSING, "slot %d has no image to go back to", to);
     if (own->tries_left == 0 && slots_next(slots) == to) return SYSTEM_OK; /* it was said before */
-    if (!own_blessed && !other_blessed) return system_fault_set(fault, SYSTEM_ORDER, "neither slot is blessed: wait for the end of this trial");
+    if (!own_blessed && !comes_back(own, other))
+        return system_fault_set(fault, SYSTEM_ORDER, "slot %d was given up, and would not be started: this image stays until its node votes", to);
     if (other->recorded && !hash_is(slots, &other->file, other->record.sha256))
         return system_fault_set(fault, SYSTEM_ID_MISMATCH, "slot %d is not what its record says: it is damaged", to);
     enum system_error error = own_blessed ? disk_fault(fault, was_write(slots, to, other_number)) : SYSTEM_OK;

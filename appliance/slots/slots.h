@@ -19,7 +19,7 @@
  *              heraclius-N+2.efi
  *   bless      heraclius-N+L-D.efi becomes heraclius-N.efi
  *   rollback   slotN.was of the other one is written, it gets +2; then, if ours has the higher number and so would go first, ours gets +0
- *   fail       ours gets +0
+ *   fail       ours gets +0; not if the loader would take ours again
  *
  * At every moment the blessed slot that runs, or the one that ran before, starts: an image that does not come up twice is given up by the loader, one
  * that comes up and does not vote by the trial.

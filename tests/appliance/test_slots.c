@@ -216,6 +216,38 @@ static void rollback_goes_to_the_other_and_back(void **state) {
     boot_disk_free(&disk);
 }
 
+/* The older image comes up and does not vote: by the word of its trial, or of an operator who does not wait for that, the newer one comes back, though
+ * it has no tries, on the first try and on the last. Then that one stays, also if it does not vote either. */
+static void an_older_image_that_does_not_vote_gives_way_to_the_newer_one(void **state) {
+    (void)state;
+    for (unsigned round = 0; round < 4; round++) {
+        struct boot_disk disk;
+        struct slots slots;
+        bool by_operator = round % 2 == 1;
+        disk_new(&disk, 0);
+        upgraded(&disk, 1, 10, 11);
+        loader_starts(&disk, 2);
+        assert_int_equal(slots_at(&slots, &disk, 2, 11), SYSTEM_OK);
+        assert_int_equal(slots_bless(&slots, NULL), SYSTEM_OK);
+        assert_int_equal(slots_rollback(&slots, NULL), SYSTEM_OK);
+        slots_close(&slots);
+        for (unsigned starts = 0; starts <= round / 2; starts++) loader_starts(&disk, 1);
+        assert_int_equal(slots_at(&slots, &disk, 1, 10), SYSTEM_OK);
+        assert_int_equal(slots.slots[1].tries_left, 0);
+        assert_int_equal(by_operator ? slots_rollback(&slots, NULL) : slots_fail(&slots, NULL), SYSTEM_OK);
+        assert_int_equal(slots_next(&slots), 2);
+        slots_close(&slots);
+        loader_starts(&disk, 2);
+        assert_int_equal(slots_at(&slots, &disk, 2, 11), SYSTEM_OK);
+        assert_int_equal(slots_fail(&slots, NULL), SYSTEM_FIELD_MISSING);
+        assert_int_equal(slots_rollback(&slots, NULL), SYSTEM_ORDER);
+        assert_int_equal(slots_next(&slots), 2);
+        assert_int_equal(slots_bless(&slots, NULL), SYSTEM_OK);
+        slots_close(&slots);
+        boot_disk_free(&disk);
+    }
+}
+
 static void what_the_node_was_is_written_beside_what_is_put_next(void **state) {
     (void)state;
     struct boot_disk disk;
@@ -652,6 +684,7 @@ int main(void) {
         cmocka_unit_test(an_image_that_does_not_start_twice_is_left),
         cmocka_unit_test(an_image_that_does_not_vote_is_given_up),
         cmocka_unit_test(rollback_goes_to_the_other_and_back),
+        cmocka_unit_test(an_older_image_that_does_not_vote_gives_way_to_the_newer_one),
         cmocka_unit_test(what_the_node_was_is_written_beside_what_is_put_next),
         cmocka_unit_test(a_damaged_slot_is_not_gone_back_to),
         cmocka_unit_test(what_is_not_a_good_release_is_refused),
