@@ -173,7 +173,7 @@ static int carry_out(struct upgrade_roll *roll, const struct consoles *consoles)
     plan_say(roll);
     if (!roll->command->dry_run) code = upgrade_run(roll);
     bool sent = false;
-    for (size_t i = 0; i < roll->count; i++) sent = sent || roll->nodes[i].ordered_ms > 0;
+    for (size_t i = 0; i < roll->count; i++) sent = sent || roll->nodes[i].handed;
     report(roll, code, sent);
     return roll->stopped[0] ? command_fail(code, "%s", roll->stopped) : code;
 }

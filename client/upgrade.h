@@ -16,7 +16,8 @@
  *
  * The rule
  *   A node is handed a release only while all other members of its cluster vote and have caught up, but for fewer than --at-once that are under way
- *   themselves. It is under way until its console says that the release runs and is blessed, and it votes and has caught up by its own signed word.
+ *   themselves; and it is started again only while that holds, asked anew: taking the release in may take minutes, and it is the restart that costs a
+ *   fault. It is under way until its console says that the release runs and is blessed, and it votes and has caught up by its own signed word.
  *   The leader of a cluster is last: then the members change views once for all restarts of leaders, not up to once per node.
  *
  * Nothing is kept between two runs: where each node stands is asked of its console.
@@ -126,7 +127,9 @@ struct upgrade_node {
     enum upgrade_phase phase;
     bool skipped;    /* ran the number before */
     bool other_kind; /* of another architecture: the release is not for it */
+    bool handed;     /* it took the release from this roll */
     uint64_t number_before, begun_ms, over_ms, ordered_ms;
+    uint64_t held_ms; /* since when it has the release and is not started again, because others do not vote; 0: it is not held */
     uint32_t orders;
     char said[UPGRADE_TEXT_BYTES]; /* the last progress of it */
     char why[UPGRADE_TEXT_BYTES];  /* at the beginning: why it cannot have the release; "": it can */

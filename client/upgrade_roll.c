@@ -90,10 +90,50 @@ static void finish(struct upgrade_roll *roll, struct upgrade_node *node) {
     say_of(roll, node, text);
 }
 
+/* How many members of the cluster, this node apart, are under way or not well; *lacking: one that is not under way. */
+static uint32_t others_out(struct upgrade_roll *roll, const struct upgrade_node *node, const struct heraclius_node_status **lacking,
+                           char why[UPGRADE_TEXT_BYTES]) {
+    struct command_cluster view = command_cluster_of(roll->statuses, roll->statuses_count, node->cluster);
+    uint32_t out = 0;
+    char text[UPGRADE_TEXT_BYTES];
+    *lacking = NULL;
+    for (size_t i = 0; i < roll->statuses_count; i++) {
+        const struct heraclius_node_status *status = &roll->statuses[i];
+        const struct upgrade_node *other = status->cluster == node->cluster ? node_of(roll, status) : NULL;
+        if (status->cluster != node->cluster) continue;
+        bool under_way = other && other->phase == UPGRADE_UNDER_WAY;
+        bool well = upgrade_well(status, &view, text);
+        if (!well && !under_way) {
+            *lacking = status;
+            (void)snprintf(why, UPGRADE_TEXT_BYTES, "%s", text);
+        }
+        out += other != node && (under_way || !well);
+    }
+    return out;
+}
+
+/* It has the release, and is started again if nobody else lacks; else it is held, for a while. */
 static int order(struct upgrade_roll *roll, struct upgrade_node *node) {
-    char why[UPGRADE_TEXT_BYTES];
+    char why[UPGRADE_TEXT_BYTES] = "", text[UPGRADE_TEXT_BYTES];
+    const struct heraclius_node_status *lacking;
+    upgrade_votes_ask(roll);
+    uint64_t now_ms = ring_clock_ms();
+    bool first = node->orders == 0, may = others_out(roll, node, &lacking, why) < (uint32_t)roll->command->at_once && !lacking;
+    if (first) node->begun_ms = now_ms; /* --wait counts from the restart */
+    if (upgrade_broken_off() || (!may && !lacking)) return EXIT_DONE;
+    if (!may) {
+        if (node->held_ms == 0) node->held_ms = now_ms;
+        (void)snprintf(text, sizeof text, "has it, and waits to be started again: %.40s %.200s", lacking->name, why);
+        say_of(roll, node, text);
+        if (now_ms - node->held_ms < UPGRADE_WELL_MS) return EXIT_DONE;
+        return stop(roll, EXIT_UNANSWERED,
+                    "%s %s, for %d s: bring it back, then run this again; %s has the release and was not started again with it", lacking->name, why,
+                    UPGRADE_WELL_MS / 1000, node->name);
+    }
+    say_of(roll, node, "has it, and is started again");
+    node->held_ms = 0;
     node->orders++;
-    node->ordered_ms = ring_clock_ms();
+    node->ordered_ms = now_ms;
     enum upgrade_said said = upgrade_console_reboot(&node->console, why);
     /* No answer is none yet: it may be going down. Whether it does is seen by what its console says next. */
     return said == UPGRADE_REFUSED ? stop(roll, EXIT_REFUSED, "%s: is not started again: %s", node->name, why) : EXIT_DONE;
@@ -120,7 +160,7 @@ static int under_way_look(struct upgrade_roll *roll, struct upgrade_node *node) 
         say_of(roll, node, text);
         return EXIT_DONE;
     case UPGRADE_WRITTEN: /* the restart is yet to come, or was not taken */
-        if (now_ms - node->ordered_ms < UPGRADE_ORDER_AGAIN_MS || node->orders >= UPGRADE_ORDERS_MAX) return EXIT_DONE;
+        if (node->orders > 0 && (now_ms - node->ordered_ms < UPGRADE_ORDER_AGAIN_MS || node->orders >= UPGRADE_ORDERS_MAX)) return EXIT_DONE;
         return order(roll, node);
     case UPGRADE_FELL_BACK:
         return stop(roll, EXIT_NO,
@@ -150,28 +190,6 @@ static int under_way_all(struct upgrade_roll *roll) {
 
 /* ---- a further one ---- */
 
-/* How many members of the cluster, this node apart, are under way or not well; *lacking: one that is not under way. */
-static uint32_t others_out(struct upgrade_roll *roll, const struct upgrade_node *node, const struct heraclius_node_status **lacking,
-                           char why[UPGRADE_TEXT_BYTES]) {
-    struct command_cluster view = command_cluster_of(roll->statuses, roll->statuses_count, node->cluster);
-    uint32_t out = 0;
-    char text[UPGRADE_TEXT_BYTES];
-    *lacking = NULL;
-    for (size_t i = 0; i < roll->statuses_count; i++) {
-        const struct heraclius_node_status *status = &roll->statuses[i];
-        const struct upgrade_node *other = status->cluster == node->cluster ? node_of(roll, status) : NULL;
-        if (status->cluster != node->cluster) continue;
-        bool under_way = other && other->phase == UPGRADE_UNDER_WAY;
-        bool well = upgrade_well(status, &view, text);
-        if (!well && !under_way) {
-            *lacking = status;
-            (void)snprintf(why, UPGRADE_TEXT_BYTES, "%s", text);
-        }
-        out += other != node && (under_way || !well);
-    }
-    return out;
-}
-
 static int hand_over(struct upgrade_roll *roll, struct upgrade_node *node) {
     char why[UPGRADE_TEXT_BYTES];
     node->phase = UPGRADE_UNDER_WAY;
@@ -182,8 +200,7 @@ static int hand_over(struct upgrade_roll *roll, struct upgrade_node *node) {
     if (said != UPGRADE_SAID) node->phase = UPGRADE_WAITS; /* nothing of it was started */
     if (said == UPGRADE_REFUSED) return stop(roll, EXIT_REFUSED, "%s: does not take the release: %s", node->name, why);
     if (said != UPGRADE_SAID) return stop(roll, EXIT_UNANSWERED, "%s: was not handed the release: %s; run this again", node->name, why);
-    say_of(roll, node, "has it, and is started again");
-    node->begun_ms = ring_clock_ms();
+    node->handed = true;
     return order(roll, node);
 }
 

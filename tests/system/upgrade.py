@@ -43,6 +43,7 @@ class Console:
         self.number, self.state, self.other, self.down = 7, "blessed", None, False
         self.architecture = OWN
         self.bad = False  # the image that it is handed does not vote
+        self.while_taking = None  # what happens while it takes a release in
         self.hold = threading.Event()  # a machine starts again when this is set
         self.hold.set()
         self.handed = 0
@@ -141,6 +142,9 @@ class Console:
     def take(self, body):
         number = int.from_bytes(body[8:16], "little")
         self.handed += 1
+        happens, self.while_taking = self.while_taking, None
+        if happens:
+            happens()
         if number <= self.number:
             return 422, {"error": f"release {number} is not newer than {self.number}, which runs", "name": "serial"}
         self.other = {"slot": 2, "number": number, "label": "r", "state": "untried", "signed": True, "tries_left": 2}
@@ -306,6 +310,16 @@ def refusals(c, w, release):
     c.case("up to here no console was handed anything", w.untouched(), w.record.events)
 
 
+def until_said(lines, text):
+    """What a roll says up to a line with this text, or all: a roll ends by itself."""
+    said = []
+    for line in lines:
+        said.append(line)
+        if text in line:
+            break
+    return said
+
+
 def one_down(c, w, release):
     w.system.kill("s0-n3")
     done = w.upgrade(release, "--away", "0")
@@ -335,20 +349,23 @@ def roll_under_load(c, w, bad, good_release):
     w.console(first).bad = False
     w.record.events.clear()
     w.console(first).hold.clear()
+    other = next(name for name in CLUSTER if name not in (leader, first))
+    w.console(first).while_taking = lambda: w.system.kill(other)
     broken = subprocess.Popen(w.words(good_release), cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    said = until_said(broken.stdout, "waits to be started again")
+    c.case("another node dies while the release is taken in: the one that has it is not started again, and says for whom it waits",
+           said and f"{first}: has it, and waits to be started again: {other} down" in said[-1] and not w.record.events, (said, w.record.events))
+    w.system.start(other)
     until = time.monotonic() + 30
     while not w.record.events and time.monotonic() < until:
         time.sleep(0.05)
+    c.case("it is started again once that one votes", w.record.order() == [first] and all(w.record.events[0][2].values()), w.record.events)
     broken.send_signal(signal.SIGINT)
     out, text = broken.communicate(timeout=30)
     c.case("ctrl-C while a node is away: exit 3, and it says that a rerun goes on", broken.returncode == 3 and "goes on" in text, (out, text))
     again = subprocess.Popen(w.words(good_release, "--json"), cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                              text=True)
-    said = []
-    for line in again.stderr:
-        said.append(line)
-        if "waited for" in line:
-            break
+    said = until_said(again.stderr, "waited for")
     c.case("begun anew while that node is still away: it says that it waits, and for how long",
            said and first in said[-1] and "300 s at most" in said[-1] and w.record.order() == [first], (said, w.record.events))
     w.console(first).hold.set()
