@@ -33,6 +33,9 @@ static bool release_make(struct release *release, struct command_bytes *uki, con
     enum system_error error = release_facts_read(&facts, file_part, uki, &fault);
     if (!error && facts.number == 0)
         error = system_fault_set(&fault, SYSTEM_FIELD_MISSING, "says no number of itself (IMAGE_VERSION in .osrel): make image writes it");
+    if (!error && facts.number > INT64_MAX)
+        error = system_fault_set(&fault, SYSTEM_FIELD_RANGE, "says that it is %llu: more than 9223372036854775807 cannot be told by an admin console",
+                                 (unsigned long long)facts.number);
     if (error) return (void)cmd_fail("%s: %s: %s", path, system_error_name(error), fault.text), false;
     memset(release, 0, sizeof *release);
     release->architecture = facts.architecture;

@@ -31,11 +31,16 @@ static bool value_of(const char *text, const char *name, char *out, size_t size)
     return found;
 }
 
+/* JSON's integers end before ours: 0 stands for one that cannot be told. */
+static uint64_t shown(uint64_t number) {
+    return number <= INT64_MAX ? number : 0;
+}
+
 static uint64_t number_of(const char *text, const char *name) {
     char value[24], *end = NULL;
     if (!value_of(text, name, value, sizeof value) || value[0] < '0' || value[0] > '9') return 0;
     uint64_t number = strtoull(value, &end, 10);
-    return *end == '\0' && number <= INT64_MAX ? number : 0; /* JSON's integers */
+    return *end == '\0' ? shown(number) : 0;
 }
 
 static int slot_of(const char *text, const char *name) {
@@ -47,10 +52,10 @@ static void slot_read(struct admin_slot *slot, const char *line) {
     char label[RELEASE_LABEL_MAX + 1], state[16], signature[16];
     unsigned long long number;
     int left, done, used = 0;
-    int fields = sscanf(line, "number %18llu label %40s %15s tries %3d done %3d %15s%n", &number, label, state, &left, &done, signature, &used);
+    int fields = sscanf(line, "number %20llu label %40s %15s tries %3d done %3d %15s%n", &number, label, state, &left, &done, signature, &used);
     if (fields != 6 || line[used] != '\0') return;
     *slot = (struct admin_slot){.there = true, .blessed = strcmp(state, "blessed") == 0, .is_signed = strcmp(signature, "signed") == 0,
-                                .number = number, .tries_left = left, .tries_done = done};
+                                .number = shown(number), .tries_left = left, .tries_done = done};
     if (strcmp(label, "-") != 0) (void)snprintf(slot->label, sizeof slot->label, "%s", label);
 }
 

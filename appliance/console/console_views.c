@@ -112,7 +112,7 @@ static void slot_put(struct console_page *page, const char *label, const char *t
     unsigned long long number;
     char name[41], state[16], by[16];
     int tries, done, used = 0;
-    bool read = sscanf(text, "number %18llu label %40s %15s tries %3d done %3d %15s%n", &number, name, state, &tries, &done, by, &used) == 6;
+    bool read = sscanf(text, "number %20llu label %40s %15s tries %3d done %3d %15s%n", &number, name, state, &tries, &done, by, &used) == 6;
     if (!read || text[used] != '\0') {
         console_page_put(page, label, "%s", text[0] ? text : "not told");
         return;

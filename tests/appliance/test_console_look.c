@@ -85,6 +85,8 @@ static void an_image_on_trial_is_said(void **state) {
                                           {"number 8 label - unblessed tries 2 done 0 unsigned", "slot 1     release 8, untried, not signed\n"},
                                           {"number 8 label x unblessed tries 1 done 1 signed", "slot 1     release 8 (x), on trial\n"},
                                           {"number 8 label x unblessed tries 0 done 2 signed", "slot 1     release 8 (x), given up\n"},
+                                          {"number 18446744073709551609 label x blessed tries 0 done 0 signed",
+                                           "slot 1     release 18446744073709551609 (x), blessed\n"},
                                           {"empty", "slot 1     empty\n"},
                                           {"number 8 label x unblessed tries 0 done 2 signed more", "slot 1     number 8 label x unblessed"},
                                           {"", "slot 1     not told\n"}};

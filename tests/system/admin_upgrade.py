@@ -321,6 +321,14 @@ def rollback(cases, admin, own, init, machine):
     cases.case("and why, by the last line of its own trial in an earlier start", seen["other"]["text"] ==
                "was on trial, which said last: given up: no other member is reached", seen["other"])
     fits(cases, admin, seen, "an image that was given up")
+    tells = "slot=1\nslot_state=blessed\nimage_number={0}\nslot_next=2\nslot.1=number {0} label r blessed tries 0 done 0 signed\n" \
+            "slot.2=number {1} label s unblessed tries 2 done 0 signed\n"
+    for what, high, told in (("a number of 19 digits, as of a clock that counts nanoseconds, is told", 2**63 - 1, 2**63 - 1),
+                             ("one of 20 digits, which JSON's integers do not reach, is told as 0, and the slot is there", 2**64 - 7, 0)):
+        init.status = tells.format(1764230000000000000, high)
+        seen = own.get()
+        slots_seen = [(slot or {}).get(name) for slot in (seen["running"], seen["other"]) for name in ("number", "state")]
+        cases.case(what, seen["number"] == 1764230000000000000 and slots_seen == [1764230000000000000, "blessed", told, "untried"], seen)
     init.status = ""
     seen = own.get()
     cases.case("a machine without slots says why", seen["running"] is None and seen["other"] is None and "boot partition" in seen["why"], seen)

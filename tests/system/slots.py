@@ -125,6 +125,12 @@ def commands(c, folder, keys):
     c.case("image show", shown.returncode == 0 and "number       101" in shown.stdout and "label        0.101" in shown.stdout, shown)
     c.case("image verify: by the owner's key", verified.returncode == 0 and "signed" in verified.stdout, verified)
     c.case("image verify: a stranger's is refused", other.returncode == 1 and "signature-invalid" in other.stderr, other)
+    high = f"{folder}/high.efi"
+    with open(high, "wb") as file:
+        file.write(uki(2**63, 3, MACHINE))
+    done = run("image", "sign", high, "--key", f"{folder}/team.owner.key", "--out", f"{folder}/high.release")
+    c.case("image sign: no number that a console cannot tell", done.returncode == 2 and "field-range" in done.stderr and
+           not os.path.exists(f"{folder}/high.release"), done)
     again = run("image", "sign", f"{folder}/101-{MACHINE:x}.efi", "--key", f"{folder}/team.owner.key", "--out", good)
     c.case("image sign: never over an old file", again.returncode == 2, again)
     with open(f"{folder}/nothing", "wb") as file:
