@@ -223,23 +223,38 @@ static bool bytes_part(void *context, uint8_t *out, size_t count) {
     return true;
 }
 
+static const char *was_erase(struct slots *slots, int to) {
+    struct fat_file file;
+    char name[NAME_BYTES];
+    (void)snprintf(name, sizeof name, "slot%d.was", to);
+    return fat_find(&slots->fat, slots->folder, name, &file) ? fat_erase(&slots->fat, &file) : NULL;
+}
+
 /* What the node is now, for the image that is put next into that slot. Whoever reads it finds it whole, or of another number, or not at all. */
 static const char *was_write(struct slots *slots, int to, uint64_t number) {
     struct slots_was was = slots->now;
-    struct fat_file file;
     char name[NAME_BYTES], text[SLOTS_WAS_BYTES];
     was.number = number;
     size_t count = slots_was_print(&was, text);
     struct bytes_left left = {(const uint8_t *)text};
     (void)snprintf(name, sizeof name, "slot%d.was", to);
-    const char *fault = fat_find(&slots->fat, slots->folder, name, &file) ? fat_erase(&slots->fat, &file) : NULL;
+    const char *fault = was_erase(slots, to);
     return fault ? fault : fat_put(&slots->fat, slots->folder, name, (uint32_t)count, bytes_part, &left);
 }
 
-/* What is there is right without it. */
+/* Going back needs no room and no sound partition: two names change in place. So a line that cannot be written does not stop it: then there is none,
+ * and an image whose node has no vote cannot be judged by it (A-39). But the old line has to go: it is of another time, and nobody would know. */
+static const char *was_renew(struct slots *slots, int to, uint64_t number) {
+    const char *fault = was_erase(slots, to);
+    if (fault) return fault;
+    slots->unwritten = was_write(slots, to, number);
+    return NULL;
+}
+
+/* What is there is right without it. What is damaged is not tidied, and is said where it matters. */
 static void tidy(struct slots *slots, enum system_error error) {
     const char *untidy = fat_tidy(&slots->fat);
-    if (untidy && !error) (void)fprintf(stderr, "the boot partition keeps unused space: it %s\n", untidy);
+    if (untidy && !error && !fat_fault(&slots->fat)) (void)fprintf(stderr, "the boot partition keeps unused space: it %s\n", untidy);
 }
 
 enum system_error slots_rollback(struct slots *slots, struct system_fault *fault) {
@@ -256,7 +271,7 @@ enum system_error slots_rollback(struct slots *slots, struct system_fault *fault
         return system_fault_set(fault, SYSTEM_ORDER, "slot %d was given up, and would not be started: this image stays until its node votes", to);
     if (other->recorded && !hash_is(slots, &other->file, other->record.sha256))
         return system_fault_set(fault, SYSTEM_ID_MISMATCH, "slot %d is not what its record says: it is damaged", to);
-    enum system_error error = own_blessed ? disk_fault(fault, was_write(slots, to, other_number)) : SYSTEM_OK;
+    enum system_error error = own_blessed ? disk_fault(fault, was_renew(slots, to, other_number)) : SYSTEM_OK;
     if (!error && own_blessed) error = counter_set(slots, to, SLOTS_TRIES, fault);
     if (!error && (own_number >= other_number || !own_blessed)) error = counter_set(slots, slots->running, 0, fault);
     tidy(slots, error);

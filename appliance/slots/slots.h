@@ -18,7 +18,8 @@
  *   upgrade    slot.new is written and read again; the other slot's files are erased; its record and slotN.was are written; slot.new becomes
  *              heraclius-N+2.efi
  *   bless      heraclius-N+L-D.efi becomes heraclius-N.efi
- *   rollback   slotN.was of the other one is written, it gets +2; then, if ours has the higher number and so would go first, ours gets +0
+ *   rollback   slotN.was of the other one is written, or, if it cannot be, is gone; it gets +2; then, if ours has the higher number and so would go
+ *              first, ours gets +0
  *   fail       ours gets +0; not if the loader would take ours again
  *
  * At every moment the blessed slot that runs, or the one that ran before, starts: an image that does not come up twice is given up by the loader, one
@@ -58,6 +59,7 @@ struct slots {
     enum release_architecture architecture;
     struct release_keys keys;
     struct slots_was now; /* what its node is, but for the number: written beside the slot that upgrade and rollback put next */
+    const char *unwritten; /* why slots_rollback() could not write it, and went on without; NULL: it is there */
 };
 
 /* The name of a file as a slot's: 1 or 2, 0: none. */

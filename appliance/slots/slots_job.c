@@ -171,6 +171,11 @@ int slots_job(const char *root, const char *word) {
     if (error) return setup_end(error, &fault);
     if (strcmp(word, "upgrade") == 0 || strcmp(word, "rollback") == 0) slots_was_ask(&slots.now, root);
     error = carry_out(&slots, word, &fault);
+    if (!error && slots.unwritten)
+        (void)fprintf(stderr,
+                      "what the node is now could not be written beside the other slot, where a node without a vote is judged by it: the boot "
+                      "partition %s\n",
+                      slots.unwritten);
     if (!error) status_print(&slots);
     slots_close(&slots);
     return setup_end(error, &fault);

@@ -216,8 +216,8 @@ static void rollback_goes_to_the_other_and_back(void **state) {
     boot_disk_free(&disk);
 }
 
-/* The older image comes up and does not vote: by the word of its trial, or of an operator who does not wait for that, the newer one comes back, though
- * it has no tries, on the first try and on the last. Then that one stays, also if it does not vote either. */
+/* The older image comes up and does not vote: by the word of its trial, or of an operator who does not wait for that, the newer one comes back,
+ * though it has no tries, on the first try and on the last. Then that one stays, also if it does not vote either. */
 static void an_older_image_that_does_not_vote_gives_way_to_the_newer_one(void **state) {
     (void)state;
     for (unsigned round = 0; round < 4; round++) {
@@ -548,6 +548,84 @@ static void share_make(struct boot_disk *disk, const char *whole, const char *to
     boot_folder_free(&folder);
 }
 
+/* Slot 1 runs, 12; slot 2 has 11, and a line of an earlier time. */
+static void newer_in_the_first(struct boot_disk *disk) {
+    struct slots slots;
+    disk_new(disk, 0);
+    upgraded(disk, 1, 10, 11);
+    loader_starts(disk, 2);
+    assert_int_equal(slots_at(&slots, disk, 2, 11), SYSTEM_OK);
+    assert_int_equal(slots_bless(&slots, NULL), SYSTEM_OK);
+    slots_close(&slots);
+    upgraded(disk, 2, 11, 12);
+    loader_starts(disk, 1);
+    assert_int_equal(slots_at(&slots, disk, 1, 12), SYSTEM_OK);
+    assert_int_equal(slots_bless(&slots, NULL), SYSTEM_OK);
+    assert_int_equal(slots.slots[1].was.number, 11);
+    slots_close(&slots);
+}
+
+/* The other slot is next, and nothing is said of what its node was. */
+static void went_back_without_a_line(struct boot_disk *disk) {
+    struct slots slots;
+    assert_int_equal(slots_at(&slots, disk, 1, 12), SYSTEM_OK);
+    assert_int_equal(slots_rollback(&slots, NULL), SYSTEM_OK);
+    assert_non_null(slots.unwritten);
+    slots_close(&slots);
+    loader_starts(disk, 2);
+    assert_int_equal(slots_at(&slots, disk, 2, 11), SYSTEM_OK);
+    assert_true(slots.slots[1].tries_left == 1 && slots.slots[0].tries_left == 0);
+    assert_int_equal(slots.slots[1].was.number, 0);
+    slots_close(&slots);
+}
+
+static void one_goes_back_on_a_damaged_partition(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    newer_in_the_first(&disk);
+    file_put(&disk, "one-of-another.efi", 1);
+    file_put(&disk, "two-of-another.efi", 2);
+    share_make(&disk, "one-of-another.efi", "two-of-another.efi");
+    went_back_without_a_line(&disk);
+    boot_disk_free(&disk);
+}
+
+static bool filling(void *context, uint8_t *out, size_t count) {
+    (void)context;
+    memset(out, 'f', count);
+    return true;
+}
+
+static void one_goes_back_on_a_full_partition(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct slots slots;
+    struct fat_file file;
+    newer_in_the_first(&disk);
+    assert_int_equal(slots_at(&slots, &disk, 1, 12), SYSTEM_OK);
+    assert_true(fat_find(&slots.fat, slots.folder, "slot2.was", &file));
+    assert_null(fat_erase(&slots.fat, &file)); /* its room is taken too */
+    assert_null(fat_put(&slots.fat, slots.folder, "filling.dat", (uint32_t)fat_room(&slots.fat), filling, NULL));
+    assert_int_equal(fat_room(&slots.fat), 0);
+    slots_close(&slots);
+    went_back_without_a_line(&disk);
+    boot_disk_free(&disk);
+}
+
+/* A line that cannot be erased is of another time: then nothing changes. */
+static void one_does_not_go_back_to_an_old_line(void **state) {
+    (void)state;
+    struct boot_disk disk;
+    struct slots slots;
+    newer_in_the_first(&disk);
+    disk.writes_left = 0;
+    assert_int_equal(slots_at(&slots, &disk, 1, 12), SYSTEM_OK);
+    assert_int_equal(slots_rollback(&slots, NULL), SYSTEM_FILE_UNREADABLE);
+    assert_int_equal(slots_next(&slots), 1);
+    slots_close(&slots);
+    boot_disk_free(&disk);
+}
+
 static void an_upgrade_of_a_damaged_partition_changes_nothing(void **state) {
     (void)state;
     struct boot_disk disk;
@@ -693,6 +771,9 @@ int main(void) {
         cmocka_unit_test(a_power_cut_anywhere_leaves_an_image_that_starts),
         cmocka_unit_test(a_disk_that_stops_taking_writes_is_said),
         cmocka_unit_test(a_damaged_partition_takes_no_new_name),
+        cmocka_unit_test(one_goes_back_on_a_damaged_partition),
+        cmocka_unit_test(one_goes_back_on_a_full_partition),
+        cmocka_unit_test(one_does_not_go_back_to_an_old_line),
         cmocka_unit_test(an_upgrade_of_a_damaged_partition_changes_nothing),
         cmocka_unit_test(a_damaged_slot_that_is_written_anew_is_no_hindrance),
         cmocka_unit_test(a_new_name_costs_one_walk),
