@@ -115,13 +115,21 @@ static bool own_load(const struct admin_appliance *appliance, struct admin_tls *
     return admin_tls_load(tls, NULL, NULL, appliance->places[ADMIN_PLACE_STATE], appliance->conf.node, why);
 }
 
-/* The own one is loaded first in any case: it makes the key that a certificate without one is for. */
-static bool brought_load(const struct admin_appliance *appliance, struct admin_tls *tls, char why[ADMIN_TLS_WHY_BYTES]) {
+/* False: there is none, or it is of no use. */
+static bool brought_load(const struct admin_appliance *appliance, struct admin_tls *tls) {
+    char why[ADMIN_TLS_WHY_BYTES];
     const char *brought = appliance->places[ADMIN_PLACE_CERTIFICATE];
-    if (access(brought, F_OK) != 0) return true;
-    admin_tls_free(tls);
+    if (access(brought, F_OK) != 0) return false;
     if (admin_tls_load(tls, brought, has_key(brought) ? brought : appliance->places[ADMIN_PLACE_OWN_KEY], NULL, NULL, why)) return true;
     (void)printf("the certificate of the configuration is not used, but the console's own: %s\n", why);
+    return false;
+}
+
+/* The own one is loaded first in any case: it makes the key that a certificate without one is for. One with its key needs nothing of it. */
+static bool either_load(const struct admin_appliance *appliance, struct admin_tls *tls, char why[ADMIN_TLS_WHY_BYTES]) {
+    if (!own_load(appliance, tls, why)) (void)printf("the console's own certificate cannot be used: %s\n", why);
+    admin_tls_free(tls);
+    if (brought_load(appliance, tls)) return true;
     admin_tls_free(tls);
     return own_load(appliance, tls, why);
 }
@@ -134,6 +142,6 @@ static bool fingerprint_show(const char *path, const char *fingerprint, char why
 }
 
 bool admin_appliance_certificate(const struct admin_appliance *appliance, struct admin_tls *tls, char why[ADMIN_TLS_WHY_BYTES]) {
-    return own_load(appliance, tls, why) && brought_load(appliance, tls, why) &&
+    return either_load(appliance, tls, why) &&
            fingerprint_show(appliance->places[ADMIN_PLACE_FINGERPRINT], tls->fingerprint, why);
 }

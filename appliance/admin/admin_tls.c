@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "merkle/check.h"
+#include "protocol/canonical.h"
 #include "ring/clock.h"
 #include "ring/entropy.h"
 
@@ -45,15 +45,15 @@ static char *file_read(const char *path) {
     return NULL;
 }
 
-static bool file_make(const char *path, mode_t mode, const gnutls_datum_t *text) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (fd < 0) return false;
-    bool good = write(fd, text->data, text->size) == (ssize_t)text->size && fsync(fd) == 0;
-    if (close(fd) != 0 || !good) {
-        (void)unlink(path);
-        return false;
-    }
-    return true;
+static bool file_replace(const char *path, mode_t mode, const gnutls_datum_t *text, char *why) {
+    struct system_fault fault = {.text = ""};
+    if (canonical_replace(path, text->data, text->size, mode, &fault) == SYSTEM_OK) return true;
+    return fail(why, "cannot make", path, fault.text);
+}
+
+static void text_wipe(char *text) {
+    if (text != NULL) gnutls_memset(text, 0, strlen(text));
+    free(text);
 }
 
 static void hex_print(char *out, const uint8_t *bytes, size_t count) {
@@ -87,23 +87,39 @@ static int certificate_fill(gnutls_x509_crt_t certificate, gnutls_x509_privkey_t
     return error;
 }
 
-/* The key first: a power cut between the two leaves a key alone, which the next start names. */
+/* The one that is there, if it is one: the owner may have brought a certificate for it. Else a new one; a GnuTLS error code. */
+static int key_get(gnutls_x509_privkey_t *key, const char *path, bool *kept) {
+    char *text = file_read(path);
+    int error = gnutls_x509_privkey_init(key);
+    *kept = false;
+    if (!error && text != NULL) {
+        gnutls_datum_t pem = {(unsigned char *)text, (unsigned)strlen(text)};
+        *kept = gnutls_x509_privkey_import(*key, &pem, GNUTLS_X509_FMT_PEM) == 0;
+        if (!*kept) {
+            gnutls_x509_privkey_deinit(*key);
+            *key = NULL;
+            error = gnutls_x509_privkey_init(key);
+        }
+    }
+    text_wipe(text);
+    if (!error && !*kept) error = gnutls_x509_privkey_generate(*key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+    return error;
+}
+
+/* The key first, each of them whole or not there: after a power cut between the two the next start makes the certificate of that key. */
 static bool pair_make(const char *certificate_path, const char *key_path, const char *name, char *why) {
     gnutls_x509_privkey_t key = NULL;
     gnutls_x509_crt_t certificate = NULL;
     gnutls_datum_t key_text = {NULL, 0}, certificate_text = {NULL, 0};
-    int error = gnutls_x509_privkey_init(&key);
+    bool kept = false;
+    int error = key_get(&key, key_path, &kept);
     if (!error) error = gnutls_x509_crt_init(&certificate);
-    if (!error) error = gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
     if (!error) error = certificate_fill(certificate, key, name);
     if (!error) error = gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &key_text);
     if (!error) error = gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &certificate_text);
     bool good = !error || fail(why, "certificate", name, gnutls_strerror(error));
-    good = good && (file_make(key_path, 0600, &key_text) || fail(why, "cannot make", key_path, strerror(errno)));
-    if (good && !file_make(certificate_path, 0644, &certificate_text)) {
-        good = fail(why, "cannot make", certificate_path, strerror(errno));
-        (void)unlink(key_path);
-    }
+    good = good && (kept || file_replace(key_path, 0600, &key_text, why));
+    good = good && file_replace(certificate_path, 0644, &certificate_text, why);
     if (key_text.data != NULL) gnutls_memset(key_text.data, 0, key_text.size);
     gnutls_free(key_text.data);
     gnutls_free(certificate_text.data);
@@ -131,18 +147,7 @@ static bool pair_check(struct admin_tls *tls, const char *certificate_path, char
     return !error || fail(why, "certificate and key", certificate_path, gnutls_strerror(error));
 }
 
-bool admin_tls_load(struct admin_tls *tls, const char *certificate, const char *key, const char *folder, const char *name,
-                    char why[ADMIN_TLS_WHY_BYTES]) {
-    char own_certificate[PATH_BYTES], own_key[PATH_BYTES];
-    CHECK((certificate == NULL) == (key == NULL) && (certificate != NULL || folder != NULL));
-    if (certificate == NULL) {
-        if ((size_t)snprintf(own_certificate, PATH_BYTES, "%s/tls.cert", folder) >= PATH_BYTES ||
-            (size_t)snprintf(own_key, PATH_BYTES, "%s/tls.key", folder) >= PATH_BYTES)
-            return fail(why, "folder", folder, "its name is too long");
-        certificate = own_certificate;
-        key = own_key;
-        if (access(key, F_OK) != 0 && access(certificate, F_OK) != 0 && !pair_make(certificate, key, name, why)) return false;
-    }
+static bool pair_read(struct admin_tls *tls, const char *certificate, const char *key, char *why) {
     tls->certificate = file_read(certificate);
     if (tls->certificate == NULL) return fail(why, "cannot read", certificate, strerror(errno));
     tls->key = file_read(key);
@@ -150,9 +155,40 @@ bool admin_tls_load(struct admin_tls *tls, const char *certificate, const char *
     return pair_check(tls, certificate, why);
 }
 
+/* Is nothing there, or something that can be read? False: `why`. */
+static bool readable(const char *path, char *why) {
+    char *text = file_read(path);
+    bool good = text != NULL || errno == ENOENT || fail(why, "cannot read", path, strerror(errno));
+    text_wipe(text);
+    return good;
+}
+
+/* What the folder has, or what is made: of a pair that is not whole, or does not fit, all that a start can do is to make it so. */
+static bool own_load(struct admin_tls *tls, const char *certificate, const char *key, const char *name, char *why) {
+    if (pair_read(tls, certificate, key, why)) return true;
+    admin_tls_free(tls);
+    if (access(certificate, F_OK) == 0 || access(key, F_OK) == 0) {
+        char broken[ADMIN_TLS_WHY_BYTES];
+        memcpy(broken, why, sizeof broken);
+        if (!readable(certificate, why) || !readable(key, why)) return false;
+        (void)printf("the console's own certificate is made anew: %s\n", broken);
+    }
+    return pair_make(certificate, key, name, why) && pair_read(tls, certificate, key, why);
+}
+
+bool admin_tls_load(struct admin_tls *tls, const char *certificate, const char *key, const char *folder, const char *name,
+                    char why[ADMIN_TLS_WHY_BYTES]) {
+    char own_certificate[PATH_BYTES], own_key[PATH_BYTES];
+    CHECK((certificate == NULL) == (key == NULL) && (certificate != NULL || folder != NULL));
+    if (certificate != NULL) return pair_read(tls, certificate, key, why);
+    if ((size_t)snprintf(own_certificate, PATH_BYTES, "%s/tls.cert", folder) >= PATH_BYTES ||
+        (size_t)snprintf(own_key, PATH_BYTES, "%s/tls.key", folder) >= PATH_BYTES)
+        return fail(why, "folder", folder, "its name is too long");
+    return own_load(tls, own_certificate, own_key, name, why);
+}
+
 void admin_tls_free(struct admin_tls *tls) {
-    if (tls->key != NULL) gnutls_memset(tls->key, 0, strlen(tls->key));
-    free(tls->key);
+    text_wipe(tls->key);
     free(tls->certificate);
     tls->key = tls->certificate = NULL;
 }

@@ -1,9 +1,10 @@
 /*
  * The admin console's certificate and key, and who a client certificate is. GnuTLS, TLS 1.2 and later.
  *
- * Given files are read and must fit one another. Without them, tls.key and tls.cert in the state folder are read, or made when neither is there: an
- * ECDSA key (secp256r1) and a certificate signed with itself, good for ADMIN_TLS_YEARS from the day before the machine's clock. Nobody vouches for
- * that one: people compare its SHA-256, which is shown at the machine.
+ * Given files are read and must fit one another. Without them, tls.key and tls.cert in the state folder are read, or made when they are no whole pair
+ * (neither is there, a power cut tore them, they do not fit): an ECDSA key (secp256r1), unless there is a key, and a certificate signed with itself,
+ * good for ADMIN_TLS_YEARS from the day before the machine's clock. Nobody vouches for that one: people compare its SHA-256, which is shown at the
+ * machine. What is there and cannot be read is left alone.
  *
  * A client certificate counts by its SHA-256 alone (--client ROLE:HEX): neither its issuer nor its dates are asked. That its sender holds the key is
  * shown by TLS itself.
