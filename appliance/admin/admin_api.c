@@ -54,29 +54,30 @@ bool admin_pairing_show(struct admin_server *server) {
     return open;
 }
 
+/* The right code was told of: a session begins. */
+static void session_give(struct admin_request *request, enum admin_role role, struct admin_answer *answer) {
+    uint8_t random[2 * ADMIN_TOKEN_BYTES];
+    ring_entropy_fill(random, sizeof random);
+    const struct admin_session *session = admin_session_begin(&request->server->sessions, ring_clock_ms(), role, random);
+    explicit_bzero(random, sizeof random);
+    (void)snprintf(answer->cookie, sizeof answer->cookie, ADMIN_COOKIE "=%s; Path=/; Max-Age=%d; Secure; HttpOnly; SameSite=Strict", session->token,
+                   COOKIE_SECONDS);
+    memcpy(request->csrf, session->csrf, sizeof request->csrf);
+}
+
 enum admin_pairing admin_pairing_take(struct admin_request *request, const char *code, enum admin_role role, struct admin_answer *answer) {
     struct admin_server *server = request->server;
-    struct admin_session *session;
-    uint8_t random[2 * ADMIN_TOKEN_BYTES];
     char who[ADMIN_WHO_BYTES] = "somebody";
-    ring_entropy_fill(random, sizeof random);
     pthread_mutex_lock(&server->lock);
-    enum admin_pairing result = admin_pairing_try(&server->sessions, ring_clock_ms(), code, role, random, &session);
-    if (session != NULL) (void)snprintf(who, sizeof who, "session %llu", (unsigned long long)session->number);
+    enum admin_pairing result = admin_pairing_try(&server->sessions, ring_clock_ms(), code);
+    if (result == ADMIN_PAIRED) (void)snprintf(who, sizeof who, "session %llu", (unsigned long long)server->sessions.numbers + 1);
     /* Tries without a code cost nobody anything, and are not told of: they would fill the log. */
     bool told = result == ADMIN_PAIRING_NONE ||
                 admin_audit_add(&server->audit, who, "pair", result == ADMIN_PAIRED ? "done" : "refused", admin_role_name(role));
-    if (session != NULL && told)
-        (void)snprintf(answer->cookie, sizeof answer->cookie, ADMIN_COOKIE "=%s; Path=/; Max-Age=%d; Secure; HttpOnly; SameSite=Strict",
-                       session->token, COOKIE_SECONDS);
-    if (session != NULL && told) memcpy(request->csrf, session->csrf, sizeof request->csrf);
-    if (session != NULL && !told) { /* no session without a line in the log */
-        admin_session_end(session);
-        result = ADMIN_PAIRING_NONE;
-    }
+    if (result == ADMIN_PAIRED && !told) result = ADMIN_PAIRING_UNTOLD; /* no session without a line in the log */
+    if (result == ADMIN_PAIRED) session_give(request, role, answer);
     if (!admin_pairing_open(&server->sessions, ring_clock_ms())) code_show(server); /* takes the file away */
     pthread_mutex_unlock(&server->lock);
-    explicit_bzero(random, sizeof random);
     return result;
 }
 
@@ -108,6 +109,9 @@ struct admin_answer admin_api_session_begin(struct admin_request *request) {
     if (!good) return admin_answer_error(MHD_HTTP_BAD_REQUEST, "wants {\"code\": \"12345678\", \"role\": \"view\", \"operate\" or \"own\"}");
     if (result == ADMIN_PAIRING_NONE) return admin_answer_error(MHD_HTTP_TOO_MANY_REQUESTS, "no code to be used: ask for one, in a few minutes");
     if (result == ADMIN_PAIRING_WRONG) return admin_answer_error(MHD_HTTP_FORBIDDEN, "a wrong code");
+    if (result == ADMIN_PAIRING_UNTOLD)
+        return admin_answer_error(MHD_HTTP_SERVICE_UNAVAILABLE,
+                                  "not done: the audit log cannot be written: is the data disk full? The code is still good");
     struct admin_answer answer = admin_answer_json(MHD_HTTP_CREATED, json_pack("{s:s,s:s}", "role", admin_role_name(role), "csrf", request->csrf));
     memcpy(answer.cookie, begun.cookie, sizeof answer.cookie);
     return answer;

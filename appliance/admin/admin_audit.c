@@ -43,13 +43,8 @@ static json_t *lines_of(int fd) {
     return lines;
 }
 
-static bool file_open(struct admin_audit *audit) {
-    char last = '\n';
-    struct stat about;
-    audit->fd = open(audit->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (audit->fd < 0 || fstat(audit->fd, &about) != 0) return false;
-    if (about.st_size > 0 && pread(audit->fd, &last, 1, about.st_size - 1) != 1) return false;
-    return last == '\n' || write(audit->fd, "\n", 1) == 1;
+static int file_open(const char *path, int flags) {
+    return open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | flags, 0600);
 }
 
 bool admin_audit_open(struct admin_audit *audit, const char *folder) {
@@ -58,7 +53,8 @@ bool admin_audit_open(struct admin_audit *audit, const char *folder) {
         errno = ENAMETOOLONG;
         return false;
     }
-    if (!file_open(audit)) return false;
+    audit->fd = file_open(audit->path, 0);
+    if (audit->fd < 0) return false;
     json_t *lines = lines_of(audit->fd);
     if (json_array_size(lines) == 0) { /* moved away just now, perhaps */
         (void)snprintf(older, sizeof older, "%s.1", audit->path);
@@ -72,15 +68,40 @@ bool admin_audit_open(struct admin_audit *audit, const char *folder) {
     return true;
 }
 
+/* The next file is there before this one goes: where it cannot be made, this one stays open, and the next call tries again. */
 static bool make_room(struct admin_audit *audit) {
     struct stat about;
-    char older[ADMIN_AUDIT_PATH_BYTES + 2];
+    char older[ADMIN_AUDIT_PATH_BYTES + 4], fresh[ADMIN_AUDIT_PATH_BYTES + 4];
     if (fstat(audit->fd, &about) != 0) return false;
     if (about.st_size < ADMIN_AUDIT_BYTES_MAX - ADMIN_AUDIT_LINE_BYTES) return true;
     (void)snprintf(older, sizeof older, "%s.1", audit->path);
-    if (rename(audit->path, older) != 0) return false;
+    (void)snprintf(fresh, sizeof fresh, "%s.new", audit->path);
+    int fd = file_open(fresh, O_TRUNC);
+    if (fd < 0) return false;
+    bool moved = rename(audit->path, older) == 0 || errno == ENOENT; /* by a call that came no further */
+    if (!moved || rename(fresh, audit->path) != 0) {
+        (void)close(fd);
+        return false;
+    }
     (void)close(audit->fd);
-    return file_open(audit);
+    audit->fd = fd;
+    return true;
+}
+
+/* A line that a power cut or a full disk tore gets its end, so that the next one is read. */
+static bool torn_end(int fd, off_t size) {
+    char last = '\n';
+    if (size > 0 && pread(fd, &last, 1, size - 1) != 1) return false;
+    return last == '\n' || write(fd, "\n", 1) == 1;
+}
+
+/* The line whole and synced, or not there. Where what is there of it cannot be taken away its number is used. */
+static bool line_write(struct admin_audit *audit, const char *line, size_t count) {
+    struct stat before;
+    if (fstat(audit->fd, &before) != 0 || !torn_end(audit->fd, before.st_size)) return false;
+    if (write(audit->fd, line, count) == (ssize_t)count && fdatasync(audit->fd) == 0) return true;
+    if (ftruncate(audit->fd, before.st_size) != 0) audit->number++;
+    return false;
 }
 
 bool admin_audit_add(struct admin_audit *audit, const char *who, const char *action, const char *outcome, const char *detail) {
@@ -93,8 +114,8 @@ bool admin_audit_add(struct admin_audit *audit, const char *who, const char *act
     size_t count = text != NULL ? strlen(text) : 0;
     bool good = text != NULL;
     if (good) {
-        text[count] = '\n'; /* in place of the zero: one write, so a line is whole or torn, never two mixed */
-        good = write(audit->fd, text, count + 1) == (ssize_t)(count + 1) && fdatasync(audit->fd) == 0;
+        text[count] = '\n'; /* in place of the zero */
+        good = line_write(audit, text, count + 1);
         text[count] = '\0';
     }
     if (good) audit->number++;

@@ -2,6 +2,8 @@
  * The audit log of the admin console: one JSON object a line, appended and synced before what it tells of is done. A line has "number" (goes on over
  * restarts), "time_ms" (this machine's calendar), "who", "action", "outcome" and "detail".
  *
+ * A line is whole, or torn with an end of its own, never two mixed: what a full disk took of one is taken away again.
+ *
  * At ADMIN_AUDIT_BYTES_MAX the file becomes PATH.1 in place of an older one. Without a path (loopback alone, nothing to be changed) there is no log.
  */
 #ifndef APPLIANCE_ADMIN_AUDIT_H
@@ -23,7 +25,7 @@ struct admin_audit {
     struct admin_syslog *syslog; /* where each line goes too, or NULL */
 };
 
-/* Opens or makes FOLDER/audit.jsonl and finds the newest number; a line that a power cut tore is ended. False: errno says why. */
+/* Opens or makes FOLDER/audit.jsonl and finds the newest number. False: errno says why. */
 bool admin_audit_open(struct admin_audit *audit, const char *folder);
 /* False: not on disk, so what it tells of is not to be done. Texts longer than a line has room for are cut. */
 bool admin_audit_add(struct admin_audit *audit, const char *who, const char *action, const char *outcome, const char *detail)

@@ -258,6 +258,11 @@ static void wrong_draw(FILE *out, const struct admin_request *request) {
     (void)fputs("<p role=\"alert\">That was a wrong code.</p>", out);
 }
 
+static void untold_draw(FILE *out, const struct admin_request *request) {
+    (void)request;
+    (void)fputs("<p role=\"alert\">Not done: the audit log cannot be written: is the data disk full? The code is still good.</p>", out);
+}
+
 struct admin_answer admin_page(struct admin_request *request) {
     if (request->role == ADMIN_NOBODY) return framed(request, MHD_HTTP_OK, admin_asset_pair, admin_asset_pair_end, nothing_draw);
     return framed(request, MHD_HTTP_OK, admin_asset_html, admin_asset_html_end, status_draw);
@@ -282,5 +287,7 @@ struct admin_answer admin_page_pair(struct admin_request *request) {
     struct admin_answer begun = {.code = MHD_HTTP_SEE_OTHER, .type = "text/plain", .fixed = "", .fixed_bytes = 0, .location = "/"};
     enum admin_pairing result = admin_pairing_take(request, code, role, &begun);
     if (result == ADMIN_PAIRED) return begun;
+    if (result == ADMIN_PAIRING_UNTOLD)
+        return framed(request, MHD_HTTP_SERVICE_UNAVAILABLE, admin_asset_pair, admin_asset_pair_end, untold_draw);
     return framed(request, MHD_HTTP_FORBIDDEN, admin_asset_pair, admin_asset_pair_end, result == ADMIN_PAIRING_WRONG ? wrong_draw : spent_draw);
 }

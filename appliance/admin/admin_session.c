@@ -68,23 +68,22 @@ static struct admin_session *place_find(struct admin_sessions *all, uint64_t now
     return oldest;
 }
 
-enum admin_pairing admin_pairing_try(struct admin_sessions *all, uint64_t now_ms, const char *code, enum admin_role role, const uint8_t random[64],
-                                     struct admin_session **session) {
-    CHECK(role > ADMIN_NOBODY && role < ADMIN_ROLES);
-    *session = NULL;
+enum admin_pairing admin_pairing_try(struct admin_sessions *all, uint64_t now_ms, const char *code) {
     if (!admin_pairing_open(all, now_ms)) return ADMIN_PAIRING_NONE;
-    if (!admin_text_equal(all->code, code)) {
-        if (++all->tries >= ADMIN_PAIRING_TRIES) code_forget(all); /* its time goes on: the next one waits for the end of it */
-        return ADMIN_PAIRING_WRONG;
-    }
+    if (admin_text_equal(all->code, code)) return ADMIN_PAIRED;
+    if (++all->tries >= ADMIN_PAIRING_TRIES) code_forget(all); /* its time goes on: the next one waits for the end of it */
+    return ADMIN_PAIRING_WRONG;
+}
+
+struct admin_session *admin_session_begin(struct admin_sessions *all, uint64_t now_ms, enum admin_role role, const uint8_t random[64]) {
+    CHECK(role > ADMIN_NOBODY && role < ADMIN_ROLES);
     code_forget(all);
     all->code_begun_ms = 0;
     struct admin_session *fresh = place_find(all, now_ms);
     *fresh = (struct admin_session){.role = role, .number = ++all->numbers, .begun_ms = now_ms, .used_ms = now_ms};
     token_print(fresh->token, random);
     token_print(fresh->csrf, random + ADMIN_TOKEN_BYTES);
-    *session = fresh;
-    return ADMIN_PAIRED;
+    return fresh;
 }
 
 struct admin_session *admin_session_find(struct admin_sessions *all, uint64_t now_ms, const char *token) {

@@ -43,7 +43,8 @@ struct admin_sessions {
     struct admin_session sessions[ADMIN_SESSIONS_MAX];
 };
 
-enum admin_pairing { ADMIN_PAIRED, ADMIN_PAIRING_WRONG, ADMIN_PAIRING_NONE };
+/* UNTOLD: the right code, and no line of it in the audit log; the code stays. */
+enum admin_pairing { ADMIN_PAIRED, ADMIN_PAIRING_WRONG, ADMIN_PAIRING_NONE, ADMIN_PAIRING_UNTOLD };
 
 /* "view", "operate", "own"; and back, ADMIN_NOBODY for any other text. */
 const char *admin_role_name(enum admin_role role);
@@ -53,9 +54,10 @@ enum admin_role admin_role_of(const char *name);
 bool admin_pairing_begin(struct admin_sessions *all, uint64_t now_ms, const uint8_t random[8]);
 /* Is there a code that can still be used? Forgets one whose time is over. */
 bool admin_pairing_open(struct admin_sessions *all, uint64_t now_ms);
-/* A try with any text. On ADMIN_PAIRED a session of `role` (not ADMIN_NOBODY) begins, of 64 random bytes. */
-enum admin_pairing admin_pairing_try(struct admin_sessions *all, uint64_t now_ms, const char *code, enum admin_role role, const uint8_t random[64],
-                                     struct admin_session **session);
+/* A try with any text. On ADMIN_PAIRED the code is right, and a session may begin. */
+enum admin_pairing admin_pairing_try(struct admin_sessions *all, uint64_t now_ms, const char *code);
+/* After that: spends the code. A session of `role` (not ADMIN_NOBODY), of 64 random bytes; its number is one more than all->numbers was. */
+struct admin_session *admin_session_begin(struct admin_sessions *all, uint64_t now_ms, enum admin_role role, const uint8_t random[64]);
 
 /* By any text; NULL: none that is alive. Counts as use. The comparison takes as long whatever the text. */
 struct admin_session *admin_session_find(struct admin_sessions *all, uint64_t now_ms, const char *token);

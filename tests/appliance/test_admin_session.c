@@ -27,7 +27,9 @@ static bool begin(struct admin_sessions *all, uint64_t now) {
 static enum admin_pairing try(struct admin_sessions *all, uint64_t now, const char *code, struct admin_session **session) {
     uint8_t random[64];
     fill(random, sizeof random);
-    return admin_pairing_try(all, now, code, ADMIN_OWN, random, session);
+    enum admin_pairing result = admin_pairing_try(all, now, code);
+    *session = result == ADMIN_PAIRED ? admin_session_begin(all, now, ADMIN_OWN, random) : NULL;
+    return result;
 }
 
 static void pair(struct admin_sessions *all, uint64_t now, char token[ADMIN_TOKEN_TEXT + 1]) {
@@ -59,6 +61,19 @@ static void a_code_is_good_for_one_use(void **state) {
     assert_int_equal(try(&all, 1002, code, &session), ADMIN_PAIRING_NONE);
     assert_null(session);
     assert_true(begin(&all, 1003)); /* a used one makes room at once */
+}
+
+static void a_right_code_stays_until_its_session_begins(void **state) {
+    struct admin_sessions all = {.tries = 0};
+    struct admin_session *session;
+    char code[ADMIN_PAIRING_DIGITS + 1];
+    (void)state;
+    assert_true(begin(&all, 1000));
+    memcpy(code, all.code, sizeof code);
+    for (int i = 0; i < 2 * ADMIN_PAIRING_TRIES; i++) assert_int_equal(admin_pairing_try(&all, 1001, code), ADMIN_PAIRED);
+    assert_int_equal(try(&all, 1002, code, &session), ADMIN_PAIRED);
+    assert_int_equal(session->number, 1);
+    assert_int_equal(admin_pairing_try(&all, 1003, code), ADMIN_PAIRING_NONE);
 }
 
 static void the_fifth_wrong_try_ends_a_code_and_the_next_waits(void **state) {
@@ -160,6 +175,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_code_is_eight_digits_with_its_zeros),
         cmocka_unit_test(a_code_is_good_for_one_use),
+        cmocka_unit_test(a_right_code_stays_until_its_session_begins),
         cmocka_unit_test(the_fifth_wrong_try_ends_a_code_and_the_next_waits),
         cmocka_unit_test(four_wrong_tries_leave_it_good),
         cmocka_unit_test(a_code_ends_after_five_minutes),
