@@ -44,6 +44,13 @@ static void code_show(const struct admin_server *server) {
     if (fd >= 0) (void)close(fd);
 }
 
+void admin_pairing_expire(struct admin_server *server) {
+    if (server->pairing_path == NULL) return;
+    pthread_mutex_lock(&server->lock);
+    if (!admin_pairing_open(&server->sessions, ring_clock_ms())) (void)unlink(server->pairing_path);
+    pthread_mutex_unlock(&server->lock);
+}
+
 bool admin_pairing_show(struct admin_server *server) {
     uint8_t random[8];
     ring_entropy_fill(random, sizeof random);
@@ -107,7 +114,7 @@ struct admin_answer admin_api_session_begin(struct admin_request *request) {
     if (good) result = admin_pairing_take(request, code, role, &begun);
     json_decref(body);
     if (!good) return admin_answer_error(MHD_HTTP_BAD_REQUEST, "wants {\"code\": \"12345678\", \"role\": \"view\", \"operate\" or \"own\"}");
-    if (result == ADMIN_PAIRING_NONE) return admin_answer_error(MHD_HTTP_TOO_MANY_REQUESTS, "no code to be used: ask for one, in a few minutes");
+    if (result == ADMIN_PAIRING_NONE) return admin_answer_error(MHD_HTTP_TOO_MANY_REQUESTS, "no code can be used now: ask for one");
     if (result == ADMIN_PAIRING_WRONG) return admin_answer_error(MHD_HTTP_FORBIDDEN, "a wrong code");
     if (result == ADMIN_PAIRING_UNTOLD)
         return admin_answer_error(MHD_HTTP_SERVICE_UNAVAILABLE,

@@ -118,6 +118,8 @@ struct admin_answer admin_answer_json(unsigned code, json_t *body);
 struct admin_answer admin_answer_error(unsigned code, const char *text);
 /* Begins a code if it may, shows it at the machine, and tells whether there is one. */
 bool admin_pairing_show(struct admin_server *server);
+/* To be called each second, first at the start: takes the code's file away when it is worth nothing, also one of a start before. */
+void admin_pairing_expire(struct admin_server *server);
 /* Tries a code; on success the answer's cookie is set. */
 enum admin_pairing admin_pairing_take(struct admin_request *request, const char *code, enum admin_role role, struct admin_answer *answer);
 /* What each node tells of attacks, dropped input and damage. */

@@ -123,8 +123,9 @@ static void samples_take(void) {
 static void sample_until(const sigset_t *ending, bool samples) {
     uint64_t next = ring_clock_ms();
     for (;;) {
+        admin_pairing_expire(&server);
         uint64_t now = ring_clock_ms(), wait = next > now ? next - now : 0;
-        if (appliance.conf.node[0] != '\0' || !samples) wait = wait < LOOK_MS ? wait : LOOK_MS;
+        if (server.pairing_path != NULL || !samples) wait = wait < LOOK_MS ? wait : LOOK_MS;
         const struct timespec limit = {.tv_sec = (time_t)(wait / 1000), .tv_nsec = (long)(wait % 1000) * 1000000};
         if (sigtimedwait(ending, NULL, &limit) > 0) return;
         if (appliance.places[0][0] != '\0' && admin_appliance_changed(&appliance)) {
@@ -142,6 +143,7 @@ static bool appliance_take(struct options *options) {
     char why[ADMIN_TLS_WHY_BYTES];
     const struct admin_conf *conf = &appliance.conf;
     const char *path = appliance.places[ADMIN_PLACE_CONF];
+    server.pairing_path = appliance.places[ADMIN_PLACE_PAIRING];
     if (!admin_appliance_read(&appliance, why)) {
         (void)fprintf(stderr, "heraclius-admin: %s: %s\n", path, why);
         return false;
@@ -158,7 +160,6 @@ static bool appliance_take(struct options *options) {
     options->syslog = conf->syslog[0] != '\0' ? conf->syslog : NULL;
     options->syslog_ca = appliance.places[ADMIN_PLACE_SYSLOG_CA];
     server.init_path = appliance.places[ADMIN_PLACE_INIT];
-    server.pairing_path = appliance.places[ADMIN_PLACE_PAIRING];
     server.claims_path = appliance.places[ADMIN_PLACE_CLAIMS];
     server.conf_path = path;
     server.code_by_file_alone = true;
@@ -258,6 +259,7 @@ int main(int count, char **words) {
             return 0;
         }
     }
+    admin_pairing_expire(&server);
     if (!admin_history_start(&server.history, &nodes)) return EXIT_FILES;
     if (options.system != NULL && !system_read(options.system, &system) && !options.appliance) return EXIT_FILES;
     server.system = system;

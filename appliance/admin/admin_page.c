@@ -248,9 +248,14 @@ static void shown_draw(FILE *out, const struct admin_request *request) {
 static void spent_draw(FILE *out, const struct admin_request *request) {
     (void)request;
     (void)fputs(
-        "<p role=\"alert\">No code can be used now: there were too many wrong tries, or its five minutes are over. Ask for a new one in a few "
-        "minutes.</p>",
+        "<p role=\"alert\">No code can be used now: it was used, its five minutes are over, or there were too many wrong tries. Ask for a new "
+        "one.</p>",
         out);
+}
+
+static void later_draw(FILE *out, const struct admin_request *request) {
+    (void)request;
+    (void)fputs("<p role=\"alert\">There were too many wrong tries. Ask for a new code in a few minutes.</p>", out);
 }
 
 static void wrong_draw(FILE *out, const struct admin_request *request) {
@@ -275,7 +280,7 @@ struct admin_answer admin_page_pair(struct admin_request *request) {
     bool form = strncmp(request->content_type, "application/x-www-form-urlencoded", 33) == 0;
     if (!form || strncmp(request->body, field, sizeof field - 1) != 0) {
         bool open = admin_pairing_show(request->server);
-        return framed(request, MHD_HTTP_OK, admin_asset_pair, admin_asset_pair_end, open ? shown_draw : spent_draw);
+        return framed(request, MHD_HTTP_OK, admin_asset_pair, admin_asset_pair_end, open ? shown_draw : later_draw);
     }
     const char *text = request->body + sizeof field - 1;
     size_t digits = strcspn(text, "&");

@@ -219,14 +219,26 @@ def first(cases, machines, service, base, pins):
     return client
 
 
+def killed(cases, service, base):
+    """A code that is worth nothing does not stay at the serial console."""
+    own, shown, ends = f"{service.root}/data/admin/tls.cert", f"{service.root}/run/admin/pairing", len(service.ends)
+    Client(base + 1, own).ask("POST", "/api/v1/pairing")
+    before = os.path.exists(shown)
+    service.process.kill()
+    gone = Admin.wait(lambda: len(service.ends) > ends and not os.path.exists(shown), 20)
+    cases.case("a start takes away the code of the start before", before and gone, (before, service.ends, service.text))
+    cases.case("and serves again", Admin.wait(lambda: Client(base + 1, own).ask("GET", "/livez")[0] == 200, 20), service.text)
+
+
 def pairing(cases, machines, service, base):
+    asked = service.text.count("asked for")
     stranger = Client(base + 1, f"{service.root}/data/admin/tls.cert")
     code, text = stranger.ask("POST", "/api/v1/pairing")
     shown = f"{service.root}/run/admin/pairing"
     digits = read(shown).strip() if os.path.exists(shown) else ""
     cases.case("a pairing code is where the serial console reads it", code == 202 and re.fullmatch(r"\d{8}", digits), (text, digits))
-    Admin.wait(lambda: "asked for" in service.text, 10)
-    cases.case("and in no log", digits and digits not in service.text and "pairing code was asked for" in service.text, service.text)
+    told = Admin.wait(lambda: service.text.count("pairing code was asked for") > asked, 10)
+    cases.case("and in no log", digits and digits not in service.text and told, service.text)
     code, text = stranger.ask("POST", "/api/v1/session", {"code": digits, "role": "operate"})
     cookie = stranger.headers.get("set-cookie", "").partition(";")[0]
     cases.case("it pairs, and is gone", code == 201 and not os.path.exists(shown), (code, text))
@@ -435,6 +447,8 @@ def main():
         service = Service(cases, machines)
         try:
             client = first(cases, machines, service, base, pins)
+            killed(cases, service, base)
+            client.session()  # its token is another one
             secret = pairing(cases, machines, service, base)
             syslog(cases, machines, service, init, client, base, pins)
             exposure(cases, machines, client)
