@@ -128,17 +128,34 @@ static bool pair_make(const char *certificate_path, const char *key_path, const 
     return good;
 }
 
-/* Do they belong together, and what is the certificate's fingerprint? */
+/* By the hash of the public key in each. */
+static int same_key(gnutls_x509_crt_t certificate, const gnutls_datum_t *key_text) {
+    unsigned char of_certificate[64], of_key[64];
+    size_t certificate_bytes = sizeof of_certificate, key_bytes = sizeof of_key;
+    gnutls_x509_privkey_t key = NULL;
+    int error = gnutls_x509_privkey_init(&key);
+    if (!error) error = gnutls_x509_privkey_import2(key, key_text, GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (!error) error = gnutls_x509_crt_get_key_id(certificate, GNUTLS_KEYID_USE_SHA256, of_certificate, &certificate_bytes);
+    if (!error) error = gnutls_x509_privkey_get_key_id(key, GNUTLS_KEYID_USE_SHA256, of_key, &key_bytes);
+    bool same = !error && certificate_bytes == key_bytes && memcmp(of_certificate, of_key, key_bytes) == 0;
+    if (!error && !same) error = GNUTLS_E_CERTIFICATE_KEY_MISMATCH;
+    if (key != NULL) gnutls_x509_privkey_deinit(key);
+    return error;
+}
+
+/* Do they belong together, and what is the certificate's fingerprint? The library is asked last for the pair: of one that is cut off or does not fit
+ * it loses memory. */
 static bool pair_check(struct admin_tls *tls, const char *certificate_path, char *why) {
     gnutls_datum_t certificate = {(unsigned char *)tls->certificate, (unsigned)strlen(tls->certificate)};
     gnutls_datum_t key = {(unsigned char *)tls->key, (unsigned)strlen(tls->key)}, der = {NULL, 0};
     gnutls_certificate_credentials_t both = NULL;
     gnutls_x509_crt_t first = NULL;
-    int error = gnutls_certificate_allocate_credentials(&both);
+    int error = gnutls_x509_crt_init(&first);
+    if (!error) error = gnutls_x509_crt_import(first, &certificate, GNUTLS_X509_FMT_PEM);
+    if (!error) error = same_key(first, &key);
+    if (!error) error = gnutls_certificate_allocate_credentials(&both);
     if (!error) error = gnutls_certificate_set_x509_key_mem(both, &certificate, &key, GNUTLS_X509_FMT_PEM);
     if (error > 0) error = 0; /* an index */
-    if (!error) error = gnutls_x509_crt_init(&first);
-    if (!error) error = gnutls_x509_crt_import(first, &certificate, GNUTLS_X509_FMT_PEM);
     if (!error) error = gnutls_x509_crt_export2(first, GNUTLS_X509_FMT_DER, &der);
     if (!error && !datum_fingerprint(&der, tls->fingerprint)) error = GNUTLS_E_HASH_FAILED;
     gnutls_free(der.data);
