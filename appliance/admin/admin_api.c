@@ -12,6 +12,8 @@
 #include "ring/clock.h"
 #include "ring/entropy.h"
 
+#define LATER "too many wrong tries from your address: wait for the next code, in a few minutes"
+
 enum { PROGRAM_NAME_MAX = 32, COOKIE_SECONDS = ADMIN_SESSION_MS / 1000, EXPOSURE_KEPT_MS = 1000 };
 
 struct admin_answer admin_answer_json(unsigned code, json_t *body) {
@@ -27,18 +29,15 @@ struct admin_answer admin_answer_error(unsigned code, const char *text) {
 /* ---- pairing and sessions ---- */
 
 /* For the machine's own people; a file that cannot be written leaves standard output. */
-static void code_show(const struct admin_server *server) {
+static void code_show(const struct admin_server *server, const char *address) {
     const char *code = server->sessions.code;
-    if (code[0] != '\0' && server->code_by_file_alone) {
-        (void)printf("a pairing code was asked for: the serial console shows it\n");
-        (void)fflush(stdout);
-    } else if (code[0] != '\0') {
+    if (server->code_by_file_alone)
+        (void)printf("a pairing code was asked for from %s: the serial console shows it\n", address);
+    else
         (void)printf("pairing code %s (good for 5 minutes and one use; certificate SHA-256 %s)\n", code, server->tls.fingerprint);
-        (void)fflush(stdout);
-    }
+    (void)fflush(stdout);
     if (server->pairing_path == NULL) return;
     (void)unlink(server->pairing_path);
-    if (code[0] == '\0') return;
     int fd = open(server->pairing_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, server->code_by_file_alone ? 0644 : 0640);
     if (fd < 0 || dprintf(fd, "%s\n", code) < 0) (void)fprintf(stderr, "heraclius-admin: cannot write %s\n", server->pairing_path);
     if (fd >= 0) (void)close(fd);
@@ -51,14 +50,15 @@ void admin_pairing_expire(struct admin_server *server) {
     pthread_mutex_unlock(&server->lock);
 }
 
-bool admin_pairing_show(struct admin_server *server) {
+bool admin_pairing_show(struct admin_request *request) {
+    struct admin_server *server = request->server;
     uint8_t random[8];
     ring_entropy_fill(random, sizeof random);
     pthread_mutex_lock(&server->lock);
-    if (admin_pairing_begin(&server->sessions, ring_clock_ms(), random)) code_show(server);
-    bool open = admin_pairing_open(&server->sessions, ring_clock_ms());
+    if (admin_pairing_begin(&server->sessions, ring_clock_ms(), random)) code_show(server, request->address);
+    bool may = admin_pairing_may(&server->sessions, request->from);
     pthread_mutex_unlock(&server->lock);
-    return open;
+    return may;
 }
 
 /* The right code was told of: a session begins. */
@@ -74,25 +74,26 @@ static void session_give(struct admin_request *request, enum admin_role role, st
 
 enum admin_pairing admin_pairing_take(struct admin_request *request, const char *code, enum admin_role role, struct admin_answer *answer) {
     struct admin_server *server = request->server;
-    char who[ADMIN_WHO_BYTES] = "somebody";
+    char who[ADMIN_WHO_BYTES] = "somebody", detail[ADMIN_WHO_BYTES];
+    (void)snprintf(detail, sizeof detail, "%s from %s", admin_role_name(role), request->address);
     pthread_mutex_lock(&server->lock);
-    enum admin_pairing result = admin_pairing_try(&server->sessions, ring_clock_ms(), code);
+    enum admin_pairing result = admin_pairing_try(&server->sessions, ring_clock_ms(), request->from, code);
     if (result == ADMIN_PAIRED) (void)snprintf(who, sizeof who, "session %llu", (unsigned long long)server->sessions.numbers + 1);
-    /* Tries without a code cost nobody anything, and are not told of: they would fill the log. */
-    bool told = result == ADMIN_PAIRING_NONE ||
-                admin_audit_add(&server->audit, who, "pair", result == ADMIN_PAIRED ? "done" : "refused", admin_role_name(role));
+    /* Tries that are none cost nobody anything, and are not told of: they would fill the log. */
+    bool told = result == ADMIN_PAIRING_NONE || result == ADMIN_PAIRING_LATER ||
+                admin_audit_add(&server->audit, who, "pair", result == ADMIN_PAIRED ? "done" : "refused", detail);
     if (result == ADMIN_PAIRED && !told) result = ADMIN_PAIRING_UNTOLD; /* no session without a line in the log */
     if (result == ADMIN_PAIRED) session_give(request, role, answer);
-    if (!admin_pairing_open(&server->sessions, ring_clock_ms())) code_show(server); /* takes the file away */
     pthread_mutex_unlock(&server->lock);
+    admin_pairing_expire(server);
     return result;
 }
 
 struct admin_answer admin_api_pairing(struct admin_request *request) {
-    bool open = admin_pairing_show(request->server);
+    bool open = admin_pairing_show(request);
     return admin_answer_json(MHD_HTTP_ACCEPTED,
                              json_pack("{s:b,s:s}", "open", (int)open, "text",
-                                       open ? "the code is shown at the machine" : "too many wrong tries: a new code in a few minutes"));
+                                       open ? "the code is shown at the machine" : LATER));
 }
 
 /* The body's JSON object; NULL: it is none. */
@@ -113,8 +114,9 @@ struct admin_answer admin_api_session_begin(struct admin_request *request) {
     bool good = code != NULL && role != ADMIN_NOBODY;
     if (good) result = admin_pairing_take(request, code, role, &begun);
     json_decref(body);
-    if (!good) return admin_answer_error(MHD_HTTP_BAD_REQUEST, "wants {\"code\": \"12345678\", \"role\": \"view\", \"operate\" or \"own\"}");
+    if (!good) return admin_answer_error(MHD_HTTP_BAD_REQUEST, "wants {\"code\": \"0123456789\", \"role\": \"view\", \"operate\" or \"own\"}");
     if (result == ADMIN_PAIRING_NONE) return admin_answer_error(MHD_HTTP_TOO_MANY_REQUESTS, "no code can be used now: ask for one");
+    if (result == ADMIN_PAIRING_LATER) return admin_answer_error(MHD_HTTP_TOO_MANY_REQUESTS, LATER);
     if (result == ADMIN_PAIRING_WRONG) return admin_answer_error(MHD_HTTP_FORBIDDEN, "a wrong code");
     if (result == ADMIN_PAIRING_UNTOLD)
         return admin_answer_error(MHD_HTTP_SERVICE_UNAVAILABLE,

@@ -23,6 +23,7 @@
 #define APPLIANCE_ADMIN_CONSOLE_H
 
 #include <jansson.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -76,6 +77,8 @@ struct admin_request {
     bool tls;
     const char *host, *origin, *content_type, *content_length, *csrf_given, *cookie, *newest, *node, *file;
     const char *body;
+    uint8_t from[ADMIN_FROM_BYTES]; /* an IPv4 address, or the first half of an IPv6 one, in which one machine can have all addresses */
+    char address[INET6_ADDRSTRLEN];
     /* Found out by admin_answer_make() */
     enum admin_role role;
     bool forged_none; /* carries the CSRF token that its sender was given */
@@ -116,8 +119,8 @@ bool admin_image_runs(struct admin_server *server, char sha256[65]);
 /* A JSON answer of `body`, which is taken over; and {"error": text}. */
 struct admin_answer admin_answer_json(unsigned code, json_t *body);
 struct admin_answer admin_answer_error(unsigned code, const char *text);
-/* Begins a code if it may, shows it at the machine, and tells whether there is one. */
-bool admin_pairing_show(struct admin_server *server);
+/* Begins a code if it may, shows it at the machine, and tells whether its sender may try it. */
+bool admin_pairing_show(struct admin_request *request);
 /* To be called each second, first at the start: takes the code's file away when it is worth nothing, also one of a start before. */
 void admin_pairing_expire(struct admin_server *server);
 /* Tries a code; on success the answer's cookie is set. */

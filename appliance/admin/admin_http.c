@@ -1,4 +1,5 @@
 /* The listeners: libmicrohttpd, one thread each. */
+#include <arpa/inet.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -11,8 +12,8 @@
 
 struct open {
     int fd;
-    uint8_t from[16]; /* whom it is from: an IPv4 address, or the first half of an IPv6 one, in which one machine can have all addresses */
-    size_t same;      /* how many are open from there */
+    uint8_t from[ADMIN_FROM_BYTES]; /* admin_request's */
+    size_t same;                    /* how many are open from there */
 };
 
 struct admin_listener {
@@ -94,6 +95,24 @@ static int socket_of(struct MHD_Connection *connection) {
     return info != NULL ? (int)info->connect_fd : -1;
 }
 
+/* In `text` the address as it is. */
+static void from_of(struct MHD_Connection *connection, uint8_t from[ADMIN_FROM_BYTES], char text[INET6_ADDRSTRLEN]) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info != NULL ? info->client_addr : NULL;
+    memset(from, 0, ADMIN_FROM_BYTES);
+    text[0] = '\0';
+    if (address != NULL && address->sa_family == AF_INET) {
+        const struct in_addr *of = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
+        memcpy(from + 12, of, 4);
+        (void)inet_ntop(AF_INET, of, text, INET6_ADDRSTRLEN);
+    } else if (address != NULL && address->sa_family == AF_INET6) {
+        const struct in6_addr *of = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+        bool mapped = IN6_IS_ADDR_V4MAPPED(of);
+        memcpy(mapped ? from + 12 : from, mapped ? of->s6_addr + 12 : of->s6_addr, mapped ? 4 : 8);
+        (void)inet_ntop(mapped ? AF_INET : AF_INET6, mapped ? of->s6_addr + 12 : of->s6_addr, text, INET6_ADDRSTRLEN);
+    }
+}
+
 static struct admin_request request_of(const struct admin_listener *listener, struct MHD_Connection *connection, const char *url, const char *method,
                                        const char *body) {
     struct admin_request request = {.server = listener->server, .method = method, .path = url, .tls = listener->tls, .body = body};
@@ -106,6 +125,7 @@ static struct admin_request request_of(const struct admin_listener *listener, st
     request.newest = value_of(connection, MHD_GET_ARGUMENT_KIND, "newest");
     request.node = value_of(connection, MHD_GET_ARGUMENT_KIND, "node");
     request.file = value_of(connection, MHD_GET_ARGUMENT_KIND, "file");
+    from_of(connection, request.from, request.address);
     gnutls_session_t session = listener->tls ? session_of(connection) : NULL;
     if (session != NULL) request.certificate_role = admin_tls_role(&listener->server->tls, session, request.certificate);
     return request;
@@ -138,19 +158,6 @@ static void open_forget(struct admin_listener *listener, int fd) {
     }
 }
 
-static void from_of(struct MHD_Connection *connection, uint8_t from[16]) {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const struct sockaddr *address = info != NULL ? info->client_addr : NULL;
-    memset(from, 0, 16);
-    if (address != NULL && address->sa_family == AF_INET) {
-        memcpy(from + 12, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
-    } else if (address != NULL && address->sa_family == AF_INET6) {
-        const struct in6_addr *of = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
-        memcpy(from, of->s6_addr, IN6_IS_ADDR_V4MAPPED(of) ? 16 : 8);
-        if (IN6_IS_ADDR_V4MAPPED(of)) memset(from, 0, 12);
-    }
-}
-
 /* A new one. When there are many, the oldest of whoever has most goes: it reads its end now, and is closed by the loop. Who floods ends his own. */
 static void open_add(struct admin_listener *listener, struct MHD_Connection *connection, int fd) {
     size_t worst = 0;
@@ -162,7 +169,8 @@ static void open_add(struct admin_listener *listener, struct MHD_Connection *con
         open_remove(listener, worst);
     }
     struct open one = {.fd = fd};
-    from_of(connection, one.from);
+    char text[INET6_ADDRSTRLEN];
+    from_of(connection, one.from, text);
     one.same = open_same(listener, one.from, true) + 1;
     listener->open[listener->open_count++] = one;
 }

@@ -248,14 +248,13 @@ static void shown_draw(FILE *out, const struct admin_request *request) {
 static void spent_draw(FILE *out, const struct admin_request *request) {
     (void)request;
     (void)fputs(
-        "<p role=\"alert\">No code can be used now: it was used, its five minutes are over, or there were too many wrong tries. Ask for a new "
-        "one.</p>",
+        "<p role=\"alert\">No code can be used now: it was used, or its five minutes are over. Ask for a new one.</p>",
         out);
 }
 
 static void later_draw(FILE *out, const struct admin_request *request) {
     (void)request;
-    (void)fputs("<p role=\"alert\">There were too many wrong tries. Ask for a new code in a few minutes.</p>", out);
+    (void)fputs("<p role=\"alert\">There were too many wrong tries from your address. Wait for the next code, in a few minutes.</p>", out);
 }
 
 static void wrong_draw(FILE *out, const struct admin_request *request) {
@@ -279,7 +278,7 @@ struct admin_answer admin_page_pair(struct admin_request *request) {
     static const char field[] = "code=", of_role[] = "&role=";
     bool form = strncmp(request->content_type, "application/x-www-form-urlencoded", 33) == 0;
     if (!form || strncmp(request->body, field, sizeof field - 1) != 0) {
-        bool open = admin_pairing_show(request->server);
+        bool open = admin_pairing_show(request);
         return framed(request, MHD_HTTP_OK, admin_asset_pair, admin_asset_pair_end, open ? shown_draw : later_draw);
     }
     const char *text = request->body + sizeof field - 1;
@@ -292,6 +291,7 @@ struct admin_answer admin_page_pair(struct admin_request *request) {
     struct admin_answer begun = {.code = MHD_HTTP_SEE_OTHER, .type = "text/plain", .fixed = "", .fixed_bytes = 0, .location = "/"};
     enum admin_pairing result = admin_pairing_take(request, code, role, &begun);
     if (result == ADMIN_PAIRED) return begun;
+    if (result == ADMIN_PAIRING_LATER) return framed(request, MHD_HTTP_FORBIDDEN, admin_asset_pair, admin_asset_pair_end, later_draw);
     if (result == ADMIN_PAIRING_UNTOLD)
         return framed(request, MHD_HTTP_SERVICE_UNAVAILABLE, admin_asset_pair, admin_asset_pair_end, untold_draw);
     return framed(request, MHD_HTTP_FORBIDDEN, admin_asset_pair, admin_asset_pair_end, result == ADMIN_PAIRING_WRONG ? wrong_draw : spent_draw);

@@ -31,22 +31,41 @@ static void code_forget(struct admin_sessions *all) {
 }
 
 bool admin_pairing_open(struct admin_sessions *all, uint64_t now_ms) {
-    if (all->code_begun_ms != 0 && now_ms - all->code_begun_ms >= ADMIN_PAIRING_MS) {
-        code_forget(all);
-        all->code_begun_ms = 0;
-    }
+    if (now_ms - all->code_begun_ms >= ADMIN_PAIRING_MS) code_forget(all);
     return all->code[0] != '\0';
 }
 
 bool admin_pairing_begin(struct admin_sessions *all, uint64_t now_ms, const uint8_t random[8]) {
     uint64_t word = 0;
     CHECK(now_ms != 0);
-    if (admin_pairing_open(all, now_ms) || all->code_begun_ms != 0) return false;
+    if (admin_pairing_open(all, now_ms)) return false;
     for (int i = 0; i < 8; i++) word = word << 8 | random[i];
-    (void)snprintf(all->code, sizeof all->code, "%08u", (unsigned)(word % 100000000u)); /* the bias is 10^8 in 2^64 */
+    (void)snprintf(all->code, sizeof all->code, "%010llu", (unsigned long long)(word % 10000000000u)); /* the bias is 10^10 in 2^64 */
     all->code_begun_ms = now_ms;
-    all->tries = 0;
+    all->sources_count = 0;
     return true;
+}
+
+/* Where it is, or would come. */
+static size_t source_find(const struct admin_sessions *all, const uint8_t from[ADMIN_FROM_BYTES]) {
+    size_t at = 0;
+    while (at < all->sources_count && memcmp(all->sources[at].from, from, ADMIN_FROM_BYTES) != 0) at++;
+    return at;
+}
+
+bool admin_pairing_may(const struct admin_sessions *all, const uint8_t from[ADMIN_FROM_BYTES]) {
+    size_t at = source_find(all, from);
+    return at < all->sources_count ? all->sources[at].tries < ADMIN_PAIRING_TRIES : at < ADMIN_PAIRING_SOURCES_MAX;
+}
+
+static void wrong_count(struct admin_sessions *all, const uint8_t from[ADMIN_FROM_BYTES]) {
+    size_t at = source_find(all, from);
+    if (at == all->sources_count) {
+        struct admin_pairing_source *fresh = &all->sources[all->sources_count++];
+        memcpy(fresh->from, from, ADMIN_FROM_BYTES);
+        fresh->tries = 0;
+    }
+    all->sources[at].tries++;
 }
 
 static void token_print(char out[ADMIN_TOKEN_TEXT + 1], const uint8_t *bytes) {
@@ -68,17 +87,17 @@ static struct admin_session *place_find(struct admin_sessions *all, uint64_t now
     return oldest;
 }
 
-enum admin_pairing admin_pairing_try(struct admin_sessions *all, uint64_t now_ms, const char *code) {
+enum admin_pairing admin_pairing_try(struct admin_sessions *all, uint64_t now_ms, const uint8_t from[ADMIN_FROM_BYTES], const char *code) {
     if (!admin_pairing_open(all, now_ms)) return ADMIN_PAIRING_NONE;
+    if (!admin_pairing_may(all, from)) return ADMIN_PAIRING_LATER; /* also with the right one: else a guess would cost nothing */
     if (admin_text_equal(all->code, code)) return ADMIN_PAIRED;
-    if (++all->tries >= ADMIN_PAIRING_TRIES) code_forget(all); /* its time goes on: the next one waits for the end of it */
+    wrong_count(all, from);
     return ADMIN_PAIRING_WRONG;
 }
 
 struct admin_session *admin_session_begin(struct admin_sessions *all, uint64_t now_ms, enum admin_role role, const uint8_t random[64]) {
     CHECK(role > ADMIN_NOBODY && role < ADMIN_ROLES);
     code_forget(all);
-    all->code_begun_ms = 0;
     struct admin_session *fresh = place_find(all, now_ms);
     *fresh = (struct admin_session){.role = role, .number = ++all->numbers, .begun_ms = now_ms, .used_ms = now_ms};
     token_print(fresh->token, random);

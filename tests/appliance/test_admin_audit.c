@@ -132,7 +132,7 @@ static void pairing_on_a_full_disk_says_so_and_keeps_the_code(void **state) {
     server.audit = audit;
     server.code_by_file_alone = true;
     assert_int_equal(pthread_mutex_init(&server.lock, NULL), 0);
-    assert_true(admin_pairing_show(&server));
+    assert_true(admin_pairing_show(&request));
     (void)snprintf(body, sizeof body, "{\"code\": \"%s\", \"role\": \"own\"}", server.sessions.code);
     request.body = body;
     request.content_type = "application/json";

@@ -9,6 +9,7 @@
 
 #include "appliance/admin/admin_session.h"
 
+static const uint8_t here[ADMIN_FROM_BYTES] = {[12] = 10, [15] = 1}, elsewhere[ADMIN_FROM_BYTES] = {[12] = 10, [15] = 2};
 static uint64_t seed = 0x9E3779B97F4A7C15u;
 
 static void fill(uint8_t *out, size_t count) {
@@ -27,7 +28,7 @@ static bool begin(struct admin_sessions *all, uint64_t now) {
 static enum admin_pairing try(struct admin_sessions *all, uint64_t now, const char *code, struct admin_session **session) {
     uint8_t random[64];
     fill(random, sizeof random);
-    enum admin_pairing result = admin_pairing_try(all, now, code);
+    enum admin_pairing result = admin_pairing_try(all, now, here, code);
     *session = result == ADMIN_PAIRED ? admin_session_begin(all, now, ADMIN_OWN, random) : NULL;
     return result;
 }
@@ -41,16 +42,16 @@ static void pair(struct admin_sessions *all, uint64_t now, char token[ADMIN_TOKE
     memcpy(token, session->token, ADMIN_TOKEN_TEXT + 1);
 }
 
-static void a_code_is_eight_digits_with_its_zeros(void **state) {
-    struct admin_sessions all = {.tries = 0};
+static void a_code_is_ten_digits_with_its_zeros(void **state) {
+    struct admin_sessions all = {.code_begun_ms = 0};
     const uint8_t random[8] = {0, 0, 0, 0, 0, 0, 0, 42};
     (void)state;
     assert_true(admin_pairing_begin(&all, 1000, random));
-    assert_string_equal(all.code, "00000042");
+    assert_string_equal(all.code, "0000000042");
 }
 
 static void a_code_is_good_for_one_use(void **state) {
-    struct admin_sessions all = {.tries = 0};
+    struct admin_sessions all = {.code_begun_ms = 0};
     struct admin_session *session;
     char code[ADMIN_PAIRING_DIGITS + 1];
     (void)state;
@@ -64,33 +65,61 @@ static void a_code_is_good_for_one_use(void **state) {
 }
 
 static void a_right_code_stays_until_its_session_begins(void **state) {
-    struct admin_sessions all = {.tries = 0};
+    struct admin_sessions all = {.code_begun_ms = 0};
     struct admin_session *session;
     char code[ADMIN_PAIRING_DIGITS + 1];
     (void)state;
     assert_true(begin(&all, 1000));
     memcpy(code, all.code, sizeof code);
-    for (int i = 0; i < 2 * ADMIN_PAIRING_TRIES; i++) assert_int_equal(admin_pairing_try(&all, 1001, code), ADMIN_PAIRED);
+    for (int i = 0; i < 2 * ADMIN_PAIRING_TRIES; i++) assert_int_equal(admin_pairing_try(&all, 1001, here, code), ADMIN_PAIRED);
     assert_int_equal(try(&all, 1002, code, &session), ADMIN_PAIRED);
     assert_int_equal(session->number, 1);
-    assert_int_equal(admin_pairing_try(&all, 1003, code), ADMIN_PAIRING_NONE);
+    assert_int_equal(admin_pairing_try(&all, 1003, here, code), ADMIN_PAIRING_NONE);
 }
 
-static void the_fifth_wrong_try_ends_a_code_and_the_next_waits(void **state) {
-    struct admin_sessions all = {.tries = 0};
+static void five_wrong_tries_keep_out_who_made_them_and_nobody_else(void **state) {
+    struct admin_sessions all = {.code_begun_ms = 0};
     struct admin_session *session;
     char code[ADMIN_PAIRING_DIGITS + 1];
     (void)state;
     assert_true(begin(&all, 1000));
     memcpy(code, all.code, sizeof code);
-    for (int i = 0; i < ADMIN_PAIRING_TRIES; i++) assert_int_equal(try(&all, 1001, i % 2 ? "x" : "123456789", &session), ADMIN_PAIRING_WRONG);
-    assert_int_equal(try(&all, 1002, code, &session), ADMIN_PAIRING_NONE);
+    for (int i = 0; i < ADMIN_PAIRING_TRIES; i++) {
+        assert_true(admin_pairing_may(&all, here));
+        assert_int_equal(try(&all, 1001, i % 2 ? "x" : "12345678901", &session), ADMIN_PAIRING_WRONG);
+    }
+    assert_false(admin_pairing_may(&all, here));
+    assert_int_equal(try(&all, 1002, code, &session), ADMIN_PAIRING_LATER);
     assert_false(begin(&all, 1000 + ADMIN_PAIRING_MS - 1));
+    assert_true(admin_pairing_may(&all, elsewhere));
+    assert_int_equal(admin_pairing_try(&all, 1003, elsewhere, "x"), ADMIN_PAIRING_WRONG);
+    assert_int_equal(admin_pairing_try(&all, 1004, elsewhere, code), ADMIN_PAIRED);
     assert_true(begin(&all, 1000 + ADMIN_PAIRING_MS));
+    assert_true(admin_pairing_may(&all, here)); /* the next code, the next tries */
+}
+
+/* Whatever addresses they have: so many guesses of one code, not one more. */
+static void guesses_of_all_addresses_together_are_bounded(void **state) {
+    struct admin_sessions all = {.code_begun_ms = 0};
+    char code[ADMIN_PAIRING_DIGITS + 1];
+    unsigned wrong = 0;
+    (void)state;
+    assert_true(begin(&all, 1000));
+    memcpy(code, all.code, sizeof code);
+    for (int round = 0; round < ADMIN_PAIRING_TRIES + 1; round++) {
+        for (int i = 0; i < 3 * ADMIN_PAIRING_SOURCES_MAX; i++) {
+            const uint8_t from[ADMIN_FROM_BYTES] = {0x20, 1, (uint8_t)i, 7};
+            enum admin_pairing result = admin_pairing_try(&all, 1001, from, "0");
+            wrong += result == ADMIN_PAIRING_WRONG;
+            assert_true(result == ADMIN_PAIRING_WRONG || result == ADMIN_PAIRING_LATER);
+        }
+    }
+    assert_int_equal(wrong, ADMIN_PAIRING_SOURCES_MAX * ADMIN_PAIRING_TRIES);
+    assert_int_equal(admin_pairing_try(&all, 1002, here, code), ADMIN_PAIRING_LATER); /* a guess too, if it could be wrong */
 }
 
 static void four_wrong_tries_leave_it_good(void **state) {
-    struct admin_sessions all = {.tries = 0};
+    struct admin_sessions all = {.code_begun_ms = 0};
     struct admin_session *session;
     char code[ADMIN_PAIRING_DIGITS + 1];
     (void)state;
@@ -101,7 +130,7 @@ static void four_wrong_tries_leave_it_good(void **state) {
 }
 
 static void a_code_ends_after_five_minutes(void **state) {
-    struct admin_sessions all = {.tries = 0}, copy;
+    struct admin_sessions all = {.code_begun_ms = 0}, copy;
     struct admin_session *session;
     char code[ADMIN_PAIRING_DIGITS + 1];
     (void)state;
@@ -114,7 +143,7 @@ static void a_code_ends_after_five_minutes(void **state) {
 }
 
 static void a_session_ends_when_idle_and_at_its_age(void **state) {
-    struct admin_sessions all = {.tries = 0};
+    struct admin_sessions all = {.code_begun_ms = 0};
     char token[ADMIN_TOKEN_TEXT + 1];
     uint64_t now = 1000;
     (void)state;
@@ -127,7 +156,7 @@ static void a_session_ends_when_idle_and_at_its_age(void **state) {
 }
 
 static void no_text_but_the_token_finds_a_session(void **state) {
-    struct admin_sessions all = {.tries = 0};
+    struct admin_sessions all = {.code_begun_ms = 0};
     char token[ADMIN_TOKEN_TEXT + 1], wrong[ADMIN_TOKEN_TEXT + 2];
     (void)state;
     assert_null(admin_session_find(&all, 1000, "")); /* a free place has an empty one */
@@ -150,7 +179,7 @@ static void no_text_but_the_token_finds_a_session(void **state) {
 }
 
 static void one_past_the_limit_pushes_out_the_one_unused_for_longest(void **state) {
-    struct admin_sessions all = {.tries = 0};
+    struct admin_sessions all = {.code_begun_ms = 0};
     char tokens[ADMIN_SESSIONS_MAX + 1][ADMIN_TOKEN_TEXT + 1];
     (void)state;
     for (uint64_t i = 0; i < ADMIN_SESSIONS_MAX; i++) pair(&all, 1000 + i, tokens[i]);
@@ -173,10 +202,11 @@ static void roles_have_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_code_is_eight_digits_with_its_zeros),
+        cmocka_unit_test(a_code_is_ten_digits_with_its_zeros),
         cmocka_unit_test(a_code_is_good_for_one_use),
         cmocka_unit_test(a_right_code_stays_until_its_session_begins),
-        cmocka_unit_test(the_fifth_wrong_try_ends_a_code_and_the_next_waits),
+        cmocka_unit_test(five_wrong_tries_keep_out_who_made_them_and_nobody_else),
+        cmocka_unit_test(guesses_of_all_addresses_together_are_bounded),
         cmocka_unit_test(four_wrong_tries_leave_it_good),
         cmocka_unit_test(a_code_ends_after_five_minutes),
         cmocka_unit_test(a_session_ends_when_idle_and_at_its_age),

@@ -26,17 +26,17 @@ enum { TEXTS = 11, TEXT_BYTES = 2048 };
 
 static struct admin_nodes nodes;
 static struct admin_server server = {.nodes = &nodes, .code_by_file_alone = true};
-static const char code_shown[] = "40739105";
+static const char code_shown[] = "4073910528";
 
 /* One session that owns, one code that was shown. */
 static struct admin_session begin(void) {
-    static const uint8_t random[2 * ADMIN_TOKEN_BYTES] = {7, 1};
+    static const uint8_t nobody[ADMIN_FROM_BYTES], random[2 * ADMIN_TOKEN_BYTES] = {7, 1};
     const struct admin_session *session = NULL;
     memset(&server.sessions, 0, sizeof server.sessions);
     for (int i = 0; i < 2; i++) {
         memcpy(server.sessions.code, code_shown, sizeof code_shown);
         server.sessions.code_begun_ms = ring_clock_ms();
-        if (i == 0) CHECK(admin_pairing_try(&server.sessions, ring_clock_ms(), code_shown) == ADMIN_PAIRED);
+        if (i == 0) CHECK(admin_pairing_try(&server.sessions, ring_clock_ms(), nobody, code_shown) == ADMIN_PAIRED);
         if (i == 0) session = admin_session_begin(&server.sessions, ring_clock_ms(), ADMIN_OWN, random);
     }
     return *session;

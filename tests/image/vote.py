@@ -143,7 +143,7 @@ def administered(cases, system, console):
         connection.close()
         return answer.status, text, answer.headers.get("set-cookie", "")
     asked = ask("POST", "/api/v1/pairing")
-    code = re.search(r"code (\d{8})", console.view("status all").get("pairing", ""))
+    code = re.search(r"code (\d{10})", console.view("status all").get("pairing", ""))
     cases.case("it has a pairing code shown on the serial console", code, (asked, console.do("logs admin")))
     status, text, cookie = ask("POST", "/api/v1/session", {"code": code.group(1) if code else ""})
     session = {"Cookie": cookie.partition(";")[0]}

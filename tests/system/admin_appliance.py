@@ -236,7 +236,7 @@ def pairing(cases, machines, service, base):
     code, text = stranger.ask("POST", "/api/v1/pairing")
     shown = f"{service.root}/run/admin/pairing"
     digits = read(shown).strip() if os.path.exists(shown) else ""
-    cases.case("a pairing code is where the serial console reads it", code == 202 and re.fullmatch(r"\d{8}", digits), (text, digits))
+    cases.case("a pairing code is where the serial console reads it", code == 202 and re.fullmatch(r"\d{10}", digits), (text, digits))
     told = Admin.wait(lambda: service.text.count("pairing code was asked for") > asked, 10)
     cases.case("and in no log", digits and digits not in service.text and told, service.text)
     code, text = stranger.ask("POST", "/api/v1/session", {"code": digits, "role": "operate"})

@@ -124,11 +124,11 @@ def pairing(cases, admin, init):
     code = admin.code()
     with open(f"{admin.state}/pairing") as f:
         written = f.read().strip()
-    cases.case("a code of eight digits is shown on standard output and in the file", code is not None and written == code, (code, written))
+    cases.case("a code of ten digits is shown on standard output and in the file", code is not None and written == code, (code, written))
     bad = [admin.https("POST", "/api/v1/session", body)[0] for body in ({}, {"code": 5}, {"code": code, "role": "root"}, [code])]
     bad.append(admin.https("POST", "/api/v1/session", json.dumps({"code": code}), {"Content-Type": "text/plain"})[0])
     cases.case("bodies that are no request: 400, and the code is still good", bad == [400] * 5, bad)
-    wrong = f"{(int(code) + 1) % 10 ** 8:08}"
+    wrong = f"{(int(code) + 1) % 10 ** 10:010}"
     cases.case("a wrong code: 403", admin.https("POST", "/api/v1/session", {"code": wrong})[0] == 403)
     status, headers, text = admin.https("POST", "/api/v1/session", {"code": code, "role": "view"})
     cookie = headers.get("set-cookie", "")
@@ -154,7 +154,7 @@ def pairing(cases, admin, init):
         roles_given.append((bad, said.get("role")))
     cases.case("the form says what the browser may; another role pairs nobody, and the code is still good",
                roles_given == [([400] * 4, role) for role in ("view", "operate", "own")], roles_given)
-    status, _, text = admin.https("POST", "/pair", "code=00000000", form)
+    status, _, text = admin.https("POST", "/pair", "code=0000000000", form)
     cases.case("and says what is wrong", status == 403 and 'role="alert"' in text, (status, text))
     status, _, _ = admin.https("POST", "/api/v1/pairing", headers={"Origin": "https://elsewhere.example"})
     cases.case("a page of elsewhere asks for no code", status == 403)
@@ -494,15 +494,23 @@ def hostile(cases, admin, own, rng, times):
     cases.case("and a session outlives it", admin.https("GET", "/api/v1/session", cookie=own[0])[0] == 200)
 
 
-def guesses(cases, admin):
-    """Last: no code can be had after it for five minutes."""
+def guesses(cases, admin, own):
+    """Last: who guessed wrong is kept out for five minutes."""
     code = admin.code()
-    wrong = f"{(int(code) + 7) % 10 ** 8:08}"
-    codes = [admin.https("POST", "/api/v1/session", {"code": wrong})[0] for _ in range(5)]
+    wrong = f"{(int(code) + 7) % 10 ** 10:010}"
+    codes = [admin.https("POST", "/api/v1/session", {"code": wrong}, source="127.0.0.2")[0] for _ in range(5)]
     cases.case("five wrong tries", codes == [403] * 5, codes)
-    code = admin.https("POST", "/api/v1/session", {"code": code})[0]
-    cases.case("end the code: the right one is refused", code == 429, code)
-    cases.case("and no other is made before its time is over", admin.code() is None and not os.path.exists(f"{admin.state}/pairing"))
+    done = [admin.https("POST", "/api/v1/session", {"code": code}, source="127.0.0.2"), admin.https("POST", "/api/v1/pairing", source="127.0.0.2")]
+    good = done[0][0] == 429 and not json.loads(done[1][2])["open"] and all("from your address" in text for _, _, text in done)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    status, _, text = admin.https("POST", "/pair", f"code={code}", form, source="127.0.0.2")
+    cases.case("keep out who made them, also with the right code, and say so", good and status == 403 and "from your address" in text, (done, text))
+    open_now = json.loads(admin.https("POST", "/api/v1/pairing")[2])["open"]
+    done = admin.https("POST", "/api/v1/session", {"code": code, "role": "view"})
+    cases.case("and nobody else: the code is still good for who reads it at the machine", open_now and done[0] == 201, done)
+    entries = json.loads(admin.https("GET", "/api/v1/audit", cookie=own[0])[2])["entries"]
+    told = [(e["outcome"], e["detail"]) for e in entries if e["action"] == "pair"][:6]
+    cases.case("the audit log has from where each was", told == [("done", "view from 127.0.0.1")] + [("refused", "own from 127.0.0.2")] * 5, told)
 
 
 def again(cases, admin, system, sockets, init_path):
@@ -550,7 +558,7 @@ def main():
             page(cases, admin, system, own)
             lying_node(cases, system)
             hostile(cases, admin, own, rng, 10 if is_long(sys.argv) else 1)
-            guesses(cases, admin)
+            guesses(cases, admin, own)
             again(cases, admin, system, sockets, init.path)
         finally:
             if admin.process.poll() is None:

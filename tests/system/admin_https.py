@@ -115,15 +115,15 @@ class Admin:
             made.load_cert_chain(f"{certificate}/tls.cert", f"{certificate}/tls.key")
         return made
 
-    def connect(self, context=None, timeout=20):
-        raw = socket.create_connection(("127.0.0.1", self.base + 1), timeout=timeout)
+    def connect(self, context=None, timeout=20, source="127.0.0.1"):
+        raw = socket.create_connection(("127.0.0.1", self.base + 1), timeout=timeout, source_address=(source, 0))
         return (context or self.context()).wrap_socket(raw, server_hostname="test.example")
 
     def http(self, method, path, body=None, headers=None, host=None):
         """Over plain HTTP: (status, headers, text); status 0: no answer."""
         return self.over(http.client.HTTPConnection("127.0.0.1", self.base, timeout=20), method, path, body, dict(headers or {}), host)
 
-    def https(self, method, path, body=None, headers=None, cookie=None, csrf=None, certificate=None):
+    def https(self, method, path, body=None, headers=None, cookie=None, csrf=None, certificate=None, source="127.0.0.1"):
         """The same over TLS; a body that is no text is sent as JSON."""
         headers = dict(headers or {})
         if cookie:
@@ -135,7 +135,7 @@ class Admin:
             headers.setdefault("Content-Type", "application/json")
         connection = http.client.HTTPSConnection("test.example", self.base + 1, timeout=20)
         try:
-            connection.sock = self.connect(self.context(certificate))
+            connection.sock = self.connect(self.context(certificate), source=source)
         except OSError as error:
             return 0, {}, str(error)
         return self.over(connection, method, path, body, headers, None)
@@ -159,7 +159,7 @@ class Admin:
         code, _, text = self.https("POST", "/api/v1/pairing")
         if code != 202 or not json.loads(text)["open"]:
             return None
-        found = self.wait(lambda: [m.group(1) for m in (re.match(r"pairing code (\d{8}) ", line) for line in self.lines[before:]) if m], 5)
+        found = self.wait(lambda: [m.group(1) for m in (re.match(r"pairing code (\d{10}) ", line) for line in self.lines[before:]) if m], 5)
         return found[-1] if found else None
 
     def pair(self, role):

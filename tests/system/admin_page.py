@@ -30,7 +30,7 @@ def claim(system, node, number, texts, folder="claims"):
 
 def pair(cases, page, admin, url):
     page.open(url)
-    good = page.text("h2") == "Pair this browser" and page.label(page.find("#code")) == "Pairing code, 8 digits"
+    good = page.text("h2") == "Pair this browser" and page.label(page.find("#code")) == "Pairing code, 10 digits"
     cases.case("a stranger sees the form to pair", good)
     page.picture(f"{admin.state}/pair.png")
     before = len(admin.lines)
