@@ -359,7 +359,9 @@ def roll_under_load(c, w, bad, good_release):
     until = time.monotonic() + 30
     while not w.record.events and time.monotonic() < until:
         time.sleep(0.05)
-    c.case("it is started again once that one votes", w.record.order() == [first] and all(w.record.events[0][2].values()), w.record.events)
+    # Its signed word says that it votes; one that has just come back may be behind for a moment after that (ready False), but is not away (None).
+    back = bool(w.record.events) and all(ready or (name == other and ready is not None) for name, ready in w.record.events[0][2].items())
+    c.case("it is started again once that one votes", w.record.order() == [first] and back, w.record.events)
     broken.send_signal(signal.SIGINT)
     out, text = broken.communicate(timeout=30)
     c.case("ctrl-C while a node is away: exit 3, and it says that a rerun goes on", broken.returncode == 3 and "goes on" in text, (out, text))
@@ -369,7 +371,7 @@ def roll_under_load(c, w, bad, good_release):
     c.case("begun anew while that node is still away: it says that it waits, and for how long",
            said and first in said[-1] and "300 s at most" in said[-1] and w.record.order() == [first], (said, w.record.events))
     w.console(first).hold.set()
-    out, text = again.communicate(timeout=120)
+    out, text = again.communicate(timeout=300)  # a link on which nothing moves is given up after 120 s, and asked anew
     done = subprocess.CompletedProcess(again.args, again.returncode, out, "".join(said) + text)
     c.case("that node comes back by itself", "all that are concerned vote" in done.stderr, done)
     told = json.loads(done.stdout) if done.stdout else {}
@@ -380,7 +382,7 @@ def roll_under_load(c, w, bad, good_release):
     c.case("and does not hand it to that node again", [w.console(name).handed for name in CLUSTER] == [2 if n == first else 1 for n in CLUSTER])
     c.case("each node was restarted once", sorted(w.record.order()) == CLUSTER, w.record.events)
     c.case("at no time was more than one of them away or on trial", w.record.most_down() == 1, w.record.events)
-    alone = [e for e in w.record.events if e[1] == "down" and not all(e[2].values())]
+    alone = [e for e in w.record.events if e[1] == "down" and not all(ready or (name == other and ready is not None) for name, ready in e[2].items())]
     c.case("whenever one went down, its node had said that all others vote", not alone, alone)
     done = w.upgrade(good_release)
     c.case("once more: nothing to do", done.returncode == 0 and "4 of 4 nodes run 9" in done.stdout and len(w.record.order()) == 4, done)
