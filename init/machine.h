@@ -11,7 +11,7 @@ enum { MACHINE_WATCHDOG_S = 30, MACHINE_ENTROPY_MS = 20000, MACHINE_IMAGE_YEARS 
 bool machine_entropy(void);
 /* A calendar before the image was made is wrong: it is set to that time, and said. */
 void machine_clock(void);
-/* The first watchdog; fed by machine_feed(), which the event loop alone calls. */
+/* The first watchdog; fed by machine_feed(), which the event loop calls, and whoever waits for a job. */
 void machine_watchdog(void);
 void machine_feed(void);
 uint64_t machine_now_ms(void); /* since boot */
