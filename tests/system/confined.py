@@ -33,12 +33,22 @@ def filter_of(pid):
         return re.search(r"^Seccomp:\s+(\d)", f.read(), re.M).group(1)
 
 
-def refusals(pids):
-    """What the kernel says that it refused these processes; None where its log cannot be read."""
+def kernel_log():
+    """Its lines; None where they cannot be read."""
     done = subprocess.run(["dmesg"], capture_output=True, text=True)
-    if done.returncode != 0:
+    return done.stdout.splitlines() if done.returncode == 0 else None
+
+
+def refusals(before, pids):
+    """What the kernel says that it refused these processes; None where its log cannot be read.
+
+    `before`: the log when none of them was there yet. The machine's log is older than this test, and a pid comes again."""
+    now = kernel_log()
+    if now is None or before is None:
         return None
-    return [line for line in done.stdout.splitlines() if "type=1326" in line and CLONE3 not in line and any(f" pid={p} " in line for p in pids)]
+    old = set(before)
+    new = [line for line in now if line not in old]
+    return [line for line in new if "type=1326" in line and CLONE3 not in line and any(f" pid={p} " in line for p in pids)]
 
 
 def asked(path, question):
@@ -58,6 +68,7 @@ def main():
     built = subprocess.run(["make", "build/gcc/tests/init/confined"], cwd=TOP, capture_output=True, text=True)
     if not cases.case("the wrapper is built", built.returncode == 0, built.stderr):
         return cases.end()
+    before = kernel_log()
     with System(coordinators=1, shards=1, nodes=4) as system:
         node = wrapped(system.dir, "node", f"{TOP}/build/gcc/heracliusd")
         system.programs = {name: node for name in system.names}
@@ -93,7 +104,7 @@ def main():
         cases.case("heraclius-admin ends in order", admin_ended == 0, admin_ended)
         ended = {name: system.kill(name, signal.SIGTERM) for name in system.names}
         cases.case("each ends in order", set(ended.values()) == {0}, ended)
-        said = refusals(pids.values())
+        said = refusals(before, pids.values())
         if said is None:
             print("the kernel's log cannot be read here: refused calls were not looked for")
         else:
