@@ -87,7 +87,7 @@ static int keep(void) {
 
 void config_files(void) {
     const char *const words[] = {"/bin/heraclius-setup", "files", NULL};
-    bool stopping = program_now(PROGRAM_NODE)->service.state == SERVICE_STOPPING;
+    bool again = program_now(PROGRAM_NODE)->service.state == SERVICE_STOPPING || self.pause_ms; /* a try that failed may have changed some already */
     int fd = open(KEPT, O_RDONLY | O_CLOEXEC);
     self.node_ready = fd >= 0 && job_run("setup-node", words, fd, self.answer);
     if (fd < 0) text_form(self.answer, sizeof self.answer, KEPT ": %s", strerror(errno));
@@ -102,7 +102,7 @@ void config_files(void) {
     stage_set(STAGE_CONFIG, STAGE_GOOD, "number %llu, node %s", (unsigned long long)self.plan.number, self.plan.node);
     self.pause_ms = 0;
     self.again_ms = UINT64_MAX;
-    if (stopping || strcmp(self.answer, "changed\n") == 0) program_again(PROGRAM_NODE, machine_now_ms());
+    if (again || strcmp(self.answer, "changed\n") == 0) program_again(PROGRAM_NODE, machine_now_ms());
     else program_event(PROGRAM_NODE, SERVICE_START, machine_now_ms());
 }
 

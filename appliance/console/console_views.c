@@ -107,8 +107,9 @@ void console_look_evidence(const struct console_facts *facts, struct console_pag
     }
 }
 
-/* "number 7 label r7 blessed tries 0 done 0 signed", as heraclius-slots says it; what has another form is shown as it is. */
-static void slot_put(struct console_page *page, const char *label, const char *text) {
+/* "number 7 label r7 blessed tries 0 done 0 signed", as heraclius-slots says it; what has another form is shown as it is. The last
+ * try leaves 0 tries: it is on trial as long as it `runs`. */
+static void slot_put(struct console_page *page, const char *label, const char *text, bool runs) {
     unsigned long long number;
     char name[41], state[16], by[16];
     int tries, done, used = 0;
@@ -117,7 +118,7 @@ static void slot_put(struct console_page *page, const char *label, const char *t
         console_page_put(page, label, "%s", text[0] ? text : "not told");
         return;
     }
-    const char *is = strcmp(state, "blessed") == 0 ? "blessed" : tries == 0 ? "given up" : done == 0 ? "untried" : "on trial";
+    const char *is = strcmp(state, "blessed") == 0 ? "blessed" : tries == 0 && !runs ? "given up" : done == 0 && !runs ? "untried" : "on trial";
     bool named = strcmp(name, "-") != 0;
     console_page_put(page, label, "release %llu%s%s%s, %s%s", number, named ? " (" : "", named ? name : "", named ? ")" : "", is,
                      strcmp(by, "signed") == 0 ? "" : ", not signed");
@@ -136,7 +137,7 @@ void console_look_slots(const struct console_facts *facts, struct console_page *
     console_page_put(page, "runs", "slot %s, %s", init->slot, trial ? "on trial: what it waits for is in \"logs trial\"" : "blessed: it is kept");
     for (unsigned i = 0; i < sizeof init->slots / sizeof init->slots[0]; i++) {
         snprintf(label, sizeof label, "slot %u", i + 1);
-        slot_put(page, label, init->slots[i]);
+        slot_put(page, label, init->slots[i], strcmp(init->slot, label + sizeof "slot " - 1) == 0);
     }
     if (init->given_up[0]) console_page_put(page, "given up", "slot %s: %s", strcmp(init->slot, "1") == 0 ? "2" : "1", init->given_up);
     if (console_look_restart_due(init)) console_page_put(page, "next", "slot %s: a restart starts it, on trial (reboot)", init->slot_next);

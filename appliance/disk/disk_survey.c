@@ -38,13 +38,13 @@ static bool is_there(const char *root, const char *name, const char *between, co
     return stat(path, &status) == 0;
 }
 
-/* What is nobody's disk: made by the kernel, or a reader without a card. */
+/* What is nobody's disk: made by the kernel, one way of several to a disk that is there by its own name (NVMe), or a reader without a card. */
 static bool is_none(const char *root, const char *name) {
     static const char *const never[] = {"loop", "ram", "zram", "fd", "mtd"};
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
         if (strncmp(name, never[i], strlen(never[i])) == 0) return true;
     }
-    return strlen(name) >= DISK_NAME_BYTES || is_fact(root, name, "size", "0");
+    return strlen(name) >= DISK_NAME_BYTES || is_fact(root, name, "size", "0") || is_fact(root, name, "hidden", "1");
 }
 
 void disk_look_named(const char *root, const char *name, char *out, size_t size) {

@@ -6,7 +6,8 @@
  * (a network that this image cannot use looks the same). It stands while some members are reached, but of those too few vote for a quorum, by their
  * own signed word (A-29): no image could vote then. It does not matter how long that takes; the machine says that it waits. A link alone says
  * nothing: whoever is retired, or does not know yet what it signed last, has one. Of whom it is not known whether it votes it is taken that it does,
- * since an image that hears nobody would wait for ever.
+ * since an image that hears nobody would wait for ever. And it runs at each look by which more has become final here: certificates show that a
+ * quorum votes, whatever the image that is judged, which may reach too few or misread them, says of the others.
  *
  * A node with much data needs long before it may vote: while it opens its data or catches up, and its `progress` grows, the time begins anew with
  * each look at which it is more than it ever was in this trial. So a process that ends and begins again gains nothing by what it did before; and in
@@ -46,6 +47,7 @@ struct trial {
     uint64_t proven_ms;  /* how long on end it has been as far as the one before */
     uint64_t progress;   /* the most that was seen */
     uint64_t all_ms;     /* as counted_ms, however often that began anew */
+    uint64_t height;     /* the highest that was final here */
 };
 
 /* `now_ms` is since the machine was started, so that what went before the first look counts. `was`: of the image before; all zero: not known. */

@@ -90,6 +90,12 @@ static void an_image_on_trial_is_said(void **state) {
                                           {"empty", "slot 1     empty\n"},
                                           {"number 8 label x unblessed tries 0 done 2 signed more", "slot 1     number 8 label x unblessed"},
                                           {"", "slot 1     not told\n"}};
+    (void)snprintf(facts.init.slot_state, sizeof facts.init.slot_state, "trial");
+    (void)snprintf(facts.init.slots[0], sizeof facts.init.slots[0], "%s", said[3][0]); /* its last try, and it runs */
+    console_page_begin(&page, 80, 0);
+    console_look_slots(&facts, &page);
+    assert_non_null(strstr(page.text, "slot 1     release 8 (x), on trial\n"));
+    (void)snprintf(facts.init.slot, sizeof facts.init.slot, "2");
     for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
         (void)snprintf(facts.init.slots[0], sizeof facts.init.slots[0], "%s", said[i][0]);
         console_page_begin(&page, 80, 0);

@@ -66,6 +66,22 @@ static void without_a_quorum_it_waits_however_long(void **state) {
     assert_int_equal(trial_step(&trial, &was, &four, now_ms + 1), TRIAL_WAITS);
 }
 
+/* Certificates show a quorum; an image that reaches one of three, or reads all as mute, must not wait for ever beside it. */
+static void without_a_quorum_by_its_own_word_it_does_not_wait_while_decisions_come(void **state) {
+    (void)state;
+    struct trial_seen alone = {.answered = true, .members = 4, .faults = 1, .up = 1, .height = 100};
+    assert_int_equal(looked(alone, 600, TRIAL_WAITS), 300); /* 100 may be from before */
+    unsigned looks = 0;
+    for (; looks < 1000; looks++, now_ms += TRIAL_LOOK_MS) {
+        alone.height++;
+        if (trial_step(&trial, &was, &alone, now_ms) != TRIAL_RUNS) break;
+    }
+    assert_in_range(looks, (TRIAL_MS - 12000) / TRIAL_LOOK_MS, TRIAL_MS / TRIAL_LOOK_MS);
+    assert_int_equal(trial_step(&trial, &was, &alone, now_ms), TRIAL_WAITS); /* nothing new: nothing is shown */
+    alone.height++;
+    assert_int_equal(trial_step(&trial, &was, &alone, now_ms), TRIAL_FAIL);
+}
+
 /* N18: links that stay up, as of members that are retired, or that a power cut of the site left asking. */
 static void without_a_quorum_of_voters_it_waits_though_all_are_linked(void **state) {
     (void)state;
@@ -387,6 +403,7 @@ int main(void) {
         cmocka_unit_test_setup(a_node_that_does_not_vote_though_it_could_is_given_up, begin),
         cmocka_unit_test_setup(a_node_that_does_not_answer_is_given_up, begin),
         cmocka_unit_test_setup(without_a_quorum_it_waits_however_long, begin),
+        cmocka_unit_test_setup(without_a_quorum_by_its_own_word_it_does_not_wait_while_decisions_come, begin),
         cmocka_unit_test_setup(without_a_quorum_of_voters_it_waits_though_all_are_linked, begin),
         cmocka_unit_test_setup(a_node_that_gets_further_with_its_data_is_given_time, begin),
         cmocka_unit_test_setup(but_not_without_an_end, begin),

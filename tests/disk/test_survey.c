@@ -97,6 +97,8 @@ static void what_does_not_answer_loses_its_own_answer_alone(void **unused) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) device_put(names[i], "2048\n");
     device_put("loop0", "2048\n");
     device_put("sdx", "0\n");
+    device_put("nvme0c0n1", "2048\n"); /* a way to nvme0n1, without a file in /dev */
+    (void)files_text("root/sys/class/block/nvme0c0n1/hidden", "1\n");
     assert_true(disk_survey(root(), "/proc/self/exe", said));
     assert_non_null(strstr(said, "data vda 4096\n"));
     for (size_t i = 1; i < sizeof names / sizeof *names; i++) {
@@ -106,6 +108,7 @@ static void what_does_not_answer_loses_its_own_answer_alone(void **unused) {
     }
     assert_null(strstr(said, "loop0"));
     assert_null(strstr(said, "sdx"));
+    assert_null(strstr(said, "nvme0c0n1"));
     assert_false(disk_survey(files_path("nowhere"), "/proc/self/exe", said));
     assert_non_null(strstr(said, "No such file"));
 }

@@ -147,9 +147,13 @@ def files(cases, console):
     cases.case("a node is begun anew by a configuration that changes what it read at its start, and by no other",
                same == pid and status["program.node"].startswith("up ") and status["program.node"].split()[1] != pid, (pid, same, status))
     failed = console.job("config number 7;node n1;net any dhcp;files fail;ready")
+    pid = status["program.node"].split()[1]
     status = console.until("stage.config", "^good ", 30)
     cases.case("files that could not be made are tried again, without anybody", status["stage.config"] == "good number 7, node n1" and
                status["stage.services"].startswith("good") and "the data cannot be made" in "\n".join(console.ask("log init")), (failed, status))
+    status = console.until("program.node", f"^up (?!{pid} )pid=", 20)
+    cases.case("and the node is begun anew then: what failed may have changed some of them already", status["program.node"].startswith("up ") and
+               status["program.node"].split()[1] != pid, (pid, status))
 
 
 def lost(cases, console):
