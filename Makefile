@@ -18,7 +18,7 @@ SHELL := /bin/bash
 .SUFFIXES:
 .SECONDARY:
 
-APPLIANCE := $(addprefix appliance/,admin slots setup console net disk node replica transfer exec base config status)
+APPLIANCE := $(addprefix appliance/,admin slots setup console net disk logs node replica transfer exec base config status)
 FOLDERS := client $(APPLIANCE) protocol ring store bft merkle init
 FLAVOURS := gcc clang asan tsan cov pic
 # Flavours that only a goal that names them needs: libsodium as the only cryptographic back end; the other architectures of the appliance.
@@ -48,6 +48,7 @@ BELOW_appliance/console := appliance/console appliance/status protocol ring bft 
 BELOW_appliance/setup := appliance/setup appliance/config appliance/status protocol ring bft merkle
 BELOW_appliance/net := appliance/net ring
 BELOW_appliance/disk := appliance/disk ring
+BELOW_appliance/logs := appliance/logs ring
 BELOW_appliance/slots := appliance/slots appliance/setup appliance/config appliance/status protocol ring bft merkle
 BELOW_client := client protocol ring bft merkle
 BELOW_init := init
@@ -160,7 +161,7 @@ $(foreach d,$(TESTDIRS),$(foreach m,$(TMAINS_$d) $(TFUZZ_$d),$(eval HELPERS_$m :
 $(foreach d,$(TESTDIRS),$(foreach m,$(TMAINS_$d) $(TFUZZ_$d),$(eval BENEATH_$m := $(call folders_of,$d,$m))))
 
 main_name = $(patsubst %_main,%,$(basename $(notdir $1)))
-program_name = $(if $(filter admin console setup net slots disk,$(main_name)),heraclius-)$(main_name)
+program_name = $(if $(filter admin console setup net slots disk logs,$(main_name)),heraclius-)$(main_name)
 
 # ---------------------------------------------------------------- rules of one flavour
 

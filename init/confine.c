@@ -1,5 +1,6 @@
 #include "init/confine.h"
 #include "init/disk.h"
+#include "init/log.h"
 #include "init/say.h"
 #include "init/seccomp.h"
 #include "init/text.h"
@@ -81,6 +82,8 @@ static const struct rights {
     {.name = "disk", .user = DISK_USER, .memory_max = "32M", .descriptors = 256,
      .files = {{"/dev", LANDLOCK_ACCESS_FS_READ_FILE}, {"/sys", LANDLOCK_READ}}},
     {.name = "disk-grow", .user = DISK_USER, .capabilities = 1u << CAP_SYS_RESOURCE, .memory_max = "32M", .descriptors = 32},
+    {.name = "logs", .user = LOG_USER, .memory_max = "16M", .descriptors = 64, .own = "log",
+     .files = {{"/data/log", LANDLOCK_CHANGE}, {"/run/log", LANDLOCK_CHANGE}, {"/sys/fs/pstore", LANDLOCK_READ | LANDLOCK_ACCESS_FS_REMOVE_FILE}}},
     {.name = "trial", .user = 107, .group = 100, .memory_max = "16M", .descriptors = 64, .own = "trial",
      .files = {{"/run/node", LANDLOCK_USE}, {"/run/init", LANDLOCK_USE}}},
 };

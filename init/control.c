@@ -107,18 +107,18 @@ static bool answer_ok(const char *number, size_t *bytes) {
 static const struct log *log_named(const char *name) {
     int program = program_of(name);
     if (program >= 0) return &program_now((enum program)program)->log;
-    return strcmp(name, "init") == 0 ? say_log() : strcmp(name, "crash") == 0 ? log_crash() : NULL;
+    return strcmp(name, "init") == 0 ? say_log() : NULL;
 }
 
 static void log_of(char **words) {
     const struct log *log = log_named(words[1]);
-    bool before = words[2] && strcmp(words[2], "before") == 0;
+    bool before = words[2] && strcmp(words[2], "before") == 0, crash = strcmp(words[1], "crash") == 0;
     size_t bytes;
-    if (!log) answer("error no program %s\n", words[1]);
+    if (!log && !crash) answer("error no program %s\n", words[1]);
     else if (!before && words[3]) answer("error not understood: log\n");
     else if (answer_ok(words[2 + before], &bytes)) {
         char *out = self.answer + self.answer_bytes;
-        self.answer_bytes += before ? log_before(log, "/data/log", words[1], out, bytes) : log_newest(log, out, bytes);
+        self.answer_bytes += before || crash ? log_tail(words[1], before ? ".before" : "", out, bytes) : log_newest(log, out, bytes);
     }
 }
 

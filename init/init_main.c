@@ -19,6 +19,7 @@
 #include "init/confine.h"
 #include "init/control.h"
 #include "init/disk.h"
+#include "init/job.h"
 #include "init/log.h"
 #include "init/machine.h"
 #include "init/modules.h"
@@ -60,16 +61,14 @@ static void programs_begin(uint64_t now_ms) {
     program_event(PROGRAM_ADMIN, SERVICE_START, now_ms);
 }
 
-static void logs_prepare(void) {
-    (void)mkdir("/data/log", 0755);
-    unsigned crashes = log_crashes("/sys/fs/pstore", "/data/log");
-    if (crashes) say("the kernel had crashed: its last lines are in the log \"crash\", %u pieces", crashes);
-}
-
-static void logs_save(void) {
-    if (stage_state(STAGE_DISK) != STAGE_GOOD) return;
-    (void)log_save(say_log(), "/data/log", "init");
-    for (int p = 0; p < PROGRAMS; p++) (void)log_save(&program_now((enum program)p)->log, "/data/log", program_name((enum program)p));
+/* Folders on the data disk are there. */
+static void logs_begin(uint64_t now_ms) {
+    static char answer[JOB_ANSWER_BYTES];
+    const char *words[PROGRAMS + 4] = {"/bin/heraclius-logs", "begin", "init"};
+    for (int p = 0; p < PROGRAM_LOGS; p++) words[3 + p] = program_name((enum program)p);
+    if (chown("/sys/fs/pstore", LOG_USER, LOG_USER) < 0 && errno != ENOENT) say("logs: the records of crashes: %s", strerror(errno));
+    if (!job_run("logs", words, -1, answer) || answer[0]) say("logs: %s", answer);
+    program_event(PROGRAM_LOGS, SERVICE_START, now_ms);
 }
 
 static void slots_begin(uint64_t now_ms) {
@@ -86,8 +85,8 @@ static void late(uint64_t now_ms) {
     modules_again();
     unsigned came = disk_again();
     if (came & DISK_CAME_DATA) {
-        logs_prepare();
         confine_prepare(true);
+        logs_begin(machine_now_ms());
         config_start();
     }
     if ((came & DISK_CAME_DATA) || ((came & DISK_CAME) && config_again())) programs_begin(machine_now_ms());
@@ -128,7 +127,7 @@ static void run(void) {
         enum control_wish wish = control_ready(polls + 1 + PROGRAMS, now_ms);
         if (wish == CONTROL_BEGIN && !ending) programs_begin(machine_now_ms());
         if (wish > CONTROL_BEGIN) asked = wish;
-        logs_save();
+        programs_logs();
         if (!ending) late(now_ms);
         if (asked && !ending) {
             say(asked == CONTROL_REBOOT ? "going down, to come up again" : "going down");
@@ -156,8 +155,10 @@ int main(void) {
         machine_clock();
         disk_start();
         mounts_late();
-        if (stage_state(STAGE_DISK) == STAGE_GOOD) logs_prepare();
     }
-    if (stage_state(STAGE_DISK) == STAGE_GOOD) confine_prepare(true);
+    if (stage_state(STAGE_DISK) == STAGE_GOOD) {
+        confine_prepare(true);
+        logs_begin(machine_now_ms());
+    }
     run();
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,9 +26,11 @@ static const struct what {
     [PROGRAM_DHCP] = {"dhcp", {"/bin/dhcpcd", "--nobackground", "--config", "/run/net/dhcpcd.conf", "--script", "/dev/null", "--noipv4ll", "--nodev"},
                       NULL},
     [PROGRAM_TRIAL] = {"trial", {"/bin/heraclius-slots", "trial"}, NULL},
+    [PROGRAM_LOGS] = {"logs", {"/bin/heraclius-logs", "keep"}, NULL}, /* its standard input: to_logs */
 };
 
 static struct program_now programs[PROGRAMS];
+static int to_logs[2] = {-1, -1}; /* init's end; the program's, which stays open here: what it did not take the next one has */
 static uint64_t going_down_ms; /* since then nothing is begun any more; 0: as usual */
 
 const char *program_name(enum program program) {
@@ -47,6 +50,7 @@ struct program_now *program_now(enum program program) {
 
 void programs_prepare(void) {
     for (int p = 0; p < PROGRAMS; p++) programs[p].output = -1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, to_logs) < 0) say("logs: %s", strerror(errno));
     confine_prepare(false);
 }
 
@@ -57,7 +61,7 @@ static _Noreturn void child(enum program program, int output) {
     char line[4096], port[32], path[64];
     bool named = what->terminal && text_read("/proc/cmdline", line, sizeof line) > 0 && text_option(line, "heraclius.console", port, sizeof port);
     named = named && port[0] && strspn(port, LETTERS) == strlen(port) && text_form(path, sizeof path, "/dev/%s", port);
-    int in = named ? open(path, O_RDWR) : -1;
+    int in = named ? open(path, O_RDWR) : program == PROGRAM_LOGS ? to_logs[1] : -1;
     if (in < 0) in = open(what->terminal ? what->terminal : "/dev/null", O_RDWR); /* a console on the wrong port is better than none */
     int out = what->terminal ? in : output;
     if (in < 0 || dup2(out, 1) < 0 || dup2(what->terminal ? in : output, 2) < 0 || dup2(in, 0) < 0) _exit(127);
@@ -141,17 +145,27 @@ void programs_stop(uint64_t now_ms) {
     going_down_ms = now_ms;
     for (int p = 0; p < PROGRAMS; p++) {
         programs[p].again = false;
-        program_event((enum program)p, SERVICE_STOP, now_ms);
+        if (p != PROGRAM_LOGS) program_event((enum program)p, SERVICE_STOP, now_ms);
     }
 }
 
 bool programs_ended(uint64_t now_ms) {
     bool late = now_ms - going_down_ms >= PROGRAMS_END_MS, all = true;
     for (int p = 0; p < PROGRAMS; p++) {
+        if (p == PROGRAM_LOGS && all && programs[p].service.state != SERVICE_STOPPING) { /* with the last lines of the others */
+            programs_logs();
+            program_event(PROGRAM_LOGS, SERVICE_STOP, now_ms);
+        }
         all = all && !programs[p].pid;
         if (programs[p].pid && late) say("%s cannot be killed: going down without it", whats[p].name);
     }
     return all || late;
+}
+
+void programs_logs(void) {
+    if (programs[PROGRAM_LOGS].service.state == SERVICE_DOWN) return;
+    log_hand_on(say_log(), "init", to_logs[0]);
+    for (int p = 0; p < PROGRAM_LOGS; p++) log_hand_on(&programs[p].log, whats[p].name, to_logs[0]); /* its own: that would never end */
 }
 
 void programs_poll(struct pollfd polls[PROGRAMS]) {

@@ -11,7 +11,7 @@
 #include "init/service.h"
 
 enum { PROGRAMS_END_MS = 3 * SERVICE_STOP_MS };
-enum program { PROGRAM_NODE, PROGRAM_ADMIN, PROGRAM_CONSOLE, PROGRAM_NET, PROGRAM_DHCP, PROGRAM_TRIAL, PROGRAMS };
+enum program { PROGRAM_NODE, PROGRAM_ADMIN, PROGRAM_CONSOLE, PROGRAM_NET, PROGRAM_DHCP, PROGRAM_TRIAL, PROGRAM_LOGS, PROGRAMS };
 
 struct program_now {
     struct service service;
@@ -39,11 +39,14 @@ struct program_now *program_now(enum program program);
 bool program_ended(pid_t pid, int wait_status, uint64_t now_ms);
 /* Timers that are due; returns when the next one is (UINT64_MAX: none). */
 uint64_t programs_timers(uint64_t now_ms);
-/* The machine goes down: all end, and none is begun any more, whoever asks. */
+/* The machine goes down: all but heraclius-logs end, and none is begun any more, whoever asks. */
 void programs_stop(uint64_t now_ms);
-/* They have; or PROGRAMS_END_MS are over: one that hangs in the kernel, for a disk or driver, keeps no machine from coming up again. Who goes on from
- * there may hang as well, and no longer feeds the watchdog. */
+/* They have, heraclius-logs after the others; or PROGRAMS_END_MS are over: one that hangs in the kernel, for a disk or driver, keeps no machine from
+ * coming up again. Who goes on from there may hang as well, and no longer feeds the watchdog. */
 bool programs_ended(uint64_t now_ms);
+
+/* What is new in all logs goes to heraclius-logs, once that was begun. */
+void programs_logs(void);
 
 /* Their outputs: one pollfd each (fd -1: none), and reading what came. */
 void programs_poll(struct pollfd polls[PROGRAMS]);

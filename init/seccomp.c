@@ -129,6 +129,7 @@ static const struct allowed {
     {"disk", BASE | FILES | CHILD, 0},
     {"disk-grow", BASE | FILES, 0},
     {"trial", BASE | NETWORK, LOCAL},
+    {"logs", BASE | FILES, 0},
     {"dhcp", BASE | FILES | NETWORK | EVENTS | PROCESSES, LOCAL | INTERNET | LINKS | RAW},
 };
 

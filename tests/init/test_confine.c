@@ -36,7 +36,8 @@
 #include "init/confine.h"
 #include "init/seccomp.h"
 
-static const char *const programs[] = {"node", "admin", "console", "setup", "setup-node", "net", "slots", "trial", "dhcp", "disk", "disk-grow"};
+static const char *const programs[] = {"node",  "admin", "console", "setup", "setup-node", "net",
+                                       "slots", "trial", "dhcp",    "disk",  "disk-grow",  "logs"};
 enum { PROGRAM_COUNT = sizeof programs / sizeof *programs, UNCONFINED = 200, NOT_SO = 201, KILLED = 1000 };
 
 typedef int attempt(void);
@@ -259,6 +260,10 @@ static void each_has_what_the_table_gives_it_and_no_more(void **unused) {
         {"disk", try_nameless_file, EPERM},
         {"disk-grow", try_fork, EPERM},
         {"disk-grow", try_local, EPERM},
+        {"logs", try_fork, EPERM},
+        {"logs", try_local, EPERM},
+        {"logs", try_internet, EPERM},
+        {"logs", try_ring, EPERM},
         {"net", try_fork, EPERM},
         {"net", try_internet, EPERM},
         {"net", try_local, EPERM},
@@ -361,7 +366,7 @@ static void files_beyond_its_own_are_closed(void **unused) {
         print_message("this kernel has no Landlock: left out\n");
         skip();
     }
-    static const char *const closed[] = {"node", "admin", "console", "setup", "setup-node", "net", "slots", "trial"};
+    static const char *const closed[] = {"node", "admin", "console", "setup", "setup-node", "net", "slots", "trial", "logs"};
     for (size_t i = 0; i < sizeof closed / sizeof *closed; i++) {
         if (is_left_out(closed[i])) continue;
         assert_int_equal(with_rights(closed[i], try_passwords), EACCES);
@@ -374,9 +379,9 @@ static void files_beyond_its_own_are_closed(void **unused) {
 /* ---- what each may read and write below /data and /run, in a tree of the test's own ---- */
 
 enum { NEITHER, READS, WRITES };
-enum { DATA_NODE, DATA_ADMIN, DATA_PUBLIC, DATA_CONFIG, DATA_LOG, RUN_NODE, RUN_ADMIN, RUN_CONSOLE, RUN_INIT, RUN_NET, RUN_DHCP, FOLDERS };
+enum { DATA_NODE, DATA_ADMIN, DATA_PUBLIC, DATA_CONFIG, DATA_LOG, RUN_NODE, RUN_ADMIN, RUN_CONSOLE, RUN_INIT, RUN_NET, RUN_DHCP, RUN_LOG, FOLDERS };
 static const char *const folders[FOLDERS] = {"data/node", "data/admin", "data/public", "data/config", "data/log", "run/node",
-                                             "run/admin", "run/console", "run/init", "run/net", "run/dhcpcd"};
+                                             "run/admin", "run/console", "run/init", "run/net", "run/dhcpcd", "run/log"};
 static char file_path[64];
 
 static int try_read_file(void) {
@@ -388,7 +393,7 @@ static int try_write_file(void) {
 
 /* A root folder with what init makes in it, and in each folder a file that its mode opens to all. */
 static bool tree_make(const char *root) {
-    static const char *const others[] = {"/data", "/run", "/data/config", "/data/log", "/run/init"};
+    static const char *const others[] = {"/data", "/run", "/data/config", "/run/init"};
     bool good = chroot(root) == 0 && chdir("/") == 0;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) good = good && mkdir(others[i], 0755) == 0;
     if (good) confine_prepare(true);
@@ -416,6 +421,7 @@ static bool table_try(const char *root) {
         {"dhcp", {[RUN_NET] = READS, [RUN_DHCP] = WRITES}},
         {"slots", {[DATA_PUBLIC] = READS, [RUN_NODE] = WRITES}},
         {"trial", {[RUN_NODE] = WRITES, [RUN_INIT] = WRITES}},
+        {"logs", {[DATA_LOG] = WRITES, [RUN_LOG] = WRITES}},
         {"disk", {[DATA_NODE] = NEITHER}},
         {"disk-grow", {[DATA_NODE] = NEITHER}},
     };

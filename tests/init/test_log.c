@@ -1,21 +1,19 @@
-/* Logs in memory and on the data disk, and the records of crashes. */
+/* Logs in memory, and what of them is handed on; on the data disk: tests/appliance/test_logs.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "init/log.h"
-#include "init/text.h"
-#include "tests/init/files.h"
 
 static struct log log_one;
-static char out[2 * LOG_FILE_BYTES];
+static char out[1 << 20];
 
 static int fresh(void **unused) {
     (void)unused;
@@ -67,215 +65,72 @@ static void memory_keeps_the_newest(void **unused) {
     assert_memory_equal(out, "8999\n", 5);
 }
 
-static void files_take_turns_and_nothing_is_lost_between(void **unused) {
+/* ---- handed on to heraclius-logs ---- */
+
+static int ends[2];
+
+static int with_reader(void **unused) {
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    return fresh(unused);
+}
+static int without_reader(void **unused) {
     (void)unused;
-    (void)files_text("logs/here", "");
-    char folder[200], path[256], line[128];
-    (void)snprintf(folder, sizeof folder, "%s", files_path("logs"));
-    int last = -1;
-    for (int i = 0; i < 30000; i++) {
-        (void)snprintf(line, sizeof line, "line %d of a program that has a lot to say about the state that it is in\n", i);
-        say_in(line);
-        if (i % 100 == 99) assert_true(log_save(&log_one, folder, "node"));
+    return close(ends[0]) | close(ends[1]);
+}
+
+/* All that heraclius-logs has got of log NAME, one packet behind the other. */
+static const char *got(const char *name) {
+    static char packet[LOG_PACKET_BYTES];
+    size_t head = strlen(name) + 1, all = 0;
+    for (ssize_t count; (count = recv(ends[1], packet, sizeof packet, MSG_DONTWAIT)) > 0;) {
+        assert_true((size_t)count >= head && memcmp(packet, name, head - 1) == 0 && packet[head - 1] == '\n');
+        assert_true(all + (size_t)count < sizeof out);
+        memcpy(out + all, packet + head, (size_t)count - head);
+        all += (size_t)count - head;
     }
-    for (int turn = 1; turn >= 0; turn--) {
-        (void)snprintf(path, sizeof path, "%s/node%s", folder, turn ? ".1" : "");
-        long count = files_get(path, out, sizeof out);
-        assert_true(count > 0 && count <= LOG_FILE_BYTES);
-        for (const char *at = out; (at = strstr(at, "] line ")); at += 7) {
-            int number = (int)strtol(at + 7, NULL, 10);
-            assert_true(last < 0 || number == last + 1);
-            last = number;
-        }
-    }
-    assert_int_equal(last, 29999);
-    (void)snprintf(path, sizeof path, "%s/node.2", folder);
-    assert_int_equal(access(path, F_OK), -1);
-}
-
-static void what_came_too_fast_is_said_to_be_missing(void **unused) {
-    (void)unused;
-    (void)files_text("fast/here", "");
-    char folder[200], path[256];
-    (void)snprintf(folder, sizeof folder, "%s", files_path("fast"));
-    say_in("first\n");
-    assert_true(log_save(&log_one, folder, "node"));
-    for (int i = 0; i < 5000; i++) say_in("again and again\n");
-    assert_true(log_save(&log_one, folder, "node"));
-    (void)snprintf(path, sizeof path, "%s/node", folder);
-    assert_true(files_get(path, out, sizeof out) > LOG_BYTES);
-    assert_non_null(strstr(out, "first\n\n(here something is missing)\n"));
-    assert_true(log_save(&log_one, folder, "node"));
-    struct stat before, after;
-    assert_int_equal(stat(path, &before), 0);
-    assert_true(log_save(&log_one, folder, "node"));
-    assert_int_equal(stat(path, &after), 0);
-    assert_int_equal(before.st_size, after.st_size);
-}
-
-static void without_a_disk_it_waits(void **unused) {
-    (void)unused;
-    char folder[256];
-    say_in("kept\n");
-    (void)snprintf(folder, sizeof folder, "%s", files_path("no-disk"));
-    assert_true(log_save(&log_one, folder, "node"));
-    assert_int_equal(log_one.saved, 0);
-}
-
-/* ---- what earlier starts wrote ---- */
-
-static char start_folder[200];
-
-/* The machine is started anew: what was in memory is gone. */
-static void started_anew(const char *folder) {
-    (void)snprintf(start_folder, sizeof start_folder, "%s", files_path(folder));
-    memset(&log_one, 0, sizeof log_one);
-}
-
-static void save(void) {
-    assert_true(log_save(&log_one, start_folder, "trial"));
-}
-
-static const char *before(size_t size) {
-    size_t count = log_before(&log_one, start_folder, "trial", out, size);
-    assert_true(count <= size);
-    out[count] = '\0';
+    out[all] = '\0';
     return out;
 }
 
-static void what_the_start_before_wrote_is_had_whether_or_not_this_one_wrote(void **unused) {
+static void what_is_new_is_handed_on_once(void **unused) {
     (void)unused;
-    (void)files_text("starts/here", "");
-    started_anew("starts");
-    assert_string_equal(before(1000), "");
-    say_in("it lacked members\n");
-    save();
-    assert_string_equal(before(1000), "");
-    started_anew("starts");
-    assert_string_equal(strchr(before(1000), ']'), "] it lacked members\n");
-    assert_string_equal(before(8), "members\n");
-    assert_string_equal(before(0), "");
-    say_in("of this start\n");
-    assert_string_equal(strchr(before(1000), ']'), "] it lacked members\n");
-    save();
-    say_in("and more\n");
-    save();
-    assert_string_equal(strchr(before(1000), ']'), "] it lacked members\n");
-    started_anew("starts");
-    const char *second = strstr(before(1000), "] it lacked members\n\n(here the machine was started anew)\n[");
-    assert_non_null(second);
-    assert_non_null(strstr(second, "] of this start\n"));
-    assert_non_null(strstr(second, "] and more\n"));
+    say_in("first\n");
+    log_hand_on(&log_one, "node", ends[0]);
+    assert_string_equal(strchr(got("node"), ']'), "] first\n");
+    log_hand_on(&log_one, "node", ends[0]);
+    assert_string_equal(got("node"), "");
+    say_in("second\n");
+    log_hand_on(&log_one, "node", ends[0]);
+    assert_string_equal(strchr(got("node"), ']'), "] second\n");
 }
 
-static void lines_put(const char *text, size_t bytes) {
-    char line[128];
-    for (size_t i = 0; i < bytes / 100; i++) {
-        (void)snprintf(line, sizeof line, "%s %078zu\n", text, i);
+static void a_reader_that_stands_still_keeps_nobody_and_lacks_what_memory_lost(void **unused) {
+    (void)unused;
+    char line[64];
+    for (int i = 0; i < 40000; i++) {
+        (void)snprintf(line, sizeof line, "line %d\n", i);
         say_in(line);
-        if (i % 100 == 99) save();
+        log_hand_on(&log_one, "node", ends[0]); /* returns, though nobody reads */
     }
-    save();
-}
-
-static void the_file_that_was_begun_anew_and_the_one_before_it_are_read_as_one(void **unused) {
-    (void)unused;
-    (void)files_text("turned/here", "");
-    started_anew("turned");
-    lines_put("first", LOG_FILE_BYTES - LOG_BYTES + 1000);
-    say_in("last\n");
-    save();
-    started_anew("turned");
-    const char *text = before(LOG_BYTES);
-    assert_int_equal(strlen(text), LOG_BYTES);
-    assert_non_null(strstr(text, "] first "));
-    assert_string_equal(strrchr(text, ']'), "] last\n");
-    /* this start, too, has to begin a new one */
-    lines_put("second", LOG_FILE_BYTES - LOG_BYTES + 1000);
-    text = before(LOG_BYTES);
-    assert_null(strstr(text, "second"));
-    assert_string_equal(strrchr(text, ']'), "] last\n");
-    /* after the second turn in one start there is nothing left of the start before */
-    lines_put("second", LOG_FILE_BYTES);
-    assert_string_equal(before(LOG_BYTES), "");
-}
-
-static void what_a_cut_of_power_left_reaches_no_terminal(void **unused) {
-    (void)unused;
-    (void)files_put("cut/trial", "a\n\0\0\x1b[2J\xff\tb\n", 12);
-    started_anew("cut");
-    assert_string_equal(before(1000), "a\n???[2J?\tb\n");
-}
-
-/* ---- crashes ---- */
-
-static bool count_one(void *context, const char *name) {
-    (void)name;
-    ++*(unsigned *)context;
-    return true;
-}
-
-static unsigned in_folder(const char *name) {
-    unsigned count = 0;
-    assert_int_equal(text_folder(files_path(name), count_one, &count), 0);
-    return count;
-}
-
-static void records_of_a_crash_are_one_log_in_the_order_of_time(void **unused) {
-    (void)unused;
-    char from[256], to[256], name[64];
-    (void)files_text("pstore/dmesg-efi-17000000002", "Panic#1 Part2\n<6>[    1.0] older\x1b\n");
-    (void)files_text("pstore/dmesg-efi-17000000001", "Panic#1 Part1\n<0>[    2.0] Kernel panic\n");
-    (void)files_text("crashes/here", "");
-    (void)snprintf(from, sizeof from, "%s", files_path("pstore"));
-    (void)snprintf(to, sizeof to, "%s", files_path("crashes"));
-    assert_int_equal(log_crashes(files_path("no-pstore"), to), 0);
-    assert_int_equal(log_crashes(from, to), 2);
-    assert_int_equal(in_folder("pstore"), 0);
-    out[log_newest(log_crash(), out, sizeof out)] = '\0';
-    const char *at = out;
-    static const char *const wanted[] = {"] dmesg-efi-17000000002:\n", "Part2", "older?\n", "] dmesg-efi-17000000001:\n", "Part1", "Kernel panic\n"};
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        at = strstr(at, wanted[i]);
-        assert_non_null(at);
+    int next = 0;
+    bool missing = false;
+    for (unsigned turn = 0; turn < 100 && log_one.saved < log_one.written; turn++) {
+        const char *text = got("node");
+        for (const char *at = text; (at = strstr(at, "] line ")); at += 7) next = (int)strtol(at + 7, NULL, 10);
+        missing = missing || strstr(text, "\n(here something is missing)\n");
+        log_hand_on(&log_one, "node", ends[0]);
     }
-    (void)snprintf(name, sizeof name, "crashes/crash");
-    static char kept[LOG_BYTES];
-    assert_true(files_get(files_path(name), kept, sizeof kept) > 0);
-    assert_string_equal(kept, out);
-    assert_int_equal(log_crashes(from, to), 0);
+    const char *text = got("node");
+    for (const char *at = text; (at = strstr(at, "] line ")); at += 7) next = (int)strtol(at + 7, NULL, 10);
+    assert_int_equal(next, 39999);
+    assert_true(missing || strstr(text, "\n(here something is missing)\n"));
 }
 
-static void at_most_so_many_records_are_taken_at_a_start(void **unused) {
+static void nobody_there_is_no_fault(void **unused) {
     (void)unused;
-    char name[64], from[256], to[256];
-    static char large[LOG_BYTES];
-    memset(large, 'x', sizeof large);
-    for (int i = 0; i < LOG_CRASHES_MAX + 4; i++) {
-        (void)snprintf(name, sizeof name, "many/dmesg-%d", 100 + i);
-        (void)files_text(name, "panic");
-    }
-    (void)files_put("many/dmesg-999", large, sizeof large);
-    (void)files_text("kept/here", "");
-    (void)snprintf(from, sizeof from, "%s", files_path("many"));
-    (void)snprintf(to, sizeof to, "%s", files_path("kept"));
-    assert_int_equal(log_crashes(from, to), LOG_CRASHES_MAX);
-    assert_int_equal(in_folder("many"), 5);
-    assert_int_equal(log_crashes(from, to), 5);
-    assert_int_equal(in_folder("many"), 0);
-    assert_true(files_get(files_path("kept/crash"), out, sizeof out) > 0);
-    assert_non_null(strstr(out, "dmesg-999: too large\n"));
-    assert_non_null(strstr(out, "dmesg-100:\n"));
-}
-
-static void a_record_that_cannot_be_kept_stays_where_it_is(void **unused) {
-    (void)unused;
-    char from[256], to[256];
-    (void)files_text("stays/dmesg-1", "panic");
-    (void)snprintf(from, sizeof from, "%s", files_path("stays"));
-    (void)snprintf(to, sizeof to, "%s", files_path("no-folder"));
-    assert_int_equal(log_crashes(from, to), 0);
-    assert_int_equal(in_folder("stays"), 1);
+    say_in("kept\n");
+    log_hand_on(&log_one, "node", -1);
+    assert_int_equal(log_one.saved, 0);
 }
 
 int main(void) {
@@ -283,15 +138,9 @@ int main(void) {
         cmocka_unit_test_setup(a_line_gets_its_time_once_however_it_comes, fresh),
         cmocka_unit_test_setup(what_a_terminal_would_obey_is_not_kept, fresh),
         cmocka_unit_test_setup(memory_keeps_the_newest, fresh),
-        cmocka_unit_test_setup(files_take_turns_and_nothing_is_lost_between, fresh),
-        cmocka_unit_test_setup(what_came_too_fast_is_said_to_be_missing, fresh),
-        cmocka_unit_test_setup(without_a_disk_it_waits, fresh),
-        cmocka_unit_test(what_the_start_before_wrote_is_had_whether_or_not_this_one_wrote),
-        cmocka_unit_test(the_file_that_was_begun_anew_and_the_one_before_it_are_read_as_one),
-        cmocka_unit_test(what_a_cut_of_power_left_reaches_no_terminal),
-        cmocka_unit_test(records_of_a_crash_are_one_log_in_the_order_of_time),
-        cmocka_unit_test(at_most_so_many_records_are_taken_at_a_start),
-        cmocka_unit_test(a_record_that_cannot_be_kept_stays_where_it_is),
+        cmocka_unit_test_setup_teardown(what_is_new_is_handed_on_once, with_reader, without_reader),
+        cmocka_unit_test_setup_teardown(a_reader_that_stands_still_keeps_nobody_and_lacks_what_memory_lost, with_reader, without_reader),
+        cmocka_unit_test_setup(nobody_there_is_no_fault, fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,7 @@ ARROWS = {
     "appliance/setup": {"appliance/config", "protocol", "ring", "bft", "merkle"},
     "appliance/net": {"ring"},
     "appliance/disk": {"ring"},
+    "appliance/logs": {"ring"},
     "appliance/slots": {"appliance/setup", "appliance/status", "protocol", "ring", "bft", "merkle"},
     "client": {"protocol", "ring", "bft", "merkle"},
     "init": set(),
