@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "appliance/admin/admin_seen.h"
 #include "appliance/status/ask.h"
 #include "ring/clock.h"
 
@@ -70,7 +71,7 @@ static char *line_read(int fd, size_t *used, bool *late) {
     return NULL;
 }
 
-json_t *admin_ask_line(const char *path, const char *line) {
+char *admin_ask_line(const char *path, const char *line, size_t *bytes) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     bool late = false;
     if (strlen(path) >= sizeof address.sun_path || is_silent(path, ring_clock_ms())) return NULL;
@@ -78,24 +79,27 @@ json_t *admin_ask_line(const char *path, const char *line) {
     /* One that hangs takes no connections either: a connect would wait for ever when those that it did not take fill its backlog. */
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     ssize_t length = (ssize_t)strlen(line);
-    json_t *answer = NULL;
+    char *said = NULL;
     bool connected = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
     if (fd >= 0 && !connected) late = errno == EAGAIN;
-    if (connected && send(fd, line, (size_t)length, MSG_NOSIGNAL) == length) {
-        size_t bytes;
-        char *said = line_read(fd, &bytes, &late);
-        if (said != NULL) answer = json_loadb(said, bytes, 0, NULL);
-        free(said);
-    }
+    if (connected && send(fd, line, (size_t)length, MSG_NOSIGNAL) == length) said = line_read(fd, bytes, &late);
     if (fd >= 0) close(fd);
     if (late) silent_add(path, ring_clock_ms() + ADMIN_SILENT_MS);
-    return answer;
+    return said;
+}
+
+char *admin_ask_text(const char *path, const char *ask, size_t *bytes) {
+    char question[64];
+    (void)snprintf(question, sizeof question, "{\"ask\":\"%s\"}\n", ask);
+    return admin_ask_line(path, question, bytes);
 }
 
 json_t *admin_ask(const char *path, const char *ask) {
-    char question[64];
-    (void)snprintf(question, sizeof question, "{\"ask\":\"%s\"}\n", ask);
-    return admin_ask_line(path, question);
+    size_t bytes;
+    char *said = admin_ask_text(path, ask, &bytes);
+    json_t *answer = said != NULL ? json_loadb(said, bytes, 0, NULL) : NULL;
+    free(said);
+    return answer;
 }
 
 static bool name_known(const struct admin_nodes *nodes, const char *name) {
@@ -131,8 +135,8 @@ const char *admin_nodes_name(const struct admin_nodes *nodes, size_t node) {
     return nodes->names[node][0] != '\0' ? nodes->names[node] : nodes->paths[node];
 }
 
-json_t *admin_nodes_ask(const struct admin_nodes *nodes, size_t node, const char *ask) {
-    json_t *answer = admin_ask(nodes->paths[node], ask);
+/* Under the name by which the node is known here; NULL, which *answer may be too: it said no object. */
+static json_t *named(const struct admin_nodes *nodes, size_t node, json_t *answer) {
     const char *name = admin_nodes_name(nodes, node), *says = json_string_value(json_object_get(answer, "node"));
     if (!json_is_object(answer)) {
         json_decref(answer);
@@ -144,15 +148,72 @@ json_t *admin_nodes_ask(const struct admin_nodes *nodes, size_t node, const char
     return answer;
 }
 
-json_t *admin_statuses(const struct admin_nodes *nodes) {
+/* What it says now, or said: then said->current is false. NULL: nothing that could be read. */
+static json_t *answer_take(const struct admin_nodes *nodes, size_t node, const char *ask, uint64_t until_ms, struct admin_said *said) {
+    json_t *answer;
+    if (nodes->seen == NULL) {
+        answer = admin_ask(nodes->paths[node], ask);
+        *said = (struct admin_said){.current = answer != NULL};
+    } else {
+        admin_seen_take(nodes->seen, node, ask, until_ms, said);
+        answer = said->text != NULL ? json_loadb(said->text, said->bytes, 0, NULL) : NULL;
+        free(said->text);
+        said->text = NULL;
+    }
+    answer = named(nodes, node, answer);
+    said->current = said->current && answer != NULL;
+    return answer;
+}
+
+static json_t *current_take(const struct admin_nodes *nodes, size_t node, const char *ask, uint64_t until_ms) {
+    struct admin_said said;
+    json_t *answer = answer_take(nodes, node, ask, until_ms, &said);
+    if (said.current) return answer;
+    json_decref(answer);
+    return NULL;
+}
+
+json_t *admin_nodes_ask(const struct admin_nodes *nodes, size_t node, const char *ask) {
+    return current_take(nodes, node, ask, nodes->seen != NULL ? admin_seen_want(nodes->seen, node, ask) : 0);
+}
+
+static uint64_t want_all(const struct admin_nodes *nodes, const char *ask) {
+    return nodes->seen != NULL ? admin_seen_want_all(nodes->seen, ask) : 0;
+}
+
+json_t *admin_answers(const struct admin_nodes *nodes, const char *ask) {
+    uint64_t until_ms = want_all(nodes, ask);
     json_t *list = json_array();
     for (size_t i = 0; i < nodes->count; i++) {
-        json_t *answer = admin_nodes_ask(nodes, i, "status");
-        if (answer == NULL)
-            answer = json_pack("{s:s,s:s,s:s}", "node", admin_nodes_name(nodes, i), "socket", nodes->paths[i], "error",
-                               "no answer: is this node running?");
-        json_array_append_new(list, answer);
+        json_t *answer = current_take(nodes, i, ask, until_ms);
+        json_array_append_new(list, answer != NULL ? answer : json_null());
     }
+    return list;
+}
+
+/* Of a node that does not answer any more what it said last is beside that, where nothing takes it for its state. */
+static json_t *status_take(const struct admin_nodes *nodes, size_t node, uint64_t until_ms) {
+    char error[96] = "no answer: is this node running?";
+    struct admin_said said;
+    json_t *answer = answer_take(nodes, node, "status", until_ms, &said);
+    if (said.current) {
+        json_object_set_new(answer, "age_ms", json_integer((json_int_t)said.age_ms));
+        return answer;
+    }
+    if (nodes->seen != NULL)
+        (void)snprintf(error, sizeof error, "no answer for %llu s: is this node running?", (unsigned long long)said.silent_ms / 1000);
+    json_t *down = json_pack("{s:s,s:s,s:s,s:I}", "node", admin_nodes_name(nodes, node), "socket", nodes->paths[node], "error", error, "silent_ms",
+                             (json_int_t)said.silent_ms);
+    if (answer == NULL) return down;
+    json_object_set_new(answer, "age_ms", json_integer((json_int_t)said.age_ms));
+    json_object_set_new(down, "last", answer);
+    return down;
+}
+
+json_t *admin_statuses(const struct admin_nodes *nodes) {
+    uint64_t until_ms = want_all(nodes, "status");
+    json_t *list = json_array();
+    for (size_t i = 0; i < nodes->count; i++) json_array_append_new(list, status_take(nodes, i, until_ms));
     return list;
 }
 
@@ -169,14 +230,15 @@ char *admin_ready_text(const struct admin_nodes *nodes, bool *good) {
     FILE *out = open_memstream(&text, &bytes);
     *good = true;
     if (out == NULL) return NULL;
+    json_t *answers = admin_answers(nodes, "ready");
     for (size_t i = 0; i < nodes->count; i++) {
-        json_t *answer = admin_nodes_ask(nodes, i, "ready");
+        const json_t *answer = json_array_get(answers, i);
         bool ready = json_is_true(json_object_get(answer, "ready"));
         const char *phase = json_string_value(json_object_get(answer, "phase"));
         (void)fprintf(out, "%s %s %s\n", admin_nodes_name(nodes, i), ready ? "ready" : "not ready", phase != NULL ? phase : "down");
         *good = *good && ready;
-        json_decref(answer);
     }
+    json_decref(answers);
     (void)fclose(out);
     return text;
 }
@@ -278,21 +340,19 @@ char *admin_metrics_text(const struct admin_nodes *nodes) {
     char *text = NULL;
     size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
-    json_t **answers = calloc(nodes->count + 1, sizeof *answers), **metrics = calloc(nodes->count + 1, sizeof *metrics);
+    json_t *answers = admin_answers(nodes, "metrics"), **metrics = calloc(nodes->count + 1, sizeof *metrics);
     json_t *known = json_pack("{s:b,s:b,s:b}", "heraclius_up", 1, "heraclius_syslog_up", 1, "heraclius_syslog_lost_total", 1);
     if (out == NULL || answers == NULL || metrics == NULL || known == NULL) goto out;
     (void)fprintf(out, "# HELP heraclius_up 1 if the node answers on its control socket\n# TYPE heraclius_up gauge\n");
     for (size_t i = 0; i < nodes->count; i++) {
-        answers[i] = admin_nodes_ask(nodes, i, "metrics");
-        metrics[i] = json_object_get(answers[i], "metrics");
+        metrics[i] = json_object_get(json_array_get(answers, i), "metrics");
         node_print(out, "heraclius_up", admin_nodes_name(nodes, i));
         (void)fprintf(out, "} %d\n", json_is_array(metrics[i]));
     }
     for (size_t i = 0; i < nodes->count; i++) families_print(out, metrics, nodes, i, known);
 out:
     if (out != NULL) (void)fclose(out);
-    for (size_t i = 0; answers != NULL && i < nodes->count; i++) json_decref(answers[i]);
-    free(answers);
+    json_decref(answers);
     free(metrics);
     json_decref(known);
     return text;

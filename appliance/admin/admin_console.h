@@ -66,7 +66,6 @@ struct admin_server {
     struct admin_history history;
     json_t *exposure; /* as it was read last; NULL: not yet */
     uint64_t exposure_ms;
-    char *machine; /* what init said of the machine last; NULL: nothing yet */
     struct admin_task task;
 };
 
@@ -116,6 +115,8 @@ admin_handler admin_api_evidence, admin_api_evidence_file, admin_api_support, ad
 admin_handler admin_api_upgrade, admin_api_upgrade_seen, admin_api_rollback;
 /* The SHA-256 of the image that runs, in hex, as init tells it of a release in a slot. False: not known. Asks init. */
 bool admin_image_runs(struct admin_server *server, char sha256[65]);
+/* What init says of the machine ("status"), or said up to ADMIN_INIT_KEPT_MS ago; malloc'd; NULL: nothing so new. There must be an init. */
+char *admin_machine_says(const struct admin_server *server, uint64_t *age_ms);
 /* A JSON answer of `body`, which is taken over; and {"error": text}. */
 struct admin_answer admin_answer_json(unsigned code, json_t *body);
 struct admin_answer admin_answer_error(unsigned code, const char *text);

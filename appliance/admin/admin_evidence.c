@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "appliance/admin/admin_console.h"
+#include "appliance/admin/admin_seen.h"
 #include "protocol/evidence.h"
 
 enum { QUESTION_BYTES = CONTROL_EVIDENCE_NAME_MAX + 80, AUDIT_BYTES = CONTROL_EVIDENCE_NAME_MAX + ADMIN_NAME_BYTES + 8 };
@@ -31,13 +32,13 @@ static json_t *files_of(const json_t *list) {
 }
 
 json_t *admin_evidence_json(const struct admin_nodes *nodes) {
-    json_t *all = json_array();
-    for (size_t i = 0; i < nodes->count; i++) {
-        json_t *answer = admin_ask(nodes->paths[i], "evidence");
-        json_array_append_new(all, json_pack("{s:s,s:s,s:o?}", "node", admin_nodes_name(nodes, i), "socket", nodes->paths[i], "files",
+    json_t *all = json_array(), *answers = admin_answers(nodes, "evidence"), *answer;
+    size_t at;
+    json_array_foreach(answers, at, answer) {
+        json_array_append_new(all, json_pack("{s:s,s:s,s:o?}", "node", admin_nodes_name(nodes, at), "socket", nodes->paths[at], "files",
                                              files_of(json_object_get(answer, "evidence"))));
-        json_decref(answer);
     }
+    json_decref(answers);
     return all;
 }
 
@@ -69,7 +70,10 @@ static bool hex_take(const json_t *said, uint8_t piece[CONTROL_PIECE_BYTES], siz
 static bool piece_ask(struct admin_evidence *evidence, uint64_t from) {
     char question[QUESTION_BYTES];
     (void)snprintf(question, sizeof question, "{\"ask\":\"evidence\",\"file\":\"%s\",\"from\":%" PRIu64 "}\n", evidence->file, from);
-    json_t *answer = admin_ask_line(evidence->socket, question);
+    size_t count;
+    char *said = admin_ask_line(evidence->socket, question, &count);
+    json_t *answer = said != NULL ? json_loadb(said, count, 0, NULL) : NULL;
+    free(said);
     json_int_t says = json_integer_value(json_object_get(answer, "bytes"));
     bool good = says > 0 && says <= EVIDENCE_BYTES_MAX && (evidence->bytes == 0 || (uint64_t)says == evidence->bytes);
     evidence->piece_at = from;
@@ -110,7 +114,8 @@ struct admin_answer admin_api_evidence_file(struct admin_request *request) {
     evidence->socket = nodes->paths[node];
     (void)snprintf(evidence->file, sizeof evidence->file, "%s", request->file);
     (void)snprintf(detail, sizeof detail, "%s: %s", request->node, request->file);
-    bool there = piece_ask(evidence, 0);
+    bool hangs = nodes->seen != NULL && !admin_seen_answers(nodes->seen, node); /* then the listener's thread does not wait for it */
+    bool there = !hangs && piece_ask(evidence, 0);
     if (there && admin_audit_of(request, "evidence", "done", detail))
         return (struct admin_answer){.code = MHD_HTTP_OK, .type = "application/octet-stream", .saved_as = evidence->file, .streamed = evidence};
     admin_evidence_free(evidence);

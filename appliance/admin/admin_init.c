@@ -14,7 +14,7 @@ char *admin_init_ask(const char *path, const char *question) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) return NULL;
     memcpy(address.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* one that hangs takes no connections either */
     char *answer = fd >= 0 ? malloc(ANSWER_BYTES + 1) : NULL;
     ssize_t got = -1;
     if (answer != NULL && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&

@@ -12,6 +12,7 @@
 
 #include "appliance/admin/admin_appliance.h"
 #include "appliance/admin/admin_console.h"
+#include "appliance/admin/admin_seen.h"
 #include "appliance/admin/admin_syslog.h"
 #include "bft/ed25519.h"
 #include "ring/clock.h"
@@ -110,13 +111,14 @@ static bool system_read(const char *path, struct system **system) {
 }
 
 static void samples_take(void) {
-    for (size_t i = 0; i < nodes.count; i++) {
-        json_t *status = admin_nodes_ask(&nodes, i, "status");
-        pthread_mutex_lock(&server.lock);
-        admin_history_add(&server.history, i, status, ring_clock_wall_ms());
-        pthread_mutex_unlock(&server.lock);
-        json_decref(status);
+    json_t *statuses = admin_answers(&nodes, "status"), *status;
+    size_t at;
+    pthread_mutex_lock(&server.lock);
+    json_array_foreach(statuses, at, status) {
+        admin_history_add(&server.history, at, json_is_object(status) ? status : NULL, ring_clock_wall_ms());
     }
+    pthread_mutex_unlock(&server.lock);
+    json_decref(statuses);
 }
 
 /* One sample of every node each ADMIN_SAMPLE_MS, until SIGTERM or SIGINT, or until an appliance is told something else. */
@@ -265,11 +267,13 @@ int main(int count, char **words) {
     server.system = system;
     if (options.tls != NULL && !secure_start(&options)) return EXIT_FILES;
     if (!syslog_start(&options)) return EXIT_FILES;
+    nodes.seen = admin_seen_start(&nodes, server.init_path);
+    if (nodes.seen == NULL) return EXIT_FILES;
     code = serve(&options, &ending);
+    admin_seen_end(nodes.seen);
     admin_syslog_end(server.syslog);
     admin_tls_free(&server.tls);
     json_decref(server.exposure);
-    free(server.machine);
     free(server.history.series);
     system_free(system);
     return code;

@@ -124,15 +124,19 @@ static void size_put(FILE *out, const json_t *bytes) {
 }
 
 static void state_put(FILE *out, const json_t *status) {
+    enum { OLD_MS = 2000 }; /* of a slow one */
+    long long age_ms = number_of(status, "age_ms");
     const char *phase = text_of(status, "phase", "?"), *cause = text_of(status, "retired_by", NULL), *says = text_of(status, "says", NULL);
     text_put(out, phase);
     if (cause != NULL && strcmp(phase, "retired") == 0) {
         (void)fputs(": ", out);
         text_put(out, cause);
     }
-    if (says == NULL) return;
-    (void)fputs("; calls itself ", out);
-    text_put(out, says);
+    if (says != NULL) {
+        (void)fputs("; calls itself ", out);
+        text_put(out, says);
+    }
+    if (age_ms >= OLD_MS) (void)fprintf(out, "; as of %lld s ago", age_ms / 1000);
 }
 
 static void numbers_put(FILE *out, const json_t *status) {
@@ -162,6 +166,12 @@ static void node_draw(FILE *out, const json_t *status) {
     if (json_object_get(status, "error") != NULL) {
         (void)fprintf(out, "<td role=\"cell\" colspan=\"%u\">", COLUMNS - 1u);
         text_put(out, text_of(status, "error", ""));
+        const json_t *last = json_object_get(status, "last");
+        if (last != NULL) {
+            (void)fprintf(out, " Its last word, %lld s ago: ", number_of(last, "age_ms") / 1000);
+            text_put(out, text_of(last, "phase", "?"));
+            (void)fprintf(out, ", height %lld.", number_of(last, "height"));
+        }
         (void)fputs("</td></tr>", out);
         return;
     }

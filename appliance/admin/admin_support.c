@@ -19,13 +19,15 @@
 #include "protocol/canonical.h"
 #include "ring/clock.h"
 
+#define NO_ANSWER "init does not answer"
+
 enum { SUPPORT_FORMAT = 1, SUPPORT_SAMPLES = 60, LOG_LINE_BYTES = 2048 };
 
 /* Text behind the first line of an answer "ok", line by line; of another answer that one line. */
 static json_t *lines_of(char *answer) {
     json_t *lines = json_array();
     char *rest = NULL, *text = answer;
-    if (answer == NULL) return json_pack("[s]", "init does not answer");
+    if (answer == NULL) return json_pack("[s]", NO_ANSWER);
     if (strncmp(answer, "ok\n", 3) == 0) text += 3;
     for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
         if (strlen(line) > LOG_LINE_BYTES) line[LOG_LINE_BYTES] = '\0';
@@ -35,20 +37,29 @@ static json_t *lines_of(char *answer) {
     return lines;
 }
 
+/* Each may take ADMIN_INIT_MS of the listener's thread: after one that init lets run out there is no other. */
+static json_t *lines_ask(const char *init_path, const char *question, bool *answers) {
+    char *answer = *answers ? admin_init_ask(init_path, question) : NULL;
+    *answers = answer != NULL;
+    return lines_of(answer);
+}
+
 static json_t *machine_json(const char *init_path) {
     static const char *const names[] = {"init", "node", "admin", "console", "net", "dhcp", "trial", "crash"};
     char request[64], before[32];
     json_t *logs = json_object();
+    bool answers = true;
     if (init_path == NULL) return json_null();
+    json_t *status = lines_ask(init_path, "status", &answers);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         (void)snprintf(request, sizeof request, "log %s 60000", names[i]);
-        json_object_set_new(logs, names[i], lines_of(admin_init_ask(init_path, request)));
+        json_object_set_new(logs, names[i], lines_ask(init_path, request, &answers));
         (void)snprintf(before, sizeof before, "%s before", names[i]); /* earlier starts of the machine */
         (void)snprintf(request, sizeof request, "log %s 60000", before);
-        json_object_set_new(logs, before, lines_of(admin_init_ask(init_path, request)));
+        json_object_set_new(logs, before, lines_ask(init_path, request, &answers));
     }
-    json_object_set_new(logs, "kernel", lines_of(admin_init_ask(init_path, "kmsg 60000")));
-    return json_pack("{s:o,s:o}", "status", lines_of(admin_init_ask(init_path, "status")), "logs", logs);
+    json_object_set_new(logs, "kernel", lines_ask(init_path, "kmsg 60000", &answers));
+    return json_pack("{s:o,s:o}", "status", status, "logs", logs);
 }
 
 static json_t *versions_json(void) {

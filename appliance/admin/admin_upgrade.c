@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "appliance/admin/admin_console.h"
+#include "appliance/admin/admin_seen.h"
 #include "appliance/admin/admin_task.h"
 #include "appliance/slots/slots_trial.h"
 #include "ring/clock.h"
@@ -132,18 +133,33 @@ static json_t *running_json(const struct admin_slots *slots) {
                      slots->on_trial ? "trial" : "blessed", "signed", (int)slot->is_signed);
 }
 
+/* What init says, or said ADMIN_INIT_KEPT_MS ago: while it has a job done it answers nobody; *age_ms. NULL: nothing so new. */
+static char *init_says(const struct admin_server *server, const char *question, uint64_t *age_ms) {
+    struct admin_seen *seen = server->nodes->seen;
+    struct admin_said said = {.age_ms = 0};
+    if (seen != NULL)
+        admin_seen_init(seen, question, &said);
+    else
+        said.text = admin_init_ask(server->init_path, question);
+    *age_ms = said.age_ms;
+    if (said.age_ms <= ADMIN_INIT_KEPT_MS) return said.text;
+    free(said.text);
+    return NULL;
+}
+
 /* The newest line that a trial wrote into its log. */
-static void told_ask(struct trial_told *told, const char *init_path, const char *question, uint64_t number) {
-    char *log = admin_init_ask(init_path, question);
+static void told_ask(struct trial_told *told, const struct admin_server *server, const char *question, uint64_t number) {
+    uint64_t age_ms;
+    char *log = init_says(server, question, &age_ms);
     if (log != NULL) trial_told_read(told, log, number);
     free(log);
 }
 
-static json_t *other_json(const struct admin_slots *slots, const char *init_path) {
+static json_t *other_json(const struct admin_slots *slots, const struct admin_server *server) {
     struct trial_told told = {.text = ""};
     const struct admin_slot *slot = slots->running != 0 ? &slots->slots[SLOTS - slots->running] : NULL;
     if (slot == NULL || !slot->there) return json_null();
-    if (!slot->blessed && slot->tries_left == 0 && slot->number > 0) told_ask(&told, init_path, "log trial before 60000", slot->number);
+    if (!slot->blessed && slot->tries_left == 0 && slot->number > 0) told_ask(&told, server, "log trial before 60000", slot->number);
     char last[sizeof told.text + 64];
     (void)snprintf(last, sizeof last, "was on trial, which said last: %s", told.text);
     const char *text = slot->blessed          ? "was kept: one can go back to it"
@@ -155,9 +171,9 @@ static json_t *other_json(const struct admin_slots *slots, const char *init_path
                      "state", state_of(slot), "signed", (int)slot->is_signed, "tries_left", slot->tries_left, "text", text);
 }
 
-static json_t *trial_json(const char *init_path) {
+static json_t *trial_json(const struct admin_server *server) {
     struct trial_told told = {.waits_for = "unknown", .text = "its trial has not said anything yet", .limit_ms = TRIAL_MS};
-    told_ask(&told, init_path, "log trial 600", 0);
+    told_ask(&told, server, "log trial 600", 0);
     return json_pack("{s:s,s:s,s:I,s:I}", "waits_for", told.waits_for, "text", told.text, "counted_ms", (json_int_t)told.counted_ms, "limit_ms",
                      (json_int_t)told.limit_ms);
 }
@@ -211,22 +227,13 @@ static json_t *node_json(const struct admin_nodes *nodes) {
     return out;
 }
 
-/* While init has a release checked it answers nobody: then what it said before. NULL: nothing. */
-static char *machine_says(struct admin_server *server) {
-    pthread_mutex_lock(&server->lock);
-    char *said = server->task.state == ADMIN_TASK_ASKING && server->machine != NULL ? strdup(server->machine) : NULL;
-    pthread_mutex_unlock(&server->lock);
-    if (said == NULL) said = admin_init_ask(server->init_path, "status");
-    if (said == NULL) return NULL;
-    pthread_mutex_lock(&server->lock);
-    free(server->machine);
-    server->machine = strdup(said);
-    pthread_mutex_unlock(&server->lock);
-    return said;
+char *admin_machine_says(const struct admin_server *server, uint64_t *age_ms) {
+    return init_says(server, "status", age_ms);
 }
 
 bool admin_image_runs(struct admin_server *server, char sha256[65]) {
-    char *said = server->init_path != NULL ? machine_says(server) : NULL;
+    uint64_t age_ms;
+    char *said = server->init_path != NULL ? admin_machine_says(server, &age_ms) : NULL;
     bool known = said != NULL && value_of(said, "image_hash", sha256, 65) && strspn(sha256, "0123456789abcdef") == 64;
     free(said);
     return known;
@@ -237,18 +244,20 @@ struct admin_answer admin_api_upgrade_seen(struct admin_request *request) {
     struct admin_slots slots;
     char version[LINE_BYTES] = "";
     if (server->init_path == NULL) return admin_answer_error(MHD_HTTP_SERVICE_UNAVAILABLE, "this is no appliance: it has no slots");
-    char *said = machine_says(server);
+    uint64_t age_ms;
+    char *said = admin_machine_says(server, &age_ms);
     if (said == NULL) return admin_answer_error(MHD_HTTP_BAD_GATEWAY, "init does not answer: it is busy with a release, or hangs");
     admin_slots_read(&slots, said);
     (void)value_of(said, "image_version", version, sizeof version);
     enum release_architecture own = release_architecture_own();
     static const char no_slots[] = "this machine did not start from a slot of its boot partition (BIOS, CD, network): it takes no release, another "
                                    "image comes by a new disk";
-    json_t *out = json_pack("{s:I,s:s?,s:s?,s:I,s:o,s:o,s:i,s:s,s:o,s:o,s:o,s:o}", "uptime_ms", (json_int_t)number_of(said, "uptime_ms"), "version",
+    json_t *out = json_pack("{s:I,s:I,s:s?,s:s?,s:I,s:o,s:o,s:i,s:s,s:o,s:o,s:o,s:o}", "age_ms", (json_int_t)age_ms, "uptime_ms",
+                            (json_int_t)number_of(said, "uptime_ms"), "version",
                             version[0] != '\0' ? version : NULL, "architecture", own != 0 ? release_architecture_name(own) : NULL, "number",
                             (json_int_t)slots.number, "running", running_json(&slots), "other",
-                            other_json(&slots, server->init_path), "next", slots.next, "why",
-                            slots.running != 0 ? "" : no_slots, "trial", slots.on_trial ? trial_json(server->init_path) : json_null(), "upload",
+                            other_json(&slots, server), "next", slots.next, "why",
+                            slots.running != 0 ? "" : no_slots, "trial", slots.on_trial ? trial_json(server) : json_null(), "upload",
                             upload_json(server), "last", last_json(server), "node", node_json(server->nodes));
     free(said);
     return admin_answer_json(MHD_HTTP_OK, out);

@@ -60,7 +60,11 @@ static int end(void **state) {
 static json_t *asked(const char *more) {
     char question[600];
     snprintf(question, sizeof question, "{\"ask\":\"evidence\"%s}\n", more);
-    json_t *answer = admin_ask_line(socket_path, question);
+    size_t bytes;
+    char *said = admin_ask_line(socket_path, question, &bytes);
+    assert_non_null(said);
+    json_t *answer = json_loadb(said, bytes, 0, NULL);
+    free(said);
     assert_true(json_is_object(answer));
     return answer;
 }

@@ -55,12 +55,16 @@ const milliseconds = (us) => ((us || 0) / 1000).toFixed(1);
 function nodeRow(status) {
   const name = element("th", { role: "rowheader", scope: "row" }, status.node);
   const labels = [...document.querySelectorAll("[aria-labelledby=h-nodes] thead th")].map((head) => head.textContent);
-  if (status.error) return element("tr", { role: "row" }, name, element("td", { role: "cell", colspan: String(labels.length - 1) }, status.error));
+  const { last } = status, old = (ms) => `${Math.floor(ms / 1000)} s ago`;
+  const before = last ? ` Its last word, ${old(last.age_ms)}: ${last.phase || "?"}, height ${last.height ?? 0}.` : "";
+  if (status.error)
+    return element("tr", { role: "row" }, name, element("td", { role: "cell", colspan: String(labels.length - 1) }, status.error + before));
   const { queues = {}, commit_us: commit = {}, wal = {} } = status;
   const numbers = [status.height, milliseconds(commit.p50), milliseconds(commit.p99), queues.inputs_waiting, queues.blocks_open,
     size(status.resident_bytes), size(status.memory_limit_bytes), size(status.memory_budget_total_bytes), size(wal.bytes), size(wal.map_bytes)];
   const cause = status.phase === "retired" && status.retired_by ? `: ${status.retired_by}` : "";
-  const phase = (status.phase || "?") + cause + (status.says ? `; calls itself ${status.says}` : "");
+  const phase = (status.phase || "?") + cause + (status.says ? `; calls itself ${status.says}` : "") +
+    (status.age_ms >= 2000 ? `; as of ${old(status.age_ms)}` : "");
   return element("tr", { role: "row" }, name, element("td", { role: "cell", "data-label": labels[1] }, phase), ...numbers.map((n, i) =>
     element("td", { role: "cell", class: "number", "data-label": labels[i + 2] }, String(n ?? ""))));
 }
@@ -170,6 +174,7 @@ function exposureDraw(exposure) {
 
 function upgradeLines(seen) {
   const named = (slot) => `slot ${slot.slot}, release ${slot.number}${slot.label ? ` (${slot.label})` : ""}`, out = [];
+  if (seen.age_ms >= 2000) out.push(`As of ${Math.floor(seen.age_ms / 1000)} s ago: init does not answer now.`);
   if (!seen.running) return [`${seen.why.charAt(0).toUpperCase()}${seen.why.slice(1)}.`];
   out.push(`Runs: ${named(seen.running)}, ${seen.running.state === "trial" ? "on trial" : "blessed: it is kept"}.`);
   const seconds = (ms) => Math.round(ms / 1000);
