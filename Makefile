@@ -393,7 +393,7 @@ SIGN_KEY ?=
 SIGN_CERT ?=
 IMAGE_VERSION ?=
 FRESH ?=
-IMAGE_PROGRAMS = $(filter $(addprefix build/$(IMAGE_FLAVOUR)/heraclius-,admin console setup net slots disk),$(PROGRAMS_$(IMAGE_FLAVOUR)))
+IMAGE_PROGRAMS = $(filter $(addprefix build/$(IMAGE_FLAVOUR)/heraclius-,admin console setup net slots disk logs),$(PROGRAMS_$(IMAGE_FLAVOUR)))
 
 .PHONY: setup-image image images repro boot cluster cluster-chaos diverse-cluster start-time split-map big-endian test-upgrade test-roll test-rollback
 test-upgrade: ## a machine upgrades itself by UEFI, in a virtual machine: on trial, blessed, back by itself when the image is bad
