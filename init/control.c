@@ -23,8 +23,8 @@
 #define PATH "/run/init/control.sock"
 #define SETUP "/bin/heraclius-setup"
 
-/* Whose requests are heard, and when each may have the next job. */
-enum { INIT = 1, ADMIN = 2, CONSOLE = 4, TRIAL = 8, OPERATOR = INIT | CONSOLE };
+/* Whose requests are heard, and when each may have the next job: what a program is run for while everything else waits. */
+enum { INIT = 1, ADMIN = 2, CONSOLE = 4, TRIAL = 8, OPERATOR = INIT | CONSOLE, JOB = 16 };
 static struct user {
     uid_t user;
     unsigned bit;
@@ -129,54 +129,41 @@ static void kernel_log(const char *number) {
     if (count > 0) self.answer_bytes += (size_t)count;
 }
 
-/* heraclius-setup runs while everything else waits: not too often for one user. */
-static bool job_allowed(struct user *user, uint64_t now_ms) {
-    if (now_ms >= user->job_ms) return true;
-    answer("error busy: ask again in %llu ms\n", (unsigned long long)(user->job_ms - now_ms));
-    return false;
-}
-
-static enum control_wish config(struct user *user, int fd, uint64_t now_ms) {
+static enum control_wish config(const struct user *user, int fd) {
     char reason[CONFIG_REASON_BYTES] = "";
     struct stat about;
     if (fd < 0 || fstat(fd, &about) < 0 || !S_ISREG(about.st_mode)) {
         answer("error config comes with the descriptor of a regular file\n");
         return CONTROL_NOTHING;
     }
-    if (!job_allowed(user, now_ms)) return CONTROL_NOTHING;
     bool good = config_offer(fd, user->name, reason);
-    user->job_ms = machine_now_ms() + CONTROL_JOB_MS;
     if (good) answer("ok\nconfig_number=%llu\nconfig_text=%s\n", (unsigned long long)config_plan()->number, stage_text(STAGE_CONFIG));
     else answer("error %s\n", reason);
     return good ? CONTROL_BEGIN : CONTROL_NOTHING;
 }
 
 /* heraclius-setup with the node's rights; its answer. */
-static bool setup(struct user *user, const char *const *words, uint64_t now_ms) {
+static bool setup(const char *const *words) {
     static char text[JOB_ANSWER_BYTES];
-    if (!job_allowed(user, now_ms)) return false;
     bool good = job_run("setup-node", words, -1, text);
-    user->job_ms = machine_now_ms() + CONTROL_JOB_MS;
     answer(good ? "ok\n%s" : "error %s\n", text);
     return good;
 }
 
-static void card_request(struct user *user, const char *name, uint64_t now_ms) {
+static void card_request(const char *name) {
     const char *const plain[] = {SETUP, "keys", NULL}, *const named[] = {SETUP, "--name", name, "keys", NULL};
     if (stage_state(STAGE_ENTROPY) != STAGE_GOOD || stage_state(STAGE_DISK) != STAGE_GOOD) {
         enum stage lacking = stage_state(STAGE_ENTROPY) != STAGE_GOOD ? STAGE_ENTROPY : STAGE_DISK;
         answer("error no keys are made now: %s: %s\n", stage_name(lacking), stage_text(lacking));
         return;
     }
-    (void)setup(user, name ? named : plain, now_ms);
+    (void)setup(name ? named : plain);
 }
 
 /* Another image is started at once, but after an upgrade; one that is blessed is on trial no more. */
-static enum control_wish slots(const char *word, int upload, struct user *user, uint64_t now_ms) {
+static enum control_wish slots(const char *word, int upload, uint64_t now_ms) {
     static char text[JOB_ANSWER_BYTES];
-    if (!job_allowed(user, now_ms)) return CONTROL_NOTHING;
     bool good = slots_do(word, upload, text), bless = strcmp(word, "bless") == 0;
-    user->job_ms = machine_now_ms() + CONTROL_JOB_MS;
     answer(good ? "ok\n%s" : "error %s\n", text);
     say("slots: %s: %s", word, good ? "done" : text);
     if (good && bless) program_event(PROGRAM_TRIAL, SERVICE_STOP, now_ms);
@@ -192,32 +179,34 @@ enum word { STATUS, LOG, KMSG, CONFIG, UPGRADE, REQUEST, RESTART, REBOOT, HALT, 
 
 static const struct {
     const char *name;
-    unsigned users;
+    unsigned users; /* and JOB */
     size_t least, most; /* words behind it, without "sure" */
     const char *cost;   /* NULL: it is done without "sure" */
 } all_words[WORDS] = {
     [STATUS] = {"status", OPERATOR | ADMIN | TRIAL, 0, 0, NULL},
     [LOG] = {"log", OPERATOR | ADMIN, 1, 3, NULL},
     [KMSG] = {"kmsg", OPERATOR | ADMIN, 0, 1, NULL},
-    [CONFIG] = {"config", OPERATOR, 0, 0, NULL},
-    [UPGRADE] = {"upgrade", OPERATOR | ADMIN, 0, 0, NULL},
-    [REQUEST] = {"request", OPERATOR, 0, 1, NULL},
+    [CONFIG] = {"config", OPERATOR | JOB, 0, 0, NULL},
+    [UPGRADE] = {"upgrade", OPERATOR | ADMIN | JOB, 0, 0, NULL},
+    [REQUEST] = {"request", OPERATOR | JOB, 0, 1, NULL},
     [RESTART] = {"restart", OPERATOR | ADMIN, 1, 1, "the program is away for a moment; if it is the node: " ONE_FAULT_LESS},
     [REBOOT] = {"reboot", OPERATOR | ADMIN, 0, 0, ONE_FAULT_LESS},
     [HALT] = {"halt", OPERATOR | ADMIN, 0, 0, ONE_FAULT_LESS ", and somebody has to switch this machine on"},
-    [OWNER] = {"owner", OPERATOR, 1, 1, "from then on only this key's holder configures this node; it does not change while the node has its keys"},
-    [RETIRE] = {"retire", OPERATOR, 0, 0, "this node's key never signs again: " ONE_FAULT_FOR_GOOD},
-    [BLESS] = {"bless", OPERATOR | TRIAL, 0, 0, "the image that runs is kept though its node has not voted: only another roll back would leave it"},
-    [FAIL] = {"fail", OPERATOR | TRIAL, 0, 0, "the image that runs is given up, and the other one started: " ONE_FAULT_LESS},
-    [ROLLBACK] = {"rollback", OPERATOR | ADMIN, 0, 0, "the other image is started, on trial: " ONE_FAULT_LESS},
+    [OWNER] = {"owner", OPERATOR | JOB, 1, 1,
+               "from then on only this key's holder configures this node; it does not change while the node has its keys"},
+    [RETIRE] = {"retire", OPERATOR | JOB, 0, 0, "this node's key never signs again: " ONE_FAULT_FOR_GOOD},
+    [BLESS] = {"bless", OPERATOR | TRIAL | JOB, 0, 0,
+               "the image that runs is kept though its node has not voted: only another roll back would leave it"},
+    [FAIL] = {"fail", OPERATOR | TRIAL | JOB, 0, 0, "the image that runs is given up, and the other one started: " ONE_FAULT_LESS},
+    [ROLLBACK] = {"rollback", OPERATOR | ADMIN | JOB, 0, 0, "the other image is started, on trial: " ONE_FAULT_LESS},
     [ADOPT] = {"adopt", OPERATOR, 0, 0,
                "if the machine that this disk is from still runs its node anywhere, two sign with one key: that is a fault of a member, for good"},
 };
 
 /* The node is stopped whatever becomes of its files, so that it signs no more, and begun anew, to be seen as retired, by those that say so. */
-static void give_up(struct user *user, uint64_t now_ms) {
+static void give_up(uint64_t now_ms) {
     const char *const retire[] = {SETUP, "retire", NULL};
-    if (!setup(user, retire, now_ms)) return;
+    if (!setup(retire)) return;
     program_event(PROGRAM_NODE, SERVICE_STOP, now_ms);
     if (config_plan()) config_files();
     if (config_node_ready() || !config_plan()) return;
@@ -226,7 +215,7 @@ static void give_up(struct user *user, uint64_t now_ms) {
 }
 
 /* It is allowed, and whole. */
-static enum control_wish carry_out(enum word word, char **words, int fd, struct user *user, uint64_t now_ms) {
+static enum control_wish carry_out(enum word word, char **words, int fd, const struct user *user, uint64_t now_ms) {
     const char *of = words[1];
     const char *const owner[] = {SETUP, "owner", of, NULL}, *fault = NULL;
     int program = word == RESTART ? program_of(of) : -1;
@@ -235,14 +224,14 @@ static enum control_wish carry_out(enum word word, char **words, int fd, struct 
     case STATUS: status(now_ms); return CONTROL_NOTHING;
     case LOG: log_of(words); return CONTROL_NOTHING;
     case KMSG: kernel_log(of); return CONTROL_NOTHING;
-    case REQUEST: card_request(user, of, now_ms); return CONTROL_NOTHING;
-    case CONFIG: return config(user, fd, now_ms);
-    case UPGRADE: return slots("upgrade", fd, user, now_ms);
+    case REQUEST: card_request(of); return CONTROL_NOTHING;
+    case CONFIG: return config(user, fd);
+    case UPGRADE: return slots("upgrade", fd, now_ms);
     case BLESS:
     case FAIL:
-    case ROLLBACK: return slots(all_words[word].name, -1, user, now_ms);
-    case OWNER: (void)setup(user, owner, now_ms); return CONTROL_NOTHING;
-    case RETIRE: give_up(user, now_ms); return CONTROL_NOTHING;
+    case ROLLBACK: return slots(all_words[word].name, -1, now_ms);
+    case OWNER: (void)setup(owner); return CONTROL_NOTHING;
+    case RETIRE: give_up(now_ms); return CONTROL_NOTHING;
     case RESTART:
         state = program < 0 ? SERVICE_DOWN : program_now((enum program)program)->service.state;
         if (program < 0) fault = "there is no such program";
@@ -276,7 +265,13 @@ static enum control_wish request(char *line, int fd, struct user *user, uint64_t
     if (word < WORDS && !(all_words[word].users & user->bit)) refuse(word, user, now_ms);
     else if (word == WORDS || count <= all_words[word].least || count > most + 1) answer("error not understood: %s\n", count ? words[0] : "");
     else if (cost && !sure) answer("error %s; to do it: %s%s%s sure\n", cost, words[0], most > 1 ? " " : "", most > 1 ? words[1] : "");
-    else return carry_out(word, words, fd, user, now_ms);
+    else if ((all_words[word].users & JOB) && now_ms < user->job_ms) {
+        answer("error busy: ask again in %llu ms\n", (unsigned long long)(user->job_ms - now_ms));
+    } else {
+        enum control_wish wish = carry_out(word, words, fd, user, now_ms);
+        if (all_words[word].users & JOB) user->job_ms = machine_now_ms() + CONTROL_JOB_MS;
+        return wish;
+    }
     return CONTROL_NOTHING;
 }
 
@@ -318,25 +313,18 @@ static void take(uint64_t now_ms) {
     self.connections[place].user = user;
 }
 
-/* A packet and the first descriptor that came with it (-1: none); others are closed. Bytes of the packet, 0: closed, -1: errno. */
+/* A packet, and the descriptor that came with it (-1: none); the kernel keeps those that there is no room for. Bytes, 0: closed, -1: errno. */
 static ssize_t receive(int from, char line[CONTROL_REQUEST_BYTES], int *fd) {
     union {
         struct cmsghdr head;
-        char bytes[CMSG_SPACE(4 * sizeof(int))];
+        char bytes[CMSG_LEN(sizeof(int))];
     } control;
     struct iovec part = {line, CONTROL_REQUEST_BYTES - 1};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
     ssize_t count = recvmsg(from, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *at = count < 0 ? NULL : CMSG_FIRSTHDR(&message);
     *fd = -1;
-    for (struct cmsghdr *at = count < 0 ? NULL : CMSG_FIRSTHDR(&message); at; at = CMSG_NXTHDR(&message, at)) {
-        if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
-        for (size_t i = 0; (i + 1) * sizeof(int) <= at->cmsg_len - CMSG_LEN(0); i++) {
-            int one;
-            memcpy(&one, CMSG_DATA(at) + i * sizeof one, sizeof one);
-            if (*fd < 0) *fd = one;
-            else (void)close(one);
-        }
-    }
+    if (at && at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_RIGHTS) memcpy(fd, CMSG_DATA(at), sizeof *fd);
     return count;
 }
 

@@ -1,10 +1,10 @@
 #include "init/text.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 long text_read(const char *path, char *out, size_t size) {
@@ -107,32 +107,20 @@ void text_clean(char *text) {
     }
 }
 
-struct linux_dirent64 {
-    uint64_t d_ino;
-    int64_t d_off;
-    unsigned short d_reclen;
-    unsigned char d_type;
-    char d_name[];
-};
-
 int text_folder(const char *path, text_name *each, void *context) {
-    /* readdir() takes memory from the heap; the system call does not. */
-    _Alignas(struct linux_dirent64) char buffer[2048];
+    /* readdir() takes memory from the heap; this does not. */
+    _Alignas(struct dirent64) char buffer[2048];
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return -errno;
-    int result = 0;
-    for (bool more = true; more;) {
-        long count = syscall(SYS_getdents64, fd, buffer, sizeof buffer);
-        if (count <= 0) {
-            result = count < 0 ? -errno : 0;
-            break;
-        }
-        for (long at = 0; at < count && more;) {
-            const struct linux_dirent64 *entry = (const struct linux_dirent64 *)(const void *)(buffer + at);
+    ssize_t count = 1;
+    for (bool more = true; more && (count = getdents64(fd, buffer, sizeof buffer)) > 0;) {
+        for (ssize_t at = 0; at < count && more;) {
+            const struct dirent64 *entry = (const struct dirent64 *)(const void *)(buffer + at);
             if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) more = each(context, entry->d_name);
             at += entry->d_reclen;
         }
     }
+    int result = count < 0 ? -errno : 0;
     (void)close(fd);
     return result;
 }

@@ -164,6 +164,19 @@ static void request_send(int to, const char *line, int file) {
     (void)sendmsg(to, &message, MSG_NOSIGNAL);
 }
 
+/* The same, with more descriptors than anybody has a use for. */
+static void request_send_many(int to, const char *line, const int files[8]) {
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(8 * sizeof *files)];
+    } control = {.bytes = {0}};
+    struct iovec part = {(void *)(uintptr_t)line, strlen(line)};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    control.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(8 * sizeof *files), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    memcpy(CMSG_DATA(&control.head), files, 8 * sizeof *files);
+    assert_true(sendmsg(to, &message, MSG_NOSIGNAL) > 0);
+}
+
 /* A line by that user, with a descriptor of a file beside it; "": init closed the connection. */
 static const char *ask_at(uid_t user, const char *line, enum control_wish *wish) {
     static char answer[CONTROL_ANSWER_BYTES + 1];
@@ -383,6 +396,37 @@ static void what_is_not_to_run_is_not_begun_by_a_restart(void **unused) {
     assert_string_equal(ask(102, "restart node sure", &wish), "ok\n");
 }
 
+static bool count_one(void *context, const char *name) {
+    (void)name;
+    return ++*(unsigned *)context > 0;
+}
+
+static unsigned descriptors_open(void) {
+    unsigned count = 0;
+    assert_int_equal(text_folder("/proc/self/fd", count_one, &count), 0);
+    return count;
+}
+
+static void of_many_descriptors_none_stays_open(void **unused) {
+    (void)unused;
+    int ends[2], files[8];
+    unsigned before = descriptors_open();
+    for (unsigned i = 0; i < 8; i++) files[i] = open(files_text("candidate", "text"), O_RDONLY | O_CLOEXEC);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+    world.peer = 102;
+    world.accepted = ends[0];
+    assert_int_equal(look(ends[0], true), CONTROL_NOTHING);
+    for (unsigned round = 0; round < 3; round++) {
+        world.now_ms += 10 * CONTROL_JOB_MS;
+        request_send_many(ends[1], round ? "config" : "status", files);
+        (void)look(ends[0], false);
+    }
+    for (unsigned i = 0; i < 8; i++) (void)close(files[i]);
+    (void)close(ends[1]);
+    (void)look(ends[0], false);
+    assert_int_equal(descriptors_open(), before);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_word_is_done_for_those_whose_it_is_alone),
@@ -390,6 +434,7 @@ int main(void) {
         cmocka_unit_test(no_way_of_writing_a_word_gets_past_the_table),
         cmocka_unit_test(who_asks_for_what_he_may_not_is_named_but_fills_no_log),
         cmocka_unit_test(one_job_at_a_time_of_each_user),
+        cmocka_unit_test(of_many_descriptors_none_stays_open),
         cmocka_unit_test(a_node_whose_retirement_cannot_be_told_to_it_stays_down),
         cmocka_unit_test(what_is_not_to_run_is_not_begun_by_a_restart),
     };
