@@ -233,6 +233,10 @@ units-$1: $$(foreach t,$$(if $$(DIR),$$(TESTS_$1_$$(DIR)),$$(TESTS_$1)),$$(if $$
 build-$1: product-$1 tests-$1
 endef
 
+# Somebody in a node's process, for tests/system/confined.py.
+build/gcc/tests/intruder.so: tests/system/intruder/intruder.c build/gcc/flags
+	@mkdir -p $(@D); $(FLAGS_gcc) -fPIC -shared -o $@ $< -lpthread
+
 .PHONY: FORCE all
 FORCE:
 # Only the flavours that the goals name are read: build/asan/..., units-asan and the like; the goals below need gcc (and pic); any other, all of them.

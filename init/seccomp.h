@@ -1,6 +1,6 @@
 /*
  * Which system calls a program may make: a filter of its own for each, from the table in seccomp.c, made in the child and put on it before it becomes
- * the program (and so on everything it starts). There is no library for it at run time.
+ * the program (and so on everything it starts).
  *
  * Another architecture's calls (x32, i386) and those that no program of this machine has a use for (SECCOMP_DEADLY: ptrace, mount, modules, reboot,
  * name spaces, ...) kill the process. What is merely not in its table is refused with EPERM and said in the kernel's log. Looked at more closely:
@@ -11,7 +11,8 @@
  *   mmap, mprotect    never writable and executable at once (s390x hands mmap's words over in memory: mprotect alone there)
  *   ioctl             no TIOCSTI, no TIOCLINUX: nothing is typed into another's terminal
  *
- * io_uring's operations are no system calls: which of them a ring may do is restricted by whoever makes it (ring/loop.c).
+ * io_uring's operations are no system calls: which of them a ring may do is restricted by whoever makes it (ring/loop.c); heracliusd makes its own,
+ * then no other one can be made in it (ring/door.h).
  */
 #ifndef INIT_SECCOMP_H
 #define INIT_SECCOMP_H

@@ -80,6 +80,11 @@ struct loop_counters {
 enum loop_status loop_create(struct loop **loop, const struct loop_config *config, char error[LOOP_ERROR_BYTES]) __attribute__((warn_unused_result));
 void loop_destroy(struct loop *loop);
 
+/* Closes all that it has, so that it may be used as if it had just been made, by the same thread, with the sizes that it has. False: the kernel has
+ * not let go of all of it within LOOP_EMPTY_MS; loop_destroy is all that is left. */
+#define LOOP_EMPTY_MS 5000u
+bool loop_empty(struct loop *loop) __attribute__((warn_unused_result));
+
 /* Listens and accepts from now on. *port gets the port bound. LOOP_OK, _ERR_SOCKET. */
 enum loop_status loop_listen(struct loop *loop, const struct sockaddr_storage *address, uint32_t listener, uint16_t *port,
                              char error[LOOP_ERROR_BYTES]) __attribute__((warn_unused_result));

@@ -172,7 +172,7 @@ enum net_status net_start(struct net *net, char error[NET_ERROR_BYTES]) {
         .send_memory_max = net->config.send_memory_max,
         .send_zc_threshold_bytes = net->config.send_zc_threshold_bytes,
     };
-    enum loop_status status = loop_create(&net->loop, &config, error);
+    enum loop_status status = net->loop == NULL ? loop_create(&net->loop, &config, error) : LOOP_OK;
     if (status != LOOP_OK) {
         return status == LOOP_ERR_MEMORY ? NET_ERR_MEMORY : NET_ERR_IO_URING;
     }
@@ -198,6 +198,28 @@ enum net_status net_start(struct net *net, char error[NET_ERROR_BYTES]) {
     net->bucket_known = net->bucket_unknown = (struct net_bucket){.tokens_milli = 1000ull * net->config.handshakes_per_s, .filled_ms = net->now_ms};
     net->started = true;
     return NET_OK;
+}
+
+void net_ring_give(struct net *net, struct loop *ring) {
+    RING_CHECK(net->loop == NULL && !net->started);
+    net->loop = ring;
+}
+
+void net_ring_destroy(struct loop *ring) {
+    loop_destroy(ring);
+}
+
+struct loop *net_destroy_keep(struct net *net) {
+    struct loop *ring = net != NULL ? net->loop : NULL;
+    if (ring != NULL && !loop_empty(ring)) {
+        loop_destroy(ring);
+        ring = NULL;
+    }
+    if (net != NULL) {
+        net->loop = NULL;
+    }
+    net_destroy(net);
+    return ring;
 }
 
 void net_destroy(struct net *net) {

@@ -123,8 +123,17 @@ enum net_status net_create(struct net **net, const struct net_config *config, ch
 /* Makes the ring, listens, begins to dial. Called once, by the thread that will poll. NET_OK, _ERR_IO_URING, _ERR_LISTEN, _ERR_MEMORY. */
 enum net_status net_start(struct net *net, char error[NET_ERROR_BYTES]) __attribute__((warn_unused_result));
 
+struct loop;
+/* Before net_start(), if at all: a ring that another net of this thread has left (net_destroy_keep), whose sizes count then. It is the net's from now
+ * on. */
+void net_ring_give(struct net *net, struct loop *ring);
+
 /* Closes all sockets at once, wipes keys, frees everything but frames that are still kept (release them before). NULL is allowed. */
 void net_destroy(struct net *net);
+/* The same, but the ring stays, empty, for another net; NULL: there is none, or the kernel does not let go of what it had. */
+struct loop *net_destroy_keep(struct net *net) __attribute__((warn_unused_result));
+/* Of a ring that no net gets. NULL is allowed. */
+void net_ring_destroy(struct loop *ring);
 
 /* Before or after net_start. *peer gets the handle. NET_OK, _ERR_CONFIG, _ERR_PEER_EXISTS, _ERR_PEERS_FULL. */
 enum net_status net_peer_add(struct net *net, const struct net_peer_config *config, uint32_t *peer) __attribute__((warn_unused_result));

@@ -51,6 +51,7 @@ static int usage(FILE *out, int code) {
 /* What goes from life to life. */
 struct heritage {
     struct addresses *addresses;
+    struct loop *ring;
     uint32_t damages;
     uint64_t progress;
 };
@@ -63,6 +64,8 @@ static int node_live(const char *config, struct heritage *heritage, bool *again)
     if (node == NULL) return NODE_EXIT_STOPPED;
     int code = (int)node_open(node, config, heritage->addresses, heritage->progress, text);
     heritage->addresses = NULL;
+    node->ring = heritage->ring;
+    heritage->ring = NULL;
     node->damages = heritage->damages;
     if (code != NODE_EXIT_OK) {
         (void)fprintf(stderr, "heracliusd: %s\n", text);
@@ -79,7 +82,14 @@ static int node_live(const char *config, struct heritage *heritage, bool *again)
         node->addresses = NULL;
     }
     node_close(node);
+    heritage->ring = node->ring;
     free(node);
+    if (*again && heritage->ring == NULL) { /* there is no other one (ring/door.h): whoever started the process starts it again */
+        (void)fprintf(stderr, "heracliusd: the kernel does not let go of the network's ring\n");
+        *again = false;
+        return NODE_EXIT_STOPPED;
+    }
+    if (!*again) net_ring_destroy(heritage->ring);
     return code;
 }
 

@@ -14,6 +14,7 @@
 #include "protocol/admin_op.h"
 #include "protocol/successor.h"
 #include "ring/clock.h"
+#include "ring/door.h"
 #include "ring/entropy.h"
 
 enum {
@@ -373,7 +374,10 @@ void node_close(struct node *node) {
     execution_destroy(node->execution);
     executor_destroy(node->executor);
     free(node->regions);
-    net_destroy(net);
+    net_ring_destroy(node->ring);
+    node->ring = NULL;
+    if (node->again) node->ring = net_destroy_keep(net);
+    else net_destroy(net);
     free(node->client_handles);
     free(node->node_handles);
     store_directory_close(node->directory);
@@ -534,10 +538,16 @@ void node_pin(struct node *node, enum node_thread thread, const char *name) {
 bool node_net_start(struct node *node, const char *thread) {
     char error[NET_ERROR_BYTES];
     node_pin(node, NODE_THREAD_NETWORK, thread);
+    bool inherited = node->ring != NULL;
+    if (inherited) net_ring_give(node->net, node->ring);
+    node->ring = NULL;
     if (net_start(node->net, error) != NET_OK) {
         (void)fprintf(stderr, "heracliusd: %s: %s\n", node->name, error);
         return false;
     }
+    /* There is one ring, and no other one is made. A kernel or container without seccomp runs the node without that. */
+    int fault = inherited ? 0 : ring_door_close();
+    if (fault < 0) log_event(LOG_LEVEL_WARN, "rings_not_closed", "cause=\"%s\"", strerror(-fault));
     if (net_note(node->net)[0] != '\0') log_event(LOG_LEVEL_WARN, "network_reduced", "note=\"%s\"", net_note(node->net));
     return true;
 }

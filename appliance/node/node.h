@@ -70,6 +70,7 @@ struct node {
     struct replica *replica;
     struct node_transfer *transfer;
     struct net *net;
+    struct loop *ring; /* of the life before, until the net has it; then of this one, for the next, once it is closed */
     atomic_bool decision_wanted;   /* set by the control thread, taken by the replica's */
     atomic_bool net_running;       /* net_wake() may be called */
     uint32_t *node_handles;        /* of the net, by cluster of the system file and place in it; NET_PEER_NONE: nobody. The net's thread */

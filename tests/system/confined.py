@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import admin  # noqa: E402
@@ -19,18 +20,52 @@ CLONE3 = "syscall=435 "  # glibc asks once and goes on with clone
 CONFINED = f"{TOP}/build/gcc/tests/init/confined"
 
 
-def wrapped(folder, name, program):
-    path = os.path.join(folder, f"confined-{name}")
+INTRUDER = "build/gcc/tests/intruder.so"
+
+
+def wrapped(folder, name, program, intruder=None):
+    """A program under its filter; `intruder`: with somebody in it from the beginning (intruder/intruder.c), and where he writes what he got."""
+    path = os.path.join(folder, f"confined-{name}{'-intruder' if intruder else ''}")
     with open(path, "w") as f:
-        f.write(f'#!/bin/sh\nexec "{CONFINED}" {name} "{program}" "$@"\n')
+        also = f'LD_PRELOAD="{TOP}/{INTRUDER}" INTRUDER="{intruder}" ' if intruder else ""
+        f.write(f'#!/bin/sh\n{also}exec "{CONFINED}" {name} "{program}" "$@"\n')
     os.chmod(path, 0o755)
     return path
 
 
-def filter_of(pid):
-    """Seccomp mode of the process: 2 is a filter."""
-    with open(f"/proc/{pid}/status") as f:
-        return re.search(r"^Seccomp:\s+(\d)", f.read(), re.M).group(1)
+def filters_of(pid):
+    """Of each thread of the process: how many filters there are; 0 is none."""
+    counts = set()
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status") as f:
+            said = f.read()
+        is_filter = re.search(r"^Seccomp:\s+(\d)", said, re.M).group(1) == "2"
+        counts.add(int(re.search(r"^Seccomp_filters:\s+(\d+)", said, re.M).group(1)) if is_filter else 0)
+    return counts
+
+
+def written(path, seconds=20):
+    """What the intruder wrote; None if he does not."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if os.path.exists(path) and os.path.getsize(path) > 0:
+            with open(path) as f:
+                return f.read().strip()
+        time.sleep(0.05)
+    return None
+
+
+def intruded(cases, system, name, path):
+    """He could make a ring before the node had its own, and cannot any more: the node dies of it."""
+    cases.case("somebody in a node's process could make a ring before the node began", written(f"{path}.before") == "a ring", path)
+    with open(f"{path}.go", "w"):
+        pass
+    try:
+        ended = system.live[name].wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        ended = None
+    cases.case("once the node has its own he dies of it, in a thread that was there before", ended == -signal.SIGSYS and
+               not os.path.exists(f"{path}.after"), (ended, written(f"{path}.after", 0.1)))
 
 
 def kernel_log():
@@ -65,24 +100,27 @@ def asked(path, question):
 
 def main():
     cases = Cases()
-    built = subprocess.run(["make", "build/gcc/tests/init/confined"], cwd=TOP, capture_output=True, text=True)
+    built = subprocess.run(["make", "build/gcc/tests/init/confined", INTRUDER], cwd=TOP, capture_output=True, text=True)
     if not cases.case("the wrapper is built", built.returncode == 0, built.stderr):
         return cases.end()
     before = kernel_log()
     with System(coordinators=1, shards=1, nodes=4) as system:
         node = wrapped(system.dir, "node", f"{TOP}/build/gcc/heracliusd")
         system.programs = {name: node for name in system.names}
+        intruder = os.path.join(system.dir, "intruder")
+        system.programs["s0-n3"] = wrapped(system.dir, "node", f"{TOP}/build/gcc/heracliusd", intruder)
         system.start_all()
         if not cases.case("a confined cluster answers", system.wait_ready(), system.states("c0")):
             print(system.log(system.names[0])[-2000:])
             return cases.end()
         pids = {name: process.pid for name, process in system.live.items()}
-        modes = {name: filter_of(pid) for name, pid in pids.items()}
-        cases.case("each node runs under a filter", set(modes.values()) == {"2"}, modes)
+        counts = {name: filters_of(pid) for name, pid in pids.items()}
+        good = all(count == {2} for count in counts.values())
+        cases.case("each thread of each node runs under a filter, and under one of the node's own that no ring is made behind", good, counts)
         admin.ADMIN = os.path.relpath(wrapped(system.dir, "admin", f"{TOP}/build/gcc/heraclius-admin"), TOP)
         watcher = admin.Admin(system)
         pids["admin"] = watcher.process.pid
-        cases.case("heraclius-admin runs under one, too", filter_of(pids["admin"]) == "2", pids)
+        cases.case("heraclius-admin runs under one, too", filters_of(pids["admin"]) == {1}, pids)
         load = system.client("bench", "--seconds", "20" if is_long(sys.argv) else "4", "--mix", "50:50", "--out", f"{system.dir}/bench", timeout=120)
         cases.case("it takes load", load.returncode == 0, load.stdout + load.stderr)
         page = watcher.get("/metrics")
@@ -94,7 +132,9 @@ def main():
         piece = asked(f"{system.root}/s0-n0/control.sock", b'{"ask":"evidence","file":"kept","from":1}\n')
         good = page[0] == 200 and '"kept"' in page[2] and b'"hex":"6263"' in piece
         cases.case("a file of evidence is listed and handed out", good, (page, piece))
-        system.kill("s0-n3")
+        intruded(cases, system, "s0-n3", intruder)
+        del pids["s0-n3"]  # he was refused something
+        system.programs["s0-n3"] = node
         cases.case("it goes on with one node less", system.client("put", "k", "v", "--timeout", 20).returncode == 0, system.states("s0"))
         system.start("s0-n3")
         pids["s0-n3 again"] = system.live["s0-n3"].pid
