@@ -42,7 +42,7 @@ bool config_node_ready(void) {
 /* Has `path` judged; true: its plan, whose text is the answer. */
 static bool judge(const char *path, const char *what, struct plan *plan, char reason[CONFIG_REASON_BYTES]) {
     const char *const words[] = {"/bin/heraclius-setup", what, NULL};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a disk may bring a FIFO */
     if (fd < 0) {
         text_form(reason, CONFIG_REASON_BYTES, "%s: %s", path, strerror(errno));
         return false;
@@ -75,7 +75,6 @@ static void apply(const struct plan *plan) {
 static int keep(void) {
     int fd = open(CANDIDATE, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return -errno;
-    (void)mkdir("/data/config", 0755);
     int result = text_copy(fd, KEPT ".new", CONFIG_BYTES_MAX, 0444);
     (void)close(fd);
     if (result == 0 && rename(KEPT ".new", KEPT) < 0) result = -errno;
@@ -88,7 +87,7 @@ static int keep(void) {
 void config_files(void) {
     const char *const words[] = {"/bin/heraclius-setup", "files", NULL};
     bool again = program_now(PROGRAM_NODE)->service.state == SERVICE_STOPPING || self.pause_ms; /* a try that failed may have changed some already */
-    int fd = open(KEPT, O_RDONLY | O_CLOEXEC);
+    int fd = open(KEPT, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     self.node_ready = fd >= 0 && job_run("setup-node", words, fd, self.answer);
     if (fd < 0) text_form(self.answer, sizeof self.answer, KEPT ": %s", strerror(errno));
     if (fd >= 0) (void)close(fd);
@@ -113,7 +112,7 @@ uint64_t config_retry(uint64_t now_ms) {
 
 bool config_offer(int from, const char *whence, char reason[CONFIG_REASON_BYTES]) {
     struct plan plan;
-    int result = text_copy(from, CANDIDATE, CONFIG_BYTES_MAX, 0444);
+    int result = text_copy(from, CANDIDATE, CONFIG_BYTES_MAX, 0400);
     bool good = result == 0 && judge(CANDIDATE, "take", &plan, reason);
     if (result < 0) text_form(reason, CONFIG_REASON_BYTES, "%s", result == -EFBIG ? "larger than 8 MiB" : strerror(-result));
     if (good && (!self.in_force || plan.number > self.plan.number)) { /* durable first: what is gone by is there after a restart, too */

@@ -11,26 +11,24 @@
 #include <linux/landlock.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define FILES_MAX 6
 
 #define LANDLOCK_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define LANDLOCK_RUN (LANDLOCK_READ | LANDLOCK_ACCESS_FS_EXECUTE)
-#define LANDLOCK_CHANGE                                                                                                                              \
-    (LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |  \
-     LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
-#define LANDLOCK_HANDLED                                                                                                                             \
-    (LANDLOCK_CHANGE | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO)
-
+#define LANDLOCK_HANDLED ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1) /* all of the first version */
+#define LANDLOCK_DEVICES (LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO)
+#define LANDLOCK_CHANGE (LANDLOCK_HANDLED & ~(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_DEVICES))
 #define LANDLOCK_USE (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
 
 struct file {
@@ -48,43 +46,46 @@ static const struct file commons[] = {
  * one process, which has nothing to give up: it never was root. */
 static const struct rights {
     const char *name;
-    uid_t user;             /* and group */
-    gid_t group;            /* one more; 0: none. 100: the node's control socket */
-    mode_t open;            /* its folder below /data: what others may do there */
-    unsigned capabilities;  /* bits */
-    const char *memory_max; /* cgroup v2, "max": no limit but the machine's */
+    uid_t user;            /* and group */
+    gid_t group;           /* one more; 0: none. 100: the node's control socket */
+    mode_t open;           /* its folder below /data: what others may do there */
+    unsigned capabilities; /* bits */
+    /* Of its cgroup: memory (NULL: the machine's less CONFINE_RESERVE_BYTES), threads (a ring's in the kernel count). And who goes first when the
+     * machine has no memory left: what strangers can make grow before the node; last the console, by which one sees why. init is never chosen. */
+    const char *memory_max, *pids_max, *oom;
     unsigned descriptors;
     unsigned long locked; /* RLIMIT_MEMLOCK */
     const char *own;      /* its folder below /data and /run, made for it; NULL: none */
     struct file files[FILES_MAX];
 } all_rights[] = {
-    {.name = "node", .user = 100, .capabilities = 1u << CAP_IPC_LOCK, .memory_max = "max", .descriptors = 4096, .locked = RLIM_INFINITY,
-     .own = "node", .files = {{"/proc", LANDLOCK_READ}, {"/sys/devices/system/cpu", LANDLOCK_READ}, {"/data/node", LANDLOCK_CHANGE},
-                              {"/run/node", LANDLOCK_CHANGE}}},
-    {.name = "admin", .user = 101, .group = 100, .memory_max = "64M", .descriptors = 1024, .own = "admin",
+    {.name = "node", .user = 100, .capabilities = 1u << CAP_IPC_LOCK, .pids_max = "512", .oom = "0", .descriptors = 4096, .locked = RLIM_INFINITY,
+     .own = "node", .files = {{"/proc", LANDLOCK_READ}, {"/sys/devices/system/cpu", LANDLOCK_READ}, {"/sys/fs/cgroup/node", LANDLOCK_READ},
+                              {"/data/node", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_CHANGE}}},
+    {.name = "admin", .user = 101, .group = 100, .memory_max = "64M", .pids_max = "32", .oom = "800", .descriptors = 1024, .own = "admin",
      .files = {{"/data/admin", LANDLOCK_CHANGE}, {"/data/public", LANDLOCK_READ}, {"/run/admin", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_USE},
                {"/run/init", LANDLOCK_USE}}},
-    {.name = "console", .user = 102, .group = 100, .memory_max = "32M", .descriptors = 64, .own = "console",
+    {.name = "console", .user = 102, .group = 100, .memory_max = "32M", .pids_max = "8", .oom = "-900", .descriptors = 64, .own = "console",
      .files = {{"/etc/terminfo", LANDLOCK_READ}, {"/dev/console", LANDLOCK_USE}, {"/run/console", LANDLOCK_CHANGE}, {"/run/admin", LANDLOCK_READ},
                {"/run/node", LANDLOCK_USE}, {"/run/init", LANDLOCK_USE}}},
-    {.name = "setup", .user = 103, .memory_max = "32M", .descriptors = 32, .own = "setup",
+    {.name = "setup", .user = 103, .memory_max = "32M", .pids_max = "8", .oom = "500", .descriptors = 32,
      .files = {{"/data/config", LANDLOCK_READ}, {"/data/public", LANDLOCK_READ}}},
-    {.name = "setup-node", .user = 100, .memory_max = "64M", .descriptors = 64, .locked = 1 << 20, .own = "public", .open = 0055,
-     .files = {{"/data/node", LANDLOCK_CHANGE}, {"/data/public", LANDLOCK_CHANGE}}},
-    {.name = "net", .user = 105, .capabilities = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW, .memory_max = "16M", .descriptors = 32, .own = "net",
-     .files = {{"/run/init", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/run/net", LANDLOCK_CHANGE}}},
+    {.name = "setup-node", .user = 100, .memory_max = "64M", .pids_max = "64", .oom = "500", .descriptors = 64, .locked = 1 << 20, .own = "public",
+     .open = 0055, .files = {{"/data/node", LANDLOCK_CHANGE}, {"/data/public", LANDLOCK_CHANGE}}},
+    {.name = "net", .user = 105, .capabilities = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW, .memory_max = "16M", .pids_max = "8", .oom = "-500",
+     .descriptors = 32, .own = "net", .files = {{"/run/init", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/run/net", LANDLOCK_CHANGE}}},
     {.name = "dhcp", .user = 104, .capabilities = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE, .memory_max = "16M",
-     .descriptors = 64, .own = "dhcpcd",
+     .pids_max = "16", .oom = "300", .descriptors = 64, .own = "dhcpcd",
      .files = {{"/etc", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/proc", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
                {"/run/dhcpcd", LANDLOCK_CHANGE}, {"/run/net", LANDLOCK_READ}}},
-    {.name = "slots", .user = 106, .group = 100, .memory_max = "64M", .descriptors = 64, .own = "slots",
-     .files = {{"/sys/firmware/efi/efivars", LANDLOCK_READ}, {"/data/public", LANDLOCK_READ}, {"/run/node", LANDLOCK_USE}}},
-    {.name = "disk", .user = DISK_USER, .memory_max = "32M", .descriptors = 256,
+    {.name = "slots", .user = 106, .group = 100, .memory_max = "64M", .pids_max = "8", .oom = "500", .descriptors = 64,
+     .files = {{"/sys/firmware/efi/efivars", LANDLOCK_READ}, {"/data/public/owner", LANDLOCK_READ}, {"/run/node", LANDLOCK_USE}}},
+    {.name = "disk", .user = DISK_USER, .memory_max = "32M", .pids_max = "256", .oom = "500", .descriptors = 256,
      .files = {{"/dev", LANDLOCK_ACCESS_FS_READ_FILE}, {"/sys", LANDLOCK_READ}}},
-    {.name = "disk-grow", .user = DISK_USER, .capabilities = 1u << CAP_SYS_RESOURCE, .memory_max = "32M", .descriptors = 32},
-    {.name = "logs", .user = LOG_USER, .memory_max = "16M", .descriptors = 64, .own = "log",
+    {.name = "disk-grow", .user = DISK_USER, .capabilities = 1u << CAP_SYS_RESOURCE, .memory_max = "32M", .pids_max = "8", .oom = "500",
+     .descriptors = 32},
+    {.name = "logs", .user = LOG_USER, .memory_max = "16M", .pids_max = "8", .oom = "-500", .descriptors = 64, .own = "log",
      .files = {{"/data/log", LANDLOCK_CHANGE}, {"/run/log", LANDLOCK_CHANGE}, {"/sys/fs/pstore", LANDLOCK_READ | LANDLOCK_ACCESS_FS_REMOVE_FILE}}},
-    {.name = "trial", .user = 107, .group = 100, .memory_max = "16M", .descriptors = 64, .own = "trial",
+    {.name = "trial", .user = 107, .group = 100, .memory_max = "16M", .pids_max = "8", .oom = "500", .descriptors = 64,
      .files = {{"/run/node", LANDLOCK_USE}, {"/run/init", LANDLOCK_USE}}},
 };
 
@@ -95,38 +96,62 @@ static const struct rights *rights_of(const char *name) {
     return NULL;
 }
 
-static void folder(const char *base, const struct rights *rights, gid_t group, mode_t mode) {
-    char path[64];
-    struct stat status;
-    if (stat(base, &status) < 0 || !text_form(path, sizeof path, "%s/%s", base, rights->own)) return;
-    if (mkdir(path, mode) < 0 && errno != EEXIST) {
-        if (errno != EROFS) say("%s: %s", path, strerror(errno));
-        return;
-    }
-    if ((chown(path, rights->user, group) < 0 || chmod(path, mode) < 0) && errno != EROFS) say("%s: %s", path, strerror(errno));
+/* Nothing is followed or changed that is there and is no folder: what lies below /data may be a stranger's. */
+static const char *folder(const char *base, const char *own, uid_t user, gid_t group, mode_t mode) {
+    static char path[128];
+    (void)text_form(path, 64, "%s/%s", base, own);
+    int made = mkdir(path, mode) < 0 ? errno : 0, fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool none = fd < 0 && made == EEXIST, good = fd >= 0 && fchown(fd, user, group) == 0 && fchmod(fd, mode) == 0;
+    if (!good && !none && errno != EROFS) say("%s: %s", path, strerror(errno));
+    if (fd >= 0) (void)close(fd);
+    return none ? path : NULL;
 }
 
-void confine_prepare(bool data) {
-    (void)text_write("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
+static int group_set(const char *name, const char *file, const char *value) {
+    char path[96];
+    return text_form(path, sizeof path, "/sys/fs/cgroup/%s/%s", name, file) ? text_write(path, value) : -ENAMETOOLONG;
+}
+
+void confine_prepare(void) {
+    char path[96], rest[24];
+    struct sysinfo machine = {.mem_unit = 1};
+    (void)sysinfo(&machine);
+    unsigned long long all = (unsigned long long)machine.totalram * machine.mem_unit, reserve = CONFINE_RESERVE_BYTES;
+    (void)text_form(rest, sizeof rest, "%llu", all > 2 * reserve ? all - reserve : all / 2);
+    (void)group_set(".", "cgroup.subtree_control", "+memory +pids"); /* whether the kernel has them shows in the groups */
     for (size_t i = 0; i < sizeof all_rights / sizeof *all_rights; i++) {
         const struct rights *rights = &all_rights[i];
-        char path[96];
         if (text_form(path, sizeof path, "/sys/fs/cgroup/%s", rights->name)) (void)mkdir(path, 0755);
-        if (text_form(path, sizeof path, "/sys/fs/cgroup/%s/memory.max", rights->name)) {
-            int result = text_write(path, rights->memory_max);
-            if (result < 0 && result != -ENOENT) say("%s: %s", path, strerror(-result));
+        int fault = group_set(rights->name, "memory.max", rights->memory_max ? rights->memory_max : rest);
+        if (fault == 0) fault = group_set(rights->name, "pids.max", rights->pids_max);
+        if (fault < 0) stage_set(STAGE_MOUNTS, STAGE_CANNOT, "%s: %s: it is not held to its limits", path, strerror(-fault));
+        /* A file system of its own below /run: who fills it harms nobody else. */
+        if (rights->own && text_form(path, sizeof path, "/run/%s", rights->own) && mkdir(path, 0750) == 0) {
+            (void)mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=2m,nr_inodes=256");
         }
-        if (!rights->own) continue;
-        folder("/run", rights, rights->group ? rights->group : rights->user, 0750); /* the console reads the admin console's pairing code */
-        if (data) folder("/data", rights, rights->user, 0700 | rights->open);
+        gid_t group = rights->group ? rights->group : rights->user; /* the console reads the admin console's pairing code */
+        if (rights->own) (void)folder("/run", rights->own, rights->user, group, 0750);
     }
+}
+
+const char *confine_data(void *unused) {
+    (void)unused;
+    const char *none = folder("/data", "config", 0, 0, 0755);
+    for (size_t i = 0; !none && i < sizeof all_rights / sizeof *all_rights; i++) {
+        const struct rights *rights = &all_rights[i];
+        if (rights->own) none = folder("/data", rights->own, rights->user, rights->user, 0700 | rights->open);
+    }
+    return none;
+}
+
+void confine_end(const char *name) {
+    (void)group_set(name, "cgroup.kill", "1");
 }
 
 static const char *limits(const struct rights *rights) {
     struct rlimit none = {0, 0}, files = {rights->descriptors, rights->descriptors}, locked = {rights->locked, rights->locked};
-    if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0) return "limits";
-    if (setrlimit(RLIMIT_MEMLOCK, &locked) < 0) return "limits";
-    return NULL;
+    bool good = setrlimit(RLIMIT_CORE, &none) == 0 && setrlimit(RLIMIT_NOFILE, &files) == 0 && setrlimit(RLIMIT_MEMLOCK, &locked) == 0;
+    return good ? NULL : "limits";
 }
 
 static const char *user(const struct rights *rights) {
@@ -179,18 +204,15 @@ const char *confine_rights(const char *name) {
     return fault;
 }
 
-static const char *child(const char *name) {
-    char path[96];
-    if (!text_form(path, sizeof path, "/sys/fs/cgroup/%s/cgroup.procs", name) || text_write(path, "0") < 0) return "cgroup";
-    return confine_rights(name);
-}
-
 void confine_become(const char *name, const char *const *words, int told) {
     static char *const environment[] = {"PATH=/bin", "HOME=/", "TERM=vt100", "LC_ALL=C", NULL};
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    const char *fault = child(name);
+    const struct rights *rights = rights_of(name);
+    const char *fault = group_set(name, "cgroup.procs", "0") < 0 ? "cgroup" : NULL;
+    if (!fault && rights && text_write("/proc/self/oom_score_adj", rights->oom) < 0) fault = "oom_score_adj";
+    if (!fault) fault = confine_rights(name);
     if (!fault) {
         (void)execve(words[0], (char *const *)(uintptr_t)words, environment);
         fault = "cannot be started";

@@ -5,10 +5,15 @@
 #ifndef INIT_CONFINE_H
 #define INIT_CONFINE_H
 
-#include <stdbool.h>
+/* What the node is not given of the machine's memory (spec/appliance.md A-26): init, the others and what the kernel needs for them live on it. */
+enum { CONFINE_RESERVE_BYTES = 32 << 20 };
 
-/* Cgroups with their memory limits, folders with their owners, below /data once it is there. */
-void confine_prepare(bool data);
+/* Cgroups with their limits, folders below /run with their owners. */
+void confine_prepare(void);
+/* Folders below /data with theirs, as a job (job.h). NULL: done; else which one is none. */
+const char *confine_data(void *unused);
+/* A program's first process has ended: whoever it left behind is killed, in whatever session it is. */
+void confine_end(const char *name);
 /* In the child, whose descriptors are in place: becomes the program. It returns only if it cannot, with errno, and has said why on `told`. */
 void confine_become(const char *name, const char *const *words, int told);
 /* Its part without the cgroup; what tests drive. NULL: done; else what could not be done, with errno. */

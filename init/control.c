@@ -57,10 +57,6 @@ void control_start(void) {
     self.listener = fd;
 }
 
-void control_booted(uint64_t now_ms) {
-    self.booted_ms = now_ms;
-}
-
 static void answer(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void answer(const char *format, ...) {
     size_t room = sizeof self.answer - self.answer_bytes;
@@ -72,17 +68,16 @@ static void answer(const char *format, ...) {
 }
 
 static void status(uint64_t now_ms) {
-    static const char *const states[] = {"waiting", "running", "good", "cannot"};
     char text[96];
     struct statvfs data;
     const struct plan *plan = config_plan();
     answer("ok\nuptime_ms=%llu\nboot_ms=%llu\nstage=%s\n", (unsigned long long)now_ms, (unsigned long long)self.booted_ms, stage_name(stage_now()));
     for (enum stage s = 0; s < STAGES; s++) {
-        answer("stage.%s=%s%s%s\n", stage_name(s), states[stage_state(s)], stage_text(s)[0] ? " " : "", stage_text(s));
+        answer("stage.%s=%s%s%s\n", stage_name(s), stage_state_name(stage_state(s)), stage_text(s)[0] ? " " : "", stage_text(s));
     }
     answer("watchdog=%s\nclock=%s\n", stage_text(STAGE_WATCHDOG), stage_text(STAGE_CLOCK));
     answer("disk=%s\ndisk_bytes=%llu\n", disk_name(), (unsigned long long)disk_bytes());
-    if (disk_name()[0] && statvfs("/data", &data) == 0) answer("disk_free=%llu\n", (unsigned long long)data.f_bavail * data.f_frsize);
+    if (disk_name()[0] && statvfs("/data", &data) == 0) answer("disk_free=%llu\n", (unsigned long long)data.f_bfree * data.f_frsize);
     if (text_read("/etc/heraclius/version", text, sizeof text) > 0) answer("image_version=%s\n", text);
     if (plan) answer("config_number=%llu\n", (unsigned long long)plan->number);
     answer("config_text=%s\n", stage_text(STAGE_CONFIG));
@@ -329,6 +324,7 @@ static ssize_t receive(int from, char line[CONTROL_REQUEST_BYTES], int *fd) {
 }
 
 void control_polls(struct pollfd polls[CONTROL_POLLS]) {
+    if (!self.booted_ms) self.booted_ms = machine_now_ms();
     polls[0] = (struct pollfd){.fd = self.listener, .events = POLLIN};
     for (unsigned i = 0; i < CONTROL_CONNECTIONS_MAX; i++) polls[1 + i] = (struct pollfd){.fd = self.connections[i].fd, .events = POLLIN};
 }

@@ -16,8 +16,7 @@ enum { CONTROL_REQUEST_BYTES = 512, CONTROL_ANSWER_BYTES = 65536 + 8 }; /* a job
 enum control_wish { CONTROL_NOTHING, CONTROL_BEGIN, CONTROL_REBOOT, CONTROL_HALT }; /* BEGIN: a configuration came into force */
 
 void control_start(void);
-/* The stages have been gone through. */
-void control_booted(uint64_t now_ms);
+/* First when the stages have been gone through. */
 void control_polls(struct pollfd polls[CONTROL_POLLS]);
 enum control_wish control_ready(const struct pollfd polls[CONTROL_POLLS], uint64_t now_ms);
 

@@ -1,4 +1,5 @@
 #include "init/disk.h"
+#include "init/confine.h"
 #include "init/job.h"
 #include "init/say.h"
 #include "init/text.h"
@@ -120,7 +121,7 @@ static bool mark_write(const char *identity) {
 
 static const char *work_mount(void *disk) {
     const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME;
-    return mount(path_of(((struct disk *)disk)->name), "/data", "ext4", flags, "errors=remount-ro") == 0 ? NULL : strerror(errno);
+    return mount(path_of(((struct disk *)disk)->name), "/data", "ext4", flags, "errors=remount-ro,resuid=100") == 0 ? NULL : strerror(errno);
 }
 
 static const char *work_leave(void *disk) {
@@ -197,6 +198,8 @@ static bool take(void) {
         self.foreign = true;
         good = CANNOT("%s is the disk of another machine, %s; if that one is off for good: adopt (console)", name, self.answer);
     }
+    if (good && !apart(confine_data))
+        good = CANNOT("%s is not used: %s is no folder on it: it is torn, or a stranger's: replace it (operating.md)", name, self.answer);
     /* Brought to rest at once: as long as it is only in the journal in part, a loss of power can leave what the kernel does not mount. */
     if (good && grow() && !(apart(work_leave) && apart(work_mount))) good = CANNOT("%s was grown, and does not mount: %s", name, self.answer);
     if (!good && !apart(work_leave)) say("disk: %s could not be unmounted: %s", name, self.answer);
@@ -224,7 +227,7 @@ static bool choose(bool late) {
     if ((kind > 0 && !make(kind == 2)) || !take()) return false;
     (void)text_form(self.name, sizeof self.name, "%s", self.chosen.name);
     self.bytes = self.chosen.bytes;
-    bool full = statfs("/data", &left) == 0 && (uint64_t)left.f_bavail * (uint64_t)left.f_bsize < DISK_FREE_MIN;
+    bool full = statfs("/data", &left) == 0 && (uint64_t)left.f_bfree * (uint64_t)left.f_bsize < DISK_FREE_MIN;
     errors_read(self.errors);
     bool bad = self.errors[0] != '0';
     stage_set(STAGE_DISK, STAGE_GOOD, "%s, %llu MiB%s%s%s%s", self.name, (unsigned long long)(self.bytes >> 20), kind > 0 ? ", new" : "",

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "init/config.h"
-#include "init/confine.h"
 #include "init/control.h"
 #include "init/disk.h"
 #include "init/job.h"
@@ -34,10 +33,8 @@ enum { FEED_MS = 5000, LATE_MS = 5000 };
 static int signals_open(void) {
     sigset_t set;
     (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGCHLD);
-    (void)sigaddset(&set, SIGINT); /* ctrl-alt-del */
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGPWR);
+    static const int all[] = {SIGCHLD, SIGINT /* ctrl-alt-del */, SIGTERM, SIGPWR};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) (void)sigaddset(&set, all[i]);
     (void)sigprocmask(SIG_SETMASK, &set, NULL);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -85,7 +82,6 @@ static void late(uint64_t now_ms) {
     modules_again();
     unsigned came = disk_again();
     if (came & DISK_CAME_DATA) {
-        confine_prepare(true);
         logs_begin(machine_now_ms());
         config_start();
     }
@@ -104,7 +100,6 @@ static void run(void) {
     config_start();
     programs_begin(machine_now_ms());
     slots_begin(machine_now_ms());
-    control_booted(machine_now_ms());
     for (;;) {
         uint64_t now_ms = machine_now_ms();
         if (now_ms >= feed_ms) {
@@ -150,15 +145,12 @@ int main(void) {
     programs_prepare();
     if (mounted) {
         modules_load("/etc/heraclius/modules", "/sys/bus");
-        (void)machine_entropy();
+        machine_entropy();
         machine_watchdog();
         machine_clock();
         disk_start();
         mounts_late();
     }
-    if (stage_state(STAGE_DISK) == STAGE_GOOD) {
-        confine_prepare(true);
-        logs_begin(machine_now_ms());
-    }
+    if (stage_state(STAGE_DISK) == STAGE_GOOD) logs_begin(machine_now_ms());
     run();
 }

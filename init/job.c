@@ -68,6 +68,7 @@ bool job_do(const struct job *job, char answer[JOB_ANSWER_BYTES]) {
     bool in_time = pid > 0 && listen_to(output[0], end_ms, answer) && ends(pid, end_ms, &status), ended = in_time;
     (void)close(output[0]);
     if (pid > 0) (void)kill(-pid, SIGKILL);
+    if (pid > 0 && !job->work) confine_end(job->name);
     if (pid > 0 && !in_time) ended = ends(pid, machine_now_ms() + JOB_KILLED_MS, &status);
     if (in_time && WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
     answer[strcspn(answer, "\n")] = '\0';

@@ -20,7 +20,7 @@ uint64_t machine_now_ms(void) {
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-bool machine_entropy(void) {
+void machine_entropy(void) {
     uint64_t began = machine_now_ms();
     uint8_t byte;
     stage_set(STAGE_ENTROPY, STAGE_RUNNING, "%s", "");
@@ -28,12 +28,11 @@ bool machine_entropy(void) {
         if (machine_now_ms() - began >= MACHINE_ENTROPY_MS) {
             stage_set(STAGE_ENTROPY, STAGE_CANNOT, "no random numbers after %d s: give the machine a virtio-rng or a processor with RDRAND",
                       MACHINE_ENTROPY_MS / 1000);
-            return false;
+            return;
         }
         (void)usleep(50000);
     }
     stage_set(STAGE_ENTROPY, STAGE_GOOD, "%s", "");
-    return true;
 }
 
 void machine_clock(void) {
@@ -58,10 +57,12 @@ void machine_clock(void) {
 }
 
 void machine_watchdog(void) {
-    /* A kernel that has lost its way is not gone on with. */
-    (void)text_write("/proc/sys/kernel/panic", "10");
-    (void)text_write("/proc/sys/kernel/panic_on_oops", "1");
-    char identity[64] = "unknown";
+    static const char *const settings[][2] = {{"panic", "10"}, {"panic_on_oops", "1"}, {"sysrq", "0"}, /* noise on a serial line, that is: a break */
+                                              {"kexec_load_disabled", "1"}, {"kptr_restrict", "2"}};
+    char identity[64] = "unknown", path[64];
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        if (text_form(path, sizeof path, "/proc/sys/kernel/%s", settings[i][0])) (void)text_write(path, settings[i][1]);
+    }
     int seconds = MACHINE_WATCHDOG_S;
     watchdog = open("/dev/watchdog0", O_WRONLY | O_CLOEXEC);
     if (watchdog < 0 || ioctl(watchdog, WDIOC_SETTIMEOUT, &seconds) < 0) {

@@ -7,11 +7,11 @@
 
 enum { MACHINE_WATCHDOG_S = 30, MACHINE_ENTROPY_MS = 20000, MACHINE_IMAGE_YEARS = 10 };
 
-/* Waits until the kernel's random numbers are seeded, at most so long. False: they are not; keys must not be made. */
-bool machine_entropy(void);
+/* Waits until the kernel's random numbers are seeded, at most so long; STAGE_ENTROPY says whether keys may be made. */
+void machine_entropy(void);
 /* A calendar before the image was made is wrong: it is set to that time, and said. */
 void machine_clock(void);
-/* The first watchdog; fed by machine_feed(), which the event loop calls, and whoever waits for a job. */
+/* What the kernel does when it has lost its way. The first watchdog; fed by machine_feed(), which the event loop and whoever waits for a job call. */
 void machine_watchdog(void);
 void machine_feed(void);
 uint64_t machine_now_ms(void); /* since boot */

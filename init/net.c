@@ -10,14 +10,11 @@ static struct {
 } self;
 
 static void stage_take(const char *line) {
-    static const struct {
-        const char *word;
-        enum stage_state state;
-    } states[] = {{"good", STAGE_GOOD}, {"cannot", STAGE_CANNOT}, {"running", STAGE_RUNNING}, {"waiting", STAGE_WAITING}};
-    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
-        size_t length = strlen(states[i].word);
-        if (strncmp(line, states[i].word, length) != 0 || (line[length] && line[length] != ' ')) continue;
-        stage_set(STAGE_NETWORK, states[i].state, "%s", line + length + (line[length] == ' '));
+    for (enum stage_state state = 0; state < STAGE_STATES; state++) {
+        const char *rest = line + strlen(stage_state_name(state));
+        if (strncmp(line, stage_state_name(state), (size_t)(rest - line)) == 0 && (!*rest || *rest == ' ')) {
+            stage_set(STAGE_NETWORK, state, "%s", rest + (*rest == ' '));
+        }
     }
 }
 

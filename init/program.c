@@ -51,7 +51,7 @@ struct program_now *program_now(enum program program) {
 void programs_prepare(void) {
     for (int p = 0; p < PROGRAMS; p++) programs[p].output = -1;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, to_logs) < 0) say("logs: %s", strerror(errno));
-    confine_prepare(false);
+    confine_prepare();
 }
 
 /* In the child, after fork: no heap, no return. */
@@ -118,7 +118,8 @@ bool program_ended(pid_t pid, int wait_status, uint64_t now_ms) {
         if (running->output >= 0) (void)close(running->output);
         running->output = -1;
         running->pid = 0;
-        (void)kill(-pid, SIGKILL); /* whoever it left behind in its session */
+        (void)kill(-pid, SIGKILL);
+        confine_end(whats[p].name); /* whoever it left behind */
         bool killed = WIFSIGNALED(wait_status);
         (void)text_form(running->last, sizeof running->last, "ended %s %d", killed ? "by signal" : "with",
                         killed ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status));

@@ -22,6 +22,11 @@ const char *stage_name(enum stage stage) {
     return names[stage];
 }
 
+const char *stage_state_name(enum stage_state state) {
+    static const char *const names[STAGE_STATES] = {"waiting", "running", "good", "cannot"};
+    return names[state];
+}
+
 void say_start(void) {
     self.console = open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 }

@@ -14,8 +14,9 @@ enum stage { STAGE_MOUNTS, STAGE_MODULES, STAGE_ENTROPY, STAGE_WATCHDOG, STAGE_C
              STAGE_SERVICES, STAGES };
 enum { SAY_TRIES = 5, SAY_PAUSE_US = 2000, SAY_LINE_BYTES = 480 }; /* a reason of heraclius-setup, and what is said before it */
 
-enum stage_state { STAGE_WAITING, STAGE_RUNNING, STAGE_GOOD, STAGE_CANNOT };
+enum stage_state { STAGE_WAITING, STAGE_RUNNING, STAGE_GOOD, STAGE_CANNOT, STAGE_STATES };
 struct log;
+const char *stage_state_name(enum stage_state state);
 const char *stage_name(enum stage stage);
 /* Opens /dev/console; before that nothing is shown. Called once after devtmpfs is there. */
 void say_start(void);

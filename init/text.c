@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 long text_read(const char *path, char *out, size_t size) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) return -errno;
     size_t count = 0;
     long result = 0;

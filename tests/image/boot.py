@@ -134,6 +134,9 @@ def first_boot(cases, folder, out, disk):
         m.expect("going down", WAIT_S)
         cases.case("halt ends in order", m.ended(WAIT_S), m.last(800))
     check = subprocess.run(["/usr/sbin/e2fsck", "-fn", disk], capture_output=True, text=True)
+    said = subprocess.run(["/usr/sbin/dumpe2fs", "-h", disk], capture_output=True, text=True).stdout
+    blocks, kept = (int(re.search(rf"^{name}: +(\d+)", said, re.M).group(1)) for name in ("Block count", "Reserved block count"))
+    cases.case("4 % of the grown disk at least are for the node alone", kept * 100 >= 4 * blocks, (blocks, kept))
     cases.case("the disk is clean", check.returncode == 0, check.stdout + check.stderr)
 
 
@@ -178,6 +181,13 @@ def confined(cases, console):
               "another's folder": "refused", "root again": "refused", "a child": "refused"}
     said = dict(re.findall(r"standin: (.*) (done|refused)$", log, re.M))
     cases.case("the node has what the table gives it and no more", said == wanted and "user 100 group 100" in log, log)
+    shown = dict(re.findall(r"standin: (/\S+) says (.*)$", log, re.M))
+    memory = int(shown["/proc/meminfo"].split()[1]) * 1024 - int(shown["/sys/fs/cgroup/node/memory.max"])
+    cases.case("it has the machine's memory less 32 MiB (A-26), 512 threads, and is worth more than the admin console", memory == 32 << 20 and
+               shown["/sys/fs/cgroup/node/pids.max"] == "512" and shown["/proc/self/oom_score_adj"] == "0", shown)
+    cases.case("blocks of its disk are for it alone", "resuid=100" in shown["/proc/self/mounts"], shown)
+    cases.case("no key of a serial line reboots the kernel, and no other kernel is loaded", shown["/proc/sys/kernel/sysrq"] == "0" and
+               shown["/proc/sys/kernel/kexec_load_disabled"] == "1", shown)
     cases.case("its log tells no terminal what to do", "standin: ?[2Jover" in log and "\x1b" not in log, log)
 
 

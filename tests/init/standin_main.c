@@ -113,8 +113,25 @@ static const char *outcome(bool good) {
     return good ? "done" : errno == EACCES || errno == EPERM ? "refused" : strerror(errno);
 }
 
+/* The line of a file that has a word; the first one. */
+static void shows(const char *path, const char *word) {
+    static char line[512];
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file) && !strstr(line, word)) continue;
+    line[strcspn(line, "\n")] = '\0';
+    printf("standin: %s says %s\n", path, file ? line : strerror(errno));
+    if (file) (void)fclose(file);
+}
+
 static _Noreturn void node(void) {
     static char page[4096];
+    shows("/sys/fs/cgroup/node/memory.max", "");
+    shows("/sys/fs/cgroup/node/pids.max", "");
+    shows("/proc/meminfo", "MemTotal");
+    shows("/proc/self/mounts", " /data ");
+    shows("/proc/self/oom_score_adj", "");
+    shows("/proc/sys/kernel/sysrq", "");
+    shows("/proc/sys/kernel/kexec_load_disabled", "");
     printf("standin: user %d group %d\n", (int)getuid(), (int)getgid());
     printf("standin: own file %s\n", outcome(open("/data/node/mine", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0));
     printf("standin: own socket's folder %s\n", outcome(open("/run/node/x", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0));

@@ -27,7 +27,9 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -121,6 +123,11 @@ static int try_clone3(void) {
 }
 static int try_ring(void) {
     return (int)syscall(SYS_io_uring_setup, 1, NULL);
+}
+static int try_filter_of_its_own(void) {
+    struct sock_filter all = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+    struct sock_fprog program = {1, &all};
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
 }
 static int try_listen_in(void) {
     return (int)syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0);
@@ -230,11 +237,13 @@ static void each_has_what_the_table_gives_it_and_no_more(void **unused) {
         {"node", try_cut_by_path, EPERM},
         {"setup-node", try_cut_by_path, EPERM},
         {"node", try_ring, EFAULT},
+        {"node", try_filter_of_its_own, 0},
         {"node", try_new_folder, ENOENT},
         {"node", try_type_into_terminal, EPERM},
         {"admin", try_fork, EPERM},
         {"admin", try_internet, 0},
         {"admin", try_ring, EPERM},
+        {"admin", try_filter_of_its_own, EPERM},
         {"admin", try_packet_socket, EPERM},
         {"admin", try_nameless_file, EPERM},
         {"console", try_fork, EPERM},
@@ -391,15 +400,34 @@ static int try_write_file(void) {
     return open(file_path, O_WRONLY | O_CLOEXEC);
 }
 
-/* A root folder with what init makes in it, and in each folder a file that its mode opens to all. */
-static bool tree_make(const char *root) {
-    static const char *const others[] = {"/data", "/run", "/data/config", "/run/init"};
+static bool mounts_alone; /* what is mounted is seen by this process alone */
+
+/* A root folder with what init makes in it, and cgroups as far as init sees them. */
+static bool root_make(const char *root) {
+    static const char *const made[] = {"/data", "/run", "/run/init", "/sys", "/sys/fs", "/sys/fs/cgroup", "/proc", "/proc/self"};
+    static const char *const limits[] = {"memory.max", "pids.max", "cgroup.procs"};
+    mounts_alone = unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
     bool good = chroot(root) == 0 && chdir("/") == 0;
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) good = good && mkdir(others[i], 0755) == 0;
-    if (good) confine_prepare(true);
-    good = good && chmod("/run/net", 0755) == 0; /* by heraclius-net: dhcpcd reads there */
-    for (int f = 0; f < FOLDERS; f++) {
-        snprintf(file_path, sizeof file_path, "/%s/file", folders[f]);
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) good = good && mkdir(made[i], 0755) == 0;
+    for (int p = 0; p < PROGRAM_COUNT; p++) {
+        snprintf(file_path, sizeof file_path, "/sys/fs/cgroup/%s", programs[p]);
+        good = good && mkdir(file_path, 0755) == 0;
+        for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+            snprintf(file_path, sizeof file_path, "/sys/fs/cgroup/%s/%s", programs[p], limits[i]);
+            int fd = open(file_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+            good = good && fd >= 0 && close(fd) == 0;
+        }
+    }
+    return good;
+}
+
+/* And what it makes for the programs, and in each folder a file that its mode opens to all. */
+static bool tree_make(const char *root) {
+    bool good = root_make(root);
+    if (good) confine_prepare();
+    good = good && confine_data(NULL) == NULL && chmod("/run/net", 0755) == 0; /* by heraclius-net: dhcpcd reads there */
+    for (int f = 0; f <= FOLDERS; f++) {
+        snprintf(file_path, sizeof file_path, f == FOLDERS ? "%s" : "/%s/file", f == FOLDERS ? "/data/public/owner" : folders[f]);
         int fd = open(file_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
         good = good && fd >= 0 && fchmod(fd, 0666) == 0 && close(fd) == 0;
     }
@@ -419,7 +447,7 @@ static bool table_try(const char *root) {
         {"setup-node", {[DATA_NODE] = WRITES, [DATA_PUBLIC] = WRITES}},
         {"net", {[RUN_INIT] = READS, [RUN_NET] = WRITES}},
         {"dhcp", {[RUN_NET] = READS, [RUN_DHCP] = WRITES}},
-        {"slots", {[DATA_PUBLIC] = READS, [RUN_NODE] = WRITES}},
+        {"slots", {[RUN_NODE] = WRITES}}, /* and the owner's key alone of what is in DATA_PUBLIC: the admin console's may be there */
         {"trial", {[RUN_NODE] = WRITES, [RUN_INIT] = WRITES}},
         {"logs", {[DATA_LOG] = WRITES, [RUN_LOG] = WRITES}},
         {"disk", {[DATA_NODE] = NEITHER}},
@@ -437,23 +465,142 @@ static bool table_try(const char *root) {
             all = all && good;
         }
     }
-    return all;
+    snprintf(file_path, sizeof file_path, "/data/public/owner");
+    int owner = with_rights("slots", try_read_file), other = with_rights("trial", try_read_file);
+    if (owner != 0 || other != EACCES) print_error("the owner's key: slots %d, trial %d\n", owner, other);
+    return all && owner == 0 && other == EACCES;
+}
+
+/* In a root folder of its own, in a child: there is no way back out of it. */
+static void in_root(bool (*what)(const char *root)) {
+    char root[] = "/tmp/confine-XXXXXX", command[64];
+    assert_non_null(mkdtemp(root));
+    assert_int_equal(chmod(root, 0755), 0);
+    int status = 0;
+    fflush(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) _exit(what(root) ? 0 : 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    snprintf(command, sizeof command, "rm -r %s", root);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(status, 0);
 }
 
 static void each_reads_and_writes_what_the_table_gives_it_and_no_more(void **unused) {
     (void)unused;
     if (!is_root() || syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 0) skip();
-    char root[] = "/tmp/confine-XXXXXX", command[64];
-    assert_non_null(mkdtemp(root));
-    assert_int_equal(chmod(root, 0755), 0);
-    int status = 0;
+    in_root(table_try);
+}
+
+static unsigned long long number_in(const char *group, const char *file) {
+    char text[32] = "", path[96];
+    snprintf(path, sizeof path, "/sys/fs/cgroup/%s/%s", group, file);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, text, sizeof text - 1) < 0 || close(fd) < 0) return 0;
+    unsigned long long number = strtoull(text, NULL, 10);
+    return strchr(text, 'M') ? number << 20 : number;
+}
+
+static bool limits_try(const char *root) {
+    struct sysinfo machine;
+    bool good = root_make(root) && sysinfo(&machine) == 0;
+    if (good) confine_prepare();
+    unsigned long long node = (unsigned long long)machine.totalram * machine.mem_unit - (32ull << 20), others = 0;
+    for (int p = 0; p < PROGRAM_COUNT; p++) {
+        unsigned long long memory = number_in(programs[p], "memory.max"), threads = number_in(programs[p], "pids.max");
+        bool is_node = strcmp(programs[p], "node") == 0;
+        good = good && (is_node ? memory == node : memory >= 16ull << 20 && memory <= 64ull << 20) && threads >= 8 && threads <= 512;
+        if (!good) print_error("%s: memory %llu, threads %llu\n", programs[p], memory, threads);
+        others += is_node ? 0 : threads;
+    }
+    return good && others < 1024;
+}
+
+static bool room_try(const char *root) {
+    static const char *const owners[] = {"/run/node", "/run/admin", "/run/console", "/run/net", "/run/dhcpcd"};
+    struct statvfs all, own;
+    bool good = root_make(root);
+    if (!mounts_alone) return true;
+    if (good) confine_prepare();
+    for (size_t i = 0; i < sizeof owners / sizeof *owners; i++) {
+        good = good && statvfs("/run", &all) == 0 && statvfs(owners[i], &own) == 0 && own.f_fsid != all.f_fsid &&
+               own.f_blocks * own.f_frsize <= 2 << 20 && own.f_files <= 256 && (own.f_flag & ST_NOEXEC) && (own.f_flag & ST_NODEV);
+        if (!good) print_error("%s\n", owners[i]);
+    }
+    return good;
+}
+
+static void who_fills_its_folder_below_run_harms_nobody_else(void **unused) {
+    (void)unused;
+    if (!is_root()) skip();
+    in_root(room_try);
+}
+
+/* What the program is told to the kernel to be worth when memory is gone; -9999: it did not get so far. */
+static long worth(const char *name) {
+    static const char *const words[] = {"/none", NULL};
+    int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int told = open("/said", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    char text[16] = "";
     pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) _exit(table_try(root) ? 0 : 1);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    snprintf(command, sizeof command, "rm -r %s", root);
-    assert_int_equal(system(command), 0);
-    assert_int_equal(status, 0);
+    if (pid == 0) {
+        confine_become(name, words, told);
+        _exit(0);
+    }
+    bool good = pid > 0 && waitpid(pid, NULL, 0) == pid && pread(fd, text, sizeof text - 1, 0) > 0;
+    (void)close(fd);
+    (void)close(told);
+    return good ? strtol(text, NULL, 10) : -9999;
+}
+
+static bool order_try(const char *root) {
+    bool good = root_make(root);
+    long admin = worth("admin"), node = worth("node"), net = worth("net"), console = worth("console");
+    good = good && admin > node && node > net && net > console && console > -1000 && console != -9999;
+    if (!good) print_error("admin %ld, node %ld, net %ld, console %ld\n", admin, node, net, console);
+    for (int p = 0; p < PROGRAM_COUNT; p++) good = good && worth(programs[p]) <= admin && worth(programs[p]) >= console;
+    return good;
+}
+
+static void without_memory_what_strangers_can_make_grow_goes_first_and_the_console_last(void **unused) {
+    (void)unused;
+    if (!is_root()) skip();
+    in_root(order_try);
+}
+
+/* 512 threads and the machine's memory less 32 MiB. */
+static void every_program_has_a_limit_of_memory_and_of_threads(void **unused) {
+    (void)unused;
+    if (!is_root()) skip();
+    in_root(limits_try);
+}
+
+static bool is_roots(const char *path, mode_t mode) {
+    struct stat status;
+    return stat(path, &status) == 0 && status.st_uid == 0 && status.st_gid == 0 && (status.st_mode & 07777) == mode;
+}
+
+static bool torn_try(const char *root) {
+    static const char *const names[] = {"/data/admin", "/data/node", "/data/public", "/data/config", "/data/log"};
+    bool good = root_make(root) && mkdir("/else", 0755) == 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        for (int kind = 0; kind < 3; kind++) {
+            (void)rmdir(names[i]);
+            int made = kind == 0 ? symlink("/else", names[i]) : kind == 1 ? mkfifo(names[i], 0644) : mknod(names[i], S_IFREG | 0644, 0);
+            const char *fault = confine_data(NULL);
+            bool so = made == 0 && fault && strcmp(fault, names[i]) == 0 && is_roots("/else", 0755) && (kind == 0 || is_roots(names[i], 0644));
+            if (!so) print_error("%s, kind %d: %s\n", names[i], kind, fault ? fault : "nothing said");
+            good = good && so && unlink(names[i]) == 0;
+        }
+    }
+    return good && confine_data(NULL) == NULL;
+}
+
+static void what_a_disk_has_in_place_of_a_folder_is_named_and_left_alone(void **unused) {
+    (void)unused;
+    if (!is_root()) skip();
+    in_root(torn_try);
 }
 
 static void a_program_without_rights_does_not_start(void **unused) {
@@ -464,6 +611,10 @@ static void a_program_without_rights_does_not_start(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_reads_and_writes_what_the_table_gives_it_and_no_more),
+        cmocka_unit_test(every_program_has_a_limit_of_memory_and_of_threads),
+        cmocka_unit_test(who_fills_its_folder_below_run_harms_nobody_else),
+        cmocka_unit_test(without_memory_what_strangers_can_make_grow_goes_first_and_the_console_last),
+        cmocka_unit_test(what_a_disk_has_in_place_of_a_folder_is_named_and_left_alone),
         cmocka_unit_test(every_program_has_a_filter_that_fits),
         cmocka_unit_test(what_only_an_intruder_wants_kills),
         cmocka_unit_test(every_program_computes_and_has_entropy),

@@ -26,6 +26,7 @@
 #include "init/program.h"
 #include "init/say.h"
 #include "init/slots.h"
+#include "init/text.h"
 #include "tests/init/files.h"
 
 static struct {

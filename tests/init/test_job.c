@@ -38,6 +38,12 @@ void confine_become(const char *name, const char *const *words, int told) {
     (void)execv(words[0], (char *const *)(uintptr_t)words);
 }
 
+static const char *left_behind;
+
+void confine_end(const char *name) {
+    left_behind = name;
+}
+
 static char answer[JOB_ANSWER_BYTES];
 
 static bool work(job_work *what, unsigned limit_ms) {
@@ -100,7 +106,9 @@ static void a_program_has_its_file_and_its_device(void **unused) {
     const char *device = files_text("device", "device");
     int input = open(files_text("input", "input "), O_RDONLY | O_CLOEXEC);
     assert_true(input >= 0);
+    left_behind = NULL;
     assert_true(job_do(&(struct job){"disk", words, input, device, O_RDONLY, 20000, NULL, NULL}, answer));
+    assert_string_equal(left_behind, "disk"); /* and is killed */
     assert_string_equal(answer, "disk input device");
     const char *gone = files_path("gone");
     assert_false(job_do(&(struct job){"disk", words, input, gone, O_RDONLY, 20000, NULL, NULL}, answer));

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "init/confine.h"
 #include "init/program.h"
 
 enum { NOW_MS = 100000, PID = 1 << 29 /* no process has that */ };
@@ -25,6 +26,30 @@ static void one_that_cannot_be_killed_keeps_no_machine_up(void **unused) {
     assert_true(programs_ended(NOW_MS));
 }
 
+static const char *left_behind;
+
+void confine_end(const char *name) {
+    left_behind = name;
+}
+void confine_prepare(void) {
+}
+void confine_become(const char *name, const char *const *words, int told) {
+    (void)name, (void)words, (void)told;
+}
+
+/* dhcpcd's children are in sessions of their own. */
+static void whoever_a_program_leaves_behind_is_killed(void **unused) {
+    (void)unused;
+    for (enum program p = 0; p < PROGRAMS; p++) {
+        struct program_now *program = program_now(p);
+        *program = (struct program_now){.pid = PID, .output = -1, .service = {.state = SERVICE_UP}};
+        left_behind = NULL;
+        assert_true(program_ended(PID, 0, NOW_MS));
+        assert_ptr_equal(left_behind, program_name(p));
+        *program = (struct program_now){.output = -1};
+    }
+}
+
 /* Whoever asks: what was told to end with the machine is not begun anew. */
 static void nothing_is_begun_while_it_goes_down(void **unused) {
     (void)unused;
@@ -42,6 +67,7 @@ static void nothing_is_begun_while_it_goes_down(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whoever_a_program_leaves_behind_is_killed),
         cmocka_unit_test(one_that_cannot_be_killed_keeps_no_machine_up),
         cmocka_unit_test(nothing_is_begun_while_it_goes_down),
     };

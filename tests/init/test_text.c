@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -120,6 +121,18 @@ static void a_folder_is_gone_through_until_it_is_enough(void **unused) {
     assert_int_equal(text_folder(files_path("no-folder"), count_some, &some), -ENOENT);
 }
 
+/* Programs, and disks, have names that init reads. */
+static void a_link_is_not_followed_and_a_fifo_is_not_waited_for(void **unused) {
+    (void)unused;
+    char text[32] = "", link[256];
+    (void)snprintf(link, sizeof link, "%s", files_path("link"));
+    assert_int_equal(symlink(files_text("behind", "secret"), link), 0);
+    assert_int_equal(text_read(link, text, sizeof text), -ELOOP);
+    assert_string_equal(text, "");
+    assert_int_equal(mkfifo(files_path("fifo"), 0600), 0);
+    assert_int_equal(text_read(files_path("fifo"), text, sizeof text), 0);
+}
+
 static void the_last_word_of_a_name_counts(void **unused) {
     (void)unused;
     static const char line[] = "quiet here.console=ttyS0 console=x\there.console=ttyS1 here.consoles=no here.bare xhere.y=1 z=\n";
@@ -200,6 +213,7 @@ int main(void) {
         cmocka_unit_test(a_number_is_digits_within_its_limit),
         cmocka_unit_test(only_printable_ascii_goes_to_a_console),
         cmocka_unit_test(a_folder_is_gone_through_until_it_is_enough),
+        cmocka_unit_test(a_link_is_not_followed_and_a_fifo_is_not_waited_for),
         cmocka_unit_test(the_last_word_of_a_name_counts),
         cmocka_unit_test(a_plan_is_read),
         cmocka_unit_test(what_is_no_plan_is_refused),
