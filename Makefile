@@ -137,8 +137,8 @@ $(foreach d,$(FOLDERS),$(eval MAINS_$d := $(wildcard $d/*_main.c)))
 $(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(wildcard $d/*.c))))
 
 # The rules of some hundred test programs take make a while to read: these goals, which build none of them, do without.
-WITHOUT_TESTS := test-rollback all lib local-programs run start stop status reset setup help install uninstall image images repro boot cluster \
-                 diverse-cluster start-time split-map big-endian test-upgrade test test-long test-unit test-fuzz test-tidy test-system \
+WITHOUT_TESTS := test-rollback test-succession all lib local-programs run start stop status reset setup help install uninstall image images repro \
+                 boot cluster diverse-cluster start-time split-map big-endian test-upgrade test test-long test-unit test-fuzz test-tidy test-system \
                  test-image recipe
 TESTDIRS := $(if $(filter-out $(WITHOUT_TESTS),$(or $(MAKECMDGOALS),all)),$(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/*.c)))))
 $(foreach d,$(TESTDIRS),$(eval TMAINS_$d := $(wildcard tests/$d/test_*.c tests/$d/*_main.c)))
@@ -399,13 +399,16 @@ IMAGE_VERSION ?=
 FRESH ?=
 IMAGE_PROGRAMS = $(filter $(addprefix build/$(IMAGE_FLAVOUR)/heraclius-,admin console setup net slots disk logs),$(PROGRAMS_$(IMAGE_FLAVOUR)))
 
-.PHONY: setup-image image images repro boot cluster cluster-chaos diverse-cluster start-time split-map big-endian test-upgrade test-roll test-rollback
+.PHONY: setup-image image images repro boot cluster cluster-chaos diverse-cluster start-time split-map big-endian test-upgrade test-roll \
+        test-rollback test-succession
 test-upgrade: ## a machine upgrades itself by UEFI, in a virtual machine: on trial, blessed, back by itself when the image is bad
 	@tests/image/upgrade.py long
 test-roll: setup-image ## heraclius upgrade, to a machine beside seven local nodes: a bad release falls back by itself, a good one is kept
 	@python3 tests/image/rolled.py
 test-rollback: setup-image ## a machine on an older copy of its data disk does not vote and says so, in a virtual machine beside seven local nodes
 	@tests/image/rollback.py long
+test-succession: setup-image ## a machine is a member of a system that succeeds a lost one, from the backup on its disk, beside seven local nodes
+	@python3 tests/image/succession.py
 setup-image:
 	@tests/setup $(if $(filter amd64,$(ARCH)),image,images)
 image: setup-image product-$(IMAGE_FLAVOUR) ## the appliance: UKI, raw disk, ISO, SBOM in image/out/; NODE=PATH, OWNER=KEY|CARD, ARCH=arm64|s390x

@@ -11,9 +11,11 @@
 #include "merkle/sha256.h"
 #include "protocol/candidate.h"
 #include "protocol/canonical.h"
+#include "protocol/successor.h"
 
 struct wishes {
-    char *system, *addresses, *node, *card, *from, *number, *chain, *admin_certificate, *syslog_ca, *owner_key, *owner, *kept, *out;
+    char *system, *addresses, *node, *card, *from, *number, *chain, *admin_certificate, *syslog_ca, *predecessor, *statement;
+    char *owner_key, *owner, *kept, *out;
     char **set;
 };
 
@@ -225,7 +227,8 @@ static int config_new(struct wishes *wishes) {
     if (!node_choose(&work, wishes, system, &card) || !number_choose(&work, wishes) || !settings_take(&work.record, wishes->set)) goto out;
     if (!block_read(&work, BUNDLE_SYSTEM, wishes->system) || !block_read(&work, BUNDLE_ADDRESSES, addresses) ||
         !block_read(&work, BUNDLE_CHAIN, wishes->chain) || !block_read(&work, BUNDLE_ADMIN_CERTIFICATE, wishes->admin_certificate) ||
-        !block_read(&work, BUNDLE_SYSLOG_CA, wishes->syslog_ca))
+        !block_read(&work, BUNDLE_SYSLOG_CA, wishes->syslog_ca) || !block_read(&work, BUNDLE_PREDECESSOR, wishes->predecessor) ||
+        !block_read(&work, BUNDLE_STATEMENT, wishes->statement))
         goto out;
     if (!work_write(&work, NULL, wishes->card ? &card : NULL, wishes->out)) goto out;
     printf("number %llu is in %s, not signed: heraclius node config sign %s --owner-key FILE --out FILE\n", (unsigned long long)work.record.number,
@@ -349,6 +352,17 @@ static void admin_print(const struct node_settings *settings) {
     if (settings->syslog[0]) printf("syslog   to %s\n", settings->syslog);
 }
 
+/* What a configuration cannot bring. */
+static void succession_print(const struct candidate *candidate) {
+    char hex[33], origin[24] = "the newest there is";
+    if (candidate->system->succession == 0) return;
+    canonical_hex_print(candidate->system->predecessor_id, 16, hex);
+    printf("succeeds system %s, by a statement with %u signatures\n", hex, candidate->statement.signatures_count);
+    if (successor_has_origin(candidate->system, candidate->cluster))
+        (void)snprintf(origin, sizeof origin, "of s%u", config_cluster_index(candidate->cluster));
+    printf("needs    a backup of that system, %s, in the folder node/backup of its data disk\n", origin);
+}
+
 static void candidate_print(const struct candidate *candidate) {
     static const char *const threads[] = {"auto (split with 8 CPUs or more, else fused)", "fused", "split"};
     char hex[65];
@@ -361,6 +375,7 @@ static void candidate_print(const struct candidate *candidate) {
         printf("node     %s, member %u of cluster %c%u\n", candidate->card.name, candidate->member, kind, index);
     canonical_hex_print(candidate->record.system_id, 16, hex);
     printf("system   %s, id %s\n", candidate->system->name, hex);
+    succession_print(candidate);
     canonical_hex_print(candidate->card.owner_key, 32, hex);
     printf("owner    %s signed it\n", hex);
     nets_print(&candidate->settings);
@@ -436,6 +451,8 @@ static int node_config(int argc, char **argv, enum verb verb) {
         {"chain", 0, POPT_ARG_STRING, &wishes.chain, 0, "of a node that joins: the chain of CONFIGs of its cluster", "FILE"},
         {"admin-certificate", 0, POPT_ARG_STRING, &wishes.admin_certificate, 0, "PEM of the admin console", "FILE"},
         {"syslog-ca", 0, POPT_ARG_STRING, &wishes.syslog_ca, 0, "PEM of who vouches for the collector of logs", "FILE"},
+        {"predecessor", 0, POPT_ARG_STRING, &wishes.predecessor, 0, "of a successor's node: the system file of the system before", "FILE"},
+        {"statement", 0, POPT_ARG_STRING, &wishes.statement, 0, "and the statement that its administrators signed", "FILE"},
         {"card", 0, POPT_ARG_STRING, &wishes.card, 0, "whose: a card, of a node that the system file does not name", "FILE"},
         {"out", 'o', POPT_ARG_STRING, &wishes.out, 0, "never over an old file", "FILE"},
         POPT_TABLEEND};

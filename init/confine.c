@@ -69,7 +69,7 @@ static const struct rights {
                {"/run/node", LANDLOCK_USE}, {"/run/init", LANDLOCK_USE}}},
     {.name = "setup", .user = 103, .memory_max = "32M", .pids_max = "8", .oom = "500", .descriptors = 32,
      .files = {{"/data/config", LANDLOCK_READ}, {"/data/public", LANDLOCK_READ}}},
-    {.name = "setup-node", .user = 100, .memory_max = "64M", .pids_max = "64", .oom = "500", .descriptors = 64, .locked = 1 << 20, .own = "public",
+    {.name = "setup-node", .user = 100, .pids_max = "64", .oom = "500", .descriptors = 64, .locked = 1 << 20, .own = "public",
      .open = 0055, .files = {{"/data/node", LANDLOCK_CHANGE}, {"/data/public", LANDLOCK_CHANGE}}},
     {.name = "net", .user = 105, .capabilities = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW, .memory_max = "16M", .pids_max = "8", .oom = "-500",
      .descriptors = 32, .own = "net", .files = {{"/run/init", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/run/net", LANDLOCK_CHANGE}}},

@@ -28,6 +28,8 @@ enum bundle_kind {
     BUNDLE_CHAIN,             /* CONFIG_CHAIN payload of the cluster that the node joins (S-100) */
     BUNDLE_ADMIN_CERTIFICATE, /* PEM: the console's certificate and those above it */
     BUNDLE_SYSLOG_CA,         /* PEM: who vouches for the collector */
+    BUNDLE_PREDECESSOR,       /* of a successor's node: the system file of the system before */
+    BUNDLE_STATEMENT,         /* and what the administrators of that one signed (S-141) */
     BUNDLE_BLOCKS,
     BUNDLE_CARD_REQUEST = BUNDLE_BLOCKS,
     BUNDLE_KINDS

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "merkle/check.h"
+#include "protocol/successor.h"
 
 static enum system_error foreign_node(const struct candidate *candidate, const char *of, struct system_fault *fault) {
     return system_fault_set(fault, SYSTEM_FOREIGN, "is for another node (id %02x%02x%02x%02x...) than %s", candidate->record.node_id[0],
@@ -90,6 +91,33 @@ static enum system_error listen_choose(struct candidate *candidate, struct syste
     return SYSTEM_OK;
 }
 
+/* Who signed the statement is judged where the data are made, by the chain of a backup (S-142); here, that it is about these two files. */
+static enum system_error succession_read(struct candidate *candidate, struct system_fault *fault) {
+    const struct bundle_block *before = &candidate->bundle.blocks[BUNDLE_PREDECESSOR], *said = &candidate->bundle.blocks[BUNDLE_STATEMENT];
+    struct system *predecessor = NULL;
+    if (candidate->system->succession == 0) {
+        if (!before->bytes && !said->bytes) return SYSTEM_OK;
+        return system_fault_set(fault, SYSTEM_FIELD_UNKNOWN, "%s is for a node of a successor: this system file succeeds no other",
+                                bundle_label(before->bytes ? BUNDLE_PREDECESSOR : BUNDLE_STATEMENT));
+    }
+    if (!before->bytes || !said->bytes) {
+        return system_fault_set(fault, SYSTEM_FIELD_MISSING, "the system file is a successor's: %s is missing (heraclius node config new %s FILE)",
+                                bundle_label(before->bytes ? BUNDLE_STATEMENT : BUNDLE_PREDECESSOR),
+                                before->bytes ? "--statement" : "--predecessor");
+    }
+    enum system_error error = system_parse(&predecessor, (const char *)before->bytes, before->count, fault);
+    if (!error) error = successor_follows(predecessor, candidate->system, fault);
+    system_free(predecessor);
+    if (error) {
+        system_fault_prefix(fault, "PREDECESSOR");
+        return error;
+    }
+    error = claim_successor_decode(&candidate->statement, said->bytes, said->count, fault);
+    if (!error) error = successor_named(&candidate->statement, candidate->system, fault);
+    if (error) system_fault_prefix(fault, "STATEMENT");
+    return error;
+}
+
 /* What the owner signed is looked at when it is known that he did. */
 static enum system_error contents_judge(struct candidate *candidate, const struct card *own, struct system_fault *fault) {
     if (candidate->bundle.blocks[BUNDLE_CHAIN].bytes && candidate->settings.join[0] == 0) {
@@ -97,7 +125,8 @@ static enum system_error contents_judge(struct candidate *candidate, const struc
     }
     enum system_error error = place_find(candidate, own, fault);
     if (!error) error = addresses_read(candidate, fault);
-    return error ? error : listen_choose(candidate, fault);
+    if (!error) error = listen_choose(candidate, fault);
+    return error ? error : succession_read(candidate, fault);
 }
 
 static enum system_error judge_at_node(struct candidate *candidate, const struct candidate_node *node, struct system_fault *fault) {

@@ -37,6 +37,7 @@ struct candidate {
     const struct address *address;                                       /* its own among the addresses; NULL: not listed */
     char listen[NODE_SETTINGS_LISTEN_MAX][NODE_SETTINGS_ENDPOINT_BYTES]; /* */
     uint32_t listen_count;
+    struct claim_successor statement; /* of a successor's node, who signed it not yet judged */
 };
 
 /* Takes `text`, malloc'd, which is the candidate's from then on. All of A-13 but the number; candidate_free() is due in any case. */

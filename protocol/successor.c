@@ -33,6 +33,14 @@ enum system_error successor_follows(const struct system *predecessor, const stru
     return SYSTEM_OK;
 }
 
+enum system_error successor_named(const struct claim_successor *statement, const struct system *successor, struct system_fault *fault) {
+    if (memcmp(statement->predecessor_id, successor->predecessor_id, sizeof statement->predecessor_id) != 0)
+        return system_fault_set(fault, SYSTEM_FOREIGN, "it is about a successor of another system");
+    if (memcmp(statement->successor_hash, successor->file_hash, sizeof statement->successor_hash) != 0)
+        return system_fault_set(fault, SYSTEM_FOREIGN, "it names another system file than SYSTEM");
+    return SYSTEM_OK;
+}
+
 enum system_error successor_verify(const struct claim_successor *statement, const struct system *predecessor, const uint8_t *chain,
                                    size_t chain_bytes, const struct signer *signer, const struct system *successor, struct system_fault *fault) {
     enum system_error error = successor_follows(predecessor, successor, fault);

@@ -20,6 +20,10 @@ enum system_error successor_load(struct claim_successor *statement, const char *
 enum system_error successor_follows(const struct system *predecessor, const struct system *successor, struct system_fault *fault)
     __attribute__((warn_unused_result));
 
+/* S-142, signatures apart: the statement is about this successor of its predecessor. */
+enum system_error successor_named(const struct claim_successor *statement, const struct system *successor, struct system_fault *fault)
+    __attribute__((warn_unused_result));
+
 /* S-140 and S-142, by the CONFIG at the end of a chain of one of the predecessor's clusters (a CONFIG_CHAIN payload from serial 1 on; one without
  * entries means genesis' administrators, none at all means nobody's: who they are now is to be shown). */
 enum system_error successor_verify(const struct claim_successor *statement, const struct system *predecessor, const uint8_t *chain,

@@ -12,6 +12,7 @@
 #include "appliance/replica/replica_private.h"
 #include "bft/ed25519.h"
 #include "protocol/admin_op.h"
+#include "protocol/canonical.h"
 #include "protocol/successor.h"
 #include "ring/clock.h"
 #include "ring/door.h"
@@ -203,7 +204,12 @@ static enum node_exit genesis_find(struct node *node, char text[NODE_TEXT_BYTES]
     }
     replica_genesis_key(key);
     enum store_status status = wal_get(node->wal, WAL_MISC, key, node->genesis_root, sizeof node->genesis_root, &bytes);
-    if (status == STORE_OK && bytes == sizeof node->genesis_root) return NODE_EXIT_OK;
+    if (status == STORE_OK && bytes == sizeof node->genesis_root) {
+        char hex[65];
+        canonical_hex_print(node->genesis_root, sizeof node->genesis_root, hex);
+        log_event(LOG_LEVEL_INFO, "genesis_inherited", "root=%s", hex); /* to be compared with the other members' */
+        return NODE_EXIT_OK;
+    }
     snprintf(text, NODE_TEXT_BYTES, "%.400s: the root of its genesis is not there (%s): make it anew by `heraclius system init`", node->config.data,
              store_status_name(status));
     return NODE_EXIT_DATA;

@@ -18,7 +18,8 @@
  *   /data/public/made          files                   that the node's data were made, and whose
  *   /data/public/admin.conf, admin.pem, syslog.pem, system.json   files   what the admin console is told (appliance/admin/admin_appliance.h)
  *   /data/node/node.key        keys                    the secret keys
- *   /data/node/node.conf, system.json, addresses.json, chain, data/   files
+ *   /data/node/node.conf, system.json, addresses.json, chain, predecessor.json, statement, data/   files
+ *   /data/node/backup/         whoever made the data disk, elsewhere: what a successor's node begins from (A-19)
  *
  * Lost data are not made anew (P-3): a key that has voted must not begin from nothing. So `made` is durable before the node is ever started; whoever
  * finds data without it was interrupted between the two, and the node has not run. `keys` likewise makes no second key where a request says that

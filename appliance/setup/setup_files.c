@@ -73,6 +73,11 @@ static enum system_error conf_put(const char *root, const struct candidate *cand
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "system", "system.json", "addresses", "addresses.json", "key", "node.key", "data",
                   "data", "control", control, "log_level", candidate->settings.log_level, "threads", split ? "split" : "fused", "listen", listen);
     if (object && candidate->settings.join[0]) json_object_set_new(object, "join", json_string(candidate->settings.join));
+    if (object && candidate->system->succession > 0) {
+        json_object_set_new(object, "predecessor", json_string("predecessor.json"));
+        json_object_set_new(object, "statement", json_string("statement"));
+        json_object_set_new(object, "backup", json_string("backup"));
+    }
     if (object && setup_is_there(retired)) json_object_set_new(object, "retired", json_true());
     json_t *cpus = split && count >= NODE_SETTINGS_SPLIT_CPUS ? cpus_json() : NULL;
     if (object && cpus) json_object_set_new(object, "cpus", cpus);
@@ -137,6 +142,16 @@ static enum system_error data_make(const char *root, const struct candidate *can
                                 "the disk, and let a CONFIG put a new key in the old one's place",
                                 data, strerror(errno));
     }
+    if (!there && candidate->system->succession > 0) {
+        char backup[SETUP_PATH_BYTES];
+        if (!setup_path(backup, root, "/data/node/backup/chain", fault)) return fault->error;
+        if (access(backup, F_OK) != 0) {
+            return system_fault_set(fault, SYSTEM_FILE_UNREADABLE,
+                                    "%.100s: %s: a successor's node begins from a backup of the system before it, which is put on its data disk on "
+                                    "another machine (operating.md)",
+                                    backup, strerror(errno));
+        }
+    }
     bool chained = candidate->bundle.blocks[BUNDLE_CHAIN].bytes != NULL;
     enum system_error error = there ? SYSTEM_OK : program_init(root, program, conf, chained ? chain : NULL, fault);
     if (error) return error;
@@ -154,6 +169,8 @@ int setup_files(const char *root) {
     if (!error) error = block_put(root, "/data/node/system.json", &candidate, BUNDLE_SYSTEM, &fault);
     if (!error) error = block_put(root, "/data/node/addresses.json", &candidate, BUNDLE_ADDRESSES, &fault);
     if (!error) error = block_put(root, "/data/node/chain", &candidate, BUNDLE_CHAIN, &fault);
+    if (!error) error = block_put(root, "/data/node/predecessor.json", &candidate, BUNDLE_PREDECESSOR, &fault);
+    if (!error) error = block_put(root, "/data/node/statement", &candidate, BUNDLE_STATEMENT, &fault);
     if (!error) error = conf_put(root, &candidate, &changed, &fault);
     if (!error) error = admin_put(root, &candidate, &fault);
     if (!error) error = data_make(root, &candidate, made, &fault);
