@@ -33,10 +33,12 @@ enum trial_verdict trial_step(struct trial *trial, const struct slots_was *was, 
     /* A machine that stood still (its host did) is not blamed for it, nor does it prove anything. */
     uint64_t stood = !first && passed > TRIAL_STEP_MS_MAX ? TRIAL_STEP_MS_MAX : passed;
     if (as_before(was, seen)) {
-        trial->proven_ms += first ? 0 : stood;
+        trial->proven_ms += trial->proves ? stood : 0;
+        trial->proves = true;
         return trial->proven_ms >= TRIAL_PROOF_MS ? TRIAL_BLESS : TRIAL_PROVES;
     }
     trial->proven_ms = 0;
+    trial->proves = false;
     bool further = works(seen) && seen->progress > trial->progress;
     if (further) trial->progress = seen->progress;
     /* What becomes final meanwhile was decided by a quorum, whatever this image, which is judged here, says of the others. */

@@ -44,7 +44,8 @@ struct trial {
     uint64_t number;     /* of the image that is on trial; 0: not known */
     uint64_t seen_ms;    /* of the last look; 0: none yet */
     uint64_t counted_ms; /* how much of TRIAL_MS is used up */
-    uint64_t proven_ms;  /* how long on end it has been as far as the one before */
+    uint64_t proven_ms;  /* how long on end it has been as far as the one before, since the first look that said so */
+    bool proves;         /* the last look said so */
     uint64_t progress;   /* the most that was seen */
     uint64_t all_ms;     /* as counted_ms, however often that began anew */
     uint64_t height;     /* the highest that was final here */

@@ -43,6 +43,8 @@ static void gen_blocks(json_t *out) {
         {"an unknown label", BLOCK("SISTEM", "Zm9v\n"), "format-unknown"},
         {"twice", BLOCK("SYSTEM", "Zm9v\n") BLOCK("SYSTEM", "Zm9v\n"), "order"},
         {"another order", BLOCK("SYSTEM", "Zm9v\n") BLOCK("NODE CONFIG", "Zm9v\n"), "order"},
+        {"of a succession", BLOCK("SYSLOG CA", "Zm9v\n") BLOCK("PREDECESSOR", "Zm9v\n") BLOCK("STATEMENT", "Zm9v\n"), "ok"},
+        {"a statement before the system before", BLOCK("STATEMENT", "Zm9v\n") BLOCK("PREDECESSOR", "Zm9v\n"), "order"},
     };
     json_t *list = json_array();
     gen_set(out, "blocks", list);
@@ -92,6 +94,10 @@ struct made {
     size_t system_bytes, addresses_bytes, moved_bytes;
     char *kept; /* the text of the first case */
     size_t kept_bytes;
+    /* of a successor's node */
+    char *predecessor;
+    size_t predecessor_bytes, statement_bytes;
+    uint8_t statement[CLAIM_SUCCESSOR_BYTES_MAX];
 };
 
 struct bundle_case {
@@ -101,6 +107,8 @@ struct bundle_case {
     bool other_node, other_system;      /* in the record */
     bool unsigned_, other_owner, mixed; /* mixed: addresses that the hash is not of */
     bool no_addresses, cut;
+    enum { NO_PREDECESSOR, PREDECESSOR, ITSELF, NO_SYSTEM } predecessor;
+    enum { NO_STATEMENT, STATEMENT, ABOUT_ANOTHER, OF_ANOTHER, CUT_STATEMENT } statement;
     const char *setting, *value; /* beside bundle.sha256 */
 };
 
@@ -138,12 +146,27 @@ static enum system_error judge(const struct made *made, const char *text, size_t
     return error;
 }
 
+/* `room`: for a statement that was changed. */
+static void succession_put(struct bundle *bundle, const struct made *made, const struct bundle_case *as, uint8_t room[CLAIM_SUCCESSOR_BYTES_MAX]) {
+    struct bundle_block *before = &bundle->blocks[BUNDLE_PREDECESSOR], *said = &bundle->blocks[BUNDLE_STATEMENT];
+    if (as->predecessor == PREDECESSOR) *before = (struct bundle_block){(const uint8_t *)made->predecessor, made->predecessor_bytes};
+    if (as->predecessor == ITSELF) *before = (struct bundle_block){(const uint8_t *)made->system, made->system_bytes};
+    if (as->predecessor == NO_SYSTEM) *before = (struct bundle_block){(const uint8_t *)made->addresses, made->addresses_bytes};
+    if (as->statement == NO_STATEMENT) return;
+    memcpy(room, made->statement, made->statement_bytes);
+    *said = (struct bundle_block){room, made->statement_bytes - (as->statement == CUT_STATEMENT)};
+    room[8] ^= as->statement == OF_ANOTHER;
+    room[24] ^= as->statement == ABOUT_ANOTHER; /* successor_id and successor_hash, whose beginning it is */
+    room[40] ^= as->statement == ABOUT_ANOTHER;
+}
+
 static void bundle_case(json_t *list, struct made *made, const struct bundle_case *as) {
     static struct claim_node_config record;
     static uint8_t record_bytes[CLAIM_NODE_CONFIG_BYTES_MAX];
-    uint8_t hash[32];
+    uint8_t hash[32], statement[CLAIM_SUCCESSOR_BYTES_MAX];
     struct bundle bundle = {.blocks[BUNDLE_SYSTEM] = {(const uint8_t *)made->system, made->system_bytes},
                             .blocks[BUNDLE_ADDRESSES] = {(const uint8_t *)made->addresses, made->addresses_bytes}};
+    succession_put(&bundle, made, as, statement);
     record_make(&record, made, as, &bundle);
     bundle.blocks[BUNDLE_NODE_CONFIG] = (struct bundle_block){record_bytes, claim_node_config_encode(&record, record_bytes)};
     if (as->mixed) bundle.blocks[BUNDLE_ADDRESSES] = (struct bundle_block){(const uint8_t *)made->moved, made->moved_bytes};
@@ -167,7 +190,35 @@ static void bundle_case(json_t *list, struct made *made, const struct bundle_cas
     }
 }
 
-static void gen_bundles(json_t *out, struct made *made) {
+/* Of the same node in a system that succeeds another. */
+static void gen_successions(json_t *list, struct made *made) {
+    static const struct bundle_case cases[] = {
+        {.name = "a successor's", .error = "ok", .number = 1, .predecessor = PREDECESSOR, .statement = STATEMENT},
+        {.name = "a successor's, with neither", .error = "field-missing", .number = 1},
+        {.name = "a successor's, without its statement", .error = "field-missing", .number = 1, .predecessor = PREDECESSOR},
+        {.name = "a successor's, without the system before", .error = "field-missing", .number = 1, .statement = STATEMENT},
+        {.name = "a successor's, with itself as the one before", .error = "foreign", .number = 1, .predecessor = ITSELF, .statement = STATEMENT},
+        {.name = "a successor's, with no system file before, and no statement that decodes",
+         .error = "field-missing",
+         .number = 1,
+         .predecessor = NO_SYSTEM,
+         .statement = CUT_STATEMENT},
+        {.name = "a successor's, with a statement that is cut",
+         .error = "truncated",
+         .number = 1,
+         .predecessor = PREDECESSOR,
+         .statement = CUT_STATEMENT},
+        {.name = "a successor's, about another successor",
+         .error = "foreign",
+         .number = 1,
+         .predecessor = PREDECESSOR,
+         .statement = ABOUT_ANOTHER},
+        {.name = "a successor's, of another one before", .error = "foreign", .number = 1, .predecessor = PREDECESSOR, .statement = OF_ANOTHER},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) bundle_case(list, made, &cases[i]);
+}
+
+static void gen_bundles(json_t *out, struct made *made, struct made *successor) {
     static const struct bundle_case cases[] = {
         {.name = "the first one", .error = "ok", .number = 5},
         {.name = "a higher number, with a static address",
@@ -189,10 +240,14 @@ static void gen_bundles(json_t *out, struct made *made) {
         {.name = "joins, but is in the system file", .error = "foreign", .number = 6, .setting = "join", .value = "s0"},
         {.name = "without addresses", .error = "field-missing", .number = 6, .no_addresses = true},
         {.name = "cut off", .error = "truncated", .number = 6, .cut = true},
+        {.name = "of a first system, with one before", .error = "field-unknown", .number = 6, .predecessor = ITSELF},
+        {.name = "of a first system, with a statement", .error = "field-unknown", .number = 6, .statement = STATEMENT},
     };
     json_t *list = json_array();
     gen_set(out, "bundles", list);
+    memcpy(made->statement, successor->statement, made->statement_bytes = successor->statement_bytes);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) bundle_case(list, made, &cases[i]);
+    gen_successions(list, successor);
 }
 
 static char *addresses_text(const struct fixture *fixture, uint16_t port, size_t *count) {
@@ -209,11 +264,44 @@ static char *addresses_text(const struct fixture *fixture, uint16_t port, size_t
     return text;
 }
 
+/* The system of `fixture`, made one that succeeds the system of another seed. */
+static void successor_make(struct made *made, struct fixture *fixture, const struct card *own) {
+    struct fixture *before = fixture_new(110, 1, 1, 4);
+    struct system *old = &before->assembly->system, *system = &fixture->assembly->system;
+    struct claim_successor statement;
+    *made = (struct made){.fixture = fixture, .own = own};
+    system->succession = 1;
+    memcpy(system->predecessor_id, old->system_id, 16);
+    memcpy(system->partition_key, old->partition_key, 16);
+    fixture->assembly->shards[0].origin_height = 4242;
+    memset(fixture->assembly->shards[0].origin_root, 0x5A, 32);
+    CHECK(assembly_finish(fixture->assembly, NULL) == SYSTEM_OK);
+    made->system = system_encode_json(system, &made->system_bytes);
+    made->predecessor = system_encode_json(old, &made->predecessor_bytes);
+    made->addresses = addresses_text(fixture, 7000, &made->addresses_bytes);
+    CHECK(made->system && made->predecessor);
+    memset(&statement, 0, sizeof statement);
+    memcpy(statement.predecessor_id, old->system_id, 16);
+    memcpy(statement.successor_hash, system->file_hash, 32);
+    memcpy(statement.successor_id, statement.successor_hash, 16);
+    for (int i = 0; i < 2; i++) CHECK(claim_successor_sign(&statement, &before->admins[i].signing));
+    made->statement_bytes = claim_successor_encode(&statement, made->statement);
+    fixture_free(before);
+}
+
+static void made_free(struct made *made) {
+    free(made->system);
+    free(made->addresses);
+    free(made->moved);
+    free(made->kept);
+    free(made->predecessor);
+}
+
 void gen_appliance(json_t *out) {
-    struct fixture *fixture = fixture_new(109, 1, 1, 4);
+    struct fixture *fixture = fixture_new(109, 1, 1, 4), *next = fixture_new(109, 1, 1, 4);
     struct card own;
     uint8_t proven[CARD_PROVEN_BYTES_MAX];
-    struct made made = {.fixture = fixture, .own = &own};
+    struct made made = {.fixture = fixture, .own = &own}, successor;
     CHECK(keyfile_make_unowned(&fixture->nodes[0][0], fixture->owners[0][0].signing_key, &own, NULL) == SYSTEM_OK);
     gen_set_hex(out, "owner_key", own.owner_key, 32);
     gen_set_hex(out, "card", proven, card_encode_proven(&fixture->assembly->nodes[0], proven));
@@ -221,13 +309,13 @@ void gen_appliance(json_t *out) {
     made.addresses = addresses_text(fixture, 7000, &made.addresses_bytes);
     made.moved = addresses_text(fixture, 7001, &made.moved_bytes);
     CHECK(made.system);
+    successor_make(&successor, next, &own);
     gen_blocks(out);
     gen_requests(out, &own);
-    gen_bundles(out, &made);
+    gen_bundles(out, &made, &successor);
     gen_releases(out);
-    free(made.system);
-    free(made.addresses);
-    free(made.moved);
-    free(made.kept);
+    made_free(&made);
+    made_free(&successor);
     fixture_free(fixture);
+    fixture_free(next);
 }

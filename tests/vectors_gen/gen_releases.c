@@ -65,6 +65,8 @@ static void gen_keys(json_t *out, const struct signers *signers) {
     keys_case(list, "eight", text, "ok");
     lines_of(&signers->builder, 9, text);
     keys_case(list, "nine", text, "field-type");
+    memset(text + KEY_LINE, '0', KEY_LINE - 1);
+    keys_case(list, "nine, of which the second is of small order", text, "key-invalid");
     keys_case(list, "empty", "", "field-missing");
     keys_case(list, "an empty line", "\n", "field-type");
     (void)snprintf(text, sizeof text, "%s\n", one);
@@ -280,6 +282,9 @@ static void gen_osrels(json_t *list) {
         {"a label of 40 characters", "VERSION_ID=0123456789012345678901234567890123456789\n", 0, "0123456789012345678901234567890123456789"},
         {"a label of 41 characters", "VERSION_ID=01234567890123456789012345678901234567890\n", 0, ""},
         {"a label with a blank", "VERSION_ID=\"1 0\"\nIMAGE_VERSION=8\n", 8, ""},
+        {"lines without =, of no name, of any bytes", "IMAGE_VERSION\n=9\n\n\x80\xFF\r\x01\nIMAGE_VERSION=8\n", 8, ""},
+        {"nothing between quotation marks", "IMAGE_VERSION=\"\"\nVERSION_ID=\"\"\n", 0, ""},
+        {"a last line without a value", "IMAGE_VERSION=8\nIMAGE_VERSION=", 0, ""},
     };
     struct uki uki;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -338,6 +343,23 @@ static void gen_heads(json_t *list) {
     uki = good;
     uki.bytes[SECTION + 16] = 15;
     uki_case(list, "of two sizes the second is the lesser", &uki, "ok", 8, "");
+    uki = good;
+    bytes_put_le32(uki.bytes + SECTION + 16, UINT32_MAX);
+    uki_case(list, "its content is said to go on behind the end, of which its size makes no use", &uki, "ok", 8, "x");
+    uki = good;
+    bytes_put_le32(uki.bytes + SECTION + 8, 0);
+    bytes_put_le32(uki.bytes + SECTION + 20, (uint32_t)good.count);
+    uki_case(list, "an empty .osrel at its end", &uki, "ok", 0, "");
+    bytes_put_le32(uki.bytes + SECTION + 20, (uint32_t)good.count + 1);
+    uki_case(list, "an empty .osrel behind its end", &uki, "format-unknown", 0, NULL);
+    uki = good;
+    uki.bytes[PE + 6] = 64;
+    uki_case(list, "64 sections are announced, and it ends behind .osrel", &uki, "ok", 8, "x");
+    uki_make(&uki, AMD64, 1, said, sizeof said - 1);
+    bytes_put_le32(uki.bytes + SECTION + 8, UINT32_MAX);
+    bytes_put_le32(uki.bytes + SECTION + 16, UINT32_MAX);
+    bytes_put_le32(uki.bytes + SECTION + 20, UINT32_MAX);
+    uki_case(list, "another section's content behind its end", &uki, "ok", 8, "x");
     uki_make(&uki, AMD64, 1, said, sizeof said - 1);
     memcpy(uki.bytes + SECTION, ".osrel\0\0", 8); /* of no bytes */
     uki_case(list, "two .osrel: the first one counts", &uki, "ok", 0, "");
