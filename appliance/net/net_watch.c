@@ -210,8 +210,10 @@ static void address_of(const struct net_link *link, char out[INET6_ADDRSTRLEN]) 
     }
 }
 
-/* What lacks on one link by one line of the plan: false, and the text; *running: it may come by itself. */
-static bool claim_is_good(const struct claim *claim, const struct net_link *link, uint64_t now_ms, bool *running, char text[TEXT_BYTES]) {
+/* What lacks on one link by one line of the plan: false, and the text; *running: it may come by itself; *absent: nobody is at its other end, which
+ * says nothing of this machine. */
+static bool claim_is_good(const struct claim *claim, const struct net_link *link, uint64_t now_ms, bool *running, bool *absent,
+                          char text[TEXT_BYTES]) {
     const struct net_line *line = line_of(claim);
     const uint8_t *m = claim->other;
     char address[INET6_ADDRSTRLEN] = "", mac[24] = "another machine";
@@ -220,6 +222,7 @@ static bool claim_is_good(const struct claim *claim, const struct net_link *link
     if (!claim->address.by_kernel) (void)snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
     *running = false;
     text[0] = '\0';
+    *absent = !link->carrier || line->kind == NET_DHCP;
     if (!link->carrier) {
         (void)snprintf(text, TEXT_BYTES, "%s has no carrier: is its cable in, and the other end on?", link->name);
     } else if (claim->fault < 0) {
@@ -241,30 +244,51 @@ static bool claim_is_good(const struct claim *claim, const struct net_link *link
     return !text[0];
 }
 
-/* The first that is worst: what cannot, then what may yet come, then good. */
+/* What is asked of every link by `any` is there if one has it: a server has more ports than cables. */
+static bool line_is_met(unsigned l, uint64_t now_ms) {
+    char text[TEXT_BYTES];
+    bool running, absent;
+    for (unsigned i = 0; strcmp(self.plan->lines[l].which, "any") == 0 && i < self.claims_count; i++) {
+        if (self.claims[i].line == l && claim_is_good(&self.claims[i], link_of(self.claims[i].link), now_ms, &running, &absent, text)) return true;
+    }
+    return false;
+}
+
+/* Of what lacks the worst is said. A port where nobody is, of those that any will do for, says less than what another one of them may yet have. */
+enum rank { RANK_GOOD, RANK_NO_CARRIER, RANK_NO_DHCP, RANK_RUNNING, RANK_CANNOT };
+
+static enum rank rank_of(const struct claim *claim, bool running, bool absent) {
+    if (running) return RANK_RUNNING;
+    if (!absent || strcmp(line_of(claim)->which, "any") != 0) return RANK_CANNOT;
+    return link_of(claim->link)->carrier ? RANK_NO_DHCP : RANK_NO_CARRIER;
+}
+
+/* The first that is worst. */
 static void stage_put(struct text *out, uint64_t now_ms) {
     char text[TEXT_BYTES], first[TEXT_BYTES] = "";
-    bool running, first_running = true, dhcp = false;
+    bool running, absent, dhcp = false;
+    enum rank worst = RANK_GOOD;
     if (!self.plan) {
         put(out, "waiting\n");
         return;
     }
     for (unsigned l = 0; l < self.plan->count; l++) {
-        bool meant = false;
+        bool meant = false, met = line_is_met(l, now_ms);
         dhcp = dhcp || self.plan->lines[l].kind == NET_DHCP;
         for (unsigned i = 0; i < self.claims_count; i++) {
             if (self.claims[i].line != l) continue;
             meant = true;
-            if (claim_is_good(&self.claims[i], link_of(self.claims[i].link), now_ms, &running, text)) continue;
-            if (first[0] && (running || !first_running)) continue;
+            if (claim_is_good(&self.claims[i], link_of(self.claims[i].link), now_ms, &running, &absent, text) || (met && absent)) continue;
+            enum rank rank = rank_of(&self.claims[i], running, absent);
+            if (rank <= worst) continue;
             (void)snprintf(first, sizeof first, "%s", text);
-            first_running = running;
+            worst = rank;
         }
-        if (meant || (first[0] && !first_running)) continue;
+        if (meant || worst == RANK_CANNOT) continue;
         (void)snprintf(first, sizeof first, "no link is %s", self.plan->lines[l].which);
-        first_running = false;
+        worst = RANK_CANNOT;
     }
-    if (first[0]) put(out, "%s %s\n", first_running ? "running" : "cannot", first);
+    if (worst > RANK_GOOD) put(out, "%s %s\n", worst == RANK_RUNNING ? "running" : "cannot", first);
     else if (self.plan->count == 0) put(out, "cannot the configuration names no link\n");
     else put(out, "good %s\n", dhcp ? "by DHCP" : "static");
 }

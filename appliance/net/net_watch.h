@@ -28,7 +28,8 @@ uint64_t net_watch_look(uint64_t now_ms);
 /*
  * How it stands, as init reads it from /run/net/state (init/net.h):
  *
- *   STATE TEXT             waiting, running, good, cannot; the first thing that lacks
+ *   STATE TEXT             waiting, running, good, cannot; the first thing that lacks. Where a line is for every link (`any`), one that has it will
+ *                          do: others without a carrier, or without a DHCP server, are shown among the links alone
  *   dhcp LINK ...          the links that dhcpcd is for; none: it is not needed
  *   net.LINK=ADDRESS STATE of each link, `-` for no address
  */

@@ -10,10 +10,12 @@ import os
 import random
 import re
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -46,6 +48,19 @@ class Peer:
         except OSError:
             pass  # the machine is not there any more
 
+    def router(self, prefix):
+        """Says that it is a router, and which addresses there are (RFC 4861, 4.2; RFC 4862, 5.5.3)."""
+        source, everybody = socket.inet_pton(socket.AF_INET6, "fe80::9"), socket.inet_pton(socket.AF_INET6, "ff02::1")
+        told = b"\3\4\x40\xc0" + struct.pack(">III", 3600, 1800, 0) + socket.inet_pton(socket.AF_INET6, prefix) + b"\1\1" + OTHER
+        said = b"\x86\0\0\0" + struct.pack(">BBHII", 64, 0, 1800, 0, 0) + told
+        words = struct.unpack(f">{(40 + len(said)) // 2}H", source + everybody + struct.pack(">II", len(said), 58) + said)
+        total = sum(words)
+        while total >> 16:
+            total = (total & 0xFFFF) + (total >> 16)
+        said = said[:2] + struct.pack(">H", 0xFFFF - total) + said[4:]
+        head = struct.pack(">IHBB", 6 << 28, len(said), 58, 255) + source + everybody
+        self.socket.sendto(b"\x33\x33\0\0\0\1" + OTHER + b"\x86\xdd" + head + said, self.machine)
+
     def run(self):
         while True:
             frame = self.socket.recv(4096)
@@ -60,12 +75,38 @@ class Peer:
                 self.arp(ANSWERS, target, frame[22:28], sender)
 
 
+def routed(cases, peer, console):
+    """Whoever is on the net may say that he is a router: heard where DHCP is asked for, and nowhere else."""
+    console.job("config number 3;node n1;net name=eth0 address fd00::5/64;ready")
+    console.until("stage.network", "good", 30)
+    console.job("config number 4;node n1;net mac=02:00:00:00:00:77 dhcp;ready")
+    status = console.until("net.eth0", "- ", 30)
+    for _ in range(10):
+        peer.router("2001:db8:7::")
+        time.sleep(0.5)
+    cases.case("a stranger that says he is a router gives no address to a link", status["net.eth0"].startswith("- ") and
+               console.status()["net.eth0"].startswith("- "), console.status())
+    # That he would be heard is shown where it is so.
+    console.job("config number 5;node n1;net any dhcp;ready")
+    until = time.monotonic() + 60
+    while time.monotonic() < until and "2001:db8:7:" not in status["net.eth0"]:
+        peer.router("2001:db8:7::")
+        time.sleep(0.5)
+        status = console.status()
+    cases.case("where DHCP is asked for he does, on one port of two; the other has no cable",
+               "2001:db8:7:" in status["net.eth0"] and status["stage.network"] == "good by DHCP", status)
+    console.job("config number 6;node n1;net name=eth0 address fd00::5/64;ready")
+    status = console.until("stage.network", "good static", 30)
+    cases.case("and it goes with DHCP", status["net.eth0"].startswith("fd00::5 "), status)
+
+
 def network(cases, folder, out):
     peer = Peer(folder)
     peer.addresses = {OWN, "10.0.2.2"}
-    extra = [vm.drive("disk0", vm.blank(folder, 600, "net")), peer.words()]
+    extra = [vm.drive("disk0", vm.blank(folder, 600, "net")), peer.words(), vm.network(1, vm.user_network())]
     with vm.Machine(os.path.join(folder, "network"), vm.direct(out, "amd64"), extra) as m:
         console = Console(m)
+        m.ask("set_link", name="net1", up=False)
         began_ms, began = int(console.status()["uptime_ms"]), m.seconds()
         taken = console.job(f"config number 1;node n1;net any address {OWN}/24;net any gateway 10.0.2.2;ready")
         status = console.until("stage.network", "not used", 20)
@@ -75,6 +116,7 @@ def network(cases, folder, out):
         peer.addresses.discard(OWN)
         status = console.until("stage.network", "good", 30)
         cases.case("it is used once the other has gone", status["stage.network"] == "good static" and status["net.eth0"] == f"{OWN} up", status)
+        cases.case("a second port without a cable is shown, and is no fault where any link will do", status["net.eth1"] == "- down", status)
         peer.defended.clear()
         peer.arp(ANSWERS, OWN, b"\xff" * 6, OWN)
         status = console.until("stage.network", "too", 20)
@@ -89,18 +131,19 @@ def network(cases, folder, out):
         cases.case("and that it is back", status["stage.network"] == "good static", status)
         m.ask("set_link", name="net0", up=False)
         status = console.until("stage.network", "carrier", 20)
-        cases.case("a link without carrier is said", status["stage.network"].startswith("cannot eth0 has no carrier"), status)
+        cases.case("a link without carrier is said", re.match("cannot eth[01] has no carrier", status["stage.network"]), status)
         m.ask("set_link", name="net0", up=True)
         status = console.until("stage.network", "good", 30)
         cases.case("and that it is back", status["stage.network"] == "good static", status)
-        console.job("config number 3;node n1;net any dhcp;ready")
+        routed(cases, peer, console)
+        console.job("config number 7;node n1;net any dhcp;ready")
         status = console.until("stage.network", "no DHCP server answers", 60)
         cases.case("no DHCP server: said, and asked again", status["stage.network"] == "cannot eth0: no DHCP server answers" and
                    status["program.dhcp"].startswith("up "), status)
-        console.job("config number 4;node n1;net mac=02:00:00:00:00:77 dhcp;ready")
+        console.job("config number 8;node n1;net mac=02:00:00:00:00:77 dhcp;ready")
         status = console.until("stage.network", "no link", 20)
         cases.case("a link that there is not", status["stage.network"] == "cannot no link is mac=02:00:00:00:00:77", status)
-        console.job(f"config number 5;node n1;net name=eth0 address {OWN}/24;ready")
+        console.job(f"config number 9;node n1;net name=eth0 address {OWN}/24;ready")
         status = console.until("stage.network", "good", 30)
         cases.case("each of these states can be left", status["net.eth0"] == f"{OWN} up" and status["program.dhcp"].startswith("down"), status)
         ratio = (int(console.status()["uptime_ms"]) - began_ms) / 1000 / (m.seconds() - began)
