@@ -55,6 +55,7 @@ static const struct rights {
     const char *memory_max, *pids_max, *oom;
     unsigned descriptors;
     unsigned long locked; /* RLIMIT_MEMLOCK */
+    bool anyway;          /* it is started without a cgroup or Landlock, too, on a kernel that has none: by it one sees so */
     const char *own;      /* its folder below /data and /run, made for it; NULL: none */
     struct file files[FILES_MAX];
 } all_rights[] = {
@@ -64,7 +65,8 @@ static const struct rights {
     {.name = "admin", .user = 101, .group = 100, .memory_max = "64M", .pids_max = "32", .oom = "800", .descriptors = 1024, .own = "admin",
      .files = {{"/data/admin", LANDLOCK_CHANGE}, {"/data/public", LANDLOCK_READ}, {"/run/admin", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_USE},
                {"/run/init", LANDLOCK_USE}}},
-    {.name = "console", .user = 102, .group = 100, .memory_max = "32M", .pids_max = "8", .oom = "-900", .descriptors = 64, .own = "console",
+    {.name = "console", .user = 102, .group = 100, .memory_max = "32M", .pids_max = "8", .oom = "-900", .descriptors = 64,
+     .anyway = true, .own = "console",
      .files = {{"/etc/terminfo", LANDLOCK_READ}, {"/dev/console", LANDLOCK_USE}, {"/run/console", LANDLOCK_CHANGE}, {"/run/admin", LANDLOCK_READ},
                {"/run/node", LANDLOCK_USE}, {"/run/init", LANDLOCK_USE}}},
     {.name = "setup", .user = 103, .memory_max = "32M", .pids_max = "8", .oom = "500", .descriptors = 32,
@@ -132,6 +134,9 @@ void confine_prepare(void) {
         gid_t group = rights->group ? rights->group : rights->user; /* the console reads the admin console's pairing code */
         if (rights->own) (void)folder("/run", rights->own, rights->user, group, 0750);
     }
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 0) {
+        stage_set(STAGE_MOUNTS, STAGE_CANNOT, "Landlock: %s: no program but the console is started", strerror(errno));
+    }
 }
 
 const char *confine_data(void *unused) {
@@ -187,6 +192,7 @@ static const char *landlock(const struct rights *rights) {
     struct landlock_ruleset_attr ruleset = {.handled_access_fs = LANDLOCK_HANDLED};
     int fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof ruleset, 0);
     bool good = fd >= 0;
+    if (!good && rights->anyway && (errno == ENOSYS || errno == EOPNOTSUPP)) return NULL;
     for (size_t i = 0; i < sizeof commons / sizeof *commons; i++) good = good && landlock_allow(fd, &commons[i]);
     for (size_t i = 0; i < FILES_MAX && rights->files[i].path; i++) good = good && landlock_allow(fd, &rights->files[i]);
     good = good && syscall(SYS_landlock_restrict_self, fd, 0) == 0;
@@ -210,7 +216,7 @@ void confine_become(const char *name, const char *const *words, int told) {
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     const struct rights *rights = rights_of(name);
-    const char *fault = group_set(name, "cgroup.procs", "0") < 0 ? "cgroup" : NULL;
+    const char *fault = group_set(name, "cgroup.procs", "0") < 0 && !(rights && rights->anyway) ? "cgroup" : NULL;
     if (!fault && rights && text_write("/proc/self/oom_score_adj", rights->oom) < 0) fault = "oom_score_adj";
     if (!fault) fault = confine_rights(name);
     if (!fault) {

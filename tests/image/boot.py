@@ -16,7 +16,7 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.dont_write_bytecode = True
 sys.path[:0] = [os.path.join(TOP, "image"), os.path.join(TOP, "tests/system")]
-from cluster import Cases  # noqa: E402
+from cluster import Cases, is_long  # noqa: E402
 from steps import vm  # noqa: E402
 
 STANDIN = "build/gcc/tests/init/standin"
@@ -241,6 +241,23 @@ def refused_disks(cases, folder, out, disk):
         cases.case(f"{name}: not a byte is changed", before == [digest(path) for path in disks])
 
 
+def torn_disk(cases, folder, out, disk):
+    """What somebody put in the place of a folder, and a FIFO in the place of what is read: not followed, not waited for."""
+    torn = os.path.join(folder, "torn.disk")
+    for name, words, until in (("a link for a folder", ("rmdir admin", "symlink admin /run"), "cannot vda is not used: /data/admin is no folder"),
+                               ("a FIFO for the configuration", ("rm config/bundle", "cd config", "mknod bundle p"), "good vda")):
+        subprocess.run(["cp", "--sparse=always", disk, torn], check=True)
+        subprocess.run(["/usr/sbin/debugfs", "-w", "-f", "/dev/stdin", torn], input="\n".join(words).encode(), check=True, capture_output=True)
+        with machine(folder, name.replace(" ", "-"), out, torn) as m:
+            console = Console(m)
+            status = console.until("stage.config", "^cannot", 20)
+            good = status["stage.disk"].startswith(until) and status["stage.config"].startswith("cannot ")
+            cases.case(f"{name}: the console comes up and says so, and no node", good and status["program.node"].startswith("down "), status)
+            if "is not used" in until:
+                refused = console.job("config " + PLAN.format(10, 7, 7))
+                cases.case(f"{name}: no configuration is kept on it", refused[0].startswith("error "), refused)
+
+
 def main():
     cases = Cases()
     with tempfile.TemporaryDirectory(prefix="boot-", dir=os.environ.get("TMPDIR")) as folder:
@@ -251,6 +268,8 @@ def main():
             second_boot(cases, folder, out, disk)
             refused_disks(cases, folder, out, disk)
             another_machine(cases, folder, out, disk)
+            if is_long(sys.argv):
+                torn_disk(cases, folder, out, disk)
         except vm.Failed as fault:
             cases.case("the machine answers", False, fault)
     return cases.end()

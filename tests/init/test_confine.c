@@ -560,6 +560,9 @@ static bool order_try(const char *root) {
     good = good && admin > node && node > net && net > console && console > -1000 && console != -9999;
     if (!good) print_error("admin %ld, node %ld, net %ld, console %ld\n", admin, node, net, console);
     for (int p = 0; p < PROGRAM_COUNT; p++) good = good && worth(programs[p]) <= admin && worth(programs[p]) >= console;
+    /* Without cgroups the console alone is started. */
+    good = good && rename("/sys/fs/cgroup", "/sys/fs/none") == 0;
+    for (int p = 0; p < PROGRAM_COUNT; p++) good = good && worth(programs[p]) == (strcmp(programs[p], "console") == 0 ? console : -9999);
     return good;
 }
 
@@ -603,6 +606,40 @@ static void what_a_disk_has_in_place_of_a_folder_is_named_and_left_alone(void **
     in_root(torn_try);
 }
 
+/* By what a kernel says that has none, or was told to do without. */
+static bool is_started_without_landlock(const char *name, uint32_t error) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_create_ruleset, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) _exit(UNCONFINED);
+        const char *fault = confine_rights(name);
+        if (!fault) _exit(try_who_am_i() == 0 && try_fork() < 0 ? 0 : NOT_SO);
+        _exit(strcmp(fault, "landlock") == 0 ? 1 : UNCONFINED);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
+    return WEXITSTATUS(status) == 0;
+}
+
+static void on_a_kernel_without_landlock_the_console_alone_is_started(void **unused) {
+    (void)unused;
+    if (!is_root()) skip();
+    for (int p = 0; p < PROGRAM_COUNT; p++) {
+        if (is_left_out(programs[p])) continue;
+        bool console = strcmp(programs[p], "console") == 0;
+        assert_int_equal(is_started_without_landlock(programs[p], ENOSYS), console);
+        assert_int_equal(is_started_without_landlock(programs[p], EOPNOTSUPP), console);
+        assert_false(is_started_without_landlock(programs[p], EINVAL));
+    }
+}
+
 static void a_program_without_rights_does_not_start(void **unused) {
     (void)unused;
     assert_non_null(confine_rights("nobody"));
@@ -623,6 +660,7 @@ int main(void) {
         cmocka_unit_test(nobody_is_root_and_nobody_becomes_it),
         cmocka_unit_test(those_who_ask_the_node_are_in_its_group),
         cmocka_unit_test(files_beyond_its_own_are_closed),
+        cmocka_unit_test(on_a_kernel_without_landlock_the_console_alone_is_started),
         cmocka_unit_test(a_program_without_rights_does_not_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
