@@ -552,7 +552,8 @@ def noise(cases, randoms, count):
         while s.console.read(0.3):
             pass
         cases.case("after it the line works", "3 votes of 4" in s.console.do("votes", "c0-n1> "), s.console.plain()[-500:])
-        cases.case("noise asks init for nothing that changes anything", set(s.init.words()) == set(), s.init.words())
+        asked = [word for word in s.init.words() if word.split()[:1] not in (["log"], ["kmsg"])]  # "l", tab, enter: to read does no harm
+        cases.case("noise asks init for nothing that changes anything", asked == [], asked)
         cases.case("what was dropped is told", "bytes that no terminal sends" in s.console.plain())
         strange = re.findall(rb".{0,20}[^\x20-\x7e\r\n\x08\x07].{0,20}", ESCAPES.sub(b"", s.console.got))
         cases.case("nothing but ASCII came out", not strange, strange[:5])
