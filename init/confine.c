@@ -124,8 +124,8 @@ void confine_prepare(void) {
     for (size_t i = 0; i < sizeof all_rights / sizeof *all_rights; i++) {
         const struct rights *rights = &all_rights[i];
         if (text_form(path, sizeof path, "/sys/fs/cgroup/%s", rights->name)) (void)mkdir(path, 0755);
-        int fault = group_set(rights->name, "memory.max", rights->memory_max ? rights->memory_max : rest);
-        if (fault == 0) fault = group_set(rights->name, "pids.max", rights->pids_max);
+        int memory = group_set(rights->name, "memory.max", rights->memory_max ? rights->memory_max : rest);
+        int threads = group_set(rights->name, "pids.max", rights->pids_max), fault = memory < 0 ? memory : threads;
         if (fault < 0) stage_set(STAGE_MOUNTS, STAGE_CANNOT, "%s: %s: it is not held to its limits", path, strerror(-fault));
         /* A file system of its own below /run: who fills it harms nobody else. */
         if (rights->own && text_form(path, sizeof path, "/run/%s", rights->own) && mkdir(path, 0750) == 0) {
