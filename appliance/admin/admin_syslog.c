@@ -1,11 +1,8 @@
 /* The link to the collector, its thread and its queue. */
 #include "appliance/admin/admin_syslog.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <gnutls/x509.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,14 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "appliance/admin/admin_console.h"
-#include "appliance/admin/admin_tls.h"
+#include "appliance/admin/admin_link.h"
 #include "ring/clock.h"
 
-enum { WAIT_MS = 200, LENGTH_BYTES = 8, LINE_BYTES = 1100, CLOCK_LEAD_MS = 1000 /* ring_clock_ms() begins with it */ };
+enum { WAIT_MS = 400, LENGTH_BYTES = 8, LINE_BYTES = 1100, CLOCK_LEAD_MS = 1000 /* ring_clock_ms() begins with it */ };
 
 /* Whose logs init keeps: its name for each, and what it is called at the collector. What was said last before this start of the machine comes first,
  * once: the collector may have got none of it, and why an image was given up is there. */
@@ -57,8 +53,7 @@ struct admin_syslog {
     /* The thread's own */
     struct admin_syslog_mark marks[KEPT];
     bool before_sent;         /* what was said before this start */
-    gnutls_session_t session; /* NULL: no link */
-    int fd;
+    struct admin_link link;
     uint64_t again_ms, look_ms;
     unsigned pause_ms;
     pthread_mutex_t lock; /* over what follows */
@@ -167,79 +162,29 @@ static void fault_set(struct admin_syslog *syslog, bool up, const char *what, co
 }
 
 static void link_drop(struct admin_syslog *syslog, const char *what, const char *why) {
-    if (syslog->session != NULL) gnutls_deinit(syslog->session);
-    if (syslog->fd >= 0) (void)close(syslog->fd);
-    syslog->session = NULL;
-    syslog->fd = -1;
+    admin_link_close(&syslog->link);
     syslog->again_ms = ring_clock_ms() + syslog->pause_ms;
     syslog->pause_ms = syslog->pause_ms * 2 < ADMIN_SYSLOG_AGAIN_MAX_MS ? syslog->pause_ms * 2 : ADMIN_SYSLOG_AGAIN_MAX_MS;
     fault_set(syslog, false, what, why);
 }
 
-/* False: not until the time is over, or the end is near. */
-static bool ready(struct admin_syslog *syslog, short events, uint64_t until_ms) {
-    while (!atomic_load(&syslog->ending) && ring_clock_ms() < until_ms) {
-        struct pollfd polled = {.fd = syslog->fd, .events = events};
-        if (poll(&polled, 1, WAIT_MS) > 0) return true;
-    }
-    return false;
-}
-
-/* A connected descriptor in syslog->fd; NULL, or why not. */
-static const char *reach(struct admin_syslog *syslog, uint64_t until_ms) {
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *all = NULL;
-    int error = getaddrinfo(syslog->host, syslog->port, &hints, &all), failure = ETIMEDOUT;
-    if (error == EAI_NONAME || error == EAI_AGAIN) return "its name is not known here (an appliance knows none): write its address in numbers";
-    if (error != 0) return gai_strerror(error);
-    for (const struct addrinfo *one = all; one != NULL; one = one->ai_next) {
-        socklen_t size = sizeof failure;
-        syslog->fd = socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (syslog->fd < 0) continue;
-        failure = connect(syslog->fd, one->ai_addr, one->ai_addrlen) == 0 ? 0 : errno;
-        if (failure == EINPROGRESS) {
-            failure = ETIMEDOUT;
-            if (ready(syslog, POLLOUT, until_ms)) (void)getsockopt(syslog->fd, SOL_SOCKET, SO_ERROR, &failure, &size);
-        }
-        if (failure == 0) break;
-        (void)close(syslog->fd);
-        syslog->fd = -1;
-    }
-    freeaddrinfo(all);
-    return failure == 0 && syslog->fd >= 0 ? NULL : strerror(failure);
-}
-
-static bool is_literal(const char *host) {
-    uint8_t address[16];
-    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-}
-
 /* 0: the handshake is done and the certificate is good; else GnuTLS's error. */
 static int shake(struct admin_syslog *syslog, uint64_t until_ms) {
-    int error = gnutls_init(&syslog->session, GNUTLS_CLIENT | GNUTLS_NONBLOCK);
-    if (error) syslog->session = NULL;
-    if (!error) error = gnutls_priority_set_direct(syslog->session, ADMIN_TLS_PRIORITIES, NULL);
-    if (!error) error = gnutls_credentials_set(syslog->session, GNUTLS_CRD_CERTIFICATE, syslog->trusted);
-    if (!error && !is_literal(syslog->host)) error = gnutls_server_name_set(syslog->session, GNUTLS_NAME_DNS, syslog->host, strlen(syslog->host));
+    int error = admin_link_begin(&syslog->link, syslog->trusted, syslog->host);
     if (error) return error;
-    gnutls_session_set_verify_cert(syslog->session, syslog->host, 0);
-    gnutls_transport_set_int(syslog->session, syslog->fd);
-    while ((error = gnutls_handshake(syslog->session)) != 0) {
-        if (gnutls_error_is_fatal(error)) return error;
-        if (!ready(syslog, gnutls_record_get_direction(syslog->session) ? POLLOUT : POLLIN, until_ms)) return GNUTLS_E_TIMEDOUT;
-    }
-    return 0;
+    gnutls_session_set_verify_cert(syslog->link.session, syslog->host, 0);
+    return admin_link_shake(&syslog->link, until_ms);
 }
 
 static void link_try(struct admin_syslog *syslog) {
     uint64_t until_ms = ring_clock_ms() + ADMIN_SYSLOG_LINK_MS;
-    const char *why = reach(syslog, until_ms);
+    const char *why = admin_link_reach(&syslog->link, syslog->host, syslog->port, until_ms);
     if (why != NULL) return link_drop(syslog, "cannot be reached: ", why);
     int error = shake(syslog, until_ms);
     if (error == 0) return fault_set(syslog, true, "", "");
     gnutls_datum_t text = {NULL, 0};
     if (error == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR &&
-        gnutls_certificate_verification_status_print(gnutls_session_get_verify_cert_status(syslog->session), GNUTLS_CRT_X509, &text, 0) == 0) {
+        gnutls_certificate_verification_status_print(gnutls_session_get_verify_cert_status(syslog->link.session), GNUTLS_CRT_X509, &text, 0) == 0) {
         link_drop(syslog, "its certificate is refused: ", (const char *)text.data);
     } else {
         link_drop(syslog, "no TLS with it: ", gnutls_strerror(error));
@@ -248,17 +193,10 @@ static void link_try(struct admin_syslog *syslog) {
 }
 
 static bool send_all(struct admin_syslog *syslog, const char *bytes, size_t count) {
-    uint64_t until_ms = ring_clock_ms() + ADMIN_SYSLOG_LINK_MS;
-    for (size_t at = 0; at < count;) {
-        ssize_t wrote = gnutls_record_send(syslog->session, bytes + at, count - at);
-        if (wrote > 0) at += (size_t)wrote;
-        if (wrote > 0 || wrote == GNUTLS_E_INTERRUPTED) continue;
-        if (wrote != GNUTLS_E_AGAIN || !ready(syslog, POLLOUT, until_ms)) {
-            link_drop(syslog, "the link broke: ", wrote != GNUTLS_E_AGAIN ? gnutls_strerror((int)wrote) : "it takes nothing");
-            return false;
-        }
-    }
-    return true;
+    int error = admin_link_send(&syslog->link, bytes, count, ring_clock_ms() + ADMIN_SYSLOG_LINK_MS);
+    if (error == 0) return true;
+    link_drop(syslog, "the link broke: ", error != GNUTLS_E_TIMEDOUT ? gnutls_strerror(error) : "it takes nothing");
+    return false;
 }
 
 /* A message is taken from the queue when TLS has it. */
@@ -282,7 +220,7 @@ static void queue_send(struct admin_syslog *syslog) {
 /* A collector says nothing; what comes is the end, or TLS's own matters. */
 static void link_hear(struct admin_syslog *syslog) {
     char nothing[256];
-    ssize_t got = gnutls_record_recv(syslog->session, nothing, sizeof nothing);
+    ssize_t got = gnutls_record_recv(syslog->link.session, nothing, sizeof nothing);
     if (got == 0)
         link_drop(syslog, "", "it closed the link");
     else if (got < 0 && gnutls_error_is_fatal((int)got))
@@ -293,23 +231,22 @@ static void *run(void *context) {
     struct admin_syslog *syslog = context;
     while (!atomic_load(&syslog->ending)) {
         uint64_t now_ms = ring_clock_ms(), drained;
-        struct pollfd polled[2] = {{.fd = syslog->wake, .events = POLLIN}, {.fd = syslog->fd, .events = POLLIN}};
-        (void)poll(polled, 2, WAIT_MS * 2);
+        struct pollfd polled[2] = {{.fd = syslog->wake, .events = POLLIN}, {.fd = syslog->link.fd, .events = POLLIN}};
+        (void)poll(polled, 2, WAIT_MS);
         if (polled[0].revents != 0 && read(syslog->wake, &drained, sizeof drained) < 0 && errno != EAGAIN) break;
-        if (syslog->session != NULL && polled[1].revents != 0) link_hear(syslog);
+        if (syslog->link.session != NULL && polled[1].revents != 0) link_hear(syslog);
         if (syslog->init_path != NULL && now_ms >= syslog->look_ms) logs_look(syslog);
-        if (syslog->session == NULL && now_ms >= syslog->again_ms) link_try(syslog);
-        if (syslog->session != NULL) queue_send(syslog);
+        if (syslog->link.session == NULL && now_ms >= syslog->again_ms) link_try(syslog);
+        if (syslog->link.session != NULL) queue_send(syslog);
     }
-    if (syslog->session != NULL) (void)gnutls_bye(syslog->session, GNUTLS_SHUT_WR);
+    if (syslog->link.session != NULL) (void)gnutls_bye(syslog->link.session, GNUTLS_SHUT_WR);
     return NULL;
 }
 
 /* ---- begin and end ---- */
 
 static void all_free(struct admin_syslog *syslog) {
-    if (syslog->session != NULL) gnutls_deinit(syslog->session);
-    if (syslog->fd >= 0) (void)close(syslog->fd);
+    admin_link_close(&syslog->link);
     if (syslog->wake >= 0) (void)close(syslog->wake);
     if (syslog->trusted != NULL) gnutls_certificate_free_credentials(syslog->trusted);
     free(syslog->queue);
@@ -325,7 +262,7 @@ struct admin_syslog *admin_syslog_start(const char *where, const char *ca, const
         free(syslog);
         return NULL;
     }
-    syslog->fd = -1;
+    syslog->link = (struct admin_link){.ending = &syslog->ending, .fd = -1};
     syslog->pause_ms = ADMIN_SYSLOG_AGAIN_MIN_MS;
     syslog->init_path = init_path;
     syslog->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
