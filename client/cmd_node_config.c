@@ -338,6 +338,11 @@ static void names_warn(const struct candidate *candidate) {
         const struct address *address = &candidate->addresses->entries[i];
         if (strcmp(address->node, candidate->card.name) != 0) name_warn(address->node, address->link.host);
     }
+    for (int i = 0; i < NODE_SETTINGS_PEERS_MAX; i++) {
+        const char *peer = candidate->settings.admin_peers[i];
+        struct address_endpoint console = {.host = ""};
+        if (peer[0] && address_endpoint_parse(&console, peer + NODE_SETTINGS_HASH_CHARACTERS + 1)) name_warn("admin.peer", console.host);
+    }
     if (address_endpoint_parse(&syslog, candidate->settings.syslog)) name_warn("syslog", syslog.host);
 }
 
@@ -348,6 +353,10 @@ static void admin_print(const struct node_settings *settings) {
         printf("admin    is not reached from outside\n");
     for (int i = 0; i < NODE_SETTINGS_CLIENTS_MAX; i++) {
         if (settings->admin_clients[i][0]) printf("admin    lets in %s\n", settings->admin_clients[i]);
+    }
+    for (int i = 0; i < NODE_SETTINGS_PEERS_MAX; i++) {
+        const char *peer = settings->admin_peers[i];
+        if (peer[0]) printf("admin    reads the console %s, certificate %.64s\n", peer + NODE_SETTINGS_HASH_CHARACTERS + 1, peer);
     }
     if (settings->syslog[0]) printf("syslog   to %s\n", settings->syslog);
 }

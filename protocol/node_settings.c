@@ -158,6 +158,19 @@ static enum system_error take_client(struct node_settings *settings, unsigned in
     return bad(setting, "must be ROLE:SHA256 of a client certificate, ROLE view, operate or own", fault);
 }
 
+/* The value stays as it is: a HOST:PORT has one text (S-91). */
+static enum system_error take_peer(struct node_settings *settings, unsigned index, const struct claim_setting *setting, struct system_fault *fault) {
+    const char *value = setting->value;
+    struct address_endpoint endpoint;
+    uint8_t hash[32];
+    bool good = strlen(value) > NODE_SETTINGS_HASH_CHARACTERS && value[NODE_SETTINGS_HASH_CHARACTERS] == '@';
+    good = good && canonical_hex_parse(value, NODE_SETTINGS_HASH_CHARACTERS, hash, 32);
+    good = good && address_endpoint_parse(&endpoint, value + NODE_SETTINGS_HASH_CHARACTERS + 1) && endpoint.port != 0;
+    if (!good) return bad(setting, "must be SHA256@HOST:PORT of another admin console and its certificate", fault);
+    (void)snprintf(settings->admin_peers[index], sizeof settings->admin_peers[index], "%s", value);
+    return SYSTEM_OK;
+}
+
 static enum system_error net_addresses(struct node_settings_net *net, const struct claim_setting *setting, struct system_fault *fault) {
     const char *at = setting->value;
     char word[VALUE_ROOM];
@@ -229,6 +242,8 @@ static enum system_error take(struct node_settings *settings, const struct claim
     if (rest) return take_net(&settings->nets[index], rest, setting, fault);
     rest = numbered(setting->name, "admin.client.", NODE_SETTINGS_CLIENTS_MAX, &index);
     if (rest && !rest[0]) return take_client(settings, index, setting, fault);
+    rest = numbered(setting->name, "admin.peer.", NODE_SETTINGS_PEERS_MAX, &index);
+    if (rest && !rest[0]) return take_peer(settings, index, setting, fault);
     return system_fault_set(fault, SYSTEM_FIELD_UNKNOWN, "%s: no such setting", setting->name);
 }
 

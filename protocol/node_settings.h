@@ -4,6 +4,7 @@
  *   name              value                                                         without it
  *   admin.client.N    ROLE:SHA256, ROLE view, operate or own; N 0 to 15             only whoever pairs at the serial console
  *   admin.listen      ADDRESS:PORT                                                  the admin console is not reached from outside
+ *   admin.peer.N      SHA256@HOST:PORT of another admin console; N 0 to 15          no other console is read
  *   bundle.sha256     64 hex digits: bundle_hash()                                  (needed)
  *   join              a cluster, c0 or s12: the system file does not name the node  the system file names it
  *   listen            ADDRESS:PORT, up to 4, commas between                         the port of its link address, on all addresses
@@ -33,6 +34,8 @@ enum {
     NODE_SETTINGS_GATEWAYS_MAX = 2,
     NODE_SETTINGS_LISTEN_MAX = 4,
     NODE_SETTINGS_CLIENTS_MAX = 16,
+    NODE_SETTINGS_PEERS_MAX = 16,
+    NODE_SETTINGS_HASH_CHARACTERS = 64,
     NODE_SETTINGS_LITERAL_BYTES = 50, /* an address with /BITS and its end */
     NODE_SETTINGS_ENDPOINT_BYTES = 64,
     NODE_SETTINGS_WHICH_BYTES = 24, /* "mac=52:54:00:12:34:56", "name=" and a link's 15 characters, "any" */
@@ -60,6 +63,7 @@ struct node_settings {
     struct node_settings_net nets[NODE_SETTINGS_NETS_MAX]; /* by N; `there` or not */
     char admin_listen[NODE_SETTINGS_ENDPOINT_BYTES];       /* "": none */
     char admin_clients[NODE_SETTINGS_CLIENTS_MAX][80];     /* by N; "": none */
+    char admin_peers[NODE_SETTINGS_PEERS_MAX][CLAIM_SETTING_VALUE_MAX + 1]; /* by N; "": none */
     char syslog[ADDRESSES_HOST_BYTES_MAX + 9];             /* "": none */
 };
 

@@ -9,6 +9,7 @@
 #include "appliance/admin/admin_clusters.h"
 #include "appliance/admin/admin_console.h"
 #include "appliance/admin/admin_exposure.h"
+#include "appliance/admin/admin_peers.h"
 #include "ring/clock.h"
 #include "ring/entropy.h"
 
@@ -154,6 +155,15 @@ struct admin_answer admin_api_clusters(struct admin_request *request) {
     json_t *clusters = admin_clusters_json(statuses);
     json_decref(statuses);
     return admin_answer_json(MHD_HTTP_OK, json_pack("{s:o}", "clusters", clusters));
+}
+
+/* What other consoles say of their nodes: none of it is in any other answer. */
+struct admin_answer admin_api_peers(struct admin_request *request) {
+    json_t *statuses = admin_statuses(request->server->nodes), *own = admin_clusters_json(statuses);
+    json_t *seen = admin_peers_json(request->server->peers, own);
+    json_decref(own);
+    json_decref(statuses);
+    return admin_answer_json(MHD_HTTP_OK, seen);
 }
 
 struct admin_answer admin_api_history(struct admin_request *request) {

@@ -33,6 +33,7 @@ static bool line_take(struct admin_conf *conf, char *line) {
     if (strcmp(line, "node") == 0) return once(conf->node, value);
     if (strcmp(line, "listen") == 0) return once(conf->listen, value);
     if (strcmp(line, "syslog") == 0) return once(conf->syslog, value);
+    if (strcmp(line, "peer") == 0) return conf->peers_count < ADMIN_CONF_PEERS_MAX && once(conf->peers[conf->peers_count++], value);
     return strcmp(line, "client") == 0 && conf->clients_count < ADMIN_CONF_CLIENTS_MAX && once(conf->clients[conf->clients_count++], value);
 }
 

@@ -11,6 +11,7 @@
  *   node NAME                  once
  *   listen ADDRESS:PORT        where the console is served, with TLS; without it: nowhere
  *   client ROLE:SHA256         a client certificate, up to ADMIN_CONF_CLIENTS_MAX
+ *   peer SHA256@HOST:PORT      another console, and its certificate, up to ADMIN_CONF_PEERS_MAX
  *   syslog HOST:PORT           the collector
  *
  * Anything else is refused: who wrote it is of another release. A change of one of the files is followed by starting anew: heraclius-admin ends with
@@ -26,12 +27,14 @@
 
 #include "appliance/admin/admin_tls.h"
 
-enum { ADMIN_CONF_BYTES_MAX = 4096, ADMIN_CONF_CLIENTS_MAX = 16, ADMIN_CONF_TEXT_BYTES = 280, ADMIN_ROOT_BYTES = 512 };
+enum { ADMIN_CONF_BYTES_MAX = 8192, ADMIN_CONF_CLIENTS_MAX = 16, ADMIN_CONF_PEERS_MAX = 16, ADMIN_CONF_TEXT_BYTES = 280, ADMIN_ROOT_BYTES = 512 };
 
 struct admin_conf {
     char node[ADMIN_CONF_TEXT_BYTES], listen[ADMIN_CONF_TEXT_BYTES], syslog[ADMIN_CONF_TEXT_BYTES]; /* "": no such line */
     unsigned clients_count;
     char clients[ADMIN_CONF_CLIENTS_MAX][ADMIN_CONF_TEXT_BYTES];
+    unsigned peers_count;
+    char peers[ADMIN_CONF_PEERS_MAX][ADMIN_CONF_TEXT_BYTES];
 };
 
 /* Pure. False: `why`, and *conf is of no use. */

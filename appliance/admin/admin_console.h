@@ -8,6 +8,7 @@
  *   admin_evidence.c the files of evidence that nodes keep
  *   admin_support.c the support bundle; admin_claims.c takes claims and cards in
  *   admin_upgrade.c releases and slots; admin_task.c what init takes long for
+ *   admin_peers.c   other consoles, as they tell of their nodes
  *   admin_page.c    the page as the server draws it, and the files that are built in
  *
  * Over TLS nobody may do anything but pair until a session or a pinned client certificate says who it is. Over plain HTTP, which is on loopback
@@ -27,6 +28,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "appliance/admin/admin.h"
@@ -48,6 +50,8 @@ enum {
 };
 #define ADMIN_COOKIE "__Host-heraclius"
 
+struct admin_peers;
+
 struct admin_server {
     const struct admin_nodes *nodes;
     const char *init_path;       /* init's control socket, or NULL */
@@ -58,6 +62,7 @@ struct admin_server {
     bool code_by_file_alone;     /* standard output is a log that others read: a code is not in it */
     const char *conf_path;       /* an appliance's configuration of this console, or NULL */
     struct admin_syslog *syslog; /* or NULL */
+    struct admin_peers *peers;   /* other consoles (admin_peers.h), or NULL */
     struct admin_tls tls;
     char certificate_csrf[ADMIN_TOKEN_TEXT + 1]; /* what clients with a certificate have in place of a session's */
     pthread_mutex_t lock;                        /* over what follows: two listeners and the sampler use it */
@@ -108,7 +113,7 @@ bool admin_answer_streams(const char *method, const char *path);
 /* admin_api.c */
 typedef struct admin_answer admin_handler(struct admin_request *request);
 admin_handler admin_api_session, admin_api_session_begin, admin_api_session_end, admin_api_pairing, admin_api_nodes, admin_api_clusters,
-    admin_api_history, admin_api_faults, admin_api_exposure, admin_api_audit, admin_api_restart, admin_api_reboot, admin_api_halt;
+    admin_api_peers, admin_api_history, admin_api_faults, admin_api_exposure, admin_api_audit, admin_api_restart, admin_api_reboot, admin_api_halt;
 /* admin_support.c, admin_claims.c */
 admin_handler admin_api_evidence, admin_api_evidence_file, admin_api_support, admin_api_claim;
 /* admin_upgrade.c */
@@ -138,6 +143,8 @@ bool admin_audit_of(struct admin_request *request, const char *action, const cha
 json_t *admin_body_object(const struct admin_request *request);
 
 /* admin_page.c */
+/* A text from elsewhere, whatever it says: nothing of it is markup. */
+void admin_page_text(FILE *out, const char *text);
 admin_handler admin_page, admin_page_pair, admin_page_script, admin_page_style, admin_page_icon, admin_page_openapi;
 
 /* admin_http.c */

@@ -12,6 +12,7 @@
 
 #include "appliance/admin/admin_appliance.h"
 #include "appliance/admin/admin_console.h"
+#include "appliance/admin/admin_peers.h"
 #include "appliance/admin/admin_seen.h"
 #include "appliance/admin/admin_syslog.h"
 #include "bft/ed25519.h"
@@ -24,6 +25,8 @@ enum { EXIT_USAGE = 2, EXIT_LISTEN = 4, EXIT_FILES = 5, LOOK_MS = 1000 };
 struct options {
     const char *listen, *tls, *certificate, *key, *state, *name, *system, *syslog, *syslog_ca, *root;
     bool appliance;
+    size_t peers_count;
+    const char *peers[ADMIN_PEERS_MAX];
 };
 
 static struct admin_nodes nodes;
@@ -38,6 +41,8 @@ static int usage(FILE *out, int code) {
                 "  --tls-cert FILE     another certificate (PEM), with --tls-key FILE\n"
                 "  --name NAME         what a certificate that is made here is called\n"
                 "  --client ROLE:HEX   a client certificate's SHA-256 and what its holder may do: view, operate or own; up to 64 times\n"
+                "  --peer SHA256@HOST:PORT\n"
+                "                      another console, with its certificate, to which this one's is known; up to 16 times\n"
                 "  --pairing FILE      a pairing code is written here too, while it can be used\n"
                 "  --init PATH         init's control socket: restarts and reboots\n"
                 "  --syslog HOST:PORT  audit log, and with --init the programs' logs, to a syslog collector by TLS, with --syslog-ca FILE\n"
@@ -83,7 +88,9 @@ static int options_take(struct options *options, int count, char **words) {
             (void)fprintf(stderr, "heraclius-admin: --client %s: wants view:, operate: or own: and 64 hex digits, at most %d times\n", words[i],
                           ADMIN_PINS_MAX);
             return EXIT_USAGE + 1;
-        } else if (strcmp(words[i], "--sockets") == 0)
+        } else if (strcmp(words[i], "--peer") == 0 && i + 1 < count && options->peers_count < ADMIN_PEERS_MAX)
+            options->peers[options->peers_count++] = words[++i];
+        else if (strcmp(words[i], "--sockets") == 0)
             sockets = true;
         else if (sockets && words[i][0] != '-') {
             if (admin_nodes_add(&nodes, words[i])) continue;
@@ -94,6 +101,7 @@ static int options_take(struct options *options, int count, char **words) {
     }
     if (options->appliance) return sockets || count > 2 + 2 * (options->root != NULL) ? usage(stderr, EXIT_USAGE) + 1 : 0;
     bool listens = options->listen != NULL || options->tls != NULL, pairs = (options->certificate == NULL) == (options->key == NULL);
+    pairs = pairs && (options->peers_count == 0 || options->tls != NULL);
     pairs = pairs && (options->syslog == NULL) == (options->syslog_ca == NULL) && options->root == NULL;
     if (!listens || nodes.count == 0 || (options->tls != NULL && options->state == NULL) || !pairs) return usage(stderr, EXIT_USAGE) + 1;
     return 0;
@@ -160,6 +168,7 @@ static bool appliance_take(struct options *options) {
     options->system = access(appliance.places[ADMIN_PLACE_SYSTEM], F_OK) == 0 ? appliance.places[ADMIN_PLACE_SYSTEM] : NULL;
     options->name = conf->node;
     options->syslog = conf->syslog[0] != '\0' ? conf->syslog : NULL;
+    for (unsigned i = 0; i < conf->peers_count; i++) options->peers[options->peers_count++] = conf->peers[i];
     options->syslog_ca = appliance.places[ADMIN_PLACE_SYSLOG_CA];
     server.init_path = appliance.places[ADMIN_PLACE_INIT];
     server.claims_path = appliance.places[ADMIN_PLACE_CLAIMS];
@@ -203,6 +212,15 @@ static bool syslog_start(const struct options *options) {
     if (server.syslog == NULL) (void)fprintf(stderr, "heraclius-admin: nothing is sent to a syslog collector: %s\n", why);
     server.audit.syslog = server.syslog;
     return server.syslog != NULL || options->appliance;
+}
+
+/* An appliance goes on without. Nobody could see them where no page is served. */
+static bool peers_start(const struct options *options) {
+    char why[ADMIN_PEER_FAULT_BYTES];
+    if (options->peers_count == 0 || options->tls == NULL) return true;
+    server.peers = admin_peers_start(options->peers, options->peers_count, &server.tls, why);
+    if (server.peers == NULL) (void)fprintf(stderr, "heraclius-admin: other consoles are not read: %s\n", why);
+    return server.peers != NULL || options->appliance;
 }
 
 /* NULL: after a line on stderr, and *code. */
@@ -266,11 +284,12 @@ int main(int count, char **words) {
     if (options.system != NULL && !system_read(options.system, &system) && !options.appliance) return EXIT_FILES;
     server.system = system;
     if (options.tls != NULL && !secure_start(&options)) return EXIT_FILES;
-    if (!syslog_start(&options)) return EXIT_FILES;
+    if (!syslog_start(&options) || !peers_start(&options)) return EXIT_FILES;
     nodes.seen = admin_seen_start(&nodes, server.init_path);
     if (nodes.seen == NULL) return EXIT_FILES;
     code = serve(&options, &ending);
     admin_seen_end(nodes.seen);
+    admin_peers_end(server.peers);
     admin_syslog_end(server.syslog);
     admin_tls_free(&server.tls);
     json_decref(server.exposure);

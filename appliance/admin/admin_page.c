@@ -6,6 +6,7 @@
 
 #include "appliance/admin/admin_clusters.h"
 #include "appliance/admin/admin_console.h"
+#include "appliance/admin/admin_peers.h"
 
 /* The bytes of a file, between two symbols. The Makefile says that this object depends on them. */
 #define ASSET(name, file)                                                                                                                            \
@@ -60,6 +61,10 @@ static void text_put(FILE *out, const char *text) {
         default: (void)fputc(*text, out);
         }
     }
+}
+
+void admin_page_text(FILE *out, const char *text) {
+    text_put(out, text);
 }
 
 static const char *text_of(const json_t *object, const char *name, const char *otherwise) {
@@ -201,6 +206,12 @@ static void exposure_draw(FILE *out, struct admin_server *server) {
     json_decref(exposure);
 }
 
+static void peers_draw(FILE *out, struct admin_server *server, const json_t *clusters) {
+    json_t *seen = admin_peers_json(server->peers, clusters);
+    admin_peers_draw(out, seen);
+    json_decref(seen);
+}
+
 static void status_draw(FILE *out, const struct admin_request *request) {
     json_t *statuses = admin_statuses(request->server->nodes), *clusters = admin_clusters_json(statuses);
     const json_t *one;
@@ -220,6 +231,7 @@ static void status_draw(FILE *out, const struct admin_request *request) {
         node_draw(out, one);
     }
     (void)fputs("</tbody></table></div></section>", out);
+    peers_draw(out, request->server, clusters);
     exposure_draw(out, request->server);
     json_decref(clusters);
     json_decref(statuses);

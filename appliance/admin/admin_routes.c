@@ -80,6 +80,7 @@ static const struct route {
     {"POST", "/api/v1/session/end", ADMIN_VIEW, CHANGES, admin_api_session_end},
     {"GET", "/api/v1/nodes", ADMIN_VIEW, 0, admin_api_nodes},
     {"GET", "/api/v1/clusters", ADMIN_VIEW, 0, admin_api_clusters},
+    {"GET", "/api/v1/peers", ADMIN_VIEW, 0, admin_api_peers},
     {"GET", "/api/v1/history", ADMIN_VIEW, 0, admin_api_history},
     {"GET", "/api/v1/faults", ADMIN_VIEW, 0, admin_api_faults},
     {"GET", "/api/v1/evidence", ADMIN_VIEW, 0, admin_api_evidence},

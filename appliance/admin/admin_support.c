@@ -16,6 +16,7 @@
 #include "appliance/admin/admin_appliance.h"
 #include "appliance/admin/admin_clusters.h"
 #include "appliance/admin/admin_console.h"
+#include "appliance/admin/admin_peers.h"
 #include "protocol/canonical.h"
 #include "ring/clock.h"
 
@@ -102,7 +103,9 @@ struct admin_answer admin_api_support(struct admin_request *request) {
     json_object_set_new(out, "made_ms", json_integer((json_int_t)ring_clock_wall_ms()));
     json_object_set_new(out, "versions", versions_json());
     json_object_set_new(out, "machine", machine_json(server->init_path));
-    json_object_set_new(out, "clusters", admin_clusters_json(statuses));
+    json_t *clusters = admin_clusters_json(statuses);
+    json_object_set_new(out, "peers", admin_peers_json(server->peers, clusters));
+    json_object_set_new(out, "clusters", clusters);
     json_object_set_new(out, "faults", admin_faults(statuses));
     json_object_set_new(out, "nodes", statuses);
     json_t *text = metrics != NULL ? json_string(metrics) : NULL; /* of a node that says what is no UTF-8: none */

@@ -83,6 +83,7 @@ static int certificate_fill(gnutls_x509_crt_t certificate, gnutls_x509_privkey_t
     if (!error) error = gnutls_x509_crt_set_basic_constraints(certificate, 0, -1);
     if (!error) error = gnutls_x509_crt_set_key_usage(certificate, GNUTLS_KEY_DIGITAL_SIGNATURE);
     if (!error) error = gnutls_x509_crt_set_key_purpose_oid(certificate, GNUTLS_KP_TLS_WWW_SERVER, 0);
+    if (!error) error = gnutls_x509_crt_set_key_purpose_oid(certificate, GNUTLS_KP_TLS_WWW_CLIENT, 0); /* other consoles are read with it */
     if (!error) error = gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0);
     return error;
 }
@@ -235,10 +236,14 @@ void admin_tls_ask(gnutls_session_t session) {
     gnutls_certificate_send_x509_rdn_sequence(session, 1); /* no list of issuers: any certificate may be shown */
 }
 
-enum admin_role admin_tls_role(const struct admin_tls *tls, gnutls_session_t session, char fingerprint[ADMIN_FINGERPRINT_TEXT + 1]) {
+bool admin_tls_shown(gnutls_session_t session, char fingerprint[ADMIN_FINGERPRINT_TEXT + 1]) {
     unsigned count = 0;
     const gnutls_datum_t *shown = gnutls_certificate_get_peers(session, &count);
-    if (shown == NULL || count == 0 || !datum_fingerprint(&shown[0], fingerprint)) return ADMIN_NOBODY;
+    return shown != NULL && count > 0 && datum_fingerprint(&shown[0], fingerprint);
+}
+
+enum admin_role admin_tls_role(const struct admin_tls *tls, gnutls_session_t session, char fingerprint[ADMIN_FINGERPRINT_TEXT + 1]) {
+    if (!admin_tls_shown(session, fingerprint)) return ADMIN_NOBODY;
     for (size_t i = 0; i < tls->pins_count; i++) {
         if (strcmp(tls->pins[i].fingerprint, fingerprint) == 0) return tls->pins[i].role;
     }

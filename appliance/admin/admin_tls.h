@@ -44,6 +44,8 @@ void admin_tls_free(struct admin_tls *tls);
 bool admin_tls_pin(struct admin_tls *tls, const char *text);
 /* Before a connection's handshake: asks the client for a certificate, whoever issued it. */
 void admin_tls_ask(gnutls_session_t session);
+/* The SHA-256 of the certificate that the other side showed, in hex. False: it showed none. */
+bool admin_tls_shown(gnutls_session_t session, char fingerprint[ADMIN_FINGERPRINT_TEXT + 1]);
 /* After it: the role of its certificate; ADMIN_NOBODY: none, or one that nobody pinned. */
 enum admin_role admin_tls_role(const struct admin_tls *tls, gnutls_session_t session, char fingerprint[ADMIN_FINGERPRINT_TEXT + 1]);
 

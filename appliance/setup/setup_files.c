@@ -12,7 +12,7 @@
 #include "appliance/setup/setup.h"
 #include "protocol/canonical.h"
 
-enum { FILE_MODE = 0644, GROUP_MODE = 0640, ADMIN_CONF_BYTES = 4096 };
+enum { FILE_MODE = 0644, GROUP_MODE = 0640, ADMIN_CONF_BYTES = 8192 };
 
 /* Replaced in one step, and only if it is another: the node looks at times. */
 static enum system_error file_put(const char *root, const char *where, const void *bytes, size_t count, unsigned mode, bool *replaced,
@@ -100,8 +100,11 @@ static enum system_error admin_put(const char *root, const struct candidate *can
     for (int i = 0; i < NODE_SETTINGS_CLIENTS_MAX; i++) {
         if (settings->admin_clients[i][0]) used += (size_t)snprintf(text + used, sizeof text - used, "client %s\n", settings->admin_clients[i]);
     }
+    for (int i = 0; i < NODE_SETTINGS_PEERS_MAX; i++) {
+        if (settings->admin_peers[i][0]) used += (size_t)snprintf(text + used, sizeof text - used, "peer %s\n", settings->admin_peers[i]);
+    }
     if (settings->syslog[0]) used += (size_t)snprintf(text + used, sizeof text - used, "syslog %s\n", settings->syslog);
-    enum system_error error = file_put(root, "/data/public/admin.conf", text, used, FILE_MODE, NULL, fault); /* 16 clients of 88 bytes fit */
+    enum system_error error = file_put(root, "/data/public/admin.conf", text, used, FILE_MODE, NULL, fault); /* 16 of 88 bytes and of 262 fit */
     if (!error) error = block_put(root, "/data/public/system.json", candidate, BUNDLE_SYSTEM, fault);
     if (!error) error = block_put(root, "/data/public/admin.pem", candidate, BUNDLE_ADMIN_CERTIFICATE, fault);
     return error ? error : block_put(root, "/data/public/syslog.pem", candidate, BUNDLE_SYSLOG_CA, fault);

@@ -198,6 +198,8 @@ static void every_setting_is_read(void **state) {
     settings_begin();
     setting_add("admin.client.15", "own:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff");
     setting_add("admin.listen", "[::1]:443");
+    setting_add("admin.peer.0", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff@192.0.2.8:8443");
+    setting_add("admin.peer.15", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff@[2001:db8::9]:443");
     setting_add("join", "s12");
     setting_add("listen", "0.0.0.0:1,[::]:65535");
     setting_add("log.level", "warn");
@@ -220,6 +222,9 @@ static void every_setting_is_read(void **state) {
     assert_string_equal(settings.nets[3].which, "any");
     assert_string_equal(settings.syslog, "logs.example:6514");
     assert_string_equal(settings.admin_listen, "[::1]:443");
+    assert_string_equal(settings.admin_peers[0] + NODE_SETTINGS_HASH_CHARACTERS, "@192.0.2.8:8443");
+    assert_string_equal(settings.admin_peers[1], "");
+    assert_string_equal(settings.admin_peers[15] + NODE_SETTINGS_HASH_CHARACTERS, "@[2001:db8::9]:443");
     assert_int_equal(settings.threads, NODE_SETTINGS_SPLIT);
     assert_string_equal(settings.log_level, "warn");
     assert_int_equal(settings.bundle_sha256[1], 0x11);
@@ -240,6 +245,16 @@ static void each_wrong_setting_has_its_word(void **state) {
         {"admin.client.0", "own:00", SYSTEM_FIELD_RANGE},
         {"admin.client.0", "root:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", SYSTEM_FIELD_RANGE},
         {"admin.listen", "localhost:1", SYSTEM_FIELD_RANGE},
+        {"admin.peer.16", "", SYSTEM_FIELD_UNKNOWN},
+        {"admin.peer", "", SYSTEM_FIELD_UNKNOWN},
+        {"admin.peer.0", "", SYSTEM_FIELD_RANGE},
+        {"admin.peer.0", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", SYSTEM_FIELD_RANGE},
+        {"admin.peer.0", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff@", SYSTEM_FIELD_RANGE},
+        {"admin.peer.0", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff@1.2.3.4", SYSTEM_FIELD_RANGE},
+        {"admin.peer.0", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff@1.2.3.4:0", SYSTEM_FIELD_RANGE},
+        {"admin.peer.0", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff:1.2.3.4:1", SYSTEM_FIELD_RANGE},
+        {"admin.peer.0", "00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff@1.2.3.4:1", SYSTEM_FIELD_RANGE},
+        {"admin.peer.0", "1.2.3.4:1@00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", SYSTEM_FIELD_RANGE},
         {"join", "s4096", SYSTEM_FIELD_RANGE},
         {"join", "s01", SYSTEM_FIELD_RANGE},
         {"join", "t1", SYSTEM_FIELD_RANGE},

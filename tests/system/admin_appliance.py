@@ -207,7 +207,8 @@ def first(cases, machines, service, base, pins):
     time.sleep(1)
     cases.case("without a configuration it waits and listens nowhere", service.process.poll() is None and "admin.conf" in service.text
                and Client(base + 1, pins["own"] + "/tls.cert").ask("GET", "/livez")[0] == 0, service.text)
-    configured(cases, machines, "first", *settings(base), "--set", f"admin.client.0=own:{pins['own_hash']}", "--syslog-ca", pins["collector"])
+    configured(cases, machines, "first", *settings(base), "--set", f"admin.client.0=own:{pins['own_hash']}", "--set",
+               f"admin.peer.3={pins['own_hash']}@127.0.0.1:{base}", "--syslog-ca", pins["collector"])
     own = f"{service.root}/data/admin/tls.cert"
     shown = f"{service.root}/run/admin/fingerprint"
     good = Admin.wait(lambda: os.path.exists(shown) and os.path.exists(own) and Client(base + 1, own).ask("GET", "/livez")[0] == 200, 30)
@@ -216,6 +217,9 @@ def first(cases, machines, service, base, pins):
     cases.case("nothing listens on the port of the plain console", Client(8080, own).ask("GET", "/livez")[0] == 0)
     client = Client(base + 1, own, pins["own"])
     cases.case("the owner's client certificate owns", client.session()["role"] == "own")
+    told = Admin.wait(lambda: "refused" in client.get("/api/v1/peers")["peers"][0]["fault"] and client.get("/api/v1/peers"), 20)
+    cases.case("the other console that the configuration names is asked", told and told["peers"][0]["where"] == f"127.0.0.1:{base}" and
+               told["peers"][0]["certificate"] == pins["own_hash"] and told["clusters"] == [], client.get("/api/v1/peers"))
     return client
 
 
@@ -410,7 +414,7 @@ def support(cases, machines, service, client, secret):
     code, text = client.ask("GET", "/api/v1/support")
     bundle = json.loads(text) if code == 200 else {}
     wanted = {"format", "made_ms", "versions", "machine", "clusters", "faults", "nodes", "metrics", "evidence", "exposure", "configuration", "syslog",
-              "history", "audit"}
+              "history", "audit", "peers"}
     logs = bundle["machine"]["logs"] if bundle else {}
     whole = logs and logs["node"] and "crash" in logs and logs["trial before"][0].endswith("given up: error")
     good = set(bundle) == wanted and whole and "disk_free=5" in bundle["machine"]["status"]

@@ -174,11 +174,11 @@ class Admin:
         return self.process.wait(timeout=20)
 
 
-def certificate_make(folder):
+def certificate_make(folder, name="heraclius-admin"):
     """A key and a certificate of their own in `folder`, as heraclius-admin makes them: a client may show such a one too."""
     os.makedirs(folder, exist_ok=True)
-    process = subprocess.Popen([ADMIN, "--tls", f"127.0.0.1:{free_base(1)}", "--state", folder, "--sockets", "none"], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([ADMIN, "--tls", f"127.0.0.1:{free_base(1)}", "--state", folder, "--name", name, "--sockets", "none"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=20)

@@ -237,7 +237,8 @@ def first_boot(cases, machines):
     good = True
     for i, name in enumerate(machines.names):
         done = machines.bundle(name, f"{name}.1", "--set", f"listen=127.0.0.1:{machines.base + i}", "--set", "net.0.name=eth0", "--set",
-                               "net.0.address=192.0.2.7/24,2001:db8::7/64", "--set", "net.0.gateway=192.0.2.1", "--set", "admin.listen=127.0.0.1:1")
+                               "net.0.address=192.0.2.7/24,2001:db8::7/64", "--set", "net.0.gateway=192.0.2.1", "--set", "admin.listen=127.0.0.1:1",
+                               "--set", f"admin.peer.7={'ab' * 32}@192.0.2.8:8443")
         taken = machines.take(name, f"{name}.1")
         if i == 0:
             greedy(cases, machines, name)
@@ -248,20 +249,25 @@ def first_boot(cases, machines):
     cases.case("each takes the bundle that its owner signed, and has its files and data", good, f"{done} {taken} {made}")
     cases.case("init is told what it needs", taken.stdout == f"number 1\nnode {name}\nnet name=eth0 address 192.0.2.7/24\n"
                "net name=eth0 address 2001:db8::7/64\nnet name=eth0 gateway 192.0.2.1\nready\n", taken.stdout)
-    cases.case("the admin console is told where it listens", "listen 127.0.0.1:1\n" in read(f"{machines.at(name)}/data/public/admin.conf"))
+    cases.case("the admin console is told where it listens, and of another one", f"listen 127.0.0.1:1\npeer {'ab' * 32}@192.0.2.8:8443\n" in
+               read(f"{machines.at(name)}/data/public/admin.conf"))
     checked = run("node", "check-config", f"{machines.dir}/{name}.1")
-    wanted = ("accepted: number 1", f"{name}, member 3 of cluster s0", "192.0.2.7/24", f"127.0.0.1:{machines.base + 7}", machines.owner)
+    wanted = ("accepted: number 1", f"{name}, member 3 of cluster s0", "192.0.2.7/24", f"127.0.0.1:{machines.base + 7}", machines.owner,
+              f"reads the console 192.0.2.8:8443, certificate {'ab' * 32}")
     cases.case("check-config says the same on any machine", checked.returncode == 0 and all(w in checked.stdout for w in wanted), checked)
     addresses = json.loads(read(f"{machines.root}/addresses.json"))
     addresses["nodes"]["c0-n0"]["link"] = "one.example:4000"
     put(f"{machines.dir}/named.json", json.dumps(addresses, indent=2) + "\n")
     put(f"{machines.dir}/ca.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     made = machines.bundle(name, "named", "--addresses", f"{machines.dir}/named.json", "--set", f"listen=127.0.0.1:{machines.base + 7}",
+                    "--set", f"admin.peer.0={'ab' * 32}@console.example:1",
                     "--set", "syslog=logs.example:6514", "--syslog-ca", f"{machines.dir}/ca.pem")
     named = run("node", "check-config", f"{machines.dir}/named")
     told = [line for line in named.stdout.splitlines() if line.startswith("warning")]
-    cases.case("check-config says which of its addresses are names, which a node there does not resolve", named.returncode == 0 and len(told) == 2
-               and told[0].startswith("warning  c0-n0: one.example is a name") and told[1].startswith("warning  syslog: logs.example is a name")
+    cases.case("check-config says which of its addresses are names, which a node there does not resolve", named.returncode == 0 and len(told) == 3
+               and told[0].startswith("warning  c0-n0: one.example is a name")
+               and told[1].startswith("warning  admin.peer: console.example is a name")
+               and told[2].startswith("warning  syslog: logs.example is a name")
                and "warning" not in checked.stdout, f"{made} {named}")
     machines.start_all()
     cases.case("they run by it: a write and a read are answered with proof", machines.wait_ready(60), machines.log("c0-n0")[-800:])

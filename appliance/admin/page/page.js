@@ -69,6 +69,29 @@ function nodeRow(status) {
     element("td", { role: "cell", class: "number", "data-label": labels[i + 2] }, String(n ?? ""))));
 }
 
+// ---- other consoles, as appliance/admin/admin_peers_page.c draws them
+
+function toldCard(cluster) {
+  return element("article", { class: `card ${cluster.enough ? "told" : "bad"}` }, element("h3", {}, `Cluster ${cluster.cluster}`),
+    element("p", { class: "mood" }, element("strong", {}, cluster.enough ? "As told:" : "Too few, as told:"), ` ${cluster.text}.`));
+}
+
+function peerRows(peer) {
+  const labels = [...document.querySelectorAll("[aria-labelledby=h-peers] thead th")].map((head) => head.textContent);
+  const row = (...cells) => element("tr", { role: "row" }, element("th", { role: "rowheader", scope: "row" }, peer.where), ...cells);
+  const down = peer.up ? [] : [row(element("td", { role: "cell", colspan: String(labels.length - 1) }, peer.fault))];
+  return [...down, ...peer.nodes.map((node) => row(...[`${Math.floor(node.age_ms / 1000)} s ago${peer.counts ? "" : ", too old to count"}`, node.node,
+    node.cluster ?? "?", node.phase ?? "no answer to its console", node.height, node.view].map((text, i) =>
+    element("td", { role: "cell", "data-label": labels[i + 1], ...(i >= 4 ? { class: "number" } : {}) }, String(text)))))];
+}
+
+async function peersDraw() {
+  if (!byId("peers-section")) return;
+  const { peers, clusters } = await ask("/api/v1/peers");
+  byId("told").replaceChildren(...clusters.map(toldCard));
+  byId("peers").replaceChildren(...peers.flatMap(peerRows));
+}
+
 // ---- plots: one line a cluster
 
 function differences(samples) {
@@ -284,6 +307,7 @@ async function refresh() {
     byId("dropped").replaceChildren(...(dropped.length ? dropped : ["None."]).map((line) => element("li", {}, line)));
     exposureDraw(exposure);
     byId("audit").replaceChildren(...audit.entries.map(auditRow));
+    await peersDraw();
     await upgradeDraw();
     byId("audit-section").hidden = audit.entries.length === 0;
     byId("stale").hidden = true;
