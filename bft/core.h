@@ -223,6 +223,7 @@ enum bft_timeout_cause {
     BFT_TIMEOUT_LEADER,        /* the leader itself gave the view up */
     BFT_TIMEOUT_ROTATION,      /* R decisions are done */
     BFT_TIMEOUT_RESTART,       /* I lead this view and was restarted in it */
+    BFT_TIMEOUT_ALONE,         /* I lead this view, and another member timed it out alone */
 };
 
 struct bft_note {

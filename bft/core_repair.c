@@ -72,7 +72,7 @@ void bft_repair_tick(struct step *step) {
     if (core->now_ms < core->status_ms + interval) return;
     core->status_ms = core->now_ms;
     bft_repair_send_status(step, BFT_TO_ALL);
-    if (!stuck || !core->memory.timed_out || !bft_step_may_sign(core) || core->now_ms < core->timeout_ms + interval) return;
+    if (!core->memory.timed_out || !bft_step_may_sign(core) || core->now_ms < core->timeout_ms + interval) return;
     core->timeout_ms = core->now_ms;
     bft_view_send_timeout(step, BFT_TO_ALL);
 }

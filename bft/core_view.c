@@ -322,6 +322,16 @@ static uint64_t input_deadline(const struct bft_core *core) {
     return since == UINT64_MAX ? since : since + timer_ms(core, core->limits.input_relay_ms);
 }
 
+/* B-56. Who timed my view out alone votes for nothing of it, however well it follows, and my turn may take days. So, where all is calm, I end it. f liars
+ * with a TIMEOUT of each view get one change of views a minute, all of them together, and by B-35, which waits for no time-out. */
+static bool somebody_is_left_behind(const struct bft_core *core) {
+    enum { PERIODS = 2, LEAST_MS = 60000 };
+    uint64_t view = core->memory.view, least_ms = PERIODS * BFT_STRAIN_CALM * timer_ms(core, core->limits.input_relay_ms);
+    if (least_ms < LEAST_MS) least_ms = LEAST_MS;
+    if (bft_leader(&core->members, view) != core->me || !core->calm || core->now_ms - core->view_entered_ms < least_ms) return false;
+    return timeouts_of(core, view) > 0; /* not mine: I have not timed it out */
+}
+
 void bft_view_timers(struct step *step) {
     struct bft_core *core = step->core;
     strain_calm(core);
@@ -332,6 +342,7 @@ void bft_view_timers(struct step *step) {
     if (core->memory.timed_out || !bft_step_may_sign(core)) return;
     if (core->resign) time_out(step, BFT_TIMEOUT_RESTART);
     else if (turn_is_over(core)) time_out(step, BFT_TIMEOUT_ROTATION);
+    else if (somebody_is_left_behind(core)) time_out(step, BFT_TIMEOUT_ALONE);
     else if (core->now_ms >= input_deadline(core)) time_out(step, BFT_TIMEOUT_INPUT); /* says more than that nothing went on: it comes first */
     else if (core->now_ms >= progress_deadline(core)) time_out(step, BFT_TIMEOUT_PROGRESS);
     else if (low && bft_leader(&core->members, core->memory.view) != core->me) time_out(step, BFT_TIMEOUT_SLOW); /* by B-35 its own would be enough */

@@ -44,7 +44,7 @@ static void note_halt(struct replica *r, const struct bft_note *note) {
 }
 
 static void update_notes(struct replica *r) {
-    static const char *const causes[] = {"", "progress", "input", "slow", "joined", "leader", "rotation", "restart"};
+    static const char *const causes[] = {"", "progress", "input", "slow", "joined", "leader", "rotation", "restart", "alone"};
     for (uint32_t i = 0; i < r->update->note_count; i++) {
         const struct bft_note *note = &r->update->notes[i];
         note_attacks(r, note);

@@ -1,4 +1,4 @@
-/* TIMEOUTs, TCs, timers, slow and censoring leaders, rotation: B-30 to B-37, B-50 to B-53. Member 3 of 4. */
+/* TIMEOUTs, TCs, timers, slow and censoring leaders, rotation: B-30 to B-37, B-50 to B-56. Member 3 of 4. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -520,6 +520,78 @@ static void after_r_decisions_the_view_ends(void **state) {
     script_free(s);
 }
 
+static void others_timeout(struct script *s, uint64_t view, uint8_t signer) {
+    struct bft_timeout timeout = script_timeout(s, view, NULL, signer);
+    (void)script_give_timeout(s, &timeout);
+}
+
+/* B-56 */
+static void a_calm_leader_ends_its_view_for_who_timed_it_out_alone(void **state) {
+    (void)state;
+    for (uint32_t input_ms = 1000; input_ms <= 10000; input_ms += 9000) {
+        struct script *s = script_new(4, 0, 4);
+        s->core.limits.input_relay_ms = input_ms;
+        others_timeout(s, 0, 2);
+        script_tick(s, (input_ms == 1000 ? 60000 : 80000) - 1);
+        assert_true(s->core.calm);
+        assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 0);
+        script_tick(s, 1);
+        assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 1);
+        assert_int_equal(cause(s), BFT_TIMEOUT_ALONE);
+        script_free(s);
+    }
+}
+
+static void a_leader_goes_on_where_all_vote_or_it_is_not_calm(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 0, 4);
+    uint64_t input_ms = s->limits.input_relay_ms;
+    others_timeout(s, 7, 2); /* of another view */
+    for (int i = 0; i < 100; i++) script_tick(s, input_ms);
+    assert_true(s->core.calm);
+    assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 0);
+    script_free(s);
+    s = script_new(4, 0, 4);
+    others_timeout(s, 0, 2);
+    for (int i = 0; i < 100; i++) {
+        waiting(s, 1, s->now_ms);
+        script_tick(s, input_ms * 3 / 4);
+    }
+    assert_false(s->core.calm);
+    assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 0);
+    script_free(s);
+}
+
+static void who_does_not_lead_ends_no_view_for_one_alone(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    others_timeout(s, 0, 2);
+    for (int i = 0; i < 100; i++) script_tick(s, s->limits.input_relay_ms);
+    assert_true(s->core.calm);
+    assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 0);
+    script_free(s);
+}
+
+/* B-70, B-56: the leader may have missed it, and the others' decisions keep me from being stuck. */
+static void who_timed_out_alone_says_so_again_while_others_decide(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    uint64_t base_ms = s->limits.view_base_ms;
+    waiting(s, 1, s->now_ms);
+    script_tick(s, base_ms);
+    assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 1);
+    struct bft_header parent = s->genesis;
+    for (uint8_t i = 1; i <= 20; i++) {
+        struct bft_header block = script_block(s, &parent, 0, i);
+        script_decide(s, &block, 7);
+        script_tick(s, base_ms / 5);
+        parent = block;
+    }
+    uint32_t sent = script_sent(s, BFT_MESSAGE_TIMEOUT, NULL);
+    assert_true(sent >= 4 && sent <= 6);
+    script_free(s);
+}
+
 static void a_timeout_with_a_bad_high_costs_only_its_sender(void **state) {
     (void)state;
     struct script *s = script_new(4, 3, 4);
@@ -577,6 +649,10 @@ int main(void) {
         cmocka_unit_test(a_turn_that_is_over_is_not_hasty),
         cmocka_unit_test(calm_takes_the_strain_back_step_by_step),
         cmocka_unit_test(after_r_decisions_the_view_ends),
+        cmocka_unit_test(a_calm_leader_ends_its_view_for_who_timed_it_out_alone),
+        cmocka_unit_test(a_leader_goes_on_where_all_vote_or_it_is_not_calm),
+        cmocka_unit_test(who_does_not_lead_ends_no_view_for_one_alone),
+        cmocka_unit_test(who_timed_out_alone_says_so_again_while_others_decide),
         cmocka_unit_test(a_timeout_with_a_bad_high_costs_only_its_sender),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -433,7 +433,7 @@ static void notes(struct sim_world *world, uint8_t index, const struct bft_updat
         if (note->type == BFT_NOTE_EQUIVOCATION) world->stats.equivocations++;
         if (note->type == BFT_NOTE_TIMEOUT) {
             uint8_t leader = node_of(world, &node->core.members, note->member);
-            bool planned = note->detail == BFT_TIMEOUT_ROTATION || note->detail == BFT_TIMEOUT_LEADER;
+            bool planned = note->detail == BFT_TIMEOUT_ROTATION || note->detail == BFT_TIMEOUT_ALONE || note->detail == BFT_TIMEOUT_LEADER;
             if (!world->nodes[leader].liar && !planned) world->stats.honest_deposed++;
         }
     }
