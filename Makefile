@@ -403,7 +403,7 @@ IMAGE_PROGRAMS = $(filter $(addprefix build/$(IMAGE_FLAVOUR)/heraclius-,admin co
         test-rollback test-succession
 test-upgrade: ## a machine upgrades itself by UEFI, in a virtual machine: on trial, blessed, back by itself when the image is bad
 	@tests/image/upgrade.py long
-test-roll: setup-image ## heraclius upgrade, to a machine beside seven local nodes: a bad release falls back by itself, a good one is kept
+test-roll: setup-image ## heraclius upgrade, to one machine: a release that panics and one that never votes fall back by themselves, a good one stays
 	@python3 tests/image/rolled.py
 test-rollback: setup-image ## a machine on an older copy of its data disk does not vote and says so, in a virtual machine beside seven local nodes
 	@tests/image/rollback.py long

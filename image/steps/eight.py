@@ -4,7 +4,6 @@ configurations pasted in."""
 import concurrent.futures
 import json
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -93,18 +92,9 @@ class Cluster:
             view = self.owner.addresses(f"{place}.json", system_id, {other: self.net.link(k, i) for k, other in enumerate(self.names)})
             listen = [f"listen=0.0.0.0:{lan.LINK_PORT}", "admin.listen=0.0.0.0:8443"]
             configs[place] = self.owner.configure(place, name, view, self.net.settings(i) + listen)
-        said = self.each(lambda place, console: self.pasted(console, configs[place]), CPUS)
+        said = self.each(lambda place, console: console.configure(configs[place]), CPUS)
         bad = [f"{place}: {text}" for place, text in zip(PLACES, said) if "is in force" not in text]
         self.show("eight configurations were pasted, judged and taken", not bad, bad)
-
-    @staticmethod
-    def pasted(console, config):
-        """Once more, as one does, where the judge was too slow on a busy machine."""
-        for _ in range(3):
-            said = console.paste(config)
-            if "is in force" in said or not re.search("took too long|busy", said):
-                break
-        return said
 
     # ---- asking
 

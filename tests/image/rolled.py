@@ -3,9 +3,11 @@ start on trial, and the vote that blesses it. All programs are our own; the mach
 whose other three are processes here. `make test-roll` runs it (no execute bit: each start by UEFI takes an emulated machine half a minute).
 
 The first release is bad: its init ends. The machine panics as often as the loader tries, and comes back to what it ran, by itself; the roll says so
-and ends with 1. The second one is blessed, and votes in a cluster that needs its vote."""
+and ends with 1. The second one comes up, and its node (voter.c) answers and never votes: it is given up 300 s after its start, by itself, and the
+console of what comes back says why. The third one is blessed, and votes in a cluster that needs its vote."""
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +17,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import vote  # noqa: E402
 from vote import MACHINE, Cases, operator, vm  # noqa: E402
 
-FIRST, BAD, GOOD = 1000, 1001, 1002
+FIRST, BAD, MUTE, GOOD = 1000, 1001, 1002, 1003
+TRIAL_S = 300  # spec/appliance.md A-37
 START_S, ROLL_S, MEMORY_MB, ADMIN_PORT = 300, 2400, 256, 8443
 BEGINS, ENDS, PANICS = b"heraclius: Heraclius appliance", b"heraclius: going down", b"Kernel panic - not syncing"
 
@@ -35,6 +38,13 @@ class Rolled(vote.Beside):
             os.remove(self.owner.path(f"{MACHINE}.{ending}"))
         settings = ["net.0.address=10.0.2.15/24", f"admin.listen=10.0.2.15:{ADMIN_PORT}", f"admin.client.0=own:{self.owner.certificate()}"]
         return self.owner.configure(MACHINE, name, self.owner.path("machine.json"), settings)
+
+    def releases(self):
+        mute, source = self.owner.path("mute"), os.path.join(vote.TOP, "tests/image/voter.c")
+        subprocess.run(["gcc", "-std=c17", "-D_GNU_SOURCE", "-O2", "-DPORT=0", "-DVOTES=0", "-o", mute, source], check=True)
+        self.owner.release(BAD, "init")
+        self.owner.release(MUTE, node=mute)
+        self.owner.release(GOOD)
 
     def consoles(self, name, pin):
         """What its operator writes down once."""
@@ -68,7 +78,7 @@ def first(cases, system, machine):
     config = system.assemble(name)
     system.start_all()
     cases.case("the other seven answer without it", system.wait_ready(120), system.states("s0"))
-    said = console.paste(config)
+    said = console.configure(config)
     cases.case("its configuration is taken", "is in force" in said, said)
     cases.case("it votes, from slot 1", vote.until_it_votes(console, START_S), console.do("logs node 20"))
     seen = console.slots()
@@ -86,6 +96,24 @@ def bad(cases, system, console):
     cases.case("it was tried twice, and the machine came back by itself to what it ran", did == (1, 1, 2), did)
     cases.case("its console says so", seen == (1, True, {1: (FIRST, "blessed"), 2: (BAD, "given up")}), seen)
     cases.case("it votes again", vote.until_it_votes(console, START_S), console.do("logs node 20"))
+
+
+def mute(cases, system, console):
+    """The seconds after its start at which the image that does not vote is given up."""
+    before = counts(console.machine)
+    code, said = system.roll(MUTE)
+    seen, did = console.slots(), came(console.machine, before)
+    cases.case("the roll of a release that comes up and does not vote stops, and names who gave it up",
+               code == 1 and f"gave release {MUTE} up and runs {FIRST} again" in said.replace("\n", " "), (code, said))
+    cases.case("it was started once, and went down in order to come back to what ran", did == (2, 2, 0), did)
+    trial = " ".join(console.do("logs trial before 40").split())
+    ended = re.search(rf"\[ *([0-9]+)\.[0-9]+\] trial of {MUTE} waits for vote, \d+ of {TRIAL_S}000 ms counted: given up: the node has not voted", trial)
+    cases.case(f"by itself, {TRIAL_S} s after its start, as the log of its trial says", ended and int(ended[1]) >= TRIAL_S, trial)
+    cases.case("its console says so", seen == (1, True, {1: (FIRST, "blessed"), 2: (MUTE, "given up")}), seen)
+    why = console.view("slots").get("given up")
+    cases.case("and why", why == "slot 2: given up: the node has not voted yet", why)
+    cases.case("it votes again", vote.until_it_votes(console, START_S), console.do("logs node 20"))
+    return int(ended[1]) if ended else None
 
 
 def good(cases, system, console):
@@ -110,15 +138,15 @@ def main():
     subprocess.run(["make", "-s", "product-gcc", "heraclius"], cwd=vote.TOP, check=True)
     with Rolled() as system:
         operator.image(system.out, system.owner.public, only=None, number=FIRST)
-        system.owner.release(BAD, "init")
-        system.owner.release(GOOD)
+        system.releases()
         try:
             with system.machine() as machine:
                 console = first(cases, system, machine)
                 bad(cases, system, console)
+                given_up_s = mute(cases, system, console)
                 took_s = good(cases, system, console)
-                print(f"rolled: a bad release fell back by itself after two panics; a good one was handed over, started, blessed and voted in "
-                      f"{took_s:.0f} s")
+                print(f"rolled: a bad release fell back by itself after two panics, one that does not vote {given_up_s} s after its start; a good "
+                      f"one was handed over, started, blessed and voted in {took_s:.0f} s")
         except (vm.Failed, operator.Refused, subprocess.TimeoutExpired) as fault:
             cases.case("the machine and its owner go on", False, fault)
     return cases.end()
