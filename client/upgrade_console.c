@@ -20,6 +20,7 @@ struct exchange {
     bool continues; /* a long body: is not sent before the head was found good */
     char *text;     /* what came */
     size_t used;
+    size_t answer_bytes; /* of that, those of the answer that was read */
     unsigned code;
     bool stranger;
     json_t *answer; /* NULL: no JSON object */
@@ -65,7 +66,7 @@ static const char *header_find(const char *head, const char *end, const char *na
     return NULL;
 }
 
-/* One answer, of which nothing has come yet; false: none, tls->why says why not. */
+/* One answer, of which something may have come already; false: none, tls->why says why not. */
 static bool answer_read(struct upgrade_tls *tls, struct exchange *exchange) {
     for (;;) {
         exchange->text[exchange->used] = 0;
@@ -77,6 +78,7 @@ static bool answer_read(struct upgrade_tls *tls, struct exchange *exchange) {
             if (strncmp(exchange->text, "HTTP/1.1 ", 9) != 0 || body > UPGRADE_ANSWER_BYTES_MAX) break;
             if (exchange->used >= head + body) {
                 exchange->code = (unsigned)strtoul(exchange->text + 9, NULL, 10);
+                exchange->answer_bytes = head + body;
                 exchange->answer = json_loadb(exchange->text + head, body, JSON_REJECT_DUPLICATES, NULL);
                 return true;
             }
@@ -91,15 +93,31 @@ static bool answer_read(struct upgrade_tls *tls, struct exchange *exchange) {
     return false;
 }
 
+/* It is followed by another. */
+static void answer_forget(struct exchange *exchange) {
+    json_decref(exchange->answer);
+    exchange->answer = NULL;
+    exchange->code = 0;
+    exchange->used -= exchange->answer_bytes;
+    memmove(exchange->text, exchange->text + exchange->answer_bytes, exchange->used);
+}
+
 /* A long body waits for the word of the other side, or for a while; what is refused by its head is answered now, and nothing more is sent. */
 static bool body_wanted(struct upgrade_tls *tls, struct exchange *exchange) {
     if (!exchange->continues || !upgrade_tls_readable(tls, CONTINUE_MS)) return true;
     if (!answer_read(tls, exchange) || exchange->code != 100) return false;
-    json_decref(exchange->answer);
-    exchange->answer = NULL;
-    exchange->code = 0;
-    exchange->used = 0;
+    answer_forget(exchange);
+    exchange->continues = false; /* which is said once */
     return true;
+}
+
+/* What it answers to the whole: it may have been so busy that the word for a body that was sent without comes first. */
+static bool last_answer_read(struct upgrade_tls *tls, struct exchange *exchange) {
+    if (exchange->code != 0) return true;
+    if (!answer_read(tls, exchange)) return false;
+    if (exchange->code != 100 || !exchange->continues) return true;
+    answer_forget(exchange);
+    return answer_read(tls, exchange);
 }
 
 /* False: no answer, and why. */
@@ -112,7 +130,7 @@ static bool exchange_run(struct upgrade_console *console, struct exchange *excha
         /* Who refuses in the middle of it may have answered before the link broke. */
         if (!upgrade_tls_write(&tls, exchange->body, exchange->body_bytes) && upgrade_tls_readable(&tls, 0)) tls.why[0] = 0;
     }
-    good = good && !tls.why[0] && (exchange->code != 0 || answer_read(&tls, exchange));
+    good = good && !tls.why[0] && last_answer_read(&tls, exchange);
     upgrade_text(why, UPGRADE_TEXT_BYTES, good ? "" : tls.why[0] ? tls.why : "no memory");
     exchange->stranger = tls.stranger;
     upgrade_tls_close(&tls);
