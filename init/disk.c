@@ -113,8 +113,8 @@ static bool mark_write(const char *identity) {
     bool good = fd >= 0 && write(fd, identity, strlen(identity)) == (ssize_t)strlen(identity) && fsync(fd) == 0;
     if (fd >= 0) (void)close(fd);
     if (!good || rename(DISK_MARK ".new", DISK_MARK) < 0) return false;
-    sync();
-    return true;
+    fd = open("/data", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* this disk alone: sync() would wait for one that does not answer, too */
+    return fd >= 0 && syncfs(fd) == 0 && close(fd) == 0;
 }
 
 /* ---- work, in a process apart; what it prints besides is said ---- */

@@ -1,4 +1,5 @@
 #include "init/modules.h"
+#include "init/machine.h"
 #include "init/say.h"
 #include "init/text.h"
 #include <errno.h>
@@ -9,13 +10,14 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct module {
     const char *name, *path;
     const char *needs[MODULES_NEEDS_MAX];
     unsigned needs_count;
-    bool tried;
+    bool tried, disk;
 };
 
 static struct {
@@ -32,6 +34,7 @@ static struct {
     } loads[MODULES_MAX];
     unsigned loads_count;
     unsigned loaded, failed;
+    bool disks, silent; /* drivers of disks are loaded, too; one of these did not answer */
     const char *buses;
     char usb[256];  /* the folder of what is on USB */
     bool has_usb;   /* a controller of it */
@@ -45,34 +48,50 @@ static struct module *find(const char *name) {
     return NULL;
 }
 
-static void load_file(struct module *module) {
-    if (!module || module->tried) return;
-    module->tried = true;
-    int fd = open(module->path, O_RDONLY | O_CLOEXEC);
-    long result = fd < 0 ? -1 : syscall(SYS_finit_module, fd, "", 0);
-    int error = errno;
-    if (fd >= 0) (void)close(fd);
-    if (result == 0) self.loaded++;
-    /* EEXIST: built in after all. ENODEV: a driver whose hardware is not there. */
-    if (result < 0 && error != EEXIST && error != ENODEV) {
-        self.failed++;
-        say("modules: %s: %s", module->name, strerror(error));
-    }
-    (void)unlink(module->path);
+static int load_now(int fd, const char *words) {
+    return syscall(SYS_finit_module, fd, words, 0) == 0 ? 0 : errno;
 }
 
-static void load(const char *name) {
+/* In a process apart: a module is loaded, or (fd -1) a device given to its driver. The kernel reads partition tables in there; of a disk that does
+ * not answer without end, and who waits for that cannot be killed: it is left behind. */
+static int apart(int fd, const char *probe, const char *device) {
+    int status = 0;
+    uint64_t end_ms = machine_now_ms() + (self.silent ? MODULES_SILENT_MS : MODULES_DISK_MS);
+    pid_t pid = fork(), ended = -1;
+    if (pid == 0) _exit(fd >= 0 ? load_now(fd, "") : text_write(probe, device) < 0);
+    machine_feed();
+    while (pid > 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0 && machine_now_ms() < end_ms) (void)usleep(1000);
+    return ended < 0 ? EAGAIN : ended == 0 ? ETIMEDOUT : WEXITSTATUS(status);
+}
+
+static void load_file(struct module *module) {
+    if (!module || module->tried || (module->disk && !self.disks)) return;
+    module->tried = true;
+    int fd = open(module->path, O_RDONLY | O_CLOEXEC);
+    /* "async_probe": without it, what is loaded waits for all disks. EEXIST: built in after all. ENODEV: a driver whose hardware is not there. */
+    int error = fd < 0 ? errno : module->disk ? apart(fd, NULL, NULL) : load_now(fd, self.disks ? "async_probe" : "");
+    if (fd >= 0) (void)close(fd);
+    if (error == 0 || error == ETIMEDOUT) self.loaded++;
+    if (error == ETIMEDOUT) self.silent = true;
+    else if (error != 0 && error != EEXIST && error != ENODEV) self.failed++;
+    else error = 0;
+    if (error) say("modules: %s: %s", module->name, error == ETIMEDOUT ? "a disk does not answer, and is gone on without" : strerror(error));
+    if (error != ETIMEDOUT) (void)unlink(module->path); /* else it is open, and the root could not be made read-only */
+}
+
+/* True: it is a driver of disks. */
+static bool load(const char *name) {
     struct module *module = find(name);
-    if (!module) return;
-    for (unsigned i = 0; i < module->needs_count; i++) load_file(find(module->needs[i]));
+    for (unsigned i = 0; module && i < module->needs_count; i++) load_file(find(module->needs[i]));
     load_file(module);
+    return module && module->disk;
 }
 
 static void loads(bool late) {
     for (unsigned i = 0; i < self.loads_count; i++) {
         const char *when = self.loads[i].when;
         bool without = when[0] == '!', fits = !strchr(when, '/') || (access(when + without, F_OK) == 0) != without;
-        if (fits && (strcmp(when, "late") == 0) == late) load(self.loads[i].name);
+        if (fits && (strcmp(when, "late") == 0) == late) (void)load(self.loads[i].name);
     }
 }
 
@@ -83,6 +102,7 @@ static void line_take(char *line) {
         struct module *module = &self.modules[self.count++];
         module->name = words[1];
         module->path = words[2];
+        module->disk = strstr(words[2], "/disk/") != NULL;
         for (size_t i = 3; i < count; i++) module->needs[module->needs_count++] = words[i];
     } else if (count == 3 && strcmp(words[0], "alias") == 0 && self.aliases_count < sizeof self.aliases / sizeof *self.aliases) {
         self.aliases[self.aliases_count++] = (struct alias){words[1], words[2], strcspn(words[1], "*?[\\")};
@@ -100,7 +120,9 @@ static bool device(void *context, const char *name) {
     if (!text_form(path, sizeof path, "%s/%s/modalias", self.path, name) || text_read(path, alias, sizeof alias) <= 0) return true;
     for (unsigned i = 0; i < self.aliases_count; i++) {
         const struct alias *a = &self.aliases[i];
-        if (strncmp(a->pattern, alias, a->plain) == 0 && fnmatch(a->pattern, alias, 0) == 0) load(a->name);
+        if (strncmp(a->pattern, alias, a->plain) != 0 || fnmatch(a->pattern, alias, 0) != 0 || !load(a->name) || !self.silent) continue;
+        /* A driver that waits for one disk has not come to those behind it. */
+        if (text_form(path, sizeof path, "%s/../drivers_probe", self.path)) (void)apart(-1, path, name);
     }
     return true;
 }
@@ -149,11 +171,9 @@ void modules_load(const char *table, const char *buses) {
         stage_set(STAGE_MODULES, STAGE_CANNOT, "%s: %s; this image is not whole", table, strerror((int)-bytes));
         return;
     }
-    for (char *line = self.table, *next; line; line = next) {
-        next = strchr(line, '\n');
-        if (next) *next++ = '\0';
-        line_take(line);
-    }
+    for (char *rest = self.table, *line; (line = strsep(&rest, "\n"));) line_take(line);
+    devices_ask();
+    self.disks = true; /* the last: what comes meanwhile has its name in order */
     devices_ask();
     loads(false);
     devices_ask();

@@ -30,9 +30,7 @@ void net_look(bool may_start, uint64_t now_ms) {
     size_t used = 0;
     if (text_read("/run/net/state", text, sizeof text) < 0) return;
     self.lines[0] = '\0';
-    for (char *line = text, *next; line; line = next) {
-        next = strchr(line, '\n');
-        if (next) *next++ = '\0';
+    for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
         text_clean(line);
         if (line == text) stage_take(line);
         else if (strncmp(line, "dhcp ", 5) == 0) links = line + 5;

@@ -42,7 +42,7 @@ class Chosen:
     """The modules of an image: `order`: names, each after what it needs; `loads`: lines of the table; `aliases`: (pattern, name)."""
 
     def __init__(self, kernel, listing):
-        self.order, self.loads, self.aliases, self.needs = [], [], [], {}
+        self.order, self.loads, self.aliases, self.needs, self.disk = [], [], [], {}, set()
         late = []
         for name, when in read_list(listing):
             if name in kernel.builtin:
@@ -51,15 +51,20 @@ class Chosen:
                 raise SystemExit(f"image: {listing} names {name}, which Debian's {kernel.package} does not have")
             self.add(kernel, name, [])
             late += [name] if when == "late" else []
-            if when != "device":
+            if when == "disk":
+                self.disk.add(name)
+            if when not in ("device", "disk"):
                 self.loads.append(f"load {name}" if when == "always" else f"load {name} {when}")
             self.aliases += [(value, name) for key, value in entries(kernel.modules[name]) if key == "alias"]
 
         self.late = {need for name in late for need in self.all_needs(name) + [name]}
+        for name in self.order:
+            if name not in self.disk and self.disk & set(self.all_needs(name)):
+                raise SystemExit(f"image: {listing}: {name} needs a driver of disks, and init loads those last: say `disk` of it, too")
 
     def path(self, name):
-        """In the image. init removes what no device asked for, but below late/."""
-        return f"/lib/modules/{'late/' if name in self.late else ''}{name}.ko"
+        """In the image. init removes what no device asked for, but below late/; what is below disk/ it loads last, in a process apart."""
+        return f"/lib/modules/{'late/' if name in self.late else 'disk/' if name in self.disk else ''}{name}.ko"
 
     def add(self, kernel, name, above):
         if name in self.needs:
@@ -100,6 +105,6 @@ def read_list(path):
             words = line.split()
             if not words or words[0].startswith("#"):
                 continue
-            if len(words) < 3 or words[1] not in ("always", "device", "late") and not re.match("!?/", words[1]):
-                raise SystemExit(f"image: {path}:{number}: want NAME, always, device, late, /PATH or !/PATH, and why")
+            if len(words) < 3 or words[1] not in ("always", "device", "disk", "late") and not re.match("!?/", words[1]):
+                raise SystemExit(f"image: {path}:{number}: want NAME, always, device, disk, late, /PATH or !/PATH, and why")
             yield words[0].replace("-", "_"), words[1]

@@ -212,9 +212,9 @@ def disks(cases, folder, out):
         cases.case(f"{name.replace('-', ' ')}: not a byte is changed", boot.digest(path) == before)
 
 
-def silent(name, path):
-    """A disk that stops to answer once the kernel has read its partition table."""
-    return ["-drive", f"if=none,id={name},format=raw,file={path},throttling.bps-total=1,throttling.bps-total-max=400000", "-device",
+def silent(name, path, answers=400000):
+    """A disk that answers so many bytes long: as usual until the kernel has read its partition table."""
+    return ["-drive", f"if=none,id={name},format=raw,file={path},throttling.bps-total=1,throttling.bps-total-max={answers}", "-device",
             f"virtio-blk-pci,drive={name}"]
 
 
@@ -231,6 +231,21 @@ def not_answering(cases, folder, out):
         status = Console(m).status()
         cases.case("a disk that does not answer keeps nobody from his data disk", status["stage.disk"].startswith("good vda") and
                    b"vdb cannot be read, or does not answer" in m.text, status)
+    dead(cases, folder, out, good, bad)
+
+
+def dead(cases, folder, out, good, bad):
+    """Disks from which the kernel waits for their partition tables, before and behind the data disk."""
+    disks = [silent("disk0", bad, 1), vm.drive("disk1", good), silent("disk2", vm.blank(folder, 600, "dead"), 1)]
+    with vm.Machine(os.path.join(folder, "dead-and-data"), vm.direct(out, "amd64"), disks) as m:
+        console = Console(m)
+        status = console.status()
+        cases.case("two disks that are dead from the beginning keep nobody from his data disk", re.search("^good vd., 600", status["stage.disk"]) and
+                   b"modules: virtio_blk: a disk does not answer" in m.text and m.text.count(b" cannot be read, or does not answer") == 2, status)
+        late = {stage: status[f"stage.{stage}"] for stage in ("mounts", "modules", "watchdog")}
+        cases.case("nor from anything else", all(said.startswith("good") for said in late.values()), status)
+        m.send(b"reboot sure\n")
+        cases.case("and the machine goes down, by its watchdog at the latest", m.ended(boot.WAIT_S), m.last(1500))
 
 
 def used(cases, folder, out):

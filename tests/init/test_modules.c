@@ -125,6 +125,19 @@ static void what_a_table_needs_may_be_built_in(void **unused) {
     assert_string_equal(tried(files_path("no-bus")), "a ");
 }
 
+static void drivers_of_disks_come_after_all_others_that_devices_want_and_before_what_is_always_wanted(void **unused) {
+    (void)unused;
+    module_put("disk/virtio", "ring");
+    module_put("ring", "");
+    module_put("net", "ring");
+    module_put("always", "");
+    (void)snprintf(table + strlen(table), sizeof table - strlen(table), "load always\nalias v:1* disk/virtio\nalias v:2* net\n");
+    device_put("order", "a", "v:1\n");
+    device_put("order", "b", "v:2\n");
+    assert_string_equal(tried(files_path("bus")), "ring net disk/virtio always ");
+    assert_false(there("disk/virtio"));
+}
+
 static void modules_that_need_each_other_end(void **unused) {
     (void)unused;
     module_put("a", "b a");
@@ -174,6 +187,7 @@ int main(void) {
         cmocka_unit_test_setup(what_is_always_wanted_comes_once_and_after_the_devices, fresh),
         cmocka_unit_test_setup(what_is_for_a_place_comes_there_and_what_is_late_when_it_is_asked_for, fresh),
         cmocka_unit_test_setup(what_a_table_needs_may_be_built_in, fresh),
+        cmocka_unit_test_setup(drivers_of_disks_come_after_all_others_that_devices_want_and_before_what_is_always_wanted, fresh),
         cmocka_unit_test_setup(modules_that_need_each_other_end, fresh),
         cmocka_unit_test_setup(lines_that_are_none_are_said, fresh),
         cmocka_unit_test_setup(so_many_needs_and_modules_are_taken_and_no_more, fresh),
