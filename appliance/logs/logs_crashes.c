@@ -10,13 +10,14 @@
 
 enum { NAME_BYTES = 256, PACKET_BYTES = 2 * NAME_BYTES + LOGS_CRASH_BYTES };
 
-/* The name that sorts last; "": there is none. */
-static void newest(const char *store, char name[NAME_BYTES]) {
+/* The name that sorts last, of those before `below` ("": of all); "": there is none. */
+static void newest(const char *store, const char *below, char name[NAME_BYTES]) {
     DIR *folder = opendir(store);
     name[0] = '\0';
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
         size_t count = strlen(entry->d_name);
-        if (entry->d_name[0] != '.' && count < NAME_BYTES && strcmp(entry->d_name, name) > 0) (void)memcpy(name, entry->d_name, count + 1);
+        bool fits = entry->d_name[0] != '.' && count < NAME_BYTES && (!below[0] || strcmp(entry->d_name, below) < 0);
+        if (fits && strcmp(entry->d_name, name) > 0) (void)memcpy(name, entry->d_name, count + 1);
     }
     if (folder) (void)closedir(folder);
 }
@@ -51,20 +52,26 @@ static void hand_on(const char *root, const char *bytes, size_t count) {
 unsigned logs_crashes(const char *root, const char **fault) {
     static char packet[PACKET_BYTES], all[LOGS_BEFORE_BYTES];
     static struct logs logs;
-    char store[LOGS_PATH_BYTES / 2], path[LOGS_PATH_BYTES], name[NAME_BYTES];
+    char store[LOGS_PATH_BYTES / 2], path[LOGS_PATH_BYTES], name[NAME_BYTES], last[NAME_BYTES];
     size_t used = 0;
     unsigned kept = 0;
     *fault = NULL;
     logs = (struct logs){.count = 0};
     (void)snprintf(logs.folder, sizeof logs.folder, "%s/data/log", root);
     (void)snprintf(store, sizeof store, "%s/sys/fs/pstore", root);
-    for (newest(store, name); name[0] && kept < LOGS_CRASHES_MAX; newest(store, name), kept++) {
+    for (newest(store, "", name); name[0] && kept < LOGS_CRASHES_MAX; newest(store, last, name)) {
+        (void)memcpy(last, name, sizeof last);
         (void)snprintf(path, sizeof path, "%s/%s", store, name);
         size_t count = packet_of(path, name, packet);
-        *fault = count ? logs_take(&logs, packet, count) : strerror(errno);
-        if (!*fault) *fault = logs_sync(&logs);
-        if (!*fault && unlink(path) < 0) *fault = strerror(errno);
-        if (*fault) break;
+        if (count == 0) { /* those behind it can be read */
+            *fault = strerror(errno);
+            continue;
+        }
+        const char *lost = logs_take(&logs, packet, count);
+        if (!lost) lost = logs_sync(&logs);
+        if (lost || unlink(path) < 0) *fault = lost ? lost : strerror(errno);
+        if (lost) break;
+        kept++;
         size_t skip = strlen("crash\n"), more = count - skip < sizeof all ? count - skip : sizeof all;
         size_t stays = used + more > sizeof all ? sizeof all - more : used;
         (void)memmove(all, all + used - stays, stays);

@@ -1,5 +1,6 @@
 /* Logs on the data disk: what is kept, what earlier starts wrote, records of crashes, and the process that keeps them. */
 #include <dirent.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -233,6 +234,19 @@ static void at_most_so_many_records_are_taken_at_a_start(void **unused) {
     assert_string_equal(in("run/log/crash"), "dmesg-104:\npanic\ndmesg-103:\npanic\ndmesg-102:\npanic\ndmesg-101:\npanic\ndmesg-100:\npanic\n");
 }
 
+static void a_record_that_cannot_be_read_keeps_no_other(void **unused) {
+    (void)unused;
+    const char *fault;
+    machine("unreadable");
+    (void)files_text("unreadable/sys/fs/pstore/dmesg-2", "Panic#2");
+    (void)files_text("unreadable/sys/fs/pstore/dmesg-1", "Panic#1");
+    (void)files_text("unreadable/sys/fs/pstore/dmesg-3/folder", "a record that is none");
+    assert_int_equal(logs_crashes(root, &fault), 2);
+    assert_string_equal(fault, strerror(EISDIR));
+    assert_int_equal(records(), 1);
+    assert_string_equal(in("run/log/crash"), "dmesg-2:\nPanic#2\ndmesg-1:\nPanic#1\n");
+}
+
 static void a_record_that_cannot_be_kept_stays_where_it_is(void **unused) {
     (void)unused;
     const char *fault;
@@ -289,6 +303,7 @@ int main(void) {
         cmocka_unit_test(what_a_cut_of_power_left_reaches_no_terminal),
         cmocka_unit_test(records_of_a_crash_are_one_log_in_the_order_of_time),
         cmocka_unit_test(at_most_so_many_records_are_taken_at_a_start),
+        cmocka_unit_test(a_record_that_cannot_be_read_keeps_no_other),
         cmocka_unit_test(a_record_that_cannot_be_kept_stays_where_it_is),
         cmocka_unit_test(it_keeps_what_comes_and_takes_all_there_is_before_it_ends),
     };
