@@ -50,7 +50,9 @@ enum disk_kind disk_look(int fd, uint64_t bytes) {
     bool begun = memcmp(head, DISK_BEGUN, sizeof DISK_BEGUN - 1) == 0, ext4 = head[MAGIC_AT] == 0x53 && head[MAGIC_AT + 1] == 0xEF;
     if (ext4 && memcmp(head + LABEL_AT, DISK_LABEL "\0", sizeof DISK_LABEL) != 0) return DISK_OTHER;
     if (begun || ext4) return begun ? DISK_BEGAN : DISK_DATA;
-    bool blank = range_blank(fd, 0, DISK_LOOK_BYTES, &readable) && range_blank(fd, bytes - DISK_LOOK_BYTES, DISK_LOOK_BYTES, &readable);
+    /* The head first: with something in it no more is read, of a slow disk that would take its time, and the memory of all that are looked at. */
+    bool blank = range_blank(fd, 0, sizeof head, &readable) && range_blank(fd, 0, DISK_LOOK_BYTES, &readable) &&
+                 range_blank(fd, bytes - DISK_LOOK_BYTES, DISK_LOOK_BYTES, &readable);
     return !readable ? DISK_UNREADABLE : blank ? DISK_SEEMS_BLANK : DISK_OTHER;
 }
 

@@ -1,8 +1,8 @@
 /*
  * What a disk is taken for, and formatting one with the power cut at every point.
  *
- * pwrite() and fsync() of this program are below: what the code under test writes is recorded, with how often it had been made durable before. A cut
- * leaves everything that was durable and any sectors of 512 bytes of what was not.
+ * pread(), pwrite() and fsync() of this program are below: what the code under test writes is recorded, with how often it had been made durable
+ * before. A cut leaves everything that was durable and any sectors of 512 bytes of what was not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,6 +48,13 @@ ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
         memcpy(record.writes[record.count++].content, bytes, count);
     }
     return syscall(SYS_pwrite64, fd, bytes, count, at);
+}
+
+static size_t read_bytes;
+
+ssize_t pread(int fd, void *out, size_t count, off_t at) {
+    read_bytes += count;
+    return syscall(SYS_pread64, fd, out, count, at);
 }
 
 int fsync(int fd) {
@@ -131,6 +138,16 @@ static void one_byte_anywhere_at_its_ends_makes_it_foreign(void **unused) {
         assert_int_equal(disk_look(fd, disk_size), DISK_OTHER);
         (void)close(fd);
     }
+}
+
+static void of_a_disk_whose_head_is_not_blank_no_more_is_read(void **unused) {
+    (void)unused;
+    int fd = disk_new("disk", disk_size);
+    put(fd, DISK_BLOCK_BYTES - 1, "x", 1);
+    read_bytes = 0;
+    assert_int_equal(disk_look(fd, disk_size), DISK_OTHER);
+    assert_int_equal(read_bytes, 2 * DISK_BLOCK_BYTES);
+    (void)close(fd);
 }
 
 static void a_disk_that_ends_early_cannot_be_read(void **unused) {
@@ -458,6 +475,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_disk_is_what_it_carries),
         cmocka_unit_test(one_byte_anywhere_at_its_ends_makes_it_foreign),
+        cmocka_unit_test(of_a_disk_whose_head_is_not_blank_no_more_is_read),
         cmocka_unit_test(a_disk_that_ends_early_cannot_be_read),
         cmocka_unit_test(what_begins_at_any_mib_is_seen),
         cmocka_unit_test(the_ends_are_read_wholly_and_between_them_the_heads),
