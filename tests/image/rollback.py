@@ -36,7 +36,7 @@ def voted_and_halted(cases, system, when, config=None):
         system.start("s0-n2")
         cases.case(f"{when}: it votes, in blocks that need its vote", good and all(ok for ok, _ in good), good or console.do("logs node 20"))
         console.confirmed("halt")
-        return cases.case(f"{when}: it is halted", machine.ended(30), machine.last(600)) and voting
+        return cases.case(f"{when}: it is halted", machine.ended(60), machine.last(600)) and voting
 
 
 def old_disk(cases, system):
@@ -56,7 +56,7 @@ def old_disk(cases, system):
         good, text = vote.answered(system, "onwards", "yes")
         cases.case("its cluster goes on", good, text)
         console.confirmed("halt")
-        cases.case("it goes down in order", machine.ended(30), machine.last(600))
+        cases.case("it goes down in order", machine.ended(60), machine.last(600))
     return seen
 
 

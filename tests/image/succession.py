@@ -104,7 +104,7 @@ def first_boot(cases, system, disk):
         cases.case("it makes its key on it, and its owner the card", name == MACHINE, request)
         config = system.assemble()
         console.confirmed("halt")
-        cases.case("halted", machine.ended(30), machine.last(600))
+        cases.case("halted", machine.ended(60), machine.last(600))
     return config
 
 
@@ -129,7 +129,7 @@ def second_boot(cases, system, disk, config):
         said = [line for line in console.do("logs kmsg 5000").split("\n") if "type=1326" in line and "syscall=435 " not in line]
         cases.case("no program was refused a system call that it needs", not said, said)
         console.confirmed("halt")
-        cases.case("it goes down in order", machine.ended(30), machine.last(600))
+        cases.case("it goes down in order", machine.ended(60), machine.last(600))
 
 
 def main():

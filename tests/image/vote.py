@@ -77,7 +77,7 @@ def first_boot(cases, system):
         cases.case("it made its keys, and its owner a card of its request", name.startswith("node-"), name)
         config = system.assemble(name)
         cost = console.confirmed("halt")
-        cases.case("halted, having said what it costs", "stays down" in cost and machine.ended(30), machine.last(600))
+        cases.case("halted, having said what it costs", "stays down" in cost and machine.ended(60), machine.last(600))
     return config, seconds
 
 
@@ -175,7 +175,7 @@ def second_boot(cases, system, config):
         administered(cases, system, console)
         calls(cases, console)
         console.confirmed("halt")
-        cases.case("it goes down in order", machine.ended(30) and b"halted" in machine.text, machine.last(600))
+        cases.case("it goes down in order", machine.ended(60) and b"halted" in machine.text, machine.last(600))
     good, text = answered(system, "without", "it")
     cases.case("and its cluster goes on without it", good, text)
     return voting, root, look.get("memory", "?")
