@@ -1,6 +1,7 @@
 #include "init/disk.h"
 #include "init/confine.h"
 #include "init/job.h"
+#include "init/machine.h"
 #include "init/say.h"
 #include "init/text.h"
 #include <errno.h>
@@ -14,7 +15,7 @@
 
 #define PROGRAM "/bin/heraclius-disk"
 
-enum { IDENTITY_BYTES = 96, FOUND_BYTES = 16384 };
+enum { IDENTITY_BYTES = 96, FOUND_BYTES = 16384, LOST_MS = 15000 }; /* until who did not answer is asked again */
 
 static struct {
     char name[DISK_NAME_BYTES]; /* the data disk, "" as long as it is not used */
@@ -24,8 +25,8 @@ static struct {
         uint64_t bytes;
     } chosen;
     char found[FOUND_BYTES]; /* the newest survey */
-    uint64_t names;          /* of all devices, added up */
-    bool foreign;            /* another machine's */
+    uint64_t names, survey_ms, pause_ms; /* of all devices, added up; when that was; until it is made again */
+    bool lost, foreign;      /* a device did not answer, or the survey; the disk is another machine's */
     char errors[24];         /* that the kernel had counted on it at the start */
     char answer[JOB_ANSWER_BYTES];
 } self;
@@ -58,14 +59,19 @@ static bool device(void *context, const char *name) {
     return true;
 }
 
-/* False: nothing has come or gone. */
+/* False: nothing has come or gone. While there is no data disk who did not answer is asked again, each time after twice the time. */
 static bool survey(void) {
     const char *const words[] = {PROGRAM, "survey", NULL};
-    uint64_t names = 0;
-    if (text_folder("/sys/class/block", device, &names) == 0 && names == self.names && self.found[0]) return false;
+    uint64_t names = 0, since_ms = machine_now_ms() - self.survey_ms;
+    bool same = text_folder("/sys/class/block", device, &names) == 0 && names == self.names;
+    bool done = same && (!self.lost || self.name[0] || self.foreign);
+    if (self.found[0] && (done || (self.lost && since_ms < (same ? self.pause_ms : LOST_MS)))) return false;
     self.names = names;
     bool good = job_run("disk", words, -1, self.answer);
     (void)text_form(self.found, sizeof self.found, "%s%s\n", good ? "" : "cannot ", self.answer);
+    self.lost = !good || strstr(self.found, "lost ");
+    self.pause_ms = same ? 2 * self.pause_ms : LOST_MS;
+    self.survey_ms = machine_now_ms();
     return true;
 }
 
@@ -218,6 +224,7 @@ static bool choose(bool late) {
     char line[SAY_LINE_BYTES], *words[3] = {NULL};
     struct statfs left;
     unsigned kind = 0;
+    self.foreign = false;
     for (unsigned n = 0; found("lost", n, line, words); n++) say("disk: %s cannot be read, or does not answer", words[1]);
     while (kind < 3 && !(found(kinds[kind], 0, line, words) && words[2] && text_number(words[2], INT64_MAX, &self.chosen.bytes))) kind++;
     const char *why = strstr(self.found, "cannot ");
@@ -248,5 +255,5 @@ unsigned disk_again(void) {
     if (stage_state(STAGE_DISK) == STAGE_GOOD && strcmp(errors, self.errors) != 0) { /* errors=remount-ro; not every kernel says so of the mount */
         (void)CANNOT("%s cannot be written any more: the kernel found errors (kmsg); reboot, and if it comes again have it replaced", self.name);
     }
-    return !survey() ? 0 : DISK_CAME | (!self.name[0] && !self.foreign && choose(true) ? DISK_CAME_DATA : 0);
+    return !survey() ? 0 : DISK_CAME | (!self.name[0] && choose(true) ? DISK_CAME_DATA : 0);
 }

@@ -232,6 +232,13 @@ def not_answering(cases, folder, out):
         cases.case("a disk that does not answer keeps nobody from his data disk", status["stage.disk"].startswith("good vda") and
                    b"vdb cannot be read, or does not answer" in m.text, status)
     dead(cases, folder, out, good, bad)
+    with vm.Machine(os.path.join(folder, "answers-late"), vm.direct(out, "amd64"), [silent("disk0", good, 1)]) as m:
+        console = Console(m)
+        status = console.status()
+        m.ask("block_set_io_throttle", device="disk0", bps=0, bps_rd=0, bps_wr=0, iops=0, iops_rd=0, iops_wr=0)
+        later = console.until("stage.disk", "^good ")
+        cases.case("a data disk that answers late is used when it does", status["stage.disk"].startswith("cannot vda cannot be read") and
+                   later["stage.disk"].startswith("good vda"), (status, later))
 
 
 def dead(cases, folder, out, good, bad):
