@@ -29,7 +29,6 @@ void net_look(bool may_start, uint64_t now_ms) {
     char text[NET_STATE_BYTES], *links = "";
     size_t used = 0;
     if (text_read("/run/net/state", text, sizeof text) < 0) return;
-    self.lines[0] = '\0';
     for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
         text_clean(line);
         if (line == text) stage_take(line);
