@@ -42,8 +42,8 @@ enum {
     UPGRADE_PATH_BYTES = 4096,
     UPGRADE_LOOK_MS = 500,         /* between two looks at what is under way */
     UPGRADE_ASK_MS = 20000,        /* for an answer that takes a console 8 s when a node and init do not answer it */
-    UPGRADE_HAND_OVER_MS = 700000, /* 600 s to take it in, 90 s to check and write it */
-    UPGRADE_STALL_MS = 120000,     /* without a byte either way; it takes a console 90 s to answer a release */
+    UPGRADE_HAND_OVER_MS = 960000, /* 600 s to take it in, 330 s to check and write it */
+    UPGRADE_STALL_MS = 345000,     /* without a byte either way; it takes a console 330 s at most to answer a release */
     UPGRADE_VOTES_MS = 3000,       /* for the nodes' own statements */
     UPGRADE_WELL_MS = 60000,       /* so long the others may take to vote again, and catch up, before a further node */
     UPGRADE_ORDER_AGAIN_MS = 20000,

@@ -29,31 +29,33 @@ static struct {
     uint64_t again_ms; /* UINT64_MAX: its files are there, or nothing is in force */
     struct plan plan;
     char answer[JOB_ANSWER_BYTES]; /* the newest one of heraclius-setup */
+    char fault[JOB_ANSWER_BYTES];  /* of work on the data disk */
+    char refused[CONFIG_REASON_BYTES + 64];
 } self = {.again_ms = UINT64_MAX};
 
 const struct plan *config_plan(void) {
     return self.in_force ? &self.plan : NULL;
 }
 
+const char *config_refused(void) {
+    return self.refused;
+}
+
 bool config_node_ready(void) {
     return self.node_ready;
 }
 
+/* heraclius-setup, with a file; which is on the data disk, perhaps: nothing there is touched but by a process apart. */
+static bool setup(const char *rights, const char *word, const char *path) {
+    const char *const words[] = {"/bin/heraclius-setup", word, NULL};
+    return job_do(&(struct job){.name = rights, .words = words, .input = -1, .file = path, .limit_ms = JOB_MS}, self.answer);
+}
+
 /* Has `path` judged; true: its plan, whose text is the answer. */
 static bool judge(const char *path, const char *what, struct plan *plan, char reason[CONFIG_REASON_BYTES]) {
-    const char *const words[] = {"/bin/heraclius-setup", what, NULL};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a disk may bring a FIFO */
-    if (fd < 0) {
-        text_form(reason, CONFIG_REASON_BYTES, "%s: %s", path, strerror(errno));
-        return false;
-    }
-    bool good = job_run("setup", words, fd, self.answer);
-    (void)close(fd);
-    if (!good) {
-        text_form(reason, CONFIG_REASON_BYTES, "%s", self.answer);
-        return false;
-    }
-    return plan_read(self.answer, plan, reason);
+    if (setup("setup", what, path)) return plan_read(self.answer, plan, reason);
+    text_form(reason, CONFIG_REASON_BYTES, "%s", self.answer);
+    return false;
 }
 
 /* The text that was judged last, for heraclius-net, which reads it when it is begun anew: all of it, or the one before stays. */
@@ -72,25 +74,20 @@ static void apply(const struct plan *plan) {
     self.in_force = true;
 }
 
-static int keep(void) {
+static const char *work_keep(void *context) {
+    (void)context;
     int fd = open(CANDIDATE, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return -errno;
+    if (fd < 0) return strerror(errno);
     int result = text_copy(fd, KEPT ".new", CONFIG_BYTES_MAX, 0444);
-    (void)close(fd);
     if (result == 0 && rename(KEPT ".new", KEPT) < 0) result = -errno;
     fd = open("/data/config", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (result == 0 && (fd < 0 || fsync(fd) < 0)) result = -errno;
-    if (fd >= 0) (void)close(fd);
-    return result;
+    return result < 0 ? strerror(-result) : NULL;
 }
 
 void config_files(void) {
-    const char *const words[] = {"/bin/heraclius-setup", "files", NULL};
     bool again = program_now(PROGRAM_NODE)->service.state == SERVICE_STOPPING || self.pause_ms; /* a try that failed may have changed some already */
-    int fd = open(KEPT, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    self.node_ready = fd >= 0 && job_run("setup-node", words, fd, self.answer);
-    if (fd < 0) text_form(self.answer, sizeof self.answer, KEPT ": %s", strerror(errno));
-    if (fd >= 0) (void)close(fd);
+    self.node_ready = setup("setup-node", "files", KEPT);
     stage_set(STAGE_SERVICES, self.node_ready ? STAGE_GOOD : STAGE_CANNOT, "%s", self.node_ready ? "" : "the node is not started: config says why");
     if (!self.node_ready) {
         stage_set(STAGE_CONFIG, STAGE_CANNOT, "%s", self.answer);
@@ -117,14 +114,14 @@ bool config_offer(int from, const char *whence, char reason[CONFIG_REASON_BYTES]
     if (result < 0) text_form(reason, CONFIG_REASON_BYTES, "%s", result == -EFBIG ? "larger than 8 MiB" : strerror(-result));
     if (good && (!self.in_force || plan.number > self.plan.number)) { /* durable first: what is gone by is there after a restart, too */
         result = plan_write();
-        if (result == 0) result = keep();
-        if (result < 0) text_form(reason, CONFIG_REASON_BYTES, "it could not be kept: %s", strerror(-result));
-        good = result == 0;
+        good = result == 0 && job_do(&(struct job){.name = "/data", .work = work_keep, .limit_ms = JOB_MS}, self.fault);
+        if (!good) text_form(reason, CONFIG_REASON_BYTES, "it could not be kept: %s", result < 0 ? strerror(-result) : self.fault);
         if (good) apply(&plan);
         if (good) config_files();
     }
     (void)unlink(CANDIDATE);
     if (!good) say("config: %s: refused: %s", whence, reason);
+    (void)text_form(self.refused, sizeof self.refused, "%s%s%s", good ? "" : whence, good ? "" : ": ", good ? "" : reason);
     return good;
 }
 
@@ -174,7 +171,6 @@ bool config_again(void) {
 
 void config_start(void) {
     char reason[CONFIG_REASON_BYTES] = "";
-    struct stat status;
     struct plan plan;
     char size[24];
     uint64_t bytes;
@@ -183,19 +179,14 @@ void config_start(void) {
         stage_set(STAGE_CONFIG, STAGE_CANNOT, "there is no data disk to keep it on");
         return;
     }
-    if (stat(KEPT, &status) == 0) {
-        bool good = judge(KEPT, "plan", &plan, reason);
-        if (good && plan_write() < 0) text_form(reason, sizeof reason, PLAN ": cannot be written");
-        else if (good) apply(&plan);
-        if (!self.in_force) stage_set(STAGE_CONFIG, STAGE_CANNOT, "what was kept: %s", reason);
-    }
+    bool good = judge(KEPT, "plan", &plan, reason);
+    if (good && plan_write() < 0) text_form(reason, sizeof reason, PLAN ": cannot be written");
+    else if (good) apply(&plan);
+    if (!self.in_force && strcmp(reason, JOB_NO_FILE) != 0) stage_set(STAGE_CONFIG, STAGE_CANNOT, "what was kept: %s", reason);
     int fd = open(FW_CFG "/raw", O_RDONLY | O_CLOEXEC);
     bool known = text_read(FW_CFG "/size", size, sizeof size) > 0 && text_number(size, UINT32_MAX, &bytes);
-    if (fd >= 0 && (!known || bytes > CONFIG_FW_CFG_MAX)) {
-        say("config: fw_cfg: refused: larger than %d KiB; bring it on a disk", CONFIG_FW_CFG_MAX >> 10);
-    } else if (fd >= 0 && config_offer(fd, "fw_cfg", reason)) {
-        say("config: fw_cfg was looked at");
-    }
+    if (fd >= 0 && (!known || bytes > CONFIG_FW_CFG_MAX)) say("config: fw_cfg: refused: more than %d bytes; bring it on a disk", CONFIG_FW_CFG_MAX);
+    else if (fd >= 0 && config_offer(fd, "fw_cfg", reason)) say("config: fw_cfg was looked at");
     if (fd >= 0) (void)close(fd);
     disk_configs(disk);
     if (self.in_force && !self.node_ready) config_files();

@@ -29,6 +29,8 @@ const struct plan *config_plan(void);
 void config_files(void);
 /* If that failed (A-22: its --init, say) and the pause is over, once more. When that is due again; UINT64_MAX: it is done. */
 uint64_t config_retry(uint64_t now_ms);
+/* Why the newest candidate was refused, and whence it came; "": it was accepted, or there was none. */
+const char *config_refused(void);
 /* The node has its files. */
 bool config_node_ready(void);
 

@@ -36,7 +36,7 @@ static struct {
     int listener;
     struct {
         int fd;
-        uint64_t heard_ms;
+        uint64_t heard_ms; /* UINT64_MAX: its request is being done, in which a job is waited for, and others are served meanwhile */
         struct user *user;
     } connections[CONTROL_CONNECTIONS_MAX];
     char answer[CONTROL_ANSWER_BYTES];
@@ -81,6 +81,7 @@ static void status(uint64_t now_ms) {
     if (text_read("/etc/heraclius/version", text, sizeof text) > 0) answer("image_version=%s\n", text);
     if (plan) answer("config_number=%llu\n", (unsigned long long)plan->number);
     answer("config_text=%s\n", stage_text(STAGE_CONFIG));
+    if (config_refused()[0]) answer("config_refused=%s\n", config_refused());
     answer("%s%s", net_lines(), slots_text());
     for (int p = 0; p < PROGRAMS; p++) {
         const struct program_now *now = program_now((enum program)p);
@@ -194,7 +195,7 @@ static const struct {
                "the image that runs is kept though its node has not voted: only another roll back would leave it"},
     [FAIL] = {"fail", OPERATOR | TRIAL | JOB, 0, 0, "the image that runs is given up, and the other one started: " ONE_FAULT_LESS},
     [ROLLBACK] = {"rollback", OPERATOR | ADMIN | JOB, 0, 0, "the other image is started, on trial: " ONE_FAULT_LESS},
-    [ADOPT] = {"adopt", OPERATOR, 0, 0,
+    [ADOPT] = {"adopt", OPERATOR | JOB, 0, 0,
                "if the machine that this disk is from still runs its node anywhere, two sign with one key: that is a fault of a member, for good"},
 };
 
@@ -204,9 +205,9 @@ static void give_up(uint64_t now_ms) {
     if (!setup(retire)) return;
     program_event(PROGRAM_NODE, SERVICE_STOP, now_ms);
     if (config_plan()) config_files();
-    if (config_node_ready() || !config_plan()) return;
     self.answer_bytes = 0;
-    answer("error the key is given up and the node stopped, which is begun anew, to be seen as retired, after this: %s\n", stage_text(STAGE_CONFIG));
+    if (config_node_ready() || !config_plan()) answer("ok\n");
+    else answer("error the key is given up and the node stopped; it is begun anew, seen to be retired, after this: %s\n", stage_text(STAGE_CONFIG));
 }
 
 /* It is allowed, and whole. */
@@ -260,6 +261,7 @@ static enum control_wish request(char *line, int fd, struct user *user, uint64_t
     if (word < WORDS && !(all_words[word].users & user->bit)) refuse(word, user, now_ms);
     else if (word == WORDS || count <= all_words[word].least || count > most + 1) answer("error not understood: %s\n", count ? words[0] : "");
     else if (cost && !sure) answer("error %s; to do it: %s%s%s sure\n", cost, words[0], most > 1 ? " " : "", most > 1 ? words[1] : "");
+    else if ((all_words[word].users & JOB) && job_now()) answer("error busy: %s is at work: ask again soon\n", job_now());
     else if ((all_words[word].users & JOB) && now_ms < user->job_ms) {
         answer("error busy: ask again in %llu ms\n", (unsigned long long)(user->job_ms - now_ms));
     } else {
@@ -324,9 +326,11 @@ static ssize_t receive(int from, char line[CONTROL_REQUEST_BYTES], int *fd) {
 }
 
 void control_polls(struct pollfd polls[CONTROL_POLLS]) {
-    if (!self.booted_ms) self.booted_ms = machine_now_ms();
+    if (!self.booted_ms && !job_now()) self.booted_ms = machine_now_ms();
     polls[0] = (struct pollfd){.fd = self.listener, .events = POLLIN};
-    for (unsigned i = 0; i < CONTROL_CONNECTIONS_MAX; i++) polls[1 + i] = (struct pollfd){.fd = self.connections[i].fd, .events = POLLIN};
+    for (unsigned i = 0; i < CONTROL_CONNECTIONS_MAX; i++) {
+        polls[1 + i] = (struct pollfd){.fd = self.connections[i].heard_ms == UINT64_MAX ? -1 : self.connections[i].fd, .events = POLLIN};
+    }
 }
 
 static enum control_wish serve(unsigned i, uint64_t now_ms) {
@@ -340,10 +344,12 @@ static enum control_wish serve(unsigned i, uint64_t now_ms) {
     }
     if (line[count - 1] == '\n') count--;
     line[count] = '\0';
-    self.connections[i].heard_ms = now_ms;
+    self.connections[i].heard_ms = UINT64_MAX;
     enum control_wish wish = request(line, fd, self.connections[i].user, now_ms);
+    self.connections[i].heard_ms = now_ms;
     if (fd >= 0) (void)close(fd);
     if (send(self.connections[i].fd, self.answer, self.answer_bytes, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) drop(i);
+    self.answer_bytes = 0; /* of whoever waits for a job meanwhile */
     return wish;
 }
 

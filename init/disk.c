@@ -46,7 +46,7 @@ static const char *path_of(const char *name) {
 
 static bool job(const char *word, int flags, unsigned limit_ms) {
     const char *const words[] = {PROGRAM, word, NULL};
-    return job_do(&(struct job){"disk", words, -1, path_of(self.chosen.name), flags, limit_ms, NULL, NULL}, self.answer);
+    return job_do(&(struct job){"disk", words, -1, path_of(self.chosen.name), flags, limit_ms, NULL, NULL, NULL}, self.answer);
 }
 
 /* ---- what there is ---- */
@@ -176,7 +176,7 @@ static bool grow(void) {
     char bytes[24];
     const char *const words[] = {PROGRAM, "grow", bytes, NULL};
     (void)text_form(bytes, sizeof bytes, "%llu", (unsigned long long)self.chosen.bytes);
-    bool good = job_do(&(struct job){"disk-grow", words, -1, "/data", O_RDONLY | O_DIRECTORY, DISK_WORK_MS, NULL, NULL}, self.answer);
+    bool good = job_do(&(struct job){"disk-grow", words, -1, "/data", O_RDONLY | O_DIRECTORY, DISK_WORK_MS, NULL, NULL, NULL}, self.answer);
     if (!good) say("disk: %s could not be grown to the disk's size: %s", self.chosen.name, self.answer);
     return good && self.answer[0];
 }

@@ -40,9 +40,8 @@ void log_hand_on(struct log *log, const char *name, int to) {
     static const char lost[] = "\n(here something is missing)\n";
     char packet[LOG_PACKET_BYTES];
     while (log->saved < log->written) {
-        unsigned long from = log->saved;
-        bool late = log->written - from > LOG_BYTES;
-        if (late) from = log->written - LOG_BYTES;
+        bool late = log->written - log->saved > LOG_BYTES;
+        unsigned long from = late ? log->written - LOG_BYTES : log->saved;
         size_t at = from % LOG_BYTES, count = LOG_BYTES - at;
         size_t head = (size_t)snprintf(packet, sizeof packet, "%s\n%s", name, late ? lost : "");
         if (count > log->written - from) count = log->written - from;

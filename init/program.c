@@ -6,27 +6,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-
-/* What each may do beyond its own files stands in confine.c, by the same names. */
+/* What each may do beyond its own files stands in confine.c, by the same names. Its output goes to its log, but the console's. */
 static const struct what {
     const char *name;
     const char *words[10];
-    const char *terminal; /* its standard input and output (the kernel's word heraclius.console=ttyS1 names another); NULL: output goes to its log */
 } whats[PROGRAMS] = {
-    [PROGRAM_NODE] = {"node", {"/bin/heracliusd", "--config", "/data/node/node.conf"}, NULL},
-    [PROGRAM_ADMIN] = {"admin", {"/bin/heraclius-admin", "--appliance"}, NULL},
-    [PROGRAM_CONSOLE] = {"console", {"/bin/heraclius-console"}, "/dev/console"},
-    [PROGRAM_NET] = {"net", {"/bin/heraclius-net"}, NULL},
-    [PROGRAM_DHCP] = {"dhcp", {"/bin/dhcpcd", "--nobackground", "--config", "/run/net/dhcpcd.conf", "--script", "/dev/null", "--noipv4ll", "--nodev"},
-                      NULL},
-    [PROGRAM_TRIAL] = {"trial", {"/bin/heraclius-slots", "trial"}, NULL},
-    [PROGRAM_LOGS] = {"logs", {"/bin/heraclius-logs", "keep"}, NULL}, /* its standard input: to_logs */
+    [PROGRAM_NODE] = {"node", {"/bin/heracliusd", "--config", "/data/node/node.conf"}},
+    [PROGRAM_ADMIN] = {"admin", {"/bin/heraclius-admin", "--appliance"}},
+    [PROGRAM_CONSOLE] = {"console", {"/bin/heraclius-console"}},
+    [PROGRAM_NET] = {"net", {"/bin/heraclius-net"}},
+    [PROGRAM_DHCP] = {"dhcp", {"/bin/dhcpcd", "--nobackground", "--config", "/run/net/dhcpcd.conf", "--script", "/dev/null", "--noipv4ll",
+                               "--nodev"}},
+    [PROGRAM_TRIAL] = {"trial", {"/bin/heraclius-slots", "trial"}},
+    [PROGRAM_LOGS] = {"logs", {"/bin/heraclius-logs", "keep"}}, /* its standard input: to_logs */
 };
 
 static struct program_now programs[PROGRAMS];
@@ -54,18 +53,26 @@ void programs_prepare(void) {
     confine_prepare();
 }
 
+/* Of the console: the port that the kernel's word heraclius.console=ttyS1 names, if there is something: Linux has names for ports that are not there,
+ * which open, and then fail. A console on the wrong port is better than none. */
+static int terminal(void) {
+    char line[4096], port[32], path[64];
+    bool named = text_read("/proc/cmdline", line, sizeof line) > 0 && text_option(line, "heraclius.console", port, sizeof port);
+    named = named && port[0] && !strpbrk(port, "/.") && text_form(path, sizeof path, "/dev/%s", port);
+    int lines, fd = named ? open(path, O_RDWR) : -1;
+    bool works = fd >= 0 && (ioctl(fd, TIOCMGET, &lines) == 0 || errno != EIO);
+    if (!works) fd = open("/dev/console", O_RDWR);
+    if (named && !works) (void)dprintf(fd, "\r\nThere is no port %s: the console is here.\r\n", path);
+    return fd;
+}
+
 /* In the child, after fork: no heap, no return. */
 static _Noreturn void child(enum program program, int output) {
-    const struct what *what = &whats[program];
     (void)setsid();
-    char line[4096], port[32], path[64];
-    bool named = what->terminal && text_read("/proc/cmdline", line, sizeof line) > 0 && text_option(line, "heraclius.console", port, sizeof port);
-    named = named && port[0] && strspn(port, LETTERS) == strlen(port) && text_form(path, sizeof path, "/dev/%s", port);
-    int in = named ? open(path, O_RDWR) : program == PROGRAM_LOGS ? to_logs[1] : -1;
-    if (in < 0) in = open(what->terminal ? what->terminal : "/dev/null", O_RDWR); /* a console on the wrong port is better than none */
-    int out = what->terminal ? in : output;
-    if (in < 0 || dup2(out, 1) < 0 || dup2(what->terminal ? in : output, 2) < 0 || dup2(in, 0) < 0) _exit(127);
-    confine_become(what->name, what->words, 2);
+    int in = program == PROGRAM_CONSOLE ? terminal() : program == PROGRAM_LOGS ? to_logs[1] : open("/dev/null", O_RDWR);
+    int out = program == PROGRAM_CONSOLE ? in : output;
+    if (in < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || dup2(in, 0) < 0) _exit(127);
+    confine_become(whats[program].name, whats[program].words, 2);
     _exit(errno == ENOENT ? SERVICE_EXIT_CONFIG : 127);
 }
 
@@ -131,8 +138,7 @@ bool program_ended(pid_t pid, int wait_status, uint64_t now_ms) {
     return false;
 }
 
-uint64_t programs_timers(uint64_t now_ms) {
-    uint64_t next = UINT64_MAX;
+uint64_t programs_timers(uint64_t now_ms, uint64_t next) {
     for (int p = 0; p < PROGRAMS; p++) {
         uint64_t due = programs[p].service.timer_ms;
         if (due && due <= now_ms) program_event((enum program)p, SERVICE_TIMER, now_ms);

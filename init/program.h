@@ -37,8 +37,8 @@ struct program_now *program_now(enum program program);
 
 /* A process ended. False: it is none of ours. */
 bool program_ended(pid_t pid, int wait_status, uint64_t now_ms);
-/* Timers that are due; returns when the next one is (UINT64_MAX: none). */
-uint64_t programs_timers(uint64_t now_ms);
+/* Timers that are due; returns when the next one is, at most `next`. */
+uint64_t programs_timers(uint64_t now_ms, uint64_t next);
 /* The machine goes down: all but heraclius-logs end, and none is begun any more, whoever asks. */
 void programs_stop(uint64_t now_ms);
 /* They have, heraclius-logs after the others; or PROGRAMS_END_MS are over: one that hangs in the kernel, for a disk or driver, keeps no machine from

@@ -13,7 +13,7 @@
 #include "protocol/canonical.h"
 #include "protocol/card_request.h"
 
-enum { WORDS_MAX = 5, REQUEST_BYTES = 160, LOG_LINES = 20 };
+enum { WORDS_MAX = 5, REQUEST_BYTES = 160, LOG_LINES = 20, BUSY_TURNS = 80, BUSY_US = 250000 };
 
 static char node_answer[ASK_NODE_BYTES], init_answer[ASK_INIT_BYTES];
 
@@ -54,10 +54,20 @@ void console_look(struct console *console) {
 
 /* ---------------------------------------------------------------- what init is asked to do */
 
+/* init does one thing after the other, and says so at once: it is asked again for a while. */
+static bool init_asked(const struct console *console, const char *request, int fd, int wait_ms, size_t *count, char fault[ASK_FAULT_BYTES]) {
+    static const char busy[] = "error busy:";
+    for (unsigned turn = 0;; turn++) {
+        if (!ask_init(console->init_path, request, fd, wait_ms, init_answer, count, fault)) return false;
+        if (turn == BUSY_TURNS || *count < sizeof busy - 1 || memcmp(init_answer, busy, sizeof busy - 1) != 0) return true;
+        (void)usleep(BUSY_US);
+    }
+}
+
 /* The answer's text behind its first line, or the reason. */
 static bool init_ask(const struct console *console, const char *request, int fd, int wait_ms, const char **text, size_t *count) {
     char fault[ASK_FAULT_BYTES];
-    if (!ask_init(console->init_path, request, fd, wait_ms, init_answer, count, fault)) {
+    if (!init_asked(console, request, fd, wait_ms, count, fault)) {
         console_terminal_say("init does not answer: %s\n", fault);
         return false;
     }

@@ -254,7 +254,9 @@ static void value_read(struct console_init *init, struct piece name, struct piec
                  {"slot.2", init->slots[1], sizeof init->slots[1]},
                  {"clock", init->clock, sizeof init->clock},
                  {"disk", init->disk, sizeof init->disk},
+                 {"slots", init->slots_why, sizeof init->slots_why},
                  {"config_text", init->config_text, sizeof init->config_text},
+                 {"config_refused", init->config_refused, sizeof init->config_refused},
                  {"watchdog", init->watchdog, sizeof init->watchdog},
                  {"secure_boot", init->secure_boot, sizeof init->secure_boot}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

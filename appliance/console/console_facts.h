@@ -10,8 +10,8 @@
  * wal{bytes, map_bytes}, scrub{found, repaired}, resident_bytes, resident_file_bytes, memory_limit_bytes, memory_budget_total_bytes,
  * clock_difference_ms, uptime_ms.
  *
- * Of init's "status": stage.NAME, program.NAME, image_version, image_hash, slot, slot_state, slot_next, slot.1, slot.2, uptime_ms, clock, disk,
- * disk_bytes, disk_free, config_number, config_text, net.NAME, watchdog, secure_boot.
+ * Of init's "status": stage.NAME, program.NAME, image_version, image_hash, slot, slot_state, slot_next, slot.1, slot.2, slots, uptime_ms, clock,
+ * disk, disk_bytes, disk_free, config_number, config_text, config_refused, net.NAME, watchdog, secure_boot.
  */
 #ifndef APPLIANCE_CONSOLE_FACTS_H
 #define APPLIANCE_CONSOLE_FACTS_H
@@ -74,6 +74,7 @@ struct console_init {
     char image[FACT_NAME_BYTES], image_hash[FACT_NAME_BYTES + 32], slot[FACT_NAME_BYTES], clock[FACT_TEXT_BYTES], disk[FACT_TEXT_BYTES];
     char slot_state[FACT_NAME_BYTES], slot_next[FACT_NAME_BYTES], slots[2][FACT_TEXT_BYTES]; /* as heraclius-slots says them; "": nothing */
     char given_up[FACT_TEXT_BYTES]; /* why the image that does not run was; "": it was not, or nobody asked (console.c) */
+    char slots_why[FACT_TEXT_BYTES], config_refused[FACT_TEXT_BYTES]; /* why nothing is known of the slots; a refusal since the last acceptance */
     char config_text[FACT_TEXT_BYTES], watchdog[FACT_NAME_BYTES], secure_boot[FACT_NAME_BYTES];
     bool disk_free_known, config_known;
     uint64_t disk_bytes, disk_free, config_number, uptime_ms;

@@ -24,7 +24,8 @@ void console_look_links(const struct console_facts *facts, struct console_page *
     char label[24];
     if (init_answers(&facts->init, page)) {
         const struct console_init *init = &facts->init;
-        for (uint32_t i = 0; i < init->nets_count; i++) console_page_put(page, init->nets[i].name, "%s", init->nets[i].text);
+        if (init->config_refused[0]) console_page_put(page, "refused", "%s", init->config_refused);
+    for (uint32_t i = 0; i < init->nets_count; i++) console_page_put(page, init->nets[i].name, "%s", init->nets[i].text);
         const struct console_line *network = console_facts_line(init->stages, init->stages_count, "network");
         if (network) console_page_put(page, "network", "%s%s%s", network->state, network->text[0] ? ": " : "", network->text);
     }
@@ -130,7 +131,9 @@ void console_look_slots(const struct console_facts *facts, struct console_page *
     if (!init_answers(init, page)) return;
     console_page_put(page, "image", "%s", init->image[0] ? init->image : "of no known version");
     if (!init->slot[0] || strcmp(init->slot, "0") == 0) {
-        console_page_put(page, "slots", "none: this machine did not start from a slot of its boot partition (BIOS, CD, network)");
+        bool unknown = init->slots_why[0] && strncmp(init->slots_why, "foreign", 7) != 0;
+        if (unknown) console_page_put(page, "slots", "not known, and asked again: %s", init->slots_why);
+        else console_page_put(page, "slots", "none: this machine did not start from a slot of its boot partition (BIOS, CD, network)");
         return;
     }
     bool trial = strcmp(init->slot_state, "trial") == 0;
@@ -151,6 +154,7 @@ void console_look_config(const struct console_facts *facts, struct console_page 
     if (init->config_known) console_page_put(page, "number", "%" PRIu64, init->config_number);
     if (init->config_text[0]) console_page_put(page, "in force", "%s", init->config_text);
     if (stage) console_page_put(page, "state", "%s%s%s", stage->state, stage->text[0] ? ": " : "", stage->text);
+    if (init->config_refused[0]) console_page_put(page, "refused", "%s", init->config_refused);
     for (uint32_t i = 0; i < init->nets_count; i++) console_page_put(page, init->nets[i].name, "%s", init->nets[i].text);
     if (facts->admin.fingerprint[0]) console_page_put(page, "admin TLS", "%s", facts->admin.fingerprint);
     console_page_put(page, "", "A new one: \"config paste\". What this machine asks its owner for: \"request\".");

@@ -14,7 +14,7 @@ enum {
     ASK_INIT_BYTES = 1 << 17,  /* and of init: twice what it may say (init/control.h) */
     ASK_NODE_MS = 5500,        /* a node answers within 5 seconds: whoever asks waits so long, the admin console too */
     ASK_MS = 3000,             /* for a look at init */
-    ASK_JUDGE_MS = 60000,      /* for what init has to have judged, or keys made for */
+    ASK_JUDGE_MS = 330000,     /* for what init has to have done: keys, a judgement, at most 300 s a release (init/slots.h) */
     ASK_FAULT_BYTES = 160
 };
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """What nobody wants an appliance to meet, in virtual machines: each gives a clear line on the console, and a state that one can leave.
 
-No disk, a full one, a read-only one, torn ones, one that does not answer, a used one that has lost its partition table; sticks and CDs; a calendar
-years off; no network, an address that another machine has, or comes with later, a gateway that is dead, a link without carrier, no DHCP server;
-configurations that are refused, by fw_cfg and on a disk; noise and floods on the serial line.
+No disk, a full one, a read-only one, torn ones, one that does not answer, one that hangs later, a used one that has lost its partition table; sticks
+and CDs; a calendar years off; no network, an address that another machine has, or comes with later, a gateway that is dead, a link without carrier,
+no DHCP server; configurations that are refused, by fw_cfg and on a disk; noise and floods on the serial line.
 Short: the network and no disk at all. bad_input.py short|long
 """
 import os
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import time
 
 sys.dont_write_bytecode = True
@@ -222,6 +223,8 @@ def not_answering(cases, folder, out):
     good, bad = vm.blank(folder, 600, "answers"), vm.blank(folder, 600, "silent")
     with vm.Machine(os.path.join(folder, "silent-and-blank"), vm.direct(out, "amd64"), [vm.drive("disk0", good), silent("disk1", bad)]) as m:
         status = Console(m).status()
+        ready, disk = m.text.find(b"standin: ready"), m.text.find(b"heraclius: disk: ")
+        cases.case("a disk that does not answer: the console is there before anything is known of the disks", 0 <= ready < disk, m.last(1500))
         cases.case("a disk that does not answer: the console comes up, it is said, and nothing is formatted beside it",
                    status["stage.disk"].startswith("cannot vdb cannot be read") and b"vdb cannot be read, or does not answer" in m.text, status)
     with open(good, "rb") as file:
@@ -253,6 +256,37 @@ def dead(cases, folder, out, good, bad):
         cases.case("nor from anything else", all(said.startswith("good") for said in late.values()), status)
         m.send(b"reboot sure\n")
         cases.case("and the machine goes down, by its watchdog at the latest", m.ended(boot.WAIT_S), m.last(1500))
+
+
+def hanging(cases, folder, out):
+    """A data disk that stops to answer while everything runs: init waits for nothing of it."""
+    disk = vm.blank(folder, 600, "hangs")
+    with boot.machine(folder, "hangs", out, disk) as m:
+        console = Console(m)
+        taken = console.job("config number 1;node n1;net any dhcp;ready")
+        console.until("program.node", "^up ")
+        console.ask("restart node sure")
+        status = console.until("program.node", "^up .* ended ")
+        cases.case("a disk that will hang: a node runs", taken[0] == "ok" and status["program.node"].startswith("up "), (taken, status))
+        for _ in range(200):
+            if "\n".join(console.ask("log node")).count("standin: own file done") == 2:
+                break
+        said_ms = int(console.status()["uptime_ms"])
+        while int(console.status()["uptime_ms"]) < said_ms + 5000:  # the logs are durable within a second
+            time.sleep(0.2)
+        m.ask("block_set_io_throttle", device="disk0", bps=1, bps_rd=0, bps_wr=0, iops=0, iops_rd=0, iops_wr=0)
+        refused = console.job("config number 2;node n1;net any dhcp;ready")
+        cases.case("a disk that hangs: a configuration is refused, since it could not be kept",
+                   refused[0].startswith("error it could not be kept: /data took too long"), refused)
+        status, log = console.status(), console.ask("log init")
+        cases.case("a disk that hangs: init answers, and the one before is in force", status.get("config_number") == "1" and
+                   status["program.node"].startswith("up ") and any("could not be kept" in line for line in log), (status, log))
+        m.send(b"reboot sure\n")
+        cases.case("a disk that hangs: the machine goes down all the same", m.ended(300), m.last(1500))
+    with boot.machine(folder, "hung", out, disk) as m:
+        before = Console(m).ask("log node before")
+        cases.case("what the node said before the disk hung is there afterwards",
+                   sum("standin: own file done" in line for line in before) == 2, before)
 
 
 def used(cases, folder, out):
@@ -377,7 +411,7 @@ def configurations(cases, folder, out):
         file.write(bytes((256 << 10) + 1))
     with vm.Machine(os.path.join(folder, "large"), vm.direct(out, "amd64"), [vm.drive("disk0", disk), vm.configuration(bad)]) as m:
         status = Console(m).status()
-        cases.case("one that is too large: said", b"config: fw_cfg: refused: larger than 256 KiB" in m.text and status.get("config_number") == "3",
+        cases.case("one that is too large: said", b"config: fw_cfg: refused: more than 262144 bytes" in m.text and status.get("config_number") == "3",
                    m.last(2000))
 
 
@@ -425,6 +459,7 @@ def main():
             if sys.argv[1:2] == ["long"]:
                 disks(cases, folder, out)
                 not_answering(cases, folder, out)
+                hanging(cases, folder, out)
                 used(cases, folder, out)
                 whose(cases, folder, out)
                 media(cases, folder, out)

@@ -27,9 +27,12 @@ BOOT_S, WAIT_S = 240, 120  # of a busy host: what comes is not waited for any lo
 class Console:
     """The stand-in for the console: a request to init's control socket, and its answer's lines."""
 
-    def __init__(self, machine):
+    def __init__(self, machine, at_once=False):
+        """`at_once`: while the stages are still gone through."""
         self.machine = machine
         machine.expect("standin: ready", BOOT_S)
+        if not at_once:
+            self.until("boot_ms", "^[1-9]", BOOT_S)
 
     def ask(self, line, seconds=WAIT_S):
         after = len(self.machine.text)
@@ -82,9 +85,9 @@ def made(folder, real=()):
 UUID = "2b0d8a55-63a1-4a9f-9d3e-8a1f2c3b4d5e"
 
 
-def machine(folder, name, out, *disks, uuid=UUID):
+def machine(folder, name, out, *disks, uuid=UUID, words=""):
     extra = [vm.drive(f"disk{i}", path) for i, path in enumerate(disks)] + [vm.network(0, vm.user_network()), ["-uuid", uuid]]
-    return vm.Machine(os.path.join(folder, name), vm.direct(out, "amd64"), extra)
+    return vm.Machine(os.path.join(folder, name), vm.direct(out, "amd64", words), extra)
 
 
 def first_boot(cases, folder, out, disk):
@@ -101,8 +104,11 @@ def first_boot(cases, folder, out, disk):
         cases.case("the card request is handed out", console.job("request")[:2] == ["ok", "-----BEGIN CARD REQUEST-----"])
         refused = console.job("config forged")
         cases.case("a candidate that the judge refuses is refused with the reason", refused == ["error the signature is not the owner's"], refused)
+        status = console.status()
+        cases.case("which is shown until another is accepted", status.get("config_refused") == "console: the signature is not the owner's", status)
         taken = console.job("config " + PLAN.format(2, 7, 7))
         status = console.until("net.eth0", "10.0.2.7 up")
+        cases.case("and no longer", "config_refused" not in status, status)
         cases.case("one that it accepts is in force", taken[:2] == ["ok", "config_number=2"] and status["net.eth0"] == "10.0.2.7 up", (taken, status))
         taken = console.job("config " + PLAN.format(3, 9, 9))
         status = console.until("net.eth0", "10.0.2.9 up")
@@ -128,7 +134,7 @@ def first_boot(cases, folder, out, disk):
         retired = console.job("retire sure")
         cases.case("a key is given up when that is durable", retired == ["ok"], retired)
         lost(cases, console)
-        none = console.ask("adopt sure")
+        none = console.job("adopt sure")
         cases.case("there is nothing to adopt", none == ["error there is no disk of another machine"], none)
         m.send(b"halt sure\n")
         m.expect("going down", WAIT_S)
@@ -192,8 +198,9 @@ def confined(cases, console):
 
 
 def second_boot(cases, folder, out, disk):
-    with machine(folder, "second", out, disk) as m:
+    with machine(folder, "second", out, disk, words="heraclius.console=ttyS3") as m:
         console = Console(m)
+        cases.case("where there is no port of that name the console is the kernel's", b"There is no port /dev/ttyS3" in m.text, m.last(800))
         status = console.until("program.node", "^up ")
         cases.case("the disk is kept", status["disk"] == "vda" and not status["stage.disk"].endswith("new"), status)
         node, init, now = (console.ask(f"log {words}") for words in ("node before", "init before 1500", "log node"))
@@ -216,7 +223,7 @@ def another_machine(cases, folder, out, disk):
                    UUID in status["stage.disk"] and status["disk"] == "", status)
         refused = console.job("config " + PLAN.format(9, 7, 7))
         cases.case("no configuration is kept meanwhile", refused[0].startswith("error "), refused)
-        m.send(b"adopt sure\n")
+        _ = console.job("adopt sure")
         cases.case("it is adopted: the machine comes up anew", m.ended(WAIT_S) and b"rebooting" in m.text, m.last(800))
     with machine(folder, "another-again", out, disk, uuid="3c1e9b66-74b2-4ba0-8e4f-9b203d4c5e6f") as m:
         status = Console(m).until("program.node", "^up ")

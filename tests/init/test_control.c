@@ -36,6 +36,8 @@ static struct {
     char done[256];
     struct program_now program;
     bool files_fail;
+    const char *job; /* that is waited for */
+    void (*during)(void);
 } world = {.program.service.state = SERVICE_UP};
 
 static void done(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -81,8 +83,12 @@ bool job_run(const char *name, const char *const *words, int input, char answer[
     (void)input;
     done("%s", name);
     for (size_t i = 1; words[i]; i++) done(" %s", words[i]);
+    if (world.during) world.during();
     answer[0] = '\0';
     return true;
+}
+const char *job_now(void) {
+    return world.job;
 }
 bool slots_do(const char *word, int upload, char answer[JOB_ANSWER_BYTES]) {
     done("slots %s%s", word, upload >= 0 ? " with a file" : "");
@@ -100,6 +106,9 @@ bool config_offer(int fd, const char *whence, char reason[CONFIG_REASON_BYTES]) 
 const struct plan *config_plan(void) {
     static const struct plan plan = {.number = 7};
     return &plan;
+}
+const char *config_refused(void) {
+    return "";
 }
 void config_files(void) {
     done(", files");
@@ -373,6 +382,45 @@ static void one_job_at_a_time_of_each_user(void **unused) {
     assert_string_equal(world.done, "slots fail");
 }
 
+/* Whoever asks while a job is waited for is answered, of what needs no job. */
+static void while_a_job_is_waited_for_no_other_is_begun(void **unused) {
+    (void)unused;
+    enum control_wish wish;
+    world.job = "vda";
+    static const char *const jobs[] = {"config", "upgrade", "request", "owner ab sure", "retire sure", "bless sure", "fail sure", "rollback sure",
+                                       "adopt sure"};
+    for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++) {
+        assert_string_equal(ask(102, jobs[i], &wish), "error busy: vda is at work: ask again soon\n");
+        assert_string_equal(world.done, "");
+        assert_int_equal(wish, CONTROL_NOTHING);
+    }
+    assert_int_equal(strncmp(ask(102, "status", &wish), "ok\n", 3), 0);
+    assert_int_equal(strncmp(ask(102, "log init", &wish), "ok\n", 3), 0);
+    assert_string_equal(ask(102, "reboot sure", &wish), "ok\n");
+    assert_int_equal(wish, CONTROL_REBOOT);
+    world.job = NULL;
+    assert_string_equal(ask(102, "retire sure", &wish), "ok\n");
+}
+
+/* In the middle of a job, another asks: each gets his own answer. */
+static char other_answer[64];
+static void another_asks(void) {
+    enum control_wish wish;
+    world.during = NULL;
+    world.job = "setup-node";
+    (void)snprintf(other_answer, sizeof other_answer, "%.60s", ask_at(101, "retire sure", &wish));
+    world.job = NULL;
+}
+static void who_waits_for_a_job_and_who_asks_meanwhile_get_their_own_answers(void **unused) {
+    (void)unused;
+    enum control_wish wish;
+    world.during = another_asks;
+    assert_string_equal(ask(102, "request", &wish), "ok\n");
+    assert_string_equal(other_answer, "error admin may not ask for retire\n");
+    world.during = another_asks;
+    assert_string_equal(ask(102, "retire sure", &wish), "ok\n");
+}
+
 /* The key is given up, and the node's files cannot say so: it must not be begun by those of before. */
 static void a_node_whose_retirement_cannot_be_told_to_it_stays_down(void **unused) {
     (void)unused;
@@ -434,6 +482,8 @@ int main(void) {
         cmocka_unit_test(what_may_hurt_is_not_done_without_sure),
         cmocka_unit_test(no_way_of_writing_a_word_gets_past_the_table),
         cmocka_unit_test(who_asks_for_what_he_may_not_is_named_but_fills_no_log),
+        cmocka_unit_test(while_a_job_is_waited_for_no_other_is_begun),
+        cmocka_unit_test(who_waits_for_a_job_and_who_asks_meanwhile_get_their_own_answers),
         cmocka_unit_test(one_job_at_a_time_of_each_user),
         cmocka_unit_test(of_many_descriptors_none_stays_open),
         cmocka_unit_test(a_node_whose_retirement_cannot_be_told_to_it_stays_down),
