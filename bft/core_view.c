@@ -322,8 +322,8 @@ static uint64_t input_deadline(const struct bft_core *core) {
     return since == UINT64_MAX ? since : since + timer_ms(core, core->limits.input_relay_ms);
 }
 
-/* B-56. Who timed my view out alone votes for nothing of it, however well it follows, and my turn may take days. So, where all is calm, I end it. f liars
- * with a TIMEOUT of each view get one change of views a minute, all of them together, and by B-35, which waits for no time-out. */
+/* B-56. Who timed my view out alone votes for nothing of it, however well it follows, and my turn may take days. So, where all is calm, I end it.
+ * f liars with a TIMEOUT of each view get one change of views a minute, all of them together, and by B-35, which waits for no time-out. */
 static bool somebody_is_left_behind(const struct bft_core *core) {
     enum { PERIODS = 2, LEAST_MS = 60000 };
     uint64_t view = core->memory.view, least_ms = PERIODS * BFT_STRAIN_CALM * timer_ms(core, core->limits.input_relay_ms);

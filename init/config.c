@@ -60,11 +60,7 @@ static bool judge(const char *path, const char *what, struct plan *plan, char re
 
 /* The text that was judged last, for heraclius-net, which reads it when it is begun anew: all of it, or the one before stays. */
 static int plan_write(void) {
-    int fd = open(PLAN ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    ssize_t count = (ssize_t)strlen(self.answer), written = fd < 0 ? -1 : write(fd, self.answer, (size_t)count);
-    int result = written < 0 ? -errno : written < count ? -ENOSPC : 0;
-    if (fd >= 0) (void)close(fd);
-    return result;
+    return text_write(PLAN ".new", TEXT_NEW, self.answer);
 }
 
 /* It comes into force. */

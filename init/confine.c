@@ -111,7 +111,7 @@ static const char *folder(const char *base, const char *own, uid_t user, gid_t g
 
 static int group_set(const char *name, const char *file, const char *value) {
     char path[96];
-    return text_form(path, sizeof path, "/sys/fs/cgroup/%s/%s", name, file) ? text_write(path, value) : -ENAMETOOLONG;
+    return text_form(path, sizeof path, "/sys/fs/cgroup/%s/%s", name, file) ? text_write(path, 0, value) : -ENAMETOOLONG;
 }
 
 void confine_prepare(void) {
@@ -217,7 +217,7 @@ void confine_become(const char *name, const char *const *words, int told) {
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     const struct rights *rights = rights_of(name);
     const char *fault = group_set(name, "cgroup.procs", "0") < 0 && !(rights && rights->anyway) ? "cgroup" : NULL;
-    if (!fault && rights && text_write("/proc/self/oom_score_adj", rights->oom) < 0) fault = "oom_score_adj";
+    if (!fault && rights && text_write("/proc/self/oom_score_adj", 0, rights->oom) < 0) fault = "oom_score_adj";
     if (!fault) fault = confine_rights(name);
     if (!fault) {
         (void)execve(words[0], (char *const *)(uintptr_t)words, environment);

@@ -100,14 +100,9 @@ static bool answer_ok(const char *number, size_t *bytes) {
     return good;
 }
 
-static const struct log *log_named(const char *name) {
-    int program = program_of(name);
-    if (program >= 0) return &program_now((enum program)program)->log;
-    return strcmp(name, "init") == 0 ? say_log() : NULL;
-}
-
 static void log_of(char **words) {
-    const struct log *log = log_named(words[1]);
+    int program = program_of(words[1]);
+    const struct log *log = program >= 0 ? &program_now((enum program)program)->log : strcmp(words[1], "init") == 0 ? say_log() : NULL;
     bool before = words[2] && strcmp(words[2], "before") == 0, crash = strcmp(words[1], "crash") == 0;
     size_t bytes;
     if (!log && !crash) answer("error no program %s\n", words[1]);
@@ -126,13 +121,9 @@ static void kernel_log(const char *number) {
 }
 
 static enum control_wish config(const struct user *user, int fd) {
-    char reason[CONFIG_REASON_BYTES] = "";
+    char reason[CONFIG_REASON_BYTES] = "config comes with the descriptor of a regular file";
     struct stat about;
-    if (fd < 0 || fstat(fd, &about) < 0 || !S_ISREG(about.st_mode)) {
-        answer("error config comes with the descriptor of a regular file\n");
-        return CONTROL_NOTHING;
-    }
-    bool good = config_offer(fd, user->name, reason);
+    bool good = fd >= 0 && fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && config_offer(fd, user->name, reason);
     if (good) answer("ok\nconfig_number=%llu\nconfig_text=%s\n", (unsigned long long)config_plan()->number, stage_text(STAGE_CONFIG));
     else answer("error %s\n", reason);
     return good ? CONTROL_BEGIN : CONTROL_NOTHING;
@@ -148,12 +139,9 @@ static bool setup(const char *const *words) {
 
 static void card_request(const char *name) {
     const char *const plain[] = {SETUP, "keys", NULL}, *const named[] = {SETUP, "--name", name, "keys", NULL};
-    if (stage_state(STAGE_ENTROPY) != STAGE_GOOD || stage_state(STAGE_DISK) != STAGE_GOOD) {
-        enum stage lacking = stage_state(STAGE_ENTROPY) != STAGE_GOOD ? STAGE_ENTROPY : STAGE_DISK;
-        answer("error no keys are made now: %s: %s\n", stage_name(lacking), stage_text(lacking));
-        return;
-    }
-    (void)setup(name ? named : plain);
+    enum stage first = stage_state(STAGE_ENTROPY) != STAGE_GOOD ? STAGE_ENTROPY : STAGE_DISK;
+    if (stage_state(first) != STAGE_GOOD) answer("error no keys are made now: %s: %s\n", stage_name(first), stage_text(first));
+    else (void)setup(name ? named : plain);
 }
 
 /* Another image is started at once, but after an upgrade; one that is blessed is on trial no more. */

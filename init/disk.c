@@ -115,11 +115,8 @@ static void machine_identity(char out[IDENTITY_BYTES]) {
 }
 
 static bool mark_write(const char *identity) {
-    int fd = open(DISK_MARK ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    bool good = fd >= 0 && write(fd, identity, strlen(identity)) == (ssize_t)strlen(identity) && fsync(fd) == 0;
-    if (fd >= 0) (void)close(fd);
-    if (!good || rename(DISK_MARK ".new", DISK_MARK) < 0) return false;
-    fd = open("/data", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* this disk alone: sync() would wait for one that does not answer, too */
+    if (text_write(DISK_MARK ".new", TEXT_NEW, identity) < 0 || rename(DISK_MARK ".new", DISK_MARK) < 0) return false;
+    int fd = open("/data", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* this disk alone: sync() would wait for one that does not answer, too */
     return fd >= 0 && syncfs(fd) == 0 && close(fd) == 0;
 }
 
@@ -194,10 +191,17 @@ static bool make(bool begun) {
     return true;
 }
 
+static void errors_read(char out[24]) {
+    char path[96];
+    (void)text_form(path, sizeof path, "/sys/fs/ext4/%s/errors_count", self.chosen.name);
+    if (text_read(path, out, 24) <= 0) (void)text_form(out, 24, "0");
+}
+
 /* Mounted, and still a data disk when its journal has been played back; or not mounted. */
 static bool take(void) {
     const char *name = self.chosen.name, *const words[] = {PROGRAM, "look", name, NULL};
     if (!apart(work_mount)) return CANNOT("%s does not mount: %s; it was not touched", name, self.answer);
+    errors_read(self.errors); /* before anything is written: what comes of that is seen as new */
     bool good = job_run("disk", words, -1, self.answer) && strncmp(self.answer, "data ", 5) == 0;
     if (!good) (void)CANNOT("%s is not used: mounted, it does not answer, or is under the mark of a formatting that was begun", name);
     if (good && !apart(work_whose)) {
@@ -210,12 +214,6 @@ static bool take(void) {
     if (good && grow() && !(apart(work_leave) && apart(work_mount))) good = CANNOT("%s was grown, and does not mount: %s", name, self.answer);
     if (!good && !apart(work_leave)) say("disk: %s could not be unmounted: %s", name, self.answer);
     return good;
-}
-
-static void errors_read(char out[24]) {
-    char path[96];
-    (void)text_form(path, sizeof path, "/sys/fs/ext4/%s/errors_count", self.name);
-    if (text_read(path, out, 24) <= 0) (void)text_form(out, 24, "0");
 }
 
 /* `late`: what was not there at the start, and so is not formatted. */
@@ -235,7 +233,6 @@ static bool choose(bool late) {
     (void)text_form(self.name, sizeof self.name, "%s", self.chosen.name);
     self.bytes = self.chosen.bytes;
     bool full = statfs("/data", &left) == 0 && (uint64_t)left.f_bfree * (uint64_t)left.f_bsize < DISK_FREE_MIN;
-    errors_read(self.errors);
     bool bad = self.errors[0] != '0';
     stage_set(STAGE_DISK, STAGE_GOOD, "%s, %llu MiB%s%s%s%s", self.name, (unsigned long long)(self.bytes >> 20), kind > 0 ? ", new" : "",
               full ? ", and is full: give it more room, then reboot" : "", bad ? ", have it replaced: errors that the kernel found (kmsg): " : "",

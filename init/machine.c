@@ -21,18 +21,13 @@ uint64_t machine_now_ms(void) {
 }
 
 void machine_entropy(void) {
-    uint64_t began = machine_now_ms();
+    uint64_t end_ms = machine_now_ms() + MACHINE_ENTROPY_MS;
     uint8_t byte;
     stage_set(STAGE_ENTROPY, STAGE_RUNNING, "%s", "");
-    while (getrandom(&byte, 1, GRND_NONBLOCK) != 1) {
-        if (machine_now_ms() - began >= MACHINE_ENTROPY_MS) {
-            stage_set(STAGE_ENTROPY, STAGE_CANNOT, "no random numbers after %d s: give the machine a virtio-rng or a processor with RDRAND",
-                      MACHINE_ENTROPY_MS / 1000);
-            return;
-        }
-        (void)usleep(50000);
-    }
-    stage_set(STAGE_ENTROPY, STAGE_GOOD, "%s", "");
+    bool there = false;
+    while (!(there = getrandom(&byte, 1, GRND_NONBLOCK) == 1) && machine_now_ms() < end_ms) (void)usleep(50000);
+    stage_set(STAGE_ENTROPY, there ? STAGE_GOOD : STAGE_CANNOT, "%s",
+              there ? "" : "no random numbers come: give the machine a virtio-rng or a processor with RDRAND");
 }
 
 void machine_clock(void) {
@@ -57,12 +52,7 @@ void machine_clock(void) {
 }
 
 void machine_watchdog(void) {
-    static const char *const settings[][2] = {{"panic", "10"}, {"panic_on_oops", "1"}, {"sysrq", "0"}, /* noise on a serial line, that is: a break */
-                                              {"kexec_load_disabled", "1"}, {"kptr_restrict", "2"}};
-    char identity[64] = "unknown", path[64];
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-        if (text_form(path, sizeof path, "/proc/sys/kernel/%s", settings[i][0])) (void)text_write(path, settings[i][1]);
-    }
+    char identity[64] = "unknown";
     int seconds = MACHINE_WATCHDOG_S;
     watchdog = open("/dev/watchdog0", O_WRONLY | O_CLOEXEC);
     if (watchdog < 0 || ioctl(watchdog, WDIOC_SETTIMEOUT, &seconds) < 0) {

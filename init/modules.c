@@ -58,7 +58,7 @@ static int apart(int fd, const char *probe, const char *device) {
     int status = 0;
     uint64_t end_ms = machine_now_ms() + (self.silent ? MODULES_SILENT_MS : MODULES_DISK_MS);
     pid_t pid = fork(), ended = -1;
-    if (pid == 0) _exit(fd >= 0 ? load_now(fd, "") : text_write(probe, device) < 0);
+    if (pid == 0) _exit(fd >= 0 ? load_now(fd, "") : text_write(probe, 0, device) < 0);
     machine_feed();
     while (pid > 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0 && machine_now_ms() < end_ms) (void)usleep(1000);
     return ended < 0 ? EAGAIN : ended == 0 ? ETIMEDOUT : WEXITSTATUS(status);

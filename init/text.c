@@ -1,7 +1,6 @@
 #include "init/text.h"
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,12 +29,13 @@ long text_read(const char *path, char *out, size_t size) {
     return (long)count;
 }
 
-int text_write(const char *path, const char *text) {
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+int text_write(const char *path, int flags, const char *text) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | flags, 0644);
     if (fd < 0) return -errno;
     size_t count = strlen(text);
     ssize_t done = write(fd, text, count);
-    int result = done < 0 ? -errno : (size_t)done == count ? 0 : -EIO;
+    int result = done < 0 ? -errno : (size_t)done == count ? 0 : -ENOSPC;
+    if (result == 0 && flags && fsync(fd) < 0) result = -errno;
     (void)close(fd);
     return result;
 }

@@ -6,14 +6,16 @@
 #ifndef INIT_TEXT_H
 #define INIT_TEXT_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* Reads a file of at most size - 1 bytes; a last line's end is taken off. The count of bytes, or -errno (-EFBIG: larger). */
 long text_read(const char *path, char *out, size_t size) __attribute__((warn_unused_result));
-/* One write to a file that exists (sysfs, procfs, cgroup). 0 or -errno. */
-int text_write(const char *path, const char *text);
+/* One write to a file that exists (sysfs, procfs, cgroup), or, with TEXT_NEW, into a new one, synced. 0 or -errno. */
+enum { TEXT_NEW = O_CREAT | O_TRUNC | O_NOFOLLOW };
+int text_write(const char *path, int flags, const char *text);
 /* An open file, from its beginning, into a new one of at most `max` bytes, synced; on an error there is none. 0 or -errno. */
 int text_copy(int from, const char *path, size_t max, unsigned mode) __attribute__((warn_unused_result));
 /* snprintf that tells whether all of it went in. */
