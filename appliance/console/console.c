@@ -52,6 +52,14 @@ void console_look(struct console *console) {
     file_take(console->admin_path, "fingerprint", admin->fingerprint, sizeof admin->fingerprint);
 }
 
+bool console_starting(const struct console *console) {
+    char fault[ASK_FAULT_BYTES];
+    size_t count;
+    if (!ask_init(console->init_path, "status", -1, ASK_MS, init_answer, &count, fault)) return false;
+    static const char word[] = "\nboot_ms=0\n";
+    return memmem(init_answer, count, word, sizeof word - 1) != NULL;
+}
+
 /* ---------------------------------------------------------------- what init is asked to do */
 
 /* init does one thing after the other, and says so at once: it is asked again for a while. */

@@ -25,6 +25,8 @@ struct console {
     struct console_facts facts; /* as they were at the last look */
 };
 
+/* init is still at its stages: what it would say of them is not known yet. */
+bool console_starting(const struct console *console);
 /* Asks both for their status. */
 void console_look(struct console *console);
 /* Runs one line. False: the line has ended meanwhile. */

@@ -5,16 +5,19 @@
 #include <popt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "appliance/console/console.h"
 #include "appliance/console/console_terminal.h"
 #include "ring/clock.h"
 
+enum { START_TURNS = 80, START_US = 250000 }; /* init is still at its stages: for so long the first look waits for them */
 enum { AGAIN_MS = 500 }; /* empty lines closer together than this are one: a stuck key asks for one look, not for hundreds */
 
 static void talk(struct console *console) {
     char prompt[FACT_NAME_BYTES + 4];
     const char *line;
+    for (unsigned turn = 0; turn < START_TURNS && console_starting(console); turn++) (void)usleep(START_US);
     uint64_t looked_ms = ring_clock_ms();
     bool alive = console_run(console, "");
     while (alive) {
