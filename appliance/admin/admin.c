@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "appliance/admin/admin_machine.h"
 #include "appliance/admin/admin_seen.h"
 #include "appliance/status/ask.h"
 #include "ring/clock.h"
@@ -258,7 +259,7 @@ static void text_print(FILE *out, const char *text, bool quoted) {
     }
 }
 
-static void node_print(FILE *out, const char *name, const char *node) {
+void admin_metric_begin(FILE *out, const char *name, const char *node) {
     (void)fprintf(out, "%s{node=\"", name);
     text_print(out, node, true);
     (void)fputc('"', out);
@@ -268,7 +269,7 @@ static void sample_print(FILE *out, const json_t *sample, const char *node) {
     const char *name = json_string_value(json_object_get(sample, "name")), *key;
     const json_t *value = json_object_get(sample, "value");
     json_t *label;
-    node_print(out, name, node);
+    admin_metric_begin(out, name, node);
     json_object_foreach(json_object_get(sample, "labels"), key, label) {
         if (!json_is_string(label) || !name_valid(key) || strcmp(key, "node") == 0) continue;
         (void)fprintf(out, ",%s=\"", key);
@@ -329,7 +330,7 @@ static void families_print(FILE *out, json_t *const *metrics, const struct admin
         const char *name = json_string_value(json_object_get(sample, "name"));
         if (!name_valid(name) || strlen(name) >= sizeof family) continue;
         (void)snprintf(family, sizeof family, "%.*s", (int)family_bytes(sample), name);
-        if (json_object_get(known, family) != NULL) continue;
+        if (admin_metric_own(family) || json_object_get(known, family) != NULL) continue;
         json_object_set_new(known, family, json_true());
         family_print(out, metrics, nodes, sample);
         fresh++;
@@ -341,12 +342,12 @@ char *admin_metrics_text(const struct admin_nodes *nodes) {
     size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
     json_t *answers = admin_answers(nodes, "metrics"), **metrics = calloc(nodes->count + 1, sizeof *metrics);
-    json_t *known = json_pack("{s:b,s:b,s:b}", "heraclius_up", 1, "heraclius_syslog_up", 1, "heraclius_syslog_lost_total", 1);
+    json_t *known = json_object();
     if (out == NULL || answers == NULL || metrics == NULL || known == NULL) goto out;
     (void)fprintf(out, "# HELP heraclius_up 1 if the node answers on its control socket\n# TYPE heraclius_up gauge\n");
     for (size_t i = 0; i < nodes->count; i++) {
         metrics[i] = json_object_get(json_array_get(answers, i), "metrics");
-        node_print(out, "heraclius_up", admin_nodes_name(nodes, i));
+        admin_metric_begin(out, "heraclius_up", admin_nodes_name(nodes, i));
         (void)fprintf(out, "} %d\n", json_is_array(metrics[i]));
     }
     for (size_t i = 0; i < nodes->count; i++) families_print(out, metrics, nodes, i, known);

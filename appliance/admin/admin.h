@@ -19,6 +19,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 enum { ADMIN_INIT_MS = 1000, ADMIN_INIT_KEPT_MS = 35000 }; /* to wait for init; how old what it said may be */
 enum { ADMIN_SOCKETS_MAX = 256, ADMIN_SILENT_MS = 10000, ADMIN_ANSWER_BYTES_MAX = 256 << 10, ADMIN_CONNECTIONS_MAX = 256 };
@@ -53,6 +54,8 @@ json_t *admin_statuses(const struct admin_nodes *nodes);
 /* The bodies; malloc'd text that the caller frees. *good: /readyz only. */
 char *admin_status_text(const struct admin_nodes *nodes);
 char *admin_metrics_text(const struct admin_nodes *nodes);
+/* Begins a sample: METRIC{node="NODE", without the brace's end. */
+void admin_metric_begin(FILE *out, const char *metric, const char *node);
 char *admin_ready_text(const struct admin_nodes *nodes, bool *good);
 
 #endif

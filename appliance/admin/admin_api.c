@@ -178,6 +178,14 @@ struct admin_answer admin_api_history(struct admin_request *request) {
     return admin_answer_json(MHD_HTTP_OK, json_pack("{s:i,s:o}", "sample_ms", ADMIN_SAMPLE_MS, "series", series));
 }
 
+struct admin_answer admin_api_queues(struct admin_request *request) {
+    struct admin_server *server = request->server;
+    pthread_mutex_lock(&server->lock);
+    json_t *queues = admin_queues_json(&server->queues);
+    pthread_mutex_unlock(&server->lock);
+    return admin_answer_json(MHD_HTTP_OK, json_pack("{s:o}", "queues", queues));
+}
+
 /* What one node tells of attacks, dropped input and damage; of one that does not answer, that. */
 static json_t *faults_of(const json_t *status) {
     static const char *const names[] = {"attacks", "attackers", "dropped", "evidence"};

@@ -34,6 +34,7 @@
 #include "appliance/admin/admin.h"
 #include "appliance/admin/admin_audit.h"
 #include "appliance/admin/admin_history.h"
+#include "appliance/admin/admin_queues.h"
 #include "appliance/admin/admin_session.h"
 #include "appliance/admin/admin_syslog.h"
 #include "appliance/admin/admin_task.h"
@@ -69,6 +70,7 @@ struct admin_server {
     struct admin_sessions sessions;
     struct admin_audit audit;
     struct admin_history history;
+    struct admin_queues queues;
     json_t *exposure; /* as it was read last; NULL: not yet */
     uint64_t exposure_ms;
     struct admin_task task;
@@ -113,7 +115,8 @@ bool admin_answer_streams(const char *method, const char *path);
 /* admin_api.c */
 typedef struct admin_answer admin_handler(struct admin_request *request);
 admin_handler admin_api_session, admin_api_session_begin, admin_api_session_end, admin_api_pairing, admin_api_nodes, admin_api_clusters,
-    admin_api_peers, admin_api_history, admin_api_faults, admin_api_exposure, admin_api_audit, admin_api_restart, admin_api_reboot, admin_api_halt;
+    admin_api_peers, admin_api_history, admin_api_queues, admin_api_faults, admin_api_exposure, admin_api_audit, admin_api_restart, admin_api_reboot,
+    admin_api_halt;
 /* admin_support.c, admin_claims.c */
 admin_handler admin_api_evidence, admin_api_evidence_file, admin_api_support, admin_api_claim;
 /* admin_upgrade.c */

@@ -124,6 +124,7 @@ static void samples_take(void) {
     pthread_mutex_lock(&server.lock);
     json_array_foreach(statuses, at, status) {
         admin_history_add(&server.history, at, json_is_object(status) ? status : NULL, ring_clock_wall_ms());
+        admin_queues_add(&server.queues, at, json_is_object(status) ? status : NULL, ring_clock_ms());
     }
     pthread_mutex_unlock(&server.lock);
     json_decref(statuses);
@@ -280,7 +281,7 @@ int main(int count, char **words) {
         }
     }
     admin_pairing_expire(&server);
-    if (!admin_history_start(&server.history, &nodes)) return EXIT_FILES;
+    if (!admin_history_start(&server.history, &nodes) || !admin_queues_start(&server.queues, &nodes)) return EXIT_FILES;
     if (options.system != NULL && !system_read(options.system, &system) && !options.appliance) return EXIT_FILES;
     server.system = system;
     if (options.tls != NULL && !secure_start(&options)) return EXIT_FILES;
@@ -294,6 +295,7 @@ int main(int count, char **words) {
     admin_tls_free(&server.tls);
     json_decref(server.exposure);
     free(server.history.series);
+    admin_queues_end(&server.queues);
     system_free(system);
     return code;
 }

@@ -187,6 +187,57 @@ static void node_draw(FILE *out, const json_t *status) {
     (void)fputs("</tr>", out);
 }
 
+/* The columns behind the two clusters; page.js has them by these names too. */
+static const struct {
+    const char *name, *of;
+} queue_columns[] = {
+    {"Sent", "sent"}, {"Not acknowledged", "waiting"}, {"Taken in", "consumed"}, {"They say they sent", "hint"}, {"Lie here", "held"}};
+enum { QUEUE_NUMBERS = sizeof queue_columns / sizeof *queue_columns };
+
+static void queue_draw(FILE *out, const json_t *queue) {
+    bool good = json_is_true(json_object_get(queue, "good"));
+    (void)fputs("<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">", out);
+    text_put(out, text_of(queue, "cluster", "?"));
+    (void)fputs(" with ", out);
+    text_put(out, text_of(queue, "with", "?"));
+    (void)fprintf(out, "</th><td role=\"cell\" data-label=\"State\" class=\"queue mood %s\"><span><strong>%s</strong> ", good ? "good" : "bad",
+                  good ? "Green:" : "Red:");
+    text_put(out, text_of(queue, "text", ""));
+    if (!good) {
+        (void)fputs(", at ", out);
+        text_put(out, text_of(queue, "node", "?"));
+    }
+    (void)fputs("</span></td>", out);
+    for (size_t i = 0; i < QUEUE_NUMBERS; i++)
+        (void)fprintf(out, "<td role=\"cell\" class=\"number\" data-label=\"%s\">%lld</td>", queue_columns[i].name,
+                      number_of(queue, queue_columns[i].of));
+    (void)fputs("</tr>", out);
+}
+
+static void queues_draw(FILE *out, struct admin_server *server) {
+    pthread_mutex_lock(&server->lock);
+    json_t *queues = admin_queues_json(&server->queues);
+    pthread_mutex_unlock(&server->lock);
+    const json_t *one;
+    size_t at;
+    (void)fputs("<section aria-labelledby=\"h-queues\"><h2 id=\"h-queues\">Decision queues</h2>"
+                "<div class=\"wide\" role=\"region\" aria-labelledby=\"h-queues\" tabindex=\"0\">"
+                "<table role=\"table\" class=\"stacked\"><thead role=\"rowgroup\"><tr role=\"row\">"
+                "<th role=\"columnheader\" scope=\"col\">Clusters</th><th role=\"columnheader\" scope=\"col\">State</th>",
+                out);
+    for (size_t i = 0; i < QUEUE_NUMBERS; i++)
+        (void)fprintf(out, "<th role=\"columnheader\" scope=\"col\" class=\"number\">%s</th>", queue_columns[i].name);
+    (void)fputs("</tr></thead><tbody role=\"rowgroup\" id=\"queues\">", out);
+    json_array_foreach(queues, at, one) {
+        queue_draw(out, one);
+    }
+    (void)fputs("</tbody></table></div><p class=\"faint\">Counted in slices, since the system began. Red: what the other cluster does not "
+                "acknowledge grew for a minute, or what lies here, proved, was not taken in for one. What they say they sent is not proved.</p>"
+                "</section>",
+                out);
+    json_decref(queues);
+}
+
 /* For a browser without scripts; with them page.js shows more. */
 static void exposure_draw(FILE *out, struct admin_server *server) {
     json_t *exposure = admin_exposure_newest(server);
@@ -232,6 +283,7 @@ static void status_draw(FILE *out, const struct admin_request *request) {
     }
     (void)fputs("</tbody></table></div></section>", out);
     peers_draw(out, request->server, clusters);
+    queues_draw(out, request->server);
     exposure_draw(out, request->server);
     json_decref(clusters);
     json_decref(statuses);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "appliance/admin/admin_console.h"
+#include "appliance/admin/admin_machine.h"
 #include "ring/clock.h"
 
 static struct admin_answer answer_text(unsigned code, const char *type, char *text) {
@@ -30,28 +31,55 @@ static long long number_of(const json_t *object, const char *name) {
     return (long long)json_integer_value(json_object_get(object, name));
 }
 
+static void syslog_metrics(FILE *out, struct admin_syslog *of) {
+    json_t *syslog = admin_syslog_json(of);
+    if (!json_is_null(syslog))
+        (void)fprintf(out,
+                      "# HELP heraclius_syslog_up 1 if the syslog collector is linked\n# TYPE heraclius_syslog_up gauge\nheraclius_syslog_up %d\n"
+                      "# HELP heraclius_syslog_sent_total messages that it took\n# TYPE heraclius_syslog_sent_total counter\n"
+                      "heraclius_syslog_sent_total %lld\n# HELP heraclius_syslog_lost_total messages that it did not take in time\n"
+                      "# TYPE heraclius_syslog_lost_total counter\nheraclius_syslog_lost_total %lld\n",
+                      json_is_true(json_object_get(syslog, "up")), number_of(syslog, "sent"), number_of(syslog, "lost"));
+    json_decref(syslog);
+}
+
+/* The machine's, if this is an appliance; they carry the name of its node. */
+static void machine_metrics(FILE *out, struct admin_server *server) {
+    if (server->init_path == NULL) return;
+    uint64_t age_ms = 0;
+    char *said = admin_machine_says(server, &age_ms);
+    admin_machine_metrics(out, age_ms <= ADMIN_MACHINE_OLD_MS ? said : NULL, server->nodes->count == 1 ? admin_nodes_name(server->nodes, 0) : NULL);
+    free(said);
+}
+
+static void certificate_metrics(FILE *out, const struct admin_server *server) {
+    if (server->tls.fingerprint[0] == '\0') return;
+    (void)fprintf(out,
+                  "# HELP heraclius_certificate_ends_seconds when this console's certificate ends, by the calendar\n"
+                  "# TYPE heraclius_certificate_ends_seconds gauge\nheraclius_certificate_ends_seconds %lld\n",
+                  server->tls.ends_s);
+}
+
 /* The nodes' metrics, and this program's own. */
 static struct admin_answer metrics(struct admin_request *request) {
-    char *text = NULL, *of_nodes = admin_metrics_text(request->server->nodes);
-    json_t *syslog = admin_syslog_json(request->server->syslog);
+    struct admin_server *server = request->server;
+    char *text = NULL, *of_nodes = admin_metrics_text(server->nodes);
     size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
     if (out != NULL) {
         (void)fputs(of_nodes != NULL ? of_nodes : "", out);
-        if (!json_is_null(syslog))
-            (void)fprintf(out,
-                          "# HELP heraclius_syslog_up 1 if the syslog collector is linked\n# TYPE heraclius_syslog_up gauge\nheraclius_syslog_up %d\n"
-                          "# HELP heraclius_syslog_sent_total messages that it took\n# TYPE heraclius_syslog_sent_total counter\n"
-                          "heraclius_syslog_sent_total %lld\n# HELP heraclius_syslog_lost_total messages that it did not take in time\n"
-                          "# TYPE heraclius_syslog_lost_total counter\nheraclius_syslog_lost_total %lld\n",
-                          json_is_true(json_object_get(syslog, "up")), number_of(syslog, "sent"), number_of(syslog, "lost"));
+        syslog_metrics(out, server->syslog);
+        certificate_metrics(out, server);
+        machine_metrics(out, server);
+        pthread_mutex_lock(&server->lock);
+        admin_queues_metrics(&server->queues, out);
+        pthread_mutex_unlock(&server->lock);
         if (fclose(out) != 0) {
             free(text);
             text = NULL;
         }
     }
     free(of_nodes);
-    json_decref(syslog);
     return answer_text(MHD_HTTP_OK, "text/plain; version=0.0.4", text);
 }
 
@@ -82,6 +110,7 @@ static const struct route {
     {"GET", "/api/v1/clusters", ADMIN_VIEW, 0, admin_api_clusters},
     {"GET", "/api/v1/peers", ADMIN_VIEW, 0, admin_api_peers},
     {"GET", "/api/v1/history", ADMIN_VIEW, 0, admin_api_history},
+    {"GET", "/api/v1/queues", ADMIN_VIEW, 0, admin_api_queues},
     {"GET", "/api/v1/faults", ADMIN_VIEW, 0, admin_api_faults},
     {"GET", "/api/v1/evidence", ADMIN_VIEW, 0, admin_api_evidence},
     {"GET", "/api/v1/evidence/file", ADMIN_OPERATE, 0, admin_api_evidence_file},

@@ -16,7 +16,7 @@
 #include "ring/entropy.h"
 
 enum { PATH_BYTES = 4096, SERIAL_BYTES = 16 };
-static const time_t day_s = 24 * 60 * 60;
+static const time_t begins_s = 946684800, ends_s = 253402300799; /* 20000101000000Z, 99991231235959Z */
 
 static bool fail(char *why, const char *what, const char *path, const char *text) {
     (void)snprintf(why, ADMIN_TLS_WHY_BYTES, "%s %s: %s", what, path, text);
@@ -70,13 +70,12 @@ static bool datum_fingerprint(const gnutls_datum_t *der, char out[ADMIN_FINGERPR
 /* What the certificate says of itself; a GnuTLS error code. */
 static int certificate_fill(gnutls_x509_crt_t certificate, gnutls_x509_privkey_t key, const char *name) {
     uint8_t serial[SERIAL_BYTES];
-    time_t now = (time_t)(ring_clock_wall_ms() / 1000);
     ring_entropy_fill(serial, sizeof serial);
     serial[0] = (serial[0] & 0x7F) | 0x40; /* positive, and of full length */
     int error = gnutls_x509_crt_set_version(certificate, 3);
     if (!error) error = gnutls_x509_crt_set_serial(certificate, serial, sizeof serial);
-    if (!error) error = gnutls_x509_crt_set_activation_time(certificate, now - day_s);
-    if (!error) error = gnutls_x509_crt_set_expiration_time(certificate, now + ADMIN_TLS_YEARS * 365 * day_s);
+    if (!error) error = gnutls_x509_crt_set_activation_time(certificate, begins_s);
+    if (!error) error = gnutls_x509_crt_set_expiration_time(certificate, ends_s);
     if (!error) error = gnutls_x509_crt_set_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, name, (unsigned)strlen(name));
     if (!error) error = gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_DNSNAME, name, (unsigned)strlen(name), GNUTLS_FSAN_SET);
     if (!error) error = gnutls_x509_crt_set_key(certificate, key);
@@ -159,6 +158,7 @@ static bool pair_check(struct admin_tls *tls, const char *certificate_path, char
     if (error > 0) error = 0; /* an index */
     if (!error) error = gnutls_x509_crt_export2(first, GNUTLS_X509_FMT_DER, &der);
     if (!error && !datum_fingerprint(&der, tls->fingerprint)) error = GNUTLS_E_HASH_FAILED;
+    if (!error) tls->ends_s = (long long)gnutls_x509_crt_get_expiration_time(first);
     gnutls_free(der.data);
     if (first != NULL) gnutls_x509_crt_deinit(first);
     if (both != NULL) gnutls_certificate_free_credentials(both);

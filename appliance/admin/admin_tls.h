@@ -3,8 +3,8 @@
  *
  * Given files are read and must fit one another. Without them, tls.key and tls.cert in the state folder are read, or made when they are no whole pair
  * (neither is there, a power cut tore them, they do not fit): an ECDSA key (secp256r1), unless there is a key, and a certificate signed with itself,
- * good for ADMIN_TLS_YEARS from the day before the machine's clock. Nobody vouches for that one: people compare its SHA-256, which is shown at the
- * machine. What is there and cannot be read is left alone.
+ * good from the year 2000 on and without an end (RFC 5280, 4.1.2.5), since it is made once, by a clock that may be years off. Nobody vouches for that
+ * one: people compare its SHA-256, which is shown at the machine. What is there and cannot be read is left alone.
  *
  * A client certificate counts by its SHA-256 alone (--client ROLE:HEX): neither its issuer nor its dates are asked. That its sender holds the key is
  * shown by TLS itself.
@@ -23,11 +23,12 @@
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:-CIPHER-ALL:+AES-256-GCM:"                                           \
     "+CHACHA20-POLY1305:+AES-128-GCM"
 
-enum { ADMIN_PINS_MAX = 64, ADMIN_TLS_FILE_BYTES_MAX = 65536, ADMIN_TLS_YEARS = 10, ADMIN_TLS_WHY_BYTES = 4608, ADMIN_FINGERPRINT_TEXT = 64 };
+enum { ADMIN_PINS_MAX = 64, ADMIN_TLS_FILE_BYTES_MAX = 65536, ADMIN_TLS_WHY_BYTES = 4608, ADMIN_FINGERPRINT_TEXT = 64 };
 
 struct admin_tls {
     char *certificate, *key;                      /* PEM */
     char fingerprint[ADMIN_FINGERPRINT_TEXT + 1]; /* SHA-256 of the certificate, lower-case hex */
+    long long ends_s;                             /* when the certificate ends, by the calendar */
     size_t pins_count;
     struct admin_pin {
         enum admin_role role;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "appliance/admin/admin_console.h"
+#include "appliance/admin/admin_machine.h"
 #include "appliance/admin/admin_seen.h"
 #include "appliance/admin/admin_task.h"
 #include "appliance/slots/slots_trial.h"
@@ -16,32 +17,14 @@ enum { LINE_BYTES = 512 };
 
 /* ---- what init says ---- */
 
-/* The value of the last line name=value; false: there is none, or it is longer than out. */
-static bool value_of(const char *text, const char *name, char *out, size_t size) {
-    size_t name_bytes = strlen(name);
-    bool found = false;
-    for (const char *line = text; *line != '\0';) {
-        size_t bytes = strcspn(line, "\n");
-        if (bytes > name_bytes && memcmp(line, name, name_bytes) == 0 && line[name_bytes] == '=' && bytes - name_bytes - 1 < size) {
-            memcpy(out, line + name_bytes + 1, bytes - name_bytes - 1);
-            out[bytes - name_bytes - 1] = '\0';
-            found = true;
-        }
-        line += bytes + (line[bytes] == '\n');
-    }
-    return found;
-}
-
 /* JSON's integers end before ours: 0 stands for one that cannot be told. */
 static uint64_t shown(uint64_t number) {
     return number <= INT64_MAX ? number : 0;
 }
 
 static uint64_t number_of(const char *text, const char *name) {
-    char value[24], *end = NULL;
-    if (!value_of(text, name, value, sizeof value) || value[0] < '0' || value[0] > '9') return 0;
-    uint64_t number = strtoull(value, &end, 10);
-    return *end == '\0' ? shown(number) : 0;
+    uint64_t number;
+    return admin_machine_number(text, name, &number) ? number : 0;
 }
 
 static int slot_of(const char *text, const char *name) {
@@ -63,10 +46,10 @@ static void slot_read(struct admin_slot *slot, const char *line) {
 void admin_slots_read(struct admin_slots *slots, const char *text) {
     char line[LINE_BYTES], name[8];
     *slots = (struct admin_slots){.running = slot_of(text, "slot"), .next = slot_of(text, "slot_next"), .number = number_of(text, "image_number")};
-    slots->on_trial = value_of(text, "slot_state", line, sizeof line) && strcmp(line, "trial") == 0;
+    slots->on_trial = admin_machine_value(text, "slot_state", line, sizeof line) && strcmp(line, "trial") == 0;
     for (int i = 0; i < SLOTS; i++) {
         (void)snprintf(name, sizeof name, "slot.%d", i + 1);
-        if (value_of(text, name, line, sizeof line)) slot_read(&slots->slots[i], line);
+        if (admin_machine_value(text, name, line, sizeof line)) slot_read(&slots->slots[i], line);
     }
     if (slots->running != 0 && !slots->slots[slots->running - 1].there) slots->running = 0; /* a disk that was taken away */
 }
@@ -234,7 +217,7 @@ char *admin_machine_says(const struct admin_server *server, uint64_t *age_ms) {
 bool admin_image_runs(struct admin_server *server, char sha256[65]) {
     uint64_t age_ms;
     char *said = server->init_path != NULL ? admin_machine_says(server, &age_ms) : NULL;
-    bool known = said != NULL && value_of(said, "image_hash", sha256, 65) && strspn(sha256, "0123456789abcdef") == 64;
+    bool known = said != NULL && admin_machine_value(said, "image_hash", sha256, 65) && strspn(sha256, "0123456789abcdef") == 64;
     free(said);
     return known;
 }
@@ -248,7 +231,7 @@ struct admin_answer admin_api_upgrade_seen(struct admin_request *request) {
     char *said = admin_machine_says(server, &age_ms);
     if (said == NULL) return admin_answer_error(MHD_HTTP_BAD_GATEWAY, "init does not answer: it is busy with a release, or hangs");
     admin_slots_read(&slots, said);
-    (void)value_of(said, "image_version", version, sizeof version);
+    (void)admin_machine_value(said, "image_version", version, sizeof version);
     enum release_architecture own = release_architecture_own();
     static const char no_slots[] = "this machine did not start from a slot of its boot partition (BIOS, CD, network): it takes no release, another "
                                    "image comes by a new disk";

@@ -119,7 +119,10 @@ static void log_try(const char *text, size_t size, bool kernel) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2) return 0;
-    if (server.history.series == NULL) CHECK(admin_history_start(&server.history, &nodes) && pthread_mutex_init(&server.lock, NULL) == 0);
+    if (server.history.series == NULL) {
+        CHECK(admin_history_start(&server.history, &nodes) && admin_queues_start(&server.queues, &nodes));
+        CHECK(pthread_mutex_init(&server.lock, NULL) == 0);
+    }
     switch (data[0] & 3) {
     case 2: conf_try((const char *)data + 1, size - 1); break;
     case 3: log_try((const char *)data + 2, size - 2, data[1] & 1); break;

@@ -18,6 +18,7 @@ import time
 import warnings
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from admin import faults_of  # noqa: E402
 from admin_https import ADMIN, Admin, Init, PlayedNode, certificate_make, fingerprint  # noqa: E402
 from cluster import CLIENT, TOP, Cases, System, free_base, is_long, seed_of  # noqa: E402
 
@@ -378,6 +379,43 @@ def exposure(cases, admin, system, own):
     cases.case("another owner's key, number 0, no such field, no ASCII, too long, a file that is there: exit 2", codes == [2] * 6, codes)
 
 
+def machine(cases, admin, init, own):
+    """What init tells of the machine, as metrics, beside this console's own."""
+    init.answer = (b"ok\nuptime_ms=5000\nstage.watchdog=good softdog, 60 s\ndisk_bytes=1000\ndisk_free=90\nslot=1\nslot_state=blessed\n"
+                   b"image_number=7\nslot_next=1\nslot.1=number 7 label r7 blessed tries 0 done 0 signed\n"
+                   b"slot.2=number 8 label r8 unblessed tries 0 done 2 signed\nprogram.node=up pid=9 restarts=3 ended by signal 9\n")
+    text = admin.wait(lambda: [t for t in (admin.https("GET", "/metrics", cookie=own[0])[2],) if "heraclius_machine_disk_bytes" in t])[0]
+    faults, seen = faults_of(text)
+    wanted = {"up": 1, "uptime_seconds": 5, "watchdog": 1, "disk_bytes": 1000, "disk_free_bytes": 90, "image_number": 7, "image_on_trial": 0,
+              "image_given_up": 1, "image_waits": 0}
+    got = {name: seen.get((f"heraclius_machine_{name}", None)) for name in wanted}
+    restarts = seen.get(("heraclius_machine_program_restarts_total", '{program="node"}'))
+    cases.case("/metrics: disk, image, watchdog, programs, as init tells of them", not faults and got == wanted and restarts == 3,
+               (faults, got, restarts, text[-3000:]))
+    ends = seen.get(("heraclius_certificate_ends_seconds", None))
+    cases.case("the certificate that it made has no end", ends == 253402300799, ends)
+    init.answer = None
+
+    def silent():
+        seen = faults_of(admin.https("GET", "/metrics", cookie=own[0])[2])[1]
+        return seen.get(("heraclius_machine_up", None)) == 0 and ("heraclius_machine_disk_bytes", None) not in seen
+    cases.case("an init that does not answer is told, and nothing old with it", admin.wait(silent, 60))
+    init.answer = b"ok\n"
+
+
+def queues(cases, admin, own):
+    def whole():
+        rows = json.loads(admin.https("GET", "/api/v1/queues", cookie=own[0])[2])["queues"]
+        return [(r["cluster"], r["with"]) for r in rows] == [("c0", "s0"), ("s0", "c0")] and rows
+    rows = admin.wait(whole)
+    good = rows and all(r["good"] and r["sent"] >= r["acknowledged"] for r in rows)
+    cases.case("decision queues: one row for each two clusters, and none is stuck", good,
+               rows or admin.https("GET", "/api/v1/queues", cookie=own[0]))
+    text = admin.https("GET", "/", cookie=own[0])[2]
+    good = ">c0 with s0</th>" in text and ">s0 with c0</th>" in text and text.count('class="queue mood good"') == 2
+    cases.case("the page shows them without a script", good, text)
+
+
 def page(cases, admin, system, own):
     code, _, text = admin.https("GET", "/", cookie=own[0])
     lacking = [name for name in system.names if f">{name}<" not in text]
@@ -555,6 +593,8 @@ def main():
             evidence(cases, admin, system, view, own)
             api(cases, admin, own)
             exposure(cases, admin, system, own)
+            machine(cases, admin, init, own)
+            queues(cases, admin, own)
             page(cases, admin, system, own)
             lying_node(cases, system)
             hostile(cases, admin, own, rng, 10 if is_long(sys.argv) else 1)

@@ -5,6 +5,7 @@ admin_page.py short|long    (KEEP=1 keeps its folder, with light.png, dark.png, 
 
 Skipped, in a clear word, where chromium and chromium-driver are not installed.
 """
+import json
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from cluster import CLIENT, TOP, Cases, System  # noqa: E402
 FIELDS = ("architecture", "kernel", "compiler", "code", "image", "operator", "site", "power")
 PLOTTED = "return Math.min(...[...document.querySelectorAll('#p-rate polyline')].map((line) => line.points.length), 99) % 99"
 TAB = "\ue004"
+QUEUES = ("moves", "nothing waits")
 
 
 def claim(system, node, number, texts, folder="claims"):
@@ -54,6 +56,10 @@ def views(cases, page, system, state):
     good = sorted(r[0] for r in rows) == system.names and all(len(r) == 12 and r[1] == "voting" for r in rows)
     good = good and all(re.fullmatch(r"[0-9]+\.[0-9]\s[MG]iB", text) and float(text[:-4]) > 0 for r in rows for text in r[7:])
     cases.case("nodes: state, queues, memory and disk against their budget", good, rows)
+    rows = page.wait(lambda: len(page.find_all("#queues tr")) == 2 and page.run(
+        "return [...document.querySelectorAll('#queues tr')].map((r) => [...r.children].map((c) => c.innerText))"))
+    good = rows and [r[:2] for r in rows] in ([["c0 with s0", f"Green: {a}"], ["s0 with c0", f"Green: {b}"]] for a in QUEUES for b in QUEUES)
+    cases.case("decision queues: one row for each two clusters, green in a word", good and all(len(r) == 7 for r in rows), rows)
     for i in range(30):
         system.client("put", f"k{i % 3}", str(i))
     cases.case("plots: a line a cluster, that grows", page.wait(lambda: page.run(PLOTTED) > 3), page.text("#p-rate"))
@@ -85,6 +91,11 @@ def red(cases, page, system, state):
     system.kill("c0-n2")
     told = page.wait(lambda: "no link to: c0-n2" in page.text("#clusters") and page.text("#clusters"))
     cases.case("a node killed: no other may be lost", told and "no link to: c0-n2" in told, told)
+    stuck = {"cluster": "s0", "with": "c0", "node": "s0-n2", "sent": 90, "acknowledged": 5, "waiting": 85, "consumed": 7, "hint": 7, "held": 0,
+             "good": False, "text": "what c0 does not acknowledge grows for 75 s"}
+    page.run(f"document.getElementById('queues').replaceChildren(queueRow({json.dumps(stuck)}))")
+    said = page.text("#queues td")
+    cases.case("a queue that is stuck: red, in a word, and at which node", said == f"Red: {stuck['text']}, at s0-n2", said)
     page.picture(f"{state}/red.png")
     system.start("c0-n2")
     cases.case("and back", page.wait(lambda: page.text("#clusters").count("Can I lose another node? yes") == 2))
@@ -177,7 +188,7 @@ def without_scripts(cases, page, system, url, state):
     page.open(url)
     text = page.text("main")
     good = all(name in text for name in system.names) and text.count("Can I lose another node? yes") == 2 and "Without scripts" in text
-    good = good and "Cluster s0: green: " in text
+    good = good and "Cluster s0: green: " in text and "c0 with s0" in text and "Decision queues" in text
     cases.case("without scripts it shows the status", good and not page.find_all("svg"), text[:800])
     page.picture(f"{state}/without-scripts.png")
     page.command("Emulation.setScriptExecutionDisabled", value=False)

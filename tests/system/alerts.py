@@ -21,7 +21,7 @@ def read(path):
 
 def promtool(*words):
     try:
-        return subprocess.run(["promtool", *words], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        return subprocess.run(["promtool", *words], capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
     except FileNotFoundError:
         return subprocess.CompletedProcess(words, 127, "", "promtool is not installed: tests/setup test")
 
@@ -55,7 +55,8 @@ def main():
     cases.case("each has its line in docs/operating.md", not lacking, lacking)
     drills = set(re.findall(r"drill: docs/operating.md#([a-z0-9-]+)", rules))
     cases.case("and a drill that there is", drills and drills <= anchors(operating), drills - anchors(operating))
-    served = "".join(read(f"{TOP}/appliance/{f}") for f in ("status/control_json.c", "admin/admin.c", "admin/admin_routes.c"))
+    served = "".join(read(f"{TOP}/appliance/{f}") for f in ("status/control_json.c", "admin/admin.c", "admin/admin_routes.c", "admin/admin_queues.c"))
+    served += "".join(f"heraclius_machine_{name} " for name in re.findall(r'"([a-z_]+)"', read(f"{TOP}/appliance/admin/admin_machine.c")))
     metrics = set(re.findall(r"\bheraclius_[a-z_]+", re.sub(r"^ *(?!.*expr).*$", "", rules, flags=re.M)))
     lacking = [m for m in metrics if m not in served]
     cases.case("they ask for metrics that are served", len(metrics) > 10 and not lacking, lacking)

@@ -92,6 +92,17 @@ async function peersDraw() {
   byId("peers").replaceChildren(...peers.flatMap(peerRows));
 }
 
+// ---- decision queues
+
+function queueRow(queue) {
+  const labels = [...document.querySelectorAll("[aria-labelledby=h-queues] thead th")].map((head) => head.textContent);
+  const numbers = [queue.sent, queue.waiting, queue.consumed, queue.hint, queue.held];
+  return element("tr", { role: "row" }, element("th", { role: "rowheader", scope: "row" }, `${queue.cluster} with ${queue.with}`),
+    element("td", { role: "cell", "data-label": labels[1], class: `queue mood ${queue.good ? "good" : "bad"}` }, element("span", {},
+      element("strong", {}, queue.good ? "Green:" : "Red:"), ` ${queue.text}${queue.good ? "" : `, at ${queue.node}`}`)),
+    ...numbers.map((n, i) => element("td", { role: "cell", class: "number", "data-label": labels[i + 2] }, String(n))));
+}
+
 // ---- plots: one line a cluster
 
 function differences(samples) {
@@ -294,11 +305,12 @@ async function claimBring(event) {
 
 async function refresh() {
   try {
-    const [clusters, nodes, history, faults, evidence, exposure, audit] =
-      await Promise.all(["clusters", "nodes", `history?newest=${SAMPLES}`, "faults", "evidence", "exposure", "audit"]
+    const [clusters, nodes, queues, history, faults, evidence, exposure, audit] =
+      await Promise.all(["clusters", "nodes", "queues", `history?newest=${SAMPLES}`, "faults", "evidence", "exposure", "audit"]
       .map((path) => ask(`/api/v1/${path}`)));
     byId("clusters").replaceChildren(...clusters.clusters.map(clusterCard));
     byId("nodes").replaceChildren(...nodes.nodes.map(nodeRow));
+    byId("queues").replaceChildren(...queues.queues.map(queueRow));
     const clusterOf = new Map(nodes.nodes.filter((node) => node.node).map((node) => [node.node, node.cluster]));
     for (const what of ["rate", "commit", "queue"]) plot(byId(`p-${what}`), byId(`t-${what}`).textContent, linesOf(history, clusterOf, what));
     const lines = [...faults.nodes.flatMap(faultLines).map((line) => element("li", {}, line)), ...evidence.nodes.flatMap(evidenceLines)];
