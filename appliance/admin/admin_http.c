@@ -1,10 +1,13 @@
 /* The listeners: libmicrohttpd, one thread each. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "appliance/admin/admin_console.h"
 #include "appliance/admin/admin_evidence.h"
@@ -263,23 +266,46 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     open_forget(listener, fd);
 }
 
+/* An address that no link has yet (its cable comes later, DHCP has not answered) is bound all the same, and served as soon as it is there. */
+static bool bind_even_if_away(int fd, const struct sockaddr_storage *address) {
+    const int on = 1, off = 0;
+    bool v6 = address->ss_family == AF_INET6, any = v6 && IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)address)->sin6_addr);
+    socklen_t size = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    /* Of connections of the program before this one; two cannot share a port by it. "[::]" is every address, of IPv4 too. */
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) return false;
+    if (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, any ? &off : &on, sizeof on) != 0) return false;
+    if (bind(fd, (const struct sockaddr *)address, size) == 0) return true;
+    if (errno != EADDRNOTAVAIL) return false;
+    if (setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_FREEBIND : IP_FREEBIND, &on, sizeof on) != 0) return false;
+    if (bind(fd, (const struct sockaddr *)address, size) != 0) return false;
+    (void)printf("no link of this machine has the address to listen at: it is served as soon as one has\n");
+    (void)fflush(stdout);
+    return true;
+}
+
+static int listening_socket(const struct sockaddr_storage *address) {
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || (bind_even_if_away(fd, address) && listen(fd, SOMAXCONN) == 0)) return fd;
+    (void)close(fd);
+    return -1;
+}
+
 struct admin_listener *admin_listen(struct admin_server *server, const struct sockaddr_storage *address, bool tls) {
     struct admin_listener *listener = calloc(1, sizeof *listener);
     if (listener == NULL) return NULL;
     listener->server = server;
     listener->tls = tls;
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_ALLOW_SUSPEND_RESUME;
-    if (address->ss_family == AF_INET6) /* "[::]" is every address, of IPv4 too */
-        flags |= IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)address)->sin6_addr) ? MHD_USE_DUAL_STACK : MHD_USE_IPv6;
     const struct MHD_OptionItem secure[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, server->tls.certificate},
                                             {MHD_OPTION_HTTPS_MEM_KEY, 0, server->tls.key},
                                             {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)ADMIN_TLS_PRIORITIES},
                                             {MHD_OPTION_END, 0, NULL}};
     const struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
     if (tls) flags |= MHD_USE_TLS;
-    /* Not LISTENING_ADDRESS_REUSE: it would let two share one port. */
-    listener->daemon =
-        MHD_start_daemon(flags, 0, NULL, NULL, on_request, listener, MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_CONNECTION_LIMIT,
+    int fd = listening_socket(address);
+    if (fd >= 0) /* and then it is the daemon's */
+        listener->daemon =
+            MHD_start_daemon(flags, 0, NULL, NULL, on_request, listener, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
                          (unsigned)ADMIN_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ADMIN_SILENT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                          (size_t)ADMIN_HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, listener, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
                          listener, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, tls ? secure : plain, MHD_OPTION_END);
