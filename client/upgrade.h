@@ -150,6 +150,10 @@ struct upgrade_roll {
 
 /* Asks the nodes; valid until the next time. */
 void upgrade_votes_ask(struct upgrade_roll *roll);
+/* Each node's member number as the nodes state it now. */
+void upgrade_members_take(struct upgrade_roll *roll);
+/* Whose status it is; NULL: of none that is rolled. */
+struct upgrade_node *upgrade_node_of(const struct upgrade_roll *roll, const struct heraclius_node_status *status);
 /* Sees to the client meanwhile, and ends early when upgrade_broken_off(). */
 void upgrade_pause(const struct upgrade_roll *roll, uint32_t for_ms);
 /* Asks each console and all members, and again while somebody is away, for --away seconds at most. EXIT_DONE: each node can have the release, has it,

@@ -79,13 +79,10 @@ static void clusters_look(const struct upgrade_roll *roll, struct looked *looked
         const struct heraclius_node_status *status = &roll->statuses[i];
         struct command_cluster view = command_cluster_of(roll->statuses, roll->statuses_count, status->cluster);
         char why[UPGRADE_TEXT_BYTES];
-        bool concerned = false, under_way = false;
-        for (size_t k = 0; k < roll->count; k++) {
-            const struct upgrade_node *node = &roll->nodes[k];
-            if (node->cluster != status->cluster) continue;
-            concerned = concerned || node->phase == UPGRADE_WAITS;
-            under_way = under_way || (node->member == status->member && node->phase == UPGRADE_UNDER_WAY);
-        }
+        const struct upgrade_node *own = upgrade_node_of(roll, status);
+        bool concerned = false, under_way = own && own->phase == UPGRADE_UNDER_WAY;
+        for (size_t k = 0; k < roll->count; k++)
+            concerned = concerned || (roll->nodes[k].cluster == status->cluster && roll->nodes[k].phase == UPGRADE_WAITS);
         if (!concerned || under_way || upgrade_well(status, &view, why)) continue;
         is_away(looked, status->name, why);
         if (tells) (void)cmd_fail("%s %s", status->name, why);

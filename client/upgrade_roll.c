@@ -37,6 +37,22 @@ static int stop(struct upgrade_roll *roll, int code, const char *format, ...) {
 
 void upgrade_votes_ask(struct upgrade_roll *roll) {
     (void)heraclius_nodes(roll->db, UPGRADE_VOTES_MS, &roll->statuses, &roll->statuses_count);
+    upgrade_members_take(roll);
+}
+
+/* By its name: a CONFIG that is decided while the roll is on shifts the members' numbers. */
+struct upgrade_node *upgrade_node_of(const struct upgrade_roll *roll, const struct heraclius_node_status *status) {
+    for (size_t i = 0; i < roll->count; i++) {
+        if (roll->nodes[i].cluster == status->cluster && strcmp(roll->nodes[i].name, status->name) == 0) return &roll->nodes[i];
+    }
+    return NULL;
+}
+
+void upgrade_members_take(struct upgrade_roll *roll) {
+    for (size_t i = 0; i < roll->statuses_count; i++) {
+        struct upgrade_node *node = upgrade_node_of(roll, &roll->statuses[i]);
+        if (node) node->member = roll->statuses[i].member;
+    }
 }
 
 void upgrade_pause(const struct upgrade_roll *roll, uint32_t for_ms) {
@@ -45,13 +61,6 @@ void upgrade_pause(const struct upgrade_roll *roll, uint32_t for_ms) {
         uint64_t left_ms = until_ms - now_ms;
         (void)heraclius_poll(roll->db, left_ms < 100 ? (int)left_ms : 100);
     }
-}
-
-static struct upgrade_node *node_of(struct upgrade_roll *roll, const struct heraclius_node_status *status) {
-    for (size_t i = 0; i < roll->count; i++) {
-        if (roll->nodes[i].cluster == status->cluster && roll->nodes[i].member == status->member) return &roll->nodes[i];
-    }
-    return NULL;
 }
 
 struct upgrade_node *upgrade_next(struct upgrade_roll *roll, uint32_t cluster) {
@@ -76,7 +85,7 @@ static void finish(struct upgrade_roll *roll, struct upgrade_node *node) {
     upgrade_votes_ask(roll);
     struct command_cluster view = command_cluster_of(roll->statuses, roll->statuses_count, node->cluster);
     for (size_t i = 0; i < roll->statuses_count; i++) {
-        if (node_of(roll, &roll->statuses[i]) == node) status = &roll->statuses[i];
+        if (upgrade_node_of(roll, &roll->statuses[i]) == node) status = &roll->statuses[i];
     }
     if (!status || !upgrade_well(status, &view, why)) {
         (void)snprintf(text, sizeof text, "runs %" PRIu64 ", blessed; it %.200s", roll->release.number, status ? why : "is no member any more");
@@ -99,7 +108,7 @@ static uint32_t others_out(struct upgrade_roll *roll, const struct upgrade_node 
     *lacking = NULL;
     for (size_t i = 0; i < roll->statuses_count; i++) {
         const struct heraclius_node_status *status = &roll->statuses[i];
-        const struct upgrade_node *other = status->cluster == node->cluster ? node_of(roll, status) : NULL;
+        const struct upgrade_node *other = status->cluster == node->cluster ? upgrade_node_of(roll, status) : NULL;
         if (status->cluster != node->cluster) continue;
         bool under_way = other && other->phase == UPGRADE_UNDER_WAY;
         bool well = upgrade_well(status, &view, text);

@@ -126,6 +126,33 @@ static void the_leader_is_last(void **state) {
     assert_null(upgrade_next(&roll, 0x20000));
 }
 
+/* Member 0 was removed by a CONFIG while the roll was on, a new one came last: who was member 1 is 0 now, and leads view 8. */
+static void members_are_known_by_name_when_their_numbers_shift(void **state) {
+    (void)state;
+    static const char *const names[] = {"a", "b", "c", "d", "e"};
+    struct heraclius_node_status nodes[4];
+    struct upgrade_node under[4];
+    memset(nodes, 0, sizeof nodes);
+    memset(under, 0, sizeof under);
+    for (uint32_t i = 0; i < 4; i++) {
+        nodes[i] = (struct heraclius_node_status){.name = names[i + 1], .cluster = 0x20000, .member = i, .view = 8, .height = 10};
+        nodes[i].reached = nodes[i].heard = nodes[i].voting = true;
+        (void)snprintf(under[i].name, sizeof under[i].name, "%s", names[i]);
+        under[i].cluster = 0x20000;
+        under[i].member = i;
+    }
+    under[0].phase = UPGRADE_OVER;
+    struct upgrade_roll roll = {.nodes = under, .count = 4, .statuses = nodes, .statuses_count = 4};
+    assert_ptr_equal(upgrade_node_of(&roll, &nodes[0]), &under[1]);
+    assert_ptr_equal(upgrade_node_of(&roll, &nodes[2]), &under[3]);
+    assert_null(upgrade_node_of(&roll, &nodes[3]));
+    upgrade_members_take(&roll);
+    assert_int_equal(under[1].member, 0);
+    assert_ptr_equal(upgrade_next(&roll, 0x20000), &under[2]);
+    nodes[0].cluster = 0x10000;
+    assert_null(upgrade_node_of(&roll, &nodes[0]));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_stands_where_its_slots_say),
@@ -133,6 +160,7 @@ int main(void) {
         cmocka_unit_test(answers_that_are_none_are_refused),
         cmocka_unit_test(a_member_is_well_when_it_votes_and_keeps_up),
         cmocka_unit_test(the_leader_is_last),
+        cmocka_unit_test(members_are_known_by_name_when_their_numbers_shift),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
