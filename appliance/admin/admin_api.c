@@ -10,6 +10,7 @@
 #include "appliance/admin/admin_console.h"
 #include "appliance/admin/admin_exposure.h"
 #include "appliance/admin/admin_peers.h"
+#include "appliance/admin/admin_upgrade.h"
 #include "ring/clock.h"
 #include "ring/entropy.h"
 
@@ -265,6 +266,26 @@ bool admin_audit_of(struct admin_request *request, const char *action, const cha
     return good;
 }
 
+bool admin_audit_seldom(struct admin_request *request, const char *action, const char *outcome, const char *detail, bool each) {
+    struct admin_server *server = request->server;
+    char what[ADMIN_SELDOM_BYTES], text[ADMIN_AUDIT_LINE_BYTES];
+    uint64_t now_ms = ring_clock_ms();
+    (void)snprintf(what, sizeof what, "%s %s %s %s", request->who, action, outcome, each ? detail : "");
+    pthread_mutex_lock(&server->lock);
+    struct admin_seldom_one *one = admin_seldom_due(&server->seldom, now_ms, what);
+    bool good = true;
+    if (one != NULL) {
+        if (one->untold > 0)
+            (void)snprintf(text, sizeof text, "(%u more since the last line of these) %s", one->untold, detail);
+        else
+            (void)snprintf(text, sizeof text, "%s", detail);
+        good = admin_audit_add(&server->audit, request->who, action, outcome, text);
+        if (good) admin_seldom_told(one, now_ms);
+    }
+    pthread_mutex_unlock(&server->lock);
+    return good;
+}
+
 /* One question to init, told of before and after. */
 static struct admin_answer init_do(struct admin_request *request, const char *action, const char *question) {
     const char *path = request->server->init_path;
@@ -287,14 +308,40 @@ static bool program_named(const char *name) {
     return count > 0 && count <= PROGRAM_NAME_MAX && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == count;
 }
 
+/* Is the image that runs on trial? False also if init does not say: then it restarts nothing either. */
+static bool on_trial(const struct admin_server *server) {
+    struct admin_slots slots = {.on_trial = false};
+    char *said = admin_init_ask(server->init_path, "status"); /* not what it said a while ago */
+    if (said != NULL) admin_slots_read(&slots, said);
+    free(said);
+    return slots.on_trial;
+}
+
+/* Who operates restarts the node alone, so that its vote is away for a second, not for good, and no image is given up for it. 0: he may. */
+static unsigned restart_refused(struct admin_request *request, const char *name, const char **why) {
+    struct admin_server *server = request->server;
+    *why = "this needs the role own: who operates restarts the node's program alone";
+    if (strcmp(name, "node") != 0) return MHD_HTTP_FORBIDDEN;
+    *why = "the image is on trial, and is given up if its node does not vote: to restart that now needs the role own";
+    if (on_trial(server)) return MHD_HTTP_CONFLICT;
+    *why = "it was restarted within the last minute: more often needs the role own";
+    pthread_mutex_lock(&server->lock);
+    uint64_t now_ms = ring_clock_ms();
+    bool again = server->restarted_ms != 0 && now_ms - server->restarted_ms < ADMIN_RESTART_MS;
+    if (!again) server->restarted_ms = now_ms;
+    pthread_mutex_unlock(&server->lock);
+    return again ? MHD_HTTP_TOO_MANY_REQUESTS : 0;
+}
+
 struct admin_answer admin_api_restart(struct admin_request *request) {
     json_t *body = admin_body_object(request);
-    const char *name = json_string_value(json_object_get(body, "program"));
+    const char *name = json_string_value(json_object_get(body, "program")), *why = "wants {\"program\": \"node\"}, as init names it";
     char question[64];
-    bool good = name != NULL && program_named(name);
+    bool good = name != NULL && program_named(name), free_to = request->role >= ADMIN_OWN || request->server->init_path == NULL;
+    unsigned refused = !good ? MHD_HTTP_BAD_REQUEST : free_to ? 0 : restart_refused(request, name, &why);
     if (good) (void)snprintf(question, sizeof question, "restart %s sure", name);
     json_decref(body);
-    return good ? init_do(request, "restart", question) : admin_answer_error(MHD_HTTP_BAD_REQUEST, "wants {\"program\": \"node\"}, as init names it");
+    return refused == 0 ? init_do(request, "restart", question) : admin_answer_error(refused, why);
 }
 
 static struct admin_answer machine_do(struct admin_request *request, const char *action, const char *question) {

@@ -125,6 +125,29 @@ bool admin_audit_add(struct admin_audit *audit, const char *who, const char *act
     return good;
 }
 
+struct admin_seldom_one *admin_seldom_due(struct admin_seldom *seldom, uint64_t now_ms, const char *what) {
+    struct admin_seldom_one *one = NULL, *oldest = &seldom->of[0];
+    char key[ADMIN_SELDOM_BYTES];
+    (void)snprintf(key, sizeof key, "%s", what);
+    for (size_t i = 0; i < ADMIN_SELDOM_MAX; i++) {
+        if (seldom->of[i].told_ms < oldest->told_ms) oldest = &seldom->of[i];
+        if (strcmp(seldom->of[i].what, key) == 0) one = &seldom->of[i];
+    }
+    if (one == NULL) {
+        one = oldest;
+        *one = (struct admin_seldom_one){.told_ms = 0};
+        memcpy(one->what, key, sizeof key);
+    }
+    if (one->told_ms == 0 || now_ms - one->told_ms >= ADMIN_SELDOM_MS) return one;
+    if (one->untold < UINT32_MAX) one->untold++;
+    return NULL;
+}
+
+void admin_seldom_told(struct admin_seldom_one *one, uint64_t now_ms) {
+    one->told_ms = now_ms;
+    one->untold = 0;
+}
+
 json_t *admin_audit_newest(const struct admin_audit *audit) {
     return audit->path[0] != '\0' ? lines_of(audit->fd) : json_array();
 }

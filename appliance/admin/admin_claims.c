@@ -121,7 +121,7 @@ struct admin_answer admin_api_claim(struct admin_request *request) {
     json_decref(statuses);
     if (!brought.is_card) good = good && claim_verify(&brought.claim, &card, &fault) == SYSTEM_OK && claim_newer(server, &brought, &fault);
     if (!good) {
-        (void)!admin_audit_of(request, "claim", "refused", fault.text); /* nothing was changed: the answer is the same without it */
+        (void)!admin_audit_seldom(request, "claim", "refused", fault.text, false); /* nothing was changed: the answer is the same without it */
         return admin_answer_error(MHD_HTTP_UNPROCESSABLE_CONTENT, fault.text);
     }
     if (!admin_audit_of(request, "claim", "begun", name_of(brought.node_id, brought.is_card ? ".card" : ".claim", name)))

@@ -45,6 +45,7 @@ enum {
     ADMIN_CONNECTIONS_FULL = ADMIN_CONNECTIONS_MAX * 3 / 4,
     ADMIN_HEAD_BYTES = 16 << 10,
     ADMIN_BODY_BYTES = 4096,
+    ADMIN_RESTART_MS = 60000, /* between two restarts by those who operate */
     ADMIN_SILENT_S = 5, /* a connection without a byte */
     ADMIN_WHO_BYTES = 96,
     ADMIN_COOKIE_BYTES = 256
@@ -69,8 +70,10 @@ struct admin_server {
     pthread_mutex_t lock;                        /* over what follows: two listeners and the sampler use it */
     struct admin_sessions sessions;
     struct admin_audit audit;
+    struct admin_seldom seldom;
     struct admin_history history;
     struct admin_queues queues;
+    uint64_t restarted_ms; /* when one who operates restarted the node last; 0: never */
     json_t *exposure; /* as it was read last; NULL: not yet */
     uint64_t exposure_ms;
     struct admin_task task;
@@ -142,6 +145,9 @@ json_t *admin_evidence_json(const struct admin_nodes *nodes);
 json_t *admin_exposure_newest(struct admin_server *server);
 /* A line of the audit log on behalf of the sender. False: it could not be written, so nothing is to be done. */
 bool admin_audit_of(struct admin_request *request, const char *action, const char *outcome, const char *detail) __attribute__((warn_unused_result));
+/* The same, once in ADMIN_SELDOM_MS for this sender, action and outcome (and detail, with `each`). */
+bool admin_audit_seldom(struct admin_request *request, const char *action, const char *outcome, const char *detail, bool each)
+    __attribute__((warn_unused_result));
 /* The body as a JSON object; NULL: it is none. A new reference. */
 json_t *admin_body_object(const struct admin_request *request);
 

@@ -116,7 +116,7 @@ struct admin_answer admin_api_evidence_file(struct admin_request *request) {
     (void)snprintf(detail, sizeof detail, "%s: %s", request->node, request->file);
     bool hangs = nodes->seen != NULL && !admin_seen_answers(nodes->seen, node); /* then the listener's thread does not wait for it */
     bool there = !hangs && piece_ask(evidence, 0);
-    if (there && admin_audit_of(request, "evidence", "done", detail))
+    if (there && admin_audit_seldom(request, "evidence", "done", detail, true))
         return (struct admin_answer){.code = MHD_HTTP_OK, .type = "application/octet-stream", .saved_as = evidence->file, .streamed = evidence};
     admin_evidence_free(evidence);
     return there ? admin_answer_error(MHD_HTTP_SERVICE_UNAVAILABLE, "not done: the audit log cannot be written")

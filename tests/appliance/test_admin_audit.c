@@ -163,6 +163,49 @@ static void pairing_on_a_full_disk_says_so_and_keeps_the_code(void **state) {
     pthread_mutex_destroy(&server.lock);
 }
 
+static struct admin_seldom seldom;
+
+/* Done at this time: how often it was done unseen before it was told; -1: it is not told. */
+static int done(const char *what, uint64_t now_ms) {
+    struct admin_seldom_one *one = admin_seldom_due(&seldom, now_ms, what);
+    if (one == NULL) return -1;
+    int untold = (int)one->untold;
+    admin_seldom_told(one, now_ms);
+    return untold;
+}
+
+static void what_costs_nothing_is_told_once_a_minute_with_its_count(void **state) {
+    (void)state;
+    memset(&seldom, 0, sizeof seldom);
+    assert_int_equal(done("a", 1), 0);
+    for (uint64_t i = 0; i < 1000; i++) assert_int_equal(done("a", 2 + i), -1);
+    assert_int_equal(done("b", 500), 0);
+    assert_int_equal(done("a", ADMIN_SELDOM_MS), -1);
+    assert_int_equal(done("a", ADMIN_SELDOM_MS + 1), 1001);
+    assert_int_equal(done("a", ADMIN_SELDOM_MS + 2), -1);
+}
+
+static void what_could_not_be_written_is_still_to_be_told(void **state) {
+    (void)state;
+    memset(&seldom, 0, sizeof seldom);
+    assert_non_null(admin_seldom_due(&seldom, 1, "a"));
+    assert_non_null(admin_seldom_due(&seldom, 2, "a"));
+}
+
+static void when_it_is_full_whoever_was_told_of_longest_ago_is_forgotten(void **state) {
+    char what[16];
+    (void)state;
+    memset(&seldom, 0, sizeof seldom);
+    for (int i = 0; i < ADMIN_SELDOM_MAX; i++) {
+        (void)snprintf(what, sizeof what, "%d", i);
+        assert_int_equal(done(what, (uint64_t)i + 1), 0);
+    }
+    assert_int_equal(done("0", ADMIN_SELDOM_MAX + 1), -1);
+    assert_int_equal(done("another", ADMIN_SELDOM_MAX + 2), 0);
+    assert_int_equal(done("1", ADMIN_SELDOM_MAX + 3), -1);
+    assert_int_equal(done("0", ADMIN_SELDOM_MAX + 4), 0);
+}
+
 static int folder_make(void **state) {
     (void)state;
     (void)signal(SIGXFSZ, SIG_IGN);
@@ -185,6 +228,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_a_full_disk_took_of_a_line_is_taken_away, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(a_torn_line_is_ended_also_when_the_log_was_opened_on_a_full_disk, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(a_full_log_waits_for_the_next_file, folder_make, folder_remove),
+        cmocka_unit_test(what_costs_nothing_is_told_once_a_minute_with_its_count),
+        cmocka_unit_test(what_could_not_be_written_is_still_to_be_told),
+        cmocka_unit_test(when_it_is_full_whoever_was_told_of_longest_ago_is_forgotten),
         cmocka_unit_test_setup_teardown(pairing_on_a_full_disk_says_so_and_keeps_the_code, folder_make, folder_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

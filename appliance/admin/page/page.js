@@ -209,13 +209,13 @@ function exposureDraw(exposure) {
 function upgradeLines(seen) {
   const named = (slot) => `slot ${slot.slot}, release ${slot.number}${slot.label ? ` (${slot.label})` : ""}`, out = [];
   if (seen.age_ms >= 2000) out.push(`As of ${Math.floor(seen.age_ms / 1000)} s ago: init does not answer now.`);
-  if (!seen.running) return [`${seen.why.charAt(0).toUpperCase()}${seen.why.slice(1)}.`];
-  out.push(`Runs: ${named(seen.running)}, ${seen.running.state === "trial" ? "on trial" : "blessed: it is kept"}.`);
+  if (seen.running) out.push(`Runs: ${named(seen.running)}, ${seen.running.state === "trial" ? "on trial" : "blessed: it is kept"}.`);
+  else out.push(`${seen.why.charAt(0).toUpperCase()}${seen.why.slice(1)}.`);
   const seconds = (ms) => Math.round(ms / 1000);
   if (seen.trial) out.push(`Its trial waits for ${seen.trial.waits_for}: ${seen.trial.text}. ${seconds(seen.trial.counted_ms)} of ${
     seconds(seen.trial.limit_ms)} s are counted; then the other image comes back.`);
-  out.push(seen.other ? `Other: ${named(seen.other)}, ${seen.other.state}: it ${seen.other.text}.` : "The other slot is empty.");
-  if (seen.next && seen.next !== seen.running.slot) out.push(`A restart is due: slot ${seen.next} is started next, on trial.`);
+  if (seen.running) out.push(seen.other ? `Other: ${named(seen.other)}, ${seen.other.state}: it ${seen.other.text}.` : "The other slot is empty.");
+  if (seen.running && seen.next && seen.next !== seen.running.slot) out.push(`A restart is due: slot ${seen.next} is started next, on trial.`);
   if (seen.upload) out.push(`A release is ${seen.upload.state === "checking" ? "being verified and written" : "coming in"}: ${
     mebibytes(seen.upload.bytes)} of ${mebibytes(seen.upload.of_bytes)} MiB.`);
   const last = seen.last;
