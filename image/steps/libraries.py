@@ -1,14 +1,15 @@
 """What a dynamic program needs: its loader and its libraries, by their own dependency tables, from this machine or from an unpacked package tree."""
 import os
 import re
-import subprocess
+
+from . import tool
 
 
 def needs(path, readelf="readelf"):
     """(loader or None, [sonames], [run path folders])"""
-    head = subprocess.run([readelf, "-lW", path], check=True, capture_output=True, text=True).stdout
+    head = tool.run([readelf, "-lW", path], 0).decode()  # in its own language: it speaks that of whoever builds, else
     loader = re.search(r"program interpreter: ([^\]]+)\]", head)
-    table = subprocess.run([readelf, "-dW", path], check=True, capture_output=True, text=True).stdout
+    table = tool.run([readelf, "-dW", path], 0).decode()
     names = re.findall(r"\(NEEDED\)\s+Shared library: \[([^\]]+)\]", table)
     folders = re.findall(r"\((?:RUNPATH|RPATH)\)\s+Library r(?:un)?path: \[([^\]]+)\]", table)
     return loader.group(1) if loader else None, names, folders[0].split(":") if folders else []
