@@ -13,14 +13,16 @@ import re
 import ed25519
 from cards import POP, is_name
 from config import SETTING, endpoint, text as short_text
+from succession import Statement, follows
 from sysfile import SystemFile, TWO53, canonical, hexa, integer, names, parse, text
 from wire import H, Bad, Reader, le, need, tag
 
 TEXT_MAX = 8388608
 KEY = re.compile("[0-9a-f]{64}")
 KINDS = [("NODE CONFIG", 18752), ("SYSTEM", 8388608), ("ADDRESSES", 4194304), ("CHAIN", 2097152),
-         ("ADMIN CERTIFICATE", 65536), ("SYSLOG CA", 65536)]
+         ("ADMIN CERTIFICATE", 65536), ("SYSLOG CA", 65536), ("PREDECESSOR", 8388608), ("STATEMENT", 3144)]
 CONFIG, SYSTEM, ADDRESSES, CHAIN = range(4)
+PREDECESSOR, STATEMENT = 6, 7
 REQUEST, REQUEST_BYTES, BINARY = len(KINDS), 292, 164
 LABELS = {label: i for i, (label, _) in enumerate(KINDS + [("CARD REQUEST", None)])}
 MOST = [most for _, most in KINDS] + [REQUEST_BYTES]
@@ -199,6 +201,7 @@ def link_name(s):
 FORMS = {
     "admin.client.N": form("(view|operate|own):[0-9a-f]{64}"),
     "admin.listen": address_port,
+    "admin.peer.N": lambda s: KEY.fullmatch(s[:64]) is not None and s[64:65] == "@" and endpoint(s[65:]),
     "bundle.sha256": form("[0-9a-f]{64}"),
     "join": lambda s: s[:1] in ("c", "s") and decimal(s[1:], 0, 4095),
     "listen": several(address_port, 4),
@@ -209,7 +212,7 @@ FORMS = {
     "net.N.name": link_name,
     "syslog": endpoint,
     "threads": words("auto", "fused", "split")}
-NUMBERS = {"admin.client.N": 15, "net.N.address": 3, "net.N.gateway": 3, "net.N.mac": 3, "net.N.name": 3}
+NUMBERS = {"admin.client.N": 15, "admin.peer.N": 15, "net.N.address": 3, "net.N.gateway": 3, "net.N.mac": 3, "net.N.name": 3}
 
 
 def known(name):
@@ -364,12 +367,25 @@ class Bundle:
         self.card = card or found[0]
         self.addresses = Addresses(self.blocks[ADDRESSES], self.system.system_id)
         self.listen = listens(self.settings, self.addresses, self.card.name.decode())
+        self.succession()
         need(disk is None or disk == (rec.node_id, rec.system_id), "foreign")
         if kept is not None:
             need(rec.system_id == kept.system_id, "foreign")
             need(rec.number > kept.number or rec.raw == kept.raw, "serial")
         if not card:
             rec.signed_by(self.card.owner_key)
+
+    def succession(self):
+        """A-19; who signed the statement is judged where the data are made (A-22)."""
+        there = [kind in self.blocks for kind in (PREDECESSOR, STATEMENT)]
+        if self.system.succession == 0:
+            need(not any(there), "field-unknown")
+            return
+        need(all(there), "field-missing")
+        follows(SystemFile(self.blocks[PREDECESSOR]), self.system)
+        statement = Statement(self.blocks[STATEMENT])
+        need(statement.predecessor == self.system.predecessor_id, "foreign")
+        need(statement.file_hash == self.system.file_hash, "foreign")
 
 
 class Appliance:

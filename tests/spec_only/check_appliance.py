@@ -2,6 +2,7 @@
 import ed25519
 import own_appliance
 import own_contract
+import own_peers
 import own_release
 import own_slots
 from appliance import CONFIG, Bundle, Record, Request, bundle_hash, configuration, read_blocks, write_blocks
@@ -88,6 +89,7 @@ def run(path, mode):
               "release_keys": g(key_file), "release_signers": signers, "releases": g(release), "ukis": g(uki), "upgrades": g(upgrade)}, data)
     own_appliance.add(r, path)
     own_contract.add(r, path)
+    own_peers.add(r, path)
     own_release.add(r, path)
     own_slots.add(r)
     return r

@@ -205,23 +205,37 @@ HOST = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-:")
 CLAIM = "architecture kernel compiler code image operator site power".split()
 
 
+def claim(raw, node):
+    """S-110: its form as a whole, then whose it is, then who signed it."""
+    r = Reader(raw, "truncated", "truncated")
+    try:
+        r.ranged(1, 1, 1)
+        r.zero(3)
+        r.zero(4)
+        r.ranged(8, 1, 2**64 - 1)
+        whose = r.take(32)
+        for _ in CLAIM:
+            text(r, 0, 128)
+        signed, signature = H(18, raw[:r.pos]), r.take(64)
+        r.end()
+    except Bad:
+        raise Bad("truncated")
+    need(whose == node.id, "foreign")
+    need(ed25519.verify(node.owner_key, tag("HRC claim") + signed, signature) == "ok", "signature-invalid")
+
+
 def owner_record(raw, what, system_id, node):
     """S-110 to S-112; node is the card; what is claim, node configuration or addresses record."""
+    if what == "claim":
+        return claim(raw, node)
     r = Reader(raw)
     need(r.u(1) == 1, "format-unknown")
     r.zero(3)
     extra = r.u(4)
     need(extra <= 64 if what == "node configuration" else extra == 0, "field-range")
-    number = r.u(8)
-    need(number >= 1 or what != "claim", "field-range")
-    if what != "claim":
-        need(r.take(16) == system_id, "foreign")
-    need(r.take(32) == node.id, "foreign")
-    if what == "claim":
-        for _ in CLAIM:
-            text(r, 0, 128)
-        prefix, name, scope = 18, "HRC claim", b""
-    elif what == "node configuration":
+    r.take(8)  # its number
+    need(r.take(16) == system_id and r.take(32) == node.id, "foreign")
+    if what == "node configuration":
         before = None
         for _ in range(extra):
             key = text(r, 1, 32, SETTING)
@@ -229,19 +243,19 @@ def owner_record(raw, what, system_id, node):
             before = key
             value = r.take(r.ranged(2, 0, 256))
             need(all(0x20 <= c <= 0x7e for c in value), "field-range")
-        prefix, name, scope = 21, "HRC node-config", system_id
+        prefix, name = 21, "HRC node-config"
     elif what == "addresses record":
         text(r, 1, 253, HOST)
         need(r.u(2) != 0, "field-range")
         host = text(r, 0, 253, HOST)
         need((r.u(2) == 0) == (not host), "field-range")
-        prefix, name, scope = 20, "HRC addresses", system_id
+        prefix, name = 20, "HRC addresses"
     else:
         raise Bad("a record that is not recognised")
     signed = H(prefix, raw[:r.pos])
     signature = r.take(64)
     r.end()
-    need(ed25519.verify(node.owner_key, tag(name) + scope + signed, signature) == "ok", "signature-invalid")
+    need(ed25519.verify(node.owner_key, tag(name) + system_id + signed, signature) == "ok", "signature-invalid")
 
 
 def endpoint(s):

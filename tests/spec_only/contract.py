@@ -7,23 +7,26 @@ How the text was read where it says less than a program must know:
 - A-23: what is forgotten after a minute up is the doubling: the end after that waits 0.2 s again. An end that was asked for is none of the
   pauses' business, with whatever code. Refused (2) stays so until the configuration changes, also if the program was asked to end.
 - A-22: a first call that fails is followed by the pauses of A-23 as any end is, also with 2; the doubling goes on from the one to the other.
-- A-24: what is no object with the text `ask` is answered with `error`, too; a member that WHAT has no use for is ignored. A line that is too long
+- A-24: what is no object with the text `ask` is answered with `error`, too. A line that is too long
   closes the connection; a 17th connection is not taken. `voted` is of blocks that became final after it had voted for them since it started; it
-  stays true. `hex` has at most 24,576 bytes, in digits twice as many; of `file` and `from` neither goes without the other (`error`).
+  stays true. `hex` has at most 24,576 bytes, in digits twice as many.
 - A-25: once `progress` stands still it does so as long as the process runs, whatever the phase is later.
-- A-27: where several words are true the first in the text's order is said, of the reasons of a retirement the first that there was (A-28).
-- A-29: f+1 others state a height if that many state it or a higher one, each by its newest STATUS that tells of its vote.
+- A-27: where several words are true the first in the text's order is said; of `rolled_back` and `succeeded` the first that there was.
+- A-29: the newest STATUS of a member is the one that came last. One that `members_seen` lacks is not told as not known, but counted as lost;
+  one that is there without `votes` is as null.
 """
 import json
 import re
 
-from appliance import CHAIN, FORMS, address_port
+from appliance import ADDRESSES, CHAIN, FORMS, PREDECESSOR, STATEMENT, SYSTEM, address_port
 from sysfile import parse
 from wire import Bad, need
 
 FOLDER = "/data/node/"
 PROGRAM = ["/bin/heracliusd", "--config", FOLDER + "node.conf"]
 ASKED, REFUSED, DISK = 0, 2, 3
+FILES = {SYSTEM: "system.json", ADDRESSES: "addresses.json", CHAIN: "chain", PREDECESSOR: "predecessor.json", STATEMENT: "statement"}
+LEAST_MEMORY = 32 << 20
 INIT_MS, END_MS = 25000, 10000
 PAUSE_MS, PAUSE_MAX_MS, FORGET_MS = 200, 30000, 60000
 LINE_MAX, CONNECTIONS = 4096, 16  # the 0x0A is one of the bytes
@@ -44,6 +47,16 @@ MAY_ASK = {"status": {SERIAL, ADMIN, TRIAL}, **dict.fromkeys(BOTH, {SERIAL, ADMI
            **dict.fromkeys("config request owner retire adopt".split(), {SERIAL})}
 
 
+def files_of(blocks):
+    """A-20: what is written of a bundle's blocks, by its name in the program's folder."""
+    return {FILES[kind]: x for kind, x in blocks.items() if kind in FILES}
+
+
+def memory_max(total_kib):
+    """A-26: what a program may take, of the machine's MemTotal."""
+    return (total_kib << 10) - LEAST_MEMORY
+
+
 def node_conf(bundle, retired=False, cpus=None, machine_cpus=1):
     """A-21: what the image writes; threads `auto` is decided by the machine's CPUs (ours: split from four on)."""
     s = bundle.settings
@@ -57,6 +70,8 @@ def node_conf(bundle, retired=False, cpus=None, machine_cpus=1):
         out["join"] = s["join"]
     if retired:
         out["retired"] = True
+    if bundle.system.succession:
+        out.update(predecessor=FILES[PREDECESSOR], statement=FILES[STATEMENT], backup="backup")
     return json.dumps(out).encode()
 
 
@@ -67,7 +82,7 @@ class NodeConf:
         obj = parse(raw)
         need(isinstance(obj, dict), "field-type")
         need(all(n in obj for n in ("system", "addresses", "key", "data", "listen")), "field-missing")
-        paths = [n for n in ("system", "addresses", "key", "data", "control") if n in obj]
+        paths = [n for n in ("system", "addresses", "key", "data", "control", "predecessor", "statement", "backup") if n in obj]
         need(all(isinstance(obj[n], str) and obj[n] for n in paths), "field-type")
         self.paths = {n: obj[n] if obj[n].startswith("/") else folder + obj[n] for n in paths}
         self.listen = obj["listen"]
@@ -97,9 +112,11 @@ def first_call(blocks):
 
 
 class Machine:
-    """A-20, A-22, A-23: what the image does with the program. data: whether its folder is there; made is the image's own mark."""
+    """A-20, A-22, A-23: what the image does with the program. data: whether its folder is there; made is the image's own mark; backup: the names of
+    the files in the backup's folder."""
 
-    def __init__(self):
+    def __init__(self, backup=()):
+        self.backup = set(backup)
         self.made, self.data, self.pause, self.refused = False, False, None, False
 
     def init(self, code, ms):
@@ -112,6 +129,8 @@ class Machine:
     def call(self, blocks):
         """What is called next, or None."""
         if self.refused or self.made and not self.data:
+            return None
+        if not self.made and STATEMENT in blocks and "chain" not in self.backup:
             return None
         return PROGRAM if self.made else first_call(blocks)
 
@@ -141,7 +160,7 @@ def phase_form(text):
 def phase(signer, behind=False, was_member=False):
     """A-24, A-27: why it does not vote, or `voting`; a retired key says so and stays up (A-23)."""
     if signer.retired is not None:
-        return {"P-70": "rolled_back", "S-143": "succeeded"}.get(signer.retired, "retired")
+        return {"P-70": "rolled_back", "S-143": "succeeded"}.get(signer.left, "retired")
     if not signer.member:
         return "removed" if was_member else "observing"
     if signer.sealed:
@@ -154,6 +173,16 @@ def phase(signer, behind=False, was_member=False):
 def retired_by(signer):
     """A-28, of a node whose phase is `retired`."""
     return RETIRED.get(signer.retired, "unknown")
+
+
+def retires(there, whole, found):
+    """A-28: for what a start retires the key, or None.
+
+    there: any of the voting memory is; whole: it is as it was written; found: the word of P-14.
+    """
+    if there and not whole:
+        return "P-15"
+    return {"newer": "P-14 newer", "other": "P-14 other"}.get(found)
 
 
 class Progress:
@@ -171,20 +200,27 @@ class Progress:
 
 # A-29
 
-def fresh(heard, epoch, now_ms, view_base_ms):
-    """The newest STATUS of the epoch on a member's own link, if it is new enough; heard: (ms, epoch, STATUS) of what came on it."""
+def newest_of(heard, epoch, since_ms=0):
+    """The newest STATUS of the epoch, if it came since then; heard: (ms, epoch, STATUS) of what came."""
     of_epoch = [(ms, status) for ms, e, status in heard if e == epoch]
-    if not of_epoch or now_ms - of_epoch[-1][0] > max(3 * view_base_ms, FRESH_MS):
-        return None
-    return of_epoch[-1][1]
+    ms, status = max(of_epoch, key=lambda x: x[0], default=(-1, None))
+    return status if ms >= since_ms else None
 
 
-def who_votes(me, ready, epoch, final, links, now_ms, view_base_ms, faults):
-    """`votes` of each member. links: for each what came on its own link, or None without one; epoch: None in none, or in one that is over."""
-    newest = [None if x is None or epoch is None or i == me else fresh(x, epoch, now_ms, view_base_ms) for i, x in enumerate(links)]
-    stated = sorted((x.final_height for x in newest if x), reverse=True)
-    highest = max([final] + stated[faults:faults + 1])
-    votes = [x and x.flags & MAY_VOTE != 0 and x.flags & SEALED == 0 and x.final_height >= highest - BEHIND for x in newest]
+def sure_height(final, stated, faults):
+    """The highest that is final here, or that f+1 others state, each that or a higher one."""
+    return max([final] + sorted(stated, reverse=True)[faults:faults + 1])
+
+
+def who_votes(me, ready, epoch, final, links, now_ms, view_base_ms, faults, others=()):
+    """`votes` of each member. links: for each what came on its own link, or None if it is not up; epoch: None in none, or in one that is over;
+    others: for each what else there is of it, brought by others or from a link that was lost."""
+    since = max(now_ms - max(3 * view_base_ms, FRESH_MS), 0)
+    newest = [None if x is None or epoch is None or i == me else newest_of(x, epoch, since) for i, x in enumerate(links)]
+    others = others or [[]] * len(links)
+    whenever = [newest_of([*(x or ()), *more], epoch) for i, (x, more) in enumerate(zip(links, others)) if i != me]
+    sure = sure_height(final, [x.final_height for x in whenever if x], faults)
+    votes = [x and x.flags & MAY_VOTE != 0 and x.flags & SEALED == 0 and x.final_height >= sure - BEHIND for x in newest]
     votes[me] = ready
     return votes
 
@@ -192,8 +228,7 @@ def who_votes(me, ready, epoch, final, links, now_ms, view_base_ms, faults):
 def may_fail(answer):
     """How many more nodes may fail, by an answer to `status`, and of how many it is not known."""
     votes = [m.get("votes") for m in answer["members_seen"]]
-    unknown = votes.count(None) + answer["members"] - len(votes)
-    return votes.count(True) - (answer["members"] - answer["faults"]), unknown
+    return votes.count(True) - (answer["members"] - answer["faults"]), votes.count(None)
 
 
 def machine_asked(who, word, act):
@@ -265,12 +300,12 @@ class Control:
         return known[what] if isinstance(what, str) and what in known else {"error": "what is asked is not known"}
 
     def files(self, asked):
-        """The list, or a part of one file."""
+        """The list, or a part of one file of it."""
+        names = sorted(n for n in self.evidence if FILE.fullmatch(n))[:FILES_MAX]
         if "file" not in asked and "from" not in asked:
-            names = sorted(n for n in self.evidence if FILE.fullmatch(n))[:FILES_MAX]
             return {"evidence": [{"file": n, "bytes": len(self.evidence[n])} for n in names]}
         name, at = asked.get("file"), asked.get("from")
-        raw = self.evidence.get(name, b"") if isinstance(name, str) and FILE.fullmatch(name) else b""
+        raw = self.evidence[name] if name in names else b""
         if type(at) is not int or not 0 <= at < len(raw):
             return {"error": "no such file, or nothing of it there"}
         return {"file": name, "bytes": len(raw), "from": at, "hex": raw[at:at + PART_MAX].hex()}

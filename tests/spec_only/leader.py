@@ -70,6 +70,6 @@ class Throughput:
         self.best *= 0.5 ** (length / self.half_life)
         if rate >= self.best:
             self.best, self.best_backlog = rate, backlog
-        low = waited_late and backlog >= 1 and backlog >= self.best_backlog / 2 and rate < self.best * self.percent / 100
+        low = waited_late and backlog >= 1 and backlog >= self.best_backlog / 2 and self.best >= 64 and rate < self.best * self.percent / 100
         out, self.low_before = low and self.low_before, low
         return out

@@ -1,16 +1,18 @@
 """Checks of our own for chapter 9: blocks, settings, the order of A-13, requests, the tables of the text itself."""
+import copy
 import itertools
 import json
 import re
 
 import ed25519
-from appliance import (ADDRESSES, CHAIN, CONFIG, FORMS, KINDS, NUMBERS, REQUEST, SYSTEM, TEXT_MAX, Addresses, Appliance, Bundle, Record, Request,
-                       bundle_hash, check_settings, configuration, known, listens, nets_of, pinned_key, read_blocks, write_blocks)
+from appliance import (ADDRESSES, CHAIN, CONFIG, FORMS, KINDS, NUMBERS, PREDECESSOR, REQUEST, STATEMENT, SYSTEM, TEXT_MAX, Addresses, Appliance,
+                       Bundle, Record, Request, bundle_hash, check_settings, configuration, known, listens, nets_of, pinned_key, read_blocks,
+                       write_blocks)
 from cards import Card, make_card
 from spec_text import errors, lines
 from sysfile import canonical
 from wire import Bad, H, le, need, tag, word_of
-from world import COORDINATOR, seed_of, world
+from world import COORDINATOR, SHARD, sealed_file, seed_of, world
 
 B, E = "-----BEGIN HERACLIUS %s-----\n", "-----END HERACLIUS %s-----\n"
 SHA = "0123456789abcdef" * 4
@@ -27,6 +29,7 @@ def add(r, path):
     pinned(r, w)
     order_of_checks(r, w)
     elsewhere(r, w)
+    successors(r, w)
     in_force(r, w)
 
 
@@ -110,6 +113,7 @@ def contents(r):
                     ("a request alone", "field-missing", without(*some)),
                     *[("no " + KINDS[k][0], "field-missing", without(k, REQUEST)) for k in some]])
     r.facts("A-4 sizes", [
+        ("the largest statement of S-141", KINDS[STATEMENT][1], lambda: 72 + 32 * 96),
         ("the largest record of S-111", KINDS[CONFIG][1], lambda: 8 + 8 + 16 + 32 + 64 * (1 + 32 + 2 + 256) + 64),
         ("a SYSTEM of at most bytes is in no text", True, lambda: len(write_blocks({SYSTEM: bytes(TEXT_MAX * 3 // 4)})) > TEXT_MAX)])
     r.facts("A-5", [
@@ -123,6 +127,7 @@ def contents(r):
 GOOD = {
     "admin.client.0": ["view:" + SHA, "operate:" + SHA, "own:" + SHA],
     "admin.listen": ["192.0.2.1:1", "[::1]:65535", "0.0.0.0:80", "[::ffff:192.0.2.1]:1"],
+    "admin.peer.0": [SHA + "@192.0.2.1:1", SHA + "@[::1]:65535", SHA + "@console.example:8443", SHA + "@1.2.3.256:5"],
     "bundle.sha256": [SHA],
     "join": ["c0", "s4095"],
     "listen": ["1.2.3.4:5", "1.2.3.4:5,[::]:5", ",".join(["[1:2:3:4:5:6:7:8]:1"] * 4)],
@@ -137,6 +142,9 @@ WRONG = {
     "admin.client.15": ["", SHA, "view:" + SHA.upper(), "view:" + SHA[1:], "view:" + SHA + "0", "admin:" + SHA, "view :" + SHA, "View:" + SHA],
     "admin.listen": ["", "192.0.2.1", "192.0.2.1:0", "192.0.2.1:65536", "192.0.2.1:080", "::1:80", "[192.0.2.1]:80", "host:80",
                      "[::1]80", "[::1]:", "1.2.3.4:5,1.2.3.4:6", "[FE80::1]:80", "[1:2]:80"],
+    "admin.peer.15": ["", SHA, SHA + "@", "@host:1", SHA + "@host", SHA + "@host:0", SHA + "@Host:1", SHA + "@host:65536", SHA + "@::1:80",
+                      SHA[1:] + "@host:1", SHA + "0@host:1", SHA.upper() + "@host:1", SHA + ":host:1",
+                      SHA + "@@host:1", "view:" + SHA + "@host:1", SHA + " @host:1"],
     "bundle.sha256": ["", SHA[1:], SHA.upper(), SHA + "00"],
     "join": ["", "c", "x0", "c4096", "c00", "C0", "s-1", "0"],
     "listen": ["", "1.2.3.4:5,", ",1.2.3.4:5", "1.2.3.4:5, [::]:5", ",".join(["1.2.3.4:5"] * 5), "1.2.3:5", "1.2.3.256:5",
@@ -164,7 +172,8 @@ def settings(r):
     cases = [(k + " " + v, "ok", judged({k: v})) for k, vs in GOOD.items() for v in vs]
     cases += [(k + " " + (v or "(empty)"), "field-range", judged({k: v})) for k, vs in WRONG.items() for v in vs]
     cases += [(a + " as IPv6", word, judged({"net.0.gateway": a})) for word, list_ in (("ok", V6_RIGHT), ("field-range", V6_WRONG)) for a in list_]
-    unknown = ["admin.client", "admin.client.", "admin.client.16", "admin.client.00", "admin.client.n", "admin.client.0.x", "net.4.address", "net.0",
+    unknown = ["admin.peer", "admin.peer.16", "admin.peer.01", "admin.peers.0"]
+    unknown += ["admin.client", "admin.client.", "admin.client.16", "admin.client.00", "admin.client.n", "admin.client.0.x", "net.4.address", "net.0",
                "net..mac", "net.0.mtu", "lists", "bundle", "bundle.sha-256", "listen.0", "net.00.address", "net.0.address.1", "threads."]
     cases += [(k, "field-unknown", judged({k: "dhcp"})) for k in unknown]
     r.words("A-7", cases)
@@ -199,6 +208,8 @@ def settings(r):
         ("a gateway beside dhcp", "ok", raw(net_0_address="dhcp", net_0_gateway="10.0.0.1")),
         ("one out of reach", "ok", raw(net_0_address="10.0.0.2/32", net_0_gateway="192.0.2.1,fe80::1")),
         ("an address twice", "ok", raw(net_0_address="10.0.0.2/8,10.0.0.2/8", net_0_name="e", net_1_address="10.0.0.2/8", net_1_name="f")),
+        ("one peer twice", "ok", raw(admin_peer_0=SHA + "@a:1", admin_peer_1=SHA + "@a:1")),
+        ("one beside no listen", "ok", raw(admin_peer_9=SHA + "@a:1")),
         ("one certificate in two roles", "ok", raw(admin_client_0="view:" + SHA, admin_client_1="own:" + SHA))])
     links = [("e", mac), ("f", other)]
     r.facts("A-8", [
@@ -310,7 +321,10 @@ def pinned(r, w):
 
 
 class Made:
-    """A bundle that its node accepts, but for what is told."""
+    """A bundle that its node accepts, but for what is told.
+
+    w: a World, or a Next.
+    """
 
     def __init__(self, w, node=None, owner=None, number=1, have=None, **other):
         self.node = node or w.nodes[COORDINATOR][0]
@@ -348,6 +362,7 @@ def faults(w):
         ("CHAIN", "field-unknown", {"blocks": {CHAIN: b"x"}}, {}),
         ("card", "foreign", {"node": new}, {}), ("addresses", "not-json", {"blocks": {ADDRESSES: b"{"}}, {}),
         ("A-9", "field-missing", {"blocks": {ADDRESSES: canonical({"format": 1, "nodes": {}, "system_id": w.system_id.hex()})}}, {}),
+        ("A-19", "field-unknown", {"blocks": {STATEMENT: b"x"}}, {}),
         ("A-14", "foreign", {}, {"disk": (bytes(32), bytes(16))}), ("A-15", "serial", {}, {"kept": kept})]
 
 
@@ -371,7 +386,7 @@ def order_of_checks(r, w):
         ("certificates", "ok", Made(w, blocks={4: b"any", 5: b"thing"}).judged),
         ("addresses of another system", "foreign", Made(w, blocks={ADDRESSES: foreign}).judged),
         ("no hash", "field-missing", Made(w, have={"bundle.sha256": None}).judged),
-        ("listen, no address", "ok", Made(w, have={"listen": "[::]:1"}, blocks=all_of[-3][2]["blocks"]).judged),
+        ("listen, no address", "ok", Made(w, have={"listen": "[::]:1"}, blocks=dict((f[0], f[2]) for f in all_of)["A-9"]["blocks"]).judged),
         ("number 0", "ok", Made(w, number=0).judged), ("its own disk", "ok", lambda: Made(w).judged(disk=(w.nodes[COORDINATOR][0].id, w.system_id)))])
     r.words("A-13 the record", [
         (what, "truncated", Made(w, **x).judged) for what, x in [
@@ -402,6 +417,62 @@ def elsewhere(r, w):
         *[("not brought, before " + f[0], "proof-invalid", seen(Made(w, node=new, **{**f[2], "have": {**join, **f[2].get("have", {})}})))
           for f in faults(w) if f[0] in ("A-5", "system file", "its id")],
         ("joins and is there, the card not brought", "proof-invalid", seen(Made(w, have=join)))])
+
+
+class Next:
+    """A system that follows another one, as Made takes it."""
+
+    def __init__(self, w, obj):
+        self.nodes, self.node, self.object = w.nodes, w.node, obj
+        self.file = sealed_file(self.object)
+        self.system_id = self.file.system_id
+
+    @staticmethod
+    def of(w, **other):
+        obj = copy.deepcopy(w.object)
+        obj.update({"name": "spec-only-next", "predecessor_id": w.system_id.hex(), "succession": 1, **other})
+        for x in obj["shards"]:
+            x.update(origin_height="16", origin_root="11" * 32)
+        return Next(w, obj)
+
+
+def successors(r, w):
+    """A-19."""
+    new, later = Next.of(w), Next.of(w, succession=2)
+    moved, alien = Next.of(w, partition_key="22" * 16), Next.of(w, predecessor_id="33" * 16)
+    old, said, mine = canonical(w.object), w.statement(new.file, w.admins), canonical(new.object)
+
+    def of(system=new, before=old, statement=said, **x):
+        more = {PREDECESSOR: before, STATEMENT: statement, **x.pop("blocks", {})}
+        return Made(system, blocks=more, **x).judged
+    joins = {"node": w.node("newcomer"), "have": {"join": "s0"}}
+    about = lambda f, **x: w.statement(f, w.admins, **x)
+    r.words("A-19", [
+        ("a successor's", "ok", of()), ("signed by nobody", "ok", of(statement=w.statement(new.file, []))),
+        ("signed by anybody", "ok", of(statement=w.statement(new.file, w.nodes[SHARD][:2]))), ("it joins", "ok", of(**joins)),
+        ("it joins, with neither", "field-missing", of(before=None, statement=None, **joins)),
+        ("with neither", "field-missing", of(before=None, statement=None)), ("without the one before", "field-missing", of(before=None)),
+        ("without the statement, before another system", "field-missing", of(before=mine, statement=None)),
+        ("of a first system, with both", "field-unknown", of(w)), ("of a first system, with the one before", "field-unknown", of(w, statement=None)),
+        ("of a first system, that joins", "field-unknown", of(w, before=None, **joins)),
+        ("no system file before", "not-json", of(before=b"{")), ("another form of it", "not-canonical", of(before=old + b"\n")),
+        ("no system file before no statement", "not-json", of(before=b"{", statement=b"x")), ("itself", "foreign", of(before=mine)),
+        ("itself before no statement", "foreign", of(before=mine, statement=b"x")),
+        ("another succession", "serial", of(later, statement=about(later.file))), ("another partition key", "serial", of(
+            moved, statement=about(moved.file))), ("of none that is there, before another succession", "foreign", of(alien, before=mine)),
+        ("serial before no statement", "serial", of(later, statement=b"x")),
+        ("a byte less", "truncated", of(statement=said[:-1])), ("a byte more", "truncated", of(statement=said + b"\0")),
+        ("another successor_id", "id-mismatch", of(statement=about(new.file, successor=bytes(16)))),
+        ("not ascending", "order", of(statement=said[:72] + said[168:] + said[72:168])),
+        ("about another predecessor", "foreign", of(statement=about(new.file, predecessor=bytes(16)))),
+        ("about another successor", "foreign", of(statement=about(moved.file))),
+        ("form before whom it is about", "order", of(statement=about(moved.file)[:72] + said[168:] + said[72:168])),
+        ("A-9 before it", "field-missing", of(before=mine, blocks={ADDRESSES: canonical({
+            "format": 1, "nodes": {}, "system_id": new.system_id.hex()})}))])
+    node = new.nodes[COORDINATOR][0]
+    judged = lambda kept, disk: lambda: Bundle(of(before=mine).__self__.text, node, node.owner_key, kept, disk)
+    r.words("A-19 before", [("A-14", "foreign", judged(None, (bytes(32), bytes(16)))),
+                            ("A-15", "foreign", judged(Record(Made(new, number=9).record), None))])
 
 
 def given_up(r, w, first):

@@ -211,6 +211,8 @@ def throughput(r):
     best, slow = (1000, 10, True), (100, 10, True)
     r.facts("B-52", [
         ("two low periods in a row", [False, False, True], lambda: times_out(best, slow, slow)),
+        ("a best of 64", [False, False, True], lambda: times_out((64.1, 10, True), (1, 10, True), (1, 10, True), half_life=10**9)),
+        ("below that chance alone halves it", [False] * 3, lambda: times_out((63, 10, True), (1, 10, True), (1, 10, True), half_life=10**9)),
         ("fast enough", [False] * 3, lambda: times_out(best, (400, 10, True), (400, 10, True))),
         ("a good period between", [False] * 4, lambda: times_out(best, slow, (900, 10, True), slow)),
         ("nothing waited late", [False] * 3, lambda: times_out(best, (100, 10, False), slow)),

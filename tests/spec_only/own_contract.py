@@ -2,12 +2,14 @@
 import json
 import re
 
-from appliance import CHAIN
-from contract import (ADMIN, ANSWER_MAX, ASKED, ASKS, CONNECTIONS, DISK, END_MS, FILES_MAX, LINE_MAX, MAY_ASK, METRICS_MAX, NO_VOTE, PART_MAX,
-                      PROGRAM, REFUSED, RETIRED, SEEN, SERIAL, STATUS, TRIAL, Control, Machine, NodeConf, Progress, Voted, exit_code, first_call,
-                      machine_asked, may_fail, node_conf, phase, phase_form, retired_by, who_votes)
-from own_appliance import Made
+from appliance import CHAIN, PREDECESSOR, STATEMENT
+from contract import (ADMIN, ANSWER_MAX, ASKED, ASKS, CONNECTIONS, DISK, END_MS, FILES, FILES_MAX, LEAST_MEMORY, LINE_MAX, MAY_ASK, METRICS_MAX,
+                      NO_VOTE, PART_MAX, PROGRAM, REFUSED, RETIRED, SEEN, SERIAL, STATUS, TRIAL, Control, Machine, NodeConf, Progress, Voted,
+                      exit_code, files_of, first_call, machine_asked, may_fail, memory_max, node_conf, phase, phase_form, retired_by, retires,
+                      who_votes)
+from own_appliance import Made, Next
 from spec_text import lines
+from sysfile import canonical
 from voting import Signer
 from wire import word_of
 from world import world
@@ -46,7 +48,13 @@ def tables(r, path):
                               for m in re.finditer(r"(?m)^\| (`.*?) \| (.*) \|$", part) for word in re.findall(r"`([a-z]+)`", m[1])})
     rule = re.search(r"- \*\*A-21\*\*.*", text)[0]
     named = set(re.findall(r"`([a-z_]+)`", rule)) - {"fused", "split", "auto"}
-    r.equal("A-21 members", set(), set("system addresses key data control listen log_level threads cpus join retired".split()) - named)
+    members = "system addresses key data control listen log_level threads cpus join retired predecessor statement backup"
+    r.equal("A-21 members", set(), set(members.split()) - named)
+    part = text[text.index("- **A-20**"):text.index("- **A-21**")]
+    listed = {x for row in re.findall(r"(?m)^\| (`.*?) \|", part) for x in re.findall(r"`(?:/data/node/)?([a-z./]+)`", row)}
+    r.equal("A-20 files", {*FILES.values(), "node.conf", "node.key", "backup/", "data/"}, listed)
+    rule = re.search(r"(?s)- \*\*A-26\*\*.*?- \*\*A-40", text)[0]
+    r.equal("A-26 memory", LEAST_MEMORY, int(re.search(r"less ([0-9]+) MiB, which", rule)[1]) << 20)
 
 
 def files(r, w):
@@ -68,21 +76,36 @@ def files(r, w):
          lambda: sorted(json.loads(node_conf(Made(w).judged())))),
         ("retired, once its key was given up", [False, True], lambda: [written().retired, written(retired=True).retired]),
         ("and not a word of it before", False, lambda: b"retired" in node_conf(Made(w).judged())),
+        ("of a successor's node", ["/data/node/" + x for x in ("predecessor.json", "statement", "backup")], lambda: (lambda x: [x.paths[k] for k in (
+            "predecessor", "statement", "backup")])(NodeConf(node_conf(after_one(w))))),
+        ("what is written of its blocks", ["addresses.json", "predecessor.json", "statement", "system.json"], lambda: sorted(files_of(
+            after_one(w).blocks))), ("of another one's, with certificates", ["addresses.json", "system.json"], lambda: sorted(files_of(Made(
+                w, blocks={4: b"x", 5: b"y"}).judged().blocks))),
+        ("A-26: memory", (1 << 30) - (32 << 20), lambda: memory_max(1 << 20)),
         ("what it has no use for is ignored", ["[::]:1"], lambda: read(cpus={"main": 0}, more=[None, 1.5])().listen)])
     r.facts("A-23 refused", [(what, code, lambda f=f: exit_code(f)) for what, code, f in [
         ("asked to end", ASKED, read()), ("no object", REFUSED, lambda: NodeConf(b"[]")), ("no JSON", REFUSED, lambda: NodeConf(b"{")),
         ("auto, which the image decides", REFUSED, read(threads="auto")), ("no key", REFUSED, read(key=None)),
         ("a listen that is a name", REFUSED, read(listen=["host:1"])), ("a join of no cluster", REFUSED, read(join="x1")),
-        ("no level", REFUSED, read(log_level="trace")), ("a disk that fails", DISK, lambda: open("/dev/null/x"))]])
+        ("a statement that is no path", REFUSED, read(statement=1)), ("no level", REFUSED, read(log_level="trace")),
+        ("a disk that fails", DISK, lambda: open("/dev/null/x"))]])
+
+
+def after_one(w):
+    """The bundle of a successor's node."""
+    new = Next.of(w)
+    return Made(new, blocks={PREDECESSOR: canonical(w.object), STATEMENT: w.statement(new.file, w.admins)}).judged()
 
 
 def calls(r):
-    def after(*ends, data=True, blocks=()):
-        m = Machine()
+    def after(*ends, data=True, blocks=(), backup=()):
+        m = Machine(backup)
         for code, ms in ends:
             m.init(code, ms)
         m.data = m.data and data
         return m.call(blocks)
+    of_one = {PREDECESSOR: b"x", STATEMENT: b"y"}
+
     def tries(*ends):
         m = Machine()
         return [None if m.init(*e) else m.pause for e in ends]
@@ -95,6 +118,9 @@ def calls(r):
         ("2 at the first call is no refusal", [200, 400, 800], lambda: tries((2, 1), (1, 1), (3, 1))),
         ("nor is a call that takes too long", [200, 400], lambda: tries((0, 25001), (0, 30000))),
         ("and made at last", [200, None], lambda: tries((2, 1), (0, 1))),
+        ("a successor's, without a backup", [None, None], lambda: [after(blocks=of_one, backup=x) for x in ((), ("manifest",))]),
+        ("with one", first, lambda: after(blocks=of_one, backup=("chain", "manifest"))),
+        ("none is asked for later", start, lambda: after((0, 100), blocks=of_one)), ("nor of another node", first, after),
         ("the program", start, lambda: PROGRAM), ("the time to end", 10000, lambda: END_MS)])
 
 
@@ -147,7 +173,10 @@ def socket(r):
         ("4,095 without their end", b"", lambda: says(b" " * (LINE_MAX - 1))), ("4,096 without it", None, lambda: says(b" " * LINE_MAX))])
     r.facts("A-24 error", [(what, [["error"]], error(data)) for what, data in [
         ("another word", b'{"ask":"stop"}\n'), ("no word", b'{"ask":1}\n'), ("no object", b'["ready"]\n'), ("no JSON", b'ready\n'),
-        ("nothing", b'\n'), ("no member", b'{}\n')]])
+        ("nothing", b'\n'), ("no member", b'{}\n'), ("a name twice", b'{"ask":"ready","ask":"ready"}\n'),
+        ("another name twice", b'{"ask":"ready","a":1,"a":1}\n')]])
+    r.facts("A-24 others", [("members beside ask mean nothing", [True] * 3, lambda: [says(x)[0]["ready"] for x in (
+        b'{"ask":"ready","file":"a"}\n', b'{"x":[1.5,null],"ask":"status","from":-1}\n', b'{"ask":"ready","":{}}\n')])])
 
     def connections():
         c = Control(Signer())
@@ -177,12 +206,15 @@ def evidence(r):
         ("the list", [("a", 5), ("long.bin", len(long)), ("n" * 128, 1)], lambda: [tuple(x.values()) for x in answer(files)()["evidence"]]),
         ("none", {"evidence": []}, answer({})), ("which may be error", ["error"], lambda: list(answer(None)())),
         ("no more than 256, and in one answer", (FILES_MAX, True), lambda: (len(answer(many)()["evidence"]), len(says(many)) <= ANSWER_MAX)),
-        ("a part", {"file": "a", "bytes": 5, "from": 3, "hex": "7878"}, answer(files, file="a", **{"from": 3})),
+        ("what is not in the list cannot be read", [False, True], lambda: ["error" in answer(many, file="%0128d" % i, **{"from": 0})() for i in (
+            FILES_MAX - 1, FILES_MAX)]), ("a part", {"file": "a", "bytes": 5, "from": 3, "hex": "7878"}, answer(files, file="a", **{"from": 3})),
         ("part by part", (long, {len(long)}), lambda: whole("long.bin")),
         ("a part is at most so long", (2 * PART_MAX, True), lambda: (len(answer(files, file="long.bin", **{"from": 0})()["hex"]), len(says(
             files, file="long.bin", **{"from": 0})) <= ANSWER_MAX))])
     r.facts("A-24 evidence error", [(what, ["error"], lambda x=x: list(answer(files, **x)())) for what, x in [
         ("from its length on", {"file": "a", "from": 5}), ("below 0", {"file": "a", "from": -1}), ("no number", {"file": "a", "from": True}),
+        ("half a number", {"file": "a", "from": 1.5}), ("a number as text", {"file": "a", "from": "0"}),
+        ("null, and null", {"file": None, "from": None}),
         ("no such file", {"file": "b", "from": 0}), ("a name that is none", {"file": ".hidden", "from": 0}), ("another folder", {
             "file": "a/b", "from": 0}), ("no text", {"file": 1, "from": 0}), ("no from", {"file": "a"}), ("no file", {"from": 0})]])
 
@@ -207,6 +239,12 @@ def phases(r):
     r.facts("A-28", [
         ("each reason", list(RETIRED.values()), lambda: [retired_by(of([x])) for x in RETIRED]),
         ("another one", "unknown", lambda: retired_by(of(["something"]))),
+        ("given up, and then by P-14", "given_up", lambda: retired_by(of(["A-17", "P-14 newer"]))),
+        ("a retired node takes on what goes before", ["rolled_back", "succeeded"], lambda: [phase(of(x)) for x in (
+            ["P-14 newer", "P-70"], ["A-17", "P-15", "S-143"])]), ("whose first word stays", "given_up", lambda: retired_by(of(["A-17", "S-143"]))),
+        ("memory", ["memory_damaged", "memory_damaged", "newer_signature", "other_signature", None, None], lambda: [x and RETIRED[x] for x in (
+            retires(True, False, "known"), retires(True, False, "newer"), retires(False, False, "newer"), retires(True, True, "other"),
+            retires(False, False, "known"), retires(True, True, "known"))]),
         ("the first stays", ["other_signature", "rolled_back"], lambda: [retired_by(of(["P-14 other", "A-17"])), phase(of(["P-70", "A-17"]))])])
 
     def did(*steps):
@@ -228,9 +266,12 @@ class Heard:
 
 def voters(r):
     """A-29, of a node that is member 0 of 4, at final height 100."""
-    def of(*links, epoch=3, ready=True, final=100, base=1000, now=10000, faults=1):
+    def of(*links, epoch=3, ready=True, final=100, base=1000, now=10000, faults=1, others=None):
+        others = others and [[]] + others
         links = [x if x is None else [x if isinstance(x, tuple) else (now, 3, x)] if not isinstance(x, list) else x for x in links]
-        return who_votes(0, ready, epoch, final, [None] + links, now, base, faults)[1:]
+        return who_votes(0, ready, epoch, final, [None] + links, now, base, faults, others)[1:]
+    good, far = Heard(), (1, 3, Heard(165, 0))
+    of_me = lambda x: who_votes(0, True, 3, 100, [None, [(9, 3, good)], [(9, 3, Heard(165))], None], 10, 1000, 1, [x, [], [], []])[1]
     good, asks = Heard(), Heard(flags=6)
     r.facts("A-29", [
         ("itself", [True, False], lambda: [who_votes(0, x, 3, 100, [None] * 4, 0, 1000, 1)[0] for x in (True, False)]),
@@ -246,12 +287,20 @@ def voters(r):
         ("f+1 do", [False, True, True], lambda: of(good, Heard(1000), Heard(165))),
         ("as high as the lower of them allows", [True, True, True], lambda: of(good, Heard(1000), Heard(164))),
         ("of seven it takes three", [True] * 3 + [False], lambda: of(good, Heard(1000), Heard(1000), Heard(35), faults=2)),
+        ("however old, and whatever their flags", [False, None, None], lambda: of(good, [far], [(2, 3, Heard(165, 8))])),
+        ("not of another epoch", [True, None, None], lambda: of(good, [far], [(2, 2, Heard(165))])),
+        ("of those that are not up, brought by others", [False, None, None], lambda: of(good, None, None, others=[[], [far], [far]])),
+        ("which says nothing of their vote", [False, None, None], lambda: of(good, [], [], others=[[], [(10000, 3, Heard(165))], [far]])),
+        ("nor of one that is heard", [True], lambda: of(good, others=[[(10000, 3, Heard(100, 0))]])),
+        ("the newest of each", [True, None, None], lambda: of(good, [far], [far], others=[[], [(2, 3, Heard(164))], []])),
+        ("of f+1 others, without itself", [True, True], lambda: [of_me(x) for x in ([far], [])]),
         ("the node itself is behind", [True, True], lambda: of(good, good, final=0))])
     told = lambda *votes, n=4, f=1: lambda: may_fail({"members": n, "faults": f, "members_seen": [{"votes": x} for x in votes]})
     r.facts("A-29 how many may fail", [
         ("all vote", (1, 0), told(True, True, True, True)), ("one does not", (0, 0), told(True, True, True, False)),
         ("of one it is not known", (0, 1), told(True, True, True, None)), ("too few", (-1, 0), told(True, True, False, False)),
-        ("one is not told of", (0, 1), told(True, True, True)), ("of another program, that does not say", (-3, 4), lambda: may_fail(
+        ("one is not told of", (0, 0), told(True, True, True)),
+        ("one neither, of one it is not known", (-1, 1), told(True, True, None)), ("of another program, that does not say", (-3, 4), lambda: may_fail(
             {"members": 4, "faults": 1, "members_seen": [{}] * 4}))])
 
 

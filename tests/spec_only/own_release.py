@@ -77,7 +77,20 @@ def keys(r):
         ("nine", "field-type", of((a + b"\n") * 9)), ("none", "field-missing", of(b"")), ("in capitals", "field-type", of(a.upper())),
         ("neither file nor owner", "field-missing", of(None, None)), ("an empty file, and an owner", "field-missing", of(b"")),
         ("no key", "key-invalid", of(a + b"\n" + bad)), ("a blank line", "field-type", of(a + b"\n\n" + b)),
+        ("nine, the second no key", "key-invalid", of(a + b"\n" + bad + b"\n" + (a + b"\n") * 7)),
+        ("a line's form before its key", "field-type", of(bad + b"0\n")), ("one key twice", "ok", of(a + b"\n" + a)),
+        ("an empty line at the end", "field-type", of(a + b"\n\n")), ("nothing but an end", "field-type", of(b"\n")),
         ("no key before another form", "key-invalid", of(bad + b"\nx\n")), ("another form before no key", "field-type", of(b"x\n" + bad))])
+
+
+def announced(raw, count):
+    """The same file, with another number of sections announced."""
+    return raw[:0x46] + le(count, 2) + raw[0x48:]
+
+
+def moved(raw, at):
+    """A file of one section, whose content is said to lie elsewhere."""
+    return raw[:0x40 + 24 + 240 + 20] + le(at, 4) + raw[0x40 + 24 + 240 + 24:]
 
 
 def ukis(r):
@@ -91,13 +104,23 @@ def ukis(r):
         ("first line", 5, number(b"IMAGE_VERSION=5\n")), ("no end of line", 5, number(b"A=1\nIMAGE_VERSION=5")),
         ("another name", 0, number(b"MY_IMAGE_VERSION=5\n")), ("none", 0, number(b"ID=x\n")), ("no decimals", 0, number(b"IMAGE_VERSION=0x5\n")),
         ("twice", 6, number(b"IMAGE_VERSION=5\nIMAGE_VERSION=6\n")), ("in quotes", 5, number(b'IMAGE_VERSION="5"')),
+        ("one quotation mark", 0, number(b'IMAGE_VERSION="5')), ("the last line says none", 0, number(b"IMAGE_VERSION=5\nIMAGE_VERSION=\n")),
+        ("lines of any bytes", 5, number(b"\xff\x80\n=7\nIMAGE_VERSION\nIMAGE_VERSION=5\nIMAGE_VERSION 6\n")),
         ("in others", 0, number(b"IMAGE_VERSION='5'")), ("twice in quotes", 0, number(b'IMAGE_VERSION=""5""')),
         ("of 23 digits", 5, number(b"IMAGE_VERSION=" + b"5".rjust(23, b"0"))), ("of 24", 0, number(b"IMAGE_VERSION=" + b"5".rjust(24, b"0"))),
         ("the highest", NUMBER_MAX, number(b"IMAGE_VERSION=18446744073709551609")), ("0", 0, number(b"IMAGE_VERSION=0")),
         ("behind 0x00", 5, number(b"IMAGE_VERSION=5\n\0\nIMAGE_VERSION=6\n")), ("cut by it", 5, number(b"IMAGE_VERSION=5\x006")),
         ("a label", b"r=1", label(b"VERSION_ID=r=1\n")), ("an empty one", b"", label(b'VERSION_ID=""\n')), ("none", b"", label(b"ID=x")),
+        ("of two .osrel the first", 8, lambda: Uki(make_uki(7, first=[(b".osrel", b"IMAGE_VERSION=8\n")])).number),
+        ("none behind it is looked at", [b".osrel"], lambda: [x[0].rstrip(b"\0") for x in sections(announced(SEVEN, 64))[1]]),
         ("the sections", [b".linux", b".osrel"], lambda: [x[0].rstrip(b"\0") for x in sections(far)[1]]),
         ("another section's content is not looked at", 7, lambda: Uki(far).number)])
+    empty = make_uki(7, osrel=b"")
+    r.words("A-33 within the file", [
+        ("64 are announced, one is there", "ok", u(announced(SEVEN, 64))), ("65", "format-unknown", u(announced(SEVEN, 65))),
+        ("two, .osrel cut off", "format-unknown", u(linux[:384])), ("none is announced", "format-unknown", u(announced(SEVEN, 0))),
+        ("an empty .osrel at its end", "ok", u(empty)), ("behind it", "format-unknown", u(moved(empty, len(empty) + 1))),
+        ("at the file's first byte", "ok", u(moved(SEVEN, 0))), ("a byte behind", "format-unknown", u(moved(SEVEN, len(SEVEN) - 35)))])
     r.words("A-33", [
         ("as it is", "ok", u(SEVEN)), ("no MZ", "format-unknown", u(b"x" + SEVEN[1:])), ("cut off", "format-unknown", u(SEVEN[:-1])),
         ("no PE", "format-unknown", u(SEVEN.replace(b"PE\0\0", b"PX\0\0"))), ("its head alone", "format-unknown", u(SEVEN[:100])),

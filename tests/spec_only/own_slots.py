@@ -4,7 +4,7 @@ from hashlib import sha256
 from contract import NO_VOTE
 from own_release import KEY, NINE, OTHER, PUBLIC, SEVEN
 from release import Release, make_record, make_uki
-from slots import MORE_MS, SHOWN_MS, TRIAL_MS, Disk, Trial, name_of, parsed, record_of, was_line, was_of, was_read
+from slots import LOOK_MS, MORE_MS, SHOWN_MS, TRIAL_MS, Disk, Trial, name_of, parsed, record_of, was_line, was_of, was_read
 from wire import word_of
 
 LOOK = 2000
@@ -75,8 +75,8 @@ def cuts(r):
         ("the first one", (fine, 3, ["heraclius-1.efi", "heraclius-2+2.efi"]), lambda: all_of({name_of(1): SEVEN}, upgrade)),
         ("a blessing", (fine, 2, ["heraclius-1.efi", "heraclius-2.efi"]), lambda: all_of(trial, lambda d: d.rename(2, None), 2)),
         ("a giving up", (fine, 2, ["heraclius-1.efi", "heraclius-2+0-1.efi"]), lambda: all_of(trial, lambda d: d.rename(2, 0, 1), 2)),
-        ("a going back", (fine, 5, ["heraclius-1+0.efi", "heraclius-2+2.efi"]), lambda: all_of(before, lambda d: d.go_back(1, [], line))),
-        ("a going back on trial", (fine, 2, ["heraclius-1.efi", "heraclius-2+0-1.efi"]), lambda: all_of(trial, lambda d: d.go_back(2, []), 2)),
+        ("a going back", (fine, 5, ["heraclius-1+0.efi", "heraclius-2+2.efi"]), lambda: all_of(before, lambda d: d.go_back(1, 7, [], line))),
+        ("a going back on trial", (fine, 2, ["heraclius-1.efi", "heraclius-2+0-1.efi"]), lambda: all_of(trial, lambda d: d.go_back(2, 9, []), 2)),
         ("of two names the one that promises less", [1, 1, 0], lambda: [Disk({name_of(2, *x): NINE for x in pair}).slot(2)[0] for pair in (
             [(None,), (1, 1)], [(2,), (1, 1)], [(1, 1), (0, 1)])])])
 
@@ -104,6 +104,10 @@ def trials(r):
     short, one, nobody = TRIAL_MS - LOOK, told(1), told(0, phase="voting")
     asked = "asked to decide"
     none_votes = told(votes=False)
+
+    def stood(*ms, answer=None):
+        trial = Trial(two(1, 1), 2)
+        return [trial.passed(x, answer) for x in ms][-1]
     r.facts("A-37", [
         ("voted", ([asked, "blessed", "is blessed"], None), lambda: run_((LOOK, begun), (LOOK, told(voted=True)), (TRIAL_MS, None))),
         ("no answer", (["runs", "given up"], 0), lambda: run_((short,), (LOOK,))),
@@ -124,7 +128,16 @@ def trials(r):
         ("one without tries is none", (["runs"], 1), lambda: run_((TRIAL_MS,), disk=two(1, 1, one=0))),
         ("a blessed one is on no trial", (["is blessed"], None), lambda: run_((TRIAL_MS,), slot=1)),
         ("L = 0 already", (["given up"], 0), lambda: run_((TRIAL_MS,), disk=two(0, 2))),
-        ("a machine that stood still", "runs", lambda: Trial(two(1, 1), 2).passed(10 * TRIAL_MS)),
+        ("a machine that stood still", "runs", lambda: stood(LOOK, 10 * TRIAL_MS)), ("that counts as ten seconds", ["runs", "given up"], lambda: [
+            stood(*[LOOK_MS] * 28, 10 * TRIAL_MS, LOOK_MS - x) for x in (1, 0)]),
+        ("at the first look all counts", ["runs", "given up"], lambda: [stood(TRIAL_MS - x) for x in (1, 0)]),
+        ("what it finds goes for all of it", "waits", lambda: stood(9 * TRIAL_MS, answer=one)),
+        ("the other UKI says no number", (["runs"], 1), lambda: run_((TRIAL_MS,), disk=two(1, 1, first=make_uki(7, osrel=b"")))),
+        ("is none", (["runs"], 1), lambda: run_((TRIAL_MS,), disk=two(1, 1, first=b"x"))),
+        ("the other has L = 0 and the higher number", (["given up"], 0), lambda: run_((TRIAL_MS,), disk=two(1, 1, one=0, first=make_uki(10)))),
+        ("a status without members or faults, or with no less of these", [["given up"]] * 4, lambda: [run_((TRIAL_MS, {**one, **x}))[0] for x in (
+            {"members": None}, {"faults": None}, {"members": 1}, {"members": "4"})]),
+        ("it says nothing, not that it voted either", (["runs"], 1), lambda: run_((LOOK, told(voted=True, faults=4)))),
         ("the other starts then", 1, lambda: (lambda d: (run_((TRIAL_MS,), disk=d), d.boot())[1])(two(1, 1)))])
 
 
@@ -137,34 +150,48 @@ def renewals(r):
             if t.passed(LOOK, answer(ms)) == "given up":
                 return ms
         return None
+    later = lambda *at: lambda ms: told(progress=min(ms, at[0]) + (ms >= at[1]))
     grows = lambda until, **x: lambda ms: told(progress=min(ms, until), **x)
     r.facts("A-37 progress", [
         ("it begins anew", 100000 + TRIAL_MS, lambda: lasts(grows(100000))),
         ("no more than 4 hours, and 300 seconds", MORE_MS + TRIAL_MS, lambda: lasts(
             grows(4 * MORE_MS))),
-        ("none", LOOK + TRIAL_MS, lambda: lasts(grows(0))), ("it votes", TRIAL_MS, lambda: lasts(grows(MORE_MS, phase="voting"))),
+        ("none", TRIAL_MS, lambda: lasts(grows(0))), ("one at the first look", LOOK + TRIAL_MS, lambda: lasts(grows(LOOK))),
+        ("it votes", TRIAL_MS, lambda: lasts(grows(MORE_MS, phase="voting"))),
         ("it does not tell", TRIAL_MS, lambda: lasts(lambda ms: {k: v for k, v in told().items() if k != "progress"})),
         ("a word of A-27", [TRIAL_MS] * len(NO_VOTE), lambda: [lasts(grows(MORE_MS, phase=x)) for x in NO_VOTE]),
         ("one that begins again and again", 100000 + TRIAL_MS, lambda: lasts(lambda ms: told(progress=ms % 100000 or 100000))),
-        ("what it told when it voted counts", LOOK + TRIAL_MS, lambda: lasts(lambda ms: told(progress=9, phase="asking") if ms == LOOK else told(
+        ("what it told when it voted does not count", 50000 + TRIAL_MS, lambda: lasts(
+            lambda ms: told(progress=9, phase="asking") if ms == LOOK else told(
             progress=500, phase="voting") if ms < 50000 else told(progress=min(ms // 100, 500)))),
-        ("it waits, and that is none of the 4 hours", None, lambda: lasts(grows(4 * MORE_MS, up=1)))])
+        ("it waits, and that is none of the 4 hours", None, lambda: lasts(grows(4 * MORE_MS, up=1))),
+        ("none after 4 hours in all", MORE_MS + 100000, lambda: lasts(later(MORE_MS - 200000, MORE_MS + LOOK))),
+        ("one at just 4 hours", MORE_MS + TRIAL_MS, lambda: lasts(later(MORE_MS - 200000, MORE_MS))),
+        ("one while it waits", 600000 + TRIAL_MS, lambda: lasts(lambda ms: told(1, progress=int(ms > 500000)) if 200000 < ms <= 600000 else told()))])
+    alone = lambda height: lambda ms: told(1, height=height(ms))
+    r.facts("A-37 height", [
+        ("a look counts at which it is higher", 150 * 20000, lambda: lasts(alone(lambda ms: ms // 20000))),
+        ("the first that is told shows nothing", LOOK + TRIAL_MS, lambda: lasts(alone(lambda ms: ms))),
+        ("nor if it is told late", LOOK + TRIAL_MS, lambda: lasts(lambda ms: None if ms <= 50000 else told(1, height=ms))),
+        ("nor the same again, nor a lower one", [None, None], lambda: [lasts(alone(f)) for f in (lambda ms: 100, lambda ms: 10**9 - ms)]),
+        ("one that is told while a quorum is there is one before", None, lambda: lasts(
+            lambda ms: told(3 if ms < 9000 else 1, height=min(ms, 8000))))])
 
 
 def back(r):
     keys = [PUBLIC[KEY]]
 
     def goes(disk, running):
-        disk.go_back(running, keys)
+        disk.go_back(running, {1: 7, 2: 9}[running], keys)
         return [disk.boot() for _ in range(3)]
 
     def kept(disk):
-        disk.go_back(2, keys)
+        disk.go_back(2, 9, keys)
         return disk.boot(), Trial(disk, 1).passed(1, told(voted=True)), disk.boot(), disk.boot()
 
     def fails(disk):
         """The trial that follows fails: what starts then, whether it is given up in turn, and what its first vote does."""
-        disk.go_back(2, keys)
+        disk.go_back(2, 9, keys)
         first = disk.boot()
         looks(Trial(disk, first), TRIAL_MS)
         then = Trial(disk, disk.boot())
@@ -177,7 +204,7 @@ def back(r):
         ("on trial: the blessed one", [1, 1, 1], lambda: goes(two(1, 1), 2)),
         ("blessed again it is kept", (1, "blessed", 1, 1), lambda: kept(two(None))),
         ("it fails", (1, 2, "runs", "blessed"), lambda: fails(two(None)))])
-    go = lambda disk: lambda: disk.go_back(2, keys)
+    go = lambda disk, running=2, runs=9: lambda: disk.go_back(running, runs, keys)
     r.words("A-38", [
         ("another content", "id-mismatch", go(with_(rotten))), ("half a record is none", "ok", go(with_(rotten[:-1]))),
         ("a record of another length", "ok", go(with_(of_nine))), ("of another number", "ok", go(with_(make_record(KEY, SEVEN, 8, hash=bytes(32))))),
@@ -185,13 +212,38 @@ def back(r):
         ("no other slot", "field-missing", go(Disk({name_of(2): NINE}))), ("no UKI in it", "field-missing", go(two(None, first=b"x"))),
         ("one that says no number", "field-missing", go(two(None, first=make_uki(7, osrel=b"")))),
         ("on trial, and the other one too", "order", go(two(1, 1, one=0))),
-        ("what the other has is looked at before", "id-mismatch", go(Disk({**two(1, 1, one=0).files, record_of(1): rotten})))])
+        ("order before what the other has", "order", go(Disk({**two(1, 1, one=0).files, record_of(1): rotten}))),
+        ("on trial, and another content", "id-mismatch", go(Disk({**two(1, 1).files, record_of(1): rotten}))),
+        ("no other slot before order", "field-missing", go(two(1, 1, one=0, first=b"x"))),
+        ("on trial, the other with tries", "ok", go(two(1, 1, one=1))),
+        ("on trial, the other with L = 0 and the higher number", "ok", go(two(0, 2, one=1), 1, 7)),
+        ("no slot", "foreign", go(two(None), None)), ("another number runs", "foreign", go(two(None), runs=8)), ("none runs", "foreign", go(
+            two(None, second=make_uki(9, osrel=b"")), runs=0)), ("no slot before no other one", "foreign", go(Disk({name_of(2): NINE}), runs=7))])
 
     def nothing():
         disk = two(1, 1, one=0)
         before = dict(disk.files)
-        return word_of(disk.go_back, 2, keys), disk.files == before
+        return word_of(disk.go_back, 2, 9, keys), disk.files == before
     r.facts("A-38 order", [("nothing is done", ("order", True), nothing)])
+
+    def again(disk, restarted):
+        disk.go_back(2, 9, keys)
+        before = dict(disk.files)
+        if restarted:
+            disk.boot()
+        return word_of(disk.go_back, 2, 9, keys), disk.files == before
+
+    def line_of(was, old):
+        disk = two(None)
+        disk.files.update({was_of(1): old} if old else {})
+        disk.go_back(2, 9, keys, was)
+        return disk.files.get(was_of(1))
+    line, stale = was_line(7, None), was_line(6, None)
+    r.facts("A-38 more", [
+        ("said again: without effect", ("ok", True), lambda: again(two(None), False)), ("on trial, likewise", ("ok", True), lambda: again(
+            two(1, 1, one=None), False)), ("a restart, and what runs is on trial", ("ok", False), lambda: again(two(None), True)),
+        ("the line", [line, line], lambda: [line_of(line, x) for x in (None, stale)]),
+        ("the disk takes none: no older one stays", [None, None], lambda: [line_of(None, x) for x in (None, stale)])])
 
 
 def lines_of_was(r):
@@ -205,6 +257,7 @@ def lines_of_was(r):
         ("a phase of another form", b"heraclius-was 1 9 silent 96 1\n", line(9, told(phase="Sealed"))),
         ("of 32 letters", b"heraclius-was 1 9 silent 96 1\n", line(9, told(phase="a" * 32))),
         ("without configuration", b"heraclius-was 1 9 unconfigured 0 0\n", line(9, None, False)),
+        ("of number 0", silent, read(b"heraclius-was 1 0 sealed 96 1\n", 0)),
         ("as it was written", ("sealed", 96, True), read(was_line(9, told(phase="sealed")))),
         ("none", silent, read(None)), ("of another image", silent, read(b"heraclius-was 1 8 sealed 96 1\n")),
         ("of other forms", [silent] * 7, lambda: [read(x)() for x in (
@@ -229,7 +282,7 @@ def without_vote(r):
         ("each word of A-27", ["blessed"] * len(NO_VOTE), lambda: [run_((first + LOOK, told(phase=x)), was=told(phase=x))[0] for x in NO_VOTE]),
         ("not on end", ["shows", "runs", "shows"], lambda: run_((first, same), (LOOK, None), (first, same))),
         ("it voted before", ["given up"], lambda: run_((long, same), was=told(phase="voting"))),
-        ("another word of the program's own", ["given up"], lambda: run_((TRIAL_MS + LOOK, told(phase="behind")), was=told(phase="behind"))),
+        ("another word of the program's own", ["given up"], lambda: run_((TRIAL_MS, told(phase="behind")), was=told(phase="behind"))),
         ("another word than before", ["given up"], lambda: run_((long, told(phase="observing")))),
         ("a height below the checkpoint", ["given up"], lambda: run_((long, {**same, "height": 95}))),
         ("not below it", ["blessed"], lambda: run_((first + LOOK, {**same, "height": 96}))),
@@ -238,6 +291,8 @@ def without_vote(r):
         ("one is further on", ["blessed"], lambda: run_((first + LOOK, heights(165, 164, 164)))),
         ("two are", ["given up"], lambda: run_((long, heights(165, 165, 164)))),
         ("whose height is not known is not", ["blessed"], lambda: run_((first + LOOK, heights(165, None, None)))),
+        ("a height of such a look is not looked at later", ["shows", "waits", "asked to decide"], lambda: run_(
+            (LOOK, {**same, "height": 200}), *[(LOOK, told(1, phase="sealed", height=x)) for x in (150, 160)])),
         ("time stands still", ["shows", "asked to decide", "given up"], lambda: run_(
             (first, same), (TRIAL_MS - LOOK, told(phase="sealed")), (LOOK, told(phase="sealed"))))])
 

@@ -1,4 +1,4 @@
-"""Checks of our own for time-outs under strain (B-36, B-50, B-52, B-53, B-55, D-25)."""
+"""Checks of our own for time-outs under strain (B-36, B-50, B-52, B-53, B-55, B-56, B-70, D-25)."""
 from leader import Throughput, slice_operations
 from limits import TIMEOUTS
 from strain import Timer
@@ -8,6 +8,8 @@ def add(r):
     time_outs(r)
     hasty(r)
     calm(r)
+    left_behind(r)
+    status(r)
     throughput(r)
 
 
@@ -170,6 +172,50 @@ def calm(r):
         ("before it may sign none begins", (0, False), lambda: after(("epoch", 0, False), until=first)),
         ("from then on", (0, [False, True]), lambda: (0, [after(("epoch", 0, False), ("allow", 50), until=50 + n)[1] for n in (3999, 4000)])),
         ("a new epoch begins at 0", 0, new_epoch)])
+
+
+def left_behind(r):
+    def due(*events, s=0, until=100000, **other):
+        """The first ms at which the view is to be timed out, and why."""
+        x = timer(s=s, **other)
+        for now in range(0, until, 50):
+            for name, at, *args in events:
+                if at == now:
+                    getattr(x, name)(now, *args)
+            if x.due(now):
+                return now, x.due(now)
+        return None
+    lead, told = ("lead", 0), ("told", 500)
+    waits = [("hand", 0, "a")]
+    busy = [e for n in range(0, 70000, 1000) for e in (("hand", n, str(n)), ("consume", n + 900, str(n)))]
+    r.facts("B-56", [
+        ("after 60 seconds", (60000, "left behind"), lambda: due(lead, told)), ("who does not lead does not", None, lambda: due(told)),
+        ("nobody timed it out", None, lambda: due(lead)), ("one that comes later", (77000, "left behind"), lambda: due(lead, ("told", 77000))),
+        ("of another view", None, lambda: due(lead, ("told", 500, 1))), ("of the view before", None, lambda: due(
+            ("told", 0), ("enter", 100), ("lead", 100))), ("from entering it", (60100, "left behind"), lambda: due(
+                ("enter", 100), ("lead", 100), ("told", 200), ("final", 300))),
+        ("one that came before it was entered", (60100, "left behind"), lambda: due(("told", 0, 1), ("enter", 100), ("lead", 100), ("final", 300))),
+        ("8 * I", (80000, "left behind"), lambda: due(lead, told, input_relay_ms=10000)),
+        ("as k and s are now: a block ended k", (60400, "left behind"), lambda: due(
+            *[("enter", 100 * n) for n in range(1, 5)], ("lead", 400), ("told", 500), ("final", 59000))),
+        ("and with k", (128400, "left behind"), lambda: due(
+            *[("enter", 100 * n) for n in range(1, 5)], ("lead", 400), ("told", 500), until=200000)),
+        ("no calm period", None, lambda: due(lead, told, *busy, until=68000)), ("something waits too long before", (1000, "input"), lambda: due(
+            lead, told, *waits)), ("timed out already", None, lambda: due(lead, told, ("time_out", 50000))),
+        ("from when it might sign", (60700, "left behind"), lambda: due(("epoch", 0, False), lead, told, ("allow", 700)))])
+
+
+def status(r):
+    def sends(since, stuck=False, out=True, view=1, tc=True):
+        x = timer()
+        x.number, x.timed_out = view, out
+        return x.sends(since, stuck, tc)
+    r.facts("B-70", [
+        ("each view_base_ms", [[], ["STATUS"]], lambda: [sends(n, out=False) for n in (999, 1000)]),
+        ("stuck: four times as often", [[], ["STATUS with flag 4"]], lambda: [sends(n, True, False) for n in (249, 250)]),
+        ("timed out: with either", [[x, "TC", "TIMEOUT"] for x in ("STATUS", "STATUS with flag 4")], lambda: [sends(1000), sends(250, True)]),
+        ("in view 0, or where it is not held, the TIMEOUT alone", [["STATUS", "TIMEOUT"]] * 2, lambda: [sends(1000, view=0), sends(1000, tc=False)]),
+        ("and not between", [], lambda: sends(500))])
 
 
 def new_epoch():

@@ -43,16 +43,25 @@ def claims(r, w, path):
     listed = re.search(r"then ([a-z]+) texts, each .* and bytes: ([a-z, ]+); then", rule)
     r.equal("S-110 texts", ("eight", CLAIM), (listed[1], listed[2].split(", ")))
 
-    def claim(*texts, number=1, behind=b"", owner="s-0"):
-        texts = [x.encode("latin-1") for x in texts] + [b""] * (len(CLAIM) - len(texts))
-        head = b"\1" + bytes(3) + le(0, 4) + le(number, 8) + node.id + b"".join(le(len(x), 1) + x for x in texts)
+    def claim(*texts, number=1, behind=b"", owner="s-0", begin=b"\1" + bytes(7), of=node, count=len(CLAIM), cut=0):
+        texts = [x.encode("latin-1") for x in texts] + [b""] * (count - len(texts))
+        head = begin + le(number, 8) + of.id + b"".join(le(len(x), 1) + x for x in texts)
         signed = ed25519.sign(seed_of(owner, "owner"), tag("HRC claim") + H(0x12, head))
-        return lambda: owner_record(head + signed + behind, "claim", w.system_id, node)
+        raw = head + signed + behind
+        return lambda: owner_record(raw[:len(raw) - cut], "claim", w.system_id, node)
+    other = w.nodes[SHARD][1]
     r.words("S-110", [
-        ("eight that say nothing", "ok", claim()), ("all of 128", "ok", claim(*["~" * 128] * 8)), ("one of 129", "field-range", claim("", "~" * 129)),
+        ("eight that say nothing", "ok", claim()), ("all of 128", "ok", claim(*["~" * 128] * 8)), ("one of 129", "truncated", claim("", "~" * 129)),
         ("an image by its digits", "ok", claim("amd64", "", "", "", digits)), ("by a word", "ok", claim("", "", "", "", "a tar of today")),
-        ("a ninth", "truncated", claim(*[""] * 9)), ("0x7F", "field-range", claim("\x7f")), ("number 0", "field-range", claim(number=0)),
+        ("a ninth", "truncated", claim(*[""] * 9)), ("0x7F", "truncated", claim("\x7f")), ("number 0", "truncated", claim(number=0)),
+        ("format 2", "truncated", claim(begin=b"\2" + bytes(7))), ("zero", "truncated", claim(begin=b"\1\0\0\1" + bytes(4))),
+        ("zero u32", "truncated", claim(begin=b"\1" + bytes(6) + b"\1")), ("a byte less", "truncated", claim(cut=1)),
+        ("seven", "truncated", claim(count=7)),
+        ("of another node", "foreign", claim(of=other)), ("of another node, signed by its owner", "foreign", claim(of=other, owner="s-1")),
+        ("form before whose it is", "truncated", claim(of=other, behind=b"x")), ("of another node before another signature", "foreign", claim(
+            of=other, owner="somebody")),
         ("a byte behind", "truncated", claim(behind=b"x")), ("signed by another owner", "signature-invalid", claim(owner="s-1"))])
+    r.facts("S-110", [("seven, whatever the signature's first byte", {"truncated"}, lambda: {word_of(claim("x" * n, count=7)) for n in range(128)})])
 
 
 def json_texts(r, w):

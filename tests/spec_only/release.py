@@ -2,10 +2,7 @@
 
 How the text was read where it says less than a program must know:
 - A-31: a record that stands alone (`slotN.rel`) has 160 bytes, no more; a release's is what its file begins with.
-- A-32: a file is judged line by line, its form before its key; a ninth line is `field-type` in its turn. A key may stand there twice.
-- A-33: only the first `.osrel` must lie within the file, by the lesser of its sizes; the table of the sections lies within it as a whole. A line
-  of `.osrel` that is not NAME=VALUE says nothing; any byte may be in it. One `"` alone is not two.
-- A-34: a machine that has no boot partition, or two, says so before its release keys are read.
+- A-33: another machine, and more than 64 sections, are `format-unknown` as all else is, so their order does not show.
 """
 import re
 from hashlib import sha256
@@ -15,7 +12,7 @@ from wire import Bad, H, Reader, le, need, tag
 
 RECORD, SIGNED, LABEL, UKI_MAX = 160, 96, 40, 67108864
 MACHINES = {0x8664: 1, 0xAA64: 2}  # of the PE head -> architecture of A-30
-KEYS_MAX, SECTIONS_MAX, OSREL_MAX = 8, 64, 4096
+KEYS_MAX, SECTIONS_MAX, OSREL_MAX, OSREL = 8, 64, 4096, b".osrel".ljust(8, b"\0")
 NUMBER, NUMBER_MAX = re.compile(rb"[0-9]{1,23}"), 2**64 - 7
 TEXT = re.compile(rb"[!-~]{1,40}")
 
@@ -65,7 +62,10 @@ def release_keys(file, owner):
 # A-33
 
 def sections(raw):
-    """The machine of a PE head, and for each section its name, filled up, with place and length; what is no PE file is `format-unknown`."""
+    """The machine of a PE head, and for each section, up to the first one named `.osrel`, its name, filled up, with place and length.
+
+    What is no PE file is `format-unknown`; what lies behind that section is not looked at.
+    """
     r = Reader(raw, "format-unknown")
     need(r.take(2) == b"MZ", "format-unknown")
     r.take(0x3A)
@@ -83,6 +83,8 @@ def sections(raw):
         size, at = min(size, r.u(4)), r.u(4)
         r.take(16)
         out.append((name, at, size))
+        if name == OSREL:
+            break
     return machine, out
 
 
@@ -103,9 +105,8 @@ class Uki:
     def __init__(self, raw):
         machine, found = sections(raw)
         need(machine in MACHINES, "format-unknown")
-        first = next((x for x in found if x[0] == b".osrel".ljust(8, b"\0")), None)
-        need(first is not None, "format-unknown")
-        _, at, size = first
+        need(found and found[-1][0] == OSREL, "format-unknown")
+        _, at, size = found[-1]
         need(size <= OSREL_MAX and at + size <= len(raw), "format-unknown")
         text = said(raw[at:at + size])
         number, label = text.get(b"IMAGE_VERSION", b""), text.get(b"VERSION_ID", b"")

@@ -3,12 +3,10 @@
 How the text was read where it says less than a program must know:
 - A-35: a counter is decimal digits. Of two with L = 0 the one with the higher number goes first, too.
 - A-36: of two names of one slot that one promises less which has a counter, then which has less tries left.
-- A-37: a look's answer tells of the time since the look before. The first answer that tells `progress` is higher than none before. Time that
-  stands still is no part of the 4 hours; what the last renewal would give beyond them is not given. What comes late, `voted` after 300 seconds
-  where there is no other slot, blesses still. A slot is none to go back to if the loader would not take it: L = 0, and no higher number.
-- A-38: a record that is not signed by a release key, or of another length or number than the UKI, is none and bars nothing; what the other slot
-  must have is looked at before whether it is blessed. The other slot goes by its number, not by what the loader would do.
-- A-39: the 60 seconds begin with the first look that shows it; a look that does not lets them begin anew. A height that is not known is none.
+- A-37: all of the time before the first look counts, however long. What comes late, `voted` after 300 seconds where there is no other slot,
+  blesses still. The first height that is told shows nothing, at whatever look; one that is told while A-39 is being shown is not looked at for
+  later looks, either. `members` and `faults` that are no numbers are as none; that holds for A-39, too, which is judged by the same looks.
+- A-38: who said the word before is told that all is well, and nothing is looked at. A word that was refused was not said.
 """
 import re
 from hashlib import sha256
@@ -52,7 +50,7 @@ def was_line(number, answer, configured=True):
 def was_read(raw, number):
     """(PHASE, HEIGHT, LINKED); a line of another form or image, or none, is as `silent`."""
     m = WAS.fullmatch(raw or b"")
-    return (m[2].decode(), int(m[3]), m[4] == b"1") if m and int(m[1]) == number else ("silent", 0, False)
+    return (m[2].decode(), int(m[3]), m[4] == b"1") if m and int(m[1]) == number != 0 else ("silent", 0, False)
 
 
 def parsed(name):
@@ -65,7 +63,7 @@ class Disk:
     """What is durable: name -> bytes. Each change is the write of one sector; a power cut comes after `cut` of them."""
 
     def __init__(self, files=(), cut=None):
-        self.files, self.cut = dict(files), cut
+        self.files, self.cut, self.said = dict(files), cut, False
 
     def change(self, name, raw):
         if self.cut is not None:
@@ -114,29 +112,35 @@ class Disk:
 
     def boot(self):
         """The slot that starts, with a try taken off."""
+        self.said = False
         slot = self.choice()
         left, used, _ = self.slot(slot)
         if left:
             self.rename(slot, left - 1, used + 1)
         return slot
 
-    def go_back(self, running, keys, was=b""):
-        """A-38; keys are those of A-32."""
-        slot, here = 3 - running, self.slot(running)
+    def go_back(self, running, runs, keys, was=b""):
+        """A-38; running: the slot that this machine started from, or None; runs: the number that runs; keys are those of A-32; was: None if the disk
+        takes no line."""
+        if self.said:
+            return
+        here = self.slot(running) if running else None
+        need(here and runs != 0 and says(here[2]) == runs, "foreign")
+        slot = 3 - running
         other = self.slot(slot)
         number = says(other[2]) if other else 0
         need(number, "field-missing")
+        need(here[0] is None or other[0] != 0 or number > runs, "order")
         record = signed_record(self.files.get(record_of(slot)), keys)
         if record and (record.length, record.number) == (len(other[2]), number):
             need(record.hash == sha256(other[2]).digest(), "id-mismatch")
-        if here[0] is not None:
-            need(other[0] is None, "order")
+        if here[0] is None:
+            if was is not None or was_of(slot) in self.files:
+                self.change(was_of(slot), was)
+            self.rename(slot, TRIES)
+        if here[0] is not None or number < runs:
             self.rename(running, 0, here[1])
-            return
-        self.change(was_of(slot), was)
-        self.rename(slot, TRIES)
-        if number < says(here[2]):
-            self.rename(running, 0, here[1])
+        self.said = True
 
 
 def signed_record(raw, keys):
@@ -153,6 +157,12 @@ def could_vote(answer):
     """A-37: whether those that a node reaches, and of which it does not say that they do not vote, are a quorum with it, or it reaches nobody."""
     up = reached(answer)
     return not up or 1 + sum(m.get("votes") is not False for m in up) >= answer["members"] - answer["faults"]
+
+
+def status_of(answer):
+    """A-37: an answer to `status`, None if it is as none."""
+    counts = [(answer or {}).get(x) for x in ("members", "faults")]
+    return answer if all(type(x) is int for x in counts) and counts[1] < counts[0] else None
 
 
 def as_before(was, answer):
@@ -172,23 +182,26 @@ class Trial:
         self.disk, self.slot = disk, slot
         left, _, raw = disk.slot(slot)
         self.on, self.was = left is not None, was_read(disk.files.get(was_of(slot)), says(raw))
-        self.counted, self.given, self.best, self.shown = 0, 0, -1, None
+        self.counted, self.all, self.best, self.height, self.shown, self.first = 0, 0, 0, None, None, True
 
     def passed(self, ms, answer=None, bare=False):
-        """A look, so long after the last one, with the answer to `status` (None: it does not answer): what is done."""
+        """A look, so long after the last one, the first one after the machine's start: what is done. answer: to `status`, None if there is none."""
         if not self.on:
             return "is blessed"
-        ms = min(ms, LOOK_MS)
+        ms, self.first, answer = ms if self.first else min(ms, LOOK_MS), False, status_of(answer)
         if answer and answer["voted"] or self.shows(ms, answer, bare):
             self.disk.rename(self.slot, None)
             self.on = False
             return "blessed"
-        still = "shows" if self.shown is not None else "waits" if answer and not could_vote(answer) else None
-        self.counted += 0 if still else ms
+        if self.shown is not None:
+            return "shows"
+        stands = answer and not self.decided(answer) and not could_vote(answer)
+        if not stands:
+            self.counted, self.all = self.counted + ms, self.all + ms
         if answer:
             self.renew(answer)
-        if still:
-            return still
+        if stands:
+            return "waits"
         if self.counted < TRIAL_MS or not self.other():
             return "asked to decide" if answer else "runs"
         if self.disk.slot(self.slot)[0] != 0:
@@ -197,9 +210,9 @@ class Trial:
         return "given up"
 
     def other(self):
-        """Whether there is another slot to go back to."""
+        """Whether there is another slot to go back to, which the loader then takes."""
         left, _, raw = self.disk.slot(3 - self.slot) or (0, 0, b"")
-        return left != 0 or says(raw) > says(self.disk.slot(self.slot)[2])
+        return says(raw) != 0 and (left != 0 or says(raw) > says(self.disk.slot(self.slot)[2]))
 
     def shows(self, ms, answer, bare):
         """Whether A-39 has been shown long enough."""
@@ -207,10 +220,18 @@ class Trial:
         self.shown = None if not fits else 0 if self.shown is None else self.shown + ms
         return fits and self.shown >= SHOWN_MS
 
+    def decided(self, answer):
+        """Whether a quorum decided since the looks before, by the height that is told."""
+        before, height = self.height, answer.get("height")
+        if type(height) is int:
+            self.height = height if before is None else max(before, height)
+        return before is not None and self.height > before
+
     def renew(self, answer):
-        """The time begins anew with more progress, as long as there is some to give."""
-        progress = answer.get("progress", -1)
-        higher, self.best = progress > self.best, max(self.best, progress)
-        if higher and answer["phase"] != "voting" and answer["phase"] not in NO_VOTE:
-            more = min(self.counted, MORE_MS - self.given)
-            self.counted, self.given = self.counted - more, self.given + more
+        """The time begins anew with more progress, as long as no more than 4 hours were counted in all."""
+        progress = answer.get("progress", 0)
+        if answer["phase"] == "voting" or answer["phase"] in NO_VOTE or progress <= self.best:
+            return
+        self.best = progress
+        if self.all <= MORE_MS:
+            self.counted = 0

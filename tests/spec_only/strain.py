@@ -1,4 +1,4 @@
-"""When a member times its view out (B-36, B-50, B-53), and strain (B-55): a local judgement, event by event, with times in ms.
+"""When a member times its view out (B-36, B-50, B-53, B-56), strain (B-55), and what it sends again (B-70): event by event, with times in ms.
 
 How the text was read where it says less than a program must know:
 - B-55: "a quarter of it" is a quarter of that I, as "half of that I" is, not of the period: what waits that long is timed out anyway.
@@ -7,8 +7,10 @@ How the text was read where it says less than a program must know:
 - B-55: a view was over by B-53 if that held here in it, whoever timed it out for what, and whether or not a later QC came since.
 - B-55: on entering a view s rises before the new view's first period begins.
 - B-55, B-62: before a member might sign in a view, nothing in it counts, and no period of it begins; that it was entered counts for k.
+- B-56: both times must have passed since it was entered, 60 seconds and 8 * I, not their sum; from both on at once.
+- B-70: what is sent while a member is stuck needs no other STATUS beside it, and counts from the last one, whichever it was.
 """
-STRAIN_MAX = 5
+STRAIN_MAX, BEHIND_MS = 5, 60000
 
 
 class Timer:
@@ -22,13 +24,14 @@ class Timer:
     def epoch(self, now, may_sign=True):
         """A new one, or the start; may_sign: LAST-SIGNED is answered for it (B-62)."""
         self.k = self.s = self.hasty = self.number = 0
+        self.others = set()  # views of which others' TIMEOUTs are held
         self.newest = None  # the view of whose QC the newest final block is final
         self.view(now, may_sign)
 
     def view(self, now, may_sign=True):
         self.entered = now if may_sign else None
         self.last_final, self.pending_since = now, None
-        self.calm = self.turned = self.timed_out = False
+        self.calm = self.turned = self.timed_out = self.leads = False
         self.inputs = {x: None for x in self.inputs}
         self.begin(now)
 
@@ -55,7 +58,9 @@ class Timer:
             return "turn"
         if self.pending_since is not None and self.pending_for(now) >= self.t():
             return "pending"
-        return "input" if self.oldest_for(now) >= self.i() else None
+        if self.oldest_for(now) >= self.i():
+            return "input"
+        return "left behind" if self.left_behind(now) else None
 
     def pending_for(self, now):
         """How long, since B-36 counts, something has been pending; 0 if nothing is."""
@@ -66,6 +71,10 @@ class Timer:
         waiting = [x for x in (*self.inputs.values(), *self.dispatches.values()) if x is not None]
         return now - max(min(waiting), self.entered) if waiting else 0
 
+    def left_behind(self, now):
+        """B-56."""
+        return self.leads and self.number in self.others and self.calm and now - self.entered >= max(BEHIND_MS, 8 * self.i())
+
     def decided(self):
         """B-55: by a QC of this very view."""
         return self.newest == self.number
@@ -73,6 +82,13 @@ class Timer:
     def hand_by(self, since):
         """D-25: an input that this member holds since then is handed to the leader at the latest; by view_base_ms alone."""
         return since + self.base // 4
+
+    def sends(self, since, stuck, tc=True):
+        """B-70: what is sent so long after the last STATUS; tc: TC(view-1) is held (B-32)."""
+        if since < (self.base // 4 if stuck else self.base):
+            return []
+        again = (["TC"] if tc and self.number > 0 else []) + ["TIMEOUT"] if self.timed_out else []
+        return ["STATUS with flag 4" if stuck else "STATUS"] + again
 
     # what happens
 
@@ -91,6 +107,16 @@ class Timer:
         if hand:
             for name in list(self.inputs):
                 self.hand(now, name)
+
+    def lead(self, now):
+        """This member leads the view."""
+        self.pass_to(now)
+        self.leads = True
+
+    def told(self, now, view=None):
+        """Another member's TIMEOUT of a view, this one if not told."""
+        self.pass_to(now)
+        self.others.add(self.number if view is None else view)
 
     def time_out(self, now):
         self.pass_to(now)

@@ -5,6 +5,7 @@ How the text was read where it says less than a program must know:
 """
 STEP_MAX = 1 << 40
 ALWAYS = ("STATUS", "LAST_SIGNED_ANSWER", "ENTRIES")
+LEFT = ("P-70", "S-143")  # whose words go before others (A-28)
 VOTES = ("PREPARE", "PROPOSE", "COMMIT", "TIMEOUT", "NOOP")
 
 
@@ -12,10 +13,11 @@ class Signer:
     """B-62; a key is retired by P-14 (with the word of what was found), P-15, P-70, P-80, S-143 or A-17, for ever."""
 
     def __init__(self):
-        self.member, self.answered, self.sealed, self.stopped, self.retired = True, True, False, False, None
+        self.member, self.answered, self.sealed, self.stopped, self.retired, self.left = True, True, False, False, None, None
 
     def retire(self, why):
         self.retired = self.retired or why
+        self.left = self.left or (why if why in LEFT else None)
 
     def may(self, what):
         if self.stopped:
