@@ -42,7 +42,7 @@ enum trial_verdict trial_step(struct trial *trial, const struct slots_was *was, 
     bool further = works(seen) && seen->progress > trial->progress;
     if (further) trial->progress = seen->progress;
     /* What becomes final meanwhile was decided by a quorum, whatever this image, which is judged here, says of the others. */
-    bool decided = !first && seen->height > trial->height;
+    bool decided = trial->height != 0 && seen->height > trial->height;
     if (seen->height > trial->height) trial->height = seen->height;
     uint32_t needed = seen->members - seen->faults;
     if (seen->answered && !decided && seen->up > 0 && seen->up - seen->mute + 1 < needed) return TRIAL_WAITS;

@@ -70,6 +70,9 @@ static void without_a_quorum_it_waits_however_long(void **state) {
 static void without_a_quorum_by_its_own_word_it_does_not_wait_while_decisions_come(void **state) {
     (void)state;
     struct trial_seen alone = {.answered = true, .members = 4, .faults = 1, .up = 1, .height = 100};
+    alone.height = 0;
+    assert_int_equal(looked(alone, 60, TRIAL_WAITS), 30); /* none is told yet */
+    alone.height = 100;
     assert_int_equal(looked(alone, 600, TRIAL_WAITS), 300); /* 100 may be from before */
     unsigned looks = 0;
     for (; looks < 1000; looks++, now_ms += TRIAL_LOOK_MS) {
