@@ -58,12 +58,7 @@ static bool judge(const char *path, const char *what, struct plan *plan, char re
     return false;
 }
 
-/* The text that was judged last, for heraclius-net, which reads it when it is begun anew: all of it, or the one before stays. */
-static int plan_write(void) {
-    return text_write(PLAN ".new", TEXT_NEW, self.answer);
-}
-
-/* It comes into force. */
+/* It comes into force. Its text, written by then, is heraclius-net's, which reads it when it is begun anew: all of it, or the one before stays. */
 static void apply(const struct plan *plan) {
     if (rename(PLAN ".new", PLAN) < 0) say("config: " PLAN ": %s", strerror(errno));
     self.plan = *plan;
@@ -109,7 +104,7 @@ bool config_offer(int from, const char *whence, char reason[CONFIG_REASON_BYTES]
     bool good = result == 0 && judge(CANDIDATE, "take", &plan, reason);
     if (result < 0) text_form(reason, CONFIG_REASON_BYTES, "%s", result == -EFBIG ? "larger than 8 MiB" : strerror(-result));
     if (good && (!self.in_force || plan.number > self.plan.number)) { /* durable first: what is gone by is there after a restart, too */
-        result = plan_write();
+        result = text_write(PLAN ".new", TEXT_NEW, self.answer);
         good = result == 0 && job_do(&(struct job){.name = "/data", .work = work_keep, .limit_ms = JOB_MS}, self.fault);
         if (!good) text_form(reason, CONFIG_REASON_BYTES, "it could not be kept: %s", result < 0 ? strerror(-result) : self.fault);
         if (good) apply(&plan);
@@ -176,7 +171,7 @@ void config_start(void) {
         return;
     }
     bool good = judge(KEPT, "plan", &plan, reason);
-    if (good && plan_write() < 0) text_form(reason, sizeof reason, PLAN ": cannot be written");
+    if (good && text_write(PLAN ".new", TEXT_NEW, self.answer) < 0) text_form(reason, sizeof reason, PLAN ": cannot be written");
     else if (good) apply(&plan);
     if (!self.in_force && strcmp(reason, JOB_NO_FILE) != 0) stage_set(STAGE_CONFIG, STAGE_CANNOT, "what was kept: %s", reason);
     int fd = open(FW_CFG "/raw", O_RDONLY | O_CLOEXEC);

@@ -185,6 +185,8 @@ void program_output(enum program program) {
     if (running->output < 0) return;
     for (unsigned round = 0; round < 16; round++) {
         ssize_t count = read(running->output, bytes, sizeof bytes);
+        /* Closed, as the console's is from the start: poll() would come back at once, for ever. */
+        if (count == 0 && close(running->output) == 0) running->output = -1;
         if (count <= 0) return;
         log_take(&running->log, bytes, (size_t)count);
     }

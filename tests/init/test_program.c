@@ -1,8 +1,11 @@
 /* The programs as a whole: how they are ended with the machine. */
+#include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -50,6 +53,28 @@ static void whoever_a_program_leaves_behind_is_killed(void **unused) {
     }
 }
 
+/* Its end of the pipe is closed while it runs on, as the console's is from the start: it must not wake init again and again. */
+static void an_output_that_is_closed_is_not_waited_for(void **unused) {
+    (void)unused;
+    struct program_now *console = program_now(PROGRAM_CONSOLE);
+    struct pollfd polls[PROGRAMS];
+    int ends[2];
+    for (enum program p = 0; p < PROGRAMS; p++) program_now(p)->output = -1;
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    *console = (struct program_now){.pid = PID, .output = ends[0], .service = {.state = SERVICE_UP}};
+    assert_int_equal(write(ends[1], "a", 1), 1);
+    (void)close(ends[1]);
+    programs_poll(polls);
+    assert_int_equal(poll(polls, PROGRAMS, 0), 1);
+    program_output(PROGRAM_CONSOLE);
+    assert_int_equal(console->output, -1);
+    assert_int_equal(console->service.state, SERVICE_UP);
+    assert_int_equal(console->log.written > 0, 1);
+    programs_poll(polls);
+    assert_int_equal(poll(polls, PROGRAMS, 0), 0);
+    *console = (struct program_now){.output = -1};
+}
+
 /* Whoever asks: what was told to end with the machine is not begun anew. */
 static void nothing_is_begun_while_it_goes_down(void **unused) {
     (void)unused;
@@ -68,6 +93,7 @@ static void nothing_is_begun_while_it_goes_down(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whoever_a_program_leaves_behind_is_killed),
+        cmocka_unit_test(an_output_that_is_closed_is_not_waited_for),
         cmocka_unit_test(one_that_cannot_be_killed_keeps_no_machine_up),
         cmocka_unit_test(nothing_is_begun_while_it_goes_down),
     };
