@@ -423,7 +423,7 @@ boot: ## one virtual machine from image/out with its console here; KVM=1 is fast
 	@image/boot --out $(OUT) --arch $(ARCH)
 cluster: setup-image product-gcc heraclius ## eight virtual machines from one image, from keys to verified answers, twice; one line of figures
 	@image/cluster
-cluster-chaos: setup-image product-gcc heraclius ## the same under load: kills, cuts, torn and damaged disks; SEED=N
+cluster-chaos: setup-image product-gcc heraclius ## the same under load: kills, cuts, torn and damaged disks, a bad release and a good one; SEED=N
 	@image/cluster-chaos $(if $(SEED),--seed $(SEED))
 diverse-cluster: images local-programs ## four nodes of one cluster on three architectures, two endians, two crypto back ends: same roots
 	@$(MAKE) --no-print-directory build/alone/heracliusd build/alone/heraclius-setup

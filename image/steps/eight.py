@@ -20,14 +20,17 @@ class NotShown(Exception):
 
 
 class Cluster:
-    """`name`: of the program that shows something with it."""
+    """`name`: of the program that shows something with it. `slots`: who starts by UEFI from a disk with two slots; the others' kernel and initrd are
+    put into memory by QEMU. `releases`: {number: what ends in it}, as Owner.release() has it; each is above FIRST, which all run at first."""
+    FIRST = 1000
 
-    def __init__(self, name, folder, memory_mb, port):
+    def __init__(self, name, folder, memory_mb, port, slots=(), releases=None):
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
-        self.name, self.folder, self.memory_mb = name, folder, memory_mb
+        self.name, self.folder, self.memory_mb, self.slots = name, folder, memory_mb, slots
         self.owner = operator.Owner(f"{folder}/owner")
-        self.image_mb = operator.image(f"{folder}/image", self.owner.public)
+        self.image_mb = operator.image(f"{folder}/image", self.owner.public, number=self.FIRST, only=None if slots else "direct")
+        self.releases = {number: self.owner.release(number, ends) for number, ends in (releases or {}).items()}
         self.net = lan.here(len(PLACES), port)  # after the last that may want Debian's mirror, before there is a thread
         self.machines, self.consoles = [None] * len(PLACES), [None] * len(PLACES)
 
@@ -47,7 +50,7 @@ class Cluster:
     def power(self, i, disk=None):
         """Power for one; `disk`: words of QEMU for its data disk, if they are to be others."""
         extra = [disk or self.disk(i), self.net.words(i)]
-        start = vm.direct(f"{self.folder}/image", "amd64")
+        start = vm.uefi_disk(f"{self.folder}/image/heraclius-amd64.img") if i in self.slots else vm.direct(f"{self.folder}/image", "amd64")
         self.machines[i] = vm.Machine(f"{self.folder}/{PLACES[i]}", start, extra, self.memory_mb, reboots=True).__enter__()
         self.consoles[i] = operator.Console(self.machines[i])
 
@@ -85,12 +88,12 @@ class Cluster:
         # Eight emulated machines share this one's processors: who is as slow as that is not deposed, nor asked again at once.
         settings = ["table_keys_max=1000000", "table_bytes_max=268435456", "view_base_ms=5000", "input_relay_ms=5000", "source_slow_ms=5000",
                     "last_signed_ms=2000", "fetch_ms=1000"]
-        system_id = self.owner.assemble(PLACES[:4], PLACES[4:], settings)
+        system_id = self.owner.assemble(PLACES[:4], PLACES[4:], settings, ("client", "roll"))
         self.owner.addresses("addresses.json", system_id, {name: self.net.link(i) for i, name in enumerate(self.names)})
-        configs = {}
+        configs, me = {}, self.owner.certificate()
         for i, (place, name) in enumerate(zip(PLACES, self.names)):
             view = self.owner.addresses(f"{place}.json", system_id, {other: self.net.link(k, i) for k, other in enumerate(self.names)})
-            listen = [f"listen=0.0.0.0:{lan.LINK_PORT}", "admin.listen=0.0.0.0:8443"]
+            listen = [f"listen=0.0.0.0:{lan.LINK_PORT}", f"admin.listen=0.0.0.0:{lan.ADMIN_PORT}", f"admin.client.0=own:{me}"]
             configs[place] = self.owner.configure(place, name, view, self.net.settings(i) + listen)
         said = self.each(lambda place, console: console.configure(configs[place]), CPUS)
         bad = [f"{place}: {text}" for place, text in zip(PLACES, said) if "is in force" not in text]

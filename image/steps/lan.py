@@ -4,6 +4,7 @@
     extra = net.words(3)                 # for machine 3's QEMU
     net.settings(3)                      # of its configuration
     net.link(5, seen_by=3)               # where 3 finds the node of 5; seen_by=None: where this program does
+    net.admin(5)                         # where this program finds its admin console
 
 A bridge with a tap for each in a network namespace of our own, where that can be made (as root, or where users may): nothing of it is seen from
 outside. Else QEMU's own user network: each machine has a port of 127.0.0.1, which is 10.0.2.2 to the others.
@@ -15,7 +16,7 @@ import subprocess
 from . import vm
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-LINK_PORT = 7000
+LINK_PORT, ADMIN_PORT = 7000, 8443
 
 
 def mac(i):
@@ -45,15 +46,19 @@ class Bridge:
     def link(self, i, seen_by=None):
         return f"10.77.0.{10 + i}:{LINK_PORT}"
 
+    def admin(self, i):
+        return f"10.77.0.{10 + i}:{ADMIN_PORT}"
+
 
 class User:
     name = "QEMU's user network"
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self, count, port):
+        self.count, self.port = count, port
 
     def words(self, i):
-        return vm.network(0, vm.user_network([(self.port + i, LINK_PORT)], reaches_host=True), mac=mac(i))
+        forward = [(self.port + i, LINK_PORT), (self.port + self.count + i, ADMIN_PORT)]
+        return vm.network(0, vm.user_network(forward, reaches_host=True), mac=mac(i))
 
     def settings(self, i):
         return [f"net.0.mac={mac(i)}", "net.0.address=10.0.2.15/24"]
@@ -62,6 +67,9 @@ class User:
         if i == seen_by:
             return f"10.0.2.15:{LINK_PORT}"
         return f"{'127.0.0.1' if seen_by is None else '10.0.2.2'}:{self.port + i}"
+
+    def admin(self, i):
+        return f"127.0.0.1:{self.port + self.count + i}"
 
 
 def alone():
@@ -78,10 +86,10 @@ def alone():
 
 
 def here(count, port):
-    """`port`: the first of `count` on 127.0.0.1, for the case that there is no namespace to be had."""
+    """`port`: the first of twice `count` on 127.0.0.1, for the case that there is no namespace to be had."""
     if os.access("/dev/net/tun", os.R_OK | os.W_OK) and alone():
         try:
             return Bridge(count)
         except (OSError, subprocess.CalledProcessError) as fault:
             raise vm.Failed(f"a network of our own: {getattr(fault, 'stderr', '') or fault}") from None
-    return User(port)
+    return User(count, port)
