@@ -133,8 +133,8 @@ EXTRA_LDFLAGS ?=
 
 # ---------------------------------------------------------------- what is there
 
-$(foreach d,$(FOLDERS),$(eval MAINS_$d := $(wildcard $d/*_main.c)))
-$(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(wildcard $d/*.c))))
+$(foreach d,$(FOLDERS),$(eval MAINS_$d := $(sort $(wildcard $d/*_main.c))))
+$(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(sort $(wildcard $d/*.c)))))
 
 # The rules of some hundred test programs take make a while to read: these goals, which build none of them, do without.
 WITHOUT_TESTS := test-rollback test-succession all lib local-programs run start stop status reset setup help install uninstall image images repro \

@@ -8,8 +8,8 @@ def run(words, time, **more):
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "TZ": "UTC0", "SOURCE_DATE_EPOCH": str(time), "MTOOLSRC": "/dev/null",
            "MTOOLS_SKIP_CHECK": "1"}
     env.update(more.pop("env", {}))
-    # The last three are another day's, for image/repro (steps/elsewhere.py).
-    env.update({name: os.environ[name] for name in ("TMPDIR", "LD_PRELOAD", "FAKETIME", "FAKETIME_SHARED") if os.environ.get(name)})
+    # All but the first are another day's, for image/repro (steps/elsewhere.py).
+    env.update({name: os.environ[name] for name in ("TMPDIR", "LD_PRELOAD", "FAKETIME", "FAKETIME_SHARED", "NO_FAKE_STAT") if os.environ.get(name)})
     try:
         done = subprocess.run(words, capture_output=True, env=env, **more)
     except FileNotFoundError:
