@@ -190,8 +190,11 @@ static const struct {
 /* The node is stopped whatever becomes of its files, so that it signs no more, and begun anew, to be seen as retired, by those that say so. */
 static void give_up(uint64_t now_ms) {
     const char *const retire[] = {SETUP, "retire", NULL};
-    if (!setup(retire)) return;
     program_event(PROGRAM_NODE, SERVICE_STOP, now_ms);
+    if (!setup(retire)) {
+        answer("the node is stopped, but its key not given up: it signs again if this machine is started anew\n");
+        return;
+    }
     if (config_plan()) config_files();
     self.answer_bytes = 0;
     if (config_node_ready() || !config_plan()) answer("ok\n");

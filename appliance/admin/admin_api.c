@@ -293,7 +293,7 @@ static struct admin_answer init_do(struct admin_request *request, const char *ac
     if (!admin_audit_of(request, action, "begun", question))
         return admin_answer_error(MHD_HTTP_SERVICE_UNAVAILABLE, "not done: the audit log cannot be written");
     char *text = admin_init_ask(path, question);
-    bool good = text != NULL && (strcmp(text, "ok") == 0 || strncmp(text, "ok\n", 3) == 0);
+    bool good = admin_init_ok(text);
     char why[160] = "init does not answer";
     if (text != NULL) (void)snprintf(why, sizeof why, "%s", good ? "ok" : text);
     why[strcspn(why, "\n")] = '\0';

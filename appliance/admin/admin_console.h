@@ -33,6 +33,7 @@
 
 #include "appliance/admin/admin.h"
 #include "appliance/admin/admin_audit.h"
+#include "appliance/admin/admin_hang.h"
 #include "appliance/admin/admin_history.h"
 #include "appliance/admin/admin_queues.h"
 #include "appliance/admin/admin_session.h"
@@ -73,6 +74,7 @@ struct admin_server {
     struct admin_seldom seldom;
     struct admin_history history;
     struct admin_queues queues;
+    struct admin_hang hang;
     uint64_t restarted_ms; /* when one who operates restarted the node last; 0: never */
     json_t *exposure; /* as it was read last; NULL: not yet */
     uint64_t exposure_ms;
@@ -164,5 +166,6 @@ void admin_listen_end(struct admin_listener *listener); /* NULL is fine */
 
 /* admin_init.c: asks init (init/control.h); the whole answer, malloc'd; NULL: no answer in ADMIN_INIT_MS. */
 char *admin_init_ask(const char *path, const char *question);
+bool admin_init_ok(const char *answer); /* NULL is none */
 
 #endif

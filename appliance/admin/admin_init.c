@@ -10,6 +10,10 @@
 
 enum { ANSWER_BYTES = 65536 };
 
+bool admin_init_ok(const char *answer) {
+    return answer != NULL && (strcmp(answer, "ok") == 0 || strncmp(answer, "ok\n", 3) == 0);
+}
+
 char *admin_init_ask(const char *path, const char *question) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) return NULL;

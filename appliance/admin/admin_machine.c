@@ -124,7 +124,7 @@ static void image_print(FILE *out, const char *said, const char *node) {
                 slots.next != 0 && slots.next != slots.running);
 }
 
-void admin_machine_metrics(FILE *out, const char *said, const char *node) {
+void admin_machine_metrics(FILE *out, const char *said, uint64_t hangs, const char *node) {
     static const struct {
         const char *line, *name, *help;
         uint64_t unit;
@@ -134,6 +134,8 @@ void admin_machine_metrics(FILE *out, const char *said, const char *node) {
                    {"config_number", "config_number", "of the configuration in force", 1}};
     char state[LINE_BYTES];
     gauge_print(out, "up", "1 if init answers on its control socket", node, said != NULL);
+    head_print(out, "node_hangs_total", "counter", "how often the node ran, answered nothing for a minute and was restarted for it");
+    sample_print(out, "node_hangs_total", node, NULL, hangs);
     if (said == NULL) return;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         uint64_t number;

@@ -2,7 +2,8 @@
  * What init tells of this machine ("status": lines name=value, init/README.md), read, and as Prometheus text. Pure. It is read as text from a
  * stranger: what is not understood is not shown.
  *
- *   heraclius_machine_up                              1 if init answers; without that nothing of the rest
+ *   heraclius_machine_up                              1 if init answers; without that nothing of the rest but the next
+ *   heraclius_machine_node_hangs_total                how often this console had the node restarted because it hung (admin_hang.h)
  *   heraclius_machine_uptime_seconds                  since this machine started
  *   heraclius_machine_disk_bytes, _disk_free_bytes    the data disk
  *   heraclius_machine_watchdog                        1 if one starts the machine anew when it hangs
@@ -30,7 +31,7 @@ bool admin_machine_value(const char *text, const char *name, char *out, size_t s
 bool admin_machine_number(const char *text, const char *name, uint64_t *number);
 
 /* said: init's answer; NULL: it does not answer. node: the one node that runs here, or NULL: more than one. */
-void admin_machine_metrics(FILE *out, const char *said, const char *node);
+void admin_machine_metrics(FILE *out, const char *said, uint64_t hangs, const char *node);
 
 /* Is a metric's name, or its family's, kept for what this program says of itself and of the machine? No node's program takes it. */
 bool admin_metric_own(const char *family);

@@ -12,6 +12,7 @@
 
 #include "appliance/admin/admin_appliance.h"
 #include "appliance/admin/admin_console.h"
+#include "appliance/admin/admin_machine.h"
 #include "appliance/admin/admin_peers.h"
 #include "appliance/admin/admin_seen.h"
 #include "appliance/admin/admin_syslog.h"
@@ -118,7 +119,32 @@ static bool system_read(const char *path, struct system **system) {
     return false;
 }
 
+/* A line of the log and of the audit; init is asked in any case. */
+static void node_restart(void) {
+    pthread_mutex_lock(&server.lock);
+    bool told = admin_audit_add(&server.audit, "heraclius-admin", "restart", "begun", "the node runs and answered nothing for a minute");
+    pthread_mutex_unlock(&server.lock);
+    char *said = admin_init_ask(server.init_path, "restart node sure");
+    (void)printf("the node runs and answered nothing for a minute: init is asked to restart it: %.*s%s\n",
+                 said != NULL ? (int)strcspn(said, "\n") : 0, said != NULL ? said : "", said == NULL ? "no answer" : "");
+    if (!told) (void)printf("the audit log cannot be written: it does not say that\n");
+    (void)fflush(stdout);
+    free(said);
+}
+
+/* The one node of an appliance: its status was asked just now. */
+static void hang_look(bool answered) {
+    uint64_t age_ms = 0;
+    char *machine = admin_machine_says(&server, &age_ms);
+    pthread_mutex_lock(&server.lock);
+    bool hangs = admin_hang_look(&server.hang, age_ms <= ADMIN_MACHINE_OLD_MS ? admin_hang_pid(machine) : 0, answered);
+    pthread_mutex_unlock(&server.lock);
+    free(machine);
+    if (hangs) node_restart();
+}
+
 static void samples_take(void) {
+    admin_seen_refresh(nodes.seen);
     json_t *statuses = admin_answers(&nodes, "status"), *status;
     size_t at;
     pthread_mutex_lock(&server.lock);
@@ -127,6 +153,7 @@ static void samples_take(void) {
         admin_queues_add(&server.queues, at, json_is_object(status) ? status : NULL, ring_clock_ms());
     }
     pthread_mutex_unlock(&server.lock);
+    if (server.init_path != NULL && nodes.count == 1) hang_look(json_is_object(json_array_get(statuses, 0)));
     json_decref(statuses);
 }
 

@@ -48,7 +48,11 @@ static void machine_metrics(FILE *out, struct admin_server *server) {
     if (server->init_path == NULL) return;
     uint64_t age_ms = 0;
     char *said = admin_machine_says(server, &age_ms);
-    admin_machine_metrics(out, age_ms <= ADMIN_MACHINE_OLD_MS ? said : NULL, server->nodes->count == 1 ? admin_nodes_name(server->nodes, 0) : NULL);
+    pthread_mutex_lock(&server->lock);
+    uint64_t hangs = server->hang.hangs;
+    pthread_mutex_unlock(&server->lock);
+    admin_machine_metrics(out, age_ms <= ADMIN_MACHINE_OLD_MS ? said : NULL, hangs,
+                          server->nodes->count == 1 ? admin_nodes_name(server->nodes, 0) : NULL);
     free(said);
 }
 

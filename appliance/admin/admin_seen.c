@@ -19,7 +19,7 @@ static const char *const init_asks[ADMIN_SEEN_ASKS] = {"status", "log trial 600"
 struct kept {
     uint64_t wanted, asked, done; /* numbers of questions: the newest wanted, put, and ended */
     uint64_t answered, failed;    /* the source's count of ended questions when it answered last, when it did not; 0: never */
-    uint64_t at_ms;
+    uint64_t at_ms, taken_ms; /* when it was answered last, and when somebody wanted to know; 0: never */
     char *text;
     size_t bytes;
 };
@@ -147,9 +147,9 @@ static bool worth_waiting(const struct source *source, uint64_t now_ms) {
     return !source->slow && (source->begun_ms == 0 || now_ms < source->begun_ms + ADMIN_FRESH_MS);
 }
 
-static bool current(const struct source *source, const struct kept *kept) {
+static bool current(const struct source *source, const struct kept *kept, uint64_t now_ms) {
     bool silent = !source->is_init && source->kept[0].failed > kept->answered;
-    return kept->text != NULL && kept->answered > kept->failed && !silent;
+    return kept->text != NULL && kept->answered > kept->failed && !silent && now_ms - kept->at_ms <= ADMIN_SEEN_OLD_MS;
 }
 
 static void take(struct source *source, const char *question, uint64_t until_ms, struct admin_said *said) {
@@ -160,7 +160,8 @@ static void take(struct source *source, const char *question, uint64_t until_ms,
     uint64_t wanted = kept->wanted, now_ms;
     while (now_ms = ring_clock_ms(), kept->done < wanted && now_ms < until_ms && worth_waiting(source, now_ms))
         (void)pthread_cond_timedwait(&seen->ended, &seen->lock, &until);
-    *said = (struct admin_said){.age_ms = now_ms - kept->at_ms, .silent_ms = now_ms - source->heard_ms, .current = current(source, kept)};
+    *said = (struct admin_said){.age_ms = now_ms - kept->at_ms, .silent_ms = now_ms - source->heard_ms, .current = current(source, kept, now_ms)};
+    kept->taken_ms = now_ms;
     if (kept->text != NULL) said->text = malloc(kept->bytes + 1);
     if (said->text != NULL) {
         memcpy(said->text, kept->text, kept->bytes);
@@ -175,11 +176,25 @@ void admin_seen_take(struct admin_seen *seen, size_t node, const char *question,
     take(&seen->sources[node], question, until_ms, said);
 }
 
+void admin_seen_refresh(struct admin_seen *seen) {
+    pthread_mutex_lock(&seen->lock);
+    uint64_t now_ms = ring_clock_ms();
+    for (size_t i = 0; i < seen->nodes; i++) {
+        struct source *source = &seen->sources[i];
+        for (size_t k = 0; k < ADMIN_SEEN_ASKS && source->slow; k++) {
+            struct kept *kept = &source->kept[k];
+            if (kept->taken_ms != 0 && now_ms - kept->taken_ms <= ADMIN_ASKED_MS) want(source, node_asks[k]);
+        }
+    }
+    pthread_mutex_unlock(&seen->lock);
+}
+
 bool admin_seen_answers(struct admin_seen *seen, size_t node) {
     CHECK(node < seen->nodes);
     struct source *source = &seen->sources[node];
     pthread_mutex_lock(&seen->lock);
-    bool answers = worth_waiting(source, ring_clock_ms()) || current(source, &source->kept[0]);
+    uint64_t now_ms = ring_clock_ms();
+    bool answers = worth_waiting(source, now_ms) || current(source, &source->kept[0], now_ms);
     pthread_mutex_unlock(&seen->lock);
     return answers;
 }

@@ -64,7 +64,7 @@ static bool is_name(const char *word) {
 bool admin_refusal_read(struct admin_refusal *refusal, const char *said, const char *fault) {
     static const char error[] = "error ";
     *refusal = (struct admin_refusal){.name = ""};
-    if (said != NULL && (strcmp(said, "ok") == 0 || strncmp(said, "ok\n", 3) == 0)) return true;
+    if (admin_init_ok(said)) return true;
     const char *text = said == NULL ? fault : strncmp(said, error, sizeof error - 1) == 0 ? said + sizeof error - 1 : said;
     size_t name = strcspn(text, ":\n");
     if (said != NULL && name < sizeof refusal->name && strncmp(text + name, ": ", 2) == 0) {

@@ -24,8 +24,7 @@ void console_look_links(const struct console_facts *facts, struct console_page *
     char label[24];
     if (init_answers(&facts->init, page)) {
         const struct console_init *init = &facts->init;
-        if (init->config_refused[0]) console_page_put(page, "refused", "%s", init->config_refused);
-    for (uint32_t i = 0; i < init->nets_count; i++) console_page_put(page, init->nets[i].name, "%s", init->nets[i].text);
+        for (uint32_t i = 0; i < init->nets_count; i++) console_page_put(page, init->nets[i].name, "%s", init->nets[i].text);
         const struct console_line *network = console_facts_line(init->stages, init->stages_count, "network");
         if (network) console_page_put(page, "network", "%s%s%s", network->state, network->text[0] ? ": " : "", network->text);
     }

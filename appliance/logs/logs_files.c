@@ -71,7 +71,8 @@ static const char *add(struct logs *logs, struct logs_file *file, const char *by
     if (good && file->is_missing) good = written(file->fd, missing, sizeof missing - 1);
     good = good && written(file->fd, bytes, count);
     const char *fault = good ? NULL : strerror(errno);
-    file->bytes += count + (good && file->is_missing ? sizeof missing - 1 : 0);
+    struct stat status; /* what did not fit fills no file: on a full disk none would be left of what was kept */
+    if (file->fd >= 0 && fstat(file->fd, &status) == 0) file->bytes = (size_t)status.st_size;
     file->is_missing = !good;
     file->is_dirty = file->is_dirty || good;
     return fault;

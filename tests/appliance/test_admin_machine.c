@@ -24,7 +24,7 @@ static const char *metrics_of(const char *said, const char *node) {
     size_t bytes = 0;
     free(text);
     FILE *out = open_memstream(&text, &bytes);
-    admin_machine_metrics(out, said, node);
+    admin_machine_metrics(out, said, 2, node);
     (void)fclose(out);
     return text;
 }
@@ -43,6 +43,7 @@ static void each_is_told_with_the_nodes_name(void **state) {
     (void)state;
     (void)metrics_of(machine, "c0-n1");
     has("heraclius_machine_up{node=\"c0-n1\"} 1");
+    has("heraclius_machine_node_hangs_total{node=\"c0-n1\"} 2");
     has("heraclius_machine_uptime_seconds{node=\"c0-n1\"} 61");
     has("heraclius_machine_disk_bytes{node=\"c0-n1\"} 8589934592");
     has("heraclius_machine_disk_free_bytes{node=\"c0-n1\"} 700000000");
@@ -82,7 +83,10 @@ static void an_image_that_fell_back_and_one_that_waits_are_told(void **state) {
 static void what_is_not_told_is_left_out(void **state) {
     (void)state;
     assert_string_equal(metrics_of(NULL, "n"), "# HELP heraclius_machine_up 1 if init answers on its control socket\n"
-                                               "# TYPE heraclius_machine_up gauge\nheraclius_machine_up{node=\"n\"} 0\n");
+                                               "# TYPE heraclius_machine_up gauge\nheraclius_machine_up{node=\"n\"} 0\n"
+                                               "# HELP heraclius_machine_node_hangs_total how often the node ran, answered nothing for a minute and "
+                                               "was restarted for it\n# TYPE heraclius_machine_node_hangs_total counter\n"
+                                               "heraclius_machine_node_hangs_total{node=\"n\"} 2\n");
     (void)metrics_of("ok\ndisk=\ndisk_bytes=0\nstage.watchdog=cannot /dev/watchdog0: No such file\nimage_number=7\n", "n");
     has("heraclius_machine_disk_bytes{node=\"n\"} 0");
     has("heraclius_machine_watchdog{node=\"n\"} 0");
@@ -99,7 +103,8 @@ static void nonsense_ends_no_line(void **state) {
                      "program.this-name-is-longer-than-one-may-be=up restarts=1 \nprogram.c=a-state-that-is-too-long restarts=1 \n",
                      "q\"\\n");
     has("heraclius_machine_up{node=\"q\\\"\\\\n\"} 1");
-    for (const char *at = text; *at != '\0'; at += strcspn(at, "\n") + 1) assert_true(at[0] == '#' || strncmp(at, "heraclius_machine_up{", 21) == 0);
+    for (const char *at = text; *at != '\0'; at += strcspn(at, "\n") + 1)
+        assert_true(at[0] == '#' || strncmp(at, "heraclius_machine_up{", 21) == 0 || strncmp(at, "heraclius_machine_node_hangs_total{", 35) == 0);
 }
 
 static void no_more_programs_than_the_limit(void **state) {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -80,6 +81,31 @@ static void files_take_turns_and_nothing_is_lost_between(void **unused) {
     }
     assert_int_equal(last, 29999);
     assert_string_equal(in("data/log/node.2"), "");
+}
+
+/* A full disk, as a limit of files' sizes: what is lost takes nothing along that was kept. */
+static void what_does_not_fit_takes_no_place_of_what_was_kept(void **unused) {
+    (void)unused;
+    machine("full");
+    (void)files_text("full/data/log/node.1", "the oldest line\n");
+    starts("full");
+    char line[1024];
+    (void)memset(line, 'x', sizeof line);
+    (void)snprintf(line + sizeof line - 2, 2, "\n");
+    assert_null(take("node", "the first line\n"));
+    struct rlimit before, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){.rlim_cur = 16 << 10, .rlim_max = before.rlim_max};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    unsigned lost = 0;
+    for (size_t sent = 0; sent < 4 * (size_t)LOGS_FILE_BYTES; sent += sizeof line) lost += take("node", line) != NULL;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_true(lost > 3000);
+    assert_string_equal(in("data/log/node.1"), "the oldest line\n");
+    assert_null(take("node", "the last line\n"));
+    const char *text = in("data/log/node"), *last = "\n(here something is missing)\nthe last line\n";
+    assert_true(strncmp(text, "the first line\n", 15) == 0 && strcmp(text + strlen(text) - strlen(last), last) == 0);
 }
 
 static void a_name_that_is_none_is_no_file(void **unused) {
@@ -295,6 +321,7 @@ static void it_keeps_what_comes_and_takes_all_there_is_before_it_ends(void **unu
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_take_turns_and_nothing_is_lost_between),
+        cmocka_unit_test(what_does_not_fit_takes_no_place_of_what_was_kept),
         cmocka_unit_test(a_name_that_is_none_is_no_file),
         cmocka_unit_test(lines_that_were_lost_are_said_where_they_are_missing),
         cmocka_unit_test(a_link_in_the_place_of_a_file_is_not_followed),

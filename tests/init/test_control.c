@@ -36,6 +36,7 @@ static struct {
     char done[256];
     struct program_now program;
     bool files_fail;
+    const char *job_fault;
     const char *job; /* that is waited for */
     void (*during)(void);
 } world = {.program.service.state = SERVICE_UP};
@@ -84,8 +85,8 @@ bool job_run(const char *name, const char *const *words, int input, char answer[
     done("%s", name);
     for (size_t i = 1; words[i]; i++) done(" %s", words[i]);
     if (world.during) world.during();
-    answer[0] = '\0';
-    return true;
+    (void)snprintf(answer, JOB_ANSWER_BYTES, "%s", world.job_fault ? world.job_fault : "");
+    return !world.job_fault;
 }
 const char *job_now(void) {
     return world.job;
@@ -142,7 +143,7 @@ struct program_now *program_now(enum program program) {
 void program_event(enum program program, enum service_event event, uint64_t now_ms) {
     (void)now_ms;
     if (program == PROGRAM_TRIAL && event == SERVICE_STOP) done(", trial over");
-    if (program == PROGRAM_NODE && event == SERVICE_STOP) done(", node stop");
+    if (program == PROGRAM_NODE && event == SERVICE_STOP) done("node stop, ");
 }
 void program_again(enum program program, uint64_t now_ms) {
     (void)program, (void)now_ms;
@@ -254,7 +255,7 @@ static const struct row {
     {"request", false, false, false, "setup-node keys", CONTROL_NOTHING},
     {"request n1", false, false, false, "setup-node --name n1 keys", CONTROL_NOTHING},
     {"owner abcd", false, false, true, "setup-node owner abcd", CONTROL_NOTHING},
-    {"retire", false, false, true, "setup-node retire, node stop, files", CONTROL_NOTHING},
+    {"retire", false, false, true, "node stop, setup-node retire, files", CONTROL_NOTHING},
     {"adopt", false, false, true, "adopt", CONTROL_REBOOT},
     {"bless", false, true, true, "slots bless, trial over", CONTROL_NOTHING},
     {"fail", false, true, true, "slots fail", CONTROL_REBOOT},
@@ -429,7 +430,19 @@ static void a_node_whose_retirement_cannot_be_told_to_it_stays_down(void **unuse
     const char *said = ask(102, "retire sure", &wish);
     world.files_fail = false;
     assert_true(strncmp(said, "error the key is given up and the node stopped", 46) == 0);
-    assert_string_equal(world.done, "setup-node retire, node stop, files");
+    assert_string_equal(world.done, "node stop, setup-node retire, files");
+}
+
+/* Whoever gives a key up wants no signature more of it, whatever becomes of the mark. */
+static void a_key_that_cannot_be_given_up_signs_no_more_until_the_next_start(void **unused) {
+    (void)unused;
+    enum control_wish wish;
+    world.job_fault = "the data disk is read-only";
+    const char *said = ask(102, "retire sure", &wish);
+    world.job_fault = NULL;
+    assert_string_equal(said, "error the data disk is read-only\n"
+                              "the node is stopped, but its key not given up: it signs again if this machine is started anew\n");
+    assert_string_equal(world.done, "node stop, setup-node retire");
 }
 
 static void what_is_not_to_run_is_not_begun_by_a_restart(void **unused) {
@@ -487,6 +500,7 @@ int main(void) {
         cmocka_unit_test(one_job_at_a_time_of_each_user),
         cmocka_unit_test(of_many_descriptors_none_stays_open),
         cmocka_unit_test(a_node_whose_retirement_cannot_be_told_to_it_stays_down),
+        cmocka_unit_test(a_key_that_cannot_be_given_up_signs_no_more_until_the_next_start),
         cmocka_unit_test(what_is_not_to_run_is_not_begun_by_a_restart),
     };
     return cmocka_run_group_tests(tests, start, NULL);

@@ -166,6 +166,14 @@ def slow(cases, admin, own, node):
     cases.case("one that takes 3 s, as it may, is shown as of a moment ago", seen and seen.get("phase") == "voting", seen)
     live(cases, admin, "it keeps nobody waiting", 10)
     cases.case("nor is it down", "error" not in node_of(own) and admin.http("GET", "/readyz")[0] == 200, node_of(own))
+    node.pause_s = 0.4  # too slow to be waited for
+    cases.case("one that takes 0.4 s is ready", Admin.wait(lambda: admin.http("GET", "/readyz")[0] == 200, 30))
+    node.says["ready"] = {"ready": False, "phase": "retired"}
+    node.says["metrics"] = {"metrics": [{"name": "heraclius_ready", "type": "gauge", "help": "votes", "value": 0}]}
+    time.sleep(15)  # nobody asks
+    ready, metrics = admin.http("GET", "/readyz"), admin.http("GET", "/metrics")[2]
+    cases.case("when it is retired, whoever asks next is told that, not what it was when somebody asked last",
+               ready[0] == 503 and "retired" in ready[2] and 'heraclius_ready{node="n"} 0' in metrics, (ready, metrics))
 
 
 def main():
