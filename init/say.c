@@ -69,13 +69,12 @@ const char *stage_text(enum stage stage) {
 }
 
 enum stage stage_now(void) {
+    enum stage now = STAGE_SERVICES;
     for (enum stage s = 0; s < STAGES; s++) {
         if (self.stages[s].state == STAGE_CANNOT) return s;
+        if (self.stages[s].state != STAGE_GOOD && s < now) now = s;
     }
-    for (enum stage s = 0; s < STAGES; s++) {
-        if (self.stages[s].state != STAGE_GOOD) return s;
-    }
-    return STAGE_SERVICES;
+    return now;
 }
 
 struct log *say_log(void) {
