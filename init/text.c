@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 long text_read(const char *path, char *out, size_t size) {
@@ -31,19 +32,13 @@ int text_write(const char *path, int flags, const char *text) {
 }
 
 int text_copy(int from, const char *path, size_t max, unsigned mode) {
-    char bytes[16384];
-    size_t all = 0;
-    int result = 0;
+    off_t all = 0;
+    ssize_t count = 1;
     (void)unlink(path);
     int to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, (mode_t)mode);
     if (to < 0) return -errno;
-    for (ssize_t count; result == 0 && (count = pread(from, bytes, sizeof bytes, (off_t)all)) != 0;) {
-        if (count < 0) result = -errno;
-        else if (all + (size_t)count > max) result = -EFBIG;
-        else if (write(to, bytes, (size_t)count) != count) result = -ENOSPC;
-        else all += (size_t)count;
-    }
-    if (result == 0 && fsync(to) < 0) result = -errno;
+    while (count > 0 && (size_t)all <= max) count = sendfile(to, from, &all, max + 1 - (size_t)all);
+    int result = count < 0 ? -errno : (size_t)all > max ? -EFBIG : fsync(to) < 0 ? -errno : 0;
     (void)close(to);
     if (result < 0) (void)unlink(path);
     return result;

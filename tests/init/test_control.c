@@ -110,10 +110,8 @@ const struct plan *config_plan(void) {
 const char *config_refused(void) {
     return "";
 }
-void config_files(void) {
+bool config_files(void) {
     done(", files");
-}
-bool config_node_ready(void) {
     return !world.files_fail;
 }
 const char *disk_adopt(void) {
