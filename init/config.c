@@ -24,7 +24,7 @@
 #define FW_CFG "/sys/firmware/qemu_fw_cfg/by_name/opt/heraclius/config"
 
 static struct {
-    bool in_force, node_ready;
+    bool in_force;
     uint32_t pause_ms;
     uint64_t again_ms; /* UINT64_MAX: its files are there, or nothing is in force */
     struct plan plan;
@@ -39,10 +39,6 @@ const struct plan *config_plan(void) {
 
 const char *config_refused(void) {
     return self.refused;
-}
-
-bool config_node_ready(void) {
-    return self.node_ready;
 }
 
 /* heraclius-setup, with a file; which is on the data disk, perhaps: nothing there is touched but by a process apart. */
@@ -76,25 +72,26 @@ static const char *work_keep(void *context) {
     return result < 0 ? strerror(-result) : NULL;
 }
 
-void config_files(void) {
+bool config_files(void) {
     bool again = program_now(PROGRAM_NODE)->service.state == SERVICE_STOPPING || self.pause_ms; /* a try that failed may have changed some already */
-    self.node_ready = setup("setup-node", "files", KEPT);
-    stage_set(STAGE_SERVICES, self.node_ready ? STAGE_GOOD : STAGE_CANNOT, "%s", self.node_ready ? "" : "the node is not started: config says why");
-    if (!self.node_ready) {
+    bool good = setup("setup-node", "files", KEPT);
+    stage_set(STAGE_SERVICES, good ? STAGE_GOOD : STAGE_CANNOT, "%s", good ? "" : "the node is not started: config says why");
+    if (!good) {
         stage_set(STAGE_CONFIG, STAGE_CANNOT, "%s", self.answer);
         self.pause_ms = self.pause_ms > SERVICE_PAUSE_MAX_MS / 2 ? SERVICE_PAUSE_MAX_MS : self.pause_ms ? 2 * self.pause_ms : SERVICE_PAUSE_MIN_MS;
         self.again_ms = machine_now_ms() + self.pause_ms;
-        return;
+        return false;
     }
     stage_set(STAGE_CONFIG, STAGE_GOOD, "number %llu, node %s", (unsigned long long)self.plan.number, self.plan.node);
     self.pause_ms = 0;
     self.again_ms = UINT64_MAX;
     if (again || strcmp(self.answer, "changed\n") == 0) program_again(PROGRAM_NODE, machine_now_ms());
     else program_event(PROGRAM_NODE, SERVICE_START, machine_now_ms());
+    return true;
 }
 
 uint64_t config_retry(uint64_t now_ms) {
-    if (now_ms >= self.again_ms) config_files();
+    if (now_ms >= self.again_ms) (void)config_files();
     return self.again_ms;
 }
 
@@ -108,7 +105,7 @@ bool config_offer(int from, const char *whence, char reason[CONFIG_REASON_BYTES]
         good = result == 0 && job_do(&(struct job){.name = "/data", .work = work_keep, .limit_ms = JOB_MS}, self.fault);
         if (!good) text_form(reason, CONFIG_REASON_BYTES, "it could not be kept: %s", result < 0 ? strerror(-result) : self.fault);
         if (good) apply(&plan);
-        if (good) config_files();
+        if (good) (void)config_files();
     }
     (void)unlink(CANDIDATE);
     if (!good) say("config: %s: refused: %s", whence, reason);
@@ -148,7 +145,7 @@ static void disk(const char *name, const char *file_system) {
     static char answer[JOB_ANSWER_BYTES];
     char reason[CONFIG_REASON_BYTES];
     struct medium medium = {name, file_system, memfd_create("config", MFD_CLOEXEC)};
-    modules_late();
+    modules_listed(true);
     if (!job_do(&(struct job){.name = name, .work = work_fetch, .context = &medium, .limit_ms = JOB_MS}, answer)) say("config: %s: %s", name, answer);
     else if (config_offer(medium.to, name, reason)) say("config: %s was looked at", name);
     if (medium.to >= 0) (void)close(medium.to);
@@ -180,7 +177,7 @@ void config_start(void) {
     else if (fd >= 0 && config_offer(fd, "fw_cfg", reason)) say("config: fw_cfg was looked at");
     if (fd >= 0) (void)close(fd);
     disk_configs(disk);
-    if (self.in_force && !self.node_ready) config_files();
+    if (self.in_force && stage_state(STAGE_SERVICES) != STAGE_GOOD) (void)config_files();
     if (!self.in_force && stage_state(STAGE_CONFIG) != STAGE_CANNOT) {
         stage_set(STAGE_CONFIG, STAGE_CANNOT, "none yet: copy this node's card request out and its configuration in (console: request, config)");
     }

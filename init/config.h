@@ -25,13 +25,12 @@ bool config_again(void) __attribute__((warn_unused_result));
 bool config_offer(int fd, const char *whence, char reason[CONFIG_REASON_BYTES]) __attribute__((warn_unused_result));
 /* In force; NULL: none. */
 const struct plan *config_plan(void);
-/* The node's own files, made anew of what is in force, by its own user; then it is started, or begun anew by what it reads at its start alone. */
-void config_files(void);
+/* The node's own files, made anew of what is in force, by its own user; then it is started, or begun anew by what it reads at its start alone.
+ * False: the stage says why not. */
+bool config_files(void);
 /* If that failed (A-22: its --init, say) and the pause is over, once more. When that is due again; UINT64_MAX: it is done. */
 uint64_t config_retry(uint64_t now_ms);
 /* Why the newest candidate was refused, and whence it came; "": it was accepted, or there was none. */
 const char *config_refused(void);
-/* The node has its files. */
-bool config_node_ready(void);
 
 #endif

@@ -47,7 +47,7 @@ static const struct file commons[] = {
 static const struct rights {
     const char *name;
     uid_t user;            /* and group */
-    gid_t group;           /* one more; 0: none. 100: the node's control socket */
+    gid_t groups[2];       /* more; 0: none. First 100: the node's control socket, then CONFINE_ASKERS: init's */
     mode_t open;           /* its folder below /data: what others may do there */
     unsigned capabilities; /* bits */
     /* Of its cgroup: memory (NULL: the machine's less CONFINE_RESERVE_BYTES), threads (a ring's in the kernel count). And who goes first when the
@@ -62,10 +62,10 @@ static const struct rights {
     {.name = "node", .user = 100, .capabilities = 1u << CAP_IPC_LOCK, .pids_max = "512", .oom = "0", .descriptors = 4096, .locked = RLIM_INFINITY,
      .own = "node", .files = {{"/proc", LANDLOCK_READ}, {"/sys/devices/system/cpu", LANDLOCK_READ}, {"/sys/fs/cgroup/node", LANDLOCK_READ},
                               {"/data/node", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_CHANGE}}},
-    {.name = "admin", .user = 101, .group = 100, .memory_max = "64M", .pids_max = "32", .oom = "800", .descriptors = 1024, .own = "admin",
-     .files = {{"/data/admin", LANDLOCK_CHANGE}, {"/data/public", LANDLOCK_READ}, {"/run/admin", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_USE},
+    {.name = "admin", .user = 101, .groups = {100, CONFINE_ASKERS}, .memory_max = "64M", .pids_max = "32", .oom = "800", .descriptors = 1024,
+     .own = "admin", .files = {{"/data/admin", LANDLOCK_CHANGE}, {"/data/public", LANDLOCK_READ}, {"/run/admin", LANDLOCK_CHANGE}, {"/run/node", LANDLOCK_USE},
                {"/run/init", LANDLOCK_USE}}},
-    {.name = "console", .user = 102, .group = 100, .memory_max = "32M", .pids_max = "8", .oom = "-900", .descriptors = 64,
+    {.name = "console", .user = 102, .groups = {100, CONFINE_ASKERS}, .memory_max = "32M", .pids_max = "8", .oom = "-900", .descriptors = 64,
      .anyway = true, .own = "console",
      .files = {{"/etc/terminfo", LANDLOCK_READ}, {"/dev/console", LANDLOCK_USE}, {"/run/console", LANDLOCK_CHANGE}, {"/run/admin", LANDLOCK_READ},
                {"/run/node", LANDLOCK_USE}, {"/run/init", LANDLOCK_USE}}},
@@ -79,7 +79,7 @@ static const struct rights {
      .pids_max = "16", .oom = "300", .descriptors = 64, .own = "dhcpcd",
      .files = {{"/etc", LANDLOCK_READ}, {"/sys", LANDLOCK_READ}, {"/proc", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
                {"/run/dhcpcd", LANDLOCK_CHANGE}, {"/run/net", LANDLOCK_READ}}},
-    {.name = "slots", .user = 106, .group = 100, .memory_max = "64M", .pids_max = "8", .oom = "500", .descriptors = 64,
+    {.name = "slots", .user = 106, .groups = {100}, .memory_max = "64M", .pids_max = "8", .oom = "500", .descriptors = 64,
      .files = {{"/sys/firmware/efi/efivars", LANDLOCK_READ}, {"/data/public/owner", LANDLOCK_READ}, {"/run/node", LANDLOCK_USE}}},
     {.name = "disk", .user = DISK_USER, .memory_max = "32M", .pids_max = "256", .oom = "500", .descriptors = 256,
      .files = {{"/dev", LANDLOCK_ACCESS_FS_READ_FILE}, {"/sys", LANDLOCK_READ}}},
@@ -87,7 +87,7 @@ static const struct rights {
      .descriptors = 32},
     {.name = "logs", .user = LOG_USER, .memory_max = "16M", .pids_max = "8", .oom = "-500", .descriptors = 64, .own = "log",
      .files = {{"/data/log", LANDLOCK_CHANGE}, {"/run/log", LANDLOCK_CHANGE}, {"/sys/fs/pstore", LANDLOCK_READ | LANDLOCK_ACCESS_FS_REMOVE_FILE}}},
-    {.name = "trial", .user = 107, .group = 100, .memory_max = "16M", .pids_max = "8", .oom = "500", .descriptors = 64,
+    {.name = "trial", .user = 107, .groups = {100, CONFINE_ASKERS}, .memory_max = "16M", .pids_max = "8", .oom = "500", .descriptors = 64,
      .files = {{"/run/node", LANDLOCK_USE}, {"/run/init", LANDLOCK_USE}}},
 };
 
@@ -121,6 +121,7 @@ void confine_prepare(void) {
     unsigned long long all = (unsigned long long)machine.totalram * machine.mem_unit, reserve = CONFINE_RESERVE_BYTES;
     (void)text_form(rest, sizeof rest, "%llu", all > 2 * reserve ? all - reserve : all / 2);
     (void)group_set(".", "cgroup.subtree_control", "+memory +pids"); /* whether the kernel has them shows in the groups */
+    (void)group_set(".", "cgroup.subtree_control", "+cpu");          /* each group its share, however many threads one has */
     for (size_t i = 0; i < sizeof all_rights / sizeof *all_rights; i++) {
         const struct rights *rights = &all_rights[i];
         if (text_form(path, sizeof path, "/sys/fs/cgroup/%s", rights->name)) (void)mkdir(path, 0755);
@@ -131,7 +132,7 @@ void confine_prepare(void) {
         if (rights->own && text_form(path, sizeof path, "/run/%s", rights->own) && mkdir(path, 0750) == 0) {
             (void)mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=2m,nr_inodes=256");
         }
-        gid_t group = rights->group ? rights->group : rights->user; /* the console reads the admin console's pairing code */
+        gid_t group = rights->groups[0] ? rights->groups[0] : rights->user; /* the console reads the admin console's pairing code */
         if (rights->own) (void)folder("/run", rights->own, rights->user, group, 0750);
     }
     if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 0) {
@@ -160,7 +161,8 @@ static const char *limits(const struct rights *rights) {
 }
 
 static const char *user(const struct rights *rights) {
-    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(rights->group != 0, &rights->group) < 0) return "groups";
+    size_t groups = (size_t)(rights->groups[0] != 0) + (rights->groups[1] != 0);
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(groups, rights->groups) < 0) return "groups";
     if (setresgid(rights->user, rights->user, rights->user) < 0 || setresuid(rights->user, rights->user, rights->user) < 0) return "user";
     for (unsigned c = 0; c <= CAP_LAST_CAP; c++) {
         if (!(c < 32 && rights->capabilities >> c & 1u) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0 && errno != EINVAL && errno != EPERM)

@@ -1,5 +1,6 @@
 #include "init/control.h"
 #include "init/config.h"
+#include "init/confine.h"
 #include "init/disk.h"
 #include "init/job.h"
 #include "init/log.h"
@@ -50,7 +51,8 @@ void control_start(void) {
     (void)mkdir("/run/init", 0755);
     (void)unlink(PATH);
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 || chmod(PATH, 0666) < 0 || listen(fd, 8) < 0) {
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 || chown(PATH, 0, CONFINE_ASKERS) < 0 || chmod(PATH, 0660) < 0 ||
+         listen(fd, 8) < 0) {
         say("control: %s: %s", PATH, strerror(errno));
         return;
     }
@@ -71,9 +73,9 @@ static void status(uint64_t now_ms) {
     char text[96];
     struct statvfs data;
     const struct plan *plan = config_plan();
-    answer("ok\nuptime_ms=%llu\nboot_ms=%llu\nstage=%s\n", (unsigned long long)now_ms, (unsigned long long)self.booted_ms, stage_name(stage_now()));
+    answer("ok\nuptime_ms=%llu\nboot_ms=%llu\nstage=%s\n", (unsigned long long)now_ms, (unsigned long long)self.booted_ms, stage_names[stage_now()]);
     for (enum stage s = 0; s < STAGES; s++) {
-        answer("stage.%s=%s%s%s\n", stage_name(s), stage_state_name(stage_state(s)), stage_text(s)[0] ? " " : "", stage_text(s));
+        answer("stage.%s=%s%s%s\n", stage_names[s], stage_state_names[stage_state(s)], stage_text(s)[0] ? " " : "", stage_text(s));
     }
     answer("watchdog=%s\nclock=%s\n", stage_text(STAGE_WATCHDOG), stage_text(STAGE_CLOCK));
     answer("disk=%s\ndisk_bytes=%llu\n", disk_name(), (unsigned long long)disk_bytes());
@@ -85,7 +87,7 @@ static void status(uint64_t now_ms) {
     answer("%s%s", net_lines(), slots_text());
     for (int p = 0; p < PROGRAMS; p++) {
         const struct program_now *now = program_now((enum program)p);
-        answer("program.%s=%s pid=%d restarts=%u %s\n", program_name((enum program)p), service_state_name(now->service.state), now->pid,
+        answer("program.%s=%s pid=%d restarts=%u %s\n", program_name((enum program)p), service_state_names[now->service.state], now->pid,
                now->service.restarts, now->last);
     }
 }
@@ -140,7 +142,7 @@ static bool setup(const char *const *words) {
 static void card_request(const char *name) {
     const char *const plain[] = {SETUP, "keys", NULL}, *const named[] = {SETUP, "--name", name, "keys", NULL};
     enum stage first = stage_state(STAGE_ENTROPY) != STAGE_GOOD ? STAGE_ENTROPY : STAGE_DISK;
-    if (stage_state(first) != STAGE_GOOD) answer("error no keys are made now: %s: %s\n", stage_name(first), stage_text(first));
+    if (stage_state(first) != STAGE_GOOD) answer("error no keys are made now: %s: %s\n", stage_names[first], stage_text(first));
     else (void)setup(name ? named : plain);
 }
 
@@ -191,13 +193,14 @@ static const struct {
 static void give_up(uint64_t now_ms) {
     const char *const retire[] = {SETUP, "retire", NULL};
     program_event(PROGRAM_NODE, SERVICE_STOP, now_ms);
+    confine_end("node"); /* now: it might keep its own user's set-up from marking its key */
     if (!setup(retire)) {
         answer("the node is stopped, but its key not given up: it signs again if this machine is started anew\n");
         return;
     }
-    if (config_plan()) config_files();
+    bool good = !config_plan() || config_files();
     self.answer_bytes = 0;
-    if (config_node_ready() || !config_plan()) answer("ok\n");
+    if (good) answer("ok\n");
     else answer("error the key is given up and the node stopped; it is begun anew, seen to be retired, after this: %s\n", stage_text(STAGE_CONFIG));
 }
 

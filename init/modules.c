@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -87,7 +86,7 @@ static bool load(const char *name) {
     return module && module->disk;
 }
 
-static void loads(bool late) {
+void modules_listed(bool late) {
     for (unsigned i = 0; i < self.loads_count; i++) {
         const char *when = self.loads[i].when;
         bool without = when[0] == '!', fits = !strchr(when, '/') || (access(when + without, F_OK) == 0) != without;
@@ -175,7 +174,7 @@ void modules_load(const char *table, const char *buses) {
     devices_ask();
     self.disks = true; /* the last: what comes meanwhile has its name in order */
     devices_ask();
-    loads(false);
+    modules_listed(false);
     devices_ask();
     unsigned usb = 0;
     self.has_usb = text_form(self.usb, sizeof self.usb, "%s/usb/devices", buses) && text_folder(self.usb, count_one, &usb) == 0 && usb > 0;
@@ -184,8 +183,4 @@ void modules_load(const char *table, const char *buses) {
         if (!self.modules[i].tried && !strstr(self.modules[i].path, "/late/")) (void)unlink(self.modules[i].path);
     }
     stage_set(STAGE_MODULES, self.failed ? STAGE_CANNOT : STAGE_GOOD, "%u loaded%s", self.loaded, self.failed ? ", others not: see above" : "");
-}
-
-void modules_late(void) {
-    loads(true);
 }

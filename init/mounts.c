@@ -10,21 +10,20 @@
 static const struct early {
     const char *what, *where, *options;
     unsigned long flags;
-    mode_t mode;
 } earlies[] = {
-    {"proc", "/proc", "hidepid=invisible", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0555},
-    {"sysfs", "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, 0555},
-    {"devtmpfs", "/dev", "mode=755,size=1m", MS_NOSUID | MS_NOEXEC, 0755},
-    {"devpts", "/dev/pts", "mode=620,ptmxmode=000", MS_NOSUID | MS_NOEXEC, 0755},
-    {"tmpfs", "/run", "mode=755,size=16m,nr_inodes=4096", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0755},
-    {"cgroup2", "/sys/fs/cgroup", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, 0555},
+    {"proc", "/proc", "hidepid=invisible", MS_NOSUID | MS_NODEV | MS_NOEXEC},
+    {"sysfs", "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC},
+    {"devtmpfs", "/dev", "mode=755,size=1m", MS_NOSUID | MS_NOEXEC},
+    {"devpts", "/dev/pts", "mode=620,ptmxmode=000", MS_NOSUID | MS_NOEXEC},
+    {"tmpfs", "/run", "mode=755,size=16m,nr_inodes=4096", MS_NOSUID | MS_NODEV | MS_NOEXEC},
+    {"cgroup2", "/sys/fs/cgroup", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC},
 };
 
 bool mounts_early(void) {
     bool good = true;
     for (size_t i = 0; i < sizeof earlies / sizeof *earlies; i++) {
         const struct early *e = &earlies[i];
-        if (mkdir(e->where, e->mode) < 0 && errno != EEXIST && errno != EROFS) good = false;
+        if (mkdir(e->where, 0755) < 0 && errno != EEXIST && errno != EROFS) good = false;
         /* EBUSY: the kernel mounted devtmpfs by itself. */
         if (mount(e->what, e->where, e->what, e->flags, e->options) < 0 && errno != EBUSY) {
             stage_set(STAGE_MOUNTS, STAGE_CANNOT, "%s on %s: %s", e->what, e->where, strerror(errno));

@@ -9,12 +9,11 @@ static struct {
     char lines[NET_STATE_BYTES];
 } self;
 
-static void stage_take(const char *line) {
+static void stage_take(char *line) {
+    char *words[2] = {"", ""};
+    (void)text_words(line, words, 2);
     for (enum stage_state state = 0; state < STAGE_STATES; state++) {
-        const char *rest = line + strlen(stage_state_name(state));
-        if (strncmp(line, stage_state_name(state), (size_t)(rest - line)) == 0 && (!*rest || *rest == ' ')) {
-            stage_set(STAGE_NETWORK, state, "%s", rest + (*rest == ' '));
-        }
+        if (strcmp(words[0], stage_state_names[state]) == 0) stage_set(STAGE_NETWORK, state, "%s", words[1]);
     }
 }
 

@@ -77,18 +77,17 @@ static _Noreturn void child(enum program program, int output) {
 }
 
 static bool spawn(enum program program) {
-    int ends[2] = {-1, -1};
-    struct program_now *running = &programs[program];
-    if (running->output < 0 && pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) return false;
+    int ends[2]; /* the last one's are closed: program_ended() */
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) return false;
     pid_t pid = fork();
     if (pid == 0) child(program, ends[1]);
-    if (ends[1] >= 0) (void)close(ends[1]);
+    (void)close(ends[1]);
     if (pid < 0) {
-        if (ends[0] >= 0) (void)close(ends[0]);
+        (void)close(ends[0]);
         return false;
     }
-    running->pid = pid;
-    running->output = ends[0];
+    programs[program].pid = pid;
+    programs[program].output = ends[0];
     return true;
 }
 

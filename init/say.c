@@ -17,15 +17,8 @@ static struct {
     } stages[STAGES];
 } self = {.console = -1};
 
-const char *stage_name(enum stage stage) {
-    static const char *const names[STAGES] = {"mounts", "modules", "entropy", "watchdog", "clock", "disk", "config", "network", "services"};
-    return names[stage];
-}
-
-const char *stage_state_name(enum stage_state state) {
-    static const char *const names[STAGE_STATES] = {"waiting", "running", "good", "cannot"};
-    return names[state];
-}
+const char *const stage_names[STAGES] = {"mounts", "modules", "entropy", "watchdog", "clock", "disk", "config", "network", "services"};
+const char *const stage_state_names[STAGE_STATES] = {"waiting", "running", "good", "cannot"};
 
 void say_start(void) {
     self.console = open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
@@ -57,7 +50,7 @@ void stage_set(enum stage stage, enum stage_state state, const char *format, ...
     bool is_new = state != self.stages[stage].state || strcmp(text, self.stages[stage].text) != 0;
     self.stages[stage].state = state;
     (void)memcpy(self.stages[stage].text, text, sizeof text);
-    if (is_new && text[0]) say("%s: %s%s", stage_name(stage), state == STAGE_CANNOT ? "CANNOT: " : "", text);
+    if (is_new && text[0]) say("%s: %s%s", stage_names[stage], state == STAGE_CANNOT ? "CANNOT: " : "", text);
 }
 
 enum stage_state stage_state(enum stage stage) {
@@ -69,13 +62,12 @@ const char *stage_text(enum stage stage) {
 }
 
 enum stage stage_now(void) {
+    enum stage now = STAGE_SERVICES;
     for (enum stage s = 0; s < STAGES; s++) {
         if (self.stages[s].state == STAGE_CANNOT) return s;
+        if (self.stages[s].state != STAGE_GOOD && s < now) now = s;
     }
-    for (enum stage s = 0; s < STAGES; s++) {
-        if (self.stages[s].state != STAGE_GOOD) return s;
-    }
-    return STAGE_SERVICES;
+    return now;
 }
 
 struct log *say_log(void) {

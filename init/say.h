@@ -16,8 +16,7 @@ enum { SAY_TRIES = 5, SAY_PAUSE_US = 2000, SAY_LINE_BYTES = 480 }; /* a reason o
 
 enum stage_state { STAGE_WAITING, STAGE_RUNNING, STAGE_GOOD, STAGE_CANNOT, STAGE_STATES };
 struct log;
-const char *stage_state_name(enum stage_state state);
-const char *stage_name(enum stage stage);
+extern const char *const stage_names[STAGES], *const stage_state_names[STAGE_STATES];
 /* Opens /dev/console; before that nothing is shown. Called once after devtmpfs is there. */
 void say_start(void);
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -68,8 +68,8 @@ static const int events[] = {
 };
 /* A ring, memory that stays, threads with a CPU of their own; a filter beside this one, which takes more away. */
 static const int ring[] = {
-    SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_mlock, SYS_mlock2, SYS_munlock, SYS_mlockall, SYS_sched_setaffinity,
-    SYS_sched_setscheduler, SYS_sched_getscheduler, SYS_sched_getparam, SYS_getcpu, SYS_membarrier, SYS_get_mempolicy, SYS_seccomp,
+    SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_mlockall, SYS_sched_setaffinity, SYS_sched_getscheduler,
+    SYS_sched_getparam, SYS_getcpu, SYS_membarrier, SYS_get_mempolicy, SYS_seccomp,
 };
 static const int lock[] = {SYS_mlock, SYS_mlock2, SYS_munlock};
 /* A file that has no name: what is pasted at the console. */
@@ -81,13 +81,10 @@ static const int child[] = {
     SYS_fork, SYS_vfork,
 #endif
 };
-/* Processes of its own, and what they give up. */
+/* Processes that go on for themselves, and what they give up. */
 static const int processes[] = {
-    SYS_wait4, SYS_waitid, SYS_kill, SYS_setsid, SYS_setpgid, SYS_setuid, SYS_setgid, SYS_setgroups, SYS_setresuid, SYS_setresgid, SYS_chroot,
+    SYS_kill, SYS_setsid, SYS_setpgid, SYS_setuid, SYS_setgid, SYS_setgroups, SYS_setresuid, SYS_setresgid, SYS_chroot,
     SYS_chdir, SYS_fchdir, SYS_setrlimit, SYS_fchown, SYS_fchownat, SYS_setpriority, SYS_close_range,
-#ifdef SYS_fork
-    SYS_fork, SYS_vfork,
-#endif
 };
 /* Of no use to any program here, and of much to whoever has taken one over. */
 static const int deadly[] = {
@@ -118,7 +115,7 @@ static const struct allowed {
     const char *name;
     unsigned groups, families;
 } all_allowed[] = {
-    {"node", BASE | FILES | NETWORK | EVENTS | RING, LOCAL | INTERNET | LINKS},
+    {"node", BASE | FILES | NETWORK | EVENTS | RING | LOCK, LOCAL | INTERNET | LINKS},
     {"admin", BASE | FILES | NETWORK | EVENTS | LOCK, LOCAL | INTERNET | LINKS},
     {"console", BASE | NETWORK | EVENTS | NAMELESS, LOCAL},
     {"setup", BASE | LOCK, 0},
@@ -129,7 +126,7 @@ static const struct allowed {
     {"disk-grow", BASE | FILES, 0},
     {"trial", BASE | NETWORK, LOCAL},
     {"logs", BASE | FILES, 0},
-    {"dhcp", BASE | FILES | NETWORK | EVENTS | PROCESSES, LOCAL | INTERNET | LINKS | RAW},
+    {"dhcp", BASE | FILES | NETWORK | EVENTS | CHILD | PROCESSES, LOCAL | INTERNET | LINKS | RAW},
 };
 
 /* ---- the filter ---- */
@@ -167,8 +164,20 @@ static void never_both(struct maker *maker, int nr) {
     result(maker, SECCOMP_RET_ALLOW);
 }
 
+/* Whoever is taken over has no hold on another process of its user: the node none on what sets it up. */
+static void oneself_alone(struct maker *maker) {
+    const uint32_t pid = (uint32_t)getpid(); /* this process becomes the program */
+    words_of(maker, SYS_tgkill, 0, 3);
+    equal(maker, pid, SECCOMP_RET_ALLOW);
+    result(maker, SECCOMP_RET_ERRNO | EPERM);
+    words_of(maker, SYS_prlimit64, 0, 5);
+    equal(maker, 0, SECCOMP_RET_ALLOW);
+    equal(maker, pid, SECCOMP_RET_ALLOW);
+    result(maker, SECCOMP_RET_ERRNO | EPERM);
+}
+
 static void looked_at(struct maker *maker, const struct allowed *allowed) {
-    const bool own = allowed->groups & (PROCESSES | CHILD);
+    const bool own = allowed->groups & CHILD;
     const uint32_t refused = SECCOMP_RET_ERRNO | EPERM;
 #ifdef __s390x__
     words_of(maker, SYS_clone, 1, 3);
@@ -190,6 +199,7 @@ static void looked_at(struct maker *maker, const struct allowed *allowed) {
         if (families[i].bit & allowed->families) equal(maker, families[i].family, SECCOMP_RET_ALLOW);
     }
     result(maker, refused);
+    if (!own) oneself_alone(maker);
     never_both(maker, SYS_mprotect);
 #ifdef __s390x__ /* these have their words in memory, where no filter sees them: of sockets no more than whether there may be any */
     equal(maker, SYS_mmap, SECCOMP_RET_ALLOW);

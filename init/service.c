@@ -1,10 +1,7 @@
 #include "init/service.h"
 #include <sys/wait.h>
 
-const char *service_state_name(enum service_state state) {
-    static const char *const names[SERVICE_STATES] = {"down", "starting", "up", "backing-off", "stopping", "failed"};
-    return names[state];
-}
+const char *const service_state_names[SERVICE_STATES] = {"down", "starting", "up", "backing-off", "stopping", "failed"};
 
 enum service_event service_event_of(int wait_status) {
     if (!WIFEXITED(wait_status)) return SERVICE_LOST;

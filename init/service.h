@@ -36,7 +36,7 @@ struct service {
 /* What is to be done now. After SERVICE_SPAWN the caller reports SERVICE_SPAWNED, or SERVICE_LOST if it could not. */
 enum service_action service_step(struct service *service, enum service_event event, uint64_t now_ms);
 
-const char *service_state_name(enum service_state state);
+extern const char *const service_state_names[SERVICE_STATES];
 /* By wait status: LOST_WELL, LOST_CONFIG or LOST. */
 enum service_event service_event_of(int wait_status);
 

@@ -4,29 +4,20 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 long text_read(const char *path, char *out, size_t size) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) return -errno;
     size_t count = 0;
-    long result = 0;
-    while (count < size) {
-        ssize_t got = read(fd, out + count, size - count);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) result = -errno;
-        if (got <= 0) break;
-        count += (size_t)got;
-    }
+    ssize_t got = 1; /* nothing is interrupted: no signal has a handler here */
+    while (count < size && (got = read(fd, out + count, size - count)) > 0) count += (size_t)got;
+    long result = got < 0 ? -errno : count == size ? -EFBIG : (long)count;
     (void)close(fd);
-    if (result == 0 && count == size) result = -EFBIG;
-    if (result < 0) {
-        out[0] = '\0';
-        return result;
-    }
-    if (count > 0 && out[count - 1] == '\n') count--;
-    out[count] = '\0';
-    return (long)count;
+    if (result > 0 && out[result - 1] == '\n') result--;
+    out[result > 0 ? result : 0] = '\0';
+    return result;
 }
 
 int text_write(const char *path, int flags, const char *text) {
@@ -41,20 +32,13 @@ int text_write(const char *path, int flags, const char *text) {
 }
 
 int text_copy(int from, const char *path, size_t max, unsigned mode) {
-    char bytes[16384];
-    size_t all = 0;
-    int result = 0;
+    off_t all = 0;
+    ssize_t count = 1;
     (void)unlink(path);
     int to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, (mode_t)mode);
     if (to < 0) return -errno;
-    for (ssize_t count; result == 0 && (count = pread(from, bytes, sizeof bytes, (off_t)all)) != 0;) {
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) result = -errno;
-        else if (all + (size_t)count > max) result = -EFBIG;
-        else if (write(to, bytes, (size_t)count) != count) result = -ENOSPC;
-        else all += (size_t)count;
-    }
-    if (result == 0 && fsync(to) < 0) result = -errno;
+    while (count > 0 && (size_t)all <= max) count = sendfile(to, from, &all, max + 1 - (size_t)all);
+    int result = count < 0 ? -errno : (size_t)all > max ? -EFBIG : fsync(to) < 0 ? -errno : 0;
     (void)close(to);
     if (result < 0) (void)unlink(path);
     return result;

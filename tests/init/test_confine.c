@@ -171,6 +171,25 @@ static int try_other_program(void) {
     errno = posix_spawn(&child, words[0], NULL, NULL, words, environ);
     return errno == 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
+/* The process that has the attempt made is of the same user, and would be heard from. */
+static int try_signal_another(void) {
+    return (int)syscall(SYS_tgkill, getppid(), getppid(), 0);
+}
+static int try_signal_itself(void) {
+    return (int)syscall(SYS_tgkill, getpid(), gettid(), 0);
+}
+static int try_limit_another(void) {
+    struct rlimit now;
+    return prlimit(getppid(), RLIMIT_FSIZE, NULL, &now);
+}
+static int try_limit_itself(void) {
+    struct rlimit now;
+    return prlimit(getpid(), RLIMIT_FSIZE, NULL, &now) < 0 || getrlimit(RLIMIT_FSIZE, &now) < 0 ? -1 : 0;
+}
+static int try_last_in_the_queue(void) {
+    struct sched_param none = {0};
+    return sched_setscheduler(getppid(), SCHED_IDLE, &none);
+}
 static int try_x32(void) {
 #ifdef __x86_64__
     return (int)syscall(SYS_getpid | 0x40000000);
@@ -210,6 +229,21 @@ static void every_program_computes_and_has_entropy(void **unused) {
         assert_int_equal(filtered(programs[p], try_entropy), 0);
         assert_int_equal(filtered(programs[p], try_clone3), ENOSYS);
         assert_int_equal(filtered(programs[p], try_thread), 0);
+    }
+}
+
+/* But for those that have children, whom they end: no network reaches set-up and disks, and DHCP has a user of its own. */
+static void no_other_process_of_its_user_is_held(void **unused) {
+    (void)unused;
+    static const char *const parents[] = {"setup-node", "disk", "dhcp"};
+    for (int p = 0; p < PROGRAM_COUNT; p++) {
+        bool has_children = false;
+        for (size_t i = 0; i < sizeof parents / sizeof *parents; i++) has_children = has_children || strcmp(programs[p], parents[i]) == 0;
+        assert_int_equal(filtered(programs[p], try_signal_itself), 0);
+        assert_int_equal(filtered(programs[p], try_limit_itself), 0);
+        assert_int_equal(filtered(programs[p], try_signal_another), has_children ? 0 : EPERM);
+        assert_int_equal(filtered(programs[p], try_limit_another), has_children ? 0 : EPERM);
+        assert_int_equal(filtered(programs[p], try_last_in_the_queue), EPERM);
     }
 }
 
@@ -318,6 +352,10 @@ static int try_node_group(void) {
     gid_t groups[2];
     return getgroups(2, groups) == 1 && groups[0] == 100 ? 0 : -1;
 }
+static int try_both_groups(void) {
+    gid_t groups[3];
+    return getgroups(3, groups) == 2 && groups[0] == 100 && groups[1] == CONFINE_ASKERS ? 0 : -1;
+}
 static int try_no_group(void) {
     return getgroups(0, NULL) == 0 ? 0 : -1;
 }
@@ -355,16 +393,17 @@ static void nobody_is_root_and_nobody_becomes_it(void **unused) {
     }
 }
 
-/* Its control socket is open to its group. */
-static void those_who_ask_the_node_are_in_its_group(void **unused) {
+/* The node's control socket is open to its group, and init's to that of those who may ask it: not the node. */
+static void those_who_ask_are_in_the_groups_of_the_sockets(void **unused) {
     (void)unused;
     if (!is_root()) skip();
     for (int p = 0; p < PROGRAM_COUNT; p++) {
         if (is_left_out(programs[p])) continue;
         bool asks = false;
-        static const char *const askers[] = {"admin", "console", "slots", "trial"};
+        static const char *const askers[] = {"admin", "console", "trial"};
         for (size_t i = 0; i < sizeof askers / sizeof *askers; i++) asks = asks || strcmp(programs[p], askers[i]) == 0;
-        assert_int_equal(with_rights(programs[p], asks ? try_node_group : try_no_group), 0);
+        attempt *groups = asks ? try_both_groups : strcmp(programs[p], "slots") == 0 ? try_node_group : try_no_group;
+        assert_int_equal(with_rights(programs[p], groups), 0);
     }
 }
 
@@ -655,10 +694,11 @@ int main(void) {
         cmocka_unit_test(every_program_has_a_filter_that_fits),
         cmocka_unit_test(what_only_an_intruder_wants_kills),
         cmocka_unit_test(every_program_computes_and_has_entropy),
+        cmocka_unit_test(no_other_process_of_its_user_is_held),
         cmocka_unit_test(no_memory_is_written_and_executed),
         cmocka_unit_test(each_has_what_the_table_gives_it_and_no_more),
         cmocka_unit_test(nobody_is_root_and_nobody_becomes_it),
-        cmocka_unit_test(those_who_ask_the_node_are_in_its_group),
+        cmocka_unit_test(those_who_ask_are_in_the_groups_of_the_sockets),
         cmocka_unit_test(files_beyond_its_own_are_closed),
         cmocka_unit_test(on_a_kernel_without_landlock_the_console_alone_is_started),
         cmocka_unit_test(a_program_without_rights_does_not_start),

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "init/config.h"
+#include "init/confine.h"
 #include "init/control.h"
 #include "init/disk.h"
 #include "init/job.h"
@@ -61,7 +62,13 @@ int listen(int fd, int most) {
     return 0;
 }
 int chmod(const char *path, mode_t mode) {
-    (void)path, (void)mode;
+    (void)path;
+    assert_int_equal(mode, 0660);
+    return 0;
+}
+int chown(const char *path, uid_t user, gid_t group) {
+    (void)path;
+    assert_true(user == 0 && group == CONFINE_ASKERS);
     return 0;
 }
 int unlink(const char *path) {
@@ -111,10 +118,8 @@ const struct plan *config_plan(void) {
 const char *config_refused(void) {
     return "";
 }
-void config_files(void) {
+bool config_files(void) {
     done(", files");
-}
-bool config_node_ready(void) {
     return !world.files_fail;
 }
 const char *disk_adopt(void) {
@@ -144,6 +149,9 @@ void program_event(enum program program, enum service_event event, uint64_t now_
     (void)now_ms;
     if (program == PROGRAM_TRIAL && event == SERVICE_STOP) done(", trial over");
     if (program == PROGRAM_NODE && event == SERVICE_STOP) done("node stop, ");
+}
+void confine_end(const char *name) {
+    done("all of %s killed, ", name);
 }
 void program_again(enum program program, uint64_t now_ms) {
     (void)program, (void)now_ms;
@@ -255,7 +263,7 @@ static const struct row {
     {"request", false, false, false, "setup-node keys", CONTROL_NOTHING},
     {"request n1", false, false, false, "setup-node --name n1 keys", CONTROL_NOTHING},
     {"owner abcd", false, false, true, "setup-node owner abcd", CONTROL_NOTHING},
-    {"retire", false, false, true, "node stop, setup-node retire, files", CONTROL_NOTHING},
+    {"retire", false, false, true, "node stop, all of node killed, setup-node retire, files", CONTROL_NOTHING},
     {"adopt", false, false, true, "adopt", CONTROL_REBOOT},
     {"bless", false, true, true, "slots bless, trial over", CONTROL_NOTHING},
     {"fail", false, true, true, "slots fail", CONTROL_REBOOT},
@@ -430,7 +438,7 @@ static void a_node_whose_retirement_cannot_be_told_to_it_stays_down(void **unuse
     const char *said = ask(102, "retire sure", &wish);
     world.files_fail = false;
     assert_true(strncmp(said, "error the key is given up and the node stopped", 46) == 0);
-    assert_string_equal(world.done, "node stop, setup-node retire, files");
+    assert_string_equal(world.done, "node stop, all of node killed, setup-node retire, files");
 }
 
 /* Whoever gives a key up wants no signature more of it, whatever becomes of the mark. */
@@ -442,7 +450,7 @@ static void a_key_that_cannot_be_given_up_signs_no_more_until_the_next_start(voi
     world.job_fault = NULL;
     assert_string_equal(said, "error the data disk is read-only\n"
                               "the node is stopped, but its key not given up: it signs again if this machine is started anew\n");
-    assert_string_equal(world.done, "node stop, setup-node retire");
+    assert_string_equal(world.done, "node stop, all of node killed, setup-node retire");
 }
 
 static void what_is_not_to_run_is_not_begun_by_a_restart(void **unused) {

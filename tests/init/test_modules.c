@@ -59,7 +59,7 @@ static const char *tried(const char *buses) {
 
 static const char *tried_late(void) {
     unsigned long before = say_log()->written;
-    modules_late();
+    modules_listed(true);
     return tried_since(before);
 }
 

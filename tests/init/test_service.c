@@ -75,8 +75,8 @@ static void each_cell_is_the_tables(void **unused) {
             enum service_action action = service_step(&service, (enum service_event)e, NOW_MS);
             uint64_t timer_ms = cell->timer_ms == KEPT ? 77 : cell->timer_ms == 0 ? 0 : NOW_MS + (uint64_t)cell->timer_ms;
             if (service.state != cell->state || action != cell->action || service.timer_ms != timer_ms) {
-                fail_msg("state %s event %d: became %s, action %d, timer %llu", service_state_name((enum service_state)s), e,
-                         service_state_name(service.state), action, (unsigned long long)service.timer_ms);
+                fail_msg("state %s event %d: became %s, action %d, timer %llu", service_state_names[s], e,
+                         service_state_names[service.state], action, (unsigned long long)service.timer_ms);
             }
         }
     }
