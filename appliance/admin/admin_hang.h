@@ -1,6 +1,6 @@
 /*
- * A node that hangs (spec A-25): it runs, and answers nothing. init starts again what ends; one that neither ends nor answers is found here, by who asks
- * it all the time anyway, and init is asked to restart it.
+ * A node that hangs (spec A-25): it runs, and answers nothing. init starts again what ends; one that neither ends nor answers is found here, by who
+ * asks it all the time anyway, and init is asked to restart it.
  *
  * Counted are looks, not time: after a pause of the whole machine the clock has gone on, and nobody was asked. Silence counts from the first look at
  * the process, so one that was begun a moment ago has the whole time. Pure.

@@ -8,9 +8,9 @@
  *
  * So a hang costs the listener's thread ADMIN_FRESH_MS once, until that node has answered promptly again. An answer is `current` until it is old
  * (ADMIN_SEEN_OLD_MS), or a later question, this one or the status, failed (admin_ask_text()'s times); what was said before is still there then. The
- * sampler wants each status every ADMIN_SAMPLE_MS, so a node that hangs is told of ADMIN_SAMPLE_MS + ASK_NODE_MS after it began to, at the latest. For
- * one that is slow nobody waits: so that it is shown as it is, and not as it was when somebody asked last, admin_seen_refresh() asks it again what it
- * was asked within ADMIN_ASKED_MS.
+ * sampler wants each status every ADMIN_SAMPLE_MS, so a node that hangs is told of ADMIN_SAMPLE_MS + ASK_NODE_MS after it began to, at the latest.
+ * For one that is slow nobody waits: so that it is shown as it is, and not as it was when somebody asked last, admin_seen_refresh() asks it again
+ * what it was asked within ADMIN_ASKED_MS.
  *
  * Kept are the texts as they came, ADMIN_ANSWER_BYTES_MAX each at most: what JSON makes of them in memory would be many times as much.
  */

@@ -167,9 +167,27 @@ static void metric(json_t *list, const char *name, const char *type, const char 
     metric_put(list, name, type, help, labels, number(value));
 }
 
+/* Who votes, as far as this node knows. Under the cluster's name: what its nodes say is seen beside each other. */
+static void put_quorum(json_t *list, const struct status_replica *replica) {
+    uint64_t votes = 0, unknown = 0;
+    for (uint32_t i = 0; i < replica->members && i < STATUS_MEMBERS_MAX; i++) {
+        votes += replica->peers[i].votes == VOTE_YES;
+        unknown += replica->peers[i].votes == VOTE_UNKNOWN;
+    }
+    const struct {
+        const char *name, *help;
+        uint64_t value;
+    } gauges[] = {{"heraclius_members_voting", "members of the cluster that vote, as this node sees it", votes},
+                  {"heraclius_members_unknown", "members of which this node does not know whether they vote", unknown},
+                  {"heraclius_quorum", "how many have to vote for anything to be decided", replica->members - replica->faults}};
+    for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++)
+        metric(list, gauges[i].name, "gauge", gauges[i].help, json_pack("{s:o}", "cluster", cluster_text(replica->cluster)), gauges[i].value);
+}
+
 static void put_gauges(json_t *list, const struct status_node *status) {
     const struct status_replica *replica = &status->replica;
     metric(list, "heraclius_ready", "gauge", "1 if the node votes and is not behind", NULL, status->ready);
+    put_quorum(list, replica);
     metric(list, "heraclius_epoch", "gauge", "epoch", NULL, replica->epoch);
     metric(list, "heraclius_view", "gauge", "view", NULL, replica->view);
     metric(list, "heraclius_leader", "gauge", "index of the leader", NULL, replica->leader);

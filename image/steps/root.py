@@ -76,7 +76,8 @@ class Root:
     def packed(self, level, by="zstd"):
         """zstd in one thread, whose output does not depend on the number of processors; the kernel's own decompressor wants no window above 8 MiB
         beyond what -19 takes."""
-        if by == "xz":  # with what the kernel can check, and a window as small as zstd's: the kernel takes so much memory for it
-            words = ["xz", "--format=xz", "--check=crc32", "--lzma2=preset=9e,dict=8MiB", "-T1", "-c"]
+        if by == "xz":  # with what the kernel can check, and a window as small as zstd's: the kernel takes so much memory for it; most is code, in
+            # words of four bytes (lp=2: 1 % less)
+            words = ["xz", "--format=xz", "--check=crc32", "--lzma2=preset=9e,dict=8MiB,lc=2,lp=2", "-T1", "-c"]
             return tool.run(words, self.time, input=self.archive.bytes(self.time))
         return tool.run(["zstd", "-q", f"-{level}", "-T1", "--no-progress", "-c"], self.time, input=self.archive.bytes(self.time))

@@ -128,6 +128,16 @@ def pages(cases, admin, system):
                and admin.get("/status", "HEAD")[0] == 200)
 
 
+def votes_seen(admin):
+    """{cluster: {(node, members that it knows to vote, quorum)}} by /metrics."""
+    seen, found = faults_of(admin.get("/metrics")[2])[1], {"c0": set(), "s0": set()}
+    for (name, labels), value in seen.items():
+        if name == "heraclius_members_voting":
+            node, cluster = re.search(r'node="([^"]+)"', labels)[1], re.search(r'cluster="([^"]+)"', labels)[1]
+            found[cluster].add((node, value, seen["heraclius_quorum", labels]))
+    return found
+
+
 def dead_node(cases, admin, system):
     system.kill("s0-n1")
     code, _, text = admin.get("/readyz")
@@ -143,6 +153,13 @@ def dead_node(cases, admin, system):
     others = [n for n in json.loads(admin.get("/status")[2])["nodes"] if n.get("cluster") == "s0"]
     cases.case("a node killed: its cluster's members see its link down", len(others) == 3 and all(not n["members_seen"][1]["up"] for n in others),
                [n["members_seen"] for n in others])
+    quorum = votes_seen(admin)
+    cases.case("a node killed: the metrics of the other three say three of four vote, as many as a quorum",
+               quorum["s0"] == {("s0-n0", 3, 3), ("s0-n2", 3, 3), ("s0-n3", 3, 3)} and {q[1:] for q in quorum["c0"]} == {(4, 3)}, quorum)
+    system.kill("s0-n3")
+    time.sleep(2)
+    cases.case("two killed: those that are left see no quorum", votes_seen(admin)["s0"] == {("s0-n0", 2, 3), ("s0-n2", 2, 3)}, votes_seen(admin))
+    system.start("s0-n3")
     system.kill("s0-n2", signal.SIGSTOP)
     began = time.monotonic()
     code, _, text = admin.get("/readyz", timeout=30)
