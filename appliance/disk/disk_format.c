@@ -93,10 +93,12 @@ const char *disk_format_end(int fd) {
 
 const char *disk_grow(int folder, uint64_t bytes, bool *grown) {
     struct statfs status;
-    uint64_t blocks = bytes / DISK_BLOCK_BYTES;
+    uint64_t blocks = bytes / DISK_BLOCK_BYTES, before;
     *grown = false;
     if (fstatfs(folder, &status) < 0) return strerror(errno);
-    if ((uint64_t)status.f_blocks + (uint64_t)status.f_blocks / 8 >= blocks) return NULL;
-    *grown = ioctl(folder, EXT4_IOC_RESIZE_FS, &blocks) == 0;
-    return *grown ? NULL : strerror(errno);
+    before = (uint64_t)status.f_blocks;
+    /* The kernel does nothing if it has that size; the count leaves its own blocks out, and tells by no more than that whether there are more now. */
+    if (ioctl(folder, EXT4_IOC_RESIZE_FS, &blocks) < 0 || fstatfs(folder, &status) < 0) return strerror(errno);
+    *grown = (uint64_t)status.f_blocks != before;
+    return NULL;
 }
