@@ -15,6 +15,12 @@
 #include "appliance/status/ask.h"
 #include "ring/clock.h"
 
+void admin_plain(char *text) {
+    for (; *text != '\0'; text++) {
+        if ((*text < ' ' && *text != '\t' && *text != '\n') || *text > '~') *text = '?';
+    }
+}
+
 /* The paths that let a question run out, and until when they are not asked again; several threads ask. */
 static struct silent {
     pthread_mutex_t lock;
@@ -265,13 +271,18 @@ void admin_metric_begin(FILE *out, const char *name, const char *node) {
     (void)fputc('"', out);
 }
 
+/* "__..." is the collector's own: one "__name__" more, and it drops all that comes behind it. */
+static bool label_valid(const char *name) {
+    return name_valid(name) && strncmp(name, "__", 2) != 0 && strcmp(name, "node") != 0;
+}
+
 static void sample_print(FILE *out, const json_t *sample, const char *node) {
     const char *name = json_string_value(json_object_get(sample, "name")), *key;
     const json_t *value = json_object_get(sample, "value");
     json_t *label;
     admin_metric_begin(out, name, node);
     json_object_foreach(json_object_get(sample, "labels"), key, label) {
-        if (!json_is_string(label) || !name_valid(key) || strcmp(key, "node") == 0) continue;
+        if (!json_is_string(label) || !label_valid(key)) continue;
         (void)fprintf(out, ",%s=\"", key);
         text_print(out, json_string_value(label), true);
         (void)fputc('"', out);

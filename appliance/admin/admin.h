@@ -37,6 +37,9 @@ struct admin_nodes {
 bool admin_nodes_add(struct admin_nodes *nodes, const char *word) __attribute__((warn_unused_result));
 const char *admin_nodes_name(const struct admin_nodes *nodes, size_t node);
 
+/* What is neither printable ASCII nor a tab or line feed becomes '?': such bytes, or a text that was cut within a letter, would be no JSON. */
+void admin_plain(char *text);
+
 /* Asks one node with a whole request, its line feed included, and waits; the line that it says, malloc'd; NULL: no answer. Any thread. */
 char *admin_ask_line(const char *path, const char *line, size_t *bytes);
 /* The same with "status", "ready", "metrics", "evidence"; and as JSON, a new reference. */

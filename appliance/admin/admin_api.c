@@ -25,7 +25,11 @@ struct admin_answer admin_answer_json(unsigned code, json_t *body) {
 }
 
 struct admin_answer admin_answer_error(unsigned code, const char *text) {
-    return admin_answer_json(code, json_pack("{s:s}", "error", text));
+    char *plain = strdup(text); /* it may repeat what the sender or init said */
+    if (plain != NULL) admin_plain(plain);
+    struct admin_answer answer = admin_answer_json(code, plain != NULL ? json_pack("{s:s}", "error", plain) : NULL);
+    free(plain);
+    return answer;
 }
 
 /* ---- pairing and sessions ---- */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "appliance/admin/admin.h"
 #include "ring/clock.h"
 
 enum { TAIL_BYTES = ADMIN_AUDIT_SHOWN * ADMIN_AUDIT_LINE_BYTES, TEXT_BYTES = 160 };
@@ -108,6 +109,7 @@ bool admin_audit_add(struct admin_audit *audit, const char *who, const char *act
     char short_detail[TEXT_BYTES];
     if (audit->path[0] == '\0' || !make_room(audit)) return false;
     (void)snprintf(short_detail, sizeof short_detail, "%s", detail);
+    admin_plain(short_detail);
     json_t *entry = json_pack("{s:I,s:I,s:s,s:s,s:s,s:s}", "number", (json_int_t)(audit->number + 1), "time_ms", (json_int_t)ring_clock_wall_ms(),
                               "who", who, "action", action, "outcome", outcome, "detail", short_detail);
     char *text = entry != NULL ? json_dumps(entry, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;

@@ -29,6 +29,7 @@ char *admin_init_ask(const char *path, const char *question) {
     if (fd >= 0) (void)close(fd);
     if (got > 0) {
         answer[got] = '\0';
+        admin_plain(answer);
         return answer;
     }
     free(answer);

@@ -26,9 +26,9 @@ enum { SUPPORT_FORMAT = 1, SUPPORT_SAMPLES = 60, LOG_LINE_BYTES = 2048 };
 
 /* Text behind the first line of an answer "ok", line by line; of another answer that one line. */
 static json_t *lines_of(char *answer) {
-    json_t *lines = json_array();
     char *rest = NULL, *text = answer;
     if (answer == NULL) return json_pack("[s]", NO_ANSWER);
+    json_t *lines = json_array();
     if (strncmp(answer, "ok\n", 3) == 0) text += 3;
     for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
         if (strlen(line) > LOG_LINE_BYTES) line[LOG_LINE_BYTES] = '\0';
@@ -48,10 +48,9 @@ static json_t *lines_ask(const char *init_path, const char *question, bool *answ
 static json_t *machine_json(const char *init_path) {
     static const char *const names[] = {"init", "node", "admin", "console", "net", "dhcp", "trial", "crash"};
     char request[64], before[32];
-    json_t *logs = json_object();
     bool answers = true;
     if (init_path == NULL) return json_null();
-    json_t *status = lines_ask(init_path, "status", &answers);
+    json_t *logs = json_object(), *status = lines_ask(init_path, "status", &answers);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         (void)snprintf(request, sizeof request, "log %s 60000", names[i]);
         json_object_set_new(logs, names[i], lines_ask(init_path, request, &answers));

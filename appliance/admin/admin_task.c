@@ -117,6 +117,7 @@ static char *init_says(const char *path, const char *question, int fd, char why[
             return NULL;
         }
         answer[count] = '\0';
+        admin_plain(answer);
         again = strncmp(answer, "error busy", 10) == 0 && ring_clock_ms() < end_ms;
         if (again) pause_ms(PAUSE_MS);
     }

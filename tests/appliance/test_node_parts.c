@@ -331,7 +331,7 @@ static void *stranger_answers(void *context) {
     static const char answer[] =
         "{\"node\":\"a\\\"} 1\\nheraclius_up{node=\\\"c0-n2\",\"metrics\":["
         "{\"name\":\"good\",\"type\":\"gauge\\nforged 1\",\"help\":\"one\\nforged 2\",\"value\":3,"
-        "\"labels\":{\"node\":\"c0-n2\",\"bad-key\":\"x\",\"key\":\"a\\\"b\\\\c\\nforged 3\"}},"
+        "\"labels\":{\"node\":\"c0-n2\",\"__name__\":\"heraclius_up\",\"bad-key\":\"x\",\"key\":\"a\\\"b\\\\c\\nforged 3\"}},"
         "{\"name\":\"forged 4\\nforged\",\"value\":5},{\"name\":\"\",\"value\":5},{\"name\":\"heraclius_up\",\"value\":5},{\"value\":5},7]}\n";
     char question[64];
     int fd = accept(*(int *)context, NULL, NULL);
