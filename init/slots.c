@@ -14,7 +14,8 @@ bool slots_do(const char *word, int upload, char answer[JOB_ANSWER_BYTES]) {
     (void)text_form(answer, JOB_ANSWER_BYTES, "%s", count ? "file-unreadable: there are two boot partitions: take one disk away"
                                                           : "foreign: there is no boot partition, so no slots");
     (void)text_form(device, sizeof device, "/dev/%s", count == 1 ? name : "");
-    bool good = count == 1 && job_do(&(struct job){"slots", words, upload, device, O_RDWR, SLOTS_MS, NULL, NULL, NULL}, answer);
+    unsigned limit_ms = strcmp(word, "status") == 0 ? SLOTS_LOOK_MS : SLOTS_MS;
+    bool good = count == 1 && job_do(&(struct job){"slots", words, upload, device, O_RDWR, limit_ms, NULL, NULL, NULL}, answer);
     if (good) (void)text_form(text, sizeof text, "%s", answer);
     return good;
 }
@@ -23,7 +24,7 @@ bool slots_look(uint64_t now_ms) {
     static char answer[JOB_ANSWER_BYTES], line[SAY_LINE_BYTES];
     static uint64_t again_ms;
     if (strncmp(text, "slot=", 5) == 0 || now_ms < again_ms) return false;
-    again_ms = now_ms + SLOTS_AGAIN_MS;
+    again_ms = now_ms + SLOTS_LOOK_MS + SLOTS_AGAIN_MS;
     if (slots_do("status", -1, answer)) return true;
     (void)text_form(line, sizeof line, "slots=%.400s\n", answer);
     if (strcmp(line, text) != 0) say("slots: %s", answer);

@@ -6,7 +6,7 @@
 #ifndef RING_DOOR_H
 #define RING_DOOR_H
 
-/* 0, or -errno: then nothing was changed. */
+/* 0, or -errno: then nothing was changed but that the process may gain no privileges any more (no_new_privs). */
 int ring_door_close(void) __attribute__((warn_unused_result));
 
 #endif

@@ -51,8 +51,8 @@ static void silent_add(const char *path, uint64_t until_ms) {
     pthread_mutex_unlock(&silent.lock);
 }
 
-/* Reads one line; NULL: too long, too slow (then *late), or the other end closed. */
-static char *line_read(int fd, size_t *used, bool *late) {
+/* Reads one line of at most `most` bytes; NULL: too long, too slow (then *late), or the other end closed. */
+static char *line_read(int fd, size_t most, size_t *used, bool *late) {
     size_t room = 65536;
     char *line = malloc(room);
     uint64_t until = ring_clock_ms() + ASK_NODE_MS;
@@ -70,7 +70,7 @@ static char *line_read(int fd, size_t *used, bool *late) {
         if (line[*used - 1] == '\n') return line;
         if (*used < room) continue;
         room *= 2;
-        char *grown = room <= ADMIN_ANSWER_BYTES_MAX ? realloc(line, room) : NULL;
+        char *grown = room <= most ? realloc(line, room) : NULL;
         if (grown == NULL) break;
         line = grown;
     }
@@ -78,7 +78,7 @@ static char *line_read(int fd, size_t *used, bool *late) {
     return NULL;
 }
 
-char *admin_ask_line(const char *path, const char *line, size_t *bytes) {
+static char *ask(const char *path, const char *line, size_t most, size_t *bytes) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     bool late = false;
     if (strlen(path) >= sizeof address.sun_path || is_silent(path, ring_clock_ms())) return NULL;
@@ -89,16 +89,20 @@ char *admin_ask_line(const char *path, const char *line, size_t *bytes) {
     char *said = NULL;
     bool connected = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
     if (fd >= 0 && !connected) late = errno == EAGAIN;
-    if (connected && send(fd, line, (size_t)length, MSG_NOSIGNAL) == length) said = line_read(fd, bytes, &late);
+    if (connected && send(fd, line, (size_t)length, MSG_NOSIGNAL) == length) said = line_read(fd, most, bytes, &late);
     if (fd >= 0) close(fd);
     if (late) silent_add(path, ring_clock_ms() + ADMIN_SILENT_MS);
     return said;
 }
 
-char *admin_ask_text(const char *path, const char *ask, size_t *bytes) {
+char *admin_ask_line(const char *path, const char *line, size_t *bytes) {
+    return ask(path, line, ASK_NODE_BYTES, bytes);
+}
+
+char *admin_ask_text(const char *path, const char *what, size_t *bytes) {
     char question[64];
-    (void)snprintf(question, sizeof question, "{\"ask\":\"%s\"}\n", ask);
-    return admin_ask_line(path, question, bytes);
+    (void)snprintf(question, sizeof question, "{\"ask\":\"%s\"}\n", what);
+    return ask(path, question, strcmp(what, "metrics") == 0 ? ADMIN_METRICS_BYTES_MAX : ASK_NODE_BYTES, bytes);
 }
 
 json_t *admin_ask(const char *path, const char *ask) {

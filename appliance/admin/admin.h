@@ -22,7 +22,7 @@
 #include <stdio.h>
 
 enum { ADMIN_INIT_MS = 1000, ADMIN_INIT_KEPT_MS = 35000 }; /* to wait for init; how old what it said may be */
-enum { ADMIN_SOCKETS_MAX = 256, ADMIN_SILENT_MS = 10000, ADMIN_ANSWER_BYTES_MAX = 256 << 10, ADMIN_CONNECTIONS_MAX = 256 };
+enum { ADMIN_SOCKETS_MAX = 256, ADMIN_SILENT_MS = 10000, ADMIN_METRICS_BYTES_MAX = 256 << 10, ADMIN_CONNECTIONS_MAX = 256 };
 enum { ADMIN_NAME_BYTES = 64, ADMIN_FAMILIES_MAX = 256, ADMIN_METRICS_MAX = 8192 }; /* of the metrics of one node */
 
 struct admin_nodes {

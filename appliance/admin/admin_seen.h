@@ -12,7 +12,7 @@
  * For one that is slow nobody waits: so that it is shown as it is, and not as it was when somebody asked last, admin_seen_refresh() asks it again
  * what it was asked within ADMIN_ASKED_MS.
  *
- * Kept are the texts as they came, ADMIN_ANSWER_BYTES_MAX each at most: what JSON makes of them in memory would be many times as much.
+ * Kept are the texts as they came, of the length that A-24 allows: what JSON makes of them in memory would be many times as much.
  */
 #ifndef APPLIANCE_ADMIN_SEEN_H
 #define APPLIANCE_ADMIN_SEEN_H

@@ -46,7 +46,7 @@ static json_t *lines_ask(const char *init_path, const char *question, bool *answ
 }
 
 static json_t *machine_json(const char *init_path) {
-    static const char *const names[] = {"init", "node", "admin", "console", "net", "dhcp", "trial", "crash"};
+    static const char *const names[] = {"init", "node", "admin", "console", "net", "dhcp", "trial", "logs", "crash"};
     char request[64], before[32];
     bool answers = true;
     if (init_path == NULL) return json_null();

@@ -88,7 +88,10 @@ const char *logs_take(struct logs *logs, const char *packet, size_t count) {
 const char *logs_sync(struct logs *logs) {
     const char *fault = NULL;
     for (unsigned i = 0; i < logs->count; i++) {
-        if (logs->files[i].is_dirty && fdatasync(logs->files[i].fd) < 0) fault = strerror(errno);
+        if (logs->files[i].is_dirty && fdatasync(logs->files[i].fd) < 0) {
+            fault = strerror(errno);
+            logs->files[i].is_missing = true;
+        }
         logs->files[i].is_dirty = false;
     }
     return fault;

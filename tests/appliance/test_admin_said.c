@@ -106,6 +106,56 @@ static void a_bundle_is_made_of_what_there_is(void **state) {
     json_decref(bundle);
 }
 
+/* A line of `length` bytes, whatever it was asked. */
+static struct {
+    int fd;
+    size_t length;
+} node;
+
+static void *node_answers(void *unused) {
+    char question[64], *line = malloc(node.length);
+    int fd = accept(node.fd, NULL, NULL);
+    assert_non_null(line);
+    memset(line, ' ', node.length);
+    line[node.length - 1] = '\n';
+    if (fd >= 0 && recv(fd, question, sizeof question, 0) > 0) {
+        for (size_t sent = 0; sent < node.length;) {
+            ssize_t some = send(fd, line + sent, node.length - sent, MSG_NOSIGNAL);
+            if (some <= 0) break;
+            sent += (size_t)some;
+        }
+    }
+    if (fd >= 0) (void)close(fd);
+    free(line);
+    return unused;
+}
+
+static bool taken(const char *what, size_t length) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    pthread_t thread;
+    size_t bytes = 0;
+    memcpy(address.sun_path, init_path, strlen(init_path) + 1);
+    node.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    node.length = length;
+    assert_int_equal(bind(node.fd, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(node.fd, 4), 0);
+    assert_int_equal(pthread_create(&thread, NULL, node_answers, NULL), 0);
+    char *said = admin_ask_text(init_path, what, &bytes);
+    assert_true(said == NULL || bytes == length);
+    free(said);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    (void)close(node.fd);
+    (void)unlink(init_path);
+    return said != NULL;
+}
+
+/* What JSON makes of an answer in memory is many times as long. */
+static void no_answer_is_longer_than_a_node_may_make_it(void **state) {
+    (void)state;
+    assert_true(taken("status", 65536) && taken("metrics", 65537) && taken("metrics", 262144));
+    assert_false(taken("status", 65537) || taken("ready", 65537) || taken("evidence", 65537) || taken("metrics", 262145));
+}
+
 static int begin(void **state) {
     (void)state;
     (void)snprintf(folder, sizeof folder, "/tmp/heraclius-said-XXXXXX");
@@ -134,6 +184,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_init_says_is_told_whatever_its_bytes, begin, end),
         cmocka_unit_test_setup_teardown(a_text_that_is_cut_within_a_letter_is_told, begin, end),
         cmocka_unit_test_setup_teardown(a_bundle_is_made_of_what_there_is, begin, end),
+        cmocka_unit_test_setup_teardown(no_answer_is_longer_than_a_node_may_make_it, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
