@@ -98,9 +98,14 @@ static _Noreturn void run(int arp, int changes) {
     }
 }
 
-int main(void) {
+int main(int count, char **words) {
     char fault[NET_FAULT_BYTES] = "";
     const struct net_plan *plan;
+    if (count > 1) {
+        bool help = count == 2 && strcmp(words[1], "--help") == 0;
+        (void)fputs("usage: heraclius-net   the network of an appliance: init runs it, without arguments\n", help ? stdout : stderr);
+        return help ? 0 : EXIT_REFUSED;
+    }
     (void)chmod("/run/net", 0755); /* dhcpcd reads there */
     if (!plan_read(&plan, fault)) {
         char state[NET_FAULT_BYTES + 16];

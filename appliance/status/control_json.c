@@ -188,6 +188,10 @@ static void put_gauges(json_t *list, const struct status_node *status) {
     const struct status_replica *replica = &status->replica;
     metric(list, "heraclius_ready", "gauge", "1 if the node votes and is not behind", NULL, status->ready);
     put_quorum(list, replica);
+    json_t *evidence = control_evidence_json(status->data);
+    metric(list, "heraclius_evidence_files", "gauge", "files of evidence that lie in the node's data", NULL,
+           json_array_size(json_object_get(evidence, "evidence")));
+    json_decref(evidence);
     metric(list, "heraclius_epoch", "gauge", "epoch", NULL, replica->epoch);
     metric(list, "heraclius_view", "gauge", "view", NULL, replica->view);
     metric(list, "heraclius_leader", "gauge", "index of the leader", NULL, replica->leader);
@@ -225,7 +229,7 @@ static void put_gauges(json_t *list, const struct status_node *status) {
     metric(list, "heraclius_view_changes_total", "counter", "views left by time-out", NULL, replica->view_changes);
     metric(list, "heraclius_timeout_strain", "gauge", "doublings of the time-outs, since no view fitted them", NULL, replica->strain);
     metric(list, "heraclius_proposals_total", "counter", "proposals made", NULL, replica->proposals);
-    metric(list, "heraclius_evidence_total", "counter", "files of evidence kept", NULL, replica->evidence);
+    metric(list, "heraclius_evidence_total", "counter", "files of evidence kept since it was started", NULL, replica->evidence);
     metric(list, "heraclius_fetches_total", "counter", "blocks and inputs asked for", NULL, replica->fetches);
 }
 

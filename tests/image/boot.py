@@ -253,6 +253,32 @@ def another_machine(cases, folder, out, disk):
         cases.case("and has its disk, and its configuration", status["disk"] == "vda" and status.get("config_number") == "9", status)
 
 
+def crashed(cases, folder, out, disk):
+    """The kernel crashes while the machine runs, which starts anew by UEFI: the kernel's last lines were kept in the firmware's variables."""
+    def start(at):  # firmware takes the kernel as it is packed
+        words = vm.direct(out, "amd64", "unknown_nmi_panic")(at)
+        words[words.index("-kernel") + 1] = os.path.join(out, "heraclius-amd64.linux")
+        return vm.uefi(at, "amd64") + words
+    extra = [vm.drive("disk0", disk), vm.network(0, vm.user_network()), ["-uuid", UUID]]
+    with vm.Machine(os.path.join(folder, "crashed"), start, extra) as m:
+        Console(m)
+        m.ask("inject-nmi")
+        cases.case("a kernel that crashes starts the machine anew by itself", m.ended(WAIT_S) and b"Kernel panic" in m.text, m.last(800))
+    with vm.Machine(os.path.join(folder, "crashed"), start, extra) as m:
+        console = Console(m)
+        text = "\n".join(console.ask("log crash 60000"))
+        cases.case("its last lines are there then, why it crashed among them", "Kernel panic - not syncing: NMI" in text and "</TASK>" in text, text)
+        before = "\n".join(console.ask("log init before 60000"))
+        cases.case("and what init said until then", "heraclius: " in before or "Heraclius" in before, before)
+        m.send(b"reboot sure\n")
+        cases.case("reboot ends in order", m.ended(WAIT_S) and b"rebooting" in m.text, m.last(800))
+    with vm.Machine(os.path.join(folder, "crashed"), start, extra) as m:
+        console = Console(m)
+        now, before = ("\n".join(console.ask(f"log crash {words}60000")) for words in ("", "before "))
+        cases.case("at the next start they are those of a start before", "Kernel panic" not in now and "Kernel panic - not syncing: NMI" in before,
+                   (now, before))
+
+
 def digest(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read()).hexdigest()
@@ -296,6 +322,7 @@ def main():
         try:
             first_boot(cases, folder, out, disk)
             second_boot(cases, folder, out, disk)
+            crashed(cases, folder, out, disk)
             refused_disks(cases, folder, out, disk)
             another_machine(cases, folder, out, disk)
             if is_long(sys.argv):

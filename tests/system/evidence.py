@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import random
 import signal
 import socket
@@ -63,6 +64,9 @@ def kept(cases, admin, system, cookie):
         of_liar = [(n, f, p) for n, files in seen.items() if n != LIAR for f, p in (files or {}).items() if "-s0-member0-" in f]
         turn += 1
     cases.case("honest nodes keep evidence of the liar, and the console lists it", of_liar, seen)
+    metrics = admin.http("GET", "/metrics")[2]
+    told = of_liar and re.search(rf'^heraclius_evidence_files{{node="{of_liar[0][0]}"}} ([0-9]+)$', metrics, re.M)
+    cases.case("the metrics say how many files lie there", told and int(told[1]) >= 1, told)
     return of_liar
 
 
