@@ -390,6 +390,8 @@ static void candidate_print(const struct candidate *candidate) {
     nets_print(&candidate->settings);
     for (uint32_t i = 0; i < candidate->listen_count; i++) printf("listens  %s\n", candidate->listen[i]);
     printf("threads  %s\n", threads[candidate->settings.threads]);
+    if (candidate->settings.console_port[0])
+        printf("console  on %s, at 115200 8N1; on the kernel's console where the machine has no such port\n", candidate->settings.console_port);
     peers_print(candidate);
     admin_print(&candidate->settings);
     names_warn(candidate);

@@ -58,6 +58,7 @@ static void programs_begin(uint64_t now_ms) {
     if (!config_plan()) return;
     program_again(PROGRAM_NET, now_ms);
     program_event(PROGRAM_ADMIN, SERVICE_START, now_ms);
+    program_console(config_plan()->console, now_ms);
 }
 
 /* The data disk is there. */

@@ -4,10 +4,7 @@
 #include "init/text.h"
 #include <string.h>
 
-static struct {
-    char dhcp[NET_STATE_BYTES]; /* the links that dhcpcd was begun for */
-    char lines[NET_STATE_BYTES];
-} self;
+static char dhcp_links[NET_STATE_BYTES], newest[NET_STATE_BYTES]; /* what dhcpcd was begun for; the lines `net.` */
 
 static void stage_take(char *line) {
     char *words[2] = {"", ""};
@@ -18,8 +15,8 @@ static void stage_take(char *line) {
 }
 
 static void dhcp_take(const char *links, bool may_start, uint64_t now_ms) {
-    if (!may_start || strcmp(links, self.dhcp) == 0) return;
-    (void)text_form(self.dhcp, sizeof self.dhcp, "%s", links);
+    if (!may_start || strcmp(links, dhcp_links) == 0) return;
+    (void)text_form(dhcp_links, sizeof dhcp_links, "%s", links);
     if (links[0]) program_again(PROGRAM_DHCP, now_ms);
     else program_event(PROGRAM_DHCP, SERVICE_STOP, now_ms);
 }
@@ -32,12 +29,12 @@ void net_look(bool may_start, uint64_t now_ms) {
         text_clean(line);
         if (line == text) stage_take(line);
         else if (strncmp(line, "dhcp ", 5) == 0) links = line + 5;
-        else if (strncmp(line, "net.", 4) == 0 && text_form(self.lines + used, sizeof self.lines - used, "%s\n", line)) used += strlen(line) + 1;
+        else if (strncmp(line, "net.", 4) == 0 && text_form(newest + used, sizeof newest - used, "%s\n", line)) used += strlen(line) + 1;
     }
-    self.lines[used] = '\0';
+    newest[used] = '\0';
     dhcp_take(links, may_start, now_ms);
 }
 
 const char *net_lines(void) {
-    return self.lines;
+    return newest;
 }

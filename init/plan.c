@@ -9,6 +9,7 @@ static bool line_take(char *line, struct plan *plan, bool *ready) {
     if (count > 1 && strcmp(words[0], "net") == 0) return true;
     if (count == 1 && strcmp(words[0], "ready") == 0) return *ready = true;
     if (count == 2 && strcmp(words[0], "number") == 0) return text_number(words[1], UINT64_MAX, &plan->number);
+    if (count == 2 && strcmp(words[0], "console") == 0) return text_form(plan->console, sizeof plan->console, "%s", words[1]);
     return count == 2 && strcmp(words[0], "node") == 0 && text_form(plan->node, sizeof plan->node, "%s", words[1]);
 }
 

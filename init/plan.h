@@ -3,6 +3,7 @@
  *
  *   number N     of the configuration
  *   node NAME
+ *   console PORT  of the machine, ttyS1 say; without: the image's
  *   net ...      not looked at here: handed on to heraclius-net (appliance/net/net_plan.h)
  *   ready        last; without it the plan is not whole
  *
@@ -14,11 +15,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PLAN_WORD_BYTES = 64, PLAN_LINE_BYTES = 256 };
+enum { PLAN_WORD_BYTES = 64, PLAN_PORT_BYTES = 16, PLAN_LINE_BYTES = 256 };
 
 struct plan {
     uint64_t number;
-    char node[PLAN_WORD_BYTES];
+    char node[PLAN_WORD_BYTES], console[PLAN_PORT_BYTES]; /* "": none */
 };
 
 /* False: `fault` (at least 128 bytes) names the line. */

@@ -1,6 +1,7 @@
 #include "init/program.h"
 #include "init/confine.h"
 #include "init/log.h"
+#include "init/plan.h"
 #include "init/say.h"
 #include "init/text.h"
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 /* What each may do beyond its own files stands in confine.c, by the same names. Its output goes to its log, but the console's. */
@@ -30,6 +32,7 @@ static const struct what {
 
 static struct program_now programs[PROGRAMS];
 static int to_logs[2] = {-1, -1}; /* init's end; the program's, which stays open here: what it did not take the next one has */
+static char port_asked[PLAN_PORT_BYTES], port[PLAN_PORT_BYTES + 8]; /* of the console: the configuration's, "": none; the one that it was begun on */
 static uint64_t going_down_ms; /* since then nothing is begun any more; 0: as usual */
 
 const char *program_name(enum program program) {
@@ -53,25 +56,31 @@ void programs_prepare(void) {
     confine_prepare();
 }
 
-/* Of the console: the port that the kernel's word heraclius.console=ttyS1 names, if there is something: Linux has names for ports that are not there,
- * which open, and then fail. A console on the wrong port is better than none. */
-static int terminal(void) {
-    char line[4096], port[32], path[64];
-    bool named = text_read("/proc/cmdline", line, sizeof line) > 0 && text_option(line, "heraclius.console", port, sizeof port);
-    named = named && port[0] && !strpbrk(port, "/.") && text_form(path, sizeof path, "/dev/%s", port);
-    int lines, fd = named ? open(path, O_RDWR) : -1;
-    bool works = fd >= 0 && (ioctl(fd, TIOCMGET, &lines) == 0 || errno != EIO);
-    if (!works) fd = open("/dev/console", O_RDWR);
-    if (named && !works) (void)dprintf(fd, "\r\nThere is no port %s: the console is here.\r\n", path);
-    return fd;
+/* The console's port: the configuration's, or what the kernel's word heraclius.console=ttyS1 names, if there is something: Linux has names for ports
+ * that are not there, which open, and then fail. A console on the wrong port is better than none. init opens it before (`begins`), since the last one
+ * to close it waits for what it did not take, and keeps others waiting; and when the console ended, by which its terminal is hung up. */
+static void port_find(bool begins) {
+    char line[4096], name[PLAN_PORT_BYTES];
+    int lines;
+    struct termios form;
+    (void)text_form(name, sizeof name, "%s", port_asked);
+    bool named = name[0] || (text_read("/proc/cmdline", line, sizeof line) > 0 && text_option(line, "heraclius.console", name, sizeof name));
+    named = named && name[0] && !strpbrk(name, "/.") && text_form(port, sizeof port, "/dev/%s", name);
+    int fd = named ? open(port, O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK) : -1;
+    bool works = fd >= 0 && tcgetattr(fd, &form) == 0 && (ioctl(fd, TIOCMGET, &lines) == 0 || errno != EIO);
+    if (fd >= 0 && !works) (void)close(fd);
+    if (say_also(works ? fd : -1) && works && cfsetspeed(&form, B115200) == 0) (void)tcsetattr(fd, TCSANOW, &form);
+    if (begins && named && !works) say("console: there is no port %s: it is on the kernel's", port);
+    if (!works) (void)text_form(port, sizeof port, "/dev/console");
 }
 
 /* In the child, after fork: no heap, no return. */
 static _Noreturn void child(enum program program, int output) {
     (void)setsid();
-    int in = program == PROGRAM_CONSOLE ? terminal() : program == PROGRAM_LOGS ? to_logs[1] : open("/dev/null", O_RDWR);
+    int in = program == PROGRAM_CONSOLE ? open(port, O_RDWR) : program == PROGRAM_LOGS ? to_logs[1] : open("/dev/null", O_RDWR);
     int out = program == PROGRAM_CONSOLE ? in : output;
     if (in < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || dup2(in, 0) < 0) _exit(127);
+    if (program == PROGRAM_CONSOLE) (void)tcflush(in, TCIFLUSH); /* what was typed while there was none is not for this one */
     confine_become(whats[program].name, whats[program].words, 2);
     _exit(errno == ENOENT ? SERVICE_EXIT_CONFIG : 127);
 }
@@ -79,6 +88,7 @@ static _Noreturn void child(enum program program, int output) {
 static bool spawn(enum program program) {
     int ends[2]; /* the last one's are closed: program_ended() */
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) return false;
+    if (program == PROGRAM_CONSOLE) port_find(true);
     pid_t pid = fork();
     if (pid == 0) child(program, ends[1]);
     (void)close(ends[1]);
@@ -101,8 +111,8 @@ void program_event(enum program program, enum service_event event, uint64_t now_
         if (!spawned) (void)text_form(running->last, sizeof running->last, "could not be started: %s", strerror(errno));
         (void)service_step(&running->service, spawned ? SERVICE_SPAWNED : SERVICE_LOST, now_ms); /* neither asks for anything */
     }
-    if (action == SERVICE_TERM && running->pid > 0) (void)kill(-running->pid, SIGTERM);
-    if (action == SERVICE_KILL && running->pid > 0) (void)kill(-running->pid, SIGKILL);
+    bool kills = action == SERVICE_KILL;
+    if ((kills || action == SERVICE_TERM) && running->pid > 0) (void)kill(-running->pid, kills ? SIGKILL : SIGTERM);
     if (running->service.state == before) return;
     if (running->service.state == SERVICE_FAILED) say("%s: %s; it is not tried again by itself", whats[program].name, running->last);
     if (running->service.state == SERVICE_BACKING_OFF) {
@@ -116,6 +126,14 @@ void program_again(enum program program, uint64_t now_ms) {
     if (!programs[program].again) program_event(program, SERVICE_START, now_ms);
 }
 
+void program_console(const char *name, uint64_t now_ms) {
+    if (strcmp(name, port_asked) == 0) return;
+    (void)text_form(port_asked, sizeof port_asked, "%s", name);
+    say("console: it goes to %s", name[0] ? name : "the image's port");
+    (void)usleep(PROGRAM_SEEN_US);
+    program_again(PROGRAM_CONSOLE, now_ms);
+}
+
 bool program_ended(pid_t pid, int wait_status, uint64_t now_ms) {
     for (int p = 0; p < PROGRAMS; p++) {
         struct program_now *running = &programs[p];
@@ -126,6 +144,7 @@ bool program_ended(pid_t pid, int wait_status, uint64_t now_ms) {
         running->pid = 0;
         (void)kill(-pid, SIGKILL);
         confine_end(whats[p].name); /* whoever it left behind */
+        if (p == PROGRAM_CONSOLE) port_find(false);
         bool killed = WIFSIGNALED(wait_status);
         (void)text_form(running->last, sizeof running->last, "ended %s %d", killed ? "by signal" : "with",
                         killed ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status));

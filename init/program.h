@@ -10,7 +10,7 @@
 #include "init/log.h"
 #include "init/service.h"
 
-enum { PROGRAMS_END_MS = 3 * SERVICE_STOP_MS };
+enum { PROGRAMS_END_MS = 3 * SERVICE_STOP_MS, PROGRAM_SEEN_US = 50000 }; /* SEEN: until a line has left a port that is hung up then */
 enum program { PROGRAM_NODE, PROGRAM_ADMIN, PROGRAM_CONSOLE, PROGRAM_NET, PROGRAM_DHCP, PROGRAM_TRIAL, PROGRAM_LOGS, PROGRAMS };
 
 struct program_now {
@@ -34,6 +34,9 @@ void program_event(enum program program, enum service_event event, uint64_t now_
 /* Ends it, and begins it anew when it is down. */
 void program_again(enum program program, uint64_t now_ms);
 struct program_now *program_now(enum program program);
+
+/* The port of the machine that the console is to be on; "": the kernel's word's. If that is another it is begun anew there. */
+void program_console(const char *name, uint64_t now_ms);
 
 /* A process ended. False: it is none of ours. */
 bool program_ended(pid_t pid, int wait_status, uint64_t now_ms);

@@ -6,22 +6,43 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 static struct {
-    int console;
+    int console, also;
     struct log log;
     struct {
         enum stage_state state;
         char text[SAY_LINE_BYTES];
     } stages[STAGES];
-} self = {.console = -1};
+} self = {.console = -1, .also = -1};
 
 const char *const stage_names[STAGES] = {"mounts", "modules", "entropy", "watchdog", "clock", "disk", "config", "network", "services"};
 const char *const stage_state_names[STAGE_STATES] = {"waiting", "running", "good", "cannot"};
 
 void say_start(void) {
     self.console = open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+}
+
+bool say_also(int fd) {
+    unsigned first, other;
+    bool same = ioctl(self.console, TIOCGDEV, &first) == 0 && ioctl(fd, TIOCGDEV, &other) == 0 && first == other;
+    if (self.also >= 0) {
+        (void)tcflush(self.also, TCOFLUSH); /* what it did not take would be waited for */
+        (void)close(self.also);
+    }
+    if (same) (void)close(fd);
+    self.also = same ? -1 : fd;
+    return !same;
+}
+
+static void show(int fd, const char *line, size_t count) {
+    for (unsigned turn = 0; fd >= 0 && turn < SAY_TRIES; turn++) { /* another may be writing: once more, soon */
+        if (write(fd, line, count) >= 0 || errno != EAGAIN) return;
+        (void)usleep(SAY_PAUSE_US);
+    }
 }
 
 void say(const char *format, ...) {
@@ -33,11 +54,9 @@ void say(const char *format, ...) {
     text_clean(text);
     log_take(&self.log, text, strlen(text));
     log_take(&self.log, "\n", 1);
-    int count = snprintf(line, sizeof line, "heraclius: %s\r\n", text);
-    for (unsigned turn = 0; self.console >= 0 && count > 0 && turn < SAY_TRIES; turn++) { /* another may be writing: once more, soon */
-        if (write(self.console, line, (size_t)count) >= 0 || errno != EAGAIN) return;
-        (void)usleep(SAY_PAUSE_US);
-    }
+    (void)snprintf(line, sizeof line, "heraclius: %s\r\n", text);
+    show(self.console, line, strlen(line));
+    show(self.also, line, strlen(line));
 }
 
 void stage_set(enum stage stage, enum stage_state state, const char *format, ...) {

@@ -1,8 +1,8 @@
 /*
  * What init says: a line to the console and into its own log, and what each stage came to.
  *
- * A line on the console begins "heraclius: ". It waits for SAY_TRIES times SAY_PAUSE_US at most: a serial line that nobody reads loses lines, the log
- * keeps them.
+ * A line on the console begins "heraclius: ", and is shown on the port of heraclius-console as well, if that is another. It waits for SAY_TRIES times
+ * SAY_PAUSE_US at most, for either: a serial line that nobody reads loses lines, the log keeps them.
  */
 #ifndef INIT_SAY_H
 #define INIT_SAY_H
@@ -19,6 +19,8 @@ struct log;
 extern const char *const stage_names[STAGES], *const stage_state_names[STAGE_STATES];
 /* Opens /dev/console; before that nothing is shown. Called once after devtmpfs is there. */
 void say_start(void);
+/* Another terminal to say it on: a descriptor that never waits, kept in the last one's place; -1: none. False, and closed: it is the first one. */
+bool say_also(int fd);
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A stage's outcome; the text says why, and what to do if it is CANNOT. It is shown when it is new. */
 void stage_set(enum stage stage, enum stage_state state, const char *format, ...) __attribute__((format(printf, 3, 4)));

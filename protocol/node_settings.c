@@ -92,6 +92,19 @@ static enum system_error take_hash(struct node_settings *settings, const struct 
     return bad(setting, "must be 64 lowercase hex digits", fault);
 }
 
+/* A name of 4 to 7 characters, of a port and of nothing else below /dev. */
+static enum system_error take_console(struct node_settings *settings, const struct claim_setting *setting, struct system_fault *fault) {
+    static const char *const kinds[] = {"ttyS", "ttyAMA", "hvc"};
+    for (int i = 0; i < 3; i++) {
+        size_t count = strlen(kinds[i]);
+        const char *number = setting->value + count;
+        if (strncmp(setting->value, kinds[i], count) != 0 || number[0] < '0' || number[0] > '7' || number[1] != '\0') continue;
+        (void)snprintf(settings->console_port, sizeof settings->console_port, "%s%c", kinds[i], number[0]);
+        return SYSTEM_OK;
+    }
+    return bad(setting, "must be a serial port such as ttyS1: ttyS, ttyAMA or hvc, and 0 to 7", fault);
+}
+
 static enum system_error take_join(struct node_settings *settings, const struct claim_setting *setting, struct system_fault *fault) {
     uint32_t cluster;
     if (!node_settings_cluster(setting->value, &cluster)) return bad(setting, "must be a cluster such as s0", fault);
@@ -230,7 +243,7 @@ static const struct {
     setting_take *take;
 } plain[] = {
     {"bundle.sha256", take_hash}, {"join", take_join},     {"listen", take_listen},      {"threads", take_threads},
-    {"log.level", take_level},    {"syslog", take_syslog}, {"admin.listen", take_admin},
+    {"log.level", take_level},    {"syslog", take_syslog}, {"admin.listen", take_admin}, {"console.port", take_console},
 };
 
 static enum system_error take(struct node_settings *settings, const struct claim_setting *setting, struct system_fault *fault) {

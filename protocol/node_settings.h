@@ -6,6 +6,7 @@
  *   admin.listen      ADDRESS:PORT                                                  the admin console is not reached from outside
  *   admin.peer.N      SHA256@HOST:PORT of another admin console; N 0 to 15          no other console is read
  *   bundle.sha256     64 hex digits: bundle_hash()                                  (needed)
+ *   console.port      ttyS, ttyAMA or hvc, and 0 to 7                               the image's port, or the kernel's console
  *   join              a cluster, c0 or s12: the system file does not name the node  the system file names it
  *   listen            ADDRESS:PORT, up to 4, commas between                         the port of its link address, on all addresses
  *   log.level         debug, info, warn, error                                      info
@@ -55,7 +56,8 @@ struct node_settings_net {
 
 struct node_settings {
     uint8_t bundle_sha256[32];
-    char join[8]; /* "": the system file names the node */
+    char console_port[8]; /* "": none */
+    char join[8];         /* "": the system file names the node */
     uint32_t listen_count;
     char listen[NODE_SETTINGS_LISTEN_MAX][NODE_SETTINGS_ENDPOINT_BYTES];
     enum node_settings_threads threads;

@@ -187,6 +187,7 @@ static void net_print(const struct node_settings_net *net) {
 static void plan_print(const struct candidate *candidate) {
     bool any = false;
     printf("number %llu\nnode %s\n", (unsigned long long)candidate->record.number, candidate->card.name);
+    if (candidate->settings.console_port[0]) printf("console %s\n", candidate->settings.console_port);
     for (int i = 0; i < NODE_SETTINGS_NETS_MAX; i++) {
         if (!candidate->settings.nets[i].there) continue;
         net_print(&candidate->settings.nets[i]);

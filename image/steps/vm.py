@@ -177,14 +177,71 @@ def die_with_maker():
     ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
 
 
-class Machine:
+class Line:
+    """A serial line: what it said, and what it is told."""
+
+    def __init__(self, path):
+        self.path, self.serial, self.text, self.started = path, None, bytearray(), 0
+        self.changed, self.closed, self.reads = threading.Condition(), False, threading.Event()
+        self.reads.set()  # cleared: nobody takes what it says, as from a port that nobody is at
+
+    def begin(self, serial):
+        self.serial, self.started = serial, time.monotonic()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        """All that it says, kept in its file too."""
+        with open(self.path, "ab", buffering=0) as log:
+            while self.reads.wait():
+                try:
+                    some = self.serial.recv(65536)
+                except OSError:
+                    some = b""
+                with self.changed:
+                    self.text += some
+                    self.closed = not some or len(self.text) > SERIAL_BYTES_MAX
+                    self.changed.notify_all()
+                    if self.closed:
+                        return
+                log.write(some)
+
+    def expect(self, pattern, seconds, after=0):
+        """The match of a pattern in what it said from byte `after` on. Failed: not in time, or the machine ended before."""
+        wanted, until = re.compile(pattern.encode() if isinstance(pattern, str) else pattern), time.monotonic() + seconds
+        with self.changed:
+            while True:
+                if found := wanted.search(self.text, after):
+                    return found
+                left = until - time.monotonic()
+                if left <= 0 or self.closed:
+                    why = "the machine ended before" if self.closed else f"not in {seconds} s"
+                    raise Failed(f"{pattern!r}: {why}; its last words:\n{self.last(1500)}\n{self.log()}")
+                self.changed.wait(min(left, 0.5))
+
+    def last(self, count):
+        return re.sub(rb"\x1b\[[0-9;?=]*[A-Za-z]|\r", b"", bytes(self.text[-count:])).decode(errors="replace")
+
+    def send(self, content):
+        self.serial.sendall(content)
+
+    def seconds(self):
+        """Since power was given."""
+        return time.monotonic() - self.started
+
+    def log(self):
+        return ""
+
+
+class Machine(Line):
     def __init__(self, folder, start, extra=(), memory_mb=256, cpus=1, arch="amd64", watchdog=True, terminal=False, tpm=None, secure=False,
-                 reboots=False):
+                 reboots=False, second=False):
         """`start`: of the functions above; `extra`: lists of words; `tpm`: the control socket of a swtpm; `terminal`: the serial line is our own;
-        `reboots`: what resets it (its watchdog, say) starts it anew, else it ends."""
+        `reboots`: what resets it (its watchdog, say) starts it anew, else it ends; `second`: it has another serial line, COM2 (amd64)."""
+        super().__init__(os.path.join(folder, "serial.log"))
         os.makedirs(folder, exist_ok=True)
-        self.folder, self.serial, self.text, self.process, self.monitor = folder, None, bytearray(), None, None
-        self.changed, self.closed = threading.Condition(), False
+        self.folder, self.process, self.monitor = folder, None, None
+        self.second = Line(os.path.join(folder, "second.log")) if second else None
         kind = KINDS[arch]
         kvm = by_kvm(arch)
         self.words = [kind.program, "-M", kind.machine + (",smm=on" if secure else ""), "-accel", "kvm" if kvm else "tcg", "-cpu",
@@ -213,15 +270,23 @@ class Machine:
             words += ["-chardev", "stdio,id=serial,mux=on,signal=off", "-mon", "chardev=serial,mode=readline", "-serial", "chardev:serial"]
         else:
             words += ["-chardev", f"socket,id=serial,fd={theirs.fileno()}", "-serial", "chardev:serial"]
+        second, second_theirs = socket.socketpair()
+        second_theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # a line keeps little that was not taken
+        if self.second:
+            words += ["-chardev", f"socket,id=second,fd={second_theirs.fileno()}", "-device", "isa-serial,chardev=second,index=1"]
+        passed = (theirs.fileno(), monitor_theirs.fileno(), second_theirs.fileno())
         with open(os.path.join(self.folder, "qemu.log"), "wb") as log:
-            self.process = subprocess.Popen(words, pass_fds=(theirs.fileno(), monitor_theirs.fileno()), stderr=log, preexec_fn=die_with_maker,
+            self.process = subprocess.Popen(words, pass_fds=passed, stderr=log, preexec_fn=die_with_maker,
                                             stdin=None if self.terminal else subprocess.DEVNULL, stdout=None if self.terminal else log)
-        theirs.close()
-        monitor_theirs.close()
-        self.serial, self.monitor = ours, monitor.makefile("rw")
+        for one in (theirs, monitor_theirs, second_theirs):
+            one.close()
+        self.monitor = monitor.makefile("rw")
         monitor.close()
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
+        self.begin(ours)
+        if self.second:
+            self.second.begin(second)
+        else:
+            second.close()
         try:
             self.monitor.readline()  # who QEMU is
             self.ask("qmp_capabilities")
@@ -239,41 +304,6 @@ class Machine:
         with open(os.path.join(self.folder, "qemu.log"), errors="replace") as file:
             return file.read()[-2000:].strip()
 
-    def read(self):
-        """All that the serial line says, kept in serial.log too."""
-        with open(os.path.join(self.folder, "serial.log"), "ab", buffering=0) as log:
-            while True:
-                try:
-                    some = self.serial.recv(65536)
-                except OSError:
-                    some = b""
-                with self.changed:
-                    self.text += some
-                    self.closed = not some or len(self.text) > SERIAL_BYTES_MAX
-                    self.changed.notify_all()
-                    if self.closed:
-                        return
-                log.write(some)
-
-    def expect(self, pattern, seconds, after=0):
-        """The match of a pattern in what the serial line said from byte `after` on. Failed: not in time, or the machine ended before."""
-        wanted, until = re.compile(pattern.encode() if isinstance(pattern, str) else pattern), time.monotonic() + seconds
-        with self.changed:
-            while True:
-                if found := wanted.search(self.text, after):
-                    return found
-                left = until - time.monotonic()
-                if left <= 0 or self.closed:
-                    why = "the machine ended before" if self.closed else f"not in {seconds} s"
-                    raise Failed(f"{pattern!r}: {why}; its last words:\n{self.last(1500)}\n{self.log()}")
-                self.changed.wait(min(left, 0.5))
-
-    def last(self, count):
-        return re.sub(rb"\x1b\[[0-9;?=]*[A-Za-z]|\r", b"", bytes(self.text[-count:])).decode(errors="replace")
-
-    def send(self, content):
-        self.serial.sendall(content)
-
     def ask(self, command, **arguments):
         """One command of QEMU's monitor (QMP); its answer."""
         self.monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
@@ -289,10 +319,6 @@ class Machine:
     def pid(self):
         return self.process.pid
 
-    def seconds(self):
-        """Since power was given."""
-        return time.monotonic() - self.started
-
     def ended(self, seconds):
         """Waits until the machine has ended by itself: True."""
         try:
@@ -306,7 +332,7 @@ class Machine:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        for one in (self.serial, self.monitor):
+        for one in (self.serial, self.monitor, self.second and self.second.serial):
             if one:
                 try:
                     one.close()

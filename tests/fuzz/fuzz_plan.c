@@ -44,9 +44,10 @@ static void init_reads(const char *text) {
     }
     size_t at = (size_t)snprintf(again, sizeof again, "number %llu\n", (unsigned long long)plan.number);
     if (plan.node[0]) at += (size_t)snprintf(again + at, sizeof again - at, "node %s\n", plan.node);
+    if (plan.console[0]) at += (size_t)snprintf(again + at, sizeof again - at, "console %s\n", plan.console);
     CHECK((size_t)snprintf(again + at, sizeof again - at, "ready\n") < sizeof again - at);
     CHECK(plan_read(again, &second, fault));
-    CHECK(second.number == plan.number && strcmp(second.node, plan.node) == 0);
+    CHECK(second.number == plan.number && strcmp(second.node, plan.node) == 0 && strcmp(second.console, plan.console) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -47,6 +47,15 @@ class Console:
             time.sleep(0.1)
         return answer
 
+    def hand_in(self, line):
+        """A job that ends the console, which may not come to show the answer."""
+        try:
+            while (answer := self.ask(line, 5))[0].startswith("error busy"):
+                time.sleep(0.1)
+        except vm.Failed:
+            return None
+        return answer
+
     def status(self):
         return dict(line.split("=", 1) for line in self.ask("status") if "=" in line)
 
@@ -85,9 +94,9 @@ def made(folder, real=()):
 UUID = "2b0d8a55-63a1-4a9f-9d3e-8a1f2c3b4d5e"
 
 
-def machine(folder, name, out, *disks, uuid=UUID, words=""):
+def machine(folder, name, out, *disks, uuid=UUID, words="", **more):
     extra = [vm.drive(f"disk{i}", path) for i, path in enumerate(disks)] + [vm.network(0, vm.user_network()), ["-uuid", uuid]]
-    return vm.Machine(os.path.join(folder, name), vm.direct(out, "amd64", words), extra)
+    return vm.Machine(os.path.join(folder, name), vm.direct(out, "amd64", words), extra, **more)
 
 
 def first_boot(cases, folder, out, disk):
@@ -210,7 +219,7 @@ def second_boot(cases, folder, out, disk):
     os.truncate(disk, (1024 + 64) << 20)
     with machine(folder, "second", out, disk, words="heraclius.console=ttyS3") as m:
         console = Console(m)
-        cases.case("where there is no port of that name the console is the kernel's", b"There is no port /dev/ttyS3" in m.text, m.last(800))
+        cases.case("where there is no port of that name the console is the kernel's", b"console: there is no port /dev/ttyS3" in m.text, m.last(800))
         status = console.until("program.node", "^up ")
         cases.case("the disk is kept", status["disk"] == "vda" and not status["stage.disk"].endswith("new"), status)
         node, init, now = (console.ask(f"log {words}") for words in ("node before", "init before 1500", "log node"))
@@ -227,14 +236,64 @@ def second_boot(cases, folder, out, disk):
     clean(cases, disk)
 
 
-def adopt(m):
-    """Until init does it; the machine may be on its way down before the answer is on the line."""
-    while True:
+def port(cases, folder, out):
+    """The configuration's console.port: the serial port of a BMC, say, whose other end shows it over the network."""
+    disk, plan = vm.blank(folder, 1024, "port"), "config number {};node n1;{}net any dhcp;ready"
+    with machine(folder, "port", out, disk, second=True) as m:
+        console, there = Console(m), m.second
+        cases.case("without a setting nothing is said on the second port", not there.text, there.text)
+        console.hand_in(plan.format(1, "console ttyS1;"))
+        m.expect("heraclius: console: it goes to ttyS1", WAIT_S)
+        console, after = Console(there), len(m.text)
+        cases.case("a configuration brings the console of a machine that runs to another port, at 115200", b"ready at 115200" in there.text)
+        m.send(b"status\n")
+        status, refused = console.status(), console.job("config forged")
+        cases.case("which answers there, and not where it was", status["config_number"] == "1" and b"| " not in m.text[after:], m.last(300))
+        said, line = [bytes(one.text) for one in (m, there)], b"heraclius: config: console: refused: the signature"
+        cases.case("what init says is shown on both, once", [text.count(line) for text in said] == [1, 1], (refused, said))
+        silent(cases, m, console)
+        for name in ("again", "and once more"):
+            after = len(there.text)
+            there.send(b"restart console sure\n")
+            there.expect("standin: ready", WAIT_S, after)
+            console.job("config forged")
+            cases.case(f"also when the console was begun anew, {name}", there.text[after:].count(line) == 1, there.last(800))
         after = len(m.text)
-        m.send(b"adopt sure\n")
-        if m.expect("error busy|going down", WAIT_S, after).group() == b"going down":
-            return
-        time.sleep(0.1)
+        console.hand_in(plan.format(2, "console ttyS3;"))
+        m.expect("standin: ready", WAIT_S, after)
+        console = Console(m)
+        log = "\n".join(console.ask("log init"))
+        cases.case("if there is no such port it is on the kernel's, and the log says so", "console: there is no port /dev/ttyS3" in log, log)
+        before = len(there.text)
+        console.hand_in(plan.format(3, "console ttyS1;"))
+        there.expect("standin: ready", WAIT_S, before)
+        there.send(b"reboot sure\n")
+        cases.case("it ends in order from there", m.ended(WAIT_S) and b"heraclius: rebooting" in there.text, there.last(800))
+    with machine(folder, "port-again", out, disk, words="heraclius.console=ttyS0", second=True) as m:
+        console, there = Console(m.second), m.second
+        once = m.text.count(b"heraclius: modules: ") == 1 and m.text.count(b"standin: ready") == 1 and b"modules: " not in there.text
+        cases.case("at a start it is on the image's port first, then on the configuration's", once, m.last(800))
+        status, after = console.status(), len(m.text)
+        console.hand_in(plan.format(4, ""))
+        m.expect("standin: ready", WAIT_S, after)
+        cases.case("without the setting it goes back to the image's", status["config_number"] == "3" and
+                   b"console: it goes to the image's port" in there.text and Console(m).status()["config_number"] == "4", m.last(800))
+
+
+def silent(cases, m, console):
+    """Nobody takes what the port says; init, which says things on it, goes on."""
+    there, after = m.second, len(m.text)
+    there.reads.clear()
+    there.send(b"kmsg 60000\nkmsg 60000\n")
+    time.sleep(2)
+    m.ask("set_link", name="net0", up=False)
+    m.expect("heraclius: network: CANNOT: eth0 has no carrier", WAIT_S, after)
+    stuck = len(there.text)
+    m.ask("set_link", name="net0", up=True)
+    there.reads.set()
+    there.expect(r"(?s)(\n\|\.\r?\n.*){2}", WAIT_S, stuck - 1)
+    status = console.until("net.eth0", "up$")
+    cases.case("a port that takes nothing keeps init from nothing", len(there.text) > stuck + 4096 and status["net.eth0"], (stuck, len(there.text)))
 
 
 def another_machine(cases, folder, out, disk):
@@ -246,7 +305,7 @@ def another_machine(cases, folder, out, disk):
                    UUID in status["stage.disk"] and status["disk"] == "", status)
         refused = console.job("config " + PLAN.format(9, 7, 7))
         cases.case("no configuration is kept meanwhile", refused[0].startswith("error "), refused)
-        adopt(m)
+        console.hand_in("adopt sure")
         cases.case("it is adopted: the machine comes up anew", m.ended(WAIT_S) and b"rebooting" in m.text, m.last(800))
     with machine(folder, "another-again", out, disk, uuid="3c1e9b66-74b2-4ba0-8e4f-9b203d4c5e6f") as m:
         status = Console(m).until("program.node", "^up ")
@@ -323,6 +382,7 @@ def main():
             first_boot(cases, folder, out, disk)
             second_boot(cases, folder, out, disk)
             crashed(cases, folder, out, disk)
+            port(cases, folder, out)
             refused_disks(cases, folder, out, disk)
             another_machine(cases, folder, out, disk)
             if is_long(sys.argv):

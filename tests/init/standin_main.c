@@ -1,8 +1,8 @@
 /*
  * Programs that stand in for the appliance's own, where init alone is tested in a machine; which one it is, its name says.
  *
- *   heraclius-console   each line from its terminal goes to init's control socket as a request, the answer comes back with "| " before each line; the
- *                       line "config TEXT" hands TEXT in as a candidate, ";" for an end of line
+ *   heraclius-console   says whether its terminal is at 115200; each line from its terminal goes to init's control socket as a request, the answer
+ *                       comes back with "| " before each line; the line "config TEXT" hands TEXT in as a candidate, ";" for an end of line
  *   heraclius-setup     a candidate is the plan itself (init/plan.h): accepted if it begins with "number"; an owner and a retirement are taken, keys
  *                       are a text; by /bin/setup-real, if the image has it, owner and keys are real. A line "files changed" of the plan: so says
  *                       the making of files; "files fail": that fails twice, then no more; "files lost": it fails once the key was given up
@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 
 static int ask(const char *line, int fd, char *out, size_t size) {
@@ -55,7 +56,8 @@ static int candidate(char *text) {
 
 static int console(void) {
     static char line[4096], answer[70000];
-    printf("standin: ready\n");
+    struct termios form;
+    printf("standin: ready%s\n", tcgetattr(0, &form) == 0 && cfgetospeed(&form) == B115200 ? " at 115200" : "");
     (void)fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\r\n")] = '\0';

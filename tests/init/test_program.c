@@ -1,16 +1,21 @@
-/* The programs as a whole: how they are ended with the machine. */
+/* The programs as a whole: where the console is begun, and how all are ended with the machine. */
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "init/confine.h"
+#include "init/log.h"
 #include "init/program.h"
+#include "init/say.h"
 
 enum { NOW_MS = 100000, PID = 1 << 29 /* no process has that */ };
 
@@ -90,10 +95,40 @@ static void nothing_is_begun_while_it_goes_down(void **unused) {
     assert_true(programs_ended(NOW_MS));
 }
 
+static bool is_said(const char *words) {
+    static char text[LOG_BYTES + 1];
+    text[log_newest(say_log(), text, LOG_BYTES)] = '\0';
+    return strstr(text, words) != NULL;
+}
+
+/* As a configuration asks for it, which may name what this machine lacks. */
+static void a_console_is_begun_anew_by_another_port_alone(void **unused) {
+    (void)unused;
+    struct program_now *console = program_now(PROGRAM_CONSOLE);
+    *console = (struct program_now){.output = -1};
+    program_console("", NOW_MS);
+    assert_int_equal(console->service.state, SERVICE_DOWN);
+    program_console("hvc7", NOW_MS);
+    assert_int_equal(console->service.state, SERVICE_UP);
+    assert_true(is_said("console: it goes to hvc7") && is_said("console: there is no port /dev/hvc7: it is on the kernel's"));
+    pid_t first = console->pid;
+    program_console("hvc7", NOW_MS);
+    assert_true(console->pid == first && console->service.state == SERVICE_UP && !console->again);
+    program_console("", NOW_MS);
+    assert_true(console->service.state == SERVICE_STOPPING && console->again && is_said("console: it goes to the image's port"));
+    assert_int_equal(waitpid(first, NULL, 0), first);
+    assert_true(program_ended(first, SIGTERM, NOW_MS));
+    assert_true(console->service.state == SERVICE_UP && console->pid != first);
+    assert_int_equal(waitpid(console->pid, NULL, 0), console->pid);
+    (void)close(console->output);
+    *console = (struct program_now){.output = -1};
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whoever_a_program_leaves_behind_is_killed),
         cmocka_unit_test(an_output_that_is_closed_is_not_waited_for),
+        cmocka_unit_test(a_console_is_begun_anew_by_another_port_alone),
         cmocka_unit_test(one_that_cannot_be_killed_keeps_no_machine_up),
         cmocka_unit_test(nothing_is_begun_while_it_goes_down),
     };

@@ -159,11 +159,13 @@ static bool plan_of(const char *text, struct plan *plan) {
 static void a_plan_is_read(void **unused) {
     (void)unused;
     struct plan plan;
-    assert_true(plan_of("number 18446744073709551615\nnode n-1\nnet any dhcp\nnet what heraclius-net knows\nready\n", &plan));
+    assert_true(plan_of("number 18446744073709551615\nnode n-1\nconsole ttyS1\nnet any dhcp\nnet what heraclius-net knows\nready\n", &plan));
     assert_true(plan.number == UINT64_MAX);
     assert_string_equal(plan.node, "n-1");
+    assert_string_equal(plan.console, "ttyS1");
     assert_true(plan_of("ready", &plan));
-    assert_true(plan.number == 0 && plan.node[0] == '\0');
+    assert_true(plan.number == 0 && plan.node[0] == '\0' && plan.console[0] == '\0');
+    assert_true(plan_of("console fifteen-of-them\nready", &plan));
 }
 
 static void what_is_no_plan_is_refused(void **unused) {
@@ -181,6 +183,9 @@ static void what_is_no_plan_is_refused(void **unused) {
         "number 18446744073709551616\nready\n",
         "node\nready\n",
         "node a b\nready\n",
+        "console\nready\n",
+        "console a b\nready\n",
+        "console sixteen-of-them-\nready\n",
         "what 1\nready\n",
         "\nready\n",
         "number 1\n\nready\n",

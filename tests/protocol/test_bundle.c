@@ -200,6 +200,7 @@ static void every_setting_is_read(void **state) {
     setting_add("admin.listen", "[::1]:443");
     setting_add("admin.peer.0", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff@192.0.2.8:8443");
     setting_add("admin.peer.15", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff@[2001:db8::9]:443");
+    setting_add("console.port", "ttyAMA7");
     setting_add("join", "s12");
     setting_add("listen", "0.0.0.0:1,[::]:65535");
     setting_add("log.level", "warn");
@@ -210,6 +211,7 @@ static void every_setting_is_read(void **state) {
     setting_add("syslog", "logs.example:6514");
     setting_add("threads", "split");
     assert_int_equal(node_settings_read(&settings, &record, NULL), SYSTEM_OK);
+    assert_string_equal(settings.console_port, "ttyAMA7");
     assert_string_equal(settings.join, "s12");
     assert_int_equal(settings.listen_count, 2);
     assert_string_equal(settings.listen[1], "[::]:65535");
@@ -255,6 +257,16 @@ static void each_wrong_setting_has_its_word(void **state) {
         {"admin.peer.0", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff:1.2.3.4:1", SYSTEM_FIELD_RANGE},
         {"admin.peer.0", "00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff@1.2.3.4:1", SYSTEM_FIELD_RANGE},
         {"admin.peer.0", "1.2.3.4:1@00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", SYSTEM_FIELD_RANGE},
+        {"console", "ttyS1", SYSTEM_FIELD_UNKNOWN},
+        {"console.port", "", SYSTEM_FIELD_RANGE},
+        {"console.port", "ttyS", SYSTEM_FIELD_RANGE},
+        {"console.port", "ttyS8", SYSTEM_FIELD_RANGE},
+        {"console.port", "ttyS11", SYSTEM_FIELD_RANGE},
+        {"console.port", "ttyS1,115200", SYSTEM_FIELD_RANGE},
+        {"console.port", "tty1", SYSTEM_FIELD_RANGE},
+        {"console.port", "hvc:", SYSTEM_FIELD_RANGE},
+        {"console.port", "sda", SYSTEM_FIELD_RANGE},
+        {"console.port", "/dev/ttyS1", SYSTEM_FIELD_RANGE},
         {"join", "s4096", SYSTEM_FIELD_RANGE},
         {"join", "s01", SYSTEM_FIELD_RANGE},
         {"join", "t1", SYSTEM_FIELD_RANGE},

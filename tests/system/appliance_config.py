@@ -238,6 +238,7 @@ def first_boot(cases, machines):
     for i, name in enumerate(machines.names):
         done = machines.bundle(name, f"{name}.1", "--set", f"listen=127.0.0.1:{machines.base + i}", "--set", "net.0.name=eth0", "--set",
                                "net.0.address=192.0.2.7/24,2001:db8::7/64", "--set", "net.0.gateway=192.0.2.1", "--set", "admin.listen=127.0.0.1:1",
+                               "--set", "console.port=ttyS1",
                                "--set", f"admin.peer.7={'ab' * 32}@192.0.2.8:8443")
         taken = machines.take(name, f"{name}.1")
         if i == 0:
@@ -247,14 +248,19 @@ def first_boot(cases, machines):
         if not good:
             break
     cases.case("each takes the bundle that its owner signed, and has its files and data", good, f"{done} {taken} {made}")
-    cases.case("init is told what it needs", taken.stdout == f"number 1\nnode {name}\nnet name=eth0 address 192.0.2.7/24\n"
+    cases.case("init is told what it needs", taken.stdout == f"number 1\nnode {name}\nconsole ttyS1\nnet name=eth0 address 192.0.2.7/24\n"
                "net name=eth0 address 2001:db8::7/64\nnet name=eth0 gateway 192.0.2.1\nready\n", taken.stdout)
     cases.case("the admin console is told where it listens, and of another one", f"listen 127.0.0.1:1\npeer {'ab' * 32}@192.0.2.8:8443\n" in
                read(f"{machines.at(name)}/data/public/admin.conf"))
     checked = run("node", "check-config", f"{machines.dir}/{name}.1")
     wanted = ("accepted: number 1", f"{name}, member 3 of cluster s0", "192.0.2.7/24", f"127.0.0.1:{machines.base + 7}", machines.owner,
-              f"reads the console 192.0.2.8:8443, certificate {'ab' * 32}")
+              f"reads the console 192.0.2.8:8443, certificate {'ab' * 32}", "console  on ttyS1,")
     cases.case("check-config says the same on any machine", checked.returncode == 0 and all(w in checked.stdout for w in wanted), checked)
+    checked = run("node", "check-config", f"{machines.dir}/default")
+    cases.case("and of none where there is no setting", checked.returncode == 0 and "console  on" not in checked.stdout, checked)
+    made = machines.bundle(name, "port", "--set", "console.port=ttyS8")
+    cases.case("a port of another form is not signed, and it says what it may be", made.returncode != 0 and "field-range" in made.stderr and
+               "ttyS, ttyAMA or hvc, and 0 to 7" in made.stderr, made)
     addresses = json.loads(read(f"{machines.root}/addresses.json"))
     addresses["nodes"]["c0-n0"]["link"] = "one.example:4000"
     put(f"{machines.dir}/named.json", json.dumps(addresses, indent=2) + "\n")
