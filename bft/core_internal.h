@@ -44,6 +44,8 @@ void bft_table_pending_retry(struct step *step);
 
 /* core_vote.c */
 void bft_vote_record(struct step *step, const struct bft_vote *vote);
+/* The vote that was recorded there, of this kind and signer. */
+void bft_vote_of_slot(const struct bft_core *core, const struct bft_vote_slot *slot, uint8_t kind, uint8_t signer, struct bft_vote *vote);
 void bft_vote_raise_high(struct step *step, const struct bft_qc *qc);
 void bft_vote_prepare_qc(struct step *step, const struct bft_qc *qc);
 void bft_vote_rescan(struct step *step);

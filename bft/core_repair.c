@@ -146,16 +146,7 @@ static void resend_votes(struct step *step, uint8_t to, uint64_t above) {
             const struct bft_vote_slot *slot = &core->votes[kind][s][core->me];
             if (slot->height <= above || slot->view != core->memory.view || step->update->send_count >= REPAIR_SENDS_MAX) continue;
             uint16_t type = kind == BFT_PREPARE ? BFT_MESSAGE_PREPARE : BFT_MESSAGE_COMMIT;
-            struct bft_vote *vote = &bft_step_send(step, to, type, false)->message.vote;
-            memset(vote, 0, sizeof *vote);
-            vote->ballot.place = core->members.place;
-            vote->ballot.view = slot->view;
-            vote->ballot.height = slot->height;
-            vote->ballot.block_id = slot->block_id;
-            vote->ballot.outbox_root = slot->outbox_root;
-            vote->kind = kind;
-            vote->signer = core->me;
-            vote->signature = slot->signature;
+            bft_vote_of_slot(core, slot, kind, core->me, &bft_step_send(step, to, type, false)->message.vote);
         }
     }
 }

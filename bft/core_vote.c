@@ -18,7 +18,7 @@ static bool slot_is(const struct bft_vote_slot *slot, const struct bft_ballot *b
            bft_hash_equal(&slot->outbox_root, &ballot->outbox_root);
 }
 
-static void slot_vote(const struct bft_core *core, const struct bft_vote_slot *slot, uint8_t kind, uint8_t signer, struct bft_vote *vote) {
+void bft_vote_of_slot(const struct bft_core *core, const struct bft_vote_slot *slot, uint8_t kind, uint8_t signer, struct bft_vote *vote) {
     memset(vote, 0, sizeof *vote);
     vote->ballot.place = core->members.place;
     vote->ballot.view = slot->view;
@@ -63,7 +63,7 @@ void bft_vote_record(struct step *step, const struct bft_vote *vote) {
         if (order < 0) return;
         if (order == 0) {
             if (slot_is(slot, ballot)) return;
-            slot_vote(core, slot, vote->kind, vote->signer, &step->update->evidence[0]);
+            bft_vote_of_slot(core, slot, vote->kind, vote->signer, &step->update->evidence[0]);
             step->update->evidence[1] = *vote;
             bft_step_note(step, BFT_NOTE_EQUIVOCATION, vote->signer, vote->kind, &ballot->block_id);
             return;
@@ -88,7 +88,7 @@ void bft_vote_rescan(struct step *step) {
             const struct bft_vote_slot *slot = &core->votes[BFT_PREPARE][s][i];
             if (slot->height == 0 || slot->view != core->memory.view) continue;
             struct bft_vote vote;
-            slot_vote(core, slot, BFT_PREPARE, i, &vote);
+            bft_vote_of_slot(core, slot, BFT_PREPARE, i, &vote);
             struct bft_qc qc;
             memset(&qc, 0, sizeof qc);
             if (qc_make(core, BFT_PREPARE, &vote.ballot, &qc)) bft_vote_prepare_qc(step, &qc);

@@ -156,6 +156,9 @@ json_t *admin_body_object(const struct admin_request *request);
 /* admin_page.c */
 /* A text from elsewhere, whatever it says: nothing of it is markup. */
 void admin_page_text(FILE *out, const char *text);
+/* The beginning of a table under the heading of that id, and a column's head; rows come behind </tr></thead>. */
+void admin_page_table(FILE *out, const char *heading);
+void admin_page_column(FILE *out, const char *name, bool number);
 admin_handler admin_page, admin_page_pair, admin_page_script, admin_page_style, admin_page_icon, admin_page_openapi;
 
 /* admin_http.c */

@@ -67,6 +67,17 @@ void admin_page_text(FILE *out, const char *text) {
     text_put(out, text);
 }
 
+void admin_page_table(FILE *out, const char *heading) {
+    (void)fprintf(out,
+                  "<div class=\"wide\" role=\"region\" aria-labelledby=\"%s\" tabindex=\"0\">"
+                  "<table role=\"table\" class=\"stacked\"><thead role=\"rowgroup\"><tr role=\"row\">",
+                  heading);
+}
+
+void admin_page_column(FILE *out, const char *name, bool number) {
+    (void)fprintf(out, "<th role=\"columnheader\" scope=\"col\"%s>%s</th>", number ? " class=\"number\"" : "", name);
+}
+
 static const char *text_of(const json_t *object, const char *name, const char *otherwise) {
     const char *text = json_string_value(json_object_get(object, name));
     return text != NULL ? text : otherwise;
@@ -220,13 +231,11 @@ static void queues_draw(FILE *out, struct admin_server *server) {
     pthread_mutex_unlock(&server->lock);
     const json_t *one;
     size_t at;
-    (void)fputs("<section aria-labelledby=\"h-queues\"><h2 id=\"h-queues\">Decision queues</h2>"
-                "<div class=\"wide\" role=\"region\" aria-labelledby=\"h-queues\" tabindex=\"0\">"
-                "<table role=\"table\" class=\"stacked\"><thead role=\"rowgroup\"><tr role=\"row\">"
-                "<th role=\"columnheader\" scope=\"col\">Clusters</th><th role=\"columnheader\" scope=\"col\">State</th>",
-                out);
-    for (size_t i = 0; i < QUEUE_NUMBERS; i++)
-        (void)fprintf(out, "<th role=\"columnheader\" scope=\"col\" class=\"number\">%s</th>", queue_columns[i].name);
+    (void)fputs("<section aria-labelledby=\"h-queues\"><h2 id=\"h-queues\">Decision queues</h2>", out);
+    admin_page_table(out, "h-queues");
+    admin_page_column(out, "Clusters", false);
+    admin_page_column(out, "State", false);
+    for (size_t i = 0; i < QUEUE_NUMBERS; i++) admin_page_column(out, queue_columns[i].name, true);
     (void)fputs("</tr></thead><tbody role=\"rowgroup\" id=\"queues\">", out);
     json_array_foreach(queues, at, one) {
         queue_draw(out, one);
@@ -271,12 +280,9 @@ static void status_draw(FILE *out, const struct admin_request *request) {
     json_array_foreach(clusters, at, one) {
         cluster_draw(out, one);
     }
-    (void)fputs("</div></section><section aria-labelledby=\"h-nodes\"><h2 id=\"h-nodes\">Nodes</h2>"
-                "<div class=\"wide\" role=\"region\" aria-labelledby=\"h-nodes\" tabindex=\"0\">"
-                "<table role=\"table\" class=\"stacked\"><thead role=\"rowgroup\"><tr role=\"row\">",
-                out);
-    for (size_t i = 0; i < COLUMNS; i++)
-        (void)fprintf(out, "<th role=\"columnheader\" scope=\"col\"%s>%s</th>", columns[i].number ? " class=\"number\"" : "", columns[i].name);
+    (void)fputs("</div></section><section aria-labelledby=\"h-nodes\"><h2 id=\"h-nodes\">Nodes</h2>", out);
+    admin_page_table(out, "h-nodes");
+    for (size_t i = 0; i < COLUMNS; i++) admin_page_column(out, columns[i].name, columns[i].number);
     (void)fputs("</tr></thead><tbody role=\"rowgroup\" id=\"nodes\">", out);
     json_array_foreach(statuses, at, one) {
         node_draw(out, one);

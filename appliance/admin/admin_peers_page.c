@@ -77,11 +77,9 @@ void admin_peers_draw(FILE *out, const json_t *seen) {
     json_array_foreach(json_object_get(seen, "clusters"), at, one) {
         cluster_draw(out, one);
     }
-    (void)fputs("</div><div class=\"wide\" role=\"region\" aria-labelledby=\"h-peers\" tabindex=\"0\">"
-                "<table role=\"table\" class=\"stacked\"><thead role=\"rowgroup\"><tr role=\"row\">",
-                out);
-    for (unsigned i = 0; i < COLUMNS; i++)
-        (void)fprintf(out, "<th role=\"columnheader\" scope=\"col\"%s>%s</th>", i >= NUMBERS_FROM ? " class=\"number\"" : "", columns[i]);
+    (void)fputs("</div>", out);
+    admin_page_table(out, "h-peers");
+    for (unsigned i = 0; i < COLUMNS; i++) admin_page_column(out, columns[i], i >= NUMBERS_FROM);
     (void)fputs("</tr></thead><tbody role=\"rowgroup\" id=\"peers\">", out);
     json_array_foreach(peers, at, one) {
         peer_draw(out, one);

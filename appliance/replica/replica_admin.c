@@ -133,19 +133,22 @@ static enum admin_code operation_judge(const struct replica *r, struct admin_op 
     return client_fits(r, op) ? ADMIN_CODE_WAITS : ADMIN_CODE_CLIENT;
 }
 
-static enum admin_code operation_hold(struct replica *r, const struct admin_op *op, struct blob_piece bytes) {
+static bool enrolments_full(const struct replica *r, const struct blob_piece *bytes) {
+    return r->relay_bytes[r->me] + bytes->count > r->config.limits.relay_bytes_max || r->waiting[r->me].count >= relay_inputs_max(r) / 2;
+}
+
+static enum admin_code operation_hold(struct replica *r, const struct admin_op *op, bool of_config, struct blob_piece bytes) {
     uint32_t index = input_find(r, op->input_hash);
     if (index != NONE && admin_return(r, index, bytes)) index = NONE;
     if (index != NONE && r->inputs[index].state != INPUT_WANTED) return ADMIN_CODE_WAITS;
     if (index == NONE && admin_waits(r, r->me, bytes_get_le64(op->hash))) return ADMIN_CODE_WAITS;
-    bool full = r->relay_bytes[r->me] + bytes.count > r->config.limits.relay_bytes_max || r->waiting[r->me].count >= relay_inputs_max(r) / 2;
-    if (full) return ADMIN_CODE_BUSY;
+    if (of_config ? admin_config_full(r) : enrolments_full(r, &bytes)) return ADMIN_CODE_BUSY;
     if (index == NONE) index = input_make(r, BODY_ADMIN, op->input_hash);
     if (index == NONE) return ADMIN_CODE_BUSY;
     struct input *input = &r->inputs[index];
     input_is(input, BODY_ADMIN);
     input->relay = r->me;
-    input->serial = op->serial;
+    input->serial = of_config ? 0 : op->serial;
     input->operation = bytes_get_le64(op->hash);
     input->weight = 1;
     input->is_signed = true;
@@ -162,14 +165,13 @@ static enum admin_code operation_take(struct replica *r, struct blob_piece bytes
     CHECK(op != NULL);
     enum admin_code code = ADMIN_CODE_INVALID;
     *error = admin_op_decode(op, blob_piece_bytes(&bytes), bytes.count, NULL);
-    if (*error == SYSTEM_OK && (op->kind == ADMIN_OP_CONFIG || op->kind == ADMIN_OP_SEAL)) {
-        code = admin_config_take(r, op, bytes, error);
-    } else if (*error == SYSTEM_OK && !r->is_coordinator) {
-        code = ADMIN_CODE_ELSEWHERE;
-    } else if (*error == SYSTEM_OK) {
-        code = operation_judge(r, op, error);
-        if (code == ADMIN_CODE_WAITS) code = operation_hold(r, op, bytes);
+    bool decodes = *error == SYSTEM_OK, of_config = decodes && (op->kind == ADMIN_OP_CONFIG || op->kind == ADMIN_OP_SEAL);
+    if (of_config) {
+        code = admin_config_judge(r, op, error);
+    } else if (decodes) {
+        code = r->is_coordinator ? operation_judge(r, op, error) : ADMIN_CODE_ELSEWHERE;
     }
+    if (code == ADMIN_CODE_WAITS) code = operation_hold(r, op, of_config, bytes);
     free(op);
     return code;
 }

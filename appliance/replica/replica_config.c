@@ -111,25 +111,10 @@ static bool is_in_force(const struct replica *r, const struct admin_op *operatio
     return memcmp(hash, r->epochs[operation->serial].members.place.config_hash.bytes, 32) == 0;
 }
 
-static enum admin_code operation_hold(struct replica *r, const struct admin_op *operation, struct blob_piece bytes) {
-    uint32_t index = input_find(r, operation->input_hash), count = 0;
-    if (index != NONE && admin_return(r, index, bytes)) index = NONE;
-    if (index != NONE && r->inputs[index].state != INPUT_WANTED) return ADMIN_CODE_WAITS;
-    if (index == NONE && admin_waits(r, r->me, bytes_get_le64(operation->hash))) return ADMIN_CODE_WAITS;
+bool admin_config_full(const struct replica *r) {
+    uint32_t count = 0;
     for (uint32_t at = r->waiting[r->me].first; at != NONE; at = r->inputs[at].list_next) count += r->inputs[at].kind == BODY_ADMIN;
-    if (count >= ADMIN_WAITING_MAX) return ADMIN_CODE_BUSY;
-    if (index == NONE) index = input_make(r, BODY_ADMIN, operation->input_hash);
-    if (index == NONE) return ADMIN_CODE_BUSY;
-    struct input *input = &r->inputs[index];
-    input_is(input, BODY_ADMIN);
-    input->relay = r->me;
-    input->operation = bytes_get_le64(operation->hash);
-    input->weight = 1;
-    input->is_signed = true;
-    input_hold(r, index, bytes);
-    input_relay(r, input);
-    if (input->in_blocks > 0) block_input_arrived(r, index);
-    return ADMIN_CODE_WAITS;
+    return count >= ADMIN_WAITING_MAX;
 }
 
 enum admin_code admin_config_judge(const struct replica *r, const struct admin_op *operation, enum system_error *error) {
@@ -137,11 +122,6 @@ enum admin_code admin_config_judge(const struct replica *r, const struct admin_o
     *error = effect_judge(r, operation);
     if (*error == SYSTEM_SERIAL || (*error == SYSTEM_OK && r->chain->sealed)) return ADMIN_CODE_NUMBER;
     return *error != SYSTEM_OK ? ADMIN_CODE_INVALID : ADMIN_CODE_WAITS;
-}
-
-enum admin_code admin_config_take(struct replica *r, const struct admin_op *operation, struct blob_piece bytes, enum system_error *error) {
-    enum admin_code code = admin_config_judge(r, operation, error);
-    return code == ADMIN_CODE_WAITS ? operation_hold(r, operation, bytes) : code;
 }
 
 void admin_judge_again(struct replica *r) {

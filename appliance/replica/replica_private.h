@@ -716,8 +716,8 @@ void replica_evidence_slices(struct replica *r, struct pair *pair, const struct 
 struct admin_op;
 /* What becomes of a CONFIG or SEAL that is handed in now: WAITS, it would have an effect. */
 enum admin_code admin_config_judge(const struct replica *r, const struct admin_op *operation, enum system_error *error);
-/* A CONFIG or SEAL from a client's link. */
-enum admin_code admin_config_take(struct replica *r, const struct admin_op *operation, struct blob_piece bytes, enum system_error *error);
+/* Wait so many operations of this node's own clients that no CONFIG or SEAL may join them? */
+bool admin_config_full(const struct replica *r);
 /* Does this operation decode, and is it signed well enough by the CONFIG in force? What a block names is held if it only decodes (D-4.3). is_signed
  * says then whether it may have an effect: else it is proposed by nobody, and waits for nothing but the block that names it. */
 bool admin_take(struct replica *r, struct input *input, struct blob_piece bytes, bool named);

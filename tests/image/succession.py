@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [os.path.join(TOP, "image"), os.path.join(TOP, "tests/system")]
 from cluster import Cases, System, free_base  # noqa: E402
 from steps import operator, vm  # noqa: E402
-from succession import Made, checkpoint_past, run, wait  # noqa: E402
+from succession import lost_with_backup, run, wait  # noqa: E402
 
 PLACES = [f"{cluster}-n{i}" for cluster in ("c0", "s0") for i in range(4)]
 MACHINE = "s0-n3"
@@ -80,19 +80,6 @@ class Beside(System):
         return signed
 
 
-def burned(cases, folder):
-    old = Made(folder, "old")
-    try:
-        old.start_all()
-        cases.case("the system before answers", old.wait_ready() and old.client("put", "kept", "yes", "--timeout", 30).returncode == 0)
-        height = max((old.ask(n) or {}).get("height") or 0 for n in old.names if n.startswith("s0"))
-        checkpoint_past(old, height)
-        cases.case("it is backed up, and lost as a whole", wait(lambda: old.client("backup", "--out", f"{folder}/backup").returncode == 0, 120))
-    finally:
-        old.kill_all()
-    return old
-
-
 def first_boot(cases, system, disk):
     with system.machine(disk) as machine:
         console = operator.Console(machine)
@@ -136,7 +123,7 @@ def main():
     cases = Cases()
     subprocess.run(["make", "-s", "product-gcc", "heraclius"], cwd=TOP, check=True)
     with tempfile.TemporaryDirectory(prefix="succession-", dir=System.parent()) as folder:
-        old = burned(cases, folder)
+        old = lost_with_backup(cases, folder)
         system = Beside(folder, old)
         try:
             operator.image(system.out, system.owner.public)

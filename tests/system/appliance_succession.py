@@ -13,7 +13,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from appliance_config import Machines, put, read, run, setup  # noqa: E402
 from cluster import Cases, System, free_base  # noqa: E402
-from succession import Made, checkpoint_past, wait  # noqa: E402
+from succession import lost_with_backup, wait  # noqa: E402
 
 
 class Successor(Machines):
@@ -60,21 +60,6 @@ class Successor(Machines):
         there = f"{self.at(name)}/data/node/backup"
         shutil.rmtree(there, ignore_errors=True)
         shutil.copytree(f"{self.backup}/{cluster}", there)
-
-
-def burned(cases, folder):
-    """A system of nodes on hosts that has a backup, and is gone."""
-    old = Made(folder, "old")
-    try:
-        old.start_all()
-        cases.case("the system before answers", old.wait_ready() and old.client("put", "kept", "yes", "--timeout", 30).returncode == 0)
-        height = max((old.ask(n) or {}).get("height") or 0 for n in old.names if n.startswith("s0"))
-        cases.case("a checkpoint lies above what was written", checkpoint_past(old, height))
-        ready = wait(lambda: old.client("backup", "--out", f"{folder}/backup", timeout=60).returncode == 0, 90)
-        cases.case("it is backed up, and lost as a whole", ready)
-    finally:
-        old.kill_all()
-    return old
 
 
 def refused(cases, new):
@@ -152,7 +137,7 @@ def runs(cases, new):
 def main():
     cases = Cases()
     with tempfile.TemporaryDirectory(prefix="heraclius-", dir=System.parent()) as folder:
-        old = burned(cases, folder)
+        old = lost_with_backup(cases, folder)
         new = Successor(cases, folder, old, f"{folder}/backup")
         try:
             new.assemble()

@@ -94,6 +94,21 @@ def checkpoint_past(system, height):
     return wait(done, 60)
 
 
+def lost_with_backup(cases, folder):
+    """A system of nodes on hosts that has a backup, and is gone."""
+    old = Made(folder, "old")
+    try:
+        old.start_all()
+        cases.case("the system before answers", old.wait_ready() and old.client("put", "kept", "yes", "--timeout", 30).returncode == 0)
+        height = max((old.ask(n) or {}).get("height") or 0 for n in old.names if n.startswith("s0"))
+        cases.case("a checkpoint lies above what was written", checkpoint_past(old, height))
+        ready = wait(lambda: old.client("backup", "--out", f"{folder}/backup", timeout=60).returncode == 0, 120)
+        cases.case("it is backed up, and lost as a whole", ready)
+    finally:
+        old.kill_all()
+    return old
+
+
 class Load:
     """Writes one after the other, of a client of its own, as long as they are answered; then there is one that was not."""
 
