@@ -194,13 +194,10 @@ static void give_up(uint64_t now_ms) {
     const char *const retire[] = {SETUP, "retire", NULL};
     program_event(PROGRAM_NODE, SERVICE_STOP, now_ms);
     confine_end("node"); /* now: it might keep its own user's set-up from marking its key */
-    if (!setup(retire)) {
-        answer("the node is stopped, but its key not given up: it signs again if this machine is started anew\n");
-        return;
-    }
-    bool good = !config_plan() || config_files();
-    self.answer_bytes = 0;
-    if (good) answer("ok\n");
+    bool marked = setup(retire), good = marked && (!config_plan() || config_files());
+    if (marked) self.answer_bytes = 0;
+    if (!marked) answer("the node is stopped, but its key not given up: it signs again if this machine is started anew\n");
+    else if (good) answer("ok\n");
     else answer("error the key is given up and the node stopped; it is begun anew, seen to be retired, after this: %s\n", stage_text(STAGE_CONFIG));
 }
 

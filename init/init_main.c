@@ -20,7 +20,6 @@
 #include "init/log.h"
 #include "init/machine.h"
 #include "init/modules.h"
-#include "init/mounts.h"
 #include "init/net.h"
 #include "init/program.h"
 #include "init/say.h"
@@ -123,7 +122,7 @@ int main(void) {
     }
     (void)umask(022);
     (void)reboot(RB_DISABLE_CAD); /* ctrl-alt-del becomes a signal */
-    bool mounted = mounts_early();
+    bool mounted = machine_mounts();
     say_start();
     say("Heraclius appliance");
     programs_prepare();
@@ -133,7 +132,7 @@ int main(void) {
         machine_entropy();
         machine_watchdog();
         machine_clock();
-        mounts_late();
+        machine_mounts_late();
     }
     control_start();
     program_event(PROGRAM_CONSOLE, SERVICE_START, machine_now_ms()); /* there is one whatever the disk does */

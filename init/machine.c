@@ -1,16 +1,30 @@
 #include "init/machine.h"
-#include "init/mounts.h"
 #include "init/say.h"
 #include "init/text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/watchdog.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/reboot.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+static const struct early {
+    const char *what, *where, *options;
+    unsigned long flags;
+} earlies[] = {
+    {"proc", "/proc", "hidepid=invisible", MS_NOSUID | MS_NODEV | MS_NOEXEC},
+    {"sysfs", "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC},
+    {"devtmpfs", "/dev", "mode=755,size=1m", MS_NOSUID | MS_NOEXEC},
+    {"devpts", "/dev/pts", "mode=620,ptmxmode=000", MS_NOSUID | MS_NOEXEC},
+    {"tmpfs", "/run", "mode=755,size=16m,nr_inodes=4096", MS_NOSUID | MS_NODEV | MS_NOEXEC},
+    {"cgroup2", "/sys/fs/cgroup", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC},
+};
 
 static int watchdog = -1;
 
@@ -18,6 +32,31 @@ uint64_t machine_now_ms(void) {
     struct timespec now;
     (void)clock_gettime(CLOCK_BOOTTIME, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+bool machine_mounts(void) {
+    bool good = true;
+    for (size_t i = 0; i < sizeof earlies / sizeof *earlies; i++) {
+        const struct early *e = &earlies[i];
+        if (mkdir(e->where, 0755) < 0 && errno != EEXIST && errno != EROFS) good = false;
+        /* EBUSY: the kernel mounted devtmpfs by itself. */
+        if (mount(e->what, e->where, e->what, e->flags, e->options) < 0 && errno != EBUSY) {
+            stage_set(STAGE_MOUNTS, STAGE_CANNOT, "%s on %s: %s", e->what, e->where, strerror(errno));
+            good = false;
+        }
+    }
+    return good;
+}
+
+void machine_mounts_late(void) {
+    const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    (void)mount("pstore", "/sys/fs/pstore", "pstore", flags, NULL);
+    (void)mount("efivarfs", "/sys/firmware/efi/efivars", "efivarfs", flags, NULL);
+    if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0) {
+        stage_set(STAGE_MOUNTS, STAGE_CANNOT, "the root stays writable: %s", strerror(errno));
+        return;
+    }
+    if (stage_state(STAGE_MOUNTS) != STAGE_CANNOT) stage_set(STAGE_MOUNTS, STAGE_GOOD, "%s", "");
 }
 
 void machine_entropy(void) {
@@ -68,7 +107,10 @@ void machine_feed(void) {
 }
 
 void machine_end(bool reboot_after) {
-    if (!mounts_end()) say("/data could not be unmounted");
+    const unsigned long flags = MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    sync();
+    bool gone = umount2("/data", 0) == 0 || errno == EINVAL || errno == ENOENT;
+    if (!gone && mount(NULL, "/data", NULL, flags, NULL) < 0) say("/data could not be unmounted");
     say(reboot_after ? "rebooting" : "halted; power may be cut");
     sync();
     if (watchdog >= 0 && write(watchdog, "V", 1) < 0) say("watchdog: it stays on");
