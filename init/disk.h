@@ -35,7 +35,7 @@ uint64_t disk_bytes(void);
 /* Calls `each` for every device with a configuration on it; `file_system`: what to mount it as. */
 typedef void disk_config(const char *name, const char *file_system);
 void disk_configs(disk_config *each);
-/* How many boot partitions there are, and the name of one. */
+/* How many boot partitions there are, of which it is not known that they are not this machine's; and the name of one. */
 unsigned disk_boots(char name[DISK_NAME_BYTES]);
 
 #endif

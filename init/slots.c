@@ -11,7 +11,7 @@ bool slots_do(const char *word, int upload, char answer[JOB_ANSWER_BYTES]) {
     const char *const words[] = {"/bin/heraclius-slots", word, NULL};
     char name[DISK_NAME_BYTES], device[DISK_NAME_BYTES + 8];
     unsigned count = disk_boots(name);
-    (void)text_form(answer, JOB_ANSWER_BYTES, "%s", count ? "file-unreadable: there are two boot partitions: take one disk away"
+    (void)text_form(answer, JOB_ANSWER_BYTES, "%s", count ? "file-unreadable: two boot partitions, and not known which was started: take one away"
                                                           : "foreign: there is no boot partition, so no slots");
     (void)text_form(device, sizeof device, "/dev/%s", count == 1 ? name : "");
     bool good = count == 1 && job_do(&(struct job){"slots", words, upload, device, O_RDWR, SLOTS_MS, NULL, NULL, NULL}, answer);

@@ -4,7 +4,8 @@
  * have been said of it.
  *
  *   survey       all devices, each looked at by a process of its own ("look"), all at once, for DISK_SURVEY_MS at most; says what disk_choose() says
- *   look NAME    "KIND BYTES MEDIUM whole|part" of /dev/NAME, in the words of disk_kind_name() and disk_medium_name()
+ *   look NAME    "KIND BYTES MEDIUM whole|part GUID" of /dev/NAME, in the words of disk_kind_name() and disk_medium_name(); GUID: of a boot partition
+ *                on a disk with GPT, else "-"
  *   blank        nothing, if disk_blank(); it reads for a while. This and the next two: of the device that init opened, descriptor 4
  *   format       disk_format()
  *   end          disk_format_end()
@@ -44,6 +45,17 @@
  *   24   4   number of the first transaction, big-endian: by chance. One that was begun before, and mounted, has left transactions in the journal; by
  *            the same numbers they would be played back, in their old places, behind the last one of the new file system
  *
+ * Of several boot partitions (an installation stick beside the disk that it was put on) one is the machine's: that one alone whose GUID the loader
+ * says that it started from, in the EFI variable LoaderDevicePartUUID (systemd.io/BOOT_LOADER_INTERFACE: 4 bytes of attributes, 36 characters in
+ * UTF-16). If it does not say so, or none has that GUID, or several have (written from the same image), all are told, and init uses none.
+ *
+ * The table (UEFI 2.10, 5.3), numbers little-endian; its head is in the second sector, and its check covers it with 0 in its own place:
+ *
+ *   0   8   "EFI PART"              24  8   the number of this sector, 1        84  4   bytes of an entry
+ *   12  4   bytes of the head       72  8   sector of the first entry           88  4   CRC-32 of all entries
+ *   16  4   CRC-32 of the head      80  4   count of entries
+ *   entry:  16  16  GUID of the partition;  32  8  its first sector;  40  8  its last one
+ *
  * Labels: vfat at byte 71 (FAT32) or 43 (FAT12, FAT16) of the boot sector, 11 bytes, filled up with spaces; ISO 9660 at byte 40 of the descriptor at
  * byte 32768, 32 bytes.
  */
@@ -57,7 +69,7 @@
 #define DISK_LABEL "HERACLIUS-DATA"
 #define DISK_BEGUN "HERACLIUS-FORMATTING\n"
 
-enum { DISK_NAME_BYTES = 32, DISK_DEVICES_MAX = 128, DISK_SURVEY_MS = 10000, DISK_TEXT_BYTES = 16384 };
+enum { DISK_NAME_BYTES = 32, DISK_GUID_BYTES = 37, DISK_DEVICES_MAX = 128, DISK_SURVEY_MS = 10000, DISK_TEXT_BYTES = 16384 };
 enum {
     DISK_BYTES_MIN = 512 << 20, /* smaller blank disks are not taken */
     DISK_LOOK_BYTES = 1 << 20, /* so much at both ends is zeros, where a look takes a disk for blank */
@@ -91,8 +103,11 @@ struct disk_found {
     enum disk_medium medium;
     uint64_t bytes;
     bool whole; /* no partition */
+    char guid[DISK_GUID_BYTES]; /* of a boot partition; "": not known */
 };
 
+/* Boot partitions other than the ones with the GUID that the loader named, if one has it, are none of this machine's any more. */
+void disk_started(struct disk_found *found, size_t count, const char *guid);
 /* Lines for init: "lost NAME" of each that cannot be read, "config NAME vfat|iso9660", "boot NAME"; the last one "data NAME BYTES", "blank NAME
  * BYTES", "begun NAME BYTES" or "cannot TEXT". */
 void disk_choose(const struct disk_found *found, size_t count, char out[DISK_TEXT_BYTES]);
@@ -103,6 +118,13 @@ void disk_look_named(const char *root, const char *name, char *out, size_t size)
 
 /* `folder`: an open folder of the mounted file system. NULL: done; else why not. By the right to use resources (CAP_SYS_RESOURCE). */
 const char *disk_grow(int folder, uint64_t bytes, bool *grown);
+
+/* Where the kernel has a partition: its number on the disk, first byte and length; and the disk's sectors. */
+struct disk_part {
+    uint64_t number, at, bytes, sector_bytes;
+};
+/* `fd`: the whole disk. False, and "": its table does not say so. */
+bool disk_guid(int fd, const struct disk_part *part, char out[DISK_GUID_BYTES]) __attribute__((warn_unused_result));
 
 /* All of it, or false. */
 bool disk_read(int fd, uint64_t at, uint8_t *out, size_t count);

@@ -15,20 +15,33 @@
 #include "ring/clock.h"
 
 #define CLASS "/sys/class/block"
+#define STARTED "/sys/firmware/efi/efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 
-enum { PATH_BYTES = 512, ANSWER_BYTES = 96, TURN_MS = 200 };
+enum { PATH_BYTES = 512, ANSWER_BYTES = 128, TURN_MS = 200, FACT_BYTES = 32, KERNEL_SECTOR_BYTES = 512, ATTRIBUTES = 4 };
 
 /* ---- one device ---- */
 
-static bool is_fact(const char *root, const char *name, const char *file, const char *wanted) {
-    char path[PATH_BYTES], text[32] = "";
+static bool fact(const char *root, const char *name, const char *file, char text[FACT_BYTES]) {
+    char path[PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s" CLASS "/%s/%s", root, name, file);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    ssize_t got = fd < 0 ? 0 : read(fd, text, FACT_BYTES - 1);
     if (fd >= 0) (void)close(fd);
-    if (got <= 0) return false;
+    text[got > 0 ? got : 0] = '\0';
     text[strcspn(text, "\n")] = '\0';
-    return strcmp(text, wanted) == 0;
+    return got > 0;
+}
+
+static bool is_fact(const char *root, const char *name, const char *file, const char *wanted) {
+    char text[FACT_BYTES];
+    return fact(root, name, file, text) && strcmp(text, wanted) == 0;
+}
+
+/* 0: there is none, or it is too large to be counted in bytes. */
+static uint64_t fact_number(const char *root, const char *name, const char *file) {
+    char text[FACT_BYTES];
+    uint64_t number = fact(root, name, file, text) && text[0] >= '0' && text[0] <= '9' ? strtoull(text, NULL, 10) : 0;
+    return number <= INT64_MAX / KERNEL_SECTOR_BYTES ? number : 0;
 }
 
 static bool is_there(const char *root, const char *name, const char *between, const char *last) {
@@ -47,8 +60,29 @@ static bool is_none(const char *root, const char *name) {
     return strlen(name) >= DISK_NAME_BYTES || is_fact(root, name, "size", "0") || is_fact(root, name, "hidden", "1");
 }
 
+/* What the table of its disk calls a partition. /sys/class/block/sda1 is a link to .../sda/sda1. */
+static void guid_find(const char *root, const char *name, char out[DISK_GUID_BYTES]) {
+    char path[PATH_BYTES], link[PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s" CLASS "/%s", root, name);
+    ssize_t length = readlink(path, link, sizeof link - 1);
+    out[0] = '\0';
+    if (length <= 0) return;
+    link[length] = '\0';
+    char *last = strrchr(link, '/'), *disk = NULL;
+    if (last) *last = '\0';
+    if (last) disk = strrchr(link, '/');
+    if (!disk || !disk[1] || (size_t)snprintf(path, sizeof path, "%s/dev%s", root, disk) >= sizeof path) return;
+    const struct disk_part part = {.number = fact_number(root, name, "partition"),
+                                   .at = fact_number(root, name, "start") * KERNEL_SECTOR_BYTES,
+                                   .bytes = fact_number(root, name, "size") * KERNEL_SECTOR_BYTES,
+                                   .sector_bytes = fact_number(root, disk + 1, "queue/logical_block_size")};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    if (fd < 0 || !disk_guid(fd, &part, out)) out[0] = '\0';
+    if (fd >= 0) (void)close(fd);
+}
+
 void disk_look_named(const char *root, const char *name, char *out, size_t size) {
-    char path[PATH_BYTES], partition[DISK_NAME_BYTES + 8];
+    char path[PATH_BYTES], partition[DISK_NAME_BYTES + 8], guid[DISK_GUID_BYTES] = "";
     (void)snprintf(path, sizeof path, "%s/dev/%s", root, name);
     (void)snprintf(partition, sizeof partition, "%.*sp", DISK_NAME_BYTES, name);
     bool cd = strncmp(name, "sr", 2) == 0, whole = !cd && !is_there(root, name, "partition", "");
@@ -61,7 +95,9 @@ void disk_look_named(const char *root, const char *name, char *out, size_t size)
     bool blank = kind == DISK_SEEMS_BLANK || kind == DISK_BEGAN;
     /* What cannot be made a data disk is not blank, whatever is on it; a CD is none, readable or not. */
     if (cd || (blank && (!whole || parted || bytes < DISK_BYTES_MIN || is_fact(root, name, "ro", "1")))) kind = DISK_OTHER;
-    (void)snprintf(out, size, "%s %" PRIu64 " %s %s\n", disk_kind_name(kind), bytes, disk_medium_name(medium), whole ? "whole" : "part");
+    if (medium == DISK_MEDIUM_BOOT && !whole) guid_find(root, name, guid);
+    (void)snprintf(out, size, "%s %" PRIu64 " %s %s %s\n", disk_kind_name(kind), bytes, disk_medium_name(medium), whole ? "whole" : "part",
+                   guid[0] ? guid : "-");
     if (fd >= 0) (void)close(fd);
 }
 
@@ -76,13 +112,14 @@ static struct one {
 
 /* The words of a look; anything else, and nothing, is a device that cannot be read. */
 static void said_take(struct one *one) {
-    char kind[16], medium[16], whole[16];
+    char kind[16], medium[16], whole[16], guid[DISK_GUID_BYTES];
     struct disk_found *found = &one->found;
     found->kind = DISK_UNREADABLE;
     found->medium = DISK_MEDIUM_NONE;
     found->whole = true;
     one->said[one->count] = '\0';
-    if (sscanf(one->said, "%15s %" SCNu64 " %15s %15s", kind, &found->bytes, medium, whole) != 4) return;
+    if (sscanf(one->said, "%15s %" SCNu64 " %15s %15s %36s", kind, &found->bytes, medium, whole, guid) != 5) return;
+    (void)snprintf(found->guid, sizeof found->guid, "%s", strcmp(guid, "-") == 0 ? "" : guid);
     for (enum disk_kind k = DISK_DATA; k <= DISK_OTHER; k++) {
         if (strcmp(kind, disk_kind_name(k)) == 0) found->kind = k;
     }
@@ -136,9 +173,27 @@ static void looks_hear(size_t count) {
     }
 }
 
+/* What the loader started from; "": it does not say. */
+static void started_read(const char *root, char out[DISK_GUID_BYTES]) {
+    char path[PATH_BYTES];
+    uint8_t bytes[ATTRIBUTES + 2 * DISK_GUID_BYTES + 1];
+    (void)snprintf(path, sizeof path, "%s" STARTED, root);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t got = fd < 0 ? 0 : read(fd, bytes, sizeof bytes);
+    if (fd >= 0) (void)close(fd);
+    const size_t plain = ATTRIBUTES + 2 * (DISK_GUID_BYTES - 1), ended = plain + 2;
+    bool whole = got == (ssize_t)plain || (got == (ssize_t)ended && bytes[plain] == 0 && bytes[plain + 1] == 0);
+    for (size_t i = 0; whole && i < DISK_GUID_BYTES - 1; i++) {
+        const uint8_t *at = bytes + ATTRIBUTES + 2 * i;
+        out[i] = (char)(at[0] >= 'a' && at[0] <= 'f' ? at[0] - 'a' + 'A' : at[0]);
+        whole = at[1] == 0 && at[0] != 0;
+    }
+    out[whole ? DISK_GUID_BYTES - 1 : 0] = '\0';
+}
+
 bool disk_survey(const char *root, const char *program, char out[DISK_TEXT_BYTES]) {
     static struct disk_found found[DISK_DEVICES_MAX];
-    char path[PATH_BYTES];
+    char path[PATH_BYTES], started[DISK_GUID_BYTES];
     size_t count = 0;
     (void)snprintf(path, sizeof path, "%s" CLASS, root);
     DIR *folder = opendir(path);
@@ -155,6 +210,8 @@ bool disk_survey(const char *root, const char *program, char out[DISK_TEXT_BYTES
         said_take(&ones[i]);
         found[i] = ones[i].found;
     }
+    started_read(root, started);
+    disk_started(found, count, started);
     disk_choose(found, count, out);
     return true;
 }
@@ -168,6 +225,14 @@ static void put(char out[DISK_TEXT_BYTES], const char *format, ...) {
     va_start(arguments, format);
     (void)vsnprintf(out + used, DISK_TEXT_BYTES - used, format, arguments);
     va_end(arguments);
+}
+
+void disk_started(struct disk_found *found, size_t count, const char *guid) {
+    bool known = false;
+    for (size_t i = 0; guid[0] && i < count; i++) known = known || (found[i].medium == DISK_MEDIUM_BOOT && strcmp(found[i].guid, guid) == 0);
+    for (size_t i = 0; known && i < count; i++) {
+        if (found[i].medium == DISK_MEDIUM_BOOT && strcmp(found[i].guid, guid) != 0) found[i].medium = DISK_MEDIUM_NONE;
+    }
 }
 
 void disk_choose(const struct disk_found *found, size_t count, char out[DISK_TEXT_BYTES]) {

@@ -24,7 +24,7 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [os.path.join(TOP, "image"), os.path.join(TOP, "tests/system"), os.path.join(TOP, "tests/image")]
 import boot  # noqa: E402
 from cluster import Cases, free_base, is_long  # noqa: E402
-from steps import operator, vm  # noqa: E402
+from steps import gpt, operator, vm  # noqa: E402
 
 START_S = 300
 PLAN = "config number 2;node n1;net any address 10.0.2.15/24;ready"
@@ -97,11 +97,24 @@ class Host:
         self.folder, self.disk, self.data = folder, f"{folder}/start.img", vm.blank(folder, 700)
         subprocess.run(["cp", "--sparse=always", f"{image}/heraclius-amd64.img", self.disk], check=True)
 
-    def machine(self):
+    def machine(self, *beside):
         def start(folder):
             return vm.uefi(folder, "amd64") + vm.drive("start", self.disk, "virtio-blk-pci", 1)
         extra = [vm.drive("data", self.data), vm.network(0, vm.user_network(reaches_host=True)), ["-uuid", boot.UUID]]
+        extra += [vm.drive(f"beside{i}", path) for i, path in enumerate(beside)]
         return vm.Machine(f"{self.folder}/machine", start, extra)
+
+
+    def stick(self, name, seed):
+        """Another disk with the same boot partition: a copy of the disk, or, with a seed, one whose partition table has GUIDs of its own."""
+        path, partition = f"{self.folder}/{name}.img", f"{self.folder}/{name}.partition"
+        subprocess.run(["cp", "--sparse=always", self.disk, path], check=True)
+        if seed:
+            block = gpt.FIRST * gpt.SECTOR
+            subprocess.run(["dd", f"if={path}", f"of={partition}", f"bs={block}", "skip=1", f"count={os.path.getsize(path) // block - 2}",
+                            "conv=sparse", "status=none"], check=True)
+            gpt.make(path, partition, b"", seed)
+        return path
 
 
 def up(m):
@@ -129,6 +142,16 @@ def reboots(c, console, word):
             break
         time.sleep(0.5)
     c.case(f"{word}: the machine goes down to come up again", m.ended(60) and b"rebooting" in m.text, m.last(600))
+
+
+def beside(c, host):
+    """A stick that is still in, beside the disk that was started from."""
+    for name, seed, known in (("another image's", "another", True), ("a copy", None, False)):
+        with host.machine(host.stick(name.split()[-1], seed)) as m:
+            console = up(m)
+            status = console.until("slot" if known else "slots", "1" if known else "two boot partitions", 60)
+            good = status.get("slot") == "1" if known else "slot" not in status and "two boot partitions" in status.get("slots", "")
+            c.case(f"a second boot partition, {name}: {'it is passed over' if known else 'none is used, and it says so'}", good, status)
 
 
 def first(c, host, sender, images):
@@ -211,6 +234,7 @@ def main():
         images = Images(folder, port)
         if is_long(sys.argv):
             sender, host = Sender(port), Host(folder, images.make(1000, only=None))
+            beside(c, host)
             first(c, host, sender, images)
             second(c, host, sender, images)
             falls_back(c, host)
