@@ -203,7 +203,6 @@ FORMS = {
     "admin.listen": address_port,
     "admin.peer.N": lambda s: KEY.fullmatch(s[:64]) is not None and s[64:65] == "@" and endpoint(s[65:]),
     "bundle.sha256": form("[0-9a-f]{64}"),
-    "console.port": form("(ttyS|ttyAMA|hvc)[0-7]"),
     "join": lambda s: s[:1] in ("c", "s") and decimal(s[1:], 0, 4095),
     "listen": several(address_port, 4),
     "log.level": words("debug", "info", "warn", "error"),

@@ -129,7 +129,6 @@ GOOD = {
     "admin.listen": ["192.0.2.1:1", "[::1]:65535", "0.0.0.0:80", "[::ffff:192.0.2.1]:1"],
     "admin.peer.0": [SHA + "@192.0.2.1:1", SHA + "@[::1]:65535", SHA + "@console.example:8443", SHA + "@1.2.3.256:5"],
     "bundle.sha256": [SHA],
-    "console.port": ["ttyS0", "ttyS7", "ttyAMA0", "ttyAMA7", "hvc0", "hvc7"],
     "join": ["c0", "s4095"],
     "listen": ["1.2.3.4:5", "1.2.3.4:5,[::]:5", ",".join(["[1:2:3:4:5:6:7:8]:1"] * 4)],
     "log.level": ["debug", "info", "warn", "error"],
@@ -147,8 +146,6 @@ WRONG = {
                       SHA[1:] + "@host:1", SHA + "0@host:1", SHA.upper() + "@host:1", SHA + ":host:1",
                       SHA + "@@host:1", "view:" + SHA + "@host:1", SHA + " @host:1"],
     "bundle.sha256": ["", SHA[1:], SHA.upper(), SHA + "00"],
-    "console.port": ["", "ttyS", "ttyS8", "ttyS10", "ttyS00", "ttyS-1", "ttyS0,115200", "ttys0", "TTYS0", "tty0", "hvc", "hvc8", "ttyAMA",
-                     "AMA0", "ttyUSB0", "/dev/ttyS0", " ttyS0", "ttyS0 ", "ttyS1/../sda", "console"],
     "join": ["", "c", "x0", "c4096", "c00", "C0", "s-1", "0"],
     "listen": ["", "1.2.3.4:5,", ",1.2.3.4:5", "1.2.3.4:5, [::]:5", ",".join(["1.2.3.4:5"] * 5), "1.2.3:5", "1.2.3.256:5",
                "1.2.3.04:5", "1.2.3.4.5:5", "[fe80::1%eth0]:5", "1.2.3.4:5,[::A]:5"],
@@ -175,7 +172,7 @@ def settings(r):
     cases = [(k + " " + v, "ok", judged({k: v})) for k, vs in GOOD.items() for v in vs]
     cases += [(k + " " + (v or "(empty)"), "field-range", judged({k: v})) for k, vs in WRONG.items() for v in vs]
     cases += [(a + " as IPv6", word, judged({"net.0.gateway": a})) for word, list_ in (("ok", V6_RIGHT), ("field-range", V6_WRONG)) for a in list_]
-    unknown = ["console", "console.port.0", "console.0", "admin.peer", "admin.peer.16", "admin.peer.01", "admin.peers.0"]
+    unknown = ["admin.peer", "admin.peer.16", "admin.peer.01", "admin.peers.0"]
     unknown += ["admin.client", "admin.client.", "admin.client.16", "admin.client.00", "admin.client.n", "admin.client.0.x", "net.4.address", "net.0",
                "net..mac", "net.0.mtu", "lists", "bundle", "bundle.sha-256", "listen.0", "net.00.address", "net.0.address.1", "threads."]
     cases += [(k, "field-unknown", judged({k: "dhcp"})) for k in unknown]
