@@ -40,8 +40,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { SCRIPTED = 4, CONNECTIONS = ADMIN_CONNECTIONS_MAX + SCRIPTED, FD_FIRST = 1 << 20, TEXT_BYTES = 4096, UPLOAD_BYTES = 1 << 16 };
-enum { STEPS_MAX = 64, NODES = 2 };
+enum { SCRIPTED = 4, CONNECTIONS = ADMIN_CONNECTIONS_MAX + SCRIPTED, FD_FIRST = 1 << 20, NODES = 2 };
+enum { TEXT_BYTES = 4096, UPLOAD_BYTES = 1 << 16, STEPS_MAX = 64 };
 
 /* What the node says to each question, and init; and the status of a second node, which is there once it is said. */
 enum said { SAID_STATUS, SAID_READY, SAID_METRICS, SAID_EVIDENCE, SAID_PIECE, SAID_INIT_STATUS, SAID_INIT_LOG, SAID_INIT_DONE, SAID_OTHER, SAIDS };

@@ -14,7 +14,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import vote  # noqa: E402
-from vote import Cases, operator, vm  # noqa: E402
+from vote import operator, vm  # noqa: E402
 
 PUTS, SAYS_S = 6, 120
 
@@ -77,16 +77,5 @@ def run(cases, system):
     print(f"rollback: a machine on an older copy of its disk: {seen.get('phase', '?')}; its cluster of four decides without it")
 
 
-def main():
-    cases = Cases()
-    subprocess.run(["make", "-s", "product-gcc", "heraclius"], cwd=vote.TOP, check=True)
-    with vote.Beside() as system:
-        try:
-            run(cases, system)
-        except (vm.Failed, operator.Refused) as fault:
-            cases.case("the machine and its owner go on", False, fault)
-    return cases.end()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(vote.with_system(run, vote.Beside))

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [os.path.join(TOP, "image"), os.path.join(TOP, "tests/system")]
 from cluster import Cases, System, free_base  # noqa: E402
 from steps import operator, vm  # noqa: E402
-from succession import lost_with_backup, run, wait  # noqa: E402
+from succession import lost_with_backup, run  # noqa: E402
 
 PLACES = [f"{cluster}-n{i}" for cluster in ("c0", "s0") for i in range(4)]
 MACHINE = "s0-n3"

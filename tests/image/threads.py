@@ -12,7 +12,6 @@ import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import vote  # noqa: E402
-from cluster import Cases  # noqa: E402
 from steps import operator, vm  # noqa: E402
 
 CPUS, MEMORY_MB, ADMIN_PORT, LIMIT_S = 8, 384, 8443, 240
@@ -99,16 +98,5 @@ def run(cases, system):
         print(f"threads: {CPUS} CPUs, split map, root {root[:16]} of height {height} is that of three nodes with the fused map")
 
 
-def main():
-    cases = Cases()
-    subprocess.run(["make", "-s", "product-gcc", "heraclius"], cwd=vote.TOP, check=True)
-    with Wide() as system:
-        try:
-            run(cases, system)
-        except (vm.Failed, operator.Refused) as fault:
-            cases.case("the machine and its owner go on", False, fault)
-    return cases.end()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(vote.with_system(run, Wide))

@@ -199,10 +199,11 @@ def run(cases, system):
               f"in a guest of {MEMORY_MB} MB (node: {memory}); height {height}, root {root[:16]}, equal at four of four")
 
 
-def main():
+def with_system(run, made):
+    """A test: run(cases, system) in a system that `made` gives; its exit code."""
     cases = Cases()
     subprocess.run(["make", "-s", "product-gcc", "heraclius"], cwd=TOP, check=True)
-    with Beside() as system:
+    with made() as system:
         try:
             run(cases, system)
         except (vm.Failed, operator.Refused) as fault:
@@ -211,4 +212,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(with_system(run, Beside))

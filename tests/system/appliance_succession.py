@@ -11,9 +11,9 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from appliance_config import Machines, put, read, run, setup  # noqa: E402
-from cluster import Cases, System, free_base  # noqa: E402
-from succession import lost_with_backup, wait  # noqa: E402
+from appliance_config import Machines, put, run, setup  # noqa: E402
+from cluster import Cases, System, free_base, wait  # noqa: E402
+from succession import lost_with_backup  # noqa: E402
 
 
 class Successor(Machines):

@@ -4,7 +4,6 @@
 Each gives one clear line that names the file, peer or limit and what to do; a node that cannot run exits with a code other than 0; what comes over a
 socket is counted; nothing is lost: afterwards the same node runs again and the data are there. bad_input.py short|long [SEED]
 """
-import glob
 import json
 import os
 import random
@@ -19,7 +18,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import CLIENT, NODE, TOP, Cases, System, bench, is_long, seed_of  # noqa: E402
+from cluster import CLIENT, NODE, TOP, Cases, System, bench, is_long, seed_of, wait  # noqa: E402
 import host  # noqa: E402
 import members  # noqa: E402
 
@@ -61,13 +60,6 @@ def runs(cases, what, system, name, seconds=2.0):
     good = system.running(name) and answer is not None and answer["phase"] != "restoring"
     cases.case(f"{what}: mended, it runs again", good, system.log(name)[-600:])
     return system.kill(name, signal.SIGTERM) if good else None
-
-
-def wait(what, limit_s):
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until and not what():
-        time.sleep(0.05)
-    return what()
 
 
 class Changed:

@@ -216,6 +216,14 @@ def equal_roots(cases, name, system):
         cases.case(f"{name}: all nodes of {prefix} have one state root at one height", root is not None, system.states(prefix))
 
 
+def wait(what, limit_s=60):
+    """What it says once that is true, or what it says when the time is over."""
+    until = time.monotonic() + limit_s
+    while not (seen := what()) and time.monotonic() < until:
+        time.sleep(0.1)
+    return seen
+
+
 def seed_of(argv):
     """The seed given as the second argument, or a random one; printed."""
     seed = int(argv[2]) if len(argv) > 2 else random.SystemRandom().getrandbits(32)

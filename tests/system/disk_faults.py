@@ -11,7 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cases, System, TOP, is_long, seed_of  # noqa: E402
+from cluster import Cases, System, TOP, is_long, seed_of, wait  # noqa: E402
 
 # What fails, and the words that the one line must have.
 FAULTS_SHORT = (
@@ -37,15 +37,6 @@ START_FAULTS = (
     ("open EACCES 1 0 state/data.mdb", "Permission denied"),
     ("read EIO 1 0 state/data.mdb", "Input/output error"),
 )
-
-
-def wait(what, limit_s=60):
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until:
-        if what():
-            return True
-        time.sleep(0.05)
-    return bool(what())
 
 
 def arm(system, name, line):

@@ -11,10 +11,9 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import NODE, TOP, Cases, System, equal_roots  # noqa: E402
+from cluster import NODE, TOP, Cases, System, equal_roots, wait  # noqa: E402
 from config import Admin, verify_alone, wait_epoch  # noqa: E402
 from upgrade import Writer  # noqa: E402
 
@@ -37,15 +36,6 @@ def build_next(out):
     archives = [f"build/gcc/{folder}.a" for folder in FOLDERS + BELOW]
     subprocess.run(linker + ["-o", out, *objects, "-Wl,--start-group", *archives, "-Wl,--end-group", *libraries], cwd=TOP, check=True, timeout=120)
     return out
-
-
-def wait(what, limit_s=40):
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until:
-        if what():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def becomes(system, name, program):

@@ -13,7 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cases, System, TOP, is_long, seed_of  # noqa: E402
+from cluster import Cases, System, TOP, is_long, seed_of, wait  # noqa: E402
 
 RATE = 200000
 
@@ -22,15 +22,6 @@ def built():
     shim = f"{TOP}/build/shim"
     subprocess.run(["tests/shim/build", shim], cwd=TOP, check=True, timeout=120)
     return shim
-
-
-def wait(what, limit_s=60):
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until:
-        if what():
-            return True
-        time.sleep(0.1)
-    return bool(what())
 
 
 def status(system, name, field):

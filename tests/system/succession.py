@@ -11,10 +11,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import CLIENT, TOP, Cases, System, free_base  # noqa: E402
+from cluster import CLIENT, TOP, Cases, System, free_base, wait  # noqa: E402
 
 K = 16
 SETTINGS = (f"checkpoint_blocks={K}", "table_keys_max=100000", "table_bytes_max=67108864", "t_idle_ms=500")
@@ -75,15 +74,6 @@ class Made(System):
 
 def adds(system, key, count):
     return all(system.client("add", key, 1, "--timeout", 20).returncode == 0 for _ in range(count))
-
-
-def wait(what, limit_s=30):
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until:
-        if what():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def checkpoint_past(system, height):

@@ -11,8 +11,8 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cases, System  # noqa: E402
-from succession import CLUSTERS, K, Made, adds, run, succeed, wait  # noqa: E402
+from cluster import Cases, System, wait  # noqa: E402
+from succession import CLUSTERS, K, Made, adds, run, succeed  # noqa: E402
 
 
 def states(system, cluster):

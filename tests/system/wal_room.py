@@ -9,7 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import Cases, System  # noqa: E402
+from cluster import Cases, System, wait  # noqa: E402
 
 K = 16
 MAP = 16 << 20
@@ -23,15 +23,6 @@ def load(system, name, users=16):
 def end(load):
     load.terminate()
     load.communicate(timeout=30)
-
-
-def wait(good, limit_s):
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until:
-        if good():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def field(system, name, what):
