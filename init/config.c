@@ -63,13 +63,14 @@ static void apply(const struct plan *plan) {
 
 static const char *work_keep(void *context) {
     (void)context;
-    int fd = open(CANDIDATE, O_RDONLY | O_CLOEXEC);
+    char room[] = "/data/public/ballast.a", *piece = room + sizeof room - 2; /* heraclius-setup keeps it for a full disk (setup.h) */
+    int fd = open(CANDIDATE, O_RDONLY | O_CLOEXEC), result;
     if (fd < 0) return strerror(errno);
-    int result = text_copy(fd, KEPT ".new", CONFIG_BYTES_MAX, 0444);
+    for (; (result = text_copy(fd, KEPT ".new", CONFIG_BYTES_MAX, 0444)) == -ENOSPC && *piece <= 't'; ++*piece) (void)unlink(room);
+    if (result == -ENOSPC) return "the disk is full: give it more room, then reboot";
     if (result == 0 && rename(KEPT ".new", KEPT) < 0) result = -errno;
     fd = open("/data/config", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (result == 0 && (fd < 0 || fsync(fd) < 0)) result = -errno;
-    return result < 0 ? strerror(-result) : NULL;
+    return result == 0 && fd >= 0 && fsync(fd) == 0 ? NULL : strerror(result < 0 ? -result : errno);
 }
 
 bool config_files(void) {

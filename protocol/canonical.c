@@ -108,8 +108,7 @@ out:
     return text;
 }
 
-/* Syncs the folder that holds `path`, so that the new name survives a power loss. */
-static bool folder_sync(const char *path) {
+bool canonical_folder_sync(const char *path) {
     char folder[4096];
     const char *slash = strrchr(path, '/');
     size_t count = slash ? (size_t)(slash - path) : 0;
@@ -123,10 +122,16 @@ static bool folder_sync(const char *path) {
     return synced;
 }
 
+static enum system_error write_fault(struct system_fault *fault, const char *path, const char *what, int failure) {
+    (void)system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "%s: cannot %s: %s", path, what, strerror(failure));
+    errno = failure;
+    return SYSTEM_FILE_UNREADABLE;
+}
+
 enum system_error canonical_write_new(const char *path, const void *bytes, size_t count, unsigned mode, struct system_fault *fault) {
     int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, (mode_t)mode);
     if (file < 0 && errno == EEXIST) return system_fault_set(fault, SYSTEM_FILE_EXISTS, "%s: exists already, and is not overwritten", path);
-    if (file < 0) return system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "%s: cannot make: %s", path, strerror(errno));
+    if (file < 0) return write_fault(fault, path, "make", errno);
     size_t done = 0;
     bool good = true;
     while (good && done < count) {
@@ -141,26 +146,29 @@ enum system_error canonical_write_new(const char *path, const void *bytes, size_
         good = false;
         failure = errno;
     }
-    if (good && !folder_sync(path)) {
+    if (good && !canonical_folder_sync(path)) {
         good = false;
         failure = errno;
     }
     if (good) return SYSTEM_OK;
     (void)unlink(path); /* ours: O_EXCL made it */
-    return system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "%s: cannot write: %s", path, strerror(failure));
+    return write_fault(fault, path, "write", failure);
 }
 
 enum system_error canonical_replace(const char *path, const void *bytes, size_t count, unsigned mode, struct system_fault *fault) {
     char fresh[4096];
     int length = snprintf(fresh, sizeof fresh, "%s.new", path);
-    if (length < 0 || (size_t)length >= sizeof fresh) return system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "%.80s...: the path is too long", path);
+    if (length < 0 || (size_t)length >= sizeof fresh) {
+        errno = ENAMETOOLONG;
+        return system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "%.80s...: the path is too long", path);
+    }
     (void)unlink(fresh); /* of a call that was cut off */
     enum system_error error = canonical_write_new(fresh, bytes, count, mode, fault);
     if (error) return error;
-    if (rename(fresh, path) == 0 && folder_sync(path)) return SYSTEM_OK;
+    if (rename(fresh, path) == 0 && canonical_folder_sync(path)) return SYSTEM_OK;
     int failure = errno;
     (void)unlink(fresh);
-    return system_fault_set(fault, SYSTEM_FILE_UNREADABLE, "%s: cannot replace: %s", path, strerror(failure));
+    return write_fault(fault, path, "replace", failure);
 }
 
 const char *canonical_path(char *out, const char *path, const char *name) {

@@ -30,12 +30,14 @@ enum system_error canonical_compare(const char *text, size_t text_bytes, const c
 
 /* A whole regular file of at most `bytes_max` bytes; malloc'd, NUL-terminated. NULL with the fault set (the text does not name the path). */
 char *canonical_read_file(const char *path, size_t bytes_max, size_t *bytes, struct system_fault *fault);
-/* A new file, synced with its folder; never over an old one. The text names the path. */
+/* A new file, synced with its folder; never over an old one. The text names the path; with file-unreadable, errno is why. */
 enum system_error canonical_write_new(const char *path, const void *bytes, size_t count, unsigned mode, struct system_fault *fault)
     __attribute__((warn_unused_result));
 /* The same over an old one, in one step: by a file `path`.new, renamed. Nobody else may do that at the same time. */
 enum system_error canonical_replace(const char *path, const void *bytes, size_t count, unsigned mode, struct system_fault *fault)
     __attribute__((warn_unused_result));
+/* Syncs the folder that holds `path`, so that a name in it survives a power loss. False: errno. */
+bool canonical_folder_sync(const char *path) __attribute__((warn_unused_result));
 
 /* `object` is an object and its names are exactly these. */
 enum system_error canonical_names(const json_t *object, const char *path, const char *const *names, size_t names_count,

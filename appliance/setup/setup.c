@@ -81,17 +81,22 @@ int setup_owner_pin(const char *root, const char *hex) {
         }
         return setup_end(error, &fault);
     }
-    return setup_end(canonical_replace(pinned, hex, strlen(hex), 0644, &fault), &fault);
+    return setup_end(setup_replace(root, pinned, hex, strlen(hex), 0644, &fault), &fault);
 }
 
 int setup_retire(const char *root) {
     static const char said[] = "the operator gave this node's key up\n";
-    char path[SETUP_PATH_BYTES];
+    char path[SETUP_PATH_BYTES], request[SETUP_PATH_BYTES];
     struct system_fault fault = {.text = ""};
     struct setup_self self;
     enum system_error error = setup_self_read(&self, root, &fault); /* without a key there is none to give up */
-    if (!error && !setup_path(path, root, "/data/public/retired", &fault)) error = fault.error;
-    if (!error) error = canonical_replace(path, said, sizeof said - 1, 0644, &fault);
+    if (!error && (!setup_path(path, root, "/data/public/retired", &fault) || !setup_path(request, root, "/data/public/request", &fault))) {
+        error = fault.error;
+    }
+    if (error) return setup_end(error, &fault);
+    error = setup_replace(root, path, said, sizeof said - 1, 0644, &fault);
+    /* Nothing is free and no ballast left: that there is this name is the mark, and one more name of a file takes no block and no inode. */
+    if (error && (link(request, path) == 0 || access(path, F_OK) == 0) && canonical_folder_sync(path)) error = SYSTEM_OK;
     return setup_end(error, &fault);
 }
 

@@ -16,6 +16,7 @@
  *   /data/public/request       keys                    the card request: who this node is, for those who may not read its key
  *   /data/public/retired       retire                  that the node's key was given up
  *   /data/public/made          files                   that the node's data were made, and whose
+ *   /data/public/ballast.a ... .t   keys, files        nothing: room for all of this on a full disk (below)
  *   /data/public/admin.conf, admin.pem, syslog.pem, system.json   files   what the admin console is told (appliance/admin/admin_appliance.h)
  *   /data/node/node.key        keys                    the secret keys
  *   /data/node/node.conf, system.json, addresses.json, chain, predecessor.json, statement, data/   files
@@ -24,6 +25,12 @@
  * Lost data are not made anew (P-3): a key that has voted must not begin from nothing. So `made` is durable before the node is ever started; whoever
  * finds data without it was interrupted between the two, and the node has not run. `keys` likewise makes no second key where a request says that
  * there was one.
+ *
+ * The node can fill the disk, to the last block and the last inode: with its data, or in strange hands so that its operator neither gives its key up
+ * nor brings another configuration. So the largest configuration has its room kept, in files below /data/public, where no node reaches: when there is
+ * none elsewhere, as many of them are removed as a file needs, by whoever writes it (init too, for /data/config/bundle: init/config.c), at the last
+ * moment, since a node that runs may take what is free. They are made again by the next `files`, if the disk has room then: never so that the node
+ * has less left than they take. `retire` succeeds without them, too.
  */
 #ifndef APPLIANCE_SETUP_H
 #define APPLIANCE_SETUP_H
@@ -62,6 +69,21 @@ enum system_error setup_input_judge(struct candidate *candidate, const struct se
 /* The mark `made` on this disk: its text for this configuration, and that it is of no other node or system; *made: there is one. */
 size_t setup_made_text(const struct candidate *candidate, char out[SETUP_MADE_BYTES]);
 enum system_error setup_made_check(const char *root, const struct candidate *candidate, bool *made, struct system_fault *fault)
+    __attribute__((warn_unused_result));
+/* The room for a full disk (setup_ballast.c), in SETUP_BALLAST_PIECES files ballast.a, ballast.b, ... The largest configuration takes: its text, as
+ * init keeps it; what that decodes to (48 bytes of each 65, A-2), twice, since the system file goes to the node and to the console; for each of 16
+ * files the rest of a block, and one for its folder. */
+enum {
+    SETUP_BALLAST_PIECES = 20,
+    SETUP_BALLAST_PIECE_BYTES = 1 << 20,
+    SETUP_BALLAST_BYTES = SETUP_BALLAST_PIECES * SETUP_BALLAST_PIECE_BYTES,
+    SETUP_BALLAST_NEEDED = BUNDLE_TEXT_BYTES_MAX + 2 * (BUNDLE_TEXT_BYTES_MAX / 65 * 48) + 16 * 2 * 4096
+};
+_Static_assert(SETUP_BALLAST_NEEDED <= SETUP_BALLAST_BYTES, "the largest configuration finds its room");
+/* Best effort: what cannot be made, or has something else in its place, is left out. */
+void setup_ballast_make(const char *root);
+/* canonical_replace(), with as much of the ballast given for it as it takes; an error says if the disk is full. */
+enum system_error setup_replace(const char *root, const char *path, const void *bytes, size_t count, unsigned mode, struct system_fault *fault)
     __attribute__((warn_unused_result));
 /* In the child that becomes the node's program at its --init, whoever wrote it (A-26): from now on it may write /data/node alone, and read neither
  * /proc nor /run nor what setup keeps. False: errno. A kernel without Landlock (init starts nothing there) leaves it as it is. */

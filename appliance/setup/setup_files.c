@@ -25,7 +25,7 @@ static enum system_error file_put(const char *root, const char *where, const voi
     bool same = old != NULL && before == count && memcmp(old, bytes, count) == 0;
     if (replaced) *replaced = old != NULL && !same;
     free(old);
-    return same ? SYSTEM_OK : canonical_replace(path, bytes, count, mode, fault);
+    return same ? SYSTEM_OK : setup_replace(root, path, bytes, count, mode, fault);
 }
 
 /* A certificate may come with its key: that one is for the group alone, of which the admin console is. */
@@ -158,7 +158,7 @@ static enum system_error data_make(const char *root, const struct candidate *can
     bool chained = candidate->bundle.blocks[BUNDLE_CHAIN].bytes != NULL;
     enum system_error error = there ? SYSTEM_OK : program_init(root, program, conf, chained ? chain : NULL, fault);
     if (error) return error;
-    return canonical_replace(mark, text, setup_made_text(candidate, text), FILE_MODE, fault);
+    return setup_replace(root, mark, text, setup_made_text(candidate, text), FILE_MODE, fault);
 }
 
 int setup_files(const char *root) {
@@ -178,6 +178,7 @@ int setup_files(const char *root) {
     if (!error) error = admin_put(root, &candidate, &fault);
     if (!error) error = data_make(root, &candidate, made, &fault);
     candidate_free(&candidate);
+    setup_ballast_make(root);
     if (!error && changed) printf("changed\n");
     return setup_end(error, &fault);
 }

@@ -72,9 +72,10 @@ int setup_keys(const char *root, const char *name) {
         error = key_make(&key, name, owner_key, key_path, &card, &fault);
     if (!error) {
         count = card_request_print(&card, text);
-        if (!asked) error = canonical_replace(request_path, text, count, 0644, &fault);
+        if (!asked) error = setup_replace(root, request_path, text, count, 0644, &fault);
     }
     keyfile_close(&key);
+    if (!error) setup_ballast_make(root);
     if (!error) (void)fwrite(text, 1, count, stdout);
     return setup_end(error, &fault);
 }

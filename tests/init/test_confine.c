@@ -439,6 +439,13 @@ static int try_write_file(void) {
     return open(file_path, O_WRONLY | O_CLOEXEC);
 }
 
+/* By which heraclius-setup keeps room for a full disk, gives it, and marks a key when there is none (appliance/setup/setup.h). */
+static int try_keep_room(void) {
+    int fd = open("/data/public/ballast.a", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool good = fd >= 0 && fallocate(fd, 0, 0, 4096) == 0 && link("/data/public/ballast.a", "/data/public/mark") == 0;
+    return good ? unlink("/data/public/ballast.a") : -1;
+}
+
 static bool mounts_alone; /* what is mounted is seen by this process alone */
 
 /* A root folder with what init makes in it, and cgroups as far as init sees them. */
@@ -507,7 +514,9 @@ static bool table_try(const char *root) {
     snprintf(file_path, sizeof file_path, "/data/public/owner");
     int owner = with_rights("slots", try_read_file), other = with_rights("trial", try_read_file);
     if (owner != 0 || other != EACCES) print_error("the owner's key: slots %d, trial %d\n", owner, other);
-    return all && owner == 0 && other == EACCES;
+    int room = with_rights("setup-node", try_keep_room);
+    if (room != 0) print_error("room for a full disk: setup-node %d\n", room);
+    return all && owner == 0 && other == EACCES && room == 0;
 }
 
 /* In a root folder of its own, in a child: there is no way back out of it. */
