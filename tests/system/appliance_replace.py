@@ -139,13 +139,18 @@ def restarted(cases, machines):
 
 
 def old_disk_turns_up(cases, machines):
-    """Its address is the new one's, so it listens elsewhere; it dials as before."""
+    """Its address is the new one's, so it listens elsewhere. Who dials whom depends on the keys: it dials a member, which tells it; or none, and nobody
+    comes where it listens, which it says."""
     root, free = machines.at("old-disk"), free_base(1)
     conf = f"{root}/data/node/node.conf"
     put(conf, re.sub(r'"127\.0\.0\.1:\d+"', f'"127.0.0.1:{free}"', read(conf)).replace(machines.at(NAME), root))
+    before = len(machines.log("old-disk"))  # of its better days
     machines.start("old-disk")
-    gone = machines.wait_phase("old-disk", "removed")
-    cases.case("the old disk, started after all, finds that its key was replaced: it is removed, and signs nothing", gone,
+    gone, alone, until = False, False, time.monotonic() + 60
+    while time.monotonic() < until and not (gone or alone):
+        gone, alone = machines.wait_phase("old-disk", "removed", 1), " asking_long " in machines.log("old-disk")[before:]
+    cases.case("the old disk, started after all, finds that its key was replaced" + ("" if gone else ", or reaches nobody") + ": it signs nothing",
+               (gone or alone) and not machines.ask("old-disk")["ready"] and " voting " not in machines.log("old-disk")[before:],
                f"{machines.ask('old-disk')} {machines.log('old-disk')[-1200:]}")
 
 
