@@ -139,8 +139,8 @@ def restarted(cases, machines):
 
 
 def old_disk_turns_up(cases, machines):
-    """Its address is the new one's, so it listens elsewhere. Who dials whom depends on the keys: it dials a member, which tells it; or none, and nobody
-    comes where it listens, which it says."""
+    """Its address is the new one's, so it listens elsewhere. Who dials whom depends on the keys: it dials a member, which tells it; or none, and
+    nobody comes where it listens, which it says."""
     root, free = machines.at("old-disk"), free_base(1)
     conf = f"{root}/data/node/node.conf"
     put(conf, re.sub(r'"127\.0\.0\.1:\d+"', f'"127.0.0.1:{free}"', read(conf)).replace(machines.at(NAME), root))
