@@ -84,7 +84,7 @@ enum stage stage_now(void) {
     enum stage now = STAGE_SERVICES;
     for (enum stage s = 0; s < STAGES; s++) {
         if (self.stages[s].state == STAGE_CANNOT) return s;
-        if (self.stages[s].state != STAGE_GOOD && s < now) now = s;
+        if (s < now && self.stages[s].state != STAGE_GOOD) now = s;
     }
     return now;
 }

@@ -38,7 +38,7 @@ static uint32_t crc(const uint8_t *bytes, size_t count) {
 }
 
 static void put(size_t at, uint64_t value, unsigned bytes) {
-    for (unsigned i = 0; i < bytes; i++) table.bytes[at + i] = (uint8_t)(value >> 8 * i);
+    for (unsigned i = 0; i < bytes; i++, value = i < sizeof value ? value >> 8 : 0) table.bytes[at + i] = (uint8_t)value;
 }
 
 static uint8_t *head(void) {

@@ -136,11 +136,7 @@ def offered(console, sender, release, said):
 
 def reboots(c, console, word):
     m = console.machine
-    for _ in range(60):
-        answer = console.ask(f"{word} sure")
-        if not answer or not answer[0].startswith("error busy"):
-            break
-        time.sleep(0.5)
+    console.hand_in(f"{word} sure")
     c.case(f"{word}: the machine goes down to come up again", m.ended(60) and b"rebooting" in m.text, m.last(600))
 
 
