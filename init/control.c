@@ -35,7 +35,7 @@ static struct user {
 
 static struct {
     int listener;
-    struct {
+    struct connection {
         int fd;
         uint64_t heard_ms; /* UINT64_MAX: its request is being done, in which a job is waited for, and others are served meanwhile */
         struct user *user;
@@ -51,12 +51,9 @@ void control_start(void) {
     (void)mkdir("/run/init", 0755);
     (void)unlink(PATH);
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 || chown(PATH, 0, CONFINE_ASKERS) < 0 || chmod(PATH, 0660) < 0 ||
-         listen(fd, 8) < 0) {
-        say("control: %s: %s", PATH, strerror(errno));
-        return;
-    }
-    self.listener = fd;
+    bool good = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 && chown(PATH, 0, CONFINE_ASKERS) == 0;
+    if (good && chmod(PATH, 0660) == 0 && listen(fd, 8) == 0) self.listener = fd;
+    else say("control: %s: %s", PATH, strerror(errno));
 }
 
 static void answer(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -196,7 +193,7 @@ static void give_up(uint64_t now_ms) {
     confine_end("node"); /* now: it might keep its own user's set-up from marking its key */
     bool marked = setup(retire), good = marked && (!config_plan() || config_files());
     if (marked) self.answer_bytes = 0;
-    if (!marked) answer("the node is stopped, but its key not given up: it signs again if this machine is started anew\n");
+    if (!marked) answer("the node is stopped, its key not given up: it signs again once a restart of the machine, or a configuration, begins it\n");
     else if (good) answer("ok\n");
     else answer("error the key is given up and the node stopped; it is begun anew, seen to be retired, after this: %s\n", stage_text(STAGE_CONFIG));
 }
@@ -296,9 +293,7 @@ static void take(uint64_t now_ms) {
         (void)close(fd);
         return;
     }
-    self.connections[place].fd = fd;
-    self.connections[place].heard_ms = now_ms;
-    self.connections[place].user = user;
+    self.connections[place] = (struct connection){fd, now_ms, user};
 }
 
 /* A packet, and the descriptor that came with it (-1: none); the kernel keeps those that there is no room for. Bytes, 0: closed, -1: errno. */

@@ -105,6 +105,7 @@ void program_event(enum program program, enum service_event event, uint64_t now_
     struct program_now *running = &programs[program];
     enum service_state before = running->service.state;
     if (event == SERVICE_START && going_down_ms) return;
+    if (event == SERVICE_STOP) running->again = false;
     enum service_action action = service_step(&running->service, event, now_ms);
     if (action == SERVICE_SPAWN) {
         bool spawned = spawn(program);
@@ -169,7 +170,6 @@ uint64_t programs_timers(uint64_t now_ms, uint64_t next) {
 void programs_stop(uint64_t now_ms) {
     going_down_ms = now_ms;
     for (int p = 0; p < PROGRAMS; p++) {
-        programs[p].again = false;
         if (p != PROGRAM_LOGS) program_event((enum program)p, SERVICE_STOP, now_ms);
     }
 }

@@ -1,5 +1,6 @@
 #include "init/seccomp.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -30,12 +31,12 @@ enum { X32_BIT = 0x40000000, NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_
 /* What a dynamic program of glibc does to start, compute, read, log and end. */
 static const int base[] = {
     SYS_brk, SYS_munmap, SYS_mremap, SYS_madvise, SYS_mincore, SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_lseek,
-    SYS_close, SYS_openat, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_readlinkat, SYS_faccessat, SYS_faccessat2, SYS_getdents64, SYS_getcwd,
-    SYS_fcntl, SYS_dup, SYS_dup3, SYS_pipe2, SYS_ppoll, SYS_pselect6, SYS_futex, SYS_set_robust_list, SYS_set_tid_address, SYS_rseq,
-    SYS_sched_yield, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigtimedwait, SYS_sigaltstack, SYS_tgkill, SYS_exit,
-    SYS_exit_group, SYS_execve, SYS_getpid, SYS_gettid, SYS_getppid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_prlimit64, SYS_getrusage,
-    SYS_sysinfo, SYS_uname, SYS_umask, SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, SYS_getrandom,
-    SYS_prctl, SYS_restart_syscall, SYS_fadvise64, SYS_sched_getaffinity, SYS_getpgid, SYS_getsid, SYS_getgroups,
+    SYS_close, SYS_openat, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_readlinkat, SYS_faccessat, SYS_faccessat2, SYS_getdents64, SYS_getcwd, SYS_fcntl,
+    SYS_dup, SYS_dup3, SYS_pipe2, SYS_ppoll, SYS_pselect6, SYS_futex, SYS_set_robust_list, SYS_set_tid_address, SYS_rseq, SYS_sched_yield,
+    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigtimedwait, SYS_sigaltstack, SYS_tgkill, SYS_exit, SYS_exit_group, SYS_execve,
+    SYS_getpid, SYS_gettid, SYS_getppid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_prlimit64, SYS_getrusage, SYS_sysinfo, SYS_uname,
+    SYS_umask, SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, SYS_getrandom, SYS_prctl,
+    SYS_restart_syscall, SYS_fadvise64, SYS_sched_getaffinity, SYS_getpgid, SYS_getsid, SYS_getgroups,
 #ifdef SYS_arch_prctl
     SYS_arch_prctl, SYS_time,
 #endif
@@ -48,9 +49,9 @@ static const int base[] = {
 };
 /* Makes and changes files; truncate is not among them, since it cuts by path what Landlock does not let it open. */
 static const int files[] = {
-    SYS_mkdirat, SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_symlinkat, SYS_linkat, SYS_ftruncate, SYS_fallocate, SYS_fsync,
-    SYS_fdatasync, SYS_sync_file_range, SYS_msync, SYS_flock, SYS_fchmod, SYS_fchmodat, SYS_fstatfs, SYS_statfs, SYS_pwritev, SYS_preadv,
-    SYS_pwritev2, SYS_preadv2, SYS_utimensat, SYS_copy_file_range,
+    SYS_mkdirat, SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_symlinkat, SYS_linkat, SYS_ftruncate, SYS_fallocate, SYS_fsync, SYS_fdatasync,
+    SYS_sync_file_range, SYS_msync, SYS_flock, SYS_fchmod, SYS_fchmodat, SYS_fstatfs, SYS_statfs, SYS_pwritev, SYS_preadv, SYS_pwritev2, SYS_preadv2,
+    SYS_utimensat, SYS_copy_file_range,
 #ifdef SYS_open
     SYS_mkdir, SYS_rmdir, SYS_unlink, SYS_rename, SYS_symlink, SYS_link, SYS_chmod,
 #endif
@@ -68,8 +69,8 @@ static const int events[] = {
 };
 /* A ring, memory that stays, threads with a CPU of their own; a filter beside this one, which takes more away. */
 static const int ring[] = {
-    SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_mlockall, SYS_sched_setaffinity, SYS_sched_getscheduler,
-    SYS_sched_getparam, SYS_getcpu, SYS_membarrier, SYS_get_mempolicy, SYS_seccomp,
+    SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_mlockall, SYS_sched_setaffinity, SYS_sched_getscheduler, SYS_sched_getparam,
+    SYS_getcpu, SYS_membarrier, SYS_get_mempolicy, SYS_seccomp,
 };
 static const int lock[] = {SYS_mlock, SYS_mlock2, SYS_munlock};
 /* A file that has no name: what is pasted at the console. */
@@ -83,16 +84,15 @@ static const int child[] = {
 };
 /* Processes that go on for themselves, and what they give up. */
 static const int processes[] = {
-    SYS_kill, SYS_setsid, SYS_setpgid, SYS_setuid, SYS_setgid, SYS_setgroups, SYS_setresuid, SYS_setresgid, SYS_chroot,
-    SYS_chdir, SYS_fchdir, SYS_setrlimit, SYS_fchown, SYS_fchownat, SYS_setpriority, SYS_close_range,
+    SYS_kill, SYS_setsid, SYS_setpgid, SYS_setuid, SYS_setgid, SYS_setgroups, SYS_setresuid, SYS_setresgid, SYS_chroot, SYS_chdir, SYS_fchdir,
+    SYS_setrlimit, SYS_fchown, SYS_fchownat, SYS_setpriority, SYS_close_range,
 };
 /* Of no use to any program here, and of much to whoever has taken one over. */
 static const int deadly[] = {
-    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kexec_load, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_bpf,
-    SYS_mount, SYS_umount2, SYS_pivot_root, SYS_move_mount, SYS_open_tree, SYS_fsopen, SYS_fsmount, SYS_reboot, SYS_swapon, SYS_swapoff,
-    SYS_unshare, SYS_setns, SYS_perf_event_open, SYS_userfaultfd, SYS_add_key, SYS_keyctl, SYS_request_key, SYS_open_by_handle_at, SYS_acct,
-    SYS_quotactl, SYS_settimeofday, SYS_clock_settime, SYS_adjtimex, SYS_clock_adjtime, SYS_mknodat, SYS_sethostname, SYS_personality,
-    SYS_fanotify_init,
+    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kexec_load, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_bpf, SYS_mount,
+    SYS_umount2, SYS_pivot_root, SYS_move_mount, SYS_open_tree, SYS_fsopen, SYS_fsmount, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_unshare, SYS_setns,
+    SYS_perf_event_open, SYS_userfaultfd, SYS_add_key, SYS_keyctl, SYS_request_key, SYS_open_by_handle_at, SYS_acct, SYS_quotactl, SYS_settimeofday,
+    SYS_clock_settime, SYS_adjtimex, SYS_clock_adjtime, SYS_mknodat, SYS_sethostname, SYS_personality, SYS_fanotify_init,
 };
 
 enum { BASE = 1, FILES = 2, NETWORK = 4, EVENTS = 8, RING = 16, LOCK = 32, PROCESSES = 64, NAMELESS = 128, CHILD = 256 };
@@ -164,6 +164,13 @@ static void never_both(struct maker *maker, int nr) {
     result(maker, SECCOMP_RET_ALLOW);
 }
 
+/* By the second word. */
+static void all_but(struct maker *maker, int nr, const uint32_t *refused, unsigned count) {
+    words_of(maker, nr, 1, 2 * count + 1);
+    for (unsigned i = 0; i < count; i++) equal(maker, refused[i], SECCOMP_RET_ERRNO | EPERM);
+    result(maker, SECCOMP_RET_ALLOW);
+}
+
 /* Whoever is taken over has no hold on another process of its user: the node none on what sets it up. The first word is a process, 0: oneself. */
 static void oneself_alone(struct maker *maker, int nr) {
     words_of(maker, nr, 0, 5);
@@ -184,10 +191,9 @@ static void looked_at(struct maker *maker, const struct allowed *allowed) {
     result(maker, own ? refused : SECCOMP_RET_ALLOW);
     result(maker, own ? SECCOMP_RET_ALLOW : refused);
     equal(maker, SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);
-    words_of(maker, SYS_ioctl, 1, 5);
-    equal(maker, TIOCSTI, refused);
-    equal(maker, TIOCLINUX, refused);
-    result(maker, SECCOMP_RET_ALLOW);
+    static const uint32_t requests[] = {TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP}, owners[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG};
+    all_but(maker, SYS_ioctl, requests, 4);
+    all_but(maker, SYS_fcntl, owners, 3); /* a file's news would be signals, to whom one likes */
     unsigned count = 0;
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) count += (families[i].bit & allowed->families) != 0;
     words_of(maker, SYS_socket, 0, 2 * count + 1);

@@ -167,27 +167,32 @@ static void metric(json_t *list, const char *name, const char *type, const char 
     metric_put(list, name, type, help, labels, number(value));
 }
 
-/* Who votes, as far as this node knows. Under the cluster's name: what its nodes say is seen beside each other. */
-static void put_quorum(json_t *list, const struct status_replica *replica) {
+/* Who votes, as far as this node knows (A-29). Under the names of system and cluster: what its nodes say is seen beside each other. Of a cluster that
+ * is to decide nothing more, and by a node that does not even know it of itself, as long as it opens its data, nothing is said. */
+static void put_quorum(json_t *list, const struct status_node *status) {
+    const struct status_replica *replica = &status->replica;
     uint64_t votes = 0, unknown = 0;
     for (uint32_t i = 0; i < replica->members && i < STATUS_MEMBERS_MAX; i++) {
         votes += replica->peers[i].votes == VOTE_YES;
         unknown += replica->peers[i].votes == VOTE_UNKNOWN;
     }
+    if (unknown == replica->members || replica->phase == PHASE_SEALED) return;
     const struct {
         const char *name, *help;
         uint64_t value;
     } gauges[] = {{"heraclius_members_voting", "members of the cluster that vote, as this node sees it", votes},
                   {"heraclius_members_unknown", "members of which this node does not know whether they vote", unknown},
                   {"heraclius_quorum", "how many have to vote for anything to be decided", replica->members - replica->faults}};
-    for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++)
-        metric(list, gauges[i].name, "gauge", gauges[i].help, json_pack("{s:o}", "cluster", cluster_text(replica->cluster)), gauges[i].value);
+    for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++) {
+        json_t *labels = json_pack("{s:o,s:o}", "system", hex(status->system_id, 16), "cluster", cluster_text(replica->cluster));
+        metric(list, gauges[i].name, "gauge", gauges[i].help, labels, gauges[i].value);
+    }
 }
 
 static void put_gauges(json_t *list, const struct status_node *status) {
     const struct status_replica *replica = &status->replica;
     metric(list, "heraclius_ready", "gauge", "1 if the node votes and is not behind", NULL, status->ready);
-    put_quorum(list, replica);
+    put_quorum(list, status);
     json_t *evidence = control_evidence_json(status->data);
     metric(list, "heraclius_evidence_files", "gauge", "files of evidence that lie in the node's data", NULL,
            json_array_size(json_object_get(evidence, "evidence")));

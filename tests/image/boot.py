@@ -208,6 +208,7 @@ def confined(cases, console):
     memory = int(shown["/proc/meminfo"].split()[1]) * 1024 - int(shown["/sys/fs/cgroup/node/memory.max"])
     cases.case("it has the machine's memory less 32 MiB (A-26), 512 threads, and is worth more than the admin console", memory == 32 << 20 and
                shown["/sys/fs/cgroup/node/pids.max"] == "512" and shown["/proc/self/oom_score_adj"] == "0", shown)
+    cases.case("and its share of the processors, as each has", shown.get("/sys/fs/cgroup/node/cpu.weight") == "100", shown)
     cases.case("blocks of its disk are for it alone", "resuid=100" in shown["/proc/self/mounts"], shown)
     cases.case("no key of a serial line reboots the kernel, and no other kernel is loaded", shown["/proc/sys/kernel/sysrq"] == "0" and
                shown["/proc/sys/kernel/kexec_load_disabled"] == "1", shown)

@@ -129,6 +129,7 @@ static _Noreturn void node(void) {
     static char page[4096];
     shows("/sys/fs/cgroup/node/memory.max", "");
     shows("/sys/fs/cgroup/node/pids.max", "");
+    shows("/sys/fs/cgroup/node/cpu.weight", "");
     shows("/proc/meminfo", "MemTotal");
     shows("/proc/self/mounts", " /data ");
     shows("/proc/self/oom_score_adj", "");

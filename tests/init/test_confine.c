@@ -186,6 +186,33 @@ static int try_limit_itself(void) {
     struct rlimit now;
     return prlimit(getpid(), RLIMIT_FSIZE, NULL, &now) < 0 || getrlimit(RLIMIT_FSIZE, &now) < 0 ? -1 : 0;
 }
+/* What comes from a file as a signal, to whom one likes. */
+static int try_news_to_another(void) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) return -1;
+    return fcntl(ends[0], F_SETOWN, getppid());
+}
+static int try_another_signal(void) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) return -1;
+    return fcntl(ends[0], F_SETSIG, SIGKILL);
+}
+static int try_news_to_a_thread(void) {
+    int ends[2];
+    const struct f_owner_ex owner = {F_OWNER_PID, getppid()};
+    if (pipe2(ends, O_CLOEXEC) < 0) return -1;
+    return fcntl(ends[0], F_SETOWN_EX, &owner);
+}
+static int try_news_by_ioctl(void) {
+    int ends[2], owner = getppid();
+    if (pipe2(ends, O_CLOEXEC) < 0) return -1;
+    return ioctl(ends[0], FIOSETOWN, &owner);
+}
+static int try_what_a_file_is_asked(void) {
+    int ends[2], waiting;
+    if (pipe2(ends, O_CLOEXEC) < 0) return -1;
+    return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 || ioctl(ends[0], FIONREAD, &waiting) < 0 ? -1 : 0;
+}
 static int try_last_in_the_queue(void) {
     struct sched_param none = {0};
     return sched_setscheduler(getppid(), SCHED_IDLE, &none);
@@ -244,6 +271,11 @@ static void no_other_process_of_its_user_is_held(void **unused) {
         assert_int_equal(filtered(programs[p], try_signal_another), has_children ? 0 : EPERM);
         assert_int_equal(filtered(programs[p], try_limit_another), has_children ? 0 : EPERM);
         assert_int_equal(filtered(programs[p], try_last_in_the_queue), EPERM);
+        assert_int_equal(filtered(programs[p], try_news_to_another), EPERM);
+        assert_int_equal(filtered(programs[p], try_news_to_a_thread), EPERM);
+        assert_int_equal(filtered(programs[p], try_another_signal), EPERM);
+        assert_int_equal(filtered(programs[p], try_news_by_ioctl), EPERM);
+        assert_int_equal(filtered(programs[p], try_what_a_file_is_asked), 0);
     }
 }
 

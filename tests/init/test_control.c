@@ -449,7 +449,8 @@ static void a_key_that_cannot_be_given_up_signs_no_more_until_the_next_start(voi
     const char *said = ask(102, "retire sure", &wish);
     world.job_fault = NULL;
     assert_string_equal(said, "error the data disk is read-only\n"
-                              "the node is stopped, but its key not given up: it signs again if this machine is started anew\n");
+                              "the node is stopped, its key not given up: it signs again once a restart of the machine, or a configuration, "
+                              "begins it\n");
     assert_string_equal(world.done, "node stop, all of node killed, setup-node retire");
 }
 

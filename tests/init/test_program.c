@@ -95,6 +95,20 @@ static void nothing_is_begun_while_it_goes_down(void **unused) {
     assert_true(programs_ended(NOW_MS));
 }
 
+/* A restart was asked for, and is not over: then its key is given up. */
+static void what_is_told_to_stop_is_not_begun_anew_by_a_restart_of_before(void **unused) {
+    (void)unused;
+    struct program_now *node = program_now(PROGRAM_NODE);
+    *node = (struct program_now){.pid = PID, .output = -1, .service = {.state = SERVICE_UP}};
+    program_again(PROGRAM_NODE, NOW_MS);
+    assert_true(node->again && node->service.state == SERVICE_STOPPING);
+    program_event(PROGRAM_NODE, SERVICE_STOP, NOW_MS);
+    assert_true(program_ended(PID, 0, NOW_MS));
+    assert_int_equal(node->service.state, SERVICE_DOWN);
+    assert_int_equal(node->pid, 0);
+    *node = (struct program_now){.output = -1};
+}
+
 static bool is_said(const char *words) {
     static char text[LOG_BYTES + 1];
     text[log_newest(say_log(), text, LOG_BYTES)] = '\0';
@@ -129,6 +143,7 @@ int main(void) {
         cmocka_unit_test(whoever_a_program_leaves_behind_is_killed),
         cmocka_unit_test(an_output_that_is_closed_is_not_waited_for),
         cmocka_unit_test(a_console_is_begun_anew_by_another_port_alone),
+        cmocka_unit_test(what_is_told_to_stop_is_not_begun_anew_by_a_restart_of_before),
         cmocka_unit_test(one_that_cannot_be_killed_keeps_no_machine_up),
         cmocka_unit_test(nothing_is_begun_while_it_goes_down),
     };

@@ -3,6 +3,7 @@
 How the text was read where it says less than a program must know:
 - A-3: a BEGIN line at the end of the text without its own end is one.
 - A-7, A-8: that the other of mac and name stands already is found in the record's order, before what is missing.
+- A-7: a port that is set and lacking is not made up for by the one that the image names.
 - A-10: neither in the image nor typed: `field-missing`.
 - A-14: data are made after the bundle was accepted; A-16: a kept bundle that fails counts as none.
 - S-90: of an entry the name goes before its value, `admin` before `link`. A name that S-5 does not allow is `foreign` whatever its characters.
@@ -198,11 +199,13 @@ def link_name(s):
     return 1 <= len(s) <= 15 and all(0x20 < ord(c) <= 0x7e and c not in "/:" for c in s) and s not in (".", "..")
 
 
+PORTS, PORT_MAX = ("ttyS", "ttyAMA", "hvc"), 7
 FORMS = {
     "admin.client.N": form("(view|operate|own):[0-9a-f]{64}"),
     "admin.listen": address_port,
     "admin.peer.N": lambda s: KEY.fullmatch(s[:64]) is not None and s[64:65] == "@" and endpoint(s[65:]),
     "bundle.sha256": form("[0-9a-f]{64}"),
+    "console.port": lambda s: any(s[:len(x)] == x and decimal(s[len(x):], 0, PORT_MAX) for x in PORTS),
     "join": lambda s: s[:1] in ("c", "s") and decimal(s[1:], 0, 4095),
     "listen": several(address_port, 4),
     "log.level": words("debug", "info", "warn", "error"),
@@ -257,6 +260,16 @@ def nets_of(settings, links):
     named = {settings[k]: n for n in nets for k in ("net.%s.mac" % n, "net.%s.name" % n) if k in settings}
     rest = [n for n in nets if n not in named.values()]
     return [named.get(mac, named.get(name, rest[0] if rest else None)) for name, mac in links]
+
+
+def console(settings, image, has):
+    """A-7: the port of the serial console, None for the kernel's console, and whether a line there says that a port is lacking.
+
+    image: the port that the image names, or None; has: Linux's names of ports on this machine -> whether there is a device behind.
+    """
+    port = settings.get("console.port", image)
+    there = has.get(port, False)
+    return (port if there else None), port is not None and not there
 
 
 def join_cluster(s):
@@ -394,12 +407,14 @@ class Appliance:
     def __init__(self, card, pinned):
         self.card, self.pinned = card, pinned
         self.disk_text = self.disk = self.in_force = None
-        self.disk_retired = False
+        self.disk_retired = self.full = False
 
     def take(self, raw):
         kept = self.in_force and self.in_force.record
         b = Bundle(raw, self.card, self.pinned, kept, self.disk)
         if kept is None or b.record.raw != kept.raw:
+            if self.full:
+                raise OSError("what is accepted is durable, or is not accepted (A-16)")
             self.disk_text, self.in_force = raw, b
 
     def data_made(self):
@@ -416,6 +431,6 @@ class Appliance:
         return self.in_force
 
     def give_up(self, tell):
-        """A-17: the mark is durable before the node is told."""
+        """A-17: the mark is durable before the node is told, on a full disk too."""
         self.disk_retired = True
         tell(self.disk_retired)

@@ -1,10 +1,12 @@
 """Chapter 9: vectors/appliance.json."""
 import ed25519
 import own_appliance
+import own_boot
 import own_contract
 import own_peers
 import own_release
 import own_slots
+import own_watch
 from appliance import CONFIG, Bundle, Record, Request, bundle_hash, configuration, read_blocks, write_blocks
 from cards import Card
 from release import Release, Running, Uki, release_keys, taken
@@ -91,5 +93,7 @@ def run(path, mode):
     own_contract.add(r, path)
     own_peers.add(r, path)
     own_release.add(r, path)
+    own_boot.add(r, path)
     own_slots.add(r)
+    own_watch.add(r, path)
     return r

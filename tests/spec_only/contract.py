@@ -12,8 +12,8 @@ How the text was read where it says less than a program must know:
   stays true. `hex` has at most 24,576 bytes, in digits twice as many.
 - A-25: once `progress` stands still it does so as long as the process runs, whatever the phase is later.
 - A-27: where several words are true the first in the text's order is said; of `rolled_back` and `succeeded` the first that there was.
-- A-29: the newest STATUS of a member is the one that came last. One that `members_seen` lacks is not told as not known, but counted as lost;
-  one that is there without `votes` is as null.
+- A-29: `height` and `view` are by a STATUS of any epoch, whoever brought it; of the node itself they are its own. A member that
+  `members_seen` lacks is not told as not known, but counted as lost; one that is there without `votes` is as null.
 """
 import json
 import re
@@ -142,6 +142,11 @@ class Machine:
             return None
         return self.wait(up_ms)
 
+    def hung(self, code):
+        """A-25: the end of one that hung: it is started at once, whatever the code."""
+        self.refused, self.pause = False, None
+        return 0
+
     def wait(self, up_ms):
         fresh = self.pause is None or up_ms >= FORGET_MS
         self.pause = PAUSE_MS if fresh else min(2 * self.pause, PAUSE_MAX_MS)
@@ -223,6 +228,12 @@ def who_votes(me, ready, epoch, final, links, now_ms, view_base_ms, faults, othe
     votes = [x and x.flags & MAY_VOTE != 0 and x.flags & SEALED == 0 and x.final_height >= sure - BEHIND for x in newest]
     votes[me] = ready
     return votes
+
+
+def seen_at(heard):
+    """(`height`, `view`) of another member; heard: all that came of it, on its own link or by others."""
+    last = max(heard, key=lambda x: x[0], default=None)
+    return (last[2].final_height, last[2].view) if last else (0, 0)
 
 
 def may_fail(answer):

@@ -5,9 +5,9 @@ import json
 import re
 
 import ed25519
-from appliance import (ADDRESSES, CHAIN, CONFIG, FORMS, KINDS, NUMBERS, PREDECESSOR, REQUEST, STATEMENT, SYSTEM, TEXT_MAX, Addresses, Appliance,
-                       Bundle, Record, Request, bundle_hash, check_settings, configuration, known, listens, nets_of, pinned_key, read_blocks,
-                       write_blocks)
+from appliance import (ADDRESSES, CHAIN, CONFIG, FORMS, KINDS, NUMBERS, PORTS, PORT_MAX, PREDECESSOR, REQUEST, STATEMENT, SYSTEM, TEXT_MAX,
+                       Addresses, Appliance, Bundle, Record, Request, bundle_hash, check_settings, configuration, console, known, listens, nets_of,
+                       pinned_key, read_blocks, write_blocks)
 from cards import Card, make_card
 from spec_text import errors, lines
 from sysfile import canonical
@@ -42,6 +42,9 @@ def tables(r, path):
     end = next(i for i, line in enumerate(text) if line.startswith("- **A-8**"))
     found = [m[1] for m in (re.match(r"\| `([a-zN0-9.]+)` \|", line) for line in text[begin:end]) if m]
     r.equal("A-7 table", sorted(FORMS), found)
+    row = next(line for line in text if line.startswith("| `console.port` |"))
+    m = re.search(r"\| (`.*?`), and 0 to ([0-9]+): ", row)
+    r.equal("A-7 console.port", (list(PORTS), PORT_MAX), (re.findall("`([A-Za-z]+)`", m[1]), int(m[2])))
     words = set(errors(vectors))
     quoted = {x for line in text for x in re.findall(r"`([a-z]+(?:-[a-z]+)+)`", line)}
     r.equal("words of 7.14", set(), {x for x in quoted if x not in words})
@@ -129,6 +132,7 @@ GOOD = {
     "admin.listen": ["192.0.2.1:1", "[::1]:65535", "0.0.0.0:80", "[::ffff:192.0.2.1]:1"],
     "admin.peer.0": [SHA + "@192.0.2.1:1", SHA + "@[::1]:65535", SHA + "@console.example:8443", SHA + "@1.2.3.256:5"],
     "bundle.sha256": [SHA],
+    "console.port": ["ttyS0", "ttyS7", "ttyAMA0", "ttyAMA7", "hvc0", "hvc7"],
     "join": ["c0", "s4095"],
     "listen": ["1.2.3.4:5", "1.2.3.4:5,[::]:5", ",".join(["[1:2:3:4:5:6:7:8]:1"] * 4)],
     "log.level": ["debug", "info", "warn", "error"],
@@ -146,6 +150,9 @@ WRONG = {
                       SHA[1:] + "@host:1", SHA + "0@host:1", SHA.upper() + "@host:1", SHA + ":host:1",
                       SHA + "@@host:1", "view:" + SHA + "@host:1", SHA + " @host:1"],
     "bundle.sha256": ["", SHA[1:], SHA.upper(), SHA + "00"],
+    "console.port": ["", "0", "ttyS", "ttyS8", "ttyS00", "ttyS07", "ttyS10", "ttyS-1", "ttyS+1", "ttys0", "TTYS0", "ttyAMA", "ttyAMA8", "ttyAMA07",
+                     "ttyama0", "ttyA0", "hvc", "hvc8", "hvc00", "HVC0", "hvcs0", "tty0", "ttyUSB0", "ttysclp0", "/dev/ttyS0", "ttyS0 ", " ttyS0",
+                     "ttyS0,115200n8", "ttyS0,ttyS1", "ttyS 0", "ttyShvc0", "auto", "none"],
     "join": ["", "c", "x0", "c4096", "c00", "C0", "s-1", "0"],
     "listen": ["", "1.2.3.4:5,", ",1.2.3.4:5", "1.2.3.4:5, [::]:5", ",".join(["1.2.3.4:5"] * 5), "1.2.3:5", "1.2.3.256:5",
                "1.2.3.04:5", "1.2.3.4.5:5", "[fe80::1%eth0]:5", "1.2.3.4:5,[::A]:5"],
@@ -175,6 +182,7 @@ def settings(r):
     unknown = ["admin.peer", "admin.peer.16", "admin.peer.01", "admin.peers.0"]
     unknown += ["admin.client", "admin.client.", "admin.client.16", "admin.client.00", "admin.client.n", "admin.client.0.x", "net.4.address", "net.0",
                "net..mac", "net.0.mtu", "lists", "bundle", "bundle.sha-256", "listen.0", "net.00.address", "net.0.address.1", "threads."]
+    unknown += ["console", "console.", "console.port.0", "console.port0", "console.ports", "console.speed"]
     cases += [(k, "field-unknown", judged({k: "dhcp"})) for k in unknown]
     r.words("A-7", cases)
     raw = lambda **x: lambda: check_settings(sorted(({"bundle.sha256": SHA} | {k.replace("_", "."): v for k, v in x.items()}).items()))
@@ -211,6 +219,28 @@ def settings(r):
         ("one peer twice", "ok", raw(admin_peer_0=SHA + "@a:1", admin_peer_1=SHA + "@a:1")),
         ("one beside no listen", "ok", raw(admin_peer_9=SHA + "@a:1")),
         ("one certificate in two roles", "ok", raw(admin_client_0="view:" + SHA, admin_client_1="own:" + SHA))])
+    every = {"bundle.sha256": SHA, "console.port": "hvc0", "join": "c0", "threads": "auto", "syslog": "h:1", "log.level": "info", "listen": "[::]:1"}
+    every.update({"admin.peer.%d" % n: SHA + "@h:1" for n in range(16)}, **{"admin.client.%d" % n: "own:" + SHA for n in range(16)})
+    every.update({"net.%d.%s" % (n, k): v for n in range(4) for k, v in (("address", "dhcp"), ("gateway", "::1"), ("name", "e%d" % n))})
+    every["admin.listen"] = "[::]:2"
+    r.facts("A-7 all", [("as many as there can be are in a record of S-111", (52, True), lambda: (len(check_settings(sorted(every.items()))), len(
+        every) <= 64))])
+    r.words("A-7 console", [
+        ("its value before a later name", "field-range", order(("console.port", "ttyS8"), ("x", ""))),
+        ("its value before a later value", "field-range", order(("console.port", "hvc8"), ("join", "c0"))),
+        ("an earlier value before it", "field-range", order(("bundle.sha256", ""), ("console.port", "ttyS0"))),
+        ("an earlier name before its value", "field-unknown", order(("console.por", ""), ("console.port", "ttyS8"))),
+        ("before what is missing", "field-range", order(("console.port", "ttyS8"),)),
+        ("a port that the machine lacks is no fault", "ok", raw(console_port="ttyAMA7"))])
+    shown = lambda port, image, *has: lambda: console({"console.port": port} if port else {}, image, dict.fromkeys(has, True))
+    behind = lambda port, image: console({"console.port": port} if port else {}, image, {"ttyS0": True, "ttyS1": False})
+    r.facts("A-7 console.port", [
+        ("the port that is set", ("ttyS1", False), shown("ttyS1", "ttyS0", "ttyS0", "ttyS1")), ("else the image's", ("ttyS0", False), shown(
+            None, "ttyS0", "ttyS0", "ttyS1")), ("else the kernel's console, and no line", (None, False), shown(None, None, "ttyS0")),
+        ("one that the machine lacks: not the image's", (None, True), shown("ttyS1", "ttyS0", "ttyS0")),
+        ("the image's is lacking", (None, True), shown(None, "hvc0", "ttyS0")), ("no port at all", (None, True), shown("hvc0", None)),
+        ("a name without a device behind, whoever named it", [(None, True)] * 3, lambda: [behind(*x) for x in (
+            ("ttyS1", None), (None, "ttyS1"), ("ttyS1", "ttyS0"))])])
     links = [("e", mac), ("f", other)]
     r.facts("A-8", [
         ("no net setting", ["dhcp", "dhcp"], lambda: nets_of({}, links)), ("of all", ["0", "0"], lambda: nets_of({"net.0.address": "dhcp"}, links)),
@@ -489,7 +519,29 @@ def given_up(r, w, first):
         a.start()
         a.take(Made(w, number=77).text)
         return told, a.disk_retired, a.in_force.record.number
-    r.facts("A-17", [("durable before the node is told, and for ever", ([(True, True)], True, 77), marks)])
+
+    def full():
+        a, told = Appliance(node, node.owner_key), []
+        a.take(first.text)
+        a.full = True
+        try:
+            a.take(Made(w, number=77).text)
+        except OSError:
+            told.append(a.disk_text == first.text)
+        a.give_up(told.append)
+        return told, a.disk_retired
+
+    def moves():
+        """Where the console is before and after each of two bundles, the second of which is refused."""
+        a, out = Appliance(node, node.owner_key), []
+        for text in (None, Made(w, have={"console.port": "ttyS1"}).text, Made(w, have={"console.port": "ttyS0"}, owner="new owner").text):
+            if text:
+                word_of(a.take, text)
+            out.append(console(a.in_force.settings if a.in_force else {}, "ttyS0", {"ttyS0": True, "ttyS1": True})[0])
+        return out
+    r.facts("A-7 console.port", [("as soon as the configuration is in force, and of no other", ["ttyS0", "ttyS1", "ttyS1"], moves)])
+    r.facts("A-17", [("durable before the node is told, and for ever", ([(True, True)], True, 77), marks),
+                     ("on a full disk, too", ([True, True], True), full)])
     old = lambda x: lambda: Bundle(x.text, node, node.owner_key)
     r.words("A-18", [
         ("the new owner's card, at the old node", "foreign", old(of_new())), ("whoever signed", "foreign", old(Made(w, node=again, owner=name))),

@@ -6,7 +6,7 @@ from appliance import CHAIN, PREDECESSOR, STATEMENT
 from contract import (ADMIN, ANSWER_MAX, ASKED, ASKS, CONNECTIONS, DISK, END_MS, FILES, FILES_MAX, LEAST_MEMORY, LINE_MAX, MAY_ASK, METRICS_MAX,
                       NO_VOTE, PART_MAX, PROGRAM, REFUSED, RETIRED, SEEN, SERIAL, STATUS, TRIAL, Control, Machine, NodeConf, Progress, Voted,
                       exit_code, files_of, first_call, machine_asked, may_fail, memory_max, node_conf, phase, phase_form, retired_by, retires,
-                      who_votes)
+                      seen_at, who_votes)
 from own_appliance import Made, Next
 from spec_text import lines
 from sysfile import canonical
@@ -260,8 +260,8 @@ def phases(r):
 class Heard:
     """What A-29 looks at in a STATUS."""
 
-    def __init__(self, final_height=100, flags=2):
-        self.final_height, self.flags = final_height, flags
+    def __init__(self, final_height=100, flags=2, view=0):
+        self.final_height, self.flags, self.view = final_height, flags, view
 
 
 def voters(r):
@@ -295,6 +295,11 @@ def voters(r):
         ("the newest of each", [True, None, None], lambda: of(good, [far], [far], others=[[], [(2, 3, Heard(164))], []])),
         ("of f+1 others, without itself", [True, True], lambda: [of_me(x) for x in ([far], [])]),
         ("the node itself is behind", [True, True], lambda: of(good, good, final=0))])
+    old, new = (1, 3, Heard(165, 2, 9)), (5000, 3, Heard(100, 0, 4))
+    r.facts("A-29 height and view", [
+        ("none", (0, 0), lambda: seen_at([])), ("however old", (165, 9), lambda: seen_at([old])),
+        ("the one that came last, if it states less", [(100, 4)] * 2, lambda: [seen_at(x) for x in ([old, new], [new, old])]),
+        ("whose flags do not count", (7, 1), lambda: seen_at([(2, 3, Heard(7, 8, 1))]))])
     told = lambda *votes, n=4, f=1: lambda: may_fail({"members": n, "faults": f, "members_seen": [{"votes": x} for x in votes]})
     r.facts("A-29 how many may fail", [
         ("all vote", (1, 0), told(True, True, True, True)), ("one does not", (0, 0), told(True, True, True, False)),

@@ -3,6 +3,7 @@ import re
 from hashlib import sha256
 
 import ed25519
+from own_boot import A, B, C, variable
 from release import NUMBER_MAX, RECORD, SIGNED, UKI_MAX, Release, Running, Uki, make_record, make_uki, release_keys, sections, taken
 from spec_text import lines
 from wire import H, le, need, tag, word_of
@@ -134,7 +135,8 @@ class Runs:
 
     def __init__(self, **x):
         file = x.get("keys", PUBLIC[KEY].hex().encode())
-        self.machine = Running(1, x.get("running", 7), x.get("slot", SEVEN), x.get("blessed", True), file, x.get("owner"), x.get("partitions", 1))
+        self.machine = Running(1, x.get("running", 7), x.get("slot", SEVEN), x.get("blessed", True), file, x.get("owner"),
+                               x.get("partitions", [A]), x.get("loader"))
         raw = x.get("raw", NINE)
         record = make_record(x.get("by", KEY), raw, x.get("number", 9), x.get("architecture", 1), **x.get("record", {}))
         self.file = record + raw + x.get("behind", b"")
@@ -148,7 +150,7 @@ def order(r):
     """A-34: each fault, and each before all that come later."""
     rot = lambda raw: raw[:-1] + b"?"
     faults = [
-        ("two partitions", "file-unreadable", {"partitions": 2}), ("keys", "field-type", {"keys": b"x"}),
+        ("two partitions", "file-unreadable", {"partitions": [A, B]}), ("keys", "field-type", {"keys": b"x"}),
         ("no slot", "foreign", {"slot": None}), ("on trial", "order", {"blessed": False}), ("record", "field-range", {"record": {"label": b""}}),
         ("signature", "signature-invalid", {"by": OTHER}), ("architecture", "foreign", {"architecture": 2}), ("number", "serial", {"number": 7}),
         ("less", "truncated", {"less": 1}), ("hash", "id-mismatch", {"record": {"hash": bytes(32)}}), ("disk", "file-unreadable", {"disk": rot}),
@@ -167,10 +169,16 @@ def order(r):
     r.facts("A-34 more", [
         ("one higher", "ok", Runs(number=8, raw=make_uki(8)).word), ("a lower one, signed", "serial", Runs(number=6, raw=make_uki(6)).word),
         ("a byte behind", "too-large", Runs(behind=b"x").word), ("the slot says another number", "foreign", Runs(slot=NINE).word),
-        ("no partition", "foreign", Runs(partitions=0, keys=b"x").word), ("no number runs", "foreign", Runs(running=0, slot=unnumbered).word),
+        ("no partition", "foreign", Runs(partitions=[], keys=b"x").word), ("no number runs", "foreign", Runs(running=0, slot=unnumbered).word),
         ("a slot that is no UKI", "foreign", Runs(slot=b"").word), ("and is on trial", "foreign", Runs(slot=NINE, blessed=False).word),
         ("its UKI is of another architecture", "id-mismatch", Runs(raw=make_uki(9, 0xAA64)).word),
         ("a UKI without number", "id-mismatch", Runs(raw=make_uki(9, osrel=b"")).word), ("no file", "truncated", Runs(less=RECORD + len(NINE)).word),
+        ("two, and the loader says which", "ok", Runs(partitions=[A, B], loader=variable(B)).word),
+        ("it says another", "file-unreadable", Runs(partitions=[A, B], loader=variable(C)).word),
+        ("two of one GUID", "file-unreadable", Runs(partitions=[A, A], loader=variable(A)).word),
+        ("which it says, before its keys", "field-type", Runs(partitions=[A, B], loader=variable(A), keys=b"x").word),
+        ("one, and it says another", "ok", Runs(partitions=[A], loader=variable(B)).word),
+        ("none, and it says one", "foreign", Runs(partitions=[], loader=variable(B)).word),
         ("by the owner, beside a file", "signature-invalid", Runs(by=OWNER, owner=PUBLIC[OWNER]).word),
         ("by the owner, without one", "ok", Runs(by=OWNER, owner=PUBLIC[OWNER], keys=None).word),
         ("signed by the release's own new key", "signature-invalid", Runs(by=OTHER).word)])

@@ -122,6 +122,10 @@ def trials(r):
         ("one that votes is not reached", (["waits"], 1), lambda: run_((TRIAL_MS, told(2, votes=[True, False, True])))),
         ("with itself a quorum: it counts", (["given up"], 0), lambda: run_((TRIAL_MS, told(2, phase="voting")))),
         ("of seven", (["waits", "given up"], 0), lambda: run_((TRIAL_MS, told(3, n=7)), (TRIAL_MS, told(4, n=7, phase="voting")))),
+        ("voted at the look at which the time is reached", (["runs", "blessed"], None), lambda: run_((short,), (LOOK, told(voted=True)))),
+        ("more progress at that look", (["runs", asked, "given up"], 0), lambda: run_(
+            (short,), (LOOK, told(progress=1)), (TRIAL_MS, told(progress=1)))),
+        ("the same progress", (["runs", "given up"], 0), lambda: run_((short,), (LOOK, told(progress=0)))),
         ("voted in time", (["blessed"], None), lambda: run_((LOOK, told(1, voted=True)))),
         ("no other slot: it stays", (["runs", "blessed"], None), lambda: run_((TRIAL_MS,), (LOOK, told(voted=True)), disk=Disk(
             {name_of(2, 0, 2): NINE}))),

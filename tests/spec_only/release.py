@@ -8,6 +8,7 @@ import re
 from hashlib import sha256
 
 import ed25519
+from boot import boot_partition
 from wire import Bad, H, Reader, le, need, tag
 
 RECORD, SIGNED, LABEL, UKI_MAX = 160, 96, 40, 67108864
@@ -138,17 +139,19 @@ def says(raw):
 
 
 class Running:
-    """What runs, and where it started from. slot: the UKI of that slot, or None; keys: the content of /etc/heraclius/release, or None."""
+    """What runs, and where it started from. slot: the UKI of that slot, or None; keys: the content of /etc/heraclius/release, or None.
 
-    def __init__(self, architecture, number, slot=None, blessed=True, keys=None, owner=None, partitions=1):
+    partitions: the GUID of each boot partition, None of one that has none; loader: the variable LoaderDevicePartUUID, or None.
+    """
+
+    def __init__(self, architecture, number, slot=None, blessed=True, keys=None, owner=None, partitions=(None,), loader=None):
         self.architecture, self.number, self.slot, self.blessed = architecture, number, slot, blessed
-        self.keys, self.owner, self.partitions = keys, owner, partitions
+        self.keys, self.owner, self.partitions, self.loader = keys, owner, partitions, loader
 
 
 def taken(file, machine, written=lambda x: x):
     """A-34: a release's file, to a Running; written gives what the disk gives back of a UKI."""
-    need(machine.partitions != 0, "foreign")
-    need(machine.partitions == 1, "file-unreadable")
+    boot_partition(machine.partitions, machine.loader)
     keys = release_keys(machine.keys, machine.owner)
     need(machine.slot is not None and machine.number != 0 and says(machine.slot) == machine.number, "foreign")
     need(machine.blessed, "order")

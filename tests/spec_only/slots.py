@@ -4,8 +4,9 @@ How the text was read where it says less than a program must know:
 - A-35: a counter is decimal digits. Of two with L = 0 the one with the higher number goes first, too.
 - A-36: of two names of one slot that one promises less which has a counter, then which has less tries left.
 - A-37: all of the time before the first look counts, however long. What comes late, `voted` after 300 seconds where there is no other slot,
-  blesses still. The first height that is told shows nothing, at whatever look; one that is told while A-39 is being shown is not looked at for
-  later looks, either. `members` and `faults` that are no numbers are as none; that holds for A-39, too, which is judged by the same looks.
+  blesses still. A-39 is judged with `voted`, before the time. The first height that is told shows nothing, at whatever look; one that is told
+  while A-39 is being shown is not looked at for later looks, either. `members` and `faults` that are no numbers are as
+  none; that holds for A-39, too, which is judged by the same looks.
 - A-38: who said the word before is told that all is well, and nothing is looked at. A word that was refused was not said.
 """
 import re

@@ -310,11 +310,13 @@ def has_ext4(folder):
 def main():
     cases = Cases()
     if "inside" not in sys.argv:
-        enter = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
-        trial = subprocess.run([*enter, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, text=True)
-        if trial.returncode != 0:
+        for enter in (["unshare", "--mount"], ["unshare", "--user", "--map-root-user", "--mount"]):
+            trial = subprocess.run([*enter, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, text=True)
+            if trial.returncode == 0:
+                break
+        else:
             print(f"skipped: nothing can be mounted here: {trial.stderr.strip()}")
-            return cases.end()
+            return 0
         return subprocess.run([*enter, sys.executable, os.path.abspath(__file__), *sys.argv[1:], "inside"], timeout=3600).returncode
     sys.argv.remove("inside")
     seed = seed_of(sys.argv)
