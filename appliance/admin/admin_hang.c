@@ -23,6 +23,5 @@ bool admin_hang_look(struct admin_hang *hang, uint64_t pid, bool answered) {
     if (hang->looks < ADMIN_HANG_LOOKS || hang->rest > 0) return false;
     hang->looks = 0;
     hang->rest = ADMIN_HANG_REST;
-    hang->hangs++;
     return true;
 }

@@ -17,7 +17,7 @@ enum { ADMIN_HANG_LOOKS = 12, ADMIN_HANG_REST = 120 };
 struct admin_hang {
     uint64_t pid;         /* of the process that is looked at; 0: none runs */
     uint32_t looks, rest; /* without an answer on end; until it may be restarted again */
-    uint64_t hangs;       /* found so far */
+    uint64_t hangs;       /* for which it was restarted so far: counted by who has that done */
 };
 
 /* What init says ("status") of the node's process; 0: it does not run, or nothing is said. */

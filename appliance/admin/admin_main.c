@@ -119,17 +119,27 @@ static bool system_read(const char *path, struct system **system) {
     return false;
 }
 
-/* A line of the log and of the audit; init is asked in any case. */
-static void node_restart(void) {
+static bool restart_audited(const char *outcome, const char *detail, bool restarted) {
     pthread_mutex_lock(&server.lock);
-    bool told = admin_audit_add(&server.audit, "heraclius-admin", "restart", "begun", "the node runs and answered nothing for a minute");
+    server.hang.hangs += restarted;
+    bool told = admin_audit_add(&server.audit, "heraclius-admin", "restart", outcome, detail);
     pthread_mutex_unlock(&server.lock);
-    char *said = admin_init_ask(server.init_path, "restart node sure");
-    (void)printf("the node runs and answered nothing for a minute: init is asked to restart it: %.*s%s\n",
-                 said != NULL ? (int)strcspn(said, "\n") : 0, said != NULL ? said : "", said == NULL ? "no answer" : "");
-    if (!told) (void)printf("the audit log cannot be written: it does not say that\n");
+    return told;
+}
+
+/* Lines of the log and of the audit; init is asked in any case. */
+static void node_restart(void) {
+    bool told = restart_audited("begun", "the node runs and answered nothing for a minute", false);
+    char *text = admin_init_ask(server.init_path, "restart node sure"), said[160] = "init does not answer";
+    bool good = admin_init_ok(text);
+    if (text != NULL) (void)snprintf(said, sizeof said, "%s", text);
+    said[strcspn(said, "\n")] = '\0';
+    admin_plain(said);
+    free(text);
+    told = restart_audited(good ? "done" : "failed", said, good) && told;
+    (void)printf("the node runs and answered nothing for a minute: init is asked to restart it: %s%s\n", said,
+                 told ? "" : " (the audit log cannot be written)");
     (void)fflush(stdout);
-    free(said);
 }
 
 /* The one node of an appliance: its status was asked just now. */

@@ -21,7 +21,6 @@ static void silence_has_a_limit(void **state) {
     (void)state;
     assert_false(admin_hang_look(&hang, 7, true));
     assert_int_equal(looks_until(&hang, 7, 1000), ADMIN_HANG_LOOKS);
-    assert_int_equal(hang.hangs, 1);
 }
 
 static void one_answer_begins_it_anew(void **state) {
@@ -32,7 +31,6 @@ static void one_answer_begins_it_anew(void **state) {
         assert_int_equal(looks_until(&hang, 7, ADMIN_HANG_LOOKS - 1), 0);
         assert_false(admin_hang_look(&hang, 7, true));
     }
-    assert_int_equal(hang.hangs, 0);
 }
 
 static void each_process_has_the_whole_time(void **state) {
@@ -49,7 +47,6 @@ static void it_is_not_restarted_all_the_time(void **state) {
     assert_int_equal(looks_until(&hang, 7, 1000), ADMIN_HANG_LOOKS + 1);
     assert_int_equal(looks_until(&hang, 8, 1000), ADMIN_HANG_REST); /* that one hangs too */
     assert_int_equal(looks_until(&hang, 9, 1000), ADMIN_HANG_REST);
-    assert_int_equal(hang.hangs, 3);
 }
 
 static void its_process_is_read_as_init_says_it(void **state) {

@@ -63,7 +63,7 @@ def main():
             cases.case("the log says so", said, admin.lines)
             with open(f"{system.dir}/admin/audit.jsonl") as audit:
                 told = audit.read()
-            cases.case("and the audit log", '"heraclius-admin"' in told and '"restart"' in told, told)
+            cases.case("and the audit log", '"heraclius-admin"' in told and '"restart"' in told and '"done"' in told, told)
             cases.case("and the metrics", "heraclius_machine_node_hangs_total{node=\"c0-n2\"} 1" in admin.http("GET", "/metrics")[2])
         finally:
             admin.stop()
