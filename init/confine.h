@@ -5,10 +5,9 @@
 #ifndef INIT_CONFINE_H
 #define INIT_CONFINE_H
 
-/* What the node is not given of the machine's memory (spec/appliance.md A-26): init, the others and what the kernel needs for them live on it. */
-enum { CONFINE_RESERVE_BYTES = 32 << 20 };
-/* The group of those who may ask init: a program that may not does not even reach its socket. */
-enum { CONFINE_ASKERS = 108 };
+/* What the node is not given of the machine's memory (spec/appliance.md A-26): init, the others and what the kernel needs for them live on it. And
+ * the group of those who may ask init: a program that may not does not even reach its socket. */
+enum { CONFINE_RESERVE_BYTES = 32 << 20, CONFINE_ASKERS = 108 };
 
 /* Cgroups with their limits, folders below /run with their owners. */
 void confine_prepare(void);

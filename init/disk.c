@@ -210,8 +210,9 @@ static bool take(void) {
     }
     if (good && !apart(confine_data))
         good = CANNOT("%s is not used: %s is no folder on it: it is torn, or a stranger's: replace it (operating.md)", name, self.answer);
-    /* Brought to rest at once: as long as it is only in the journal in part, a loss of power can leave what the kernel does not mount. */
-    if (good && grow() && !(apart(work_leave) && apart(work_mount))) good = CANNOT("%s was grown, and does not mount: %s", name, self.answer);
+    /* Brought to rest at once: what is in the journal in part may not mount after a loss of power. And a full one had no room for its folders. */
+    if (good && grow() && !(apart(work_leave) && apart(work_mount) && apart(confine_data)))
+        good = CANNOT("%s was grown, and does not mount: %s", name, self.answer);
     if (!good && !apart(work_leave)) say("disk: %s could not be unmounted: %s", name, self.answer);
     return good;
 }
