@@ -57,7 +57,7 @@ class Images:
     def __init__(self, folder, port):
         self.folder, self.programs = folder, f"{folder}/programs"
         os.makedirs(self.programs)
-        self.own = [f"build/gcc/heraclius-{name}" for name in ("net", "disk", "slots")]
+        self.own = [f"build/gcc/heraclius-{name}" for name in ("net", "disk", "slots", "logs")]
         subprocess.run(["make", "-s", "heraclius", "build/gcc/init", boot.STANDIN] + self.own, cwd=TOP, check=True)
         for name in ("heraclius-console", "heraclius-setup"):
             shutil.copy(os.path.join(TOP, boot.STANDIN), f"{self.programs}/{name}")
