@@ -92,6 +92,7 @@ def made(folder, real=()):
 
 
 UUID = "2b0d8a55-63a1-4a9f-9d3e-8a1f2c3b4d5e"
+ANOTHER = "3c1e9b66-74b2-4ba0-8e4f-9b203d4c5e6f"
 
 
 def machine(folder, name, out, *disks, uuid=UUID, words="", **more):
@@ -299,7 +300,7 @@ def silent(cases, m, console):
 
 def another_machine(cases, folder, out, disk):
     """The disk in a machine that has another identity: named, not used, used once somebody says so."""
-    with machine(folder, "another", out, disk, uuid="3c1e9b66-74b2-4ba0-8e4f-9b203d4c5e6f") as m:
+    with machine(folder, "another", out, disk, uuid=ANOTHER) as m:
         console = Console(m)
         status = console.status()
         cases.case("a disk of another machine is named and not used", status["stage.disk"].startswith("cannot vda is the disk of another machine") and
@@ -308,7 +309,7 @@ def another_machine(cases, folder, out, disk):
         cases.case("no configuration is kept meanwhile", refused[0].startswith("error "), refused)
         console.hand_in("adopt sure")
         cases.case("it is adopted: the machine comes up anew", m.ended(WAIT_S) and b"rebooting" in m.text, m.last(800))
-    with machine(folder, "another-again", out, disk, uuid="3c1e9b66-74b2-4ba0-8e4f-9b203d4c5e6f") as m:
+    with machine(folder, "another-again", out, disk, uuid=ANOTHER) as m:
         status = Console(m).until("program.node", "^up ")
         cases.case("and has its disk, and its configuration", status["disk"] == "vda" and status.get("config_number") == "9", status)
 
@@ -322,6 +323,7 @@ def crashed(cases, folder, out, disk):
     extra = [vm.drive("disk0", disk), vm.network(0, vm.user_network()), ["-uuid", UUID]]
     with vm.Machine(os.path.join(folder, "crashed"), start, extra) as m:
         Console(m)
+        time.sleep(8)  # what was said is on the disk by then (logs.h, LOGS_SYNC_MS)
         m.ask("inject-nmi")
         cases.case("a kernel that crashes starts the machine anew by itself", m.ended(WAIT_S) and b"Kernel panic" in m.text, m.last(800))
     with vm.Machine(os.path.join(folder, "crashed"), start, extra) as m:
@@ -363,8 +365,9 @@ def torn_disk(cases, folder, out, disk):
     for name, words, until in (("a link for a folder", ("rmdir admin", "symlink admin /run"), "cannot vda is not used: /data/admin is no folder"),
                                ("a FIFO for the configuration", ("rm config/bundle", "cd config", "mknod bundle p"), "good vda")):
         subprocess.run(["cp", "--sparse=always", disk, torn], check=True)
+        subprocess.run(["/usr/sbin/e2fsck", "-fy", torn], capture_output=True)  # power was cut: debugfs knows of no journal
         subprocess.run(["/usr/sbin/debugfs", "-w", "-f", "/dev/stdin", torn], input="\n".join(words).encode(), check=True, capture_output=True)
-        with machine(folder, name.replace(" ", "-"), out, torn) as m:
+        with machine(folder, name.replace(" ", "-"), out, torn, uuid=ANOTHER) as m:  # which had it last
             console = Console(m)
             status = console.until("stage.config", "^cannot", 20)
             good = status["stage.disk"].startswith(until) and status["stage.config"].startswith("cannot ")
