@@ -476,7 +476,8 @@ void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {
 
 uint64_t replica_deadline_ms(const struct replica *r) {
     if (!r->started) return r->now_ms + 1000;
-    if (r->behind) return r->now_ms + TICK_MS; /* the core is not told the time now */
+    if (r->open != NULL || r->memory_dirty) return r->now_ms; /* what a job left behind: nobody waits for the next tick with it */
+    if (r->behind) return r->now_ms + TICK_MS;                /* the core is not told the time now */
     uint64_t deadline = r->core_deadline_ms, propose = propose_deadline_ms(r);
     if (propose < deadline) deadline = propose;
     bool busy = r->wanted_count > 0 || r->inputs_held > 0 || !last_is_answered(r);
