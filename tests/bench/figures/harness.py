@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -163,6 +164,11 @@ def link_bytes(system, name):
     """What its sockets sent and received since its start."""
     found = counters(system, name)
     return found["loop_send_bytes"] + found["loop_receive_bytes"]
+
+
+def ends_in_order():
+    """Who is told to end stops what it started."""
+    signal.signal(signal.SIGTERM, lambda signum, _: sys.exit(128 + signum))
 
 
 class Bench:
