@@ -17,6 +17,7 @@ enum {
     CALL_MS = 30000,
     LOAD_MS = 600000, /* filling a table is not measured: it may take as long as the disks do */
     READS_UNDER_WAY_MAX = 2,
+    WRITES_UNDER_WAY_MAX = 256,
     READ_OPS_MAX = 8192,
     LOAD_OPS = 256,
     LOCK_MS = 2000,
@@ -307,16 +308,20 @@ static void load_flight(struct bench *bench, struct handle *handle) {
 
 /* Sends what is ready and does what the handles have to do; waits a little when there is nothing. */
 static void turn(struct bench *bench) {
+    bool ready = false;
     for (uint32_t i = 0; i < bench->options->client_keys; i++) {
         struct handle *handle = &bench->handles[i];
         while (bench->loading && bench->load_next < bench->options->keys && handle->requests_under_way < LOAD_AHEAD && !bench->failed)
             load_flight(bench, handle);
         while (handle->ready_reads != UINT32_MAX && handle->reads_under_way < READS_UNDER_WAY_MAX && !bench->failed) read_flight(bench, handle);
-        while (handle->ready_writes != UINT32_MAX && handle->requests_under_way < 256 && !bench->failed) write_flight(bench, handle);
+        while (handle->ready_writes != UINT32_MAX && handle->requests_under_way < WRITES_UNDER_WAY_MAX && !bench->failed) write_flight(bench, handle);
         (void)heraclius_poll(handle->db, 0);
+        /* Whose answer came just now is ready again: nothing to wait for, unless as much as may be is under way. */
+        ready = ready || (handle->ready_reads != UINT32_MAX && handle->reads_under_way < READS_UNDER_WAY_MAX) ||
+                (handle->ready_writes != UINT32_MAX && handle->requests_under_way < WRITES_UNDER_WAY_MAX);
     }
     struct epoll_event events[EVENTS];
-    (void)epoll_wait(bench->epoll, events, EVENTS, 5);
+    (void)epoll_wait(bench->epoll, events, EVENTS, ready ? 0 : 5);
 }
 
 static uint32_t under_way(const struct bench *bench) {

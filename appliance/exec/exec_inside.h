@@ -32,6 +32,7 @@ enum {
     EXEC_BLOCK_BYTES = 536870912,
     EXEC_BLOCK_WRITES_TABLE = 262144,            /* and 256 'u' records of each pair, four records of each ADMIN, 'c', 'q', 'm' */
     EXEC_WRITE_OVERHEAD = 96,                    /* O-18: key head, entry and number of a write */
+    EXEC_SETTLE_CHANGES = 4096,                  /* of a block, given to the trie at once */
     EXEC_SYSTEM_KEY_MAX = 48,
     EXEC_CLIENT_RECORD_MAX = 8192,               /* D-31: 144 + quota and 16 rules, rounded up */
     EXEC_CLIENT_RECORD_HEAD = 144,
@@ -195,6 +196,7 @@ struct executor {
     struct trie *trie;
     void *trie_memory;
     size_t trie_memory_bytes;
+    bool trie_huge; /* asked for huge pages */
     struct trie_limits trie_limits;
     uint64_t system_keys_soft;     /* O-18 */
     uint64_t system_bytes_soft;

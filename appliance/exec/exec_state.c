@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "merkle/sha256.h"
+#include "store/reserve.h"
 
-enum { SETTLE_CHANGES = 4096 };
+enum { TRIE_HUGE_FROM_LEAVES = 1 << 17 };
 
 size_t exec_key_cluster(uint8_t letter, uint32_t cluster, uint8_t key[EXEC_SYSTEM_KEY_MAX]) {
     key[0] = letter;
@@ -60,6 +61,16 @@ void exec_leaf_of(const struct table_entry *entry, uint8_t path[32], uint8_t lea
     trie_leaf_hash((enum trie_space)entry->space, entry->key, entry->key_bytes, &value, leaf_hash);
 }
 
+/* As the table's (store/table.c): only a trie that is large already, so that a small one stays small. */
+static void trie_huge_pages_want(struct executor *ex) {
+    struct trie_usage usage;
+    if (ex->trie_huge) return;
+    trie_usage(ex->trie, &usage);
+    if (usage.leaves < TRIE_HUGE_FROM_LEAVES) return;
+    store_huge_pages(ex->trie_memory, ex->trie_memory_bytes);
+    ex->trie_huge = true;
+}
+
 bool exec_state_load(struct executor *ex, const struct table_entry *entry) {
     if (entry->space > TRIE_SPACE_SYSTEM || entry->key_bytes < 1 || entry->key_bytes > TABLE_KEY_BYTES_MAX ||
             entry->value_bytes > TABLE_VALUE_BYTES_MAX)
@@ -67,6 +78,7 @@ bool exec_state_load(struct executor *ex, const struct table_entry *entry) {
     if (table_load(ex->table, entry->space, entry->key, entry->key_bytes, entry->version, entry->value, entry->value_bytes) != TABLE_OK) return false;
     uint8_t path[32], hash[32];
     exec_leaf_of(entry, path, hash);
+    trie_huge_pages_want(ex);
     return trie_put(ex->trie, path, hash, table_ref(table_hash(ex->table, entry->space, entry->key, entry->key_bytes))) == TRIE_OK;
 }
 
@@ -90,13 +102,14 @@ void exec_state_settle(struct executor *ex) {
             change->leaf_hash = ex->scratch.change_hashes[count];
         }
         change->ref = table_ref(table_hash(ex->table, write.entry.space, write.entry.key, write.entry.key_bytes)); /* for the scrub */
-        if (++count == SETTLE_CHANGES) {
+        if (++count == EXEC_SETTLE_CHANGES) {
             CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
             count = 0;
         }
     }
     CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
     newest->settled = true;
+    trie_huge_pages_want(ex);
 }
 
 void exec_queue_encode(const struct exec_queue *queue, uint8_t consumed[EXEC_CONSUMED_RECORD_BYTES], uint8_t sent[EXEC_QUEUE_RECORD_BYTES]) {

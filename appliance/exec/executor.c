@@ -9,7 +9,6 @@
 #include "store/reserve.h"
 
 enum {
-    SETTLE_CHANGES = 4096,
     TARGETS_MAX = 1 << 20,      /* clients_max at most */
     SEGMENT_SLOTS = 1 << 16,    /* slices of a pair that are sent and not released, or pending */
     BLOCKS_LOG_BYTES = 1 << 30, /* client slices of EXEC_OPEN_MAX open blocks; kept ones share two blocks' part; twice that is reserved */
@@ -144,8 +143,8 @@ static size_t scratch_lay(struct executor *ex, uint8_t *memory) {
     s->numbers = scratch_take(memory, &used, EXEC_PART_WRITES_MAX * sizeof *s->numbers);
     s->client = scratch_take(memory, &used, EXEC_CLIENT_RECORD_MAX);
     s->outputs = scratch_take(memory, &used, ex->pairs * sizeof *s->outputs);
-    s->changes = scratch_take(memory, &used, SETTLE_CHANGES * sizeof *s->changes);
-    s->change_hashes = scratch_take(memory, &used, SETTLE_CHANGES * sizeof *s->change_hashes);
+    s->changes = scratch_take(memory, &used, EXEC_SETTLE_CHANGES * sizeof *s->changes);
+    s->change_hashes = scratch_take(memory, &used, EXEC_SETTLE_CHANGES * sizeof *s->change_hashes);
     s->encoded = scratch_take(memory, &used, CONFIG_BYTES_MAX);
     s->op = scratch_take(memory, &used, sizeof *s->op);
     s->config = scratch_take(memory, &used, sizeof *s->config);

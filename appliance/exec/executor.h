@@ -330,6 +330,7 @@ enum exec_damage { EXEC_DAMAGE_NONE, EXEC_DAMAGE_TRIE, EXEC_DAMAGE_ENTRY, EXEC_D
 const char *exec_damage_name(enum exec_damage damage);
 struct exec_scrubbed {
     uint32_t records;
+    uint64_t of; /* leaves that there are */
     bool round; /* the last leaf was among them: all were looked at since the last time */
     enum exec_damage damage;
     uint8_t path[32]; /* where */

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { MODEL_KEYS = 300, MODEL_LEVELS = 12, MODEL_VALUE_MAX = 3000 };
 
@@ -416,6 +417,31 @@ static void a_million_small_keys_take_at_most_150_mb_and_an_empty_table_next_to_
     table_destroy(table);
 }
 
+/* What a block overwrites is freed when it is final, and taken again by the next: such pages do not go to the system and come back zeroed. */
+static void a_table_that_is_overwritten_block_by_block_faults_no_page_in(void **state) {
+    (void)state;
+    enum { KEYS = 60000, WARM_UP = 6, BLOCKS = 24 };
+    struct table_config config = {.keys_max = {KEYS, 1000}, .bytes_max = {UINT64_C(16) << 20, 1 << 20}, .block_bytes_max = 16 << 20,
+                                  .block_writes_max = KEYS, .open_max = 4, .hash_key = "warm"};
+    struct table *table = table_of(&config);
+    uint8_t key[32] = {0};
+    uint8_t value[32] = {1};
+    struct rusage before = {0}, after;
+    for (uint64_t height = 1; height <= WARM_UP + BLOCKS; height++) {
+        if (height == WARM_UP + 1) assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
+        table_block_begin(table, height);
+        for (uint32_t i = 0; i < KEYS; i++) {
+            memcpy(key, &i, sizeof i);
+            assert_int_equal(table_put(table, table_hash(table, 0, key, 32), 0, key, 32, i, value, 32), TABLE_OK);
+        }
+        table_finalize_oldest(table);
+    }
+    assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
+    print_message("%ld page faults in %d blocks of %d writes\n", after.ru_minflt - before.ru_minflt, BLOCKS, KEYS);
+    if (!sanitized()) assert_true(after.ru_minflt - before.ru_minflt < 10 * BLOCKS);
+    table_destroy(table);
+}
+
 static void few_keys_touch_little_of_an_index_for_many(void **state) {
     (void)state;
     if (sanitized()) skip();
@@ -553,6 +579,7 @@ int main(void) {
         cmocka_unit_test(limits_out_of_range_are_refused),
         cmocka_unit_test(what_the_declared_limit_admits_always_fits),
         cmocka_unit_test(a_million_small_keys_take_at_most_150_mb_and_an_empty_table_next_to_nothing),
+        cmocka_unit_test(a_table_that_is_overwritten_block_by_block_faults_no_page_in),
         cmocka_unit_test(few_keys_touch_little_of_an_index_for_many),
         cmocka_unit_test(the_index_doubles_under_open_blocks_and_loses_nothing),
         cmocka_unit_test(a_flipped_bit_is_corrupt_and_not_an_answer),
