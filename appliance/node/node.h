@@ -22,12 +22,13 @@
 #include "appliance/node/node_transfer.h"
 #include "appliance/replica/replica.h"
 #include "appliance/status/control.h"
+#include "appliance/status/load.h"
 #include "appliance/status/watch.h"
 #include "protocol/addresses.h"
 #include "protocol/keyfile.h"
 #include "ring/net.h"
 
-enum { NODE_TEXT_BYTES = 700, NODE_DRAIN_MS = 5000, NODE_GOODBYE_MS = 500, NODE_STATUS_MS = 200, NODE_NOTES_MAX = 64, NODE_OBSERVERS_MAX = 64 };
+enum { NODE_TEXT_BYTES = 700, NODE_DRAIN_MS = 5000, NODE_GOODBYE_MS = 500, NODE_STATUS_MS = 200, NODE_LOAD_MS = 100, NODE_LOAD_STALE_MS = 1000, NODE_NOTES_MAX = 64, NODE_OBSERVERS_MAX = 64 };
 enum { NODE_DAMAGES_MAX = 3 }; /* damages of memory or checkpoint at which the process ends instead of opening the node anew */
 
 /* Must be HERACLIUS_VERSION of the client library, which this folder may not include. */
@@ -106,7 +107,8 @@ struct node {
     /* the snapshot: written by the loop, read by the control thread */
     pthread_mutex_t status_lock;
     struct status_node status;
-    uint64_t status_ms, status_net_ms, started_ms;
+    uint64_t status_ms, status_net_ms, started_ms, load_ms;
+    struct load load; /* the consensus thread's */
     atomic_bool opened;                           /* the control thread may look at more than the snapshot */
     uint64_t progress;                            /* node_progress.c: of this process, whatever its lives */
     uint64_t progress_height, progress_pieces;    /* that were counted */
@@ -206,6 +208,7 @@ void node_progress_look(struct node *node);
 
 /* node_status.c: by the consensus loop, and by the net's thread. */
 void node_status_update(struct node *node, uint64_t now_ms);
+void node_load_look(struct node *node, uint64_t now_ms); /* tells the replica how busy the CPUs are, ten times a second while it proposes */
 /* What stays the same while it lives; status_lock is held. */
 void node_status_head(struct node *node);
 void node_status_net(struct node *node, uint64_t now_ms);

@@ -69,6 +69,7 @@ static void events_take(struct node *node) {
 }
 
 static void step(struct node *node) {
+    node_load_look(node, ring_clock_ms());
     node_successors_look(node, ring_clock_ms());
     replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
     outputs_do(node);

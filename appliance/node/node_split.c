@@ -245,6 +245,7 @@ static void *consensus_main(void *context) {
         node_transfer_poll(node);
         node_successors_look(node, ring_clock_ms());
         node_scrub_poll(node);
+        node_load_look(node, ring_clock_ms());
         replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
         consensus_outputs(split);
         consensus_checkpoints(split);

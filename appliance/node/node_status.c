@@ -187,6 +187,14 @@ void node_status_head(struct node *node) {
     status->started_ms = node->started_ms;
 }
 
+void node_load_look(struct node *node, uint64_t now_ms) {
+    if (now_ms - node->load_ms < NODE_LOAD_MS || !replica_load_wanted(node->replica)) return;
+    bool stale = now_ms - node->load_ms >= NODE_LOAD_STALE_MS; /* it did not propose for a while: what it was before says nothing of now */
+    node->load_ms = now_ms;
+    int permille = load_look(&node->load, "");
+    replica_load(node->replica, stale || permille < 0 ? 0 : (uint32_t)permille);
+}
+
 void node_status_update(struct node *node, uint64_t now_ms) {
     if (now_ms - node->status_ms < NODE_STATUS_MS && node->status_ms != 0) return;
     node->status_ms = now_ms;

@@ -479,8 +479,9 @@ uint64_t replica_deadline_ms(const struct replica *r) {
     if (!r->started) return r->now_ms + 1000;
     if (r->open != NULL || r->memory_dirty) return r->now_ms; /* what a job left behind: nobody waits for the next tick with it */
     if (r->behind) return r->now_ms + TICK_MS;                /* the core is not told the time now */
-    uint64_t deadline = r->core_deadline_ms, propose = propose_deadline_ms(r);
+    uint64_t deadline = r->core_deadline_ms, propose = propose_deadline_ms(r), held = pace_deadline_ms(r);
     if (propose < deadline) deadline = propose;
+    if (held < deadline) deadline = held;
     bool busy = r->wanted_count > 0 || r->inputs_held > 0 || !last_is_answered(r);
     uint64_t own = r->now_ms + (busy ? TICK_MS : 200);
     return deadline < own ? deadline : own;
@@ -557,6 +558,8 @@ void replica_status(const struct replica *r, struct status_replica *status) {
     status->view = r->core->memory.view;
     status->leader = bft_leader(&r->members, r->core->memory.view);
     status->strain = bft_core_strain(r->core);
+    status->hold_us = r->pace.hold_us;
+    status->load_permille = r->pace.load;
     status->final_height = r->tip_height;
     status->prepared_height = r->core->memory.has_prepared ? r->core->memory.prepared.height : r->tip_height;
     status->executed_height = r->executed_height;

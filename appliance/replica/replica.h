@@ -193,9 +193,14 @@ void replica_send_dropped(struct replica *replica, bool full);
 /* A successor's statement that is valid by the CONFIG in force (claim_successor_verify): leaves the system for good, or, shown another one before,
  * keeps both as evidence. */
 void replica_successor(struct replica *replica, const struct claim_successor *statement);
-/* Time only grows. To be called after every bunch of the above, and at replica_deadline_ms() at the latest. now_us: for measuring only. */
+/* Time only grows. To be called after every bunch of the above, and at replica_deadline_ms() at the latest. now_us: for measuring, and for the hold
+ * between proposals. */
 void replica_tick(struct replica *replica, uint64_t now_ms, uint64_t now_us);
 uint64_t replica_deadline_ms(const struct replica *replica);
+/* How busy the CPUs of this node were since the call before, in thousandths: whoever proposes waits for more when they have nothing to spare
+ * (replica_pace.c). Wanted ten times a second while proposals are made; without it no proposal waits. */
+bool replica_load_wanted(const struct replica *replica);
+void replica_load(struct replica *replica, uint32_t permille);
 
 /* ---- replica -> world ---- */
 

@@ -590,7 +590,10 @@ void block_publish(struct replica *r) {
         r->published_height = block->header.height;
         r->status.decisions++;
         r->status.empty_decisions += block->ref_count == 0;
-        if (!r->replaying && block->seen_us > 0 && r->now_us > block->seen_us) histogram_add(&r->status.commit_us, r->now_us - block->seen_us);
+        if (!r->replaying && block->seen_us > 0 && r->now_us > block->seen_us) {
+            histogram_add(&r->status.commit_us, r->now_us - block->seen_us);
+            pace_committed(r, r->now_us - block->seen_us);
+        }
         inputs_let_go(r, block);
         r->publish_next = block->order_next;
     }

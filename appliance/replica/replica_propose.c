@@ -207,6 +207,7 @@ void propose_try(struct replica *r) {
     if (!r->offer.may_propose || r->proposing != NULL || r->retry != NULL || r->unpublished > UNPUBLISHED_MAX || r->stopping) return;
     if (!bft_hash_equal(&r->offer.parent_id, &r->tip_id) && block_find(r, &r->offer.parent_id) == NONE) return;
     if (!r->offer.at_once && !parent_is_settled(r)) return;
+    if (pace_holds(r)) return;
     struct selection selection = {0};
     if (!r->offer.empty_only) {
         select_noops(r, &selection);

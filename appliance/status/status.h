@@ -145,6 +145,8 @@ struct status_replica {
     uint64_t state_root_height; /* the root is the one after this height */
     uint64_t time_ms;           /* of the newest final header */
     uint64_t inputs_waiting, inputs_held, input_bytes, blocks_open, sends_held, clients_connected, answers_kept;
+    uint64_t hold_us;   /* from one proposal of this node to the next, at least, since its CPUs have nothing to spare; 0: at once */
+    uint32_t load_permille; /* of the CPUs, while this node proposes */
     uint32_t strain;    /* B-55: time-outs are 2^strain times as long as configured; 0 but on a slow machine or network */
     uint64_t enrolment; /* number of the newest that is final; 0 at a shard */
     uint64_t clients_enrolled; /* records of them, revoked ones too; 0 at a shard */
