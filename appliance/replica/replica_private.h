@@ -275,15 +275,6 @@ struct subscriber {
     uint32_t window;
 };
 
-/* replica_pace.c */
-struct pace {
-    uint64_t hold_us;   /* from proposal to proposal, at least */
-    uint64_t commit_us; /* what a decision takes, smoothed */
-    uint64_t proposals; /* of the status, at the look before */
-    uint32_t load;      /* thousandths, smoothed */
-    bool holds;         /* something was not proposed, since the hold is not over */
-};
-
 struct pair {
     uint32_t cluster;
     struct bft_members members; /* of the other cluster in the newest epoch that its chain shows here */
@@ -639,10 +630,6 @@ struct blob *block_share(struct replica *r, struct rblock *block, const uint8_t 
 /* replica_propose.c */
 void propose_try(struct replica *r);
 
-/* replica_pace.c */
-void pace_committed(struct replica *r, uint64_t took_us); /* a block, from seen or proposed to published */
-bool pace_holds(struct replica *r);                       /* no proposal yet, if one is made for input alone */
-uint64_t pace_deadline_ms(const struct replica *r);       /* when that ends; UINT64_MAX: nothing is held */
 void propose_executed(struct replica *r, struct execution_job *job);
 void propose_cancel(struct replica *r);
 uint64_t propose_deadline_ms(const struct replica *r);
