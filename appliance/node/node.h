@@ -8,8 +8,10 @@
  *   node_transfer.c the thread of state transfer
  *   node_scrub.c    the thread that reads the stores again and again
  *   node_fused.c    one thread for network, consensus and execution
- *   node_split.c    a thread each, joined by single-producer single-consumer rings
+ *   node_split.c    a thread each, joined by single-producer single-consumer rings (node_lane.h)
+ *   node_verify.c   threads that verify ahead of consensus
  *   node_status.c   the snapshot for the control socket
+ *   node_explain.c  which threads and how much memory, without running
  */
 #ifndef APPLIANCE_NODE_H
 #define APPLIANCE_NODE_H
@@ -24,6 +26,7 @@
 #include "appliance/status/control.h"
 #include "appliance/status/load.h"
 #include "appliance/status/watch.h"
+#include "bft/verdict.h"
 #include "protocol/addresses.h"
 #include "protocol/keyfile.h"
 #include "ring/net.h"
@@ -53,6 +56,7 @@ struct successors {
 
 struct node {
     struct node_config config;
+    struct thread_plan plan;
     struct system *system;
     struct addresses *addresses, *addresses_before;
     struct keyfile key;
@@ -69,6 +73,7 @@ struct node {
     uint32_t region_count;
     struct execution *execution;
     struct replica *replica;
+    struct verdict_table *verdicts; /* of the replica's signer, where there are verifiers; the replica's thread */
     struct node_transfer *transfer;
     struct net *net;
     struct loop *ring; /* of the life before, until the net has it; then of this one, for the next, once it is closed */
@@ -133,6 +138,16 @@ int node_run_split(struct node *node);
 void node_split_free(struct node *node);
 /* Read by the race detector's runtime in its own build: the rings' fences are not its language. */
 const char *__tsan_default_suppressions(void);
+
+/* Parts of opening, for node_explain.c too. `lock`: its key file is this process' alone. */
+enum node_exit node_files_open(struct node *node, const char *config_path, bool lock, char text[NODE_TEXT_BYTES]);
+enum node_exit node_executor_open(struct node *node, char text[NODE_TEXT_BYTES]);
+bool node_replica_make(struct node *node); /* false: no memory */
+enum node_exit node_net_open(struct node *node, char text[NODE_TEXT_BYTES]);
+
+/* node_explain.c: prints which thread map a node has on this machine, by which thresholds, and what memory it may use; touches nothing of it, and may
+ * be asked beside one that runs. `config_path` NULL: a node of which nothing is known. The exit code. */
+int node_explain(const char *config_path);
 
 /* node_restore.c: fills executor and replica. Otherwise `text` says why. NODE_STATE_LOST: the checkpoint is damaged, the rest was not looked at;
  * executor and replica are spoilt. */
@@ -215,5 +230,7 @@ void node_status_net(struct node *node, uint64_t now_ms);
 void node_status_copy(void *context, struct status_node *status);
 void node_decide(void *context);
 void node_budget_log(struct node *node);
+/* The parts of the budget into `status`: what is open of executor, replica and net counts. */
+void node_budget_put(struct node *node, struct status_node *status);
 
 #endif

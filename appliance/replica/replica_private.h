@@ -23,7 +23,7 @@
  *   replica_members.c   what is told of the members: how far they are, who votes
  *   replica_restore.c   from the store
  *   replica_transfer.c  what state transfer needs; pruning
- *   replica_scrub.c     what a scrub finds, and what becomes of it; replica_scrub.h
+ *   replica_scrub.c     what a scrub finds, and what becomes of it; replica_scrub.h. ahead.c: see ahead.h
  *
  * All tables are indexed by u32; NONE is no entry.
  */

@@ -82,7 +82,7 @@ const char *status_attack_name(enum status_attack attack);
 enum {
     STATUS_MEMBERS_MAX = 16,
     STATUS_PAIRS_MAX = 256,
-    STATUS_THREADS_MAX = 8,
+    STATUS_THREADS_MAX = 16,
     STATUS_ATTACKERS_MAX = 16,
     STATUS_COUNTERS_MAX = 32,
     STATUS_NET_COUNTERS_MAX = 96,
