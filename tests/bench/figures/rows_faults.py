@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(TOP, "tests/system"))
 from lying import LIAR, build, lies_told  # noqa: E402
 
 FAULTY = ("c0-n3", "s0-n3")
-# One a round; tests/liar/liar.h says what each does. Who signed two things for one place comes last: its key retires when it is started again, rightly.
+# One a round; tests/liar/liar.h says what each does. Who signed two things for one place comes last: started again, its key retires, and rightly.
 LIES = ("result", "slices,wrong", "withhold,votes", "flood", "equivocate")
 USERS = 65536
 WARM_UP_MS = 2000
