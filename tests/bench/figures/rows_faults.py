@@ -12,7 +12,7 @@ from lying import LIAR, build, lies_told  # noqa: E402
 
 FAULTY = ("c0-n3", "s0-n3")
 # One a round; tests/liar/liar.h says what each does. Who signed two things for one place comes last: started again, its key retires, and rightly.
-LIES = ("result", "slices,wrong", "withhold,votes", "flood", "equivocate")
+LIES = ("slices,wrong", "withhold,votes", "flood", "replay", "equivocate")
 USERS = 65536
 WARM_UP_MS = 2000
 VOTES_WITHIN_S = 60
@@ -29,9 +29,9 @@ def restart(system, lie=None):
             system.node_env[name] = {"HERACLIUS_LIE": lie}
         system.start(name)
     until = time.monotonic() + VOTES_WITHIN_S
-    while any((system.ask(n) or {}).get("phase") != "voting" for n in FAULTY):
-        if time.monotonic() > until:
-            raise Wrong(f"{' or '.join(FAULTY)} did not vote {VOTES_WITHIN_S} s after a restart")
+    while any(p != "voting" for p in (phases := [(system.ask(n) or {}).get("phase") for n in FAULTY])):
+        if time.monotonic() > until or "retired" in phases:
+            raise Wrong(f"{' and '.join(FAULTY)} do not vote after a restart: {phases}")
         time.sleep(0.2)
 
 
