@@ -29,7 +29,7 @@ def restart(system, lie=None):
             system.node_env[name] = {"HERACLIUS_LIE": lie}
         system.start(name)
     until = time.monotonic() + VOTES_WITHIN_S
-    while any(p != "voting" for p in (phases := [(system.ask(n) or {}).get("phase") for n in FAULTY])):
+    while (phases := [(system.ask(n) or {}).get("phase") for n in FAULTY]) != ["voting"] * len(FAULTY):
         if time.monotonic() > until or "retired" in phases:
             raise Wrong(f"{' and '.join(FAULTY)} do not vote after a restart: {phases}")
         time.sleep(0.2)
