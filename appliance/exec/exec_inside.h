@@ -30,6 +30,7 @@ enum {
     EXEC_UNFINISHED_MAX = 256,                   /* D-18: unanswered request slices of a pair */
     EXEC_BLOCK_WRITES = 131072,                  /* O-18 */
     EXEC_BLOCK_BYTES = 536870912,
+    EXEC_CHANGED_MAX = 1 << 21,                  /* keys that wait for a checkpoint; where more do, the store has them before it */
     EXEC_BLOCK_WRITES_TABLE = 262144,            /* and 256 'u' records of each pair, four records of each ADMIN, 'c', 'q', 'm' */
     EXEC_WRITE_OVERHEAD = 96,                    /* O-18: key head, entry and number of a write */
     EXEC_SETTLE_CHANGES = 4096,                  /* of a block, given to the trie at once */
@@ -92,6 +93,7 @@ struct exec_entry {
     bool settled;
     bool config_changed;
     bool clients_changed;     /* it wrote a record that executor_is_client_record() means */
+    bool removed;             /* it removed a key */
 };
 
 /* One item for a client, as it comes to be (O-33). */
@@ -220,12 +222,15 @@ struct executor {
     uint64_t next;
     struct exec_point final;
     struct exec_point now;
-    uint32_t finalized_writes;     /* of the oldest open block, already in a buffer */
+    uint32_t finalized_writes;     /* of the oldest open block, looked at for keys that it removed */
+    bool changes_begun;            /* `changes` goes on */
+    struct table_changes changes;
 
     enum exec_status fault;        /* of this block: EXEC_NO_ROOM, EXEC_CORRUPT; EXEC_VALID: none */
     bool corrupt;                  /* sticky */
     bool config_changed;           /* in this block */
     bool clients_changed;          /* in this block */
+    bool removed;                  /* in this block */
     uint8_t config_kind;           /* of this block: enum exec_config_kind */
     uint64_t height, time;         /* of the block in execution */
     uint32_t op_index;             /* O-8 */

@@ -52,6 +52,7 @@ void exec_state_remove(struct executor *ex, const uint8_t *key, size_t key_bytes
         return;
     }
     CHECK(status == TABLE_OK || status == TABLE_ABSENT);
+    ex->removed = ex->removed || status == TABLE_OK;
 }
 
 void exec_leaf_of(const struct table_entry *entry, uint8_t path[32], uint8_t leaf_hash[32]) {
@@ -82,6 +83,11 @@ bool exec_state_load(struct executor *ex, const struct table_entry *entry) {
     return trie_put(ex->trie, path, hash, table_ref(table_hash(ex->table, entry->space, entry->key, entry->key_bytes))) == TRIE_OK;
 }
 
+/* Changes for a checkpoint are to come in the order of their paths: the store keeps them so. */
+static uint32_t path_place(const uint8_t path[32]) {
+    return (uint32_t)path[0] << 24 | (uint32_t)path[1] << 16 | (uint32_t)path[2] << 8 | path[3];
+}
+
 /* The newest block's writes go into the trie under a mark of their own. */
 void exec_state_settle(struct executor *ex) {
     if (ex->next == ex->open) return;
@@ -101,7 +107,8 @@ void exec_state_settle(struct executor *ex) {
             exec_leaf_of(&write.entry, change->path, ex->scratch.change_hashes[count]);
             change->leaf_hash = ex->scratch.change_hashes[count];
         }
-        change->ref = table_ref(table_hash(ex->table, write.entry.space, write.entry.key, write.entry.key_bytes)); /* for the scrub */
+        change->ref = write.ref; /* for the scrub */
+        table_writes_place(&writes, path_place(change->path));
         if (++count == EXEC_SETTLE_CHANGES) {
             CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
             count = 0;

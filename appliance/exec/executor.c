@@ -68,7 +68,8 @@ static bool sizes_derive(struct executor *ex, const struct executor_config *conf
     ex->system_keys_soft = max_u64(limits->table_keys_max / 4, UINT64_C(1) << 20);
     ex->system_bytes_soft = max_u64(limits->table_bytes_max / 2, UINT64_C(1) << 28);
     struct table_config *table = &sizes->table;
-    *table = (struct table_config){.open_max = ex->open_max, .block_writes_max = EXEC_BLOCK_WRITES_TABLE};
+    *table = (struct table_config){.open_max = ex->open_max, .block_writes_max = EXEC_BLOCK_WRITES_TABLE,
+                                   .changed_max = EXEC_CHANGED_MAX};
     table->keys_max[TRIE_SPACE_USER] = ex->shard ? limits->table_keys_max : 1;
     table->bytes_max[TRIE_SPACE_USER] = ex->shard ? limits->table_bytes_max : 1024;
     table->keys_max[TRIE_SPACE_SYSTEM] = ex->system_keys_soft + 3 * clients + pairs * (EXEC_UNFINISHED_MAX + 4) + 65536;
@@ -252,6 +253,7 @@ void executor_load_begin(struct executor *ex) {
     ex->final.height = system_genesis_height(ex->system);
     ex->now = ex->final;
     ex->finalized_writes = 0;
+    ex->changes_begun = false;
     ex->fault = EXEC_VALID;
     ex->corrupt = false;
     ex->load_lists = 0;
