@@ -33,6 +33,7 @@
 #include "appliance/base/message_type.h"
 #include "appliance/replica/replica.h"
 #include "appliance/replica/replica_later.h"
+#include "appliance/replica/replica_pace.h"
 #include "appliance/replica/replica_rollback.h"
 #include "appliance/replica/replica_scrub.h"
 #include "appliance/status/log.h"
@@ -629,7 +630,6 @@ struct blob *block_share(struct replica *r, struct rblock *block, const uint8_t 
 
 /* replica_propose.c */
 void propose_try(struct replica *r);
-
 void propose_executed(struct replica *r, struct execution_job *job);
 void propose_cancel(struct replica *r);
 uint64_t propose_deadline_ms(const struct replica *r);
@@ -646,8 +646,7 @@ void source_newest_frame(struct replica *r, struct replica_peer from, struct blo
 bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer from, uint32_t *index);
 void source_consumed(struct replica *r, struct pair *pair, uint64_t consumed);
 void source_tick(struct replica *r);
-/* NEWEST_QUERY to f+1 nodes. */
-void source_newest_ask(struct replica *r, struct pair *pair);
+void source_newest_ask(struct replica *r, struct pair *pair); /* NEWEST_QUERY to f+1 nodes */
 
 /* replica_queue.c */
 void queue_subscribe_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
@@ -664,8 +663,7 @@ bool client_init(struct replica *r);
 void client_free(struct replica *r);
 /* Adds a client or changes it to what final state says; its index. NONE: its card does not fit the id. */
 uint32_t client_put(struct replica *r, const uint8_t id[32], const struct exec_client *client);
-/* Shuts it out for good. */
-void client_close(struct replica *r, uint32_t index);
+void client_close(struct replica *r, uint32_t index); /* for good */
 uint32_t client_find(const struct replica *r, const uint8_t id[32]);
 void client_publish(struct replica *r, struct rblock *block);
 void client_answer_again(struct replica *r, uint32_t client, uint64_t height_from);
@@ -714,8 +712,8 @@ void replica_evidence_timeouts(struct replica *r, const struct bft_timeout *a, c
 void replica_evidence_commit(struct replica *r, const struct bft_vote *commit, const struct bft_timeout *timeout);
 void replica_evidence_slice(struct replica *r, struct pair *pair, const struct decision *decision, struct blob_piece bytes);
 void replica_evidence_slices(struct replica *r, struct pair *pair, const struct decision *decision, uint32_t other);
+
 /* replica_config.c */
-struct admin_op;
 /* What becomes of a CONFIG or SEAL that is handed in now: WAITS, it would have an effect. */
 enum admin_code admin_config_judge(const struct replica *r, const struct admin_op *operation, enum system_error *error);
 /* Wait so many operations of this node's own clients that no CONFIG or SEAL may join them? */

@@ -11,7 +11,7 @@
  * encrypted and five decrypted, and each process is one thread on a ring of its own, as a node on a small machine is. Nothing is decided, hashed, stored,
  * looked up, or copied besides.
  *
- * WINDOW frames are under way on a link; the receiver acknowledges each, for a frame that goes on when the client has it. The client checks length and
+ * WINDOW frames are under way on a link; the receiver acknowledges each, for one that goes on when the client has it. The client checks length and
  * number of each frame, and the number's copy at its end. The suite is the default one, ChaCha20-Poly1305.
  *
  * Prints a JSON object: payload_bytes_per_second (that the client took), frames, frame_bytes, seconds. Exit 1 with a line on stderr: a link failed.
