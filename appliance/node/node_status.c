@@ -216,6 +216,7 @@ void node_status_update(struct node *node, uint64_t now_ms) {
     replica_status(node->replica, &status->replica);
     node_progress_look(node);
     counters_put(node, status);
+    node_cost_put(node, status);
     clock_watch(node, status, now_ms);
     wal_watch(node, status);
     asking_watch(node, &status->replica, now_ms);
@@ -264,6 +265,7 @@ static void resident_add(struct status_node *status, const char *name, uint64_t 
 static void resident_put(const struct node *node, struct status_node *status) {
     uint64_t parts[EXEC_MEMORIES] = {0}, reserved = 0;
     memory_put(status);
+    node_cpu_put(status);
     parts_resident(node, parts);
     status->resident_count = 0;
     for (enum exec_memory part = 0; part < EXEC_MEMORIES; part++) {

@@ -68,6 +68,7 @@ struct replica *replica_create(const struct replica_config *config) {
     if (r == NULL) return NULL;
     r->system = config->system;
     r->hooks = config->hooks;
+    r->meter = config->meter;
     r->signer = config->signer;
     r->cluster = config->cluster;
     r->me = config->member < BFT_MEMBERS_MAX ? (uint8_t)config->member : NOBODY;
@@ -417,6 +418,8 @@ void replica_job_done(struct replica *r, struct execution_job *job) {
 
 void replica_checkpointed(struct replica *r, uint64_t height) {
     if (height <= r->checkpoint_height) return;
+    if (r->checkpoint_begun_us > 0) histogram_between(&r->status.checkpoint_us, r->checkpoint_begun_us, r->now_us);
+    r->checkpoint_begun_us = 0;
     r->checkpoint_before = r->checkpoint_height;
     r->checkpoint_height = height;
     replica_note(r, LOG_LEVEL_INFO, "checkpoint", "height=%llu", (unsigned long long)height);
@@ -438,6 +441,10 @@ static bool own_trouble(struct replica *r) {
         r->pairs[i].passed_dseq = 0;
     }
     return true;
+}
+
+void replica_clock(struct replica *r, uint64_t now_us) {
+    r->now_us = now_us;
 }
 
 void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {

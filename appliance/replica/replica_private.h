@@ -19,8 +19,7 @@
  *   replica_rollback.c  was the whole cluster rolled back (P-70)?
  *   replica_evidence.c  what convicts a member or a cluster is kept
  *   replica_later.c     a node whose cluster went through CONFIGs without it
- *   replica_successor.c a successor was shown: the system is left
- *   replica_members.c   what is told of the members: how far they are, who votes
+ *   replica_successor.c a successor was shown: the system is left; replica_members.c: who votes, and how far; replica_measure.c: histograms
  *   replica_restore.c   from the store
  *   replica_transfer.c  what state transfer needs; pruning
  *   replica_scrub.c     what a scrub finds, and what becomes of it; replica_scrub.h. ahead.c: see ahead.h
@@ -33,6 +32,7 @@
 #include "appliance/base/message_type.h"
 #include "appliance/replica/replica.h"
 #include "appliance/replica/replica_later.h"
+#include "appliance/replica/replica_measure.h"
 #include "appliance/replica/replica_pace.h"
 #include "appliance/replica/replica_rollback.h"
 #include "appliance/replica/replica_scrub.h"
@@ -117,7 +117,7 @@ struct input {
     uint32_t weight;                                 /* operations */
     uint32_t client;                                 /* BATCH: index of the client, NONE */
     uint32_t in_blocks;                              /* open blocks that refer to it */
-    uint64_t arrived_ms, relayed_ms, relayed_view, asked_ms;
+    uint64_t arrived_ms, arrived_us, relayed_ms, relayed_view, asked_ms; /* arrived_us: for measuring */
     uint64_t decided_height;
     uint64_t prune_turn; /* of the newest pruning that found it in an open block */
     uint64_t branch_turn; /* of the newest look at a branch to propose on that found it there */
@@ -157,7 +157,7 @@ struct rblock {
     uint32_t *inputs; /* per reference; NONE for NOOP */
     uint64_t ticket;  /* of its newest execution */
     uint64_t weight;
-    uint64_t seen_us;
+    uint64_t seen_us, prepared_us, final_us; /* 0: not known */
     uint64_t durable_at;       /* sequence at which body and inputs are durable; 0: not given to the store yet */
     struct exec_result result; /* iff executed */
     struct config *config_next;   /* iff executed and it holds a CONFIG that had an effect */
@@ -376,6 +376,7 @@ struct replica {
 
     /* time */
     uint64_t now_ms, now_us, wall_ms;
+    struct cost_meter *meter; uint64_t checkpoint_begun_us; /* for measuring: of the newest that is not durable; 0: none */
 
     /* consensus */
     struct bft_core *core;
@@ -391,8 +392,7 @@ struct replica {
     uint8_t start_nonce[16];
     uint64_t noop_nonce, noop_ms;
     uint64_t voted_before; bool decision_wanted; /* voted for before it was started, the highest; a NOOP is to be asked for (control.h) */
-    uint64_t behind_told_ms; /* `catching_up` was logged; 0: never */
-    uint64_t noop_own;                       /* the newest that I asked for; 0: none */
+    uint64_t behind_told_ms, noop_own;       /* `catching_up` was logged; 0: never. The newest that I asked for; 0: none */
     uint64_t noops_asked[NOOPS_KEPT], noop_asked_ms; uint32_t noops_asked_count; /* and those before it, in turn; when it was */
     uint64_t noop_named[BFT_MEMBERS_MAX];    /* newest of each member that a proposal of mine named */
     uint64_t decided_ms; /* when a block last became final here */
