@@ -3,12 +3,13 @@
  *
  * A decision has a price of its own (signatures, syncs, messages), whatever it holds. Where CPUs are idle that price is paid with idle time, and a
  * proposal is made as soon as the one before is prepared: nobody waits. Where they are not, whoever proposes each thing as it comes spends on
- * decisions what the operations lack; with several clusters on the same machines each of them alone sees little to do, and together they have no time.
- * So the hold between two proposals grows by a tenth at each look while the CPUs are busy, and falls by a tenth while they are not: it comes to rest
- * where nearly all of the time is used, by decisions as large as that allows. Nothing is tuned: an idle cluster proposes at once whatever the hold, since
- * it counts from the proposal before.
+ * decisions what the operations lack; with several clusters on the same machines each of them alone sees little to do, and together they have no
+ * time. So the hold between two proposals grows by a tenth at each look while the CPUs are busy, and falls by a tenth while they are not: it comes
+ * to rest where nearly all of the time is used, by decisions as large as that allows. Nothing is tuned: an idle cluster proposes at once whatever
+ * the hold, since it counts from the proposal before.
  *
- * When to propose is each leader's own choice (B-50 to B-55 bound it: an input waits seconds, a hold is PACE_US_MAX at most), so no other node has to know.
+ * When to propose is each leader's own choice (B-50 to B-55 bound it: an input waits seconds, a hold is PACE_US_MAX at most), so no other node has
+ * to know.
  */
 #include "appliance/replica/replica_private.h"
 

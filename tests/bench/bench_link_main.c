@@ -10,8 +10,7 @@
  * each stream all frames to a coordinator process of their own; each coordinator process decrypts all of them, and sends every fourth, another one of
  * them each, on to the client process, as the clients of a load are spread over the coordinators. For each byte that the client takes, five were
  * encrypted and five decrypted, and each process is one thread on a ring of its own, as a node on a small machine is. Nothing is decided, hashed,
- * stored,
- * looked up, or copied besides.
+ * stored, looked up, or copied besides.
  *
  * WINDOW frames are under way on a link; the receiver acknowledges each, for one that goes on when the client has it. The client checks length and
  * number of each frame, and the number's copy at its end. The suite is the default one, ChaCha20-Poly1305.
