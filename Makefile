@@ -340,12 +340,12 @@ vectors-check: build/gcc/tests/vectors_gen/vectors_gen ## the committed vectors 
 
 ROWS ?=
 FULL ?=
-bench: ## every figure that counts beside what it must be, redis and etcd in the same run, under 25 minutes; ROWS=get,put a part, FULL=1 runs of 60 s
+bench: ## each figure that counts beside what it must be, redis and etcd in the same run, under 25 minutes; ROWS=get,put a part, FULL=1 runs of 60 s
 	@tests/bench/run --rows '$(ROWS)' $(if $(FULL),--full)
 
 # For make alone: a shell has a SECONDS of its own.
 STEP_SECONDS := $(if $(filter command,$(origin SECONDS)),$(SECONDS))
-experiment: ## the paper's experiment: throughput and latency over users, clusters, mixes, faults, load; plots; SECONDS=5 a step (60), PARTS=users,load
+experiment: ## the paper's experiment: throughput, latency over users, clusters, mixes, faults, load; plots; SECONDS=5 a step (60), PARTS=users,load
 	@tests/bench/experiment $(if $(STEP_SECONDS),--seconds $(STEP_SECONDS)) $(if $(PARTS),--parts '$(PARTS)')
 
 bench-recovery: ## pauses when a leader is killed or slow; how long a node that lost everything takes to vote again
