@@ -290,7 +290,7 @@ uninstall: ## removes what install put there
 # ---------------------------------------------------------------- tests
 
 .PHONY: setup test test-long test-unit test-fuzz test-tidy test-system test-image sim unit
-.PHONY: vectors vectors-check bench experiment bench-recovery bench-idle bench-sizing broken coverage format clean help
+.PHONY: vectors vectors-check bench experiment bench-recovery bench-idle bench-cost bench-sizing broken coverage format clean help
 setup: ## installs missing Debian packages (without root: prints the one line to run)
 	@tests/setup
 
@@ -353,6 +353,9 @@ bench-recovery: ## pauses when a leader is killed or slow; how long a node that 
 
 bench-idle: ## what an idle node with a million keys takes of a CPU, thread by thread
 	@$(MAKE) -s && tests/bench/idle
+
+bench-cost: ## the cost model: what each part of the work costs a decision and an operation, and which stands in the way of each row
+	@$(MAKE) -s && tests/bench/cost_model
 
 bench-sizing: ## what a node needs: memory and disk a key, network and processor an operation
 	@tests/bench/sizing
