@@ -297,6 +297,9 @@ static void request_give_up(struct heraclius_request *request) {
 /* f+1 nodes of each coordinator cluster do not let this client's key in, and of those one each is honest. */
 static bool shut_out(const struct heraclius *db, uint64_t now_ms) {
     uint32_t shut = 0, cluster = 0;
+    for (uint32_t i = 0; i < db->touched_count; i++) shut += client_node_shut_out(db->touched[i], now_ms);
+    if (shut == 0) return false; /* nearly always */
+    shut = 0;
     for (uint32_t i = 0; i < db->coordinator_nodes; i++) {
         const struct node *node = &db->nodes[i];
         bool last = i + 1 == db->coordinator_nodes || db->nodes[i + 1].cluster != node->cluster;
@@ -476,7 +479,7 @@ int heraclius_poll(struct heraclius *db, int timeout_ms) {
         int count = epoll_wait(db->epoll, events, EVENTS, db->ended ? 0 : wait_ms(db, left_ms));
         now_ms = ring_clock_ms();
         for (int i = 0; i < count; i++) client_node_event(events[i].data.ptr, events[i].events, now_ms);
-        for (uint32_t i = 0; i < db->node_count; i++) client_node_tick(&db->nodes[i], now_ms);
+        for (uint32_t i = 0; i < db->touched_count; i++) client_node_tick(db->touched[i], now_ms);
         if (db->ended == 0 && now_ms < until_ms) continue;
         settled_go(db); /* before anybody is told: who is killed after this need not settle it again */
         return db->ended;
