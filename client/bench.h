@@ -35,6 +35,8 @@ enum {
     BENCH_SUB_BUCKETS = 64, /* per power of two: 1.6 % wide */
     BENCH_BUCKETS = 40 * BENCH_SUB_BUCKETS,
     BENCH_SEQ_VALUE_BYTES = 8, /* a shorter value has no room for its write's number, and follows from its key alone */
+    BENCH_REQUESTS_BEGIN = 32, /* under way of one client key, */
+    BENCH_REQUESTS_MAX = 256,  /* and at most */
     BENCH_BUSY_MIN_MS = 20,
     BENCH_BUSY_MAX_MS = 1000,
 };

@@ -122,7 +122,7 @@ bool bench_open(struct bench *bench, int *exit_code) {
         *exit_code = command_fail(EXIT_USAGE, "%s", fault.text);
         return false;
     }
-    for (uint32_t i = 0; i < options->client_keys; i++) bench->handles[i] = (struct handle){.bench = bench, .index = i};
+    for (uint32_t i = 0; i < options->client_keys; i++) bench->handles[i] = (struct handle){.bench = bench, .index = i, .window = BENCH_REQUESTS_BEGIN};
     bool good = true;
     for (uint32_t i = 0; good && i < options->client_keys; i++) good = handle_open(bench, &bench->handles[i], system, exit_code);
     uint32_t nodes = 0;
