@@ -247,6 +247,7 @@ static void answer(struct node *node, const uint8_t *payload, size_t payload_byt
     }
     db->counters.answers++;
     db->preferred = node->index;
+    node->answered_ms = now_ms;
     size_t at = 0;
     const uint8_t *bytes;
     size_t count;

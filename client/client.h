@@ -45,6 +45,7 @@
 
 enum {
     CLIENT_RESEND_MS = 1000,
+    CLIENT_RESEND_ANSWERING = 4, /* so many times as long while the node that was asked answers something else: it is there, and has much to do */
     CLIENT_RETRY_MIN_MS = 20, /* before a BUSY part is decided anew */
     CLIENT_RETRY_MAX_MS = 1000,
     CLIENT_RECONNECT_MIN_MS = 100,
@@ -105,7 +106,8 @@ struct sending {
     bool sent;       /* to `node`, this attempt */
     uint32_t copies; /* how often it was given to a link, whole or not, under the present numbers */
     uint32_t node;   /* index of the node that has it or is to get it */
-    uint64_t resend_at_ms;
+    uint64_t given_ms;     /* when it was decided that this node gets it */
+    uint64_t resend_at_ms; /* another node is asked, if this one answers nothing */
     uint64_t retry_at_ms; /* 0: no part is to be decided anew */
     uint32_t retry_wait_ms;
     bool elsewhere;    /* decide it anew at the next node: this one alone said BUSY */
@@ -240,6 +242,7 @@ struct node {
     uint64_t retry_at_ms;
     uint32_t backoff_ms;
     uint64_t connecting_until_ms, held_until_ms;
+    uint64_t answered_ms; /* when an answer of it verified last, to something of this client's */
     char why[CLIENT_NODE_WHY_BYTES]; /* the last thing that went wrong; "" */
     uint64_t status_nonce;           /* nodes.c */
     bool status_asked, status_came;

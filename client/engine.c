@@ -1,8 +1,9 @@
 /*
  * heraclius_poll(): what to send where, when to ask another node, when to give up.
  *
- * A sending goes to the node that answered last. Without an answer within resend_ms it also goes to the next one, and so on round all coordinator
- * nodes, cluster after cluster; whichever answers first with proof wins, and the others' answers match nothing any more. A lost link moves its
+ * A sending goes to the node that answered last. Without an answer within resend_ms (or four times that, from a node that answers other sendings
+ * meanwhile: a second copy would be more of what it has too much of) it also goes to the next one, and so on round all coordinator nodes, cluster
+ * after cluster; whichever answers first with proof wins, and the others' answers match nothing any more. A lost link moves its
  * sendings at once. Nothing here decides what is true: answer.c does.
  */
 #include <errno.h>
@@ -73,7 +74,17 @@ static void sending_to(struct sending *sending, uint32_t node, uint64_t now_ms) 
     struct heraclius *db = sending->request->db;
     sending->node = node;
     sending->sent = false;
+    sending->given_ms = now_ms;
     sending->resend_at_ms = now_ms + db->resend_ms;
+}
+
+/* Is another node to be asked? One that answers does what it can; but not even it may keep one sending back for ever. */
+static bool resend_due(const struct sending *sending, uint64_t now_ms) {
+    const struct heraclius *db = sending->request->db;
+    const struct node *node = &db->nodes[sending->node];
+    if (sending->retry_at_ms || now_ms < sending->resend_at_ms) return false;
+    bool answering = node->state == NODE_UP && node->answered_ms > sending->given_ms && sending->resend_at_ms > 0;
+    return !answering || now_ms >= sending->given_ms + (uint64_t)CLIENT_RESEND_ANSWERING * db->resend_ms;
 }
 
 static void sending_go(struct sending *sending, uint64_t now_ms) {
@@ -424,7 +435,7 @@ static void sendings_go(struct heraclius *db, uint64_t now_ms) {
                 continue;
             }
             sending_to(sending, node, now_ms);
-        } else if (!sending->retry_at_ms && now_ms >= sending->resend_at_ms) {
+        } else if (resend_due(sending, now_ms)) {
             db->counters.resends++;
             sending_to(sending, node_after(db, sending->node, now_ms), now_ms);
         }
