@@ -1,8 +1,8 @@
 /*
  * Whether a thread lacks CPU: how busy the CPUs are that it may run on (/proc/stat), and how long it waits for one when it has something to do
- * (/proc/thread-self/schedstat). Both have to be high: on a machine that others keep busy a thread that asks for little gets it at once, and threads
- * that all wake together wait for each other on a machine that has time. What runs at a lower priority than normal gives way, and counts as idle; what the
- * hypervisor took counts as busy. What cannot be read is not known.
+ * (/proc/thread-self/schedstat). Both have to be high: on a machine that others keep busy a thread that asks for little gets it at once, and
+ * threads that all wake together wait for each other on a machine that has time. What runs at a lower priority than normal gives way, and counts as
+ * idle; what the hypervisor took counts as busy. What cannot be read is not known.
  */
 #ifndef APPLIANCE_LOAD_H
 #define APPLIANCE_LOAD_H
