@@ -6,7 +6,8 @@
  * decisions what the operations lack; with several clusters on the same machines each of them alone sees little to do, and together they have no
  * time. So the hold between two proposals grows by a tenth at each look while CPU is lacking and decisions are small, and falls by a tenth while it
  * is not, or decisions are so large that their own price is a small part: whatever else keeps the machine busy, nobody waits for more than helps.
- * It comes to rest where nearly all of the time is used. An idle cluster proposes at once whatever the hold, since it counts from the proposal before.
+ * It comes to rest where nearly all of the time is used. An idle cluster proposes at once whatever the hold, since it counts from the proposal
+ * before.
  *
  * When to propose is each leader's own choice (B-50 to B-55 bound it: an input waits seconds, a hold is PACE_US_MAX at most), so no other node has
  * to know.
