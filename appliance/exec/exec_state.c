@@ -83,6 +83,12 @@ bool exec_state_load(struct executor *ex, const struct table_entry *entry) {
     return trie_put(ex->trie, path, hash, table_ref(table_hash(ex->table, entry->space, entry->key, entry->key_bytes))) == TRIE_OK;
 }
 
+static void changes_apply(struct executor *ex, size_t count) {
+    enum cost_component before = cost_enter(ex->meter, COST_TRIE);
+    CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
+    cost_leave(ex->meter, before, 0);
+}
+
 /* Changes for a checkpoint are to come in the order of their paths: the store keeps them so. */
 static uint32_t path_place(const uint8_t path[32]) {
     return (uint32_t)path[0] << 24 | (uint32_t)path[1] << 16 | (uint32_t)path[2] << 8 | path[3];
@@ -124,7 +130,7 @@ static void settle_apply(struct executor *ex, uint32_t count) {
     struct settling settling = {.ex = ex, .count = count};
     shares_do(ex, settle_share, &settling, count >= ex->helpers.changes_min);
     for (uint32_t i = 0; i < count; i++) table_writes_place(&ex->scratch.settled[i].shown, path_place(ex->scratch.changes[i].path));
-    CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
+    changes_apply(ex, count);
 }
 
 /* The newest block's writes go into the trie under a mark of their own. */
@@ -135,16 +141,21 @@ void exec_state_settle(struct executor *ex) {
     CHECK(trie_mark_begin(ex->trie, newest->point.height) == TRIE_OK);
     struct table_writes writes = table_writes_of_newest(ex->table);
     uint32_t count = 0, most = ex->helpers.run != NULL ? EXEC_SETTLE_CHANGES : EXEC_SETTLE_ALONE;
+    uint64_t all = 0;
+    enum cost_component before = cost_enter(ex->meter, COST_LEAVES);
     while (table_writes_next(&writes, &ex->scratch.settled[count].write)) {
         const struct table_write *write = &ex->scratch.settled[count].write;
         if (write->deleted && !write->existed) continue;
         ex->scratch.settled[count].shown = writes;
         if (++count == most) {
+            all += count;
             settle_apply(ex, count);
             count = 0;
         }
     }
     settle_apply(ex, count);
+    cost_count(ex->meter, COST_TRIE, all + count, 0);
+    cost_leave(ex->meter, before, 0);
     newest->settled = true;
     trie_huge_pages_want(ex);
 }

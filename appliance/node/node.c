@@ -178,6 +178,7 @@ static enum node_exit stores_open(struct node *node, char text[NODE_TEXT_BYTES])
                              .map_bytes = node->config.wal_map_bytes,
                              .queue_slots = WAL_SLOTS,
                              .cpu = node->plan.cpus[NODE_THREAD_WAL],
+                             .clock_ns = ring_clock_thread_ns,
                              .wake = wake,
                              .wake_context = node};
     if (wal_open(&wal, &node->wal, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
@@ -220,12 +221,14 @@ static enum node_exit genesis_find(struct node *node, char text[NODE_TEXT_BYTES]
 
 /* Where there are verifiers, the replica's signer asks what they found (bft/verdict.h). */
 static bool signer_make(struct node *node, struct signer *signer) {
-    *signer = signer_ed25519(&node->key.signing);
-    if (node->plan.verifiers == 0) return true;
-    if (node->verdicts == NULL) node->verdicts = calloc(1, sizeof *node->verdicts);
-    if (node->verdicts == NULL) return false;
-    node->verdicts->inner = *signer;
-    *signer = verdict_table_signer(node->verdicts);
+    struct signer signing = signer_ed25519(&node->key.signing);
+    if (node->plan.verifiers > 0) {
+        if (node->verdicts == NULL) node->verdicts = calloc(1, sizeof *node->verdicts);
+        if (node->verdicts == NULL) return false;
+        node->verdicts->inner = signing;
+        signing = verdict_table_signer(node->verdicts);
+    }
+    *signer = node_signer(node, signing);
     return true;
 }
 
@@ -233,10 +236,12 @@ bool node_replica_make(struct node *node) {
     struct replica_config replica = {.system = node->system,
                                      .cluster = node->cluster,
                                      .member = node->member,
+                                     .meter = node_meter(node, NODE_THREAD_CONSENSUS),
                                      .now_ms = ring_clock_ms(),
                                      .wall_ms = ring_clock_wall_ms(),
                                      .hooks = node->hooks};
     if (!signer_make(node, &replica.signer)) return false;
+    if (node->execution != NULL) execution_measure(node->execution, node_meter(node, NODE_THREAD_EXECUTION));
     memcpy(replica.signing_key, node->key.signing_key, sizeof replica.signing_key);
     memcpy(replica.noise_key, node->key.noise_key, sizeof replica.noise_key);
     ring_entropy_fill(replica.nonce, sizeof replica.nonce);
@@ -281,6 +286,7 @@ enum node_exit node_executor_open(struct node *node, char text[NODE_TEXT_BYTES])
     struct executor_config config = {.system = node->system,
                                      .cluster = node->cluster,
                                      .blocks_kept_max = EXEC_KEPT_MAX,
+                                     .meter = node_meter(node, NODE_THREAD_EXECUTION),
                                      .open_max = open_max < EXEC_OPEN_MAX ? open_max : EXEC_OPEN_MAX};
     ring_entropy_fill(config.hash_key, sizeof config.hash_key);
     enum exec_status status = executor_create(&config, &node->executor);
@@ -323,6 +329,7 @@ enum node_exit node_net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     struct config *own = calloc(1, sizeof *own);
     CHECK(own != NULL && system_config(node->system, node->cluster, own));
     struct net_config config = {.rules = rules,
+                                .measure = true,
                                 .rule_count = sizeof rules / sizeof rules[0],
                                 .peers_max = node_peers_max(node),
                                 .send_zc_threshold_bytes = node->config.send_zc_bytes,
@@ -452,6 +459,7 @@ static bool waiting_submit(struct node *node) {
         if (status == STORE_BUSY) return true;
         if (status != STORE_OK) return !store_failed(node) && !(node->stop = true);
         CHECK(sequence == ++node->submitted);
+        node_flight_begin(node, sequence);
         node->waiting_first = (node->waiting_first + 1) % node->waiting_room;
         node->waiting_count--;
     }
@@ -477,6 +485,7 @@ static void persist(struct node *node, const struct replica_output *output) {
 bool node_store_poll(struct node *node) {
     uint64_t completed = wal_completed(node->wal);
     if (completed > node->durable_told) {
+        node_flight_end(node, completed);
         node->durable_told = completed;
         replica_durable(node->replica, completed);
     }

@@ -53,7 +53,7 @@ static void *helper_main(void *context) {
         }
         uint64_t now = ring_clock_ms();
         if (now - sampled >= NODE_STATUS_MS) node_cpu_sample(own->node, helper->thread), sampled = now;
-        sleeper_wait(&helper->sleeper, helper_has_work, helper, WAIT_MS);
+        sleeper_wait(&helper->sleeper, helper_has_work, helper, WAIT_MS, NULL);
     }
     return NULL;
 }
@@ -77,7 +77,7 @@ static void run(void *context, void (*share)(void *work, uint32_t i), void *work
     for (uint32_t i = 0; i < own->count; i++) {
         struct helper *helper = &own->helpers[i];
         struct errand *back;
-        while ((back = lane_take(&helper->done)) == NULL) sleeper_wait(&own->execution, is_back, helper, WAIT_MS);
+        while ((back = lane_take(&helper->done)) == NULL) sleeper_wait(&own->execution, is_back, helper, WAIT_MS, NULL);
         CHECK(back == &helper->errand);
     }
 }

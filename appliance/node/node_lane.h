@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "appliance/base/cost.h"
 #include "merkle/check.h"
 
 /* The ring orders its accesses by fences of its own; `handed` says the same in terms that a race detector follows. */
@@ -72,15 +73,18 @@ static inline void sleeper_wake(struct sleeper *sleeper) {
     (void)wrote; /* an eventfd takes it */
 }
 
-/* Sleeps unless there is work, as `work` says once `asleep` is set; at most `timeout_ms`. */
-static inline void sleeper_wait(struct sleeper *sleeper, bool (*work)(const void *context), const void *context, int timeout_ms) {
+/* Sleeps unless there is work, as `work` says once `asleep` is set; at most `timeout_ms`. The meter, if any, is told that its thread waits. */
+static inline void sleeper_wait(struct sleeper *sleeper, bool (*work)(const void *context), const void *context, int timeout_ms,
+                                struct cost_meter *meter) {
     struct pollfd polled = {.fd = sleeper->event, .events = POLLIN};
+    cost_wait_begin(meter, true);
     atomic_store(&sleeper->asleep, true);
     if (!work(context)) (void)poll(&polled, 1, timeout_ms);
     atomic_store(&sleeper->asleep, false);
     uint64_t count;
     ssize_t got = read(sleeper->event, &count, sizeof count);
     (void)got; /* empty when nobody woke us */
+    cost_wait_end(meter);
 }
 
 #endif

@@ -78,6 +78,7 @@ static void *execution_main(void *context) {
     struct split *split = context;
     struct node *node = split->node;
     node_pin(node, NODE_THREAD_EXECUTION, "execution");
+    node_meter_start(node, NODE_THREAD_EXECUTION);
     uint64_t sampled = 0;
     while (!atomic_load(&split->end_execution)) {
         struct execution_job *job;
@@ -99,7 +100,7 @@ static void *execution_main(void *context) {
         }
         uint64_t now = ring_clock_ms();
         if (now - sampled >= NODE_STATUS_MS) node_cpu_sample(node, NODE_THREAD_EXECUTION), sampled = now;
-        if (done == 0) sleeper_wait(&split->execution, execution_has_work, split, NODE_STATUS_MS);
+        if (done == 0) sleeper_wait(&split->execution, execution_has_work, split, NODE_STATUS_MS, node_meter(node, NODE_THREAD_EXECUTION));
     }
     return NULL;
 }
@@ -147,6 +148,13 @@ static void consensus_outputs(struct split *split) {
     if (lane_count(&split->jobs) > 0) sleeper_wake(&split->execution);
 }
 
+static void consensus_frame_take(struct node *node, const struct inbound *in) {
+    struct cost_meter *meter = node_meter(node, NODE_THREAD_CONSENSUS);
+    enum cost_component before = cost_enter(meter, node_cost_of(in->frame.type));
+    replica_frame(node->replica, in->peer, in->frame.type, (struct blob_piece){.blob = in->frame.blob, .count = in->frame.blob->count});
+    cost_leave(meter, before, in->frame.blob->count);
+}
+
 static void consensus_inbound(struct split *split, struct inbound *in) {
     struct replica *replica = split->node->replica;
     if (in->kind == NET_UP)
@@ -154,7 +162,7 @@ static void consensus_inbound(struct split *split, struct inbound *in) {
     else if (in->kind == NET_DOWN)
         replica_link_down(replica, in->peer);
     else if (in->kind == NET_FRAME)
-        replica_frame(replica, in->peer, in->frame.type, (struct blob_piece){.blob = in->frame.blob, .count = in->frame.blob->count});
+        consensus_frame_take(split->node, in);
     else
         replica_send_dropped(replica, in->full);
     blob_drop(in->frame.blob);
@@ -203,22 +211,28 @@ static void *consensus_main(void *context) {
     node_pin(node, NODE_THREAD_CONSENSUS, "consensus");
     replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
     replica_start(node->replica);
+    node_meter_start(node, NODE_THREAD_CONSENSUS);
     while (!node->stop) {
         node_verify_keys(split->verify, node->replica);
+        enum cost_component before = cost_enter(node_meter(node, NODE_THREAD_CONSENSUS), COST_REPLICA);
+        replica_clock(node->replica, ring_clock_us());
         unsigned taken = consensus_take(split);
         if (!node_store_poll(node)) break;
         node_transfer_poll(node);
         node_successors_look(node, ring_clock_ms());
         node_scrub_poll(node);
+        node_load_look(node, ring_clock_ms());
         replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
         consensus_outputs(split);
         consensus_checkpoints(split);
         uint64_t now = ring_clock_ms();
+        cost_leave(node_meter(node, NODE_THREAD_CONSENSUS), before, 0);
         node_status_update(node, now);
         if (node_drain_step(node, now)) break;
         uint64_t deadline = replica_deadline_ms(node->replica);
         if (taken == 0 && deadline > now)
-            sleeper_wait(&split->consensus, consensus_has_work, split, (int)(deadline - now < 200 ? deadline - now : 200));
+            sleeper_wait(&split->consensus, consensus_has_work, split, (int)(deadline - now < 200 ? deadline - now : 200),
+                         node_meter(node, NODE_THREAD_CONSENSUS));
     }
     atomic_store(&split->consensus_ended, true);
     net_wake(node->net);
@@ -237,7 +251,9 @@ static void inbound_put(struct split *split, struct inbound in) {
 
 static void network_send(struct split *split, struct outbound *out) {
     struct node *node = split->node;
+    enum cost_component before = cost_enter(node_meter(node, NODE_THREAD_NETWORK), COST_NETWORK);
     enum net_status status = node_send(node, out->peer, out->type, out->pieces, out->piece_count);
+    cost_leave(node_meter(node, NODE_THREAD_NETWORK), before, 0);
     for (unsigned i = 0; i < out->piece_count; i++) blob_drop(out->pieces[i].blob);
     free(out);
     if (status != NET_OK && split->stuck == NULL) inbound_put(split, (struct inbound){.full = status == NET_FULL});
@@ -268,15 +284,18 @@ static void network_events(struct split *split) {
 
 static void network_main(struct split *split) {
     struct node *node = split->node;
+    node_meter_start(node, NODE_THREAD_NETWORK);
     while (!atomic_load(&split->consensus_ended)) {
         struct outbound *out;
         while ((out = lane_take(&split->outbound)) != NULL) network_do(split, out);
         node_addresses_apply(node);
         atomic_store(&split->network_asleep, true);
         bool more = lane_count(&split->outbound) > 0 || split->stuck != NULL;
-        net_poll(node->net, more ? 0 : 200);
+        node_net_poll(node, more ? 0 : 200);
         atomic_store(&split->network_asleep, false);
+        enum cost_component before = cost_enter(node_meter(node, NODE_THREAD_NETWORK), COST_NETWORK);
         network_events(split);
+        cost_leave(node_meter(node, NODE_THREAD_NETWORK), before, 0);
         node_status_net(node, ring_clock_ms());
     }
 }

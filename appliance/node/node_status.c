@@ -196,6 +196,14 @@ void node_status_head(struct node *node) {
     status->started_ms = node->started_ms;
 }
 
+void node_load_look(struct node *node, uint64_t now_ms) {
+    if (now_ms - node->load_ms < NODE_LOAD_MS || !replica_load_wanted(node->replica)) return;
+    bool stale = now_ms - node->load_ms >= NODE_LOAD_STALE_MS; /* it did not propose for a while: what it was before says nothing of now */
+    node->load_ms = now_ms;
+    int permille = load_look(&node->load, "");
+    replica_load(node->replica, stale || permille < 0 ? 0 : (uint32_t)permille);
+}
+
 void node_status_update(struct node *node, uint64_t now_ms) {
     if (now_ms - node->status_ms < NODE_STATUS_MS && node->status_ms != 0) return;
     node->status_ms = now_ms;
@@ -209,6 +217,7 @@ void node_status_update(struct node *node, uint64_t now_ms) {
     replica_status(node->replica, &status->replica);
     node_progress_look(node);
     counters_put(node, status);
+    node_cost_put(node, status);
     clock_watch(node, status, now_ms);
     wal_watch(node, status);
     asking_watch(node, &status->replica, now_ms);
@@ -257,6 +266,7 @@ static void resident_add(struct status_node *status, const char *name, uint64_t 
 static void resident_put(const struct node *node, struct status_node *status) {
     uint64_t parts[EXEC_MEMORIES] = {0}, reserved = 0;
     memory_put(status);
+    node_cpu_put(status);
     parts_resident(node, parts);
     status->resident_count = 0;
     for (enum exec_memory part = 0; part < EXEC_MEMORIES; part++) {

@@ -56,7 +56,7 @@ static void *verifier_main(void *context) {
         }
         uint64_t now = ring_clock_ms();
         if (now - sampled >= NODE_STATUS_MS) node_cpu_sample(own->node, verifier->thread), sampled = now;
-        sleeper_wait(&verifier->sleeper, has_work, verifier, WAIT_MS);
+        sleeper_wait(&verifier->sleeper, has_work, verifier, WAIT_MS, NULL);
     }
     return NULL;
 }
