@@ -193,6 +193,7 @@ struct executor {
     bool shard;
     uint32_t shard_number;
     uint32_t shards;
+    struct cost_meter *meter;
     struct config config;          /* in force, as the record 'g' has it */
     struct table *table;
     struct trie *trie;

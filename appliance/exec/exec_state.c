@@ -83,6 +83,12 @@ bool exec_state_load(struct executor *ex, const struct table_entry *entry) {
     return trie_put(ex->trie, path, hash, table_ref(table_hash(ex->table, entry->space, entry->key, entry->key_bytes))) == TRIE_OK;
 }
 
+static void changes_apply(struct executor *ex, size_t count) {
+    enum cost_component before = cost_enter(ex->meter, COST_TRIE);
+    CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
+    cost_leave(ex->meter, before, 0);
+}
+
 /* Changes for a checkpoint are to come in the order of their paths: the store keeps them so. */
 static uint32_t path_place(const uint8_t path[32]) {
     return (uint32_t)path[0] << 24 | (uint32_t)path[1] << 16 | (uint32_t)path[2] << 8 | path[3];
@@ -97,6 +103,8 @@ void exec_state_settle(struct executor *ex) {
     struct table_writes writes = table_writes_of_newest(ex->table);
     struct table_write write;
     size_t count = 0;
+    uint64_t all = 0;
+    enum cost_component before = cost_enter(ex->meter, COST_LEAVES);
     while (table_writes_next(&writes, &write)) {
         if (write.deleted && !write.existed) continue;
         struct trie_change *change = &ex->scratch.changes[count];
@@ -110,11 +118,14 @@ void exec_state_settle(struct executor *ex) {
         change->ref = write.ref; /* for the scrub */
         table_writes_place(&writes, path_place(change->path));
         if (++count == EXEC_SETTLE_CHANGES) {
-            CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
+            all += count;
+            changes_apply(ex, count);
             count = 0;
         }
     }
-    CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
+    changes_apply(ex, count);
+    cost_count(ex->meter, COST_TRIE, all + count, 0);
+    cost_leave(ex->meter, before, 0);
     newest->settled = true;
     trie_huge_pages_want(ex);
 }

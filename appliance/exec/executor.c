@@ -168,6 +168,7 @@ enum exec_status executor_create(const struct executor_config *config, struct ex
     if (!ex) return EXEC_NO_MEMORY;
     ex->system = config->system;
     ex->cluster = config->cluster;
+    ex->meter = config->meter;
     ex->shard = config_cluster_is_shard(config->cluster);
     ex->shard_number = config_cluster_index(config->cluster);
     ex->shards = config->system->shards_count;

@@ -50,6 +50,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "appliance/base/cost.h"
 #include "merkle/tree.h"
 #include "merkle/trie.h"
 #include "protocol/config.h"
@@ -102,6 +103,7 @@ struct executor_config {
     uint32_t blocks_kept_max;               /* final blocks whose answers may stay unreleased, 1 to EXEC_KEPT_MAX */
     uint32_t open_max;                      /* open blocks, 1 to EXEC_OPEN_MAX; 0: EXEC_OPEN_MAX. Memory for undo is reserved for as many */
     uint8_t hash_key[TABLE_HASH_KEY_BYTES]; /* random, of this process; no result depends on it */
+    struct cost_meter *meter;               /* of the thread that executes; NULL: nothing is measured */
 };
 
 enum exec_status executor_create(const struct executor_config *config, struct executor **out) __attribute__((warn_unused_result));
