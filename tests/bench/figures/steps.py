@@ -34,7 +34,8 @@ class Experiment:
     def step(self, system, part, clusters=1, users=0, mix="get", zipf=0.0, faults="none", offered=0, refused=False):
         words = ["--users", users, "--mix", mix, "--client-keys", CLIENT_KEYS_EACH * clusters if mix == "get" else WRITE_KEYS]
         words += (["--zipf", zipf] if zipf else []) + (["--rate", offered] if offered else [])
-        run = one(system, *words, seconds=self.seconds, seed=self.seed, keys=self.keys, warm_up_ms=1000 + users // 256, refused=refused)
+        run = one(system, *words, seconds=self.seconds, seed=self.seed, keys=self.keys, warm_up_ms=1000 + (0 if offered else users // 256),
+                  refused=refused)
         row = {"part": part, "clusters": clusters, "users": users, "mix": mix, "zipf": zipf, "faults": faults, "offered": offered or "",
                "ops_per_second": round(run.rate), "p50_ms": run.latency_ms("p50"), "p90_ms": run.latency_ms("p90"), "p99_ms": run.latency_ms("p99"),
                "us_per_op": round(run.total_us_per_op(), 3), "busy": run.summary.get("busy", 0), "errors": run.summary["errors"],
