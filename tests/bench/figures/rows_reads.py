@@ -44,5 +44,5 @@ def open_loop(bench):
 
 
 def one_user(bench):
-    runs = bench.repeat("--users", 1, "--client-keys", 1, seconds=min(bench.seconds, 5))
+    runs = bench.repeat("--users", 1, "--client-keys", 1, seconds=bench.less)
     return [Result("one", [r.latency_ms("p50") for r in runs], f"p99 {middle_ms(runs, 'p99')} ms", runs)]
