@@ -119,7 +119,8 @@ static void send_all(const char *where, uint32_t bytes, uint32_t threshold, uint
     while ((now = ring_clock_us()) < began + seconds * 1000000);
     sent = sender.sent - sent;
     if (sent == 0) die(where, "nothing was taken");
-    (void)printf("{\"bytes_per_second\": %.0f, \"cpu_ns_per_kib\": %.1f, \"sends\": %" PRIu64 ", \"zc_sends\": %" PRIu64 ", \"zc_copied\": %" PRIu64 "}\n",
+    (void)printf("{\"bytes_per_second\": %.0f, \"cpu_ns_per_kib\": %.1f, \"sends\": %" PRIu64 ", \"zc_sends\": %" PRIu64 ", \"zc_copied\": %" PRIu64
+                 "}\n",
                  (double)sent * 1e6 / (double)(now - began), (double)(cpu_ns() - cpu) * 1024 / (double)sent, counters->sends - before.sends,
                  counters->zc_sends - before.zc_sends, counters->zc_copied - before.zc_copied);
 }
