@@ -99,7 +99,8 @@ static void turn(struct sender *sender) {
 static uint64_t cpu_ns(void) {
     struct rusage usage;
     (void)getrusage(RUSAGE_SELF, &usage);
-    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000 + (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000 +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
 }
 
 static void send_all(const char *where, uint32_t bytes, uint32_t threshold, uint64_t seconds) {
