@@ -381,6 +381,11 @@ void client_addresses_look(struct heraclius *db, uint64_t now_ms);
 /* Does this node seem not to let this client's key in? So often and so long that neither a restart nor a crowd explains it. */
 bool client_node_shut_out(const struct node *node, uint64_t now_ms);
 void client_node_want(struct node *node, uint64_t now_ms);
+/* To be called by it: heraclius_poll() looks at no other nodes. */
+static inline void client_node_list(struct node *node) {
+    if (!node->listed) node->db->touched[node->db->touched_count++] = node;
+    node->listed = true;
+}
 void client_node_event(struct node *node, uint32_t events, uint64_t now_ms);
 void client_node_tick(struct node *node, uint64_t now_ms);
 void client_node_close(struct node *node, const char *why, uint64_t now_ms);

@@ -8,7 +8,7 @@ int main(int argc, char **argv) {
     scenario_start(&s);
     uint32_t liar = scenario_preferred(s.world); /* it relays what the client writes */
     scenario_lie(&s, liar, "replay");
-    scenario_load(&s, 40, 30000);
+    scenario_load(&s, 160, 30000);
     scenario_must(&s, scenario_lies(&s, liar) > 0, "it lied");
     scenario_must(&s, scenario_attacks(&s, 0, ATTACK_REPLAY) > 0, "it is named");
     return scenario_end(&s);

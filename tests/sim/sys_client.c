@@ -19,8 +19,9 @@ static void members_make(struct sys_client *client) {
     db->coordinator_nodes = world->config.coordinators * BFT_MEMBERS_MAX;
     db->enrolments = calloc(world->config.coordinators, sizeof *db->enrolments);
     db->nodes = calloc(db->node_count, sizeof *db->nodes);
+    db->touched = calloc(db->node_count, sizeof *db->touched);
     db->statuses = calloc(db->node_count, sizeof *db->statuses);
-    CHECK(db->enrolments != NULL && db->nodes != NULL && db->statuses != NULL);
+    CHECK(db->enrolments != NULL && db->nodes != NULL && db->touched != NULL && db->statuses != NULL);
     memset(client->ends, UINT8_MAX, sizeof client->ends);
     for (uint32_t i = 0; i < db->node_count; i++) {
         const struct sys_cluster *cluster = &world->clusters[i / BFT_MEMBERS_MAX];
@@ -80,6 +81,7 @@ static void close_handle(struct sys_client *client) {
     client_chain_close(db);
     free(db->enrolments);
     free(db->nodes);
+    free(db->touched);
     free(db->statuses);
     free(db->numbers);
     client->closing = false;

@@ -19,6 +19,7 @@ void client_node_want(struct node *node, uint64_t now_ms) {
     struct sys_world *world = client->world;
     if (node->card == NULL) return; /* a CONFIG took its place away */
     node->wanted = true;
+    client_node_list(node);
     if (node->state != NODE_IDLE || now_ms < node->retry_at_ms || client->ends[node->index] == UINT8_MAX) return;
     node->state = NODE_CONNECTING;
     node->connecting_until_ms = now_ms + CLIENT_CONNECT_MS;
