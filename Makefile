@@ -345,7 +345,7 @@ bench: ## every figure that counts beside what it must be, redis and etcd in the
 
 # For make alone: a shell has a SECONDS of its own.
 STEP_SECONDS := $(if $(filter command,$(origin SECONDS)),$(SECONDS))
-experiment: ## the paper's experiment: throughput and latency over users, clusters, mixes, faults, load; plots; SECONDS=5 a step (60), PARTS=users,load
+experiment: ## the paper's experiment: throughput and latency over users, clusters, mixes, faults, load; plots; SECONDS=5 a step, PARTS=users,load
 	@tests/bench/experiment $(if $(STEP_SECONDS),--seconds $(STEP_SECONDS)) $(if $(PARTS),--parts '$(PARTS)')
 
 bench-recovery: ## pauses when a leader is killed or slow; how long a node that lost everything takes to vote again
