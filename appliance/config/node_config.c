@@ -53,7 +53,8 @@ static bool take_cpus(const struct reading *reading, const json_t *value, struct
         int thread = 0;
         uint64_t number = 0;
         while (thread < NODE_THREADS && strcmp(name, node_thread_name((enum node_thread)thread)) != 0) thread++;
-        if (thread == NODE_THREADS) return fail(reading, "cpus", "knows network, consensus, execution, wal, state, and verify0 to verify5");
+        if (thread == NODE_THREADS)
+            return fail(reading, "cpus", "knows network, consensus, execution, wal, state, verify0 to verify5, and hash0 to hash2");
         if (!take_number(reading, "cpus", cpu, 0, 1023, &number)) return false;
         config->threads.cpus[thread] = (int)number;
     }
@@ -116,6 +117,11 @@ static bool take_field(const struct reading *reading, const char *name, const js
         config->threads.verifiers = (int)number;
         return true;
     }
+    if (strcmp(name, "hashers") == 0) {
+        if (!take_number(reading, name, value, 0, THREAD_HASHERS_MAX, &number)) return false;
+        config->threads.hashers = (int)number;
+        return true;
+    }
     if (strcmp(name, "log_level") == 0) return take_level(reading, value, config);
     if (strcmp(name, "wal_map_bytes") == 0) return take_number(reading, name, value, map_least, map_most, &config->wal_map_bytes);
     if (strcmp(name, "state_map_bytes") == 0) return take_number(reading, name, value, map_least, map_most, &config->state_map_bytes);
@@ -135,7 +141,7 @@ static bool take_field(const struct reading *reading, const char *name, const js
 void node_config_defaults(struct node_config *config) {
     memset(config, 0, sizeof *config);
     for (int thread = 0; thread < NODE_THREADS; thread++) config->threads.cpus[thread] = -1;
-    config->threads.verifiers = -1;
+    config->threads.verifiers = config->threads.hashers = -1;
     config->log_level = LOG_LEVEL_INFO;
     config->scrub_records_s = SCRUB_RECORDS_S_DEFAULT;
     config->wal_map_bytes = config->state_map_bytes = UINT64_C(64) << 30;

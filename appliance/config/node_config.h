@@ -17,6 +17,7 @@
  *   threads       "auto"            "fused": network, consensus and execution in one thread; "split": a thread each; "auto": by the CPUs
  *                                   (thread_plan.h)
  *   verifiers     as many as fit    of the split map: threads that verify signatures before consensus wants them, 0 to 6
+ *   hashers       as many as fit    of the split map: threads that help execution to hash what a large block wrote, 0 to 3
  *   cpus          {}                {"network": 0, "consensus": 1, "execution": 2, "wal": 3, "state": 4, "verify0": 5}: which to pin where; what is
  *                                   not named is not pinned. Without it "auto" pins what it splits. fused uses "network" for its one thread
  *   retired       false             its operator gave the node's key up: it signs nothing any more (P-15)

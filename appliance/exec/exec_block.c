@@ -175,11 +175,6 @@ void executor_settle(struct executor *ex) {
     exec_state_settle(ex);
 }
 
-void executor_state_root(struct executor *ex, uint8_t root[32]) {
-    exec_state_settle(ex);
-    trie_root(ex->trie, root);
-}
-
 enum exec_status executor_rollback(struct executor *ex, uint64_t ticket) {
     bool known = ticket == ex->final.ticket;
     for (uint64_t i = ex->open; i < ex->next; i++) known = known || exec_entry_at(ex, i)->point.ticket == ticket;

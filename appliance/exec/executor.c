@@ -145,6 +145,7 @@ static size_t scratch_lay(struct executor *ex, uint8_t *memory) {
     s->client = scratch_take(memory, &used, EXEC_CLIENT_RECORD_MAX);
     s->outputs = scratch_take(memory, &used, ex->pairs * sizeof *s->outputs);
     s->changes = scratch_take(memory, &used, EXEC_SETTLE_CHANGES * sizeof *s->changes);
+    s->settled = scratch_take(memory, &used, EXEC_SETTLE_CHANGES * sizeof *s->settled);
     s->change_hashes = scratch_take(memory, &used, EXEC_SETTLE_CHANGES * sizeof *s->change_hashes);
     s->encoded = scratch_take(memory, &used, CONFIG_BYTES_MAX);
     s->op = scratch_take(memory, &used, sizeof *s->op);

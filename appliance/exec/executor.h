@@ -237,6 +237,19 @@ enum exec_status executor_execute(struct executor *ex, const struct exec_block *
 /* Does the trie work of the newest block now. Idempotent; executor_execute() does it otherwise. */
 void executor_settle(struct executor *ex);
 
+/*
+ * Others may help with hashing: what a large block wrote, and the subtries of the state trie above it. `run` calls share(work, i) once for each i
+ * below `shares`, in any order and on any threads, and returns when all have returned. Shares write nothing in common and none reads what another
+ * writes, so the result is the same bytes whoever does them. Without helpers (run NULL) the executor does all.
+ */
+struct exec_helpers {
+    uint32_t changes_min;  /* a block that wrote fewer is not worth their while, */
+    uint32_t subtries_min; /* nor are fewer subtries, at most TRIE_REHASH_SUBTRIES */
+    void *context;
+    void (*run)(void *context, void (*share)(void *work, uint32_t i), void *work, uint32_t shares);
+};
+void executor_helpers(struct executor *ex, const struct exec_helpers *helpers);
+
 /* The root after the newest executed block (settles). */
 void executor_state_root(struct executor *ex, uint8_t root[32]);
 

@@ -95,9 +95,6 @@ enum node_exit node_files_open(struct node *node, const char *config_path, bool 
         return fail(text, NODE_EXIT_CONFIG, "the Ed25519 library fails its self-test: another release than this program was made for?");
     if (!node_config_load(config_path, &node->config, line)) return fail(text, NODE_EXIT_CONFIG, line);
     log_level_set(node->config.log_level);
-    struct thread_machine machine;
-    thread_machine_look("", &machine);
-    thread_plan_make(&machine, &node->config.threads, &node->plan);
     if (system_load(&node->system, node->config.system, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
     struct stat status;
     if (stat(node->config.addresses, &status) == 0) node->addresses_time = status.st_mtim;
@@ -117,6 +114,9 @@ enum node_exit node_files_open(struct node *node, const char *config_path, bool 
                  node->config.system);
         return NODE_EXIT_CONFIG;
     }
+    struct thread_machine machine;
+    thread_machine_look("", &machine);
+    thread_plan_make(&machine, config_cluster_is_coordinator(node->cluster), &node->config.threads, &node->plan);
     memcpy(node->name, joins ? node->key.name : card->name, sizeof node->name);
     if (lock && !node->key.locked_in_memory)
         log_event(LOG_LEVEL_WARN, "key_not_locked", "do=\"the memlock limit is too small to keep the key out of swap: raise it (ulimit -l)\"");

@@ -10,6 +10,7 @@
  *   node_fused.c    one thread for network, consensus and execution
  *   node_split.c    a thread each, joined by single-producer single-consumer rings (node_lane.h)
  *   node_verify.c   threads that verify ahead of consensus
+ *   node_hash.c     threads that help execution to hash
  *   node_status.c   the snapshot for the control socket
  *   node_explain.c  which threads and how much memory, without running
  *   node_cost.c     what the work costs: meters of the threads, the signer that is measured
@@ -124,6 +125,7 @@ struct node {
     unsigned wal_told;
     uint64_t asking_since_ms;
     atomic_int running_cpu[NODE_THREADS]; /* each written by its own thread */
+    atomic_uint_fast64_t hash_shared;     /* times that execution shared its hashing out (node_hash.c); written by it */
 
     /* node_cost.c */
     struct cost_meter meters[NODE_METERS]; /* of the threads of the same numbers; fused: the first has all */

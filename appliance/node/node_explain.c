@@ -45,7 +45,7 @@ static void map_print(const struct thread_plan *plan, const struct thread_machin
                (unsigned long long)machine->memory_bytes, THREAD_SPLIT_MEMORY_BYTES);
         break;
     }
-    printf("  verifiers %u\nthreads\n", plan->verifiers);
+    printf("  verifiers %u\n  hashers %u\nthreads\n", plan->verifiers, plan->hashers);
     for (int i = 0; i < NODE_THREADS; i++) {
         enum node_thread thread = (enum node_thread)i;
         if (!thread_plan_has(plan, thread)) continue;
@@ -57,9 +57,9 @@ static void map_print(const struct thread_plan *plan, const struct thread_machin
 
 static void thresholds_print(const struct node_config *config) {
     printf("thresholds\n  split_cpus %d\n  split_memory_bytes %d\n", THREAD_SPLIT_CPUS, THREAD_SPLIT_MEMORY_BYTES);
-    printf("  spare_cpus %d\n  verifiers_max %d\n", THREAD_SPARE_CPUS, THREAD_VERIFIERS_MAX);
-    if (config->send_zc_bytes > 0) printf("  send_zc_bytes %u\n", config->send_zc_bytes);
-    else printf("  send_zc_bytes never\n");
+    printf("  spare_cpus %d\n  verifiers_max %d\n  hashers_max %d\n", THREAD_SPARE_CPUS, THREAD_VERIFIERS_MAX, THREAD_HASHERS_MAX);
+    if (config->send_zc_bytes > 0) printf("  send_zc_bytes %u\n  registered_send_buffers yes\n", config->send_zc_bytes);
+    else printf("  send_zc_bytes never\n  registered_send_buffers no, as nothing is sent by SEND_ZC\n");
 }
 
 static void budget_print(struct node *node) {
@@ -112,7 +112,7 @@ int node_explain(const char *config_path) {
         code = node_look(node, config_path, text);
     } else {
         node_config_defaults(&node->config);
-        thread_plan_make(&machine, &node->config.threads, &node->plan);
+        thread_plan_make(&machine, true, &node->config.threads, &node->plan);
     }
     if (code == NODE_EXIT_OK) {
         machine_print(&machine, &node->plan);

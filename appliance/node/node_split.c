@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "appliance/node/node.h"
+#include "appliance/node/node_hash.h"
 #include "appliance/node/node_verify.h"
 #include "merkle/check.h"
 #include "ring/clock.h"
@@ -352,16 +353,19 @@ int node_run_split(struct node *node) {
     if (node->plan.verifiers > 0) split->verify = node_verify_start(node, &split->consensus, RING_SLOTS + 2);
     node->wake = wake;
     atomic_store(&node->net_running, true);
+    struct node_hash *hash = node->plan.hashers > 0 ? node_hash_start(node) : NULL;
     CHECK(pthread_create(&split->execution_thread, NULL, execution_main, split) == 0);
     CHECK(pthread_create(&split->consensus_thread, NULL, consensus_main, split) == 0);
     node_budget_log(node);
-    log_event(LOG_LEVEL_INFO, "started", "threads=split verifiers=%u port=%u", node->plan.verifiers, net_listen_port(node->net, 0));
+    log_event(LOG_LEVEL_INFO, "started", "threads=split verifiers=%u hashers=%u port=%u", node->plan.verifiers, node->plan.hashers,
+              net_listen_port(node->net, 0));
     network_main(split);
     pthread_join(split->consensus_thread, NULL);
     atomic_store(&split->end_execution, true);
     atomic_store(&split->execution.asleep, true);
     sleeper_wake(&split->execution);
     pthread_join(split->execution_thread, NULL);
+    node_hash_stop(hash);
     node_verify_stop(split->verify);
     struct outbound *out;
     while ((out = lane_take(&split->outbound)) != NULL) network_do(split, out);

@@ -63,6 +63,7 @@ static void counters_put(struct node *node, struct status_node *status) {
         counter_put(status, "verifications_asked", node->verdicts->asked);
         counter_put(status, "verifications_ahead", node->verdicts->found);
     }
+    if (node->plan.hashers > 0) counter_put(status, "hash_shared", atomic_load_explicit(&node->hash_shared, memory_order_relaxed));
     counter_put(status, "blob_bytes_now", blob_live_bytes());
     counter_put(status, "log_lines_suppressed", log_suppressed());
     atomic_store_explicit(&node->running_cpu[NODE_THREAD_WAL], wal.cpu, memory_order_relaxed);

@@ -200,8 +200,8 @@ void replica_clock(struct replica *replica, uint64_t now_us);
  * between proposals. */
 void replica_tick(struct replica *replica, uint64_t now_ms, uint64_t now_us);
 uint64_t replica_deadline_ms(const struct replica *replica);
-/* How busy the CPUs of this node were since the call before, in thousandths: whoever proposes waits for more when they have nothing to spare
- * (replica_pace.c). Wanted ten times a second while proposals are made; without it no proposal waits. */
+/* How much this node lacks CPU since the call before, in thousandths (1000: all CPUs are busy, and it waits for them): whoever proposes lets more
+ * gather then (replica_pace.c). Wanted ten times a second while proposals are made; without it no proposal waits. */
 bool replica_load_wanted(const struct replica *replica);
 void replica_load(struct replica *replica, uint32_t permille);
 

@@ -11,6 +11,7 @@ struct pace {
     uint64_t hold_us;   /* from proposal to proposal, at least */
     uint64_t commit_us; /* what a decision takes, smoothed */
     uint64_t proposals; /* of the status, at the look before */
+    uint64_t ops;       /* of those made since, by weight */
     uint32_t load;      /* thousandths, smoothed */
     bool holds;         /* something was not proposed, since the hold is not over */
 };

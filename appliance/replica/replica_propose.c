@@ -264,6 +264,7 @@ void propose_executed(struct replica *r, struct execution_job *job) {
         return;
     }
     r->status.proposals++;
+    r->pace.ops += r->proposing_weight;
     measure_executed(r, job);
     r->proposing_result = job->result;
     r->proposing_ticket = job->ticket;

@@ -60,9 +60,9 @@ static enum system_error conf_put(const char *root, const struct candidate *cand
     if (!setup_path(control, root, "/run/node/control.sock", fault) || !setup_path(retired, root, "/data/public/retired", fault)) return fault->error;
     struct thread_machine machine;
     struct thread_plan plan;
-    const struct thread_wish wish = {.map = THREAD_MAP_AUTO, .verifiers = -1};
+    const struct thread_wish wish = {.map = THREAD_MAP_AUTO, .verifiers = -1, .hashers = -1};
     thread_machine_look("", &machine);
-    thread_plan_make(&machine, &wish, &plan);
+    thread_plan_make(&machine, config_cluster_is_coordinator(candidate->cluster), &wish, &plan);
     bool split = candidate->settings.threads == NODE_SETTINGS_AUTO ? plan.split : candidate->settings.threads == NODE_SETTINGS_SPLIT;
     json_t *listen = json_array();
     for (uint32_t i = 0; i < candidate->listen_count; i++) json_array_append_new(listen, json_string(candidate->listen[i]));

@@ -237,7 +237,8 @@ static void put_gauges(json_t *list, const struct status_node *status) {
     metric(list, "heraclius_timeout_strain", "gauge", "doublings of the time-outs, since no view fitted them", NULL, replica->strain);
     metric(list, "heraclius_propose_hold_microseconds", "gauge", "what a leader whose CPUs are busy lets pass between proposals", NULL,
            replica->hold_us);
-    metric(list, "heraclius_cpu_busy_permille", "gauge", "of the time of the CPUs of a node that proposes", NULL, replica->load_permille);
+    metric(list, "heraclius_cpu_lack_permille", "gauge", "how much a node that proposes lacks CPU: busy CPUs, and waits for them", NULL,
+           replica->load_permille);
     metric(list, "heraclius_proposals_total", "counter", "proposals made", NULL, replica->proposals);
     metric(list, "heraclius_evidence_total", "counter", "files of evidence kept since it was started", NULL, replica->evidence);
     metric(list, "heraclius_fetches_total", "counter", "blocks and inputs asked for", NULL, replica->fetches);

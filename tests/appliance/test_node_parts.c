@@ -83,6 +83,7 @@ static void each_wrong_configuration_is_refused_by_a_line_that_names_file_and_fi
         {"{" NEEDED ",\"threads\":\"many\"}", "threads"},
         {"{" NEEDED ",\"threads\":1}", "threads"},
         {"{" NEEDED ",\"verifiers\":7}", "verifiers"},
+        {"{" NEEDED ",\"hashers\":4}", "hashers"},
         {"{" NEEDED ",\"cpus\":{\"gpu\":1}}", "cpus"},
         {"{" NEEDED ",\"cpus\":{\"verify6\":1}}", "cpus"},
         {"{" NEEDED ",\"cpus\":{\"wal\":-1}}", "cpus"},

@@ -20,7 +20,7 @@ static struct thread_machine machine_of(uint32_t first, uint32_t count, uint64_t
 }
 
 static struct thread_wish wish_of(enum thread_map map, int verifiers) {
-    struct thread_wish wish = {.map = map, .verifiers = verifiers};
+    struct thread_wish wish = {.map = map, .verifiers = verifiers, .hashers = verifiers < 0 ? NO : verifiers / 2};
     for (int i = 0; i < NODE_THREADS; i++) wish.cpus[i] = NO;
     return wish;
 }
@@ -70,10 +70,29 @@ static void the_table_of_machines_gives_the_map(void **state) {
         struct thread_machine machine = machine_of(0, cases[i].cpus, cases[i].quota, cases[i].memory);
         struct thread_wish wish = wish_of(cases[i].map, cases[i].wanted);
         struct thread_plan plan;
-        thread_plan_make(&machine, &wish, &plan);
+        thread_plan_make(&machine, true, &wish, &plan);
         bool good = plan.split == cases[i].split && plan.reason == cases[i].reason && plan.usable == cases[i].usable &&
                     plan.verifiers == cases[i].verifiers && (plan.cpus[NODE_THREAD_NETWORK] >= 0) == cases[i].pinned;
         if (!good) fail_msg("case %zu: split %d reason %d usable %u verifiers %u", i, plan.split, (int)plan.reason, plan.usable, plan.verifiers);
+    }
+}
+
+/* What is left beyond five threads and a spare CPU: at a coordinator verifiers alone, at a shard every second one a hasher. */
+static void the_kind_of_cluster_shares_out_the_workers(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t cpus;
+        bool coordinator;
+        uint32_t verifiers, hashers;
+    } cases[] = {{8, true, 2, 0},  {8, false, 1, 1},  {9, true, 3, 0},  {9, false, 2, 1},  {10, false, 2, 2}, {12, true, 6, 0},
+                 {12, false, 3, 3}, {16, true, 6, 0}, {16, false, 5, 3}, {64, true, 6, 0}, {64, false, 6, 3}, {7, false, 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct thread_machine machine = machine_of(0, cases[i].cpus, 0, GIB);
+        struct thread_wish wish = wish_of(THREAD_MAP_AUTO, NO);
+        struct thread_plan plan;
+        thread_plan_make(&machine, cases[i].coordinator, &wish, &plan);
+        if (plan.verifiers != cases[i].verifiers || plan.hashers != cases[i].hashers)
+            fail_msg("case %zu: %u verifiers, %u hashers", i, plan.verifiers, plan.hashers);
     }
 }
 
@@ -86,7 +105,7 @@ static void each_thread_that_is_pinned_has_a_cpu_of_its_own(void **state) {
         struct thread_plan plan;
         bool taken[THREAD_CPUS_MAX + 3] = {false};
         uint32_t pinned = 0;
-        thread_plan_make(&machine, &wish, &plan);
+        thread_plan_make(&machine, count % 2 == 0, &wish, &plan);
         for (int thread = 0; thread < NODE_THREADS; thread++) {
             assert_int_equal(plan.cpus[thread] >= 0, thread_plan_has(&plan, (enum node_thread)thread));
             if (plan.cpus[thread] < 0) continue;
@@ -107,14 +126,14 @@ static void who_names_cpus_has_those_and_no_others(void **state) {
         struct thread_plan plan;
         wish.pins = true;
         wish.cpus[NODE_THREAD_WAL] = 5;
-        thread_plan_make(&machine, &wish, &plan);
+        thread_plan_make(&machine, true, &wish, &plan);
         for (int thread = 0; thread < NODE_THREADS; thread++) assert_int_equal(plan.cpus[thread], thread == NODE_THREAD_WAL ? 5 : NO);
     }
 }
 
 static void a_plan_knows_its_threads_by_name(void **state) {
     (void)state;
-    struct thread_plan fused = {.split = false, .verifiers = 2}, split = {.split = true, .verifiers = 2};
+    struct thread_plan fused = {.split = false, .verifiers = 2, .hashers = 1}, split = {.split = true, .verifiers = 2, .hashers = 1};
     char names[2][200] = {"", ""};
     for (int thread = 0; thread < NODE_THREADS; thread++) {
         const struct thread_plan *plans[] = {&fused, &split};
@@ -125,12 +144,13 @@ static void a_plan_knows_its_threads_by_name(void **state) {
         }
     }
     assert_string_equal(names[0], "network wal state ");
-    assert_string_equal(names[1], "network consensus execution wal state verify0 verify1 ");
+    assert_string_equal(names[1], "network consensus execution wal state verify0 verify1 hash0 ");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_of_machines_gives_the_map),
+        cmocka_unit_test(the_kind_of_cluster_shares_out_the_workers),
         cmocka_unit_test(each_thread_that_is_pinned_has_a_cpu_of_its_own),
         cmocka_unit_test(who_names_cpus_has_those_and_no_others),
         cmocka_unit_test(a_plan_knows_its_threads_by_name),
