@@ -4,7 +4,7 @@ import time
 
 from figures import cpu
 from figures.harness import Result, Wrong, fill, link_bytes, one, pids_of, started
-from figures.rows_reads import get_best
+from figures.rows_reads import CLIENT_KEYS, get_best
 
 IDLE_S = 20
 SETTLE_S = 3
@@ -54,7 +54,7 @@ def shares(bench, users):
     system = bench.system()
     leaders = {c: system.leader(c) for c in CLUSTERS}
     before = {n: link_bytes(system, n) for n in system.names}
-    run = bench.run("--users", users)
+    run = bench.run("--users", users, "--client-keys", CLIENT_KEYS)
     moved = {n: link_bytes(system, n) - before[n] for n in system.names}
     if not run.cpu or any(system.leader(c) != leaders[c] for c in CLUSTERS):
         return None

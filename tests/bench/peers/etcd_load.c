@@ -157,10 +157,10 @@ static ssize_t message_read(nghttp2_session *session, int32_t stream, uint8_t *o
 
 /* ---- streams */
 
-#define HEADER(text, content)                                                                              \
-    {                                                                                                      \
-        .name = (uint8_t *)(uintptr_t)(text), .namelen = sizeof(text) - 1, .value = (uint8_t *)(content),  \
-        .valuelen = strlen(content), .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE \
+#define HEADER(text, content)                                                                                                                        \
+    {                                                                                                                                                \
+        .name = (uint8_t *)(uintptr_t)(text), .namelen = sizeof(text) - 1, .value = (uint8_t *)(content), .valuelen = strlen(content),               \
+        .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE                                                                        \
     }
 
 static void user_put(struct user *user) {
