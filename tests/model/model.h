@@ -31,10 +31,11 @@
 
 enum {
     MODEL_SIDE_MAX = 1024,
-    MODEL_FLIGHTS_MAX = 16, /* of one client */
+    MODEL_FLIGHTS_MAX = 8,  /* of one client */
     MODEL_BLOCKS_MAX = 64,  /* of one cluster whose answers the client may not have */
     MODEL_TASKS_MAX = 32,   /* waiting at one node or client */
     MODEL_BUCKETS = 2048,   /* of latencies, 1 % apart from 0.01 ms on */
+    MODEL_QUANTILES = 4096, /* of the normal distribution */
 };
 
 /* Microseconds of CPU of one node (or client) unless the name says otherwise; calibrate writes them. */
@@ -109,17 +110,15 @@ struct model_result {
     bool ran_out;                       /* seconds_max came first */
 };
 
-struct model_part {
-    uint32_t next, ops;
-    uint32_t flight;
-};
-
-/* A group of pending items, later a slice on its way (D-19). */
+/*
+ * A group of pending items, later a slice on its way (D-19). A flight has one part for a shard, and is used again only when all were answered: so of
+ * one pair there is at most one part of it on its way, and a number for each flight says all.
+ */
 struct model_slice {
     uint32_t next;
     uint32_t source, destination; /* cluster: coordinators 0 ..., then shards */
     uint32_t items, ops, bytes, parts;
-    uint32_t part_first, part_last;
+    uint32_t flight_ops[MODEL_FLIGHTS_MAX];
     uint64_t dseq, ack;
 };
 
@@ -189,7 +188,8 @@ struct model_cluster {
 
 struct model_flight {
     bool used;
-    uint32_t ops, parts_left, part_first, parts;
+    uint32_t ops, parts_left, parts;
+    uint32_t *shard_ops; /* of each shard */
     double began_ms;
 };
 
@@ -234,8 +234,8 @@ struct model {
     uint32_t event_count, event_room;
     struct model_slice *slices;
     uint32_t slice_free, slice_used, slice_room;
-    struct model_part *parts;
-    uint32_t part_free, part_used, part_room;
+    uint32_t *shard_ops; /* of all flights */
+    double quantiles[MODEL_QUANTILES];
     bool measuring, draining;
     double answered_at_mark, marked_ms;
     uint64_t trace;
@@ -261,8 +261,6 @@ void model_event_add(struct model *model, double ms, enum model_event_kind kind,
 void model_task_add(struct model *model, uint32_t node, enum model_task_kind kind, uint32_t at, double us);
 uint32_t model_slice_take(struct model *model);
 void model_slice_give(struct model *model, uint32_t slice);
-uint32_t model_part_take(struct model *model);
-void model_part_give(struct model *model, uint32_t part);
 void model_list_add(struct model *model, struct model_list *list, uint32_t slice);
 static inline uint32_t model_leader(uint32_t cluster) {
     return 2 * cluster;
@@ -285,6 +283,7 @@ void cluster_publish(struct model *model, uint32_t cluster, uint32_t block);
 void cluster_idle(struct model *model, uint32_t cluster);
 
 /* ---- model_client.c */
+void client_quantiles_make(struct model *model);
 void client_begins(struct model *model, uint32_t client, uint32_t handle);
 void client_go(struct model *model, uint32_t client);
 void client_sent(struct model *model, uint32_t client, uint32_t flight);

@@ -9,14 +9,26 @@
 #include "protocol/slice.h"
 #include "tests/model/model.h"
 
-/* How many of `count` fall into a share p: exact by inversion for a small mean, else by the normal distribution. */
+/* The middle of each of so many equal shares of the normal distribution, by bisection of its error function. */
+void client_quantiles_make(struct model *model) {
+    for (uint32_t i = 0; i < MODEL_QUANTILES; i++) {
+        double share = (i + 0.5) / MODEL_QUANTILES, low = -6, high = 6;
+        for (int turn = 0; turn < 40; turn++) {
+            double middle = (low + high) / 2;
+            if (0.5 * erfc(-middle / sqrt(2)) < share) low = middle;
+            else high = middle;
+        }
+        model->quantiles[i] = low;
+    }
+}
+
+/* How many of `count` fall into a share p: by inversion for a small mean, else by the normal distribution. */
 static uint32_t binomial(struct model *model, uint32_t count, double p) {
     if (count == 0 || p <= 0) return 0;
     if (p >= 1) return count;
     double mean = count * p;
-    if (mean > 20 && count - mean > 20) {
-        double normal = sqrt(-2 * log(model_uniform(model))) * cos(6.283185307179586 * model_uniform(model));
-        double drawn = floor(mean + normal * sqrt(mean * (1 - p)) + 0.5);
+    if (mean > 6 && count - mean > 6) {
+        double drawn = floor(mean + model->quantiles[model_random(model) % MODEL_QUANTILES] * sqrt(mean * (1 - p)) + 0.5);
         return drawn < 0 ? 0 : drawn > count ? count : (uint32_t)drawn;
     }
     double odds = p / (1 - p), chance = pow(1 - p, count), left = model_uniform(model);
@@ -29,19 +41,14 @@ static uint32_t binomial(struct model *model, uint32_t count, double p) {
     return drawn;
 }
 
-/* Random keys: a part for each shard; empty ones are kept in the list, so that its order is the shards'. */
-static void parts_draw(struct model *model, struct model_flight *flight, uint32_t index) {
-    uint32_t shards = model->setup.side, left = flight->ops, last = MODEL_NONE;
-    flight->part_first = MODEL_NONE;
+/* Random keys: so many operations for each shard. */
+static void parts_draw(struct model *model, struct model_flight *flight) {
+    uint32_t shards = model->setup.side, left = flight->ops;
     flight->parts = 0;
     for (uint32_t s = 0; s < shards; s++) {
-        uint32_t ops = binomial(model, left, 1.0 / (shards - s)), part = model_part_take(model);
-        model->parts[part] = (struct model_part){.next = MODEL_NONE, .ops = ops, .flight = index};
-        left -= ops;
-        flight->parts += ops > 0;
-        if (last == MODEL_NONE) flight->part_first = part;
-        else model->parts[last].next = part;
-        last = part;
+        flight->shard_ops[s] = binomial(model, left, 1.0 / (shards - s));
+        left -= flight->shard_ops[s];
+        flight->parts += flight->shard_ops[s] > 0;
     }
     CHECK(left == 0);
     flight->parts_left = flight->parts;
@@ -62,12 +69,13 @@ void client_go(struct model *model, uint32_t index) {
         while (client->ready[h] > 0 && client->under_way[h] < setup->flights && !model->draining) {
             uint32_t at = flight_free(model, client, h);
             struct model_flight *flight = &client->flights[at];
-            *flight = (struct model_flight){.used = true, .began_ms = model->now_ms};
+            flight->used = true;
+            flight->began_ms = model->now_ms;
             flight->ops = client->ready[h] < setup->flight_ops ? client->ready[h] : setup->flight_ops;
             client->ready[h] -= flight->ops;
             client->under_way[h]++;
             model->result.issued += flight->ops;
-            parts_draw(model, flight, at);
+            parts_draw(model, flight);
             const struct model_costs *costs = &setup->costs;
             double us = 0.5 * (flight->ops * costs->client_op + flight->parts * costs->client_part);
             model_task_add(model, model_client_node(model, index), TASK_SEND, at, us);

@@ -141,14 +141,6 @@ static struct model_slice *group_for(struct model *model, struct model_end *end,
     return &model->slices[fresh];
 }
 
-static void parts_join(struct model *model, struct model_slice *group, uint32_t first, uint32_t last, uint32_t parts) {
-    if (group->part_first == MODEL_NONE) group->part_first = first;
-    else model->parts[group->part_last].next = first;
-    group->part_last = last;
-    model->parts[last].next = MODEL_NONE;
-    group->parts += parts;
-}
-
 static void item_enter(struct model *model, struct model_cluster *cluster, struct model_end *end, struct model_slice *group, uint32_t bytes,
                        uint32_t ops) {
     group->items++;
@@ -161,20 +153,16 @@ static void item_enter(struct model *model, struct model_cluster *cluster, struc
 static double batch_execute(struct model *model, uint32_t index, uint32_t flight_index) {
     struct model_cluster *cluster = &model->clusters[index];
     struct model_flight *flight = &model->clients[index].flights[flight_index];
-    uint32_t shard = 0;
-    for (uint32_t at = flight->part_first, next; at != MODEL_NONE; at = next, shard++) {
-        next = model->parts[at].next;
-        uint32_t ops = model->parts[at].ops;
-        if (ops == 0) {
-            model_part_give(model, at);
-            continue;
-        }
+    for (uint32_t shard = 0; shard < cluster->pairs; shard++) {
+        uint32_t ops = flight->shard_ops[shard];
+        if (ops == 0) continue;
         struct model_end *end = &cluster->ends[shard];
         struct model_slice *group = group_for(model, end, request_bytes(ops), ops);
-        parts_join(model, group, at, at, 1);
+        CHECK(group->flight_ops[flight_index] == 0);
+        group->flight_ops[flight_index] = ops;
+        group->parts++;
         item_enter(model, cluster, end, group, request_bytes(ops), ops);
     }
-    flight->part_first = MODEL_NONE;
     double parts = 0.5 * model->setup.costs.coordinator_part * flight->parts;
     double us = 0.25 * ops_us(model, false, flight->ops) + parts;
     count(model, &model->result.parts, flight->parts);
@@ -184,12 +172,9 @@ static double batch_execute(struct model *model, uint32_t index, uint32_t flight
 
 /* A shard's slice at a coordinator: its parts go to the client, each with its flight. */
 static double answers_execute(struct model *model, struct model_end *end, struct model_block *block, const struct model_slice *slice) {
-    for (uint32_t at = slice->part_first, next; at != MODEL_NONE; at = next) {
-        next = model->parts[at].next;
-        struct model_answer *answer = &block->answers[model->parts[at].flight];
-        answer->parts++;
-        answer->ops += model->parts[at].ops;
-        model_part_give(model, at);
+    for (uint32_t f = 0; f < MODEL_FLIGHTS_MAX; f++) {
+        block->answers[f].parts += slice->flight_ops[f] > 0;
+        block->answers[f].ops += slice->flight_ops[f];
     }
     CHECK(end->turn.unfinished_count >= slice->items);
     end->turn.unfinished_count -= slice->items;
@@ -206,7 +191,11 @@ static double requests_execute(struct model *model, struct model_cluster *cluste
     if (request.parts == 0) return us; /* an acknowledgement alone, or an empty one */
     uint32_t bytes = answer_bytes(model, request.parts, request.ops);
     struct model_slice *group = group_for(model, end, bytes, request.ops);
-    parts_join(model, group, request.part_first, request.part_last, request.parts);
+    for (uint32_t f = 0; f < MODEL_FLIGHTS_MAX; f++) {
+        CHECK(group->flight_ops[f] == 0 || request.flight_ops[f] == 0);
+        group->flight_ops[f] += request.flight_ops[f];
+    }
+    group->parts += request.parts;
     item_enter(model, cluster, end, group, bytes, request.ops);
     return us;
 }

@@ -62,7 +62,7 @@ static struct model_event event_take(struct model *model) {
     return first;
 }
 
-/* ---- slices and parts */
+/* ---- slices */
 
 uint32_t model_slice_take(struct model *model) {
     uint32_t index = model->slice_free;
@@ -72,28 +72,13 @@ uint32_t model_slice_take(struct model *model) {
         if (model->slice_used == model->slice_room) model->slices = grown(model->slices, &model->slice_room, sizeof *model->slices);
         index = model->slice_used++;
     }
-    model->slices[index] = (struct model_slice){.next = MODEL_NONE, .part_first = MODEL_NONE, .part_last = MODEL_NONE};
+    model->slices[index] = (struct model_slice){.next = MODEL_NONE};
     return index;
 }
 
 void model_slice_give(struct model *model, uint32_t slice) {
     model->slices[slice].next = model->slice_free;
     model->slice_free = slice;
-}
-
-uint32_t model_part_take(struct model *model) {
-    uint32_t index = model->part_free;
-    if (index != MODEL_NONE) {
-        model->part_free = model->parts[index].next;
-        return index;
-    }
-    if (model->part_used == model->part_room) model->parts = grown(model->parts, &model->part_room, sizeof *model->parts);
-    return model->part_used++;
-}
-
-void model_part_give(struct model *model, uint32_t part) {
-    model->parts[part].next = model->part_free;
-    model->part_free = part;
 }
 
 void model_list_add(struct model *model, struct model_list *list, uint32_t slice) {
@@ -299,12 +284,16 @@ struct model *model_begin(const struct model_setup *setup) {
     struct model *model = zeroed(1, sizeof *model);
     model->setup = *setup;
     model->random = setup->seed;
-    model->slice_free = model->part_free = MODEL_NONE;
+    model->slice_free = MODEL_NONE;
     clusters_make(model);
     nodes_make(model);
     sites_make(model);
     model->clients = zeroed(setup->side, sizeof *model->clients);
+    model->shard_ops = zeroed((size_t)setup->side * setup->side * MODEL_FLIGHTS_MAX, sizeof *model->shard_ops);
+    client_quantiles_make(model);
     for (uint32_t i = 0; i < setup->side; i++) {
+        for (uint32_t f = 0; f < MODEL_FLIGHTS_MAX; f++)
+            model->clients[i].flights[f].shard_ops = model->shard_ops + ((size_t)i * MODEL_FLIGHTS_MAX + f) * setup->side;
         for (uint32_t h = 0; h < setup->handles; h++) {
             model->clients[i].later[h] = setup->users / setup->handles + (h < setup->users % setup->handles);
             model_event_add(model, 50 * model_uniform(model), EVENT_BEGIN, i, h);
@@ -372,6 +361,6 @@ void model_end(struct model *model) {
     free(model->ends);
     free(model->events);
     free(model->slices);
-    free(model->parts);
+    free(model->shard_ops);
     free(model);
 }
