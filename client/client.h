@@ -261,8 +261,15 @@ struct client_chain {
     uint32_t entry_count;
 };
 
-struct heraclius {
+/* What the system file says, shared by the handles that were opened beside one another. */
+struct client_system {
     struct system *system;
+    uint32_t handles;
+};
+
+struct heraclius {
+    struct client_system *shared;
+    const struct system *system; /* of `shared` */
     struct addresses *addresses;
     char *addresses_path;
     struct timespec addresses_time; /* of the file that was read */

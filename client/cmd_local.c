@@ -11,13 +11,13 @@
 #include "protocol/addresses.h"
 #include "protocol/canonical.h"
 
-enum { BENCH_CLIENTS = 16, PORT_LOWEST = 1024 };
+enum { BENCH_KEYS = 16, BENCH_KEYS_MAX = SYSTEM_CLIENTS_MAX - 1, PORT_LOWEST = 1024 }; /* client.key is a client too */
 
 /* Fit for many nodes beside one another on a laptop; every other limit is the default. */
 enum { LOCAL_TABLE_KEYS_MAX = 4 << 20, LOCAL_TABLE_BYTES_MAX = 1 << 30, LOCAL_CLIENTS_MAX = 4096 };
 
 struct sizes {
-    int coordinators, shards, nodes, port_base;
+    int coordinators, shards, nodes, port_base, bench_keys;
     char **settings; /* NAME=VALUE of limits and time-outs, NULL at the end; NULL: none */
 };
 
@@ -119,8 +119,8 @@ static bool members_make(struct assembly *assembly, const char *out, const struc
         if (!cluster_make(assembly, out, true, i, sizes->nodes)) return false;
     }
     if (!person_make(assembly, out, KEYFILE_ADMIN, "admin") || !person_make(assembly, out, KEYFILE_CLIENT, "client")) return false;
-    for (int i = 0; i < BENCH_CLIENTS; i++) {
-        char name[16];
+    for (int i = 0; i < sizes->bench_keys; i++) {
+        char name[CARD_NAME_BYTES_MAX + 1];
         (void)snprintf(name, sizeof name, "bench-%d", i);
         if (!person_make(assembly, out, KEYFILE_CLIENT, name)) return false;
     }
@@ -188,13 +188,14 @@ static int local_move(const char *out, int port_base) {
 int cmd_system_local(int argc, char **argv) {
     char *out = NULL;
     int move = 0, code = CMD_EXIT_USAGE;
-    struct sizes sizes = {.coordinators = 1, .shards = 1, .nodes = 4, .port_base = 0};
+    struct sizes sizes = {.coordinators = 1, .shards = 1, .nodes = 4, .port_base = 0, .bench_keys = BENCH_KEYS};
     const struct poptOption options[] = {
         {"out", 'o', POPT_ARG_STRING, &out, 0, "folder of the system", "DIR"},
         {"coordinators", 0, POPT_ARG_INT, &sizes.coordinators, 0, "coordinator clusters (1)", "C"},
         {"shards", 0, POPT_ARG_INT, &sizes.shards, 0, "shard clusters (1)", "S"},
         {"nodes", 0, POPT_ARG_INT, &sizes.nodes, 0, "nodes per cluster, 4 to 16 (4)", "N"},
         {"port-base", 0, POPT_ARG_INT, &sizes.port_base, 0, "first of the ports on 127.0.0.1, one per node and one for the admin", "P"},
+        {"bench-keys", 0, POPT_ARG_INT, &sizes.bench_keys, 0, "clients bench-0.key ... for heraclius bench, 1 to 4095 (16)", "N"},
         {"set", 0, POPT_ARG_ARGV, &sizes.settings, 0, "a limit or time-out (system show lists them)", "NAME=VALUE"},
         {"move", 0, POPT_ARG_NONE, &move, 0, "only give the nodes of the system in DIR other ports", NULL},
         POPT_AUTOHELP POPT_TABLEEND};
@@ -205,6 +206,11 @@ int cmd_system_local(int argc, char **argv) {
     if (!out || poptPeekArg(context) || !counts_good) {
         (void)cmd_fail("%s needs --out DIR and --port-base P; 1 to %d clusters of a sort, %d to %d nodes each (--help tells more)", argv[0],
                        SYSTEM_CLUSTERS_MAX, CONFIG_MEMBERS_MIN, CONFIG_MEMBERS_MAX);
+        goto out;
+    }
+    if (sizes.bench_keys < 1 || sizes.bench_keys > BENCH_KEYS_MAX) {
+        (void)cmd_fail("--bench-keys %d: must be 1 to %d, as a system file takes %d clients and client.key is one of them", sizes.bench_keys,
+                       BENCH_KEYS_MAX, SYSTEM_CLIENTS_MAX);
         goto out;
     }
     int ports = move ? 1 : (sizes.coordinators + sizes.shards) * sizes.nodes + 1;

@@ -175,6 +175,7 @@ void client_engine_part_done(struct part *part) {
 void client_engine_part_retry(struct part *part, uint8_t code, uint32_t wait_ms, uint64_t now_ms) {
     struct sending *sending = part->sending;
     sending->request->db->counters.busy++;
+    sending->request->db->counters.busy_operations += part->op_count;
     part->state = PART_RETRY;
     part->code = code;
     client_request_why(sending->request, "shard %u: %s", part->shard, operation_code_name(code));

@@ -117,6 +117,9 @@ struct heraclius_options {
     const char *via;            /* name of the node to try first; NULL: chosen by the key */
     uint32_t resend_ms;         /* ask one more node after so long without an answer; 0: 1,000 */
     uint32_t lock_wait_ms;      /* wait so long for another process to let go of the key file */
+    /* NULL, or an open handle of the same system file and of this thread: the file is not read again, what it says is shared. For many clients in one
+     * program. Either may be closed first. */
+    struct heraclius *beside;
     /* After a succession (both or neither): the system file before system_path's, and the statement that its administrators signed. If it is valid,
      * a journal of the old system is taken over, for good: what was unsettled, and what took effect above the states that the successor goes on
      * from (the newest 256 such writes, 1 MiB), is unsettled now. Call heraclius_settle() with HERACLIUS_SETTLE_RETRY before anything else: it
@@ -249,7 +252,8 @@ struct heraclius_counters {
     uint64_t verification_failures; /* answer messages, items or results that did not: each one is a node that lies or is broken */
     uint64_t unasked;               /* verified items that match no pending request (late, repeated) */
     uint64_t resends;
-    uint64_t busy; /* parts answered BUSY, QUOTA, TOO-NEW, RECORDS-FULL, certified or not */
+    uint64_t busy; /* parts answered BUSY, QUOTA, TOO-NEW, RECORDS-FULL, certified or not: each is tried again after a while */
+    uint64_t busy_operations; /* in these */
     uint64_t links_opened;
     uint64_t links_lost;
 };

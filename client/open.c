@@ -165,14 +165,35 @@ static enum heraclius_status choose_preferred(struct heraclius *db, const char *
     return HERACLIUS_BAD_ARGUMENT;
 }
 
+static enum heraclius_status system_open(struct heraclius *db, const struct heraclius_options *options, char *why) {
+    struct system_fault fault = {0};
+    struct client_system *shared = options->beside ? options->beside->shared : calloc(1, sizeof *shared);
+    if (!shared) return fail(why, HERACLIUS_NO_RESOURCES, "no memory");
+    if (!options->beside && system_load(&shared->system, options->system_path, &fault) != SYSTEM_OK) {
+        free(shared);
+        return fail(why, HERACLIUS_BAD_FILE, fault.text);
+    }
+    shared->handles++;
+    db->shared = shared;
+    db->system = shared->system;
+    return HERACLIUS_OK;
+}
+
+static void system_close(struct heraclius *db) {
+    if (!db->shared || --db->shared->handles > 0) return;
+    system_free(db->shared->system);
+    free(db->shared);
+}
+
 static enum heraclius_status files_open(struct heraclius *db, const struct heraclius_options *options, const char *addresses_path,
                                         const char *key_path, char *why) {
     struct system_fault fault = {0};
-    if (system_load(&db->system, options->system_path, &fault) != SYSTEM_OK) return fail(why, HERACLIUS_BAD_FILE, fault.text);
+    enum heraclius_status status = system_open(db, options, why);
+    if (status != HERACLIUS_OK) return status;
     struct stat file;
     if (stat(addresses_path, &file) == 0) db->addresses_time = file.st_mtim;
     if (addresses_load(&db->addresses, addresses_path, db->system, &fault) != SYSTEM_OK) return fail(why, HERACLIUS_BAD_FILE, fault.text);
-    enum heraclius_status status = key_open(db, key_path, options->lock_wait_ms, why);
+    status = key_open(db, key_path, options->lock_wait_ms, why);
     if (status != HERACLIUS_OK) return status;
     db->numbers = calloc(db->system->shards_count, sizeof *db->numbers);
     db->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -230,7 +251,7 @@ void heraclius_close(struct heraclius *db) {
     ed25519_wipe(&db->identity, sizeof db->identity);
     if (db->epoll >= 0) close(db->epoll);
     addresses_free(db->addresses);
-    system_free(db->system);
+    system_close(db);
     free(db->nodes);
     free(db->statuses);
     free(db->shown);

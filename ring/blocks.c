@@ -58,37 +58,59 @@ void *blocks_take(struct blocks *blocks, size_t bytes) {
     memset(header, 0, sizeof *header);
     header->class_index = index;
     blocks->used_bytes += class_bytes(index);
-    blocks->changes++;
+    blocks->wanted[index] = ++blocks->changes;
+    if (blocks->used_bytes > blocks->peak_bytes) {
+        blocks->peak_bytes = blocks->used_bytes;
+    }
     return (uint8_t *)header + BLOCKS_HEADER_BYTES;
+}
+
+/* How many bytes of free blocks may be kept. */
+static uint64_t cache_room(const struct blocks *blocks) {
+    uint64_t peak = blocks->peak_bytes > blocks->peak_before_bytes ? blocks->peak_bytes : blocks->peak_before_bytes;
+    uint64_t room = peak > blocks->used_bytes ? peak - blocks->used_bytes : 0;
+    return room > BLOCKS_CACHE_BYTES_MAX ? room : BLOCKS_CACHE_BYTES_MAX;
+}
+
+/* Frees free blocks, those of the class that was not wanted for longest first, until no more than `bytes` of them are kept. */
+static void cache_cut(struct blocks *blocks, uint64_t bytes) {
+    while (blocks->cached_bytes > bytes) {
+        uint32_t coldest = BLOCKS_CLASSES;
+        for (uint32_t i = 0; i < BLOCKS_CLASSES; i++) {
+            if (blocks->free[i] != NULL && (coldest == BLOCKS_CLASSES || blocks->wanted[i] < blocks->wanted[coldest])) {
+                coldest = i;
+            }
+        }
+        RING_CHECK(coldest < BLOCKS_CLASSES);
+        struct blocks_header *header = blocks->free[coldest];
+        blocks->free[coldest] = header->next;
+        blocks->cached_bytes -= class_bytes(coldest);
+        class_unmap(header);
+    }
 }
 
 void blocks_give(struct blocks *blocks, void *block) {
     struct blocks_header *header = blocks_header_of(block);
-    size_t bytes = class_bytes(header->class_index);
-    RING_CHECK(header->class_index < BLOCKS_CLASSES && blocks->used_bytes >= bytes);
-    blocks->used_bytes -= bytes;
+    RING_CHECK(header->class_index < BLOCKS_CLASSES && blocks->used_bytes >= class_bytes(header->class_index));
+    blocks->used_bytes -= class_bytes(header->class_index);
     blocks->changes++;
-    if (blocks->cached_bytes + bytes > BLOCKS_CACHE_BYTES_MAX) {
-        class_unmap(header);
-        return;
-    }
     header->next = blocks->free[header->class_index];
     blocks->free[header->class_index] = header;
-    blocks->cached_bytes += bytes;
+    blocks->cached_bytes += class_bytes(header->class_index);
+    cache_cut(blocks, cache_room(blocks));
 }
 
 void blocks_free_cache(struct blocks *blocks) {
-    for (uint32_t i = 0; i < BLOCKS_CLASSES; i++) {
-        while (blocks->free[i] != NULL) {
-            struct blocks_header *header = blocks->free[i];
-            blocks->free[i] = header->next;
-            class_unmap(header);
-        }
-    }
-    blocks->cached_bytes = 0;
+    cache_cut(blocks, 0);
 }
 
 void blocks_trim(struct blocks *blocks, uint64_t now_ms, uint64_t keep_ms) {
+    if (now_ms - blocks->period_ms >= keep_ms) {
+        blocks->period_ms = now_ms;
+        blocks->peak_before_bytes = blocks->peak_bytes;
+        blocks->peak_bytes = blocks->used_bytes;
+        cache_cut(blocks, cache_room(blocks));
+    }
     if (blocks->changes != blocks->changes_seen) {
         blocks->changes_seen = blocks->changes;
         blocks->used_ms = now_ms;

@@ -277,7 +277,8 @@ static uint64_t connection_tick(struct net *net, uint32_t index) {
     } else {
         (void)net_queue_output(net, index); /* without a free buffer it is tried again at the next tick */
     }
-    return link_deadline_ms(link);
+    uint64_t busy = connection->head != NULL || link_output_wanted(link) ? net->now_ms + NET_TICK_MS_BUSY : UINT64_MAX;
+    return earlier(link_deadline_ms(link), busy);
 }
 
 /* After a busy time, when it is quiet, memory that only the rush needed goes back. */

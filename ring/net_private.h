@@ -13,7 +13,8 @@
 #define NET_KNOWN_ADDRESSES_MAX 1024u
 #define NET_CLOSE_MS 1000u /* for a last GOODBYE to leave */
 #define NET_TICK_MS_MIN 5u
-#define NET_TICK_MS_MAX 100u
+#define NET_TICK_MS_BUSY 100u /* while something waits to be sent */
+#define NET_TICK_MS_MAX 400u  /* below NET_GAP_MS */
 #define NET_GAP_MS 500u /* not polled for so long: the time does not count */
 #define NET_BLOCKS_KEEP_MS 5000u
 #define NET_DRAIN_MS 5000u /* L-45: in so long a client takes an eighth of what waits for it, */

@@ -60,6 +60,9 @@ bool net_queue_output(struct net *net, uint32_t index) {
     if (tail_room(connection) < LINK_OUTPUT_BYTES_MAX) {
         struct loop_buffer *buffer = share_has_room(net, connection, 1) ? loop_buffer_take(net->loop) : NULL;
         if (buffer == NULL) {
+            if (net->next_tick_ms > net->now_ms + NET_TICK_MS_BUSY) {
+                net->next_tick_ms = net->now_ms + NET_TICK_MS_BUSY;
+            }
             return false;
         }
         append(net, connection, buffer);

@@ -27,6 +27,10 @@ void *store_reserve(uint64_t bytes) {
     return at;
 }
 
+void store_huge_pages(void *memory, uint64_t bytes) {
+    (void)madvise(memory, whole_pages(bytes), MADV_HUGEPAGE); /* advice only */
+}
+
 void store_unreserve(void *memory, uint64_t bytes) {
     if (memory != NULL) CHECK(munmap(memory, whole_pages(bytes) + page_bytes()) == 0);
 }

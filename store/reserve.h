@@ -11,6 +11,9 @@
 
 /* NULL: the system refuses so much. */
 void *store_reserve(uint64_t bytes);
+/* What is touched from now on comes in huge pages where the system has some: for memory that is large and walked at random, where a miss in the page
+ * table costs as much as the data. */
+void store_huge_pages(void *memory, uint64_t bytes);
 void store_unreserve(void *memory, uint64_t bytes); /* NULL will do */
 /* Zero again, and given back to the system. */
 void store_forget(void *memory, uint64_t bytes);

@@ -46,7 +46,8 @@ struct state_reader {
 
 /* Writing: on the storage thread. */
 
-static int apply_write(struct state *state, const struct state_write *write) {
+/* The cursor finds a key without a walk from the root where the write before it was near: as most are, changes come in the order of their paths. */
+static int apply_write(struct state *state, MDB_cursor *cursor, const struct state_write *write) {
     uint8_t path[STATE_PATH_BYTES];
     trie_path((enum trie_space)write->space, write->key, write->key_bytes, path);
     MDB_val key = {.mv_size = sizeof path, .mv_data = path};
@@ -57,8 +58,16 @@ static int apply_write(struct state *state, const struct state_write *write) {
     struct table_entry entry = {.key = write->key, .value = write->value, .key_bytes = write->key_bytes, .value_bytes = write->value_bytes,
                                 .version = write->version, .space = write->space};
     MDB_val value = {.mv_size = record_entry_bytes(&entry)};
-    int code = mdb_put(state->txn, state->env.dbs[ENTRIES].dbi, &key, &value, MDB_RESERVE);
+    int code = mdb_cursor_put(cursor, &key, &value, MDB_RESERVE);
     if (code == 0) record_entry_encode(path, &entry, value.mv_data);
+    return code;
+}
+
+static int apply_writes(struct state *state, const struct state_batch *batch) {
+    MDB_cursor *cursor = NULL;
+    int code = mdb_cursor_open(state->txn, state->env.dbs[ENTRIES].dbi, &cursor);
+    for (uint32_t i = 0; code == 0 && i < batch->write_count; i++) code = apply_write(state, cursor, &batch->writes[i]);
+    mdb_cursor_close(cursor);
     return code;
 }
 
@@ -92,7 +101,7 @@ static int apply_batch(struct state *state, const struct state_batch *batch) {
     int code = 0;
     if (!state->txn) code = mdb_txn_begin(state->env.mdb, NULL, 0, &state->txn);
     if (code == 0 && batch->clear_first) code = mdb_drop(state->txn, state->env.dbs[ENTRIES].dbi, 0);
-    for (uint32_t i = 0; code == 0 && i < batch->write_count; i++) code = apply_write(state, &batch->writes[i]);
+    if (code == 0) code = apply_writes(state, batch);
     if (code || !batch->checkpoint) return code;
     code = put_blobs(state, batch);
     if (code == 0) code = put_description(state, batch->checkpoint);

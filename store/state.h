@@ -3,9 +3,10 @@
  * with a thread of its own.
  *
  * Contract
- *   ONE thread submits batches. Each holds the writes of one or more final blocks, in order; they go into one open transaction as they come, so
- *   that no burst waits for the checkpoint's height. The batch with a `checkpoint` also replaces all blobs and the description, and commits: data
- *   and description appear together or not at all. A crash before that leaves the checkpoint before, and the blocks after it are replayed.
+ *   ONE thread submits batches. Their writes go into one open transaction, in order. The batch with a `checkpoint` also replaces all blobs and the
+ *   description, and commits: data and description appear together or not at all. A crash before that leaves the checkpoint before, and the blocks
+ *   after it are replayed. Writes cost least in the order of their paths and once a key (table_changes_begin()): a page of LMDB's is then found,
+ *   copied and gone through once, where writes as they were made would look for one each among all that are changed already.
  *   Completion as in wal.h: a batch without a checkpoint is completed when its memory may be used again, one with a checkpoint when that is
  *   durable. Errors are sticky as in wal.h.
  *

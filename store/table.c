@@ -19,84 +19,17 @@
  * A deleted record that is final and not replaced does not exist: the slot is freed with it. One that is final and replaced goes when its
  * replacement becomes final, or is rolled back.
  */
-#include "store/table.h"
+#include "store/table_inside.h"
 #include "merkle/check.h"
-#include "store/checksum.h"
 #include "store/reserve.h"
-#include "store/table_arena.h"
 #include <sodium.h>
-#include <sys/mman.h>
 
 enum {
-    RECORD_HEAD_BYTES = 32,
-    NONE = -1,
-    VALUE_BITS = 17, /* of `meta`: value length, then key length - 1, space, deleted */
-    KEY_SHIFT = VALUE_BITS,
-    SPACE_SHIFT = KEY_SHIFT + 8,
-    DELETED_SHIFT = SPACE_SHIFT + 1,
+    TOUCH_SLOTS = 4096,
+    SLOTS_FIRST = 1024,
+    PAGE_SLOTS = 512,
     HUGE_PAGES_FROM_KEYS = 1 << 17,
-    REGIONS = TABLE_OPEN_MAX + 1 /* one for the savepoint */
 };
-
-struct record {
-    uint64_t height;
-    uint32_t index;
-    uint32_t checksum;
-    uint32_t tag;
-    uint32_t meta;
-    uint32_t own;
-    uint32_t next;
-    uint8_t bytes[]; /* key, value */
-};
-_Static_assert(sizeof(struct record) == RECORD_HEAD_BYTES, "the arena's bound counts 32 bytes");
-_Static_assert(RECORD_HEAD_BYTES + TABLE_KEY_BYTES_MAX + TABLE_VALUE_BYTES_MAX == ARENA_CELL_BYTES_MAX, "the largest record is the largest cell");
-
-struct slot {
-    uint32_t tag;
-    uint32_t ref; /* 0: empty */
-};
-
-struct journal_entry {
-    uint32_t new_ref;
-    uint32_t old_ref;
-};
-
-struct open_block {
-    uint64_t height;
-    uint64_t bytes; /* declared bytes written, against block_bytes_max */
-    uint64_t keys_before[TABLE_SPACES];
-    uint64_t bytes_before[TABLE_SPACES];
-    uint32_t region;
-    uint32_t count; /* journal entries */
-};
-
-struct table {
-    struct table_config config;
-    struct arena arena;
-    struct slot *slots; /* in one of the areas */
-    uint64_t slot_count;
-    uint64_t slots_used;
-    uint64_t slots_max; /* slot_count in the end */
-    uint32_t slot_mask;
-    unsigned slot_shift;
-    struct slot *areas[2]; /* of slots_max and of half as many */
-    uint8_t *touched; /* one for each TOUCH_SLOTS slots: nothing was ever written there iff 0, so that a walk leaves it alone */
-    struct journal_entry *journal; /* REGIONS times block_writes_max */
-    uint64_t keys[TABLE_SPACES];
-    uint64_t bytes[TABLE_SPACES];
-    uint64_t keys_max[TABLE_SPACES]; /* as table_limits_set() says */
-    uint64_t bytes_max[TABLE_SPACES];
-    struct open_block open[TABLE_OPEN_MAX]; /* oldest first */
-    uint32_t open_count;
-    bool savepoint_open;
-    struct open_block savepoint;
-    bool region_taken[REGIONS];
-    bool huge_pages;
-    uint8_t hash_keys[TABLE_SPACES][TABLE_HASH_KEY_BYTES];
-};
-
-static const uint32_t none = (uint32_t)NONE;
-enum { TOUCH_SLOTS = 4096, SLOTS_FIRST = 1024, PAGE_SLOTS = 512 };
 
 const char *table_status_name(enum table_status status) {
     switch (status) {
@@ -114,26 +47,6 @@ const char *table_status_name(enum table_status status) {
 
 /* Records. */
 
-static struct record *record_at(const struct table *table, uint32_t ref) {
-    return arena_at(&table->arena, ref);
-}
-
-static uint32_t record_value_bytes(const struct record *record) {
-    return record->meta & ((UINT32_C(1) << VALUE_BITS) - 1);
-}
-
-static uint32_t record_key_bytes(const struct record *record) {
-    return ((record->meta >> KEY_SHIFT) & 0xFF) + 1;
-}
-
-static uint8_t record_space(const struct record *record) {
-    return (uint8_t)((record->meta >> SPACE_SHIFT) & 1);
-}
-
-static bool record_deleted(const struct record *record) {
-    return ((record->meta >> DELETED_SHIFT) & 1) != 0;
-}
-
 static size_t record_bytes(const struct record *record) {
     return RECORD_HEAD_BYTES + (size_t)record_key_bytes(record) + record_value_bytes(record);
 }
@@ -142,31 +55,11 @@ static uint64_t record_declared(const struct record *record) {
     return table_entry_declared(record_key_bytes(record), record_value_bytes(record));
 }
 
-static uint32_t record_checksum(const struct record *record) {
-    uint64_t state = checksum_mix(record->height, record->index);
-    state = checksum_mix(state, record->meta);
-    return checksum_end(checksum_add(state, record->bytes, (size_t)record_key_bytes(record) + record_value_bytes(record)));
-}
-
 static bool record_has_key(const struct record *record, uint8_t space, const uint8_t *key, size_t key_bytes) {
     return record_key_bytes(record) == key_bytes && record_space(record) == space && memcmp(record->bytes, key, key_bytes) == 0;
 }
 
-static void record_show(const struct record *record, struct table_entry *entry) {
-    entry->key = record->bytes;
-    entry->key_bytes = record_key_bytes(record);
-    entry->value = record->bytes + entry->key_bytes;
-    entry->value_bytes = record_value_bytes(record);
-    entry->version.height = record->height;
-    entry->version.index = record->index;
-    entry->space = record_space(record);
-}
-
 /* The index. */
-
-static uint32_t index_home(const struct table *table, uint32_t tag) {
-    return tag >> table->slot_shift;
-}
 
 static void index_put(struct table *table, uint32_t at, struct slot slot) {
     table->slots[at] = slot;
@@ -289,6 +182,7 @@ static uint32_t record_make(struct table *table, uint32_t tag, uint32_t meta, st
 static bool config_valid(const struct table_config *config) {
     if (config->open_max < 1 || config->open_max > TABLE_OPEN_MAX) return false;
     if (config->block_writes_max < 1 || config->block_writes_max > 1 << 20) return false;
+    if (config->changed_max > 0 && (config->changed_max < config->block_writes_max || config->changed_max > 1 << 30)) return false;
     uint64_t keys = 0;
     uint64_t bytes = 0;
     uint64_t most = (uint64_t)ARENA_SLABS_MAX * ARENA_SLAB_BYTES;
@@ -313,6 +207,14 @@ static uint64_t slots_for(const struct table_config *config) {
     return power;
 }
 
+static bool changed_create(struct table *table) {
+    uint64_t bytes = table->config.changed_max * sizeof *table->changed;
+    if (bytes == 0) return true;
+    table->changed = store_reserve(bytes);
+    table->changed_sorting = store_reserve(bytes);
+    return table->changed && table->changed_sorting;
+}
+
 enum table_status table_create(const struct table_config *config, struct table **out) {
     if (!config_valid(config)) return TABLE_BAD_LIMITS;
     uint64_t bytes = config->bytes_max[0] + config->bytes_max[1] + config->open_max * config->block_bytes_max;
@@ -333,7 +235,8 @@ enum table_status table_create(const struct table_config *config, struct table *
     table->touched = calloc((size_t)(slots / TOUCH_SLOTS + 1), 1);
     table->journal = store_reserve((uint64_t)REGIONS * config->block_writes_max * sizeof *table->journal);
     bool arena = arena_create(&table->arena, arena_slabs_for(bytes));
-    if (!table->areas[0] || !table->areas[1] || !table->touched || !table->journal || !arena) {
+    bool changed = changed_create(table);
+    if (!changed || !table->areas[0] || !table->areas[1] || !table->touched || !table->journal || !arena) {
         table_destroy(table);
         return TABLE_NO_MEMORY;
     }
@@ -347,6 +250,8 @@ void table_destroy(struct table *table) {
     store_unreserve(table->areas[0], table->slots_max * sizeof *table->slots);
     store_unreserve(table->areas[1], table->slots_max / 2 * sizeof *table->slots);
     store_unreserve(table->journal, (uint64_t)REGIONS * table->config.block_writes_max * sizeof *table->journal);
+    store_unreserve(table->changed, table->config.changed_max * sizeof *table->changed);
+    store_unreserve(table->changed_sorting, table->config.changed_max * sizeof *table->changed);
     arena_destroy(&table->arena);
     free(table->touched);
     free(table);
@@ -363,6 +268,8 @@ void table_clear(struct table *table) {
     memset(table->region_taken, 0, sizeof table->region_taken);
     table->open_count = 0;
     table->savepoint_open = false;
+    table->changed_count = 0;
+    table->clean_height = table->final_height = 0;
 }
 
 void table_regions(const struct table *table, struct table_region regions[TABLE_REGIONS]) {
@@ -371,6 +278,8 @@ void table_regions(const struct table *table, struct table_region regions[TABLE_
     regions[2] = (struct table_region){table->areas[0], table->slots_max * sizeof *table->slots};
     regions[3] = (struct table_region){table->areas[1], table->slots_max / 2 * sizeof *table->slots};
     regions[4] = (struct table_region){table->journal, (uint64_t)REGIONS * table->config.block_writes_max * sizeof *table->journal};
+    regions[5] = (struct table_region){table->changed, table->config.changed_max * sizeof *table->changed};
+    regions[6] = (struct table_region){table->changed_sorting, table->config.changed_max * sizeof *table->changed};
 }
 
 uint64_t table_keys(const struct table *table, uint8_t space) {
@@ -406,9 +315,7 @@ void table_prefetch_entry(const struct table *table, uint64_t hash) {
     uint32_t tag = (uint32_t)hash;
     for (uint32_t at = index_home(table, tag); table->slots[at].ref; at = (at + 1) & table->slot_mask) {
         if (table->slots[at].tag != tag) continue;
-        const uint8_t *record = arena_at(&table->arena, table->slots[at].ref);
-        __builtin_prefetch(record);
-        __builtin_prefetch(record + 64);
+        record_prefetch(table, table->slots[at].ref);
         return;
     }
 }
@@ -475,10 +382,9 @@ static bool made_by(const struct table *table, const struct record *record, cons
 static void huge_pages_want(struct table *table) {
     if (table->huge_pages || table->keys[0] + table->keys[1] < HUGE_PAGES_FROM_KEYS) return;
     table->huge_pages = true;
-    /* A large table is walked at random, where page-table misses cost as much as the data; advice only. */
-    (void)madvise(table->areas[0], table->slots_max * sizeof *table->slots, MADV_HUGEPAGE);
-    (void)madvise(table->areas[1], table->slots_max / 2 * sizeof *table->slots, MADV_HUGEPAGE);
-    (void)madvise(table->arena.base, table->arena.slabs * ARENA_SLAB_BYTES, MADV_HUGEPAGE);
+    store_huge_pages(table->areas[0], table->slots_max * sizeof *table->slots);
+    store_huge_pages(table->areas[1], table->slots_max / 2 * sizeof *table->slots);
+    store_huge_pages(table->arena.base, table->arena.slabs * ARENA_SLAB_BYTES);
 }
 
 static void slot_set(struct table *table, uint32_t at, uint32_t tag, uint32_t ref) {
@@ -509,7 +415,7 @@ static enum table_status write_record(struct table *table, uint32_t at, uint32_t
         table->journal[entry].new_ref = ref;
         record_free(table, old_ref);
     } else {
-        table->journal[entry] = (struct journal_entry){.new_ref = ref, .old_ref = old_ref};
+        table->journal[entry] = (struct journal_entry){.new_ref = ref, .old_ref = old_ref, .place = 0};
         if (old) old->next = entry;
     }
     return TABLE_OK;
@@ -574,6 +480,7 @@ enum table_status table_load(struct table *table, uint8_t space, const uint8_t *
     slot_set(table, at, tag, ref);
     table->keys[space]++;
     table->bytes[space] += declared;
+    if (version.height > table->final_height) table->clean_height = table->final_height = version.height; /* it is in the checkpoint */
     huge_pages_want(table);
     return TABLE_OK;
 }
@@ -650,16 +557,28 @@ void table_rollback_newest(struct table *table) {
     table->open_count--;
 }
 
+/* Before the entry's old record goes. A final one that is newer than the last table_changes_end() is on the list, and so its key. */
+static void changed_note(struct table *table, const struct journal_entry *entry) {
+    if (table->config.changed_max == 0) return;
+    if (entry->old_ref && record_at(table, entry->old_ref)->height > table->clean_height) return;
+    table->changed[table->changed_count++] = (uint64_t)entry->place << 32 | record_at(table, entry->new_ref)->tag;
+}
+
 void table_finalize_oldest(struct table *table) {
     CHECK(!table->savepoint_open && table->open_count > 0);
     struct open_block block = table->open[0];
-    for (uint32_t i = 0; i < block.count; i++) {
-        struct journal_entry *entry = &table->journal[block.region * table->config.block_writes_max + i];
+    uint32_t at = block.region * table->config.block_writes_max, end = at + block.count;
+    CHECK(table->config.changed_max == 0 || table->changed_count + block.count <= table->config.changed_max);
+    for (; at < end; at++) {
+        struct journal_entry *entry = &table->journal[at];
+        journal_prefetch(table, entry, end - at);
+        changed_note(table, entry);
         if (entry->old_ref) record_free(table, entry->old_ref); /* may move the new one, which mends entry->new_ref */
         struct record *record = record_at(table, entry->new_ref);
         record->own = none;
         if (record_deleted(record) && record->next == none) drop_deleted(table, entry->new_ref);
     }
+    table->final_height = block.height;
     table->region_taken[block.region] = false;
     table->open_count--;
     memmove(&table->open[0], &table->open[1], table->open_count * sizeof table->open[0]);
@@ -701,32 +620,4 @@ void table_savepoint_rollback(struct table *table) {
     CHECK(table->savepoint_open);
     undo(table, &table->savepoint);
     table->savepoint_open = false;
-}
-
-/* Write-sets. */
-
-static struct table_writes writes_of(const struct table *table, const struct open_block *block) {
-    uint32_t from = block->region * table->config.block_writes_max;
-    return (struct table_writes){.table = table, .at = from, .end = from + block->count};
-}
-
-struct table_writes table_writes_of_oldest(const struct table *table) {
-    CHECK(table->open_count > 0);
-    return writes_of(table, &table->open[0]);
-}
-
-struct table_writes table_writes_of_newest(const struct table *table) {
-    CHECK(table->open_count > 0 && !table->savepoint_open);
-    return writes_of(table, &table->open[table->open_count - 1]);
-}
-
-bool table_writes_next(struct table_writes *writes, struct table_write *write) {
-    if (writes->at >= writes->end) return false;
-    const struct table *table = writes->table;
-    const struct journal_entry *entry = &table->journal[writes->at++];
-    const struct record *record = record_at(table, entry->new_ref);
-    record_show(record, &write->entry);
-    write->deleted = record_deleted(record);
-    write->existed = entry->old_ref && !record_deleted(record_at(table, entry->old_ref));
-    return true;
 }

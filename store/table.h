@@ -10,9 +10,12 @@
  *
  *   Writes belong to blocks. table_block_begin(h) opens block h on top of the ones that are open (at most open_max); put and remove write to the
  *   newest; reads see the newest state. table_rollback_newest() undoes the newest block, table_finalize_oldest() makes the oldest one permanent.
- *   Before that, table_writes_of_oldest() lists what it wrote, with the values as of that block whatever later open blocks did to the same keys: a
- *   checkpoint collects these. table_writes_of_newest() lists what the trie has to rehash. Each key occurs once per block, in the order of its
- *   first write, which is the same on every node.
+ *   Before that, table_writes_of_oldest() lists what it wrote, with the values as of that block whatever later open blocks did to the same keys.
+ *   table_writes_of_newest() lists what the trie has to rehash. Each key occurs once per block, in the order of its first write, which is the same on
+ *   every node.
+ *
+ *   For checkpoints the table remembers which keys final blocks wrote, eight bytes each however often that was, and not the values:
+ *   table_changes_begin() shows them when a checkpoint is due, in the order of the caller's choosing, as final state has them then.
  *
  *   A savepoint inside the newest block undoes part of it: an atomic list that fails.
  *
@@ -61,6 +64,7 @@ struct table_config {
     uint64_t block_bytes_max;               /* declared bytes that one block may write; a removed key counts key + TABLE_ENTRY_BYTES */
     uint32_t block_writes_max;              /* distinct keys that one block may write, 1 to 2^20 */
     uint32_t open_max;                      /* open blocks, 1 to TABLE_OPEN_MAX */
+    uint32_t changed_max;                   /* keys that may wait for a checkpoint, at least block_writes_max, at most 2^30; 0: none is remembered */
     uint8_t hash_key[TABLE_HASH_KEY_BYTES]; /* random, of this process */
 };
 
@@ -84,6 +88,7 @@ struct table_entry {
 /* One write of one block. For a deleted key value_bytes is 0 and version the one of the deletion. Pointers as in table_entry. */
 struct table_write {
     struct table_entry entry;
+    uint32_t ref; /* table_ref() */
     bool deleted;
     bool existed; /* the key was there before this block */
 };
@@ -93,7 +98,7 @@ void table_destroy(struct table *table); /* NULL will do */
 
 /* The address space that a table reserved, resident as far as it is used: for the node's printed budget. The same from create on; any thread may
  * ask. */
-enum { TABLE_REGIONS = 5 };
+enum { TABLE_REGIONS = 7 };
 struct table_region {
     const void *base;
     uint64_t bytes;
@@ -159,6 +164,29 @@ static inline uint32_t table_writes_count(const struct table_writes *writes) {
     return writes->end - writes->at;
 }
 bool table_writes_next(struct table_writes *writes, struct table_write *write);
+/* Where the key of the write that was shown last belongs in the order in which changes are to come: the smaller first. Without it, 0. */
+void table_writes_place(const struct table_writes *writes, uint32_t place);
+
+/*
+ * What changed: for each key that a final block wrote since table_changes_end(), and that is there, its entry as final state has it, whatever open
+ * blocks have done to it. In order of place; keys of one place in any order. A key may come more than once, and one may come that did not change but
+ * has the ref of one that did. Keys that are no longer there do not come: who needs to know looks at what each block removes before it is final.
+ *
+ * When table_changes_full(), the oldest block does not become final (CHECK) before the changes have been shown and ended.
+ */
+struct table_changes {
+    const struct table *table;
+    uint32_t at;
+    uint64_t probe;
+};
+uint32_t table_changes_count(const struct table *table);
+bool table_changes_full(const struct table *table); /* CHECK: a block is open */
+/* Holds until the next call that changes the table. A copy of it goes on from where it was made. */
+struct table_changes table_changes_begin(struct table *table);
+/* *intact is whether the entry's checksum matches. */
+bool table_changes_next(struct table_changes *changes, struct table_entry *entry, bool *intact);
+/* All that is final now has been shown, or is not wanted. */
+void table_changes_end(struct table *table);
 
 /*
  * A number that names a key, or few keys, and stays the same whatever happens to the entry: the low half of its hash. The trie keeps it as its

@@ -75,6 +75,7 @@ void arena_clear(struct arena *arena) {
     store_forget(arena->base, arena->slabs * ARENA_SLAB_BYTES);
     arena->slab_fresh = 1;
     arena->slab_free = 0;
+    arena->warm_count = 0;
     classes_init(arena);
 }
 
@@ -84,6 +85,7 @@ static uint32_t slab_take(struct arena *arena, struct arena_class *class) {
         class->spare = 0;
         return slab;
     }
+    if (arena->warm_count > 0) return arena->warm[--arena->warm_count];
     slab = arena->slab_free;
     if (slab) {
         arena->slab_free = arena->slab_previous[slab];
@@ -109,13 +111,18 @@ uint32_t arena_take(struct arena *arena, size_t bytes) {
 }
 
 /* The class's newest slab became empty: the one before it, which is full, takes its place. One empty slab stays with the class, so that a class
- * that swings around a slab's border does not go through the system each time; a second one is given back to all, and its pages to the system. */
+ * that swings around a slab's border does not go through the system each time; a second one is given back to all. Its pages stay, to be taken first,
+ * unless ARENA_WARM_SLABS_MAX have theirs: a table that is written swings by what a block overwrites, and pages that come back are zeroed anew. */
 static void slab_drop_newest(struct arena *arena, struct arena_class *class) {
     uint32_t slab = class->slab;
     class->slab = arena->slab_previous[slab];
     class->used = class->slab ? class->cells_per_slab : 0;
     if (!class->spare) {
         class->spare = slab;
+        return;
+    }
+    if (arena->warm_count < ARENA_WARM_SLABS_MAX) {
+        arena->warm[arena->warm_count++] = slab;
         return;
     }
     store_forget(arena->base + (uint64_t)slab * ARENA_SLAB_BYTES, ARENA_SLAB_BYTES);

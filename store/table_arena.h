@@ -15,6 +15,7 @@ enum {
     ARENA_CELL_BYTES_MAX = 65824, /* record head 32 + key 256 + value 65536 */
     ARENA_SLABS_MAX = 1 << 16,    /* 32-bit references, 64 GiB */
     ARENA_CLASSES_MAX = 84,
+    ARENA_WARM_SLABS_MAX = 16,
 };
 
 struct arena_class {
@@ -31,6 +32,8 @@ struct arena {
     uint64_t slabs;          /* slab 0 is never used, so that reference 0 means none */
     uint32_t slab_fresh;     /* first that was never used */
     uint32_t slab_free;      /* list of given-back slabs, 0: none */
+    uint32_t warm_count;     /* of warm: given back as well, but with their pages */
+    uint32_t warm[ARENA_WARM_SLABS_MAX];
     uint32_t class_count;
     struct arena_class classes[ARENA_CLASSES_MAX];
 };

@@ -178,6 +178,15 @@ enum store_status wal_read_last(struct wal_reader *reader, enum wal_db db, uint8
     return env_status_of(record_last(reader->txn, &reader->wal->env.dbs[db], key));
 }
 
+uint64_t wal_reader_units(struct wal_reader *reader) {
+    uint64_t units = 0;
+    for (int db = 0; db < WAL_DB_COUNT; db++) {
+        MDB_stat stat;
+        if (mdb_stat(reader->txn, reader->wal->env.dbs[db].dbi, &stat) == 0) units += stat.ms_entries + stat.ms_overflow_pages;
+    }
+    return units;
+}
+
 enum store_status wal_get(struct wal *wal, enum wal_db db, const uint8_t *key, void *value, size_t room, size_t *bytes) {
     struct wal_reader *reader = NULL;
     enum store_status status = wal_reader_open(wal, &reader);

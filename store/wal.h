@@ -138,6 +138,8 @@ enum store_status wal_read_next(struct wal_reader *reader, enum wal_db db, uint8
     __attribute__((warn_unused_result));
 /* The last key <= `key` goes to `key`. STORE_ABSENT if there is none. */
 enum store_status wal_read_last(struct wal_reader *reader, enum wal_db db, uint8_t key[WAL_KEY_BYTES_MAX]) __attribute__((warn_unused_result));
+/* How much there is: its records' chunks, and the pages of those that are longer than a page. */
+uint64_t wal_reader_units(struct wal_reader *reader);
 /* One value by a reader of its own: wal_read() between open and close. */
 enum store_status wal_get(struct wal *wal, enum wal_db db, const uint8_t *key, void *value, size_t room, size_t *bytes)
     __attribute__((warn_unused_result));

@@ -22,7 +22,7 @@
  *   wal_map_bytes, state_map_bytes  most that each store may grow to; default 64 GiB each (address space, not disk)
  *   send_zc_bytes 0                 sends of at least this many bytes use SEND_ZC; 0 never
  *   scrub_records_s 500             entries of the table, of the checkpoint, and records of the write-ahead store that are read and hashed again
- *                                   each second, each; 0 none
+ *                                   each second, each; 0 none. A store of fewer than 300,000 has as long for a round as one of so many
  */
 #ifndef APPLIANCE_NODE_CONFIG_H
 #define APPLIANCE_NODE_CONFIG_H

@@ -88,6 +88,7 @@ static void block_begin(struct executor *ex, const struct exec_block *block) {
     ex->fault = EXEC_VALID;
     ex->config_changed = false;
     ex->clients_changed = false;
+    ex->removed = false;
     ex->config_kind = EXEC_CONFIG_NONE;
     ex->height = block->height;
     ex->time = block->time;
@@ -153,7 +154,7 @@ enum exec_status executor_execute(struct executor *ex, const struct exec_block *
     }
     struct exec_entry *entry = exec_entry_at(ex, ex->next++);
     *entry = (struct exec_entry){.point = {.ticket = block->ticket, .height = block->height, .time = block->time},
-        .config_changed = ex->config_changed, .clients_changed = ex->clients_changed};
+        .config_changed = ex->config_changed, .clients_changed = ex->clients_changed, .removed = ex->removed};
     memcpy(entry->point.cursors_hash, result->cursors_hash, 32);
     memcpy(entry->root_before, result->state_root, 32);
     ex->now = entry->point;
@@ -187,16 +188,44 @@ enum exec_status executor_rollback(struct executor *ex, uint64_t ticket) {
     return ex->corrupt ? EXEC_CORRUPT : EXEC_VALID;
 }
 
-/* The oldest block's writes from the first that no buffer has. False: the buffer is full. */
-static bool writes_collect(struct executor *ex, struct state_buffer *buffer) {
-    struct table_writes writes = table_writes_of_oldest(ex->table);
+enum exec_status executor_changes(struct executor *ex, struct state_buffer *writes) {
+    if (!ex->changes_begun) ex->changes = table_changes_begin(ex->table);
+    ex->changes_begun = true;
+    struct table_write write = {.deleted = false};
+    struct table_changes before = ex->changes;
+    bool intact;
+    while (table_changes_next(&ex->changes, &write.entry, &intact)) {
+        if (!intact) {
+            exec_fail(ex, EXEC_CORRUPT);
+            return EXEC_CORRUPT;
+        }
+        if (!state_buffer_add(writes, &write)) {
+            ex->changes = before;
+            return EXEC_BUFFER_FULL;
+        }
+        before = ex->changes;
+    }
+    table_changes_end(ex->table);
+    ex->changes_begun = false;
+    return EXEC_VALID;
+}
+
+/* What must be known before the oldest block is final: the keys that it removes, from the first that no buffer has; and all changes, when there is no
+ * room to remember more of them. */
+static enum exec_status finalize_collect(struct executor *ex, struct state_buffer *writes) {
+    if (table_changes_full(ex->table)) {
+        enum exec_status status = executor_changes(ex, writes);
+        if (status != EXEC_VALID) return status;
+    }
+    if (!exec_entry_at(ex, ex->open)->removed) return EXEC_VALID;
+    struct table_writes walk = table_writes_of_oldest(ex->table);
     struct table_write write;
-    for (uint32_t i = 0; table_writes_next(&writes, &write); i++) {
+    for (uint32_t i = 0; table_writes_next(&walk, &write); i++) {
         if (i < ex->finalized_writes) continue;
-        if (!state_buffer_add(buffer, &write)) return false;
+        if (write.deleted && !state_buffer_add(writes, &write)) return EXEC_BUFFER_FULL;
         ex->finalized_writes++;
     }
-    return true;
+    return EXEC_VALID;
 }
 
 void executor_client_writes(const struct executor *ex, struct exec_client_writes *walk) {
@@ -217,10 +246,12 @@ bool executor_client_writes_next(struct exec_client_writes *walk, struct table_e
 enum exec_status executor_finalize(struct executor *ex, uint64_t ticket, struct state_buffer *writes) {
     if (ex->open == ex->next || exec_entry_at(ex, ex->open)->point.ticket != ticket) return EXEC_NOT_FOUND;
     struct exec_entry *entry = exec_entry_at(ex, ex->open);
-    if (writes && !writes_collect(ex, writes)) return EXEC_BUFFER_FULL;
+    enum exec_status status = writes ? finalize_collect(ex, writes) : EXEC_VALID;
+    if (status != EXEC_VALID) return status;
     if (!entry->settled) exec_state_settle(ex);
     CHECK(entry->settled && trie_mark_release(ex->trie, entry->point.height) == TRIE_OK);
     table_finalize_oldest(ex->table);
+    if (!writes) table_changes_end(ex->table);
     ex->finalized_writes = 0;
     ex->final = entry->point;
     ex->open++;

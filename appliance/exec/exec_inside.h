@@ -30,8 +30,10 @@ enum {
     EXEC_CHUNK_NUMBERS = 16,
     EXEC_BLOCK_WRITES = 131072,                  /* O-18 */
     EXEC_BLOCK_BYTES = 536870912,
+    EXEC_CHANGED_MAX = 1 << 21,                  /* keys that wait for a checkpoint; where more do, the store has them before it */
     EXEC_BLOCK_WRITES_TABLE = 262144,            /* and 256 'u' records of each pair, four records of each ADMIN, 'c', 'q', 'm' */
     EXEC_WRITE_OVERHEAD = 96,                    /* O-18: key head, entry and number of a write */
+    EXEC_SETTLE_CHANGES = 4096,                  /* of a block, given to the trie at once */
     EXEC_SYSTEM_KEY_MAX = 48,
     EXEC_CLIENT_RECORD_MAX = 8192,               /* D-31: 144 + quota and 16 rules, rounded up */
     EXEC_CLIENT_RECORD_HEAD = 144,
@@ -83,6 +85,7 @@ struct exec_entry {
     bool settled;
     bool config_changed;
     bool clients_changed;     /* it wrote a record that executor_is_client_record() means */
+    bool removed;             /* it removed a key */
 };
 
 /* One item for a client, as it comes to be (O-33). */
@@ -187,6 +190,7 @@ struct executor {
     struct trie *trie;
     void *trie_memory;
     size_t trie_memory_bytes;
+    bool trie_huge; /* asked for huge pages */
     struct trie_limits trie_limits;
     uint64_t system_keys_soft;     /* O-18 */
     uint64_t system_bytes_soft;
@@ -210,12 +214,15 @@ struct executor {
     uint64_t next;
     struct exec_point final;
     struct exec_point now;
-    uint32_t finalized_writes;     /* of the oldest open block, already in a buffer */
+    uint32_t finalized_writes;     /* of the oldest open block, looked at for keys that it removed */
+    bool changes_begun;            /* `changes` goes on */
+    struct table_changes changes;
 
     enum exec_status fault;        /* of this block: EXEC_NO_ROOM, EXEC_CORRUPT; EXEC_VALID: none */
     bool corrupt;                  /* sticky */
     bool config_changed;           /* in this block */
     bool clients_changed;          /* in this block */
+    bool removed;                  /* in this block */
     uint8_t config_kind;           /* of this block: enum exec_config_kind */
     uint64_t height, time;         /* of the block in execution */
     uint32_t op_index;             /* O-8 */

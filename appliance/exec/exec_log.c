@@ -60,7 +60,7 @@ static size_t place(const struct exec_log *log, size_t need, bool *new_run) {
     size_t after = free_from(log, tail, &live);
     size_t before = free_from(log, 0, &live);
     bool jump = log->run_count < EXEC_RUNS_MAX;
-    if (jump && before >= 2 * need && before >= 2 * live && before != log->capacity) return 0;
+    if (jump && before >= 2 * need && before >= live / 2 && before != log->capacity) return 0;
     if (after >= need) {
         *new_run = false;
         return tail;

@@ -107,6 +107,7 @@ static uint32_t run_delete(struct executor *ex, const struct exec_operation *op,
     enum table_status status = table_remove(ex->table, op->hash, TRIE_SPACE_USER, op->at + OPERATION_HEAD_BYTES, op->key_bytes, index);
     if (status == TABLE_CORRUPT) exec_fail(ex, EXEC_CORRUPT);
     CHECK(status == TABLE_OK || status == TABLE_ABSENT || status == TABLE_CORRUPT);
+    ex->removed = ex->removed || status == TABLE_OK;
     return status == TABLE_OK ? result_version(out, CODE_OK, ex->height, index) : result_code(out, CODE_ABSENT);
 }
 

@@ -50,6 +50,7 @@ enum exec_status executor_scrub(struct executor *ex, uint32_t records, struct ex
     executor_state_root(ex, root);
     struct trie_usage usage;
     trie_usage(ex->trie, &usage);
+    out->of = usage.leaves;
     if (usage.leaves != table_keys(ex->table, TRIE_SPACE_USER) + table_keys(ex->table, TRIE_SPACE_SYSTEM)) out->damage = EXEC_DAMAGE_COUNT;
     while (out->damage == EXEC_DAMAGE_NONE && out->records < records) {
         struct trie_scrubbed leaf;

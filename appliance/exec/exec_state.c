@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "merkle/sha256.h"
+#include "store/reserve.h"
 
-enum { SETTLE_CHANGES = 4096 };
+enum { TRIE_HUGE_FROM_LEAVES = 1 << 17 };
 
 size_t exec_key_cluster(uint8_t letter, uint32_t cluster, uint8_t key[EXEC_SYSTEM_KEY_MAX]) {
     key[0] = letter;
@@ -51,6 +52,7 @@ void exec_state_remove(struct executor *ex, const uint8_t *key, size_t key_bytes
         return;
     }
     CHECK(status == TABLE_OK || status == TABLE_ABSENT);
+    ex->removed = ex->removed || status == TABLE_OK;
 }
 
 void exec_leaf_of(const struct table_entry *entry, uint8_t path[32], uint8_t leaf_hash[32]) {
@@ -60,6 +62,16 @@ void exec_leaf_of(const struct table_entry *entry, uint8_t path[32], uint8_t lea
     trie_leaf_hash((enum trie_space)entry->space, entry->key, entry->key_bytes, &value, leaf_hash);
 }
 
+/* As the table's (store/table.c): only a trie that is large already, so that a small one stays small. */
+static void trie_huge_pages_want(struct executor *ex) {
+    struct trie_usage usage;
+    if (ex->trie_huge) return;
+    trie_usage(ex->trie, &usage);
+    if (usage.leaves < TRIE_HUGE_FROM_LEAVES) return;
+    store_huge_pages(ex->trie_memory, ex->trie_memory_bytes);
+    ex->trie_huge = true;
+}
+
 bool exec_state_load(struct executor *ex, const struct table_entry *entry) {
     if (entry->space > TRIE_SPACE_SYSTEM || entry->key_bytes < 1 || entry->key_bytes > TABLE_KEY_BYTES_MAX ||
             entry->value_bytes > TABLE_VALUE_BYTES_MAX)
@@ -67,7 +79,13 @@ bool exec_state_load(struct executor *ex, const struct table_entry *entry) {
     if (table_load(ex->table, entry->space, entry->key, entry->key_bytes, entry->version, entry->value, entry->value_bytes) != TABLE_OK) return false;
     uint8_t path[32], hash[32];
     exec_leaf_of(entry, path, hash);
+    trie_huge_pages_want(ex);
     return trie_put(ex->trie, path, hash, table_ref(table_hash(ex->table, entry->space, entry->key, entry->key_bytes))) == TRIE_OK;
+}
+
+/* Changes for a checkpoint are to come in the order of their paths: the store keeps them so. */
+static uint32_t path_place(const uint8_t path[32]) {
+    return (uint32_t)path[0] << 24 | (uint32_t)path[1] << 16 | (uint32_t)path[2] << 8 | path[3];
 }
 
 /* The newest block's writes go into the trie under a mark of their own. */
@@ -89,14 +107,16 @@ void exec_state_settle(struct executor *ex) {
             exec_leaf_of(&write.entry, change->path, ex->scratch.change_hashes[count]);
             change->leaf_hash = ex->scratch.change_hashes[count];
         }
-        change->ref = table_ref(table_hash(ex->table, write.entry.space, write.entry.key, write.entry.key_bytes)); /* for the scrub */
-        if (++count == SETTLE_CHANGES) {
+        change->ref = write.ref; /* for the scrub */
+        table_writes_place(&writes, path_place(change->path));
+        if (++count == EXEC_SETTLE_CHANGES) {
             CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
             count = 0;
         }
     }
     CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
     newest->settled = true;
+    trie_huge_pages_want(ex);
 }
 
 void exec_queue_encode(const struct exec_queue *queue, uint8_t consumed[EXEC_CONSUMED_RECORD_BYTES], uint8_t sent[EXEC_QUEUE_RECORD_BYTES]) {

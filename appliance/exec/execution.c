@@ -142,7 +142,17 @@ bool execution_genesis(struct execution *execution) {
     return true;
 }
 
+/* What changed since the last checkpoint, into as many buffers as it takes. False: the store failed. */
+static bool changes_submit(struct execution *execution, struct execution_job *job) {
+    while ((job->status = executor_changes(execution->executor, &buffer_open(execution)->writes)) == EXEC_BUFFER_FULL) {
+        CHECK(buffer_open(execution)->writes.count > 0); /* an empty buffer takes one */
+        if (!buffer_submit(execution, NULL)) return false;
+    }
+    return job->status == EXEC_VALID;
+}
+
 static void run_checkpoint(struct execution *execution, struct execution_job *job) {
+    if (!changes_submit(execution, job)) return;
     struct buffer *buffer = buffer_open(execution);
     size_t room = WORK_ROOM_FIRST, bytes = 0;
     buffer->work = malloc(room);

@@ -9,7 +9,6 @@
 #include "store/reserve.h"
 
 enum {
-    SETTLE_CHANGES = 4096,
     TARGETS_MAX = 1 << 20,      /* clients_max at most */
     SEGMENT_SLOTS = 1 << 16,    /* slices of a pair that are sent and not released, or pending */
     BLOCKS_LOG_BYTES = 1 << 30, /* client slices of EXEC_OPEN_MAX open blocks; kept ones share two blocks' part; twice that is reserved */
@@ -69,7 +68,8 @@ static bool sizes_derive(struct executor *ex, const struct executor_config *conf
     ex->system_keys_soft = max_u64(limits->table_keys_max / 4, UINT64_C(1) << 20);
     ex->system_bytes_soft = max_u64(limits->table_bytes_max / 2, UINT64_C(1) << 28);
     struct table_config *table = &sizes->table;
-    *table = (struct table_config){.open_max = ex->open_max, .block_writes_max = EXEC_BLOCK_WRITES_TABLE};
+    *table = (struct table_config){.open_max = ex->open_max, .block_writes_max = EXEC_BLOCK_WRITES_TABLE,
+                                   .changed_max = EXEC_CHANGED_MAX};
     table->keys_max[TRIE_SPACE_USER] = ex->shard ? limits->table_keys_max : 1;
     table->bytes_max[TRIE_SPACE_USER] = ex->shard ? limits->table_bytes_max : 1024;
     table->keys_max[TRIE_SPACE_SYSTEM] = ex->system_keys_soft + 3 * clients + pairs * (EXEC_UNFINISHED_MAX + 4) + 65536;
@@ -144,8 +144,8 @@ static size_t scratch_lay(struct executor *ex, uint8_t *memory) {
     s->numbers = scratch_take(memory, &used, EXEC_PART_WRITES_MAX * sizeof *s->numbers);
     s->client = scratch_take(memory, &used, EXEC_CLIENT_RECORD_MAX);
     s->outputs = scratch_take(memory, &used, ex->pairs * sizeof *s->outputs);
-    s->changes = scratch_take(memory, &used, SETTLE_CHANGES * sizeof *s->changes);
-    s->change_hashes = scratch_take(memory, &used, SETTLE_CHANGES * sizeof *s->change_hashes);
+    s->changes = scratch_take(memory, &used, EXEC_SETTLE_CHANGES * sizeof *s->changes);
+    s->change_hashes = scratch_take(memory, &used, EXEC_SETTLE_CHANGES * sizeof *s->change_hashes);
     s->encoded = scratch_take(memory, &used, CONFIG_BYTES_MAX);
     s->op = scratch_take(memory, &used, sizeof *s->op);
     s->config = scratch_take(memory, &used, sizeof *s->config);
@@ -253,6 +253,7 @@ void executor_load_begin(struct executor *ex) {
     ex->final.height = system_genesis_height(ex->system);
     ex->now = ex->final;
     ex->finalized_writes = 0;
+    ex->changes_begun = false;
     ex->fault = EXEC_VALID;
     ex->corrupt = false;
     ex->load_lists = 0;

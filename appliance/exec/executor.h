@@ -27,7 +27,10 @@
  *       executor_settle(ex);                            // optional, when idle: the hashing that the next execute would do first
  *       ... final, oldest first:
  *       while (executor_finalize(ex, ticket, &buffer) == EXEC_BUFFER_FULL) { submit buffer, take another }
- *       if (height % K == 0) executor_save(ex, ...)     // the bytes behind the hashes, as of the newest final block
+ *       if (height % K == 0) {
+ *           while (executor_changes(ex, &buffer) == EXEC_BUFFER_FULL) { submit buffer, take another }
+ *           executor_save(ex, ...)                      // the bytes behind the hashes, as of the newest final block
+ *       }
  *       ... its answers need not be re-sent any more, in order of tickets:
  *       executor_release_block(ex, ticket);             // leaves, leaf hashes and client slices of it are gone
  *       ... a final block has acked_dseq >= dseq, or the slice has been copied:
@@ -238,10 +241,15 @@ void executor_state_root(struct executor *ex, uint8_t root[32]);
 /* Undoes every open block above `ticket` (an open block, or the newest final one). EXEC_NOT_FOUND. */
 enum exec_status executor_rollback(struct executor *ex, uint64_t ticket) __attribute__((warn_unused_result));
 
-/* The oldest open block becomes final. Its writes are appended to `writes` (NULL: not wanted, as in replay before a checkpoint is due). EXEC_VALID;
- * EXEC_BUFFER_FULL: nothing is final yet, call again with an empty buffer, the writes go on where they stopped; EXEC_NOT_FOUND: not the oldest open
- * block. */
+/* The oldest open block becomes final. The keys that it removed are appended to `writes`; what it wrote executor_changes() tells, unless so many
+ * keys have changed that it is told here (NULL: nothing of all that is wanted, now or later). EXEC_VALID; EXEC_BUFFER_FULL: nothing is final yet,
+ * call again with an empty buffer, it goes on where it stopped; EXEC_NOT_FOUND: not the oldest open block; EXEC_CORRUPT. */
 enum exec_status executor_finalize(struct executor *ex, uint64_t ticket, struct state_buffer *writes) __attribute__((warn_unused_result));
+
+/* For a checkpoint: every entry of final state that is not as the writes told so far say is appended to `writes`, once each but for a few, in order
+ * of path. EXEC_VALID: that is all; EXEC_BUFFER_FULL: call again with an empty buffer, before anything else; EXEC_CORRUPT: an entry's checksum does
+ * not match. */
+enum exec_status executor_changes(struct executor *ex, struct state_buffer *writes) __attribute__((warn_unused_result));
 
 /* Who is a client: the records from which a node makes its table of them. 'k' and 'e' at a coordinator (D-31, D-32), at a shard the 'w' records that
  * are closed (O-45). */
@@ -330,6 +338,7 @@ enum exec_damage { EXEC_DAMAGE_NONE, EXEC_DAMAGE_TRIE, EXEC_DAMAGE_ENTRY, EXEC_D
 const char *exec_damage_name(enum exec_damage damage);
 struct exec_scrubbed {
     uint32_t records;
+    uint64_t of; /* leaves that there are */
     bool round; /* the last leaf was among them: all were looked at since the last time */
     enum exec_damage damage;
     uint8_t path[32]; /* where */

@@ -4,8 +4,11 @@
  *   wal     record after record, a few at a time, each time through a reader of its own (a long one would keep freed pages from being used again).
  *           Every chunk's checksum is computed again; a block's header and body also give the id that their key states.
  *   state   the newest checkpoint as a whole, through one reader: every checksum, every leaf hash, and at the end the root, which must be the one
- *           that the checkpoint states and that was compared with the certified one when it was made. At most a fifth of a CPU while it lasts, and
- *           then a pause, so that on the average it is the configured rate.
+ *           that the checkpoint states and that was compared with the certified one when it was made. At the configured rate as long as it is the
+ *           newest: its reader then keeps nothing that could be used again. Once there is a newer one it is in a hurry, at most a fifth of a CPU, and
+ *           there is a pause afterwards, so that on the average it is the configured rate.
+ *
+ * A small store has as long for a round as one of a certain size (scrub_pace.h).
  *
  * A page that the disk cannot give ends the process with one line (store.h).
  */
@@ -16,6 +19,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "appliance/base/scrub_pace.h"
 #include "appliance/node/node.h"
 #include "bft/wire.h"
 #include "merkle/check.h"
@@ -23,8 +27,8 @@
 #include "ring/clock.h"
 
 enum {
-    STEP_MS = 100,
-    PASS_SHARE = 5,       /* one in so many of the time of a CPU, while a pass over the checkpoint lasts */
+    STEP_MS = 500,
+    PASS_SHARE = 5,       /* one in so many of the time of a CPU, while a pass over the checkpoint is in a hurry */
     PASS_STEP_US = 4000,
     PASS_CHECK = 64,      /* entries between two looks at the clock */
     PASS_PAUSE_MS = 2000, /* between two passes at least */
@@ -56,9 +60,10 @@ struct node_scrub {
     bool after; /* the record at `key` was read */
     uint8_t *value;
     size_t room;
+    uint64_t wal_ms, wal_units; /* so far it was read; what a whole round takes */
     struct state_reader *pass; /* NULL: between two */
     struct trie_stream *stream;
-    uint64_t pass_ms, pass_entries, next_pass_ms;
+    uint64_t pass_ms, pass_entries, pass_size, next_pass_ms;
 };
 
 static void report(struct node_scrub *scrub, const struct finding *finding) {
@@ -143,6 +148,15 @@ static bool record_scrub(struct node_scrub *scrub, struct wal_reader *reader, ui
     return false;
 }
 
+/* What a whole round takes now; as before where no reader is to be had. */
+static uint64_t wal_units(const struct node_scrub *scrub) {
+    struct wal_reader *reader;
+    if (wal_reader_open(scrub->node->wal, &reader) != STORE_OK) return scrub->wal_units;
+    uint64_t units = wal_reader_units(reader);
+    wal_reader_close(reader);
+    return units;
+}
+
 /* False: there is no use in going on. */
 static bool wal_scrub(struct node_scrub *scrub, uint64_t records) {
     struct wal_reader *reader;
@@ -163,7 +177,8 @@ static bool wal_scrub(struct node_scrub *scrub, uint64_t records) {
 static void pass_end(struct node_scrub *scrub, uint64_t now_ms) {
     state_reader_close(scrub->pass);
     scrub->pass = NULL;
-    uint64_t due = scrub->pass_entries * 1000 / scrub->node->config.scrub_records_s;
+    uint64_t least = scrub->pass_entries > SCRUB_ROUND_RECORDS_MIN ? scrub->pass_entries : SCRUB_ROUND_RECORDS_MIN;
+    uint64_t due = least * 1000 / scrub->node->config.scrub_records_s;
     scrub->next_pass_ms = scrub->pass_ms + due;
     if (scrub->next_pass_ms < now_ms + PASS_PAUSE_MS) scrub->next_pass_ms = now_ms + PASS_PAUSE_MS;
 }
@@ -211,10 +226,24 @@ static void pass_finish(struct node_scrub *scrub) {
     }
 }
 
-static void pass_step(struct node_scrub *scrub) {
-    uint64_t until = ring_clock_us() + PASS_STEP_US;
+/* A newer checkpoint is there: what this one's reader keeps cannot be written again until the pass is over. */
+static bool pass_hurries(const struct node_scrub *scrub) {
+    struct state_figures figures;
+    state_figures(scrub->node->state, &figures);
+    return figures.height > state_reader_checkpoint(scrub->pass)->height;
+}
+
+/* So many entries should have been read by now. */
+static uint64_t pass_due(const struct node_scrub *scrub, uint64_t now_ms) {
+    if (pass_hurries(scrub)) return UINT64_MAX;
+    return scrub_pace_due(scrub->node->config.scrub_records_s, scrub->pass_size, now_ms - scrub->pass_ms);
+}
+
+static void pass_step(struct node_scrub *scrub, uint64_t now_ms) {
+    uint64_t until = ring_clock_us() + PASS_STEP_US, due = pass_due(scrub, now_ms);
     do {
         for (unsigned i = 0; i < PASS_CHECK; i++) {
+            if (scrub->pass_entries >= due) return;
             struct table_entry entry;
             uint8_t path[STATE_PATH_BYTES];
             enum store_status status = state_read_entry(scrub->pass, &entry, path);
@@ -238,6 +267,7 @@ static void pass_begin(struct node_scrub *scrub, uint64_t now_ms) {
     enum store_status status = state_reader_open(scrub->node->state, &scrub->pass);
     if (status == STORE_OK) {
         trie_stream_init(scrub->stream);
+        scrub->pass_size = state_reader_checkpoint(scrub->pass)->entries;
         return;
     }
     scrub->pass = NULL;
@@ -247,21 +277,29 @@ static void pass_begin(struct node_scrub *scrub, uint64_t now_ms) {
 
 /* ---- the thread ---- */
 
+/* Until when it may sleep. */
+static int sleep_ms(const struct node_scrub *scrub) {
+    return scrub->pass != NULL && pass_hurries(scrub) ? PASS_STEP_US * (PASS_SHARE - 1) / 1000 : STEP_MS;
+}
+
 static void *scrub_main(void *context) {
     struct node_scrub *scrub = context;
     struct pollfd polled = {.fd = scrub->ending, .events = POLLIN};
-    uint64_t wal_ms = ring_clock_ms(), rate = scrub->node->config.scrub_records_s;
+    uint64_t rate = scrub->node->config.scrub_records_s;
     bool wal_good = true;
     pthread_setname_np(pthread_self(), "scrub");
-    scrub->next_pass_ms = wal_ms + PASS_PAUSE_MS;
-    while (poll(&polled, 1, scrub->pass != NULL ? PASS_STEP_US * (PASS_SHARE - 1) / 1000 : STEP_MS) <= 0) {
-        uint64_t now = ring_clock_ms(), records = (now - wal_ms) * rate / 1000;
-        if (records > 0 && now - wal_ms >= STEP_MS) {
-            wal_ms = now;
+    scrub->wal_ms = ring_clock_ms();
+    scrub->next_pass_ms = scrub->wal_ms + PASS_PAUSE_MS;
+    while (poll(&polled, 1, sleep_ms(scrub)) <= 0) {
+        uint64_t now = ring_clock_ms();
+        scrub->wal_units = wal_units(scrub);
+        uint64_t records = scrub_pace_due(rate, scrub->wal_units, now - scrub->wal_ms);
+        if (records > 0 && now - scrub->wal_ms >= STEP_MS) {
+            scrub->wal_ms = now;
             wal_good = wal_good && wal_scrub(scrub, records < rate ? records : rate);
         }
         if (scrub->pass != NULL)
-            pass_step(scrub);
+            pass_step(scrub, now);
         else if (now >= scrub->next_pass_ms)
             pass_begin(scrub, now);
     }

@@ -18,7 +18,7 @@
 
 enum {
     TICK_MS = 10,
-    IDLE_MS = 200,
+    IDLE_MS = 1000,
     STATUS_MS = 200,
 };
 

@@ -76,6 +76,7 @@ struct replica *replica_create(const struct replica_config *config) {
     r->is_coordinator = config_cluster_is_coordinator(config->cluster);
     r->scrub.records_s = config->scrub_records_s;
     r->scrub.up_to_ms = config->now_ms;
+    r->scrub.leaves = UINT64_MAX; /* not known yet */
     r->now_ms = config->now_ms;
     r->wall_ms = config->wall_ms;
     r->genesis_height = system_genesis_height(config->system);

@@ -542,6 +542,10 @@ void block_final(struct replica *r, const struct bft_action *action) {
 void block_finalized(struct replica *r, struct execution_job *job) {
     struct rblock *block = &r->blocks[job->owner];
     block->jobs--;
+    if (job->status == EXEC_CORRUPT) {
+        scrub_memory_failed(r, "checksum", NULL);
+        return;
+    }
     if (job->status != EXEC_VALID) {
         replica_stop(r, "block %llu could not be made final: %s", (unsigned long long)block->header.height, exec_status_name(job->status));
         return;

@@ -22,9 +22,11 @@
  *
  * A removed record is not lost evidence of a vote: votes are never removed.
  */
+#include "appliance/base/scrub_pace.h"
 #include "appliance/replica/replica_private.h"
 
-enum { SCRUB_STEP_MS = 50, SCRUB_RECORDS_AT_ONCE = 400, HEX_BYTES = 20, REPAIR_ROUNDS = 3 };
+enum { SCRUB_STEP_MS = 50, SCRUB_STEP_MS_MAX = 1000, SCRUB_LOOK_MS = 10000, SCRUB_RECORDS_MIN = 100, SCRUB_RECORDS_AT_ONCE = 400 };
+enum { HEX_BYTES = 20, REPAIR_ROUNDS = 3 };
 
 static const char *hex(const uint8_t *bytes, size_t count, char out[2 * HEX_BYTES + 1]) {
     out[0] = '\0';
@@ -115,8 +117,10 @@ bool scrub_block_take(struct replica *r, struct replica_peer from, const struct 
 void scrub_tick(struct replica *r) {
     repairs_tick(r);
     if (r->scrub.records_s == 0 || r->scrub.under_way || r->replaying || r->now_ms - r->scrub.up_to_ms < SCRUB_STEP_MS) return;
-    uint64_t records = (r->now_ms - r->scrub.up_to_ms) * r->scrub.records_s / 1000;
-    if (records == 0) return; /* a slow rate: time gathers */
+    uint64_t ms = r->now_ms - r->scrub.up_to_ms, records = scrub_pace_due(r->scrub.records_s, r->scrub.leaves, ms);
+    if (records == 0 && ms >= SCRUB_LOOK_MS) records = 1; /* it may have grown since */
+    bool few = records < SCRUB_RECORDS_MIN && records < r->scrub.leaves && ms < SCRUB_STEP_MS_MAX;
+    if (records == 0 || few) return; /* time gathers: a few at a time cost more each */
     r->scrub.up_to_ms = r->now_ms;
     struct execution_job *job = job_take(r, EXECUTION_SCRUB);
     job->scrub_records = records < SCRUB_RECORDS_AT_ONCE ? (uint32_t)records : SCRUB_RECORDS_AT_ONCE;
@@ -135,6 +139,7 @@ void scrub_memory_failed(struct replica *r, const char *what, const uint8_t path
 
 void scrub_done(struct replica *r, struct execution_job *job) {
     r->scrub.under_way = false;
+    r->scrub.leaves = job->scrubbed.of;
     r->status.scrub_records += job->scrubbed.records;
     r->status.scrub_rounds += job->scrubbed.round;
     if (job->status == EXEC_CORRUPT) scrub_memory_failed(r, exec_damage_name(job->scrubbed.damage), job->scrubbed.path);

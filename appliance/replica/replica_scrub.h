@@ -18,6 +18,7 @@ struct repair {
 struct scrub {
     uint32_t records_s;
     uint64_t up_to_ms; /* so far the table has had its share */
+    uint64_t leaves;   /* that it had when it was looked at last */
     bool under_way;    /* a job is */
     struct repair repairs[REPAIRS_MAX];
     uint32_t repair_count;

@@ -17,7 +17,7 @@
 #include "tests/appliance/exec_model.h"
 #include "tests/appliance/exec_world.h"
 
-enum { OPS = 6, DISK_MAX = 8192, PARTS_MAX = 40000, BUFFER_BYTES = 1 << 20 };
+enum { OPS = 6, DISK_MAX = 8192, PARTS_MAX = 40000, BUFFER_BYTES = 1 << 20, SMALL_BUFFER_BYTES = 2048 };
 
 /* What a checkpoint store would have. */
 struct disk_entry {
@@ -182,30 +182,53 @@ static void forks_try(struct run *run, struct world_cluster *cluster) {
     }
 }
 
-static void twin_block(struct run *run, uint32_t i, const struct exec_block *block, const struct exec_result *expected) {
+/* Small ones, so that several are needed, but after one that took nothing. */
+static struct state_buffer buffer_empty(struct run *run, bool large) {
     static uint8_t memory[BUFFER_BYTES] __attribute__((aligned(64)));
+    struct state_buffer buffer;
+    state_buffer_init(&buffer, memory, large || random_below(run, 3) ? sizeof memory : SMALL_BUFFER_BYTES);
+    return buffer;
+}
+
+static void disk_take(struct disk *disk, const struct state_buffer *buffer) {
+    const struct state_write *writes = state_buffer_writes(buffer);
+    for (uint32_t i = 0; i < buffer->count; i++) {
+        struct table_entry entry = {.key = writes[i].key, .value = writes[i].value, .key_bytes = writes[i].key_bytes,
+            .value_bytes = writes[i].value_bytes, .version = writes[i].version, .space = writes[i].space};
+        disk_apply(disk, &entry, writes[i].deleted);
+    }
+}
+
+/* What a checkpoint has to write; afterwards there is nothing. */
+static void twin_changes(struct run *run, struct twin *twin) {
+    enum exec_status status;
+    struct state_buffer buffer = buffer_empty(run, false);
+    while ((status = executor_changes(twin->ex, &buffer)) == EXEC_BUFFER_FULL) {
+        disk_take(&twin->disk, &buffer);
+        buffer = buffer_empty(run, buffer.count == 0);
+    }
+    CHECK(status == EXEC_VALID);
+    disk_take(&twin->disk, &buffer);
+    buffer = buffer_empty(run, false);
+    CHECK(executor_changes(twin->ex, &buffer) == EXEC_VALID && buffer.count == 0);
+}
+
+static void twin_block(struct run *run, uint32_t i, const struct exec_block *block, const struct exec_result *expected) {
     struct twin *twin = &run->twins[i];
     struct exec_result result;
     CHECK(executor_execute(twin->ex, block, &result) == EXEC_VALID);
     assert_memory_equal(result.state_root, expected->state_root, 32);
     assert_memory_equal(result.outbox_root, expected->outbox_root, 32);
     assert_memory_equal(result.cursors_hash, expected->cursors_hash, 32);
-    for (enum exec_status status = EXEC_BUFFER_FULL; status == EXEC_BUFFER_FULL;) {
-        struct state_buffer buffer;
-        state_buffer_init(&buffer, memory, random_below(run, 3) ? sizeof memory : 2048); /* small ones: several are needed */
-        status = executor_finalize(twin->ex, block->ticket, &buffer);
-        if (status == EXEC_BUFFER_FULL && buffer.count == 0) {
-            state_buffer_init(&buffer, memory, sizeof memory);
-            status = executor_finalize(twin->ex, block->ticket, &buffer);
-        }
-        const struct state_write *writes = state_buffer_writes(&buffer);
-        for (uint32_t k = 0; k < buffer.count; k++) {
-            struct table_entry entry = {.key = writes[k].key, .value = writes[k].value, .key_bytes = writes[k].key_bytes,
-                .value_bytes = writes[k].value_bytes,
-                                        .version = writes[k].version, .space = writes[k].space};
-            disk_apply(&twin->disk, &entry, writes[k].deleted);
-        }
+    enum exec_status status;
+    struct state_buffer buffer = buffer_empty(run, false);
+    while ((status = executor_finalize(twin->ex, block->ticket, &buffer)) == EXEC_BUFFER_FULL) {
+        disk_take(&twin->disk, &buffer);
+        buffer = buffer_empty(run, buffer.count == 0);
     }
+    CHECK(status == EXEC_VALID);
+    disk_take(&twin->disk, &buffer);
+    if (random_below(run, 16) == 0) twin_changes(run, twin);
     CHECK(executor_release_block(twin->ex, block->ticket) == EXEC_VALID);
 }
 
@@ -217,6 +240,7 @@ static void twin_restore(struct run *run, uint32_t i, const struct exec_block *b
     memcpy(position.cursors_hash, result->cursors_hash, 32);
     size_t work_bytes;
     uint8_t root[32];
+    twin_changes(run, twin);
     CHECK(executor_save(twin->ex, work, sizeof work, &work_bytes, root) == EXEC_VALID);
     executor_load_begin(twin->ex);
     for (uint32_t k = 0; k < twin->disk.count; k++) CHECK(executor_load_entry(twin->ex, &twin->disk.entries[k].entry) == EXEC_VALID);

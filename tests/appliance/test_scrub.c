@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "appliance/base/scrub_pace.h"
 #include "appliance/exec/exec_inside.h"
 #include "appliance/replica/replica_private.h"
 #include "tests/appliance/replica_world.h"
@@ -23,6 +24,33 @@ static struct replica_world *world_of(uint32_t keys) {
     }
     rw_run(rw, 300);
     return rw;
+}
+
+/* ---- how fast ---- */
+
+static void a_store_of_some_size_is_read_at_the_configured_rate_and_a_smaller_one_in_as_long_a_round(void **state) {
+    (void)state;
+    assert_int_equal(scrub_pace_due(500, 1000000, 2000), 1000);
+    assert_int_equal(scrub_pace_due(500, SCRUB_ROUND_RECORDS_MIN, 2000), 1000);
+    assert_int_equal(scrub_pace_due(500, SCRUB_ROUND_RECORDS_MIN / 10, 100000), 5000);
+    assert_int_equal(scrub_pace_due(500, 999, 600000), 1000); /* a round in ten minutes */
+    assert_int_equal(scrub_pace_due(500, 0, 600000), 1);
+    assert_int_equal(scrub_pace_due(500, 0, 599000), 0);
+    assert_int_equal(scrub_pace_due(1, 1000000, 999), 0);
+    assert_true(scrub_pace_due(1000000, UINT64_MAX, 1000) == 1000000);
+}
+
+/* A table that was empty when it was looked at is looked at again. */
+static void a_table_that_grew_is_seen_to_have_grown(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(22);
+    struct replica *replica = rw->nodes[SHARD_NODE].replica;
+    rw_run(rw, 300);
+    replica->scrub.records_s = 500;
+    replica->scrub.leaves = 0;
+    rw_run(rw, 12000);
+    assert_true(replica->scrub.leaves > 0);
+    rw_destroy(rw);
 }
 
 /* ---- memory ---- */
@@ -94,7 +122,7 @@ static void a_replica_whose_memory_failed_is_to_be_opened_anew(void **state) {
     (void)state;
     struct replica_world *rw = world_of(20);
     struct rw_node *node = &rw->nodes[SHARD_NODE];
-    node->replica->scrub.records_s = 1000;
+    node->replica->scrub.records_s = 1000000;
     rw_run(rw, 500);
     assert_int_equal(node->stopped, 0);
     assert_true(node->replica->status.scrub_rounds > 0);
@@ -403,6 +431,8 @@ static void a_wal_whose_tree_is_damaged_stops_the_node(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_store_of_some_size_is_read_at_the_configured_rate_and_a_smaller_one_in_as_long_a_round),
+        cmocka_unit_test(a_table_that_grew_is_seen_to_have_grown),
         cmocka_unit_test(sound_memory_is_found_sound_in_steps_and_rounds),
         cmocka_unit_test(a_flip_in_a_value_is_found),
         cmocka_unit_test(another_value_with_a_good_checksum_is_found_by_its_hash),

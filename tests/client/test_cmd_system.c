@@ -226,6 +226,8 @@ static void local_refuses_sizes_and_ports_out_of_range(void **state) {
     refused(cmd_system_local, "system-local --out l --shards 0 --port-base 20000", "--port-base");
     refused(cmd_system_local, "system-local --out l --port-base 80", "--port-base 80");
     refused(cmd_system_local, "system-local --out l --port-base 65530", "--port-base 65530");
+    refused(cmd_system_local, "system-local --out l --port-base 20000 --bench-keys 0", "--bench-keys 0");
+    refused(cmd_system_local, "system-local --out l --port-base 20000 --bench-keys 4096", "4095");
     refused(cmd_system_local, "system-local --out l --move --port-base 20000", "l/system.json");
 }
 

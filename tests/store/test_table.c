@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { MODEL_KEYS = 300, MODEL_LEVELS = 12, MODEL_VALUE_MAX = 3000 };
 
@@ -185,8 +186,53 @@ static void random_savepoint(struct table *table, unsigned top, uint32_t *index)
     model[top] = model[top + 1];
 }
 
+/* What a store knows that is told removed keys as they go, and changes now and then. */
+static struct cell disk[MODEL_KEYS];
+static unsigned changes_taken, changes_forced;
+
+/* Few places, so that keys share them. */
+static uint32_t place_of(unsigned number) {
+    return (uint32_t)(number % 90) * UINT32_C(0x2D00001);
+}
+
+static void changes_take(struct table *table) {
+    struct table_changes changes = table_changes_begin(table);
+    struct table_entry entry;
+    uint32_t place = 0;
+    bool intact;
+    while (table_changes_next(&changes, &entry, &intact)) {
+        unsigned number = number_of(&entry);
+        assert_true(intact && number < MODEL_KEYS && place_of(number) >= place);
+        place = place_of(number);
+        assert_entry(&entry, number, &model[0].cells[number]);
+        disk[number] = model[0].cells[number];
+    }
+    table_changes_end(table);
+    assert_int_equal(table_changes_count(table), 0);
+    for (unsigned number = 0; number < MODEL_KEYS; number++) {
+        const struct cell *has = &disk[number], *is = &model[0].cells[number];
+        assert_int_equal(has->present, is->present);
+        if (is->present) assert_true(has->height == is->height && has->index == is->index && has->fill == is->fill);
+    }
+    changes_taken++;
+}
+
 static void finalize_oldest(struct table *table, unsigned *top) {
     assert_writes(table_writes_of_oldest(table), &model[1], &model[0]);
+    if (table_changes_full(table)) {
+        changes_take(table);
+        changes_forced++;
+    }
+    struct table_writes writes = table_writes_of_oldest(table);
+    struct table_write write;
+    while (table_writes_next(&writes, &write)) {
+        unsigned number = number_of(&write.entry);
+        uint8_t key[TABLE_KEY_BYTES_MAX];
+        size_t key_bytes = key_make(number, key);
+        assert_int_equal(write.ref, table_ref(table_hash(table, space_of(number), key, key_bytes)));
+        table_writes_place(&writes, place_of(number));
+        if (write.deleted) disk[number].present = false;
+    }
     assert_int_equal(table_height_of_oldest(table), model[1].height);
     table_finalize_oldest(table);
     memmove(&model[0], &model[1], *top * sizeof model[0]);
@@ -197,8 +243,10 @@ static void behaves_like_a_model_under_random_blocks(void **state) {
     (void)state;
     seed_state = scratch_seed();
     struct table_config config = config_small();
+    config.changed_max = config.block_writes_max;
     struct table *table = table_of(&config);
     memset(model, 0, sizeof model);
+    memset(disk, 0, sizeof disk);
     unsigned top = 0; /* open blocks */
     uint64_t height = 1;
     uint32_t index = 0;
@@ -222,9 +270,13 @@ static void behaves_like_a_model_under_random_blocks(void **state) {
         }
         assert_int_equal(table_blocks_open(table), top);
         if (step % 20 == 0) assert_state(table, &model[top]);
+        if (below(120) == 0) changes_take(table);
     }
     while (top > 0) finalize_oldest(table, &top);
     assert_state(table, &model[0]);
+    changes_take(table);
+    print_message("changes were taken %u times, %u of them for want of room\n", changes_taken, changes_forced);
+    assert_true(changes_taken > 20 && changes_forced > 2);
     table_clear(table);
     memset(model, 0, sizeof model);
     assert_state(table, &model[0]);
@@ -321,6 +373,47 @@ static void a_block_is_full_by_writes_and_by_bytes(void **state) {
     table_destroy(table);
 }
 
+/* Of a table that was loaded from a checkpoint nothing is told but what blocks changed since, once each, however often. */
+static void a_key_that_is_written_often_is_told_once(void **state) {
+    (void)state;
+    struct table_config config = config_small();
+    config.changed_max = config.block_writes_max;
+    struct table *table = table_of(&config);
+    struct table_entry entry;
+    bool intact;
+    for (uint64_t number = 0; number < 100; number++) {
+        struct table_version version = {.height = 50 + number % 7};
+        assert_int_equal(table_load(table, 0, (const uint8_t *)&number, sizeof number, version, (const uint8_t *)"old", 3), TABLE_OK);
+    }
+    for (uint64_t height = 60; height < 160; height++) {
+        table_block_begin(table, height);
+        for (uint64_t number = 0; number < 10; number++) assert_int_equal(put_number(table, number, 8), TABLE_OK);
+        table_block_begin(table, height + 1000); /* which does not stay */
+        assert_int_equal(put_number(table, 11, 8), TABLE_OK);
+        table_rollback_newest(table);
+        table_finalize_oldest(table);
+    }
+    assert_int_equal(table_changes_count(table), 10);
+    table_block_begin(table, 2000); /* open blocks change nothing of what is final */
+    assert_int_equal(put_number(table, 3, 100), TABLE_OK);
+    assert_int_equal(remove_number(table, 4), TABLE_OK);
+    assert_int_equal(put_number(table, 500, 1), TABLE_OK);
+    struct table_changes changes = table_changes_begin(table);
+    unsigned told = 0;
+    for (; table_changes_next(&changes, &entry, &intact); told++) {
+        assert_true(intact && entry.version.height == 159 && entry.value_bytes == 8);
+        ((uint8_t *)(uintptr_t)entry.value)[2] ^= 4;
+    }
+    assert_int_equal(told, 10);
+    changes = table_changes_begin(table);
+    for (told = 0; table_changes_next(&changes, &entry, &intact); told++) assert_false(intact);
+    assert_int_equal(told, 10);
+    table_changes_end(table);
+    changes = table_changes_begin(table);
+    assert_false(table_changes_next(&changes, &entry, &intact));
+    table_destroy(table);
+}
+
 static void limits_out_of_range_are_refused(void **state) {
     (void)state;
     struct table *table = NULL;
@@ -340,6 +433,14 @@ static void limits_out_of_range_are_refused(void **state) {
     assert_int_equal(table_create(&config, &table), TABLE_BAD_LIMITS);
     config = config_small();
     config.block_writes_max = (1 << 20) + 1;
+    assert_int_equal(table_create(&config, &table), TABLE_BAD_LIMITS);
+    config = config_small();
+    config.changed_max = config.block_writes_max;
+    assert_int_equal(table_create(&config, &table), TABLE_OK);
+    table_destroy(table);
+    config.changed_max--;
+    assert_int_equal(table_create(&config, &table), TABLE_BAD_LIMITS);
+    config.changed_max = (1 << 30) + 1;
     assert_int_equal(table_create(&config, &table), TABLE_BAD_LIMITS);
 }
 
@@ -413,6 +514,31 @@ static void a_million_small_keys_take_at_most_150_mb_and_an_empty_table_next_to_
     uint64_t used = resident_bytes() - before;
     print_message("1,000,000 keys of 32 + 32 bytes: %llu MB resident\n", (unsigned long long)(used / 1000000));
     assert_true(used <= 150000000);
+    table_destroy(table);
+}
+
+/* What a block overwrites is freed when it is final, and taken again by the next: such pages do not go to the system and come back zeroed. */
+static void a_table_that_is_overwritten_block_by_block_faults_no_page_in(void **state) {
+    (void)state;
+    enum { KEYS = 60000, WARM_UP = 6, BLOCKS = 24 };
+    struct table_config config = {.keys_max = {KEYS, 1000}, .bytes_max = {UINT64_C(16) << 20, 1 << 20}, .block_bytes_max = 16 << 20,
+                                  .block_writes_max = KEYS, .open_max = 4, .hash_key = "warm"};
+    struct table *table = table_of(&config);
+    uint8_t key[32] = {0};
+    uint8_t value[32] = {1};
+    struct rusage before = {0}, after;
+    for (uint64_t height = 1; height <= WARM_UP + BLOCKS; height++) {
+        if (height == WARM_UP + 1) assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
+        table_block_begin(table, height);
+        for (uint32_t i = 0; i < KEYS; i++) {
+            memcpy(key, &i, sizeof i);
+            assert_int_equal(table_put(table, table_hash(table, 0, key, 32), 0, key, 32, i, value, 32), TABLE_OK);
+        }
+        table_finalize_oldest(table);
+    }
+    assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
+    print_message("%ld page faults in %d blocks of %d writes\n", after.ru_minflt - before.ru_minflt, BLOCKS, KEYS);
+    if (!sanitized()) assert_true(after.ru_minflt - before.ru_minflt < 10 * BLOCKS);
     table_destroy(table);
 }
 
@@ -550,9 +676,11 @@ int main(void) {
         cmocka_unit_test(bytes_are_full_at_bytes_max_and_a_write_that_does_not_enlarge_never_is),
         cmocka_unit_test(a_full_user_space_does_not_block_the_systems_own_records),
         cmocka_unit_test(a_block_is_full_by_writes_and_by_bytes),
+        cmocka_unit_test(a_key_that_is_written_often_is_told_once),
         cmocka_unit_test(limits_out_of_range_are_refused),
         cmocka_unit_test(what_the_declared_limit_admits_always_fits),
         cmocka_unit_test(a_million_small_keys_take_at_most_150_mb_and_an_empty_table_next_to_nothing),
+        cmocka_unit_test(a_table_that_is_overwritten_block_by_block_faults_no_page_in),
         cmocka_unit_test(few_keys_touch_little_of_an_index_for_many),
         cmocka_unit_test(the_index_doubles_under_open_blocks_and_loses_nothing),
         cmocka_unit_test(a_flipped_bit_is_corrupt_and_not_an_answer),

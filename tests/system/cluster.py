@@ -52,9 +52,9 @@ def free_base(count):
 
 
 class System:
-    def __init__(self, coordinators=1, shards=1, nodes=4, env=None, programs=None, conf=None, settings=()):
+    def __init__(self, coordinators=1, shards=1, nodes=4, env=None, programs=None, conf=None, settings=(), bench_keys=None):
         """`settings`: NAME=VALUE of limits and time-outs; `env`: for every node; `programs`: node name -> another heracliusd; `conf`: fields to
-        change in each node.conf."""
+        change in each node.conf; `bench_keys`: how many clients for bench."""
         self.dir = tempfile.mkdtemp(prefix="heraclius-", dir=self.parent())
         self.env = dict(env or {})
         self.node_env = {}
@@ -63,6 +63,7 @@ class System:
         count = (coordinators + shards) * nodes
         made = subprocess.run([CLIENT, "system", "local", "--out", f"{self.dir}/s", "--coordinators", str(coordinators), "--shards", str(shards),
                                "--nodes", str(nodes), "--port-base", str(free_base(count))]
+                              + (["--bench-keys", str(bench_keys)] if bench_keys else [])
                               + [word for setting in settings for word in ("--set", setting)], cwd=TOP, capture_output=True, text=True, timeout=120)
         if made.returncode != 0:
             raise RuntimeError(f"system local failed: {made.stdout}{made.stderr}")

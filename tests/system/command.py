@@ -14,7 +14,7 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WORK = os.path.join(TOP, "build/test-tmp/command")
 FAKE = "build/gcc/tests/client/fake"
-HONEST, SILENT, FORGET, DOWN, FEW, REFUSE, CODE, WHOLE = 0, 1, 2, 3, 11, 21, 22, 27  # enum fake_act
+HONEST, SILENT, FORGET, DOWN, FEW, REFUSE, CODE, LATE, WHOLE = 0, 1, 2, 3, 11, 21, 22, 24, 27  # enum fake_act
 RIGHTS, QUOTA, REVOKED, TOO_OLD, BUSY = 16, 17, 18, 19, 21
 passed = failed = 0
 
@@ -446,10 +446,91 @@ def bench(fake):
         lines = [json.loads(x) for x in f]
     fields = {"user", "op", "key", "call", "return"}
     case("a line for each call", len(lines) >= summary["reads"] + summary["writes"] and fields <= set(lines[0]), lines[:1])
+    ops = summary["ops"]
+    case("operations by kind", ops["get"] == summary["reads"] and sum(ops.values()) == summary["reads"] + summary["writes"], summary)
+    figures = ("client_cpu_user_s", "client_cpu_system_s")
+    case("the client's own cost", all(0 <= summary[f] < 5 for f in figures) and 1 << 20 < summary["client_rss_bytes"] < 1 << 30, summary)
+    bench_kinds(fake, out, key)
+    bench_rate(fake, out, key)
+    bench_busy(fake, out, key)
+    bench_refusals(fake, out, key)
+
+
+def bench_summary(fake, out, *words):
+    done = run(fake, "bench", "--out", out, "--seconds", "1", "--warmup-ms", "0", *words)
+    with open(f"{out}/summary.json") as f:
+        return done, json.load(f)
+
+
+def bench_kinds(fake, out, key):
+    history, series = os.path.join(WORK, "history"), os.path.join(WORK, "series")
+    done, summary = bench_summary(fake, out, "--mix", "get=40,put=20,cas=20,add=10,del=10", "--zipf", "0.99", "--users", "16", "--keys", "30",
+                                  "--load", "--seed", "6", "--history", history, "--series", series, *key)
+    exits("bench of all kinds", done, 0)
+    ops = summary["ops"]
+    share = {k: ops[k] / sum(ops.values()) for k in ops}
+    close = all(abs(share[k] - want) < 0.1 for k, want in {"get": 0.4, "put": 0.2, "cas": 0.2, "add": 0.1, "del": 0.1}.items())
+    case("each has its share", close and summary["errors"] == 0 and summary["zipf"] == 0.99, summary)
+    case("with so few keys some cas come too late, and deletions are seen", summary["cas_failed"] > 0 and summary["absent"] > 0, summary)
+    done = subprocess.run([sys.executable, "tests/history/checker.py", history], capture_output=True, text=True, timeout=60)
+    case("their history is linearizable", done.returncode == 0 and "linearizable" in done.stdout, done.stdout + done.stderr)
+    with open(history) as f:
+        kinds = {json.loads(x)["op"] for x in f}
+    case("and tells of each", kinds == set(ops), kinds)
+    with open(series) as f:
+        lines = [x.strip().split(",") for x in f]
+    good = lines[0] == ["time_s", "ops", "p50_us", "p99_us", "busy"] and len(lines) >= 2 and 0 < int(lines[1][2]) <= int(lines[1][3])
+    case("a series has a line for each second", good and abs(sum(int(x[1]) for x in lines[1:]) - sum(ops.values())) <= 32, lines)
+
+
+def bench_rate(fake, out, key):
+    for arrivals in ("even", "poisson"):
+        done, summary = bench_summary(fake, out, "--rate", "2000", "--arrivals", arrivals, "--users", "1000", "--keys", "50", "--seed", "7", *key)
+        good = done.returncode == 0 and summary["errors"] == 0 and summary["rate"] == 2000 and summary["arrivals"] == arrivals
+        case(f"open loop, {arrivals}: what is due is done", good and abs(summary["offered_per_second"] - 2000) < 200 and
+             abs(summary["ops_per_second"] - 2000) < 300 and summary["started_late"] == 0, summary)
+    fake.play(LATE, delay_ms=100)
+    done, summary = bench_summary(fake, out, "--rate", "400", "--users", "2", "--keys", "50", "--seed", "7", *key)
+    fake.play(HONEST)
+    # 2 users with 100 ms each do 20 a second; of 400 the rest waits, the longest nearly all the time
+    good = done.returncode == 0 and summary["ops_per_second"] < 60 and abs(summary["offered_per_second"] - 400) < 60
+    case("open loop beyond what the users carry: the others wait, and it counts", good and summary["started_late"] > 200 and
+         summary["latency_us"]["max"] > 600000, summary)
+
+
+def bench_busy(fake, out, key):
+    """The fake says BUSY for a while, some time after bench began."""
+    words = ["-s", f"{fake.folder}/system.json", "bench", "--out", out, "--mix", "1:1", "--users", "8", "--keys", "20", "--seed", "8", *key]
+    bench = subprocess.Popen(["./heraclius"] + words + ["--seconds", "3", "--warmup-ms", "0"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                             text=True)
+    for line in bench.stderr:
+        if "ops/s" in line:
+            fake.play(CODE, code=BUSY, times=3)
+            break
+    _, text = bench.communicate(timeout=60)
+    fake.play(HONEST)
+    with open(f"{out}/summary.json") as f:
+        summary = json.load(f)
+    good = bench.returncode == 0 and summary["errors"] == 0 and summary["busy"] > 0 and sum(summary["ops"].values()) > 0
+    case("BUSY is counted apart, waited out, and no error", good, f"{text} {summary}")
+
+
+def bench_refusals(fake, out, key):
     exits("bench without --out", run(fake, "bench", *key), 2, "", "--out")
-    exits("bench --mix frob", run(fake, "bench", "--out", out, "--mix", "frob", *key), 2, "", "mix")
-    exits("bench --users 0", run(fake, "bench", "--out", out, "--users", "0", *key), 2, "", "users")
-    exits("bench --seed x", run(fake, "bench", "--out", out, "--seed", "x", *key), 2, "", "seed")
+    mixes = ("frob", "", "get=1,get=1", "get=1,", "get=0", "get=1x", "cas", "put=1000001", "90:", "-1:2", "0:0")
+    number = "invalid numeric value"
+    bad = [(("--mix", mix), "--mix") for mix in mixes] + [
+        (("--users", "0"), "--users"), (("--users", "2097153"), "--users"), (("--users", "many"), number), (("--seed", "x"), "--seed"),
+        (("--rate", "0"), "--rate"), (("--rate", "-5"), "--rate"), (("--rate", "10000001"), "--rate"), (("--rate", "1e3"), number),
+        (("--arrivals", "poisson"), "--rate"), (("--rate", "5", "--arrivals", "often"), "even or poisson"),
+        (("--zipf", "0"), "--zipf"), (("--zipf", "2"), "--zipf"), (("--zipf", "-1"), "--zipf"), (("--zipf", "nan"), "--zipf"),
+        (("--zipf", "x"), number),
+        (("--value-bytes", "7", "--mix", "cas=1,get=1"), "--value-bytes"), (("--value-bytes", "7", "--history", f"{out}/h"), "--value-bytes"),
+        (("--series", "/nonexistent/x"), "/nonexistent/x"), (("--history", "/nonexistent/x"), "/nonexistent/x"),
+        (("--client-keys", "4097"), "--client-keys"), (("--client-keys", "2"), "bench-0.key")]
+    for words, what in bad:
+        done = run(fake, "bench", "--out", out, *key, *words)
+        case(f"bench {' '.join(words)}", done.returncode == 2 and done.stdout == "" and what in done.stderr, done.stderr)
 
 
 def page_options(page):

@@ -1,0 +1,273 @@
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/bench_inside.h"
+#include "merkle/sha256.h"
+#include "merkle/trie.h"
+#include "ring/clock.h"
+
+enum {
+    CALL_MS = 30000,
+    LOAD_MS = 600000, /* filling a table is not measured: it may take as long as the disks do */
+    READS_UNDER_WAY_MAX = 2,      /* what comes meanwhile goes together */
+    READS_UNDER_WAY_MAX_RATE = 8, /* open loop: waiting for company counts */
+    REQUESTS_UNDER_WAY_MAX = 256,
+    LOAD_OPS = 256,
+    LOAD_AHEAD = 16
+};
+
+void bench_queue_push(struct bench *bench, struct user_queue *queue, uint32_t user) {
+    bench->users[user].next = BENCH_NOBODY;
+    if (queue->count++ == 0)
+        queue->head = user;
+    else
+        bench->users[queue->tail].next = user;
+    queue->tail = user;
+}
+
+uint32_t bench_queue_pop(struct bench *bench, struct user_queue *queue) {
+    if (queue->count == 0) return BENCH_NOBODY;
+    uint32_t user = queue->head;
+    queue->count--;
+    queue->head = bench->users[user].next;
+    return user;
+}
+
+struct flight *bench_flight_take(struct handle *handle) {
+    struct flight *flight = handle->flights;
+    if (flight) {
+        handle->flights = flight->next;
+        heraclius_request_reset(flight->request);
+        flight->count = 0;
+        return flight;
+    }
+    flight = calloc(1, sizeof *flight);
+    if (!flight) abort();
+    flight->handle = handle;
+    flight->request = heraclius_request_new(handle->db);
+    if (!flight->request) abort();
+    return flight;
+}
+
+void bench_flight_end(struct flight *flight) {
+    flight->next = flight->handle->flights;
+    flight->handle->flights = flight;
+}
+
+static void flight_user(struct flight *flight, uint32_t user) {
+    if (flight->count == flight->room) {
+        flight->room = flight->room ? flight->room * 2 : 16;
+        flight->users = realloc(flight->users, flight->room * sizeof *flight->users);
+        if (!flight->users) abort();
+    }
+    flight->users[flight->count++] = user;
+}
+
+void bench_handle_active(struct handle *handle) {
+    if (handle->active) return;
+    handle->active = true;
+    handle->next_active = handle->bench->active;
+    handle->bench->active = handle;
+}
+
+void bench_user_ready(struct bench *bench, uint32_t index) {
+    struct user *user = &bench->users[index];
+    struct handle *handle = &bench->handles[index % bench->options->client_keys];
+    bool reads = user->kind == BENCH_GET || user->step == BENCH_STEP_READ;
+    bench_queue_push(bench, reads ? &handle->reads : &handle->writes, index);
+    bench_handle_active(handle);
+}
+
+void bench_user_begin(struct bench *bench, uint32_t index, uint64_t started_us) {
+    struct user *user = &bench->users[index];
+    user->started_us = started_us;
+    bench_choose(bench, user);
+    user->step = BENCH_STEP_ONLY;
+    if (user->kind == BENCH_CAS) user->step = bench->seen[user->key].height ? BENCH_STEP_CAS : BENCH_STEP_READ;
+    bench_user_ready(bench, index);
+}
+
+/* BUSY: the library tries again by itself; meanwhile this client begins nothing new, longer and longer, until something of it is done. */
+static void busy_look(struct handle *handle, uint64_t now_ms) {
+    struct heraclius_counters counters;
+    heraclius_counters_get(handle->db, &counters);
+    if (counters.busy == handle->busy_seen) return;
+    handle->busy_seen = counters.busy;
+    if (now_ms < handle->busy_until_ms) return; /* told already */
+    uint32_t wait = handle->busy_wait_ms ? 2 * handle->busy_wait_ms : BENCH_BUSY_MIN_MS;
+    handle->busy_wait_ms = wait < BENCH_BUSY_MAX_MS ? wait : BENCH_BUSY_MAX_MS;
+    handle->busy_until_ms = now_ms + handle->busy_wait_ms / 2 + bench_random_below(&handle->bench->random_busy, handle->busy_wait_ms / 2 + 1);
+}
+
+static void flight_done(struct heraclius_request *request, enum heraclius_status status, void *argument) {
+    (void)request;
+    struct flight *flight = argument;
+    struct handle *handle = flight->handle;
+    struct bench *bench = handle->bench;
+    uint64_t now_us = ring_clock_us();
+    handle->requests_under_way--;
+    if (!flight->write) handle->reads_under_way--;
+    if (status == HERACLIUS_DONE && now_us / 1000 >= handle->busy_until_ms) handle->busy_wait_ms = 0;
+    for (uint32_t i = 0; i < flight->count; i++) {
+        uint32_t user = flight->users[i];
+        bool goes_on = bench_judge(bench, flight, i, status, now_us);
+        if (bench->stopping) continue;
+        if (goes_on)
+            bench_user_ready(bench, user);
+        else if (bench->options->rate)
+            bench_queue_push(bench, &bench->free, user);
+        else
+            bench_user_begin(bench, user, now_us);
+    }
+    bench_handle_active(handle);
+    bench_flight_end(flight);
+}
+
+static void load_done(struct heraclius_request *request, enum heraclius_status status, void *argument) {
+    struct flight *flight = argument;
+    flight->handle->requests_under_way--;
+    if (status != HERACLIUS_DONE) {
+        flight->handle->bench->failed = true;
+        fprintf(stderr, "heraclius bench: loading: %s\n", heraclius_why(request));
+    }
+    bench_handle_active(flight->handle);
+    bench_flight_end(flight);
+}
+
+void bench_flight_go(struct flight *flight, uint32_t timeout_ms, heraclius_callback *callback) {
+    struct handle *handle = flight->handle;
+    enum heraclius_status status = heraclius_submit(flight->request, timeout_ms, callback, flight);
+    if (status != HERACLIUS_OK) {
+        handle->bench->failed = true;
+        fprintf(stderr, "heraclius bench: %s\n", heraclius_why(flight->request));
+        bench_flight_end(flight);
+        return;
+    }
+    handle->requests_under_way++;
+    if (!flight->write) handle->reads_under_way++;
+}
+
+static void read_flight(struct handle *handle) {
+    struct bench *bench = handle->bench;
+    struct flight *flight = bench_flight_take(handle);
+    bool versions = bench->seen || bench->options->history;
+    flight->write = false;
+    while (handle->reads.count > 0 && flight->count < bench->reads_max) {
+        uint32_t index = bench_queue_pop(bench, &handle->reads);
+        uint8_t key[BENCH_KEY_BYTES];
+        bench_key_make(bench, BENCH_GET, bench->users[index].key, key);
+        heraclius_get(flight->request, key, sizeof key, bench->options->value_bytes, versions);
+        flight_user(flight, index);
+    }
+    bench_flight_go(flight, CALL_MS, flight_done);
+}
+
+/* A cas of what was seen of the key last; of one that was deleted: a put if it is still absent. */
+static void cas_add(struct bench *bench, struct flight *flight, struct user *user, const uint8_t *key, const uint8_t *value) {
+    const struct seen *seen = &bench->seen[user->key];
+    uint32_t value_bytes = bench->options->value_bytes;
+    struct heraclius_version version = {.height = seen->height, .index = seen->index};
+    user->expected = seen->seq;
+    if (seen->seq == 0)
+        heraclius_put_if_absent(flight->request, key, BENCH_KEY_BYTES, value, value_bytes);
+    else
+        heraclius_cas_version(flight->request, key, BENCH_KEY_BYTES, version, value, value_bytes);
+}
+
+static void write_add(struct bench *bench, struct flight *flight, uint32_t index) {
+    static uint8_t value[HERACLIUS_VALUE_BYTES_MAX];
+    struct user *user = &bench->users[index];
+    uint8_t key[BENCH_KEY_BYTES];
+    bench_key_make(bench, user->kind, user->key, key);
+    if (user->kind == BENCH_ADD) {
+        struct number *number = &bench->numbers[user->key];
+        number->issued++;
+        user->seq = number->known ? (uint64_t)number->highest : 0;
+        user->expected = number->known;
+        heraclius_add(flight->request, key, sizeof key, 1, NULL);
+    } else if (user->kind == BENCH_DEL) {
+        user->seq = 0;
+        heraclius_delete(flight->request, key, sizeof key);
+    } else {
+        user->seq = bench->seq_base + ++bench->issued[user->key];
+        bench_value_make(bench, user->key, user->seq, value);
+        if (user->kind == BENCH_CAS)
+            cas_add(bench, flight, user, key, value);
+        else
+            heraclius_put(flight->request, key, sizeof key, value, bench->options->value_bytes);
+    }
+    flight_user(flight, index);
+}
+
+static void write_flight(struct handle *handle) {
+    struct bench *bench = handle->bench;
+    struct flight *flight = bench_flight_take(handle);
+    flight->write = true;
+    while (handle->writes.count > 0 && flight->count < bench->writes_max) {
+        uint32_t index = bench_queue_pop(bench, &handle->writes);
+        struct user *user = &bench->users[index];
+        /* What it had seen may be out of date by now, and known to be: then it reads first. */
+        if (user->step == BENCH_STEP_CAS && bench->seen[user->key].height == 0) {
+            user->step = BENCH_STEP_READ;
+            bench_queue_push(bench, &handle->reads, index);
+            continue;
+        }
+        write_add(bench, flight, index);
+    }
+    if (flight->count > 0)
+        bench_flight_go(flight, CALL_MS, flight_done);
+    else
+        bench_flight_end(flight);
+}
+
+static int load_key_compare(const void *left, const void *right) {
+    const struct load_key *a = left, *b = right;
+    return memcmp(a->path, b->path, sizeof a->path);
+}
+
+/* The order in which keys are loaded: of their paths in the state trie, which is the one in which nodes keep them on disk. So a table that is larger
+ * than what is left of the memory for the disk's cache is written page after page. */
+bool bench_load_order(struct bench *bench) {
+    bench->load_order = calloc(bench->options->keys, sizeof *bench->load_order);
+    if (!bench->load_order) return false;
+    for (uint64_t i = 0; i < bench->options->keys; i++) {
+        uint8_t key[BENCH_KEY_BYTES], path[SHA256_BYTES];
+        bench_key_make(bench, BENCH_PUT, i, key);
+        trie_path(TRIE_SPACE_USER, key, sizeof key, path);
+        memcpy(bench->load_order[i].path, path, sizeof bench->load_order[i].path);
+        bench->load_order[i].key = (uint32_t)i;
+    }
+    qsort(bench->load_order, bench->options->keys, sizeof *bench->load_order, load_key_compare);
+    return true;
+}
+
+static void load_flight(struct handle *handle) {
+    static uint8_t value[HERACLIUS_VALUE_BYTES_MAX];
+    struct bench *bench = handle->bench;
+    struct flight *flight = bench_flight_take(handle);
+    flight->write = true;
+    uint32_t most = bench->writes_max < LOAD_OPS ? bench->writes_max : LOAD_OPS;
+    uint64_t end = bench->load_next + most < bench->options->keys ? bench->load_next + most : bench->options->keys;
+    for (; bench->load_next < end; bench->load_next++) {
+        uint8_t key[BENCH_KEY_BYTES];
+        uint32_t index = bench->load_order[bench->load_next].key;
+        bench->issued[index] = 1;
+        bench_key_make(bench, BENCH_PUT, index, key);
+        bench_value_make(bench, index, 1, value);
+        heraclius_put(flight->request, key, sizeof key, value, bench->options->value_bytes);
+    }
+    bench_flight_go(flight, LOAD_MS, load_done);
+}
+
+void bench_handle_serve(struct handle *handle, uint64_t now_ms) {
+    struct bench *bench = handle->bench;
+    bool may = now_ms >= handle->busy_until_ms && !bench->stopping;
+    while (bench->loading && bench->load_next < bench->options->keys && handle->requests_under_way < LOAD_AHEAD && may && !bench->failed)
+        load_flight(handle);
+    while (handle->writes.count > 0 && handle->requests_under_way < REQUESTS_UNDER_WAY_MAX && may && !bench->failed) write_flight(handle);
+    uint32_t reads = bench->options->rate ? READS_UNDER_WAY_MAX_RATE : READS_UNDER_WAY_MAX;
+    while (handle->reads.count > 0 && handle->reads_under_way < reads && may && !bench->failed) read_flight(handle);
+    (void)heraclius_poll(handle->db, 0);
+    busy_look(handle, now_ms);
+}

@@ -1,0 +1,45 @@
+"""Rows of more clusters: does an operation cost the same? All of it on this machine, so what grows is the processor time of an operation."""
+import statistics
+
+from figures import machine
+from figures.harness import Result, WARM_UP_MS, Wrong, fill, pids_of, started
+from figures.report import LeftOut
+from figures.rows_nodes import memory_mib
+
+COUNTS = (1, 2, 4, 8)
+USERS_EACH = 16384
+CLIENT_KEYS_EACH = 2
+MEMORY_SHARE = 0.8  # of what is available
+
+
+def measured(bench, count):
+    """(runs, MiB of all nodes) with so many clusters a side."""
+    with started(coordinators=count, shards=count) as system:
+        fill(system, bench.seed, bench.keys, client_keys=CLIENT_KEYS_EACH * count)
+        runs = bench.repeat("--users", USERS_EACH * count, "--client-keys", CLIENT_KEYS_EACH * count, system=system,
+                            seconds=min(bench.seconds, 5), warm_up_ms=WARM_UP_MS + 250 * count)
+        mib = sum(memory_mib(pid)["Pss"] for pid in pids_of(system).values())
+    bench.tell(f"    {count} clusters a side: {8 * count} nodes with {mib:,.0f} MiB in all")
+    return runs, mib
+
+
+def clusters(bench):
+    bench.system_close()
+    base, results, mib = None, [], 0
+    for count in COUNTS:
+        # Twice the nodes, and the same keys, take at most twice the memory.
+        if base is not None and 2 * mib > MEMORY_SHARE * machine.available_mib():
+            why = f"{8 * count} nodes would take up to {2 * mib:,.0f} MiB of {machine.available_mib():,} that are free"
+            results += [LeftOut(f"clusters.{n}", why) for n in COUNTS if n >= count]
+            break
+        runs, mib = measured(bench, count)
+        costs = [r.total_us_per_op() for r in runs if r.cpu]
+        if not costs:
+            raise Wrong(f"{count} clusters a side: no processor time was read")
+        if base is None:
+            base = statistics.median(costs)
+            continue
+        note = (f"{statistics.median(costs):.2f} beside {base:.2f} us, {statistics.median(r.rate for r in runs):,.0f}/s, "
+                f"{USERS_EACH * count:,} users; {8 * count} nodes, {mib:,.0f} MiB")
+        results.append(Result(f"clusters.{count}", [c / base for c in costs], note, runs))
+    return results
