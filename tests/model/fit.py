@@ -68,13 +68,14 @@ def node_costs(rows, idle_us, small):
     lines, wanted = [], []
     for r in rows:
         for place, kind in enumerate(("coordinator", "shard")):
-            k, line = r[kind], [0.0] * 5
+            k, line = r[kind], [0.0] * 6
             line[place], line[2 + place], line[4] = k["decisions"], r["ops"], k["slices_in"] + k["slices_out"]
+            line[5] = max(0, k["inputs"] - k["slices_in"]) if place == 0 else 0
             lines.append(line)
             wanted.append(k["cpu_s"] * 1e6 / NODES - idle_us * r["span_s"] * r["side"] - small["slice_verify"] * k["slices_in"])
     x, left = least_squares(lines, wanted)
     handling = max(x[4] * 2, small["executor_slice"])  # of one slice, both ends
-    costs = {"coordinator_decision": x[0], "shard_decision": x[1], "coordinator_op": x[2], "shard_op": x[3],
+    costs = {"coordinator_decision": x[0], "shard_decision": x[1], "coordinator_op": x[2], "shard_op": x[3], "batch": x[5],
              "coordinator_slice_in": handling / 2, "shard_slice_in": handling / 2, "coordinator_slice_out": handling / 2,
              "shard_slice_out": handling / 2}
     return costs, (sum(e * e for e in left) / len(left)) ** 0.5
@@ -95,6 +96,7 @@ def byte_costs(rows, costs, idle_us):
         for kind in ("coordinator", "shard"):
             k = r[kind]
             known = (k["decisions"] * costs[f"{kind}_decision"] + r["ops"] * costs[f"{kind}_op"] + idle_us * r["span_s"] * r["side"]
+                     + (k["inputs"] - k["slices_in"]) * (costs["batch"] if kind == "coordinator" else 0)
                      + k["slices_in"] * (costs["slice_verify"] + costs[f"{kind}_slice_in"]) + k["slices_out"] * costs[f"{kind}_slice_out"])
             sums[kind][0] += max(0.0, k["cpu_s"] * 1e6 / NODES - known)
             sums[kind][1] += more

@@ -79,12 +79,12 @@ def look(system, client_pids):
     return out
 
 
-def row(system, side, users, seconds, keys, value_bytes):
-    """One steady run: `users` per coordinator cluster. None if it failed (says why)."""
+def row(system, side, users, seconds, keys, value_bytes, handles):
+    """One steady run: `users` and `handles` (client keys) per coordinator cluster. None if it failed (says why)."""
     out = f"{system.dir}/out"
     os.makedirs(out, exist_ok=True)
     client = system.client_background("bench", "--out", out, "--users", users * side, "--seconds", int(seconds), "--keys", keys, "--seed", value_bytes,
-                                      "--value-bytes", value_bytes, "--client-keys", HANDLES * side)
+                                      "--value-bytes", value_bytes, "--client-keys", handles * side)
     time.sleep(1.5)
     before = look(system, [client.pid])
     time.sleep(max(0.5, seconds - 2.0))
@@ -96,7 +96,7 @@ def row(system, side, users, seconds, keys, value_bytes):
     with open(f"{out}/summary.json") as f:
         summary = json.load(f)
     span = after["wall"] - before["wall"]
-    found = {"side": side, "users": users, "value_bytes": value_bytes, "span_s": span, "ops_per_second": summary["ops_per_second"],
+    found = {"side": side, "users": users, "value_bytes": value_bytes, "handles": handles, "span_s": span, "ops_per_second": summary["ops_per_second"],
              "ops": summary["ops_per_second"] * span, "p50_ms": summary["latency_us"]["p50"] / 1000, "p99_ms": summary["latency_us"]["p99"] / 1000,
              "wrong": summary["errors"] + summary["verification_failures"], "busy": summary["busy"],
              "client_cpu_s": (after["client"]["cpu_ns"] - before["client"]["cpu_ns"]) / 1e9}
@@ -121,22 +121,22 @@ def resident_mib(system):
 
 
 def rows(side, plan, seconds, keys, settings=(), say=print):
-    """`plan`: [(users per coordinator cluster, value bytes)]. A system of `side` clusters a side, loaded, each row once."""
+    """`plan`: [(users per coordinator cluster, value bytes[, handles])]. A system of `side` clusters a side, loaded, each row once."""
     results = []
-    with Lock(), System(coordinators=side, shards=side, settings=settings) as system:
+    with Lock(), System(coordinators=side, shards=side, settings=settings, bench_keys=max(16, HANDLES * side)) as system:
         began = time.monotonic()
         system.start_all()
         if not system.wait_ready():
             raise RuntimeError(f"{side} a side: the system did not come up")
-        sizes = sorted({bytes_ for _, bytes_ in plan}, reverse=True)
-        for i, (users, value_bytes) in enumerate(sorted(plan, key=lambda p: (sizes.index(p[1]), p[0]))):
-            if i == 0 or value_bytes != loaded:
+        loaded = None
+        for users, value_bytes, *handles in sorted(plan, key=lambda p: (-p[1], p[0])):
+            if value_bytes != loaded:
                 done = system.client("bench", "--out", f"{system.dir}/out", "--users", 1024, "--seconds", 1, "--keys", keys, "--seed", value_bytes,
                                      "--value-bytes", value_bytes, "--load", "--client-keys", HANDLES * side, timeout=120)
                 loaded = value_bytes
                 if done.returncode != 0:
                     raise RuntimeError(f"loading failed: {done.stderr[-300:]}")
-            found = row(system, side, users, seconds, keys, value_bytes)
+            found = row(system, side, users, seconds, keys, value_bytes, *(handles or [HANDLES]))
             if found:
                 found["settings"] = list(settings)
                 results.append(found)

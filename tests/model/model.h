@@ -87,6 +87,7 @@ struct model_setup {
     uint32_t handles;     /* a client's keys */
     uint32_t flights;     /* under way at most, of each */
     uint32_t flight_ops;  /* at most */
+    uint32_t clients;     /* prototype: so many clients make up each flight: what a client sends goes to several coordinators by shard */
     uint32_t lazy_ops;    /* prototype: a slice below it waits although nothing is in flight ... */
     double lazy_ms;       /* ... but no longer than this */
     double aggregate_ms;  /* prototype: certificates of all sources in one, that much later; 0: no */
@@ -127,6 +128,7 @@ struct model_end {
     struct exec_turn turn;
     uint32_t group_first, group_last;
     uint64_t consumed_dseq;
+    uint64_t seen_ack;        /* the highest that came, acknowledgements alone included */
     uint64_t subscribed_from; /* of what comes in */
     uint64_t heard_ms, asked_ms;
 };

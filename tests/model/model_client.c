@@ -108,9 +108,10 @@ double client_answers_cost(struct model *model, uint32_t index, uint32_t block) 
             ops += answers[f].ops;
         }
         if (parts == 0) continue;
-        us += costs->client_answer + ops * (0.5 * costs->client_op + more * costs->client_byte) + 0.5 * parts * costs->client_part;
+        double clients = ops < model->setup.clients ? ops : model->setup.clients; /* each has an answer of its own */
+        us += clients * costs->client_answer + ops * (0.5 * costs->client_op + more * costs->client_byte) + 0.5 * parts * costs->client_part;
         if (model->measuring)
-            model->result.bytes += 500 + parts * CLIENT_ITEM_HEAD_BYTES + ops * (RESULT_HEAD_BYTES + model->setup.value_bytes);
+            model->result.bytes += 500 * clients + parts * CLIENT_ITEM_HEAD_BYTES + ops * (RESULT_HEAD_BYTES + model->setup.value_bytes);
     }
     return us;
 }

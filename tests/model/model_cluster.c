@@ -53,7 +53,7 @@ static void count(struct model *model, double *what, double much) {
 
 /* The leaves of one block of this kind of cluster: to other clusters and to clients. */
 static double leaves_of(const struct model *model, bool shard) {
-    return (double)model->setup.side + (shard ? 0 : model->setup.handles);
+    return (double)model->setup.side + (shard ? 0 : model->setup.handles * model->setup.clients);
 }
 
 /* ---- what comes in */
@@ -94,7 +94,7 @@ void cluster_slice_arrives(struct model *model, uint32_t index) {
 void cluster_batch_arrives(struct model *model, uint32_t index, uint32_t flight) {
     struct model_cluster *cluster = &model->clusters[index];
     const struct model_flight *f = &model->clients[index].flights[flight];
-    double batches = ceil((double)f->parts / model->setup.limits.batch_parts_max), ops = 0.25 * ops_us(model, false, f->ops);
+    double batches = ceil((double)f->parts / model->setup.limits.batch_parts_max) * model->setup.clients, ops = 0.25 * ops_us(model, false, f->ops);
     count(model, &model->result.batches, batches);
     count(model, &model->result.by_op_us, (ops + batches * model->setup.costs.batch) * model->setup.nodes);
     cluster->batches[0][cluster->batch_counts[0]++] = flight;
@@ -205,6 +205,7 @@ static double slice_execute(struct model *model, struct model_cluster *cluster, 
     struct model_end *end = &cluster->ends[slice->source % model->setup.side];
     CHECK(slice->dseq == end->consumed_dseq + 1);
     end->consumed_dseq = slice->dseq;
+    if (slice->ack > end->seen_ack) end->seen_ack = slice->ack;
     exec_turn_consumed(&end->turn, slice->ack, slice->bytes, slice->items > 0);
     double us = cluster->shard ? requests_execute(model, cluster, end, index) : answers_execute(model, end, block, slice);
     model_slice_give(model, index);
@@ -286,6 +287,12 @@ static double cut(struct model *model, uint32_t cluster_index, uint32_t pair, st
     return us;
 }
 
+/* The paper: a slice for every pair in every block, empty or not; to one that is W behind none, else nothing would bound what lies before it. */
+static bool round_due(const struct model *model, const struct model_end *end) {
+    return model->setup.every_pair && end->turn.pending_items == 0 &&
+           end->turn.sent_dseq - end->seen_ack < model->setup.limits.window_blocks;
+}
+
 /* Every pair is looked at in every block; so is, for the next one, when something is due (D-21). */
 static double dispatch(struct model *model, uint32_t index, struct model_block *block) {
     struct model_cluster *cluster = &model->clusters[index];
@@ -298,7 +305,7 @@ static double dispatch(struct model *model, uint32_t index, struct model_block *
     for (uint32_t i = 0; i < cluster->pairs; i++) {
         struct exec_turn *turn = &cluster->ends[i].turn;
         bool ready = exec_turn_ready(turn, &setup->limits, &setup->timeouts, cluster->height, now) && !too_lazy(model, turn);
-        if (ready || (setup->every_pair && turn->pending_items == 0)) us += cut(model, index, i, block);
+        if (ready || round_due(model, &cluster->ends[i])) us += cut(model, index, i, block);
         uint64_t due = exec_turn_due_ms(turn, &setup->timeouts);
         if (too_lazy(model, turn)) {
             due = turn->oldest_time + (uint64_t)ceil(setup->lazy_ms);

@@ -25,6 +25,7 @@ void model_setup_default(struct model_setup *setup) {
     setup->nodes = 4;
     setup->cores = 1;
     setup->handles = 4;
+    setup->clients = 1;
     setup->flights = 2;
     setup->flight_ops = 8192;
     setup->warm = 3;

@@ -193,7 +193,10 @@ static void the_papers_policy_sends_to_every_pair_in_every_block(void **state) {
     setup.limits.queue_policy = 1;
     struct model *model = model_begin(&setup);
     const struct model_result *result = model_run(model);
-    for (int i = 0; i < 2; i++) assert_true(result->slices[i] == 7 * result->decisions[i]);
+    for (int i = 0; i < 2; i++) { /* but to one that is behind */
+        assert_true(result->slices[i] <= 7 * result->decisions[i]);
+        assert_true(result->slices[i] >= 6 * result->decisions[i]);
+    }
     assert_true(result->alone > 0);
     model_end(model);
 }
