@@ -2,11 +2,13 @@
 import json
 import math
 import os
+import resource
 import subprocess
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MODEL = os.path.join(TOP, "build/gcc/tests/model/scale_model")
 PAIR_COSTS = os.path.join(TOP, "build/gcc/tests/model/pair_costs")
+LINK = os.path.join(TOP, "build/gcc/tests/bench/bench_link")
 COSTS = os.path.join(TOP, "tests/model/costs.json")
 JITTER = 0.5
 NODES = 4
@@ -63,6 +65,16 @@ def pair_costs():
             "executor_slice": (request["slice"] + answer["slice"] + execute["slice"]) / 2}
 
 
+def frame_us(seconds=4):
+    """A small frame over a link, both ends: tests/bench/bench_link sends ten for each that its client takes, half a second longer than it counts."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([LINK, "512", str(seconds)], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = json.loads(done.stdout)
+    cpu = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e6
+    return cpu / (10 * found["frames"]) * found["seconds"] / (found["seconds"] + 0.5)
+
+
 def node_costs(rows, idle_us, small):
     """Decisions, operations, slices: least squares over all rows of small values. `small` are the pair costs."""
     lines, wanted = [], []
@@ -74,7 +86,8 @@ def node_costs(rows, idle_us, small):
             lines.append(line)
             wanted.append(k["cpu_s"] * 1e6 / NODES - idle_us * r["span_s"] * r["side"] - small["slice_verify"] * k["slices_in"])
     x, left = least_squares(lines, wanted)
-    handling = max(x[4] * 2, small["executor_slice"])  # of one slice, both ends
+    # Of one slice, both ends: decisions and slices grow together in one and two a side, so no less than what was measured of it by itself.
+    handling = max(x[4] * 2, small["executor_slice"] + small["frame"])
     costs = {"coordinator_decision": x[0], "shard_decision": x[1], "coordinator_op": x[2], "shard_op": x[3], "batch": x[5],
              "coordinator_slice_in": handling / 2, "shard_slice_in": handling / 2, "coordinator_slice_out": handling / 2,
              "shard_slice_out": handling / 2}

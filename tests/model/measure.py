@@ -83,8 +83,8 @@ def row(system, side, users, seconds, keys, value_bytes, handles):
     """One steady run: `users` and `handles` (client keys) per coordinator cluster. None if it failed (says why)."""
     out = f"{system.dir}/out"
     os.makedirs(out, exist_ok=True)
-    client = system.client_background("bench", "--out", out, "--users", users * side, "--seconds", int(seconds), "--keys", keys, "--seed", value_bytes,
-                                      "--value-bytes", value_bytes, "--client-keys", handles * side)
+    client = system.client_background("bench", "--out", out, "--users", users * side, "--seconds", int(seconds), "--keys", keys,
+                                      "--seed", value_bytes, "--value-bytes", value_bytes, "--client-keys", handles * side)
     time.sleep(1.5)
     before = look(system, [client.pid])
     time.sleep(max(0.5, seconds - 2.0))
@@ -96,7 +96,8 @@ def row(system, side, users, seconds, keys, value_bytes, handles):
     with open(f"{out}/summary.json") as f:
         summary = json.load(f)
     span = after["wall"] - before["wall"]
-    found = {"side": side, "users": users, "value_bytes": value_bytes, "handles": handles, "span_s": span, "ops_per_second": summary["ops_per_second"],
+    found = {"side": side, "users": users, "value_bytes": value_bytes, "handles": handles, "span_s": span,
+             "ops_per_second": summary["ops_per_second"],
              "ops": summary["ops_per_second"] * span, "p50_ms": summary["latency_us"]["p50"] / 1000, "p99_ms": summary["latency_us"]["p99"] / 1000,
              "wrong": summary["errors"] + summary["verification_failures"], "busy": summary["busy"],
              "client_cpu_s": (after["client"]["cpu_ns"] - before["client"]["cpu_ns"]) / 1e9}

@@ -48,7 +48,7 @@ enum {
     X(shard_byte)                                                                                                                                    \
     X(client_byte)                                                                                                                                   \
     X(batch)               /* a client batch */                                                                                                      \
-    X(coordinator_part)    /* a part of a flight, one for each shard: digest, routing, items; request and answer together */                            \
+    X(coordinator_part)    /* a part of a flight, one for each shard: digest, routing, items; request and answer alike */                            \
     X(shard_part)                                                                                                                                    \
     X(slice_verify)        /* q signatures */                                                                                                        \
     X(coordinator_slice_in) /* leaf, records, handling; without the signatures */                                                                    \

@@ -281,7 +281,8 @@ static double cut(struct model *model, uint32_t cluster_index, uint32_t pair, st
     block->slice_last = list.last;
     block->slice_count++;
     const struct model_costs *costs = &model->setup.costs;
-    double us = (cluster->shard ? costs->shard_slice_out : costs->coordinator_slice_out) + costs->path_hash * levels(leaves_of(model, cluster->shard));
+    double us = cluster->shard ? costs->shard_slice_out : costs->coordinator_slice_out;
+    us += costs->path_hash * levels(leaves_of(model, cluster->shard));
     count(model, &model->result.by_slice_us, us * model->setup.nodes);
     count(model, &model->result.bytes, model->setup.nodes * (head_bytes(model, leaves_of(model, cluster->shard)) + slice->bytes));
     return us;

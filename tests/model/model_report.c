@@ -23,7 +23,8 @@ void model_json_print(const struct model_setup *setup, const struct model_result
     printf("{\"side\": %u, \"users\": %u, \"value_bytes\": %u, \"policy\": \"%s\", \"shared\": %s, \"cores\": %g, \"seed\": %llu", setup->side,
            setup->users, setup->value_bytes, setup->every_pair ? "paper" : "ours", setup->shared ? "true" : "false", setup->cores,
            (unsigned long long)setup->seed);
-    printf(", \"clients\": %u, \"lazy_ops\": %u, \"lazy_ms\": %g, \"aggregate_ms\": %g", setup->clients, setup->lazy_ops, setup->lazy_ms, setup->aggregate_ms);
+    printf(", \"clients\": %u, \"lazy_ops\": %u, \"lazy_ms\": %g, \"aggregate_ms\": %g", setup->clients, setup->lazy_ops,
+           setup->lazy_ms, setup->aggregate_ms);
     printf(", \"seconds\": %.6g, \"ran_out\": %s, \"ops_per_second\": %.6g, \"ops_per_second_per_side\": %.6g", r->seconds,
            r->ran_out ? "true" : "false", per(r->ops, r->seconds), per(r->ops, r->seconds * clusters));
     printf(", \"p50_ms\": %.5g, \"p99_ms\": %.5g, \"mean_ms\": %.5g", model_latency_ms(r, 0.5), model_latency_ms(r, 0.99),
