@@ -79,15 +79,27 @@ def look(system, client_pids):
     return out
 
 
+def wait_busy(system, limit_s=30):
+    """Until each coordinator cluster decides what the load sends: opening the client's links takes a while, the longer the more clusters there are."""
+    first = [n for n in system.names if n.startswith("c") and n.endswith("-n0")]
+    began = {n: metric_sums(system.ask(n, "metrics")).get("heraclius_inputs_decided_total", 0) for n in first}
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        if all(metric_sums(system.ask(n, "metrics")).get("heraclius_inputs_decided_total", 0) > began[n] + 8 for n in first):
+            return
+        time.sleep(0.05)
+
+
 def row(system, side, users, seconds, keys, value_bytes, handles):
     """One steady run: `users` and `handles` (client keys) per coordinator cluster. None if it failed (says why)."""
     out = f"{system.dir}/out"
     os.makedirs(out, exist_ok=True)
     client = system.client_background("bench", "--out", out, "--users", users * side, "--seconds", int(seconds), "--keys", keys,
                                       "--seed", value_bytes, "--value-bytes", value_bytes, "--client-keys", handles * side)
-    time.sleep(1.5)
+    wait_busy(system)
+    time.sleep(0.5)
     before = look(system, [client.pid])
-    time.sleep(max(0.5, seconds - 2.0))
+    time.sleep(max(1.0, seconds - 1.5))
     after = look(system, [client.pid])
     _, text = client.communicate(timeout=120)
     if client.returncode != 0:
@@ -121,6 +133,11 @@ def resident_mib(system):
     return total / 1024
 
 
+def seconds_for(side, seconds):
+    """Many clusters on few CPUs: one turn of all users takes seconds."""
+    return max(seconds, 3 * side // 2)
+
+
 def rows(side, plan, seconds, keys, settings=(), say=print):
     """`plan`: [(users per coordinator cluster, value bytes[, handles])]. A system of `side` clusters a side, loaded, each row once."""
     results = []
@@ -137,7 +154,7 @@ def rows(side, plan, seconds, keys, settings=(), say=print):
                 loaded = value_bytes
                 if done.returncode != 0:
                     raise RuntimeError(f"loading failed: {done.stderr[-300:]}")
-            found = row(system, side, users, seconds, keys, value_bytes, *(handles or [HANDLES]))
+            found = row(system, side, users, seconds_for(side, seconds), keys, value_bytes, *(handles or [HANDLES]))
             if found:
                 found["settings"] = list(settings)
                 results.append(found)

@@ -1,7 +1,7 @@
 /*
- * What pairs, slices and parts cost one node, measured on the product's own executor and verification, in one thread: the costs that a system of one or
- * two clusters a side does not show. Prints one JSON object a line: what was done, how many pairs, slices, parts and operations, and the microseconds
- * of CPU (the median of some rounds). calibrate fits the model's costs to them.
+ * What pairs, slices and parts cost one node, measured on the product's own executor and verification, in one thread: the costs that a system of one
+ * or two clusters a side does not show. Prints one JSON object a line: what was done, how many pairs, slices, parts and operations, and the
+ * microseconds of CPU (the median of some rounds). calibrate fits the model's costs to them.
  */
 #include <stdio.h>
 #include <stdlib.h>

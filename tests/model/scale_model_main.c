@@ -31,7 +31,8 @@ static bool number(const char *text, double lowest, double highest, double *valu
     return end != text && *end == '\0' && *value >= lowest && *value <= highest;
 }
 
-static const struct option options[] = {{"costs", 1, NULL, 'c'},   {"side", 1, NULL, 'n'},    {"users", 1, NULL, 'u'},   {"value-bytes", 1, NULL, 'b'},
+static const struct option options[] = {{"costs", 1, NULL, 'c'},   {"side", 1, NULL, 'n'},    {"users", 1, NULL, 'u'},
+                                        {"value-bytes", 1, NULL, 'b'},
                                         {"policy", 1, NULL, 'p'},  {"shared", 1, NULL, 's'},  {"cores", 1, NULL, 'C'},   {"set", 1, NULL, 'S'},
                                         {"lazy", 1, NULL, 'l'},    {"aggregate", 1, NULL, 'a'}, {"handles", 1, NULL, 'H'}, {"flights", 1, NULL, 'F'},
                                         {"flight-ops", 1, NULL, 'o'}, {"warm", 1, NULL, 'w'}, {"measured", 1, NULL, 'm'}, {"seed", 1, NULL, 'r'},

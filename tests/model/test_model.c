@@ -118,8 +118,8 @@ static void a_seed_gives_one_run(void **state) {
 
 /* ---- closed forms */
 
-/* One cluster's block, from what it takes in until what it gives out has come: intake, proposal and preparing alike, two rounds of votes; three things
- * made durable and sent, and the way to whoever gets it. */
+/* One cluster's block, from what it takes in until what it gives out has come: intake, proposal and preparing alike, two rounds of votes; three
+ * things made durable and sent, and the way to whoever gets it. */
 static double block_ms(const struct model_costs *costs, double decision, double intake_us, double execution_us) {
     double turns = 5 * costs->pair_turn;
     double us = intake_us + 2 * (0.25 * decision + execution_us + costs->pair_block) + 2 * 0.375 * decision + turns;
@@ -162,7 +162,8 @@ static void its_cpu_is_the_sum_of_what_was_done(void **state) {
     const struct model_costs *c = &setup.costs;
     double coordinator = 2 * c->coordinator_decision + c->batch + c->coordinator_op + c->coordinator_part + 2 * c->pair_block +
                          c->coordinator_slice_out + c->path_hash + c->slice_verify + c->coordinator_slice_in;
-    double shard = c->shard_decision + c->shard_op + c->shard_part + c->pair_block + c->shard_slice_out + c->slice_verify + c->shard_slice_in + c->path_hash;
+    double shard = c->shard_decision + c->shard_op + c->shard_part + c->pair_block + c->shard_slice_out + c->slice_verify + c->shard_slice_in +
+                   c->path_hash;
     struct model *model = model_begin(&setup);
     const struct model_result *result = model_run(model);
     near(result->cpu_us[0] / result->ops, 4 * coordinator, 0.02 * coordinator); /* a turn is not whole at the ends */
