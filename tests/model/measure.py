@@ -80,7 +80,7 @@ def look(system, client_pids):
 
 
 def wait_busy(system, limit_s=30):
-    """Until each coordinator cluster decides what the load sends: opening the client's links takes a while, the longer the more clusters there are."""
+    """Until each coordinator cluster decides what the load sends: opening the client's links takes a while, the longer the more clusters."""
     first = [n for n in system.names if n.startswith("c") and n.endswith("-n0")]
     began = {n: metric_sums(system.ask(n, "metrics")).get("heraclius_inputs_decided_total", 0) for n in first}
     until = time.monotonic() + limit_s

@@ -296,7 +296,7 @@ struct model *model_begin(const struct model_setup *setup) {
             model->clients[i].flights[f].shard_ops = model->shard_ops + ((size_t)i * MODEL_FLIGHTS_MAX + f) * setup->side;
         for (uint32_t h = 0; h < setup->handles; h++) {
             model->clients[i].later[h] = setup->users / setup->handles + (h < setup->users % setup->handles);
-            model_event_add(model, 50 * model_uniform(model), EVENT_BEGIN, i, h);
+            model_event_add(model, (50 + setup->side) * model_uniform(model), EVENT_BEGIN, i, h);
         }
     }
     return model;
