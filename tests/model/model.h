@@ -90,6 +90,7 @@ struct model_setup {
     uint32_t clients;     /* prototype: so many clients make up each flight: what a client sends goes to several coordinators by shard */
     uint32_t lazy_ops;    /* prototype: a slice below it waits although nothing is in flight ... */
     double lazy_ms;       /* ... but no longer than this */
+    bool late;            /* prototype: the next block is proposed when the one before is final, not when it is prepared */
     double aggregate_ms;  /* prototype: certificates of all sources in one, that much later; 0: no */
     double warm, measured; /* in whole turns of all users */
     double seconds_max;   /* of the model's time */
@@ -101,7 +102,7 @@ struct model_setup {
 
 struct model_result {
     double seconds; /* measured, of the model's time */
-    double ops, decisions[2], slices[2], alone, parts, batches, newest, subscribes; /* [0] coordinators, to shards; [1] shards */
+    double ops, decisions[2], slices[2], empty[2], alone, parts, batches, newest, subscribes; /* [0] coordinators, to shards; [1] shards */
     double cpu_us[2], client_us;                                                    /* of all nodes of a kind */
     double by_decision_us, by_slice_us, by_op_us, by_pair_us;                       /* nodes' CPU by what it goes with */
     double bytes;                                                                   /* sent by all nodes and clients */
@@ -281,6 +282,7 @@ void cluster_intake_begins(struct model *model, uint32_t cluster);
 void cluster_intake_ends(struct model *model, uint32_t cluster);
 double cluster_propose_begins(struct model *model, uint32_t cluster, uint32_t *block); /* executes; returns the microseconds */
 void cluster_propose_try(struct model *model, uint32_t cluster);
+void cluster_settled(struct model *model, uint32_t cluster); /* the next block may be proposed */
 void cluster_publish(struct model *model, uint32_t cluster, uint32_t block);
 void cluster_idle(struct model *model, uint32_t cluster);
 

@@ -334,6 +334,11 @@ void cluster_propose_try(struct model *model, uint32_t index) {
     model_task_add(model, model_leader(index), TASK_PROPOSE, 0, 0);
 }
 
+void cluster_settled(struct model *model, uint32_t index) {
+    model->clusters[index].proposing = false;
+    cluster_propose_try(model, index);
+}
+
 double cluster_propose_begins(struct model *model, uint32_t index, uint32_t *block_index) {
     struct model_cluster *cluster = &model->clusters[index];
     const struct model_costs *costs = &model->setup.costs;
@@ -350,6 +355,7 @@ double cluster_propose_begins(struct model *model, uint32_t index, uint32_t *blo
     block->execution_us = us;
     uint32_t nodes = model->setup.nodes;
     count(model, &model->result.decisions[cluster->shard], 1);
+    count(model, &model->result.empty[cluster->shard], block->references == 0);
     count(model, &model->result.by_decision_us, decision * nodes);
     count(model, &model->result.bytes, (nodes - 1) * (HEADER_BYTES + (double)BODY_HEAD_BYTES + (double)block->references * BODY_REFERENCE_BYTES) +
                                            2.0 * nodes * (nodes - 1) * VOTE_BYTES);

@@ -23,8 +23,8 @@ void model_json_print(const struct model_setup *setup, const struct model_result
     printf("{\"side\": %u, \"users\": %u, \"value_bytes\": %u, \"policy\": \"%s\", \"shared\": %s, \"cores\": %g, \"seed\": %llu", setup->side,
            setup->users, setup->value_bytes, setup->every_pair ? "paper" : "ours", setup->shared ? "true" : "false", setup->cores,
            (unsigned long long)setup->seed);
-    printf(", \"clients\": %u, \"lazy_ops\": %u, \"lazy_ms\": %g, \"aggregate_ms\": %g", setup->clients, setup->lazy_ops,
-           setup->lazy_ms, setup->aggregate_ms);
+    printf(", \"clients\": %u, \"lazy_ops\": %u, \"lazy_ms\": %g, \"aggregate_ms\": %g, \"late\": %s", setup->clients, setup->lazy_ops,
+           setup->lazy_ms, setup->aggregate_ms, setup->late ? "true" : "false");
     printf(", \"seconds\": %.6g, \"ran_out\": %s, \"ops_per_second\": %.6g, \"ops_per_second_per_side\": %.6g", r->seconds,
            r->ran_out ? "true" : "false", per(r->ops, r->seconds), per(r->ops, r->seconds * clusters));
     printf(", \"p50_ms\": %.5g, \"p99_ms\": %.5g, \"mean_ms\": %.5g", model_latency_ms(r, 0.5), model_latency_ms(r, 0.99),
@@ -37,6 +37,7 @@ void model_json_print(const struct model_setup *setup, const struct model_result
            "\"shard_decisions_per_cluster\": %.6g",
            per(r->bytes, r->ops), per(r->decisions[0] + r->decisions[1], r->seconds), per(r->decisions[0], r->seconds * clusters),
            per(r->decisions[1], r->seconds * clusters));
+    printf(", \"coordinator_empty_share\": %.4g, \"shard_empty_share\": %.4g", per(r->empty[0], r->decisions[0]), per(r->empty[1], r->decisions[1]));
     printf(", \"slices_per_second\": %.6g, \"ops_per_slice\": %.6g, \"ops_per_part\": %.6g, \"alone_per_second\": %.6g",
            per(r->slices[0] + r->slices[1], r->seconds), per(2 * r->ops, r->slices[0] + r->slices[1]), per(r->ops, r->parts),
            per(r->alone, r->seconds));

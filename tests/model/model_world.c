@@ -172,15 +172,12 @@ static void cluster_task_done(struct model *model, uint32_t index, const struct 
     case TASK_PROPOSE: model_event_add(model, durable_ms(model, index, block->bytes), EVENT_PREPARE, cluster, task->at); break;
     case TASK_PREPARE: model_event_add(model, durable_ms(model, index, block->bytes), EVENT_PREPARED, cluster, task->at); break;
     case TASK_PREPARED:
-        if (leader) {
-            model->clusters[cluster].proposing = false;
-            cluster_propose_try(model, cluster);
-        } else {
-            model_event_add(model, durable_ms(model, index, 0), EVENT_FINAL, cluster, task->at);
-        }
+        if (!leader) model_event_add(model, durable_ms(model, index, 0), EVENT_FINAL, cluster, task->at);
+        else if (!model->setup.late) cluster_settled(model, cluster);
         break;
     case TASK_FINAL:
         if (!leader) cluster_publish(model, cluster, task->at);
+        else if (model->setup.late) cluster_settled(model, cluster);
         break;
     default: CHECK(false);
     }

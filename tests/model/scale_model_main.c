@@ -17,6 +17,7 @@ static void usage(FILE *to) {
           "  --set NAME=VALUE   a limit, time-out (protocol/system_limits.h) or cost\n"
           "  --lazy OPS:MS      prototype: a slice of fewer operations waits, so long at most, though nothing is in flight\n"
           "  --aggregate MS     prototype: one certificate for the blocks of all sources, so much later\n"
+          "  --late             prototype: the next block is proposed when the one before is final\n"
           "  --clients M        prototype: each flight is of M clients, who send to several coordinators by shard\n"
           "  --handles H --flights F --flight-ops N   the client's keys, requests under way of each, operations of each\n"
           "  --warm T --measured T   in turns of all users (default 3, 6)\n"
@@ -36,7 +37,7 @@ static const struct option options[] = {{"costs", 1, NULL, 'c'},   {"side", 1, N
                                         {"policy", 1, NULL, 'p'},  {"shared", 1, NULL, 's'},  {"cores", 1, NULL, 'C'},   {"set", 1, NULL, 'S'},
                                         {"lazy", 1, NULL, 'l'},    {"aggregate", 1, NULL, 'a'}, {"handles", 1, NULL, 'H'}, {"flights", 1, NULL, 'F'},
                                         {"flight-ops", 1, NULL, 'o'}, {"warm", 1, NULL, 'w'}, {"measured", 1, NULL, 'm'}, {"seed", 1, NULL, 'r'},
-                                        {"seconds-max", 1, NULL, 'x'}, {"clients", 1, NULL, 'M'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+                                        {"seconds-max", 1, NULL, 'x'}, {"clients", 1, NULL, 'M'}, {"late", 0, NULL, 'L'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
 
 /* False: the value is out of range, or no such option. */
 static bool option_take(struct model_setup *setup, int option, const char *text) {
@@ -87,6 +88,8 @@ int main(int argc, char **argv) {
                 costs = optarg;
             } else if (option == 'S') {
                 if (pass == 1 && !model_set(&setup, optarg, why)) return fprintf(stderr, "scale_model: %s\n", why), 2;
+            } else if (option == 'L') {
+                setup.late = true;
             } else if (!option_take(&setup, option, optarg)) {
                 return fprintf(stderr, "scale_model: --%s %s: out of range, or no number\n", options[at].name, optarg), 2;
             }
