@@ -37,7 +37,8 @@ static const struct option options[] = {{"costs", 1, NULL, 'c'},   {"side", 1, N
                                         {"policy", 1, NULL, 'p'},  {"shared", 1, NULL, 's'},  {"cores", 1, NULL, 'C'},   {"set", 1, NULL, 'S'},
                                         {"lazy", 1, NULL, 'l'},    {"aggregate", 1, NULL, 'a'}, {"handles", 1, NULL, 'H'}, {"flights", 1, NULL, 'F'},
                                         {"flight-ops", 1, NULL, 'o'}, {"warm", 1, NULL, 'w'}, {"measured", 1, NULL, 'm'}, {"seed", 1, NULL, 'r'},
-                                        {"seconds-max", 1, NULL, 'x'}, {"clients", 1, NULL, 'M'}, {"late", 0, NULL, 'L'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+                                        {"seconds-max", 1, NULL, 'x'}, {"clients", 1, NULL, 'M'},
+                                        {"late", 0, NULL, 'L'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
 
 /* False: the value is out of range, or no such option. */
 static bool option_take(struct model_setup *setup, int option, const char *text) {
