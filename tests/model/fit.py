@@ -75,8 +75,18 @@ def frame_us(seconds=4):
     return cpu / (10 * found["frames"]) * found["seconds"] / (found["seconds"] + 0.5)
 
 
+def crowd(side, crowding):
+    """By which CPU costs grow where many clusters share a machine."""
+    return 1 + crowding * math.log2(side)
+
+
 def node_costs(rows, idle_us, small):
-    """Decisions, operations, slices: least squares over all rows of small values. `small` are the pair costs."""
+    """Decisions, operations, slices, and how much dearer all is in a crowd: least squares over all rows of small values; `small`: pair_costs()."""
+    tried = [node_costs_crowded(rows, idle_us, small, step / 50) for step in range(26)]
+    return min(tried, key=lambda found: found[1])
+
+
+def node_costs_crowded(rows, idle_us, small, crowding):
     lines, wanted = [], []
     for r in rows:
         for place, kind in enumerate(("coordinator", "shard")):
@@ -84,20 +94,21 @@ def node_costs(rows, idle_us, small):
             line[place], line[2 + place], line[4] = k["decisions"], r["ops"], k["slices_in"] + k["slices_out"]
             line[5] = max(0, k["inputs"] - k["slices_in"]) if place == 0 else 0
             lines.append(line)
-            wanted.append(k["cpu_s"] * 1e6 / NODES - idle_us * r["span_s"] * r["side"] - small["slice_verify"] * k["slices_in"])
+            wanted.append(k["cpu_s"] * 1e6 / NODES / crowd(r["side"], crowding) - idle_us * r["span_s"] * r["side"]
+                          - small["slice_verify"] * k["slices_in"])
     x, left = least_squares(lines, wanted)
     # Of one slice, both ends: decisions and slices grow together in one and two a side, so no less than what was measured of it by itself.
     handling = max(x[4] * 2, small["executor_slice"] + small["frame"])
-    costs = {"coordinator_decision": x[0], "shard_decision": x[1], "coordinator_op": x[2], "shard_op": x[3], "batch": x[5],
+    costs = {"crowding": crowding, "coordinator_decision": x[0], "shard_decision": x[1], "coordinator_op": x[2], "shard_op": x[3], "batch": x[5],
              "coordinator_slice_in": handling / 2, "shard_slice_in": handling / 2, "coordinator_slice_out": handling / 2,
              "shard_slice_out": handling / 2}
     return costs, (sum(e * e for e in left) / len(left)) ** 0.5
 
 
-def client_costs(rows, verify_us):
+def client_costs(rows, verify_us, crowding):
     """An answer costs the client q signatures and the rest of its turn; there is one per batch."""
     lines = [[max(0, r["coordinator"]["inputs"] - r["coordinator"]["slices_in"]), r["ops"]] for r in rows]
-    x, _ = least_squares(lines, [r["client_cpu_s"] * 1e6 for r in rows])
+    x, _ = least_squares(lines, [r["client_cpu_s"] * 1e6 / crowd(r["side"], crowding) for r in rows])
     return {"client_answer": max(x[0], verify_us), "client_op": x[1]}
 
 

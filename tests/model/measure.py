@@ -63,10 +63,11 @@ def metric_sums(answer):
 
 
 def look(system, client_pids):
-    """One look at everything: {name: {...}}."""
-    out = {"wall": time.monotonic()}
+    """One look at everything: {name: {...}}. The CPU first, of all at once: many nodes on few CPUs take seconds to answer."""
+    out = {"wall": time.monotonic(), "client": {"cpu_ns": sum(cpu_ns(pid)[0] for pid in client_pids)}}
+    cpu = {name: cpu_ns(system.live[name].pid) for name in system.names}
     for name in system.names:
-        total, main = cpu_ns(system.live[name].pid)
+        total, main = cpu[name]
         sums = metric_sums(system.ask(name, "metrics"))
         status = system.ask(name) or {}
         out[name] = {"cpu_ns": total, "main_ns": main, "decisions": sums.get("heraclius_decisions_total", 0),
@@ -75,7 +76,6 @@ def look(system, client_pids):
                      "slices_out": sum(p["sent"] for p in status.get("pairs", [])),
                      "bytes_in": sums.get("heraclius_counter[payload_received_bytes]", 0),
                      "bytes_out": sums.get("heraclius_counter[payload_sent_bytes]", 0)}
-    out["client"] = {"cpu_ns": sum(cpu_ns(pid)[0] for pid in client_pids)}
     return out
 
 
@@ -99,7 +99,7 @@ def row(system, side, users, seconds, keys, value_bytes, handles):
     wait_busy(system)
     time.sleep(0.5)
     before = look(system, [client.pid])
-    time.sleep(max(1.0, seconds - 1.5))
+    time.sleep(max(0.5, before["wall"] + max(1.0, seconds - 2.0) - time.monotonic()))
     after = look(system, [client.pid])
     _, text = client.communicate(timeout=120)
     if client.returncode != 0:

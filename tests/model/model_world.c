@@ -116,6 +116,7 @@ static void site_next(struct model *model, uint32_t site_index) {
     double us = task_us(model, node, &node->current);
     bool client = index >= 2 * model->cluster_count;
     if (!client) us += model->setup.costs.pair_turn * model->clusters[node->owner].pairs;
+    us *= model->crowd;
     if (model->measuring) {
         if (client) model->result.client_us += us;
         else model->result.cpu_us[model->clusters[node->owner].shard] += us * node->width;
@@ -281,6 +282,7 @@ struct model *model_begin(const struct model_setup *setup) {
     struct model *model = zeroed(1, sizeof *model);
     model->setup = *setup;
     model->random = setup->seed;
+    model->crowd = setup->shared ? 1 + setup->costs.crowding * log2(setup->side) : 1;
     model->slice_free = MODEL_NONE;
     clusters_make(model);
     nodes_make(model);
@@ -329,7 +331,7 @@ const struct model_result *model_run(struct model *model) {
     result->seconds = (model->now_ms - model->marked_ms) / 1000;
     result->ops = result->answered - model->answered_at_mark;
     result->in_flight = result->issued - result->answered;
-    double idle = setup->costs.idle_second * result->seconds * setup->nodes * setup->side;
+    double idle = setup->costs.idle_second * model->crowd * result->seconds * setup->nodes * setup->side;
     for (int i = 0; i < 2; i++) result->cpu_us[i] += idle;
     model->measuring = false;
     return result;
