@@ -64,7 +64,7 @@ enum {
     X(client_part)                                                                                                                                   \
     X(client_answer)       /* one answer of a block: q signatures, proof */                                                                          \
     X(idle_second)         /* a node, a second */                                                                                                    \
-    X(crowding)            /* of all CPU, on a shared machine: the share that each doubling of its clusters adds (cold caches) */                     \
+    X(crowding)            /* of all CPU, on a shared machine: the share that each doubling of its clusters adds */                                  \
     X(main_share)          /* of a node's CPU that its main thread has; the rest goes on beside it where there is a CPU */                           \
     X(sync_ms)             /* until something small is durable */                                                                                    \
     X(disk_ms_per_mb)      /* what a disk takes for inputs and blocks */                                                                             \
