@@ -12,7 +12,7 @@
  *   replica_block.c     blocks: hold, execute, final, publish, drop; FETCH served
  *   replica_propose.c   what to propose, and when
  *   replica_source.c    decision queues from other clusters: subscribe, receive, switch
- *   replica_queue.c     decision queues to other clusters: serve; when they ask and serve, and what a block takes: replica_pace.h
+ *   replica_queue.c     decision queues to other clusters: serve; when they ask and serve, and what a block takes: replica_flow.h
  *   replica_client.c    client sessions: answers, their cache, status
  *   replica_admin.c     enrolments: handed in, held, and what final state says of clients
  *   replica_last.c      LAST-SIGNED
@@ -33,7 +33,7 @@
 #include "appliance/base/message_type.h"
 #include "appliance/replica/replica.h"
 #include "appliance/replica/replica_later.h"
-#include "appliance/replica/replica_pace.h"
+#include "appliance/replica/replica_flow.h"
 #include "appliance/replica/replica_rollback.h"
 #include "appliance/replica/replica_scrub.h"
 #include "appliance/status/log.h"

@@ -33,7 +33,7 @@ static uint64_t noop_wanted(const struct replica *r, uint8_t member) {
 static bool selection_add(struct replica *r, struct selection *selection, uint32_t index) {
     const struct input *input = &r->inputs[index];
     uint64_t bytes = input->kind == BODY_SLICE ? input->slice_bytes : input->count;
-    if (!pace_block_takes(&r->config.limits, selection->count, selection->noops, selection->bytes, bytes)) return false;
+    if (!flow_block_takes(&r->config.limits, selection->count, selection->noops, selection->bytes, bytes)) return false;
     r->selected[selection->count++] = index;
     selection->bytes += bytes;
     selection->ops += input->weight;
@@ -95,7 +95,7 @@ static void select_batches(struct replica *r, struct selection *selection, const
     branch_mark(r, parent);
     for (uint32_t relay = 0; relay < r->members.n; relay++)
         turns[relay] = (struct relay_turn){.at = r->waiting[relay].first, .places = relay_places(r, relay)};
-    while (idle < r->members.n && pace_block_hungry(selection->ops)) {
+    while (idle < r->members.n && flow_block_hungry(selection->ops)) {
         uint32_t index = relay_next(r, &turns[turn]);
         turn = (turn + 1) % r->members.n;
         if (index == NONE) {

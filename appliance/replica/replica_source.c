@@ -206,7 +206,7 @@ void source_decision_frame(struct replica *r, struct replica_peer from, struct b
     }
     if (!source_take(r, payload, from, &index)) return;
     uint64_t wanted = next_wanted(r, pair);
-    if (from.member == pair->source && pace_subscribe_again(wanted, pair->subscribed_from)) subscribe_send(r, pair, wanted);
+    if (from.member == pair->source && flow_subscribe_again(wanted, pair->subscribed_from)) subscribe_send(r, pair, wanted);
 }
 
 void source_consumed(struct replica *r, struct pair *pair, uint64_t consumed) {
@@ -274,13 +274,13 @@ void source_tick(struct replica *r) {
             pair->passed_dseq = 0;
             continue;
         }
-        if (pace_subscribe_again(wanted, pair->subscribed_from)) subscribe_send(r, pair, wanted);
+        if (flow_subscribe_again(wanted, pair->subscribed_from)) subscribe_send(r, pair, wanted);
         uint64_t quiet = r->now_ms - pair->heard_ms;
         bool passed = pair->passed_dseq != 0 && r->now_ms - pair->passed_ms >= r->config.timeouts.source_slow_ms;
         if (passed || (pair->hint >= wanted && quiet >= r->config.timeouts.source_slow_ms)) {
             attack_seen(r, ATTACK_WITHHELD_SLICE, foreign(pair, pair->source));
             source_change(r, pair);
-        } else if (pace_newest_due(r->now_ms, pair->heard_ms, pair->asked_ms, &r->config.timeouts)) {
+        } else if (flow_newest_due(r->now_ms, pair->heard_ms, pair->asked_ms, &r->config.timeouts)) {
             source_newest_ask(r, pair);
         }
     }

@@ -9,7 +9,7 @@
  *   scale_model_main.c  the program
  *
  * When a slice is cut, which items share one, what an acknowledgement alone is (exec_turn.h), when a subscription is renewed, the newest dseq asked
- * for, and what a block still takes (replica_pace.h) is decided by the node's own functions. The rest is counted, not done: README.md says what
+ * for, and what a block still takes (replica_flow.h) is decided by the node's own functions. The rest is counted, not done: README.md says what
  * each count stands for.
  *
  * The nodes of a cluster do the same things at the same times but for the leader, so a cluster is two *nodes*: the leader, and the others in step.
@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #include "appliance/exec/exec_turn.h"
-#include "appliance/replica/replica_pace.h"
+#include "appliance/replica/replica_flow.h"
 #include "protocol/system_limits.h"
 
 #define MODEL_NONE UINT32_MAX

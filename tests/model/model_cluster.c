@@ -80,8 +80,8 @@ void cluster_slice_arrives(struct model *model, uint32_t index) {
     uint64_t now = (uint64_t)model->now_ms;
     end->heard_ms = now;
     double us = slice_in_us(model, slice, cluster->shard);
-    CHECK(pace_serves(slice->dseq, end->subscribed_from, SOURCE_WINDOW, 0)); /* otherwise it would have to wait: README */
-    if (pace_subscribe_again(slice->dseq + 1, end->subscribed_from)) {
+    CHECK(flow_serves(slice->dseq, end->subscribed_from, SOURCE_WINDOW, 0)); /* otherwise it would have to wait: README */
+    if (flow_subscribe_again(slice->dseq + 1, end->subscribed_from)) {
         end->subscribed_from = slice->dseq + 1;
         us += model->setup.costs.subscribe;
         count(model, &model->result.subscribes, 1);
@@ -221,7 +221,7 @@ static double inputs_execute(struct model *model, uint32_t index, struct model_b
     double us = 0;
     while (cluster->held.first != MODEL_NONE) {
         uint32_t slice = cluster->held.first, slice_bytes = model->slices[slice].bytes;
-        if (!pace_block_takes(limits, block->references, 0, bytes, slice_bytes)) return us;
+        if (!flow_block_takes(limits, block->references, 0, bytes, slice_bytes)) return us;
         cluster->held.first = model->slices[slice].next;
         block->references++;
         block->bytes += slice_bytes;
@@ -230,11 +230,11 @@ static double inputs_execute(struct model *model, uint32_t index, struct model_b
         us += slice_execute(model, cluster, block, slice);
     }
     uint32_t done = 0;
-    for (; done < cluster->batch_counts[2] && pace_block_hungry(ops); done++) {
+    for (; done < cluster->batch_counts[2] && flow_block_hungry(ops); done++) {
         uint32_t flight = cluster->batches[2][done];
         const struct model_flight *f = &model->clients[index].flights[flight];
         uint32_t batch_bytes = BATCH_HEAD_BYTES + f->parts * BATCH_PART_HEAD_BYTES + f->ops * (OPERATION_HEAD_BYTES + KEY_BYTES);
-        if (!pace_block_takes(limits, block->references, 0, bytes, batch_bytes)) break;
+        if (!flow_block_takes(limits, block->references, 0, bytes, batch_bytes)) break;
         block->references++;
         block->bytes += batch_bytes;
         bytes += batch_bytes;
@@ -384,7 +384,7 @@ void cluster_idle(struct model *model, uint32_t index) {
     double us = 0;
     for (uint32_t i = 0; i < cluster->pairs; i++) {
         struct model_end *end = &cluster->ends[i];
-        if (!pace_newest_due(now, end->heard_ms, end->asked_ms, &model->setup.timeouts)) continue;
+        if (!flow_newest_due(now, end->heard_ms, end->asked_ms, &model->setup.timeouts)) continue;
         end->asked_ms = now;
         us += model->setup.costs.newest * asks;
         count(model, &model->result.newest, (double)asks * model->setup.nodes);
