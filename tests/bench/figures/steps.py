@@ -27,8 +27,8 @@ MEMORY_SHARE = 0.8
 class Experiment:
     """Options; a step measured and told."""
 
-    def __init__(self, seconds, seed, keys, tell):
-        self.seconds, self.seed, self.keys, self.tell = seconds, seed, keys, tell
+    def __init__(self, seconds, seed, keys, tell, clusters=CLUSTERS):
+        self.seconds, self.seed, self.keys, self.tell, self.clusters = seconds, seed, keys, tell, clusters
         self.about = machine.about(TOP)
 
     def step(self, system, part, clusters=1, users=0, mix="get", zipf=0.0, faults="none", offered=0, refused=False):
@@ -51,7 +51,7 @@ class Experiment:
 def users_part(experiment):
     """The paper's: one client a coordinator cluster, blocking GETs, virtual users doubled from step to step; 1, 2 and 4 clusters a side."""
     mib = 0
-    for clusters in CLUSTERS:
+    for clusters in experiment.clusters:
         if 2 * mib > MEMORY_SHARE * machine.available_mib():
             experiment.tell(f"  {clusters} clusters a side are left out: {8 * clusters} nodes would take up to {2 * mib:,.0f} MiB")
             return
@@ -101,6 +101,11 @@ def load_part(experiment):
             yield experiment.step(system, "load", users=LOAD_USERS_MAX, offered=offered)
 
 
+def kept_of(rows, part, experiment):
+    """Of what was there, the rows that this part does not measure anew."""
+    return [r for r in rows if r["part"] != part or (part == "users" and int(r["clusters"]) not in experiment.clusters)]
+
+
 PARTS = {"users": users_part, "mixes": mixes_part, "zipf": zipf_part, "faults": faults_part, "load": load_part}
 
 
@@ -114,6 +119,13 @@ def parts_chosen(text):
     if unknown or (text and not names):
         raise BadParts(f"no such part: {', '.join(unknown) or text}; parts are {', '.join(PARTS)}")
     return [p for p in PARTS if not names or p in names]
+
+
+def clusters_chosen(text):
+    words = [w.strip() for w in text.split(",")]
+    if any(not w.isdigit() or int(w) not in CLUSTERS for w in words):
+        raise BadParts(f"no such clusters: {text}; they are {', '.join(map(str, CLUSTERS))}")
+    return tuple(n for n in CLUSTERS if str(n) in words)
 
 
 def overload(rows):
