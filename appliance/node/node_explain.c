@@ -58,8 +58,8 @@ static void map_print(const struct thread_plan *plan, const struct thread_machin
 static void thresholds_print(const struct node_config *config) {
     printf("thresholds\n  split_cpus %d\n  split_memory_bytes %d\n", THREAD_SPLIT_CPUS, THREAD_SPLIT_MEMORY_BYTES);
     printf("  spare_cpus %d\n  verifiers_max %d\n  hashers_max %d\n", THREAD_SPARE_CPUS, THREAD_VERIFIERS_MAX, THREAD_HASHERS_MAX);
-    if (config->send_zc_bytes > 0) printf("  send_zc_bytes %u\n", config->send_zc_bytes);
-    else printf("  send_zc_bytes never\n");
+    if (config->send_zc_bytes > 0) printf("  send_zc_bytes %u\n  registered_send_buffers yes\n", config->send_zc_bytes);
+    else printf("  send_zc_bytes never\n  registered_send_buffers no, as nothing is sent by SEND_ZC\n");
 }
 
 static void budget_print(struct node *node) {

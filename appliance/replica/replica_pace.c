@@ -5,9 +5,9 @@
  * proposal is made as soon as the one before is prepared: nobody waits. Where they are not, whoever proposes each thing as it comes spends on
  * decisions what the operations lack; with several clusters on the same machines each of them alone sees little to do, and together they have no
  * time. So the hold between two proposals grows by a tenth at each look while CPU is lacking and decisions are small, and falls by a tenth while it
- * is not, or decisions are so large that their own price is a small part: whatever else keeps the machine busy, nobody waits for more than helps.
- * It comes to rest where nearly all of the time is used. An idle cluster proposes at once whatever the hold, since it counts from the proposal
- * before.
+ * is not, or decisions are so large that their own price is a small part, or hold next to nothing: whatever else keeps the machine busy, nobody
+ * waits for more than helps. It comes to rest where nearly all of the time is used. An idle cluster proposes at once whatever the hold, since it
+ * counts from the proposal before.
  *
  * When to propose is each leader's own choice (B-50 to B-55 bound it: an input waits seconds, a hold is PACE_US_MAX at most), so no other node has
  * to know.
@@ -17,10 +17,11 @@
 enum {
     PACE_BUSY = 900, /* thousandths, as replica_load() is told */
     PACE_CALM = 850,
+    PACE_OPS_FEW = 64,      /* of a decision, by weight: there is no load, whatever else keeps the machine busy */
     PACE_OPS_ENOUGH = 4096, /* of a decision, by weight: its signatures, syncs and messages cost a fifth or less of it then */
     PACE_STEP_US = 200,
     PACE_US_MAX = 100000,
-    PACE_COMMITS_MAX = 4 /* a hold is at most so many times what a decision takes: machines that are busy with other things hold up nobody for long */
+    PACE_COMMITS_MAX = 2 /* a hold is at most so many times what a decision takes: machines that are busy with other things hold up nobody for long */
 };
 
 bool replica_load_wanted(const struct replica *r) {
@@ -29,13 +30,14 @@ bool replica_load_wanted(const struct replica *r) {
 
 void replica_load(struct replica *r, uint32_t permille) {
     CHECK(permille <= 1000);
-    bool large = r->pace.ops >= (r->status.proposals - r->pace.proposals) * PACE_OPS_ENOUGH;
+    uint64_t made = r->status.proposals - r->pace.proposals;
+    bool helps = r->pace.ops >= made * PACE_OPS_FEW && r->pace.ops < made * PACE_OPS_ENOUGH;
     r->pace.proposals = r->status.proposals;
     r->pace.ops = 0;
     r->pace.load = (r->pace.load * 7 + permille * 3) / 10;
-    if (r->pace.load > PACE_BUSY && !large)
+    if (r->pace.load > PACE_BUSY && helps)
         r->pace.hold_us += r->pace.hold_us / 10 + PACE_STEP_US;
-    else if (r->pace.load < PACE_CALM || large)
+    else if (r->pace.load < PACE_CALM || !helps)
         r->pace.hold_us -= (r->pace.hold_us + 9) / 10;
     uint64_t most = r->pace.commit_us * PACE_COMMITS_MAX;
     if (most > PACE_US_MAX) most = PACE_US_MAX;

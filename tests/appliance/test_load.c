@@ -131,7 +131,7 @@ static void decisions_that_are_large_already_are_not_held(void **state) {
     memset(replica, 0, sizeof *replica);
     pace_committed(replica, 5000);
     looks(200, 1000);
-    assert_int_equal(replica->pace.hold_us, 20000);
+    assert_int_equal(replica->pace.hold_us, 10000);
     for (unsigned i = 0; i < 100; i++) {
         replica->status.proposals += 2;
         replica->pace.ops += 8192;
@@ -142,6 +142,12 @@ static void decisions_that_are_large_already_are_not_held(void **state) {
     replica->pace.ops += 8191;
     replica_load(replica, 1000);
     assert_true(replica->pace.hold_us > 0);
+    for (unsigned i = 0; i < 100; i++) {
+        replica->status.proposals += 2;
+        replica->pace.ops += 127; /* nor are those that hold next to nothing */
+        replica_load(replica, 1000);
+    }
+    assert_int_equal(replica->pace.hold_us, 0);
 }
 
 static void a_busy_machine_holds_proposals_up_to_some_decisions_length(void **state) {
@@ -151,12 +157,12 @@ static void a_busy_machine_holds_proposals_up_to_some_decisions_length(void **st
     assert_false(pace_holds(replica));
     pace_committed(replica, 5000);
     looks(200, 1000);
-    assert_int_equal(replica->pace.hold_us, 20000);
+    assert_int_equal(replica->pace.hold_us, 10000);
     assert_true(pace_holds(replica));
     replica->offer.at_once = true;
     assert_false(pace_holds(replica));
     replica->offer.at_once = false;
-    replica->now_us += 19999;
+    replica->now_us += 9999;
     assert_true(pace_holds(replica));
     replica->now_us++;
     assert_false(pace_holds(replica)); /* so whoever proposed nothing for a while is not held up at all */

@@ -72,6 +72,15 @@ def as_it_runs(cases, system, name):
     cases.case(f"{name}: and is the node's own, part by part", set(own) == set(budget) and not differ, (own, budget))
 
 
+def zero_copy(cases, system):
+    name = system.names[1]
+    for conf, expected in (({"send_zc_bytes": 65536}, ("65536", "yes")), ({"send_zc_bytes": 0}, ("never", "no"))):
+        system.change_conf(name, conf)
+        thresholds = explain("--config", f"{system.root}/{name}/node.conf")[1]["thresholds"]
+        shown = (thresholds["send_zc_bytes"], thresholds["registered_send_buffers"].split(",")[0])
+        cases.case(f"SEND_ZC from {expected[0]} on is shown, and whether its buffers are registered", shown == expected, thresholds)
+
+
 def refused(cases, system):
     name = system.names[0]
     for words, why in ((("--config", "/nowhere/node.conf"), "No such file"), (("--init",), "usage")):
@@ -99,6 +108,7 @@ def main():
             for name in ("c0-n0", *maps):
                 as_it_runs(cases, system, name)
             cases.case("and answers still", system.wait_ready(20))
+        zero_copy(cases, system)
         refused(cases, system)
     return cases.end()
 

@@ -43,7 +43,7 @@ def lies_of(runs):
 def rounds(bench, system):
     """({kind of system: runs}, [(lie, its run)])."""
     found, lied = {"free": [], "dead": [], "lying": []}, []
-    seconds = min(bench.seconds, 5)
+    seconds = bench.less
 
     def run(kind, **options):
         bench.tell(f"    {kind}:")

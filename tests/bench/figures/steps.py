@@ -16,7 +16,7 @@ FAULT_USERS = 65536
 FAULT_MIXES = ("get", "50:50")
 LOADS = (1000, 3000, 10000, 30000, 60000, 110000)  # a second
 LOAD_SHARES = (0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.25, 1.5, 2.0)  # of the peak
-LOAD_USERS_MAX = 1 << 18
+LOAD_USERS_MAX = 1 << 20  # above what nodes admit, so that they are the ones who refuse
 PEAK_USERS = 65536
 PEAK_KEPT = 0.9
 CLIENT_KEYS_EACH = 4
@@ -34,7 +34,8 @@ class Experiment:
     def step(self, system, part, clusters=1, users=0, mix="get", zipf=0.0, faults="none", offered=0, refused=False):
         words = ["--users", users, "--mix", mix, "--client-keys", CLIENT_KEYS_EACH * clusters if mix == "get" else WRITE_KEYS]
         words += (["--zipf", zipf] if zipf else []) + (["--rate", offered] if offered else [])
-        run = one(system, *words, seconds=self.seconds, seed=self.seed, keys=self.keys, warm_up_ms=1000 + users // 256, refused=refused)
+        run = one(system, *words, seconds=self.seconds, seed=self.seed, keys=self.keys, warm_up_ms=1000 + (0 if offered else users // 256),
+                  refused=refused)
         row = {"part": part, "clusters": clusters, "users": users, "mix": mix, "zipf": zipf, "faults": faults, "offered": offered or "",
                "ops_per_second": round(run.rate), "p50_ms": run.latency_ms("p50"), "p90_ms": run.latency_ms("p90"), "p99_ms": run.latency_ms("p99"),
                "us_per_op": round(run.total_us_per_op(), 3), "busy": run.summary.get("busy", 0), "errors": run.summary["errors"],
