@@ -139,7 +139,7 @@ $(foreach d,$(FOLDERS),$(eval SRC_$d := $(filter-out $(MAINS_$d),$(sort $(wildca
 # The rules of some hundred test programs take make a while to read: these goals, which build none of them, do without.
 WITHOUT_TESTS := test-rollback test-succession all lib local-programs run start stop status reset setup help install uninstall image images repro \
                  boot cluster diverse-cluster start-time split-map big-endian test-upgrade test test-long test-unit test-fuzz test-tidy test-system \
-                 test-image recipe
+                 test-image recipe scale-model
 TESTDIRS := $(if $(filter-out $(WITHOUT_TESTS),$(or $(MAKECMDGOALS),all)),$(patsubst tests/%/,%,$(sort $(dir $(wildcard tests/*/*.c)))))
 $(foreach d,$(TESTDIRS),$(eval TMAINS_$d := $(wildcard tests/$d/test_*.c tests/$d/*_main.c)))
 $(foreach d,$(TESTDIRS),$(eval TFUZZ_$d := $(wildcard tests/$d/fuzz_*.c)))
@@ -290,7 +290,7 @@ uninstall: ## removes what install put there
 # ---------------------------------------------------------------- tests
 
 .PHONY: setup test test-long test-unit test-fuzz test-tidy test-system test-image sim unit
-.PHONY: vectors vectors-check bench experiment bench-recovery bench-idle bench-cost bench-sizing broken coverage format clean help
+.PHONY: vectors vectors-check bench experiment bench-recovery bench-idle bench-cost bench-sizing scale-model broken coverage format clean help
 setup: ## installs missing Debian packages (without root: prints the one line to run)
 	@tests/setup
 
@@ -328,6 +328,9 @@ DURATION ?= 60
 SEED ?= $(shell od -An -N7 -tu8 /dev/urandom | tr -d ' ')
 sim: build/gcc/tests/sim/sim_system ## the simulator of the whole system for DURATION seconds, from SEED (else a fresh one, which it prints)
 	@cd build && gcc/tests/sim/sim_system --duration $(DURATION) --seed $(SEED)
+
+scale-model: ## cost, throughput and latency over 1 to 1,024 clusters a side by a model, our queue policy beside the paper's; under 2 minutes
+	@tests/setup bench && $(MAKE) --no-print-directory build/gcc/tests/model/scale_model && tests/model/scale
 
 broken: ## removes each rule of the "broken on purpose" list; each must be caught
 	@tests/run broken

@@ -41,8 +41,7 @@ static enum exec_status slice_consume(struct executor *ex, const struct exec_ref
     size_t at = 0;
     uint32_t index = 0;
     struct slice_item item;
-    if (slice_item_next(&slice, &at, &index, &item)) queue->consumed_bytes += ref->byte_count;
-    if (slice.ack > queue->acked_dseq && slice.ack <= queue->sent_dseq) queue->acked_dseq = slice.ack;
+    exec_turn_consumed(&queue->turn, slice.ack, ref->byte_count, slice_item_next(&slice, &at, &index, &item));
     if (ex->shard) exec_shard_slice(ex, pair, ref->dseq, &slice);
     else exec_coordinator_slice(ex, pair, &slice);
     return EXEC_VALID;
@@ -259,7 +258,7 @@ enum exec_status executor_finalize(struct executor *ex, uint64_t ticket, struct 
     for (uint32_t i = 0; !ex->shard && i < ex->pairs; i++) {
         struct exec_queue view;
         exec_queue_final(ex, i, &view);
-        exec_log_release(&ex->routings[i], view.unfinished_count > 0 ? view.unfinished_first : view.sent_dseq + 1);
+        exec_log_release(&ex->routings[i], view.turn.unfinished_count > 0 ? view.unfinished_first : view.turn.sent_dseq + 1);
     }
     return EXEC_VALID;
 }
@@ -276,12 +275,12 @@ void executor_release_slices(struct executor *ex, uint32_t destination, uint64_t
     if (pair < 0) return;
     struct exec_queue view;
     exec_queue_final(ex, (uint32_t)pair, &view);
-    exec_log_release(&ex->slices[pair], (dseq < view.sent_dseq ? dseq : view.sent_dseq) + 1);
+    exec_log_release(&ex->slices[pair], (dseq < view.turn.sent_dseq ? dseq : view.turn.sent_dseq) + 1);
 }
 
 enum exec_status executor_slice(const struct executor *ex, uint32_t destination, uint64_t dseq, const uint8_t **slice, uint32_t *slice_bytes) {
     int pair = exec_pair_find(ex, destination);
-    if (pair < 0 || dseq > ex->queues[pair].sent_dseq || !exec_log_has(&ex->slices[pair], dseq)) return EXEC_NOT_FOUND;
+    if (pair < 0 || dseq > ex->queues[pair].turn.sent_dseq || !exec_log_has(&ex->slices[pair], dseq)) return EXEC_NOT_FOUND;
     *slice = exec_log_bytes(&ex->slices[pair], dseq);
     *slice_bytes = exec_log_segment(&ex->slices[pair], dseq)->bytes;
     return EXEC_VALID;

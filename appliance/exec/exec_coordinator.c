@@ -267,15 +267,15 @@ static void unfinished_end(struct executor *ex, uint32_t pair, uint32_t list_byt
     }
     exec_state_remove(ex, key, key_bytes);
     queue->unfinished_at = 0;
-    queue->unfinished_count--;
+    queue->turn.unfinished_count--;
     do queue->unfinished_first++;
-    while (queue->unfinished_count > 0 && exec_log_segment(&ex->routings[pair], queue->unfinished_first)->bytes == 0);
+    while (queue->turn.unfinished_count > 0 && exec_log_segment(&ex->routings[pair], queue->unfinished_first)->bytes == 0);
 }
 
 static void answer_consume(struct executor *ex, uint32_t pair, const struct slice_item *item) {
     struct exec_queue *queue = &ex->queues[pair];
     struct slice_answer answer;
-    if (!slice_answer_decode(item, &answer) || queue->unfinished_count == 0 || answer.request_dseq != queue->unfinished_first) {
+    if (!slice_answer_decode(item, &answer) || queue->turn.unfinished_count == 0 || answer.request_dseq != queue->unfinished_first) {
         ex->counts.garbage++;
         return;
     }

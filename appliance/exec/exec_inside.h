@@ -9,6 +9,7 @@
 #define APPLIANCE_EXEC_INSIDE_H
 
 #include "appliance/exec/exec_log.h"
+#include "appliance/exec/exec_turn.h"
 #include "appliance/exec/executor.h"
 #include "merkle/bytes.h"
 #include "merkle/check.h"
@@ -27,7 +28,6 @@ enum {
     EXEC_RECORD_BYTES = 52,                      /* O-40, without codes and numbers */
     EXEC_CHUNK_BYTES_MAX = 65536,                /* O-40 */
     EXEC_CHUNK_NUMBERS = 16,
-    EXEC_UNFINISHED_MAX = 256,                   /* D-18: unanswered request slices of a pair */
     EXEC_BLOCK_WRITES = 131072,                  /* O-18 */
     EXEC_BLOCK_BYTES = 536870912,
     EXEC_CHANGED_MAX = 1 << 21,                  /* keys that wait for a checkpoint; where more do, the store has them before it */
@@ -50,17 +50,10 @@ struct exec_queue {
     /* D-6 */
     uint64_t consumed_dseq;
     uint8_t consumed_leaf[32];
-    uint64_t consumed_bytes;
     uint64_t epoch;
     /* D-7 */
-    uint64_t sent_dseq;
+    struct exec_turn turn;
     uint8_t sent_leaf[32];
-    uint64_t acked_dseq;
-    uint32_t pending_items;
-    uint32_t pending_ops;
-    uint64_t pending_bytes;
-    uint64_t oldest_time;
-    uint64_t oldest_height;
     uint8_t pending_hash[32];
     uint32_t open_ops;
     uint64_t open_bytes;
@@ -69,10 +62,9 @@ struct exec_queue {
     uint64_t log_next;
     struct exec_segment tail;       /* of the newest segment, iff it is pending */
     uint32_t routing_tail_bytes;    /* of the newest routing segment, iff pending */
-    /* Unfinished work (coordinator): how many request slices; the oldest of them, and how many bytes of its routing list are answered. */
+    /* Unfinished work (coordinator), turn.unfinished_count request slices: the oldest of them, how many bytes of its routing list are answered. */
     uint64_t unfinished_first;
     uint32_t unfinished_at;
-    uint32_t unfinished_count;
     /* Hash of the newest pending group, as far as it has come (D-7). */
     uint64_t hash_segment;
     uint32_t hash_bytes;

@@ -17,7 +17,7 @@ static size_t routing_need(const struct executor *ex) {
 
 /* True iff the newest segment is a group that is still pending. */
 static bool group_open(const struct exec_queue *queue) {
-    return queue->log_next > queue->sent_dseq + 1;
+    return queue->log_next > queue->turn.sent_dseq + 1;
 }
 
 /* A new, empty group at the end of the queue. */
@@ -40,8 +40,7 @@ static bool group_begin(struct executor *ex, uint32_t pair) {
 }
 
 static bool group_fits(const struct executor *ex, const struct exec_segment *segment, uint64_t bytes, uint64_t ops) {
-    if (segment->items == 0) return true;
-    return segment->bytes + bytes <= ex->config.limits.slice_bytes_max && segment->ops + ops <= ex->config.limits.slice_ops_max;
+    return exec_turn_fits(&ex->config.limits, segment->items, segment->bytes, segment->ops, bytes, ops);
 }
 
 /* D-19: the item just placed at the end of the newest group. */
@@ -51,13 +50,7 @@ static void item_count(struct executor *ex, uint32_t pair, uint32_t bytes, uint3
     segment->bytes += bytes;
     segment->items++;
     segment->ops += ops;
-    if (queue->pending_items == 0) {
-        queue->oldest_time = ex->time;
-        queue->oldest_height = ex->height;
-    }
-    queue->pending_items++;
-    queue->pending_ops += ops;
-    queue->pending_bytes += bytes;
+    exec_turn_enter(&queue->turn, ex->time, ex->height, bytes, ops);
 }
 
 uint8_t *exec_queue_space(struct executor *ex, uint32_t pair, uint32_t item_bytes, uint32_t ops) {
@@ -136,33 +129,13 @@ void exec_answer_end(struct executor *ex, struct exec_answer *answer) {
 
 /* Dispatch. */
 
-static bool queue_idle(const struct exec_queue *queue) {
-    return queue->sent_dseq == queue->acked_dseq;
-}
-
-/* D-18 but for the clock: would a block at this height cut a slice? */
-static bool dispatch_now(const struct executor *ex, const struct exec_queue *queue, uint64_t height) {
-    const struct system_limits *limits = &ex->config.limits;
-    if (queue->pending_items == 0) return queue->consumed_bytes >= limits->unacked_bytes_max;
-    if (queue->unfinished_count >= EXEC_UNFINISHED_MAX) return false;
-    return limits->queue_policy == 1 || queue_idle(queue) || queue->pending_ops >= limits->enough_ops ||
-           queue->pending_bytes >= limits->enough_bytes || height - queue->oldest_height >= limits->due_blocks;
-}
-
-static bool dispatch_ready(const struct executor *ex, const struct exec_queue *queue) {
-    if (dispatch_now(ex, queue, ex->height)) return true;
-    if (queue->pending_items == 0 || queue->unfinished_count >= EXEC_UNFINISHED_MAX) return false;
-    return ex->time - queue->oldest_time >= ex->config.timeouts.due_ms;
-}
-
 void exec_queue_due(const struct executor *ex, struct exec_due *due) {
     due->now = false;
     due->time = UINT64_MAX;
     for (uint32_t i = 0; i < ex->pairs; i++) {
-        const struct exec_queue *queue = &ex->queues[i];
-        if (dispatch_now(ex, queue, ex->now.height + 1)) due->now = true;
-        if (queue->pending_items == 0 || queue->unfinished_count >= EXEC_UNFINISHED_MAX) continue;
-        uint64_t time = queue->oldest_time + ex->config.timeouts.due_ms;
+        const struct exec_turn *turn = &ex->queues[i].turn;
+        if (exec_turn_now(turn, &ex->config.limits, ex->now.height + 1)) due->now = true;
+        uint64_t time = exec_turn_due_ms(turn, &ex->config.timeouts);
         if (time < due->time) due->time = time;
     }
 }
@@ -178,7 +151,7 @@ static void unfinished_begin(struct executor *ex, uint32_t pair, uint64_t dseq) 
     bytes_put_le64(key + key_bytes, dseq);
     routing_hash(exec_log_bytes(log, dseq), segment->bytes, hash);
     exec_state_put(ex, key, key_bytes + 8, hash, sizeof hash);
-    if (queue->unfinished_count++ == 0) {
+    if (queue->turn.unfinished_count++ == 0) {
         queue->unfinished_first = dseq;
         queue->unfinished_at = 0;
     }
@@ -204,30 +177,19 @@ static void dispatch_leaf(struct executor *ex, uint32_t pair, uint64_t dseq, str
 
 static bool dispatch_pair(struct executor *ex, uint32_t pair, struct exec_output *output) {
     struct exec_queue *queue = &ex->queues[pair];
-    bool idle = queue_idle(queue);
-    uint64_t dseq = queue->sent_dseq + 1;
-    bool acknowledgement = queue->pending_items == 0;
-    if (acknowledgement && !group_begin(ex, pair)) return false;
+    uint64_t dseq = queue->turn.sent_dseq + 1;
+    if (queue->turn.pending_items == 0 && !group_begin(ex, pair)) return false; /* an acknowledgement alone */
     const struct exec_segment *segment = exec_log_segment(&ex->slices[pair], dseq);
     dispatch_leaf(ex, pair, dseq, output);
-    queue->sent_dseq = dseq;
-    queue->consumed_bytes = 0;
-    if (acknowledgement) {
-        if (idle) queue->acked_dseq = dseq;
-        return true;
-    }
-    queue->pending_items -= segment->items;
-    queue->pending_ops -= segment->ops;
-    queue->pending_bytes -= segment->bytes - SLICE_HEAD_BYTES;
-    queue->oldest_time = queue->pending_items > 0 ? ex->time : 0;
-    queue->oldest_height = queue->pending_items > 0 ? ex->height : 0;
-    if (!ex->shard) unfinished_begin(ex, pair, dseq);
+    bool alone = exec_turn_cut(&queue->turn, segment->items, segment->ops, segment->bytes - SLICE_HEAD_BYTES, ex->height, ex->time);
+    if (!alone && !ex->shard) unfinished_begin(ex, pair, dseq);
     return true;
 }
 
 void exec_queue_dispatch(struct executor *ex, uint32_t *output_count) {
     for (uint32_t i = 0; i < ex->pairs && ex->fault == EXEC_VALID; i++) {
-        if (dispatch_ready(ex, &ex->queues[i]) && dispatch_pair(ex, i, &ex->scratch.outputs[*output_count])) *output_count += 1;
+        bool ready = exec_turn_ready(&ex->queues[i].turn, &ex->config.limits, &ex->config.timeouts, ex->height, ex->time);
+        if (ready && dispatch_pair(ex, i, &ex->scratch.outputs[*output_count])) *output_count += 1;
         exec_queue_hash(ex, i);
     }
 }
@@ -264,8 +226,8 @@ static void hash_final(const struct exec_queue *queue, uint8_t items[32], uint8_
 void exec_queue_hash(struct executor *ex, uint32_t pair) {
     struct exec_queue *queue = &ex->queues[pair];
     memset(queue->pending_hash, 0, sizeof queue->pending_hash);
-    if (ex->fault != EXEC_VALID || queue->pending_items == 0) return;
-    if (queue->hash_segment <= queue->sent_dseq) hash_restart(queue, queue->sent_dseq + 1);
+    if (ex->fault != EXEC_VALID || queue->turn.pending_items == 0) return;
+    if (queue->hash_segment <= queue->turn.sent_dseq) hash_restart(queue, queue->turn.sent_dseq + 1);
     uint64_t newest = queue->log_next - 1;
     for (; queue->hash_segment < newest; hash_restart(queue, queue->hash_segment + 1)) {
         struct exec_segment *segment = exec_log_segment(&ex->slices[pair], queue->hash_segment);
@@ -275,7 +237,7 @@ void exec_queue_hash(struct executor *ex, uint32_t pair) {
     hash_extend(ex, pair, newest);
     struct sha256_state state;
     sha256_init_prefixed(&state, HASH_GROUPS);
-    for (uint64_t number = queue->sent_dseq + 1; number < newest; number++) {
+    for (uint64_t number = queue->turn.sent_dseq + 1; number < newest; number++) {
         sha256_update(&state, exec_log_segment(&ex->slices[pair], number)->items_hash, 32);
         sha256_update(&state, exec_log_segment(&ex->slices[pair], number)->routing_hash, 32);
     }

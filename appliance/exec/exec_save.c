@@ -20,7 +20,7 @@
 #include "merkle/sha256.h"
 
 static void pending_write(const struct executor *ex, uint32_t pair, const struct exec_queue *view, bool routing, struct bytes_writer *writer) {
-    for (uint64_t number = view->sent_dseq + 1; number < view->log_next; number++) {
+    for (uint64_t number = view->turn.sent_dseq + 1; number < view->log_next; number++) {
         const struct exec_log *log = routing ? &ex->routings[pair] : &ex->slices[pair];
         uint32_t bytes = exec_log_segment(log, number)->bytes, start = routing ? 0 : SLICE_HEAD_BYTES;
         if (number + 1 == view->log_next) bytes = routing ? view->routing_tail_bytes : view->tail.bytes;
@@ -32,7 +32,7 @@ static void lists_write(const struct executor *ex, uint32_t pair, const struct e
     const struct exec_log *log = &ex->routings[pair];
     uint64_t number = view->unfinished_first;
     uint32_t at = view->unfinished_at;
-    for (uint32_t left = view->unfinished_count; left > 0; number++) {
+    for (uint32_t left = view->turn.unfinished_count; left > 0; number++) {
         const struct exec_segment *segment = exec_log_segment(log, number);
         if (segment->bytes == 0) continue;
         bytes_put_u64(writer, number);
@@ -51,11 +51,11 @@ static void work_write(const struct executor *ex, struct bytes_writer *writer) {
     for (uint32_t i = 0; i < ex->pairs; i++) {
         struct exec_queue view;
         exec_queue_final(ex, i, &view);
-        if (view.pending_items == 0 && view.unfinished_count == 0) continue;
+        if (view.turn.pending_items == 0 && view.turn.unfinished_count == 0) continue;
         count++;
         bytes_put_u32(writer, view.cluster);
-        bytes_put_u32(writer, view.unfinished_count);
-        bytes_put_u64(writer, view.pending_bytes);
+        bytes_put_u32(writer, view.turn.unfinished_count);
+        bytes_put_u64(writer, view.turn.pending_bytes);
         uint8_t *entries_at = bytes_put_space(writer, 8);
         pending_write(ex, i, &view, false, writer);
         size_t before = writer->used;
@@ -72,9 +72,9 @@ static size_t work_bytes_max(const struct executor *ex) {
     for (uint32_t i = 0; i < ex->pairs; i++) {
         struct exec_queue view;
         exec_queue_final(ex, i, &view);
-        bytes += 24 + view.pending_bytes + (uint64_t)16 * view.unfinished_count;
+        bytes += 24 + view.turn.pending_bytes + (uint64_t)16 * view.turn.unfinished_count;
         if (ex->shard) continue;
-        uint64_t first = view.unfinished_count > 0 ? view.unfinished_first : view.sent_dseq + 1;
+        uint64_t first = view.turn.unfinished_count > 0 ? view.unfinished_first : view.turn.sent_dseq + 1;
         for (uint64_t number = first; number < view.log_next; number++) bytes += exec_log_segment(&ex->routings[i], number)->bytes;
     }
     return bytes;
@@ -99,10 +99,10 @@ enum exec_status executor_save(struct executor *ex, uint8_t *work, size_t room, 
 
 void exec_logs_reset(struct executor *ex) {
     for (uint32_t i = 0; i < ex->pairs; i++) {
-        exec_log_reset(&ex->slices[i], ex->queues[i].sent_dseq + 1);
-        if (!ex->shard) exec_log_reset(&ex->routings[i], ex->queues[i].sent_dseq + 1);
-        ex->queues[i].log_next = ex->queues[i].sent_dseq + 1;
-        ex->queues[i].unfinished_first = ex->queues[i].sent_dseq + 1;
+        exec_log_reset(&ex->slices[i], ex->queues[i].turn.sent_dseq + 1);
+        if (!ex->shard) exec_log_reset(&ex->routings[i], ex->queues[i].turn.sent_dseq + 1);
+        ex->queues[i].log_next = ex->queues[i].turn.sent_dseq + 1;
+        ex->queues[i].unfinished_first = ex->queues[i].turn.sent_dseq + 1;
     }
     exec_log_reset(&ex->blocks, ex->next);
 }
@@ -121,7 +121,7 @@ static bool lists_load(struct executor *ex, uint32_t pair, uint32_t list_count, 
         uint64_t dseq = bytes_get_u64(cursor);
         uint32_t bytes = bytes_get_u32(cursor), zero = bytes_get_u32(cursor);
         const uint8_t *list = bytes_get_raw(cursor, bytes);
-        if (!list || bytes == 0 || zero != 0 || !entries_valid(list, bytes) || dseq == 0 || dseq > queue->sent_dseq) return false;
+        if (!list || bytes == 0 || zero != 0 || !entries_valid(list, bytes) || dseq == 0 || dseq > queue->turn.sent_dseq) return false;
         uint8_t key[EXEC_SYSTEM_KEY_MAX], hash[32];
         struct table_entry entry;
         size_t key_bytes = exec_key_cluster('u', queue->cluster, key);
@@ -137,10 +137,10 @@ static bool lists_load(struct executor *ex, uint32_t pair, uint32_t list_count, 
             if (!exec_log_open(log, bytes)) return false;
         memcpy(exec_log_bytes(log, dseq), list, bytes);
         exec_log_segment(log, dseq)->bytes = bytes;
-        queue->unfinished_count++;
+        queue->turn.unfinished_count++;
         ex->load_lists--;
     }
-    while (list_count > 0 && log->next <= queue->sent_dseq)
+    while (list_count > 0 && log->next <= queue->turn.sent_dseq)
         if (!exec_log_open(log, 0)) return false;
     return true;
 }
@@ -177,15 +177,15 @@ static bool pair_load(struct executor *ex, uint32_t pair, struct bytes_cursor *c
     if (cursor->failed || !entries_valid(entries, entry_bytes)) return false;
     if (ex->shard && (list_count > 0 || entry_bytes > 0)) return false;
     if (list_count > EXEC_UNFINISHED_MAX || !lists_load(ex, pair, list_count, cursor)) return false;
-    queue->pending_items = 0;
-    queue->pending_ops = 0;
-    queue->pending_bytes = 0;
+    queue->turn.pending_items = 0;
+    queue->turn.pending_ops = 0;
+    queue->turn.pending_bytes = 0;
     if (!pending_load(ex, pair, items, item_bytes, entries, entry_bytes)) return false;
     exec_queue_hash(ex, pair);
-    queue->oldest_time = record.oldest_time;
-    queue->oldest_height = record.oldest_height;
-    return queue->pending_items == record.pending_items && queue->pending_ops == record.pending_ops && queue->pending_bytes == record.pending_bytes &&
-           sha256_equal(queue->pending_hash, record.pending_hash);
+    queue->turn.oldest_time = record.turn.oldest_time;
+    queue->turn.oldest_height = record.turn.oldest_height;
+    return queue->turn.pending_items == record.turn.pending_items && queue->turn.pending_ops == record.turn.pending_ops &&
+           queue->turn.pending_bytes == record.turn.pending_bytes && sha256_equal(queue->pending_hash, record.pending_hash);
 }
 
 static bool work_load(struct executor *ex, const uint8_t *work, size_t work_bytes) {
@@ -218,9 +218,9 @@ static bool pending_complete(const struct executor *ex) {
     for (uint32_t i = 0; i < ex->pairs; i++) {
         uint64_t bytes = 0;
         const struct exec_queue *queue = &ex->queues[i];
-        for (uint64_t number = queue->sent_dseq + 1; number < queue->log_next; number++)
+        for (uint64_t number = queue->turn.sent_dseq + 1; number < queue->log_next; number++)
             bytes += exec_log_segment(&ex->slices[i], number)->bytes - SLICE_HEAD_BYTES;
-        if (bytes != queue->pending_bytes) return false;
+        if (bytes != queue->turn.pending_bytes) return false;
     }
     return true;
 }

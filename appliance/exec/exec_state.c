@@ -188,18 +188,18 @@ void exec_queue_encode(const struct exec_queue *queue, uint8_t consumed[EXEC_CON
     struct bytes_writer writer = bytes_writer_of(consumed, EXEC_CONSUMED_RECORD_BYTES);
     bytes_put_u64(&writer, queue->consumed_dseq);
     bytes_put_hash(&writer, queue->consumed_leaf);
-    bytes_put_u64(&writer, queue->consumed_bytes);
+    bytes_put_u64(&writer, queue->turn.consumed_bytes);
     bytes_put_u64(&writer, queue->epoch);
     CHECK(!writer.failed && writer.used == EXEC_CONSUMED_RECORD_BYTES);
     writer = bytes_writer_of(sent, EXEC_QUEUE_RECORD_BYTES);
-    bytes_put_u64(&writer, queue->sent_dseq);
+    bytes_put_u64(&writer, queue->turn.sent_dseq);
     bytes_put_hash(&writer, queue->sent_leaf);
-    bytes_put_u64(&writer, queue->acked_dseq);
-    bytes_put_u32(&writer, queue->pending_items);
-    bytes_put_u32(&writer, queue->pending_ops);
-    bytes_put_u64(&writer, queue->pending_bytes);
-    bytes_put_u64(&writer, queue->oldest_time);
-    bytes_put_u64(&writer, queue->oldest_height);
+    bytes_put_u64(&writer, queue->turn.acked_dseq);
+    bytes_put_u32(&writer, queue->turn.pending_items);
+    bytes_put_u32(&writer, queue->turn.pending_ops);
+    bytes_put_u64(&writer, queue->turn.pending_bytes);
+    bytes_put_u64(&writer, queue->turn.oldest_time);
+    bytes_put_u64(&writer, queue->turn.oldest_height);
     bytes_put_hash(&writer, queue->pending_hash);
     bytes_put_u32(&writer, queue->open_ops);
     bytes_put_u32(&writer, 0);
@@ -214,20 +214,20 @@ bool exec_queue_decode(struct exec_queue *queue, const uint8_t *consumed, size_t
     if (consumed_bytes > 0) {
         queue->consumed_dseq = bytes_get_u64(&cursor);
         bytes_get_hash(&cursor, queue->consumed_leaf);
-        queue->consumed_bytes = bytes_get_u64(&cursor);
+        queue->turn.consumed_bytes = bytes_get_u64(&cursor);
         queue->epoch = bytes_get_u64(&cursor);
     }
     if (!bytes_finished(&cursor)) return false;
     cursor = bytes_cursor_of(sent, sent_bytes);
     if (sent_bytes > 0) {
-        queue->sent_dseq = bytes_get_u64(&cursor);
+        queue->turn.sent_dseq = bytes_get_u64(&cursor);
         bytes_get_hash(&cursor, queue->sent_leaf);
-        queue->acked_dseq = bytes_get_u64(&cursor);
-        queue->pending_items = bytes_get_u32(&cursor);
-        queue->pending_ops = bytes_get_u32(&cursor);
-        queue->pending_bytes = bytes_get_u64(&cursor);
-        queue->oldest_time = bytes_get_u64(&cursor);
-        queue->oldest_height = bytes_get_u64(&cursor);
+        queue->turn.acked_dseq = bytes_get_u64(&cursor);
+        queue->turn.pending_items = bytes_get_u32(&cursor);
+        queue->turn.pending_ops = bytes_get_u32(&cursor);
+        queue->turn.pending_bytes = bytes_get_u64(&cursor);
+        queue->turn.oldest_time = bytes_get_u64(&cursor);
+        queue->turn.oldest_height = bytes_get_u64(&cursor);
         bytes_get_hash(&cursor, queue->pending_hash);
         queue->open_ops = bytes_get_u32(&cursor);
         bytes_require(&cursor, bytes_get_u32(&cursor) == 0);
@@ -249,8 +249,8 @@ void exec_records_write(struct executor *ex, const struct exec_queue *before) {
 }
 
 static bool cursor_changed(const struct exec_queue *a, const struct exec_queue *b) {
-    return a->consumed_dseq != b->consumed_dseq || !sha256_equal(a->consumed_leaf, b->consumed_leaf) || a->sent_dseq != b->sent_dseq ||
-           !sha256_equal(a->sent_leaf, b->sent_leaf) || a->acked_dseq != b->acked_dseq;
+    return a->consumed_dseq != b->consumed_dseq || !sha256_equal(a->consumed_leaf, b->consumed_leaf) || a->turn.sent_dseq != b->turn.sent_dseq ||
+           !sha256_equal(a->sent_leaf, b->sent_leaf) || a->turn.acked_dseq != b->turn.acked_dseq;
 }
 
 /* D-20. ex->now is the parent. */
@@ -268,9 +268,9 @@ void exec_cursors_hash(const struct executor *ex, const struct exec_queue *befor
         bytes_put_le32(entry + 4, 0);
         bytes_put_le64(entry + 8, queue->consumed_dseq);
         memcpy(entry + 16, queue->consumed_leaf, 32);
-        bytes_put_le64(entry + 48, queue->sent_dseq);
+        bytes_put_le64(entry + 48, queue->turn.sent_dseq);
         memcpy(entry + 56, queue->sent_leaf, 32);
-        bytes_put_le64(entry + 88, queue->acked_dseq);
+        bytes_put_le64(entry + 88, queue->turn.acked_dseq);
         sha256_update(&state, entry, sizeof entry);
     }
     if (changed) sha256_final(&state, hash);

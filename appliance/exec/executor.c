@@ -350,13 +350,13 @@ void executor_pair_at(const struct executor *ex, uint32_t index, bool final, str
     const struct exec_queue *queue = final && ex->next > ex->open ? &exec_snapshot(ex, ex->open)[index] : &ex->queues[index];
     *pair = (struct exec_pair){.cluster = queue->cluster,
                                .consumed_dseq = queue->consumed_dseq,
-                               .consumed_bytes = queue->consumed_bytes,
+                               .consumed_bytes = queue->turn.consumed_bytes,
                                .epoch = queue->epoch,
-                               .sent_dseq = queue->sent_dseq,
-                               .acked_dseq = queue->acked_dseq,
-                               .pending_items = queue->pending_items,
-                               .pending_ops = queue->pending_ops,
-                               .pending_bytes = queue->pending_bytes,
+                               .sent_dseq = queue->turn.sent_dseq,
+                               .acked_dseq = queue->turn.acked_dseq,
+                               .pending_items = queue->turn.pending_items,
+                               .pending_ops = queue->turn.pending_ops,
+                               .pending_bytes = queue->turn.pending_bytes,
                                .open_ops = queue->open_ops,
                                .open_bytes = queue->open_bytes};
     memcpy(pair->consumed_leaf, queue->consumed_leaf, 32);

@@ -12,7 +12,7 @@
  *   replica_block.c     blocks: hold, execute, final, publish, drop; FETCH served
  *   replica_propose.c   what to propose, and when
  *   replica_source.c    decision queues from other clusters: subscribe, receive, switch
- *   replica_queue.c     decision queues to other clusters: serve
+ *   replica_queue.c     decision queues to other clusters: serve; when they ask and serve, and what a block takes: replica_flow.h
  *   replica_client.c    client sessions: answers, their cache, status
  *   replica_admin.c     enrolments: handed in, held, and what final state says of clients
  *   replica_last.c      LAST-SIGNED
@@ -31,6 +31,7 @@
 
 #include "appliance/base/message_type.h"
 #include "appliance/replica/replica.h"
+#include "appliance/replica/replica_flow.h"
 #include "appliance/replica/replica_later.h"
 #include "appliance/replica/replica_measure.h"
 #include "appliance/replica/replica_pace.h"
@@ -66,7 +67,6 @@ enum {
     FLYING_BYTES_MAX = 256 << 20,
     HELD_SENDS_MAX = 8192,
     CATCH_UP_PATIENCE_MS = 30000, /* so long after such a stall what waited meanwhile is held against nobody, while this node is behind its peers */
-    SOURCE_WINDOW = 64,        /* D-23 */
     EVENTS_MAX = 1024,         /* internal events under way */
     ANSWERS_AGAIN_MAX = 16,    /* answers sent again for one repeated batch */
     QUERIES_PER_SECOND = 64,   /* of one peer, for each kind of question that costs reading or signing */

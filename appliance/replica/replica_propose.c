@@ -3,8 +3,6 @@
 
 #include "appliance/replica/replica_private.h"
 
-enum { PROPOSE_OPS_MAX = 32768 }; /* of client batches in one block: larger decisions only add latency (SPEED-NOTES) */
-
 /* Next dseq of a pair in the state after the block on which we build: consumed, plus what open blocks on the branch refer to. */
 static uint64_t pair_next_dseq(const struct replica *r, const struct pair *pair, const struct bft_hash *parent) {
     uint64_t next = pair->consumed_final + 1;
@@ -35,8 +33,7 @@ static uint64_t noop_wanted(const struct replica *r, uint8_t member) {
 static bool selection_add(struct replica *r, struct selection *selection, uint32_t index) {
     const struct input *input = &r->inputs[index];
     uint64_t bytes = input->kind == BODY_SLICE ? input->slice_bytes : input->count;
-    if (selection->count == r->config.limits.block_refs_max) return false;
-    if (selection->count > selection->noops && selection->bytes + bytes > r->config.limits.block_input_bytes_max) return false;
+    if (!flow_block_takes(&r->config.limits, selection->count, selection->noops, selection->bytes, bytes)) return false;
     r->selected[selection->count++] = index;
     selection->bytes += bytes;
     selection->ops += input->weight;
@@ -98,7 +95,7 @@ static void select_batches(struct replica *r, struct selection *selection, const
     branch_mark(r, parent);
     for (uint32_t relay = 0; relay < r->members.n; relay++)
         turns[relay] = (struct relay_turn){.at = r->waiting[relay].first, .places = relay_places(r, relay)};
-    while (idle < r->members.n && selection->ops < PROPOSE_OPS_MAX) {
+    while (idle < r->members.n && flow_block_hungry(selection->ops)) {
         uint32_t index = relay_next(r, &turns[turn]);
         turn = (turn + 1) % r->members.n;
         if (index == NONE) {

@@ -4,7 +4,7 @@
 
 #include "appliance/replica/replica_private.h"
 
-enum { SAVED_HEAD_BYTES = 24, AT_ONCE_MAX = 16 };
+enum { SAVED_HEAD_BYTES = 24 };
 
 static struct queue_item *item_at(struct pair *pair, uint64_t dseq) {
     return &pair->items[dseq % pair->items_room];
@@ -55,8 +55,7 @@ void queue_serve(struct replica *r, struct pair *pair, uint32_t member) {
     struct subscriber *subscriber = &pair->subscribers[member];
     if (subscriber->from == 0 || !pair->up[member]) return;
     if (subscriber->next < pair->items_first) subscriber->next = pair->items_first;
-    for (uint32_t sent = 0; subscriber->next < pair->items_end && subscriber->next < subscriber->from + subscriber->window && sent < AT_ONCE_MAX;
-         sent++) {
+    for (uint32_t sent = 0; subscriber->next < pair->items_end && flow_serves(subscriber->next, subscriber->from, subscriber->window, sent); sent++) {
         struct queue_item *item = item_at(pair, subscriber->next);
         if (item->height > r->published_height) break;
         struct blob_piece pieces[2] = {{.blob = item->head, .count = item->head->count}, {.blob = item->slice, .count = item->slice->count}};

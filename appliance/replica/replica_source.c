@@ -3,7 +3,7 @@
 
 #include "appliance/replica/replica_private.h"
 
-enum { NEWEST_BYTES = 48, NEWEST_QUERY_BYTES = 16, SUBSCRIBE_BYTES = 16, RENEW_EVERY = 16, LINK_LOST_MS = 50 };
+enum { NEWEST_BYTES = 48, NEWEST_QUERY_BYTES = 16, SUBSCRIBE_BYTES = 16, LINK_LOST_MS = 50 };
 
 void source_init(struct replica *r) {
     for (uint32_t i = 0; i < r->pair_count; i++) {
@@ -205,7 +205,8 @@ void source_decision_frame(struct replica *r, struct replica_peer from, struct b
         return;
     }
     if (!source_take(r, payload, from, &index)) return;
-    if (from.member == pair->source && next_wanted(r, pair) >= pair->subscribed_from + RENEW_EVERY) subscribe_send(r, pair, next_wanted(r, pair));
+    uint64_t wanted = next_wanted(r, pair);
+    if (from.member == pair->source && flow_subscribe_again(wanted, pair->subscribed_from)) subscribe_send(r, pair, wanted);
 }
 
 void source_consumed(struct replica *r, struct pair *pair, uint64_t consumed) {
@@ -273,13 +274,13 @@ void source_tick(struct replica *r) {
             pair->passed_dseq = 0;
             continue;
         }
-        if (wanted >= pair->subscribed_from + RENEW_EVERY) subscribe_send(r, pair, wanted);
+        if (flow_subscribe_again(wanted, pair->subscribed_from)) subscribe_send(r, pair, wanted);
         uint64_t quiet = r->now_ms - pair->heard_ms;
         bool passed = pair->passed_dseq != 0 && r->now_ms - pair->passed_ms >= r->config.timeouts.source_slow_ms;
         if (passed || (pair->hint >= wanted && quiet >= r->config.timeouts.source_slow_ms)) {
             attack_seen(r, ATTACK_WITHHELD_SLICE, foreign(pair, pair->source));
             source_change(r, pair);
-        } else if (quiet >= r->config.timeouts.t_idle_ms && r->now_ms - pair->asked_ms >= r->config.timeouts.t_idle_ms) {
+        } else if (flow_newest_due(r->now_ms, pair->heard_ms, pair->asked_ms, &r->config.timeouts)) {
             source_newest_ask(r, pair);
         }
     }
