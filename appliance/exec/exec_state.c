@@ -174,10 +174,12 @@ static void root_share(void *context, uint32_t share) {
 void executor_state_root(struct executor *ex, uint8_t root[32]) {
     struct rooting rooting = {.trie = ex->trie};
     exec_state_settle(ex);
+    enum cost_component before = cost_enter(ex->meter, COST_TRIE);
     trie_rehash_begin(ex->trie, &rooting.rehash);
     if (ex->helpers.run != NULL && rooting.rehash.count >= ex->helpers.subtries_min) shares_do(ex, root_share, &rooting, true);
     else trie_rehash_part(ex->trie, &rooting.rehash, 0, rooting.rehash.count); /* interleaved: all of it is one share */
     trie_rehash_end(ex->trie, &rooting.rehash, root);
+    cost_leave(ex->meter, before, 0);
 }
 
 void executor_helpers(struct executor *ex, const struct exec_helpers *helpers) {
