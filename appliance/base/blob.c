@@ -1,15 +1,15 @@
 #include "appliance/base/blob.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "appliance/base/pool.h"
 #include "merkle/check.h"
 
 static atomic_uint_fast64_t live_bytes; /* written by whoever makes or frees a blob */
 
 struct blob *blob_make(size_t count) {
-    struct blob *blob = malloc(sizeof *blob + count);
-    CHECK(blob != NULL);
+    CHECK(count <= SIZE_MAX - sizeof(struct blob));
+    struct blob *blob = pool_take(sizeof *blob + count);
     atomic_init(&blob->holders, 1);
     blob->count = count;
     blob->bytes = (uint8_t *)(blob + 1);
@@ -26,8 +26,8 @@ struct blob *blob_copy(const void *bytes, size_t count) {
 }
 
 struct blob *blob_wrap(uint8_t *bytes, size_t count, void (*release)(struct blob *blob), void *context) {
-    struct blob *blob = malloc(sizeof *blob);
-    CHECK(blob != NULL && release != NULL);
+    CHECK(release != NULL);
+    struct blob *blob = pool_take(sizeof *blob);
     atomic_init(&blob->holders, 1);
     blob->count = count;
     blob->bytes = bytes;
@@ -37,7 +37,7 @@ struct blob *blob_wrap(uint8_t *bytes, size_t count, void (*release)(struct blob
 }
 
 void blob_wrapper_free(struct blob *blob) {
-    free(blob);
+    pool_give(blob);
 }
 
 struct blob *blob_hold(struct blob *blob) {
@@ -56,7 +56,7 @@ void blob_drop(struct blob *blob) {
         return;
     }
     atomic_fetch_sub_explicit(&live_bytes, blob->count, memory_order_relaxed);
-    free(blob);
+    pool_give(blob);
 }
 
 uint64_t blob_live_bytes(void) {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "appliance/base/pool.h"
 #include "appliance/node/node.h"
 #include "appliance/status/memory.h"
 #include "ring/clock.h"
@@ -107,6 +108,7 @@ void node_budget_put(struct node *node, struct status_node *status) {
     replica_budget(node->replica, &replica);
     budget_add(status, "replica_inputs", replica.inputs_bytes);
     budget_add(status, "replica_tables", replica.tables_bytes);
+    budget_add(status, "pools", POOL_KEPT_BYTES_MAX);
     if (node->verdicts != NULL) budget_add(status, "verdicts", sizeof *node->verdicts);
     budget_add(status, "store_dirty_pages", STORE_DIRTY_BYTES);
     struct net_counter net[12];

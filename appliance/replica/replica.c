@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "appliance/replica/replica_members.h"
+#include "appliance/base/pool.h"
 #include "appliance/replica/replica_private.h"
 
 /* ---- create ---- */
@@ -118,7 +119,7 @@ void replica_destroy(struct replica *r) {
         if (r->blocks[i].used) block_free(r, i);
     }
     for (uint32_t i = 0; r->inputs != NULL && i < r->inputs_used_max; i++) blob_drop(r->inputs[i].blob);
-    for (uint32_t i = 0; i < r->event_count; i++) free(r->events[(r->event_first + i) % EVENTS_MAX].message);
+    for (uint32_t i = 0; i < r->event_count; i++) pool_give(r->events[(r->event_first + i) % EVENTS_MAX].message);
     for (uint32_t i = 0; i < r->pair_count && r->pairs != NULL; i++) {
         struct pair *pair = &r->pairs[i];
         for (uint64_t dseq = pair->items_first; dseq < pair->items_end; dseq++) {

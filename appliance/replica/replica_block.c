@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/base/pool.h"
 #include "appliance/replica/replica_private.h"
 
 static uint32_t bucket_of(const struct bft_hash *id) {
@@ -45,7 +46,7 @@ static void inputs_let_go(struct replica *r, struct rblock *block) {
     for (uint32_t i = 0; block->inputs != NULL && i < block->ref_count; i++) {
         if (block->inputs[i] != NONE) input_let_go(r, block->inputs[i]);
     }
-    free(block->inputs);
+    pool_give(block->inputs);
     block->inputs = NULL;
     r->unplaced_count -= block->unplaced;
     block->missing = block->unplaced = 0;
@@ -106,8 +107,7 @@ static void references_take(struct replica *r, struct rblock *block) {
     block->body_bad = count < 0;
     block->ref_count = count < 0 ? 0 : (uint32_t)count;
     if (block->ref_count == 0) return;
-    block->inputs = malloc(block->ref_count * sizeof *block->inputs);
-    CHECK(block->inputs != NULL);
+    block->inputs = pool_take(block->ref_count * sizeof *block->inputs);
     for (uint32_t i = 0; i < block->ref_count; i++) {
         block->inputs[i] = NONE;
         block->unplaced += reference_kind(block, i) != BODY_NOOP;
@@ -151,8 +151,8 @@ void block_free(struct replica *r, uint32_t index) {
     }
     inputs_let_go(r, block);
     for (uint32_t i = 0; i < block->share_count; i++) blob_drop(block->shares[i]);
-    free(block->shares);
-    free(block->levels.storage);
+    pool_give(block->shares);
+    pool_give(block->levels.storage);
     free(block->config_next);
     blob_drop(block->body);
     blob_drop(block->certificate);
@@ -486,8 +486,7 @@ static void final_append(struct replica *r, uint32_t index) {
 static void final_outbox(struct replica *r, struct rblock *block) {
     const struct exec_result *result = &block->result;
     if (result->output_count == 0) return;
-    tree_hash *storage = malloc(tree_levels_hashes(result->output_count) * sizeof *storage);
-    CHECK(storage != NULL);
+    tree_hash *storage = pool_take(tree_levels_hashes(result->output_count) * sizeof *storage);
     memcpy(storage, result->leaf_hashes, result->output_count * sizeof *storage);
     tree_levels_build(&block->levels, storage, result->output_count);
     for (uint32_t i = 0; i < result->output_count; i++) {
@@ -575,8 +574,7 @@ struct blob *block_share(struct replica *r, struct rblock *block, const uint8_t 
     (void)r;
     if (block->share_count == block->share_room) {
         block->share_room = block->share_room == 0 ? 8 : block->share_room * 2;
-        block->shares = realloc(block->shares, block->share_room * sizeof(struct blob *));
-        CHECK(block->shares != NULL);
+        block->shares = pool_more(block->shares, block->share_count * sizeof(struct blob *), block->share_room * sizeof(struct blob *));
     }
     struct blob *share = blob_wrap((uint8_t *)(uintptr_t)bytes, count, blob_wrapper_free, NULL);
     block->shares[block->share_count++] = share;
@@ -592,7 +590,7 @@ void block_publish(struct replica *r) {
             client_publish(r, block);
             cost_leave(r->meter, before, 0);
         }
-        free(block->levels.storage);
+        pool_give(block->levels.storage);
         block->levels.storage = NULL;
         block->published = true;
         r->unpublished--;

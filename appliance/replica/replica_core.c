@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/base/pool.h"
 #include "appliance/replica/replica_private.h"
 
 void replica_event(struct replica *r, const struct bft_event *event) {
@@ -10,8 +11,7 @@ void replica_event(struct replica *r, const struct bft_event *event) {
     queued->event = *event;
     queued->message = NULL;
     if (event->type != BFT_EVENT_MESSAGE) return;
-    queued->message = malloc(sizeof *queued->message);
-    CHECK(queued->message != NULL);
+    queued->message = pool_take(sizeof *queued->message);
     *queued->message = *event->message;
     queued->event.message = queued->message;
 }
@@ -129,8 +129,7 @@ static void update_send(struct replica *r, struct bft_send *send) {
     bool give_back = message->type == BFT_MESSAGE_PROPOSE || message->type == BFT_MESSAGE_PREPARE || message->type == BFT_MESSAGE_COMMIT ||
                      message->type == BFT_MESSAGE_TIMEOUT;
     if (send->sign && give_back) {
-        own = malloc(sizeof *own);
-        CHECK(own != NULL);
+        own = pool_take(sizeof *own);
         *own = *message;
         last_seen(r, message);
     }
@@ -219,7 +218,7 @@ void replica_run(struct replica *r) {
         r->event_first = (r->event_first + 1) % EVENTS_MAX;
         r->event_count--;
         core_step(r, &queued.event);
-        free(queued.message);
+        pool_give(queued.message);
     }
 }
 

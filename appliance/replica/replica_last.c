@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/base/pool.h"
 #include "appliance/replica/replica_private.h"
 #include "protocol/evidence.h"
 #include "merkle/sha256.h"
@@ -368,8 +369,7 @@ void last_persist(struct replica *r) {
     for (uint32_t member = 0; member < r->members.n; member++) {
         struct newest *newest = &r->last->newest[member];
         if (!newest->dirty_prepare && !newest->dirty_commit && !newest->dirty_timeout) continue;
-        if (message == NULL) message = calloc(1, sizeof *message);
-        CHECK(message != NULL);
+        if (message == NULL) message = memset(pool_take(sizeof *message), 0, sizeof *message);
         if (newest->dirty_prepare) {
             message->type = BFT_MESSAGE_PREPARE;
             message->vote = newest->prepare;
@@ -387,7 +387,7 @@ void last_persist(struct replica *r) {
         }
         newest->dirty_prepare = newest->dirty_commit = newest->dirty_timeout = false;
     }
-    free(message);
+    pool_give(message);
 }
 
 bool last_restore(struct replica *r, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count) {

@@ -2,20 +2,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/base/pool.h"
 #include "appliance/replica/replica_private.h"
 
 static void *grow(void *memory, uint32_t used, uint32_t *room, size_t each) {
     if (used < *room) return memory;
     *room = *room == 0 ? 16 : *room * 2;
-    memory = realloc(memory, *room * each);
-    CHECK(memory != NULL);
-    return memory;
+    return pool_more(memory, used * each, *room * each);
 }
 
 static struct persist *persist_open(struct replica *r) {
     if (r->open != NULL) return r->open;
-    r->open = calloc(1, sizeof *r->open);
-    CHECK(r->open != NULL);
+    r->open = pool_take(sizeof *r->open);
+    memset(r->open, 0, sizeof *r->open);
     r->open->sequence = r->sequence_next++;
     return r->open;
 }
@@ -105,11 +104,11 @@ void persist_flush(struct replica *r) {
 
 static void persist_free(struct persist *batch) {
     for (uint32_t i = 0; i < batch->held_count; i++) blob_drop(batch->held[i]);
-    free(batch->records);
-    free(batch->parts);
-    free(batch->part_first);
-    free(batch->held);
-    free(batch);
+    pool_give(batch->records);
+    pool_give(batch->parts);
+    pool_give(batch->part_first);
+    pool_give(batch->held);
+    pool_give(batch);
 }
 
 void persist_free_all(struct replica *r) {
@@ -122,7 +121,7 @@ void persist_free_all(struct replica *r) {
     while (r->held_count > 0) {
         struct held_send *held = &r->held[r->held_first];
         for (unsigned i = 0; i < held->piece_count; i++) blob_drop(held->pieces[i].blob);
-        free(held->own);
+        pool_give(held->own);
         r->held_first = (r->held_first + 1) % r->held_room;
         r->held_count--;
     }
@@ -208,7 +207,7 @@ void held_send_release(struct replica *r) {
         if (held.own != NULL) {
             struct bft_event event = {.type = BFT_EVENT_MESSAGE, .from = r->me, .message = held.own};
             replica_event(r, &event);
-            free(held.own);
+            pool_give(held.own);
             if (r->event_count >= EVENTS_MAX / 2) replica_run(r);
         }
     }
