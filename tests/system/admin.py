@@ -16,7 +16,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import TOP, Cases, System, free_base, is_long, seed_of  # noqa: E402
+from cluster import TOP, Cases, System, free_base, is_long, seed_of, wait  # noqa: E402
 
 ADMIN = "build/gcc/heraclius-admin"
 LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="[^"\\\n]*"'
@@ -104,6 +104,7 @@ def histogram_faults(seen, names):
 def pages(cases, admin, system):
     code, kind, text = admin.get("/livez")
     cases.case("/livez: 200", code == 200 and text == "live\n" and kind.startswith("text/plain"), (code, kind, text))
+    wait(lambda: admin.get("/readyz")[0] == 200)  # what was started last may still ask for its newest signatures
     code, kind, text = admin.get("/readyz")
     cases.case("/readyz: 200, a line per node", code == 200 and text.count(" ready voting\n") == 8, (code, text))
     code, kind, text = admin.get("/status")
