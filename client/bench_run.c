@@ -209,6 +209,8 @@ static void limits_take(struct bench *bench) {
     if (bench->writes_max > most) bench->writes_max = most;
     if (bench->writes_max > by_bytes) bench->writes_max = by_bytes;
     bench->reads_max = limits.request_ops_max < READ_OPS_MAX ? limits.request_ops_max : READ_OPS_MAX;
+    /* Answers have no more room than requests: what a shard cannot put into one comes as its length alone (O-24). */
+    if (bench->reads_max > by_bytes) bench->reads_max = by_bytes;
 }
 
 bool bench_run(const struct bench_options *options, struct bench_totals *totals, int *exit_code) {
