@@ -31,6 +31,7 @@
 #include <time.h>
 
 #include "bft/certificate.h"
+#include "bft/ed25519_keys.h"
 #include "bft/signer.h"
 #include "client/heraclius.h"
 #include "protocol/addresses.h"
@@ -274,13 +275,14 @@ struct client_verified {
     uint8_t bytes[BFT_VOTE_PREIMAGE_BYTES];
     size_t bytes_count; /* 0: none yet */
 };
-enum { CLIENT_VERIFIED = 256 };
+enum { CLIENT_VERIFIED = 256, CLIENT_KEY_SETS = 16 };
 
 /* What the system file says, shared by the handles that were opened beside one another. */
 struct client_system {
     struct system *system;
     uint32_t handles;
     struct client_verified *verified; /* CLIENT_VERIFIED of them; NULL: of one handle alone */
+    struct signer_often signing;      /* no secret: tables of the nodes' keys */
 };
 
 struct heraclius {

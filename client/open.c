@@ -170,7 +170,14 @@ static enum heraclius_status system_open(struct heraclius *db, const struct hera
     struct system_fault fault = {0};
     struct client_system *shared = options->beside ? options->beside->shared : calloc(1, sizeof *shared);
     if (!shared) return fail(why, HERACLIUS_NO_RESOURCES, "no memory");
+    if (!options->beside) shared->signing.keys = calloc(1, ed25519_keys_bytes(CLIENT_KEY_SETS));
+    if (!shared->signing.keys) {
+        free(shared);
+        return fail(why, HERACLIUS_NO_RESOURCES, "no memory");
+    }
+    if (!options->beside) ed25519_keys_init(shared->signing.keys, CLIENT_KEY_SETS);
     if (!options->beside && system_load(&shared->system, options->system_path, &fault) != SYSTEM_OK) {
+        free(shared->signing.keys);
         free(shared);
         return fail(why, HERACLIUS_BAD_FILE, fault.text);
     }
@@ -185,6 +192,7 @@ static void system_close(struct heraclius *db) {
     if (!db->shared || --db->shared->handles > 0) return;
     system_free(db->shared->system);
     free(db->shared->verified);
+    free(db->shared->signing.keys);
     free(db->shared);
 }
 
