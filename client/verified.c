@@ -45,5 +45,6 @@ void client_signer_make(struct heraclius *db) {
 
 bool client_verified_begin(struct client_system *shared) {
     if (!shared->verified) shared->verified = calloc(CLIENT_VERIFIED, sizeof *shared->verified);
-    return shared->verified != NULL;
+    if (!shared->syncer) shared->syncer = client_syncer_make();
+    return shared->verified != NULL && shared->syncer != NULL;
 }
