@@ -395,9 +395,10 @@ void waiting_slice_consumed(struct replica *r, uint64_t waited_ms) {
     r->slice_wait_us = r->slice_wait_us == 0 ? waited_us : r->slice_wait_us - r->slice_wait_us / SLICE_WAIT_SAMPLES + waited_us / SLICE_WAIT_SAMPLES;
 }
 
-/* So long a slice may wait before it is handed to the leader (D-25): much longer than they used to, a quarter of the time-out at the most. A mean over
- * numbers, not time: a leader that turns slow cannot soon make its own pace the usual one. While fewer operations become final than the throughput
- * rule allows, little is sent, and only what was handed over counts against a leader (a source that lies may have left it without): then soon. */
+/* So long a slice may wait before it is handed to the leader (D-25): much longer than they used to, a quarter of the time-out at the most. A mean
+ * over numbers, not time: a leader that turns slow cannot soon make its own pace the usual one. While fewer operations become final than the
+ * throughput rule allows, little is sent, and only what was handed over counts against a leader (a source that lies may have left it without): then
+ * soon. */
 static uint64_t slice_patience_ms(const struct replica *r) {
     if (r->core->rate_is_low) return r->config.timeouts.view_base_ms / 100;
     uint64_t most = r->config.timeouts.view_base_ms / 4, least = r->config.timeouts.view_base_ms / 20, usual = r->slice_wait_us * 3 / 1000;
