@@ -166,6 +166,42 @@ static bool batch_take(struct replica *r, struct input *input, const struct batc
     return true;
 }
 
+/* Its reads stay out of my blocks for a while, twice as long each time until it is forgotten. */
+static void reads_leave_out(struct replica *r, uint32_t relay) {
+    struct unspread *unspread = &r->unspread[relay];
+    bool again = unspread->pause_ms > 0 && r->now_ms - unspread->until_ms < UNSPREAD_FORGET_MS;
+    unspread->pause_ms = !again ? UNSPREAD_MS_MIN : unspread->pause_ms < UNSPREAD_MS_MAX ? unspread->pause_ms * 2 : UNSPREAD_MS_MAX;
+    unspread->until_ms = r->now_ms + unspread->pause_ms;
+    unspread->asked = 0;
+    replica_note(r, LOG_LEVEL_INFO, "reads_left_out", "relay=%u ms=%u", relay, unspread->pause_ms);
+}
+
+/*
+ * A relay brought more than is kept of it. Nobody signed a read, so a liar makes up as many as it likes, and each that a block takes up costs every
+ * node of two clusters. What others bring counts under their own names alone (input_take), so no third one can do this to a relay; and an honest one
+ * says BUSY to its clients before (batch_refusal), unless I am slow to see its inputs decided. Hence: as the leader, who names what is decided and is
+ * not slow, I forget its reads; as another member only old ones, since the leader may be about to name the others. Its signed batches are held and
+ * proposed as ever. What is lost are reads of clients of that relay, who ask elsewhere; they count against no leader (B-50), and agreement is not
+ * touched: what to propose is a leader's own matter. Once a second, so that floods without an end cost no more than being dropped.
+ */
+static void flood_note(struct replica *r, uint32_t relay) {
+    struct unspread *unspread = &r->unspread[relay];
+    if (relay == r->me) return;
+    if (r->now_ms >= unspread->until_ms) reads_leave_out(r, relay);
+    if (unspread->forgot_ms != 0 && r->now_ms - unspread->forgot_ms < FORGET_MS) return;
+    unspread->forgot_ms = r->now_ms;
+    reads_forget(r, relay, bft_leader(&r->members, bft_core_view(r->core)) == r->me ? 0 : READ_STALE_MS);
+}
+
+/* A client whose relay is left out asked another node, which hands its read on: it waits as that one's from now on, and is not left out. Else the
+ * other relay would hold it against the leader. Of a relay that is not left out nothing can be taken over. */
+static void read_take_over(struct replica *r, uint32_t index, uint8_t relay) {
+    struct input *input = &r->inputs[index];
+    if (input->state != INPUT_HELD || input->kind != BODY_BATCH || input->is_signed || input->in_blocks > 0) return;
+    if (r->relay_bytes[relay] + input->count > r->config.limits.relay_bytes_max || r->waiting[relay].count >= relay_inputs_max(r)) return;
+    input_relay_change(r, index, relay);
+}
+
 /* The hash under which these bytes are an input; false: they are none. */
 static bool input_hash(struct replica *r, uint8_t kind, struct blob_piece bytes, struct batch *batch, uint8_t hash[32]) {
     if (kind == BODY_ADMIN) return admin_op_input_hash(blob_piece_bytes(&bytes), bytes.count, hash);
@@ -191,6 +227,8 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
     if (index != NONE && r->inputs[index].state != INPUT_WANTED) {
         struct input *known = &r->inputs[index];
         drop_count(r, DROP_INPUT_DUPLICATE);
+        if (relay == from.member && known->relay != relay && relay_places(r, known->relay) == 0 && relay_places(r, relay) == UINT32_MAX)
+            read_take_over(r, index, relay);
         if (known->state == INPUT_DONE && known->relay == from.member && known->repeats < UINT8_MAX && ++known->repeats == REPEATS_SUSPICIOUS)
             attack_seen(r, ATTACK_REPLAY, from);
         return true;
@@ -203,6 +241,7 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
     if (index == NONE && beyond) {
         drop_count(r, DROP_INPUT_LIMIT);
         attack_seen(r, ATTACK_FLOOD, from);
+        flood_note(r, relay);
         return false;
     }
     bool fresh = index == NONE;
@@ -298,12 +337,8 @@ static void unspread_note(struct replica *r, uint8_t from, const struct input *i
     }
     unspread->asked |= UINT32_C(1) << from;
     if ((uint32_t)__builtin_popcount(unspread->asked) <= r->members.f) return;
-    bool again = unspread->pause_ms > 0 && r->now_ms - unspread->until_ms < UNSPREAD_FORGET_MS;
-    unspread->pause_ms = !again ? UNSPREAD_MS_MIN : unspread->pause_ms < UNSPREAD_MS_MAX ? unspread->pause_ms * 2 : UNSPREAD_MS_MAX;
-    unspread->until_ms = r->now_ms + unspread->pause_ms;
-    unspread->asked = 0;
     attack_seen(r, ATTACK_FLOOD, peer_member(input->relay));
-    replica_note(r, LOG_LEVEL_INFO, "reads_left_out", "relay=%u ms=%u", input->relay, unspread->pause_ms);
+    reads_leave_out(r, input->relay);
 }
 
 uint32_t relay_places(const struct replica *r, uint32_t relay) {

@@ -9,7 +9,16 @@
 
 enum { INPUT_HEAD_BYTES = 4 }; /* of INPUT, before the input: kind, relay, 0, 0 */
 
+enum {
+    READ_STALE_MS = 10000, /* a read of another relay that waited so long: its client has asked elsewhere, or given up */
+    FORGET_MS = 1000,      /* reads of a relay that floods are forgotten so often at the most */
+};
+
 /* By which batches are decoded, of the epoch in which it is. */
 struct batch_limits replica_batch_limits(const struct replica *r);
+
+/* replica_input.c: a relay's reads that waited for so long and may go; a batch that is held and waits as another relay's from now on. */
+void reads_forget(struct replica *r, uint32_t relay, uint64_t age_ms);
+void input_relay_change(struct replica *r, uint32_t index, uint8_t relay);
 
 #endif

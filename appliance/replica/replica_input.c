@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/replica/replica_batch.h"
 #include "appliance/replica/replica_private.h"
 #include "protocol/admin_op.h"
 
@@ -75,7 +76,19 @@ static bool done_evict(struct replica *r) {
     return true;
 }
 
-/* The newest read of the relay with the most: nobody signed it, and whoever asked for it asks again elsewhere. */
+/* May it be forgotten? Nobody signed it, no block names it, no client of mine waits for it: whoever asked for it asks again elsewhere. */
+static bool read_may_go(const struct input *input) {
+    return !input->mine && !input->is_signed && !input->persisted && input->in_blocks == 0;
+}
+
+void reads_forget(struct replica *r, uint32_t relay, uint64_t age_ms) {
+    for (uint32_t index = r->waiting[relay].first, next; index != NONE; index = next) {
+        next = r->inputs[index].list_next;
+        if (read_may_go(&r->inputs[index]) && r->now_ms - r->inputs[index].arrived_ms >= age_ms) input_free(r, index);
+    }
+}
+
+/* The newest read of the relay with the most: the first of some. */
 static void read_evict(struct replica *r) {
     uint32_t most = r->me;
     for (uint32_t relay = 0; relay < r->members.n; relay++) {
@@ -83,12 +96,11 @@ static void read_evict(struct replica *r) {
     }
     uint32_t index = r->waiting[most].last;
     for (uint32_t tries = 0; tries < EVICT_TRIES && index != NONE; tries++) {
-        const struct input *input = &r->inputs[index];
-        if (!input->mine && !input->is_signed && !input->persisted && input->in_blocks == 0) {
+        if (read_may_go(&r->inputs[index])) {
             input_free(r, index);
             return;
         }
-        index = input->list_prev;
+        index = r->inputs[index].list_prev;
     }
 }
 
@@ -136,6 +148,18 @@ void input_hold(struct replica *r, uint32_t index, struct blob_piece bytes) {
         r->relay_weight[input->relay] += input->weight;
         list_append(r, &r->waiting[input->relay], index);
     }
+}
+
+void input_relay_change(struct replica *r, uint32_t index, uint8_t relay) {
+    struct input *input = &r->inputs[index];
+    CHECK(input_in_waiting(input));
+    r->relay_bytes[input->relay] -= input->count;
+    r->relay_weight[input->relay] -= input->weight;
+    list_remove(r, &r->waiting[input->relay], index);
+    input->relay = relay;
+    r->relay_bytes[relay] += input->count;
+    r->relay_weight[relay] += input->weight;
+    list_append(r, &r->waiting[relay], index);
 }
 
 static void input_unhold(struct replica *r, uint32_t index) {

@@ -78,8 +78,7 @@ enum {
     FETCH_BLOCKS_AT_ONCE = BFT_FETCH_BLOCKS_MAX,
     UNSPREAD_WINDOW_MS = 2000, /* f+1 members that ask me within it for reads of one relay: it did not hand them on */
     UNSPREAD_MS_MIN = 1000,    /* its reads are left out of my blocks so long, doubled each time */
-    UNSPREAD_MS_MAX = 32000,
-    UNSPREAD_FORGET_MS = 60000,
+    UNSPREAD_MS_MAX = 32000, UNSPREAD_FORGET_MS = 60000,
     UNSPREAD_PLACES = 32,      /* until it is forgotten, a block of mine has at most so many of its reads */
     PRUNE_BLOCKS_AT_ONCE = 64,
     PRUNE_INPUTS_AT_ONCE = 4096, /* so many of their inputs are deleted in one write */
@@ -213,11 +212,12 @@ struct input_rate {
     uint32_t count;
 };
 
-/* A relay whose reads other members had to fetch from me, the leader (replica_batch.c). */
+/* A relay whose reads other members had to fetch from me, the leader, or that brought more than is kept (replica_batch.c). */
 struct unspread {
     uint32_t asked; /* members, by bit */
     uint64_t window_ms, until_ms;
     uint32_t pause_ms;
+    uint64_t forgot_ms; /* when what it had waiting was last gone through */
 };
 
 /* A client of final state. Places are never given back, as records of clients never go: so an index means the same for ever (of this run). */

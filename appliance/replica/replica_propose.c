@@ -68,9 +68,11 @@ static void branch_mark(struct replica *r, const struct bft_hash *parent) {
     }
 }
 
-/* Where a relay's waiting list is looked at, and how many more of its reads may be taken. */
+/* Where a relay's waiting list is looked at, how many more of its reads may be taken, and what of it is in the block. */
 struct relay_turn {
     uint32_t at, places;
+    uint64_t cost;
+    bool over;
 };
 
 /* The next one of its list that may be taken; NONE: there is none. */
@@ -80,7 +82,7 @@ static uint32_t relay_next(const struct replica *r, struct relay_turn *turn) {
         uint32_t index = turn->at;
         turn->at = input->list_next;
         if (input->branch_turn == r->branch_turn) continue;
-        if (input->is_signed) return index;
+        if (input->is_signed || input->mine) return index; /* mine: it came on its client's own link to me, whoever relayed it before */
         if (turn->places == 0) continue;
         turn->places--;
         return index;
@@ -88,21 +90,28 @@ static uint32_t relay_next(const struct replica *r, struct relay_turn *turn) {
     return NONE;
 }
 
-/* Batches of all relays in turn, so that none crowds the others out. */
+/* Who has least in the block so far; NONE: no relay has more. */
+static uint32_t relay_choose(const struct relay_turn *turns, uint32_t n) {
+    uint32_t least = NONE;
+    for (uint32_t relay = 0; relay < n; relay++) {
+        if (!turns[relay].over && (least == NONE || turns[relay].cost < turns[least].cost)) least = relay;
+    }
+    return least;
+}
+
+/* Batches of all relays, each time of the one with least in the block, by operations and bytes: who relays larger or longer ones, or more of them,
+ * does not crowd the others out. Where others have nothing that waits, one may have all. */
 static void select_batches(struct replica *r, struct selection *selection, const struct bft_hash *parent) {
     struct relay_turn turns[BFT_MEMBERS_MAX];
-    uint32_t admin = NONE, turn = 0, idle = 0;
+    uint32_t admin = NONE, turn;
     branch_mark(r, parent);
     for (uint32_t relay = 0; relay < r->members.n; relay++)
         turns[relay] = (struct relay_turn){.at = r->waiting[relay].first, .places = relay_places(r, relay)};
-    while (idle < r->members.n && flow_block_hungry(selection->ops)) {
+    while (flow_block_hungry(selection->ops) && (turn = relay_choose(turns, r->members.n)) != NONE) {
         uint32_t index = relay_next(r, &turns[turn]);
-        turn = (turn + 1) % r->members.n;
-        if (index == NONE) {
-            idle++;
-            continue;
-        }
-        idle = 0;
+        turns[turn].over = index == NONE;
+        if (index == NONE) continue;
+        turns[turn].cost += flow_batch_cost(r->inputs[index].weight, r->inputs[index].count);
         if (r->inputs[index].kind == BODY_ADMIN && (!r->inputs[index].is_signed || !admin_is_next(r, &r->inputs[index]))) continue;
         bool enrolment = r->inputs[index].kind == BODY_ADMIN && r->inputs[index].serial > 0;
         if (enrolment && !selection_add(r, selection, index)) return;

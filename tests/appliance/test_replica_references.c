@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "appliance/replica/replica_batch.h"
 #include "appliance/replica/replica_private.h"
 #include "tests/appliance/replica_world.h"
 
@@ -27,12 +28,13 @@ static uint32_t block_of(struct replica *r, const struct body_reference *referen
     return index;
 }
 
-/* INPUT with a read that nobody asked for; its batch_id. */
-static uint8_t *read_input(struct replica_world *rw, uint32_t *count, uint8_t id[32]) {
+/* INPUT with reads that nobody asked for; its batch_id. */
+static uint8_t *reads_input(struct replica_world *rw, uint32_t ops, uint32_t *count, uint8_t id[32]) {
+    static struct operation gets[1024];
     uint8_t digest[32];
     uint32_t bytes;
-    struct operation get = op_get("k", 10);
-    uint8_t *batch = rw_batch(rw, BATCH_READ, 0, &get, 1, &bytes, digest), *input = calloc(1, HEAD + bytes);
+    for (uint32_t i = 0; i < ops; i++) gets[i] = op_get("k", 10);
+    uint8_t *batch = rw_batch(rw, BATCH_READ, 0, gets, ops, &bytes, digest), *input = calloc(1, HEAD + bytes);
     struct batch_limits limits = {.shards = 1, .batch_bytes_max = 65536, .batch_parts_max = 1, .batch_ops_max = 1024};
     struct batch decoded;
     memcpy(batch + 8, rw->world->clients[1].card.id, 32); /* its answers go to nobody */
@@ -44,6 +46,10 @@ static uint8_t *read_input(struct replica_world *rw, uint32_t *count, uint8_t id
     free(batch);
     *count = HEAD + bytes;
     return input;
+}
+
+static uint8_t *read_input(struct replica_world *rw, uint32_t *count, uint8_t id[32]) {
+    return reads_input(rw, 1, count, id);
 }
 
 static struct body_reference slice_named(const uint8_t hash[32]) {
@@ -155,6 +161,147 @@ static void a_flood_of_tiny_batches_takes_only_its_relays_places(void **state) {
     assert_true(r->waiting[LIAR].count <= most);
     assert_true(r->status.drops[DROP_INPUT_LIMIT] > 0);
     rw_run(rw, 2000);
+    service_goes_on(rw);
+    rw_destroy(rw);
+}
+
+/* One more read than is kept of the liar, at this node, and nothing done with them meanwhile. */
+static void flood(struct replica_world *rw, struct replica *r) {
+    uint64_t before = r->status.drops[DROP_INPUT_LIMIT];
+    for (uint32_t i = 0; r->status.drops[DROP_INPUT_LIMIT] == before; i++) {
+        uint8_t id[32];
+        uint32_t bytes;
+        uint8_t *input = read_input(rw, &bytes, id);
+        struct blob *blob = blob_copy(input, bytes);
+        assert_true(i <= relay_inputs_max(r));
+        replica_frame(r, liar, MESSAGE_INPUT, (struct blob_piece){.blob = blob, .count = bytes});
+        blob_drop(blob);
+        free(input);
+    }
+}
+
+/* Nobody signed them: the leader does without what a flood left, and without more of it for a while. Others' reads, and what is signed, stay. */
+static void a_leader_forgets_the_reads_of_a_flood(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(7);
+    rw_run(rw, 200);
+    struct replica *r = rw->nodes[0].replica;
+    uint8_t id[32], digest[32];
+    uint32_t bytes;
+    struct operation put = op_put("signed", "v");
+    uint8_t *batch = rw_batch(rw, BATCH_WRITE, 2, &put, 1, &bytes, digest);
+    struct blob *written = blob_make(HEAD + bytes);
+    memcpy(written->bytes, (const uint8_t[HEAD]){BODY_BATCH, LIAR}, HEAD);
+    memcpy(written->bytes + HEAD, batch, bytes);
+    free(batch);
+    uint32_t of_another;
+    uint8_t *read = read_input(rw, &of_another, id);
+    read[1] = 1;
+    struct blob *other = blob_copy(read, of_another);
+    free(read);
+    replica_frame(r, liar, MESSAGE_INPUT, (struct blob_piece){.blob = written, .count = written->count});
+    replica_frame(r, peer_member(1), MESSAGE_INPUT, (struct blob_piece){.blob = other, .count = other->count});
+    blob_drop(written);
+    blob_drop(other);
+    flood(rw, r);
+    assert_int_equal(r->waiting[1].count, 1);
+    uint32_t left = 0, signed_left = 0;
+    for (uint32_t index = r->waiting[LIAR].first; index != NONE; index = r->inputs[index].list_next) {
+        left += r->inputs[index].in_blocks == 0 && !r->inputs[index].is_signed;
+        signed_left += r->inputs[index].is_signed;
+    }
+    assert_int_equal(left, 0);
+    assert_int_equal(signed_left, 1);
+    assert_int_equal(relay_places(r, LIAR), 0);
+    assert_int_equal(relay_places(r, 1), UINT32_MAX);
+    flood(rw, r); /* in the pause: dropped, nothing else */
+    assert_int_equal(r->unspread[LIAR].pause_ms, UNSPREAD_MS_MIN);
+    assert_int_equal(r->waiting[LIAR].count, relay_inputs_max(r));
+    rw_run(rw, UNSPREAD_MS_MIN + 100);
+    assert_int_equal(r->waiting[1].count, 0); /* decided */
+    service_goes_on(rw);
+    rw_destroy(rw);
+}
+
+static void read_inject(struct replica *r, uint8_t *input, uint32_t bytes, uint8_t relay) {
+    input[1] = relay;
+    struct blob *blob = blob_copy(input, bytes);
+    replica_frame(r, peer_member(relay), MESSAGE_INPUT, (struct blob_piece){.blob = blob, .count = bytes});
+    blob_drop(blob);
+}
+
+/* Its client has asked another node, which counts it against the leader from then on. */
+static void a_read_of_a_relay_that_is_left_out_is_taken_from_another_one(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(10);
+    rw_run(rw, 200);
+    struct replica *r = rw->nodes[0].replica;
+    uint8_t id[2][32];
+    uint32_t bytes[2], index[2];
+    uint8_t *input[2] = {read_input(rw, &bytes[0], id[0]), read_input(rw, &bytes[1], id[1])};
+    read_inject(r, input[0], bytes[0], 1);
+    read_inject(r, input[0], bytes[0], 2); /* of a relay that is not left out nothing is taken over */
+    index[0] = input_find(r, id[0]);
+    assert_int_equal(r->inputs[index[0]].relay, 1);
+    flood(rw, r);
+    read_inject(r, input[1], bytes[1], LIAR);
+    rw_run(rw, 200);
+    index[1] = input_find(r, id[1]);
+    assert_int_equal(r->inputs[index[1]].state, INPUT_HELD);
+    assert_int_equal(r->inputs[index[1]].relay, LIAR);
+    read_inject(r, input[1], bytes[1], 2);
+    assert_int_equal(r->inputs[index[1]].relay, 2);
+    rw_run(rw, 300);
+    assert_int_equal(relay_places(r, LIAR), 0);
+    assert_int_equal(r->inputs[index[1]].state, INPUT_DONE);
+    assert_int_equal(r->waiting[2].count, 0);
+    free(input[0]);
+    free(input[1]);
+    service_goes_on(rw);
+    rw_destroy(rw);
+}
+
+/* The leader may be about to name them: who forgets them then has to fetch them. */
+static void another_member_forgets_old_ones_alone(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create(8);
+    rw_run(rw, 200);
+    struct replica *r = rw->nodes[2].replica;
+    flood(rw, r);
+    assert_int_equal(r->waiting[LIAR].count, relay_inputs_max(r));
+    rw_run(rw, READ_STALE_MS / 2);
+    flood(rw, r);
+    assert_int_equal(r->waiting[LIAR].count, relay_inputs_max(r));
+    rw_run(rw, READ_STALE_MS);
+    flood(rw, r);
+    assert_true(r->waiting[LIAR].count < 100);
+    service_goes_on(rw);
+    rw_destroy(rw);
+}
+
+/* The liar's batches are forty times as long: by turns of batches it would have nearly all of a block. */
+static void long_batches_do_not_crowd_out_short_ones(void **state) {
+    (void)state;
+    enum { LONG = 60, SHORT = 200, LONG_OPS = 1000, SHORT_OPS = 25 };
+    struct replica_world *rw = rw_create(9);
+    rw_run(rw, 200);
+    struct replica *r = rw->nodes[0].replica;
+    static uint8_t ids[SHORT][32];
+    uint8_t id[32];
+    uint32_t bytes;
+    for (uint32_t i = 0; i < LONG + SHORT; i++) {
+        bool is_long = i < LONG;
+        uint8_t *input = reads_input(rw, is_long ? LONG_OPS : SHORT_OPS, &bytes, is_long ? id : ids[i - LONG]);
+        input[1] = is_long ? LIAR : 1;
+        struct blob *blob = blob_copy(input, bytes);
+        replica_frame(r, peer_member(input[1]), MESSAGE_INPUT, (struct blob_piece){.blob = blob, .count = bytes});
+        blob_drop(blob);
+        free(input);
+    }
+    uint32_t turns = 0;
+    for (; turns < 400 && r->waiting[1].count > 0; turns++) rw_run(rw, 5);
+    assert_int_equal(r->waiting[1].count, 0);
+    assert_true(r->waiting[LIAR].count > LONG / 3); /* much of it waits, when all of the other's is decided */
     service_goes_on(rw);
     rw_destroy(rw);
 }
@@ -316,6 +463,10 @@ int main(void) {
         cmocka_unit_test(a_reference_to_a_relay_that_is_no_member_makes_the_block_invalid),
         cmocka_unit_test(an_input_that_comes_for_a_reference_of_another_kind_is_held_as_what_it_is),
         cmocka_unit_test(a_flood_of_tiny_batches_takes_only_its_relays_places),
+        cmocka_unit_test(a_leader_forgets_the_reads_of_a_flood),
+        cmocka_unit_test(a_read_of_a_relay_that_is_left_out_is_taken_from_another_one),
+        cmocka_unit_test(another_member_forgets_old_ones_alone),
+        cmocka_unit_test(long_batches_do_not_crowd_out_short_ones),
         cmocka_unit_test(reads_that_their_relay_does_not_hand_on_are_left_out),
         cmocka_unit_test(and_f_members_alone_cannot_have_them_left_out),
         cmocka_unit_test(references_for_which_the_pool_had_no_room_find_it_later),
