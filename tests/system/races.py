@@ -81,7 +81,8 @@ def main(argv):
             code = ended(system, name)
             log = system.log(name)
             at = log.find(FOUND)
-            cases.case(f"{name} ends well, and no race was found", code == 0 and at < 0, f"exit {code}: {log[at:at + 4000] if at >= 0 else log[-1500:]}")
+            said = log[at:at + 4000] if at >= 0 else log[-1500:]
+            cases.case(f"{name} ends well, and no race was found", code == 0 and at < 0, f"exit {code}: {said}")
     return cases.end()
 
 
