@@ -18,6 +18,7 @@
  *   proof.c       receipts offline
  *   syncer.c      journals of such handles made durable at once
  *   verified.c    signatures that a handle beside this one has verified
+ *   patience.h    how long a node is given that answers other requests
  *
  * One request: submit -> held (until its numbers are known) -> built -> journaled -> sent -> answered or given up -> ended, callback.
  * A request has at most two sendings: its read-only parts, and its parts with a write. A sending is one batch; its bytes change only when a part is
@@ -35,6 +36,7 @@
 #include "bft/ed25519_keys.h"
 #include "bft/signer.h"
 #include "client/heraclius.h"
+#include "client/patience.h"
 #include "protocol/addresses.h"
 #include "protocol/admin_op.h"
 #include "protocol/batch.h"
@@ -47,7 +49,8 @@
 
 enum {
     CLIENT_RESEND_MS = 1000,
-    CLIENT_RESEND_ANSWERING = 4, /* so many times as long while the node that was asked answers something else: it is there, and has much to do */
+    CLIENT_RESEND_ANSWERING = 4, /* so many times as long at most, if the node that was asked answers others, and late (patience.c) */
+    CLIENT_RESEND_LOOKS = 8,     /* and so many times in resend_ms it is looked whether that is over */
     CLIENT_RETRY_MIN_MS = 20, /* before a BUSY part is decided anew */
     CLIENT_RETRY_MAX_MS = 1000,
     CLIENT_RECONNECT_MIN_MS = 100,
@@ -111,6 +114,8 @@ struct sending {
     uint32_t node;   /* index of the node that has it or is to get it */
     uint64_t given_ms;     /* when it was decided that this node gets it */
     uint64_t resend_at_ms; /* another node is asked, if this one answers nothing */
+    uint32_t first_node;   /* that was asked of this attempt, */
+    uint64_t first_ms;     /* and when; 0: the wait for it is counted */
     uint64_t retry_at_ms; /* 0: no part is to be decided anew */
     uint32_t retry_wait_ms;
     bool elsewhere;    /* decide it anew at the next node: this one alone said BUSY */
@@ -258,6 +263,7 @@ struct node {
     uint32_t backoff_ms;
     uint64_t connecting_until_ms, held_until_ms;
     uint64_t answered_ms; /* when an answer of it verified last, to something of this client's */
+    uint64_t answered_of_ms; /* when it was asked for what it has answered of the newest */
     char why[CLIENT_NODE_WHY_BYTES]; /* the last thing that went wrong; "" */
     uint64_t status_nonce;           /* nodes.c */
     bool status_asked, status_came;
@@ -321,6 +327,7 @@ struct heraclius {
     uint32_t coordinator_nodes;
     uint32_t preferred; /* node index that answered last */
     uint32_t resend_ms;
+    struct patience patience;
     struct numbering *numbers; /* by shard */
     struct journal journal;
     const char *predecessor_path, *statement_path, *predecessor_chain_path; /* of the options, while it is opened; NULL: none */
