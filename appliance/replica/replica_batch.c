@@ -167,30 +167,45 @@ static bool batch_take(struct replica *r, struct input *input, const struct batc
 }
 
 /* Its reads stay out of my blocks for a while, twice as long each time until it is forgotten. */
-static void reads_leave_out(struct replica *r, uint32_t relay) {
+static void reads_leave_out(struct replica *r, uint32_t relay, uint32_t least_ms) {
     struct unspread *unspread = &r->unspread[relay];
     bool again = unspread->pause_ms > 0 && r->now_ms - unspread->until_ms < UNSPREAD_FORGET_MS;
-    unspread->pause_ms = !again ? UNSPREAD_MS_MIN : unspread->pause_ms < UNSPREAD_MS_MAX ? unspread->pause_ms * 2 : UNSPREAD_MS_MAX;
+    unspread->pause_ms = !again ? least_ms : unspread->pause_ms < UNSPREAD_MS_MAX ? unspread->pause_ms * 2 : UNSPREAD_MS_MAX;
+    if (unspread->pause_ms < least_ms) unspread->pause_ms = least_ms;
     unspread->until_ms = r->now_ms + unspread->pause_ms;
     unspread->asked = 0;
+    unspread->forgot_ms = 0;
     replica_note(r, LOG_LEVEL_INFO, "reads_left_out", "relay=%u ms=%u", relay, unspread->pause_ms);
 }
 
+static bool i_lead(const struct replica *r) {
+    return bft_leader(&r->members, bft_core_view(r->core)) == r->me;
+}
+
 /*
- * A relay brought more than is kept of it. Nobody signed a read, so a liar makes up as many as it likes, and each that a block takes up costs every
- * node of two clusters. What others bring counts under their own names alone (input_take), so no third one can do this to a relay; and an honest one
- * says BUSY to its clients before (batch_refusal), unless I am slow to see its inputs decided. Hence: as the leader, who names what is decided and is
- * not slow, I forget its reads; as another member only old ones, since the leader may be about to name the others. Its signed batches are held and
- * proposed as ever. What is lost are reads of clients of that relay, who ask elsewhere; they count against no leader (B-50), and agreement is not
- * touched: what to propose is a leader's own matter. Once a second, so that floods without an end cost no more than being dropped.
+ * A relay brought more than is kept of it. Nobody signed a read, so a liar makes up as many as it likes; each that a block takes up costs every node
+ * of two clusters, and what it brings to the leader first holds up whoever waits for the rest of it. What others bring counts under their own names
+ * alone (input_take), so no third one can do this to a relay; and an honest one says BUSY to its clients before (batch_refusal), unless I am slow to
+ * see its inputs decided. Hence: as the leader, who names what is decided and is not slow, I forget its reads and take no more of them; as another
+ * member I forget old ones alone, since the leader may be about to name the others. Until it has kept within its room for a while. Its signed batches
+ * are held and proposed as ever. What is lost are reads of clients of that relay, who ask elsewhere; they count against no leader (B-50), and
+ * agreement is not touched: what to propose is a leader's own matter. All is gone through once a second at the most, so that floods without an end
+ * cost no more than being dropped.
  */
 static void flood_note(struct replica *r, uint32_t relay) {
     struct unspread *unspread = &r->unspread[relay];
     if (relay == r->me) return;
-    if (r->now_ms >= unspread->until_ms) reads_leave_out(r, relay);
+    if (r->now_ms >= unspread->until_ms) reads_leave_out(r, relay, FLOOD_MS_MIN);
+    else if (unspread->forgot_ms != 0) unspread->until_ms = r->now_ms + unspread->pause_ms;
     if (unspread->forgot_ms != 0 && r->now_ms - unspread->forgot_ms < FORGET_MS) return;
     unspread->forgot_ms = r->now_ms;
-    reads_forget(r, relay, bft_leader(&r->members, bft_core_view(r->core)) == r->me ? 0 : READ_STALE_MS);
+    reads_forget(r, relay, i_lead(r) ? 0 : READ_STALE_MS);
+}
+
+/* Is it one more of a flood (flood_note)? */
+static bool of_a_flood(const struct replica *r, uint32_t relay, const struct batch *batch) {
+    const struct unspread *unspread = &r->unspread[relay];
+    return batch->kind == BATCH_READ && unspread->forgot_ms != 0 && r->now_ms < unspread->until_ms && i_lead(r);
 }
 
 /* A client whose relay is left out asked another node, which hands its read on: it waits as that one's from now on, and is not left out. Else the
@@ -235,6 +250,10 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
     }
     if (index == NONE && relay != from.member) {
         drop_count(r, DROP_INPUT_RELAY);
+        return false;
+    }
+    if (index == NONE && kind == BODY_BATCH && of_a_flood(r, relay, &batch)) {
+        drop_count(r, DROP_INPUT_LIMIT);
         return false;
     }
     bool beyond = r->relay_bytes[relay] + bytes.count > r->config.limits.relay_bytes_max || r->waiting[relay].count >= relay_inputs_max(r);
@@ -338,7 +357,7 @@ static void unspread_note(struct replica *r, uint8_t from, const struct input *i
     unspread->asked |= UINT32_C(1) << from;
     if ((uint32_t)__builtin_popcount(unspread->asked) <= r->members.f) return;
     attack_seen(r, ATTACK_FLOOD, peer_member(input->relay));
-    reads_leave_out(r, input->relay);
+    reads_leave_out(r, input->relay, UNSPREAD_MS_MIN);
 }
 
 uint32_t relay_places(const struct replica *r, uint32_t relay) {

@@ -217,7 +217,7 @@ struct unspread {
     uint32_t asked; /* members, by bit */
     uint64_t window_ms, until_ms;
     uint32_t pause_ms;
-    uint64_t forgot_ms; /* when what it had waiting was last gone through */
+    uint64_t forgot_ms; /* when what it had waiting was last gone through; 0: it did not flood */
 };
 
 /* A client of final state. Places are never given back, as records of clients never go: so an index means the same for ever (of this run). */
