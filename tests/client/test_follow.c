@@ -373,7 +373,7 @@ static void writes_come_again_in_the_order_that_they_had_at_each_shard(void **st
     const struct signer signer = signer_ed25519(&secret);
     memset(&db, 0, sizeof db);
     db.system = &system;
-    db.journal.fd = -1;
+    db.journal.fd = db.journal.sync.event = -1;
     kept_make(&db.journal, &signer, 'c', 3, 12); /* settled first, and at shard 1 last */
     kept_make(&db.journal, &signer, 'b', 0, 10);
     kept_make(&db.journal, &signer, 'a', 2, 0);

@@ -39,7 +39,9 @@ static void open_handle(struct sys_client *client) {
     char why[HERACLIUS_TEXT_BYTES];
     memset(db, 0, sizeof *db);
     db->system = world->system;
-    db->journal.fd = -1;
+    client->shared = (struct client_system){0}; /* of one handle alone: its journal is synced as it goes */
+    db->shared = &client->shared;
+    db->journal.fd = db->journal.sync.event = -1;
     db->key.lock = -1;
     memcpy(db->key.card_id, world->system->clients[client->index].card.id, 32);
     db->signer = sys_signer(world, &world->client_keys[client->index]);

@@ -35,6 +35,7 @@ struct sys_ask {
 
 struct sys_client {
     struct heraclius db; /* first: the library gives it back */
+    struct client_system shared;
     struct sys_world *world;
     uint32_t index;
     bool hostile, closing, following; /* following: what its journal brought over a succession is not settled yet */
