@@ -350,7 +350,7 @@ static void a_leader_that_has_nothing_waiting_most_of_the_time_is_not_slow(void 
 /* What a leader was handed late waited from when it came: else one that is a little quicker than that is never slow. */
 static void what_is_handed_over_late_waited_before(void **state) {
     (void)state;
-    struct script *s = slow_leader_held(0, 150, false);
+    struct script *s = slow_leader_held(0, 100, false);
     assert_int_equal(cause(s), BFT_TIMEOUT_SLOW);
     script_free(s);
 }
