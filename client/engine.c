@@ -384,24 +384,22 @@ static void held_go(struct heraclius *db, uint64_t now_ms) {
     }
 }
 
-/* What is settled goes to the file without a sync: a failure only makes work later. Nothing that must be durable waits here. */
+/* What is settled goes to the file without a sync: a failure only makes work later. Nothing that must be durable waits here. A file that is to be
+ * written anew waits until nobody syncs the old one. */
 static void settled_go(struct heraclius *db) {
-    if (!db->journal.sync_wanted && db->journal.pending.used > 0) (void)client_journal_sync(db);
+    const struct journal *journal = &db->journal;
+    bool anew = journal->sync_under_way && journal->broken;
+    if (!journal->sync_wanted && journal->pending.used > 0 && !anew) (void)client_journal_sync(db);
 }
 
-/* What was journaled since is made durable, all with one sync; then it may leave. */
-static void journal_go(struct heraclius *db) {
-    bool any = false;
-    for (struct sending *sending = db->sendings; sending; sending = sending->next) {
-        any = any || !sending->durable;
-    }
-    if (!any) return;
-    bool synced = client_journal_sync(db);
+/* A sync ended: what it was for may leave, or never left. */
+static void journal_synced(struct heraclius *db, bool synced) {
     int error = errno;
     struct sending *next;
     for (struct sending *sending = db->sendings; sending; sending = next) {
         next = sending->next;
-        if (sending->durable) continue;
+        if (!sending->syncing) continue;
+        sending->syncing = false;
         if (synced) {
             sending->durable = true;
             continue;
@@ -412,6 +410,20 @@ static void journal_go(struct heraclius *db) {
         client_engine_end(request, HERACLIUS_NO_RESOURCES);
         next = db->sendings;
     }
+}
+
+/* What was journaled since is made durable, all with one sync; then it may leave. What comes while one is under way goes with the next. */
+static void journal_go(struct heraclius *db) {
+    bool any = false, synced;
+    if (db->journal.sync_under_way) {
+        if (!client_journal_sync_ended(db, &synced)) return;
+        journal_synced(db, synced);
+    }
+    for (struct sending *sending = db->sendings; sending; sending = sending->next) {
+        sending->syncing = !sending->durable;
+        any = any || sending->syncing;
+    }
+    if (any && !client_journal_sync_begin(db, &synced)) journal_synced(db, synced);
 }
 
 static void sendings_go(struct heraclius *db, uint64_t now_ms) {
@@ -499,7 +511,15 @@ int heraclius_poll(struct heraclius *db, int timeout_ms) {
         struct epoll_event events[EVENTS];
         int count = epoll_wait(db->epoll, events, EVENTS, db->ended ? 0 : wait_ms(db, left_ms));
         now_ms = ring_clock_ms();
-        for (int i = 0; i < count; i++) client_node_event(events[i].data.ptr, events[i].events, now_ms);
+        bool synced = false;
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.ptr == &db->journal.sync) synced = true;
+            else client_node_event(events[i].data.ptr, events[i].events, now_ms);
+        }
+        if (synced) { /* in this call: who comes back only when the descriptor says so would not come back for it */
+            journal_go(db);
+            sendings_go(db, now_ms);
+        }
         for (uint32_t i = 0; i < db->touched_count; i++) client_node_tick(db->touched[i], now_ms);
         if (db->ended == 0 && now_ms < until_ms) continue;
         settled_go(db); /* before anybody is told: who is killed after this need not settle it again */

@@ -4,7 +4,8 @@
 
 struct verifier {
     struct node_worker worker;
-    struct ahead_scratch *scratch; /* the worker's */
+    struct ahead_scratch *scratch; /* the worker's, and so is: */
+    struct signer_often often;
 };
 
 struct node_verify {
@@ -20,13 +21,13 @@ struct node_verify {
 /* ---- a verifier ---- */
 
 static void frame_verify(void *context, void *entry) {
-    struct ahead_scratch *scratch = context;
+    struct verifier *verifier = context;
     struct verify_frame *frame = entry;
     struct verdict_list *list = calloc(1, sizeof *list);
     CHECK(list != NULL);
-    struct verdict_recorder recorder = {.inner = signer_ed25519(NULL), .list = list};
+    struct verdict_recorder recorder = {.inner = signer_ed25519_often(&verifier->often), .list = list};
     const struct signer signer = verdict_recorder_signer(&recorder);
-    ahead_verify(frame->keys, scratch, &signer, frame->type, frame->blob->bytes, frame->blob->count);
+    ahead_verify(frame->keys, verifier->scratch, &signer, frame->type, frame->blob->bytes, frame->blob->count);
     if (list->count > 0) frame->verdicts = list;
     else free(list);
 }
@@ -43,11 +44,14 @@ struct node_verify *node_verify_start(struct node *node, struct sleeper *consens
         struct verifier *verifier = &own->verifiers[i];
         struct node_worker *worker = &verifier->worker;
         verifier->scratch = ahead_scratch_make();
+        verifier->often.keys = calloc(1, ed25519_keys_bytes(NODE_KEY_SETS));
+        CHECK(verifier->often.keys != NULL);
+        ed25519_keys_init(verifier->often.keys, NODE_KEY_SETS);
         worker->node = node;
         worker->thread = (enum node_thread)(NODE_THREAD_VERIFY + i);
         worker->taker = consensus;
         worker->work = frame_verify;
-        worker->context = verifier->scratch;
+        worker->context = verifier;
         node_worker_start(worker, VERIFY_LANE_SLOTS, back);
     }
     return own;
@@ -66,6 +70,7 @@ void node_verify_stop(struct node_verify *own) {
     for (uint32_t i = 0; i < own->count; i++) {
         node_worker_stop(&own->verifiers[i].worker);
         ahead_scratch_free(own->verifiers[i].scratch);
+        free(own->verifiers[i].often.keys);
     }
     ahead_keys_drop(atomic_load(&own->fresh));
     ahead_keys_drop(own->keys);
