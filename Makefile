@@ -290,7 +290,7 @@ uninstall: ## removes what install put there
 # ---------------------------------------------------------------- tests
 
 .PHONY: setup test test-long test-unit test-fuzz test-tidy test-system test-image sim unit
-.PHONY: vectors vectors-check bench experiment bench-recovery bench-idle bench-sizing broken coverage format clean help
+.PHONY: vectors vectors-check bench experiment bench-recovery bench-idle bench-cost bench-sizing broken coverage format clean help
 setup: ## installs missing Debian packages (without root: prints the one line to run)
 	@tests/setup
 
@@ -340,12 +340,12 @@ vectors-check: build/gcc/tests/vectors_gen/vectors_gen ## the committed vectors 
 
 ROWS ?=
 FULL ?=
-bench: ## every figure that counts beside what it must be, redis and etcd in the same run, under 25 minutes; ROWS=get,put a part, FULL=1 runs of 60 s
+bench: ## each figure that counts beside what it must be, redis and etcd in the same run, under 25 minutes; ROWS=get,put a part, FULL=1 runs of 60 s
 	@tests/bench/run --rows '$(ROWS)' $(if $(FULL),--full)
 
 # For make alone: a shell has a SECONDS of its own.
 STEP_SECONDS := $(if $(filter command,$(origin SECONDS)),$(SECONDS))
-experiment: ## the paper's experiment: throughput and latency over users, clusters, mixes, faults, load; plots; SECONDS=5 a step (60), PARTS=users,load
+experiment: ## the paper's experiment: throughput, latency over users, clusters, mixes, faults, load; plots; SECONDS=5 a step (60), PARTS=users,load
 	@tests/bench/experiment $(if $(STEP_SECONDS),--seconds $(STEP_SECONDS)) $(if $(PARTS),--parts '$(PARTS)')
 
 bench-recovery: ## pauses when a leader is killed or slow; how long a node that lost everything takes to vote again
@@ -353,6 +353,9 @@ bench-recovery: ## pauses when a leader is killed or slow; how long a node that 
 
 bench-idle: ## what an idle node with a million keys takes of a CPU, thread by thread
 	@$(MAKE) -s && tests/bench/idle
+
+bench-cost: ## the cost model: what each part of the work costs a decision and an operation, and which stands in the way of each row
+	@$(MAKE) -s && tests/bench/cost_model
 
 bench-sizing: ## what a node needs: memory and disk a key, network and processor an operation
 	@tests/bench/sizing

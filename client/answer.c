@@ -247,6 +247,7 @@ static void answer(struct node *node, const uint8_t *payload, size_t payload_byt
     }
     db->counters.answers++;
     db->preferred = node->index;
+    node->answered_ms = now_ms;
     size_t at = 0;
     const uint8_t *bytes;
     size_t count;
@@ -278,7 +279,7 @@ static void refused(struct node *node, const uint8_t *payload, size_t payload_by
         return;
     }
     struct sending *sending = db->sendings;
-    while (sending && memcmp(sending->id, payload, 32) != 0) sending = sending->next;
+    while (sending && memcmp(client_sending_id(sending), payload, 32) != 0) sending = sending->next;
     if (!sending || sending->parts_open == 0) return;
     uint8_t code = payload[32];
     uint32_t wait_ms = bytes_get_le32(payload + 36);

@@ -35,6 +35,9 @@ enum {
     BENCH_SUB_BUCKETS = 64, /* per power of two: 1.6 % wide */
     BENCH_BUCKETS = 40 * BENCH_SUB_BUCKETS,
     BENCH_SEQ_VALUE_BYTES = 8, /* a shorter value has no room for its write's number, and follows from its key alone */
+    BENCH_REQUESTS_BEGIN = 4096, /* under way of all client keys together at first; of each at most: */
+    BENCH_REQUESTS_BEGIN_KEY = 32,
+    BENCH_REQUESTS_MAX = 256, /* of one client key, ever */
     BENCH_BUSY_MIN_MS = 20,
     BENCH_BUSY_MAX_MS = 1000,
 };

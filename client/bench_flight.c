@@ -12,7 +12,6 @@ enum {
     LOAD_MS = 600000, /* filling a table is not measured: it may take as long as the disks do */
     READS_UNDER_WAY_MAX = 2,      /* what comes meanwhile goes together */
     READS_UNDER_WAY_MAX_RATE = 8, /* open loop: waiting for company counts */
-    REQUESTS_UNDER_WAY_MAX = 256,
     LOAD_OPS = 256,
     LOAD_AHEAD = 16
 };
@@ -88,16 +87,27 @@ void bench_user_begin(struct bench *bench, uint32_t index, uint64_t started_us) 
     bench_user_ready(bench, index);
 }
 
-/* BUSY: the library tries again by itself; meanwhile this client begins nothing new, longer and longer, until something of it is done. */
+/* More is under way than the system carries if it says BUSY, or lets the library ask a second node: then half as much is. BUSY besides: the library
+ * tries again by itself, and meanwhile this client begins nothing new, longer and longer, until something of it is done. */
 static void busy_look(struct handle *handle, uint64_t now_ms) {
     struct heraclius_counters counters;
     heraclius_counters_get(handle->db, &counters);
-    if (counters.busy == handle->busy_seen) return;
+    bool busy = counters.busy != handle->busy_seen, resent = counters.resends != handle->resends_seen;
     handle->busy_seen = counters.busy;
-    if (now_ms < handle->busy_until_ms) return; /* told already */
-    uint32_t wait = handle->busy_wait_ms ? 2 * handle->busy_wait_ms : BENCH_BUSY_MIN_MS;
-    handle->busy_wait_ms = wait < BENCH_BUSY_MAX_MS ? wait : BENCH_BUSY_MAX_MS;
-    handle->busy_until_ms = now_ms + handle->busy_wait_ms / 2 + bench_random_below(&handle->bench->random_busy, handle->busy_wait_ms / 2 + 1);
+    handle->resends_seen = counters.resends;
+    if ((!busy && !resent) || now_ms < handle->busy_until_ms) return; /* or told already */
+    handle->window_found = true;
+    handle->window = handle->requests_under_way > 2 ? handle->requests_under_way / 2.0 : 1;
+    if (busy) handle->busy_wait_ms = handle->busy_wait_ms ? 2 * handle->busy_wait_ms : BENCH_BUSY_MIN_MS;
+    if (handle->busy_wait_ms > BENCH_BUSY_MAX_MS) handle->busy_wait_ms = BENCH_BUSY_MAX_MS;
+    uint32_t half = (busy ? handle->busy_wait_ms : BENCH_BUSY_MIN_MS) / 2;
+    handle->busy_until_ms = now_ms + half + bench_random_below(&handle->bench->random_busy, half + 1);
+}
+
+static void window_grow(struct handle *handle, uint64_t now_ms) {
+    if (now_ms >= handle->busy_until_ms) handle->busy_wait_ms = 0;
+    handle->window += handle->window_found ? 1 / handle->window : 1;
+    if (handle->window > BENCH_REQUESTS_MAX) handle->window = BENCH_REQUESTS_MAX;
 }
 
 static void flight_done(struct heraclius_request *request, enum heraclius_status status, void *argument) {
@@ -108,7 +118,7 @@ static void flight_done(struct heraclius_request *request, enum heraclius_status
     uint64_t now_us = ring_clock_us();
     handle->requests_under_way--;
     if (!flight->write) handle->reads_under_way--;
-    if (status == HERACLIUS_DONE && now_us / 1000 >= handle->busy_until_ms) handle->busy_wait_ms = 0;
+    if (status == HERACLIUS_DONE) window_grow(handle, now_us / 1000);
     for (uint32_t i = 0; i < flight->count; i++) {
         uint32_t user = flight->users[i];
         bool goes_on = bench_judge(bench, flight, i, status, now_us);
@@ -127,7 +137,9 @@ static void flight_done(struct heraclius_request *request, enum heraclius_status
 static void load_done(struct heraclius_request *request, enum heraclius_status status, void *argument) {
     struct flight *flight = argument;
     flight->handle->requests_under_way--;
-    if (status != HERACLIUS_DONE) {
+    if (status == HERACLIUS_DONE) {
+        window_grow(flight->handle, ring_clock_ms());
+    } else {
         flight->handle->bench->failed = true;
         fprintf(stderr, "heraclius bench: loading: %s\n", heraclius_why(request));
     }
@@ -260,14 +272,19 @@ static void load_flight(struct handle *handle) {
     bench_flight_go(flight, LOAD_MS, load_done);
 }
 
+/* May it begin another request? */
+static bool may_begin(const struct handle *handle, uint64_t now_ms) {
+    const struct bench *bench = handle->bench;
+    return !bench->stopping && !bench->failed && now_ms >= handle->busy_until_ms && handle->requests_under_way < handle->window;
+}
+
 void bench_handle_serve(struct handle *handle, uint64_t now_ms) {
     struct bench *bench = handle->bench;
-    bool may = now_ms >= handle->busy_until_ms && !bench->stopping;
-    while (bench->loading && bench->load_next < bench->options->keys && handle->requests_under_way < LOAD_AHEAD && may && !bench->failed)
-        load_flight(handle);
-    while (handle->writes.count > 0 && handle->requests_under_way < REQUESTS_UNDER_WAY_MAX && may && !bench->failed) write_flight(handle);
     uint32_t reads = bench->options->rate ? READS_UNDER_WAY_MAX_RATE : READS_UNDER_WAY_MAX;
-    while (handle->reads.count > 0 && handle->reads_under_way < reads && may && !bench->failed) read_flight(handle);
+    while (bench->loading && bench->load_next < bench->options->keys && handle->requests_under_way < LOAD_AHEAD && may_begin(handle, now_ms))
+        load_flight(handle);
+    while (handle->writes.count > 0 && may_begin(handle, now_ms)) write_flight(handle);
+    while (handle->reads.count > 0 && handle->reads_under_way < reads && may_begin(handle, now_ms)) read_flight(handle);
     (void)heraclius_poll(handle->db, 0);
     busy_look(handle, now_ms);
 }

@@ -49,8 +49,13 @@ struct handle {
     struct handle *next_active;
     bool active; /* in bench->active */
     bool probed;
-    uint64_t busy_seen, busy_until_ms; /* back-off: no new requests before */
+    uint64_t busy_seen, resends_seen;
+    uint64_t busy_until_ms; /* back-off: no new requests before */
     uint32_t busy_wait_ms;
+    /* So many requests under way at most: one more for each that is done, until too much is under way the first time; then halved each time, and one
+     * more each time that so many are done. */
+    double window;
+    bool window_found;
 };
 
 /* The newest write that an answer showed of a key; height 0: none. */

@@ -19,11 +19,10 @@ static void error_note(struct bench *bench, enum bench_kind kind, uint64_t key, 
 }
 
 /* `value`: which write was read or written; add: the number. `result` NULL: none. */
-static void history_line(struct bench *bench, uint32_t index, uint64_t returned_us, const char *outcome, int64_t value,
-                         const struct heraclius_result *result) {
+static void history_write(const struct bench *bench, uint32_t index, uint64_t returned_us, const char *outcome, int64_t value,
+                          const struct heraclius_result *result) {
     const struct user *user = &bench->users[index];
     FILE *file = bench->options->history;
-    if (!file) return;
     bool reads = user->step == BENCH_STEP_READ;
     const char *quote = user->kind == BENCH_ADD ? "\"" : "";
     fprintf(file, "{\"user\":%u,\"op\":\"%s\",\"key\":%s%s%u%s,", index, bench_kind_names[reads ? BENCH_GET : user->kind], quote,
@@ -33,6 +32,11 @@ static void history_line(struct bench *bench, uint32_t index, uint64_t returned_
     if (user->kind == BENCH_CAS && !reads && !user->expected) fputs(",\"expected\":\"absent\"", file);
     if (result && result->has_version) fprintf(file, ",\"version\":[%" PRIu64 ",%u]", result->version.height, result->version.index);
     fputs("}\n", file);
+}
+
+static inline void history_line(const struct bench *bench, uint32_t index, uint64_t returned_us, const char *outcome, int64_t value,
+                                const struct heraclius_result *result) {
+    if (bench->options->history) history_write(bench, index, returned_us, outcome, value, result);
 }
 
 /* What is known of a key from now on, unless something newer is. */

@@ -122,7 +122,10 @@ bool bench_open(struct bench *bench, int *exit_code) {
         *exit_code = command_fail(EXIT_USAGE, "%s", fault.text);
         return false;
     }
-    for (uint32_t i = 0; i < options->client_keys; i++) bench->handles[i] = (struct handle){.bench = bench, .index = i};
+    double window = (double)BENCH_REQUESTS_BEGIN / options->client_keys;
+    if (window > BENCH_REQUESTS_BEGIN_KEY) window = BENCH_REQUESTS_BEGIN_KEY;
+    if (window < 2) window = 2;
+    for (uint32_t i = 0; i < options->client_keys; i++) bench->handles[i] = (struct handle){.bench = bench, .index = i, .window = window};
     bool good = true;
     for (uint32_t i = 0; good && i < options->client_keys; i++) good = handle_open(bench, &bench->handles[i], system, exit_code);
     uint32_t nodes = 0;

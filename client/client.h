@@ -16,6 +16,7 @@
  *   config.c      the CONFIG in force of a cluster asked for; CONFIGs handed in
  *   backup.h      a backup of one partition taken from its nodes (backup*.c)
  *   proof.c       receipts offline
+ *   verified.c    signatures that a handle beside this one has verified
  *
  * One request: submit -> held (until its numbers are known) -> built -> journaled -> sent -> answered or given up -> ended, callback.
  * A request has at most two sendings: its read-only parts, and its parts with a write. A sending is one batch; its bytes change only when a part is
@@ -44,6 +45,7 @@
 
 enum {
     CLIENT_RESEND_MS = 1000,
+    CLIENT_RESEND_ANSWERING = 4, /* so many times as long while the node that was asked answers something else: it is there, and has much to do */
     CLIENT_RETRY_MIN_MS = 20, /* before a BUSY part is decided anew */
     CLIENT_RETRY_MAX_MS = 1000,
     CLIENT_RECONNECT_MIN_MS = 100,
@@ -95,7 +97,8 @@ struct sending {
     uint8_t nonce[BATCH_NONCE_BYTES];
     uint32_t attempt;
     struct buffer batch;
-    uint8_t id[32];
+    uint8_t id[32]; /* once asked for, since the last change: client_sending_id() */
+    bool id_known;
     struct part *parts;
     uint32_t part_count;
     uint32_t parts_open;
@@ -103,7 +106,8 @@ struct sending {
     bool sent;       /* to `node`, this attempt */
     uint32_t copies; /* how often it was given to a link, whole or not, under the present numbers */
     uint32_t node;   /* index of the node that has it or is to get it */
-    uint64_t resend_at_ms;
+    uint64_t given_ms;     /* when it was decided that this node gets it */
+    uint64_t resend_at_ms; /* another node is asked, if this one answers nothing */
     uint64_t retry_at_ms; /* 0: no part is to be decided anew */
     uint32_t retry_wait_ms;
     bool elsewhere;    /* decide it anew at the next node: this one alone said BUSY */
@@ -199,6 +203,7 @@ struct journal {
     uint64_t rewrite_at; /* file_bytes beyond which it is written anew */
     bool sync_wanted;    /* a record that must be durable is pending */
     bool broken;         /* a write failed: the file's end is not known, the next sync writes it anew */
+    bool unordered;      /* of two writes to one shard the later in `writes` may have the lower number: after a restart or a succession */
     struct journal_write *writes; /* oldest first, in the file too: what a succession reopens is sent again in this order, over crashes (S-144) */
     size_t writes_count, writes_room;
     struct journal_kept kept[JOURNAL_KEPT_MAX]; /* the newest, oldest first */
@@ -229,6 +234,7 @@ struct node {
     enum node_state state;
     int fd;
     bool wanted;       /* connect, and keep connected */
+    bool listed;       /* in db->touched */
     struct link *link; /* while connected */
     uint8_t *receive;  /* CLIENT_RECEIVE_BYTES, while connected */
     struct buffer out;
@@ -236,6 +242,7 @@ struct node {
     uint64_t retry_at_ms;
     uint32_t backoff_ms;
     uint64_t connecting_until_ms, held_until_ms;
+    uint64_t answered_ms; /* when an answer of it verified last, to something of this client's */
     char why[CLIENT_NODE_WHY_BYTES]; /* the last thing that went wrong; "" */
     uint64_t status_nonce;           /* nodes.c */
     bool status_asked, status_came;
@@ -261,10 +268,19 @@ struct client_chain {
     uint32_t entry_count;
 };
 
+/* verified.c: a signature that verified. */
+struct client_verified {
+    uint8_t key[SIGNER_PUBLIC_KEY_BYTES], signature[SIGNER_SIGNATURE_BYTES];
+    uint8_t bytes[BFT_VOTE_PREIMAGE_BYTES];
+    size_t bytes_count; /* 0: none yet */
+};
+enum { CLIENT_VERIFIED = 256 };
+
 /* What the system file says, shared by the handles that were opened beside one another. */
 struct client_system {
     struct system *system;
     uint32_t handles;
+    struct client_verified *verified; /* CLIENT_VERIFIED of them; NULL: of one handle alone */
 };
 
 struct heraclius {
@@ -275,7 +291,7 @@ struct heraclius {
     struct timespec addresses_time; /* of the file that was read */
     uint64_t addresses_look_ms;     /* not looked at again before */
     struct keyfile key;
-    struct signer signer;
+    struct signer signer, signer_plain; /* the former knows what was verified (verified.c) */
     struct link_identity identity;
     struct link_config link_config;
     struct bft_members *members;        /* of the newest epoch known, by coordinator index, then shards */
@@ -283,6 +299,8 @@ struct heraclius {
     char *chain_path;
     struct node *nodes;          /* places: coordinators' first, then shards', of each cluster as many as it may have */
     uint32_t node_count;
+    struct node **touched; /* those that ever were to be connected: all others are idle */
+    uint32_t touched_count;
     uint32_t coordinator_nodes;
     uint32_t preferred; /* node index that answered last */
     uint32_t resend_ms;
@@ -307,6 +325,7 @@ struct heraclius {
 bool client_request_prepare(struct heraclius_request *request);          /* order, results; false: request->why */
 bool client_request_build(struct heraclius_request *request);            /* parts and batches; numbers must be known; false: no memory */
 bool client_sending_rebuild(struct sending *sending);                    /* the open parts anew: next attempt, present floor */
+const uint8_t *client_sending_id(struct sending *sending);               /* batch_id (O-50), of its bytes as they are */
 void client_part_digest(struct part *part);                              /* anew, after its number changed */
 void client_request_release(struct heraclius_request *request);          /* sendings and results go */
 struct heraclius_request *client_request_internal(struct heraclius *db); /* empty, internal */
@@ -339,6 +358,10 @@ bool client_journal_settled(struct heraclius *db, uint32_t shard, uint64_t numbe
 /* What took effect is unsettled again, as of an earlier run; false: no memory. */
 bool client_journal_reopen(struct journal *journal, const struct journal_kept *kept);
 bool client_journal_sync(struct heraclius *db); /* false: the disk said no; errno */
+
+/* verified.c */
+void client_signer_make(struct heraclius *db); /* after key and shared */
+bool client_verified_begin(struct client_system *shared); /* there is more than one handle now; false: no memory */
 
 /* settle.c */
 /* What heraclius_settle() submits next; there is an unsettled write. NULL: no memory. */

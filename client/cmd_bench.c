@@ -189,8 +189,10 @@ static bool file_open(const char *path, FILE **file) {
 }
 
 static bool file_close(const char *path, FILE *file) {
-    bool good = !file || (!ferror(file) & (fclose(file) == 0));
-    if (!good) (void)command_fail(EXIT_USAGE, "%s: %s", path, errno ? strerror(errno) : "could not be written");
+    if (!file) return true;
+    bool good = !ferror(file);
+    good = fclose(file) == 0 && good;
+    if (!good) (void)command_fail(EXIT_USAGE, "%s: could not be written whole: is the disk full?", path);
     return good;
 }
 
@@ -220,7 +222,8 @@ static int run(void) {
     static struct bench_totals totals;
     int exit_code;
     bool ran = bench_run(&options, &totals, &exit_code);
-    bool kept = file_close(arguments.history, options.history) & file_close(arguments.series, options.series);
+    bool kept = file_close(arguments.history, options.history);
+    kept = file_close(arguments.series, options.series) && kept;
     if (!ran) return exit_code;
     exit_code = finish(&options, &totals);
     return kept ? exit_code : EXIT_USAGE;

@@ -114,7 +114,7 @@ static bool conf_write(const char *path, const char *system, const char *address
     struct system_fault fault;
     size_t text_bytes = 0;
     json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "system", system, "addresses", addresses, "key", key, "data", "data", "threads",
-                               wishes->threads ? wishes->threads : "fused");
+                               wishes->threads ? wishes->threads : "auto");
     if (object && wishes->join) json_object_set_new(object, "join", json_string(wishes->join));
     const struct {
         const char *name, *path;
@@ -187,7 +187,7 @@ int cmd_system_init(int argc, char **argv) {
         {"predecessor", 0, POPT_ARG_STRING, &wishes.predecessor, 0, "of a successor's node: the system file before", "FILE"},
         {"statement", 0, POPT_ARG_STRING, &wishes.statement, 0, "what its administrators signed (successor sign)", "FILE"},
         {"backup", 0, POPT_ARG_STRING, &wishes.backup, 0, "a backup of that system; at a shard the one that it begins from", "DIR"},
-        {"threads", 0, POPT_ARG_STRING, &wishes.threads, 0, "fused (few CPUs, the default) or split", "fused|split"},
+        {"threads", 0, POPT_ARG_STRING, &wishes.threads, 0, "auto (by the CPUs, the default), fused or split", "auto|fused|split"},
         {"join", 0, POPT_ARG_STRING, &wishes.join, 0, "the cluster of a node that is not in the system file: a CONFIG will bring it in", "CLUSTER"},
         {"from", 0, POPT_ARG_STRING, &wishes.from, 0, "begin from this backup (heraclius backup); a member's key is retired by it", "DIR"},
         {"chain", 0, POPT_ARG_STRING, &wishes.chain, 0, "with --join: the chain of CONFIGs of the cluster, as `config new` writes it", "FILE"},
@@ -195,9 +195,10 @@ int cmd_system_init(int argc, char **argv) {
         POPT_AUTOHELP POPT_TABLEEND};
     poptContext context = poptGetContext(NULL, argc, (const char **)argv, options, 0);
     if (!cmd_options(context)) goto out;
-    bool threads_good = !wishes.threads || strcmp(wishes.threads, "fused") == 0 || strcmp(wishes.threads, "split") == 0;
+    bool threads_good = !wishes.threads || strcmp(wishes.threads, "auto") == 0 || strcmp(wishes.threads, "fused") == 0 ||
+                        strcmp(wishes.threads, "split") == 0;
     if (!wishes.key || !wishes.data || !threads_good || poptPeekArg(context)) {
-        (void)cmd_fail("%s needs --node-key FILE and --data DIR; --threads is fused or split (--help tells more)", argv[0]);
+        (void)cmd_fail("%s needs --node-key FILE and --data DIR; --threads is auto, fused or split (--help tells more)", argv[0]);
         goto out;
     }
     struct command command = {.system_path = wishes.system};

@@ -100,6 +100,8 @@ static void connect_start(struct node *node, uint64_t now_ms) {
 void client_node_want(struct node *node, uint64_t now_ms) {
     if (!node->card) return;
     node->wanted = true;
+    if (!node->listed) node->db->touched[node->db->touched_count++] = node;
+    node->listed = true;
     if (node->state == NODE_IDLE && now_ms >= node->retry_at_ms) connect_start(node, now_ms);
 }
 

@@ -1,8 +1,9 @@
 /*
  * heraclius_poll(): what to send where, when to ask another node, when to give up.
  *
- * A sending goes to the node that answered last. Without an answer within resend_ms it also goes to the next one, and so on round all coordinator
- * nodes, cluster after cluster; whichever answers first with proof wins, and the others' answers match nothing any more. A lost link moves its
+ * A sending goes to the node that answered last. Without an answer within resend_ms (or four times that, from a node that answers other sendings
+ * meanwhile: a second copy would be more of what it has too much of) it also goes to the next one, and so on round all coordinator nodes, cluster
+ * after cluster; whichever answers first with proof wins, and the others' answers match nothing any more. A lost link moves its
  * sendings at once. Nothing here decides what is true: answer.c does.
  */
 #include <errno.h>
@@ -73,7 +74,17 @@ static void sending_to(struct sending *sending, uint32_t node, uint64_t now_ms) 
     struct heraclius *db = sending->request->db;
     sending->node = node;
     sending->sent = false;
+    sending->given_ms = now_ms;
     sending->resend_at_ms = now_ms + db->resend_ms;
+}
+
+/* Is another node to be asked? One that answers does what it can; but not even it may keep one sending back for ever. */
+static bool resend_due(const struct sending *sending, uint64_t now_ms) {
+    const struct heraclius *db = sending->request->db;
+    const struct node *node = &db->nodes[sending->node];
+    if (sending->retry_at_ms || now_ms < sending->resend_at_ms) return false;
+    bool answering = node->state == NODE_UP && node->answered_ms > sending->given_ms && sending->resend_at_ms > 0;
+    return !answering || now_ms >= sending->given_ms + (uint64_t)CLIENT_RESEND_ANSWERING * db->resend_ms;
 }
 
 static void sending_go(struct sending *sending, uint64_t now_ms) {
@@ -297,6 +308,9 @@ static void request_give_up(struct heraclius_request *request) {
 /* f+1 nodes of each coordinator cluster do not let this client's key in, and of those one each is honest. */
 static bool shut_out(const struct heraclius *db, uint64_t now_ms) {
     uint32_t shut = 0, cluster = 0;
+    for (uint32_t i = 0; i < db->touched_count; i++) shut += client_node_shut_out(db->touched[i], now_ms);
+    if (shut == 0) return false; /* nearly always */
+    shut = 0;
     for (uint32_t i = 0; i < db->coordinator_nodes; i++) {
         const struct node *node = &db->nodes[i];
         bool last = i + 1 == db->coordinator_nodes || db->nodes[i + 1].cluster != node->cluster;
@@ -421,7 +435,7 @@ static void sendings_go(struct heraclius *db, uint64_t now_ms) {
                 continue;
             }
             sending_to(sending, node, now_ms);
-        } else if (!sending->retry_at_ms && now_ms >= sending->resend_at_ms) {
+        } else if (resend_due(sending, now_ms)) {
             db->counters.resends++;
             sending_to(sending, node_after(db, sending->node, now_ms), now_ms);
         }
@@ -476,7 +490,7 @@ int heraclius_poll(struct heraclius *db, int timeout_ms) {
         int count = epoll_wait(db->epoll, events, EVENTS, db->ended ? 0 : wait_ms(db, left_ms));
         now_ms = ring_clock_ms();
         for (int i = 0; i < count; i++) client_node_event(events[i].data.ptr, events[i].events, now_ms);
-        for (uint32_t i = 0; i < db->node_count; i++) client_node_tick(&db->nodes[i], now_ms);
+        for (uint32_t i = 0; i < db->touched_count; i++) client_node_tick(db->touched[i], now_ms);
         if (db->ended == 0 && now_ms < until_ms) continue;
         settled_go(db); /* before anybody is told: who is killed after this need not settle it again */
         return db->ended;

@@ -115,7 +115,7 @@ struct heraclius_options {
     const char *addresses_path; /* NULL: addresses.json in the system file's folder */
     const char *key_path;       /* NULL: client.key in the system file's folder */
     const char *via;            /* name of the node to try first; NULL: chosen by the key */
-    uint32_t resend_ms;         /* ask one more node after so long without an answer; 0: 1,000 */
+    uint32_t resend_ms;         /* ask one more node after so long without an answer, or 4 times that if it answers others of ours; 0: 1,000 */
     uint32_t lock_wait_ms;      /* wait so long for another process to let go of the key file */
     /* NULL, or an open handle of the same system file and of this thread: the file is not read again, what it says is shared. For many clients in one
      * program. Either may be closed first. */

@@ -79,6 +79,7 @@ static bool write_add(struct journal *journal, const uint8_t *bytes, size_t coun
         return false;
     }
     memcpy(write.bytes, bytes, count);
+    journal->unordered = journal->unordered || earlier;
     journal->writes[journal->writes_count++] = write;
     return true;
 }
@@ -106,6 +107,7 @@ static void write_drop(struct journal *journal, size_t index) {
         free(write->effects);
     }
     memmove(write, write + 1, (--journal->writes_count - index) * sizeof *write);
+    if (journal->writes_count == 0) journal->unordered = false;
 }
 
 /* Marks (shard, number) settled in memory; true if it was known and open. */

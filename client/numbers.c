@@ -24,7 +24,9 @@ uint64_t client_numbers_floor(const struct heraclius *db, uint32_t shard) {
         size_t at = 0;
         for (uint16_t k = 0; batch_part_next(&batch, &at, &part); k++) {
             bool open = part.shard - SHARD_CLUSTER_BASE == shard && !write->settled[k];
-            if (open && part.number < floor && part.number >= db->numbers[shard].floor) floor = part.number;
+            if (!open || part.number < db->numbers[shard].floor) continue;
+            if (part.number < floor) floor = part.number;
+            if (!db->journal.unordered) return floor; /* those behind it are higher */
         }
     }
     return floor;

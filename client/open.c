@@ -58,10 +58,11 @@ static bool nodes_make(struct heraclius *db) {
     db->node_count = clusters * BFT_MEMBERS_MAX;
     db->coordinator_nodes = system->coordinators_count * BFT_MEMBERS_MAX;
     db->nodes = calloc(db->node_count, sizeof *db->nodes);
+    db->touched = calloc(db->node_count, sizeof(struct node *));
     db->statuses = calloc(db->node_count, sizeof *db->statuses);
     db->shown = calloc(db->node_count, sizeof *db->shown);
     db->enrolments = calloc(system->coordinators_count, sizeof *db->enrolments);
-    if (!db->nodes || !db->statuses || !db->shown || !db->enrolments) return false;
+    if (!db->nodes || !db->touched || !db->statuses || !db->shown || !db->enrolments) return false;
     for (uint32_t i = 0; i < clusters; i++) {
         const struct system_cluster *cluster = &system->clusters[i];
         for (uint32_t member = 0; member < BFT_MEMBERS_MAX; member++) {
@@ -137,7 +138,7 @@ static enum heraclius_status key_open(struct heraclius *db, const char *path, ui
         struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
         nanosleep(&pause, NULL);
     }
-    db->signer = signer_ed25519(&db->key.signing);
+    client_signer_make(db);
     return HERACLIUS_OK;
 }
 
@@ -173,6 +174,7 @@ static enum heraclius_status system_open(struct heraclius *db, const struct hera
         free(shared);
         return fail(why, HERACLIUS_BAD_FILE, fault.text);
     }
+    if (options->beside && !client_verified_begin(shared)) return fail(why, HERACLIUS_NO_RESOURCES, "no memory");
     shared->handles++;
     db->shared = shared;
     db->system = shared->system;
@@ -182,6 +184,7 @@ static enum heraclius_status system_open(struct heraclius *db, const struct hera
 static void system_close(struct heraclius *db) {
     if (!db->shared || --db->shared->handles > 0) return;
     system_free(db->shared->system);
+    free(db->shared->verified);
     free(db->shared);
 }
 
@@ -215,7 +218,8 @@ static enum heraclius_status files_open(struct heraclius *db, const struct herac
 enum heraclius_status heraclius_open(struct heraclius **out, const struct heraclius_options *options, char *why) {
     *out = NULL;
     why[0] = 0;
-    if (!ed25519_start(NULL)) return fail(why, HERACLIUS_NO_RESOURCES, "the signature library failed its self-test on this machine");
+    if (!options->beside && !ed25519_start(NULL))
+        return fail(why, HERACLIUS_NO_RESOURCES, "the signature library failed its self-test on this machine");
     struct heraclius *db = calloc(1, sizeof *db);
     if (!db) return fail(why, HERACLIUS_NO_RESOURCES, "no memory");
     db->epoll = -1;
@@ -253,6 +257,7 @@ void heraclius_close(struct heraclius *db) {
     addresses_free(db->addresses);
     system_close(db);
     free(db->nodes);
+    free(db->touched);
     free(db->statuses);
     free(db->shown);
     free(db->enrolments);
@@ -281,6 +286,7 @@ void heraclius_limits_get(const struct heraclius *db, struct heraclius_limits *o
 }
 
 uint32_t heraclius_shard_of(const struct heraclius *db, const void *key, size_t key_bytes) {
+    if (db->system->shards_count == 1) return 0;
     return partition_shard(db->system->partition_key, db->system->shards_count, key, key_bytes);
 }
 

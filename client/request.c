@@ -314,9 +314,16 @@ static bool sending_encode(struct sending *sending) {
     }
     CHECK(batch_build_end(&builder, db->system->system_id, &db->signer));
     sending->batch.used = writer.used;
-    struct batch batch = {.kind = sending->kind, .bytes = sending->batch.bytes, .bytes_count = (uint32_t)writer.used};
-    batch_id(&batch, sending->id);
+    sending->id_known = false;
     return true;
+}
+
+/* A hash over all of it, needed only when a node refuses a batch. */
+const uint8_t *client_sending_id(struct sending *sending) {
+    struct batch batch = {.kind = sending->kind, .bytes = sending->batch.bytes, .bytes_count = (uint32_t)sending->batch.used};
+    if (!sending->id_known) batch_id(&batch, sending->id);
+    sending->id_known = true;
+    return sending->id;
 }
 
 void client_part_digest(struct part *part) {

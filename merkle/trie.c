@@ -353,8 +353,8 @@ enum trie_status trie_ref_set(struct trie *trie, const uint8_t path[SHA256_BYTES
 /* Root. */
 
 /*
- * One depth-first walk over the stale nodes of a subtrie whose root's own slot is named by `parent` and `side`. A node is hashed when nothing
- * below it is stale any more; its hash goes into its parent's pair and clears the parent's bit.
+ * One depth-first walk over the stale nodes of a subtrie. A node is hashed when nothing below it is stale any more; its hash goes into its parent's
+ * pair and clears the parent's bit, but for the subtrie's root: what is above it is not the walk's, and several walks may go on at once.
  */
 struct rehash_walk {
     uint32_t stack[TRIE_BITS]; /* inner nodes (indices), the subtrie's root first */
@@ -362,21 +362,25 @@ struct rehash_walk {
     uint32_t parent;           /* index + 1 of the inner node above the subtrie, 0: none, it is the trie's root */
 };
 
-static void rehash_begin(struct rehash_walk *walk, uint32_t inner, uint32_t parent) {
+static void rehash_walk_begin(struct rehash_walk *walk, uint32_t inner, uint32_t parent) {
     walk->stack[0] = inner;
     walk->depth = 1;
     walk->parent = parent;
 }
 
+static unsigned side_of(const struct trie *trie, uint32_t parent, uint32_t inner) {
+    return trie->links[parent - 1].child[0] == inner + 1 ? 0 : 1;
+}
+
+static void stale_clear(struct trie *trie, uint32_t parent, uint32_t inner) {
+    struct trie_link *above = &trie->links[parent - 1];
+    above->stale = (uint8_t)(above->stale & ~(1u << side_of(trie, parent, inner)));
+}
+
 static void rehash_node(struct trie *trie, const struct rehash_walk *walk, uint32_t inner) {
     uint32_t parent = walk->depth > 1 ? walk->stack[walk->depth - 2] + 1 : walk->parent;
-    uint8_t *slot = trie->root_hash;
-    if (parent) {
-        struct trie_link *above = &trie->links[parent - 1];
-        unsigned side = above->child[0] == inner + 1 ? 0 : 1;
-        slot = trie->pairs[parent - 1].of[side];
-        above->stale = (uint8_t)(above->stale & ~(1u << side));
-    }
+    uint8_t *slot = parent ? trie->pairs[parent - 1].of[side_of(trie, parent, inner)] : trie->root_hash;
+    if (walk->depth > 1) stale_clear(trie, parent, inner);
     trie_inner_hash(trie->links[inner].bit, trie->pairs[inner].of[0], trie->pairs[inner].of[1], slot);
 }
 
@@ -398,17 +402,20 @@ static void rehash_step(struct trie *trie, struct rehash_walk *walk) {
     }
 }
 
-enum { REHASH_LANES = 12, REHASH_SUBTRIES = 256 };
+enum { REHASH_LANES = 12 };
 
-/* Some disjoint stale subtries near the top, at most REHASH_SUBTRIES: breadth first, each replaced by its stale children as long as there is room.
- * */
-static unsigned rehash_subtries(const struct trie *trie, uint32_t nodes[REHASH_SUBTRIES], uint32_t parents[REHASH_SUBTRIES]) {
+/* Breadth first from the top: each subtrie is replaced by its stale children as long as there is room. */
+void trie_rehash_begin(const struct trie *trie, struct trie_rehash *rehash) {
+    rehash->count = trie->root_stale ? 1 : 0;
+    if (!trie->root_stale) return;
+    CHECK(trie_node_is_inner(trie->root));
+    uint32_t *nodes = rehash->nodes, *parents = rehash->parents;
     unsigned count = 1;
     nodes[0] = trie->root - 1;
     parents[0] = 0;
     for (bool grown = true; grown;) {
         grown = false;
-        for (unsigned i = 0, before = count; i < before && count < REHASH_SUBTRIES; i++) {
+        for (unsigned i = 0, before = count; i < before && count < TRIE_REHASH_SUBTRIES; i++) {
             const struct trie_link *link = &trie->links[nodes[i]];
             if (!link->stale) continue;
             uint32_t parent = nodes[i] + 1;
@@ -421,42 +428,50 @@ static unsigned rehash_subtries(const struct trie *trie, uint32_t nodes[REHASH_S
                 parents[count++] = parent;
             }
         }
-        grown = grown && count < REHASH_SUBTRIES;
+        grown = grown && count < TRIE_REHASH_SUBTRIES;
     }
-    return count;
+    rehash->count = count;
+}
+
+void trie_rehash_part(struct trie *trie, const struct trie_rehash *rehash, uint32_t first, uint32_t count) {
+    struct rehash_walk lanes[REHASH_LANES];
+    uint32_t taken = first, end = first + count;
+    unsigned busy = 0;
+    CHECK(first <= rehash->count && count <= rehash->count - first);
+    for (; busy < REHASH_LANES && taken < end; taken++) rehash_walk_begin(&lanes[busy++], rehash->nodes[taken], rehash->parents[taken]);
+    while (busy > 0) {
+        for (unsigned lane = 0; lane < busy; lane++) {
+            rehash_step(trie, &lanes[lane]);
+            if (lanes[lane].depth > 0) continue;
+            if (taken < end) {
+                rehash_walk_begin(&lanes[lane], rehash->nodes[taken], rehash->parents[taken]);
+                taken++;
+            } else {
+                lanes[lane] = lanes[--busy];
+                lane--;
+            }
+        }
+    }
+}
+
+void trie_rehash_end(struct trie *trie, const struct trie_rehash *rehash, uint8_t out[SHA256_BYTES]) {
+    for (uint32_t i = 0; i < rehash->count; i++) {
+        if (rehash->parents[i]) stale_clear(trie, rehash->parents[i], rehash->nodes[i]);
+    }
+    if (rehash->count > 0 && rehash->parents[0] != 0) { /* what is left is the top above the subtries, if that is not all */
+        struct rehash_walk walk;
+        rehash_walk_begin(&walk, trie->root - 1, 0);
+        while (walk.depth > 0) rehash_step(trie, &walk);
+    }
+    trie->root_stale = false;
+    memcpy(out, trie->root_hash, SHA256_BYTES);
 }
 
 void trie_root(struct trie *trie, uint8_t out[SHA256_BYTES]) {
-    if (trie->root_stale) {
-        CHECK(trie_node_is_inner(trie->root));
-        uint32_t nodes[REHASH_SUBTRIES], parents[REHASH_SUBTRIES];
-        struct rehash_walk lanes[REHASH_LANES];
-        unsigned count = rehash_subtries(trie, nodes, parents), taken = 0, busy = 0;
-        while (busy < REHASH_LANES && taken < count) {
-            rehash_begin(&lanes[busy++], nodes[taken], parents[taken]);
-            taken++;
-        }
-        while (busy > 0) {
-            for (unsigned lane = 0; lane < busy; lane++) {
-                rehash_step(trie, &lanes[lane]);
-                if (lanes[lane].depth > 0) continue;
-                if (taken < count) {
-                    rehash_begin(&lanes[lane], nodes[taken], parents[taken]);
-                    taken++;
-                } else {
-                    lanes[lane] = lanes[--busy];
-                    lane--;
-                }
-            }
-        }
-        /* What is left is the top above those subtries, if that is not all. */
-        if (parents[0] != 0) {
-            rehash_begin(&lanes[0], trie->root - 1, 0);
-            while (lanes[0].depth > 0) rehash_step(trie, &lanes[0]);
-        }
-        trie->root_stale = false;
-    }
-    memcpy(out, trie->root_hash, SHA256_BYTES);
+    struct trie_rehash rehash;
+    trie_rehash_begin(trie, &rehash);
+    trie_rehash_part(trie, &rehash, 0, rehash.count);
+    trie_rehash_end(trie, &rehash, out);
 }
 
 /* Marks. */

@@ -134,6 +134,19 @@ enum trie_status trie_ref_set(struct trie *trie, const uint8_t path[SHA256_BYTES
 
 /* The root (T-5, T-6); hashes only what changed since the last call. */
 void trie_root(struct trie *trie, uint8_t out[SHA256_BYTES]);
+/*
+ * The same in parts, which may be done by several threads at once: begin names disjoint subtries whose hashes are to be made anew; each of them is
+ * done by one call of part; when all have returned, end hashes what is above and gives the root. Nothing else may touch the trie from begin to end.
+ * The parts share no word: each writes within its subtries, and its own half of the pair above each.
+ */
+enum { TRIE_REHASH_SUBTRIES = 256 };
+struct trie_rehash {
+    uint32_t count; /* subtries; 0: nothing is stale */
+    uint32_t nodes[TRIE_REHASH_SUBTRIES], parents[TRIE_REHASH_SUBTRIES];
+};
+void trie_rehash_begin(const struct trie *trie, struct trie_rehash *rehash);
+void trie_rehash_part(struct trie *trie, const struct trie_rehash *rehash, uint32_t first, uint32_t count);
+void trie_rehash_end(struct trie *trie, const struct trie_rehash *rehash, uint8_t out[SHA256_BYTES]);
 
 /* Undo; see Contract. `block` ascends from mark to mark. */
 enum trie_status trie_mark_begin(struct trie *trie, uint64_t block) __attribute__((warn_unused_result));

@@ -11,7 +11,11 @@ uint64_t ring_clock_ms(void);
 /* The same in microseconds, for measuring. */
 uint64_t ring_clock_us(void);
 
-/* CPU time that the calling thread has used, in microseconds: what its work cost, whoever else ran meanwhile. */
+/* Nanoseconds of CLOCK_MONOTONIC, for measuring what a part of the work took. */
+uint64_t ring_clock_ns(void);
+
+/* CPU time that the calling thread has used: what its work cost, whoever else ran meanwhile. A system call, unlike the others. */
+uint64_t ring_clock_thread_ns(void);
 uint64_t ring_clock_thread_us(void);
 
 /* The calendar: milliseconds since 1970, whatever this machine believes. For people (logs) and for a first estimate of cluster time, for nothing

@@ -412,7 +412,13 @@ static bool current_take(struct net *net, struct net_event *event) {
         net->current = NET_NONE; /* closed in the meantime: the rest is dropped */
         return false;
     }
-    switch (link_next(link, &net->frame)) {
+    uint64_t begun_ns = net->config.measure ? ring_clock_ns() : 0;
+    enum link_next next = link_next(link, &net->frame);
+    if (net->config.measure) {
+        net->count.open_ns += ring_clock_ns() - begun_ns;
+        net->count.opens++;
+    }
+    switch (next) {
     case LINK_FRAME: frame_event(net, event); return true;
     case LINK_UP: net_connection_up(net, index); break;
     case LINK_CLOSED:

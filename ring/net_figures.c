@@ -60,6 +60,12 @@ static uint64_t copied_bytes(const struct net *net) {
     return sum;
 }
 
+void net_cost(const struct net *net, struct net_cost *cost) {
+    const struct net_count *c = &net->count;
+    *cost = (struct net_cost){.open_ns = c->open_ns, .opens = c->opens, .open_bytes = c->payload_received_bytes,
+                              .seal_ns = c->seal_ns, .seals = c->frames_sent, .seal_bytes = c->payload_sent_bytes};
+}
+
 size_t net_counters(const struct net *net, struct net_counter *counters, size_t room) {
     struct list list = {counters, room, 0};
     const struct net_count *c = &net->count;

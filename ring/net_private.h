@@ -78,6 +78,7 @@ struct net_count {
     uint64_t stalled, slow, send_share_full;
     uint64_t frames_received, frames_sent, payload_received_bytes, payload_sent_bytes, send_full, send_not_up, send_too_long;
     uint64_t copied_bytes; /* of links that are gone, and by net_frame_keep */
+    uint64_t open_ns, opens, seal_ns;
     uint64_t kept_direct, kept_copied, keep_refused, half_open_now, half_open_unknown_now, up_now;
 };
 

@@ -1,5 +1,6 @@
 /* Queues of ciphertext to the sockets: see net.h. Frames are sealed at once into send buffers, so that the caller's pieces are free again. */
 #include "ring/check.h"
+#include "ring/clock.h"
 #include "ring/net_private.h"
 
 static void flush_mark(struct net *net, uint32_t index) {
@@ -151,7 +152,11 @@ enum net_status net_send(struct net *net, uint32_t handle, uint16_t type, const 
     struct link_send sending;
     enum link_send_result result = link_send_begin(net_link_of(net, index), &sending, type, pieces, piece_count);
     if (result == LINK_SEND_OK) {
+        uint64_t begun_ns = net->config.measure ? ring_clock_ns() : 0;
         seal(net, index, &sending, &chain);
+        if (net->config.measure) {
+            net->count.seal_ns += ring_clock_ns() - begun_ns;
+        }
         net->count.frames_sent++;
         net->count.payload_sent_bytes += payload_bytes;
         flush_mark(net, index);

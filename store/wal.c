@@ -16,6 +16,8 @@ struct wal {
     struct env env;
     struct writer writer;
     uint64_t map_bytes;
+    uint64_t (*clock_ns)(void);
+    _Atomic uint64_t apply_ns;
     _Atomic uint64_t commits;
     _Atomic uint64_t batches;
     _Atomic uint64_t bytes;
@@ -64,11 +66,13 @@ static enum store_status wal_apply(void *context, void *const *items, uint32_t c
     struct wal *wal = context;
     MDB_txn *txn = NULL;
     uint64_t bytes = 0;
+    uint64_t begun_ns = wal->clock_ns != NULL ? wal->clock_ns() : 0;
     int code = mdb_txn_begin(wal->env.mdb, NULL, 0, &txn);
     for (uint32_t i = 0; code == 0 && i < count; i++) {
         const struct wal_batch *batch = items[i];
         for (uint32_t r = 0; code == 0 && r < batch->record_count; r++) code = apply_record(wal, txn, &batch->records[r], &bytes);
     }
+    if (wal->clock_ns != NULL) atomic_fetch_add_explicit(&wal->apply_ns, wal->clock_ns() - begun_ns, memory_order_relaxed);
     if (code == 0) {
         code = mdb_txn_commit(txn); /* which frees txn also when it fails */
     } else if (txn) {
@@ -90,6 +94,7 @@ enum store_status wal_open(const struct wal_config *config, struct wal **out, st
     enum store_status status = env_open(&wal->env, path, &env_layout_wal, &config->identity, config->map_bytes, error);
     if (status == STORE_OK) {
         wal->map_bytes = config->map_bytes;
+        wal->clock_ns = config->clock_ns;
         atomic_store(&wal->file_bytes, env_file_bytes(&wal->env));
         atomic_store(&wal->used_bytes, env_file_bytes(&wal->env));
         struct writer_config writer = {.name = "wal", .slots = config->queue_slots, .items_max = WAL_COMMIT_BATCHES_MAX, .cpu = config->cpu,
@@ -203,5 +208,6 @@ void wal_figures(const struct wal *wal, struct wal_figures *figures) {
     figures->file_bytes = atomic_load_explicit(&wal->file_bytes, memory_order_relaxed);
     figures->used_bytes = atomic_load_explicit(&wal->used_bytes, memory_order_relaxed);
     figures->map_bytes = wal->map_bytes;
+    figures->apply_ns = atomic_load_explicit(&wal->apply_ns, memory_order_relaxed);
     figures->cpu = writer_cpu(&wal->writer);
 }

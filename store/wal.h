@@ -101,6 +101,7 @@ struct wal_config {
     int cpu;                          /* pin the storage thread, -1: no */
     void (*wake)(void *context);      /* on the storage thread after each commit and after an error; must not block; NULL: none */
     void *wake_context;
+    uint64_t (*clock_ns)(void);       /* CPU time of the calling thread, for wal_figures; NULL: not measured */
 };
 
 struct wal; /* opaque */
@@ -152,6 +153,7 @@ struct wal_figures {
     uint64_t file_bytes;    /* pages ever used, times page size */
     uint64_t used_bytes;    /* of these, pages that are in use; told from half of the map on, each few commits (before that as file_bytes) */
     uint64_t map_bytes;
+    uint64_t apply_ns;      /* CPU time that it took to put batches into pages; what else the thread used went into commits */
     int cpu;                /* on which the thread last ran, -1 before the first commit */
 };
 void wal_figures(const struct wal *wal, struct wal_figures *figures);

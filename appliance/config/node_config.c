@@ -7,8 +7,6 @@
 
 enum { SCRUB_RECORDS_S_DEFAULT = 500, SCRUB_RECORDS_S_MAX = 1000000 };
 
-const char *const node_thread_names[NODE_THREADS] = {"network", "consensus", "execution", "wal", "state"};
-
 struct reading {
     const char *path;
     char *text;
@@ -54,11 +52,13 @@ static bool take_cpus(const struct reading *reading, const json_t *value, struct
     json_object_foreach((json_t *)value, name, cpu) {
         int thread = 0;
         uint64_t number = 0;
-        while (thread < NODE_THREADS && strcmp(name, node_thread_names[thread]) != 0) thread++;
-        if (thread == NODE_THREADS) return fail(reading, "cpus", "knows network, consensus, execution, wal and state");
+        while (thread < NODE_THREADS && strcmp(name, node_thread_name((enum node_thread)thread)) != 0) thread++;
+        if (thread == NODE_THREADS)
+            return fail(reading, "cpus", "knows network, consensus, execution, wal, state, verify0 to verify5, and hash0 to hash2");
         if (!take_number(reading, "cpus", cpu, 0, 1023, &number)) return false;
-        config->cpus[thread] = (int)number;
+        config->threads.cpus[thread] = (int)number;
     }
+    config->threads.pins = true;
     return true;
 }
 
@@ -75,8 +75,13 @@ static bool take_level(const struct reading *reading, const json_t *value, struc
 
 static bool take_threads(const struct reading *reading, const json_t *value, struct node_config *config) {
     const char *text = json_is_string(value) ? json_string_value(value) : "";
-    config->split = strcmp(text, "split") == 0;
-    return config->split || strcmp(text, "fused") == 0 ? true : fail(reading, "threads", "must be \"fused\" or \"split\"");
+    static const char *const maps[] = {"auto", "fused", "split"};
+    for (int map = 0; map < 3; map++) {
+        if (strcmp(text, maps[map]) != 0) continue;
+        config->threads.map = (enum thread_map)map;
+        return true;
+    }
+    return fail(reading, "threads", "must be \"auto\", \"fused\" or \"split\"");
 }
 
 static bool take_join(const struct reading *reading, const json_t *value, struct node_config *config) {
@@ -107,6 +112,16 @@ static bool take_field(const struct reading *reading, const char *name, const js
     }
     if (strcmp(name, "threads") == 0) return take_threads(reading, value, config);
     if (strcmp(name, "cpus") == 0) return take_cpus(reading, value, config);
+    if (strcmp(name, "verifiers") == 0) {
+        if (!take_number(reading, name, value, 0, THREAD_VERIFIERS_MAX, &number)) return false;
+        config->threads.verifiers = (int)number;
+        return true;
+    }
+    if (strcmp(name, "hashers") == 0) {
+        if (!take_number(reading, name, value, 0, THREAD_HASHERS_MAX, &number)) return false;
+        config->threads.hashers = (int)number;
+        return true;
+    }
     if (strcmp(name, "log_level") == 0) return take_level(reading, value, config);
     if (strcmp(name, "wal_map_bytes") == 0) return take_number(reading, name, value, map_least, map_most, &config->wal_map_bytes);
     if (strcmp(name, "state_map_bytes") == 0) return take_number(reading, name, value, map_least, map_most, &config->state_map_bytes);
@@ -123,13 +138,18 @@ static bool take_field(const struct reading *reading, const char *name, const js
     return fail(reading, name, "is no field of a node configuration (a typing error?)");
 }
 
-bool node_config_load(const char *path, struct node_config *config, char text[NODE_CONFIG_TEXT_BYTES]) {
-    const struct reading reading = {.path = path, .text = text};
+void node_config_defaults(struct node_config *config) {
     memset(config, 0, sizeof *config);
-    for (int thread = 0; thread < NODE_THREADS; thread++) config->cpus[thread] = -1;
+    for (int thread = 0; thread < NODE_THREADS; thread++) config->threads.cpus[thread] = -1;
+    config->threads.verifiers = config->threads.hashers = -1;
     config->log_level = LOG_LEVEL_INFO;
     config->scrub_records_s = SCRUB_RECORDS_S_DEFAULT;
     config->wal_map_bytes = config->state_map_bytes = UINT64_C(64) << 30;
+}
+
+bool node_config_load(const char *path, struct node_config *config, char text[NODE_CONFIG_TEXT_BYTES]) {
+    const struct reading reading = {.path = path, .text = text};
+    node_config_defaults(config);
     FILE *file = fopen(path, "re");
     if (file == NULL) return fail(&reading, "cannot be opened", strerror(errno));
     json_error_t error;

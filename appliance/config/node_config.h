@@ -14,9 +14,12 @@
  *   control       "control.sock"    the Unix control socket
  *   listen        address of the    "host:port" (IPv4 or [IPv6] literal) or an array of up to 4
  *                 node in addresses
- *   threads       "fused"           "fused": network, consensus and execution in one thread; "split": a thread each
- *   cpus          {}                {"network": 0, "consensus": 1, "execution": 2, "wal": 3, "state": 4}: which to pin where; absent: not pinned.
- *                                   fused uses "network" for its one thread
+ *   threads       "auto"            "fused": network, consensus and execution in one thread; "split": a thread each; "auto": by the CPUs
+ *                                   (thread_plan.h)
+ *   verifiers     as many as fit    of the split map: threads that verify signatures before consensus wants them, 0 to 6
+ *   hashers       as many as fit    of the split map: threads that help execution to hash what a large block wrote, 0 to 3
+ *   cpus          {}                {"network": 0, "consensus": 1, "execution": 2, "wal": 3, "state": 4, "verify0": 5}: which to pin where; what is
+ *                                   not named is not pinned. Without it "auto" pins what it splits. fused uses "network" for its one thread
  *   retired       false             its operator gave the node's key up: it signs nothing any more (P-15)
  *   log_level     "info"            "debug", "info", "warn", "error"
  *   wal_map_bytes, state_map_bytes  most that each store may grow to; default 64 GiB each (address space, not disk)
@@ -30,11 +33,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "appliance/config/thread_plan.h"
 #include "appliance/status/log.h"
 
 enum { NODE_CONFIG_PATH_BYTES = 4096, NODE_CONFIG_LISTEN_MAX = 4, NODE_CONFIG_FILE_BYTES_MAX = 65536, NODE_CONFIG_TEXT_BYTES = 400 };
-
-enum node_thread { NODE_THREAD_NETWORK, NODE_THREAD_CONSENSUS, NODE_THREAD_EXECUTION, NODE_THREAD_WAL, NODE_THREAD_STATE, NODE_THREADS };
 
 struct node_config {
     char system[NODE_CONFIG_PATH_BYTES];
@@ -46,16 +48,16 @@ struct node_config {
     char listen[NODE_CONFIG_LISTEN_MAX][64];
     uint32_t listen_count;
     char join[8]; /* "c0", "s12": the cluster of a node that the system file does not name; "" */
-    bool split, retired;
-    int cpus[NODE_THREADS]; /* -1: not pinned */
+    bool retired;
+    struct thread_wish threads;
     enum log_level log_level;
     uint64_t wal_map_bytes, state_map_bytes;
     uint32_t send_zc_bytes;
     uint32_t scrub_records_s;
 };
 
-extern const char *const node_thread_names[NODE_THREADS];
-
+/* What a file that says nothing of it has. */
+void node_config_defaults(struct node_config *config);
 /* False: `text` is one line that names file and field and says what to do. */
 bool node_config_load(const char *path, struct node_config *config, char text[NODE_CONFIG_TEXT_BYTES]) __attribute__((warn_unused_result));
 

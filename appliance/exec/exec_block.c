@@ -120,10 +120,15 @@ static enum exec_status block_run(struct executor *ex, const struct exec_block *
     if (!block->suffix) {
         enum exec_status status = refs_execute(ex, block, result);
         if (status != EXEC_VALID) return status;
+        enum cost_component before_cut = cost_enter(ex->meter, COST_CUT);
         exec_queue_dispatch(ex, &cluster_count);
+        cost_leave(ex->meter, before_cut, 0);
         if (ex->fault != EXEC_VALID) return ex->fault;
     }
-    if (!exec_outputs_lay(ex, cluster_count, result)) return ex->fault;
+    enum cost_component before_outbox = cost_enter(ex->meter, COST_OUTBOX);
+    bool laid = exec_outputs_lay(ex, cluster_count, result);
+    cost_leave(ex->meter, before_outbox, ex->counts.slice_bytes_out);
+    if (!laid) return ex->fault;
     exec_cursors_hash(ex, before, result->cursors_hash);
     exec_records_write(ex, before);
     return ex->fault;
@@ -168,11 +173,6 @@ enum exec_status executor_execute(struct executor *ex, const struct exec_block *
 
 void executor_settle(struct executor *ex) {
     exec_state_settle(ex);
-}
-
-void executor_state_root(struct executor *ex, uint8_t root[32]) {
-    exec_state_settle(ex);
-    trie_root(ex->trie, root);
 }
 
 enum exec_status executor_rollback(struct executor *ex, uint64_t ticket) {

@@ -34,6 +34,8 @@ enum {
     EXEC_BLOCK_WRITES_TABLE = 262144,            /* and 256 'u' records of each pair, four records of each ADMIN, 'c', 'q', 'm' */
     EXEC_WRITE_OVERHEAD = 96,                    /* O-18: key head, entry and number of a write */
     EXEC_SETTLE_CHANGES = 4096,                  /* of a block, given to the trie at once */
+    EXEC_SETTLE_ALONE = 64,                      /* likewise, without helpers: what was looked at is in the cache still */
+    EXEC_SHARES = 16,                            /* of work that helpers may do: a few for each of them */
     EXEC_SYSTEM_KEY_MAX = 48,
     EXEC_CLIENT_RECORD_MAX = 8192,               /* D-31: 144 + quota and 16 rules, rounded up */
     EXEC_CLIENT_RECORD_HEAD = 144,
@@ -179,6 +181,7 @@ struct exec_scratch {
     uint8_t *client;          /* EXEC_CLIENT_RECORD_MAX */
     struct exec_output *outputs; /* of clusters, before they are laid out */
     struct trie_change *changes;
+    struct { struct table_write write; struct table_writes shown; } *settled; /* beside them; shown: the iterator that has just shown it */
     uint8_t (*change_hashes)[32];
     uint8_t *encoded;         /* CONFIG_BYTES_MAX */
     struct admin_op *op;
@@ -193,6 +196,7 @@ struct executor {
     bool shard;
     uint32_t shard_number;
     uint32_t shards;
+    struct cost_meter *meter;
     struct config config;          /* in force, as the record 'g' has it */
     struct table *table;
     struct trie *trie;
@@ -240,6 +244,7 @@ struct executor {
     uint64_t load_lists;           /* 'u' records seen by executor_load_entry() */
     uint8_t scrub_at[32];          /* the path from which exec_scrub.c goes on */
     struct exec_scratch scratch;
+    struct exec_helpers helpers; /* run NULL: none */
 };
 
 /* executor.c */

@@ -83,9 +83,54 @@ bool exec_state_load(struct executor *ex, const struct table_entry *entry) {
     return trie_put(ex->trie, path, hash, table_ref(table_hash(ex->table, entry->space, entry->key, entry->key_bytes))) == TRIE_OK;
 }
 
+static void changes_apply(struct executor *ex, size_t count) {
+    enum cost_component before = cost_enter(ex->meter, COST_TRIE);
+    CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
+    cost_leave(ex->meter, before, 0);
+}
+
 /* Changes for a checkpoint are to come in the order of their paths: the store keeps them so. */
 static uint32_t path_place(const uint8_t path[32]) {
     return (uint32_t)path[0] << 24 | (uint32_t)path[1] << 16 | (uint32_t)path[2] << 8 | path[3];
+}
+
+/* ---- the newest block's writes into the trie ---- */
+
+/* Does share i of `shares` for each i, where they are of use by the executor's helpers too. Nothing of it depends on who does what. */
+static void shares_do(const struct executor *ex, void (*share)(void *work, uint32_t i), void *work, bool worth) {
+    if (worth && ex->helpers.run != NULL) {
+        ex->helpers.run(ex->helpers.context, share, work, EXEC_SHARES);
+        return;
+    }
+    for (uint32_t i = 0; i < EXEC_SHARES; i++) share(work, i);
+}
+
+struct settling {
+    struct executor *ex;
+    uint32_t count;
+};
+
+/* Hashes the changes of its share: reads the table, writes what is the share's own. */
+static void settle_share(void *context, uint32_t share) {
+    const struct settling *settling = context;
+    struct exec_scratch *scratch = &settling->ex->scratch;
+    uint32_t end = settling->count * (share + 1) / EXEC_SHARES;
+    for (uint32_t i = settling->count * share / EXEC_SHARES; i < end; i++) {
+        const struct table_write *write = &scratch->settled[i].write;
+        struct trie_change *change = &scratch->changes[i];
+        change->ref = write->ref; /* for the scrub */
+        change->leaf_hash = write->deleted ? NULL : scratch->change_hashes[i];
+        if (write->deleted) trie_path((enum trie_space)write->entry.space, write->entry.key, write->entry.key_bytes, change->path);
+        else exec_leaf_of(&write->entry, change->path, scratch->change_hashes[i]);
+    }
+}
+
+/* In their order, whoever hashed them. */
+static void settle_apply(struct executor *ex, uint32_t count) {
+    struct settling settling = {.ex = ex, .count = count};
+    shares_do(ex, settle_share, &settling, count >= ex->helpers.changes_min);
+    for (uint32_t i = 0; i < count; i++) table_writes_place(&ex->scratch.settled[i].shown, path_place(ex->scratch.changes[i].path));
+    changes_apply(ex, count);
 }
 
 /* The newest block's writes go into the trie under a mark of their own. */
@@ -95,28 +140,48 @@ void exec_state_settle(struct executor *ex) {
     if (newest->settled) return;
     CHECK(trie_mark_begin(ex->trie, newest->point.height) == TRIE_OK);
     struct table_writes writes = table_writes_of_newest(ex->table);
-    struct table_write write;
-    size_t count = 0;
-    while (table_writes_next(&writes, &write)) {
-        if (write.deleted && !write.existed) continue;
-        struct trie_change *change = &ex->scratch.changes[count];
-        if (write.deleted) {
-            trie_path((enum trie_space)write.entry.space, write.entry.key, write.entry.key_bytes, change->path);
-            change->leaf_hash = NULL;
-        } else {
-            exec_leaf_of(&write.entry, change->path, ex->scratch.change_hashes[count]);
-            change->leaf_hash = ex->scratch.change_hashes[count];
-        }
-        change->ref = write.ref; /* for the scrub */
-        table_writes_place(&writes, path_place(change->path));
-        if (++count == EXEC_SETTLE_CHANGES) {
-            CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
+    uint32_t count = 0, most = ex->helpers.run != NULL ? EXEC_SETTLE_CHANGES : EXEC_SETTLE_ALONE;
+    uint64_t all = 0;
+    enum cost_component before = cost_enter(ex->meter, COST_LEAVES);
+    while (table_writes_next(&writes, &ex->scratch.settled[count].write)) {
+        const struct table_write *write = &ex->scratch.settled[count].write;
+        if (write->deleted && !write->existed) continue;
+        ex->scratch.settled[count].shown = writes;
+        if (++count == most) {
+            all += count;
+            settle_apply(ex, count);
             count = 0;
         }
     }
-    CHECK(trie_apply(ex->trie, ex->scratch.changes, count) == TRIE_OK);
+    settle_apply(ex, count);
+    cost_count(ex->meter, COST_TRIE, all + count, 0);
+    cost_leave(ex->meter, before, 0);
     newest->settled = true;
     trie_huge_pages_want(ex);
+}
+
+struct rooting {
+    struct trie *trie;
+    struct trie_rehash rehash;
+};
+
+static void root_share(void *context, uint32_t share) {
+    struct rooting *rooting = context;
+    uint32_t first = rooting->rehash.count * share / EXEC_SHARES, end = rooting->rehash.count * (share + 1) / EXEC_SHARES;
+    trie_rehash_part(rooting->trie, &rooting->rehash, first, end - first);
+}
+
+void executor_state_root(struct executor *ex, uint8_t root[32]) {
+    struct rooting rooting = {.trie = ex->trie};
+    exec_state_settle(ex);
+    trie_rehash_begin(ex->trie, &rooting.rehash);
+    if (ex->helpers.run != NULL && rooting.rehash.count >= ex->helpers.subtries_min) shares_do(ex, root_share, &rooting, true);
+    else trie_rehash_part(ex->trie, &rooting.rehash, 0, rooting.rehash.count); /* interleaved: all of it is one share */
+    trie_rehash_end(ex->trie, &rooting.rehash, root);
+}
+
+void executor_helpers(struct executor *ex, const struct exec_helpers *helpers) {
+    ex->helpers = *helpers;
 }
 
 void exec_queue_encode(const struct exec_queue *queue, uint8_t consumed[EXEC_CONSUMED_RECORD_BYTES], uint8_t sent[EXEC_QUEUE_RECORD_BYTES]) {

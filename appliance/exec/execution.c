@@ -25,6 +25,7 @@ struct buffer {
 struct execution {
     struct executor *executor;
     struct state *state;
+    struct cost_meter *meter;
     struct buffer ring[BUFFERS_MAX];
     uint32_t first, count; /* submitted and not reaped, oldest first; the one at first + count is open if is_open */
     bool is_open;
@@ -254,10 +255,28 @@ static void run_block(struct execution *execution, struct execution_job *job) {
     executor_state_root(execution->executor, job->root_after); /* what suffix blocks state (B-41) */
 }
 
+void execution_measure(struct execution *execution, struct cost_meter *meter) {
+    execution->meter = meter;
+}
+
+static void measured_block(struct execution *execution, struct execution_job *job) {
+    uint64_t begun_us = cost_now_us(execution->meter);
+    enum cost_component before = cost_enter(execution->meter, COST_EXECUTE);
+    run_block(execution, job);
+    cost_leave(execution->meter, before, job->result.counts.slice_bytes_in);
+    job->took_us = cost_now_us(execution->meter) - begun_us;
+}
+
+static void measured_final(struct execution *execution, struct execution_job *job) {
+    enum cost_component before = cost_enter(execution->meter, COST_FINAL);
+    run_final(execution, job);
+    cost_leave(execution->meter, before, 0);
+}
+
 void execution_run(struct execution *execution, struct execution_job *job) {
     switch (job->kind) {
-    case EXECUTION_BLOCK: run_block(execution, job); break;
-    case EXECUTION_FINAL: run_final(execution, job); break;
+    case EXECUTION_BLOCK: measured_block(execution, job); break;
+    case EXECUTION_FINAL: measured_final(execution, job); break;
     case EXECUTION_RELEASE_BLOCK: job->status = executor_release_block(execution->executor, job->ticket); break;
     case EXECUTION_RELEASE_SLICES:
         executor_release_slices(execution->executor, job->destination, job->dseq);

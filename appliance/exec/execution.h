@@ -75,6 +75,7 @@ struct execution_job {
     uint32_t destination;
     uint64_t dseq;
     enum exec_status status; /* out, all kinds */
+    uint64_t took_us;        /* out, of a BLOCK, by the meter's clock; 0 without one */
 };
 
 /* The next record in such a blob; *at 0 at first. False: no more. Space, key and value are filled in; they point into it. */
@@ -84,6 +85,8 @@ struct execution; /* opaque: the worker */
 
 /* `state` may be NULL (the simulator): checkpoints are then described but not stored. Takes over neither. NULL only without memory. */
 struct execution *execution_create(struct executor *executor, struct state *state) __attribute__((warn_unused_result));
+/* What its jobs cost goes there; without it nothing is measured. */
+void execution_measure(struct execution *execution, struct cost_meter *meter);
 void execution_destroy(struct execution *execution);
 
 /* After executor_genesis(), when the checkpoint store has no checkpoint: genesis' entries go into the first one. */

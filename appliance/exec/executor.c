@@ -145,6 +145,7 @@ static size_t scratch_lay(struct executor *ex, uint8_t *memory) {
     s->client = scratch_take(memory, &used, EXEC_CLIENT_RECORD_MAX);
     s->outputs = scratch_take(memory, &used, ex->pairs * sizeof *s->outputs);
     s->changes = scratch_take(memory, &used, EXEC_SETTLE_CHANGES * sizeof *s->changes);
+    s->settled = scratch_take(memory, &used, EXEC_SETTLE_CHANGES * sizeof *s->settled);
     s->change_hashes = scratch_take(memory, &used, EXEC_SETTLE_CHANGES * sizeof *s->change_hashes);
     s->encoded = scratch_take(memory, &used, CONFIG_BYTES_MAX);
     s->op = scratch_take(memory, &used, sizeof *s->op);
@@ -168,6 +169,7 @@ enum exec_status executor_create(const struct executor_config *config, struct ex
     if (!ex) return EXEC_NO_MEMORY;
     ex->system = config->system;
     ex->cluster = config->cluster;
+    ex->meter = config->meter;
     ex->shard = config_cluster_is_shard(config->cluster);
     ex->shard_number = config_cluster_index(config->cluster);
     ex->shards = config->system->shards_count;

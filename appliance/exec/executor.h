@@ -50,6 +50,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "appliance/base/cost.h"
 #include "merkle/tree.h"
 #include "merkle/trie.h"
 #include "protocol/config.h"
@@ -102,6 +103,7 @@ struct executor_config {
     uint32_t blocks_kept_max;               /* final blocks whose answers may stay unreleased, 1 to EXEC_KEPT_MAX */
     uint32_t open_max;                      /* open blocks, 1 to EXEC_OPEN_MAX; 0: EXEC_OPEN_MAX. Memory for undo is reserved for as many */
     uint8_t hash_key[TABLE_HASH_KEY_BYTES]; /* random, of this process; no result depends on it */
+    struct cost_meter *meter;               /* of the thread that executes; NULL: nothing is measured */
 };
 
 enum exec_status executor_create(const struct executor_config *config, struct executor **out) __attribute__((warn_unused_result));
@@ -234,6 +236,19 @@ enum exec_status executor_execute(struct executor *ex, const struct exec_block *
 
 /* Does the trie work of the newest block now. Idempotent; executor_execute() does it otherwise. */
 void executor_settle(struct executor *ex);
+
+/*
+ * Others may help with hashing: what a large block wrote, and the subtries of the state trie above it. `run` calls share(work, i) once for each i
+ * below `shares`, in any order and on any threads, and returns when all have returned. Shares write nothing in common and none reads what another
+ * writes, so the result is the same bytes whoever does them. Without helpers (run NULL) the executor does all.
+ */
+struct exec_helpers {
+    uint32_t changes_min;  /* a block that wrote fewer is not worth their while, */
+    uint32_t subtries_min; /* nor are fewer subtries, at most TRIE_REHASH_SUBTRIES */
+    void *context;
+    void (*run)(void *context, void (*share)(void *work, uint32_t i), void *work, uint32_t shares);
+};
+void executor_helpers(struct executor *ex, const struct exec_helpers *helpers);
 
 /* The root after the newest executed block (settles). */
 void executor_state_root(struct executor *ex, uint8_t root[32]);

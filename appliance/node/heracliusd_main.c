@@ -1,4 +1,4 @@
-/* heracliusd --config FILE: one node. `--init` makes its data directory. */
+/* heracliusd --config FILE: one node. `--init` makes its data directory, `--explain` says what it would be. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,11 +37,13 @@ static void signals_set(void) {
 
 static int usage(FILE *out, int code) {
     (void)fputs("usage: heracliusd --config FILE [--init [--from BACKUP]] [--chain FILE]\n"
+                "       heracliusd --explain [--config FILE]\n"
                 "  --config FILE  the node's configuration, written by `heraclius system init`\n"
                 "  --init         make the node's data directory, once\n"
                 "  --from BACKUP  with --init: begin from a backup; a member's key is retired by it, and comes back by a CONFIG with a new one\n"
                 "  --chain FILE   with --init, of a node that joins: the chain of CONFIGs of its cluster, as `heraclius config new` writes it;\n"
                 "                 without: put what such a chain has beyond the node's own into its data, and end (of a node that finds nobody)\n"
+                "  --explain      print which threads a node has on this machine and why, on which CPUs, and its memory budget; run nothing\n"
                 "  --version, --help\n"
                 "exit: 0 ended by SIGTERM; 1 stopped itself; 2 configuration, files or usage; 3 data directory or disk; 4 network\n",
                 out);
@@ -71,7 +73,7 @@ static int node_live(const char *config, struct heritage *heritage, bool *again)
         (void)fprintf(stderr, "heracliusd: %s\n", text);
     } else {
         running = node;
-        code = node->config.split ? node_run_split(node) : node_run_fused(node);
+        code = node->plan.split ? node_run_split(node) : node_run_fused(node);
         running = NULL;
     }
     *again = node->again && !atomic_load(&node_ending);
@@ -106,12 +108,14 @@ static int node_main(const char *config) {
 
 int main(int count, char **words) {
     const char *config = NULL, *from = NULL, *chain = NULL;
-    bool init = false;
+    bool init = false, explain = false;
     for (int i = 1; i < count; i++) {
         if (strcmp(words[i], "--help") == 0) return usage(stdout, 0);
         if (strcmp(words[i], "--version") == 0) return printf("heracliusd %s\n", NODE_RELEASE) > 0 ? 0 : 1;
         if (strcmp(words[i], "--init") == 0)
             init = true;
+        else if (strcmp(words[i], "--explain") == 0)
+            explain = true;
         else if (strcmp(words[i], "--config") == 0 && i + 1 < count)
             config = words[++i];
         else if (strncmp(words[i], "--config=", 9) == 0)
@@ -123,6 +127,7 @@ int main(int count, char **words) {
         else
             return usage(stderr, NODE_EXIT_CONFIG);
     }
+    if (explain) return init || from != NULL || chain != NULL ? usage(stderr, NODE_EXIT_CONFIG) : node_explain(config);
     if (config == NULL || (from != NULL && !init)) return usage(stderr, NODE_EXIT_CONFIG);
     if (!init && chain != NULL) return node_init_chain_run(config, chain);
     if (!init) return node_main(config);

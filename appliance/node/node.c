@@ -88,7 +88,7 @@ static bool join_find(struct node *node, char text[NODE_TEXT_BYTES]) {
     return false;
 }
 
-static enum node_exit files_open(struct node *node, const char *config_path, char text[NODE_TEXT_BYTES]) {
+enum node_exit node_files_open(struct node *node, const char *config_path, bool lock, char text[NODE_TEXT_BYTES]) {
     char line[NODE_CONFIG_TEXT_BYTES];
     struct system_fault fault;
     if (!ed25519_start(NULL))
@@ -104,7 +104,7 @@ static enum node_exit files_open(struct node *node, const char *config_path, cha
         node->addresses = node->addresses_before;
         node->addresses_before = NULL;
     }
-    if (keyfile_open(&node->key, KEYFILE_NODE, node->config.key, true, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
+    if (keyfile_open(&node->key, KEYFILE_NODE, node->config.key, lock, &fault) != SYSTEM_OK) return fail(text, NODE_EXIT_CONFIG, fault.text);
     node->key_open = true;
     const struct card *card = system_node_by_signing_key(node->system, node->key.signing_key, &node->cluster, &node->member);
     bool joins = card == NULL && node->config.join[0] != '\0';
@@ -114,8 +114,11 @@ static enum node_exit files_open(struct node *node, const char *config_path, cha
                  node->config.system);
         return NODE_EXIT_CONFIG;
     }
+    struct thread_machine machine;
+    thread_machine_look("", &machine);
+    thread_plan_make(&machine, config_cluster_is_coordinator(node->cluster), &node->config.threads, &node->plan);
     memcpy(node->name, joins ? node->key.name : card->name, sizeof node->name);
-    if (!node->key.locked_in_memory)
+    if (lock && !node->key.locked_in_memory)
         log_event(LOG_LEVEL_WARN, "key_not_locked", "do=\"the memlock limit is too small to keep the key out of swap: raise it (ulimit -l)\"");
     return NODE_EXIT_OK;
 }
@@ -149,7 +152,7 @@ static struct state_config state_config_of(struct node *node) {
                                  .identity = node->identity,
                                  .map_bytes = node->config.state_map_bytes,
                                  .queue_slots = STATE_SLOTS,
-                                 .cpu = node->config.cpus[NODE_THREAD_STATE],
+                                 .cpu = node->plan.cpus[NODE_THREAD_STATE],
                                  .wake = wake,
                                  .wake_context = node};
 }
@@ -174,7 +177,8 @@ static enum node_exit stores_open(struct node *node, char text[NODE_TEXT_BYTES])
                              .identity = node->identity,
                              .map_bytes = node->config.wal_map_bytes,
                              .queue_slots = WAL_SLOTS,
-                             .cpu = node->config.cpus[NODE_THREAD_WAL],
+                             .cpu = node->plan.cpus[NODE_THREAD_WAL],
+                             .clock_ns = ring_clock_thread_ns,
                              .wake = wake,
                              .wake_context = node};
     if (wal_open(&wal, &node->wal, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
@@ -215,24 +219,43 @@ static enum node_exit genesis_find(struct node *node, char text[NODE_TEXT_BYTES]
     return NODE_EXIT_DATA;
 }
 
-static enum node_exit replica_open(struct node *node, char text[NODE_TEXT_BYTES], enum node_restored *restored) {
-    enum node_exit code = genesis_find(node, text);
-    if (code != NODE_EXIT_OK) return code;
-    node->execution = execution_create(node->executor, node->state);
-struct replica_config replica = {.system = node->system,
+/* Where there are verifiers, the replica's signer asks what they found (bft/verdict.h). */
+static bool signer_make(struct node *node, struct signer *signer) {
+    struct signer signing = signer_ed25519(&node->key.signing);
+    if (node->plan.verifiers > 0) {
+        if (node->verdicts == NULL) node->verdicts = calloc(1, sizeof *node->verdicts);
+        if (node->verdicts == NULL) return false;
+        node->verdicts->inner = signing;
+        signing = verdict_table_signer(node->verdicts);
+    }
+    *signer = node_signer(node, signing);
+    return true;
+}
+
+bool node_replica_make(struct node *node) {
+    struct replica_config replica = {.system = node->system,
                                      .cluster = node->cluster,
                                      .member = node->member,
-                                     .signer = signer_ed25519(&node->key.signing),
+                                     .meter = node_meter(node, NODE_THREAD_CONSENSUS),
                                      .now_ms = ring_clock_ms(),
                                      .wall_ms = ring_clock_wall_ms(),
                                      .hooks = node->hooks};
+    if (!signer_make(node, &replica.signer)) return false;
+    if (node->execution != NULL) execution_measure(node->execution, node_meter(node, NODE_THREAD_EXECUTION));
     memcpy(replica.signing_key, node->key.signing_key, sizeof replica.signing_key);
     memcpy(replica.noise_key, node->key.noise_key, sizeof replica.noise_key);
     ring_entropy_fill(replica.nonce, sizeof replica.nonce);
     memcpy(replica.genesis_root, node->genesis_root, 32);
     replica.scrub_records_s = node->config.scrub_records_s;
     node->replica = replica_create(&replica);
-    if (node->execution == NULL || node->replica == NULL) return fail(text, NODE_EXIT_CONFIG, "not enough memory for the node's tables");
+    return node->replica != NULL;
+}
+
+static enum node_exit replica_open(struct node *node, char text[NODE_TEXT_BYTES], enum node_restored *restored) {
+    enum node_exit code = genesis_find(node, text);
+    if (code != NODE_EXIT_OK) return code;
+    node->execution = execution_create(node->executor, node->state);
+    if (node->execution == NULL || !node_replica_make(node)) return fail(text, NODE_EXIT_CONFIG, "not enough memory for the node's tables");
     *restored = node_restore(node, text);
     return *restored == NODE_RESTORE_FAILED ? NODE_EXIT_DATA : NODE_EXIT_OK;
 }
@@ -257,12 +280,13 @@ static enum node_exit state_restore(struct node *node, char text[NODE_TEXT_BYTES
     return node_scrub_start(node) ? NODE_EXIT_OK : fail(text, NODE_EXIT_CONFIG, "no thread to scrub the stores");
 }
 
-static enum node_exit core_open(struct node *node, char text[NODE_TEXT_BYTES]) {
+enum node_exit node_executor_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     /* W prepared beyond the committed one, as many executed and not yet told final, and a few for what a new view begins with. */
     uint32_t open_max = 2 * node->system->limits.window_blocks + OPEN_BLOCKS_SPARE;
     struct executor_config config = {.system = node->system,
                                      .cluster = node->cluster,
                                      .blocks_kept_max = EXEC_KEPT_MAX,
+                                     .meter = node_meter(node, NODE_THREAD_EXECUTION),
                                      .open_max = open_max < EXEC_OPEN_MAX ? open_max : EXEC_OPEN_MAX};
     ring_entropy_fill(config.hash_key, sizeof config.hash_key);
     enum exec_status status = executor_create(&config, &node->executor);
@@ -276,7 +300,7 @@ static enum node_exit core_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     node->regions = calloc(node->region_count, sizeof *node->regions);
     if (node->regions == NULL) return fail(text, NODE_EXIT_CONFIG, "not enough memory for the node's tables");
     executor_regions(node->executor, node->regions, node->region_count);
-    return state_restore(node, text);
+    return NODE_EXIT_OK;
 }
 
 /* ---- network ---- */
@@ -301,10 +325,11 @@ static enum node_exit listen_find(struct node *node, struct net_config *config, 
     return NODE_EXIT_CONFIG;
 }
 
-static enum node_exit net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
+enum node_exit node_net_open(struct node *node, char text[NODE_TEXT_BYTES]) {
     struct config *own = calloc(1, sizeof *own);
     CHECK(own != NULL && system_config(node->system, node->cluster, own));
     struct net_config config = {.rules = rules,
+                                .measure = true,
                                 .rule_count = sizeof rules / sizeof rules[0],
                                 .peers_max = node_peers_max(node),
                                 .send_zc_threshold_bytes = node->config.send_zc_bytes,
@@ -347,7 +372,7 @@ enum node_exit node_open(struct node *node, const char *config_path, struct addr
     node->started_ms = ring_clock_ms();
     pthread_mutex_init(&node->status_lock, NULL);
     for (int i = 0; i < NODE_THREADS; i++) atomic_init(&node->running_cpu[i], -1);
-    enum node_exit code = files_open(node, config_path, text);
+    enum node_exit code = node_files_open(node, config_path, true, text);
     if (code == NODE_EXIT_OK) {
         char context[64];
         snprintf(context, sizeof context, "node=%s", node->name);
@@ -355,8 +380,9 @@ enum node_exit node_open(struct node *node, const char *config_path, struct addr
         code = stores_open(node, text);
     }
     if (code == NODE_EXIT_OK) code = control_open(node, text);
-    if (code == NODE_EXIT_OK) code = core_open(node, text);
-    if (code == NODE_EXIT_OK) code = net_open(node, text);
+    if (code == NODE_EXIT_OK) code = node_executor_open(node, text);
+    if (code == NODE_EXIT_OK) code = state_restore(node, text);
+    if (code == NODE_EXIT_OK) code = node_net_open(node, text);
     if (code == NODE_EXIT_OK && !node_addresses_start(node)) code = fail(text, NODE_EXIT_CONFIG, "no thread to watch addresses.json");
     if (code != NODE_EXIT_OK) return code;
     node->status_ms = 0;
@@ -380,6 +406,7 @@ void node_close(struct node *node) {
     execution_destroy(node->execution);
     executor_destroy(node->executor);
     free(node->regions);
+    free(node->verdicts);
     net_ring_destroy(node->ring);
     node->ring = NULL;
     if (node->again) node->ring = net_destroy_keep(net);
@@ -432,6 +459,7 @@ static bool waiting_submit(struct node *node) {
         if (status == STORE_BUSY) return true;
         if (status != STORE_OK) return !store_failed(node) && !(node->stop = true);
         CHECK(sequence == ++node->submitted);
+        node_flight_begin(node, sequence);
         node->waiting_first = (node->waiting_first + 1) % node->waiting_room;
         node->waiting_count--;
     }
@@ -457,6 +485,7 @@ static void persist(struct node *node, const struct replica_output *output) {
 bool node_store_poll(struct node *node) {
     uint64_t completed = wal_completed(node->wal);
     if (completed > node->durable_told) {
+        node_flight_end(node, completed);
         node->durable_told = completed;
         replica_durable(node->replica, completed);
     }
@@ -533,12 +562,12 @@ void node_state_failed(struct node *node, const struct store_error *error) {
 
 void node_pin(struct node *node, enum node_thread thread, const char *name) {
     pthread_setname_np(pthread_self(), name);
-    if (node->config.cpus[thread] < 0) return;
+    if (node->plan.cpus[thread] < 0) return;
     cpu_set_t set;
     CPU_ZERO(&set);
-    CPU_SET((size_t)node->config.cpus[thread], &set);
+    CPU_SET((size_t)node->plan.cpus[thread], &set);
     int error = pthread_setaffinity_np(pthread_self(), sizeof set, &set);
-    if (error != 0) log_event(LOG_LEVEL_WARN, "thread_not_pinned", "thread=%s cpu=%d cause=\"%s\"", name, node->config.cpus[thread], strerror(error));
+    if (error != 0) log_event(LOG_LEVEL_WARN, "thread_not_pinned", "thread=%s cpu=%d cause=\"%s\"", name, node->plan.cpus[thread], strerror(error));
 }
 
 bool node_net_start(struct node *node, const char *thread) {

@@ -8,8 +8,12 @@
  *   node_transfer.c the thread of state transfer
  *   node_scrub.c    the thread that reads the stores again and again
  *   node_fused.c    one thread for network, consensus and execution
- *   node_split.c    a thread each, joined by single-producer single-consumer rings
+ *   node_split.c    a thread each, joined by single-producer single-consumer rings (node_lane.h)
+ *   node_verify.c   threads that verify ahead of consensus
+ *   node_hash.c     threads that help execution to hash
  *   node_status.c   the snapshot for the control socket
+ *   node_explain.c  which threads and how much memory, without running
+ *   node_cost.c     what the work costs: meters of the threads, the signer that is measured
  */
 #ifndef APPLIANCE_NODE_H
 #define APPLIANCE_NODE_H
@@ -22,12 +26,16 @@
 #include "appliance/node/node_transfer.h"
 #include "appliance/replica/replica.h"
 #include "appliance/status/control.h"
+#include "appliance/status/load.h"
 #include "appliance/status/watch.h"
+#include "bft/verdict.h"
 #include "protocol/addresses.h"
 #include "protocol/keyfile.h"
 #include "ring/net.h"
 
 enum { NODE_TEXT_BYTES = 700, NODE_DRAIN_MS = 5000, NODE_GOODBYE_MS = 500, NODE_STATUS_MS = 200, NODE_NOTES_MAX = 64, NODE_OBSERVERS_MAX = 64 };
+enum { NODE_LOAD_MS = 100, NODE_LOAD_STALE_MS = 1000 };
+enum { NODE_METERS = NODE_THREAD_EXECUTION + 1, NODE_FLIGHTS = 256 };
 enum { NODE_DAMAGES_MAX = 3 }; /* damages of memory or checkpoint at which the process ends instead of opening the node anew */
 
 /* Must be HERACLIUS_VERSION of the client library, which this folder may not include. */
@@ -52,6 +60,7 @@ struct successors {
 
 struct node {
     struct node_config config;
+    struct thread_plan plan;
     struct system *system;
     struct addresses *addresses, *addresses_before;
     struct keyfile key;
@@ -68,6 +77,7 @@ struct node {
     uint32_t region_count;
     struct execution *execution;
     struct replica *replica;
+    struct verdict_table *verdicts; /* of the replica's signer, where there are verifiers; the replica's thread */
     struct node_transfer *transfer;
     struct net *net;
     struct loop *ring; /* of the life before, until the net has it; then of this one, for the next, once it is closed */
@@ -106,7 +116,8 @@ struct node {
     /* the snapshot: written by the loop, read by the control thread */
     pthread_mutex_t status_lock;
     struct status_node status;
-    uint64_t status_ms, status_net_ms, started_ms;
+    uint64_t status_ms, status_net_ms, started_ms, load_ms;
+    struct load load; /* the consensus thread's */
     atomic_bool opened;                           /* the control thread may look at more than the snapshot */
     uint64_t progress;                            /* node_progress.c: of this process, whatever its lives */
     uint64_t progress_height, progress_pieces;    /* that were counted */
@@ -114,6 +125,14 @@ struct node {
     unsigned wal_told;
     uint64_t asking_since_ms;
     atomic_int running_cpu[NODE_THREADS]; /* each written by its own thread */
+    atomic_uint_fast64_t hash_shared;     /* times that execution shared its hashing out (node_hash.c); written by it */
+
+    /* node_cost.c */
+    struct cost_meter meters[NODE_METERS]; /* of the threads of the same numbers; fused: the first has all */
+    struct signer signing;                 /* what the measured one calls */
+    struct histogram wal_us;               /* batches of the wal; the replica's thread */
+    struct net_cost net_cost;              /* that was told already; the net's thread */
+    struct node_flight { uint64_t sequence, begun_us; } flights[NODE_FLIGHTS]; /* batches given to the storage thread, by sequence */
 };
 
 /* Set by the signal handler: SIGTERM or SIGINT came; SIGHUP: read addresses.json again. */
@@ -132,6 +151,16 @@ void node_split_free(struct node *node);
 /* Read by the race detector's runtime in its own build: the rings' fences are not its language. */
 const char *__tsan_default_suppressions(void);
 
+/* Parts of opening, for node_explain.c too. `lock`: its key file is this process' alone. */
+enum node_exit node_files_open(struct node *node, const char *config_path, bool lock, char text[NODE_TEXT_BYTES]);
+enum node_exit node_executor_open(struct node *node, char text[NODE_TEXT_BYTES]);
+bool node_replica_make(struct node *node); /* false: no memory */
+enum node_exit node_net_open(struct node *node, char text[NODE_TEXT_BYTES]);
+
+/* node_explain.c: prints which thread map a node has on this machine, by which thresholds, and what memory it may use; touches nothing of it, and may
+ * be asked beside one that runs. `config_path` NULL: a node of which nothing is known. The exit code. */
+int node_explain(const char *config_path);
+
 /* node_restore.c: fills executor and replica. Otherwise `text` says why. NODE_STATE_LOST: the checkpoint is damaged, the rest was not looked at;
  * executor and replica are spoilt. */
 enum node_restored { NODE_RESTORED, NODE_RESTORE_FAILED, NODE_STATE_LOST };
@@ -139,6 +168,22 @@ enum node_restored node_restore(struct node *node, char text[NODE_TEXT_BYTES]);
 /* node.c: the store of checkpoints; made anew, empty, when what is there is lost. */
 enum node_exit node_state_open(struct node *node, char text[NODE_TEXT_BYTES]);
 enum node_exit node_state_remake(struct node *node, const char *why, char text[NODE_TEXT_BYTES]);
+
+/* node_cost.c. The meter of a thread; by the thread itself, when it begins. */
+struct cost_meter *node_meter(struct node *node, enum node_thread thread);
+void node_meter_start(struct node *node, enum node_thread thread);
+/* The signer for the replica: what it verifies and signs is measured. On the replica's thread alone. */
+struct signer node_signer(struct node *node, struct signer inner);
+/* Which component a frame of this type is work for. */
+enum cost_component node_cost_of(uint16_t type);
+/* net_poll, measured; on the net's thread. */
+void node_net_poll(struct node *node, uint32_t timeout_ms);
+/* A batch goes to the storage thread, and what it did up to `sequence` is durable. */
+void node_flight_begin(struct node *node, uint64_t sequence);
+void node_flight_end(struct node *node, uint64_t sequence);
+/* Into the snapshot: the components; on the thread that asks: threads, page faults. */
+void node_cost_put(struct node *node, struct status_node *status);
+void node_cpu_put(struct status_node *status);
 
 /* Parts of both loops. */
 /* The net is up, on the calling thread, which is named; false: a line on standard error says why not. */
@@ -206,11 +251,14 @@ void node_progress_look(struct node *node);
 
 /* node_status.c: by the consensus loop, and by the net's thread. */
 void node_status_update(struct node *node, uint64_t now_ms);
+void node_load_look(struct node *node, uint64_t now_ms); /* tells the replica how busy the CPUs are, ten times a second while it proposes */
 /* What stays the same while it lives; status_lock is held. */
 void node_status_head(struct node *node);
 void node_status_net(struct node *node, uint64_t now_ms);
 void node_status_copy(void *context, struct status_node *status);
 void node_decide(void *context);
 void node_budget_log(struct node *node);
+/* The parts of the budget into `status`: what is open of executor, replica and net counts. */
+void node_budget_put(struct node *node, struct status_node *status);
 
 #endif

@@ -19,12 +19,16 @@ static void frame_take(struct node *node, const struct net_event *event) {
         if (kept != NULL) blob = blob_wrap((uint8_t *)(uintptr_t)kept, event->payload_bytes, frame_release, node);
     }
     if (blob == NULL) blob = blob_copy(event->payload, event->payload_bytes);
+    enum cost_component before = cost_enter(node_meter(node, NODE_THREAD_CONSENSUS), node_cost_of(event->type));
     replica_frame(node->replica, replica_peer_unpack(event->tag), event->type, (struct blob_piece){.blob = blob, .count = blob->count});
+    cost_leave(node_meter(node, NODE_THREAD_CONSENSUS), before, event->payload_bytes);
     blob_drop(blob);
 }
 
 static void output_send(struct node *node, const struct replica_output *output) {
+    enum cost_component before = cost_enter(node_meter(node, NODE_THREAD_NETWORK), COST_NETWORK);
     enum net_status status = node_send(node, output->peer, output->type, output->pieces, output->piece_count);
+    cost_leave(node_meter(node, NODE_THREAD_NETWORK), before, 0);
     if (status == NET_OK) return;
     replica_send_dropped(node->replica, status == NET_FULL);
     log_event(LOG_LEVEL_DEBUG, "send_dropped", "type=0x%04x cause=%s", output->type, net_status_name(status));
@@ -45,12 +49,16 @@ static void output_do(struct node *node, const struct replica_output *output) {
 
 static void outputs_do(struct node *node) {
     struct replica_output output;
+    enum cost_component before = cost_enter(node_meter(node, NODE_THREAD_CONSENSUS), COST_REPLICA);
     while (!node->stop && replica_next(node->replica, &output)) output_do(node, &output);
+    cost_leave(node_meter(node, NODE_THREAD_CONSENSUS), before, 0);
 }
 
 static void events_take(struct node *node) {
     struct net_event event;
     unsigned frames = 0;
+    enum cost_component before = cost_enter(node_meter(node, NODE_THREAD_NETWORK), COST_NETWORK);
+    replica_clock(node->replica, ring_clock_us());
     while (net_next(node->net, &event)) {
         struct replica_peer peer = replica_peer_unpack(event.tag);
         switch (event.kind) {
@@ -66,11 +74,15 @@ static void events_take(struct node *node) {
         case NET_WOKEN: break;
         }
     }
+    cost_leave(node_meter(node, NODE_THREAD_NETWORK), before, 0);
 }
 
 static void step(struct node *node) {
+    node_load_look(node, ring_clock_ms());
     node_successors_look(node, ring_clock_ms());
+    enum cost_component before = cost_enter(node_meter(node, NODE_THREAD_CONSENSUS), COST_REPLICA);
     replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
+    cost_leave(node_meter(node, NODE_THREAD_CONSENSUS), before, 0);
     outputs_do(node);
     node_checkpointed(node, execution_reap(node->execution));
     struct store_error error;
@@ -85,6 +97,7 @@ int node_run_fused(struct node *node) {
     if (!node_net_start(node, "node")) return NODE_EXIT_NETWORK;
     node->wake = wake;
     atomic_store(&node->net_running, true);
+    node_meter_start(node, NODE_THREAD_NETWORK);
     replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
     replica_start(node->replica);
     node_budget_log(node);
@@ -93,17 +106,21 @@ int node_run_fused(struct node *node) {
     while (!node->stop) {
         uint64_t now = ring_clock_ms(), deadline = replica_deadline_ms(node->replica);
         node_addresses_apply(node);
-        net_poll(node->net, more || deadline <= now ? 0 : (uint32_t)(deadline - now));
+        node_net_poll(node, more || deadline <= now ? 0 : (uint32_t)(deadline - now));
         events_take(node);
+        enum cost_component before = cost_enter(node_meter(node, NODE_THREAD_CONSENSUS), COST_REPLICA);
         if (!node_store_poll(node)) break;
+        cost_leave(node_meter(node, NODE_THREAD_CONSENSUS), before, 0);
         node_transfer_poll(node);
         node_scrub_poll(node);
         outputs_do(node);
         step(node);
         more = false;
         now = ring_clock_ms();
+        before = cost_enter(node_meter(node, NODE_THREAD_CONSENSUS), COST_STATUS);
         node_status_net(node, now);
         node_status_update(node, now);
+        cost_leave(node_meter(node, NODE_THREAD_CONSENSUS), before, 0);
         if (node_drain_step(node, now)) break;
     }
     node_goodbye(node);

@@ -7,43 +7,28 @@
  *                                   <- done ring     <-
  *   execution owns executor and checkpoint store's submissions
  *
- * Each ring has one producer and one consumer and carries pointers; whoever takes one owns what it points to. A consumer that is about to sleep
- * says so in
- * its `asleep` word, and a producer wakes it only then: under load nobody makes a system call to hand over. The network never waits for a ring (it
- * takes no
- * further events while inbound is full, so the kernel and the peers wait); consensus may wait for outbound, since the network always empties it;
- * jobs under
- * way are fewer than a ring holds.
+ * The rings are lanes (node_lane.h). The network never waits for one (it takes no further events while inbound is full, so the kernel and the peers
+ * wait); consensus may wait for outbound, since the network always empties it; jobs under way are fewer than a ring holds. With verifiers, a frame
+ * may be at one of them while it lies in inbound (node_verify.h).
  */
-#include <ck_ring.h>
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "appliance/node/node.h"
+#include "appliance/node/node_hash.h"
+#include "appliance/node/node_verify.h"
 #include "merkle/check.h"
 #include "ring/clock.h"
 
 enum { RING_SLOTS = 16384, TAKE_AT_ONCE = 256 };
-
-/* The ring orders its accesses by fences of its own; `handed` says the same in terms that a race detector follows. */
-struct lane {
-    ck_ring_t ring;
-    ck_ring_buffer_t *slots;
-    atomic_uint_fast64_t handed; /* written by the producer before it enqueues */
-};
 
 /* One thing from the network to consensus. */
 struct inbound {
     enum net_event_kind kind; /* 0: a send was dropped */
     bool full;
     struct replica_peer peer;
-    uint16_t type;
-    struct blob *blob;
+    struct verify_frame frame;
 };
 
 struct outbound {
@@ -56,11 +41,6 @@ struct outbound {
     struct blob_piece pieces[REPLICA_PIECES_MAX];
 };
 
-struct sleeper {
-    int event;          /* eventfd */
-    atomic_bool asleep; /* written by the consumer; a producer that finds it set wakes it */
-};
-
 struct split {
     struct node *node;
     struct lane inbound, outbound, jobs, done;
@@ -70,15 +50,11 @@ struct split {
     atomic_bool state_failed;               /* written by execution, after state_error */
     struct store_error state_error;
     uint64_t job_count;    /* consensus': jobs under way */
-    struct inbound *stuck; /* the network's: did not fit */
+    struct inbound *stuck;   /* the network's: did not fit */
+    struct inbound *pending; /* consensus': taken, and not back from a verifier yet */
+    struct node_verify *verify;
     pthread_t consensus_thread, execution_thread;
 };
-
-static void lane_init(struct lane *lane) {
-    lane->slots = calloc(RING_SLOTS, sizeof *lane->slots);
-    CHECK(lane->slots != NULL);
-    ck_ring_init(&lane->ring, RING_SLOTS);
-}
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -88,46 +64,21 @@ const char *__tsan_default_suppressions(void) {
 #endif
 #endif
 
-static bool lane_put(struct lane *lane, void *entry) {
-    atomic_fetch_add_explicit(&lane->handed, 1, memory_order_release);
-    return ck_ring_enqueue_spsc(&lane->ring, lane->slots, entry);
-}
-
-static void *lane_take(struct lane *lane) {
-    void *entry = NULL;
-    if (!ck_ring_dequeue_spsc(&lane->ring, lane->slots, &entry)) return NULL;
-    (void)atomic_load_explicit(&lane->handed, memory_order_acquire);
-    return entry;
-}
-
-static void sleeper_wake(struct sleeper *sleeper) {
-    uint64_t one = 1;
-    if (!atomic_exchange(&sleeper->asleep, false)) return;
-    ssize_t wrote = write(sleeper->event, &one, sizeof one);
-    (void)wrote; /* an eventfd takes it */
-}
-
-/* Sleeps unless `ring` has something; at most `timeout_ms`. */
-static void sleeper_wait(struct sleeper *sleeper, struct lane *first, struct lane *second, int timeout_ms) {
-    struct pollfd polled = {.fd = sleeper->event, .events = POLLIN};
-    atomic_store(&sleeper->asleep, true);
-    if (ck_ring_size(&first->ring) == 0 && (second == NULL || ck_ring_size(&second->ring) == 0)) (void)poll(&polled, 1, timeout_ms);
-    atomic_store(&sleeper->asleep, false);
-    uint64_t count;
-    ssize_t got = read(sleeper->event, &count, sizeof count);
-    (void)got; /* empty when nobody woke us */
-}
-
 static void network_wake(struct split *split) {
     if (atomic_exchange(&split->network_asleep, false)) net_wake(split->node->net);
 }
 
 /* ---- execution ---- */
 
+static bool execution_has_work(const void *context) {
+    return lane_count(&((const struct split *)context)->jobs) > 0;
+}
+
 static void *execution_main(void *context) {
     struct split *split = context;
     struct node *node = split->node;
     node_pin(node, NODE_THREAD_EXECUTION, "execution");
+    node_meter_start(node, NODE_THREAD_EXECUTION);
     uint64_t sampled = 0;
     while (!atomic_load(&split->end_execution)) {
         struct execution_job *job;
@@ -149,7 +100,7 @@ static void *execution_main(void *context) {
         }
         uint64_t now = ring_clock_ms();
         if (now - sampled >= NODE_STATUS_MS) node_cpu_sample(node, NODE_THREAD_EXECUTION), sampled = now;
-        if (done == 0) sleeper_wait(&split->execution, &split->jobs, NULL, NODE_STATUS_MS);
+        if (done == 0) sleeper_wait(&split->execution, execution_has_work, split, NODE_STATUS_MS, node_meter(node, NODE_THREAD_EXECUTION));
     }
     return NULL;
 }
@@ -194,7 +145,14 @@ static void consensus_outputs(struct split *split) {
         sends += output.kind == REPLICA_SEND || output.kind == REPLICA_PEER_ADD || output.kind == REPLICA_PEER_REMOVE;
     }
     if (sends > 0) network_wake(split);
-    if (ck_ring_size(&split->jobs.ring) > 0) sleeper_wake(&split->execution);
+    if (lane_count(&split->jobs) > 0) sleeper_wake(&split->execution);
+}
+
+static void consensus_frame_take(struct node *node, const struct inbound *in) {
+    struct cost_meter *meter = node_meter(node, NODE_THREAD_CONSENSUS);
+    enum cost_component before = cost_enter(meter, node_cost_of(in->frame.type));
+    replica_frame(node->replica, in->peer, in->frame.type, (struct blob_piece){.blob = in->frame.blob, .count = in->frame.blob->count});
+    cost_leave(meter, before, in->frame.blob->count);
 }
 
 static void consensus_inbound(struct split *split, struct inbound *in) {
@@ -204,11 +162,25 @@ static void consensus_inbound(struct split *split, struct inbound *in) {
     else if (in->kind == NET_DOWN)
         replica_link_down(replica, in->peer);
     else if (in->kind == NET_FRAME)
-        replica_frame(replica, in->peer, in->type, (struct blob_piece){.blob = in->blob, .count = in->blob->count});
+        consensus_frame_take(split->node, in);
     else
         replica_send_dropped(replica, in->full);
-    blob_drop(in->blob);
+    blob_drop(in->frame.blob);
     free(in);
+}
+
+/* In the order in which they came: one that a verifier still has is waited for. */
+static struct inbound *inbound_next(struct split *split) {
+    struct inbound *in = split->pending != NULL ? split->pending : lane_take(&split->inbound);
+    bool back = in == NULL || node_verify_take(split->verify, &in->frame);
+    split->pending = back ? NULL : in;
+    return back ? in : NULL;
+}
+
+static bool consensus_has_work(const void *context) {
+    const struct split *split = context;
+    if (lane_count(&split->done) > 0) return true;
+    return split->pending != NULL ? node_verify_is_back(split->verify, &split->pending->frame) : lane_count(&split->inbound) > 0;
 }
 
 static unsigned consensus_take(struct split *split) {
@@ -220,7 +192,7 @@ static unsigned consensus_take(struct split *split) {
         replica_job_done(split->node->replica, job);
         taken++;
     }
-    while (taken < TAKE_AT_ONCE && (in = lane_take(&split->inbound)) != NULL) {
+    while (taken < TAKE_AT_ONCE && (in = inbound_next(split)) != NULL) {
         consensus_inbound(split, in);
         taken++;
     }
@@ -239,21 +211,28 @@ static void *consensus_main(void *context) {
     node_pin(node, NODE_THREAD_CONSENSUS, "consensus");
     replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
     replica_start(node->replica);
+    node_meter_start(node, NODE_THREAD_CONSENSUS);
     while (!node->stop) {
+        node_verify_keys(split->verify, node->replica);
+        enum cost_component before = cost_enter(node_meter(node, NODE_THREAD_CONSENSUS), COST_REPLICA);
+        replica_clock(node->replica, ring_clock_us());
         unsigned taken = consensus_take(split);
         if (!node_store_poll(node)) break;
         node_transfer_poll(node);
         node_successors_look(node, ring_clock_ms());
         node_scrub_poll(node);
+        node_load_look(node, ring_clock_ms());
         replica_tick(node->replica, ring_clock_ms(), ring_clock_us());
         consensus_outputs(split);
         consensus_checkpoints(split);
         uint64_t now = ring_clock_ms();
+        cost_leave(node_meter(node, NODE_THREAD_CONSENSUS), before, 0);
         node_status_update(node, now);
         if (node_drain_step(node, now)) break;
         uint64_t deadline = replica_deadline_ms(node->replica);
         if (taken == 0 && deadline > now)
-            sleeper_wait(&split->consensus, &split->inbound, &split->done, (int)(deadline - now < 200 ? deadline - now : 200));
+            sleeper_wait(&split->consensus, consensus_has_work, split, (int)(deadline - now < 200 ? deadline - now : 200),
+                         node_meter(node, NODE_THREAD_CONSENSUS));
     }
     atomic_store(&split->consensus_ended, true);
     net_wake(node->net);
@@ -266,12 +245,15 @@ static void inbound_put(struct split *split, struct inbound in) {
     struct inbound *entry = malloc(sizeof *entry);
     CHECK(entry != NULL);
     *entry = in;
+    node_verify_give(in.kind == NET_FRAME ? split->verify : NULL, &entry->frame);
     if (!lane_put(&split->inbound, entry)) split->stuck = entry;
 }
 
 static void network_send(struct split *split, struct outbound *out) {
     struct node *node = split->node;
+    enum cost_component before = cost_enter(node_meter(node, NODE_THREAD_NETWORK), COST_NETWORK);
     enum net_status status = node_send(node, out->peer, out->type, out->pieces, out->piece_count);
+    cost_leave(node_meter(node, NODE_THREAD_NETWORK), before, 0);
     for (unsigned i = 0; i < out->piece_count; i++) blob_drop(out->pieces[i].blob);
     free(out);
     if (status != NET_OK && split->stuck == NULL) inbound_put(split, (struct inbound){.full = status == NET_FULL});
@@ -293,24 +275,27 @@ static void network_events(struct split *split) {
     if (split->stuck != NULL && lane_put(&split->inbound, split->stuck)) split->stuck = NULL;
     while (split->stuck == NULL && net_next(node->net, &event)) {
         if (event.kind == NET_WOKEN) continue;
-        struct inbound in = {.kind = event.kind, .peer = replica_peer_unpack(event.tag), .type = event.type};
-        if (event.kind == NET_FRAME) in.blob = blob_copy(event.payload, event.payload_bytes);
+        struct inbound in = {.kind = event.kind, .peer = replica_peer_unpack(event.tag), .frame.type = event.type};
+        if (event.kind == NET_FRAME) in.frame.blob = blob_copy(event.payload, event.payload_bytes);
         inbound_put(split, in);
     }
-    if (ck_ring_size(&split->inbound.ring) > 0) sleeper_wake(&split->consensus);
+    if (lane_count(&split->inbound) > 0) sleeper_wake(&split->consensus);
 }
 
 static void network_main(struct split *split) {
     struct node *node = split->node;
+    node_meter_start(node, NODE_THREAD_NETWORK);
     while (!atomic_load(&split->consensus_ended)) {
         struct outbound *out;
         while ((out = lane_take(&split->outbound)) != NULL) network_do(split, out);
         node_addresses_apply(node);
         atomic_store(&split->network_asleep, true);
-        bool more = ck_ring_size(&split->outbound.ring) > 0 || split->stuck != NULL;
-        net_poll(node->net, more ? 0 : 200);
+        bool more = lane_count(&split->outbound) > 0 || split->stuck != NULL;
+        node_net_poll(node, more ? 0 : 200);
         atomic_store(&split->network_asleep, false);
+        enum cost_component before = cost_enter(node_meter(node, NODE_THREAD_NETWORK), COST_NETWORK);
         network_events(split);
+        cost_leave(node_meter(node, NODE_THREAD_NETWORK), before, 0);
         node_status_net(node, ring_clock_ms());
     }
 }
@@ -319,11 +304,17 @@ static void wake(struct node *node) {
     sleeper_wake(&node->split->consensus);
 }
 
+static void inbound_free(struct inbound *in) {
+    if (in == NULL) return;
+    node_verify_forget(&in->frame);
+    blob_drop(in->frame.blob);
+    free(in);
+}
+
 static void split_free(struct split *split) {
     void *entry;
     while ((entry = lane_take(&split->inbound)) != NULL) {
-        blob_drop(((struct inbound *)entry)->blob);
-        free(entry);
+        inbound_free(entry);
     }
     while ((entry = lane_take(&split->outbound)) != NULL) {
         struct outbound *out = entry;
@@ -340,12 +331,12 @@ static void split_free(struct split *split) {
             free(job);
         }
     }
-    if (split->stuck != NULL) blob_drop(split->stuck->blob);
-    free(split->stuck);
+    inbound_free(split->stuck);
+    inbound_free(split->pending);
     struct lane *lanes[] = {&split->inbound, &split->outbound, &split->jobs, &split->done};
-    for (size_t i = 0; i < 4; i++) free(lanes[i]->slots);
-    close(split->consensus.event);
-    close(split->execution.event);
+    for (size_t i = 0; i < 4; i++) lane_end(lanes[i]);
+    sleeper_end(&split->consensus);
+    sleeper_end(&split->execution);
     free(split);
 }
 
@@ -356,22 +347,26 @@ int node_run_split(struct node *node) {
     split->node = node;
     node->split = split;
     struct lane *lanes[] = {&split->inbound, &split->outbound, &split->jobs, &split->done};
-    for (size_t i = 0; i < 4; i++) lane_init(lanes[i]);
-    split->consensus.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    split->execution.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    CHECK(split->consensus.event >= 0 && split->execution.event >= 0);
+    for (size_t i = 0; i < 4; i++) lane_init(lanes[i], RING_SLOTS);
+    sleeper_init(&split->consensus);
+    sleeper_init(&split->execution);
+    if (node->plan.verifiers > 0) split->verify = node_verify_start(node, &split->consensus, RING_SLOTS + 2);
     node->wake = wake;
     atomic_store(&node->net_running, true);
+    struct node_hash *hash = node->plan.hashers > 0 ? node_hash_start(node) : NULL;
     CHECK(pthread_create(&split->execution_thread, NULL, execution_main, split) == 0);
     CHECK(pthread_create(&split->consensus_thread, NULL, consensus_main, split) == 0);
     node_budget_log(node);
-    log_event(LOG_LEVEL_INFO, "started", "threads=split port=%u", net_listen_port(node->net, 0));
+    log_event(LOG_LEVEL_INFO, "started", "threads=split verifiers=%u hashers=%u port=%u", node->plan.verifiers, node->plan.hashers,
+              net_listen_port(node->net, 0));
     network_main(split);
     pthread_join(split->consensus_thread, NULL);
     atomic_store(&split->end_execution, true);
     atomic_store(&split->execution.asleep, true);
     sleeper_wake(&split->execution);
     pthread_join(split->execution_thread, NULL);
+    node_hash_stop(hash);
+    node_verify_stop(split->verify);
     struct outbound *out;
     while ((out = lane_take(&split->outbound)) != NULL) network_do(split, out);
     node_goodbye(node);

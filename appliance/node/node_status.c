@@ -59,19 +59,27 @@ static void counters_put(struct node *node, struct status_node *status) {
     status->scrub_state_records = scrub.state_records;
     status->scrub_state_rounds = scrub.state_rounds;
     status->opened_anew = node->damages;
+    if (node->verdicts != NULL) {
+        counter_put(status, "verifications_asked", node->verdicts->asked);
+        counter_put(status, "verifications_ahead", node->verdicts->found);
+    }
+    if (node->plan.hashers > 0) counter_put(status, "hash_shared", atomic_load_explicit(&node->hash_shared, memory_order_relaxed));
     counter_put(status, "blob_bytes_now", blob_live_bytes());
     counter_put(status, "log_lines_suppressed", log_suppressed());
     atomic_store_explicit(&node->running_cpu[NODE_THREAD_WAL], wal.cpu, memory_order_relaxed);
     atomic_store_explicit(&node->running_cpu[NODE_THREAD_STATE], state.cpu, memory_order_relaxed);
 }
 
+_Static_assert((int)NODE_THREADS <= (int)STATUS_THREADS_MAX, "each is shown");
+
 static void threads_put(struct node *node, struct status_node *status) {
     status->thread_count = 0;
     for (int i = 0; i < NODE_THREADS; i++) {
-        if (!node->config.split && (i == NODE_THREAD_CONSENSUS || i == NODE_THREAD_EXECUTION)) continue;
+        if (!thread_plan_has(&node->plan, (enum node_thread)i)) continue;
         struct status_thread *thread = &status->threads[status->thread_count++];
-        snprintf(thread->name, sizeof thread->name, "%s", !node->config.split && i == NODE_THREAD_NETWORK ? "node" : node_thread_names[i]);
-        thread->pinned = node->config.cpus[i];
+        const char *name = !node->plan.split && i == NODE_THREAD_NETWORK ? "node" : node_thread_name((enum node_thread)i);
+        snprintf(thread->name, sizeof thread->name, "%s", name);
+        thread->pinned = node->plan.cpus[i];
         thread->running = atomic_load_explicit(&node->running_cpu[i], memory_order_relaxed);
     }
 }
@@ -85,7 +93,7 @@ static void budget_add(struct status_node *status, const char *name, uint64_t by
     part->value = bytes;
 }
 
-static void budget_put(struct node *node, struct status_node *status) {
+void node_budget_put(struct node *node, struct status_node *status) {
     uint64_t parts[EXEC_MEMORIES] = {0};
     for (uint32_t i = 0; i < node->region_count; i++) parts[node->regions[i].part] += node->regions[i].bytes;
     status->budget_count = 0;
@@ -99,6 +107,7 @@ static void budget_put(struct node *node, struct status_node *status) {
     replica_budget(node->replica, &replica);
     budget_add(status, "replica_inputs", replica.inputs_bytes);
     budget_add(status, "replica_tables", replica.tables_bytes);
+    if (node->verdicts != NULL) budget_add(status, "verdicts", sizeof *node->verdicts);
     budget_add(status, "store_dirty_pages", STORE_DIRTY_BYTES);
     struct net_counter net[12];
     size_t count = net_budget(node->net, net, 12);
@@ -113,7 +122,7 @@ void node_budget_log(struct node *node) {
     struct status_node *status = &node->status;
     uint64_t total = 0;
     pthread_mutex_lock(&node->status_lock);
-    budget_put(node, status);
+    node_budget_put(node, status);
     for (uint32_t i = 0; i < status->budget_count; i++) {
         total += status->budget[i].value;
         log_event(LOG_LEVEL_INFO, "memory_budget", "part=%s bytes=%llu", status->budget[i].name, (unsigned long long)status->budget[i].value);
@@ -182,15 +191,23 @@ void node_status_head(struct node *node) {
     snprintf(status->name, sizeof status->name, "%s", node->name);
     snprintf(status->system_name, sizeof status->system_name, "%s", node->system->name);
     memcpy(status->system_id, node->system->system_id, 16);
-    snprintf(status->threads_map, sizeof status->threads_map, "%s", node->config.split ? "split" : "fused");
+    snprintf(status->threads_map, sizeof status->threads_map, "%s", node->plan.split ? "split" : "fused");
     status->data = node->config.data;
     status->started_ms = node->started_ms;
+}
+
+void node_load_look(struct node *node, uint64_t now_ms) {
+    if (now_ms - node->load_ms < NODE_LOAD_MS || !replica_load_wanted(node->replica)) return;
+    bool stale = now_ms - node->load_ms >= NODE_LOAD_STALE_MS; /* it did not propose for a while: what it was before says nothing of now */
+    node->load_ms = now_ms;
+    int permille = load_look(&node->load, "");
+    replica_load(node->replica, stale || permille < 0 ? 0 : (uint32_t)permille);
 }
 
 void node_status_update(struct node *node, uint64_t now_ms) {
     if (now_ms - node->status_ms < NODE_STATUS_MS && node->status_ms != 0) return;
     node->status_ms = now_ms;
-    if (node->config.split) node_cpu_sample(node, NODE_THREAD_CONSENSUS);
+    if (node->plan.split) node_cpu_sample(node, NODE_THREAD_CONSENSUS);
     if (atomic_exchange(&node->decision_wanted, false)) replica_decision_want(node->replica);
     pthread_mutex_lock(&node->status_lock);
     struct status_node *status = &node->status;
@@ -200,11 +217,12 @@ void node_status_update(struct node *node, uint64_t now_ms) {
     replica_status(node->replica, &status->replica);
     node_progress_look(node);
     counters_put(node, status);
+    node_cost_put(node, status);
     clock_watch(node, status, now_ms);
     wal_watch(node, status);
     asking_watch(node, &status->replica, now_ms);
     threads_put(node, status);
-    if (status->budget_count == 0) budget_put(node, status);
+    if (status->budget_count == 0) node_budget_put(node, status);
     status->links_up = 0;
     for (uint32_t i = 0; i < status->replica.members; i++) status->links_up += status->replica.peers[i].up;
     for (uint32_t i = 0; i < status->replica.pair_count; i++) status->links_up += status->replica.pairs[i].links_up;
@@ -248,6 +266,7 @@ static void resident_add(struct status_node *status, const char *name, uint64_t 
 static void resident_put(const struct node *node, struct status_node *status) {
     uint64_t parts[EXEC_MEMORIES] = {0}, reserved = 0;
     memory_put(status);
+    node_cpu_put(status);
     parts_resident(node, parts);
     status->resident_count = 0;
     for (enum exec_memory part = 0; part < EXEC_MEMORIES; part++) {

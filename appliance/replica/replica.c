@@ -68,6 +68,7 @@ struct replica *replica_create(const struct replica_config *config) {
     if (r == NULL) return NULL;
     r->system = config->system;
     r->hooks = config->hooks;
+    r->meter = config->meter;
     r->signer = config->signer;
     r->cluster = config->cluster;
     r->me = config->member < BFT_MEMBERS_MAX ? (uint8_t)config->member : NOBODY;
@@ -417,6 +418,8 @@ void replica_job_done(struct replica *r, struct execution_job *job) {
 
 void replica_checkpointed(struct replica *r, uint64_t height) {
     if (height <= r->checkpoint_height) return;
+    if (r->checkpoint_begun_us > 0) histogram_between(&r->status.checkpoint_us, r->checkpoint_begun_us, r->now_us);
+    r->checkpoint_begun_us = 0;
     r->checkpoint_before = r->checkpoint_height;
     r->checkpoint_height = height;
     replica_note(r, LOG_LEVEL_INFO, "checkpoint", "height=%llu", (unsigned long long)height);
@@ -438,6 +441,10 @@ static bool own_trouble(struct replica *r) {
         r->pairs[i].passed_dseq = 0;
     }
     return true;
+}
+
+void replica_clock(struct replica *r, uint64_t now_us) {
+    r->now_us = now_us;
 }
 
 void replica_tick(struct replica *r, uint64_t now_ms, uint64_t now_us) {
@@ -479,8 +486,9 @@ uint64_t replica_deadline_ms(const struct replica *r) {
     if (!r->started) return r->now_ms + 1000;
     if (r->open != NULL || r->memory_dirty) return r->now_ms; /* what a job left behind: nobody waits for the next tick with it */
     if (r->behind) return r->now_ms + TICK_MS;                /* the core is not told the time now */
-    uint64_t deadline = r->core_deadline_ms, propose = propose_deadline_ms(r);
+    uint64_t deadline = r->core_deadline_ms, propose = propose_deadline_ms(r), held = pace_deadline_ms(r);
     if (propose < deadline) deadline = propose;
+    if (held < deadline) deadline = held;
     bool busy = r->wanted_count > 0 || r->inputs_held > 0 || !last_is_answered(r);
     uint64_t own = r->now_ms + (busy ? TICK_MS : 200);
     return deadline < own ? deadline : own;
@@ -557,6 +565,8 @@ void replica_status(const struct replica *r, struct status_replica *status) {
     status->view = r->core->memory.view;
     status->leader = bft_leader(&r->members, r->core->memory.view);
     status->strain = bft_core_strain(r->core);
+    status->hold_us = r->pace.hold_us;
+    status->load_permille = r->pace.load;
     status->final_height = r->tip_height;
     status->prepared_height = r->core->memory.has_prepared ? r->core->memory.prepared.height : r->tip_height;
     status->executed_height = r->executed_height;

@@ -102,6 +102,7 @@ struct replica_config {
     uint64_t wall_ms;         /* the calendar at now_ms: only a first estimate of cluster time */
     uint8_t genesis_root[32]; /* state root of genesis, from executor_genesis() */
     uint32_t scrub_records_s; /* entries of the table that are hashed again each second; 0: none */
+    struct cost_meter *meter; /* of the replica's thread; NULL: nothing is measured */
     const struct replica_hooks *hooks;
 };
 
@@ -193,9 +194,16 @@ void replica_send_dropped(struct replica *replica, bool full);
 /* A successor's statement that is valid by the CONFIG in force (claim_successor_verify): leaves the system for good, or, shown another one before,
  * keeps both as evidence. */
 void replica_successor(struct replica *replica, const struct claim_successor *statement);
-/* Time only grows. To be called after every bunch of the above, and at replica_deadline_ms() at the latest. now_us: for measuring only. */
+/* What time it is, for measuring only: to be called before a bunch of what came. */
+void replica_clock(struct replica *replica, uint64_t now_us);
+/* Time only grows. To be called after every bunch of the above, and at replica_deadline_ms() at the latest. now_us: for measuring, and for the hold
+ * between proposals. */
 void replica_tick(struct replica *replica, uint64_t now_ms, uint64_t now_us);
 uint64_t replica_deadline_ms(const struct replica *replica);
+/* How much this node lacks CPU since the call before, in thousandths (1000: all CPUs are busy, and it waits for them): whoever proposes lets more
+ * gather then (replica_pace.c). Wanted ten times a second while proposals are made; without it no proposal waits. */
+bool replica_load_wanted(const struct replica *replica);
+void replica_load(struct replica *replica, uint32_t permille);
 
 /* ---- replica -> world ---- */
 

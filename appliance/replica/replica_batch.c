@@ -3,12 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/replica/replica_batch.h"
 #include "appliance/replica/replica_private.h"
 #include "protocol/admin_op.h"
 
-enum { INPUT_HEAD_BYTES = 4, INPUT_FETCH_BYTES = 36, REPEATS_SUSPICIOUS = 8, SLICE_WAIT_SAMPLES = 256 };
+enum { INPUT_FETCH_BYTES = 36, REPEATS_SUSPICIOUS = 8, SLICE_WAIT_SAMPLES = 256 };
 
-static struct batch_limits batch_limits_of(const struct replica *r) {
+struct batch_limits replica_batch_limits(const struct replica *r) {
     const struct system_limits *limits = &r->config.limits;
     return (struct batch_limits){.shards = r->system->shards_count,
                                  .batch_bytes_max = limits->batch_bytes_max,
@@ -111,7 +112,7 @@ void client_batch_frame(struct replica *r, struct replica_peer from, struct blob
         return;
     }
     struct batch batch;
-    struct batch_limits limits = batch_limits_of(r);
+    struct batch_limits limits = replica_batch_limits(r);
     if (batch_decode(blob_piece_bytes(&payload), payload.count, &limits, &batch) != BATCH_OK) {
         drop_count(r, DROP_BATCH_MALFORMED);
         client_refuse(r, from.index, nothing, CODE_MALFORMED, 0);
@@ -168,7 +169,7 @@ static bool batch_take(struct replica *r, struct input *input, const struct batc
 /* The hash under which these bytes are an input; false: they are none. */
 static bool input_hash(struct replica *r, uint8_t kind, struct blob_piece bytes, struct batch *batch, uint8_t hash[32]) {
     if (kind == BODY_ADMIN) return admin_op_input_hash(blob_piece_bytes(&bytes), bytes.count, hash);
-    struct batch_limits limits = batch_limits_of(r);
+    struct batch_limits limits = replica_batch_limits(r);
     if (batch_decode(blob_piece_bytes(&bytes), bytes.count, &limits, batch) != BATCH_OK) return false;
     batch_id(batch, hash);
     return true;

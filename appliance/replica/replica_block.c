@@ -441,6 +441,7 @@ void block_executed(struct replica *r, struct execution_job *job) {
         replica_note(r, LOG_LEVEL_WARN, "block_invalid", "height=%llu cause=%s reference=%u", (unsigned long long)block->header.height,
                      exec_status_name(job->status), job->result.bad_ref);
     block_result_take(block, job);
+    measure_executed(r, job);
     block->executed = job->status == EXEC_VALID;
     if (block->executed) r->executed_height = block->header.height;
     executed_tell(r, block, valid);
@@ -517,7 +518,9 @@ void block_finalize_job(struct replica *r, uint32_t index) {
     memcpy(r->status.state_root, block->header.state_root.bytes, 32);
     r->status.state_root_height = block->header.height - 1;
     final_inputs(r, block);
+    enum cost_component before = cost_enter(r->meter, COST_OUTBOX);
     final_outbox(r, block);
+    cost_leave(r->meter, before, 0);
     recovery_checkpoint_sealed(r, block, job);
     block->jobs++;
     job_submit(r, job);
@@ -533,6 +536,8 @@ void block_final(struct replica *r, const struct bft_action *action) {
     CHECK(bytes > 0);
     block->certificate = blob_copy(certificate, bytes);
     r->status.voted = r->status.voted || block->voted;
+    block->final_us = r->now_us;
+    if (!r->replaying) histogram_between(&r->status.finalize_us, block->prepared_us, block->final_us);
     if (r->certificates_unsaved++ == 0) r->unsaved_since_ms = r->now_ms;
     epoch_ended(r, block);
     block_finalize_job(r, index);
@@ -582,7 +587,11 @@ void block_publish(struct replica *r) {
     while (r->publish_next != NONE) {
         struct rblock *block = &r->blocks[r->publish_next];
         if (block->certificate == NULL || block->durable_at > r->durable) break;
-        if (block->result.output_count > 0) client_publish(r, block);
+        if (block->result.output_count > 0) {
+            enum cost_component before = cost_enter(r->meter, COST_ANSWERS);
+            client_publish(r, block);
+            cost_leave(r->meter, before, 0);
+        }
         free(block->levels.storage);
         block->levels.storage = NULL;
         block->published = true;
@@ -590,13 +599,17 @@ void block_publish(struct replica *r) {
         r->published_height = block->header.height;
         r->status.decisions++;
         r->status.empty_decisions += block->ref_count == 0;
-        if (!r->replaying && block->seen_us > 0 && r->now_us > block->seen_us) histogram_add(&r->status.commit_us, r->now_us - block->seen_us);
+        if (!r->replaying) histogram_between(&r->status.commit_us, block->seen_us, r->now_us);
+        if (!r->replaying) histogram_between(&r->status.publish_us, block->final_us, r->now_us);
+        if (!r->replaying && block->seen_us > 0 && r->now_us > block->seen_us) pace_committed(r, r->now_us - block->seen_us);
         inputs_let_go(r, block);
         r->publish_next = block->order_next;
     }
+    enum cost_component before = cost_enter(r->meter, COST_QUEUE);
     for (uint32_t i = 0; i < r->pair_count; i++) {
         for (uint32_t member = 0; member < r->pairs[i].members.n; member++) queue_serve(r, &r->pairs[i], member);
     }
+    cost_leave(r->meter, before, 0);
 }
 
 /* Gives the oldest final blocks back when more are kept than the limits say. */

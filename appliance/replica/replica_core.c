@@ -139,6 +139,7 @@ static void update_send(struct replica *r, struct bft_send *send) {
         uint32_t index = block_find(r, &message->vote.ballot.block_id);
         if (index != NONE) r->blocks[index].voted = true;
     }
+    if (send->sign && message->type == BFT_MESSAGE_COMMIT) measure_prepared(r, &message->vote.ballot.block_id);
     if (message->type == BFT_MESSAGE_STATUS) {
         blob_drop(r->peer_status_bytes[r->me]);
         r->peer_status_bytes[r->me] = blob_hold(pieces[0].blob);

@@ -127,6 +127,7 @@ void input_hold(struct replica *r, uint32_t index, struct blob_piece bytes) {
     input->offset = bytes.offset;
     input->count = bytes.count;
     input->arrived_ms = r->now_ms;
+    input->arrived_us = r->now_us;
     r->wanted_count--;
     r->inputs_held++;
     r->input_bytes += bytes.count;

@@ -75,7 +75,7 @@ static void put_memory(struct replica *r) {
     r->memory_dirty = false;
 }
 
-void persist_flush(struct replica *r) {
+static void flush(struct replica *r) {
     if (r->memory_dirty) put_memory(r);
     bool lazy_due = r->certificates_unsaved > 0 && r->now_ms - r->unsaved_since_ms >= CERTIFICATE_LAZY_MS;
     if (r->open == NULL && !lazy_due) return;
@@ -95,6 +95,12 @@ void persist_flush(struct replica *r) {
     struct replica_output *output = output_add(r, REPLICA_PERSIST);
     output->sequence = batch->sequence;
     output->batch = (struct wal_batch){.records = batch->records, .record_count = batch->record_count};
+}
+
+void persist_flush(struct replica *r) {
+    enum cost_component before = cost_enter(r->meter, COST_PERSIST);
+    flush(r);
+    cost_leave(r->meter, before, 0);
 }
 
 static void persist_free(struct persist *batch) {

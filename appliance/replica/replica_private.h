@@ -19,11 +19,10 @@
  *   replica_rollback.c  was the whole cluster rolled back (P-70)?
  *   replica_evidence.c  what convicts a member or a cluster is kept
  *   replica_later.c     a node whose cluster went through CONFIGs without it
- *   replica_successor.c a successor was shown: the system is left
- *   replica_members.c   what is told of the members: how far they are, who votes
+ *   replica_successor.c a successor was shown: the system is left; replica_members.c: who votes, and how far; replica_measure.c: histograms
  *   replica_restore.c   from the store
  *   replica_transfer.c  what state transfer needs; pruning
- *   replica_scrub.c     what a scrub finds, and what becomes of it; replica_scrub.h
+ *   replica_scrub.c     what a scrub finds, and what becomes of it; replica_scrub.h. ahead.c: see ahead.h
  *
  * All tables are indexed by u32; NONE is no entry.
  */
@@ -33,6 +32,8 @@
 #include "appliance/base/message_type.h"
 #include "appliance/replica/replica.h"
 #include "appliance/replica/replica_later.h"
+#include "appliance/replica/replica_measure.h"
+#include "appliance/replica/replica_pace.h"
 #include "appliance/replica/replica_rollback.h"
 #include "appliance/replica/replica_scrub.h"
 #include "appliance/status/log.h"
@@ -116,7 +117,7 @@ struct input {
     uint32_t weight;                                 /* operations */
     uint32_t client;                                 /* BATCH: index of the client, NONE */
     uint32_t in_blocks;                              /* open blocks that refer to it */
-    uint64_t arrived_ms, relayed_ms, relayed_view, asked_ms;
+    uint64_t arrived_ms, arrived_us, relayed_ms, relayed_view, asked_ms; /* arrived_us: for measuring */
     uint64_t decided_height;
     uint64_t prune_turn; /* of the newest pruning that found it in an open block */
     uint64_t branch_turn; /* of the newest look at a branch to propose on that found it there */
@@ -156,7 +157,7 @@ struct rblock {
     uint32_t *inputs; /* per reference; NONE for NOOP */
     uint64_t ticket;  /* of its newest execution */
     uint64_t weight;
-    uint64_t seen_us;
+    uint64_t seen_us, prepared_us, final_us; /* 0: not known */
     uint64_t durable_at;       /* sequence at which body and inputs are durable; 0: not given to the store yet */
     struct exec_result result; /* iff executed */
     struct config *config_next;   /* iff executed and it holds a CONFIG that had an effect */
@@ -375,6 +376,7 @@ struct replica {
 
     /* time */
     uint64_t now_ms, now_us, wall_ms;
+    struct cost_meter *meter; uint64_t checkpoint_begun_us; /* for measuring: of the newest that is not durable; 0: none */
 
     /* consensus */
     struct bft_core *core;
@@ -390,8 +392,7 @@ struct replica {
     uint8_t start_nonce[16];
     uint64_t noop_nonce, noop_ms;
     uint64_t voted_before; bool decision_wanted; /* voted for before it was started, the highest; a NOOP is to be asked for (control.h) */
-    uint64_t behind_told_ms; /* `catching_up` was logged; 0: never */
-    uint64_t noop_own;                       /* the newest that I asked for; 0: none */
+    uint64_t behind_told_ms, noop_own;       /* `catching_up` was logged; 0: never. The newest that I asked for; 0: none */
     uint64_t noops_asked[NOOPS_KEPT], noop_asked_ms; uint32_t noops_asked_count; /* and those before it, in turn; when it was */
     uint64_t noop_named[BFT_MEMBERS_MAX];    /* newest of each member that a proposal of mine named */
     uint64_t decided_ms; /* when a block last became final here */
@@ -439,6 +440,7 @@ struct replica {
     struct config *proposing_config; /* iff it holds a CONFIG that has an effect */
     struct bft_hash proposing_root_after;
     uint64_t proposing_ticket, proposed_us;
+    struct pace pace;
 
     /* inputs */
     struct input *inputs;
@@ -644,8 +646,7 @@ void source_newest_frame(struct replica *r, struct replica_peer from, struct blo
 bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer from, uint32_t *index);
 void source_consumed(struct replica *r, struct pair *pair, uint64_t consumed);
 void source_tick(struct replica *r);
-/* NEWEST_QUERY to f+1 nodes. */
-void source_newest_ask(struct replica *r, struct pair *pair);
+void source_newest_ask(struct replica *r, struct pair *pair); /* NEWEST_QUERY to f+1 nodes */
 
 /* replica_queue.c */
 void queue_subscribe_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
@@ -662,8 +663,7 @@ bool client_init(struct replica *r);
 void client_free(struct replica *r);
 /* Adds a client or changes it to what final state says; its index. NONE: its card does not fit the id. */
 uint32_t client_put(struct replica *r, const uint8_t id[32], const struct exec_client *client);
-/* Shuts it out for good. */
-void client_close(struct replica *r, uint32_t index);
+void client_close(struct replica *r, uint32_t index); /* for good */
 uint32_t client_find(const struct replica *r, const uint8_t id[32]);
 void client_publish(struct replica *r, struct rblock *block);
 void client_answer_again(struct replica *r, uint32_t client, uint64_t height_from);
@@ -712,8 +712,8 @@ void replica_evidence_timeouts(struct replica *r, const struct bft_timeout *a, c
 void replica_evidence_commit(struct replica *r, const struct bft_vote *commit, const struct bft_timeout *timeout);
 void replica_evidence_slice(struct replica *r, struct pair *pair, const struct decision *decision, struct blob_piece bytes);
 void replica_evidence_slices(struct replica *r, struct pair *pair, const struct decision *decision, uint32_t other);
+
 /* replica_config.c */
-struct admin_op;
 /* What becomes of a CONFIG or SEAL that is handed in now: WAITS, it would have an effect. */
 enum admin_code admin_config_judge(const struct replica *r, const struct admin_op *operation, enum system_error *error);
 /* Wait so many operations of this node's own clients that no CONFIG or SEAL may join them? */

@@ -198,15 +198,19 @@ static void propose_start(struct replica *r, const struct selection *selection) 
     r->proposing_parent = r->offer.parent_id;
     r->proposing_count = selection->count;
     r->proposing_weight = selection->ops;
-    for (uint32_t i = selection->noops; i < selection->count; i++) r->inputs[r->selected[i]].in_blocks++;
+    for (uint32_t i = selection->noops; i < selection->count; i++) {
+        r->inputs[r->selected[i]].in_blocks++;
+        histogram_between(&r->status.input_us, r->inputs[r->selected[i]].arrived_us, r->now_us);
+    }
     r->proposed_us = r->now_us;
     job_submit(r, job);
 }
 
-void propose_try(struct replica *r) {
-    if (!r->offer.may_propose || r->proposing != NULL || r->retry != NULL || r->unpublished > UNPUBLISHED_MAX || r->stopping) return;
+static void offer_take(struct replica *r) {
+    if (r->proposing != NULL || r->retry != NULL || r->unpublished > UNPUBLISHED_MAX || r->stopping) return;
     if (!bft_hash_equal(&r->offer.parent_id, &r->tip_id) && block_find(r, &r->offer.parent_id) == NONE) return;
     if (!r->offer.at_once && !parent_is_settled(r)) return;
+    if (pace_holds(r)) return;
     struct selection selection = {0};
     if (!r->offer.empty_only) {
         select_noops(r, &selection);
@@ -215,6 +219,13 @@ void propose_try(struct replica *r) {
     }
     if (selection.count == selection.noops && !r->offer.at_once && !propose_is_due(r)) return;
     propose_start(r, &selection);
+}
+
+void propose_try(struct replica *r) {
+    if (!r->offer.may_propose) return;
+    enum cost_component before = cost_enter(r->meter, COST_PROPOSE);
+    offer_take(r);
+    cost_leave(r->meter, before, 0);
 }
 
 static void selection_let_go(struct replica *r) {
@@ -253,6 +264,8 @@ void propose_executed(struct replica *r, struct execution_job *job) {
         return;
     }
     r->status.proposals++;
+    r->pace.ops += r->proposing_weight;
+    measure_executed(r, job);
     r->proposing_result = job->result;
     r->proposing_ticket = job->ticket;
     struct rblock made = {.result = job->result}; /* only to say what it does */

@@ -114,6 +114,7 @@ static bool child_proves(const struct rblock *parent, const struct rblock *child
 
 static void checkpoint_fill(struct replica *r, const struct rblock *block, const struct checkpoint_shown *shown, struct execution_job *job) {
     job->checkpoint = true;
+    if (!r->replaying) r->checkpoint_begun_us = r->now_us;
     job->description = (struct state_checkpoint){.epoch = block->header.place.epoch, .height = block->header.height};
     memcpy(job->description.block_id, block->id.bytes, sizeof job->description.block_id);
     blob_add(job, "tip", tip_make(block));

@@ -1,7 +1,6 @@
 /* heraclius-setup files: what the node and the admin console read, out of the configuration in force; and the node's data, once. */
 #include <errno.h>
 #include <jansson.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,31 +41,29 @@ static enum system_error block_put(const char *root, const char *where, const st
 
 /* ---- node.conf ---- */
 
-/* The first CPUs that this machine has, one for each thread; NULL: fewer than that. */
-static json_t *cpus_json(void) {
-    cpu_set_t set;
-    int thread = 0;
+_Static_assert((int)NODE_SETTINGS_SPLIT_CPUS == (int)THREAD_SPLIT_CPUS, "what `threads` says of itself");
+
+/* Where the plan pins its threads; NULL: nowhere. */
+static json_t *cpus_json(const struct thread_plan *plan) {
     json_t *cpus = json_object();
-    if (sched_getaffinity(0, sizeof set, &set) != 0) CPU_ZERO(&set);
-    for (int cpu = 0; cpu < CPU_SETSIZE && thread < NODE_THREADS; cpu++) {
-        if (CPU_ISSET((size_t)cpu, &set)) json_object_set_new(cpus, node_thread_names[thread++], json_integer(cpu));
+    for (int thread = 0; thread < NODE_THREADS; thread++) {
+        if (plan->cpus[thread] >= 0) json_object_set_new(cpus, node_thread_name((enum node_thread)thread), json_integer(plan->cpus[thread]));
     }
-    if (thread == NODE_THREADS) return cpus;
+    if (json_object_size(cpus) > 0) return cpus;
     json_decref(cpus);
     return NULL;
-}
-
-static bool is_split(const struct candidate *candidate, long cpus) {
-    if (candidate->settings.threads == NODE_SETTINGS_AUTO) return cpus >= NODE_SETTINGS_SPLIT_CPUS;
-    return candidate->settings.threads == NODE_SETTINGS_SPLIT;
 }
 
 /* *changed: a program that runs goes by another one than this. */
 static enum system_error conf_put(const char *root, const struct candidate *candidate, bool *changed, struct system_fault *fault) {
     char control[SETUP_PATH_BYTES], retired[SETUP_PATH_BYTES];
     if (!setup_path(control, root, "/run/node/control.sock", fault) || !setup_path(retired, root, "/data/public/retired", fault)) return fault->error;
-    const long count = sysconf(_SC_NPROCESSORS_ONLN);
-    bool split = is_split(candidate, count);
+    struct thread_machine machine;
+    struct thread_plan plan;
+    const struct thread_wish wish = {.map = THREAD_MAP_AUTO, .verifiers = -1, .hashers = -1};
+    thread_machine_look("", &machine);
+    thread_plan_make(&machine, config_cluster_is_coordinator(candidate->cluster), &wish, &plan);
+    bool split = candidate->settings.threads == NODE_SETTINGS_AUTO ? plan.split : candidate->settings.threads == NODE_SETTINGS_SPLIT;
     json_t *listen = json_array();
     for (uint32_t i = 0; i < candidate->listen_count; i++) json_array_append_new(listen, json_string(candidate->listen[i]));
     json_t *object =
@@ -79,7 +76,7 @@ static enum system_error conf_put(const char *root, const struct candidate *cand
         json_object_set_new(object, "backup", json_string("backup"));
     }
     if (object && setup_is_there(retired)) json_object_set_new(object, "retired", json_true());
-    json_t *cpus = split && count >= NODE_SETTINGS_SPLIT_CPUS ? cpus_json() : NULL;
+    json_t *cpus = split ? cpus_json(&plan) : NULL;
     if (object && cpus) json_object_set_new(object, "cpus", cpus);
     size_t bytes = 0;
     char *text = object ? canonical_print(object, &bytes) : NULL;

@@ -10,6 +10,8 @@ static json_t *hex(const uint8_t *bytes, size_t count) {
     return json_string(text);
 }
 
+enum { HISTOGRAM_LIMITS = 16 }; /* from 125 us (or 2) on, doubling */
+
 static json_t *number(uint64_t value) {
     return json_integer((json_int_t)(value & INT64_MAX));
 }
@@ -233,23 +235,65 @@ static void put_gauges(json_t *list, const struct status_node *status) {
     metric(list, "heraclius_inputs_decided_total", "counter", "inputs in final blocks", NULL, replica->inputs_decided);
     metric(list, "heraclius_view_changes_total", "counter", "views left by time-out", NULL, replica->view_changes);
     metric(list, "heraclius_timeout_strain", "gauge", "doublings of the time-outs, since no view fitted them", NULL, replica->strain);
+    metric(list, "heraclius_propose_hold_microseconds", "gauge", "what a leader whose CPUs are busy lets pass between proposals", NULL,
+           replica->hold_us);
+    metric(list, "heraclius_cpu_lack_permille", "gauge", "how much a node that proposes lacks CPU: busy CPUs, and waits for them", NULL,
+           replica->load_permille);
     metric(list, "heraclius_proposals_total", "counter", "proposals made", NULL, replica->proposals);
     metric(list, "heraclius_evidence_total", "counter", "files of evidence kept since it was started", NULL, replica->evidence);
     metric(list, "heraclius_fetches_total", "counter", "blocks and inputs asked for", NULL, replica->fetches);
 }
 
-static void put_commit(json_t *list, const struct histogram *commit) {
-    static const uint64_t limits[] = {1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000, 256000, 512000, 1024000, 4096000};
-    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-        char text[32];
-        snprintf(text, sizeof text, "%.3f", (double)limits[i] / 1e6);
-        metric(list, "heraclius_commit_seconds_bucket", "histogram", "from proposal to final", json_pack("{s:s}", "le", text),
-               histogram_below(commit, limits[i]));
+static void put_seconds(json_t *list, const char *name, const char *help, json_t *labels, uint64_t ns) {
+    metric_put(list, name, "counter", help, labels, json_real((double)ns / 1e9));
+}
+
+/* A histogram of times (`unit` 1e6: it is in microseconds, told in seconds) or of counts (`unit` 1). */
+static void put_histogram(json_t *list, const char *name, const char *help, const struct histogram *histogram, double unit) {
+    char bucket[64], text[64];
+    snprintf(bucket, sizeof bucket, "%s_bucket", name);
+    for (unsigned i = 0; i < HISTOGRAM_LIMITS; i++) {
+        uint64_t limit = unit > 1 ? UINT64_C(125) << i : UINT64_C(1) << (i + 1);
+        snprintf(text, sizeof text, unit > 1 ? "%.6f" : "%.0f", (double)limit / unit);
+        metric(list, bucket, "histogram", i == 0 ? help : "", json_pack("{s:s}", "le", text), histogram_below(histogram, limit));
     }
-    metric(list, "heraclius_commit_seconds_bucket", "histogram", "", json_pack("{s:s}", "le", "+Inf"), commit->count);
-    json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:{},s:f}", "name", "heraclius_commit_seconds_sum", "type", "histogram", "help", "", "labels",
-                                          "value", (double)commit->sum / 1e6));
-    metric(list, "heraclius_commit_seconds_count", "histogram", "", NULL, commit->count);
+    metric(list, bucket, "histogram", "", json_pack("{s:s}", "le", "+Inf"), histogram->count);
+    snprintf(text, sizeof text, "%s_sum", name);
+    metric_put(list, text, "histogram", "", NULL, json_real((double)histogram->sum / unit));
+    snprintf(text, sizeof text, "%s_count", name);
+    metric(list, text, "histogram", "", NULL, histogram->count);
+}
+
+static void put_histograms(json_t *list, const struct status_node *status) {
+    const struct status_replica *replica = &status->replica;
+    put_histogram(list, "heraclius_commit_seconds", "from proposal to final and durable", &replica->commit_us, 1e6);
+    put_histogram(list, "heraclius_input_seconds", "at a leader, from an input held to its proposal", &replica->input_us, 1e6);
+    put_histogram(list, "heraclius_prepare_seconds", "from proposal to prepared", &replica->prepare_us, 1e6);
+    put_histogram(list, "heraclius_finalize_seconds", "from prepared to final", &replica->finalize_us, 1e6);
+    put_histogram(list, "heraclius_publish_seconds", "from final to durable and told", &replica->publish_us, 1e6);
+    put_histogram(list, "heraclius_execute_seconds", "a block executed", &replica->execute_us, 1e6);
+    put_histogram(list, "heraclius_wal_seconds", "from the storage thread's queue to durable", &status->wal_us, 1e6);
+    put_histogram(list, "heraclius_checkpoint_seconds", "a checkpoint, from begun to durable", &replica->checkpoint_us, 1e6);
+    put_histogram(list, "heraclius_block_operations", "operations in a block with any", &replica->block_ops, 1);
+}
+
+static void put_costs(json_t *list, const struct status_node *status) {
+    for (uint32_t i = 0; i < status->cost_count; i++)
+        put_seconds(list, "heraclius_cost_seconds_total", i == 0 ? "CPU time by component of the work" : "",
+                    json_pack("{s:s}", "component", status->costs[i].name), status->costs[i].ns);
+    for (uint32_t i = 0; i < status->cost_count; i++)
+        metric(list, "heraclius_cost_events_total", "counter", i == 0 ? "how often, as each component counts" : "",
+               json_pack("{s:s}", "component", status->costs[i].name), status->costs[i].events);
+    for (uint32_t i = 0; i < status->cost_count; i++)
+        metric(list, "heraclius_cost_bytes_total", "counter", i == 0 ? "bytes, where a component counts them" : "",
+               json_pack("{s:s}", "component", status->costs[i].name), status->costs[i].bytes);
+    for (uint32_t i = 0; i < status->cpu_count; i++)
+        put_seconds(list, "heraclius_thread_cpu_seconds_total", i == 0 ? "CPU time by thread" : "",
+                    json_pack("{s:s}", "thread", status->cpu[i].name), status->cpu[i].ns);
+    metric(list, "heraclius_page_faults_total", "counter", "page faults of the process", NULL, status->page_faults);
+    metric(list, "heraclius_context_switches_total", "counter", "how often a thread gave its CPU up, by why", json_pack("{s:s}", "kind", "voluntary"),
+           status->switches_voluntary);
+    metric(list, "heraclius_context_switches_total", "counter", "", json_pack("{s:s}", "kind", "forced"), status->switches_forced);
 }
 
 static void put_scrub_metrics(json_t *list, const struct status_node *status) {
@@ -280,7 +324,8 @@ json_t *control_metrics_json(const struct status_node *status) {
         metric(list, "heraclius_attacks_total", "counter", i == 0 ? "attacks seen, by kind" : "",
                json_pack("{s:s}", "kind", status_attack_name((enum status_attack)i)), replica->attacks[i]);
     }
-    put_commit(list, &replica->commit_us);
+    put_histograms(list, status);
+    put_costs(list, status);
     for (uint32_t i = 0; i < status->net_counter_count; i++) {
         metric(list, "heraclius_counter", "untyped", i == 0 ? "counters of links and store" : "",
                json_pack("{s:s}", "counter", status->net_counters[i].name), status->net_counters[i].value);

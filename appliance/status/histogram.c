@@ -24,6 +24,10 @@ void histogram_add(struct histogram *histogram, uint64_t value) {
     if (value > histogram->max) histogram->max = value;
 }
 
+void histogram_between(struct histogram *histogram, uint64_t from, uint64_t to) {
+    if (from > 0 && to >= from) histogram_add(histogram, to - from);
+}
+
 uint64_t histogram_quantile(const struct histogram *histogram, unsigned thousandths) {
     uint64_t wanted = (histogram->count * thousandths + 999) / 1000, seen = 0;
     if (histogram->count == 0) return 0;

@@ -15,6 +15,8 @@ struct histogram {
 };
 
 void histogram_add(struct histogram *histogram, uint64_t value);
+/* The time between two moments, both in one unit; if the first is 0 (not known) or later, none. */
+void histogram_between(struct histogram *histogram, uint64_t from, uint64_t to);
 /* The least bucket limit below which at least this share (0 to 1000 thousandths) of the values lie; 0 if there are none. */
 uint64_t histogram_quantile(const struct histogram *histogram, unsigned thousandths);
 /* How many values are at most `limit` (the bucket that holds limit counted whole). */

@@ -82,12 +82,13 @@ const char *status_attack_name(enum status_attack attack);
 enum {
     STATUS_MEMBERS_MAX = 16,
     STATUS_PAIRS_MAX = 256,
-    STATUS_THREADS_MAX = 8,
+    STATUS_THREADS_MAX = 16,
     STATUS_ATTACKERS_MAX = 16,
     STATUS_COUNTERS_MAX = 32,
     STATUS_NET_COUNTERS_MAX = 96,
     STATUS_RESIDENT_MAX = 16,
-    STATUS_NAME_BYTES = 48
+    STATUS_NAME_BYTES = 48,
+    STATUS_COSTS_MAX = 32
 };
 
 /* What phase the replica is in. */
@@ -145,6 +146,8 @@ struct status_replica {
     uint64_t state_root_height; /* the root is the one after this height */
     uint64_t time_ms;           /* of the newest final header */
     uint64_t inputs_waiting, inputs_held, input_bytes, blocks_open, sends_held, clients_connected, answers_kept;
+    uint64_t hold_us;   /* from one proposal of this node to the next, at least, since its CPUs have nothing to spare; 0: at once */
+    uint32_t load_permille; /* of the CPUs, while this node proposes */
     uint32_t strain;    /* B-55: time-outs are 2^strain times as long as configured; 0 but on a slow machine or network */
     uint64_t enrolment; /* number of the newest that is final; 0 at a shard */
     uint64_t clients_enrolled; /* records of them, revoked ones too; 0 at a shard */
@@ -157,7 +160,21 @@ struct status_replica {
     struct status_attacker attackers[STATUS_ATTACKERS_MAX];
     struct status_member peers[STATUS_MEMBERS_MAX];
     struct status_pair pairs[STATUS_PAIRS_MAX];
-    struct histogram commit_us; /* proposal seen or made until final */
+    struct histogram commit_us; /* proposal seen or made until final and durable */
+    /* Its parts, and what comes before. */
+    struct histogram input_us;      /* at a leader: an input held until it is in a proposal */
+    struct histogram prepare_us;    /* proposal seen or made until prepared here */
+    struct histogram finalize_us;   /* from there until final */
+    struct histogram publish_us;    /* from there until durable and told */
+    struct histogram execute_us;    /* a block executed, whoever else ran meanwhile */
+    struct histogram checkpoint_us; /* a checkpoint begun until it is durable */
+    struct histogram block_ops;     /* operations in a block with any */
+};
+
+/* A part of the node's work (appliance/base/cost.h; threads of storage and helpers by themselves). */
+struct status_cost {
+    char name[STATUS_NAME_BYTES];
+    uint64_t ns, events, bytes;
 };
 
 struct status_counter {
@@ -199,6 +216,12 @@ struct status_node {
     uint64_t clock_differs;            /* how often that was told */
     uint64_t scrub_wal_records, scrub_wal_rounds, scrub_state_records, scrub_state_rounds;
     uint64_t opened_anew; /* how often this process did that, since something was damaged */
+    struct status_cost costs[STATUS_COSTS_MAX]; /* by component, those below included that are known */
+    uint32_t cost_count;
+    struct status_cost cpu[STATUS_COSTS_MAX]; /* by thread, when somebody asks: CPU time */
+    uint32_t cpu_count;
+    uint64_t page_faults, switches_voluntary, switches_forced; /* of the process, when somebody asks */
+    struct histogram wal_us; /* given to the storage thread until durable */
     struct status_replica replica;
 };
 

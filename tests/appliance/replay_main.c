@@ -1,7 +1,7 @@
 /*
  * One input log, executed: prints block ids, outbox roots and state roots, the same on every machine and from every compiler.
  *
- *   replay [SEED [ROUNDS [KEY]]]    KEY: of the table's hash, on which nothing may depend
+ *   replay [SEED [ROUNDS [KEY [HELPERS]]]]    KEY: of the table's hash, HELPERS: threads that help the executors to hash; on both nothing may depend
  *
  * A coordinator and a shard executor, wired by their slices. The log is made from the seed: batches of every operation with true Ed25519 signatures,
  * retries, cancelled, stale and refused ones, from clients with quotas and narrow rights. Blocks stay open for a while, some are rolled back and
@@ -9,6 +9,7 @@
  * at the end counts, and a hash over everything. tests/system/determinism.py compares the lines of builds. Exit 0; a broken rule is a CHECK.
  */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -421,6 +422,35 @@ static void replay_end(struct replay *r) {
     printf("all %s\n", text);
 }
 
+/* ---- helpers: threads of their own for each call, from the first change on ---- */
+
+enum { HELPERS_MAX = 16 };
+
+struct helper {
+    void (*share)(void *work, uint32_t i);
+    void *work;
+    uint32_t first, step, shares;
+    pthread_t id;
+};
+
+static uint32_t helper_count;
+
+static void *helper_main(void *context) {
+    struct helper *helper = context;
+    for (uint32_t i = helper->first; i < helper->shares; i += helper->step) helper->share(helper->work, i);
+    return NULL;
+}
+
+static void helpers_run(void *context, void (*share)(void *work, uint32_t i), void *work, uint32_t shares) {
+    struct helper helpers[HELPERS_MAX];
+    (void)context;
+    for (uint32_t i = 0; i < helper_count; i++) {
+        helpers[i] = (struct helper){.share = share, .work = work, .first = i, .step = helper_count, .shares = shares};
+        CHECK(pthread_create(&helpers[i].id, NULL, helper_main, &helpers[i]) == 0);
+    }
+    for (uint32_t i = 0; i < helper_count; i++) CHECK(pthread_join(helpers[i].id, NULL) == 0);
+}
+
 int main(int argc, char **argv) {
     struct replay *r = calloc(1, sizeof *r);
     CHECK(r && ed25519_start(NULL));
@@ -432,6 +462,10 @@ int main(int argc, char **argv) {
     sha256_init(&r->outcome);
     system_make(r);
     for (uint32_t i = 0; i < CLUSTERS; i++) cluster_make(r, i, key);
+    helper_count = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 0;
+    CHECK(helper_count <= HELPERS_MAX);
+    const struct exec_helpers helpers = {.run = helpers_run};
+    for (uint32_t i = 0; i < CLUSTERS && helper_count > 0; i++) executor_helpers(r->clusters[i].ex, &helpers);
     for (uint64_t round = 0; round < rounds; round++) {
         if (round + 40 < rounds) clients_speak(r);
         for (uint32_t i = 0; i < CLUSTERS; i++) cluster_turn(r, &r->clusters[i]);

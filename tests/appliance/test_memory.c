@@ -1,4 +1,4 @@
-/* The memory that a node can have: the machine's, or less by a control group. */
+/* What a node can have of memory and CPU time: the machine's, or less by a control group. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +37,8 @@ static int begin(void **state) {
 }
 
 static int end(void **state) {
-    static const char *const names[] = {"proc/self/cgroup", "proc/self", "proc", "sys/fs/cgroup/a/b/memory.max", "sys/fs/cgroup/a/b",
+    static const char *const names[] = {"proc/self/cgroup", "proc/self", "proc", "sys/fs/cgroup/a/b/memory.max", "sys/fs/cgroup/a/b/cpu.max",
+                                        "sys/fs/cgroup/a/b", "sys/fs/cgroup/a/cpu.max",
                                         "sys/fs/cgroup/a/memory.max", "sys/fs/cgroup/a", "sys/fs/cgroup/memory.max", "sys/fs/memory.max",
                                         "sys/fs/cgroup", "sys/fs", "sys", ""};
     (void)state;
@@ -84,11 +85,29 @@ static void what_is_no_number_is_no_limit(void **state) {
     assert_int_equal(memory_limit(root), machine);
 }
 
+static void the_least_quota_counts_and_max_or_nonsense_is_none(void **state) {
+    (void)state;
+    assert_int_equal(memory_cpu_thousandths(root), 0);
+    put("sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
+    assert_int_equal(memory_cpu_thousandths(root), 0);
+    put("sys/fs/cgroup/a/b/cpu.max", "250000 100000\n");
+    assert_int_equal(memory_cpu_thousandths(root), 2500);
+    put("sys/fs/cgroup/a/cpu.max", "50000 50000\n");
+    assert_int_equal(memory_cpu_thousandths(root), 1000);
+    put("sys/fs/cgroup/a/cpu.max", "1 100000\n");
+    assert_int_equal(memory_cpu_thousandths(root), 1); /* a limit, however small, is not none */
+    put("sys/fs/cgroup/a/cpu.max", "5 0\n");
+    assert_int_equal(memory_cpu_thousandths(root), 2500);
+    put("sys/fs/cgroup/a/cpu.max", "\xff");
+    assert_int_equal(memory_cpu_thousandths(root), 2500);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(without_a_group_it_is_the_machines, begin, end),
         cmocka_unit_test_setup_teardown(the_least_of_its_groups_counts, begin, end),
         cmocka_unit_test_setup_teardown(what_is_no_number_is_no_limit, begin, end),
+        cmocka_unit_test_setup_teardown(the_least_quota_counts_and_max_or_nonsense_is_none, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,9 +61,11 @@ static void a_configuration_is_read_with_paths_beside_it_and_defaults(void **sta
     assert_string_equal(config->addresses, "/a.json");
     snprintf(path, sizeof path, "%s/control.sock", folder);
     assert_string_equal(config->control, path);
-    assert_true(config->split);
-    assert_int_equal(config->cpus[NODE_THREAD_WAL], 3);
-    assert_int_equal(config->cpus[NODE_THREAD_NETWORK], -1);
+    assert_int_equal(config->threads.map, THREAD_MAP_SPLIT);
+    assert_true(config->threads.pins);
+    assert_int_equal(config->threads.cpus[NODE_THREAD_WAL], 3);
+    assert_int_equal(config->threads.cpus[NODE_THREAD_NETWORK], -1);
+    assert_int_equal(config->threads.verifiers, -1);
     assert_int_equal(config->listen_count, 2);
     assert_int_equal(config->log_level, LOG_LEVEL_WARN);
     free(config);
@@ -79,7 +81,11 @@ static void each_wrong_configuration_is_refused_by_a_line_that_names_file_and_fi
         {"{\"system\":\"s\"}", "addresses"},
         {"{" NEEDED ",\"sistem\":\"s\"}", "sistem"},
         {"{" NEEDED ",\"threads\":\"many\"}", "threads"},
+        {"{" NEEDED ",\"threads\":1}", "threads"},
+        {"{" NEEDED ",\"verifiers\":7}", "verifiers"},
+        {"{" NEEDED ",\"hashers\":4}", "hashers"},
         {"{" NEEDED ",\"cpus\":{\"gpu\":1}}", "cpus"},
+        {"{" NEEDED ",\"cpus\":{\"verify6\":1}}", "cpus"},
         {"{" NEEDED ",\"cpus\":{\"wal\":-1}}", "cpus"},
         {"{" NEEDED ",\"cpus\":{\"wal\":2000}}", "cpus"},
         {"{" NEEDED ",\"listen\":[]}", "listen"},

@@ -1,5 +1,6 @@
 /*
- * Payload over bare links: what the same machine carries over the hops that a value takes, with nothing but ring/: Noise, frames, io_uring, loopback TCP.
+ * Payload over bare links: what the same machine carries over the hops that a value takes, with nothing but ring/: Noise, frames, io_uring,
+ * loopback TCP.
  *
  *   bench_link FRAME_BYTES SECONDS
  *
@@ -8,10 +9,10 @@
  * relayed between coordinators are requests, which hold keys; proposals, votes and references hold no values either.) So here four shard processes
  * each stream all frames to a coordinator process of their own; each coordinator process decrypts all of them, and sends every fourth, another one of
  * them each, on to the client process, as the clients of a load are spread over the coordinators. For each byte that the client takes, five were
- * encrypted and five decrypted, and each process is one thread on a ring of its own, as a node on a small machine is. Nothing is decided, hashed, stored,
- * looked up, or copied besides.
+ * encrypted and five decrypted, and each process is one thread on a ring of its own, as a node on a small machine is. Nothing is decided, hashed,
+ * stored, looked up, or copied besides.
  *
- * WINDOW frames are under way on a link; the receiver acknowledges each, for a frame that goes on when the client has it. The client checks length and
+ * WINDOW frames are under way on a link; the receiver acknowledges each, for one that goes on when the client has it. The client checks length and
  * number of each frame, and the number's copy at its end. The suite is the default one, ChaCha20-Poly1305.
  *
  * Prints a JSON object: payload_bytes_per_second (that the client took), frames, frame_bytes, seconds. Exit 1 with a line on stderr: a link failed.

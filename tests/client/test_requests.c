@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ring/clock.h"
 #include "tests/client/fake.h"
 
 enum { RESEND_MS = 80, LONG_MS = 8000, SHARDS = 3 };
@@ -426,6 +427,45 @@ static void receipts_verify_offline_and_fit_in_4_kib(void **state) {
     heraclius_request_free(request);
 }
 
+/* A node that answers other requests has much to do, or keeps one back: it is given longer than one that says nothing, but not for ever. */
+static void a_node_that_answers_is_given_longer_before_another_is_asked(void **state) {
+    (void)state;
+    enum { PATIENT_MS = 250 };
+    for (int busy = 0; busy < 2; busy++) {
+        struct heraclius *patient = db;
+        heraclius_close(patient);
+        db = fake_open(fake, PATIENT_MS);
+        char key[16];
+        key_in(0, 'q', key);
+        struct heraclius_counters counters;
+        struct heraclius_request *warm = heraclius_request_new(db), *lost = heraclius_request_new(db), *other = heraclius_request_new(db);
+        heraclius_get(warm, key, strlen(key), 10, false);
+        done(warm); /* the link is up */
+        heraclius_get(lost, key, strlen(key), 10, false);
+        fake_play(fake, -1, (struct fake_script){.act = FAKE_FORGET, .times = 1});
+        uint64_t begun_ms = ring_clock_ms();
+        uint32_t acted = fake_acted(fake, -1);
+        assert_int_equal(heraclius_submit(lost, LONG_MS, NULL, NULL), HERACLIUS_OK);
+        while (fake_acted(fake, -1) == acted && ring_clock_ms() < begun_ms + LONG_MS) (void)heraclius_poll(db, 5);
+        fake_play(fake, -1, (struct fake_script){0});
+        while (heraclius_request_status(lost) == HERACLIUS_PENDING && ring_clock_ms() < begun_ms + LONG_MS) {
+            (void)heraclius_poll(db, 5);
+            if (!busy || heraclius_request_status(lost) != HERACLIUS_PENDING) continue;
+            heraclius_request_reset(other);
+            heraclius_get(other, key, strlen(key), 10, false);
+            done(other);
+        }
+        uint64_t took_ms = ring_clock_ms() - begun_ms;
+        assert_int_equal(heraclius_request_status(lost), HERACLIUS_DONE);
+        heraclius_counters_get(db, &counters);
+        assert_true(counters.resends >= 1);
+        assert_true(took_ms >= (busy ? 4 : 1) * PATIENT_MS);
+        heraclius_request_free(warm);
+        heraclius_request_free(lost);
+        heraclius_request_free(other);
+    }
+}
+
 /* The parts of one request: each shard's floor is its own, and only the part that is behind goes out again. */
 static void a_part_that_is_behind_goes_out_again_alone(void **state) {
     (void)state;
@@ -495,6 +535,7 @@ int main(void) {
         cmocka_unit_test(a_pending_request_may_be_freed_at_any_time),
         cmocka_unit_test(a_refused_write_that_cannot_be_cancelled_is_unsettled),
         cmocka_unit_test(receipts_verify_offline_and_fit_in_4_kib),
+        cmocka_unit_test(a_node_that_answers_is_given_longer_before_another_is_asked),
         cmocka_unit_test(a_part_that_is_behind_goes_out_again_alone),
         cmocka_unit_test(a_part_too_large_for_receipts_is_done_without_them),
         cmocka_unit_test(a_revoked_clients_write_is_unsettled_unless_the_shard_closed_it),

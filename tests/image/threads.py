@@ -73,9 +73,11 @@ def threads(cases, system):
     if not cases.case("its admin console shows its node", len(found) == 1, status):
         return
     pinned = {one["name"]: one["pinned_cpu"] for one in found[0]["threads"]}
-    own = {name: pinned.get(name, -1) for name in ("network", "consensus", "execution", "wal", "state")}
+    own = {name: pinned.get(name, -1) for name in ("network", "consensus", "execution", "wal", "state", "verify0", "hash0")}
     cases.case("it chose the split map", found[0]["thread_map"] == "split", found[0]["thread_map"])
-    cases.case(f"one pinned CPU a thread: {own}", min(own.values()) >= 0 and len(set(own.values())) == len(own), pinned)
+    cases.case(f"one pinned CPU a thread, one left: {own}", min(own.values()) >= 0 and len(set(own.values())) == len(own) == len(pinned), pinned)
+    ran = {one["name"]: one["running_cpu"] for one in found[0]["threads"]}
+    cases.case("and each that has run ran there", all(cpu in (-1, pinned[name]) for name, cpu in ran.items()), ran)
     here = system.ask("s0-n0")
     cases.case("the nodes beside it have the fused map", here["thread_map"] == "fused", here["thread_map"])
 

@@ -56,7 +56,7 @@ int main(int count, char **words) {
     liar_hooks(&liar, &hooks);
     node.replica->hooks = &hooks;
     pthread_t thread;
-    CHECK(!node.config.split && pthread_create(&thread, NULL, waker, NULL) == 0); /* lies reach into the executor: one thread for all */
+    CHECK(!node.plan.split && pthread_create(&thread, NULL, waker, NULL) == 0); /* lies reach into the executor: one thread for all */
     code = node_run_fused(&node);
     atomic_store(&ended, true);
     pthread_join(thread, NULL);

@@ -318,6 +318,53 @@ static void apply_is_the_same_as_one_by_one(void **state) {
     free(many);
 }
 
+/* In parts of random sizes, done in random order, beside a trie that does it at once; with undo, so that sides are stale in every way. */
+static void the_root_in_parts_is_the_root(void **state) {
+    (void)state;
+    uint64_t random = vectors_seed(20261127);
+    struct trie *one = trie_make(6000, 9000), *parts = trie_make(6000, 9000);
+    struct trie_rehash rehash;
+    uint8_t a[32], b[32], hash[32], path[32];
+    uint32_t most = 0; /* subtries at once: the test is of many */
+    for (uint64_t block = 1; block < 120; block++) {
+        assert_int_equal(trie_mark_begin(one, block), TRIE_OK);
+        assert_int_equal(trie_mark_begin(parts, block), TRIE_OK);
+        uint64_t count = vectors_random(&random) % (block % 4 == 0 ? 3 : 900);
+        for (uint64_t i = 0; i < count; i++) {
+            uint64_t key = vectors_random(&random) % 4000;
+            trie_path(TRIE_SPACE_USER, &key, sizeof key, path);
+            hash_random(&random, hash);
+            bool put = vectors_random(&random) % 4 != 0;
+            enum trie_status first = put ? trie_put(one, path, hash, 0) : trie_remove(one, path);
+            assert_int_equal(put ? trie_put(parts, path, hash, 0) : trie_remove(parts, path), first);
+        }
+        if (block % 5 == 0) trie_root(one, a);
+        struct trie *tries[] = {one, parts};
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(block % 7 == 0 ? trie_mark_rollback(tries[i], block) : trie_mark_release(tries[i], block), TRIE_OK);
+        trie_root(one, a);
+        trie_rehash_begin(parts, &rehash);
+        uint32_t order[TRIE_REHASH_SUBTRIES];
+        if (rehash.count > most) most = rehash.count;
+        for (uint32_t i = 0; i < rehash.count; i++) order[i] = i;
+        for (uint32_t i = rehash.count; i > 1; i--) {
+            uint32_t other = (uint32_t)(vectors_random(&random) % i), swap = order[i - 1];
+            order[i - 1] = order[other];
+            order[other] = swap;
+        }
+        for (uint32_t i = 0; i < rehash.count; i++) trie_rehash_part(parts, &rehash, order[i], 1);
+        trie_rehash_end(parts, &rehash, b);
+        assert_memory_equal(a, b, 32);
+        trie_root(parts, b); /* nothing is stale any more */
+        assert_memory_equal(a, b, 32);
+        trie_rehash_begin(parts, &rehash);
+        assert_int_equal(rehash.count, 0);
+    }
+    assert_int_equal(most, TRIE_REHASH_SUBTRIES);
+    free(one);
+    free(parts);
+}
+
 static void limits_hold_exactly_and_a_refused_call_changes_nothing(void **state) {
     (void)state;
     uint64_t random = vectors_seed(20260105);
@@ -467,6 +514,7 @@ int main(void) {
         cmocka_unit_test(rollback_and_release_match_the_model),
         cmocka_unit_test(the_root_does_not_depend_on_the_order_or_the_history),
         cmocka_unit_test(apply_is_the_same_as_one_by_one),
+        cmocka_unit_test(the_root_in_parts_is_the_root),
         cmocka_unit_test(limits_hold_exactly_and_a_refused_call_changes_nothing),
         cmocka_unit_test(a_ref_comes_back_with_undo_and_may_be_moved),
         cmocka_unit_test(the_journal_touches_what_open_marks_hold_at_once),

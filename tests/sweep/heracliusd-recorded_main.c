@@ -50,7 +50,7 @@ int main(int count, char **words) {
     }
     struct replica_hooks hooks = {.send = sent};
     node.replica->hooks = &hooks;
-    code = node.config.split ? node_run_split(&node) : node_run_fused(&node);
+    code = node.plan.split ? node_run_split(&node) : node_run_fused(&node);
     node_close(&node);
     return code;
 }

@@ -528,6 +528,9 @@ def bench_refusals(fake, out, key):
         (("--value-bytes", "7", "--mix", "cas=1,get=1"), "--value-bytes"), (("--value-bytes", "7", "--history", f"{out}/h"), "--value-bytes"),
         (("--series", "/nonexistent/x"), "/nonexistent/x"), (("--history", "/nonexistent/x"), "/nonexistent/x"),
         (("--client-keys", "4097"), "--client-keys"), (("--client-keys", "2"), "bench-0.key")]
+    for option in ("--series", "--history"):
+        done, _ = bench_summary(fake, out, option, "/dev/full", "--users", "8", *key)
+        case(f"bench {option} on a full disk", done.returncode == 2 and "/dev/full: could not be written" in done.stderr, done.stderr)
     for words, what in bad:
         done = run(fake, "bench", "--out", out, *key, *words)
         case(f"bench {' '.join(words)}", done.returncode == 2 and done.stdout == "" and what in done.stderr, done.stderr)

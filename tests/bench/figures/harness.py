@@ -176,6 +176,7 @@ class Bench:
 
     def __init__(self, seed, seconds=8, runs=5, try_seconds=3, keys=KEYS, tell=print):
         self.seed, self.seconds, self.runs, self.try_seconds, self.keys = seed, seconds, runs, try_seconds, keys
+        self.less = max(seconds * 5 // 8, 2)  # seconds of a run where a row has many, or needs no more
         self.tell = tell
         self._system = None
         self._kept = {}

@@ -28,7 +28,11 @@ class Plot:
 
     def script(self, kind, output):
         text = STYLE.format(terminal=TERMINALS[kind], output=output, title=self.title, x=self.x, y=self.y, key=self.key)
-        text += f"set logscale x {self.logx}\nset format x '%.0s%c'\n" if self.logx else ""
+        text += f"set logscale x {self.logx}\n" if self.logx else ""
+        text += "set format x '%.0s%c'\n" if "second" in self.x else ""
+        if self.logx == 2:  # the values themselves: 65,536 is no 66 thousand to anybody
+            ticks = sorted({int(x) for own in self.series.values() for x, _ in own})
+            text += "set xtics rotate by -25 (" + ", ".join(f'"{x:,}" {x}' for x in ticks) + ")\nset rmargin 8\n"
         text += "set logscale y\n" if self.logy else "set yrange [0:*]\n"
         text += "set format y '%.0s%c'\n" if "second" in self.y else ""
         parts, blocks = [], ""

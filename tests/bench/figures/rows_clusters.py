@@ -17,7 +17,7 @@ def measured(bench, count):
     with started(coordinators=count, shards=count) as system:
         fill(system, bench.seed, bench.keys, client_keys=CLIENT_KEYS_EACH * count)
         runs = bench.repeat("--users", USERS_EACH * count, "--client-keys", CLIENT_KEYS_EACH * count, system=system,
-                            seconds=min(bench.seconds, 5), warm_up_ms=WARM_UP_MS + 250 * count)
+                            seconds=bench.less, warm_up_ms=WARM_UP_MS + 250 * count)
         mib = sum(memory_mib(pid)["Pss"] for pid in pids_of(system).values())
     bench.tell(f"    {count} clusters a side: {8 * count} nodes with {mib:,.0f} MiB in all")
     return runs, mib

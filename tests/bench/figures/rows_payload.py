@@ -59,7 +59,7 @@ def copied(system, name):
 def counted(bench, system, value_bytes, seed):
     """For each node: (bytes copied, payload received) an operation, GETs of such values."""
     before = {n: (copied(system, n), counters(system, n)["payload_received_bytes"]) for n in system.names}
-    run = one(system, "--users", COPIES_USERS, "--value-bytes", value_bytes, seconds=min(bench.seconds, 5), seed=seed, keys=COPIES_KEYS, warm_up_ms=0)
+    run = one(system, "--users", COPIES_USERS, "--value-bytes", value_bytes, seconds=bench.less, seed=seed, keys=COPIES_KEYS, warm_up_ms=0)
     time.sleep(COPIES_WRITE_S)
     return {n: ((copied(system, n) - before[n][0]) / run.summary["reads"],
                 (counters(system, n)["payload_received_bytes"] - before[n][1]) / run.summary["reads"]) for n in system.names}

@@ -45,6 +45,6 @@ def zipf(bench):
     words = ("--users", ZIPF_USERS, "--mix", "50:50", *SIXTEEN)
     even, skewed = [], []
     for _ in range(bench.runs):
-        even.append(bench.run(*words))
-        skewed.append(bench.run(*words, "--zipf", ZIPF))
+        even.append(bench.run(*words, seconds=bench.less))
+        skewed.append(bench.run(*words, "--zipf", ZIPF, seconds=bench.less))
     return [Result("zipf", *peers.ratio([r.rate for r in skewed], [r.rate for r in even], "uniform"), skewed)]

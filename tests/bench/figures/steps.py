@@ -16,7 +16,7 @@ FAULT_USERS = 65536
 FAULT_MIXES = ("get", "50:50")
 LOADS = (1000, 3000, 10000, 30000, 60000, 110000)  # a second
 LOAD_SHARES = (0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.25, 1.5, 2.0)  # of the peak
-LOAD_USERS_MAX = 1 << 18
+LOAD_USERS_MAX = 1 << 20  # above what nodes admit, so that they are the ones who refuse
 PEAK_USERS = 65536
 PEAK_KEPT = 0.9
 CLIENT_KEYS_EACH = 4
@@ -27,14 +27,15 @@ MEMORY_SHARE = 0.8
 class Experiment:
     """Options; a step measured and told."""
 
-    def __init__(self, seconds, seed, keys, tell):
-        self.seconds, self.seed, self.keys, self.tell = seconds, seed, keys, tell
+    def __init__(self, seconds, seed, keys, tell, clusters=CLUSTERS):
+        self.seconds, self.seed, self.keys, self.tell, self.clusters = seconds, seed, keys, tell, clusters
         self.about = machine.about(TOP)
 
     def step(self, system, part, clusters=1, users=0, mix="get", zipf=0.0, faults="none", offered=0, refused=False):
         words = ["--users", users, "--mix", mix, "--client-keys", CLIENT_KEYS_EACH * clusters if mix == "get" else WRITE_KEYS]
         words += (["--zipf", zipf] if zipf else []) + (["--rate", offered] if offered else [])
-        run = one(system, *words, seconds=self.seconds, seed=self.seed, keys=self.keys, warm_up_ms=1000 + users // 256, refused=refused)
+        run = one(system, *words, seconds=self.seconds, seed=self.seed, keys=self.keys, warm_up_ms=1000 + (0 if offered else users // 256),
+                  refused=refused)
         row = {"part": part, "clusters": clusters, "users": users, "mix": mix, "zipf": zipf, "faults": faults, "offered": offered or "",
                "ops_per_second": round(run.rate), "p50_ms": run.latency_ms("p50"), "p90_ms": run.latency_ms("p90"), "p99_ms": run.latency_ms("p99"),
                "us_per_op": round(run.total_us_per_op(), 3), "busy": run.summary.get("busy", 0), "errors": run.summary["errors"],
@@ -51,7 +52,7 @@ class Experiment:
 def users_part(experiment):
     """The paper's: one client a coordinator cluster, blocking GETs, virtual users doubled from step to step; 1, 2 and 4 clusters a side."""
     mib = 0
-    for clusters in CLUSTERS:
+    for clusters in experiment.clusters:
         if 2 * mib > MEMORY_SHARE * machine.available_mib():
             experiment.tell(f"  {clusters} clusters a side are left out: {8 * clusters} nodes would take up to {2 * mib:,.0f} MiB")
             return
@@ -101,6 +102,11 @@ def load_part(experiment):
             yield experiment.step(system, "load", users=LOAD_USERS_MAX, offered=offered)
 
 
+def kept_of(rows, part, experiment):
+    """Of what was there, the rows that this part does not measure anew."""
+    return [r for r in rows if r["part"] != part or (part == "users" and int(r["clusters"]) not in experiment.clusters)]
+
+
 PARTS = {"users": users_part, "mixes": mixes_part, "zipf": zipf_part, "faults": faults_part, "load": load_part}
 
 
@@ -114,6 +120,13 @@ def parts_chosen(text):
     if unknown or (text and not names):
         raise BadParts(f"no such part: {', '.join(unknown) or text}; parts are {', '.join(PARTS)}")
     return [p for p in PARTS if not names or p in names]
+
+
+def clusters_chosen(text):
+    words = [w.strip() for w in text.split(",")]
+    if any(not w.isdigit() or int(w) not in CLUSTERS for w in words):
+        raise BadParts(f"no such clusters: {text}; they are {', '.join(map(str, CLUSTERS))}")
+    return tuple(n for n in CLUSTERS if str(n) in words)
 
 
 def overload(rows):
