@@ -287,6 +287,11 @@ uint64_t table_keys(const struct table *table, uint8_t space) {
     return table->keys[space];
 }
 
+uint64_t table_final_keys(const struct table *table, uint8_t space) {
+    CHECK(space < TABLE_SPACES);
+    return table->open_count > 0 ? table->open[0].keys_before[space] : table->keys[space];
+}
+
 uint64_t table_declared_bytes(const struct table *table, uint8_t space) {
     CHECK(space < TABLE_SPACES);
     return table->bytes[space];

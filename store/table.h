@@ -108,6 +108,7 @@ void table_regions(const struct table *table, struct table_region regions[TABLE_
 /* Figures of the newest state, per space. */
 uint64_t table_keys(const struct table *table, uint8_t space);
 uint64_t table_declared_bytes(const struct table *table, uint8_t space);
+uint64_t table_final_keys(const struct table *table, uint8_t space); /* of the final state */
 
 /* Lower or raise a space's limits to at most those of the configuration (CONFIG, at the start of an epoch; O-17). What is there stays, even if it
  * is more. */

@@ -210,6 +210,10 @@ enum exec_status executor_changes(struct executor *ex, struct state_buffer *writ
     return EXEC_VALID;
 }
 
+uint64_t executor_final_entries(const struct executor *ex) {
+    return table_final_keys(ex->table, TRIE_SPACE_USER) + table_final_keys(ex->table, TRIE_SPACE_SYSTEM);
+}
+
 /* What must be known before the oldest block is final: the keys that it removes, from the first that no buffer has; and all changes, when there is no
  * room to remember more of them. */
 static enum exec_status finalize_collect(struct executor *ex, struct state_buffer *writes) {

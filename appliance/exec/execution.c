@@ -168,6 +168,7 @@ static void run_checkpoint(struct execution *execution, struct execution_job *jo
     }
     if (job->status != EXEC_VALID) return;
     buffer->description = job->description;
+    buffer->description.entries = executor_final_entries(execution->executor);
     buffer->blobs[0] = (struct state_blob){.name = EXECUTOR_WORK_BLOB, .bytes = buffer->work, .byte_count = bytes};
     for (uint32_t i = 0; i < job->blob_count; i++) {
         struct state_blob *blob = &buffer->blobs[1 + i];

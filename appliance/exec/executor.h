@@ -266,6 +266,9 @@ enum exec_status executor_finalize(struct executor *ex, uint64_t ticket, struct 
  * not match. */
 enum exec_status executor_changes(struct executor *ex, struct state_buffer *writes) __attribute__((warn_unused_result));
 
+/* Entries of the final state, both spaces. */
+uint64_t executor_final_entries(const struct executor *ex);
+
 /* Who is a client: the records from which a node makes its table of them. 'k' and 'e' at a coordinator (D-31, D-32), at a shard the 'w' records that
  * are closed (O-45). */
 bool executor_is_client_record(const struct table_entry *entry);

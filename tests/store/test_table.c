@@ -129,6 +129,9 @@ static void assert_state(const struct table *table, const struct level *level) {
     for (uint8_t space = 0; space < 2; space++) {
         assert_int_equal(table_keys(table, space), keys[space]);
         assert_int_equal(table_declared_bytes(table, space), bytes[space]);
+        uint64_t final = 0;
+        for (unsigned number = 0; number < MODEL_KEYS; number++) final += space_of(number) == space && model[0].cells[number].present;
+        assert_int_equal(table_final_keys(table, space), final);
     }
 }
 
