@@ -88,7 +88,7 @@ enum store_status state_open(const struct state_config *config, struct state **o
     } else if (status == STORE_ABSENT) {
         status = STORE_OK;
     } else {
-        (void)env_fail(error, status, 0, state->env.file, "description of the checkpoint");
+        (void)env_fail(error, status, 0, state->env.file, "the checkpoint");
     }
     if (status == STORE_OK && !state_pending_create(state)) status = env_fail(error, STORE_NO_MEMORY, 0, path, "open");
     int code = status == STORE_OK ? state_runs_begin(state) : 0;

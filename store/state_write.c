@@ -15,7 +15,7 @@
 
 enum {
     PENDING_MAX = RUN_BYTES_MAX / 64,
-    FOLD_PART_BYTES = 1024, /* of run_bytes for each path that is folded in one transaction: of the usual 16 MiB 16,384 */
+    FOLD_PART_BYTES = 1024, /* of run_bytes for each path that is folded in one transaction: of the usual 16 MiB 16,384; and at most run_bytes */
     FOLD_FROM_RUNS = 16,
     FOLD_NOW_RUNS = 40,    /* so many are folded before anything else, or four times the pages of the entries and of these */
     FOLD_NOW_PAGES = 16384,
@@ -161,17 +161,21 @@ static int entry_apply(struct state *state, MDB_txn *txn, MDB_cursor *cursor, co
     return code == MDB_NOTFOUND ? 0 : code; /* made and removed again meanwhile */
 }
 
-/* What the runs from runs_first up to, without, `end` say, from `path` on, goes into the entries: of so many paths. MDB_NOTFOUND: that was the last
- * one; else `path` is where to go on. The runs are in no page that `txn` has changed: LMDB may put such a one elsewhere. */
-static int entries_fold(struct state *state, MDB_txn *txn, uint32_t end, uint32_t items_max, uint8_t path[RECORD_PATH_BYTES]) {
+/* What the runs from runs_first up to, without, `end` say, from `path` on, goes into the entries: of so many paths, or until so many bytes have.
+ * MDB_NOTFOUND: that was the last one; else `path` is where to go on. The runs are in no page that `txn` has changed: LMDB may put such a one
+ * elsewhere. */
+static int entries_fold(struct state *state, MDB_txn *txn, uint32_t end, uint32_t items_max, uint64_t bytes_max, uint8_t path[RECORD_PATH_BYTES]) {
     MDB_cursor *cursor = NULL;
     struct run_item item;
+    uint64_t bytes = 0;
     int code = runs_merge_open(&state->merge, txn, db_of(state, STATE_DB_RUNS), state->runs_first, end);
     if (code == 0) code = runs_merge_seek(&state->merge, path);
     if (code == 0) code = mdb_cursor_open(txn, db_of(state, STATE_DB_ENTRIES)->dbi, &cursor);
-    for (uint32_t i = 0; code == 0 && i < items_max; i++) {
+    for (uint32_t i = 0; code == 0 && i < items_max && bytes < bytes_max; i++) {
         code = runs_merge_next(&state->merge, &item);
-        if (code == 0) code = entry_apply(state, txn, cursor, &item);
+        if (code) break;
+        bytes += item.stored_bytes;
+        code = entry_apply(state, txn, cursor, &item);
         if (code == 0) memcpy(path, item.path, RECORD_PATH_BYTES);
         if (code == 0 && !trie_path_next(path)) code = MDB_NOTFOUND;
     }
@@ -185,7 +189,7 @@ static int fold_step(struct state *state) {
     MDB_txn *txn = NULL;
     int code = mdb_txn_begin(state->env.mdb, NULL, 0, &txn);
     if (code) return code;
-    code = entries_fold(state, txn, state->fold_end, state->run_bytes / FOLD_PART_BYTES, state->fold_path);
+    code = entries_fold(state, txn, state->fold_end, state->run_bytes / FOLD_PART_BYTES, state->run_bytes, state->fold_path);
     bool last = code == MDB_NOTFOUND;
     if (last) code = runs_remove(txn, db_of(state, STATE_DB_RUNS), state->runs_first, state->fold_end);
     if (last && code == 0) code = runs_put(state, txn, state->fold_end, state->runs_end);
@@ -339,7 +343,7 @@ static int put_description(struct state *state, MDB_txn *txn, const struct state
 static int entries_settle(struct state *state, MDB_txn *txn, uint32_t end) {
     uint8_t path[RECORD_PATH_BYTES] = {0};
     if (state->runs_first < end) {
-        int code = entries_fold(state, txn, end, UINT32_MAX, path);
+        int code = entries_fold(state, txn, end, UINT32_MAX, UINT64_MAX, path);
         return code == MDB_NOTFOUND ? runs_remove(txn, db_of(state, STATE_DB_RUNS), state->runs_first, end) : code;
     }
     MDB_cursor *cursor = NULL;
@@ -369,10 +373,12 @@ static int checkpoint_commit(struct state *state, const struct state_batch *batc
     uint32_t kept_first = state->clear ? state->clear_from : state->runs_first;
     if (!counted && kept_first < state->runs_next && state->pending.count > 0) code = run_commit(state);
     if (code == 0) code = mdb_txn_begin(state->env.mdb, NULL, 0, &txn);
-    if (code == 0 && state->clear) code = runs_remove(txn, db_of(state, STATE_DB_RUNS), state->runs_first, state->clear_from);
+    uint32_t gone_first = state->runs_first;
     state->runs_first = kept_first;
     uint32_t end = state->runs_next + (counted && state->pending.count > 0);
     if (code == 0) code = checkpoint_write(state, txn, batch, end);
+    /* Last, because a fold reads from pages that its transaction has not changed (entries_fold). */
+    if (code == 0 && state->clear) code = runs_remove(txn, db_of(state, STATE_DB_RUNS), gone_first, state->clear_from);
     if (code) {
         if (txn) mdb_txn_abort(txn);
         return code;

@@ -86,7 +86,7 @@ static void step(struct node *node) {
     outputs_do(node);
     node_checkpointed(node, execution_reap(node->execution));
     struct store_error error;
-    if (execution_error(node->execution, &error) != STORE_OK) node_state_failed(node, &error);
+    if (execution_error(node->execution, &error) != STORE_OK) node_checkpoints_failed(node, &error);
 }
 
 static void wake(struct node *node) {

@@ -306,11 +306,81 @@ static void a_kill_leaves_a_checkpoint_whole_whatever_was_folded(void **state) {
     (void)munmap(done, 4096);
 }
 
+static const char marker[] = "a value that nothing else looks like";
+
+/* A checkpoint of one key; `counted`: what it changed stays beside the entries for a while. */
+static void checkpoint_of_one(struct fixture *at, const char *key, const char *value, uint64_t entries) {
+    struct state_write write = {.key = (const uint8_t *)key, .key_bytes = (uint16_t)strlen(key), .value = (const uint8_t *)value,
+                                .value_bytes = (uint32_t)strlen(value), .version = {++at->height, 0}};
+    struct state_checkpoint description = {.epoch = 1, .height = at->height, .entries = entries};
+    struct state_batch batch = {.writes = &write, .write_count = 1, .checkpoint = &description};
+    submit_wait(at, &batch);
+}
+
+static void assert_newest_count(struct fixture *at, uint64_t entries) {
+    struct state_reader *reader = NULL;
+    struct table_entry entry;
+    assert_int_equal(state_reader_open(at->state, &reader), STORE_OK);
+    for (uint64_t i = 0; i < entries; i++) assert_int_equal(state_read_entry(reader, &entry, NULL), STORE_OK);
+    assert_int_equal(state_read_entry(reader, &entry, NULL), STORE_ABSENT);
+    state_reader_close(reader);
+}
+
+static unsigned flip_marker(const struct fixture *at) {
+    char path[SCRATCH_PATH_BYTES + 64];
+    (void)snprintf(path, sizeof path, "%s/state/data.mdb", at->path);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    static char bytes[8 << 20];
+    size_t count = fread(bytes, 1, sizeof bytes, file);
+    unsigned found = 0;
+    for (size_t i = 0; i + sizeof marker <= count; i++) {
+        if (memcmp(bytes + i, marker, sizeof marker - 1) != 0) continue;
+        assert_int_equal(fseek(file, (long)i, SEEK_SET), 0);
+        assert_int_equal(fputc(marker[0] ^ 4, file), marker[0] ^ 4);
+        found++;
+    }
+    assert_int_equal(fclose(file), 0);
+    return found;
+}
+
+static void a_run_that_was_changed_is_damage_for_who_reads_folds_and_opens_it(void **state) {
+    struct fixture *at = *state;
+    struct state_buffer buffer;
+    struct state_checkpoint description = {.epoch = 1, .height = ++at->height};
+    at->seed = scratch_seed();
+    open_state(at);
+    state_buffer_init(&buffer, at->memory, MEMORY);
+    random_writes(at, &buffer, KEYS, false); /* many, so that what comes after is not folded at once */
+    struct state_batch batch = {.writes = state_buffer_writes(&buffer), .write_count = buffer.count, .checkpoint = &description};
+    submit_wait(at, &batch);
+    checkpoint_of_one(at, "marked", marker, at->now.entries + 1);
+    assert_newest_count(at, at->now.entries + 1);
+    assert_int_equal(flip_marker(at), 1);
+    struct state_reader *reader = NULL;
+    struct table_entry entry;
+    enum store_status read = state_reader_open(at->state, &reader);
+    while (read == STORE_OK) read = state_read_entry(reader, &entry, NULL);
+    assert_int_equal(read, STORE_DAMAGED);
+    state_reader_close(reader);
+    for (unsigned i = 0; i < 15; i++) checkpoint_of_one(at, "next", "with it 16: they are folded", at->now.entries + 2);
+    for (unsigned i = 0; state_error(at->state, NULL) == STORE_OK && i < 400; i++) (void)usleep(10000);
+    assert_int_equal(state_error(at->state, &at->error), STORE_DAMAGED);
+    assert_non_null(strstr(at->error.text, "state/data.mdb"));
+    assert_int_equal(close_state(at), STORE_DAMAGED);
+    struct state_config config = {.identity = at->identity, .map_bytes = 256 << 20, .queue_slots = 16, .cpu = -1};
+    assert_int_equal(store_directory_open(at->path, &at->directory, &at->error), STORE_OK);
+    config.directory = at->directory;
+    assert_int_equal(state_open(&config, &at->state, &at->error), STORE_DAMAGED);
+    at->state = NULL;
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(behaves_like_a_model_over_runs_folds_and_restarts),
+        CASE(a_run_that_was_changed_is_damage_for_who_reads_folds_and_opens_it),
         CASE(a_kill_leaves_a_checkpoint_whole_whatever_was_folded),
     };
     return cmocka_run_group_tests_name("state_runs", tests, NULL, NULL);
