@@ -147,5 +147,7 @@ struct state_figures {
     int cpu;
 };
 void state_figures(const struct state *state, struct state_figures *figures);
+/* Bytes in which writes may come to be collected and sorted, beside LMDB's pages. */
+uint64_t state_budget(void);
 
 #endif

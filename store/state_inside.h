@@ -51,6 +51,7 @@ struct state {
     uint32_t runs_next;            /* the next run's number */
     bool clear;                    /* the checkpoint that is being made begins from nothing: with the run `clear_from` */
     uint32_t clear_from;
+    bool direct;                   /* it is the first one: no reader finds any yet, and what is pending goes into the entries at once */
     uint32_t fold_end;             /* runs up to here are being folded; 0: none */
     uint8_t fold_path[RECORD_PATH_BYTES]; /* from here on */
 };

@@ -3,6 +3,9 @@
  * names yet; the commit that names them makes the checkpoint. When it is not known how many entries there are then, all runs are folded into the
  * entries with that commit, and counted.
  *
+ * The first checkpoint of a store, which begins from nothing, has no older one beside it to be kept whole: its writes go into the entries at once, a
+ * transaction for each run_bytes. What a crash leaves of it nobody reads, and the next attempt drops.
+ *
  * Runs are folded a part at a time, each part a transaction: what the oldest runs say of some paths goes into the entries, where the same runs, while
  * they are there, hide it; after the last part they go. So every commit of a fold leaves the same checkpoint, and a crash begins the fold anew.
  */
@@ -40,6 +43,10 @@ bool state_pending_create(struct state *state) {
     state->pending.places = store_reserve(PENDING_MAX * sizeof *state->pending.places);
     state->items = store_reserve(PENDING_MAX * sizeof *state->items);
     return state->pending.memory && state->pending.places && state->items;
+}
+
+uint64_t state_budget(void) {
+    return RUN_BYTES_MAX + PENDING_MAX * (sizeof(struct state_place) + sizeof(struct run_item));
 }
 
 void state_pending_destroy(struct state *state) {
@@ -238,6 +245,16 @@ static int fold_look(struct state *state) {
     return count >= FOLD_NOW_RUNS || run_pages / 4 > entry_pages + FOLD_NOW_PAGES ? fold_all(state) : 0;
 }
 
+/* Pending writes go into the entries. */
+static int entries_write(struct state *state, MDB_txn *txn) {
+    MDB_cursor *cursor = NULL;
+    uint32_t count = pending_sort(state);
+    int code = mdb_cursor_open(txn, db_of(state, STATE_DB_ENTRIES)->dbi, &cursor);
+    for (uint32_t i = 0; code == 0 && i < count; i++) code = entry_apply(state, txn, cursor, &state->items[i]);
+    mdb_cursor_close(cursor);
+    return code;
+}
+
 /* Pending writes become a run, which no checkpoint names yet. */
 static int run_write(struct state *state, MDB_txn *txn) {
     if (state->pending.count == 0) return 0;
@@ -245,18 +262,18 @@ static int run_write(struct state *state, MDB_txn *txn) {
     return runs_append(txn, db_of(state, STATE_DB_RUNS), state->runs_next, state->items, count);
 }
 
-static int run_commit(struct state *state) {
+static int pending_commit(struct state *state) {
     MDB_txn *txn = NULL;
     int code = mdb_txn_begin(state->env.mdb, NULL, 0, &txn);
     if (code) return code;
-    code = run_write(state, txn);
+    code = state->direct ? entries_write(state, txn) : run_write(state, txn);
     if (code) {
         mdb_txn_abort(txn);
         return code;
     }
     code = mdb_txn_commit(txn);
     if (code) return code;
-    state->runs_next++;
+    state->runs_next += !state->direct;
     pending_empty(state, false);
     return 0;
 }
@@ -346,17 +363,17 @@ static int entries_settle(struct state *state, MDB_txn *txn, uint32_t end) {
         int code = entries_fold(state, txn, end, UINT32_MAX, UINT64_MAX, path);
         return code == MDB_NOTFOUND ? runs_remove(txn, db_of(state, STATE_DB_RUNS), state->runs_first, end) : code;
     }
-    MDB_cursor *cursor = NULL;
-    uint32_t count = pending_sort(state);
-    int code = mdb_cursor_open(txn, db_of(state, STATE_DB_ENTRIES)->dbi, &cursor);
-    for (uint32_t i = 0; code == 0 && i < count; i++) code = entry_apply(state, txn, cursor, &state->items[i]);
-    mdb_cursor_close(cursor);
-    return code;
+    return entries_write(state, txn);
+}
+
+/* Whether it ends in a run. */
+static bool is_run(const struct state *state, const struct state_batch *batch) {
+    return batch->checkpoint->entries > 0 && !state->direct;
 }
 
 /* All of one checkpoint's commit but the commit. */
 static int checkpoint_write(struct state *state, MDB_txn *txn, const struct state_batch *batch, uint32_t end) {
-    bool counted = batch->checkpoint->entries > 0;
+    bool counted = is_run(state, batch);
     int code = 0;
     if (state->clear) code = mdb_drop(txn, db_of(state, STATE_DB_ENTRIES)->dbi, 0);
     if (code == 0) code = counted ? run_write(state, txn) : entries_settle(state, txn, state->runs_next);
@@ -366,12 +383,12 @@ static int checkpoint_write(struct state *state, MDB_txn *txn, const struct stat
 }
 
 static int checkpoint_commit(struct state *state, const struct state_batch *batch) {
-    bool counted = batch->checkpoint->entries > 0;
+    bool counted = is_run(state, batch);
     MDB_txn *txn = NULL;
     int code = 0;
     if (state->clear) state->fold_end = 0;
     uint32_t kept_first = state->clear ? state->clear_from : state->runs_first;
-    if (!counted && kept_first < state->runs_next && state->pending.count > 0) code = run_commit(state);
+    if (!counted && kept_first < state->runs_next && state->pending.count > 0) code = pending_commit(state);
     if (code == 0) code = mdb_txn_begin(state->env.mdb, NULL, 0, &txn);
     uint32_t gone_first = state->runs_first;
     state->runs_first = kept_first;
@@ -390,7 +407,7 @@ static int checkpoint_commit(struct state *state, const struct state_batch *batc
         state->fold_end = 0;
     }
     state->runs_end = state->runs_next = end;
-    state->clear = false;
+    state->clear = state->direct = false;
     pending_empty(state, true);
     atomic_fetch_add_explicit(&state->checkpoints, 1, memory_order_relaxed);
     atomic_store_explicit(&state->height, batch->checkpoint->height, memory_order_relaxed);
@@ -398,16 +415,39 @@ static int checkpoint_commit(struct state *state, const struct state_batch *batc
     return fold_look(state);
 }
 
-static int apply_batch(struct state *state, const struct state_batch *batch) {
-    int code = 0;
-    if (batch->clear_first) {
-        pending_empty(state, false);
-        state->clear = true;
-        state->clear_from = state->runs_next;
+/* A checkpoint that begins from nothing. Where there is none before, all that lies in the store is what a crash left. */
+static int clear_begin(struct state *state) {
+    MDB_txn *txn = NULL;
+    size_t bytes;
+    pending_empty(state, false);
+    state->clear = true;
+    state->clear_from = state->runs_next;
+    int code = mdb_txn_begin(state->env.mdb, NULL, 0, &txn);
+    if (code) return code;
+    code = record_get(txn, &state->env.meta, state_description_key, NULL, 0, &bytes);
+    if (code != MDB_NOTFOUND) {
+        mdb_txn_abort(txn);
+        return code == MDB_BAD_VALSIZE ? 0 : code;
     }
+    code = mdb_drop(txn, db_of(state, STATE_DB_ENTRIES)->dbi, 0);
+    if (code == 0) code = runs_remove(txn, db_of(state, STATE_DB_RUNS), 0, UINT32_MAX);
+    if (code) {
+        mdb_txn_abort(txn);
+        return code;
+    }
+    code = mdb_txn_commit(txn);
+    if (code) return code;
+    state->runs_first = state->runs_end = state->runs_next = 0;
+    state->clear = false;
+    state->direct = true;
+    return 0;
+}
+
+static int apply_batch(struct state *state, const struct state_batch *batch) {
+    int code = batch->clear_first ? clear_begin(state) : 0;
     for (uint32_t i = 0; code == 0 && i < batch->write_count; i++) {
         if (pending_add(state, &batch->writes[i])) continue;
-        code = run_commit(state);
+        code = pending_commit(state);
         if (code == 0) code = runs_compact(state);
         CHECK(code || pending_add(state, &batch->writes[i])); /* an empty one takes the largest */
     }

@@ -6,7 +6,7 @@
 #include "merkle/bytes.h"
 #include "merkle/check.h"
 
-enum { BUFFERS_MAX = 64, BUFFER_BYTES = 4 << 20, WORK_ROOM_FIRST = 1 << 20, CLIENT_HEAD_BYTES = 8, PART_UNITS = 1 << 14, OPEN_LEFT_MIN = 2 };
+enum { BUFFERS_MAX = 64, BUFFER_BYTES = 4 << 20, WORK_ROOM_FIRST = 1 << 20, CLIENT_HEAD_BYTES = 8, PART_UNITS = 3 << 12, OPEN_LEFT_MIN = 2 };
 
 /* Memory of one batch on its way to the checkpoint store. */
 struct buffer {
