@@ -45,7 +45,10 @@ struct state {
     _Atomic uint64_t compactions;
     /* The storage thread's: */
     struct state_pending pending;
-    struct run_item *items;        /* to sort pending ones */
+    struct run_item *items;        /* pending ones, sorted */
+    uint32_t item_count;
+    bool run_open;                 /* the newest run, which no checkpoint names yet, goes on with paths above run_last */
+    uint8_t run_last[RECORD_PATH_BYTES];
     struct runs_merge merge;
     uint32_t runs_first, runs_end; /* of the newest checkpoint */
     uint32_t runs_next;            /* the next run's number */

@@ -1,7 +1,8 @@
 /*
- * The thread of a checkpoint store. Writes are collected, sorted by path, and written as runs (runs.h) of up to run_bytes, which no checkpoint
- * names yet; the commit that names them makes the checkpoint. When it is not known how many entries there are then, all runs are folded into the
- * entries with that commit, and counted.
+ * The thread of a checkpoint store. Writes are collected, sorted by path, and written as runs (runs.h), which no checkpoint names yet; the commit
+ * that names them makes the checkpoint. Up to FLUSH_BYTES go to the disk at a time, so that the votes of this node and its neighbours, on the same
+ * disk, never wait behind much; what comes in the order of paths, as from a table, becomes one run all the same. When it is not known how many
+ * entries there are then, all runs are folded into the entries with that commit, and counted.
  *
  * The first checkpoint of a store, which begins from nothing, has no older one beside it to be kept whole: its writes go into the entries at once, a
  * transaction for each run_bytes. What a crash leaves of it nobody reads, and the next attempt drops.
@@ -18,7 +19,8 @@
 
 enum {
     PENDING_MAX = RUN_BYTES_MAX / 64,
-    FOLD_PART_BYTES = 1024, /* of run_bytes for each path that is folded in one transaction: of the usual 16 MiB 16,384; and at most run_bytes */
+    FLUSH_BYTES = 1 << 20,
+    FOLD_PART_BYTES = 4096, /* of run_bytes for each path that is folded in one transaction: of the usual 16 MiB 4,096; and at most run_bytes */
     FOLD_FROM_RUNS = 16,
     FOLD_NOW_RUNS = 40,    /* so many are folded before anything else, or four times the pages of the entries and of these */
     FOLD_NOW_PAGES = 16384,
@@ -72,7 +74,8 @@ static bool pending_add(struct state *state, const struct state_write *write) {
                                 .version = write->version, .space = write->space};
     size_t stored_bytes = write->deleted ? 0 : record_entry_bytes(&entry);
     size_t bytes = (RUN_ITEM_HEAD_BYTES + stored_bytes + ITEM_ALIGN - 1) / ITEM_ALIGN * ITEM_ALIGN;
-    if (pending->count == PENDING_MAX || state->run_bytes - pending->used < bytes) return false;
+    uint32_t room = !state->direct && state->run_bytes > FLUSH_BYTES ? FLUSH_BYTES : state->run_bytes;
+    if (pending->count == PENDING_MAX || room - pending->used < bytes) return false;
     uint8_t *item = pending->memory + pending->used;
     trie_path((enum trie_space)write->space, write->key, write->key_bytes, item);
     bytes_put_le32(item + RECORD_PATH_BYTES, (uint32_t)stored_bytes);
@@ -108,8 +111,8 @@ static int places_compare(const void *a, const void *b) {
     return left->at < right->at ? -1 : 1;
 }
 
-/* Into state->items: ascending, of each path the newest. How many. */
-static uint32_t pending_sort(struct state *state) {
+/* Into state->items: ascending, of each path the newest. */
+static void pending_sort(struct state *state) {
     struct state_place *places = state->pending.places;
     uint32_t count = state->pending.count, kept = 0;
     qsort(places, count, sizeof *places, places_compare);
@@ -123,7 +126,7 @@ static uint32_t pending_sort(struct state *state) {
         state->items[kept++] = (struct run_item){
             .path = at, .stored = at + RUN_ITEM_HEAD_BYTES, .stored_bytes = bytes_get_le32(at + RECORD_PATH_BYTES)};
     }
-    return kept;
+    state->item_count = kept;
 }
 
 /* Runs. */
@@ -248,32 +251,37 @@ static int fold_look(struct state *state) {
 /* Pending writes go into the entries. */
 static int entries_write(struct state *state, MDB_txn *txn) {
     MDB_cursor *cursor = NULL;
-    uint32_t count = pending_sort(state);
+    pending_sort(state);
     int code = mdb_cursor_open(txn, db_of(state, STATE_DB_ENTRIES)->dbi, &cursor);
-    for (uint32_t i = 0; code == 0 && i < count; i++) code = entry_apply(state, txn, cursor, &state->items[i]);
+    for (uint32_t i = 0; code == 0 && i < state->item_count; i++) code = entry_apply(state, txn, cursor, &state->items[i]);
     mdb_cursor_close(cursor);
     return code;
 }
 
-/* Pending writes become a run, which no checkpoint names yet. */
-static int run_write(struct state *state, MDB_txn *txn) {
+/* Pending writes become a run, which no checkpoint names yet, or the end of the newest such. `end`: the first number above it. */
+static int run_write(struct state *state, MDB_txn *txn, uint32_t *end) {
+    *end = state->runs_next;
     if (state->pending.count == 0) return 0;
-    uint32_t count = pending_sort(state);
-    return runs_append(txn, db_of(state, STATE_DB_RUNS), state->runs_next, state->items, count);
+    pending_sort(state);
+    if (!state->run_open || memcmp(state->run_last, state->items[0].path, RECORD_PATH_BYTES) >= 0) ++*end;
+    return runs_append(txn, db_of(state, STATE_DB_RUNS), *end - 1, state->items, state->item_count);
 }
 
 static int pending_commit(struct state *state) {
     MDB_txn *txn = NULL;
+    uint32_t end = state->runs_next;
     int code = mdb_txn_begin(state->env.mdb, NULL, 0, &txn);
     if (code) return code;
-    code = state->direct ? entries_write(state, txn) : run_write(state, txn);
+    code = state->direct ? entries_write(state, txn) : run_write(state, txn, &end);
     if (code) {
         mdb_txn_abort(txn);
         return code;
     }
     code = mdb_txn_commit(txn);
     if (code) return code;
-    state->runs_next += !state->direct;
+    state->runs_next = end;
+    state->run_open = !state->direct;
+    memcpy(state->run_last, state->items[state->item_count - 1].path, RECORD_PATH_BYTES);
     pending_empty(state, false);
     return 0;
 }
@@ -324,6 +332,7 @@ static int runs_compact(struct state *state) {
         if (code) return code;
     }
     state->runs_next++;
+    state->run_open = false;
     atomic_fetch_add_explicit(&state->compactions, 1, memory_order_relaxed);
     return 0;
 }
@@ -371,15 +380,16 @@ static bool is_run(const struct state *state, const struct state_batch *batch) {
     return batch->checkpoint->entries > 0 && !state->direct;
 }
 
-/* All of one checkpoint's commit but the commit. */
-static int checkpoint_write(struct state *state, MDB_txn *txn, const struct state_batch *batch, uint32_t end) {
+/* All of one checkpoint's commit but the commit; its runs are those up to, without, `end`. */
+static int checkpoint_write(struct state *state, MDB_txn *txn, const struct state_batch *batch, uint32_t *end) {
     bool counted = is_run(state, batch);
     int code = 0;
     if (state->clear) code = mdb_drop(txn, db_of(state, STATE_DB_ENTRIES)->dbi, 0);
-    if (code == 0) code = counted ? run_write(state, txn) : entries_settle(state, txn, state->runs_next);
+    *end = state->runs_next;
+    if (code == 0) code = counted ? run_write(state, txn, end) : entries_settle(state, txn, state->runs_next);
     if (code == 0) code = put_blobs(state, txn, batch);
     if (code == 0) code = put_description(state, txn, batch->checkpoint);
-    return code ? code : runs_put(state, txn, counted ? state->runs_first : end, end);
+    return code ? code : runs_put(state, txn, counted ? state->runs_first : *end, *end);
 }
 
 static int checkpoint_commit(struct state *state, const struct state_batch *batch) {
@@ -390,10 +400,9 @@ static int checkpoint_commit(struct state *state, const struct state_batch *batc
     uint32_t kept_first = state->clear ? state->clear_from : state->runs_first;
     if (!counted && kept_first < state->runs_next && state->pending.count > 0) code = pending_commit(state);
     if (code == 0) code = mdb_txn_begin(state->env.mdb, NULL, 0, &txn);
-    uint32_t gone_first = state->runs_first;
+    uint32_t gone_first = state->runs_first, end = 0;
     state->runs_first = kept_first;
-    uint32_t end = state->runs_next + (counted && state->pending.count > 0);
-    if (code == 0) code = checkpoint_write(state, txn, batch, end);
+    if (code == 0) code = checkpoint_write(state, txn, batch, &end);
     /* Last, because a fold reads from pages that its transaction has not changed (entries_fold). */
     if (code == 0 && state->clear) code = runs_remove(txn, db_of(state, STATE_DB_RUNS), gone_first, state->clear_from);
     if (code) {
@@ -407,7 +416,7 @@ static int checkpoint_commit(struct state *state, const struct state_batch *batc
         state->fold_end = 0;
     }
     state->runs_end = state->runs_next = end;
-    state->clear = state->direct = false;
+    state->clear = state->direct = state->run_open = false;
     pending_empty(state, true);
     atomic_fetch_add_explicit(&state->checkpoints, 1, memory_order_relaxed);
     atomic_store_explicit(&state->height, batch->checkpoint->height, memory_order_relaxed);
@@ -422,6 +431,7 @@ static int clear_begin(struct state *state) {
     pending_empty(state, false);
     state->clear = true;
     state->clear_from = state->runs_next;
+    state->run_open = false;
     int code = mdb_txn_begin(state->env.mdb, NULL, 0, &txn);
     if (code) return code;
     code = record_get(txn, &state->env.meta, state_description_key, NULL, 0, &bytes);

@@ -375,12 +375,43 @@ static void a_run_that_was_changed_is_damage_for_who_reads_folds_and_opens_it(vo
     at->state = NULL;
 }
 
+/* More than twenty times what is collected, so that as many runs would be merged. */
+static void what_comes_in_the_order_of_paths_is_one_run(void **state) {
+    struct fixture *at = *state;
+    static uint8_t value[VALUE_MAX];
+    struct state_buffer buffer;
+    at->seed = scratch_seed();
+    open_state(at);
+    checkpoint(at, false);
+    at->now.height = ++at->height;
+    state_buffer_init(&buffer, at->memory, MEMORY);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        struct cell *cell = &at->now.cells[by_path[i]];
+        uint8_t key[8];
+        *cell = (struct cell){.height = at->height, .index = i, .present = true, .value_bytes = 1000};
+        struct table_write write = {.entry = {.key = key, .value = value, .value_bytes = 1000, .version = {at->height, i}}};
+        write.entry.key_bytes = (uint32_t)key_of(by_path[i], key);
+        write.entry.space = space_of(by_path[i]);
+        value_of(by_path[i], cell, value);
+        CHECK(state_buffer_add(&buffer, &write));
+    }
+    at->now.entries = KEYS;
+    struct state_checkpoint description = {.epoch = 1, .height = at->height, .entries = KEYS};
+    struct state_batch batch = {.writes = state_buffer_writes(&buffer), .write_count = buffer.count, .checkpoint = &description};
+    submit_wait(at, &batch);
+    struct state_figures figures;
+    state_figures(at->state, &figures);
+    assert_int_equal(figures.compactions, 0);
+    assert_newest(at);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(behaves_like_a_model_over_runs_folds_and_restarts),
         CASE(a_run_that_was_changed_is_damage_for_who_reads_folds_and_opens_it),
+        CASE(what_comes_in_the_order_of_paths_is_one_run),
         CASE(a_kill_leaves_a_checkpoint_whole_whatever_was_folded),
     };
     return cmocka_run_group_tests_name("state_runs", tests, NULL, NULL);
