@@ -100,7 +100,7 @@ struct state_config {
     struct store_identity identity;
     uint64_t map_bytes;
     uint32_t queue_slots;             /* power of two, 2 to STATE_QUEUE_SLOTS_MAX; one batch fewer fits */
-    /* Of writes are collected, of a first checkpoint or of runs that are merged, before they go to the disk: 2^17 to 2^22; 0: 2^22. Of others at most
+    /* Of writes are collected, of a first checkpoint or of runs that are merged, before they go to the disk: 2^17 to 2^21; 0: 2^21. Of others at most
      * 2^20. */
     uint32_t run_bytes;
     int cpu;

@@ -20,7 +20,7 @@
 #include "store/writer.h"
 
 enum { STATE_DB_ENTRIES = 0, STATE_DB_BLOBS = 1, STATE_DB_RUNS = 2, STATE_DESCRIPTION_BYTES = 88, STATE_RUNS_BYTES = 8 };
-enum { RUN_BYTES_MIN = 1 << 17, RUN_BYTES_MAX = 1 << 22 };
+enum { RUN_BYTES_MIN = 1 << 17, RUN_BYTES_MAX = 1 << 21 };
 
 extern const uint8_t state_description_key[ENV_META_KEY_BYTES];
 extern const uint8_t state_runs_key[ENV_META_KEY_BYTES];

@@ -20,7 +20,7 @@
 enum {
     PENDING_MAX = RUN_BYTES_MAX / 64,
     FLUSH_BYTES = 1 << 20,
-    FOLD_PART_BYTES = 1024, /* of run_bytes for each path that is folded in one transaction: of the usual 4 MiB 4,096; and at most run_bytes */
+    FOLD_PART_BYTES = 512,  /* of run_bytes for each path that is folded in one transaction: of the usual 2 MiB 4,096; and at most run_bytes */
     FOLD_FROM_RUNS = 16,
     FOLD_NOW_RUNS = 40,    /* so many are folded before anything else, or four times the pages of the entries and of these */
     FOLD_NOW_PAGES = 16384,
