@@ -1,6 +1,7 @@
 #include "store/env.h"
 #include "merkle/bytes.h"
 #include "merkle/check.h"
+#include "store/runs.h"
 #include "store/wal.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -34,15 +35,19 @@ const struct env_layout env_layout_wal = {
 const struct env_layout env_layout_state = {
     .name = "state",
     .kind = ENV_KIND_STATE,
-    .db_count = 2,
-    .dbs = {{.name = "entries", .key_bytes = RECORD_PATH_BYTES, .raw = true}, {.name = "blobs", .key_bytes = 32}},
+    .db_count = 3,
+    .dbs = {{.name = "entries", .key_bytes = RECORD_PATH_BYTES, .raw = true},
+            {.name = "blobs", .key_bytes = 32},
+            {.name = "runs", .key_bytes = RUN_KEY_BYTES, .raw = true, .added = true}},
 };
 
 const struct env_layout env_layout_transfer = {
     .name = "transfer",
     .kind = ENV_KIND_STATE,
-    .db_count = 2,
-    .dbs = {{.name = "entries", .key_bytes = RECORD_PATH_BYTES, .raw = true}, {.name = "blobs", .key_bytes = 32}},
+    .db_count = 3,
+    .dbs = {{.name = "entries", .key_bytes = RECORD_PATH_BYTES, .raw = true},
+            {.name = "blobs", .key_bytes = 32},
+            {.name = "runs", .key_bytes = RUN_KEY_BYTES, .raw = true, .added = true}},
 };
 
 enum store_status env_status_of(int code) {
@@ -157,7 +162,7 @@ static enum store_status identity_compare(const uint8_t *bytes, size_t count, ui
     return STORE_OK;
 }
 
-/* Opens all databases in `txn`; with MDB_CREATE makes them. */
+/* Opens all databases in `txn`; with MDB_CREATE makes them. An added one may be missing without it. */
 static int dbs_open(struct env *env, MDB_txn *txn, unsigned flags) {
     int code = mdb_dbi_open(txn, "meta", flags, &env->meta.dbi);
     env->meta.tag = ENV_META_TAG;
@@ -167,7 +172,23 @@ static int dbs_open(struct env *env, MDB_txn *txn, unsigned flags) {
         env->dbs[i].tag = (uint8_t)(env->layout->kind * 16 + 1 + i);
         env->dbs[i].key_bytes = layout->key_bytes;
         code = mdb_dbi_open(txn, layout->name, flags, &env->dbs[i].dbi);
+        if (code == MDB_NOTFOUND && layout->added) {
+            env->lacks = true;
+            code = 0;
+        }
     }
+    return code;
+}
+
+/* Makes what an older release did not. */
+static int dbs_add(struct env *env) {
+    MDB_txn *txn = NULL;
+    if (!env->lacks) return 0;
+    int code = mdb_txn_begin(env->mdb, NULL, 0, &txn);
+    if (code) return code;
+    code = dbs_open(env, txn, MDB_CREATE);
+    if (code == 0) return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
     return code;
 }
 
@@ -269,6 +290,8 @@ enum store_status env_open(struct env *env, const char *directory, const struct 
         status = env_fail(error, env_status_of(code), code, env->file, "open");
     } else {
         status = identity_check(env, identity, error);
+        code = status == STORE_OK ? dbs_add(env) : 0;
+        if (code) status = env_fail(error, env_write_status(env, code), code, env->file, "make a database");
     }
     if (status != STORE_OK) {
         env_close(env);

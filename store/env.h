@@ -27,7 +27,8 @@ enum {
 struct env_db_layout {
     const char *name;
     uint8_t key_bytes;
-    bool raw;           /* keys without chunk number, values not as chunks: the entries of a checkpoint */
+    bool raw;           /* keys without chunk number, values not as chunks: the entries of a checkpoint, and its runs */
+    bool added;         /* older releases made none: it is made when the environment is opened */
 };
 
 struct env_layout {
@@ -47,6 +48,7 @@ struct env {
     struct record_db meta;
     struct record_db dbs[ENV_DBS_MAX];
     uint32_t page_bytes;
+    bool lacks;                           /* an added database */
     char file[STORE_PATH_BYTES_MAX + 32]; /* of data.mdb, for messages */
 };
 

@@ -3,10 +3,13 @@
  * with a thread of its own.
  *
  * Contract
- *   ONE thread submits batches. Their writes go into one open transaction, in order. The batch with a `checkpoint` also replaces all blobs and the
- *   description, and commits: data and description appear together or not at all. A crash before that leaves the checkpoint before, and the blocks
- *   after it are replayed. Writes cost least in the order of their paths and once a key (table_changes_begin()): a page of LMDB's is then found,
- *   copied and gone through once, where writes as they were made would look for one each among all that are changed already.
+ *   ONE thread submits batches, whose writes count in their order. The batch with a `checkpoint` also replaces all blobs and the description, and
+ *   commits: data and description appear together or not at all. A crash before that leaves the checkpoint before, and the blocks after it are
+ *   replayed.
+ *
+ *   What a checkpoint changed is written beside the entries, sorted, as it is (runs.h), and brought to its place among them later, a part at a time,
+ *   many changes of a page at once (state_write.c): a checkpoint costs what it changed, and not a page for each of its keys. state_close() ends with
+ *   that, so that a release which knows entries alone finds them.
  *   Completion as in wal.h: a batch without a checkpoint is completed when its memory may be used again, one with a checkpoint when that is
  *   durable. Errors are sticky as in wal.h.
  *
@@ -47,7 +50,7 @@ enum {
 struct state_checkpoint {
     uint64_t epoch;
     uint64_t height;
-    uint64_t entries;                 /* filled in by the store */
+    uint64_t entries;                 /* how many there are then, if that is known; 0: the store counts them, which costs it a fold of all runs */
     uint8_t block_id[32];
     uint8_t state_root[32];           /* after this block */
 };
@@ -97,6 +100,9 @@ struct state_config {
     struct store_identity identity;
     uint64_t map_bytes;
     uint32_t queue_slots;             /* power of two, 2 to STATE_QUEUE_SLOTS_MAX; one batch fewer fits */
+    /* Of writes are collected, of a first checkpoint or of runs that are merged, before they go to the disk: 2^17 to 2^21; 0: 2^21. Of others at most
+     * 2^20. */
+    uint32_t run_bytes;
     int cpu;
     void (*wake)(void *context);
     void *wake_context;
@@ -138,8 +144,12 @@ struct state_figures {
     uint64_t height;        /* of the newest, 0 if none */
     uint64_t file_bytes;
     uint64_t map_bytes;
+    uint64_t fold_parts;    /* transactions since the start that brought changes of checkpoints to their place */
+    uint64_t compactions;   /* how often a checkpoint was so large that what was written of it was merged before it was whole */
     int cpu;
 };
 void state_figures(const struct state *state, struct state_figures *figures);
+/* Bytes in which writes may come to be collected and sorted, beside LMDB's pages. */
+uint64_t state_budget(void);
 
 #endif

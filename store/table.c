@@ -269,6 +269,7 @@ void table_clear(struct table *table) {
     table->open_count = 0;
     table->savepoint_open = false;
     table->changed_count = 0;
+    table->sort.shown = false;
     table->clean_height = table->final_height = 0;
 }
 
@@ -285,6 +286,11 @@ void table_regions(const struct table *table, struct table_region regions[TABLE_
 uint64_t table_keys(const struct table *table, uint8_t space) {
     CHECK(space < TABLE_SPACES);
     return table->keys[space];
+}
+
+uint64_t table_final_keys(const struct table *table, uint8_t space) {
+    CHECK(space < TABLE_SPACES);
+    return table->open_count > 0 ? table->open[0].keys_before[space] : table->keys[space];
 }
 
 uint64_t table_declared_bytes(const struct table *table, uint8_t space) {
@@ -565,7 +571,7 @@ static void changed_note(struct table *table, const struct journal_entry *entry)
 }
 
 void table_finalize_oldest(struct table *table) {
-    CHECK(!table->savepoint_open && table->open_count > 0);
+    CHECK(!table->savepoint_open && table->open_count > 0 && !table->sort.shown);
     struct open_block block = table->open[0];
     uint32_t at = block.region * table->config.block_writes_max, end = at + block.count;
     CHECK(table->config.changed_max == 0 || table->changed_count + block.count <= table->config.changed_max);

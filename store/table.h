@@ -108,6 +108,7 @@ void table_regions(const struct table *table, struct table_region regions[TABLE_
 /* Figures of the newest state, per space. */
 uint64_t table_keys(const struct table *table, uint8_t space);
 uint64_t table_declared_bytes(const struct table *table, uint8_t space);
+uint64_t table_final_keys(const struct table *table, uint8_t space); /* of the final state */
 
 /* Lower or raise a space's limits to at most those of the configuration (CONFIG, at the start of an epoch; O-17). What is there stays, even if it
  * is more. */
@@ -181,7 +182,13 @@ struct table_changes {
 };
 uint32_t table_changes_count(const struct table *table);
 bool table_changes_full(const struct table *table); /* CHECK: a block is open */
-/* Holds until the next call that changes the table. A copy of it goes on from where it was made. */
+/*
+ * Both, and showing, may take their time, with other calls in between: from the first of them until table_changes_end() no block becomes final
+ * (CHECK), so that what is shown is the final state of one height; blocks may be opened, written and rolled back, which changes nothing of it.
+ * _sort() brings some of them into order, 0 to 8 times as many steps as there are changes: true when all are; _begin() sorts what is left of that.
+ */
+bool table_changes_sort(struct table *table, uint64_t steps);
+/* A copy goes on from where it was made. When the table has changed since, `probe` must be 0: `at` begins with all of its entries again. */
 struct table_changes table_changes_begin(struct table *table);
 /* *intact is whether the entry's checksum matches. */
 bool table_changes_next(struct table_changes *changes, struct table_entry *entry, bool *intact);

@@ -17,6 +17,7 @@ enum {
     DELETED_SHIFT = SPACE_SHIFT + 1,
     REGIONS = TABLE_OPEN_MAX + 1, /* one for the savepoint */
     JOURNAL_AHEAD = 8,
+    CHANGED_DIGIT_BITS = 8,
 };
 
 struct record {
@@ -79,6 +80,13 @@ struct table {
     uint64_t *changed;
     uint64_t *changed_sorting;
     uint32_t changed_count;
+    struct {
+        bool shown;       /* since table_changes_sort() or _begin(), until table_changes_end() */
+        bool placing;     /* what has been counted goes to its place; else it is counted */
+        unsigned shift;   /* of the digit that comes next, from 32 on; 64: sorted */
+        uint32_t at;      /* of the changes */
+        uint32_t starts[1 << CHANGED_DIGIT_BITS];
+    } sort;
     uint64_t clean_height;
     uint64_t final_height;
     uint8_t hash_keys[TABLE_SPACES][TABLE_HASH_KEY_BYTES];

@@ -3,7 +3,7 @@
 #include "store/reserve.h"
 #include "store/table_inside.h"
 
-enum { DIGIT_BITS = 8, DIGITS = 1 << DIGIT_BITS, CHANGES_SLOT_AHEAD = 24, CHANGES_RECORD_AHEAD = 12 };
+enum { DIGITS = 1 << CHANGED_DIGIT_BITS, CHANGES_SLOT_AHEAD = 24, CHANGES_RECORD_AHEAD = 12 };
 
 /* Write-sets. */
 
@@ -50,29 +50,53 @@ bool table_changes_full(const struct table *table) {
     return table->config.changed_max > 0 && table->changed_count + table->open[0].count > table->config.changed_max;
 }
 
-/* By place, a digit at a time from the lowest on; what is equal keeps its order. */
-static void changed_sort(struct table *table) {
-    uint64_t *from = table->changed, *to = table->changed_sorting;
-    for (unsigned shift = 32; shift < 64; shift += DIGIT_BITS) {
-        uint32_t starts[DIGITS] = {0}, start = 0;
-        for (uint32_t i = 0; i < table->changed_count; i++) starts[from[i] >> shift & (DIGITS - 1)]++;
-        for (unsigned digit = 0; digit < DIGITS; digit++) {
-            uint32_t count = starts[digit];
-            starts[digit] = start;
-            start += count;
-        }
-        for (uint32_t i = 0; i < table->changed_count; i++) to[starts[from[i] >> shift & (DIGITS - 1)]++] = from[i];
-        uint64_t *swap = from;
-        from = to;
-        to = swap;
+/* The sums of what was counted. */
+static void sort_places(uint32_t starts[DIGITS]) {
+    uint32_t start = 0;
+    for (unsigned digit = 0; digit < DIGITS; digit++) {
+        uint32_t count = starts[digit];
+        starts[digit] = start;
+        start += count;
     }
-    _Static_assert(32 / DIGIT_BITS % 2 == 0, "it ends where it began");
-    if (table->changed_count > 0) store_forget(table->changed_sorting, table->changed_count * sizeof *table->changed_sorting);
+}
+
+/* By place, a digit at a time from the lowest on; what is equal keeps its order. */
+bool table_changes_sort(struct table *table, uint64_t steps) {
+    CHECK(!table->savepoint_open);
+    if (!table->sort.shown) {
+        memset(&table->sort, 0, sizeof table->sort);
+        table->sort.shift = 32;
+        table->sort.shown = true;
+    }
+    uint32_t *starts = table->sort.starts;
+    while (table->sort.shift < 64) {
+        unsigned shift = table->sort.shift;
+        bool back = shift / CHANGED_DIGIT_BITS % 2 != 0;
+        const uint64_t *from = back ? table->changed_sorting : table->changed;
+        uint64_t *to = back ? table->changed : table->changed_sorting;
+        uint32_t at = table->sort.at, left = table->changed_count - at, end = at + (left < steps ? left : (uint32_t)steps);
+        steps -= end - at;
+        if (table->sort.placing) for (; at < end; at++) to[starts[from[at] >> shift & (DIGITS - 1)]++] = from[at];
+        else for (; at < end; at++) starts[from[at] >> shift & (DIGITS - 1)]++;
+        table->sort.at = end;
+        if (end < table->changed_count) return false;
+        table->sort.at = 0;
+        if (table->sort.placing) {
+            memset(starts, 0, sizeof table->sort.starts);
+            table->sort.shift += CHANGED_DIGIT_BITS;
+        } else {
+            sort_places(starts);
+        }
+        table->sort.placing = !table->sort.placing;
+        _Static_assert(32 / CHANGED_DIGIT_BITS % 2 == 0, "it ends where it began");
+        if (table->sort.shift == 64 && table->changed_count > 0)
+            store_forget(table->changed_sorting, table->changed_count * sizeof *table->changed_sorting);
+    }
+    return true;
 }
 
 struct table_changes table_changes_begin(struct table *table) {
-    CHECK(!table->savepoint_open);
-    changed_sort(table);
+    CHECK(table_changes_sort(table, UINT64_MAX));
     return (struct table_changes){.table = table};
 }
 
@@ -118,5 +142,6 @@ bool table_changes_next(struct table_changes *changes, struct table_entry *entry
 
 void table_changes_end(struct table *table) {
     table->changed_count = 0;
+    table->sort.shown = false;
     table->clean_height = table->final_height;
 }

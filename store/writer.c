@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 
-enum { ITEMS_MAX = 256 };
+enum { ITEMS_MAX = 256, IDLE_PAUSE_NS = 30000000 };
 
 static void publish(struct writer *writer) {
     CHECK(pthread_mutex_lock(&writer->done_lock) == 0);
@@ -14,12 +15,28 @@ static void publish(struct writer *writer) {
     if (writer->config.wake) writer->config.wake(writer->config.wake_context);
 }
 
-/* Waits until something is queued; false when closing and nothing is left. `asleep` is set before the last look at `submitted`, and the producer
- * looks at it after it has raised that: one of the two sees the other. */
+static void fail(struct writer *writer, enum store_status status) {
+    atomic_store_explicit(&writer->status, (int)status, memory_order_release);
+    publish(writer);
+}
+
+/* A part of what has time, and a pause. False: there was nothing to do, or it failed. */
+static bool idle_step(struct writer *writer) {
+    static const struct timespec pause = {.tv_nsec = IDLE_PAUSE_NS};
+    enum writer_idle idle = writer->config.idle ? writer->config.idle(writer->config.apply_context, &writer->error) : WRITER_IDLE;
+    if (idle == WRITER_FAILED) fail(writer, writer->error.status);
+    if (idle == WRITER_GOES_ON) (void)nanosleep(&pause, NULL);
+    return idle == WRITER_GOES_ON;
+}
+
+/* Waits until something is queued; false when closing and nothing is left, or what has time failed. `asleep` is set before the last look at
+ * `submitted`, and the producer looks at it after it has raised that: one of the two sees the other. */
 static bool await_work(struct writer *writer, uint64_t taken) {
     for (;;) {
         if (atomic_load(&writer->submitted) > taken) return true;
         if (atomic_load(&writer->closing)) return atomic_load(&writer->submitted) > taken;
+        if (idle_step(writer)) continue;
+        if (writer_error(writer, NULL) != STORE_OK) return false;
         atomic_store(&writer->asleep, true);
         if (atomic_load(&writer->submitted) > taken || atomic_load(&writer->closing)) {
             atomic_store(&writer->asleep, false);
@@ -47,8 +64,7 @@ static void *writer_run(void *context) {
         atomic_store_explicit(&writer->cpu, sched_getcpu(), memory_order_relaxed);
         enum store_status status = writer->config.apply(writer->config.apply_context, items, count, &writer->error);
         if (status != STORE_OK) {
-            atomic_store_explicit(&writer->status, (int)status, memory_order_release);
-            publish(writer);
+            fail(writer, status);
             break;
         }
         atomic_store_explicit(&writer->completed, taken, memory_order_release);

@@ -16,6 +16,8 @@
 
 enum { WRITER_SLOTS_MAX = 4096 };
 
+enum writer_idle { WRITER_IDLE, WRITER_GOES_ON, WRITER_FAILED };
+
 struct writer_config {
     const char *name;                 /* of the thread, at most 15 bytes */
     uint32_t slots;                   /* power of two; one fewer items fit */
@@ -25,6 +27,9 @@ struct writer_config {
     void *wake_context;
     /* On the storage thread: does all of it, or fills `error` and returns its status. */
     enum store_status (*apply)(void *context, void *const *items, uint32_t count, struct store_error *error);
+    /* On the storage thread when nothing is queued; NULL: nothing to do. Does a part of what has time: none is left, or more is, for which it is
+     * asked again a little later, or it failed and filled `error`. */
+    enum writer_idle (*idle)(void *context, struct store_error *error);
     /* On the storage thread, last of all; NULL: nothing to do. */
     void (*finish)(void *context);
     void *apply_context;

@@ -5,6 +5,8 @@
 
 #include "merkle/sha256.h"
 
+enum { BYTES_A_UNIT = 256, STEPS_A_UNIT = 32 }; /* of changes that are told: about as long as an entry takes */
+
 /* D-4.1 */
 static enum exec_status slice_check(const struct executor *ex, const struct exec_ref *ref, uint32_t *pair) {
     int found = exec_pair_find(ex, ref->source);
@@ -188,33 +190,70 @@ enum exec_status executor_rollback(struct executor *ex, uint64_t ticket) {
     return ex->corrupt ? EXEC_CORRUPT : EXEC_VALID;
 }
 
-enum exec_status executor_changes(struct executor *ex, struct state_buffer *writes) {
-    if (!ex->changes_begun) ex->changes = table_changes_begin(ex->table);
+/* One for the entry, and for what is copied of it. */
+static uint64_t units_of(const struct table_entry *entry) {
+    return 1 + ((uint64_t)entry->key_bytes + entry->value_bytes) / BYTES_A_UNIT;
+}
+
+enum exec_status executor_changes(struct executor *ex, struct state_buffer *writes, uint64_t *units) {
+    uint64_t left = units ? *units : UINT64_MAX;
+    if (!ex->changes_begun) {
+        if (!table_changes_sort(ex->table, units ? left * STEPS_A_UNIT : UINT64_MAX)) {
+            *units = 0;
+            return EXEC_GOES_ON;
+        }
+        ex->changes = table_changes_begin(ex->table);
+    }
     ex->changes_begun = true;
     struct table_write write = {.deleted = false};
     struct table_changes before = ex->changes;
+    enum exec_status status = EXEC_VALID;
     bool intact;
-    while (table_changes_next(&ex->changes, &write.entry, &intact)) {
-        if (!intact) {
+    while (status == EXEC_VALID && table_changes_next(&ex->changes, &write.entry, &intact)) {
+        uint64_t cost = units_of(&write.entry);
+        if (left == 0 && ex->changes.at > before.at) { /* not between entries of one ref: it begins with all of them again */
+            ex->changes.probe = 0;
+            before = ex->changes;
+            status = EXEC_GOES_ON;
+        } else if (!intact) {
             exec_fail(ex, EXEC_CORRUPT);
-            return EXEC_CORRUPT;
+            status = EXEC_CORRUPT;
+        } else if (!state_buffer_add(writes, &write)) {
+            status = EXEC_BUFFER_FULL;
+        } else {
+            before = ex->changes;
+            left -= left < cost ? left : cost;
         }
-        if (!state_buffer_add(writes, &write)) {
-            ex->changes = before;
-            return EXEC_BUFFER_FULL;
-        }
-        before = ex->changes;
     }
+    ex->changes = before;
+    if (units) *units = left;
+    if (status != EXEC_VALID) return status;
     table_changes_end(ex->table);
     ex->changes_begun = false;
     return EXEC_VALID;
+}
+
+uint32_t executor_changes_left(const struct executor *ex) {
+    return table_changes_count(ex->table) - (ex->changes_begun ? ex->changes.at : 0);
+}
+
+bool executor_changes_full(const struct executor *ex) {
+    return ex->next > ex->open && table_changes_full(ex->table);
+}
+
+uint32_t executor_open_left(const struct executor *ex) {
+    return ex->open_max - (uint32_t)(ex->next - ex->open);
+}
+
+uint64_t executor_final_entries(const struct executor *ex) {
+    return table_final_keys(ex->table, TRIE_SPACE_USER) + table_final_keys(ex->table, TRIE_SPACE_SYSTEM);
 }
 
 /* What must be known before the oldest block is final: the keys that it removes, from the first that no buffer has; and all changes, when there is no
  * room to remember more of them. */
 static enum exec_status finalize_collect(struct executor *ex, struct state_buffer *writes) {
     if (table_changes_full(ex->table)) {
-        enum exec_status status = executor_changes(ex, writes);
+        enum exec_status status = executor_changes(ex, writes, NULL);
         if (status != EXEC_VALID) return status;
     }
     if (!exec_entry_at(ex, ex->open)->removed) return EXEC_VALID;
@@ -244,6 +283,7 @@ bool executor_client_writes_next(struct exec_client_writes *walk, struct table_e
 }
 
 enum exec_status executor_finalize(struct executor *ex, uint64_t ticket, struct state_buffer *writes) {
+    if (ex->corrupt) return EXEC_CORRUPT;
     if (ex->open == ex->next || exec_entry_at(ex, ex->open)->point.ticket != ticket) return EXEC_NOT_FOUND;
     struct exec_entry *entry = exec_entry_at(ex, ex->open);
     enum exec_status status = writes ? finalize_collect(ex, writes) : EXEC_VALID;

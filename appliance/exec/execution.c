@@ -6,7 +6,7 @@
 #include "merkle/bytes.h"
 #include "merkle/check.h"
 
-enum { BUFFERS_MAX = 64, BUFFER_BYTES = 4 << 20, WORK_ROOM_FIRST = 1 << 20, CLIENT_HEAD_BYTES = 8 };
+enum { BUFFERS_MAX = 64, BUFFER_BYTES = 4 << 20, WORK_ROOM_FIRST = 1 << 20, CLIENT_HEAD_BYTES = 8, PART_UNITS = 3 << 12, OPEN_LEFT_MIN = 2 };
 
 /* Memory of one batch on its way to the checkpoint store. */
 struct buffer {
@@ -22,6 +22,13 @@ struct buffer {
     struct state_checkpoint description;
 };
 
+struct job_queue {
+    struct execution_job *first, *last;
+};
+
+/* Where the oldest FINAL job is: what changed before its block; its block; what changed with it. */
+enum final_stage { FINAL_BEFORE, FINAL_BLOCK, FINAL_WITH };
+
 struct execution {
     struct executor *executor;
     struct state *state;
@@ -32,14 +39,36 @@ struct execution {
     bool clear_next; /* the next batch begins from nothing */
     uint64_t durable_height;
     struct store_error error;
+    struct job_queue finals; /* not done: in their order, the oldest maybe in part */
+    struct job_queue done;   /* and not given back */
+    enum final_stage stage;
+    uint64_t part_units;
 };
+
+static void queue_put(struct job_queue *queue, struct execution_job *job) {
+    job->next = NULL;
+    if (queue->first == NULL) queue->first = job;
+    else queue->last->next = job;
+    queue->last = job;
+}
+
+static struct execution_job *queue_take(struct job_queue *queue) {
+    struct execution_job *job = queue->first;
+    if (job != NULL) queue->first = job->next;
+    return job;
+}
 
 struct execution *execution_create(struct executor *executor, struct state *state) {
     struct execution *execution = calloc(1, sizeof *execution);
     if (execution == NULL) return NULL;
     execution->executor = executor;
     execution->state = state;
+    execution->part_units = PART_UNITS;
     return execution;
+}
+
+void execution_part(struct execution *execution, uint64_t units) {
+    execution->part_units = units;
 }
 
 static void buffer_empty(struct buffer *buffer) {
@@ -49,8 +78,18 @@ static void buffer_empty(struct buffer *buffer) {
     memset(buffer, 0, sizeof *buffer);
 }
 
+void execution_job_free(struct execution_job *job) {
+    for (uint32_t i = 0; i < job->blob_count; i++) blob_drop(job->blobs[i].blob);
+    blob_drop(job->clients);
+    free(job->refs);
+    free(job);
+}
+
 void execution_destroy(struct execution *execution) {
     if (execution == NULL) return;
+    struct execution_job *job;
+    while ((job = queue_take(&execution->finals)) != NULL) execution_job_free(job);
+    while ((job = queue_take(&execution->done)) != NULL) execution_job_free(job);
     for (uint32_t i = 0; i < BUFFERS_MAX; i++) buffer_empty(&execution->ring[i]);
     free(execution);
 }
@@ -143,17 +182,18 @@ bool execution_genesis(struct execution *execution) {
     return true;
 }
 
-/* What changed since the last checkpoint, into as many buffers as it takes. False: the store failed. */
-static bool changes_submit(struct execution *execution, struct execution_job *job) {
-    while ((job->status = executor_changes(execution->executor, &buffer_open(execution)->writes)) == EXEC_BUFFER_FULL) {
+/* What changed since the last checkpoint, into as many buffers as it takes, or a part of it: EXEC_GOES_ON. */
+static enum exec_status changes_submit(struct execution *execution, uint64_t *units) {
+    enum exec_status status;
+    while ((status = executor_changes(execution->executor, &buffer_open(execution)->writes, units)) == EXEC_BUFFER_FULL) {
         CHECK(buffer_open(execution)->writes.count > 0); /* an empty buffer takes one */
-        if (!buffer_submit(execution, NULL)) return false;
+        if (!buffer_submit(execution, NULL)) return EXEC_STORE_FAILED;
     }
-    return job->status == EXEC_VALID;
+    return status;
 }
 
+/* All that changed is submitted. */
 static void run_checkpoint(struct execution *execution, struct execution_job *job) {
-    if (!changes_submit(execution, job)) return;
     struct buffer *buffer = buffer_open(execution);
     size_t room = WORK_ROOM_FIRST, bytes = 0;
     buffer->work = malloc(room);
@@ -168,6 +208,7 @@ static void run_checkpoint(struct execution *execution, struct execution_job *jo
     }
     if (job->status != EXEC_VALID) return;
     buffer->description = job->description;
+    buffer->description.entries = executor_final_entries(execution->executor);
     buffer->blobs[0] = (struct state_blob){.name = EXECUTOR_WORK_BLOB, .bytes = buffer->work, .byte_count = bytes};
     for (uint32_t i = 0; i < job->blob_count; i++) {
         struct state_blob *blob = &buffer->blobs[1 + i];
@@ -178,7 +219,7 @@ static void run_checkpoint(struct execution *execution, struct execution_job *jo
     }
     buffer->held_count = job->blob_count;
     buffer->blob_count = 1 + job->blob_count;
-    (void)buffer_submit(execution, job);
+    if (!buffer_submit(execution, job)) job->status = EXEC_STORE_FAILED;
 }
 
 /* A record of a client in a blob: key_bytes u32, value_bytes u32, key, value. */
@@ -214,12 +255,7 @@ static struct blob *clients_collect(const struct executor *executor) {
     return blob;
 }
 
-/* A checkpoint of the parent has the writes before this block's (P-34). */
 static void run_final(struct execution *execution, struct execution_job *job) {
-    bool save = job->checkpoint && execution->state != NULL;
-    job->status = EXEC_VALID;
-    if (save && !job->checkpoint_own) run_checkpoint(execution, job);
-    if (job->status != EXEC_VALID) return;
     job->clients = clients_collect(execution->executor);
     if (execution->state == NULL) {
         job->status = executor_finalize(execution->executor, job->ticket, NULL);
@@ -229,7 +265,10 @@ static void run_final(struct execution *execution, struct execution_job *job) {
         job->status = executor_finalize(execution->executor, job->ticket, &buffer->writes);
         while (job->status == EXEC_BUFFER_FULL) {
             CHECK(buffer->writes.count > 0); /* a key and a value are at most 65 KiB: an empty buffer takes one */
-            if (!buffer_submit(execution, NULL)) return;
+            if (!buffer_submit(execution, NULL)) {
+                job->status = EXEC_STORE_FAILED;
+                return;
+            }
             buffer = buffer_open(execution);
             job->status = executor_finalize(execution->executor, job->ticket, &buffer->writes);
         }
@@ -244,7 +283,41 @@ static void run_final(struct execution *execution, struct execution_job *job) {
             .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq,
             .epoch = pair.epoch};
     }
-    if (save && job->checkpoint_own) run_checkpoint(execution, job);
+}
+
+/* A checkpoint of the parent has the writes before this block's (P-34). False: so much of it for now. */
+static bool final_part(struct execution *execution, struct execution_job *job, uint64_t *units) {
+    bool save = job->checkpoint && execution->state != NULL, before = save && !job->checkpoint_own;
+    job->status = execution->error.status == STORE_OK ? EXEC_VALID : EXEC_STORE_FAILED;
+    if (job->status == EXEC_VALID && execution->stage == FINAL_BEFORE) {
+        bool changes = before || (execution->state != NULL && executor_changes_full(execution->executor));
+        if (changes) job->status = changes_submit(execution, units);
+        if (job->status == EXEC_GOES_ON) return false;
+        if (job->status == EXEC_VALID && before) run_checkpoint(execution, job);
+        execution->stage = FINAL_BLOCK;
+    }
+    if (job->status == EXEC_VALID && execution->stage == FINAL_BLOCK) {
+        run_final(execution, job);
+        execution->stage = FINAL_WITH;
+    }
+    if (job->status == EXEC_VALID && save && job->checkpoint_own) {
+        job->status = changes_submit(execution, units);
+        if (job->status == EXEC_GOES_ON) return false;
+        if (job->status == EXEC_VALID) run_checkpoint(execution, job);
+    }
+    execution->stage = FINAL_BEFORE;
+    return true;
+}
+
+/* Of the oldest FINAL job that is not done. */
+static void finals_part(struct execution *execution, uint64_t units) {
+    enum cost_component before = cost_enter(execution->meter, COST_FINAL);
+    if (final_part(execution, execution->finals.first, &units)) queue_put(&execution->done, queue_take(&execution->finals));
+    cost_leave(execution->meter, before, 0);
+}
+
+static void finals_all(struct execution *execution) {
+    while (execution->finals.first != NULL) finals_part(execution, UINT64_MAX);
 }
 
 static void run_block(struct execution *execution, struct execution_job *job) {
@@ -266,16 +339,29 @@ static void measured_block(struct execution *execution, struct execution_job *jo
     job->took_us = cost_now_us(execution->meter) - begun_us;
 }
 
-static void measured_final(struct execution *execution, struct execution_job *job) {
-    enum cost_component before = cost_enter(execution->meter, COST_FINAL);
-    run_final(execution, job);
-    cost_leave(execution->meter, before, 0);
+/* Blocks that wait to be final are open: before there is no room for one more, what is left of the checkpoint is done in as many parts as may still
+ * be opened. */
+static void block_ahead(struct execution *execution, struct execution_job *job) {
+    uint32_t left = executor_open_left(execution->executor);
+    if (execution->finals.first != NULL && left <= OPEN_LEFT_MIN) {
+        uint64_t share = executor_changes_left(execution->executor) / (left + 1);
+        finals_part(execution, share > execution->part_units ? share : execution->part_units);
+    }
+    if (left == 0) finals_all(execution);
+    measured_block(execution, job);
+    if (execution->finals.first == NULL || (job->status != EXEC_NO_ROOM && job->status != EXEC_OPEN_FULL)) return;
+    finals_all(execution);
+    measured_block(execution, job);
 }
 
-void execution_run(struct execution *execution, struct execution_job *job) {
+bool execution_begin(struct execution *execution, struct execution_job *job) {
     switch (job->kind) {
-    case EXECUTION_BLOCK: measured_block(execution, job); break;
-    case EXECUTION_FINAL: measured_final(execution, job); break;
+    case EXECUTION_BLOCK: block_ahead(execution, job); break;
+    case EXECUTION_FINAL:
+        queue_put(&execution->finals, job);
+        if (execution->finals.first != job || execution->done.first != NULL) return false;
+        finals_part(execution, execution->part_units);
+        return queue_take(&execution->done) != NULL;
     case EXECUTION_RELEASE_BLOCK: job->status = executor_release_block(execution->executor, job->ticket); break;
     case EXECUTION_RELEASE_SLICES:
         executor_release_slices(execution->executor, job->destination, job->dseq);
@@ -287,4 +373,20 @@ void execution_run(struct execution *execution, struct execution_job *job) {
         break;
     case EXECUTION_SCRUB: job->status = executor_scrub(execution->executor, job->scrub_records, &job->scrubbed); break;
     }
+    return true;
+}
+
+bool execution_is_under_way(const struct execution *execution) {
+    return execution->finals.first != NULL || execution->done.first != NULL;
+}
+
+struct execution_job *execution_go_on(struct execution *execution) {
+    if (execution->done.first == NULL && execution->finals.first != NULL) finals_part(execution, execution->part_units);
+    return queue_take(&execution->done);
+}
+
+void execution_run(struct execution *execution, struct execution_job *job) {
+    CHECK(!execution_is_under_way(execution));
+    bool done = execution_begin(execution, job);
+    while (!done) done = execution_go_on(execution) == job;
 }

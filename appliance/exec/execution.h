@@ -1,15 +1,17 @@
 /*
  * Jobs for the executor, and the worker that does them: between the replica, which decides, and the executor and the checkpoint store, which lie
- * on the
- * execution thread (or on the one thread of a fused node).
+ * on the execution thread (or on the one thread of a fused node).
  *
  * Contract
- *   The replica makes jobs; they are done in the order in which it made them; each comes back to it exactly once (replica_job_done). A job and
- * what it
- *   points to is the worker's in between and the replica's before and after. Pointers in a result lead into the executor's memory and hold until the
- *   release job named in executor.h is done.
+ *   The replica makes jobs; each comes back to it exactly once (replica_job_done). A job and what it points to is the worker's in between and the
+ *   replica's before and after. Pointers in a result lead into the executor's memory and hold until the release job named in executor.h is done.
  *
- *   execution_run() does one job. It never blocks but where the checkpoint store's queue is full.
+ *   They are done in the order in which it made them, but that FINAL jobs, in order among themselves, may come later than the others. One with a
+ *   checkpoint tells the store of every key that changed since the one before, up to two million; that is done in parts, with other jobs in between,
+ *   so that the thread is never away for long. All parts are of one state, since what is final changes by FINAL jobs alone, and those behind wait
+ *   (the table CHECKs it); blocks that are executed meanwhile are open above it. When as many are open as may be, the rest is done at once.
+ *
+ *   It never blocks but where the checkpoint store's queue is full.
  */
 #ifndef APPLIANCE_EXECUTION_H
 #define APPLIANCE_EXECUTION_H
@@ -48,7 +50,7 @@ struct execution_blob {
 struct execution_job {
     enum execution_kind kind;
     uint64_t ticket;
-    struct execution_job *next; /* the replica's, while it is its */
+    struct execution_job *next; /* whose the job is */
     uint32_t owner;             /* the replica's: index of its block */
     bool cancelled;             /* the replica's: the result is not wanted any more */
     uint64_t view;              /* the replica's */
@@ -92,7 +94,17 @@ void execution_destroy(struct execution *execution);
 /* After executor_genesis(), when the checkpoint store has no checkpoint: genesis' entries go into the first one. */
 bool execution_genesis(struct execution *execution) __attribute__((warn_unused_result));
 
+/* Does a job; or, false, a part of it, or nothing yet: execution_go_on() gives it back. */
+bool execution_begin(struct execution *execution, struct execution_job *job) __attribute__((warn_unused_result));
+/* To be called again and again while something is under way, when other work has had its turn: does a part. A job that is done, or NULL. */
+struct execution_job *execution_go_on(struct execution *execution) __attribute__((warn_unused_result));
+bool execution_is_under_way(const struct execution *execution);
+/* Does all of a job. CHECK: nothing is under way. */
 void execution_run(struct execution *execution, struct execution_job *job);
+/* How much a part is, in units of executor_changes(): about 2 ms of it, unless this is called. */
+void execution_part(struct execution *execution, uint64_t units);
+/* For whoever ends with jobs of a replica that is no more. */
+void execution_job_free(struct execution_job *job);
 /* Gives submitted buffers of the checkpoint store back; call now and then. Height of the newest durable checkpoint of this run, 0 if none. */
 uint64_t execution_reap(struct execution *execution);
 /* STORE_OK, or why the checkpoint store stopped. */

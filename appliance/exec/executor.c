@@ -34,6 +34,8 @@ const char *exec_status_name(enum exec_status status) {
     case EXEC_NO_ROOM: return "no_room";
     case EXEC_CORRUPT: return "corrupt";
     case EXEC_BUFFER_FULL: return "buffer_full";
+    case EXEC_GOES_ON: return "goes_on";
+    case EXEC_STORE_FAILED: return "store_failed";
     case EXEC_NOT_FOUND: return "not_found";
     case EXEC_BAD_CHECKPOINT: return "bad_checkpoint";
     case EXEC_NOT_FINAL: return "not_final";

@@ -28,7 +28,7 @@
  *       ... final, oldest first:
  *       while (executor_finalize(ex, ticket, &buffer) == EXEC_BUFFER_FULL) { submit buffer, take another }
  *       if (height % K == 0) {
- *           while (executor_changes(ex, &buffer) == EXEC_BUFFER_FULL) { submit buffer, take another }
+ *           while (executor_changes(ex, &buffer, NULL) == EXEC_BUFFER_FULL) { submit buffer, take another }
  *           executor_save(ex, ...)                      // the bytes behind the hashes, as of the newest final block
  *       }
  *       ... its answers need not be re-sent any more, in order of tickets:
@@ -86,6 +86,8 @@ enum exec_status {
     EXEC_NO_ROOM,
     EXEC_CORRUPT,        /* this node: a checksum or root does not match, memory failed: neither vote nor answer from here on (sticky) */
     EXEC_BUFFER_FULL,    /* finalize: submit the buffer and call again with another; save: the room given is too small */
+    EXEC_GOES_ON,        /* changes: that was a part; call again when there is time */
+    EXEC_STORE_FAILED,   /* execution: the checkpoint store failed, and says why; the block is not final here */
     EXEC_NOT_FOUND,      /* finalize, release: no such open block (or not the oldest); lookups: no such client, key or slice */
     EXEC_BAD_CHECKPOINT, /* load: entries or blobs do not fit each other or the root */
     EXEC_NOT_FINAL,      /* prove: open blocks are executed, the proof would not be of final state */
@@ -263,8 +265,21 @@ enum exec_status executor_finalize(struct executor *ex, uint64_t ticket, struct 
 
 /* For a checkpoint: every entry of final state that is not as the writes told so far say is appended to `writes`, once each but for a few, in order
  * of path. EXEC_VALID: that is all; EXEC_BUFFER_FULL: call again with an empty buffer, before anything else; EXEC_CORRUPT: an entry's checksum does
- * not match. */
-enum exec_status executor_changes(struct executor *ex, struct state_buffer *writes) __attribute__((warn_unused_result));
+ * not match.
+ *
+ * `units` (NULL: all at once) is what may be done now, about a tenth of a microsecond each, and what is left of that afterwards; EXEC_GOES_ON: they
+ * are used up, and there is more. Until it says EXEC_VALID nothing may be finalized (CHECK), which is why all parts are of one height: what lies
+ * open above, is executed or rolled back meanwhile, is not in them. */
+enum exec_status executor_changes(struct executor *ex, struct state_buffer *writes, uint64_t *units) __attribute__((warn_unused_result));
+/* How many have changed that executor_changes() has not told yet. */
+uint32_t executor_changes_left(const struct executor *ex);
+/* So many that executor_finalize() would tell them all. */
+bool executor_changes_full(const struct executor *ex);
+/* How many more blocks may be open. */
+uint32_t executor_open_left(const struct executor *ex);
+
+/* Entries of the final state, both spaces. */
+uint64_t executor_final_entries(const struct executor *ex);
 
 /* Who is a client: the records from which a node makes its table of them. 'k' and 'e' at a coordinator (D-31, D-32), at a shard the 'w' records that
  * are closed (O-45). */

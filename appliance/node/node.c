@@ -557,6 +557,13 @@ void node_goodbye(struct node *node) {
     }
 }
 
+void node_checkpoints_failed(struct node *node, const struct store_error *error) {
+    if (error->status == STORE_DAMAGED)
+        replica_scrub_state(node->replica, "what changed of it");
+    else
+        node_state_failed(node, error);
+}
+
 void node_state_failed(struct node *node, const struct store_error *error) {
     if (node->stop) return;
     log_event(LOG_LEVEL_ERROR, "store_failed", "cause=%s", store_status_name(error->status));

@@ -232,8 +232,10 @@ void node_addresses_refused(const char *why);
 void node_addresses_apply(struct node *node);
 /* Says goodbye on all links and waits a little. */
 void node_goodbye(struct node *node);
-/* The store of checkpoints failed: logs, sets stop. */
+/* A store failed: logs, sets stop. */
 void node_state_failed(struct node *node, const struct store_error *error);
+/* The store of checkpoints failed: as above, but where it read back what it had not written, as after a scrub: the node opens itself anew. */
+void node_checkpoints_failed(struct node *node, const struct store_error *error);
 
 /* node_scrub.c: the thread reads what lies in both stores again, at the configured rate; what it finds goes to the replica by node_scrub_poll(), on
  * the loop's thread. False: no thread. */

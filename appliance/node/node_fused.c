@@ -38,8 +38,7 @@ static void output_do(struct node *node, const struct replica_output *output) {
     switch (output->kind) {
     case REPLICA_SEND: output_send(node, output); break;
     case REPLICA_JOB:
-        execution_run(node->execution, output->job);
-        replica_job_done(node->replica, output->job);
+        if (execution_begin(node->execution, output->job)) replica_job_done(node->replica, output->job);
         break;
     case REPLICA_PEER_ADD: node_peer_let_in(node, output->peer, output->key, output->text); break;
     case REPLICA_PEER_REMOVE: node_peer_shut_out(node, output->peer); break;
@@ -77,6 +76,12 @@ static void events_take(struct node *node) {
     cost_leave(node_meter(node, NODE_THREAD_NETWORK), before, 0);
 }
 
+/* A part of what takes longer, once in a turn: what came from outside has had its own. */
+static void execution_step(struct node *node) {
+    struct execution_job *job = execution_go_on(node->execution);
+    if (job != NULL) replica_job_done(node->replica, job);
+}
+
 static void step(struct node *node) {
     node_load_look(node, ring_clock_ms());
     node_successors_look(node, ring_clock_ms());
@@ -86,7 +91,7 @@ static void step(struct node *node) {
     outputs_do(node);
     node_checkpointed(node, execution_reap(node->execution));
     struct store_error error;
-    if (execution_error(node->execution, &error) != STORE_OK) node_state_failed(node, &error);
+    if (execution_error(node->execution, &error) != STORE_OK) node_checkpoints_failed(node, &error);
 }
 
 static void wake(struct node *node) {
@@ -114,8 +119,9 @@ int node_run_fused(struct node *node) {
         node_transfer_poll(node);
         node_scrub_poll(node);
         outputs_do(node);
+        execution_step(node);
         step(node);
-        more = false;
+        more = execution_is_under_way(node->execution);
         now = ring_clock_ms();
         before = cost_enter(node_meter(node, NODE_THREAD_CONSENSUS), COST_STATUS);
         node_status_net(node, now);

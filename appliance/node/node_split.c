@@ -81,16 +81,17 @@ static void *execution_main(void *context) {
     node_meter_start(node, NODE_THREAD_EXECUTION);
     uint64_t sampled = 0;
     while (!atomic_load(&split->end_execution)) {
-        struct execution_job *job;
+        struct execution_job *job = NULL;
         unsigned done = 0;
         while (done < TAKE_AT_ONCE && (job = lane_take(&split->jobs)) != NULL) {
-            execution_run(node->execution, job);
-            bool urgent = job->kind == EXECUTION_BLOCK;
-            CHECK(lane_put(&split->done, job)); /* from here on it is consensus' */
             done++;
+            bool urgent = job->kind == EXECUTION_BLOCK;
+            if (!execution_begin(node->execution, job)) continue;
+            CHECK(lane_put(&split->done, job)); /* from here on it is consensus' */
             if (urgent) sleeper_wake(&split->consensus);
         }
-        if (done > 0) sleeper_wake(&split->consensus);
+        if ((job = execution_go_on(node->execution)) != NULL) CHECK(lane_put(&split->done, job));
+        if (done > 0 || job != NULL) sleeper_wake(&split->consensus);
         atomic_store(&split->checkpoint_height, execution_reap(node->execution));
         struct store_error error;
         if (!atomic_load(&split->state_failed) && execution_error(node->execution, &error) != STORE_OK) {
@@ -100,7 +101,8 @@ static void *execution_main(void *context) {
         }
         uint64_t now = ring_clock_ms();
         if (now - sampled >= NODE_STATUS_MS) node_cpu_sample(node, NODE_THREAD_EXECUTION), sampled = now;
-        if (done == 0) sleeper_wait(&split->execution, execution_has_work, split, NODE_STATUS_MS, node_meter(node, NODE_THREAD_EXECUTION));
+        if (done == 0 && !execution_is_under_way(node->execution))
+            sleeper_wait(&split->execution, execution_has_work, split, NODE_STATUS_MS, node_meter(node, NODE_THREAD_EXECUTION));
     }
     return NULL;
 }
@@ -202,7 +204,7 @@ static unsigned consensus_take(struct split *split) {
 static void consensus_checkpoints(struct split *split) {
     struct node *node = split->node;
     node_checkpointed(node, atomic_load(&split->checkpoint_height));
-    if (atomic_load(&split->state_failed)) node_state_failed(node, &split->state_error);
+    if (atomic_load(&split->state_failed)) node_checkpoints_failed(node, &split->state_error);
 }
 
 static void *consensus_main(void *context) {
@@ -324,11 +326,7 @@ static void split_free(struct split *split) {
     struct lane *jobs[] = {&split->jobs, &split->done};
     for (size_t i = 0; i < 2; i++) {
         while ((entry = lane_take(jobs[i])) != NULL) {
-            struct execution_job *job = entry;
-            for (uint32_t blob = 0; blob < job->blob_count; blob++) blob_drop(job->blobs[blob].blob);
-            blob_drop(job->clients);
-            free(job->refs);
-            free(job);
+            execution_job_free(entry);
         }
     }
     inbound_free(split->stuck);

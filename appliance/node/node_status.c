@@ -99,7 +99,7 @@ void node_budget_put(struct node *node, struct status_node *status) {
     for (uint32_t i = 0; i < node->region_count; i++) parts[node->regions[i].part] += node->regions[i].bytes;
     status->budget_count = 0;
     for (enum exec_memory part = 0; part < EXEC_MEMORIES; part++) budget_add(status, exec_memory_name(part), parts[part]);
-    budget_add(status, "checkpoint_buffers", execution_budget());
+    budget_add(status, "checkpoint_buffers", execution_budget() + state_budget());
     struct transfer_memory transfer;
     node_transfer_memory_max(node, &transfer);
     budget_add(status, "transfer_serving", transfer.serving);

@@ -550,6 +550,7 @@ void block_finalized(struct replica *r, struct execution_job *job) {
         scrub_memory_failed(r, "checksum", NULL);
         return;
     }
+    if (job->status == EXEC_STORE_FAILED) return; /* whoever has the store says why, and ends this or opens it anew */
     if (job->status != EXEC_VALID) {
         replica_stop(r, "block %llu could not be made final: %s", (unsigned long long)block->header.height, exec_status_name(job->status));
         return;

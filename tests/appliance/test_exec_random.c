@@ -203,14 +203,20 @@ static void disk_take(struct disk *disk, const struct state_buffer *buffer) {
 static void twin_changes(struct run *run, struct twin *twin) {
     enum exec_status status;
     struct state_buffer buffer = buffer_empty(run, false);
-    while ((status = executor_changes(twin->ex, &buffer)) == EXEC_BUFFER_FULL) {
+    uint64_t units = UINT64_MAX;
+    bool parts = random_below(run, 2) > 0;
+    do {
+        if (parts) units = 1 + random_below(run, 40);
+        status = executor_changes(twin->ex, &buffer, &units);
+        if (status == EXEC_GOES_ON) CHECK(parts && units == 0 && executor_changes_left(twin->ex) > 0);
+        if (status != EXEC_BUFFER_FULL) continue;
         disk_take(&twin->disk, &buffer);
         buffer = buffer_empty(run, buffer.count == 0);
-    }
+    } while (status == EXEC_GOES_ON || status == EXEC_BUFFER_FULL);
     CHECK(status == EXEC_VALID);
     disk_take(&twin->disk, &buffer);
     buffer = buffer_empty(run, false);
-    CHECK(executor_changes(twin->ex, &buffer) == EXEC_VALID && buffer.count == 0);
+    CHECK(executor_changes(twin->ex, &buffer, NULL) == EXEC_VALID && buffer.count == 0);
 }
 
 static void twin_block(struct run *run, uint32_t i, const struct exec_block *block, const struct exec_result *expected) {

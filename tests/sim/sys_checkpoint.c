@@ -239,6 +239,7 @@ static void commit(struct state *state) {
             blobs_drop(state->blobs);
             state->blobs = blobs_hold(pending->blobs);
             state->checkpoint = pending->checkpoint;
+            CHECK(pending->checkpoint.entries == 0 || pending->checkpoint.entries == state->entries);
             state->checkpoint.entries = state->entries;
             state->has = true;
             state->commits++;

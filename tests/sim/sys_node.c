@@ -89,8 +89,7 @@ static void output_do(struct sys_world *world, uint32_t index, struct replica_ou
     case REPLICA_SEND: frame_send(world, index, output); break;
     case REPLICA_PERSIST: sys_disk_submit(world, index, output->sequence, &output->batch); break;
     case REPLICA_JOB:
-        execution_run(node->shell->execution, output->job);
-        replica_job_done(node->shell->replica, output->job);
+        if (execution_begin(node->shell->execution, output->job)) replica_job_done(node->shell->replica, output->job);
         break;
     case REPLICA_READ: {
         const struct sys_record *record = sys_disk_find(&node->wal, output->db, output->key);
@@ -121,7 +120,7 @@ static void output_do(struct sys_world *world, uint32_t index, struct replica_ou
 static void tick_schedule(struct sys_world *world, uint32_t index) {
     struct sys_node *node = &world->nodes[index];
     uint64_t at = world_us(node, replica_deadline_ms(node->shell->replica) * 1000);
-    if (at <= world->now_us) at = world->now_us + 500;
+    if (at <= world->now_us || execution_is_under_way(node->shell->execution)) at = world->now_us + 500;
     if (at < node->busy_until_us) at = node->busy_until_us;
     if (node->tick_us > world->now_us && node->tick_us <= at) return;
     node->tick_us = at;
@@ -134,6 +133,8 @@ void sys_node_step(struct sys_world *world, uint32_t index) {
     uint64_t local_us = sys_node_local_us(world, node);
     world->current = (uint8_t)index;
     replica_tick(node->shell->replica, local_us / 1000, local_us);
+    struct execution_job *job = execution_go_on(node->shell->execution);
+    if (job != NULL) replica_job_done(node->shell->replica, job);
     while (!node->shell->stop && replica_next(node->shell->replica, &output)) output_do(world, index, &output);
     if (node->shell->again) {
         sys_node_again(world, index);
@@ -208,6 +209,7 @@ static void replica_open(struct sys_world *world, uint32_t index) {
     memcpy(replica.genesis_root, shell->genesis_root, 32);
     shell->replica = replica_create(&replica);
     CHECK(shell->execution != NULL && shell->replica != NULL);
+    execution_part(shell->execution, 1 + (index + node->generation) % 8); /* a checkpoint takes many parts */
 }
 
 static void shell_open(struct sys_world *world, uint32_t index) {

@@ -148,6 +148,7 @@ static enum store_status write_height(struct fixture *at, uint64_t height, bool 
     state_buffer_init(&buffer, at->memory, MEMORY);
     writes_of(height, &buffer);
     struct state_checkpoint checkpoint = {.epoch = 1, .height = height};
+    for (unsigned k = 0; k < KEYS && height % 4 > 0; k++) checkpoint.entries += present(k, height); /* else the store counts */
     memset(checkpoint.block_id, (int)height, 32);
     root_of(height, checkpoint.state_root);
     uint8_t blob[200];

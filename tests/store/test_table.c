@@ -129,6 +129,9 @@ static void assert_state(const struct table *table, const struct level *level) {
     for (uint8_t space = 0; space < 2; space++) {
         assert_int_equal(table_keys(table, space), keys[space]);
         assert_int_equal(table_declared_bytes(table, space), bytes[space]);
+        uint64_t final = 0;
+        for (unsigned number = 0; number < MODEL_KEYS; number++) final += space_of(number) == space && model[0].cells[number].present;
+        assert_int_equal(table_final_keys(table, space), final);
     }
 }
 
@@ -188,19 +191,41 @@ static void random_savepoint(struct table *table, unsigned top, uint32_t *index)
 
 /* What a store knows that is told removed keys as they go, and changes now and then. */
 static struct cell disk[MODEL_KEYS];
-static unsigned changes_taken, changes_forced;
+static unsigned changes_taken, changes_forced, changes_parts;
 
 /* Few places, so that keys share them. */
 static uint32_t place_of(unsigned number) {
     return (uint32_t)(number % 90) * UINT32_C(0x2D00001);
 }
 
-static void changes_take(struct table *table) {
+/* Blocks above what is final come, stay for a while and go: the index grows, entries move. */
+static void blocks_between(struct table *table, unsigned *top, uint64_t *height) {
+    if (*top > 0 && below(3) == 0) {
+        table_rollback_newest(table);
+        --*top;
+    }
+    if (*top == MODEL_LEVELS) return;
+    level_copy((*top)++, ++*height);
+    table_block_begin(table, *height);
+    for (uint64_t i = below(60); i > 0; i--) random_write(table, &model[*top], (uint32_t)i);
+}
+
+/* In parts, with blocks in between. */
+static void changes_take(struct table *table, unsigned *top, uint64_t *height) {
+    while (below(4) > 0 && !table_changes_sort(table, 1 + below(400))) blocks_between(table, top, height);
     struct table_changes changes = table_changes_begin(table);
     struct table_entry entry;
-    uint32_t place = 0;
+    uint32_t place = 0, at = 0;
     bool intact;
     while (table_changes_next(&changes, &entry, &intact)) {
+        if (changes.at > at && below(30) == 0) {
+            blocks_between(table, top, height);
+            changes.probe = 0; /* this one again */
+            at = changes.at;
+            changes_parts++;
+            continue;
+        }
+        at = changes.at;
         unsigned number = number_of(&entry);
         assert_true(intact && number < MODEL_KEYS && place_of(number) >= place);
         place = place_of(number);
@@ -217,10 +242,10 @@ static void changes_take(struct table *table) {
     changes_taken++;
 }
 
-static void finalize_oldest(struct table *table, unsigned *top) {
+static void finalize_oldest(struct table *table, unsigned *top, uint64_t *height) {
     assert_writes(table_writes_of_oldest(table), &model[1], &model[0]);
     if (table_changes_full(table)) {
-        changes_take(table);
+        changes_take(table, top, height);
         changes_forced++;
     }
     struct table_writes writes = table_writes_of_oldest(table);
@@ -261,7 +286,7 @@ static void behaves_like_a_model_under_random_blocks(void **state) {
             table_rollback_newest(table);
             top--;
         } else if (choice == 3 && top > 0) {
-            finalize_oldest(table, &top);
+            finalize_oldest(table, &top, &height);
         } else if (choice < 6 && top > 0) {
             random_savepoint(table, top, &index);
         } else if (top > 0) {
@@ -270,13 +295,14 @@ static void behaves_like_a_model_under_random_blocks(void **state) {
         }
         assert_int_equal(table_blocks_open(table), top);
         if (step % 20 == 0) assert_state(table, &model[top]);
-        if (below(120) == 0) changes_take(table);
+        if (below(120) == 0) changes_take(table, &top, &height);
     }
-    while (top > 0) finalize_oldest(table, &top);
+    while (top > 0) finalize_oldest(table, &top, &height);
     assert_state(table, &model[0]);
-    changes_take(table);
-    print_message("changes were taken %u times, %u of them for want of room\n", changes_taken, changes_forced);
-    assert_true(changes_taken > 20 && changes_forced > 2);
+    changes_take(table, &top, &height);
+    print_message("changes were taken %u times, %u of them for want of room, with blocks in between %u times\n", changes_taken, changes_forced,
+                  changes_parts);
+    assert_true(changes_taken > 20 && changes_forced > 2 && changes_parts > 40);
     table_clear(table);
     memset(model, 0, sizeof model);
     assert_state(table, &model[0]);

@@ -11,7 +11,7 @@
 #include "tests/sweep/store_run.h"
 #include "tests/sweep/image.h"
 
-enum { MAP_BYTES = 256 << 20, SLOTS = 16, VALUE_BYTES_MAX = 40000, RECORDS = 6, KEYS = 60, ENTRIES = 40 };
+enum { MAP_BYTES = 256 << 20, SLOTS = 16, VALUE_BYTES_MAX = 40000, RECORDS = 6, KEYS = 60, ENTRIES = 40, FIRST_BYTES = 200 };
 
 static uint64_t seed;
 static struct store_directory *directory;
@@ -59,6 +59,16 @@ static void wal_step(struct wal *wal) {
     good(wal_wait(wal, sequence));
 }
 
+/* What the newest checkpoint has: a store that is told how many leaves changes beside the entries for a while (store/runs.h). */
+static bool there[FIRST_BYTES][ENTRIES];
+
+static uint64_t there_count(void) {
+    uint64_t count = 0;
+    for (unsigned i = 0; i < FIRST_BYTES; i++)
+        for (unsigned k = 0; k < ENTRIES; k++) count += there[i][k];
+    return count;
+}
+
 /* A checkpoint of random writes, in one or two batches. */
 static void state_step(struct state *state, uint64_t height) {
     static uint8_t values[ENTRIES][2000], blob[5000];
@@ -67,14 +77,15 @@ static void state_step(struct state *state, uint64_t height) {
     uint64_t sequence;
     uint32_t count = 1 + (uint32_t)draw(ENTRIES);
     for (uint32_t i = 0; i < count; i++) {
-        keys[i][0] = (uint8_t)draw(200);
+        keys[i][0] = (uint8_t)draw(FIRST_BYTES);
         keys[i][1] = (uint8_t)i; /* each key once */
         fill(values[i], sizeof values[i]);
         writes[i] = (struct state_write){.key = keys[i], .key_bytes = 2, .value = values[i], .value_bytes = (uint32_t)draw(sizeof values[i]),
                                          .version = {.height = height, .index = i}, .deleted = draw(6) == 0};
+        there[keys[i][0]][i] = !writes[i].deleted;
     }
     fill(blob, sizeof blob);
-    struct state_checkpoint description = {.height = height, .epoch = 1};
+    struct state_checkpoint description = {.height = height, .epoch = 1, .entries = draw(5) ? there_count() : 0};
     fill(description.state_root, 32);
     struct state_blob blobs[1] = {{.name = "blob", .bytes = blob, .byte_count = (size_t)draw(sizeof blob)}};
     struct state_batch first = {.writes = writes, .write_count = count / 2};
@@ -97,6 +108,7 @@ static struct state *state_of(bool transfer) {
 static struct state *state_replace(struct state *state, uint64_t height) {
     struct store_identity identity = reopen_store_identity();
     good(state_close(state));
+    memset(there, 0, sizeof there);
     if (draw(3) == 0) {
         note(STORE_NOTE_STATE_BEGIN);
         good(store_state_remake(directory, &identity, &error));
