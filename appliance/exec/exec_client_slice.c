@@ -78,6 +78,12 @@ static uint32_t targets_sort(struct exec_scratch *scratch) {
     return count;
 }
 
+/* D-16, D-36 */
+static void item_hash(const struct exec_item *item, const uint8_t *bytes, uint32_t byte_count, tree_hash out) {
+    if (item->results_hash != NULL) slice_client_leaf_hash_condensed(bytes, item->results_hash, out);
+    else CHECK(slice_client_item_hash(bytes, byte_count, out));
+}
+
 /* D-16, O-25: one client's slice, and the root over its items. */
 static void slice_write(const struct exec_scratch *scratch, const struct exec_target *target, uint8_t *out, tree_hash items_root) {
     struct tree_builder builder;
@@ -94,7 +100,7 @@ static void slice_write(const struct exec_scratch *scratch, const struct exec_ta
         slice_client_item_head_encode(at + 4, &head);
         if (item->results_bytes > 0) memcpy(at + 4 + CLIENT_ITEM_HEAD_BYTES, item->results, item->results_bytes);
         tree_hash hash;
-        tree_leaf_hash(at + 4, bytes, hash);
+        item_hash(item, at + 4, bytes, hash);
         tree_builder_add(&builder, hash);
         at += 4 + (size_t)bytes;
     }

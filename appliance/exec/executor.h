@@ -54,6 +54,7 @@
 #include "merkle/tree.h"
 #include "merkle/trie.h"
 #include "protocol/config.h"
+#include "protocol/slice.h"
 #include "protocol/system.h"
 #include "store/state.h"
 #include "store/table.h"
@@ -171,6 +172,10 @@ struct exec_ref {
     const uint8_t *leaf;  /* SLICE: the 112 bytes of the cluster leaf */
     const uint8_t *bytes; /* SLICE: the slice; BATCH: the batch with its signature; ADMIN: the operation with its signatures; NOOP: NULL */
     uint32_t byte_count;
+    /* SLICE at a coordinator: hashes of long results in it, as this node found them when it verified the slice (D-36): nobody else's word. None: the
+     * executor hashes them itself. */
+    const struct slice_long *longs;
+    uint32_t long_count;
 };
 
 struct exec_block {

@@ -114,6 +114,8 @@ struct input {
     struct blob *blob; /* whole bytes as INPUT carries them after its head; NULL: WANTED, or DONE and dropped from memory */
     size_t offset, count;
     uint32_t leaf_offset, slice_offset, slice_bytes; /* SLICE: within the bytes */
+    const struct slice_long *longs; /* SLICE: long results that were hashed when it was verified; held by the blob */
+    uint32_t long_count;
     uint32_t weight;                                 /* operations */
     uint32_t client;                                 /* BATCH: index of the client, NONE */
     uint32_t in_blocks;                              /* open blocks that refer to it */
@@ -404,6 +406,7 @@ struct replica {
     struct question_rate member_rates[PLACES], status_rates[PLACES];
     struct input_rate input_rates[PLACES];
     uint8_t *scratch;            /* BFT_WIRE_HEAD_BYTES_MAX */
+    struct slice_longs longs;    /* of the slice that is verified now; a shard has no use for them (list NULL) */
     struct bft_message *message; /* the frame being decoded */
 
     /* blocks */

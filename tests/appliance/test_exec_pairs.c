@@ -367,9 +367,10 @@ static void the_pending_hash_covers_items_and_routes(void **state) {
     }
     world_block(world, coordinator, 1);
     assert_int_equal(pair_of(coordinator).pending_items, 5);
-    SHA256_PREFIXED(groups, HASH_PENDING, {items, 4 * 29});
+    static const uint8_t lengths[2][8] = {{4 * 29}, {29}};
+    SHA256_PREFIXED(groups, HASH_ITEMS, {items, 4 * 29}, {lengths[0], 8});
     SHA256_PREFIXED(groups + 32, HASH_ROUTING, {routes, 4 * ROUTING_BYTES});
-    SHA256_PREFIXED(groups + 64, HASH_PENDING, {items[4], 29});
+    SHA256_PREFIXED(groups + 64, HASH_ITEMS, {items[4], 29}, {lengths[1], 8});
     SHA256_PREFIXED(groups + 96, HASH_ROUTING, {routes[4], ROUTING_BYTES});
     uint8_t expected[32], key[5] = {'q', 0, 0, 2, 0};
     SHA256_PREFIXED(expected, HASH_GROUPS, {groups, 128});
