@@ -208,7 +208,7 @@ struct executor {
     void *queues_memory;
     size_t queues_memory_bytes;
 
-    struct exec_log blocks;        /* leaves and client slices; number = ordinal */
+    struct exec_log blocks;        /* leaves and heads of clients' items; number = ordinal */
     struct exec_entry *entries;    /* ordinal & entries_mask */
     size_t entries_bytes;
     uint32_t entries_mask;

@@ -116,7 +116,7 @@ enum exec_memory {
     EXEC_MEMORY_TRIE,
     EXEC_MEMORY_SLICES,  /* rings of slices to other clusters */
     EXEC_MEMORY_ROUTING, /* rings of unfinished work (coordinator) */
-    EXEC_MEMORY_BLOCKS,  /* arenas of leaves and client slices */
+    EXEC_MEMORY_BLOCKS,  /* arenas of leaves and heads of clients' items */
     EXEC_MEMORY_SCRATCH,
     EXEC_MEMORIES
 };
@@ -188,6 +188,15 @@ struct exec_block {
     uint32_t ref_count;
 };
 
+/* One item of a client's slice: head as it lies there, length included (D-16, O-25), and results, which are not copied: they lie where the slice of
+ * the shard lies, and live as long as that. */
+enum { EXEC_CLIENT_ITEM_HEAD_BYTES = 4 + CLIENT_ITEM_HEAD_BYTES };
+struct exec_client_item {
+    uint8_t head[EXEC_CLIENT_ITEM_HEAD_BYTES];
+    uint32_t results_bytes;
+    const uint8_t *results;
+};
+
 /* One leaf of the outbox with its slice. */
 struct exec_output {
     uint8_t leaf[EXEC_LEAF_BYTES];
@@ -196,9 +205,13 @@ struct exec_output {
     uint64_t dseq;            /* kind 1 */
     const uint8_t *client_id; /* kind 2: 32 bytes, within leaf */
     uint32_t item_count;
-    const uint8_t *slice; /* kind 1: until executor_release_slices(); kind 2: until executor_release_block() */
     uint32_t slice_bytes;
+    const uint8_t *slice; /* kind 1: until executor_release_slices() */
+    const struct exec_client_item *items; /* kind 2: item_count of them, until executor_release_block(); their results until the block's inputs go */
 };
+
+/* Lays out a client's slice (D-16) into `out`, which has slice_bytes. Any thread. */
+void executor_client_slice(const struct exec_output *output, uint8_t *out);
 
 /* When the executor wants a block although no input waits (D-21). */
 struct exec_due {

@@ -75,7 +75,7 @@ static inline uint8_t replica_transfer_asker(struct replica_peer peer) {
     return (uint8_t)(peer.kind == REPLICA_OBSERVER ? TRANSFER_OBSERVER + peer.index : peer.member);
 }
 
-enum { REPLICA_PIECES_MAX = 4, REPLICA_NOTE_BYTES = 320 };
+enum { REPLICA_PIECES_MAX = 32, REPLICA_NOTE_BYTES = 320 };
 
 /* Seams at which a test build puts liars (tests/liar/); NULL in the product. They see what leaves or comes in and may change it. */
 struct replica_hooks {

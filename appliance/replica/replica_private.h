@@ -166,8 +166,8 @@ struct rblock {
     struct bft_hash root_after;   /* iff executed and it holds a CONFIG or SEAL that had an effect */
     struct tree_levels levels; /* over the outbox; storage NULL but between final and published */
     struct blob *certificate;  /* iff final */
-    struct blob **shares;      /* wrappers of the executor's memory that were handed out */
-    uint32_t share_count, share_room;
+    struct blob **slices;      /* once published, at a coordinator that answers: where the results in its answers lie */
+    uint32_t slice_count;
     uint32_t bucket_next;
     uint32_t order_next; /* final blocks, oldest first */
 };
@@ -416,7 +416,7 @@ struct replica {
     uint32_t blocks_used_max, blocks_open, blocks_final;
     uint32_t final_first, final_last; /* final blocks in memory, oldest first */
     uint32_t final_at[BLOCKS_MAX];    /* by height mod BLOCKS_MAX */
-    uint64_t kept_bytes;              /* slices of clients in final blocks in memory */
+    uint64_t kept_bytes;              /* slices that published blocks hold, for answers to be sent again */
     uint32_t certificates_unsaved;
     uint64_t unsaved_since_ms;
     uint32_t publish_next; /* oldest final block not yet published */
@@ -629,7 +629,6 @@ void job_submit(struct replica *r, struct execution_job *job);
 void job_give(struct replica *r, struct execution_job *job);
 /* Fills job->block.refs from the block's references. */
 void job_fill_refs(struct replica *r, struct execution_job *job, const uint8_t *body, uint32_t ref_count, const uint32_t *inputs);
-struct blob *block_share(struct replica *r, struct rblock *block, const uint8_t *bytes, size_t count);
 
 /* replica_propose.c */
 void propose_try(struct replica *r);
