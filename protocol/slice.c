@@ -301,8 +301,14 @@ bool slice_client_next(const uint8_t *bytes, size_t bytes_count, size_t *at, con
 }
 
 void slice_client_leaf_hash_condensed(const uint8_t head[CLIENT_ITEM_HEAD_BYTES], const uint8_t results_hash[32], tree_hash out) {
-    const struct sha256_part parts[] = {{head, CLIENT_ITEM_HEAD_BYTES}, {results_hash, SHA256_BYTES}};
-    tree_leaf_hash_parts(parts, 2, out);
+    enum { PREIMAGE_BYTES = 1 + CLIENT_ITEM_HEAD_BYTES + SHA256_BYTES };
+    uint8_t blocks[2 * SHA256_BLOCK_BYTES] = {HASH_TREE_LEAF};
+    memcpy(blocks + 1, head, CLIENT_ITEM_HEAD_BYTES);
+    memcpy(blocks + 1 + CLIENT_ITEM_HEAD_BYTES, results_hash, SHA256_BYTES);
+    blocks[PREIMAGE_BYTES] = 0x80;
+    blocks[126] = PREIMAGE_BYTES * 8 >> 8;
+    blocks[127] = PREIMAGE_BYTES * 8 & 0xFF;
+    sha256_padded_blocks(blocks, 2, out);
 }
 
 bool slice_client_item_hash(const uint8_t *item, size_t item_bytes, tree_hash out) {

@@ -231,7 +231,7 @@ bool replica_next(struct replica *r, struct replica_output *output) {
     struct replica_output *from = &r->outputs[r->output_first];
     r->output_first = (r->output_first + 1) % r->output_room;
     r->output_count--;
-    *output = *from;
+    memcpy(output, from, offsetof(struct replica_output, pieces) + from->piece_count * sizeof from->pieces[0]);
     r->given_count = from->piece_count;
     memcpy(r->given, from->pieces, r->given_count * sizeof r->given[0]);
     return true;

@@ -227,8 +227,6 @@ struct replica_output {
     enum replica_output_kind kind;
     struct replica_peer peer; /* SEND, PEER_ADD, PEER_REMOVE, TRANSFER (replica_transfer_asker) */
     uint16_t type;
-    unsigned piece_count;
-    struct blob_piece pieces[REPLICA_PIECES_MAX];
     uint64_t sequence; /* PERSIST, LACKING, EPOCH */
     struct wal_batch batch;
     struct execution_job *job; /* JOB */
@@ -240,6 +238,8 @@ struct replica_output {
     uint8_t level; /* NOTE: enum log_level */
     const char *event;
     char text[REPLICA_NOTE_BYTES]; /* NOTE, EVIDENCE, STOP; PEER_ADD of a node: its name */
+    unsigned piece_count;
+    struct blob_piece pieces[REPLICA_PIECES_MAX]; /* the last: those beyond piece_count are not filled in */
 };
 
 /* The next thing to do; false: nothing more. */
