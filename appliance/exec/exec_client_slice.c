@@ -1,4 +1,4 @@
-/* Items for clients, gathered by client while the block is executed, hashed at its end (D-10, D-11, D-16, O-33); a slice is laid out by who sends it. */
+/* Items for clients, gathered by client while the block is executed, hashed at its end (D-10, D-11, D-16, O-33). Who sends a slice lays it out. */
 #include "appliance/exec/exec_inside.h"
 
 #include <string.h>

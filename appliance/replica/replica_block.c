@@ -362,8 +362,8 @@ void job_fill_refs(struct replica *r, struct execution_job *job, const uint8_t *
         ref->leaf = slice ? bytes + input->leaf_offset : NULL;
         ref->bytes = slice ? bytes + input->slice_offset : bytes;
         ref->byte_count = slice ? input->slice_bytes : (uint32_t)input->count;
-        ref->longs = input->longs;
-        ref->long_count = input->long_count;
+        ref->longs = input->longs.list;
+        ref->long_count = input->longs.count;
     }
     job->block.refs = job->refs;
     job->block.ref_count = ref_count;

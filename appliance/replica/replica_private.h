@@ -114,8 +114,7 @@ struct input {
     struct blob *blob; /* whole bytes as INPUT carries them after its head; NULL: WANTED, or DONE and dropped from memory */
     size_t offset, count;
     uint32_t leaf_offset, slice_offset, slice_bytes; /* SLICE: within the bytes */
-    const struct slice_long *longs; /* SLICE: long results that were hashed when it was verified; held by the blob */
-    uint32_t long_count;
+    struct slice_longs longs; /* SLICE: long results that were hashed when it was verified; the blob holds the list */
     uint32_t weight;                                 /* operations */
     uint32_t client;                                 /* BATCH: index of the client, NONE */
     uint32_t in_blocks;                              /* open blocks that refer to it */
@@ -167,8 +166,7 @@ struct rblock {
     struct tree_levels levels; /* over the outbox; storage NULL but between final and published */
     struct blob *certificate;  /* iff final */
     struct blob **slices;      /* once published, at a coordinator that answers: where the results in its answers lie */
-    uint32_t slice_count;
-    uint32_t bucket_next;
+    uint32_t slice_count, bucket_next;
     uint32_t order_next; /* final blocks, oldest first */
 };
 

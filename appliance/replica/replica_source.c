@@ -142,8 +142,7 @@ static struct blob *noted_make(const struct slice_longs *longs, struct blob *who
     struct noted *noted = pool_take(sizeof *noted + longs->count * sizeof *longs->list);
     noted->whole = blob_hold(whole);
     memcpy(noted->list, longs->list, longs->count * sizeof *longs->list);
-    input->longs = noted->list;
-    input->long_count = longs->count;
+    input->longs = (struct slice_longs){.list = noted->list, .count = longs->count};
     return blob_wrap(whole->bytes, whole->count, noted_release, noted);
 }
 
@@ -157,8 +156,7 @@ static void hold_slice(struct replica *r, struct pair *pair, uint32_t index, con
     input->slice_offset = (uint32_t)(decision->slice - base);
     input->slice_bytes = decision->leaf.slice_bytes;
     input->weight = 1 + decision->leaf.slice_bytes / 64;
-    input->longs = NULL;
-    input->long_count = 0;
+    input->longs = (struct slice_longs){.list = NULL};
     struct blob *noted = r->longs.count > 0 ? noted_make(&r->longs, bytes.blob, input) : NULL;
     if (noted != NULL) bytes.blob = noted;
     input_hold(r, index, bytes);

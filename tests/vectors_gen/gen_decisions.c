@@ -1,7 +1,6 @@
 /*
- * Vectors of spec/decisions.md: bodies (D-1, D-2), leaves (D-9, D-10, D-35), outbox roots (D-11), compact decisions (D-12), slices (D-13 to D-16, D-36),
- * pending hash and
- * routing lists (D-8, D-19), cursors (D-20), the work of a checkpoint (D-26), and whole decisions from request to receipt for n = 4 to 7
+ * Vectors of spec/decisions.md: bodies (D-1, D-2), leaves (D-9, D-10, D-35), outbox roots (D-11), compact decisions (D-12), slices (D-13 to D-16,
+ * D-36), pending hash and routing lists (D-8, D-19), cursors (D-20), the work of a checkpoint (D-26), and whole decisions from request to receipt for n = 4 to 7
  * (gen_whole.c). Refusals
  * are written here by hand.
  */
@@ -320,7 +319,7 @@ static void gen_slices_long(json_t *list) {
     }
 }
 
-/* D-16: items of a client, one with short results, one with long ones, one of kind 2 with long ones, and one of an unknown kind; spoilt at one byte. */
+/* D-16: items of a client, one with short results, one with long ones, one of kind 2 with long ones, one of an unknown kind; spoilt at one byte. */
 static void gen_client_slices(json_t *out) {
     enum { ITEM = 4 + 64, WHOLE = 4 + 4 * ITEM + 511 + 512 + 600 + 700 };
     static const uint32_t lengths[] = {511, 512, 600, 700};
