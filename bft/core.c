@@ -336,6 +336,7 @@ static void dispatch(struct step *step, const struct bft_event *event) {
         bft_run_proposal(step, &event->proposal);
         break;
     case BFT_EVENT_WAITING:
+        bft_view_waited(core); /* what waited did so up to now */
         if (event->waiting.view == core->memory.view) core->waiting = event->waiting;
         break;
     case BFT_EVENT_NOOP:

@@ -154,6 +154,7 @@ struct bft_waiting {
     uint32_t count;              /* inputs */
     uint64_t weight;             /* operations in them, as in bft_executed and bft_proposal */
     uint64_t oldest_relayed_ms;
+    uint64_t arrived_ms;         /* when the first of them came here */
 };
 
 struct bft_event {
@@ -348,12 +349,14 @@ struct bft_core {
 
     uint64_t rate_period_ms;      /* throughput rule: start of the current period */
     uint64_t rate_sample_ms;
-    uint64_t rate_waited_ms;      /* when something waited last */
+    uint64_t rate_waited_ms;      /* of the current period something waited so long, */
+    uint64_t rate_waited_to_ms;   /* and up to here that is counted */
     uint64_t rate_weight;
     uint64_t rate_backlog_sum;    /* waiting weight x ms */
     uint64_t rate_best;           /* weight per period, decaying */
     uint64_t rate_best_backlog;   /* mean waiting weight then, x 16 */
     uint32_t rate_low_periods;
+    bool rate_is_low;             /* fewer operations became final in the newest period than that rule allows, whoever is to blame */
 
     int64_t clock_offset_ms;      /* estimate of cluster time = now_ms + this */
     uint64_t clock_slewed_ms;

@@ -64,6 +64,8 @@ void bft_view_final_progress(struct step *step);
 void bft_view_send_timeout(struct step *step, uint8_t to);
 uint64_t bft_view_deadline(const struct bft_core *core);
 void bft_view_base_from_memory(struct bft_core *core);
+/* B-52: counts how long, and how much, what waits has waited up to now. Before it changes. */
+void bft_view_waited(struct bft_core *core);
 void bft_view_throughput_add(struct bft_core *core, uint64_t weight);
 
 /* core_run.c */

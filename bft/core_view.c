@@ -276,18 +276,30 @@ void bft_view_final_progress(struct step *step) {
 }
 
 /* B-52. One period: the weight that became final against the decaying best, only while at least half as much weight waits as waited then (a fall in
- * demand lowers both, a slow leader only the first); two low periods in a row are enough. A leader that takes up what waits at the very end of each
- * period, by chance or on purpose, is slow all the same: what counts is its last quarter. */
+ * demand lowers both, a slow leader only the first), and only if something waited for five eighths of the period or more. Clients that wait for
+ * answers before they ask again get less than percent, 35 at the default, of their best only from a leader that lets what it has wait for 65 % of
+ * the time; where most of the time nothing waits, something else is slow (a shard, for a coordinator's leader), however much comes at once. Two low
+ * periods in a row are enough. A leader that takes up what waits at the very end of each period, by chance or on purpose, is slow all the same. */
 static uint64_t rate_window_ms(const struct bft_core *core) {
     return (uint64_t)core->limits.throughput_window_ms << core->strain;
 }
 
+/* What waits has waited since it came, though it counts as waiting only since the leader was given it; time that was counted already, or lies before
+ * the period, is not counted again. */
+void bft_view_waited(struct bft_core *core) {
+    uint64_t from = core->waiting.arrived_ms, elapsed = core->now_ms - core->rate_sample_ms;
+    core->rate_sample_ms = core->now_ms;
+    if (core->waiting.count == 0) return;
+    core->rate_backlog_sum += elapsed * (core->waiting.weight < BACKLOG_MAX ? core->waiting.weight : BACKLOG_MAX);
+    if (from < core->rate_waited_to_ms) from = core->rate_waited_to_ms;
+    if (from < core->rate_period_ms) from = core->rate_period_ms;
+    if (from < core->now_ms) core->rate_waited_ms += core->now_ms - from;
+    core->rate_waited_to_ms = core->now_ms;
+}
+
 static bool throughput_low(struct bft_core *core) {
     uint64_t window = rate_window_ms(core);
-    uint64_t elapsed = core->now_ms - core->rate_sample_ms;
-    if (core->waiting.count > 0) core->rate_backlog_sum += elapsed * (core->waiting.weight < BACKLOG_MAX ? core->waiting.weight : BACKLOG_MAX);
-    core->rate_sample_ms = core->now_ms;
-    if (core->waiting.count > 0) core->rate_waited_ms = core->now_ms;
+    bft_view_waited(core);
     uint64_t period = core->now_ms - core->rate_period_ms;
     if (period < window) return false;
     uint64_t rate = core->rate_weight * core->limits.throughput_window_ms / period;
@@ -295,10 +307,13 @@ static bool throughput_low(struct bft_core *core) {
     core->rate_period_ms = core->now_ms;
     core->rate_weight = 0;
     core->rate_backlog_sum = 0;
+    uint64_t waited = core->rate_waited_ms;
+    core->rate_waited_ms = 0;
     uint64_t half_life = core->limits.throughput_half_life_ms > period ? core->limits.throughput_half_life_ms : period;
     core->rate_best -= core->rate_best * period * 7 / (half_life * 10); /* ln 2 is about 7/10 */
-    bool waits = core->now_ms - core->rate_waited_ms <= window / 4 && backlog >= 16 && backlog * 2 >= core->rate_best_backlog;
-    bool low = waits && core->rate_best >= RATE_LEAST && rate * 100 < core->rate_best * core->limits.throughput_percent;
+    core->rate_is_low = core->rate_best >= RATE_LEAST && rate * 100 < core->rate_best * core->limits.throughput_percent;
+    bool waits = waited * 8 >= period * 5 && backlog >= 16 && backlog * 2 >= core->rate_best_backlog;
+    bool low = waits && core->rate_is_low;
     if (rate >= core->rate_best) {
         core->rate_best = rate;
         core->rate_best_backlog = backlog;

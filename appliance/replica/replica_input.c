@@ -148,6 +148,8 @@ static void input_unhold(struct replica *r, uint32_t index) {
         list_remove(r, &r->waiting[input->relay], index);
     }
     if (input->state == INPUT_HELD) r->inputs_held--;
+    if (input->waiting_turn == r->waiting_turn && r->waiting_left > 0) r->waiting_left--;
+    input->waiting_turn = 0;
 }
 
 void input_done(struct replica *r, uint32_t index, uint64_t height) {

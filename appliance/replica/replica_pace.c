@@ -15,13 +15,14 @@
 #include "appliance/replica/replica_private.h"
 
 enum {
-    PACE_BUSY = 900, /* thousandths, as replica_load() is told */
-    PACE_CALM = 850,
+    PACE_BUSY = 800, /* thousandths, as replica_load() is told */
+    PACE_CALM = 750,
     PACE_OPS_FEW = 64,      /* of a decision, by weight: there is no load, whatever else keeps the machine busy */
-    PACE_OPS_ENOUGH = 4096, /* of a decision, by weight: its signatures, syncs and messages cost a fifth or less of it then */
+    PACE_OPS_ENOUGH = 32768, /* of a decision, by weight: its signatures, syncs and messages, and those of a slice for each of some clusters, cost
+                              * a tenth or less of it then */
     PACE_STEP_US = 200,
     PACE_US_MAX = 100000,
-    PACE_COMMITS_MAX = 2 /* a hold is at most so many times what a decision takes: machines that are busy with other things hold up nobody for long */
+    PACE_COMMITS_MAX = 4 /* a hold is at most so many times what a decision takes: machines that are busy with other things hold up nobody for long */
 };
 
 bool replica_load_wanted(const struct replica *r) {

@@ -121,7 +121,7 @@ struct input {
     uint64_t arrived_ms, arrived_us, relayed_ms, relayed_view, asked_ms; /* arrived_us: for measuring */
     uint64_t decided_height;
     uint64_t prune_turn; /* of the newest pruning that found it in an open block */
-    uint64_t branch_turn; /* of the newest look at a branch to propose on that found it there */
+    uint64_t branch_turn, waiting_turn; /* of the newest look at a branch to propose on, and at what waits, that found it there */
     bool persisted;  /* in a batch given to the store */
     uint8_t repeats; /* how often its relay sent it again after it was decided */
     uint32_t bucket_next;
@@ -455,10 +455,10 @@ struct replica {
     struct unspread unspread[PLACES];
     uint64_t rate_weight, rate_since_ms, rate_per_s; /* operations that became final: B-51 */
     uint64_t input_bytes, done_bytes;
-    uint32_t wanted_count, unplaced_count;
+    uint32_t wanted_count, unplaced_count, waiting_left; /* waiting_left: of the inputs that the core was told of last */
     uint32_t *selected; /* block_refs_max, for the proposal being built */
     struct bft_waiting waiting_told; /* what the core was told last */
-    uint64_t relay_checked_ms;
+    uint64_t relay_checked_ms, waiting_turn;
     uint64_t slice_wait_us; /* long-run mean from a slice's coming to its block's being final */
 
     /* pairs */

@@ -87,7 +87,7 @@ static void a_final_config_begins_the_next_epoch_with_its_own_constant_as_high(v
     struct bft_event event = {.type = BFT_EVENT_VOTING, .epoch = 1};
     script_step(s, &event);
     struct bft_event wait = {.type = BFT_EVENT_WAITING};
-    wait.waiting = (struct bft_waiting){.view = 0, .count = 1, .oldest_relayed_ms = s->now_ms};
+    wait.waiting = (struct bft_waiting){.view = 0, .count = 1, .oldest_relayed_ms = s->now_ms, .arrived_ms = s->now_ms};
     script_step(s, &wait);
     script_tick(s, 1000);
     const struct bft_message *timeout = script_last(s, BFT_MESSAGE_TIMEOUT);
@@ -106,7 +106,7 @@ static void a_new_epoch_begins_a_period_of_its_own(void **state) {
     struct script *s = script_new(4, 3, 4);
     struct bft_header config = config_block(s, &s->genesis, 2, 3);
     struct bft_event wait = {.type = BFT_EVENT_WAITING};
-    wait.waiting = (struct bft_waiting){.view = 0, .count = 1, .oldest_relayed_ms = s->now_ms};
+    wait.waiting = (struct bft_waiting){.view = 0, .count = 1, .oldest_relayed_ms = s->now_ms, .arrived_ms = s->now_ms};
     script_step(s, &wait);
     script_tick(s, 900);
     script_decide(s, &config, 7);

@@ -10,6 +10,7 @@
 static void waiting_of(struct script *s, uint32_t count, uint64_t weight, uint64_t since_ms) {
     struct bft_event event = {.type = BFT_EVENT_WAITING};
     event.waiting = (struct bft_waiting){.view = bft_core_view(&s->core), .count = count, .weight = weight, .oldest_relayed_ms = since_ms};
+    event.waiting.arrived_ms = since_ms;
     script_step(s, &event);
 }
 
@@ -278,14 +279,22 @@ static void a_leader_that_decides_other_things_does_not_save_itself(void **state
     script_free(s);
 }
 
-/* B-52: at a fifth of the speed, while as much waits as before. `idle_ms` before the end of each of its blocks' time nothing waits any more. */
-static struct script *slow_leader(uint64_t idle_ms, bool mine) {
+/* B-52: at a fifth of the speed, while as much waits as before. `idle_ms` before the end of each of its blocks' time nothing waits any more; what
+ * does is handed to the leader `held_ms` after it came. */
+static struct script *slow_leader_held(uint64_t idle_ms, uint64_t held_ms, bool mine) {
     struct script *s = script_new(4, 3, 4);
     struct bft_header parent = s->genesis;
     uint64_t begun = 0;
     for (int i = 0; i < 250 && script_sent(s, BFT_MESSAGE_TIMEOUT, NULL) == 0; i++) {
-        waiting(s, 8, s->now_ms); /* a closed loop: what is answered is asked anew */
-        script_tick(s, i < 100 ? 50 : 250 - idle_ms);
+        uint64_t arrived_ms = s->now_ms;
+        if (i >= 100 && held_ms > 0) {
+            waiting(s, 0, 0);
+            script_tick(s, held_ms);
+        }
+        struct bft_event event = {.type = BFT_EVENT_WAITING, .waiting = {.count = 8, .weight = 8, .oldest_relayed_ms = s->now_ms}};
+        event.waiting.arrived_ms = arrived_ms;
+        script_step(s, &event); /* a closed loop: what is answered is asked anew */
+        script_tick(s, i < 100 ? 50 : 250 - idle_ms - held_ms);
         if (i >= 100 && idle_ms > 0) {
             waiting(s, 0, 0);
             script_tick(s, idle_ms);
@@ -301,6 +310,10 @@ static struct script *slow_leader(uint64_t idle_ms, bool mine) {
     }
     if (script_sent(s, BFT_MESSAGE_TIMEOUT, NULL) > 0) assert_true(s->now_ms - begun <= 5000);
     return s;
+}
+
+static struct script *slow_leader(uint64_t idle_ms, bool mine) {
+    return slow_leader_held(idle_ms, 0, mine);
 }
 
 static void a_slow_leader_is_replaced(void **state) {
@@ -322,6 +335,22 @@ static void a_leader_does_not_judge_its_own_pace(void **state) {
 static void a_slow_leader_that_is_quick_when_the_period_ends_is_replaced(void **state) {
     (void)state;
     struct script *s = slow_leader(60, false);
+    assert_int_equal(cause(s), BFT_TIMEOUT_SLOW);
+    script_free(s);
+}
+
+/* As a coordinator's leader sees a slow shard: few operations, which come in one go and are decided soon. */
+static void a_leader_that_has_nothing_waiting_most_of_the_time_is_not_slow(void **state) {
+    (void)state;
+    struct script *s = slow_leader(100, false);
+    assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 0);
+    script_free(s);
+}
+
+/* What a leader was handed late waited from when it came: else one that is a little quicker than that is never slow. */
+static void what_is_handed_over_late_waited_before(void **state) {
+    (void)state;
+    struct script *s = slow_leader_held(0, 150, false);
     assert_int_equal(cause(s), BFT_TIMEOUT_SLOW);
     script_free(s);
 }
@@ -638,6 +667,8 @@ int main(void) {
         cmocka_unit_test(a_slow_leader_is_replaced),
         cmocka_unit_test(a_leader_does_not_judge_its_own_pace),
         cmocka_unit_test(a_slow_leader_that_is_quick_when_the_period_ends_is_replaced),
+        cmocka_unit_test(a_leader_that_has_nothing_waiting_most_of_the_time_is_not_slow),
+        cmocka_unit_test(what_is_handed_over_late_waited_before),
         cmocka_unit_test(a_fall_in_demand_is_no_fault_of_the_leader),
         cmocka_unit_test(few_operations_a_period_judge_nobody),
         cmocka_unit_test(fewer_operations_in_as_many_inputs_are_no_fault_of_the_leader),

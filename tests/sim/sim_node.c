@@ -411,6 +411,7 @@ void sim_node_wait(struct sim_world *world, uint8_t index) {
     event.waiting.count = (uint32_t)waiting;
     event.waiting.weight = waiting;
     event.waiting.oldest_relayed_ms = world->input_ms[final->consumed_after % 65536];
+    event.waiting.arrived_ms = event.waiting.oldest_relayed_ms;
     if (event.waiting.oldest_relayed_ms < node->view_ms) event.waiting.oldest_relayed_ms = node->view_ms;
     step(world, index, &event);
 }

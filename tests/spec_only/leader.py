@@ -1,10 +1,14 @@
-"""What members demand of a leader, and what they ask it for: NOOPs (B-15, B-25), throughput (B-52).
+"""What members demand of a leader, and what they ask it for: NOOPs (B-15, B-25), throughput (B-52, D-25).
 
 How the text was read where it says less than a program must know:
 - B-15: the newest NOOP is the newest that was taken; one that came too early is not remembered.
 - B-52: before the first period the best is 0, which any period's rate is not below. When s (B-55) sinks, a period that has
   lasted as long by now ends at once, and its rate is that of all the time that it lasted.
 - B-52: of a slice's bytes / 64 the whole ones count.
+- B-52: "counted here" is of the five eighths alone, for which several that wait at a time are one; backlog goes by B-50. What was had before
+  the period counts from its beginning; what is not handed on by its end does not count in it, even if it is handed on later.
+- B-52: a period goes on when a view is entered. What was handed to the leader before, and not in the new view, waited until it was entered.
+- D-25: "rate was low" is all that B-52 says of rate and best (so best >= 64), in the newest period that ended, though it was in an earlier view.
 """
 from wire import le
 
@@ -44,6 +48,52 @@ def slice_operations(size):
     return size // 64 + 1
 
 
+class Waited:
+    """B-52: for how long of a period something waited. What waits at its end or waited in it counts from when this member had it whole."""
+
+    def __init__(self, begun=0):
+        self.begun, self.had, self.waiting, self.dispatches, self.spans = begun, {}, set(), set(), []
+
+    def have(self, now, name):
+        """This member has an input, whole."""
+        self.had.setdefault(name, now)
+
+    def hand(self, now, name):
+        """It goes to the leader of the view: it waits by B-50."""
+        self.have(now, name)
+        self.waiting.add(name)
+
+    def dispatch(self, now, name):
+        """D-21: one is due on the member's own clock; nobody hands it to anybody."""
+        self.hand(now, name)
+        self.dispatches.add(name)
+
+    def view(self, now):
+        """On entering a view, or an epoch: nothing is handed to its leader yet."""
+        for name in self.waiting - self.dispatches:
+            self.stop(now, name)
+
+    def consume(self, now, name):
+        """A final block did."""
+        self.stop(now, name)
+        self.had.pop(name, None)
+        self.dispatches.discard(name)
+
+    def stop(self, now, name):
+        if name in self.waiting:
+            self.waiting.remove(name)
+            self.spans.append((self.had[name], now))
+
+    def end(self, now):
+        """The period ends, and the next one begins: the ms of it in which something waited."""
+        total, reached = 0, self.begun
+        for since, until in sorted(self.spans + [(self.had[x], now) for x in self.waiting]):
+            total += max(until - max(since, reached), 0)
+            reached = max(until, reached)
+        self.begun, self.spans = now, []
+        return total
+
+
 class Throughput:
     """B-52, as one member judges the leader of its view."""
 
@@ -51,6 +101,7 @@ class Throughput:
         self.percent, self.window, self.half_life = percent, window_ms, half_life_ms
         self.best = self.best_backlog = 0.0
         self.low_before = False
+        self.slow = False  # D-25: rate was low in the newest period, whatever waited
 
     def view(self):
         """On entering a view."""
@@ -60,8 +111,8 @@ class Throughput:
         """Whether a period that lasted so long ends, as s is now."""
         return lasted >= self.window << strain
 
-    def period(self, operations, backlog, waited_late, lasted=None):
-        """One period's operations, its mean number of operations in what waits, and whether something waited within its last quarter.
+    def period(self, operations, backlog, waited, lasted=None):
+        """One period's operations, its mean number of operations in what waits, and for how many ms of it something waited (Waited).
 
         True if the view is to be timed out.
         """
@@ -70,6 +121,7 @@ class Throughput:
         self.best *= 0.5 ** (length / self.half_life)
         if rate >= self.best:
             self.best, self.best_backlog = rate, backlog
-        low = waited_late and backlog >= 1 and backlog >= self.best_backlog / 2 and self.best >= 64 and rate < self.best * self.percent / 100
+        self.slow = self.best >= 64 and rate < self.best * self.percent / 100
+        low = 8 * waited >= 5 * length and backlog >= 1 and backlog >= self.best_backlog / 2 and self.slow
         out, self.low_before = low and self.low_before, low
         return out

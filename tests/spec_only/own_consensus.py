@@ -1,13 +1,14 @@
 """Checks of our own for chapter 3: evidence (B-81 to B-83), certificates (B-11), NOOPs (B-15, B-25), throughput (B-52), who signs (B-62)."""
 import copy
 
+from condensed import slice_hash
 from config import SEAL
 from consensus import VOTE_TAG, Certificate, Epoch, references
 from evidence import MAGIC, Evidence
-from leader import Noops, Throughput, noop_reference
+from leader import Noops, Throughput, Waited, noop_reference
 from succession import Statement
 from voting import ALWAYS, VOTES, Signer
-from wire import H, le
+from wire import le
 from world import COORDINATOR, SHARD, sealed_file, world
 
 
@@ -19,6 +20,7 @@ def add(r):
     certificates(r, w)
     noops(r)
     throughput(r)
+    waited(r)
     signing(r)
 
 
@@ -131,7 +133,7 @@ def by_chain(r, w):
         decisions = []
         for body in (b"\1" + bytes(15), b"\1" + bytes(14) + b"\2"):
             leaf = (b"\1\1\0\0" + le(SHARD, 4) + le(COORDINATOR, 4) + w.system_id + le(height, 8) + le(1, 8) + bytes(32)
-                    + le(len(body), 4) + H(10, body))
+                    + le(len(body), 4) + slice_hash(body))
             header = w.header(config, height, outbox=[leaf])
             decisions.append((leaf, w.decision(config, header, [leaf], 0, b"")))
         return b"".join(d for _, d in sorted(decisions))
@@ -208,27 +210,78 @@ def throughput(r):
                 t.view()
             out.append(t.period(*x))
         return out
-    best, slow = (1000, 10, True), (100, 10, True)
+    best, slow = (1000, 10, 1000), (100, 10, 1000)
     r.facts("B-52", [
         ("two low periods in a row", [False, False, True], lambda: times_out(best, slow, slow)),
-        ("a best of 64", [False, False, True], lambda: times_out((64.1, 10, True), (1, 10, True), (1, 10, True), half_life=10**9)),
-        ("below that chance alone halves it", [False] * 3, lambda: times_out((63, 10, True), (1, 10, True), (1, 10, True), half_life=10**9)),
-        ("fast enough", [False] * 3, lambda: times_out(best, (400, 10, True), (400, 10, True))),
-        ("a good period between", [False] * 4, lambda: times_out(best, slow, (900, 10, True), slow)),
-        ("nothing waited late", [False] * 3, lambda: times_out(best, (100, 10, False), slow)),
-        ("less than one input waits", [False] * 3, lambda: times_out((1000, 1, True), (100, 0.9, True), slow)),
-        ("less than half of the best's backlog", [False] * 3, lambda: times_out(best, (100, 4.9, True), slow)),
-        ("half of it", [False, False, True], lambda: times_out(best, (100, 5, True), slow)),
-        ("best halves in a view", [False] * 3, lambda: times_out(best, (180, 10, True), (180, 10, True), views=(1,))),
-        ("low periods are counted anew in a view", [False] * 4, lambda: times_out(best, slow, (100, 10, True), (400, 10, True), views=(2,))),
+        ("a best of 64", [False, False, True], lambda: times_out((64.1, 10, 1000), (1, 10, 1000), (1, 10, 1000), half_life=10**9)),
+        ("below that chance alone halves it", [False] * 3, lambda: times_out((63, 10, 1000), (1, 10, 1000), (1, 10, 1000), half_life=10**9)),
+        ("fast enough", [False] * 3, lambda: times_out(best, (400, 10, 1000), (400, 10, 1000))),
+        ("a good period between", [False] * 4, lambda: times_out(best, slow, (900, 10, 1000), slow)),
+        ("five eighths of it", [False, False, True], lambda: times_out(best, (100, 10, 625), (100, 10, 625))),
+        ("a ms less, in the first", [False] * 3, lambda: times_out(best, (100, 10, 624), slow)),
+        ("in the second", [False] * 3, lambda: times_out(best, slow, (100, 10, 624))),
+        ("nothing waited", [False] * 4, lambda: times_out(best, slow, (100, 10, 0), slow)),
+        ("a best, whatever waited", [False, False, True], lambda: times_out((1000, 10, 0), slow, slow)),
+        ("less than one input waits", [False] * 3, lambda: times_out((1000, 1, 1000), (100, 0.9, 1000), slow)),
+        ("less than half of the best's backlog", [False] * 3, lambda: times_out(best, (100, 4.9, 1000), slow)),
+        ("half of it", [False, False, True], lambda: times_out(best, (100, 5, 1000), slow)),
+        ("best halves in a view", [False] * 3, lambda: times_out(best, (180, 10, 1000), (180, 10, 1000), views=(1,))),
+        ("low periods are counted anew in a view", [False] * 4, lambda: times_out(best, slow, (100, 10, 1000), (400, 10, 1000), views=(2,))),
         ("two after it", [False, False, False, True], lambda: times_out(best, slow, slow, slow, views=(2,))),
         ("an equal rate is the new best, with its backlog", [False, False, False, True],
-         lambda: times_out(best, (500, 1, True), (80, 1, True), (40, 1, True), half_life=1000)),
+         lambda: times_out(best, (500, 1, 1000), (80, 1, 1000), (40, 1, 1000), half_life=1000)),
         ("a rate above, with a small backlog, which is then what half is of", [False, False, False, True],
-         lambda: times_out(best, (2000, 1, True), (100, 1, True), (100, 1, True))),
-        ("and did not without", [False, False, True], lambda: times_out(best, (180, 10, True), (180, 10, True))),
-        ("the best decays by half in its half-life", [False] * 62, lambda: times_out(best, *[(0, 0, False)] * 59, *[(180, 10, True)] * 2)),
-        ("and no sooner", True, lambda: times_out(best, *[(0, 0, False)] * 9, *[(180, 10, True)] * 2)[-1])])
+         lambda: times_out(best, (2000, 1, 1000), (100, 1, 1000), (100, 1, 1000))),
+        ("and did not without", [False, False, True], lambda: times_out(best, (180, 10, 1000), (180, 10, 1000))),
+        ("the best decays by half in its half-life", [False] * 62, lambda: times_out(best, *[(0, 0, 0)] * 59, *[(180, 10, 1000)] * 2)),
+        ("and no sooner", True, lambda: times_out(best, *[(0, 0, 0)] * 9, *[(180, 10, 1000)] * 2)[-1])])
+
+
+def waited(r):
+    def ends(*events):
+        """For how many ms of each period something waited; events are (what, ms, name)."""
+        w, out = Waited(), []
+        for what, *args in events:
+            got = getattr(w, what)(*args)
+            out += [got] if what == "end" else []
+        return out
+
+    def times_out(had, handed, consumed):
+        """After a best and two periods, in each of which one input was had, handed on and consumed so long after its beginning."""
+        w, t, out = Waited(1000), Throughput(35, 1000, 60000), False
+        t.period(1000, 1, 1000)
+        for begun in (1000, 2000):
+            for what, ms in (("have", had), ("hand", handed), ("consume", consumed)):
+                getattr(w, what)(begun + ms, begun)
+            out = t.period(100, 1, w.end(begun + 1000))
+        return out
+    a, end, second = ("have", 200, "a"), ("end", 1000), ("end", 2000)
+    r.facts("B-52 waited", [
+        ("nothing", [0], lambda: ends(end)), ("from when it was had, whole", [800], lambda: ends(a, ("hand", 450, "a"), end)),
+        ("had twice, from the first time", [800], lambda: ends(a, ("have", 300, "a"), ("hand", 450, "a"), end)),
+        ("handed on as the period ends", [800], lambda: ends(a, ("hand", 1000, "a"), end)),
+        ("not by its end", [0], lambda: ends(a, end)), ("consumed, and never handed on", [0], lambda: ends(a, ("consume", 900, "a"), end)),
+        ("handed on later: from the beginning of that period", [0, 1000], lambda: ends(a, end, ("hand", 1100, "a"), second)),
+        ("until a block consumed it, in that period", [500, 0], lambda: ends(a, ("hand", 300, "a"), ("consume", 700, "a"), end, second)),
+        ("in the next", [800, 300], lambda: ends(a, ("hand", 300, "a"), end, ("consume", 1300, "a"), second)),
+        ("over all of a period", [800, 1000], lambda: ends(a, ("hand", 300, "a"), end, second)),
+        ("two at a time count once", [700], lambda: ends(
+            a, ("have", 300, "b"), ("hand", 400, "a"), ("hand", 400, "b"), ("consume", 600, "a"), ("consume", 900, "b"), end)),
+        ("one within another", [700], lambda: ends(
+            a, ("have", 300, "b"), ("hand", 400, "a"), ("hand", 400, "b"), ("consume", 600, "b"), ("consume", 900, "a"), end)),
+        ("two within another, one after the other", [700], lambda: ends(
+            a, ("hand", 200, "a"), ("hand", 300, "b"), ("consume", 400, "b"), ("hand", 600, "c"), ("consume", 800, "c"), ("consume", 900, "a"), end)),
+        ("one after another, and what lies between does not", [300], lambda: ends(
+            a, ("hand", 250, "a"), ("consume", 400, "a"), ("have", 700, "b"), ("hand", 750, "b"), ("consume", 800, "b"), end)),
+        ("an input that waits, and one that is not handed on", [300], lambda: ends(a, ("have", 700, "b"), ("hand", 900, "b"), end)),
+        ("a dispatch, from when it is due", [600], lambda: ends(("dispatch", 400, "d"), end)),
+        ("one that is due anew", [400], lambda: ends(("dispatch", 100, "d"), ("consume", 200, "d"), ("dispatch", 700, "d"), end)),
+        ("in the next view too", [600], lambda: ends(("dispatch", 400, "d"), ("view", 500), end)),
+        ("an input until the view was left", [300, 0], lambda: ends(a, ("hand", 300, "a"), ("view", 500), end, second)),
+        ("handed to the next leader: all the time", [800], lambda: ends(a, ("hand", 300, "a"), ("view", 500), ("hand", 990, "a"), end)),
+        ("with B-52: five eighths, most of it not handed on yet", [True, False], lambda: [times_out(200, 800, x) for x in (825, 824)]),
+        ("something that waited early alone is enough", True, lambda: times_out(0, 0, 625)),
+        ("that waited late alone is not", False, lambda: times_out(700, 700, 1000))])
 
 
 def signing(r):

@@ -229,18 +229,52 @@ def new_epoch():
 
 def throughput(r):
     def times_out(*periods):
-        """Periods are (strain, operations, backlog, something waited late)."""
+        """Periods are (strain, operations, backlog, for how many eighths of it something waited)."""
         t = Throughput(35, 1000, 60000)
-        return [t.period(*x, lasted=1000 << s) for s, *x in periods]
+        return [t.period(done, backlog, eighths * (125 << s), lasted=1000 << s) for s, done, backlog, eighths in periods]
     over = lambda lasted, s: lambda: Throughput(35, 1000, 60000).over(lasted, s)
-    best = (0, 1000, 10, True)
+    best = (0, 1000, 10, 8)
     r.facts("B-52 under strain", [
         ("a period in calm", [False, True], lambda: [over(n, 0)() for n in (999, 1000)]),
         ("under strain 3", [False, True], lambda: [over(n, 3)() for n in (7999, 8000)]),
         ("by the s of its end", True, over(7999, 2)),
         ("operations of a slice", [1, 1, 2, 65537], lambda: [slice_operations(n) for n in (16, 63, 64, 1 << 22)]),
-        ("one that became longer than s says", [False] * 3, lambda: times_out(best, (1, 800, 10, True), (1, 800, 10, True))),
-        ("a longer period of the same rate", [False] * 3, lambda: times_out(best, (2, 2000, 10, True), (2, 2000, 10, True))),
-        ("as many operations in it are low", [False, False, True], lambda: times_out(best, (2, 1000, 10, True), (2, 1000, 10, True))),
-        ("the best decays as long as it is", [False] * 4, lambda: times_out(best, (5, 0, 0, False), (5, 9000, 10, True), (5, 9000, 10, True))),
-        ("and no longer", [False] * 3 + [True], lambda: times_out(best, (0, 0, 0, False), (0, 281, 10, True), (0, 281, 10, True)))])
+        ("one that became longer than s says", [False] * 3, lambda: times_out(best, (1, 800, 10, 8), (1, 800, 10, 8))),
+        ("a longer period of the same rate", [False] * 3, lambda: times_out(best, (2, 2000, 10, 8), (2, 2000, 10, 8))),
+        ("as many operations in it are low", [False, False, True], lambda: times_out(best, (2, 1000, 10, 8), (2, 1000, 10, 8))),
+        ("five eighths of as long as it is", [True, False], lambda: [times_out(best, *[(2, 1000, 10, x)] * 2)[-1] for x in (5, 4)]),
+        ("of a period that became longer than s says", [True, False], lambda: [became_longer(x) for x in (1875, 1874)]),
+        ("the best decays as long as it is", [False] * 4, lambda: times_out(best, (5, 0, 0, 0), (5, 9000, 10, 8), (5, 9000, 10, 8))),
+        ("and no longer", [False] * 3 + [True], lambda: times_out(best, (0, 0, 0, 0), (0, 281, 10, 8), (0, 281, 10, 8)))])
+    best = (1000, 10, 1000)
+    r.facts("D-25 sooner", [
+        ("before the first period: no", 257, lambda: hand_from()), ("rate was low", 17, lambda: hand_from(best, (340, 10, 1000))),
+        ("and was not", 257, lambda: hand_from(best, (350, 10, 1000))),
+        ("10 ms, whatever view_base_ms is", 17, lambda: hand_from(best, (100, 10, 1000), base=60000)),
+        ("nothing waited", 17, lambda: hand_from(best, (100, 10, 0))),
+        ("for less than five eighths", 17, lambda: hand_from(best, (100, 10, 624))),
+        ("less than one operation", 17, lambda: hand_from(best, (100, 0.5, 1000))),
+        ("less than half of the best's backlog", 17, lambda: hand_from(best, (100, 4, 1000))),
+        ("a best below 64", 257, lambda: hand_from((63, 10, 1000), (1, 10, 1000))),
+        ("not the newest period", 257, lambda: hand_from(best, (100, 10, 1000), (900, 10, 1000))),
+        ("the newest, after one that was fast", 17, lambda: hand_from(best, (900, 10, 1000), (100, 10, 1000))),
+        ("of the view before", 17, lambda: hand_from(best, (100, 10, 1000), None)),
+        ("with the best halved in a view", 257, lambda: hand_from(best, None, (180, 10, 1000)))])
+
+
+def became_longer(waited):
+    """Whether two periods of 3,000 ms end the view in which s is 1 as they end, in each of which something waited so long."""
+    t = Throughput(35, 1000, 60000)
+    t.period(1000, 10, 0)
+    return [t.period(500, 10, waited, lasted=3000) for _ in range(2)][-1]
+
+
+def hand_from(*periods, base=1000):
+    """From when an input that is here since 7 may be handed on, after such periods; None: a view is entered."""
+    t = Throughput(35, 1000, 60000)
+    for x in periods:
+        if x is None:
+            t.view()
+        else:
+            t.period(*x)
+    return timer(view_base_ms=base).hand_from(7, t.slow)

@@ -8,9 +8,10 @@ How the text was read where it says less than a program must know:
 - B-55: on entering a view s rises before the new view's first period begins.
 - B-55, B-62: before a member might sign in a view, nothing in it counts, and no period of it begins; that it was entered counts for k.
 - B-56: both times must have passed since it was entered, 60 seconds and 8 * I, not their sum; from both on at once.
+- D-25: what is much longer than slices used to wait is the node's choice, and not here; without it 10 ms is the soonest, and that if rate was low.
 - B-70: what is sent while a member is stuck needs no other STATUS beside it, and counts from the last one, whichever it was.
 """
-STRAIN_MAX, BEHIND_MS = 5, 60000
+STRAIN_MAX, BEHIND_MS, SLOW_HAND_MS = 5, 60000, 10
 
 
 class Timer:
@@ -82,6 +83,10 @@ class Timer:
     def hand_by(self, since):
         """D-25: an input that this member holds since then is handed to the leader at the latest; by view_base_ms alone."""
         return since + self.base // 4
+
+    def hand_from(self, since, slow):
+        """D-25: and at the soonest; slow: rate was low by B-52 in the newest period (Throughput.slow)."""
+        return since + SLOW_HAND_MS if slow else self.hand_by(since)
 
     def sends(self, since, stuck, tc=True):
         """B-70: what is sent so long after the last STATUS; tc: TC(view-1) is held (B-32)."""
