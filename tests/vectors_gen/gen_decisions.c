@@ -300,7 +300,15 @@ static void gen_slices_long(json_t *list) {
                  {"long results of which no item is taken", WHOLE, 4, 2, 0, true},
                  {"long results behind an envelope that does not parse", WHOLE, 1, 1, 0, false},
                  {"results of an item of kind 2", WHOLE, 20, 1, 2, true},
+                 {"results of an item of kind 1", WHOLE, 20, 2, 2, true},
+                 {"results of an item of kind 131", WHOLE, 20, 0x80, 2, true},
                  {"results of an item whose zero bytes are not zero", WHOLE, 22, 1, 2, true},
+                 {"results of an item whose third zero byte is not zero", WHOLE, 23, 1, 2, true},
+                 {"an answer that states no parts", WHOLE, 16 + 8 + 8, 3, 2, true},
+                 {"an answer whose zero is not zero", WHOLE, 16 + 8 + 12, 1, 2, true},
+                 {"a part of another code", WHOLE, PART + 24 + 511, 99, 2, true},
+                 {"a part whose zero bytes are not zero", WHOLE, PART + 24 + 511 + 1, 1, 2, true},
+                 {"an answer that lacks its last byte", 16 + FIRST - 1, 0, 0, 0, true},
                  {"results beyond the end of their item", WHOLE, PART + 24 + 511 + 21, 16, 2, true},
                  {"results that end in the midst of others", WHOLE, PART + 24 + 511 + 20, 1, 2, true},
                  {"results of an item beyond the slice's end", WHOLE - 1, 0, 0, 1, true},
@@ -335,6 +343,9 @@ static void gen_client_slices(json_t *out) {
                  {"a byte of the results", WHOLE, 4, WHOLE - 1, 1, true},
                  {"results_bytes is less than what follows", WHOLE, 4, 4 + 4 + 60, 1, false},
                  {"results_bytes is more than what follows", WHOLE, 4, 4 + ITEM + 511 + 4 + 60, 1, false},
+                 {"results_bytes of an item of kind 2 is more than what follows", WHOLE, 4, 4 + 2 * ITEM + 511 + 512 + 4 + 60, 1, false},
+                 {"results_bytes of an item of kind 3 is less than what follows", WHOLE, 4, 4 + 3 * ITEM + 511 + 512 + 600 + 4 + 60, 4, false},
+                 {"zero bytes of an item of kind 1 that are not zero", WHOLE, 4, 4 + ITEM + 511 + 4 + 2, 1, true},
                  {"a byte behind the last item", WHOLE + 1, 4, 0, 0, false}};
     json_t *list = gen_group(out, "client_slices");
     uint8_t slice[WHOLE + 1] = {0};
