@@ -4,10 +4,9 @@
  * execution thread (or on the one thread of a fused node).
  *
  * Contract
- *   The replica makes jobs; they are done in the order in which it made them; each comes back to it exactly once (replica_job_done). A job and
- * what it
- *   points to is the worker's in between and the replica's before and after. Pointers in a result lead into the executor's memory and hold until the
- *   release job named in executor.h is done.
+ *   The replica makes jobs; they are done in the order in which it made them; each comes back to it exactly once (replica_job_done). A job and what
+ *   it points to is the worker's in between and the replica's before and after. Pointers in a result lead into the executor's memory and hold until
+ *   the release job named in executor.h is done; those to results in clients' items lead into the block's inputs.
  *
  *   execution_run() does one job. It never blocks but where the checkpoint store's queue is full.
  */

@@ -1,8 +1,7 @@
 /*
  * Vectors of spec/decisions.md: bodies (D-1, D-2), leaves (D-9, D-10, D-35), outbox roots (D-11), compact decisions (D-12), slices (D-13 to D-16,
- * D-36), pending hash and routing lists (D-8, D-19), cursors (D-20), the work of a checkpoint (D-26), and whole decisions from request to receipt for n = 4 to 7
- * (gen_whole.c). Refusals
- * are written here by hand.
+ * D-36), pending hash and routing lists (D-8, D-19), cursors (D-20), the work of a checkpoint (D-26), and whole decisions from request to receipt for
+ * n = 4 to 7 (gen_whole.c). Refusals are written here by hand.
  */
 #include <stdlib.h>
 #include <string.h>
