@@ -48,3 +48,19 @@ struct signer signer_ed25519(struct ed25519_secret *secret) {
     struct signer signer = {.context = secret, .sign = sign, .verify = verify, .key_check = key_check};
     return signer;
 }
+
+static void sign_often(void *context, const uint8_t *bytes, size_t bytes_count, uint8_t signature[SIGNER_SIGNATURE_BYTES]) {
+    const struct signer_often *often = context;
+    sign(often->secret, bytes, bytes_count, signature);
+}
+
+static bool verify_often(const void *context, const uint8_t public_key[SIGNER_PUBLIC_KEY_BYTES], const uint8_t *bytes, size_t bytes_count,
+                         const uint8_t signature[SIGNER_SIGNATURE_BYTES]) {
+    const struct signer_often *often = context;
+    return ed25519_verify_often(often->keys, public_key, bytes, bytes_count, signature) == ED25519_OK;
+}
+
+struct signer signer_ed25519_often(struct signer_often *often) {
+    struct signer signer = {.context = often, .sign = sign_often, .verify = verify_often, .key_check = key_check};
+    return signer;
+}

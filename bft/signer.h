@@ -7,7 +7,7 @@
  * Contract
  *   `bytes` is the whole signed string, its tag16 first. sign() uses the one secret behind `context`; verify() any public key that was registered
  *   (for Ed25519: that passed ed25519_key_check). The context must outlive the signer; a signer is a plain value and may be copied. Verification
- *   may be called from several threads at once, signing too.
+ *   may be called from several threads at once, signing too, unless the signer says otherwise.
  */
 #ifndef BFT_SIGNER_H
 #define BFT_SIGNER_H
@@ -54,5 +54,12 @@ const uint8_t *signer_tag_bytes(enum signer_tag tag);
 
 /* The real thing. `secret` may be NULL for one that only verifies (signing with it is a CHECK). ed25519_start() must have succeeded. */
 struct signer signer_ed25519(struct ed25519_secret *secret);
+
+/* The same for one thread, with tables of the keys whose signatures come often (bft/ed25519_keys.h). Both must outlive the signer. */
+struct signer_often {
+    struct ed25519_secret *secret; /* may be NULL */
+    struct ed25519_keys *keys;
+};
+struct signer signer_ed25519_often(struct signer_often *often);
 
 #endif

@@ -200,6 +200,14 @@ static struct part *waiting_part(struct heraclius *db, const struct client_item 
     return part && (part->state == PART_WAITING || part->state == PART_RETRY) ? part : NULL;
 }
 
+/* How long a node takes: by its own answer to who asked it first, once a sending. Before the item is taken, which may end the request. */
+static void wait_saw(struct node *node, struct sending *sending, uint64_t now_ms) {
+    if (sending->first_node != node->index || sending->first_ms == 0) return;
+    patience_saw(&node->db->patience, now_ms - sending->first_ms, now_ms);
+    if (sending->first_ms > node->answered_of_ms) node->answered_of_ms = sending->first_ms;
+    sending->first_ms = 0;
+}
+
 /* Does the slice hold anything that somebody waits for? Unverified: only to save the work. */
 static bool slice_wanted(struct heraclius *db, const struct decision *decision) {
     size_t at = 0;
@@ -255,6 +263,7 @@ static void answer(struct node *node, const uint8_t *payload, size_t payload_byt
     for (uint32_t i = 0; slice_client_next(decision.slice, decision.leaf.slice_bytes, &at, &bytes, &count); i++) {
         struct client_item item;
         struct part *part = slice_client_item_decode(bytes, count, &item) ? waiting_part(db, &item) : NULL;
+        if (part) wait_saw(node, part->sending, now_ms);
         if (part && !item_take(part, &decision, i, &item, now_ms)) fits = false;
     }
     if (!fits) distrust(node, "its results do not fit the request", now_ms);

@@ -14,7 +14,7 @@
 enum {
     LOCK_MS = 2000,
     OTHER_FILES = 64,
-    HANDLE_FILES = 3,       /* its own epoll, key and journal, besides links */
+    HANDLE_FILES = 4,       /* its own epoll, key, journal and that one's event, besides links */
     PROBE_MS = 10000,
     PROBES_AT_ONCE = 32,    /* a node has room for 48 links of clients whose handshake goes on, */
     PROBES_PER_S_NODE = 150 /* and begins 200 a second (spec/links.md L-42) */

@@ -16,7 +16,9 @@
  *   config.c      the CONFIG in force of a cluster asked for; CONFIGs handed in
  *   backup.h      a backup of one partition taken from its nodes (backup*.c)
  *   proof.c       receipts offline
+ *   syncer.c      journals of such handles made durable at once
  *   verified.c    signatures that a handle beside this one has verified
+ *   patience.h    how long a node is given that answers other requests
  *
  * One request: submit -> held (until its numbers are known) -> built -> journaled -> sent -> answered or given up -> ended, callback.
  * A request has at most two sendings: its read-only parts, and its parts with a write. A sending is one batch; its bytes change only when a part is
@@ -31,8 +33,10 @@
 #include <time.h>
 
 #include "bft/certificate.h"
+#include "bft/ed25519_keys.h"
 #include "bft/signer.h"
 #include "client/heraclius.h"
+#include "client/patience.h"
 #include "protocol/addresses.h"
 #include "protocol/admin_op.h"
 #include "protocol/batch.h"
@@ -45,7 +49,8 @@
 
 enum {
     CLIENT_RESEND_MS = 1000,
-    CLIENT_RESEND_ANSWERING = 4, /* so many times as long while the node that was asked answers something else: it is there, and has much to do */
+    CLIENT_RESEND_ANSWERING = 4, /* so many times as long at most, if the node that was asked answers others, and late (patience.c) */
+    CLIENT_RESEND_LOOKS = 8,     /* and so many times in resend_ms it is looked whether that is over */
     CLIENT_RETRY_MIN_MS = 20, /* before a BUSY part is decided anew */
     CLIENT_RETRY_MAX_MS = 1000,
     CLIENT_RECONNECT_MIN_MS = 100,
@@ -103,11 +108,14 @@ struct sending {
     uint32_t part_count;
     uint32_t parts_open;
     bool durable;    /* may leave: a read, or journaled and synced */
+    bool syncing;    /* its record is among those whose sync is under way */
     bool sent;       /* to `node`, this attempt */
     uint32_t copies; /* how often it was given to a link, whole or not, under the present numbers */
     uint32_t node;   /* index of the node that has it or is to get it */
     uint64_t given_ms;     /* when it was decided that this node gets it */
     uint64_t resend_at_ms; /* another node is asked, if this one answers nothing */
+    uint32_t first_node;   /* that was asked of this attempt, */
+    uint64_t first_ms;     /* and when; 0: the wait for it is counted */
     uint64_t retry_at_ms; /* 0: no part is to be decided anew */
     uint32_t retry_wait_ms;
     bool elsewhere;    /* decide it anew at the next node: this one alone said BUSY */
@@ -195,6 +203,15 @@ struct journal_kept {
 };
 enum { JOURNAL_KEPT_MAX = 256, JOURNAL_KEPT_BYTES_MAX = 1 << 20 };
 
+/* syncer.c: one fdatasync(). SYNC_NONE: the handle's own; otherwise the syncer's. */
+enum sync_state { SYNC_NONE = 0, SYNC_UNDER_WAY, SYNC_ENDED };
+struct sync_job {
+    struct sync_job *next;
+    int fd, event; /* the journal; an eventfd, written when it ended */
+    int error;     /* 0: durable */
+    enum sync_state state;
+};
+
 struct journal {
     int fd;
     char *path;
@@ -202,6 +219,9 @@ struct journal {
     uint64_t file_bytes;
     uint64_t rewrite_at; /* file_bytes beyond which it is written anew */
     bool sync_wanted;    /* a record that must be durable is pending */
+    bool sync_under_way; /* `sync` is the syncer's, or ended and not looked at */
+    struct sync_job sync;
+    uint64_t sync_from;  /* file_bytes before what it syncs */
     bool broken;         /* a write failed: the file's end is not known, the next sync writes it anew */
     bool unordered;      /* of two writes to one shard the later in `writes` may have the lower number: after a restart or a succession */
     struct journal_write *writes; /* oldest first, in the file too: what a succession reopens is sent again in this order, over crashes (S-144) */
@@ -243,6 +263,7 @@ struct node {
     uint32_t backoff_ms;
     uint64_t connecting_until_ms, held_until_ms;
     uint64_t answered_ms; /* when an answer of it verified last, to something of this client's */
+    uint64_t answered_of_ms; /* when it was asked for what it has answered of the newest */
     char why[CLIENT_NODE_WHY_BYTES]; /* the last thing that went wrong; "" */
     uint64_t status_nonce;           /* nodes.c */
     bool status_asked, status_came;
@@ -274,13 +295,15 @@ struct client_verified {
     uint8_t bytes[BFT_VOTE_PREIMAGE_BYTES];
     size_t bytes_count; /* 0: none yet */
 };
-enum { CLIENT_VERIFIED = 256 };
+enum { CLIENT_VERIFIED = 256, CLIENT_KEY_SETS = 16 };
 
 /* What the system file says, shared by the handles that were opened beside one another. */
 struct client_system {
     struct system *system;
     uint32_t handles;
     struct client_verified *verified; /* CLIENT_VERIFIED of them; NULL: of one handle alone */
+    struct syncer *syncer;            /* of their journals; NULL: likewise */
+    struct signer_often signing;      /* no secret: tables of the nodes' keys */
 };
 
 struct heraclius {
@@ -304,6 +327,7 @@ struct heraclius {
     uint32_t coordinator_nodes;
     uint32_t preferred; /* node index that answered last */
     uint32_t resend_ms;
+    struct patience patience;
     struct numbering *numbers; /* by shard */
     struct journal journal;
     const char *predecessor_path, *statement_path, *predecessor_chain_path; /* of the options, while it is opened; NULL: none */
@@ -358,6 +382,16 @@ bool client_journal_settled(struct heraclius *db, uint32_t shard, uint64_t numbe
 /* What took effect is unsettled again, as of an earlier run; false: no memory. */
 bool client_journal_reopen(struct journal *journal, const struct journal_kept *kept);
 bool client_journal_sync(struct heraclius *db); /* false: the disk said no; errno */
+/* The same, beside others: true if it goes on by itself, until client_journal_sync_ended(). False: it is over, *synced and errno as above. */
+bool client_journal_sync_begin(struct heraclius *db, bool *synced);
+bool client_journal_sync_ended(struct heraclius *db, bool *synced); /* false: it goes on */
+
+/* syncer.c */
+struct syncer *client_syncer_make(void);          /* NULL: no memory */
+void client_syncer_free(struct syncer *syncer);   /* all jobs have ended */
+bool client_syncer_put(struct syncer *syncer, struct sync_job *job); /* false: there is no thread, and it is the caller's to sync */
+/* True: it is the handle's again. `wait`: until then. */
+bool client_syncer_ended(struct syncer *syncer, struct sync_job *job, bool wait);
 
 /* verified.c */
 void client_signer_make(struct heraclius *db); /* after key and shared */

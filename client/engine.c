@@ -1,10 +1,10 @@
 /*
  * heraclius_poll(): what to send where, when to ask another node, when to give up.
  *
- * A sending goes to the node that answered last. Without an answer within resend_ms (or four times that, from a node that answers other sendings
- * meanwhile: a second copy would be more of what it has too much of) it also goes to the next one, and so on round all coordinator nodes, cluster
- * after cluster; whichever answers first with proof wins, and the others' answers match nothing any more. A lost link moves its
- * sendings at once. Nothing here decides what is true: answer.c does.
+ * A sending goes to the node that answered last. Without an answer within resend_ms (or longer, up to four times that, from a node that meanwhile
+ * answers what it was asked before, or answers as late: patience.c) it also goes to the next one, and so on round all coordinator nodes, cluster
+ * after cluster; whichever answers first with proof wins, and the others' answers match nothing any more. A lost link moves its sendings at once.
+ * Nothing here decides what is true: answer.c does.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -70,21 +70,31 @@ static bool sending_waits(const struct sending *sending) {
     return false;
 }
 
-static void sending_to(struct sending *sending, uint32_t node, uint64_t now_ms) {
+static void sending_to(struct sending *sending, uint32_t node, bool first, uint64_t now_ms) {
     struct heraclius *db = sending->request->db;
+    if (first) {
+        sending->first_node = node;
+        sending->first_ms = now_ms;
+    }
     sending->node = node;
     sending->sent = false;
     sending->given_ms = now_ms;
     sending->resend_at_ms = now_ms + db->resend_ms;
 }
 
-/* Is another node to be asked? One that answers does what it can; but not even it may keep one sending back for ever. */
-static bool resend_due(const struct sending *sending, uint64_t now_ms) {
+/* Is another node to be asked? One that works off what it was asked before, or is late with everything, does what it can; but not even it may keep
+ * one sending back for ever. */
+static bool resend_due(struct sending *sending, uint64_t now_ms) {
     const struct heraclius *db = sending->request->db;
     const struct node *node = &db->nodes[sending->node];
     if (sending->retry_at_ms || now_ms < sending->resend_at_ms) return false;
     bool answering = node->state == NODE_UP && node->answered_ms > sending->given_ms && sending->resend_at_ms > 0;
-    return !answering || now_ms >= sending->given_ms + (uint64_t)CLIENT_RESEND_ANSWERING * db->resend_ms;
+    uint64_t most_ms = (uint64_t)CLIENT_RESEND_ANSWERING * db->resend_ms, patient_ms = most_ms;
+    bool overtaken = node->answered_of_ms > sending->given_ms;
+    if (overtaken) patient_ms = patience_ms(&db->patience, db->resend_ms, most_ms, now_ms);
+    if (!answering || now_ms >= sending->given_ms + patient_ms) return true;
+    sending->resend_at_ms = now_ms + db->resend_ms / CLIENT_RESEND_LOOKS;
+    return false;
 }
 
 static void sending_go(struct sending *sending, uint64_t now_ms) {
@@ -108,7 +118,7 @@ void client_engine_up(struct node *node, uint64_t now_ms) {
 void client_engine_down(struct node *node, uint64_t now_ms) {
     struct heraclius *db = node->db;
     for (struct sending *sending = db->sendings; sending; sending = sending->next) {
-        if (sending->node == node->index) sending_to(sending, node_after(db, node->index, now_ms), now_ms);
+        if (sending->node == node->index) sending_to(sending, node_after(db, node->index, now_ms), true, now_ms);
     }
 }
 
@@ -121,7 +131,7 @@ void client_engine_start(struct heraclius_request *request, uint64_t now_ms) {
         sending->next = db->sendings;
         if (db->sendings) db->sendings->previous = sending;
         db->sendings = sending;
-        sending_to(sending, node_first(db, now_ms), now_ms);
+        sending_to(sending, node_first(db, now_ms), true, now_ms);
         sending->durable = sending->kind == BATCH_READ || client_request_number(request) != 0;
         /* At once, not when it is synced: the floor of whatever is built next must not pass this write's number. */
         if (!sending->durable && !client_journal_sent(db, sending)) db->journal.pending.failed = true;
@@ -374,24 +384,22 @@ static void held_go(struct heraclius *db, uint64_t now_ms) {
     }
 }
 
-/* What is settled goes to the file without a sync: a failure only makes work later. Nothing that must be durable waits here. */
+/* What is settled goes to the file without a sync: a failure only makes work later. Nothing that must be durable waits here. A file that is to be
+ * written anew waits until nobody syncs the old one. */
 static void settled_go(struct heraclius *db) {
-    if (!db->journal.sync_wanted && db->journal.pending.used > 0) (void)client_journal_sync(db);
+    const struct journal *journal = &db->journal;
+    bool anew = journal->sync_under_way && journal->broken;
+    if (!journal->sync_wanted && journal->pending.used > 0 && !anew) (void)client_journal_sync(db);
 }
 
-/* What was journaled since is made durable, all with one sync; then it may leave. */
-static void journal_go(struct heraclius *db) {
-    bool any = false;
-    for (struct sending *sending = db->sendings; sending; sending = sending->next) {
-        any = any || !sending->durable;
-    }
-    if (!any) return;
-    bool synced = client_journal_sync(db);
+/* A sync ended: what it was for may leave, or never left. */
+static void journal_synced(struct heraclius *db, bool synced) {
     int error = errno;
     struct sending *next;
     for (struct sending *sending = db->sendings; sending; sending = next) {
         next = sending->next;
-        if (sending->durable) continue;
+        if (!sending->syncing) continue;
+        sending->syncing = false;
         if (synced) {
             sending->durable = true;
             continue;
@@ -402,6 +410,20 @@ static void journal_go(struct heraclius *db) {
         client_engine_end(request, HERACLIUS_NO_RESOURCES);
         next = db->sendings;
     }
+}
+
+/* What was journaled since is made durable, all with one sync; then it may leave. What comes while one is under way goes with the next. */
+static void journal_go(struct heraclius *db) {
+    bool any = false, synced;
+    if (db->journal.sync_under_way) {
+        if (!client_journal_sync_ended(db, &synced)) return;
+        journal_synced(db, synced);
+    }
+    for (struct sending *sending = db->sendings; sending; sending = sending->next) {
+        sending->syncing = !sending->durable;
+        any = any || sending->syncing;
+    }
+    if (any && !client_journal_sync_begin(db, &synced)) journal_synced(db, synced);
 }
 
 static void sendings_go(struct heraclius *db, uint64_t now_ms) {
@@ -434,10 +456,10 @@ static void sendings_go(struct heraclius *db, uint64_t now_ms) {
                 next = db->sendings;
                 continue;
             }
-            sending_to(sending, node, now_ms);
+            sending_to(sending, node, true, now_ms);
         } else if (resend_due(sending, now_ms)) {
             db->counters.resends++;
-            sending_to(sending, node_after(db, sending->node, now_ms), now_ms);
+            sending_to(sending, node_after(db, sending->node, now_ms), false, now_ms);
         }
         sending_go(sending, now_ms);
     }
@@ -489,7 +511,15 @@ int heraclius_poll(struct heraclius *db, int timeout_ms) {
         struct epoll_event events[EVENTS];
         int count = epoll_wait(db->epoll, events, EVENTS, db->ended ? 0 : wait_ms(db, left_ms));
         now_ms = ring_clock_ms();
-        for (int i = 0; i < count; i++) client_node_event(events[i].data.ptr, events[i].events, now_ms);
+        bool synced = false;
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.ptr == &db->journal.sync) synced = true;
+            else client_node_event(events[i].data.ptr, events[i].events, now_ms);
+        }
+        if (synced) { /* in this call: who comes back only when the descriptor says so would not come back for it */
+            journal_go(db);
+            sendings_go(db, now_ms);
+        }
         for (uint32_t i = 0; i < db->touched_count; i++) client_node_tick(db->touched[i], now_ms);
         if (db->ended == 0 && now_ms < until_ms) continue;
         settled_go(db); /* before anybody is told: who is killed after this need not settle it again */

@@ -43,8 +43,9 @@
  *   numbers and unsettled signed writes. Losing the journal is safe, and so is restoring an old one: the library asks the shards where you stand.
  *   Using copies of a key file in two places is not.
  *
- * Errors are one enum; texts are static or in the caller's buffer. Nothing is printed. No thread is started. Memory: about 100 KiB per handle, and
- * per request what its operations and results take.
+ * Errors are one enum; texts are static or in the caller's buffer. Nothing is printed. No thread is started for one handle; handles that were opened
+ * beside another have eight small ones together, which do nothing but sync journals: what many keys write at once is made durable at once. Memory:
+ * about 100 KiB per handle, and per request what its operations and results take.
  */
 #ifndef HERACLIUS_H
 #define HERACLIUS_H
@@ -115,10 +116,10 @@ struct heraclius_options {
     const char *addresses_path; /* NULL: addresses.json in the system file's folder */
     const char *key_path;       /* NULL: client.key in the system file's folder */
     const char *via;            /* name of the node to try first; NULL: chosen by the key */
-    uint32_t resend_ms;         /* ask one more node after so long without an answer, or 4 times that if it answers others of ours; 0: 1,000 */
+    uint32_t resend_ms;         /* ask one more node after so long without an answer, up to 4 times that if it answers others as late; 0: 1,000 */
     uint32_t lock_wait_ms;      /* wait so long for another process to let go of the key file */
-    /* NULL, or an open handle of the same system file and of this thread: the file is not read again, what it says is shared. For many clients in one
-     * program. Either may be closed first. */
+    /* NULL, or an open handle of the same system file and of this thread: the file is not read again, what it says is shared, journals are synced by
+     * threads. For many clients in one program. Either may be closed first. */
     struct heraclius *beside;
     /* After a succession (both or neither): the system file before system_path's, and the statement that its administrators signed. If it is valid,
      * a journal of the old system is taken over, for good: what was unsettled, and what took effect above the states that the successor goes on

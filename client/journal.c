@@ -16,10 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/client.h"
+#include "merkle/check.h"
 #include "merkle/sha256.h"
 
 enum {
@@ -390,6 +393,8 @@ enum heraclius_status client_journal_open(struct heraclius *db, const char *key_
 
 void client_journal_close(struct heraclius *db) {
     struct journal *journal = &db->journal;
+    if (journal->sync_under_way) (void)client_syncer_ended(db->shared->syncer, &journal->sync, true);
+    if (journal->sync.event >= 0) close(journal->sync.event);
     if (journal->fd >= 0) {
         (void)client_journal_sync(db); /* SETTLED records only save work later: a failure here loses nothing */
         close(journal->fd);
@@ -428,7 +433,15 @@ void client_journal_unsent(struct heraclius *db, const struct sending *sending) 
     }
 }
 
-/* After a failure the file's end is not known, nor what the kernel still holds: the next sync writes a new file. */
+/* The file's end is not known, nor what the kernel still holds: the next sync writes a new file. What never left need not be found by the next
+ * run. */
+static void sync_failed(struct journal *journal, uint64_t keep_bytes) {
+    int error = errno;
+    journal->broken = true;
+    (void)!ftruncate(journal->fd, (off_t)keep_bytes);
+    errno = error;
+}
+
 bool client_journal_sync(struct heraclius *db) {
     struct journal *journal = &db->journal;
     if (journal->pending.failed) {
@@ -439,15 +452,53 @@ bool client_journal_sync(struct heraclius *db) {
     if (journal->pending.used == 0) return true;
     if (journal->broken || (journal->file_bytes > journal->rewrite_at && journal->sync_wanted)) return rewrite(db);
     bool good = write_all(journal->fd, journal->pending.bytes, journal->pending.used) && (!journal->sync_wanted || fdatasync(journal->fd) == 0);
-    if (good) {
-        journal->file_bytes += journal->pending.used;
-    } else {
-        int error = errno;
-        journal->broken = true;
-        (void)!ftruncate(journal->fd, (off_t)journal->file_bytes); /* what never left need not be found by the next run */
-        errno = error;
-    }
+    if (good) journal->file_bytes += journal->pending.used;
+    else sync_failed(journal, journal->file_bytes);
     journal->pending.used = 0;
     journal->sync_wanted = false;
     return good;
+}
+
+/* Its end makes the handle's descriptor readable, and ends heraclius_poll()'s wait. */
+static bool event_make(struct heraclius *db) {
+    struct sync_job *job = &db->journal.sync;
+    if (job->event >= 0) return true;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = job};
+    job->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (job->event >= 0 && epoll_ctl(db->epoll, EPOLL_CTL_ADD, job->event, &event) == 0) return true;
+    if (job->event >= 0) close(job->event);
+    job->event = -1;
+    return false;
+}
+
+bool client_journal_sync_begin(struct heraclius *db, bool *synced) {
+    struct journal *journal = &db->journal;
+    CHECK(!journal->sync_under_way);
+    bool plain = journal->sync_wanted && !journal->pending.failed && !journal->broken && journal->file_bytes <= journal->rewrite_at;
+    if (!db->shared->syncer || !plain || !event_make(db)) {
+        *synced = client_journal_sync(db);
+        return false;
+    }
+    journal->sync_from = journal->file_bytes;
+    *synced = write_all(journal->fd, journal->pending.bytes, journal->pending.used);
+    if (*synced) {
+        journal->file_bytes += journal->pending.used;
+        journal->sync.fd = journal->fd;
+        journal->sync_under_way = client_syncer_put(db->shared->syncer, &journal->sync);
+        if (!journal->sync_under_way) *synced = fdatasync(journal->fd) == 0;
+    }
+    if (!*synced) sync_failed(journal, journal->sync_from);
+    journal->pending.used = 0;
+    journal->sync_wanted = false;
+    return journal->sync_under_way;
+}
+
+bool client_journal_sync_ended(struct heraclius *db, bool *synced) {
+    struct journal *journal = &db->journal;
+    if (!client_syncer_ended(db->shared->syncer, &journal->sync, false)) return false;
+    journal->sync_under_way = false;
+    errno = journal->sync.error;
+    *synced = journal->sync.error == 0;
+    if (!*synced) sync_failed(journal, journal->sync_from); /* what was settled since goes too: it is in the new file */
+    return true;
 }

@@ -170,7 +170,14 @@ static enum heraclius_status system_open(struct heraclius *db, const struct hera
     struct system_fault fault = {0};
     struct client_system *shared = options->beside ? options->beside->shared : calloc(1, sizeof *shared);
     if (!shared) return fail(why, HERACLIUS_NO_RESOURCES, "no memory");
+    if (!options->beside) shared->signing.keys = calloc(1, ed25519_keys_bytes(CLIENT_KEY_SETS));
+    if (!shared->signing.keys) {
+        free(shared);
+        return fail(why, HERACLIUS_NO_RESOURCES, "no memory");
+    }
+    if (!options->beside) ed25519_keys_init(shared->signing.keys, CLIENT_KEY_SETS);
     if (!options->beside && system_load(&shared->system, options->system_path, &fault) != SYSTEM_OK) {
+        free(shared->signing.keys);
         free(shared);
         return fail(why, HERACLIUS_BAD_FILE, fault.text);
     }
@@ -184,7 +191,9 @@ static enum heraclius_status system_open(struct heraclius *db, const struct hera
 static void system_close(struct heraclius *db) {
     if (!db->shared || --db->shared->handles > 0) return;
     system_free(db->shared->system);
+    client_syncer_free(db->shared->syncer);
     free(db->shared->verified);
+    free(db->shared->signing.keys);
     free(db->shared);
 }
 
@@ -224,7 +233,7 @@ enum heraclius_status heraclius_open(struct heraclius **out, const struct heracl
     if (!db) return fail(why, HERACLIUS_NO_RESOURCES, "no memory");
     db->epoll = -1;
     db->key.lock = -1;
-    db->journal.fd = -1;
+    db->journal.fd = db->journal.sync.event = -1;
     db->resend_ms = options->resend_ms ? options->resend_ms : CLIENT_RESEND_MS;
     char *addresses_path = options->addresses_path ? strdup(options->addresses_path) : beside(options->system_path, "addresses.json");
     char *key_path = options->key_path ? strdup(options->key_path) : beside(options->system_path, "client.key");

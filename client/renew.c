@@ -68,7 +68,8 @@ static bool again(struct sending *sending, uint64_t now_ms) {
     sending->durable = sending->sent = sending->elsewhere = false;
     sending->copies = sending->refusals = 0;
     sending->retry_at_ms = 0;
-    sending->given_ms = now_ms;
+    sending->given_ms = sending->first_ms = now_ms;
+    sending->first_node = sending->node;
     sending->resend_at_ms = now_ms + db->resend_ms;
     if (!client_sending_rebuild(sending)) return false;
     for (uint32_t i = 0; i < sending->part_count; i++) {

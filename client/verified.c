@@ -19,13 +19,13 @@ static void sign(void *context, const uint8_t *bytes, size_t bytes_count, uint8_
 static bool verify(const void *context, const uint8_t public_key[SIGNER_PUBLIC_KEY_BYTES], const uint8_t *bytes, size_t bytes_count,
                    const uint8_t signature[SIGNER_SIGNATURE_BYTES]) {
     const struct heraclius *db = context;
-    const struct signer *plain = &db->signer_plain;
+    const struct signer plain = signer_ed25519_often(&db->shared->signing);
     struct client_verified *place = db->shared->verified ? &db->shared->verified[bytes_get_le32(signature) % CLIENT_VERIFIED] : NULL;
-    if (!place || bytes_count > sizeof place->bytes) return plain->verify(plain->context, public_key, bytes, bytes_count, signature);
+    if (!place || bytes_count > sizeof place->bytes) return plain.verify(plain.context, public_key, bytes, bytes_count, signature);
     bool known = place->bytes_count == bytes_count && memcmp(place->signature, signature, SIGNER_SIGNATURE_BYTES) == 0 &&
                  memcmp(place->key, public_key, SIGNER_PUBLIC_KEY_BYTES) == 0 && memcmp(place->bytes, bytes, bytes_count) == 0;
     if (known && bytes_count > 0) return true;
-    if (!plain->verify(plain->context, public_key, bytes, bytes_count, signature)) return false;
+    if (!plain.verify(plain.context, public_key, bytes, bytes_count, signature)) return false;
     place->bytes_count = bytes_count;
     memcpy(place->signature, signature, SIGNER_SIGNATURE_BYTES);
     memcpy(place->key, public_key, SIGNER_PUBLIC_KEY_BYTES);
@@ -45,5 +45,6 @@ void client_signer_make(struct heraclius *db) {
 
 bool client_verified_begin(struct client_system *shared) {
     if (!shared->verified) shared->verified = calloc(CLIENT_VERIFIED, sizeof *shared->verified);
-    return shared->verified != NULL;
+    if (!shared->syncer) shared->syncer = client_syncer_make();
+    return shared->verified != NULL && shared->syncer != NULL;
 }

@@ -23,11 +23,12 @@ static struct {
     atomic_size_t kept_bytes; /* written by whom set busy */
 } pool = {.busy = ATOMIC_FLAG_INIT};
 
+/* To a race detector `busy` would be an order between all threads that use the pool, and hide what they do to one another elsewhere. */
 static bool each_from_heap(void) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     return true;
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
     return true;
 #endif
 #endif

@@ -4,7 +4,8 @@
  *
  * Contract
  *   pool_take() and pool_give() may be called by any thread, on memory of any other. Who finds the pool busy takes from the heap or gives to it, and
- *   never waits. Content is undefined. Under a sanitizer each piece is the heap's own, so that what is used after it was given is seen.
+ *   never waits. Content is undefined. Under a sanitizer each piece is the heap's own, so that use after it was given is seen,
+ *   and so are races.
  *
  * Limits
  *   Pieces up to POOL_BYTES_MAX are kept, POOL_KEPT_BYTES_MAX of all together; the heap has the others. A piece is at most a quarter larger than

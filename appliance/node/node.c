@@ -221,7 +221,11 @@ static enum node_exit genesis_find(struct node *node, char text[NODE_TEXT_BYTES]
 
 /* Where there are verifiers, the replica's signer asks what they found (bft/verdict.h). */
 static bool signer_make(struct node *node, struct signer *signer) {
-    struct signer signing = signer_ed25519(&node->key.signing);
+    if (node->often.keys == NULL) node->often.keys = calloc(1, ed25519_keys_bytes(NODE_KEY_SETS));
+    if (node->often.keys == NULL) return false;
+    ed25519_keys_init(node->often.keys, NODE_KEY_SETS);
+    node->often.secret = &node->key.signing;
+    struct signer signing = signer_ed25519_often(&node->often);
     if (node->plan.verifiers > 0) {
         if (node->verdicts == NULL) node->verdicts = calloc(1, sizeof *node->verdicts);
         if (node->verdicts == NULL) return false;
@@ -407,6 +411,7 @@ void node_close(struct node *node) {
     executor_destroy(node->executor);
     free(node->regions);
     free(node->verdicts);
+    free(node->often.keys);
     net_ring_destroy(node->ring);
     node->ring = NULL;
     if (node->again) node->ring = net_destroy_keep(net);

@@ -28,12 +28,15 @@
 #include "appliance/status/control.h"
 #include "appliance/status/load.h"
 #include "appliance/status/watch.h"
+#include "bft/ed25519_keys.h"
 #include "bft/verdict.h"
 #include "protocol/addresses.h"
 #include "protocol/keyfile.h"
 #include "ring/net.h"
 
 enum { NODE_TEXT_BYTES = 700, NODE_DRAIN_MS = 5000, NODE_GOODBYE_MS = 500, NODE_STATUS_MS = 200, NODE_NOTES_MAX = 64, NODE_OBSERVERS_MAX = 64 };
+/* Room for the tables of 2,048 keys that verify often (bft/ed25519_keys.h), 8 MiB, touched as they come. */
+enum { NODE_KEY_SETS = 256 };
 enum { NODE_LOAD_MS = 100, NODE_LOAD_STALE_MS = 1000 };
 enum { NODE_METERS = NODE_THREAD_EXECUTION + 1, NODE_FLIGHTS = 256 };
 enum { NODE_DAMAGES_MAX = 3 }; /* damages of memory or checkpoint at which the process ends instead of opening the node anew */
@@ -77,6 +80,7 @@ struct node {
     uint32_t region_count;
     struct execution *execution;
     struct replica *replica;
+    struct signer_often often; /* of the replica's signer and thread */
     struct verdict_table *verdicts; /* of the replica's signer, where there are verifiers; the replica's thread */
     struct node_transfer *transfer;
     struct net *net;

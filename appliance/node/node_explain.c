@@ -92,6 +92,7 @@ static void node_forget(struct node *node) {
     executor_destroy(node->executor);
     free(node->regions);
     free(node->verdicts);
+    free(node->often.keys);
     free(node->client_handles);
     free(node->node_handles);
     if (node->key_open) keyfile_close(&node->key);

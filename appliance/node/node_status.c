@@ -109,6 +109,7 @@ void node_budget_put(struct node *node, struct status_node *status) {
     budget_add(status, "replica_inputs", replica.inputs_bytes);
     budget_add(status, "replica_tables", replica.tables_bytes);
     budget_add(status, "pools", POOL_KEPT_BYTES_MAX);
+    budget_add(status, "signing_key_tables", (1 + node->plan.verifiers) * ed25519_keys_bytes(NODE_KEY_SETS));
     if (node->verdicts != NULL) budget_add(status, "verdicts", sizeof *node->verdicts);
     budget_add(status, "store_dirty_pages", STORE_DIRTY_BYTES);
     struct net_counter net[12];

@@ -11,6 +11,7 @@ struct verifier {
     struct lane todo, done;
     struct sleeper sleeper; /* the verifier's */
     struct ahead_scratch *scratch;
+    struct signer_often often; /* the verifier's */
     pthread_t id;
 };
 
@@ -30,7 +31,7 @@ struct node_verify {
 static void frame_verify(struct verifier *verifier, struct verify_frame *frame) {
     struct verdict_list *list = calloc(1, sizeof *list);
     CHECK(list != NULL);
-    struct verdict_recorder recorder = {.inner = signer_ed25519(NULL), .list = list};
+    struct verdict_recorder recorder = {.inner = signer_ed25519_often(&verifier->often), .list = list};
     const struct signer signer = verdict_recorder_signer(&recorder);
     ahead_verify(frame->keys, verifier->scratch, &signer, frame->type, frame->blob->bytes, frame->blob->count);
     if (list->count > 0) frame->verdicts = list;
@@ -74,6 +75,9 @@ struct node_verify *node_verify_start(struct node *node, struct sleeper *consens
         verifier->own = own;
         verifier->thread = (enum node_thread)(NODE_THREAD_VERIFY + i);
         verifier->scratch = ahead_scratch_make();
+        verifier->often.keys = calloc(1, ed25519_keys_bytes(NODE_KEY_SETS));
+        CHECK(verifier->often.keys != NULL);
+        ed25519_keys_init(verifier->often.keys, NODE_KEY_SETS);
         lane_init(&verifier->todo, VERIFY_LANE_SLOTS);
         lane_init(&verifier->done, back);
         sleeper_init(&verifier->sleeper);
@@ -102,6 +106,7 @@ void node_verify_stop(struct node_verify *own) {
         lane_end(&verifier->done);
         sleeper_end(&verifier->sleeper);
         ahead_scratch_free(verifier->scratch);
+        free(verifier->often.keys);
     }
     ahead_keys_drop(atomic_load(&own->fresh));
     ahead_keys_drop(own->keys);

@@ -43,6 +43,45 @@ static void note_halt(struct replica *r, const struct bft_note *note) {
             r, "two commit certificates contradict each other: more than f members lie; call the other owners before anything is started again");
 }
 
+/* Has this member's STATUS come on its own link since the timer began that has just ended, or a little before? */
+static bool heard_since(const struct replica *r, uint32_t member, uint64_t since_ms) {
+    uint64_t slack_ms = r->config.timeouts.view_base_ms / 4; /* it need not send more often than the timer is long (B-70) */
+    return r->member_up[member] && r->peer_heard_ms[member] != 0 && r->peer_heard_ms[member] + slack_ms >= since_ms;
+}
+
+static bool view_has_proposal(const struct replica *r, uint64_t view) {
+    for (uint32_t i = 0; i < BLOCKS_MAX; i++) {
+        const struct rblock *block = &r->blocks[i];
+        if (block->used && block->header.view == view && block->header.height > r->tip_height) return true;
+    }
+    return false;
+}
+
+/*
+ * The timer of B-36 ended the view: was it its leader's silence? That of B-50 says so by itself, since an input waits for nobody but the leader. This
+ * one runs as well when votes do not come, whoever is slow or cut off, and then no honest leader is to be named. It was the leader's silence when
+ * nothing is here that anybody could have voted for, although the leader is there, is in this view and may sign, by its own signed word, and has had
+ * an input from this node for half of the time. A leader that is cut off is not heard; one that is cut off together with this node has its proposals
+ * here; one that starts, or is behind by a view, says so; and one that looks for the block to go on from finds it, since a quorum is heard here.
+ */
+static bool leader_was_silent(const struct replica *r, uint64_t view) {
+    const struct bft_core *core = r->core;
+    const struct bft_waiting *waiting = &core->waiting;
+    uint32_t leader = bft_leader(&r->members, view), heard = 1;
+    const struct bft_status *said = &r->peer_status[leader];
+    uint64_t since_ms = core->progress_ms, half_ms = (r->now_ms - since_ms) / 2;
+    if (leader == r->me || !heard_since(r, leader, since_ms)) return false;
+    if (said->view != view || (said->flags & BFT_STATUS_VOTING) == 0) return false;
+    if (waiting->count == 0 || waiting->view != view || waiting->oldest_relayed_ms + half_ms > r->now_ms) return false;
+    for (uint32_t i = 0; i < r->members.n; i++) heard += i != r->me && heard_since(r, i, since_ms);
+    return heard >= r->members.q && !view_has_proposal(r, view);
+}
+
+static bool silence_ended(const struct replica *r, const struct bft_note *note) {
+    if (note->detail == BFT_TIMEOUT_INPUT || note->detail == BFT_TIMEOUT_SLOW) return true;
+    return note->detail == BFT_TIMEOUT_PROGRESS && leader_was_silent(r, note->view);
+}
+
 static void update_notes(struct replica *r) {
     static const char *const causes[] = {"", "progress", "input", "slow", "joined", "leader", "rotation", "restart", "alone"};
     for (uint32_t i = 0; i < r->update->note_count; i++) {
@@ -55,10 +94,10 @@ static void update_notes(struct replica *r) {
             break;
         case BFT_NOTE_TIMEOUT:
             r->status.view_changes++;
-            if (note->detail == BFT_TIMEOUT_INPUT || note->detail == BFT_TIMEOUT_SLOW)
+            if (silence_ended(r, note))
                 attack_seen(r, ATTACK_SILENT_LEADER, peer_member(bft_leader(&r->members, note->view)));
             replica_note(r, LOG_LEVEL_INFO, "view_timeout", "view=%llu cause=%s", (unsigned long long)note->view,
-                         note->detail < 8 ? causes[note->detail] : "?");
+                         note->detail < sizeof causes / sizeof causes[0] ? causes[note->detail] : "?");
             break;
         case BFT_NOTE_DIVERGED:
         case BFT_NOTE_FORK: note_halt(r, note); break;

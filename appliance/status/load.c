@@ -3,12 +3,14 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { LOAD_PATH_BYTES = 256 };
 
 /* A line "cpuN user nice system idle iowait irq softirq steal ...". */
 static bool line_read(const char *line, unsigned *cpu, uint64_t *busy, uint64_t *all) {
     uint64_t user, nice, system, idle, iowait, irq, softirq, steal;
+    if (strncmp(line, "cpu ", 4) == 0) return false; /* "cpu": the sum of all, of which sscanf() would take the first figure for a number */
     if (sscanf(line, "cpu%u %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, cpu, &user, &nice, &system,
                &idle, &iowait, &irq, &softirq, &steal) != 9)
         return false;

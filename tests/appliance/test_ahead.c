@@ -19,7 +19,7 @@ struct watched {
     struct ahead_scratch *scratch;
     struct verdict_table table;
     struct verdict_list list;
-    uint64_t frames, verdicts;
+    uint64_t frames, statuses, verdicts;
 };
 
 static bool frame_look(void *context, struct replica_peer from, uint16_t type, struct blob_piece payload) {
@@ -29,6 +29,7 @@ static bool frame_look(void *context, struct replica_peer from, uint16_t type, s
     const struct signer signer = verdict_recorder_signer(&recorder);
     watched->list.count = 0;
     watched->frames++;
+    watched->statuses += type == BFT_MESSAGE_STATUS;
     if (ahead_wants(type)) ahead_verify(watched->keys, watched->scratch, &signer, type, blob_piece_bytes(&payload), payload.count);
     watched->verdicts += watched->list.count;
     verdict_table_put(&watched->table, &watched->list);
@@ -66,7 +67,7 @@ static void what_a_node_asks_of_its_signer_was_found_ahead(void **state) {
     for (size_t i = 0; i < 2; i++) {
         assert_true(watched[i]->verdicts > 4 * PUTS);
         assert_true(watched[i]->table.asked > 4 * PUTS);
-        assert_int_equal(watched[i]->table.found, watched[i]->table.asked);
+        assert_in_range(watched[i]->table.asked - watched[i]->table.found, 0, watched[i]->statuses); /* each of which has one signature */
         assert_int_equal(watched[i]->node->replica->status.drops[DROP_BATCH_SIGNATURE], 0);
         unwatch(watched[i]);
     }

@@ -56,14 +56,14 @@ static unsigned my_cpu(void) {
     return 0;
 }
 
-/* One CPU of mine, and one that no machine has. */
+/* One CPU of mine, one that no machine has, and before them the sum of all, in which nobody has been for longer than that CPU's number says. */
 static void stat_put(unsigned long long user, unsigned long long nice, unsigned long long idle, unsigned long long steal) {
     char path[96];
     (void)snprintf(path, sizeof path, "%s/proc/stat", root);
     FILE *file = fopen(path, "we");
     assert_non_null(file);
-    fprintf(file, "cpu  9 9 9 9 9 9 9 9 0 0\ncpu%u %llu %llu 0 %llu 0 0 0 %llu 0 0\ncpu99999 7 7 7 7 7 7 7 7 0 0\nintr 1 2 3\n", my_cpu(), user, nice,
-            idle, steal);
+    fprintf(file, "cpu  %u %llu 9 %llu 9 9 9 9 0 0\n", my_cpu(), user, idle * 3);
+    fprintf(file, "cpu%u %llu %llu 0 %llu 0 0 0 %llu 0 0\ncpu99999 7 7 7 7 7 7 7 7 0 0\nintr 1 2 3\n", my_cpu(), user, nice, idle, steal);
     assert_int_equal(fclose(file), 0);
 }
 

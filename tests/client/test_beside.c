@@ -6,8 +6,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "client/client.h"
@@ -40,12 +44,16 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static struct heraclius *open_beside(struct heraclius *first) {
+static struct heraclius *open_key(const char *key_path, struct heraclius *first) {
     struct heraclius *db;
     char why[HERACLIUS_TEXT_BYTES];
-    struct heraclius_options options = {.system_path = fake->system_path, .key_path = other_key, .resend_ms = RESEND_MS, .beside = first};
+    struct heraclius_options options = {.system_path = fake->system_path, .key_path = key_path, .resend_ms = RESEND_MS, .beside = first};
     if (heraclius_open(&db, &options, why) != HERACLIUS_OK) fail_msg("%s", why);
     return db;
+}
+
+static struct heraclius *open_beside(struct heraclius *first) {
+    return open_key(other_key, first);
 }
 
 static void absent(struct heraclius *db, const char *key) {
@@ -123,8 +131,10 @@ static void what_is_known_is_looked_up(void **state) {
     uint8_t bytes[64] = {7}, signature[SIGNER_SIGNATURE_BYTES];
     first->signer.sign(first, bytes, sizeof bytes, signature);
     assert_true(first->signer.verify(first, first->key.signing_key, bytes, sizeof bytes, signature));
-    second->signer_plain.verify = NULL; /* it is not asked any more */
+    struct ed25519_keys *keys = first->shared->signing.keys;
+    first->shared->signing.keys = NULL; /* nobody verifies by it any more */
     assert_true(second->signer.verify(second, first->key.signing_key, bytes, sizeof bytes, signature));
+    first->shared->signing.keys = keys;
     heraclius_close(second);
     heraclius_close(first);
 }
@@ -153,6 +163,170 @@ static void liars_are_found_out_by_the_second_as_by_the_first(void **state) {
     heraclius_close(first);
 }
 
+/* ---- journals, synced by threads ---- */
+
+/* In libc's place: `closed`, it waits; `fails`, so many say EIO. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t opens;
+    bool closed;
+    int waiting, fails;
+} disk = {.lock = PTHREAD_MUTEX_INITIALIZER, .opens = PTHREAD_COND_INITIALIZER};
+
+int fdatasync(int fd) {
+    pthread_mutex_lock(&disk.lock);
+    disk.waiting++;
+    while (disk.closed) pthread_cond_wait(&disk.opens, &disk.lock);
+    disk.waiting--;
+    bool fails = disk.fails > 0 && disk.fails--;
+    pthread_mutex_unlock(&disk.lock);
+    if (!fails) return fsync(fd);
+    errno = EIO;
+    return -1;
+}
+
+static void disk_is(bool closed, int fails) {
+    pthread_mutex_lock(&disk.lock);
+    disk.closed = closed;
+    disk.fails = fails;
+    pthread_cond_broadcast(&disk.opens);
+    pthread_mutex_unlock(&disk.lock);
+}
+
+static int disk_waiting(void) {
+    pthread_mutex_lock(&disk.lock);
+    int waiting = disk.waiting;
+    pthread_mutex_unlock(&disk.lock);
+    return waiting;
+}
+
+static struct heraclius_request *put_begin(struct heraclius *db, const char *key, uint32_t timeout_ms) {
+    struct heraclius_request *request = heraclius_request_new(db);
+    heraclius_put(request, key, strlen(key), "v", 1);
+    assert_int_equal(heraclius_submit(request, timeout_ms, NULL, NULL), HERACLIUS_OK);
+    (void)heraclius_poll(db, 0);
+    return request;
+}
+
+static void poll_both(struct heraclius *reader, struct heraclius *writer, int times) {
+    for (int i = 0; i < times; i++) {
+        (void)heraclius_poll(reader, 5);
+        (void)heraclius_poll(writer, 5);
+    }
+}
+
+static void disk_await(int waiting) {
+    for (int i = 0; i < 400 && disk_waiting() < waiting; i++) usleep(5000);
+    assert_int_equal(disk_waiting(), waiting);
+}
+
+/* The fake's shards know the numbers of one client: it writes, the other one reads. */
+static void writes_leave_when_their_journal_is_durable_and_not_before(void **state) {
+    (void)state;
+    struct heraclius *reader = open_key(other_key, NULL), *writer = open_key(fake->key_path, reader);
+    assert_int_equal(fake_put(writer, "a/2", "v", LONG_MS), HERACLIUS_DONE);
+    uint32_t batches = fake_batches(fake, -1);
+    disk_is(true, 0);
+    struct heraclius_request *one = put_begin(writer, "a/3", LONG_MS);
+    disk_await(1);
+    poll_both(reader, writer, 20);
+    assert_int_equal(fake_batches(fake, -1), batches);
+    struct heraclius_request *later = put_begin(writer, "a/5", LONG_MS); /* goes with the next sync */
+    poll_both(reader, writer, 5);
+    assert_int_equal(disk_waiting(), 1);
+    absent(reader, "b/1"); /* the program goes on meanwhile */
+    assert_int_equal(fake_batches(fake, -1), batches + 1);
+    disk_is(false, 0);
+    poll_both(reader, writer, 60);
+    assert_int_equal(heraclius_request_status(one), HERACLIUS_DONE);
+    assert_int_equal(heraclius_request_status(later), HERACLIUS_DONE);
+    heraclius_request_free(one);
+    heraclius_request_free(later);
+    heraclius_close(writer);
+    heraclius_close(reader);
+}
+
+static void a_journal_that_was_not_made_durable_sends_nothing_and_heals(void **state) {
+    (void)state;
+    struct heraclius *reader = open_key(other_key, NULL), *writer = open_key(fake->key_path, reader);
+    assert_int_equal(fake_put(writer, "a/1", "v", LONG_MS), HERACLIUS_DONE);
+    uint32_t batches = fake_batches(fake, -1);
+    disk_is(true, 0);
+    struct heraclius_request *fails = put_begin(writer, "a/2", LONG_MS);
+    disk_await(1);
+    struct heraclius_request *later = put_begin(writer, "a/3", LONG_MS);
+    disk_is(false, 1); /* the one that waits */
+    poll_both(reader, writer, 60);
+    assert_int_equal(heraclius_request_status(fails), HERACLIUS_NO_RESOURCES);
+    assert_non_null(strstr(heraclius_why(fails), "nothing was sent"));
+    assert_int_equal(heraclius_request_status(later), HERACLIUS_DONE);
+    assert_int_equal(fake_batches(fake, -1), batches + 1);
+    assert_int_equal(heraclius_unsettled_count(writer), 0);
+    heraclius_request_free(fails);
+    heraclius_request_free(later);
+    assert_int_equal(fake_put(writer, "a/4", "v", LONG_MS), HERACLIUS_DONE);
+    heraclius_close(writer);
+    writer = open_key(fake->key_path, reader); /* and the file is whole */
+    assert_int_equal(heraclius_unsettled_count(writer), 0);
+    heraclius_close(writer);
+    heraclius_close(reader);
+}
+
+static void journals_are_synced_at_once(void **state) {
+    (void)state;
+    enum { JOBS = 6 };
+    struct syncer *syncer = client_syncer_make();
+    struct sync_job jobs[JOBS] = {0};
+    assert_non_null(syncer);
+    disk_is(true, 0);
+    for (int i = 0; i < JOBS; i++) {
+        jobs[i].fd = open(fake->system_path, O_RDONLY | O_CLOEXEC);
+        jobs[i].event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        assert_true(jobs[i].fd >= 0 && jobs[i].event >= 0);
+        assert_true(client_syncer_put(syncer, &jobs[i]));
+    }
+    disk_await(JOBS);
+    for (int i = 0; i < JOBS; i++) assert_false(client_syncer_ended(syncer, &jobs[i], false));
+    disk_is(false, 1);
+    int failed = 0;
+    for (int i = 0; i < JOBS; i++) {
+        assert_true(client_syncer_ended(syncer, &jobs[i], true));
+        assert_int_equal(jobs[i].state, SYNC_NONE);
+        failed += jobs[i].error == EIO;
+        close(jobs[i].fd);
+        close(jobs[i].event);
+    }
+    assert_int_equal(failed, 1);
+    client_syncer_free(syncer);
+}
+
+static void *disk_opens_soon(void *argument) {
+    (void)argument;
+    usleep(100000);
+    disk_is(false, 0);
+    return NULL;
+}
+
+static void who_is_closed_while_its_journal_is_synced_waits_for_it(void **state) {
+    (void)state;
+    pthread_t thread;
+    struct heraclius *reader = open_key(other_key, NULL), *writer = open_key(fake->key_path, reader);
+    assert_int_equal(fake_put(writer, "a/1", "v", LONG_MS), HERACLIUS_DONE);
+    disk_is(true, 0);
+    struct heraclius_request *request = put_begin(writer, "a/2", LONG_MS);
+    disk_await(1);
+    assert_int_equal(pthread_create(&thread, NULL, disk_opens_soon, NULL), 0);
+    heraclius_request_free(request);
+    heraclius_close(writer);
+    assert_int_equal(disk_waiting(), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    writer = open_key(fake->key_path, reader); /* it was journaled: it may not be forgotten, since who closed it cannot know whether it left */
+    assert_int_equal(heraclius_unsettled_count(writer), 1);
+    assert_int_equal(fake_put(writer, "a/3", "v", LONG_MS), HERACLIUS_DONE);
+    heraclius_close(writer);
+    heraclius_close(reader);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(either_may_be_closed_first),
@@ -160,6 +334,10 @@ int main(void) {
         cmocka_unit_test(a_signature_is_known_only_if_key_bytes_and_signature_are_the_same),
         cmocka_unit_test(what_is_known_is_looked_up),
         cmocka_unit_test(liars_are_found_out_by_the_second_as_by_the_first),
+        cmocka_unit_test(writes_leave_when_their_journal_is_durable_and_not_before),
+        cmocka_unit_test(a_journal_that_was_not_made_durable_sends_nothing_and_heals),
+        cmocka_unit_test(journals_are_synced_at_once),
+        cmocka_unit_test(who_is_closed_while_its_journal_is_synced_waits_for_it),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -427,43 +427,83 @@ static void receipts_verify_offline_and_fit_in_4_kib(void **state) {
     heraclius_request_free(request);
 }
 
-/* A node that answers other requests has much to do, or keeps one back: it is given longer than one that says nothing, but not for ever. */
-static void a_node_that_answers_is_given_longer_before_another_is_asked(void **state) {
-    (void)state;
-    enum { PATIENT_MS = 250 };
-    for (int busy = 0; busy < 2; busy++) {
-        struct heraclius *patient = db;
-        heraclius_close(patient);
-        db = fake_open(fake, PATIENT_MS);
-        char key[16];
-        key_in(0, 'q', key);
-        struct heraclius_counters counters;
-        struct heraclius_request *warm = heraclius_request_new(db), *lost = heraclius_request_new(db), *other = heraclius_request_new(db);
-        heraclius_get(warm, key, strlen(key), 10, false);
-        done(warm); /* the link is up */
-        heraclius_get(lost, key, strlen(key), 10, false);
-        fake_play(fake, -1, (struct fake_script){.act = FAKE_FORGET, .times = 1});
-        uint64_t begun_ms = ring_clock_ms();
-        uint32_t acted = fake_acted(fake, -1);
-        assert_int_equal(heraclius_submit(lost, LONG_MS, NULL, NULL), HERACLIUS_OK);
-        while (fake_acted(fake, -1) == acted && ring_clock_ms() < begun_ms + LONG_MS) (void)heraclius_poll(db, 5);
-        fake_play(fake, -1, (struct fake_script){0});
-        while (heraclius_request_status(lost) == HERACLIUS_PENDING && ring_clock_ms() < begun_ms + LONG_MS) {
-            (void)heraclius_poll(db, 5);
-            if (!busy || heraclius_request_status(lost) != HERACLIUS_PENDING) continue;
-            heraclius_request_reset(other);
-            heraclius_get(other, key, strlen(key), 10, false);
-            done(other);
-        }
-        uint64_t took_ms = ring_clock_ms() - begun_ms;
-        assert_int_equal(heraclius_request_status(lost), HERACLIUS_DONE);
-        heraclius_counters_get(db, &counters);
-        assert_true(counters.resends >= 1);
-        assert_true(took_ms >= (busy ? 4 : 1) * PATIENT_MS);
-        heraclius_request_free(warm);
-        heraclius_request_free(lost);
-        heraclius_request_free(other);
+/* One request is kept back by the node that was asked, while the rest are answered as this script says (NULL: there are none). How long until it was
+ * answered all the same, by another node. */
+static uint64_t kept_back_ms(uint32_t resend_ms, const struct fake_script *rest) {
+    heraclius_close(db);
+    db = fake_open(fake, resend_ms);
+    char key[16];
+    key_in(0, 'q', key);
+    struct heraclius_counters counters;
+    struct heraclius_request *warm = heraclius_request_new(db), *lost = heraclius_request_new(db), *other = heraclius_request_new(db);
+    heraclius_get(warm, key, strlen(key), 10, false);
+    done(warm); /* the link is up */
+    heraclius_get(lost, key, strlen(key), 10, false);
+    fake_play(fake, -1, (struct fake_script){.act = FAKE_FORGET, .times = 1});
+    uint64_t begun_ms = ring_clock_ms();
+    uint32_t acted = fake_acted(fake, -1);
+    assert_int_equal(heraclius_submit(lost, LONG_MS, NULL, NULL), HERACLIUS_OK);
+    while (fake_acted(fake, -1) == acted && ring_clock_ms() < begun_ms + LONG_MS) (void)heraclius_poll(db, 5);
+    fake_play(fake, -1, rest ? *rest : (struct fake_script){0});
+    while (heraclius_request_status(lost) == HERACLIUS_PENDING && ring_clock_ms() < begun_ms + LONG_MS) {
+        (void)heraclius_poll(db, 5);
+        if (!rest || heraclius_request_status(lost) != HERACLIUS_PENDING) continue;
+        heraclius_request_reset(other);
+        heraclius_get(other, key, strlen(key), 10, false);
+        done(other);
     }
+    uint64_t took_ms = ring_clock_ms() - begun_ms;
+    assert_int_equal(heraclius_request_status(lost), HERACLIUS_DONE);
+    heraclius_counters_get(db, &counters);
+    assert_true(counters.resends >= 1);
+    fake_play(fake, -1, (struct fake_script){0});
+    heraclius_request_free(warm);
+    heraclius_request_free(lost);
+    heraclius_request_free(other);
+    return took_ms;
+}
+
+/* Whoever answers others fast has no reason to be given longer than one that says nothing; whoever answers them late has. */
+static void a_node_that_answers_others_late_is_given_longer_and_one_that_answers_them_fast_is_not(void **state) {
+    (void)state;
+    enum { PATIENT_MS = 400, LATE_MS = 300 };
+    assert_true(kept_back_ms(PATIENT_MS, NULL) >= PATIENT_MS);
+    uint64_t fast_ms = kept_back_ms(PATIENT_MS, &(struct fake_script){.act = FAKE_HONEST});
+    if (fast_ms < PATIENT_MS || fast_ms >= 3 * PATIENT_MS) fail_msg("kept back by one that answers fast: %u ms", (unsigned)fast_ms);
+    uint64_t late_ms = kept_back_ms(PATIENT_MS, &(struct fake_script){.act = FAKE_LATE, .delay_ms = LATE_MS});
+    if (late_ms < 2 * LATE_MS) fail_msg("kept back by one that answers late: %u ms", (unsigned)late_ms);
+}
+
+/* What it answers meanwhile it was asked before: it may yet come to this one. */
+static void a_node_that_works_off_what_it_was_asked_before_is_given_the_longest(void **state) {
+    (void)state;
+    enum { PATIENT_MS = 400, LATE_MS = 250, LONGEST = 4 };
+    heraclius_close(db);
+    db = fake_open(fake, PATIENT_MS);
+    struct heraclius_request *requests[3]; /* one so that the link is up, one that is answered late, one that is kept back */
+    for (int i = 0; i < 3; i++) {
+        static const struct fake_script scripts[] = {
+            {.act = FAKE_HONEST}, {.act = FAKE_LATE, .delay_ms = LATE_MS, .times = 1}, {.act = FAKE_FORGET, .times = 1}};
+        uint32_t batches = fake_batches(fake, -1);
+        fake_play(fake, -1, scripts[i]);
+        requests[i] = heraclius_request_new(db);
+        heraclius_get(requests[i], "q", 1, 10, false);
+        assert_int_equal(heraclius_submit(requests[i], LONG_MS, NULL, NULL), HERACLIUS_OK);
+        uint64_t until_ms = ring_clock_ms() + LONG_MS;
+        while (ring_clock_ms() < until_ms &&
+               (i == 0 ? heraclius_request_status(requests[i]) == HERACLIUS_PENDING : fake_batches(fake, -1) == batches))
+            (void)heraclius_poll(db, 1);
+    }
+    uint64_t begun_ms = ring_clock_ms();
+    fake_play(fake, -1, (struct fake_script){0}); /* no other node forgets it */
+    while (heraclius_request_status(requests[2]) == HERACLIUS_PENDING && ring_clock_ms() < begun_ms + LONG_MS) (void)heraclius_poll(db, 5);
+    uint64_t took_ms = ring_clock_ms() - begun_ms;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(heraclius_request_status(requests[i]), HERACLIUS_DONE);
+        heraclius_request_free(requests[i]);
+    }
+    /* A little went by before it began. */
+    if (took_ms < LONGEST * PATIENT_MS - 50) fail_msg("another node was asked after %u ms", (unsigned)took_ms);
 }
 
 /* The parts of one request: each shard's floor is its own, and only the part that is behind goes out again. */
@@ -535,7 +575,8 @@ int main(void) {
         cmocka_unit_test(a_pending_request_may_be_freed_at_any_time),
         cmocka_unit_test(a_refused_write_that_cannot_be_cancelled_is_unsettled),
         cmocka_unit_test(receipts_verify_offline_and_fit_in_4_kib),
-        cmocka_unit_test(a_node_that_answers_is_given_longer_before_another_is_asked),
+        cmocka_unit_test(a_node_that_works_off_what_it_was_asked_before_is_given_the_longest),
+        cmocka_unit_test(a_node_that_answers_others_late_is_given_longer_and_one_that_answers_them_fast_is_not),
         cmocka_unit_test(a_part_that_is_behind_goes_out_again_alone),
         cmocka_unit_test(a_part_too_large_for_receipts_is_done_without_them),
         cmocka_unit_test(a_revoked_clients_write_is_unsettled_unless_the_shard_closed_it),

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bft/certificate.h"
+#include "bft/ed25519_keys.h"
 #include "merkle/check.h"
 #include "merkle/sha256.h"
 #include "tests/appliance/replica_world.h"
@@ -19,15 +20,19 @@ enum { MIB = 1 << 20, FRAME_BYTES = 100000, KEYS = 20000, BATCH_OPS = 128, ANSWE
 
 /* ---- a certificate of three votes ---- */
 
-static unsigned long certificate(unsigned count) {
+static unsigned long certificate(unsigned count, bool tables) {
     static struct decider decider;
     struct bft_certificate certified;
     struct decided_how how = {.signers = 0};
     uint8_t root[32] = {1};
     decider_init(&decider, 1, SHARD_CLUSTER_BASE, 4);
-    struct signer signer = signer_ed25519(NULL);
+    struct signer_often often = {.keys = calloc(1, ed25519_keys_bytes(1))};
+    CHECK(often.keys != NULL);
+    ed25519_keys_init(often.keys, 1);
+    struct signer signer = tables ? signer_ed25519_often(&often) : signer_ed25519(NULL);
     decided_certificate(&decider, &how, root, &certified, NULL);
     for (unsigned i = 0; i < count; i++) CHECK(bft_certificate_verify(&decider.members, &signer, &certified, NULL, NULL) == BFT_VERIFY_OK);
+    free(often.keys);
     return count;
 }
 
@@ -162,7 +167,8 @@ int main(int argc, char **argv) {
     unsigned count = argc == 3 ? (unsigned)strtoul(argv[2], NULL, 10) : 0;
     unsigned long units = 0;
     if (count == 0) units = 0;
-    else if (strcmp(argv[1], "certificate") == 0) units = certificate(count);
+    else if (strcmp(argv[1], "certificate") == 0) units = certificate(count, false);
+    else if (strcmp(argv[1], "tables") == 0) units = certificate(count, true);
     else if (strcmp(argv[1], "hash") == 0) units = hash(count);
     else if (strcmp(argv[1], "frame") == 0) units = frame(count);
     else if (strcmp(argv[1], "decision") == 0) units = decision(count);
@@ -170,7 +176,7 @@ int main(int argc, char **argv) {
     else if (strcmp(argv[1], "put") == 0) units = operations(true, count);
     else if (strcmp(argv[1], "answer") == 0) units = answer(count);
     if (units == 0) {
-        fprintf(stderr, "usage: guard certificate|hash|frame|decision|get|put|answer COUNT\n");
+        fprintf(stderr, "usage: guard certificate|tables|hash|frame|decision|get|put|answer COUNT\n");
         return 2;
     }
     printf("units %lu\n", units);

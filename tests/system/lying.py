@@ -132,19 +132,8 @@ def longest_pause_s(times):
 
 
 SECONDS_SHORT, SECONDS_LONG = 5, 60
-NODES = 4  # of a cluster; view v is led by member v mod NODES
 PAUSE_LIMIT_S = 5.0
 UNSEEN = None
-
-
-def lost_a_view(system, node, lies):
-    """Views of this leader that honest nodes ended since nothing went on: that timer may be a little faster than the one of an input that waits, by
-    which a leader is named."""
-    member, ended = int(node[4:]), set()
-    for other in system.names:
-        if other[:2] == node[:2] and other not in lies:
-            ended |= {int(v) for v in re.findall(r" view_timeout .*view=(\d+) cause=progress", system.log(other))}
-    return [f"view {v}, in which nothing went on" for v in sorted(ended) if v % NODES == member]
 
 
 def scene(cases, lies, expected, long, forged=False, stops=(), convicts=None):
@@ -188,8 +177,6 @@ def scene(cases, lies, expected, long, forged=False, stops=(), convicts=None):
                 print(f"     {node} {lies[node]}: no honest node can see this lie, its outcome is what counts (named for: {named})")
                 continue
             found = [a for a in names if (a, node) in attackers or (a.startswith("dropped ") and dropped.get(a[8:], 0) > 0)]
-            if "silent_leader" in names and not found:
-                found = lost_a_view(system, node, lies)
             cases.case(f"{name}: honest nodes name {node} for {found or names}", found, f"{attackers} {dropped}")
         # Leaders and sources are judged by time as well; everything else needs proof, and no honest node may be named for it.
         wrongly = {a: n for a, n in attackers.items() if a[1] not in lies and a[0] not in ("silent_leader", "withheld_slice")}
