@@ -53,15 +53,20 @@ void sha256_update(struct sha256_state *state, const void *bytes, size_t count) 
     memcpy(state->pending, at + blocks * SHA256_BLOCK_BYTES, count % SHA256_BLOCK_BYTES);
 }
 
-void sha256_final(struct sha256_state *state, uint8_t out[SHA256_BYTES]) {
+/* The last bytes of a message of bytes_total, fewer than a block, and its padding. */
+static void end(uint32_t chain[8], const uint8_t *last, uint64_t bytes_total, uint8_t out[SHA256_BYTES]) {
     uint8_t tail[2 * SHA256_BLOCK_BYTES] = {0};
-    size_t pending = (size_t)(state->bytes_total % SHA256_BLOCK_BYTES);
-    memcpy(tail, state->pending, pending);
-    tail[pending] = 0x80;
-    size_t blocks = pending < SHA256_BLOCK_BYTES - 8 ? 1 : 2;
-    length_write(state->bytes_total, tail + blocks * SHA256_BLOCK_BYTES - 8);
-    sha256_blocks(state->chain, tail, blocks);
-    chain_write(state->chain, out);
+    size_t left = (size_t)(bytes_total % SHA256_BLOCK_BYTES);
+    memcpy(tail, last, left);
+    tail[left] = 0x80;
+    size_t blocks = left < SHA256_BLOCK_BYTES - 8 ? 1 : 2;
+    length_write(bytes_total, tail + blocks * SHA256_BLOCK_BYTES - 8);
+    sha256_blocks(chain, tail, blocks);
+    chain_write(chain, out);
+}
+
+void sha256_final(struct sha256_state *state, uint8_t out[SHA256_BYTES]) {
+    end(state->chain, state->pending, state->bytes_total, out);
 }
 
 void sha256_hash(const void *bytes, size_t count, uint8_t out[SHA256_BYTES]) {
@@ -71,7 +76,25 @@ void sha256_hash(const void *bytes, size_t count, uint8_t out[SHA256_BYTES]) {
     sha256_final(&state, out);
 }
 
+/* One part of at least a block: it is hashed from where it lies, but for what the first block takes beside the prefix, and the last. */
+static void prefixed_long(enum hash_prefix prefix, const uint8_t *bytes, size_t count, uint8_t out[SHA256_BYTES]) {
+    enum { FIRST = SHA256_BLOCK_BYTES - 1 };
+    uint8_t first[SHA256_BLOCK_BYTES];
+    uint32_t chain[8];
+    memcpy(chain, initial_chain, sizeof chain);
+    first[0] = (uint8_t)prefix;
+    memcpy(first + 1, bytes, FIRST);
+    sha256_blocks(chain, first, 1);
+    size_t blocks = (count - FIRST) / SHA256_BLOCK_BYTES;
+    if (blocks > 0) sha256_blocks(chain, bytes + FIRST, blocks);
+    end(chain, bytes + FIRST + blocks * SHA256_BLOCK_BYTES, (uint64_t)count + 1, out);
+}
+
 void sha256_prefixed(enum hash_prefix prefix, const struct sha256_part *parts, size_t parts_count, uint8_t out[SHA256_BYTES]) {
+    if (parts_count == 1 && parts[0].count >= SHA256_BLOCK_BYTES) {
+        prefixed_long(prefix, parts[0].bytes, parts[0].count, out);
+        return;
+    }
     struct sha256_state state;
     sha256_init_prefixed(&state, prefix);
     for (size_t i = 0; i < parts_count; i++) sha256_update(&state, parts[i].bytes, parts[i].count);

@@ -36,7 +36,7 @@ enum hash_prefix {
     HASH_BATCH = 0x0C,
     HASH_CARD = 0x0D,
     HASH_SYSTEM = 0x0E,
-    HASH_PENDING = 0x0F,
+    HASH_ITEMS = 0x0F,
     HASH_ROUTING = 0x10,
     HASH_ADMIN_OPERATION = 0x11,
     HASH_CLAIM = 0x12,
@@ -49,6 +49,7 @@ enum hash_prefix {
     HASH_ADMIN_INPUT = 0x19,
     HASH_BUNDLE = 0x1A,
     HASH_RELEASE = 0x1B,
+    HASH_RESULTS = 0x1C,
 };
 
 /* Incremental state; a plain value, may be copied to fork a hash. Use only through the functions below. */

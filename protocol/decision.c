@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "merkle/check.h"
-#include "protocol/slice.h"
 
 const char *decision_error_name(enum decision_error error) {
     switch (error) {
@@ -93,22 +92,36 @@ enum decision_error decision_verify_head(const struct decision *decision, const 
     return tree == TREE_OK ? DECISION_OK : DECISION_WRONG_LEAF;
 }
 
-bool decision_slice_valid(const struct leaf *leaf, const uint8_t *slice, size_t slice_bytes) {
+static bool slice_valid(const struct leaf *leaf, const uint8_t *slice, size_t slice_bytes, struct slice_longs *longs) {
     tree_hash hash;
     if (slice_bytes != leaf->slice_bytes) return false;
     if (leaf->kind == LEAF_KIND_CLUSTER) {
-        slice_hash(slice, slice_bytes, hash);
+        slice_hash_noting(slice, slice_bytes, longs, hash);
     } else if (!slice_client_root(slice, slice_bytes, leaf->item_count, hash)) {
         return false;
     }
     return sha256_equal(hash, leaf->slice_hash);
 }
 
-enum decision_error decision_verify(const struct decision *decision, const struct bft_members *members, const struct signer *signer,
-                                    enum bft_verify_error *cause) {
+bool decision_slice_valid(const struct leaf *leaf, const uint8_t *slice, size_t slice_bytes) {
+    return slice_valid(leaf, slice, slice_bytes, NULL);
+}
+
+static enum decision_error verify(const struct decision *decision, const struct bft_members *members, const struct signer *signer,
+                                  enum bft_verify_error *cause, struct slice_longs *longs) {
     enum decision_error error = decision_verify_head(decision, members, signer, cause);
     if (error != DECISION_OK) return error;
-    return decision_slice_valid(&decision->leaf, decision->slice, decision->leaf.slice_bytes) ? DECISION_OK : DECISION_WRONG_SLICE;
+    return slice_valid(&decision->leaf, decision->slice, decision->leaf.slice_bytes, longs) ? DECISION_OK : DECISION_WRONG_SLICE;
+}
+
+enum decision_error decision_verify(const struct decision *decision, const struct bft_members *members, const struct signer *signer,
+                                    enum bft_verify_error *cause) {
+    return verify(decision, members, signer, cause, NULL);
+}
+
+enum decision_error decision_verify_noting(const struct decision *decision, const struct bft_members *members, const struct signer *signer,
+                                           struct slice_longs *longs) {
+    return verify(decision, members, signer, NULL, longs);
 }
 
 void decision_head_encode(struct bytes_writer *writer, const struct bft_certificate *certificate, uint32_t leaf_index, uint32_t leaf_count,

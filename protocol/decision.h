@@ -16,6 +16,7 @@
 #include "bft/certificate.h"
 #include "merkle/tree.h"
 #include "protocol/leaf.h"
+#include "protocol/slice.h"
 
 enum { DECISION_LEAVES_MAX = 1 << 24, DECISION_PATH_MAX = 24 };
 
@@ -56,6 +57,9 @@ enum decision_error decision_verify(const struct decision *decision, const struc
 /* The same without the slice. */
 enum decision_error decision_verify_head(const struct decision *decision, const struct bft_members *members, const struct signer *signer,
                                          enum bft_verify_error *cause) __attribute__((warn_unused_result));
+/* As decision_verify(); of a slice for a cluster, the hashes of its long results are noted on the way (D-36), to be believed iff DECISION_OK. */
+enum decision_error decision_verify_noting(const struct decision *decision, const struct bft_members *members, const struct signer *signer,
+                                           struct slice_longs *longs) __attribute__((warn_unused_result));
 /* Of the slice alone: hash or items root, by the leaf's kind. */
 bool decision_slice_valid(const struct leaf *leaf, const uint8_t *slice, size_t slice_bytes) __attribute__((warn_unused_result));
 

@@ -25,13 +25,14 @@ bool pending_item_ops(bool shard, const struct slice_item *item, uint32_t *ops, 
 
 struct groups {
     const struct system_limits *limits;
-    struct sha256_state all, items, routing;
+    struct sha256_state all, routing;
+    struct slice_items_hash items;
     uint64_t bytes, ops;
     uint32_t count;
 };
 
 static void group_open(struct groups *groups) {
-    sha256_init_prefixed(&groups->items, HASH_PENDING);
+    slice_items_hash_init(&groups->items);
     sha256_init_prefixed(&groups->routing, HASH_ROUTING);
     groups->bytes = SLICE_HEAD_BYTES;
     groups->ops = 0;
@@ -40,7 +41,7 @@ static void group_open(struct groups *groups) {
 
 static void group_close(struct groups *groups) {
     uint8_t hash[SHA256_BYTES];
-    sha256_final(&groups->items, hash);
+    slice_items_hash_final(&groups->items, hash);
     sha256_update(&groups->all, hash, sizeof hash);
     sha256_final(&groups->routing, hash);
     sha256_update(&groups->all, hash, sizeof hash);
@@ -53,7 +54,7 @@ static void item_add(struct groups *groups, const uint8_t *item, uint32_t bytes,
         group_close(groups);
         group_open(groups);
     }
-    sha256_update(&groups->items, item, bytes);
+    slice_items_hash_add(&groups->items, item, bytes, NULL);
     groups->bytes += bytes;
     groups->ops += ops;
     groups->count++;

@@ -83,7 +83,7 @@ enum receipt_error receipt_verify(const struct receipt *receipt, const struct bf
     if (decision != DECISION_OK) return RECEIPT_BAD_DECISION;
     const struct leaf *leaf = &receipt->decision.leaf;
     tree_hash hash;
-    tree_leaf_hash(receipt->item.whole, receipt->item.whole_bytes, hash);
+    if (!slice_client_item_hash(receipt->item.whole, receipt->item.whole_bytes, hash)) return RECEIPT_ITEM_UNPROVED;
     if (tree_inclusion_verify(hash, receipt->item_index, leaf->item_count, receipt->item_path, receipt->item_path_count, leaf->slice_hash) != TREE_OK)
         return RECEIPT_ITEM_UNPROVED;
     tree_hash root;
@@ -116,7 +116,7 @@ static void item_put(struct bytes_writer *writer, const struct decision *decisio
         const uint8_t *item;
         size_t item_bytes;
         CHECK(slice_client_next(decision->slice, decision->leaf.slice_bytes, &at, &item, &item_bytes));
-        tree_leaf_hash(item, item_bytes, leaves[i]);
+        CHECK(slice_client_item_hash(item, item_bytes, leaves[i]));
         if (i == item_index) {
             shown = item;
             shown_bytes = item_bytes;

@@ -50,8 +50,88 @@ bool slice_well_formed(const uint8_t *bytes, size_t bytes_count) {
     return index == slice.item_count && at == slice.items_bytes;
 }
 
+void slice_results_hash(const uint8_t *results, size_t results_bytes, uint8_t out[32]) {
+    SHA256_PREFIXED(out, HASH_RESULTS, {results, results_bytes});
+}
+
+void slice_items_hash_init(struct slice_items_hash *hash) {
+    sha256_init_prefixed(&hash->state, HASH_ITEMS);
+    hash->bytes = 0;
+}
+
+/* Where the walk of D-36 is: all before `from` is hashed. */
+struct condensing {
+    struct slice_items_hash *hash;
+    struct slice_longs *longs;
+    const uint8_t *base;
+    const uint8_t *from;
+};
+
+static void results_condense(struct condensing *walk, const uint8_t *results, uint32_t results_bytes) {
+    uint8_t digest[SHA256_BYTES];
+    slice_results_hash(results, results_bytes, digest);
+    sha256_update(&walk->hash->state, walk->from, (size_t)(results - walk->from));
+    sha256_update(&walk->hash->state, digest, sizeof digest);
+    walk->from = results + results_bytes;
+    struct slice_longs *longs = walk->longs;
+    if (longs == NULL || longs->count == longs->room) return;
+    struct slice_long *noted = &longs->list[longs->count++];
+    noted->at = (uint32_t)(SLICE_HEAD_BYTES + walk->hash->bytes + (uint64_t)(results - walk->base));
+    memcpy(noted->hash, digest, sizeof digest);
+}
+
+static void answer_condense(struct condensing *walk, const uint8_t *body, uint32_t body_bytes) {
+    uint32_t at = SLICE_ANSWER_HEAD_BYTES;
+    while (body_bytes >= SLICE_PART_HEAD_BYTES && at <= body_bytes - SLICE_PART_HEAD_BYTES) {
+        uint32_t results_bytes = bytes_get_le32(body + at + 20);
+        at += SLICE_PART_HEAD_BYTES;
+        if (results_bytes > body_bytes - at) return;
+        if (results_bytes >= SLICE_LONG_BYTES) results_condense(walk, body + at, results_bytes);
+        at += results_bytes;
+    }
+}
+
+void slice_items_hash_add(struct slice_items_hash *hash, const uint8_t *items, size_t items_bytes, struct slice_longs *longs) {
+    struct condensing walk = {.hash = hash, .longs = longs, .base = items, .from = items};
+    struct slice slice = {.item_count = UINT32_MAX, .items = items, .items_bytes = items_bytes};
+    struct slice_item item;
+    size_t at = 0;
+    uint32_t index = 0;
+    while (slice_item_next(&slice, &at, &index, &item)) {
+        if (item.kind == SLICE_ANSWER) answer_condense(&walk, item.body, item.body_bytes);
+    }
+    sha256_update(&hash->state, walk.from, items_bytes - (size_t)(walk.from - items));
+    hash->bytes += items_bytes;
+}
+
+void slice_items_hash_final(const struct slice_items_hash *hash, uint8_t out[32]) {
+    struct sha256_state state = hash->state;
+    uint8_t length[8];
+    bytes_put_le64(length, hash->bytes);
+    sha256_update(&state, length, sizeof length);
+    sha256_final(&state, out);
+}
+
+static void hash_of_items(const uint8_t *head, size_t head_bytes, const uint8_t items_hash[32], uint8_t out[32]) {
+    SHA256_PREFIXED(out, HASH_SLICE, {head, head_bytes}, {items_hash, SHA256_BYTES});
+}
+
+void slice_hash_of_items(const uint8_t head[SLICE_HEAD_BYTES], const uint8_t items_hash[32], uint8_t out[32]) {
+    hash_of_items(head, SLICE_HEAD_BYTES, items_hash, out);
+}
+
 void slice_hash(const uint8_t *bytes, size_t bytes_count, uint8_t out[32]) {
-    SHA256_PREFIXED(out, HASH_SLICE, {bytes, bytes_count});
+    slice_hash_noting(bytes, bytes_count, NULL, out);
+}
+
+void slice_hash_noting(const uint8_t *bytes, size_t bytes_count, struct slice_longs *longs, uint8_t out[32]) {
+    size_t head_bytes = bytes_count < SLICE_HEAD_BYTES ? bytes_count : SLICE_HEAD_BYTES;
+    struct slice_items_hash hash;
+    uint8_t items_hash[SHA256_BYTES];
+    slice_items_hash_init(&hash);
+    slice_items_hash_add(&hash, bytes + head_bytes, bytes_count - head_bytes, longs);
+    slice_items_hash_final(&hash, items_hash);
+    hash_of_items(bytes, head_bytes, items_hash, out);
 }
 
 static bool request_operations_valid(const struct slice_request *request) {
@@ -220,6 +300,29 @@ bool slice_client_next(const uint8_t *bytes, size_t bytes_count, size_t *at, con
     return true;
 }
 
+void slice_client_leaf_hash_condensed(const uint8_t head[CLIENT_ITEM_HEAD_BYTES], const uint8_t results_hash[32], tree_hash out) {
+    enum { PREIMAGE_BYTES = 1 + CLIENT_ITEM_HEAD_BYTES + SHA256_BYTES };
+    uint8_t blocks[2 * SHA256_BLOCK_BYTES] = {HASH_TREE_LEAF};
+    memcpy(blocks + 1, head, CLIENT_ITEM_HEAD_BYTES);
+    memcpy(blocks + 1 + CLIENT_ITEM_HEAD_BYTES, results_hash, SHA256_BYTES);
+    blocks[PREIMAGE_BYTES] = 0x80;
+    blocks[126] = PREIMAGE_BYTES * 8 >> 8;
+    blocks[127] = PREIMAGE_BYTES * 8 & 0xFF;
+    sha256_padded_blocks(blocks, 2, out);
+}
+
+bool slice_client_item_hash(const uint8_t *item, size_t item_bytes, tree_hash out) {
+    if (item_bytes < CLIENT_ITEM_HEAD_BYTES || bytes_get_le32(item + 60) != item_bytes - CLIENT_ITEM_HEAD_BYTES) return false;
+    if (slice_client_condensed(item[0], item_bytes - CLIENT_ITEM_HEAD_BYTES)) {
+        uint8_t digest[SHA256_BYTES];
+        slice_results_hash(item + CLIENT_ITEM_HEAD_BYTES, item_bytes - CLIENT_ITEM_HEAD_BYTES, digest);
+        slice_client_leaf_hash_condensed(item, digest, out);
+    } else {
+        tree_leaf_hash(item, item_bytes, out);
+    }
+    return true;
+}
+
 bool slice_client_root(const uint8_t *bytes, size_t bytes_count, uint32_t item_count, tree_hash out) {
     if (bytes_count < 4 || bytes_get_le32(bytes) != item_count) return false;
     struct tree_builder builder;
@@ -229,7 +332,7 @@ bool slice_client_root(const uint8_t *bytes, size_t bytes_count, uint32_t item_c
     size_t item_bytes;
     while (slice_client_next(bytes, bytes_count, &at, &item, &item_bytes)) {
         tree_hash hash;
-        tree_leaf_hash(item, item_bytes, hash);
+        if (!slice_client_item_hash(item, item_bytes, hash)) return false;
         tree_builder_add(&builder, hash);
     }
     if (at != bytes_count || builder.size != item_count) return false;

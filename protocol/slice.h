@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "merkle/bytes.h"
+#include "merkle/sha256.h"
 #include "merkle/tree.h"
 
 enum {
@@ -31,6 +32,7 @@ enum {
     CLIENT_ITEM_HEAD_BYTES = 64,
     CLIENT_ITEM_PART = 1,
     CLIENT_ITEM_OPERATION = 2,
+    SLICE_LONG_BYTES = 512, /* D-36: results from here on enter hashes by one of their own */
 };
 
 /* D-13. */
@@ -56,8 +58,38 @@ void slice_item_head_encode(uint8_t out[SLICE_ITEM_HEAD_BYTES], uint32_t body_by
 bool slice_item_next(const struct slice *slice, size_t *at, uint32_t *index, struct slice_item *item);
 /* Whether the envelope parses and its items fill it exactly: no honest member signs for another. */
 bool slice_well_formed(const uint8_t *bytes, size_t bytes_count) __attribute__((warn_unused_result));
-/* SHA-256(0x0A, slice). */
+
+/* D-36. The results hash of the results of one part answer. */
+void slice_results_hash(const uint8_t *results, size_t results_bytes, uint8_t out[32]);
+
+/* Long results that were hashed, in the order of their places. `list` is the caller's; NULL: none is noted. */
+struct slice_long {
+    uint32_t at; /* where the results begin, from the slice's first byte */
+    uint8_t hash[32];
+};
+struct slice_longs {
+    struct slice_long *list;
+    uint32_t room; /* slice_longs_max() is enough; what comes when it is full is not noted */
+    uint32_t count;
+};
+static inline uint32_t slice_longs_max(size_t slice_bytes) {
+    return (uint32_t)(slice_bytes / (SLICE_PART_HEAD_BYTES + SLICE_LONG_BYTES));
+}
+
+/* items_hash of items that come bit by bit; a plain value, a copy goes on by itself. All but the last bytes that are added are whole items. */
+struct slice_items_hash {
+    struct sha256_state state;
+    uint64_t bytes;
+};
+void slice_items_hash_init(struct slice_items_hash *hash);
+void slice_items_hash_add(struct slice_items_hash *hash, const uint8_t *items, size_t items_bytes, struct slice_longs *longs);
+void slice_items_hash_final(const struct slice_items_hash *hash, uint8_t out[32]);
+
+/* D-9: of a slice whose items' hash is known: its first 16 bytes. */
+void slice_hash_of_items(const uint8_t head[SLICE_HEAD_BYTES], const uint8_t items_hash[32], uint8_t out[32]);
+/* The same of a whole one. longs may be NULL. */
 void slice_hash(const uint8_t *bytes, size_t bytes_count, uint8_t out[32]);
+void slice_hash_noting(const uint8_t *bytes, size_t bytes_count, struct slice_longs *longs, uint8_t out[32]);
 
 /* O-22. */
 struct slice_request {
@@ -132,6 +164,14 @@ bool slice_client_item_decode(const uint8_t *bytes, size_t bytes_count, struct c
 /* The 64 bytes before the results. */
 void slice_client_item_head_encode(uint8_t out[CLIENT_ITEM_HEAD_BYTES], const struct client_item *item);
 
+/* D-16: is an item with such results hashed with their hash in their place? */
+static inline bool slice_client_condensed(uint8_t kind, size_t results_bytes) {
+    return kind == CLIENT_ITEM_PART && results_bytes >= SLICE_LONG_BYTES;
+}
+/* Leaf hash of a condensed item. */
+void slice_client_leaf_hash_condensed(const uint8_t head[CLIENT_ITEM_HEAD_BYTES], const uint8_t results_hash[32], tree_hash out);
+/* Leaf hash of an item as it lies in a slice, condensed or not. False: results_bytes is not what follows the head. */
+bool slice_client_item_hash(const uint8_t *item, size_t item_bytes, tree_hash out) __attribute__((warn_unused_result));
 /* D-16: checks counts and lengths, gives the root of the items. False: does not parse. */
 bool slice_client_root(const uint8_t *bytes, size_t bytes_count, uint32_t item_count, tree_hash out) __attribute__((warn_unused_result));
 /* size_t at = 0; while (slice_client_next(bytes, bytes_count, &at, &item_bytes, &item_bytes_count)) ... of a slice that slice_client_root

@@ -45,7 +45,7 @@ static enum exec_status slice_consume(struct executor *ex, const struct exec_ref
     struct slice_item item;
     exec_turn_consumed(&queue->turn, slice.ack, ref->byte_count, slice_item_next(&slice, &at, &index, &item));
     if (ex->shard) exec_shard_slice(ex, pair, ref->dseq, &slice);
-    else exec_coordinator_slice(ex, pair, &slice);
+    else exec_coordinator_slice(ex, pair, ref, &slice);
     return EXEC_VALID;
 }
 

@@ -1,7 +1,9 @@
-/* Items for clients, gathered by client while the block is executed, laid out once at its end (D-10, D-11, D-16, O-33). */
+/* Items for clients, gathered by client while the block is executed, hashed at its end (D-10, D-11, D-16, O-33). Who sends a slice lays it out. */
 #include "appliance/exec/exec_inside.h"
 
 #include <string.h>
+
+#include "merkle/sha256.h"
 
 static uint32_t target_find(struct executor *ex, const uint8_t client_id[32]) {
     struct exec_scratch *scratch = &ex->scratch;
@@ -78,49 +80,70 @@ static uint32_t targets_sort(struct exec_scratch *scratch) {
     return count;
 }
 
-/* D-16, O-25: one client's slice, and the root over its items. */
-static void slice_write(const struct exec_scratch *scratch, const struct exec_target *target, uint8_t *out, tree_hash items_root) {
+/* D-16, D-36. Not copied: of four nodes one sends it, if any. */
+static void item_hash(const struct exec_item *item, const uint8_t *head, tree_hash out) {
+    if (!slice_client_condensed(item->kind, item->results_bytes)) {
+        const struct sha256_part parts[] = {{head, CLIENT_ITEM_HEAD_BYTES}, {item->results, item->results_bytes}};
+        tree_leaf_hash_parts(parts, 2, out);
+        return;
+    }
+    uint8_t hash[SHA256_BYTES];
+    if (item->results_hash == NULL) slice_results_hash(item->results, item->results_bytes, hash);
+    slice_client_leaf_hash_condensed(head, item->results_hash != NULL ? item->results_hash : hash, out);
+}
+
+/* D-16, O-25: one client's items, and the root over them. */
+static void items_write(const struct exec_scratch *scratch, const struct exec_target *target, struct exec_client_item *out, tree_hash items_root) {
     struct tree_builder builder;
     tree_builder_init(&builder);
-    bytes_put_le32(out, target->count);
-    uint8_t *at = out + 4;
-    for (uint32_t i = target->first; i != UINT32_MAX; i = scratch->items[i].next) {
+    for (uint32_t i = target->first; i != UINT32_MAX; i = scratch->items[i].next, out++) {
         const struct exec_item *item = &scratch->items[i];
         struct client_item head = {.kind = item->kind, .code = item->code, .shard = item->shard, .part_digest = item->digest, .height = item->height,
                                    .index = item->index, .first_op = item->first_op, .op_count = item->op_count,
                                        .results_bytes = item->results_bytes};
-        uint32_t bytes = CLIENT_ITEM_HEAD_BYTES + item->results_bytes;
-        bytes_put_le32(at, bytes);
-        slice_client_item_head_encode(at + 4, &head);
-        if (item->results_bytes > 0) memcpy(at + 4 + CLIENT_ITEM_HEAD_BYTES, item->results, item->results_bytes);
+        bytes_put_le32(out->head, CLIENT_ITEM_HEAD_BYTES + item->results_bytes);
+        slice_client_item_head_encode(out->head + 4, &head);
+        out->results_bytes = item->results_bytes;
+        out->results = item->results;
         tree_hash hash;
-        tree_leaf_hash(at + 4, bytes, hash);
+        item_hash(item, out->head + 4, hash);
         tree_builder_add(&builder, hash);
-        at += 4 + (size_t)bytes;
     }
-    CHECK((uint64_t)(at - out) == target->bytes);
     tree_builder_root(&builder, items_root);
 }
 
-static void client_output(struct executor *ex, const struct exec_target *target, uint8_t *slice, struct exec_output *output) {
+void executor_client_slice(const struct exec_output *output, uint8_t *out) {
+    CHECK(output->kind == LEAF_KIND_CLIENT);
+    bytes_put_le32(out, output->item_count);
+    uint8_t *at = out + 4;
+    for (uint32_t i = 0; i < output->item_count; i++) {
+        const struct exec_client_item *item = &output->items[i];
+        memcpy(at, item->head, sizeof item->head);
+        if (item->results_bytes > 0) memcpy(at + sizeof item->head, item->results, item->results_bytes);
+        at += sizeof item->head + item->results_bytes;
+    }
+    CHECK((size_t)(at - out) == output->slice_bytes);
+}
+
+static void client_output(struct executor *ex, const struct exec_target *target, struct exec_client_item *items, struct exec_output *output) {
     struct leaf leaf = {.kind = LEAF_KIND_CLIENT, .source = ex->cluster, .item_count = target->count, .height = ex->height, .time = ex->time,
                         .slice_bytes = (uint32_t)target->bytes};
     memcpy(leaf.system_id, ex->system->system_id, sizeof leaf.system_id);
     memcpy(leaf.client_id, target->client_id, 32);
-    slice_write(&ex->scratch, target, slice, leaf.slice_hash);
-    *output = (struct exec_output){.kind = LEAF_KIND_CLIENT, .item_count = target->count, .slice = slice, .slice_bytes = (uint32_t)target->bytes};
+    items_write(&ex->scratch, target, items, leaf.slice_hash);
+    *output = (struct exec_output){.kind = LEAF_KIND_CLIENT, .item_count = target->count, .items = items, .slice_bytes = (uint32_t)target->bytes};
     leaf_encode(&leaf, output->leaf);
     output->client_id = output->leaf + 44;
 }
 
-/* The block's segment: outputs, leaf hashes, client slices. */
+/* The block's segment: outputs, leaf hashes, clients' items. */
 bool exec_outputs_lay(struct executor *ex, uint32_t cluster_count, struct exec_result *result) {
     struct exec_scratch *scratch = &ex->scratch;
     uint32_t client_count = targets_sort(scratch);
     uint64_t count = (uint64_t)cluster_count + client_count;
     uint64_t room = count + (ex->config_kind == EXEC_CONFIG_SEAL);
     uint64_t bytes = room * (sizeof(struct exec_output) + sizeof(tree_hash));
-    for (uint32_t i = 0; i < client_count; i++) bytes += scratch->targets[scratch->order[i]].bytes;
+    for (uint32_t i = 0; i < client_count; i++) bytes += scratch->targets[scratch->order[i]].count * sizeof(struct exec_client_item);
     bytes = (bytes + 63) / 64 * 64; /* keeps every segment aligned */
     if (bytes > UINT32_MAX || !exec_log_open(&ex->blocks, bytes)) {
         exec_fail(ex, EXEC_NO_ROOM);
@@ -131,12 +154,12 @@ bool exec_outputs_lay(struct executor *ex, uint32_t cluster_count, struct exec_r
     uint8_t *base = exec_log_bytes(&ex->blocks, ordinal);
     struct exec_output *outputs = (struct exec_output *)(void *)base;
     tree_hash *hashes = (tree_hash *)(void *)(outputs + room);
-    uint8_t *slice = (uint8_t *)(hashes + room);
+    struct exec_client_item *items = (struct exec_client_item *)(void *)(hashes + room);
     if (cluster_count > 0) memcpy(outputs, scratch->outputs, cluster_count * sizeof *outputs);
     for (uint32_t i = 0; i < client_count; i++) {
         const struct exec_target *target = &scratch->targets[scratch->order[i]];
-        client_output(ex, target, slice, &outputs[cluster_count + i]);
-        slice += target->bytes;
+        client_output(ex, target, items, &outputs[cluster_count + i]);
+        items += target->count;
         ex->counts.slice_bytes_out += target->bytes;
     }
     for (uint64_t i = 0; i < count; i++) leaf_hash(outputs[i].leaf, hashes[i]);

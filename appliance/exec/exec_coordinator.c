@@ -225,8 +225,22 @@ enum exec_status exec_coordinator_batch(struct executor *ex, const struct exec_r
 
 /* Answers. */
 
+/* What is known of the long results of a slice; parts are asked about in the order of the slice. */
+struct known {
+    const uint8_t *base;
+    const struct slice_long *list;
+    uint32_t count, at;
+};
+
+/* NULL: not known. */
+static const uint8_t *known_hash(struct known *known, const uint8_t *results) {
+    size_t at = (size_t)(results - known->base);
+    while (known->at < known->count && known->list[known->at].at < at) known->at++;
+    return known->at < known->count && known->list[known->at].at == at ? known->list[known->at].hash : NULL;
+}
+
 /* O-25: one item for the part, or with flag RECEIPT one for each operation, if its results are what they should be. */
-static void part_deliver(struct executor *ex, uint32_t pair, const struct routing *routing, const struct slice_part *part) {
+static void part_deliver(struct executor *ex, uint32_t pair, const struct routing *routing, const struct slice_part *part, struct known *known) {
     struct exec_item item = {.kind = CLIENT_ITEM_PART, .code = part->code, .shard = ex->queues[pair].cluster, .height = part->height,
         .index = part->index,
                              .op_count = part->op_count, .results = part->results, .results_bytes = part->results_bytes};
@@ -237,6 +251,7 @@ static void part_deliver(struct executor *ex, uint32_t pair, const struct routin
     split = split && exec_client_fits(ex, routing->client_id, part->op_count, part->results_bytes);
     for (uint32_t i = 0; split && i < part->op_count; i++) split = result_decode(&cursor, &result);
     if (!split || !bytes_finished(&cursor)) {
+        if (slice_client_condensed(item.kind, item.results_bytes)) item.results_hash = known_hash(known, item.results);
         exec_client_item(ex, routing->client_id, &item);
         return;
     }
@@ -272,7 +287,7 @@ static void unfinished_end(struct executor *ex, uint32_t pair, uint32_t list_byt
     while (queue->turn.unfinished_count > 0 && exec_log_segment(&ex->routings[pair], queue->unfinished_first)->bytes == 0);
 }
 
-static void answer_consume(struct executor *ex, uint32_t pair, const struct slice_item *item) {
+static void answer_consume(struct executor *ex, uint32_t pair, const struct slice_item *item, struct known *known) {
     struct exec_queue *queue = &ex->queues[pair];
     struct slice_answer answer;
     if (!slice_answer_decode(item, &answer) || queue->turn.unfinished_count == 0 || answer.request_dseq != queue->unfinished_first) {
@@ -290,7 +305,7 @@ static void answer_consume(struct executor *ex, uint32_t pair, const struct slic
     while (slice_part_next(&answer, &at, &part)) {
         struct routing routing;
         routing_decode(exec_log_bytes(&ex->routings[pair], dseq) + queue->unfinished_at, &routing);
-        part_deliver(ex, pair, &routing, &part);
+        part_deliver(ex, pair, &routing, &part, known);
         queue->unfinished_at += ROUTING_BYTES;
         queue->open_ops -= routing.op_count;
         queue->open_bytes -= routing.reserved_bytes;
@@ -299,12 +314,13 @@ static void answer_consume(struct executor *ex, uint32_t pair, const struct slic
     unfinished_end(ex, pair, list_bytes);
 }
 
-void exec_coordinator_slice(struct executor *ex, uint32_t pair, const struct slice *slice) {
+void exec_coordinator_slice(struct executor *ex, uint32_t pair, const struct exec_ref *ref, const struct slice *slice) {
+    struct known known = {.base = ref->bytes, .list = ref->longs, .count = ref->longs != NULL ? ref->long_count : 0};
     size_t at = 0;
     uint32_t index = 0;
     struct slice_item item;
     while (slice_item_next(slice, &at, &index, &item)) {
-        if (item.kind == SLICE_ANSWER) answer_consume(ex, pair, &item);
+        if (item.kind == SLICE_ANSWER) answer_consume(ex, pair, &item, &known);
         else if (item.kind == SLICE_CONFIG) exec_admin_item(ex, pair, &item);
         else ex->counts.garbage++;
     }

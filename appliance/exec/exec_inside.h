@@ -65,11 +65,11 @@ struct exec_queue {
     /* Unfinished work (coordinator), turn.unfinished_count request slices: the oldest of them, how many bytes of its routing list are answered. */
     uint64_t unfinished_first;
     uint32_t unfinished_at;
-    /* Hash of the newest pending group, as far as it has come (D-7). */
+    /* Hash of the newest pending group, as far as it has come (D-7): hashed once, whether as pending or as slice (D-36). */
     uint64_t hash_segment;
     uint32_t hash_bytes;
     uint32_t hash_routing_bytes;
-    struct sha256_state hash_state;
+    struct slice_items_hash hash_items;
     struct sha256_state hash_routing_state;
 };
 
@@ -95,6 +95,7 @@ struct exec_item {
     uint8_t digest[32];
     uint64_t height;
     const uint8_t *results;
+    const uint8_t *results_hash; /* D-36; NULL: not known */
     uint32_t results_bytes;
     uint32_t index;
     uint32_t first_op;
@@ -207,7 +208,7 @@ struct executor {
     void *queues_memory;
     size_t queues_memory_bytes;
 
-    struct exec_log blocks;        /* leaves and client slices; number = ordinal */
+    struct exec_log blocks;        /* leaves and heads of clients' items; number = ordinal */
     struct exec_entry *entries;    /* ordinal & entries_mask */
     size_t entries_bytes;
     uint32_t entries_mask;
@@ -312,7 +313,7 @@ uint32_t exec_part_run(struct executor *ex, const struct exec_part *part, bool a
 
 /* exec_coordinator.c, exec_client_slice.c */
 enum exec_status exec_coordinator_batch(struct executor *ex, const struct exec_ref *ref);
-void exec_coordinator_slice(struct executor *ex, uint32_t pair, const struct slice *slice);
+void exec_coordinator_slice(struct executor *ex, uint32_t pair, const struct exec_ref *ref, const struct slice *slice);
 bool exec_client_fits(struct executor *ex, const uint8_t client_id[32], uint64_t item_count, uint64_t results_bytes);
 void exec_client_item(struct executor *ex, const uint8_t client_id[32], const struct exec_item *item);
 /* Lays out the block's outputs: cluster outputs (scratch.outputs) first, then client leaves and slices. False: no room. */

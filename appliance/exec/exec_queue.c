@@ -127,6 +127,53 @@ void exec_answer_end(struct executor *ex, struct exec_answer *answer) {
     answer->item = NULL;
 }
 
+/* Hashes of groups, hashing only what came since the last time. */
+
+static void hash_restart(struct exec_queue *queue, uint64_t segment) {
+    queue->hash_segment = segment;
+    queue->hash_bytes = SLICE_HEAD_BYTES;
+    queue->hash_routing_bytes = 0;
+    slice_items_hash_init(&queue->hash_items);
+    sha256_init_prefixed(&queue->hash_routing_state, HASH_ROUTING);
+}
+
+/* Items enter a group whole. */
+static void hash_extend_items(struct executor *ex, uint32_t pair, uint64_t number) {
+    struct exec_queue *queue = &ex->queues[pair];
+    const struct exec_segment *segment = exec_log_segment(&ex->slices[pair], number);
+    const uint8_t *bytes = exec_log_bytes(&ex->slices[pair], number);
+    slice_items_hash_add(&queue->hash_items, bytes + queue->hash_bytes, segment->bytes - queue->hash_bytes, NULL);
+    queue->hash_bytes = segment->bytes;
+}
+
+static void hash_extend(struct executor *ex, uint32_t pair, uint64_t number) {
+    struct exec_queue *queue = &ex->queues[pair];
+    hash_extend_items(ex, pair, number);
+    if (ex->shard) return;
+    const struct exec_segment *routing = exec_log_segment(&ex->routings[pair], number);
+    sha256_update(&queue->hash_routing_state, exec_log_bytes(&ex->routings[pair], number) + queue->hash_routing_bytes,
+                  routing->bytes - queue->hash_routing_bytes);
+    queue->hash_routing_bytes = routing->bytes;
+}
+
+static void hash_final(const struct exec_queue *queue, uint8_t items[32], uint8_t routing[32]) {
+    struct sha256_state state = queue->hash_routing_state;
+    slice_items_hash_final(&queue->hash_items, items);
+    sha256_final(&state, routing);
+}
+
+/* items_hash of the group that is cut now: what is hashed of it already, and the rest. */
+static void group_items_hash(struct executor *ex, uint32_t pair, uint64_t dseq, uint8_t items_hash[32]) {
+    struct exec_queue *queue = &ex->queues[pair];
+    if (queue->hash_segment > dseq) {
+        memcpy(items_hash, exec_log_segment(&ex->slices[pair], dseq)->items_hash, 32);
+        return;
+    }
+    if (queue->hash_segment < dseq) hash_restart(queue, dseq);
+    hash_extend_items(ex, pair, dseq);
+    slice_items_hash_final(&queue->hash_items, items_hash);
+}
+
 /* Dispatch. */
 
 void exec_queue_due(const struct executor *ex, struct exec_due *due) {
@@ -166,7 +213,9 @@ static void dispatch_leaf(struct executor *ex, uint32_t pair, uint64_t dseq, str
                         .slice_bytes = segment->bytes};
     memcpy(leaf.system_id, ex->system->system_id, sizeof leaf.system_id);
     memcpy(leaf.previous, queue->sent_leaf, sizeof leaf.previous);
-    slice_hash(slice, segment->bytes, leaf.slice_hash);
+    uint8_t items_hash[32];
+    group_items_hash(ex, pair, dseq, items_hash);
+    slice_hash_of_items(slice, items_hash, leaf.slice_hash);
     *output = (struct exec_output){.kind = LEAF_KIND_CLUSTER, .destination = queue->cluster, .dseq = dseq, .item_count = segment->items,
         .slice = slice,
                                    .slice_bytes = segment->bytes};
@@ -194,35 +243,7 @@ void exec_queue_dispatch(struct executor *ex, uint32_t *output_count) {
     }
 }
 
-/* The pending hash (D-7), hashing only what came since the last block. */
-
-static void hash_restart(struct exec_queue *queue, uint64_t segment) {
-    queue->hash_segment = segment;
-    queue->hash_bytes = SLICE_HEAD_BYTES;
-    queue->hash_routing_bytes = 0;
-    sha256_init_prefixed(&queue->hash_state, HASH_PENDING);
-    sha256_init_prefixed(&queue->hash_routing_state, HASH_ROUTING);
-}
-
-static void hash_extend(struct executor *ex, uint32_t pair, uint64_t number) {
-    struct exec_queue *queue = &ex->queues[pair];
-    const struct exec_segment *segment = exec_log_segment(&ex->slices[pair], number);
-    sha256_update(&queue->hash_state, exec_log_bytes(&ex->slices[pair], number) + queue->hash_bytes, segment->bytes - queue->hash_bytes);
-    queue->hash_bytes = segment->bytes;
-    if (ex->shard) return;
-    const struct exec_segment *routing = exec_log_segment(&ex->routings[pair], number);
-    sha256_update(&queue->hash_routing_state, exec_log_bytes(&ex->routings[pair], number) + queue->hash_routing_bytes,
-                  routing->bytes - queue->hash_routing_bytes);
-    queue->hash_routing_bytes = routing->bytes;
-}
-
-static void hash_final(const struct exec_queue *queue, uint8_t items[32], uint8_t routing[32]) {
-    struct sha256_state state = queue->hash_state;
-    sha256_final(&state, items);
-    state = queue->hash_routing_state;
-    sha256_final(&state, routing);
-}
-
+/* The pending hash (D-7). */
 void exec_queue_hash(struct executor *ex, uint32_t pair) {
     struct exec_queue *queue = &ex->queues[pair];
     memset(queue->pending_hash, 0, sizeof queue->pending_hash);

@@ -4,7 +4,8 @@
  *
  * Contract
  *   The replica makes jobs; each comes back to it exactly once (replica_job_done). A job and what it points to is the worker's in between and the
- *   replica's before and after. Pointers in a result lead into the executor's memory and hold until the release job named in executor.h is done.
+ *   replica's before and after. Pointers in a result lead into the executor's memory and hold until the release job named in executor.h is done;
+ *   those to results in clients' items lead into the block's inputs.
  *
  *   They are done in the order in which it made them, but that FINAL jobs, in order among themselves, may come later than the others. One with a
  *   checkpoint tells the store of every key that changed since the one before, up to two million; that is done in parts, with other jobs in between,

@@ -11,7 +11,7 @@
 enum {
     TARGETS_MAX = 1 << 20,      /* clients_max at most */
     SEGMENT_SLOTS = 1 << 16,    /* slices of a pair that are sent and not released, or pending */
-    BLOCKS_LOG_BYTES = 1 << 30, /* client slices of EXEC_OPEN_MAX open blocks; kept ones share two blocks' part; twice that is reserved */
+    BLOCKS_LOG_BYTES = 1 << 30, /* client items of EXEC_OPEN_MAX open blocks; kept ones share two blocks' part; twice that is reserved */
     SCRATCH_ALIGN = 64,
 };
 

@@ -54,6 +54,7 @@
 #include "merkle/tree.h"
 #include "merkle/trie.h"
 #include "protocol/config.h"
+#include "protocol/slice.h"
 #include "protocol/system.h"
 #include "store/state.h"
 #include "store/table.h"
@@ -117,7 +118,7 @@ enum exec_memory {
     EXEC_MEMORY_TRIE,
     EXEC_MEMORY_SLICES,  /* rings of slices to other clusters */
     EXEC_MEMORY_ROUTING, /* rings of unfinished work (coordinator) */
-    EXEC_MEMORY_BLOCKS,  /* arenas of leaves and client slices */
+    EXEC_MEMORY_BLOCKS,  /* arenas of leaves and heads of clients' items */
     EXEC_MEMORY_SCRATCH,
     EXEC_MEMORIES
 };
@@ -173,6 +174,10 @@ struct exec_ref {
     const uint8_t *leaf;  /* SLICE: the 112 bytes of the cluster leaf */
     const uint8_t *bytes; /* SLICE: the slice; BATCH: the batch with its signature; ADMIN: the operation with its signatures; NOOP: NULL */
     uint32_t byte_count;
+    /* SLICE at a coordinator: hashes of long results in it, as this node found them when it verified the slice (D-36): nobody else's word. None: the
+     * executor hashes them itself. */
+    const struct slice_long *longs;
+    uint32_t long_count;
 };
 
 struct exec_block {
@@ -185,6 +190,15 @@ struct exec_block {
     uint32_t ref_count;
 };
 
+/* One item of a client's slice: head as it lies there, length included (D-16, O-25), and results, which are not copied: they lie where the slice of
+ * the shard lies, and live as long as that. */
+enum { EXEC_CLIENT_ITEM_HEAD_BYTES = 4 + CLIENT_ITEM_HEAD_BYTES };
+struct exec_client_item {
+    uint8_t head[EXEC_CLIENT_ITEM_HEAD_BYTES];
+    uint32_t results_bytes;
+    const uint8_t *results;
+};
+
 /* One leaf of the outbox with its slice. */
 struct exec_output {
     uint8_t leaf[EXEC_LEAF_BYTES];
@@ -193,9 +207,13 @@ struct exec_output {
     uint64_t dseq;            /* kind 1 */
     const uint8_t *client_id; /* kind 2: 32 bytes, within leaf */
     uint32_t item_count;
-    const uint8_t *slice; /* kind 1: until executor_release_slices(); kind 2: until executor_release_block() */
     uint32_t slice_bytes;
+    const uint8_t *slice; /* kind 1: until executor_release_slices() */
+    const struct exec_client_item *items; /* kind 2: item_count of them, until executor_release_block(); their results until the block's inputs go */
 };
+
+/* Lays out a client's slice (D-16) into `out`, which has slice_bytes. Any thread. */
+void executor_client_slice(const struct exec_output *output, uint8_t *out);
 
 /* When the executor wants a block although no input waits (D-21). */
 struct exec_due {

@@ -56,6 +56,11 @@ static bool pairs_init(struct replica *r) {
     if (r->pair_count > EXECUTION_PAIRS_MAX) return false;
     r->pairs = calloc(r->pair_count, sizeof *r->pairs);
     if (r->pairs == NULL) return false;
+    if (r->is_coordinator) {
+        r->longs.room = slice_longs_max(r->system->limits.slice_bytes_max); /* no CONFIG changes it (D-32) */
+        r->longs.list = malloc(r->longs.room * sizeof *r->longs.list);
+        if (r->longs.list == NULL) return false;
+    }
     for (uint32_t i = 0; i < r->pair_count; i++) {
         r->pairs[i].cluster = first + i;
         if (!members_of(r, first + i, &r->pairs[i].members) || !pair_epochs_init(r, &r->pairs[i])) return false;
@@ -152,6 +157,7 @@ void replica_destroy(struct replica *r) {
     free(r->update);
     free(r->events);
     free(r->scratch);
+    free(r->longs.list);
     free(r->message);
     free(r->blocks);
     free(r->inputs);
@@ -225,7 +231,7 @@ bool replica_next(struct replica *r, struct replica_output *output) {
     struct replica_output *from = &r->outputs[r->output_first];
     r->output_first = (r->output_first + 1) % r->output_room;
     r->output_count--;
-    *output = *from;
+    memcpy(output, from, offsetof(struct replica_output, pieces) + from->piece_count * sizeof from->pieces[0]);
     r->given_count = from->piece_count;
     memcpy(r->given, from->pieces, r->given_count * sizeof r->given[0]);
     return true;

@@ -75,7 +75,7 @@ static inline uint8_t replica_transfer_asker(struct replica_peer peer) {
     return (uint8_t)(peer.kind == REPLICA_OBSERVER ? TRANSFER_OBSERVER + peer.index : peer.member);
 }
 
-enum { REPLICA_PIECES_MAX = 4, REPLICA_NOTE_BYTES = 320 };
+enum { REPLICA_PIECES_MAX = 32, REPLICA_NOTE_BYTES = 320 };
 
 /* Seams at which a test build puts liars (tests/liar/); NULL in the product. They see what leaves or comes in and may change it. */
 struct replica_hooks {
@@ -227,8 +227,6 @@ struct replica_output {
     enum replica_output_kind kind;
     struct replica_peer peer; /* SEND, PEER_ADD, PEER_REMOVE, TRANSFER (replica_transfer_asker) */
     uint16_t type;
-    unsigned piece_count;
-    struct blob_piece pieces[REPLICA_PIECES_MAX];
     uint64_t sequence; /* PERSIST, LACKING, EPOCH */
     struct wal_batch batch;
     struct execution_job *job; /* JOB */
@@ -240,6 +238,8 @@ struct replica_output {
     uint8_t level; /* NOTE: enum log_level */
     const char *event;
     char text[REPLICA_NOTE_BYTES]; /* NOTE, EVIDENCE, STOP; PEER_ADD of a node: its name */
+    unsigned piece_count;
+    struct blob_piece pieces[REPLICA_PIECES_MAX]; /* the last: those beyond piece_count are not filled in */
 };
 
 /* The next thing to do; false: nothing more. */

@@ -150,8 +150,11 @@ void block_free(struct replica *r, uint32_t index) {
         return;
     }
     inputs_let_go(r, block);
-    for (uint32_t i = 0; i < block->share_count; i++) blob_drop(block->shares[i]);
-    pool_give(block->shares);
+    for (uint32_t i = 0; i < block->slice_count; i++) {
+        r->kept_bytes -= block->slices[i]->count;
+        blob_drop(block->slices[i]);
+    }
+    pool_give(block->slices);
     pool_give(block->levels.storage);
     free(block->config_next);
     blob_drop(block->body);
@@ -359,6 +362,8 @@ void job_fill_refs(struct replica *r, struct execution_job *job, const uint8_t *
         ref->leaf = slice ? bytes + input->leaf_offset : NULL;
         ref->bytes = slice ? bytes + input->slice_offset : bytes;
         ref->byte_count = slice ? input->slice_bytes : (uint32_t)input->count;
+        ref->longs = input->longs.list;
+        ref->long_count = input->longs.count;
     }
     job->block.refs = job->refs;
     job->block.ref_count = ref_count;
@@ -492,10 +497,7 @@ static void final_outbox(struct replica *r, struct rblock *block) {
     for (uint32_t i = 0; i < result->output_count; i++) {
         const struct exec_output *output = &result->outputs[i];
         struct pair *pair = output->kind == LEAF_KIND_CLUSTER ? pair_find(r, output->destination) : NULL;
-        if (pair == NULL) {
-            r->kept_bytes += output->slice_bytes;
-            continue;
-        }
+        if (pair == NULL) continue;
         struct blob *slice = blob_wrap((uint8_t *)(uintptr_t)output->slice, output->slice_bytes, blob_wrapper_free, NULL);
         queue_add(r, pair, output->dseq, block->header.height, client_decision_head(r, block, i), slice, false);
     }
@@ -571,21 +573,26 @@ void block_finalized(struct replica *r, struct execution_job *job) {
 
 /* ---- publish: what a final, durable block says to the world ---- */
 
-struct blob *block_share(struct replica *r, struct rblock *block, const uint8_t *bytes, size_t count) {
-    (void)r;
-    if (block->share_count == block->share_room) {
-        block->share_room = block->share_room == 0 ? 8 : block->share_room * 2;
-        block->shares = pool_more(block->shares, block->share_count * sizeof(struct blob *), block->share_room * sizeof(struct blob *));
+/* The results in its answers lie in the slices that it consumed: these stay as long as an answer may be sent (O-50). */
+static void slices_hold(struct replica *r, struct rblock *block) {
+    bool answers = false;
+    for (uint32_t i = 0; i < block->result.output_count && !answers; i++) answers = block->result.outputs[i].kind == LEAF_KIND_CLIENT;
+    if (!answers || block->slices != NULL) return;
+    block->slices = pool_take(block->ref_count * sizeof(struct blob *));
+    for (uint32_t i = 0; i < block->ref_count; i++) {
+        const struct input *input = block->inputs[i] != NONE ? &r->inputs[block->inputs[i]] : NULL;
+        if (input == NULL || input->kind != BODY_SLICE) continue;
+        CHECK(input->blob != NULL); /* in_blocks keeps it */
+        block->slices[block->slice_count++] = blob_hold(input->blob);
+        r->kept_bytes += input->blob->count;
     }
-    struct blob *share = blob_wrap((uint8_t *)(uintptr_t)bytes, count, blob_wrapper_free, NULL);
-    block->shares[block->share_count++] = share;
-    return share;
 }
 
 void block_publish(struct replica *r) {
     while (r->publish_next != NONE) {
         struct rblock *block = &r->blocks[r->publish_next];
         if (block->certificate == NULL || block->durable_at > r->durable) break;
+        slices_hold(r, block);
         if (block->result.output_count > 0) {
             enum cost_component before = cost_enter(r->meter, COST_ANSWERS);
             client_publish(r, block);
@@ -619,12 +626,6 @@ void block_release_old(struct replica *r) {
         uint32_t index = r->final_first;
         struct rblock *block = &r->blocks[index];
         if (!block->published || !block->finalized || block->jobs > 0 || index == r->final_last || !block->certificate_saved) break;
-        bool shared = false;
-        for (uint32_t i = 0; i < block->share_count; i++) shared = shared || atomic_load(&block->shares[i]->holders) > 1;
-        if (shared) break;
-        for (uint32_t i = 0; i < block->result.output_count; i++) {
-            if (block->result.outputs[i].kind == LEAF_KIND_CLIENT) r->kept_bytes -= block->result.outputs[i].slice_bytes;
-        }
         struct execution_job *job = job_take(r, EXECUTION_RELEASE_BLOCK);
         job->ticket = block->ticket;
         job_submit(r, job);

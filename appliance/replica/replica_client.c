@@ -167,12 +167,81 @@ struct blob *client_decision_head(struct replica *r, const struct rblock *block,
     return head;
 }
 
+/* ---- answers: laid out here, and only for who is linked here ---- */
+
+/* Results of so many bytes are sent from where they lie, as the link encrypts them (ring/link_send.c); what is shorter is laid out between them. */
+enum { DIRECT_BYTES = 4096, DIRECT_MAX = (REPLICA_PIECES_MAX - 2) / 2 };
+
+static struct blob_piece results_piece(const struct rblock *block, const struct exec_client_item *item) {
+    for (uint32_t i = 0; i < block->slice_count; i++) {
+        struct blob *slice = block->slices[i];
+        if ((uintptr_t)item->results - (uintptr_t)slice->bytes < slice->count)
+            return (struct blob_piece){.blob = slice, .offset = (size_t)(item->results - slice->bytes), .count = item->results_bytes};
+    }
+    check_failed("results of an answer lie in no slice of its block", __FILE__, __LINE__);
+}
+
+struct layout {
+    struct blob *laid; /* all but what is sent from where it lies */
+    size_t used, begun;
+    unsigned direct;
+    struct blob_piece *pieces;
+    unsigned count;
+};
+
+static void layout_put(struct layout *layout, const void *bytes, size_t count) {
+    if (count > 0) memcpy(layout->laid->bytes + layout->used, bytes, count);
+    layout->used += count;
+}
+
+/* What was laid out since the last piece is one. */
+static void layout_cut(struct layout *layout) {
+    if (layout->used == layout->begun) return;
+    layout->pieces[layout->count++] =
+        (struct blob_piece){.blob = layout->laid, .offset = layout->begun, .count = layout->used - layout->begun};
+    layout->begun = layout->used;
+}
+
+static bool is_direct(const struct exec_client_item *item, unsigned direct) {
+    return item->results_bytes >= DIRECT_BYTES && direct < DIRECT_MAX;
+}
+
+/* D-16, in pieces. The caller drops layout->laid. */
+static void layout_slice(const struct rblock *block, const struct exec_output *output, struct layout *layout) {
+    size_t bytes = output->slice_bytes;
+    unsigned direct = 0;
+    for (uint32_t i = 0; i < output->item_count; i++) {
+        if (!is_direct(&output->items[i], direct)) continue;
+        bytes -= output->items[i].results_bytes;
+        direct++;
+    }
+    layout->laid = blob_make(bytes);
+    uint8_t count[4];
+    bytes_put_le32(count, output->item_count);
+    layout_put(layout, count, sizeof count);
+    for (uint32_t i = 0; i < output->item_count; i++) {
+        const struct exec_client_item *item = &output->items[i];
+        layout_put(layout, item->head, sizeof item->head);
+        if (is_direct(item, layout->direct)) {
+            layout_cut(layout);
+            layout->pieces[layout->count++] = results_piece(block, item);
+            layout->direct++;
+        } else {
+            layout_put(layout, item->results, item->results_bytes);
+        }
+    }
+    layout_cut(layout);
+    CHECK(layout->used == bytes && layout->count <= REPLICA_PIECES_MAX);
+}
+
 static void answer_send(struct replica *r, uint32_t client, struct rblock *block, uint32_t output) {
-    const struct exec_output *out = &block->result.outputs[output];
+    struct blob_piece pieces[REPLICA_PIECES_MAX];
     struct blob *head = client_decision_head(r, block, output);
-    struct blob *slice = block_share(r, block, out->slice, out->slice_bytes);
-    struct blob_piece pieces[2] = {{.blob = head, .count = head->count}, {.blob = slice, .count = slice->count}};
-    output_send(r, (struct replica_peer){.kind = REPLICA_CLIENT, .index = client}, MESSAGE_ANSWER, pieces, 2);
+    pieces[0] = (struct blob_piece){.blob = head, .count = head->count};
+    struct layout layout = {.pieces = pieces, .count = 1};
+    layout_slice(block, &block->result.outputs[output], &layout);
+    output_send(r, (struct replica_peer){.kind = REPLICA_CLIENT, .index = client}, MESSAGE_ANSWER, pieces, layout.count);
+    blob_drop(layout.laid);
     blob_drop(head);
 }
 

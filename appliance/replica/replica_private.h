@@ -113,6 +113,7 @@ struct input {
     struct blob *blob; /* whole bytes as INPUT carries them after its head; NULL: WANTED, or DONE and dropped from memory */
     size_t offset, count;
     uint32_t leaf_offset, slice_offset, slice_bytes; /* SLICE: within the bytes */
+    struct slice_longs longs; /* SLICE: long results that were hashed when it was verified; the blob holds the list */
     uint32_t weight;                                 /* operations */
     uint32_t client;                                 /* BATCH: index of the client, NONE */
     uint32_t in_blocks;                              /* open blocks that refer to it */
@@ -163,9 +164,8 @@ struct rblock {
     struct bft_hash root_after;   /* iff executed and it holds a CONFIG or SEAL that had an effect */
     struct tree_levels levels; /* over the outbox; storage NULL but between final and published */
     struct blob *certificate;  /* iff final */
-    struct blob **shares;      /* wrappers of the executor's memory that were handed out */
-    uint32_t share_count, share_room;
-    uint32_t bucket_next;
+    struct blob **slices;      /* once published, at a coordinator that answers: where the results in its answers lie */
+    uint32_t slice_count, bucket_next;
     uint32_t order_next; /* final blocks, oldest first */
 };
 
@@ -404,6 +404,7 @@ struct replica {
     struct question_rate member_rates[PLACES], status_rates[PLACES];
     struct input_rate input_rates[PLACES];
     uint8_t *scratch;            /* BFT_WIRE_HEAD_BYTES_MAX */
+    struct slice_longs longs;    /* of the slice that is verified now; a shard has no use for them (list NULL) */
     struct bft_message *message; /* the frame being decoded */
 
     /* blocks */
@@ -413,7 +414,7 @@ struct replica {
     uint32_t blocks_used_max, blocks_open, blocks_final;
     uint32_t final_first, final_last; /* final blocks in memory, oldest first */
     uint32_t final_at[BLOCKS_MAX];    /* by height mod BLOCKS_MAX */
-    uint64_t kept_bytes;              /* slices of clients in final blocks in memory */
+    uint64_t kept_bytes;              /* slices that published blocks hold, for answers to be sent again */
     uint32_t certificates_unsaved;
     uint64_t unsaved_since_ms;
     uint32_t publish_next; /* oldest final block not yet published */
@@ -626,7 +627,6 @@ void job_submit(struct replica *r, struct execution_job *job);
 void job_give(struct replica *r, struct execution_job *job);
 /* Fills job->block.refs from the block's references. */
 void job_fill_refs(struct replica *r, struct execution_job *job, const uint8_t *body, uint32_t ref_count, const uint32_t *inputs);
-struct blob *block_share(struct replica *r, struct rblock *block, const uint8_t *bytes, size_t count);
 
 /* replica_propose.c */
 void propose_try(struct replica *r);

@@ -1,6 +1,7 @@
 /* Decision queues from other clusters (D-12, D-23, D-24): subscribe to one node, verify, hold; to the next when that one is slow or lies. */
 #include <string.h>
 
+#include "appliance/base/pool.h"
 #include "appliance/replica/replica_private.h"
 
 enum { NEWEST_BYTES = 48, NEWEST_QUERY_BYTES = 16, SUBSCRIBE_BYTES = 16, LINK_LOST_MS = 50 };
@@ -122,6 +123,29 @@ static void window_put(struct replica *r, struct pair *pair, uint32_t index) {
     if (input->dseq > pair->received_max) pair->received_max = input->dseq;
 }
 
+/* ---- what was hashed of a slice, held by its blob ---- */
+
+struct noted {
+    struct blob *whole;
+    struct slice_long list[];
+};
+
+static void noted_release(struct blob *blob) {
+    struct noted *noted = blob->context;
+    blob_drop(noted->whole);
+    pool_give(noted);
+    blob_wrapper_free(blob);
+}
+
+/* The same bytes, held together with the hashes of their long results: the executor of a coordinator has no need to hash these again (D-36). */
+static struct blob *noted_make(const struct slice_longs *longs, struct blob *whole, struct input *input) {
+    struct noted *noted = pool_take(sizeof *noted + longs->count * sizeof *longs->list);
+    noted->whole = blob_hold(whole);
+    memcpy(noted->list, longs->list, longs->count * sizeof *longs->list);
+    input->longs = (struct slice_longs){.list = noted->list, .count = longs->count};
+    return blob_wrap(whole->bytes, whole->count, noted_release, noted);
+}
+
 static void hold_slice(struct replica *r, struct pair *pair, uint32_t index, const struct decision *decision, struct blob_piece bytes) {
     struct input *input = &r->inputs[index];
     const uint8_t *base = blob_piece_bytes(&bytes);
@@ -132,7 +156,11 @@ static void hold_slice(struct replica *r, struct pair *pair, uint32_t index, con
     input->slice_offset = (uint32_t)(decision->slice - base);
     input->slice_bytes = decision->leaf.slice_bytes;
     input->weight = 1 + decision->leaf.slice_bytes / 64;
+    input->longs = (struct slice_longs){.list = NULL};
+    struct blob *noted = r->longs.count > 0 ? noted_make(&r->longs, bytes.blob, input) : NULL;
+    if (noted != NULL) bytes.blob = noted;
     input_hold(r, index, bytes);
+    blob_drop(noted);
     window_put(r, pair, index);
     pair->heard_ms = r->now_ms;
     if (input->in_blocks > 0) block_input_arrived(r, index);
@@ -173,7 +201,8 @@ bool source_take(struct replica *r, struct blob_piece bytes, struct replica_peer
         return false;
     }
     r->status.signatures_verified += members->q;
-    error = decision_verify(&decision, members, &r->signer, NULL);
+    r->longs.count = 0;
+    error = decision_verify_noting(&decision, members, &r->signer, &r->longs);
     if (error != DECISION_OK) return refuse(r, from, drop_of(error));
     uint32_t before = pair->window[dseq % SOURCE_WINDOW];
     if (index == NONE && before != NONE && r->inputs[before].dseq == dseq) {

@@ -94,17 +94,6 @@ struct world *world_create(uint32_t coordinators, uint32_t shards) {
     return world;
 }
 
-void world_destroy(struct world *world) {
-    for (uint32_t i = 0; i < WORLD_CLUSTERS_MAX; i++) {
-        struct world_cluster *cluster = &world->clusters[i];
-        executor_destroy(cluster->ex);
-        for (uint32_t k = 0; k < cluster->inbox_count; k++) free(cluster->inbox[k].bytes);
-        for (uint32_t k = 0; k < cluster->batch_count; k++) free(cluster->batches[k].bytes);
-    }
-    for (uint32_t i = 0; i < world->answer_count; i++) free(world->answers[i].bytes);
-    free(world);
-}
-
 struct world_cluster *world_coordinator(struct world *world, uint32_t i) { return &world->clusters[i]; }
 struct world_cluster *world_shard(struct world *world, uint32_t i) { return &world->clusters[world->coordinators + i]; }
 
@@ -234,6 +223,8 @@ uint32_t world_refs(const struct world_cluster *cluster, struct exec_ref *refs) 
         const struct world_message *m = &cluster->inbox[i];
         refs[count++] = (struct exec_ref){.kind = 1, .source = m->source, .dseq = m->dseq, .hash = m->hash, .leaf = m->leaf, .bytes = m->bytes,
                                           .byte_count = m->byte_count};
+        if (cluster->ticket % 2 == 1) refs[count - 1].longs = m->longs.list;
+        if (cluster->ticket % 2 == 1) refs[count - 1].long_count = m->longs.count;
     }
     for (uint32_t i = 0; i < cluster->batch_count; i++) {
         const struct world_message *m = &cluster->batches[i];
@@ -243,11 +234,31 @@ uint32_t world_refs(const struct world_cluster *cluster, struct exec_ref *refs) 
     return count;
 }
 
+static void spent_free(struct world_cluster *cluster) {
+    for (uint32_t i = 0; i < cluster->spent_count; i++) free(cluster->spent[i]);
+    cluster->spent_count = 0;
+}
+
 void world_consumed(struct world_cluster *cluster) {
-    for (uint32_t i = 0; i < cluster->inbox_count; i++) free(cluster->inbox[i].bytes);
-    for (uint32_t i = 0; i < cluster->batch_count; i++) free(cluster->batches[i].bytes);
+    spent_free(cluster);
+    for (uint32_t i = 0; i < cluster->inbox_count; i++) {
+        cluster->spent[cluster->spent_count++] = cluster->inbox[i].bytes;
+        cluster->spent[cluster->spent_count++] = cluster->inbox[i].longs.list;
+    }
+    for (uint32_t i = 0; i < cluster->batch_count; i++) cluster->spent[cluster->spent_count++] = cluster->batches[i].bytes;
     cluster->inbox_count = 0;
     cluster->batch_count = 0;
+}
+
+void world_destroy(struct world *world) {
+    for (uint32_t i = 0; i < WORLD_CLUSTERS_MAX; i++) {
+        struct world_cluster *cluster = &world->clusters[i];
+        executor_destroy(cluster->ex);
+        world_consumed(cluster);
+        spent_free(cluster);
+    }
+    for (uint32_t i = 0; i < world->answer_count; i++) free(world->answers[i].bytes);
+    free(world);
 }
 
 static void deliver_slice(struct world *world, const struct world_cluster *from, const struct exec_output *output) {
@@ -264,17 +275,33 @@ static void deliver_slice(struct world *world, const struct world_cluster *from,
         m->bytes = malloc(output->slice_bytes);
         CHECK(m->bytes);
         memcpy(m->bytes, output->slice, output->slice_bytes);
+        m->longs = (struct slice_longs){.room = slice_longs_max(m->byte_count)};
+        m->longs.list = malloc((m->longs.room + 1) * sizeof *m->longs.list);
+        CHECK(m->longs.list);
+        uint8_t hash[32];
+        struct leaf leaf;
+        slice_hash_noting(m->bytes, m->byte_count, &m->longs, hash);
+        CHECK(leaf_decode(m->leaf, &leaf) && memcmp(hash, leaf.slice_hash, 32) == 0);
     }
+}
+
+uint8_t *world_slice(const struct exec_output *output) {
+    uint8_t *slice = malloc(output->slice_bytes > 0 ? output->slice_bytes : 1);
+    CHECK(slice);
+    if (output->kind == LEAF_KIND_CLIENT) executor_client_slice(output, slice);
+    else if (output->slice_bytes > 0) memcpy(slice, output->slice, output->slice_bytes);
+    return slice;
 }
 
 static void deliver_answers(struct world *world, const struct exec_output *output) {
     struct leaf leaf;
     tree_hash root;
-    CHECK(leaf_decode(output->leaf, &leaf) && slice_client_root(output->slice, output->slice_bytes, leaf.item_count, root));
+    uint8_t *slice = world_slice(output);
+    CHECK(leaf_decode(output->leaf, &leaf) && slice_client_root(slice, output->slice_bytes, leaf.item_count, root));
     CHECK(memcmp(root, leaf.slice_hash, 32) == 0 && leaf.slice_bytes == output->slice_bytes);
     size_t at = 0, bytes;
     const uint8_t *item;
-    while (slice_client_next(output->slice, output->slice_bytes, &at, &item, &bytes)) {
+    while (slice_client_next(slice, output->slice_bytes, &at, &item, &bytes)) {
         CHECK(world->answer_count < WORLD_ANSWERS_MAX);
         struct world_answer *answer = &world->answers[world->answer_count++];
         answer->height = leaf.height;
@@ -284,6 +311,7 @@ static void deliver_answers(struct world *world, const struct exec_output *outpu
         CHECK(slice_client_item_decode(answer->bytes, bytes, &answer->item));
         for (answer->client = 0; memcmp(world->clients[answer->client].card.id, leaf.client_id, 32) != 0;) CHECK(++answer->client < WORLD_CLIENTS);
     }
+    free(slice);
 }
 
 void world_deliver(struct world *world, struct world_cluster *cluster, const struct exec_result *result) {

@@ -31,6 +31,7 @@ struct world_message {
     uint8_t kind;  /* among batches: 0 a batch, 3 an administrative operation */
     uint8_t *bytes;
     uint32_t byte_count;
+    struct slice_longs longs; /* of a slice that an executor made; every other block is told of them, the others hash them themselves */
 };
 
 struct world_cluster {
@@ -41,6 +42,8 @@ struct world_cluster {
     uint32_t inbox_count;
     struct world_message batches[WORLD_INBOX_MAX];
     uint32_t batch_count;
+    void *spent[3 * WORLD_INBOX_MAX];            /* of the newest block's inputs: in them lie the results of its answers */
+    uint32_t spent_count;
     struct exec_result result;                   /* of the newest block */
     uint8_t root[32];                            /* after it */
 };
@@ -122,6 +125,8 @@ void world_block(struct world *world, struct world_cluster *cluster, uint64_t ms
 void world_block_hold(struct world *world, struct world_cluster *cluster, uint64_t ms);
 void world_block_release(struct world_cluster *cluster);
 /* Delivers the outputs of a result, and forgets what the block consumed. */
+/* The slice of any output, laid out; malloc'd. The inputs of its block must still be there. */
+uint8_t *world_slice(const struct exec_output *output);
 void world_deliver(struct world *world, struct world_cluster *cluster, const struct exec_result *result);
 void world_consumed(struct world_cluster *cluster);
 /* Rounds of blocks of all clusters until nothing is on its way. */

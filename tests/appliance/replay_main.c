@@ -274,6 +274,14 @@ static void slices_deliver(struct replay *r, const struct cluster *from, const s
     for (uint32_t i = 0; i < result->output_count; i++) {
         const struct exec_output *output = &result->outputs[i];
         sha256_update(&r->outcome, output->leaf, LEAF_BYTES);
+        if (output->kind == LEAF_KIND_CLIENT) {
+            uint8_t *slice = malloc(output->slice_bytes);
+            CHECK(slice);
+            executor_client_slice(output, slice);
+            sha256_update(&r->outcome, slice, output->slice_bytes);
+            free(slice);
+            continue;
+        }
         sha256_update(&r->outcome, output->slice, output->slice_bytes);
         if (output->kind != LEAF_KIND_CLUSTER) continue;
         struct input input = {.reference = {.kind = BODY_SLICE, .source = from->place.cluster, .dseq = output->dseq}};

@@ -90,6 +90,55 @@ static void a_request_crosses_three_blocks(void **state) {
     assert_int_equal(pair.consumed_dseq, 1);
 }
 
+static void outbox_of(const struct exec_ref *ref, uint8_t root[32]) {
+    static uint64_t ticket = 2000000;
+    struct exec_block block = {.ticket = ++ticket, .parent = coordinator->ticket, .height = coordinator->height + 1, .time = coordinator->time,
+                               .refs = ref, .ref_count = 1};
+    struct exec_result result;
+    assert_int_equal(executor_execute(coordinator->ex, &block, &result), EXEC_VALID);
+    memcpy(root, result.outbox_root, 32);
+    assert_int_equal(executor_rollback(coordinator->ex, coordinator->ticket), EXEC_VALID);
+}
+
+/* D-36: what the node hashed of a slice is not hashed again, and what it did not is; the answer is the same. */
+static void long_results_are_hashed_once(void **state) {
+    (void)state;
+    uint8_t value[900] = {5}, digest[32], known[32], unknown[32], some[32], wrong[32];
+    struct operation put = op_put_bytes("long", value, sizeof value), get = op_get("long", 1000);
+    struct world_part write = {.kind = BATCH_WRITE, .number = 1, .floor = 1, .op_count = 1, .ops = &put};
+    struct world_part read = {.kind = BATCH_READ, .op_count = 1, .ops = &get};
+    world_send(world, 0, 0, &write, NULL);
+    world_settle(world);
+    world_send(world, 0, 0, &read, digest);
+    read.client = 1;
+    world_send(world, 0, 0, &read, NULL);
+    world_block(world, coordinator, 20);
+    world_block(world, shard, 20);
+    struct world_message *m = &coordinator->inbox[0];
+    assert_int_equal(m->longs.count, 2);
+    struct exec_ref ref = {.kind = 1, .source = m->source, .dseq = m->dseq, .hash = m->hash, .leaf = m->leaf, .bytes = m->bytes,
+                           .byte_count = m->byte_count};
+    outbox_of(&ref, unknown);
+    ref.longs = m->longs.list;
+    ref.long_count = m->longs.count;
+    outbox_of(&ref, known);
+    assert_memory_equal(known, unknown, 32);
+    ref.longs++;
+    ref.long_count--;
+    outbox_of(&ref, some);
+    assert_memory_equal(some, unknown, 32);
+    m->longs.list[1].hash[0] ^= 1; /* it is what is used */
+    outbox_of(&ref, wrong);
+    assert_memory_not_equal(wrong, unknown, 32);
+    m->longs.list[1].at++; /* it is of something else */
+    outbox_of(&ref, wrong);
+    assert_memory_equal(wrong, unknown, 32);
+    m->longs.list[1].at--;
+    m->longs.list[1].hash[0] ^= 1;
+    world_settle(world);
+    assert_int_equal(world_answer(world, digest)->item.results_bytes, 8 + sizeof value);
+}
+
 static void the_leaf_says_where_the_slice_belongs(void **state) {
     (void)state;
     send_read(0, "a", NULL);
@@ -367,9 +416,10 @@ static void the_pending_hash_covers_items_and_routes(void **state) {
     }
     world_block(world, coordinator, 1);
     assert_int_equal(pair_of(coordinator).pending_items, 5);
-    SHA256_PREFIXED(groups, HASH_PENDING, {items, 4 * 29});
+    static const uint8_t lengths[2][8] = {{4 * 29}, {29}};
+    SHA256_PREFIXED(groups, HASH_ITEMS, {items, 4 * 29}, {lengths[0], 8});
     SHA256_PREFIXED(groups + 32, HASH_ROUTING, {routes, 4 * ROUTING_BYTES});
-    SHA256_PREFIXED(groups + 64, HASH_PENDING, {items[4], 29});
+    SHA256_PREFIXED(groups + 64, HASH_ITEMS, {items[4], 29}, {lengths[1], 8});
     SHA256_PREFIXED(groups + 96, HASH_ROUTING, {routes[4], ROUTING_BYTES});
     uint8_t expected[32], key[5] = {'q', 0, 0, 2, 0};
     SHA256_PREFIXED(expected, HASH_GROUPS, {groups, 128});
@@ -611,6 +661,7 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(a_request_crosses_three_blocks),
+        T(long_results_are_hashed_once),
         T(the_leaf_says_where_the_slice_belongs),
         T(references_are_judged_one_after_the_other),
         T(batches_and_noops_as_references),

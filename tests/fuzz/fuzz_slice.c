@@ -84,8 +84,31 @@ static void fuzz_client_slice(const uint8_t *bytes, size_t count) {
     CHECK(!whole || seen == items);
 }
 
+/* D-36 of any bytes: what is noted lies in them, in order, and there is room for all of it. */
+static void fuzz_hash(const uint8_t *bytes, size_t count) {
+    struct slice_longs longs = {.room = slice_longs_max(count)};
+    uint8_t hash[32], again[32];
+    longs.list = malloc((longs.room + 1) * sizeof *longs.list);
+    CHECK(longs.list);
+    slice_hash(bytes, count, hash);
+    slice_hash_noting(bytes, count, &longs, again);
+    CHECK(memcmp(hash, again, sizeof hash) == 0 && longs.count <= longs.room);
+    longs.room++; /* nothing was left out for lack of room */
+    uint32_t noted = longs.count;
+    longs.count = 0;
+    slice_hash_noting(bytes, count, &longs, again);
+    CHECK(longs.count == noted);
+    size_t end = 0;
+    for (uint32_t i = 0; i < noted; i++) {
+        CHECK(longs.list[i].at >= end && longs.list[i].at + SLICE_LONG_BYTES <= count);
+        end = longs.list[i].at + SLICE_LONG_BYTES;
+    }
+    free(longs.list);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0) return 0;
+    fuzz_hash(data + 1, size - 1);
     data[0] & 1 ? fuzz_client_slice(data + 1, size - 1) : fuzz_slice(data + 1, size - 1);
     return 0;
 }

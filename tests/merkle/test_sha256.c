@@ -73,6 +73,18 @@ static void prefix_and_parts_are_joined_without_separators(void **state) {
     assert_memory_equal(out, expected, 32);
 }
 
+static void one_part_of_any_length_follows_its_prefix(void **state) {
+    (void)state;
+    uint64_t random = vectors_seed(2);
+    uint8_t message[300] = {HASH_VALUE}, expected[32], out[32];
+    for (size_t i = 1; i < sizeof message; i++) message[i] = (uint8_t)vectors_random(&random);
+    for (size_t count = 1; count <= sizeof message; count++) {
+        crypto_hash_sha256(expected, message, count);
+        SHA256_PREFIXED(out, HASH_VALUE, {message + 1, count - 1});
+        assert_memory_equal(out, expected, 32);
+    }
+}
+
 static void a_copied_state_forks_the_hash(void **state) {
     (void)state;
     struct sha256_state a, b;
@@ -94,6 +106,7 @@ int main(void) {
         cmocka_unit_test(nist_vectors_pass),
         cmocka_unit_test(any_cut_of_a_message_gives_the_same_hash),
         cmocka_unit_test(prefix_and_parts_are_joined_without_separators),
+        cmocka_unit_test(one_part_of_any_length_follows_its_prefix),
         cmocka_unit_test(a_copied_state_forks_the_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,7 +122,8 @@ static void pending_make(struct making *m) {
     memcpy(pending->bytes + 16, item, sizeof item);
     memcpy(pending->bytes + 16 + sizeof item, route, sizeof route);
     pending->about = (struct checkpoint_item){.kind = CHECKPOINT_PENDING, .cluster = CONFIG_CLUSTER_SHARD, .bytes = pending->count};
-    SHA256_PREFIXED(items_hash, HASH_PENDING, {item, sizeof item});
+    const uint8_t length[8] = {sizeof item};
+    SHA256_PREFIXED(items_hash, HASH_ITEMS, {item, sizeof item}, {length, sizeof length});
     SHA256_PREFIXED(list_hash, HASH_ROUTING, {route, sizeof route});
     SHA256_PREFIXED(pending->about.hash, HASH_GROUPS, {items_hash, 32}, {list_hash, 32});
     for (uint32_t i = 0; i <= m->wishes->lists; i++) list_make(&m->items[1 + i], 3 + i, route);

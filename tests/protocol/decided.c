@@ -140,3 +140,13 @@ uint8_t *decided_item(struct client_item head, const uint8_t *results, size_t re
     *bytes_count = CLIENT_ITEM_HEAD_BYTES + results_bytes;
     return out;
 }
+
+uint8_t *decided_two_items(size_t *bytes_count) {
+    static const uint8_t digest[32] = {7}, results[SLICE_LONG_BYTES] = {9};
+    const struct client_item head = {.kind = CLIENT_ITEM_PART, .part_digest = digest, .op_count = 1};
+    struct decided_item items[2];
+    for (int i = 0; i < 2; i++) items[i].bytes = decided_item(head, results, i == 0 ? 10 : sizeof results, &items[i].count);
+    uint8_t *slice = decided_client_slice(items, 2, bytes_count);
+    for (int i = 0; i < 2; i++) free((void *)(uintptr_t)items[i].bytes);
+    return slice;
+}

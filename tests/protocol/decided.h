@@ -43,6 +43,9 @@ struct decided_item {
 };
 uint8_t *decided_client_slice(const struct decided_item *items, uint32_t count, size_t *bytes_count);
 
+/* A client slice of two items of kind 1, of which one has long results (D-36); malloc'd. */
+uint8_t *decided_two_items(size_t *bytes_count);
+
 /* An item of O-25; malloc'd. `head` gives everything but the lengths. */
 uint8_t *decided_item(struct client_item head, const uint8_t *results, size_t results_bytes, size_t *bytes_count);
 

@@ -120,9 +120,8 @@ static void slices(void **state) {
 
 static void decisions(void **state) {
     (void)state;
-    const struct decided_item items[2] = {{(const uint8_t *)"first item", 10}, {(const uint8_t *)"second", 6}};
     size_t slice_bytes, count;
-    uint8_t *slice = decided_client_slice(items, 2, &slice_bytes), cluster[SLICE_HEAD_BYTES + 4] = {1};
+    uint8_t *slice = decided_two_items(&slice_bytes), cluster[SLICE_HEAD_BYTES + 4] = {1};
     for (uint32_t headers = 0; headers <= 2; headers += 2) {
         struct decided_how how = {.headers = headers};
         struct leaf leaf = {.kind = LEAF_KIND_CLIENT, .client_id = {1}};

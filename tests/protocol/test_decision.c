@@ -24,9 +24,8 @@ static int set_up(void **state) {
 }
 
 static uint8_t *client_decision(const struct decided_how *how, size_t *count) {
-    const struct decided_item items[2] = {{(const uint8_t *)"first item", 10}, {(const uint8_t *)"second", 6}};
     size_t slice_bytes;
-    uint8_t *slice = decided_client_slice(items, 2, &slice_bytes);
+    uint8_t *slice = decided_two_items(&slice_bytes);
     struct leaf leaf = {.kind = LEAF_KIND_CLIENT, .client_id = {1, 2, 3}};
     uint8_t *bytes = decided_make(&decider, how, &leaf, 4, 6, slice, slice_bytes, count);
     free(slice);

@@ -274,32 +274,175 @@ static void client_items_are_held_to_their_table(void **state) {
 
 static void a_client_slice_gives_the_root_of_its_items(void **state) {
     (void)state;
-    const struct decided_item items[3] = {{(const uint8_t *)"one", 3}, {(const uint8_t *)"", 0}, {(const uint8_t *)"three", 5}};
-    size_t count;
-    uint8_t *bytes = decided_client_slice(items, 3, &count);
+    size_t count, counts[3];
+    uint8_t *items[3], *bytes;
+    static const uint8_t digest[32] = {3}, results[600] = {4};
+    static const size_t lengths[3] = {SLICE_LONG_BYTES - 1, SLICE_LONG_BYTES, 600};
+    struct decided_item list[3];
     tree_hash leaves[3], expected, root;
-    for (int i = 0; i < 3; i++) tree_leaf_hash(items[i].bytes, items[i].count, leaves[i]);
+    for (int i = 0; i < 3; i++) {
+        struct client_item head = {.kind = i == 2 ? CLIENT_ITEM_OPERATION : CLIENT_ITEM_PART, .part_digest = digest, .op_count = 1};
+        items[i] = decided_item(head, results, lengths[i], &counts[i]);
+        list[i] = (struct decided_item){items[i], counts[i]};
+        tree_leaf_hash(items[i], counts[i], leaves[i]);
+    }
+    uint8_t condensed[CLIENT_ITEM_HEAD_BYTES + 32]; /* the one of kind 1 whose results are long */
+    memcpy(condensed, items[1], CLIENT_ITEM_HEAD_BYTES);
+    SHA256_PREFIXED(condensed + CLIENT_ITEM_HEAD_BYTES, HASH_RESULTS, {results, SLICE_LONG_BYTES});
+    tree_leaf_hash(condensed, sizeof condensed, leaves[1]);
     tree_root(leaves, 3, expected);
+    bytes = decided_client_slice(list, 3, &count);
     assert_true(slice_client_root(bytes, count, 3, root));
     assert_memory_equal(root, expected, 32);
     assert_false(slice_client_root(bytes, count, 2, root)); /* the leaf's count */
     for (size_t cut = 0; cut < count; cut++) assert_false(slice_client_root(bytes, cut, 3, root));
+    for (size_t at = 4; at < count; at++) { /* another byte anywhere is another root, or none */
+        bytes[at] ^= 1;
+        assert_true(!slice_client_root(bytes, count, 3, root) || memcmp(root, expected, 32) != 0);
+        bytes[at] ^= 1;
+    }
     bytes_put_le32(bytes, 2);
     assert_false(slice_client_root(bytes, count, 2, root));
     bytes_put_le32(bytes, 3);
     bytes_put_le32(bytes + 4, UINT32_MAX);
     assert_false(slice_client_root(bytes, count, 3, root));
     free(bytes);
+    for (int i = 0; i < 3; i++) free(items[i]);
+}
+
+/* Its bytes as an item of their own have the root of what was condensed: no such item is taken. */
+static void a_condensed_item_is_no_item(void **state) {
+    (void)state;
+    size_t count, condensed_count;
+    static const uint8_t digest[32] = {3}, results[SLICE_LONG_BYTES] = {4};
+    struct client_item head = {.kind = CLIENT_ITEM_PART, .part_digest = digest, .op_count = 1};
+    uint8_t *item = decided_item(head, results, sizeof results, &count), condensed[CLIENT_ITEM_HEAD_BYTES + 32];
+    tree_hash hash, other;
+    assert_true(slice_client_item_hash(item, count, hash));
+    memcpy(condensed, item, CLIENT_ITEM_HEAD_BYTES);
+    slice_results_hash(results, sizeof results, condensed + CLIENT_ITEM_HEAD_BYTES);
+    tree_leaf_hash(condensed, sizeof condensed, other);
+    assert_memory_equal(hash, other, 32);
+    assert_false(slice_client_item_hash(condensed, sizeof condensed, other));
+    uint8_t *slice = decided_client_slice(&(struct decided_item){condensed, sizeof condensed}, 1, &condensed_count);
+    assert_false(slice_client_root(slice, condensed_count, 1, other));
+    free(slice);
+    free(item);
 }
 
 static void hashes_of_slices_have_their_prefix(void **state) {
     (void)state;
-    uint8_t hash[32], expected[32];
-    sha256_hash("\x0A"
-                "abc",
-                4, expected);
-    slice_hash((const uint8_t *)"abc", 3, hash);
+    uint8_t hash[32], expected[32], items_hash[32];
+    sha256_hash("\x0F"
+                "abc"
+                "\x03\0\0\0\0\0\0",
+                12, items_hash);
+    uint8_t slice[19] = "0123456789abcdefabc", preimage[49] = "\x0A"
+                                                              "0123456789abcdef";
+    memcpy(preimage + 17, items_hash, 32);
+    sha256_hash(preimage, sizeof preimage, expected);
+    slice_hash(slice, sizeof slice, hash);
     assert_memory_equal(hash, expected, 32);
+    slice_hash_of_items(slice, items_hash, hash);
+    assert_memory_equal(hash, expected, 32);
+}
+
+enum { LONG_PARTS = 3, LONG_ITEM = 8 + 16 + LONG_PARTS * 24 + 511 + 512 + 700 };
+
+/* Two ANSWER items, each of parts with 511, 512 and 700 bytes of results. */
+static void long_answers(uint8_t out[2 * LONG_ITEM]) {
+    static const uint32_t lengths[LONG_PARTS] = {511, 512, 700};
+    uint8_t *at = out;
+    for (uint32_t i = 0; i < 2; i++) {
+        slice_item_head_encode(at, LONG_ITEM - 8, SLICE_ANSWER);
+        slice_answer_head_encode(at + 8, 5 + i, LONG_PARTS);
+        at += 8 + 16;
+        for (uint32_t k = 0; k < LONG_PARTS; k++) {
+            slice_part_head_encode(at, &(struct slice_part){.op_count = 1, .results_bytes = lengths[k]});
+            memset(at + 24, (int)(10 * i + k), lengths[k]);
+            at += 24 + lengths[k];
+        }
+    }
+}
+
+static void items_hash_of(const uint8_t *items, size_t count, uint8_t out[32]) {
+    struct slice_items_hash hash;
+    slice_items_hash_init(&hash);
+    slice_items_hash_add(&hash, items, count, NULL);
+    slice_items_hash_final(&hash, out);
+}
+
+/* D-36, spelt out. */
+static void long_results_enter_the_items_hash_by_one_of_their_own(void **state) {
+    (void)state;
+    uint8_t items[2 * LONG_ITEM], expected[32], found[32], digests[4][32], length[8];
+    long_answers(items);
+    bytes_put_le64(length, sizeof items);
+    const size_t first = 8 + 16 + 24 + 511 + 24; /* of an item, where the 512 begin */
+    for (size_t i = 0; i < 2; i++) {
+        SHA256_PREFIXED(digests[2 * i], HASH_RESULTS, {items + i * LONG_ITEM + first, 512});
+        SHA256_PREFIXED(digests[2 * i + 1], HASH_RESULTS, {items + i * LONG_ITEM + first + 512 + 24, 700});
+    }
+    SHA256_PREFIXED(expected, HASH_ITEMS, {items, first}, {digests[0], 32}, {items + first + 512, 24}, {digests[1], 32}, {items + LONG_ITEM, first},
+                    {digests[2], 32}, {items + LONG_ITEM + first + 512, 24}, {digests[3], 32}, {length, 8});
+    items_hash_of(items, sizeof items, found);
+    assert_memory_equal(found, expected, 32);
+    struct slice_items_hash bits; /* item by item */
+    slice_items_hash_init(&bits);
+    slice_items_hash_add(&bits, items, LONG_ITEM, NULL);
+    slice_items_hash_add(&bits, items + LONG_ITEM, LONG_ITEM, NULL);
+    slice_items_hash_final(&bits, found);
+    assert_memory_equal(found, expected, 32);
+    for (size_t at = 0; at < sizeof items; at++) {
+        items[at] ^= 1;
+        items_hash_of(items, sizeof items, found);
+        assert_true(memcmp(found, expected, 32) != 0);
+        items[at] ^= 1;
+    }
+}
+
+static void long_results_are_noted_where_they_lie(void **state) {
+    (void)state;
+    uint8_t slice[16 + 2 * LONG_ITEM] = {1}, hash[32], noting[32];
+    long_answers(slice + 16);
+    struct slice_long list[8];
+    assert_true(slice_longs_max(sizeof slice) >= 4);
+    for (uint32_t room = 0; room <= 5; room++) {
+        struct slice_longs longs = {.list = list, .room = room};
+        slice_hash(slice, sizeof slice, hash);
+        slice_hash_noting(slice, sizeof slice, &longs, noting);
+        assert_memory_equal(hash, noting, 32);
+        assert_int_equal(longs.count, room < 4 ? room : 4);
+        for (uint32_t i = 0; i < longs.count; i++) {
+            const size_t at = 16 + i / 2 * LONG_ITEM + 8 + 16 + 24 + 511 + 24 + (i % 2 == 1 ? 512 + 24 : 0);
+            SHA256_PREFIXED(hash, HASH_RESULTS, {slice + at, i % 2 == 1 ? 700 : 512});
+            assert_int_equal(list[i].at, at);
+            assert_memory_equal(list[i].hash, hash, 32);
+        }
+    }
+}
+
+/* The condensed bytes by themselves, whatever length they claim, hash to something else. */
+static void condensed_items_are_other_items(void **state) {
+    (void)state;
+    uint8_t items[2 * LONG_ITEM], condensed[LONG_ITEM], hash[32], other[32];
+    long_answers(items);
+    const size_t first = 8 + 16 + 24 + 511 + 24;
+    memcpy(condensed, items, first);
+    slice_results_hash(items + first, 512, condensed + first);
+    memcpy(condensed + first + 32, items + first + 512, 24);
+    slice_results_hash(items + first + 512 + 24, 700, condensed + first + 56);
+    items_hash_of(items, LONG_ITEM, hash);
+    const size_t length = first + 88;
+    for (size_t tail = 0; tail <= 8; tail += 8) { /* with the length that the preimage ends with, too */
+        bytes_put_le64(condensed + length, LONG_ITEM);
+        items_hash_of(condensed, length + tail, other);
+        assert_true(memcmp(hash, other, 32) != 0);
+        bytes_put_le32(condensed, (uint32_t)(length + tail - 8));
+        items_hash_of(condensed, length + tail, other);
+        assert_true(memcmp(hash, other, 32) != 0);
+        bytes_put_le32(condensed, LONG_ITEM - 8);
+    }
 }
 
 int main(void) {
@@ -312,7 +455,11 @@ int main(void) {
         cmocka_unit_test(routing_entries_read_back),
         cmocka_unit_test(client_items_are_held_to_their_table),
         cmocka_unit_test(a_client_slice_gives_the_root_of_its_items),
+        cmocka_unit_test(a_condensed_item_is_no_item),
         cmocka_unit_test(hashes_of_slices_have_their_prefix),
+        cmocka_unit_test(long_results_enter_the_items_hash_by_one_of_their_own),
+        cmocka_unit_test(long_results_are_noted_where_they_lie),
+        cmocka_unit_test(condensed_items_are_other_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,12 @@
 """Chapter 4 (and receipts, 5.9): vectors/decisions.json."""
 import merkle
+import own_condensed
 import own_decisions
 from check_operations import entries_of
+from condensed import client_items, items_hash, slice_hash
 from consensus import EMPTY_BODY, VOTE_TAG, Certificate, Epoch, Header, references
 from coordinator import Coordinator
-from decisions import LEAF, ClientLeaf, ClusterLeaf, CompactDecision, input_bytes_fit, read_leaf, state_leaf
+from decisions import LEAF, ClientLeaf, ClusterLeaf, CompactDecision, input_bytes_fit, items_root, read_leaf, state_leaf
 from machine import Machine, genesis_state, pending_hash
 from operations import Batch
 from receipt import Receipt
@@ -72,7 +74,14 @@ def slice_(c):
     ack, items = Machine.envelope(raw)
     envelope = len(raw) >= 16 and raw[:4] == b"\x01\0\0\0"
     return differ((c["ack"], ack), (c["items_taken"], len(items)), (c["envelope"], envelope),
-                  (c["slice_hash"], H(10, raw).hex()))
+                  (c["slice_hash"], slice_hash(raw).hex()))
+
+
+def client_slice(c):
+    raw, n = c.hex("slice"), c["item_count"]
+    word = word_of(client_items, raw, n)
+    root = items_root(client_items(raw, n)).hex() if word == "ok" else None
+    return differ((c.get("error", "ok"), word), (c.get("items_root"), root), (True, bool(c["case"])))
 
 
 def cursors(c):
@@ -82,7 +91,7 @@ def cursors(c):
 def pending(c):
     out, pairs = b"", []
     for x in c["groups"]:
-        a, b = H(15, x.hex("items")), H(16, x.hex("routing_list"))
+        a, b = items_hash(x.hex("items")), H(16, x.hex("routing_list"))
         pairs += [(x["items_hash"], a.hex()), (x["routing_hash"], b.hex()), (x["case"], "group")]
         out += a + b
     return differ(*pairs, (c["pending_hash"], H(23, out).hex()))
@@ -206,8 +215,10 @@ def run(path, mode):
               "body_inputs_block_input_bytes_max": lambda n, v: r.equal(n, True, 2097152 <= v <= 268435456),
               "body_inputs": g(lambda c: body_inputs(c, bytes_most)),
               "leaves": g(leaf), "leaves_refused": g(leaf_refused),
-              "outbox_roots": g(outbox), "state_leaves": g(state_leaf_case), "slices": g(slice_), "cursors": g(cursors),
+              "outbox_roots": g(outbox), "state_leaves": g(state_leaf_case), "slices": g(slice_),
+              "client_slices": g(client_slice), "cursors": g(cursors),
               "pending": lambda n, v: r.case(n, v, pending), "compact_decisions": compact, "work": g(work),
               "whole": g(whole)}, data)
     own_decisions.add(r, data["whole"][0])
+    own_condensed.add(r)
     return r

@@ -3,6 +3,7 @@ import ed25519
 import merkle
 import operations as ops
 import own_operations
+from condensed import slice_hash
 from coordinator import Coordinator
 from machine import outbox_root
 from operations import Batch, Result
@@ -63,7 +64,7 @@ def to_input(c, machine):
         fits = (leaf[4:8] == le(c["source"], 4) and leaf[8:12] == le(machine.cluster, 4)
                 and leaf[12:28] == machine.config.system_id and leaf[36:44] == le(c["dseq"], 8)
                 and c["dseq"] == had.dseq + 1 and leaf[44:76] == had.leaf and leaf[76:80] == le(len(raw), 4)
-                and leaf[80:] == ops.H(10, raw))
+                and leaf[80:] == slice_hash(raw))
         if not fits:
             raise ValueError("a reference that D-4 refuses")
         return (1, c["source"], c["dseq"], c.hex("leaf_hash"), raw)

@@ -1,7 +1,8 @@
 """Compact decisions and outbox leaves (4.3)."""
 import merkle
+from condensed import client_item, client_items, slice_hash
 from consensus import Certificate
-from wire import H, Bad, Reader, le, need
+from wire import Bad, Reader, le, need
 
 LEAF = 112
 SLICE_MAX = 64 << 20
@@ -22,7 +23,7 @@ class ClusterLeaf:
         self.raw, self.hash = raw, merkle.leaf_hash(raw)
 
     def matches(self, body):
-        return len(body) == self.slice_bytes and H(10, body) == self.slice_hash
+        return len(body) == self.slice_bytes and slice_hash(body) == self.slice_hash
 
 
 class ClientLeaf:
@@ -40,17 +41,19 @@ class ClientLeaf:
 
     def items(self, body):
         """D-16."""
-        r = Reader(body, "bad_slice", "bad_slice")
-        need(len(body) == self.slice_bytes and r.u(4) == self.item_count, "bad_slice")
-        items = [r.take(r.u(4)) for _ in range(self.item_count)]
-        r.end()
-        return items
+        need(len(body) == self.slice_bytes, "wrong_slice")
+        return client_items(body, self.item_count)
 
     def matches(self, body):
         try:
-            return merkle.root(self.items(body)) == self.items_root
+            return items_root(self.items(body)) == self.items_root
         except Bad:
             return False
+
+
+def items_root(items):
+    """D-10."""
+    return merkle.root([client_item(x) for x in items])
 
 
 def state_leaf(system_id, cluster, height, root):

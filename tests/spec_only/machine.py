@@ -1,8 +1,9 @@
 """A cluster's replicated state: pairs, queues, dispatch, outbox (chapter 4)."""
 import merkle
 import trie
+from condensed import items_hash, slice_hash
 from config import CHANGE, ENROL, SEAL, Operation, decode_config
-from decisions import state_leaf
+from decisions import items_root, state_leaf
 from wire import H, Bad, Reader, is_coordinator, le, need
 
 READ, WRITE, ANSWER, CONFIG_ITEM, REVOKE_ITEM = 1, 2, 3, 4, 5
@@ -47,7 +48,7 @@ class Group:
         self.items, self.routing, self.ops, self.count = b"", b"", 0, 0
 
     def hash(self):
-        return H(15, self.items) + H(16, self.routing)
+        return items_hash(self.items) + H(16, self.routing)
 
 
 def pending_hash(groups):
@@ -274,7 +275,7 @@ class Machine:
             body = b"\x01\0\0\0" + le(g.count, 4) + le(cf.dseq, 8) + g.items
             q.sent += 1
             leaf = (b"\x01\x01\0\0" + le(self.cluster, 4) + le(c, 4) + self.config.system_id + le(self.height, 8)
-                    + le(q.sent, 8) + q.leaf + le(len(body), 4) + H(10, body))
+                    + le(q.sent, 8) + q.leaf + le(len(body), 4) + slice_hash(body))
             q.leaf = merkle.leaf_hash(leaf)
             out.append((leaf, body))
             cf.bytes = 0
@@ -293,7 +294,7 @@ class Machine:
     def client_slice(self, client, items):
         body = le(len(items), 4) + b"".join(le(len(x), 4) + x for x in items)
         leaf = (b"\x02\x01\0\0" + le(self.cluster, 4) + le(len(items), 4) + self.config.system_id + le(self.height, 8)
-                + le(self.now, 8) + client + le(len(body), 4) + merkle.root(items))
+                + le(self.now, 8) + client + le(len(body), 4) + items_root(items))
         return leaf, body
 
     # administration

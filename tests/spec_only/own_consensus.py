@@ -1,13 +1,14 @@
 """Checks of our own for chapter 3: evidence (B-81 to B-83), certificates (B-11), NOOPs (B-15, B-25), throughput (B-52), who signs (B-62)."""
 import copy
 
+from condensed import slice_hash
 from config import SEAL
 from consensus import VOTE_TAG, Certificate, Epoch, references
 from evidence import MAGIC, Evidence
 from leader import Noops, Throughput, Waited, noop_reference
 from succession import Statement
 from voting import ALWAYS, VOTES, Signer
-from wire import H, le
+from wire import le
 from world import COORDINATOR, SHARD, sealed_file, world
 
 
@@ -132,7 +133,7 @@ def by_chain(r, w):
         decisions = []
         for body in (b"\1" + bytes(15), b"\1" + bytes(14) + b"\2"):
             leaf = (b"\1\1\0\0" + le(SHARD, 4) + le(COORDINATOR, 4) + w.system_id + le(height, 8) + le(1, 8) + bytes(32)
-                    + le(len(body), 4) + H(10, body))
+                    + le(len(body), 4) + slice_hash(body))
             header = w.header(config, height, outbox=[leaf])
             decisions.append((leaf, w.decision(config, header, [leaf], 0, b"")))
         return b"".join(d for _, d in sorted(decisions))

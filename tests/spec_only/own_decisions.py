@@ -1,10 +1,11 @@
 """Checks of our own for chapter 4: the order of D-12's errors, D-9, and the words of receipts."""
 import merkle
+from condensed import slice_hash
 from consensus import Epoch
 from decisions import ClusterLeaf, CompactDecision, state_leaf
 from receipt import Receipt
 from sysfile import SystemFile
-from wire import H, le
+from wire import le
 from world import COORDINATOR, SHARD, world
 
 
@@ -16,7 +17,7 @@ def add(r, whole):
 
 def leaf_of(w, height, dseq=1, previous=bytes(32), body=bytes(16), **other):
     return (bytes([1, other.get("format", 1), 0, 0]) + le(other.get("source", SHARD), 4) + le(COORDINATOR, 4)
-            + other.get("system_id", w.system_id) + le(height, 8) + le(dseq, 8) + previous + le(len(body), 4) + H(10, body))
+            + other.get("system_id", w.system_id) + le(height, 8) + le(dseq, 8) + previous + le(len(body), 4) + slice_hash(body))
 
 
 def decisions(r, w):

@@ -1,9 +1,7 @@
 /*
- * Vectors of spec/decisions.md: bodies (D-1, D-2), leaves (D-9, D-10, D-35), outbox roots (D-11), compact decisions (D-12), slices (D-13 to D-16),
- * pending hash and
- * routing lists (D-8, D-19), cursors (D-20), the work of a checkpoint (D-26), and whole decisions from request to receipt for n = 4 to 7
- * (gen_whole.c). Refusals
- * are written here by hand.
+ * Vectors of spec/decisions.md: bodies (D-1, D-2), leaves (D-9, D-10, D-35), outbox roots (D-11), compact decisions (D-12), slices (D-13 to D-16,
+ * D-36), pending hash and routing lists (D-8, D-19), cursors (D-20), the work of a checkpoint (D-26), and whole decisions from request to receipt for
+ * n = 4 to 7 (gen_whole.c). Refusals are written here by hand.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -259,9 +257,130 @@ static void gen_state_leaves(json_t *out) {
 
 /* Slices, routing lists, pending hash. */
 
+static void slice_case(json_t *list, const char *name, const uint8_t *slice, size_t count, bool has_envelope, uint32_t items) {
+    struct slice decoded;
+    struct slice_item item;
+    size_t at = 0;
+    uint32_t index = 0, taken = 0;
+    uint8_t hash[32];
+    bool envelope = slice_decode(slice, count, &decoded);
+    while (envelope && slice_item_next(&decoded, &at, &index, &item)) taken++;
+    CHECK(envelope == has_envelope && taken == items);
+    slice_hash(slice, count, hash);
+    json_t *object = gen_case(list, name);
+    gen_set_hex(object, "slice", slice, count);
+    gen_set_hex(object, "slice_hash", hash, 32);
+    gen_set(object, "envelope", json_boolean(envelope));
+    gen_set_u64(object, "items_taken", taken);
+    gen_set_u64(object, "ack", envelope ? 77 : 0);
+}
+
+/* An ANSWER item of parts with results of such lengths; returns its bytes. */
+static size_t answer_make(uint8_t *out, const uint32_t *results, uint32_t parts, uint8_t fill) {
+    size_t at = SLICE_ITEM_HEAD_BYTES + SLICE_ANSWER_HEAD_BYTES;
+    slice_answer_head_encode(out + SLICE_ITEM_HEAD_BYTES, 7, parts);
+    for (uint32_t i = 0; i < parts; i++) {
+        slice_part_head_encode(out + at, &(struct slice_part){.op_count = 1, .height = 3, .index = i, .results_bytes = results[i]});
+        memset(out + at + SLICE_PART_HEAD_BYTES, fill + (int)i, results[i]);
+        at += SLICE_PART_HEAD_BYTES + results[i];
+    }
+    slice_item_head_encode(out, (uint32_t)(at - SLICE_ITEM_HEAD_BYTES), SLICE_ANSWER);
+    return at;
+}
+
+/* D-36: what is condensed, and what only looks so. One item with parts of 511, 512 and 600 bytes of results and one with 700, spoilt at one place. */
+static void gen_slices_long(json_t *list) {
+    enum { FIRST = 8 + 16 + 3 * 24 + 511 + 512 + 600, WHOLE = 16 + FIRST + 8 + 16 + 24 + 700, PART = 16 + 8 + 16 };
+    static const struct {
+        const char *name;
+        uint32_t count, at, flip, taken; /* at 0: nothing is spoilt */
+        bool envelope;
+    } cases[] = {{"long results", WHOLE, 0, 0, 2, true},
+                 {"long results of which no item is taken", WHOLE, 4, 2, 0, true},
+                 {"long results behind an envelope that does not parse", WHOLE, 1, 1, 0, false},
+                 {"results of an item of kind 2", WHOLE, 20, 1, 2, true},
+                 {"results of an item of kind 1", WHOLE, 20, 2, 2, true},
+                 {"results of an item of kind 131", WHOLE, 20, 0x80, 2, true},
+                 {"results of an item whose zero bytes are not zero", WHOLE, 22, 1, 2, true},
+                 {"results of an item whose third zero byte is not zero", WHOLE, 23, 1, 2, true},
+                 {"an answer that states no parts", WHOLE, 16 + 8 + 8, 3, 2, true},
+                 {"an answer whose zero is not zero", WHOLE, 16 + 8 + 12, 1, 2, true},
+                 {"a part of another code", WHOLE, PART + 24 + 511, 99, 2, true},
+                 {"a part whose zero bytes are not zero", WHOLE, PART + 24 + 511 + 1, 1, 2, true},
+                 {"an answer that lacks its last byte", 16 + FIRST - 1, 0, 0, 0, true},
+                 {"results beyond the end of their item", WHOLE, PART + 24 + 511 + 21, 16, 2, true},
+                 {"results that end in the midst of others", WHOLE, PART + 24 + 511 + 20, 1, 2, true},
+                 {"results of an item beyond the slice's end", WHOLE - 1, 0, 0, 1, true},
+                 {"an item that ends in the midst of results", WHOLE, 16, 1, 1, true},
+                 {"an item that ends in the midst of a part's head", 16 + FIRST - 604, 16, 0x2fc, 1, true},
+                 {"the only item runs past the slice's end", 16 + FIRST, 17, 1, 0, true}};
+    uint8_t slice[WHOLE];
+    static const uint32_t first[] = {511, 512, 600}, second[] = {700};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        slice_head_encode(slice, 2, 77);
+        size_t at = SLICE_HEAD_BYTES + answer_make(slice + SLICE_HEAD_BYTES, first, 3, 0x21);
+        at += answer_make(slice + at, second, 1, 0x31);
+        CHECK(at == WHOLE);
+        if (cases[i].at > 0) bytes_put_le32(slice + cases[i].at, bytes_get_le32(slice + cases[i].at) ^ cases[i].flip);
+        slice_case(list, cases[i].name, slice, cases[i].count, cases[i].envelope, cases[i].taken);
+    }
+}
+
+/* D-16: items of a client, one with short results, one with long ones, one of kind 2 with long ones, one of an unknown kind; spoilt at one byte. */
+static void gen_client_slices(json_t *out) {
+    enum { ITEM = 4 + 64, WHOLE = 4 + 4 * ITEM + 511 + 512 + 600 + 700 };
+    static const uint32_t lengths[] = {511, 512, 600, 700};
+    static const uint8_t kinds[] = {CLIENT_ITEM_PART, CLIENT_ITEM_PART, CLIENT_ITEM_OPERATION, 3};
+    static const struct {
+        const char *name;
+        uint32_t count, item_count, at, flip;
+        bool good;
+    } cases[] = {{"long results of a part", WHOLE, 4, 0, 0, true},
+                 {"another count than the leaf's", WHOLE, 3, 0, 0, false},
+                 {"an item less", WHOLE - ITEM - 700, 4, 0, 0, false},
+                 {"a byte less", WHOLE - 1, 4, 0, 0, false},
+                 {"a byte of the results", WHOLE, 4, WHOLE - 1, 1, true},
+                 {"results_bytes is less than what follows", WHOLE, 4, 4 + 4 + 60, 1, false},
+                 {"results_bytes is more than what follows", WHOLE, 4, 4 + ITEM + 511 + 4 + 60, 1, false},
+                 {"results_bytes of an item of kind 2 is more than what follows", WHOLE, 4, 4 + 2 * ITEM + 511 + 512 + 4 + 60, 1, false},
+                 {"results_bytes of an item of kind 3 is less than what follows", WHOLE, 4, 4 + 3 * ITEM + 511 + 512 + 600 + 4 + 60, 4, false},
+                 {"zero bytes of an item of kind 1 that are not zero", WHOLE, 4, 4 + ITEM + 511 + 4 + 2, 1, true},
+                 {"a byte behind the last item", WHOLE + 1, 4, 0, 0, false}};
+    json_t *list = gen_group(out, "client_slices");
+    uint8_t slice[WHOLE + 1] = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t *at = slice + 4;
+        bytes_put_le32(slice, 4);
+        for (uint32_t k = 0; k < 4; k++) {
+            uint8_t digest[32] = {(uint8_t)k};
+            struct client_item head = {.kind = kinds[k], .part_digest = digest, .op_count = 1, .results_bytes = lengths[k]};
+            bytes_put_le32(at, CLIENT_ITEM_HEAD_BYTES + lengths[k]);
+            slice_client_item_head_encode(at + 4, &head);
+            memset(at + ITEM, 0x41 + (int)k, lengths[k]);
+            at += ITEM + lengths[k];
+        }
+        if (cases[i].at > 0) slice[cases[i].at] ^= (uint8_t)cases[i].flip;
+        tree_hash root;
+        CHECK(slice_client_root(slice, cases[i].count, cases[i].item_count, root) == cases[i].good);
+        json_t *object = gen_case(list, cases[i].name);
+        gen_set_hex(object, "slice", slice, cases[i].count);
+        gen_set_u64(object, "item_count", cases[i].item_count);
+        if (cases[i].good) gen_set_hex(object, "items_root", root, 32);
+        else gen_set_text(object, "error", "wrong_slice");
+    }
+    /* Items too short for a head. */
+    static const uint8_t none[8] = {1};
+    tree_hash root;
+    CHECK(!slice_client_root(none, sizeof none, 1, root));
+    json_t *object = gen_case(list, "an item without a head");
+    gen_set_hex(object, "slice", none, sizeof none);
+    gen_set_u64(object, "item_count", 1);
+    gen_set_text(object, "error", "wrong_slice");
+}
+
 static void gen_slices(json_t *out) {
     json_t *list = gen_group(out, "slices");
-    uint8_t slice[128], hash[32];
+    uint8_t slice[128];
     static const struct {
         const char *name;
         uint32_t item_count, count;
@@ -280,21 +399,9 @@ static void gen_slices(json_t *out) {
         slice_item_head_encode(slice + 16, 6, 200);
         slice_item_head_encode(slice + 30, 6, 201);
         slice[cases[i].at] ^= cases[i].flip;
-        struct slice decoded;
-        struct slice_item item;
-        size_t at = 0;
-        uint32_t index = 0, taken = 0;
-        bool envelope = slice_decode(slice, cases[i].count, &decoded);
-        while (envelope && slice_item_next(&decoded, &at, &index, &item)) taken++;
-        CHECK(envelope == cases[i].envelope && taken == cases[i].taken);
-        slice_hash(slice, cases[i].count, hash);
-        json_t *object = gen_case(list, cases[i].name);
-        gen_set_hex(object, "slice", slice, cases[i].count);
-        gen_set_hex(object, "slice_hash", hash, 32);
-        gen_set(object, "envelope", json_boolean(envelope));
-        gen_set_u64(object, "items_taken", taken);
-        gen_set_u64(object, "ack", envelope ? 77 : 0);
+        slice_case(list, cases[i].name, slice, cases[i].count, cases[i].envelope, cases[i].taken);
     }
+    gen_slices_long(list);
 }
 
 static void gen_pending(json_t *out) {
@@ -311,7 +418,10 @@ static void gen_pending(json_t *out) {
             memset(routing.part_digest, 100 + (int)i, 32);
             routing_encode(&routing, routes[i]);
         }
-        SHA256_PREFIXED(hashes[g], HASH_PENDING, {items, 20 * (g + 1)});
+        struct slice_items_hash hash;
+        slice_items_hash_init(&hash);
+        slice_items_hash_add(&hash, items[0], 20 * (g + 1), NULL);
+        slice_items_hash_final(&hash, hashes[g]);
         routing_hash(routes[0], ROUTING_BYTES * (g + 1), hashes[g] + 32);
         json_t *row = gen_case(groups, "group");
         gen_set_hex(row, "items", items, 20 * (g + 1));
@@ -468,6 +578,7 @@ void gen_decisions(json_t *out) {
     gen_leaves(out);
     gen_state_leaves(out);
     gen_slices(out);
+    gen_client_slices(out);
     gen_pending(out);
     gen_cursors(out);
     gen_work(out);

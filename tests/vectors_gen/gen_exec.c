@@ -71,7 +71,9 @@ void gen_block(json_t *list, const char *name, struct world *world, struct world
         CHECK(json_array_append_new(outputs, output) == 0);
         gen_set_hex(output, "leaf", result->outputs[i].leaf, LEAF_BYTES);
         gen_set_hex(output, "leaf_hash", result->leaf_hashes[i], 32);
-        gen_set_hex(output, "slice", result->outputs[i].slice, result->outputs[i].slice_bytes);
+        uint8_t *slice = world_slice(&result->outputs[i]);
+        gen_set_hex(output, "slice", slice, result->outputs[i].slice_bytes);
+        free(slice);
     }
     world_block_release(cluster);
     gen_state(object, cluster->ex);

@@ -316,6 +316,33 @@ static void round_trip(json_t *list, const char *name, struct world *world) {
     gen_block(list, text, world, world_coordinator(world, 0), 20);
 }
 
+/* D-36: results of 512 bytes and more, of a whole part and one by one, and pending at the shard while its slice before is on its way. */
+static void gen_long(json_t *list, struct world *world) {
+    struct world_cluster *coordinator = world_coordinator(world, 0);
+    static const uint8_t value[600] = {6};
+    struct operation put = op_put_bytes("long", value, sizeof value), get = op_get("long", 1000);
+    send(world, 0, 22, 4, 0, 1, &put);
+    round_trip(list, "a long value", world);
+    send(world, 3, 0, 0, 0, 1, &get);
+    send(world, 3, 0, 0, PART_FLAG_RECEIPT, 1, &get);
+    gen_block(list, "long results: request", world, coordinator, 20);
+    gen_block(list, "long results: execution", world, world_shard(world, 0), 20);
+    struct world_message late = coordinator->inbox[0];
+    CHECK(coordinator->inbox_count == 1);
+    coordinator->inbox_count = 0;
+    send(world, 3, 0, 0, 0, 1, &get);
+    gen_block(list, "long results: another request", world, coordinator, 20);
+    gen_block(list, "long results: another request is sent", world, coordinator, 2000);
+    CHECK(world_shard(world, 0)->inbox_count == 1);
+    gen_block(list, "long results wait at the shard", world, world_shard(world, 0), 1);
+    CHECK(coordinator->inbox_count == 0);
+    coordinator->inbox[coordinator->inbox_count++] = late;
+    gen_block(list, "long results: answer", world, coordinator, 20);
+    gen_block(list, "long results that waited are sent", world, world_shard(world, 0), 2000);
+    CHECK(coordinator->inbox_count == 1);
+    gen_block(list, "long results: second answer", world, coordinator, 20);
+}
+
 static void gen_execution(json_t *out) {
     struct world *world = malloc(sizeof *world);
     CHECK(world);
@@ -369,6 +396,7 @@ static void gen_execution(json_t *out) {
     gen_block(list, "in flight: execution of the two", world, world_shard(world, 0), 20);
     gen_block(list, "in flight: answer to the two", world, world_coordinator(world, 0), 20);
     gen_block(list, "an empty block", world, world_shard(world, 0), 1);
+    gen_long(list, world);
     world_destroy(world);
 }
 

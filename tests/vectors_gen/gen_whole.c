@@ -103,7 +103,9 @@ static size_t decision_make(const struct chain *chain, const uint8_t *certificat
     CHECK(bft_certificate_get(&cursor, &decoded, &error));
     struct bytes_writer writer = bytes_writer_of(out, ROOM);
     decision_head_encode(&writer, &decoded, 0, 1, NULL, 0, result->outputs[0].leaf);
-    bytes_put_raw(&writer, result->outputs[0].slice, result->outputs[0].slice_bytes);
+    uint8_t *slice = world_slice(&result->outputs[0]);
+    bytes_put_raw(&writer, slice, result->outputs[0].slice_bytes);
+    free(slice);
     CHECK(!writer.failed);
     struct decision decision;
     struct signer signer = signer_ed25519(NULL);
