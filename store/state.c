@@ -34,7 +34,7 @@ struct state_reader {
     struct state_checkpoint checkpoint;
 };
 
-int state_runs_read(const struct state *state, MDB_txn *txn, uint32_t *first, uint32_t *end) {
+int state_runs_read(const struct state *state, MDB_txn *txn, uint64_t height, uint32_t *first, uint32_t *end) {
     uint8_t bytes[STATE_RUNS_BYTES];
     size_t count = 0;
     *first = *end = 0;
@@ -43,7 +43,10 @@ int state_runs_read(const struct state *state, MDB_txn *txn, uint32_t *first, ui
     struct bytes_cursor cursor = bytes_cursor_of(bytes, count);
     *first = bytes_get_u32(&cursor);
     *end = bytes_get_u32(&cursor);
-    return bytes_finished(&cursor) && *first <= *end ? 0 : MDB_CORRUPTED;
+    bool others = bytes_get_u64(&cursor) != height;
+    if (!bytes_finished(&cursor) || *first > *end) return MDB_CORRUPTED;
+    if (others) *first = *end = 0;
+    return 0;
 }
 
 static int description_read(struct state *state, MDB_txn *txn, struct state_checkpoint *checkpoint) {
@@ -154,7 +157,7 @@ enum store_status state_reader_open(struct state *state, struct state_reader **o
     if (code == 0) code = description_read(state, reader->txn, &reader->checkpoint);
     if (code == 0) code = mdb_cursor_open(reader->txn, state->env.dbs[STATE_DB_ENTRIES].dbi, &reader->cursor);
     uint32_t first, end;
-    if (code == 0) code = state_runs_read(state, reader->txn, &first, &end);
+    if (code == 0) code = state_runs_read(state, reader->txn, reader->checkpoint.height, &first, &end);
     if (code == 0) code = runs_merge_open(&reader->runs, reader->txn, &state->env.dbs[STATE_DB_RUNS], first, end);
     if (code) {
         runs_merge_close(&reader->runs);

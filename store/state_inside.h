@@ -4,12 +4,13 @@
  * A checkpoint is what lies in `entries`, and over it the runs from `runs_first` up to, without, `runs_end`, as `meta` says under "runslist" (absent:
  * none):
  *
- *   | 0 | 4 | runs_first |
- *   | 4 | 4 | runs_end   |
+ *   | 0 | 4 | runs_first                 |
+ *   | 4 | 4 | runs_end                   |
+ *   | 8 | 8 | height, of this checkpoint |
  *
- * Runs of higher numbers belong to a checkpoint that is being made, and are removed at the next start if it did not come to be. A release that knows
- * no runs finds the root wrong when there are some, and takes the checkpoint from its peers; it finds none where the store was closed, which folds
- * them.
+ * Of another height it says nothing: a release that knows no runs has written a checkpoint since. Runs of higher numbers belong to a checkpoint that
+ * is being made; like those that nothing names, they are removed at the next start. A release that knows no runs finds the root wrong when there are
+ * some, and takes the checkpoint from its peers; it finds none where the store was closed, which folds them.
  */
 #ifndef STORE_STATE_INSIDE_H
 #define STORE_STATE_INSIDE_H
@@ -19,7 +20,7 @@
 #include "store/state.h"
 #include "store/writer.h"
 
-enum { STATE_DB_ENTRIES = 0, STATE_DB_BLOBS = 1, STATE_DB_RUNS = 2, STATE_DESCRIPTION_BYTES = 88, STATE_RUNS_BYTES = 8 };
+enum { STATE_DB_ENTRIES = 0, STATE_DB_BLOBS = 1, STATE_DB_RUNS = 2, STATE_DESCRIPTION_BYTES = 88, STATE_RUNS_BYTES = 16 };
 enum { RUN_BYTES_MIN = 1 << 17, RUN_BYTES_MAX = 1 << 21 };
 
 extern const uint8_t state_description_key[ENV_META_KEY_BYTES];
@@ -65,10 +66,10 @@ enum writer_idle state_idle(void *context, struct store_error *error);
 void state_finish(void *context);
 bool state_pending_create(struct state *state);
 void state_pending_destroy(struct state *state);
-/* Reads which runs there are, and removes what a crash left. LMDB's code. */
+/* Reads which runs there are, removes what a crash left, and goes on with a fold that it cut off: all of it, if there are many. LMDB's code. */
 int state_runs_begin(struct state *state);
 
-/* state.c: MDB_NOTFOUND is none. */
-int state_runs_read(const struct state *state, MDB_txn *txn, uint32_t *first, uint32_t *end);
+/* state.c: of the checkpoint of this height. */
+int state_runs_read(const struct state *state, MDB_txn *txn, uint64_t height, uint32_t *first, uint32_t *end);
 
 #endif

@@ -131,10 +131,11 @@ static void pending_sort(struct state *state) {
 
 /* Runs. */
 
-static int runs_put(struct state *state, MDB_txn *txn, uint32_t first, uint32_t end) {
+static int runs_put(struct state *state, MDB_txn *txn, uint64_t height, uint32_t first, uint32_t end) {
     uint8_t bytes[STATE_RUNS_BYTES];
     bytes_put_le32(bytes, first);
     bytes_put_le32(bytes + 4, end);
+    bytes_put_le64(bytes + 8, height);
     struct iovec part = {.iov_base = bytes, .iov_len = sizeof bytes};
     return record_put(txn, &state->env.meta, state_runs_key, &part, 1);
 }
@@ -151,16 +152,22 @@ static int runs_count(struct state *state, MDB_txn *txn, uint32_t first, uint32_
     return 0;
 }
 
+static int fold_look(struct state *state);
+
+/* What a crash cut off of a fold is begun again, before there may be more runs than a merge takes. */
 int state_runs_begin(struct state *state) {
     MDB_txn *txn = NULL;
     int code = mdb_txn_begin(state->env.mdb, NULL, 0, &txn);
     if (code) return code;
-    code = state_runs_read(state, txn, &state->runs_first, &state->runs_end);
+    code = state_runs_read(state, txn, atomic_load(&state->height), &state->runs_first, &state->runs_end);
     if (code == 0) code = runs_remove(txn, db_of(state, STATE_DB_RUNS), state->runs_end, UINT32_MAX);
     state->runs_next = state->runs_end;
-    if (code == 0) return mdb_txn_commit(txn);
-    mdb_txn_abort(txn);
-    return code;
+    if (code) {
+        mdb_txn_abort(txn);
+        return code;
+    }
+    code = mdb_txn_commit(txn);
+    return code ? code : fold_look(state);
 }
 
 static int entry_apply(struct state *state, MDB_txn *txn, MDB_cursor *cursor, const struct run_item *item) {
@@ -202,7 +209,7 @@ static int fold_step(struct state *state) {
     code = entries_fold(state, txn, state->fold_end, state->run_bytes / FOLD_PART_BYTES, state->run_bytes, state->fold_path);
     bool last = code == MDB_NOTFOUND;
     if (last) code = runs_remove(txn, db_of(state, STATE_DB_RUNS), state->runs_first, state->fold_end);
-    if (last && code == 0) code = runs_put(state, txn, state->fold_end, state->runs_end);
+    if (last && code == 0) code = runs_put(state, txn, atomic_load(&state->height), state->fold_end, state->runs_end);
     if (code) {
         mdb_txn_abort(txn);
         return code;
@@ -389,7 +396,7 @@ static int checkpoint_write(struct state *state, MDB_txn *txn, const struct stat
     if (code == 0) code = counted ? run_write(state, txn, end) : entries_settle(state, txn, state->runs_next);
     if (code == 0) code = put_blobs(state, txn, batch);
     if (code == 0) code = put_description(state, txn, batch->checkpoint);
-    return code ? code : runs_put(state, txn, counted ? state->runs_first : *end, *end);
+    return code ? code : runs_put(state, txn, batch->checkpoint->height, counted ? state->runs_first : *end, *end);
 }
 
 static int checkpoint_commit(struct state *state, const struct state_batch *batch) {

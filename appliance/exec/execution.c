@@ -166,7 +166,9 @@ static bool buffer_submit(struct execution *execution, struct execution_job *job
     execution->is_open = false;
     execution->clear_next = false;
     execution->count++;
-    return ring_wait(execution);
+    if (ring_wait(execution)) return true;
+    (void)state_error(execution->state, &execution->error); /* no FINAL behind this one is run */
+    return false;
 }
 
 bool execution_genesis(struct execution *execution) {

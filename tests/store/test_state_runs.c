@@ -1,6 +1,7 @@
 /* Checkpoints of few changes: runs over the entries, merged when read, folded when there is time; against a model, over kills, and damaged. */
 #include "merkle/check.h"
 #include "merkle/trie.h"
+#include "store/env.h"
 #include "store/runs.h"
 #include "store/state.h"
 #include "tests/store/scratch.h"
@@ -9,15 +10,18 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { KEYS = 3000, MEMORY = 4 << 20, READERS = 3, VALUE_MAX = 3000 };
+enum { KEYS = 3000, MEMORY = 4 << 20, READERS = 3, VALUE_MAX = 3000, TOGETHER_MAX = 3, RUN_WRITES = 62 /* of 2,000 bytes */ };
+enum { DB_ENTRIES = 0, DB_RUNS = 2 }; /* of env_layout_state */
 
 /* What is there at a height. */
 struct cell {
@@ -74,7 +78,7 @@ static int set_up(void **state) {
     scratch_make(at->root);
     (void)snprintf(at->path, sizeof at->path, "%s/data", at->root);
     at->identity = scratch_identity(0xA1);
-    at->memory = malloc(MEMORY);
+    at->memory = malloc((size_t)TOGETHER_MAX * MEMORY);
     CHECK(at->memory && store_directory_create(at->path, &at->identity, &at->error) == STORE_OK);
     for (unsigned number = 0; number < KEYS; number++) {
         uint8_t key[8];
@@ -120,24 +124,28 @@ static void submit_wait(struct fixture *at, const struct state_batch *batch) {
     CHECK(state_submit(at->state, batch, &sequence) == STORE_OK && state_wait(at->state, sequence) == STORE_OK);
 }
 
+/* Write `index` of the checkpoint. */
+static void write_one(struct fixture *at, struct state_buffer *buffer, unsigned number, uint32_t index, bool deleted, uint32_t value_bytes) {
+    static uint8_t value[VALUE_MAX];
+    struct cell *cell = &at->now.cells[number];
+    uint8_t key[8];
+    struct table_write write = {.entry = {.key = key, .value = value, .version = {at->height, index}, .space = space_of(number)}, .deleted = deleted};
+    write.entry.key_bytes = (uint32_t)key_of(number, key);
+    write.entry.value_bytes = deleted ? 0 : value_bytes;
+    at->now.entries -= cell->present;
+    *cell = (struct cell){.height = at->height, .index = index, .value_bytes = write.entry.value_bytes, .present = !deleted};
+    at->now.entries += cell->present;
+    value_of(number, cell, value);
+    CHECK(state_buffer_add(buffer, &write));
+}
+
 /* Writes in the order in which they come, or in that of their paths. */
 static void random_writes(struct fixture *at, struct state_buffer *buffer, uint32_t count, bool ascending) {
-    static uint8_t value[VALUE_MAX];
     uint64_t from = below(at, KEYS);
     for (uint32_t i = 0; i < count; i++) {
         unsigned number = ascending ? by_path[(from + i) % KEYS] : (unsigned)below(at, KEYS);
-        struct cell *cell = &at->now.cells[number];
-        uint8_t key[8];
-        struct table_write write = {.entry = {.key = key, .value = value, .version = {at->height, i}, .space = space_of(number)}};
-        write.entry.key_bytes = (uint32_t)key_of(number, key);
-        write.deleted = below(at, 4) == 0;
-        at->now.entries -= cell->present;
-        *cell = (struct cell){.height = at->height, .index = i, .present = !write.deleted};
-        if (!write.deleted) cell->value_bytes = (uint32_t)below(at, below(at, 20) == 0 ? VALUE_MAX : 50);
-        at->now.entries += cell->present;
-        value_of(number, cell, value);
-        write.entry.value_bytes = cell->value_bytes;
-        CHECK(state_buffer_add(buffer, &write));
+        bool deleted = below(at, 4) == 0;
+        write_one(at, buffer, number, i, deleted, deleted ? 0 : (uint32_t)below(at, below(at, 20) == 0 ? VALUE_MAX : 50));
     }
 }
 
@@ -378,24 +386,13 @@ static void a_run_that_was_changed_is_damage_for_who_reads_folds_and_opens_it(vo
 /* More than twenty times what is collected, so that as many runs would be merged. */
 static void what_comes_in_the_order_of_paths_is_one_run(void **state) {
     struct fixture *at = *state;
-    static uint8_t value[VALUE_MAX];
     struct state_buffer buffer;
     at->seed = scratch_seed();
     open_state(at);
     checkpoint(at, false);
     at->now.height = ++at->height;
     state_buffer_init(&buffer, at->memory, MEMORY);
-    for (uint32_t i = 0; i < KEYS; i++) {
-        struct cell *cell = &at->now.cells[by_path[i]];
-        uint8_t key[8];
-        *cell = (struct cell){.height = at->height, .index = i, .present = true, .value_bytes = 1000};
-        struct table_write write = {.entry = {.key = key, .value = value, .value_bytes = 1000, .version = {at->height, i}}};
-        write.entry.key_bytes = (uint32_t)key_of(by_path[i], key);
-        write.entry.space = space_of(by_path[i]);
-        value_of(by_path[i], cell, value);
-        CHECK(state_buffer_add(&buffer, &write));
-    }
-    at->now.entries = KEYS;
+    for (uint32_t i = 0; i < KEYS; i++) write_one(at, &buffer, by_path[i], i, false, 1000);
     struct state_checkpoint description = {.epoch = 1, .height = at->height, .entries = KEYS};
     struct state_batch batch = {.writes = state_buffer_writes(&buffer), .write_count = buffer.count, .checkpoint = &description};
     submit_wait(at, &batch);
@@ -405,6 +402,138 @@ static void what_comes_in_the_order_of_paths_is_one_run(void **state) {
     assert_newest(at);
 }
 
+/* LMDB syncs by this one, and not by the C library's. While `held` it waits; it fails in the fold after `fails_after` checkpoints of `watched`, once
+ * a part of it is done. */
+static _Atomic bool held;
+static _Atomic uint64_t fails_after;
+static struct state *_Atomic watched;
+
+int fdatasync(int fd) {
+    while (atomic_load(&held)) (void)usleep(1000);
+    struct state_figures figures = {.checkpoints = 0};
+    if (atomic_load(&fails_after) > 0) state_figures(atomic_load(&watched), &figures);
+    if (figures.fold_parts == 0 || figures.checkpoints < atomic_load(&fails_after)) return (int)syscall(SYS_fdatasync, fd);
+    errno = EIO;
+    return -1;
+}
+
+/* Checkpoints of so many runs each, handed over together, so that nothing is folded between them. What became of the last one. */
+static enum store_status checkpoints_of_runs(struct fixture *at, const unsigned *runs, unsigned count, uint64_t fails_at) {
+    static struct state_checkpoint descriptions[TOGETHER_MAX];
+    static struct state_batch batches[TOGETHER_MAX];
+    uint64_t sequence = 0;
+    CHECK(count <= TOGETHER_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        struct state_buffer buffer;
+        state_buffer_init(&buffer, at->memory + (size_t)i * MEMORY, MEMORY);
+        at->now.height = ++at->height;
+        for (uint32_t index = 0; index < runs[i] * RUN_WRITES - RUN_WRITES / 2; index++) {
+            write_one(at, &buffer, (unsigned)below(at, KEYS), index, false, 2000);
+        }
+        descriptions[i] = (struct state_checkpoint){.epoch = 1, .height = at->height, .entries = at->now.entries};
+        batches[i] = (struct state_batch){
+            .writes = state_buffer_writes(&buffer), .write_count = buffer.count, .checkpoint = &descriptions[i]};
+    }
+    atomic_store(&held, true);
+    for (unsigned i = 0; i < count; i++) CHECK(state_submit(at->state, &batches[i], &sequence) == STORE_OK);
+    atomic_store(&watched, at->state);
+    atomic_store(&fails_after, fails_at);
+    atomic_store(&held, false);
+    return state_wait(at->state, sequence);
+}
+
+static void open_env(struct fixture *at, struct env *env) {
+    if (env_open(env, at->path, &env_layout_state, &at->identity, 256 << 20, &at->error) != STORE_OK) fail_msg("%s", at->error.text);
+}
+
+/* In a store that is closed. */
+static unsigned runs_there(struct fixture *at) {
+    struct env env;
+    MDB_txn *txn = NULL;
+    unsigned count = 0;
+    open_env(at, &env);
+    assert_int_equal(mdb_txn_begin(env.mdb, NULL, MDB_RDONLY, &txn), 0);
+    for (uint32_t number = 0; runs_next(txn, &env.dbs[DB_RUNS], &number) == 0; number++) count++;
+    mdb_txn_abort(txn);
+    env_close(&env);
+    return count;
+}
+
+/* A store with runs of the given numbers, closed by a fold that failed at its second part. */
+static void cut_off(struct fixture *at, const unsigned *runs, unsigned count) {
+    unsigned all = 0;
+    open_state(at);
+    checkpoint(at, false);
+    (void)checkpoints_of_runs(at, runs, count, 1 + count);
+    for (unsigned i = 0; state_error(at->state, NULL) == STORE_OK && i < 400; i++) (void)usleep(10000);
+    assert_int_equal(close_state(at), STORE_IO);
+    atomic_store(&fails_after, 0);
+    for (unsigned i = 0; i < count; i++) all += runs[i];
+    assert_int_equal(runs_there(at), all);
+}
+
+/* 59 runs, and 20 more, are more than a merge takes. */
+static void a_fold_that_must_be_and_was_cut_off_is_done_at_the_start(void **state) {
+    struct fixture *at = *state;
+    at->seed = scratch_seed();
+    cut_off(at, (const unsigned[]){20, 19, 20}, 3);
+    open_state(at);
+    assert_newest(at);
+    assert_int_equal(checkpoints_of_runs(at, (const unsigned[]){20}, 1, 0), STORE_OK);
+    assert_newest(at);
+    assert_int_equal(close_state(at), STORE_OK);
+    assert_int_equal(runs_there(at), 0);
+    open_state(at);
+    assert_newest(at);
+}
+
+static void a_fold_that_was_cut_off_goes_on_without_a_commit(void **state) {
+    struct fixture *at = *state;
+    struct state_figures figures = {.fold_parts = 0};
+    at->seed = scratch_seed();
+    cut_off(at, (const unsigned[]){20}, 1);
+    open_state(at);
+    for (unsigned i = 0; figures.fold_parts == 0 && i < 400; i++) {
+        (void)usleep(10000);
+        state_figures(at->state, &figures);
+    }
+    assert_true(figures.fold_parts > 0);
+    assert_newest(at);
+}
+
+/* As a release writes one that knows no runs: in the place of all entries, with the runs left as they were. */
+static void checkpoint_of_older_release(struct fixture *at) {
+    static const uint8_t name[ENV_META_KEY_BYTES] = {'c', 'h', 'e', 'c', 'k', 'p', 'n', 't'};
+    struct env env;
+    MDB_txn *txn = NULL;
+    uint8_t bytes[88];
+    size_t count = 0;
+    open_env(at, &env);
+    assert_int_equal(mdb_txn_begin(env.mdb, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_drop(txn, env.dbs[DB_ENTRIES].dbi, 0), 0);
+    assert_int_equal(record_get(txn, &env.meta, name, bytes, sizeof bytes, &count), 0);
+    bytes_put_le64(bytes + 8, ++at->height);
+    bytes_put_le64(bytes + 16, 0);
+    struct iovec part = {.iov_base = bytes, .iov_len = sizeof bytes};
+    assert_int_equal(record_put(txn, &env.meta, name, &part, 1), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    env_close(&env);
+}
+
+static void runs_of_another_checkpoint_are_none(void **state) {
+    struct fixture *at = *state;
+    at->seed = scratch_seed();
+    cut_off(at, (const unsigned[]){20}, 1);
+    checkpoint_of_older_release(at);
+    open_state(at);
+    assert_newest_count(at, 0);
+    checkpoint_of_one(at, "one", "and no other", 1);
+    assert_newest_count(at, 1);
+    assert_int_equal(close_state(at), STORE_OK);
+    open_state(at);
+    assert_newest_count(at, 1);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -412,6 +541,9 @@ int main(void) {
         CASE(behaves_like_a_model_over_runs_folds_and_restarts),
         CASE(a_run_that_was_changed_is_damage_for_who_reads_folds_and_opens_it),
         CASE(what_comes_in_the_order_of_paths_is_one_run),
+        CASE(a_fold_that_must_be_and_was_cut_off_is_done_at_the_start),
+        CASE(a_fold_that_was_cut_off_goes_on_without_a_commit),
+        CASE(runs_of_another_checkpoint_are_none),
         CASE(a_kill_leaves_a_checkpoint_whole_whatever_was_folded),
     };
     return cmocka_run_group_tests_name("state_runs", tests, NULL, NULL);
