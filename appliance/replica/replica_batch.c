@@ -184,8 +184,8 @@ static bool i_lead(const struct replica *r) {
 /*
  * A relay brought more than is kept of it. Nobody signed a read, so a liar makes up as many as it likes; each that a block takes up costs every node
  * of two clusters, and what it brings to the leader first holds up whoever waits for the rest of it. What others bring counts under their own names,
- * and what blocks name of a relay counts apart (input_take), so no third one can do this to a relay; and an honest one says BUSY to its clients before (batch_refusal), unless I am slow to
- * see its inputs decided. Hence: as the leader, who names what is decided and is not slow, I forget its reads and take no more of them; as another
+ * and what blocks name of a relay counts apart (input_take), so no third one can do this to a relay; and an honest one says BUSY to its clients before
+ * (batch_refusal), unless I am slow to see its inputs decided. Hence: as the leader, who names what is decided and is not slow, I forget its reads and take no more of them; as another
  * member I forget old ones alone, since the leader may be about to name the others. Until it has kept within its room for a while. Its signed batches
  * are held and proposed as ever. What is lost are reads of clients of that relay, who ask elsewhere; they count against no leader (B-50), and
  * agreement is not touched: what to propose is a leader's own matter. All is gone through once a second at the most, so that floods without an end
@@ -475,8 +475,8 @@ static void waiting_input(struct replica *r, struct bft_waiting *waiting, struct
 /*
  * Slices that no block took up for longer than that go to the leader, whole. While fewer operations become final than the throughput rule allows, a
  * short one goes sooner: only what was handed over counts against a leader (a source that lies may have left it without), and one that is slow on
- * purpose could keep each just below the time that is usual. One a look and pair, and short: where demand has fallen, and nobody is slow, that is what
- * each member sends for nothing.
+ * purpose could keep each just below the time that is usual. One a look and pair, and short: where demand has fallen, and nobody is slow, that is
+ * what each member sends for nothing.
  */
 static void waiting_slices(struct replica *r, uint8_t leader, struct bft_waiting *waiting) {
     uint64_t patience = slice_patience_ms(r);
