@@ -28,7 +28,7 @@ static void write_again(const struct decision *decision, const uint8_t *data, si
 
 /* Outboxes that the cluster never decided on do not verify: the corpus holds only slices that begin with these bytes. */
 static bool decided(const struct decision *decision) {
-    static const uint8_t client[12] = {2, 0, 0, 0, 10, 0, 0, 0, 'f', 'i', 'r', 's'}, cluster[4] = {1, 0, 0, 0};
+    static const uint8_t client[17] = {2, 0, 0, 0, 74, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7}, cluster[4] = {1, 0, 0, 0};
     bool for_client = decision->leaf.kind == LEAF_KIND_CLIENT;
     size_t count = for_client ? sizeof client : sizeof cluster;
     return decision->leaf.slice_bytes >= count && memcmp(decision->slice, for_client ? client : cluster, count) == 0;
