@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliance/replica/replica_batch.h"
 #include "appliance/replica/replica_private.h"
 #include "protocol/admin_op.h"
 
@@ -134,7 +135,7 @@ static enum admin_code operation_judge(const struct replica *r, struct admin_op 
 }
 
 static bool enrolments_full(const struct replica *r, const struct blob_piece *bytes) {
-    return r->relay_bytes[r->me] + bytes->count > r->config.limits.relay_bytes_max || r->waiting[r->me].count >= relay_inputs_max(r) / 2;
+    return relay_is_full(r, r->me, bytes->count, 2);
 }
 
 static enum admin_code operation_hold(struct replica *r, const struct admin_op *op, bool of_config, struct blob_piece bytes) {

@@ -7,7 +7,7 @@
 #include "appliance/replica/replica_private.h"
 #include "protocol/admin_op.h"
 
-enum { INPUT_FETCH_BYTES = 36, REPEATS_SUSPICIOUS = 8, SLICE_WAIT_SAMPLES = 256 };
+enum { INPUT_FETCH_BYTES = 36, REPEATS_SUSPICIOUS = 8, SLICE_WAIT_SAMPLES = 256, SOON_BYTES_MAX = 64 << 10 };
 
 struct batch_limits replica_batch_limits(const struct replica *r) {
     const struct system_limits *limits = &r->config.limits;
@@ -74,8 +74,7 @@ static uint8_t batch_refusal(struct replica *r, uint32_t client, const struct ba
         return CODE_BUSY;
     }
     /* Half of what others keep of this relay, so that one that lags does not take it for a flood. */
-    bool full = r->relay_bytes[r->me] + batch->bytes_count > r->config.limits.relay_bytes_max || r->waiting[r->me].count >= relay_inputs_max(r) / 2;
-    if (full || beyond_drain(r, batch->op_count)) {
+    if (relay_is_full(r, r->me, batch->bytes_count, 2) || beyond_drain(r, batch->op_count)) {
         drop_count(r, DROP_BATCH_BUSY);
         *retry_ms = 50;
         return CODE_BUSY;
@@ -184,8 +183,8 @@ static bool i_lead(const struct replica *r) {
 
 /*
  * A relay brought more than is kept of it. Nobody signed a read, so a liar makes up as many as it likes; each that a block takes up costs every node
- * of two clusters, and what it brings to the leader first holds up whoever waits for the rest of it. What others bring counts under their own names
- * alone (input_take), so no third one can do this to a relay; and an honest one says BUSY to its clients before (batch_refusal), unless I am slow to
+ * of two clusters, and what it brings to the leader first holds up whoever waits for the rest of it. What others bring counts under their own names,
+ * and what blocks name of a relay counts apart (input_take), so no third one can do this to a relay; and an honest one says BUSY to its clients before (batch_refusal), unless I am slow to
  * see its inputs decided. Hence: as the leader, who names what is decided and is not slow, I forget its reads and take no more of them; as another
  * member I forget old ones alone, since the leader may be about to name the others. Until it has kept within its room for a while. Its signed batches
  * are held and proposed as ever. What is lost are reads of clients of that relay, who ask elsewhere; they count against no leader (B-50), and
@@ -195,8 +194,8 @@ static bool i_lead(const struct replica *r) {
 static void flood_note(struct replica *r, uint32_t relay) {
     struct unspread *unspread = &r->unspread[relay];
     if (relay == r->me) return;
-    if (r->now_ms >= unspread->until_ms) reads_leave_out(r, relay, FLOOD_MS_MIN);
-    else if (unspread->forgot_ms != 0) unspread->until_ms = r->now_ms + unspread->pause_ms;
+    if (i_lead(r) && r->now_ms >= unspread->until_ms) reads_leave_out(r, relay, FLOOD_MS_MIN);
+    else if (i_lead(r) && unspread->forgot_ms != 0) unspread->until_ms = r->now_ms + unspread->pause_ms;
     if (unspread->forgot_ms != 0 && r->now_ms - unspread->forgot_ms < FORGET_MS) return;
     unspread->forgot_ms = r->now_ms;
     reads_forget(r, relay, i_lead(r) ? 0 : READ_STALE_MS);
@@ -209,12 +208,11 @@ static bool of_a_flood(const struct replica *r, uint32_t relay, const struct bat
 }
 
 /* A client whose relay is left out asked another node, which hands its read on: it waits as that one's from now on, and is not left out. Else the
- * other relay would hold it against the leader. Of a relay that is not left out nothing can be taken over. */
+ * other relay would hold it against the leader. Of a relay that is not limited nothing can be taken over. */
 static void read_take_over(struct replica *r, uint32_t index, uint8_t relay) {
     struct input *input = &r->inputs[index];
     if (input->state != INPUT_HELD || input->kind != BODY_BATCH || input->is_signed || input->in_blocks > 0) return;
-    if (r->relay_bytes[relay] + input->count > r->config.limits.relay_bytes_max || r->waiting[relay].count >= relay_inputs_max(r)) return;
-    input_relay_change(r, index, relay);
+    if (!relay_is_full(r, relay, input->count, 1)) input_relay_change(r, index, relay);
 }
 
 /* The hash under which these bytes are an input; false: they are none. */
@@ -242,7 +240,10 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
     if (index != NONE && r->inputs[index].state != INPUT_WANTED) {
         struct input *known = &r->inputs[index];
         drop_count(r, DROP_INPUT_DUPLICATE);
-        if (relay == from.member && known->relay != relay && relay_places(r, known->relay) == 0 && relay_places(r, relay) == UINT32_MAX)
+        bool limited = relay_places(r, known->relay) != UINT32_MAX && relay_places(r, relay) == UINT32_MAX;
+        if (relay == from.member && known->named && !relay_is_full(r, relay, known->count, 1))
+            input_relay_change(r, index, relay); /* here is who brings it */
+        else if (relay == from.member && known->relay != relay && limited)
             read_take_over(r, index, relay);
         if (known->state == INPUT_DONE && known->relay == from.member && known->repeats < UINT8_MAX && ++known->repeats == REPEATS_SUSPICIOUS)
             attack_seen(r, ATTACK_REPLAY, from);
@@ -256,7 +257,7 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
         drop_count(r, DROP_INPUT_LIMIT);
         return false;
     }
-    bool beyond = r->relay_bytes[relay] + bytes.count > r->config.limits.relay_bytes_max || r->waiting[relay].count >= relay_inputs_max(r);
+    bool beyond = relay_is_full(r, relay, bytes.count, 1);
     if (index == NONE && beyond) {
         drop_count(r, DROP_INPUT_LIMIT);
         attack_seen(r, ATTACK_FLOOD, from);
@@ -272,7 +273,8 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
     if (fresh) index = input_make(r, kind, hash);
     if (index == NONE) return false;
     struct input *input = &r->inputs[index];
-    if (fresh || input->kind != kind) input->relay = relay;
+    if (fresh || input->kind != kind || relay == from.member) input->relay = relay; /* until then it was a block's word */
+    input->named = !fresh && (relay != from.member || beyond);
     bool good = kind == BODY_BATCH ? batch_take(r, input, &batch, client) : admin_take(r, input, bytes, !fresh);
     if (!good) {
         attack_seen(r, ATTACK_BAD_INPUT, from);
@@ -450,11 +452,8 @@ void waiting_slice_consumed(struct replica *r, uint64_t waited_ms) {
 }
 
 /* So long a slice may wait before it is handed to the leader (D-25): much longer than they used to, a quarter of the time-out at the most. A mean
- * over numbers, not time: a leader that turns slow cannot soon make its own pace the usual one. While fewer operations become final than the
- * throughput rule allows, little is sent, and only what was handed over counts against a leader (a source that lies may have left it without): then
- * soon. */
+ * over numbers, not time: a leader that turns slow cannot soon make its own pace the usual one. */
 static uint64_t slice_patience_ms(const struct replica *r) {
-    if (r->core->rate_is_low) return r->config.timeouts.view_base_ms / 100;
     uint64_t most = r->config.timeouts.view_base_ms / 4, least = r->config.timeouts.view_base_ms / 20, usual = r->slice_wait_us * 3 / 1000;
     if (r->slice_wait_us == 0 || usual > most) return most;
     return usual > least ? usual : least;
@@ -473,17 +472,26 @@ static void waiting_input(struct replica *r, struct bft_waiting *waiting, struct
     r->waiting_left++;
 }
 
-/* Slices that no block took up for longer than that go to the leader, whole. */
+/*
+ * Slices that no block took up for longer than that go to the leader, whole. While fewer operations become final than the throughput rule allows, a
+ * short one goes sooner: only what was handed over counts against a leader (a source that lies may have left it without), and one that is slow on
+ * purpose could keep each just below the time that is usual. One a look and pair, and short: where demand has fallen, and nobody is slow, that is what
+ * each member sends for nothing.
+ */
 static void waiting_slices(struct replica *r, uint8_t leader, struct bft_waiting *waiting) {
     uint64_t patience = slice_patience_ms(r);
     for (uint32_t i = 0; i < r->pair_count; i++) {
         struct pair *pair = &r->pairs[i];
+        bool soon = r->core->rate_is_low;
         for (uint64_t dseq = pair->consumed_final + 1; dseq <= pair->received_max; dseq++) {
             uint32_t index = pair->window[dseq % SOURCE_WINDOW];
             if (index == NONE || r->inputs[index].state != INPUT_HELD || r->inputs[index].dseq != dseq) break;
             struct input *input = &r->inputs[index];
             bool told = input->relayed_ms != 0 && input->relayed_view == waiting->view;
-            if (!told && r->now_ms - input->arrived_ms < patience) break;
+            uint64_t age = r->now_ms - input->arrived_ms;
+            bool early = soon && age >= r->config.timeouts.view_base_ms / 100 && input->count <= SOON_BYTES_MAX;
+            if (!told && age < patience && !early) break;
+            soon = soon && (told || age >= patience);
             if (!told && leader != r->me && r->member_up[leader]) input_send(r, input, peer_member(leader));
             if (!told) {
                 input->relayed_ms = r->now_ms;
@@ -575,7 +583,7 @@ static bool waiting_due(struct replica *r) {
 /* Looked at every TICK_MS, and when all inputs are decided that the core was told of: else what came in one go and was decided in a millisecond would
  * have waited for a whole tick (B-52). */
 void waiting_tick(struct replica *r) {
-    bool gone = r->waiting_told.arrived_ms != UINT64_MAX && r->waiting_told.count > 0 && r->waiting_left == 0;
+    bool gone = r->waiting_told.count > 0 && r->waiting_left == 0;
     if ((r->now_ms - r->relay_checked_ms < TICK_MS && !gone) || !last_is_answered(r) || epoch_is_sealed(r)) return;
     r->relay_checked_ms = r->now_ms;
     r->waiting_turn++;
@@ -586,7 +594,10 @@ void waiting_tick(struct replica *r) {
     uint8_t leader = bft_leader(&r->members, waiting->view);
     waiting_batches(r, leader, waiting);
     waiting_slices(r, leader, waiting);
-    if (waiting_due(r)) waiting_add(waiting, 1, r->due_since_ms);
+    if (waiting_due(r)) {
+        waiting_add(waiting, 1, r->due_since_ms);
+        if (r->due_since_ms < waiting->arrived_ms) waiting->arrived_ms = r->due_since_ms;
+    }
     if (waiting->oldest_relayed_ms < r->patient_ms) waiting->oldest_relayed_ms = r->patient_ms;
     if (waiting->count == 0) waiting->oldest_relayed_ms = waiting->arrived_ms = 0;
     r->status.waiting_oldest_ms = waiting->count > 0 ? r->now_ms - waiting->oldest_relayed_ms : 0;

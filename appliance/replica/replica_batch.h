@@ -18,7 +18,10 @@ enum {
 /* By which batches are decoded, of the epoch in which it is. */
 struct batch_limits replica_batch_limits(const struct replica *r);
 
-/* replica_input.c: a relay's reads that waited for so long and may go; a batch that is held and waits as another relay's from now on. */
+/* replica_input.c: would so many bytes more be too many of a relay, or of one part in `share` of what it may have? What only blocks named of it
+ * (named) does not count. */
+bool relay_is_full(const struct replica *r, uint32_t relay, size_t more, uint32_t share);
+/* A relay's reads that waited for so long and may go; a batch that is held and waits as another relay's from now on. */
 void reads_forget(struct replica *r, uint32_t relay, uint64_t age_ms);
 void input_relay_change(struct replica *r, uint32_t index, uint8_t relay);
 

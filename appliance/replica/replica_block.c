@@ -15,15 +15,15 @@ uint32_t block_find(const struct replica *r, const struct bft_hash *id) {
     return index;
 }
 
-/* What only a block had a use for: a slice that no window has would be found for ever and never proposed; batches beyond their relay's limit would
- * let a leader fill the pool by naming them. */
+/* What only a block had a use for: a slice that no window has would be found for ever and never proposed; batches that their relay did not bring, or
+ * beyond its limit, would let a leader fill the pool by naming them. */
 static bool input_is_stray(struct replica *r, uint32_t index) {
     const struct input *input = &r->inputs[index];
     if (input->state != INPUT_HELD) return input->state == INPUT_WANTED;
     if (input->kind == BODY_SLICE) return !source_window_has(r, index);
     if (input->kind == BODY_ADMIN && !input->is_signed) return true;
     if (input->relay >= r->members.n) return true; /* it was removed */
-    return !input->mine && r->waiting[input->relay].count > relay_inputs_max(r);
+    return !input->mine && (input->named || r->waiting[input->relay].count > relay_inputs_max(r));
 }
 
 /* The block needs this input no more. */

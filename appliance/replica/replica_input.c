@@ -145,15 +145,30 @@ void input_hold(struct replica *r, uint32_t index, struct blob_piece bytes) {
     r->inputs_held++;
     r->input_bytes += bytes.count;
     if (input->kind != BODY_SLICE) {
+        r->named_bytes[input->relay] += input->named ? bytes.count : 0;
+        r->named_count[input->relay] += input->named;
         r->relay_bytes[input->relay] += bytes.count;
         r->relay_weight[input->relay] += input->weight;
         list_append(r, &r->waiting[input->relay], index);
     }
 }
 
+static void named_no_more(struct replica *r, struct input *input) {
+    if (!input->named) return;
+    input->named = false;
+    r->named_bytes[input->relay] -= input->count;
+    r->named_count[input->relay]--;
+}
+
+bool relay_is_full(const struct replica *r, uint32_t relay, size_t more, uint32_t share) {
+    uint64_t bytes = r->relay_bytes[relay] - r->named_bytes[relay], count = r->waiting[relay].count - r->named_count[relay];
+    return bytes + more > r->config.limits.relay_bytes_max / share || count >= relay_inputs_max(r) / share;
+}
+
 void input_relay_change(struct replica *r, uint32_t index, uint8_t relay) {
     struct input *input = &r->inputs[index];
     CHECK(input_in_waiting(input));
+    named_no_more(r, input);
     r->relay_bytes[input->relay] -= input->count;
     r->relay_weight[input->relay] -= input->weight;
     list_remove(r, &r->waiting[input->relay], index);
@@ -167,6 +182,7 @@ static void input_unhold(struct replica *r, uint32_t index) {
     struct input *input = &r->inputs[index];
     if (input->state == INPUT_WANTED) r->wanted_count--;
     if (input_in_waiting(input)) {
+        named_no_more(r, input);
         r->relay_bytes[input->relay] -= input->count;
         r->relay_weight[input->relay] -= input->weight;
         list_remove(r, &r->waiting[input->relay], index);

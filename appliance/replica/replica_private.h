@@ -102,7 +102,7 @@ struct input {
     enum input_state state;
     uint8_t kind;       /* enum body_kind */
     uint8_t relay;      /* BATCH, ADMIN */
-    bool mine;          /* BATCH: came on its client's own link to me */
+    bool mine, named;   /* BATCH: came on its client's own link to me; named: a block named it, and its relay did not bring it */
     bool is_signed;     /* BATCH: a write; ADMIN */
     uint8_t asked_peer; /* WANTED */
     bool leader_asked;  /* WANTED */
@@ -450,7 +450,7 @@ struct replica {
     struct list waiting[PLACES]; /* BATCH and ADMIN held, per relay, in order of arrival */
     struct list done;
     uint32_t done_oldest; /* of the done whose bytes are in memory */
-    uint64_t relay_bytes[PLACES];
+    uint64_t relay_bytes[PLACES], named_bytes[PLACES], named_count[PLACES]; /* named: of relay_bytes and waiting, what is `named` */
     uint64_t relay_weight[PLACES];
     struct unspread unspread[PLACES];
     uint64_t rate_weight, rate_since_ms, rate_per_s; /* operations that became final: B-51 */

@@ -111,7 +111,7 @@ static void select_batches(struct replica *r, struct selection *selection, const
         uint32_t index = relay_next(r, &turns[turn]);
         turns[turn].over = index == NONE;
         if (index == NONE) continue;
-        turns[turn].cost += flow_batch_cost(r->inputs[index].weight, r->inputs[index].count);
+        turns[turn].cost += flow_batch_cost(&r->config.limits, r->inputs[index].weight, r->inputs[index].count);
         if (r->inputs[index].kind == BODY_ADMIN && (!r->inputs[index].is_signed || !admin_is_next(r, &r->inputs[index]))) continue;
         bool enrolment = r->inputs[index].kind == BODY_ADMIN && r->inputs[index].serial > 0;
         if (enrolment && !selection_add(r, selection, index)) return;

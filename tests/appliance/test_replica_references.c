@@ -266,6 +266,50 @@ static void a_read_of_a_relay_that_is_left_out_is_taken_from_another_one(void **
     rw_destroy(rw);
 }
 
+/* A leader that lies names made-up reads as an honest relay's, and brings them: that takes none of the relay's room, and goes with the block. */
+static void what_a_block_names_of_a_relay_takes_nothing_of_its_room(void **state) {
+    (void)state;
+    enum { NAMED = 50, HONEST = 1 };
+    struct replica_world *rw = rw_create(11);
+    rw_run(rw, 200);
+    struct replica *r = rw->nodes[0].replica;
+    struct body_reference references[NAMED];
+    uint8_t *input[NAMED], id[32];
+    uint32_t bytes[NAMED], own_bytes;
+    for (uint32_t i = 0; i < NAMED; i++) {
+        references[i] = (struct body_reference){.kind = BODY_BATCH, .relay = HONEST};
+        input[i] = read_input(rw, &bytes[i], references[i].hash);
+        input[i][1] = HONEST;
+    }
+    uint32_t block = block_of(r, references, NAMED);
+    for (uint32_t i = 0; i < NAMED; i++) {
+        struct blob *blob = blob_copy(input[i], bytes[i]);
+        replica_frame(r, liar, MESSAGE_INPUT, (struct blob_piece){.blob = blob, .count = bytes[i]});
+        blob_drop(blob);
+    }
+    assert_int_equal(r->blocks[block].missing, 0);
+    assert_int_equal(r->waiting[HONEST].count, NAMED);
+    assert_int_equal(r->named_count[HONEST], NAMED);
+    assert_int_equal(r->named_bytes[HONEST], r->relay_bytes[HONEST]);
+    uint32_t room = (uint32_t)r->config.limits.relay_bytes_max;
+    assert_false(relay_is_full(r, HONEST, room, 1));
+    uint8_t *own = read_input(rw, &own_bytes, id);
+    read_inject(r, own, own_bytes, HONEST);
+    assert_true(relay_is_full(r, HONEST, room, 1));
+    read_inject(r, input[0], bytes[0], HONEST); /* one of them is its own: it counts from now on, and stays */
+    assert_int_equal(r->named_count[HONEST], NAMED - 1);
+    block_free(r, block);
+    assert_int_equal(r->named_count[HONEST], 0);
+    assert_int_equal(r->named_bytes[HONEST], 0);
+    assert_int_equal(r->waiting[HONEST].count, 2);
+    assert_int_not_equal(input_find(r, references[0].hash), NONE);
+    assert_int_equal(input_find(r, references[1].hash), NONE);
+    for (uint32_t i = 0; i < NAMED; i++) free(input[i]);
+    free(own);
+    service_goes_on(rw);
+    rw_destroy(rw);
+}
+
 /* The leader may be about to name them: who forgets them then has to fetch them. */
 static void another_member_forgets_old_ones_alone(void **state) {
     (void)state;
@@ -274,6 +318,7 @@ static void another_member_forgets_old_ones_alone(void **state) {
     struct replica *r = rw->nodes[2].replica;
     flood(rw, r);
     assert_int_equal(r->waiting[LIAR].count, relay_inputs_max(r));
+    assert_int_equal(relay_places(r, LIAR), UINT32_MAX); /* nor does it leave out any, should it lead soon: it may be the one that lags */
     rw_run(rw, READ_STALE_MS / 2);
     flood(rw, r);
     assert_int_equal(r->waiting[LIAR].count, relay_inputs_max(r));
@@ -309,6 +354,15 @@ static void long_batches_do_not_crowd_out_short_ones(void **state) {
     assert_true(r->waiting[LIAR].count > LONG / 3); /* much of it waits, when all of the other's is decided */
     service_goes_on(rw);
     rw_destroy(rw);
+}
+
+/* A block's references are scarce too: turns by operations and bytes alone would give nearly all of them to one that brings an operation at a time. */
+static void tiny_batches_do_not_crowd_out_larger_ones(void **state) {
+    (void)state;
+    const struct system_limits limits = {.block_refs_max = 1024};
+    uint64_t tiny = flow_batch_cost(&limits, 1, 100), larger = flow_batch_cost(&limits, 256, 10240);
+    assert_true(larger < 13 * tiny);
+    assert_true(flow_batch_cost(&limits, 1000, 40000) > 20 * tiny);
 }
 
 static void reads_inject(struct replica_world *rw, uint32_t count) {
@@ -470,8 +524,10 @@ int main(void) {
         cmocka_unit_test(a_flood_of_tiny_batches_takes_only_its_relays_places),
         cmocka_unit_test(a_leader_forgets_the_reads_of_a_flood),
         cmocka_unit_test(a_read_of_a_relay_that_is_left_out_is_taken_from_another_one),
+        cmocka_unit_test(what_a_block_names_of_a_relay_takes_nothing_of_its_room),
         cmocka_unit_test(another_member_forgets_old_ones_alone),
         cmocka_unit_test(long_batches_do_not_crowd_out_short_ones),
+        cmocka_unit_test(tiny_batches_do_not_crowd_out_larger_ones),
         cmocka_unit_test(reads_that_their_relay_does_not_hand_on_are_left_out),
         cmocka_unit_test(and_f_members_alone_cannot_have_them_left_out),
         cmocka_unit_test(references_for_which_the_pool_had_no_room_find_it_later),
