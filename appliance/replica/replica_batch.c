@@ -184,12 +184,12 @@ static bool i_lead(const struct replica *r) {
 /*
  * A relay brought more than is kept of it. Nobody signed a read, so a liar makes up as many as it likes; each that a block takes up costs every node
  * of two clusters, and what it brings to the leader first holds up whoever waits for the rest of it. What others bring counts under their own names,
- * and what blocks name of a relay counts apart (input_take), so no third one can do this to a relay; and an honest one says BUSY to its clients before (batch_refusal), unless I am slow to
- * see its inputs decided. Hence: as the leader, who names what is decided and is not slow, I forget its reads and take no more of them; as another
- * member I forget old ones alone, since the leader may be about to name the others. Until it has kept within its room for a while. Its signed batches
- * are held and proposed as ever. What is lost are reads of clients of that relay, who ask elsewhere; they count against no leader (B-50), and
- * agreement is not touched: what to propose is a leader's own matter. All is gone through once a second at the most, so that floods without an end
- * cost no more than being dropped.
+ * and what blocks name of a relay counts apart (input_take), so no third one can do this to a relay; and an honest one says BUSY to its clients
+ * before (batch_refusal), unless I am slow to see its inputs decided. Hence: as the leader, who names what is decided and is not slow, I forget its
+ * reads and take no more of them; as another member I forget old ones alone, since the leader may be about to name the others. Until it has kept
+ * within its room for a while. Its signed batches are held and proposed as ever. What is lost are reads of clients of that relay, who ask elsewhere;
+ * they count against no leader (B-50), and agreement is not touched: what to propose is a leader's own matter. All is gone through once a second at
+ * the most, so that floods without an end cost no more than being dropped.
  */
 static void flood_note(struct replica *r, uint32_t relay) {
     struct unspread *unspread = &r->unspread[relay];
@@ -199,6 +199,11 @@ static void flood_note(struct replica *r, uint32_t relay) {
     if (unspread->forgot_ms != 0 && r->now_ms - unspread->forgot_ms < FORGET_MS) return;
     unspread->forgot_ms = r->now_ms;
     reads_forget(r, relay, i_lead(r) ? 0 : READ_STALE_MS);
+}
+
+/* Behind my own disk, or behind the others: what is decided still waits here, and fills the room of whoever brought it. */
+static bool i_am_late(const struct replica *r) {
+    return r->behind || (r->core->pending_qc.count > 0 && r->core->pending_qc.ballot.height > r->tip_height);
 }
 
 /* Is it one more of a flood (flood_note)? */
@@ -260,6 +265,7 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
     bool beyond = relay_is_full(r, relay, bytes.count, 1);
     if (index == NONE && beyond) {
         drop_count(r, DROP_INPUT_LIMIT);
+        if (i_am_late(r)) return false;
         attack_seen(r, ATTACK_FLOOD, from);
         flood_note(r, relay);
         return false;
@@ -475,8 +481,8 @@ static void waiting_input(struct replica *r, struct bft_waiting *waiting, struct
 /*
  * Slices that no block took up for longer than that go to the leader, whole. While fewer operations become final than the throughput rule allows, a
  * short one goes sooner: only what was handed over counts against a leader (a source that lies may have left it without), and one that is slow on
- * purpose could keep each just below the time that is usual. One a look and pair, and short: where demand has fallen, and nobody is slow, that is what
- * each member sends for nothing.
+ * purpose could keep each just below the time that is usual. One a look and pair, and short: where demand has fallen, and nobody is slow, that is
+ * what each member sends for nothing.
  */
 static void waiting_slices(struct replica *r, uint8_t leader, struct bft_waiting *waiting) {
     uint64_t patience = slice_patience_ms(r);

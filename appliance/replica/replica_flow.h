@@ -40,8 +40,8 @@ static inline bool flow_block_takes(const struct system_limits *limits, uint32_t
     return count == empty || bytes + more <= limits->block_input_bytes_max;
 }
 
-/* What a batch takes of a block, for its relay's share: an operation costs about what 64 bytes do, and a reference as many operations as there are for
- * each reference of a full block, or tiny batches of one relay would take all references before others' larger ones had a turn. */
+/* What a batch takes of a block, for its relay's share: an operation costs about what 64 bytes do, and a reference as many operations as there are
+ * for each reference of a full block, or tiny batches of one relay would take all references before others' larger ones had a turn. */
 static inline uint64_t flow_batch_cost(const struct system_limits *limits, uint32_t ops, uint64_t bytes) {
     return 64 * (uint64_t)ops + bytes + 64 * (PROPOSE_OPS_MAX / limits->block_refs_max) + 1;
 }

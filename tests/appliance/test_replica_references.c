@@ -356,7 +356,7 @@ static void long_batches_do_not_crowd_out_short_ones(void **state) {
     rw_destroy(rw);
 }
 
-/* A block's references are scarce too: turns by operations and bytes alone would give nearly all of them to one that brings an operation at a time. */
+/* A block's references are scarce too: by operations and bytes alone nearly all would go to one that brings an operation at a time. */
 static void tiny_batches_do_not_crowd_out_larger_ones(void **state) {
     (void)state;
     const struct system_limits limits = {.block_refs_max = 1024};
