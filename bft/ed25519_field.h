@@ -3,7 +3,7 @@
  *
  * A field element is five limbs of 51 bits. Two sizes of limb:
  *   reduced  below 2^51 + 2^13: what field_multiply, field_square, field_add, field_subtract and field_read give
- *   loose    below 2^53.6: what field_sum, field_difference and field_twice give of reduced ones; fit for field_multiply and field_square alone
+ *   loose    below 2^53.6: what field_sum and field_difference give, within their bounds; fit for field_multiply and field_square alone
  * Products of loose limbs: of five terms four come times 19, so a column is below 77 * 2^107.2 < 2^113.5 and its carry below 2^62.5. The topmost
  * column has no term times 19: its carry is below 2^58.6, and 19 of it fit 64 bits. A value is reduced fully only where it is written or compared.
  */
@@ -46,7 +46,8 @@ FIELD_INLINE struct field field_sum(const struct field *a, const struct field *b
     return out;
 }
 
-/* a - b, loose; b below 2^53 - 76, a below 2^52.1. 4p is added first, limb by limb no less than any b. */
+/* a - b, loose; b below 2^53 - 76, a below 2^52 + 2^14 (two reduced ones added, at the most). 4p is added first, limb by limb no less than any b and
+ * below 2^53: what comes is below 1.5 * 2^53 + 2^14 < 2^53.6. */
 FIELD_INLINE struct field field_difference(const struct field *a, const struct field *b) {
     struct field out;
     for (unsigned i = 0; i < 5; i++) out.limb[i] = a->limb[i] + 4 * (field_limb_mask - (i == 0 ? 18 : 0)) - b->limb[i];

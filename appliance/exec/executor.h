@@ -32,13 +32,14 @@
  *           executor_save(ex, ...)                      // the bytes behind the hashes, as of the newest final block
  *       }
  *       ... its answers need not be re-sent any more, in order of tickets:
- *       executor_release_block(ex, ticket);             // leaves, leaf hashes and client slices of it are gone
+ *       executor_release_block(ex, ticket);             // leaves, leaf hashes and client items of it are gone
  *       ... a final block has acked_dseq >= dseq, or the slice has been copied:
  *       executor_release_slices(ex, destination, dseq); // cluster slices up to dseq are gone (only final ones)
  *
  *   What a reference's bytes must be: verified as D-3 says by the caller (certificate, proof, slice hash; batch encoding and signature; operation
  *   signatures),
- *   and valid until executor_execute() returns: nothing of the input is referred to afterwards.
+ *   and valid until executor_execute() returns. Of the input, only the bytes of SLICE references (kind 1) are referred to afterwards: the results of
+ *   clients' items point into them, so who lays such an item out (executor_client_slice()) keeps them until then.
  *
  * Limits
  *   EXEC_OPEN_MAX open blocks; the rest follows from struct system_limits, see executor_regions().

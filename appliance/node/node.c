@@ -221,9 +221,11 @@ static enum node_exit genesis_find(struct node *node, char text[NODE_TEXT_BYTES]
 
 /* Where there are verifiers, the replica's signer asks what they found (bft/verdict.h). */
 static bool signer_make(struct node *node, struct signer *signer) {
-    if (node->often.keys == NULL) node->often.keys = calloc(1, ed25519_keys_bytes(NODE_KEY_SETS));
-    if (node->often.keys == NULL) return false;
-    ed25519_keys_init(node->often.keys, NODE_KEY_SETS);
+    if (node->often.keys == NULL) { /* else state is remade, and what they learned stays: to be begun anew they must be zeros */
+        node->often.keys = calloc(1, ed25519_keys_bytes(NODE_KEY_SETS));
+        if (node->often.keys == NULL) return false;
+        ed25519_keys_init(node->often.keys, NODE_KEY_SETS);
+    }
     node->often.secret = &node->key.signing;
     struct signer signing = signer_ed25519_often(&node->often);
     if (node->plan.verifiers > 0) {

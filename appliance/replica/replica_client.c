@@ -254,10 +254,15 @@ void client_publish(struct replica *r, struct rblock *block) {
     }
 }
 
+/* A repeated batch has proofs made, and all answers from its own on laid out again, whether or not the client reads them: a list that begins at the
+ * same height whatever was sent, so that it cannot be cut by bytes without hiding what is behind. So who has much laid out waits the longer for the
+ * next time: a client costs this thread proofs at most every AGAIN_MS, and no more than AGAIN_BYTES_A_MS in the long run. */
+enum { AGAIN_MS = 20, AGAIN_BYTES_A_MS = 32 << 10 };
+
 void client_answer_again(struct replica *r, uint32_t client, uint64_t height_from) {
     unsigned sent = 0;
-    if (r->now_ms - r->clients[client].again_ms < 20) return; /* each costs proofs: a client that repeats gets them 50 times a second */
-    r->clients[client].again_ms = r->now_ms;
+    uint64_t bytes = 0;
+    if (r->now_ms < r->clients[client].again_ms) return;
     for (uint32_t index = r->final_first; index != NONE && sent < ANSWERS_AGAIN_MAX; index = r->blocks[index].order_next) {
         struct rblock *block = &r->blocks[index];
         if (!block->published || block->header.height < height_from || block->certificate == NULL || block->result.output_count == 0) continue;
@@ -275,8 +280,10 @@ void client_answer_again(struct replica *r, uint32_t client, uint64_t height_fro
         answer_send(r, client, block, output);
         free(storage);
         block->levels.storage = NULL;
+        bytes += block->result.outputs[output].slice_bytes;
         sent++;
     }
+    r->clients[client].again_ms = r->now_ms + AGAIN_MS + bytes / AGAIN_BYTES_A_MS;
 }
 
 void client_refuse(struct replica *r, uint32_t client, const uint8_t id[32], uint8_t code, uint32_t retry_ms) {

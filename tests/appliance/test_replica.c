@@ -229,6 +229,66 @@ static void a_batch_that_comes_again_is_decided_once_and_answered_again(void **s
     rw_destroy(rw);
 }
 
+struct repeats {
+    uint32_t answers;
+    uint64_t bytes;
+};
+
+static void repeats_count(void *context, uint16_t type, const uint8_t *bytes, size_t count) {
+    struct repeats *repeats = context;
+    (void)bytes;
+    if (type != 0x0302) return;
+    repeats->answers++;
+    repeats->bytes += count;
+}
+
+/* Gives one node this batch every millisecond, `ms` times; what it answers. */
+static struct repeats batch_repeat(struct replica_world *rw, const uint8_t *batch, uint32_t bytes, unsigned ms) {
+    struct repeats repeats = {0};
+    rw_run(rw, 500);
+    rw->frame = repeats_count;
+    rw->frame_context = &repeats;
+    for (unsigned i = 0; i < ms; i++) {
+        rw_inject(rw, (struct replica_peer){.kind = REPLICA_CLIENT, .index = rw->client_index}, 0, 0x0301, batch, bytes);
+        rw_run(rw, 1);
+    }
+    rw_run(rw, 10);
+    rw->frame = NULL;
+    return repeats;
+}
+
+static void who_repeats_a_batch_has_all_its_answers_again_the_less_often_the_more_bytes_they_are(void **state) {
+    (void)state;
+    enum { BIG = 4, GETS = 200, VALUE = 4000, REPEAT_MS = 600 };
+    struct replica_world *rw = rw_create(73);
+    rw_run(rw, 200);
+    uint32_t bytes;
+    uint8_t digest[32], value[VALUE] = {1};
+    struct operation put = op_put_bytes("big", value, sizeof value), gets[GETS];
+    for (unsigned i = 0; i < GETS; i++) gets[i] = op_get("big", sizeof value);
+    uint8_t *batch = rw_batch(rw, BATCH_WRITE, 1, &put, 1, &bytes, digest);
+    rw_send(rw, 0, 0x0301, batch, bytes);
+    rw_run(rw, 500);
+    assert_non_null(rw_answer(rw, digest));
+    struct repeats small = batch_repeat(rw, batch, bytes, REPEAT_MS);
+    assert_true(small.answers >= REPEAT_MS / 25 && small.answers <= REPEAT_MS / 20 + 1);
+    for (unsigned i = 0; i < BIG; i++) {
+        const struct client_item *item = rw_ask(rw, BATCH_READ, 0, gets, GETS, 3000);
+        assert_non_null(item);
+        assert_true(item->results_bytes > GETS * VALUE);
+    }
+    /* Each time all, from the batch's own answer on; and after each time a pause by its bytes: so many a millisecond as replica_client.c says. */
+    struct repeats big = batch_repeat(rw, batch, bytes, REPEAT_MS);
+    uint32_t times = big.answers / (BIG + 1);
+    assert_true(times >= 2 && big.answers % (BIG + 1) == 0);
+    uint64_t once = big.bytes / times, pause_ms = 20 + once / (32 << 10);
+    assert_true(once > BIG * GETS * VALUE && pause_ms > 100);
+    assert_true(times <= REPEAT_MS / pause_ms + 1);
+    assert_int_equal(rw->answers_bad, 0);
+    free(batch);
+    rw_destroy(rw);
+}
+
 static void how_long_the_restoring_takes_does_not_put_the_cluster_behind_the_calendar(void **state) {
     (void)state;
     struct replica_world *rw = rw_create(72);
@@ -251,6 +311,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_put_and_a_get_are_answered_over_three_rounds),
         cmocka_unit_test(a_batch_that_comes_again_is_decided_once_and_answered_again),
+        cmocka_unit_test(who_repeats_a_batch_has_all_its_answers_again_the_less_often_the_more_bytes_they_are),
         cmocka_unit_test(every_add_counts_once_on_a_network_that_loses_a_twentieth),
         cmocka_unit_test(every_add_counts_once_while_leaders_crash_and_lose_what_was_not_synced),
         cmocka_unit_test(all_nodes_crash_at_once_and_nothing_acknowledged_is_lost),
