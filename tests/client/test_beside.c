@@ -375,7 +375,7 @@ static void nothing_is_settled_before_its_journal_is_durable(void **state) {
     uint32_t batches = fake_batches(fake, -1);
     struct heraclius_request *late = put_late(writer, "s/2");
     for (int how = HERACLIUS_SETTLE_RETRY; how <= HERACLIUS_SETTLE_CANCEL; how++) {
-        assert_int_equal(heraclius_settle(writer, how, 300, settled, NULL, why), HERACLIUS_NO_RESOURCES);
+        assert_int_equal(heraclius_settle(writer, (enum heraclius_settle)how, 300, settled, NULL, why), HERACLIUS_NO_RESOURCES);
         assert_non_null(strstr(why, "is not durable"));
     }
     assert_int_equal(fake_batches(fake, -1), batches);
