@@ -112,7 +112,7 @@ struct sending {
     bool sent;       /* to `node`, this attempt */
     uint32_t copies; /* how often it was given to a link, whole or not, under the present numbers */
     uint32_t node;   /* index of the node that has it or is to get it */
-    uint64_t given_ms;     /* when it was decided that this node gets it */
+    uint64_t given_ms;     /* when it was decided that this node gets it, and it might leave */
     uint64_t resend_at_ms; /* another node is asked, if this one answers nothing */
     uint32_t first_node;   /* that was asked of this attempt, */
     uint64_t first_ms;     /* and when; 0: the wait for it is counted */
@@ -408,6 +408,8 @@ bool client_kept_reopen(struct heraclius *db); /* those above the successor's or
 void client_kept_free(struct journal *journal);
 
 /* open.c */
+/* Once in a program, by whichever of its threads calls the library first; the others wait. False: the self-test failed. */
+bool client_signatures_start(void);
 /* addresses.json again, if it has changed: nodes that moved are dialled where they are now. A bad file changes nothing. */
 void client_addresses_look(struct heraclius *db, uint64_t now_ms);
 

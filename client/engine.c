@@ -132,6 +132,7 @@ void client_engine_start(struct heraclius_request *request, uint64_t now_ms) {
         if (db->sendings) db->sendings->previous = sending;
         db->sendings = sending;
         sending_to(sending, node_first(db, now_ms), true, now_ms);
+        /* What has a number already was journaled by an earlier sending, which is durable: settle.c waits for that, a CANCEL follows an answer. */
         sending->durable = sending->kind == BATCH_READ || client_request_number(request) != 0;
         /* At once, not when it is synced: the floor of whatever is built next must not pass this write's number. */
         if (!sending->durable && !client_journal_sent(db, sending)) db->journal.pending.failed = true;
@@ -392,8 +393,8 @@ static void settled_go(struct heraclius *db) {
     if (!journal->sync_wanted && journal->pending.used > 0 && !anew) (void)client_journal_sync(db);
 }
 
-/* A sync ended: what it was for may leave, or never left. */
-static void journal_synced(struct heraclius *db, bool synced) {
+/* A sync ended: what it was for may leave, and nodes' time begins; or it never left. */
+static void journal_synced(struct heraclius *db, bool synced, uint64_t now_ms) {
     int error = errno;
     struct sending *next;
     for (struct sending *sending = db->sendings; sending; sending = next) {
@@ -402,6 +403,7 @@ static void journal_synced(struct heraclius *db, bool synced) {
         sending->syncing = false;
         if (synced) {
             sending->durable = true;
+            sending_to(sending, sending->node, true, now_ms);
             continue;
         }
         struct heraclius_request *request = sending->request;
@@ -412,18 +414,19 @@ static void journal_synced(struct heraclius *db, bool synced) {
     }
 }
 
-/* What was journaled since is made durable, all with one sync; then it may leave. What comes while one is under way goes with the next. */
+/* What was journaled since is made durable, all with one sync, also when nobody waits for it any more; then it may leave. What comes while one is
+ * under way goes with the next. */
 static void journal_go(struct heraclius *db) {
-    bool any = false, synced;
+    bool any = db->journal.sync_wanted, synced;
     if (db->journal.sync_under_way) {
         if (!client_journal_sync_ended(db, &synced)) return;
-        journal_synced(db, synced);
+        journal_synced(db, synced, ring_clock_ms());
     }
     for (struct sending *sending = db->sendings; sending; sending = sending->next) {
         sending->syncing = !sending->durable;
         any = any || sending->syncing;
     }
-    if (any && !client_journal_sync_begin(db, &synced)) journal_synced(db, synced);
+    if (any && !client_journal_sync_begin(db, &synced)) journal_synced(db, synced, ring_clock_ms()); /* the disk may have taken its time */
 }
 
 static void sendings_go(struct heraclius *db, uint64_t now_ms) {
@@ -442,7 +445,7 @@ static void sendings_go(struct heraclius *db, uint64_t now_ms) {
             next = db->sendings;
             continue;
         }
-        if (!sending_waits(sending)) continue;
+        if (!sending_waits(sending) || !sending->durable) continue; /* no node is late with what never left */
         if (sending->retry_at_ms && now_ms >= sending->retry_at_ms) {
             sending->retry_at_ms = 0;
             sending->refusals = 0;

@@ -44,8 +44,9 @@
  *   Using copies of a key file in two places is not.
  *
  * Errors are one enum; texts are static or in the caller's buffer. Nothing is printed. No thread is started for one handle; handles that were opened
- * beside another have eight small ones together, which do nothing but sync journals: what many keys write at once is made durable at once. Memory:
- * about 100 KiB per handle, and per request what its operations and results take.
+ * beside another have eight small ones together, which do nothing but sync journals: what many keys write at once is made durable at once. After
+ * fork() the child has none of these threads: a handle is used and closed only in the process that opened it. Memory: about 100 KiB per handle, and
+ * per request what its operations and results take.
  */
 #ifndef HERACLIUS_H
 #define HERACLIUS_H
@@ -221,7 +222,8 @@ HERACLIUS_API bool heraclius_unsettled_at(struct heraclius *db, size_t index, st
 enum heraclius_settle { HERACLIUS_SETTLE_RETRY, HERACLIUS_SETTLE_CANCEL };
 /* What became of one unsettled write: op_count results by heraclius_result_at on the request that the callback hands over. */
 typedef void heraclius_settled(const struct heraclius_unsettled *write, enum heraclius_code code, void *argument);
-/* Settles all of them, by sending the signed bytes again or by CANCEL, calling `settled` for each; blocking. HERACLIUS_DONE: none is left. */
+/* Settles all of them, by sending the signed bytes again or by CANCEL, calling `settled` for each; blocking. HERACLIUS_DONE: none is left.
+ * HERACLIUS_NO_RESOURCES: no memory, or the journal could not be made durable first, in time. */
 HERACLIUS_API enum heraclius_status heraclius_settle(struct heraclius *db, enum heraclius_settle how, uint32_t timeout_ms, heraclius_settled *settled,
                                                      void *argument, char *why);
 

@@ -447,9 +447,10 @@ bool client_journal_sync(struct heraclius *db) {
     if (journal->pending.failed) {
         client_buffer_free(&journal->pending);
         journal->broken = true;
+        journal->sync_wanted = false;
         return errno = ENOMEM, false;
     }
-    if (journal->pending.used == 0) return true;
+    if (journal->pending.used == 0 && !journal->broken) return true;
     if (journal->broken || (journal->file_bytes > journal->rewrite_at && journal->sync_wanted)) return rewrite(db);
     bool good = write_all(journal->fd, journal->pending.bytes, journal->pending.used) && (!journal->sync_wanted || fdatasync(journal->fd) == 0);
     if (good) journal->file_bytes += journal->pending.used;

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,10 +225,21 @@ static enum heraclius_status files_open(struct heraclius *db, const struct herac
     return client_journal_open(db, key_path, why);
 }
 
+static bool signatures_good;
+
+static void signatures_start(void) {
+    signatures_good = ed25519_start(NULL);
+}
+
+bool client_signatures_start(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    return pthread_once(&once, signatures_start) == 0 && signatures_good;
+}
+
 enum heraclius_status heraclius_open(struct heraclius **out, const struct heraclius_options *options, char *why) {
     *out = NULL;
     why[0] = 0;
-    if (!options->beside && !ed25519_start(NULL))
+    if (!options->beside && !client_signatures_start())
         return fail(why, HERACLIUS_NO_RESOURCES, "the signature library failed its self-test on this machine");
     struct heraclius *db = calloc(1, sizeof *db);
     if (!db) return fail(why, HERACLIUS_NO_RESOURCES, "no memory");

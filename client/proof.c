@@ -80,7 +80,7 @@ enum heraclius_status heraclius_receipt_verify(const char *system_path, const ui
     struct system_fault fault = {0};
     struct system *system;
     why[0] = 0;
-    if (!ed25519_start(NULL)) {
+    if (!client_signatures_start()) {
         snprintf(why, HERACLIUS_TEXT_BYTES, "the signature library failed its self-test on this machine");
         return HERACLIUS_NO_RESOURCES;
     }

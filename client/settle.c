@@ -3,7 +3,10 @@
  *
  * Retry sends the very operations again under the same number and nonce, so it takes effect once, whatever became of the first sending. Cancel asks
  * the shard to close the number: it answers with what is recorded, if the write had happened, or records that it never will.
+ *
+ * Both go out under a number of the journal's, so not before the journal is durable: a number whose record a power cut takes away is given again.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,12 +112,25 @@ struct heraclius_request *client_settle_request(struct heraclius *db, enum herac
     return request;
 }
 
+/* All that the journal holds is made durable. False: not in time, or the disk said no (`why`). Requests may end meanwhile, and writes with them. */
+static bool journal_rests(struct heraclius *db, uint64_t until_ms, char *why) {
+    const struct journal *journal = &db->journal;
+    while ((journal->sync_under_way || journal->sync_wanted) && ring_clock_ms() < until_ms) (void)heraclius_poll(db, 1);
+    bool late = journal->sync_under_way || journal->sync_wanted;
+    if (!late && client_journal_sync(db)) return true;
+    snprintf(why, HERACLIUS_TEXT_BYTES, "%s: is not durable, so nothing more was sent: %s", journal->path,
+             late ? "the disk has not answered in time" : strerror(errno));
+    return false;
+}
+
 enum heraclius_status heraclius_settle(struct heraclius *db, enum heraclius_settle how, uint32_t timeout_ms, heraclius_settled *settled,
                                        void *argument, char *why) {
     uint64_t until_ms = ring_clock_ms() + timeout_ms;
     why[0] = 0;
     while (heraclius_unsettled_count(db) > 0) {
+        if (!journal_rests(db, until_ms, why)) return HERACLIUS_NO_RESOURCES;
         size_t before = heraclius_unsettled_count(db);
+        if (before == 0) break; /* what was not made durable never left */
         struct heraclius_unsettled shown;
         CHECK(heraclius_unsettled_at(db, 0, &shown));
         struct heraclius_request *request = client_settle_request(db, how);

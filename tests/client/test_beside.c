@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -165,17 +166,19 @@ static void liars_are_found_out_by_the_second_as_by_the_first(void **state) {
 
 /* ---- journals, synced by threads ---- */
 
-/* In libc's place: `closed`, it waits; `fails`, so many say EIO. */
+/* In libc's place: `closed`, it waits; `fails`, so many say EIO. `blocked`: the signals that its last caller did not take. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t opens;
     bool closed;
     int waiting, fails;
+    sigset_t blocked;
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER, .opens = PTHREAD_COND_INITIALIZER};
 
 int fdatasync(int fd) {
     pthread_mutex_lock(&disk.lock);
     disk.waiting++;
+    CHECK(pthread_sigmask(SIG_BLOCK, NULL, &disk.blocked) == 0);
     while (disk.closed) pthread_cond_wait(&disk.opens, &disk.lock);
     disk.waiting--;
     bool fails = disk.fails > 0 && disk.fails--;
@@ -297,6 +300,9 @@ static void journals_are_synced_at_once(void **state) {
         close(jobs[i].event);
     }
     assert_int_equal(failed, 1);
+    assert_int_equal(sigismember(&disk.blocked, SIGTERM), 1);
+    assert_int_equal(sigismember(&disk.blocked, SIGSEGV), 0); /* a fault in a thread of the syncer's is reported as any other */
+    assert_int_equal(sigismember(&disk.blocked, SIGBUS), 0);
     client_syncer_free(syncer);
 }
 
@@ -327,8 +333,182 @@ static void who_is_closed_while_its_journal_is_synced_waits_for_it(void **state)
     heraclius_close(reader);
 }
 
+/* ---- settling, while a journal is synced ---- */
+
+static int settled_count;
+
+static void settled(const struct heraclius_unsettled *write, enum heraclius_code code, void *argument) {
+    (void)write;
+    (void)argument;
+    settled_count += code == HERACLIUS_CODE_OK;
+}
+
+static enum heraclius_status settle(struct heraclius *db, uint32_t timeout_ms, char *why) {
+    settled_count = 0;
+    return heraclius_settle(db, HERACLIUS_SETTLE_RETRY, timeout_ms, settled, NULL, why);
+}
+
+/* Connected, and without what an earlier test left. */
+static void nothing_is_open(struct heraclius *db) {
+    char why[HERACLIUS_TEXT_BYTES];
+    if (settle(db, LONG_MS, why) != HERACLIUS_DONE) fail_msg("%s", why);
+    assert_int_equal(fake_put(db, "s/1", "v", LONG_MS), HERACLIUS_DONE);
+}
+
+/* A write that is UNSETTLED while its record is on its way to the disk. */
+static struct heraclius_request *put_late(struct heraclius *db, const char *key) {
+    disk_is(true, 0);
+    struct heraclius_request *request = put_begin(db, key, 100);
+    disk_await(1);
+    for (int i = 0; i < 100 && heraclius_request_status(request) == HERACLIUS_PENDING; i++) (void)heraclius_poll(db, 5);
+    assert_int_equal(heraclius_request_status(request), HERACLIUS_UNSETTLED);
+    assert_int_equal(heraclius_unsettled_count(db), 1);
+    return request;
+}
+
+static void nothing_is_settled_before_its_journal_is_durable(void **state) {
+    (void)state;
+    char why[HERACLIUS_TEXT_BYTES];
+    pthread_t thread;
+    struct heraclius *reader = open_key(other_key, NULL), *writer = open_key(fake->key_path, reader);
+    nothing_is_open(writer);
+    uint32_t batches = fake_batches(fake, -1);
+    struct heraclius_request *late = put_late(writer, "s/2");
+    for (int how = HERACLIUS_SETTLE_RETRY; how <= HERACLIUS_SETTLE_CANCEL; how++) {
+        assert_int_equal(heraclius_settle(writer, (enum heraclius_settle)how, 300, settled, NULL, why), HERACLIUS_NO_RESOURCES);
+        assert_non_null(strstr(why, "is not durable"));
+    }
+    assert_int_equal(fake_batches(fake, -1), batches);
+    assert_int_equal(heraclius_unsettled_count(writer), 1);
+    assert_int_equal(pthread_create(&thread, NULL, disk_opens_soon, NULL), 0);
+    if (settle(writer, LONG_MS, why) != HERACLIUS_DONE) fail_msg("%s", why);
+    assert_int_equal(settled_count, 1);
+    assert_int_equal(disk_waiting(), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(fake_batches(fake, -1), batches + 1);
+    heraclius_request_free(late);
+    heraclius_close(writer);
+    heraclius_close(reader);
+}
+
+/* Nobody waits for the second record, but it must be durable before it is settled. */
+static void what_was_let_go_is_made_durable_and_settled(void **state) {
+    (void)state;
+    char why[HERACLIUS_TEXT_BYTES];
+    struct heraclius *reader = open_key(other_key, NULL), *writer = open_key(fake->key_path, reader);
+    nothing_is_open(writer);
+    uint32_t batches = fake_batches(fake, -1);
+    struct heraclius_request *late = put_late(writer, "s/3");
+    heraclius_request_free(put_begin(writer, "s/4", LONG_MS));
+    disk_is(false, 0);
+    if (settle(writer, LONG_MS, why) != HERACLIUS_DONE) fail_msg("%s", why);
+    assert_int_equal(settled_count, 2);
+    assert_int_equal(fake_batches(fake, -1), batches + 2);
+    heraclius_request_free(late);
+    heraclius_close(writer);
+    heraclius_close(reader);
+}
+
+static void *disk_fails_soon(void *argument) {
+    (void)argument;
+    usleep(100000);
+    disk_is(false, 1);
+    return NULL;
+}
+
+/* It is told that nothing was sent, and that is so. */
+static void a_write_whose_sync_fails_is_not_sent_by_settling(void **state) {
+    (void)state;
+    char why[HERACLIUS_TEXT_BYTES], value[16];
+    pthread_t thread;
+    struct heraclius *reader = open_key(other_key, NULL), *writer = open_key(fake->key_path, reader);
+    nothing_is_open(writer);
+    uint32_t batches = fake_batches(fake, -1);
+    disk_is(true, 0);
+    struct heraclius_request *fails = put_begin(writer, "s/5", LONG_MS);
+    disk_await(1);
+    assert_int_equal(pthread_create(&thread, NULL, disk_fails_soon, NULL), 0);
+    assert_int_equal(settle(writer, LONG_MS, why), HERACLIUS_DONE);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(settled_count, 0);
+    assert_int_equal(heraclius_request_status(fails), HERACLIUS_NO_RESOURCES);
+    assert_int_equal(heraclius_unsettled_count(writer), 0);
+    assert_int_equal(fake_batches(fake, -1), batches);
+    assert_false(fake_value(fake, "s/5", value, sizeof value));
+    heraclius_request_free(fails);
+    heraclius_close(writer);
+    heraclius_close(reader);
+}
+
+/* Its sync failed when it was UNSETTLED already, and nothing else is to be written: the file must be made anew before it may be sent. */
+static void a_journal_that_is_broken_is_made_anew_before_anything_is_settled(void **state) {
+    (void)state;
+    char why[HERACLIUS_TEXT_BYTES];
+    struct heraclius *reader = open_key(other_key, NULL), *writer = open_key(fake->key_path, reader);
+    nothing_is_open(writer);
+    uint32_t batches = fake_batches(fake, -1);
+    struct heraclius_request *late = put_late(writer, "s/6");
+    disk_is(false, 2); /* the one that waits, and the new file's */
+    assert_int_equal(settle(writer, LONG_MS, why), HERACLIUS_NO_RESOURCES);
+    assert_non_null(strstr(why, strerror(EIO)));
+    assert_int_equal(fake_batches(fake, -1), batches);
+    assert_int_equal(heraclius_unsettled_count(writer), 1);
+    if (settle(writer, LONG_MS, why) != HERACLIUS_DONE) fail_msg("%s", why);
+    assert_int_equal(settled_count, 1);
+    assert_int_equal(fake_batches(fake, -1), batches + 1);
+    heraclius_request_free(late);
+    heraclius_close(writer);
+    heraclius_close(reader);
+}
+
+static void no_node_is_blamed_for_the_time_that_the_disk_takes(void **state) {
+    (void)state;
+    struct heraclius_counters counters;
+    struct heraclius *reader = open_key(other_key, NULL), *writer = open_key(fake->key_path, reader);
+    nothing_is_open(writer);
+    heraclius_counters_get(writer, &counters);
+    uint64_t resends = counters.resends;
+    uint32_t waits = writer->patience.count;
+    disk_is(true, 0);
+    struct heraclius_request *request = put_begin(writer, "s/7", LONG_MS);
+    disk_await(1);
+    for (int i = 0; i < 50; i++) (void)heraclius_poll(writer, RESEND_MS / 10); /* five times as long as a node is given */
+    heraclius_counters_get(writer, &counters);
+    assert_int_equal(counters.resends, resends);
+    disk_is(false, 0);
+    for (int i = 0; i < 400 && heraclius_request_status(request) == HERACLIUS_PENDING; i++) (void)heraclius_poll(writer, 5);
+    assert_int_equal(heraclius_request_status(request), HERACLIUS_DONE);
+    assert_int_equal(writer->patience.count, waits + 1);
+    assert_true(writer->patience.waits[waits % PATIENCE_WAITS].took_ms < 5 * RESEND_MS); /* of the node's own */
+    heraclius_request_free(request);
+    heraclius_close(writer);
+    heraclius_close(reader);
+}
+
+static void *starts(void *argument) {
+    struct heraclius *none;
+    char why[HERACLIUS_TEXT_BYTES];
+    struct heraclius_options options = {.system_path = "/nonexistent/system.json"};
+    (void)pthread_barrier_wait(argument);
+    for (int i = 0; i < 3; i++) assert_int_equal(heraclius_open(&none, &options, why), HERACLIUS_BAD_FILE);
+    return NULL;
+}
+
+/* What the library makes once for all is not written by one while another reads it: the thread sanitizer sees to that. First of all tests. */
+static void threads_may_begin_at_once(void **state) {
+    (void)state;
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    pthread_barrier_t barrier;
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, THREADS), 0);
+    for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, starts, &barrier), 0);
+    for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(pthread_barrier_destroy(&barrier), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_may_begin_at_once),
         cmocka_unit_test(either_may_be_closed_first),
         cmocka_unit_test(one_that_cannot_be_opened_leaves_the_first_as_it_was),
         cmocka_unit_test(a_signature_is_known_only_if_key_bytes_and_signature_are_the_same),
@@ -338,6 +518,11 @@ int main(void) {
         cmocka_unit_test(a_journal_that_was_not_made_durable_sends_nothing_and_heals),
         cmocka_unit_test(journals_are_synced_at_once),
         cmocka_unit_test(who_is_closed_while_its_journal_is_synced_waits_for_it),
+        cmocka_unit_test(nothing_is_settled_before_its_journal_is_durable),
+        cmocka_unit_test(what_was_let_go_is_made_durable_and_settled),
+        cmocka_unit_test(a_write_whose_sync_fails_is_not_sent_by_settling),
+        cmocka_unit_test(a_journal_that_is_broken_is_made_anew_before_anything_is_settled),
+        cmocka_unit_test(no_node_is_blamed_for_the_time_that_the_disk_takes),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
