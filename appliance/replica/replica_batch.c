@@ -201,9 +201,10 @@ static void flood_note(struct replica *r, uint32_t relay) {
     reads_forget(r, relay, i_lead(r) ? 0 : READ_STALE_MS);
 }
 
-/* Behind my own disk, or behind the others: what is decided still waits here, and fills the room of whoever brought it. */
-static bool i_am_late(const struct replica *r) {
-    return r->behind || (r->core->pending_qc.count > 0 && r->core->pending_qc.ballot.height > r->tip_height);
+/* Behind my own disk, or was lately, or behind the others: what is decided still waits here, and fills the room of whoever brought it. */
+bool replica_is_late(const struct replica *r) {
+    bool lately = r->stall_end_ms != 0 && r->now_ms - r->stall_end_ms < CATCH_UP_PATIENCE_MS;
+    return r->behind || lately || (r->core->pending_qc.count > 0 && r->core->pending_qc.ballot.height > r->tip_height);
 }
 
 /* Is it one more of a flood (flood_note)? */
@@ -265,7 +266,7 @@ bool input_take(struct replica *r, uint8_t kind, uint8_t relay, struct blob_piec
     bool beyond = relay_is_full(r, relay, bytes.count, 1);
     if (index == NONE && beyond) {
         drop_count(r, DROP_INPUT_LIMIT);
-        if (i_am_late(r)) return false;
+        if (replica_is_late(r)) return false;
         attack_seen(r, ATTACK_FLOOD, from);
         flood_note(r, relay);
         return false;

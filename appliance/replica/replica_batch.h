@@ -15,6 +15,9 @@ enum {
     FORGET_MS = 1000,      /* reads of a relay that floods are forgotten so often at the most */
 };
 
+/* This node's own disk or distance explains what it sees of others: it names nobody a flooder or slow for that. */
+bool replica_is_late(const struct replica *r);
+
 /* By which batches are decoded, of the epoch in which it is. */
 struct batch_limits replica_batch_limits(const struct replica *r);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "appliance/base/pool.h"
+#include "appliance/replica/replica_batch.h"
 #include "appliance/replica/replica_private.h"
 
 void replica_event(struct replica *r, const struct bft_event *event) {
@@ -78,7 +79,8 @@ static bool leader_was_silent(const struct replica *r, uint64_t view) {
 }
 
 static bool silence_ended(const struct replica *r, const struct bft_note *note) {
-    if (note->detail == BFT_TIMEOUT_INPUT || note->detail == BFT_TIMEOUT_SLOW) return true;
+    if (note->detail == BFT_TIMEOUT_INPUT) return true;
+    if (note->detail == BFT_TIMEOUT_SLOW) return !replica_is_late(r); /* what it caught up with passed faster than any leader can be */
     return note->detail == BFT_TIMEOUT_PROGRESS && leader_was_silent(r, note->view);
 }
 

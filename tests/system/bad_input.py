@@ -614,10 +614,11 @@ def wal_fills(cases, system):
     wal = system.ask(victim)["wal"]
     cases.case("a member is away: the others show that it holds pruning back", wal["held_back_by_member"] == 3, wal)
     system.kill(victim, signal.SIGTERM)
-    size = (wal["bytes"] * 16 // 10 >> 20) + 1 << 20
+    size = (max(wal["bytes"] * 16 // 10, wal["bytes"] + (16 << 20)) >> 20) + 1 << 20
     system.change_conf(victim, {"wal_map_bytes": size})
     system.start(victim)
     wait(lambda: ((system.ask(victim) or {}).get("wal") or {}).get("held_back_by_member") == 3, 20)  # it has heard the others
+    time.sleep(3.5)  # for three seconds after its start a node says nothing of its wal
     load = system.client_background("bench", "--users", 4, "--seconds", 60, "--mix", "put", "--value-bytes", 4000, "--keys", 500,
                                     "--out", f"{system.dir}/fill")
     shown = {}
