@@ -59,21 +59,22 @@ static bool view_has_proposal(const struct replica *r, uint64_t view) {
 }
 
 /*
- * The timer of B-36 ended the view: was it its leader's silence? That of B-50 says so by itself, since an input waits for nobody but the leader. This
- * one runs as well when votes do not come, whoever is slow or cut off, and then no honest leader is to be named. It was the leader's silence when
- * nothing is here that anybody could have voted for, although the leader is there, is in this view and may sign, by its own signed word, and has had
- * an input from this node for half of the time. A leader that is cut off is not heard; one that is cut off together with this node has its proposals
- * here; one that starts, or is behind by a view, says so; and one that looks for the block to go on from finds it, since a quorum is heard here.
+ * The timer of B-36 ended the view: was it its leader's silence? That of B-50 says so by itself, since an input waits for nobody but the leader.
+ * This one runs as well when votes do not come, whoever is slow or cut off, and then no honest leader is to be named. It was the leader's silence
+ * when nothing is here that anybody could have voted for, although the leader is there, is in this view and may sign, by its own signed word, and
+ * has had an input from this node for a quarter of the time. A leader that is cut off is not heard; one that is cut off together with this node has
+ * its proposals here; one that starts, or is behind by a view, says so; and one that looks for the block to go on from finds it, since a quorum is
+ * heard here.
  */
 static bool leader_was_silent(const struct replica *r, uint64_t view) {
     const struct bft_core *core = r->core;
     const struct bft_waiting *waiting = &core->waiting;
     uint32_t leader = bft_leader(&r->members, view), heard = 1;
     const struct bft_status *said = &r->peer_status[leader];
-    uint64_t since_ms = core->progress_ms, half_ms = (r->now_ms - since_ms) / 2;
+    uint64_t since_ms = core->progress_ms, quarter_ms = (r->now_ms - since_ms) / 4;
     if (leader == r->me || !heard_since(r, leader, since_ms)) return false;
     if (said->view != view || (said->flags & BFT_STATUS_VOTING) == 0) return false;
-    if (waiting->count == 0 || waiting->view != view || waiting->oldest_relayed_ms + half_ms > r->now_ms) return false;
+    if (waiting->count == 0 || waiting->view != view || waiting->oldest_relayed_ms + quarter_ms > r->now_ms) return false;
     for (uint32_t i = 0; i < r->members.n; i++) heard += i != r->me && heard_since(r, i, since_ms);
     return heard >= r->members.q && !view_has_proposal(r, view);
 }
