@@ -93,6 +93,8 @@ void sha256_prefixed_each(enum hash_prefix prefix, const struct sha256_part *mes
  * copying, no length arithmetic per hash).
  */
 void sha256_padded_blocks(const uint8_t *blocks_bytes, size_t blocks, uint8_t out[SHA256_BYTES]);
+/* The same of several messages, all of so many blocks: messages[i] to out[i]. No output may lie in a message. */
+void sha256_padded_blocks_each(const uint8_t *const *messages, unsigned count, size_t blocks, uint8_t *const *out);
 
 /* True iff the 32-byte values are equal. Not constant time: hashes are public. */
 static inline int sha256_equal(const uint8_t a[SHA256_BYTES], const uint8_t b[SHA256_BYTES]) {

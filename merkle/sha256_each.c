@@ -103,3 +103,18 @@ void sha256_prefixed_each(enum hash_prefix prefix, const struct sha256_part *mes
         }
     }
 }
+
+void sha256_padded_blocks_each(const uint8_t *const *messages, unsigned count, size_t blocks, uint8_t *const *out) {
+    uint32_t chains[SHA256_LANES][8], *chain[SHA256_LANES];
+    const uint8_t *at[SHA256_LANES];
+    for (unsigned from = 0, lanes; from < count; from += lanes) {
+        lanes = count - from < SHA256_LANES ? count - from : SHA256_LANES;
+        for (unsigned i = 0; i < lanes; i++) {
+            sha256_chain_init(chains[i]);
+            chain[i] = chains[i];
+            at[i] = messages[from + i];
+        }
+        sha256_lanes_blocks(chain, at, lanes, blocks);
+        for (unsigned i = 0; i < lanes; i++) sha256_chain_write(chains[i], out[from + i]);
+    }
+}

@@ -114,6 +114,31 @@ static void messages_hashed_together_have_the_hashes_they_have_alone(void **stat
     }
 }
 
+static void padded_blocks_hashed_together_have_the_hashes_they_have_alone(void **state) {
+    (void)state;
+    enum { MESSAGES = 11, BLOCKS = 3 };
+    uint8_t blocks[MESSAGES][BLOCKS * 64], out[MESSAGES][32], expected[32], *outs[MESSAGES];
+    const uint8_t *messages[MESSAGES];
+    uint64_t random = vectors_seed(4);
+    for (unsigned round = 0; round < 200; round++) {
+        unsigned count = round % (MESSAGES + 1), each = 1 + round % BLOCKS, bytes = each * 64 - 9 - round % 40;
+        for (unsigned i = 0; i < count; i++) {
+            memset(blocks[i], 0, sizeof blocks[i]);
+            for (unsigned k = 0; k < bytes; k++) blocks[i][k] = (uint8_t)vectors_random(&random);
+            blocks[i][bytes] = 0x80;
+            blocks[i][each * 64 - 2] = (uint8_t)(bytes * 8 >> 8);
+            blocks[i][each * 64 - 1] = (uint8_t)(bytes * 8);
+            messages[i] = blocks[i];
+            outs[i] = out[MESSAGES - 1 - i];
+        }
+        sha256_padded_blocks_each(messages, count, each, outs);
+        for (unsigned i = 0; i < count; i++) {
+            crypto_hash_sha256(expected, blocks[i], bytes);
+            assert_memory_equal(outs[i], expected, 32);
+        }
+    }
+}
+
 static void a_copied_state_forks_the_hash(void **state) {
     (void)state;
     struct sha256_state a, b;
@@ -138,6 +163,7 @@ int main(void) {
         cmocka_unit_test(one_part_of_any_length_follows_its_prefix),
         cmocka_unit_test(a_copied_state_forks_the_hash),
         cmocka_unit_test(messages_hashed_together_have_the_hashes_they_have_alone),
+        cmocka_unit_test(padded_blocks_hashed_together_have_the_hashes_they_have_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
