@@ -1,4 +1,4 @@
-/* heraclius bench: options, progress, DIR/summary.json. */
+/* heraclius bench: options, progress, what is told at the end and, with --out, kept in DIR/summary.json. */
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -40,7 +40,7 @@ static struct poptOption bench_options[] = {
     {"seed", 0, POPT_ARG_STRING, &arguments.seed, 0, "of keys, values and choices (default: random, printed)", "X"},
     {"history", 0, POPT_ARG_STRING, &arguments.history, 0, "every call and return, one JSON object a line", "FILE"},
     {"series", 0, POPT_ARG_STRING, &arguments.series, 0, "a line of figures each second, as CSV", "FILE"},
-    {"out", 0, POPT_ARG_STRING, &arguments.out, 0, "folder for summary.json", "DIR"},
+    {"out", 0, POPT_ARG_STRING, &arguments.out, 0, "folder for summary.json (default: none is written)", "DIR"},
     {NULL, 0, POPT_ARG_INCLUDE_TABLE, common_options, 0, "Options:", NULL},
     POPT_AUTOHELP POPT_TABLEEND};
 
@@ -101,7 +101,6 @@ static bool options_fit(const struct bench_options *options) {
 }
 
 static bool options_check(struct bench_options *options) {
-    if (!arguments.out) return wrong("--out DIR is missing");
     if (!mix_parse(arguments.mix, options->weights)) {
         return wrong("--mix is get, put, READS:WRITES, or a list of KIND=PARTS with commas between, each of get, put, cas, add, del once; parts "
                      "are 0 to 1000000, and not all 0");
@@ -161,20 +160,20 @@ static json_t *summary(const struct bench_options *options, const struct bench_t
 }
 
 static int finish(const struct bench_options *options, const struct bench_totals *totals) {
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/summary.json", arguments.out);
+    char path[PATH_MAX] = "";
+    if (arguments.out) snprintf(path, sizeof path, "%s/summary.json", arguments.out);
     json_t *object = summary(options, totals);
-    int exit_code = EXIT_DONE;
-    if (!object || json_dump_file(object, path, JSON_INDENT(2) | JSON_SORT_KEYS) != 0)
+    int exit_code = object ? EXIT_DONE : command_fail(EXIT_USAGE, "bench: no memory for the summary");
+    if (object && *path && json_dump_file(object, path, JSON_INDENT(2) | JSON_SORT_KEYS) != 0)
         exit_code = command_fail(EXIT_USAGE, "%s: cannot be written", path);
     if (object && command_options.json) {
         command_print_json(object);
     } else if (object) {
         printf("%.0f ops/s verified, p50 %" PRIu64 " us, p99 %" PRIu64 " us, hits %" PRIu64 ", absent %" PRIu64 ", busy %" PRIu64 ", errors %" PRIu64
-               ", verification failures %" PRIu64 ", seed %" PRIu64 ": %s\n",
+               ", verification failures %" PRIu64 ", seed %" PRIu64 "%s%s\n",
                json_real_value(json_object_get(object, "ops_per_second")), bench_histogram_quantile(&totals->latency_us, 500000),
                bench_histogram_quantile(&totals->latency_us, 990000), totals->hits, totals->absent, totals->busy, totals->errors,
-               totals->verification_failures, options->seed, path);
+               totals->verification_failures, options->seed, *path ? ": " : "", path);
         json_decref(object);
     }
     if (exit_code == EXIT_DONE && (totals->errors || totals->verification_failures)) exit_code = EXIT_NO;
@@ -216,7 +215,8 @@ static int run(void) {
     if (!command_find_system(&command_options)) return EXIT_USAGE;
     options.system_path = command_options.system_path;
     options.client_path = command_options.client_path;
-    if (mkdir(arguments.out, 0777) != 0 && errno != EEXIST) return command_fail(EXIT_USAGE, "%s: %s", arguments.out, strerror(errno));
+    if (arguments.out && mkdir(arguments.out, 0777) != 0 && errno != EEXIST)
+        return command_fail(EXIT_USAGE, "%s: %s", arguments.out, strerror(errno));
     if (!file_open(arguments.history, &options.history) || !file_open(arguments.series, &options.series)) return EXIT_USAGE;
     fprintf(stderr, "heraclius bench: seed %" PRIu64 "\n", options.seed);
     static struct bench_totals totals;
@@ -232,7 +232,7 @@ static int run(void) {
 int command_bench(int argc, const char **argv) {
     command_options_of(COMMAND_BENCH, common_options);
     poptContext context = poptGetContext("heraclius", argc, argv, bench_options, 0);
-    poptSetOtherOptionHelp(context, "bench --out DIR");
+    poptSetOtherOptionHelp(context, "bench [OPTIONS]");
     int found;
     while ((found = poptGetNextOpt(context)) > 0) {
         arguments.rate_given = arguments.rate_given || found == OPTION_RATE;
@@ -241,6 +241,6 @@ int command_bench(int argc, const char **argv) {
     if (found < -1)
         return command_fail(EXIT_USAGE, "%s: %s (bench --help tells more)", poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(found));
     const char **words = poptGetArgs(context);
-    if (!words || !words[0] || words[1]) return command_fail(EXIT_USAGE, "usage: heraclius bench --out DIR [OPTIONS] (--help lists them)");
+    if (!words || !words[0] || words[1]) return command_fail(EXIT_USAGE, "usage: heraclius bench [OPTIONS] (--help lists them)");
     return run();
 }

@@ -77,7 +77,7 @@ enum { TOOLS = sizeof tools / sizeof tools[0] };
 static void usage(FILE *out) {
     fputs("usage: heraclius [-s SYSTEM] [--client KEYFILE] COMMAND ...    (COMMAND --help tells its options)\n\n", out);
     for (int i = 0; i < SUBCOMMANDS; i++) fprintf(out, "  %-7s %-14s %s\n", subcommands[i].name, subcommands[i].words, subcommands[i].what);
-    fprintf(out, "  %-7s %-14s %s\n", "bench", "--out DIR", "measure reads and writes, verified");
+    fprintf(out, "  %-7s %-14s %s\n", "bench", "[--out DIR]", "measure reads and writes, verified");
     for (int i = 0; i < TOOLS; i++) fprintf(out, "  %-7s %-14s %s\n", tools[i].group, tools[i].name, tools[i].what);
     fputs(
         "\nexit: 0 done; 1 answered \"no\"; 2 usage or a bad file; 3 no verified answer in time; 4 refused; 5 done, but output or receipt not kept\n",

@@ -450,10 +450,26 @@ def bench(fake):
     case("operations by kind", ops["get"] == summary["reads"] and sum(ops.values()) == summary["reads"] + summary["writes"], summary)
     figures = ("client_cpu_user_s", "client_cpu_system_s")
     case("the client's own cost", all(0 <= summary[f] < 5 for f in figures) and 1 << 20 < summary["client_rss_bytes"] < 1 << 30, summary)
+    bench_told(fake, out, small + key)
     bench_kinds(fake, out, key)
     bench_rate(fake, out, key)
     bench_busy(fake, out, key)
     bench_refusals(fake, out, key)
+
+
+def bench_told(fake, out, words):
+    """A line on the terminal, or all figures with --json; a file only for who wants one."""
+    told = r"^\d+ ops/s verified, p50 \d+ us, p99 \d+ us, hits \d+, absent 0, busy 0, errors 0, verification failures 0, seed 5"
+    files = sorted(os.listdir("."))
+    done = run(fake, "bench", *words)
+    case("bench without --out tells its summary in a line", done.returncode == 0 and re.search(told + r"\n$", done.stdout), done)
+    done = run(fake, "bench", "--json", *words)
+    good = done.returncode == 0 and {"ops_per_second", "latency_us", "seed"} <= set(json.loads(done.stdout or "{}"))
+    case("and with --json all of it", good, done)
+    case("and writes no file", sorted(os.listdir(".")) == files and not os.path.exists("/summary.json"), os.listdir("."))
+    done = run(fake, "bench", "--out", out, *words)
+    case("with --out the line ends with where the figures are", re.search(told + rf": {re.escape(out)}/summary.json\n$", done.stdout), done)
+    exits("bench with a file as its folder", run(fake, "bench", "--out", f"{out}/summary.json/x", *words), 2, "", "Not a directory")
 
 
 def bench_summary(fake, out, *words):
@@ -517,7 +533,6 @@ def bench_busy(fake, out, key):
 
 
 def bench_refusals(fake, out, key):
-    exits("bench without --out", run(fake, "bench", *key), 2, "", "--out")
     mixes = ("frob", "", "get=1,get=1", "get=1,", "get=0", "get=1x", "cas", "put=1000001", "90:", "-1:2", "0:0")
     number = "invalid numeric value"
     bad = [(("--mix", mix), "--mix") for mix in mixes] + [

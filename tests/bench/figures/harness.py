@@ -1,4 +1,5 @@
 """Systems that are filled and loaded, and one run of `heraclius bench` with the processor time of every process and thread beside it."""
+import csv
 import json
 import os
 import re
@@ -7,7 +8,6 @@ import statistics
 import subprocess
 import sys
 import threading
-import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 sys.path.insert(0, os.path.join(TOP, "tests/system"))
@@ -25,13 +25,13 @@ class Wrong(Exception):
 
 
 class Run:
-    """One run of bench. `cpu`: {(process, thread): seconds} over a window inside the measured time, in which `ops` were done."""
+    """One run of bench. `cpu`: {(process, thread): seconds} over a window inside the measured time, in which `ops` were done; empty if it told its
+    progress but once."""
 
-    def __init__(self, summary, spent, window_s):
+    def __init__(self, summary, spent, ops):
         self.summary = summary
         self.cpu = spent
-        self.window_s = window_s
-        self.ops = summary["ops_per_second"] * window_s
+        self.ops = ops
 
     @property
     def rate(self):
@@ -72,36 +72,40 @@ def pids_of(system):
 
 
 class Sampler(threading.Thread):
-    """Reads bench's progress; one second into the measured time takes the first sample, `window_s` later the second."""
+    """Reads bench's progress, and with each line of it the processors' time: between the first line and the last lies the window.
 
-    def __init__(self, system, process, window_s):
+    A line comes each second, but later when a turn of a client that shares two CPUs with 64 nodes takes longer; so no clock of ours says when the
+    last sample is due. What was done between two lines stands in bench's own series, which has a row for each."""
+
+    def __init__(self, system, process, series):
         super().__init__(daemon=True)
-        self.system, self.process, self.window_s = system, process, window_s
-        self.lines, self.first, self.second, self.timer = [], None, None, None
+        self.system, self.process, self.series = system, process, series
+        self.lines, self.first, self.last, self.samples = [], None, None, 0
         self.start()
 
     def take(self):
         return cpu.sample(dict(pids_of(self.system), **{cpu.CLIENT: self.process.pid}))
 
-    def take_second(self):
-        if self.process.poll() is None:
-            self.second = self.take()
-
     def run(self):
         for line in self.process.stderr:
             self.lines.append(line)
-            if self.first is None and PROGRESS.search(line):
-                began = time.monotonic()
-                self.first = self.take()
-                # Many nodes take a while to be read, in the same order each time: so between the two readings of each lies the window.
-                self.timer = threading.Timer(max(self.window_s - (time.monotonic() - began), 0), self.take_second)
-                self.timer.start()
+            if not PROGRESS.search(line):
+                continue
+            sample = self.take()
+            if not any(process == cpu.CLIENT for process, _ in sample):
+                break  # bench is over and its time gone: the window ends with the line before
+            self.first = self.first or sample
+            self.last = sample
+            self.samples += 1
 
     def spent(self):
+        """(what cpu.spent() gives, operations done meanwhile); ({}, 0) of fewer than two samples."""
         self.join(timeout=30)
-        if self.timer:
-            self.timer.join()
-        return cpu.spent(self.first, self.second) if self.second else {}
+        if self.samples < 2:
+            return {}, 0
+        with open(self.series, newline="") as f:
+            done = [int(row["ops"]) for row in csv.DictReader(f)]
+        return cpu.spent(self.first, self.last), sum(done[1:self.samples])
 
 
 def one(system, *words, seconds, seed, keys=KEYS, warm_up_ms=WARM_UP_MS, refused=False):
@@ -109,19 +113,19 @@ def one(system, *words, seconds, seed, keys=KEYS, warm_up_ms=WARM_UP_MS, refused
     run in which clients saw answers that did not verify is no fault: a lying node gave them."""
     out = f"{system.dir}/out"
     os.makedirs(out, exist_ok=True)
-    path = f"{out}/summary.json"
+    path, series = f"{out}/summary.json", f"{out}/series.csv"
     if os.path.exists(path):
         os.remove(path)
-    process = system.client_background("bench", "--out", out, "--seconds", seconds, "--keys", keys, "--seed", seed, "--warmup-ms", warm_up_ms, *words)
-    window_s = max(seconds - 1.3, 0.5)
-    sampler = Sampler(system, process, window_s)
+    process = system.client_background("bench", "--out", out, "--series", series, "--seconds", seconds, "--keys", keys, "--seed", seed,
+                                       "--warmup-ms", warm_up_ms, *words)
+    sampler = Sampler(system, process, series)
     try:
         code = process.wait(timeout=seconds + warm_up_ms / 1000 + 900)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
         raise Wrong(f"bench did not end: {' '.join(map(str, words))}")
-    spent = sampler.spent()
+    spent, ops = sampler.spent()
     process.stdout.close()
     process.stderr.close()
     said = "".join(sampler.lines[-6:]).strip()
@@ -132,7 +136,7 @@ def one(system, *words, seconds, seed, keys=KEYS, warm_up_ms=WARM_UP_MS, refused
     forged = summary["verification_failures"] if not refused else 0
     if summary["errors"] or forged or code not in ((0, 1) if refused else (0,)):
         raise Wrong(f"{summary['errors']} errors, {summary['verification_failures']} verification failures (exit {code}): {said}")
-    return Run(summary, spent, window_s)
+    return Run(summary, spent, ops)
 
 
 def fill(system, seed, keys=KEYS, value_bytes=32, client_keys=16):
