@@ -29,8 +29,8 @@ static inline uint64_t checksum_add(uint64_t state, const uint8_t *bytes, size_t
 /* The same promise for bytes in memory, three times as fast where there are many: words go by turns into four states, none of which waits for
  * another before the end. Not the same number: what lies on a disk has checksum_add(). */
 static inline uint64_t checksum_add_lanes(uint64_t state, const uint8_t *bytes, size_t count) {
-    enum { STRIDE = 32 };
-    if (count < 2 * STRIDE) return checksum_add(state, bytes, count);
+    enum { STRIDE = 32, FEW = 128 }; /* so few that the lanes would cost more than they save */
+    if (count < FEW) return checksum_add(state, bytes, count);
     state = checksum_mix(state, count);
     uint64_t a = state, b = checksum_mix(state, 1), c = checksum_mix(state, 2), d = checksum_mix(state, 3);
     while (count >= STRIDE) {
