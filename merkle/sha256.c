@@ -6,25 +6,10 @@
 #include <string.h>
 
 #include "merkle/sha256_blocks.h"
-
-static const uint32_t initial_chain[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-
-static void chain_write(const uint32_t chain[8], uint8_t out[SHA256_BYTES]) {
-    for (size_t i = 0; i < 8; i++) {
-        uint32_t word = __builtin_bswap32(chain[i]);
-        if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) word = chain[i];
-        memcpy(out + 4 * i, &word, 4);
-    }
-}
-
-/* Message length in bits, big-endian, as the padding ends. */
-static void length_write(uint64_t bytes_total, uint8_t at[8]) {
-    uint64_t bits = bytes_total << 3;
-    for (size_t i = 0; i < 8; i++) at[i] = (uint8_t)(bits >> (56 - 8 * i));
-}
+#include "merkle/sha256_inside.h"
 
 void sha256_init(struct sha256_state *state) {
-    memcpy(state->chain, initial_chain, sizeof initial_chain);
+    sha256_chain_init(state->chain);
     state->bytes_total = 0;
 }
 
@@ -53,16 +38,11 @@ void sha256_update(struct sha256_state *state, const void *bytes, size_t count) 
     memcpy(state->pending, at + blocks * SHA256_BLOCK_BYTES, count % SHA256_BLOCK_BYTES);
 }
 
-/* The last bytes of a message of bytes_total, fewer than a block, and its padding. */
 static void end(uint32_t chain[8], const uint8_t *last, uint64_t bytes_total, uint8_t out[SHA256_BYTES]) {
-    uint8_t tail[2 * SHA256_BLOCK_BYTES] = {0};
-    size_t left = (size_t)(bytes_total % SHA256_BLOCK_BYTES);
-    memcpy(tail, last, left);
-    tail[left] = 0x80;
-    size_t blocks = left < SHA256_BLOCK_BYTES - 8 ? 1 : 2;
-    length_write(bytes_total, tail + blocks * SHA256_BLOCK_BYTES - 8);
+    uint8_t tail[SHA256_TAIL_BYTES];
+    size_t blocks = sha256_tail(last, bytes_total, tail);
     sha256_blocks(chain, tail, blocks);
-    chain_write(chain, out);
+    sha256_chain_write(chain, out);
 }
 
 void sha256_final(struct sha256_state *state, uint8_t out[SHA256_BYTES]) {
@@ -81,7 +61,7 @@ static void prefixed_long(enum hash_prefix prefix, const uint8_t *bytes, size_t 
     enum { FIRST = SHA256_BLOCK_BYTES - 1 };
     uint8_t first[SHA256_BLOCK_BYTES];
     uint32_t chain[8];
-    memcpy(chain, initial_chain, sizeof chain);
+    sha256_chain_init(chain);
     first[0] = (uint8_t)prefix;
     memcpy(first + 1, bytes, FIRST);
     sha256_blocks(chain, first, 1);
@@ -103,7 +83,7 @@ void sha256_prefixed(enum hash_prefix prefix, const struct sha256_part *parts, s
 
 void sha256_padded_blocks(const uint8_t *blocks_bytes, size_t blocks, uint8_t out[SHA256_BYTES]) {
     uint32_t chain[8];
-    memcpy(chain, initial_chain, sizeof chain);
+    sha256_chain_init(chain);
     sha256_blocks(chain, blocks_bytes, blocks);
-    chain_write(chain, out);
+    sha256_chain_write(chain, out);
 }

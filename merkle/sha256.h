@@ -82,10 +82,19 @@ void sha256_prefixed(enum hash_prefix prefix, const struct sha256_part *parts, s
                     sizeof((const struct sha256_part[]){__VA_ARGS__}) / sizeof(struct sha256_part), (out))
 
 /*
+ * The same of several messages, each by itself: out[i] = SHA-256(prefix | messages[i]). At most SHA256_EACH_MAX of them. Long ones are hashed four
+ * at a time where the processor gains by it (sha256_lanes.h).
+ */
+enum { SHA256_EACH_MAX = 32 };
+void sha256_prefixed_each(enum hash_prefix prefix, const struct sha256_part *messages, unsigned count, uint8_t (*out)[SHA256_BYTES]);
+
+/*
  * Exactly `blocks` 64-byte blocks that the caller has padded itself, from the initial chain value: for the fixed-size preimages of trees (no
  * copying, no length arithmetic per hash).
  */
 void sha256_padded_blocks(const uint8_t *blocks_bytes, size_t blocks, uint8_t out[SHA256_BYTES]);
+/* The same of several messages, all of so many blocks: messages[i] to out[i]. No output may lie in a message. */
+void sha256_padded_blocks_each(const uint8_t *const *messages, unsigned count, size_t blocks, uint8_t *const *out);
 
 /* True iff the 32-byte values are equal. Not constant time: hashes are public. */
 static inline int sha256_equal(const uint8_t a[SHA256_BYTES], const uint8_t b[SHA256_BYTES]) {

@@ -377,29 +377,28 @@ static void stale_clear(struct trie *trie, uint32_t parent, uint32_t inner) {
     above->stale = (uint8_t)(above->stale & ~(1u << side_of(trie, parent, inner)));
 }
 
-static void rehash_node(struct trie *trie, const struct rehash_walk *walk, uint32_t inner) {
+static void rehash_node(struct trie *trie, const struct rehash_walk *walk, uint32_t inner, struct trie_inner_batch *batch) {
     uint32_t parent = walk->depth > 1 ? walk->stack[walk->depth - 2] + 1 : walk->parent;
     uint8_t *slot = parent ? trie->pairs[parent - 1].of[side_of(trie, parent, inner)] : trie->root_hash;
     if (walk->depth > 1) stale_clear(trie, parent, inner);
-    trie_inner_hash(trie->links[inner].bit, trie->pairs[inner].of[0], trie->pairs[inner].of[1], slot);
+    trie_inner_add(batch, trie->links[inner].bit, trie->pairs[inner].of[0], trie->pairs[inner].of[1], slot);
 }
 
-/* Goes on until the next node must come from memory, asks for it, and returns: several walks in turn wait for their cache misses together. */
-static void rehash_step(struct trie *trie, struct rehash_walk *walk) {
-    while (walk->depth > 0) {
-        uint32_t inner = walk->stack[walk->depth - 1];
-        const struct trie_link *link = &trie->links[inner];
-        if (link->stale) {
-            uint32_t child = link->child[(link->stale & 1u) ? 0 : 1];
-            CHECK(walk->depth < TRIE_BITS && trie_node_is_inner(child));
-            __builtin_prefetch(&trie->links[child - 1], 1);
-            __builtin_prefetch(&trie->pairs[child - 1], 1);
-            walk->stack[walk->depth++] = child - 1;
-            return;
-        }
-        rehash_node(trie, walk, inner);
+/* One node down, which is asked for from memory, or the topmost of the walk into the batch: several walks in turn wait for their cache misses
+ * together, and what they hash goes side by side. The batch must be ended before this walk's next step, which may read what was hashed. */
+static void rehash_step(struct trie *trie, struct rehash_walk *walk, struct trie_inner_batch *batch) {
+    uint32_t inner = walk->stack[walk->depth - 1];
+    const struct trie_link *link = &trie->links[inner];
+    if (!link->stale) {
+        rehash_node(trie, walk, inner, batch);
         walk->depth--;
+        return;
     }
+    uint32_t child = link->child[(link->stale & 1u) ? 0 : 1];
+    CHECK(walk->depth < TRIE_BITS && trie_node_is_inner(child));
+    __builtin_prefetch(&trie->links[child - 1], 1);
+    __builtin_prefetch(&trie->pairs[child - 1], 1);
+    walk->stack[walk->depth++] = child - 1;
 }
 
 enum { REHASH_LANES = 12 };
@@ -435,13 +434,15 @@ void trie_rehash_begin(const struct trie *trie, struct trie_rehash *rehash) {
 
 void trie_rehash_part(struct trie *trie, const struct trie_rehash *rehash, uint32_t first, uint32_t count) {
     struct rehash_walk lanes[REHASH_LANES];
+    struct trie_inner_batch batch;
     uint32_t taken = first, end = first + count;
     unsigned busy = 0;
+    batch.count = 0;
     CHECK(first <= rehash->count && count <= rehash->count - first);
     for (; busy < REHASH_LANES && taken < end; taken++) rehash_walk_begin(&lanes[busy++], rehash->nodes[taken], rehash->parents[taken]);
     while (busy > 0) {
         for (unsigned lane = 0; lane < busy; lane++) {
-            rehash_step(trie, &lanes[lane]);
+            rehash_step(trie, &lanes[lane], &batch);
             if (lanes[lane].depth > 0) continue;
             if (taken < end) {
                 rehash_walk_begin(&lanes[lane], rehash->nodes[taken], rehash->parents[taken]);
@@ -451,6 +452,7 @@ void trie_rehash_part(struct trie *trie, const struct trie_rehash *rehash, uint3
                 lane--;
             }
         }
+        trie_inner_end(&batch);
     }
 }
 
@@ -460,8 +462,13 @@ void trie_rehash_end(struct trie *trie, const struct trie_rehash *rehash, uint8_
     }
     if (rehash->count > 0 && rehash->parents[0] != 0) { /* what is left is the top above the subtries, if that is not all */
         struct rehash_walk walk;
+        struct trie_inner_batch batch;
+        batch.count = 0;
         rehash_walk_begin(&walk, trie->root - 1, 0);
-        while (walk.depth > 0) rehash_step(trie, &walk);
+        while (walk.depth > 0) {
+            rehash_step(trie, &walk, &batch);
+            trie_inner_end(&batch);
+        }
     }
     trie->root_stale = false;
     memcpy(out, trie->root_hash, SHA256_BYTES);

@@ -50,14 +50,35 @@ void trie_value_hash(const void *value, size_t value_bytes, uint8_t out[SHA256_B
     SHA256_PREFIXED(out, HASH_VALUE, {value, value_bytes});
 }
 
-void trie_inner_hash(uint8_t bit, const uint8_t left[SHA256_BYTES], const uint8_t right[SHA256_BYTES], uint8_t out[SHA256_BYTES]) {
-    uint8_t blocks[2 * SHA256_BLOCK_BYTES] = {HASH_TRIE_INNER, bit};
+/* What is hashed, padded. */
+static void inner_blocks(uint8_t blocks[2 * SHA256_BLOCK_BYTES], uint8_t bit, const uint8_t left[SHA256_BYTES], const uint8_t right[SHA256_BYTES]) {
+    memset(blocks + 2 + 2 * SHA256_BYTES, 0, 2 * SHA256_BLOCK_BYTES - 2 - 2 * SHA256_BYTES);
+    blocks[0] = HASH_TRIE_INNER;
+    blocks[1] = bit;
     memcpy(blocks + 2, left, SHA256_BYTES);
     memcpy(blocks + 2 + SHA256_BYTES, right, SHA256_BYTES);
     blocks[66] = 0x80;
     blocks[126] = 0x02; /* 66 bytes = 0x0210 bits */
     blocks[127] = 0x10;
+}
+
+void trie_inner_hash(uint8_t bit, const uint8_t left[SHA256_BYTES], const uint8_t right[SHA256_BYTES], uint8_t out[SHA256_BYTES]) {
+    uint8_t blocks[2 * SHA256_BLOCK_BYTES];
+    inner_blocks(blocks, bit, left, right);
     sha256_padded_blocks(blocks, 2, out);
+}
+
+void trie_inner_end(struct trie_inner_batch *batch) {
+    const uint8_t *messages[TRIE_INNER_BATCH];
+    for (unsigned i = 0; i < batch->count; i++) messages[i] = batch->blocks[i];
+    sha256_padded_blocks_each(messages, batch->count, 2, batch->out);
+    batch->count = 0;
+}
+
+void trie_inner_add(struct trie_inner_batch *batch, uint8_t bit, const uint8_t left[SHA256_BYTES], const uint8_t right[SHA256_BYTES], uint8_t *out) {
+    inner_blocks(batch->blocks[batch->count], bit, left, right);
+    batch->out[batch->count++] = out;
+    if (batch->count == TRIE_INNER_BATCH) trie_inner_end(batch);
 }
 
 bool trie_prefix_equal(const uint8_t a[SHA256_BYTES], const uint8_t b[SHA256_BYTES], unsigned bits) {

@@ -65,19 +65,34 @@ struct condensing {
     struct slice_longs *longs;
     const uint8_t *base;
     const uint8_t *from;
+    unsigned waiting; /* long results from there on, not hashed yet: several are faster together */
+    struct sha256_part results[SHA256_EACH_MAX];
 };
 
-static void results_condense(struct condensing *walk, const uint8_t *results, uint32_t results_bytes) {
-    uint8_t digest[SHA256_BYTES];
-    slice_results_hash(results, results_bytes, digest);
-    sha256_update(&walk->hash->state, walk->from, (size_t)(results - walk->from));
-    sha256_update(&walk->hash->state, digest, sizeof digest);
-    walk->from = results + results_bytes;
+static void long_note(const struct condensing *walk, const uint8_t *results, const uint8_t digest[SHA256_BYTES]) {
     struct slice_longs *longs = walk->longs;
     if (longs == NULL || longs->count == longs->room) return;
     struct slice_long *noted = &longs->list[longs->count++];
     noted->at = (uint32_t)(SLICE_HEAD_BYTES + walk->hash->bytes + (uint64_t)(results - walk->base));
-    memcpy(noted->hash, digest, sizeof digest);
+    memcpy(noted->hash, digest, SHA256_BYTES);
+}
+
+static void waiting_condense(struct condensing *walk) {
+    uint8_t digests[SHA256_EACH_MAX][SHA256_BYTES];
+    sha256_prefixed_each(HASH_RESULTS, walk->results, walk->waiting, digests);
+    for (unsigned i = 0; i < walk->waiting; i++) {
+        const uint8_t *results = walk->results[i].bytes;
+        sha256_update(&walk->hash->state, walk->from, (size_t)(results - walk->from));
+        sha256_update(&walk->hash->state, digests[i], SHA256_BYTES);
+        walk->from = results + walk->results[i].count;
+        long_note(walk, results, digests[i]);
+    }
+    walk->waiting = 0;
+}
+
+static void results_condense(struct condensing *walk, const uint8_t *results, uint32_t results_bytes) {
+    if (walk->waiting == SHA256_EACH_MAX) waiting_condense(walk);
+    walk->results[walk->waiting++] = (struct sha256_part){.bytes = results, .count = results_bytes};
 }
 
 static void answer_condense(struct condensing *walk, const uint8_t *body, uint32_t body_bytes) {
@@ -92,7 +107,11 @@ static void answer_condense(struct condensing *walk, const uint8_t *body, uint32
 }
 
 void slice_items_hash_add(struct slice_items_hash *hash, const uint8_t *items, size_t items_bytes, struct slice_longs *longs) {
-    struct condensing walk = {.hash = hash, .longs = longs, .base = items, .from = items};
+    struct condensing walk; /* not initialised whole: it has room for much */
+    walk.hash = hash;
+    walk.longs = longs;
+    walk.base = walk.from = items;
+    walk.waiting = 0;
     struct slice slice = {.item_count = UINT32_MAX, .items = items, .items_bytes = items_bytes};
     struct slice_item item;
     size_t at = 0;
@@ -100,6 +119,7 @@ void slice_items_hash_add(struct slice_items_hash *hash, const uint8_t *items, s
     while (slice_item_next(&slice, &at, &index, &item)) {
         if (item.kind == SLICE_ANSWER) answer_condense(&walk, item.body, item.body_bytes);
     }
+    waiting_condense(&walk);
     sha256_update(&hash->state, walk.from, items_bytes - (size_t)(walk.from - items));
     hash->bytes += items_bytes;
 }

@@ -44,6 +44,22 @@ void record_chunk_seal(uint8_t tag, const uint8_t *stored_key, size_t stored_key
     bytes_put_le32(stored, chunk_checksum(tag, stored_key, stored_key_bytes, stored, byte_count));
 }
 
+static const uint32_t far_flag = UINT32_C(1) << 31;
+
+bool record_place_decode(uint8_t tag, uint8_t key_bytes, const void *stored_key, size_t stored_key_bytes, const void *stored, size_t stored_bytes,
+                         struct vlog_place *place) {
+    if (stored_key_bytes != (size_t)key_bytes + 4 || stored_bytes != RECORD_PLACE_BYTES) return false;
+    struct bytes_cursor cursor = bytes_cursor_of(stored, stored_bytes);
+    uint32_t checksum = bytes_get_u32(&cursor);
+    uint32_t total = bytes_get_u32(&cursor);
+    place->offset = bytes_get_u64(&cursor);
+    place->digest = bytes_get_u64(&cursor);
+    place->bytes = total & ~far_flag;
+    if (!bytes_finished(&cursor) || (total & far_flag) == 0 || place->bytes > RECORD_VALUE_BYTES_MAX) return false;
+    if (number_get((const uint8_t *)stored_key + key_bytes) != 0) return false;
+    return checksum == chunk_checksum(tag, stored_key, stored_key_bytes, stored, RECORD_PLACE_BYTES - RECORD_CHUNK_HEAD_BYTES);
+}
+
 static uint32_t entry_checksum(const uint8_t path[RECORD_PATH_BYTES], const uint8_t *stored, size_t stored_bytes) {
     uint64_t state = checksum_add(0, path, RECORD_PATH_BYTES);
     return checksum_end(checksum_add(state, stored + 4, stored_bytes - 4));
@@ -127,6 +143,36 @@ static void gather_copy(struct gather *from, uint8_t *to, size_t count) {
     }
 }
 
+/* Of a value's digest: its own place among all. */
+static uint64_t place_seed(const struct record_db *db, const uint8_t *key, uint64_t total) {
+    return checksum_add(checksum_mix(db->tag, total), key, db->key_bytes);
+}
+
+static void place_release(const struct record_db *db, const MDB_val *at, const MDB_val *value) {
+    struct vlog_place place;
+    if (db->vlog == NULL || value->mv_size != RECORD_PLACE_BYTES) return;
+    if (record_place_decode(db->tag, db->key_bytes, at->mv_data, at->mv_size, value->mv_data, value->mv_size, &place)) vlog_release(db->vlog, &place);
+}
+
+/* The place of the value under this key. 0; MDB_NOTFOUND: it has none, or lies here. */
+static int place_get(MDB_txn *txn, const struct record_db *db, const uint8_t *key, struct vlog_place *place) {
+    struct stored_key stored;
+    MDB_val at = stored_key_of(&stored, db, key, 0);
+    MDB_val value;
+    if (db->vlog == NULL) return MDB_NOTFOUND;
+    int code = mdb_get(txn, db->dbi, &at, &value);
+    if (code) return code;
+    return record_place_decode(db->tag, db->key_bytes, at.mv_data, at.mv_size, value.mv_data, value.mv_size, place) ? 0 : MDB_NOTFOUND;
+}
+
+/* The value under this key is going to be another, or none. */
+static int place_drop(MDB_txn *txn, const struct record_db *db, const uint8_t *key) {
+    struct vlog_place place;
+    int code = place_get(txn, db, key, &place);
+    if (code == 0) vlog_release(db->vlog, &place);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
 /* Chunks of an older, longer value under the same key. */
 static int delete_from_chunk(MDB_txn *txn, const struct record_db *db, const uint8_t *key, uint32_t number) {
     struct stored_key stored;
@@ -146,6 +192,8 @@ int record_put(MDB_txn *txn, const struct record_db *db, const uint8_t *key, con
     struct stored_key stored;
     uint64_t left = total;
     uint32_t number = 0;
+    int dropped = place_drop(txn, db, key);
+    if (dropped) return dropped;
     do {
         uint32_t count = left < RECORD_CHUNK_BYTES ? (uint32_t)left : RECORD_CHUNK_BYTES;
         MDB_val at = stored_key_of(&stored, db, key, number++);
@@ -159,8 +207,30 @@ int record_put(MDB_txn *txn, const struct record_db *db, const uint8_t *key, con
     return delete_from_chunk(txn, db, key, number);
 }
 
+int record_put_far(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct iovec *parts, uint32_t part_count,
+                   uint64_t other_bytes) {
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < part_count; i++) total += parts[i].iov_len;
+    CHECK(db->vlog != NULL && total > 0 && total <= RECORD_VALUE_BYTES_MAX);
+    struct vlog_place place;
+    int code = place_drop(txn, db, key);
+    if (code == 0) code = vlog_append(db->vlog, place_seed(db, key, total), parts, part_count, other_bytes, &place);
+    if (code) return code;
+    struct stored_key stored;
+    MDB_val at = stored_key_of(&stored, db, key, 0);
+    MDB_val value = {.mv_size = RECORD_PLACE_BYTES};
+    code = mdb_put(txn, db->dbi, &at, &value, MDB_RESERVE);
+    if (code) return code;
+    uint8_t *to = value.mv_data;
+    bytes_put_le64(to + RECORD_CHUNK_HEAD_BYTES, place.offset);
+    bytes_put_le64(to + RECORD_CHUNK_HEAD_BYTES + 8, place.digest);
+    record_chunk_seal(db->tag, stored.bytes, (size_t)db->key_bytes + 4, to, RECORD_PLACE_BYTES - RECORD_CHUNK_HEAD_BYTES, place.bytes | far_flag);
+    return delete_from_chunk(txn, db, key, 1);
+}
+
 int record_delete(MDB_txn *txn, const struct record_db *db, const uint8_t *key) {
-    return delete_from_chunk(txn, db, key, 0);
+    int code = place_drop(txn, db, key);
+    return code ? code : delete_from_chunk(txn, db, key, 0);
 }
 
 int record_delete_range(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const uint8_t *key_end) {
@@ -172,6 +242,7 @@ int record_delete_range(MDB_txn *txn, const struct record_db *db, const uint8_t 
     MDB_val value;
     code = mdb_cursor_get(cursor, &at, &value, MDB_SET_RANGE);
     while (code == 0 && at.mv_size >= db->key_bytes && memcmp(at.mv_data, key_end, db->key_bytes) < 0) {
+        place_release(db, &at, &value);
         code = mdb_cursor_del(cursor, 0);
         if (code == 0) code = mdb_cursor_get(cursor, &at, &value, MDB_NEXT); /* right after a deletion: the one that took its place */
     }
@@ -181,9 +252,16 @@ int record_delete_range(MDB_txn *txn, const struct record_db *db, const uint8_t 
 
 int record_get(MDB_txn *txn, const struct record_db *db, const uint8_t *key, void *value, size_t room, size_t *bytes) {
     struct stored_key stored;
+    struct vlog_place place;
     uint64_t done = 0;
     uint64_t total = 0;
     uint32_t number = 0;
+    int far = place_get(txn, db, key, &place);
+    if (far == 0) {
+        *bytes = place.bytes;
+        return place.bytes > room ? MDB_BAD_VALSIZE : vlog_read(db->vlog, place_seed(db, key, place.bytes), &place, value);
+    }
+    if (far != MDB_NOTFOUND) return far;
     do {
         MDB_val at = stored_key_of(&stored, db, key, number);
         MDB_val found;
@@ -201,6 +279,20 @@ int record_get(MDB_txn *txn, const struct record_db *db, const uint8_t *key, voi
         number++;
     } while (done < total);
     return 0;
+}
+
+int record_hold_places(MDB_txn *txn, const struct record_db *db) {
+    MDB_cursor *cursor = NULL;
+    int code = mdb_cursor_open(txn, db->dbi, &cursor);
+    if (code) return code;
+    MDB_val at, value;
+    struct vlog_place place;
+    for (code = mdb_cursor_get(cursor, &at, &value, MDB_FIRST); code == 0; code = mdb_cursor_get(cursor, &at, &value, MDB_NEXT)) {
+        if (value.mv_size != RECORD_PLACE_BYTES) continue; /* which a long one is not: none of its pages is read for this */
+        if (record_place_decode(db->tag, db->key_bytes, at.mv_data, at.mv_size, value.mv_data, value.mv_size, &place)) vlog_hold(db->vlog, &place);
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? 0 : code;
 }
 
 int record_next(MDB_txn *txn, const struct record_db *db, uint8_t *key, bool after) {

@@ -10,6 +10,13 @@
  *   | 4      | 4    | total    | bytes of the whole value, at most 2^30; the chunk's own length follows |
  *   | 8      | -    | bytes    |                                                                       |
  *
+ * A long value may lie in the value log instead (vlog.h). Then chunk 0 is its place, and there is no other:
+ *
+ *   | 0  | 4 | checksum | as above, of the rest               |
+ *   | 4  | 4 | total    | with the highest bit set            |
+ *   | 8  | 8 | offset   | in the value log                    |
+ *   | 16 | 8 | digest   | of database tag, key, total, value  |
+ *
  * An entry of a checkpoint, under its trie path (32 bytes):
  *
  *   | 0  | 4 | checksum      | of path and all that follows        |
@@ -26,6 +33,7 @@
 
 #include "store/store.h"
 #include "store/table.h"
+#include "store/vlog.h"
 #include <lmdb.h>
 #include <sys/uio.h>
 
@@ -33,6 +41,7 @@ enum {
     RECORD_CHUNK_BYTES = 16360,
     RECORD_CHUNK_HEAD_BYTES = 8,
     RECORD_VALUE_BYTES_MAX = 1 << 30,
+    RECORD_PLACE_BYTES = 24,
     RECORD_KEY_BYTES_MAX = 64,
     RECORD_ENTRY_HEAD_BYTES = 24,
     RECORD_PATH_BYTES = 32,
@@ -43,6 +52,7 @@ struct record_db {
     MDB_dbi dbi;
     uint8_t tag;
     uint8_t key_bytes;
+    struct vlog *vlog; /* where long values may lie; NULL: nowhere */
 };
 
 /* One decoded chunk. */
@@ -58,6 +68,9 @@ bool record_chunk_decode(uint8_t tag, uint8_t key_bytes, const void *stored_key,
                          struct record_chunk *chunk) __attribute__((warn_unused_result));
 bool record_entry_decode(const void *stored_key, size_t stored_key_bytes, const void *stored, size_t stored_bytes, struct table_entry *entry)
     __attribute__((warn_unused_result));
+/* Is it a place, and a whole one? */
+bool record_place_decode(uint8_t tag, uint8_t key_bytes, const void *stored_key, size_t stored_key_bytes, const void *stored, size_t stored_bytes,
+                         struct vlog_place *place) __attribute__((warn_unused_result));
 
 /* The encoders. `stored` has room for head and bytes; chunk bytes are in place already, behind the head. */
 void record_chunk_seal(uint8_t tag, const uint8_t *stored_key, size_t stored_key_bytes, uint8_t *stored, uint32_t byte_count, uint32_t total);
@@ -72,12 +85,17 @@ void record_entry_encode(const uint8_t path[RECORD_PATH_BYTES], const struct tab
  * small. */
 int record_put(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct iovec *parts, uint32_t part_count)
     __attribute__((warn_unused_result));
+/* Lays the value down in db->vlog, of which `other_bytes` is not to be used, and puts its place. Errors also as errno's codes. */
+int record_put_far(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct iovec *parts, uint32_t part_count, uint64_t other_bytes)
+    __attribute__((warn_unused_result));
 /* Absent is no error. */
 int record_delete(MDB_txn *txn, const struct record_db *db, const uint8_t *key) __attribute__((warn_unused_result));
 /* Keys from `key` up to, without, `key_end`. */
 int record_delete_range(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const uint8_t *key_end) __attribute__((warn_unused_result));
 int record_get(MDB_txn *txn, const struct record_db *db, const uint8_t *key, void *value, size_t room, size_t *bytes)
     __attribute__((warn_unused_result));
+/* Tells db->vlog of every place that the database holds. */
+int record_hold_places(MDB_txn *txn, const struct record_db *db) __attribute__((warn_unused_result));
 /* The first key >= (after: >) `key`, into `key`. */
 int record_next(MDB_txn *txn, const struct record_db *db, uint8_t *key, bool after) __attribute__((warn_unused_result));
 /* The last key <= `key`, into `key`. */

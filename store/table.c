@@ -317,11 +317,11 @@ void table_prefetch(const struct table *table, uint64_t hash) {
     __builtin_prefetch(&table->slots[index_home(table, (uint32_t)hash)]);
 }
 
-void table_prefetch_entry(const struct table *table, uint64_t hash) {
+void table_prefetch_entry(const struct table *table, uint64_t hash, uint32_t bytes) {
     uint32_t tag = (uint32_t)hash;
     for (uint32_t at = index_home(table, tag); table->slots[at].ref; at = (at + 1) & table->slot_mask) {
         if (table->slots[at].tag != tag) continue;
-        record_prefetch(table, table->slots[at].ref);
+        record_prefetch(table, table->slots[at].ref, RECORD_HEAD_BYTES + bytes);
         return;
     }
 }

@@ -122,7 +122,8 @@ static inline uint64_t table_entry_declared(size_t key_bytes, size_t value_bytes
 /* Reading. key: 1 to 256 bytes, space 0 or 1; anything else is a CHECK, the decoders have seen to it. */
 uint64_t table_hash(const struct table *table, uint8_t space, const uint8_t *key, size_t key_bytes);
 void table_prefetch(const struct table *table, uint64_t hash);
-void table_prefetch_entry(const struct table *table, uint64_t hash);
+/* bytes: of key and value together, as they may be expected; what is longer comes late, what is shorter costs a little. */
+void table_prefetch_entry(const struct table *table, uint64_t hash, uint32_t bytes);
 enum table_status table_get(const struct table *table, uint64_t hash, uint8_t space, const uint8_t *key, size_t key_bytes, struct table_entry *entry)
     __attribute__((warn_unused_result));
 

@@ -120,7 +120,7 @@ static inline __attribute__((always_inline)) void changes_prefetch(const struct 
     const struct table *table = changes->table;
     uint32_t left = table->changed_count - changes->at;
     if (left > CHANGES_SLOT_AHEAD) table_prefetch(table, table->changed[changes->at + CHANGES_SLOT_AHEAD]);
-    if (left > CHANGES_RECORD_AHEAD) table_prefetch_entry(table, table->changed[changes->at + CHANGES_RECORD_AHEAD]);
+    if (left > CHANGES_RECORD_AHEAD) table_prefetch_entry(table, table->changed[changes->at + CHANGES_RECORD_AHEAD], 0);
 }
 
 bool table_changes_next(struct table_changes *changes, struct table_entry *entry, bool *intact) {

@@ -10,10 +10,17 @@ _Static_assert((int)WAL_CHUNK_BYTES == (int)RECORD_CHUNK_BYTES, "the manual stat
 _Static_assert((int)WAL_VALUE_BYTES_MAX <= (int)RECORD_VALUE_BYTES_MAX, "values fit into records");
 _Static_assert((int)WAL_QUEUE_SLOTS_MAX <= (int)WRITER_SLOTS_MAX, "the queue fits");
 
-enum { USED_COMMITS = 16 };
+enum {
+    USED_COMMITS = 16,
+    /* Values of FAR_VALUE_BYTES go to the value log when a transaction has FAR_TRANSACTION_BYTES of them: its sync is one more, which little data is
+     * not worth. */
+    FAR_VALUE_BYTES = 4096,
+    FAR_TRANSACTION_BYTES = 65536,
+};
 
 struct wal {
     struct env env;
+    struct vlog vlog;
     struct writer writer;
     uint64_t map_bytes;
     uint64_t (*clock_ns)(void);
@@ -28,16 +35,45 @@ struct wal {
 
 struct wal_reader {
     struct wal *wal;
+    struct vlog_reader vlog;
+    int code; /* of its beginning */
     MDB_txn *txn;
 };
 
 /* Writing: on the storage thread. */
 
-static int apply_record(struct wal *wal, MDB_txn *txn, const struct wal_record *record, uint64_t *bytes) {
+static bool db_has_long_values(enum wal_db db) {
+    return db == WAL_BLOCKS || db == WAL_INPUTS || db == WAL_MISC;
+}
+
+static uint64_t value_bytes(const struct wal_record *record) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < record->part_count; i++) bytes += record->parts[i].iov_len;
+    return bytes;
+}
+
+static bool may_lie_far(const struct wal_record *record) {
+    return record->operation == WAL_PUT && db_has_long_values(record->db) && value_bytes(record) >= FAR_VALUE_BYTES;
+}
+
+static bool is_long(void *const *items, uint32_t count) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct wal_batch *batch = items[i];
+        for (uint32_t r = 0; r < batch->record_count && bytes < FAR_TRANSACTION_BYTES; r++) {
+            if (may_lie_far(&batch->records[r])) bytes += value_bytes(&batch->records[r]);
+        }
+    }
+    return bytes >= FAR_TRANSACTION_BYTES;
+}
+
+static int apply_record(struct wal *wal, MDB_txn *txn, const struct wal_record *record, bool far, uint64_t *bytes) {
     const struct record_db *db = &wal->env.dbs[record->db];
     switch (record->operation) {
     case WAL_PUT:
-        for (uint32_t i = 0; i < record->part_count; i++) *bytes += record->parts[i].iov_len;
+        *bytes += value_bytes(record);
+        if (far && may_lie_far(record))
+            return record_put_far(txn, db, record->key, record->parts, record->part_count, env_file_bytes(&wal->env));
         return record_put(txn, db, record->key, record->parts, record->part_count);
     case WAL_DELETE: return record_delete(txn, db, record->key);
     case WAL_DELETE_RANGE: return record_delete_range(txn, db, record->key, record->key_end);
@@ -48,9 +84,10 @@ static int apply_record(struct wal *wal, MDB_txn *txn, const struct wal_record *
 /* A file never shrinks, so its size says nothing of what is left in it. */
 static void used_look(struct wal *wal) {
     uint64_t file_bytes = env_file_bytes(&wal->env), freed = 0, commits = atomic_load_explicit(&wal->commits, memory_order_relaxed);
-    atomic_store_explicit(&wal->file_bytes, file_bytes, memory_order_relaxed);
-    if (file_bytes <= wal->map_bytes / 2) {
-        atomic_store_explicit(&wal->used_bytes, file_bytes, memory_order_relaxed);
+    uint64_t far_bytes = vlog_used_bytes(&wal->vlog);
+    atomic_store_explicit(&wal->file_bytes, file_bytes + vlog_file_bytes(&wal->vlog), memory_order_relaxed);
+    if (file_bytes + far_bytes <= wal->map_bytes / 2) {
+        atomic_store_explicit(&wal->used_bytes, file_bytes + far_bytes, memory_order_relaxed);
         return;
     }
     if (wal->used_told > 0 && commits - wal->used_told < USED_COMMITS) return;
@@ -59,7 +96,7 @@ static void used_look(struct wal *wal) {
     if (mdb_txn_begin(wal->env.mdb, NULL, MDB_RDONLY, &txn) != 0) return;
     bool known = env_pages_freed(txn, 0, &freed) == 0;
     mdb_txn_abort(txn);
-    if (known) atomic_store_explicit(&wal->used_bytes, file_bytes - freed * wal->env.page_bytes, memory_order_relaxed);
+    if (known) atomic_store_explicit(&wal->used_bytes, file_bytes + far_bytes - freed * wal->env.page_bytes, memory_order_relaxed);
 }
 
 static enum store_status wal_apply(void *context, void *const *items, uint32_t count, struct store_error *error) {
@@ -67,23 +104,44 @@ static enum store_status wal_apply(void *context, void *const *items, uint32_t c
     MDB_txn *txn = NULL;
     uint64_t bytes = 0;
     uint64_t begun_ns = wal->clock_ns != NULL ? wal->clock_ns() : 0;
+    bool far = is_long(items, count);
     int code = mdb_txn_begin(wal->env.mdb, NULL, 0, &txn);
+    if (code == 0) vlog_begin(&wal->vlog, mdb_txn_id(txn));
     for (uint32_t i = 0; code == 0 && i < count; i++) {
         const struct wal_batch *batch = items[i];
-        for (uint32_t r = 0; code == 0 && r < batch->record_count; r++) code = apply_record(wal, txn, &batch->records[r], &bytes);
+        for (uint32_t r = 0; code == 0 && r < batch->record_count; r++) code = apply_record(wal, txn, &batch->records[r], far, &bytes);
     }
+    if (code == 0) code = vlog_sync(&wal->vlog);
     if (wal->clock_ns != NULL) atomic_fetch_add_explicit(&wal->apply_ns, wal->clock_ns() - begun_ns, memory_order_relaxed);
     if (code == 0) {
         code = mdb_txn_commit(txn); /* which frees txn also when it fails */
     } else if (txn) {
         mdb_txn_abort(txn);
     }
-    if (code) return env_fail(error, env_write_status(&wal->env, code), code, wal->env.file, "write");
+    const char *file = wal->vlog.failed ? wal->vlog.file : wal->env.file;
+    if (code) return env_fail(error, env_write_status(&wal->env, code), code, file, "write");
     atomic_fetch_add_explicit(&wal->commits, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&wal->batches, count, memory_order_relaxed);
     atomic_fetch_add_explicit(&wal->bytes, bytes, memory_order_relaxed);
     used_look(wal);
     return STORE_OK;
+}
+
+/* The value log, and in it what the records hold. */
+static enum store_status far_open(struct wal *wal, const char *path, struct store_error *error) {
+    enum store_status status = vlog_open(&wal->vlog, path, wal->map_bytes, error);
+    if (status != STORE_OK) return status;
+    MDB_txn *txn = NULL;
+    int code = mdb_txn_begin(wal->env.mdb, NULL, MDB_RDONLY, &txn);
+    for (uint32_t db = 0; code == 0 && db < WAL_DB_COUNT; db++) {
+        if (!db_has_long_values((enum wal_db)db)) continue;
+        wal->env.dbs[db].vlog = &wal->vlog;
+        code = record_hold_places(txn, &wal->env.dbs[db]);
+    }
+    mdb_txn_abort(txn);
+    if (code == 0) return STORE_OK;
+    vlog_close(&wal->vlog);
+    return env_fail(error, env_status_of(code), code, wal->env.file, "read");
 }
 
 enum store_status wal_open(const struct wal_config *config, struct wal **out, struct store_error *error) {
@@ -92,15 +150,22 @@ enum store_status wal_open(const struct wal_config *config, struct wal **out, st
     const char *path = store_directory_path(config->directory);
     if (!wal) return env_fail(error, STORE_NO_MEMORY, 0, path, "open");
     enum store_status status = env_open(&wal->env, path, &env_layout_wal, &config->identity, config->map_bytes, error);
+    wal->map_bytes = config->map_bytes;
     if (status == STORE_OK) {
-        wal->map_bytes = config->map_bytes;
+        status = far_open(wal, path, error);
+        if (status != STORE_OK) env_close(&wal->env);
+    }
+    if (status == STORE_OK) {
         wal->clock_ns = config->clock_ns;
-        atomic_store(&wal->file_bytes, env_file_bytes(&wal->env));
-        atomic_store(&wal->used_bytes, env_file_bytes(&wal->env));
+        atomic_store(&wal->file_bytes, env_file_bytes(&wal->env) + vlog_file_bytes(&wal->vlog));
+        atomic_store(&wal->used_bytes, env_file_bytes(&wal->env) + vlog_used_bytes(&wal->vlog));
         struct writer_config writer = {.name = "wal", .slots = config->queue_slots, .items_max = WAL_COMMIT_BATCHES_MAX, .cpu = config->cpu,
                                        .wake = config->wake, .wake_context = config->wake_context, .apply = wal_apply, .apply_context = wal};
         status = writer_start(&wal->writer, &writer, error);
-        if (status != STORE_OK) env_close(&wal->env);
+        if (status != STORE_OK) {
+            vlog_close(&wal->vlog);
+            env_close(&wal->env);
+        }
     }
     if (status != STORE_OK) {
         free(wal);
@@ -113,6 +178,7 @@ enum store_status wal_open(const struct wal_config *config, struct wal **out, st
 enum store_status wal_close(struct wal *wal) {
     if (!wal) return STORE_OK;
     enum store_status status = writer_stop(&wal->writer);
+    vlog_close(&wal->vlog);
     env_close(&wal->env);
     free(wal);
     return status;
@@ -149,14 +215,22 @@ enum store_status wal_wait(struct wal *wal, uint64_t sequence) {
 
 /* Reading. */
 
+static uint64_t reader_begin(void *context) {
+    struct wal_reader *reader = context;
+    reader->code = mdb_txn_begin(reader->wal->env.mdb, NULL, MDB_RDONLY, &reader->txn);
+    return reader->code == 0 ? mdb_txn_id(reader->txn) : UINT64_MAX;
+}
+
 enum store_status wal_reader_open(struct wal *wal, struct wal_reader **out) {
     struct wal_reader *reader = calloc(1, sizeof *reader);
     if (!reader) return STORE_NO_MEMORY;
     reader->wal = wal;
-    int code = mdb_txn_begin(wal->env.mdb, NULL, MDB_RDONLY, &reader->txn);
-    if (code) {
+    vlog_reader_open(&wal->vlog, &reader->vlog, reader_begin, reader);
+    if (reader->code) {
+        enum store_status status = env_status_of(reader->code);
+        vlog_reader_close(&wal->vlog, &reader->vlog);
         free(reader);
-        return env_status_of(code);
+        return status;
     }
     *out = reader;
     return STORE_OK;
@@ -165,6 +239,7 @@ enum store_status wal_reader_open(struct wal *wal, struct wal_reader **out) {
 void wal_reader_close(struct wal_reader *reader) {
     if (!reader) return;
     mdb_txn_abort(reader->txn);
+    vlog_reader_close(&reader->wal->vlog, &reader->vlog);
     free(reader);
 }
 
@@ -184,7 +259,7 @@ enum store_status wal_read_last(struct wal_reader *reader, enum wal_db db, uint8
 }
 
 uint64_t wal_reader_units(struct wal_reader *reader) {
-    uint64_t units = 0;
+    uint64_t units = vlog_used_bytes(&reader->wal->vlog) / reader->wal->env.page_bytes;
     for (int db = 0; db < WAL_DB_COUNT; db++) {
         MDB_stat stat;
         if (mdb_stat(reader->txn, reader->wal->env.dbs[db].dbi, &stat) == 0) units += stat.ms_entries + stat.ms_overflow_pages;

@@ -12,8 +12,10 @@
  *   Any thread reads, through a reader of its own (a read transaction: a consistent cut that does not see later commits). A reader must be
  *   short-lived: while it is open, freed pages are not used again and the file grows.
  *
- *   Values of any length are cut into chunks of at most WAL_CHUNK_BYTES, so that no record needs more than four contiguous pages. Every chunk
- *   carries a checksum over its place and content; a mismatch is STORE_DAMAGED, never an answer. Votes, blocks and certificates are proved by their
+ *   Values of any length are cut into chunks of at most WAL_CHUNK_BYTES, so that no record needs more than four contiguous pages. Where a commit
+ *   brings many bytes of long values (blocks, inputs, WAL_MISC), these go to a file of their own, past the page cache, and LMDB keeps their places
+ *   (vlog.h); they are synced before LMDB commits. Every chunk and every such value has a checksum over its place and content; a mismatch is
+ *   STORE_DAMAGED, never an answer. Votes, blocks and certificates are proved by their
  *   signatures and hashes besides, which is the caller's part.
  *
  * Keys have one fixed length per database; integers in keys are BIG-endian, so that order of bytes is order of numbers (the wal_key_* helpers do it).
@@ -96,7 +98,8 @@ struct wal_batch {
 struct wal_config {
     const struct store_directory *directory;
     struct store_identity identity;   /* must match what the directory holds */
-    uint64_t map_bytes;               /* most that the file may grow to; a multiple of 1 MiB; only address space until used */
+    uint64_t map_bytes;               /* most that LMDB's file may grow to, and it and the value log together; a multiple of 1 MiB; only address
+                                       * space until used */
     uint32_t queue_slots;             /* power of two, 2 to WAL_QUEUE_SLOTS_MAX; one batch fewer fits */
     int cpu;                          /* pin the storage thread, -1: no */
     void (*wake)(void *context);      /* on the storage thread after each commit and after an error; must not block; NULL: none */
@@ -150,8 +153,8 @@ struct wal_figures {
     uint64_t commits;
     uint64_t batches;
     uint64_t bytes;         /* of values put */
-    uint64_t file_bytes;    /* pages ever used, times page size */
-    uint64_t used_bytes;    /* of these, pages that are in use; told from half of the map on, each few commits (before that as file_bytes) */
+    uint64_t file_bytes;    /* pages ever used, times page size, and the value log */
+    uint64_t used_bytes;    /* of these, what is in use; LMDB's pages from half of the map on, each few commits (before that all that were used) */
     uint64_t map_bytes;
     uint64_t apply_ns;      /* CPU time that it took to put batches into pages; what else the thread used went into commits */
     int cpu;                /* on which the thread last ran, -1 before the first commit */

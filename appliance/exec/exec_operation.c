@@ -7,6 +7,7 @@ enum {
     RESULT_BYTES_MAX = 40,  /* of everything but GET and CLIENT-STATE: head 8, version 12, number 20 */
     PREFETCH_FAR = 24,
     PREFETCH_NEAR = 12,
+    PREFETCH_VALUE_MAX = 2048,
 };
 
 uint32_t exec_result_put(uint8_t *out, uint8_t code, uint8_t flags, uint32_t value_bytes) {
@@ -187,12 +188,12 @@ uint32_t exec_part_run(struct executor *ex, const struct exec_part *part, bool a
     bool savepoint = atomic && part->op_count > 1;
     if (savepoint) table_savepoint_begin(ex->table);
     uint32_t results_max = exec_answer_bytes_max(ex) - EXEC_ANSWER_HEADS;
-    uint32_t used = 0;
+    uint32_t used = 0, entry_bytes = 0; /* of the operation before: the next ones are taken to be like it */
     ex->scratch.number_count = 0;
     for (uint32_t i = 0; i < part->op_count; i++) {
         uint32_t at = part->first + i;
         if (at + PREFETCH_FAR < ex->scratch.operation_count) table_prefetch(ex->table, ops[at + PREFETCH_FAR].hash);
-        if (at + PREFETCH_NEAR < ex->scratch.operation_count) table_prefetch_entry(ex->table, ops[at + PREFETCH_NEAR].hash);
+        if (at + PREFETCH_NEAR < ex->scratch.operation_count) table_prefetch_entry(ex->table, ops[at + PREFETCH_NEAR].hash, entry_bytes);
         uint32_t room = results_max - used - RESULT_HEAD_BYTES * (part->op_count - i - 1);
         uint32_t bytes = exec_operation_run(ex, &ops[at], ex->op_index + i, room, out + used);
         uint8_t code = out[used];
@@ -207,6 +208,7 @@ uint32_t exec_part_run(struct executor *ex, const struct exec_part *part, bool a
                 CHECK(operation_number_parse(out + used + 20, bytes - 20, &ex->scratch.numbers[ex->scratch.number_count++]));
         }
         used += bytes;
+        entry_bytes = ops[at].key_bytes + (bytes < PREFETCH_VALUE_MAX ? bytes : PREFETCH_VALUE_MAX);
     }
     if (savepoint) table_savepoint_keep(ex->table);
     return used;

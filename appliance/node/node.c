@@ -283,7 +283,11 @@ static enum node_exit state_restore(struct node *node, char text[NODE_TEXT_BYTES
     }
     if (code != NODE_EXIT_OK) return code;
     if (!node_transfer_start(node)) return fail(text, NODE_EXIT_CONFIG, "not enough memory for state transfer");
-    return node_scrub_start(node) ? NODE_EXIT_OK : fail(text, NODE_EXIT_CONFIG, "no thread to scrub the stores");
+    errno = 0;
+    if (node_scrub_start(node)) return NODE_EXIT_OK;
+    const char *cause = errno != 0 ? strerror(errno) : "no thread";
+    snprintf(text, NODE_TEXT_BYTES, "the stores cannot be scrubbed: %s; see ulimit -n (open files), ulimit -u (threads) and free memory", cause);
+    return NODE_EXIT_CONFIG;
 }
 
 enum node_exit node_executor_open(struct node *node, char text[NODE_TEXT_BYTES]) {

@@ -85,6 +85,60 @@ static void one_part_of_any_length_follows_its_prefix(void **state) {
     }
 }
 
+/* Any number of messages of any lengths, at any place in memory, the same bytes as one by one; none is read beyond its end. */
+static void messages_hashed_together_have_the_hashes_they_have_alone(void **state) {
+    (void)state;
+    static const size_t edges[] = {0, 1, 54, 55, 62, 63, 64, 65, 118, 119, 126, 127, 128, 191, 192, 1032};
+    enum { EDGES = sizeof edges / sizeof edges[0], LONGEST = 3000 };
+    uint64_t random = vectors_seed(3);
+    for (unsigned round = 0; round < 300; round++) {
+        unsigned count = round % (SHA256_EACH_MAX + 1);
+        uint8_t *messages[SHA256_EACH_MAX];
+        struct sha256_part parts[SHA256_EACH_MAX];
+        uint8_t out[SHA256_EACH_MAX][32], expected[32];
+        memset(out, 0, sizeof out);
+        for (unsigned i = 0; i < count; i++) {
+            size_t bytes = vectors_random(&random) % 2 ? edges[vectors_random(&random) % EDGES] : vectors_random(&random) % LONGEST;
+            messages[i] = malloc(1 + bytes); /* ends with the message: the sanitizer sees what lies behind */
+            assert_non_null(messages[i]);
+            messages[i][0] = HASH_RESULTS;
+            for (size_t at = 1; at <= bytes; at++) messages[i][at] = (uint8_t)vectors_random(&random);
+            parts[i] = (struct sha256_part){.bytes = messages[i] + 1, .count = bytes};
+        }
+        sha256_prefixed_each(HASH_RESULTS, parts, count, out);
+        for (unsigned i = 0; i < count; i++) {
+            crypto_hash_sha256(expected, messages[i], 1 + parts[i].count);
+            assert_memory_equal(out[i], expected, 32);
+            free(messages[i]);
+        }
+    }
+}
+
+static void padded_blocks_hashed_together_have_the_hashes_they_have_alone(void **state) {
+    (void)state;
+    enum { MESSAGES = 11, BLOCKS = 3 };
+    uint8_t blocks[MESSAGES][BLOCKS * 64], out[MESSAGES][32], expected[32], *outs[MESSAGES];
+    const uint8_t *messages[MESSAGES];
+    uint64_t random = vectors_seed(4);
+    for (unsigned round = 0; round < 200; round++) {
+        unsigned count = round % (MESSAGES + 1), each = 1 + round % BLOCKS, bytes = each * 64 - 9 - round % 40;
+        for (unsigned i = 0; i < count; i++) {
+            memset(blocks[i], 0, sizeof blocks[i]);
+            for (unsigned k = 0; k < bytes; k++) blocks[i][k] = (uint8_t)vectors_random(&random);
+            blocks[i][bytes] = 0x80;
+            blocks[i][each * 64 - 2] = (uint8_t)(bytes * 8 >> 8);
+            blocks[i][each * 64 - 1] = (uint8_t)(bytes * 8);
+            messages[i] = blocks[i];
+            outs[i] = out[MESSAGES - 1 - i];
+        }
+        sha256_padded_blocks_each(messages, count, each, outs);
+        for (unsigned i = 0; i < count; i++) {
+            crypto_hash_sha256(expected, blocks[i], bytes);
+            assert_memory_equal(outs[i], expected, 32);
+        }
+    }
+}
+
 static void a_copied_state_forks_the_hash(void **state) {
     (void)state;
     struct sha256_state a, b;
@@ -108,6 +162,8 @@ int main(void) {
         cmocka_unit_test(prefix_and_parts_are_joined_without_separators),
         cmocka_unit_test(one_part_of_any_length_follows_its_prefix),
         cmocka_unit_test(a_copied_state_forks_the_hash),
+        cmocka_unit_test(messages_hashed_together_have_the_hashes_they_have_alone),
+        cmocka_unit_test(padded_blocks_hashed_together_have_the_hashes_they_have_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,7 +105,7 @@ static void assert_state(const struct table *table, const struct level *level) {
         uint64_t hash = table_hash(table, space_of(number), key, key_bytes);
         struct table_entry entry;
         table_prefetch(table, hash);
-        table_prefetch_entry(table, hash);
+        table_prefetch_entry(table, hash, 200);
         assert_int_equal(table_get(table, hash, space_of(number), key, key_bytes, &entry), cell->present ? TABLE_OK : TABLE_ABSENT);
         if (!cell->present) continue;
         assert_entry(&entry, number, cell);
@@ -651,18 +651,15 @@ static void the_index_doubles_under_open_blocks_and_loses_nothing(void **state) 
     table_destroy(table);
 }
 
-static void a_flipped_bit_is_corrupt_and_not_an_answer(void **state) {
-    (void)state;
-    struct table_config config = config_small();
-    struct table *table = table_of(&config);
-    const uint8_t key[] = "account";
-    const uint8_t value[] = "12345678";
+static void assert_flips_are_found(struct table *table, const uint8_t *key, size_t value_bytes) {
+    uint8_t value[1000];
+    for (size_t i = 0; i < sizeof value; i++) value[i] = (uint8_t)(i * 7 + 49);
     struct table_version version = {.height = 7, .index = 3};
-    assert_int_equal(table_load(table, 0, key, 7, version, value, 8), TABLE_OK);
-    assert_int_equal(table_load(table, 0, key, 7, version, value, 8), TABLE_CORRUPT); /* twice the same key */
+    assert_int_equal(table_load(table, 0, key, 7, version, value, value_bytes), TABLE_OK);
+    assert_int_equal(table_load(table, 0, key, 7, version, value, value_bytes), TABLE_CORRUPT); /* twice the same key */
     uint64_t hash = table_hash(table, 0, key, 7);
     struct table_entry entry;
-    for (unsigned bit = 0; bit < 64; bit++) {
+    for (unsigned bit = 0; bit < 8 * value_bytes; bit++) {
         assert_int_equal(table_get(table, hash, 0, key, 7, &entry), TABLE_OK);
         uint8_t *byte = (uint8_t *)(uintptr_t)entry.value + bit / 8;
         *byte ^= (uint8_t)(1 << bit % 8);
@@ -672,6 +669,38 @@ static void a_flipped_bit_is_corrupt_and_not_an_answer(void **state) {
         assert_true(table_next(table, &cursor, &entry, &intact));
         assert_false(intact);
         *byte ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+static void a_flipped_bit_is_corrupt_and_not_an_answer(void **state) {
+    (void)state;
+    struct table_config config = config_small();
+    static const size_t lengths[] = {8, 120, 121, 1000}; /* about what is checked in one lane, and in several */
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        struct table *table = table_of(&config);
+        assert_flips_are_found(table, (const uint8_t *)"account", lengths[i]);
+        table_destroy(table);
+    }
+}
+
+/* Words that changed places are no bit's flip: of the same lane, and of two. */
+static void words_that_changed_places_are_corrupt(void **state) {
+    (void)state;
+    struct table_config config = config_small();
+    struct table *table = table_of(&config);
+    const uint8_t key[] = "12345678"; /* whole words, so that the value's are, too */
+    uint8_t value[256];
+    for (size_t i = 0; i < sizeof value; i++) value[i] = (uint8_t)(i * 37);
+    assert_int_equal(table_load(table, 0, key, 8, (struct table_version){.height = 7, .index = 3}, value, sizeof value), TABLE_OK);
+    uint64_t hash = table_hash(table, 0, key, 8);
+    struct table_entry entry;
+    for (size_t word = 1; word < sizeof value / 8; word++) {
+        assert_int_equal(table_get(table, hash, 0, key, 8, &entry), TABLE_OK);
+        uint8_t *first = (uint8_t *)(uintptr_t)entry.value;
+        memcpy(first, value + 8 * word, 8);
+        memcpy(first + 8 * word, value, 8);
+        assert_int_equal(table_get(table, hash, 0, key, 8, &entry), TABLE_CORRUPT);
+        memcpy(first, value, sizeof value);
     }
     table_destroy(table);
 }
@@ -710,6 +739,7 @@ int main(void) {
         cmocka_unit_test(few_keys_touch_little_of_an_index_for_many),
         cmocka_unit_test(the_index_doubles_under_open_blocks_and_loses_nothing),
         cmocka_unit_test(a_flipped_bit_is_corrupt_and_not_an_answer),
+        cmocka_unit_test(words_that_changed_places_are_corrupt),
         cmocka_unit_test(a_value_may_be_put_from_the_table_itself),
     };
     return cmocka_run_group_tests_name("table", tests, NULL, NULL);

@@ -42,8 +42,9 @@ static void wal_step(struct wal *wal) {
     struct wal_record records[RECORDS];
     struct iovec parts[RECORDS];
     uint32_t count = 1 + (uint32_t)draw(RECORDS);
+    bool far = draw(4) == 0; /* mostly enough for the value log */
     for (uint32_t i = 0; i < count; i++) {
-        size_t bytes = draw(4) == 0 ? (size_t)draw(VALUE_BYTES_MAX) : (size_t)draw(600);
+        size_t bytes = far ? VALUE_BYTES_MAX - (size_t)draw(VALUE_BYTES_MAX / 2) : draw(4) == 0 ? (size_t)draw(VALUE_BYTES_MAX) : (size_t)draw(600);
         fill(values[i], bytes);
         parts[i] = (struct iovec){.iov_base = values[i], .iov_len = bytes};
         records[i] = (struct wal_record){.operation = WAL_PUT, .db = WAL_INPUTS, .parts = &parts[i], .part_count = 1};

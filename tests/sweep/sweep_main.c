@@ -9,8 +9,8 @@
  *   --data      the data directory inside of the folder; default: the folder itself
  *   --points    so many events, in rows of neighbours; 0: all
  *   --cuts      images for each event: nothing of what is unsynced, all of it, then random ones
- *   --plant     missing-sync: syncs of wal/data.mdb count for nothing; early-send: each message counts as sent so many events before it was.
- *               The sweep must then find a violation.
+ *   --plant     missing-sync: syncs of wal/data.mdb count for nothing; missing-value-sync: those of wal/values;
+ *               early-send: each message counts as sent so many events before it was. The sweep must then find a violation.
  *
  * What must hold, whenever the power goes:
  *   - the write-ahead store opens, and holds exactly what it held after its last commit that was done, or, when the cut falls into the one write that
@@ -198,6 +198,7 @@ static void sent(struct sweep *s, const struct row_event *event) {
 /* A node, or a store that was made soundly, begins to leave out its syncs. */
 static void syncs_lose(struct sweep *s) {
     if (strcmp(s->plant, "missing-sync") == 0) image_ignore_syncs(s->image, "wal/data.mdb");
+    if (strcmp(s->plant, "missing-value-sync") == 0) image_ignore_syncs(s->image, "wal/values");
 }
 
 static void noted(struct sweep *s, const struct row_event *event) {
@@ -349,7 +350,10 @@ static void words_take(struct sweep *s, int count, char **words) {
         else usage("no such option");
     }
     if (s->record == NULL || s->work == NULL || s->cuts < 1 || s->cuts > CUTS_MAX) usage("--record and --work are needed; --cuts 1 to 16");
-    if (s->plant[0] != '\0' && strcmp(s->plant, "missing-sync") != 0 && strcmp(s->plant, "early-send") != 0) usage("no such plant");
+    static const char *const plants[] = {"", "missing-sync", "missing-value-sync", "early-send"};
+    bool known = false;
+    for (size_t i = 0; i < sizeof plants / sizeof plants[0]; i++) known = known || strcmp(s->plant, plants[i]) == 0;
+    if (!known) usage("no such plant");
 }
 
 int main(int count, char **words) {

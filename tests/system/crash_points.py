@@ -72,7 +72,8 @@ def of_the_store(cases, work, seed, steps, points, plant_points):
     words = ("--data", "data", "--seed", seed)
     result = sweep(f"{work}/store.record", work, *words, "--points", points)
     total = covered(cases, "the store", result, min(points, 500) if points else 500)
-    planted(cases, "the store: a missing sync", sweep(f"{work}/store.record", work, *words, "--points", plant_points, "--plant", "missing-sync"))
+    for plant, what in (("missing-sync", "a missing sync"), ("missing-value-sync", "a missing sync of the value log")):
+        planted(cases, f"the store: {what}", sweep(f"{work}/store.record", work, *words, "--points", plant_points, "--plant", plant))
     return total
 
 

@@ -54,7 +54,7 @@ def address_space(limit):
 
 
 def few_files():
-    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (18, 18))
 
 
 def may_drop():

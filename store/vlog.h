@@ -1,0 +1,101 @@
+/*
+ * Private: the value log of the wal: long values one after another in a file of their own (wal/values), beside LMDB, which keeps their places. LMDB
+ * writes through the page cache, where a byte is copied once more and takes memory until the kernel drops it; most of what a wal takes is written
+ * once, never read again and deleted in the order in which it came. Here such bytes go to the disk from one buffer, past the cache where the file
+ * system can (O_DIRECT; else they are dropped from it when they are durable), and places are used again as soon as they are free.
+ *
+ * Durable: a place is given to LMDB after vlog_sync() alone, so that a committed record's value is on disk. What a crash leaves behind the last
+ * commit is in no record and is written over. A block of the file that holds a committed value is never written again while that value is in a
+ * record, or in one that an open reader may still see: places free up by segments, and a segment is free when nothing in it is held and every
+ * reader began at or after the transaction that deleted the last of it.
+ *
+ * A value's digest lies in LMDB with its place; whatever else the disk gives back is damaged. One thread writes; any thread reads, and registers its
+ * transaction for as long.
+ */
+#ifndef STORE_VLOG_H
+#define STORE_VLOG_H
+
+#include "store/store.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/uio.h>
+
+enum {
+    VLOG_SEGMENT_BYTES = 1 << 20,  /* in which places free up */
+    VLOG_BLOCK_BYTES = 4096,       /* what a write begins and ends at, and the stage in memory */
+    VLOG_STAGE_BYTES = 1 << 20,
+};
+
+/* Where a value lies, as LMDB keeps it. */
+struct vlog_place {
+    uint64_t offset;
+    uint64_t digest;   /* checksum.h, over seed, length and bytes */
+    uint32_t bytes;
+};
+
+struct vlog_segment {
+    uint32_t held;      /* values that lie in it, whole or in part */
+    uint64_t freed;     /* the transaction that deleted the last of them; 0: never used, or before the wal was opened */
+};
+
+/* A transaction that reads; on the reader's side, linked while it is open. */
+struct vlog_reader {
+    uint64_t txn;
+    struct vlog_reader *next, **link;
+};
+
+struct vlog {
+    int write_fd, read_fd;
+    bool direct;
+    bool unsynced;
+    bool failed;                   /* a write or sync of this file did: the error's line names it */
+    uint8_t *stage;
+    size_t staged;
+    uint64_t stage_at;             /* of the file: where the stage's first byte goes */
+    uint64_t next, end;            /* the run of free segments that is being filled */
+    uint64_t txn;                  /* that is being written */
+    uint64_t written_from, written_to; /* since the last sync */
+    struct vlog_segment *segments;
+    uint32_t segment_count;        /* of the file */
+    uint32_t segments_max;
+    uint32_t cursor;               /* where the search for free ones goes on */
+    uint32_t used;                 /* segments that are not free for the next transaction, or being filled */
+    _Atomic uint64_t file_bytes;
+    _Atomic uint64_t used_bytes;
+    pthread_mutex_t lock;          /* of the readers */
+    struct vlog_reader *readers;
+    char file[STORE_PATH_BYTES_MAX + 32];
+};
+
+/* Opens <directory>/wal/values, which it makes when there is none: older data has none, and one that was lost leaves its values damaged. limit_bytes:
+ * what the file never grows beyond, rounded down to segments. `error` has the line. */
+enum store_status vlog_open(struct vlog *vlog, const char *directory, uint64_t limit_bytes, struct store_error *error)
+    __attribute__((warn_unused_result));
+void vlog_close(struct vlog *vlog);
+
+/* While opening: a record has this place. One that lies nowhere is left out; reading it says damaged. */
+void vlog_hold(struct vlog *vlog, const struct vlog_place *place);
+
+/* The transaction with this number begins. Then, in any order, values come and go; then a sync; then the commit. */
+void vlog_begin(struct vlog *vlog, uint64_t txn);
+/* Lays a value down. 0, or errno's code; MDB_MAP_FULL: the file may not grow further. other_bytes: of limit_bytes, what others use. */
+int vlog_append(struct vlog *vlog, uint64_t seed, const struct iovec *parts, uint32_t part_count, uint64_t other_bytes, struct vlog_place *place)
+    __attribute__((warn_unused_result));
+void vlog_release(struct vlog *vlog, const struct vlog_place *place);
+/* All that was laid down is durable. 0, or errno's code. */
+int vlog_sync(struct vlog *vlog) __attribute__((warn_unused_result));
+
+/* Any thread: `begin` makes the transaction and returns its number, while nobody decides what is free. */
+void vlog_reader_open(struct vlog *vlog, struct vlog_reader *reader, uint64_t (*begin)(void *context), void *context);
+void vlog_reader_close(struct vlog *vlog, struct vlog_reader *reader);
+/* place->bytes bytes to `value`. 0, errno's code, or MDB_CORRUPTED when it is not what was laid down. */
+int vlog_read(const struct vlog *vlog, uint64_t seed, const struct vlog_place *place, uint8_t *value) __attribute__((warn_unused_result));
+
+static inline uint64_t vlog_file_bytes(const struct vlog *vlog) {
+    return atomic_load_explicit(&vlog->file_bytes, memory_order_relaxed);
+}
+static inline uint64_t vlog_used_bytes(const struct vlog *vlog) {
+    return atomic_load_explicit(&vlog->used_bytes, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,361 @@
+/* The value log of the write-ahead store: what goes there and what does not, places that are used again and when they must not be, damage. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "merkle/bytes.h"
+#include "merkle/check.h"
+#include "store/record.h"
+#include "store/wal.h"
+#include "tests/store/scratch.h"
+
+enum { LONG_BYTES = 100000, SEGMENT = VLOG_SEGMENT_BYTES, MAP_BYTES = 64 << 20 };
+
+/* Interposed: a file system that knows no O_DIRECT. */
+static bool refuses_direct, refused_direct;
+
+static int open_some(const char *path, int flags, mode_t mode) {
+    if (refuses_direct && (flags & O_DIRECT) != 0) {
+        refused_direct = true;
+        errno = EINVAL;
+        return -1;
+    }
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+static mode_t mode_of(int flags, va_list words) {
+    return (flags & O_CREAT) != 0 ? (mode_t)va_arg(words, unsigned) : 0;
+}
+
+int open(const char *path, int flags, ...) {
+    va_list words;
+    va_start(words, flags);
+    mode_t mode = mode_of(flags, words);
+    va_end(words);
+    return open_some(path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...) {
+    va_list words;
+    va_start(words, flags);
+    mode_t mode = mode_of(flags, words);
+    va_end(words);
+    return open_some(path, flags, mode);
+}
+
+struct fixture {
+    char root[SCRATCH_PATH_BYTES], path[SCRATCH_PATH_BYTES + 16], file[SCRATCH_PATH_BYTES + 32], data[SCRATCH_PATH_BYTES + 32];
+    struct store_identity identity;
+    struct store_directory *directory;
+    struct store_error error;
+    struct wal *wal;
+};
+
+static enum store_status wal_begin(struct fixture *at) {
+    struct wal_config config = {.directory = at->directory, .identity = at->identity, .map_bytes = MAP_BYTES, .queue_slots = 16, .cpu = -1};
+    return wal_open(&config, &at->wal, &at->error);
+}
+
+static void again(struct fixture *at) {
+    assert_int_equal(wal_close(at->wal), STORE_OK);
+    assert_int_equal(wal_begin(at), STORE_OK);
+}
+
+static int set_up(void **state) {
+    struct fixture *at = calloc(1, sizeof *at);
+    CHECK(at != NULL);
+    scratch_make(at->root);
+    (void)snprintf(at->path, sizeof at->path, "%s/data", at->root);
+    (void)snprintf(at->file, sizeof at->file, "%s/wal/values", at->path);
+    (void)snprintf(at->data, sizeof at->data, "%s/wal/data.mdb", at->path);
+    at->identity = scratch_identity(0xA1);
+    CHECK(store_directory_create(at->path, &at->identity, &at->error) == STORE_OK);
+    CHECK(store_directory_open(at->path, &at->directory, &at->error) == STORE_OK);
+    CHECK(wal_begin(at) == STORE_OK);
+    *state = at;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    struct fixture *at = *state;
+    (void)wal_close(at->wal);
+    store_directory_close(at->directory);
+    scratch_remove(at->root);
+    free(at);
+    return 0;
+}
+
+/* A value of its own for each key and turn. */
+static uint8_t *value_of(unsigned key, unsigned turn, size_t bytes) {
+    uint8_t *value = malloc(bytes + 1);
+    CHECK(value != NULL);
+    uint32_t word = key * 2654435761u + turn * 40503u + 1;
+    for (size_t i = 0; i < bytes; i++) {
+        word = word * 1664525u + 1013904223u;
+        value[i] = (uint8_t)(word >> 24);
+    }
+    return value;
+}
+
+static enum store_status put(struct fixture *at, enum wal_db db, unsigned key, unsigned turn, size_t bytes) {
+    uint8_t *value = value_of(key, turn, bytes);
+    struct iovec parts[3] = {{value, bytes / 3}, {value + bytes / 3, 0}, {value + bytes / 3, bytes - bytes / 3}};
+    struct wal_record record = {.operation = WAL_PUT, .db = db, .key = {(uint8_t)(key >> 8), (uint8_t)key}, .parts = parts, .part_count = 3};
+    struct wal_batch batch = {.records = &record, .record_count = 1};
+    uint64_t sequence = 0;
+    enum store_status status = wal_submit(at->wal, &batch, &sequence);
+    if (status == STORE_OK) status = wal_wait(at->wal, sequence);
+    free(value);
+    return status;
+}
+
+static void erase(struct fixture *at, enum wal_operation operation, unsigned key, unsigned end) {
+    struct wal_record record = {
+        .operation = operation, .db = WAL_INPUTS, .key = {(uint8_t)(key >> 8), (uint8_t)key}, .key_end = {(uint8_t)(end >> 8), (uint8_t)end}};
+    struct wal_batch batch = {.records = &record, .record_count = 1};
+    uint64_t sequence = 0;
+    assert_int_equal(wal_submit(at->wal, &batch, &sequence), STORE_OK);
+    assert_int_equal(wal_wait(at->wal, sequence), STORE_OK);
+}
+
+/* Is it what put() put in that turn? Any other status as it is; STORE_FOREIGN: other bytes. */
+static enum store_status read_by(struct wal_reader *reader, enum wal_db db, unsigned key, unsigned turn, size_t bytes) {
+    uint8_t at[WAL_KEY_BYTES_MAX] = {(uint8_t)(key >> 8), (uint8_t)key}, *found = NULL;
+    size_t count = 0;
+    enum store_status status = wal_read_whole(reader, db, at, &found, &count);
+    if (status != STORE_OK) return status;
+    uint8_t *value = value_of(key, turn, bytes);
+    if (count != bytes || memcmp(value, found, bytes) != 0) status = STORE_FOREIGN;
+    free(value);
+    free(found);
+    return status;
+}
+
+static enum store_status look(struct fixture *at, unsigned key, unsigned turn, size_t bytes) {
+    struct wal_reader *reader;
+    assert_int_equal(wal_reader_open(at->wal, &reader), STORE_OK);
+    enum store_status status = read_by(reader, WAL_INPUTS, key, turn, bytes);
+    wal_reader_close(reader);
+    return status;
+}
+
+static uint64_t bytes_of(const char *file) {
+    struct stat about;
+    assert_int_equal(stat(file, &about), 0);
+    return (uint64_t)about.st_size;
+}
+
+static void long_values_lie_there_and_come_back(void **state) {
+    static const size_t lengths[] = {65536, 65537, LONG_BYTES, SEGMENT - 1, SEGMENT, SEGMENT + 1, 3 * SEGMENT + 5, (5 << 20) - 4096};
+    enum { COUNT = sizeof lengths / sizeof lengths[0] };
+    struct fixture *at = *state;
+    uint64_t before = bytes_of(at->data);
+    for (unsigned i = 0; i < COUNT; i++) assert_int_equal(put(at, WAL_INPUTS, i, 1, lengths[i]), STORE_OK);
+    assert_true(bytes_of(at->file) > 5 << 20);
+    assert_true(bytes_of(at->data) < before + LONG_BYTES); /* LMDB has their places alone */
+    for (int round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < COUNT; i++) assert_int_equal(look(at, i, 1, lengths[i]), STORE_OK);
+        again(at);
+    }
+    struct wal_figures figures;
+    wal_figures(at->wal, &figures);
+    assert_true(figures.used_bytes > 5 << 20 && figures.file_bytes >= figures.used_bytes);
+}
+
+static void little_lies_in_lmdb(void **state) {
+    struct fixture *at = *state;
+    for (unsigned i = 0; i < 20; i++) assert_int_equal(put(at, WAL_INPUTS, i, 1, 65535), STORE_OK);
+    assert_int_equal(put(at, WAL_VOTES, 1, 1, LONG_BYTES), STORE_OK); /* no such length there: by itself, in one place with all votes */
+    assert_int_equal(bytes_of(at->file), 0);
+    for (unsigned i = 0; i < 20; i++) assert_int_equal(look(at, i, 1, 65535), STORE_OK);
+}
+
+static void each_form_replaces_the_other(void **state) {
+    static const size_t lengths[] = {LONG_BYTES, 10, LONG_BYTES + 1, 40000, 200000, 0, 65536, 40000};
+    struct fixture *at = *state;
+    for (unsigned turn = 0; turn < sizeof lengths / sizeof lengths[0]; turn++) {
+        assert_int_equal(put(at, WAL_INPUTS, 7, turn, lengths[turn]), STORE_OK);
+        assert_int_equal(look(at, 7, turn, lengths[turn]), STORE_OK);
+        again(at);
+        assert_int_equal(look(at, 7, turn, lengths[turn]), STORE_OK);
+        assert_int_equal(look(at, 6, 0, 0), STORE_ABSENT);
+    }
+    erase(at, WAL_DELETE, 7, 0);
+    assert_int_equal(look(at, 7, 0, 0), STORE_ABSENT);
+}
+
+/* What is deleted, in whichever way, and also in an earlier life, gives its place back. */
+static void places_are_used_again(void **state) {
+    enum { KEPT = 30 };
+    struct fixture *at = *state;
+    uint64_t grown = 0;
+    for (unsigned turn = 0; turn < 1500; turn++) {
+        assert_int_equal(put(at, WAL_INPUTS, turn, turn, LONG_BYTES), STORE_OK);
+        if (turn >= KEPT && turn % 3 == 0) erase(at, WAL_DELETE, turn - KEPT, 0);
+        if (turn >= KEPT && turn % 3 == 2) erase(at, WAL_DELETE_RANGE, turn - KEPT - 1, turn - KEPT + 1);
+        if (turn % 100 == 50) assert_int_equal(put(at, WAL_INPUTS, turn, turn, LONG_BYTES), STORE_OK);
+        if (turn % 400 == 399) again(at);
+        if (turn == 200) grown = bytes_of(at->file);
+    }
+    assert_true(bytes_of(at->file) <= grown + 2 * SEGMENT && grown < 12 * SEGMENT);
+    for (unsigned turn = 1500 - KEPT + 1; turn < 1500; turn++) assert_int_equal(look(at, turn, turn, LONG_BYTES), STORE_OK);
+}
+
+static void a_reader_keeps_what_it_sees(void **state) {
+    struct fixture *at = *state;
+    for (unsigned i = 0; i < 20; i++) assert_int_equal(put(at, WAL_INPUTS, i, 1, LONG_BYTES), STORE_OK);
+    struct wal_reader *first, *second;
+    assert_int_equal(wal_reader_open(at->wal, &first), STORE_OK);
+    erase(at, WAL_DELETE_RANGE, 0, 10);
+    assert_int_equal(wal_reader_open(at->wal, &second), STORE_OK);
+    erase(at, WAL_DELETE_RANGE, 10, 20);
+    for (unsigned turn = 0; turn < 60; turn++) {
+        assert_int_equal(put(at, WAL_INPUTS, 100, turn, LONG_BYTES), STORE_OK);
+        for (unsigned i = 0; i < 20; i++) {
+            assert_int_equal(read_by(first, WAL_INPUTS, i, 1, LONG_BYTES), STORE_OK);
+            assert_int_equal(read_by(second, WAL_INPUTS, i, 1, LONG_BYTES), i < 10 ? STORE_ABSENT : STORE_OK);
+        }
+    }
+    wal_reader_close(first);
+    wal_reader_close(second);
+    for (unsigned turn = 0; turn < 30; turn++) assert_int_equal(put(at, WAL_INPUTS, 100, turn, LONG_BYTES), STORE_OK);
+    uint64_t bytes = bytes_of(at->file);
+    for (unsigned turn = 0; turn < 100; turn++) assert_int_equal(put(at, WAL_INPUTS, 100, turn, LONG_BYTES), STORE_OK);
+    assert_int_equal(bytes_of(at->file), bytes); /* theirs are used now */
+}
+
+static void flip(const char *file, off_t offset) {
+    int fd = open(file, O_RDWR | O_CLOEXEC);
+    uint8_t byte;
+    assert_true(fd >= 0 && pread(fd, &byte, 1, offset) == 1);
+    byte ^= 0x10;
+    assert_int_equal(pwrite(fd, &byte, 1, offset), 1);
+    close(fd);
+}
+
+static void damage_is_told(void **state) {
+    struct fixture *at = *state;
+    for (unsigned i = 0; i < 3; i++) assert_int_equal(put(at, WAL_INPUTS, i, 1, LONG_BYTES), STORE_OK);
+    enum { SECOND = (LONG_BYTES + VLOG_BLOCK_BYTES - 1) / VLOG_BLOCK_BYTES * VLOG_BLOCK_BYTES };
+    static const off_t places[] = {SECOND, SECOND + 31, SECOND + LONG_BYTES / 2, SECOND + LONG_BYTES - 1};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        flip(at->file, places[i]);
+        assert_int_equal(look(at, 0, 1, LONG_BYTES), STORE_OK);
+        assert_int_equal(look(at, 1, 1, LONG_BYTES), STORE_DAMAGED);
+        assert_int_equal(look(at, 2, 1, LONG_BYTES), STORE_OK);
+        flip(at->file, places[i]);
+        assert_int_equal(look(at, 1, 1, LONG_BYTES), STORE_OK);
+    }
+    assert_int_equal(truncate(at->file, SECOND + 100), 0);
+    assert_int_equal(look(at, 0, 1, LONG_BYTES), STORE_OK);
+    assert_int_equal(look(at, 1, 1, LONG_BYTES), STORE_DAMAGED);
+    assert_int_equal(wal_close(at->wal), STORE_OK);
+    assert_int_equal(unlink(at->file), 0);
+    assert_int_equal(wal_begin(at), STORE_OK); /* votes lie elsewhere: the node comes up, and gets the rest from others */
+    for (unsigned i = 0; i < 3; i++) assert_int_equal(look(at, i, 1, LONG_BYTES), STORE_DAMAGED);
+    assert_int_equal(put(at, WAL_INPUTS, 1, 2, LONG_BYTES), STORE_OK);
+    erase(at, WAL_DELETE, 0, 0);
+    assert_int_equal(look(at, 1, 2, LONG_BYTES), STORE_OK);
+    again(at);
+    assert_int_equal(look(at, 1, 2, LONG_BYTES), STORE_OK);
+    assert_int_equal(look(at, 2, 1, LONG_BYTES), STORE_DAMAGED);
+}
+
+/* Another's value at its place is none of it, even of the same length. */
+static void a_value_that_was_changed_for_another_is_damaged(void **state) {
+    struct fixture *at = *state;
+    for (unsigned i = 0; i < 2; i++) assert_int_equal(put(at, WAL_INPUTS, i, 0, LONG_BYTES), STORE_OK);
+    int fd = open(at->file, O_RDWR | O_CLOEXEC);
+    uint8_t *first = value_of(0, 0, LONG_BYTES);
+    assert_int_equal(pwrite(fd, first, LONG_BYTES, (LONG_BYTES + VLOG_BLOCK_BYTES - 1) / VLOG_BLOCK_BYTES * VLOG_BLOCK_BYTES), LONG_BYTES);
+    assert_int_equal(look(at, 0, 0, LONG_BYTES), STORE_OK);
+    assert_int_equal(look(at, 1, 0, LONG_BYTES), STORE_DAMAGED);
+    close(fd);
+    free(first);
+}
+
+static void it_grows_to_its_limit(void **state) {
+    struct fixture *at = *state;
+    enum store_status status = STORE_OK;
+    unsigned count = 0;
+    while ((status = put(at, WAL_INPUTS, count, 1, 900000)) == STORE_OK) assert_true(++count < 80);
+    assert_int_equal(status, STORE_DISK_FULL);
+    assert_true(count >= 60 && bytes_of(at->file) <= MAP_BYTES);
+    assert_int_equal(wal_error(at->wal, &at->error), STORE_DISK_FULL);
+    assert_non_null(strstr(at->error.text, "raise the limit"));
+    assert_int_equal(wal_close(at->wal), STORE_DISK_FULL);
+    assert_int_equal(wal_begin(at), STORE_OK);
+    for (unsigned i = 0; i < count; i++) assert_int_equal(look(at, i, 1, 900000), STORE_OK);
+    erase(at, WAL_DELETE_RANGE, 0, 10);
+    for (unsigned i = 0; i < 9; i++) assert_int_equal(put(at, WAL_INPUTS, i, 2, 900000), STORE_OK);
+}
+
+static void without_o_direct_it_works_the_same(void **state) {
+    struct fixture *at = *state;
+    assert_int_equal(wal_close(at->wal), STORE_OK);
+    refuses_direct = true;
+    refused_direct = false;
+    assert_int_equal(wal_begin(at), STORE_OK);
+    refuses_direct = false;
+    assert_true(refused_direct);
+    for (unsigned turn = 0; turn < 60; turn++) assert_int_equal(put(at, WAL_INPUTS, turn % 7, turn, LONG_BYTES + turn), STORE_OK);
+    for (unsigned turn = 53; turn < 60; turn++) assert_int_equal(look(at, turn % 7, turn, LONG_BYTES + turn), STORE_OK);
+    again(at);
+    for (unsigned turn = 53; turn < 60; turn++) assert_int_equal(look(at, turn % 7, turn, LONG_BYTES + turn), STORE_OK);
+}
+
+/* A disk may give back any bytes as a place. */
+static void any_bytes_may_stand_for_a_place(void **state) {
+    (void)state;
+    uint8_t key[36] = {1}, stored[RECORD_PLACE_BYTES + 1] = {0};
+    struct vlog_place place;
+    uint32_t word = 7, accepted = 0;
+    for (int i = 0; i < 200000; i++) {
+        for (size_t k = 0; k < sizeof stored; k++) {
+            word = word * 1664525u + 1013904223u;
+            stored[k] = (uint8_t)(word >> 24);
+        }
+        size_t bytes = word >> 8 & 1 ? RECORD_PLACE_BYTES : word % (RECORD_PLACE_BYTES + 2);
+        accepted += record_place_decode(0x13, 32, key, sizeof key, stored, bytes, &place);
+    }
+    assert_true(accepted < 3);
+    bytes_put_le64(stored + 8, 4096);
+    bytes_put_le64(stored + 16, 99);
+    record_chunk_seal(0x13, key, sizeof key, stored, 16, UINT32_C(1) << 31 | 5000);
+    assert_true(record_place_decode(0x13, 32, key, sizeof key, stored, RECORD_PLACE_BYTES, &place));
+    assert_true(place.offset == 4096 && place.bytes == 5000 && place.digest == 99);
+    assert_false(record_place_decode(0x14, 32, key, sizeof key, stored, RECORD_PLACE_BYTES, &place));
+    for (size_t i = 0; i < RECORD_PLACE_BYTES; i++) {
+        stored[i] ^= 0x40;
+        assert_false(record_place_decode(0x13, 32, key, sizeof key, stored, RECORD_PLACE_BYTES, &place));
+        stored[i] ^= 0x40;
+    }
+    key[35] = 1; /* a later chunk is none */
+    record_chunk_seal(0x13, key, sizeof key, stored, 16, UINT32_C(1) << 31 | 5000);
+    assert_false(record_place_decode(0x13, 32, key, sizeof key, stored, RECORD_PLACE_BYTES, &place));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(long_values_lie_there_and_come_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(little_lies_in_lmdb, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_form_replaces_the_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(places_are_used_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_reader_keeps_what_it_sees, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(damage_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_value_that_was_changed_for_another_is_damaged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_grows_to_its_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_o_direct_it_works_the_same, set_up, tear_down),
+        cmocka_unit_test(any_bytes_may_stand_for_a_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
