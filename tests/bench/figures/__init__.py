@@ -4,6 +4,7 @@
   harness.py        systems that are filled and loaded; one run of `heraclius bench` with the processors' time of every process and thread beside it
   cpu.py            that time, from /proc
   machine.py        what is written beside figures: machine, commit, date
+  memory.py         what a first touch of memory costs; memory is touched before figures are taken
   rows_reads.py     rows of GET
   rows_writes.py    rows of PUT and mixes
   rows_payload.py   rows of 1 KiB values: bytes a second, bytes copied

@@ -42,3 +42,7 @@ def about(top):
 
 def available_mib():
     return int(first_line("/proc/meminfo", r"^MemAvailable:\s+(\d+)") or 0) // 1024
+
+
+def free_mib():
+    return int(first_line("/proc/meminfo", r"^MemFree:\s+(\d+)") or 0) // 1024

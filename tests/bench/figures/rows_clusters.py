@@ -11,8 +11,8 @@ USERS_EACH = 65536
 CLIENT_KEYS_EACH = 4
 MEMORY_SHARE = 0.8  # of what is available
 # Users wait their turn at two CPUs for longer the more of them there are: 64 nodes answer 524,288 of them after some 3 s.
-WARM_UP_MS_EACH = 500
-SECONDS_EACH = 1
+WARM_UP_MS_EACH = 400
+SECONDS_EACH = 0.75
 UNREAD = "in no run did bench tell its progress twice, so no processor time was read: give it longer, --seconds S"
 
 
@@ -21,7 +21,7 @@ def measured(bench, count):
     with started(coordinators=count, shards=count, bench_keys=max(16, CLIENT_KEYS_EACH * count)) as system:
         fill(system, bench.seed, bench.keys, client_keys=CLIENT_KEYS_EACH * count)
         runs = bench.repeat("--users", USERS_EACH * count, "--client-keys", CLIENT_KEYS_EACH * count, system=system,
-                            seconds=max(bench.less, SECONDS_EACH * count), warm_up_ms=WARM_UP_MS + WARM_UP_MS_EACH * count)
+                            seconds=max(bench.less, int(SECONDS_EACH * count)), warm_up_ms=WARM_UP_MS + WARM_UP_MS_EACH * count)
         mib = sum(memory_mib(pid)["Pss"] for pid in pids_of(system).values())
     bench.tell(f"    {count} clusters a side: {8 * count} nodes with {mib:,.0f} MiB in all")
     return runs, mib
