@@ -75,21 +75,25 @@ enum store_status env_status_of(int code) {
     }
 }
 
-enum store_status env_write_status(const struct env *env, int code) {
+enum store_status env_file_status(int fd, int code) {
     enum store_status status = env_status_of(code);
     /* A writer never asks what may be absent or too long. */
     if (status == STORE_ABSENT || status == STORE_TOO_LONG) return STORE_DAMAGED;
     if (code != EIO) return status;
-    mdb_filehandle_t fd = -1;
     struct stat about;
     struct statvfs system;
     struct rlimit limit;
-    if (mdb_env_get_fd(env->mdb, &fd) != 0 || fstat(fd, &about) != 0) return status;
+    if (fstat(fd, &about) != 0) return status;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && (uint64_t)about.st_size + ENV_PROBE_BYTES > limit.rlim_cur) return STORE_DISK_FULL;
     if (fallocate(fd, FALLOC_FL_KEEP_SIZE, about.st_size, ENV_PROBE_BYTES) == 0) return status;
     if (errno == ENOSPC || errno == EFBIG || errno == EDQUOT) return STORE_DISK_FULL;
     bool full = fstatvfs(fd, &system) == 0 && (uint64_t)system.f_bavail * system.f_frsize < ENV_PROBE_BYTES;
     return full ? STORE_DISK_FULL : status;
+}
+
+enum store_status env_write_status(const struct env *env, int code) {
+    mdb_filehandle_t fd = -1;
+    return env_file_status(mdb_env_get_fd(env->mdb, &fd) == 0 ? fd : -1, code);
 }
 
 static const char *advice_for(enum store_status status) {

@@ -65,6 +65,8 @@ int env_pages_freed(MDB_txn *txn, size_t since, uint64_t *pages);
 
 /* Why a commit failed with `code`: LMDB says EIO for a write that was cut short, which mostly is a full disk. Asks the file system. */
 enum store_status env_write_status(const struct env *env, int code);
+/* The same of a write to another file. */
+enum store_status env_file_status(int fd, int code);
 
 /* LMDB's or errno's code as ours. */
 enum store_status env_status_of(int code);

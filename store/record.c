@@ -213,8 +213,9 @@ int record_put_far(MDB_txn *txn, const struct record_db *db, const uint8_t *key,
     for (uint32_t i = 0; i < part_count; i++) total += parts[i].iov_len;
     CHECK(db->vlog != NULL && total > 0 && total <= RECORD_VALUE_BYTES_MAX);
     struct vlog_place place;
-    int code = place_drop(txn, db, key);
-    if (code == 0) code = vlog_append(db->vlog, place_seed(db, key, total), parts, part_count, other_bytes, &place);
+    int code = vlog_append(db->vlog, place_seed(db, key, total), parts, part_count, other_bytes, &place);
+    if (code == MDB_MAP_FULL) return record_put(txn, db, key, parts, part_count); /* no room in one piece: LMDB may have free pages */
+    if (code == 0) code = place_drop(txn, db, key);
     if (code) return code;
     struct stored_key stored;
     MDB_val at = stored_key_of(&stored, db, key, 0);

@@ -15,7 +15,7 @@
  * directory or voting memory is missing does not get a fresh one by starting (P-3). Its content:
  *
  *   lock        flock()ed by the process that uses the directory
- *   wal/        data.mdb, lock.mdb, values (vlog.h)
+ *   wal/        data.mdb, lock.mdb, values (vlog.h; older programs read what lies there as damaged)
  *   state/      data.mdb, lock.mdb
  *   transfer/   a checkpoint on its way from peers
  *   evidence/, successors/   files of the node's own (appliance/node/node_evidence.c, node_successor.c), which the store never looks into

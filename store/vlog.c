@@ -34,6 +34,7 @@ static int write_open(struct vlog *vlog) {
 static enum store_status files_open(struct vlog *vlog, const char *directory, struct store_error *error) {
     struct stat about;
     int code = write_open(vlog);
+    if (code == ELOOP || code == EISDIR) return env_fail(error, STORE_FOREIGN, code, vlog->file, "no regular file");
     if (code) return env_fail(error, env_status_of(code), code, vlog->file, "open");
     if (fstat(vlog->write_fd, &about) != 0) return env_fail(error, STORE_IO, errno, vlog->file, "open");
     if (!S_ISREG(about.st_mode)) return env_fail(error, STORE_FOREIGN, 0, vlog->file, "no regular file");
@@ -42,17 +43,18 @@ static enum store_status files_open(struct vlog *vlog, const char *directory, st
     vlog->read_fd = open(vlog->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (vlog->read_fd < 0) return env_fail(error, env_status_of(errno), errno, vlog->file, "open");
     (void)posix_fadvise(vlog->read_fd, 0, 0, POSIX_FADV_RANDOM); /* values lie alone: what is beside one is not read next */
-    uint64_t segments = ((uint64_t)about.st_size + VLOG_SEGMENT_BYTES - 1) / VLOG_SEGMENT_BYTES;
-    if (segments > vlog->segments_max) vlog->segments_max = segments < UINT32_MAX / 2 ? (uint32_t)segments : UINT32_MAX / 2;
-    vlog->segment_count = (uint32_t)segments < vlog->segments_max ? (uint32_t)segments : vlog->segments_max;
+    vlog->found_bytes = (uint64_t)about.st_size;
+    uint64_t segments = (vlog->found_bytes + VLOG_SEGMENT_BYTES - 1) / VLOG_SEGMENT_BYTES;
+    if (segments > VLOG_SEGMENTS_MAX) return env_fail(error, STORE_DAMAGED, 0, vlog->file, "longer than any that a node makes");
+    vlog->segments_max = (uint32_t)segments > vlog->limit ? (uint32_t)segments : vlog->limit; /* the limit may have been higher before */
     return STORE_OK;
 }
 
 enum store_status vlog_open(struct vlog *vlog, const char *directory, uint64_t limit_bytes, struct store_error *error) {
     memset(vlog, 0, sizeof *vlog);
     vlog->write_fd = vlog->read_fd = -1;
-    CHECK(limit_bytes / VLOG_SEGMENT_BYTES < UINT32_MAX / 2);
-    vlog->segments_max = (uint32_t)(limit_bytes / VLOG_SEGMENT_BYTES);
+    uint64_t limit = limit_bytes / VLOG_SEGMENT_BYTES;
+    vlog->limit = limit < VLOG_SEGMENTS_MAX ? (uint32_t)limit : VLOG_SEGMENTS_MAX;
     CHECK(pthread_mutex_init(&vlog->lock, NULL) == 0);
     int length = snprintf(vlog->file, sizeof vlog->file, "%s/wal/values", directory);
     bool fits = length >= 0 && length < (int)sizeof vlog->file;
@@ -63,7 +65,6 @@ enum store_status vlog_open(struct vlog *vlog, const char *directory, uint64_t l
         if (vlog->segments == NULL || vlog->stage == NULL) status = env_fail(error, STORE_NO_MEMORY, 0, vlog->file, "open");
     }
     if (status != STORE_OK) vlog_close(vlog);
-    else atomic_store(&vlog->file_bytes, (uint64_t)vlog->segment_count * VLOG_SEGMENT_BYTES);
     return status;
 }
 
@@ -78,26 +79,39 @@ void vlog_close(struct vlog *vlog) {
 
 /* Segments. */
 
-/* The segments that it lies in; false: it does not lie in the file. */
+/* The segments that it lies in; false: it lies where no node lays one, or where none was laid under any limit that this file knew. Who is not held is
+ * not released either. */
 static bool segments_of(const struct vlog *vlog, const struct vlog_place *place, uint32_t *first, uint32_t *last) {
-    uint64_t bound = (uint64_t)vlog->segment_count * VLOG_SEGMENT_BYTES;
+    uint64_t bound = (uint64_t)vlog->segments_max * VLOG_SEGMENT_BYTES;
     if (place->bytes == 0 || place->bytes > bound || place->offset > bound - place->bytes) return false;
     *first = (uint32_t)(place->offset / VLOG_SEGMENT_BYTES);
     *last = (uint32_t)((place->offset + place->bytes - 1) / VLOG_SEGMENT_BYTES);
     return true;
 }
 
-static void used_change(struct vlog *vlog, int32_t by) {
-    vlog->used += (uint32_t)by;
+static void figures_tell(struct vlog *vlog) {
     atomic_store_explicit(&vlog->used_bytes, (uint64_t)vlog->used * VLOG_SEGMENT_BYTES, memory_order_relaxed);
+    atomic_store_explicit(&vlog->file_bytes, (uint64_t)vlog->on_disk * VLOG_SEGMENT_BYTES, memory_order_relaxed);
 }
 
 void vlog_hold(struct vlog *vlog, const struct vlog_place *place) {
     uint32_t first, last;
-    if (!segments_of(vlog, place, &first, &last)) return;
-    for (uint32_t i = first; i <= last; i++) {
-        if (vlog->segments[i].held++ == 0) used_change(vlog, 1);
+    bool known = segments_of(vlog, place, &first, &last);
+    if (vlog->txn == 0 && (!known || place->offset + place->bytes > vlog->found_bytes)) vlog->lost++;
+    if (!known) return;
+    for (uint32_t i = first; i <= last; i++) vlog->used += vlog->segments[i].held++ == 0;
+    if (last >= vlog->segment_count) vlog->segment_count = last + 1;
+    figures_tell(vlog);
+}
+
+void vlog_held(struct vlog *vlog) {
+    uint64_t end = (uint64_t)vlog->segment_count * VLOG_SEGMENT_BYTES, on_disk = vlog->found_bytes < end ? vlog->found_bytes : end;
+    if (vlog->found_bytes > end && ftruncate(vlog->write_fd, (off_t)end) != 0) { /* a file that stays long takes more than it should, no more */
+        vlog->segment_count = (uint32_t)((vlog->found_bytes + VLOG_SEGMENT_BYTES - 1) / VLOG_SEGMENT_BYTES);
+        on_disk = vlog->found_bytes;
     }
+    for (uint64_t at = 0; at < on_disk; at += VLOG_SEGMENT_BYTES, vlog->on_disk++) vlog->segments[at / VLOG_SEGMENT_BYTES].on_disk = true;
+    vlog_shrink(vlog);
 }
 
 void vlog_release(struct vlog *vlog, const struct vlog_place *place) {
@@ -107,8 +121,9 @@ void vlog_release(struct vlog *vlog, const struct vlog_place *place) {
         struct vlog_segment *segment = &vlog->segments[i];
         if (segment->held == 0 || --segment->held > 0) continue; /* records that a disk changed may name a place twice: none is free too early */
         segment->freed = vlog->txn;
-        used_change(vlog, -1);
+        vlog->used--;
     }
+    figures_tell(vlog);
 }
 
 void vlog_begin(struct vlog *vlog, uint64_t txn) {
@@ -135,25 +150,62 @@ static bool segment_is_free(const struct vlog *vlog, const struct vlog_segment *
     return segment->held == 0 && (segment->freed == 0 || (segment->freed < vlog->txn && segment->freed <= oldest));
 }
 
-/* So many free segments side by side, from the cursor on and then from the front; else the file grows. */
-static bool run_find(struct vlog *vlog, uint32_t count, uint64_t other_bytes, uint32_t *first) {
-    uint64_t oldest = oldest_txn(vlog);
-    uint32_t run = 0;
-    for (uint32_t looked = 0, at = vlog->cursor; looked < vlog->segment_count; looked++, at++) {
-        if (at >= vlog->segment_count) at = run = 0;
-        run = segment_is_free(vlog, &vlog->segments[at], oldest) ? run + 1 : 0;
+/* So many free segments side by side that are on the disk, from the cursor on, and once around. */
+static bool run_again(const struct vlog *vlog, uint32_t count, uint64_t oldest, uint32_t *first) {
+    uint32_t run = 0, at = vlog->cursor;
+    for (uint32_t looked = 0; vlog->segment_count > 0 && looked < vlog->segment_count + count; looked++, at++) {
+        if (at >= vlog->segment_count) at = run = 0; /* the last and the first are not side by side */
+        const struct vlog_segment *segment = &vlog->segments[at];
+        run = segment->on_disk && segment_is_free(vlog, segment, oldest) ? run + 1 : 0;
         if (run < count) continue;
         *first = at + 1 - count;
         return true;
     }
-    uint32_t others = (uint32_t)(other_bytes / VLOG_SEGMENT_BYTES), begin = vlog->segment_count;
-    while (begin > 0 && segment_is_free(vlog, &vlog->segments[begin - 1], oldest)) begin--; /* what is free at the end is the run's beginning */
-    if (begin + count < vlog->segment_count) begin = vlog->segment_count - count;
-    if (others > vlog->segments_max || begin + count > vlog->segments_max - others) return false;
-    *first = begin;
-    vlog->segment_count = begin + count > vlog->segment_count ? begin + count : vlog->segment_count;
-    atomic_store_explicit(&vlog->file_bytes, (uint64_t)vlog->segment_count * VLOG_SEGMENT_BYTES, memory_order_relaxed);
+    return false;
+}
+
+/* The same of segments that may be holes, or behind all others. */
+static bool run_more(const struct vlog *vlog, uint32_t count, uint64_t oldest, uint64_t other_bytes, uint32_t *first) {
+    uint64_t others = (other_bytes + VLOG_SEGMENT_BYTES - 1) / VLOG_SEGMENT_BYTES;
+    uint32_t run = 0, more = 0; /* of the run, what is not on the disk */
+    for (uint32_t at = 0; at < vlog->segments_max && run < count; at++) {
+        const struct vlog_segment *segment = &vlog->segments[at];
+        bool free = segment_is_free(vlog, segment, oldest);
+        run = free ? run + 1 : 0;
+        more = free ? more + !segment->on_disk : 0;
+        *first = at + 1 - run;
+    }
+    return run == count && vlog->on_disk + more + others <= vlog->limit;
+}
+
+static bool run_find(struct vlog *vlog, uint32_t count, uint64_t other_bytes, uint32_t *first) {
+    uint64_t oldest = oldest_txn(vlog);
+    if (!run_again(vlog, count, oldest, first) && !run_more(vlog, count, oldest, other_bytes, first)) return false;
+    for (uint32_t i = *first; i < *first + count; i++) {
+        vlog->on_disk += !vlog->segments[i].on_disk;
+        vlog->segments[i].on_disk = true;
+    }
+    if (*first + count > vlog->segment_count) vlog->segment_count = *first + count;
+    figures_tell(vlog);
     return true;
+}
+
+static bool segment_is_filled(const struct vlog *vlog, uint32_t segment) {
+    return (uint64_t)(segment + 1) * VLOG_SEGMENT_BYTES > vlog->next && (uint64_t)segment * VLOG_SEGMENT_BYTES < vlog->end;
+}
+
+void vlog_shrink(struct vlog *vlog) {
+    uint64_t oldest = oldest_txn(vlog);
+    CHECK(vlog->staged == 0);
+    for (uint32_t i = 0; i < vlog->segment_count; i++) {
+        struct vlog_segment *segment = &vlog->segments[i];
+        if (!segment->on_disk || segment_is_filled(vlog, i) || !segment_is_free(vlog, segment, oldest)) continue;
+        off_t at = (off_t)i * VLOG_SEGMENT_BYTES;
+        if (fallocate(vlog->write_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, VLOG_SEGMENT_BYTES) != 0) break;
+        segment->on_disk = false;
+        vlog->on_disk--;
+    }
+    figures_tell(vlog);
 }
 
 /* Writing. */
@@ -163,14 +215,27 @@ static int failed(struct vlog *vlog, int code) {
     return code;
 }
 
+static ssize_t write_at(const struct vlog *vlog, size_t count) {
+    ssize_t wrote;
+    do wrote = pwrite(vlog->write_fd, vlog->stage, count, (off_t)vlog->stage_at);
+    while (wrote < 0 && errno == EINTR);
+    return wrote;
+}
+
+/* The disk wants its writes aligned otherwise: it gets them through the page cache. */
+static bool direct_leave(struct vlog *vlog) {
+    int flags = fcntl(vlog->write_fd, F_GETFL);
+    vlog->direct = flags < 0 || fcntl(vlog->write_fd, F_SETFL, flags & ~O_DIRECT) != 0;
+    return !vlog->direct;
+}
+
 static int stage_write(struct vlog *vlog) {
     if (vlog->staged == 0) return 0;
     size_t count = (vlog->staged + VLOG_BLOCK_BYTES - 1) / VLOG_BLOCK_BYTES * VLOG_BLOCK_BYTES;
     memset(vlog->stage + vlog->staged, 0, count - vlog->staged);
-    ssize_t wrote;
-    do wrote = pwrite(vlog->write_fd, vlog->stage, count, (off_t)vlog->stage_at);
-    while (wrote < 0 && errno == EINTR);
-    if (wrote != (ssize_t)count) return failed(vlog, wrote < 0 ? errno : EIO); /* cut short: env_write_status() asks whether the disk is full */
+    ssize_t wrote = write_at(vlog, count);
+    if (wrote < 0 && errno == EINVAL && vlog->direct && direct_leave(vlog)) wrote = write_at(vlog, count);
+    if (wrote != (ssize_t)count) return failed(vlog, wrote < 0 ? errno : EIO); /* cut short: env_file_status() asks whether the disk is full */
     if (vlog->written_to == 0 || vlog->stage_at < vlog->written_from) vlog->written_from = vlog->stage_at;
     if (vlog->stage_at + count > vlog->written_to) vlog->written_to = vlog->stage_at + count;
     vlog->stage_at += count;
@@ -185,7 +250,7 @@ static int room_make(struct vlog *vlog, uint32_t bytes, uint64_t other_bytes) {
     int code = stage_write(vlog);
     if (code) return code;
     uint32_t first, count = (bytes + VLOG_SEGMENT_BYTES - 1) / VLOG_SEGMENT_BYTES;
-    vlog->next = vlog->end = 0; /* the rest of that run comes back when all in it is gone */
+    vlog->next = vlog->end = vlog->stage_at = 0; /* the rest of that run comes back when all in it is gone */
     if (!run_find(vlog, count, other_bytes, &first)) return MDB_MAP_FULL;
     vlog->cursor = first + count;
     vlog->next = vlog->stage_at = (uint64_t)first * VLOG_SEGMENT_BYTES;

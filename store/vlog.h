@@ -24,6 +24,7 @@ enum {
     VLOG_SEGMENT_BYTES = 1 << 20,  /* in which places free up */
     VLOG_BLOCK_BYTES = 4096,       /* what a write begins and ends at, and the stage in memory */
     VLOG_STAGE_BYTES = 1 << 20,
+    VLOG_SEGMENTS_MAX = 1 << 24,
 };
 
 /* Where a value lies, as LMDB keeps it. */
@@ -35,6 +36,7 @@ struct vlog_place {
 
 struct vlog_segment {
     uint32_t held;      /* values that lie in it, whole or in part */
+    bool on_disk;       /* takes room there; else a hole, or beyond the end */
     uint64_t freed;     /* the transaction that deleted the last of them; 0: never used, or before the wal was opened */
 };
 
@@ -56,10 +58,14 @@ struct vlog {
     uint64_t txn;                  /* that is being written */
     uint64_t written_from, written_to; /* since the last sync */
     struct vlog_segment *segments;
-    uint32_t segment_count;        /* of the file */
-    uint32_t segments_max;
+    uint32_t segment_count;        /* all behind these are free, and on no disk */
+    uint32_t segments_max;         /* for which there is memory */
+    uint32_t limit;                /* so many are on the disk at most */
+    uint32_t on_disk;
+    uint32_t used;                 /* in which something is held */
     uint32_t cursor;               /* where the search for free ones goes on */
-    uint32_t used;                 /* segments that are not free for the next transaction, or being filled */
+    uint64_t lost;                 /* values whose place lies beyond the end of the file that was found */
+    uint64_t found_bytes;          /* its length */
     _Atomic uint64_t file_bytes;
     _Atomic uint64_t used_bytes;
     pthread_mutex_t lock;          /* of the readers */
@@ -68,20 +74,26 @@ struct vlog {
 };
 
 /* Opens <directory>/wal/values, which it makes when there is none: older data has none, and one that was lost leaves its values damaged. limit_bytes:
- * what the file never grows beyond, rounded down to segments. `error` has the line. */
+ * what it never takes more of on the disk, rounded down to segments. `error` has the line. */
 enum store_status vlog_open(struct vlog *vlog, const char *directory, uint64_t limit_bytes, struct store_error *error)
     __attribute__((warn_unused_result));
 void vlog_close(struct vlog *vlog);
 
-/* While opening: a record has this place. One that lies nowhere is left out; reading it says damaged. */
+/* While opening: a record has this place. Also one beyond the end of the file, which was cut then: nothing else may be laid there as long as that
+ * record stays, since its deletion would free the place. Reading it says damaged. */
 void vlog_hold(struct vlog *vlog, const struct vlog_place *place);
+/* All are held: what is free is given back to the disk. */
+void vlog_held(struct vlog *vlog);
 
 /* The transaction with this number begins. Then, in any order, values come and go; then a sync; then the commit. */
 void vlog_begin(struct vlog *vlog, uint64_t txn);
-/* Lays a value down. 0, or errno's code; MDB_MAP_FULL: the file may not grow further. other_bytes: of limit_bytes, what others use. */
+/* Lays a value down. 0, or errno's code; MDB_MAP_FULL: there is no room for it in one piece, and nothing was done. other_bytes: of limit_bytes, what
+ * others use. */
 int vlog_append(struct vlog *vlog, uint64_t seed, const struct iovec *parts, uint32_t part_count, uint64_t other_bytes, struct vlog_place *place)
     __attribute__((warn_unused_result));
 void vlog_release(struct vlog *vlog, const struct vlog_place *place);
+/* Gives the room of free segments back to the disk, where the file system can. */
+void vlog_shrink(struct vlog *vlog);
 /* All that was laid down is durable. 0, or errno's code. */
 int vlog_sync(struct vlog *vlog) __attribute__((warn_unused_result));
 

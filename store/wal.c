@@ -16,6 +16,7 @@ enum {
      * not worth. */
     FAR_VALUE_BYTES = 4096,
     FAR_TRANSACTION_BYTES = 65536,
+    LMDB_SHARE = 16, /* of what both files may take, that part is left for LMDB to grow by */
 };
 
 struct wal {
@@ -30,7 +31,7 @@ struct wal {
     _Atomic uint64_t bytes;
     _Atomic uint64_t file_bytes;
     _Atomic uint64_t used_bytes;
-    uint64_t used_told; /* commits when that was looked at; the storage thread's */
+    uint64_t lmdb_used_bytes, used_told; /* of LMDB's file, and the commits when that was looked at; the storage thread's */
 };
 
 struct wal_reader {
@@ -42,8 +43,9 @@ struct wal_reader {
 
 /* Writing: on the storage thread. */
 
+/* Of those that are pruned: one that stayed would keep its segment. */
 static bool db_has_long_values(enum wal_db db) {
-    return db == WAL_BLOCKS || db == WAL_INPUTS || db == WAL_MISC;
+    return db == WAL_BLOCKS || db == WAL_INPUTS;
 }
 
 static uint64_t value_bytes(const struct wal_record *record) {
@@ -73,7 +75,7 @@ static int apply_record(struct wal *wal, MDB_txn *txn, const struct wal_record *
     case WAL_PUT:
         *bytes += value_bytes(record);
         if (far && may_lie_far(record))
-            return record_put_far(txn, db, record->key, record->parts, record->part_count, env_file_bytes(&wal->env));
+            return record_put_far(txn, db, record->key, record->parts, record->part_count, env_file_bytes(&wal->env) + wal->map_bytes / LMDB_SHARE);
         return record_put(txn, db, record->key, record->parts, record->part_count);
     case WAL_DELETE: return record_delete(txn, db, record->key);
     case WAL_DELETE_RANGE: return record_delete_range(txn, db, record->key, record->key_end);
@@ -81,22 +83,40 @@ static int apply_record(struct wal *wal, MDB_txn *txn, const struct wal_record *
     return MDB_CORRUPTED; /* no such operation: check_record() has seen to it */
 }
 
-/* A file never shrinks, so its size says nothing of what is left in it. */
+/* LMDB's file never shrinks, so its size says nothing of what is left in it. */
 static void used_look(struct wal *wal) {
     uint64_t file_bytes = env_file_bytes(&wal->env), freed = 0, commits = atomic_load_explicit(&wal->commits, memory_order_relaxed);
     uint64_t far_bytes = vlog_used_bytes(&wal->vlog);
-    atomic_store_explicit(&wal->file_bytes, file_bytes + vlog_file_bytes(&wal->vlog), memory_order_relaxed);
-    if (file_bytes + far_bytes <= wal->map_bytes / 2) {
-        atomic_store_explicit(&wal->used_bytes, file_bytes + far_bytes, memory_order_relaxed);
-        return;
+    bool little = file_bytes + far_bytes <= wal->map_bytes / 2;
+    if (little) {
+        wal->lmdb_used_bytes = file_bytes;
+    } else if (wal->used_told == 0 || commits - wal->used_told >= USED_COMMITS) {
+        wal->used_told = commits;
+        MDB_txn *txn = NULL;
+        bool known = mdb_txn_begin(wal->env.mdb, NULL, MDB_RDONLY, &txn) == 0 && env_pages_freed(txn, 0, &freed) == 0;
+        mdb_txn_abort(txn);
+        if (known) wal->lmdb_used_bytes = file_bytes - freed * wal->env.page_bytes;
     }
-    if (wal->used_told > 0 && commits - wal->used_told < USED_COMMITS) return;
-    wal->used_told = commits;
-    MDB_txn *txn = NULL;
-    if (mdb_txn_begin(wal->env.mdb, NULL, MDB_RDONLY, &txn) != 0) return;
-    bool known = env_pages_freed(txn, 0, &freed) == 0;
-    mdb_txn_abort(txn);
-    if (known) atomic_store_explicit(&wal->used_bytes, file_bytes + far_bytes - freed * wal->env.page_bytes, memory_order_relaxed);
+    atomic_store_explicit(&wal->file_bytes, file_bytes + vlog_file_bytes(&wal->vlog), memory_order_relaxed);
+    atomic_store_explicit(&wal->used_bytes, wal->lmdb_used_bytes + far_bytes, memory_order_relaxed);
+}
+
+static bool puts_something(void *const *items, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        const struct wal_batch *batch = items[i];
+        for (uint32_t r = 0; r < batch->record_count; r++) {
+            if (batch->records[r].operation == WAL_PUT) return true;
+        }
+    }
+    return false;
+}
+
+/* Both files together are a hard end for what the wal takes of a disk, but for what deletes only. */
+static int end_check(struct wal *wal, void *const *items, uint32_t count) {
+    uint64_t file_bytes = env_file_bytes(&wal->env);
+    if (file_bytes + vlog_file_bytes(&wal->vlog) > wal->map_bytes) vlog_shrink(&wal->vlog);
+    if (file_bytes + vlog_file_bytes(&wal->vlog) <= wal->map_bytes) return 0;
+    return puts_something(items, count) ? MDB_MAP_FULL : 0;
 }
 
 static enum store_status wal_apply(void *context, void *const *items, uint32_t count, struct store_error *error) {
@@ -107,6 +127,7 @@ static enum store_status wal_apply(void *context, void *const *items, uint32_t c
     bool far = is_long(items, count);
     int code = mdb_txn_begin(wal->env.mdb, NULL, 0, &txn);
     if (code == 0) vlog_begin(&wal->vlog, mdb_txn_id(txn));
+    if (code == 0) code = end_check(wal, items, count);
     for (uint32_t i = 0; code == 0 && i < count; i++) {
         const struct wal_batch *batch = items[i];
         for (uint32_t r = 0; code == 0 && r < batch->record_count; r++) code = apply_record(wal, txn, &batch->records[r], far, &bytes);
@@ -118,8 +139,8 @@ static enum store_status wal_apply(void *context, void *const *items, uint32_t c
     } else if (txn) {
         mdb_txn_abort(txn);
     }
-    const char *file = wal->vlog.failed ? wal->vlog.file : wal->env.file;
-    if (code) return env_fail(error, env_write_status(&wal->env, code), code, file, "write");
+    if (code && wal->vlog.failed) return env_fail(error, env_file_status(wal->vlog.write_fd, code), code, wal->vlog.file, "write");
+    if (code) return env_fail(error, env_write_status(&wal->env, code), code, wal->env.file, "write");
     atomic_fetch_add_explicit(&wal->commits, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&wal->batches, count, memory_order_relaxed);
     atomic_fetch_add_explicit(&wal->bytes, bytes, memory_order_relaxed);
@@ -139,7 +160,10 @@ static enum store_status far_open(struct wal *wal, const char *path, struct stor
         code = record_hold_places(txn, &wal->env.dbs[db]);
     }
     mdb_txn_abort(txn);
-    if (code == 0) return STORE_OK;
+    if (code == 0) {
+        vlog_held(&wal->vlog);
+        return STORE_OK;
+    }
     vlog_close(&wal->vlog);
     return env_fail(error, env_status_of(code), code, wal->env.file, "read");
 }
@@ -158,7 +182,8 @@ enum store_status wal_open(const struct wal_config *config, struct wal **out, st
     if (status == STORE_OK) {
         wal->clock_ns = config->clock_ns;
         atomic_store(&wal->file_bytes, env_file_bytes(&wal->env) + vlog_file_bytes(&wal->vlog));
-        atomic_store(&wal->used_bytes, env_file_bytes(&wal->env) + vlog_used_bytes(&wal->vlog));
+        wal->lmdb_used_bytes = env_file_bytes(&wal->env);
+        atomic_store(&wal->used_bytes, wal->lmdb_used_bytes + vlog_used_bytes(&wal->vlog));
         struct writer_config writer = {.name = "wal", .slots = config->queue_slots, .items_max = WAL_COMMIT_BATCHES_MAX, .cpu = config->cpu,
                                        .wake = config->wake, .wake_context = config->wake_context, .apply = wal_apply, .apply_context = wal};
         status = writer_start(&wal->writer, &writer, error);
@@ -283,6 +308,7 @@ void wal_figures(const struct wal *wal, struct wal_figures *figures) {
     figures->file_bytes = atomic_load_explicit(&wal->file_bytes, memory_order_relaxed);
     figures->used_bytes = atomic_load_explicit(&wal->used_bytes, memory_order_relaxed);
     figures->map_bytes = wal->map_bytes;
+    figures->values_lost = wal->vlog.lost;
     figures->apply_ns = atomic_load_explicit(&wal->apply_ns, memory_order_relaxed);
     figures->cpu = writer_cpu(&wal->writer);
 }

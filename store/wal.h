@@ -13,7 +13,7 @@
  *   short-lived: while it is open, freed pages are not used again and the file grows.
  *
  *   Values of any length are cut into chunks of at most WAL_CHUNK_BYTES, so that no record needs more than four contiguous pages. Where a commit
- *   brings many bytes of long values (blocks, inputs, WAL_MISC), these go to a file of their own, past the page cache, and LMDB keeps their places
+ *   brings many bytes of long values (blocks, inputs), these go to a file of their own, past the page cache, and LMDB keeps their places
  *   (vlog.h); they are synced before LMDB commits. Every chunk and every such value has a checksum over its place and content; a mismatch is
  *   STORE_DAMAGED, never an answer. Votes, blocks and certificates are proved by their
  *   signatures and hashes besides, which is the caller's part.
@@ -156,6 +156,7 @@ struct wal_figures {
     uint64_t file_bytes;    /* pages ever used, times page size, and the value log */
     uint64_t used_bytes;    /* of these, what is in use; LMDB's pages from half of the map on, each few commits (before that all that were used) */
     uint64_t map_bytes;
+    uint64_t values_lost;   /* long values that the file of them was too short for when it was opened: it was lost, or cut */
     uint64_t apply_ns;      /* CPU time that it took to put batches into pages; what else the thread used went into commits */
     int cpu;                /* on which the thread last ran, -1 before the first commit */
 };

@@ -182,6 +182,11 @@ static enum node_exit stores_open(struct node *node, char text[NODE_TEXT_BYTES])
                              .wake = wake,
                              .wake_context = node};
     if (wal_open(&wal, &node->wal, &error) != STORE_OK) return fail(text, NODE_EXIT_DATA, error.text);
+    struct wal_figures found;
+    wal_figures(node->wal, &found);
+    if (found.values_lost > 0)
+        log_event(LOG_LEVEL_WARN, "wal_values_lost", "count=%llu do=\"wal/values was lost or cut: what others have comes again; look at the disk\"",
+                  (unsigned long long)found.values_lost);
     enum node_exit code = node_state_open(node, text);
     if (code != NODE_EXIT_OK) return code;
     struct transfer_disk disk = {

@@ -21,7 +21,7 @@
 enum { LONG_BYTES = 100000, SEGMENT = VLOG_SEGMENT_BYTES, MAP_BYTES = 64 << 20 };
 
 /* Interposed: a file system that knows no O_DIRECT. */
-static bool refuses_direct, refused_direct;
+static bool refuses_direct, refused_direct, refuses_writes;
 
 static int open_some(const char *path, int flags, mode_t mode) {
     if (refuses_direct && (flags & O_DIRECT) != 0) {
@@ -50,6 +50,23 @@ int open64(const char *path, int flags, ...) {
     mode_t mode = mode_of(flags, words);
     va_end(words);
     return open_some(path, flags, mode);
+}
+
+static ssize_t pwrite_some(int fd, const void *bytes, size_t count, off_t offset) {
+    if (refuses_writes && (fcntl(fd, F_GETFL) & O_DIRECT) != 0) {
+        refused_direct = true;
+        errno = EINVAL;
+        return -1;
+    }
+    return syscall(SYS_pwrite64, fd, bytes, count, offset);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {
+    return pwrite_some(fd, bytes, count, offset);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t count, off_t offset) {
+    return pwrite_some(fd, bytes, count, offset);
 }
 
 struct fixture {
@@ -262,12 +279,40 @@ static void damage_is_told(void **state) {
     assert_int_equal(unlink(at->file), 0);
     assert_int_equal(wal_begin(at), STORE_OK); /* votes lie elsewhere: the node comes up, and gets the rest from others */
     for (unsigned i = 0; i < 3; i++) assert_int_equal(look(at, i, 1, LONG_BYTES), STORE_DAMAGED);
+    struct wal_figures figures;
+    wal_figures(at->wal, &figures);
+    assert_int_equal(figures.values_lost, 3);
+    /* What was lost is deleted later, and its places are not those of what came meanwhile. */
+    for (unsigned i = 10; i < 30; i++) assert_int_equal(put(at, WAL_INPUTS, i, 2, LONG_BYTES), STORE_OK);
     assert_int_equal(put(at, WAL_INPUTS, 1, 2, LONG_BYTES), STORE_OK);
     erase(at, WAL_DELETE, 0, 0);
-    assert_int_equal(look(at, 1, 2, LONG_BYTES), STORE_OK);
-    again(at);
-    assert_int_equal(look(at, 1, 2, LONG_BYTES), STORE_OK);
-    assert_int_equal(look(at, 2, 1, LONG_BYTES), STORE_DAMAGED);
+    erase(at, WAL_DELETE_RANGE, 2, 3);
+    for (unsigned i = 30; i < 60; i++) assert_int_equal(put(at, WAL_INPUTS, i, 2, LONG_BYTES), STORE_OK);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(look(at, 1, 2, LONG_BYTES), STORE_OK);
+        for (unsigned i = 10; i < 60; i++) assert_int_equal(look(at, i, 2, LONG_BYTES), STORE_OK);
+        again(at);
+    }
+}
+
+/* What a transaction deletes is not written over before it is committed: power may go before that. */
+static void a_transaction_spares_what_it_deletes(void **state) {
+    struct fixture *at = *state;
+    assert_int_equal(put(at, WAL_INPUTS, 1, 1, 1000000), STORE_OK);
+    uint8_t *value = value_of(2, 1, 1000000);
+    struct iovec part = {value, 1000000};
+    struct wal_record records[2] = {{.operation = WAL_DELETE, .db = WAL_INPUTS, .key = {0, 1}},
+                                    {.operation = WAL_PUT, .db = WAL_INPUTS, .key = {0, 2}, .parts = &part, .part_count = 1}};
+    struct wal_batch batch = {.records = records, .record_count = 2};
+    uint64_t sequence = 0;
+    assert_int_equal(wal_submit(at->wal, &batch, &sequence), STORE_OK);
+    assert_int_equal(wal_wait(at->wal, sequence), STORE_OK);
+    assert_true(bytes_of(at->file) > SEGMENT); /* beside it */
+    assert_int_equal(put(at, WAL_INPUTS, 3, 1, 1000000), STORE_OK);
+    assert_true(bytes_of(at->file) <= 2 * SEGMENT); /* and in its place now */
+    assert_int_equal(look(at, 2, 1, 1000000), STORE_OK);
+    assert_int_equal(look(at, 3, 1, 1000000), STORE_OK);
+    free(value);
 }
 
 /* Another's value at its place is none of it, even of the same length. */
@@ -283,34 +328,113 @@ static void a_value_that_was_changed_for_another_is_damaged(void **state) {
     free(first);
 }
 
-static void it_grows_to_its_limit(void **state) {
-    struct fixture *at = *state;
-    enum store_status status = STORE_OK;
+static uint64_t room_of(const char *file) {
+    struct stat about;
+    assert_int_equal(stat(file, &about), 0);
+    return (uint64_t)about.st_blocks * 512;
+}
+
+/* Puts such values until the store is full; how many. */
+static unsigned fill_up(struct fixture *at, unsigned first, size_t bytes) {
+    enum store_status status;
     unsigned count = 0;
-    while ((status = put(at, WAL_INPUTS, count, 1, 900000)) == STORE_OK) assert_true(++count < 80);
+    while ((status = put(at, WAL_INPUTS, first + count, 1, bytes)) == STORE_OK) assert_true(++count < 4000);
     assert_int_equal(status, STORE_DISK_FULL);
-    assert_true(count >= 60 && bytes_of(at->file) <= MAP_BYTES);
     assert_int_equal(wal_error(at->wal, &at->error), STORE_DISK_FULL);
     assert_non_null(strstr(at->error.text, "raise the limit"));
     assert_int_equal(wal_close(at->wal), STORE_DISK_FULL);
     assert_int_equal(wal_begin(at), STORE_OK);
+    return count;
+}
+
+static void both_files_together_grow_to_the_limit(void **state) {
+    struct fixture *at = *state;
+    unsigned count = fill_up(at, 0, 900000);
+    assert_true(count >= 50);
     for (unsigned i = 0; i < count; i++) assert_int_equal(look(at, i, 1, 900000), STORE_OK);
     erase(at, WAL_DELETE_RANGE, 0, 10);
-    for (unsigned i = 0; i < 9; i++) assert_int_equal(put(at, WAL_INPUTS, i, 2, 900000), STORE_OK);
+    unsigned more = fill_up(at, 100, 30000); /* which LMDB takes, and the value log gives back what is free of it */
+    assert_true(more > 50);
+    assert_true(room_of(at->file) + room_of(at->data) <= MAP_BYTES + 2 * SEGMENT);
+    for (unsigned i = 10; i < count; i++) assert_int_equal(look(at, i, 1, 900000), STORE_OK);
+    for (unsigned i = 0; i < more; i++) assert_int_equal(look(at, 100 + i, 1, 30000), STORE_OK);
+}
+
+/* LMDB's file keeps its length when all in it is deleted; then it takes long values as well. */
+static void what_lmdb_grew_to_is_room_too(void **state) {
+    struct fixture *at = *state;
+    for (unsigned i = 0; i < 1800; i++) assert_int_equal(put(at, WAL_INPUTS, i, 1, 30000), STORE_OK);
+    erase(at, WAL_DELETE_RANGE, 0, 1800);
+    assert_true(bytes_of(at->data) > MAP_BYTES / 4 * 3);
+    for (unsigned i = 0; i < 40; i++) assert_int_equal(put(at, WAL_INPUTS, i, 2, 900000), STORE_OK);
+    again(at);
+    for (unsigned i = 0; i < 40; i++) assert_int_equal(look(at, i, 2, 900000), STORE_OK);
+}
+
+/* Room in pieces that are too short for a value, or that the end of the file parts, is no full store. */
+static void free_segments_anywhere_are_room(void **state) {
+    struct fixture *at = *state;
+    for (unsigned i = 0; i < 56; i++) assert_int_equal(put(at, WAL_INPUTS, i, 1, 1000000), STORE_OK);
+    for (unsigned i = 0; i < 56; i += 2) erase(at, WAL_DELETE, i, 0);
+    for (unsigned i = 0; i < 5; i++) assert_int_equal(put(at, WAL_INPUTS, 100 + i, 1, 1100000), STORE_OK);
+    for (unsigned i = 0; i < 5; i++) assert_int_equal(look(at, 100 + i, 1, 1100000), STORE_OK);
+    for (unsigned i = 1; i < 56; i += 2) assert_int_equal(look(at, i, 1, 1000000), STORE_OK);
+    erase(at, WAL_DELETE_RANGE, 20, 40);
+    for (unsigned turn = 0; turn < 30; turn++) assert_int_equal(put(at, WAL_INPUTS, 200, turn, 3 << 20), STORE_OK);
+    assert_int_equal(look(at, 200, 29, 3 << 20), STORE_OK);
+    for (unsigned i = 1; i < 20; i += 2) assert_int_equal(look(at, i, 1, 1000000), STORE_OK);
+    for (unsigned i = 41; i < 56; i += 2) assert_int_equal(look(at, i, 1, 1000000), STORE_OK);
+}
+
+static void a_file_that_is_longer_is_cut(void **state) {
+    struct fixture *at = *state;
+    assert_int_equal(put(at, WAL_INPUTS, 1, 1, LONG_BYTES), STORE_OK);
+    assert_int_equal(wal_close(at->wal), STORE_OK);
+    assert_int_equal(truncate(at->file, 4ll << 30), 0);
+    assert_int_equal(wal_begin(at), STORE_OK);
+    assert_true(bytes_of(at->file) <= SEGMENT);
+    for (unsigned turn = 0; turn < 40; turn++) assert_int_equal(put(at, WAL_INPUTS, 2, turn, 900000), STORE_OK);
+    assert_true(bytes_of(at->file) <= 4 * SEGMENT);
+    assert_int_equal(look(at, 1, 1, LONG_BYTES), STORE_OK);
+}
+
+static void what_is_no_file_is_refused(void **state) {
+    struct fixture *at = *state;
+    assert_int_equal(wal_close(at->wal), STORE_OK);
+    for (int kind = 0; kind < 2; kind++) {
+        (void)unlink(at->file);
+        assert_int_equal(kind == 0 ? mkdir(at->file, 0700) : symlink(at->data, at->file), 0);
+        assert_int_equal(wal_begin(at), STORE_FOREIGN);
+        assert_non_null(strstr(at->error.text, "wal/values: no regular file"));
+        assert_int_equal(kind == 0 ? rmdir(at->file) : unlink(at->file), 0);
+    }
+    assert_int_equal(wal_begin(at), STORE_OK);
+}
+
+static void works_without_o_direct(struct fixture *at) {
+    for (unsigned turn = 0; turn < 60; turn++) assert_int_equal(put(at, WAL_INPUTS, turn % 7, turn, LONG_BYTES + turn), STORE_OK);
+    for (unsigned turn = 53; turn < 60; turn++) assert_int_equal(look(at, turn % 7, turn, LONG_BYTES + turn), STORE_OK);
+    again(at);
+    for (unsigned turn = 53; turn < 60; turn++) assert_int_equal(look(at, turn % 7, turn, LONG_BYTES + turn), STORE_OK);
 }
 
 static void without_o_direct_it_works_the_same(void **state) {
     struct fixture *at = *state;
     assert_int_equal(wal_close(at->wal), STORE_OK);
-    refuses_direct = true;
     refused_direct = false;
+    refuses_direct = true;
     assert_int_equal(wal_begin(at), STORE_OK);
     refuses_direct = false;
     assert_true(refused_direct);
-    for (unsigned turn = 0; turn < 60; turn++) assert_int_equal(put(at, WAL_INPUTS, turn % 7, turn, LONG_BYTES + turn), STORE_OK);
-    for (unsigned turn = 53; turn < 60; turn++) assert_int_equal(look(at, turn % 7, turn, LONG_BYTES + turn), STORE_OK);
-    again(at);
-    for (unsigned turn = 53; turn < 60; turn++) assert_int_equal(look(at, turn % 7, turn, LONG_BYTES + turn), STORE_OK);
+    works_without_o_direct(at);
+}
+
+static void a_disk_that_wants_other_blocks_is_written_through_the_cache(void **state) {
+    refused_direct = false;
+    refuses_writes = true;
+    works_without_o_direct(*state);
+    refuses_writes = false;
+    assert_true(refused_direct);
 }
 
 /* A disk may give back any bytes as a place. */
@@ -353,8 +477,14 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_reader_keeps_what_it_sees, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damage_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_value_that_was_changed_for_another_is_damaged, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(it_grows_to_its_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_transaction_spares_what_it_deletes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(both_files_together_grow_to_the_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_lmdb_grew_to_is_room_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(free_segments_anywhere_are_room, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_is_longer_is_cut, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_no_file_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_o_direct_it_works_the_same, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_disk_that_wants_other_blocks_is_written_through_the_cache, set_up, tear_down),
         cmocka_unit_test(any_bytes_may_stand_for_a_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,10 @@ static void wal_step(struct wal *wal) {
         records[i].operation = WAL_DELETE_RANGE;
         records[i].key_end[0] = (uint8_t)(records[i].key[0] + draw(20));
     }
+    if (far && draw(3) == 0) { /* all goes, and what comes in the same transaction must not take its place before that is committed */
+        records[0] = (struct wal_record){.operation = WAL_DELETE_RANGE, .db = WAL_INPUTS};
+        records[0].key_end[0] = 0xFF;
+    }
     struct wal_batch batch = {.records = records, .record_count = count};
     uint64_t sequence;
     good(wal_submit(wal, &batch, &sequence));
