@@ -225,6 +225,7 @@ enum bft_timeout_cause {
     BFT_TIMEOUT_ROTATION,      /* R decisions are done */
     BFT_TIMEOUT_RESTART,       /* I lead this view and was restarted in it */
     BFT_TIMEOUT_ALONE,         /* I lead this view, and another member timed it out alone */
+    BFT_TIMEOUT_LIED,          /* the leader signed two different votes for one place, in this view or before */
 };
 
 struct bft_note {
@@ -374,6 +375,7 @@ struct bft_core {
     struct bft_want wants[BFT_WANTS_MAX];
     struct bft_timeout timeouts[BFT_MEMBERS_MAX]; /* newest of each member; qc included; has_timeout says whether there is one */
     bool has_timeout[BFT_MEMBERS_MAX];
+    bool lied[BFT_MEMBERS_MAX];   /* signed two different votes for one place of this epoch; forgotten by a restart */
     struct bft_vote_slot votes[2][BFT_SLOTS][BFT_MEMBERS_MAX]; /* by kind, height mod BFT_SLOTS, signer: newest by (view, height) */
     uint64_t block_keys[BFT_BLOCKS_MAX]; /* first 8 bytes of the id of blocks[i], 0 if unused: where a search looks first */
     struct bft_block blocks[BFT_BLOCKS_MAX];

@@ -203,6 +203,7 @@ static void epoch_begin(struct step *step, const struct bft_block *config_block)
     memset(core->votes, 0, sizeof core->votes);
     memset(core->has_timeout, 0, sizeof core->has_timeout);
     memset(core->timeouts, 0, sizeof core->timeouts);
+    memset(core->lied, 0, sizeof core->lied);
     memset(core->wants, 0, sizeof core->wants);
     memset(core->peer_final, 0, sizeof core->peer_final);
     memset(core->peer_epoch, 0, sizeof core->peer_epoch);

@@ -347,6 +347,21 @@ static bool somebody_is_left_behind(const struct bft_core *core) {
     return timeouts_of(core, view) > 0; /* not mine: I have not timed it out */
 }
 
+/*
+ * A leader that was seen to sign two things for one place (B-81, kinds 1 and 2) has lost this view and each further one of the epoch: what T of B-36
+ * would wait for is a leader that shows everybody the same. 3.12 leaves it to me when I time a view out on evidence that its leader lies.
+ *
+ * Safe, since a TIMEOUT at any moment is (B-31). Nobody honest is deposed by it: its key signs once for each place, over restarts too, and without
+ * two signatures of that key there is no evidence. Service goes on: of f+1 views in a row an honest member leads one. When more than f were seen to
+ * lie, as when several keys run on two machines each, nobody is passed over: there may be nobody else left to lead.
+ */
+static bool leader_lied(const struct bft_core *core) {
+    if (!core->lied[bft_leader(&core->members, core->memory.view)]) return false;
+    uint32_t liars = 0;
+    for (uint32_t i = 0; i < core->members.n; i++) liars += core->lied[i];
+    return liars <= core->members.f;
+}
+
 void bft_view_timers(struct step *step) {
     struct bft_core *core = step->core;
     strain_calm(core);
@@ -358,6 +373,7 @@ void bft_view_timers(struct step *step) {
     if (core->resign) time_out(step, BFT_TIMEOUT_RESTART);
     else if (turn_is_over(core)) time_out(step, BFT_TIMEOUT_ROTATION);
     else if (somebody_is_left_behind(core)) time_out(step, BFT_TIMEOUT_ALONE);
+    else if (leader_lied(core)) time_out(step, BFT_TIMEOUT_LIED);
     else if (core->now_ms >= input_deadline(core)) time_out(step, BFT_TIMEOUT_INPUT); /* says more than that nothing went on: it comes first */
     else if (core->now_ms >= progress_deadline(core)) time_out(step, BFT_TIMEOUT_PROGRESS);
     else if (low && bft_leader(&core->members, core->memory.view) != core->me) time_out(step, BFT_TIMEOUT_SLOW); /* by B-35 its own would be enough */

@@ -51,6 +51,41 @@ static void qc_use(struct step *step, const struct bft_qc *qc) {
 }
 
 /*
+ * B-18, B-80. Whoever signs two things for one place is no honest program, so its views end at once (bft_view_timers). The others may have but one of
+ * the two each: they get both, the one that counts first, once for each liar. What it signed proves itself, whoever brings it.
+ */
+static void contradiction(struct step *step, const struct bft_vote_slot *slot, const struct bft_vote *vote) {
+    struct bft_core *core = step->core;
+    struct bft_vote *evidence = step->update->evidence;
+    bft_vote_of_slot(core, slot, vote->kind, vote->signer, &evidence[0]);
+    evidence[1] = *vote;
+    bft_step_note(step, BFT_NOTE_EQUIVOCATION, vote->signer, vote->kind, &vote->ballot.block_id);
+    if (core->lied[vote->signer]) return;
+    core->lied[vote->signer] = true;
+    step->again = true;
+    if (core->me == BFT_NOBODY) return;
+    uint16_t type = vote->kind == BFT_PREPARE ? BFT_MESSAGE_PREPARE : BFT_MESSAGE_COMMIT;
+    for (uint32_t i = 0; i < 2; i++) bft_step_send(step, BFT_TO_ALL, type, false)->message.vote = evidence[i];
+}
+
+/*
+ * A member prepared another block of this place than the one that the leader prepared as I know it: the leader showed each of us another, or the
+ * member lies. The leader's vote, which came with its PROPOSE and to me alone perhaps, goes to that member: an honest one sees the contradiction.
+ * Of two honest ones that prepared two blocks, one hears the other's PREPARE after its own, so one of them at least does this. It goes to who gave
+ * the other PREPARE, once for each: a liar gets no more by it than it sends.
+ */
+static void leader_vote_show(struct step *step, const struct bft_vote *vote) {
+    struct bft_core *core = step->core;
+    const struct bft_ballot *ballot = &vote->ballot;
+    uint8_t leader = bft_leader(&core->members, ballot->view);
+    bool others = vote->signer != core->me && vote->signer != leader && leader != core->me;
+    if (vote->kind != BFT_PREPARE || !others || core->me == BFT_NOBODY || core->lied[leader]) return;
+    const struct bft_vote_slot *slot = slot_of(core, BFT_PREPARE, ballot->height, leader);
+    if (slot->height != ballot->height || slot->view != ballot->view || slot_is(slot, ballot)) return;
+    bft_vote_of_slot(core, slot, BFT_PREPARE, leader, &bft_step_send(step, vote->signer, BFT_MESSAGE_PREPARE, false)->message.vote);
+}
+
+/*
  * Of each member the vote of the highest (view, height) per slot is kept: honest members' ranks only grow, so a liar displaces nobody's votes but its
  * own. A second, different vote for one place is evidence and does not count.
  */
@@ -63,9 +98,7 @@ void bft_vote_record(struct step *step, const struct bft_vote *vote) {
         if (order < 0) return;
         if (order == 0) {
             if (slot_is(slot, ballot)) return;
-            bft_vote_of_slot(core, slot, vote->kind, vote->signer, &step->update->evidence[0]);
-            step->update->evidence[1] = *vote;
-            bft_step_note(step, BFT_NOTE_EQUIVOCATION, vote->signer, vote->kind, &ballot->block_id);
+            contradiction(step, slot, vote);
             return;
         }
     }
@@ -75,6 +108,7 @@ void bft_vote_record(struct step *step, const struct bft_vote *vote) {
     slot->outbox_root = ballot->outbox_root;
     slot->signature = vote->signature;
     step->again = true;
+    leader_vote_show(step, vote);
     struct bft_qc qc;
     memset(&qc, 0, sizeof qc);
     if (qc_make(core, vote->kind, ballot, &qc)) qc_use(step, &qc);

@@ -86,7 +86,7 @@ static bool silence_ended(const struct replica *r, const struct bft_note *note) 
 }
 
 static void update_notes(struct replica *r) {
-    static const char *const causes[] = {"", "progress", "input", "slow", "joined", "leader", "rotation", "restart", "alone"};
+    static const char *const causes[] = {"", "progress", "input", "slow", "joined", "leader", "rotation", "restart", "alone", "lied"};
     for (uint32_t i = 0; i < r->update->note_count; i++) {
         const struct bft_note *note = &r->update->notes[i];
         note_attacks(r, note);

@@ -120,6 +120,26 @@ static void a_new_epoch_begins_a_period_of_its_own(void **state) {
     script_free(s);
 }
 
+/* Its place may have another key now: what was signed for the epoch before says nothing of this one. */
+static void who_lied_in_the_epoch_before_leads_in_this_one(void **state) {
+    (void)state;
+    struct script *s = script_new(4, 3, 4);
+    struct bft_header config = config_block(s, &s->genesis, 2, 3);
+    struct bft_header far = script_block(s, &config, 0, 1), other = script_block(s, &config, 0, 2);
+    (void)script_give_propose(s, &config, NULL);
+    (void)script_give_vote(s, &far, BFT_COMMIT, 0);
+    (void)script_give_vote(s, &other, BFT_COMMIT, 0);
+    assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 1);
+    struct bft_qc qc = script_qc(s, &config, BFT_COMMIT, 7);
+    (void)script_give_qc(s, &qc);
+    assert_int_equal(s->core.members.place.epoch, 1);
+    script_forget(s);
+    struct bft_event event = {.type = BFT_EVENT_VOTING, .epoch = 1};
+    script_step(s, &event);
+    assert_int_equal(script_sent(s, BFT_MESSAGE_TIMEOUT, NULL), 0);
+    script_free(s);
+}
+
 static void a_timeout_with_another_beginning_of_the_epoch_is_refused(void **state) {
     (void)state;
     struct script *s = script_new(4, 3, 4);
@@ -259,6 +279,7 @@ int main(void) {
         cmocka_unit_test(each_field_of_a_suffix_block_is_fixed),
         cmocka_unit_test(a_final_config_begins_the_next_epoch_with_its_own_constant_as_high),
         cmocka_unit_test(a_new_epoch_begins_a_period_of_its_own),
+        cmocka_unit_test(who_lied_in_the_epoch_before_leads_in_this_one),
         cmocka_unit_test(a_timeout_with_another_beginning_of_the_epoch_is_refused),
         cmocka_unit_test(config_made_final_by_a_suffix_block_has_a_certificate),
         cmocka_unit_test(a_new_leader_makes_the_suffix_block_itself),

@@ -32,6 +32,7 @@ struct sim_config {
     uint32_t liars;
     bool calm;                /* no loss, crash or partition, short delays: for liveness and deposition */
     bool configs;             /* CONFIGs now and then */
+    bool liars_lead_on;       /* no leader loses its view for what it signed twice, before an epoch begins: the rules of voting hold alone */
     bool verbose;
     uint32_t verify_every;    /* each k-th message is verified by its signatures; 1: all */
     uint64_t rotation_blocks;

@@ -13,7 +13,8 @@ static double seconds_now(void) {
 static void usage(void) {
     puts("usage: sim_bft [--seed S] [--events E] [--walk-events W] [--n N] [--liars L] [--calm] [--configs] [--all-signatures] [--verbose]\n"
          "Walks of W events (default 50000), n from 4 to 7 in turn, with and without CONFIGs, until E events (default 1000000); each ends with a\n"
-         "liveness phase. --n, --liars, --calm fix what a walk is. A violation names the walk's seed and exits with 1.");
+         "liveness phase. In half of them a leader that signs two things for one place leads on. --n, --liars, --calm fix what a walk is. A\n"
+         "violation names the walk's seed and exits with 1.");
 }
 
 struct totals {
@@ -93,6 +94,7 @@ int main(int argc, char **argv) {
         config.n = n != 0 ? (uint32_t)n : (uint32_t)(4 + (seed + i) % 4);
         config.liars = liars >= 0 ? (uint32_t)liars : bft_faults(config.n);
         config.configs = configs || (!calm && (seed + i) % 3 == 0);
+        config.liars_lead_on = !calm && (seed + i) / 4 % 2 != 0;
         config.nodes = config.n + (config.configs ? 2 : 0);
         config.rotation_blocks = calm ? 1000000 : (seed + i) % 5 == 0 ? 16 : 1000000;
         if (config.liars > bft_faults(config.n)) config.liars = bft_faults(config.n);

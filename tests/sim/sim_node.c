@@ -59,6 +59,7 @@ void sim_node_start(struct sim_world *world, uint8_t index) {
     for (uint32_t i = 0; i < 1024 && i < node->stored_count; i++) headers[count++] = node->stored[i]->header;
     if (!node->has_memory) bft_init(&node->core, start);
     else if (!bft_restore(&node->core, start, &node->memory, headers, count)) sim_fail(world, "an honest disk was refused");
+    for (uint32_t i = 0; world->config.liars_lead_on && i <= node->core.members.f; i++) node->core.lied[i] = true;
     free(start);
     node->up = true;
     node->stack[0] = node->applied;
@@ -436,6 +437,7 @@ static void notes(struct sim_world *world, uint8_t index, const struct bft_updat
             uint8_t leader = node_of(world, &node->core.members, note->member);
             bool planned = note->detail == BFT_TIMEOUT_ROTATION || note->detail == BFT_TIMEOUT_ALONE || note->detail == BFT_TIMEOUT_LEADER;
             if (!world->nodes[leader].liar && !planned) world->stats.honest_deposed++;
+            if (!world->nodes[leader].liar && note->detail == BFT_TIMEOUT_LIED) sim_fail(world, "an honest leader is held for a liar");
         }
     }
 }
