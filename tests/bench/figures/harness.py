@@ -214,6 +214,8 @@ class Bench:
 
     def run(self, *words, system=None, seconds=None, seed=None, keys=None, **options):
         run = one(system or self.system(), *words, seconds=seconds or self.seconds, seed=seed or self.seed, keys=keys or self.keys, **options)
+        if not run.rate and not options.get("refused"):
+            raise Wrong(f"nothing was answered in the measured time, and no latency is no short one: {' '.join(map(str, words))}")
         self.tell(f"    {' '.join(str(w) for w in words)}: {run.rate:,.0f}/s, p50 {run.latency_ms('p50'):.1f} ms, "
                   f"p99 {run.latency_ms('p99'):.1f} ms, {run.total_us_per_op():.2f} us/op")
         return run
