@@ -252,7 +252,7 @@ static void a_reader_keeps_what_it_sees(void **state) {
 
 static void flip(const char *file, off_t offset) {
     int fd = open(file, O_RDWR | O_CLOEXEC);
-    uint8_t byte;
+    uint8_t byte = 0;
     assert_true(fd >= 0 && pread(fd, &byte, 1, offset) == 1);
     byte ^= 0x10;
     assert_int_equal(pwrite(fd, &byte, 1, offset), 1);
