@@ -31,7 +31,7 @@ static void keep(struct script *s, struct promises *p) {
         const struct bft_message *message = &s->sent[i];
         if (message->type != BFT_MESSAGE_PREPARE && message->type != BFT_MESSAGE_COMMIT) continue;
         const struct bft_vote *vote = &message->vote;
-        if (vote->ballot.place.epoch != p->epoch) continue;
+        if (vote->signer != s->core.me || vote->ballot.place.epoch != p->epoch) continue; /* what liars signed is shown to others (B-81) */
         for (uint32_t k = 0; k < p->count[vote->kind]; k++) {
             const struct bft_ballot *other = &p->voted[vote->kind][k];
             if (other->view == vote->ballot.view && other->height == vote->ballot.height) CHECK(bft_ballot_equal(other, &vote->ballot));
