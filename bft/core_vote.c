@@ -60,7 +60,7 @@ static void contradiction(struct step *step, const struct bft_vote_slot *slot, c
     bft_vote_of_slot(core, slot, vote->kind, vote->signer, &evidence[0]);
     evidence[1] = *vote;
     bft_step_note(step, BFT_NOTE_EQUIVOCATION, vote->signer, vote->kind, &vote->ballot.block_id);
-    if (core->lied[vote->signer]) return;
+    if (core->lied[vote->signer] || vote->signer == core->me) return; /* my key in other hands is for its owner to retire */
     core->lied[vote->signer] = true;
     step->again = true;
     if (core->me == BFT_NOBODY) return;
