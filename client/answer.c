@@ -47,7 +47,7 @@ static uint8_t *keep(struct heraclius_request *request, const uint8_t *bytes, si
 
 static void result_set(struct heraclius_request *request, uint32_t op, const struct client_item *item, const struct result *result) {
     static const uint8_t nothing[1];
-    bool reads = request->ops.bytes[request->op[op].at] == OPERATION_GET && result->code == CODE_OK; /* its value may be empty */
+    bool reads = request->op[op].get && result->code == CODE_OK; /* its value may be empty */
     bool kept = !(result->flags & RESULT_FLAG_VALUE_LEFT_OUT);
     request->results[op] = (struct heraclius_result){
         .code = (enum heraclius_code)result->code,

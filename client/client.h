@@ -131,6 +131,7 @@ struct request_op {
     uint32_t bytes;
     uint32_t shard;
     bool write;
+    bool get; /* a GET */
 };
 
 struct heraclius_request {

@@ -114,7 +114,8 @@ static void append(struct heraclius_request *request, const struct operation *op
     struct bytes_writer writer = bytes_writer_of(space, count);
     operation_encode(&writer, operation);
     request->op[request->op_count++] =
-        (struct request_op){.at = at, .bytes = (uint32_t)count, .shard = shard, .write = operation_is_write(operation->opcode)};
+        (struct request_op){.at = at, .bytes = (uint32_t)count, .shard = shard, .write = operation_is_write(operation->opcode),
+                            .get = operation->opcode == OPERATION_GET};
 }
 
 static void append_keyed(struct heraclius_request *request, struct operation operation, const void *key, size_t key_bytes, size_t value_bytes) {

@@ -80,7 +80,8 @@ static struct heraclius_request *retry_request(struct heraclius *db, const struc
         request->op[i] = (struct request_op){.at = (size_t)(start - part->ops),
                                              .bytes = (uint32_t)(cursor.at - start),
                                              .shard = part->shard - SHARD_CLUSTER_BASE,
-                                             .write = operation_is_write(operation.opcode)};
+                                             .write = operation_is_write(operation.opcode),
+                                             .get = operation.opcode == OPERATION_GET};
     }
     request->op_count = request->op_room = part->op_count;
     if (part->flags & PART_FLAG_ATOMIC) request->flags |= HERACLIUS_ATOMIC;

@@ -22,13 +22,12 @@
 #include "store/table_inside.h"
 #include "merkle/check.h"
 #include "store/reserve.h"
-#include <sodium.h>
 
 enum {
     TOUCH_SLOTS = 4096,
     SLOTS_FIRST = 1024,
     PAGE_SLOTS = 512,
-    HUGE_PAGES_FROM_KEYS = 1 << 17,
+    HUGE_PAGES_FROM_KEYS = 1 << 13,
 };
 
 const char *table_status_name(enum table_status status) {
@@ -308,9 +307,13 @@ void table_limits_set(struct table *table, uint8_t space, uint64_t keys_max, uin
 
 uint64_t table_hash(const struct table *table, uint8_t space, const uint8_t *key, size_t key_bytes) {
     CHECK(space < TABLE_SPACES && key_bytes >= 1 && key_bytes <= TABLE_KEY_BYTES_MAX);
-    uint8_t out[crypto_shorthash_siphash24_BYTES];
-    (void)crypto_shorthash_siphash24(out, key, key_bytes, table->hash_keys[space]);
-    return bytes_get_le64(out);
+    return siphash_one(table->hash_keys[space], key, key_bytes);
+}
+
+void table_hash_each(const struct table *table, uint8_t space, const uint8_t *const keys[SIPHASH_LANES], size_t key_bytes,
+                     uint64_t hashes[SIPHASH_LANES]) {
+    CHECK(space < TABLE_SPACES && key_bytes >= 1 && key_bytes <= TABLE_KEY_BYTES_MAX);
+    siphash_each(table->hash_keys[space], keys, key_bytes, hashes);
 }
 
 void table_prefetch(const struct table *table, uint64_t hash) {

@@ -36,6 +36,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "merkle/siphash.h"
+
 enum {
     TABLE_KEY_BYTES_MAX = 256, /* and at least 1 */
     TABLE_VALUE_BYTES_MAX = 65536,
@@ -121,6 +123,9 @@ static inline uint64_t table_entry_declared(size_t key_bytes, size_t value_bytes
 
 /* Reading. key: 1 to 256 bytes, space 0 or 1; anything else is a CHECK, the decoders have seen to it. */
 uint64_t table_hash(const struct table *table, uint8_t space, const uint8_t *key, size_t key_bytes);
+/* Of as many keys of one length. */
+void table_hash_each(const struct table *table, uint8_t space, const uint8_t *const keys[SIPHASH_LANES], size_t key_bytes,
+                     uint64_t hashes[SIPHASH_LANES]);
 void table_prefetch(const struct table *table, uint64_t hash);
 /* bytes: of key and value together, as they may be expected; what is longer comes late, what is shorter costs a little. */
 void table_prefetch_entry(const struct table *table, uint64_t hash, uint32_t bytes);

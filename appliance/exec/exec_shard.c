@@ -12,14 +12,44 @@ static enum operation_code early_code(const struct executor *ex, const struct op
     if (operation->key_bytes > limits->key_bytes_max) return CODE_LIMIT;
     if ((opcode == OPERATION_PUT || opcode == OPERATION_PUT_IF_ABSENT) && operation->a > limits->value_bytes_max) return CODE_LIMIT;
     if ((opcode == OPERATION_CAS || opcode == OPERATION_CAS_VERSION) && operation->b > limits->value_bytes_max) return CODE_LIMIT;
-    if (ex->shards > 1 && partition_shard(ex->system->partition_key, ex->shards, operation->key, operation->key_bytes) != ex->shard_number)
-        return CODE_WRONG_SHARD;
     return CODE_OK;
+}
+
+/* Operations with keys of one length, on their way to a shard and a hash: most keys of a load have one, and several are faster together. */
+struct alike {
+    struct exec_operation *operations[SIPHASH_LANES];
+    const uint8_t *keys[SIPHASH_LANES];
+    uint16_t key_bytes;
+    unsigned count;
+};
+
+/* O-13: WRONG-SHARD, and where the table has the key. */
+static void alike_place(const struct executor *ex, struct alike *alike) {
+    uint64_t hashes[SIPHASH_LANES];
+    uint32_t shards[SIPHASH_LANES];
+    if (alike->count == 0) return;
+    for (unsigned i = alike->count; i < SIPHASH_LANES; i++) alike->keys[i] = alike->keys[0];
+    table_hash_each(ex->table, TRIE_SPACE_USER, alike->keys, alike->key_bytes, hashes);
+    if (ex->shards > 1) partition_shard_each(ex->system->partition_key, ex->shards, alike->keys, alike->key_bytes, shards);
+    for (unsigned i = 0; i < alike->count; i++) {
+        struct exec_operation *op = alike->operations[i];
+        op->hash = hashes[i];
+        if (ex->shards > 1 && shards[i] != ex->shard_number) op->early = CODE_WRONG_SHARD;
+    }
+    alike->count = 0;
+}
+
+static void alike_add(const struct executor *ex, struct alike *alike, struct exec_operation *op, const uint8_t *key) {
+    if (alike->count == SIPHASH_LANES || op->key_bytes != alike->key_bytes) alike_place(ex, alike);
+    alike->key_bytes = op->key_bytes;
+    alike->operations[alike->count] = op;
+    alike->keys[alike->count++] = key;
 }
 
 /* The operations of one item behind the cursor, into scratch. False: they break their table. */
 static bool operations_parse(struct executor *ex, struct bytes_cursor *cursor, struct exec_part *part, uint32_t op_count) {
     struct exec_scratch *scratch = &ex->scratch;
+    struct alike alike = {.count = 0};
     bool writes = false;
     for (uint32_t i = 0; i < op_count; i++) {
         struct operation operation;
@@ -30,10 +60,11 @@ static bool operations_parse(struct executor *ex, struct bytes_cursor *cursor, s
         *op = (struct exec_operation){.at = at, .a = operation.a, .b = operation.b, .key_bytes = operation.key_bytes, .opcode = operation.opcode,
                                       .flags = operation.flags};
         op->early = (uint8_t)early_code(ex, &operation);
-        if (op->early == CODE_OK && op->key_bytes > 0) op->hash = table_hash(ex->table, TRIE_SPACE_USER, operation.key, operation.key_bytes);
+        if (op->early == CODE_OK && op->key_bytes > 0) alike_add(ex, &alike, op, operation.key);
         writes = writes || operation_is_write(operation.opcode);
         if (operation.opcode == OPERATION_CANCEL && op_count != 1) return false;
     }
+    alike_place(ex, &alike);
     return bytes_finished(cursor) && op_count > 0 && writes == (part->kind == SLICE_WRITE);
 }
 

@@ -5,7 +5,7 @@
 #include "merkle/sha256.h"
 #include "store/reserve.h"
 
-enum { TRIE_HUGE_FROM_LEAVES = 1 << 17 };
+enum { TRIE_HUGE_FROM_LEAVES = 1 << 13 };
 
 size_t exec_key_cluster(uint8_t letter, uint32_t cluster, uint8_t key[EXEC_SYSTEM_KEY_MAX]) {
     key[0] = letter;

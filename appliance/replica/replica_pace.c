@@ -21,7 +21,7 @@ enum {
     PACE_OPS_ENOUGH = 32768, /* of a decision, by weight: its signatures, syncs and messages, and those of a slice for each of some clusters, cost
                               * a tenth or less of it then */
     PACE_STEP_US = 200,
-    PACE_US_MAX = 100000,
+    PACE_US_MAX = 250000,
     PACE_IDLE_US = 500000, /* nothing was proposed for so long: what was before says nothing of now */
     PACE_COMMITS_MAX = 4 /* a hold is at most so many times what a decision takes: machines that are busy with other things hold up nobody for long */
 };

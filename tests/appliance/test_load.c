@@ -174,7 +174,7 @@ static void a_busy_machine_holds_proposals_up_to_some_decisions_length(void **st
     assert_false(pace_holds(replica)); /* so whoever proposed nothing for a while is not held up at all */
     for (unsigned i = 0; i < 100; i++) pace_committed(replica, 1000000);
     looks(200, 1000);
-    assert_int_equal(replica->pace.hold_us, 100000);
+    assert_int_equal(replica->pace.hold_us, 250000);
     replica->config.timeouts.input_relay_ms = 50; /* a leader is not deposed for its own hold */
     looks(1, 1000);
     assert_int_equal(replica->pace.hold_us, 12500);

@@ -5,30 +5,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <sodium.h>
 #include <string.h>
 
 #include "merkle/bytes.h"
 #include "protocol/partition.h"
-
-/* The vector that O-3 quotes, which is the last example of the SipHash paper. */
-static void siphash_gives_the_value_that_the_spec_quotes(void **state) {
-    (void)state;
-    uint8_t bytes[16];
-    for (uint8_t i = 0; i < sizeof bytes; i++) bytes[i] = i;
-    assert_true(partition_siphash(bytes, bytes, 15) == 0xa129ca6149be45e5);
-}
-
-static void siphash_agrees_with_libsodium_at_every_length(void **state) {
-    (void)state;
-    uint8_t key[16], bytes[300], expected[8];
-    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * 131 + 7);
-    for (size_t i = 0; i < sizeof key; i++) key[i] = (uint8_t)(255 - 13 * i);
-    for (size_t count = 0; count <= sizeof bytes; count++) {
-        crypto_shorthash(expected, bytes, count, key);
-        assert_true(partition_siphash(key, bytes, count) == bytes_get_le64(expected));
-    }
-}
 
 /* The cases that Redis Cluster's documentation lists, and their neighbours. */
 static void the_route_is_the_hash_tag_as_in_redis_cluster(void **state) {
@@ -81,7 +61,7 @@ static void the_shard_is_the_interval_of_the_hash(void **state) {
         uint8_t name[4];
         bytes_put_le32(name, i * 2654435761u | 0x80808080u); /* no braces in it */
         for (uint32_t shards = 1; shards <= 4096; shards = shards * 3 + 1) {
-            unsigned __int128 hash = partition_siphash(key, name, sizeof name);
+            unsigned __int128 hash = siphash_one(key, name, sizeof name);
             uint32_t shard = partition_shard(key, shards, name, sizeof name);
             unsigned __int128 two64 = (unsigned __int128)1 << 64;
             assert_true(hash * shards >= shard * two64 && hash * shards < (shard + (unsigned __int128)1) * two64);
@@ -89,11 +69,30 @@ static void the_shard_is_the_interval_of_the_hash(void **state) {
     }
 }
 
+/* Several at once, some of whose keys may have a tag. */
+static void eight_keys_go_where_each_goes_alone(void **state) {
+    (void)state;
+    uint8_t key[16] = {4, 5}, names[SIPHASH_LANES][24];
+    for (uint32_t round = 0; round < 500; round++) {
+        const uint8_t *at[SIPHASH_LANES];
+        size_t bytes = 1 + round % sizeof names[0];
+        for (uint32_t i = 0; i < SIPHASH_LANES; i++) {
+            for (uint32_t k = 0; k < sizeof names[0]; k++) names[i][k] = (uint8_t)(((round * SIPHASH_LANES + i) * 24 + k) * 2654435761u >> 24);
+            if (round % 3 == 0 && i == round / 3 % SIPHASH_LANES && bytes >= 4) memcpy(names[i], "{a}", 3);
+            at[i] = names[i];
+        }
+        uint32_t shards[SIPHASH_LANES];
+        partition_shard_each(key, 1 + round % 97, at, bytes, shards);
+        for (uint32_t i = 0; i < SIPHASH_LANES; i++) assert_int_equal(shards[i], partition_shard(key, 1 + round % 97, names[i], bytes));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(siphash_gives_the_value_that_the_spec_quotes),  cmocka_unit_test(siphash_agrees_with_libsodium_at_every_length),
-        cmocka_unit_test(the_route_is_the_hash_tag_as_in_redis_cluster), cmocka_unit_test(keys_of_one_tag_share_a_shard),
+        cmocka_unit_test(the_route_is_the_hash_tag_as_in_redis_cluster),
+        cmocka_unit_test(keys_of_one_tag_share_a_shard),
         cmocka_unit_test(the_shard_is_the_interval_of_the_hash),
+        cmocka_unit_test(eight_keys_go_where_each_goes_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
