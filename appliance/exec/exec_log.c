@@ -5,6 +5,8 @@
 #include "merkle/check.h"
 #include "store/reserve.h"
 
+enum { SECTION_ALIGN = 4096, RUN_BYTES_MIN = 65536 };
+
 bool exec_log_create(struct exec_log *log, size_t capacity, uint32_t slots) {
     CHECK(slots > 0 && (slots & (slots - 1)) == 0);
     *log = (struct exec_log){.capacity = capacity, .mask = slots - 1};
@@ -51,6 +53,21 @@ static size_t free_from(const struct exec_log *log, size_t at, size_t *live) {
     return bound - at;
 }
 
+/*
+ * A segment seldom grows to what was asked for, 24 MiB by default, and so gaps of that size are not what to wait for while little is held: each pair's
+ * log would touch 48 MiB before it comes back. So the memory has sections. While little is held the newest run ends when it is half as long as all of
+ * it, and the next begins with the lowest section that has room: what is touched is some 2.5 times what is held, in a few places. Half of the runs that
+ * there may be are left for when more is held.
+ */
+static size_t section_free(const struct exec_log *log, size_t need) {
+    size_t live;
+    for (size_t i = 0; i < EXEC_SECTIONS; i++) {
+        size_t at = log->capacity / EXEC_SECTIONS / SECTION_ALIGN * SECTION_ALIGN * i;
+        if (free_from(log, at, &live) >= need) return at;
+    }
+    return log->capacity;
+}
+
 /* Where the next segment begins, and whether that is a new run; capacity: nowhere. */
 static size_t place(const struct exec_log *log, size_t need, bool *new_run) {
     *new_run = true;
@@ -60,6 +77,11 @@ static size_t place(const struct exec_log *log, size_t need, bool *new_run) {
     size_t after = free_from(log, tail, &live);
     size_t before = free_from(log, 0, &live);
     bool jump = log->run_count < EXEC_RUNS_MAX;
+    if (log->run_count < EXEC_SECTIONS && live <= log->capacity / EXEC_SECTIONS && tail - newest_start >= RUN_BYTES_MIN &&
+            tail - newest_start >= live / 2) {
+        size_t section = section_free(log, need);
+        if (section != log->capacity) return section;
+    }
     if (jump && before >= 2 * need && before >= live / 2 && before != log->capacity) return 0;
     if (after >= need) {
         *new_run = false;

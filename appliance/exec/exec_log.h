@@ -2,11 +2,9 @@
  * Private to the executor: a log of byte segments in one ring of memory. Segments are numbered without gaps, opened and grown at the newest end, cut
  * back from there (undo) and released at the oldest end. Each lies contiguous and never moves.
  *
- * A segment may grow to what was asked for when it was opened. The next one begins where it ended (a *run* of segments), or begins a new run in the
- * lowest gap that is large
- * enough: early, so that what is resident stays near what is live instead of wandering through the whole memory. Where a segment lies is this
- * node's own
- * matter: nothing replicated depends on it.
+ * A segment may grow to what was asked for when it was opened. The next one begins where it ended (a *run* of segments), or begins a new run where
+ * there is room: early, so that what is resident stays near what is live instead of wandering through the whole memory. Where a segment lies is this
+ * node's own matter: nothing replicated depends on it.
  */
 #ifndef APPLIANCE_EXEC_LOG_H
 #define APPLIANCE_EXEC_LOG_H
@@ -24,7 +22,7 @@ struct exec_segment {
     uint8_t routing_hash[32];
 };
 
-enum { EXEC_RUNS_MAX = 8 };
+enum { EXEC_RUNS_MAX = 16, EXEC_SECTIONS = 8 };
 
 struct exec_run {
     uint64_t number; /* its first segment, when it was begun */
