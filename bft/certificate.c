@@ -59,10 +59,11 @@ static enum bft_verify_error qc_form_verify(const struct bft_members *members, c
 static enum bft_verify_error qc_signatures_verify(const struct bft_members *members, const struct signer *signer, const struct bft_qc *qc) {
     uint8_t preimage[BFT_VOTE_PREIMAGE_BYTES];
     bft_vote_preimage(&qc->ballot, (enum bft_vote_kind)qc->kind, preimage);
-    for (uint32_t i = 0; i < qc->count; i++) {
-        if (!signature_good(members, signer, qc->signers[i], preimage, sizeof preimage, &qc->signatures[i])) return BFT_VERIFY_SIGNATURE;
-    }
-    return BFT_VERIFY_OK;
+    struct ed25519_signed list[BFT_MEMBERS_MAX];
+    for (uint32_t i = 0; i < qc->count; i++)
+        list[i] = (struct ed25519_signed){.public_key = members->keys[qc->signers[i]], .message = preimage, .message_bytes = sizeof preimage,
+                                          .signature = qc->signatures[i].bytes};
+    return signer_verify_each(signer, list, qc->count) == qc->count ? BFT_VERIFY_OK : BFT_VERIFY_SIGNATURE;
 }
 
 enum bft_verify_error bft_qc_verify(const struct bft_members *members, const struct signer *signer, const struct bft_qc *qc,

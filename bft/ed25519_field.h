@@ -30,6 +30,7 @@ static const struct field field_zero = {{0, 0, 0, 0, 0}};
 FIELD_INLINE struct field field_carry(const uint64_t in[5]) {
     struct field out;
     uint64_t carry = 0;
+#pragma GCC unroll 5
     for (unsigned i = 0; i < 5; i++) {
         uint64_t sum = in[i] + carry;
         out.limb[i] = sum & field_limb_mask;
@@ -42,6 +43,7 @@ FIELD_INLINE struct field field_carry(const uint64_t in[5]) {
 /* a + b, loose. */
 FIELD_INLINE struct field field_sum(const struct field *a, const struct field *b) {
     struct field out;
+#pragma GCC unroll 5
     for (unsigned i = 0; i < 5; i++) out.limb[i] = a->limb[i] + b->limb[i];
     return out;
 }
@@ -50,6 +52,7 @@ FIELD_INLINE struct field field_sum(const struct field *a, const struct field *b
  * below 2^53: what comes is below 1.5 * 2^53 + 2^14 < 2^53.6. */
 FIELD_INLINE struct field field_difference(const struct field *a, const struct field *b) {
     struct field out;
+#pragma GCC unroll 5
     for (unsigned i = 0; i < 5; i++) out.limb[i] = a->limb[i] + 4 * (field_limb_mask - (i == 0 ? 18 : 0)) - b->limb[i];
     return out;
 }

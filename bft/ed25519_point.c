@@ -56,3 +56,10 @@ enum ed25519_point ed25519_point_classify(const uint8_t encoding[32]) {
     }
     return field_is_zero(&product.x) && field_equal(&product.y, &product.z) ? ED25519_POINT_PRIME_ORDER : ED25519_POINT_OTHER;
 }
+
+void ed25519_point_write(const struct field *x, const struct field *y, uint8_t out[32]) {
+    uint8_t x_bytes[32];
+    field_write(x, x_bytes);
+    field_write(y, out);
+    out[31] = (uint8_t)(out[31] | (x_bytes[0] & 1u) << 7);
+}

@@ -24,6 +24,8 @@ struct ed25519_extended {
 
 /* RFC 8032, 5.1.3. False: not on the curve. */
 bool ed25519_point_read(const uint8_t encoding[32], struct ed25519_extended *point);
+/* RFC 8032, 5.1.2, of affine coordinates, which are reduced. */
+void ed25519_point_write(const struct field *x, const struct field *y, uint8_t out[32]);
 /* The complete addition of RFC 8032, 5.1.4: right for any two points, equal ones too. */
 struct ed25519_extended ed25519_point_add(const struct ed25519_extended *p, const struct ed25519_extended *q);
 

@@ -7,10 +7,13 @@
 
 #include <sodium.h>
 
+#include "bft/ed25519_lanes.h"
 #include "bft/ed25519_point.h"
 #include "merkle/check.h"
 
-enum { PIECES = ED25519_TABLE_PIECES, ROWS = 256 / PIECES, BASE_ODD = 32, KEY_WINDOW = 4, BASE_WINDOW = 7 };
+enum { PIECES = ED25519_TABLE_PIECES, ROWS = ED25519_TABLE_ROWS, BASE_ODD = 32, KEY_WINDOW = 4, BASE_WINDOW = 7 };
+_Static_assert(ROWS * PIECES == 256, "a row and a piece for each bit");
+_Static_assert(256 / KEY_WINDOW + 256 / BASE_WINDOW + 1 <= ED25519_TERMS_MAX, "of `window` neighbours one is a digit");
 _Static_assert((1 << (KEY_WINDOW - 2)) == ED25519_TABLE_ODD && (1 << (BASE_WINDOW - 2)) == BASE_ODD, "the odd multiples that a digit names");
 
 static struct ed25519_affine base[PIECES][BASE_ODD]; /* of B itself; written by ed25519_table_start() alone */
@@ -135,48 +138,92 @@ static void digits_of(const uint8_t scalar[32], unsigned window, int8_t digits[2
     CHECK(carry == 0); /* below 2^255: the highest digit is no negative one */
 }
 
-static struct completed row_added(struct completed sum, unsigned pieces, const int8_t *digits, const struct ed25519_affine *table, unsigned odd) {
+static unsigned row_list(struct ed25519_term *terms, unsigned pieces, const int8_t *digits, const struct ed25519_affine *table, unsigned odd) {
+    unsigned count = 0;
     for (; pieces != 0; pieces &= pieces - 1) {
         unsigned piece = (unsigned)__builtin_ctz(pieces);
         int digit = digits[piece * ROWS];
         unsigned size = (unsigned)(digit < 0 ? -digit : digit);
-        sum = added(&sum, &table[piece * odd + size / 2], digit < 0);
+        terms[count++] = (struct ed25519_term){.point = &table[piece * odd + size / 2], .minus = digit < 0};
     }
-    return sum;
+    return count;
 }
 
-void ed25519_table_combine(const struct ed25519_table *table, const uint8_t s[32], const uint8_t h[32], uint8_t out[32]) {
+void ed25519_table_sum(const struct ed25519_table *table, const uint8_t s[32], const uint8_t h[32], struct ed25519_sum *sum) {
     int8_t s_digits[256], h_digits[256]; /* read where rows say that there is one */
     uint8_t s_rows[ROWS], h_rows[ROWS];
     digits_of(s, BASE_WINDOW, s_digits, s_rows);
     digits_of(h, KEY_WINDOW, h_digits, h_rows);
+    struct ed25519_term *next = sum->terms;
+    for (unsigned row = ROWS; row-- > 0;) {
+        unsigned count = row_list(next, h_rows[row], h_digits + row, &table->points[0][0], ED25519_TABLE_ODD);
+        count += row_list(next + count, s_rows[row], s_digits + row, &base[0][0], BASE_ODD);
+        sum->row_terms[row] = (uint8_t)count;
+        next += count;
+    }
+}
+
+void ed25519_table_combine(const struct ed25519_table *table, const uint8_t s[32], const uint8_t h[32], uint8_t out[32]) {
+    struct ed25519_sum terms;
+    ed25519_table_sum(table, s, h, &terms);
+    const struct ed25519_term *next = terms.terms;
     struct completed sum = {field_zero, field_one, field_one, field_one};
     for (unsigned row = ROWS; row-- > 0;) {
         if (row + 1 < ROWS) sum = doubled(&sum);
-        sum = row_added(sum, h_rows[row], h_digits + row, &table->points[0][0], ED25519_TABLE_ODD);
-        sum = row_added(sum, s_rows[row], s_digits + row, &base[0][0], BASE_ODD);
+        for (unsigned i = 0; i < terms.row_terms[row]; i++, next++) sum = added(&sum, next->point, next->minus);
     }
     struct field z = field_multiply(&sum.z, &sum.t), inverse = field_invert(&z);
     struct field x = field_multiply(&sum.x, &sum.t), y = field_multiply(&sum.y, &sum.z);
-    uint8_t x_bytes[32];
     x = field_multiply(&x, &inverse);
     y = field_multiply(&y, &inverse);
-    field_write(&x, x_bytes);
-    field_write(&y, out);
-    out[31] = (uint8_t)(out[31] | (x_bytes[0] & 1u) << 7);
+    ed25519_point_write(&x, &y, out);
+}
+
+/* E-3d: SHA-512(R, A, message) modulo L. */
+static void challenge(const struct ed25519_signed *from, uint8_t h[32]) {
+    crypto_hash_sha512_state state;
+    uint8_t hash[64];
+    (void)crypto_hash_sha512_init(&state);
+    (void)crypto_hash_sha512_update(&state, from->signature, 32);
+    (void)crypto_hash_sha512_update(&state, from->public_key, 32);
+    (void)crypto_hash_sha512_update(&state, from->message, from->message_bytes);
+    (void)crypto_hash_sha512_final(&state, hash);
+    crypto_core_ed25519_scalar_reduce(h, hash);
+}
+
+static void table_prefetch(const struct ed25519_table *table) {
+    for (size_t at = 0; at < sizeof *table; at += 64) __builtin_prefetch((const uint8_t *)table + at);
 }
 
 bool ed25519_table_verify(const struct ed25519_table *table, const uint8_t public_key[32], const uint8_t *message, size_t message_bytes,
                           const uint8_t signature[64]) {
-    crypto_hash_sha512_state state;
-    uint8_t hash[64], h[32], encoding[32];
-    for (size_t at = 0; at < sizeof *table; at += 64) __builtin_prefetch((const uint8_t *)table + at);
-    (void)crypto_hash_sha512_init(&state);
-    (void)crypto_hash_sha512_update(&state, signature, 32);
-    (void)crypto_hash_sha512_update(&state, public_key, 32);
-    (void)crypto_hash_sha512_update(&state, message, message_bytes);
-    (void)crypto_hash_sha512_final(&state, hash);
-    crypto_core_ed25519_scalar_reduce(h, hash);
+    struct ed25519_signed one = {.public_key = public_key, .message = message, .message_bytes = message_bytes, .signature = signature};
+    uint8_t h[32], encoding[32];
+    table_prefetch(table);
+    challenge(&one, h);
     ed25519_table_combine(table, signature + 32, h, encoding);
     return memcmp(encoding, signature, 32) == 0;
+}
+
+static void lanes_verify(const struct ed25519_table *const *tables, const struct ed25519_signed *list, unsigned count, bool *good) {
+    struct ed25519_sum sums[ED25519_LANES];
+    uint8_t h[32], encodings[ED25519_LANES][32];
+    for (unsigned i = 0; i < count; i++) table_prefetch(tables[i]);
+    for (unsigned i = 0; i < count; i++) {
+        challenge(&list[i], h);
+        ed25519_table_sum(tables[i], list[i].signature + 32, h, &sums[i]);
+    }
+    ed25519_lanes_combine(sums, count, encodings);
+    for (unsigned i = 0; i < count; i++) good[i] = memcmp(encodings[i], list[i].signature, 32) == 0;
+}
+
+void ed25519_table_verify_each(const struct ed25519_table *const *tables, const struct ed25519_signed *list, unsigned count, bool *good) {
+    unsigned at = 0;
+    while (ed25519_lanes_present() && count - at > 1) {
+        unsigned some = count - at < ED25519_LANES ? count - at : ED25519_LANES;
+        lanes_verify(tables + at, list + at, some, good + at);
+        at += some;
+    }
+    for (; at < count; at++)
+        good[at] = ed25519_table_verify(tables[at], list[at].public_key, list[at].message, list[at].message_bytes, list[at].signature);
 }

@@ -28,6 +28,13 @@ const uint8_t *signer_tag_bytes(enum signer_tag tag) {
     return tags[tag];
 }
 
+unsigned signer_verify_each(const struct signer *signer, const struct ed25519_signed *list, unsigned count) {
+    if (signer->verify_each) return signer->verify_each(signer->context, list, count);
+    unsigned i = 0;
+    while (i < count && signer->verify(signer->context, list[i].public_key, list[i].message, list[i].message_bytes, list[i].signature)) i++;
+    return i;
+}
+
 static void sign(void *context, const uint8_t *bytes, size_t bytes_count, uint8_t signature[SIGNER_SIGNATURE_BYTES]) {
     CHECK(context);
     ed25519_sign(context, bytes, bytes_count, signature);
@@ -60,7 +67,15 @@ static bool verify_often(const void *context, const uint8_t public_key[SIGNER_PU
     return ed25519_verify_often(often->keys, public_key, bytes, bytes_count, signature) == ED25519_OK;
 }
 
+static unsigned verify_often_each(const void *context, const struct ed25519_signed *list, unsigned count) {
+    const struct signer_often *often = context;
+    return ed25519_verify_often_each(often->keys, list, count);
+}
+
 struct signer signer_ed25519_often(struct signer_often *often) {
-    struct signer signer = {.context = often, .sign = sign_often, .verify = verify_often, .key_check = key_check};
-    return signer;
+    return (struct signer){.context = often,
+                           .sign = sign_often,
+                           .verify = verify_often,
+                           .verify_each = verify_often_each,
+                           .key_check = key_check};
 }

@@ -25,8 +25,13 @@ struct signer {
     void (*sign)(void *context, const uint8_t *bytes, size_t bytes_count, uint8_t signature[SIGNER_SIGNATURE_BYTES]);
     bool (*verify)(const void *context, const uint8_t public_key[SIGNER_PUBLIC_KEY_BYTES], const uint8_t *bytes, size_t bytes_count,
                    const uint8_t signature[SIGNER_SIGNATURE_BYTES]);
+    /* Of several, each judged for itself: the index of the first that is not good; count: all are. NULL: verify() one after the other. */
+    unsigned (*verify_each)(const void *context, const struct ed25519_signed *list, unsigned count);
     bool (*key_check)(const void *context, const uint8_t public_key[SIGNER_PUBLIC_KEY_BYTES]); /* may it be registered (E-2)? */
 };
+
+/* Whichever way the signer does it. */
+unsigned signer_verify_each(const struct signer *signer, const struct ed25519_signed *list, unsigned count);
 
 /* Every kind of signed string, in the order of the table of C-11. */
 enum signer_tag {

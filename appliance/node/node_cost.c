@@ -36,6 +36,17 @@ static bool measured_verify(const void *context, const uint8_t public_key[SIGNER
     return good;
 }
 
+static unsigned measured_verify_each(const void *context, const struct ed25519_signed *list, unsigned count) {
+    struct node *node = (struct node *)(uintptr_t)context;
+    struct cost_meter *meter = node_meter(node, NODE_THREAD_CONSENSUS);
+    if (count == 0) return 0;
+    enum cost_component component = verify_component(meter, list[0].message, list[0].message_bytes), before = cost_enter(meter, component);
+    unsigned bad = signer_verify_each(&node->signing, list, count);
+    cost_leave(meter, before, list[0].message_bytes);
+    cost_count(meter, component, count - 1, (count - 1) * list[0].message_bytes);
+    return bad;
+}
+
 static void measured_sign(void *context, const uint8_t *bytes, size_t count, uint8_t signature[SIGNER_SIGNATURE_BYTES]) {
     struct node *node = context;
     struct cost_meter *meter = node_meter(node, NODE_THREAD_CONSENSUS);
@@ -51,7 +62,8 @@ static bool key_check(const void *context, const uint8_t public_key[SIGNER_PUBLI
 
 struct signer node_signer(struct node *node, struct signer inner) {
     node->signing = inner;
-    return (struct signer){.context = node, .sign = measured_sign, .verify = measured_verify, .key_check = key_check};
+    return (struct signer){.context = node, .sign = measured_sign, .verify = measured_verify, .verify_each = measured_verify_each,
+                           .key_check = key_check};
 }
 
 /* ---- the network ---- */

@@ -106,7 +106,8 @@ static void short_segments_with_much_room_touch_little(void **state) {
     free(pages);
 }
 
-/* What is held grows and shrinks: with the memory that executor.c gives a log there is always room. The most here is four times what may be in flight (credit_bytes). */
+/* What is held grows and shrinks: with the memory that executor.c gives a log there is always room. The most that is held here is what may be in
+ * flight by default (credit_bytes). */
 static void there_is_room_whatever_came_before(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {

@@ -9,6 +9,7 @@
 #include <sodium.h>
 
 #include "bft/ed25519_keys.h"
+#include "bft/ed25519_lanes.h"
 #include "bft/signer.h"
 #include "tests/merkle/vectors.h"
 
@@ -19,6 +20,10 @@ static const uint8_t order_minus_1[32] = {0xec, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x
 
 static void random_fill(uint64_t *random, uint8_t *out, size_t count) {
     for (size_t i = 0; i < count; i++) out[i] = (uint8_t)vectors_random(random);
+}
+
+static unsigned random_below(uint64_t *random, unsigned bound) {
+    return (unsigned)(vectors_random(random) % bound);
 }
 
 static void key_pair(uint64_t *random, struct ed25519_secret *secret, uint8_t key[32]) {
@@ -54,6 +59,13 @@ static void sodium_product(const uint8_t scalar[32], const uint8_t *point, uint8
     assert_int_equal(point ? crypto_scalarmult_ed25519_noclamp(out, scalar, point) : crypto_scalarmult_ed25519_base_noclamp(out, scalar), 0);
 }
 
+static struct ed25519_keys *keys_make(void) {
+    struct ed25519_keys *keys = calloc(1, ed25519_keys_bytes(SETS));
+    assert_non_null(keys);
+    ed25519_keys_init(keys, SETS);
+    return keys;
+}
+
 static void sums_are_those_of_libsodium(void **state) {
     (void)state;
     uint64_t random = vectors_seed(20261127);
@@ -76,6 +88,66 @@ static void sums_are_those_of_libsodium(void **state) {
         }
         ed25519_secret_wipe(&secret);
     }
+}
+
+/* In lanes: each sum as if it were alone, in whatever company. */
+static void sums_in_lanes_are_those_of_one(void **state) {
+    (void)state;
+    if (!ed25519_lanes_present()) skip();
+    uint64_t random = vectors_seed(20261130);
+    assert_true(ed25519_start(NULL));
+    static struct ed25519_table tables[ED25519_LANES];
+    for (unsigned k = 0; k < ED25519_LANES; k++) {
+        struct ed25519_secret secret;
+        uint8_t key[32];
+        key_pair(&random, &secret, key);
+        assert_true(ed25519_table_make(key, &tables[k]));
+        ed25519_secret_wipe(&secret);
+    }
+    for (unsigned i = 0; i < 3000; i++) {
+        struct ed25519_sum sums[ED25519_LANES];
+        uint8_t expected[ED25519_LANES][32], got[ED25519_LANES][32];
+        unsigned count = 1 + i % ED25519_LANES;
+        for (unsigned lane = 0; lane < count; lane++) {
+            uint8_t s[32], h[32];
+            scalar_choose(&random, 3 * i + lane, s);
+            scalar_choose(&random, 5 * i + 7 * lane, h);
+            ed25519_table_sum(&tables[lane], s, h, &sums[lane]);
+            ed25519_table_combine(&tables[lane], s, h, expected[lane]);
+        }
+        ed25519_lanes_combine(sums, count, got);
+        for (unsigned lane = 0; lane < count; lane++) assert_memory_equal(got[lane], expected[lane], 32);
+    }
+}
+
+/* E-4: of several signatures each is judged for itself, and the first bad one is named. */
+static void of_several_signatures_the_first_bad_one_is_found(void **state) {
+    (void)state;
+    enum { MANY = 2 * ED25519_KEYS_WAYS + 3 };
+    uint64_t random = vectors_seed(20261201);
+    static struct ed25519_secret secrets[MANY];
+    uint8_t keys_of[MANY][32], message[50], signatures[MANY][64];
+    struct ed25519_signed list[MANY];
+    struct ed25519_keys *keys = keys_make();
+    random_fill(&random, message, sizeof message);
+    for (unsigned i = 0; i < MANY; i++) {
+        key_pair(&random, &secrets[i], keys_of[i]);
+        ed25519_sign(&secrets[i], message, sizeof message, signatures[i]);
+        list[i] = (struct ed25519_signed){.public_key = keys_of[i], .message = message, .message_bytes = sizeof message, .signature = signatures[i]};
+        ed25519_secret_wipe(&secrets[i]);
+    }
+    for (unsigned round = 0; round < 2000; round++) {
+        unsigned from = random_below(&random, MANY), count = random_below(&random, MANY - from + 1);
+        assert_int_equal(ed25519_verify_often_each(keys, list + from, count), count);
+        if (count == 0) continue;
+        unsigned bad = random_below(&random, count), also = random_below(&random, count), bit = random_below(&random, 512);
+        signatures[from + bad][bit / 8] ^= (uint8_t)(1u << bit % 8);
+        if (also != bad) signatures[from + also][40] ^= 1;
+        assert_int_equal(ed25519_verify_often_each(keys, list + from, count), bad < also ? bad : also);
+        signatures[from + bad][bit / 8] ^= (uint8_t)(1u << bit % 8);
+        if (also != bad) signatures[from + also][40] ^= 1;
+    }
+    free(keys);
 }
 
 static void any_changed_bit_is_refused(void **state) {
@@ -116,13 +188,6 @@ static void what_is_no_point_has_no_table(void **state) {
         none += !is_point;
     }
     assert_in_range(none, 60, 140);
-}
-
-static struct ed25519_keys *keys_make(void) {
-    struct ed25519_keys *keys = calloc(1, ed25519_keys_bytes(SETS));
-    assert_non_null(keys);
-    ed25519_keys_init(keys, SETS);
-    return keys;
 }
 
 static void a_key_has_a_table_when_it_is_asked_for_often(void **state) {
@@ -209,6 +274,8 @@ static void the_signer_signs_with_its_secret(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_are_those_of_libsodium),
+        cmocka_unit_test(sums_in_lanes_are_those_of_one),
+        cmocka_unit_test(of_several_signatures_the_first_bad_one_is_found),
         cmocka_unit_test(any_changed_bit_is_refused),
         cmocka_unit_test(what_is_no_point_has_no_table),
         cmocka_unit_test(a_key_has_a_table_when_it_is_asked_for_often),
