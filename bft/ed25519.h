@@ -89,9 +89,10 @@ struct ed25519_signed {
 enum ed25519_error ed25519_verify_often(struct ed25519_keys *keys, const uint8_t public_key[ED25519_PUBLIC_KEY_BYTES], const uint8_t *message,
                                         size_t message_bytes, const uint8_t signature[ED25519_SIGNATURE_BYTES]) __attribute__((warn_unused_result));
 
-/* The same of several, sooner where the processor can. Each is judged for itself, as ed25519_verify_often() would (E-4); the index of the first that is
- * not ED25519_OK, or count. */
-unsigned ed25519_verify_often_each(struct ed25519_keys *keys, const struct ed25519_signed *list, unsigned count) __attribute__((warn_unused_result));
+/* The same of several, sooner where the processor can. Each is judged for itself, as ed25519_verify_often() would (E-4); the index of the first that
+ * is not ED25519_OK, or count. */
+unsigned ed25519_verify_often_each(struct ed25519_keys *keys, const struct ed25519_signed *list, unsigned count)
+    __attribute__((warn_unused_result));
 
 /* Expands a seed in place and locks the secret in memory. False if the memory could not be locked (a small memlock limit): the key works all the
  * same, the caller says so in the log. The seed is the caller's to wipe (ed25519_wipe). */

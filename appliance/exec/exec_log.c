@@ -54,10 +54,10 @@ static size_t free_from(const struct exec_log *log, size_t at, size_t *live) {
 }
 
 /*
- * A segment seldom grows to what was asked for, 24 MiB by default, and so gaps of that size are not what to wait for while little is held: each pair's
- * log would touch 48 MiB before it comes back. So the memory has sections. While little is held the newest run ends when it is half as long as all of
- * it, and the next begins with the lowest section that has room: what is touched is some 2.5 times what is held, in a few places. Half of the runs that
- * there may be are left for when more is held.
+ * A segment seldom grows to what was asked for, 24 MiB by default, and so gaps of that size are not what to wait for while little is held: each
+ * pair's log would touch 48 MiB before it comes back. So the memory has sections. While little is held the newest run ends when it is half as long as
+ * all of it, and the next begins with the lowest section that has room: what is touched is some 2.5 times what is held, in a few places. Half of the
+ * runs that there may be are left for when more is held.
  */
 static size_t section_free(const struct exec_log *log, size_t need) {
     size_t live;
