@@ -35,7 +35,8 @@ struct ed25519_keys {
 size_t ed25519_keys_bytes(uint32_t sets);
 void ed25519_keys_init(struct ed25519_keys *keys, uint32_t sets);
 
-/* The table of a key, which is canonical (E-2a); NULL: it has none yet, or names no point. Good until the next call. */
+/* The table of a key, which is canonical (E-2a); NULL: it has none yet, or names no point. Good until ED25519_KEYS_WAYS - 1
+ * further calls have returned: a set gives up what was asked for longest ago. */
 const struct ed25519_table *ed25519_keys_table(struct ed25519_keys *keys, const uint8_t public_key[32]);
 
 #endif

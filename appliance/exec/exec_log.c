@@ -54,10 +54,11 @@ static size_t free_from(const struct exec_log *log, size_t at, size_t *live) {
 }
 
 /*
- * A segment seldom grows to what was asked for, 24 MiB by default, and so gaps of that size are not what to wait for while little is held: each
- * pair's log would touch 48 MiB before it comes back. So the memory has sections. While little is held the newest run ends when it is half as long as
- * all of it, and the next begins with the lowest section that has room: what is touched is some 2.5 times what is held, in a few places. Half of the
- * runs that there may be are left for when more is held.
+ * A segment seldom grows to what was asked for, 12 MiB by default, and so gaps of that size are not what to wait for while little is held: each
+ * pair's log would touch 24 MiB before it comes back. So the memory has sections. While more is asked for than is held, the newest run ends when it
+ * is half as long as all of that, and the next begins with the lowest section that has room: what is touched is some 2.5 times what is held, in a few
+ * places. In front of each section what a segment might have grown to can be lost when much is held later; so there are few, and most runs are left
+ * for then.
  */
 static size_t section_free(const struct exec_log *log, size_t need) {
     size_t live;
@@ -77,8 +78,7 @@ static size_t place(const struct exec_log *log, size_t need, bool *new_run) {
     size_t after = free_from(log, tail, &live);
     size_t before = free_from(log, 0, &live);
     bool jump = log->run_count < EXEC_RUNS_MAX;
-    if (log->run_count < EXEC_SECTIONS && live <= log->capacity / EXEC_SECTIONS && tail - newest_start >= RUN_BYTES_MIN &&
-            tail - newest_start >= live / 2) {
+    if (need > live && log->run_count < EXEC_SECTIONS && tail - newest_start >= RUN_BYTES_MIN && tail - newest_start >= live / 2) {
         size_t section = section_free(log, need);
         if (section != log->capacity) return section;
     }

@@ -22,7 +22,7 @@ struct exec_segment {
     uint8_t routing_hash[32];
 };
 
-enum { EXEC_RUNS_MAX = 16, EXEC_SECTIONS = 8 };
+enum { EXEC_RUNS_MAX = 16, EXEC_SECTIONS = 4 };
 
 struct exec_run {
     uint64_t number; /* its first segment, when it was begun */

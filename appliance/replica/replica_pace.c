@@ -9,8 +9,8 @@
  * next to nothing there is no load, whatever else keeps the machine busy, and it falls by half: nobody waits for more than helps. An idle cluster
  * proposes at once whatever the hold, since it counts from the proposal before, and has none after a while.
  *
- * When to propose is each leader's own choice (B-50 to B-55 bound it: a hold is PACE_US_MAX at most, and a quarter of what an input may wait), so no
- * other node has to know.
+ * When to propose is each leader's own choice (B-50 to B-55 bound it: a hold is PACE_US_MAX at most, a quarter of what an input may wait, and one of
+ * the periods by which a leader's throughput is judged), so no other node has to know.
  */
 #include "appliance/replica/replica_private.h"
 
@@ -43,9 +43,12 @@ void replica_load(struct replica *r, uint32_t permille) {
         r->pace.hold_us += r->pace.hold_us / 10 + PACE_STEP_US;
     else if (r->pace.load < PACE_CALM || enough)
         r->pace.hold_us -= (r->pace.hold_us + 9) / 10;
-    uint64_t most = r->pace.commit_us * PACE_COMMITS_MAX, patience_us = r->config.timeouts.input_relay_ms * UINT64_C(1000) / 4;
+    const struct system_timeouts *timeouts = &r->config.timeouts;
+    uint64_t most = r->pace.commit_us * PACE_COMMITS_MAX, patience_us = timeouts->input_relay_ms * UINT64_C(1000) / 4;
+    uint64_t period_us = timeouts->throughput_window_ms * UINT64_C(1000); /* B-52: no two periods in a row without a decision */
     if (most > PACE_US_MAX) most = PACE_US_MAX;
     if (most > patience_us) most = patience_us;
+    if (most > period_us) most = period_us;
     if (r->pace.hold_us > most) r->pace.hold_us = most;
 }
 

@@ -11,7 +11,7 @@
 
 #include "appliance/exec/exec_log.h"
 
-enum { CAPACITY = 1 << 30, SLOTS = 1024, SEEDS = 20, ROUNDS = 4000, PAGE = 4096, ROOM = 24 << 20 };
+enum { CAPACITY = 1 << 30, SLOTS = 1024, SEEDS = 20, ROUNDS = 4000, PAGE = 4096, ROOM = 12 << 20 };
 
 static uint64_t random_state;
 

@@ -120,6 +120,7 @@ static void who_gets_a_cpu_at_once_lacks_none_however_busy_they_are(void **state
 static void replica_fresh(void) {
     memset(replica, 0, sizeof *replica);
     replica->config.timeouts.input_relay_ms = 1000;
+    replica->config.timeouts.throughput_window_ms = 1000;
 }
 
 /* With a proposal of 100 operations between two looks. */
@@ -175,7 +176,10 @@ static void a_busy_machine_holds_proposals_up_to_some_decisions_length(void **st
     for (unsigned i = 0; i < 100; i++) pace_committed(replica, 1000000);
     looks(200, 1000);
     assert_int_equal(replica->pace.hold_us, 250000);
-    replica->config.timeouts.input_relay_ms = 50; /* a leader is not deposed for its own hold */
+    replica->config.timeouts.throughput_window_ms = 100; /* a leader is not deposed for its own hold */
+    looks(1, 1000);
+    assert_int_equal(replica->pace.hold_us, 100000);
+    replica->config.timeouts.input_relay_ms = 50;
     looks(1, 1000);
     assert_int_equal(replica->pace.hold_us, 12500);
     replica->now_us = replica->proposed_us + 500000;
