@@ -1,49 +1,15 @@
 #include "tests/keyed/keyed_signer.h"
 
-#include <endian.h>
 #include <string.h>
 
-static inline uint64_t rotate(uint64_t x, int by) {
-    return x << by | x >> (64 - by);
-}
-
-static inline void sip_round(uint64_t v[4]) {
-    v[0] += v[1];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[2] = rotate(v[2], 32);
-}
+#include "merkle/bytes.h"
+#include "merkle/siphash.h"
 
 uint64_t keyed_siphash(uint64_t key0, uint64_t key1, const void *bytes, size_t bytes_count) {
-    const uint8_t *at = bytes;
-    uint64_t v[4] = {key0 ^ 0x736f6d6570736575u, key1 ^ 0x646f72616e646f6du, key0 ^ 0x6c7967656e657261u, key1 ^ 0x7465646279746573u};
-    size_t left = bytes_count;
-    uint64_t word = 0;
-    for (; left >= 8; left -= 8, at += 8) {
-        memcpy(&word, at, 8);
-        word = le64toh(word);
-        v[3] ^= word;
-        sip_round(v);
-        sip_round(v);
-        v[0] ^= word;
-    }
-    word = 0;
-    memcpy(&word, at, left);
-    word = le64toh(word);
-    word |= (uint64_t)bytes_count << 56;
-    v[3] ^= word;
-    sip_round(v);
-    sip_round(v);
-    v[0] ^= word;
-    v[2] ^= 0xff;
-    for (int i = 0; i < 4; i++) sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    uint8_t key[SIPHASH_KEY_BYTES];
+    bytes_put_le64(key, key0);
+    bytes_put_le64(key + 8, key1);
+    return siphash_one(key, bytes, bytes_count);
 }
 
 static void signature_of(const uint8_t public_key[SIGNER_PUBLIC_KEY_BYTES], const uint8_t *bytes, size_t count, uint64_t signature[8]) {
