@@ -1,4 +1,4 @@
-/* Private: what the files of SHA-256 share beside the compression function: how a message begins and ends. */
+/* Private: what the files of SHA-256 share beside the compression function: how a message begins and ends, and which way several go. */
 #ifndef MERKLE_SHA256_INSIDE_H
 #define MERKLE_SHA256_INSIDE_H
 
@@ -34,5 +34,12 @@ static inline size_t sha256_tail(const uint8_t *last, uint64_t bytes_total, uint
     for (size_t i = 0; i < 8; i++) tail[blocks * SHA256_BLOCK_BYTES - 8 + i] = (uint8_t)(bits >> (56 - 8 * i));
     return blocks;
 }
+
+/* sha256_each.c: sha256_prefixed_each() and sha256_padded_blocks_each() with sixteen at a time from so many messages on, so that the tests reach all
+ * ways on one machine. Below SHA256_WIDE_NEVER only where sha256_wide_can(). */
+enum { SHA256_WIDE_NEVER = 1 << 30 };
+void sha256_prefixed_each_by(enum hash_prefix prefix, const struct sha256_part *messages, unsigned count, uint8_t (*out)[SHA256_BYTES],
+                             unsigned wide_least);
+void sha256_padded_blocks_each_by(const uint8_t *const *messages, unsigned count, size_t blocks, uint8_t *const *out, unsigned wide_least);
 
 #endif
