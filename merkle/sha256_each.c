@@ -8,7 +8,10 @@
 #include "merkle/sha256_lanes.h"
 #include "merkle/sha256_wide.h"
 
-enum { FIRST = SHA256_BLOCK_BYTES - 1 }; /* of a message, beside its prefix */
+enum {
+    FIRST = SHA256_BLOCK_BYTES - 1, /* of a message, beside its prefix */
+    EDGE = SHA256_BLOCK_BYTES,      /* before the edge there is room for last_write() */
+};
 
 /* From so many on sixteen at a time are faster than four. */
 enum { WIDE_LEAST = 9 };
@@ -24,7 +27,7 @@ struct going {
     const uint8_t *at; /* the stretch's next block */
     size_t blocks;     /* left of it */
     uint32_t chain[8];
-    uint8_t edge[SHA256_TAIL_BYTES]; /* first block, later the last */
+    uint8_t room[EDGE + SHA256_TAIL_BYTES]; /* from EDGE on the first block, later the last */
 };
 
 struct group {
@@ -45,12 +48,25 @@ static struct going *message_begin(struct group *group) {
     going->count = group->messages[index].count;
     going->out = group->out[index];
     going->stretch = STRETCH_FIRST;
-    going->at = going->edge;
+    going->at = going->room + EDGE;
     going->blocks = 1;
     sha256_chain_init(going->chain);
-    going->edge[0] = (uint8_t)group->prefix;
-    memcpy(going->edge + 1, going->bytes, FIRST);
+    going->room[EDGE] = (uint8_t)group->prefix;
+    memcpy(going->room + EDGE + 1, going->bytes, FIRST);
     return going;
+}
+
+/* As sha256_tail(), but always 64 bytes are copied, the message's last, which the compiler does with a few registers: those hashed already come to
+ * lie before the edge. */
+static size_t last_write(struct going *going) {
+    uint64_t bytes_total = (uint64_t)going->count + 1;
+    size_t left = (size_t)(bytes_total % SHA256_BLOCK_BYTES), blocks = left < SHA256_BLOCK_BYTES - 8 ? 1 : 2;
+    uint8_t *edge = going->room + EDGE;
+    memset(edge, 0, SHA256_TAIL_BYTES);
+    memcpy(edge + left - SHA256_BLOCK_BYTES, going->bytes + going->count - SHA256_BLOCK_BYTES, SHA256_BLOCK_BYTES);
+    edge[left] = 0x80;
+    sha256_length_write(bytes_total, edge + blocks * SHA256_BLOCK_BYTES - 8);
+    return blocks;
 }
 
 /* The stretch is done. False: it was the last. */
@@ -64,8 +80,8 @@ static bool stretch_next(struct going *going) {
     }
     if (going->stretch == STRETCH_LAST) return false;
     going->stretch = STRETCH_LAST;
-    going->blocks = sha256_tail(going->bytes + FIRST + whole * SHA256_BLOCK_BYTES, (uint64_t)going->count + 1, going->edge);
-    going->at = going->edge;
+    going->blocks = last_write(going);
+    going->at = going->room + EDGE;
     return true;
 }
 
