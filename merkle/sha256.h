@@ -50,6 +50,7 @@ enum hash_prefix {
     HASH_BUNDLE = 0x1A,
     HASH_RELEASE = 0x1B,
     HASH_RESULTS = 0x1C,
+    HASH_RESULTS_SHORTENED = 0x1D,
 };
 
 /* Incremental state; a plain value, may be copied to fork a hash. Use only through the functions below. */

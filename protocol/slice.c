@@ -50,8 +50,80 @@ bool slice_well_formed(const uint8_t *bytes, size_t bytes_count) {
     return index == slice.item_count && at == slice.items_bytes;
 }
 
-void slice_results_hash(const uint8_t *results, size_t results_bytes, uint8_t out[32]) {
-    SHA256_PREFIXED(out, HASH_RESULTS, {results, results_bytes});
+/* Hashes that are known, by their places; asked about in the order of these. */
+struct known {
+    const struct slice_longs *values; /* NULL: none */
+    uint32_t next;
+    uint32_t taken;
+};
+
+static const uint8_t *known_hash(struct known *known, uint64_t place) {
+    const struct slice_longs *values = known->values;
+    if (values == NULL) return NULL;
+    while (known->next < values->count && values->list[known->next].at < place) known->next++;
+    if (known->next == values->count || values->list[known->next].at != place) return NULL;
+    known->taken++;
+    return values->list[known->next].hash;
+}
+
+/* Where the walk through results that are shortened is: all before `from` is hashed. */
+struct shortening {
+    struct sha256_state state;
+    const uint8_t *from;
+    unsigned waiting; /* long values from there on, not hashed yet: many are faster together */
+    struct sha256_part values[SHA256_EACH_MAX];
+};
+
+static void value_take(struct shortening *walk, const uint8_t *value, uint32_t value_bytes, const uint8_t digest[SHA256_BYTES]) {
+    sha256_update(&walk->state, walk->from, (size_t)(value - walk->from));
+    sha256_update(&walk->state, digest, SHA256_BYTES);
+    walk->from = value + value_bytes;
+}
+
+static void values_shorten(struct shortening *walk) {
+    uint8_t digests[SHA256_EACH_MAX][SHA256_BYTES];
+    sha256_prefixed_each(HASH_VALUE, walk->values, walk->waiting, digests);
+    for (unsigned i = 0; i < walk->waiting; i++) value_take(walk, walk->values[i].bytes, (uint32_t)walk->values[i].count, digests[i]);
+    walk->waiting = 0;
+}
+
+/* place: of the first byte of results, as `known` counts. */
+static void shortened_hash(const uint8_t *results, size_t results_bytes, struct known *known, uint64_t place, uint8_t out[SHA256_BYTES]) {
+    struct shortening walk; /* not initialised whole: it has room for much */
+    sha256_init_prefixed(&walk.state, HASH_RESULTS_SHORTENED);
+    walk.from = results;
+    walk.waiting = 0;
+    for (size_t at = 0; results_bytes - at >= RESULT_HEAD_BYTES;) {
+        const uint8_t *head = results + at;
+        uint32_t version_bytes = head[1] & RESULT_FLAG_VERSION ? OPERATION_VERSION_BYTES : 0;
+        uint32_t value_bytes = head[1] & RESULT_FLAG_VALUE_LEFT_OUT ? 0 : bytes_get_le32(head + 4);
+        at += RESULT_HEAD_BYTES;
+        if ((uint64_t)version_bytes + value_bytes > results_bytes - at) break;
+        at += version_bytes;
+        if (value_bytes >= SLICE_LONG_BYTES) {
+            const uint8_t *digest = known_hash(known, place + at);
+            if (digest != NULL || walk.waiting == SHA256_EACH_MAX) values_shorten(&walk);
+            if (digest != NULL) value_take(&walk, results + at, value_bytes, digest);
+            else walk.values[walk.waiting++] = (struct sha256_part){.bytes = results + at, .count = value_bytes};
+        }
+        at += value_bytes;
+    }
+    values_shorten(&walk);
+    uint8_t length[8];
+    bytes_put_le64(length, results_bytes);
+    sha256_update(&walk.state, walk.from, results_bytes - (size_t)(walk.from - results));
+    sha256_update(&walk.state, length, sizeof length);
+    sha256_final(&walk.state, out);
+}
+
+static bool results_are_shortened(size_t results_bytes, uint32_t op_count) {
+    return results_bytes >= (uint64_t)SLICE_LONG_MEAN_BYTES * op_count;
+}
+
+void slice_results_hash(const uint8_t *results, size_t results_bytes, uint32_t op_count, uint8_t out[32]) {
+    struct known none = {.values = NULL};
+    if (results_are_shortened(results_bytes, op_count)) shortened_hash(results, results_bytes, &none, 0, out);
+    else SHA256_PREFIXED(out, HASH_RESULTS, {results, results_bytes});
 }
 
 void slice_items_hash_init(struct slice_items_hash *hash) {
@@ -63,53 +135,65 @@ void slice_items_hash_init(struct slice_items_hash *hash) {
 struct condensing {
     struct slice_items_hash *hash;
     struct slice_longs *longs;
+    struct known known;
     const uint8_t *base;
     const uint8_t *from;
     unsigned waiting; /* long results from there on, not hashed yet: several are faster together */
     struct sha256_part results[SHA256_EACH_MAX];
 };
 
-static void long_note(const struct condensing *walk, const uint8_t *results, const uint8_t digest[SHA256_BYTES]) {
+static uint64_t place_of(const struct condensing *walk, const uint8_t *at) {
+    return SLICE_HEAD_BYTES + walk->hash->bytes + (uint64_t)(at - walk->base);
+}
+
+/* The results are done: their hash takes their place. */
+static void results_take(struct condensing *walk, const uint8_t *results, size_t results_bytes, const uint8_t digest[SHA256_BYTES]) {
     struct slice_longs *longs = walk->longs;
+    sha256_update(&walk->hash->state, walk->from, (size_t)(results - walk->from));
+    sha256_update(&walk->hash->state, digest, SHA256_BYTES);
+    walk->from = results + results_bytes;
     if (longs == NULL || longs->count == longs->room) return;
     struct slice_long *noted = &longs->list[longs->count++];
-    noted->at = (uint32_t)(SLICE_HEAD_BYTES + walk->hash->bytes + (uint64_t)(results - walk->base));
+    noted->at = (uint32_t)place_of(walk, results);
     memcpy(noted->hash, digest, SHA256_BYTES);
 }
 
 static void waiting_condense(struct condensing *walk) {
     uint8_t digests[SHA256_EACH_MAX][SHA256_BYTES];
     sha256_prefixed_each(HASH_RESULTS, walk->results, walk->waiting, digests);
-    for (unsigned i = 0; i < walk->waiting; i++) {
-        const uint8_t *results = walk->results[i].bytes;
-        sha256_update(&walk->hash->state, walk->from, (size_t)(results - walk->from));
-        sha256_update(&walk->hash->state, digests[i], SHA256_BYTES);
-        walk->from = results + walk->results[i].count;
-        long_note(walk, results, digests[i]);
-    }
+    for (unsigned i = 0; i < walk->waiting; i++) results_take(walk, walk->results[i].bytes, walk->results[i].count, digests[i]);
     walk->waiting = 0;
 }
 
-static void results_condense(struct condensing *walk, const uint8_t *results, uint32_t results_bytes) {
-    if (walk->waiting == SHA256_EACH_MAX) waiting_condense(walk);
-    walk->results[walk->waiting++] = (struct sha256_part){.bytes = results, .count = results_bytes};
+static void results_condense(struct condensing *walk, const uint8_t *results, uint32_t results_bytes, uint32_t op_count) {
+    bool shortened = results_are_shortened(results_bytes, op_count);
+    if (shortened || walk->waiting == SHA256_EACH_MAX) waiting_condense(walk);
+    if (shortened) {
+        uint8_t digest[SHA256_BYTES];
+        shortened_hash(results, results_bytes, &walk->known, place_of(walk, results), digest);
+        results_take(walk, results, results_bytes, digest);
+    } else {
+        walk->results[walk->waiting++] = (struct sha256_part){.bytes = results, .count = results_bytes};
+    }
 }
 
 static void answer_condense(struct condensing *walk, const uint8_t *body, uint32_t body_bytes) {
     uint32_t at = SLICE_ANSWER_HEAD_BYTES;
     while (body_bytes >= SLICE_PART_HEAD_BYTES && at <= body_bytes - SLICE_PART_HEAD_BYTES) {
-        uint32_t results_bytes = bytes_get_le32(body + at + 20);
+        uint32_t op_count = bytes_get_le32(body + at + 4), results_bytes = bytes_get_le32(body + at + 20);
         at += SLICE_PART_HEAD_BYTES;
         if (results_bytes > body_bytes - at) return;
-        if (results_bytes >= SLICE_LONG_BYTES) results_condense(walk, body + at, results_bytes);
+        if (results_bytes >= SLICE_LONG_BYTES) results_condense(walk, body + at, results_bytes, op_count);
         at += results_bytes;
     }
 }
 
-void slice_items_hash_add(struct slice_items_hash *hash, const uint8_t *items, size_t items_bytes, struct slice_longs *longs) {
+static uint32_t items_add(struct slice_items_hash *hash, const uint8_t *items, size_t items_bytes, struct slice_longs *longs,
+                          const struct slice_longs *values) {
     struct condensing walk; /* not initialised whole: it has room for much */
     walk.hash = hash;
     walk.longs = longs;
+    walk.known = (struct known){.values = values};
     walk.base = walk.from = items;
     walk.waiting = 0;
     struct slice slice = {.item_count = UINT32_MAX, .items = items, .items_bytes = items_bytes};
@@ -122,6 +206,15 @@ void slice_items_hash_add(struct slice_items_hash *hash, const uint8_t *items, s
     waiting_condense(&walk);
     sha256_update(&hash->state, walk.from, items_bytes - (size_t)(walk.from - items));
     hash->bytes += items_bytes;
+    return walk.known.taken;
+}
+
+void slice_items_hash_add(struct slice_items_hash *hash, const uint8_t *items, size_t items_bytes, struct slice_longs *longs) {
+    (void)items_add(hash, items, items_bytes, longs, NULL);
+}
+
+uint32_t slice_items_hash_add_known(struct slice_items_hash *hash, const uint8_t *items, size_t items_bytes, const struct slice_longs *values) {
+    return items_add(hash, items, items_bytes, NULL, values);
 }
 
 void slice_items_hash_final(const struct slice_items_hash *hash, uint8_t out[32]) {
@@ -335,7 +428,7 @@ bool slice_client_item_hash(const uint8_t *item, size_t item_bytes, tree_hash ou
     if (item_bytes < CLIENT_ITEM_HEAD_BYTES || bytes_get_le32(item + 60) != item_bytes - CLIENT_ITEM_HEAD_BYTES) return false;
     if (slice_client_condensed(item[0], item_bytes - CLIENT_ITEM_HEAD_BYTES)) {
         uint8_t digest[SHA256_BYTES];
-        slice_results_hash(item + CLIENT_ITEM_HEAD_BYTES, item_bytes - CLIENT_ITEM_HEAD_BYTES, digest);
+        slice_results_hash(item + CLIENT_ITEM_HEAD_BYTES, item_bytes - CLIENT_ITEM_HEAD_BYTES, bytes_get_le32(item + 56), digest);
         slice_client_leaf_hash_condensed(item, digest, out);
     } else {
         tree_leaf_hash(item, item_bytes, out);

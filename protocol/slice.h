@@ -32,7 +32,8 @@ enum {
     CLIENT_ITEM_HEAD_BYTES = 64,
     CLIENT_ITEM_PART = 1,
     CLIENT_ITEM_OPERATION = 2,
-    SLICE_LONG_BYTES = 512, /* D-36: results from here on enter hashes by one of their own */
+    SLICE_LONG_BYTES = 512, /* D-36: results, and values in results, from here on enter hashes by one of their own */
+    SLICE_LONG_MEAN_BYTES = 256, /* an operation: results of so many, values are looked for in them */
 };
 
 /* D-13. */
@@ -59,12 +60,12 @@ bool slice_item_next(const struct slice *slice, size_t *at, uint32_t *index, str
 /* Whether the envelope parses and its items fill it exactly: no honest member signs for another. */
 bool slice_well_formed(const uint8_t *bytes, size_t bytes_count) __attribute__((warn_unused_result));
 
-/* D-36. The results hash of the results of one part answer. */
-void slice_results_hash(const uint8_t *results, size_t results_bytes, uint8_t out[32]);
+/* D-36. The results hash of the results of one part answer with so many operations. */
+void slice_results_hash(const uint8_t *results, size_t results_bytes, uint32_t op_count, uint8_t out[32]);
 
-/* Long results that were hashed, in the order of their places. `list` is the caller's; NULL: none is noted. */
+/* Hashes of long pieces of a slice, results or values, in the order of their places. `list` is the caller's; NULL: there is none. */
 struct slice_long {
-    uint32_t at; /* where the results begin, from the slice's first byte */
+    uint32_t at; /* where the piece begins, from the slice's first byte */
     uint8_t hash[32];
 };
 struct slice_longs {
@@ -82,7 +83,11 @@ struct slice_items_hash {
     uint64_t bytes;
 };
 void slice_items_hash_init(struct slice_items_hash *hash);
+/* Results that were hashed are noted in `longs`; NULL: they are not. */
 void slice_items_hash_add(struct slice_items_hash *hash, const uint8_t *items, size_t items_bytes, struct slice_longs *longs);
+/* The same; hashes of values in these items that the caller knows are in `values` (NULL: none), and taken from there; others are made. Returns how
+ * many were taken. */
+uint32_t slice_items_hash_add_known(struct slice_items_hash *hash, const uint8_t *items, size_t items_bytes, const struct slice_longs *values);
 void slice_items_hash_final(const struct slice_items_hash *hash, uint8_t out[32]);
 
 /* D-9: of a slice whose items' hash is known: its first 16 bytes. */

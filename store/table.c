@@ -21,6 +21,7 @@
  */
 #include "store/table_inside.h"
 #include "merkle/check.h"
+#include "merkle/trie.h"
 #include "store/reserve.h"
 
 enum {
@@ -47,7 +48,7 @@ const char *table_status_name(enum table_status status) {
 /* Records. */
 
 static size_t record_bytes(const struct record *record) {
-    return RECORD_HEAD_BYTES + (size_t)record_key_bytes(record) + record_value_bytes(record);
+    return RECORD_HEAD_BYTES + record_content_bytes(record);
 }
 
 static uint64_t record_declared(const struct record *record) {
@@ -162,7 +163,7 @@ static uint32_t record_make(struct table *table, uint32_t tag, uint32_t meta, st
                             const uint8_t *value) {
     size_t key_bytes = ((meta >> KEY_SHIFT) & 0xFF) + 1;
     size_t value_bytes = meta & ((UINT32_C(1) << VALUE_BITS) - 1);
-    uint32_t ref = arena_take(&table->arena, RECORD_HEAD_BYTES + key_bytes + value_bytes);
+    uint32_t ref = arena_take(&table->arena, RECORD_HEAD_BYTES + key_bytes + value_bytes + hash_bytes_of(value_bytes));
     struct record *record = record_at(table, ref);
     record->height = version.height;
     record->index = version.index;
@@ -172,6 +173,7 @@ static uint32_t record_make(struct table *table, uint32_t tag, uint32_t meta, st
     record->next = none;
     memcpy(record->bytes, key, key_bytes);
     if (value_bytes) memcpy(record->bytes + key_bytes, value, value_bytes);
+    if (hash_bytes_of(value_bytes) > 0) trie_value_hash(value, value_bytes, record->bytes + key_bytes + value_bytes);
     record->checksum = record_checksum(record);
     return ref;
 }

@@ -41,6 +41,8 @@
 enum {
     TABLE_KEY_BYTES_MAX = 256, /* and at least 1 */
     TABLE_VALUE_BYTES_MAX = 65536,
+    TABLE_LONG_BYTES = 512, /* values from here on lie with their hash */
+    TABLE_HASH_BYTES = 32,
     TABLE_ENTRY_BYTES = 64, /* declared bytes of an entry beside key and value (P-20) */
     TABLE_SPACES = 2,       /* 0 users, 1 system: limits are kept apart, so that full users never block the system's own records */
     TABLE_OPEN_MAX = 64,    /* open blocks */
@@ -86,6 +88,12 @@ struct table_entry {
     struct table_version version;
     uint8_t space;
 };
+
+/* Of an entry that a table has shown: the hash of a long value (T-3, trie_value_hash()), which was made when it was stored and lies behind it; NULL:
+ * the value is not long. Other entries have none: do not ask. */
+static inline const uint8_t *table_value_hash(const struct table_entry *entry) {
+    return entry->value_bytes >= TABLE_LONG_BYTES ? entry->value + entry->value_bytes : NULL;
+}
 
 /* One write of one block. For a deleted key value_bytes is 0 and version the one of the deletion. Pointers as in table_entry. */
 struct table_write {

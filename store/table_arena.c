@@ -1,10 +1,11 @@
 /*
- * The bound. A record of declared size d = key + value + 64 takes key + value + 32 bytes, that is d - 32, in a cell of the smallest class that
- * holds it. Classes grow by 16 bytes up to 256 and by an eighth of the power of two below them beyond, so a cell is at most 9/8 of its record
- * (small ones: record + 15 < d). Cells are dense: of each class only the newest slab is partly filled, and at most one empty slab is kept back. A
- * slab of 1 MiB loses less than one cell at its end, at most 65,824 bytes or 6.3 %. So content of D declared bytes needs at most
+ * The bound. A record of declared size d = key + value + 64 takes key + value + 32 bytes, that is d - 32, and one of TABLE_LONG_BYTES and more of
+ * value 32 for its hash, that is d, in a cell of the smallest class that holds it. Classes grow by 16 bytes up to 256 and by an eighth of the power
+ * of two below them beyond, so a cell is at most 9/8 of its record (small ones: record + 15 < d). Cells are dense: of each class only the newest slab
+ * is partly filled, and at most one empty slab is kept back. A slab of 1 MiB loses less than one cell at its end, at most 65,856 bytes or 6.3 %. So
+ * content of D declared bytes needs at most
  *
- *     D * (9/8) / (1 - 65824/1048576) = 1.2004 * D   and two slabs per class.
+ *     D * (9/8) / (1 - 65856/1048576) = 1.2004 * D   and two slabs per class.
  *
  * arena_slabs_for() rounds 1.2004 up to 1.21 and adds the slabs; test_table fills tables in the worst ways known to us up to their limits.
  */

@@ -12,7 +12,7 @@
 enum {
     ARENA_UNIT_BYTES = 16, /* references count units */
     ARENA_SLAB_BYTES = 1 << 20,
-    ARENA_CELL_BYTES_MAX = 65824, /* record head 32 + key 256 + value 65536 */
+    ARENA_CELL_BYTES_MAX = 65856, /* record head 32 + key 256 + value 65536 + its hash 32 */
     ARENA_SLABS_MAX = 1 << 16,    /* 32-bit references, 64 GiB */
     ARENA_CLASSES_MAX = 84,
     ARENA_WARM_SLABS_MAX = 16,

@@ -28,10 +28,11 @@ struct record {
     uint32_t meta;
     uint32_t own;
     uint32_t next;
-    uint8_t bytes[]; /* key, value */
+    uint8_t bytes[]; /* key, value, of a long value its hash */
 };
 _Static_assert(sizeof(struct record) == RECORD_HEAD_BYTES, "the arena's bound counts 32 bytes");
-_Static_assert(RECORD_HEAD_BYTES + TABLE_KEY_BYTES_MAX + TABLE_VALUE_BYTES_MAX == ARENA_CELL_BYTES_MAX, "the largest record is the largest cell");
+_Static_assert(RECORD_HEAD_BYTES + TABLE_KEY_BYTES_MAX + TABLE_VALUE_BYTES_MAX + TABLE_HASH_BYTES == ARENA_CELL_BYTES_MAX,
+               "the largest record is the largest cell");
 
 struct slot {
     uint32_t tag;
@@ -114,10 +115,21 @@ static inline bool record_deleted(const struct record *record) {
     return ((record->meta >> DELETED_SHIFT) & 1) != 0;
 }
 
+/* Of what lies behind key and value. */
+static inline uint32_t hash_bytes_of(size_t value_bytes) {
+    return value_bytes >= TABLE_LONG_BYTES ? TABLE_HASH_BYTES : 0;
+}
+
+/* Of everything behind the head. */
+static inline size_t record_content_bytes(const struct record *record) {
+    uint32_t value_bytes = record_value_bytes(record);
+    return (size_t)record_key_bytes(record) + value_bytes + hash_bytes_of(value_bytes);
+}
+
 static inline uint32_t record_checksum(const struct record *record) {
     uint64_t state = checksum_mix(record->height, record->index);
     state = checksum_mix(state, record->meta);
-    return checksum_end(checksum_add_lanes(state, record->bytes, (size_t)record_key_bytes(record) + record_value_bytes(record)));
+    return checksum_end(checksum_add_lanes(state, record->bytes, record_content_bytes(record)));
 }
 
 static inline void record_show(const struct record *record, struct table_entry *entry) {

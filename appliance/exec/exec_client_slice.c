@@ -88,7 +88,7 @@ static void item_hash(const struct exec_item *item, const uint8_t *head, tree_ha
         return;
     }
     uint8_t hash[SHA256_BYTES];
-    if (item->results_hash == NULL) slice_results_hash(item->results, item->results_bytes, hash);
+    if (item->results_hash == NULL) slice_results_hash(item->results, item->results_bytes, item->op_count, hash);
     slice_client_leaf_hash_condensed(head, item->results_hash != NULL ? item->results_hash : hash, out);
 }
 

@@ -27,6 +27,7 @@ enum {
     EXEC_ANSWER_HEADS = SLICE_ITEM_HEAD_BYTES + SLICE_ANSWER_HEAD_BYTES + SLICE_PART_HEAD_BYTES,
     EXEC_RECORD_BYTES = 52,                      /* O-40, without codes and numbers */
     EXEC_CHUNK_BYTES_MAX = 65536,                /* O-40 */
+    EXEC_VALUES_MAX = 8192,                      /* long values of one ANSWER item whose hashes are taken from the table; of more they are made */
     EXEC_CHUNK_NUMBERS = 16,
     EXEC_BLOCK_WRITES = 131072,                  /* O-18 */
     EXEC_BLOCK_BYTES = 536870912,
@@ -142,6 +143,7 @@ struct exec_answer {
     uint32_t bytes;           /* with both heads */
     uint32_t parts;
     uint32_t ops;
+    uint32_t values;          /* hashes of long values that were noted before the newest part */
 };
 
 /* One record of O-40. */
@@ -162,6 +164,8 @@ struct exec_scratch {
     struct exec_operation *operations; /* shard */
     struct exec_part *parts;
     uint8_t *part_bytes;      /* one part answer, while its item is closed */
+    struct slice_longs values; /* the table's hashes of long values in the ANSWER item that is written now; `at`: from its first byte */
+    const uint8_t *values_from; /* that byte; NULL: none is noted */
     struct exec_item *items;  /* coordinator */
     struct exec_target *targets;
     uint32_t *order;

@@ -59,6 +59,17 @@ static const uint8_t *argument_b(const struct exec_operation *op) {
     return argument_a(op) + op->a;
 }
 
+_Static_assert((int)TABLE_LONG_BYTES == (int)SLICE_LONG_BYTES, "the table has the hashes that D-36 asks for");
+
+/* The answer has this value at `at`: whoever hashes it (D-36) has its hash from the table. */
+static void value_note(struct exec_scratch *scratch, const uint8_t *at, const uint8_t *hash) {
+    struct slice_longs *values = &scratch->values;
+    if (scratch->values_from == NULL || hash == NULL || values->count == values->room) return;
+    struct slice_long *noted = &values->list[values->count++];
+    noted->at = (uint32_t)(at - scratch->values_from);
+    memcpy(noted->hash, hash, sizeof noted->hash);
+}
+
 /* O-9 */
 static uint32_t run_get(struct executor *ex, const struct exec_operation *op, uint32_t room, uint8_t *out) {
     struct table_entry entry;
@@ -74,7 +85,9 @@ static uint32_t run_get(struct executor *ex, const struct exec_operation *op, ui
         bytes_put_le32(at + 8, entry.version.index);
         at += OPERATION_VERSION_BYTES;
     }
-    if (whole && entry.value_bytes > 0) memcpy(at, entry.value, entry.value_bytes);
+    if (!whole || entry.value_bytes == 0) return bytes;
+    memcpy(at, entry.value, entry.value_bytes);
+    value_note(&ex->scratch, at, table_value_hash(&entry));
     return bytes;
 }
 

@@ -74,7 +74,7 @@ void exec_queue_route(struct executor *ex, uint32_t pair, const struct routing *
     segment->items++;
 }
 
-/* ANSWER items (O-24): written at the end of the log, placed into a group when their length is known. */
+/* ANSWER items (O-24): written at the end of the log, placed into a group when their length is known (exec_answer_end(), below). */
 
 /* Longest item with its head: what a slice may hold, less 64 KiB. */
 uint32_t exec_answer_bytes_max(const struct executor *ex) {
@@ -88,12 +88,23 @@ void exec_answer_begin(struct executor *ex, struct exec_answer *answer) {
     answer->bytes = SLICE_ITEM_HEAD_BYTES + SLICE_ANSWER_HEAD_BYTES;
     answer->parts = 0;
     answer->ops = 0;
+    ex->scratch.values.count = 0;
     if (ex->fault != EXEC_VALID || (!group_open(queue) && !group_begin(ex, answer->pair))) return;
     answer->item = exec_log_bytes(log, queue->log_next - 1) + exec_log_segment(log, queue->log_next - 1)->bytes;
 }
 
 uint8_t *exec_answer_part(struct executor *ex, struct exec_answer *answer) {
+    answer->values = ex->scratch.values.count;
     return ex->fault == EXEC_VALID && answer->item ? answer->item + answer->bytes : NULL;
+}
+
+/* The part that has the last `count` of the noted values begins a new item, `back` bytes nearer to its first byte. */
+static void values_move(struct slice_longs *values, uint32_t first, uint32_t count, uint32_t back) {
+    for (uint32_t i = 0; i < count; i++) {
+        values->list[i] = values->list[first + i];
+        values->list[i].at -= back;
+    }
+    values->count = count;
 }
 
 void exec_answer_part_done(struct executor *ex, struct exec_answer *answer, const struct slice_part *part) {
@@ -103,28 +114,17 @@ void exec_answer_part_done(struct executor *ex, struct exec_answer *answer, cons
     slice_part_head_encode(at, part);
     if (answer->parts > 0 && answer->bytes + part_bytes > exec_answer_bytes_max(ex)) {
         memcpy(ex->scratch.part_bytes, at, part_bytes);
+        uint32_t old_at = answer->bytes, part_values = ex->scratch.values.count - answer->values;
+        ex->scratch.values.count = answer->values;
         exec_answer_end(ex, answer);
         exec_answer_begin(ex, answer);
         if (!answer->item) return;
         memcpy(answer->item + answer->bytes, ex->scratch.part_bytes, part_bytes);
+        values_move(&ex->scratch.values, answer->values, part_values, old_at - answer->bytes);
     }
     answer->bytes += part_bytes;
     answer->parts++;
     answer->ops += part->op_count;
-}
-
-void exec_answer_end(struct executor *ex, struct exec_answer *answer) {
-    if (ex->fault != EXEC_VALID || answer->parts == 0) return;
-    struct exec_log *log = &ex->slices[answer->pair];
-    slice_item_head_encode(answer->item, answer->bytes - SLICE_ITEM_HEAD_BYTES, SLICE_ANSWER);
-    slice_answer_head_encode(answer->item + SLICE_ITEM_HEAD_BYTES, answer->request_dseq, answer->parts);
-    const uint8_t *item = answer->item;
-    if (!group_fits(ex, exec_log_segment(log, log->next - 1), answer->bytes, answer->ops)) {
-        if (!group_begin(ex, answer->pair)) return;
-        memmove(exec_log_bytes(log, log->next - 1) + SLICE_HEAD_BYTES, item, answer->bytes);
-    }
-    item_count(ex, answer->pair, answer->bytes, answer->ops);
-    answer->item = NULL;
 }
 
 /* Hashes of groups, hashing only what came since the last time. */
@@ -138,17 +138,18 @@ static void hash_restart(struct exec_queue *queue, uint64_t segment) {
 }
 
 /* Items enter a group whole. */
-static void hash_extend_items(struct executor *ex, uint32_t pair, uint64_t number) {
+static void hash_extend_items(struct executor *ex, uint32_t pair, uint64_t number, const struct slice_longs *values) {
     struct exec_queue *queue = &ex->queues[pair];
     const struct exec_segment *segment = exec_log_segment(&ex->slices[pair], number);
     const uint8_t *bytes = exec_log_bytes(&ex->slices[pair], number);
-    slice_items_hash_add(&queue->hash_items, bytes + queue->hash_bytes, segment->bytes - queue->hash_bytes, NULL);
+    ex->counts.values_known +=
+        slice_items_hash_add_known(&queue->hash_items, bytes + queue->hash_bytes, segment->bytes - queue->hash_bytes, values);
     queue->hash_bytes = segment->bytes;
 }
 
 static void hash_extend(struct executor *ex, uint32_t pair, uint64_t number) {
     struct exec_queue *queue = &ex->queues[pair];
-    hash_extend_items(ex, pair, number);
+    hash_extend_items(ex, pair, number, NULL);
     if (ex->shard) return;
     const struct exec_segment *routing = exec_log_segment(&ex->routings[pair], number);
     sha256_update(&queue->hash_routing_state, exec_log_bytes(&ex->routings[pair], number) + queue->hash_routing_bytes,
@@ -162,6 +163,17 @@ static void hash_final(const struct exec_queue *queue, uint8_t items[32], uint8_
     sha256_final(&state, routing);
 }
 
+/* All groups before the newest are hashed whole. */
+static void hash_reach_newest(struct executor *ex, uint32_t pair) {
+    struct exec_queue *queue = &ex->queues[pair];
+    if (queue->hash_segment <= queue->turn.sent_dseq) hash_restart(queue, queue->turn.sent_dseq + 1);
+    for (; queue->hash_segment < queue->log_next - 1; hash_restart(queue, queue->hash_segment + 1)) {
+        struct exec_segment *segment = exec_log_segment(&ex->slices[pair], queue->hash_segment);
+        hash_extend(ex, pair, queue->hash_segment);
+        hash_final(queue, segment->items_hash, segment->routing_hash);
+    }
+}
+
 /* items_hash of the group that is cut now: what is hashed of it already, and the rest. */
 static void group_items_hash(struct executor *ex, uint32_t pair, uint64_t dseq, uint8_t items_hash[32]) {
     struct exec_queue *queue = &ex->queues[pair];
@@ -170,8 +182,35 @@ static void group_items_hash(struct executor *ex, uint32_t pair, uint64_t dseq, 
         return;
     }
     if (queue->hash_segment < dseq) hash_restart(queue, dseq);
-    hash_extend_items(ex, pair, dseq);
+    hash_extend_items(ex, pair, dseq, NULL);
     slice_items_hash_final(&queue->hash_items, items_hash);
+}
+
+/* The newest item, at `item_at` of its group, has long values whose hashes are known now: it is hashed while they are. */
+static void hash_with_values(struct executor *ex, uint32_t pair, uint32_t item_at) {
+    struct exec_queue *queue = &ex->queues[pair];
+    struct slice_longs *values = &ex->scratch.values;
+    if (values->count == 0) return;
+    for (uint32_t i = 0; i < values->count; i++) values->list[i].at += item_at;
+    hash_reach_newest(ex, pair);
+    hash_extend_items(ex, pair, queue->log_next - 1, values);
+    values->count = 0;
+}
+
+void exec_answer_end(struct executor *ex, struct exec_answer *answer) {
+    if (ex->fault != EXEC_VALID || answer->parts == 0) return;
+    struct exec_log *log = &ex->slices[answer->pair];
+    slice_item_head_encode(answer->item, answer->bytes - SLICE_ITEM_HEAD_BYTES, SLICE_ANSWER);
+    slice_answer_head_encode(answer->item + SLICE_ITEM_HEAD_BYTES, answer->request_dseq, answer->parts);
+    const uint8_t *item = answer->item;
+    if (!group_fits(ex, exec_log_segment(log, log->next - 1), answer->bytes, answer->ops)) {
+        if (!group_begin(ex, answer->pair)) return;
+        memmove(exec_log_bytes(log, log->next - 1) + SLICE_HEAD_BYTES, item, answer->bytes);
+    }
+    uint32_t item_at = exec_log_segment(log, log->next - 1)->bytes;
+    item_count(ex, answer->pair, answer->bytes, answer->ops);
+    hash_with_values(ex, answer->pair, item_at);
+    answer->item = NULL;
 }
 
 /* Dispatch. */
@@ -248,13 +287,8 @@ void exec_queue_hash(struct executor *ex, uint32_t pair) {
     struct exec_queue *queue = &ex->queues[pair];
     memset(queue->pending_hash, 0, sizeof queue->pending_hash);
     if (ex->fault != EXEC_VALID || queue->turn.pending_items == 0) return;
-    if (queue->hash_segment <= queue->turn.sent_dseq) hash_restart(queue, queue->turn.sent_dseq + 1);
+    hash_reach_newest(ex, pair);
     uint64_t newest = queue->log_next - 1;
-    for (; queue->hash_segment < newest; hash_restart(queue, queue->hash_segment + 1)) {
-        struct exec_segment *segment = exec_log_segment(&ex->slices[pair], queue->hash_segment);
-        hash_extend(ex, pair, queue->hash_segment);
-        hash_final(queue, segment->items_hash, segment->routing_hash);
-    }
     hash_extend(ex, pair, newest);
     struct sha256_state state;
     sha256_init_prefixed(&state, HASH_GROUPS);

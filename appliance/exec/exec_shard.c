@@ -121,6 +121,14 @@ static void part_count(struct executor *ex, const struct exec_part *part, const 
     else ex->counts.ops_written += part->op_count;
 }
 
+/* Results of reads stand where they were written; those of writes may be written again (O-11). */
+static uint32_t part_read(struct executor *ex, const struct exec_part *part, const struct exec_answer *answer, uint8_t *out) {
+    ex->scratch.values_from = answer->item;
+    uint32_t bytes = exec_part_run(ex, part, false, out);
+    ex->scratch.values_from = NULL;
+    return bytes;
+}
+
 void exec_shard_slice(struct executor *ex, uint32_t pair, uint64_t dseq, const struct slice *slice) {
     uint32_t parts = slice_parse(ex, pair, slice);
     if (parts == 0) return;
@@ -133,7 +141,7 @@ void exec_shard_slice(struct executor *ex, uint32_t pair, uint64_t dseq, const s
         struct slice_part result = {.code = CODE_OK, .op_count = part->op_count, .height = ex->height, .index = ex->op_index};
         if (part->malformed) result.code = CODE_MALFORMED;
         else if (part->kind == SLICE_WRITE) exec_record_part(ex, part, &result, at + SLICE_PART_HEAD_BYTES);
-        else result.results_bytes = exec_part_run(ex, part, false, at + SLICE_PART_HEAD_BYTES);
+        else result.results_bytes = part_read(ex, part, &answer, at + SLICE_PART_HEAD_BYTES);
         ex->op_index += part->op_count;
         part_count(ex, part, &result);
         exec_answer_part_done(ex, &answer, &result);

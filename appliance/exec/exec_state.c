@@ -55,11 +55,17 @@ void exec_state_remove(struct executor *ex, const uint8_t *key, size_t key_bytes
     ex->removed = ex->removed || status == TABLE_OK;
 }
 
-void exec_leaf_of(const struct table_entry *entry, uint8_t path[32], uint8_t leaf_hash[32]) {
+/* value_hash NULL: it is made from the value. */
+static void leaf_of(const struct table_entry *entry, const uint8_t *value_hash, uint8_t path[32], uint8_t leaf_hash[32]) {
     struct trie_value value = {.version_height = entry->version.height, .version_index = entry->version.index};
-    trie_value_hash(entry->value, entry->value_bytes, value.value_hash);
+    if (value_hash != NULL) memcpy(value.value_hash, value_hash, sizeof value.value_hash);
+    else trie_value_hash(entry->value, entry->value_bytes, value.value_hash);
     trie_path((enum trie_space)entry->space, entry->key, entry->key_bytes, path);
     trie_leaf_hash((enum trie_space)entry->space, entry->key, entry->key_bytes, &value, leaf_hash);
+}
+
+void exec_leaf_of(const struct table_entry *entry, uint8_t path[32], uint8_t leaf_hash[32]) {
+    leaf_of(entry, NULL, path, leaf_hash);
 }
 
 /* As the table's (store/table.c): only a trie that is large already, so that a small one stays small. */
@@ -121,7 +127,7 @@ static void settle_share(void *context, uint32_t share) {
         change->ref = write->ref; /* for the scrub */
         change->leaf_hash = write->deleted ? NULL : scratch->change_hashes[i];
         if (write->deleted) trie_path((enum trie_space)write->entry.space, write->entry.key, write->entry.key_bytes, change->path);
-        else exec_leaf_of(&write->entry, change->path, scratch->change_hashes[i]);
+        else leaf_of(&write->entry, table_value_hash(&write->entry), change->path, scratch->change_hashes[i]);
     }
 }
 

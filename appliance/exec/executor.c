@@ -131,6 +131,8 @@ static size_t scratch_lay(struct executor *ex, uint8_t *memory) {
         s->operations = scratch_take(memory, &used, s->operation_max * sizeof *s->operations);
         s->parts = scratch_take(memory, &used, s->part_max * sizeof *s->parts);
         s->part_bytes = scratch_take(memory, &used, ex->system->limits.slice_bytes_max);
+        s->values.room = EXEC_VALUES_MAX;
+        s->values.list = scratch_take(memory, &used, EXEC_VALUES_MAX * sizeof *s->values.list);
     } else {
         uint64_t input = max_u64(ex->system->limits.block_input_bytes_max, EXEC_INPUT_BYTES_MAX);
         s->item_max = (uint32_t)(input / RESULT_HEAD_BYTES) + 1;

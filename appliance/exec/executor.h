@@ -229,6 +229,7 @@ struct exec_counts {   /* of this block */
     uint32_t parts_recorded; /* shard: RECORDED */
     uint32_t parts_busy;
     uint32_t answers; /* coordinator: items to clients */
+    uint32_t values_known; /* shard: long values in answers whose hash was the table's (D-36) */
     uint32_t garbage; /* slices, items, answers without effect (D-15, O-32) */
     uint64_t slice_bytes_in;
     uint64_t slice_bytes_out;

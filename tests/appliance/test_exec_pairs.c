@@ -9,6 +9,7 @@
 
 #include "merkle/check.h"
 #include "merkle/sha256.h"
+#include "store/table.h"
 #include "tests/appliance/exec_world.h"
 
 static struct world *world;
@@ -137,6 +138,61 @@ static void long_results_are_hashed_once(void **state) {
     m->longs.list[1].hash[0] ^= 1;
     world_settle(world);
     assert_int_equal(world_answer(world, digest)->item.results_bytes, 8 + sizeof value);
+}
+
+static void slices_of_a_mebibyte(struct world *w) {
+    w->system.limits.slice_bytes_max = 1 << 20; /* an ANSWER item: 1 MiB - 64 KiB */
+    w->system.limits.batch_bytes_max = 1 << 19;
+}
+
+/* D-36: a shard has the hashes of long values from its table; each slice's hash is held against its bytes when it is delivered (exec_world.c).
+ * Here parts whose item was full move to the next one and to the next group, values are written between two reads of them, and the block is undone
+ * once. */
+static void hashes_of_long_values_come_from_the_table(void **state) {
+    (void)state;
+    enum { PARTS = 9, READS = 60 };
+    anew(slices_of_a_mebibyte);
+    static uint8_t value[5000];
+    static const uint16_t lengths[] = {5000, TABLE_LONG_BYTES - 1, TABLE_LONG_BYTES, 700};
+    static const char *const keys[] = {"a", "b", "c", "d"};
+    uint8_t digests[PARTS][32];
+    uint32_t long_reads = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        value[0] = (uint8_t)i;
+        struct operation put = op_put_bytes(keys[i], value, lengths[i]);
+        struct world_part write = {.kind = BATCH_WRITE, .number = 1 + i, .floor = 1, .op_count = 1, .ops = &put};
+        world_send(world, 0, 0, &write, NULL);
+        world_settle(world);
+    }
+    for (uint32_t part = 0; part < PARTS; part++) {
+        struct operation gets[READS];
+        for (uint32_t i = 0; i < READS; i++) {
+            uint32_t key = i % 5 == 4 || i % 7 == 0 ? i % 4 : 0;
+            gets[i] = i % 5 == 4 ? op_get_version(keys[key], 5000) : op_get(keys[key], 5000);
+            long_reads += lengths[key] >= TABLE_LONG_BYTES;
+        }
+        struct world_part read = {.kind = BATCH_READ, .client = part % 3, .op_count = READS, .ops = gets};
+        world_send(world, 0, 0, &read, digests[part]);
+        if (part % 3 != 1) continue;
+        value[1] = (uint8_t)part; /* with the same length: the record takes the place of the one before */
+        struct operation put = op_put_bytes(keys[part % 4], value, lengths[part % 4]);
+        struct world_part write = {.kind = BATCH_WRITE, .number = 10 + part, .floor = 1, .op_count = 1, .ops = &put};
+        world_send(world, 0, 0, &write, NULL);
+    }
+    world_block(world, coordinator, 20);
+    struct exec_ref refs[WORLD_INBOX_MAX];
+    assert_int_equal(try(shard, refs, world_refs(shard, refs)), EXEC_VALID);
+    world_block(world, shard, 20);
+    assert_int_equal(shard->result.counts.values_known, long_reads);
+    assert_int_equal(coordinator->inbox_count, 1); /* one slice a block; the others wait */
+    assert_true(pair_of(shard).pending_items >= 2);
+    world_settle(world);
+    for (uint32_t part = 0; part < PARTS; part++) {
+        const struct client_item *item = &world_answer(world, digests[part])->item;
+        assert_int_equal(item->code, CODE_OK);
+        assert_int_equal(item->op_count, READS);
+        assert_true(item->results_bytes > 200000);
+    }
 }
 
 static void the_leaf_says_where_the_slice_belongs(void **state) {
@@ -662,6 +718,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(a_request_crosses_three_blocks),
         T(long_results_are_hashed_once),
+        T(hashes_of_long_values_come_from_the_table),
         T(the_leaf_says_where_the_slice_belongs),
         T(references_are_judged_one_after_the_other),
         T(batches_and_noops_as_references),

@@ -281,7 +281,7 @@ static void a_client_slice_gives_the_root_of_its_items(void **state) {
     struct decided_item list[3];
     tree_hash leaves[3], expected, root;
     for (int i = 0; i < 3; i++) {
-        struct client_item head = {.kind = i == 2 ? CLIENT_ITEM_OPERATION : CLIENT_ITEM_PART, .part_digest = digest, .op_count = 1};
+        struct client_item head = {.kind = i == 2 ? CLIENT_ITEM_OPERATION : CLIENT_ITEM_PART, .part_digest = digest, .op_count = 3};
         items[i] = decided_item(head, results, lengths[i], &counts[i]);
         list[i] = (struct decided_item){items[i], counts[i]};
         tree_leaf_hash(items[i], counts[i], leaves[i]);
@@ -320,7 +320,7 @@ static void a_condensed_item_is_no_item(void **state) {
     tree_hash hash, other;
     assert_true(slice_client_item_hash(item, count, hash));
     memcpy(condensed, item, CLIENT_ITEM_HEAD_BYTES);
-    slice_results_hash(results, sizeof results, condensed + CLIENT_ITEM_HEAD_BYTES);
+    slice_results_hash(results, sizeof results, 1, condensed + CLIENT_ITEM_HEAD_BYTES);
     tree_leaf_hash(condensed, sizeof condensed, other);
     assert_memory_equal(hash, other, 32);
     assert_false(slice_client_item_hash(condensed, sizeof condensed, other));
@@ -347,7 +347,7 @@ static void hashes_of_slices_have_their_prefix(void **state) {
     assert_memory_equal(hash, expected, 32);
 }
 
-enum { LONG_PARTS = 3, LONG_ITEM = 8 + 16 + LONG_PARTS * 24 + 511 + 512 + 700 };
+enum { LONG_PARTS = 3, LONG_OPS = 3, LONG_ITEM = 8 + 16 + LONG_PARTS * 24 + 511 + 512 + 700 };
 
 /* Two ANSWER items, each of parts with 511, 512 and 700 bytes of results. */
 static void long_answers(uint8_t out[2 * LONG_ITEM]) {
@@ -358,7 +358,7 @@ static void long_answers(uint8_t out[2 * LONG_ITEM]) {
         slice_answer_head_encode(at + 8, 5 + i, LONG_PARTS);
         at += 8 + 16;
         for (uint32_t k = 0; k < LONG_PARTS; k++) {
-            slice_part_head_encode(at, &(struct slice_part){.op_count = 1, .results_bytes = lengths[k]});
+            slice_part_head_encode(at, &(struct slice_part){.op_count = LONG_OPS, .results_bytes = lengths[k]});
             memset(at + 24, (int)(10 * i + k), lengths[k]);
             at += 24 + lengths[k];
         }
@@ -429,9 +429,9 @@ static void condensed_items_are_other_items(void **state) {
     long_answers(items);
     const size_t first = 8 + 16 + 24 + 511 + 24;
     memcpy(condensed, items, first);
-    slice_results_hash(items + first, 512, condensed + first);
+    slice_results_hash(items + first, 512, LONG_OPS, condensed + first);
     memcpy(condensed + first + 32, items + first + 512, 24);
-    slice_results_hash(items + first + 512 + 24, 700, condensed + first + 56);
+    slice_results_hash(items + first + 512 + 24, 700, LONG_OPS, condensed + first + 56);
     items_hash_of(items, LONG_ITEM, hash);
     const size_t length = first + 88;
     for (size_t tail = 0; tail <= 8; tail += 8) { /* with the length that the preimage ends with, too */
@@ -442,6 +442,142 @@ static void condensed_items_are_other_items(void **state) {
         items_hash_of(condensed, length + tail, other);
         assert_true(memcmp(hash, other, 32) != 0);
         bytes_put_le32(condensed, LONG_ITEM - 8);
+    }
+}
+
+enum {
+    VALUES = 40, /* more than are hashed at once */
+    VALUES_RESULTS = VALUES * (8 + 512) + VALUES / 2 * 12 + (VALUES - 1) * VALUES / 2,
+    VALUES_ITEM = 8 + 16 + 24 + VALUES_RESULTS,
+};
+
+/* An ANSWER item of one part with values of 512 bytes and more, each second one with its version. places[i]: of value i, from the
+ * item's first byte. */
+static void long_values(uint8_t out[VALUES_ITEM], uint32_t op_count, uint32_t places[VALUES]) {
+    slice_item_head_encode(out, VALUES_ITEM - 8, SLICE_ANSWER);
+    slice_answer_head_encode(out + 8, 5, 1);
+    slice_part_head_encode(out + 24, &(struct slice_part){.op_count = op_count, .results_bytes = VALUES_RESULTS});
+    uint32_t at = 48;
+    for (uint32_t i = 0; i < VALUES; i++) {
+        memcpy(out + at, (const uint8_t[4]){0, i % 2 ? RESULT_FLAG_VERSION : 0}, 4);
+        bytes_put_le32(out + at + 4, 512 + i);
+        at += 8;
+        for (; i % 2 && at < places[i - 1] + 512 + i - 1 + 8 + 12; at++) out[at] = 7;
+        places[i] = at;
+        memset(out + at, (int)i, 512 + i);
+        at += 512 + i;
+    }
+    assert_int_equal(at, VALUES_ITEM);
+}
+
+/* The items_hash with these hashes in place of the values. */
+static void long_values_hash(const uint8_t *item, const uint32_t places[VALUES], const struct slice_long *values, uint8_t out[32]) {
+    struct sha256_state state;
+    uint8_t results_hash[32], length[8];
+    uint32_t from = 48;
+    sha256_init_prefixed(&state, HASH_RESULTS_SHORTENED);
+    for (uint32_t i = 0; i < VALUES; i++) {
+        sha256_update(&state, item + from, places[i] - from);
+        sha256_update(&state, values[i].hash, 32);
+        from = places[i] + 512 + i;
+    }
+    bytes_put_le64(length, VALUES_RESULTS);
+    sha256_update(&state, length, 8);
+    sha256_final(&state, results_hash);
+    bytes_put_le64(length, VALUES_ITEM);
+    SHA256_PREFIXED(out, HASH_ITEMS, {item, 48}, {results_hash, 32}, {length, 8});
+}
+
+static uint32_t known_items_hash_of(const uint8_t *items, size_t count, const struct slice_longs *values, uint8_t out[32]) {
+    struct slice_items_hash hash;
+    slice_items_hash_init(&hash);
+    uint32_t taken = slice_items_hash_add_known(&hash, items, count, values);
+    slice_items_hash_final(&hash, out);
+    return taken;
+}
+
+/* D-36, spelt out; hashes that the caller knows are what is hashed, where they belong to a place, and are made elsewhere. */
+static void long_values_enter_the_results_hash_by_one_of_their_own(void **state) {
+    (void)state;
+    static uint8_t item[VALUES_ITEM];
+    uint32_t places[VALUES];
+    uint8_t expected[32], found[32];
+    struct slice_long values[VALUES], some[VALUES];
+    long_values(item, VALUES, places);
+    for (uint32_t i = 0; i < VALUES; i++) {
+        values[i].at = 16 + places[i];
+        SHA256_PREFIXED(values[i].hash, HASH_VALUE, {item + places[i], 512 + i});
+    }
+    long_values_hash(item, places, values, expected);
+    items_hash_of(item, sizeof item, found);
+    assert_memory_equal(found, expected, 32);
+    for (uint32_t every = 1; every <= VALUES; every++) { /* each one, each second one, ... is known */
+        struct slice_longs known = {.list = some};
+        for (uint32_t i = every - 1; i < VALUES; i += every) some[known.count++] = values[i];
+        assert_int_equal(known_items_hash_of(item, sizeof item, &known, found), known.count);
+        assert_memory_equal(found, expected, 32);
+    }
+    struct slice_longs known = {.list = values, .count = VALUES};
+    values[33].at++; /* it is of something else */
+    values[33].hash[0] ^= 1;
+    assert_int_equal(known_items_hash_of(item, sizeof item, &known, found), VALUES - 1);
+    assert_memory_equal(found, expected, 32);
+    values[33].at--; /* it is what is used */
+    assert_int_equal(known_items_hash_of(item, sizeof item, &known, found), VALUES);
+    long_values_hash(item, places, values, expected);
+    assert_memory_equal(found, expected, 32);
+    items_hash_of(item, sizeof item, expected);
+    assert_memory_not_equal(found, expected, 32);
+    for (size_t at = 0; at < sizeof item; at += at < 700 ? 1 : 97) {
+        item[at] ^= 1;
+        items_hash_of(item, sizeof item, found);
+        assert_memory_not_equal(found, expected, 32);
+        item[at] ^= 1;
+    }
+}
+
+/* A part with short results in the mean is hashed whole, whatever lies in it. */
+static void values_of_parts_with_short_results_are_not_looked_for(void **state) {
+    (void)state;
+    static uint8_t item[VALUES_ITEM];
+    uint32_t places[VALUES];
+    uint8_t whole[32], shortened[32], found[32];
+    long_values(item, 0, places);
+    const uint8_t *results = item + 48;
+    SHA256_PREFIXED(whole, HASH_RESULTS, {results, VALUES_RESULTS});
+    slice_results_hash(results, VALUES_RESULTS, 0, shortened);
+    slice_results_hash(results, VALUES_RESULTS, VALUES_RESULTS / SLICE_LONG_MEAN_BYTES, found);
+    assert_memory_equal(found, shortened, 32);
+    slice_results_hash(results, VALUES_RESULTS, VALUES_RESULTS / SLICE_LONG_MEAN_BYTES + 1, found);
+    assert_memory_equal(found, whole, 32);
+    slice_results_hash(results, VALUES_RESULTS, UINT32_MAX, found);
+    assert_memory_equal(found, whole, 32);
+    assert_memory_not_equal(whole, shortened, 32);
+}
+
+/* The shortened bytes by themselves, with or without the length that their preimage ends with, hash to something else, and so do the same bytes under
+ * the other prefix. */
+static void shortened_results_are_other_results(void **state) {
+    (void)state;
+    uint8_t results[2 * (8 + 600)] = {0}, shortened[2 * (8 + 600)], hash[32], other[32];
+    size_t at = 0;
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t *head = results + i * 608;
+        bytes_put_le32(head + 4, 600);
+        memset(head + 8, (int)i + 1, 600);
+        memcpy(shortened + at, head, 8);
+        SHA256_PREFIXED(shortened + at + 8, HASH_VALUE, {head + 8, 600});
+        at += 40;
+    }
+    bytes_put_le64(shortened + at, sizeof results);
+    slice_results_hash(results, sizeof results, 2, hash);
+    SHA256_PREFIXED(other, HASH_RESULTS_SHORTENED, {shortened, at + 8});
+    assert_memory_equal(hash, other, 32);
+    for (uint32_t ops = 0; ops <= 2; ops++) {
+        for (size_t tail = 0; tail <= 8; tail += 8) {
+            slice_results_hash(shortened, at + tail, ops, other);
+            assert_memory_not_equal(hash, other, 32);
+        }
     }
 }
 
@@ -460,6 +596,9 @@ int main(void) {
         cmocka_unit_test(long_results_enter_the_items_hash_by_one_of_their_own),
         cmocka_unit_test(long_results_are_noted_where_they_lie),
         cmocka_unit_test(condensed_items_are_other_items),
+        cmocka_unit_test(long_values_enter_the_results_hash_by_one_of_their_own),
+        cmocka_unit_test(values_of_parts_with_short_results_are_not_looked_for),
+        cmocka_unit_test(shortened_results_are_other_results),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

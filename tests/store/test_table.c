@@ -1,4 +1,5 @@
 /* The live table: against a plain model under random blocks, rollbacks and savepoints, at its limits and one past them, and in its memory. */
+#include "merkle/trie.h"
 #include "store/table.h"
 #include "merkle/check.h"
 #include "tests/store/scratch.h"
@@ -474,7 +475,8 @@ static void limits_out_of_range_are_refused(void **state) {
  * are those just above a class border. A CHECK in the arena would end the program. */
 static void what_the_declared_limit_admits_always_fits(void **state) {
     (void)state;
-    static const uint32_t sizes[] = {1, 185, 217, 473, 985, 2009, 8153, 32729, 65496, 65536, 16345, 33000, 50000, 200, 0};
+    static const uint32_t sizes[] = {1,   185,   217,   473,   505,   512,   569,   953,   985, 1977, 2009,
+                                     8121, 8153, 32697, 32729, 65464, 65496, 65536, 16345, 33000, 50000, 200, 0};
     struct table_config config = {.keys_max = {1 << 16, 10}, .bytes_max = {8 << 20, 1 << 20}, .block_bytes_max = 8 << 20, .block_writes_max = 1 << 16,
                                   .open_max = 4, .hash_key = "fit"};
     struct table *table = table_of(&config);
@@ -659,7 +661,8 @@ static void assert_flips_are_found(struct table *table, const uint8_t *key, size
     assert_int_equal(table_load(table, 0, key, 7, version, value, value_bytes), TABLE_CORRUPT); /* twice the same key */
     uint64_t hash = table_hash(table, 0, key, 7);
     struct table_entry entry;
-    for (unsigned bit = 0; bit < 8 * value_bytes; bit++) {
+    size_t bytes = value_bytes + (value_bytes >= TABLE_LONG_BYTES ? TABLE_HASH_BYTES : 0); /* the hash behind a long value, too */
+    for (unsigned bit = 0; bit < 8 * bytes; bit++) {
         assert_int_equal(table_get(table, hash, 0, key, 7, &entry), TABLE_OK);
         uint8_t *byte = (uint8_t *)(uintptr_t)entry.value + bit / 8;
         *byte ^= (uint8_t)(1 << bit % 8);
@@ -675,7 +678,7 @@ static void assert_flips_are_found(struct table *table, const uint8_t *key, size
 static void a_flipped_bit_is_corrupt_and_not_an_answer(void **state) {
     (void)state;
     struct table_config config = config_small();
-    static const size_t lengths[] = {8, 120, 121, 1000}; /* about what is checked in one lane, and in several */
+    static const size_t lengths[] = {8, 120, 121, TABLE_LONG_BYTES - 1, TABLE_LONG_BYTES, 1000}; /* in one lane, and in several */
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         struct table *table = table_of(&config);
         assert_flips_are_found(table, (const uint8_t *)"account", lengths[i]);
@@ -702,6 +705,50 @@ static void words_that_changed_places_are_corrupt(void **state) {
         assert_int_equal(table_get(table, hash, 0, key, 8, &entry), TABLE_CORRUPT);
         memcpy(first, value, sizeof value);
     }
+    table_destroy(table);
+}
+
+static void assert_has_value_hash(const struct table *table, const uint8_t *key, size_t value_bytes, uint8_t fill) {
+    uint8_t value[1000], expected[32];
+    struct table_entry entry;
+    memset(value, fill, value_bytes);
+    trie_value_hash(value, value_bytes, expected);
+    assert_int_equal(table_get(table, table_hash(table, 0, key, 3), 0, key, 3, &entry), TABLE_OK);
+    assert_int_equal(entry.value_bytes, value_bytes);
+    assert_memory_equal(entry.value, value, value_bytes);
+    if (value_bytes < TABLE_LONG_BYTES) {
+        assert_null(table_value_hash(&entry));
+    } else {
+        assert_memory_equal(table_value_hash(&entry), expected, sizeof expected);
+    }
+}
+
+/* T-3, D-36: loaded or put, put again with another length, undone, or moved when a cell before it is freed. */
+static void a_long_value_lies_with_its_hash(void **state) {
+    (void)state;
+    struct table_config config = config_small();
+    static const size_t lengths[] = {TABLE_LONG_BYTES, TABLE_LONG_BYTES - 1, 1000, TABLE_LONG_BYTES, 0, 600, 600, 0, 1000};
+    enum { ROUNDS = sizeof lengths / sizeof lengths[0] };
+    struct table *table = table_of(&config);
+    const uint8_t *key = (const uint8_t *)"key", *other = (const uint8_t *)"oth";
+    uint8_t value[1000];
+    memset(value, 50, sizeof value);
+    assert_int_equal(table_load(table, 0, key, 3, (struct table_version){.height = 1}, value, lengths[0]), TABLE_OK);
+    assert_int_equal(table_load(table, 0, other, 3, (struct table_version){.height = 1}, value, 1000), TABLE_OK);
+    for (size_t i = 1; i < ROUNDS; i++) {
+        assert_has_value_hash(table, key, lengths[i - 1], (uint8_t)(50 + i - 1));
+        assert_has_value_hash(table, other, 1000, 50);
+        memset(value, (int)(50 + i), sizeof value);
+        table_block_begin(table, i + 1);
+        assert_int_equal(table_put(table, table_hash(table, 0, key, 3), 0, key, 3, 0, value, lengths[i]), TABLE_OK);
+        assert_has_value_hash(table, key, lengths[i], (uint8_t)(50 + i));
+        table_rollback_newest(table);
+        assert_has_value_hash(table, key, lengths[i - 1], (uint8_t)(50 + i - 1));
+        table_block_begin(table, i + 1);
+        assert_int_equal(table_put(table, table_hash(table, 0, key, 3), 0, key, 3, 0, value, lengths[i]), TABLE_OK);
+        table_finalize_oldest(table);
+    }
+    assert_has_value_hash(table, key, lengths[ROUNDS - 1], 50 + ROUNDS - 1);
     table_destroy(table);
 }
 
@@ -739,6 +786,7 @@ int main(void) {
         cmocka_unit_test(few_keys_touch_little_of_an_index_for_many),
         cmocka_unit_test(the_index_doubles_under_open_blocks_and_loses_nothing),
         cmocka_unit_test(a_flipped_bit_is_corrupt_and_not_an_answer),
+        cmocka_unit_test(a_long_value_lies_with_its_hash),
         cmocka_unit_test(words_that_changed_places_are_corrupt),
         cmocka_unit_test(a_value_may_be_put_from_the_table_itself),
     };

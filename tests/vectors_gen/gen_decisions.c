@@ -326,6 +326,75 @@ static void gen_slices_long(json_t *list) {
     }
 }
 
+/* One result with its head; value_bytes is stated whatever follows. */
+struct result_shape {
+    uint8_t flags;
+    uint32_t value_bytes, present;
+};
+
+static uint32_t results_make(uint8_t *out, const struct result_shape *shapes, uint32_t count, uint8_t fill) {
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t head[4] = {(uint8_t)i, shapes[i].flags};
+        memcpy(out + at, head, sizeof head);
+        bytes_put_le32(out + at + 4, shapes[i].value_bytes);
+        memset(out + at + 8, fill + (int)i, shapes[i].present);
+        at += 8 + shapes[i].present;
+    }
+    return at;
+}
+
+/* D-36: long values in results. One item with one part; the same results in a client's item of kind 1. */
+static void gen_long_values(json_t *slices, json_t *client_slices) {
+    enum { SHAPES = 3, RESULTS_MAX = 4096 };
+    static const struct {
+        const char *name;
+        uint32_t op_count, count, tail; /* tail: bytes of a head that is not whole */
+        struct result_shape shapes[SHAPES];
+    } cases[] = {{"a value of 512 bytes", 1, 1, 0, {{0, 512, 512}}},
+                 {"a value of 511 bytes", 1, 1, 0, {{0, 511, 511}}},
+                 {"long values, one with its version", 3, 3, 0, {{0, 600, 600}, {1, 700, 712}, {0, 512, 512}}},
+                 {"long values among short ones", 3, 3, 0, {{0, 3, 3}, {0, 900, 900}, {1, 40, 52}}},
+                 {"a long value that is left out", 2, 3, 0, {{2, 5000, 0}, {0, 600, 600}, {3, 5000, 12}}},
+                 {"other bits of the flags", 2, 2, 0, {{0xfc, 600, 600}, {0xfd, 600, 612}}},
+                 {"256 bytes an operation", 2, 1, 0, {{0, 504, 504}}},
+                 {"256 bytes an operation, and a long value", 4, 2, 0, {{0, 600, 600}, {0, 408, 408}}},
+                 {"fewer than 256 bytes an operation, and a long value", 4, 2, 0, {{0, 600, 600}, {0, 407, 407}}},
+                 {"long values and no operation", 0, 2, 0, {{0, 600, 600}, {0, 8, 8}}},
+                 {"long values and 2^32 - 1 operations", UINT32_MAX, 2, 0, {{0, 600, 600}, {0, 8, 8}}},
+                 {"a long value, then one that is not whole", 2, 2, 0, {{0, 600, 600}, {0, 600, 599}}},
+                 {"a long value, then one of 2^32 - 1 bytes with a version", 2, 2, 0, {{0, 600, 600}, {1, UINT32_MAX, 700}}},
+                 {"a value that would be whole without its version", 2, 2, 0, {{0, 600, 600}, {1, 600, 611}}},
+                 {"a long value, then a head that is not whole", 2, 1, 7, {{0, 600, 600}}}};
+    uint8_t results[RESULTS_MAX], slice[RESULTS_MAX];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint32_t bytes = results_make(results, cases[i].shapes, cases[i].count, 0x51);
+        memset(results + bytes, 0x61, cases[i].tail);
+        bytes += cases[i].tail;
+        size_t at = SLICE_HEAD_BYTES + SLICE_ITEM_HEAD_BYTES;
+        slice_head_encode(slice, 1, 77);
+        slice_item_head_encode(slice + SLICE_HEAD_BYTES, SLICE_ANSWER_HEAD_BYTES + SLICE_PART_HEAD_BYTES + bytes, SLICE_ANSWER);
+        slice_answer_head_encode(slice + at, 9, 1);
+        at += SLICE_ANSWER_HEAD_BYTES;
+        slice_part_head_encode(slice + at, &(struct slice_part){.op_count = cases[i].op_count, .height = 3, .results_bytes = bytes});
+        at += SLICE_PART_HEAD_BYTES;
+        memcpy(slice + at, results, bytes);
+        slice_case(slices, cases[i].name, slice, at + bytes, true, 1);
+        uint8_t digest[32] = {(uint8_t)i};
+        struct client_item head = {.kind = CLIENT_ITEM_PART, .part_digest = digest, .op_count = cases[i].op_count, .results_bytes = bytes};
+        bytes_put_le32(slice, 1);
+        bytes_put_le32(slice + 4, CLIENT_ITEM_HEAD_BYTES + bytes);
+        slice_client_item_head_encode(slice + 8, &head);
+        memcpy(slice + 8 + CLIENT_ITEM_HEAD_BYTES, results, bytes);
+        tree_hash root;
+        CHECK(slice_client_root(slice, 8 + CLIENT_ITEM_HEAD_BYTES + bytes, 1, root));
+        json_t *object = gen_case(client_slices, cases[i].name);
+        gen_set_hex(object, "slice", slice, 8 + CLIENT_ITEM_HEAD_BYTES + bytes);
+        gen_set_u64(object, "item_count", 1);
+        gen_set_hex(object, "items_root", root, 32);
+    }
+}
+
 /* D-16: items of a client, one with short results, one with long ones, one of kind 2 with long ones, one of an unknown kind; spoilt at one byte. */
 static void gen_client_slices(json_t *out) {
     enum { ITEM = 4 + 64, WHOLE = 4 + 4 * ITEM + 511 + 512 + 600 + 700 };
@@ -579,6 +648,7 @@ void gen_decisions(json_t *out) {
     gen_state_leaves(out);
     gen_slices(out);
     gen_client_slices(out);
+    gen_long_values(json_object_get(out, "slices"), json_object_get(out, "client_slices"));
     gen_pending(out);
     gen_cursors(out);
     gen_work(out);
