@@ -83,8 +83,8 @@ void sha256_prefixed(enum hash_prefix prefix, const struct sha256_part *parts, s
                     sizeof((const struct sha256_part[]){__VA_ARGS__}) / sizeof(struct sha256_part), (out))
 
 /*
- * The same of several messages, each by itself: out[i] = SHA-256(prefix | messages[i]). At most SHA256_EACH_MAX of them. Long ones are hashed four
- * at a time where the processor gains by it (sha256_lanes.h).
+ * The same of several messages, each by itself: out[i] = SHA-256(prefix | messages[i]). At most SHA256_EACH_MAX of them. Long ones are hashed
+ * four at a time, or sixteen, where the processor gains by it (sha256_lanes.h, sha256_wide.h): many of about one length in one call gain most.
  */
 enum { SHA256_EACH_MAX = 32 };
 void sha256_prefixed_each(enum hash_prefix prefix, const struct sha256_part *messages, unsigned count, uint8_t (*out)[SHA256_BYTES]);

@@ -1,6 +1,6 @@
 /*
  * FIPS 180-4, 6.2.2, as Intel's SHA extensions want it: the eight words of the chain lie in two registers, (a b e f) and (c d g h), the sixteen
- * newest words of the message schedule in four. One instruction does two rounds. No library in Debian 12 does several messages at once with these.
+ * newest words of the message schedule in four. One instruction does two rounds.
  */
 #include "merkle/sha256_lanes.h"
 

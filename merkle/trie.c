@@ -360,12 +360,15 @@ struct rehash_walk {
     uint32_t stack[TRIE_BITS]; /* inner nodes (indices), the subtrie's root first */
     unsigned depth;            /* 0: done */
     uint32_t parent;           /* index + 1 of the inner node above the subtrie, 0: none, it is the trie's root */
+    bool waits;                /* its next step may read what the batch with this number hashes */
+    uint32_t batch;
 };
 
 static void rehash_walk_begin(struct rehash_walk *walk, uint32_t inner, uint32_t parent) {
     walk->stack[0] = inner;
     walk->depth = 1;
     walk->parent = parent;
+    walk->waits = false;
 }
 
 static unsigned side_of(const struct trie *trie, uint32_t parent, uint32_t inner) {
@@ -390,6 +393,8 @@ static void rehash_step(struct trie *trie, struct rehash_walk *walk, struct trie
     uint32_t inner = walk->stack[walk->depth - 1];
     const struct trie_link *link = &trie->links[inner];
     if (!link->stale) {
+        walk->waits = true;
+        walk->batch = batch->ended;
         rehash_node(trie, walk, inner, batch);
         walk->depth--;
         return;
@@ -401,7 +406,12 @@ static void rehash_step(struct trie *trie, struct rehash_walk *walk, struct trie
     walk->stack[walk->depth++] = child - 1;
 }
 
-enum { REHASH_LANES = 12 };
+static bool walk_waits(const struct rehash_walk *walk, const struct trie_inner_batch *batch) {
+    return walk->waits && walk->batch == batch->ended;
+}
+
+/* As many as wait for a full batch, and as many again that go down meanwhile. */
+enum { REHASH_LANES = 2 * TRIE_INNER_BATCH };
 
 /* Breadth first from the top: each subtrie is replaced by its stale children as long as there is room. */
 void trie_rehash_begin(const struct trie *trie, struct trie_rehash *rehash) {
@@ -438,10 +448,14 @@ void trie_rehash_part(struct trie *trie, const struct trie_rehash *rehash, uint3
     uint32_t taken = first, end = first + count;
     unsigned busy = 0;
     batch.count = 0;
+    batch.ended = 0;
     CHECK(first <= rehash->count && count <= rehash->count - first);
     for (; busy < REHASH_LANES && taken < end; taken++) rehash_walk_begin(&lanes[busy++], rehash->nodes[taken], rehash->parents[taken]);
     while (busy > 0) {
+        bool stepped = false;
         for (unsigned lane = 0; lane < busy; lane++) {
+            if (walk_waits(&lanes[lane], &batch)) continue;
+            stepped = true;
             rehash_step(trie, &lanes[lane], &batch);
             if (lanes[lane].depth > 0) continue;
             if (taken < end) {
@@ -452,8 +466,9 @@ void trie_rehash_part(struct trie *trie, const struct trie_rehash *rehash, uint3
                 lane--;
             }
         }
-        trie_inner_end(&batch);
+        if (!stepped) trie_inner_end(&batch);
     }
+    trie_inner_end(&batch);
 }
 
 void trie_rehash_end(struct trie *trie, const struct trie_rehash *rehash, uint8_t out[SHA256_BYTES]) {
@@ -464,6 +479,7 @@ void trie_rehash_end(struct trie *trie, const struct trie_rehash *rehash, uint8_
         struct rehash_walk walk;
         struct trie_inner_batch batch;
         batch.count = 0;
+        batch.ended = 0;
         rehash_walk_begin(&walk, trie->root - 1, 0);
         while (walk.depth > 0) {
             rehash_step(trie, &walk, &batch);

@@ -73,6 +73,7 @@ void trie_inner_end(struct trie_inner_batch *batch) {
     for (unsigned i = 0; i < batch->count; i++) messages[i] = batch->blocks[i];
     sha256_padded_blocks_each(messages, batch->count, 2, batch->out);
     batch->count = 0;
+    batch->ended++;
 }
 
 void trie_inner_add(struct trie_inner_batch *batch, uint8_t bit, const uint8_t left[SHA256_BYTES], const uint8_t right[SHA256_BYTES], uint8_t *out) {

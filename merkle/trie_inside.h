@@ -141,12 +141,14 @@ static inline uint32_t trie_leaf_first(const struct trie *trie, uint32_t node) {
     return node & ~TRIE_NODE_LEAF;
 }
 
-/* Hashes of inner nodes that do not need one another, several at a time: out is written when the batch is full, or ended. A new one has count 0. */
-enum { TRIE_INNER_BATCH = 4 };
+/* Hashes of inner nodes that do not need one another, several at a time: out is written when the batch is full, or ended. A new one has count 0
+ * and ended 0. */
+enum { TRIE_INNER_BATCH = 16 };
 struct trie_inner_batch {
     uint8_t blocks[TRIE_INNER_BATCH][2 * SHA256_BLOCK_BYTES];
     uint8_t *out[TRIE_INNER_BATCH];
     unsigned count;
+    uint32_t ended; /* how often it was: so who added something knows whether it is hashed */
 };
 void trie_inner_add(struct trie_inner_batch *batch, uint8_t bit, const uint8_t left[SHA256_BYTES], const uint8_t right[SHA256_BYTES], uint8_t *out);
 void trie_inner_end(struct trie_inner_batch *batch);

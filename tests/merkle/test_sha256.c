@@ -8,6 +8,8 @@
 #include <sodium.h>
 
 #include "merkle/sha256.h"
+#include "merkle/sha256_inside.h"
+#include "merkle/sha256_wide.h"
 #include "tests/merkle/vectors.h"
 
 enum { MESSAGE_MAX = 8192 };
@@ -85,43 +87,96 @@ static void one_part_of_any_length_follows_its_prefix(void **state) {
     }
 }
 
+/* What several messages can be told to go by, if the processor can: sixteen at a time from so many messages on, or never. First the product's own
+ * choice. */
+enum { WAYS = 5, OWN_WAY = 0 };
+static const unsigned ways[WAYS] = {OWN_WAY, SHA256_WIDE_NEVER, 1, 2, 13};
+
+static bool way_present(unsigned way) {
+    return way == OWN_WAY || way == SHA256_WIDE_NEVER || sha256_wide_can();
+}
+
+struct together {
+    unsigned count;
+    uint8_t *messages[SHA256_EACH_MAX]; /* with the prefix */
+    struct sha256_part parts[SHA256_EACH_MAX];
+};
+
+static void message_add(struct together *together, size_t bytes, uint64_t *random) {
+    uint8_t *message = malloc(1 + bytes); /* ends with the message: the sanitizer sees what lies behind */
+    assert_non_null(message);
+    message[0] = HASH_RESULTS;
+    for (size_t at = 1; at <= bytes; at++) message[at] = (uint8_t)vectors_random(random);
+    together->messages[together->count] = message;
+    together->parts[together->count++] = (struct sha256_part){.bytes = message + 1, .count = bytes};
+}
+
+static void together_check(struct together *together) {
+    uint8_t out[SHA256_EACH_MAX][32], expected[SHA256_EACH_MAX][32];
+    for (unsigned i = 0; i < together->count; i++) crypto_hash_sha256(expected[i], together->messages[i], 1 + together->parts[i].count);
+    for (unsigned way = 0; way < WAYS; way++) {
+        if (!way_present(ways[way])) continue;
+        memset(out, 0, sizeof out);
+        if (ways[way] == OWN_WAY)
+            sha256_prefixed_each(HASH_RESULTS, together->parts, together->count, out);
+        else
+            sha256_prefixed_each_by(HASH_RESULTS, together->parts, together->count, out, ways[way]);
+        assert_memory_equal(out, expected, 32 * together->count);
+    }
+    for (unsigned i = 0; i < together->count; i++) free(together->messages[i]);
+    together->count = 0;
+}
+
 /* Any number of messages of any lengths, at any place in memory, the same bytes as one by one; none is read beyond its end. */
 static void messages_hashed_together_have_the_hashes_they_have_alone(void **state) {
     (void)state;
     static const size_t edges[] = {0, 1, 54, 55, 62, 63, 64, 65, 118, 119, 126, 127, 128, 191, 192, 1032};
     enum { EDGES = sizeof edges / sizeof edges[0], LONGEST = 3000 };
     uint64_t random = vectors_seed(3);
+    struct together together = {0};
     for (unsigned round = 0; round < 300; round++) {
-        unsigned count = round % (SHA256_EACH_MAX + 1);
-        uint8_t *messages[SHA256_EACH_MAX];
-        struct sha256_part parts[SHA256_EACH_MAX];
-        uint8_t out[SHA256_EACH_MAX][32], expected[32];
-        memset(out, 0, sizeof out);
-        for (unsigned i = 0; i < count; i++) {
-            size_t bytes = vectors_random(&random) % 2 ? edges[vectors_random(&random) % EDGES] : vectors_random(&random) % LONGEST;
-            messages[i] = malloc(1 + bytes); /* ends with the message: the sanitizer sees what lies behind */
-            assert_non_null(messages[i]);
-            messages[i][0] = HASH_RESULTS;
-            for (size_t at = 1; at <= bytes; at++) messages[i][at] = (uint8_t)vectors_random(&random);
-            parts[i] = (struct sha256_part){.bytes = messages[i] + 1, .count = bytes};
-        }
-        sha256_prefixed_each(HASH_RESULTS, parts, count, out);
-        for (unsigned i = 0; i < count; i++) {
-            crypto_hash_sha256(expected, messages[i], 1 + parts[i].count);
-            assert_memory_equal(out[i], expected, 32);
-            free(messages[i]);
-        }
+        for (unsigned count = round % (SHA256_EACH_MAX + 1); count > 0; count--)
+            message_add(&together, vectors_random(&random) % 2 ? edges[vectors_random(&random) % EDGES] : vectors_random(&random) % LONGEST, &random);
+        together_check(&together);
+    }
+}
+
+/* All end together, which is what sixteen at a time are for: each number of them, and each length about the blocks' edges. */
+static void messages_of_one_length_hashed_together_too(void **state) {
+    (void)state;
+    uint64_t random = vectors_seed(5);
+    struct together together = {0};
+    for (unsigned count = 1; count <= SHA256_EACH_MAX; count++) {
+        while (together.count < count) message_add(&together, 1000 + count, &random);
+        together_check(&together);
+    }
+    for (size_t bytes = 0; bytes <= 1100; bytes += bytes == 300 ? 660 : 1) {
+        unsigned count = SHA256_WIDE - 4 + (unsigned)(bytes % 8);
+        while (together.count < count) message_add(&together, bytes, &random);
+        together_check(&together);
+    }
+}
+
+/* One long message, or a few, among short ones: most are done while it goes on. */
+static void one_long_message_among_short_ones_has_its_hash(void **state) {
+    (void)state;
+    uint64_t random = vectors_seed(6);
+    struct together together = {0};
+    for (unsigned longs = 1; longs < 20; longs += 3) {
+        while (together.count < SHA256_EACH_MAX) message_add(&together, together.count % 31 < longs ? 20000 + 70 * together.count : 600, &random);
+        together_check(&together);
     }
 }
 
 static void padded_blocks_hashed_together_have_the_hashes_they_have_alone(void **state) {
     (void)state;
-    enum { MESSAGES = 11, BLOCKS = 3 };
+    enum { MESSAGES = 2 * SHA256_WIDE + 7, BLOCKS = 3 };
     uint8_t blocks[MESSAGES][BLOCKS * 64], out[MESSAGES][32], expected[32], *outs[MESSAGES];
     const uint8_t *messages[MESSAGES];
     uint64_t random = vectors_seed(4);
-    for (unsigned round = 0; round < 200; round++) {
-        unsigned count = round % (MESSAGES + 1), each = 1 + round % BLOCKS, bytes = each * 64 - 9 - round % 40;
+    for (unsigned round = 0; round < 300; round++) {
+        unsigned count = round % (MESSAGES + 1), each = 1 + round % BLOCKS, bytes = each * 64 - 9 - round % 40, way = ways[round / 7 % WAYS];
+        if (!way_present(way)) continue;
         for (unsigned i = 0; i < count; i++) {
             memset(blocks[i], 0, sizeof blocks[i]);
             for (unsigned k = 0; k < bytes; k++) blocks[i][k] = (uint8_t)vectors_random(&random);
@@ -131,7 +186,10 @@ static void padded_blocks_hashed_together_have_the_hashes_they_have_alone(void *
             messages[i] = blocks[i];
             outs[i] = out[MESSAGES - 1 - i];
         }
-        sha256_padded_blocks_each(messages, count, each, outs);
+        if (way == OWN_WAY)
+            sha256_padded_blocks_each(messages, count, each, outs);
+        else
+            sha256_padded_blocks_each_by(messages, count, each, outs, way);
         for (unsigned i = 0; i < count; i++) {
             crypto_hash_sha256(expected, blocks[i], bytes);
             assert_memory_equal(outs[i], expected, 32);
@@ -163,6 +221,8 @@ int main(void) {
         cmocka_unit_test(one_part_of_any_length_follows_its_prefix),
         cmocka_unit_test(a_copied_state_forks_the_hash),
         cmocka_unit_test(messages_hashed_together_have_the_hashes_they_have_alone),
+        cmocka_unit_test(messages_of_one_length_hashed_together_too),
+        cmocka_unit_test(one_long_message_among_short_ones_has_its_hash),
         cmocka_unit_test(padded_blocks_hashed_together_have_the_hashes_they_have_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
