@@ -21,7 +21,8 @@ enum {
     MESSAGE_REFUSED = 0x0303,
     MESSAGE_STATUS_ANSWER = 0x0305,
     MESSAGE_ADMIN_STATE = 0x0307,
-    REFUSED_BYTES = 40
+    REFUSED_BYTES = 40,
+    RESULTS_AHEAD = 8
 };
 
 static void distrust(struct node *node, const char *what, uint64_t now_ms) {
@@ -74,6 +75,13 @@ static bool results_decode(const struct client_item *item) {
     return bytes_finished(&cursor);
 }
 
+/* Results of neighbours in a part lie apart by as many as there are parts, in memory that was given up for other things while the nodes worked. */
+static void result_expect(const struct heraclius_request *request, uint32_t op) {
+    const struct heraclius_result *result = &request->results[op];
+    __builtin_prefetch(result, 1);
+    __builtin_prefetch(&result->shard, 1);
+}
+
 /* The results of one item into the part's operations: all or none. False: they do not decode, or there is no memory. */
 static bool results_take(struct part *part, const struct client_item *item) {
     struct heraclius_request *request = part->sending->request;
@@ -84,6 +92,7 @@ static bool results_take(struct part *part, const struct client_item *item) {
     const struct request_ordered *order = &request->order[part->first + item->first_op];
     for (uint32_t i = 0; i < item->op_count; i++) {
         struct result result;
+        if (i + RESULTS_AHEAD < item->op_count) result_expect(request, order[i + RESULTS_AHEAD].op);
         CHECK(result_decode(&cursor, &result));
         struct request_ordered ordered = order[i];
         if (!request->has_result[ordered.op]) part->answered++;
