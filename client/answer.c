@@ -21,7 +21,8 @@ enum {
     MESSAGE_REFUSED = 0x0303,
     MESSAGE_STATUS_ANSWER = 0x0305,
     MESSAGE_ADMIN_STATE = 0x0307,
-    REFUSED_BYTES = 40
+    REFUSED_BYTES = 40,
+    RESULTS_AHEAD = 8
 };
 
 static void distrust(struct node *node, const char *what, uint64_t now_ms) {
@@ -45,11 +46,12 @@ static uint8_t *keep(struct heraclius_request *request, const uint8_t *bytes, si
     return at;
 }
 
-static void result_set(struct heraclius_request *request, uint32_t op, const struct client_item *item, const struct result *result) {
+static void result_set(struct heraclius_request *request, struct request_ordered ordered, const struct client_item *item,
+                       const struct result *result) {
     static const uint8_t nothing[1];
-    bool reads = request->op[op].get && result->code == CODE_OK; /* its value may be empty */
+    bool reads = ordered.get && result->code == CODE_OK; /* its value may be empty */
     bool kept = !(result->flags & RESULT_FLAG_VALUE_LEFT_OUT);
-    request->results[op] = (struct heraclius_result){
+    request->results[ordered.op] = (struct heraclius_result){
         .code = (enum heraclius_code)result->code,
         .has_value = kept && (result->value_bytes > 0 || reads),
         .has_version = (result->flags & RESULT_FLAG_VERSION) != 0,
@@ -60,7 +62,7 @@ static void result_set(struct heraclius_request *request, uint32_t op, const str
         .height = item->height,
         .shard = item->shard - SHARD_CLUSTER_BASE,
     };
-    request->has_result[op] = true;
+    request->has_result[ordered.op] = true;
 }
 
 /* Exactly as many results as the item has operations? */
@@ -73,6 +75,13 @@ static bool results_decode(const struct client_item *item) {
     return bytes_finished(&cursor);
 }
 
+/* Results of neighbours in a part lie apart by as many as there are parts, in memory that was given up for other things while the nodes worked. */
+static void result_expect(const struct heraclius_request *request, uint32_t op) {
+    const struct heraclius_result *result = &request->results[op];
+    __builtin_prefetch(result, 1);
+    __builtin_prefetch(&result->shard, 1);
+}
+
 /* The results of one item into the part's operations: all or none. False: they do not decode, or there is no memory. */
 static bool results_take(struct part *part, const struct client_item *item) {
     struct heraclius_request *request = part->sending->request;
@@ -80,12 +89,14 @@ static bool results_take(struct part *part, const struct client_item *item) {
     const uint8_t *bytes = keep(request, item->results, item->results_bytes);
     if (!bytes) return false;
     struct bytes_cursor cursor = bytes_cursor_of(bytes, item->results_bytes);
+    const struct request_ordered *order = &request->order[part->first + item->first_op];
     for (uint32_t i = 0; i < item->op_count; i++) {
         struct result result;
+        if (i + RESULTS_AHEAD < item->op_count) result_expect(request, order[i + RESULTS_AHEAD].op);
         CHECK(result_decode(&cursor, &result));
-        uint32_t op = request->order[part->first + item->first_op + i];
-        if (!request->has_result[op]) part->answered++;
-        result_set(request, op, item, &result);
+        struct request_ordered ordered = order[i];
+        if (!request->has_result[ordered.op]) part->answered++;
+        result_set(request, ordered, item, &result);
     }
     return true;
 }
@@ -93,7 +104,7 @@ static bool results_take(struct part *part, const struct client_item *item) {
 void client_answer_code(struct part *part, uint8_t code, uint64_t height) {
     struct heraclius_request *request = part->sending->request;
     for (uint32_t i = 0; i < part->op_count; i++) {
-        uint32_t op = request->order[part->first + i];
+        uint32_t op = request->order[part->first + i].op;
         request->results[op] = (struct heraclius_result){.code = (enum heraclius_code)code, .height = height, .shard = part->shard};
         request->has_result[op] = true;
     }
@@ -101,11 +112,11 @@ void client_answer_code(struct part *part, uint8_t code, uint64_t height) {
 
 static void receipt_make(struct part *part, const struct decision *decision, uint32_t item_index, const struct client_item *item) {
     struct heraclius_request *request = part->sending->request;
-    struct receipt_bytes *out = &request->receipts[request->order[part->first + item->first_op]];
+    struct receipt_bytes *out = &request->receipts[request->order[part->first + item->first_op].op];
     if (out->bytes || item->kind != CLIENT_ITEM_OPERATION) return;
     struct buffer ops = {0};
     for (uint32_t i = 0; i < part->op_count; i++) {
-        const struct request_op *op = &request->op[request->order[part->first + i]];
+        const struct request_op *op = &request->op[request->order[part->first + i].op];
         uint8_t *at = client_buffer_space(&ops, op->bytes);
         if (at) memcpy(at, request->ops.bytes + op->at, op->bytes);
     }
@@ -147,7 +158,7 @@ static uint64_t effect_of(const struct part *part, uint32_t *index) {
     uint64_t height = 0;
     *index = 0;
     for (uint32_t i = 0; i < part->op_count; i++) {
-        uint32_t op = request->order[part->first + i];
+        uint32_t op = request->order[part->first + i].op;
         const struct heraclius_result *result = &request->results[op];
         bool done = request->op[op].write && (result->code == HERACLIUS_CODE_OK || result->code == HERACLIUS_CODE_RECORDED);
         if (!done) continue;

@@ -129,9 +129,16 @@ enum request_state { REQUEST_NEW = 0, REQUEST_HELD, REQUEST_PENDING, REQUEST_END
 struct request_op {
     size_t at; /* in request->ops */
     uint32_t bytes;
-    uint32_t shard;
+    uint32_t shard;     /* of a key's operation from client_request_prepare() on */
+    uint16_t key_bytes; /* 0: it has no key, or its shard was given */
     bool write;
     bool get; /* a GET */
+};
+
+/* An operation as its sending has it. What an answer asks of it is here: those of a part are far apart in request->op. */
+struct request_ordered {
+    uint32_t op; /* in request->op */
+    bool get;
 };
 
 struct heraclius_request {
@@ -143,7 +150,7 @@ struct heraclius_request {
     struct buffer ops;
     struct request_op *op;
     size_t op_count, op_room;
-    uint32_t *order; /* operations sorted by sending and shard */
+    struct request_ordered *order; /* operations sorted by sending and shard */
     struct heraclius_result *results;
     bool *has_result;
     struct buffer *values; /* result bytes, one buffer per answered item; a list */
@@ -347,7 +354,7 @@ struct heraclius {
 };
 
 /* request.c */
-bool client_request_prepare(struct heraclius_request *request);          /* order, results; false: request->why */
+bool client_request_prepare(struct heraclius_request *request);          /* shards, order, results; false: request->why */
 bool client_request_build(struct heraclius_request *request);            /* parts and batches; numbers must be known; false: no memory */
 bool client_sending_rebuild(struct sending *sending);                    /* the open parts anew: next attempt, present floor */
 const uint8_t *client_sending_id(struct sending *sending);               /* batch_id (O-50), of its bytes as they are */

@@ -94,7 +94,7 @@ void heraclius_request_free(struct heraclius_request *request) {
     free(request);
 }
 
-/* Appends an operation that is already within its table; `shard` is where it goes. */
+/* Appends an operation that is already within its table; `shard` is where it goes if it has no key. */
 static void append(struct heraclius_request *request, const struct operation *operation, uint32_t shard) {
     CHECK(request->state == REQUEST_NEW);
     if (request->op_count == request->op_room) {
@@ -114,8 +114,8 @@ static void append(struct heraclius_request *request, const struct operation *op
     struct bytes_writer writer = bytes_writer_of(space, count);
     operation_encode(&writer, operation);
     request->op[request->op_count++] =
-        (struct request_op){.at = at, .bytes = (uint32_t)count, .shard = shard, .write = operation_is_write(operation->opcode),
-                            .get = operation->opcode == OPERATION_GET};
+        (struct request_op){.at = at, .bytes = (uint32_t)count, .shard = shard, .key_bytes = operation->key_bytes,
+                            .write = operation_is_write(operation->opcode), .get = operation->opcode == OPERATION_GET};
 }
 
 static void append_keyed(struct heraclius_request *request, struct operation operation, const void *key, size_t key_bytes, size_t value_bytes) {
@@ -132,7 +132,7 @@ static void append_keyed(struct heraclius_request *request, struct operation ope
     }
     operation.key = key;
     operation.key_bytes = (uint16_t)key_bytes;
-    append(request, &operation, heraclius_shard_of(request->db, key, key_bytes));
+    append(request, &operation, 0);
 }
 
 void heraclius_get(struct heraclius_request *request, const void *key, size_t key_bytes, uint32_t accept_bytes, bool with_version) {
@@ -219,6 +219,30 @@ const uint8_t *heraclius_receipt_at(const struct heraclius_request *request, siz
     return request->receipts[index].bytes;
 }
 
+/* Where operations [first, first + count) go, of keys of one length. */
+static void place(struct heraclius_request *request, size_t first, size_t count) {
+    const struct system *system = request->db->system;
+    struct request_op *op = &request->op[first];
+    const uint8_t *keys[SIPHASH_LANES];
+    uint32_t shards[SIPHASH_LANES];
+    for (size_t i = 0; i < count; i++) keys[i] = request->ops.bytes + op[i].at + OPERATION_HEAD_BYTES;
+    if (count == SIPHASH_LANES)
+        partition_shard_each(system->partition_key, system->shards_count, keys, op->key_bytes, shards);
+    else
+        for (size_t i = 0; i < count; i++) shards[i] = partition_shard(system->partition_key, system->shards_count, keys[i], op->key_bytes);
+    for (size_t i = 0; i < count; i++) op[i].shard = shards[i];
+}
+
+/* Where all go: neighbours with keys of one length, which most requests have alone, at once. */
+static void shards_find(struct heraclius_request *request) {
+    if (request->db->system->shards_count == 1) return;
+    for (size_t first = 0, count; first < request->op_count; first += count) {
+        const struct request_op *op = &request->op[first];
+        for (count = 1; count < SIPHASH_LANES && first + count < request->op_count && op[count].key_bytes == op->key_bytes;) count++;
+        if (op->key_bytes > 0) place(request, first, count);
+    }
+}
+
 /* O-20, O-30.0: how many parts a batch has, and how many operations a part with a write. */
 static bool parts_fit(struct heraclius_request *request) {
     const struct system *system = request->db->system;
@@ -247,7 +271,20 @@ static bool parts_fit(struct heraclius_request *request) {
     return good;
 }
 
-/* What a batch has room for, and that an atomic list stays in one shard. */
+/* An atomic list stays in one shard. */
+static bool atomic_fits(struct heraclius_request *request) {
+    for (size_t i = 1; (request->flags & HERACLIUS_ATOMIC) && i < request->op_count; i++) {
+        if (request->op[i].shard == request->op[0].shard) continue;
+        client_request_why(request,
+                           "an atomic list cannot span shards yet: operation 0 is of shard %u, operation %zu of shard %u; keys with the same {tag} "
+                           "share a shard",
+                           request->op[0].shard, i, request->op[i].shard);
+        return false;
+    }
+    return true;
+}
+
+/* What a batch has room for. */
 static bool fits(struct heraclius_request *request) {
     const struct system *system = request->db->system;
     if (request->why[0]) return false;
@@ -263,19 +300,13 @@ static bool fits(struct heraclius_request *request) {
                            request->ops.used + heads);
         return false;
     }
-    for (size_t i = 1; (request->flags & HERACLIUS_ATOMIC) && i < request->op_count; i++) {
-        if (request->op[i].shard == request->op[0].shard) continue;
-        client_request_why(request,
-                           "an atomic list cannot span shards yet: operation 0 is of shard %u, operation %zu of shard %u; keys with the same {tag} "
-                           "share a shard",
-                           request->op[0].shard, i, request->op[i].shard);
-        return false;
-    }
-    return parts_fit(request);
+    return true;
 }
 
 bool client_request_prepare(struct heraclius_request *request) {
     if (!fits(request)) return false;
+    shards_find(request);
+    if (!atomic_fits(request) || !parts_fit(request)) return false;
     size_t count = request->op_count;
     request->order = malloc(count * sizeof *request->order);
     request->results = calloc(count, sizeof *request->results);
@@ -293,7 +324,7 @@ static bool sending_encode(struct sending *sending) {
     size_t bytes = BATCH_HEAD_BYTES + SIGNER_SIGNATURE_BYTES;
     for (uint32_t i = 0; i < sending->part_count; i++) {
         bytes += BATCH_PART_HEAD_BYTES;
-        for (uint32_t k = 0; k < sending->parts[i].op_count; k++) bytes += request->op[request->order[sending->parts[i].first + k]].bytes;
+        for (uint32_t k = 0; k < sending->parts[i].op_count; k++) bytes += request->op[request->order[sending->parts[i].first + k].op].bytes;
     }
     sending->batch.used = 0;
     uint8_t *space = client_buffer_space(&sending->batch, bytes);
@@ -308,7 +339,7 @@ static bool sending_encode(struct sending *sending) {
         if (floor > part->number) floor = part->number;
         batch_build_part_begin(&builder, SHARD_CLUSTER_BASE + part->shard, part->flags, part->number, sending->kind == BATCH_WRITE ? floor : 0);
         for (uint32_t k = 0; k < part->op_count; k++) {
-            const struct request_op *op = &request->op[request->order[part->first + k]];
+            const struct request_op *op = &request->op[request->order[part->first + k].op];
             bytes_put_raw(&writer, request->ops.bytes + op->at, op->bytes);
         }
         batch_build_part_end(&builder, part->op_count);
@@ -346,12 +377,45 @@ bool client_sending_rebuild(struct sending *sending) {
     return sending_encode(sending);
 }
 
-/* The sending of one kind: its shards ascending, its operations in the order in which they were appended. `wanted` marks the shards. */
-static bool sending_build(struct heraclius_request *request, int kind, const bool *wanted, const uint32_t *counts, uint32_t *ordered) {
+/* What of a request goes to one shard: in one part, which is of the writing sending if any of it writes. */
+struct share {
+    uint32_t op_count;
+    uint32_t first; /* of them in request->order */
+    uint32_t placed;
+    bool write;
+};
+
+static bool share_is_of(const struct share *share, int kind) {
+    return share->op_count > 0 && share->write == (kind == BATCH_WRITE);
+}
+
+/* Sorts: the reading sending's operations, then the writing one's, of each by shard, of each as they were appended. */
+static void order_fill(struct heraclius_request *request, struct share *shares) {
+    uint32_t shards = request->db->system->shards_count, first = 0;
+    for (size_t i = 0; i < request->op_count; i++) {
+        struct share *share = &shares[request->op[i].shard];
+        share->op_count++;
+        share->write = share->write || request->op[i].write;
+    }
+    for (int kind = BATCH_READ; kind <= BATCH_WRITE; kind++) {
+        for (uint32_t s = 0; s < shards; s++) {
+            if (!share_is_of(&shares[s], kind)) continue;
+            shares[s].first = first;
+            first += shares[s].op_count;
+        }
+    }
+    for (size_t i = 0; i < request->op_count; i++) {
+        struct share *share = &shares[request->op[i].shard];
+        request->order[share->first + share->placed++] = (struct request_ordered){.op = (uint32_t)i, .get = request->op[i].get};
+    }
+}
+
+/* The sending of one kind. */
+static bool sending_build(struct heraclius_request *request, int kind, const struct share *shares) {
     struct heraclius *db = request->db;
     uint32_t shards = db->system->shards_count;
     uint32_t part_count = 0;
-    for (uint32_t s = 0; s < shards; s++) part_count += wanted[s];
+    for (uint32_t s = 0; s < shards; s++) part_count += share_is_of(&shares[s], kind);
     if (part_count == 0) return true;
     struct sending *sending = calloc(1, sizeof *sending);
     if (!sending) return false;
@@ -372,11 +436,8 @@ static bool sending_build(struct heraclius_request *request, int kind, const boo
         (uint8_t)(((request->flags & HERACLIUS_ATOMIC) ? PART_FLAG_ATOMIC : 0) | ((request->flags & HERACLIUS_RECEIPT) ? PART_FLAG_RECEIPT : 0));
     struct part *part = sending->parts;
     for (uint32_t s = 0; s < shards; s++) {
-        if (!wanted[s]) continue;
-        *part = (struct part){.sending = sending, .shard = s, .flags = flags, .first = *ordered, .op_count = counts[s]};
-        for (size_t i = 0; i < request->op_count; i++) {
-            if (request->op[i].shard == s) request->order[(*ordered)++] = (uint32_t)i;
-        }
+        if (!share_is_of(&shares[s], kind)) continue;
+        *part = (struct part){.sending = sending, .shard = s, .flags = flags, .first = shares[s].first, .op_count = shares[s].op_count};
         if (kind == BATCH_WRITE) part->number = client_request_number(request) ? client_request_number(request) : client_numbers_take(db, s);
         part++;
     }
@@ -386,22 +447,10 @@ static bool sending_build(struct heraclius_request *request, int kind, const boo
 }
 
 bool client_request_build(struct heraclius_request *request) {
-    uint32_t shards = request->db->system->shards_count;
-    uint32_t *counts = calloc(shards, sizeof *counts);
-    bool *reads = calloc(shards, sizeof *reads);
-    bool *writes = calloc(shards, sizeof *writes);
-    bool built = false;
-    if (counts && reads && writes) {
-        for (size_t i = 0; i < request->op_count; i++) {
-            counts[request->op[i].shard]++;
-            if (request->op[i].write) writes[request->op[i].shard] = true;
-        }
-        for (uint32_t s = 0; s < shards; s++) reads[s] = counts[s] > 0 && !writes[s];
-        uint32_t ordered = 0;
-        built = sending_build(request, BATCH_READ, reads, counts, &ordered) && sending_build(request, BATCH_WRITE, writes, counts, &ordered);
-    }
-    free(counts);
-    free(reads);
-    free(writes);
+    struct share *shares = calloc(request->db->system->shards_count, sizeof *shares);
+    if (!shares) return false;
+    order_fill(request, shares);
+    bool built = sending_build(request, BATCH_READ, shares) && sending_build(request, BATCH_WRITE, shares);
+    free(shares);
     return built;
 }

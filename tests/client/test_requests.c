@@ -100,6 +100,34 @@ static void results_come_in_the_order_of_the_operations_whatever_their_shards(vo
     assert_int_equal(heraclius_unsettled_count(db), 0);
 }
 
+/* Neighbours whose keys have one length, or not; with a tag, or not: of however many operations a request has, each goes where its key alone goes. */
+static void each_key_goes_to_its_own_shard_whatever_stands_beside_it(void **state) {
+    (void)state;
+    struct heraclius_request *request = heraclius_request_new(db), *one = heraclius_request_new(db);
+    for (uint32_t count = 1; count <= 40; count += 3) {
+        static const char *const forms[] = {"%u", "key%08u", "{t%u}of", "%08u of some more bytes", "of a {tag%u}", "%08ukey"};
+        char keys[40][48];
+        heraclius_request_reset(request);
+        for (uint32_t i = 0; i < count; i++) { /* of each form as many neighbours as `count` says: 1 to 14 */
+            snprintf(keys[i], sizeof keys[i], forms[i / (1 + count / 3) % 6], 1000 * count + i);
+            i % 2 ? heraclius_put(request, keys[i], strlen(keys[i]), keys[i], strlen(keys[i]))
+                  : heraclius_get(request, keys[i], strlen(keys[i]), 100, false);
+        }
+        done(request);
+        for (uint32_t i = 0; i < count; i++) {
+            code_is(request, i, i % 2 ? HERACLIUS_CODE_OK : HERACLIUS_CODE_ABSENT);
+            assert_int_equal(heraclius_result_at(request, i)->shard, heraclius_shard_of(db, keys[i], strlen(keys[i])));
+            if (i % 2 == 0) continue;
+            heraclius_request_reset(one);
+            heraclius_get(one, keys[i], strlen(keys[i]), 100, false);
+            done(one);
+            value_is(one, 0, keys[i]);
+        }
+    }
+    heraclius_request_free(request);
+    heraclius_request_free(one);
+}
+
 static void each_operation_does_what_its_name_says(void **state) {
     (void)state;
     struct heraclius_request *request = heraclius_request_new(db);
@@ -565,6 +593,7 @@ static void a_part_too_large_for_receipts_is_done_without_them(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_come_in_the_order_of_the_operations_whatever_their_shards),
+        cmocka_unit_test(each_key_goes_to_its_own_shard_whatever_stands_beside_it),
         cmocka_unit_test(each_operation_does_what_its_name_says),
         cmocka_unit_test(an_atomic_list_stays_in_one_shard),
         cmocka_unit_test(bad_arguments_send_nothing_and_say_what_is_wrong),

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "merkle/bytes.h"
@@ -69,21 +70,69 @@ static void the_shard_is_the_interval_of_the_hash(void **state) {
     }
 }
 
-/* Several at once, some of whose keys may have a tag. */
+enum { EACH_BYTES_MAX = 255, EACH_SHARDS = 4096 };
+
+/* Keys of one length without a brace, each in memory of its own length: a sanitizer sees who reads beyond. */
+static void keys_make(uint8_t *keys[SIPHASH_LANES], size_t bytes) {
+    for (uint32_t i = 0; i < SIPHASH_LANES; i++) {
+        keys[i] = malloc(bytes);
+        assert_non_null(keys[i]);
+        for (uint32_t k = 0; k < bytes; k++) keys[i][k] = (uint8_t)((((uint32_t)bytes * SIPHASH_LANES + i) * 256 + k) * 2654435761u >> 25);
+        for (uint32_t k = 0; k < bytes; k++) keys[i][k] = keys[i][k] >= '{' ? ' ' : keys[i][k];
+    }
+}
+
+/* As partition_shard() says, and what that rests on: the whole key's hash, or that of its `tag`, if it has one. */
+static void keys_go(const uint8_t key[16], uint8_t *const keys[SIPHASH_LANES], size_t bytes, const char *const tags[SIPHASH_LANES]) {
+    const uint8_t *at[SIPHASH_LANES];
+    uint32_t shards[SIPHASH_LANES];
+    for (uint32_t i = 0; i < SIPHASH_LANES; i++) at[i] = keys[i];
+    partition_shard_each(key, EACH_SHARDS, at, bytes, shards);
+    for (uint32_t i = 0; i < SIPHASH_LANES; i++) {
+        uint64_t hash = tags[i] ? siphash_one(key, (const uint8_t *)tags[i], strlen(tags[i])) : siphash_one(key, keys[i], bytes);
+        assert_int_equal(shards[i], (uint32_t)((unsigned __int128)hash * EACH_SHARDS >> 64));
+        assert_int_equal(shards[i], partition_shard(key, EACH_SHARDS, keys[i], bytes));
+    }
+}
+
+/* Several at once: none has a tag, or one has at any place of it, or two, or all. */
 static void eight_keys_go_where_each_goes_alone(void **state) {
     (void)state;
-    uint8_t key[16] = {4, 5}, names[SIPHASH_LANES][24];
-    for (uint32_t round = 0; round < 500; round++) {
-        const uint8_t *at[SIPHASH_LANES];
-        size_t bytes = 1 + round % sizeof names[0];
-        for (uint32_t i = 0; i < SIPHASH_LANES; i++) {
-            for (uint32_t k = 0; k < sizeof names[0]; k++) names[i][k] = (uint8_t)(((round * SIPHASH_LANES + i) * 24 + k) * 2654435761u >> 24);
-            if (round % 3 == 0 && i == round / 3 % SIPHASH_LANES && bytes >= 4) memcpy(names[i], "{a}", 3);
-            at[i] = names[i];
+    uint8_t key[16] = {4, 5};
+    for (size_t bytes = 1; bytes <= EACH_BYTES_MAX; bytes++) {
+        uint8_t *keys[SIPHASH_LANES];
+        const char *tags[SIPHASH_LANES] = {NULL};
+        keys_make(keys, bytes);
+        keys_go(key, keys, bytes, tags);
+        for (size_t at = 0; at + 3 <= bytes; at++) {
+            uint8_t before[3], *place = keys[(at + bytes) % SIPHASH_LANES] + at;
+            memcpy(before, place, 3);
+            memcpy(place, "{a}", 3);
+            tags[(at + bytes) % SIPHASH_LANES] = "a";
+            keys_go(key, keys, bytes, tags);
+            memcpy(place, before, 3);
+            tags[(at + bytes) % SIPHASH_LANES] = NULL;
         }
-        uint32_t shards[SIPHASH_LANES];
-        partition_shard_each(key, 1 + round % 97, at, bytes, shards);
-        for (uint32_t i = 0; i < SIPHASH_LANES; i++) assert_int_equal(shards[i], partition_shard(key, 1 + round % 97, names[i], bytes));
+        for (uint32_t i = 0; bytes >= 3 && i < SIPHASH_LANES; i++) {
+            memcpy(keys[i] + (bytes - 3) * i / SIPHASH_LANES, "{b}", 3);
+            tags[i] = "b";
+            keys_go(key, keys, bytes, tags);
+        }
+        for (uint32_t i = 0; i < SIPHASH_LANES; i++) free(keys[i]);
+    }
+}
+
+/* A '{' that opens no tag leaves the whole key, wherever it stands. */
+static void eight_keys_with_a_brace_that_opens_no_tag_go_by_the_whole(void **state) {
+    (void)state;
+    static const char *const none[SIPHASH_LANES] = {NULL};
+    uint8_t key[16] = {6};
+    for (size_t bytes = 1; bytes <= 64; bytes++) {
+        uint8_t *keys[SIPHASH_LANES];
+        keys_make(keys, bytes);
+        for (uint32_t i = 0; i < SIPHASH_LANES; i++) keys[i][i * 7 % bytes] = '{';
+        keys_go(key, keys, bytes, none);
+        for (uint32_t i = 0; i < SIPHASH_LANES; i++) free(keys[i]);
     }
 }
 
@@ -93,6 +142,7 @@ int main(void) {
         cmocka_unit_test(keys_of_one_tag_share_a_shard),
         cmocka_unit_test(the_shard_is_the_interval_of_the_hash),
         cmocka_unit_test(eight_keys_go_where_each_goes_alone),
+        cmocka_unit_test(eight_keys_with_a_brace_that_opens_no_tag_go_by_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

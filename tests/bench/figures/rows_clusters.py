@@ -10,11 +10,14 @@ COUNTS = (1, 2, 4, 8)
 USERS_EACH = 65536
 CLIENT_KEYS_EACH = 4
 MEMORY_SHARE = 0.8  # of what is available
-# Users wait their turn at two CPUs for longer the more of them there are: 64 nodes answer 524,288 of them after some 3 s.
-WARM_UP_MS_EACH = 400
+# A run begins with all users in step, and with leaders that hold nothing back yet: at four clusters a side an operation costs the nodes 2.8 to 3.2 us
+# for the first 2.5 to 3 s of each run, 2.2 to 2.3 from then on. And users wait their turn at two CPUs for longer the more of them there are: 64 nodes
+# answer 524,288 of them after some 3 s.
+WARM_UP_MS_EACH = 1000
 SECONDS_EACH = 0.75
-# What a pair's queue holds at once, it holds after some cycles for the first time: until then its memory is new, and costs page faults.
-FIRST_SECONDS_EACH = 3
+# What a pair's queue holds at once, it holds after some cycles for the first time: until then its memory is new, and costs page faults. The longer
+# warm-ups of the runs have their share of that.
+FIRST_SECONDS_EACH = 2
 UNREAD = "in no run did bench tell its progress twice, so no processor time was read: give it longer, --seconds S"
 
 
