@@ -83,10 +83,15 @@ bool exec_state_load(struct executor *ex, const struct table_entry *entry) {
             entry->value_bytes > TABLE_VALUE_BYTES_MAX)
         return false;
     if (table_load(ex->table, entry->space, entry->key, entry->key_bytes, entry->version, entry->value, entry->value_bytes) != TABLE_OK) return false;
+    uint64_t table_place = table_hash(ex->table, entry->space, entry->key, entry->key_bytes);
     uint8_t path[32], hash[32];
-    exec_leaf_of(entry, path, hash);
+    struct table_entry loaded = *entry;
+    /* A long value was hashed when it was stored. */
+    bool hashed = entry->value_bytes >= TABLE_LONG_BYTES &&
+                  table_get(ex->table, table_place, entry->space, entry->key, entry->key_bytes, &loaded) == TABLE_OK;
+    leaf_of(&loaded, hashed ? table_value_hash(&loaded) : NULL, path, hash);
     trie_huge_pages_want(ex);
-    return trie_put(ex->trie, path, hash, table_ref(table_hash(ex->table, entry->space, entry->key, entry->key_bytes))) == TRIE_OK;
+    return trie_put(ex->trie, path, hash, table_ref(table_place)) == TRIE_OK;
 }
 
 static void changes_apply(struct executor *ex, size_t count) {

@@ -195,6 +195,41 @@ static void hashes_of_long_values_come_from_the_table(void **state) {
     }
 }
 
+/* Results of writes are written again when a list fails (O-11), so no hash of a value in them is kept: here the next part has another long value
+ * exactly where the list's had been. */
+static void no_hash_is_kept_of_values_in_parts_with_writes(void **state) {
+    (void)state;
+    enum { PUTS = 5 };
+    static uint8_t value[900];
+    static const uint16_t lengths[] = {900, 800, 12 * PUTS - 48};
+    static const char *const keys[] = {"a", "b", "short"};
+    uint64_t number = 1;
+    for (uint32_t i = 0; i < 3; i++) {
+        value[0] = (uint8_t)i;
+        struct operation put = op_put_bytes(keys[i], value, lengths[i]);
+        struct world_part write = {.kind = BATCH_WRITE, .number = number++, .floor = 1, .op_count = 1, .ops = &put};
+        world_send(world, 0, 0, &write, NULL);
+        world_settle(world);
+    }
+    for (uint32_t atomic = 0; atomic < 2; atomic++) {
+        struct operation list[PUTS + 2], gets[] = {op_get("short", 900), op_get("b", 900)};
+        for (uint32_t i = 0; i < PUTS; i++) list[i] = op_put("x", "y");
+        list[PUTS] = op_get("a", 900);
+        list[PUTS + 1] = op_check_absent("a");
+        struct world_part write = {.kind = BATCH_WRITE, .number = number++, .floor = 1, .flags = atomic ? PART_FLAG_ATOMIC : 0, .op_count = PUTS + 2,
+                                   .ops = list};
+        struct world_part read = {.kind = BATCH_READ, .op_count = 2, .ops = gets};
+        uint8_t digest[32];
+        world_send(world, 0, 0, &write, NULL);
+        world_send(world, 0, 0, &read, digest);
+        world_block(world, coordinator, 20);
+        world_block(world, shard, 20);
+        assert_int_equal(shard->result.counts.values_known, 1); /* "b" */
+        world_settle(world);
+        assert_int_equal(world_answer(world, digest)->item.results_bytes, 8 + 12 * PUTS - 48 + 8 + 800);
+    }
+}
+
 static void the_leaf_says_where_the_slice_belongs(void **state) {
     (void)state;
     send_read(0, "a", NULL);
@@ -719,6 +754,7 @@ int main(void) {
         T(a_request_crosses_three_blocks),
         T(long_results_are_hashed_once),
         T(hashes_of_long_values_come_from_the_table),
+        T(no_hash_is_kept_of_values_in_parts_with_writes),
         T(the_leaf_says_where_the_slice_belongs),
         T(references_are_judged_one_after_the_other),
         T(batches_and_noops_as_references),

@@ -536,6 +536,26 @@ static void long_values_enter_the_results_hash_by_one_of_their_own(void **state)
     }
 }
 
+/* Lengths that would be in bounds if their sum with the version's were cut to 32 bits: the walk ends there, and reads nothing beyond. */
+static void a_value_beyond_the_end_of_results_ends_the_walk(void **state) {
+    (void)state;
+    static const uint32_t lengths[] = {513, UINT32_MAX, UINT32_MAX - 11, UINT32_MAX - 8, UINT32_MAX / 2 + 1};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        enum { BYTES = 8 + 600 + 8 + 524 }; /* a long value, then a head with a version that says more than is there */
+        uint8_t *results = calloc(1, BYTES), value_hash[32], length[8], expected[32], found[32];
+        assert_non_null(results);
+        bytes_put_le32(results + 4, 600);
+        results[608 + 1] = RESULT_FLAG_VERSION;
+        bytes_put_le32(results + 608 + 4, lengths[i]);
+        bytes_put_le64(length, BYTES);
+        SHA256_PREFIXED(value_hash, HASH_VALUE, {results + 8, 600});
+        SHA256_PREFIXED(expected, HASH_RESULTS_SHORTENED, {results, 8}, {value_hash, 32}, {results + 608, BYTES - 608}, {length, 8});
+        slice_results_hash(results, BYTES, 2, found);
+        assert_memory_equal(found, expected, 32);
+        free(results);
+    }
+}
+
 /* A part with short results in the mean is hashed whole, whatever lies in it. */
 static void values_of_parts_with_short_results_are_not_looked_for(void **state) {
     (void)state;
@@ -552,6 +572,12 @@ static void values_of_parts_with_short_results_are_not_looked_for(void **state) 
     assert_memory_equal(found, whole, 32);
     slice_results_hash(results, VALUES_RESULTS, UINT32_MAX, found);
     assert_memory_equal(found, whole, 32);
+    slice_results_hash(results, VALUES_RESULTS, 1 << 24, found); /* 256 times as many are none in 32 bits */
+    assert_memory_equal(found, whole, 32);
+    slice_results_hash(results, 2 * SLICE_LONG_BYTES, 4, found); /* exactly the mean */
+    slice_results_hash(results, 2 * SLICE_LONG_BYTES, 0, shortened);
+    assert_memory_equal(found, shortened, 32);
+    SHA256_PREFIXED(whole, HASH_RESULTS, {results, 2 * SLICE_LONG_BYTES});
     assert_memory_not_equal(whole, shortened, 32);
 }
 
@@ -597,6 +623,7 @@ int main(void) {
         cmocka_unit_test(long_results_are_noted_where_they_lie),
         cmocka_unit_test(condensed_items_are_other_items),
         cmocka_unit_test(long_values_enter_the_results_hash_by_one_of_their_own),
+        cmocka_unit_test(a_value_beyond_the_end_of_results_ends_the_walk),
         cmocka_unit_test(values_of_parts_with_short_results_are_not_looked_for),
         cmocka_unit_test(shortened_results_are_other_results),
     };

@@ -361,6 +361,7 @@ static void gen_long_values(json_t *slices, json_t *client_slices) {
                  {"256 bytes an operation, and a long value", 4, 2, 0, {{0, 600, 600}, {0, 408, 408}}},
                  {"fewer than 256 bytes an operation, and a long value", 4, 2, 0, {{0, 600, 600}, {0, 407, 407}}},
                  {"long values and no operation", 0, 2, 0, {{0, 600, 600}, {0, 8, 8}}},
+                 {"a long value and 2^24 operations", 1 << 24, 2, 0, {{0, 600, 600}, {0, 8, 8}}},
                  {"long values and 2^32 - 1 operations", UINT32_MAX, 2, 0, {{0, 600, 600}, {0, 8, 8}}},
                  {"a long value, then one that is not whole", 2, 2, 0, {{0, 600, 600}, {0, 600, 599}}},
                  {"a long value, then one of 2^32 - 1 bytes with a version", 2, 2, 0, {{0, 600, 600}, {1, UINT32_MAX, 700}}},
