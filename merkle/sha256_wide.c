@@ -20,6 +20,8 @@ void sha256_wide_chain(const struct sha256_wide *wide, unsigned lane, uint32_t c
 
 #include <immintrin.h>
 
+#include "merkle/sha256_constants.h"
+
 #define WIDE_TARGET __attribute__((target("avx512f,avx512bw")))
 #define WIDE_INLINE __attribute__((always_inline)) WIDE_TARGET
 
@@ -28,14 +30,6 @@ enum { ROUNDS = 64, WORDS = 16, BLOCK_BYTES = 64 };
 /* The processor asks for the bytes of one message ahead by itself, but not of sixteen. Two blocks of all take as long as memory does to answer;
  * farther on, short messages would end before it helps. */
 enum { AHEAD = 2 * BLOCK_BYTES };
-
-static const uint32_t constants[ROUNDS] __attribute__((aligned(64))) = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
-    0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
-    0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
-    0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
-    0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
-    0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
 /* Of all messages. */
 struct state {
@@ -83,47 +77,30 @@ static inline WIDE_INLINE void word_next(struct state *state, unsigned i) {
     w[i] = sum(sum(w[i], w[(i + 9) % WORDS]), sum(sigma_0, sigma_1));
 }
 
-static inline WIDE_INLINE void round_and_word(struct state *state, unsigned i, const uint32_t *k) {
+/* `more`: rounds follow that want words. */
+static inline WIDE_INLINE void round_and_word(struct state *state, unsigned i, const uint32_t *k, bool more) {
     round_do(state, i, k);
-    word_next(state, i);
+    if (more) word_next(state, i);
 }
 
-static inline WIDE_INLINE void rounds_16(struct state *state, const uint32_t *k) {
-    round_and_word(state, 0, k);
-    round_and_word(state, 1, k);
-    round_and_word(state, 2, k);
-    round_and_word(state, 3, k);
-    round_and_word(state, 4, k);
-    round_and_word(state, 5, k);
-    round_and_word(state, 6, k);
-    round_and_word(state, 7, k);
-    round_and_word(state, 8, k);
-    round_and_word(state, 9, k);
-    round_and_word(state, 10, k);
-    round_and_word(state, 11, k);
-    round_and_word(state, 12, k);
-    round_and_word(state, 13, k);
-    round_and_word(state, 14, k);
-    round_and_word(state, 15, k);
-}
-
-static inline WIDE_INLINE void rounds_last_16(struct state *state, const uint32_t *k) {
-    round_do(state, 0, k);
-    round_do(state, 1, k);
-    round_do(state, 2, k);
-    round_do(state, 3, k);
-    round_do(state, 4, k);
-    round_do(state, 5, k);
-    round_do(state, 6, k);
-    round_do(state, 7, k);
-    round_do(state, 8, k);
-    round_do(state, 9, k);
-    round_do(state, 10, k);
-    round_do(state, 11, k);
-    round_do(state, 12, k);
-    round_do(state, 13, k);
-    round_do(state, 14, k);
-    round_do(state, 15, k);
+/* Written out: the compilers keep all in registers then. */
+static inline WIDE_INLINE void rounds_16(struct state *state, const uint32_t *k, bool more) {
+    round_and_word(state, 0, k, more);
+    round_and_word(state, 1, k, more);
+    round_and_word(state, 2, k, more);
+    round_and_word(state, 3, k, more);
+    round_and_word(state, 4, k, more);
+    round_and_word(state, 5, k, more);
+    round_and_word(state, 6, k, more);
+    round_and_word(state, 7, k, more);
+    round_and_word(state, 8, k, more);
+    round_and_word(state, 9, k, more);
+    round_and_word(state, 10, k, more);
+    round_and_word(state, 11, k, more);
+    round_and_word(state, 12, k, more);
+    round_and_word(state, 13, k, more);
+    round_and_word(state, 14, k, more);
+    round_and_word(state, 15, k, more);
 }
 
 /* Of four rows, each quarter of a register by itself: words i of the rows to row i. */
@@ -175,9 +152,9 @@ WIDE_TARGET void sha256_wide_blocks(struct sha256_wide *wide, const uint8_t *con
 #pragma GCC unroll 16
             for (unsigned i = 0; i < SHA256_WIDE; i++) __builtin_prefetch(at[i] + from + AHEAD);
         }
-        const uint32_t *k = constants;
-        for (; k < constants + ROUNDS - WORDS; k += WORDS) rounds_16(&state, k);
-        rounds_last_16(&state, k);
+        const uint32_t *k = sha256_constants;
+        for (; k < sha256_constants + ROUNDS - WORDS; k += WORDS) rounds_16(&state, k, true);
+        rounds_16(&state, k, false);
 #pragma GCC unroll 8
         for (unsigned i = 0; i < 8; i++) {
             state.chain[i] = _mm512_add_epi32(state.chain[i], _mm512_load_si512(wide->words[i]));
