@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ring/check.h"
@@ -26,6 +27,7 @@ enum loop_op { OP_ACCEPT = 1, OP_RECEIVE, OP_SEND, OP_CONNECT, OP_CONNECT_TIMEOU
 #define SQ_ENTRIES 512u
 #define CQ_ENTRIES 4096u
 #define ACCEPT_RETRY_MS 100u
+#define LISTEN_RETRY_MS 20u
 #define FILES_SPARE 64u /* descriptors for the rest of the process */
 
 static uint64_t pack(enum loop_op op, uint32_t buffer, uint32_t slot) {
@@ -316,16 +318,35 @@ static void accept_arm(struct loop *loop, uint32_t listener) {
     loop->listeners[listener].armed = true;
 }
 
+/* Bound and listening; -1 with errno. */
+static int listener_make(const struct sockaddr_storage *address) {
+    int one = 1;
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+        bind(fd, (const struct sockaddr *)address, address_bytes(address)) == 0 && listen(fd, 1024) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* The kernel takes a ring apart after its process has ended, and its sockets with it: a node begun anew right after a crash finds its port in use
+ * for some milliseconds yet, so that is no fault until LOOP_LISTEN_MS have passed. */
 enum loop_status loop_listen(struct loop *loop, const struct sockaddr_storage *address, uint32_t listener, uint16_t *port,
                              char error[LOOP_ERROR_BYTES]) {
     RING_CHECK(listener < LOOP_LISTENERS_MAX && loop->listeners[listener].fd < 0);
+    const struct timespec pause = {.tv_nsec = LISTEN_RETRY_MS * 1000000L};
+    uint64_t begin_ms = ring_clock_ms();
+    int fd = listener_make(address);
+    while (fd < 0 && errno == EADDRINUSE && ring_clock_ms() - begin_ms < LOOP_LISTEN_MS) {
+        (void)nanosleep(&pause, NULL);
+        fd = listener_make(address);
+    }
     struct sockaddr_storage bound = *address;
     socklen_t bytes = sizeof bound;
-    int one = 1;
-    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-        bind(fd, (const struct sockaddr *)address, address_bytes(address)) != 0 || listen(fd, 1024) != 0 ||
-        getsockname(fd, (struct sockaddr *)&bound, &bytes) != 0) {
+    if (fd < 0 || getsockname(fd, (struct sockaddr *)&bound, &bytes) != 0) {
         snprintf(error, LOOP_ERROR_BYTES, "%s", strerror(errno));
         if (fd >= 0) {
             close(fd);

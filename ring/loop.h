@@ -85,7 +85,8 @@ void loop_destroy(struct loop *loop);
 #define LOOP_EMPTY_MS 5000u
 bool loop_empty(struct loop *loop) __attribute__((warn_unused_result));
 
-/* Listens and accepts from now on. *port gets the port bound. LOOP_OK, _ERR_SOCKET. */
+/* Listens and accepts from now on. *port gets the port bound. A port in use is waited for, LOOP_LISTEN_MS at most. LOOP_OK, _ERR_SOCKET. */
+#define LOOP_LISTEN_MS 3000u
 enum loop_status loop_listen(struct loop *loop, const struct sockaddr_storage *address, uint32_t listener, uint16_t *port,
                              char error[LOOP_ERROR_BYTES]) __attribute__((warn_unused_result));
 

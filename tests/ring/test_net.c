@@ -1,8 +1,12 @@
 /* ring/net.h over 127.0.0.1: several nets in one thread, polled in turn. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -671,6 +675,38 @@ static void test_wake_and_shutdown(void **state) {
     pair_stop(&a, &b);
 }
 
+/* A node begun anew right after a crash: the kernel closes the sockets of the ring that was there some time after its process ended. */
+static void test_port_that_is_being_given_back_is_waited_for(void **state) {
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof address;
+    int held = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(held >= 0);
+    assert_int_equal(bind(held, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(held, 1), 0);
+    assert_int_equal(getsockname(held, (struct sockaddr *)&address, &bytes), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)poll(NULL, 0, 300);
+        _exit(0); /* its descriptor is the last one */
+    }
+    close(held);
+    struct node a;
+    struct net *net;
+    char error[NET_ERROR_BYTES];
+    node_keys(&a);
+    struct net_config config = config_of(&a);
+    memcpy(&config.listen[0], &address, sizeof address);
+    assert_int_equal(net_create(&net, &config, error), NET_OK);
+    assert_int_equal(net_start(net, error), NET_OK);
+    assert_int_equal(net_listen_port(net, 0), ntohs(address.sin_port));
+    net_destroy(net);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 static void test_bad_configurations_are_named(void **state) {
     (void)state;
     struct node a;
@@ -749,6 +785,7 @@ int main(void) {
         cmocka_unit_test(test_idle_link_is_kept_alive_and_a_dead_one_found),
         cmocka_unit_test(test_forbidden_types_and_lengths_close_the_link),
         cmocka_unit_test(test_wake_and_shutdown),
+        cmocka_unit_test(test_port_that_is_being_given_back_is_waited_for),
         cmocka_unit_test(test_bad_configurations_are_named),
         cmocka_unit_test(test_addresses_are_parsed_strictly),
     };
