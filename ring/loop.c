@@ -91,7 +91,8 @@ static int receive_buffers_make(struct loop *loop) {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     loop->receive_ring = ring == MAP_FAILED ? NULL : ring;
     loop->receive_memory = memory == MAP_FAILED ? NULL : memory;
-    if (loop->receive_ring == NULL || loop->receive_memory == NULL) {
+    loop->spare = calloc(loop->config.receive_buffer_count, sizeof *loop->spare);
+    if (loop->receive_ring == NULL || loop->receive_memory == NULL || loop->spare == NULL) {
         return -ENOMEM;
     }
     struct io_uring_buf_reg registration = {
@@ -104,12 +105,7 @@ static int receive_buffers_make(struct loop *loop) {
         return result;
     }
     io_uring_buf_ring_init(loop->receive_ring);
-    int mask = io_uring_buf_ring_mask(loop->config.receive_buffer_count);
-    for (uint32_t i = 0; i < loop->config.receive_buffer_count; i++) {
-        io_uring_buf_ring_add(loop->receive_ring, loop->receive_memory + (size_t)i * loop->config.receive_buffer_bytes,
-                              loop->config.receive_buffer_bytes, (uint16_t)i, mask, (int)i);
-    }
-    io_uring_buf_ring_advance(loop->receive_ring, (int)loop->config.receive_buffer_count);
+    loop_receive_begin(loop);
     return 0;
 }
 
@@ -263,6 +259,7 @@ void loop_destroy(struct loop *loop) {
     loop_buffers_free(loop);
     free(loop->connections);
     free(loop->rearm_slots);
+    free(loop->spare);
     free(loop);
 }
 
@@ -452,6 +449,22 @@ void loop_send(struct loop *loop, uint32_t slot, struct loop_buffer *buffer, uin
     send_submit(loop, connection);
 }
 
+size_t loop_send_at_once(struct loop *loop, uint32_t slot, const struct loop_buffer *buffer, uint32_t offset, uint32_t count) {
+    struct loop_connection *connection = connection_at(loop, slot);
+    RING_CHECK(!connection->closed && !connection->connecting && connection->buffer == NULL && buffer->taken);
+    RING_CHECK(count > 0 && offset <= LOOP_SEND_BUFFER_BYTES && count <= LOOP_SEND_BUFFER_BYTES - offset);
+    if (loop->config.send_zc_threshold_bytes != 0 && count >= loop->config.send_zc_threshold_bytes) {
+        return 0;
+    }
+    ssize_t took = send(connection->fd, buffer->bytes + offset, count, MSG_NOSIGNAL | MSG_DONTWAIT);
+    loop->counters.sends_at_once++;
+    if (took <= 0) { /* full, or at its end: the next loop_send hears of that */
+        return 0;
+    }
+    loop->counters.send_bytes += (uint64_t)took;
+    return (size_t)took;
+}
+
 bool loop_is_sending(const struct loop *loop, uint32_t slot) {
     RING_CHECK(slot < loop->config.connections_max);
     return loop->connections[slot].buffer != NULL;
@@ -489,10 +502,7 @@ static void held_buffer_recycle(struct loop *loop) {
     if (loop->held_buffer < 0) {
         return;
     }
-    int mask = io_uring_buf_ring_mask(loop->config.receive_buffer_count);
-    io_uring_buf_ring_add(loop->receive_ring, loop->receive_memory + (size_t)loop->held_buffer * loop->config.receive_buffer_bytes,
-                          loop->config.receive_buffer_bytes, (uint16_t)loop->held_buffer, mask, 0);
-    io_uring_buf_ring_advance(loop->receive_ring, 1);
+    loop_receive_give(loop, (uint32_t)loop->held_buffer);
     loop->held_buffer = -1;
 }
 
@@ -561,9 +571,9 @@ static bool on_receive(struct loop *loop, struct loop_connection *connection, co
     bool starved = cqe->res == -ENOBUFS;
     if ((cqe->flags & IORING_CQE_F_MORE) == 0 && (cqe->res > 0 || starved)) {
         receive_again(loop, connection);
-        loop->counters.receive_starved += starved;
     }
     if (starved) {
+        loop_receive_starved(loop);
         return false;
     }
     event->connection = slot_of(loop, connection);

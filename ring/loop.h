@@ -72,7 +72,7 @@ struct loop_event {
 
 /* Counters of the loop, sums since the start. */
 struct loop_counters {
-    uint64_t submits, completions, receives, receive_bytes, sends, send_bytes, zc_sends, zc_notifications, zc_copied, receive_starved;
+    uint64_t submits, completions, receives, receive_bytes, sends, sends_at_once, send_bytes, zc_sends, zc_notifications, zc_copied, receive_starved;
     uint64_t accepts, accept_failures, connects, connect_failures, wakes, buffers_taken, buffers_extra_now, buffers_refused;
 };
 
@@ -102,6 +102,11 @@ void loop_receive(struct loop *loop, uint32_t connection);
 
 /* Sends buffer->bytes[offset, offset + count). One send at a time per connection; LOOP_SENT or LOOP_ENDED follows. */
 void loop_send(struct loop *loop, uint32_t connection, struct loop_buffer *buffer, uint32_t offset, uint32_t count);
+
+/* The same without the ring: what the socket takes here and now, 0 to count bytes, while they are in the caches that wrote them. No event follows.
+ * For a connection with no send under way. 0 also where the size is one for SEND_ZC. */
+size_t loop_send_at_once(struct loop *loop, uint32_t connection, const struct loop_buffer *buffer, uint32_t offset, uint32_t count)
+    __attribute__((warn_unused_result));
 bool loop_is_sending(const struct loop *loop, uint32_t connection);
 
 /* Closes: no further event of this connection. The kernel still delivers what it took by plain sends. The slot is used again only when all its

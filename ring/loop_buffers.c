@@ -12,6 +12,49 @@
 #include "ring/loop_private.h"
 
 #define REGISTERED_MIN 4u
+#define OFFERED_MIN 8u
+#define CALM_RECEIVES 65536u /* so many with no want of buffers, and half of them go out of turn */
+
+static void offer(struct loop *loop, uint32_t index) {
+    uint32_t count = loop->config.receive_buffer_count;
+    uint8_t *bytes = loop->receive_memory + (size_t)index * loop->config.receive_buffer_bytes;
+    io_uring_buf_ring_add(loop->receive_ring, bytes, loop->config.receive_buffer_bytes, (uint16_t)index, io_uring_buf_ring_mask(count), 0);
+    io_uring_buf_ring_advance(loop->receive_ring, 1);
+}
+
+/* Those out of turn come in, as far as they may. */
+static void offer_more(struct loop *loop) {
+    uint32_t count = loop->config.receive_buffer_count;
+    while (loop->spare_count > 0 && count - loop->spare_count < loop->offered_max) offer(loop, loop->spare[--loop->spare_count]);
+}
+
+void loop_receive_begin(struct loop *loop) {
+    uint32_t count = loop->config.receive_buffer_count;
+    loop->offered_max = count < OFFERED_MIN ? count : OFFERED_MIN;
+    for (uint32_t i = 0; i < count; i++) loop->spare[i] = (uint16_t)(count - 1 - i);
+    loop->spare_count = count;
+    offer_more(loop);
+}
+
+void loop_receive_give(struct loop *loop, uint32_t index) {
+    if (loop->counters.receives - loop->calm_from >= CALM_RECEIVES) {
+        loop->calm_from = loop->counters.receives;
+        loop->offered_max = loop->offered_max / 2 < OFFERED_MIN ? OFFERED_MIN : loop->offered_max / 2;
+    }
+    if (loop->config.receive_buffer_count - loop->spare_count <= loop->offered_max) {
+        offer(loop, index);
+    } else {
+        loop->spare[loop->spare_count++] = (uint16_t)index;
+    }
+}
+
+void loop_receive_starved(struct loop *loop) {
+    uint32_t count = loop->config.receive_buffer_count;
+    loop->counters.receive_starved++;
+    loop->calm_from = loop->counters.receives;
+    loop->offered_max = loop->offered_max < count / 2 ? 2 * loop->offered_max : count;
+    offer_more(loop);
+}
 
 void loop_note_add(struct loop *loop, const char *format, ...) {
     size_t used = strlen(loop->note);

@@ -48,6 +48,10 @@ struct loop {
     struct io_uring_buf_ring *receive_ring;
     uint8_t *receive_memory;
     int32_t held_buffer; /* given out by the last LOOP_RECEIVED, or -1 */
+    uint16_t *spare;     /* receive buffers that the kernel has not been offered, the last used one on top */
+    uint32_t spare_count;
+    uint32_t offered_max; /* of those that it has been, and that hold something: grows when they do not do, shrinks when they have for long */
+    uint64_t calm_from;   /* counters.receives when that changed last */
 
     struct loop_buffer *buffers; /* first those of `memory`, then the further ones */
     uint32_t buffer_count;       /* in `memory` */
@@ -62,6 +66,10 @@ struct loop {
 
 bool loop_buffers_make(struct loop *loop);
 void loop_buffers_free(struct loop *loop);
+/* Receive buffers: the kernel fills them in turn, so as few are in turn as will do, and stay in the caches. */
+void loop_receive_begin(struct loop *loop);
+void loop_receive_give(struct loop *loop, uint32_t index);
+void loop_receive_starved(struct loop *loop);
 /* One send less reads from the buffer. */
 void loop_buffer_unpin(struct loop *loop, uint32_t index);
 void loop_note_add(struct loop *loop, const char *format, ...) __attribute__((format(printf, 2, 3)));

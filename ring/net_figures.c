@@ -116,6 +116,7 @@ size_t net_counters(const struct net *net, struct net_counter *counters, size_t 
         {"loop_receive_bytes", l->receive_bytes},
         {"loop_receive_starved", l->receive_starved},
         {"loop_sends", l->sends},
+        {"loop_sends_at_once", l->sends_at_once},
         {"loop_send_bytes", l->send_bytes},
         {"loop_zc_sends", l->zc_sends},
         {"loop_zc_notifications", l->zc_notifications},

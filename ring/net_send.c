@@ -99,6 +99,28 @@ static bool chain_take(struct net *net, size_t count, struct loop_buffer **chain
     return true;
 }
 
+/* A full buffer of a long frame is sent before the next record is sealed, if nothing waits before it: the kernel copies it while it is in this
+ * processor's caches, the receiver begins meanwhile, and the buffer is filled again. True: all of it is gone, and it is empty. */
+static bool send_full(struct net *net, uint32_t index) {
+    struct net_connection *connection = &net->connections[index];
+    struct loop_buffer *only = connection->tail;
+    if (only == NULL || only != connection->head || connection->state != CONNECTION_UP || loop_is_sending(net->loop, index)) {
+        return false;
+    }
+    size_t took = loop_send_at_once(net->loop, index, only, only->sent, only->filled - only->sent);
+    if (took > 0) {
+        only->sent += (uint32_t)took;
+        connection->queue_bytes -= took;
+        connection->sent_bytes += took;
+        connection->progress_ms = net->now_ms;
+    }
+    if (only->sent < only->filled || only->pins > 0) {
+        return false;
+    }
+    only->sent = only->filled = 0;
+    return true;
+}
+
 static void seal(struct net *net, uint32_t index, struct link_send *sending, struct loop_buffer **chain) {
     struct net_connection *connection = &net->connections[index];
     struct link *link = net_link_of(net, index);
@@ -112,6 +134,9 @@ static void seal(struct net *net, uint32_t index, struct link_send *sending, str
         }
         if (done) {
             return;
+        }
+        if (send_full(net, index)) {
+            continue;
         }
         struct loop_buffer *fresh = *chain;
         RING_CHECK(fresh != NULL);

@@ -566,8 +566,45 @@ static void test_a_small_open_files_limit_is_lived_with_and_noted(void **state) 
     in_child(few_files);
 }
 
+/* Few receive buffers are in turn at first. Whoever finds none waits, more come in turn, and nothing is lost; the same rush again finds enough. */
+static void test_receive_buffers_come_in_turn_as_they_are_wanted(void **state) {
+    (void)state;
+    enum { COUNT = 24, EACH = 100 };
+    struct loop_config config = small;
+    struct sockaddr_storage address;
+    config.receive_buffer_count = 32;
+    config.connections_max = COUNT;
+    struct loop *loop = loop_new(&config);
+    int listening = listener(&address, COUNT), accepted[COUNT];
+    for (uint32_t i = 0; i < COUNT; i++) loop_receive(loop, connected(loop, listening, &accepted[i], &address));
+    loop_wait(loop, 0);
+    uint64_t starved = 0;
+    for (uint32_t rush = 0; rush < 4; rush++) {
+        uint8_t bytes[EACH] = {(uint8_t)rush};
+        uint64_t got = 0;
+        for (uint32_t i = 0; i < COUNT; i++) assert_int_equal(send(accepted[i], bytes, EACH, 0), EACH);
+        for (uint64_t begin = ring_clock_ms(); got < COUNT * EACH && ring_clock_ms() - begin < PATIENCE_MS;) {
+            struct loop_event event;
+            while (loop_next(loop, &event)) {
+                if (event.kind != LOOP_RECEIVED) continue;
+                for (size_t i = 0; i < event.count; i++) assert_int_equal(event.bytes[i], i == 0 ? rush : 0);
+                got += event.count;
+            }
+            loop_wait(loop, 50);
+        }
+        assert_int_equal(got, COUNT * EACH);
+        uint64_t now = loop_counters_of(loop)->receive_starved;
+        assert_true(rush == 0 ? now > 0 : rush < 3 || now == starved);
+        starved = now;
+    }
+    for (uint32_t i = 0; i < COUNT; i++) close(accepted[i]);
+    close(listening);
+    loop_destroy(loop);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_receive_buffers_come_in_turn_as_they_are_wanted),
         cmocka_unit_test(test_no_buffer_is_free_before_its_notification),
         cmocka_unit_test(test_writing_before_the_notification_would_be_seen),
         cmocka_unit_test(test_closing_a_stuck_zero_copy_connection_frees_its_buffers),

@@ -234,6 +234,8 @@ static void test_megabyte_frames_stream(void **state) {
     struct node b;
     pair_start_with(&a, &b, aes);
     pump(&a, &b, support_seed("megabytes"), 120, FRAME_MAX);
+    print_message("%llu at once\n", (unsigned long long)counter(a.net, "loop_sends_at_once"));
+    assert_true(counter(a.net, "loop_sends_at_once") > 10); /* buffers that were full before their frame was sealed whole */
     pair_stop(&a, &b);
 }
 
@@ -255,6 +257,7 @@ static void test_everything_by_zero_copy(void **state) {
     }
     assert_true(counter(a.net, "loop_zc_sends") > 100);
     assert_int_equal(counter(a.net, "loop_zc_sends"), counter(a.net, "loop_sends"));
+    assert_int_equal(counter(a.net, "loop_sends_at_once"), 0);
     pair_stop(&a, &b);
 }
 
