@@ -169,12 +169,12 @@ static void sealed(const uint8_t *data, size_t size, size_t piece, bool hello_ta
     struct seen expected = {0};
     uint8_t record[LINK_RECORD_WIRE_MAX];
     uint8_t *stream;
+    up(hello_taken);
     if (size < 4) {
         return;
     }
     size_t cut = 1 + ring_load_u16(data) % LINK_RECORD_PLAIN_MAX;
     size_t bytes = stretch(data + 3, size - 3, data[2], &stream);
-    up(hello_taken);
     cipher_key(&sending);
     for (size_t at = 0; at < bytes;) {
         size_t take_bytes = cut < bytes - at ? cut : bytes - at;

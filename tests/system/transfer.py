@@ -71,6 +71,7 @@ def came_back(cases, what, system, victim, height, log_from, helpers):
 
 def behind(cases, system, victim, what, while_down=None, while_up=None):
     peers = [n for n in system.names if n.startswith(victim[:2]) and n != victim]
+    wait_voting(system, victim, 0)  # a node that does not answer yet has no height, and nothing would be decided past that
     height = height_of(system, victim)
     system.kill(victim)
     good, text = decide_past(system, peers, height + 3 * K)
