@@ -24,6 +24,7 @@ static const uint8_t identity_key[ENV_META_KEY_BYTES] = {'i', 'd', 'e', 'n', 't'
 const struct env_layout env_layout_wal = {
     .name = "wal",
     .kind = ENV_KIND_WAL,
+    .format = STORE_FORMAT_WAL,
     .db_count = WAL_DB_COUNT,
     .dbs = {[WAL_VOTES] = {.name = "votes", .key_bytes = 16},
             [WAL_BLOCKS] = {.name = "blocks", .key_bytes = 49},
@@ -35,6 +36,7 @@ const struct env_layout env_layout_wal = {
 const struct env_layout env_layout_state = {
     .name = "state",
     .kind = ENV_KIND_STATE,
+    .format = STORE_FORMAT_VERSION,
     .db_count = 3,
     .dbs = {{.name = "entries", .key_bytes = RECORD_PATH_BYTES, .raw = true},
             {.name = "blobs", .key_bytes = 32},
@@ -44,6 +46,7 @@ const struct env_layout env_layout_state = {
 const struct env_layout env_layout_transfer = {
     .name = "transfer",
     .kind = ENV_KIND_STATE,
+    .format = STORE_FORMAT_VERSION,
     .db_count = 3,
     .dbs = {{.name = "entries", .key_bytes = RECORD_PATH_BYTES, .raw = true},
             {.name = "blobs", .key_bytes = 32},
@@ -136,11 +139,11 @@ static bool path_join(char *out, size_t room, const char *a, const char *b, cons
     return length >= 0 && (size_t)length < room;
 }
 
-static void identity_encode(uint8_t out[ENV_IDENTITY_BYTES], uint32_t kind, const struct store_identity *identity) {
+static void identity_encode(uint8_t out[ENV_IDENTITY_BYTES], const struct env_layout *layout, const struct store_identity *identity) {
     struct bytes_writer writer = bytes_writer_of(out, ENV_IDENTITY_BYTES);
     bytes_put_raw(&writer, identity_magic, sizeof identity_magic);
-    bytes_put_u32(&writer, STORE_FORMAT_VERSION);
-    bytes_put_u32(&writer, kind);
+    bytes_put_u32(&writer, layout->format);
+    bytes_put_u32(&writer, layout->kind);
     bytes_put_raw(&writer, identity->system_id, STORE_SYSTEM_ID_BYTES);
     bytes_put_raw(&writer, identity->node_id, STORE_NODE_ID_BYTES);
     bytes_put_u32(&writer, identity->cluster);
@@ -148,19 +151,20 @@ static void identity_encode(uint8_t out[ENV_IDENTITY_BYTES], uint32_t kind, cons
     CHECK(!writer.failed && writer.used == ENV_IDENTITY_BYTES);
 }
 
-static enum store_status identity_compare(const uint8_t *bytes, size_t count, uint32_t kind, const struct store_identity *identity) {
+static enum store_status identity_compare(const uint8_t *bytes, size_t count, const struct env_layout *layout,
+                                          const struct store_identity *identity) {
     struct bytes_cursor cursor = bytes_cursor_of(bytes, count);
     const uint8_t *magic = bytes_get_raw(&cursor, sizeof identity_magic);
     uint32_t format = bytes_get_u32(&cursor);
     if (cursor.failed || memcmp(magic, identity_magic, sizeof identity_magic) != 0) return STORE_FOREIGN;
-    if (format > STORE_FORMAT_VERSION) return STORE_NEWER_FORMAT; /* before the length: a newer one may be longer */
+    if (format > layout->format) return STORE_NEWER_FORMAT; /* before the length: a newer one may be longer */
     uint32_t kind_found = bytes_get_u32(&cursor);
     const uint8_t *system_id = bytes_get_raw(&cursor, STORE_SYSTEM_ID_BYTES);
     const uint8_t *node_id = bytes_get_raw(&cursor, STORE_NODE_ID_BYTES);
     uint32_t cluster = bytes_get_u32(&cursor);
     (void)bytes_get_u32(&cursor);
-    if (!bytes_finished(&cursor) || format != STORE_FORMAT_VERSION) return STORE_DAMAGED;
-    if (kind_found != kind) return STORE_FOREIGN;
+    if (!bytes_finished(&cursor) || format < STORE_FORMAT_VERSION) return STORE_DAMAGED;
+    if (kind_found != layout->kind) return STORE_FOREIGN;
     if (memcmp(system_id, identity->system_id, STORE_SYSTEM_ID_BYTES) != 0) return STORE_OTHER_SYSTEM;
     if (cluster != identity->cluster || memcmp(node_id, identity->node_id, STORE_NODE_ID_BYTES) != 0) return STORE_OTHER_NODE;
     return STORE_OK;
@@ -206,20 +210,23 @@ static int mdb_make(struct env *env, const char *folder, uint64_t map_bytes) {
     return code;
 }
 
+int env_identity_put(const struct env *env, MDB_txn *txn, const struct store_identity *identity) {
+    uint8_t bytes[ENV_IDENTITY_BYTES];
+    identity_encode(bytes, env->layout, identity);
+    return record_put(txn, &env->meta, identity_key, &(struct iovec){bytes, sizeof bytes}, 1);
+}
+
 enum store_status env_create(const char *directory, const struct env_layout *layout, const struct store_identity *identity,
                              struct store_error *error) {
     struct env env = {.layout = layout};
     char folder[sizeof env.file];
     if (!path_join(folder, sizeof folder, directory, layout->name, NULL)) return env_fail(error, STORE_TOO_LONG, 0, directory, "path");
     if (mkdir(folder, 0700) != 0) return env_fail(error, env_status_of(errno), errno, folder, "mkdir");
-    uint8_t bytes[ENV_IDENTITY_BYTES];
-    identity_encode(bytes, layout->kind, identity);
-    struct iovec part = {.iov_base = bytes, .iov_len = sizeof bytes};
     MDB_txn *txn = NULL;
     int code = mdb_make(&env, folder, ENV_CREATE_MAP_BYTES);
     if (code == 0) code = mdb_txn_begin(env.mdb, NULL, 0, &txn);
     if (code == 0) code = dbs_open(&env, txn, MDB_CREATE);
-    if (code == 0) code = record_put(txn, &env.meta, identity_key, &part, 1);
+    if (code == 0) code = env_identity_put(&env, txn, identity);
     if (code == 0) {
         code = mdb_txn_commit(txn);
     } else if (txn) {
@@ -273,7 +280,7 @@ static enum store_status identity_check(struct env *env, const struct store_iden
     if (code == MDB_NOTFOUND) return env_fail(error, STORE_FOREIGN, code, env->file, "no identity record");
     if (code == MDB_BAD_VALSIZE) return env_fail(error, STORE_NEWER_FORMAT, 0, env->file, "identity record");
     if (code) return env_fail(error, env_status_of(code), code, env->file, "identity record");
-    enum store_status status = identity_compare(bytes, count, env->layout->kind, identity);
+    enum store_status status = identity_compare(bytes, count, env->layout, identity);
     if (status != STORE_OK) return env_fail(error, status, 0, env->file, "identity record");
     return STORE_OK;
 }
@@ -282,6 +289,7 @@ enum store_status env_open(struct env *env, const char *directory, const struct 
                            uint64_t map_bytes, struct store_error *error) {
     memset(env, 0, sizeof *env);
     env->layout = layout;
+    env->map_bytes = map_bytes;
     char folder[sizeof env->file];
     if (!path_join(folder, sizeof folder, directory, layout->name, NULL) ||
         !path_join(env->file, sizeof env->file, directory, layout->name, "data.mdb")) {
@@ -316,6 +324,33 @@ uint64_t env_file_bytes(const struct env *env) {
     MDB_envinfo info;
     if (mdb_env_info(env->mdb, &info) != 0) return 0;
     return ((uint64_t)info.me_last_pgno + 1) * env->page_bytes;
+}
+
+/* What lies behind the file's end goes back to the disk. */
+static void room_give_back(struct env *env, int fd) {
+    struct stat about;
+    if (env->set_aside > 0 && fstat(fd, &about) == 0 && ftruncate(fd, about.st_size) == 0) env->set_aside = 0;
+}
+
+bool env_room_make(struct env *env, uint64_t bytes, uint64_t others) {
+    mdb_filehandle_t fd = -1;
+    struct rlimit limit;
+    struct statvfs system;
+    uint64_t from = env_file_bytes(env), to = from + bytes, end = to + bytes; /* twice that: not each time that it grows */
+    if (mdb_env_get_fd(env->mdb, &fd) != 0) return false;
+    if (to + others > env->map_bytes) {
+        room_give_back(env, fd);
+        return false;
+    }
+    if (to <= env->set_aside) return true;
+    if (end + others > env->map_bytes) end = env->map_bytes - others;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && to > limit.rlim_cur) return false;
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(end - from)) == 0) {
+        env->set_aside = end;
+        return true;
+    }
+    /* A file system that sets nothing aside: what is free may be taken by others, so there has to be much more. */
+    return errno == EOPNOTSUPP && fstatvfs(fd, &system) == 0 && (uint64_t)system.f_bavail * system.f_frsize > 16 * bytes;
 }
 
 /* LMDB lists the pages that each transaction gave up under its number, in the database with the handle 0: a count, then the pages. */

@@ -4,7 +4,7 @@
  * The identity record lies in the database `meta` under the key "identity" (8 bytes), as a chunk of record.h:
  *
  *   | 0  | 8  | magic     | "HRCSTORE"                          |
- *   | 8  | 4  | format    | STORE_FORMAT_VERSION                |
+ *   | 8  | 4  | format    | 1; of the wal 2 with a journal      |
  *   | 12 | 4  | kind      | 1 wal, 2 state                      |
  *   | 16 | 16 | system_id |                                     |
  *   | 32 | 32 | node_id   |                                     |
@@ -34,6 +34,7 @@ struct env_db_layout {
 struct env_layout {
     const char *name;   /* of the folder */
     uint32_t kind;
+    uint32_t format;    /* that it is written in; older ones are read */
     uint32_t db_count;
     struct env_db_layout dbs[ENV_DBS_MAX];
 };
@@ -49,6 +50,8 @@ struct env {
     struct record_db dbs[ENV_DBS_MAX];
     uint32_t page_bytes;
     bool lacks;                           /* an added database */
+    uint64_t map_bytes;
+    uint64_t set_aside;                   /* of the disk, up to that byte of the file */
     char file[STORE_PATH_BYTES_MAX + 32]; /* of data.mdb, for messages */
 };
 
@@ -59,7 +62,12 @@ enum store_status env_create(const char *directory, const struct env_layout *lay
 enum store_status env_open(struct env *env, const char *directory, const struct env_layout *layout, const struct store_identity *identity,
                            uint64_t map_bytes, struct store_error *error) __attribute__((warn_unused_result));
 void env_close(struct env *env);
+/* The identity anew, in the layout's format, in `txn`: whoever makes what an older release would overlook does that. 0 or LMDB's code. */
+int env_identity_put(const struct env *env, MDB_txn *txn, const struct store_identity *identity) __attribute__((warn_unused_result));
 uint64_t env_file_bytes(const struct env *env);
+/* Has LMDB's file room to grow by so many bytes, under its map, the limit of the process and on the disk, where they are set aside for it? `others`:
+ * what else counts under the map. */
+bool env_room_make(struct env *env, uint64_t bytes, uint64_t others);
 /* Pages that transactions after number `since` gave up, as `txn` sees it, and that were not written again. 0 or LMDB's code. */
 int env_pages_freed(MDB_txn *txn, size_t since, uint64_t *pages);
 

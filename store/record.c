@@ -207,15 +207,8 @@ int record_put(MDB_txn *txn, const struct record_db *db, const uint8_t *key, con
     return delete_from_chunk(txn, db, key, number);
 }
 
-int record_put_far(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct iovec *parts, uint32_t part_count,
-                   uint64_t other_bytes) {
-    uint64_t total = 0;
-    for (uint32_t i = 0; i < part_count; i++) total += parts[i].iov_len;
-    CHECK(db->vlog != NULL && total > 0 && total <= RECORD_VALUE_BYTES_MAX);
-    struct vlog_place place;
-    int code = vlog_append(db->vlog, place_seed(db, key, total), parts, part_count, other_bytes, &place);
-    if (code == MDB_MAP_FULL) return record_put(txn, db, key, parts, part_count); /* no room in one piece: LMDB may have free pages */
-    if (code == 0) code = place_drop(txn, db, key);
+int record_put_place(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct vlog_place *place) {
+    int code = place_drop(txn, db, key);
     if (code) return code;
     struct stored_key stored;
     MDB_val at = stored_key_of(&stored, db, key, 0);
@@ -223,10 +216,21 @@ int record_put_far(MDB_txn *txn, const struct record_db *db, const uint8_t *key,
     code = mdb_put(txn, db->dbi, &at, &value, MDB_RESERVE);
     if (code) return code;
     uint8_t *to = value.mv_data;
-    bytes_put_le64(to + RECORD_CHUNK_HEAD_BYTES, place.offset);
-    bytes_put_le64(to + RECORD_CHUNK_HEAD_BYTES + 8, place.digest);
-    record_chunk_seal(db->tag, stored.bytes, (size_t)db->key_bytes + 4, to, RECORD_PLACE_BYTES - RECORD_CHUNK_HEAD_BYTES, place.bytes | far_flag);
+    bytes_put_le64(to + RECORD_CHUNK_HEAD_BYTES, place->offset);
+    bytes_put_le64(to + RECORD_CHUNK_HEAD_BYTES + 8, place->digest);
+    record_chunk_seal(db->tag, stored.bytes, (size_t)db->key_bytes + 4, to, RECORD_PLACE_BYTES - RECORD_CHUNK_HEAD_BYTES, place->bytes | far_flag);
     return delete_from_chunk(txn, db, key, 1);
+}
+
+int record_put_far(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct iovec *parts, uint32_t part_count,
+                   uint64_t other_bytes, struct vlog_place *place) {
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < part_count; i++) total += parts[i].iov_len;
+    CHECK(db->vlog != NULL && total > 0 && total <= RECORD_VALUE_BYTES_MAX);
+    int code = vlog_append(db->vlog, place_seed(db, key, total), parts, part_count, other_bytes, place);
+    if (code == 0) return record_put_place(txn, db, key, place);
+    place->bytes = 0;
+    return code == MDB_MAP_FULL ? record_put(txn, db, key, parts, part_count) : code; /* no room in one piece: LMDB may have free pages */
 }
 
 int record_delete(MDB_txn *txn, const struct record_db *db, const uint8_t *key) {

@@ -85,9 +85,12 @@ void record_entry_encode(const uint8_t path[RECORD_PATH_BYTES], const struct tab
  * small. */
 int record_put(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct iovec *parts, uint32_t part_count)
     __attribute__((warn_unused_result));
-/* Lays the value down in db->vlog, of which `other_bytes` is not to be used, and puts its place; as record_put() when that has no room for it. Errors
- * also as errno's codes. */
-int record_put_far(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct iovec *parts, uint32_t part_count, uint64_t other_bytes)
+/* Lays the value down in db->vlog, of which `other_bytes` is not to be used, and puts its place; as record_put() when that has no room for it, with
+ * place->bytes 0. Errors also as errno's codes. */
+int record_put_far(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct iovec *parts, uint32_t part_count, uint64_t other_bytes,
+                   struct vlog_place *place) __attribute__((warn_unused_result));
+/* Puts the place of a value that lies there. */
+int record_put_place(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct vlog_place *place)
     __attribute__((warn_unused_result));
 /* Absent is no error. */
 int record_delete(MDB_txn *txn, const struct record_db *db, const uint8_t *key) __attribute__((warn_unused_result));

@@ -62,7 +62,7 @@ struct state {
 
 /* state_write.c. For the thread, and before it is there and after it has ended. */
 enum store_status state_apply(void *context, void *const *items, uint32_t count, struct store_error *error);
-enum writer_idle state_idle(void *context, struct store_error *error);
+enum writer_idle state_idle(void *context, bool paused, struct store_error *error);
 void state_finish(void *context);
 bool state_pending_create(struct state *state);
 void state_pending_destroy(struct state *state);

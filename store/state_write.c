@@ -485,8 +485,9 @@ enum store_status state_apply(void *context, void *const *items, uint32_t count,
     return code == 0 ? STORE_OK : failed(state, code, error);
 }
 
-enum writer_idle state_idle(void *context, struct store_error *error) {
+enum writer_idle state_idle(void *context, bool paused, struct store_error *error) {
     struct state *state = context;
+    (void)paused;
     if (state->fold_end == 0) return WRITER_IDLE;
     int code = fold_step(state);
     if (code == 0) return state->fold_end == 0 ? WRITER_IDLE : WRITER_GOES_ON;

@@ -58,7 +58,8 @@ static enum store_status sync_directory(const char *path, struct store_error *er
 
 /* Removes what a creation that was cut off has left; only names that it makes. */
 static void remove_unfinished(const char *making) {
-    static const char *const files[] = {"wal/values", "wal/data.mdb", "wal/lock.mdb", "wal", "state/data.mdb", "state/lock.mdb", "state", "lock", ""};
+    static const char *const files[] = {"wal/values",     "wal/journal",    "wal/data.mdb", "wal/lock.mdb", "wal",
+                                        "state/data.mdb", "state/lock.mdb", "state",        "lock",         ""};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char path[STORE_PATH_BYTES_MAX + 64];
         (void)snprintf(path, sizeof path, "%s/%s", making, files[i]);

@@ -28,7 +28,8 @@
 #include <stdint.h>
 
 enum {
-    STORE_FORMAT_VERSION = 1,    /* of both environments; a newer one is refused, an older one would be migrated here */
+    STORE_FORMAT_VERSION = 1,    /* of both environments when they were first made; a newer one than a release knows is refused */
+    STORE_FORMAT_WAL = 2,        /* of the wal, since it has a journal: who does not know of that would open it without what the journal has */
     STORE_SYSTEM_ID_BYTES = 16,
     STORE_NODE_ID_BYTES = 32,
     STORE_PATH_BYTES_MAX = 3800, /* of a data directory, without the final zero */

@@ -1,16 +1,20 @@
 /*
- * The write-ahead store: what must be on disk before a message leaves (spec/durability.md P-1), in one LMDB environment with a thread of its own.
+ * The write-ahead store: what must be on disk before a message leaves (spec/durability.md P-1): a journal, an LMDB environment behind it, and a
+ * thread of its own.
  *
  * Contract
- *   ONE thread, the producer, submits batches; they are applied in order, many in one transaction, and are durable (data, then meta page, both
- *   synced; neither NOSYNC nor WRITEMAP) when wal_completed() reaches their number. Then the storage thread calls wake(). A batch, its records and
- *   all bytes that they point to belong to the submitter and must stay unchanged until that. Within a batch and over batches later records win.
+ *   ONE thread, the producer, submits batches; they are applied in order, many in one transaction, and are durable when wal_completed() reaches
+ *   their number: written to the journal and synced (journal.h), or, where that is not for them, committed by LMDB (data, then meta page, both
+ *   synced; neither NOSYNC nor WRITEMAP), which takes over what the journal has some times a second. Then the storage thread calls wake(). A batch,
+ *   its records and all bytes that they point to belong to the submitter and must stay unchanged until that. Within a batch and over batches later
+ *   records win.
  *
  *   Any error of a write, sync or commit is sticky (P-2): nothing of the failed transaction counts, nothing more is taken, wal_error() tells,
  *   wake() is called once more. The node stops. What was completed before is safe.
  *
  *   Any thread reads, through a reader of its own (a read transaction: a consistent cut that does not see later commits). A reader must be
- *   short-lived: while it is open, freed pages are not used again and the file grows.
+ *   short-lived: while it is open, freed pages are not used again and the file grows. It sees all that was durable when it was opened, and for that
+ *   may wait until LMDB has taken over what the journal has, milliseconds mostly.
  *
  *   Values of any length are cut into chunks of at most WAL_CHUNK_BYTES, so that no record needs more than four contiguous pages. Where a commit
  *   brings many bytes of long values (blocks, inputs), these go to a file of their own, past the page cache, and LMDB keeps their places
@@ -126,9 +130,11 @@ enum store_status wal_error(const struct wal *wal, struct store_error *error);
 /* Blocks the caller until `sequence` is durable (STORE_OK) or the store has stopped (the sticky error). For start-up, tools and tests. */
 enum store_status wal_wait(struct wal *wal, uint64_t sequence) __attribute__((warn_unused_result));
 
-/* Reading: any thread, a reader each. */
+/* Reading: any thread, a reader each. STORE_STOPPED: the store has stopped and something durable is in the journal alone, for the next opening. */
 struct wal_reader; /* opaque */
 enum store_status wal_reader_open(struct wal *wal, struct wal_reader **reader) __attribute__((warn_unused_result));
+/* The same without a wait: what was durable a second ago, and mostly later things. */
+enum store_status wal_reader_open_behind(struct wal *wal, struct wal_reader **reader) __attribute__((warn_unused_result));
 void wal_reader_close(struct wal_reader *reader);
 /* *bytes becomes the value's length; STORE_TOO_LONG if that is more than room (nothing is written then; room 0 asks for the length). STORE_ABSENT,
  * STORE_DAMAGED, STORE_IO. */
@@ -150,7 +156,8 @@ enum store_status wal_get(struct wal *wal, enum wal_db db, const uint8_t *key, v
 
 /* Figures for metrics; any thread, each figure by itself. */
 struct wal_figures {
-    uint64_t commits;
+    uint64_t commits;       /* of batches: syncs of the journal, or, where that was not for them, LMDB's */
+    uint64_t folds;         /* LMDB's commits */
     uint64_t batches;
     uint64_t bytes;         /* of values put */
     uint64_t file_bytes;    /* pages ever used, times page size, and the value log */

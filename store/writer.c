@@ -2,16 +2,22 @@
 #include "merkle/check.h"
 #include "store/env.h"
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <time.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-enum { ITEMS_MAX = 256, IDLE_PAUSE_NS = 30000000 };
+enum { ITEMS_MAX = 256, IDLE_PAUSE_MS = 30 };
 
-static void publish(struct writer *writer) {
+void writer_tell(struct writer *writer) {
     CHECK(pthread_mutex_lock(&writer->done_lock) == 0);
     CHECK(pthread_cond_broadcast(&writer->done) == 0);
     CHECK(pthread_mutex_unlock(&writer->done_lock) == 0);
+}
+
+static void publish(struct writer *writer) {
+    writer_tell(writer);
     if (writer->config.wake) writer->config.wake(writer->config.wake_context);
 }
 
@@ -20,30 +26,48 @@ static void fail(struct writer *writer, enum store_status status) {
     publish(writer);
 }
 
-/* A part of what has time, and a pause. False: there was nothing to do, or it failed. */
-static bool idle_step(struct writer *writer) {
-    static const struct timespec pause = {.tv_nsec = IDLE_PAUSE_NS};
-    enum writer_idle idle = writer->config.idle ? writer->config.idle(writer->config.apply_context, &writer->error) : WRITER_IDLE;
+static enum writer_idle idle_step(struct writer *writer, bool paused) {
+    enum writer_idle idle = writer->config.idle ? writer->config.idle(writer->config.apply_context, paused, &writer->error) : WRITER_IDLE;
     if (idle == WRITER_FAILED) fail(writer, writer->error.status);
-    if (idle == WRITER_GOES_ON) (void)nanosleep(&pause, NULL);
-    return idle == WRITER_GOES_ON;
+    return idle;
+}
+
+static void wake(struct writer *writer) {
+    const uint64_t one = 1;
+    if (atomic_exchange(&writer->asleep, false)) CHECK(write(writer->work, &one, sizeof one) == sizeof one);
+}
+
+/* Until it is woken, at most for a pause where more is to do. True: for all of that. It may come back for nothing. */
+static bool doze(struct writer *writer, bool pause) {
+    struct pollfd work = {.fd = writer->work, .events = POLLIN};
+    uint64_t posts;
+    int count = poll(&work, 1, pause ? IDLE_PAUSE_MS : -1);
+    CHECK(count >= 0 || errno == EINTR);
+    if (count == 1) CHECK(read(writer->work, &posts, sizeof posts) == sizeof posts);
+    atomic_store(&writer->asleep, false); /* who cleared it first has posted: the next doze ends at once */
+    return count == 0;
 }
 
 /* Waits until something is queued; false when closing and nothing is left, or what has time failed. `asleep` is set before the last look at
- * `submitted`, and the producer looks at it after it has raised that: one of the two sees the other. */
+ * `submitted` and `asked`, and who raises those looks at it afterwards: one of the two sees the other. */
 static bool await_work(struct writer *writer, uint64_t taken) {
-    for (;;) {
+    for (bool paused = false;;) {
         if (atomic_load(&writer->submitted) > taken) return true;
         if (atomic_load(&writer->closing)) return atomic_load(&writer->submitted) > taken;
-        if (idle_step(writer)) continue;
-        if (writer_error(writer, NULL) != STORE_OK) return false;
+        uint64_t asked = atomic_load(&writer->asked);
+        enum writer_idle idle = idle_step(writer, paused);
+        if (idle == WRITER_FAILED) return false;
         atomic_store(&writer->asleep, true);
-        if (atomic_load(&writer->submitted) > taken || atomic_load(&writer->closing)) {
+        if (atomic_load(&writer->submitted) > taken || atomic_load(&writer->closing) || atomic_load(&writer->asked) != asked) {
             atomic_store(&writer->asleep, false);
             continue;
         }
-        while (sem_wait(&writer->work) != 0) CHECK(errno == EINTR);
+        paused = doze(writer, idle == WRITER_GOES_ON);
     }
+}
+
+static enum store_status after_step(struct writer *writer) {
+    return writer->config.after ? writer->config.after(writer->config.apply_context, &writer->error) : STORE_OK;
 }
 
 static void *writer_run(void *context) {
@@ -69,6 +93,11 @@ static void *writer_run(void *context) {
         }
         atomic_store_explicit(&writer->completed, taken, memory_order_release);
         publish(writer);
+        status = after_step(writer);
+        if (status != STORE_OK) {
+            fail(writer, status);
+            break;
+        }
     }
     if (writer->config.finish) writer->config.finish(writer->config.apply_context);
     return NULL;
@@ -98,25 +127,32 @@ static enum store_status thread_start(struct writer *writer, struct store_error 
     return STORE_OK;
 }
 
+static void resources_free(struct writer *writer) {
+    (void)close(writer->work);
+    (void)pthread_mutex_destroy(&writer->done_lock);
+    (void)pthread_cond_destroy(&writer->done);
+}
+
 enum store_status writer_start(struct writer *writer, const struct writer_config *config, struct store_error *error) {
     CHECK(config->slots >= 2 && config->slots <= WRITER_SLOTS_MAX && (config->slots & (config->slots - 1)) == 0);
     CHECK(config->items_max >= 1 && config->items_max <= ITEMS_MAX && config->apply);
     writer->config = *config;
     ck_ring_init(&writer->ring, config->slots);
     atomic_store(&writer->cpu, -1);
-    CHECK(sem_init(&writer->work, 0, 0) == 0);
+    writer->work = eventfd(0, EFD_CLOEXEC);
+    if (writer->work < 0) return env_fail(error, env_status_of(errno), errno, writer->config.name, "a descriptor for the storage thread");
     CHECK(pthread_mutex_init(&writer->done_lock, NULL) == 0);
     CHECK(pthread_cond_init(&writer->done, NULL) == 0);
-    return thread_start(writer, error);
+    enum store_status status = thread_start(writer, error);
+    if (status != STORE_OK) resources_free(writer);
+    return status;
 }
 
 enum store_status writer_stop(struct writer *writer) {
     atomic_store(&writer->closing, true);
-    CHECK(sem_post(&writer->work) == 0);
+    wake(writer);
     CHECK(pthread_join(writer->thread, NULL) == 0);
-    (void)sem_destroy(&writer->work);
-    (void)pthread_mutex_destroy(&writer->done_lock);
-    (void)pthread_cond_destroy(&writer->done);
+    resources_free(writer);
     return (enum store_status)atomic_load(&writer->status);
 }
 
@@ -129,7 +165,7 @@ enum store_status writer_submit(struct writer *writer, const void *item, uint64_
     CHECK(ck_ring_enqueue_spsc(&writer->ring, writer->slots, item));
     *sequence = submitted + 1;
     atomic_store(&writer->submitted, submitted + 1);
-    if (atomic_exchange(&writer->asleep, false)) CHECK(sem_post(&writer->work) == 0);
+    wake(writer);
     return STORE_OK;
 }
 
@@ -143,14 +179,31 @@ enum store_status writer_error(const struct writer *writer, struct store_error *
     return status;
 }
 
-enum store_status writer_wait(struct writer *writer, uint64_t sequence) {
+void writer_ask(struct writer *writer) {
+    atomic_fetch_add(&writer->asked, 1);
+    wake(writer);
+}
+
+enum store_status writer_await(struct writer *writer, bool (*reached)(const void *context), const void *context) {
     enum store_status status = STORE_OK;
     CHECK(pthread_mutex_lock(&writer->done_lock) == 0);
-    while (writer_completed(writer) < sequence && (status = writer_error(writer, NULL)) == STORE_OK) {
-        CHECK(pthread_cond_wait(&writer->done, &writer->done_lock) == 0);
-    }
+    while (!reached(context) && (status = writer_error(writer, NULL)) == STORE_OK) CHECK(pthread_cond_wait(&writer->done, &writer->done_lock) == 0);
     CHECK(pthread_mutex_unlock(&writer->done_lock) == 0);
     return status;
+}
+
+struct number_wanted {
+    const struct writer *writer;
+    uint64_t sequence;
+};
+
+static bool number_reached(const void *context) {
+    const struct number_wanted *wanted = context;
+    return writer_completed(wanted->writer) >= wanted->sequence;
+}
+
+enum store_status writer_wait(struct writer *writer, uint64_t sequence) {
+    return writer_await(writer, number_reached, &(struct number_wanted){writer, sequence});
 }
 
 int writer_cpu(const struct writer *writer) {

@@ -151,7 +151,7 @@ static bool record_scrub(struct node_scrub *scrub, struct wal_reader *reader, ui
 /* What a whole round takes now; as before where no reader is to be had. */
 static uint64_t wal_units(const struct node_scrub *scrub) {
     struct wal_reader *reader;
-    if (wal_reader_open(scrub->node->wal, &reader) != STORE_OK) return scrub->wal_units;
+    if (wal_reader_open_behind(scrub->node->wal, &reader) != STORE_OK) return scrub->wal_units;
     uint64_t units = wal_reader_units(reader);
     wal_reader_close(reader);
     return units;
@@ -160,7 +160,7 @@ static uint64_t wal_units(const struct node_scrub *scrub) {
 /* False: there is no use in going on. */
 static bool wal_scrub(struct node_scrub *scrub, uint64_t records) {
     struct wal_reader *reader;
-    if (wal_reader_open(scrub->node->wal, &reader) != STORE_OK) return true; /* no memory for it now */
+    if (wal_reader_open_behind(scrub->node->wal, &reader) != STORE_OK) return true; /* no memory for it now */
     bool good = true;
     while (good && records > 0) {
         uint64_t cost;

@@ -169,8 +169,8 @@ void rw_state_make(struct replica_world *rw, struct rw_node *node) {
 }
 
 void rw_state_unmake(struct rw_node *node) {
-    static const char *const files[] = {"wal/values",       "wal/data.mdb",      "wal/lock.mdb",      "wal",      "state/data.mdb", "state/lock.mdb",
-                                        "state",            "transfer/data.mdb", "transfer/lock.mdb", "transfer", "lock",           ""};
+    static const char *const files[] = {"wal/values",     "wal/journal",       "wal/data.mdb",      "wal/lock.mdb", "wal",  "state/data.mdb",
+                                        "state/lock.mdb", "state",             "transfer/data.mdb", "transfer/lock.mdb", "transfer", "lock", ""};
     if (node->directory == NULL) return;
     store_directory_close(node->directory);
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {

@@ -25,6 +25,19 @@ static int (*next_rename)(const char *, const char *);
 static int (*next_unlink)(const char *);
 static int (*next_rmdir)(const char *);
 
+/* What a process that was killed has written of an event is none. */
+static void tail_drop(const char *file) {
+    struct record_event event;
+    struct stat about;
+    if (fstat(out, &about) != 0) calls_die(file);
+    off_t at = 0;
+    for (off_t next; pread(out, &event, sizeof event, at) == (ssize_t)sizeof event; at = next) {
+        next = at + (off_t)(sizeof event + event.path_bytes + event.bytes);
+        if (next > about.st_size) break;
+    }
+    if (ftruncate(out, at) != 0) calls_die(file);
+}
+
 __attribute__((constructor)) static void set_up(void) {
     calls_begin();
     calls_find(&next_mkdir, "mkdir");
@@ -35,8 +48,9 @@ __attribute__((constructor)) static void set_up(void) {
     const char *below = getenv("RECORD_ROOT");
     if (!file || !below) return;
     if (!realpath(below, root)) calls_die(below);
-    out = calls_next.openat(AT_FDCWD, file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    out = calls_next.openat(AT_FDCWD, file, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (out < 0) calls_die(file);
+    tail_drop(file);
 }
 
 static void event_head(enum record_kind kind, const char *path, uint64_t offset, uint64_t bytes) {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -146,7 +148,7 @@ static bool is_stop(enum store_status status) {
 /* ---- the write-ahead store ---- */
 
 static struct wal *wal_of(struct fixture *at) {
-    struct wal_config config = {.directory = at->directory, .identity = at->identity, .map_bytes = 64 << 20, .queue_slots = 16, .cpu = -1};
+    struct wal_config config = {.directory = at->directory, .identity = at->identity, .map_bytes = 256 << 20, .queue_slots = 16, .cpu = -1};
     struct wal *wal = NULL;
     assert_int_equal(wal_open(&config, &wal, &at->error), STORE_OK);
     return wal;
@@ -185,7 +187,7 @@ static uint8_t wal_number(struct wal *wal) {
 static void any_call_of_a_commit_may_fail(void **state) {
     struct fixture *at = *state;
     uint8_t number = 1;
-    uint64_t sequence, failures = 0, value_log_failures = 0;
+    uint64_t sequence, failures = 0, value_log_failures = 0, journal_failures = 0;
     struct wal *wal = wal_of(at);
     assert_int_equal(wal_put_all(wal, number, &sequence), STORE_OK);
     assert_int_equal(wal_close(wal), STORE_OK);
@@ -204,7 +206,9 @@ static void any_call_of_a_commit_may_fail(void **state) {
                 assert_int_equal(wal_error(wal, &at->error), status);
                 bool value_log = strstr(at->error.text, "wal/values") != NULL;
                 value_log_failures += value_log;
-                assert_true(value_log || strstr(at->error.text, "wal/data.mdb") != NULL);
+                bool journal = strstr(at->error.text, "wal/journal") != NULL;
+                journal_failures += journal;
+                assert_true(value_log || journal || strstr(at->error.text, "wal/data.mdb") != NULL);
                 assert_int_equal(wal_put_all(wal, 99, &sequence), STORE_STOPPED); /* though the disk would take it now */
                 assert_int_equal(wal_completed(wal), completed);
             }
@@ -217,7 +221,115 @@ static void any_call_of_a_commit_may_fail(void **state) {
         }
     }
     print_message("%llu failing calls\n", (unsigned long long)failures);
-    assert_true(failures > 15 && value_log_failures >= 2 * sizeof faults / sizeof faults[0]); /* its write, its sync */
+    assert_true(value_log_failures >= 2 * sizeof faults / sizeof faults[0]); /* its write, its sync */
+    assert_true(journal_failures >= 2 * sizeof faults / sizeof faults[0] && failures >= value_log_failures + journal_failures);
+}
+
+/* The transaction is acknowledged, and LMDB's commit of it fails: because a reader wants to see it, or at the end. */
+static void any_call_of_a_fold_may_fail(void **state) {
+    struct fixture *at = *state;
+    uint8_t number = 1, byte;
+    uint64_t sequence, failures = 0;
+    size_t count;
+    struct wal *wal = wal_of(at);
+    assert_int_equal(wal_put_all(wal, number, &sequence), STORE_OK);
+    assert_int_equal(wal_close(wal), STORE_OK);
+    for (size_t i = 0; i < 4 * sizeof faults / sizeof faults[0]; i++) {
+        bool made = true;
+        for (long call = 1; made; call++) {
+            assert_true(call < CALLS_MAX);
+            wal = wal_of(at);
+            assert_int_equal(wal_put_all(wal, ++number, &sequence), STORE_OK);
+            arm(faults[i / 4], call, i % 2 == 0);
+            bool by_reader = i / 2 % 2 == 0;
+            const uint8_t first[WAL_KEY_BYTES_MAX] = {0};
+            enum store_status got = by_reader ? wal_get(wal, WAL_INPUTS, first, &byte, 1, &count) : STORE_OK;
+            enum store_status status = by_reader ? wal_error(wal, &at->error) : wal_close(wal);
+            made = disarm();
+            if (by_reader) {
+                assert_int_equal(got, made ? STORE_STOPPED : STORE_TOO_LONG);
+                assert_true(made ? is_stop(status) && strstr(at->error.text, "wal/data.mdb") != NULL : status == STORE_OK);
+                assert_int_equal(wal_close(wal), status);
+            } else {
+                assert_int_equal(status, STORE_OK); /* all is durable: the journal has it */
+            }
+            failures += made;
+            wal = wal_of(at);
+            assert_int_equal(wal_number(wal), number);
+            assert_int_equal(wal_close(wal), STORE_OK);
+        }
+    }
+    print_message("%llu failing calls\n", (unsigned long long)failures);
+    assert_true(failures >= 4 * sizeof faults / sizeof faults[0]);
+}
+
+/* ---- room: many little records in pages of their own each. When all are changed, LMDB's file grows by as many pages, when it commits. ---- */
+
+enum { RECORDS = 26000, DELETED = RECORDS / 2, ROOM_ACKNOWLEDGED = 256 + SIGKILL, ROOM_FULL = 256 + SIGTERM, ROOM_OPENED = 3 };
+
+static struct wal_record vote_of(enum wal_operation operation, unsigned key) {
+    return (struct wal_record){.operation = operation, .db = WAL_VOTES, .key = {(uint8_t)(key >> 8), (uint8_t)key}};
+}
+
+static enum store_status records_submit(struct wal *wal, const struct wal_record *records, uint32_t count) {
+    struct wal_batch batch = {.records = records, .record_count = count};
+    uint64_t sequence = 0;
+    enum store_status status = wal_submit(wal, &batch, &sequence);
+    return status == STORE_OK ? wal_wait(wal, sequence) : status;
+}
+
+static void limit_set(const struct fixture *at) {
+    char file[SCRATCH_PATH_BYTES + 32];
+    (void)snprintf(file, sizeof file, "%s/wal/data.mdb", at->path);
+    struct rlimit limit = {.rlim_cur = scratch_file_bytes(file) + (40 << 20), .rlim_max = RLIM_INFINITY};
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+static int acknowledged_child(void *context) {
+    static struct wal_record records[DELETED];
+    struct fixture *at = context;
+    uint64_t sequence;
+    limit_set(at);
+    struct wal *wal = wal_of(at);
+    CHECK(wal_put_all(wal, 1, &sequence) == STORE_OK);
+    for (unsigned i = 0; i < DELETED; i++) records[i] = vote_of(WAL_DELETE, 2 * i);
+    enum store_status status = records_submit(wal, records, DELETED);
+    CHECK(status == STORE_OK || status == STORE_DISK_FULL);
+    (void)kill(getpid(), status == STORE_OK ? SIGKILL : SIGTERM); /* a crash: nothing is closed */
+    return 0;
+}
+
+static int opened_child(void *context) {
+    struct fixture *at = context;
+    limit_set(at);
+    CHECK(wal_close(wal_of(at)) == STORE_OK);
+    return ROOM_OPENED;
+}
+
+static void what_was_acknowledged_has_room_in_lmdb(void **state) {
+    enum { BYTES = 1500, GROUP = 1000 };
+    static struct wal_record records[GROUP];
+    static uint8_t value[BYTES];
+    struct fixture *at = *state;
+    struct iovec part = {value, sizeof value};
+    struct wal *wal = wal_of(at);
+    for (unsigned from = 0; from < RECORDS; from += GROUP) {
+        for (unsigned i = 0; i < GROUP; i++) {
+            records[i] = vote_of(WAL_PUT, from + i);
+            records[i].parts = &part;
+            records[i].part_count = 1;
+        }
+        assert_int_equal(records_submit(wal, records, GROUP), STORE_OK);
+    }
+    assert_int_equal(wal_close(wal), STORE_OK);
+    int outcome = scratch_child(acknowledged_child, at, 60);
+    assert_true(outcome == ROOM_ACKNOWLEDGED || outcome == ROOM_FULL);
+    assert_int_equal(scratch_child(opened_child, at, 60), ROOM_OPENED);
+    wal = wal_of(at);
+    assert_int_equal(wal_number(wal), 1);
+    bool there = wal_get(wal, WAL_VOTES, records[0].key, NULL, 0, &(size_t){0}) == STORE_TOO_LONG;
+    assert_true(there == (outcome == ROOM_FULL));
+    assert_int_equal(wal_close(wal), STORE_OK);
 }
 
 /* ---- checkpoints ---- */
@@ -354,6 +466,8 @@ static void a_folder_of_evidence_is_part_of_the_data(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(any_call_of_a_commit_may_fail),
+        CASE(any_call_of_a_fold_may_fail),
+        CASE(what_was_acknowledged_has_room_in_lmdb),
         CASE(any_call_of_a_checkpoint_may_fail),
         CASE(any_call_of_a_creation_may_fail_and_it_is_done_again),
         CASE(any_call_of_a_replacement_may_fail_and_it_is_done_again),

@@ -22,15 +22,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Interposed before the C library's, so that liblmdb calls this one: fails once `sync_failures` says so. */
+/* Interposed before the C library's, so that liblmdb calls these: a sync, or a write by a descriptor that is synchronous, fails once
+ * `sync_calls_left` says so. */
 static _Atomic int sync_calls_left = -1;
 
+static bool sync_fails(void) {
+    if (atomic_load(&sync_calls_left) <= 0 || atomic_fetch_sub(&sync_calls_left, 1) != 1) return false;
+    errno = EIO;
+    return true;
+}
+
 int fdatasync(int fd) {
-    if (atomic_load(&sync_calls_left) > 0 && atomic_fetch_sub(&sync_calls_left, 1) == 1) {
-        errno = EIO;
-        return -1;
-    }
-    return (int)syscall(SYS_fdatasync, fd);
+    return sync_fails() ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
+    bool synchronous = (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
+    return synchronous && sync_fails() ? -1 : (ssize_t)syscall(SYS_pwrite64, fd, bytes, count, at);
 }
 
 struct fixture {
@@ -364,7 +372,7 @@ static void assert_stopped(struct fixture *at, enum store_status expected) {
     struct store_error error;
     assert_int_equal(wal_error(at->wal, &error), expected);
     print_message("%s\n", error.text);
-    assert_non_null(strstr(error.text, "data.mdb"));
+    assert_true(strstr(error.text, "wal/data.mdb") != NULL || strstr(error.text, "wal/journal") != NULL);
     assert_null(strchr(error.text, '\n'));
     uint8_t byte = 1;
     struct iovec part = {&byte, 1};
@@ -432,7 +440,7 @@ static void what_is_in_use_falls_with_what_is_deleted(void **state) {
 
 static int limited_child(void *context) {
     struct fixture *at = context;
-    struct rlimit limit = {.rlim_cur = 3 << 20, .rlim_max = 3 << 20};
+    struct rlimit limit = {.rlim_cur = 17 << 18, .rlim_max = 17 << 18}; /* the journal takes 4 MiB */
     (void)signal(SIGXFSZ, SIG_IGN);
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0 || open_with(at, 64 << 20, 16, NULL, NULL) != STORE_OK) return 90;
     enum store_status status;
@@ -459,7 +467,7 @@ static void a_full_file_system_stops_the_store_and_loses_nothing(void **state) {
     scratch_remove(mount_point);
     (void)snprintf(mount_point, sizeof mount_point, "%s/small", at->root);
     assert_int_equal(mkdir(mount_point, 0700), 0);
-    if (mount("none", mount_point, "tmpfs", 0, "size=3m") != 0) skip(); /* not root, or not allowed */
+    if (mount("none", mount_point, "tmpfs", 0, "size=7m") != 0) skip(); /* not root, or not allowed */
     (void)snprintf(at->path, sizeof at->path, "%.*s/data", SCRATCH_PATH_BYTES, mount_point);
     enum store_status created = store_directory_create(at->path, &at->identity, &at->error);
     enum store_status opened = created == STORE_OK ? open_with(at, 64 << 20, 16, NULL, NULL) : created;
@@ -492,7 +500,7 @@ static void a_failed_sync_stops_the_store_and_completes_nothing(void **state) {
         atomic_store(&sync_calls_left, -1);
         assert_int_equal(status, STORE_IO);
         assert_int_equal(wal_completed(at->wal) - before, last);
-        assert_int_equal(last, calls - 1);
+        assert_true(last <= (uint64_t)calls - 1 && (last > 0) == (calls > 1)); /* fewer when LMDB committed in between */
         assert_stopped(at, STORE_IO);
         assert_int_equal(close_all(at), STORE_IO);
         assert_int_equal(open_with(at, 64 << 20, 16, NULL, NULL), STORE_OK);

@@ -53,7 +53,7 @@ struct image {
     struct names durable, now;
     struct step steps[STEPS_MAX];
     uint32_t step_count;
-    const char *ignored;
+    const char *ignored, *ignored_durable;
     /* the event under way */
     struct record_event event;
     char path[IMAGE_PATH_BYTES];
@@ -219,6 +219,10 @@ void image_ignore_syncs(struct image *image, const char *ending) {
     image->ignored = ending;
 }
 
+void image_ignore_durable(struct image *image, const char *ending) {
+    image->ignored_durable = ending;
+}
+
 static struct node *node_of(struct image *image, const char *path) {
     struct name *name = name_find(&image->now, path);
     CHECK(name != NULL && !image->nodes[name->node].directory);
@@ -259,9 +263,9 @@ static void step_add(struct image *image) {
     step_do(&image->now, step);
 }
 
-static bool is_ignored(const struct image *image) {
-    size_t length = strlen(image->path), ending = image->ignored != NULL ? strlen(image->ignored) : 0;
-    return ending > 0 && length >= ending && strcmp(image->path + length - ending, image->ignored) == 0;
+static bool is_ignored(const struct image *image, const char *ignored) {
+    size_t length = strlen(image->path), ending = ignored != NULL ? strlen(ignored) : 0;
+    return ending > 0 && length >= ending && strcmp(image->path + length - ending, ignored) == 0;
 }
 
 void image_begin(struct image *image, const struct record_event *event, const char *path, const uint8_t *bytes) {
@@ -277,7 +281,7 @@ void image_begin(struct image *image, const struct record_event *event, const ch
 
 static void synced(struct image *image) {
     struct node *node = node_of(image, image->path);
-    if (is_ignored(image)) return;
+    if (is_ignored(image, image->ignored)) return;
     for (uint32_t i = 0; i < node->write_count; i++) write_done(&node->durable, &node->writes[i]);
     writes_forget(node);
 }
@@ -305,7 +309,7 @@ void image_apply(struct image *image) {
     CHECK(image->under_way);
     image->under_way = false;
     if (image->event.kind == RECORD_SYNC) synced(image);
-    if (image->event.kind == RECORD_DURABLE) newest_durable(image);
+    if (image->event.kind == RECORD_DURABLE && !is_ignored(image, image->ignored_durable)) newest_durable(image);
     if (image->event.kind == RECORD_SYNC_DIR) folder_synced(image);
 }
 

@@ -27,6 +27,8 @@ void image_begin(struct image *image, const struct record_event *event, const ch
 void image_apply(struct image *image);
 /* Plants a fault: syncs of files whose path has this ending count for nothing. NULL: none. */
 void image_ignore_syncs(struct image *image, const char *ending);
+/* Writes to them by descriptors that were opened to be synchronous are as any others. */
+void image_ignore_durable(struct image *image, const char *ending);
 
 enum image_cut { IMAGE_NOTHING_MORE, IMAGE_ALL, IMAGE_RANDOM };
 /* Writes what the cut leaves into the folder `out`, which is emptied first. False: it is the same as the one written there last. */

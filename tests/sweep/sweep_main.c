@@ -9,8 +9,9 @@
  *   --data      the data directory inside of the folder; default: the folder itself
  *   --points    so many events, in rows of neighbours; 0: all
  *   --cuts      images for each event: nothing of what is unsynced, all of it, then random ones
- *   --plant     missing-sync: syncs of wal/data.mdb count for nothing; missing-value-sync: those of wal/values;
- *               early-send: each message counts as sent so many events before it was. The sweep must then find a violation.
+ *   --plant     missing-sync: syncs of wal/data.mdb count for nothing; missing-value-sync: those of wal/values; missing-journal-sync: writes to
+ *               wal/journal are as if it were not opened to be synchronous; early-send: each message counts as sent so many events before it was.
+ *               The sweep must then find a violation.
  *
  * What must hold, whenever the power goes:
  *   - the write-ahead store opens, and holds exactly what it held after its last commit that was done, or, when the cut falls into the one write that
@@ -199,6 +200,7 @@ static void sent(struct sweep *s, const struct row_event *event) {
 static void syncs_lose(struct sweep *s) {
     if (strcmp(s->plant, "missing-sync") == 0) image_ignore_syncs(s->image, "wal/data.mdb");
     if (strcmp(s->plant, "missing-value-sync") == 0) image_ignore_syncs(s->image, "wal/values");
+    if (strcmp(s->plant, "missing-journal-sync") == 0) image_ignore_durable(s->image, "wal/journal");
 }
 
 static void noted(struct sweep *s, const struct row_event *event) {
@@ -274,7 +276,8 @@ static void compare(struct sweep *s, uint64_t at, const char *cut) {
     if (s->last.text[0] != '\0' || !s->last.opened) violation(s, at, cut, s->last.text);
     if (s->node == NULL && !s->created) return;
     if (s->last.wal_hash != s->truth.wal_hash) {
-        if (!durable || !is_data_of(event, "wal/data.mdb")) violation(s, at, cut, "the write-ahead store is not as after any commit");
+        bool commits = durable && (is_data_of(event, "wal/journal") || is_data_of(event, "wal/data.mdb"));
+        if (!commits) violation(s, at, cut, "the write-ahead store is not as after any commit");
         s->wal_before = s->last.wal_hash;
         s->wal_open_question = true;
     }
@@ -350,7 +353,7 @@ static void words_take(struct sweep *s, int count, char **words) {
         else usage("no such option");
     }
     if (s->record == NULL || s->work == NULL || s->cuts < 1 || s->cuts > CUTS_MAX) usage("--record and --work are needed; --cuts 1 to 16");
-    static const char *const plants[] = {"", "missing-sync", "missing-value-sync", "early-send"};
+    static const char *const plants[] = {"", "missing-sync", "missing-value-sync", "missing-journal-sync", "early-send"};
     bool known = false;
     for (size_t i = 0; i < sizeof plants / sizeof plants[0]; i++) known = known || strcmp(s->plant, plants[i]) == 0;
     if (!known) usage("no such plant");

@@ -72,7 +72,8 @@ def of_the_store(cases, work, seed, steps, points, plant_points):
     words = ("--data", "data", "--seed", seed)
     result = sweep(f"{work}/store.record", work, *words, "--points", points)
     total = covered(cases, "the store", result, min(points, 500) if points else 500)
-    for plant, what in (("missing-sync", "a missing sync"), ("missing-value-sync", "a missing sync of the value log")):
+    for plant, what in (("missing-sync", "a missing sync"), ("missing-value-sync", "a missing sync of the value log"),
+                        ("missing-journal-sync", "a journal that is not synchronous")):
         planted(cases, f"the store: {what}", sweep(f"{work}/store.record", work, *words, "--points", plant_points, "--plant", plant))
     return total
 
@@ -113,7 +114,8 @@ def of_the_node(cases, work, seed, seconds, points, plant_points):
     words = ("--base", f"{work}/base", "--config", f"{work}/s/c0-n0/node.conf", "--seed", seed)
     result = sweep(f"{work}/node.record", work, *words, "--points", points)
     total = covered(cases, "the node", result, min(points, 300) if points else 3000)
-    for plant, what in (("missing-sync", "a missing sync"), ("early-send", "a message that leaves too early")):
+    for plant, what in (("missing-sync", "a missing sync"), ("missing-journal-sync", "a journal that is not synchronous"),
+                        ("early-send", "a message that leaves too early")):
         planted(cases, f"the node: {what}", sweep(f"{work}/node.record", work, *words, "--points", plant_points, "--plant", plant))
     return total
 
