@@ -4,7 +4,7 @@
 
 #include "tests/liar/liar.h"
 
-enum { REPLAY_MS = 20, REPLAY_AT_ONCE = 4, REPLAY_KEPT = 64, REPLAY_INPUTS = 8 };
+enum { REPLAY_MS = 20, REPLAY_AT_ONCE = 16, REPLAY_KEPT = 64, REPLAY_INPUTS = 8 };
 _Static_assert((int)REPLAY_KEPT <= (int)LIAR_KEPT_MAX, "they fit");
 
 static struct blob *encode(struct liar *liar, struct bft_message *message) {

@@ -1,6 +1,7 @@
 /*
  * LD_PRELOAD: a disk that stalls. While the file STALL_FILE exists, nothing that the process wants synced is: fsync, fdatasync, msync and
- * sync_file_range wait until it is gone, then do their work. Writes go on, as they do into the page cache of a disk that has stopped answering.
+ * sync_file_range wait until it is gone, then do their work, and so does a write by a descriptor that was opened to be synchronous. Other writes go
+ * on, as they do into the page cache of a disk that has stopped answering.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -12,6 +13,16 @@
 static void stall(void) {
     const char *file = getenv("STALL_FILE");
     while (file != NULL && access(file, F_OK) == 0) (void)usleep(20000);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
+    if ((fcntl(fd, F_GETFL) & O_DSYNC) != 0) stall();
+    ssize_t (*real)(int, const void *, size_t, off_t) = (ssize_t(*)(int, const void *, size_t, off_t))dlsym(RTLD_NEXT, "pwrite");
+    return real(fd, bytes, count, at);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
+    return pwrite(fd, bytes, count, at);
 }
 
 int fsync(int fd) {

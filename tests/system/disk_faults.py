@@ -16,6 +16,7 @@ from cluster import Cases, System, TOP, is_long, seed_of, wait  # noqa: E402
 # What fails, and the words that the one line must have.
 FAULTS_SHORT = (
     ("write EIO 1 0 wal/data.mdb", "Input/output error", "a write that fails"),
+    ("write EIO 1 0 wal/journal", "Input/output error", "a write to the journal that fails"),
     ("write short 2 0 wal/data.mdb", "Input/output error", "writes that are cut short"),
     ("sync EIO 1 1 wal/data.mdb", "Input/output error", "one sync that fails, and then none"),
     ("write ENOSPC 1 0 wal/data.mdb", "No space left on device", "a full disk"),
@@ -96,7 +97,8 @@ def stops_and_comes_back(cases, system, load, name, line, words, what):
     code = system.live[name].returncode
     lines = new_lines(system, name, before)
     cases.case(f"{what}: {name} stops, exit {code}", stopped and code == 3, f"{code} {system.log(name)[before:][-600:]}")
-    cases.case(f"{what}: one line: {lines[0][:200] if lines else ''}", len(lines) == 1 and words in lines[0] and "data.mdb" in lines[0], lines)
+    cases.case(f"{what}: one line: {lines[0][:200] if lines else ''}", len(lines) == 1 and words in lines[0] and
+               ("data.mdb" in lines[0] or "wal/journal" in lines[0]), lines)
     cases.case(f"{what}: the cluster goes on", all(load.put() for _ in range(2)))
     if line.split()[3] == "0":  # nothing is mended: started, it stops again
         system.start(name)

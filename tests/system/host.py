@@ -53,8 +53,10 @@ def address_space(limit):
     return preexec
 
 
-def few_files():
-    resource.setrlimit(resource.RLIMIT_NOFILE, (18, 18))
+def few_files(count=21):
+    def preexec():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+    return preexec
 
 
 def may_drop():

@@ -30,6 +30,11 @@ def status(system, name, field):
     return answer["scrub"][field] if answer else 0
 
 
+def has(path, wanted):
+    with open(path, "rb") as f:
+        return wanted in f.read()
+
+
 def flip_in_file(path, wanted):
     """Flips a bit in the middle of each place where these bytes are; how many there are. The node reads the file through its page cache."""
     with open(path, "r+b") as f:
@@ -103,7 +108,9 @@ def in_wal(cases, rng, system, name):
     """A coordinator's inputs are batches: the value lies in them."""
     value = marker(rng, system, "in-wal")
     system.wait_equal("c0", 20)
-    flips = flip_in_file(f"{system.root}/{name}/data/wal/data.mdb", value.encode())
+    path = f"{system.root}/{name}/data/wal/data.mdb"
+    wait(lambda: has(path, value.encode()), 10)  # the journal has it first
+    flips = flip_in_file(path, value.encode())
     cases.case(f"wal: a bit flips on the disk of {name} ({flips} places)", flips > 0)
     found = wait(lambda: told(system, name, "store=wal what=input"), 30)
     cases.case("wal: it is found, named, and written again or removed", found and "done=nothing" not in system.log(name), system.log(name)[-800:])
@@ -137,6 +144,7 @@ def flip_in_votes(path):
 def in_votes(cases, system, name):
     """Of an idle cluster: a vote would write the record anew."""
     system.wait_equal("s0", 30)
+    time.sleep(1)  # the journal has the newest first
     flips = flip_in_votes(f"{system.root}/{name}/data/wal/data.mdb")
     cases.case(f"votes: a bit flips on the disk of {name} ({flips} places)", flips > 0)
     cases.case("votes: it is found and named", wait(lambda: told(system, name, "store=wal what=vote"), 30), system.log(name)[-800:])
