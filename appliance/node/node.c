@@ -287,7 +287,7 @@ static enum node_exit state_restore(struct node *node, char text[NODE_TEXT_BYTES
         if (code == NODE_EXIT_OK && restored != NODE_RESTORED) code = NODE_EXIT_DATA;
     }
     if (code != NODE_EXIT_OK) return code;
-    if (!node_transfer_start(node)) return fail(text, NODE_EXIT_CONFIG, "not enough memory for state transfer");
+    if (!node_transfer_start(node)) return fail(text, NODE_EXIT_CONFIG, "not enough memory, or open files (ulimit -n), for state transfer");
     errno = 0;
     if (node_scrub_start(node)) return NODE_EXIT_OK;
     const char *cause = errno != 0 ? strerror(errno) : "no thread";
@@ -509,20 +509,31 @@ bool node_store_poll(struct node *node) {
     return waiting_submit(node);
 }
 
-/* A record as a blob, NULL: not there. */
-static struct blob *record_read(struct node *node, enum wal_db db, const uint8_t *key) {
+static struct blob *record_read(struct wal_reader *reader, enum wal_db db, const uint8_t *key) {
     size_t bytes = 0;
-    if (wal_get(node->wal, db, key, NULL, 0, &bytes) != STORE_TOO_LONG || bytes == 0) return NULL;
+    if (wal_read(reader, db, key, NULL, 0, &bytes) != STORE_TOO_LONG || bytes == 0) return NULL;
     struct blob *blob = blob_make(bytes);
-    if (wal_get(node->wal, db, key, blob->bytes, bytes, &bytes) == STORE_OK && bytes == blob->count) return blob;
+    if (wal_read(reader, db, key, blob->bytes, bytes, &bytes) == STORE_OK && bytes == blob->count) return blob;
     blob_drop(blob);
     return NULL;
+}
+
+/* What another member asked for: it asks for old blocks and inputs, which are under the hash of what they are, and memory has the newest. So nobody
+ * waits here for LMDB to take over the journal, least of all by the will of whoever asks; who asked too soon asks again. */
+static void record_answer(struct node *node, const struct replica_output *output) {
+    struct wal_reader *reader;
+    struct blob *blob = NULL;
+    if (wal_reader_open_behind(node->wal, &reader) == STORE_OK) {
+        blob = record_read(reader, output->db, output->key);
+        wal_reader_close(reader);
+    }
+    replica_read_done(node->replica, output->cookie, blob); /* NULL: not there */
 }
 
 void node_output(struct node *node, const struct replica_output *output) {
     switch (output->kind) {
     case REPLICA_PERSIST: persist(node, output); break;
-    case REPLICA_READ: replica_read_done(node->replica, output->cookie, record_read(node, output->db, output->key)); break;
+    case REPLICA_READ: record_answer(node, output); break;
     case REPLICA_NOTE: node_note(output); break;
     case REPLICA_EVIDENCE: node_evidence(node, output); break;
     case REPLICA_TRANSFER:

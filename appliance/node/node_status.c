@@ -44,6 +44,7 @@ static void counters_put(struct node *node, struct status_node *status) {
     struct wal_figures wal;
     wal_figures(node->wal, &wal);
     counter_put(status, "wal_commits", wal.commits);
+    counter_put(status, "wal_folds", wal.folds);
     counter_put(status, "wal_batches", wal.batches);
     counter_put(status, "wal_bytes", wal.bytes);
     counter_put(status, "wal_file_bytes", wal.file_bytes);

@@ -256,7 +256,12 @@ bool node_transfer_start(struct node *node) {
     ring_entropy_fill((uint8_t *)&about.nonce, sizeof about.nonce);
     own->transfer = transfer_create(&about);
     own->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    CHECK(own->transfer != NULL && own->event >= 0);
+    if (own->transfer == NULL || own->event < 0) {
+        if (own->event >= 0) (void)close(own->event);
+        if (own->transfer != NULL) transfer_destroy(own->transfer);
+        free(own);
+        return false;
+    }
     way_init(&own->news);
     way_init(&own->orders);
     node->transfer = own;

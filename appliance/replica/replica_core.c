@@ -80,8 +80,8 @@ static bool leader_was_silent(const struct replica *r, uint64_t view) {
 }
 
 static bool silence_ended(const struct replica *r, const struct bft_note *note) {
-    if (note->detail == BFT_TIMEOUT_INPUT) return true;
-    if (note->detail == BFT_TIMEOUT_SLOW) return !replica_is_late(r); /* what it caught up with passed faster than any leader can be */
+    /* To who is late, an input waits that was decided long ago, and what it caught up with passed faster than any leader can be. */
+    if (note->detail == BFT_TIMEOUT_INPUT || note->detail == BFT_TIMEOUT_SLOW) return !replica_is_late(r);
     return note->detail == BFT_TIMEOUT_PROGRESS && leader_was_silent(r, note->view);
 }
 
