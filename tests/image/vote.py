@@ -174,7 +174,10 @@ def second_boot(cases, system, config):
             return None
         needed(cases, system)
         root = same_state(cases, system, console)
-        look = console.view("status all")
+        look, until = console.view("status all"), time.monotonic() + BOOT_S
+        while look.get("WELL") != "yes" and time.monotonic() < until:  # it has to hear of the others' votes first
+            time.sleep(0.5)
+            look = console.view("status all")
         cases.case("the console says that it is well", look.get("WELL") == "yes", look)
         administered(cases, system, console)
         calls(cases, console)

@@ -194,13 +194,13 @@ def of(seen, cluster, field):
 def every_shard_through(coordinator, other, shards):
     """Keys are tried until this coordinator has put one on each shard; another coordinator reads them."""
     keys, first = {}, statuses()
-    seen = first
     for turn in range(12 * shards):
-        before = seen
+        time.sleep(0.5)  # what a node tells of itself is up to a fifth of a second old, and may be of the put before
+        before = statuses()
         p = client(A, "--via", f"{coordinator}-n1", "put", f"{coordinator} {turn}", f"value {turn}")
         if p.returncode != 0:
             return case(f"a put through {coordinator}", False, p.stdout)
-        until = time.monotonic() + 5  # what a node tells of itself is up to a fifth of a second old
+        until = time.monotonic() + 5
         executed = []
         while not executed and time.monotonic() < until:
             seen = statuses()
