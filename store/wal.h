@@ -133,7 +133,7 @@ enum store_status wal_wait(struct wal *wal, uint64_t sequence) __attribute__((wa
 /* Reading: any thread, a reader each. STORE_STOPPED: the store has stopped and something durable is in the journal alone, for the next opening. */
 struct wal_reader; /* opaque */
 enum store_status wal_reader_open(struct wal *wal, struct wal_reader **reader) __attribute__((warn_unused_result));
-/* The same without a wait: what was durable a second ago, and mostly later things. */
+/* The same without a wait: what was durable two seconds ago, and mostly later things. */
 enum store_status wal_reader_open_behind(struct wal *wal, struct wal_reader **reader) __attribute__((warn_unused_result));
 void wal_reader_close(struct wal_reader *reader);
 /* *bytes becomes the value's length; STORE_TOO_LONG if that is more than room (nothing is written then; room 0 asks for the length). STORE_ABSENT,

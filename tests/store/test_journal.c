@@ -195,20 +195,21 @@ static enum store_status read_by(struct wal_reader *reader, enum wal_db db, unsi
     return status;
 }
 
-static enum store_status look(struct fixture *at, enum wal_db db, unsigned key, unsigned turn, size_t bytes) {
+static enum store_status look_by(struct fixture *at, enum store_status (*open)(struct wal *, struct wal_reader **), enum wal_db db, unsigned key,
+                                 unsigned turn, size_t bytes) {
     struct wal_reader *reader;
-    assert_int_equal(wal_reader_open(at->wal, &reader), STORE_OK);
+    assert_int_equal(open(at->wal, &reader), STORE_OK);
     enum store_status status = read_by(reader, db, key, turn, bytes);
     wal_reader_close(reader);
     return status;
 }
 
+static enum store_status look(struct fixture *at, enum wal_db db, unsigned key, unsigned turn, size_t bytes) {
+    return look_by(at, wal_reader_open, db, key, turn, bytes);
+}
+
 static enum store_status look_behind(struct fixture *at, enum wal_db db, unsigned key, unsigned turn, size_t bytes) {
-    struct wal_reader *reader;
-    assert_int_equal(wal_reader_open_behind(at->wal, &reader), STORE_OK);
-    enum store_status status = read_by(reader, db, key, turn, bytes);
-    wal_reader_close(reader);
-    return status;
+    return look_by(at, wal_reader_open_behind, db, key, turn, bytes);
 }
 
 static uint8_t *file_read(const char *path, size_t *bytes) {
