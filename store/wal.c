@@ -75,15 +75,23 @@ static bool may_lie_far(const struct wal_record *record) {
     return record->operation == WAL_PUT && wal_entry_db_is_far(record->db) && value_bytes(record) >= FAR_VALUE_BYTES;
 }
 
+static uint64_t far_bytes_of(const struct wal_batch *batch) {
+    uint64_t bytes = 0;
+    for (uint32_t r = 0; r < batch->record_count && bytes < FAR_TRANSACTION_BYTES; r++) {
+        if (may_lie_far(&batch->records[r])) bytes += value_bytes(&batch->records[r]);
+    }
+    return bytes;
+}
+
 static bool is_long(void *const *items, uint32_t count) {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct wal_batch *batch = items[i];
-        for (uint32_t r = 0; r < batch->record_count && bytes < FAR_TRANSACTION_BYTES; r++) {
-            if (may_lie_far(&batch->records[r])) bytes += value_bytes(&batch->records[r]);
-        }
-    }
+    for (uint32_t i = 0; i < count && bytes < FAR_TRANSACTION_BYTES; i++) bytes += far_bytes_of(items[i]);
     return bytes >= FAR_TRANSACTION_BYTES;
+}
+
+/* Votes are not to wait for long values that came after them. */
+static bool wal_is_slow(const void *item) {
+    return far_bytes_of(item) >= FAR_TRANSACTION_BYTES;
 }
 
 /* Into LMDB's transaction, and into the journal's entry. */
@@ -351,7 +359,7 @@ enum store_status wal_open(const struct wal_config *config, struct wal **out, st
         atomic_store(&wal->used_bytes, wal->lmdb_used_bytes + vlog_used_bytes(&wal->vlog));
         struct writer_config writer = {.name = "wal", .slots = config->queue_slots, .items_max = WAL_COMMIT_BATCHES_MAX, .cpu = config->cpu,
                                        .wake = config->wake, .wake_context = config->wake_context, .apply = wal_apply, .after = wal_after,
-                                       .idle = wal_idle, .finish = wal_finish, .apply_context = wal};
+                                       .idle = wal_idle, .is_slow = wal_is_slow, .finish = wal_finish, .apply_context = wal};
         status = writer_start(&wal->writer, &writer, error);
         if (status != STORE_OK) files_close(wal);
     }

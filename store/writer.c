@@ -70,20 +70,32 @@ static enum store_status after_step(struct writer *writer) {
     return writer->config.after ? writer->config.after(writer->config.apply_context, &writer->error) : STORE_OK;
 }
 
+/* What is applied together; *next has, from one time to the next, what was seen and begins the next group. */
+static uint32_t group_take(struct writer *writer, uint64_t queued, void *items[ITEMS_MAX], void **next) {
+    uint32_t count = 0;
+    bool slow_before = false;
+    while (count < queued && count < writer->config.items_max) {
+        void *item = *next;
+        if (item == NULL) CHECK(ck_ring_dequeue_spsc(&writer->ring, writer->slots, &item));
+        bool slow = writer->config.is_slow != NULL && writer->config.is_slow(item);
+        *next = count > 0 && slow && !slow_before ? item : NULL;
+        if (*next != NULL) break;
+        slow_before = slow;
+        items[count++] = item;
+    }
+    return count;
+}
+
 static void *writer_run(void *context) {
     struct writer *writer = context;
-    void *items[ITEMS_MAX];
+    void *items[ITEMS_MAX], *next = NULL;
     uint64_t taken = 0;
     /* By the thread itself: another one's name is a file below /proc, which a confined node does not write. */
     CHECK(pthread_setname_np(pthread_self(), writer->config.name) == 0);
     atomic_store_explicit(&writer->cpu, sched_getcpu(), memory_order_relaxed);
     while (await_work(writer, taken)) {
         uint64_t queued = atomic_load_explicit(&writer->submitted, memory_order_acquire) - taken;
-        uint32_t count = 0;
-        while (count < queued && count < writer->config.items_max) {
-            CHECK(ck_ring_dequeue_spsc(&writer->ring, writer->slots, &items[count]));
-            count++;
-        }
+        uint32_t count = group_take(writer, queued, items, &next);
         taken += count;
         atomic_store_explicit(&writer->cpu, sched_getcpu(), memory_order_relaxed);
         enum store_status status = writer->config.apply(writer->config.apply_context, items, count, &writer->error);

@@ -434,7 +434,7 @@ void node_close(struct node *node) {
     addresses_free(node->addresses);
     addresses_free(node->addresses_before);
     system_free(node->system);
-    free(node->waiting);
+    node_batches_free(&node->batches);
     pthread_mutex_destroy(&node->status_lock);
 }
 
@@ -468,34 +468,21 @@ static bool store_failed(struct node *node) {
     return true;
 }
 
-static bool waiting_submit(struct node *node) {
-    while (node->waiting_count > 0) {
-        uint64_t sequence;
-        enum store_status status = wal_submit(node->wal, &node->waiting[node->waiting_first], &sequence);
-        if (status == STORE_BUSY) return true;
-        if (status != STORE_OK) return !store_failed(node) && !(node->stop = true);
+/* To the store, in order. False: it has failed. */
+static bool batches_submit(struct node *node) {
+    uint64_t sequence;
+    enum store_status status;
+    while ((status = node_batches_submit(&node->batches, node->wal, &sequence)) == STORE_OK) {
         CHECK(sequence == ++node->submitted);
         node_flight_begin(node, sequence);
-        node->waiting_first = (node->waiting_first + 1) % node->waiting_room;
-        node->waiting_count--;
     }
-    return true;
+    if (status == STORE_ABSENT || status == STORE_BUSY) return true;
+    return !store_failed(node) && !(node->stop = true);
 }
 
-/* To the store, in order. */
 static void persist(struct node *node, const struct replica_output *output) {
-    if (node->waiting_count == node->waiting_room) {
-        uint32_t room = node->waiting_room == 0 ? 64 : node->waiting_room * 2;
-        struct wal_batch *grown = malloc(room * sizeof *grown);
-        CHECK(grown != NULL);
-        for (uint32_t i = 0; i < node->waiting_count; i++) grown[i] = node->waiting[(node->waiting_first + i) % node->waiting_room];
-        free(node->waiting);
-        node->waiting = grown;
-        node->waiting_first = 0;
-        node->waiting_room = room;
-    }
-    node->waiting[(node->waiting_first + node->waiting_count++) % node->waiting_room] = output->batch;
-    (void)waiting_submit(node);
+    node_batches_add(&node->batches, output->batch);
+    (void)batches_submit(node);
 }
 
 bool node_store_poll(struct node *node) {
@@ -506,7 +493,7 @@ bool node_store_poll(struct node *node) {
         replica_durable(node->replica, completed);
     }
     if (store_failed(node)) return false;
-    return waiting_submit(node);
+    return batches_submit(node);
 }
 
 static struct blob *record_read(struct wal_reader *reader, enum wal_db db, const uint8_t *key) {

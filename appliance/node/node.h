@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "appliance/config/node_config.h"
+#include "appliance/node/node_batches.h"
 #include "appliance/node/node_transfer.h"
 #include "appliance/replica/replica.h"
 #include "appliance/status/control.h"
@@ -99,9 +100,7 @@ struct node {
     bool inherits; /* genesis is made from a backup (node_genesis.h) */
     uint64_t checkpoint_told;
 
-    /* PERSISTs that the store had no room for yet */
-    struct wal_batch *waiting;
-    uint32_t waiting_first, waiting_count, waiting_room;
+    struct node_batches batches; /* PERSISTs that the store had no room for yet */
     uint64_t submitted, durable_told;
 
     /* Wakes the consensus loop from the storage thread. */

@@ -306,6 +306,17 @@ static bool blocks_load(struct node *node, struct wal_reader *reader, uint64_t f
     return refuse(node, text, "a stored block or input does not match its hash");
 }
 
+/* Inputs that were stored before any block named them, and of blocks that lost: a crash forgot that they were to be deleted. */
+static void strays_load(struct node *node, struct wal_reader *reader) {
+    uint8_t key[WAL_KEY_BYTES_MAX], part;
+    uint64_t epoch, last = 0;
+    const uint8_t *id;
+    memset(key, 0xFF, sizeof key);
+    if (wal_read_last(reader, WAL_BLOCKS, key) == STORE_OK) wal_key_block_read(key, &epoch, &last, &id, &part);
+    memset(key, 0, sizeof key);
+    for (bool after = false; wal_read_next(reader, WAL_INPUTS, key, after) == STORE_OK; after = true) replica_restore_stray(node->replica, key, last);
+}
+
 /* The chain of CONFIGs comes first: it says who certified all the rest. It ends where no record is, and none comes behind: one that is damaged, or
  * that a damaged tree hides, is no end. A node that took it for one would go on in an epoch that is over. */
 static bool chain_load(struct node *node, struct wal_reader *reader, char text[NODE_TEXT_BYTES]) {
@@ -383,6 +394,7 @@ static enum node_restored restore_all(struct node *node, struct wal_reader *read
     old_blocks_load(node, reader, at->final_height);
     uint64_t from = blocks_from(node, reader, at->final_height + 1);
     bool good = votes_load(node, reader, text) && blocks_load(node, reader, at->epoch, from, text);
+    if (good) strays_load(node, reader);
     free(at);
     return good ? NODE_RESTORED : NODE_RESTORE_FAILED;
 }

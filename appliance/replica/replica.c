@@ -82,6 +82,7 @@ struct replica *replica_create(const struct replica_config *config) {
     memcpy(r->noise_key, config->noise_key, sizeof r->noise_key);
     r->is_coordinator = config_cluster_is_coordinator(config->cluster);
     r->scrub.records_s = config->scrub_records_s;
+    r->ahead_bytes = config->ahead_bytes > 0 ? config->ahead_bytes : AHEAD_BYTES;
     r->scrub.up_to_ms = config->now_ms;
     r->scrub.leaves = UINT64_MAX; /* not known yet */
     r->now_ms = config->now_ms;

@@ -102,6 +102,7 @@ struct replica_config {
     uint64_t wall_ms;         /* the calendar at now_ms: only a first estimate of cluster time */
     uint8_t genesis_root[32]; /* state root of genesis, from executor_genesis() */
     uint32_t scrub_records_s; /* entries of the table that are hashed again each second; 0: none */
+    uint32_t ahead_bytes;     /* a slice at least so long is stored as it comes, before a block names it; 0: 64 KiB */
     struct cost_meter *meter; /* of the replica's thread; NULL: nothing is measured */
     const struct replica_hooks *hooks;
 };
@@ -152,6 +153,9 @@ bool replica_restore_block(struct replica *replica, const uint8_t *header, size_
 long replica_body_inputs(const struct replica *replica, const uint8_t *body, size_t body_bytes, uint8_t (*out)[32], size_t room);
 /* A block of the store at or below the checkpoint: kept for members that lack it, pruned later with its inputs. */
 void replica_restore_pruned(struct replica *replica, uint64_t height, const uint8_t *body, size_t body_bytes);
+/* Each input of the store after all blocks: one that none of them names is deleted when the block at this height is pruned, unless a later one
+ * names it. height: of the highest block of the store. */
+void replica_restore_stray(struct replica *replica, const uint8_t hash[32], uint64_t height);
 /* S-143: the statement by which this node left, under this key of WAL_MISC. False: it does not decode. */
 void replica_successor_key(uint8_t key[WAL_KEY_BYTES_MAX]);
 bool replica_restore_successor(struct replica *replica, const uint8_t *bytes, size_t count) __attribute__((warn_unused_result));
@@ -228,7 +232,7 @@ struct replica_output {
     struct replica_peer peer; /* SEND, PEER_ADD, PEER_REMOVE, TRANSFER (replica_transfer_asker) */
     uint16_t type;
     uint64_t sequence; /* PERSIST, LACKING, EPOCH */
-    struct wal_batch batch;
+    const struct wal_batch *batch;
     struct execution_job *job; /* JOB */
     bool lacking;              /* LACKING */
     bool again;                /* STOP */

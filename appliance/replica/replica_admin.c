@@ -71,8 +71,7 @@ static void waiting_sweep(struct replica *r) {
             struct input *input = &r->inputs[index];
             if (is_left_behind(r, input)) {
                 input->is_signed = false;
-                if (input->in_blocks == 0 && input->persisted) input_orphan(r, input->hash, r->tip_height);
-                if (input->in_blocks == 0) input_free(r, index);
+                if (input->in_blocks == 0) input_drop(r, index, r->tip_height);
             }
             index = next;
         }

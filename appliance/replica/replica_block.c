@@ -32,13 +32,10 @@ static void input_let_go(struct replica *r, uint32_t index) {
     CHECK(input->in_blocks > 0);
     if (--input->in_blocks > 0) return;
     if (input->state == INPUT_DONE && input->persisted && input->decided_height <= r->pruned_height) { /* the pruning passed it over for this block */
-        input_orphan(r, input->hash, input->decided_height);
-        input_free(r, index);
+        input_drop(r, index, input->decided_height);
         return;
     }
-    if (!input_is_stray(r, index)) return;
-    if (input->persisted) input_orphan(r, input->hash, r->tip_height);
-    input_free(r, index);
+    if (input_is_stray(r, index)) input_drop(r, index, r->tip_height);
 }
 
 /* The block needs its inputs no more. */
@@ -254,26 +251,27 @@ void input_persist(struct replica *r, struct input *input) {
     struct blob_piece pieces[2] = {{.blob = head, .count = 4}, {.blob = input->blob, .offset = input->offset, .count = input->count}};
     persist_put(r, WAL_INPUTS, input->hash, 32, pieces, 2);
     blob_drop(head);
+    input->stored_at = persist_sequence(r);
 }
 
-static bool block_inputs_store(struct replica *r, const struct rblock *block) {
-    bool stored = false;
+/* The sequence at which all of them are durable. */
+static uint64_t block_inputs_store(struct replica *r, const struct rblock *block) {
+    uint64_t durable_at = 0;
     for (uint32_t i = 0; i < block->ref_count; i++) {
         if (block->inputs == NULL || block->inputs[i] == NONE) continue;
         struct input *input = &r->inputs[block->inputs[i]];
-        if (input->persisted || input->blob == NULL) continue;
-        input_persist(r, input);
-        stored = true;
+        if (!input->persisted && input->blob != NULL) input_persist(r, input);
+        if (input->persisted && input->stored_at > durable_at) durable_at = input->stored_at;
     }
-    return stored;
+    return durable_at;
 }
 
 /* A block that came from the store may lack inputs there, which a flip has spoilt: what was fetched in their place is stored, or each start would end
  * below it again. */
 void block_store(struct replica *r, uint32_t index) {
     struct rblock *block = &r->blocks[index];
-    bool stored = block_inputs_store(r, block);
-    if (block->persisted && stored) block->durable_at = persist_sequence(r);
+    uint64_t inputs_at = block_inputs_store(r, block);
+    if (inputs_at > block->durable_at) block->durable_at = inputs_at;
     if (block->persisted) return;
     uint8_t key[WAL_KEY_BYTES_MAX];
     struct blob *header = blob_make(BFT_HEADER_BYTES);

@@ -97,8 +97,7 @@ bool admin_return(struct replica *r, uint32_t index, struct blob_piece bytes) {
     struct input *input = &r->inputs[index];
     if (input->kind != BODY_ADMIN || input->state != INPUT_DONE || input->in_blocks > 0) return false;
     if (has_passed(r, bytes) || !judge(r, bytes).has_use) return false;
-    if (input->persisted) input_orphan(r, input->hash, input->decided_height);
-    input_free(r, index);
+    input_drop(r, index, input->decided_height);
     return true;
 }
 
@@ -132,10 +131,7 @@ void admin_judge_again(struct replica *r) {
             uint32_t next = input->list_next;
             if (input->kind == BODY_ADMIN) {
                 input->is_signed = judge(r, (struct blob_piece){.blob = input->blob, .offset = input->offset, .count = input->count}).has_use;
-                if (!input->is_signed && input->in_blocks == 0) {
-                    if (input->persisted) input_orphan(r, input->hash, r->tip_height);
-                    input_free(r, index);
-                }
+                if (!input->is_signed && input->in_blocks == 0) input_drop(r, index, r->tip_height);
             }
             index = next;
         }

@@ -416,10 +416,7 @@ static void place_clear(struct replica *r, uint32_t place) {
 static void relay_clear(struct replica *r, uint32_t relay) {
     for (uint32_t index = r->waiting[relay].first; index != NONE;) {
         uint32_t next = r->inputs[index].list_next;
-        if (r->inputs[index].in_blocks == 0) {
-            if (r->inputs[index].persisted) input_orphan(r, r->inputs[index].hash, r->tip_height);
-            input_free(r, index);
-        }
+        if (r->inputs[index].in_blocks == 0) input_drop(r, index, r->tip_height);
         index = next;
     }
 }

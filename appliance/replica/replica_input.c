@@ -72,8 +72,7 @@ static bool done_evict(struct replica *r) {
     uint32_t index = r->done.first;
     while (index != NONE && r->inputs[index].in_blocks > 0) index = r->inputs[index].list_next;
     if (index == NONE) return false;
-    if (r->inputs[index].persisted) input_orphan(r, r->inputs[index].hash, r->inputs[index].decided_height);
-    input_free(r, index);
+    input_drop(r, index, r->inputs[index].decided_height);
     return true;
 }
 
@@ -249,4 +248,9 @@ void input_free(struct replica *r, uint32_t index) {
     input->blob = NULL;
     input->bucket_next = r->input_free;
     r->input_free = index;
+}
+
+void input_drop(struct replica *r, uint32_t index, uint64_t height) {
+    if (r->inputs[index].persisted) input_orphan(r, r->inputs[index].hash, height);
+    input_free(r, index);
 }

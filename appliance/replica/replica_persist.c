@@ -93,7 +93,8 @@ static void flush(struct replica *r) {
     r->flying_last = batch;
     struct replica_output *output = output_add(r, REPLICA_PERSIST);
     output->sequence = batch->sequence;
-    output->batch = (struct wal_batch){.records = batch->records, .record_count = batch->record_count};
+    batch->batch = (struct wal_batch){.records = batch->records, .record_count = batch->record_count};
+    output->batch = &batch->batch;
 }
 
 void persist_flush(struct replica *r) {

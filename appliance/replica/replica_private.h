@@ -118,7 +118,7 @@ struct input {
     uint32_t client;                                 /* BATCH: index of the client, NONE */
     uint32_t in_blocks;                              /* open blocks that refer to it */
     uint64_t arrived_ms, arrived_us, relayed_ms, relayed_view, asked_ms; /* arrived_us: for measuring */
-    uint64_t decided_height;
+    uint64_t decided_height, stored_at; /* stored_at: persisted, sequence at which that is durable; 0: it was at the start */
     uint64_t prune_turn; /* of the newest pruning that found it in an open block */
     uint64_t branch_turn, waiting_turn; /* of the newest look at a branch to propose on, and at what waits, that found it there */
     bool persisted;  /* in a batch given to the store */
@@ -127,7 +127,7 @@ struct input {
     uint32_t list_prev, list_next; /* waiting list of its relay, list of the done */
 };
 
-/* An input of a final block that is in the store and no longer in the pool: to be deleted with its block. */
+/* An input that is in the store and no longer in the pool: to be deleted when the block at this height is pruned. */
 struct orphan {
     uint8_t hash[32];
     uint64_t height;
@@ -186,6 +186,7 @@ struct persist {
     uint32_t *part_first; /* of each record */
     struct blob **held;
     uint32_t record_count, record_room, part_count, part_room, held_count, held_room;
+    struct wal_batch batch; /* as the store has it */
     struct persist *next;
 };
 
@@ -196,10 +197,7 @@ struct queued_event {
 };
 
 /* Rate of questions of one peer. */
-struct question_rate {
-    uint64_t window_ms;
-    uint32_t count;
-};
+struct question_rate { uint64_t window_ms; uint32_t count; };
 
 struct transfer_rate {
     struct question_rate pieces;
@@ -492,8 +490,7 @@ struct replica {
     bool lacking_told;
     uint64_t lacking_told_ms;
     struct orphan *orphans;
-    uint32_t orphan_count, orphan_room;
-
+    uint32_t orphan_count, orphan_room, ahead_bytes; /* the latter: a slice so long is stored as it comes */
     struct pending_read reads[READS_MAX];
     uint64_t due_since_ms; /* a dispatch became due by my own clock; 0: none is */
     struct exec_due due_seen; /* what that is said of, and the tip at which it was last looked at */
@@ -567,6 +564,7 @@ void input_done(struct replica *r, uint32_t index, uint64_t height);
 void input_done_again(struct replica *r, uint32_t index, uint64_t height);
 void input_orphan(struct replica *r, const uint8_t hash[32], uint64_t height);
 void input_free(struct replica *r, uint32_t index);
+void input_drop(struct replica *r, uint32_t index, uint64_t height); /* orphaned, if it is stored, and freed */
 void list_append(struct replica *r, struct list *list, uint32_t index);
 void list_remove(struct replica *r, struct list *list, uint32_t index);
 

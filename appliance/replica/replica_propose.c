@@ -264,7 +264,7 @@ void propose_executed(struct replica *r, struct execution_job *job) {
         if (bad != NONE && r->inputs[bad].in_blocks == 0 && r->inputs[bad].state == INPUT_HELD) {
             struct pair *pair = r->inputs[bad].kind == BODY_SLICE ? pair_find(r, r->inputs[bad].source) : NULL;
             if (pair != NULL && pair->window[r->inputs[bad].dseq % SOURCE_WINDOW] == bad) pair->window[r->inputs[bad].dseq % SOURCE_WINDOW] = NONE;
-            input_free(r, bad);
+            input_drop(r, bad, r->tip_height);
         }
         job_give(r, job);
         return;

@@ -9,7 +9,7 @@
 enum { RESTORED_MAX = BFT_BLOCKS_MAX };
 
 struct restore {
-    bool has_memory, has_tip;
+    bool has_memory, has_tip, sorted;
     struct bft_memory memory;
     struct bft_header tip;
     struct blob *tip_certificate;
@@ -17,6 +17,7 @@ struct restore {
     struct bft_hash child_id;
     uint32_t blocks[RESTORED_MAX]; /* not final */
     uint32_t count;
+    uint32_t known; /* orphans before the first stray, sorted by hash then */
     uint64_t replayed;
 };
 
@@ -253,6 +254,21 @@ void replica_restore_pruned(struct replica *r, uint64_t height, const uint8_t *b
         CHECK(body_reference_decode(body + BODY_HEAD_BYTES + (size_t)i * BODY_REFERENCE_BYTES, &reference));
         if (reference.kind != BODY_NOOP) input_orphan(r, reference.hash, height);
     }
+}
+
+static int orphan_compare(const void *a, const void *b) {
+    return memcmp(((const struct orphan *)a)->hash, ((const struct orphan *)b)->hash, 32);
+}
+
+void replica_restore_stray(struct replica *r, const uint8_t hash[32], uint64_t height) {
+    struct restore *restore = restore_of(r);
+    if (!restore->sorted) qsort(r->orphans, r->orphan_count, sizeof *r->orphans, orphan_compare);
+    if (!restore->sorted) restore->known = r->orphan_count;
+    restore->sorted = true;
+    struct orphan key;
+    memcpy(key.hash, hash, 32);
+    bool known = restore->known > 0 && bsearch(&key, r->orphans, restore->known, sizeof key, orphan_compare) != NULL;
+    if (!known && input_find(r, hash) == NONE) input_orphan(r, hash, height);
 }
 
 bool replica_restore_peer_item(struct replica *r, uint8_t kind, uint8_t member, const uint8_t *bytes, size_t count) {

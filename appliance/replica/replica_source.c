@@ -146,6 +146,21 @@ static struct blob *noted_make(const struct slice_longs *longs, struct blob *who
     return blob_wrap(whole->bytes, whole->count, noted_release, noted);
 }
 
+/*
+ * A certified slice of the window is decided sooner or later. What is long of them goes to the disk while the blocks before are decided, so that
+ * members need not wait for it when a block names it; and in a batch of its own, since the store lets nothing that was given to it before wait for
+ * what is long. What comes later waits, so few of them fly. That it is durable before a vote for such a block (P-1) follows from the order: the block
+ * is in a later batch, or, where the block is stored already, block_store() knows when its inputs are durable.
+ */
+static void slice_store_ahead(struct replica *r, uint32_t index) {
+    struct input *input = &r->inputs[index];
+    bool much_flies = r->behind || r->flying_bytes > AHEAD_FLYING_BYTES_MAX || r->flying_count > AHEAD_FLYING_MAX;
+    if (input->persisted || input->count < r->ahead_bytes || much_flies || !source_window_has(r, index)) return;
+    persist_flush(r);
+    input_persist(r, input);
+    persist_flush(r);
+}
+
 static void hold_slice(struct replica *r, struct pair *pair, uint32_t index, const struct decision *decision, struct blob_piece bytes) {
     struct input *input = &r->inputs[index];
     const uint8_t *base = blob_piece_bytes(&bytes);
@@ -162,6 +177,7 @@ static void hold_slice(struct replica *r, struct pair *pair, uint32_t index, con
     input_hold(r, index, bytes);
     blob_drop(noted);
     window_put(r, pair, index);
+    slice_store_ahead(r, index);
     pair->heard_ms = r->now_ms;
     if (input->in_blocks > 0) block_input_arrived(r, index);
 }
@@ -243,7 +259,8 @@ void source_consumed(struct replica *r, struct pair *pair, uint64_t consumed) {
     for (uint64_t dseq = pair->consumed_final + 1; dseq <= consumed && dseq <= pair->consumed_final + SOURCE_WINDOW; dseq++) {
         uint32_t *slot = &pair->window[dseq % SOURCE_WINDOW], index = *slot;
         *slot = NONE;
-        if (index != NONE && r->inputs[index].state == INPUT_HELD && r->inputs[index].in_blocks == 0) input_free(r, index); /* another one was it */
+        if (index != NONE && r->inputs[index].state == INPUT_HELD && r->inputs[index].in_blocks == 0)
+            input_drop(r, index, r->tip_height); /* another one was it */
     }
     pair->consumed_final = consumed;
     if (pair->received_max < consumed) pair->received_max = consumed;

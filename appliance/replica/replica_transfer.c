@@ -1,5 +1,6 @@
 /* What state transfer (appliance/transfer/) needs of a replica: its members' frames, checkpoints and what they are shown by,
  * whether this node is so far behind that its peers' blocks do not reach down to it any more (P-40); pruning (P-60). */
+#include <stdlib.h>
 #include <string.h>
 
 #include "appliance/base/checkpoint_blobs.h"
@@ -279,6 +280,47 @@ static void prune_mark(struct replica *r) {
     }
 }
 
+static int orphan_order(const void *a, const void *b) {
+    const struct orphan *one = a, *other = b;
+    int order = memcmp(one->hash, other->hash, 32);
+    return order != 0 ? order : (one->height > other->height) - (one->height < other->height);
+}
+
+/* Of several entries of one input the highest counts: a block of that height names it. They come of inputs that were orphaned, came again, and were
+ * orphaned again. */
+static void orphans_unite(struct replica *r) {
+    uint32_t kept = 0;
+    if (r->orphan_count == 0) return;
+    qsort(r->orphans, r->orphan_count, sizeof *r->orphans, orphan_order);
+    for (uint32_t i = 1; i < r->orphan_count; i++) {
+        bool same = memcmp(r->orphans[i].hash, r->orphans[kept].hash, 32) == 0;
+        r->orphans[same ? kept : ++kept] = r->orphans[i];
+    }
+    r->orphan_count = kept + 1;
+}
+
+/* Who is in the pool and stored is deleted with the block that names it, or orphaned again; an input that only waits for what may be stored
+ * of it keeps its entry. */
+static bool prune_orphans(struct replica *r, uint64_t end, uint32_t budget) {
+    uint32_t kept = 0;
+    bool all = true;
+    orphans_unite(r);
+    for (uint32_t i = 0; i < r->orphan_count; i++) {
+        const struct orphan *orphan = &r->orphans[i];
+        uint32_t index = orphan->height <= end ? input_find(r, orphan->hash) : NONE;
+        bool keep = orphan->height > end || (index != NONE && !r->inputs[index].persisted);
+        if (!keep && index == NONE) {
+            keep = budget == 0;
+            all = all && !keep;
+            if (!keep) persist_delete(r, WAL_INPUTS, orphan->hash, 32);
+            budget -= !keep;
+        }
+        if (keep) r->orphans[kept++] = *orphan;
+    }
+    r->orphan_count = kept;
+    return all;
+}
+
 /* Deletes inputs of blocks up to this height, the decided ones in order. False: there are more. */
 static bool prune_inputs(struct replica *r, uint64_t end) {
     uint32_t budget = PRUNE_INPUTS_AT_ONCE;
@@ -296,18 +338,7 @@ static bool prune_inputs(struct replica *r, uint64_t end) {
         if (input->in_blocks == 0) input_free(r, index);
         index = next;
     }
-    for (uint32_t i = 0; i < r->orphan_count;) {
-        const struct orphan *orphan = &r->orphans[i];
-        if (orphan->height > end) {
-            i++;
-            continue;
-        }
-        bool gone = input_find(r, orphan->hash) == NONE; /* else a later block refers to it */
-        if (gone && budget-- == 0) return false;
-        if (gone) persist_delete(r, WAL_INPUTS, orphan->hash, 32);
-        r->orphans[i] = r->orphans[--r->orphan_count];
-    }
-    return true;
+    return prune_orphans(r, end, budget);
 }
 
 void recovery_prune(struct replica *r) {

@@ -245,10 +245,10 @@ static void output_send(struct replica_world *rw, uint32_t from, const struct re
 static void output_persist(struct replica_world *rw, struct rw_node *node, const struct replica_output *output) {
     struct rw_batch *batch = calloc(1, sizeof *batch), **end = &node->flying;
     CHECK(batch != NULL);
-    CHECK(output->batch.record_count >= 1 && output->batch.record_count <= WAL_RECORDS_MAX); /* as the store does */
-    if (output->batch.record_count > node->largest_write) node->largest_write = output->batch.record_count;
+    CHECK(output->batch->record_count >= 1 && output->batch->record_count <= WAL_RECORDS_MAX); /* as the store does */
+    if (output->batch->record_count > node->largest_write) node->largest_write = output->batch->record_count;
     batch->sequence = output->sequence;
-    batch->batch = output->batch;
+    batch->batch = *output->batch;
     batch->due_us = rw->now_us + DISK_US;
     while (*end != NULL) end = &(*end)->next;
     *end = batch;
@@ -363,6 +363,7 @@ static void node_open(struct replica_world *rw, uint32_t index) {
                                     .signer = keyed_signer_of(&node->key),
                                     .now_ms = rw->now_us / 1000 - rw->restoring_ms,
                                     .wall_ms = UINT64_C(1700000000000) + rw->now_us / 1000 - rw->restoring_ms,
+                                    .ahead_bytes = rw->ahead_bytes,
                                     .hooks = &node->hooks};
     for (size_t i = 0; i < sizeof config.nonce; i++) config.nonce[i] = (uint8_t)dice(rw, 256);
     memcpy(config.genesis_root, root, 32);
@@ -461,6 +462,9 @@ static void node_restore_from_disk(struct replica_world *rw, uint32_t index) {
         CHECK(replica_restore_block(node->replica, record->bytes, record->count, body->bytes, body->count,
                                     mine ? certified->bytes + BFT_HEADER_BYTES : NULL, mine ? certified->count - BFT_HEADER_BYTES : 0));
         outputs_do(rw, index);
+    }
+    for (size_t i = 0; i < node->record_count; i++) {
+        if (node->records[i].used && node->records[i].db == WAL_INPUTS) replica_restore_stray(node->replica, node->records[i].key, last);
     }
 }
 
@@ -568,6 +572,7 @@ struct replica_world *rw_create_wished(uint64_t seed, const struct rw_wishes *wi
     world_system(rw->world, 1, 1);
     rw->kept = wishes->kept;
     rw->kept_count = wishes->kept_count;
+    rw->ahead_bytes = wishes->ahead_bytes;
     rw->stored = wishes->checkpoint_blocks > 0;
     if (rw->stored) rw->world->system.limits.checkpoint_blocks = wishes->checkpoint_blocks;
     for (uint32_t i = 0; i < RW_NODES; i++) {

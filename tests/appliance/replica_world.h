@@ -96,6 +96,7 @@ struct replica_world {
     uint16_t crash_type;       /* a node that gets a frame of this type crashes just after; 0: none */
     uint32_t crash_after, crash_node;
     bool stored;
+    uint32_t ahead_bytes;      /* of the replicas' configuration */
     struct ed25519_secret admin; /* the only administrator's */
     /* the client: the coordinators' epochs as their chain shows them */
     struct config_chain *chain;
@@ -122,6 +123,7 @@ struct rw_wishes {
     void (*prepare)(struct world *world);   /* may change the system before anybody starts */
     const struct table_entry *kept;         /* of a successor: what its shard keeps (S-144); the caller's, as long as the world lives */
     size_t kept_count;
+    uint32_t ahead_bytes;                   /* slices so long are stored as they come; 0: as by default */
 };
 
 struct replica_world *rw_create(uint64_t seed);
