@@ -45,6 +45,7 @@
 #include "protocol/keyfile.h"
 #include "protocol/slice.h"
 #include "protocol/system.h"
+#include "ring/blocks.h"
 #include "ring/link.h"
 
 enum {
@@ -57,6 +58,7 @@ enum {
     CLIENT_RECONNECT_MAX_MS = 5000,
     CLIENT_CONNECT_MS = 3000,
     CLIENT_RECEIVE_BYTES = 256 * 1024,
+    CLIENT_BLOCKS_KEEP_MS = 1000, /* of frames, free */
     CLIENT_NODE_WHY_BYTES = 128,
     CLIENT_CHAINS = 4096, /* of the digest table */
     CLIENT_SILENT_ENDS = 3, /* and */
@@ -312,6 +314,7 @@ struct client_system {
     struct client_verified *verified; /* CLIENT_VERIFIED of them; NULL: of one handle alone */
     struct syncer *syncer;            /* of their journals; NULL: likewise */
     struct signer_often signing;      /* no secret: tables of the nodes' keys */
+    struct blocks blocks;             /* for frames that span records */
 };
 
 struct heraclius {

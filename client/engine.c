@@ -524,6 +524,7 @@ int heraclius_poll(struct heraclius *db, int timeout_ms) {
             sendings_go(db, now_ms);
         }
         for (uint32_t i = 0; i < db->touched_count; i++) client_node_tick(db->touched[i], now_ms);
+        blocks_trim(&db->shared->blocks, now_ms, CLIENT_BLOCKS_KEEP_MS);
         if (db->ended == 0 && now_ms < until_ms) continue;
         settled_go(db); /* before anybody is told: who is killed after this need not settle it again */
         return db->ended;

@@ -45,8 +45,9 @@
  *
  * Errors are one enum; texts are static or in the caller's buffer. Nothing is printed. No thread is started for one handle; handles that were opened
  * beside another have eight small ones together, which do nothing but sync journals: what many keys write at once is made durable at once. After
- * fork() the child has none of these threads: a handle is used and closed only in the process that opened it. Memory: about 100 KiB per handle, and
- * per request what its operations and results take.
+ * fork() the child has none of these threads: a handle is used and closed only in the process that opened it. Memory: about 100 KiB per handle,
+ * per request what its operations and results take, and for all handles that were opened beside one another what the answers take that come just
+ * now, of which 16 MiB may be kept for some two seconds, and until one of them is polled.
  */
 #ifndef HERACLIUS_H
 #define HERACLIUS_H

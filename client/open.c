@@ -103,14 +103,12 @@ void client_addresses_look(struct heraclius *db, uint64_t now_ms) {
 }
 
 static void *memory_take(void *context, size_t bytes) {
-    (void)context;
-    return malloc(bytes);
+    return blocks_take(context, bytes);
 }
 
 static void memory_give(void *context, void *block, size_t bytes) {
-    (void)context;
     (void)bytes;
-    free(block);
+    blocks_give(context, block);
 }
 
 static void link_config_make(struct heraclius *db) {
@@ -122,7 +120,7 @@ static void link_config_make(struct heraclius *db) {
         .version_min = LINK_VERSION_CURRENT,
         .version_max = LINK_VERSION_CURRENT,
         .suites_allowed = 1 << RING_SUITE_CHACHAPOLY,
-        .memory = {.take = memory_take, .give = memory_give},
+        .memory = {.context = &db->shared->blocks, .take = memory_take, .give = memory_give},
     };
     memcpy(db->link_config.system_id, db->system->system_id, sizeof db->link_config.system_id);
 }
@@ -195,6 +193,7 @@ static void system_close(struct heraclius *db) {
     client_syncer_free(db->shared->syncer);
     free(db->shared->verified);
     free(db->shared->signing.keys);
+    blocks_free_cache(&db->shared->blocks);
     free(db->shared);
 }
 

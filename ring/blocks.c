@@ -9,6 +9,7 @@
 
 #define CLASS_BYTES_MIN 1024u
 #define MAPPED_CLASS_MIN 6u /* 64 KiB and more are mapped on their own */
+#define HUGE_CLASS_MIN 12u  /* 2 MiB and more in huge pages: such a frame is gone through by decryption, hashes, store and encryption in turn */
 
 _Static_assert(sizeof(struct blocks_header) <= BLOCKS_HEADER_BYTES, "header fits");
 
@@ -25,7 +26,13 @@ static void *class_map(uint32_t index) {
         return aligned_alloc(BLOCKS_HEADER_BYTES, class_bytes(index));
     }
     void *memory = mmap(NULL, class_bytes(index), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
+    if (memory == MAP_FAILED) {
+        return NULL;
+    }
+    if (index >= HUGE_CLASS_MIN) {
+        (void)madvise(memory, class_bytes(index) / 2, MADV_HUGEPAGE); /* advice only */
+    }
+    return memory;
 }
 
 static void class_unmap(struct blocks_header *header) {

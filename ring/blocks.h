@@ -1,4 +1,4 @@
-/* Blocks of memory for frames that span records, and for frames kept: private to ring/net*. One thread.
+/* Blocks of memory for frames that span records, and for frames kept: for ring/net* and the client's engine. One thread.
  * Blocks come in powers of two from 1 KiB. Freed ones are kept for the next frames: as many as were in use at once of late, since pages that go to
  * the system and come back are zeroed anew for every frame. Pages are touched only as they are used. */
 #ifndef RING_BLOCKS_H

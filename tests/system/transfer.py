@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Cases, System, bench, is_long  # noqa: E402
 
 K = 16
+STATUS_S = 0.25  # what a node tells of itself may be a fifth of a second old
 
 
 def wal_bytes(system, name):
@@ -72,8 +73,9 @@ def came_back(cases, what, system, victim, height, log_from, helpers):
 def behind(cases, system, victim, what, while_down=None, while_up=None):
     peers = [n for n in system.names if n.startswith(victim[:2]) and n != victim]
     wait_voting(system, victim, 0)  # a node that does not answer yet has no height, and nothing would be decided past that
-    height = height_of(system, victim)
     system.kill(victim)
+    time.sleep(2 * STATUS_S)
+    height = max(height_of(system, n) for n in peers)  # the victim had no more, and what it last told of itself may be much less
     good, text = decide_past(system, peers, height + 3 * K)
     if not cases.case(f"{what}: the others decide past three checkpoints and prune", good, text):
         return
