@@ -18,6 +18,7 @@ enum {
      * not worth. */
     FAR_VALUE_BYTES = 4096,
     FAR_TRANSACTION_BYTES = 65536,
+    SLOW_BYTES = 1 << 20,       /* of a batch: it begins a commit of its own */
     LMDB_SHARE = 16, /* of what both files may take, that part is left for LMDB to grow by */
     /* What the journal has is folded into LMDB when the storage thread has paused so often since the first of it, or when there is so much. */
     FOLD_PAUSES = 4,
@@ -77,7 +78,7 @@ static bool may_lie_far(const struct wal_record *record) {
 
 static uint64_t far_bytes_of(const struct wal_batch *batch) {
     uint64_t bytes = 0;
-    for (uint32_t r = 0; r < batch->record_count && bytes < FAR_TRANSACTION_BYTES; r++) {
+    for (uint32_t r = 0; r < batch->record_count && bytes < SLOW_BYTES; r++) {
         if (may_lie_far(&batch->records[r])) bytes += value_bytes(&batch->records[r]);
     }
     return bytes;
@@ -89,9 +90,9 @@ static bool is_long(void *const *items, uint32_t count) {
     return bytes >= FAR_TRANSACTION_BYTES;
 }
 
-/* Votes are not to wait for long values that came after them. */
+/* Votes are not to wait for what takes the disk longer than a commit of theirs. */
 static bool wal_is_slow(const void *item) {
-    return far_bytes_of(item) >= FAR_TRANSACTION_BYTES;
+    return far_bytes_of(item) >= SLOW_BYTES;
 }
 
 /* Into LMDB's transaction, and into the journal's entry. */

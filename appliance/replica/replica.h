@@ -102,7 +102,7 @@ struct replica_config {
     uint64_t wall_ms;         /* the calendar at now_ms: only a first estimate of cluster time */
     uint8_t genesis_root[32]; /* state root of genesis, from executor_genesis() */
     uint32_t scrub_records_s; /* entries of the table that are hashed again each second; 0: none */
-    uint32_t ahead_bytes;     /* a slice at least so long is stored as it comes, before a block names it; 0: 64 KiB */
+    uint32_t ahead_bytes;     /* a slice at least so long is stored as it comes, before a block names it; 0: 1 MiB */
     struct cost_meter *meter; /* of the replica's thread; NULL: nothing is measured */
     const struct replica_hooks *hooks;
 };
