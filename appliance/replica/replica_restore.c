@@ -262,7 +262,7 @@ static int orphan_compare(const void *a, const void *b) {
 
 void replica_restore_stray(struct replica *r, const uint8_t hash[32], uint64_t height) {
     struct restore *restore = restore_of(r);
-    if (!restore->sorted) qsort(r->orphans, r->orphan_count, sizeof *r->orphans, orphan_compare);
+    if (!restore->sorted && r->orphan_count > 0) qsort(r->orphans, r->orphan_count, sizeof *r->orphans, orphan_compare);
     if (!restore->sorted) restore->known = r->orphan_count;
     restore->sorted = true;
     struct orphan key;
