@@ -113,8 +113,8 @@ struct input {
     struct blob *blob; /* whole bytes as INPUT carries them after its head; NULL: WANTED, or DONE and dropped from memory */
     size_t offset, count;
     uint32_t leaf_offset, slice_offset, slice_bytes; /* SLICE: within the bytes */
-    struct slice_longs longs; /* SLICE: long results that were hashed when it was verified; the blob holds the list */
     uint32_t weight;                                 /* operations */
+    struct slice_longs longs; /* SLICE: long results that were hashed when it was verified; the blob holds the list */
     uint32_t client;                                 /* BATCH: index of the client, NONE */
     uint32_t in_blocks;                              /* open blocks that refer to it */
     uint64_t arrived_ms, arrived_us, relayed_ms, relayed_view, asked_ms; /* arrived_us: for measuring */

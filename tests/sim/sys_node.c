@@ -201,7 +201,7 @@ static void replica_open(struct sys_world *world, uint32_t index) {
                                      .member = node->member,
                                      .signer = sys_signer(world, &node->key),
                                      .now_ms = local_ms,
-                                     .ahead_bytes = index % 2 == 0 ? 1 : 0, /* slices of walks are short */
+                                     .ahead_bytes = index % 2 == 0 && !world->config.quiet_faults ? 1 : 0, /* slices of walks are short */
                                      .scrub_records_s = 20, /* no walk may find its memory damaged */
                                      .wall_ms = (uint64_t)(INT64_C(1700000000000) + (int64_t)(world->now_us / 1000) + node->wall_offset_ms)};
     for (size_t i = 0; i < sizeof replica.nonce; i++) replica.nonce[i] = (uint8_t)sys_random(world, 256);
