@@ -226,6 +226,18 @@ static void an_orphan_of_an_input_that_waits_keeps_its_entry(void **state) {
     rw_destroy(rw);
 }
 
+/* A slice of this hash that is held and stored. */
+static uint32_t slice_stored(struct replica *r, const uint8_t hash[32]) {
+    uint32_t index = input_make(r, BODY_SLICE, hash);
+    assert_int_not_equal(index, NONE);
+    struct blob *blob = blob_make(80);
+    memset(blob->bytes, 7, 80);
+    input_hold(r, index, (struct blob_piece){.blob = blob, .count = 80});
+    blob_drop(blob);
+    input_persist(r, &r->inputs[index]);
+    return index;
+}
+
 /* Two that no block names: another slice was it, or a leader found it bad. */
 static void what_is_dropped_goes_with_the_pruning(void **state) {
     (void)state;
@@ -235,13 +247,7 @@ static void what_is_dropped_goes_with_the_pruning(void **state) {
     rw_run(rw, 1000);
     struct replica *r = rw->nodes[1].replica;
     uint8_t hash[32] = {0xEE, 1};
-    uint32_t index = input_make(r, BODY_SLICE, hash);
-    assert_int_not_equal(index, NONE);
-    struct blob *blob = blob_make(80);
-    memset(blob->bytes, 7, 80);
-    input_hold(r, index, (struct blob_piece){.blob = blob, .count = 80});
-    blob_drop(blob);
-    input_persist(r, &r->inputs[index]);
+    uint32_t index = slice_stored(r, hash);
     rw_run(rw, 500);
     assert_true(on_disk(&rw->nodes[1], WAL_INPUTS, hash, 32));
     input_drop(r, index, r->tip_height);
@@ -249,19 +255,6 @@ static void what_is_dropped_goes_with_the_pruning(void **state) {
     prune_all(rw, 1);
     assert_false(on_disk(&rw->nodes[1], WAL_INPUTS, hash, 32));
     rw_destroy(rw);
-}
-
-static void slice_of_window(struct replica *r, uint64_t dseq, const uint8_t hash[32]) {
-    uint32_t index = input_make(r, BODY_SLICE, hash);
-    assert_int_not_equal(index, NONE);
-    struct blob *blob = blob_make(80);
-    memset(blob->bytes, 7, 80);
-    r->inputs[index].source = r->pairs[0].cluster;
-    r->inputs[index].dseq = dseq;
-    input_hold(r, index, (struct blob_piece){.blob = blob, .count = 80});
-    blob_drop(blob);
-    input_persist(r, &r->inputs[index]);
-    r->pairs[0].window[dseq % SOURCE_WINDOW] = index;
 }
 
 static void a_slice_that_was_another_one_goes_with_the_pruning(void **state) {
@@ -273,7 +266,10 @@ static void a_slice_that_was_another_one_goes_with_the_pruning(void **state) {
     struct replica *r = rw->nodes[5].replica;
     uint8_t hash[32] = {0xEE, 2};
     uint64_t next = r->pairs[0].consumed_final + 1;
-    slice_of_window(r, next, hash);
+    uint32_t index = slice_stored(r, hash);
+    r->inputs[index].source = r->pairs[0].cluster;
+    r->inputs[index].dseq = next;
+    r->pairs[0].window[next % SOURCE_WINDOW] = index;
     source_consumed(r, &r->pairs[0], next); /* as if a final block had consumed another one of this number */
     r->pairs[0].consumed_final = next - 1;
     assert_int_equal(input_find(r, hash), NONE);
