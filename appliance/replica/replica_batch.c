@@ -518,6 +518,14 @@ static void input_hand(struct replica *r, uint32_t index, uint8_t member) {
     input->relay = relay;
 }
 
+/*
+ * A client that waits for an answer gives its read to one node after the other, so what comes just after a start may have been decided before it, below
+ * the checkpoint that I began from. Members who know that do not decide it again, and the leader is right to leave it (B-50).
+ */
+static bool read_is_young(const struct replica *r, const struct input *input) {
+    return !input->is_signed && input->kind == BODY_BATCH && input->arrived_ms < r->young_until_ms;
+}
+
 /* May this input be counted against the leader, and when was it relayed to it? A batch that came on its client's own link counts at once; a signed
  * one of
  * another relay after a quarter of the time-out (then this node takes the relay's part); an unsigned one of another relay never, since that relay
@@ -525,20 +533,31 @@ static void input_hand(struct replica *r, uint32_t index, uint8_t member) {
  * made it up: it is a reason to ask for a NOOP, no more. */
 static bool waiting_counts(struct replica *r, uint32_t index, uint8_t leader, uint64_t view, bool *noop) {
     struct input *input = &r->inputs[index];
+    bool counts = !read_is_young(r, input);
     if (input->kind == BODY_ADMIN && (!input->is_signed || !admin_is_next(r, input))) return false;
     bool old = r->now_ms - input->arrived_ms >= r->config.timeouts.view_base_ms / 4;
     if (!input->mine && !input->is_signed) *noop = *noop || old;
     if (!input->mine && (!input->is_signed || !old)) return false;
-    if (input->relayed_ms != 0 && input->relayed_view == view) return true;
+    if (input->relayed_ms != 0 && input->relayed_view == view) return counts;
     input->relayed_view = view;
     input->relayed_ms = r->now_ms;
-    if (leader == r->me || !r->member_up[leader]) return true;
-    input_hand(r, index, leader);
-    return true;
+    if (leader != r->me && r->member_up[leader]) input_hand(r, index, leader);
+    return counts;
+}
+
+/* Young reads that nobody decided: whoever asked has the answer of another node, asks elsewhere, or asks here again, and then it counts. */
+static void young_forget(struct replica *r) {
+    for (uint32_t index = r->waiting[r->me].first, next; index != NONE; index = next) {
+        const struct input *input = &r->inputs[index];
+        next = input->list_next;
+        bool stale = read_is_young(r, input) && r->now_ms - input->arrived_ms >= READ_STALE_MS;
+        if (stale && !input->persisted && input->in_blocks == 0) input_free(r, index);
+    }
 }
 
 static void waiting_batches(struct replica *r, uint8_t leader, struct bft_waiting *waiting) {
     bool noop = r->decision_wanted && !r->status.voted && replica_is_ready(r);
+    if (r->now_ms < r->young_until_ms + 2 * READ_STALE_MS) young_forget(r);
     for (uint32_t relay = 0; relay < r->members.n; relay++) {
         for (uint32_t index = r->waiting[relay].first; index != NONE; index = r->inputs[index].list_next) {
             if (!waiting_counts(r, index, leader, waiting->view, &noop)) continue;

@@ -11,6 +11,7 @@ enum { INPUT_HEAD_BYTES = 4 }; /* of INPUT, before the input: kind, relay, 0, 0 
 
 enum {
     READ_STALE_MS = 10000, /* a read of another relay that waited so long: its client has asked elsewhere, or given up */
+    YOUNG_MS = 5000,       /* after a start that began from a checkpoint may vote: reads that come are held against no leader */
     FLOOD_MS_MIN = 4000,   /* a flood's reads are left out so long after its end, doubled each time */
     FORGET_MS = 1000,      /* reads of a relay that floods are forgotten so often at the most */
 };

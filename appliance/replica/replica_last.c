@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "appliance/base/pool.h"
+#include "appliance/replica/replica_batch.h"
 #include "appliance/replica/replica_private.h"
 #include "protocol/evidence.h"
 #include "merkle/sha256.h"
@@ -224,6 +225,7 @@ void last_answer_frame(struct replica *r, struct replica_peer from, struct blob_
     if ((uint32_t)__builtin_popcount(last->answer_mask) + 1 >= r->members.q) {
         last->asking = false;
         last->answered = true;
+        if (r->young_until_ms == 0) r->young_until_ms = r->checkpoint_height > r->genesis_height ? r->now_ms + YOUNG_MS : 1;
         replica_note(r, LOG_LEVEL_INFO, "voting", "epoch=%llu height=%llu", (unsigned long long)r->members.place.epoch,
                      (unsigned long long)r->tip_height);
         struct bft_event event = {.type = BFT_EVENT_VOTING, .epoch = r->members.place.epoch};

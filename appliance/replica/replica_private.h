@@ -477,6 +477,7 @@ struct replica {
     uint32_t flying_count;
     bool behind;                      /* the disk is: persist_behind */
     uint64_t stall_end_ms, patient_ms; /* when it last was; what waited before patient_ms is not the leader's fault or a source's */
+    uint64_t young_until_ms;           /* reads that came before are held against no leader; 0: this start has not voted yet */
     bool memory_dirty;
     struct held_send *held; /* ring */
     uint32_t held_first, held_count, held_room;

@@ -90,6 +90,42 @@ static void a_coordinator_node_behind_beyond_pruning_comes_back(void **state) {
     behind_beyond_pruning(2, 2, false);
 }
 
+/* A client that waits for an answer gives its read to one node after the other. Who came by a checkpoint cannot know that it was decided below that one,
+ * and those who know decide it no more: it is held against nobody. */
+static void a_read_that_was_decided_before_a_checkpoint_was_taken_ends_no_view(void **state) {
+    (void)state;
+    enum { DOWN = 3 };
+    struct replica_world *rw = world(83);
+    puts_done(rw, KEYS / 2);
+    uint64_t at = height(rw, DOWN);
+    rw_crash(rw, DOWN);
+    leave_behind(rw, DOWN, at);
+    uint32_t bytes;
+    uint8_t digest[32];
+    struct operation get = op_get("n", 10);
+    uint8_t *batch = rw_batch(rw, BATCH_READ, 0, &get, 1, &bytes, digest);
+    rw_send(rw, 0, MESSAGE_BATCH, batch, bytes);
+    rw_run(rw, 1000);
+    assert_non_null(rw_answer(rw, digest));
+    uint64_t decided = height(rw, 0);
+    for (uint32_t i = 0; rw_status(rw, 0)->checkpoint_height < decided + 2; i++) {
+        assert_true(i < K);
+        puts_done(rw, 1);
+    }
+    rw_lose_state(rw, DOWN);
+    rw_restart(rw, DOWN);
+    assert_true(back(rw, DOWN, decided, 20000));
+    rw_send(rw, DOWN, MESSAGE_BATCH, batch, bytes);
+    rw_run(rw, 2000);
+    assert_true(rw_status(rw, DOWN)->drops[DROP_INPUT_DUPLICATE] == 0 && rw_status(rw, 0)->drops[DROP_INPUT_DUPLICATE] > 0); /* held here, known there */
+    rw_run(rw, 60000);
+    assert_int_equal(rw_status(rw, DOWN)->attacks[ATTACK_SILENT_LEADER], 0);
+    assert_int_equal(rw_status(rw, DOWN)->view_changes, 0);
+    free(batch);
+    votes_are_needed(rw, DOWN);
+    rw_destroy(rw);
+}
+
 static void a_node_that_lost_its_state_comes_back_with_its_voting_memory(void **state) {
     (void)state;
     behind_beyond_pruning(3, 5, true);
@@ -476,6 +512,7 @@ int main(void) {
         cmocka_unit_test(a_shard_node_behind_beyond_pruning_comes_back),
         cmocka_unit_test(a_coordinator_node_behind_beyond_pruning_comes_back),
         cmocka_unit_test(a_node_that_lost_its_state_comes_back_with_its_voting_memory),
+        cmocka_unit_test(a_read_that_was_decided_before_a_checkpoint_was_taken_ends_no_view),
         cmocka_unit_test(a_cluster_that_cannot_decide_shows_its_checkpoint_after_a_restart),
         cmocka_unit_test(a_cluster_that_stands_at_the_height_of_a_checkpoint_shows_the_one_before),
         cmocka_unit_test(the_block_of_a_checkpoint_is_served_after_all_lost_power),

@@ -534,8 +534,14 @@ def rolled_back(cases, system):
     shutil.copytree(f"{system.root}/{victim}/data", f"{system.dir}/old")
     system.start(victim)
     cases.case("before the roll-back: ready", system.wait_ready(30))
+    # It has to vote on what the copy does not have, and the others to hear it; it may have begun late, while they were ready without it.
+    wait(lambda: (system.ask(victim) or {}).get("phase") == "voting", 20)
+    voted = (system.ask(victim) or {}).get("prepared_height", 0)
     for i in range(12):
         system.client("put", f"after{i}", i)
+    wait(lambda: (system.ask(victim) or {}).get("prepared_height", 0) >= voted + 6, 20)
+    now = (system.ask(victim) or {}).get("prepared_height", 0)
+    cases.case("before the roll-back: it votes on", now >= voted + 6, f"{voted} {now}")
     time.sleep(1)
     system.kill(victim, signal.SIGTERM)
     shutil.rmtree(f"{system.root}/{victim}/data")
