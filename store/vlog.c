@@ -215,9 +215,9 @@ static int failed(struct vlog *vlog, int code) {
     return code;
 }
 
-static ssize_t write_at(const struct vlog *vlog, size_t count) {
+static ssize_t write_once(const struct vlog *vlog, const uint8_t *bytes, size_t count) {
     ssize_t wrote;
-    do wrote = pwrite(vlog->write_fd, vlog->stage, count, (off_t)vlog->stage_at);
+    do wrote = pwrite(vlog->write_fd, bytes, count, (off_t)vlog->stage_at);
     while (wrote < 0 && errno == EINTR);
     return wrote;
 }
@@ -229,19 +229,25 @@ static bool direct_leave(struct vlog *vlog) {
     return !vlog->direct;
 }
 
-static int stage_write(struct vlog *vlog) {
-    if (vlog->staged == 0) return 0;
-    size_t count = (vlog->staged + VLOG_BLOCK_BYTES - 1) / VLOG_BLOCK_BYTES * VLOG_BLOCK_BYTES;
-    memset(vlog->stage + vlog->staged, 0, count - vlog->staged);
-    ssize_t wrote = write_at(vlog, count);
-    if (wrote < 0 && errno == EINVAL && vlog->direct && direct_leave(vlog)) wrote = write_at(vlog, count);
+/* Whole blocks, at stage_at, which goes on behind them; nothing is staged. */
+static int blocks_write(struct vlog *vlog, const uint8_t *bytes, size_t count) {
+    ssize_t wrote = write_once(vlog, bytes, count);
+    if (wrote < 0 && errno == EINVAL && vlog->direct && direct_leave(vlog)) wrote = write_once(vlog, bytes, count);
     if (wrote != (ssize_t)count) return failed(vlog, wrote < 0 ? errno : EIO); /* cut short: env_file_status() asks whether the disk is full */
     if (vlog->written_to == 0 || vlog->stage_at < vlog->written_from) vlog->written_from = vlog->stage_at;
     if (vlog->stage_at + count > vlog->written_to) vlog->written_to = vlog->stage_at + count;
     vlog->stage_at += count;
-    vlog->staged = 0;
     vlog->unsynced = true;
     return 0;
+}
+
+static int stage_write(struct vlog *vlog) {
+    if (vlog->staged == 0) return 0;
+    size_t count = (vlog->staged + VLOG_BLOCK_BYTES - 1) / VLOG_BLOCK_BYTES * VLOG_BLOCK_BYTES;
+    memset(vlog->stage + vlog->staged, 0, count - vlog->staged);
+    int code = blocks_write(vlog, vlog->stage, count);
+    if (code == 0) vlog->staged = 0;
+    return code;
 }
 
 /* Room for `bytes` in one piece at vlog->next. No block has values of two transactions: what is committed is not written again. */
@@ -258,29 +264,72 @@ static int room_make(struct vlog *vlog, uint32_t bytes, uint64_t other_bytes) {
     return 0;
 }
 
+static size_t in_block(uint64_t at) {
+    return (size_t)(at % VLOG_BLOCK_BYTES);
+}
+
+/* What is staged lies in its block as it does in the caller's memory. */
+static bool lies_alike(const struct vlog *vlog, const uint8_t *bytes) {
+    return in_block(vlog->staged) == in_block((uintptr_t)bytes);
+}
+
+/* Where in a block a value begins of which the first long part is to begin where it begins in the caller's memory; false: it has no such part. */
+static bool aligns(const struct iovec *parts, uint32_t part_count, size_t *at) {
+    size_t before = 0;
+    for (uint32_t i = 0; i < part_count; before += parts[i++].iov_len) {
+        if (parts[i].iov_len < VLOG_DIRECT_BYTES) continue;
+        *at = in_block((uintptr_t)parts[i].iov_base - before);
+        return true;
+    }
+    return false;
+}
+
+static int stage_add(struct vlog *vlog, const uint8_t *bytes, size_t count) {
+    while (count > 0) {
+        size_t step = VLOG_STAGE_BYTES - vlog->staged;
+        if (step > count) step = count;
+        if (bytes != NULL) {
+            memcpy(vlog->stage + vlog->staged, bytes, step);
+            bytes += step;
+        } else {
+            memset(vlog->stage + vlog->staged, 0, step);
+        }
+        vlog->staged += step;
+        count -= step;
+        int code = vlog->staged == VLOG_STAGE_BYTES ? stage_write(vlog) : 0;
+        if (code) return code;
+    }
+    return 0;
+}
+
+/* Long and alike, its whole blocks go from where they lie; what is before and behind them, and whatever else, by way of the stage. */
+static int part_add(struct vlog *vlog, const uint8_t *bytes, size_t count) {
+    if (count < VLOG_DIRECT_BYTES || !lies_alike(vlog, bytes)) return stage_add(vlog, bytes, count);
+    size_t before = in_block(0 - vlog->staged), blocks = (count - before) / VLOG_BLOCK_BYTES * VLOG_BLOCK_BYTES;
+    int code = stage_add(vlog, bytes, before);
+    if (code == 0) code = stage_write(vlog);
+    if (code == 0) code = blocks_write(vlog, bytes + before, blocks);
+    return code ? code : stage_add(vlog, bytes + before + blocks, count - before - blocks);
+}
+
 int vlog_append(struct vlog *vlog, uint64_t seed, const struct iovec *parts, uint32_t part_count, uint64_t other_bytes, struct vlog_place *place) {
     uint64_t total = 0;
     for (uint32_t i = 0; i < part_count; i++) total += parts[i].iov_len;
     CHECK(total > 0 && total <= UINT32_MAX / 4 && vlog->txn > 0);
-    int code = room_make(vlog, (uint32_t)total, other_bytes);
+    size_t at = 0;
+    bool long_part = aligns(parts, part_count, &at);
+    int code = room_make(vlog, (uint32_t)total + (long_part ? VLOG_BLOCK_BYTES : 0), other_bytes);
     if (code) return code;
-    *place = (struct vlog_place){.offset = vlog->next, .bytes = (uint32_t)total};
+    size_t padding = long_part ? in_block(at - vlog->next) : 0;
+    code = stage_add(vlog, NULL, padding);
+    *place = (struct vlog_place){.offset = vlog->next + padding, .bytes = (uint32_t)total};
     struct checksum_stream digest = checksum_stream_begin(seed);
-    for (uint32_t i = 0; i < part_count; i++) {
-        const uint8_t *bytes = parts[i].iov_base;
-        for (size_t left = parts[i].iov_len; left > 0;) {
-            size_t step = VLOG_STAGE_BYTES - vlog->staged;
-            if (step > left) step = left;
-            memcpy(vlog->stage + vlog->staged, bytes, step);
-            checksum_stream_add(&digest, vlog->stage + vlog->staged, step);
-            vlog->staged += step;
-            bytes += step;
-            left -= step;
-            code = vlog->staged == VLOG_STAGE_BYTES ? stage_write(vlog) : 0;
-            if (code) return code;
-        }
+    for (uint32_t i = 0; code == 0 && i < part_count; i++) {
+        checksum_stream_add(&digest, parts[i].iov_base, parts[i].iov_len);
+        code = part_add(vlog, parts[i].iov_base, parts[i].iov_len);
     }
-    vlog->next += total;
+    if (code) return code;
+    vlog->next += padding + total;
     place->digest = checksum_stream_end(&digest);
     vlog_hold(vlog, place);
     return 0;

@@ -1,8 +1,9 @@
 /*
  * Private: the value log of the wal: long values one after another in a file of their own (wal/values), beside LMDB, which keeps their places. LMDB
  * writes through the page cache, where a byte is copied once more and takes memory until the kernel drops it; most of what a wal takes is written
- * once, never read again and deleted in the order in which it came. Here such bytes go to the disk from one buffer, past the cache where the file
- * system can (O_DIRECT; else they are dropped from it when they are durable), and places are used again as soon as they are free.
+ * once, never read again and deleted in the order in which it came. Here such bytes go to the disk from one buffer, or from where they lie if they
+ * are many, past the cache where the file system can (O_DIRECT; else they are dropped from it when they are durable), and places are used again as
+ * soon as they are free. O_DIRECT wants whole blocks at block addresses, so a value with a long part begins in its block as that part does in memory.
  *
  * Durable: a place is given to LMDB after vlog_sync() alone, so that a committed record's value is on disk. What a crash leaves behind the last
  * commit is in no record and is written over. A block of the file that holds a committed value is never written again while that value is in a
@@ -24,6 +25,7 @@ enum {
     VLOG_SEGMENT_BYTES = 1 << 20,  /* in which places free up */
     VLOG_BLOCK_BYTES = 4096,       /* what a write begins and ends at, and the stage in memory */
     VLOG_STAGE_BYTES = 1 << 20,
+    VLOG_DIRECT_BYTES = 1 << 18,   /* a part of a value that is so long goes to the disk from where it lies */
     VLOG_SEGMENTS_MAX = 1 << 24,
 };
 

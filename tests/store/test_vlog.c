@@ -52,7 +52,12 @@ int open64(const char *path, int flags, ...) {
     return open_some(path, flags, mode);
 }
 
+/* Of what was written, what lay in the submitter's own memory. */
+static const uint8_t *own;
+static size_t own_bytes, own_written;
+
 static ssize_t pwrite_some(int fd, const void *bytes, size_t count, off_t offset) {
+    if (own != NULL && (const uint8_t *)bytes >= own && (const uint8_t *)bytes < own + own_bytes) own_written += count;
     if (refuses_writes && (fcntl(fd, F_GETFL) & O_DIRECT) != 0) {
         refused_direct = true;
         errno = EINVAL;
@@ -415,6 +420,94 @@ static void what_is_no_file_is_refused(void **state) {
     assert_int_equal(wal_begin(at), STORE_OK);
 }
 
+enum { MANY = 4, OWN_BYTES = 8 << 20 };
+
+struct spread {
+    uint8_t *memory;
+    uint32_t word;
+    size_t at[MANY], bytes[MANY];
+};
+
+static uint32_t spread_below(struct spread *spread, uint32_t bound) {
+    spread->word = spread->word * 1664525u + 1013904223u;
+    return (uint32_t)((uint64_t)(spread->word >> 1) * bound >> 31);
+}
+
+/* Several values in one batch, each in three parts that lie somewhere in one piece of memory, of lengths about the one from which they go directly. */
+static void spread_put(struct fixture *at, struct spread *spread) {
+    struct wal_record records[MANY];
+    struct iovec parts[MANY][3];
+    memset(records, 0, sizeof records);
+    for (uint32_t i = 0; i < MANY; i++) {
+        size_t lengths[3] = {spread_below(spread, 9000), VLOG_DIRECT_BYTES - 2 + spread_below(spread, 5), spread_below(spread, 2) * 300000};
+        spread->bytes[i] = lengths[0] + lengths[1] + lengths[2];
+        spread->at[i] = spread_below(spread, (uint32_t)(OWN_BYTES - spread->bytes[i]));
+        uint8_t *part = spread->memory + spread->at[i];
+        for (uint32_t k = 0; k < 3; part += lengths[k++]) parts[i][k] = (struct iovec){part, lengths[k]};
+        records[i] = (struct wal_record){.operation = WAL_PUT, .db = WAL_INPUTS, .key = {0, (uint8_t)i}, .parts = parts[i], .part_count = 3};
+    }
+    struct wal_batch batch = {.records = records, .record_count = MANY};
+    uint64_t sequence = 0;
+    assert_int_equal(wal_submit(at->wal, &batch, &sequence), STORE_OK);
+    assert_int_equal(wal_wait(at->wal, sequence), STORE_OK);
+}
+
+static void spread_look(struct fixture *at, const struct spread *spread) {
+    struct wal_reader *reader;
+    assert_int_equal(wal_reader_open(at->wal, &reader), STORE_OK);
+    for (uint32_t i = 0; i < MANY; i++) {
+        uint8_t key[WAL_KEY_BYTES_MAX] = {0, (uint8_t)i}, *found = NULL;
+        size_t count = 0;
+        assert_int_equal(wal_read_whole(reader, WAL_INPUTS, key, &found, &count), STORE_OK);
+        assert_int_equal(count, spread->bytes[i]);
+        assert_memory_equal(found, spread->memory + spread->at[i], count);
+        free(found);
+    }
+    wal_reader_close(reader);
+}
+
+static void long_parts_may_lie_anywhere(void **state) {
+    struct fixture *at = *state;
+    struct spread spread = {.memory = value_of(1, 1, OWN_BYTES), .word = 5};
+    for (uint32_t turn = 0; turn < 60; turn++) {
+        refuses_writes = turn == 30;
+        spread_put(at, &spread);
+        refuses_writes = false;
+        spread_look(at, &spread);
+        if (turn % 10 == 9) again(at);
+        spread_look(at, &spread);
+    }
+    free(spread.memory);
+}
+
+static void a_long_part_goes_to_the_disk_from_where_it_lies(void **state) {
+    enum { BYTES = 3 << 20, HEAD = 4 };
+    struct fixture *at = *state;
+    uint8_t head[HEAD] = {1, 2, 3, 4}, *value = value_of(9, 9, BYTES + 5000);
+    for (uint32_t shift = 0; shift < 5000; shift += 977) {
+        struct iovec parts[] = {{head, HEAD}, {value + shift, BYTES}};
+        struct wal_record record = {.operation = WAL_PUT, .db = WAL_INPUTS, .parts = parts, .part_count = 2};
+        struct wal_batch batch = {.records = &record, .record_count = 1};
+        uint64_t sequence = 0;
+        own = value + shift;
+        own_bytes = BYTES;
+        own_written = 0;
+        assert_int_equal(wal_submit(at->wal, &batch, &sequence), STORE_OK);
+        assert_int_equal(wal_wait(at->wal, sequence), STORE_OK);
+        own = NULL;
+        assert_true(own_written > BYTES - 2 * VLOG_BLOCK_BYTES);
+        struct wal_reader *reader;
+        uint8_t *found = NULL, key[WAL_KEY_BYTES_MAX] = {0};
+        size_t count = 0;
+        assert_int_equal(wal_reader_open(at->wal, &reader), STORE_OK);
+        assert_int_equal(wal_read_whole(reader, WAL_INPUTS, key, &found, &count), STORE_OK);
+        assert_true(count == BYTES + HEAD && memcmp(found, head, HEAD) == 0 && memcmp(found + HEAD, value + shift, BYTES) == 0);
+        wal_reader_close(reader);
+        free(found);
+    }
+    free(value);
+}
+
 static void works_without_o_direct(struct fixture *at) {
     for (unsigned turn = 0; turn < 60; turn++) assert_int_equal(put(at, WAL_INPUTS, turn % 7, turn, LONG_BYTES + turn), STORE_OK);
     for (unsigned turn = 53; turn < 60; turn++) assert_int_equal(look(at, turn % 7, turn, LONG_BYTES + turn), STORE_OK);
@@ -487,6 +580,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(free_segments_anywhere_are_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_is_longer_is_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_file_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(long_parts_may_lie_anywhere, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_long_part_goes_to_the_disk_from_where_it_lies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_o_direct_it_works_the_same, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disk_that_wants_other_blocks_is_written_through_the_cache, set_up, tear_down),
         cmocka_unit_test(any_bytes_may_stand_for_a_place),
