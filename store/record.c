@@ -143,8 +143,7 @@ static void gather_copy(struct gather *from, uint8_t *to, size_t count) {
     }
 }
 
-/* Of a value's digest: its own place among all. */
-static uint64_t place_seed(const struct record_db *db, const uint8_t *key, uint64_t total) {
+uint64_t record_place_seed(const struct record_db *db, const uint8_t *key, uint64_t total) {
     return checksum_add(checksum_mix(db->tag, total), key, db->key_bytes);
 }
 
@@ -227,7 +226,7 @@ int record_put_far(MDB_txn *txn, const struct record_db *db, const uint8_t *key,
     uint64_t total = 0;
     for (uint32_t i = 0; i < part_count; i++) total += parts[i].iov_len;
     CHECK(db->vlog != NULL && total > 0 && total <= RECORD_VALUE_BYTES_MAX);
-    int code = vlog_append(db->vlog, place_seed(db, key, total), parts, part_count, other_bytes, place);
+    int code = vlog_append(db->vlog, VLOG_MAIN, record_place_seed(db, key, total), parts, part_count, other_bytes, place);
     if (code == 0) return record_put_place(txn, db, key, place);
     place->bytes = 0;
     return code == MDB_MAP_FULL ? record_put(txn, db, key, parts, part_count) : code; /* no room in one piece: LMDB may have free pages */
@@ -264,7 +263,7 @@ int record_get(MDB_txn *txn, const struct record_db *db, const uint8_t *key, voi
     int far = place_get(txn, db, key, &place);
     if (far == 0) {
         *bytes = place.bytes;
-        return place.bytes > room ? MDB_BAD_VALSIZE : vlog_read(db->vlog, place_seed(db, key, place.bytes), &place, value);
+        return place.bytes > room ? MDB_BAD_VALSIZE : vlog_read(db->vlog, record_place_seed(db, key, place.bytes), &place, value);
     }
     if (far != MDB_NOTFOUND) return far;
     do {

@@ -85,6 +85,8 @@ void record_entry_encode(const uint8_t path[RECORD_PATH_BYTES], const struct tab
  * small. */
 int record_put(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct iovec *parts, uint32_t part_count)
     __attribute__((warn_unused_result));
+/* Of the digest of a value in the value log: its own place among all. */
+uint64_t record_place_seed(const struct record_db *db, const uint8_t *key, uint64_t total);
 /* Lays the value down in db->vlog, of which `other_bytes` is not to be used, and puts its place; as record_put() when that has no room for it, with
  * place->bytes 0. Errors also as errno's codes. */
 int record_put_far(MDB_txn *txn, const struct record_db *db, const uint8_t *key, const struct iovec *parts, uint32_t part_count, uint64_t other_bytes,

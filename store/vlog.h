@@ -10,8 +10,9 @@
  * record, or in one that an open reader may still see: places free up by segments, and a segment is free when nothing in it is held and every
  * reader began at or after the transaction that deleted the last of it.
  *
- * A value's digest lies in LMDB with its place; whatever else the disk gives back is damaged. One thread writes; any thread reads, and registers its
- * transaction for as long.
+ * A value's digest lies in LMDB with its place; whatever else the disk gives back is damaged. Two threads write, in a lane each: values of the wal's
+ * own transactions, and such as are laid down before it comes to them (wal.h, wal_prepare); a lane has a descriptor of its own, so that each is told
+ * of the errors of its own writes. Any thread reads, and registers its transaction for as long.
  */
 #ifndef STORE_VLOG_H
 #define STORE_VLOG_H
@@ -24,7 +25,8 @@
 enum {
     VLOG_SEGMENT_BYTES = 1 << 20,  /* in which places free up */
     VLOG_BLOCK_BYTES = 4096,       /* what a write begins and ends at, and the stage in memory */
-    VLOG_STAGE_BYTES = 1 << 20,
+    VLOG_STAGE_BYTES = 1 << 20,    /* of VLOG_MAIN */
+    VLOG_BESIDE_STAGE_BYTES = 1 << 16,
     VLOG_DIRECT_BYTES = 1 << 18,   /* a part of a value that is so long goes to the disk from where it lies */
     VLOG_SEGMENTS_MAX = 1 << 24,
 };
@@ -39,7 +41,7 @@ struct vlog_place {
 struct vlog_segment {
     uint32_t held;      /* values that lie in it, whole or in part */
     bool on_disk;       /* takes room there; else a hole, or beyond the end */
-    uint64_t freed;     /* the transaction that deleted the last of them; 0: never used, or before the wal was opened */
+    uint64_t freed;     /* the transaction that deleted the newest record of them; 0: none did since the wal was opened */
 };
 
 /* A transaction that reads; on the reader's side, linked while it is open. */
@@ -48,17 +50,27 @@ struct vlog_reader {
     struct vlog_reader *next, **link;
 };
 
-struct vlog {
-    int write_fd, read_fd;
+enum vlog_lane_name { VLOG_MAIN, VLOG_BESIDE, VLOG_LANES };
+
+/* What one thread writes. */
+struct vlog_lane {
+    int fd;
     bool direct;
     bool unsynced;
-    bool failed;                   /* a write or sync of this file did: the error's line names it */
+    bool failed;                   /* a write or sync of it did: the error's line names the file */
     uint8_t *stage;
-    size_t staged;
+    size_t stage_bytes, staged;
     uint64_t stage_at;             /* of the file: where the stage's first byte goes */
-    uint64_t next, end;            /* the run of free segments that is being filled */
-    uint64_t txn;                  /* that is being written */
+    uint64_t next, end;            /* the run of free segments that is being filled: changed under `space` */
     uint64_t written_from, written_to; /* since the last sync */
+};
+
+struct vlog {
+    struct vlog_lane lanes[VLOG_LANES];
+    int read_fd;
+    pthread_mutex_t space;         /* of all that follows, to `found_bytes` */
+    bool opened;                   /* all that records hold is held */
+    uint64_t txn;                  /* that is being written */
     struct vlog_segment *segments;
     uint32_t segment_count;        /* all behind these are free, and on no disk */
     uint32_t segments_max;         /* for which there is memory */
@@ -87,17 +99,21 @@ void vlog_hold(struct vlog *vlog, const struct vlog_place *place);
 /* All are held: what is free is given back to the disk. */
 void vlog_held(struct vlog *vlog);
 
-/* The transaction with this number begins. Then, in any order, values come and go; then a sync; then the commit. */
+/* The transaction with this number begins. Then, in any order, values come and go; then a sync; then the commit. The wal's thread, as all that
+ * follows where no lane is named. */
 void vlog_begin(struct vlog *vlog, uint64_t txn);
-/* Lays a value down. 0, or errno's code; MDB_MAP_FULL: there is no room for it in one piece, and nothing was done. other_bytes: of limit_bytes, what
- * others use. */
-int vlog_append(struct vlog *vlog, uint64_t seed, const struct iovec *parts, uint32_t part_count, uint64_t other_bytes, struct vlog_place *place)
-    __attribute__((warn_unused_result));
+/* Lays a value down, by the lane's thread. 0, or errno's code; MDB_MAP_FULL: there is no room for it in one piece, and nothing was done. other_bytes:
+ * of limit_bytes, what others use. The place is held. */
+int vlog_append(struct vlog *vlog, enum vlog_lane_name lane, uint64_t seed, const struct iovec *parts, uint32_t part_count, uint64_t other_bytes,
+                struct vlog_place *place) __attribute__((warn_unused_result));
+/* The record of it is deleted by the transaction that is being written. */
 void vlog_release(struct vlog *vlog, const struct vlog_place *place);
+/* No record ever had it; any thread. */
+void vlog_forget(struct vlog *vlog, const struct vlog_place *place);
 /* Gives the room of free segments back to the disk, where the file system can. */
 void vlog_shrink(struct vlog *vlog);
-/* All that was laid down is durable. 0, or errno's code. */
-int vlog_sync(struct vlog *vlog) __attribute__((warn_unused_result));
+/* All that the lane laid down is durable; by its thread. 0, or errno's code. */
+int vlog_sync(struct vlog *vlog, enum vlog_lane_name lane) __attribute__((warn_unused_result));
 
 /* Any thread: `begin` makes the transaction and returns its number, while nobody decides what is free. */
 void vlog_reader_open(struct vlog *vlog, struct vlog_reader *reader, uint64_t (*begin)(void *context), void *context);

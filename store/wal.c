@@ -4,6 +4,7 @@
 #include "store/env.h"
 #include "store/journal.h"
 #include "store/wal_entry.h"
+#include "store/wal_prepare.h"
 #include "store/writer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,7 @@ struct wal {
     struct vlog vlog;
     struct journal journal;
     struct writer writer;
+    struct wal_prepare prepare;
     MDB_txn *txn;                /* the storage thread's: what the journal has and LMDB has not committed; NULL: nothing */
     uint32_t txn_commits;        /* what was made durable since it was begun, and what it holds */
     uint32_t txn_records;
@@ -76,23 +78,43 @@ static bool may_lie_far(const struct wal_record *record) {
     return record->operation == WAL_PUT && wal_entry_db_is_far(record->db) && value_bytes(record) >= FAR_VALUE_BYTES;
 }
 
-static uint64_t far_bytes_of(const struct wal_batch *batch) {
+/* What may have to be laid down yet. */
+static uint64_t far_bytes_of(const struct wal *wal, const struct wal_batch *batch) {
     uint64_t bytes = 0;
     for (uint32_t r = 0; r < batch->record_count && bytes < SLOW_BYTES; r++) {
-        if (may_lie_far(&batch->records[r])) bytes += value_bytes(&batch->records[r]);
+        const struct wal_record *record = &batch->records[r];
+        bool laid = record->ticket > 0 && record->ticket <= wal_prepare_done(&wal->prepare);
+        if (!laid && may_lie_far(record)) bytes += value_bytes(record);
     }
     return bytes;
 }
 
-static bool is_long(void *const *items, uint32_t count) {
+static bool is_long(const struct wal *wal, void *const *items, uint32_t count) {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < count && bytes < FAR_TRANSACTION_BYTES; i++) bytes += far_bytes_of(items[i]);
+    for (uint32_t i = 0; i < count && bytes < FAR_TRANSACTION_BYTES; i++) bytes += far_bytes_of(wal, items[i]);
     return bytes >= FAR_TRANSACTION_BYTES;
 }
 
 /* Votes are not to wait for what takes the disk longer than a commit of theirs. */
-static bool wal_is_slow(const void *item) {
-    return far_bytes_of(item) >= SLOW_BYTES;
+static bool wal_is_slow(void *context, const void *item) {
+    return far_bytes_of(context, item) >= SLOW_BYTES;
+}
+
+/* Of what both files may take, LMDB's. */
+static uint64_t others_bytes(void *context) {
+    struct wal *wal = context;
+    return env_file_bytes(&wal->env) + wal->map_bytes / LMDB_SHARE;
+}
+
+static int put(struct wal *wal, const struct wal_record *record, bool far, struct vlog_place *place) {
+    const struct record_db *db = &wal->env.dbs[record->db];
+    int code = MDB_NOTFOUND;
+    if (record->ticket > 0)
+        code = wal_prepare_take(&wal->prepare, record->ticket, record_place_seed(db, record->key, value_bytes(record)), place);
+    if (code == 0) return record_put_place(wal->txn, db, record->key, place);
+    if (code != MDB_NOTFOUND) return code;
+    if (far && may_lie_far(record)) return record_put_far(wal->txn, db, record->key, record->parts, record->part_count, others_bytes(wal), place);
+    return record_put(wal->txn, db, record->key, record->parts, record->part_count);
 }
 
 /* Into LMDB's transaction, and into the journal's entry. */
@@ -103,13 +125,8 @@ static int apply_record(struct wal *wal, const struct wal_record *record, bool f
     switch (record->operation) {
     case WAL_PUT:
         *bytes += value_bytes(record);
-        if (far && may_lie_far(record)) {
-            uint64_t others = env_file_bytes(&wal->env) + wal->map_bytes / LMDB_SHARE;
-            code = record_put_far(wal->txn, db, record->key, record->parts, record->part_count, others, &place);
-            wal->txn_far_bytes += place.bytes;
-        } else {
-            code = record_put(wal->txn, db, record->key, record->parts, record->part_count);
-        }
+        code = put(wal, record, far, &place);
+        wal->txn_far_bytes += place.bytes;
         break;
     case WAL_DELETE: code = record_delete(wal->txn, db, record->key); break;
     case WAL_DELETE_RANGE: code = record_delete_range(wal->txn, db, record->key, record->key_end); break;
@@ -195,7 +212,9 @@ static int fold(struct wal *wal) {
 
 static enum store_status write_failed(struct wal *wal, int code, struct store_error *error) {
     if (wal->txn != NULL) txn_abort(wal);
-    if (wal->vlog.failed) return env_fail(error, env_file_status(wal->vlog.write_fd, code), code, wal->vlog.file, "write");
+    if (writer_error(&wal->prepare.writer, error) != STORE_OK) return error->status; /* that is what it waited for */
+    const struct vlog_lane *far = &wal->vlog.lanes[VLOG_MAIN];
+    if (far->failed) return env_fail(error, env_file_status(far->fd, code), code, wal->vlog.file, "write");
     if (wal->journal.failed) return env_fail(error, env_file_status(wal->journal.fd, code), code, wal->journal.file, "write");
     return env_fail(error, env_write_status(&wal->env, code), code, wal->env.file, "write");
 }
@@ -211,7 +230,7 @@ static enum store_status wal_apply(void *context, void *const *items, uint32_t c
     struct wal *wal = context;
     uint64_t bytes = 0;
     uint64_t begun_ns = wal->clock_ns != NULL ? wal->clock_ns() : 0;
-    bool far = is_long(items, count);
+    bool far = is_long(wal, items, count);
     int code = txn_begin(wal);
     if (code == 0) code = end_check(wal, items, count);
     journal_begin(&wal->journal);
@@ -219,7 +238,7 @@ static enum store_status wal_apply(void *context, void *const *items, uint32_t c
         const struct wal_batch *batch = items[i];
         for (uint32_t r = 0; code == 0 && r < batch->record_count; r++) code = apply_record(wal, &batch->records[r], far, &bytes);
     }
-    if (code == 0) code = vlog_sync(&wal->vlog);
+    if (code == 0) code = vlog_sync(&wal->vlog, VLOG_MAIN);
     if (wal->clock_ns != NULL) atomic_fetch_add_explicit(&wal->apply_ns, wal->clock_ns() - begun_ns, memory_order_relaxed);
     wal->applied += count;
     wal->txn_commits++;
@@ -361,7 +380,14 @@ enum store_status wal_open(const struct wal_config *config, struct wal **out, st
         struct writer_config writer = {.name = "wal", .slots = config->queue_slots, .items_max = WAL_COMMIT_BATCHES_MAX, .cpu = config->cpu,
                                        .wake = config->wake, .wake_context = config->wake_context, .apply = wal_apply, .after = wal_after,
                                        .idle = wal_idle, .is_slow = wal_is_slow, .finish = wal_finish, .apply_context = wal};
-        status = writer_start(&wal->writer, &writer, error);
+        wal->prepare.vlog = &wal->vlog;
+        wal->prepare.other_bytes = others_bytes;
+        wal->prepare.context = wal;
+        status = wal_prepare_start(&wal->prepare, config, error);
+        if (status == STORE_OK) {
+            status = writer_start(&wal->writer, &writer, error);
+            if (status != STORE_OK) (void)wal_prepare_stop(&wal->prepare);
+        }
         if (status != STORE_OK) files_close(wal);
     }
     if (status != STORE_OK) {
@@ -374,7 +400,8 @@ enum store_status wal_open(const struct wal_config *config, struct wal **out, st
 
 enum store_status wal_close(struct wal *wal) {
     if (!wal) return STORE_OK;
-    enum store_status status = writer_stop(&wal->writer);
+    enum store_status status = writer_stop(&wal->writer), prepared = wal_prepare_stop(&wal->prepare);
+    if (status == STORE_OK) status = prepared;
     files_close(wal);
     free(wal);
     return status;
@@ -394,6 +421,7 @@ static void check_record(const struct wal_record *record) {
 enum store_status wal_submit(struct wal *wal, const struct wal_batch *batch, uint64_t *sequence) {
     CHECK(batch->record_count >= 1 && batch->record_count <= WAL_RECORDS_MAX);
     for (uint32_t i = 0; i < batch->record_count; i++) check_record(&batch->records[i]);
+    if (writer_error(&wal->prepare.writer, NULL) != STORE_OK) return STORE_STOPPED;
     return writer_submit(&wal->writer, batch, sequence);
 }
 
@@ -401,8 +429,28 @@ uint64_t wal_completed(const struct wal *wal) {
     return writer_completed(&wal->writer);
 }
 
+enum store_status wal_prepare(struct wal *wal, const struct wal_value *value) {
+    uint64_t bytes = 0;
+    CHECK(value->ticket > 0 && value->part_count >= 1 && value->part_count <= WAL_PREPARE_PARTS_MAX && wal_entry_db_is_far(value->db));
+    for (uint32_t i = 0; i < value->part_count; i++) {
+        CHECK(value->parts[i].iov_len <= WAL_VALUE_BYTES_MAX);
+        bytes += value->parts[i].iov_len;
+    }
+    CHECK(bytes > 0 && bytes <= WAL_VALUE_BYTES_MAX);
+    return wal_prepare_submit(&wal->prepare, record_place_seed(&wal->env.dbs[value->db], value->key, bytes), value);
+}
+
+uint64_t wal_prepared(const struct wal *wal) {
+    return wal_prepare_done(&wal->prepare);
+}
+
+void wal_forget(struct wal *wal, uint64_t ticket) {
+    wal_prepare_forget(&wal->prepare, ticket);
+}
+
 enum store_status wal_error(const struct wal *wal, struct store_error *error) {
-    return writer_error(&wal->writer, error);
+    enum store_status status = writer_error(&wal->writer, error);
+    return status != STORE_OK ? status : writer_error(&wal->prepare.writer, error);
 }
 
 enum store_status wal_wait(struct wal *wal, uint64_t sequence) {

@@ -16,6 +16,8 @@
  *   short-lived: while it is open, freed pages are not used again and the file grows. It sees all that was durable when it was opened, and for that
  *   may wait until LMDB has taken over what the journal has, milliseconds mostly.
  *
+ *   A second thread lays long values down ahead of their records (wal_prepare).
+ *
  *   Values of any length are cut into chunks of at most WAL_CHUNK_BYTES, so that no record needs more than four contiguous pages. Where a commit
  *   brings many bytes of long values (blocks, inputs), these go to a file of their own, past the page cache, and LMDB keeps their places
  *   (vlog.h); they are synced before LMDB commits. Every chunk and every such value has a checksum over its place and content; a mismatch is
@@ -39,6 +41,7 @@ enum {
     WAL_QUEUE_SLOTS_MAX = 4096,      /* batches between producer and storage thread */
     WAL_COMMIT_BATCHES_MAX = 256,    /* batches in one transaction */
     WAL_KEY_BYTES_MAX = 49,
+    WAL_PREPARE_PARTS_MAX = 2,
 };
 
 /* Databases. The key lengths are fixed. `value` is whatever the caller stores, opaque here. */
@@ -92,6 +95,7 @@ struct wal_record {
     uint8_t key_end[WAL_KEY_BYTES_MAX];
     const struct iovec *parts;        /* of the value */
     uint32_t part_count;              /* 0 is the empty value */
+    uint64_t ticket;                  /* PUT: with which the value was given to wal_prepare(); 0: it was not */
 };
 
 struct wal_batch {
@@ -106,7 +110,7 @@ struct wal_config {
                                        * space until used */
     uint32_t queue_slots;             /* power of two, 2 to WAL_QUEUE_SLOTS_MAX; one batch fewer fits */
     int cpu;                          /* pin the storage thread, -1: no */
-    void (*wake)(void *context);      /* on the storage thread after each commit and after an error; must not block; NULL: none */
+    void (*wake)(void *context);      /* on a storage thread after each commit, prepared value, and error; must not block; NULL: none */
     void *wake_context;
     uint64_t (*clock_ns)(void);       /* CPU time of the calling thread, for wal_figures; NULL: not measured */
 };
@@ -123,6 +127,25 @@ enum store_status wal_close(struct wal *wal);
 /* Producer thread only. STORE_OK: *sequence is the batch's number (1, 2, 3 …). STORE_BUSY: queue full. STORE_STOPPED: see wal_error(). Malformed
  * records (unknown database, value too long) are a CHECK. */
 enum store_status wal_submit(struct wal *wal, const struct wal_batch *batch, uint64_t *sequence) __attribute__((warn_unused_result));
+/*
+ * A long value that a record will put later is laid down meanwhile, by another thread, so that batches before that record do not wait for what the
+ * disk needs to take it. It is a hint: nothing of it is durable, or there to be read, before a batch with its record is; that batch, and so all after
+ * it, waits until the value is laid down; a record whose ticket is not known any more, or whose value found no room, is put from its parts.
+ */
+struct wal_value {
+    uint64_t ticket; /* ascending from 1 */
+    enum wal_db db;  /* WAL_BLOCKS, WAL_INPUTS */
+    uint8_t key[WAL_KEY_BYTES_MAX];
+    struct iovec parts[WAL_PREPARE_PARTS_MAX]; /* as the record's, together the same bytes */
+    uint32_t part_count;
+};
+/* Producer thread only. STORE_OK: the parts' bytes stay unchanged until wal_prepared() reaches the ticket. STORE_BUSY: too many were prepared and
+ * neither put nor forgotten. STORE_STOPPED: see wal_error(). */
+enum store_status wal_prepare(struct wal *wal, const struct wal_value *value) __attribute__((warn_unused_result));
+/* Any thread: values that were taken with tickets up to this one are not read any more. wake() is called when it grows. */
+uint64_t wal_prepared(const struct wal *wal);
+/* Producer thread only: no record will put it. Not known: nothing to do. */
+void wal_forget(struct wal *wal, uint64_t ticket);
 /* Any thread: all batches up to this number are durable. */
 uint64_t wal_completed(const struct wal *wal);
 /* Any thread. STORE_OK, or the sticky error, then with its line in *error (may be NULL). */

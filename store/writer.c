@@ -77,7 +77,7 @@ static uint32_t group_take(struct writer *writer, uint64_t queued, void *items[I
     while (count < queued && count < writer->config.items_max) {
         void *item = *next;
         if (item == NULL) CHECK(ck_ring_dequeue_spsc(&writer->ring, writer->slots, &item));
-        bool slow = writer->config.is_slow != NULL && writer->config.is_slow(item);
+        bool slow = writer->config.is_slow != NULL && writer->config.is_slow(writer->config.apply_context, item);
         *next = count > 0 && slow && !slow_before ? item : NULL;
         if (*next != NULL) break;
         slow_before = slow;

@@ -28,7 +28,7 @@ struct writer_config {
     enum store_status (*apply)(void *context, void *const *items, uint32_t count, struct store_error *error);
     /* On the storage thread: what was queued before it is not to wait for it, so that it begins what is applied at a time, unless another such one is
      * just before it; NULL: none is. */
-    bool (*is_slow)(const void *item);
+    bool (*is_slow)(void *context, const void *item);
     /* On the storage thread, after what was applied is published: what nobody waits for; NULL: nothing to do. As apply. */
     enum store_status (*after)(void *context, struct store_error *error);
     /* On the storage thread when nothing is queued, and when somebody asked; NULL: nothing to do. Does a part of what has time: none is left, or more

@@ -416,6 +416,7 @@ void node_close(struct node *node) {
     enum store_status state = node->state != NULL ? state_close(node->state) : STORE_OK;
     if (wal != STORE_OK || state != STORE_OK)
         log_event(LOG_LEVEL_ERROR, "store_close", "wal=%s state=%s", store_status_name(wal), store_status_name(state));
+    node_values_free(&node->values);
     node_split_free(node);
     replica_destroy(node->replica);
     execution_destroy(node->execution);
@@ -487,6 +488,7 @@ static void persist(struct node *node, const struct replica_output *output) {
 
 bool node_store_poll(struct node *node) {
     uint64_t completed = wal_completed(node->wal);
+    node_values_poll(&node->values, node->wal);
     if (completed > node->durable_told) {
         node_flight_end(node, completed);
         node->durable_told = completed;
@@ -520,6 +522,8 @@ static void record_answer(struct node *node, const struct replica_output *output
 void node_output(struct node *node, const struct replica_output *output) {
     switch (output->kind) {
     case REPLICA_PERSIST: persist(node, output); break;
+    case REPLICA_PREPARE: node_values_prepare(&node->values, node->wal, output); break;
+    case REPLICA_FORGET: wal_forget(node->wal, output->cookie); break;
     case REPLICA_READ: record_answer(node, output); break;
     case REPLICA_NOTE: node_note(output); break;
     case REPLICA_EVIDENCE: node_evidence(node, output); break;

@@ -24,6 +24,7 @@
 
 #include "appliance/config/node_config.h"
 #include "appliance/node/node_batches.h"
+#include "appliance/node/node_values.h"
 #include "appliance/node/node_transfer.h"
 #include "appliance/replica/replica.h"
 #include "appliance/status/control.h"
@@ -101,6 +102,7 @@ struct node {
     uint64_t checkpoint_told;
 
     struct node_batches batches; /* PERSISTs that the store had no room for yet */
+    struct node_values values;   /* PREPAREs that the store reads */
     uint64_t submitted, durable_told;
 
     /* Wakes the consensus loop from the storage thread. */

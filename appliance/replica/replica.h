@@ -102,7 +102,7 @@ struct replica_config {
     uint64_t wall_ms;         /* the calendar at now_ms: only a first estimate of cluster time */
     uint8_t genesis_root[32]; /* state root of genesis, from executor_genesis() */
     uint32_t scrub_records_s; /* entries of the table that are hashed again each second; 0: none */
-    uint32_t ahead_bytes;     /* a slice at least so long is stored as it comes, before a block names it; 0: 1 MiB */
+    uint32_t ahead_bytes;     /* a slice at least so long is prepared as it comes, before a block names it; 0: 1 MiB */
     struct cost_meter *meter; /* of the replica's thread; NULL: nothing is measured */
     const struct replica_hooks *hooks;
 };
@@ -214,6 +214,8 @@ void replica_load(struct replica *replica, uint32_t permille);
 enum replica_output_kind {
     REPLICA_SEND = 1,
     REPLICA_PERSIST, /* sequences ascend by one; batch and bytes hold until replica_durable(sequence) */
+    REPLICA_PREPARE, /* a hint: the record under db and key will be put from these pieces, with `cookie` as its ticket (wal_prepare) */
+    REPLICA_FORGET,  /* what was prepared under `cookie` will not be put */
     REPLICA_JOB,     /* to be given back by replica_job_done() */
     REPLICA_READ,    /* read a record of the write-ahead store, answer with replica_read_done() */
     REPLICA_NOTE,    /* a line for the log */
@@ -236,9 +238,9 @@ struct replica_output {
     struct execution_job *job; /* JOB */
     bool lacking;              /* LACKING */
     bool again;                /* STOP */
-    uint64_t cookie;           /* READ */
+    uint64_t cookie;           /* READ, PREPARE, FORGET */
     enum wal_db db;
-    uint8_t key[WAL_KEY_BYTES_MAX]; /* READ; PEER_ADD, PEER_REMOVE */
+    uint8_t key[WAL_KEY_BYTES_MAX]; /* READ, PREPARE; PEER_ADD, PEER_REMOVE */
     uint8_t level; /* NOTE: enum log_level */
     const char *event;
     char text[REPLICA_NOTE_BYTES]; /* NOTE, EVIDENCE, STOP; PEER_ADD of a node: its name */

@@ -519,8 +519,8 @@ static void input_hand(struct replica *r, uint32_t index, uint8_t member) {
 }
 
 /*
- * A client that waits for an answer gives its read to one node after the other, so what comes just after a start may have been decided before it, below
- * the checkpoint that I began from. Members who know that do not decide it again, and the leader is right to leave it (B-50).
+ * A client that waits for an answer gives its read to one node after the other, so what comes just after a start may have been decided before it,
+ * below the checkpoint that I began from. Members who know that do not decide it again, and the leader is right to leave it (B-50).
  */
 static bool read_is_young(const struct replica *r, const struct input *input) {
     return !input->is_signed && input->kind == BODY_BATCH && input->arrived_ms < r->young_until_ms;

@@ -242,15 +242,22 @@ void block_drop(struct replica *r, const struct bft_action *action) {
 
 /* ---- durable ---- */
 
-void input_persist(struct replica *r, struct input *input) {
-    input->persisted = true;
+void input_pieces(const struct input *input, struct blob_piece pieces[2]) {
     struct blob *head = blob_make(4);
     head->bytes[0] = input->kind;
     head->bytes[1] = input->relay;
     head->bytes[2] = head->bytes[3] = 0;
-    struct blob_piece pieces[2] = {{.blob = head, .count = 4}, {.blob = input->blob, .offset = input->offset, .count = input->count}};
-    persist_put(r, WAL_INPUTS, input->hash, 32, pieces, 2);
-    blob_drop(head);
+    pieces[0] = (struct blob_piece){.blob = head, .count = 4};
+    pieces[1] = (struct blob_piece){.blob = input->blob, .offset = input->offset, .count = input->count};
+}
+
+void input_persist(struct replica *r, struct input *input) {
+    struct blob_piece pieces[2];
+    input->persisted = true;
+    input_pieces(input, pieces);
+    persist_put_prepared(r, WAL_INPUTS, input->hash, 32, pieces, 2, input->kind == BODY_SLICE ? input->ticket : 0);
+    blob_drop(pieces[0].blob);
+    if (input->kind == BODY_SLICE) input->ticket = 0;
     input->stored_at = persist_sequence(r);
 }
 

@@ -14,9 +14,7 @@
 
 enum {
     SOURCE_WINDOW = 64,        /* D-23 */
-    AHEAD_FLYING_BYTES_MAX = 32 << 20, /* while more is on its way to the disk, slices are stored with the block that names them */
-    AHEAD_FLYING_MAX = 64,     /* batches, likewise */
-    AHEAD_BYTES = 1 << 20,     /* of a slice: below that a commit of its own costs more than what is gained */
+    AHEAD_BYTES = 1 << 20,     /* of a slice: below that a sync of its own costs more than what is gained */
     SOURCE_RENEW_EVERY = 16,   /* slices, until SUBSCRIBE is sent anew */
     SERVE_AT_ONCE_MAX = 16,    /* slices to one subscriber in one turn */
     PROPOSE_OPS_MAX = 32768,   /* of client batches in one block: larger decisions only add latency (SPEED-NOTES) */

@@ -233,6 +233,7 @@ void input_orphan(struct replica *r, const uint8_t hash[32], uint64_t height) {
 
 void input_free(struct replica *r, uint32_t index) {
     struct input *input = &r->inputs[index];
+    if (input->kind == BODY_SLICE && input->ticket > 0) output_add(r, REPLICA_FORGET)->cookie = input->ticket;
     input_unhold(r, index);
     if (index == r->done_oldest) r->done_oldest = input->list_next;
     if (input->state == INPUT_DONE) list_remove(r, &r->done, index);

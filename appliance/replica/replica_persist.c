@@ -40,10 +40,16 @@ static void part_add(struct persist *open, struct blob *held, const uint8_t *byt
     open->held[open->held_count++] = held;
 }
 
-void persist_put(struct replica *r, enum wal_db db, const uint8_t *key, size_t key_bytes, const struct blob_piece *pieces, unsigned count) {
+void persist_put_prepared(struct replica *r, enum wal_db db, const uint8_t *key, size_t key_bytes, const struct blob_piece *pieces, unsigned count,
+                          uint64_t ticket) {
     struct wal_record *record = record_add(r, WAL_PUT, db, key, key_bytes);
     record->part_count = count;
+    record->ticket = ticket;
     for (unsigned i = 0; i < count; i++) part_add(r->open, blob_hold(pieces[i].blob), blob_piece_bytes(&pieces[i]), pieces[i].count);
+}
+
+void persist_put(struct replica *r, enum wal_db db, const uint8_t *key, size_t key_bytes, const struct blob_piece *pieces, unsigned count) {
+    persist_put_prepared(r, db, key, key_bytes, pieces, count, 0);
 }
 
 void persist_put_blob(struct replica *r, enum wal_db db, const uint8_t *key, size_t key_bytes, struct blob *blob) {

@@ -35,6 +35,7 @@
 #include "appliance/replica/replica_later.h"
 #include "appliance/replica/replica_measure.h"
 #include "appliance/replica/replica_pace.h"
+#include "appliance/replica/replica_persist.h"
 #include "appliance/replica/replica_rollback.h"
 #include "appliance/replica/replica_scrub.h"
 #include "appliance/status/log.h"
@@ -109,7 +110,10 @@ struct input {
     uint32_t source;    /* SLICE */
     uint64_t dseq;
     uint64_t serial;   /* ADMIN: number of an enrolment; 0: it is none */
-    uint64_t operation; /* ADMIN: the first bytes of its hash (S-71), the same under each set of signatures */
+    union {
+        uint64_t operation; /* ADMIN: the first bytes of its hash (S-71), the same under each set of signatures */
+        uint64_t ticket;    /* SLICE: the store lays it down already, under this number, until a record takes it; 0: it does not */
+    };
     struct blob *blob; /* whole bytes as INPUT carries them after its head; NULL: WANTED, or DONE and dropped from memory */
     size_t offset, count;
     uint32_t leaf_offset, slice_offset, slice_bytes; /* SLICE: within the bytes */
@@ -472,7 +476,7 @@ struct replica {
 
     /* persistence */
     struct persist *open, *flying_first, *flying_last;
-    uint64_t sequence_next, durable;
+    uint64_t sequence_next, durable, ticket; /* the newest ticket */
     uint64_t flying_bytes;
     uint32_t flying_count;
     bool behind;                      /* the disk is: persist_behind */
@@ -491,7 +495,7 @@ struct replica {
     bool lacking_told;
     uint64_t lacking_told_ms;
     struct orphan *orphans;
-    uint32_t orphan_count, orphan_room, ahead_bytes; /* the latter: a slice so long is stored as it comes */
+    uint32_t orphan_count, orphan_room, ahead_bytes; /* the latter: a slice so long is prepared as it comes */
     struct pending_read reads[READS_MAX];
     uint64_t due_since_ms; /* a dispatch became due by my own clock; 0: none is */
     struct exec_due due_seen; /* what that is said of, and the tip at which it was last looked at */
@@ -535,21 +539,6 @@ const char *peer_name(struct replica_peer peer, char out[STATUS_NAME_BYTES]);
 bool question_allowed(struct replica *r, struct question_rate *rate);
 struct replica_peer peer_member(uint32_t member);
 struct replica_peer peer_observer(uint32_t index);
-
-/* replica_persist.c */
-void persist_put(struct replica *r, enum wal_db db, const uint8_t *key, size_t key_bytes, const struct blob_piece *pieces, unsigned count);
-void persist_put_blob(struct replica *r, enum wal_db db, const uint8_t *key, size_t key_bytes, struct blob *blob); /* takes the reference over */
-void persist_delete(struct replica *r, enum wal_db db, const uint8_t *key, size_t key_bytes);
-void persist_delete_range(struct replica *r, enum wal_db db, const uint8_t *key, const uint8_t *key_end, size_t key_bytes);
-/* The sequence that what is put now will have. */
-uint64_t persist_sequence(const struct replica *r);
-void persist_flush(struct replica *r);
-/* Is so much on its way to the disk, or are so many blocks kept, that others may add nothing? */
-bool persist_behind(struct replica *r);
-/* A frame that may leave when all that was put so far is durable. `own` (or NULL) is taken over. Pieces are held. */
-void held_send_add(struct replica *r, uint8_t to, uint16_t type, const struct blob_piece *pieces, unsigned count, struct bft_message *own);
-void held_send_release(struct replica *r);
-void persist_free_all(struct replica *r);
 
 /* replica_input.c */
 uint32_t input_find(const struct replica *r, const uint8_t hash[32]);

@@ -147,24 +147,31 @@ static struct blob *noted_make(const struct slice_longs *longs, struct blob *who
 }
 
 /*
- * A certified slice of the window is decided sooner or later. What is long of them goes to the disk while the blocks before are decided, so that
- * members need not wait for it when a block names it; and in a batch of its own, since the store lets nothing that was given to it before wait for
- * what is long. What comes later waits, so few of them fly. That it is durable before a vote for such a block (P-1) follows from the order: the block
- * is in a later batch, or, where the block is stored already, block_store() knows when its inputs are durable.
+ * A certified slice of the window is decided sooner or later. The store lays what is long of them down while the blocks before are decided, so that
+ * votes for these need not wait for it, nor those for the block that names it if that comes later. It is a hint and no more (wal.h): what a vote
+ * rests on (P-1) is the record in the batch of the block that names the slice, which has the ticket, and is durable when the slice is. One that no
+ * block names leaves nothing in the store.
  */
-static void slice_store_ahead(struct replica *r, uint32_t index) {
+static void slice_prepare(struct replica *r, uint32_t index) {
     struct input *input = &r->inputs[index];
-    bool much_flies = r->behind || r->flying_bytes > AHEAD_FLYING_BYTES_MAX || r->flying_count > AHEAD_FLYING_MAX;
-    if (input->persisted || input->count < r->ahead_bytes || much_flies || !source_window_has(r, index)) return;
-    persist_flush(r);
-    input_persist(r, input);
-    persist_flush(r);
+    if (input->persisted || input->count < r->ahead_bytes || r->behind || !source_window_has(r, index)) return;
+    struct blob_piece pieces[2];
+    input_pieces(input, pieces);
+    input->ticket = ++r->ticket;
+    struct replica_output *output = output_add(r, REPLICA_PREPARE);
+    output->cookie = input->ticket;
+    output->db = WAL_INPUTS;
+    memcpy(output->key, input->hash, 32);
+    output->piece_count = 2;
+    output->pieces[0] = pieces[0];
+    output->pieces[1] = (struct blob_piece){.blob = blob_hold(pieces[1].blob), .offset = pieces[1].offset, .count = pieces[1].count};
 }
 
 static void hold_slice(struct replica *r, struct pair *pair, uint32_t index, const struct decision *decision, struct blob_piece bytes) {
     struct input *input = &r->inputs[index];
     const uint8_t *base = blob_piece_bytes(&bytes);
     input->kind = BODY_SLICE; /* a block may have named it as something else */
+    input->ticket = 0;
     input->source = pair->cluster;
     input->dseq = decision->leaf.dseq;
     input->leaf_offset = (uint32_t)(decision->leaf_bytes - base);
@@ -177,7 +184,7 @@ static void hold_slice(struct replica *r, struct pair *pair, uint32_t index, con
     input_hold(r, index, bytes);
     blob_drop(noted);
     window_put(r, pair, index);
-    slice_store_ahead(r, index);
+    slice_prepare(r, index);
     pair->heard_ms = r->now_ms;
     if (input->in_blocks > 0) block_input_arrived(r, index);
 }

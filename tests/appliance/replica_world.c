@@ -247,6 +247,7 @@ static void output_persist(struct replica_world *rw, struct rw_node *node, const
     CHECK(batch != NULL);
     CHECK(output->batch->record_count >= 1 && output->batch->record_count <= WAL_RECORDS_MAX); /* as the store does */
     if (output->batch->record_count > node->largest_write) node->largest_write = output->batch->record_count;
+    prepared_put(&node->prepared, output->batch);
     batch->sequence = output->sequence;
     batch->batch = *output->batch;
     batch->due_us = rw->now_us + DISK_US;
@@ -314,6 +315,8 @@ static void outputs_do(struct replica_world *rw, uint32_t index) {
         switch (output.kind) {
         case REPLICA_SEND: output_send(rw, index, &output); break;
         case REPLICA_PERSIST: output_persist(rw, node, &output); break;
+        case REPLICA_PREPARE: prepared_add(&node->prepared, &output); break;
+        case REPLICA_FORGET: (void)prepared_take(&node->prepared, output.cookie); break;
         case REPLICA_JOB:
             job_run(node, output.job);
             break;
@@ -500,6 +503,7 @@ void rw_crash(struct replica_world *rw, uint32_t index) {
     struct rw_node *node = &rw->nodes[index];
     CHECK(node->up);
     node->again = false;
+    prepared_end(&node->prepared);
     while (node->flying != NULL) { /* not synced: lost */
         struct rw_batch *next = node->flying->next;
         free(node->flying);

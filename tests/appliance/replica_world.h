@@ -11,6 +11,7 @@
 #include "appliance/node/transfer_disk.h"
 #include "appliance/replica/replica.h"
 #include "protocol/config_chain.h"
+#include "tests/appliance/prepared_check.h"
 #include "tests/appliance/exec_world.h"
 #include "tests/keyed/keyed_signer.h"
 
@@ -39,6 +40,7 @@ struct rw_node {
     struct rw_record *records; /* durable */
     size_t record_count, record_room;
     struct rw_batch *flying; /* oldest first */
+    struct prepared_check prepared;
     bool disk_stalled;       /* what flies stays so */
     uint32_t largest_write;  /* records in one batch */
     bool let_in[RW_PEERS_MAX]; /* clients, by the replica's index */

@@ -1,4 +1,5 @@
-/* Slices that are stored as they come, before a block names them: in time, in order (P-1), and gone when nobody wants them. */
+/* Slices that the store is told of as they come, before a block names them: stored with the block (P-1), forgotten when nobody wants them; and inputs
+ * in the store that no block names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -52,7 +53,14 @@ static uint32_t slice_await(struct replica_world *rw, uint32_t *node) {
     return NONE;
 }
 
-static void a_slice_is_stored_before_a_block_names_it(void **state) {
+static bool is_prepared(const struct rw_node *node, const uint8_t hash[32]) {
+    bool found = false;
+    for (size_t i = 0; i < node->prepared.count; i++) found = found || memcmp(node->prepared.entries[i].key, hash, 32) == 0;
+    return found;
+}
+
+/* replica_world.c has an eye on what is prepared: the record that is put has the same bytes, once. */
+static void a_slice_is_prepared_before_a_block_names_it(void **state) {
     (void)state;
     struct replica_world *rw = rw_create_wished(31, &ahead);
     uint32_t at, index;
@@ -62,26 +70,46 @@ static void a_slice_is_stored_before_a_block_names_it(void **state) {
     assert_int_not_equal(index, NONE);
     const struct input *input = &rw->nodes[at].replica->inputs[index];
     memcpy(hash, input->hash, 32);
-    assert_true(input->persisted);
-    /* Given to the store at once, not with what the replica stores next. */
-    bool given = on_disk(&rw->nodes[at], WAL_INPUTS, hash, 32);
-    for (const struct persist *batch = rw->nodes[at].replica->flying_first; batch != NULL; batch = batch->next)
-        given = given || (batch->records[0].db == WAL_INPUTS && memcmp(batch->records[0].key, hash, 32) == 0);
-    assert_true(given);
+    assert_true(!input->persisted && input->ticket > 0);
+    assert_true(is_prepared(&rw->nodes[at], hash));
+    assert_false(on_disk(&rw->nodes[at], WAL_INPUTS, hash, 32));
     rw_run(rw, 3000);
     assert_true(on_disk(&rw->nodes[at], WAL_INPUTS, hash, 32));
+    assert_int_equal(rw->nodes[at].prepared.count, 0);
+    assert_true(rw->nodes[at].prepared.newest > 0);
     assert_true(rw_status(rw, at)->final_height > 0 && rw->nodes[at].stopped == 0);
     rw_destroy(rw);
 }
 
-static void a_short_slice_waits_for_a_block(void **state) {
+static void a_slice_that_nobody_wants_is_forgotten(void **state) {
+    (void)state;
+    struct replica_world *rw = rw_create_wished(32, &ahead);
+    uint32_t at, index;
+    uint8_t hash[32];
+    rw_run(rw, 200);
+    index = slice_await(rw, &at);
+    assert_int_not_equal(index, NONE);
+    struct replica *r = rw->nodes[at].replica;
+    memcpy(hash, r->inputs[index].hash, 32);
+    assert_true(is_prepared(&rw->nodes[at], hash));
+    input_drop(r, index, r->tip_height);
+    struct replica_output output;
+    uint64_t forgotten = 0;
+    while (replica_next(r, &output)) forgotten += output.kind == REPLICA_FORGET;
+    assert_int_equal(forgotten, 1);
+    assert_int_equal(r->orphan_count, 0); /* nothing of it is in the store */
+    rw_destroy(rw);
+}
+
+static void a_short_slice_is_not_prepared(void **state) {
     (void)state;
     struct replica_world *rw = rw_create(31);
     uint32_t at, index;
     rw_run(rw, 200);
     index = slice_await(rw, &at);
     assert_int_not_equal(index, NONE);
-    assert_false(rw->nodes[at].replica->inputs[index].persisted);
+    assert_true(!rw->nodes[at].replica->inputs[index].persisted && rw->nodes[at].replica->inputs[index].ticket == 0);
+    assert_int_equal(rw->nodes[at].prepared.newest, 0);
     rw_destroy(rw);
 }
 
@@ -334,8 +362,9 @@ static void a_stray_is_told_once(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_slice_is_stored_before_a_block_names_it),
-        cmocka_unit_test(a_short_slice_waits_for_a_block),
+        cmocka_unit_test(a_slice_is_prepared_before_a_block_names_it),
+        cmocka_unit_test(a_slice_that_nobody_wants_is_forgotten),
+        cmocka_unit_test(a_short_slice_is_not_prepared),
         cmocka_unit_test(a_vote_waits_for_a_slice_that_is_under_way),
         cmocka_unit_test(a_block_of_the_store_waits_for_the_slices_that_came_again),
         cmocka_unit_test(an_input_that_was_orphaned_twice_stays_with_its_block),

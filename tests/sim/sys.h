@@ -49,6 +49,7 @@
 #include "merkle/check.h"
 #include "store/state.h"
 #include "store/wal.h"
+#include "tests/appliance/prepared_check.h"
 #include "tests/keyed/keyed_signer.h"
 
 enum {
@@ -282,6 +283,7 @@ struct sys_node {
     uint64_t consumed[SYS_CLUSTERS_MAX];
     struct bft_memory *memory; /* as it stands on the disk */
     bool has_memory;
+    struct prepared_check prepared; /* of the running one */
 };
 
 struct sys_block {

@@ -87,7 +87,12 @@ static void output_do(struct sys_world *world, uint32_t index, struct replica_ou
     struct sys_node *node = &world->nodes[index];
     switch (output->kind) {
     case REPLICA_SEND: frame_send(world, index, output); break;
-    case REPLICA_PERSIST: sys_disk_submit(world, index, output->sequence, output->batch); break;
+    case REPLICA_PERSIST:
+        prepared_put(&node->prepared, output->batch);
+        sys_disk_submit(world, index, output->sequence, output->batch);
+        break;
+    case REPLICA_PREPARE: prepared_add(&node->prepared, output); break;
+    case REPLICA_FORGET: (void)prepared_take(&node->prepared, output->cookie); break;
     case REPLICA_JOB:
         if (execution_begin(node->shell->execution, output->job)) replica_job_done(node->shell->replica, output->job);
         break;
@@ -234,6 +239,7 @@ static void shell_open(struct sys_world *world, uint32_t index) {
 }
 
 static void shell_close(struct sys_node *node) {
+    prepared_end(&node->prepared);
     replica_destroy(node->shell->replica);
     execution_destroy(node->shell->execution);
     executor_destroy(node->shell->executor);

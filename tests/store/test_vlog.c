@@ -433,7 +433,7 @@ static uint32_t spread_below(struct spread *spread, uint32_t bound) {
     return (uint32_t)((uint64_t)(spread->word >> 1) * bound >> 31);
 }
 
-/* Several values in one batch, each in three parts that lie somewhere in one piece of memory, of lengths about the one from which they go directly. */
+/* Several values in one batch, each in three parts that lie somewhere in one piece of memory, of lengths about where they begin to go directly. */
 static void spread_put(struct fixture *at, struct spread *spread) {
     struct wal_record records[MANY];
     struct iovec parts[MANY][3];

@@ -22,7 +22,8 @@ struct bench {
     bool fails;        /* the group that begins with a slow one */
 };
 
-static bool is_slow(const void *item) {
+static bool is_slow(void *context, const void *item) {
+    (void)context;
     return *(const int *)item < 0;
 }
 

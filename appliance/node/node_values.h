@@ -1,0 +1,25 @@
+/*
+ * Long values on their way to the write-ahead store before the records that put them (REPLICA_PREPARE in replica.h, wal_prepare in wal.h): their
+ * bytes are held until the store has read them. What the store does not take, having enough of them, is put by its record from its own parts.
+ */
+#ifndef APPLIANCE_NODE_NODE_VALUES_H
+#define APPLIANCE_NODE_NODE_VALUES_H
+
+#include "appliance/replica/replica.h"
+#include "store/wal.h"
+
+struct node_value; /* opaque */
+
+/* All zero: none is under way. */
+struct node_values {
+    struct node_value *held; /* a ring of `room` places */
+    uint32_t first, count, room;
+};
+
+void node_values_prepare(struct node_values *values, struct wal *wal, const struct replica_output *output);
+/* Lets go what the store has read. */
+void node_values_poll(struct node_values *values, const struct wal *wal);
+/* The store is closed. */
+void node_values_free(struct node_values *values);
+
+#endif

@@ -1,0 +1,403 @@
+/* Values that are laid down before their records: who waits for them and who does not, what comes of those that are never put, errors. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "merkle/check.h"
+#include "store/wal.h"
+#include "store/wal_prepare.h"
+#include "tests/store/scratch.h"
+
+enum { BYTES = 3 << 20, MAP_BYTES = 96 << 20, HEAD_BYTES = 4, KEYS = 24, WAIT_MS = 20000 };
+
+/* Interposed: a disk on which long writes stand still, or fail. */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_moved = PTHREAD_COND_INITIALIZER;
+static bool stands, fails;
+static uint32_t standing;
+
+static void gate_set(bool value) {
+    CHECK(pthread_mutex_lock(&gate) == 0);
+    stands = value;
+    CHECK(pthread_cond_broadcast(&gate_moved) == 0);
+    CHECK(pthread_mutex_unlock(&gate) == 0);
+}
+
+static void gate_await(void) {
+    CHECK(pthread_mutex_lock(&gate) == 0);
+    while (standing == 0) CHECK(pthread_cond_wait(&gate_moved, &gate) == 0);
+    CHECK(pthread_mutex_unlock(&gate) == 0);
+}
+
+static ssize_t pwrite_some(int fd, const void *bytes, size_t count, off_t offset) {
+    bool failed = false;
+    if (count >= BYTES / 2) {
+        CHECK(pthread_mutex_lock(&gate) == 0);
+        standing++;
+        CHECK(pthread_cond_broadcast(&gate_moved) == 0);
+        while (stands) CHECK(pthread_cond_wait(&gate_moved, &gate) == 0);
+        standing--;
+        failed = fails;
+        CHECK(pthread_mutex_unlock(&gate) == 0);
+    }
+    if (!failed) return syscall(SYS_pwrite64, fd, bytes, count, offset);
+    errno = EIO;
+    return -1;
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {
+    return pwrite_some(fd, bytes, count, offset);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t count, off_t offset) {
+    return pwrite_some(fd, bytes, count, offset);
+}
+
+static uint8_t heads[256][HEAD_BYTES];
+
+struct fixture {
+    char root[SCRATCH_PATH_BYTES], path[SCRATCH_PATH_BYTES + 16], file[SCRATCH_PATH_BYTES + 32];
+    struct store_identity identity;
+    struct store_directory *directory;
+    struct store_error error;
+    struct wal *wal;
+    uint8_t *memory; /* of all values: a value is a head and some of it */
+    uint64_t ticket; /* the newest */
+};
+
+static void wal_begin(struct fixture *at) {
+    struct wal_config config = {.directory = at->directory, .identity = at->identity, .map_bytes = MAP_BYTES, .queue_slots = 64, .cpu = -1};
+    CHECK(wal_open(&config, &at->wal, &at->error) == STORE_OK);
+    at->ticket = 0;
+}
+
+static void again(struct fixture *at) {
+    assert_int_equal(wal_close(at->wal), STORE_OK);
+    wal_begin(at);
+}
+
+static int set_up(void **state) {
+    struct fixture *at = calloc(1, sizeof *at);
+    CHECK(at != NULL);
+    stands = fails = false;
+    for (int i = 0; i < 256; i++) memset(heads[i], i, HEAD_BYTES);
+    scratch_make(at->root);
+    (void)snprintf(at->path, sizeof at->path, "%s/data", at->root);
+    (void)snprintf(at->file, sizeof at->file, "%s/wal/values", at->path);
+    at->identity = scratch_identity(0xA1);
+    at->memory = malloc(2 * BYTES);
+    CHECK(at->memory != NULL);
+    uint32_t word = 1;
+    for (size_t i = 0; i < 2 * BYTES; i++) at->memory[i] = (uint8_t)((word = word * 1664525u + 1013904223u) >> 24);
+    CHECK(store_directory_create(at->path, &at->identity, &at->error) == STORE_OK);
+    CHECK(store_directory_open(at->path, &at->directory, &at->error) == STORE_OK);
+    wal_begin(at);
+    *state = at;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    struct fixture *at = *state;
+    (void)wal_close(at->wal);
+    store_directory_close(at->directory);
+    scratch_remove(at->root);
+    free(at->memory);
+    free(at);
+    return 0;
+}
+
+/* Head `turn`, and `bytes` from there on in the memory. */
+static void parts_of(struct fixture *at, uint32_t turn, size_t bytes, struct iovec parts[2]) {
+    parts[0] = (struct iovec){heads[turn % 256], HEAD_BYTES};
+    parts[1] = (struct iovec){at->memory + turn % 100000, bytes};
+}
+
+static enum store_status prepare(struct fixture *at, uint8_t key, uint32_t turn, size_t bytes, uint64_t *ticket) {
+    struct wal_value value = {.ticket = ++at->ticket, .db = WAL_INPUTS, .key = {key}, .part_count = 2};
+    parts_of(at, turn, bytes, value.parts);
+    *ticket = at->ticket;
+    return wal_prepare(at->wal, &value);
+}
+
+static void prepared_await(struct fixture *at, uint64_t ticket) {
+    for (int ms = 0; wal_prepared(at->wal) < ticket; ms++) {
+        assert_true(ms < WAIT_MS && wal_error(at->wal, NULL) == STORE_OK);
+        assert_int_equal(nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL), 0);
+    }
+}
+
+/* What is submitted stays until it is durable: one batch at a time of each kind. */
+struct batch {
+    struct wal_record record;
+    struct iovec parts[2];
+    struct wal_batch batch;
+    uint64_t sequence;
+};
+
+static enum store_status put_submit(struct fixture *at, struct batch *batch, enum wal_db db, uint8_t key, uint32_t turn, size_t bytes,
+                                    uint64_t ticket) {
+    parts_of(at, turn, bytes, batch->parts);
+    batch->record = (struct wal_record){.operation = WAL_PUT, .db = db, .key = {key}, .parts = batch->parts, .part_count = 2, .ticket = ticket};
+    batch->batch = (struct wal_batch){.records = &batch->record, .record_count = 1};
+    return wal_submit(at->wal, &batch->batch, &batch->sequence);
+}
+
+static void put_done(struct fixture *at, uint8_t key, uint32_t turn, size_t bytes, uint64_t ticket) {
+    struct batch batch;
+    assert_int_equal(put_submit(at, &batch, WAL_INPUTS, key, turn, bytes, ticket), STORE_OK);
+    assert_int_equal(wal_wait(at->wal, batch.sequence), STORE_OK);
+}
+
+static void erase_done(struct fixture *at, uint8_t key) {
+    struct wal_record record = {.operation = WAL_DELETE, .db = WAL_INPUTS, .key = {key}};
+    struct wal_batch batch = {.records = &record, .record_count = 1};
+    uint64_t sequence = 0;
+    assert_int_equal(wal_submit(at->wal, &batch, &sequence), STORE_OK);
+    assert_int_equal(wal_wait(at->wal, sequence), STORE_OK);
+}
+
+static void is_there(struct fixture *at, uint8_t key, uint32_t turn, size_t bytes) {
+    struct wal_reader *reader;
+    uint8_t name[WAL_KEY_BYTES_MAX] = {key}, *found = NULL;
+    size_t count = 0;
+    struct iovec parts[2];
+    assert_int_equal(wal_reader_open(at->wal, &reader), STORE_OK);
+    assert_int_equal(wal_read_whole(reader, WAL_INPUTS, name, &found, &count), STORE_OK);
+    parts_of(at, turn, bytes, parts);
+    assert_int_equal(count, HEAD_BYTES + bytes);
+    assert_memory_equal(found, parts[0].iov_base, HEAD_BYTES);
+    assert_memory_equal(found + HEAD_BYTES, parts[1].iov_base, bytes);
+    wal_reader_close(reader);
+    free(found);
+}
+
+static void is_absent(struct fixture *at, uint8_t key) {
+    uint8_t name[WAL_KEY_BYTES_MAX] = {key};
+    size_t bytes = 0;
+    assert_int_equal(wal_get(at->wal, WAL_INPUTS, name, NULL, 0, &bytes), STORE_ABSENT);
+}
+
+static uint64_t file_bytes(const struct fixture *at) {
+    struct stat about;
+    assert_int_equal(stat(at->file, &about), 0);
+    return (uint64_t)about.st_blocks * 512;
+}
+
+static void what_is_prepared_is_there_once_it_is_put(void **state) {
+    struct fixture *at = *state;
+    uint64_t ticket;
+    for (uint8_t key = 0; key < 8; key++) {
+        assert_int_equal(prepare(at, key, 1000u * key + 7, BYTES - 77u * key, &ticket), STORE_OK);
+        if (key % 2 == 0) prepared_await(at, ticket);
+        is_absent(at, key);
+        put_done(at, key, 1000u * key + 7, BYTES - 77u * key, ticket);
+    }
+    for (int round = 0; round < 2; round++) {
+        for (uint8_t key = 0; key < 8; key++) is_there(at, key, 1000u * key + 7, BYTES - 77u * key);
+        again(at);
+    }
+    assert_true(file_bytes(at) < 9 * (BYTES + 2 * VLOG_SEGMENT_BYTES)); /* each was laid down once */
+}
+
+/* The disk takes a long value as slowly as it likes: what does not name it is durable meanwhile, what does is not, nor what comes after that. */
+static void only_the_record_waits_for_its_value(void **state) {
+    struct fixture *at = *state;
+    struct batch before, with, after;
+    uint64_t ticket;
+    gate_set(true);
+    assert_int_equal(prepare(at, 1, 5, BYTES, &ticket), STORE_OK);
+    gate_await();
+    for (uint8_t i = 0; i < 20; i++) {
+        assert_int_equal(put_submit(at, &before, WAL_MISC, i, i, 100, 0), STORE_OK);
+        assert_int_equal(wal_wait(at->wal, before.sequence), STORE_OK);
+    }
+    assert_int_equal(put_submit(at, &before, WAL_MISC, 30, 1, 100, 0), STORE_OK);
+    assert_int_equal(put_submit(at, &with, WAL_INPUTS, 1, 5, BYTES, ticket), STORE_OK);
+    assert_int_equal(put_submit(at, &after, WAL_MISC, 31, 1, 100, 0), STORE_OK);
+    assert_int_equal(wal_wait(at->wal, before.sequence), STORE_OK); /* also when all three were seen at once */
+    assert_int_equal(nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL), 0);
+    assert_int_equal(wal_completed(at->wal), before.sequence);
+    assert_int_equal(wal_prepared(at->wal), 0);
+    gate_set(false);
+    assert_int_equal(wal_wait(at->wal, after.sequence), STORE_OK);
+    assert_int_equal(wal_prepared(at->wal), ticket);
+    is_there(at, 1, 5, BYTES);
+}
+
+static void what_is_forgotten_leaves_nothing(void **state) {
+    enum { TURNS = 120 };
+    struct fixture *at = *state;
+    uint64_t ticket;
+    for (uint32_t turn = 0; turn < TURNS; turn++) {
+        assert_int_equal(prepare(at, 1, turn, BYTES, &ticket), STORE_OK);
+        if (turn % 2 == 0) prepared_await(at, ticket);
+        wal_forget(at->wal, ticket);
+        wal_forget(at->wal, ticket); /* not known any more */
+        if (turn % 2 == 1) prepared_await(at, ticket);
+        if (turn % 10 == 0) put_done(at, 2, turn, BYTES, 0);
+    }
+    assert_true(file_bytes(at) < 10 * BYTES);
+    is_absent(at, 1);
+    is_there(at, 2, TURNS - 10, BYTES);
+}
+
+static void what_was_prepared_before_a_start_is_room_again(void **state) {
+    struct fixture *at = *state;
+    uint64_t ticket;
+    for (uint32_t turn = 0; turn < 30; turn++) {
+        for (uint8_t i = 0; i < 4; i++) assert_int_equal(prepare(at, i, turn, BYTES, &ticket), STORE_OK);
+        again(at);
+    }
+    assert_true(file_bytes(at) < 10 * BYTES);
+    for (uint8_t i = 0; i < 4; i++) is_absent(at, i);
+}
+
+static void a_ticket_that_is_not_known_is_no_loss(void **state) {
+    struct fixture *at = *state;
+    uint64_t ticket;
+    put_done(at, 1, 9, BYTES, 77);
+    is_there(at, 1, 9, BYTES);
+    assert_int_equal(prepare(at, 2, 9, BYTES, &ticket), STORE_OK);
+    put_done(at, 2, 9, BYTES, ticket);
+    put_done(at, 2, 9, BYTES, ticket); /* it was taken by the first */
+    is_there(at, 2, 9, BYTES);
+}
+
+static void too_many_are_not_taken(void **state) {
+    struct fixture *at = *state;
+    uint64_t ticket, taken = 0;
+    gate_set(true);
+    while (prepare(at, 1, 3, BYTES, &ticket) == STORE_OK) taken++;
+    assert_int_equal(taken, PREPARED_MAX);
+    gate_set(false);
+    put_done(at, 2, 4, BYTES, ticket);
+    is_there(at, 2, 4, BYTES);
+    for (uint64_t i = 1; i <= taken; i++) wal_forget(at->wal, i);
+    prepared_await(at, taken); /* some found no room, which is nobody's fault */
+    assert_int_equal(prepare(at, 3, 5, BYTES, &ticket), STORE_OK);
+    put_done(at, 3, 5, BYTES, ticket);
+    is_there(at, 3, 5, BYTES);
+}
+
+static void a_disk_that_fails_stops_the_store(void **state) {
+    struct fixture *at = *state;
+    struct batch batch;
+    uint64_t ticket;
+    gate_set(true);
+    fails = true;
+    assert_int_equal(prepare(at, 1, 5, BYTES, &ticket), STORE_OK);
+    gate_await();
+    assert_int_equal(put_submit(at, &batch, WAL_INPUTS, 1, 5, BYTES, ticket), STORE_OK);
+    gate_set(false);
+    assert_int_equal(wal_wait(at->wal, batch.sequence), STORE_IO);
+    assert_int_equal(wal_error(at->wal, &at->error), STORE_IO);
+    assert_non_null(strstr(at->error.text, "wal/values: write"));
+    assert_int_equal(wal_completed(at->wal), 0);
+    assert_int_equal(put_submit(at, &batch, WAL_MISC, 1, 5, 10, 0), STORE_STOPPED);
+    assert_int_equal(prepare(at, 1, 5, BYTES, &ticket), STORE_STOPPED);
+    assert_int_equal(wal_close(at->wal), STORE_IO);
+    fails = false;
+    wal_begin(at);
+    is_absent(at, 1);
+}
+
+/* Also where nothing waits for it. */
+static void a_disk_that_fails_is_told_of(void **state) {
+    struct fixture *at = *state;
+    uint64_t ticket;
+    fails = true;
+    assert_int_equal(prepare(at, 1, 5, BYTES, &ticket), STORE_OK);
+    for (int ms = 0; wal_error(at->wal, NULL) == STORE_OK; ms++) {
+        assert_true(ms < WAIT_MS);
+        assert_int_equal(nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL), 0);
+    }
+    assert_int_equal(wal_prepared(at->wal), 0);
+    assert_int_equal(wal_close(at->wal), STORE_IO);
+    fails = false;
+    wal_begin(at);
+}
+
+struct model {
+    bool there;
+    uint64_t ticket; /* prepared and not put; 0: none */
+    uint32_t turn, next;
+    size_t bytes, next_bytes;
+};
+
+static void any_order_of_calls_is_right(void **state) {
+    enum { TURNS = 1500 };
+    const char *given = getenv("SEED");
+    uint32_t word = given != NULL ? (uint32_t)strtoul(given, NULL, 10) : 4711;
+    print_message("SEED=%u\n", word);
+    struct fixture *at = *state;
+    struct model model[KEYS] = {0};
+    for (uint32_t turn = 0; turn < TURNS; turn++) {
+        uint8_t key = (uint8_t)((word = word * 1664525u + 1013904223u) >> 16) % KEYS;
+        struct model *of = &model[key];
+        switch ((word = word * 1664525u + 1013904223u) >> 16 & 7) {
+        case 0:
+        case 1:
+        case 2:
+            if (of->ticket != 0) break;
+            of->next = turn;
+            of->next_bytes = 200000 + (word >> 5) % 1000000;
+            if (prepare(at, key, of->next, of->next_bytes, &of->ticket) != STORE_OK) of->ticket = 0;
+            break;
+        case 3:
+        case 4:
+            if (of->ticket == 0) of->next = turn, of->next_bytes = 4000 + (word >> 5) % 900000;
+            put_done(at, key, of->next, of->next_bytes, of->ticket);
+            of->there = true;
+            of->turn = of->next;
+            of->bytes = of->next_bytes;
+            of->ticket = 0;
+            break;
+        case 5:
+            if (of->ticket != 0) wal_forget(at->wal, of->ticket);
+            of->ticket = 0;
+            break;
+        case 6:
+            erase_done(at, key);
+            of->there = false;
+            break;
+        default:
+            if (of->there) is_there(at, key, of->turn, of->bytes);
+            else is_absent(at, key);
+        }
+        if (turn % 300 != 299) continue;
+        again(at);
+        for (uint8_t i = 0; i < KEYS; i++) {
+            model[i].ticket = 0;
+            if (model[i].there) is_there(at, i, model[i].turn, model[i].bytes);
+            else is_absent(at, i);
+        }
+    }
+    assert_true(file_bytes(at) <= MAP_BYTES);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_prepared_is_there_once_it_is_put, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_the_record_waits_for_its_value, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_forgotten_leaves_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_prepared_before_a_start_is_room_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_ticket_that_is_not_known_is_no_loss, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(too_many_are_not_taken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_disk_that_fails_stops_the_store, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_disk_that_fails_is_told_of, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(any_order_of_calls_is_right, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
