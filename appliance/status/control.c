@@ -197,13 +197,17 @@ struct control *control_start(const char *path, control_snapshot *snapshot, cont
     control->context = context;
     for (size_t i = 0; i < CONTROL_CONNECTIONS_MAX; i++) control->connections[i].fd = -1;
     control->ending = eventfd(0, EFD_CLOEXEC);
-    control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    control->listener = control->ending >= 0 ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
+    if (control->listener < 0) {
+        snprintf(text, CONTROL_TEXT_BYTES, "control socket %.200s: %s; see ulimit -n (open files)", path, strerror(errno));
+        goto failed;
+    }
     if (socket_is_live(&address)) {
         snprintf(text, CONTROL_TEXT_BYTES, "control socket %.200s: another process listens there; is this node running already?", path);
         goto failed;
     }
     unlink(path);
-    if (control->listener < 0 || control->ending < 0 || bind(control->listener, (const struct sockaddr *)&address, sizeof address) != 0 ||
+    if (bind(control->listener, (const struct sockaddr *)&address, sizeof address) != 0 ||
         chmod(path, 0660) != 0 || listen(control->listener, 8) != 0) {
         snprintf(text, CONTROL_TEXT_BYTES, "control socket %.200s: %s", path, strerror(errno));
         goto failed;

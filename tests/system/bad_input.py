@@ -322,7 +322,8 @@ def host_limits(cases, system):
     refuses(cases, "too little address space for the table", system, "c0-n0", EXIT_CONFIG, "table_keys_max|table_bytes_max", "ulimit -v",
             preexec=host.address_space((128 << 30) + (600 << 20)))
     refuses(cases, "too few open files", system, "c0-n0", EXIT_NETWORK, "ulimit -n", preexec=host.few_files())
-    refuses(cases, "far too few open files", system, "c0-n0", EXIT_CONFIG, "ulimit -n", preexec=host.few_files(18))
+    refuses(cases, "far too few open files", system, "c0-n0", EXIT_CONFIG, "ulimit -n", preexec=host.few_files(20))
+    refuses(cases, "too few open files for the control socket", system, "c0-n0", EXIT_CONFIG, "ulimit -n", preexec=host.few_files(18))
     small_memlock(cases, system)
     runs(cases, "limits of the host", system, "c0-n0")
 

@@ -53,7 +53,7 @@ def address_space(limit):
     return preexec
 
 
-def few_files(count=21):
+def few_files(count=23):
     def preexec():
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
     return preexec
