@@ -265,7 +265,6 @@ static void answer(struct node *node, const uint8_t *payload, size_t payload_byt
         return;
     }
     db->counters.answers++;
-    db->preferred = node->index;
     node->answered_ms = now_ms;
     size_t at = 0;
     const uint8_t *bytes;
@@ -274,7 +273,10 @@ static void answer(struct node *node, const uint8_t *payload, size_t payload_byt
     for (uint32_t i = 0; slice_client_next(decision.slice, decision.leaf.slice_bytes, &at, &bytes, &count); i++) {
         struct client_item item;
         struct part *part = slice_client_item_decode(bytes, count, &item) ? waiting_part(db, &item) : NULL;
-        if (part) wait_saw(node, part->sending, now_ms);
+        if (part) {
+            client_group_answered(part->sending, node, now_ms);
+            wait_saw(node, part->sending, now_ms);
+        }
         if (part && !item_take(part, &decision, i, &item, now_ms)) fits = false;
     }
     if (!fits) distrust(node, "its results do not fit the request", now_ms);

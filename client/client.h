@@ -7,6 +7,7 @@
  *   journal.c     next numbers and unsettled signed writes, durable before anything leaves
  *   connection.c  one link to one node, over epoll
  *   engine.c      heraclius_poll: what to send where, when to ask another node, when to give up
+ *   groups.c      which node is asked first, and which next: those of the coordinator cluster of a shard's group
  *   answer.c      what a node says, verified and matched to parts (O-60)
  *   renew.c       writes whose number was behind the shard's floor: numbers asked for anew, and a second number
  *   settle.c      unsettled writes: retry and CANCEL
@@ -52,6 +53,7 @@ enum {
     CLIENT_RESEND_MS = 1000,
     CLIENT_RESEND_ANSWERING = 4, /* so many times as long at most, if the node that was asked answers others, and late (patience.c) */
     CLIENT_RESEND_LOOKS = 8,     /* and so many times in resend_ms it is looked whether that is over */
+    CLIENT_AWAY_RESENDS = 10,    /* in so many times resend_ms the cluster of a group that is away is tried once (groups.c) */
     CLIENT_RETRY_MIN_MS = 20, /* before a BUSY part is decided anew */
     CLIENT_RETRY_MAX_MS = 1000,
     CLIENT_RECONNECT_MIN_MS = 100,
@@ -114,6 +116,8 @@ struct sending {
     bool sent;       /* to `node`, this attempt */
     uint32_t copies; /* how often it was given to a link, whole or not, under the present numbers */
     uint32_t node;   /* index of the node that has it or is to get it */
+    struct shard_group *group; /* of all its parts; NULL: see groups.c */
+    bool trying_home;    /* it was given to its group's own cluster while the group is away */
     uint64_t given_ms;     /* when it was decided that this node gets it, and it might leave */
     uint64_t resend_at_ms; /* another node is asked, if this one answers nothing */
     uint32_t first_node;   /* that was asked of this attempt, */
@@ -317,6 +321,13 @@ struct client_system {
     struct blocks blocks;             /* for frames that span records */
 };
 
+/* groups.c: shards that are asked through one coordinator cluster. */
+struct shard_group {
+    uint32_t home;       /* node index: of its cluster the one that answered last, or is tried */
+    uint32_t answered;   /* node index that answered last, at first home; in another cluster than home: the group is away, and */
+    uint64_t home_at_ms; /* home is not tried before */
+};
+
 struct heraclius {
     struct client_system *shared;
     const struct system *system; /* of `shared` */
@@ -336,7 +347,9 @@ struct heraclius {
     struct node **touched; /* those that ever were to be connected: all others are idle */
     uint32_t touched_count;
     uint32_t coordinator_nodes;
-    uint32_t preferred; /* node index that answered last */
+    uint32_t preferred; /* node index that answered last of what has no group */
+    struct shard_group *groups;
+    uint32_t group_count; /* 0: there are none */
     uint32_t resend_ms;
     struct patience patience;
     struct numbering *numbers; /* by shard */
@@ -453,6 +466,19 @@ void client_engine_end(struct heraclius_request *request, enum heraclius_status 
 void client_digest_insert(struct heraclius *db, struct part *part);
 void client_digest_remove(struct heraclius *db, struct part *part);
 struct part *client_digest_find(struct heraclius *db, const uint8_t digest[32]);
+
+/* groups.c */
+/* Of the `groups` of a system: that of a shard; the first coordinator cluster of one, all before that of the next being of it too. */
+static inline uint32_t client_group_of_shard(uint32_t shard, uint32_t groups, uint32_t shards) {
+    return (uint32_t)((uint64_t)shard * groups / shards);
+}
+static inline uint32_t client_group_cluster(uint32_t group, uint32_t groups, uint32_t coordinators) {
+    return (uint32_t)((uint64_t)group * coordinators / groups);
+}
+bool client_groups_open(struct heraclius *db); /* after the nodes; false: no memory */
+uint32_t client_group_first(struct sending *sending, uint64_t now_ms); /* the node it begins at */
+uint32_t client_group_next(struct sending *sending, uint64_t now_ms);  /* after the one that has it */
+void client_group_answered(const struct sending *sending, const struct node *node, uint64_t now_ms); /* verified */
 
 /* renew.c */
 bool client_renew_begin(struct part *part, uint8_t code, uint64_t height); /* false: the refusal stands */

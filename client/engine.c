@@ -1,10 +1,10 @@
 /*
  * heraclius_poll(): what to send where, when to ask another node, when to give up.
  *
- * A sending goes to the node that answered last. Without an answer within resend_ms (or longer, up to four times that, from a node that meanwhile
- * answers what it was asked before, or answers as late: patience.c) it also goes to the next one, and so on round all coordinator nodes, cluster
- * after cluster; whichever answers first with proof wins, and the others' answers match nothing any more. A lost link moves its sendings at once.
- * Nothing here decides what is true: answer.c does.
+ * A sending goes to the node that answered such a one last (groups.c). Without an answer within resend_ms (or longer, up to four times that, from a
+ * node that meanwhile answers what it was asked before, or answers as late: patience.c) it also goes to the next one, and so on round all coordinator
+ * nodes, cluster after cluster; whichever answers first with proof wins, and the others' answers match nothing any more. A lost link moves its
+ * sendings at once. Nothing here decides what is true: answer.c does.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -41,25 +41,6 @@ struct part *client_digest_find(struct heraclius *db, const uint8_t digest[32]) 
         if (memcmp(part->digest, digest, 32) == 0) return part;
     }
     return NULL;
-}
-
-/* The next node in turn that may be tried now; if all are in back-off, simply the next. */
-static uint32_t node_after(const struct heraclius *db, uint32_t node, uint64_t now_ms) {
-    for (uint32_t step = 1; step <= db->coordinator_nodes; step++) {
-        uint32_t candidate = (node + step) % db->coordinator_nodes;
-        if (!db->nodes[candidate].card) continue;
-        if (db->nodes[candidate].state != NODE_IDLE || now_ms >= db->nodes[candidate].retry_at_ms) return candidate;
-    }
-    do node = (node + 1) % db->coordinator_nodes;
-    while (!db->nodes[node].card); /* each cluster has members */
-    return node;
-}
-
-/* Where a new sending begins: at the node that answered last, unless it is known to be gone. */
-static uint32_t node_first(const struct heraclius *db, uint64_t now_ms) {
-    const struct node *node = &db->nodes[db->preferred];
-    bool may = node->card && (node->state != NODE_IDLE || now_ms >= node->retry_at_ms);
-    return may ? db->preferred : node_after(db, db->preferred, now_ms);
 }
 
 /* Is there a part that an answer to its batch can help? */
@@ -118,7 +99,7 @@ void client_engine_up(struct node *node, uint64_t now_ms) {
 void client_engine_down(struct node *node, uint64_t now_ms) {
     struct heraclius *db = node->db;
     for (struct sending *sending = db->sendings; sending; sending = sending->next) {
-        if (sending->node == node->index) sending_to(sending, node_after(db, node->index, now_ms), true, now_ms);
+        if (sending->node == node->index) sending_to(sending, client_group_next(sending, now_ms), true, now_ms);
     }
 }
 
@@ -131,7 +112,7 @@ void client_engine_start(struct heraclius_request *request, uint64_t now_ms) {
         sending->next = db->sendings;
         if (db->sendings) db->sendings->previous = sending;
         db->sendings = sending;
-        sending_to(sending, node_first(db, now_ms), true, now_ms);
+        sending_to(sending, client_group_first(sending, now_ms), true, now_ms);
         /* What has a number already was journaled by an earlier sending, which is durable: settle.c waits for that, a CANCEL follows an answer. */
         sending->durable = sending->kind == BATCH_READ || client_request_number(request) != 0;
         /* At once, not when it is synced: the floor of whatever is built next must not pass this write's number. */
@@ -452,7 +433,7 @@ static void sendings_go(struct heraclius *db, uint64_t now_ms) {
             for (uint32_t i = 0; i < sending->part_count; i++) {
                 if (sending->parts[i].state == PART_RETRY) sending->parts[i].state = PART_WAITING;
             }
-            uint32_t node = sending->elsewhere ? node_after(db, sending->node, now_ms) : sending->node;
+            uint32_t node = sending->elsewhere ? client_group_next(sending, now_ms) : sending->node;
             sending->elsewhere = false;
             if (!client_sending_rebuild(sending)) {
                 request_give_up(request);
@@ -462,7 +443,7 @@ static void sendings_go(struct heraclius *db, uint64_t now_ms) {
             sending_to(sending, node, true, now_ms);
         } else if (resend_due(sending, now_ms)) {
             db->counters.resends++;
-            sending_to(sending, node_after(db, sending->node, now_ms), false, now_ms);
+            sending_to(sending, client_group_next(sending, now_ms), false, now_ms);
         }
         sending_go(sending, now_ms);
     }

@@ -24,6 +24,14 @@
  *   A request is a list of operations. Those for one shard travel as one part; a part is answered as a whole. With HERACLIUS_ATOMIC all operations
  *   must belong to one shard (keys with the same {tag} do), and either all of them happen or none.
  *
+ *   Any coordinator node may take any request, and a handle stays with one that answers. Where there are several coordinator clusters and several
+ *   shards, the shards are divided among the clusters, evenly and in their order, and a request whose keys are all of one cluster's shards goes to a
+ *   node of that cluster. That costs the system least: a cluster sends each shard of whose keys it has an operation something to verify. A request
+ *   with keys of several clusters' shards goes as a whole to one node, which the client's key chooses; who has many operations does well to make a
+ *   request for each shard (heraclius_shard_of()). So a handle has up to one link for each cluster. With the option `via` all begins at the node
+ *   named. Without an answer the library goes on to other nodes of the cluster, then to other clusters; then it tries the first one with one request
+ *   in ten times resend_ms, until that is answered.
+ *
  *   Asynchronous: heraclius_submit() with a callback, then heraclius_poll() in your loop (or wait on heraclius_descriptor() with poll or epoll and
  *   call heraclius_poll(db, 0)). Blocking: heraclius_call(). Both may be mixed. A handle and its requests belong to one thread.
  *
@@ -117,7 +125,7 @@ struct heraclius_options {
     const char *system_path;    /* required */
     const char *addresses_path; /* NULL: addresses.json in the system file's folder */
     const char *key_path;       /* NULL: client.key in the system file's folder */
-    const char *via;            /* name of the node to try first; NULL: chosen by the key */
+    const char *via;            /* name of the node to try first, with whatever it is; NULL: chosen by what is asked and by the client's key */
     uint32_t resend_ms;         /* ask one more node after so long without an answer, up to 4 times that if it answers others as late; 0: 1,000 */
     uint32_t lock_wait_ms;      /* wait so long for another process to let go of the key file */
     /* NULL, or an open handle of the same system file and of this thread: the file is not read again, what it says is shared, journals are synced by

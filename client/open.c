@@ -141,7 +141,7 @@ static enum heraclius_status key_open(struct heraclius *db, const char *path, ui
     return HERACLIUS_OK;
 }
 
-/* The first node to try: the one named, or one that the key chooses, so that many clients spread over the cluster. */
+/* The first node to try of what has no group (groups.c): the one named, or one that the key chooses, so that many clients spread over the cluster. */
 static enum heraclius_status choose_preferred(struct heraclius *db, const char *via, char *why) {
     uint32_t filled = 0, chosen = bytes_get_le32(db->key.card_id);
     for (uint32_t i = 0; i < db->coordinator_nodes; i++) filled += db->nodes[i].card != NULL;
@@ -221,6 +221,8 @@ static enum heraclius_status files_open(struct heraclius *db, const struct herac
     }
     status = choose_preferred(db, options->via, why);
     if (status != HERACLIUS_OK) return status;
+    /* Who names a node means it for everything. */
+    if (!options->via && !client_groups_open(db)) return fail(why, HERACLIUS_NO_RESOURCES, "no memory");
     return client_journal_open(db, key_path, why);
 }
 
@@ -281,6 +283,7 @@ void heraclius_close(struct heraclius *db) {
     free(db->statuses);
     free(db->shown);
     free(db->enrolments);
+    free(db->groups);
     free(db->addresses_path);
     free(db->numbers);
     free(db);

@@ -73,7 +73,7 @@ struct fake {
     void *frame_context;
     char folder[512], system_path[600], key_path[600], journal_path[620];
     struct fixture *fixture;
-    struct decider deciders[4]; /* by cluster of the fixture */
+    struct decider deciders[FIXTURE_CLUSTERS_MAX]; /* by cluster of the fixture */
     struct decider strangers;
     struct fake_shard *shards;
     struct fake_script scripts[64];

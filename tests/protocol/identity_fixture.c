@@ -54,7 +54,7 @@ static void clusters_make(struct fixture *fixture) {
 struct fixture *fixture_new(uint64_t seed, uint32_t coordinators, uint32_t shards, uint32_t nodes) {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     struct system_fault fault;
-    CHECK(fixture && ed25519_start(NULL) && coordinators + shards <= 4);
+    CHECK(fixture && ed25519_start(NULL) && coordinators + shards <= FIXTURE_CLUSTERS_MAX);
     fixture->entropy.seed = seed;
     fixture->coordinators = coordinators;
     fixture->shards = shards;

@@ -13,15 +13,15 @@ struct fixture_entropy {
 };
 bool fixture_entropy_fill(void *context, uint8_t *out, size_t count);
 
-enum { FIXTURE_ADMINS = 3, FIXTURE_CLIENTS = 3, FIXTURE_SPARE_NODES = 3 };
+enum { FIXTURE_CLUSTERS_MAX = 8, FIXTURE_ADMINS = 3, FIXTURE_CLIENTS = 3, FIXTURE_SPARE_NODES = 3 };
 
 /* Keys of everybody; nodes[cluster][member], coordinators first. */
 struct fixture {
     struct fixture_entropy entropy;
     struct assembly *assembly; /* finished: assembly->system is whole */
     uint32_t coordinators, shards, nodes_count;
-    struct keyfile nodes[4][CONFIG_MEMBERS_MAX];
-    struct keyfile owners[4][CONFIG_MEMBERS_MAX];
+    struct keyfile nodes[FIXTURE_CLUSTERS_MAX][CONFIG_MEMBERS_MAX];
+    struct keyfile owners[FIXTURE_CLUSTERS_MAX][CONFIG_MEMBERS_MAX];
     struct keyfile admins[FIXTURE_ADMINS]; /* 2 of 3 must sign */
     struct card admin_cards[FIXTURE_ADMINS];
     struct keyfile clients[FIXTURE_CLIENTS]; /* all keys; "a/" only; reads everything, writes "b/", 100 a second */
@@ -30,7 +30,7 @@ struct fixture {
     struct card spare_cards[FIXTURE_SPARE_NODES];
 };
 
-/* A heap block; fixture_free(). Starts Ed25519. CHECKs everything. coordinators + shards <= 4. */
+/* A heap block; fixture_free(). Starts Ed25519. CHECKs everything. coordinators + shards <= FIXTURE_CLUSTERS_MAX. */
 struct fixture *fixture_new(uint64_t seed, uint32_t coordinators, uint32_t shards, uint32_t nodes);
 void fixture_free(struct fixture *fixture);
 

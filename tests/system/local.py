@@ -224,12 +224,44 @@ def every_shard_through(coordinator, other, shards):
     case(f"and it was {coordinator} that decided them", min(after) >= min(before) + 2 * turn, after)
 
 
+def grown_since(before, prefix, many, field):
+    """The clusters of this kind whose count of `field` grew since; waits until some did."""
+    until = time.monotonic() + 5
+    while True:
+        seen = statuses()
+        grown = [i for i in range(many) if max(of(seen, f"{prefix}{i}", field)) > max(of(before, f"{prefix}{i}", field))]
+        if grown or time.monotonic() > until:
+            return grown
+
+
+def each_shard_through_its_own(many):
+    """Where nobody names a node, a key is put by the coordinators of its shard's number, and by no others."""
+    served = {}
+    for turn in range(12 * many):
+        time.sleep(0.5)  # as above
+        before = statuses()
+        p = client(A, "put", f"grouped {turn}", "v")
+        if p.returncode != 0:
+            return case("a put through whichever coordinator", False, p.stdout)
+        shards = grown_since(before, "s", many, "height")
+        time.sleep(0.5)
+        coordinators = grown_since(before, "c", many, "decisions")
+        if len(shards) != 1 or shards != coordinators:
+            return case("a key is put through its shard's own coordinators alone", False, f"shard {shards}, coordinators {coordinators}")
+        served[shards[0]] = coordinators
+        if len(served) == many:
+            break
+    return case(f"keys of each of {many} shards are put through that shard's own coordinators alone", len(served) == many, served)
+
+
 def other_size(words, count):
     p = local(A, "start", *words, limit_s=300)
     case(f"start {' '.join(words)}", p.returncode == 0 and len(pids(A)) == count, p.stdout)
     many = int(words[1]) if words[0] == "--coordinators" else 1
     for i in range(many):
         every_shard_through(f"c{i}", f"c{(i + 1) % many}", many)
+    if many > 1:
+        each_shard_through_its_own(many)
     local(A, "reset", yes=True, limit_s=300)
 
 
