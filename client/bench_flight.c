@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client/bench_inside.h"
+#include "client/client.h"
 #include "merkle/sha256.h"
 #include "merkle/trie.h"
 #include "ring/clock.h"
@@ -54,7 +55,10 @@ void bench_flight_end(struct flight *flight) {
     flight->handle->flights = flight;
 }
 
+/* The operation appended last is this user's. */
 static void flight_user(struct flight *flight, uint32_t user) {
+    struct bench *bench = flight->handle->bench;
+    if (bench->groups > 1) client_request_placed(flight->request, bench->users[user].shard);
     if (flight->count == flight->room) {
         flight->room = flight->room ? flight->room * 2 : 16;
         flight->users = realloc(flight->users, flight->room * sizeof *flight->users);
@@ -70,9 +74,33 @@ void bench_handle_active(struct handle *handle) {
     handle->bench->active = handle;
 }
 
+void bench_groups_find(struct bench *bench, uint32_t coordinators, uint32_t shards) {
+    uint32_t groups = coordinators < shards ? coordinators : shards;
+    bool each = bench->options->client_keys >= coordinators && groups > 1; /* cluster has a handle: the i-th is of cluster i mod `coordinators` */
+    bench->shards = shards;
+    bench->clusters = each ? coordinators : 1;
+    bench->groups = each ? groups : 1;
+}
+
+uint32_t bench_handle_group(const struct handle *handle) {
+    const struct bench *bench = handle->bench;
+    uint32_t cluster = handle->index % bench->clusters, group = 0;
+    while (client_group_cluster(group + 1, bench->groups, bench->clusters) <= cluster) group++;
+    return group;
+}
+
+struct handle *bench_handle_of(const struct bench *bench, uint32_t shard, uint32_t user) {
+    uint32_t group = bench->groups > 1 ? client_group_of_shard(shard, bench->groups, bench->shards) : 0;
+    uint32_t first = client_group_cluster(group, bench->groups, bench->clusters);
+    uint32_t clusters = client_group_cluster(group + 1, bench->groups, bench->clusters) - first;
+    uint32_t cluster = first + user % clusters;
+    uint32_t handles = (bench->options->client_keys - cluster - 1) / bench->clusters + 1;
+    return &bench->handles[cluster + user / clusters % handles * bench->clusters];
+}
+
 void bench_user_ready(struct bench *bench, uint32_t index) {
     struct user *user = &bench->users[index];
-    struct handle *handle = &bench->handles[index % bench->options->client_keys];
+    struct handle *handle = bench_handle_of(bench, user->shard, index);
     bool reads = user->kind == BENCH_GET || user->step == BENCH_STEP_READ;
     bench_queue_push(bench, reads ? &handle->reads : &handle->writes, index);
     bench_handle_active(handle);
@@ -82,6 +110,11 @@ void bench_user_begin(struct bench *bench, uint32_t index, uint64_t started_us) 
     struct user *user = &bench->users[index];
     user->started_us = started_us;
     bench_choose(bench, user);
+    if (bench->groups > 1) {
+        uint8_t key[BENCH_KEY_BYTES];
+        bench_key_make(bench, user->kind, user->key, key);
+        user->shard = heraclius_shard_of(bench->handles[0].db, key, sizeof key);
+    }
     user->step = BENCH_STEP_ONLY;
     if (user->kind == BENCH_CAS) user->step = bench->seen[user->key].height ? BENCH_STEP_CAS : BENCH_STEP_READ;
     bench_user_ready(bench, index);
@@ -235,35 +268,46 @@ static void write_flight(struct handle *handle) {
 
 static int load_key_compare(const void *left, const void *right) {
     const struct load_key *a = left, *b = right;
+    if (a->group != b->group) return a->group < b->group ? -1 : 1;
     return memcmp(a->path, b->path, sizeof a->path);
 }
 
-/* The order in which keys are loaded: of their paths in the state trie, which is the one in which nodes keep them on disk. So a table that is larger
- * than what is left of the memory for the disk's cache is written page after page. */
+/* The order in which keys are loaded, of each group: of their paths in the state trie, which is the one in which nodes keep them on disk. So a table
+ * that is larger than what is left of the memory for the disk's cache is written page after page. */
 bool bench_load_order(struct bench *bench) {
     bench->load_order = calloc(bench->options->keys, sizeof *bench->load_order);
-    if (!bench->load_order) return false;
+    bench->load_ranges = calloc(bench->groups, sizeof *bench->load_ranges);
+    if (!bench->load_order || !bench->load_ranges) return false;
     for (uint64_t i = 0; i < bench->options->keys; i++) {
         uint8_t key[BENCH_KEY_BYTES], path[SHA256_BYTES];
         bench_key_make(bench, BENCH_PUT, i, key);
         trie_path(TRIE_SPACE_USER, key, sizeof key, path);
         memcpy(bench->load_order[i].path, path, sizeof bench->load_order[i].path);
         bench->load_order[i].key = (uint32_t)i;
+        if (bench->groups == 1) continue;
+        uint32_t shard = heraclius_shard_of(bench->handles[0].db, key, sizeof key);
+        bench->load_order[i].group = client_group_of_shard(shard, bench->groups, bench->shards);
     }
     qsort(bench->load_order, bench->options->keys, sizeof *bench->load_order, load_key_compare);
+    for (uint64_t i = 0; i < bench->options->keys; i++) bench->load_ranges[bench->load_order[i].group].end = i + 1;
+    for (uint32_t i = 1; i < bench->groups; i++) {
+        struct load_range *range = &bench->load_ranges[i];
+        range->next = range[-1].end;
+        if (range->end < range->next) range->end = range->next; /* of few keys a group may have none */
+    }
     return true;
 }
 
-static void load_flight(struct handle *handle) {
+static void load_flight(struct handle *handle, struct load_range *range) {
     static uint8_t value[HERACLIUS_VALUE_BYTES_MAX];
     struct bench *bench = handle->bench;
     struct flight *flight = bench_flight_take(handle);
     flight->write = true;
     uint32_t most = bench->writes_max < LOAD_OPS ? bench->writes_max : LOAD_OPS;
-    uint64_t end = bench->load_next + most < bench->options->keys ? bench->load_next + most : bench->options->keys;
-    for (; bench->load_next < end; bench->load_next++) {
+    uint64_t end = range->next + most < range->end ? range->next + most : range->end;
+    for (; range->next < end; range->next++, bench->loaded++) {
         uint8_t key[BENCH_KEY_BYTES];
-        uint32_t index = bench->load_order[bench->load_next].key;
+        uint32_t index = bench->load_order[range->next].key;
         bench->issued[index] = 1;
         bench_key_make(bench, BENCH_PUT, index, key);
         bench_value_make(bench, index, 1, value);
@@ -281,8 +325,8 @@ static bool may_begin(const struct handle *handle, uint64_t now_ms) {
 void bench_handle_serve(struct handle *handle, uint64_t now_ms) {
     struct bench *bench = handle->bench;
     uint32_t reads = bench->options->rate ? READS_UNDER_WAY_MAX_RATE : READS_UNDER_WAY_MAX;
-    while (bench->loading && bench->load_next < bench->options->keys && handle->requests_under_way < LOAD_AHEAD && may_begin(handle, now_ms))
-        load_flight(handle);
+    struct load_range *range = bench->loading ? &bench->load_ranges[bench_handle_group(handle)] : NULL;
+    while (range && range->next < range->end && handle->requests_under_way < LOAD_AHEAD && may_begin(handle, now_ms)) load_flight(handle, range);
     while (handle->writes.count > 0 && may_begin(handle, now_ms)) write_flight(handle);
     while (handle->reads.count > 0 && handle->reads_under_way < reads && may_begin(handle, now_ms)) read_flight(handle);
     (void)heraclius_poll(handle->db, 0);

@@ -18,6 +18,7 @@ struct user {
     uint32_t key;
     uint32_t next; /* in a queue of users */
     uint8_t kind, step;
+    uint32_t shard; /* of its key, if there are groups */
 };
 static_assert(sizeof(struct user) == 40, "bench.h states it");
 
@@ -73,7 +74,12 @@ struct number {
 
 struct load_key {
     uint8_t path[8]; /* its first bytes */
-    uint32_t key;
+    uint32_t key, group;
+};
+
+/* Of a group's keys: positions in load_order. */
+struct load_range {
+    uint64_t next, end;
 };
 
 struct bench {
@@ -93,12 +99,14 @@ struct bench {
     struct number *numbers;             /* NULL: no add in the mix */
     bool number_strangers;              /* an earlier run's adds may yet happen */
     uint32_t weights;                   /* in all */
+    uint32_t shards, clusters, groups;  /* of shards, each of which is asked through its own of so many coordinator clusters; one group: any handle */
     uint64_t random, random_busy;
     uint32_t reads_max, writes_max; /* in one request */
     struct bench_histogram second_us; /* --series: of this second */
     bool running, measuring, stopping, loading;
-    uint64_t load_next; /* position in load_order */
-    struct load_key *load_order;
+    uint64_t loaded; /* keys that were handed out */
+    struct load_key *load_order; /* by group */
+    struct load_range *load_ranges;
     uint64_t tick_at_ms;
     int epoll;
     bool failed;
@@ -114,6 +122,10 @@ void bench_choose(struct bench *bench, struct user *user); /* kind and key */
 /* bench_flight.c */
 void bench_queue_push(struct bench *bench, struct user_queue *queue, uint32_t user);
 uint32_t bench_queue_pop(struct bench *bench, struct user_queue *queue); /* BENCH_NOBODY: it is empty */
+/* Those handles serve a group whose node is of its coordinator cluster, so that a batch is of one group (client/groups.c); of these by user. */
+void bench_groups_find(struct bench *bench, uint32_t coordinators, uint32_t shards);
+struct handle *bench_handle_of(const struct bench *bench, uint32_t shard, uint32_t user);
+uint32_t bench_handle_group(const struct handle *handle);
 void bench_user_begin(struct bench *bench, uint32_t user, uint64_t started_us); /* chooses its operation; it is ready */
 void bench_user_ready(struct bench *bench, uint32_t user);                      /* its operation may leave */
 void bench_handle_active(struct handle *handle);

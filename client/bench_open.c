@@ -7,6 +7,7 @@
 
 #include "bft/ed25519.h"
 #include "client/bench_inside.h"
+#include "client/client.h"
 #include "client/command.h"
 #include "protocol/system.h"
 #include "ring/clock.h"
@@ -16,6 +17,7 @@ enum {
     OTHER_FILES = 64,
     HANDLE_FILES = 4,       /* its own epoll, key, journal and that one's event, besides links */
     PROBE_MS = 10000,
+    PROBE_SHARDS_MAX = 256, /* parts of a batch */
     PROBES_AT_ONCE = 32,    /* a node has room for 48 links of clients whose handshake goes on, */
     PROBES_PER_S_NODE = 150 /* and begins 200 a second (spec/links.md L-42) */
 };
@@ -69,39 +71,42 @@ static void probe_done(struct heraclius_request *request, enum heraclius_status 
     bench_flight_end(flight);
 }
 
-/* One key a shard that nobody writes, asked for or, if writes are to come, deleted. What comes of it does not matter. */
-static void probe(struct handle *handle, uint32_t shards) {
-    const struct bench_options *options = handle->bench->options;
-    struct flight *flight = bench_flight_take(handle);
-    bool writes = options->load || options->weights[BENCH_GET] < handle->bench->weights;
-    flight->write = true;
-    uint32_t found = 0;
-    for (uint32_t shard = 0, i = 0; shard < shards; i++) {
-        char key[BENCH_KEY_BYTES];
-        int bytes = snprintf(key, sizeof key, "heraclius bench probe %u", i);
-        if (heraclius_shard_of(handle->db, key, (size_t)bytes) != shard) continue;
-        if (writes)
-            heraclius_delete(flight->request, key, (size_t)bytes);
-        else
-            heraclius_get(flight->request, key, (size_t)bytes, 0, false);
-        found++;
-        shard++;
-        i = UINT32_MAX; /* from 0 again */
+/* A key of this shard that nobody writes. */
+static size_t probe_key(const struct heraclius *db, uint32_t shard, char key[BENCH_KEY_BYTES]) {
+    for (uint32_t i = 0;; i++) {
+        size_t bytes = (size_t)snprintf(key, BENCH_KEY_BYTES, "heraclius bench probe %u", i);
+        if (heraclius_shard_of(db, key, bytes) == shard) return bytes;
     }
-    if (found > 0) bench_flight_go(flight, PROBE_MS, probe_done);
+}
+
+/* One such key a shard of the handle's group, asked for or, if writes are to come, deleted. What comes of it does not matter. */
+static void probe(struct handle *handle) {
+    const struct bench *bench = handle->bench;
+    struct flight *flight = bench_flight_take(handle);
+    bool writes = bench->options->load || bench->options->weights[BENCH_GET] < bench->weights;
+    flight->write = true;
+    uint32_t found = 0, group = bench_handle_group(handle);
+    for (uint32_t shard = 0; shard < bench->shards && found < PROBE_SHARDS_MAX; shard++) {
+        char key[BENCH_KEY_BYTES];
+        if (client_group_of_shard(shard, bench->groups, bench->shards) != group) continue;
+        size_t bytes = probe_key(handle->db, shard, key);
+        if (writes)
+            heraclius_delete(flight->request, key, bytes);
+        else
+            heraclius_get(flight->request, key, bytes, 0, false);
+        found++;
+    }
+    bench_flight_go(flight, PROBE_MS, probe_done);
 }
 
 /* Before anything is measured each client gets its link, and the numbers of its writes, not all at once; who does not in time is left to the run. */
 static void probe_all(struct bench *bench, uint32_t nodes) {
-    struct heraclius_limits limits;
-    heraclius_limits_get(bench->handles[0].db, &limits);
-    uint32_t shards = limits.shards < 256 ? limits.shards : 256; /* parts of a batch */
     uint64_t began_ms = ring_clock_ms();
     uint32_t count = bench->options->client_keys, begun = 0;
     while (!bench->failed && ring_clock_ms() < began_ms + PROBE_MS + count) {
         uint64_t allowed = (ring_clock_ms() - began_ms + 1) * PROBES_PER_S_NODE * nodes / 1000 + 1;
         while (begun < count && begun < allowed && bench_under_way(bench) < PROBES_AT_ONCE) {
-            probe(&bench->handles[begun], shards);
+            probe(&bench->handles[begun]);
             bench_handle_active(&bench->handles[begun++]);
         }
         if (begun == count && bench_under_way(bench) == 0) break;
@@ -130,7 +135,12 @@ bool bench_open(struct bench *bench, int *exit_code) {
     for (uint32_t i = 0; good && i < options->client_keys; i++) good = handle_open(bench, &bench->handles[i], system, exit_code);
     uint32_t nodes = 0;
     for (uint32_t i = 0; i < system->coordinators_count; i++) nodes += system->clusters[i].nodes_count;
+    bench_groups_find(bench, system->coordinators_count, system->shards_count);
     system_free(system);
+    if (good && options->load && !bench_load_order(bench)) { /* before there are links, which would not be served meanwhile */
+        *exit_code = command_fail(EXIT_USAGE, "bench: no memory for the order of %" PRIu64 " keys", options->keys);
+        good = false;
+    }
     if (good) probe_all(bench, nodes);
     return good;
 }

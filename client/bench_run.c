@@ -73,11 +73,11 @@ static void load(struct bench *bench) {
     uint64_t shown_ms = ring_clock_ms();
     bench->loading = true;
     for (uint32_t i = 0; i < bench->options->client_keys; i++) bench_handle_active(&bench->handles[i]);
-    while (!bench->failed && (bench->load_next < bench->options->keys || bench_under_way(bench) > 0)) {
+    while (!bench->failed && (bench->loaded < bench->options->keys || bench_under_way(bench) > 0)) {
         bench_turn(bench);
         if (ring_clock_ms() - shown_ms < 1000) continue;
         shown_ms = ring_clock_ms();
-        fprintf(stderr, "heraclius bench: loaded %" PRIu64 " of %" PRIu64 " keys\n", bench->load_next, bench->options->keys);
+        fprintf(stderr, "heraclius bench: loaded %" PRIu64 " of %" PRIu64 " keys\n", bench->loaded, bench->options->keys);
     }
     bench->loading = false;
 }
@@ -182,7 +182,7 @@ static bool memory_take(struct bench *bench) {
     if (options->weights[BENCH_CAS] > 0) bench->seen = calloc(options->keys, sizeof *bench->seen);
     if (options->weights[BENCH_ADD] > 0) bench->numbers = calloc(options->keys, sizeof *bench->numbers);
     return bench->handles && bench->users && bench->issued && bench->epoll >= 0 && (!options->weights[BENCH_CAS] || bench->seen) &&
-           (!options->weights[BENCH_ADD] || bench->numbers) && (!options->load || bench_load_order(bench));
+           (!options->weights[BENCH_ADD] || bench->numbers);
 }
 
 static void random_begin(struct bench *bench) {
@@ -239,6 +239,7 @@ bool bench_run(const struct bench_options *options, struct bench_totals *totals,
     free(bench->seen);
     free(bench->numbers);
     free(bench->load_order);
+    free(bench->load_ranges);
     if (bench->epoll >= 0) close(bench->epoll);
     free(bench);
     return good;

@@ -136,7 +136,7 @@ struct request_op {
     size_t at; /* in request->ops */
     uint32_t bytes;
     uint32_t shard;     /* of a key's operation from client_request_prepare() on */
-    uint16_t key_bytes; /* 0: it has no key, or its shard was given */
+    uint16_t key_bytes; /* 0: it has no key, or its shard was given, which is then looked for no more */
     bool write;
     bool get; /* a GET */
 };
@@ -377,6 +377,8 @@ const uint8_t *client_sending_id(struct sending *sending);               /* batc
 void client_part_digest(struct part *part);                              /* anew, after its number changed */
 void client_request_release(struct heraclius_request *request);          /* sendings and results go */
 struct heraclius_request *client_request_internal(struct heraclius *db); /* empty, internal */
+/* The operation appended last, if it was, is of this shard: its key is not hashed again. Whoever is wrong is told so by the shard (WRONG-SHARD). */
+void client_request_placed(struct heraclius_request *request, uint32_t shard);
 void client_request_client_state(struct heraclius_request *request, uint32_t shard);
 void client_request_why(struct heraclius_request *request, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

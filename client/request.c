@@ -191,6 +191,12 @@ void heraclius_check(struct heraclius_request *request, const void *key, size_t 
     append_keyed(request, operation, key, key_bytes, 0);
 }
 
+void client_request_placed(struct heraclius_request *request, uint32_t shard) {
+    if (request->why[0] || request->ops.failed) return;
+    request->op[request->op_count - 1].shard = shard;
+    request->op[request->op_count - 1].key_bytes = 0;
+}
+
 void client_request_client_state(struct heraclius_request *request, uint32_t shard) {
     struct operation operation = {.opcode = OPERATION_CLIENT_STATE, .a = BYTES_HASH, .argument_a = request->db->key.card_id};
     append(request, &operation, shard);

@@ -180,6 +180,40 @@ static void quantiles_are_within_a_bucket(void **state) {
     assert_int_equal(histogram.highest, 100000);
 }
 
+/* Users' operations on keys of one group go by handles of that group's clusters, as even as they divide; else a user's by one and the same. */
+static void a_batch_of_bench_is_of_one_group_and_its_handles_are_even(void **state) {
+    (void)state;
+    static struct handle handles[64];
+    static const uint32_t cases[][3] = {{1, 1, 4}, {1, 3, 16}, {2, 1, 4}, {2, 2, 1}, {2, 2, 2},  {2, 2, 5},  {2, 4, 16},
+                                        {3, 2, 16}, {3, 2, 3}, {4, 4, 3}, {4, 4, 64}, {4, 3, 9}, {3, 8, 7}, {8, 8, 16}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint32_t coordinators = cases[i][0], shards = cases[i][1], keys = cases[i][2];
+        struct bench_options options = {.client_keys = keys};
+        struct bench bench = {.options = &options, .handles = handles};
+        for (uint32_t h = 0; h < keys; h++) handles[h] = (struct handle){.bench = &bench, .index = h};
+        bench_groups_find(&bench, coordinators, shards);
+        bool grouped = coordinators > 1 && shards > 1 && keys >= coordinators;
+        assert_int_equal(bench.groups, !grouped ? 1 : coordinators < shards ? coordinators : shards);
+        for (uint32_t shard = 0; shard < shards; shard++) {
+            uint32_t users[64] = {0}, group = grouped ? shard * bench.groups / shards : 0, most = 0, least = UINT32_MAX;
+            for (uint32_t user = 0; user < 64 * 60; user++) {
+                const struct handle *handle = bench_handle_of(&bench, shard, user);
+                assert_true(handle >= handles && handle < handles + keys);
+                assert_int_equal(bench_handle_group(handle), group);
+                if (!grouped) assert_int_equal(handle->index, user % keys);
+                if (grouped && coordinators <= shards) assert_int_equal(handle->index % coordinators, shard * coordinators / shards);
+                users[handle->index]++;
+            }
+            for (uint32_t h = 0; h < keys; h++) {
+                if (bench_handle_group(&handles[h]) != group) continue;
+                if (users[h] > most) most = users[h];
+                if (users[h] < least) least = users[h];
+            }
+            assert_true(least > 0 && (keys % coordinators != 0 || most <= least + coordinators));
+        }
+    }
+}
+
 static void users_leave_a_queue_as_they_came(void **state) {
     (void)state;
     struct user users[5] = {{0}};
@@ -203,6 +237,7 @@ int main(void) {
         cmocka_unit_test(keys_of_another_seed_are_others),
         cmocka_unit_test(arrivals_are_due_evenly_or_as_by_chance),
         cmocka_unit_test(quantiles_are_within_a_bucket),
+        cmocka_unit_test(a_batch_of_bench_is_of_one_group_and_its_handles_are_even),
         cmocka_unit_test(users_leave_a_queue_as_they_came),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/client.h"
 #include "ring/clock.h"
 #include "tests/client/fake.h"
 
@@ -126,6 +127,28 @@ static void each_key_goes_to_its_own_shard_whatever_stands_beside_it(void **stat
     }
     heraclius_request_free(request);
     heraclius_request_free(one);
+}
+
+/* And one whose shard the caller says goes there, right or wrong, and its neighbours where their keys go. */
+static void an_operation_whose_shard_was_given_goes_there(void **state) {
+    (void)state;
+    struct heraclius_request *request = heraclius_request_new(db);
+    char key[16];
+    for (uint32_t i = 0; i < 20; i++) {
+        snprintf(key, sizeof key, "placed%02u", i);
+        heraclius_get(request, key, strlen(key), 100, false);
+        if (i % 3 > 0) client_request_placed(request, i % SHARDS);
+    }
+    done(request);
+    for (uint32_t i = 0; i < 20; i++) {
+        snprintf(key, sizeof key, "placed%02u", i);
+        assert_int_equal(heraclius_result_at(request, i)->shard, i % 3 > 0 ? i % SHARDS : heraclius_shard_of(db, key, strlen(key)));
+    }
+    heraclius_request_reset(request);
+    heraclius_get(request, key, 0, 100, false); /* was not appended */
+    client_request_placed(request, 1);
+    assert_int_equal(heraclius_call(request, LONG_MS), HERACLIUS_BAD_ARGUMENT);
+    heraclius_request_free(request);
 }
 
 static void each_operation_does_what_its_name_says(void **state) {
@@ -594,6 +617,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_come_in_the_order_of_the_operations_whatever_their_shards),
         cmocka_unit_test(each_key_goes_to_its_own_shard_whatever_stands_beside_it),
+        cmocka_unit_test(an_operation_whose_shard_was_given_goes_there),
         cmocka_unit_test(each_operation_does_what_its_name_says),
         cmocka_unit_test(an_atomic_list_stays_in_one_shard),
         cmocka_unit_test(bad_arguments_send_nothing_and_say_what_is_wrong),

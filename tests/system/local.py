@@ -254,6 +254,36 @@ def each_shard_through_its_own(many):
     return case(f"keys of each of {many} shards are put through that shard's own coordinators alone", len(served) == many, served)
 
 
+def taken(many):
+    """(coordinator, shard) -> how many slices the shard has taken in."""
+    seen, out = statuses(), {}
+    for s in range(many):
+        for pair in (x for pairs in of(seen, f"s{s}", "pairs") for x in pairs):
+            place = (int(pair["cluster"][1:]), s)
+            out[place] = max(out.get(place, 0), pair["consumed"])
+    return out
+
+
+def bench_by_groups(many):
+    """As many client keys as clusters or more: a shard gets slices of its own coordinators alone; with one key, of that one's for all."""
+    out = f"{A}/bench"
+    words = ("--client-keys", str(2 * many), "--users", "64", "--seconds", "2", "--keys", "500", "--seed", "9", "--out", out)
+    for more in (("--load", "--mix", "get=60,put=20,cas=10,add=5,del=5"), ("--mix", "1:1", "--zipf", "0.99", "--rate", "300"),
+                 ("--mix", "put", "--client-keys", "1")):
+        before = taken(many)
+        p = client(A, "bench", *words, *more)
+        case(f"bench {' '.join(more)}", p.returncode == 0, p.stdout)
+        with open(f"{out}/summary.json") as f:
+            summary = json.load(f)
+        case("answers everything, and no shard is told a key that is not its own", summary["errors"] == 0 and
+             summary["verification_failures"] == 0 and sum(summary["ops"].values()) > 0, summary)
+        time.sleep(0.5)
+        after = taken(many)
+        wanted = {(c, s) for c in range(many) for s in range(many) if (c == s if "--client-keys" not in more else c == 0)}
+        grown = {pair for pair in after if after[pair] > before[pair]}
+        case("and slices went from those coordinators to those shards", grown == wanted, f"{sorted(grown)}, not {sorted(wanted)}")
+
+
 def other_size(words, count):
     p = local(A, "start", *words, limit_s=300)
     case(f"start {' '.join(words)}", p.returncode == 0 and len(pids(A)) == count, p.stdout)
@@ -262,6 +292,7 @@ def other_size(words, count):
         every_shard_through(f"c{i}", f"c{(i + 1) % many}", many)
     if many > 1:
         each_shard_through_its_own(many)
+        bench_by_groups(many)
     local(A, "reset", yes=True, limit_s=300)
 
 
