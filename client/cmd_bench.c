@@ -176,6 +176,9 @@ static int finish(const struct bench_options *options, const struct bench_totals
                totals->verification_failures, options->seed, *path ? ": " : "", path);
         json_decref(object);
     }
+    if (!options->load && totals->hits == 0 && totals->absent > 0)
+        fputs("heraclius bench: none of the keys is there: keys come from the seed; give --seed of the run that loaded them, or --load in this one\n",
+              stderr);
     if (exit_code == EXIT_DONE && (totals->errors || totals->verification_failures)) exit_code = EXIT_NO;
     return exit_code;
 }

@@ -466,6 +466,10 @@ def bench_told(fake, out, words):
     done = run(fake, "bench", "--json", *words)
     good = done.returncode == 0 and {"ops_per_second", "latency_us", "seed"} <= set(json.loads(done.stdout or "{}"))
     case("and with --json all of it", good, done)
+    case("whoever finds the keys is told nothing of seeds", "--seed" not in done.stderr, done.stderr)
+    done = run(fake, "bench", *words, "--seed", "77")
+    case("of another seed no key is there, and it says why", done.returncode == 0 and ", hits 0, absent " in done.stdout and
+         "give --seed of the run that loaded them" in done.stderr, done)
     case("and writes no file", sorted(os.listdir(".")) == files and not os.path.exists("/summary.json"), os.listdir("."))
     done = run(fake, "bench", "--out", out, *words)
     case("with --out the line ends with where the figures are", re.search(told + rf": {re.escape(out)}/summary.json\n$", done.stdout), done)
