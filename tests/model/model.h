@@ -31,7 +31,7 @@
 
 enum {
     MODEL_SIDE_MAX = 1024,
-    MODEL_FLIGHTS_MAX = 8,  /* of one client */
+    MODEL_FLIGHTS_MAX = 10, /* of one client */
     MODEL_BLOCKS_MAX = 64,  /* of one cluster whose answers the client may not have */
     MODEL_TASKS_MAX = 32,   /* waiting at one node or client */
     MODEL_BUCKETS = 2048,   /* of latencies, 1 % apart from 0.01 ms on */
@@ -85,15 +85,18 @@ struct model_setup {
     bool shared;          /* one machine for all, of `cores` CPUs; else one for each node and client */
     double cores;         /* own machines: CPUs for the main thread's work, 1 as long as it is one thread */
     bool every_pair;      /* the paper: every pair in every block, empty or not */
+    bool spread;          /* clients send to any coordinator cluster; else to that of the key's group, but for ... */
+    double any_share;     /* ... this share of the operations, which go to any, in requests of their own, by a key of their own */
     uint32_t handles;     /* a client's keys */
     uint32_t flights;     /* under way at most, of each */
     uint32_t flight_ops;  /* at most */
-    uint32_t clients;     /* prototype: so many clients make up each flight: what a client sends goes to several coordinators by shard */
+    uint32_t clients;     /* prototype: so many clients make up each flight: users of many machines meet at a coordinator cluster */
     uint32_t lazy_ops;    /* prototype: a slice below it waits although nothing is in flight ... */
     double lazy_ms;       /* ... but no longer than this */
     bool late;            /* prototype: the next block is proposed when the one before is final, not when it is prepared */
     double aggregate_ms;  /* prototype: certificates of all sources in one, that much later; 0: no */
-    double warm, measured; /* in whole turns of all users */
+    double warm, measured; /* in whole turns of all users; measured from when all have begun on */
+    double seconds_min;   /* measured at least, of the model's time */
     double seconds_max;   /* of the model's time */
     uint64_t seed;
     struct system_limits limits;
@@ -194,12 +197,19 @@ struct model_flight {
     bool used;
     uint32_t ops, parts_left, parts;
     uint32_t *shard_ops; /* of each shard */
-    double began_ms;
+    struct model_list users;
+};
+
+/* Users of a client's key, and since when they have had something to ask for: those of a quarter of a millisecond together. */
+struct model_wait {
+    double ms;
+    uint32_t users, next;
 };
 
 struct model_client {
     uint32_t later[MODEL_FLIGHTS_MAX];     /* users of each handle that did not begin yet */
     uint32_t ready[MODEL_FLIGHTS_MAX];     /* users of each handle that may go on */
+    struct model_list waits[MODEL_FLIGHTS_MAX]; /* the same */
     uint32_t under_way[MODEL_FLIGHTS_MAX]; /* flights of each handle */
     struct model_flight flights[MODEL_FLIGHTS_MAX];
 };
@@ -238,6 +248,8 @@ struct model {
     uint32_t event_count, event_room;
     struct model_slice *slices;
     uint32_t slice_free, slice_used, slice_room;
+    struct model_wait *waits;
+    uint32_t wait_free, wait_used, wait_room;
     uint32_t *shard_ops; /* of all flights */
     double quantiles[MODEL_QUANTILES];
     bool measuring, draining;
@@ -253,6 +265,7 @@ bool model_costs_load(const char *path, struct model_costs *costs, char why[256]
 bool model_set(struct model_setup *setup, const char *word, char why[256]) __attribute__((warn_unused_result));
 
 /* ---- model_world.c */
+void *model_grown(void *memory, uint32_t *room, size_t each);
 struct model *model_begin(const struct model_setup *setup);
 /* Until enough was measured; the result stays valid until model_end(). */
 const struct model_result *model_run(struct model *model);
@@ -267,6 +280,10 @@ void model_task_add(struct model *model, uint32_t node, enum model_task_kind kin
 uint32_t model_slice_take(struct model *model);
 void model_slice_give(struct model *model, uint32_t slice);
 void model_list_add(struct model *model, struct model_list *list, uint32_t slice);
+/* A client's keys: those of the users' numbers, and the one of what goes to any coordinator cluster. */
+static inline uint32_t model_keys(const struct model_setup *setup) {
+    return setup->handles + (setup->any_share > 0);
+}
 static inline uint32_t model_leader(uint32_t cluster) {
     return 2 * cluster;
 }

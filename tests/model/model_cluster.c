@@ -53,7 +53,7 @@ static void count(struct model *model, double *what, double much) {
 
 /* The leaves of one block of this kind of cluster: to other clusters and to clients. */
 static double leaves_of(const struct model *model, bool shard) {
-    return (double)model->setup.side + (shard ? 0 : model->setup.handles * model->setup.clients);
+    return (double)model->setup.side + (shard ? 0 : model_keys(&model->setup) * model->setup.clients);
 }
 
 /* ---- what comes in */

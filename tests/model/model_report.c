@@ -23,6 +23,7 @@ void model_json_print(const struct model_setup *setup, const struct model_result
     printf("{\"side\": %u, \"users\": %u, \"value_bytes\": %u, \"policy\": \"%s\", \"shared\": %s, \"cores\": %g, \"seed\": %llu", setup->side,
            setup->users, setup->value_bytes, setup->every_pair ? "paper" : "ours", setup->shared ? "true" : "false", setup->cores,
            (unsigned long long)setup->seed);
+    printf(", \"routing\": \"%s\", \"any_share\": %g", setup->spread ? "spread" : "group", setup->any_share);
     printf(", \"clients\": %u, \"lazy_ops\": %u, \"lazy_ms\": %g, \"aggregate_ms\": %g, \"late\": %s", setup->clients, setup->lazy_ops,
            setup->lazy_ms, setup->aggregate_ms, setup->late ? "true" : "false");
     printf(", \"seconds\": %.6g, \"ran_out\": %s, \"ops_per_second\": %.6g, \"ops_per_second_per_side\": %.6g", r->seconds,

@@ -26,7 +26,7 @@ double model_hop_ms(struct model *model) {
     return jittered(model, model->setup.costs.hop_ms);
 }
 
-static void *grown(void *memory, uint32_t *room, size_t each) {
+void *model_grown(void *memory, uint32_t *room, size_t each) {
     uint32_t wanted = *room == 0 ? 1024 : *room + *room / 2;
     CHECK(wanted > *room);
     memory = realloc(memory, wanted * each);
@@ -43,7 +43,7 @@ static bool before(const struct model_event *a, const struct model_event *b) {
 
 void model_event_add(struct model *model, double ms, enum model_event_kind kind, uint32_t a, uint32_t b) {
     CHECK(ms >= model->now_ms);
-    if (model->event_count == model->event_room) model->events = grown(model->events, &model->event_room, sizeof *model->events);
+    if (model->event_count == model->event_room) model->events = model_grown(model->events, &model->event_room, sizeof *model->events);
     struct model_event event = {.ms = ms, .order = model->order++, .kind = kind, .a = a, .b = b};
     uint32_t at = model->event_count++;
     for (uint32_t up; at > 0 && before(&event, &model->events[up = (at - 1) / 2]); at = up) model->events[at] = model->events[up];
@@ -69,7 +69,7 @@ uint32_t model_slice_take(struct model *model) {
     if (index != MODEL_NONE) {
         model->slice_free = model->slices[index].next;
     } else {
-        if (model->slice_used == model->slice_room) model->slices = grown(model->slices, &model->slice_room, sizeof *model->slices);
+        if (model->slice_used == model->slice_room) model->slices = model_grown(model->slices, &model->slice_room, sizeof *model->slices);
         index = model->slice_used++;
     }
     model->slices[index] = (struct model_slice){.next = MODEL_NONE};
@@ -277,13 +277,18 @@ static void nodes_make(struct model *model) {
     }
 }
 
+/* All users begin, not at once, within so long. */
+static double begins_within_ms(const struct model *model) {
+    return 50 + model->setup.side;
+}
+
 struct model *model_begin(const struct model_setup *setup) {
-    CHECK(setup->side >= 1 && setup->side <= MODEL_SIDE_MAX && setup->handles * setup->flights <= MODEL_FLIGHTS_MAX);
+    CHECK(setup->side >= 1 && setup->side <= MODEL_SIDE_MAX && model_keys(setup) * setup->flights <= MODEL_FLIGHTS_MAX);
     struct model *model = zeroed(1, sizeof *model);
     model->setup = *setup;
     model->random = setup->seed;
     model->crowd = setup->shared ? 1 + setup->costs.crowding * log2(setup->side) : 1;
-    model->slice_free = MODEL_NONE;
+    model->slice_free = model->wait_free = MODEL_NONE;
     clusters_make(model);
     nodes_make(model);
     sites_make(model);
@@ -293,9 +298,10 @@ struct model *model_begin(const struct model_setup *setup) {
     for (uint32_t i = 0; i < setup->side; i++) {
         for (uint32_t f = 0; f < MODEL_FLIGHTS_MAX; f++)
             model->clients[i].flights[f].shard_ops = model->shard_ops + ((size_t)i * MODEL_FLIGHTS_MAX + f) * setup->side;
+        for (uint32_t h = 0; h < model_keys(setup); h++) model->clients[i].waits[h] = (struct model_list){MODEL_NONE, MODEL_NONE};
         for (uint32_t h = 0; h < setup->handles; h++) {
             model->clients[i].later[h] = setup->users / setup->handles + (h < setup->users % setup->handles);
-            model_event_add(model, (50 + setup->side) * model_uniform(model), EVENT_BEGIN, i, h);
+            model_event_add(model, begins_within_ms(model) * model_uniform(model), EVENT_BEGIN, i, h);
         }
     }
     return model;
@@ -318,16 +324,22 @@ static void step(struct model *model) {
     event_do(model, &event);
 }
 
+static bool enough(const struct model *model) {
+    const struct model_setup *setup = &model->setup;
+    return model->measuring && model->result.answered - model->answered_at_mark >= setup->measured * setup->users * setup->side &&
+           model->now_ms - model->marked_ms >= setup->seconds_min * 1000;
+}
+
 const struct model_result *model_run(struct model *model) {
     const struct model_setup *setup = &model->setup;
     double users = (double)setup->users * setup->side;
-    while (model->result.answered < (setup->warm + setup->measured) * users && model->now_ms < setup->seconds_max * 1000) {
-        if (!model->measuring && model->result.answered >= setup->warm * users) mark(model);
+    while (!enough(model) && model->now_ms < setup->seconds_max * 1000) {
+        if (!model->measuring && model->result.answered >= setup->warm * users && model->now_ms >= begins_within_ms(model)) mark(model);
         step(model);
     }
-    if (!model->measuring) mark(model);
     struct model_result *result = &model->result;
-    result->ran_out = result->answered < (setup->warm + setup->measured) * users;
+    result->ran_out = !enough(model);
+    if (!model->measuring) mark(model);
     result->seconds = (model->now_ms - model->marked_ms) / 1000;
     result->ops = result->answered - model->answered_at_mark;
     result->in_flight = result->issued - result->answered;
@@ -360,6 +372,7 @@ void model_end(struct model *model) {
     free(model->ends);
     free(model->events);
     free(model->slices);
+    free(model->waits);
     free(model->shard_ops);
     free(model);
 }

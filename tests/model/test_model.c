@@ -66,7 +66,7 @@ static void every_operation_that_goes_in_comes_out(void **state) {
     for (uint32_t side = 1; side <= 8; side = side * 2 + 1) {
         for (int policy = 0; policy < 2; policy++) {
             struct model_setup setup = setup_of_tests(side, 700);
-            setup.every_pair = policy == 1;
+            setup.every_pair = setup.spread = policy == 1;
             setup.limits.queue_policy = (uint32_t)policy;
             setup.seed = side;
             conserves(setup);
@@ -80,6 +80,7 @@ static void every_operation_that_goes_in_comes_out(void **state) {
 static void nor_is_one_lost_when_slices_have_limits(void **state) {
     (void)state;
     struct model_setup setup = setup_of_tests(2, 4000);
+    setup.spread = true;
     setup.limits.slice_ops_max = 16; /* many groups of one pair */
     setup.limits.block_refs_max = 16;
     conserves(setup);
@@ -88,11 +89,50 @@ static void nor_is_one_lost_when_slices_have_limits(void **state) {
 static void nor_when_thin_slices_wait_or_share_a_certificate(void **state) {
     (void)state;
     struct model_setup setup = setup_of_tests(4, 300);
+    setup.spread = true;
     setup.lazy_ops = 200;
     setup.lazy_ms = 25;
     conserves(setup);
     setup.aggregate_ms = 10;
     conserves(setup);
+}
+
+static uint32_t users_in(const struct model *model, const struct model_list *list) {
+    uint32_t users = 0;
+    for (uint32_t i = list->first; i != MODEL_NONE; i = model->waits[i].next) users += model->waits[i].users;
+    return users;
+}
+
+/* Those that wait and those under way; `least_key`: of this key of the clients and those above it. */
+static uint32_t users_of(const struct model *model, uint32_t least_key) {
+    uint32_t users = 0;
+    for (uint32_t c = 0; c < model->setup.side; c++) {
+        const struct model_client *client = &model->clients[c];
+        for (uint32_t h = least_key; h < model_keys(&model->setup); h++) {
+            assert_int_equal(client->ready[h], client->ready[h] > 0 ? users_in(model, &client->waits[h]) : 0);
+            users += client->ready[h];
+            for (uint32_t f = h * model->setup.flights; f < (h + 1) * model->setup.flights; f++) {
+                if (!client->flights[f].used) continue;
+                assert_int_equal(users_in(model, &client->flights[f].users), client->flights[f].ops);
+                users += client->flights[f].ops;
+            }
+        }
+    }
+    return users;
+}
+
+static void nor_a_user_who_goes_on_elsewhere(void **state) {
+    (void)state;
+    static const double shares[] = {0, 0.05, 1};
+    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
+        struct model_setup setup = setup_of_tests(5, 3001);
+        setup.any_share = shares[i];
+        conserves(setup);
+        struct model *model = model_begin(&setup);
+        assert_false(model_run(model)->ran_out);
+        assert_int_equal(users_of(model, 0), 5 * 3001);
+        model_end(model);
+    }
 }
 
 /* ---- the same again */
@@ -152,6 +192,35 @@ static void one_user_alone_waits_as_long_as_the_steps_take(void **state) {
     model_end(model);
 }
 
+/* Nobody pauses, so all users are always under way or wait to be: as many as come out in the time that one takes (Little). */
+static void a_users_time_is_counted_from_when_it_has_something_to_ask(void **state) {
+    (void)state;
+    static const uint32_t flight_ops[] = {8192, 512}; /* with 512 most wait for one of those under way to end */
+    for (size_t i = 0; i < sizeof flight_ops / sizeof flight_ops[0]; i++) {
+        struct model_setup setup = setup_of_tests(4, 16384);
+        setup.flight_ops = flight_ops[i];
+        setup.warm = 10;
+        setup.measured = 100;
+        struct model *model = model_begin(&setup);
+        const struct model_result *result = model_run(model);
+        near(result->latency_sum_ms / 1000 / result->seconds, 4 * 16384, 0.02 * 4 * 16384);
+        model_end(model);
+    }
+}
+
+static void as_long_is_measured_as_was_asked_for_and_not_before_all_began(void **state) {
+    (void)state;
+    struct model_setup setup = setup_of_tests(40, 8);
+    setup.warm = 0;
+    setup.measured = 1;
+    setup.seconds_min = 1.5;
+    struct model *model = model_begin(&setup);
+    const struct model_result *result = model_run(model);
+    assert_false(result->ran_out);
+    assert_true(result->seconds >= 1.5 && model->marked_ms >= 50 + 40);
+    model_end(model);
+}
+
 static void its_cpu_is_the_sum_of_what_was_done(void **state) {
     (void)state;
     struct model_setup setup = setup_of_tests(1, 1);
@@ -185,12 +254,72 @@ static void a_full_machine_does_as_much_as_its_cpus_can(void **state) {
     model_end(model);
 }
 
+/* ---- which coordinator cluster */
+
+static uint32_t pairs_used(const struct model *model) {
+    uint32_t used = 0;
+    for (uint32_t c = 0; c < model->cluster_count; c++)
+        for (uint32_t p = 0; p < model->setup.side; p++) used += model->clusters[c].ends[p].turn.sent_dseq > 0;
+    return used;
+}
+
+static void by_group_clusters_of_one_number_have_slices_for_each_other_alone(void **state) {
+    (void)state;
+    struct model_setup setup = setup_of_tests(6, 2000);
+    struct model *model = model_begin(&setup);
+    (void)model_run(model);
+    for (uint32_t c = 0; c < model->cluster_count; c++)
+        for (uint32_t p = 0; p < 6; p++) assert_true((model->clusters[c].ends[p].turn.sent_dseq > 0) == (p == c % 6));
+    model_end(model);
+}
+
+static void spread_or_with_a_share_for_any_coordinator_every_pair_has(void **state) {
+    (void)state;
+    struct model_setup setup = setup_of_tests(6, 2000);
+    setup.spread = true;
+    struct model *model = model_begin(&setup);
+    (void)model_run(model);
+    assert_int_equal(pairs_used(model), 2 * 6 * 6);
+    model_end(model);
+    setup.spread = false;
+    setup.any_share = 0.1;
+    model = model_begin(&setup);
+    (void)model_run(model);
+    assert_int_equal(pairs_used(model), 2 * 6 * 6);
+    model_end(model);
+}
+
+/* A request for any coordinator takes up to some times as long as one by group, so of all users about that share is in such a one. */
+static void as_many_operations_go_to_any_coordinator_as_was_said(void **state) {
+    (void)state;
+    static const double shares[] = {0.02, 0.3};
+    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
+        struct model_setup setup = setup_of_tests(4, 20000);
+        setup.any_share = shares[i];
+        struct model *model = model_begin(&setup);
+        (void)model_run(model);
+        double share = users_of(model, setup.handles) / (4 * 20000.0);
+        if (!(share > shares[i] / 2 && share < shares[i] * 2)) fail_msg("%g of the users, not about %g", share, shares[i]);
+        model_end(model);
+    }
+}
+
+static void with_one_cluster_a_side_it_makes_no_difference(void **state) {
+    (void)state;
+    struct model_setup setup = setup_of_tests(1, 5000);
+    double group, spread;
+    uint64_t first = trace_of(&setup, &group);
+    setup.spread = true;
+    assert_true(first == trace_of(&setup, &spread));
+    assert_true(group == spread);
+}
+
 /* ---- policies */
 
 static void the_papers_policy_sends_to_every_pair_in_every_block(void **state) {
     (void)state;
     struct model_setup setup = setup_of_tests(7, 300);
-    setup.every_pair = true;
+    setup.every_pair = setup.spread = true;
     setup.limits.queue_policy = 1;
     struct model *model = model_begin(&setup);
     const struct model_result *result = model_run(model);
@@ -210,9 +339,18 @@ static double slices_per_op(struct model_setup setup) {
     return each;
 }
 
+static void by_group_fewer_slices_carry_the_same(void **state) {
+    (void)state;
+    struct model_setup setup = setup_of_tests(8, 2000);
+    double group = slices_per_op(setup);
+    setup.spread = true;
+    assert_true(slices_per_op(setup) > 3 * group);
+}
+
 static void limits_of_the_node_count_in_the_model(void **state) {
     (void)state;
     struct model_setup setup = setup_of_tests(8, 2000);
+    setup.spread = true;
     double ours = slices_per_op(setup);
     setup.limits.queue_policy = 1;
     assert_true(slices_per_op(setup) > 1.05 * ours);
@@ -270,11 +408,19 @@ int main(void) {
         cmocka_unit_test(every_operation_that_goes_in_comes_out),
         cmocka_unit_test(nor_is_one_lost_when_slices_have_limits),
         cmocka_unit_test(nor_when_thin_slices_wait_or_share_a_certificate),
+        cmocka_unit_test(nor_a_user_who_goes_on_elsewhere),
         cmocka_unit_test(a_seed_gives_one_run),
         cmocka_unit_test(one_user_alone_waits_as_long_as_the_steps_take),
+        cmocka_unit_test(a_users_time_is_counted_from_when_it_has_something_to_ask),
+        cmocka_unit_test(as_long_is_measured_as_was_asked_for_and_not_before_all_began),
         cmocka_unit_test(its_cpu_is_the_sum_of_what_was_done),
         cmocka_unit_test(a_full_machine_does_as_much_as_its_cpus_can),
+        cmocka_unit_test(by_group_clusters_of_one_number_have_slices_for_each_other_alone),
+        cmocka_unit_test(spread_or_with_a_share_for_any_coordinator_every_pair_has),
+        cmocka_unit_test(as_many_operations_go_to_any_coordinator_as_was_said),
+        cmocka_unit_test(with_one_cluster_a_side_it_makes_no_difference),
         cmocka_unit_test(the_papers_policy_sends_to_every_pair_in_every_block),
+        cmocka_unit_test(by_group_fewer_slices_carry_the_same),
         cmocka_unit_test(limits_of_the_node_count_in_the_model),
         cmocka_unit_test(a_name_or_value_that_makes_no_sense_is_refused),
         cmocka_unit_test(a_file_without_a_cost_is_refused),
