@@ -135,11 +135,16 @@ def save(path, document):
         f.write("\n")
 
 
+def routing(row):
+    """How the clients sent: rows of before there was a choice do not say it."""
+    return row.get("routing", "spread")
+
+
 def misfit(costs_path, rows, cores, words):
     """Mean square of the logarithms of model over measured: latency, throughput, CPU an operation."""
     total, count = 0.0, 0
     for r in rows:
-        got = model(costs_path, r["side"], r["users"], "--shared", str(cores), *words,
+        got = model(costs_path, r["side"], r["users"], "--shared", str(cores), "--routing", routing(r), *words,
                     *[w for s in r.get("settings", []) for w in ("--set", s)], value_bytes=r["value_bytes"])
         for name, weight in (("p50_ms", 0.5), ("ops_per_second", 0.5), ("cpu_us_per_op", 1.0)):
             total += weight * math.log(got[name] / r[name]) ** 2

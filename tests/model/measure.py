@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(TOP, "tests/system"))
 from cluster import System  # noqa: E402
 
 HANDLES = 4  # client keys per coordinator cluster, as `heraclius bench` has by default with one
+ROUTING = "group"  # how `heraclius bench` sends where each coordinator cluster has a client key: to that of the key's group
 
 
 class Lock:
@@ -79,9 +80,10 @@ def look(system, client_pids):
     return out
 
 
-def wait_busy(system, limit_s=30):
-    """Until each coordinator cluster decides what the load sends: opening the client's links takes a while, the longer the more clusters."""
-    first = [n for n in system.names if n.startswith("c") and n.endswith("-n0")]
+def wait_busy(system, clusters, limit_s=30):
+    """Until each coordinator cluster, or the first of them, decides what the load sends: opening the client's links takes a while, the longer the
+    more clusters."""
+    first = [n for n in system.names if n.startswith("c") and n.endswith("-n0")][:clusters]
     began = {n: metric_sums(system.ask(n, "metrics")).get("heraclius_inputs_decided_total", 0) for n in first}
     until = time.monotonic() + limit_s
     while time.monotonic() < until:
@@ -90,13 +92,14 @@ def wait_busy(system, limit_s=30):
         time.sleep(0.05)
 
 
-def row(system, side, users, seconds, keys, value_bytes, handles):
-    """One steady run: `users` and `handles` (client keys) per coordinator cluster. None if it failed (says why)."""
+def row(system, side, users, seconds, keys, value_bytes, handles, one_key):
+    """One steady run: `users` and `handles` (client keys) per coordinator cluster; `one_key`: one client key in all, so all goes by one coordinator
+    cluster to all shards. None if it failed (says why)."""
     out = f"{system.dir}/out"
     os.makedirs(out, exist_ok=True)
     client = system.client_background("bench", "--out", out, "--users", users * side, "--seconds", int(seconds), "--keys", keys,
-                                      "--seed", value_bytes, "--value-bytes", value_bytes, "--client-keys", handles * side)
-    wait_busy(system)
+                                      "--seed", value_bytes, "--value-bytes", value_bytes, "--client-keys", 1 if one_key else handles * side)
+    wait_busy(system, 1 if one_key else side)
     time.sleep(0.5)
     before = look(system, [client.pid])
     time.sleep(max(0.5, before["wall"] + max(1.0, seconds - 2.0) - time.monotonic()))
@@ -109,6 +112,7 @@ def row(system, side, users, seconds, keys, value_bytes, handles):
         summary = json.load(f)
     span = after["wall"] - before["wall"]
     found = {"side": side, "users": users, "value_bytes": value_bytes, "handles": handles, "span_s": span,
+             "routing": "one" if one_key else ROUTING,
              "ops_per_second": summary["ops_per_second"],
              "ops": summary["ops_per_second"] * span, "p50_ms": summary["latency_us"]["p50"] / 1000, "p99_ms": summary["latency_us"]["p99"] / 1000,
              "wrong": summary["errors"] + summary["verification_failures"], "busy": summary["busy"],
@@ -138,7 +142,7 @@ def seconds_for(side, seconds):
     return max(seconds, 3 * side // 2)
 
 
-def rows(side, plan, seconds, keys, settings=(), say=print):
+def rows(side, plan, seconds, keys, settings=(), one_key=False, say=print):
     """`plan`: [(users per coordinator cluster, value bytes[, handles])]. A system of `side` clusters a side, loaded, each row once."""
     results = []
     with Lock(), System(coordinators=side, shards=side, settings=settings, bench_keys=max(16, HANDLES * side)) as system:
@@ -154,7 +158,7 @@ def rows(side, plan, seconds, keys, settings=(), say=print):
                 loaded = value_bytes
                 if done.returncode != 0:
                     raise RuntimeError(f"loading failed: {done.stderr[-300:]}")
-            found = row(system, side, users, seconds_for(side, seconds), keys, value_bytes, *(handles or [HANDLES]))
+            found = row(system, side, users, seconds_for(side, seconds), keys, value_bytes, *(handles or [HANDLES]), one_key=one_key)
             if found:
                 found["settings"] = list(settings)
                 results.append(found)

@@ -5,8 +5,11 @@ import os
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def read(path=os.path.join(TOP, "docs/performance/scale-predictions.csv")):
-    """{(clusters a side, users a cluster): {column: number}}"""
-    with open(path) as f:
-        rows = csv.DictReader(line for line in f if not line.startswith("#"))
+PATH = os.path.join(TOP, "docs/performance/scale-predictions.csv")
+
+
+def read(routing):
+    """{(clusters a side, users a cluster): {column: number}} of clients that route so ("group", "spread")."""
+    with open(PATH) as f:
+        rows = [r for r in csv.DictReader(line for line in f if not line.startswith("#")) if r.pop("routing") == routing]
         return {(int(r["side"]), int(r["users"])): {k: float(v) for k, v in r.items()} for r in rows}
