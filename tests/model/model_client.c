@@ -234,5 +234,5 @@ void client_answers(struct model *model, uint32_t index, uint32_t block) {
         flight->used = false;
     }
     client_go(model, index);
-    for (uint32_t i = 0; i < model->setup.side && !model->setup.spread; i++) client_go(model, i);
+    for (uint32_t i = 0; i < model->setup.side && !model->setup.spread; i++) client_go(model, i); /* where users went on */
 }
