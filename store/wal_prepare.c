@@ -67,25 +67,24 @@ enum store_status wal_prepare_stop(struct wal_prepare *prepare) {
     return status;
 }
 
-static struct prepared *slot_take(struct wal_prepare *prepare) {
+/* Whole before the lock is left: the wal's thread looks at all that are not free for a ticket of its own. */
+static struct prepared *slot_take(struct wal_prepare *prepare, uint64_t seed, const struct wal_value *value) {
     struct prepared *slot = NULL;
     enter(prepare);
     for (uint32_t i = 0; slot == NULL && i < PREPARED_MAX; i++) {
         if (prepare->slots[i].state == PREPARED_FREE) slot = &prepare->slots[i];
     }
-    if (slot != NULL) slot->state = PREPARED_QUEUED;
+    if (slot != NULL) {
+        *slot = (struct prepared){.state = PREPARED_QUEUED, .ticket = value->ticket, .seed = seed, .part_count = value->part_count};
+        memcpy(slot->parts, value->parts, value->part_count * sizeof *value->parts);
+    }
     leave(prepare);
     return slot;
 }
 
 enum store_status wal_prepare_submit(struct wal_prepare *prepare, uint64_t seed, const struct wal_value *value) {
-    struct prepared *slot = slot_take(prepare);
+    struct prepared *slot = slot_take(prepare, seed, value);
     if (slot == NULL) return STORE_BUSY;
-    slot->ticket = value->ticket;
-    slot->seed = seed;
-    slot->part_count = value->part_count;
-    memcpy(slot->parts, value->parts, value->part_count * sizeof *value->parts);
-    slot->place = (struct vlog_place){0};
     enum store_status status = writer_submit(&prepare->writer, slot, &slot->sequence);
     if (status == STORE_OK) return STORE_OK;
     enter(prepare);

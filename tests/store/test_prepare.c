@@ -329,6 +329,39 @@ static void a_disk_that_fails_is_told_of(void **state) {
     wal_begin(at);
 }
 
+/* The store's thread looks for tickets, known ones and others, while more values are given: ThreadSanitizer sees whether either reads what the other
+ * writes. */
+static void values_are_given_while_others_are_taken(void **state) {
+    enum { TURNS = 20, RECORDS = 1000, FEW_BYTES = 70000 };
+    struct fixture *at = *state;
+    struct wal_record *records = calloc(RECORDS, sizeof *records);
+    assert_non_null(records);
+    uint64_t newest = 0;
+    struct wal_batch batch = {.records = records, .record_count = RECORDS};
+    struct iovec part = {heads[1], HEAD_BYTES}, parts[2];
+    for (uint32_t turn = 0; turn < TURNS; turn++) {
+        uint64_t ticket, sequence = 0;
+        prepared_await(at, newest);
+        assert_int_equal(prepare(at, 1, turn, FEW_BYTES, &ticket), STORE_OK);
+        parts_of(at, turn, FEW_BYTES, parts);
+        for (uint32_t i = 0; i < RECORDS; i++) {
+            records[i] = (struct wal_record){.operation = WAL_PUT, .db = WAL_INPUTS, .key = {2, (uint8_t)i}, .parts = &part, .part_count = 1};
+            records[i].ticket = UINT64_MAX;
+        }
+        records[RECORDS - 1] =
+            (struct wal_record){.operation = WAL_PUT, .db = WAL_INPUTS, .key = {1}, .parts = parts, .part_count = 2, .ticket = ticket};
+        assert_int_equal(wal_submit(at->wal, &batch, &sequence), STORE_OK);
+        while (wal_completed(at->wal) < sequence) {
+            assert_int_equal(wal_error(at->wal, NULL), STORE_OK);
+            if (prepare(at, 3, turn, FEW_BYTES, &ticket) != STORE_OK) continue;
+            wal_forget(at->wal, ticket);
+            newest = ticket;
+        }
+        is_there(at, 1, turn, FEW_BYTES);
+    }
+    free(records);
+}
+
 struct model {
     bool there;
     uint64_t ticket; /* prepared and not put; 0: none */
@@ -397,6 +430,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(too_many_are_not_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disk_that_fails_stops_the_store, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disk_that_fails_is_told_of, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(values_are_given_while_others_are_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(any_order_of_calls_is_right, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
