@@ -79,17 +79,17 @@ static bool may_lie_far(const struct wal_record *record) {
 }
 
 /* What may have to be laid down yet. */
-static uint64_t far_bytes_of(const struct wal *wal, const struct wal_batch *batch) {
+static uint64_t far_bytes_of(struct wal *wal, const struct wal_batch *batch) {
     uint64_t bytes = 0;
     for (uint32_t r = 0; r < batch->record_count && bytes < SLOW_BYTES; r++) {
         const struct wal_record *record = &batch->records[r];
-        bool laid = record->ticket > 0 && record->ticket <= wal_prepare_done(&wal->prepare);
-        if (!laid && may_lie_far(record)) bytes += value_bytes(record);
+        if (!may_lie_far(record) || (record->ticket > 0 && wal_prepare_has(&wal->prepare, record->ticket))) continue;
+        bytes += value_bytes(record);
     }
     return bytes;
 }
 
-static bool is_long(const struct wal *wal, void *const *items, uint32_t count) {
+static bool is_long(struct wal *wal, void *const *items, uint32_t count) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < count && bytes < FAR_TRANSACTION_BYTES; i++) bytes += far_bytes_of(wal, items[i]);
     return bytes >= FAR_TRANSACTION_BYTES;

@@ -105,6 +105,14 @@ void wal_prepare_forget(struct wal_prepare *prepare, uint64_t ticket) {
     leave(prepare);
 }
 
+bool wal_prepare_has(struct wal_prepare *prepare, uint64_t ticket) {
+    enter(prepare);
+    const struct prepared *slot = find(prepare, ticket);
+    bool has = slot != NULL && slot->state == PREPARED_WRITTEN;
+    leave(prepare);
+    return has;
+}
+
 int wal_prepare_take(struct wal_prepare *prepare, uint64_t ticket, uint64_t seed, struct vlog_place *place) {
     enter(prepare);
     struct prepared *slot = find(prepare, ticket);

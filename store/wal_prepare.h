@@ -2,7 +2,7 @@
  * Private: values that are laid down in the value log before the transaction that puts them comes to them (wal.h, wal_prepare), by a thread and in a
  * lane of their own. A value's place is held from when it is begun; the wal's thread takes it over with its record, or it is forgotten.
  *
- * Who calls what: `submit` and `forget` the producer; `take` and `is_done` the wal's thread; `done` any.
+ * Who calls what: `submit` and `forget` the producer; `take` and `has` the wal's thread; `done` any.
  */
 #ifndef STORE_WAL_PREPARE_H
 #define STORE_WAL_PREPARE_H
@@ -47,6 +47,8 @@ enum store_status wal_prepare_start(struct wal_prepare *prepare, const struct wa
 enum store_status wal_prepare_stop(struct wal_prepare *prepare);
 enum store_status wal_prepare_submit(struct wal_prepare *prepare, uint64_t seed, const struct wal_value *value) __attribute__((warn_unused_result));
 void wal_prepare_forget(struct wal_prepare *prepare, uint64_t ticket);
+/* Is it laid down? A ticket that was refused never is, nor one that found no room, whatever `done` says. */
+bool wal_prepare_has(struct wal_prepare *prepare, uint64_t ticket);
 /* Waits until it is laid down, and gives its place away. 0; MDB_NOTFOUND: no such ticket with this seed, or no room for it was found; EIO: the thread
  * has failed. */
 int wal_prepare_take(struct wal_prepare *prepare, uint64_t ticket, uint64_t seed, struct vlog_place *place) __attribute__((warn_unused_result));

@@ -291,6 +291,29 @@ static void too_many_are_not_taken(void **state) {
     is_there(at, 3, 5, BYTES);
 }
 
+/* What was refused is as long as it was: it goes where long values go, though values with higher tickets are laid down. */
+static void what_was_refused_is_laid_down_with_its_record(void **state) {
+    struct fixture *at = *state;
+    char pages[SCRATCH_PATH_BYTES + 32];
+    struct stat before, after;
+    uint64_t first, refused, last;
+    (void)snprintf(pages, sizeof pages, "%s/wal/data.mdb", at->path);
+    gate_set(true);
+    assert_int_equal(prepare(at, 0, 3, BYTES, &first), STORE_OK);
+    for (uint8_t i = 1; i < PREPARED_MAX; i++) assert_int_equal(prepare(at, i, 3, BYTES, &last), STORE_OK);
+    assert_int_equal(prepare(at, 100, 3, BYTES, &refused), STORE_BUSY);
+    gate_set(false);
+    prepared_await(at, last);
+    for (uint64_t ticket = first; ticket <= last; ticket++) wal_forget(at->wal, ticket);
+    assert_int_equal(prepare(at, 101, 3, BYTES, &last), STORE_OK);
+    prepared_await(at, last);
+    assert_int_equal(stat(pages, &before), 0);
+    put_done(at, 100, 3, BYTES, refused);
+    is_there(at, 100, 3, BYTES);
+    assert_int_equal(stat(pages, &after), 0);
+    assert_true(after.st_size - before.st_size < BYTES / 2);
+}
+
 static void a_disk_that_fails_stops_the_store(void **state) {
     struct fixture *at = *state;
     struct batch batch;
@@ -428,6 +451,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_was_prepared_before_a_start_is_room_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_ticket_that_is_not_known_is_no_loss, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many_are_not_taken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_refused_is_laid_down_with_its_record, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disk_that_fails_stops_the_store, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disk_that_fails_is_told_of, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_are_given_while_others_are_taken, set_up, tear_down),
