@@ -437,6 +437,7 @@ enum store_status wal_prepare(struct wal *wal, const struct wal_value *value) {
         bytes += value->parts[i].iov_len;
     }
     CHECK(bytes > 0 && bytes <= WAL_VALUE_BYTES_MAX);
+    if (writer_error(&wal->writer, NULL) != STORE_OK) return STORE_STOPPED;
     return wal_prepare_submit(&wal->prepare, record_place_seed(&wal->env.dbs[value->db], value->key, bytes), value);
 }
 

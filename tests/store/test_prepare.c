@@ -352,6 +352,21 @@ static void a_disk_that_fails_is_told_of(void **state) {
     wal_begin(at);
 }
 
+/* A store that has stopped takes nothing more, whichever of its threads found the fault. */
+static void a_store_that_has_stopped_takes_no_value(void **state) {
+    struct fixture *at = *state;
+    struct batch batch;
+    uint64_t ticket;
+    fails = true;
+    assert_int_equal(put_submit(at, &batch, WAL_INPUTS, 1, 5, BYTES, 0), STORE_OK);
+    assert_int_equal(wal_wait(at->wal, batch.sequence), STORE_IO);
+    fails = false;
+    assert_int_equal(prepare(at, 2, 5, BYTES, &ticket), STORE_STOPPED);
+    assert_int_equal(wal_close(at->wal), STORE_IO);
+    wal_begin(at);
+    is_absent(at, 1);
+}
+
 /* The store's thread looks for tickets, known ones and others, while more values are given: ThreadSanitizer sees whether either reads what the other
  * writes. */
 static void values_are_given_while_others_are_taken(void **state) {
@@ -454,6 +469,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_was_refused_is_laid_down_with_its_record, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disk_that_fails_stops_the_store, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disk_that_fails_is_told_of, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_store_that_has_stopped_takes_no_value, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_are_given_while_others_are_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(any_order_of_calls_is_right, set_up, tear_down),
     };
