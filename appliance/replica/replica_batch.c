@@ -545,20 +545,21 @@ static bool waiting_counts(struct replica *r, uint32_t index, uint8_t leader, ui
     return counts;
 }
 
-/* Young reads that nobody decided: whoever asked has the answer of another node, asks elsewhere, or asks here again, and then it counts. */
-static void young_forget(struct replica *r) {
-    for (uint32_t index = r->waiting[r->me].first, next; index != NONE; index = next) {
+/* Young reads that nobody decided, whoever handed them over first, and also when the block that named one is gone: whoever asked has the answer of
+ * another node, asks elsewhere, or asks here again, and then it counts. One that stayed would never count. */
+static void young_forget(struct replica *r, uint32_t relay) {
+    for (uint32_t index = r->waiting[relay].first, next; index != NONE; index = next) {
         const struct input *input = &r->inputs[index];
         next = input->list_next;
         bool stale = read_is_young(r, input) && r->now_ms - input->arrived_ms >= READ_STALE_MS;
-        if (stale && !input->persisted && input->in_blocks == 0) input_free(r, index);
+        if (stale && input->in_blocks == 0) input_drop(r, index, r->tip_height);
     }
 }
 
 static void waiting_batches(struct replica *r, uint8_t leader, struct bft_waiting *waiting) {
     bool noop = r->decision_wanted && !r->status.voted && replica_is_ready(r);
-    if (r->now_ms < r->young_until_ms + 2 * READ_STALE_MS) young_forget(r);
     for (uint32_t relay = 0; relay < r->members.n; relay++) {
+        if (r->young_until_ms > 1) young_forget(r, relay);
         for (uint32_t index = r->waiting[relay].first; index != NONE; index = r->inputs[index].list_next) {
             if (!waiting_counts(r, index, leader, waiting->view, &noop)) continue;
             waiting_input(r, waiting, &r->inputs[index]);

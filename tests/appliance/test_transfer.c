@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "protocol/body.h"
 #include "protocol/checkpoint.h"
 #include "tests/appliance/replica_world.h"
 
@@ -16,6 +17,7 @@ enum {
     MESSAGE_CHECKPOINT = 0x010E,
     MESSAGE_PIECE_QUERY = 0x010F,
     MESSAGE_PIECE = 0x0110,
+    MESSAGE_INPUT = 0x0111,
     MESSAGE_BATCH = 0x0301
 };
 
@@ -91,11 +93,10 @@ static void a_coordinator_node_behind_beyond_pruning_comes_back(void **state) {
 }
 
 /* A client that waits for an answer gives its read to one node after the other. Who came by a checkpoint cannot know that it was decided below that
- * one, and those who know decide it no more: it is held against nobody. */
-static void a_read_that_was_decided_before_a_checkpoint_was_taken_ends_no_view(void **state) {
-    (void)state;
-    enum { DOWN = 3 };
-    struct replica_world *rw = world(83);
+ * one, and those who know decide it no more: it is held against nobody, and forgotten, whoever handed it over first. */
+static void young_read(uint64_t seed, bool by_a_member) {
+    enum { DOWN = 3, OTHER = 1 };
+    struct replica_world *rw = world(seed);
     puts_done(rw, KEYS / 2);
     uint64_t at = height(rw, DOWN);
     rw_crash(rw, DOWN);
@@ -115,6 +116,14 @@ static void a_read_that_was_decided_before_a_checkpoint_was_taken_ends_no_view(v
     rw_lose_state(rw, DOWN);
     rw_restart(rw, DOWN);
     assert_true(back(rw, DOWN, decided, 20000));
+    if (by_a_member) {
+        uint8_t *input = malloc(4 + bytes);
+        assert_non_null(input);
+        memcpy(input, (const uint8_t[4]){BODY_BATCH, OTHER, 0, 0}, 4);
+        memcpy(input + 4, batch, bytes);
+        rw_inject(rw, (struct replica_peer){.kind = REPLICA_MEMBER, .member = OTHER}, DOWN, MESSAGE_INPUT, input, 4 + bytes);
+        free(input);
+    }
     rw_send(rw, DOWN, MESSAGE_BATCH, batch, bytes);
     rw_run(rw, 2000);
     assert_int_equal(rw_status(rw, DOWN)->drops[DROP_INPUT_DUPLICATE], 0); /* held here, known there */
@@ -122,9 +131,20 @@ static void a_read_that_was_decided_before_a_checkpoint_was_taken_ends_no_view(v
     rw_run(rw, 60000);
     assert_int_equal(rw_status(rw, DOWN)->attacks[ATTACK_SILENT_LEADER], 0);
     assert_int_equal(rw_status(rw, DOWN)->view_changes, 0);
+    assert_int_equal(rw_status(rw, DOWN)->inputs_waiting, 0);
     free(batch);
     votes_are_needed(rw, DOWN);
     rw_destroy(rw);
+}
+
+static void a_read_that_was_decided_before_a_checkpoint_was_taken_ends_no_view(void **state) {
+    (void)state;
+    young_read(83, false);
+}
+
+static void a_read_that_was_decided_before_and_a_member_handed_over_ends_no_view(void **state) {
+    (void)state;
+    young_read(84, true);
 }
 
 static void a_node_that_lost_its_state_comes_back_with_its_voting_memory(void **state) {
@@ -514,6 +534,7 @@ int main(void) {
         cmocka_unit_test(a_coordinator_node_behind_beyond_pruning_comes_back),
         cmocka_unit_test(a_node_that_lost_its_state_comes_back_with_its_voting_memory),
         cmocka_unit_test(a_read_that_was_decided_before_a_checkpoint_was_taken_ends_no_view),
+        cmocka_unit_test(a_read_that_was_decided_before_and_a_member_handed_over_ends_no_view),
         cmocka_unit_test(a_cluster_that_cannot_decide_shows_its_checkpoint_after_a_restart),
         cmocka_unit_test(a_cluster_that_stands_at_the_height_of_a_checkpoint_shows_the_one_before),
         cmocka_unit_test(the_block_of_a_checkpoint_is_served_after_all_lost_power),
