@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
@@ -10,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -460,6 +463,68 @@ static void any_order_of_calls_is_right(void **state) {
     assert_true(file_bytes(at) <= MAP_BYTES);
 }
 
+/* Kills: what was put is there, whether LMDB or the journal alone had its place; what was only prepared is room again. */
+
+enum { KILLS = 12, KILL_KEYS = 8 };
+
+static size_t killed_bytes(uint64_t number) {
+    return 200000 + number * 7919 % 600000;
+}
+
+static _Noreturn void until_killed(struct fixture *at, _Atomic uint64_t *completed) {
+    wal_begin(at);
+    for (uint64_t number = atomic_load(completed) + 1;; number++) {
+        uint64_t ticket, other;
+        CHECK(prepare(at, (uint8_t)(number % KILL_KEYS), (uint32_t)number, killed_bytes(number), &ticket) == STORE_OK);
+        if (prepare(at, 100, (uint32_t)number, killed_bytes(number), &other) == STORE_OK && number % 4 != 0) wal_forget(at->wal, other);
+        struct batch batch;
+        CHECK(put_submit(at, &batch, WAL_INPUTS, (uint8_t)(number % KILL_KEYS), (uint32_t)number, killed_bytes(number), ticket) == STORE_OK);
+        CHECK(wal_wait(at->wal, batch.sequence) == STORE_OK);
+        if (number % 4 == 0) wal_forget(at->wal, other);
+        atomic_store(completed, number);
+    }
+}
+
+/* The one that was under way may have become durable. */
+static uint64_t killed_look(struct fixture *at, uint64_t completed) {
+    uint8_t name[WAL_KEY_BYTES_MAX] = {(uint8_t)((completed + 1) % KILL_KEYS)};
+    size_t bytes = 0;
+    enum store_status status = wal_get(at->wal, WAL_INPUTS, name, NULL, 0, &bytes);
+    if (status == STORE_TOO_LONG && bytes == HEAD_BYTES + killed_bytes(completed + 1)) completed++;
+    for (uint64_t back = 0; back < KILL_KEYS && back < completed; back++)
+        is_there(at, (uint8_t)((completed - back) % KILL_KEYS), (uint32_t)(completed - back), killed_bytes(completed - back));
+    is_absent(at, 100);
+    return completed;
+}
+
+static void a_kill_at_any_point_loses_nothing_that_was_put(void **state) {
+    struct fixture *at = *state;
+    uint64_t seed = scratch_seed();
+    _Atomic uint64_t *completed = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(completed != MAP_FAILED);
+    assert_int_equal(wal_close(at->wal), STORE_OK);
+    for (uint32_t round = 0; round < KILLS; round++) {
+        (void)fflush(NULL);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) until_killed(at, completed);
+        uint64_t before = atomic_load(completed);
+        for (int ms = 0; atomic_load(completed) == before && ms < WAIT_MS; ms++) (void)usleep(1000);
+        (void)usleep((unsigned)(scratch_draw(&seed) % 60000));
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        int status = 0;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        wal_begin(at);
+        atomic_store(completed, killed_look(at, atomic_load(completed)));
+        assert_true(atomic_load(completed) > before);
+        assert_true(file_bytes(at) <= MAP_BYTES);
+        assert_int_equal(wal_close(at->wal), STORE_OK);
+    }
+    (void)munmap(completed, 4096);
+    wal_begin(at);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_prepared_is_there_once_it_is_put, set_up, tear_down),
@@ -474,6 +539,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_store_that_has_stopped_takes_no_value, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_are_given_while_others_are_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(any_order_of_calls_is_right, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_kill_at_any_point_loses_nothing_that_was_put, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
