@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "appliance/replica/replica_batch.h"
 #include "appliance/replica/replica_private.h"
 #include "tests/appliance/replica_world.h"
 
@@ -360,6 +361,35 @@ static void a_stray_is_told_once(void **state) {
     rw_destroy(rw);
 }
 
+/* A read that came just after a start is not held against the leader (B-50): it must not stay either, or it never would be; not though it lies in the
+ * store for a block that is gone. */
+static void a_young_read_does_not_stay_for_a_block_that_is_gone(void **state) {
+    (void)state;
+    enum { NODE = 3, YOUNG_FOR_MS = 5000 };
+    struct replica_world *rw = rw_create(33);
+    uint32_t bytes;
+    uint8_t digest[32];
+    struct operation get = op_get("n", 10);
+    rw_run(rw, 500);
+    rw_crash(rw, 0); /* nobody decides */
+    rw_crash(rw, 1);
+    struct replica *r = rw->nodes[NODE].replica;
+    r->young_until_ms = r->now_ms + YOUNG_FOR_MS;
+    uint8_t *batch = rw_batch(rw, BATCH_READ, 0, &get, 1, &bytes, digest);
+    rw_send(rw, NODE, MESSAGE_BATCH, batch, bytes);
+    rw_run(rw, 100);
+    uint32_t index = r->waiting[NODE].first;
+    assert_int_not_equal(index, NONE);
+    r->inputs[index].persisted = true;
+    rw_run(rw, READ_STALE_MS / 2);
+    assert_int_equal(r->waiting[NODE].count, 1);
+    rw_run(rw, 60000);
+    assert_int_equal(r->waiting[NODE].count, 0);
+    assert_int_equal(r->orphan_count, 1); /* the store lets go of it */
+    free(batch);
+    rw_destroy(rw);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_slice_is_prepared_before_a_block_names_it),
@@ -373,6 +403,7 @@ int main(void) {
         cmocka_unit_test(a_slice_that_was_another_one_goes_with_the_pruning),
         cmocka_unit_test(a_restart_finds_what_no_block_names),
         cmocka_unit_test(a_stray_is_told_once),
+        cmocka_unit_test(a_young_read_does_not_stay_for_a_block_that_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
