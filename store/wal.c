@@ -106,6 +106,12 @@ static uint64_t others_bytes(void *context) {
     return env_file_bytes(&wal->env) + wal->map_bytes / LMDB_SHARE;
 }
 
+/* What nobody may ever put takes half of it at the most: the rest is for what is acknowledged. */
+static uint64_t hints_leave_bytes(void *context) {
+    struct wal *wal = context;
+    return others_bytes(wal) + wal->map_bytes / 2;
+}
+
 static int put(struct wal *wal, const struct wal_record *record, bool far, struct vlog_place *place) {
     const struct record_db *db = &wal->env.dbs[record->db];
     int code = MDB_NOTFOUND;
@@ -381,7 +387,7 @@ enum store_status wal_open(const struct wal_config *config, struct wal **out, st
                                        .wake = config->wake, .wake_context = config->wake_context, .apply = wal_apply, .after = wal_after,
                                        .idle = wal_idle, .is_slow = wal_is_slow, .finish = wal_finish, .apply_context = wal};
         wal->prepare.vlog = &wal->vlog;
-        wal->prepare.other_bytes = others_bytes;
+        wal->prepare.other_bytes = hints_leave_bytes;
         wal->prepare.context = wal;
         status = wal_prepare_start(&wal->prepare, config, error);
         if (status == STORE_OK) {

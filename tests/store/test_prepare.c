@@ -319,6 +319,17 @@ static void what_was_refused_is_laid_down_with_its_record(void **state) {
     assert_true(after.st_size - before.st_size < BYTES / 2);
 }
 
+/* What nobody put has no share in what fills the store. */
+static void what_is_prepared_leaves_room_for_what_is_put(void **state) {
+    enum { PUTS = 12 };
+    struct fixture *at = *state;
+    uint64_t ticket = 0;
+    for (uint32_t i = 0; i < PREPARED_MAX; i++) assert_int_equal(prepare(at, 1, i, 2 * BYTES - 100000, &ticket), STORE_OK);
+    prepared_await(at, ticket);
+    for (uint8_t i = 0; i < PUTS; i++) put_done(at, (uint8_t)(10 + i), i, BYTES, 0);
+    for (uint8_t i = 0; i < PUTS; i++) is_there(at, (uint8_t)(10 + i), i, BYTES);
+}
+
 static void a_disk_that_fails_stops_the_store(void **state) {
     struct fixture *at = *state;
     struct batch batch;
@@ -534,6 +545,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_ticket_that_is_not_known_is_no_loss, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many_are_not_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_refused_is_laid_down_with_its_record, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_prepared_leaves_room_for_what_is_put, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disk_that_fails_stops_the_store, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disk_that_fails_is_told_of, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_store_that_has_stopped_takes_no_value, set_up, tear_down),
