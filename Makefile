@@ -290,7 +290,8 @@ uninstall: ## removes what install put there
 # ---------------------------------------------------------------- tests
 
 .PHONY: setup test test-long test-unit test-fuzz test-tidy test-system test-image sim unit
-.PHONY: vectors vectors-check bench experiment bench-recovery bench-idle bench-cost bench-sizing scale-model broken coverage format clean help
+.PHONY: vectors vectors-check bench experiment bench-recovery bench-idle bench-cost bench-sizing bench-apart
+.PHONY: scale-model broken coverage format clean help
 setup: ## installs missing Debian packages (without root: prints the one line to run)
 	@tests/setup
 
@@ -359,6 +360,9 @@ bench-idle: ## what an idle node with a million keys takes of a CPU, thread by t
 
 bench-cost: ## the cost model: what each part of the work costs a decision and an operation, and which stands in the way of each row
 	@$(MAKE) -s && tests/bench/cost_model
+
+bench-apart: ## eight systems beside each other that share nothing but this machine: what that alone costs
+	@tests/bench/apart
 
 bench-sizing: ## what a node needs: memory and disk a key, network and processor an operation
 	@tests/bench/sizing
