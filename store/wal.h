@@ -41,6 +41,7 @@ enum {
     WAL_QUEUE_SLOTS_MAX = 4096,      /* batches between producer and storage thread */
     WAL_COMMIT_BATCHES_MAX = 256,    /* batches in one transaction */
     WAL_KEY_BYTES_MAX = 49,
+    WAL_PREPARED_MAX = 16,           /* values that are prepared and neither put nor forgotten, or still being read */
     WAL_PREPARE_PARTS_MAX = 2,
 };
 

@@ -15,7 +15,7 @@ static void leave(struct wal_prepare *prepare) {
 }
 
 static struct prepared *find(struct wal_prepare *prepare, uint64_t ticket) {
-    for (uint32_t i = 0; i < PREPARED_MAX; i++) {
+    for (uint32_t i = 0; i < WAL_PREPARED_MAX; i++) {
         struct prepared *slot = &prepare->slots[i];
         if (slot->state != PREPARED_FREE && slot->ticket == ticket) return slot;
     }
@@ -47,13 +47,13 @@ static enum store_status apply(void *context, void *const *items, uint32_t count
     }
     if (code == 0) code = vlog_sync(prepare->vlog, VLOG_BESIDE);
     if (code) return env_fail(error, env_file_status(prepare->vlog->lanes[VLOG_BESIDE].fd, code), code, prepare->vlog->file, "write");
+    atomic_store_explicit(&prepare->done, last, memory_order_release); /* before their slots are given again: no more are read at a time */
     for (uint32_t i = 0; i < count; i++) settle(prepare, items[i]);
-    atomic_store_explicit(&prepare->done, last, memory_order_release);
     return STORE_OK;
 }
 
 enum store_status wal_prepare_start(struct wal_prepare *prepare, const struct wal_config *config, struct store_error *error) {
-    struct writer_config writer = {.name = "wal-values", .slots = 2 * PREPARED_MAX, .items_max = ITEMS_AT_ONCE, .cpu = config->cpu,
+    struct writer_config writer = {.name = "wal-values", .slots = 2 * WAL_PREPARED_MAX, .items_max = ITEMS_AT_ONCE, .cpu = config->cpu,
                                    .wake = config->wake, .wake_context = config->wake_context, .apply = apply, .apply_context = prepare};
     CHECK(pthread_mutex_init(&prepare->lock, NULL) == 0);
     enum store_status status = writer_start(&prepare->writer, &writer, error);
@@ -71,7 +71,7 @@ enum store_status wal_prepare_stop(struct wal_prepare *prepare) {
 static struct prepared *slot_take(struct wal_prepare *prepare, uint64_t seed, const struct wal_value *value) {
     struct prepared *slot = NULL;
     enter(prepare);
-    for (uint32_t i = 0; slot == NULL && i < PREPARED_MAX; i++) {
+    for (uint32_t i = 0; slot == NULL && i < WAL_PREPARED_MAX; i++) {
         if (prepare->slots[i].state == PREPARED_FREE) slot = &prepare->slots[i];
     }
     if (slot != NULL) {

@@ -11,8 +11,6 @@
 #include "store/wal.h"
 #include "store/writer.h"
 
-enum { PREPARED_MAX = 16 };
-
 enum prepared_state {
     PREPARED_FREE,
     PREPARED_QUEUED,
@@ -37,7 +35,7 @@ struct wal_prepare {
     void *context;
     _Atomic uint64_t done; /* tickets up to this one are not read any more */
     pthread_mutex_t lock;  /* of `slots` */
-    struct prepared slots[PREPARED_MAX];
+    struct prepared slots[WAL_PREPARED_MAX];
 };
 
 /* cpu, wake: as wal_config has them. */

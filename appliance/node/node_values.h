@@ -8,12 +8,14 @@
 #include "appliance/replica/replica.h"
 #include "store/wal.h"
 
-struct node_value; /* opaque */
-
 /* All zero: none is under way. */
 struct node_values {
-    struct node_value *held; /* a ring of `room` places */
-    uint32_t first, count, room;
+    struct node_value {
+        uint64_t ticket;
+        struct blob *blobs[WAL_PREPARE_PARTS_MAX];
+        uint32_t blob_count;
+    } held[WAL_PREPARED_MAX]; /* a ring */
+    uint32_t first, count;
 };
 
 void node_values_prepare(struct node_values *values, struct wal *wal, const struct replica_output *output);

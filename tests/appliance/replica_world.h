@@ -125,7 +125,7 @@ struct rw_wishes {
     void (*prepare)(struct world *world);   /* may change the system before anybody starts */
     const struct table_entry *kept;         /* of a successor: what its shard keeps (S-144); the caller's, as long as the world lives */
     size_t kept_count;
-    uint32_t ahead_bytes;                   /* slices so long are stored as they come; 0: as by default */
+    uint32_t ahead_bytes;                   /* slices so long are prepared as they come; 0: as by default */
 };
 
 struct replica_world *rw_create(uint64_t seed);

@@ -60,19 +60,25 @@ static bool is_prepared(const struct rw_node *node, const uint8_t hash[32]) {
     return found;
 }
 
+/* A slice that was prepared, and of which no block is known yet. */
+static uint32_t prepared_await(struct replica_world *rw, uint32_t *at, uint8_t hash[32]) {
+    rw_run(rw, 200);
+    uint32_t index = slice_await(rw, at);
+    assert_int_not_equal(index, NONE);
+    memcpy(hash, rw->nodes[*at].replica->inputs[index].hash, 32);
+    assert_true(is_prepared(&rw->nodes[*at], hash));
+    return index;
+}
+
 /* replica_world.c has an eye on what is prepared: the record that is put has the same bytes, once. */
 static void a_slice_is_prepared_before_a_block_names_it(void **state) {
     (void)state;
     struct replica_world *rw = rw_create_wished(31, &ahead);
-    uint32_t at, index;
+    uint32_t at;
     uint8_t hash[32];
-    rw_run(rw, 200);
-    index = slice_await(rw, &at);
-    assert_int_not_equal(index, NONE);
+    uint32_t index = prepared_await(rw, &at, hash);
     const struct input *input = &rw->nodes[at].replica->inputs[index];
-    memcpy(hash, input->hash, 32);
     assert_true(!input->persisted && input->ticket > 0);
-    assert_true(is_prepared(&rw->nodes[at], hash));
     assert_false(on_disk(&rw->nodes[at], WAL_INPUTS, hash, 32));
     rw_run(rw, 3000);
     assert_true(on_disk(&rw->nodes[at], WAL_INPUTS, hash, 32));
@@ -85,14 +91,10 @@ static void a_slice_is_prepared_before_a_block_names_it(void **state) {
 static void a_slice_that_nobody_wants_is_forgotten(void **state) {
     (void)state;
     struct replica_world *rw = rw_create_wished(32, &ahead);
-    uint32_t at, index;
+    uint32_t at;
     uint8_t hash[32];
-    rw_run(rw, 200);
-    index = slice_await(rw, &at);
-    assert_int_not_equal(index, NONE);
+    uint32_t index = prepared_await(rw, &at, hash);
     struct replica *r = rw->nodes[at].replica;
-    memcpy(hash, r->inputs[index].hash, 32);
-    assert_true(is_prepared(&rw->nodes[at], hash));
     input_drop(r, index, r->tip_height);
     struct replica_output output;
     uint64_t forgotten = 0;

@@ -66,6 +66,16 @@ struct store_identity scratch_identity(uint8_t fill) {
     return identity;
 }
 
+struct store_directory *scratch_directory(const char *root, const struct store_identity *identity) {
+    char path[SCRATCH_PATH_BYTES + 16];
+    struct store_directory *directory = NULL;
+    struct store_error error;
+    (void)snprintf(path, sizeof path, "%s/data", root);
+    CHECK(store_directory_create(path, identity, &error) == STORE_OK);
+    CHECK(store_directory_open(path, &directory, &error) == STORE_OK);
+    return directory;
+}
+
 int scratch_child(int (*child)(void *context), void *context, unsigned seconds) {
     (void)fflush(NULL);
     pid_t pid = fork();

@@ -20,6 +20,8 @@ uint64_t scratch_seed(void);
 uint64_t scratch_draw(uint64_t *state);
 
 struct store_identity scratch_identity(uint8_t fill);
+/* <root>/data, made for this identity and opened. */
+struct store_directory *scratch_directory(const char *root, const struct store_identity *identity);
 
 /* Runs `child` in a process of its own, at most `seconds` long; its exit code, or 256 + the signal that ended it. */
 int scratch_child(int (*child)(void *context), void *context, unsigned seconds);

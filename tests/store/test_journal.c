@@ -84,8 +84,7 @@ static void directory_begin(struct fixture *at) {
         (void)snprintf(at->kept[i], sizeof at->kept[i], "%s/%s", at->root, names[i]);
     }
     (void)snprintf(at->journal, sizeof at->journal, "%s/wal/journal", at->path);
-    CHECK(store_directory_create(at->path, &at->identity, &at->error) == STORE_OK);
-    CHECK(store_directory_open(at->path, &at->directory, &at->error) == STORE_OK);
+    at->directory = scratch_directory(at->root, &at->identity);
     CHECK(wal_begin(at) == STORE_OK);
 }
 

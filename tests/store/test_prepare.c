@@ -104,8 +104,7 @@ static int set_up(void **state) {
     CHECK(at->memory != NULL);
     uint32_t word = 1;
     for (size_t i = 0; i < 2 * BYTES; i++) at->memory[i] = (uint8_t)((word = word * 1664525u + 1013904223u) >> 24);
-    CHECK(store_directory_create(at->path, &at->identity, &at->error) == STORE_OK);
-    CHECK(store_directory_open(at->path, &at->directory, &at->error) == STORE_OK);
+    at->directory = scratch_directory(at->root, &at->identity);
     wal_begin(at);
     *state = at;
     return 0;
@@ -285,7 +284,7 @@ static void too_many_are_not_taken(void **state) {
     uint64_t ticket, taken = 0;
     gate_set(true);
     while (prepare(at, 1, 3, BYTES, &ticket) == STORE_OK) taken++;
-    assert_int_equal(taken, PREPARED_MAX);
+    assert_int_equal(taken, WAL_PREPARED_MAX);
     gate_set(false);
     put_done(at, 2, 4, BYTES, ticket);
     is_there(at, 2, 4, BYTES);
@@ -305,7 +304,7 @@ static void what_was_refused_is_laid_down_with_its_record(void **state) {
     (void)snprintf(pages, sizeof pages, "%s/wal/data.mdb", at->path);
     gate_set(true);
     assert_int_equal(prepare(at, 0, 3, BYTES, &first), STORE_OK);
-    for (uint8_t i = 1; i < PREPARED_MAX; i++) assert_int_equal(prepare(at, i, 3, BYTES, &last), STORE_OK);
+    for (uint8_t i = 1; i < WAL_PREPARED_MAX; i++) assert_int_equal(prepare(at, i, 3, BYTES, &last), STORE_OK);
     assert_int_equal(prepare(at, 100, 3, BYTES, &refused), STORE_BUSY);
     gate_set(false);
     prepared_await(at, last);
@@ -324,7 +323,7 @@ static void what_is_prepared_leaves_room_for_what_is_put(void **state) {
     enum { PUTS = 12 };
     struct fixture *at = *state;
     uint64_t ticket = 0;
-    for (uint32_t i = 0; i < PREPARED_MAX; i++) assert_int_equal(prepare(at, 1, i, 2 * BYTES - 100000, &ticket), STORE_OK);
+    for (uint32_t i = 0; i < WAL_PREPARED_MAX; i++) assert_int_equal(prepare(at, 1, i, 2 * BYTES - 100000, &ticket), STORE_OK);
     prepared_await(at, ticket);
     for (uint8_t i = 0; i < PUTS; i++) put_done(at, (uint8_t)(10 + i), i, BYTES, 0);
     for (uint8_t i = 0; i < PUTS; i++) is_there(at, (uint8_t)(10 + i), i, BYTES);

@@ -100,8 +100,7 @@ static int set_up(void **state) {
     (void)snprintf(at->file, sizeof at->file, "%s/wal/values", at->path);
     (void)snprintf(at->data, sizeof at->data, "%s/wal/data.mdb", at->path);
     at->identity = scratch_identity(0xA1);
-    CHECK(store_directory_create(at->path, &at->identity, &at->error) == STORE_OK);
-    CHECK(store_directory_open(at->path, &at->directory, &at->error) == STORE_OK);
+    at->directory = scratch_directory(at->root, &at->identity);
     CHECK(wal_begin(at) == STORE_OK);
     *state = at;
     return 0;
