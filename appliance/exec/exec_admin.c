@@ -234,17 +234,18 @@ static bool remote_config(struct executor *ex, uint32_t cluster, struct config *
     return config_decode(config, entry.value, entry.value_bytes, NULL) == SYSTEM_OK;
 }
 
-static bool config_item(struct executor *ex, struct exec_queue *queue, const struct admin_op *op) {
-    if ((op->kind != ADMIN_OP_CONFIG && op->kind != ADMIN_OP_SEAL) || op->cluster != queue->cluster) return false;
-    if (!remote_config(ex, queue->cluster, ex->scratch.config)) return false;
+static bool config_item(struct executor *ex, uint32_t pair, const struct admin_op *op) {
+    uint32_t cluster = ex->queues[pair].cluster;
+    if ((op->kind != ADMIN_OP_CONFIG && op->kind != ADMIN_OP_SEAL) || op->cluster != cluster) return false;
+    if (!remote_config(ex, cluster, ex->scratch.config)) return false;
     if (admin_op_verify(op, ex->scratch.config, NULL, NULL) != SYSTEM_OK) return false;
     if (op->kind == ADMIN_OP_SEAL) return true;
     /* D-32 as at its source and in its chain, though a cluster with at most f faulty nodes certifies no item of a CONFIG that had no effect there:
      * what this state says of the source is never a CONFIG that the source's chain cannot show. */
     if (system_limits_follow(&ex->system->limits, &ex->scratch.config->limits, &op->config.limits, NULL) != SYSTEM_OK) return false;
     uint8_t key[EXEC_SYSTEM_KEY_MAX];
-    exec_state_put(ex, key, exec_key_cluster('m', queue->cluster, key), ex->scratch.encoded, config_encode(&op->config, ex->scratch.encoded));
-    queue->epoch = op->serial;
+    exec_state_put(ex, key, exec_key_cluster('m', cluster, key), ex->scratch.encoded, config_encode(&op->config, ex->scratch.encoded));
+    exec_queue_change(ex, pair)->epoch = op->serial;
     return true;
 }
 
@@ -253,7 +254,7 @@ void exec_admin_item(struct executor *ex, uint32_t pair, const struct slice_item
     bool done = false;
     if (admin_op_decode(op, item->body, item->body_bytes, NULL) == SYSTEM_OK) {
         if (item->kind == SLICE_CONFIG) {
-            done = config_item(ex, &ex->queues[pair], op);
+            done = config_item(ex, pair, op);
         } else if (ex->shard && op->kind == ADMIN_OP_REVOKE && admin_op_verify(op, &ex->config, NULL, NULL) == SYSTEM_OK) {
             exec_record_close(ex, op->client_id);
             done = true;

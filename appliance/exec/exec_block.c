@@ -31,7 +31,7 @@ static enum exec_status slice_consume(struct executor *ex, const struct exec_ref
     uint32_t pair;
     enum exec_status status = slice_check(ex, ref, &pair);
     if (status != EXEC_VALID) return status;
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     queue->consumed_dseq = ref->dseq;
     memcpy(queue->consumed_leaf, ref->hash, 32);
     ex->counts.slice_bytes_in += ref->byte_count;
@@ -85,7 +85,7 @@ static enum exec_status block_check(const struct executor *ex, const struct exec
 }
 
 static void block_begin(struct executor *ex, const struct exec_block *block) {
-    exec_queue_snapshot(ex, exec_snapshot(ex, ex->next));
+    exec_changed_begin(ex);
     table_block_begin(ex->table, block->height);
     ex->fault = EXEC_VALID;
     ex->config_changed = false;
@@ -107,16 +107,15 @@ static void block_begin(struct executor *ex, const struct exec_block *block) {
     }
 }
 
-/* Undoes the table's newest block and the queues' changes since the copies before ordinal. */
+/* Undoes the table's newest block and the queues' changes in it. */
 static void block_undo(struct executor *ex, uint64_t ordinal, bool config_changed) {
     table_rollback_newest(ex->table);
-    exec_queue_restore(ex, exec_snapshot(ex, ordinal));
+    exec_changed_undo(ex, ordinal);
     if (ex->blocks.next > ordinal) exec_log_truncate(&ex->blocks, ordinal);
     if (config_changed) CHECK(exec_admin_config_reload(ex));
 }
 
 static enum exec_status block_run(struct executor *ex, const struct exec_block *block, struct exec_result *result) {
-    const struct exec_queue *before = exec_snapshot(ex, ex->next);
     uint32_t cluster_count = 0;
     if (!block->suffix) {
         enum exec_status status = refs_execute(ex, block, result);
@@ -130,8 +129,8 @@ static enum exec_status block_run(struct executor *ex, const struct exec_block *
     bool laid = exec_outputs_lay(ex, cluster_count, result);
     cost_leave(ex->meter, before_outbox, ex->counts.slice_bytes_out);
     if (!laid) return ex->fault;
-    exec_cursors_hash(ex, before, result->cursors_hash);
-    exec_records_write(ex, before);
+    exec_cursors_hash(ex, result->cursors_hash);
+    exec_records_write(ex);
     return ex->fault;
 }
 
@@ -159,6 +158,7 @@ enum exec_status executor_execute(struct executor *ex, const struct exec_block *
         block_undo(ex, ex->next, ex->config_changed);
         return result->status;
     }
+    ex->in_block = false;
     struct exec_entry *entry = exec_entry_at(ex, ex->next++);
     *entry = (struct exec_entry){.point = {.ticket = block->ticket, .height = block->height, .time = block->time},
         .config_changed = ex->config_changed, .clients_changed = ex->clients_changed, .removed = ex->removed};
@@ -294,8 +294,8 @@ enum exec_status executor_finalize(struct executor *ex, uint64_t ticket, struct 
     if (!writes) table_changes_end(ex->table);
     ex->finalized_writes = 0;
     ex->final = entry->point;
-    ex->open++;
-    for (uint32_t i = 0; !ex->shard && i < ex->pairs; i++) {
+    const uint64_t *changed = exec_changed(ex, ex->open++);
+    for (uint32_t i = exec_pair_next(ex, changed, 0); !ex->shard && i < ex->pairs; i = exec_pair_next(ex, changed, i + 1)) {
         struct exec_queue view;
         exec_queue_final(ex, i, &view);
         exec_log_release(&ex->routings[i], view.turn.unfinished_count > 0 ? view.unfinished_first : view.turn.sent_dseq + 1);

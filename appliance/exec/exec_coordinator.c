@@ -128,7 +128,7 @@ static bool credit_there(const struct executor *ex, const struct exec_queue *que
 
 static void admit(struct executor *ex, uint32_t pair, const struct admission *admission, const struct batch_part *part, const uint8_t digest[32],
                   uint32_t item_bytes, uint32_t reserve) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     bool write = admission->batch->kind == BATCH_WRITE;
     uint8_t *item = exec_queue_space(ex, pair, item_bytes, part->op_count);
     if (!item) return;
@@ -270,7 +270,7 @@ static void part_deliver(struct executor *ex, uint32_t pair, const struct routin
 
 /* O-32: the 'u' record goes, or is what is left of its list. */
 static void unfinished_end(struct executor *ex, uint32_t pair, uint32_t list_bytes) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     uint8_t key[EXEC_SYSTEM_KEY_MAX], hash[32];
     size_t key_bytes = exec_key_cluster('u', queue->cluster, key);
     bytes_put_le64(key + key_bytes, queue->unfinished_first);
@@ -288,7 +288,7 @@ static void unfinished_end(struct executor *ex, uint32_t pair, uint32_t list_byt
 }
 
 static void answer_consume(struct executor *ex, uint32_t pair, const struct slice_item *item, struct known *known) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     struct slice_answer answer;
     if (!slice_answer_decode(item, &answer) || queue->turn.unfinished_count == 0 || answer.request_dseq != queue->unfinished_first) {
         ex->counts.garbage++;

@@ -1,9 +1,8 @@
 /*
  * Private to the executor's files (executor.c, exec_*.c): its state and what the files offer one another. See executor.h for the contract.
  *
- * State that rolls back lies in three places: the table (and the trie, which follows it at executor_settle()), the queues (plain structs, copied
- * before each
- * block), and the newest ends of the logs (cut back by the copies' sizes).
+ * State that rolls back lies in three places: the table (and the trie, which follows it at executor_settle()), the queues (plain structs; a block
+ * copies each before it changes it, exec_changed.c), and the newest ends of the logs (cut back by the copies' sizes).
  */
 #ifndef APPLIANCE_EXEC_INSIDE_H
 #define APPLIANCE_EXEC_INSIDE_H
@@ -45,7 +44,7 @@ enum {
     EXEC_CURSOR_ENTRY_BYTES = 96,                /* D-20 */
 };
 
-/* The state of one pair: 'c' and 'q' records and the view of its logs. Copied before each block. */
+/* The state of one pair: 'c' and 'q' records and the view of its logs. */
 struct exec_queue {
     uint32_t cluster;
     /* D-6 */
@@ -205,8 +204,12 @@ struct executor {
     uint64_t system_bytes_soft;
 
     uint32_t pairs;
-    struct exec_queue *queues;     /* ascending by cluster */
-    struct exec_queue *snapshots;  /* EXEC_OPEN_MAX x pairs: before block with ordinal o: o % EXEC_OPEN_MAX */
+    const struct exec_queue *queues; /* ascending by cluster; changed through exec_queue_change() alone */
+    struct exec_queue *snapshots;  /* EXEC_OPEN_MAX x pairs: before block with ordinal o, if it changed the pair: o % EXEC_OPEN_MAX */
+    uint64_t *changed;             /* EXEC_OPEN_MAX sets of pairs, likewise: what the block changed */
+    uint64_t *busy;                /* a set of pairs: all that may have something to cut, now or when they are old enough */
+    uint32_t set_words;            /* of a set: a bit for each pair */
+    bool in_block;                 /* what is changed now is undone with the block */
     struct exec_log *slices;       /* per pair */
     struct exec_log *routings;     /* per pair, coordinator; numbered as slices */
     void *queues_memory;
@@ -251,6 +254,16 @@ static inline struct exec_entry *exec_entry_at(const struct executor *ex, uint64
 static inline struct exec_queue *exec_snapshot(const struct executor *ex, uint64_t ordinal) {
     return ex->snapshots + (ordinal % EXEC_OPEN_MAX) * ex->pairs;
 }
+static inline uint64_t *exec_changed(const struct executor *ex, uint64_t ordinal) {
+    return ex->changed + (ordinal % EXEC_OPEN_MAX) * ex->set_words;
+}
+static inline bool exec_pair_in(const uint64_t *set, uint32_t pair) {
+    return (set[pair / 64] >> pair % 64 & 1) != 0;
+}
+/* True iff the newest segment is a group that is still pending. */
+static inline bool exec_group_open(const struct exec_queue *queue) {
+    return queue->log_next > queue->turn.sent_dseq + 1;
+}
 /* The pair's index, or -1. */
 int exec_pair_find(const struct executor *ex, uint32_t cluster);
 /* Names why this block cannot be executed here; the first one stays. */
@@ -270,10 +283,10 @@ size_t exec_key_cluster(uint8_t letter, uint32_t cluster, uint8_t key[EXEC_SYSTE
 size_t exec_key_client(uint8_t letter, const uint8_t client_id[32], uint8_t key[EXEC_SYSTEM_KEY_MAX]);
 void exec_leaf_of(const struct table_entry *entry, uint8_t path[32], uint8_t leaf_hash[32]);
 void exec_state_settle(struct executor *ex);
-void exec_records_write(struct executor *ex, const struct exec_queue *before); /* 'c' and 'q' records that changed */
+void exec_records_write(struct executor *ex); /* 'c' and 'q' records that the block changed */
 void exec_queue_encode(const struct exec_queue *queue, uint8_t consumed[EXEC_CONSUMED_RECORD_BYTES], uint8_t sent[EXEC_QUEUE_RECORD_BYTES]);
 bool exec_queue_decode(struct exec_queue *queue, const uint8_t *consumed, size_t consumed_bytes, const uint8_t *sent, size_t sent_bytes);
-void exec_cursors_hash(const struct executor *ex, const struct exec_queue *before, uint8_t hash[32]);
+void exec_cursors_hash(const struct executor *ex, uint8_t hash[32]);
 /* O-18: declared bytes that the parts of one block may write. */
 static inline uint64_t exec_block_bytes_max(const struct system_limits *limits) {
     uint64_t bytes = 8 * limits->block_input_bytes_max;
@@ -291,9 +304,21 @@ void exec_queue_route(struct executor *ex, uint32_t pair, const struct routing *
 void exec_queue_dispatch(struct executor *ex, uint32_t *output_count);
 void exec_queue_due(const struct executor *ex, struct exec_due *due);
 void exec_queue_hash(struct executor *ex, uint32_t pair);
-void exec_queue_snapshot(const struct executor *ex, struct exec_queue *before);
+
+/* exec_changed.c: which pairs a block changed, what they were before; which have something. A block's work grows with those, not with all. */
+/* The first pair of the set from `from` on; ex->pairs: none. */
+uint32_t exec_pair_next(const struct executor *ex, const uint64_t *set, uint32_t from);
+void exec_changed_begin(struct executor *ex); /* block ex->next begins; none is changed by it */
+void exec_changed_undo(struct executor *ex, uint64_t ordinal); /* the newest block's changes */
+void exec_queue_keep(struct executor *ex, uint32_t pair); /* what it was before the block */
+/* The pair as of the newest final block, its tail included. */
 void exec_queue_final(const struct executor *ex, uint32_t pair, struct exec_queue *view);
-void exec_queue_restore(struct executor *ex, const struct exec_queue *before);
+/* To be written to. What it was before this block is kept. */
+static inline struct exec_queue *exec_queue_change(struct executor *ex, uint32_t pair) {
+    if (ex->in_block && !exec_pair_in(exec_changed(ex, ex->next), pair)) exec_queue_keep(ex, pair);
+    ex->busy[pair / 64] |= UINT64_C(1) << pair % 64;
+    return (struct exec_queue *)ex->queues_memory + pair;
+}
 /* Shard: an ANSWER item that grows; exec_answer.c. */
 void exec_answer_begin(struct executor *ex, struct exec_answer *answer);
 uint8_t *exec_answer_part(struct executor *ex, struct exec_answer *answer); /* where the next part's head goes; NULL: no room */

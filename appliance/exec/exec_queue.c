@@ -15,14 +15,9 @@ static size_t routing_need(const struct executor *ex) {
     return (size_t)ROUTING_BYTES * ex->config.limits.slice_ops_max;
 }
 
-/* True iff the newest segment is a group that is still pending. */
-static bool group_open(const struct exec_queue *queue) {
-    return queue->log_next > queue->turn.sent_dseq + 1;
-}
-
 /* A new, empty group at the end of the queue. */
 static bool group_begin(struct executor *ex, uint32_t pair) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     struct exec_log *log = &ex->slices[pair];
     CHECK(log->next == queue->log_next);
     if (!exec_log_open(log, segment_need(ex))) {
@@ -45,7 +40,7 @@ static bool group_fits(const struct executor *ex, const struct exec_segment *seg
 
 /* D-19: the item just placed at the end of the newest group. */
 static void item_count(struct executor *ex, uint32_t pair, uint32_t bytes, uint32_t ops) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     struct exec_segment *segment = exec_log_segment(&ex->slices[pair], queue->log_next - 1);
     segment->bytes += bytes;
     segment->items++;
@@ -54,11 +49,11 @@ static void item_count(struct executor *ex, uint32_t pair, uint32_t bytes, uint3
 }
 
 uint8_t *exec_queue_space(struct executor *ex, uint32_t pair, uint32_t item_bytes, uint32_t ops) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     struct exec_log *log = &ex->slices[pair];
     if (ex->fault != EXEC_VALID) return NULL;
     CHECK((uint64_t)item_bytes + SLICE_HEAD_BYTES <= ex->config.limits.slice_bytes_max);
-    bool fits = group_open(queue) && group_fits(ex, exec_log_segment(log, queue->log_next - 1), item_bytes, ops);
+    bool fits = exec_group_open(queue) && group_fits(ex, exec_log_segment(log, queue->log_next - 1), item_bytes, ops);
     if (!fits && !group_begin(ex, pair)) return NULL;
     uint8_t *at = exec_log_bytes(log, queue->log_next - 1) + exec_log_segment(log, queue->log_next - 1)->bytes;
     item_count(ex, pair, item_bytes, ops);
@@ -82,14 +77,14 @@ uint32_t exec_answer_bytes_max(const struct executor *ex) {
 }
 
 void exec_answer_begin(struct executor *ex, struct exec_answer *answer) {
-    struct exec_queue *queue = &ex->queues[answer->pair];
+    const struct exec_queue *queue = &ex->queues[answer->pair];
     struct exec_log *log = &ex->slices[answer->pair];
     answer->item = NULL;
     answer->bytes = SLICE_ITEM_HEAD_BYTES + SLICE_ANSWER_HEAD_BYTES;
     answer->parts = 0;
     answer->ops = 0;
     ex->scratch.values.count = 0;
-    if (ex->fault != EXEC_VALID || (!group_open(queue) && !group_begin(ex, answer->pair))) return;
+    if (ex->fault != EXEC_VALID || (!exec_group_open(queue) && !group_begin(ex, answer->pair))) return;
     answer->item = exec_log_bytes(log, queue->log_next - 1) + exec_log_segment(log, queue->log_next - 1)->bytes;
 }
 
@@ -139,7 +134,7 @@ static void hash_restart(struct exec_queue *queue, uint64_t segment) {
 
 /* Items enter a group whole. */
 static void hash_extend_items(struct executor *ex, uint32_t pair, uint64_t number, const struct slice_longs *values) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     const struct exec_segment *segment = exec_log_segment(&ex->slices[pair], number);
     const uint8_t *bytes = exec_log_bytes(&ex->slices[pair], number);
     ex->counts.values_known +=
@@ -148,7 +143,7 @@ static void hash_extend_items(struct executor *ex, uint32_t pair, uint64_t numbe
 }
 
 static void hash_extend(struct executor *ex, uint32_t pair, uint64_t number) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     hash_extend_items(ex, pair, number, NULL);
     if (ex->shard) return;
     const struct exec_segment *routing = exec_log_segment(&ex->routings[pair], number);
@@ -165,7 +160,7 @@ static void hash_final(const struct exec_queue *queue, uint8_t items[32], uint8_
 
 /* All groups before the newest are hashed whole. */
 static void hash_reach_newest(struct executor *ex, uint32_t pair) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     if (queue->hash_segment <= queue->turn.sent_dseq) hash_restart(queue, queue->turn.sent_dseq + 1);
     for (; queue->hash_segment < queue->log_next - 1; hash_restart(queue, queue->hash_segment + 1)) {
         struct exec_segment *segment = exec_log_segment(&ex->slices[pair], queue->hash_segment);
@@ -176,7 +171,7 @@ static void hash_reach_newest(struct executor *ex, uint32_t pair) {
 
 /* items_hash of the group that is cut now: what is hashed of it already, and the rest. */
 static void group_items_hash(struct executor *ex, uint32_t pair, uint64_t dseq, uint8_t items_hash[32]) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     if (queue->hash_segment > dseq) {
         memcpy(items_hash, exec_log_segment(&ex->slices[pair], dseq)->items_hash, 32);
         return;
@@ -188,7 +183,7 @@ static void group_items_hash(struct executor *ex, uint32_t pair, uint64_t dseq, 
 
 /* The newest item, at `item_at` of its group, has long values whose hashes are known now: it is hashed while they are. */
 static void hash_with_values(struct executor *ex, uint32_t pair, uint32_t item_at) {
-    struct exec_queue *queue = &ex->queues[pair];
+    const struct exec_queue *queue = &ex->queues[pair];
     struct slice_longs *values = &ex->scratch.values;
     if (values->count == 0) return;
     for (uint32_t i = 0; i < values->count; i++) values->list[i].at += item_at;
@@ -218,7 +213,7 @@ void exec_answer_end(struct executor *ex, struct exec_answer *answer) {
 void exec_queue_due(const struct executor *ex, struct exec_due *due) {
     due->now = false;
     due->time = UINT64_MAX;
-    for (uint32_t i = 0; i < ex->pairs; i++) {
+    for (uint32_t i = exec_pair_next(ex, ex->busy, 0); i < ex->pairs; i = exec_pair_next(ex, ex->busy, i + 1)) {
         const struct exec_turn *turn = &ex->queues[i].turn;
         if (exec_turn_now(turn, &ex->config.limits, ex->now.height + 1)) due->now = true;
         uint64_t time = exec_turn_due_ms(turn, &ex->config.timeouts);
@@ -228,7 +223,7 @@ void exec_queue_due(const struct executor *ex, struct exec_due *due) {
 
 /* The 'u' record of the slice just cut (D-8). */
 static void unfinished_begin(struct executor *ex, uint32_t pair, uint64_t dseq) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     struct exec_log *log = &ex->routings[pair];
     const struct exec_segment *segment = exec_log_segment(log, dseq);
     if (segment->bytes == 0) return;
@@ -244,7 +239,7 @@ static void unfinished_begin(struct executor *ex, uint32_t pair, uint64_t dseq) 
 }
 
 static void dispatch_leaf(struct executor *ex, uint32_t pair, uint64_t dseq, struct exec_output *output) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     const struct exec_segment *segment = exec_log_segment(&ex->slices[pair], dseq);
     uint8_t *slice = exec_log_bytes(&ex->slices[pair], dseq);
     slice_head_encode(slice, segment->items, queue->consumed_dseq);
@@ -264,7 +259,7 @@ static void dispatch_leaf(struct executor *ex, uint32_t pair, uint64_t dseq, str
 }
 
 static bool dispatch_pair(struct executor *ex, uint32_t pair, struct exec_output *output) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     uint64_t dseq = queue->turn.sent_dseq + 1;
     if (queue->turn.pending_items == 0 && !group_begin(ex, pair)) return false; /* an acknowledgement alone */
     const struct exec_segment *segment = exec_log_segment(&ex->slices[pair], dseq);
@@ -274,17 +269,21 @@ static bool dispatch_pair(struct executor *ex, uint32_t pair, struct exec_output
     return true;
 }
 
+/* What the block changed is busy. The hash of what waits in a pair changes with it alone. */
 void exec_queue_dispatch(struct executor *ex, uint32_t *output_count) {
-    for (uint32_t i = 0; i < ex->pairs && ex->fault == EXEC_VALID; i++) {
-        bool ready = exec_turn_ready(&ex->queues[i].turn, &ex->config.limits, &ex->config.timeouts, ex->height, ex->time);
+    const uint64_t *changed = exec_changed(ex, ex->next);
+    for (uint32_t i = exec_pair_next(ex, ex->busy, 0); i < ex->pairs && ex->fault == EXEC_VALID; i = exec_pair_next(ex, ex->busy, i + 1)) {
+        const struct exec_turn *turn = &ex->queues[i].turn;
+        bool ready = exec_turn_ready(turn, &ex->config.limits, &ex->config.timeouts, ex->height, ex->time);
         if (ready && dispatch_pair(ex, i, &ex->scratch.outputs[*output_count])) *output_count += 1;
-        exec_queue_hash(ex, i);
+        if (exec_pair_in(changed, i)) exec_queue_hash(ex, i);
+        if (!exec_turn_busy(turn)) ex->busy[i / 64] &= ~(UINT64_C(1) << i % 64);
     }
 }
 
 /* The pending hash (D-7). */
 void exec_queue_hash(struct executor *ex, uint32_t pair) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     memset(queue->pending_hash, 0, sizeof queue->pending_hash);
     if (ex->fault != EXEC_VALID || queue->turn.pending_items == 0) return;
     hash_reach_newest(ex, pair);
@@ -301,44 +300,4 @@ void exec_queue_hash(struct executor *ex, uint32_t pair) {
     sha256_update(&state, items, 32);
     sha256_update(&state, routing, 32);
     sha256_final(&state, queue->pending_hash);
-}
-
-void exec_queue_snapshot(const struct executor *ex, struct exec_queue *before) {
-    for (uint32_t i = 0; i < ex->pairs; i++) {
-        before[i] = ex->queues[i];
-        if (!group_open(&before[i])) continue;
-        before[i].tail = *exec_log_segment(&ex->slices[i], before[i].log_next - 1);
-        before[i].routing_tail_bytes = ex->shard ? 0 : exec_log_segment(&ex->routings[i], before[i].log_next - 1)->bytes;
-    }
-}
-
-/* The pair as of the newest final block, its tail included. */
-void exec_queue_final(const struct executor *ex, uint32_t pair, struct exec_queue *view) {
-    if (ex->next > ex->open) {
-        *view = exec_snapshot(ex, ex->open)[pair];
-        return;
-    }
-    *view = ex->queues[pair];
-    if (!group_open(view)) return;
-    view->tail = *exec_log_segment(&ex->slices[pair], view->log_next - 1);
-    view->routing_tail_bytes = ex->shard ? 0 : exec_log_segment(&ex->routings[pair], view->log_next - 1)->bytes;
-}
-
-/* Undo: back to the copies made before a block. The logs' bytes below the copies' ends were never written over. */
-void exec_queue_restore(struct executor *ex, const struct exec_queue *before) {
-    for (uint32_t i = 0; i < ex->pairs; i++) {
-        const struct exec_queue *queue = &before[i];
-        ex->queues[i] = *queue;
-        exec_log_truncate(&ex->slices[i], queue->log_next);
-        if (!ex->shard) exec_log_truncate(&ex->routings[i], queue->log_next);
-        if (!group_open(queue)) continue;
-        struct exec_segment *segment = exec_log_segment(&ex->slices[i], queue->log_next - 1);
-        segment->bytes = queue->tail.bytes;
-        segment->items = queue->tail.items;
-        segment->ops = queue->tail.ops;
-        if (ex->shard) continue;
-        segment = exec_log_segment(&ex->routings[i], queue->log_next - 1);
-        segment->bytes = queue->routing_tail_bytes;
-        segment->items = queue->routing_tail_bytes / ROUTING_BYTES;
-    }
 }

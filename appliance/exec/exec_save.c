@@ -101,8 +101,9 @@ void exec_logs_reset(struct executor *ex) {
     for (uint32_t i = 0; i < ex->pairs; i++) {
         exec_log_reset(&ex->slices[i], ex->queues[i].turn.sent_dseq + 1);
         if (!ex->shard) exec_log_reset(&ex->routings[i], ex->queues[i].turn.sent_dseq + 1);
-        ex->queues[i].log_next = ex->queues[i].turn.sent_dseq + 1;
-        ex->queues[i].unfinished_first = ex->queues[i].turn.sent_dseq + 1;
+        struct exec_queue *queue = exec_queue_change(ex, i);
+        queue->log_next = queue->turn.sent_dseq + 1;
+        queue->unfinished_first = queue->turn.sent_dseq + 1;
     }
     exec_log_reset(&ex->blocks, ex->next);
 }
@@ -115,7 +116,7 @@ static bool entries_valid(const uint8_t *entries, size_t bytes) {
 }
 
 static bool lists_load(struct executor *ex, uint32_t pair, uint32_t list_count, struct bytes_cursor *cursor) {
-    struct exec_queue *queue = &ex->queues[pair];
+    struct exec_queue *queue = exec_queue_change(ex, pair);
     struct exec_log *log = &ex->routings[pair];
     for (uint32_t i = 0; i < list_count; i++) {
         uint64_t dseq = bytes_get_u64(cursor);
@@ -169,7 +170,7 @@ static bool pending_load(struct executor *ex, uint32_t pair, const uint8_t *item
 
 /* The pair's part of the blob; at the end the queue must be what its record says. */
 static bool pair_load(struct executor *ex, uint32_t pair, struct bytes_cursor *cursor) {
-    struct exec_queue *queue = &ex->queues[pair], record = *queue;
+    struct exec_queue *queue = exec_queue_change(ex, pair), record = *queue;
     uint32_t list_count = bytes_get_u32(cursor);
     uint64_t item_bytes = bytes_get_u64(cursor), entry_bytes = bytes_get_u64(cursor);
     if (cursor->failed || item_bytes > cursor->left || entry_bytes > cursor->left) return false;
@@ -208,8 +209,8 @@ static bool queues_load(struct executor *ex) {
         struct table_entry consumed = {0}, sent = {0};
         bool has_consumed = exec_state_get(ex, key, exec_key_cluster('c', ex->queues[i].cluster, key), &consumed);
         bool has_sent = exec_state_get(ex, key, exec_key_cluster('q', ex->queues[i].cluster, key), &sent);
-        if (!exec_queue_decode(&ex->queues[i], consumed.value, has_consumed ? consumed.value_bytes : 0, sent.value, has_sent ? sent.value_bytes : 0))
-            return false;
+        size_t consumed_bytes = has_consumed ? consumed.value_bytes : 0, sent_bytes = has_sent ? sent.value_bytes : 0;
+        if (!exec_queue_decode(exec_queue_change(ex, i), consumed.value, consumed_bytes, sent.value, sent_bytes)) return false;
     }
     return true;
 }

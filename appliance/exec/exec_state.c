@@ -250,8 +250,10 @@ bool exec_queue_decode(struct exec_queue *queue, const uint8_t *consumed, size_t
     return bytes_finished(&cursor);
 }
 
-void exec_records_write(struct executor *ex, const struct exec_queue *before) {
-    for (uint32_t i = 0; i < ex->pairs; i++) {
+void exec_records_write(struct executor *ex) {
+    const struct exec_queue *before = exec_snapshot(ex, ex->next);
+    const uint64_t *pairs = exec_changed(ex, ex->next);
+    for (uint32_t i = exec_pair_next(ex, pairs, 0); i < ex->pairs; i = exec_pair_next(ex, pairs, i + 1)) {
         uint8_t was_c[EXEC_CONSUMED_RECORD_BYTES], is_c[EXEC_CONSUMED_RECORD_BYTES], was_q[EXEC_QUEUE_RECORD_BYTES], is_q[EXEC_QUEUE_RECORD_BYTES];
         exec_queue_encode(&before[i], was_c, was_q);
         exec_queue_encode(&ex->queues[i], is_c, is_q);
@@ -267,12 +269,14 @@ static bool cursor_changed(const struct exec_queue *a, const struct exec_queue *
 }
 
 /* D-20. ex->now is the parent. */
-void exec_cursors_hash(const struct executor *ex, const struct exec_queue *before, uint8_t hash[32]) {
+void exec_cursors_hash(const struct executor *ex, uint8_t hash[32]) {
+    const struct exec_queue *before = exec_snapshot(ex, ex->next);
+    const uint64_t *pairs = exec_changed(ex, ex->next);
     struct sha256_state state;
     sha256_init_prefixed(&state, HASH_CURSORS);
     sha256_update(&state, ex->now.cursors_hash, 32);
     bool changed = false;
-    for (uint32_t i = 0; i < ex->pairs; i++) {
+    for (uint32_t i = exec_pair_next(ex, pairs, 0); i < ex->pairs; i = exec_pair_next(ex, pairs, i + 1)) {
         const struct exec_queue *queue = &ex->queues[i];
         if (!cursor_changed(&before[i], queue)) continue;
         changed = true;

@@ -257,7 +257,21 @@ static struct blob *clients_collect(const struct executor *executor) {
     return blob;
 }
 
+/* Of the pairs that the block changed, whatever they are in those above it. */
+static void cursors_fill(const struct executor *executor, struct execution_job *job) {
+    for (uint32_t i = 0; i < job->pair_count; i++) {
+        struct exec_pair pair;
+        executor_pair_at(executor, job->pairs[i].index, true, &pair);
+        job->pairs[i] = (struct execution_pair){.index = job->pairs[i].index, .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq,
+                                                .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq, .epoch = pair.epoch};
+    }
+}
+
 static void run_final(struct execution *execution, struct execution_job *job) {
+    uint32_t pairs = executor_pairs(execution->executor);
+    CHECK(pairs <= EXECUTION_PAIRS_MAX);
+    job->pair_count = 0;
+    for (uint32_t i = 0; (i = executor_pair_changed(execution->executor, i)) < pairs; i++) job->pairs[job->pair_count++].index = i;
     job->clients = clients_collect(execution->executor);
     if (execution->state == NULL) {
         job->status = executor_finalize(execution->executor, job->ticket, NULL);
@@ -275,16 +289,7 @@ static void run_final(struct execution *execution, struct execution_job *job) {
             job->status = executor_finalize(execution->executor, job->ticket, &buffer->writes);
         }
     }
-    if (job->status != EXEC_VALID) return;
-    job->pair_count = executor_pairs(execution->executor);
-    CHECK(job->pair_count <= EXECUTION_PAIRS_MAX);
-    for (uint32_t i = 0; i < job->pair_count; i++) {
-        struct exec_pair pair;
-        executor_pair_at(execution->executor, i, true, &pair);
-        job->pairs[i] = (struct execution_pair){
-            .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq,
-            .epoch = pair.epoch};
-    }
+    if (job->status == EXEC_VALID) cursors_fill(execution->executor, job);
 }
 
 /* A checkpoint of the parent has the writes before this block's (P-34). False: so much of it for now. */

@@ -37,6 +37,7 @@ enum execution_kind {
 enum { EXECUTION_BLOBS_MAX = 8, EXECUTION_PAIRS_MAX = 256 };
 
 struct execution_pair {
+    uint32_t index; /* the executor's */
     uint32_t cluster;
     uint64_t consumed_dseq, sent_dseq, acked_dseq;
     uint64_t epoch; /* the newest of that cluster that the state knows */
@@ -67,7 +68,7 @@ struct execution_job {
     struct execution_blob blobs[EXECUTION_BLOBS_MAX];
     uint32_t blob_count;
     uint64_t checkpoint_sequence; /* out: of the state store; 0 without one */
-    uint32_t pair_count;          /* out: final cursors */
+    uint32_t pair_count;          /* out: final cursors of the pairs that the block changed */
     struct execution_pair pairs[EXECUTION_PAIRS_MAX];
     uint8_t root_after[32]; /* out, of a BLOCK with a CONFIG or SEAL: the state root after the block */
     struct blob *clients;   /* out: the records of clients that the block wrote (execution_client_next), NULL: none. The replica's from then on */

@@ -96,13 +96,17 @@ static bool state_reserve(struct executor *ex, const struct sizes *sizes) {
 
 static bool logs_reserve(struct executor *ex, const struct sizes *sizes) {
     size_t queue_bytes = ex->pairs * sizeof *ex->queues, log_bytes = ex->pairs * sizeof *ex->slices;
-    ex->queues_memory_bytes = queue_bytes * (EXEC_OPEN_MAX + 1) + 2 * log_bytes;
+    ex->set_words = (ex->pairs + 63) / 64;
+    size_t set_bytes = ex->set_words * sizeof *ex->changed;
+    ex->queues_memory_bytes = (queue_bytes + set_bytes) * (EXEC_OPEN_MAX + 1) + 2 * log_bytes;
     ex->queues_memory = store_reserve(ex->queues_memory_bytes);
     if (!ex->queues_memory) return false;
     ex->queues = ex->queues_memory;
-    ex->snapshots = ex->queues + ex->pairs;
+    ex->snapshots = (struct exec_queue *)ex->queues_memory + ex->pairs;
     ex->slices = (struct exec_log *)(void *)(ex->snapshots + (size_t)EXEC_OPEN_MAX * ex->pairs);
     ex->routings = ex->slices + ex->pairs;
+    ex->changed = (uint64_t *)(void *)(ex->routings + ex->pairs);
+    ex->busy = ex->changed + (size_t)EXEC_OPEN_MAX * ex->set_words;
     for (uint32_t i = 0; i < ex->pairs; i++) {
         if (!exec_log_create(&ex->slices[i], sizes->slices_bytes, SEGMENT_SLOTS)) return false;
         if (!ex->shard && !exec_log_create(&ex->routings[i], sizes->routing_bytes, SEGMENT_SLOTS)) return false;
@@ -251,9 +255,10 @@ void executor_load_begin(struct executor *ex) {
     table_clear(ex->table);
     store_forget(ex->trie_memory, ex->trie_memory_bytes);
     ex->trie = trie_init(ex->trie_memory, ex->trie_memory_bytes, &ex->trie_limits);
-    memset(ex->queues, 0, ex->pairs * sizeof *ex->queues);
+    memset(ex->queues_memory, 0, ex->pairs * sizeof *ex->queues);
+    ex->in_block = false;
     uint32_t base = ex->shard ? (uint32_t)COORDINATOR_CLUSTER_BASE : (uint32_t)SHARD_CLUSTER_BASE;
-    for (uint32_t i = 0; i < ex->pairs; i++) ex->queues[i].cluster = base + i;
+    for (uint32_t i = 0; i < ex->pairs; i++) exec_queue_change(ex, i)->cluster = base + i;
     ex->released = ex->open = ex->next = 1;
     memset(&ex->final, 0, sizeof ex->final);
     ex->final.height = system_genesis_height(ex->system);
@@ -351,7 +356,9 @@ uint32_t executor_pairs(const struct executor *ex) {
 
 void executor_pair_at(const struct executor *ex, uint32_t index, bool final, struct exec_pair *pair) {
     CHECK(index < ex->pairs);
-    const struct exec_queue *queue = final && ex->next > ex->open ? &exec_snapshot(ex, ex->open)[index] : &ex->queues[index];
+    struct exec_queue view;
+    const struct exec_queue *queue = final ? &view : &ex->queues[index];
+    if (final) exec_queue_final(ex, index, &view);
     *pair = (struct exec_pair){.cluster = queue->cluster,
                                .consumed_dseq = queue->consumed_dseq,
                                .consumed_bytes = queue->turn.consumed_bytes,

@@ -375,6 +375,8 @@ struct exec_pair {
     uint64_t open_bytes;
 };
 uint32_t executor_pairs(const struct executor *ex);
+/* By index, the first pair from `from` on that the oldest open block changed; executor_pairs(): none. */
+uint32_t executor_pair_changed(const struct executor *ex, uint32_t from);
 void executor_pair_at(const struct executor *ex, uint32_t index, bool final, struct exec_pair *pair); /* CHECK: index < executor_pairs() */
 enum exec_status executor_pair(const struct executor *ex, uint32_t cluster, bool final, struct exec_pair *pair) __attribute__((warn_unused_result));
 /* Would the executor dispatch on its own, in the newest executed state (D-21)? */

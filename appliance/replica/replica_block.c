@@ -569,7 +569,7 @@ void block_finalized(struct replica *r, struct execution_job *job) {
         pair->sent_final = job->pairs[i].sent_dseq;
         if (job->pairs[i].epoch >= pair->epoch_count) (void)pair_members(pair, job->pairs[i].epoch); /* a CONFIG item of it was consumed */
         if (job->pairs[i].consumed_dseq > pair->consumed_final) source_consumed(r, pair, job->pairs[i].consumed_dseq);
-        queue_acknowledged(r, pair, job->pairs[i].acked_dseq);
+        if (job->pairs[i].acked_dseq > pair->acked) pair->acked = job->pairs[i].acked_dseq;
     }
     if (job->clients != NULL) admin_follow(r, job->clients);
     rollback_final(r, block);
@@ -618,6 +618,8 @@ void block_publish(struct replica *r) {
     }
     enum cost_component before = cost_enter(r->meter, COST_QUEUE);
     for (uint32_t i = 0; i < r->pair_count; i++) {
+        if (r->pairs[i].items_first == r->pairs[i].items_end) continue; /* of hundreds of pairs most are idle */
+        queue_release(r, &r->pairs[i]);
         for (uint32_t member = 0; member < r->pairs[i].members.n; member++) queue_serve(r, &r->pairs[i], member);
     }
     cost_leave(r->meter, before, 0);

@@ -640,7 +640,7 @@ void source_newest_ask(struct replica *r, struct pair *pair); /* NEWEST_QUERY to
 void queue_subscribe_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 void queue_newest_query_frame(struct replica *r, struct replica_peer from, struct blob_piece payload);
 void queue_add(struct replica *r, struct pair *pair, uint64_t dseq, uint64_t height, struct blob *head, struct blob *slice, bool copied);
-void queue_acknowledged(struct replica *r, struct pair *pair, uint64_t acked);
+void queue_release(struct replica *r, struct pair *pair); /* slices that are acknowledged, and that nobody reads any more */
 void queue_serve(struct replica *r, struct pair *pair, uint32_t member);
 /* All unacknowledged items, as a checkpoint keeps them. */
 struct blob *queue_save(struct replica *r);

@@ -32,8 +32,7 @@ void queue_add(struct replica *r, struct pair *pair, uint64_t dseq, uint64_t hei
 }
 
 /* The executor's memory of the slices goes back when nobody reads it any more. */
-void queue_acknowledged(struct replica *r, struct pair *pair, uint64_t acked) {
-    if (acked > pair->acked) pair->acked = acked;
+void queue_release(struct replica *r, struct pair *pair) {
     uint64_t released = 0;
     while (pair->items_first < pair->items_end && pair->items_first <= pair->acked) {
         struct queue_item *item = item_at(pair, pair->items_first);

@@ -116,7 +116,7 @@ void replica_restore_pair(struct replica *r, const struct execution_pair *cursor
     pair->sent_final = cursors->sent_dseq;
     pair->acked = cursors->acked_dseq;
     if (pair->items_first == pair->items_end) pair->items_first = pair->items_end = cursors->sent_dseq + 1;
-    queue_acknowledged(r, pair, pair->acked);
+    queue_release(r, pair);
 }
 
 bool replica_restore_input(struct replica *r, const uint8_t hash[32], const uint8_t *bytes, size_t count) {

@@ -60,7 +60,7 @@ def pair_costs():
     request, answer, execute = fit("request"), fit("answer"), fit("execute")
     verify = sorted(kinds["verify"], key=lambda r: r["pairs"])
     return {"slice_verify": verify[0]["us"], "path_hash": max(0.0, (verify[-1]["us"] - verify[0]["us"]) / math.log2(verify[-1]["pairs"] / 2)),
-            "pair_block": (slope("coordinator_empty") + slope("shard_empty")) / 2, "pair_turn": slope("turn"),
+            "pair_block": max(0.0, slope("coordinator_empty") + slope("shard_empty")) / 2 + slope("publish"), "pair_turn": slope("turn"),
             "coordinator_part": request["part"] + answer["part"], "shard_part": execute["part"],
             "executor_slice": (request["slice"] + answer["slice"] + execute["slice"]) / 2}
 
