@@ -14,23 +14,32 @@ enum {
     READS_UNDER_WAY_MAX = 2,      /* what comes meanwhile goes together */
     READS_UNDER_WAY_MAX_RATE = 8, /* open loop: waiting for company counts */
     LOAD_OPS = 256,
-    LOAD_AHEAD = 16
+    LOAD_AHEAD = 16,
+    QUEUE_ROOM_FIRST = 64,
+    AHEAD = 16 /* users */
 };
 
-void bench_queue_push(struct bench *bench, struct user_queue *queue, uint32_t user) {
-    bench->users[user].next = BENCH_NOBODY;
-    if (queue->count++ == 0)
-        queue->head = user;
-    else
-        bench->users[queue->tail].next = user;
-    queue->tail = user;
+static void queue_grow(struct user_queue *queue) {
+    uint32_t room = queue->room > 0 ? 2 * queue->room : QUEUE_ROOM_FIRST;
+    uint32_t *users = malloc(room * sizeof *users);
+    if (!users) abort();
+    for (uint32_t i = 0; i < queue->count; i++) users[i] = queue->users[(queue->first + i) & (queue->room - 1)];
+    free(queue->users);
+    *queue = (struct user_queue){.users = users, .count = queue->count, .room = room};
 }
 
-uint32_t bench_queue_pop(struct bench *bench, struct user_queue *queue) {
+void bench_queue_push(struct user_queue *queue, uint32_t user) {
+    if (queue->count == queue->room) queue_grow(queue);
+    queue->users[(queue->first + queue->count++) & (queue->room - 1)] = user;
+}
+
+/* Users come in any order: each of them is one cache miss, so the one whose turn is AHEAD turns away is fetched meanwhile. */
+uint32_t bench_queue_pop(const struct bench *bench, struct user_queue *queue) {
     if (queue->count == 0) return BENCH_NOBODY;
-    uint32_t user = queue->head;
+    uint32_t mask = queue->room - 1, user = queue->users[queue->first];
+    if (queue->count > AHEAD) __builtin_prefetch(&bench->users[queue->users[(queue->first + AHEAD) & mask]], 1);
+    queue->first = (queue->first + 1) & mask;
     queue->count--;
-    queue->head = bench->users[user].next;
     return user;
 }
 
@@ -74,12 +83,23 @@ void bench_handle_active(struct handle *handle) {
     handle->bench->active = handle;
 }
 
+/* So many of the client keys are of this cluster. */
+static uint32_t handles_of(const struct bench *bench, uint32_t cluster) {
+    return (bench->options->client_keys - cluster - 1) / bench->clusters + 1;
+}
+
 void bench_groups_find(struct bench *bench, uint32_t coordinators, uint32_t shards) {
     uint32_t groups = coordinators < shards ? coordinators : shards;
     bool each = bench->options->client_keys >= coordinators && groups > 1; /* cluster has a handle: the i-th is of cluster i mod `coordinators` */
     bench->shards = shards;
     bench->clusters = each ? coordinators : 1;
     bench->groups = each ? groups : 1;
+    for (uint32_t shard = 0; shard < shards; shard++) {
+        uint32_t group = bench->groups > 1 ? client_group_of_shard(shard, bench->groups, shards) : 0;
+        uint32_t first = client_group_cluster(group, bench->groups, bench->clusters);
+        uint32_t clusters = client_group_cluster(group + 1, bench->groups, bench->clusters) - first;
+        bench->of_shard[shard] = (struct shard_handles){.cluster = first, .clusters = clusters, .handles = handles_of(bench, first)};
+    }
 }
 
 uint32_t bench_handle_group(const struct handle *handle) {
@@ -90,34 +110,49 @@ uint32_t bench_handle_group(const struct handle *handle) {
 }
 
 struct handle *bench_handle_of(const struct bench *bench, uint32_t shard, uint32_t user) {
-    uint32_t group = bench->groups > 1 ? client_group_of_shard(shard, bench->groups, bench->shards) : 0;
-    uint32_t first = client_group_cluster(group, bench->groups, bench->clusters);
-    uint32_t clusters = client_group_cluster(group + 1, bench->groups, bench->clusters) - first;
-    uint32_t cluster = first + user % clusters;
-    uint32_t handles = (bench->options->client_keys - cluster - 1) / bench->clusters + 1;
-    return &bench->handles[cluster + user / clusters % handles * bench->clusters];
+    const struct shard_handles *of = &bench->of_shard[shard];
+    if (of->clusters == 1) return &bench->handles[of->cluster + user % of->handles * bench->clusters];
+    uint32_t cluster = of->cluster + user % of->clusters;
+    return &bench->handles[cluster + user / of->clusters % handles_of(bench, cluster) * bench->clusters];
 }
 
 void bench_user_ready(struct bench *bench, uint32_t index) {
     struct user *user = &bench->users[index];
     struct handle *handle = bench_handle_of(bench, user->shard, index);
     bool reads = user->kind == BENCH_GET || user->step == BENCH_STEP_READ;
-    bench_queue_push(bench, reads ? &handle->reads : &handle->writes, index);
+    bench_queue_push(reads ? &handle->reads : &handle->writes, index);
     bench_handle_active(handle);
 }
 
-void bench_user_begin(struct bench *bench, uint32_t index, uint64_t started_us) {
-    struct user *user = &bench->users[index];
-    user->started_us = started_us;
-    bench_choose(bench, user);
-    if (bench->groups > 1) {
-        uint8_t key[BENCH_KEY_BYTES];
-        bench_key_make(bench, user->kind, user->key, key);
-        user->shard = heraclius_shard_of(bench->handles[0].db, key, sizeof key);
+/* At most SIPHASH_LANES users, 1 or more: which shard a key is of is found for as many at once. */
+static void users_place(struct bench *bench, const uint32_t *users, uint32_t count) {
+    uint8_t keys[SIPHASH_LANES][BENCH_KEY_BYTES];
+    const uint8_t *at[SIPHASH_LANES];
+    uint32_t shards[SIPHASH_LANES];
+    for (uint32_t i = 0; i < SIPHASH_LANES; i++) {
+        const struct user *user = &bench->users[users[i < count ? i : 0]];
+        at[i] = keys[i < count ? i : 0];
+        if (i < count) bench_key_make(bench, user->kind, user->key, keys[i]);
     }
-    user->step = BENCH_STEP_ONLY;
-    if (user->kind == BENCH_CAS) user->step = bench->seen[user->key].height ? BENCH_STEP_CAS : BENCH_STEP_READ;
-    bench_user_ready(bench, index);
+    if (count == 1) shards[0] = heraclius_shard_of(bench->handles[0].db, keys[0], sizeof keys[0]);
+    else client_shards_of(bench->handles[0].db, at, sizeof keys[0], shards);
+    for (uint32_t i = 0; i < count; i++) bench->users[users[i]].shard = (uint16_t)shards[i];
+}
+
+static void users_begin(struct bench *bench, const uint32_t *users, uint32_t count, uint64_t started_us) {
+    for (uint32_t i = 0; i < count; i++) {
+        struct user *user = &bench->users[users[i]];
+        user->started_us = started_us;
+        bench_choose(bench, user);
+        user->step = BENCH_STEP_ONLY;
+        if (user->kind == BENCH_CAS) user->step = bench->seen[user->key].height ? BENCH_STEP_CAS : BENCH_STEP_READ;
+    }
+    if (bench->groups > 1 && count > 0) users_place(bench, users, count);
+    for (uint32_t i = 0; i < count; i++) bench_user_ready(bench, users[i]);
+}
+
+void bench_user_begin(struct bench *bench, uint32_t index, uint64_t started_us) {
+    users_begin(bench, &index, 1, started_us);
 }
 
 /* More is under way than the system carries if it says BUSY, or lets the library ask a second node: then half as much is. BUSY besides: the library
@@ -152,17 +187,23 @@ static void flight_done(struct heraclius_request *request, enum heraclius_status
     handle->requests_under_way--;
     if (!flight->write) handle->reads_under_way--;
     if (status == HERACLIUS_DONE) window_grow(handle, now_us / 1000);
+    uint32_t begin[SIPHASH_LANES], begin_count = 0;
     for (uint32_t i = 0; i < flight->count; i++) {
         uint32_t user = flight->users[i];
+        if (i + AHEAD < flight->count) __builtin_prefetch(&bench->users[flight->users[i + AHEAD]], 1);
         bool goes_on = bench_judge(bench, flight, i, status, now_us);
         if (bench->stopping) continue;
         if (goes_on)
             bench_user_ready(bench, user);
         else if (bench->options->rate)
-            bench_queue_push(bench, &bench->free, user);
+            bench_queue_push(&bench->free, user);
         else
-            bench_user_begin(bench, user, now_us);
+            begin[begin_count++] = user;
+        if (begin_count < SIPHASH_LANES) continue;
+        users_begin(bench, begin, begin_count, now_us);
+        begin_count = 0;
     }
+    users_begin(bench, begin, begin_count, now_us);
     bench_handle_active(handle);
     bench_flight_end(flight);
 }
@@ -255,7 +296,7 @@ static void write_flight(struct handle *handle) {
         /* What it had seen may be out of date by now, and known to be: then it reads first. */
         if (user->step == BENCH_STEP_CAS && bench->seen[user->key].height == 0) {
             user->step = BENCH_STEP_READ;
-            bench_queue_push(bench, &handle->reads, index);
+            bench_queue_push(&handle->reads, index);
             continue;
         }
         write_add(bench, flight, index);

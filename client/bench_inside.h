@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "client/bench.h"
+#include "protocol/system.h"
 
 enum { BENCH_NOBODY = UINT32_MAX, BENCH_TICK_MS = 20 };
 
@@ -16,16 +17,15 @@ struct user {
     uint64_t seq;        /* of the write under way; add: the highest number known when it left */
     uint64_t expected;   /* cas: the write whose value is to be there; 0: none, the key is to be absent */
     uint32_t key;
-    uint32_t next; /* in a queue of users */
+    uint16_t shard; /* of its key, if there are groups */
     uint8_t kind, step;
-    uint32_t shard; /* of its key, if there are groups */
 };
-static_assert(sizeof(struct user) == 40, "bench.h states it");
+static_assert(sizeof(struct user) == 32, "bench.h states it; half a cache line: a million of them lie in no cache");
 
-/* First come, first served. */
+/* First come, first served: a ring, so that who comes next is known before its turn. */
 struct user_queue {
-    uint32_t head, tail;
-    uint32_t count;
+    uint32_t *users;
+    uint32_t first, count, room; /* room: a power of two */
 };
 
 /* A request and the users whose operations it holds, in order. Kept and used again by its handle. */
@@ -77,6 +77,11 @@ struct load_key {
     uint32_t key, group;
 };
 
+/* Whose handles serve a shard: those of so many coordinator clusters from `cluster` on; `handles`: how many the first of them has. */
+struct shard_handles {
+    uint32_t cluster, clusters, handles;
+};
+
 /* Of a group's keys: positions in load_order. */
 struct load_range {
     uint64_t next, end;
@@ -100,6 +105,7 @@ struct bench {
     bool number_strangers;              /* an earlier run's adds may yet happen */
     uint32_t weights;                   /* in all */
     uint32_t shards, clusters, groups;  /* of shards, each of which is asked through its own of so many coordinator clusters; one group: any handle */
+    struct shard_handles of_shard[SYSTEM_CLUSTERS_MAX];
     uint64_t random, random_busy;
     uint32_t reads_max, writes_max; /* in one request */
     struct bench_histogram second_us; /* --series: of this second */
@@ -120,8 +126,8 @@ bool bench_value_right(const struct bench *bench, uint64_t key, const struct her
 void bench_choose(struct bench *bench, struct user *user); /* kind and key */
 
 /* bench_flight.c */
-void bench_queue_push(struct bench *bench, struct user_queue *queue, uint32_t user);
-uint32_t bench_queue_pop(struct bench *bench, struct user_queue *queue); /* BENCH_NOBODY: it is empty */
+void bench_queue_push(struct user_queue *queue, uint32_t user);
+uint32_t bench_queue_pop(const struct bench *bench, struct user_queue *queue); /* BENCH_NOBODY: it is empty */
 /* Those handles serve a group whose node is of its coordinator cluster, so that a batch is of one group (client/groups.c); of these by user. */
 void bench_groups_find(struct bench *bench, uint32_t coordinators, uint32_t shards);
 struct handle *bench_handle_of(const struct bench *bench, uint32_t shard, uint32_t user);

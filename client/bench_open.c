@@ -177,6 +177,8 @@ void bench_close(struct bench *bench) {
             free(flight);
             flight = next;
         }
+        free(handle->reads.users);
+        free(handle->writes.users);
         heraclius_counters_get(handle->db, &counters);
         bench->totals->verification_failures += counters.verification_failures;
         heraclius_close(handle->db);

@@ -45,6 +45,7 @@
 #include "protocol/decision.h"
 #include "protocol/keyfile.h"
 #include "protocol/slice.h"
+#include "protocol/partition.h"
 #include "protocol/system.h"
 #include "ring/blocks.h"
 #include "ring/link.h"
@@ -434,6 +435,7 @@ bool client_kept_reopen(struct heraclius *db); /* those above the successor's or
 void client_kept_free(struct journal *journal);
 
 /* open.c */
+void client_shards_of(const struct heraclius *db, const uint8_t *const keys[SIPHASH_LANES], size_t key_bytes, uint32_t shards[SIPHASH_LANES]);
 /* Once in a program, by whichever of its threads calls the library first; the others wait. False: the self-test failed. */
 bool client_signatures_start(void);
 /* addresses.json again, if it has changed: nodes that moved are dialled where they are now. A bad file changes nothing. */

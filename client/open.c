@@ -308,6 +308,10 @@ void heraclius_limits_get(const struct heraclius *db, struct heraclius_limits *o
                                      .read_bytes_default = limits->read_bytes_default};
 }
 
+void client_shards_of(const struct heraclius *db, const uint8_t *const keys[SIPHASH_LANES], size_t key_bytes, uint32_t shards[SIPHASH_LANES]) {
+    partition_shard_each(db->system->partition_key, db->system->shards_count, keys, key_bytes, shards);
+}
+
 uint32_t heraclius_shard_of(const struct heraclius *db, const void *key, size_t key_bytes) {
     if (db->system->shards_count == 1) return 0;
     return partition_shard(db->system->partition_key, db->system->shards_count, key, key_bytes);

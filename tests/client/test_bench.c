@@ -216,15 +216,24 @@ static void a_batch_of_bench_is_of_one_group_and_its_handles_are_even(void **sta
 
 static void users_leave_a_queue_as_they_came(void **state) {
     (void)state;
-    struct user users[5] = {{0}};
+    static struct user users[300];
     struct bench bench = {.users = users};
     struct user_queue queue = {0};
     assert_int_equal(bench_queue_pop(&bench, &queue), BENCH_NOBODY);
     for (uint32_t round = 0; round < 3; round++) {
-        for (uint32_t i = 0; i < 5; i++) bench_queue_push(&bench, &queue, (i + round) % 5);
+        for (uint32_t i = 0; i < 5; i++) bench_queue_push(&queue, (i + round) % 5);
         for (uint32_t i = 0; i < 5; i++) assert_int_equal(bench_queue_pop(&bench, &queue), (i + round) % 5);
         assert_int_equal(bench_queue_pop(&bench, &queue), BENCH_NOBODY);
     }
+    uint32_t in = 0, out = 0; /* it grows with its head anywhere in it */
+    for (uint32_t step = 1; step < 300; step++) {
+        for (uint32_t i = 0; i < step % 11 && in < 300; i++) bench_queue_push(&queue, in++);
+        for (uint32_t i = 0; i < step % 7 && out < in; i++) assert_int_equal(bench_queue_pop(&bench, &queue), out++);
+    }
+    assert_true(queue.room > 64);
+    while (out < in) assert_int_equal(bench_queue_pop(&bench, &queue), out++);
+    assert_int_equal(bench_queue_pop(&bench, &queue), BENCH_NOBODY);
+    free(queue.users);
 }
 
 int main(void) {
