@@ -10,7 +10,15 @@
 #include "client/command.h"
 #include "ring/clock.h"
 
-enum { HUGE_PAGE = 2 << 20, DRAIN_MS = 30000, EVENTS = 64, OPS_PER_SHARD_MAX = 4096 /* O-30.0 */, READ_OPS_MAX = 8192, OP_BYTES = 96, HEADS_BYTES = 16384 };
+enum {
+    HUGE_PAGE = 2 << 20,
+    DRAIN_MS = 30000,
+    EVENTS = 64,
+    OPS_PER_SHARD_MAX = 4096, /* O-30.0 */
+    READ_OPS_MAX = 8192,
+    OP_BYTES = 96,
+    HEADS_BYTES = 16384
+};
 
 uint32_t bench_under_way(const struct bench *bench) {
     uint32_t count = 0;

@@ -1,6 +1,6 @@
 /*
- * Which pairs a block changed, what they were before it (undo), and which pairs have something to cut. A system may have hundreds of pairs, and most of
- * them have no traffic in a block: nothing here, or in what is done with each block, goes through all of them.
+ * Which pairs a block changed, what they were before it (undo), and which pairs have something to cut. A system may have hundreds of pairs, and most
+ * of them have no traffic in a block: nothing here, or in what is done with each block, goes through all of them.
  *
  * That undo is whole follows from the type: ex->queues is const, and exec_queue_change() alone gives a queue to be written to.
  */

@@ -21,39 +21,54 @@ FIRST_SECONDS_EACH = 2
 UNREAD = "in no run did bench tell its progress twice, so no processor time was read: give it longer, --seconds S"
 
 
-def measured(bench, count):
+def measured(bench, count, runs=None):
     """(runs, MiB of all nodes) with so many clusters a side."""
     with started(coordinators=count, shards=count, bench_keys=max(16, CLIENT_KEYS_EACH * count)) as system:
         fill(system, bench.seed, bench.keys, client_keys=CLIENT_KEYS_EACH * count)
         words = ("--users", USERS_EACH * count, "--client-keys", CLIENT_KEYS_EACH * count)
         bench.run(*words, system=system, seconds=FIRST_SECONDS_EACH * count)
-        runs = bench.repeat(*words, system=system, seconds=max(bench.less, int(SECONDS_EACH * count)),
-                            warm_up_ms=WARM_UP_MS + WARM_UP_MS_EACH * count)
+        found = bench.repeat(*words, runs=runs, system=system, seconds=max(bench.less, int(SECONDS_EACH * count)),
+                             warm_up_ms=WARM_UP_MS + WARM_UP_MS_EACH * count)
         mib = sum(memory_mib(pid)["Pss"] for pid in pids_of(system).values())
     bench.tell(f"    {count} clusters a side: {8 * count} nodes with {mib:,.0f} MiB in all")
-    return runs, mib
+    return found, mib
+
+
+def costs_of(runs):
+    return [r.total_us_per_op() for r in runs if r.cpu]
+
+
+def several(bench, first_mib):
+    """{count: (runs, MiB)} of more than one, and why those that are not there are left out."""
+    found, mib = {}, first_mib
+    for count in COUNTS[1:]:
+        # Twice the nodes, and the same keys, take at most twice the memory.
+        if 2 * mib > MEMORY_SHARE * machine.available_mib():
+            return found, f"{8 * count} nodes would take up to {2 * mib:,.0f} MiB of {machine.available_mib():,} that are free"
+        found[count] = measured(bench, count)
+        mib = found[count][1]
+    return found, ""
 
 
 def clusters(bench):
+    """One a side is measured before and after the others: minutes lie between them, and what a machine does in a second changes meanwhile."""
     bench.system_close()
-    base, results, mib = None, [], 0
-    for count in COUNTS:
-        # Twice the nodes, and the same keys, take at most twice the memory.
-        if base is not None and 2 * mib > MEMORY_SHARE * machine.available_mib():
-            why = f"{8 * count} nodes would take up to {2 * mib:,.0f} MiB of {machine.available_mib():,} that are free"
-            results += [LeftOut(f"clusters.{n}", why) for n in COUNTS if n >= count]
-            break
-        runs, mib = measured(bench, count)
-        costs = [r.total_us_per_op() for r in runs if r.cpu]
-        if not costs and base is None:
-            raise Wrong(f"{count} clusters a side: {UNREAD}")
-        if not costs:
+    alone, mib = measured(bench, 1, (bench.runs + 1) // 2)
+    found, why = several(bench, mib)
+    if bench.runs > 1:
+        alone += measured(bench, 1, bench.runs // 2)[0]
+    if not costs_of(alone):
+        raise Wrong(f"1 cluster a side: {UNREAD}")
+    base, results = statistics.median(costs_of(alone)), []
+    for count in COUNTS[1:]:
+        runs, mib = found.get(count, ([], 0))
+        costs = costs_of(runs)
+        if not runs:
+            results.append(LeftOut(f"clusters.{count}", why))
+        elif not costs:
             results.append(Missing(f"clusters.{count}", UNREAD))
-            continue
-        if base is None:
-            base = statistics.median(costs)
-            continue
-        note = (f"{statistics.median(costs):.2f} beside {base:.2f} us, {statistics.median(r.rate for r in runs):,.0f}/s, "
-                f"{USERS_EACH * count:,} users; {8 * count} nodes, {mib:,.0f} MiB")
-        results.append(Result(f"clusters.{count}", [c / base for c in costs], note, runs))
+        else:
+            note = (f"{statistics.median(costs):.2f} beside {base:.2f} us, {statistics.median(r.rate for r in runs):,.0f}/s, "
+                    f"{USERS_EACH * count:,} users; {8 * count} nodes, {mib:,.0f} MiB")
+            results.append(Result(f"clusters.{count}", [c / base for c in costs], note, runs))
     return results
