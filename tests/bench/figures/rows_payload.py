@@ -26,26 +26,34 @@ def link_once(frame_bytes, seconds):
     return json.loads(done.stdout)["payload_bytes_per_second"]
 
 
-def bare_link(bench):
-    """The frame size that is best for it, then its runs; while no system of ours is up."""
+def bare_size(bench):
+    """The frame size that is best for a bare link."""
     def make():
-        bench.system_close()
         subprocess.run(["make", "-s", LINK], cwd=TOP, check=True, timeout=600)
         tried = {size: link_once(size, 1) for size in LINK_FRAMES}
-        size = max(tried, key=tried.get)
-        rates = [link_once(size, 3) for _ in range(bench.runs)]
-        bench.tell(f"  bare link, frames of {size:,} bytes: {statistics.median(rates) / 1e6:,.0f} MB/s")
-        return rates
+        return max(tried, key=tried.get)
     return bench.kept("bare link", make)
 
 
+def bare_link(bench, runs):
+    """While no system of ours is up."""
+    size = bare_size(bench)
+    rates = [link_once(size, 3) for _ in range(runs)]
+    if rates:
+        bench.tell(f"    bare link, frames of {size:,} bytes: {', '.join(f'{rate / 1e6:,.0f}' for rate in rates)} MB/s")
+    return rates
+
+
 def link(bench):
-    theirs = bare_link(bench)
+    """The bare link is measured before and after: what a machine does in a second changes meanwhile."""
+    bench.system_close()
+    theirs = bare_link(bench, (bench.runs + 1) // 2)
     seed = bench.seed + 1
     words = ("--value-bytes", VALUE_BYTES, "--client-keys", 16)  # so that no batch asks for more than a slice may hold
     with started() as system:
         fill(system, seed, KEYS, VALUE_BYTES)
         users, runs = bench.best(USERS, *words, system=system, seed=seed, keys=KEYS)
+    theirs += bare_link(bench, bench.runs // 2)
     ours = [r.rate * VALUE_BYTES for r in runs]
     values, note = ratio(ours, theirs, "a bare link's")
     return [Result("link", values, f"{note.replace('/s', ' B/s')}; {KEYS:,} keys, {users:,} users", runs)]
