@@ -27,8 +27,8 @@ static inline uint64_t checksum_add(uint64_t state, const uint8_t *bytes, size_t
 }
 
 /* Words go by turns into four lanes, none of which waits for others. count: a multiple of 32. Written out: gcc makes vectors of a loop over an array,
- * whose multiplication of 64 bits is put together from smaller ones. What lies a page ahead is asked for meanwhile, where there is much: the processor
- * does that by itself as far as the end of a page (5.5 -> 9.7 GB/s from memory). */
+ * whose multiplication of 64 bits is put together from smaller ones. What lies a page ahead is asked for meanwhile, where there is much: the
+ * processor does that by itself as far as the end of a page (5.5 -> 9 GB/s from memory). */
 static inline void checksum_lanes(uint64_t lanes[4], const uint8_t *bytes, size_t count) {
     enum { AHEAD = 4096, LINE = 64, STEP = 32 };
     uint64_t a = lanes[0], b = lanes[1], c = lanes[2], d = lanes[3];

@@ -1,8 +1,9 @@
 /*
  * Which pairs a block changed, what they were before it (undo), and which pairs have something to cut. A system may have hundreds of pairs, and most
- * of them have no traffic in a block: nothing here, or in what is done with each block, goes through all of them.
+ * of them have no traffic in a block: the executor goes through all of them for a CONFIG alone, which has an item for each.
  *
- * That undo is whole follows from the type: ex->queues is const, and exec_queue_change() alone gives a queue to be written to.
+ * That undo of the queues is whole follows from the type: ex->queues is const, and exec_queue_change() alone gives one to be written to. Whoever
+ * writes to a pair's logs changes its queue before, whose copy says how long they were.
  */
 #include "appliance/exec/exec_inside.h"
 

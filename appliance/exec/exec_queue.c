@@ -269,7 +269,8 @@ static bool dispatch_pair(struct executor *ex, uint32_t pair, struct exec_output
     return true;
 }
 
-/* What the block changed is busy. The hash of what waits in a pair changes with it alone. */
+/* What the block changed is busy; so is all, when limits change, since a CONFIG has an item for each pair. The hash of what waits in a pair changes
+ * with it alone. */
 void exec_queue_dispatch(struct executor *ex, uint32_t *output_count) {
     const uint64_t *changed = exec_changed(ex, ex->next);
     for (uint32_t i = exec_pair_next(ex, ex->busy, 0); i < ex->pairs && ex->fault == EXEC_VALID; i = exec_pair_next(ex, ex->busy, i + 1)) {
@@ -277,7 +278,7 @@ void exec_queue_dispatch(struct executor *ex, uint32_t *output_count) {
         bool ready = exec_turn_ready(turn, &ex->config.limits, &ex->config.timeouts, ex->height, ex->time);
         if (ready && dispatch_pair(ex, i, &ex->scratch.outputs[*output_count])) *output_count += 1;
         if (exec_pair_in(changed, i)) exec_queue_hash(ex, i);
-        if (!exec_turn_busy(turn)) ex->busy[i / 64] &= ~(UINT64_C(1) << i % 64);
+        if (!exec_turn_busy(turn, &ex->config.limits)) ex->busy[i / 64] &= ~(UINT64_C(1) << i % 64);
     }
 }
 

@@ -21,8 +21,8 @@ bool exec_turn_now(const struct exec_turn *turn, const struct system_limits *lim
                               turn->pending_bytes >= limits->enough_bytes || height - turn->oldest_height >= limits->due_blocks);
 }
 
-bool exec_turn_busy(const struct exec_turn *turn) {
-    return turn->pending_items > 0 || turn->consumed_bytes > 0;
+bool exec_turn_busy(const struct exec_turn *turn, const struct system_limits *limits) {
+    return turn->pending_items > 0 || turn->consumed_bytes >= limits->unacked_bytes_max;
 }
 
 bool exec_turn_ready(const struct exec_turn *turn, const struct system_limits *limits, const struct system_timeouts *timeouts, uint64_t height,

@@ -51,8 +51,8 @@ void exec_turn_consumed(struct exec_turn *turn, uint64_t ack, uint64_t bytes, bo
 
 /* D-18 but for the clock: would a block at this height cut a slice? */
 bool exec_turn_now(const struct exec_turn *turn, const struct system_limits *limits, uint64_t height);
-/* May exec_turn_now() or exec_turn_ready() say so at any height or time, without another change? (unacked_bytes_max is not 0: S-41.) */
-bool exec_turn_busy(const struct exec_turn *turn);
+/* May exec_turn_now() or exec_turn_ready() say so at any height or time while neither this nor the limits change? */
+bool exec_turn_busy(const struct exec_turn *turn, const struct system_limits *limits);
 /* D-18: does the block of this height and time cut a slice? */
 bool exec_turn_ready(const struct exec_turn *turn, const struct system_limits *limits, const struct system_timeouts *timeouts, uint64_t height,
                      uint64_t time);

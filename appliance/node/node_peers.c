@@ -14,7 +14,7 @@ enum {
     FOREIGN_QUEUE_BYTES = 96 << 20,
     CLIENT_QUEUE_BYTES = 16 << 20,
     /* Received frames kept in place, per node; beyond it they are copied, and the replica's limits hold. Of other clusters: the slices of decided
-     * blocks whose answers may be sent again (O-50, 64 MiB), and those that blocks are made of. */
+     * blocks whose answers may be sent again (O-50, 64 MiB), and those that blocks are made of; the replica's budget has them as well. */
     KEEP_BYTES = 48 << 20,
     FOREIGN_KEEP_BYTES = 112 << 20,
     CLIENT_KEEP_BYTES = 4 << 20,

@@ -124,7 +124,8 @@ static enum node_restored state_load(struct node *node, char text[NODE_TEXT_BYTE
         struct exec_pair pair;
         executor_pair_at(node->executor, i, true, &pair);
         struct execution_pair cursors = {
-            .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq};
+            .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq,
+            .epoch = pair.epoch};
         replica_restore_pair(node->replica, &cursors);
     }
     return NODE_RESTORED;

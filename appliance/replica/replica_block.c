@@ -567,9 +567,10 @@ void block_finalized(struct replica *r, struct execution_job *job) {
         struct pair *pair = pair_find(r, job->pairs[i].cluster);
         if (pair == NULL) continue;
         pair->sent_final = job->pairs[i].sent_dseq;
-        if (job->pairs[i].epoch >= pair->epoch_count) (void)pair_members(pair, job->pairs[i].epoch); /* a CONFIG item of it was consumed */
+        pair->epoch_state = job->pairs[i].epoch;
         if (job->pairs[i].consumed_dseq > pair->consumed_final) source_consumed(r, pair, job->pairs[i].consumed_dseq);
         if (job->pairs[i].acked_dseq > pair->acked) pair->acked = job->pairs[i].acked_dseq;
+        queue_release(r, pair);
     }
     if (job->clients != NULL) admin_follow(r, job->clients);
     rollback_final(r, block);

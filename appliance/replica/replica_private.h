@@ -287,6 +287,7 @@ struct pair {
     uint8_t noise_keys[BFT_MEMBERS_MAX][32]; /* of the newest epoch, as are */
     char names[BFT_MEMBERS_MAX][CARD_NAME_BYTES_MAX + 1];
     uint64_t epoch_needed;      /* one that certificates or the state speak of */
+    uint64_t epoch_state;       /* the newest that the final state knows */
     uint32_t chain_asks;        /* nodes still to be asked, whether there is more */
     uint64_t chain_asked_ms, chain_own_ms;
     uint8_t chain_next, chain_own_next; /* of that cluster, of this one: asked last */

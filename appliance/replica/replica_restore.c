@@ -115,6 +115,7 @@ void replica_restore_pair(struct replica *r, const struct execution_pair *cursor
     pair->consumed_final = pair->received_max = cursors->consumed_dseq;
     pair->sent_final = cursors->sent_dseq;
     pair->acked = cursors->acked_dseq;
+    pair->epoch_state = cursors->epoch;
     if (pair->items_first == pair->items_end) pair->items_first = pair->items_end = cursors->sent_dseq + 1;
     queue_release(r, pair);
 }

@@ -80,7 +80,8 @@ void rw_pairs_restore(struct rw_node *node) {
         struct exec_pair pair;
         executor_pair_at(node->executor, i, true, &pair);
         struct execution_pair cursors = {
-            .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq};
+            .cluster = pair.cluster, .consumed_dseq = pair.consumed_dseq, .sent_dseq = pair.sent_dseq, .acked_dseq = pair.acked_dseq,
+            .epoch = pair.epoch};
         replica_restore_pair(node->replica, &cursors);
     }
 }

@@ -580,6 +580,31 @@ static void a_member_is_told_of_other_clusters_by_its_own(void **state) {
     end(s, true);
 }
 
+/* The state of a checkpoint knows an epoch of a pair that has no traffic any more: whoever starts from it asks for its chain until it is there. */
+static void what_the_state_knows_of_an_idle_pair_is_asked_for_until_it_comes(void **state) {
+    (void)state;
+    struct rw_script *s = begin("idle pair", 12);
+    struct replica_world *rw = s->rw;
+    rw_config_send(s, 5, SHARD_CLUSTER_BASE);
+    epoch_is(s, SHARD_CLUSTER_BASE, 1, 20000);
+    adds(s, 3);
+    assert_int_equal(rw->nodes[0].replica->pairs[0].epoch_state, 1); /* told with the block that consumed its item */
+    struct replica *r = rw->nodes[0].replica;
+    struct pair *pair = &r->pairs[0];
+    struct execution_pair cursors = {.cluster = pair->cluster, .consumed_dseq = pair->consumed_final, .sent_dseq = pair->sent_final,
+                                     .acked_dseq = pair->acked, .epoch = pair->epoch_count}; /* one more than the chain shows */
+    rw_run(rw, 3000);
+    replica_restore_pair(r, &cursors);
+    uint64_t asked_ms = pair->chain_asked_ms;
+    for (uint32_t i = 0; i < 3; i++) {
+        rw_run(rw, 2 * r->config.timeouts.fetch_ms);
+        assert_true(pair->chain_asked_ms > asked_ms);
+        assert_true(pair->epoch_needed >= pair->epoch_count); /* so members of its own cluster are asked, too */
+        asked_ms = pair->chain_asked_ms;
+    }
+    end(s, true);
+}
+
 /* The chain is the word of nobody: what a member of another cluster sends is verified, and counted when it is bad. */
 static void a_lying_chain_moves_nobody(void **state) {
     (void)state;
@@ -642,6 +667,7 @@ int main(void) {
         cmocka_unit_test(a_seal_that_was_decided_before_its_turn_takes_effect_when_it_comes_again),
         cmocka_unit_test(a_seal_ends_the_cluster_and_a_restart_finds_it_ended),
         cmocka_unit_test(a_member_is_told_of_other_clusters_by_its_own),
+        cmocka_unit_test(what_the_state_knows_of_an_idle_pair_is_asked_for_until_it_comes),
         cmocka_unit_test(a_lying_chain_moves_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,7 @@ enum {
     MODEL_SIDE_MAX = 1024,
     MODEL_FLIGHTS_MAX = 10, /* of one client */
     MODEL_BLOCKS_MAX = 64,  /* of one cluster whose answers the client may not have */
-    MODEL_TASKS_MAX = 32,   /* waiting at one node or client */
+    MODEL_TASKS_MAX = 128,  /* waiting at one node or client */
     MODEL_BUCKETS = 2048,   /* of latencies, 1 % apart from 0.01 ms on */
     MODEL_QUANTILES = 4096, /* of the normal distribution */
 };

@@ -294,7 +294,7 @@ static bool round_due(const struct model *model, const struct model_end *end) {
            end->turn.sent_dseq - end->seen_ack < model->setup.limits.window_blocks;
 }
 
-/* Every pair is looked at in every block; so is, for the next one, when something is due (D-21). */
+/* The model looks at every pair; what a node does for one that has nothing is its cost pair_block. */
 static double dispatch(struct model *model, uint32_t index, struct model_block *block) {
     struct model_cluster *cluster = &model->clusters[index];
     const struct model_setup *setup = &model->setup;

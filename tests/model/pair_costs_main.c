@@ -276,10 +276,15 @@ static void turn(uint32_t pairs) {
         times[round] = (now_us() - start) / 100;
     }
     row("turn", pairs, 0, 0, 0, times);
+    struct rblock block = {.ref_count = 0};
     r->publish_next = NONE;
     for (int round = 0; round < ROUNDS; round++) {
         double start = now_us();
-        for (int i = 0; i < 100; i++) block_publish(r);
+        for (int i = 0; i < 100; i++) {
+            block_publish(r); /* when it is final, and when that is durable */
+            block_publish(r);
+            rollback_final(r, &block);
+        }
         times[round] = (now_us() - start) / 100;
     }
     row("publish", pairs, 0, 0, 0, times);

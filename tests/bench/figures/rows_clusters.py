@@ -51,15 +51,16 @@ def several(bench, first_mib):
 
 
 def clusters(bench):
-    """One a side is measured before and after the others: minutes lie between them, and what a machine does in a second changes meanwhile."""
+    """One a side is measured before and after the others, as often: minutes lie between, and what a machine does in a second changes meanwhile."""
     bench.system_close()
-    alone, mib = measured(bench, 1, (bench.runs + 1) // 2)
-    found, why = several(bench, mib)
-    if bench.runs > 1:
-        alone += measured(bench, 1, bench.runs // 2)[0]
-    if not costs_of(alone):
+    before, mib = measured(bench, 1, (bench.runs + 1) // 2)
+    if not costs_of(before):
         raise Wrong(f"1 cluster a side: {UNREAD}")
-    base, results = statistics.median(costs_of(alone)), []
+    found, why = several(bench, mib)
+    after = measured(bench, 1, len(before))[0] if bench.runs > 1 else []
+    medians = [statistics.median(costs_of(runs)) for runs in (before, after) if costs_of(runs)]
+    base, results = statistics.median(costs_of(before + after)), []
+    alone = f"{base:.2f} us ({', then '.join(f'{median:.2f}' for median in medians)})"
     for count in COUNTS[1:]:
         runs, mib = found.get(count, ([], 0))
         costs = costs_of(runs)
@@ -68,7 +69,7 @@ def clusters(bench):
         elif not costs:
             results.append(Missing(f"clusters.{count}", UNREAD))
         else:
-            note = (f"{statistics.median(costs):.2f} beside {base:.2f} us, {statistics.median(r.rate for r in runs):,.0f}/s, "
+            note = (f"{statistics.median(costs):.2f} beside {alone}, {statistics.median(r.rate for r in runs):,.0f}/s, "
                     f"{USERS_EACH * count:,} users; {8 * count} nodes, {mib:,.0f} MiB")
             results.append(Result(f"clusters.{count}", [c / base for c in costs], note, runs))
     return results
