@@ -330,7 +330,7 @@ SEED ?= $(shell od -An -N7 -tu8 /dev/urandom | tr -d ' ')
 sim: build/gcc/tests/sim/sim_system ## the simulator of the whole system for DURATION seconds, from SEED (else a fresh one, which it prints)
 	@cd build && gcc/tests/sim/sim_system --duration $(DURATION) --seed $(SEED)
 
-scale-model: ## cost, throughput and latency over 1 to 1,024 clusters a side by a model, ours beside the paper's; a quarter of an hour
+scale-model: ## cost, throughput and latency over 1 to 1,024 clusters a side by a model, ours beside the paper's; four minutes
 	@tests/setup bench && $(MAKE) --no-print-directory build/gcc/tests/model/scale_model && tests/model/scale
 
 broken: ## removes each rule of the "broken on purpose" list; each must be caught
