@@ -58,6 +58,7 @@ struct net_peer_config {
     uint32_t send_queue_bytes_max; /* ciphertext waiting for the socket; a frame that does not fit is refused, but into an empty queue one
                                           frame of any allowed length goes */
     uint32_t keep_bytes_max;       /* blocks held by net_frame_keep */
+    bool keep_counted;             /* by who keeps them: net_budget leaves them out */
 };
 
 struct net_config {

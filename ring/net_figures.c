@@ -149,7 +149,7 @@ size_t net_budget(const struct net *net, struct net_counter *parts, size_t room)
         if (net->peers[i].used) {
             const struct net_peer_config *config = &net->peers[i].config;
             frames += config->frame_bytes_max + LINK_BLOCK_SLACK_BYTES + BLOCKS_HEADER_BYTES;
-            kept += config->keep_bytes_max;
+            kept += config->keep_counted ? 0 : config->keep_bytes_max;
             queues += config->send_queue_bytes_max;
         }
     }

@@ -14,7 +14,7 @@ enum {
     FOREIGN_QUEUE_BYTES = 96 << 20,
     CLIENT_QUEUE_BYTES = 16 << 20,
     /* Received frames kept in place, per node; beyond it they are copied, and the replica's limits hold. Of other clusters: the slices of decided
-     * blocks whose answers may be sent again (O-50, 64 MiB), and those that blocks are made of; the replica's budget has them as well. */
+     * blocks whose answers may be sent again (O-50, 64 MiB), and those that blocks are made of. */
     KEEP_BYTES = 48 << 20,
     FOREIGN_KEEP_BYTES = 112 << 20,
     CLIENT_KEEP_BYTES = 4 << 20,
@@ -67,7 +67,8 @@ static bool peer_add(struct node *node, const uint8_t noise_key[32], const char 
     free(limits);
     config->frame_bytes_max = largest + FRAME_SLACK_BYTES < LINK_FRAME_BYTES_MAX ? largest + FRAME_SLACK_BYTES : LINK_FRAME_BYTES_MAX;
     config->send_queue_bytes_max = queue_bytes;
-    config->keep_bytes_max = role == NET_ROLE_CLIENT ? CLIENT_KEEP_BYTES : peer.kind == REPLICA_FOREIGN ? FOREIGN_KEEP_BYTES : KEEP_BYTES;
+    config->keep_counted = peer.kind == REPLICA_FOREIGN; /* slices: replica_budget() */
+    config->keep_bytes_max = role == NET_ROLE_CLIENT ? CLIENT_KEEP_BYTES : config->keep_counted ? FOREIGN_KEEP_BYTES : KEEP_BYTES;
     enum net_status status = net_peer_add(node->net, config, handle_of(node, peer));
     free(config);
     if (status == NET_OK) return true;

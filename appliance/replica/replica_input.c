@@ -44,16 +44,15 @@ void list_remove(struct replica *r, struct list *list, uint32_t index) {
     list->count--;
 }
 
-/* What each relay may have waiting (input_take, batch_refusal), what each source may send ahead (D-23), what open blocks refer to beyond that,
- * what is kept
- * of the decided; and the fixed tables. */
+/* What each relay may have waiting (input_take, batch_refusal), what each source may send ahead (D-23), what open blocks refer to beyond that, what is
+ * kept of the decided, for members and for answers; and the fixed tables. */
 void replica_budget(const struct replica *r, struct replica_budget *budget) {
     const struct system_limits *limits = &r->config.limits;
     uint64_t open = 2 * (uint64_t)limits->window_blocks;
     uint64_t clients = r->client_room * (sizeof *r->clients + ADMIN_OP_RIGHTS_BYTES_MAX) + EARLY_MAX * (uint64_t)EARLY_BYTES_MAX;
     uint64_t noted = r->longs.room * sizeof *r->longs.list; /* with a slice */
     budget->inputs_bytes = r->members.n * limits->relay_bytes_max + (uint64_t)r->pair_count * SOURCE_WINDOW * (limits->slice_bytes_max + noted) +
-                           open * limits->block_input_bytes_max + DONE_BYTES_MAX;
+                           open * limits->block_input_bytes_max + DONE_BYTES_MAX + KEPT_BYTES_MAX;
     budget->tables_bytes = (uint64_t)INPUTS_MAX * sizeof *r->inputs + INPUT_BUCKETS * sizeof *r->input_buckets +
                            (uint64_t)BLOCKS_MAX * sizeof *r->blocks + clients + r->pair_count * sizeof *r->pairs +
                            sizeof *r + sizeof *r->core + sizeof *r->update + noted;

@@ -4,7 +4,7 @@
  */
 #include "tests/scenario/scenario.h"
 
-enum { LEADER = 0, DEPRIVED = 3 };
+enum { LEADER = 0, DEPRIVED = 3, PUTS = 48 };
 
 static uint64_t withheld;
 
@@ -27,12 +27,12 @@ int main(int argc, char **argv) {
     scenario_must(&s, scenario_leader(&s, 0) == LEADER, "member 0 leads");
     uint64_t view = scenario_view(&s, 0);
     scenario_hook(&s, LEADER, (struct replica_hooks){.send = liar_send});
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < PUTS; i++) {
         scenario_put(&s, "x", "y", 5000);
         scenario_run(&s, 400); /* the leader is asked first, in vain */
         scenario_must(&s, scenario_replica(&s, DEPRIVED)->tip_height + 2 >= scenario_height(&s, 0), "the deprived member is with the others");
     }
-    scenario_must(&s, withheld >= 12, "it got no proposal");
+    scenario_must(&s, withheld >= PUTS, "it got no proposal");
     scenario_must(&s, scenario_view(&s, 0) == view, "the view is the same: all was decided in it");
     return scenario_end(&s);
 }
