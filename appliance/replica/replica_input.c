@@ -44,8 +44,8 @@ void list_remove(struct replica *r, struct list *list, uint32_t index) {
     list->count--;
 }
 
-/* What each relay may have waiting (input_take, batch_refusal), what each source may send ahead (D-23), what open blocks refer to beyond that, what is
- * kept of the decided, for members and for answers; and the fixed tables. */
+/* What each relay may have waiting (input_take, batch_refusal), what each source may send ahead (D-23), what open blocks refer to beyond that, what
+ * is kept of the decided, for members and for answers; and the fixed tables. */
 void replica_budget(const struct replica *r, struct replica_budget *budget) {
     const struct system_limits *limits = &r->config.limits;
     uint64_t open = 2 * (uint64_t)limits->window_blocks;
