@@ -16,6 +16,7 @@ from members import change, enroll, wait_phase
 from transfer import height_of, load
 
 K = 16
+STATUS_OLD_S = 1  # what a status says is younger
 
 
 def pruned(system, name):
@@ -58,8 +59,10 @@ def came_back(c, what, system, victim, epoch, mark, helpers):
 def away(c, what, system, victim, epoch, configs, while_down=None, killed_at=()):
     """configs: what becomes of the cluster meanwhile, one CONFIG each. Returns the epoch after them."""
     cluster = victim[:2]
-    height = height_of(system, victim)
     system.kill(victim)
+    peers = [n for n in system.names if n.startswith(cluster) and n != victim and system.running(n)]
+    time.sleep(STATUS_OLD_S)
+    height = max(height_of(system, n) for n in peers)
     for config in configs:
         epoch += 1
         config(epoch)
