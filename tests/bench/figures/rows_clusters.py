@@ -17,7 +17,7 @@ WARM_UP_MS_EACH = 1000
 SECONDS_EACH = 0.75
 # What a pair's queue holds at once, it holds after some cycles for the first time: until then its memory is new, and costs page faults. The longer
 # warm-ups of the runs have their share of that.
-FIRST_SECONDS_EACH = 2
+FIRST_SECONDS_EACH = 1
 UNREAD = "in no run did bench tell its progress twice, so no processor time was read: give it longer, --seconds S"
 
 
@@ -53,7 +53,7 @@ def several(bench, first_mib):
 def clusters(bench):
     """One a side is measured before and after the others, as often: minutes lie between, and what a machine does in a second changes meanwhile."""
     bench.system_close()
-    before, mib = measured(bench, 1, (bench.runs + 1) // 2)
+    before, mib = measured(bench, 1, max(1, bench.runs // 2))
     if not costs_of(before):
         raise Wrong(f"1 cluster a side: {UNREAD}")
     found, why = several(bench, mib)
