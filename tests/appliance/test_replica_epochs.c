@@ -48,6 +48,14 @@ static void epoch_is(struct rw_script *script, uint32_t cluster, uint64_t epoch,
     assert_true(rw_epoch_wait(script->rw, cluster, epoch, ms));
 }
 
+/* Of the shard. */
+static struct rw_script *begin_in_later_epoch(const char *name, uint64_t seed) {
+    struct rw_script *script = begin(name, seed);
+    rw_config_send(script, 5, SHARD_CLUSTER_BASE);
+    epoch_is(script, SHARD_CLUSTER_BASE, 1, 20000);
+    return script;
+}
+
 static void a_config_of_each_cluster_takes_effect_and_clients_and_the_other_half_follow(void **state) {
     (void)state;
     struct rw_script *s = begin("follow", 1);
@@ -583,10 +591,8 @@ static void a_member_is_told_of_other_clusters_by_its_own(void **state) {
 /* The state of a checkpoint knows an epoch of a pair that has no traffic any more: whoever starts from it asks for its chain until it is there. */
 static void what_the_state_knows_of_an_idle_pair_is_asked_for_until_it_comes(void **state) {
     (void)state;
-    struct rw_script *s = begin("idle pair", 12);
+    struct rw_script *s = begin_in_later_epoch("idle pair", 12);
     struct replica_world *rw = s->rw;
-    rw_config_send(s, 5, SHARD_CLUSTER_BASE);
-    epoch_is(s, SHARD_CLUSTER_BASE, 1, 20000);
     adds(s, 3);
     assert_int_equal(rw->nodes[0].replica->pairs[0].epoch_state, 1); /* told with the block that consumed its item */
     struct replica *r = rw->nodes[0].replica;
@@ -608,10 +614,8 @@ static void what_the_state_knows_of_an_idle_pair_is_asked_for_until_it_comes(voi
 /* The chain is the word of nobody: what a member of another cluster sends is verified, and counted when it is bad. */
 static void a_lying_chain_moves_nobody(void **state) {
     (void)state;
-    struct rw_script *s = begin("liar", 7);
+    struct rw_script *s = begin_in_later_epoch("liar", 7);
     struct replica_world *rw = s->rw;
-    rw_config_send(s, 5, SHARD_CLUSTER_BASE);
-    epoch_is(s, SHARD_CLUSTER_BASE, 1, 20000);
     uint8_t key[WAL_KEY_BYTES_MAX];
     (void)wal_key_chain(key, 1);
     const struct rw_record *entry = NULL;
