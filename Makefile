@@ -344,7 +344,7 @@ vectors-check: build/gcc/tests/vectors_gen/vectors_gen ## the committed vectors 
 
 ROWS ?=
 FULL ?=
-bench: ## each figure that counts beside what it must be, redis and etcd in the same run, under 25 minutes; ROWS=get,put a part, FULL=1 runs of 60 s
+bench: ## each figure that counts beside what it must be, redis and etcd in the same run, some 25 minutes; ROWS=get,put a part, FULL=1 runs of 60 s
 	@tests/bench/run --rows '$(ROWS)' $(if $(FULL),--full)
 
 # For make alone: a shell has a SECONDS of its own.

@@ -15,9 +15,9 @@
  * Users that are ready at the same time share a request: reads as many as fit, writes --ops-per-signature. A value says which key and which write it
  * is, and the rest of its bytes follow from that and the seed, so that every value read is checked.
  *
- * Memory: 32 bytes a user, 4 for its place in a request, up to 8 in each queue that it passes; 4 bytes a key that is written, 32 with cas in the mix,
- * 24 a number with add. What the library holds of an operation under way (client.h) comes on top, some 250 bytes; what waits in --rate for a user
- * takes none, being a time alone.
+ * Memory: 32 bytes a user, 4 to 8 for its place in a request, up to 8 in each queue that it passes; 4 bytes a key that is written, 32 with cas in the
+ * mix, 24 a number with add. What the library holds of an operation under way (client.h) comes on top, some 250 bytes; what waits in --rate for a
+ * user takes none, being a time alone.
  */
 #ifndef CLIENT_BENCH_H
 #define CLIENT_BENCH_H

@@ -23,7 +23,8 @@
  *
  * One request: submit -> held (until its numbers are known) -> built -> journaled -> sent -> answered or given up -> ended, callback.
  * A request has at most two sendings: its read-only parts, and its parts with a write. A sending is one batch; its bytes change only when a part is
- * to be decided anew (attempt). Parts are found by digest when an answer comes.
+ * to be decided anew (attempt): an answer said so, or none came for CLIENT_ANEW_RESENDS times resend_ms, as when the node that had it to send is gone
+ * and the others have forgotten it (O-50). Parts are found by digest when an answer comes.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
@@ -54,6 +55,7 @@ enum {
     CLIENT_RESEND_MS = 1000,
     CLIENT_RESEND_ANSWERING = 4, /* so many times as long at most, if the node that was asked answers others, and late (patience.c) */
     CLIENT_RESEND_LOOKS = 8,     /* and so many times in resend_ms it is looked whether that is over */
+    CLIENT_ANEW_RESENDS = 8,     /* unanswered for so many times resend_ms: decided anew (O-50) */
     CLIENT_AWAY_RESENDS = 10,    /* in so many times resend_ms the cluster of a group that is away is tried once (groups.c) */
     CLIENT_RETRY_MIN_MS = 20, /* before a BUSY part is decided anew */
     CLIENT_RETRY_MAX_MS = 1000,
@@ -121,6 +123,7 @@ struct sending {
     bool trying_home;    /* it was given to its group's own cluster while the group is away */
     uint64_t given_ms;     /* when it was decided that this node gets it, and it might leave */
     uint64_t resend_at_ms; /* another node is asked, if this one answers nothing */
+    uint64_t anew_at_ms;   /* it is to be decided anew, if nobody answers before */
     uint32_t first_node;   /* that was asked of this attempt, */
     uint64_t first_ms;     /* and when; 0: the wait for it is counted */
     uint64_t retry_at_ms; /* 0: no part is to be decided anew */

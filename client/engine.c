@@ -78,6 +78,14 @@ static bool resend_due(struct sending *sending, uint64_t now_ms) {
     return false;
 }
 
+/* Another batch_id, of the same intent: whoever decided the former and has no answer to it any more decides this one. False: no memory. */
+static bool sending_anew(struct sending *sending, uint32_t node, uint64_t now_ms) {
+    sending->anew_at_ms = now_ms + (uint64_t)CLIENT_ANEW_RESENDS * sending->request->db->resend_ms;
+    if (!client_sending_rebuild(sending)) return false;
+    sending_to(sending, node, true, now_ms);
+    return true;
+}
+
 static void sending_go(struct sending *sending, uint64_t now_ms) {
     struct heraclius *db = sending->request->db;
     if (sending->sent || !sending->durable || sending->retry_at_ms || !sending_waits(sending)) return;
@@ -113,6 +121,7 @@ void client_engine_start(struct heraclius_request *request, uint64_t now_ms) {
         if (db->sendings) db->sendings->previous = sending;
         db->sendings = sending;
         sending_to(sending, client_group_first(sending, now_ms), true, now_ms);
+        sending->anew_at_ms = now_ms + (uint64_t)CLIENT_ANEW_RESENDS * db->resend_ms;
         /* What has a number already was journaled by an earlier sending, which is durable: settle.c waits for that, a CANCEL follows an answer. */
         sending->durable = sending->kind == BATCH_READ || client_request_number(request) != 0;
         /* At once, not when it is synced: the floor of whatever is built next must not pass this write's number. */
@@ -427,20 +436,20 @@ static void sendings_go(struct heraclius *db, uint64_t now_ms) {
             continue;
         }
         if (!sending_waits(sending) || !sending->durable) continue; /* no node is late with what never left */
-        if (sending->retry_at_ms && now_ms >= sending->retry_at_ms) {
+        bool told = sending->retry_at_ms && now_ms >= sending->retry_at_ms, unanswered = !sending->retry_at_ms && now_ms >= sending->anew_at_ms;
+        if (told || unanswered) {
+            uint32_t node = unanswered || sending->elsewhere ? client_group_next(sending, now_ms) : sending->node;
             sending->retry_at_ms = 0;
             sending->refusals = 0;
+            sending->elsewhere = false;
             for (uint32_t i = 0; i < sending->part_count; i++) {
                 if (sending->parts[i].state == PART_RETRY) sending->parts[i].state = PART_WAITING;
             }
-            uint32_t node = sending->elsewhere ? client_group_next(sending, now_ms) : sending->node;
-            sending->elsewhere = false;
-            if (!client_sending_rebuild(sending)) {
+            if (!sending_anew(sending, node, now_ms)) {
                 request_give_up(request);
                 next = db->sendings;
                 continue;
             }
-            sending_to(sending, node, true, now_ms);
         } else if (resend_due(sending, now_ms)) {
             db->counters.resends++;
             sending_to(sending, client_group_next(sending, now_ms), false, now_ms);

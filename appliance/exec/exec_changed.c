@@ -1,6 +1,6 @@
 /*
  * Which pairs a block changed, what they were before it (undo), and which pairs have something to cut. A system may have hundreds of pairs, and most
- * of them have no traffic in a block: the executor goes through all of them for a CONFIG alone, which has an item for each.
+ * of them have no traffic in a block: the executor goes through all of them only for what has an item for each: CONFIG, SEAL, REVOKE.
  *
  * That undo of the queues is whole follows from the type: ex->queues is const, and exec_queue_change() alone gives one to be written to. Whoever
  * writes to a pair's logs changes its queue before, whose copy says how long they were.

@@ -592,9 +592,10 @@ static void chain_ask_own(struct replica *r, struct pair *pair) {
 }
 
 void pair_chain_tick(struct replica *r, struct pair *pair) {
-    /* The state consumed a CONFIG item of it, whose chain is not here: whoever was asked did not know, or was not there. */
-    bool missing = pair->epoch_state >= pair->epoch_count && pair->chain_asks == 0 && r->now_ms - pair->chain_asked_ms >= r->config.timeouts.fetch_ms;
-    if (missing) (void)pair_members(pair, pair->epoch_state);
+    /* The state consumed a CONFIG item of it, whose chain is not here: that it is missing is known at once, also where nobody of it is linked; and
+     * whoever was asked may not have known, or not have been there. */
+    bool asked = pair->chain_asks == 0 && r->now_ms - pair->chain_asked_ms >= r->config.timeouts.fetch_ms;
+    if (pair->epoch_state >= pair->epoch_count && (pair->epoch_needed < pair->epoch_count || asked)) (void)pair_members(pair, pair->epoch_state);
     if (pair->chain_asks == 0 || r->now_ms - pair->chain_asked_ms < TICK_MS) return;
     chain_ask_own(r, pair);
     for (uint32_t tries = 0; tries < pair->members.n; tries++) {

@@ -608,6 +608,12 @@ static void what_the_state_knows_of_an_idle_pair_is_asked_for_until_it_comes(voi
         assert_true(pair->epoch_needed >= pair->epoch_count); /* so members of its own cluster are asked, too */
         asked_ms = pair->chain_asked_ms;
     }
+    for (uint32_t i = 0; i < BFT_MEMBERS_MAX; i++) pair->up[i] = false; /* nobody of it lets this node in */
+    pair->chain_asks = pair->members.f + 1;
+    pair->epoch_needed = 0;
+    uint64_t own_ms = pair->chain_own_ms;
+    rw_run(rw, 2 * r->config.timeouts.fetch_ms);
+    assert_true(pair->chain_own_ms > own_ms);
     end(s, true);
 }
 

@@ -459,6 +459,14 @@ uint32_t fake_batches(struct fake *fake, int node) {
     return sum(fake, fake->batches, node);
 }
 
+uint64_t fake_attempts_take(struct fake *fake) {
+    pthread_mutex_lock(&fake->lock);
+    uint64_t attempts = fake->attempts;
+    fake->attempts = 0;
+    pthread_mutex_unlock(&fake->lock);
+    return attempts;
+}
+
 uint32_t fake_executed(struct fake *fake) {
     uint32_t out = 0;
     pthread_mutex_lock(&fake->lock);

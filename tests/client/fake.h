@@ -92,6 +92,7 @@ void fake_stop(struct fake *fake);
 void fake_play(struct fake *fake, int node, struct fake_script script);
 uint32_t fake_acted(struct fake *fake, int node); /* -1: all */
 uint32_t fake_batches(struct fake *fake, int node);
+uint64_t fake_attempts_take(struct fake *fake); /* the highest attempt since it was asked last */
 /* Opens the fake's client, first node 0 of coordinator cluster 0; CHECKs. */
 struct heraclius *fake_open(struct fake *fake, uint32_t resend_ms);
 /* One put of two texts through `db`, waited for. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/client.h"
 #include "ring/clock.h"
 #include "tests/client/fake.h"
 
@@ -307,6 +308,34 @@ static void a_node_that_always_says_busy_does_not_hold_a_client(void **state) {
     fake_stop(fake);
 }
 
+/* O-50: all nodes decided it, and have no answer to it any more: another attempt is decided anew, and a write counts once all the same. */
+static void what_nobody_answers_is_asked_for_anew(void **state) {
+    (void)state;
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct heraclius *db = fake_open(fake, RESEND_MS);
+    for (int kind = 0; kind < 2; kind++) {
+        uint64_t begun_ms = ring_clock_ms();
+        fake_play(fake, -1, (struct fake_script){.act = FAKE_FORGET});
+        (void)fake_attempts_take(fake);
+        struct heraclius_request *request = heraclius_request_new(db);
+        if (kind == 0) heraclius_get(request, "k", 1, 10, false);
+        else heraclius_add(request, "sum", 3, 5, NULL);
+        assert_int_equal(heraclius_submit(request, LONG_MS, NULL, NULL), HERACLIUS_OK);
+        while (fake_attempts_take(fake) == 0 && ring_clock_ms() < begun_ms + LONG_MS) (void)heraclius_poll(db, 10);
+        assert_true(ring_clock_ms() - begun_ms >= CLIENT_ANEW_RESENDS * RESEND_MS); /* not before: it costs the system as much again */
+        assert_int_equal(heraclius_request_status(request), HERACLIUS_PENDING);
+        fake_play(fake, -1, (struct fake_script){0});
+        while (heraclius_request_status(request) == HERACLIUS_PENDING && ring_clock_ms() < begun_ms + LONG_MS) (void)heraclius_poll(db, 10);
+        assert_int_equal(heraclius_request_status(request), HERACLIUS_DONE);
+        heraclius_request_free(request);
+    }
+    char sum[16];
+    assert_true(fake_value(fake, "sum", sum, sizeof sum));
+    assert_string_equal(sum, "5");
+    heraclius_close(db);
+    fake_stop(fake);
+}
+
 static void repeated_and_late_answers_are_counted_as_unasked(void **state) {
     (void)state;
     struct fake *fake = fake_start(&(struct fake_options){0});
@@ -357,6 +386,7 @@ int main(void) {
         cmocka_unit_test(busy_is_tried_again_certified_or_not),
         cmocka_unit_test(busy_to_the_end_is_unavailable_for_reads_and_unsettled_for_writes),
         cmocka_unit_test(a_node_that_always_says_busy_does_not_hold_a_client),
+        cmocka_unit_test(what_nobody_answers_is_asked_for_anew),
         cmocka_unit_test(repeated_and_late_answers_are_counted_as_unasked),
         cmocka_unit_test(the_texts_of_many_nodes_fit_their_room),
     };
